@@ -1,0 +1,528 @@
+/* epio: asynchronous file I/O on each system's own completion interface.
+ *
+ * This header is all that a user of the library needs. `epio/vfs.h` is for
+ * those who write a VFS of their own, `epio/bench.h` for benchmark helpers.
+ *
+ * A verb (`epio_read`, `epio_open`, ...) fills an `epio_op` and returns it; a
+ * runner says how it is carried out:
+ *
+ *     epio_perform(verb)  on this thread, blocking; needs no loop
+ *     epio_wait(verb)     submitted if need be, returns when it is done
+ *     epio_submit(verb)   returns at once; op->done is called by the loop
+ *
+ * Units: offsets, sizes and lengths are bytes, times nanoseconds. Paths are
+ * UTF-8. Results are >= 0, or one of the negative EPIO_E... below. */
+#ifndef EPIO_EPIO_H
+#define EPIO_EPIO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* 0 where the library was built without its asynchronous half: no loop, no
+ * thread, epio_perform alone. The package files define it for you. */
+#ifndef EPIO_ASYNC
+#define EPIO_ASYNC 1
+#endif
+
+#ifndef EPIO_API
+#if defined(_WIN32) && defined(EPIO_SHARED)
+#define EPIO_API __declspec(dllimport)
+#else
+#define EPIO_API
+#endif
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define EPIO_VERSION_MAJOR 0
+#define EPIO_VERSION_MINOR 1
+#define EPIO_VERSION_PATCH 0
+
+/* The version of the library that is linked, as "major.minor.patch". */
+EPIO_API const char *epio_version(void);
+
+/* ---- Errors ------------------------------------------------------------ */
+
+/* Name, value, what it means. The numbers are epio's own and the same on every
+ * system; what the system itself said is in op->os_error. */
+#define EPIO_ERRORS(X)                                                                             \
+    X(EPIO_EPENDING, -1, "the operation is still in flight")                                       \
+    X(EPIO_EINVAL, -2, "an argument is invalid")                                                   \
+    X(EPIO_ECANCELED, -3, "the operation was cancelled")                                           \
+    X(EPIO_ETIMEDOUT, -4, "the operation's deadline passed")                                       \
+    X(EPIO_ENOMEM, -5, "out of memory")                                                            \
+    X(EPIO_EIO, -6, "an input or output error; after a failed flush, every write and sync")        \
+    X(EPIO_ENOENT, -7, "no such file or folder")                                                   \
+    X(EPIO_EEXIST, -8, "the file exists already")                                                  \
+    X(EPIO_EACCES, -9, "permission denied")                                                        \
+    X(EPIO_EPERM, -10, "the system does not permit this operation")                                \
+    X(EPIO_EISDIR, -11, "it is a folder, not a file")                                              \
+    X(EPIO_ENOTDIR, -12, "a part of the path is not a folder")                                     \
+    X(EPIO_ELOOP, -13, "too many symbolic links, or one where none may be followed")               \
+    X(EPIO_ENAMETOOLONG, -14, "the path or a name in it is too long")                              \
+    X(EPIO_ENOSPC, -15, "no space is left on the device, or the quota is used up")                 \
+    X(EPIO_EFBIG, -16, "the file would grow beyond what is allowed")                               \
+    X(EPIO_EMFILE, -17, "too many open files")                                                     \
+    X(EPIO_EBADF, -18, "not an open descriptor, or not open for this direction")                   \
+    X(EPIO_EBUSY, -19, "in use: a lock is held, or operations are in flight")                      \
+    X(EPIO_ESHARING, -20, "another program has the file open and does not share it")               \
+    X(EPIO_EDEADLK, -21, "waiting could never end")                                                \
+    X(EPIO_EPIPE, -22, "nobody reads the other end")                                               \
+    X(EPIO_ESPIPE, -23, "a stream has no size and no positions")                                   \
+    X(EPIO_EROFS, -24, "the file system is read-only")                                             \
+    X(EPIO_EXDEV, -25, "the two paths are on different file systems")                              \
+    X(EPIO_ENOTEMPTY, -26, "the folder is not empty")                                              \
+    X(EPIO_ERANGE, -27, "the buffer is too small for the result")                                  \
+    X(EPIO_ENOTSUP, -28, "not supported here")                                                     \
+    X(EPIO_ENODEV, -29, "no such device")                                                          \
+    X(EPIO_ECLOSED, -30, "the semaphore was closed")                                               \
+    X(EPIO_EUNKNOWN, -31, "an error that has no name here; see os_error")
+
+#define EPIO_DECLARE_ERROR(name, value, message) name = value,
+enum { EPIO_ERRORS(EPIO_DECLARE_ERROR) EPIO_ERROR_LAST = EPIO_EUNKNOWN };
+#undef EPIO_DECLARE_ERROR
+
+/* "EPIO_ENOENT" and the like for an error; "EPIO_OK" for any result >= 0;
+ * "EPIO_?" for a number that is no error. Static strings, any thread. */
+EPIO_API const char *epio_error_name(int64_t result);
+
+/* One sentence for people, without the name. Static, any thread. */
+EPIO_API const char *epio_error_message(int64_t result);
+
+/* The EPIO_E... for a raw errno or GetLastError value; 0 for 0, EPIO_EUNKNOWN
+ * for one that has no name here. Any thread. */
+EPIO_API int epio_error_from_os(int32_t os_error);
+
+/* ---- Nouns ------------------------------------------------------------- */
+
+typedef struct epio_op epio_op;     /* one operation, owned by the caller */
+typedef struct epio_loop epio_loop; /* where completions arrive */
+typedef struct epio_vfs epio_vfs;   /* anything that can carry out operations */
+typedef struct epio_file epio_file; /* an open file of some VFS */
+typedef struct epio_semaphore epio_semaphore; /* counted permits, first come first served */
+typedef struct epio_frame epio_frame;         /* see epio/vfs.h */
+
+/* One part of a vectored read or write. */
+typedef struct epio_iovec {
+    void *base;
+    size_t len;
+} epio_iovec;
+
+/* The function of epio_work: its return value becomes the op's result. */
+typedef int64_t epio_work_function(epio_op *op);
+
+/* No limit, for the functions that take a timeout. */
+#define EPIO_FOREVER UINT64_MAX
+
+/* Links of the library's own lists. */
+typedef struct epio_node {
+    struct epio_node *next;
+    struct epio_node *previous;
+} epio_node;
+
+/* A place in a semaphore's queue. */
+typedef struct epio_waiter {
+    epio_node node;
+    void (*granted)(struct epio_waiter *waiter);
+    uint64_t bytes;
+    uint32_t permits;
+    int32_t outcome;
+} epio_waiter;
+
+#define EPIO_OP_SIZE 256
+
+/* One operation. Start with all bytes zero (`epio_op op = {0};`); after its
+ * completion was delivered it may be reused as it is, or freed. It may not be
+ * moved or copied while in flight. */
+struct epio_op {
+    /* The caller's; verbs leave the first two alone. */
+    void (*done)(epio_op *op); /* called by the loop's owner; NULL: none */
+    void *user;                /* anything */
+    uint64_t timeout_ns;       /* 0: none; counts from submit, used up by one submission */
+
+    /* Results, valid once the op is done. */
+    int64_t result;   /* >= 0, or EPIO_E...; EPIO_EPENDING while in flight */
+    int32_t os_error; /* errno or GetLastError behind a failure, else 0 */
+
+    /* The library's. */
+    uint32_t state;
+    epio_file *file; /* after an open or adopt: the file, NULL if it failed */
+    epio_vfs *vfs;
+    epio_loop *loop;
+    epio_frame *frames;
+    uint32_t flags;
+    uint8_t kind;
+    uint8_t phase;
+    uint8_t message;
+    uint8_t marks;
+    union {
+        struct {
+            void *base; /* buffer, or the epio_iovec array when vectored */
+            uint64_t len;
+            uint64_t offset;
+        } io;
+        struct {
+            const char *path;
+            const char *to;
+            char *buffer;
+            uint64_t len;
+        } path;
+        struct {
+            intptr_t os_handle;
+        } adopt;
+        struct {
+            uint64_t nanoseconds;
+        } sleep;
+        struct {
+            epio_work_function *function;
+        } work;
+        struct {
+            epio_semaphore *semaphore;
+            epio_waiter waiter;
+        } acquire;
+        uint64_t space[7];
+    } arguments;
+    uint32_t place;
+    uint32_t timed;
+    int32_t carried_error;
+    int32_t carried_os_error;
+    uint64_t progress;
+    uint64_t due;
+    epio_node queue;
+    epio_node held;
+    epio_op *timer_child;
+    epio_op *timer_next;
+    epio_op *timer_previous;
+    epio_op *link;
+    epio_op *cancel_next;
+    void *waiter;
+    unsigned char reserved[EPIO_OP_SIZE - 16 * sizeof(void *) - 11 * 8 - 8 * 4];
+};
+
+#ifdef __cplusplus
+static_assert(sizeof(epio_op) == EPIO_OP_SIZE, "an op has the same size on every target");
+#else
+_Static_assert(sizeof(epio_op) == EPIO_OP_SIZE, "an op has the same size on every target");
+#endif
+
+/* ---- Runners ----------------------------------------------------------- */
+
+/* Carries the op out on this thread and returns its result; no loop is needed
+ * and `done` is not called. Any thread. It runs alone: it waits for nothing
+ * that was submitted, and no barrier (epio_sync) counts it. timeout_ns limits
+ * what only waits (sleep, streams, permits, locks): EPIO_ETIMEDOUT.
+ * Every error of the verb; an op without a file or VFS is EPIO_EINVAL. */
+EPIO_API int64_t epio_perform(epio_op *op);
+
+#if EPIO_ASYNC
+
+/* Hands the op to its VFS's loop. Never fails and never calls `done`: every
+ * error arrives as the op's completion. Any thread. The library owns the op
+ * and what it points at until the completion; nothing is copied. */
+EPIO_API void epio_submit(epio_op *op);
+
+/* Submits the op if it was not yet, and returns its result when it is done. On
+ * the loop's own thread it runs the loop meanwhile, delivering other ops; on
+ * another it sleeps until the owner delivered this one. The op's `done` must
+ * be NULL. One thread may wait for an op at a time. */
+EPIO_API int64_t epio_wait(epio_op *op);
+
+/* Asks for the op to end soon. A request: the op still completes exactly once,
+ * with EPIO_ECANCELED if it had not started or only waits, with its true
+ * result if it took full effect. Any thread; an op that is not in flight is
+ * left alone. The caller keeps the op alive and unreused during the call.
+ * close and unlock cannot be cancelled. */
+EPIO_API void epio_cancel(epio_op *op);
+
+/* True from submit until the completion is delivered (for a linked op: from
+ * the submit of its first). Any thread. */
+EPIO_API bool epio_pending(const epio_op *op);
+
+#define EPIO_LINK_ALWAYS 1u /* the second follows even if the first failed */
+
+/* Lets `second` start when `first` has succeeded (result >= 0), else end with
+ * EPIO_ECANCELED. Only the first is submitted; the second counts as submitted
+ * with it, its timeout included. Both were prepared by a verb and belong to
+ * one loop; chains may be of any length; an op has one successor. Returns
+ * `first`. */
+EPIO_API epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags);
+
+#endif /* EPIO_ASYNC */
+
+/* ---- Verbs: files ------------------------------------------------------ */
+
+/* Flags of epio_open. */
+#define EPIO_OPEN_READ 0x0001u
+#define EPIO_OPEN_WRITE 0x0002u
+#define EPIO_OPEN_CREATE 0x0004u          /* make the file if it is not there */
+#define EPIO_OPEN_EXCLUSIVE 0x0008u       /* with CREATE: EPIO_EEXIST if it is there */
+#define EPIO_OPEN_TRUNCATE 0x0010u        /* needs WRITE: length 0 */
+#define EPIO_OPEN_DELETE_ON_CLOSE 0x0020u /* the name goes when the file is closed */
+#define EPIO_OPEN_DIRECT 0x0040u          /* past the page cache; the system's alignment rules */
+#define EPIO_OPEN_NOFOLLOW 0x0080u        /* EPIO_ELOOP if the last part is a symbolic link */
+#define EPIO_OPEN_SYNC_DIR 0x0100u        /* a name that CREATE made is durable when this is done */
+#define EPIO_OPEN_TEMPORARY 0x0200u       /* see epio_open */
+
+/* The permissions of a file that is created (POSIX mode bits, less the umask),
+ * to be or-ed to the flags: EPIO_OPEN_PERMISSIONS(0600). Without it: 0666, for
+ * TEMPORARY always 0600. Ignored by Windows but for the owner's write bit. */
+#define EPIO_OPEN_PERMISSIONS(mode) ((((uint32_t)(mode)&0777u) | 01000u) << 16)
+
+/* Opens a file: 0, and op->file. Always close-on-exec. READ, WRITE or both are
+ * needed, unless TEMPORARY.
+ *
+ * TEMPORARY makes a file that nobody else finds: a random name, 0600, open for
+ * reading and writing, gone when it is closed (or the process ends). `path` is
+ * the folder for it, or a file beside which it goes; NULL: the system's folder
+ * for temporary files (TMPDIR, else /var/tmp, /tmp).
+ *
+ * FIFOs and terminals are opened without blocking and read by readiness; an
+ * open for writing completes when the FIFO has a reader.
+ *
+ * Errors: EPIO_EINVAL (flags that contradict each other, NULL path),
+ * EPIO_ENOENT, EPIO_EEXIST, EPIO_EACCES, EPIO_EISDIR (a folder), EPIO_ELOOP,
+ * EPIO_ENOTDIR, EPIO_ENAMETOOLONG, EPIO_EMFILE, EPIO_ENOSPC, EPIO_EROFS,
+ * EPIO_ESHARING, EPIO_ENOMEM, EPIO_ENOTSUP. See open(2). */
+EPIO_API epio_op *epio_open(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags);
+
+/* Makes a file of an open descriptor (POSIX) or HANDLE (Windows) that the
+ * caller hands over: 0, and op->file; epio_close closes it. On failure it stays
+ * the caller's. `flags`: READ and WRITE as it was opened, or 0: as it was.
+ * Neither its blocking mode nor its close-on-exec flag is changed.
+ * Errors: EPIO_EBADF, EPIO_EINVAL, EPIO_EISDIR, EPIO_ENOMEM, EPIO_ENOTSUP (a
+ * VFS that has no descriptors). */
+EPIO_API epio_op *epio_adopt(epio_op *op, epio_vfs *vfs, intptr_t os_handle, uint32_t flags);
+
+/* Closes the file: 0, or the last error. Waits for all that was submitted to
+ * the file before; waiting stream I/O and lock waits are cancelled. Cannot be
+ * cancelled or timed out; the file is gone whatever the result. An op submitted
+ * to it later is a programming error. epio_perform of a close while ops are in
+ * flight is EPIO_EBUSY, and the file stays open. */
+EPIO_API epio_op *epio_close(epio_op *op, epio_file *file);
+
+/* Reads `len` bytes at `offset`: the number of bytes, less than asked only at
+ * the end of the file. From a stream: what is there, 0 at its end; `offset` is
+ * ignored. Errors: EPIO_EINVAL (offset + len beyond INT64_MAX, NULL buffer),
+ * EPIO_EBADF (not open for reading), EPIO_EIO, ... See pread(2). */
+EPIO_API epio_op *epio_read(epio_op *op, epio_file *file, void *buffer, size_t len,
+                            uint64_t offset);
+
+/* The same into `count` parts, any number of them. */
+EPIO_API epio_op *epio_readv(epio_op *op, epio_file *file, const epio_iovec *parts, size_t count,
+                             uint64_t offset);
+
+/* Writes `len` bytes at `offset`: all of them, or an error. Beyond the end of
+ * the file it leaves a hole of zeros. To a stream: `offset` is ignored. After
+ * an error or a cancel the range is undefined. Errors: EPIO_EINVAL, EPIO_EBADF,
+ * EPIO_ENOSPC, EPIO_EFBIG, EPIO_EPIPE, EPIO_EIO, ... See pwrite(2). */
+EPIO_API epio_op *epio_write(epio_op *op, epio_file *file, const void *buffer, size_t len,
+                             uint64_t offset);
+
+/* The same from `count` parts, any number of them. */
+EPIO_API epio_op *epio_writev(epio_op *op, epio_file *file, const epio_iovec *parts, size_t count,
+                              uint64_t offset);
+
+/* Makes the file `size` bytes long: 0. What it gains is zeros. Errors:
+ * EPIO_EINVAL (above INT64_MAX, or a stream), EPIO_EBADF, EPIO_EFBIG, ... */
+EPIO_API epio_op *epio_truncate(epio_op *op, epio_file *file, uint64_t size);
+
+#define EPIO_SYNC_FULL 0u      /* data and all of the metadata are on the medium */
+#define EPIO_SYNC_NORMAL 1u    /* the same, but on macOS only ordered (F_BARRIERFSYNC) */
+#define EPIO_SYNC_DATA_ONLY 2u /* data, and the metadata that reading it back needs */
+
+/* Makes durable every write and truncate that was submitted to this file
+ * before, finished or not: 0. If one of those failed, the first sync that
+ * covers it flushes all the same and reports that error. Syncs share flushes.
+ * After a failed flush every sync and write of this file is EPIO_EIO, with the
+ * first os_error, until it is opened anew; rewrite what followed the last good
+ * sync. NORMAL on a file open only for reading is 0. See fsync(2). */
+EPIO_API epio_op *epio_sync(epio_op *op, epio_file *file, uint32_t flags);
+
+/* The file's size in bytes. A stream: EPIO_ESPIPE. */
+EPIO_API epio_op *epio_size(epio_op *op, epio_file *file);
+
+/* The descriptor or HANDLE behind a file, still owned by it; -1 if there is
+ * none (a memory file). Any thread. */
+EPIO_API intptr_t epio_os_handle(const epio_file *file);
+
+/* ---- Verbs: a VFS ------------------------------------------------------ */
+
+#define EPIO_DELETE_SYNC_DIR 1u /* the removal is durable when this is done */
+
+/* Removes a file's name: 0. A folder is EPIO_EISDIR. */
+EPIO_API epio_op *epio_delete(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags);
+
+#define EPIO_RENAME_SYNC_DIR 1u   /* the new name is durable when this is done */
+#define EPIO_RENAME_NO_REPLACE 2u /* EPIO_EEXIST if the new name exists */
+
+/* Renames a file: 0. Replaces what has the new name, atomically. Never a copy:
+ * EPIO_EXDEV. */
+EPIO_API epio_op *epio_rename(epio_op *op, epio_vfs *vfs, const char *from, const char *to,
+                              uint32_t flags);
+
+#define EPIO_ACCESS_EXISTS 0u
+#define EPIO_ACCESS_READ 1u
+#define EPIO_ACCESS_READWRITE 2u
+
+/* 1 if the path exists, may be read, may be read and written; else 0. An error
+ * only where that cannot be told. */
+EPIO_API epio_op *epio_access(epio_op *op, epio_vfs *vfs, const char *path, uint32_t mode);
+
+/* Writes the absolute path, symbolic links resolved, ended by a NUL, into
+ * `buffer`: its length without the NUL. The file itself need not exist, its
+ * folder must. EPIO_ERANGE if `len` is not above the length; then nothing is
+ * written. */
+EPIO_API epio_op *epio_full_pathname(epio_op *op, epio_vfs *vfs, const char *path, char *buffer,
+                                     size_t len);
+
+/* Waits: the nanoseconds slept, never less than asked. */
+EPIO_API epio_op *epio_sleep(epio_op *op, epio_vfs *vfs, uint64_t nanoseconds);
+
+/* Nanoseconds since 1970-01-01 00:00 UTC. */
+EPIO_API epio_op *epio_current_time(epio_op *op, epio_vfs *vfs);
+
+/* Fills the buffer with random bytes fit for keys (libsodium): `len`. */
+EPIO_API epio_op *epio_randomness(epio_op *op, epio_vfs *vfs, void *buffer, size_t len);
+
+/* Runs `function(op)` on a worker thread: what it returned. A function that
+ * has begun cannot be cancelled; it may look at op->user, and at nothing else
+ * of the op. epio_perform runs it on the calling thread. */
+EPIO_API epio_op *epio_work(epio_op *op, epio_vfs *vfs, epio_work_function *function);
+
+/* ---- VFSes ------------------------------------------------------------- */
+
+/* The operating system as a VFS without a loop, for epio_perform alone. Static;
+ * never destroyed. Any thread. */
+EPIO_API epio_vfs *epio_os_vfs(void);
+
+/* A VFS whose files live in memory, with the behaviour of the real one; a path
+ * is a name, there are no folders but what its slashes suggest. Ops complete on
+ * `loop`; NULL: epio_perform alone. 0 or EPIO_ENOMEM. Any thread. */
+EPIO_API int epio_memory_vfs_create(epio_vfs **vfs, epio_loop *loop);
+
+/* Frees a VFS that a ..._vfs_create function made, NULL too; an inner one is
+ * left alone. Its files must be closed; the VFSes above it are destroyed first. */
+EPIO_API void epio_vfs_destroy(epio_vfs *vfs);
+
+#if EPIO_ASYNC
+
+/* ---- Loops ------------------------------------------------------------- */
+
+typedef struct epio_loop_options {
+    size_t size;         /* sizeof(epio_loop_options) */
+    const char *backend; /* "epoll", "poll"; NULL: EPIO_BACKEND of the environment, else the best */
+    uint32_t workers;    /* most threads that read at once; 0: 16 */
+    uint32_t inline_writes; /* 1: buffered writes run on the owner's thread, which may then wait
+                               for the disk */
+} epio_loop_options;
+
+/* Makes a loop that belongs to the calling thread. Starts no thread. NULL
+ * options: the defaults. Errors: EPIO_EINVAL (an unknown back end, a size that
+ * is not this version's), EPIO_EMFILE, EPIO_ENOMEM. */
+EPIO_API int epio_loop_create(epio_loop **loop, const epio_loop_options *options);
+
+/* Delivers completions until nothing is in flight, or epio_loop_stop. Returns
+ * how many were delivered. The owner, or any thread if the loop is detached. */
+EPIO_API uint64_t epio_loop_run(epio_loop *loop);
+
+/* Delivers what is ready, up to `max` (0: no limit), waiting for the first for
+ * `timeout_ns` at most (0: not at all; EPIO_FOREVER). Returns how many were
+ * delivered. May be called from inside a `done`. Returns 0 early after
+ * epio_loop_wake or epio_loop_stop. */
+EPIO_API uint64_t epio_loop_poll(epio_loop *loop, uint64_t timeout_ns, uint32_t max);
+
+/* Makes epio_loop_run, the present or else the next, return. Any thread. */
+EPIO_API void epio_loop_stop(epio_loop *loop);
+
+/* Makes the epio_loop_poll that waits, or else the next that would, return.
+ * Any thread, also from inside a signal handler. */
+EPIO_API void epio_loop_wake(epio_loop *loop);
+
+/* Gives the loop up: it belongs to the next thread that runs or polls it. */
+EPIO_API void epio_loop_detach(epio_loop *loop);
+
+/* How many ops are in flight. Any thread; by then it may have changed. */
+EPIO_API uint64_t epio_loop_pending(const epio_loop *loop);
+
+/* Cancels all that is in flight and delivers every completion: 0, or
+ * EPIO_ETIMEDOUT if some were left after `timeout_ns` (EPIO_FOREVER: no limit).
+ * From then on new ops end with EPIO_ECANCELED unstarted; closes still work.
+ * The owner. */
+EPIO_API int epio_loop_close(epio_loop *loop, uint64_t timeout_ns);
+
+/* epio_loop_close without limit, then frees the loop; NULL is ignored. Every
+ * file must be closed by then. Not from inside a `done`. */
+EPIO_API void epio_loop_destroy(epio_loop *loop);
+
+/* The name of the back end in use. Any thread. */
+EPIO_API const char *epio_loop_backend(const epio_loop *loop);
+
+/* The operating system as a VFS that completes on this loop. Lives as long as
+ * the loop. Any thread. */
+EPIO_API epio_vfs *epio_loop_vfs(epio_loop *loop);
+
+/* For another event loop: a descriptor that is readable (POSIX), a HANDLE that
+ * is signalled (Windows), whenever epio_loop_poll(loop, 0, max) has something
+ * to do, and not otherwise. Owned by the loop; only to be waited on. From the
+ * first call on the loop pays for keeping it right. A negative error if it
+ * cannot be made (EPIO_EMFILE, EPIO_ENOMEM). The owner. */
+EPIO_API intptr_t epio_loop_handle(epio_loop *loop);
+
+/* The other way round: `ready(user)` is called, from a thread of the library's,
+ * when epio_loop_poll has something to do: once, and again after a poll that
+ * left something. It should only post a message to the host's loop. NULL
+ * removes it; replacing and removing wait until a running call has returned,
+ * except from inside that call. 0, EPIO_EMFILE or EPIO_ENOMEM. The owner. */
+EPIO_API int epio_loop_on_ready(epio_loop *loop, void (*ready)(void *user), void *user);
+
+/* ---- Backpressure ------------------------------------------------------ */
+
+/* Counted permits, served in the order of asking: who asks for many is not
+ * passed by who asks for few. Any thread may call any of these; several loops
+ * may share one. 0, EPIO_EINVAL (no permits), EPIO_ENOMEM. */
+EPIO_API int epio_semaphore_create(epio_semaphore **semaphore, uint32_t permits);
+
+/* Also limits the bytes that ops of `limit` VFSes have in flight through this
+ * semaphore; one that is larger alone takes all. 0: no limit, the default.
+ * Before the first use. */
+EPIO_API void epio_semaphore_limit_bytes(epio_semaphore *semaphore, uint64_t bytes);
+
+/* Nobody may wait for it, use it or hold permits of ops in flight. NULL is
+ * ignored. */
+EPIO_API void epio_semaphore_destroy(epio_semaphore *semaphore);
+
+/* Takes permits now: 0; EPIO_EBUSY if they are not free or others wait;
+ * EPIO_EINVAL if there are never so many (or 0); EPIO_ECLOSED. */
+EPIO_API int epio_semaphore_try_acquire(epio_semaphore *semaphore, uint32_t permits);
+
+/* Gives permits back; more than were taken is a programming error. */
+EPIO_API void epio_semaphore_release(epio_semaphore *semaphore, uint32_t permits);
+
+/* Permits that are free now. */
+EPIO_API uint32_t epio_semaphore_available(const epio_semaphore *semaphore);
+
+/* From now on nothing is granted: who waits and who asks gets EPIO_ECLOSED.
+ * Permits may still be released. */
+EPIO_API void epio_semaphore_close(epio_semaphore *semaphore);
+
+/* Waits for permits: 0, completing on the loop of `vfs`. The caller releases
+ * them. Cancelled or timed out, it holds none. Errors: EPIO_EINVAL (0, or more
+ * than exist), EPIO_ECLOSED. */
+EPIO_API epio_op *epio_acquire(epio_op *op, epio_semaphore *semaphore, epio_vfs *vfs,
+                               uint32_t permits);
+
+/* A VFS over `inner` where every op holds a permit of `semaphore` until it
+ * completes. close, unlock, sleep and all that waits for others (streams,
+ * locks) hold none. Both must outlive it. 0, EPIO_EINVAL, EPIO_ENOMEM. */
+EPIO_API int epio_limit_vfs_create(epio_vfs **vfs, epio_vfs *inner, epio_semaphore *semaphore);
+
+#endif /* EPIO_ASYNC */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,89 @@
+/* What every file and op has in common, whichever VFS it belongs to. */
+#include "core/fatal.h"
+#include "core/op.h"
+#if EPIO_ASYNC
+#include "core/loop.h"
+#endif
+
+#include <string.h>
+
+void epio_file_init(epio_file *file, epio_vfs *vfs, uint32_t flags, uint32_t traits)
+{
+    memset(file, 0, sizeof *file);
+    file->vfs = vfs;
+    file->flags = flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE);
+    file->traits = traits;
+    epio__list_init(&file->ordered);
+    epio__list_init(&file->ready);
+    epio__list_init(&file->flushing);
+#if EPIO_ASYNC
+    if (vfs->loop != NULL) {
+        epio__add_u64(&vfs->loop->open_files, 1);
+    }
+#endif
+}
+
+void epio_file_release(epio_file *file)
+{
+#if EPIO_ASYNC
+    if (file->vfs->loop != NULL) {
+        epio__subtract_u64(&file->vfs->loop->open_files, 1);
+    }
+#else
+    (void)file;
+#endif
+}
+
+uint64_t epio_op_bytes(const epio_op *op)
+{
+    switch (op->kind) {
+    case EPIO_KIND_READ:
+    case EPIO_KIND_WRITE:
+        return op->arguments.io.len;
+    case EPIO_KIND_READV:
+    case EPIO_KIND_WRITEV: {
+        const epio_iovec *parts = op->arguments.io.base;
+        uint64_t bytes = 0;
+        for (uint64_t i = 0; i < op->arguments.io.len; i++) {
+            /* A sum beyond the type is beyond every limit too. */
+            if (parts[i].len > UINT64_MAX - bytes) {
+                return UINT64_MAX;
+            }
+            bytes += parts[i].len;
+        }
+        return bytes;
+    }
+    default:
+        return 0;
+    }
+}
+
+bool epio_in_flight(const epio_op *op)
+{
+    uint32_t state = epio__load_relaxed_u32(&op->state);
+    return (state & ~(uint32_t)EPIO__STATE_EXTRAS) == EPIO__STATE_IN_FLIGHT;
+}
+
+uint64_t epio_monotonic_time(void)
+{
+    return epio__monotonic_time();
+}
+
+intptr_t epio_os_handle(const epio_file *file)
+{
+    if (file == NULL) {
+        epio__fatal("epio_os_handle", "the file is NULL");
+    }
+    return file->vfs->methods->os_handle != NULL ? file->vfs->methods->os_handle(file) : -1;
+}
+
+void epio_vfs_destroy(epio_vfs *vfs)
+{
+    if (vfs == NULL) {
+        return;
+    }
+    if (vfs->methods->destroy == NULL) {
+        epio__fatal("epio_vfs_destroy", "this VFS is not the caller's to destroy");
+    }
+    vfs->methods->destroy(vfs);
+}

@@ -1,0 +1,423 @@
+/* The loop: what a turn does and in which order, who may run it, and its
+ * beginning and end. What becomes of a single op is op.c's.
+ *
+ * A turn takes what other threads posted and what the clock brings, begins the
+ * flushes that are due, hands over to the workers, looks at the kernel (waiting
+ * only if there is nothing to deliver), and delivers what was ready when it
+ * came to that: what a `done` submits waits for the next turn, so that no
+ * callback starves the rest. */
+#include "core/loop.h"
+
+#include "core/fatal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Ownership ---- */
+
+static void enter(epio_loop *loop, const char *function)
+{
+    if (loop == NULL) {
+        epio__fatal(function, "the loop is NULL");
+    }
+    uintptr_t self = epio__thread_self();
+    uintptr_t owner = epio__load_pointer(&loop->owner);
+    if (owner == self) {
+        return;
+    }
+    if (owner == 0 && epio__compare_exchange_pointer(&loop->owner, &owner, self)) {
+        return;
+    }
+    epio__fatal(function, "the loop belongs to another thread, which must call "
+                          "epio_loop_detach first");
+}
+
+void epio_loop_detach(epio_loop *loop)
+{
+    enter(loop, "epio_loop_detach");
+    if (loop->depth != 0) {
+        epio__fatal("epio_loop_detach", "called from inside a `done`, while the loop runs");
+    }
+    epio__store_pointer(&loop->owner, 0);
+}
+
+/* ---- A turn ---- */
+
+static bool something_was_posted(const epio_loop *loop)
+{
+    return epio__load_pointer(&loop->inbox) != 0 || epio__load_pointer(&loop->cancels) != 0;
+}
+
+static bool something_is_ready(const epio_loop *loop)
+{
+    return loop->ready.count != 0 || !epio__list_empty(&loop->deferred);
+}
+
+static bool something_to_hand_over(const epio_loop *loop)
+{
+    return !epio__list_empty(&loop->hand_over);
+}
+
+static bool in_flight(const epio_loop *loop)
+{
+    return epio__load_relaxed_u64(&loop->in_flight) != 0 || loop->internal != 0 ||
+           epio__load_u64(&loop->inbound) != 0;
+}
+
+static void collect(epio_loop *loop)
+{
+    epio__loop_drain(loop);
+    epio__loop_fire_timers(loop);
+}
+
+static void submit_deferred(epio_loop *loop)
+{
+    /* Those that are put off once more wait for the turn after this one. */
+    epio_node again;
+    epio__list_init(&again);
+    epio__list_move_all(&again, &loop->deferred);
+    while (!epio__list_empty(&again) && epio__list_empty(&loop->deferred)) {
+        epio_op *op = epio__op_of_queue(again.next);
+        epio__list_remove(&op->queue);
+        op->place = EPIO__PLACE_NONE;
+        op->vfs->methods->submit(op->vfs, op);
+    }
+    if (!epio__list_empty(&again)) {
+        /* The first that was put off again came before these. */
+        epio__list_move_all(&loop->deferred, &again);
+    }
+}
+
+static void hand_over(epio_loop *loop)
+{
+    if (something_to_hand_over(loop)) {
+        epio__workers_hand_over(loop);
+    }
+}
+
+/* A loop that has nothing else to do, now or because of anybody else, saves the
+ * way to a worker and back. */
+static bool may_perform_itself(const epio_loop *loop, uint64_t deadline)
+{
+    return deadline == EPIO_FOREVER && something_to_hand_over(loop) && !loop->embedded &&
+           epio__load_relaxed_u32(&loop->shared) == 0 && loop->user_timers == 0 &&
+           !loop->os.backend->watching(loop->os.backend_state) &&
+           epio__workers_owner_may_perform(loop);
+}
+
+static void look_at_kernel(epio_loop *loop, uint64_t deadline)
+{
+    if (deadline != 0) {
+        uint64_t timer = epio__timer_next(loop);
+        loop->os.backend->poll(loop->os.backend_state, timer < deadline ? timer : deadline);
+    } else if (loop->embedded || loop->os.backend->watching(loop->os.backend_state)) {
+        loop->os.backend->poll(loop->os.backend_state, 0);
+    }
+}
+
+/* Waits for the kernel, a worker or another thread. Whoever posts after the
+ * exchange sees that the owner sleeps; whoever posted before is seen here. */
+static void sleep_until(epio_loop *loop, uint64_t deadline, bool heeds_wake)
+{
+    epio__exchange_u32(&loop->sleeping, 1);
+    if (something_was_posted(loop) || something_is_ready(loop) ||
+        (heeds_wake && epio__load_u32(&loop->woken) != 0)) {
+        deadline = 0;
+    }
+    look_at_kernel(loop, deadline);
+    epio__store_relaxed_u32(&loop->sleeping, 0);
+}
+
+static void deliver(epio_loop *loop, uint32_t max)
+{
+    uint64_t last = loop->taken + loop->ready.count;
+    uint64_t delivered = 0;
+    while (loop->ready.count != 0 && loop->taken < last) {
+        epio_op *op = epio__queue_pop(&loop->ready);
+        loop->taken++;
+        if (epio__op_deliver(loop, op)) {
+            delivered++;
+            if (delivered == max) {
+                return;
+            }
+        }
+    }
+}
+
+/* `deadline` 0: does not wait. `max` 0: no limit. */
+static void turn(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds_wake)
+{
+    loop->depth++;
+    epio__os_vfs_new_turn(&loop->os);
+    collect(loop);
+    submit_deferred(loop);
+    epio__barrier_flush(loop);
+    if (deadline == 0 || something_is_ready(loop)) {
+        hand_over(loop);
+        look_at_kernel(loop, 0);
+    } else if (may_perform_itself(loop, deadline)) {
+        epio__workers_perform_one(loop);
+    } else {
+        hand_over(loop);
+        sleep_until(loop, deadline, heeds_wake);
+    }
+    collect(loop);
+    deliver(loop, max);
+    loop->depth--;
+}
+
+/* Before the thread goes elsewhere: what was submitted gets going, and whoever
+ * embeds the loop will be told when it has to do something. */
+static void leave(epio_loop *loop)
+{
+    if (loop->depth != 0) {
+        return;
+    }
+    epio__barrier_flush(loop);
+    hand_over(loop);
+    if (!loop->embedded) {
+        return;
+    }
+    loop->os.backend->arm(loop->os.backend_state, epio__timer_next(loop));
+    epio__exchange_u32(&loop->sleeping, 1);
+    if (something_was_posted(loop) || something_is_ready(loop)) {
+        epio__loop_notify(loop);
+    }
+}
+
+/* ---- Running ---- */
+
+uint64_t epio_loop_run(epio_loop *loop)
+{
+    enter(loop, "epio_loop_run");
+    uint64_t before = loop->delivered;
+    for (;;) {
+        /* In this order: a stop comes with a wake. */
+        epio__store_u32(&loop->woken, 0);
+        if (epio__exchange_u32(&loop->stopping, 0) != 0 || !in_flight(loop)) {
+            break;
+        }
+        turn(loop, EPIO_FOREVER, 0, true);
+    }
+    leave(loop);
+    return loop->delivered - before;
+}
+
+uint64_t epio_loop_poll(epio_loop *loop, uint64_t timeout_ns, uint32_t max)
+{
+    enter(loop, "epio_loop_poll");
+    uint64_t before = loop->delivered;
+    uint64_t deadline = 0;
+    if (timeout_ns != 0) {
+        deadline = timeout_ns == EPIO_FOREVER ? EPIO_FOREVER : epio__deadline_after(timeout_ns);
+    }
+    bool again;
+    do {
+        turn(loop, deadline, max, true);
+        again = timeout_ns != 0 && loop->delivered == before &&
+                epio__exchange_u32(&loop->woken, 0) == 0 &&
+                (deadline == EPIO_FOREVER || epio__monotonic_time() < deadline);
+    } while (again);
+    leave(loop);
+    return loop->delivered - before;
+}
+
+void epio__loop_run_until(epio_loop *loop, const bool *done)
+{
+    while (!*done) {
+        turn(loop, EPIO_FOREVER, 0, false);
+    }
+    leave(loop);
+}
+
+void epio_loop_stop(epio_loop *loop)
+{
+    epio__store_u32(&loop->stopping, 1);
+    epio_loop_wake(loop);
+}
+
+void epio_loop_wake(epio_loop *loop)
+{
+    epio__exchange_u32(&loop->woken, 1);
+    epio__loop_notify(loop);
+}
+
+uint64_t epio_loop_pending(const epio_loop *loop)
+{
+    return epio__load_u64(&loop->in_flight) + epio__load_u64(&loop->inbound);
+}
+
+/* ---- Embedding ---- */
+
+static void embed(epio_loop *loop)
+{
+    loop->embedded = true;
+    leave(loop);
+}
+
+intptr_t epio_loop_handle(epio_loop *loop)
+{
+    enter(loop, "epio_loop_handle");
+    intptr_t handle = loop->os.backend->handle(loop->os.backend_state);
+    if (handle >= 0) {
+        embed(loop);
+    }
+    return handle;
+}
+
+int epio_loop_on_ready(epio_loop *loop, void (*ready)(void *user), void *user)
+{
+    enter(loop, "epio_loop_on_ready");
+    int error = loop->os.backend->notify(loop->os.backend_state, ready, user);
+    if (error == 0 && ready != NULL) {
+        embed(loop);
+    }
+    return error;
+}
+
+/* ---- Beginning and end ---- */
+
+static int open_backend(epio_loop *loop, const epio__backend *backend)
+{
+    loop->os.backend = backend;
+    return backend->open(loop, &loop->os.backend_state);
+}
+
+static int open_backend_named(epio_loop *loop, const char *name)
+{
+    for (size_t i = 0; epio__backends[i] != NULL; i++) {
+        if (strcmp(epio__backends[i]->name, name) == 0) {
+            return open_backend(loop, epio__backends[i]);
+        }
+    }
+    return EPIO_EINVAL;
+}
+
+static int open_best_backend(epio_loop *loop)
+{
+    int error = EPIO_ENOTSUP;
+    for (size_t i = 0; epio__backends[i] != NULL && error == EPIO_ENOTSUP; i++) {
+        error = open_backend(loop, epio__backends[i]);
+    }
+    return error;
+}
+
+static int choose_backend(epio_loop *loop, const char *name)
+{
+    if (name == NULL) {
+        name = getenv("EPIO_BACKEND");
+    }
+    return name == NULL || name[0] == '\0' ? open_best_backend(loop)
+                                           : open_backend_named(loop, name);
+}
+
+int epio_loop_create(epio_loop **created, const epio_loop_options *options)
+{
+    epio_loop_options defaults = {.size = sizeof defaults};
+    if (options == NULL) {
+        options = &defaults;
+    }
+    if (created == NULL || options->size != sizeof *options || options->inline_writes > 1) {
+        return EPIO_EINVAL;
+    }
+    epio_loop *loop = calloc(1, sizeof *loop);
+    if (loop == NULL) {
+        return EPIO_ENOMEM;
+    }
+    loop->os.base.methods = &epio__os_vfs_methods;
+    loop->os.base.loop = loop;
+    loop->os.inline_writes = options->inline_writes;
+    loop->owner = epio__thread_self();
+    epio__list_init(&loop->deferred);
+    epio__list_init(&loop->hand_over);
+    epio__list_init(&loop->held);
+    epio__list_init(&loop->active_files);
+    epio__list_init(&loop->flush_files);
+    epio__os_vfs_new_turn(&loop->os);
+    int error = choose_backend(loop, options->backend);
+    if (error != 0) {
+        free(loop);
+        return error;
+    }
+    bool default_workers = options->workers == 0 || options->workers > EPIO__LANE_THREADS;
+    epio__workers_init(&loop->workers, loop,
+                       default_workers ? EPIO__LANE_THREADS : options->workers);
+    *created = loop;
+    return 0;
+}
+
+static void cancel_list(epio_loop *loop, epio_node *list)
+{
+    epio_node *node = list->next;
+    while (node != list) {
+        epio_op *op = epio__op_of_held(node);
+        node = node->next;
+        epio__op_cancel(loop, op);
+    }
+}
+
+static void cancel_all(epio_loop *loop)
+{
+    cancel_list(loop, &loop->held);
+    for (epio_node *node = loop->active_files.next; node != &loop->active_files;
+         node = node->next) {
+        epio_file *file = EPIO__CONTAINER(node, epio_file, active);
+        cancel_list(loop, &file->ordered);
+        cancel_list(loop, &file->ready);
+        cancel_list(loop, &file->flushing);
+    }
+}
+
+int epio_loop_close(epio_loop *loop, uint64_t timeout_ns)
+{
+    enter(loop, "epio_loop_close");
+    uint64_t deadline =
+        timeout_ns == EPIO_FOREVER ? EPIO_FOREVER : epio__deadline_after(timeout_ns);
+    epio__loop_drain(loop);
+    loop->closing = true;
+    cancel_all(loop);
+    while (in_flight(loop)) {
+        if (deadline != EPIO_FOREVER && epio__monotonic_time() >= deadline) {
+            turn(loop, 0, 0, false);
+            if (in_flight(loop)) {
+                leave(loop);
+                return EPIO_ETIMEDOUT;
+            }
+            break;
+        }
+        turn(loop, deadline, 0, false);
+    }
+    leave(loop);
+    return 0;
+}
+
+void epio_loop_destroy(epio_loop *loop)
+{
+    if (loop == NULL) {
+        return;
+    }
+    enter(loop, "epio_loop_destroy");
+    if (loop->depth != 0) {
+        epio__fatal("epio_loop_destroy", "called from inside a `done`, while the loop runs");
+    }
+    (void)epio_loop_close(loop, EPIO_FOREVER);
+    if (epio__load_u64(&loop->open_files) != 0) {
+        epio__fatal("epio_loop_destroy", "a file is still open; close every file of the loop first");
+    }
+    epio__workers_destroy(&loop->workers);
+    while (epio__load_u64(&loop->visitors) != 0) {
+        epio__thread_yield();
+    }
+    loop->os.backend->close(loop->os.backend_state);
+    free(loop);
+}
+
+const char *epio_loop_backend(const epio_loop *loop)
+{
+    return loop->os.backend->name;
+}
+
+epio_vfs *epio_loop_vfs(epio_loop *loop)
+{
+    return &loop->os.base;
+}

@@ -1,0 +1,140 @@
+/* The loop as the core's files share it. Everything that has no word about
+ * threads beside it belongs to the owner. */
+#ifndef EPIO_LOOP_H
+#define EPIO_LOOP_H
+
+#include "core/op.h"
+#include "core/workers.h"
+#include "os/os_vfs.h"
+
+/* Ops in the order in which they came, linked by op->queue.next. */
+typedef struct epio__queue {
+    epio_op *head;
+    epio_op *tail;
+    uint64_t count;
+} epio__queue;
+
+struct epio_loop {
+    epio__os_vfs os; /* the operating system, completing here */
+
+    /* Any thread. */
+    uintptr_t owner;    /* epio__thread_self of the owner; 0: detached */
+    uintptr_t inbox;    /* last epio_op posted from elsewhere, linked by queue.next */
+    uintptr_t cancels;  /* last epio_op that was cancelled elsewhere, by cancel_next */
+    uint64_t visitors;  /* calls of other threads that still touch the loop */
+    uint64_t inbound;   /* ops submitted elsewhere that the owner has not seen */
+    uint64_t in_flight; /* ops that it has seen; written by the owner */
+    uint64_t open_files;
+    uint32_t sleeping; /* the owner waits, or will look again only when woken */
+    uint32_t woken;
+    uint32_t stopping;
+    uint32_t shared; /* a thread other than the owner has used the loop */
+
+    epio__queue ready;      /* ended, not yet delivered */
+    epio_node deferred;     /* to be submitted again in the next turn */
+    epio_node hand_over;    /* for the workers, at the end of the turn */
+    epio_node held;         /* ops in flight that are in no list of a file */
+    epio_node active_files; /* files with writes or syncs in flight */
+    epio_node flush_files;  /* those of them with syncs that are ready */
+    epio_op *timers;        /* earliest op of the heap */
+    uint64_t user_timers;   /* timers other than those of held-back flushes */
+    uint64_t internal;      /* flushes of the core's own in flight */
+    uint64_t at_workers;    /* ops handed over and not yet back */
+    uint64_t taken;         /* from the ready queue, ever */
+    uint64_t delivered;     /* ever */
+    uint32_t depth;   /* nested turns */
+    uint32_t in_done; /* nested calls of `done` */
+    bool closing;
+    bool embedded;
+
+    epio__workers workers;
+};
+
+/* ---- op.c: from submission to the ready queue ---- */
+
+/* Brings an op that another thread posted, or the owner just submitted, into
+ * the loop. */
+void epio__op_arrive(epio_loop *loop, epio_op *op);
+/* Its turn has come: nothing holds it back any more. */
+void epio__op_start(epio_loop *loop, epio_op *op);
+/* A cancel or the deadline, on the owner's thread. */
+void epio__op_cancel(epio_loop *loop, epio_op *op);
+/* Delivers one op that has ended: true, or false if a layer sent it again. */
+bool epio__op_deliver(epio_loop *loop, epio_op *op);
+/* Takes what other threads posted. */
+void epio__loop_drain(epio_loop *loop);
+/* Acts on the timers whose time has come. */
+void epio__loop_fire_timers(epio_loop *loop);
+/* Makes the owner look again if it sleeps. Any thread. */
+void epio__loop_notify(epio_loop *loop);
+
+static inline bool epio__loop_is_owner(const epio_loop *loop)
+{
+    return epio__load_relaxed_pointer(&loop->owner) == epio__thread_self();
+}
+
+/* ---- loop.c ---- */
+
+/* Runs the loop until *done. */
+void epio__loop_run_until(epio_loop *loop, const bool *done);
+
+static inline void epio__queue_push(epio__queue *queue, epio_op *op)
+{
+    op->queue.next = NULL;
+    if (queue->head == NULL) {
+        queue->head = op;
+    } else {
+        queue->tail->queue.next = &op->queue;
+    }
+    queue->tail = op;
+    queue->count++;
+}
+
+static inline epio_op *epio__op_of_queue(epio_node *node)
+{
+    return node == NULL ? NULL : EPIO__CONTAINER(node, epio_op, queue);
+}
+
+static inline epio_op *epio__op_of_held(epio_node *node)
+{
+    return EPIO__CONTAINER(node, epio_op, held);
+}
+
+static inline epio_op *epio__queue_pop(epio__queue *queue)
+{
+    epio_op *op = queue->head;
+    if (op != NULL) {
+        queue->head = epio__op_of_queue(op->queue.next);
+        op->queue.next = NULL;
+        queue->count--;
+    }
+    return op;
+}
+
+/* ---- barrier.c: law 5, law 6 and what close waits for ---- */
+
+/* An op of a file was submitted: the file counts it. */
+void epio__barrier_enter(epio_loop *loop, epio_op *op);
+/* A sync may begin as far as its links are concerned. */
+void epio__barrier_start_sync(epio_op *op);
+/* A sync ends before its flush did: the cancelled one leaves the others alone. */
+void epio__barrier_withdraw_sync(epio_op *op);
+/* Likewise for a close. */
+void epio__barrier_start_close(epio_loop *loop, epio_op *op);
+/* An op of a file is being delivered, with op->result final. */
+void epio__barrier_leave(epio_op *op);
+/* At the end of a turn: begins the flushes that nothing holds back. */
+void epio__barrier_flush(epio_loop *loop);
+/* The core's own flush came back. */
+void epio__barrier_flushed(epio_loop *loop, epio_op *op);
+
+/* ---- timers.c: deadlines and sleeps, earliest first ---- */
+
+void epio__timer_start(epio_loop *loop, epio_op *op);
+void epio__timer_stop(epio_loop *loop, epio_op *op);
+/* When the earliest timer is due; EPIO_FOREVER if there is none. */
+uint64_t epio__timer_next(const epio_loop *loop);
+/* Takes an op whose time has come; NULL: none. */
+epio_op *epio__timer_take(epio_loop *loop, uint64_t now);
+
+#endif

@@ -1,0 +1,756 @@
+/* The life of an op in flight: from epio_submit, through whatever holds it, to
+ * its one delivery; and the ways to end it early. What a turn of the loop does,
+ * and in which order, is loop.c's.
+ *
+ * Exactly one completion: an op is on the ready queue once, because
+ * epio_complete checks that somebody held it. After delivery nobody has it:
+ * deliver() first lets every foreign epio_cancel finish that has found the op
+ * in flight, then gives the op away in one atomic step. */
+#include "core/fatal.h"
+#include "core/loop.h"
+#include "core/semaphore.h"
+#include "core/sticky.h"
+
+/* ---- Posts from other threads ---- */
+
+static void push_inbox(epio_loop *loop, epio_op *op)
+{
+    uintptr_t head = epio__load_pointer(&loop->inbox);
+    do {
+        op->queue.next = head == 0 ? NULL : &((epio_op *)head)->queue;
+    } while (!epio__compare_exchange_pointer(&loop->inbox, &head, (uintptr_t)op));
+}
+
+static void push_cancel(epio_loop *loop, epio_op *op)
+{
+    uintptr_t head = epio__load_pointer(&loop->cancels);
+    do {
+        op->cancel_next = (epio_op *)head;
+    } while (!epio__compare_exchange_pointer(&loop->cancels, &head, (uintptr_t)op));
+}
+
+void epio__loop_notify(epio_loop *loop)
+{
+    if (epio__load_u32(&loop->sleeping) != 0 && epio__exchange_u32(&loop->sleeping, 0) != 0) {
+        loop->os.backend->wake(loop->os.backend_state);
+    }
+}
+
+/* Once the op is pushed it may be delivered and the loop be destroyed: the
+ * visit makes epio_loop_destroy wait until this call has left. */
+static void post(epio_loop *loop, epio_op *op, uint8_t message)
+{
+    op->message = message;
+    epio__add_u64(&loop->visitors, 1);
+    push_inbox(loop, op);
+    epio__loop_notify(loop);
+    epio__subtract_u64(&loop->visitors, 1);
+}
+
+static void mark_shared(epio_loop *loop)
+{
+    if (epio__load_relaxed_u32(&loop->shared) == 0) {
+        epio__store_relaxed_u32(&loop->shared, 1);
+    }
+}
+
+/* ---- Completion ---- */
+
+static void come_back_from_worker(epio_loop *loop, epio_op *op)
+{
+    if (op->place == EPIO__PLACE_TAKEN) {
+        loop->at_workers--;
+    }
+    op->place = EPIO__PLACE_NONE;
+}
+
+static void make_ready(epio_loop *loop, epio_op *op)
+{
+    if (op->phase == EPIO__PHASE_READY) {
+        epio__fatal("epio_complete", "the op was completed already");
+    }
+    op->phase = EPIO__PHASE_READY;
+    epio__queue_push(&loop->ready, op);
+}
+
+void epio_complete(epio_op *op, int64_t result)
+{
+    epio_loop *loop = op->loop;
+    /* op->result stays EPIO_EPENDING until the delivery. */
+    op->progress = (uint64_t)result;
+    if (!epio__loop_is_owner(loop)) {
+        post(loop, op, EPIO__MESSAGE_COMPLETED);
+        return;
+    }
+    come_back_from_worker(loop, op);
+    make_ready(loop, op);
+}
+
+static void park(epio_loop *loop, epio_op *op, uint64_t due)
+{
+    epio__timer_stop(loop, op);
+    op->phase = EPIO__PHASE_PARKED;
+    op->due = due;
+    epio__timer_start(loop, op);
+    if (op->held.next == NULL) {
+        epio__list_append(&loop->held, &op->held);
+    }
+}
+
+void epio_complete_at(epio_op *op, uint64_t due, int64_t result)
+{
+    op->progress = (uint64_t)result;
+    op->marks &= (uint8_t)~EPIO__MARK_RETRY;
+    park(op->loop, op, due);
+}
+
+bool epio_pending(const epio_op *op)
+{
+    if (op == NULL) {
+        epio__fatal("epio_pending", "the op is NULL");
+    }
+    uint32_t state = epio__load_u32(&op->state);
+    return (state & ~(uint32_t)EPIO__STATE_EXTRAS) == EPIO__STATE_IN_FLIGHT;
+}
+
+/* ---- Layers ---- */
+
+void epio_frame_push(epio_op *op, epio_frame *frame)
+{
+    frame->vfs = op->vfs;
+    frame->file = op->file;
+    frame->below = op->frames;
+    op->frames = frame;
+}
+
+void epio_forward(epio_op *op, epio_vfs *vfs, epio_file *file)
+{
+    op->phase = EPIO__PHASE_HELD;
+    op->progress = 0;
+    if ((op->marks & EPIO__MARK_CANCEL) != 0) {
+        epio_complete(op, EPIO_ECANCELED);
+        return;
+    }
+    op->vfs = vfs;
+    op->file = file;
+    vfs->methods->submit(vfs, op);
+}
+
+/* ---- Starting ---- */
+
+static void acquire_granted(epio_waiter *waiter)
+{
+    epio_resume(EPIO__CONTAINER(waiter, epio_op, arguments.acquire.waiter));
+}
+
+static void start_acquire(epio_op *op)
+{
+    op->phase = EPIO__PHASE_HELD;
+    op->arguments.acquire.waiter.granted = acquire_granted;
+    int outcome = epio__semaphore_enqueue(op->arguments.acquire.semaphore,
+                                          &op->arguments.acquire.waiter);
+    if (outcome != EPIO_EPENDING) {
+        epio_complete(op, outcome);
+    }
+}
+
+static void hold(epio_op *op)
+{
+    op->phase = EPIO__PHASE_HELD;
+    op->vfs->methods->submit(op->vfs, op);
+}
+
+void epio__op_start(epio_loop *loop, epio_op *op)
+{
+    if ((op->marks & EPIO__MARK_INVALID) != 0) {
+        epio_complete(op, (int64_t)op->progress);
+        return;
+    }
+    bool cancelled = loop->closing || (op->marks & EPIO__MARK_CANCEL) != 0;
+    if (cancelled && op->kind != EPIO_KIND_CLOSE) {
+        epio_complete(op, EPIO_ECANCELED);
+        return;
+    }
+    switch (op->kind) {
+    case EPIO_KIND_SYNC:
+        epio__barrier_start_sync(op);
+        return;
+    case EPIO_KIND_CLOSE:
+        epio__barrier_start_close(loop, op);
+        return;
+    case EPIO_KIND_ACQUIRE:
+        start_acquire(op);
+        return;
+    case EPIO_KIND_WRITE:
+    case EPIO_KIND_WRITEV:
+        if (epio__flush_has_failed(op)) {
+            epio_complete(op, EPIO_EIO);
+            return;
+        }
+        hold(op);
+        return;
+    default:
+        hold(op);
+        return;
+    }
+}
+
+static void resume(epio_loop *loop, epio_op *op)
+{
+    if (op->kind == EPIO_KIND_ACQUIRE) {
+        epio_complete(op, op->arguments.acquire.waiter.outcome);
+    } else {
+        op->vfs->methods->submit(op->vfs, op);
+    }
+    if (loop->embedded && loop->depth == 0) {
+        epio__loop_notify(loop);
+    }
+}
+
+void epio_resume(epio_op *op)
+{
+    epio_loop *loop = op->loop;
+    if (epio__loop_is_owner(loop)) {
+        resume(loop, op);
+    } else {
+        mark_shared(loop);
+        post(loop, op, EPIO__MESSAGE_RESUMED);
+    }
+}
+
+/* Puts an op that did not end at once where a close of the loop finds it, and
+ * starts its deadline. */
+static void keep(epio_loop *loop, epio_op *op)
+{
+    if (op->held.next == NULL && op->phase != EPIO__PHASE_BARRIER) {
+        epio__list_append(&loop->held, &op->held);
+    }
+    if (op->timeout_ns != 0 && op->timed == 0 && op->kind != EPIO_KIND_CLOSE) {
+        epio__timer_start(loop, op);
+    }
+}
+
+static void unlink_from_first(epio_op *op)
+{
+    epio_op *first = epio__op_of_queue(op->queue.previous);
+    first->link = NULL;
+    op->queue.previous = NULL;
+}
+
+static void cancel_in_phase(epio_loop *loop, epio_op *op)
+{
+    switch (op->phase) {
+    case EPIO__PHASE_LINKED:
+        unlink_from_first(op);
+        epio_complete(op, EPIO_ECANCELED);
+        return;
+    case EPIO__PHASE_BARRIER:
+        epio__barrier_withdraw_sync(op);
+        epio_complete(op, EPIO_ECANCELED);
+        return;
+    case EPIO__PHASE_PARKED:
+        epio__timer_stop(loop, op);
+        epio_complete(op, EPIO_ECANCELED);
+        return;
+    case EPIO__PHASE_HELD:
+        if (op->kind != EPIO_KIND_ACQUIRE) {
+            op->vfs->methods->cancel(op->vfs, op);
+        } else if (epio__semaphore_withdraw(op->arguments.acquire.semaphore,
+                                            &op->arguments.acquire.waiter)) {
+            epio_complete(op, EPIO_ECANCELED);
+        }
+        return;
+    default:
+        return; /* still in the inbox, where the mark is found, or at its end */
+    }
+}
+
+static void count_chain(epio_loop *loop, epio_op *first)
+{
+    for (epio_op *op = first; op != NULL; op = op->link) {
+        epio__count_u64(&loop->in_flight, 1);
+        if (epio__op_has_file(op) && op->file != NULL) {
+            epio__barrier_enter(loop, op);
+        }
+        if (op->link != NULL) {
+            op->link->queue.previous = &op->queue;
+        }
+        if (op != first) {
+            op->phase = EPIO__PHASE_LINKED;
+            keep(loop, op);
+            if ((op->marks & EPIO__MARK_CANCEL) != 0) {
+                cancel_in_phase(loop, op); /* somebody was quicker than this thread */
+            }
+        }
+    }
+}
+
+void epio__op_arrive(epio_loop *loop, epio_op *op)
+{
+    count_chain(loop, op);
+    epio__op_start(loop, op);
+    if (op->phase != EPIO__PHASE_READY) {
+        keep(loop, op);
+    }
+}
+
+/* ---- Submitting ---- */
+
+/* A close that has the file's later ops behind it would wait for itself. */
+static void check_nothing_follows_close(const epio_op *close)
+{
+    for (const epio_op *op = close->link; op != NULL; op = op->link) {
+        if (epio__op_has_file(op) && op->file == close->file) {
+            epio__fatal("epio_submit", "an op is linked behind the close of its file");
+        }
+    }
+}
+
+static epio_loop *begin(epio_op *first, const char *function)
+{
+    epio__op_check_prepared(first, function);
+    epio_loop *loop = first->loop;
+    if (loop == NULL) {
+        epio__fatal(function, first->vfs == NULL ? "the op has no file or VFS"
+                                                 : "the op's VFS has no loop; use epio_perform");
+    }
+    for (epio_op *op = first; op != NULL; op = op->link) {
+        if (op->loop != loop) {
+            epio__fatal(function, "linked ops belong to different loops");
+        }
+        if (op->kind == EPIO_KIND_CLOSE) {
+            check_nothing_follows_close(op);
+        }
+        if (op->timeout_ns != 0) {
+            op->timeout_ns = epio__deadline_after(op->timeout_ns);
+        }
+        op->progress = (uint64_t)(op->result < 0 ? op->result : EPIO_EINVAL);
+        if ((op->marks & EPIO__MARK_INVALID) == 0) {
+            op->progress = 0;
+        }
+        op->result = EPIO_EPENDING;
+    }
+    return loop;
+}
+
+static void set_in_flight(epio_op *first, uint32_t extras)
+{
+    for (epio_op *op = first->link; op != NULL; op = op->link) {
+        epio__store_u32(&op->state, EPIO__STATE_IN_FLIGHT);
+    }
+    epio__store_u32(&first->state, EPIO__STATE_IN_FLIGHT | extras);
+}
+
+static void submit_elsewhere(epio_loop *loop, epio_op *first)
+{
+    for (epio_op *op = first; op != NULL; op = op->link) {
+        epio__add_u64(&loop->inbound, 1);
+        if (epio__op_has_file(op) && op->file != NULL) {
+            epio__add_u64(&op->file->inbound, 1);
+        }
+    }
+    mark_shared(loop);
+    post(loop, first, EPIO__MESSAGE_SUBMITTED);
+}
+
+static void arrive_from_elsewhere(epio_loop *loop, epio_op *first)
+{
+    for (epio_op *op = first; op != NULL; op = op->link) {
+        epio__subtract_u64(&loop->inbound, 1);
+        if (epio__op_has_file(op) && op->file != NULL) {
+            epio__subtract_u64(&op->file->inbound, 1);
+        }
+    }
+    epio__op_arrive(loop, first);
+}
+
+static void submit_here(epio_loop *loop, epio_op *op)
+{
+    /* What other threads submitted before must count as before. */
+    if (op->kind == EPIO_KIND_SYNC || op->kind == EPIO_KIND_CLOSE || op->link != NULL) {
+        epio__loop_drain(loop);
+    }
+    epio__op_arrive(loop, op);
+    if (loop->embedded && loop->depth == 0) {
+        epio__loop_notify(loop);
+    }
+}
+
+void epio_submit(epio_op *op)
+{
+    epio_loop *loop = begin(op, "epio_submit");
+    set_in_flight(op, 0);
+    if (epio__loop_is_owner(loop)) {
+        submit_here(loop, op);
+    } else {
+        submit_elsewhere(loop, op);
+    }
+}
+
+/* ---- Waiting ---- */
+
+typedef struct op_waiter {
+    int64_t result;
+    bool done;    /* by the mutex, if foreign */
+    bool foreign; /* not the loop's owner */
+    epio__mutex mutex;
+    epio__condition condition;
+} op_waiter;
+
+static void tell_waiter(op_waiter *waiter, int64_t result)
+{
+    if (!waiter->foreign) {
+        waiter->result = result;
+        waiter->done = true;
+        return;
+    }
+    epio__mutex_lock(&waiter->mutex);
+    waiter->result = result;
+    waiter->done = true;
+    epio__condition_signal(&waiter->condition);
+    epio__mutex_unlock(&waiter->mutex);
+}
+
+/* False: the op was delivered meanwhile. */
+static bool attach_waiter(epio_op *op, op_waiter *waiter)
+{
+    uint32_t state = epio__load_u32(&op->state);
+    for (;;) {
+        if ((state & EPIO__STATE_WAITED_FOR) != 0) {
+            epio__fatal("epio_wait", "another thread waits for the op already");
+        }
+        if ((state & ~(uint32_t)EPIO__STATE_EXTRAS) != EPIO__STATE_IN_FLIGHT) {
+            return false;
+        }
+        /* Read by the deliverer only after it has seen the mark. */
+        op->waiter = waiter;
+        if (epio__compare_exchange_u32(&op->state, &state, state | EPIO__STATE_WAITED_FOR)) {
+            return true;
+        }
+    }
+}
+
+static int64_t wait_elsewhere(epio_loop *loop, epio_op *op, bool submit)
+{
+    op_waiter waiter = {.foreign = true};
+    bool attached = true;
+    epio__mutex_init(&waiter.mutex);
+    epio__condition_init(&waiter.condition);
+    if (submit) {
+        op->waiter = &waiter;
+        set_in_flight(op, EPIO__STATE_WAITED_FOR);
+        submit_elsewhere(loop, op);
+    } else {
+        attached = attach_waiter(op, &waiter);
+    }
+    if (attached) {
+        epio__mutex_lock(&waiter.mutex);
+        while (!waiter.done) {
+            epio__condition_wait(&waiter.condition, &waiter.mutex);
+        }
+        epio__mutex_unlock(&waiter.mutex);
+    } else {
+        waiter.result = op->result;
+    }
+    epio__condition_destroy(&waiter.condition);
+    epio__mutex_destroy(&waiter.mutex);
+    return waiter.result;
+}
+
+static int64_t wait_here(epio_loop *loop, epio_op *op, bool submit)
+{
+    op_waiter waiter;
+    waiter.done = false;
+    waiter.foreign = false;
+    if (submit) {
+        op->waiter = &waiter;
+        set_in_flight(op, EPIO__STATE_WAITED_FOR);
+        submit_here(loop, op);
+    } else if (!attach_waiter(op, &waiter)) {
+        return op->result;
+    }
+    epio__loop_run_until(loop, &waiter.done);
+    return waiter.result;
+}
+
+int64_t epio_wait(epio_op *op)
+{
+    if (op == NULL) {
+        epio__fatal("epio_wait", "the op is NULL");
+    }
+    uint32_t state = epio__load_u32(&op->state) & ~(uint32_t)EPIO__STATE_EXTRAS;
+    if (state == EPIO__STATE_DONE) {
+        return op->result; /* the owner was faster */
+    }
+    if (op->done != NULL) {
+        epio__fatal("epio_wait", "the op has a `done`; an op is either waited for or delivered");
+    }
+    bool submit = state != EPIO__STATE_IN_FLIGHT;
+    epio_loop *loop = submit ? begin(op, "epio_wait") : op->loop;
+    return epio__loop_is_owner(loop) ? wait_here(loop, op, submit)
+                                     : wait_elsewhere(loop, op, submit);
+}
+
+/* ---- Cancelling ---- */
+
+void epio__op_cancel(epio_loop *loop, epio_op *op)
+{
+    if (op->kind == EPIO_KIND_CLOSE || (op->marks & EPIO__MARK_CANCEL) != 0 ||
+        op->phase == EPIO__PHASE_READY) {
+        return;
+    }
+    op->marks |= EPIO__MARK_CANCEL;
+    cancel_in_phase(loop, op);
+}
+
+static void drain_cancels(epio_loop *loop)
+{
+    if (epio__load_pointer(&loop->cancels) == 0) {
+        return;
+    }
+    epio_op *op = (epio_op *)epio__exchange_pointer(&loop->cancels, 0);
+    while (op != NULL) {
+        epio_op *next = op->cancel_next;
+        epio__clear_bits_u32(&op->state, EPIO__STATE_CANCELLING);
+        epio__op_cancel(loop, op);
+        op = next;
+    }
+}
+
+static void cancel_elsewhere(epio_op *op)
+{
+    uint32_t state = epio__load_u32(&op->state);
+    do {
+        bool in_flight = (state & ~(uint32_t)EPIO__STATE_EXTRAS) == EPIO__STATE_IN_FLIGHT;
+        if (!in_flight || (state & EPIO__STATE_CANCELLING) != 0) {
+            return;
+        }
+    } while (
+        !epio__compare_exchange_u32(&op->state, &state, state | EPIO__STATE_CANCELLING));
+    /* The op cannot be delivered, nor the loop go away, before it was found on
+     * the list. */
+    epio_loop *loop = op->loop;
+    mark_shared(loop);
+    epio__add_u64(&loop->visitors, 1);
+    push_cancel(loop, op);
+    epio__loop_notify(loop);
+    epio__subtract_u64(&loop->visitors, 1);
+}
+
+void epio_cancel(epio_op *op)
+{
+    if (op == NULL) {
+        epio__fatal("epio_cancel", "the op is NULL");
+    }
+    if (!epio_pending(op)) {
+        return;
+    }
+    epio_loop *loop = op->loop;
+    if (!epio__loop_is_owner(loop)) {
+        cancel_elsewhere(op);
+        return;
+    }
+    epio__loop_drain(loop);
+    epio__op_cancel(loop, op);
+    if (loop->embedded && loop->depth == 0) {
+        epio__loop_notify(loop);
+    }
+}
+
+/* ---- The inbox and the clock ---- */
+
+static void take_message(epio_loop *loop, epio_op *op)
+{
+    switch (op->message) {
+    case EPIO__MESSAGE_SUBMITTED:
+        arrive_from_elsewhere(loop, op);
+        return;
+    case EPIO__MESSAGE_COMPLETED:
+        come_back_from_worker(loop, op);
+        make_ready(loop, op);
+        return;
+    default:
+        resume(loop, op);
+        return;
+    }
+}
+
+static void drain_inbox(epio_loop *loop)
+{
+    if (epio__load_pointer(&loop->inbox) == 0) {
+        return;
+    }
+    epio_op *last = (epio_op *)epio__exchange_pointer(&loop->inbox, 0);
+    epio_op *first = NULL;
+    while (last != NULL) { /* the last came first */
+        epio_op *before = epio__op_of_queue(last->queue.next);
+        last->queue.next = first == NULL ? NULL : &first->queue;
+        first = last;
+        last = before;
+    }
+    while (first != NULL) {
+        epio_op *next = epio__op_of_queue(first->queue.next);
+        first->queue.next = NULL;
+        take_message(loop, first);
+        first = next;
+    }
+}
+
+void epio__loop_drain(epio_loop *loop)
+{
+    drain_inbox(loop);
+    drain_cancels(loop);
+}
+
+static void fire(epio_loop *loop, epio_op *op, uint64_t now)
+{
+    if ((op->marks & EPIO__MARK_INTERNAL) != 0) {
+        return; /* a flush that was held back; the end of the turn begins it */
+    }
+    bool expired = op->timeout_ns != 0 && op->timeout_ns <= now;
+    if (op->phase == EPIO__PHASE_PARKED && op->due <= now &&
+        (!expired || op->due <= op->timeout_ns)) {
+        bool retry = (op->marks & EPIO__MARK_RETRY) != 0;
+        op->marks &= (uint8_t)~EPIO__MARK_RETRY;
+        if (!retry) {
+            epio_complete(op, (int64_t)op->progress);
+            return;
+        }
+        op->phase = EPIO__PHASE_HELD;
+        if (op->timeout_ns != 0) {
+            epio__timer_start(loop, op);
+        }
+        op->vfs->methods->submit(op->vfs, op);
+        return;
+    }
+    if ((op->marks & EPIO__MARK_CANCEL) == 0 && op->phase != EPIO__PHASE_READY) {
+        op->marks |= EPIO__MARK_EXPIRED;
+        epio__op_cancel(loop, op);
+    }
+}
+
+void epio__loop_fire_timers(epio_loop *loop)
+{
+    if (loop->timers == NULL) {
+        return;
+    }
+    uint64_t now = epio__monotonic_time();
+    for (epio_op *op = epio__timer_take(loop, now); op != NULL; op = epio__timer_take(loop, now)) {
+        fire(loop, op, now);
+    }
+}
+
+/* ---- Delivery ---- */
+
+/* Lets the layers see the op come back: false if one sent it again. */
+static bool pop_frames(epio_op *op)
+{
+    while (op->frames != NULL) {
+        epio_frame *frame = op->frames;
+        op->frames = frame->below;
+        op->vfs = frame->vfs;
+        if (!epio__op_opens(op)) {
+            op->file = frame->file;
+        }
+        if (!frame->returned(frame, op)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void settle_result(epio_op *op)
+{
+    if (op->result == EPIO_ECANCELED && (op->marks & EPIO__MARK_EXPIRED) != 0) {
+        op->result = EPIO_ETIMEDOUT;
+    }
+    if (op->result >= 0) {
+        op->os_error = 0;
+    } else if (epio__op_opens(op)) {
+        op->file = NULL;
+    }
+}
+
+static void follow_link(epio_loop *loop, epio_op *op)
+{
+    epio_op *second = op->link;
+    if (second == NULL) {
+        return;
+    }
+    op->link = NULL;
+    second->queue.previous = NULL;
+    if (op->result >= 0 || (op->marks & EPIO__MARK_LINK_ALWAYS) != 0) {
+        second->phase = EPIO__PHASE_ARRIVING;
+        epio__op_start(loop, second);
+    } else {
+        epio_complete(second, EPIO_ECANCELED);
+    }
+}
+
+/* The last access to the op is the call of its `done`. */
+static void give_back(epio_loop *loop, epio_op *op)
+{
+    void (*done)(epio_op *) = op->done;
+    int64_t result = op->result;
+    op->timeout_ns = 0;
+    uint32_t state = epio__load_u32(&op->state);
+    for (;;) {
+        if ((state & EPIO__STATE_CANCELLING) != 0) {
+            /* A foreign epio_cancel is about to put it on the list. */
+            drain_cancels(loop);
+            state = epio__load_u32(&op->state);
+            if ((state & EPIO__STATE_CANCELLING) != 0) {
+                epio__thread_yield();
+            }
+            continue;
+        }
+        op_waiter *waiter = (state & EPIO__STATE_WAITED_FOR) != 0 ? op->waiter : NULL;
+        if (epio__compare_exchange_u32(&op->state, &state, EPIO__STATE_DONE)) {
+            if (waiter != NULL) {
+                tell_waiter(waiter, result);
+            } else if (done != NULL) {
+                loop->in_done++;
+                done(op);
+                loop->in_done--;
+            }
+            return;
+        }
+    }
+}
+
+bool epio__op_deliver(epio_loop *loop, epio_op *op)
+{
+    op->result = (int64_t)op->progress;
+    if (op->frames != NULL) {
+        op->phase = EPIO__PHASE_HELD;
+        if (!pop_frames(op)) {
+            return false;
+        }
+        op->phase = EPIO__PHASE_READY;
+    }
+    if (op->result == EPIO_RETRY) {
+        op->result = EPIO_ECANCELED;
+        if (!loop->closing && (op->marks & EPIO__MARK_CANCEL) == 0) {
+            op->result = EPIO_EPENDING;
+            op->progress = 0;
+            op->marks |= EPIO__MARK_RETRY;
+            park(loop, op, op->due);
+            return false;
+        }
+    }
+    settle_result(op);
+    if ((op->marks & EPIO__MARK_INTERNAL) != 0) {
+        epio__barrier_flushed(loop, op);
+        return false;
+    }
+    epio__timer_stop(loop, op);
+    if (epio__op_has_file(op) && op->file != NULL) {
+        epio__barrier_leave(op);
+    }
+    epio__list_remove(&op->held);
+    follow_link(loop, op);
+    epio__count_u64(&loop->in_flight, UINT64_MAX);
+    loop->delivered++;
+    give_back(loop, op);
+    return true;
+}

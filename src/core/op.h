@@ -1,0 +1,96 @@
+/* The life of an operation, as the core's files share it: the states that any
+ * thread may look at, and the phases that the loop's owner moves it through.
+ * docs/architecture.md draws both. */
+#ifndef EPIO_OP_H
+#define EPIO_OP_H
+
+#include "atomics.h"
+#include "core/list.h"
+#include "platform.h"
+
+/* op->state: who may touch the op. The high half tells an op from memory that
+ * was never zeroed. */
+enum {
+    EPIO__STATE_ZEROED = 0,
+    EPIO__STATE_PREPARED = 0x45700001, /* a verb filled it */
+    EPIO__STATE_LINKED = 0x45700002,   /* follows another that was not submitted yet */
+    EPIO__STATE_IN_FLIGHT = 0x45700004,
+    EPIO__STATE_DONE = 0x45700008, /* delivered or performed: the caller's again */
+
+    /* With IN_FLIGHT: */
+    EPIO__STATE_CANCELLING = 0x100, /* on the loop's list of foreign cancels, or about to be */
+    EPIO__STATE_WAITED_FOR = 0x200, /* op->waiter is set */
+    EPIO__STATE_EXTRAS = EPIO__STATE_CANCELLING | EPIO__STATE_WAITED_FOR
+};
+
+/* op->phase: who holds an op in flight. The owner's. */
+enum {
+    EPIO__PHASE_ARRIVING, /* in the inbox, or just taken from it */
+    EPIO__PHASE_LINKED,   /* waits for the op before it */
+    EPIO__PHASE_BARRIER,  /* a sync that waits for writes or for its flush */
+    EPIO__PHASE_CLOSING,  /* a close that waits for the file's ops */
+    EPIO__PHASE_PARKED,   /* waits for its `due` */
+    EPIO__PHASE_HELD,     /* op->vfs has it */
+    EPIO__PHASE_READY     /* ended; will be delivered */
+};
+
+/* op->message: why it is in the inbox. */
+enum {
+    EPIO__MESSAGE_SUBMITTED,
+    EPIO__MESSAGE_COMPLETED,
+    EPIO__MESSAGE_RESUMED
+};
+
+/* op->marks. Set by the verb and the submitter, then the owner's. */
+enum {
+    EPIO__MARK_INVALID = 0x01,     /* an argument is wrong: EPIO_EINVAL once submitted */
+    EPIO__MARK_CANCEL = 0x02,      /* somebody wants it to end */
+    EPIO__MARK_EXPIRED = 0x04,     /* that was its deadline */
+    EPIO__MARK_LINK_ALWAYS = 0x08, /* the next follows whatever happens */
+    EPIO__MARK_RETRY = 0x10,       /* parked to be submitted again, not to end */
+    EPIO__MARK_INTERNAL = 0x20,    /* a flush of the core's own */
+    EPIO__MARK_CLOSED = 0x40       /* a close that reached its VFS: the file is gone */
+};
+
+/* op->place: where the workers and the loop keep what a VFS gave them. */
+enum {
+    EPIO__PLACE_NONE,
+    EPIO__PLACE_DEFERRED,  /* for the next turn */
+    EPIO__PLACE_HAND_OVER, /* for the workers, at the end of the turn */
+    EPIO__PLACE_QUEUED,    /* in a worker's queue; this and the next under its lock */
+    EPIO__PLACE_TAKEN      /* a worker is at it */
+};
+
+/* Is it about an open file, which must stay open until the op is delivered? */
+static inline bool epio__op_has_file(const epio_op *op)
+{
+    return op->kind >= EPIO_KIND_CLOSE && op->kind <= EPIO_KIND_SIZE;
+}
+
+/* Is it of those that a sync must not overtake, or a sync? */
+static inline bool epio__op_is_ordered(const epio_op *op)
+{
+    return op->kind >= EPIO_KIND_WRITE && op->kind <= EPIO_KIND_SYNC;
+}
+
+static inline bool epio__op_changes_file(const epio_op *op)
+{
+    return op->kind >= EPIO_KIND_WRITE && op->kind <= EPIO_KIND_TRUNCATE;
+}
+
+static inline bool epio__op_opens(const epio_op *op)
+{
+    return op->kind == EPIO_KIND_OPEN || op->kind == EPIO_KIND_ADOPT;
+}
+
+/* The clock's reading `timeout` from now; EPIO_FOREVER stays what it is. */
+static inline uint64_t epio__deadline_after(uint64_t timeout)
+{
+    uint64_t now = epio__monotonic_time();
+    return timeout > UINT64_MAX - now ? EPIO_FOREVER : now + timeout;
+}
+
+/* An op must have been prepared by a verb and not yet be used: aborts if not. */
+void epio__op_check_prepared(const epio_op *op, const char *function);
+
+#endif

@@ -1,0 +1,104 @@
+/* epio_perform: one op, carried out on the calling thread. */
+#include "core/fatal.h"
+#include "core/op.h"
+#include "core/sticky.h"
+#if EPIO_ASYNC
+#include "core/semaphore.h"
+#endif
+
+int64_t epio_perform_on(epio_op *op, epio_vfs *vfs, epio_file *file)
+{
+    epio_vfs *own_vfs = op->vfs;
+    epio_file *own_file = op->file;
+    op->vfs = vfs;
+    op->file = file;
+    int64_t result = vfs->methods->perform(vfs, op);
+    op->vfs = own_vfs;
+    if (!epio__op_opens(op)) {
+        op->file = own_file;
+    }
+    return result;
+}
+
+static int64_t perform_close(epio_op *op)
+{
+    epio_file *file = op->file;
+    if (epio__load_u64(&file->in_flight) != 0 || epio__load_u64(&file->inbound) != 0 ||
+        epio_in_flight(&file->flush)) {
+        return EPIO_EBUSY;
+    }
+    return op->vfs->methods->perform(op->vfs, op);
+}
+
+static int64_t perform_sync(epio_op *op)
+{
+    if (epio__flush_has_failed(op)) {
+        return EPIO_EIO;
+    }
+    int64_t result = op->vfs->methods->perform(op->vfs, op);
+    epio__flush_note(op->file, result, op->os_error);
+    return result;
+}
+
+static int64_t perform_kind(epio_op *op)
+{
+    switch (op->kind) {
+    case EPIO_KIND_CLOSE:
+        return perform_close(op);
+    case EPIO_KIND_SYNC:
+        return perform_sync(op);
+    case EPIO_KIND_WRITE:
+    case EPIO_KIND_WRITEV:
+        if (epio__flush_has_failed(op)) {
+            return EPIO_EIO;
+        }
+        break;
+#if EPIO_ASYNC
+    case EPIO_KIND_ACQUIRE:
+        return epio__semaphore_acquire(op->arguments.acquire.semaphore,
+                                       op->arguments.acquire.waiter.permits, 0, op->timeout_ns);
+#endif
+    default:
+        break;
+    }
+    return op->vfs->methods->perform(op->vfs, op);
+}
+
+/* What cannot be carried out yet is tried again when it asked for it. */
+static int64_t perform_until_done(epio_op *op)
+{
+    for (;;) {
+        int64_t result = perform_kind(op);
+        if (result != EPIO_RETRY) {
+            return result;
+        }
+        if (op->timeout_ns != 0 && op->timeout_ns <= op->due) {
+            epio__sleep_until(op->timeout_ns);
+            return EPIO_ETIMEDOUT;
+        }
+        epio__sleep_until(op->due);
+        op->progress = 0;
+    }
+}
+
+int64_t epio_perform(epio_op *op)
+{
+    epio__op_check_prepared(op, "epio_perform");
+    if (op->link != NULL) {
+        epio__fatal("epio_perform", "the op has a successor; linked ops are for epio_submit");
+    }
+    int64_t result;
+    if ((op->marks & EPIO__MARK_INVALID) != 0) {
+        result = op->result < 0 ? op->result : EPIO_EINVAL;
+    } else {
+        /* From here to the end of the op it is a deadline. */
+        if (op->timeout_ns != 0) {
+            op->timeout_ns = epio__deadline_after(op->timeout_ns);
+        }
+        result = perform_until_done(op);
+    }
+    op->timeout_ns = 0;
+    op->result = result;
+    epio__store_u32(&op->state, EPIO__STATE_DONE);
+    return result;
+}

@@ -1,0 +1,252 @@
+/* Counted permits and bytes with one queue for both, first come first served:
+ * who wants more than is free holds up those behind, else it might never get
+ * it. Who waits, and on which loop, is left to the waiter's `granted`. */
+#include "core/semaphore.h"
+
+#include "core/fatal.h"
+
+#include <stdlib.h>
+
+struct epio_semaphore {
+    epio__mutex mutex; /* guards the rest */
+    epio_node waiters;
+    uint64_t bytes_total; /* 0: bytes are not limited */
+    uint64_t bytes_free;
+    uint32_t permits_total;
+    uint32_t permits_free;
+    bool closed;
+};
+
+int epio_semaphore_create(epio_semaphore **semaphore, uint32_t permits)
+{
+    if (semaphore == NULL || permits == 0) {
+        return EPIO_EINVAL;
+    }
+    epio_semaphore *created = calloc(1, sizeof *created);
+    if (created == NULL) {
+        return EPIO_ENOMEM;
+    }
+    epio__mutex_init(&created->mutex);
+    epio__list_init(&created->waiters);
+    created->permits_total = permits;
+    created->permits_free = permits;
+    *semaphore = created;
+    return 0;
+}
+
+void epio_semaphore_limit_bytes(epio_semaphore *semaphore, uint64_t bytes)
+{
+    epio__mutex_lock(&semaphore->mutex);
+    if (!epio__list_empty(&semaphore->waiters) ||
+        semaphore->permits_free != semaphore->permits_total) {
+        epio__fatal("epio_semaphore_limit_bytes", "the semaphore is in use already");
+    }
+    semaphore->bytes_total = bytes;
+    semaphore->bytes_free = bytes;
+    epio__mutex_unlock(&semaphore->mutex);
+}
+
+void epio_semaphore_destroy(epio_semaphore *semaphore)
+{
+    if (semaphore == NULL) {
+        return;
+    }
+    epio__mutex_lock(&semaphore->mutex);
+    if (!epio__list_empty(&semaphore->waiters)) {
+        epio__fatal("epio_semaphore_destroy", "operations still wait for it; close it first");
+    }
+    epio__mutex_unlock(&semaphore->mutex);
+    epio__mutex_destroy(&semaphore->mutex);
+    free(semaphore);
+}
+
+/* One request may be larger than all there is: it takes all. */
+static uint64_t bytes_charged(const epio_semaphore *semaphore, uint64_t bytes)
+{
+    return bytes < semaphore->bytes_total ? bytes : semaphore->bytes_total;
+}
+
+static bool take(epio_semaphore *semaphore, uint32_t permits, uint64_t bytes)
+{
+    uint64_t charged = bytes_charged(semaphore, bytes);
+    if (permits > semaphore->permits_free || charged > semaphore->bytes_free) {
+        return false;
+    }
+    semaphore->permits_free -= permits;
+    semaphore->bytes_free -= charged;
+    return true;
+}
+
+/* Moves those whose turn has come to `granted`. */
+static void collect_granted(epio_semaphore *semaphore, epio_node *granted)
+{
+    while (!epio__list_empty(&semaphore->waiters)) {
+        epio_waiter *waiter = EPIO__CONTAINER(semaphore->waiters.next, epio_waiter, node);
+        if (semaphore->closed) {
+            waiter->outcome = EPIO_ECLOSED;
+        } else if (take(semaphore, waiter->permits, waiter->bytes)) {
+            waiter->outcome = 0;
+        } else {
+            return;
+        }
+        epio__list_remove(&waiter->node);
+        epio__list_append(granted, &waiter->node);
+    }
+}
+
+/* Outside of the lock, since it may start operations; each waiter may be gone
+ * when its call returns. */
+static void call_granted(epio_node *granted)
+{
+    while (!epio__list_empty(granted)) {
+        epio_waiter *waiter = EPIO__CONTAINER(granted->next, epio_waiter, node);
+        epio__list_remove(&waiter->node);
+        waiter->granted(waiter);
+    }
+}
+
+int epio__semaphore_enqueue(epio_semaphore *semaphore, epio_waiter *waiter)
+{
+    int outcome;
+    epio__mutex_lock(&semaphore->mutex);
+    if (waiter->permits == 0 || waiter->permits > semaphore->permits_total) {
+        outcome = EPIO_EINVAL;
+    } else if (semaphore->closed) {
+        outcome = EPIO_ECLOSED;
+    } else if (epio__list_empty(&semaphore->waiters) &&
+               take(semaphore, waiter->permits, waiter->bytes)) {
+        outcome = 0;
+    } else {
+        waiter->outcome = EPIO_EPENDING;
+        epio__list_append(&semaphore->waiters, &waiter->node);
+        outcome = EPIO_EPENDING;
+    }
+    epio__mutex_unlock(&semaphore->mutex);
+    return outcome;
+}
+
+bool epio__semaphore_withdraw(epio_semaphore *semaphore, epio_waiter *waiter)
+{
+    epio_node granted;
+    epio__list_init(&granted);
+    epio__mutex_lock(&semaphore->mutex);
+    bool waiting = waiter->outcome == EPIO_EPENDING;
+    if (waiting) {
+        epio__list_remove(&waiter->node);
+        waiter->outcome = EPIO_ECANCELED;
+        collect_granted(semaphore, &granted); /* it may have held up smaller ones */
+    }
+    epio__mutex_unlock(&semaphore->mutex);
+    call_granted(&granted);
+    return waiting;
+}
+
+void epio__semaphore_release(epio_semaphore *semaphore, uint32_t permits, uint64_t bytes)
+{
+    epio_node granted;
+    epio__list_init(&granted);
+    epio__mutex_lock(&semaphore->mutex);
+    if (permits > semaphore->permits_total - semaphore->permits_free) {
+        epio__fatal("epio_semaphore_release", "more permits are released than were acquired");
+    }
+    semaphore->permits_free += permits;
+    semaphore->bytes_free += bytes_charged(semaphore, bytes);
+    collect_granted(semaphore, &granted);
+    epio__mutex_unlock(&semaphore->mutex);
+    call_granted(&granted);
+}
+
+int epio_semaphore_try_acquire(epio_semaphore *semaphore, uint32_t permits)
+{
+    int outcome;
+    epio__mutex_lock(&semaphore->mutex);
+    if (permits == 0 || permits > semaphore->permits_total) {
+        outcome = EPIO_EINVAL;
+    } else if (semaphore->closed) {
+        outcome = EPIO_ECLOSED;
+    } else if (epio__list_empty(&semaphore->waiters) && take(semaphore, permits, 0)) {
+        outcome = 0;
+    } else {
+        outcome = EPIO_EBUSY;
+    }
+    epio__mutex_unlock(&semaphore->mutex);
+    return outcome;
+}
+
+void epio_semaphore_release(epio_semaphore *semaphore, uint32_t permits)
+{
+    epio__semaphore_release(semaphore, permits, 0);
+}
+
+uint32_t epio_semaphore_available(const epio_semaphore *semaphore)
+{
+    /* The lock is no part of what the caller sees as constant. */
+    epio__mutex *mutex = (epio__mutex *)(uintptr_t)&semaphore->mutex;
+    epio__mutex_lock(mutex);
+    uint32_t available = semaphore->permits_free;
+    epio__mutex_unlock(mutex);
+    return available;
+}
+
+void epio_semaphore_close(epio_semaphore *semaphore)
+{
+    epio_node granted;
+    epio__list_init(&granted);
+    epio__mutex_lock(&semaphore->mutex);
+    semaphore->closed = true;
+    collect_granted(semaphore, &granted);
+    epio__mutex_unlock(&semaphore->mutex);
+    call_granted(&granted);
+}
+
+typedef struct thread_waiter {
+    epio_waiter base;
+    epio__mutex mutex;
+    epio__condition condition;
+    bool granted;
+} thread_waiter;
+
+static void wake_thread(epio_waiter *base)
+{
+    thread_waiter *waiter = EPIO__CONTAINER(base, thread_waiter, base);
+    epio__mutex_lock(&waiter->mutex);
+    waiter->granted = true;
+    epio__condition_signal(&waiter->condition);
+    epio__mutex_unlock(&waiter->mutex);
+}
+
+static int wait_for_grant(epio_semaphore *semaphore, thread_waiter *waiter, uint64_t deadline)
+{
+    bool in_time = true;
+    epio__mutex_lock(&waiter->mutex);
+    while (!waiter->granted && in_time) {
+        in_time = epio__condition_wait_until(&waiter->condition, &waiter->mutex, deadline);
+    }
+    epio__mutex_unlock(&waiter->mutex);
+    if (in_time || epio__semaphore_withdraw(semaphore, &waiter->base) == false) {
+        /* Granted, perhaps at the last moment: its call is still to be awaited,
+         * since it uses this thread's stack. */
+        epio__mutex_lock(&waiter->mutex);
+        while (!waiter->granted) {
+            epio__condition_wait(&waiter->condition, &waiter->mutex);
+        }
+        epio__mutex_unlock(&waiter->mutex);
+        return waiter->base.outcome;
+    }
+    return EPIO_ETIMEDOUT;
+}
+
+int epio__semaphore_acquire(epio_semaphore *semaphore, uint32_t permits, uint64_t bytes,
+                            uint64_t deadline)
+{
+    thread_waiter waiter = {.base = {.granted = wake_thread, .bytes = bytes, .permits = permits}};
+    epio__mutex_init(&waiter.mutex);
+    epio__condition_init(&waiter.condition);
+    int outcome = epio__semaphore_enqueue(semaphore, &waiter.base);
+    if (outcome == EPIO_EPENDING) {
+        outcome = wait_for_grant(semaphore, &waiter, deadline != 0 ? deadline : EPIO_FOREVER);
+    }
+    epio__condition_destroy(&waiter.condition);
+    epio__mutex_destroy(&waiter.mutex);
+    return outcome;
+}

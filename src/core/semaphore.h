@@ -1,0 +1,24 @@
+/* The semaphore as the core and the limiter share it. */
+#ifndef EPIO_SEMAPHORE_H
+#define EPIO_SEMAPHORE_H
+
+#include "core/op.h"
+
+/* Asks for waiter->permits and waiter->bytes. 0: it has them. EPIO_EPENDING:
+ * waiter->granted will be called, from any thread, with waiter->outcome 0 or
+ * EPIO_ECLOSED; until then the waiter is the semaphore's. EPIO_EINVAL,
+ * EPIO_ECLOSED: it has not, and will not. */
+int epio__semaphore_enqueue(epio_semaphore *semaphore, epio_waiter *waiter);
+
+/* True: the waiter was still waiting, holds nothing and will not be called. */
+bool epio__semaphore_withdraw(epio_semaphore *semaphore, epio_waiter *waiter);
+
+/* Gives back what a waiter got. */
+void epio__semaphore_release(epio_semaphore *semaphore, uint32_t permits, uint64_t bytes);
+
+/* Waits on this thread: 0, EPIO_EINVAL, EPIO_ECLOSED, EPIO_ETIMEDOUT. `deadline`
+ * 0: none. */
+int epio__semaphore_acquire(epio_semaphore *semaphore, uint32_t permits, uint64_t bytes,
+                            uint64_t deadline);
+
+#endif

@@ -1,0 +1,119 @@
+/* Timers: a pairing heap through the ops themselves, so that no timer needs
+ * memory of its own. What happens when one is due is left to op.c.
+ *
+ * Fredman, Sedgewick, Sleator, Tarjan: "The pairing heap" (1986). Siblings are
+ * linked by timer_next; timer_previous is the elder sibling or, for the eldest,
+ * the parent. */
+#include "core/loop.h"
+
+/* Does not change while the op is in the heap. */
+static uint64_t due_of(const epio_op *op)
+{
+    uint64_t deadline = op->timeout_ns != 0 ? op->timeout_ns : EPIO_FOREVER;
+    if (op->phase == EPIO__PHASE_PARKED && op->due < deadline) {
+        return op->due;
+    }
+    return deadline;
+}
+
+static epio_op *meld(epio_op *one, epio_op *other)
+{
+    if (one == NULL) {
+        return other;
+    }
+    if (other == NULL) {
+        return one;
+    }
+    if (due_of(other) < due_of(one)) {
+        epio_op *swap = one;
+        one = other;
+        other = swap;
+    }
+    other->timer_next = one->timer_child;
+    other->timer_previous = one;
+    if (one->timer_child != NULL) {
+        one->timer_child->timer_previous = other;
+    }
+    one->timer_child = other;
+    return one;
+}
+
+/* Melds a list of siblings into one heap: pairs from left to right, then all
+ * from right to left. */
+static epio_op *meld_siblings(epio_op *first)
+{
+    epio_op *pairs = NULL;
+    while (first != NULL) {
+        epio_op *second = first->timer_next;
+        epio_op *rest = second != NULL ? second->timer_next : NULL;
+        first->timer_next = NULL;
+        first->timer_previous = NULL;
+        if (second != NULL) {
+            second->timer_next = NULL;
+            second->timer_previous = NULL;
+        }
+        epio_op *pair = meld(first, second);
+        pair->timer_next = pairs;
+        pairs = pair;
+        first = rest;
+    }
+    epio_op *root = NULL;
+    while (pairs != NULL) {
+        epio_op *next = pairs->timer_next;
+        pairs->timer_next = NULL;
+        root = meld(root, pairs);
+        pairs = next;
+    }
+    return root;
+}
+
+void epio__timer_start(epio_loop *loop, epio_op *op)
+{
+    op->timer_child = NULL;
+    op->timer_next = NULL;
+    op->timer_previous = NULL;
+    op->timed = 1;
+    loop->timers = meld(loop->timers, op);
+    if ((op->marks & EPIO__MARK_INTERNAL) == 0) {
+        loop->user_timers++;
+    }
+}
+
+void epio__timer_stop(epio_loop *loop, epio_op *op)
+{
+    if (op->timed == 0) {
+        return;
+    }
+    op->timed = 0;
+    if ((op->marks & EPIO__MARK_INTERNAL) == 0) {
+        loop->user_timers--;
+    }
+    if (op == loop->timers) {
+        loop->timers = meld_siblings(op->timer_child);
+        return;
+    }
+    if (op->timer_previous->timer_child == op) {
+        op->timer_previous->timer_child = op->timer_next;
+    } else {
+        op->timer_previous->timer_next = op->timer_next;
+    }
+    if (op->timer_next != NULL) {
+        op->timer_next->timer_previous = op->timer_previous;
+    }
+    loop->timers = meld(loop->timers, meld_siblings(op->timer_child));
+}
+
+uint64_t epio__timer_next(const epio_loop *loop)
+{
+    return loop->timers != NULL ? due_of(loop->timers) : EPIO_FOREVER;
+}
+
+epio_op *epio__timer_take(epio_loop *loop, uint64_t now)
+{
+    epio_op *op = loop->timers;
+    if (op == NULL || due_of(op) > now) {
+        return NULL;
+    }
+    epio__timer_stop(loop, op);
+    return op;
+}

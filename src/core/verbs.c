@@ -1,0 +1,300 @@
+/* The verbs: each checks its arguments and notes them in the op. How the op is
+ * carried out, and when, is left to the runners. */
+#include "core/fatal.h"
+#include "core/op.h"
+
+#define OPEN_FLAGS                                                                                 \
+    (EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE |                   \
+     EPIO_OPEN_TRUNCATE | EPIO_OPEN_DELETE_ON_CLOSE | EPIO_OPEN_DIRECT | EPIO_OPEN_NOFOLLOW |      \
+     EPIO_OPEN_SYNC_DIR | EPIO_OPEN_TEMPORARY | EPIO_OPEN_PERMISSIONS(0777))
+
+void epio__op_check_prepared(const epio_op *op, const char *function)
+{
+    if (op == NULL) {
+        epio__fatal(function, "the op is NULL");
+    }
+    switch (epio__load_u32(&op->state) & ~(uint32_t)EPIO__STATE_EXTRAS) {
+    case EPIO__STATE_PREPARED:
+        return;
+    case EPIO__STATE_IN_FLIGHT:
+        epio__fatal(function, "the op is in flight; wait for its completion first");
+    case EPIO__STATE_LINKED:
+        epio__fatal(function, "the op is linked behind another; submit the first of the chain");
+    case EPIO__STATE_ZEROED:
+    case EPIO__STATE_DONE:
+        epio__fatal(function, "the op was not prepared; call a verb, such as epio_read, first");
+    default:
+        epio__fatal(function, "the op was not zeroed; write `epio_op op = {0};`");
+    }
+}
+
+/* An op that was linked and then prepared anew leaves its chain. */
+static void drop_link(epio_op *op)
+{
+    if (op->link != NULL) {
+        epio__store_relaxed_u32(&op->link->state, EPIO__STATE_PREPARED);
+        op->link = NULL;
+    }
+}
+
+static epio_op *prepare(epio_op *op, const char *function, uint8_t kind, epio_vfs *vfs)
+{
+    if (op == NULL) {
+        epio__fatal(function, "the op is NULL");
+    }
+    uint32_t state = epio__load_u32(&op->state);
+    if (state != EPIO__STATE_ZEROED && state != EPIO__STATE_DONE &&
+        state != EPIO__STATE_PREPARED) {
+        epio__op_check_prepared(op, function);
+    }
+    if (state == EPIO__STATE_PREPARED) {
+        drop_link(op);
+    }
+    op->result = 0;
+    op->os_error = 0;
+    op->file = NULL;
+    op->vfs = vfs;
+    op->loop = vfs != NULL ? vfs->loop : NULL;
+    op->frames = NULL;
+    op->flags = 0;
+    op->kind = kind;
+    op->phase = EPIO__PHASE_ARRIVING;
+    op->message = EPIO__MESSAGE_SUBMITTED;
+    op->marks = vfs != NULL ? 0 : EPIO__MARK_INVALID;
+    op->place = EPIO__PLACE_NONE;
+    op->progress = 0;
+    op->link = NULL;
+    op->held.next = NULL;
+    op->waiter = NULL;
+    epio__store_relaxed_u32(&op->state, EPIO__STATE_PREPARED);
+    return op;
+}
+
+static epio_op *prepare_file(epio_op *op, const char *function, uint8_t kind, epio_file *file)
+{
+    prepare(op, function, kind, file != NULL ? file->vfs : NULL);
+    op->file = file;
+    return op;
+}
+
+static void require(epio_op *op, bool valid)
+{
+    if (!valid) {
+        op->marks |= EPIO__MARK_INVALID;
+    }
+}
+
+/* A file that is not open for a direction is EPIO_EBADF, as for read(2). */
+static void require_direction(epio_op *op, uint32_t direction)
+{
+    if (op->file != NULL && (op->file->flags & direction) == 0 &&
+        (op->marks & EPIO__MARK_INVALID) == 0) {
+        op->marks |= EPIO__MARK_INVALID;
+        op->result = EPIO_EBADF;
+    }
+}
+
+epio_op *epio_open(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags)
+{
+    prepare(op, "epio_open", EPIO_KIND_OPEN, vfs);
+    if ((flags & EPIO_OPEN_TEMPORARY) != 0) {
+        flags |= EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE |
+                 EPIO_OPEN_DELETE_ON_CLOSE;
+    }
+    op->arguments.path.path = path;
+    op->arguments.path.len = 0;
+    op->flags = flags;
+    require(op, path != NULL || (flags & EPIO_OPEN_TEMPORARY) != 0);
+    require(op, (flags & ~OPEN_FLAGS) == 0);
+    require(op, (flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE)) != 0);
+    require(op, (flags & EPIO_OPEN_TRUNCATE) == 0 || (flags & EPIO_OPEN_WRITE) != 0);
+    require(op, (flags & EPIO_OPEN_EXCLUSIVE) == 0 || (flags & EPIO_OPEN_CREATE) != 0);
+    return op;
+}
+
+epio_op *epio_adopt(epio_op *op, epio_vfs *vfs, intptr_t os_handle, uint32_t flags)
+{
+    prepare(op, "epio_adopt", EPIO_KIND_ADOPT, vfs);
+    op->arguments.adopt.os_handle = os_handle;
+    op->flags = flags;
+    require(op, (flags & ~(EPIO_OPEN_READ | EPIO_OPEN_WRITE)) == 0);
+    return op;
+}
+
+epio_op *epio_close(epio_op *op, epio_file *file)
+{
+    return prepare_file(op, "epio_close", EPIO_KIND_CLOSE, file);
+}
+
+static epio_op *prepare_transfer(epio_op *op, const char *function, uint8_t kind, epio_file *file,
+                                 const void *base, uint64_t len, uint64_t offset)
+{
+    prepare_file(op, function, kind, file);
+    /* A write's buffer is only read; the op has one field for both. */
+    op->arguments.io.base = (void *)(uintptr_t)base;
+    op->arguments.io.len = len;
+    op->arguments.io.offset = offset;
+    bool writes = kind == EPIO_KIND_WRITE || kind == EPIO_KIND_WRITEV;
+    require(op, base != NULL || len == 0);
+    if ((op->marks & EPIO__MARK_INVALID) == 0) {
+        uint64_t bytes = epio_op_bytes(op);
+        bool stream = (file->traits & EPIO_FILE_STREAM) != 0;
+        require(op, bytes <= INT64_MAX && (stream || offset <= INT64_MAX - bytes));
+    }
+    require_direction(op, writes ? EPIO_OPEN_WRITE : EPIO_OPEN_READ);
+    return op;
+}
+
+epio_op *epio_read(epio_op *op, epio_file *file, void *buffer, size_t len, uint64_t offset)
+{
+    return prepare_transfer(op, "epio_read", EPIO_KIND_READ, file, buffer, len, offset);
+}
+
+epio_op *epio_readv(epio_op *op, epio_file *file, const epio_iovec *parts, size_t count,
+                    uint64_t offset)
+{
+    return prepare_transfer(op, "epio_readv", EPIO_KIND_READV, file, parts, count, offset);
+}
+
+epio_op *epio_write(epio_op *op, epio_file *file, const void *buffer, size_t len, uint64_t offset)
+{
+    return prepare_transfer(op, "epio_write", EPIO_KIND_WRITE, file, buffer, len, offset);
+}
+
+epio_op *epio_writev(epio_op *op, epio_file *file, const epio_iovec *parts, size_t count,
+                     uint64_t offset)
+{
+    return prepare_transfer(op, "epio_writev", EPIO_KIND_WRITEV, file, parts, count, offset);
+}
+
+epio_op *epio_truncate(epio_op *op, epio_file *file, uint64_t size)
+{
+    prepare_file(op, "epio_truncate", EPIO_KIND_TRUNCATE, file);
+    op->arguments.io.offset = size;
+    require(op, size <= INT64_MAX);
+    require_direction(op, EPIO_OPEN_WRITE);
+    return op;
+}
+
+epio_op *epio_sync(epio_op *op, epio_file *file, uint32_t flags)
+{
+    prepare_file(op, "epio_sync", EPIO_KIND_SYNC, file);
+    op->flags = flags;
+    require(op, flags <= EPIO_SYNC_DATA_ONLY);
+    return op;
+}
+
+epio_op *epio_size(epio_op *op, epio_file *file)
+{
+    return prepare_file(op, "epio_size", EPIO_KIND_SIZE, file);
+}
+
+static epio_op *prepare_path(epio_op *op, const char *function, uint8_t kind, epio_vfs *vfs,
+                             const char *path, uint32_t flags, uint32_t known_flags)
+{
+    prepare(op, function, kind, vfs);
+    op->arguments.path.path = path;
+    op->flags = flags;
+    require(op, path != NULL && (flags & ~known_flags) == 0);
+    return op;
+}
+
+epio_op *epio_delete(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags)
+{
+    return prepare_path(op, "epio_delete", EPIO_KIND_DELETE, vfs, path, flags,
+                        EPIO_DELETE_SYNC_DIR);
+}
+
+epio_op *epio_rename(epio_op *op, epio_vfs *vfs, const char *from, const char *to, uint32_t flags)
+{
+    prepare_path(op, "epio_rename", EPIO_KIND_RENAME, vfs, from, flags,
+                 EPIO_RENAME_SYNC_DIR | EPIO_RENAME_NO_REPLACE);
+    op->arguments.path.to = to;
+    require(op, to != NULL);
+    return op;
+}
+
+epio_op *epio_access(epio_op *op, epio_vfs *vfs, const char *path, uint32_t mode)
+{
+    prepare_path(op, "epio_access", EPIO_KIND_ACCESS, vfs, path, mode, mode);
+    require(op, mode <= EPIO_ACCESS_READWRITE);
+    return op;
+}
+
+epio_op *epio_full_pathname(epio_op *op, epio_vfs *vfs, const char *path, char *buffer, size_t len)
+{
+    prepare_path(op, "epio_full_pathname", EPIO_KIND_FULL_PATHNAME, vfs, path, 0, 0);
+    op->arguments.path.buffer = buffer;
+    op->arguments.path.len = len;
+    require(op, buffer != NULL || len == 0);
+    return op;
+}
+
+epio_op *epio_sleep(epio_op *op, epio_vfs *vfs, uint64_t nanoseconds)
+{
+    prepare(op, "epio_sleep", EPIO_KIND_SLEEP, vfs);
+    op->arguments.sleep.nanoseconds = nanoseconds;
+    /* The result must be able to say it. */
+    require(op, nanoseconds <= INT64_MAX);
+    return op;
+}
+
+epio_op *epio_current_time(epio_op *op, epio_vfs *vfs)
+{
+    return prepare(op, "epio_current_time", EPIO_KIND_CURRENT_TIME, vfs);
+}
+
+epio_op *epio_randomness(epio_op *op, epio_vfs *vfs, void *buffer, size_t len)
+{
+    prepare(op, "epio_randomness", EPIO_KIND_RANDOMNESS, vfs);
+    op->arguments.io.base = buffer;
+    op->arguments.io.len = len;
+    require(op, (buffer != NULL || len == 0) && (uint64_t)len <= INT64_MAX);
+    return op;
+}
+
+epio_op *epio_work(epio_op *op, epio_vfs *vfs, epio_work_function *function)
+{
+    prepare(op, "epio_work", EPIO_KIND_WORK, vfs);
+    op->arguments.work.function = function;
+    require(op, function != NULL);
+    return op;
+}
+
+#if EPIO_ASYNC
+
+epio_op *epio_acquire(epio_op *op, epio_semaphore *semaphore, epio_vfs *vfs, uint32_t permits)
+{
+    prepare(op, "epio_acquire", EPIO_KIND_ACQUIRE, vfs);
+    op->arguments.acquire.semaphore = semaphore;
+    op->arguments.acquire.waiter.permits = permits;
+    op->arguments.acquire.waiter.bytes = 0;
+    require(op, semaphore != NULL);
+    return op;
+}
+
+epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags)
+{
+    epio__op_check_prepared(second, "epio_link");
+    if (first == second) {
+        epio__fatal("epio_link", "an op cannot follow itself");
+    }
+    /* The first may itself be the second of another: a chain grows at its end. */
+    if (first == NULL || epio__load_u32(&first->state) != EPIO__STATE_LINKED) {
+        epio__op_check_prepared(first, "epio_link");
+    }
+    if (first->link != NULL) {
+        epio__fatal("epio_link", "the first op has a successor already");
+    }
+    if ((flags & ~EPIO_LINK_ALWAYS) != 0) {
+        epio__fatal("epio_link", "unknown flags");
+    }
+    first->link = second;
+    if ((flags & EPIO_LINK_ALWAYS) != 0) {
+        first->marks |= EPIO__MARK_LINK_ALWAYS;
+    }
+    epio__store_relaxed_u32(&second->state, EPIO__STATE_LINKED);
+    return first;
+}
+
+#endif

@@ -1,0 +1,296 @@
+/* See workers.h. A worker runs the `perform` of the VFS that holds the op and
+ * posts the op back; it knows nothing else of it. Threads start when there is
+ * work for them and leave when there was none for a while. */
+#include "core/workers.h"
+
+#include "core/fatal.h"
+#include "core/loop.h"
+
+#define IDLE_BEFORE_LEAVING_NS UINT64_C(2000000000)
+
+/* How far a thread looks for an op whose file nobody is at. */
+#define SEARCH_LIMIT 64
+
+enum { LANE_READ, LANE_WRITE, LANE_FLUSH, LANE_PATH, LANE_WORK };
+
+enum { WORKER_NONE, WORKER_RUNNING, WORKER_LEFT };
+
+static uint32_t lane_of(const epio_op *op)
+{
+    switch (op->kind) {
+    case EPIO_KIND_READ:
+    case EPIO_KIND_READV:
+        return LANE_READ;
+    case EPIO_KIND_WRITE:
+    case EPIO_KIND_WRITEV:
+    case EPIO_KIND_TRUNCATE:
+        return LANE_WRITE;
+    case EPIO_KIND_SYNC:
+        return LANE_FLUSH;
+    case EPIO_KIND_WORK:
+        return LANE_WORK;
+    default:
+        return LANE_PATH;
+    }
+}
+
+void epio__workers_init(epio__workers *workers, epio_loop *loop, uint32_t readers)
+{
+    for (uint32_t i = 0; i < EPIO__LANES; i++) {
+        epio__lane *lane = &workers->lanes[i];
+        epio__mutex_init(&lane->mutex);
+        epio__condition_init(&lane->work);
+        epio__list_init(&lane->queue);
+        lane->loop = loop;
+        lane->limit = i == LANE_READ || i == LANE_WORK ? readers : 4;
+        /* Writers of one file would only wait for each other in the kernel. */
+        lane->one_per_file = i == LANE_WRITE;
+    }
+}
+
+static bool somebody_is_at(const epio__lane *lane, const epio_file *file)
+{
+    for (uint32_t i = 0; i < lane->limit; i++) {
+        if (lane->workers[i].file == file) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The next op that may be begun; NULL: none. */
+static epio_op *next_op(epio__lane *lane)
+{
+    uint32_t looked_at = 0;
+    for (epio_node *node = lane->queue.next; node != &lane->queue; node = node->next) {
+        epio_op *op = epio__op_of_queue(node);
+        if (!lane->one_per_file || !somebody_is_at(lane, op->file)) {
+            return op;
+        }
+        if (++looked_at == SEARCH_LIMIT) {
+            return NULL;
+        }
+    }
+    return NULL;
+}
+
+static void worker_run(void *argument);
+
+/* Starts one more thread: false if there is no slot or no memory for one. */
+static bool start_worker(epio__lane *lane)
+{
+    for (uint32_t i = 0; i < lane->limit; i++) {
+        epio__worker *worker = &lane->workers[i];
+        if (worker->state == WORKER_RUNNING) {
+            continue;
+        }
+        if (worker->state == WORKER_LEFT) {
+            epio__thread_join(&worker->thread);
+        }
+        worker->lane = lane;
+        worker->file = NULL;
+        worker->state = WORKER_NONE;
+        if (epio__thread_start(&worker->thread, worker_run, worker) != 0) {
+            return false;
+        }
+        worker->state = WORKER_RUNNING;
+        return true;
+    }
+    return false;
+}
+
+/* Gets threads going for `count` new ops. */
+static void rouse(epio__lane *lane, uint64_t count)
+{
+    while (count > 0 && lane->idle > lane->signalled) {
+        lane->signalled++;
+        count--;
+        epio__condition_signal(&lane->work);
+    }
+    while (count > 0 && start_worker(lane)) {
+        count--;
+    }
+}
+
+static void run_op(epio__lane *lane, epio__worker *worker, epio_op *op)
+{
+    epio__list_remove(&op->queue);
+    epio__store_relaxed_u32(&op->place, EPIO__PLACE_TAKEN);
+    worker->file = op->file;
+    if (lane->one_per_file && next_op(lane) != NULL) {
+        rouse(lane, 1); /* there is another file's */
+    }
+    epio__mutex_unlock(&lane->mutex);
+    epio_complete(op, op->vfs->methods->perform(op->vfs, op));
+    epio__mutex_lock(&lane->mutex);
+    worker->file = NULL;
+}
+
+static void worker_run(void *argument)
+{
+    epio__worker *worker = argument;
+    epio__lane *lane = worker->lane;
+    epio__mutex_lock(&lane->mutex);
+    for (;;) {
+        epio_op *op = next_op(lane);
+        if (op != NULL) {
+            run_op(lane, worker, op);
+            continue;
+        }
+        if (lane->stopping) {
+            break;
+        }
+        lane->idle++;
+        bool in_time = epio__condition_wait_until(&lane->work, &lane->mutex,
+                                                  epio__deadline_after(IDLE_BEFORE_LEAVING_NS));
+        lane->idle--;
+        if (lane->signalled > 0) {
+            lane->signalled--;
+        } else if (!in_time && epio__list_empty(&lane->queue)) {
+            break;
+        }
+    }
+    worker->state = WORKER_LEFT;
+    epio__mutex_unlock(&lane->mutex);
+}
+
+static bool has_workers(const epio__lane *lane)
+{
+    for (uint32_t i = 0; i < lane->limit; i++) {
+        if (lane->workers[i].state == WORKER_RUNNING) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* No thread is there and none can be had. */
+static void refuse_all(epio__lane *lane)
+{
+    while (!epio__list_empty(&lane->queue)) {
+        epio_op *op = epio__op_of_queue(lane->queue.next);
+        epio__list_remove(&op->queue);
+        op->place = EPIO__PLACE_TAKEN;
+        epio_complete(op, EPIO_ENOMEM);
+    }
+}
+
+void epio__workers_hand_over(epio_loop *loop)
+{
+    epio_node batches[EPIO__LANES];
+    uint64_t counts[EPIO__LANES] = {0};
+    for (uint32_t i = 0; i < EPIO__LANES; i++) {
+        epio__list_init(&batches[i]);
+    }
+    while (!epio__list_empty(&loop->hand_over)) {
+        epio_op *op = epio__op_of_queue(loop->hand_over.next);
+        uint32_t lane = lane_of(op);
+        epio__list_remove(&op->queue);
+        op->place = EPIO__PLACE_QUEUED;
+        epio__list_append(&batches[lane], &op->queue);
+        counts[lane]++;
+        loop->at_workers++;
+    }
+    for (uint32_t i = 0; i < EPIO__LANES; i++) {
+        if (counts[i] == 0) {
+            continue;
+        }
+        epio__lane *lane = &loop->workers.lanes[i];
+        epio__mutex_lock(&lane->mutex);
+        epio__list_move_all(&lane->queue, &batches[i]);
+        if (!lane->one_per_file) {
+            rouse(lane, counts[i]);
+        } else if (next_op(lane) != NULL) {
+            rouse(lane, 1); /* which rouses others as it finds files for them */
+        }
+        if (!has_workers(lane)) {
+            refuse_all(lane);
+        }
+        epio__mutex_unlock(&lane->mutex);
+    }
+}
+
+bool epio__workers_owner_may_perform(const epio_loop *loop)
+{
+    if (loop->at_workers != 0 || epio__list_empty(&loop->hand_over)) {
+        return false;
+    }
+    const epio_op *op = EPIO__CONTAINER(loop->hand_over.next, epio_op, queue);
+    if (op->kind == EPIO_KIND_WORK) {
+        return false; /* promised to run on a worker */
+    }
+    /* Several ops gain by running side by side, but for buffered writes. */
+    return loop->hand_over.next->next == &loop->hand_over || lane_of(op) == LANE_WRITE;
+}
+
+void epio__workers_perform_one(epio_loop *loop)
+{
+    epio_op *op = epio__op_of_queue(loop->hand_over.next);
+    epio__list_remove(&op->queue);
+    op->place = EPIO__PLACE_NONE;
+    epio_complete(op, op->vfs->methods->perform(op->vfs, op));
+}
+
+void epio_offload(epio_op *op)
+{
+    op->place = EPIO__PLACE_HAND_OVER;
+    epio__list_append(&op->loop->hand_over, &op->queue);
+}
+
+void epio_defer(epio_op *op)
+{
+    op->place = EPIO__PLACE_DEFERRED;
+    epio__list_append(&op->loop->deferred, &op->queue);
+}
+
+static bool take_back_from_queue(epio_op *op)
+{
+    epio__lane *lane = &op->loop->workers.lanes[lane_of(op)];
+    epio__mutex_lock(&lane->mutex);
+    bool queued = op->place == EPIO__PLACE_QUEUED;
+    if (queued) {
+        epio__list_remove(&op->queue);
+        op->place = EPIO__PLACE_NONE;
+        op->loop->at_workers--;
+    }
+    epio__mutex_unlock(&lane->mutex);
+    return queued;
+}
+
+bool epio_offload_cancel(epio_op *op)
+{
+    /* Only a worker changes the place of an op behind the owner's back, and only
+     * of one that is in its queue. */
+    switch (epio__load_relaxed_u32(&op->place)) {
+    case EPIO__PLACE_DEFERRED:
+    case EPIO__PLACE_HAND_OVER:
+        epio__list_remove(&op->queue);
+        op->place = EPIO__PLACE_NONE;
+        return true;
+    case EPIO__PLACE_QUEUED:
+        return take_back_from_queue(op);
+    default:
+        return false;
+    }
+}
+
+void epio__workers_destroy(epio__workers *workers)
+{
+    for (uint32_t i = 0; i < EPIO__LANES; i++) {
+        epio__lane *lane = &workers->lanes[i];
+        epio__mutex_lock(&lane->mutex);
+        lane->stopping = true;
+        epio__condition_broadcast(&lane->work);
+        epio__mutex_unlock(&lane->mutex);
+        for (uint32_t j = 0; j < lane->limit; j++) {
+            epio__mutex_lock(&lane->mutex);
+            bool started = lane->workers[j].state != WORKER_NONE;
+            epio__mutex_unlock(&lane->mutex);
+            if (started) {
+                epio__thread_join(&lane->workers[j].thread);
+            }
+        }
+        epio__condition_destroy(&lane->work);
+        epio__mutex_destroy(&lane->mutex);
+    }
+}

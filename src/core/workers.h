@@ -1,0 +1,50 @@
+/* Worker threads: the one door for what has no asynchronous form. Each lane has
+ * a queue and threads of its own, so that one kind of work never holds up
+ * another. */
+#ifndef EPIO_WORKERS_H
+#define EPIO_WORKERS_H
+
+#include "platform.h"
+
+#define EPIO__LANES 5
+#define EPIO__LANE_THREADS 16
+
+typedef struct epio__worker {
+    struct epio__lane *lane;
+    epio__thread thread;
+    const epio_file *file; /* what it is at */
+    uint32_t state;
+} epio__worker;
+
+typedef struct epio__lane {
+    epio__mutex mutex; /* guards the rest */
+    epio__condition work;
+    epio_node queue;
+    epio_loop *loop;
+    uint32_t limit; /* of threads */
+    uint32_t idle;
+    uint32_t signalled; /* idle threads that are about to look */
+    bool one_per_file;  /* no two threads at one file */
+    bool stopping;
+    epio__worker workers[EPIO__LANE_THREADS];
+} epio__lane;
+
+typedef struct epio__workers {
+    epio__lane lanes[EPIO__LANES];
+} epio__workers;
+
+void epio__workers_init(epio__workers *workers, epio_loop *loop, uint32_t readers);
+/* Waits for the threads to leave; nothing may be queued. */
+void epio__workers_destroy(epio__workers *workers);
+
+/* Gives the workers what the loop has collected for them. Where no thread can
+ * be started the ops end with EPIO_ENOMEM. */
+void epio__workers_hand_over(epio_loop *loop);
+
+/* Carries out one collected op on the owner's thread instead. */
+void epio__workers_perform_one(epio_loop *loop);
+
+/* Would the owner, with nothing else to do, be as quick as a worker? */
+bool epio__workers_owner_may_perform(const epio_loop *loop);
+
+#endif

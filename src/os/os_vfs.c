@@ -1,0 +1,189 @@
+/* The operating system as a VFS: decides by which way an op goes. What is in
+ * the page cache is read at once; what the back end can wait for goes there;
+ * the rest is carried out by a worker. How each is done is the platform's. */
+#include "os/os_vfs.h"
+
+#include "atomics.h"
+
+static intptr_t os_handle(const epio_file *file)
+{
+    return ((const epio__os_file *)(const void *)file)->handle;
+}
+
+static int64_t perform(epio_vfs *base, epio_op *op)
+{
+    switch (op->kind) {
+    case EPIO_KIND_SLEEP: {
+        uint64_t nanoseconds = op->arguments.sleep.nanoseconds;
+        uint64_t due = epio__monotonic_time() + nanoseconds;
+        if (op->timeout_ns != 0 && op->timeout_ns < due) {
+            epio__sleep_until(op->timeout_ns);
+            return EPIO_ETIMEDOUT;
+        }
+        epio__sleep_until(due);
+        return (int64_t)nanoseconds;
+    }
+    case EPIO_KIND_CURRENT_TIME:
+        return epio__current_time();
+    case EPIO_KIND_RANDOMNESS:
+        epio__random_bytes(op->arguments.io.base, (size_t)op->arguments.io.len);
+        return (int64_t)op->arguments.io.len;
+    case EPIO_KIND_WORK:
+        return op->arguments.work.function(op);
+    default:
+        return epio__os_perform(base, op);
+    }
+}
+
+#if EPIO_ASYNC
+
+/* What one turn may do on the owner's thread before the loop looks around: a
+ * millisecond or so, for the sake of user interfaces. */
+#define TURN_OPS 512
+#define TURN_BYTES (UINT64_C(2) << 20)
+
+/* A single copy above this goes to a worker. */
+#define LARGE_COPY (UINT64_C(1) << 20)
+
+void epio__os_vfs_new_turn(epio__os_vfs *vfs)
+{
+    vfs->ops_left = TURN_OPS;
+    vfs->bytes_left = TURN_BYTES;
+}
+
+static epio__os_file *file_of(const epio_op *op)
+{
+    return (epio__os_file *)(void *)op->file;
+}
+
+static bool is_stream(const epio_op *op)
+{
+    return (op->file->traits & EPIO_FILE_STREAM) != 0;
+}
+
+/* False: the turn has had its share. */
+static bool spend(epio__os_vfs *vfs, uint64_t bytes)
+{
+    if (vfs->ops_left == 0 || vfs->bytes_left == 0) {
+        return false;
+    }
+    vfs->ops_left--;
+    vfs->bytes_left -= bytes < vfs->bytes_left ? bytes : vfs->bytes_left;
+    return true;
+}
+
+static void submit_stream(epio__os_vfs *vfs, epio_op *op)
+{
+    if (!vfs->backend->submit(vfs->backend_state, op)) {
+        epio_offload(op); /* it is always ready: some devices cannot be waited for */
+    }
+}
+
+static void submit_read(epio__os_vfs *vfs, epio_op *op)
+{
+    uint64_t bytes = epio_op_bytes(op);
+    if (bytes > LARGE_COPY ||
+        epio__load_relaxed_u32(&file_of(op)->no_cached_read) != 0) {
+        epio_offload(op);
+        return;
+    }
+    if (!spend(vfs, bytes)) {
+        epio_defer(op);
+        return;
+    }
+    int64_t result;
+    if (epio__os_read_cached(op, &result)) {
+        epio_complete(op, result);
+    } else {
+        epio_offload(op);
+    }
+}
+
+static void perform_here(epio__os_vfs *vfs, epio_op *op, uint64_t bytes)
+{
+    if (spend(vfs, bytes)) {
+        epio_complete(op, perform(&vfs->base, op));
+    } else {
+        epio_defer(op);
+    }
+}
+
+static void submit_write(epio__os_vfs *vfs, epio_op *op)
+{
+    if (vfs->inline_writes != 0) {
+        perform_here(vfs, op, epio_op_bytes(op));
+    } else {
+        epio_offload(op);
+    }
+}
+
+static void submit(epio_vfs *base, epio_op *op)
+{
+    epio__os_vfs *vfs = (epio__os_vfs *)(void *)base;
+    switch (op->kind) {
+    case EPIO_KIND_READ:
+    case EPIO_KIND_READV:
+        if (is_stream(op)) {
+            submit_stream(vfs, op);
+        } else {
+            submit_read(vfs, op);
+        }
+        return;
+    case EPIO_KIND_WRITE:
+    case EPIO_KIND_WRITEV:
+        if (is_stream(op)) {
+            submit_stream(vfs, op);
+        } else {
+            submit_write(vfs, op);
+        }
+        return;
+    case EPIO_KIND_SLEEP: {
+        uint64_t nanoseconds = op->arguments.sleep.nanoseconds;
+        epio_complete_at(op, epio__monotonic_time() + nanoseconds, (int64_t)nanoseconds);
+        return;
+    }
+    case EPIO_KIND_CURRENT_TIME:
+        epio_complete(op, perform(base, op));
+        return;
+    case EPIO_KIND_RANDOMNESS:
+        if (op->arguments.io.len <= LARGE_COPY) {
+            perform_here(vfs, op, op->arguments.io.len);
+            return;
+        }
+        epio_offload(op);
+        return;
+    case EPIO_KIND_CLOSE:
+        vfs->backend->forget(vfs->backend_state, file_of(op));
+        epio_offload(op);
+        return;
+    default:
+        epio_offload(op);
+        return;
+    }
+}
+
+static void cancel(epio_vfs *base, epio_op *op)
+{
+    epio__os_vfs *vfs = (epio__os_vfs *)(void *)base;
+    if (epio_offload_cancel(op) || vfs->backend->cancel(vfs->backend_state, op)) {
+        epio_complete(op, EPIO_ECANCELED);
+    }
+}
+
+#endif
+
+const epio_vfs_methods epio__os_vfs_methods = {
+    .name = "os",
+#if EPIO_ASYNC
+    .submit = submit,
+    .cancel = cancel,
+#endif
+    .perform = perform,
+    .os_handle = os_handle,
+};
+
+epio_vfs *epio_os_vfs(void)
+{
+    static epio_vfs vfs = {.methods = &epio__os_vfs_methods, .loop = NULL};
+    return &vfs;
+}

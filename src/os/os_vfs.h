@@ -1,0 +1,23 @@
+/* The operating system as a VFS. */
+#ifndef EPIO_OS_VFS_H
+#define EPIO_OS_VFS_H
+
+#include "platform.h"
+
+typedef struct epio__os_vfs {
+    epio_vfs base;
+#if EPIO_ASYNC
+    const epio__backend *backend;
+    void *backend_state;
+    uint64_t bytes_left; /* of this turn's budget for what runs on the owner's thread */
+    uint32_t ops_left;
+    uint32_t inline_writes;
+#endif
+} epio__os_vfs;
+
+extern const epio_vfs_methods epio__os_vfs_methods;
+
+/* The loop begins a turn. */
+void epio__os_vfs_new_turn(epio__os_vfs *vfs);
+
+#endif

@@ -1,0 +1,14 @@
+/* Random bytes, by libsodium, which asks the system for its seed and locks. */
+#include "core/fatal.h"
+#include "platform.h"
+
+#include <sodium.h>
+
+void epio__random_bytes(void *buffer, size_t len)
+{
+    /* Does its work once; safe in any thread. */
+    if (sodium_init() < 0) {
+        epio__fatal("epio_randomness", "libsodium finds no source of randomness");
+    }
+    randombytes_buf(buffer, len);
+}

@@ -1,0 +1,10 @@
+/* The back ends of POSIX systems, best first. */
+#include "posix/backends.h"
+
+const epio__backend *const epio__backends[] = {
+#if defined(__linux__)
+    &epio__backend_epoll,
+#endif
+    &epio__backend_poll,
+    NULL,
+};

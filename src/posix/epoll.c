@@ -1,0 +1,264 @@
+/* Linux: streams are waited for by epoll, other threads wake by an eventfd. The
+ * epoll descriptor is itself the handle for foreign loops; only for those is
+ * there a timerfd in it. */
+#include "posix/backends.h"
+#include "posix/stream.h"
+#include "posix/watcher.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#define EVENTS_AT_ONCE 128
+
+typedef struct epoll_state {
+    int epoll;
+    int event; /* eventfd: wake */
+    int timer; /* timerfd, once embedded; else -1 */
+    uint64_t timer_deadline;
+    epio__streams streams;
+    epio__watcher *watcher; /* for epio_loop_on_ready */
+    struct epoll_event events[EVENTS_AT_ONCE];
+} epoll_state;
+
+/* What an event belongs to: a file, or by its own address one of these. */
+static int add_descriptor(epoll_state *state, int descriptor, void *what)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data = {.ptr = what}};
+    return epoll_ctl(state->epoll, EPOLL_CTL_ADD, descriptor, &event);
+}
+
+static uint32_t events_of_interest(uint32_t interest)
+{
+    return EPOLLONESHOT | ((interest & EPIO__WATCH_READ) != 0 ? (uint32_t)EPOLLIN : 0u) |
+           ((interest & EPIO__WATCH_WRITE) != 0 ? (uint32_t)EPOLLOUT : 0u);
+}
+
+static int watch(void *opaque, epio__os_file *file, uint32_t interest)
+{
+    epoll_state *state = opaque;
+    int descriptor = (int)file->handle;
+    struct epoll_event event = {.events = events_of_interest(interest), .data = {.ptr = file}};
+    if (interest == 0) {
+        /* Without any event it would still report a hang-up. */
+        file->watch_slot = 0;
+        (void)epoll_ctl(state->epoll, EPOLL_CTL_DEL, descriptor, NULL);
+        return 0;
+    }
+    int action = file->watch_slot != 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    if (epoll_ctl(state->epoll, action, descriptor, &event) == 0) {
+        file->watch_slot = 1;
+        return 0;
+    }
+    return errno == EPERM ? EPIO_ENOTSUP : EPIO_ENOMEM;
+}
+
+static void epoll_close(void *opaque)
+{
+    epoll_state *state = opaque;
+    epio__watcher_destroy(state->watcher);
+    if (state->timer >= 0) {
+        (void)close(state->timer);
+    }
+    if (state->event >= 0) {
+        (void)close(state->event);
+    }
+    if (state->epoll >= 0) {
+        (void)close(state->epoll);
+    }
+    free(state);
+}
+
+static int epoll_open(epio_loop *loop, void **opened)
+{
+    (void)loop;
+    epoll_state *state = calloc(1, sizeof *state);
+    if (state == NULL) {
+        return EPIO_ENOMEM;
+    }
+    state->timer = -1;
+    state->timer_deadline = EPIO_FOREVER;
+    state->streams.watch = watch;
+    state->streams.state = state;
+    state->epoll = epoll_create1(EPOLL_CLOEXEC);
+    state->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (state->epoll < 0 || state->event < 0 ||
+        add_descriptor(state, state->event, &state->event) != 0) {
+        int error = epio__error_from_os(errno);
+        epoll_close(state);
+        return error;
+    }
+    *opened = state;
+    return 0;
+}
+
+static bool epoll_submit(void *opaque, epio_op *op)
+{
+    epoll_state *state = opaque;
+    return epio__stream_submit(&state->streams, op);
+}
+
+static bool epoll_cancel(void *opaque, epio_op *op)
+{
+    epoll_state *state = opaque;
+    return epio__stream_cancel(&state->streams, op);
+}
+
+static void epoll_forget(void *opaque, epio__os_file *file)
+{
+    epoll_state *state = opaque;
+    if (file->watch_slot != 0) {
+        (void)watch(state, file, 0);
+    }
+}
+
+static void read_counter(int descriptor)
+{
+    uint64_t count;
+    (void)!read(descriptor, &count, sizeof count);
+}
+
+/* Nanoseconds where the kernel has them (5.11), else milliseconds. */
+static int wait_for_events(epoll_state *state, uint64_t deadline)
+{
+#if defined(SYS_epoll_pwait2)
+    static bool missing; /* only ever set; harmless if two threads find out */
+    if (deadline != 0 && deadline != EPIO_FOREVER && sizeof(time_t) == sizeof(void *) &&
+        !missing) {
+        uint64_t now = epio__monotonic_time();
+        struct timespec left = epio__timespec(deadline > now ? deadline - now : 0);
+        long count = syscall(SYS_epoll_pwait2, state->epoll, state->events, EVENTS_AT_ONCE, &left,
+                             NULL, (size_t)0);
+        if (count >= 0 || errno != ENOSYS) {
+            return (int)count;
+        }
+        missing = true;
+    }
+#endif
+    return epoll_wait(state->epoll, state->events, EVENTS_AT_ONCE,
+                      deadline == 0 ? 0 : epio__milliseconds_until(deadline));
+}
+
+static void handle_event(epoll_state *state, const struct epoll_event *event)
+{
+    if (event->data.ptr == &state->event) {
+        read_counter(state->event);
+        return;
+    }
+    if (event->data.ptr == &state->timer) {
+        read_counter(state->timer);
+        state->timer_deadline = EPIO_FOREVER;
+        return;
+    }
+    uint32_t ready = 0;
+    if ((event->events & ~(uint32_t)EPOLLOUT) != 0) {
+        ready |= EPIO__WATCH_READ;
+    }
+    if ((event->events & ~(uint32_t)EPOLLIN) != 0) {
+        ready |= EPIO__WATCH_WRITE;
+    }
+    epio__stream_ready(&state->streams, event->data.ptr, ready);
+}
+
+static void epoll_poll(void *opaque, uint64_t deadline)
+{
+    epoll_state *state = opaque;
+    if (state->watcher != NULL) {
+        epio__watcher_disarm(state->watcher);
+    }
+    int count = wait_for_events(state, deadline);
+    for (int i = 0; i < count; i++) {
+        handle_event(state, &state->events[i]);
+    }
+}
+
+static bool epoll_watching(void *opaque)
+{
+    const epoll_state *state = opaque;
+    return state->streams.count != 0;
+}
+
+static void epoll_wake(void *opaque)
+{
+    const epoll_state *state = opaque;
+    int error = errno;
+    uint64_t one = 1;
+    (void)!write(state->event, &one, sizeof one);
+    errno = error;
+}
+
+static int make_timer(epoll_state *state)
+{
+    if (state->timer >= 0) {
+        return 0;
+    }
+    int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (timer < 0) {
+        return epio__error_from_os(errno);
+    }
+    if (add_descriptor(state, timer, &state->timer) != 0) {
+        int error = epio__error_from_os(errno);
+        (void)close(timer);
+        return error;
+    }
+    state->timer = timer;
+    return 0;
+}
+
+static intptr_t epoll_handle(void *opaque)
+{
+    epoll_state *state = opaque;
+    int error = make_timer(state);
+    return error != 0 ? error : state->epoll;
+}
+
+static void epoll_arm(void *opaque, uint64_t deadline)
+{
+    epoll_state *state = opaque;
+    if (state->timer >= 0 && deadline != state->timer_deadline) {
+        struct itimerspec setting;
+        memset(&setting, 0, sizeof setting); /* all zero: disarmed */
+        if (deadline != EPIO_FOREVER) {
+            setting.it_value = epio__timespec(deadline);
+        }
+        (void)timerfd_settime(state->timer, TFD_TIMER_ABSTIME, &setting, NULL);
+        state->timer_deadline = deadline;
+    }
+    if (state->watcher != NULL) {
+        struct pollfd set = {.fd = state->epoll, .events = POLLIN};
+        (void)epio__watcher_arm(state->watcher, &set, 1, EPIO_FOREVER);
+    }
+}
+
+static int epoll_notify(void *opaque, void (*ready)(void *user), void *user)
+{
+    epoll_state *state = opaque;
+    int error = make_timer(state);
+    if (error == 0 && state->watcher == NULL && ready != NULL) {
+        error = epio__watcher_create(&state->watcher);
+    }
+    if (error == 0 && state->watcher != NULL) {
+        epio__watcher_notify(state->watcher, ready, user);
+    }
+    return error;
+}
+
+const epio__backend epio__backend_epoll = {
+    .name = "epoll",
+    .open = epoll_open,
+    .close = epoll_close,
+    .submit = epoll_submit,
+    .poll = epoll_poll,
+    .watching = epoll_watching,
+    .cancel = epoll_cancel,
+    .forget = epoll_forget,
+    .wake = epoll_wake,
+    .handle = epoll_handle,
+    .arm = epoll_arm,
+    .notify = epoll_notify,
+};

@@ -1,0 +1,87 @@
+/* What each errno means: the one place that says so. */
+#include "posix/posix.h"
+
+#include <errno.h>
+
+int epio__error_from_os(int32_t os_error)
+{
+    switch (os_error) {
+    case EINVAL:
+    case EFAULT:
+        return EPIO_EINVAL;
+    case ECANCELED:
+        return EPIO_ECANCELED;
+    case ENOMEM:
+    case ENOBUFS:
+        return EPIO_ENOMEM;
+    case EIO:
+    case ESTALE:
+    case ETIMEDOUT: /* of a network file system; not of an op's deadline */
+        return EPIO_EIO;
+    case ENOENT:
+        return EPIO_ENOENT;
+    case EEXIST:
+        return EPIO_EEXIST;
+    case EACCES:
+        return EPIO_EACCES;
+    case EPERM:
+        return EPIO_EPERM;
+    case EISDIR:
+        return EPIO_EISDIR;
+    case ENOTDIR:
+        return EPIO_ENOTDIR;
+    case ELOOP:
+    case EMLINK: /* FreeBSD, for O_NOFOLLOW */
+        return EPIO_ELOOP;
+    case ENAMETOOLONG:
+        return EPIO_ENAMETOOLONG;
+    case ENOSPC:
+    case EDQUOT:
+        return EPIO_ENOSPC;
+    case EFBIG:
+    case EOVERFLOW:
+        return EPIO_EFBIG;
+    case EMFILE:
+    case ENFILE:
+        return EPIO_EMFILE;
+    case EBADF:
+        return EPIO_EBADF;
+    case EBUSY:
+    case ETXTBSY:
+    case EAGAIN:
+        return EPIO_EBUSY;
+    case EDEADLK:
+        return EPIO_EDEADLK;
+    case EPIPE:
+    case ECONNRESET:
+    case ENOTCONN:
+        return EPIO_EPIPE;
+    case ESPIPE:
+        return EPIO_ESPIPE;
+    case EROFS:
+        return EPIO_EROFS;
+    case EXDEV:
+        return EPIO_EXDEV;
+    case ENOTEMPTY:
+        return EPIO_ENOTEMPTY;
+    case ERANGE:
+        return EPIO_ERANGE;
+    case ENOSYS:
+    case ENOTSUP:
+#if EOPNOTSUPP != ENOTSUP
+    case EOPNOTSUPP:
+#endif
+        return EPIO_ENOTSUP;
+    case ENODEV:
+    case ENXIO:
+        return EPIO_ENODEV;
+    default:
+        return EPIO_EUNKNOWN;
+    }
+}
+
+int64_t epio__op_fail(epio_op *op)
+{
+    op->os_error = errno;
+    return epio__error_from_os(errno);
+}

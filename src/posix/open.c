@@ -1,0 +1,348 @@
+/* Making an epio_file of a path or a descriptor, and closing it. */
+#include "atomics.h"
+#include "posix/posix.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/list.h"
+
+#define TEMPORARY_TRIES 100
+
+/* How often an open for writing looks whether its FIFO has a reader: at first
+ * after half a millisecond, then ever less often. There is no readiness for
+ * it. */
+#define FIRST_FIFO_DELAY_NS UINT64_C(500000)
+#define LAST_FIFO_DELAY_NS UINT64_C(16000000)
+
+/* ---- A file around a descriptor ---- */
+
+static uint32_t stream_notes(int descriptor, const struct stat *status)
+{
+    uint32_t notes = 0;
+    int mode = fcntl(descriptor, F_GETFL);
+    if (mode >= 0 && (mode & O_NONBLOCK) != 0) {
+        notes |= EPIO__STREAM_NONBLOCKING;
+    }
+    if (S_ISSOCK(status->st_mode)) {
+        notes |= EPIO__STREAM_SOCKET;
+    }
+    return notes;
+}
+
+/* Pipes, FIFOs, sockets, terminals: what has no positions. */
+static bool is_stream(int descriptor, const struct stat *status)
+{
+    if (S_ISREG(status->st_mode) || S_ISBLK(status->st_mode)) {
+        return false;
+    }
+    return S_ISFIFO(status->st_mode) || S_ISSOCK(status->st_mode) ||
+           (lseek(descriptor, 0, SEEK_CUR) < 0 && errno == ESPIPE);
+}
+
+/* NULL and errno on failure; the descriptor stays the caller's then. */
+static epio__os_file *create_file(epio_vfs *vfs, int descriptor, uint32_t flags)
+{
+    struct stat status;
+    if (fstat(descriptor, &status) != 0) {
+        return NULL;
+    }
+    if (S_ISDIR(status.st_mode)) {
+        errno = EISDIR;
+        return NULL;
+    }
+    epio__os_file *file = calloc(1, sizeof *file);
+    if (file == NULL) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    bool stream = is_stream(descriptor, &status);
+    epio_file_init(&file->base, vfs, flags, stream ? EPIO_FILE_STREAM : 0);
+    file->handle = descriptor;
+    file->open_flags = flags;
+    file->no_cached_read = (flags & EPIO_OPEN_DIRECT) != 0 ? 1 : 0;
+    file->stream = stream ? stream_notes(descriptor, &status) : 0;
+    file->delete_device = (uint64_t)status.st_dev;
+    file->delete_inode = (uint64_t)status.st_ino;
+    epio__list_init(&file->readers);
+    epio__list_init(&file->writers);
+    return file;
+}
+
+static void free_file(epio__os_file *file)
+{
+    epio_file_release(&file->base);
+    free(file->delete_path);
+    free(file);
+}
+
+/* ---- Opening ---- */
+
+static int flags_for_open(uint32_t flags)
+{
+    int wanted = O_CLOEXEC | O_NOCTTY | O_NONBLOCK; /* a FIFO must not block here */
+    switch (flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE)) {
+    case EPIO_OPEN_READ:
+        wanted |= O_RDONLY;
+        break;
+    case EPIO_OPEN_WRITE:
+        wanted |= O_WRONLY;
+        break;
+    default:
+        wanted |= O_RDWR;
+        break;
+    }
+    wanted |= (flags & EPIO_OPEN_CREATE) != 0 ? O_CREAT : 0;
+    wanted |= (flags & EPIO_OPEN_EXCLUSIVE) != 0 ? O_EXCL : 0;
+    wanted |= (flags & EPIO_OPEN_TRUNCATE) != 0 ? O_TRUNC : 0;
+    wanted |= (flags & EPIO_OPEN_NOFOLLOW) != 0 ? O_NOFOLLOW : 0;
+#if defined(O_DIRECT)
+    wanted |= (flags & EPIO_OPEN_DIRECT) != 0 ? O_DIRECT : 0;
+#endif
+    return wanted;
+}
+
+static mode_t permissions_of(uint32_t flags)
+{
+    uint32_t given = flags >> 16;
+    if ((flags & EPIO_OPEN_TEMPORARY) != 0) {
+        return 0600;
+    }
+    return (mode_t)((given & 01000u) != 0 ? given & 0777u : 0666u);
+}
+
+/* Descriptors 0 to 2 are where others print: a file that got one of them, in a
+ * program that closed its own, would be overwritten by the first error
+ * message. */
+static int above_standard_streams(int descriptor)
+{
+    if (descriptor > STDERR_FILENO) {
+        return descriptor;
+    }
+    int moved = fcntl(descriptor, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int error = errno;
+    (void)close(descriptor);
+    errno = error;
+    return moved;
+}
+
+static int open_path(const char *path, uint32_t flags)
+{
+    int descriptor;
+    do {
+        descriptor = open(path, flags_for_open(flags), permissions_of(flags));
+    } while (descriptor < 0 && errno == EINTR);
+    if (descriptor < 0) {
+        return -1;
+    }
+#if defined(F_NOCACHE)
+    if ((flags & EPIO_OPEN_DIRECT) != 0) {
+        (void)fcntl(descriptor, F_NOCACHE, 1);
+    }
+#endif
+    return above_standard_streams(descriptor);
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* The folder for a temporary file, as the header says. */
+static bool temporary_folder(const char *path, char *folder, size_t size)
+{
+    if (path != NULL) {
+        if (!is_folder(path)) {
+            return epio__folder_of(path, folder, size);
+        }
+        return (size_t)snprintf(folder, size, "%s", path) < size;
+    }
+    const char *const candidates[] = {getenv("TMPDIR"), "/var/tmp", "/tmp", "."};
+    for (size_t i = 0; i < sizeof candidates / sizeof candidates[0]; i++) {
+        const char *candidate = candidates[i];
+        if (candidate != NULL && is_folder(candidate) && access(candidate, W_OK | X_OK) == 0) {
+            return (size_t)snprintf(folder, size, "%s", candidate) < size;
+        }
+    }
+    return false;
+}
+
+/* A name that nobody can guess, gone from the folder as soon as it is open: so
+ * nothing is left behind however the process ends. */
+static int open_temporary(const char *path, uint32_t flags)
+{
+    char folder[PATH_MAX];
+    char name[PATH_MAX + 64];
+    if (!temporary_folder(path, folder, sizeof folder)) {
+        errno = path != NULL ? ENAMETOOLONG : ENOENT;
+        return -1;
+    }
+    for (int i = 0; i < TEMPORARY_TRIES; i++) {
+        uint64_t random[2];
+        epio__random_bytes(random, sizeof random);
+        (void)snprintf(name, sizeof name, "%s/epio-%016llx%016llx", folder,
+                       (unsigned long long)random[0], (unsigned long long)random[1]);
+        int descriptor = open_path(name, flags);
+        if (descriptor >= 0) {
+            (void)unlink(name);
+            return descriptor;
+        }
+        if (errno != EEXIST) {
+            return -1;
+        }
+    }
+    return -1;
+}
+
+/* Absolute, since the process may change its folder before the close. */
+static char *path_to_delete(const char *path)
+{
+    char folder[PATH_MAX];
+    if (path[0] == '/' || getcwd(folder, sizeof folder) == NULL) {
+        return strdup(path);
+    }
+    size_t size = strlen(folder) + strlen(path) + 2;
+    char *joined = malloc(size);
+    if (joined != NULL) {
+        (void)snprintf(joined, size, "%s/%s", folder, path);
+    }
+    return joined;
+}
+
+static bool waits_for_reader(const epio_op *op, int error)
+{
+    struct stat status;
+    /* With READ it does not wait: it is its own reader. */
+    return error == ENXIO && (op->flags & EPIO_OPEN_READ) == 0 &&
+           stat(op->arguments.path.path, &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
+/* Nobody reads the FIFO yet: to be tried again a little later. */
+static int64_t try_again_later(epio_op *op)
+{
+    uint64_t delay = op->arguments.path.len; /* of no other use to an open */
+    delay = delay == 0 ? FIRST_FIFO_DELAY_NS : delay * 2;
+    delay = delay > LAST_FIFO_DELAY_NS ? LAST_FIFO_DELAY_NS : delay;
+    op->arguments.path.len = delay;
+    op->due = epio__monotonic_time() + delay;
+    return EPIO_RETRY;
+}
+
+/* What must be done to the new descriptor before anybody has it: 0, or -1 and
+ * errno. */
+static int finish_open(epio_op *op, epio__os_file *file)
+{
+    bool temporary = (op->flags & EPIO_OPEN_TEMPORARY) != 0;
+    if ((op->flags & EPIO_OPEN_DELETE_ON_CLOSE) != 0 && !temporary) {
+        file->delete_path = path_to_delete(op->arguments.path.path);
+        if (file->delete_path == NULL) {
+            errno = ENOMEM;
+            return -1;
+        }
+    }
+    int descriptor = (int)file->handle;
+    if ((file->base.traits & EPIO_FILE_STREAM) == 0) {
+        /* Only for FIFOs and terminals; whoever takes the descriptor expects
+         * an ordinary one. */
+        int mode = fcntl(descriptor, F_GETFL);
+        if (mode < 0 || fcntl(descriptor, F_SETFL, mode & ~O_NONBLOCK) != 0) {
+            return -1;
+        }
+    } else if ((op->flags & EPIO_OPEN_READ) != 0) {
+        struct stat status;
+        if (fstat(descriptor, &status) == 0 && S_ISFIFO(status.st_mode)) {
+            file->stream |= EPIO__STREAM_AWAITS_WRITER;
+        }
+    }
+    bool created = (op->flags & EPIO_OPEN_CREATE) != 0 && !temporary;
+    if (created && (op->flags & EPIO_OPEN_SYNC_DIR) != 0) {
+        return epio__sync_folder_of(op->arguments.path.path);
+    }
+    return 0;
+}
+
+int64_t epio__open_perform(epio_vfs *vfs, epio_op *op)
+{
+    bool temporary = (op->flags & EPIO_OPEN_TEMPORARY) != 0;
+    int descriptor = temporary ? open_temporary(op->arguments.path.path, op->flags)
+                               : open_path(op->arguments.path.path, op->flags);
+    if (descriptor < 0) {
+        bool retry = !temporary && waits_for_reader(op, errno);
+        return retry ? try_again_later(op) : epio__op_fail(op);
+    }
+    epio__os_file *file = create_file(vfs, descriptor, op->flags);
+    if (file == NULL || finish_open(op, file) != 0) {
+        int64_t error = epio__op_fail(op);
+        (void)close(descriptor);
+        if (file != NULL) {
+            free_file(file);
+        }
+        return error;
+    }
+    op->file = &file->base;
+    return 0;
+}
+
+int64_t epio__adopt_perform(epio_vfs *vfs, epio_op *op)
+{
+    int descriptor = (int)op->arguments.adopt.os_handle;
+    int mode = fcntl(descriptor, F_GETFL);
+    if (mode < 0) {
+        return epio__op_fail(op);
+    }
+    uint32_t allowed = EPIO_OPEN_READ | EPIO_OPEN_WRITE;
+    if ((mode & O_ACCMODE) == O_RDONLY) {
+        allowed = EPIO_OPEN_READ;
+    } else if ((mode & O_ACCMODE) == O_WRONLY) {
+        allowed = EPIO_OPEN_WRITE;
+    }
+    uint32_t flags = op->flags != 0 ? op->flags : allowed;
+    if ((flags & ~allowed) != 0) {
+        return EPIO_EBADF;
+    }
+#if defined(O_DIRECT)
+    flags |= (mode & O_DIRECT) != 0 ? EPIO_OPEN_DIRECT : 0;
+#endif
+    epio__os_file *file = create_file(vfs, descriptor, flags);
+    if (file == NULL) {
+        return epio__op_fail(op);
+    }
+    op->file = &file->base;
+    return 0;
+}
+
+/* ---- Closing ---- */
+
+/* The name may by now be another file's. */
+static void delete_name(const epio__os_file *file)
+{
+    struct stat status;
+    if (lstat(file->delete_path, &status) == 0 &&
+        (uint64_t)status.st_dev == file->delete_device &&
+        (uint64_t)status.st_ino == file->delete_inode) {
+        (void)unlink(file->delete_path);
+    }
+}
+
+int64_t epio__close_perform(epio_op *op)
+{
+    epio__os_file *file = epio__os_file_of(op);
+    if (file->delete_path != NULL) {
+        delete_name(file);
+    }
+    int64_t result = 0;
+    /* An interrupted close has released the descriptor all the same: Linux
+     * close(2). */
+    if (close((int)file->handle) != 0 && errno != EINTR) {
+        result = epio__op_fail(op);
+    }
+    free_file(file);
+    return result;
+}

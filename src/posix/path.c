@@ -1,0 +1,267 @@
+/* What is done with paths alone: delete, rename, access, full_pathname. */
+#include "posix/posix.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* As many as Linux follows. */
+#define MOST_LINKS 40
+
+/* ---- Folders ---- */
+
+bool epio__folder_of(const char *path, char *folder, size_t size)
+{
+    const char *end = path + strlen(path);
+    while (end > path + 1 && end[-1] == '/') {
+        end--;
+    }
+    while (end > path && end[-1] != '/') {
+        end--;
+    }
+    while (end > path + 1 && end[-1] == '/') {
+        end--;
+    }
+    size_t len = (size_t)(end - path);
+    if (len == 0) {
+        path = ".";
+        len = 1;
+    }
+    if (len >= size) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    memcpy(folder, path, len);
+    folder[len] = '\0';
+    return true;
+}
+
+static int sync_folder(const char *folder)
+{
+    int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) {
+        return -1;
+    }
+    int outcome;
+    do {
+        outcome = fsync(descriptor);
+    } while (outcome != 0 && errno == EINTR);
+    if (outcome != 0 && errno == EINVAL) {
+        outcome = 0; /* a file system that has no such thing */
+    }
+    int error = errno;
+    (void)close(descriptor);
+    errno = error;
+    return outcome;
+}
+
+int epio__sync_folder_of(const char *path)
+{
+    char folder[PATH_MAX];
+    return epio__folder_of(path, folder, sizeof folder) ? sync_folder(folder) : -1;
+}
+
+/* ---- Delete and rename ---- */
+
+static int64_t delete_path(epio_op *op)
+{
+    const char *path = op->arguments.path.path;
+    if (unlink(path) != 0) {
+        struct stat status;
+        if (errno == EPERM && lstat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
+            errno = EISDIR; /* POSIX and macOS say EPERM */
+        }
+        return epio__op_fail(op);
+    }
+    if ((op->flags & EPIO_DELETE_SYNC_DIR) != 0 && epio__sync_folder_of(path) != 0) {
+        return epio__op_fail(op);
+    }
+    return 0;
+}
+
+/* Two steps, of which the first fails if the new name exists. */
+static int link_and_unlink(const char *from, const char *to)
+{
+    if (link(from, to) != 0) {
+        return -1;
+    }
+    return unlink(from);
+}
+
+static int rename_without_replacing(const char *from, const char *to)
+{
+#if defined(RENAME_NOREPLACE)
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
+        return 0;
+    }
+    if (errno != EINVAL && errno != ENOSYS) {
+        return -1;
+    }
+#elif defined(RENAME_EXCL)
+    if (renamex_np(from, to, RENAME_EXCL) == 0) {
+        return 0;
+    }
+    if (errno != ENOTSUP) {
+        return -1;
+    }
+#endif
+    return link_and_unlink(from, to);
+}
+
+static int64_t rename_path(epio_op *op)
+{
+    const char *from = op->arguments.path.path;
+    const char *to = op->arguments.path.to;
+    int outcome = (op->flags & EPIO_RENAME_NO_REPLACE) != 0 ? rename_without_replacing(from, to)
+                                                            : rename(from, to);
+    if (outcome != 0) {
+        return epio__op_fail(op);
+    }
+    if ((op->flags & EPIO_RENAME_SYNC_DIR) == 0) {
+        return 0;
+    }
+    char from_folder[PATH_MAX];
+    char to_folder[PATH_MAX];
+    if (!epio__folder_of(from, from_folder, sizeof from_folder) ||
+        !epio__folder_of(to, to_folder, sizeof to_folder)) {
+        return epio__op_fail(op);
+    }
+    /* First where it is, then where it no longer is: at no moment is the file
+     * durably nowhere. */
+    if (sync_folder(to_folder) != 0 ||
+        (strcmp(from_folder, to_folder) != 0 && sync_folder(from_folder) != 0)) {
+        return epio__op_fail(op);
+    }
+    return 0;
+}
+
+/* ---- Access ---- */
+
+static int64_t access_path(epio_op *op)
+{
+    int mode = F_OK;
+    if (op->flags == EPIO_ACCESS_READ) {
+        mode = R_OK;
+    } else if (op->flags == EPIO_ACCESS_READWRITE) {
+        mode = R_OK | W_OK;
+    }
+    if (faccessat(AT_FDCWD, op->arguments.path.path, mode, AT_EACCESS) == 0) {
+        return 1;
+    }
+    switch (errno) {
+    case ENOENT:
+    case ENOTDIR:
+    case EACCES:
+    case EPERM:
+    case EROFS:
+    case ETXTBSY:
+        return 0;
+    default:
+        return epio__op_fail(op);
+    }
+}
+
+/* ---- Full path names ---- */
+
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+static bool join(char *joined, size_t size, const char *folder, const char *name)
+{
+    const char *between = strcmp(folder, "/") == 0 ? "" : "/";
+    if ((size_t)snprintf(joined, size, "%s%s%s", folder, between, name) >= size) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    return true;
+}
+
+/* One step for a path whose file does not exist: its folder resolved and its
+ * name appended; if that is a link, the link's target goes to `target` to be
+ * looked at next. 1: resolved. 0: look at the target. -1: errno. */
+static int resolve_missing(const char *path, char *resolved, char *target)
+{
+    char folder[PATH_MAX];
+    char real_folder[PATH_MAX];
+    const char *name = last_part(path);
+    /* "." and ".." as names cannot be missing: their folder is. */
+    if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+        errno = ENOENT;
+        return -1;
+    }
+    if (!epio__folder_of(path, folder, sizeof folder) || realpath(folder, real_folder) == NULL ||
+        !join(resolved, PATH_MAX, real_folder, name)) {
+        return -1;
+    }
+    ssize_t len = readlink(resolved, target, PATH_MAX - 1);
+    if (len < 0) {
+        return 1;
+    }
+    target[len] = '\0';
+    if (target[0] != '/') {
+        char relative[PATH_MAX];
+        memcpy(relative, target, (size_t)len + 1);
+        return join(target, PATH_MAX, real_folder, relative) ? 0 : -1;
+    }
+    return 0;
+}
+
+static int resolve(const char *path, char *resolved)
+{
+    char pending[PATH_MAX];
+    char target[PATH_MAX];
+    for (int i = 0; i < MOST_LINKS; i++) {
+        if (realpath(path, resolved) != NULL) {
+            return 0;
+        }
+        if (errno != ENOENT) {
+            return -1;
+        }
+        int step = resolve_missing(path, resolved, target);
+        if (step != 0) {
+            return step > 0 ? 0 : -1;
+        }
+        memcpy(pending, target, strlen(target) + 1);
+        path = pending;
+    }
+    errno = ELOOP;
+    return -1;
+}
+
+static int64_t full_pathname(epio_op *op)
+{
+    char resolved[PATH_MAX];
+    if (resolve(op->arguments.path.path, resolved) != 0) {
+        return epio__op_fail(op);
+    }
+    size_t len = strlen(resolved);
+    if (len >= op->arguments.path.len) {
+        return EPIO_ERANGE;
+    }
+    memcpy(op->arguments.path.buffer, resolved, len + 1);
+    return (int64_t)len;
+}
+
+int64_t epio__path_perform(epio_op *op)
+{
+    switch (op->kind) {
+    case EPIO_KIND_DELETE:
+        return delete_path(op);
+    case EPIO_KIND_RENAME:
+        return rename_path(op);
+    case EPIO_KIND_ACCESS:
+        return access_path(op);
+    case EPIO_KIND_FULL_PATHNAME:
+        return full_pathname(op);
+    default:
+        return EPIO_ENOTSUP;
+    }
+}

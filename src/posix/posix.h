@@ -1,0 +1,104 @@
+/* What the POSIX files share among themselves. */
+#ifndef EPIO_POSIX_H
+#define EPIO_POSIX_H
+
+#include "platform.h"
+
+#include <signal.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <time.h>
+
+/* ---- clock.c ---- */
+
+struct timespec epio__timespec(uint64_t nanoseconds);
+/* Milliseconds from now for poll(2), rounded up; -1 for EPIO_FOREVER. */
+int epio__milliseconds_until(uint64_t deadline);
+
+/* ---- error.c ---- */
+
+/* Notes errno in the op and returns what it means. */
+int64_t epio__op_fail(epio_op *op);
+
+/* ---- thread.c ---- */
+
+/* A thread of epio__thread_start: no signal reaches it. */
+bool epio__thread_takes_no_signals(void);
+
+/* ---- signal_guard.c ---- */
+
+/* Keeps the SIGPIPE and SIGXFSZ of a write from the application: between the
+ * two calls they are blocked for this thread, and one that the write raised is
+ * taken away. */
+typedef struct epio__signal_guard {
+    sigset_t before;
+    bool active;
+    bool pipe_pending;
+    bool size_pending;
+} epio__signal_guard;
+
+void epio__signal_guard_begin(epio__signal_guard *guard);
+/* Leaves errno, by which it knows what was raised. */
+void epio__signal_guard_end(epio__signal_guard *guard, bool failed);
+
+/* ---- transfer.c: reads and writes ---- */
+
+#define EPIO__PARTS_AT_ONCE 64
+
+/* Where a transfer stands in its buffers. */
+typedef struct epio__cursor {
+    uint64_t part;
+    uint64_t done_of_part;
+} epio__cursor;
+
+/* The cursor after the first `done` bytes. */
+epio__cursor epio__cursor_at(const epio_op *op, uint64_t done);
+void epio__cursor_advance(const epio_op *op, epio__cursor *cursor, uint64_t bytes);
+/* Lists what is left, up to EPIO__PARTS_AT_ONCE parts and `limit` bytes. */
+int epio__cursor_parts(const epio_op *op, epio__cursor cursor, uint64_t limit, struct iovec *parts);
+
+int64_t epio__transfer_perform(epio_op *op);
+
+static inline epio__os_file *epio__os_file_of(const epio_op *op)
+{
+    return (epio__os_file *)(void *)op->file;
+}
+
+static inline int epio__descriptor_of(const epio_op *op)
+{
+    return (int)epio__os_file_of(op)->handle;
+}
+
+static inline bool epio__op_reads(const epio_op *op)
+{
+    return op->kind == EPIO_KIND_READ || op->kind == EPIO_KIND_READV;
+}
+
+/* ---- stream.c: pipes, FIFOs, sockets, terminals ---- */
+
+enum {
+    EPIO__STREAM_NONBLOCKING = 0x1,     /* O_NONBLOCK is set */
+    EPIO__STREAM_SOCKET = 0x2,          /* takes MSG_DONTWAIT and MSG_NOSIGNAL */
+    EPIO__STREAM_AWAITS_WRITER = 0x4,   /* a FIFO that nobody has written to yet */
+    EPIO__STREAM_CANNOT_BE_WATCHED = 0x8 /* the system calls it always ready */
+};
+
+/* Transfers what can be without waiting: true, and *result; false: it has to
+ * wait, op->progress bytes are done. */
+bool epio__stream_attempt(epio_op *op, int64_t *result);
+/* Waits, until the op's deadline. */
+int64_t epio__stream_perform(epio_op *op);
+
+/* ---- open.c, path.c ---- */
+
+int64_t epio__open_perform(epio_vfs *vfs, epio_op *op);
+int64_t epio__adopt_perform(epio_vfs *vfs, epio_op *op);
+int64_t epio__close_perform(epio_op *op);
+int64_t epio__path_perform(epio_op *op);
+/* Makes the folder that holds `path` durable: 0 or -1 and errno. */
+int epio__sync_folder_of(const char *path);
+/* Copies the folder part of `path` ("." if it has none): false if it does not
+ * fit. */
+bool epio__folder_of(const char *path, char *folder, size_t size);
+
+#endif

@@ -1,0 +1,274 @@
+/* Pipes, FIFOs, sockets and terminals: transfers that never hold up a thread,
+ * and the queues of those that wait. How a descriptor is waited for is the back
+ * end's. */
+#include "posix/stream.h"
+
+#include "core/list.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* A fast reader at the other end could keep one write going for ever. */
+#define ROUNDS_AT_ONCE 32
+
+/* ---- One transfer ---- */
+
+static short events_for(const epio_op *op)
+{
+    return epio__op_reads(op) ? POLLIN : POLLOUT;
+}
+
+static short ready_events(const epio_op *op)
+{
+    struct pollfd entry = {.fd = epio__descriptor_of(op), .events = events_for(op)};
+    return poll(&entry, 1, 0) > 0 ? entry.revents : 0;
+}
+
+static int64_t transfer_some(epio_op *op, uint64_t limit)
+{
+    const epio__os_file *file = epio__os_file_of(op);
+    struct iovec parts[EPIO__PARTS_AT_ONCE];
+    epio__cursor cursor = epio__cursor_at(op, op->progress);
+    int count = epio__cursor_parts(op, cursor, limit, parts);
+    if ((file->stream & EPIO__STREAM_SOCKET) != 0) {
+        struct msghdr message = {.msg_iov = parts};
+        message.msg_iovlen = (unsigned)count;
+        return epio__op_reads(op)
+                   ? recvmsg((int)file->handle, &message, MSG_DONTWAIT)
+                   : sendmsg((int)file->handle, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+    return epio__op_reads(op) ? readv((int)file->handle, parts, count)
+                              : writev((int)file->handle, parts, count);
+}
+
+/* Has to wait, for all that can be told without trying. */
+static bool would_block(epio_op *op)
+{
+    const epio__os_file *file = epio__os_file_of(op);
+    if ((file->stream & (EPIO__STREAM_NONBLOCKING | EPIO__STREAM_SOCKET)) != 0) {
+        return false;
+    }
+    return ready_events(op) == 0;
+}
+
+/* A blocking pipe that is said to be writable takes PIPE_BUF bytes at once, and
+ * perhaps no more: poll(2), pipe(7). */
+static uint64_t write_limit(const epio_op *op)
+{
+    const epio__os_file *file = epio__os_file_of(op);
+    bool asks = (file->stream & (EPIO__STREAM_NONBLOCKING | EPIO__STREAM_SOCKET)) != 0;
+    return asks ? UINT64_MAX : PIPE_BUF;
+}
+
+static bool attempt_read(epio_op *op, int64_t *result)
+{
+    epio__os_file *file = epio__os_file_of(op);
+    for (;;) {
+        if (would_block(op)) {
+            return false;
+        }
+        int64_t done = transfer_some(op, UINT64_MAX);
+        if (done > 0) {
+            file->stream &= ~(uint32_t)EPIO__STREAM_AWAITS_WRITER;
+            *result = done;
+            return true;
+        }
+        if (done == 0) {
+            /* Without a writer a FIFO reads as ended; poll(2) knows better, as
+             * long as there has been none. */
+            if ((file->stream & EPIO__STREAM_AWAITS_WRITER) != 0 && ready_events(op) == 0) {
+                return false;
+            }
+            *result = 0;
+            return true;
+        }
+        if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            return false;
+        }
+        if (errno != EINTR) {
+            *result = epio__op_fail(op);
+            return true;
+        }
+    }
+}
+
+static bool attempt_write(epio_op *op, int64_t *result)
+{
+    uint64_t bytes = epio_op_bytes(op);
+    for (int round = 0; op->progress < bytes; round++) {
+        if (round == ROUNDS_AT_ONCE || would_block(op)) {
+            return false;
+        }
+        int64_t done = transfer_some(op, write_limit(op));
+        if (done >= 0) {
+            op->progress += (uint64_t)done;
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            return false;
+        } else if (errno != EINTR) {
+            *result = epio__op_fail(op);
+            return true;
+        }
+    }
+    *result = (int64_t)bytes;
+    return true;
+}
+
+bool epio__stream_attempt(epio_op *op, int64_t *result)
+{
+    if (epio_op_bytes(op) == 0) {
+        *result = 0;
+        return true;
+    }
+    if (epio__op_reads(op)) {
+        return attempt_read(op, result);
+    }
+    epio__signal_guard guard;
+    epio__signal_guard_begin(&guard);
+    bool ended = attempt_write(op, result);
+    epio__signal_guard_end(&guard, ended && *result < 0);
+    return ended;
+}
+
+int64_t epio__stream_perform(epio_op *op)
+{
+    int64_t result;
+    uint64_t deadline = op->timeout_ns != 0 ? op->timeout_ns : EPIO_FOREVER;
+    while (!epio__stream_attempt(op, &result)) {
+        struct pollfd entry = {.fd = epio__descriptor_of(op), .events = events_for(op)};
+        int ready = poll(&entry, 1, epio__milliseconds_until(deadline));
+        if (ready == 0 && epio__monotonic_time() >= deadline) {
+            return EPIO_ETIMEDOUT;
+        }
+        if (ready < 0 && errno != EINTR) {
+            return epio__op_fail(op);
+        }
+    }
+    return result;
+}
+
+#if EPIO_ASYNC
+
+/* ---- Those that wait ---- */
+
+static epio_node *queue_of(epio_op *op)
+{
+    epio__os_file *file = epio__os_file_of(op);
+    return epio__op_reads(op) ? &file->readers : &file->writers;
+}
+
+static epio_op *op_of(epio_node *node)
+{
+    return EPIO__CONTAINER(node, epio_op, queue);
+}
+
+static uint32_t interest_of(const epio__os_file *file)
+{
+    return (epio__list_empty(&file->readers) ? 0u : EPIO__WATCH_READ) |
+           (epio__list_empty(&file->writers) ? 0u : EPIO__WATCH_WRITE);
+}
+
+static int update_watch(epio__streams *streams, epio__os_file *file)
+{
+    uint32_t interest = interest_of(file);
+    if (interest == file->watched) {
+        return 0;
+    }
+    int error = streams->watch(streams->state, file, interest);
+    if (error != 0) {
+        return error;
+    }
+    if (file->watched == 0) {
+        streams->count++;
+    } else if (interest == 0) {
+        streams->count--;
+    }
+    file->watched = interest;
+    return 0;
+}
+
+bool epio__stream_submit(epio__streams *streams, epio_op *op)
+{
+    epio__os_file *file = epio__os_file_of(op);
+    if ((file->stream & EPIO__STREAM_CANNOT_BE_WATCHED) != 0) {
+        return false;
+    }
+    epio_node *queue = queue_of(op);
+    int64_t result;
+    if (epio__list_empty(queue) && epio__stream_attempt(op, &result)) {
+        epio_complete(op, result);
+        return true;
+    }
+    epio__list_append(queue, &op->queue);
+    int error = update_watch(streams, file);
+    if (error == 0) {
+        return true;
+    }
+    epio__list_remove(&op->queue);
+    if (error == EPIO_ENOTSUP) {
+        file->stream |= EPIO__STREAM_CANNOT_BE_WATCHED;
+        return false;
+    }
+    epio_complete(op, error);
+    return true;
+}
+
+static void advance(epio_node *queue)
+{
+    while (!epio__list_empty(queue)) {
+        epio_op *op = op_of(queue->next);
+        int64_t result;
+        if (!epio__stream_attempt(op, &result)) {
+            return;
+        }
+        epio__list_remove(&op->queue);
+        epio_complete(op, result);
+    }
+}
+
+static void fail_all(epio_node *queue, int error)
+{
+    while (!epio__list_empty(queue)) {
+        epio_op *op = op_of(queue->next);
+        epio__list_remove(&op->queue);
+        epio_complete(op, error);
+    }
+}
+
+void epio__stream_ready(epio__streams *streams, epio__os_file *file, uint32_t ready)
+{
+    if (file->watched != 0) {
+        streams->count--;
+    }
+    file->watched = 0; /* one event a watch */
+    if ((ready & EPIO__WATCH_READ) != 0) {
+        advance(&file->readers);
+    }
+    if ((ready & EPIO__WATCH_WRITE) != 0) {
+        advance(&file->writers);
+    }
+    int error = update_watch(streams, file);
+    if (error != 0) {
+        fail_all(&file->readers, error);
+        fail_all(&file->writers, error);
+    }
+}
+
+bool epio__stream_cancel(epio__streams *streams, epio_op *op)
+{
+    bool transfer = op->kind >= EPIO_KIND_READ && op->kind <= EPIO_KIND_WRITEV;
+    if (!transfer || (op->file->traits & EPIO_FILE_STREAM) == 0) {
+        return false;
+    }
+    epio__os_file *file = epio__os_file_of(op);
+    if ((file->stream & EPIO__STREAM_CANNOT_BE_WATCHED) != 0) {
+        return false; /* a worker has it */
+    }
+    epio__list_remove(&op->queue);
+    (void)update_watch(streams, file);
+    return true;
+}
+
+#endif

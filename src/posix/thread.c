@@ -1,0 +1,149 @@
+/* Threads, mutexes and conditions, by pthreads. */
+#include "posix/posix.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+_Static_assert(sizeof(pthread_mutex_t) <= sizeof(epio__mutex), "a mutex fits");
+_Static_assert(sizeof(pthread_cond_t) <= sizeof(epio__condition), "a condition fits");
+_Static_assert(sizeof(pthread_t) <= sizeof(epio__thread), "a thread fits");
+
+static pthread_mutex_t *mutex_of(epio__mutex *mutex)
+{
+    return (pthread_mutex_t *)(void *)mutex->space;
+}
+
+static pthread_cond_t *condition_of(epio__condition *condition)
+{
+    return (pthread_cond_t *)(void *)condition->space;
+}
+
+void epio__mutex_init(epio__mutex *mutex)
+{
+    pthread_mutex_init(mutex_of(mutex), NULL);
+}
+
+void epio__mutex_destroy(epio__mutex *mutex)
+{
+    pthread_mutex_destroy(mutex_of(mutex));
+}
+
+void epio__mutex_lock(epio__mutex *mutex)
+{
+    pthread_mutex_lock(mutex_of(mutex));
+}
+
+void epio__mutex_unlock(epio__mutex *mutex)
+{
+    pthread_mutex_unlock(mutex_of(mutex));
+}
+
+void epio__condition_init(epio__condition *condition)
+{
+#if defined(__APPLE__)
+    pthread_cond_init(condition_of(condition), NULL);
+#else
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(condition_of(condition), &attributes);
+    pthread_condattr_destroy(&attributes);
+#endif
+}
+
+void epio__condition_destroy(epio__condition *condition)
+{
+    pthread_cond_destroy(condition_of(condition));
+}
+
+void epio__condition_wait(epio__condition *condition, epio__mutex *mutex)
+{
+    pthread_cond_wait(condition_of(condition), mutex_of(mutex));
+}
+
+bool epio__condition_wait_until(epio__condition *condition, epio__mutex *mutex, uint64_t deadline)
+{
+    if (deadline == EPIO_FOREVER) {
+        epio__condition_wait(condition, mutex);
+        return true;
+    }
+#if defined(__APPLE__)
+    uint64_t now = epio__monotonic_time();
+    struct timespec time = epio__timespec(deadline > now ? deadline - now : 0);
+    return pthread_cond_timedwait_relative_np(condition_of(condition), mutex_of(mutex), &time) == 0;
+#else
+    struct timespec time = epio__timespec(deadline);
+    return pthread_cond_timedwait(condition_of(condition), mutex_of(mutex), &time) == 0;
+#endif
+}
+
+void epio__condition_signal(epio__condition *condition)
+{
+    pthread_cond_signal(condition_of(condition));
+}
+
+void epio__condition_broadcast(epio__condition *condition)
+{
+    pthread_cond_broadcast(condition_of(condition));
+}
+
+static _Thread_local char thread_mark;
+static _Thread_local bool takes_no_signals;
+
+bool epio__thread_takes_no_signals(void)
+{
+    return takes_no_signals;
+}
+
+typedef struct start_note {
+    void (*run)(void *argument);
+    void *argument;
+} start_note;
+
+static void *run_thread(void *argument)
+{
+    start_note note = *(start_note *)argument;
+    free(argument);
+    takes_no_signals = true;
+    note.run(note.argument);
+    return NULL;
+}
+
+int epio__thread_start(epio__thread *thread, void (*run)(void *argument), void *argument)
+{
+    start_note *note = malloc(sizeof *note);
+    if (note == NULL) {
+        return EPIO_ENOMEM;
+    }
+    note->run = run;
+    note->argument = argument;
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create((pthread_t *)(void *)thread->space, NULL, run_thread, note);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0) {
+        free(note);
+        return EPIO_ENOMEM;
+    }
+    return 0;
+}
+
+void epio__thread_join(epio__thread *thread)
+{
+    pthread_join(*(pthread_t *)(void *)thread->space, NULL);
+}
+
+void epio__thread_yield(void)
+{
+    sched_yield();
+}
+
+uintptr_t epio__thread_self(void)
+{
+    return (uintptr_t)&thread_mark;
+}

@@ -1,0 +1,276 @@
+/* Reads and writes at a position, and what is said of the file as a whole:
+ * truncate, sync, size. */
+#include "atomics.h"
+#include "posix/posix.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- Buffers ---- */
+
+static epio_iovec part_at(const epio_op *op, uint64_t index)
+{
+    if (op->kind == EPIO_KIND_READV || op->kind == EPIO_KIND_WRITEV) {
+        return ((const epio_iovec *)op->arguments.io.base)[index];
+    }
+    epio_iovec part = {.base = op->arguments.io.base, .len = (size_t)op->arguments.io.len};
+    return part;
+}
+
+static uint64_t part_count(const epio_op *op)
+{
+    bool vectored = op->kind == EPIO_KIND_READV || op->kind == EPIO_KIND_WRITEV;
+    return vectored ? op->arguments.io.len : 1;
+}
+
+void epio__cursor_advance(const epio_op *op, epio__cursor *cursor, uint64_t bytes)
+{
+    uint64_t count = part_count(op);
+    while (cursor->part < count) {
+        uint64_t left = part_at(op, cursor->part).len - cursor->done_of_part;
+        if (bytes < left) {
+            cursor->done_of_part += bytes;
+            return;
+        }
+        bytes -= left;
+        cursor->part++;
+        cursor->done_of_part = 0;
+    }
+}
+
+epio__cursor epio__cursor_at(const epio_op *op, uint64_t done)
+{
+    epio__cursor cursor = {0, 0};
+    if (done != 0) {
+        epio__cursor_advance(op, &cursor, done);
+    }
+    return cursor;
+}
+
+int epio__cursor_parts(const epio_op *op, epio__cursor cursor, uint64_t limit, struct iovec *parts)
+{
+    uint64_t count = part_count(op);
+    int listed = 0;
+    while (cursor.part < count && listed < EPIO__PARTS_AT_ONCE && limit > 0) {
+        epio_iovec part = part_at(op, cursor.part);
+        uint64_t left = part.len - cursor.done_of_part;
+        if (left > limit) {
+            left = limit;
+        }
+        if (left > 0) {
+            parts[listed].iov_base = (char *)part.base + cursor.done_of_part;
+            parts[listed].iov_len = (size_t)left;
+            listed++;
+        }
+        limit -= left;
+        cursor.part++;
+        cursor.done_of_part = 0;
+    }
+    return listed;
+}
+
+/* ---- Transfers ---- */
+
+/* One system call for what comes next; its result. */
+static int64_t transfer_some(epio_op *op, epio__cursor cursor)
+{
+    struct iovec parts[EPIO__PARTS_AT_ONCE];
+    int count = epio__cursor_parts(op, cursor, UINT64_MAX, parts);
+    off_t position = (off_t)(op->arguments.io.offset + op->progress);
+    if (epio__op_reads(op)) {
+        return preadv(epio__descriptor_of(op), parts, count, position);
+    }
+    return pwritev(epio__descriptor_of(op), parts, count, position);
+}
+
+static int64_t transfer_all(epio_op *op, uint64_t bytes)
+{
+    epio__cursor cursor = epio__cursor_at(op, op->progress);
+    while (op->progress < bytes) {
+        int64_t done = transfer_some(op, cursor);
+        if (done < 0) {
+            if (errno == EINTR) {
+                continue;
+            }
+            return epio__op_fail(op);
+        }
+        if (done == 0) {
+            if (epio__op_reads(op)) {
+                break; /* the end of the file */
+            }
+            /* POSIX leaves open what a write of nothing means: never seen, and
+             * not to be tried for ever. */
+            errno = EIO;
+            return epio__op_fail(op);
+        }
+        epio__cursor_advance(op, &cursor, (uint64_t)done);
+        op->progress += (uint64_t)done;
+    }
+    return (int64_t)op->progress;
+}
+
+int64_t epio__transfer_perform(epio_op *op)
+{
+    uint64_t bytes = epio_op_bytes(op);
+    if (epio__op_reads(op)) {
+        return transfer_all(op, bytes);
+    }
+    epio__signal_guard guard;
+    epio__signal_guard_begin(&guard);
+    int64_t result = transfer_all(op, bytes);
+    epio__signal_guard_end(&guard, result < 0);
+    return result;
+}
+
+#if EPIO_ASYNC
+
+#if defined(RWF_NOWAIT)
+
+/* True if the bytes up to op->progress are all that the file has. */
+static bool is_at_end(const epio_op *op)
+{
+    struct stat status;
+    if (fstat(epio__descriptor_of(op), &status) != 0) {
+        return false;
+    }
+    return op->arguments.io.offset + op->progress >= (uint64_t)status.st_size;
+}
+
+bool epio__os_read_cached(epio_op *op, int64_t *result)
+{
+    uint64_t bytes = epio_op_bytes(op);
+    epio__cursor cursor = {0, 0};
+    op->progress = 0;
+    while (op->progress < bytes) {
+        struct iovec parts[EPIO__PARTS_AT_ONCE];
+        int count = epio__cursor_parts(op, cursor, UINT64_MAX, parts);
+        int64_t done = preadv2(epio__descriptor_of(op), parts, count,
+                               (off_t)(op->arguments.io.offset + op->progress), RWF_NOWAIT);
+        if (done > 0) {
+            op->progress += (uint64_t)done;
+            if (op->progress < bytes) {
+                epio__cursor_advance(op, &cursor, (uint64_t)done);
+            }
+            continue;
+        }
+        if (done == 0) {
+            /* Kernels have said 0 in the middle of a file, too. */
+            if (!is_at_end(op)) {
+                return false;
+            }
+            break;
+        }
+        if (errno == EINTR) {
+            continue;
+        }
+        if (errno != EAGAIN) {
+            /* Not for this file; or an error, which the ordinary read reports. */
+            epio__store_relaxed_u32(&epio__os_file_of(op)->no_cached_read, 1);
+        }
+        return false;
+    }
+    *result = (int64_t)op->progress;
+    return true;
+}
+
+#else
+
+bool epio__os_read_cached(epio_op *op, int64_t *result)
+{
+    (void)result;
+    epio__store_relaxed_u32(&epio__os_file_of(op)->no_cached_read, 1);
+    return false;
+}
+
+#endif
+
+#endif
+
+/* ---- The file as a whole ---- */
+
+static int64_t truncate_file(epio_op *op)
+{
+    int outcome;
+    epio__signal_guard guard;
+    epio__signal_guard_begin(&guard);
+    do {
+        outcome = ftruncate(epio__descriptor_of(op), (off_t)op->arguments.io.offset);
+    } while (outcome != 0 && errno == EINTR);
+    epio__signal_guard_end(&guard, outcome != 0);
+    return outcome == 0 ? 0 : epio__op_fail(op);
+}
+
+static int flush(int descriptor, uint32_t strength)
+{
+#if defined(__APPLE__)
+    /* There fsync leaves the data in the drive's cache. Not every file system
+     * knows the stronger calls. */
+    if (strength != EPIO_SYNC_DATA_ONLY) {
+        int request = strength == EPIO_SYNC_FULL ? F_FULLFSYNC : F_BARRIERFSYNC;
+        if (fcntl(descriptor, request, 0) == 0) {
+            return 0;
+        }
+    }
+    return fsync(descriptor);
+#else
+    return strength == EPIO_SYNC_DATA_ONLY ? fdatasync(descriptor) : fsync(descriptor);
+#endif
+}
+
+static int64_t sync_file(epio_op *op)
+{
+    if (op->flags == EPIO_SYNC_NORMAL && (op->file->flags & EPIO_OPEN_WRITE) == 0) {
+        return 0;
+    }
+    int outcome;
+    do {
+        outcome = flush(epio__descriptor_of(op), op->flags);
+    } while (outcome != 0 && errno == EINTR);
+    return outcome == 0 ? 0 : epio__op_fail(op);
+}
+
+static int64_t size_of_file(epio_op *op)
+{
+    struct stat status;
+    if ((op->file->traits & EPIO_FILE_STREAM) != 0) {
+        return EPIO_ESPIPE;
+    }
+    if (fstat(epio__descriptor_of(op), &status) != 0) {
+        return epio__op_fail(op);
+    }
+    if (S_ISBLK(status.st_mode)) {
+        off_t end = lseek(epio__descriptor_of(op), 0, SEEK_END);
+        return end >= 0 ? (int64_t)end : epio__op_fail(op);
+    }
+    return (int64_t)status.st_size;
+}
+
+int64_t epio__os_perform(epio_vfs *vfs, epio_op *op)
+{
+    switch (op->kind) {
+    case EPIO_KIND_OPEN:
+        return epio__open_perform(vfs, op);
+    case EPIO_KIND_ADOPT:
+        return epio__adopt_perform(vfs, op);
+    case EPIO_KIND_CLOSE:
+        return epio__close_perform(op);
+    case EPIO_KIND_READ:
+    case EPIO_KIND_READV:
+    case EPIO_KIND_WRITE:
+    case EPIO_KIND_WRITEV:
+        if ((op->file->traits & EPIO_FILE_STREAM) != 0) {
+            return epio__stream_perform(op);
+        }
+        return epio__transfer_perform(op);
+    case EPIO_KIND_TRUNCATE:
+        return truncate_file(op);
+    case EPIO_KIND_SYNC:
+        return sync_file(op);
+    case EPIO_KIND_SIZE:
+        return size_of_file(op);
+    default:
+        return epio__path_perform(op);
+    }
+}
