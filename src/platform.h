@@ -70,6 +70,11 @@ typedef struct epio__os_file {
     epio_node writers;
 } epio__os_file;
 
+static inline bool epio__op_reads(const epio_op *op)
+{
+    return op->kind == EPIO_KIND_READ || op->kind == EPIO_KIND_READV;
+}
+
 /* Carries out one op of the OS VFS on this thread, whatever its kind, and
  * returns the result. It waits for streams, until the deadline; an open that
  * would wait for another program is EPIO_RETRY. By now op->timeout_ns is the
@@ -94,8 +99,9 @@ void epio__random_bytes(void *buffer, size_t len);
 typedef struct epio__backend {
     const char *name;
 
-    /* 0, EPIO_ENOTSUP (not on this system), EPIO_EMFILE, EPIO_ENOMEM. */
-    int (*open)(epio_loop *loop, void **state);
+    /* In *watched it keeps how many things poll could find without a wake. 0,
+     * EPIO_ENOTSUP (not on this system), EPIO_EMFILE, EPIO_ENOMEM. */
+    int (*open)(uint64_t *watched, void **state);
     void (*close)(void *state);
 
     /* Accepts an op of the OS VFS: true, and epio_complete will follow. False:
@@ -105,9 +111,6 @@ typedef struct epio__backend {
     /* Completes what is ready, waiting for the first until `deadline`
      * (monotonic; 0: not at all; EPIO_FOREVER) or `wake`. */
     void (*poll)(void *state, uint64_t deadline);
-
-    /* True if poll could find anything without a wake: something is watched. */
-    bool (*watching)(void *state);
 
     /* Gives up an op that it accepted: true, and the caller completes it. False
      * for an op that it does not have. */

@@ -278,6 +278,7 @@ static void begin_flush(epio_loop *loop, epio_file *file)
     epio_op *flush = epio_sync(&file->flush, file, strongest(&file->flushing));
     flush->marks = EPIO__MARK_INTERNAL;
     flush->phase = EPIO__PHASE_HELD;
+    flush->progress = 0;
     flush->result = EPIO_EPENDING;
     epio__store_u32(&flush->state, EPIO__STATE_IN_FLIGHT);
     loop->internal++;

@@ -34,6 +34,19 @@ void epio_file_release(epio_file *file)
 #endif
 }
 
+uint64_t epio__bytes_of_parts(const epio_iovec *parts, uint64_t count)
+{
+    uint64_t bytes = 0;
+    for (uint64_t i = 0; parts != NULL && i < count; i++) {
+        /* A sum beyond the type is beyond every limit too. */
+        if (parts[i].len > UINT64_MAX - bytes) {
+            return UINT64_MAX;
+        }
+        bytes += parts[i].len;
+    }
+    return bytes;
+}
+
 uint64_t epio_op_bytes(const epio_op *op)
 {
     switch (op->kind) {
@@ -41,18 +54,8 @@ uint64_t epio_op_bytes(const epio_op *op)
     case EPIO_KIND_WRITE:
         return op->arguments.io.len;
     case EPIO_KIND_READV:
-    case EPIO_KIND_WRITEV: {
-        const epio_iovec *parts = op->arguments.io.base;
-        uint64_t bytes = 0;
-        for (uint64_t i = 0; i < op->arguments.io.len; i++) {
-            /* A sum beyond the type is beyond every limit too. */
-            if (parts[i].len > UINT64_MAX - bytes) {
-                return UINT64_MAX;
-            }
-            bytes += parts[i].len;
-        }
-        return bytes;
-    }
+    case EPIO_KIND_WRITEV:
+        return epio__bytes_of_parts(op->arguments.io.base, op->arguments.io.len);
     default:
         return 0;
     }

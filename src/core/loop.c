@@ -101,7 +101,7 @@ static bool may_perform_itself(const epio_loop *loop, uint64_t deadline)
 {
     return deadline == EPIO_FOREVER && something_to_hand_over(loop) && !loop->embedded &&
            epio__load_relaxed_u32(&loop->shared) == 0 && loop->user_timers == 0 &&
-           !loop->os.backend->watching(loop->os.backend_state) &&
+           loop->os.watched == 0 &&
            epio__workers_owner_may_perform(loop);
 }
 
@@ -110,7 +110,7 @@ static void look_at_kernel(epio_loop *loop, uint64_t deadline)
     if (deadline != 0) {
         uint64_t timer = epio__timer_next(loop);
         loop->os.backend->poll(loop->os.backend_state, timer < deadline ? timer : deadline);
-    } else if (loop->embedded || loop->os.backend->watching(loop->os.backend_state)) {
+    } else if (loop->embedded || loop->os.watched != 0) {
         loop->os.backend->poll(loop->os.backend_state, 0);
     }
 }
@@ -280,7 +280,7 @@ int epio_loop_on_ready(epio_loop *loop, void (*ready)(void *user), void *user)
 static int open_backend(epio_loop *loop, const epio__backend *backend)
 {
     loop->os.backend = backend;
-    return backend->open(loop, &loop->os.backend_state);
+    return backend->open(&loop->os.watched, &loop->os.backend_state);
 }
 
 static int open_backend_named(epio_loop *loop, const char *name)

@@ -73,6 +73,23 @@ static inline bool epio__loop_is_owner(const epio_loop *loop)
     return epio__load_relaxed_pointer(&loop->owner) == epio__thread_self();
 }
 
+/* Nothing at all wants the loop's attention. */
+static inline bool epio__loop_is_quiet(const epio_loop *loop)
+{
+    return (epio__load_pointer(&loop->inbox) | epio__load_pointer(&loop->cancels)) == 0 &&
+           loop->ready.count == 0 && loop->timers == NULL &&
+           epio__list_empty(&loop->hand_over) && epio__list_empty(&loop->flush_files) &&
+           epio__list_empty(&loop->deferred) && !loop->embedded && !loop->closing &&
+           loop->os.watched == 0;
+}
+
+/* And nothing is in flight that could soon want it. */
+static inline bool epio__loop_is_alone(const epio_loop *loop)
+{
+    return epio__load_relaxed_u64(&loop->in_flight) == 0 && loop->internal == 0 &&
+           epio__load_relaxed_u32(&loop->shared) == 0;
+}
+
 /* ---- loop.c ---- */
 
 /* Runs the loop until *done. */

@@ -324,6 +324,7 @@ static epio_loop *begin(epio_op *first, const char *function)
         if (op->timeout_ns != 0) {
             op->timeout_ns = epio__deadline_after(op->timeout_ns);
         }
+        op->phase = EPIO__PHASE_ARRIVING;
         op->progress = (uint64_t)(op->result < 0 ? op->result : EPIO_EINVAL);
         if ((op->marks & EPIO__MARK_INVALID) == 0) {
             op->progress = 0;
@@ -473,6 +474,24 @@ static int64_t wait_here(epio_loop *loop, epio_op *op, bool submit)
     return waiter.result;
 }
 
+/* A read on a loop where nothing else wants attention is a turn of its own: no
+ * other thread need ever see it in flight. If the loop has nothing else to do
+ * at all, now or because of anybody else, the calling thread may as well wait
+ * in the read itself; else it takes what the page cache has. */
+static bool wait_for_read(epio_loop *loop, epio_op *op)
+{
+    if (!epio__op_reads(op) || op->vfs != &loop->os.base || op->marks != 0 || op->link != NULL ||
+        op->timeout_ns != 0 || op->file->close != NULL || !epio__loop_is_quiet(loop)) {
+        return false;
+    }
+    if (!epio__os_vfs_read_now(op, epio__loop_is_alone(loop), &op->result)) {
+        op->result = 0;
+        return false;
+    }
+    epio__store_u32(&op->state, EPIO__STATE_DONE);
+    return true;
+}
+
 int64_t epio_wait(epio_op *op)
 {
     if (op == NULL) {
@@ -486,6 +505,10 @@ int64_t epio_wait(epio_op *op)
         epio__fatal("epio_wait", "the op has a `done`; an op is either waited for or delivered");
     }
     bool submit = state != EPIO__STATE_IN_FLIGHT;
+    if (state == EPIO__STATE_PREPARED && op->loop != NULL && epio__loop_is_owner(op->loop) &&
+        wait_for_read(op->loop, op)) {
+        return op->result;
+    }
     epio_loop *loop = submit ? begin(op, "epio_wait") : op->loop;
     return epio__loop_is_owner(loop) ? wait_here(loop, op, submit)
                                      : wait_elsewhere(loop, op, submit);

@@ -90,6 +90,9 @@ static inline uint64_t epio__deadline_after(uint64_t timeout)
     return timeout > UINT64_MAX - now ? EPIO_FOREVER : now + timeout;
 }
 
+/* The sum of their lengths, UINT64_MAX if it is beyond that; NULL has none. */
+uint64_t epio__bytes_of_parts(const epio_iovec *parts, uint64_t count);
+
 /* An op must have been prepared by a verb and not yet be used: aborts if not. */
 void epio__op_check_prepared(const epio_op *op, const char *function);
 

@@ -68,6 +68,7 @@ static int64_t perform_kind(epio_op *op)
 static int64_t perform_until_done(epio_op *op)
 {
     for (;;) {
+        op->progress = 0;
         int64_t result = perform_kind(op);
         if (result != EPIO_RETRY) {
             return result;
@@ -77,7 +78,6 @@ static int64_t perform_until_done(epio_op *op)
             return EPIO_ETIMEDOUT;
         }
         epio__sleep_until(op->due);
-        op->progress = 0;
     }
 }
 

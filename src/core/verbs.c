@@ -37,40 +37,39 @@ static void drop_link(epio_op *op)
     }
 }
 
-static epio_op *prepare(epio_op *op, const char *function, uint8_t kind, epio_vfs *vfs)
+/* The state of an op that a verb may fill; aborts for any other. */
+static void check_free(epio_op *op, const char *function)
+{
+    uint32_t state = epio__load_u32(&op->state);
+    if (state == EPIO__STATE_PREPARED) {
+        drop_link(op);
+    } else if (state != EPIO__STATE_ZEROED) {
+        epio__op_check_prepared(op, function);
+    }
+}
+
+static inline epio_op *prepare(epio_op *op, const char *function, uint8_t kind, epio_vfs *vfs)
 {
     if (op == NULL) {
         epio__fatal(function, "the op is NULL");
     }
-    uint32_t state = epio__load_u32(&op->state);
-    if (state != EPIO__STATE_ZEROED && state != EPIO__STATE_DONE &&
-        state != EPIO__STATE_PREPARED) {
-        epio__op_check_prepared(op, function);
+    if (epio__load_u32(&op->state) != EPIO__STATE_DONE) {
+        check_free(op, function);
     }
-    if (state == EPIO__STATE_PREPARED) {
-        drop_link(op);
-    }
+    /* What only an op in flight uses is as the last flight left it, cleared. */
     op->result = 0;
     op->os_error = 0;
     op->file = NULL;
     op->vfs = vfs;
     op->loop = vfs != NULL ? vfs->loop : NULL;
-    op->frames = NULL;
     op->flags = 0;
     op->kind = kind;
-    op->phase = EPIO__PHASE_ARRIVING;
-    op->message = EPIO__MESSAGE_SUBMITTED;
     op->marks = vfs != NULL ? 0 : EPIO__MARK_INVALID;
-    op->place = EPIO__PLACE_NONE;
-    op->progress = 0;
-    op->link = NULL;
-    op->held.next = NULL;
-    op->waiter = NULL;
     epio__store_relaxed_u32(&op->state, EPIO__STATE_PREPARED);
     return op;
 }
 
-static epio_op *prepare_file(epio_op *op, const char *function, uint8_t kind, epio_file *file)
+static inline epio_op *prepare_file(epio_op *op, const char *function, uint8_t kind, epio_file *file)
 {
     prepare(op, function, kind, file != NULL ? file->vfs : NULL);
     op->file = file;
@@ -126,45 +125,49 @@ epio_op *epio_close(epio_op *op, epio_file *file)
     return prepare_file(op, "epio_close", EPIO_KIND_CLOSE, file);
 }
 
-static epio_op *prepare_transfer(epio_op *op, const char *function, uint8_t kind, epio_file *file,
-                                 const void *base, uint64_t len, uint64_t offset)
+/* A read or write of `bytes` in all; `len` is that, or how many parts. */
+static inline epio_op *prepare_transfer(epio_op *op, const char *function, uint8_t kind,
+                                        epio_file *file, const void *base, uint64_t len,
+                                        uint64_t bytes, uint64_t offset)
 {
     prepare_file(op, function, kind, file);
     /* A write's buffer is only read; the op has one field for both. */
     op->arguments.io.base = (void *)(uintptr_t)base;
     op->arguments.io.len = len;
     op->arguments.io.offset = offset;
-    bool writes = kind == EPIO_KIND_WRITE || kind == EPIO_KIND_WRITEV;
-    require(op, base != NULL || len == 0);
-    if ((op->marks & EPIO__MARK_INVALID) == 0) {
-        uint64_t bytes = epio_op_bytes(op);
-        bool stream = (file->traits & EPIO_FILE_STREAM) != 0;
-        require(op, bytes <= INT64_MAX && (stream || offset <= INT64_MAX - bytes));
+    if (file == NULL || (base == NULL && len != 0)) {
+        op->marks |= EPIO__MARK_INVALID;
+        return op;
     }
+    bool stream = (file->traits & EPIO_FILE_STREAM) != 0;
+    require(op, bytes <= INT64_MAX && (stream || offset <= INT64_MAX - bytes));
+    bool writes = kind == EPIO_KIND_WRITE || kind == EPIO_KIND_WRITEV;
     require_direction(op, writes ? EPIO_OPEN_WRITE : EPIO_OPEN_READ);
     return op;
 }
 
 epio_op *epio_read(epio_op *op, epio_file *file, void *buffer, size_t len, uint64_t offset)
 {
-    return prepare_transfer(op, "epio_read", EPIO_KIND_READ, file, buffer, len, offset);
+    return prepare_transfer(op, "epio_read", EPIO_KIND_READ, file, buffer, len, len, offset);
 }
 
 epio_op *epio_readv(epio_op *op, epio_file *file, const epio_iovec *parts, size_t count,
                     uint64_t offset)
 {
-    return prepare_transfer(op, "epio_readv", EPIO_KIND_READV, file, parts, count, offset);
+    return prepare_transfer(op, "epio_readv", EPIO_KIND_READV, file, parts, count,
+                            epio__bytes_of_parts(parts, count), offset);
 }
 
 epio_op *epio_write(epio_op *op, epio_file *file, const void *buffer, size_t len, uint64_t offset)
 {
-    return prepare_transfer(op, "epio_write", EPIO_KIND_WRITE, file, buffer, len, offset);
+    return prepare_transfer(op, "epio_write", EPIO_KIND_WRITE, file, buffer, len, len, offset);
 }
 
 epio_op *epio_writev(epio_op *op, epio_file *file, const epio_iovec *parts, size_t count,
                      uint64_t offset)
 {
-    return prepare_transfer(op, "epio_writev", EPIO_KIND_WRITEV, file, parts, count, offset);
+    return prepare_transfer(op, "epio_writev", EPIO_KIND_WRITEV, file, parts, count,
+                            epio__bytes_of_parts(parts, count), offset);
 }
 
 epio_op *epio_truncate(epio_op *op, epio_file *file, uint64_t size)

@@ -45,6 +45,9 @@ static int64_t perform(epio_vfs *base, epio_op *op)
 /* A single copy above this goes to a worker. */
 #define LARGE_COPY (UINT64_C(1) << 20)
 
+/* In op->flags of a read, which has none of its own. */
+#define READ_MISSED_CACHE 1u
+
 void epio__os_vfs_new_turn(epio__os_vfs *vfs)
 {
     vfs->ops_left = TURN_OPS;
@@ -79,20 +82,44 @@ static void submit_stream(epio__os_vfs *vfs, epio_op *op)
     }
 }
 
+/* May be tried on the owner's thread, and has not been in vain. */
+static bool may_be_cached(const epio_op *op, uint64_t bytes)
+{
+    return bytes <= LARGE_COPY && (op->flags & READ_MISSED_CACHE) == 0 &&
+           epio__load_relaxed_u32(&file_of(op)->no_cached_read) == 0;
+}
+
+static bool read_cached(epio_op *op, int64_t *result)
+{
+    if (epio__os_read_cached(op, result)) {
+        return true;
+    }
+    op->flags |= READ_MISSED_CACHE;
+    return false;
+}
+
+bool epio__os_vfs_read_now(epio_op *op, bool may_wait, int64_t *result)
+{
+    if (is_stream(op)) {
+        return false;
+    }
+    if (may_wait) {
+        op->progress = 0;
+        *result = epio__os_perform(op->vfs, op);
+        return true;
+    }
+    return may_be_cached(op, epio_op_bytes(op)) && read_cached(op, result);
+}
+
 static void submit_read(epio__os_vfs *vfs, epio_op *op)
 {
     uint64_t bytes = epio_op_bytes(op);
-    if (bytes > LARGE_COPY ||
-        epio__load_relaxed_u32(&file_of(op)->no_cached_read) != 0) {
-        epio_offload(op);
-        return;
-    }
-    if (!spend(vfs, bytes)) {
-        epio_defer(op);
-        return;
-    }
     int64_t result;
-    if (epio__os_read_cached(op, &result)) {
+    if (!may_be_cached(op, bytes)) {
+        epio_offload(op);
+    } else if (!spend(vfs, bytes)) {
+        epio_defer(op);
+    } else if (read_cached(op, &result)) {
         epio_complete(op, result);
     } else {
         epio_offload(op);

@@ -9,6 +9,7 @@ typedef struct epio__os_vfs {
 #if EPIO_ASYNC
     const epio__backend *backend;
     void *backend_state;
+    uint64_t watched;    /* things that the back end's poll could find */
     uint64_t bytes_left; /* of this turn's budget for what runs on the owner's thread */
     uint32_t ops_left;
     uint32_t inline_writes;
@@ -16,6 +17,10 @@ typedef struct epio__os_vfs {
 } epio__os_vfs;
 
 extern const epio_vfs_methods epio__os_vfs_methods;
+
+/* Reads on the calling thread: true, and *result. Unless it may wait, only what
+ * the page cache has and is quickly copied. */
+bool epio__os_vfs_read_now(epio_op *op, bool may_wait, int64_t *result);
 
 /* The loop begins a turn. */
 void epio__os_vfs_new_turn(epio__os_vfs *vfs);

@@ -74,9 +74,8 @@ static void epoll_close(void *opaque)
     free(state);
 }
 
-static int epoll_open(epio_loop *loop, void **opened)
+static int epoll_open(uint64_t *watched, void **opened)
 {
-    (void)loop;
     epoll_state *state = calloc(1, sizeof *state);
     if (state == NULL) {
         return EPIO_ENOMEM;
@@ -85,6 +84,7 @@ static int epoll_open(epio_loop *loop, void **opened)
     state->timer_deadline = EPIO_FOREVER;
     state->streams.watch = watch;
     state->streams.state = state;
+    state->streams.count = watched;
     state->epoll = epoll_create1(EPOLL_CLOEXEC);
     state->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (state->epoll < 0 || state->event < 0 ||
@@ -177,12 +177,6 @@ static void epoll_poll(void *opaque, uint64_t deadline)
     }
 }
 
-static bool epoll_watching(void *opaque)
-{
-    const epoll_state *state = opaque;
-    return state->streams.count != 0;
-}
-
 static void epoll_wake(void *opaque)
 {
     const epoll_state *state = opaque;
@@ -254,7 +248,6 @@ const epio__backend epio__backend_epoll = {
     .close = epoll_close,
     .submit = epoll_submit,
     .poll = epoll_poll,
-    .watching = epoll_watching,
     .cancel = epoll_cancel,
     .forget = epoll_forget,
     .wake = epoll_wake,

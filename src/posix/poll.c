@@ -87,9 +87,8 @@ static void poll_close(void *opaque)
     free(state);
 }
 
-static int poll_open(epio_loop *loop, void **opened)
+static int poll_open(uint64_t *watched, void **opened)
 {
-    (void)loop;
     poll_state *state = calloc(1, sizeof *state);
     if (state == NULL) {
         return EPIO_ENOMEM;
@@ -111,6 +110,7 @@ static int poll_open(epio_loop *loop, void **opened)
     state->count = FIRST_SLOT;
     state->streams.watch = watch;
     state->streams.state = state;
+    state->streams.count = watched;
     *opened = state;
     return 0;
 }
@@ -181,12 +181,6 @@ static void poll_poll(void *opaque, uint64_t deadline)
     }
 }
 
-static bool poll_watching(void *opaque)
-{
-    const poll_state *state = opaque;
-    return state->streams.count != 0;
-}
-
 static void poll_wake(void *opaque)
 {
     const poll_state *state = opaque;
@@ -230,7 +224,6 @@ const epio__backend epio__backend_poll = {
     .close = poll_close,
     .submit = poll_submit,
     .poll = poll_poll,
-    .watching = poll_watching,
     .cancel = poll_cancel,
     .forget = poll_forget,
     .wake = poll_wake,

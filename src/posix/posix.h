@@ -69,11 +69,6 @@ static inline int epio__descriptor_of(const epio_op *op)
     return (int)epio__os_file_of(op)->handle;
 }
 
-static inline bool epio__op_reads(const epio_op *op)
-{
-    return op->kind == EPIO_KIND_READ || op->kind == EPIO_KIND_READV;
-}
-
 /* ---- stream.c: pipes, FIFOs, sockets, terminals ---- */
 
 enum {

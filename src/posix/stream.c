@@ -181,9 +181,9 @@ static int update_watch(epio__streams *streams, epio__os_file *file)
         return error;
     }
     if (file->watched == 0) {
-        streams->count++;
+        (*streams->count)++;
     } else if (interest == 0) {
-        streams->count--;
+        (*streams->count)--;
     }
     file->watched = interest;
     return 0;
@@ -240,7 +240,7 @@ static void fail_all(epio_node *queue, int error)
 void epio__stream_ready(epio__streams *streams, epio__os_file *file, uint32_t ready)
 {
     if (file->watched != 0) {
-        streams->count--;
+        (*streams->count)--;
     }
     file->watched = 0; /* one event a watch */
     if ((ready & EPIO__WATCH_READ) != 0) {

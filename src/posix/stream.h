@@ -14,7 +14,7 @@ typedef struct epio__streams {
      * EPIO_ENOMEM. file->watched is what it waits for now. */
     int (*watch)(void *state, epio__os_file *file, uint32_t interest);
     void *state;
-    uint64_t count; /* of files that are waited for */
+    uint64_t *count; /* of files that are waited for */
 } epio__streams;
 
 /* See epio__backend.submit and .cancel. */

@@ -76,13 +76,23 @@ int epio__cursor_parts(const epio_op *op, epio__cursor cursor, uint64_t limit, s
 /* One system call for what comes next; its result. */
 static int64_t transfer_some(epio_op *op, epio__cursor cursor)
 {
-    struct iovec parts[EPIO__PARTS_AT_ONCE];
-    int count = epio__cursor_parts(op, cursor, UINT64_MAX, parts);
+    int descriptor = epio__descriptor_of(op);
     off_t position = (off_t)(op->arguments.io.offset + op->progress);
-    if (epio__op_reads(op)) {
-        return preadv(epio__descriptor_of(op), parts, count, position);
+    char *base = (char *)op->arguments.io.base + op->progress;
+    size_t left = (size_t)(op->arguments.io.len - op->progress);
+    struct iovec parts[EPIO__PARTS_AT_ONCE];
+    switch (op->kind) {
+    case EPIO_KIND_READ:
+        return pread(descriptor, base, left, position);
+    case EPIO_KIND_WRITE:
+        return pwrite(descriptor, base, left, position);
+    case EPIO_KIND_READV:
+        return preadv(descriptor, parts, epio__cursor_parts(op, cursor, UINT64_MAX, parts),
+                      position);
+    default:
+        return pwritev(descriptor, parts, epio__cursor_parts(op, cursor, UINT64_MAX, parts),
+                       position);
     }
-    return pwritev(epio__descriptor_of(op), parts, count, position);
 }
 
 static int64_t transfer_all(epio_op *op, uint64_t bytes)
@@ -105,8 +115,10 @@ static int64_t transfer_all(epio_op *op, uint64_t bytes)
             errno = EIO;
             return epio__op_fail(op);
         }
-        epio__cursor_advance(op, &cursor, (uint64_t)done);
         op->progress += (uint64_t)done;
+        if (op->progress < bytes) {
+            epio__cursor_advance(op, &cursor, (uint64_t)done);
+        }
     }
     return (int64_t)op->progress;
 }
@@ -138,41 +150,69 @@ static bool is_at_end(const epio_op *op)
     return op->arguments.io.offset + op->progress >= (uint64_t)status.st_size;
 }
 
-bool epio__os_read_cached(epio_op *op, int64_t *result)
+static int64_t read_cached_some(const epio_op *op, epio__cursor cursor)
 {
-    uint64_t bytes = epio_op_bytes(op);
+    struct iovec parts[EPIO__PARTS_AT_ONCE];
+    int count = epio__cursor_parts(op, cursor, UINT64_MAX, parts);
+    return preadv2(epio__descriptor_of(op), parts, count,
+                   (off_t)(op->arguments.io.offset + op->progress), RWF_NOWAIT);
+}
+
+/* The first try, which for most reads is the only one. */
+static int64_t read_cached_first(const epio_op *op)
+{
+    epio__cursor start = {0, 0};
+    if (op->kind == EPIO_KIND_READV) {
+        return read_cached_some(op, start);
+    }
+    struct iovec part = {.iov_base = op->arguments.io.base,
+                         .iov_len = (size_t)op->arguments.io.len};
+    return preadv2(epio__descriptor_of(op), &part, 1, (off_t)op->arguments.io.offset, RWF_NOWAIT);
+}
+
+/* After a read that brought less than it was asked for. */
+static bool read_cached_rest(epio_op *op, uint64_t bytes, int64_t done, int64_t *result)
+{
     epio__cursor cursor = {0, 0};
-    op->progress = 0;
     while (op->progress < bytes) {
-        struct iovec parts[EPIO__PARTS_AT_ONCE];
-        int count = epio__cursor_parts(op, cursor, UINT64_MAX, parts);
-        int64_t done = preadv2(epio__descriptor_of(op), parts, count,
-                               (off_t)(op->arguments.io.offset + op->progress), RWF_NOWAIT);
         if (done > 0) {
             op->progress += (uint64_t)done;
-            if (op->progress < bytes) {
-                epio__cursor_advance(op, &cursor, (uint64_t)done);
-            }
-            continue;
-        }
-        if (done == 0) {
+            epio__cursor_advance(op, &cursor, (uint64_t)done);
+        } else if (done == 0) {
             /* Kernels have said 0 in the middle of a file, too. */
             if (!is_at_end(op)) {
                 return false;
             }
             break;
+        } else if (errno != EINTR) {
+            if (errno != EAGAIN) {
+                /* Not for this file; or an error, which the ordinary read reports. */
+                epio__store_relaxed_u32(&epio__os_file_of(op)->no_cached_read, 1);
+            }
+            return false;
         }
-        if (errno == EINTR) {
-            continue;
+        if (op->progress < bytes) {
+            done = read_cached_some(op, cursor);
         }
-        if (errno != EAGAIN) {
-            /* Not for this file; or an error, which the ordinary read reports. */
-            epio__store_relaxed_u32(&epio__os_file_of(op)->no_cached_read, 1);
-        }
-        return false;
     }
     *result = (int64_t)op->progress;
     return true;
+}
+
+bool epio__os_read_cached(epio_op *op, int64_t *result)
+{
+    uint64_t bytes = epio_op_bytes(op);
+    if (bytes == 0) {
+        *result = 0;
+        return true;
+    }
+    int64_t done = read_cached_first(op);
+    if (done == (int64_t)bytes) {
+        *result = done;
+        return true;
+    }
+    op->progress = 0;
+    return read_cached_rest(op, bytes, done, result);
 }
 
 #else
