@@ -58,15 +58,15 @@ int epio__error_from_os(int32_t os_error);
 typedef struct epio__os_file {
     epio_file base;
     intptr_t handle;
-    uint32_t open_flags;    /* as given to epio_open */
+    uint32_t open_flags;     /* as given to epio_open */
     uint32_t no_cached_read; /* atomic; 1: the system cannot tell what is cached */
-    char *delete_path;      /* to be removed at close, owned; NULL: nothing */
-    uint64_t delete_device; /* what it was when opened, so that nothing else is removed */
+    char *delete_path;       /* to be removed at close, owned; NULL: nothing */
+    uint64_t delete_device;  /* what it was when opened, so that nothing else is removed */
     uint64_t delete_inode;
-    uint32_t stream;        /* the platform's notes on a stream */
-    uint32_t watched;       /* what the back end waits for on it */
-    int32_t watch_slot;     /* the back end's entry for it; 0: none */
-    epio_node readers;      /* ops that wait until it can be read, first come first served */
+    uint32_t stream;    /* the platform's notes on a stream */
+    uint32_t watched;   /* what the back end waits for on it */
+    int32_t watch_slot; /* the back end's entry for it; 0: none */
+    epio_node readers;  /* ops that wait until it can be read, first come first served */
     epio_node writers;
 } epio__os_file;
 

@@ -98,10 +98,10 @@ EPIO_API int epio_error_from_os(int32_t os_error);
 
 /* ---- Nouns ------------------------------------------------------------- */
 
-typedef struct epio_op epio_op;     /* one operation, owned by the caller */
-typedef struct epio_loop epio_loop; /* where completions arrive */
-typedef struct epio_vfs epio_vfs;   /* anything that can carry out operations */
-typedef struct epio_file epio_file; /* an open file of some VFS */
+typedef struct epio_op epio_op;               /* one operation, owned by the caller */
+typedef struct epio_loop epio_loop;           /* where completions arrive */
+typedef struct epio_vfs epio_vfs;             /* anything that can carry out operations */
+typedef struct epio_file epio_file;           /* an open file of some VFS */
 typedef struct epio_semaphore epio_semaphore; /* counted permits, first come first served */
 typedef struct epio_frame epio_frame;         /* see epio/vfs.h */
 

@@ -91,9 +91,8 @@ static void pass_on_error(epio_op *op)
         /* Those that are ready come before those that still wait. */
         epio_node *next = op->held.next;
         if (next == &file->ready || next == &file->flushing) {
-            next = next == &file->flushing && !epio__list_empty(&file->ready)
-                       ? file->ready.next
-                       : file->ordered.next;
+            next = next == &file->flushing && !epio__list_empty(&file->ready) ? file->ready.next
+                                                                              : file->ordered.next;
         }
         carry(next, file, op->carried_error, op->carried_os_error);
         op->carried_error = 0;

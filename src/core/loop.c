@@ -101,8 +101,7 @@ static bool may_perform_itself(const epio_loop *loop, uint64_t deadline)
 {
     return deadline == EPIO_FOREVER && something_to_hand_over(loop) && !loop->embedded &&
            epio__load_relaxed_u32(&loop->shared) == 0 && loop->user_timers == 0 &&
-           loop->os.watched == 0 &&
-           epio__workers_owner_may_perform(loop);
+           loop->os.watched == 0 && epio__workers_owner_may_perform(loop);
 }
 
 static void look_at_kernel(epio_loop *loop, uint64_t deadline)
@@ -402,7 +401,8 @@ void epio_loop_destroy(epio_loop *loop)
     }
     (void)epio_loop_close(loop, EPIO_FOREVER);
     if (epio__load_u64(&loop->open_files) != 0) {
-        epio__fatal("epio_loop_destroy", "a file is still open; close every file of the loop first");
+        epio__fatal("epio_loop_destroy",
+                    "a file is still open; close every file of the loop first");
     }
     epio__workers_destroy(&loop->workers);
     while (epio__load_u64(&loop->visitors) != 0) {

@@ -31,6 +31,7 @@ struct epio_loop {
     uint32_t shared; /* a thread other than the owner has used the loop */
 
     epio__queue ready;      /* ended, not yet delivered */
+    epio__queue arrivals;   /* taken from the inbox, not yet looked at */
     epio_node deferred;     /* to be submitted again in the next turn */
     epio_node hand_over;    /* for the workers, at the end of the turn */
     epio_node held;         /* ops in flight that are in no list of a file */
@@ -42,8 +43,8 @@ struct epio_loop {
     uint64_t at_workers;    /* ops handed over and not yet back */
     uint64_t taken;         /* from the ready queue, ever */
     uint64_t delivered;     /* ever */
-    uint32_t depth;   /* nested turns */
-    uint32_t in_done; /* nested calls of `done` */
+    uint32_t depth;         /* nested turns */
+    uint32_t in_done;       /* nested calls of `done` */
     bool closing;
     bool embedded;
 
@@ -77,10 +78,9 @@ static inline bool epio__loop_is_owner(const epio_loop *loop)
 static inline bool epio__loop_is_quiet(const epio_loop *loop)
 {
     return (epio__load_pointer(&loop->inbox) | epio__load_pointer(&loop->cancels)) == 0 &&
-           loop->ready.count == 0 && loop->timers == NULL &&
-           epio__list_empty(&loop->hand_over) && epio__list_empty(&loop->flush_files) &&
-           epio__list_empty(&loop->deferred) && !loop->embedded && !loop->closing &&
-           loop->os.watched == 0;
+           loop->ready.count == 0 && loop->timers == NULL && epio__list_empty(&loop->hand_over) &&
+           epio__list_empty(&loop->flush_files) && epio__list_empty(&loop->deferred) &&
+           !loop->embedded && !loop->closing && loop->os.watched == 0;
 }
 
 /* And nothing is in flight that could soon want it. */
@@ -105,6 +105,31 @@ static inline void epio__queue_push(epio__queue *queue, epio_op *op)
     }
     queue->tail = op;
     queue->count++;
+}
+
+static inline void epio__queue_push_front(epio__queue *queue, epio_op *op)
+{
+    op->queue.next = queue->head == NULL ? NULL : &queue->head->queue;
+    if (queue->head == NULL) {
+        queue->tail = op;
+    }
+    queue->head = op;
+    queue->count++;
+}
+
+/* Moves all of `from` to the end of `to`. */
+static inline void epio__queue_append(epio__queue *to, const epio__queue *from)
+{
+    if (from->head == NULL) {
+        return;
+    }
+    if (to->head == NULL) {
+        *to = *from;
+        return;
+    }
+    to->tail->queue.next = &from->head->queue;
+    to->tail = from->tail;
+    to->count += from->count;
 }
 
 static inline epio_op *epio__op_of_queue(epio_node *node)

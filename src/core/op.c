@@ -92,13 +92,18 @@ static void park(epio_loop *loop, epio_op *op, uint64_t due)
     op->phase = EPIO__PHASE_PARKED;
     op->due = due;
     epio__timer_start(loop, op);
-    if (op->held.next == NULL) {
+    /* A flush is the file's; its syncs are what a close of the loop finds. */
+    if (op->held.next == NULL && (op->marks & EPIO__MARK_INTERNAL) == 0) {
         epio__list_append(&loop->held, &op->held);
     }
 }
 
 void epio_complete_at(epio_op *op, uint64_t due, int64_t result)
 {
+    if ((op->marks & EPIO__MARK_CANCEL) != 0) {
+        epio_complete(op, EPIO_ECANCELED);
+        return;
+    }
     op->progress = (uint64_t)result;
     op->marks &= (uint8_t)~EPIO__MARK_RETRY;
     park(op->loop, op, due);
@@ -147,8 +152,8 @@ static void start_acquire(epio_op *op)
 {
     op->phase = EPIO__PHASE_HELD;
     op->arguments.acquire.waiter.granted = acquire_granted;
-    int outcome = epio__semaphore_enqueue(op->arguments.acquire.semaphore,
-                                          &op->arguments.acquire.waiter);
+    int outcome =
+        epio__semaphore_enqueue(op->arguments.acquire.semaphore, &op->arguments.acquire.waiter);
     if (outcome != EPIO_EPENDING) {
         epio_complete(op, outcome);
     }
@@ -261,7 +266,9 @@ static void cancel_in_phase(epio_loop *loop, epio_op *op)
         }
         return;
     default:
-        return; /* still in the inbox, where the mark is found, or at its end */
+        /* In the inbox, where the mark is found; or at its end, if no layer sends
+         * it again. */
+        return;
     }
 }
 
@@ -321,7 +328,9 @@ static epio_loop *begin(epio_op *first, const char *function)
         if (op->kind == EPIO_KIND_CLOSE) {
             check_nothing_follows_close(op);
         }
-        if (op->timeout_ns != 0) {
+        if (op->kind == EPIO_KIND_CLOSE) {
+            op->timeout_ns = 0; /* it has no deadline, whoever holds it */
+        } else if (op->timeout_ns != 0) {
             op->timeout_ns = epio__deadline_after(op->timeout_ns);
         }
         op->phase = EPIO__PHASE_ARRIVING;
@@ -431,46 +440,59 @@ static bool attach_waiter(epio_op *op, op_waiter *waiter)
     }
 }
 
-static int64_t wait_elsewhere(epio_loop *loop, epio_op *op, bool submit)
+/* The waiter's mutex is held. */
+static void sleep_until_done(op_waiter *waiter)
 {
-    op_waiter waiter = {.foreign = true};
-    bool attached = true;
+    while (!waiter->done) {
+        epio__condition_wait(&waiter->condition, &waiter->mutex);
+    }
+}
+
+static int64_t submit_and_wait(epio_loop *loop, epio_op *op)
+{
+    op_waiter waiter = {.foreign = !epio__loop_is_owner(loop)};
+    op->waiter = &waiter;
+    if (!waiter.foreign) {
+        set_in_flight(op, EPIO__STATE_WAITED_FOR);
+        submit_here(loop, op);
+        epio__loop_run_until(loop, &waiter.done);
+        return waiter.result;
+    }
     epio__mutex_init(&waiter.mutex);
     epio__condition_init(&waiter.condition);
-    if (submit) {
-        op->waiter = &waiter;
-        set_in_flight(op, EPIO__STATE_WAITED_FOR);
-        submit_elsewhere(loop, op);
-    } else {
-        attached = attach_waiter(op, &waiter);
-    }
-    if (attached) {
-        epio__mutex_lock(&waiter.mutex);
-        while (!waiter.done) {
-            epio__condition_wait(&waiter.condition, &waiter.mutex);
-        }
-        epio__mutex_unlock(&waiter.mutex);
-    } else {
-        waiter.result = op->result;
-    }
+    set_in_flight(op, EPIO__STATE_WAITED_FOR);
+    submit_elsewhere(loop, op);
+    epio__mutex_lock(&waiter.mutex);
+    sleep_until_done(&waiter);
+    epio__mutex_unlock(&waiter.mutex);
     epio__condition_destroy(&waiter.condition);
     epio__mutex_destroy(&waiter.mutex);
     return waiter.result;
 }
 
-static int64_t wait_here(epio_loop *loop, epio_op *op, bool submit)
+/* Another thread may deliver the op at any moment and then destroy the loop: the
+ * mutex, which it needs for that, makes it wait until the loop was looked at. */
+static int64_t wait_in_flight(epio_op *op)
 {
-    op_waiter waiter;
-    waiter.done = false;
-    waiter.foreign = false;
-    if (submit) {
-        op->waiter = &waiter;
-        set_in_flight(op, EPIO__STATE_WAITED_FOR);
-        submit_here(loop, op);
-    } else if (!attach_waiter(op, &waiter)) {
-        return op->result;
+    op_waiter waiter = {.foreign = true};
+    bool here = false;
+    epio__mutex_init(&waiter.mutex);
+    epio__condition_init(&waiter.condition);
+    epio__mutex_lock(&waiter.mutex);
+    if (!attach_waiter(op, &waiter)) {
+        waiter.result = op->result;
+    } else if (epio__loop_is_owner(op->loop)) {
+        here = true;
+        waiter.foreign = false;
+    } else {
+        sleep_until_done(&waiter);
     }
-    epio__loop_run_until(loop, &waiter.done);
+    epio__mutex_unlock(&waiter.mutex);
+    if (here) {
+        epio__loop_run_until(op->loop, &waiter.done);
+    }
+    epio__condition_destroy(&waiter.condition);
+    epio__mutex_destroy(&waiter.mutex);
     return waiter.result;
 }
 
@@ -504,22 +526,21 @@ int64_t epio_wait(epio_op *op)
     if (op->done != NULL) {
         epio__fatal("epio_wait", "the op has a `done`; an op is either waited for or delivered");
     }
-    bool submit = state != EPIO__STATE_IN_FLIGHT;
+    if (state == EPIO__STATE_IN_FLIGHT) {
+        return wait_in_flight(op);
+    }
     if (state == EPIO__STATE_PREPARED && op->loop != NULL && epio__loop_is_owner(op->loop) &&
         wait_for_read(op->loop, op)) {
         return op->result;
     }
-    epio_loop *loop = submit ? begin(op, "epio_wait") : op->loop;
-    return epio__loop_is_owner(loop) ? wait_here(loop, op, submit)
-                                     : wait_elsewhere(loop, op, submit);
+    return submit_and_wait(begin(op, "epio_wait"), op);
 }
 
 /* ---- Cancelling ---- */
 
 void epio__op_cancel(epio_loop *loop, epio_op *op)
 {
-    if (op->kind == EPIO_KIND_CLOSE || (op->marks & EPIO__MARK_CANCEL) != 0 ||
-        op->phase == EPIO__PHASE_READY) {
+    if (op->kind == EPIO_KIND_CLOSE || (op->marks & EPIO__MARK_CANCEL) != 0) {
         return;
     }
     op->marks |= EPIO__MARK_CANCEL;
@@ -540,19 +561,23 @@ static void drain_cancels(epio_loop *loop)
     }
 }
 
-static void cancel_elsewhere(epio_op *op)
+/* From here on the op cannot be delivered, nor its loop go away, before the mark
+ * is taken off: the loop may be looked at. False: it is not in flight, or
+ * somebody else is about to cancel it. */
+static bool pin(epio_op *op)
 {
     uint32_t state = epio__load_u32(&op->state);
     do {
         bool in_flight = (state & ~(uint32_t)EPIO__STATE_EXTRAS) == EPIO__STATE_IN_FLIGHT;
         if (!in_flight || (state & EPIO__STATE_CANCELLING) != 0) {
-            return;
+            return false;
         }
-    } while (
-        !epio__compare_exchange_u32(&op->state, &state, state | EPIO__STATE_CANCELLING));
-    /* The op cannot be delivered, nor the loop go away, before it was found on
-     * the list. */
-    epio_loop *loop = op->loop;
+    } while (!epio__compare_exchange_u32(&op->state, &state, state | EPIO__STATE_CANCELLING));
+    return true;
+}
+
+static void cancel_elsewhere(epio_loop *loop, epio_op *op)
+{
     mark_shared(loop);
     epio__add_u64(&loop->visitors, 1);
     push_cancel(loop, op);
@@ -560,23 +585,29 @@ static void cancel_elsewhere(epio_op *op)
     epio__subtract_u64(&loop->visitors, 1);
 }
 
+static void cancel_here(epio_loop *loop, epio_op *op)
+{
+    epio__clear_bits_u32(&op->state, EPIO__STATE_CANCELLING);
+    epio__loop_drain(loop);
+    epio__op_cancel(loop, op);
+    if (loop->embedded && loop->depth == 0) {
+        epio__loop_notify(loop);
+    }
+}
+
 void epio_cancel(epio_op *op)
 {
     if (op == NULL) {
         epio__fatal("epio_cancel", "the op is NULL");
     }
-    if (!epio_pending(op)) {
+    if (!pin(op)) {
         return;
     }
     epio_loop *loop = op->loop;
-    if (!epio__loop_is_owner(loop)) {
-        cancel_elsewhere(op);
-        return;
-    }
-    epio__loop_drain(loop);
-    epio__op_cancel(loop, op);
-    if (loop->embedded && loop->depth == 0) {
-        epio__loop_notify(loop);
+    if (epio__loop_is_owner(loop)) {
+        cancel_here(loop, op);
+    } else {
+        cancel_elsewhere(loop, op);
     }
 }
 
@@ -598,24 +629,28 @@ static void take_message(epio_loop *loop, epio_op *op)
     }
 }
 
-static void drain_inbox(epio_loop *loop)
+/* Brings what was posted into the order in which it came, behind what an outer
+ * call has not yet taken: a VFS may submit or cancel while it takes an op. */
+static void collect_inbox(epio_loop *loop)
 {
     if (epio__load_pointer(&loop->inbox) == 0) {
         return;
     }
     epio_op *last = (epio_op *)epio__exchange_pointer(&loop->inbox, 0);
-    epio_op *first = NULL;
+    epio__queue batch = {0};
     while (last != NULL) { /* the last came first */
         epio_op *before = epio__op_of_queue(last->queue.next);
-        last->queue.next = first == NULL ? NULL : &first->queue;
-        first = last;
+        epio__queue_push_front(&batch, last);
         last = before;
     }
-    while (first != NULL) {
-        epio_op *next = epio__op_of_queue(first->queue.next);
-        first->queue.next = NULL;
-        take_message(loop, first);
-        first = next;
+    epio__queue_append(&loop->arrivals, &batch);
+}
+
+static void drain_inbox(epio_loop *loop)
+{
+    collect_inbox(loop);
+    while (loop->arrivals.count != 0) {
+        take_message(loop, epio__queue_pop(&loop->arrivals));
     }
 }
 
@@ -627,7 +662,7 @@ void epio__loop_drain(epio_loop *loop)
 
 static void fire(epio_loop *loop, epio_op *op, uint64_t now)
 {
-    if ((op->marks & EPIO__MARK_INTERNAL) != 0) {
+    if ((op->marks & EPIO__MARK_INTERNAL) != 0 && !epio_in_flight(op)) {
         return; /* a flush that was held back; the end of the turn begins it */
     }
     bool expired = op->timeout_ns != 0 && op->timeout_ns <= now;
@@ -646,7 +681,7 @@ static void fire(epio_loop *loop, epio_op *op, uint64_t now)
         op->vfs->methods->submit(op->vfs, op);
         return;
     }
-    if ((op->marks & EPIO__MARK_CANCEL) == 0 && op->phase != EPIO__PHASE_READY) {
+    if ((op->marks & EPIO__MARK_CANCEL) == 0) {
         op->marks |= EPIO__MARK_EXPIRED;
         epio__op_cancel(loop, op);
     }
@@ -747,6 +782,7 @@ bool epio__op_deliver(epio_loop *loop, epio_op *op)
     if (op->frames != NULL) {
         op->phase = EPIO__PHASE_HELD;
         if (!pop_frames(op)) {
+            op->result = EPIO_EPENDING;
             return false;
         }
         op->phase = EPIO__PHASE_READY;
@@ -762,11 +798,11 @@ bool epio__op_deliver(epio_loop *loop, epio_op *op)
         }
     }
     settle_result(op);
+    epio__timer_stop(loop, op);
     if ((op->marks & EPIO__MARK_INTERNAL) != 0) {
         epio__barrier_flushed(loop, op);
         return false;
     }
-    epio__timer_stop(loop, op);
     if (epio__op_has_file(op) && op->file != NULL) {
         epio__barrier_leave(op);
     }

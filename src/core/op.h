@@ -35,11 +35,7 @@ enum {
 };
 
 /* op->message: why it is in the inbox. */
-enum {
-    EPIO__MESSAGE_SUBMITTED,
-    EPIO__MESSAGE_COMPLETED,
-    EPIO__MESSAGE_RESUMED
-};
+enum { EPIO__MESSAGE_SUBMITTED, EPIO__MESSAGE_COMPLETED, EPIO__MESSAGE_RESUMED };
 
 /* op->marks. Set by the verb and the submitter, then the owner's. */
 enum {

@@ -69,7 +69,8 @@ static inline epio_op *prepare(epio_op *op, const char *function, uint8_t kind, 
     return op;
 }
 
-static inline epio_op *prepare_file(epio_op *op, const char *function, uint8_t kind, epio_file *file)
+static inline epio_op *prepare_file(epio_op *op, const char *function, uint8_t kind,
+                                    epio_file *file)
 {
     prepare(op, function, kind, file != NULL ? file->vfs : NULL);
     op->file = file;

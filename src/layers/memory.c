@@ -19,7 +19,7 @@
 
 /* A long copy lets others in between its slices, and above the limit a worker
  * makes it: the loop's owner never waits for one. */
-#define SLICE_SIZE ((size_t)256 * 1024)
+#define SLICE_SIZE ((size_t)64 * 1024)
 #define INLINE_LIMIT ((uint64_t)1024 * 1024)
 
 /* The usual ones: a path with its NUL, a part of it without. */
@@ -515,10 +515,8 @@ static int64_t rename_file(memory_vfs *memory, const epio_op *op)
     }
     if (to.vacant) {
         result = to.folder ? EPIO_ENOTDIR : 0;
-    } else if (result == 0 && to.index == from.index) {
-        return 0;
     }
-    if (result < 0) {
+    if (result < 0 || (!to.vacant && to.index == from.index)) {
         return result;
     }
     char *name = copy_name(&to);

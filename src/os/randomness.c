@@ -10,5 +10,7 @@ void epio__random_bytes(void *buffer, size_t len)
     if (sodium_init() < 0) {
         epio__fatal("epio_randomness", "libsodium finds no source of randomness");
     }
-    randombytes_buf(buffer, len);
+    if (len != 0) { /* NULL is allowed then, but not by libsodium */
+        randombytes_buf(buffer, len);
+    }
 }

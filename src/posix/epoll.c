@@ -128,8 +128,7 @@ static int wait_for_events(epoll_state *state, uint64_t deadline)
 {
 #if defined(SYS_epoll_pwait2)
     static bool missing; /* only ever set; harmless if two threads find out */
-    if (deadline != 0 && deadline != EPIO_FOREVER && sizeof(time_t) == sizeof(void *) &&
-        !missing) {
+    if (deadline != 0 && deadline != EPIO_FOREVER && sizeof(time_t) == sizeof(void *) && !missing) {
         uint64_t now = epio__monotonic_time();
         struct timespec left = epio__timespec(deadline > now ? deadline - now : 0);
         long count = syscall(SYS_epoll_pwait2, state->epoll, state->events, EVENTS_AT_ONCE, &left,

@@ -292,7 +292,8 @@ int64_t epio__open_perform(epio_vfs *vfs, epio_op *op)
 
 int64_t epio__adopt_perform(epio_vfs *vfs, epio_op *op)
 {
-    int descriptor = (int)op->arguments.adopt.os_handle;
+    intptr_t handle = op->arguments.adopt.os_handle;
+    int descriptor = handle >= 0 && handle <= INT_MAX ? (int)handle : -1;
     int mode = fcntl(descriptor, F_GETFL);
     if (mode < 0) {
         return epio__op_fail(op);
@@ -324,8 +325,7 @@ int64_t epio__adopt_perform(epio_vfs *vfs, epio_op *op)
 static void delete_name(const epio__os_file *file)
 {
     struct stat status;
-    if (lstat(file->delete_path, &status) == 0 &&
-        (uint64_t)status.st_dev == file->delete_device &&
+    if (lstat(file->delete_path, &status) == 0 && (uint64_t)status.st_dev == file->delete_device &&
         (uint64_t)status.st_ino == file->delete_inode) {
         (void)unlink(file->delete_path);
     }

@@ -72,9 +72,9 @@ static inline int epio__descriptor_of(const epio_op *op)
 /* ---- stream.c: pipes, FIFOs, sockets, terminals ---- */
 
 enum {
-    EPIO__STREAM_NONBLOCKING = 0x1,     /* O_NONBLOCK is set */
-    EPIO__STREAM_SOCKET = 0x2,          /* takes MSG_DONTWAIT and MSG_NOSIGNAL */
-    EPIO__STREAM_AWAITS_WRITER = 0x4,   /* a FIFO that nobody has written to yet */
+    EPIO__STREAM_NONBLOCKING = 0x1,      /* O_NONBLOCK is set */
+    EPIO__STREAM_SOCKET = 0x2,           /* takes MSG_DONTWAIT and MSG_NOSIGNAL */
+    EPIO__STREAM_AWAITS_WRITER = 0x4,    /* a FIFO that nobody has written to yet */
     EPIO__STREAM_CANNOT_BE_WATCHED = 0x8 /* the system calls it always ready */
 };
 

@@ -1,0 +1,91 @@
+/* epio-bench: how fast epio is on this machine, beside what one would write
+ * without it. Owns the list of commands; each has a file of its own. */
+#include "bench.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+extern const bench_command bench_cached;
+extern const bench_command bench_compare;
+extern const bench_command bench_durable;
+extern const bench_command bench_scale;
+
+static const bench_command *const commands[] = {
+    &bench_compare,
+    &bench_cached,
+    &bench_durable,
+    &bench_scale,
+};
+
+#define COMMAND_COUNT (sizeof commands / sizeof commands[0])
+
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int number)
+{
+    /* The second one ends the program at once. */
+    signal(number, SIG_DFL);
+    interrupted = 1;
+}
+
+bool bench_interrupted(void)
+{
+    return interrupted != 0;
+}
+
+static void print_usage(FILE *stream)
+{
+    size_t i;
+
+    fprintf(stream, "usage: epio-bench COMMAND [options]\n\n");
+    for (i = 0; i < COMMAND_COUNT; i++)
+        fprintf(stream, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+    fprintf(stream, "\nepio-bench COMMAND --help says more about each.\n");
+}
+
+static const bench_command *find_command(const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    return NULL;
+}
+
+static int run(const bench_command *command, int count, char **arguments)
+{
+    bench_options options;
+    int status, error;
+
+    if (!bench_options_parse(command, count, arguments, &options, &status))
+        return status;
+    signal(SIGINT, interrupt);
+    error = command->run(&options);
+    if (error != 0)
+        bench_report_error(command->name, error);
+    return error == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(int count, char **arguments)
+{
+    const bench_command *command;
+
+    if (count < 2) {
+        print_usage(stderr);
+        return BENCH_USAGE;
+    }
+    if (strcmp(arguments[1], "--help") == 0 || strcmp(arguments[1], "-h") == 0) {
+        print_usage(stdout);
+        return EXIT_SUCCESS;
+    }
+    command = find_command(arguments[1]);
+    if (command == NULL) {
+        fprintf(stderr, "epio-bench: unknown command '%s'\n\n", arguments[1]);
+        print_usage(stderr);
+        return BENCH_USAGE;
+    }
+    return run(command, count - 2, arguments + 2);
+}

@@ -1,0 +1,221 @@
+/* The command line of epio-bench, and the help that describes it. */
+#include "bench.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum option_type { TYPE_FLAG, TYPE_TEXT, TYPE_COUNT, TYPE_SECONDS };
+
+typedef struct option {
+    const char *name;
+    const char *value; /* what the help calls it; NULL: takes none */
+    const char *help;
+    enum option_type type;
+    size_t at;     /* in bench_options */
+    uint32_t only; /* BENCH_...; 0: every command has it */
+    uint64_t most; /* TYPE_COUNT */
+} option;
+
+#define AT(field) offsetof(bench_options, field)
+
+static const option known_options[] = {
+    {"rounds", "N", "rounds, in which the engines take turns", TYPE_COUNT, AT(rounds), 0, 10000},
+    {"seconds", "S", "length of one turn", TYPE_SECONDS, AT(seconds), BENCH_SECONDS, 0},
+    {"iterations", "N", "operations of each half", TYPE_COUNT, AT(iterations), BENCH_ITERATIONS,
+     1000000000},
+    {"size", "BYTES", "bytes of one operation", TYPE_COUNT, AT(size), BENCH_SIZE, 1u << 30},
+    {"depth", "N", "most operations in flight", TYPE_COUNT, AT(depth), BENCH_DEPTH, 1000000},
+    {"tasks", "N", "only so many tasks, not 1, 8 and 32", TYPE_COUNT, AT(tasks), BENCH_TASKS, 1000},
+    {"backend", "NAME", "epio's back end: epoll, poll", TYPE_TEXT, AT(backend), 0, 0},
+    {"path", "FOLDER", "where the files are made", TYPE_TEXT, AT(path), 0, 0},
+    {"json", NULL, "one JSON object a line instead of a table", TYPE_FLAG, AT(json), 0, 0},
+};
+
+#define OPTION_COUNT (sizeof known_options / sizeof known_options[0])
+
+static bool has_option(const bench_command *command, const option *opt)
+{
+    return opt->only == 0 || (command->options & opt->only) != 0;
+}
+
+static void print_default(const option *opt, const bench_options *defaults)
+{
+    const void *field = (const unsigned char *)defaults + opt->at;
+
+    if (opt->type == TYPE_COUNT && *(const uint64_t *)field != 0)
+        printf(" (%" PRIu64 ")", *(const uint64_t *)field);
+    else if (opt->type == TYPE_SECONDS)
+        printf(" (%g)", *(const double *)field);
+    else if (opt->type == TYPE_TEXT && *(const char *const *)field != NULL)
+        printf(" (%s)", *(const char *const *)field);
+}
+
+static void print_help(const bench_command *command)
+{
+    size_t i;
+
+    printf("usage: epio-bench %s [options]\n\n%s\n\n", command->name, command->help);
+    for (i = 0; i < OPTION_COUNT; i++) {
+        const option *opt = &known_options[i];
+        char left[32];
+
+        if (!has_option(command, opt))
+            continue;
+        snprintf(left, sizeof left, "--%s %s", opt->name, opt->value ? opt->value : "");
+        printf("  %-20s %s", left, opt->help);
+        print_default(opt, &command->defaults);
+        putchar('\n');
+    }
+    printf("  %-20s this text\n", "--help");
+}
+
+static bool refuse(const bench_command *command, int *status)
+{
+    fprintf(stderr, "See epio-bench %s --help.\n", command->name);
+    *status = BENCH_USAGE;
+    return false;
+}
+
+/* Finds "--name" or "--name=value"; *value is what follows the sign, or NULL. */
+static const option *find_option(const bench_command *command, const char *argument,
+                                 const char **value)
+{
+    size_t i, len;
+
+    if (strncmp(argument, "--", 2) != 0)
+        return NULL;
+    argument += 2;
+    len = strcspn(argument, "=");
+    *value = argument[len] == '=' ? argument + len + 1 : NULL;
+    for (i = 0; i < OPTION_COUNT; i++) {
+        const option *opt = &known_options[i];
+
+        if (strlen(opt->name) == len && memcmp(opt->name, argument, len) == 0 &&
+            has_option(command, opt))
+            return opt;
+    }
+    return NULL;
+}
+
+static bool parse_count(const char *text, uint64_t most, uint64_t *count)
+{
+    char *rest;
+    unsigned long long value;
+
+    /* strtoull takes a sign. */
+    if (text[0] < '0' || text[0] > '9')
+        return false;
+    errno = 0;
+    value = strtoull(text, &rest, 10);
+    if (*rest != '\0' || errno != 0 || value < 1 || value > most)
+        return false;
+    *count = value;
+    return true;
+}
+
+static bool parse_seconds(const char *text, double *seconds)
+{
+    char *rest;
+    double value = strtod(text, &rest);
+
+    if (rest == text || *rest != '\0' || !(value >= 0.001 && value <= 3600.0))
+        return false;
+    *seconds = value;
+    return true;
+}
+
+static bool set_option(const option *opt, const char *value, bench_options *options)
+{
+    void *field = (unsigned char *)options + opt->at;
+
+    switch (opt->type) {
+    case TYPE_FLAG:
+        *(bool *)field = true;
+        return true;
+    case TYPE_TEXT:
+        *(const char **)field = value;
+        return value[0] != '\0';
+    case TYPE_COUNT:
+        return parse_count(value, opt->most, field);
+    case TYPE_SECONDS:
+        return parse_seconds(value, field);
+    }
+    return false;
+}
+
+static void tell_bad_value(const option *opt, const char *value)
+{
+    fprintf(stderr, "epio-bench: --%s: not a valid value: '%s'", opt->name, value);
+    if (opt->type == TYPE_COUNT)
+        fprintf(stderr, " (1 to %" PRIu64 ")", opt->most);
+    else if (opt->type == TYPE_SECONDS)
+        fprintf(stderr, " (0.001 to 3600)");
+    fputc('\n', stderr);
+}
+
+/* Says now, and clearly, what every engine would stumble over later. */
+static bool check_environment(const bench_options *options)
+{
+    epio_loop *loop;
+    epio_file *file;
+    int error = bench_loop_create(options, &loop);
+
+    if (error != 0) {
+        fprintf(stderr, "epio-bench: back end '%s': %s: %s\n",
+                options->backend != NULL ? options->backend : "by EPIO_BACKEND",
+                epio_error_name(error),
+                error == EPIO_EINVAL ? "there is none of this name" : epio_error_message(error));
+        return false;
+    }
+    epio_loop_destroy(loop);
+    error = bench_file_open(options, epio_os_vfs(), &file);
+    if (error != 0) {
+        fprintf(stderr, "epio-bench: cannot make a file in '%s': %s: %s\n", options->path,
+                epio_error_name(error), epio_error_message(error));
+        return false;
+    }
+    bench_file_close(file);
+    return true;
+}
+
+bool bench_options_parse(const bench_command *command, int count, char **arguments,
+                         bench_options *options, int *status)
+{
+    int i;
+
+    *options = command->defaults;
+    for (i = 0; i < count; i++) {
+        const char *value = NULL;
+        const option *opt;
+
+        if (strcmp(arguments[i], "--help") == 0 || strcmp(arguments[i], "-h") == 0) {
+            print_help(command);
+            *status = EXIT_SUCCESS;
+            return false;
+        }
+        opt = find_option(command, arguments[i], &value);
+        if (opt == NULL) {
+            fprintf(stderr, "epio-bench %s: unknown argument '%s'\n", command->name, arguments[i]);
+            return refuse(command, status);
+        }
+        if (opt->value == NULL && value != NULL) {
+            fprintf(stderr, "epio-bench: --%s takes no value\n", opt->name);
+            return refuse(command, status);
+        }
+        if (opt->value != NULL && value == NULL) {
+            if (i + 1 == count) {
+                fprintf(stderr, "epio-bench: --%s needs a value: %s\n", opt->name, opt->value);
+                return refuse(command, status);
+            }
+            value = arguments[++i];
+        }
+        if (!set_option(opt, value, options)) {
+            tell_bad_value(opt, value);
+            return refuse(command, status);
+        }
+    }
+    return check_environment(options) || refuse(command, status);
+}

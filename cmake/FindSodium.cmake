@@ -1,0 +1,28 @@
+# Finds libsodium, as vcpkg's CMake package or by pkg-config, and defines
+# Sodium::sodium.
+if(NOT TARGET Sodium::sodium)
+    find_package(unofficial-sodium CONFIG QUIET)
+    if(TARGET unofficial-sodium::sodium)
+        set(Sodium_TARGET unofficial-sodium::sodium)
+    else()
+        find_package(PkgConfig QUIET)
+        if(PkgConfig_FOUND)
+            pkg_check_modules(Sodium_PC QUIET IMPORTED_TARGET libsodium)
+        endif()
+        if(TARGET PkgConfig::Sodium_PC)
+            set(Sodium_TARGET PkgConfig::Sodium_PC)
+        endif()
+    endif()
+else()
+    set(Sodium_TARGET Sodium::sodium)
+endif()
+
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(Sodium
+    REQUIRED_VARS Sodium_TARGET
+    REASON_FAILURE_MESSAGE "libsodium's development files (libsodium-dev) and pkg-config are needed")
+
+if(Sodium_FOUND AND NOT TARGET Sodium::sodium)
+    add_library(Sodium::sodium INTERFACE IMPORTED)
+    target_link_libraries(Sodium::sodium INTERFACE ${Sodium_TARGET})
+endif()

@@ -1,0 +1,376 @@
+#!/bin/sh
+# Runs the built examples and checks what they promise.
+#
+#     check_examples.sh FOLDER
+#
+# FOLDER holds the programs async_io, copy and log. The order of system calls is
+# looked at with strace, where it is there and allowed to trace. EPIO_CHECK_KILLS
+# says how often the log is killed (10).
+
+set -u
+export LC_ALL=C
+
+programs=$(cd "${1:?usage: check_examples.sh FOLDER}" && pwd) || exit 2
+work=$(mktemp -d "${TMPDIR:-/var/tmp}/epio-examples-XXXXXX") || exit 2
+kills=${EPIO_CHECK_KILLS:-10}
+passed=0
+failed=0
+
+cleanup()
+{
+    rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+cd "$work" || exit 2
+
+# check WHAT COMMAND...: the command succeeds.
+check()
+{
+    what=$1
+    shift
+    if "$@" >"$work/.output" 2>&1; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAILED: $what"
+        sed 's/^/    /' "$work/.output" | tail -20
+    fi
+}
+
+# fails_with STATUS COMMAND...: it exits with exactly this status.
+fails_with()
+{
+    expected=$1
+    shift
+    "$@"
+    status=$?
+    [ "$status" -eq "$expected" ] && return 0
+    echo "exit status $status instead of $expected"
+    return 1
+}
+
+# No file but those named is in the folder, hidden ones included.
+holds_only()
+{
+    folder=$1
+    shift
+    found=$(ls -A "$folder" | sort | tr '\n' ' ')
+    wanted=$(for name in "$@"; do echo "$name"; done | sort | tr '\n' ' ')
+    [ "$found" = "$wanted" ] && return 0
+    echo "$folder holds '$found' instead of '$wanted'"
+    return 1
+}
+
+# Waits until a command succeeds, ten seconds at most.
+wait_until()
+{
+    tries=0
+    until "$@" >/dev/null 2>&1; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 200 ] || return 1
+        sleep 0.05
+    done
+}
+
+# The program is to be found under $1 and its output in $2.
+is_running()
+{
+    kill -0 "$1"
+}
+
+# ---- async_io ----------------------------------------------------------------
+
+run_async_io()
+{
+    mkdir tour
+    check "async_io exits with 0" "$programs/async_io" tour
+    cp .output tour.txt
+    check "async_io tells its four parts" grep -q "All four parts are done" tour.txt
+    check "async_io keeps its limit" grep -Eq "100 done, at most ([1-9]|10) at the same time" tour.txt
+    check "async_io leaves no file" holds_only tour
+    check "async_io refuses a folder that is not there" fails_with 1 "$programs/async_io" nowhere
+    check "async_io refuses two folders" fails_with 2 "$programs/async_io" tour tour
+}
+
+# ---- copy --------------------------------------------------------------------
+
+copy_files()
+{
+    mkdir copies
+    : >empty
+    printf 'x' >one
+    head -c 262144 /dev/urandom >slot
+    head -c 262145 /dev/urandom >slot1
+    head -c 30000000 /dev/urandom >large
+    for name in empty one slot slot1 large; do
+        check "copy exits with 0: $name" "$programs/copy" $name copies/$name
+        check "copy is right: $name" cmp $name copies/$name
+    done
+    check "copy left nothing else" holds_only copies empty one slot slot1 large
+
+    rm copies/*
+    check "copy into a folder" "$programs/copy" empty one large copies
+    check "copy into a folder has them all" holds_only copies empty one large
+    check "copy into a folder is right" cmp large copies/large
+    check "copy into a folder with a slash" "$programs/copy" slot copies/
+    check "copy replaces" "$programs/copy" slot1 copies/slot
+    check "copy replaced it" cmp slot1 copies/slot
+
+    printf '#!/bin/sh\n' >script
+    chmod 750 script
+    check "copy of a program" "$programs/copy" script copies/script
+    check "copy keeps permissions" test -x copies/script
+    check "copy takes names that look like options" \
+        sh -c 'printf y >./-odd && "$0" -- -odd copies && cmp ./-odd copies/-odd' "$programs/copy"
+}
+
+copy_streams()
+{
+    check "copy of a stream" sh -c 'cat large | "$0" /dev/stdin from-pipe' "$programs/copy"
+    check "copy of a stream is right" cmp large from-pipe
+    check "copy of slow pieces" \
+        sh -c '(printf a; sleep 0.2; printf b; sleep 0.2; printf c) | "$0" /dev/stdin pieces' \
+        "$programs/copy"
+    check "copy of slow pieces is right" sh -c 'test "$(cat pieces)" = abc'
+    check "copy of an empty stream" sh -c ': | "$0" /dev/stdin nothing' "$programs/copy"
+    check "copy of an empty stream is empty" sh -c 'test -f nothing && ! test -s nothing'
+    check "copy of a redirected file" sh -c '"$0" /dev/stdin redirected <large' "$programs/copy"
+    check "copy of a redirected file is right" cmp large redirected
+}
+
+copy_refuses()
+{
+    cp large itself
+    ln -s itself link
+    mkdir other
+    check "copy --help" "$programs/copy" --help
+    check "copy needs arguments" fails_with 2 "$programs/copy"
+    check "copy needs a target" fails_with 2 "$programs/copy" large
+    check "copy knows no --force" fails_with 2 "$programs/copy" --force large other
+    check "copy onto itself" fails_with 1 "$programs/copy" itself ./itself
+    check "copy onto itself by a link" fails_with 1 "$programs/copy" itself link
+    check "copy onto itself in its folder" fails_with 1 "$programs/copy" itself .
+    check "copy onto itself changed nothing" cmp large itself
+    check "copy of what is not there" fails_with 1 "$programs/copy" absent other
+    check "copy of a folder" fails_with 1 "$programs/copy" copies other
+    check "copy to where no folder is" fails_with 1 "$programs/copy" large absent/large
+    check "copy of two to a file" fails_with 2 "$programs/copy" one slot itself
+    check "copy of two of one name" fails_with 2 "$programs/copy" one ./one other
+    check "copy onto a device" fails_with 1 "$programs/copy" one /dev/null
+    check "copy left the device alone" test -c /dev/null
+    check "copy that failed left nothing" holds_only other
+    check "copy goes on after a failure" fails_with 1 "$programs/copy" absent one other
+    check "copy went on" cmp one other/one
+    ls -A >.listing
+    check "copy left no part behind" sh -c '! grep -q part .listing'
+}
+
+# A stream that does not end keeps copy busy for as long as the test wants.
+start_endless_copy()
+{
+    mkfifo fifo
+    (
+        cat large
+        exec sleep 60
+    ) >fifo &
+    feeder=$!
+    "$programs/copy" fifo target/file 2>copy.txt &
+    copier=$!
+    wait_until sh -c 'test "$(cat target/.copy-* | wc -c)" -ge 30000000'
+}
+
+end_copy()
+{
+    kill "$feeder" 2>/dev/null
+    wait "$feeder" 2>/dev/null
+    rm fifo
+}
+
+# Shells start background jobs with SIGINT ignored, which copy does not mind: it
+# sets its own handler.
+copy_interrupted()
+{
+    for signal in INT TERM; do
+        mkdir target
+        printf 'what was there' >target/file
+        check "copy writes beside its target" start_endless_copy
+        kill -$signal "$copier"
+        check "copy ends when it is interrupted" fails_with 130 wait "$copier"
+        check "copy removes what is half written" holds_only target file
+        check "copy leaves what was there" sh -c 'test "$(cat target/file)" = "what was there"'
+        end_copy
+        rm -r target
+    done
+}
+
+# ---- log ---------------------------------------------------------------------
+
+# Every line of $1 is in $2 as it is.
+holds_acknowledged()
+{
+    tr -d '\000' <"$2" | sort >.held
+    sort "$1" | comm -23 - .held >.missing
+    [ -s .missing ] || return 0
+    echo "$(wc -l <.missing) acknowledged records are missing, such as:"
+    head -3 .missing
+    return 1
+}
+
+# The log has as many whole records as were acknowledged, and no rest.
+is_whole()
+{
+    "$programs/log" --verify "$1" | grep -qx "$2 records, 0 unfinished bytes after them"
+}
+
+log_runs()
+{
+    check "log runs" "$programs/log" --path plain.log --threads 8 --records 50
+    check "log is whole" is_whole plain.log 400
+    check "log goes on" "$programs/log" --path plain.log --threads 3 --records 10 --acknowledge
+    check "log is whole after going on" is_whole plain.log 430
+    check "log --help" "$programs/log" --help
+    check "log refuses no threads" fails_with 2 "$programs/log" --threads 0
+    check "log refuses unknown options" fails_with 2 "$programs/log" --quickly
+    check "log refuses a missing value" fails_with 2 "$programs/log" --path
+    check "log tells that it cannot be opened" fails_with 1 "$programs/log" --path absent/log
+    printf 'torn' >>plain.log
+    check "log notices an unfinished end" \
+        sh -c '"$0" --verify plain.log | grep -qx "430 records, 4 unfinished bytes after them"' \
+        "$programs/log"
+    check "log drops an unfinished end" "$programs/log" --path plain.log --threads 1 --records 1
+    check "log is whole again" is_whole plain.log 431
+}
+
+# A number from 0 to 999.
+random_number()
+{
+    number=$(od -An -N2 -tu2 /dev/urandom | tr -d ' ')
+    echo $((number % 1000))
+}
+
+log_killed()
+{
+    : >acknowledged
+    round=0
+    while [ "$round" -lt "$kills" ]; do
+        "$programs/log" --path killed.log --threads 8 --records 1000000000 --acknowledge \
+            >one-run 2>/dev/null &
+        logger=$!
+        wait_until test -s one-run
+        sleep "0.$(printf '%03d' "$(random_number)")"
+        kill -KILL "$logger"
+        wait "$logger" 2>/dev/null
+        check "log acknowledges before it is killed" test -s one-run
+        # A line that the kill cut in half was acknowledged to nobody.
+        sed -n '/^[0-9]\{16\} .*$/p' one-run | head -n "$(wc -l <one-run)" >>acknowledged
+        check "log holds what it acknowledged" holds_acknowledged acknowledged killed.log
+        round=$((round + 1))
+    done
+    check "log goes on after the last kill" \
+        "$programs/log" --path killed.log --threads 1 --records 1
+    check "log still holds what it acknowledged" holds_acknowledged acknowledged killed.log
+    check "log has no rest" sh -c '"$0" --verify killed.log | grep -q ", 0 unfinished"' \
+        "$programs/log"
+}
+
+# Reads a trace of `log` and fails unless each acknowledged record was written,
+# and then covered by a flush that began after its write had ended, and only
+# then acknowledged. Calls of several threads overlap: "<unfinished ...>" and
+# "resumed" are the begin and the end of one.
+order_of_calls='
+function records_in(text, list,    n) {
+    n = 0
+    while (match(text, /[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9] /)) {
+        list[++n] = substr(text, RSTART, 16)
+        text = substr(text, RSTART + RLENGTH)
+    }
+    return n
+}
+function begin(pid, call, text,    list, n, i, record) {
+    running[pid] = call
+    if (call ~ /^pwrite/) {
+        begun[pid] = text
+    } else if (call ~ /^f(data)?sync$/) {
+        covered[pid] = ""
+        for (record in written)
+            covered[pid] = covered[pid] " " record
+    } else if (call == "write" && text ~ /^write\(1,/) {
+        n = records_in(text, list)
+        for (i = 1; i <= n; i++) {
+            acknowledged++
+            if (!(list[i] in durable)) {
+                print "acknowledged, but not durable: " list[i]
+                wrong++
+            }
+        }
+    }
+}
+function end(pid, call, good,    list, n, i) {
+    if (good && call ~ /^pwrite/) {
+        n = records_in(begun[pid], list)
+        for (i = 1; i <= n; i++)
+            written[list[i]] = 1
+    } else if (good && call ~ /^f(data)?sync$/) {
+        n = split(covered[pid], list, " ")
+        for (i = 1; i <= n; i++) {
+            durable[list[i]] = 1
+            delete written[list[i]]
+        }
+    }
+    delete running[pid]
+}
+{
+    pid = $1
+    text = $0
+    sub(/^[0-9]+ +/, "", text)
+}
+text ~ /^<\.\.\. .* resumed>/ {
+    if (pid in running)
+        end(pid, running[pid], text !~ /= -1 /)
+    next
+}
+text ~ /^[a-z0-9_]+\(/ {
+    call = text
+    sub(/\(.*/, "", call)
+    begin(pid, call, text)
+    if (text !~ /<unfinished \.\.\.>$/)
+        end(pid, call, text !~ /= -1 /)
+}
+END {
+    if (acknowledged != expected) {
+        print acknowledged " acknowledgements in the trace instead of " expected
+        wrong++
+    }
+    exit wrong ? 1 : 0
+}'
+
+log_order()
+{
+    if ! strace -f -o /dev/null true 2>/dev/null; then
+        echo "skipped: the order of system calls (no strace, or it may not trace)"
+        return
+    fi
+    check "log runs under strace" strace -f -s 65536 -o trace \
+        -e trace=write,pwrite64,pwritev,pwritev2,fsync,fdatasync \
+        "$programs/log" --path traced.log --threads 4 --records 100 --acknowledge
+    check "log flushes after writing, before returning" \
+        awk -v expected=400 "$order_of_calls" trace
+    # The check itself must be able to fail.
+    grep -v sync trace >trace-without-flushes
+    check "a log that does not flush is noticed" \
+        fails_with 1 awk -v expected=400 "$order_of_calls" trace-without-flushes
+}
+
+run_async_io
+copy_files
+copy_streams
+copy_refuses
+copy_interrupted
+log_runs
+log_killed
+log_order
+
+echo "$passed checks passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,32 @@
+#!/bin/sh
+# Each public header compiles alone, as C11 and as C++17, with and without the
+# asynchronous half.
+# Usage: check_headers.sh INCLUDE-DIR C-COMPILER [C++-COMPILER]
+set -u
+include=$1
+c_compiler=$2
+cxx_compiler=${3:-}
+failed=0
+
+# compile HEADER COMMAND...: the header is all that is compiled.
+compile() {
+    header=$1
+    shift
+    for async in 0 1; do
+        if ! printf '#include <epio/%s>\n' "${header##*/}" |
+            "$@" -pedantic-errors -Wall -Wextra -Werror -fsyntax-only \
+                -DEPIO_ASYNC=$async -I"$include" -; then
+            echo "${header##*/}: does not compile alone by $* with EPIO_ASYNC=$async"
+            failed=1
+        fi
+    done
+}
+
+for header in "$include"/epio/*.h; do
+    compile "$header" "$c_compiler" -std=c11 -x c
+    case $cxx_compiler in
+    '' | *NOTFOUND) echo "no C++ compiler: ${header##*/} was tried as C alone" ;;
+    *) compile "$header" "$cxx_compiler" -std=c++17 -x c++ ;;
+    esac
+done
+exit $failed

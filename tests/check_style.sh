@@ -1,0 +1,98 @@
+#!/bin/sh
+# What a compiler does not see of the house's rules: which folders may know the
+# operating system, and the form of the text.
+# Usage: check_style.sh ROOT
+set -u
+cd "$1" || exit 1
+failed=0
+
+# complain TEXT LINES: a failure unless there are none.
+complain() {
+    if [ -n "$2" ]; then
+        echo "$1:"
+        echo "$2" | sed 's/^/    /'
+        failed=1
+    fi
+}
+
+# files FOLDER...: the C files in them.
+files() {
+    find "$@" -name '*.[ch]' -type f | sort
+}
+
+# All of the library but its platform folders.
+portable=$(
+    files include src | grep -v -e '^src/posix/' -e '^src/win32/'
+    echo bench/compare.c
+)
+
+# ---- Conditions on an operating system or compiler ----
+
+# One directive may go over several lines; only its first number is shown.
+conditions() {
+    awk '
+        FNR == 1 { directive = "" }
+        directive == "" { line = FNR }
+        { directive = directive $0 }
+        /\\$/ { sub(/\\$/, " ", directive); next }
+        directive ~ /^[ \t]*#[ \t]*(if|ifdef|ifndef|elif)[^a-z]/ {
+            print FILENAME ":" line ": " directive
+        }
+        { directive = "" }
+    ' $portable
+}
+
+systems='_?_?(WIN32|WIN64|MINGW32|MINGW64|CYGWIN__|linux|linux__|gnu_linux__|ANDROID__|APPLE__)'
+systems="$systems|_?_?(MACH__|unix|unix__|FreeBSD__|NetBSD__|OpenBSD__|DragonFly__|sun|_AIX)"
+systems="$systems|TARGET_OS_[A-Z]+|_MSC_VER|__GNUC__|__clang__|_POSIX_[A-Z_]+"
+# How Windows imports from a DLL is part of every declaration, so this one line
+# of the public header is the exception.
+complain "#if on an operating system or compiler outside the platform folders" "$(
+    conditions | grep -E "[^A-Za-z0-9_]($systems)([^A-Za-z0-9_]|\$)" |
+        grep -v '^include/epio/epio.h:[0-9]*: #if defined(_WIN32) && defined(EPIO_SHARED)$'
+)"
+
+# ---- Headers ----
+
+c11='assert|ctype|float|inttypes|limits|stdalign|stdarg|stdatomic|stdbool|stddef|stdint'
+c11="$c11|stdio|stdlib|stdnoreturn|string"
+complain "neither a header of C11 nor of ours" "$(
+    grep -nE '^[ 	]*#[ 	]*include[ 	]*<' $portable |
+        grep -vE "<(($c11)\\.h|epio/[a-z_]+\\.h)>" |
+        grep -v '^src/os/randomness.c:[0-9]*:#include <sodium.h>$'
+)"
+
+# ---- Words ----
+
+complain "only src/posix may use these words" "$(
+    grep -nwE '__attribute__|__builtin_[a-z_]+|ssize_t|clock_gettime|unistd\.h' $portable
+)"
+complain "type names end in _t only in the standard" "$(
+    grep -nE '^(typedef .*[ *}]|\} *)[a-z_0-9]+_t;' $(files include src bench examples tests)
+)"
+
+complain "a public function without EPIO_API" "$(
+    grep -nE '^[a-z][a-z0-9_ *]*[ *]epio_[a-z_]+\(' $(files include) | grep -v ':typedef '
+)"
+
+# ---- Layout ----
+
+# Its versions differ in detail, so one of them decides.
+formatter=
+for candidate in clang-format-14 clang-format; do
+    if command -v "$candidate" >/dev/null && "$candidate" --version | grep -q 'version 14\.'; then
+        formatter=$candidate
+        break
+    fi
+done
+sources=$(files include src bench examples tests)
+if [ -z "$formatter" ]; then
+    echo "clang-format 14 is not installed: the layout was not checked"
+else
+    complain "not as $formatter lays it out; run: $formatter -i FILE" "$(
+        "$formatter" --dry-run $sources 2>&1 | sed -n 's/^\([^:]*\.[ch]\):.*-Wclang-format-violations.*/\1/p' |
+            sort | uniq
+    )"
+fi
+complain "a tab or a blank at the end of a line" "$(grep -nE '	|[ 	]$' $sources)"
+exit $failed

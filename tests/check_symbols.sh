@@ -1,0 +1,67 @@
+#!/bin/sh
+# The shared library exports what the public headers declare, all of it and
+# nothing else; the static one defines nothing outside epio's two prefixes.
+# Usage: check_symbols.sh INCLUDE-DIR EPIO_ASYNC C-COMPILER STATIC SHARED
+set -u
+include=$1
+async=$2
+compiler=$3
+static=$4
+shared=$5
+failed=0
+
+command -v nm >/dev/null || {
+    echo "nm is not installed"
+    exit 77
+}
+
+# The names of an nm listing, without the underscore that macOS puts first.
+names() {
+    if [ "$(uname)" = Darwin ]; then
+        awk 'NF == 3 { sub(/^_/, "", $3); print $3 }'
+    else
+        awk 'NF == 3 { print $3 }'
+    fi | sort -u
+}
+
+exported() {
+    if [ "$(uname)" = Darwin ]; then
+        nm -g "$shared" | awk '$2 != "U"' | names
+    else
+        nm -D --defined-only "$shared" | names
+    fi
+}
+
+# What EPIO_API stands before: the word in front of the first parenthesis.
+declared() {
+    for header in "$include"/epio/*.h; do
+        "$compiler" -std=c11 -E -P -DEPIO_ASYNC="$async" -DEPIO_API=EXPORTED -I"$include" \
+            -x c "$header"
+    done | tr '\n' ' ' | grep -o 'EXPORTED [^(;]*(' | sed 's/ *($//; s/.*[ *]//' | sort -u
+}
+
+# complain TEXT NAMES: a failure unless there are none.
+complain() {
+    if [ -n "$2" ]; then
+        echo "$1:"
+        echo "$2" | sed 's/^/    /'
+        failed=1
+    fi
+}
+
+folder=$(mktemp -d) || exit 1
+trap 'rm -rf "$folder"' EXIT
+exported >"$folder/exported"
+declared >"$folder/declared"
+if [ ! -s "$folder/exported" ] || [ ! -s "$folder/declared" ]; then
+    echo "found no symbols at all"
+    exit 1
+fi
+
+complain "the shared library exports what is not epio_'s" \
+    "$(grep -v '^epio_[a-z]' "$folder/exported")"
+complain "exported, but in no header" "$(comm -23 "$folder/exported" "$folder/declared")"
+complain "in a header, but not exported" "$(comm -13 "$folder/exported" "$folder/declared")"
+complain "the static library defines what is not epio_'s or epio__'s" \
+    "$(nm -g "$static" | awk 'NF == 3 && $2 != "U"' | names | grep -v '^epio_')"
+exit $failed
