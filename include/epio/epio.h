@@ -473,9 +473,9 @@ EPIO_API intptr_t epio_loop_handle(epio_loop *loop);
 
 /* The other way round: `ready(user)` is called, from a thread of the library's,
  * when epio_loop_poll has something to do: once, and again after a poll that
- * left something. It should only post a message to the host's loop. NULL
- * removes it; replacing and removing wait until a running call has returned,
- * except from inside that call. 0, EPIO_EMFILE or EPIO_ENOMEM. The owner. */
+ * left something. It should only post a message to the host's loop, and call
+ * nothing of this one. NULL removes it; replacing and removing wait until a
+ * running call has returned. 0, EPIO_EMFILE or EPIO_ENOMEM. The owner. */
 EPIO_API int epio_loop_on_ready(epio_loop *loop, void (*ready)(void *user), void *user);
 
 /* ---- Backpressure ------------------------------------------------------ */

@@ -30,10 +30,16 @@ static void carry(epio_node *to, epio_file *file, int32_t error, int32_t os_erro
     }
 }
 
+/* It may outlive the syncs that asked for it. */
+static bool flush_is_running(const epio_file *file)
+{
+    return epio__load_relaxed_u32(&file->flush.state) == EPIO__STATE_IN_FLIGHT;
+}
+
 static bool file_is_idle(const epio_file *file)
 {
     return epio__list_empty(&file->ordered) && epio__list_empty(&file->ready) &&
-           epio__list_empty(&file->flushing);
+           epio__list_empty(&file->flushing) && !flush_is_running(file);
 }
 
 void epio__barrier_enter(epio_loop *loop, epio_op *op)
@@ -109,15 +115,10 @@ void epio__barrier_withdraw_sync(epio_op *op)
     }
 }
 
-static bool flush_is_running(const epio_file *file)
-{
-    return epio__load_relaxed_u32(&file->flush.state) == EPIO__STATE_IN_FLIGHT;
-}
-
 static void try_close(epio_file *file)
 {
     epio_op *op = file->close;
-    /* The close counts itself. A flush may outlive the syncs that asked for it. */
+    /* The close counts itself. */
     if (op == NULL || epio__load_relaxed_u64(&file->in_flight) != 1 || flush_is_running(file)) {
         return;
     }

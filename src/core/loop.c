@@ -364,6 +364,9 @@ static void cancel_all(epio_loop *loop)
         cancel_list(loop, &file->ordered);
         cancel_list(loop, &file->ready);
         cancel_list(loop, &file->flushing);
+        if (epio_in_flight(&file->flush)) {
+            epio__op_cancel(loop, &file->flush); /* a VFS may keep it waiting */
+        }
     }
 }
 

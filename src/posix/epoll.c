@@ -55,7 +55,7 @@ static int watch(void *opaque, epio__os_file *file, uint32_t interest)
         file->watch_slot = 1;
         return 0;
     }
-    return errno == EPERM ? EPIO_ENOTSUP : EPIO_ENOMEM;
+    return errno == EPERM ? EPIO_ENOTSUP : epio__error_from_os(errno);
 }
 
 static void epoll_close(void *opaque)

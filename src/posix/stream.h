@@ -10,8 +10,8 @@ enum { EPIO__WATCH_READ = 1, EPIO__WATCH_WRITE = 2 };
 
 typedef struct epio__streams {
     /* Waits for one of the events of `interest` (0: for none) on the file, once;
-     * epio__stream_ready tells. 0, EPIO_ENOTSUP (not to be waited for),
-     * EPIO_ENOMEM. file->watched is what it waits for now. */
+     * epio__stream_ready tells. 0, EPIO_ENOTSUP (not to be waited for), or
+     * the error that the op gets. file->watched is what it waits for now. */
     int (*watch)(void *state, epio__os_file *file, uint32_t interest);
     void *state;
     uint64_t *count; /* of files that are waited for */
