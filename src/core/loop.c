@@ -106,6 +106,7 @@ static bool may_perform_itself(const epio_loop *loop, uint64_t deadline)
 
 static void look_at_kernel(epio_loop *loop, uint64_t deadline)
 {
+    loop->signalled = false;
     if (deadline != 0) {
         uint64_t timer = epio__timer_next(loop);
         loop->os.backend->poll(loop->os.backend_state, timer < deadline ? timer : deadline);
@@ -165,23 +166,30 @@ static void turn(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds_wa
     loop->depth--;
 }
 
+void epio__loop_stand_by(epio_loop *loop)
+{
+    loop->os.backend->arm(loop->os.backend_state, epio__timer_next(loop));
+    epio__exchange_u32(&loop->sleeping, 1);
+    bool something_to_do = something_was_posted(loop) || something_is_ready(loop);
+    if (something_to_do && !loop->signalled) {
+        loop->signalled = true;
+        epio__loop_notify(loop);
+    }
+}
+
 /* Before the thread goes elsewhere: what was submitted gets going, and whoever
  * embeds the loop will be told when it has to do something. */
 static void leave(epio_loop *loop)
 {
-    if (loop->depth != 0) {
-        return;
-    }
     epio__barrier_flush(loop);
     hand_over(loop);
     if (!loop->embedded) {
         return;
     }
-    loop->os.backend->arm(loop->os.backend_state, epio__timer_next(loop));
-    epio__exchange_u32(&loop->sleeping, 1);
-    if (something_was_posted(loop) || something_is_ready(loop)) {
-        epio__loop_notify(loop);
+    if (loop->signalled && !something_is_ready(loop)) {
+        look_at_kernel(loop, 0); /* takes back what was said while a `done` ran */
     }
+    epio__loop_stand_by(loop);
 }
 
 /* ---- Running ---- */

@@ -44,9 +44,9 @@ struct epio_loop {
     uint64_t taken;         /* from the ready queue, ever */
     uint64_t delivered;     /* ever */
     uint32_t depth;         /* nested turns */
-    uint32_t in_done;       /* nested calls of `done` */
     bool closing;
     bool embedded;
+    bool signalled; /* the handle is readable by the owner's own doing */
 
     epio__workers workers;
 };
@@ -92,6 +92,9 @@ static inline bool epio__loop_is_alone(const epio_loop *loop)
 
 /* ---- loop.c ---- */
 
+/* While an embedded loop is not running, or a `done` runs that may run the
+ * foreign loop: its handle is readable if there is something to do. */
+void epio__loop_stand_by(epio_loop *loop);
 /* Runs the loop until *done. */
 void epio__loop_run_until(epio_loop *loop, const bool *done);
 

@@ -207,7 +207,7 @@ static void resume(epio_loop *loop, epio_op *op)
     } else {
         op->vfs->methods->submit(op->vfs, op);
     }
-    if (loop->embedded && loop->depth == 0) {
+    if (loop->embedded) {
         epio__loop_notify(loop);
     }
 }
@@ -381,7 +381,7 @@ static void submit_here(epio_loop *loop, epio_op *op)
         epio__loop_drain(loop);
     }
     epio__op_arrive(loop, op);
-    if (loop->embedded && loop->depth == 0) {
+    if (loop->embedded) {
         epio__loop_notify(loop);
     }
 }
@@ -590,7 +590,7 @@ static void cancel_here(epio_loop *loop, epio_op *op)
     epio__clear_bits_u32(&op->state, EPIO__STATE_CANCELLING);
     epio__loop_drain(loop);
     epio__op_cancel(loop, op);
-    if (loop->embedded && loop->depth == 0) {
+    if (loop->embedded) {
         epio__loop_notify(loop);
     }
 }
@@ -745,6 +745,17 @@ static void follow_link(epio_loop *loop, epio_op *op)
     }
 }
 
+static void call_done(epio_loop *loop, epio_op *op, void (*done)(epio_op *op))
+{
+    if (!loop->embedded) {
+        done(op);
+        return;
+    }
+    epio__loop_stand_by(loop); /* it may run the foreign loop */
+    done(op);
+    epio__store_relaxed_u32(&loop->sleeping, 0);
+}
+
 /* The last access to the op is the call of its `done`. */
 static void give_back(epio_loop *loop, epio_op *op)
 {
@@ -767,9 +778,7 @@ static void give_back(epio_loop *loop, epio_op *op)
             if (waiter != NULL) {
                 tell_waiter(waiter, result);
             } else if (done != NULL) {
-                loop->in_done++;
-                done(op);
-                loop->in_done--;
+                call_done(loop, op, done);
             }
             return;
         }
