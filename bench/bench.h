@@ -39,8 +39,9 @@ typedef struct bench_command {
     int (*run)(const bench_options *options); /* 0, or an error for main to tell */
 } bench_command;
 
-/* The exit status of a bad command line. */
+/* Exit statuses: of a bad command line, after Ctrl-C. */
 #define BENCH_USAGE 2
+#define BENCH_INTERRUPTED 130
 
 /* Fills the options from what follows the command's name. False: an error or
  * the help was printed, and *status is the program's exit status. */

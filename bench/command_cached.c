@@ -28,8 +28,9 @@ static int run_epio(void *context, uint64_t nanoseconds, bench_sample *sample)
             int64_t got =
                 epio_wait(epio_read(&op, cached->file, block, BENCH_BLOCK, number * BENCH_BLOCK));
 
-            if (got != BENCH_BLOCK || !bench_block_is(block, number))
+            if (got != BENCH_BLOCK || !bench_block_is(block, number)) {
                 return got < 0 ? (int)got : EPIO_EIO;
+            }
         }
         sample->operations += READS_PER_LOOK;
         sample->nanoseconds = epio_monotonic_time() - started;
@@ -56,8 +57,9 @@ static int compare_engines(const bench_options *options, struct cached *cached)
     size_t count = count_engines(cached), i;
     int error = bench_rounds_run(options, "cached reads", engines, count, 0, scores);
 
-    if (error != 0)
+    if (error != 0) {
         return error;
+    }
     bench_report_head(options, "Cached reads of 4 KiB, one at a time", "of pread");
     for (i = 0; i < count; i++) {
         bench_row row = {"cached", "cached read 4 KiB", 1, &engines[i], &scores[i], "vs_blocking"};
@@ -72,10 +74,12 @@ static int run_cached(const bench_options *options)
     struct cached cached = {0};
     int error = bench_loop_create(options, &cached.loop);
 
-    if (error == 0)
+    if (error == 0) {
         error = bench_file_open(options, epio_loop_vfs(cached.loop), &cached.file);
-    if (error == 0)
+    }
+    if (error == 0) {
         error = bench_file_fill(cached.file, BLOCKS);
+    }
     if (error == 0) {
         cached.rival.handle = epio_os_handle(cached.file);
         cached.rival.blocks = BLOCKS;

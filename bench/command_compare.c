@@ -51,8 +51,9 @@ static int run_one(struct comparison *comparison, size_t workload, epio_bench_re
     epio_bench_options bench = {0};
     int error;
 
-    if (comparison->errors[workload] != 0)
+    if (comparison->errors[workload] != 0) {
         return 0;
+    }
     bench.size = sizeof bench;
     bench.path = options->path;
     bench.iterations = options->iterations;
@@ -73,11 +74,12 @@ static int run_all(struct comparison *comparison)
     size_t round, workload;
     int error = 0;
 
-    for (round = 0; round < rounds && error == 0; round++)
+    for (round = 0; round < rounds && error == 0; round++) {
         for (workload = 0; workload < WORKLOADS && error == 0; workload++) {
             error = run_one(comparison, workload, &comparison->results[workload * rounds + round]);
             comparison->finished++;
         }
+    }
     bench_progress("compare", 1, 1);
     return error;
 }
@@ -106,8 +108,9 @@ static bench_spread spread_of(const epio_bench_result *results, size_t rounds, d
 {
     size_t i;
 
-    for (i = 0; i < rounds; i++)
+    for (i = 0; i < rounds; i++) {
         values[i] = get(&results[i], field);
+    }
     return bench_spread_of(values, rounds);
 }
 
@@ -155,17 +158,19 @@ static void print_all(const struct comparison *comparison, double *values)
     size_t rounds = options->rounds;
     size_t i;
 
-    if (!options->json)
+    if (!options->json) {
         print_head(options);
+    }
     for (i = 0; i < WORKLOADS; i++) {
         const epio_bench_result *results = &comparison->results[i * rounds];
 
-        if (comparison->errors[i] == 0 && options->json)
+        if (comparison->errors[i] == 0 && options->json) {
             print_json(results, rounds, values);
-        else if (comparison->errors[i] == 0)
+        } else if (comparison->errors[i] == 0) {
             print_row(results, rounds, values);
-        else if (!options->json)
+        } else if (!options->json) {
             printf("%-16s not offered by this file system\n", workloads[i].name);
+        }
     }
 }
 
@@ -178,8 +183,9 @@ static int run_compare(const bench_options *options)
     comparison.options = options;
     comparison.results = calloc((size_t)options->rounds * WORKLOADS, sizeof *comparison.results);
     error = values == NULL || comparison.results == NULL ? EPIO_ENOMEM : run_all(&comparison);
-    if (error == 0)
+    if (error == 0) {
         print_all(&comparison, values);
+    }
     free(comparison.results);
     free(values);
     return error;

@@ -31,8 +31,9 @@ static unsigned char block[BENCH_BLOCK];
 
 static void fail(struct durable *durable, int64_t result)
 {
-    if (durable->error == 0)
+    if (durable->error == 0) {
         durable->error = (int)result;
+    }
 }
 
 static void submit_sync(struct task *task)
@@ -47,18 +48,20 @@ static void append(struct task *task)
 
     durable->offset += BENCH_BLOCK;
     epio_submit(epio_write(&task->write, durable->file, block, BENCH_BLOCK, offset));
-    if (durable->together)
+    if (durable->together) {
         submit_sync(task);
+    }
 }
 
 static void write_done(epio_op *op)
 {
     struct task *task = op->user;
 
-    if (op->result < 0)
+    if (op->result < 0) {
         fail(task->durable, op->result);
-    else if (!task->durable->together)
+    } else if (!task->durable->together) {
         submit_sync(task);
+    }
 }
 
 static void sync_done(epio_op *op)
@@ -66,11 +69,13 @@ static void sync_done(epio_op *op)
     struct task *task = op->user;
     struct durable *durable = task->durable;
 
-    if (op->result < 0)
+    if (op->result < 0) {
         fail(durable, op->result);
+    }
     durable->finished++;
-    if (durable->error == 0 && epio_monotonic_time() < durable->until)
+    if (durable->error == 0 && epio_monotonic_time() < durable->until) {
         append(task);
+    }
 }
 
 static void run_tasks(struct durable *durable, uint64_t nanoseconds, bench_sample *sample)
@@ -81,8 +86,9 @@ static void run_tasks(struct durable *durable, uint64_t nanoseconds, bench_sampl
     durable->offset = 0;
     durable->finished = 0;
     durable->until = started + nanoseconds;
-    for (i = 0; i < durable->appends.writers; i++)
+    for (i = 0; i < durable->appends.writers; i++) {
         append(&durable->tasks[i]);
+    }
     epio_loop_run(durable->loop);
     sample->nanoseconds = epio_monotonic_time() - started;
     sample->operations = durable->finished;
@@ -94,8 +100,9 @@ static int run_epio(void *context, uint64_t nanoseconds, bench_sample *sample)
     int error =
         bench_file_open(durable->appends.options, epio_loop_vfs(durable->loop), &durable->file);
 
-    if (error != 0)
+    if (error != 0) {
         return error;
+    }
     run_tasks(durable, nanoseconds, sample);
     bench_file_close(durable->file);
     return durable->error;
@@ -112,8 +119,9 @@ static int open_durable(struct durable *durable, const bench_options *options, u
     durable->appends.writers = writers;
     durable->together = together;
     durable->tasks = calloc((size_t)writers, sizeof *durable->tasks);
-    if (durable->tasks == NULL)
+    if (durable->tasks == NULL) {
         return EPIO_ENOMEM;
+    }
     for (i = 0; i < writers; i++) {
         struct task *task = &durable->tasks[i];
 
@@ -167,10 +175,12 @@ static int run_with(const bench_options *options, uint64_t writers)
     int error = open_durable(&awaited, options, writers, false);
     int other = open_durable(&together, options, writers, true);
 
-    if (error == 0)
+    if (error == 0) {
         error = other;
-    if (error == 0)
+    }
+    if (error == 0) {
         error = compare_engines(options, &awaited, &together);
+    }
     close_durable(&together);
     close_durable(&awaited);
     return error;
@@ -185,10 +195,12 @@ static int run_durable(const bench_options *options)
     memset(block, 'e', sizeof block);
     bench_report_head(options, "Appends of 4 KiB, each durable before its task goes on",
                       "of the threads");
-    if (options->tasks != 0)
+    if (options->tasks != 0) {
         return run_with(options, options->tasks);
-    for (i = 0; i < sizeof usual / sizeof usual[0] && error == 0; i++)
+    }
+    for (i = 0; i < sizeof usual / sizeof usual[0] && error == 0; i++) {
         error = run_with(options, usual[i]);
+    }
     return error;
 }
 

@@ -49,15 +49,17 @@ static bool durable(const struct comparison *comparison)
 
 static void fail(struct comparison *comparison, int64_t result)
 {
-    if (comparison->error == 0)
+    if (comparison->error == 0) {
         comparison->error = (int)result;
+    }
 }
 
 /* A read or write that moved less than all of it has found the file changed. */
 static bool moved_all(struct comparison *comparison, int64_t result)
 {
-    if (result == (int64_t)comparison->options.bytes)
+    if (result == (int64_t)comparison->options.bytes) {
         return true;
+    }
     fail(comparison, result < 0 ? result : EPIO_EIO);
     return false;
 }
@@ -67,10 +69,12 @@ static bool report_progress(struct comparison *comparison, uint64_t more)
     const epio_bench_options *options = &comparison->options;
 
     comparison->done += more;
-    if (options->progress == NULL)
+    if (options->progress == NULL) {
         return true;
-    if (options->progress(options->user, comparison->done, comparison->total))
+    }
+    if (options->progress(options->user, comparison->done, comparison->total)) {
         return true;
+    }
     fail(comparison, EPIO_ECANCELED);
     return false;
 }
@@ -81,29 +85,37 @@ static epio_op *prepare(const struct comparison *comparison, epio_op *op, int ha
     size_t bytes = comparison->options.bytes;
     epio_file *file = comparison->files[half];
 
-    if (comparison->reading)
+    if (comparison->reading) {
         return epio_read(op, file, buffer, bytes, iteration * bytes);
+    }
     return epio_write(op, file, buffer, bytes, iteration * bytes);
+}
+
+static bool run_one(struct comparison *comparison, uint64_t iteration)
+{
+    epio_op op = {0};
+    int64_t result =
+        epio_perform(prepare(comparison, &op, SYNCHRONOUS, comparison->buffers, iteration));
+
+    if (!moved_all(comparison, result)) {
+        return false;
+    }
+    if (!durable(comparison)) {
+        return true;
+    }
+    result = epio_perform(epio_sync(&op, comparison->files[SYNCHRONOUS], EPIO_SYNC_DATA_ONLY));
+    if (result < 0) {
+        fail(comparison, result);
+    }
+    return result >= 0;
 }
 
 static void run_synchronous(struct comparison *comparison, uint64_t begin, uint64_t end)
 {
-    epio_op op = {0};
-    epio_file *file = comparison->files[SYNCHRONOUS];
-    uint64_t i;
+    uint64_t i = begin;
 
-    for (i = begin; i < end; i++) {
-        if (!moved_all(comparison,
-                       epio_perform(prepare(comparison, &op, SYNCHRONOUS, comparison->buffers, i))))
-            return;
-        if (durable(comparison)) {
-            int64_t result = epio_perform(epio_sync(&op, file, EPIO_SYNC_DATA_ONLY));
-
-            if (result < 0) {
-                fail(comparison, result);
-                return;
-            }
-        }
+    while (i < end && run_one(comparison, i)) {
+        i++;
     }
 }
 
@@ -111,8 +123,9 @@ static void start_next(struct task *task)
 {
     struct comparison *comparison = task->comparison;
 
-    if (comparison->next == comparison->end || comparison->error != 0)
+    if (comparison->next == comparison->end || comparison->error != 0) {
         return;
+    }
     epio_submit(prepare(comparison, &task->op, ASYNCHRONOUS, task->buffer, comparison->next++));
 }
 
@@ -123,8 +136,9 @@ static void task_done(epio_op *op)
 
     if (task->syncing) {
         task->syncing = false;
-        if (op->result < 0)
+        if (op->result < 0) {
             fail(comparison, op->result);
+        }
     } else if (moved_all(comparison, op->result) && durable(comparison)) {
         task->syncing = true;
         epio_submit(epio_sync(&task->op, comparison->files[ASYNCHRONOUS], EPIO_SYNC_DATA_ONLY));
@@ -139,8 +153,9 @@ static void run_asynchronous(struct comparison *comparison, uint64_t begin, uint
 
     comparison->next = begin;
     comparison->end = end;
-    for (i = 0; i < comparison->options.queue_depth; i++)
+    for (i = 0; i < comparison->options.queue_depth; i++) {
         start_next(&comparison->tasks[i]);
+    }
     epio_loop_run(comparison->loop);
 }
 
@@ -148,10 +163,11 @@ static void run_half(struct comparison *comparison, int half, uint64_t begin, ui
 {
     uint64_t started = epio_monotonic_time();
 
-    if (half == SYNCHRONOUS)
+    if (half == SYNCHRONOUS) {
         run_synchronous(comparison, begin, end);
-    else
+    } else {
         run_asynchronous(comparison, begin, end);
+    }
     comparison->elapsed[half] += epio_monotonic_time() - started;
 }
 
@@ -176,8 +192,9 @@ static void run_slices(struct comparison *comparison)
         /* Neither half is always the one that goes first. */
         for (turn = 0; turn < HALVES; turn++) {
             run_half(comparison, (int)((slice + (uint64_t)turn) % HALVES), begin, end);
-            if (comparison->error != 0 || !report_progress(comparison, end - begin))
+            if (comparison->error != 0 || !report_progress(comparison, end - begin)) {
                 return;
+            }
         }
     }
 }
@@ -202,15 +219,18 @@ static int allocate(struct comparison *comparison)
     size_t depth = options->queue_depth;
     size_t i;
 
-    if (options->bytes > SIZE_MAX - ALIGNMENT)
+    if (options->bytes > SIZE_MAX - ALIGNMENT) {
         return EPIO_ENOMEM;
+    }
     comparison->stride = (options->bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    if (comparison->stride > (SIZE_MAX - ALIGNMENT) / depth)
+    if (comparison->stride > (SIZE_MAX - ALIGNMENT) / depth) {
         return EPIO_ENOMEM;
+    }
     comparison->memory = malloc(comparison->stride * depth + ALIGNMENT);
     comparison->tasks = calloc(depth, sizeof *comparison->tasks);
-    if (comparison->memory == NULL || comparison->tasks == NULL)
+    if (comparison->memory == NULL || comparison->tasks == NULL) {
         return EPIO_ENOMEM;
+    }
     comparison->buffers =
         (unsigned char *)comparison->memory + ALIGNMENT - (uintptr_t)comparison->memory % ALIGNMENT;
     for (i = 0; i < depth; i++) {
@@ -236,37 +256,57 @@ static int open_files(struct comparison *comparison)
             epio_wait(epio_open(&op, epio_loop_vfs(comparison->loop), comparison->options.path,
                                 EPIO_OPEN_TEMPORARY | direct));
 
-        if (result < 0)
+        if (result < 0) {
             return (int)result;
+        }
         comparison->files[half] = op.file;
     }
     return 0;
+}
+
+static int64_t write_one(struct comparison *comparison, epio_file *file, uint64_t iteration)
+{
+    size_t bytes = comparison->options.bytes;
+    epio_op op = {0};
+
+    return epio_perform(epio_write(&op, file, comparison->buffers, bytes, iteration * bytes));
+}
+
+static int64_t read_one(struct comparison *comparison, epio_file *file, uint64_t iteration)
+{
+    size_t bytes = comparison->options.bytes;
+    epio_op op = {0};
+
+    return epio_perform(epio_read(&op, file, comparison->buffers, bytes, iteration * bytes));
 }
 
 /* Gives a file that is to be read its contents, and has them in the page cache
  * for good: pages that are still to be written may make a reader wait. */
 static void write_contents(struct comparison *comparison, epio_file *file)
 {
-    const epio_bench_options *options = &comparison->options;
+    uint64_t iterations = comparison->options.iterations;
     epio_op op = {0};
     int64_t result;
     uint64_t i;
 
-    for (i = 0; i < options->iterations; i++)
-        if (!moved_all(comparison, epio_perform(epio_write(&op, file, comparison->buffers,
-                                                           options->bytes, i * options->bytes))))
+    for (i = 0; i < iterations; i++) {
+        if (!moved_all(comparison, write_one(comparison, file, i))) {
             return;
+        }
+    }
     result = epio_perform(epio_sync(&op, file, EPIO_SYNC_DATA_ONLY));
     if (result < 0) {
         fail(comparison, result);
         return;
     }
-    if (options->flags & EPIO_BENCH_DIRECT)
+    if (comparison->options.flags & EPIO_BENCH_DIRECT) {
         return;
-    for (i = 0; i < options->iterations; i++)
-        if (!moved_all(comparison, epio_perform(epio_read(&op, file, comparison->buffers,
-                                                          options->bytes, i * options->bytes))))
+    }
+    for (i = 0; i < iterations; i++) {
+        if (!moved_all(comparison, read_one(comparison, file, i))) {
             return;
+        }
+    }
 }
 
 static void write_all_contents(struct comparison *comparison)
@@ -275,8 +315,10 @@ static void write_all_contents(struct comparison *comparison)
 
     for (half = 0; half < HALVES; half++) {
         write_contents(comparison, comparison->files[half]);
-        if (comparison->error != 0 || !report_progress(comparison, comparison->options.iterations))
+        if (comparison->error != 0 ||
+            !report_progress(comparison, comparison->options.iterations)) {
             return;
+        }
     }
 }
 
@@ -287,16 +329,21 @@ static void run(struct comparison *comparison)
     loop_options.size = sizeof loop_options;
     loop_options.backend = comparison->options.backend;
     comparison->error = epio_loop_create(&comparison->loop, &loop_options);
-    if (comparison->error == 0)
+    if (comparison->error == 0) {
         comparison->error = allocate(comparison);
-    if (comparison->error == 0)
+    }
+    if (comparison->error == 0) {
         comparison->error = open_files(comparison);
-    if (comparison->error != 0 || !report_progress(comparison, 0))
+    }
+    if (comparison->error != 0 || !report_progress(comparison, 0)) {
         return;
-    if (comparison->reading)
+    }
+    if (comparison->reading) {
         write_all_contents(comparison);
-    if (comparison->error == 0)
+    }
+    if (comparison->error == 0) {
         run_slices(comparison);
+    }
 }
 
 static void clean_up(struct comparison *comparison)
@@ -306,10 +353,12 @@ static void clean_up(struct comparison *comparison)
     for (half = 0; half < HALVES; half++) {
         epio_op op = {0};
 
-        if (comparison->files[half] == NULL)
+        if (comparison->files[half] == NULL) {
             continue;
-        if (epio_wait(epio_close(&op, comparison->files[half])) < 0)
+        }
+        if (epio_wait(epio_close(&op, comparison->files[half])) < 0) {
             fail(comparison, op.result);
+        }
     }
     epio_loop_destroy(comparison->loop);
     free(comparison->tasks);
@@ -320,10 +369,12 @@ static const char *name_workload(const struct comparison *comparison)
 {
     bool direct = (comparison->options.flags & EPIO_BENCH_DIRECT) != 0;
 
-    if (comparison->reading)
+    if (comparison->reading) {
         return direct ? "direct read" : "read";
-    if (durable(comparison))
+    }
+    if (durable(comparison)) {
         return direct ? "direct durable write" : "durable write";
+    }
     return direct ? "direct write" : "write";
 }
 
@@ -356,20 +407,26 @@ static int take_options(struct comparison *comparison, const epio_bench_options 
     uint32_t known = EPIO_BENCH_DIRECT | (comparison->reading ? 0 : EPIO_BENCH_DURABLE);
 
     if (given != NULL) {
-        if (given->size != sizeof *given)
+        if (given->size != sizeof *given) {
             return EPIO_EINVAL;
+        }
         *options = *given;
     }
-    if (options->iterations == 0)
+    if (options->iterations == 0) {
         options->iterations = 1000;
-    if (options->bytes == 0)
+    }
+    if (options->bytes == 0) {
         options->bytes = 4096;
-    if (options->queue_depth == 0)
+    }
+    if (options->queue_depth == 0) {
         options->queue_depth = 32;
-    if (options->queue_depth > options->iterations)
+    }
+    if (options->queue_depth > options->iterations) {
         options->queue_depth = (uint32_t)options->iterations;
-    if ((options->flags & ~known) != 0 || options->iterations > INT64_MAX / options->bytes)
+    }
+    if ((options->flags & ~known) != 0 || options->iterations > INT64_MAX / options->bytes) {
         return EPIO_EINVAL;
+    }
     comparison->total = options->iterations * HALVES * (comparison->reading ? 2 : 1);
     return 0;
 }
@@ -380,19 +437,23 @@ static int compare(epio_bench_result *result, const epio_bench_options *options,
     const char *backend = NULL;
     int error;
 
-    if (result == NULL)
+    if (result == NULL) {
         return EPIO_EINVAL;
+    }
     memset(result, 0, sizeof *result);
     comparison.reading = reading;
     error = take_options(&comparison, options);
-    if (error != 0)
+    if (error != 0) {
         return error;
+    }
     run(&comparison);
-    if (comparison.loop != NULL)
+    if (comparison.loop != NULL) {
         backend = epio_loop_backend(comparison.loop);
+    }
     clean_up(&comparison);
-    if (comparison.error == 0)
+    if (comparison.error == 0) {
         fill_result(&comparison, result, backend);
+    }
     return comparison.error;
 }
 

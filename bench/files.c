@@ -28,8 +28,9 @@ void bench_file_close(epio_file *file)
 {
     epio_op op = {0};
 
-    if (file != NULL)
+    if (file != NULL) {
         epio_perform(epio_close(&op, file));
+    }
 }
 
 /* Blocks differ in their first bytes only; what follows is of no interest. */
@@ -53,8 +54,9 @@ static int write_blocks(epio_file *file, unsigned char *block, uint64_t blocks)
     for (number = 0; number < blocks; number++) {
         make_block(block, number);
         result = epio_perform(epio_write(&op, file, block, BENCH_BLOCK, number * BENCH_BLOCK));
-        if (result < 0)
+        if (result < 0) {
             return (int)result;
+        }
     }
     result = epio_perform(epio_sync(&op, file, EPIO_SYNC_FULL));
     return result < 0 ? (int)result : 0;
@@ -69,10 +71,12 @@ static int read_blocks(epio_file *file, unsigned char *block, uint64_t blocks)
         int64_t result =
             epio_perform(epio_read(&op, file, block, BENCH_BLOCK, number * BENCH_BLOCK));
 
-        if (result < 0)
+        if (result < 0) {
             return (int)result;
-        if (result != BENCH_BLOCK || !bench_block_is(block, number))
+        }
+        if (result != BENCH_BLOCK || !bench_block_is(block, number)) {
             return EPIO_EIO;
+        }
     }
     return 0;
 }

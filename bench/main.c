@@ -40,8 +40,9 @@ static void print_usage(FILE *stream)
     size_t i;
 
     fprintf(stream, "usage: epio-bench COMMAND [options]\n\n");
-    for (i = 0; i < COMMAND_COUNT; i++)
+    for (i = 0; i < COMMAND_COUNT; i++) {
         fprintf(stream, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+    }
     fprintf(stream, "\nepio-bench COMMAND --help says more about each.\n");
 }
 
@@ -49,9 +50,11 @@ static const bench_command *find_command(const char *name)
 {
     size_t i;
 
-    for (i = 0; i < COMMAND_COUNT; i++)
-        if (strcmp(commands[i]->name, name) == 0)
+    for (i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(commands[i]->name, name) == 0) {
             return commands[i];
+        }
+    }
     return NULL;
 }
 
@@ -60,12 +63,18 @@ static int run(const bench_command *command, int count, char **arguments)
     bench_options options;
     int status, error;
 
-    if (!bench_options_parse(command, count, arguments, &options, &status))
+    if (!bench_options_parse(command, count, arguments, &options, &status)) {
         return status;
+    }
     signal(SIGINT, interrupt);
     error = command->run(&options);
-    if (error != 0)
+    if (bench_interrupted()) {
+        fprintf(stderr, "epio-bench %s: interrupted\n", command->name);
+        return BENCH_INTERRUPTED;
+    }
+    if (error != 0) {
         bench_report_error(command->name, error);
+    }
     return error == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

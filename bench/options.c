@@ -45,12 +45,13 @@ static void print_default(const option *opt, const bench_options *defaults)
 {
     const void *field = (const unsigned char *)defaults + opt->at;
 
-    if (opt->type == TYPE_COUNT && *(const uint64_t *)field != 0)
+    if (opt->type == TYPE_COUNT && *(const uint64_t *)field != 0) {
         printf(" (%" PRIu64 ")", *(const uint64_t *)field);
-    else if (opt->type == TYPE_SECONDS)
+    } else if (opt->type == TYPE_SECONDS) {
         printf(" (%g)", *(const double *)field);
-    else if (opt->type == TYPE_TEXT && *(const char *const *)field != NULL)
+    } else if (opt->type == TYPE_TEXT && *(const char *const *)field != NULL) {
         printf(" (%s)", *(const char *const *)field);
+    }
 }
 
 static void print_help(const bench_command *command)
@@ -62,8 +63,9 @@ static void print_help(const bench_command *command)
         const option *opt = &known_options[i];
         char left[32];
 
-        if (!has_option(command, opt))
+        if (!has_option(command, opt)) {
             continue;
+        }
         snprintf(left, sizeof left, "--%s %s", opt->name, opt->value ? opt->value : "");
         printf("  %-20s %s", left, opt->help);
         print_default(opt, &command->defaults);
@@ -85,8 +87,9 @@ static const option *find_option(const bench_command *command, const char *argum
 {
     size_t i, len;
 
-    if (strncmp(argument, "--", 2) != 0)
+    if (strncmp(argument, "--", 2) != 0) {
         return NULL;
+    }
     argument += 2;
     len = strcspn(argument, "=");
     *value = argument[len] == '=' ? argument + len + 1 : NULL;
@@ -94,8 +97,9 @@ static const option *find_option(const bench_command *command, const char *argum
         const option *opt = &known_options[i];
 
         if (strlen(opt->name) == len && memcmp(opt->name, argument, len) == 0 &&
-            has_option(command, opt))
+            has_option(command, opt)) {
             return opt;
+        }
     }
     return NULL;
 }
@@ -106,12 +110,14 @@ static bool parse_count(const char *text, uint64_t most, uint64_t *count)
     unsigned long long value;
 
     /* strtoull takes a sign. */
-    if (text[0] < '0' || text[0] > '9')
+    if (text[0] < '0' || text[0] > '9') {
         return false;
+    }
     errno = 0;
     value = strtoull(text, &rest, 10);
-    if (*rest != '\0' || errno != 0 || value < 1 || value > most)
+    if (*rest != '\0' || errno != 0 || value < 1 || value > most) {
         return false;
+    }
     *count = value;
     return true;
 }
@@ -121,8 +127,9 @@ static bool parse_seconds(const char *text, double *seconds)
     char *rest;
     double value = strtod(text, &rest);
 
-    if (rest == text || *rest != '\0' || !(value >= 0.001 && value <= 3600.0))
+    if (rest == text || *rest != '\0' || !(value >= 0.001 && value <= 3600.0)) {
         return false;
+    }
     *seconds = value;
     return true;
 }
@@ -149,36 +156,61 @@ static bool set_option(const option *opt, const char *value, bench_options *opti
 static void tell_bad_value(const option *opt, const char *value)
 {
     fprintf(stderr, "epio-bench: --%s: not a valid value: '%s'", opt->name, value);
-    if (opt->type == TYPE_COUNT)
+    if (opt->type == TYPE_COUNT) {
         fprintf(stderr, " (1 to %" PRIu64 ")", opt->most);
-    else if (opt->type == TYPE_SECONDS)
+    } else if (opt->type == TYPE_SECONDS) {
         fprintf(stderr, " (0.001 to 3600)");
+    }
     fputc('\n', stderr);
+}
+
+static void tell_error(const char *what, const char *name, const char *why, int64_t error)
+{
+    fprintf(stderr, "epio-bench: %s '%s': %s: %s\n", what, name, epio_error_name(error), why);
+}
+
+static bool check_backend(const bench_options *options)
+{
+    const char *name = options->backend != NULL ? options->backend : getenv("EPIO_BACKEND");
+    epio_loop *loop;
+    int error = bench_loop_create(options, &loop);
+
+    if (error != 0) {
+        tell_error("back end", name != NULL ? name : "",
+                   error == EPIO_EINVAL ? "there is none of this name" : epio_error_message(error),
+                   error);
+        return false;
+    }
+    epio_loop_destroy(loop);
+    return true;
+}
+
+static bool check_path(const bench_options *options)
+{
+    epio_op op = {0};
+    epio_file *file = NULL;
+    int64_t result =
+        epio_perform(epio_access(&op, epio_os_vfs(), options->path, EPIO_ACCESS_EXISTS));
+
+    /* A temporary file may also go beside a file that is not there: a folder
+     * that was misspelt would go unnoticed. */
+    if (result == 0) {
+        result = EPIO_ENOENT;
+    }
+    if (result > 0) {
+        result = bench_file_open(options, epio_os_vfs(), &file);
+    }
+    bench_file_close(file);
+    if (result < 0) {
+        tell_error("cannot make a file in", options->path, epio_error_message(result), result);
+    }
+    return result >= 0;
 }
 
 /* Says now, and clearly, what every engine would stumble over later. */
 static bool check_environment(const bench_options *options)
 {
-    epio_loop *loop;
-    epio_file *file;
-    int error = bench_loop_create(options, &loop);
-
-    if (error != 0) {
-        fprintf(stderr, "epio-bench: back end '%s': %s: %s\n",
-                options->backend != NULL ? options->backend : "by EPIO_BACKEND",
-                epio_error_name(error),
-                error == EPIO_EINVAL ? "there is none of this name" : epio_error_message(error));
-        return false;
-    }
-    epio_loop_destroy(loop);
-    error = bench_file_open(options, epio_os_vfs(), &file);
-    if (error != 0) {
-        fprintf(stderr, "epio-bench: cannot make a file in '%s': %s: %s\n", options->path,
-                epio_error_name(error), epio_error_message(error));
-        return false;
-    }
-    bench_file_close(file);
-    return true;
+    return check_backend(options) && check_path(options);
 }
 
 bool bench_options_parse(const bench_command *command, int count, char **arguments,
@@ -201,11 +233,11 @@ bool bench_options_parse(const bench_command *command, int count, char **argumen
             fprintf(stderr, "epio-bench %s: unknown argument '%s'\n", command->name, arguments[i]);
             return refuse(command, status);
         }
-        if (opt->value == NULL && value != NULL) {
+        if (opt->type == TYPE_FLAG && value != NULL) {
             fprintf(stderr, "epio-bench: --%s takes no value\n", opt->name);
             return refuse(command, status);
         }
-        if (opt->value != NULL && value == NULL) {
+        if (opt->type != TYPE_FLAG && value == NULL) {
             if (i + 1 == count) {
                 fprintf(stderr, "epio-bench: --%s needs a value: %s\n", opt->name, opt->value);
                 return refuse(command, status);

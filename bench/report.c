@@ -12,8 +12,9 @@
 
 void bench_report_head(const bench_options *options, const char *title, const char *ratio)
 {
-    if (options->json)
+    if (options->json) {
         return;
+    }
     printf("%s\n", title);
     printf("%" PRIu64 " rounds of %g s, medians; of the ratios the quartiles too\n\n",
            options->rounds, options->seconds);
@@ -37,8 +38,9 @@ static void print_json_row(const bench_row *row)
 
     printf("{\"bench\":\"%s\",\"workload\":\"%s\",\"depth\":%" PRIu64 ",\"engine\":\"%s\"",
            row->bench, row->workload, row->depth, row->engine->name);
-    if (row->engine->backend != NULL)
+    if (row->engine->backend != NULL) {
         printf(",\"backend\":\"%s\"", row->engine->backend);
+    }
     printf(",\"ops_per_s\":%.1f,\"us_per_op\":%.4f,\"cpu_us_per_op\":%.4f", score->rate.median,
            1e6 / score->rate.median, score->cpu.median);
     printf(",\"%s\":%.4f,\"%s_low\":%.4f,\"%s_high\":%.4f}\n", row->ratio_name, score->ratio.median,
@@ -47,26 +49,27 @@ static void print_json_row(const bench_row *row)
 
 void bench_report_row(const bench_options *options, const bench_row *row)
 {
-    if (options->json)
+    if (options->json) {
         print_json_row(row);
-    else
+    } else {
         print_table_row(row);
+    }
     fflush(stdout);
 }
 
 void bench_progress(const char *label, uint64_t done, uint64_t total)
 {
     char bar[BAR_WIDTH + 1];
-    uint64_t filled = total == 0 ? BAR_WIDTH : done * BAR_WIDTH / total;
 
-    if (!bench_is_terminal(stderr))
+    if (!bench_is_terminal(stderr)) {
         return;
-    if (done == total) {
+    }
+    if (done >= total) {
         fprintf(stderr, "\r%*s\r", LINE_WIDTH, "");
         return;
     }
     memset(bar, '.', BAR_WIDTH);
-    memset(bar, '#', (size_t)filled);
+    memset(bar, '#', (size_t)(done * BAR_WIDTH / total));
     bar[BAR_WIDTH] = '\0';
     fprintf(stderr, "\r%-32.32s [%s] %3" PRIu64 " %%", label, bar, done * 100 / total);
     fflush(stderr);

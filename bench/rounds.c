@@ -30,8 +30,9 @@ static double quantile(const double *sorted, size_t count, double part)
     size_t below = (size_t)place;
     double rest = place - (double)below;
 
-    if (below + 1 == count)
+    if (below + 1 == count) {
         return sorted[below];
+    }
     return sorted[below] * (1.0 - rest) + sorted[below + 1] * rest;
 }
 
@@ -52,12 +53,15 @@ static int measure(const bench_engine *engine, double seconds, double *rate, dou
     uint64_t spent = bench_cpu_time();
     int error = engine->run(engine->context, (uint64_t)(seconds * 1e9), &sample);
 
-    if (error != 0)
+    if (error != 0) {
         return error;
-    if (bench_interrupted())
+    }
+    if (bench_interrupted()) {
         return EPIO_ECANCELED;
-    if (sample.operations == 0 || sample.nanoseconds == 0)
+    }
+    if (sample.operations == 0 || sample.nanoseconds == 0) {
         return EPIO_EIO;
+    }
     *rate = (double)sample.operations * 1e9 / (double)sample.nanoseconds;
     *cpu = (double)(bench_cpu_time() - spent) / 1e3 / (double)sample.operations;
     return 0;
@@ -71,8 +75,9 @@ static int warm_up(const bench_options *options, const bench_engine *engines, si
     for (i = 0; i < count; i++) {
         int error = measure(&engines[i], options->seconds / WARM_UP_PART, &rate, &cpu);
 
-        if (error != 0)
+        if (error != 0) {
             return error;
+        }
     }
     return 0;
 }
@@ -87,8 +92,9 @@ static int run_round(const bench_options *options, const bench_engine *engines, 
         size_t at = engine * options->rounds + round;
         int error = measure(&engines[engine], options->seconds, &all->rate[at], &all->cpu[at]);
 
-        if (error != 0)
+        if (error != 0) {
             return error;
+        }
         bench_progress(label, round * count + turn + 1, options->rounds * count);
     }
     return 0;
@@ -101,10 +107,12 @@ static void score_all(const bench_options *options, size_t count, size_t baselin
     size_t i, round;
 
     /* Sorting forgets which round was which: all ratios come first. */
-    for (i = 0; i < count; i++)
-        for (round = 0; round < rounds; round++)
+    for (i = 0; i < count; i++) {
+        for (round = 0; round < rounds; round++) {
             all->ratio[i * rounds + round] =
                 all->rate[i * rounds + round] / all->rate[baseline * rounds + round];
+        }
+    }
     for (i = 0; i < count; i++) {
         scores[i].rate = bench_spread_of(&all->rate[i * rounds], rounds);
         scores[i].cpu = bench_spread_of(&all->cpu[i * rounds], rounds);
@@ -121,19 +129,22 @@ int bench_rounds_run(const bench_options *options, const char *label, const benc
     size_t round;
     int error;
 
-    if (memory == NULL)
+    if (memory == NULL) {
         return EPIO_ENOMEM;
+    }
     all.rate = memory;
     all.cpu = memory + places;
     all.ratio = memory + 2 * places;
     bench_progress(label, 0, places);
     error = warm_up(options, engines, count);
-    for (round = 0; round < options->rounds && error == 0; round++)
+    for (round = 0; round < options->rounds && error == 0; round++) {
         error = run_round(options, engines, count, round, &all, label);
-    if (error == 0)
+    }
+    if (error == 0) {
         score_all(options, count, baseline, &all, scores);
-    else
+    } else {
         bench_progress(label, places, places);
+    }
     free(memory);
     return error;
 }

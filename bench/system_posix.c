@@ -31,8 +31,9 @@ uint64_t bench_cpu_time(void)
 {
     struct timespec spent;
 
-    if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent) != 0)
+    if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent) != 0) {
         return 0;
+    }
     return (uint64_t)spent.tv_sec * 1000000000u + (uint64_t)spent.tv_nsec;
 }
 
@@ -55,8 +56,9 @@ int bench_blocking_reads(void *context, uint64_t nanoseconds, bench_sample *samp
             ssize_t got =
                 pread((int)reads->handle, block, BENCH_BLOCK, (off_t)(number * BENCH_BLOCK));
 
-            if (got != BENCH_BLOCK || !bench_block_is(block, number))
+            if (got != BENCH_BLOCK || !bench_block_is(block, number)) {
                 return error_of(got);
+            }
         }
         sample->operations += READS_PER_LOOK;
         sample->nanoseconds = epio_monotonic_time() - started;
@@ -87,8 +89,9 @@ int bench_cached_reads(void *context, uint64_t nanoseconds, bench_sample *sample
             uint64_t number = bench_block_next(&state, reads->blocks);
             ssize_t got = read_cached((int)reads->handle, block, number * BENCH_BLOCK);
 
-            if (got != BENCH_BLOCK || !bench_block_is(block, number))
+            if (got != BENCH_BLOCK || !bench_block_is(block, number)) {
                 return error_of(got);
+            }
         }
         sample->operations += READS_PER_LOOK;
         sample->nanoseconds = epio_monotonic_time() - started;
@@ -152,11 +155,13 @@ static void *append_alone(void *argument)
     pthread_mutex_unlock(&appenders->gate);
     do {
         error = append(appenders, block);
-        if (error == 0 && flush(appenders->descriptor) != 0)
+        if (error == 0 && flush(appenders->descriptor) != 0) {
             error = error_of(-1);
+        }
     } while (error == 0 && epio_monotonic_time() < appenders->until);
-    if (error != 0)
+    if (error != 0) {
         fail(appenders, error);
+    }
     return NULL;
 }
 
@@ -173,15 +178,18 @@ static void run_threads(struct appenders *appenders, pthread_t *threads, uint64_
 
     pthread_mutex_lock(&appenders->gate);
     while (running < writers &&
-           pthread_create(&threads[running], NULL, append_alone, appenders) == 0)
+           pthread_create(&threads[running], NULL, append_alone, appenders) == 0) {
         running++;
-    if (running < writers)
+    }
+    if (running < writers) {
         fail(appenders, EPIO_ENOMEM);
+    }
     started = epio_monotonic_time();
     appenders->until = running < writers ? started : started + nanoseconds;
     pthread_mutex_unlock(&appenders->gate);
-    for (i = 0; i < running; i++)
+    for (i = 0; i < running; i++) {
         pthread_join(threads[i], NULL);
+    }
     finish_sample(appenders, started, sample);
 }
 
@@ -193,8 +201,9 @@ int bench_thread_appends(void *context, uint64_t nanoseconds, bench_sample *samp
     epio_file *file;
     int error;
 
-    if (threads == NULL)
+    if (threads == NULL) {
         return EPIO_ENOMEM;
+    }
     error = bench_file_open(appends->options, epio_os_vfs(), &file);
     if (error == 0) {
         appenders.descriptor = (int)epio_os_handle(file);
@@ -217,16 +226,19 @@ int bench_grouped_appends(void *context, uint64_t nanoseconds, bench_sample *sam
     uint64_t started, i;
     int error = bench_file_open(appends->options, epio_os_vfs(), &file);
 
-    if (error != 0)
+    if (error != 0) {
         return error;
+    }
     memset(block, 'e', sizeof block);
     appenders.descriptor = (int)epio_os_handle(file);
     started = epio_monotonic_time();
     do {
-        for (i = 0; i < appends->writers && error == 0; i++)
+        for (i = 0; i < appends->writers && error == 0; i++) {
             error = append(&appenders, block);
-        if (error == 0 && flush(appenders.descriptor) != 0)
+        }
+        if (error == 0 && flush(appenders.descriptor) != 0) {
             error = error_of(-1);
+        }
     } while (error == 0 && epio_monotonic_time() - started < nanoseconds);
     finish_sample(&appenders, started, sample);
     bench_file_close(file);

@@ -28,11 +28,12 @@ struct tour {
 /* Prints what an operation brought. False if that is an error. */
 static bool show(const char *what, const epio_op *op)
 {
-    if (op->result < 0)
+    if (op->result < 0) {
         printf("  %-22s %s: %s\n", what, epio_error_name(op->result),
                epio_error_message(op->result));
-    else
+    } else {
         printf("  %-22s %" PRId64 "\n", what, op->result);
+    }
     return op->result >= 0;
 }
 
@@ -44,8 +45,9 @@ static void count_done(epio_op *op)
 {
     int *done = op->user;
 
-    if (op->result >= 0)
+    if (op->result >= 0) {
         ++*done;
+    }
 }
 
 /* Two writes in flight, and a sync that covers both. epio_submit returns at
@@ -67,9 +69,11 @@ static int64_t write_two_lines(struct tour *tour, epio_file *file)
     epio_loop_run(tour->loop);
 
     printf("  %d of 3 operations succeeded\n", done);
-    for (i = 0; i < 3; i++)
-        if (ops[i].result < 0)
+    for (i = 0; i < 3; i++) {
+        if (ops[i].result < 0) {
             return ops[i].result;
+        }
+    }
     return 0;
 }
 
@@ -81,11 +85,13 @@ static int64_t read_back(epio_file *file)
     epio_op op = {0};
 
     epio_wait(epio_size(&op, file));
-    if (!show("size in bytes", &op))
+    if (!show("size in bytes", &op)) {
         return op.result;
+    }
     epio_wait(epio_read(&op, file, text, sizeof text - 1, 0));
-    if (!show("bytes read", &op))
+    if (!show("bytes read", &op)) {
         return op.result;
+    }
     text[op.result] = '\0';
     printf("%s", text);
     return 0;
@@ -100,16 +106,19 @@ static int64_t part_files(struct tour *tour)
 
     printf("\n1. Files\n");
     epio_wait(epio_open(&op, tour->vfs, tour->path, flags));
-    if (!show("open", &op))
+    if (!show("open", &op)) {
         return op.result;
+    }
     file = op.file;
     result = write_two_lines(tour, file);
-    if (result >= 0)
+    if (result >= 0) {
         result = read_back(file);
+    }
     /* A file is closed in any case; of two errors the first is told. */
     epio_wait(epio_close(&op, file));
-    if (!show("close", &op) && result >= 0)
+    if (!show("close", &op) && result >= 0) {
         result = op.result;
+    }
     return result;
 }
 
@@ -121,11 +130,13 @@ static int64_t look_at_paths(struct tour *tour)
     epio_op op = {0};
 
     epio_wait(epio_access(&op, tour->vfs, tour->path, EPIO_ACCESS_READWRITE));
-    if (!show("may be written", &op))
+    if (!show("may be written", &op)) {
         return op.result;
+    }
     epio_wait(epio_full_pathname(&op, tour->vfs, tour->path, full, sizeof full));
-    if (!show("length of full path", &op))
+    if (!show("length of full path", &op)) {
         return op.result;
+    }
     printf("  %s\n", full);
     return 0;
 }
@@ -135,11 +146,13 @@ static int64_t rename_and_delete(struct tour *tour)
     epio_op op = {0};
 
     epio_wait(epio_rename(&op, tour->vfs, tour->path, tour->renamed, EPIO_RENAME_NO_REPLACE));
-    if (!show("rename", &op))
+    if (!show("rename", &op)) {
         return op.result;
+    }
     epio_wait(epio_access(&op, tour->vfs, tour->path, EPIO_ACCESS_EXISTS));
-    if (!show("the old name exists", &op))
+    if (!show("the old name exists", &op)) {
         return op.result;
+    }
     /* With SYNC_DIR the removal is on the medium when this is done. */
     epio_wait(epio_delete(&op, tour->vfs, tour->renamed, EPIO_DELETE_SYNC_DIR));
     show("delete", &op);
@@ -153,17 +166,21 @@ static int64_t ask_for_time_and_chance(struct tour *tour)
     int i;
 
     epio_wait(epio_sleep(&op, tour->vfs, 10 * 1000 * 1000));
-    if (!show("nanoseconds slept", &op))
+    if (!show("nanoseconds slept", &op)) {
         return op.result;
+    }
     epio_wait(epio_current_time(&op, tour->vfs));
-    if (!show("nanoseconds since 1970", &op))
+    if (!show("nanoseconds since 1970", &op)) {
         return op.result;
+    }
     epio_wait(epio_randomness(&op, tour->vfs, bytes, sizeof bytes));
-    if (!show("random bytes", &op))
+    if (!show("random bytes", &op)) {
         return op.result;
+    }
     printf("  ");
-    for (i = 0; i < 8; i++)
+    for (i = 0; i < 8; i++) {
         printf("%02x ", bytes[i]);
+    }
     printf("\n");
     return 0;
 }
@@ -174,10 +191,12 @@ static int64_t part_vfs(struct tour *tour)
 
     printf("\n2. VFS\n");
     result = look_at_paths(tour);
-    if (result >= 0)
+    if (result >= 0) {
         result = rename_and_delete(tour);
-    if (result >= 0)
+    }
+    if (result >= 0) {
         result = ask_for_time_and_chance(tour);
+    }
     return result;
 }
 
@@ -197,8 +216,9 @@ static int64_t job(epio_op *op)
     int seen = atomic_load(&most);
 
     (void)op;
-    while (now > seen && !atomic_compare_exchange_weak(&most, &seen, now))
+    while (now > seen && !atomic_compare_exchange_weak(&most, &seen, now)) {
         ;
+    }
     /* Something slow. epio_perform needs no loop: it serves on any thread. */
     epio_perform(epio_sleep(&pause, epio_os_vfs(), 2 * 1000 * 1000));
     atomic_fetch_sub(&running, 1);
@@ -233,8 +253,9 @@ static int64_t part_limit(struct tour *tour)
 
     printf("\n3. %d operations through a limit of %d\n", JOBS, LIMIT);
     result = epio_semaphore_create(&semaphore, LIMIT);
-    if (result < 0)
+    if (result < 0) {
         return result;
+    }
     result = epio_limit_vfs_create(&limited, tour->vfs, semaphore);
     if (result >= 0) {
         result = run_jobs(tour, limited);
@@ -258,8 +279,9 @@ static int64_t compare(const char *folder, uint64_t iterations, uint32_t flags,
     options.iterations = iterations;
     options.flags = flags;
     error = run(&result, &options);
-    if (error == 0)
+    if (error == 0) {
         epio_bench_summary(&result, stdout);
+    }
     return error;
 }
 
@@ -271,8 +293,9 @@ static int64_t part_performance(const char *folder)
 
     printf("\n4. Performance\n");
     result = compare(folder, 500, EPIO_BENCH_DURABLE, epio_bench_compare_write);
-    if (result >= 0)
+    if (result >= 0) {
         result = compare(folder, 20000, 0, epio_bench_compare_read);
+    }
     return result;
 }
 
@@ -286,8 +309,9 @@ static int64_t choose_names(struct tour *tour, const char *folder)
     int64_t result = epio_perform(epio_randomness(&op, epio_os_vfs(), &number, sizeof number));
     int needed;
 
-    if (result < 0)
+    if (result < 0) {
         return result;
+    }
     needed = snprintf(tour->path, PATH_SIZE, "%s/epio-%08" PRIx32 ".txt", folder, number);
     snprintf(tour->renamed, PATH_SIZE, "%s/epio-%08" PRIx32 ".old", folder, number);
     return needed < 0 || needed >= PATH_SIZE ? EPIO_ENAMETOOLONG : 0;
@@ -308,14 +332,18 @@ static int64_t run_parts(struct tour *tour, const char *folder)
 
     printf("epio %s on %s\n", epio_version(), epio_loop_backend(tour->loop));
     result = part_files(tour);
-    if (result >= 0)
+    if (result >= 0) {
         result = part_vfs(tour);
-    if (result >= 0)
+    }
+    if (result >= 0) {
         result = part_limit(tour);
-    if (result >= 0)
+    }
+    if (result >= 0) {
         result = part_performance(folder);
-    if (result < 0)
+    }
+    if (result < 0) {
         remove_files(tour);
+    }
     return result;
 }
 
@@ -334,8 +362,9 @@ int main(int count, char **arguments)
         return 2;
     }
     result = choose_names(&tour, folder);
-    if (result >= 0)
+    if (result >= 0) {
         result = epio_loop_create(&tour.loop, NULL);
+    }
     if (result >= 0) {
         tour.vfs = epio_loop_vfs(tour.loop);
         result = run_parts(&tour, folder);

@@ -59,10 +59,12 @@ static enum path_kind kind_of_path(const char *path)
     epio_op op = {0};
     int64_t result = epio_perform(epio_open(&op, epio_os_vfs(), path, EPIO_OPEN_READ));
 
-    if (result == EPIO_EISDIR)
+    if (result == EPIO_EISDIR) {
         return FOLDER;
-    if (op.file != NULL)
+    }
+    if (op.file != NULL) {
         epio_perform(epio_close(&op, op.file));
+    }
     return result == EPIO_ENOENT ? NOTHING : REGULAR_FILE;
 }
 
@@ -88,10 +90,12 @@ static enum path_kind kind_of_path(const char *path)
 {
     struct stat status;
 
-    if (stat(path, &status) != 0)
+    if (stat(path, &status) != 0) {
         return NOTHING;
-    if (S_ISREG(status.st_mode))
+    }
+    if (S_ISREG(status.st_mode)) {
         return REGULAR_FILE;
+    }
     return S_ISDIR(status.st_mode) ? FOLDER : SOMETHING_ELSE;
 }
 
@@ -99,8 +103,9 @@ static uint32_t permissions_of(const epio_file *file)
 {
     struct stat status;
 
-    if (fstat((int)epio_os_handle(file), &status) != 0 || !S_ISREG(status.st_mode))
+    if (fstat((int)epio_os_handle(file), &status) != 0 || !S_ISREG(status.st_mode)) {
         return 0666;
+    }
     return (uint32_t)status.st_mode & 0777;
 }
 
@@ -130,8 +135,9 @@ static int64_t wait_or_cancel(epio_op *op)
 {
     epio_submit(op);
     while (epio_pending(op)) {
-        if (interrupted)
+        if (interrupted) {
             epio_cancel(op);
+        }
         epio_loop_poll(loop, EPIO_FOREVER, 0);
     }
     return op->result;
@@ -180,26 +186,31 @@ static void show_progress(struct copy *copy)
 {
     uint64_t now;
 
-    if (!is_terminal(stderr))
+    if (!is_terminal(stderr)) {
         return;
-    if (copy->size != 0 && copy->copied <= copy->size)
+    }
+    if (copy->size != 0 && copy->copied <= copy->size) {
         now = (uint64_t)((double)copy->copied * 100.0 / (double)copy->size);
-    else
+    } else {
         now = copy->copied >> 20;
-    if (now == copy->shown)
+    }
+    if (now == copy->shown) {
         return;
+    }
     copy->shown = now;
-    if (copy->size != 0 && copy->copied <= copy->size)
+    if (copy->size != 0 && copy->copied <= copy->size) {
         draw_bar(copy, now);
-    else
+    } else {
         fprintf(stderr, "\r%-24.24s %" PRIu64 " MiB", copy->name, now);
+    }
     fflush(stderr);
 }
 
 static void fail(struct copy *copy, int64_t error)
 {
-    if (copy->error == 0)
+    if (copy->error == 0) {
         copy->error = error;
+    }
 }
 
 /* Lets idle slots read on. A stream gives its pieces in the order of the reads,
@@ -208,22 +219,27 @@ static void start_reads(struct copy *copy)
 {
     int i;
 
-    for (i = 0; i < SLOTS; i++)
-        if (copy->stream && copy->slots[i].state == READING)
+    for (i = 0; i < SLOTS; i++) {
+        if (copy->stream && copy->slots[i].state == READING) {
             return;
+        }
+    }
     for (i = 0; i < SLOTS; i++) {
         struct slot *slot = &copy->slots[i];
 
-        if (slot->state != IDLE)
+        if (slot->state != IDLE) {
             continue;
-        if (copy->error != 0 || copy->next >= copy->end)
+        }
+        if (copy->error != 0 || copy->next >= copy->end) {
             return;
+        }
         slot->state = READING;
         slot->offset = copy->next;
         copy->busy++;
         epio_submit(epio_read(&slot->op, copy->source, slot->buffer, SLOT_SIZE, slot->offset));
-        if (copy->stream)
+        if (copy->stream) {
             return;
+        }
         copy->next += SLOT_SIZE;
     }
 }
@@ -233,10 +249,12 @@ static void note_end(struct copy *copy, const struct slot *slot, uint64_t n)
 {
     uint64_t after = slot->offset + n;
 
-    if (copy->stream)
+    if (copy->stream) {
         copy->next = after;
-    if (n < (copy->stream ? 1 : SLOT_SIZE) && after < copy->end)
+    }
+    if (n < (copy->stream ? 1 : SLOT_SIZE) && after < copy->end) {
         copy->end = after;
+    }
 }
 
 static void slot_done(epio_op *op)
@@ -270,8 +288,9 @@ static void cancel_all(struct copy *copy)
     int i;
 
     fail(copy, EPIO_ECANCELED);
-    for (i = 0; i < SLOTS; i++)
+    for (i = 0; i < SLOTS; i++) {
         epio_cancel(&copy->slots[i].op);
+    }
 }
 
 /* Moves the contents. The order in which pieces arrive does not matter, as each
@@ -291,16 +310,19 @@ static int64_t transfer(struct copy *copy)
     show_progress(copy);
     start_reads(copy);
     while (copy->busy > 0) {
-        if (interrupted)
+        if (interrupted) {
             cancel_all(copy);
+        }
         epio_loop_poll(loop, EPIO_FOREVER, 0);
     }
     /* Somebody made the file longer or shorter meanwhile: this is no copy of
      * anything that it ever was. */
-    if (copy->error == 0 && copy->copied != copy->end)
+    if (copy->error == 0 && copy->copied != copy->end) {
         fail(copy, SOURCE_CHANGED);
-    if (copy->shown != UINT64_MAX)
+    }
+    if (copy->shown != UINT64_MAX) {
         fputc('\n', stderr);
+    }
     return copy->error;
 }
 
@@ -312,8 +334,9 @@ static int64_t copy_contents(const char *name, epio_file *source, epio_file *tar
     int64_t size = wait_or_cancel(epio_size(&op, source));
     int64_t result;
 
-    if (size < 0 && size != EPIO_ESPIPE)
+    if (size < 0 && size != EPIO_ESPIPE) {
         return size;
+    }
     memset(&copy, 0, sizeof copy);
     copy.name = name;
     copy.source = source;
@@ -333,9 +356,11 @@ static const char *name_of(const char *path)
 {
     const char *name = path;
 
-    for (; *path != '\0'; path++)
-        if (is_separator(*path))
+    for (; *path != '\0'; path++) {
+        if (is_separator(*path)) {
             name = path + 1;
+        }
+    }
     return name;
 }
 
@@ -349,8 +374,9 @@ static int64_t choose_temporary(const char *target, char *path)
     int needed = snprintf(path, PATH_SIZE, "%.*s.copy-%016" PRIx64 ".part", folder, target,
                           result < 0 ? 0 : number);
 
-    if (result < 0)
+    if (result < 0) {
         return result;
+    }
     return needed < 0 || needed >= PATH_SIZE ? EPIO_ENAMETOOLONG : 0;
 }
 
@@ -402,8 +428,9 @@ static int64_t write_temporary(const char *name, epio_file *source, const char *
     int64_t result = epio_wait(epio_open(&op, epio_loop_vfs(loop), temporary, flags));
     int64_t closed;
 
-    if (result < 0)
+    if (result < 0) {
         return result;
+    }
     result = copy_contents(name, source, op.file);
     closed = close_file(op.file);
     return result < 0 ? result : closed;
@@ -416,17 +443,21 @@ static int64_t replace_target(const char *name, epio_file *source, const char *t
     epio_op op = {0};
     int64_t result = choose_temporary(target, temporary);
 
-    if (result < 0)
+    if (result < 0) {
         return result;
+    }
     result = write_temporary(name, source, temporary);
-    if (result >= 0 && interrupted)
+    if (result >= 0 && interrupted) {
         result = EPIO_ECANCELED;
-    if (result >= 0)
+    }
+    if (result >= 0) {
         result = epio_wait(
             epio_rename(&op, epio_loop_vfs(loop), temporary, target, EPIO_RENAME_SYNC_DIR));
+    }
     /* What exists already is not ours to remove. */
-    if (result < 0 && result != EPIO_EEXIST)
+    if (result < 0 && result != EPIO_EEXIST) {
         epio_wait(epio_delete(&op, epio_loop_vfs(loop), temporary, 0));
+    }
     return result;
 }
 
@@ -441,22 +472,28 @@ static int copy_file(const char *source, const char *target)
     /* Resolved, so that a link stays one and the file that it means is
      * replaced. */
     result = epio_wait(epio_full_pathname(&op, epio_loop_vfs(loop), target, full, sizeof full));
-    if (result < 0)
+    if (result < 0) {
         return tell_error(target, result);
-    if (same_path(source, full))
+    }
+    if (same_path(source, full)) {
         return tell(source, "source and target are the same file");
-    if (kind_of_path(full) == SOMETHING_ELSE)
+    }
+    if (kind_of_path(full) == SOMETHING_ELSE) {
         return tell(target, "is no regular file and will not be replaced");
+    }
     result = wait_or_cancel(epio_open(&op, epio_loop_vfs(loop), source, EPIO_OPEN_READ));
-    if (result < 0)
+    if (result < 0) {
         return interrupted ? INTERRUPTED : tell_error(source, result);
+    }
     file = op.file;
     result = replace_target(name_of(source), file, full);
     close_file(file);
-    if (result < 0 && interrupted)
+    if (result < 0 && interrupted) {
         return INTERRUPTED;
-    if (result < 0)
+    }
+    if (result < 0) {
         return tell_both(source, full, result);
+    }
     return EXIT_SUCCESS;
 }
 
@@ -470,10 +507,12 @@ static int copy_into_folder(const char *source, const char *folder)
     const char *separator = len > 0 && is_separator(folder[len - 1]) ? "" : "/";
     int needed = snprintf(target, sizeof target, "%s%s%s", folder, separator, name);
 
-    if (name[0] == '\0')
+    if (name[0] == '\0') {
         return tell(source, epio_error_message(EPIO_EISDIR));
-    if (needed < 0 || (size_t)needed >= sizeof target)
+    }
+    if (needed < 0 || (size_t)needed >= sizeof target) {
         return tell(source, epio_error_message(EPIO_ENAMETOOLONG));
+    }
     return copy_file(source, target);
 }
 
@@ -482,13 +521,15 @@ static bool names_clash(char **sources, int count)
 {
     int i, j;
 
-    for (i = 0; i < count; i++)
-        for (j = 0; j < i; j++)
+    for (i = 0; i < count; i++) {
+        for (j = 0; j < i; j++) {
             if (strcmp(name_of(sources[i]), name_of(sources[j])) == 0) {
                 fprintf(stderr, "copy: %s and %s would both become %s\n", sources[j], sources[i],
                         name_of(sources[i]));
                 return true;
             }
+        }
+    }
     return false;
 }
 
@@ -498,18 +539,21 @@ static int copy_all(char **sources, int count, const char *target)
     int i;
 
     if (kind_of_path(target) != FOLDER) {
-        if (count == 1 && name_of(target)[0] != '\0')
+        if (count == 1 && name_of(target)[0] != '\0') {
             return copy_file(sources[0], target);
+        }
         tell(target, "is no folder");
         return USAGE;
     }
-    if (names_clash(sources, count))
+    if (names_clash(sources, count)) {
         return USAGE;
+    }
     for (i = 0; i < count && !interrupted; i++) {
         int one = copy_into_folder(sources[i], target);
 
-        if (one != EXIT_SUCCESS)
+        if (one != EXIT_SUCCESS) {
             status = one;
+        }
     }
     return i < count ? INTERRUPTED : status;
 }
@@ -543,8 +587,9 @@ int main(int count, char **arguments)
         return USAGE;
     }
     error = epio_loop_create(&loop, NULL);
-    if (error != 0)
+    if (error != 0) {
         return tell_error("cannot make a loop", error);
+    }
     catch_signals(interrupt);
     status = copy_all(arguments + first, count - first - 1, arguments[count - 1]);
     /* The handler must not wake a loop that is gone. */

@@ -37,10 +37,12 @@ static uint32_t checksum(uint64_t sequence, const char *text, size_t len)
     uint32_t hash = 2166136261u;
     size_t i;
 
-    for (i = 0; i < 8; i++)
+    for (i = 0; i < 8; i++) {
         hash = (hash ^ (uint32_t)(sequence >> (8 * i) & 0xff)) * 16777619u;
-    for (i = 0; i < len; i++)
+    }
+    for (i = 0; i < len; i++) {
         hash = (hash ^ (unsigned char)text[i]) * 16777619u;
+    }
     return hash;
 }
 
@@ -63,13 +65,15 @@ static size_t match_record(const char *data, size_t len, uint64_t sequence)
     const char *end = memchr(data, '\n', len < RECORD_SIZE ? len : RECORD_SIZE);
     size_t size;
 
-    if (end == NULL || end - data < HEAD_SIZE)
+    if (end == NULL || end - data < HEAD_SIZE) {
         return 0;
+    }
     size = (size_t)(end - data) + 1;
     memcpy(text, data + HEAD_SIZE, size - HEAD_SIZE - 1);
     text[size - HEAD_SIZE - 1] = '\0';
-    if (format_record(expected, sequence, text) != size || memcmp(expected, data, size) != 0)
+    if (format_record(expected, sequence, text) != size || memcmp(expected, data, size) != 0) {
         return 0;
+    }
     return size;
 }
 
@@ -86,8 +90,9 @@ struct log {
 static void log_fail(struct log *log, int64_t error)
 {
     pthread_mutex_lock(&log->mutex);
-    if (log->error == 0)
+    if (log->error == 0) {
         log->error = error;
+    }
     pthread_mutex_unlock(&log->mutex);
 }
 
@@ -95,8 +100,9 @@ static void log_fail(struct log *log, int64_t error)
  * delivered: so whoever waits for that sync finds the error. */
 static void write_done(epio_op *op)
 {
-    if (op->result < 0)
+    if (op->result < 0) {
         log_fail(op->user, op->result);
+    }
 }
 
 /* Appends a record and returns when it is durable: 0 and its sequence number,
@@ -125,13 +131,15 @@ static int64_t log_append(struct log *log, const char *text, uint64_t *sequence)
         log->end += len;
     }
     pthread_mutex_unlock(&log->mutex);
-    if (error != 0)
+    if (error != 0) {
         return error;
+    }
 
     /* The write ends before the sync does: both ops and the record are free to
      * go when this returns. */
-    if (epio_wait(&sync) < 0)
+    if (epio_wait(&sync) < 0) {
         log_fail(log, sync.result);
+    }
     pthread_mutex_lock(&log->mutex);
     error = log->error;
     pthread_mutex_unlock(&log->mutex);
@@ -151,8 +159,9 @@ static int64_t log_scan(struct log *log)
     log->end = 0;
     do {
         n = epio_perform(epio_read(&op, log->file, data, sizeof data, log->end));
-        if (n < 0)
+        if (n < 0) {
             return n;
+        }
         used = 0;
         while ((size = match_record(data + used, (size_t)n - used, log->sequence)) > 0) {
             used += size;
@@ -170,15 +179,18 @@ static int64_t log_open(struct log *log, epio_vfs *vfs, const char *path)
     int64_t result = epio_wait(epio_open(
         &op, vfs, path, EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_SYNC_DIR));
 
-    if (result < 0)
+    if (result < 0) {
         return result;
+    }
     log->file = op.file;
     log->error = 0;
     result = log_scan(log);
-    if (result >= 0)
+    if (result >= 0) {
         result = epio_wait(epio_truncate(&op, log->file, log->end));
-    if (result >= 0)
+    }
+    if (result >= 0) {
         result = epio_wait(epio_sync(&op, log->file, EPIO_SYNC_FULL));
+    }
     if (result < 0) {
         epio_wait(epio_close(&op, log->file));
         return result;
@@ -242,8 +254,9 @@ static int64_t append_one(struct producer *producer, uint64_t record)
 
     (void)n;
     error = log_append(&producer->program->log, text, &sequence);
-    if (error == 0 && producer->program->options.acknowledge)
+    if (error == 0 && producer->program->options.acknowledge) {
         acknowledge(sequence, text);
+    }
     return error;
 }
 
@@ -272,8 +285,9 @@ static void *produce(void *argument)
 
     while (producer->appended < records && producer->error == 0) {
         producer->error = append_one(producer, producer->appended);
-        if (producer->error == 0)
+        if (producer->error == 0) {
             producer->appended++;
+        }
     }
     leave(producer->program);
     return NULL;
@@ -296,15 +310,18 @@ static int64_t run_producers(struct program *program, struct producer *producers
             break;
         }
     }
-    for (i = started; i < program->options.threads; i++)
+    for (i = started; i < program->options.threads; i++) {
         leave(program);
-    while (anybody_works(program))
+    }
+    while (anybody_works(program)) {
         epio_loop_poll(program->loop, EPIO_FOREVER, 0);
+    }
     for (i = 0; i < started; i++) {
         pthread_join(producers[i].thread, NULL);
         *appended += producers[i].appended;
-        if (error == 0)
+        if (error == 0) {
             error = producers[i].error;
+        }
     }
     return error;
 }
@@ -317,15 +334,17 @@ static int64_t measure(struct program *program)
     uint64_t appended = 0;
     int64_t error, began, elapsed;
 
-    if (producers == NULL)
+    if (producers == NULL) {
         return EPIO_ENOMEM;
+    }
     began = epio_perform(epio_current_time(&op, epio_os_vfs()));
     error = run_producers(program, producers, &appended);
     elapsed = epio_perform(epio_current_time(&op, epio_os_vfs())) - began;
     free(producers);
-    if (error == 0 && elapsed > 0)
+    if (error == 0 && elapsed > 0) {
         fprintf(stderr, "%" PRIu64 " records by %" PRIu64 " threads: %.0f durable records/s\n",
                 appended, program->options.threads, (double)appended * 1e9 / (double)elapsed);
+    }
     return error;
 }
 
@@ -334,10 +353,12 @@ static int64_t write_log(struct program *program)
     int64_t result = log_open(&program->log, epio_loop_vfs(program->loop), program->options.path);
     int64_t closed;
 
-    if (result < 0)
+    if (result < 0) {
         return result;
-    if (program->log.sequence > 0)
+    }
+    if (program->log.sequence > 0) {
         fprintf(stderr, "going on after %" PRIu64 " records\n", program->log.sequence);
+    }
     pthread_mutex_init(&program->mutex, NULL);
     result = measure(program);
     pthread_mutex_destroy(&program->mutex);
@@ -354,15 +375,18 @@ static int64_t verify_log(const char *path)
     epio_op op = {0};
     int64_t result = epio_perform(epio_open(&op, epio_os_vfs(), path, EPIO_OPEN_READ));
 
-    if (result < 0)
+    if (result < 0) {
         return result;
+    }
     log.file = op.file;
     result = log_scan(&log);
-    if (result >= 0)
+    if (result >= 0) {
         result = epio_perform(epio_size(&op, log.file));
+    }
     epio_perform(epio_close(&op, log.file));
-    if (result < 0)
+    if (result < 0) {
         return result;
+    }
     printf("%" PRIu64 " records, %" PRIu64 " unfinished bytes after them\n", log.sequence,
            (uint64_t)result - log.end);
     return 0;
@@ -386,20 +410,24 @@ static bool parse_number(const char *text, uint64_t most, uint64_t *number)
     char *end;
     unsigned long long value = strtoull(text, &end, 10);
 
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || value < 1 || value > most)
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || value < 1 || value > most) {
         return false;
+    }
     *number = value;
     return true;
 }
 
 static bool parse_value(const char *name, const char *value, struct options *options)
 {
-    if (strcmp(name, "--threads") == 0)
+    if (strcmp(name, "--threads") == 0) {
         return parse_number(value, MOST_THREADS, &options->threads);
-    if (strcmp(name, "--records") == 0)
+    }
+    if (strcmp(name, "--records") == 0) {
         return parse_number(value, UINT64_MAX / 2, &options->records);
-    if (strcmp(name, "--path") != 0 && strcmp(name, "--verify") != 0)
+    }
+    if (strcmp(name, "--path") != 0 && strcmp(name, "--verify") != 0) {
         return false;
+    }
     options->verify = strcmp(name, "--verify") == 0;
     options->path = value;
     return true;
@@ -436,17 +464,20 @@ int main(int count, char **arguments)
         print_usage(stdout);
         return EXIT_SUCCESS;
     }
-    if (!parse_options(count, arguments, &program.options))
+    if (!parse_options(count, arguments, &program.options)) {
         return USAGE;
+    }
     if (program.options.verify) {
         error = verify_log(program.options.path);
     } else {
         error = epio_loop_create(&program.loop, NULL);
-        if (error == 0)
+        if (error == 0) {
             error = write_log(&program);
+        }
         epio_loop_destroy(program.loop);
     }
-    if (error != 0)
+    if (error != 0) {
         fprintf(stderr, "log: %s: %s\n", program.options.path, epio_error_message(error));
+    }
     return error != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,0 +1,352 @@
+/* The layer of fault_vfs.h. It keeps one record for each op that it has, and a
+ * file of its own around each inner one. */
+#include "fault_vfs.h"
+
+#if EPIO_ASYNC
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Some of the next ops of one kind. */
+typedef struct fault {
+    uint32_t skip;
+    uint32_t times;
+    int result;
+    int32_t os_error;
+} fault;
+
+/* What is to happen to one kind of ops, and what did. */
+typedef struct rules {
+    fault before;
+    fault after;
+    uint32_t repeats;
+    bool holds;
+    uint32_t held;
+    uint32_t arrived;
+    uint32_t reached;
+    uint32_t under_way;
+} rules;
+
+/* One op that is here, or came through on its way in. */
+typedef struct record {
+    epio_frame frame;
+    epio_op *op;         /* while it is held */
+    struct record *next; /* among those that are held */
+    epio_file *inner;
+    uint32_t repeats;
+} record;
+
+typedef struct fault_vfs {
+    epio_vfs base;
+    epio_vfs *inner;
+    record *held; /* in the order of their coming */
+    uint32_t sync_flags;
+    uint32_t writes_at_sync;
+    rules rules[EPIO_KIND_COUNT];
+} fault_vfs;
+
+typedef struct fault_file {
+    epio_file base;
+    epio_file *inner;
+} fault_file;
+
+/* ---- Records and files ------------------------------------------------- */
+
+static void *allocate(size_t size)
+{
+    void *memory = calloc(1, size);
+    if (memory == NULL) {
+        (void)fputs("fault_vfs: out of memory\n", stderr);
+        abort();
+    }
+    return memory;
+}
+
+static bool opens(const epio_op *op)
+{
+    return op->kind == EPIO_KIND_OPEN || op->kind == EPIO_KIND_ADOPT;
+}
+
+static epio_file *inner_file(const epio_op *op)
+{
+    return op->file != NULL ? ((fault_file *)(void *)op->file)->inner : NULL;
+}
+
+static void wrap_file(fault_vfs *vfs, epio_op *op)
+{
+    fault_file *file = allocate(sizeof *file);
+    file->inner = op->file;
+    epio_file_init(&file->base, &vfs->base, op->file->flags, op->file->traits);
+    op->file = &file->base;
+}
+
+static void free_file(epio_file *file)
+{
+    epio_file_release(file);
+    free(file);
+}
+
+/* ---- The rules --------------------------------------------------------- */
+
+/* True if this op is one that fails: `result` and op->os_error say how. */
+static bool strikes(fault *next, epio_op *op, int64_t *result)
+{
+    if (next->times == 0) {
+        return false;
+    }
+    if (next->skip > 0) {
+        next->skip--;
+        return false;
+    }
+    next->times--;
+    op->os_error = next->os_error;
+    *result = next->result;
+    return true;
+}
+
+static void note_arrival(fault_vfs *vfs, const epio_op *op)
+{
+    rules *now = &vfs->rules[op->kind];
+    now->arrived++;
+    now->under_way++;
+    if (op->kind == EPIO_KIND_SYNC) {
+        vfs->sync_flags = op->flags;
+        vfs->writes_at_sync = vfs->rules[EPIO_KIND_WRITE].under_way +
+                              vfs->rules[EPIO_KIND_WRITEV].under_way +
+                              vfs->rules[EPIO_KIND_TRUNCATE].under_way;
+    }
+}
+
+/* ---- Submitted --------------------------------------------------------- */
+
+static bool op_returned(epio_frame *frame, epio_op *op)
+{
+    record *one = (record *)(void *)frame;
+    fault_vfs *vfs = (fault_vfs *)(void *)op->vfs;
+    rules *now = &vfs->rules[op->kind];
+    if (one->repeats > 0 && op->result >= 0) {
+        one->repeats--;
+        now->reached++;
+        epio_frame_push(op, frame);
+        epio_forward(op, vfs->inner, one->inner);
+        return false;
+    }
+    now->under_way--;
+    (void)strikes(&now->after, op, &op->result);
+    if (opens(op) && op->result >= 0) {
+        wrap_file(vfs, op);
+    } else if (op->kind == EPIO_KIND_CLOSE) {
+        free_file(op->file);
+    }
+    free(one);
+    return true;
+}
+
+static void send_on(fault_vfs *vfs, record *one, epio_op *op)
+{
+    vfs->rules[op->kind].reached++;
+    one->inner = inner_file(op);
+    epio_frame_push(op, &one->frame);
+    epio_forward(op, vfs->inner, one->inner);
+}
+
+static void hold(fault_vfs *vfs, record *one, epio_op *op)
+{
+    record **end = &vfs->held;
+    while (*end != NULL) {
+        end = &(*end)->next;
+    }
+    one->op = op;
+    *end = one;
+    vfs->rules[op->kind].held++;
+}
+
+/* Takes the record at this place out of those that are held. */
+static epio_op *take(fault_vfs *vfs, record **place)
+{
+    record *one = *place;
+    *place = one->next;
+    one->next = NULL;
+    vfs->rules[one->op->kind].held--;
+    return one->op;
+}
+
+static void submit(epio_vfs *base, epio_op *op)
+{
+    fault_vfs *vfs = (fault_vfs *)(void *)base;
+    rules *now = &vfs->rules[op->kind];
+    int64_t result;
+    note_arrival(vfs, op);
+    if (strikes(&now->before, op, &result)) {
+        now->under_way--;
+        epio_complete(op, result);
+        return;
+    }
+    record *one = allocate(sizeof *one);
+    one->frame.returned = op_returned;
+    one->repeats = now->repeats;
+    if (now->holds) {
+        hold(vfs, one, op);
+    } else {
+        send_on(vfs, one, op);
+    }
+}
+
+static void cancel(epio_vfs *base, epio_op *op)
+{
+    fault_vfs *vfs = (fault_vfs *)(void *)base;
+    for (record **place = &vfs->held; *place != NULL; place = &(*place)->next) {
+        record *one = *place;
+        if (one->op == op) {
+            (void)take(vfs, place);
+            vfs->rules[op->kind].under_way--;
+            free(one);
+            epio_complete(op, EPIO_ECANCELED);
+            return;
+        }
+    }
+}
+
+/* ---- Performed --------------------------------------------------------- */
+
+static int64_t perform_inside(fault_vfs *vfs, epio_op *op)
+{
+    epio_file *file = op->file;
+    int64_t result = epio_perform_on(op, vfs->inner, inner_file(op));
+    if (opens(op) && result >= 0) {
+        wrap_file(vfs, op);
+    } else if (op->kind == EPIO_KIND_CLOSE) {
+        free_file(file);
+    }
+    return result;
+}
+
+static int64_t perform(epio_vfs *base, epio_op *op)
+{
+    fault_vfs *vfs = (fault_vfs *)(void *)base;
+    rules *now = &vfs->rules[op->kind];
+    int64_t result;
+    note_arrival(vfs, op);
+    if (!strikes(&now->before, op, &result)) {
+        now->reached++;
+        result = perform_inside(vfs, op);
+        (void)strikes(&now->after, op, &result);
+    }
+    now->under_way--;
+    return result;
+}
+
+/* ---- The VFS ----------------------------------------------------------- */
+
+static void destroy(epio_vfs *vfs)
+{
+    free(vfs);
+}
+
+static intptr_t os_handle(const epio_file *file)
+{
+    return epio_os_handle(((const fault_file *)(const void *)file)->inner);
+}
+
+static const epio_vfs_methods methods = {
+    .name = "fault",
+    .submit = submit,
+    .perform = perform,
+    .cancel = cancel,
+    .destroy = destroy,
+    .os_handle = os_handle,
+};
+
+int fault_vfs_create(epio_vfs **vfs, epio_vfs *inner)
+{
+    fault_vfs *made = allocate(sizeof *made);
+    made->base.methods = &methods;
+    made->base.loop = inner->loop;
+    made->inner = inner;
+    *vfs = &made->base;
+    return 0;
+}
+
+/* ---- What a test asks for ---------------------------------------------- */
+
+static rules *rules_of(epio_vfs *vfs, uint8_t kind)
+{
+    return &((fault_vfs *)(void *)vfs)->rules[kind];
+}
+
+void fault_vfs_fail(epio_vfs *vfs, uint8_t kind, uint32_t skip, uint32_t times, int result,
+                    int32_t os_error)
+{
+    rules_of(vfs, kind)->before = (fault){skip, times, result, os_error};
+}
+
+void fault_vfs_fail_after(epio_vfs *vfs, uint8_t kind, uint32_t skip, uint32_t times, int result,
+                          int32_t os_error)
+{
+    rules_of(vfs, kind)->after = (fault){skip, times, result, os_error};
+}
+
+void fault_vfs_repeat(epio_vfs *vfs, uint8_t kind, uint32_t times)
+{
+    rules_of(vfs, kind)->repeats = times;
+}
+
+void fault_vfs_hold(epio_vfs *vfs, uint8_t kind)
+{
+    rules_of(vfs, kind)->holds = true;
+}
+
+static record **find_held(fault_vfs *vfs, uint8_t kind)
+{
+    record **place = &vfs->held;
+    while (*place != NULL && (*place)->op->kind != kind) {
+        place = &(*place)->next;
+    }
+    return place;
+}
+
+void fault_vfs_release(epio_vfs *base, uint8_t kind, uint32_t count)
+{
+    fault_vfs *vfs = (fault_vfs *)(void *)base;
+    while (count-- > 0) {
+        record **place = find_held(vfs, kind);
+        record *one = *place;
+        if (one == NULL) {
+            return;
+        }
+        send_on(vfs, one, take(vfs, place));
+    }
+}
+
+void fault_vfs_release_all(epio_vfs *vfs, uint8_t kind)
+{
+    rules_of(vfs, kind)->holds = false;
+    fault_vfs_release(vfs, kind, UINT32_MAX);
+}
+
+uint32_t fault_vfs_held(const epio_vfs *vfs, uint8_t kind)
+{
+    return ((const fault_vfs *)(const void *)vfs)->rules[kind].held;
+}
+
+uint32_t fault_vfs_arrived(const epio_vfs *vfs, uint8_t kind)
+{
+    return ((const fault_vfs *)(const void *)vfs)->rules[kind].arrived;
+}
+
+uint32_t fault_vfs_reached(const epio_vfs *vfs, uint8_t kind)
+{
+    return ((const fault_vfs *)(const void *)vfs)->rules[kind].reached;
+}
+
+uint32_t fault_vfs_sync_flags(const epio_vfs *vfs)
+{
+    return ((const fault_vfs *)(const void *)vfs)->sync_flags;
+}
+
+uint32_t fault_vfs_writes_at_sync(const epio_vfs *vfs)
+{
+    return ((const fault_vfs *)(const void *)vfs)->writes_at_sync;
+}
+
+#endif

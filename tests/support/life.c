@@ -1,0 +1,792 @@
+/* See life.h. */
+#include "life.h"
+
+#if EPIO_ASYNC
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PATIENCE (fixture_is_slow() ? 60 * SECOND : 10 * SECOND)
+
+uint64_t now_ns(void)
+{
+    return epio_monotonic_time();
+}
+
+/* ---- Ops that are watched ------------------------------------------------ */
+
+static void tracked_done(epio_op *op)
+{
+    tracked *one = op->user;
+    one->calls++;
+    one->result = op->result;
+    check(!epio_pending(op));
+    check(op->result != EPIO_EPENDING);
+    check(op->timeout_ns == 0);
+    if (one->then != NULL) {
+        one->then(one);
+    }
+}
+
+epio_op *track(tracked *one)
+{
+    memset(one, 0, sizeof *one);
+    one->op.done = tracked_done;
+    one->op.user = one;
+    return &one->op;
+}
+
+/* ---- The gate ------------------------------------------------------------ */
+
+typedef struct gate_vfs {
+    epio_vfs base;
+    epio_vfs *inner;
+    pthread_mutex_t mutex;
+    pthread_cond_t opened;
+    uint32_t waiting;
+    bool shut;
+} gate_vfs;
+
+static gate_vfs *gate_of(epio_vfs *base)
+{
+    return (gate_vfs *)(void *)base;
+}
+
+static void pass_gate(gate_vfs *gate)
+{
+    (void)pthread_mutex_lock(&gate->mutex);
+    gate->waiting++;
+    while (gate->shut) {
+        (void)pthread_cond_wait(&gate->opened, &gate->mutex);
+    }
+    gate->waiting--;
+    (void)pthread_mutex_unlock(&gate->mutex);
+}
+
+static int64_t gate_perform(epio_vfs *base, epio_op *op)
+{
+    gate_vfs *gate = gate_of(base);
+    pass_gate(gate);
+    int64_t result = epio_perform_on(op, gate->inner, op->file);
+    if ((op->kind == EPIO_KIND_OPEN || op->kind == EPIO_KIND_ADOPT) && result >= 0) {
+        op->file->vfs = base; /* the inner file itself: nothing is to be wrapped */
+    }
+    return result;
+}
+
+static void gate_submit(epio_vfs *base, epio_op *op)
+{
+    if (op->kind == EPIO_KIND_SLEEP) {
+        epio_forward(op, gate_of(base)->inner, op->file);
+    } else {
+        epio_offload(op);
+    }
+}
+
+static void gate_cancel(epio_vfs *base, epio_op *op)
+{
+    (void)base;
+    if (epio_offload_cancel(op)) {
+        epio_complete(op, EPIO_ECANCELED);
+    }
+}
+
+static void gate_destroy(epio_vfs *base)
+{
+    gate_vfs *gate = gate_of(base);
+    (void)pthread_cond_destroy(&gate->opened);
+    (void)pthread_mutex_destroy(&gate->mutex);
+    free(gate);
+}
+
+static const epio_vfs_methods gate_methods = {
+    .name = "gate",
+    .submit = gate_submit,
+    .perform = gate_perform,
+    .cancel = gate_cancel,
+    .destroy = gate_destroy,
+};
+
+static epio_vfs *gate_create(epio_vfs *inner)
+{
+    gate_vfs *gate = calloc(1, sizeof *gate);
+    check(gate != NULL);
+    gate->base.methods = &gate_methods;
+    gate->base.loop = inner->loop;
+    gate->inner = inner;
+    check(pthread_mutex_init(&gate->mutex, NULL) == 0);
+    check(pthread_cond_init(&gate->opened, NULL) == 0);
+    return &gate->base;
+}
+
+static void gate_set(life *one, bool shut)
+{
+    gate_vfs *gate = gate_of(one->gate);
+    (void)pthread_mutex_lock(&gate->mutex);
+    gate->shut = shut;
+    (void)pthread_cond_broadcast(&gate->opened);
+    (void)pthread_mutex_unlock(&gate->mutex);
+}
+
+void gate_shut(life *one)
+{
+    gate_set(one, true);
+}
+
+uint32_t gate_waiting(life *one)
+{
+    gate_vfs *gate = gate_of(one->gate);
+    (void)pthread_mutex_lock(&gate->mutex);
+    uint32_t waiting = gate->waiting;
+    (void)pthread_mutex_unlock(&gate->mutex);
+    return waiting;
+}
+
+void gate_open(life *one)
+{
+    gate_set(one, false);
+    while (gate_waiting(one) != 0) { /* nobody is to be caught by the next gate_shut */
+        (void)sched_yield();
+    }
+}
+
+/* ---- A loop -------------------------------------------------------------- */
+
+const char *life_path(life *one, const char *name)
+{
+    for (size_t i = 0; i < sizeof one->names / sizeof one->names[0]; i++) {
+        if (one->names[i] == NULL) {
+            one->names[i] = name;
+            one->paths[i] = fixture_path(one->f, name);
+        }
+        if (strcmp(one->names[i], name) == 0) {
+            return one->paths[i];
+        }
+    }
+    check(!"life_path has no room left");
+    return NULL;
+}
+
+epio_file *life_open(life *one, epio_vfs *vfs, const char *name)
+{
+    epio_op op = {0};
+    uint32_t flags = EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE;
+    check_result(epio_wait(epio_open(&op, vfs, life_path(one, name), flags)), 0);
+    return op.file;
+}
+
+void life_close(epio_file *file)
+{
+    epio_op op = {0};
+    check_result(epio_wait(epio_close(&op, file)), 0);
+}
+
+void life_begin(life *one, fixture *f)
+{
+    epio_loop_options options = {.size = sizeof options, .workers = 1};
+    epio_op op = {0};
+    memset(one, 0, sizeof *one);
+    one->f = f;
+    check_result(epio_loop_create(&one->loop, &options), 0);
+    one->os = epio_loop_vfs(one->loop);
+    one->gate = gate_create(one->os);
+    one->file = life_open(one, one->gate, "file");
+    one->other[0] = life_open(one, one->gate, "other 0");
+    one->other[1] = life_open(one, one->gate, "other 1");
+    one->other[2] = life_open(one, one->gate, "other 2");
+    pattern_fill(one->buffer, sizeof one->buffer, 0);
+    check_result(epio_wait(epio_write(&op, one->file, one->buffer, sizeof one->buffer, 0)),
+                 sizeof one->buffer);
+}
+
+void life_end(life *one)
+{
+    life_close(one->file);
+    for (size_t i = 0; i < 3; i++) {
+        life_close(one->other[i]);
+    }
+    check_result(epio_loop_pending(one->loop), 0);
+    /* The workers must be gone before what they call. */
+    epio_loop_destroy(one->loop);
+    epio_vfs_destroy(one->gate);
+}
+
+void life_run_until_waiting(life *one, uint32_t count)
+{
+    uint64_t deadline = now_ns() + PATIENCE;
+    while (gate_waiting(one) != count) {
+        check(now_ns() < deadline);
+        (void)epio_loop_poll(one->loop, MILLISECOND, 0);
+    }
+}
+
+void life_run_until_done(life *one, tracked *op)
+{
+    uint64_t deadline = now_ns() + PATIENCE;
+    while (op->calls == 0) {
+        check(now_ns() < deadline);
+        (void)epio_loop_poll(one->loop, 10 * MILLISECOND, 0);
+    }
+    check_result(op->calls, 1);
+}
+
+void life_run_for(life *one, uint64_t nanoseconds)
+{
+    uint64_t deadline = now_ns() + nanoseconds;
+    for (uint64_t now = now_ns(); now < deadline; now = now_ns()) {
+        (void)epio_loop_poll(one->loop, deadline - now, 0);
+    }
+}
+
+void life_run_out(life *one)
+{
+    uint64_t deadline = now_ns() + PATIENCE;
+    while (epio_loop_pending(one->loop) != 0) {
+        check(now_ns() < deadline);
+        (void)epio_loop_poll(one->loop, 10 * MILLISECOND, 0);
+    }
+}
+
+/* ---- Cancelling and submitting ------------------------------------------- */
+
+const char *const who_names[WHO_COUNT] = {"the owner", "another thread", "a `done`"};
+
+static void *cancel_in_thread(void *op)
+{
+    epio_cancel(op);
+    return NULL;
+}
+
+static void *submit_in_thread(void *op)
+{
+    epio_submit(op);
+    return NULL;
+}
+
+static void in_thread(void *(*run)(void *argument), void *argument)
+{
+    pthread_t thread;
+    check(pthread_create(&thread, NULL, run, argument) == 0);
+    check(pthread_join(thread, NULL) == 0);
+}
+
+void submit_elsewhere(epio_op *op)
+{
+    in_thread(submit_in_thread, op);
+}
+
+static void cancel_the_user(tracked *one)
+{
+    epio_cancel(one->user);
+}
+
+void life_cancel(life *one, who by, epio_op *op)
+{
+    tracked trigger;
+    switch (by) {
+    case BY_OWNER:
+        epio_cancel(op);
+        return;
+    case BY_THREAD:
+        in_thread(cancel_in_thread, op);
+        return;
+    default:
+        track(&trigger);
+        trigger.then = cancel_the_user;
+        trigger.user = op;
+        epio_submit(epio_current_time(&trigger.op, one->os));
+        life_run_until_done(one, &trigger);
+        return;
+    }
+}
+
+/* ---- One op of each kind ------------------------------------------------- */
+
+static void clear_nothing(life *one, epio_op *op)
+{
+    (void)one;
+    (void)op;
+}
+
+static void prepare_open(life *one, epio_op *op)
+{
+    (void)epio_open(op, one->gate, life_path(one, "file"), EPIO_OPEN_READ);
+}
+
+/* An open that came through hands out its file, one that did not has none. */
+static void clear_open(life *one, epio_op *op)
+{
+    (void)one;
+    check((op->result == 0) == (op->file != NULL));
+    if (op->file != NULL) {
+        life_close(op->file);
+    }
+}
+
+static int adopted = -1;
+
+static void prepare_adopt(life *one, epio_op *op)
+{
+    adopted = open(life_path(one, "file"), O_RDONLY | O_CLOEXEC);
+    check(adopted >= 0);
+    (void)epio_adopt(op, one->gate, adopted, 0);
+}
+
+/* Without success the descriptor stays the caller's. */
+static void clear_adopt(life *one, epio_op *op)
+{
+    if (op->file == NULL) {
+        check(close(adopted) == 0);
+    }
+    clear_open(one, op);
+}
+
+static void prepare_close(life *one, epio_op *op)
+{
+    (void)epio_close(op, life_open(one, one->gate, "closed"));
+}
+
+static void prepare_read(life *one, epio_op *op)
+{
+    static char into[100];
+    (void)epio_read(op, one->file, into, sizeof into, 50);
+}
+
+static void prepare_readv(life *one, epio_op *op)
+{
+    static char into[2][50];
+    static const epio_iovec parts[2] = {{into[0], 50}, {into[1], 50}};
+    (void)epio_readv(op, one->file, parts, 2, 50);
+}
+
+static void prepare_write(life *one, epio_op *op)
+{
+    (void)epio_write(op, one->file, one->buffer, 100, 0);
+}
+
+static void prepare_writev(life *one, epio_op *op)
+{
+    static char from[2][50];
+    static const epio_iovec parts[2] = {{from[0], 50}, {from[1], 50}};
+    (void)epio_writev(op, one->file, parts, 2, 3900);
+}
+
+static void prepare_truncate(life *one, epio_op *op)
+{
+    (void)epio_truncate(op, one->file, 4096);
+}
+
+static void prepare_sync(life *one, epio_op *op)
+{
+    (void)epio_sync(op, one->file, EPIO_SYNC_DATA_ONLY);
+}
+
+static void prepare_size(life *one, epio_op *op)
+{
+    (void)epio_size(op, one->file);
+}
+
+static void make_file(life *one, const char *name)
+{
+    int descriptor = open(life_path(one, name), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    check(descriptor >= 0);
+    check(close(descriptor) == 0);
+}
+
+static bool exists(life *one, const char *name)
+{
+    return access(life_path(one, name), F_OK) == 0;
+}
+
+static void prepare_delete(life *one, epio_op *op)
+{
+    make_file(one, "victim");
+    (void)epio_delete(op, one->gate, life_path(one, "victim"), 0);
+}
+
+static void clear_delete(life *one, epio_op *op)
+{
+    check(exists(one, "victim") == (op->result != 0));
+}
+
+static void prepare_rename(life *one, epio_op *op)
+{
+    make_file(one, "from");
+    (void)epio_rename(op, one->gate, life_path(one, "from"), life_path(one, "to"), 0);
+}
+
+static void clear_rename(life *one, epio_op *op)
+{
+    check(exists(one, "from") == (op->result != 0));
+    check(exists(one, "to") == (op->result == 0));
+    (void)unlink(life_path(one, "to"));
+}
+
+static void prepare_access(life *one, epio_op *op)
+{
+    (void)epio_access(op, one->gate, life_path(one, "file"), EPIO_ACCESS_READ);
+}
+
+static void prepare_full_pathname(life *one, epio_op *op)
+{
+    static char path[4096];
+    (void)epio_full_pathname(op, one->gate, "/", path, sizeof path);
+}
+
+static void prepare_randomness(life *one, epio_op *op)
+{
+    static unsigned char random[10];
+    (void)epio_randomness(op, one->gate, random, sizeof random);
+}
+
+static int64_t answer(epio_op *op)
+{
+    (void)op;
+    return 42;
+}
+
+static void prepare_work(life *one, epio_op *op)
+{
+    (void)epio_work(op, one->gate, answer);
+}
+
+const life_kind life_kinds[] = {
+    {"open", LANE_PATH, 0, false, false, prepare_open, clear_open},
+    {"adopt", LANE_PATH, 0, false, false, prepare_adopt, clear_adopt},
+    {"close", LANE_PATH, 0, true, false, prepare_close, clear_nothing},
+    {"read", LANE_READ, 100, false, false, prepare_read, clear_nothing},
+    {"readv", LANE_READ, 100, false, false, prepare_readv, clear_nothing},
+    {"write", LANE_WRITE, 100, false, false, prepare_write, clear_nothing},
+    {"writev", LANE_WRITE, 100, false, false, prepare_writev, clear_nothing},
+    {"truncate", LANE_WRITE, 0, false, false, prepare_truncate, clear_nothing},
+    {"sync", LANE_FLUSH, 0, false, true, prepare_sync, clear_nothing},
+    {"size", LANE_PATH, 4096, false, false, prepare_size, clear_nothing},
+    {"delete", LANE_PATH, 0, false, false, prepare_delete, clear_delete},
+    {"rename", LANE_PATH, 0, false, false, prepare_rename, clear_rename},
+    {"access", LANE_PATH, 1, false, false, prepare_access, clear_nothing},
+    {"full_pathname", LANE_PATH, 1, false, false, prepare_full_pathname, clear_nothing},
+    {"randomness", LANE_PATH, 10, false, false, prepare_randomness, clear_nothing},
+    {"work", LANE_WORK, 42, false, false, prepare_work, clear_nothing},
+};
+
+const size_t life_kind_count = sizeof life_kinds / sizeof life_kinds[0];
+
+static epio_op *prepare_filler(life *one, epio_op *op, lane which, uint32_t number)
+{
+    static char into[16];
+    switch (which) {
+    case LANE_READ:
+        return epio_read(op, one->file, into, 1, 0);
+    case LANE_WRITE: /* one at a time in each file */
+        return epio_write(op, one->file, one->buffer, 1, 0);
+    case LANE_FLUSH:
+        return epio_sync(op, number == 0 ? one->file : one->other[number - 1], EPIO_SYNC_FULL);
+    case LANE_PATH:
+        return epio_access(op, one->gate, "/", EPIO_ACCESS_EXISTS);
+    default:
+        return epio_work(op, one->gate, answer);
+    }
+}
+
+void fillers_submit(life *one, fillers *all, lane which)
+{
+    all->count = which == LANE_FLUSH || which == LANE_PATH ? 4 : 1;
+    for (uint32_t i = 0; i < all->count; i++) {
+        epio_submit(prepare_filler(one, track(&all->ops[i]), which, i));
+    }
+    life_run_until_waiting(one, all->count);
+}
+
+void fillers_finish(life *one, fillers *all)
+{
+    gate_open(one);
+    for (uint32_t i = 0; i < all->count; i++) {
+        life_run_until_done(one, &all->ops[i]);
+        check(all->ops[i].result >= 0);
+    }
+}
+
+/* ---- Ops that wait ------------------------------------------------------- */
+
+/* What a wait has made, to be undone at its end. */
+static epio_file *stream;
+static epio_semaphore *semaphore;
+static epio_vfs *limit;
+static epio_file *limited;
+static tracked before;
+static tracked behind;
+
+static void check_nothing(void)
+{
+}
+
+static void check_before(void)
+{
+    check_result(before.calls, 0);
+}
+
+static void check_before_and_behind(void)
+{
+    check_result(before.calls, 0);
+    check_result(behind.calls, 0);
+}
+
+static void check_one_is_free(void)
+{
+    check_result(epio_semaphore_available(semaphore), 1);
+}
+
+static void check_none_is_free(void)
+{
+    check_result(epio_semaphore_available(semaphore), 0);
+}
+
+static void begin_sleep(life *one, epio_op *op)
+{
+    (void)epio_sleep(op, one->os, HOUR);
+}
+
+static void end_nothing(life *one, epio_op *op)
+{
+    (void)one;
+    (void)op;
+}
+
+static void make_fifo(life *one)
+{
+    (void)unlink(life_path(one, "fifo"));
+    check(mkfifo(life_path(one, "fifo"), 0600) == 0);
+}
+
+static void open_fifo(life *one)
+{
+    epio_op op = {0};
+    uint32_t flags = EPIO_OPEN_READ | EPIO_OPEN_WRITE;
+    make_fifo(one);
+    check_result(epio_wait(epio_open(&op, one->os, life_path(one, "fifo"), flags)), 0);
+    stream = op.file;
+}
+
+static void begin_fifo_read(life *one, epio_op *op)
+{
+    static char into[10];
+    open_fifo(one);
+    (void)epio_read(op, stream, into, sizeof into, 0);
+}
+
+static void begin_fifo_readv(life *one, epio_op *op)
+{
+    static char into[10];
+    static const epio_iovec part = {into, sizeof into};
+    open_fifo(one);
+    (void)epio_readv(op, stream, &part, 1, 0);
+}
+
+static void begin_fifo_second_read(life *one, epio_op *op)
+{
+    static char into[10];
+    begin_fifo_read(one, track(&before));
+    epio_submit(&before.op);
+    (void)epio_read(op, stream, into, sizeof into, 0);
+}
+
+static void begin_fifo_write(life *one, epio_op *op)
+{
+    static const char lot[1 << 20];
+    open_fifo(one);
+    (void)epio_write(op, stream, lot, sizeof lot, 0);
+}
+
+static void end_fifo(life *one, epio_op *op)
+{
+    (void)one;
+    (void)op;
+    life_close(stream);
+}
+
+static void end_fifo_second_read(life *one, epio_op *op)
+{
+    end_fifo(one, op);
+    check_result(before.calls, 1);
+    check_result(before.result, EPIO_ECANCELED);
+}
+
+static void begin_fifo_open(life *one, epio_op *op)
+{
+    make_fifo(one);
+    (void)epio_open(op, one->os, life_path(one, "fifo"), EPIO_OPEN_WRITE);
+}
+
+static void begin_limited_fifo_open(life *one, epio_op *op)
+{
+    make_fifo(one);
+    check_result(epio_semaphore_create(&semaphore, 1), 0);
+    check_result(epio_limit_vfs_create(&limit, one->os, semaphore), 0);
+    (void)epio_open(op, limit, life_path(one, "fifo"), EPIO_OPEN_WRITE);
+}
+
+static void end_fifo_open(life *one, epio_op *op)
+{
+    (void)one;
+    check(op->file == NULL);
+}
+
+static void end_limited_fifo_open(life *one, epio_op *op)
+{
+    end_fifo_open(one, op);
+    check_result(epio_semaphore_available(semaphore), 1);
+    epio_vfs_destroy(limit);
+    epio_semaphore_destroy(semaphore);
+}
+
+static void begin_acquire(life *one, epio_op *op)
+{
+    check_result(epio_semaphore_create(&semaphore, 3), 0);
+    check_result(epio_semaphore_try_acquire(semaphore, 2), 0);
+    (void)epio_acquire(op, semaphore, one->os, 2);
+}
+
+static void end_acquire(life *one, epio_op *op)
+{
+    (void)one;
+    (void)op;
+    check_result(epio_semaphore_available(semaphore), 1);
+    epio_semaphore_release(semaphore, 2);
+    check_result(epio_semaphore_available(semaphore), 3);
+    epio_semaphore_destroy(semaphore);
+}
+
+static void make_limit(life *one)
+{
+    check_result(epio_semaphore_create(&semaphore, 1), 0);
+    check_result(epio_limit_vfs_create(&limit, one->os, semaphore), 0);
+    limited = life_open(one, limit, "file");
+    check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
+}
+
+static void end_limit(life *one, epio_op *op)
+{
+    (void)one;
+    (void)op;
+    check_result(epio_semaphore_available(semaphore), 0);
+    epio_semaphore_release(semaphore, 1);
+    life_close(limited);
+    check_result(epio_semaphore_available(semaphore), 1);
+    epio_vfs_destroy(limit);
+    epio_semaphore_destroy(semaphore);
+}
+
+static void begin_limited_read(life *one, epio_op *op)
+{
+    static char into[10];
+    make_limit(one);
+    (void)epio_read(op, limited, into, sizeof into, 0);
+}
+
+static void begin_limited_write(life *one, epio_op *op)
+{
+    make_limit(one);
+    (void)epio_write(op, limited, "x", 1, 0);
+}
+
+static void begin_limited_open(life *one, epio_op *op)
+{
+    make_limit(one);
+    (void)epio_open(op, limit, life_path(one, "file"), EPIO_OPEN_READ);
+}
+
+static void end_limited_open(life *one, epio_op *op)
+{
+    check(op->file == NULL);
+    end_limit(one, op);
+}
+
+/* The flush waits for a permit, not the sync: that one ends all the same. */
+static void begin_limited_sync(life *one, epio_op *op)
+{
+    make_limit(one);
+    (void)epio_sync(op, limited, EPIO_SYNC_FULL);
+}
+
+static void begin_sync_behind_write(life *one, epio_op *op)
+{
+    gate_shut(one);
+    epio_submit(epio_write(track(&before), one->file, one->buffer, 10, 0));
+    life_run_until_waiting(one, 1);
+    (void)epio_sync(op, one->file, EPIO_SYNC_FULL);
+}
+
+static void end_sync_behind_write(life *one, epio_op *op)
+{
+    (void)op;
+    gate_open(one);
+    life_run_until_done(one, &before);
+    check_result(before.result, 10);
+}
+
+/* After a flush that took long, a sync waits for the next one's writes. */
+static void begin_sync_held_back(life *one, epio_op *op)
+{
+    gate_shut(one);
+    epio_submit(epio_sync(track(&before), one->file, EPIO_SYNC_FULL));
+    life_run_until_waiting(one, 1);
+    life_run_for(one, SECOND);
+    gate_open(one);
+    life_run_until_done(one, &before);
+    gate_shut(one);
+    epio_submit(epio_sync(op, one->file, EPIO_SYNC_FULL)); /* submitted: the write is behind it */
+    epio_submit(epio_write(track(&before), one->file, one->buffer, 10, 0));
+    epio_submit(epio_sync(track(&behind), one->file, EPIO_SYNC_FULL));
+    life_run_until_waiting(one, 1);
+}
+
+static void end_sync_held_back(life *one, epio_op *op)
+{
+    end_sync_behind_write(one, op);
+    life_run_until_done(one, &behind);
+    check(behind.result == 0 || behind.result == EPIO_ECANCELED);
+}
+
+static void begin_linked(life *one, epio_op *op)
+{
+    (void)epio_sleep(track(&before), one->os, HOUR);
+    (void)epio_current_time(op, one->os);
+    (void)epio_link(&before.op, op, EPIO_LINK_ALWAYS);
+    epio_submit(&before.op);
+}
+
+static void end_linked(life *one, epio_op *op)
+{
+    (void)op;
+    epio_cancel(&before.op);
+    life_run_until_done(one, &before);
+    check_result(before.result, EPIO_ECANCELED);
+}
+
+const life_wait life_waits[] = {
+    {"a sleep", begin_sleep, check_nothing, end_nothing},
+    {"a read of an empty FIFO", begin_fifo_read, check_nothing, end_fifo},
+    {"a vectored read of an empty FIFO", begin_fifo_readv, check_nothing, end_fifo},
+    {"the second read of an empty FIFO", begin_fifo_second_read, check_before,
+     end_fifo_second_read},
+    {"a write to a full FIFO", begin_fifo_write, check_nothing, end_fifo},
+    {"an open of a FIFO that nobody reads", begin_fifo_open, check_nothing, end_fifo_open},
+    {"the same through a limit", begin_limited_fifo_open, check_one_is_free, end_limited_fifo_open},
+    {"an acquire", begin_acquire, check_one_is_free, end_acquire},
+    {"a read without a permit", begin_limited_read, check_none_is_free, end_limit},
+    {"a write without a permit", begin_limited_write, check_none_is_free, end_limit},
+    {"an open without a permit", begin_limited_open, check_none_is_free, end_limited_open},
+    {"a sync whose flush has no permit", begin_limited_sync, check_none_is_free, end_limit},
+    {"a sync behind a write", begin_sync_behind_write, check_before, end_sync_behind_write},
+    {"a sync that is held back", begin_sync_held_back, check_before_and_behind, end_sync_held_back},
+    {"a linked op", begin_linked, check_before, end_linked},
+};
+
+const size_t life_wait_count = sizeof life_waits / sizeof life_waits[0];
+
+#endif

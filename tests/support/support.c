@@ -1,0 +1,534 @@
+/* The fixture, the checks and the small helpers of support.h. */
+#include "support.h"
+
+#include <dirent.h>
+#include <ftw.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A test that takes so long hangs; under valgrind and sanitizers all is slow. */
+#define HANG_GUARD_SECONDS (fixture_is_slow() ? 600u : 100u)
+
+typedef struct setting {
+    uint32_t on;
+    const char *name;
+    uint32_t permits; /* of the limit; 0: none */
+} setting;
+
+static const setting settings[] = {
+    {ON_OS_PERFORM, "os, performed", 0},
+    {ON_MEMORY_PERFORM, "memory, performed", 0},
+#if EPIO_ASYNC
+    {ON_OS, "os", 0},
+    {ON_OS_SUBMIT, "os, submitted", 0},
+    {ON_OS_LOOP_PERFORM, "os of a loop, performed", 0},
+    {ON_MEMORY, "memory", 0},
+    {ON_LIMIT_OS, "limit of 1 over os", 1},
+    {ON_LIMIT_OS_3, "limit of 3 over os", 3},
+    {ON_LIMIT_MEMORY, "limit of 1 over memory", 1},
+    {ON_LIMIT_MEMORY_3, "limit of 3 over memory", 3},
+    {ON_LIMIT_OS_PERFORM, "limit of 1 over os, performed", 1},
+#endif
+};
+
+#define SETTINGS (sizeof settings / sizeof settings[0])
+
+/* One test in one setting, as CMocka's initial state. */
+typedef struct fixture_case {
+    const fixture_test *test;
+    const setting *setting;
+    fixture *fixture;
+    char name[160];
+} fixture_case;
+
+/* ---- Folders and descriptors ------------------------------------------- */
+
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status;
+    (void)type;
+    (void)walk;
+    return remove(path);
+}
+
+static void remove_folder(const char *folder)
+{
+    (void)nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static bool make_folder(char *folder, size_t len)
+{
+    const char *parent = getenv("TMPDIR");
+    char made[512];
+    if (parent == NULL || parent[0] == '\0') {
+        parent = "/tmp";
+    }
+    if (snprintf(made, sizeof made, "%s/epio-test-XXXXXX", parent) >= (int)sizeof made ||
+        mkdtemp(made) == NULL) {
+        return false;
+    }
+    /* Resolved, so that tests can compare full pathnames with it. */
+    char *resolved = realpath(made, NULL);
+    if (resolved == NULL || strlen(resolved) >= len) {
+        free(resolved);
+        return false;
+    }
+    memcpy(folder, resolved, strlen(resolved) + 1);
+    free(resolved);
+    return true;
+}
+
+int count_descriptors(void)
+{
+    int limit = (int)sysconf(_SC_OPEN_MAX);
+    int count = 0;
+    /* Where the limit is huge, descriptors are still given out from below. */
+    if (limit < 0 || limit > 65536) {
+        limit = 65536;
+    }
+    for (int i = 0; i < limit; i++) {
+        struct stat status;
+        count += fstat(i, &status) == 0 ? 1 : 0;
+    }
+    return count;
+}
+
+int count_entries(const char *folder)
+{
+    DIR *entries = opendir(folder);
+    int count = 0;
+    if (entries == NULL) {
+        return -1;
+    }
+    while (readdir(entries) != NULL) {
+        count++;
+    }
+    (void)closedir(entries);
+    return count - 2;
+}
+
+/* ---- Failing ----------------------------------------------------------- */
+
+static bool is_child;
+
+static void fail_at(const char *source, int line)
+{
+    if (is_child) {
+        (void)fprintf(stderr, "%s:%d: failed in a child process\n", source, line);
+        (void)fflush(stderr);
+        _exit(255);
+    }
+    _fail(source, line);
+}
+
+void check_at(bool holds, const char *what, const char *source, int line)
+{
+    if (!holds) {
+        print_error("%s\n", what);
+        fail_at(source, line);
+    }
+}
+
+/* ---- The fixture ------------------------------------------------------- */
+
+static const char *running_test = "";
+
+static void hang_guard(int signal_number)
+{
+    static const char message[] = "a test hangs: ";
+    (void)signal_number;
+    (void)!write(STDERR_FILENO, message, sizeof message - 1);
+    (void)!write(STDERR_FILENO, running_test, strlen(running_test));
+    (void)!write(STDERR_FILENO, "\n", 1);
+    abort();
+}
+
+static int open_setting(fixture *f, const setting *chosen)
+{
+    f->setting = chosen->name;
+    f->on = chosen->on;
+    f->memory = (chosen->on & ON_ANY_MEMORY) != 0;
+    f->performs = (chosen->on & ON_ANY_PERFORM) != 0;
+    f->vfs = epio_os_vfs();
+#if EPIO_ASYNC
+    if ((chosen->on & (ON_OS_PERFORM | ON_MEMORY_PERFORM)) == 0) {
+        if (epio_loop_create(&f->loop, NULL) != 0) {
+            return -1;
+        }
+        f->vfs = epio_loop_vfs(f->loop);
+    }
+    if (f->memory && epio_memory_vfs_create(&f->memory_vfs, f->loop) != 0) {
+        return -1;
+    }
+#else
+    if (f->memory && epio_memory_vfs_create(&f->memory_vfs, NULL) != 0) {
+        return -1;
+    }
+#endif
+    if (f->memory) {
+        f->vfs = f->memory_vfs;
+    }
+#if EPIO_ASYNC
+    if (chosen->permits > 0) {
+        f->permits = chosen->permits;
+        if (epio_semaphore_create(&f->semaphore, chosen->permits) != 0 ||
+            epio_limit_vfs_create(&f->limit_vfs, f->vfs, f->semaphore) != 0) {
+            return -1;
+        }
+        f->vfs = f->limit_vfs;
+    }
+#endif
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    fixture_case *now = *state;
+    fixture *f = calloc(1, sizeof *f);
+    if (f == NULL) {
+        return -1;
+    }
+    now->fixture = f;
+    running_test = now->name;
+    (void)signal(SIGALRM, hang_guard);
+    (void)alarm(HANG_GUARD_SECONDS);
+    f->descriptors = count_descriptors();
+    if (!make_folder(f->folder, sizeof f->folder)) {
+        return -1;
+    }
+    return open_setting(f, now->setting);
+}
+
+static int close_setting(fixture *f)
+{
+    int result = 0;
+#if EPIO_ASYNC
+    if (f->loop != NULL && epio_loop_pending(f->loop) != 0) {
+        print_error("operations are still in flight\n");
+        return -1;
+    }
+    if (f->semaphore != NULL && epio_semaphore_available(f->semaphore) != f->permits) {
+        print_error("permits are missing\n");
+        result = -1;
+    }
+    epio_vfs_destroy(f->limit_vfs);
+    epio_semaphore_destroy(f->semaphore);
+#endif
+    epio_vfs_destroy(f->memory_vfs);
+#if EPIO_ASYNC
+    epio_loop_destroy(f->loop);
+#endif
+    return result;
+}
+
+static int tear_down(void **state)
+{
+    fixture_case *now = *state;
+    fixture *f = now->fixture;
+    int result = 0;
+    (void)alarm(0);
+    remove_folder(f->folder);
+    /* A failed test leaves ops in flight and files open; those are left alone,
+     * for the loop would rightly abort. */
+    if (!f->over) {
+        return 0;
+    }
+    result = close_setting(f);
+    int descriptors = count_descriptors();
+    if (descriptors != f->descriptors) {
+        print_error("%d descriptors before the test, %d after it\n", f->descriptors, descriptors);
+        result = -1;
+    }
+    free(f);
+    now->fixture = NULL;
+    return result;
+}
+
+static void run_case(void **state)
+{
+    fixture_case *now = *state;
+    now->test->run(now->fixture);
+    now->fixture->over = true;
+}
+
+static size_t add_cases(fixture_case *cases, struct CMUnitTest *units, const fixture_test *test)
+{
+    size_t added = 0;
+    for (size_t i = 0; i < SETTINGS; i++) {
+        if ((test->on & settings[i].on) == 0) {
+            continue;
+        }
+        fixture_case *one = &cases[added];
+        one->test = test;
+        one->setting = &settings[i];
+        (void)snprintf(one->name, sizeof one->name, "%s (%s)", test->name, settings[i].name);
+        units[added].name = one->name;
+        units[added].test_func = run_case;
+        units[added].setup_func = set_up;
+        units[added].teardown_func = tear_down;
+        units[added].initial_state = one;
+        added++;
+    }
+    return added;
+}
+
+int fixture_run(const char *group, const fixture_test *tests, size_t count)
+{
+    fixture_case *cases = calloc(count * SETTINGS, sizeof *cases);
+    struct CMUnitTest *units = calloc(count * SETTINGS, sizeof *units);
+    size_t added = 0;
+    int failed = 1;
+    if (getenv("EPIO_TEST_FILTER") != NULL) {
+        cmocka_set_test_filter(getenv("EPIO_TEST_FILTER"));
+    }
+    if (cases != NULL && units != NULL) {
+        for (size_t i = 0; i < count; i++) {
+            added += add_cases(cases + added, units + added, &tests[i]);
+        }
+        failed = _cmocka_run_group_tests(group, units, added, NULL, NULL);
+    }
+    free(units);
+    free(cases);
+    return failed;
+}
+
+_Noreturn void fixture_skip(fixture *f, const char *reason)
+{
+    print_message("skipped: %s\n", reason);
+    f->over = true;
+    _skip(__FILE__, __LINE__);
+    abort();
+}
+
+bool fixture_is_slow(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+    return true;
+#else
+    return getenv("EPIO_TEST_VALGRIND") != NULL;
+#endif
+#else
+    return getenv("EPIO_TEST_VALGRIND") != NULL;
+#endif
+}
+
+/* ---- Doing ------------------------------------------------------------- */
+
+#if EPIO_ASYNC
+
+static void count_done(epio_op *op)
+{
+    int *calls = op->user;
+    (*calls)++;
+}
+
+static int64_t submit_and_run(fixture *f, epio_op *op)
+{
+    int calls = 0;
+    op->done = count_done;
+    op->user = &calls;
+    epio_submit(op);
+    if (calls != 0) {
+        print_error("done was called by epio_submit\n");
+        fail_at(__FILE__, __LINE__);
+    }
+    while (epio_pending(op)) {
+        (void)epio_loop_poll(f->loop, EPIO_FOREVER, 0);
+    }
+    if (calls != 1) {
+        print_error("done was called %d times\n", calls);
+        fail_at(__FILE__, __LINE__);
+    }
+    op->done = NULL;
+    op->user = NULL;
+    return op->result;
+}
+
+#endif
+
+int64_t fixture_result(fixture *f, epio_op *op)
+{
+    int64_t result;
+#if EPIO_ASYNC
+    if (f->performs) {
+        result = epio_perform(op);
+    } else if (f->on == ON_OS_SUBMIT) {
+        result = submit_and_run(f, op);
+    } else {
+        result = epio_wait(op);
+    }
+#else
+    (void)f;
+    result = epio_perform(op);
+#endif
+    if (result != op->result) {
+        print_error("returned %lld, but op->result is %lld\n", (long long)result,
+                    (long long)op->result);
+        fail_at(__FILE__, __LINE__);
+    }
+    return result;
+}
+
+const char *fixture_path(fixture *f, const char *name)
+{
+    char *path = f->names + f->names_used;
+    size_t len = strlen(f->folder) + 1 + strlen(name) + 1;
+    check(len <= sizeof f->names - f->names_used);
+    (void)snprintf(path, len, "%s/%s", f->folder, name);
+    f->names_used += len;
+    return path;
+}
+
+epio_file *fixture_open(fixture *f, const char *name, uint32_t flags)
+{
+    epio_op op = {0};
+    check_result(fixture_result(f, epio_open(&op, f->vfs, fixture_path(f, name), flags)), 0);
+    check(op.file != NULL);
+    return op.file;
+}
+
+epio_file *fixture_create(fixture *f, const char *name)
+{
+    return fixture_open(f, name,
+                        EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE);
+}
+
+void fixture_close(fixture *f, epio_file *file)
+{
+    epio_op op = {0};
+    check_result(fixture_result(f, epio_close(&op, file)), 0);
+}
+
+void fixture_write(fixture *f, epio_file *file, const void *data, size_t len, uint64_t offset)
+{
+    epio_op op = {0};
+    check_result(fixture_result(f, epio_write(&op, file, data, len, offset)), (int64_t)len);
+}
+
+void fixture_read(fixture *f, epio_file *file, void *data, size_t len, uint64_t offset)
+{
+    epio_op op = {0};
+    check_result(fixture_result(f, epio_read(&op, file, data, len, offset)), (int64_t)len);
+}
+
+void fixture_put(fixture *f, const char *name, const void *data, size_t len)
+{
+    epio_file *file =
+        fixture_open(f, name, EPIO_OPEN_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_TRUNCATE);
+    fixture_write(f, file, data, len, 0);
+    fixture_close(f, file);
+}
+
+int64_t fixture_exists(fixture *f, const char *name)
+{
+    epio_op op = {0};
+    return fixture_result(
+        f, epio_access(&op, f->vfs, fixture_path(f, name), EPIO_ACCESS_EXISTS));
+}
+
+/* ---- Checking ---------------------------------------------------------- */
+
+static void print_result(const char *label, int64_t result)
+{
+    print_error("  %s %lld (%s)\n", label, (long long)result, epio_error_name(result));
+}
+
+void check_result_at(int64_t actual, int64_t expected, const char *what, const char *source,
+                     int line)
+{
+    if (actual != expected) {
+        print_error("%s\n", what);
+        print_result("is:    ", actual);
+        print_result("wanted:", expected);
+        fail_at(source, line);
+    }
+}
+
+void check_failure_at(fixture *f, epio_op *op, int64_t expected, int32_t os_error,
+                      const char *what, const char *source, int line)
+{
+    check_result_at(fixture_result(f, op), expected, what, source, line);
+    if (op->os_error != os_error) {
+        print_error("%s\n  os_error is %d, wanted %d\n", what, (int)op->os_error, (int)os_error);
+        fail_at(source, line);
+    }
+}
+
+void check_content_at(fixture *f, const char *name, const void *data, size_t len,
+                      const char *source, int line)
+{
+    unsigned char *found = malloc(len + 1);
+    epio_file *file = fixture_open(f, name, EPIO_OPEN_READ);
+    epio_op op = {0};
+    check(found != NULL);
+    int64_t result = fixture_result(f, epio_read(&op, file, found, len + 1, 0));
+    check_result_at(result, (int64_t)len, name, source, line);
+    check_at(len == 0 || memcmp(found, data, len) == 0, "the content differs", source, line);
+    fixture_close(f, file);
+    free(found);
+}
+
+void check_bytes_at(const void *data, unsigned char byte, size_t len, const char *source, int line)
+{
+    const unsigned char *bytes = data;
+    for (size_t i = 0; i < len; i++) {
+        if (bytes[i] != byte) {
+            print_error("byte %zu is %u, wanted %u\n", i, bytes[i], byte);
+            fail_at(source, line);
+        }
+    }
+}
+
+/* ---- Small things ------------------------------------------------------ */
+
+/* splitmix64: any seed is a good one. */
+uint64_t random_next(random_source *random)
+{
+    uint64_t z = random->state += UINT64_C(0x9E3779B97F4A7C15);
+    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
+    return z ^ (z >> 31);
+}
+
+uint64_t random_between(random_source *random, uint64_t low, uint64_t high)
+{
+    return low + random_next(random) % (high - low);
+}
+
+void random_fill(random_source *random, void *data, size_t len)
+{
+    unsigned char *bytes = data;
+    for (size_t i = 0; i < len; i++) {
+        bytes[i] = (unsigned char)random_next(random);
+    }
+}
+
+void pattern_fill(void *data, size_t len, uint64_t offset)
+{
+    unsigned char *bytes = data;
+    for (size_t i = 0; i < len; i++) {
+        /* 251 is prime, so that neighbouring pages differ. */
+        bytes[i] = (unsigned char)((offset + i) % 251 + 1);
+    }
+}
+
+int run_in_child(void (*run)(void *argument), void *argument)
+{
+    int status = 0;
+    (void)fflush(NULL);
+    pid_t child = fork();
+    check(child >= 0);
+    if (child == 0) {
+        is_child = true;
+        (void)alarm(HANG_GUARD_SECONDS);
+        run(argument);
+        _exit(0);
+    }
+    check(waitpid(child, &status, 0) == child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+}

@@ -1,0 +1,186 @@
+/* What the tests share: a fixture that runs one test in several settings (VFS
+ * and runner), in a folder of its own that is removed afterwards, and checks
+ * that say what went wrong. The checks of a library with and without its
+ * asynchronous half are the same; the settings that need a loop are left out of
+ * the latter. */
+#ifndef EPIO_TEST_SUPPORT_H
+#define EPIO_TEST_SUPPORT_H
+
+/* Tests use more of the system than C11 names. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <epio/epio.h>
+
+/* ---- Settings ---------------------------------------------------------- */
+
+/* Where a test runs: which VFS, and how its ops are carried out. */
+#define ON_OS_PERFORM 0x0001u       /* epio_os_vfs, epio_perform */
+#define ON_MEMORY_PERFORM 0x0002u   /* the memory VFS without a loop, epio_perform */
+#define ON_OS 0x0004u               /* the VFS of a loop, epio_wait */
+#define ON_OS_SUBMIT 0x0008u        /* the same, epio_submit and a `done` */
+#define ON_OS_LOOP_PERFORM 0x0010u  /* the same, epio_perform */
+#define ON_MEMORY 0x0020u           /* the memory VFS on a loop, epio_wait */
+#define ON_LIMIT_OS 0x0040u         /* `limit` with one permit over the loop's VFS */
+#define ON_LIMIT_OS_3 0x0080u       /* the same with three */
+#define ON_LIMIT_MEMORY 0x0100u     /* `limit` with one permit over the memory VFS */
+#define ON_LIMIT_MEMORY_3 0x0200u   /* the same with three */
+#define ON_LIMIT_OS_PERFORM 0x0400u /* `limit` over the loop's VFS, epio_perform */
+
+/* Every setting whose files are the system's; every one that there is. */
+#define ON_ANY_OS                                                                                  \
+    (ON_OS_PERFORM | ON_OS | ON_OS_SUBMIT | ON_OS_LOOP_PERFORM | ON_LIMIT_OS | ON_LIMIT_OS_3 |     \
+     ON_LIMIT_OS_PERFORM)
+#define ON_ANY_MEMORY (ON_MEMORY_PERFORM | ON_MEMORY | ON_LIMIT_MEMORY | ON_LIMIT_MEMORY_3)
+#define ON_ANY (ON_ANY_OS | ON_ANY_MEMORY)
+#define ON_ANY_PERFORM                                                                             \
+    (ON_OS_PERFORM | ON_MEMORY_PERFORM | ON_OS_LOOP_PERFORM | ON_LIMIT_OS_PERFORM)
+#define ON_ANY_LOOP (ON_ANY & ~ON_ANY_PERFORM)
+
+typedef struct fixture {
+    const char *setting; /* its name */
+    uint32_t on;         /* the one ON_... bit */
+    bool memory;         /* files are the memory VFS's */
+    bool performs;       /* ops run by epio_perform */
+    epio_vfs *vfs;       /* what the test uses */
+    char folder[512];    /* made for this test; the memory VFS uses its name only */
+#if EPIO_ASYNC
+    epio_loop *loop;           /* NULL in a setting without one */
+    epio_semaphore *semaphore; /* of the limit; else NULL */
+    uint32_t permits;
+#endif
+
+    /* The fixture's own. */
+    epio_vfs *memory_vfs;
+    epio_vfs *limit_vfs;
+    char names[16384]; /* what fixture_path handed out */
+    size_t names_used;
+    int descriptors;
+    bool over; /* the test came to its end, or was skipped */
+} fixture;
+
+typedef struct fixture_test {
+    const char *name;
+    void (*run)(fixture *f);
+    uint32_t on; /* ON_... bits: one run for each */
+} fixture_test;
+
+#define FIXTURE_TEST(function, settings)                                                           \
+    {                                                                                              \
+        #function, function, settings                                                              \
+    }
+
+/* Runs each test in each of its settings; what main returns. EPIO_TEST_FILTER,
+ * a pattern such as "reads*", chooses by name. */
+int fixture_run(const char *group, const fixture_test *tests, size_t count);
+
+#define FIXTURE_RUN(group, tests) fixture_run(group, tests, sizeof(tests) / sizeof((tests)[0]))
+
+/* Leaves the test as skipped. It must have closed its files and have nothing in
+ * flight. */
+_Noreturn void fixture_skip(fixture *f, const char *reason);
+
+/* True where a test that moves gigabytes would take minutes. */
+bool fixture_is_slow(void);
+
+/* ---- Doing ------------------------------------------------------------- */
+
+/* Carries the op out as the setting says, and returns its result. */
+int64_t fixture_result(fixture *f, epio_op *op);
+
+/* The path of a name in the test's folder; valid until the test ends. */
+const char *fixture_path(fixture *f, const char *name);
+
+/* Opens by name in the test's folder; the test fails if it cannot. */
+epio_file *fixture_open(fixture *f, const char *name, uint32_t flags);
+
+/* A new empty file, open for both directions. */
+epio_file *fixture_create(fixture *f, const char *name);
+
+void fixture_close(fixture *f, epio_file *file);
+
+/* Reads or writes all of it, or the test fails. */
+void fixture_write(fixture *f, epio_file *file, const void *data, size_t len, uint64_t offset);
+void fixture_read(fixture *f, epio_file *file, void *data, size_t len, uint64_t offset);
+
+/* Makes a file with this content, and none open. */
+void fixture_put(fixture *f, const char *name, const void *data, size_t len);
+
+/* 1 if the name in the test's folder exists, else 0. */
+int64_t fixture_exists(fixture *f, const char *name);
+
+/* ---- Checking ---------------------------------------------------------- */
+
+/* These serve in a child process too, where CMocka's own checks would return to
+ * the parent's list of tests. */
+#define check(condition) check_at(condition, #condition, __FILE__, __LINE__)
+
+void check_at(bool holds, const char *what, const char *source, int line);
+
+/* Compares results, and names errors when they differ. */
+void check_result_at(int64_t actual, int64_t expected, const char *what, const char *source,
+                     int line);
+
+#define check_result(actual, expected)                                                             \
+    check_result_at((int64_t)(actual), (int64_t)(expected), #actual, __FILE__, __LINE__)
+
+/* Carries the op out and compares its result. */
+#define check_op(f, op, expected)                                                                  \
+    check_result_at(fixture_result(f, op), (int64_t)(expected), #op, __FILE__, __LINE__)
+
+/* The same for a failure: the op also says what the system said. */
+#define check_op_fails(f, op, expected, os)                                                        \
+    check_failure_at(f, op, (int64_t)(expected), os, #op, __FILE__, __LINE__)
+
+void check_failure_at(fixture *f, epio_op *op, int64_t expected, int32_t os_error,
+                      const char *what, const char *source, int line);
+
+/* The whole content of a file, by name in the test's folder. */
+#define check_content(f, name, data, len) check_content_at(f, name, data, len, __FILE__, __LINE__)
+
+void check_content_at(fixture *f, const char *name, const void *data, size_t len,
+                      const char *source, int line);
+
+/* Every byte is this one. */
+#define check_bytes(data, byte, len) check_bytes_at(data, byte, len, __FILE__, __LINE__)
+
+void check_bytes_at(const void *data, unsigned char byte, size_t len, const char *source,
+                    int line);
+
+/* ---- Small things ------------------------------------------------------ */
+
+/* A sequence that a seed repeats. */
+typedef struct random_source {
+    uint64_t state;
+} random_source;
+
+uint64_t random_next(random_source *random);
+/* At least `low`, below `high`. */
+uint64_t random_between(random_source *random, uint64_t low, uint64_t high);
+void random_fill(random_source *random, void *data, size_t len);
+
+/* Bytes that tell where in a file they belong. */
+void pattern_fill(void *data, size_t len, uint64_t offset);
+
+/* Open descriptors of this process. */
+int count_descriptors(void);
+/* Entries of a real folder, without `.` and `..`. */
+int count_entries(const char *folder);
+
+/* Runs `run(argument)` in a child process and returns its exit status; a child
+ * killed by a signal gives 256 and the signal's number. A check that fails in
+ * the child makes the status 255. */
+int run_in_child(void (*run)(void *argument), void *argument);
+
+#endif

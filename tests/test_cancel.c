@@ -1,0 +1,689 @@
+/* Cancelling: every kind of op in every state, by the loop's owner, by another
+ * thread and from inside a `done`; and races of cancels with everything else.
+ * Deadlines, which are cancels by the clock, are test_deadline's. */
+#include "life.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+/* ---- Every kind in every state ------------------------------------------- */
+
+/* Puts op `one` of that kind into a state, cancels it there, and returns what
+ * it should end with. */
+typedef int64_t cancel_in_state(life *l, const life_kind *kind, tracked *one, who by);
+
+static int64_t when_cancelled(const life_kind *kind)
+{
+    return kind->cannot_be_cancelled ? kind->success : EPIO_ECANCELED;
+}
+
+static int64_t prepared(life *l, const life_kind *kind, tracked *one, who by)
+{
+    life_cancel(l, by, &one->op);
+    check(!epio_pending(&one->op));
+    check_result(one->calls, 0);
+    epio_submit(&one->op);
+    return kind->success;
+}
+
+static int64_t just_submitted(life *l, const life_kind *kind, tracked *one, who by)
+{
+    gate_shut(l);
+    epio_submit(&one->op);
+    check_result(one->op.result, EPIO_EPENDING);
+    life_cancel(l, by, &one->op);
+    gate_open(l);
+    /* A turn of the loop, which the `done` needs, brings it to a worker. */
+    return by == FROM_DONE && !kind->ends_at_once ? EPIO_EPENDING : when_cancelled(kind);
+}
+
+static int64_t in_the_inbox(life *l, const life_kind *kind, tracked *one, who by)
+{
+    gate_shut(l);
+    submit_elsewhere(&one->op);
+    check_result(one->op.result, EPIO_EPENDING);
+    life_cancel(l, by, &one->op);
+    gate_open(l);
+    return by == FROM_DONE && !kind->ends_at_once ? EPIO_EPENDING : when_cancelled(kind);
+}
+
+static int64_t queued(life *l, const life_kind *kind, tracked *one, who by)
+{
+    fillers all;
+    gate_shut(l);
+    fillers_submit(l, &all, kind->lane);
+    epio_submit(&one->op);
+    life_run_for(l, 2 * MILLISECOND);
+    check_result(gate_waiting(l), all.count);
+    check_result(one->calls, 0);
+    check_result(one->op.result, EPIO_EPENDING);
+    life_cancel(l, by, &one->op);
+    if (!kind->cannot_be_cancelled) {
+        life_run_until_done(l, one); /* promptly: the gate is still shut */
+    }
+    fillers_finish(l, &all);
+    return when_cancelled(kind);
+}
+
+static int64_t running(life *l, const life_kind *kind, tracked *one, who by)
+{
+    gate_shut(l);
+    epio_submit(&one->op);
+    life_run_until_waiting(l, 1);
+    life_cancel(l, by, &one->op);
+    life_run_for(l, 2 * MILLISECOND);
+    check_result(one->calls, kind->ends_at_once ? 1 : 0);
+    life_cancel(l, by, &one->op);
+    gate_open(l);
+    return kind->ends_at_once ? EPIO_ECANCELED : kind->success;
+}
+
+/* The worker is through with it, but nobody has looked. */
+static int64_t completed(life *l, const life_kind *kind, tracked *one, who by)
+{
+    uint64_t deadline = now_ns() + 10 * MILLISECOND;
+    gate_shut(l);
+    epio_submit(&one->op);
+    life_run_until_waiting(l, 1);
+    gate_open(l);
+    while (now_ns() < deadline || gate_waiting(l) != 0) {
+        (void)sched_yield();
+    }
+    life_cancel(l, by, &one->op);
+    /* The flush is done, the sync was not told yet: it may be either. */
+    return kind->ends_at_once ? EPIO_EPENDING : kind->success;
+}
+
+static int64_t cancelled_already(life *l, const life_kind *kind, tracked *one, who by)
+{
+    fillers all;
+    gate_shut(l);
+    fillers_submit(l, &all, kind->lane);
+    epio_submit(&one->op);
+    life_run_for(l, MILLISECOND);
+    life_cancel(l, BY_THREAD, &one->op);
+    life_cancel(l, BY_THREAD, &one->op);
+    life_cancel(l, BY_OWNER, &one->op);
+    life_cancel(l, by, &one->op);
+    life_run_for(l, MILLISECOND);
+    fillers_finish(l, &all);
+    return when_cancelled(kind);
+}
+
+static int64_t delivered(life *l, const life_kind *kind, tracked *one, who by)
+{
+    epio_submit(&one->op);
+    life_run_until_done(l, one);
+    life_cancel(l, by, &one->op);
+    check_result(one->op.result, one->result);
+    return kind->success;
+}
+
+static void cancel_every_kind(fixture *f, cancel_in_state *state)
+{
+    life l;
+    life_begin(&l, f);
+    for (size_t i = 0; i < life_kind_count; i++) {
+        for (int by = 0; by < WHO_COUNT; by++) {
+            const life_kind *kind = &life_kinds[i];
+            tracked one;
+            print_message("%s by %s\n", kind->name, who_names[by]);
+            kind->prepare(&l, track(&one));
+            int64_t expected = state(&l, kind, &one, (who)by);
+            life_run_until_done(&l, &one);
+            life_run_for(&l, MICROSECOND);
+            check_result(one.calls, 1);
+            check_result(one.op.result, one.result);
+            if (expected == EPIO_EPENDING) {
+                check(one.result == kind->success || one.result == EPIO_ECANCELED);
+            } else {
+                check_result(one.result, expected);
+            }
+            kind->clear(&l, &one.op);
+        }
+    }
+    life_end(&l);
+}
+
+static void a_prepared_op(fixture *f)
+{
+    cancel_every_kind(f, prepared);
+}
+
+static void an_op_just_submitted(fixture *f)
+{
+    cancel_every_kind(f, just_submitted);
+}
+
+static void an_op_in_the_inbox(fixture *f)
+{
+    cancel_every_kind(f, in_the_inbox);
+}
+
+static void a_queued_op(fixture *f)
+{
+    cancel_every_kind(f, queued);
+}
+
+static void a_running_op(fixture *f)
+{
+    cancel_every_kind(f, running);
+}
+
+static void a_completed_op(fixture *f)
+{
+    cancel_every_kind(f, completed);
+}
+
+static void an_op_cancelled_already(fixture *f)
+{
+    cancel_every_kind(f, cancelled_already);
+}
+
+static void a_delivered_op(fixture *f)
+{
+    cancel_every_kind(f, delivered);
+}
+
+/* ---- Idle and linked ----------------------------------------------------- */
+
+static void an_idle_op(fixture *f)
+{
+    life l;
+    tracked one;
+    life_begin(&l, f);
+    for (int by = 0; by < WHO_COUNT; by++) {
+        track(&one);
+        life_cancel(&l, (who)by, &one.op);
+        check(!epio_pending(&one.op));
+        check_result(one.calls, 0);
+        epio_submit(epio_current_time(&one.op, l.os));
+        life_run_until_done(&l, &one);
+        check(one.result > 0);
+    }
+    life_end(&l);
+}
+
+static void a_linked_op_before_its_first_is_submitted(fixture *f)
+{
+    life l;
+    tracked first;
+    tracked second;
+    life_begin(&l, f);
+    for (int by = 0; by < WHO_COUNT; by++) {
+        (void)epio_current_time(track(&first), l.os);
+        (void)epio_size(track(&second), l.file);
+        epio_submit(epio_link(&first.op, &second.op, 0));
+        life_run_until_done(&l, &second);
+        check_result(second.result, 4096);
+        (void)epio_current_time(&first.op, l.os);
+        (void)epio_size(&second.op, l.file);
+        (void)epio_link(&first.op, &second.op, 0);
+        life_cancel(&l, (who)by, &second.op);
+        life_cancel(&l, (who)by, &first.op);
+        check(!epio_pending(&second.op));
+        second.calls = 0;
+        epio_submit(&first.op);
+        life_run_until_done(&l, &second);
+        check_result(second.result, 4096);
+        check_result(first.calls, 2);
+    }
+    life_end(&l);
+}
+
+/* A whole chain that another thread submitted, and that the owner has not seen
+ * yet. */
+static void a_linked_op_in_the_inbox(fixture *f)
+{
+    life l;
+    tracked chain[4];
+    life_begin(&l, f);
+    for (int victim = 0; victim < 4; victim++) {
+        for (int by = BY_OWNER; by <= BY_THREAD; by++) {
+            for (int i = 0; i < 4; i++) {
+                (void)epio_size(track(&chain[i]), l.file);
+                if (i > 0) {
+                    (void)epio_link(&chain[i - 1].op, &chain[i].op, 0);
+                }
+            }
+            gate_shut(&l);
+            submit_elsewhere(&chain[0].op);
+            life_cancel(&l, (who)by, &chain[victim].op);
+            life_run_for(&l, MILLISECOND);
+            gate_open(&l);
+            for (int i = 0; i < 4; i++) {
+                life_run_until_done(&l, &chain[i]);
+                check_result(chain[i].result, i < victim ? 4096 : EPIO_ECANCELED);
+            }
+        }
+    }
+    life_end(&l);
+}
+
+/* ---- What waits ---------------------------------------------------------- */
+
+static void cancel_wait(life *l, const life_wait *wait, who by)
+{
+    tracked one;
+    track(&one);
+    wait->begin(l, &one.op);
+    if (!epio_pending(&one.op)) {
+        epio_submit(&one.op);
+    }
+    life_run_for(l, 3 * MILLISECOND);
+    check_result(one.calls, 0);
+    check_result(one.op.result, EPIO_EPENDING);
+    life_cancel(l, by, &one.op);
+    life_cancel(l, by, &one.op);
+    life_run_until_done(l, &one);
+    check_result(one.result, EPIO_ECANCELED);
+    wait->check_others();
+    wait->end(l, &one.op);
+    life_run_out(l);
+    check_result(one.calls, 1);
+}
+
+static void what_waits(fixture *f)
+{
+    life l;
+    life_begin(&l, f);
+    for (size_t i = 0; i < life_wait_count; i++) {
+        for (int by = 0; by < WHO_COUNT; by++) {
+            print_message("%s by %s\n", life_waits[i].name, who_names[by]);
+            cancel_wait(&l, &life_waits[i], (who)by);
+        }
+    }
+    life_end(&l);
+}
+
+/* In the inbox, and cancelled before the owner saw it. */
+static void what_would_wait(fixture *f)
+{
+    life l;
+    tracked one;
+    life_begin(&l, f);
+    for (int by = BY_OWNER; by <= BY_THREAD; by++) {
+        for (size_t i = 0; i < life_wait_count; i++) {
+            track(&one);
+            life_waits[i].begin(&l, &one.op);
+            if (!epio_pending(&one.op)) {
+                submit_elsewhere(&one.op);
+            }
+            life_cancel(&l, (who)by, &one.op);
+            life_run_until_done(&l, &one);
+            check_result(one.result, EPIO_ECANCELED);
+            life_waits[i].check_others();
+            life_waits[i].end(&l, &one.op);
+            life_run_out(&l);
+            check_result(one.calls, 1);
+        }
+    }
+    life_end(&l);
+}
+
+static void cancel_itself(tracked *one)
+{
+    epio_cancel(&one->op);
+}
+
+static void an_op_from_its_own_done(fixture *f)
+{
+    life l;
+    tracked one;
+    life_begin(&l, f);
+    track(&one);
+    one.then = cancel_itself;
+    for (int i = 1; i <= 3; i++) {
+        epio_submit(epio_size(&one.op, l.file));
+        one.calls = 0;
+        life_run_until_done(&l, &one);
+        check_result(one.result, 4096);
+    }
+    life_end(&l);
+}
+
+/* A cancel of one flight is no cancel of the next. */
+static void a_cancel_is_used_up(fixture *f)
+{
+    life l;
+    tracked one;
+    life_begin(&l, f);
+    for (int by = 0; by < WHO_COUNT; by++) {
+        epio_submit(epio_sleep(track(&one), l.os, HOUR));
+        life_cancel(&l, (who)by, &one.op);
+        life_run_until_done(&l, &one);
+        check_result(one.result, EPIO_ECANCELED);
+        one.calls = 0;
+        epio_submit(epio_sleep(&one.op, l.os, MILLISECOND));
+        life_run_until_done(&l, &one);
+        check_result(one.result, MILLISECOND);
+    }
+    life_end(&l);
+}
+
+/* The sync that reported nothing leaves the error to the next one. */
+static void a_sync_hands_its_error_on(fixture *f)
+{
+    static const char nothing[1];
+    life l;
+    tracked bad;
+    tracked syncs[2];
+    life_begin(&l, f);
+    gate_shut(&l);
+    /* Fails only once it is submitted. */
+    epio_submit(epio_write(track(&bad), l.file, nothing, 1, INT64_MAX));
+    epio_submit(epio_sync(track(&syncs[0]), l.file, EPIO_SYNC_FULL));
+    epio_submit(epio_sync(track(&syncs[1]), l.file, EPIO_SYNC_FULL));
+    life_run_until_done(&l, &bad);
+    check_result(bad.result, EPIO_EINVAL);
+    life_run_until_waiting(&l, 1);
+    epio_cancel(&syncs[0].op);
+    life_run_until_done(&l, &syncs[0]);
+    check_result(syncs[0].result, EPIO_ECANCELED);
+    check_result(syncs[1].calls, 0);
+    gate_open(&l);
+    life_run_until_done(&l, &syncs[1]);
+    check_result(syncs[1].result, EPIO_EINVAL);
+    life_end(&l);
+}
+
+/* ---- Races --------------------------------------------------------------- */
+
+#define RACE_KINDS 9
+
+static unsigned race_rounds(void)
+{
+    return fixture_is_slow() ? 600 : 6000;
+}
+
+/* Cancels what is put before it, at random moments. */
+typedef struct canceller {
+    pthread_t thread;
+    _Atomic(epio_op *) op;
+    atomic_bool leave;
+    random_source random;
+} canceller;
+
+static void spin(random_source *random, uint64_t most)
+{
+    uint64_t until = now_ns() + random_between(random, 0, most);
+    while (now_ns() < until) {
+    }
+}
+
+static void *cancel_at_random(void *argument)
+{
+    canceller *one = argument;
+    while (!atomic_load(&one->leave)) {
+        epio_op *op = atomic_load(&one->op);
+        if (op == NULL) {
+            (void)sched_yield();
+            continue;
+        }
+        spin(&one->random, 20 * MICROSECOND);
+        epio_cancel(op);
+        atomic_store(&one->op, NULL);
+    }
+    return NULL;
+}
+
+static void canceller_start(canceller *one, uint64_t seed)
+{
+    memset(one, 0, sizeof *one);
+    one->random.state = seed;
+    check(pthread_create(&one->thread, NULL, cancel_at_random, one) == 0);
+}
+
+static void canceller_await(canceller *one)
+{
+    while (atomic_load(&one->op) != NULL) {
+        (void)sched_yield();
+    }
+}
+
+static void canceller_stop(canceller *one)
+{
+    atomic_store(&one->leave, true);
+    check(pthread_join(one->thread, NULL) == 0);
+}
+
+static int64_t nine(epio_op *op)
+{
+    (void)op;
+    return 9;
+}
+
+typedef struct race {
+    life *l;
+    epio_semaphore *semaphore;
+    epio_vfs *limit;
+    epio_file *limited;
+    epio_file *stream;
+    int other_end;
+    char into[4096];
+} race;
+
+/* Prepares an op of a random kind and returns what it yields if it is not
+ * cancelled; EPIO_EPENDING: it would wait for ever. */
+static int64_t prepare_racer(race *r, epio_op *op, uint64_t kind)
+{
+    switch (kind) {
+    case 0:
+        (void)epio_sleep(op, r->l->os, 10 * MICROSECOND);
+        return 10 * MICROSECOND;
+    case 1:
+        (void)epio_read(op, r->l->file, r->into, 100, 0);
+        return 100;
+    case 2:
+        (void)epio_write(op, r->l->file, r->l->buffer, 100, 0);
+        return 100;
+    case 3:
+        (void)epio_work(op, r->l->os, nine);
+        return 9;
+    case 4:
+        (void)epio_acquire(op, r->semaphore, r->l->os, 1);
+        return 0;
+    case 5:
+        (void)epio_read(op, r->limited, r->into, 100, 0);
+        return 100;
+    case 6:
+        (void)epio_open(op, r->limit, life_path(r->l, "race"), EPIO_OPEN_WRITE | EPIO_OPEN_CREATE);
+        return 0;
+    case 7:
+        (void)epio_sync(op, r->limited, EPIO_SYNC_DATA_ONLY);
+        return 0;
+    default:
+        (void)epio_read(op, r->stream, r->into, 1, 0);
+        return EPIO_EPENDING;
+    }
+}
+
+static void settle_racer(race *r, epio_op *op, int64_t expected, uint64_t kind)
+{
+    if (op->result == EPIO_ECANCELED) {
+        check(op->file == NULL || kind != 6);
+        return;
+    }
+    check_result(op->result, expected);
+    if (kind == 4) {
+        epio_semaphore_release(r->semaphore, 1);
+    } else if (kind == 6) {
+        life_close(op->file);
+    }
+}
+
+static void race_begin(race *r, life *l, fixture *f)
+{
+    epio_op op = {0};
+    int ends[2];
+    memset(r, 0, sizeof *r);
+    life_begin(l, f);
+    r->l = l;
+    check_result(epio_semaphore_create(&r->semaphore, 2), 0);
+    check_result(epio_limit_vfs_create(&r->limit, l->os, r->semaphore), 0);
+    r->limited = life_open(l, r->limit, "file");
+    check(pipe(ends) == 0);
+    check_result(epio_wait(epio_adopt(&op, l->os, ends[0], 0)), 0);
+    r->stream = op.file;
+    r->other_end = ends[1];
+}
+
+static void race_end(race *r)
+{
+    life_close(r->stream);
+    check(close(r->other_end) == 0);
+    life_close(r->limited);
+    check_result(epio_semaphore_available(r->semaphore), 2);
+    epio_vfs_destroy(r->limit);
+    epio_semaphore_destroy(r->semaphore);
+    life_end(r->l);
+}
+
+/* The owner submits, another thread cancels. */
+static void race_with_another_thread(fixture *f)
+{
+    life l;
+    race r;
+    canceller other;
+    random_source random = {.state = 11};
+    tracked one;
+    race_begin(&r, &l, f);
+    canceller_start(&other, 12);
+    for (unsigned i = 0; i < race_rounds(); i++) {
+        uint64_t kind = random_between(&random, 0, RACE_KINDS);
+        int64_t expected = prepare_racer(&r, track(&one), kind);
+        bool early = random_between(&random, 0, 2) == 0 && expected != EPIO_EPENDING;
+        if (early) {
+            atomic_store(&other.op, &one.op);
+        }
+        epio_submit(&one.op);
+        if (!early) {
+            atomic_store(&other.op, &one.op);
+        }
+        spin(&random, 10 * MICROSECOND);
+        life_run_until_done(&l, &one);
+        canceller_await(&other);
+        check_result(one.calls, 1);
+        settle_racer(&r, &one.op, expected, kind);
+    }
+    canceller_stop(&other);
+    race_end(&r);
+}
+
+/* A thread submits, two others and the deadline cancel, the owner runs. */
+typedef struct submitter {
+    race *r;
+    epio_op op;
+    canceller *cancellers;
+    atomic_bool over;
+    bool failed;
+} submitter;
+
+static void *submit_and_wait(void *argument)
+{
+    submitter *one = argument;
+    random_source random = {.state = 21};
+    for (unsigned i = 0; i < race_rounds() && !one->failed; i++) {
+        uint64_t kind = random_between(&random, 0, RACE_KINDS);
+        kind = kind == 6 ? 0 : kind; /* its file would be the owner's to close */
+        int64_t expected = prepare_racer(one->r, &one->op, kind);
+        one->op.timeout_ns = random_between(&random, 0, 3) == 0 ? 5 * MICROSECOND : 0;
+        epio_submit(&one->op);
+        atomic_store(&one->cancellers[0].op, &one->op);
+        atomic_store(&one->cancellers[1].op, &one->op);
+        int64_t result = epio_wait(&one->op);
+        canceller_await(&one->cancellers[0]);
+        canceller_await(&one->cancellers[1]);
+        one->failed = result != one->op.result || epio_pending(&one->op) ||
+                      (result != expected && result != EPIO_ECANCELED && result != EPIO_ETIMEDOUT);
+        if (kind == 4 && result == 0) {
+            epio_semaphore_release(one->r->semaphore, 1);
+        }
+    }
+    atomic_store(&one->over, true);
+    epio_loop_wake(one->r->l->loop);
+    return NULL;
+}
+
+static void race_of_many_threads(fixture *f)
+{
+    life l;
+    race r;
+    canceller others[2];
+    submitter one = {.r = &r, .cancellers = others};
+    pthread_t thread;
+    race_begin(&r, &l, f);
+    canceller_start(&others[0], 22);
+    canceller_start(&others[1], 23);
+    check(pthread_create(&thread, NULL, submit_and_wait, &one) == 0);
+    while (!atomic_load(&one.over)) {
+        (void)epio_loop_poll(l.loop, EPIO_FOREVER, 0);
+    }
+    check(pthread_join(thread, NULL) == 0);
+    check(!one.failed);
+    canceller_stop(&others[0]);
+    canceller_stop(&others[1]);
+    race_end(&r);
+}
+
+/* Another thread cancels members of chains while they run. */
+static void race_with_chains(fixture *f)
+{
+    life l;
+    race r;
+    canceller other;
+    random_source random = {.state = 31};
+    tracked chain[5];
+    race_begin(&r, &l, f);
+    canceller_start(&other, 32);
+    for (unsigned i = 0; i < race_rounds() / 3; i++) {
+        int64_t expected[5];
+        for (int j = 0; j < 5; j++) {
+            expected[j] = prepare_racer(&r, track(&chain[j]), random_between(&random, 0, 4));
+            if (j > 0) {
+                (void)epio_link(&chain[j - 1].op, &chain[j].op, 0);
+            }
+        }
+        epio_submit(&chain[0].op);
+        uint64_t victim = random_between(&random, 0, 5);
+        atomic_store(&other.op, &chain[victim].op);
+        spin(&random, 10 * MICROSECOND);
+        bool broken = false;
+        for (uint64_t j = 0; j < 5; j++) {
+            life_run_until_done(&l, &chain[j]);
+            broken = broken || (j == victim && chain[j].result == EPIO_ECANCELED);
+            check_result(chain[j].result, broken ? EPIO_ECANCELED : expected[j]);
+        }
+        canceller_await(&other);
+    }
+    canceller_stop(&other);
+    race_end(&r);
+}
+
+int main(void)
+{
+    static const fixture_test tests[] = {
+        FIXTURE_TEST(an_idle_op, ON_OS_PERFORM),
+        FIXTURE_TEST(a_prepared_op, ON_OS_PERFORM),
+        FIXTURE_TEST(a_linked_op_before_its_first_is_submitted, ON_OS_PERFORM),
+        FIXTURE_TEST(an_op_just_submitted, ON_OS_PERFORM),
+        FIXTURE_TEST(an_op_in_the_inbox, ON_OS_PERFORM),
+        FIXTURE_TEST(a_linked_op_in_the_inbox, ON_OS_PERFORM),
+        FIXTURE_TEST(a_queued_op, ON_OS_PERFORM),
+        FIXTURE_TEST(a_running_op, ON_OS_PERFORM),
+        FIXTURE_TEST(a_completed_op, ON_OS_PERFORM),
+        FIXTURE_TEST(an_op_cancelled_already, ON_OS_PERFORM),
+        FIXTURE_TEST(a_delivered_op, ON_OS_PERFORM),
+        FIXTURE_TEST(what_waits, ON_OS_PERFORM),
+        FIXTURE_TEST(what_would_wait, ON_OS_PERFORM),
+        FIXTURE_TEST(an_op_from_its_own_done, ON_OS_PERFORM),
+        FIXTURE_TEST(a_cancel_is_used_up, ON_OS_PERFORM),
+        FIXTURE_TEST(a_sync_hands_its_error_on, ON_OS_PERFORM),
+        FIXTURE_TEST(race_with_another_thread, ON_OS_PERFORM),
+        FIXTURE_TEST(race_of_many_threads, ON_OS_PERFORM),
+        FIXTURE_TEST(race_with_chains, ON_OS_PERFORM),
+    };
+    return FIXTURE_RUN("cancel", tests);
+}

@@ -1,0 +1,759 @@
+/* Ends: what the close of a file waits for (law 4), and what the close of a
+ * loop makes of everything that is in flight. */
+#include "life.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static tracked *order[4096];
+static size_t delivered;
+
+static void note(tracked *one)
+{
+    order[delivered++] = one;
+}
+
+static epio_op *noted(tracked *one)
+{
+    track(one);
+    one->then = note;
+    return &one->op;
+}
+
+static bool is_open(intptr_t descriptor)
+{
+    return fcntl((int)descriptor, F_GETFD) >= 0;
+}
+
+/* ---- Files --------------------------------------------------------------- */
+
+static void waits_for_what_came_before(fixture *f)
+{
+    static char into[8];
+    life l;
+    tracked ops[6];
+    tracked close;
+    life_begin(&l, f);
+    epio_file *file = life_open(&l, l.gate, "closed");
+    delivered = 0;
+    gate_shut(&l);
+    epio_submit(epio_write(noted(&ops[0]), file, "12345678", 8, 0));
+    epio_submit(epio_read(noted(&ops[1]), file, into, 8, 0));
+    epio_submit(epio_truncate(noted(&ops[2]), file, 4));
+    epio_submit(epio_sync(noted(&ops[3]), file, EPIO_SYNC_FULL));
+    epio_submit(epio_size(noted(&ops[4]), file));
+    epio_submit(epio_write(noted(&ops[5]), file, "1", 1, 0));
+    epio_submit(epio_close(noted(&close), file));
+    life_run_for(&l, 10 * MILLISECOND);
+    check_result(close.calls, 0);
+    gate_open(&l);
+    life_run_until_done(&l, &close);
+    check_result(close.result, 0);
+    check_result(delivered, 7);
+    check(order[6] == &close);
+    for (int i = 0; i < 6; i++) {
+        check(ops[i].result >= 0);
+    }
+    life_end(&l);
+}
+
+static void cannot_be_cancelled_or_timed_out(fixture *f)
+{
+    life l;
+    tracked write;
+    tracked close;
+    life_begin(&l, f);
+    for (int by = 0; by < WHO_COUNT; by++) {
+        epio_file *file = life_open(&l, l.gate, "closed");
+        gate_shut(&l);
+        epio_submit(epio_write(track(&write), file, "x", 1, 0));
+        track(&close);
+        close.op.timeout_ns = MILLISECOND;
+        epio_submit(epio_close(&close.op, file));
+        life_cancel(&l, (who)by, &close.op);
+        life_run_for(&l, 5 * MILLISECOND);
+        check_result(close.calls, 0);
+        gate_open(&l);
+        life_run_until_done(&l, &close);
+        check_result(close.result, 0);
+        check_result(write.result, 1);
+        check_result(close.op.timeout_ns, 0);
+    }
+    life_end(&l);
+}
+
+/* A worker is at it already. */
+static void cannot_be_cancelled_while_it_runs(fixture *f)
+{
+    life l;
+    tracked close;
+    life_begin(&l, f);
+    for (int by = 0; by < WHO_COUNT; by++) {
+        epio_file *file = life_open(&l, l.gate, "closed");
+        gate_shut(&l);
+        track(&close);
+        close.op.timeout_ns = MILLISECOND;
+        epio_submit(epio_close(&close.op, file));
+        life_run_until_waiting(&l, 1);
+        life_cancel(&l, (who)by, &close.op);
+        life_run_for(&l, 3 * MILLISECOND);
+        check_result(close.calls, 0);
+        gate_open(&l);
+        life_run_until_done(&l, &close);
+        check_result(close.result, 0);
+    }
+    life_end(&l);
+}
+
+static void waits_for_what_has_no_permit(fixture *f)
+{
+    life l;
+    tracked read;
+    tracked sync;
+    tracked close;
+    char byte;
+    epio_semaphore *semaphore;
+    epio_vfs *limit;
+    life_begin(&l, f);
+    check_result(epio_semaphore_create(&semaphore, 1), 0);
+    check_result(epio_limit_vfs_create(&limit, l.os, semaphore), 0);
+    epio_file *file = life_open(&l, limit, "file");
+    check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
+    epio_submit(epio_read(track(&read), file, &byte, 1, 0));
+    epio_submit(epio_sync(track(&sync), file, EPIO_SYNC_FULL));
+    epio_submit(epio_close(track(&close), file));
+    life_run_for(&l, 5 * MILLISECOND);
+    check_result(read.calls + sync.calls + close.calls, 0);
+    epio_semaphore_release(semaphore, 1);
+    life_run_until_done(&l, &close);
+    check_result(read.result, 1);
+    check_result(sync.result, 0);
+    check_result(close.result, 0);
+    epio_vfs_destroy(limit);
+    epio_semaphore_destroy(semaphore);
+    life_end(&l);
+}
+
+static void ends_what_waits_on_a_stream(fixture *f)
+{
+    static char into[3][10];
+    static const char lot[1 << 20];
+    life l;
+    tracked reads[3];
+    tracked write;
+    tracked other_read;
+    tracked close;
+    epio_op op = {0};
+    uint32_t flags = EPIO_OPEN_READ | EPIO_OPEN_WRITE;
+    life_begin(&l, f);
+    epio_file *streams[2];
+    for (int i = 0; i < 2; i++) {
+        const char *path = life_path(&l, i == 0 ? "fifo" : "another fifo");
+        check(mkfifo(path, 0600) == 0);
+        check_result(epio_wait(epio_open(&op, l.os, path, flags)), 0);
+        streams[i] = op.file;
+    }
+    for (int i = 0; i < 3; i++) {
+        epio_submit(epio_read(track(&reads[i]), streams[0], into[i], 10, 0));
+    }
+    epio_submit(epio_read(track(&other_read), streams[1], into[0], 10, 0));
+    life_run_for(&l, MILLISECOND);
+    epio_submit(epio_close(track(&close), streams[0]));
+    life_run_until_done(&l, &close);
+    check_result(close.result, 0);
+    for (int i = 0; i < 3; i++) {
+        check_result(reads[i].calls, 1);
+        check_result(reads[i].result, EPIO_ECANCELED);
+    }
+    check_result(other_read.calls, 0); /* another's */
+    check_result(epio_wait(epio_write(&op, streams[1], "hello", 5, 0)), 5);
+    life_run_until_done(&l, &other_read);
+    check_result(other_read.result, 5);
+    epio_submit(epio_write(track(&write), streams[1], lot, sizeof lot, 0));
+    life_run_for(&l, MILLISECOND);
+    check_result(write.calls, 0);
+    epio_submit(epio_close(track(&close), streams[1]));
+    life_run_until_done(&l, &close);
+    check_result(write.calls, 1);
+    check_result(write.result, EPIO_ECANCELED);
+    life_end(&l);
+}
+
+/* From another thread, where stream I/O and close are posted together. */
+static void ends_a_stream_from_another_thread(fixture *f)
+{
+    static char into[10];
+    life l;
+    tracked read;
+    tracked close;
+    epio_op op = {0};
+    life_begin(&l, f);
+    check(mkfifo(life_path(&l, "fifo"), 0600) == 0);
+    check_result(
+        epio_wait(epio_open(&op, l.os, life_path(&l, "fifo"), EPIO_OPEN_READ | EPIO_OPEN_WRITE)),
+        0);
+    epio_file *stream = op.file;
+    submit_elsewhere(epio_read(track(&read), stream, into, 10, 0));
+    submit_elsewhere(epio_close(track(&close), stream));
+    life_run_until_done(&l, &close);
+    check_result(close.result, 0);
+    check_result(read.result, EPIO_ECANCELED);
+    life_end(&l);
+}
+
+static void is_busy_when_performed_too_early(fixture *f)
+{
+    life l;
+    tracked write;
+    tracked sync;
+    epio_op close = {0};
+    char into[4];
+    epio_op op = {0};
+    life_begin(&l, f);
+    epio_file *file = life_open(&l, l.gate, "closed");
+    intptr_t descriptor = epio_os_handle(file);
+    (void)descriptor;
+    gate_shut(&l);
+    epio_submit(epio_write(track(&write), file, "data", 4, 0));
+    check_result(epio_perform(epio_close(&close, file)), EPIO_EBUSY);
+    life_run_until_waiting(&l, 1);
+    check_result(epio_perform(epio_close(&close, file)), EPIO_EBUSY);
+    gate_open(&l);
+    life_run_until_done(&l, &write);
+    /* Submitted elsewhere and not seen by the owner yet. */
+    submit_elsewhere(epio_sync(track(&sync), file, EPIO_SYNC_FULL));
+    check_result(epio_perform(epio_close(&close, file)), EPIO_EBUSY);
+    gate_shut(&l);
+    life_run_until_waiting(&l, 1);
+    /* The sync is over, its flush is not. */
+    epio_cancel(&sync.op);
+    life_run_until_done(&l, &sync);
+    check_result(epio_perform(epio_close(&close, file)), EPIO_EBUSY);
+    gate_open(&l);
+    check_result(epio_wait(epio_read(&op, file, into, 4, 0)), 4);
+    check(memcmp(into, "data", 4) == 0);
+    check_result(epio_wait(epio_sync(&op, file, EPIO_SYNC_FULL)), 0);
+    check_result(epio_perform(epio_close(&close, file)), 0);
+    life_end(&l);
+}
+
+/* What failed before, the close does not tell again; the file is gone. */
+static void of_a_file_with_a_failed_op(fixture *f)
+{
+    life l;
+    tracked bad;
+    tracked close;
+    char byte;
+    life_begin(&l, f);
+    epio_file *file = life_open(&l, l.os, "closed");
+    intptr_t descriptor = epio_os_handle(file);
+    check(is_open(descriptor));
+    epio_submit(epio_write(track(&bad), file, NULL, 1, 0));
+    epio_submit(epio_close(track(&close), file));
+    life_run_until_done(&l, &close);
+    check_result(bad.result, EPIO_EINVAL);
+    check_result(close.result, 0);
+    check(!is_open(descriptor));
+    file = life_open(&l, l.os, "closed");
+    epio_submit(epio_read(track(&bad), file, &byte, 1, INT64_MAX));
+    life_run_until_done(&l, &bad);
+    epio_submit(epio_close(track(&close), file));
+    life_run_until_done(&l, &close);
+    check_result(bad.result, EPIO_EINVAL);
+    check_result(close.result, 0);
+    life_end(&l);
+}
+
+static void reports_an_error_and_is_gone(fixture *f)
+{
+    life l;
+    epio_op op = {0};
+    life_begin(&l, f);
+    epio_file *file = life_open(&l, l.os, "closed");
+    check(close((int)epio_os_handle(file)) == 0); /* behind its back */
+    check_result(epio_wait(epio_close(&op, file)), EPIO_EBADF);
+    check_result(op.os_error, EBADF);
+    life_end(&l); /* would abort if the file still counted */
+}
+
+static void of_many_files_at_once(fixture *f)
+{
+    enum { FILES = 100 };
+    static tracked opens[FILES];
+    static tracked writes[FILES];
+    static tracked syncs[FILES];
+    static tracked closes[FILES];
+    life l;
+    life_begin(&l, f);
+    for (int i = 0; i < FILES; i++) {
+        epio_submit(epio_open(track(&opens[i]), l.os, NULL, EPIO_OPEN_TEMPORARY));
+    }
+    life_run_out(&l);
+    for (int i = 0; i < FILES; i++) {
+        check_result(opens[i].result, 0);
+        epio_submit(epio_write(track(&writes[i]), opens[i].op.file, "x", 1, (uint64_t)i));
+        epio_submit(epio_sync(track(&syncs[i]), opens[i].op.file, EPIO_SYNC_DATA_ONLY));
+        epio_submit(epio_close(track(&closes[i]), opens[i].op.file));
+    }
+    life_run_out(&l);
+    for (int i = 0; i < FILES; i++) {
+        check_result(writes[i].result, 1);
+        check_result(syncs[i].result, 0);
+        check_result(closes[i].result, 0);
+    }
+    life_end(&l);
+}
+
+/* ---- Loops --------------------------------------------------------------- */
+
+static int64_t seven(epio_op *op)
+{
+    (void)op;
+    return 7;
+}
+
+#define MANY 400
+
+static tracked many[MANY];
+
+/* Everything that can be in flight, in every state, on the loop of `l`: the
+ * number of ops in `many`. */
+static int submit_everything(life *l, epio_file *limited, epio_file *stream,
+                             epio_semaphore *none_free)
+{
+    static char into[16];
+    int n = 0;
+    for (int round = 0; round < 4; round++) {
+        for (int i = 0; i < 6; i++) { /* more than there are workers */
+            epio_submit(epio_write(track(&many[n++]), l->file, "x", 1, 0));
+            epio_submit(epio_read(track(&many[n++]), l->file, into, 1, 0));
+            epio_submit(epio_sync(track(&many[n++]), l->file, EPIO_SYNC_FULL));
+            epio_submit(epio_size(track(&many[n++]), l->other[0]));
+            epio_submit(epio_work(track(&many[n++]), l->gate, seven));
+        }
+        epio_submit(epio_sync(track(&many[n++]), l->other[1], EPIO_SYNC_FULL));
+        epio_submit(epio_sleep(track(&many[n++]), l->os, HOUR));
+        epio_submit(epio_acquire(track(&many[n++]), none_free, l->os, 1));
+        epio_submit(epio_read(track(&many[n++]), stream, into, 1, 0));
+        epio_submit(epio_read(track(&many[n++]), limited, into, 1, 0));
+        epio_submit(epio_sync(track(&many[n++]), limited, EPIO_SYNC_FULL));
+        epio_submit(epio_open(track(&many[n++]), l->os, life_path(l, "fifo"), EPIO_OPEN_WRITE));
+        epio_submit(epio_current_time(track(&many[n++]), l->os));
+        int first = n;
+        (void)epio_sleep(track(&many[n++]), l->os, HOUR);
+        (void)epio_write(track(&many[n++]), l->file, "x", 1, 0);
+        (void)epio_sync(track(&many[n++]), l->file, EPIO_SYNC_FULL);
+        (void)epio_current_time(track(&many[n++]), l->os);
+        for (int i = first + 1; i < n; i++) {
+            (void)epio_link(&many[i - 1].op, &many[i].op, round % 2 == 0 ? 0 : EPIO_LINK_ALWAYS);
+        }
+        epio_submit(&many[first].op);
+        many[n].op.timeout_ns = 0;
+        track(&many[n]);
+        many[n].op.timeout_ns = HOUR;
+        epio_submit(epio_sleep(&many[n++].op, l->os, HOUR));
+        submit_elsewhere(epio_sleep(track(&many[n++]), l->os, HOUR));
+        submit_elsewhere(epio_write(track(&many[n++]), l->file, "x", 1, 0));
+        submit_elsewhere(epio_sync(track(&many[n++]), l->file, EPIO_SYNC_FULL));
+        if (round == 2) {
+            (void)epio_loop_poll(l->loop, 2 * MILLISECOND, 0); /* some get going */
+        }
+    }
+    epio_cancel(&many[0].op);
+    epio_cancel(&many[3].op);
+    check(n <= MANY);
+    return n;
+}
+
+typedef struct full_loop {
+    life l;
+    epio_semaphore *semaphore;
+    epio_vfs *limit;
+    epio_file *limited;
+    epio_file *stream;
+    int count;
+} full_loop;
+
+static void full_begin(full_loop *full, fixture *f)
+{
+    epio_op op = {0};
+    life *l = &full->l;
+    life_begin(l, f);
+    check(mkfifo(life_path(l, "fifo"), 0600) == 0);
+    check(mkfifo(life_path(l, "stream"), 0600) == 0);
+    check_result(epio_semaphore_create(&full->semaphore, 1), 0);
+    check_result(epio_limit_vfs_create(&full->limit, l->os, full->semaphore), 0);
+    full->limited = life_open(l, full->limit, "file");
+    check_result(
+        epio_wait(epio_open(&op, l->os, life_path(l, "stream"), EPIO_OPEN_READ | EPIO_OPEN_WRITE)),
+        0);
+    full->stream = op.file;
+    check_result(epio_semaphore_try_acquire(full->semaphore, 1), 0);
+    gate_shut(l);
+    full->count = submit_everything(l, full->limited, full->stream, full->semaphore);
+}
+
+static void check_everything_ended(full_loop *full)
+{
+    for (int i = 0; i < full->count; i++) {
+        check_result(many[i].calls, 1);
+        check(!epio_pending(&many[i].op));
+        check(many[i].result >= 0 || many[i].result == EPIO_ECANCELED);
+    }
+    check_result(epio_loop_pending(full->l.loop), 0);
+}
+
+/* Closes still work. */
+static void full_end(full_loop *full)
+{
+    life_close(full->limited);
+    life_close(full->stream);
+    check_result(epio_semaphore_available(full->semaphore), 0);
+    epio_semaphore_release(full->semaphore, 1);
+    epio_vfs_destroy(full->limit);
+    epio_semaphore_destroy(full->semaphore);
+    life_end(&full->l);
+}
+
+static void *open_gate_later(void *argument)
+{
+    struct timespec time = {.tv_sec = 0, .tv_nsec = 30000000};
+    (void)nanosleep(&time, NULL);
+    gate_open(argument);
+    return NULL;
+}
+
+static void of_a_loop_with_everything_in_flight(fixture *f)
+{
+    full_loop full;
+    pthread_t thread;
+    full_begin(&full, f);
+    check(pthread_create(&thread, NULL, open_gate_later, &full.l) == 0);
+    check_result(epio_loop_close(full.l.loop, EPIO_FOREVER), 0);
+    check(pthread_join(thread, NULL) == 0);
+    check_everything_ended(&full);
+    check_result(epio_loop_close(full.l.loop, EPIO_FOREVER), 0); /* again: nothing to do */
+    full_end(&full);
+}
+
+static void of_a_loop_can_time_out(fixture *f)
+{
+    full_loop full;
+    full_begin(&full, f);
+    life_run_for(&full.l, 5 * MILLISECOND);
+    for (int i = 0; i < 3; i++) {
+        uint64_t begun = now_ns();
+        check_result(epio_loop_close(full.l.loop, (uint64_t)i * 10 * MILLISECOND), EPIO_ETIMEDOUT);
+        check(now_ns() - begun >= (uint64_t)i * 10 * MILLISECOND);
+        check(now_ns() - begun < 20 * SECOND);
+        check(epio_loop_pending(full.l.loop) > 0);
+    }
+    /* Only what stands at the gate is left, and the flush of a sync that ended. */
+    check(epio_loop_pending(full.l.loop) <= gate_waiting(&full.l));
+    gate_open(&full.l);
+    check_result(epio_loop_close(full.l.loop, 60 * SECOND), 0);
+    check_everything_ended(&full);
+    full_end(&full);
+}
+
+/* Other ways to get to the end of it. */
+static void of_a_loop_that_goes_on_running(fixture *f)
+{
+    full_loop full;
+    full_begin(&full, f);
+    check_result(epio_loop_close(full.l.loop, 0), EPIO_ETIMEDOUT);
+    gate_open(&full.l);
+    (void)epio_loop_run(full.l.loop);
+    check_everything_ended(&full);
+    full_end(&full);
+}
+
+/* epio_loop_destroy closes it. */
+static void destroy_ends_everything(fixture *f)
+{
+    enum { SLEEPS = 100 };
+    static tracked sleeps[SLEEPS];
+    tracked acquire;
+    tracked work;
+    tracked chain[3];
+    epio_semaphore *semaphore;
+    epio_loop *loop;
+    (void)f;
+    check_result(epio_loop_create(&loop, NULL), 0);
+    check_result(epio_semaphore_create(&semaphore, 1), 0);
+    check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
+    epio_vfs *os = epio_loop_vfs(loop);
+    for (int i = 0; i < SLEEPS; i++) {
+        epio_submit(epio_sleep(track(&sleeps[i]), os, i % 2 == 0 ? 0 : HOUR));
+    }
+    epio_submit(epio_acquire(track(&acquire), semaphore, os, 1));
+    epio_submit(epio_work(track(&work), os, seven));
+    for (int i = 0; i < 3; i++) {
+        (void)epio_sleep(track(&chain[i]), os, HOUR);
+    }
+    (void)epio_link(&chain[0].op, &chain[1].op, EPIO_LINK_ALWAYS);
+    (void)epio_link(&chain[1].op, &chain[2].op, 0);
+    submit_elsewhere(&chain[0].op);
+    epio_loop_destroy(loop);
+    for (int i = 0; i < SLEEPS; i++) {
+        check_result(sleeps[i].calls, 1);
+        check(sleeps[i].result == EPIO_ECANCELED || (i % 2 == 0 && sleeps[i].result == 0));
+    }
+    check_result(acquire.result, EPIO_ECANCELED);
+    check_result(work.calls, 1);
+    check(work.result == EPIO_ECANCELED || work.result == 7);
+    for (int i = 0; i < 3; i++) {
+        check_result(chain[i].calls, 1);
+        check_result(chain[i].result, EPIO_ECANCELED);
+    }
+    check_result(epio_semaphore_available(semaphore), 0);
+    epio_semaphore_destroy(semaphore);
+}
+
+/* Each state by itself, destroyed there. */
+static void of_a_loop_in_every_wait(fixture *f)
+{
+    for (size_t i = 0; i < life_wait_count; i++) {
+        life l;
+        tracked one;
+        pthread_t thread;
+        bool from_here = i % 2 == 0;
+        life_begin(&l, f);
+        track(&one);
+        life_waits[i].begin(&l, &one.op);
+        if (!epio_pending(&one.op)) {
+            if (from_here) {
+                epio_submit(&one.op);
+            } else {
+                submit_elsewhere(&one.op);
+            }
+        }
+        check_result(one.calls, 0);
+        print_message("%s\n", life_waits[i].name);
+        int result = epio_loop_close(l.loop, 0);
+        check(result == 0 || result == EPIO_ETIMEDOUT);
+        life_run_until_done(&l, &one);
+        check_result(one.result, EPIO_ECANCELED);
+        check(pthread_create(&thread, NULL, open_gate_later, &l) == 0);
+        check_result(epio_loop_close(l.loop, EPIO_FOREVER), 0);
+        check(pthread_join(thread, NULL) == 0);
+        check_result(one.calls, 1);
+        life_waits[i].end(&l, &one.op);
+        life_end(&l);
+    }
+}
+
+/* ---- What comes during the close ----------------------------------------- */
+
+typedef struct later {
+    tracked ops[8];
+    epio_file *file;
+    life *l;
+    bool closed;
+} later;
+
+static char later_byte;
+
+/* New ops of a `done` while the loop is being closed. */
+static void submit_more(tracked *one)
+{
+    later *more = one->user;
+    life *l = more->l;
+    epio_submit(epio_sleep(track(&more->ops[0]), l->os, 0));
+    epio_submit(epio_read(track(&more->ops[1]), more->file, &later_byte, 1, 0));
+    epio_submit(epio_write(track(&more->ops[2]), more->file, "x", 1, 4096));
+    epio_submit(epio_sync(track(&more->ops[3]), more->file, EPIO_SYNC_FULL));
+    epio_submit(epio_open(track(&more->ops[4]), l->os, NULL, EPIO_OPEN_TEMPORARY));
+    epio_submit(epio_work(track(&more->ops[5]), l->os, seven));
+    submit_elsewhere(epio_current_time(track(&more->ops[6]), l->os));
+    epio_submit(epio_close(track(&more->ops[7]), more->file));
+}
+
+static void of_a_loop_ends_new_ops(fixture *f)
+{
+    life l;
+    tracked sleep;
+    later more;
+    struct stat status;
+    life_begin(&l, f);
+    more.l = &l;
+    more.file = life_open(&l, l.os, "file");
+    epio_submit(epio_sleep(track(&sleep), l.os, HOUR));
+    sleep.then = submit_more;
+    sleep.user = &more;
+    check_result(epio_loop_close(l.loop, EPIO_FOREVER), 0);
+    check_result(sleep.result, EPIO_ECANCELED);
+    for (int i = 0; i < 7; i++) {
+        check_result(more.ops[i].calls, 1);
+        check_result(more.ops[i].result, EPIO_ECANCELED);
+    }
+    check(more.ops[4].op.file == NULL);
+    check_result(more.ops[7].calls, 1);
+    check_result(more.ops[7].result, 0);
+    check(stat(life_path(&l, "file"), &status) == 0 && status.st_size == 4096);
+    /* And after it. */
+    epio_op op = {0};
+    check_result(epio_wait(epio_sleep(&op, l.os, 0)), EPIO_ECANCELED);
+    check_result(epio_wait(epio_read(&op, l.file, &later_byte, 1, 0)), EPIO_ECANCELED);
+    check_result(epio_wait(epio_write(&op, l.file, "x", 1, 0)), EPIO_ECANCELED);
+    check_result(epio_wait(epio_sync(&op, l.file, 0)), EPIO_ECANCELED);
+    /* epio_perform needs no loop. */
+    check_result(epio_perform(epio_read(&op, l.file, &later_byte, 1, 0)), 1);
+    life_end(&l);
+}
+
+static void resubmit(tracked *one)
+{
+    if (one->calls < 20) {
+        epio_submit(epio_sleep(&one->op, one->user, HOUR));
+    }
+}
+
+/* A `done` that never lets go gets its op back each time. */
+static void of_a_loop_with_a_stubborn_done(fixture *f)
+{
+    life l;
+    tracked one;
+    life_begin(&l, f);
+    epio_submit(epio_sleep(track(&one), l.os, HOUR));
+    one.then = resubmit;
+    one.user = l.os;
+    check_result(epio_loop_close(l.loop, EPIO_FOREVER), 0);
+    check_result(one.calls, 20);
+    check_result(one.result, EPIO_ECANCELED);
+    life_end(&l);
+}
+
+/* An open that was running comes through, and its file is there to be closed. */
+static void of_a_loop_hands_out_a_running_open(fixture *f)
+{
+    life l;
+    tracked open;
+    life_begin(&l, f);
+    gate_shut(&l);
+    epio_submit(epio_open(track(&open), l.gate, life_path(&l, "file"), EPIO_OPEN_READ));
+    life_run_until_waiting(&l, 1);
+    check_result(epio_loop_close(l.loop, MILLISECOND), EPIO_ETIMEDOUT);
+    check_result(open.calls, 0);
+    gate_open(&l);
+    check_result(epio_loop_close(l.loop, EPIO_FOREVER), 0);
+    check_result(open.result, 0);
+    check(open.op.file != NULL);
+    life_close(open.op.file);
+    life_end(&l);
+}
+
+static void close_inside(tracked *one)
+{
+    life *l = one->user;
+    check_result(epio_loop_close(l->loop, EPIO_FOREVER), 0);
+    check_result(epio_loop_pending(l->loop), 0);
+}
+
+static void of_a_loop_from_inside_a_done(fixture *f)
+{
+    life l;
+    tracked trigger;
+    tracked sleeps[20];
+    life_begin(&l, f);
+    for (int i = 0; i < 20; i++) {
+        epio_submit(epio_sleep(track(&sleeps[i]), l.os, HOUR));
+    }
+    epio_submit(epio_current_time(track(&trigger), l.os));
+    trigger.then = close_inside;
+    trigger.user = &l;
+    (void)epio_loop_run(l.loop);
+    check_result(trigger.calls, 1);
+    for (int i = 0; i < 20; i++) {
+        check_result(sleeps[i].calls, 1);
+        check_result(sleeps[i].result, EPIO_ECANCELED);
+    }
+    life_end(&l);
+}
+
+/* Threads that go on submitting and waiting while the loop is closed. */
+typedef struct busy_thread {
+    life *l;
+    pthread_t thread;
+    atomic_bool seen_cancel;
+    int64_t odd; /* a result that should not be */
+} busy_thread;
+
+static void *stay_busy(void *argument)
+{
+    busy_thread *one = argument;
+    epio_op op = {0};
+    for (;;) {
+        int64_t result = epio_wait(epio_sleep(&op, one->l->os, MICROSECOND));
+        if (result == EPIO_ECANCELED) {
+            break;
+        }
+        if (result != MICROSECOND) {
+            one->odd = result;
+            break;
+        }
+    }
+    for (int i = 0; i < 20; i++) { /* from then on it is the only answer */
+        int64_t result = epio_wait(epio_current_time(&op, one->l->os));
+        if (result != EPIO_ECANCELED) {
+            one->odd = result;
+        }
+    }
+    atomic_store(&one->seen_cancel, true);
+    epio_loop_wake(one->l->loop);
+    return NULL;
+}
+
+static void of_a_loop_that_others_use(fixture *f)
+{
+    busy_thread threads[3];
+    life l;
+    life_begin(&l, f);
+    for (int i = 0; i < 3; i++) {
+        memset(&threads[i], 0, sizeof threads[i]);
+        threads[i].l = &l;
+        check(pthread_create(&threads[i].thread, NULL, stay_busy, &threads[i]) == 0);
+    }
+    life_run_for(&l, 20 * MILLISECOND);
+    check_result(epio_loop_close(l.loop, EPIO_FOREVER), 0);
+    for (int i = 0; i < 3; i++) {
+        while (!atomic_load(&threads[i].seen_cancel)) {
+            (void)epio_loop_poll(l.loop, 10 * MILLISECOND, 0);
+        }
+        check(pthread_join(threads[i].thread, NULL) == 0);
+        check_result(threads[i].odd, 0);
+    }
+    life_end(&l);
+}
+
+int main(void)
+{
+    static const fixture_test tests[] = {
+        FIXTURE_TEST(waits_for_what_came_before, ON_OS_PERFORM),
+        FIXTURE_TEST(cannot_be_cancelled_or_timed_out, ON_OS_PERFORM),
+        FIXTURE_TEST(cannot_be_cancelled_while_it_runs, ON_OS_PERFORM),
+        FIXTURE_TEST(waits_for_what_has_no_permit, ON_OS_PERFORM),
+        FIXTURE_TEST(ends_what_waits_on_a_stream, ON_OS_PERFORM),
+        FIXTURE_TEST(ends_a_stream_from_another_thread, ON_OS_PERFORM),
+        FIXTURE_TEST(is_busy_when_performed_too_early, ON_OS_PERFORM),
+        FIXTURE_TEST(of_a_file_with_a_failed_op, ON_OS_PERFORM),
+        FIXTURE_TEST(reports_an_error_and_is_gone, ON_OS_PERFORM),
+        FIXTURE_TEST(of_many_files_at_once, ON_OS_PERFORM),
+        FIXTURE_TEST(of_a_loop_with_everything_in_flight, ON_OS_PERFORM),
+        FIXTURE_TEST(of_a_loop_can_time_out, ON_OS_PERFORM),
+        FIXTURE_TEST(of_a_loop_that_goes_on_running, ON_OS_PERFORM),
+        FIXTURE_TEST(destroy_ends_everything, ON_OS_PERFORM),
+        FIXTURE_TEST(of_a_loop_in_every_wait, ON_OS_PERFORM),
+        FIXTURE_TEST(of_a_loop_ends_new_ops, ON_OS_PERFORM),
+        FIXTURE_TEST(of_a_loop_with_a_stubborn_done, ON_OS_PERFORM),
+        FIXTURE_TEST(of_a_loop_hands_out_a_running_open, ON_OS_PERFORM),
+        FIXTURE_TEST(of_a_loop_from_inside_a_done, ON_OS_PERFORM),
+        FIXTURE_TEST(of_a_loop_that_others_use, ON_OS_PERFORM),
+    };
+    return FIXTURE_RUN("close", tests);
+}

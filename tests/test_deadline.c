@@ -1,0 +1,414 @@
+/* Deadlines: timeout_ns on every kind of op in every state. That a deadline
+ * ends an op as a cancel does, but for its name, is shown here; the cancels
+ * themselves are test_cancel's. */
+#include "life.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SHORTLY (5 * MILLISECOND)
+
+static void check_took(uint64_t begun, uint64_t at_least, uint64_t at_most)
+{
+    uint64_t took = now_ns() - begun;
+    check(took >= at_least);
+    check(took <= (fixture_is_slow() ? at_most + 20 * SECOND : at_most));
+}
+
+/* ---- Every kind in every state ------------------------------------------- */
+
+/* `timed` has its timeout; returns what it should end with. */
+typedef int64_t expire_in_state(life *l, const life_kind *kind, tracked *one);
+
+static int64_t when_expired(const life_kind *kind)
+{
+    return kind->cannot_be_cancelled ? kind->success : EPIO_ETIMEDOUT;
+}
+
+static int64_t queued(life *l, const life_kind *kind, tracked *one)
+{
+    fillers all;
+    gate_shut(l);
+    fillers_submit(l, &all, kind->lane);
+    one->op.timeout_ns = SHORTLY;
+    uint64_t begun = now_ns();
+    epio_submit(&one->op);
+    if (kind->cannot_be_cancelled) {
+        life_run_for(l, 2 * SHORTLY);
+        check_result(one->calls, 0);
+    } else {
+        life_run_until_done(l, one);
+        check_took(begun, SHORTLY, 2 * SECOND);
+    }
+    fillers_finish(l, &all);
+    return when_expired(kind);
+}
+
+static int64_t running(life *l, const life_kind *kind, tracked *one)
+{
+    gate_shut(l);
+    one->op.timeout_ns = SHORTLY;
+    epio_submit(&one->op);
+    life_run_until_waiting(l, 1);
+    life_run_for(l, 2 * SHORTLY);
+    check_result(one->calls, kind->ends_at_once ? 1 : 0);
+    gate_open(l);
+    return kind->ends_at_once ? EPIO_ETIMEDOUT : kind->success;
+}
+
+static int64_t in_the_inbox(life *l, const life_kind *kind, tracked *one)
+{
+    gate_shut(l);
+    one->op.timeout_ns = SHORTLY;
+    submit_elsewhere(&one->op);
+    struct timespec time = {.tv_sec = 0, .tv_nsec = 2 * SHORTLY};
+    (void)nanosleep(&time, NULL);
+    /* The first that the loop sees of it is that it is too late. */
+    (void)epio_loop_poll(l->loop, 0, 0);
+    gate_open(l);
+    return kind->cannot_be_cancelled ? kind->success : EPIO_EPENDING;
+}
+
+static int64_t far_away(life *l, const life_kind *kind, tracked *one)
+{
+    (void)l;
+    one->op.timeout_ns = HOUR;
+    epio_submit(&one->op);
+    return kind->success;
+}
+
+static int64_t for_ever(life *l, const life_kind *kind, tracked *one)
+{
+    (void)l;
+    one->op.timeout_ns = EPIO_FOREVER;
+    epio_submit(&one->op);
+    return kind->success;
+}
+
+static int64_t at_once(life *l, const life_kind *kind, tracked *one)
+{
+    (void)l;
+    one->op.timeout_ns = 1;
+    epio_submit(&one->op);
+    return kind->cannot_be_cancelled ? kind->success : EPIO_EPENDING;
+}
+
+/* The user's cancel comes first, then the deadline. */
+static int64_t cancelled_before(life *l, const life_kind *kind, tracked *one)
+{
+    fillers all;
+    gate_shut(l);
+    fillers_submit(l, &all, kind->lane);
+    one->op.timeout_ns = HOUR;
+    epio_submit(&one->op);
+    life_run_for(l, MILLISECOND);
+    epio_cancel(&one->op);
+    life_run_for(l, MILLISECOND);
+    fillers_finish(l, &all);
+    return kind->cannot_be_cancelled ? kind->success : EPIO_ECANCELED;
+}
+
+static void expire_every_kind(fixture *f, expire_in_state *state)
+{
+    life l;
+    life_begin(&l, f);
+    for (size_t i = 0; i < life_kind_count; i++) {
+        const life_kind *kind = &life_kinds[i];
+        tracked one;
+        print_message("%s\n", kind->name);
+        kind->prepare(&l, track(&one));
+        int64_t expected = state(&l, kind, &one);
+        life_run_until_done(&l, &one);
+        life_run_for(&l, MICROSECOND);
+        check_result(one.calls, 1);
+        check_result(one.op.timeout_ns, 0);
+        if (expected == EPIO_EPENDING) {
+            check(one.result == kind->success || one.result == EPIO_ETIMEDOUT);
+        } else {
+            check_result(one.result, expected);
+        }
+        kind->clear(&l, &one.op);
+    }
+    life_end(&l);
+}
+
+static void of_a_queued_op(fixture *f)
+{
+    expire_every_kind(f, queued);
+}
+
+static void of_a_running_op(fixture *f)
+{
+    expire_every_kind(f, running);
+}
+
+static void of_an_op_in_the_inbox(fixture *f)
+{
+    expire_every_kind(f, in_the_inbox);
+}
+
+static void that_is_far_away(fixture *f)
+{
+    expire_every_kind(f, far_away);
+}
+
+static void without_end(fixture *f)
+{
+    expire_every_kind(f, for_ever);
+}
+
+static void that_is_passed_at_once(fixture *f)
+{
+    expire_every_kind(f, at_once);
+}
+
+static void of_a_cancelled_op(fixture *f)
+{
+    expire_every_kind(f, cancelled_before);
+}
+
+/* ---- What waits ---------------------------------------------------------- */
+
+static void of_what_waits(fixture *f)
+{
+    life l;
+    life_begin(&l, f);
+    for (size_t i = 0; i < life_wait_count; i++) {
+        const life_wait *wait = &life_waits[i];
+        tracked one;
+        print_message("%s\n", wait->name);
+        track(&one);
+        one.op.timeout_ns = 20 * MILLISECOND;
+        uint64_t begun = now_ns();
+        wait->begin(&l, &one.op);
+        if (one.calls == 0 && !epio_pending(&one.op)) {
+            begun = now_ns();
+            epio_submit(&one.op);
+        }
+        life_run_until_done(&l, &one);
+        check_took(begun, 20 * MILLISECOND, 4 * SECOND);
+        check_result(one.result, EPIO_ETIMEDOUT);
+        check_result(one.op.timeout_ns, 0);
+        wait->check_others();
+        wait->end(&l, &one.op);
+        life_run_out(&l);
+        check_result(one.calls, 1);
+    }
+    life_end(&l);
+}
+
+/* Another's loop, and epio_wait. */
+typedef struct foreign_wait {
+    epio_op op;
+    atomic_bool over;
+    epio_loop *loop;
+    int64_t result;
+} foreign_wait;
+
+static void *wait_elsewhere(void *argument)
+{
+    foreign_wait *one = argument;
+    one->result = epio_wait(&one->op);
+    atomic_store(&one->over, true);
+    epio_loop_wake(one->loop);
+    return NULL;
+}
+
+static void of_an_op_of_another_thread(fixture *f)
+{
+    life l;
+    life_begin(&l, f);
+    for (size_t i = 0; i < life_wait_count; i++) {
+        foreign_wait one = {.loop = l.loop};
+        pthread_t thread;
+        one.op.timeout_ns = 20 * MILLISECOND;
+        life_waits[i].begin(&l, &one.op);
+        check(pthread_create(&thread, NULL, wait_elsewhere, &one) == 0);
+        while (!atomic_load(&one.over)) {
+            (void)epio_loop_poll(l.loop, SECOND, 0);
+        }
+        check(pthread_join(thread, NULL) == 0);
+        check_result(one.result, EPIO_ETIMEDOUT);
+        life_waits[i].check_others();
+        life_waits[i].end(&l, &one.op);
+        life_run_out(&l);
+    }
+    life_end(&l);
+}
+
+/* ---- One submission ------------------------------------------------------ */
+
+static void is_used_up_by_one_submission(fixture *f)
+{
+    life l;
+    tracked one;
+    life_begin(&l, f);
+    track(&one);
+    one.op.timeout_ns = MILLISECOND;
+    epio_submit(epio_sleep(&one.op, l.os, HOUR));
+    life_run_until_done(&l, &one);
+    check_result(one.result, EPIO_ETIMEDOUT);
+    check_result(one.op.timeout_ns, 0);
+    one.calls = 0;
+    epio_submit(epio_sleep(&one.op, l.os, 10 * MILLISECOND));
+    life_run_until_done(&l, &one);
+    check_result(one.result, 10 * MILLISECOND);
+    one.op.done = NULL;
+    one.op.timeout_ns = MILLISECOND;
+    check_result(epio_wait(epio_sleep(&one.op, l.os, HOUR)), EPIO_ETIMEDOUT);
+    check_result(one.op.timeout_ns, 0);
+    one.op.timeout_ns = MILLISECOND;
+    check_result(epio_perform(epio_sleep(&one.op, l.os, HOUR)), EPIO_ETIMEDOUT);
+    check_result(one.op.timeout_ns, 0);
+    check_result(epio_perform(epio_sleep(&one.op, l.os, 2 * MILLISECOND)), 2 * MILLISECOND);
+    /* A verb that is wrong uses it up as well. */
+    one.op.timeout_ns = HOUR;
+    check_result(epio_wait(epio_work(&one.op, l.os, NULL)), EPIO_EINVAL);
+    check_result(one.op.timeout_ns, 0);
+    life_end(&l);
+}
+
+/* The clock starts at submit, not at the verb. */
+static void counts_from_the_submit(fixture *f)
+{
+    life l;
+    tracked one;
+    life_begin(&l, f);
+    track(&one);
+    one.op.timeout_ns = 20 * MILLISECOND;
+    (void)epio_sleep(&one.op, l.os, HOUR);
+    life_run_for(&l, 40 * MILLISECOND);
+    uint64_t begun = now_ns();
+    epio_submit(&one.op);
+    life_run_until_done(&l, &one);
+    check_took(begun, 20 * MILLISECOND, 2 * SECOND);
+    life_end(&l);
+}
+
+/* The sleep that is as long as its deadline is not told apart; one that is
+ * shorter sleeps well, one that is longer does not. */
+static void of_sleeps_of_all_lengths(fixture *f)
+{
+    life l;
+    tracked all[40];
+    life_begin(&l, f);
+    uint64_t begun = now_ns();
+    for (uint64_t i = 0; i < 40; i++) {
+        track(&all[i]);
+        all[i].op.timeout_ns = 20 * MILLISECOND;
+        epio_submit(epio_sleep(&all[i].op, l.os, i * MILLISECOND));
+    }
+    life_run_out(&l);
+    check_took(begun, 20 * MILLISECOND, 2 * SECOND);
+    for (uint64_t i = 0; i < 40; i++) {
+        check_result(all[i].calls, 1);
+        if (i < 19) {
+            check_result(all[i].result, i * MILLISECOND);
+        } else if (i > 21) {
+            check_result(all[i].result, EPIO_ETIMEDOUT);
+        }
+    }
+    life_end(&l);
+}
+
+/* Timers end in the order of their time, whatever the order of submission. */
+static tracked *order_seen[200];
+static size_t order_count;
+
+static void note_order(tracked *one)
+{
+    order_seen[order_count++] = one;
+}
+
+static void are_kept_in_order(fixture *f)
+{
+    life l;
+    static tracked all[200];
+    random_source random = {.state = 5};
+    life_begin(&l, f);
+    order_count = 0;
+    uint64_t submitted = now_ns();
+    for (size_t i = 0; i < 200; i++) {
+        track(&all[i]);
+        all[i].then = note_order;
+        uint64_t at = submitted + 20 * MILLISECOND + random_between(&random, 0, 40) * MILLISECOND;
+        uint64_t now = now_ns();
+        (void)epio_sleep(&all[i].op, l.os, at > now ? at - now : 0);
+        all[i].user = (void *)(uintptr_t)at;
+        epio_submit(&all[i].op);
+    }
+    /* Some leave the middle of the heap. */
+    for (size_t i = 0; i < 200; i += 7) {
+        epio_cancel(&all[i].op);
+    }
+    life_run_out(&l);
+    check_result(order_count, 200);
+    uintptr_t last = 0;
+    for (size_t i = 0; i < 200; i++) {
+        uintptr_t at = (uintptr_t)order_seen[i]->user;
+        if (order_seen[i]->result == EPIO_ECANCELED) {
+            continue;
+        }
+        check(order_seen[i]->result >= 0);
+        check(at + MILLISECOND / 2 >= last);
+        last = at > last ? at : last;
+    }
+    life_end(&l);
+}
+
+/* ---- epio_perform -------------------------------------------------------- */
+
+static void limits_what_waits_in_perform(fixture *f)
+{
+    char byte;
+    epio_op op = {0};
+    int ends[2];
+    epio_semaphore *semaphore;
+    uint64_t begun = now_ns();
+    check(pipe(ends) == 0);
+    check_result(epio_perform(epio_adopt(&op, f->vfs, ends[0], 0)), 0);
+    epio_file *stream = op.file;
+    op.timeout_ns = SHORTLY;
+    check_result(epio_perform(epio_read(&op, stream, &byte, 1, 0)), EPIO_ETIMEDOUT);
+    check_took(begun, SHORTLY, 2 * SECOND);
+    check_result(epio_perform(epio_close(&op, stream)), 0);
+    check(close(ends[1]) == 0);
+    check(mkfifo(fixture_path(f, "fifo"), 0600) == 0);
+    op.timeout_ns = SHORTLY;
+    check_result(epio_perform(epio_open(&op, f->vfs, fixture_path(f, "fifo"), EPIO_OPEN_WRITE)),
+                 EPIO_ETIMEDOUT);
+    check(op.file == NULL);
+    check_result(epio_semaphore_create(&semaphore, 1), 0);
+    check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
+    op.timeout_ns = SHORTLY;
+    check_result(epio_perform(epio_acquire(&op, semaphore, f->vfs, 1)), EPIO_ETIMEDOUT);
+    epio_semaphore_release(semaphore, 1);
+    op.timeout_ns = SHORTLY;
+    check_result(epio_perform(epio_acquire(&op, semaphore, f->vfs, 1)), 0);
+    epio_semaphore_release(semaphore, 1);
+    epio_semaphore_destroy(semaphore);
+}
+
+int main(void)
+{
+    static const fixture_test tests[] = {
+        FIXTURE_TEST(of_a_queued_op, ON_OS_PERFORM),
+        FIXTURE_TEST(of_a_running_op, ON_OS_PERFORM),
+        FIXTURE_TEST(of_an_op_in_the_inbox, ON_OS_PERFORM),
+        FIXTURE_TEST(that_is_far_away, ON_OS_PERFORM),
+        FIXTURE_TEST(without_end, ON_OS_PERFORM),
+        FIXTURE_TEST(that_is_passed_at_once, ON_OS_PERFORM),
+        FIXTURE_TEST(of_a_cancelled_op, ON_OS_PERFORM),
+        FIXTURE_TEST(of_what_waits, ON_OS_PERFORM),
+        FIXTURE_TEST(of_an_op_of_another_thread, ON_OS_PERFORM),
+        FIXTURE_TEST(is_used_up_by_one_submission, ON_OS_PERFORM),
+        FIXTURE_TEST(counts_from_the_submit, ON_OS_PERFORM),
+        FIXTURE_TEST(of_sleeps_of_all_lengths, ON_OS_PERFORM),
+        FIXTURE_TEST(are_kept_in_order, ON_OS_PERFORM),
+        FIXTURE_TEST(limits_what_waits_in_perform, ON_OS_PERFORM),
+    };
+    return FIXTURE_RUN("deadline", tests);
+}

@@ -1,0 +1,908 @@
+/* A loop inside somebody else's: its handle in a plain poll(2) loop and in
+ * GLib's, the call on being ready, and that nothing wakes while nothing
+ * happens. */
+#include "support.h"
+
+#include <dirent.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifdef EPIO_TEST_GLIB
+#include <glib-unix.h>
+#endif
+
+#define MILLISECOND UINT64_C(1000000)
+
+/* How long what must come may take; how long nothing may come. */
+#define PATIENCE_MS 20000
+#define SILENCE_MS 30
+
+/* For threads other than the test's, where a check cannot leave the test. */
+#define require(condition) require_at(condition, #condition, __LINE__)
+
+static void require_at(bool holds, const char *what, int line)
+{
+    if (!holds) {
+        (void)fprintf(stderr, "%s:%d: %s\n", __FILE__, line, what);
+        abort();
+    }
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec time;
+    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
+}
+
+static void pause_ns(uint64_t nanoseconds)
+{
+    struct timespec time = {.tv_sec = 0, .tv_nsec = (int32_t)nanoseconds};
+    (void)nanosleep(&time, NULL);
+}
+
+/* ---- A foreign loop ------------------------------------------------------ */
+
+static int handle_of(fixture *f)
+{
+    intptr_t handle = epio_loop_handle(f->loop);
+    check(handle >= 0);
+    check(epio_loop_handle(f->loop) == handle);
+    return (int)handle;
+}
+
+static bool readable_within(int handle, int milliseconds)
+{
+    struct pollfd set = {.fd = handle, .events = POLLIN};
+    return poll(&set, 1, milliseconds) == 1;
+}
+
+/* Polls only when the handle says so, and until nothing is in flight. */
+static uint64_t drive(fixture *f, int handle, uint32_t max)
+{
+    uint64_t delivered = 0;
+    while (epio_loop_pending(f->loop) != 0) {
+        check(readable_within(handle, PATIENCE_MS));
+        uint64_t count = epio_loop_poll(f->loop, 0, max);
+        check(max == 0 || count <= max);
+        delivered += count;
+    }
+    return delivered;
+}
+
+/* The handle may be readable for what was just done; then it must be still. */
+static void check_quiet(fixture *f, int handle)
+{
+    while (readable_within(handle, SILENCE_MS)) {
+        static int spurious;
+        check_result(epio_loop_poll(f->loop, 0, 0), 0);
+        check(++spurious < 10000);
+    }
+    check(!readable_within(handle, SILENCE_MS));
+}
+
+static void count_call(epio_op *op)
+{
+    int *calls = op->user;
+    (*calls)++;
+}
+
+static epio_op *counted(epio_op *op, int *calls)
+{
+    op->done = count_call;
+    op->user = calls;
+    return op;
+}
+
+/* ---- The handle ----------------------------------------------------------- */
+
+static void drive_files(fixture *f, uint32_t max)
+{
+    enum { COUNT = 20 };
+    static epio_op ops[COUNT];
+    static char data[COUNT][100];
+    epio_op op = {0};
+    epio_op sync = {0};
+    int calls = 0;
+    int handle = handle_of(f);
+    check_quiet(f, handle);
+    epio_submit(epio_open(counted(&op, &calls), f->vfs, fixture_path(f, "data"),
+                          EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE));
+    check(drive(f, handle, max) == 1);
+    epio_file *file = op.file;
+    for (size_t i = 0; i < COUNT; i++) {
+        memset(&ops[i], 0, sizeof ops[i]);
+        memset(data[i], (int)i, 100);
+        epio_submit(epio_write(counted(&ops[i], &calls), file, data[i], 100, 100 * i));
+    }
+    epio_submit(epio_sync(counted(&sync, &calls), file, 0));
+    check(drive(f, handle, max) == COUNT + 1);
+    for (size_t i = 0; i < COUNT; i++) {
+        memset(data[i], 0xee, 100);
+        epio_submit(epio_read(counted(&ops[i], &calls), file, data[i], 100, 100 * i));
+    }
+    check(drive(f, handle, max) == COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        check_bytes(data[i], (unsigned char)i, 100);
+    }
+    epio_submit(epio_close(counted(&op, &calls), file));
+    check(drive(f, handle, max) == 1);
+    check(calls == 2 * COUNT + 3);
+    check_quiet(f, handle);
+}
+
+static void handle_drives_files(fixture *f)
+{
+    drive_files(f, 0);
+    drive_files(f, 1);
+}
+
+static void handle_tells_of_timers(fixture *f)
+{
+    epio_op ops[3] = {{0}, {0}, {0}};
+    int calls = 0;
+    int handle = handle_of(f);
+    uint64_t begun = now_ns();
+    epio_submit(epio_sleep(counted(&ops[0], &calls), f->vfs, 60 * MILLISECOND));
+    epio_submit(epio_sleep(counted(&ops[1], &calls), f->vfs, 30 * MILLISECOND));
+    while (calls == 0) {
+        check(readable_within(handle, PATIENCE_MS));
+        (void)epio_loop_poll(f->loop, 0, 0);
+        check(calls == 0 || now_ns() - begun >= 30 * MILLISECOND);
+    }
+    check_result(ops[1].result, 30 * (int64_t)MILLISECOND);
+    check(drive(f, handle, 0) == 1);
+    check(now_ns() - begun >= 60 * MILLISECOND);
+
+    /* Once it is cancelled its time means nothing any more. */
+    epio_submit(epio_sleep(counted(&ops[0], &calls), f->vfs, 60 * MILLISECOND));
+    ops[1].timeout_ns = 60 * MILLISECOND;
+    epio_submit(epio_sleep(counted(&ops[1], &calls), f->vfs, 3600000 * MILLISECOND));
+    (void)epio_loop_poll(f->loop, 0, 0);
+    epio_cancel(&ops[0]);
+    epio_cancel(&ops[1]);
+    check(drive(f, handle, 0) == 2);
+    while (readable_within(handle, 0)) {
+        check_result(epio_loop_poll(f->loop, 0, 0), 0);
+    }
+    check(!readable_within(handle, 150));
+}
+
+/* Slept for in vain, a loop is not woken all the time until then. */
+static void handle_is_still_until_the_timer(fixture *f)
+{
+    epio_op op = {0};
+    int handle = handle_of(f);
+    int wakes = 0;
+    epio_submit(epio_sleep(&op, f->vfs, 100 * MILLISECOND));
+    while (epio_loop_pending(f->loop) != 0) {
+        check(readable_within(handle, PATIENCE_MS));
+        (void)epio_loop_poll(f->loop, 0, 0);
+        wakes++;
+    }
+    check(wakes <= 4); /* it was submitted, it is due, and a little more */
+}
+
+static void handle_tells_of_submissions(fixture *f)
+{
+    epio_op op = {0};
+    char byte = 0;
+    int handle = handle_of(f);
+    fixture_put(f, "data", "x", 1);
+    epio_file *file = fixture_open(f, "data", EPIO_OPEN_READ);
+    check_quiet(f, handle);
+    epio_submit(epio_read(&op, file, &byte, 1, 0));
+    check(readable_within(handle, PATIENCE_MS));
+    check(drive(f, handle, 0) == 1 && byte == 'x');
+    check_quiet(f, handle);
+    fixture_close(f, file);
+}
+
+static void handle_stays_readable_while_something_is_left(fixture *f)
+{
+    epio_op ops[5];
+    int calls = 0;
+    int handle = handle_of(f);
+    memset(ops, 0, sizeof ops);
+    check_quiet(f, handle);
+    for (int i = 0; i < 5; i++) {
+        epio_submit(epio_current_time(counted(&ops[i], &calls), f->vfs));
+    }
+    for (int i = 0; i < 5; i++) {
+        check(readable_within(handle, PATIENCE_MS));
+        check_result(epio_loop_poll(f->loop, 0, 1), 1);
+        check(calls == i + 1);
+    }
+    check_quiet(f, handle);
+}
+
+/* The loop was in use already, and something is ready when it is embedded. */
+static void handle_made_late_knows_what_is_ready(fixture *f)
+{
+    epio_op ops[2] = {{0}, {0}};
+    int calls = 0;
+    epio_submit(epio_sleep(counted(&ops[0], &calls), f->vfs, 10 * MILLISECOND));
+    epio_submit(epio_current_time(counted(&ops[1], &calls), f->vfs));
+    int handle = handle_of(f);
+    check(drive(f, handle, 1) == 2);
+    check(calls == 2);
+    check_quiet(f, handle);
+}
+
+static size_t take_some(int descriptor)
+{
+    static char some[65536];
+    ssize_t got = read(descriptor, some, sizeof some);
+    check(got > 0);
+    return (size_t)got;
+}
+
+static void handle_tells_of_streams(fixture *f)
+{
+    int ends[2];
+    epio_op op = {0}, reading = {0}, writing = {0};
+    static char big[200000];
+    char found[4] = "";
+    int handle = handle_of(f);
+    check(pipe(ends) == 0);
+    check_op(f, epio_adopt(&op, f->vfs, ends[0], 0), 0);
+    epio_file *reader = op.file;
+    check_op(f, epio_adopt(&op, f->vfs, ends[1], 0), 0);
+    epio_file *writer = op.file;
+    epio_submit(epio_read(&reading, reader, found, 3, 0));
+    check_quiet(f, handle); /* the pipe is empty */
+    check(write(ends[1], "abc", 3) == 3);
+    check(drive(f, handle, 0) == 1 && strcmp(found, "abc") == 0);
+    check_quiet(f, handle);
+
+    /* More than a pipe holds: goes on as the reader takes it. */
+    epio_submit(epio_write(&writing, writer, big, sizeof big, 0));
+    size_t got = 0;
+    while (epio_pending(&writing)) {
+        check(readable_within(handle, PATIENCE_MS) || got < sizeof big);
+        (void)epio_loop_poll(f->loop, 0, 0);
+        if (readable_within(ends[0], 0)) {
+            got += take_some(ends[0]);
+        }
+    }
+    check_result(writing.result, sizeof big);
+    while (got < sizeof big) {
+        got += take_some(ends[0]);
+    }
+    check_quiet(f, handle);
+    fixture_close(f, reader);
+    fixture_close(f, writer);
+}
+
+/* ---- From other threads ----------------------------------------------------- */
+
+typedef struct outsider {
+    epio_vfs *vfs;
+    epio_semaphore *semaphore;
+    epio_op *victim;
+    epio_op op;
+    atomic_int left;
+    atomic_int posted;
+} outsider;
+
+static void *submit_from_outside(void *argument)
+{
+    outsider *one = argument;
+    pause_ns(10 * MILLISECOND);
+    require(epio_wait(epio_current_time(&one->op, one->vfs)) > 0);
+    epio_cancel(one->victim);
+    epio_semaphore_release(one->semaphore, 1);
+    return NULL;
+}
+
+static void handle_tells_of_other_threads(fixture *f)
+{
+    epio_op sleeping = {0}, waiting = {0};
+    outsider one = {.vfs = f->vfs, .victim = &sleeping};
+    pthread_t thread;
+    int handle = handle_of(f);
+    check_result(epio_semaphore_create(&one.semaphore, 1), 0);
+    check_result(epio_semaphore_try_acquire(one.semaphore, 1), 0);
+    epio_submit(epio_sleep(&sleeping, f->vfs, 3600000 * MILLISECOND));
+    epio_submit(epio_acquire(&waiting, one.semaphore, f->vfs, 1));
+    check(pthread_create(&thread, NULL, submit_from_outside, &one) == 0);
+    check(drive(f, handle, 0) + 1 >= 3); /* the op of the thread may come before the loop ends */
+    check(pthread_join(thread, NULL) == 0);
+    check_result(sleeping.result, EPIO_ECANCELED);
+    check_result(waiting.result, 0);
+    epio_semaphore_release(one.semaphore, 1);
+    epio_semaphore_destroy(one.semaphore);
+    check_quiet(f, handle);
+}
+
+#define STORM 4
+
+static void *submit_many(void *argument)
+{
+    outsider *one = argument;
+    unsigned count = fixture_is_slow() ? 200 : 2000;
+    for (unsigned i = 0; i < count; i++) {
+        epio_op op = {0};
+        require(epio_wait(epio_current_time(&op, one->vfs)) > 0);
+    }
+    (void)atomic_fetch_sub(&one->left, 1);
+    return NULL;
+}
+
+/* No wake-up is lost between a poll and the foreign loop's sleep. */
+static void handle_survives_a_storm(fixture *f)
+{
+    outsider one = {.vfs = f->vfs};
+    pthread_t threads[STORM];
+    int handle = handle_of(f);
+    atomic_store(&one.left, STORM);
+    for (size_t i = 0; i < STORM; i++) {
+        check(pthread_create(&threads[i], NULL, submit_many, &one) == 0);
+    }
+    while (atomic_load(&one.left) > 0) {
+        bool readable = readable_within(handle, PATIENCE_MS);
+        check(readable || atomic_load(&one.left) == 0);
+        (void)epio_loop_poll(f->loop, 0, 2);
+        if (epio_loop_pending(f->loop) == 0) {
+            pause_ns(1000); /* they may all be about to leave */
+            if (atomic_load(&one.left) == 0) {
+                break;
+            }
+        }
+    }
+    for (size_t i = 0; i < STORM; i++) {
+        check(pthread_join(threads[i], NULL) == 0);
+    }
+    check_quiet(f, handle);
+}
+
+/* ---- Inside a `done` ---------------------------------------------------------- */
+
+typedef struct nest {
+    fixture *f;
+    int handle;
+    int depth;
+    int calls;
+    bool foreign; /* runs the foreign loop; else polls epio's */
+    epio_op ops[12];
+} nest;
+
+/* A modal dialog, as it were: a loop in a callback. */
+static void nest_deeper(epio_op *op)
+{
+    nest *one = op->user;
+    epio_op *mine = &one->ops[1 + 3 * one->depth];
+    one->calls++;
+    if (one->depth == 3) {
+        return;
+    }
+    one->depth++;
+    epio_submit(epio_current_time(counted(&mine[0], &one->calls), one->f->vfs));
+    epio_submit(epio_sleep(counted(&mine[1], &one->calls), one->f->vfs, MILLISECOND));
+    mine[2].done = nest_deeper;
+    mine[2].user = one;
+    epio_submit(epio_access(&mine[2], one->f->vfs, one->f->folder, EPIO_ACCESS_EXISTS));
+    while (epio_pending(&mine[0]) || epio_pending(&mine[1]) || epio_pending(&mine[2])) {
+        if (one->foreign) {
+            check(readable_within(one->handle, PATIENCE_MS / 10));
+            (void)epio_loop_poll(one->f->loop, 0, 1);
+        } else {
+            (void)epio_loop_poll(one->f->loop, EPIO_FOREVER, 1);
+        }
+    }
+}
+
+static void nest_loops(fixture *f, bool foreign)
+{
+    static nest one;
+    memset(&one, 0, sizeof one);
+    one.f = f;
+    one.handle = handle_of(f);
+    one.foreign = foreign;
+    one.ops[0].done = nest_deeper;
+    one.ops[0].user = &one;
+    epio_submit(epio_current_time(&one.ops[0], f->vfs));
+    epio_submit(epio_current_time(counted(&one.ops[10], &one.calls), f->vfs));
+    epio_submit(epio_sleep(counted(&one.ops[11], &one.calls), f->vfs, 5 * MILLISECOND));
+    check(drive(f, one.handle, 0) >= 1);
+    check(one.calls == 12);
+    check_quiet(f, one.handle);
+}
+
+static void polls_inside_done(fixture *f)
+{
+    nest_loops(f, false);
+}
+
+static void foreign_loop_runs_inside_done(fixture *f)
+{
+    nest_loops(f, true);
+}
+
+/* ---- Nothing wakes -------------------------------------------------------------- */
+
+#define MAX_TASKS 256
+
+typedef struct task_list {
+    int ids[MAX_TASKS];
+    size_t count;
+} task_list;
+
+static void list_tasks(task_list *tasks)
+{
+    DIR *folder = opendir("/proc/self/task");
+    struct dirent *entry;
+    tasks->count = 0;
+    check(folder != NULL);
+    while ((entry = readdir(folder)) != NULL) {
+        if (entry->d_name[0] != '.' && tasks->count < MAX_TASKS) {
+            tasks->ids[tasks->count++] = atoi(entry->d_name);
+        }
+    }
+    (void)closedir(folder);
+}
+
+static bool is_in(const task_list *tasks, int id)
+{
+    for (size_t i = 0; i < tasks->count; i++) {
+        if (tasks->ids[i] == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint64_t switches_of(int id)
+{
+    char path[64], line[256];
+    unsigned long long count = 0;
+    (void)snprintf(path, sizeof path, "/proc/self/task/%d/status", id);
+    FILE *status = fopen(path, "r");
+    while (status != NULL && fgets(line, sizeof line, status) != NULL) {
+        (void)sscanf(line, "voluntary_ctxt_switches: %llu", &count);
+    }
+    if (status != NULL) {
+        (void)fclose(status);
+    }
+    return count;
+}
+
+/* Of the threads that the loop has started. */
+static uint64_t switches(const task_list *before, size_t *threads)
+{
+    task_list now;
+    uint64_t count = 0;
+    list_tasks(&now);
+    *threads = 0;
+    for (size_t i = 0; i < now.count; i++) {
+        if (!is_in(before, now.ids[i])) {
+            count += switches_of(now.ids[i]);
+            (*threads)++;
+        }
+    }
+    return count;
+}
+
+static atomic_int ready_calls;
+
+static void count_ready(void *user)
+{
+    (void)user;
+    (void)atomic_fetch_add(&ready_calls, 1);
+}
+
+/* Workers that have nothing to do leave after a while; then only the helper of
+ * the embedding may be there. */
+static void wait_for_workers_to_leave(const task_list *before)
+{
+    size_t threads = 2;
+    for (int i = 0; i < 100 && threads > 1; i++) {
+        pause_ns(100 * MILLISECOND);
+        (void)switches(before, &threads);
+    }
+    check(threads <= 1);
+}
+
+static void nothing_wakes_while_idle(fixture *f)
+{
+    task_list before;
+    size_t threads;
+    int ends[2];
+    epio_op op = {0}, waiting = {0};
+    char byte;
+    list_tasks(&before);
+    fixture_put(f, "data", "x", 1);
+    epio_file *file = fixture_open(f, "data", EPIO_OPEN_READ | EPIO_OPEN_WRITE);
+    fixture_write(f, file, "y", 1, 0);
+    check_op(f, epio_sync(&op, file, 0), 0);
+    check(pipe(ends) == 0);
+    check_op(f, epio_adopt(&op, f->vfs, ends[0], 0), 0);
+    epio_file *reader = op.file;
+    epio_submit(epio_read(&waiting, reader, &byte, 1, 0));
+    int handle = handle_of(f);
+    check_result(epio_loop_on_ready(f->loop, count_ready, NULL), 0);
+    (void)epio_loop_poll(f->loop, 0, 0);
+    wait_for_workers_to_leave(&before);
+    check_quiet(f, handle);
+    int calls = atomic_load(&ready_calls);
+    uint64_t count = switches(&before, &threads);
+    check(!readable_within(handle, 300));
+    check(switches(&before, &threads) == count);
+    check(atomic_load(&ready_calls) == calls);
+    check_result(epio_loop_on_ready(f->loop, NULL, NULL), 0);
+    fixture_close(f, reader);
+    check_result(waiting.result, EPIO_ECANCELED);
+    (void)close(ends[1]);
+    fixture_close(f, file);
+}
+
+/* A loop that sleeps by itself has nothing to wake for either. */
+static void *poll_for_a_while(void *argument)
+{
+    fixture *f = argument;
+    require(epio_loop_poll(f->loop, 300 * MILLISECOND, 0) == 0);
+    epio_loop_detach(f->loop);
+    return NULL;
+}
+
+static void nothing_wakes_while_it_sleeps(fixture *f)
+{
+    task_list before;
+    size_t threads;
+    pthread_t thread;
+    epio_op op = {0};
+    list_tasks(&before);
+    epio_submit(epio_sleep(&op, f->vfs, 3600000 * MILLISECOND));
+    epio_loop_detach(f->loop);
+    check(pthread_create(&thread, NULL, poll_for_a_while, f) == 0);
+    pause_ns(50 * MILLISECOND);
+    uint64_t count = switches(&before, &threads);
+    pause_ns(200 * MILLISECOND);
+    check(threads == 1);
+    check(switches(&before, &threads) == count);
+    check(pthread_join(thread, NULL) == 0);
+    epio_cancel(&op);
+    check_result(epio_loop_poll(f->loop, 0, 0), 1);
+}
+
+/* ---- Being told ------------------------------------------------------------------ */
+
+static bool ready_calls_reach(int calls)
+{
+    for (int i = 0; i < PATIENCE_MS && atomic_load(&ready_calls) < calls; i++) {
+        pause_ns(MILLISECOND);
+    }
+    pause_ns(SILENCE_MS * MILLISECOND); /* and no more */
+    return atomic_load(&ready_calls) == calls;
+}
+
+static void ready_is_called_once_a_batch(fixture *f)
+{
+    epio_op ops[10];
+    int calls = 0;
+    memset(ops, 0, sizeof ops);
+    atomic_store(&ready_calls, 0);
+    check_result(epio_loop_on_ready(f->loop, count_ready, NULL), 0);
+    check(ready_calls_reach(0));
+    for (int i = 0; i < 10; i++) {
+        epio_submit(epio_current_time(counted(&ops[i], &calls), f->vfs));
+    }
+    check(ready_calls_reach(1));
+    check_result(epio_loop_poll(f->loop, 0, 3), 3);
+    check(ready_calls_reach(2)); /* seven are left */
+    check_result(epio_loop_poll(f->loop, 0, 6), 6);
+    check(ready_calls_reach(3));
+    check_result(epio_loop_poll(f->loop, 0, 0), 1);
+    check(ready_calls_reach(3));
+    epio_submit(epio_sleep(counted(&ops[0], &calls), f->vfs, 20 * MILLISECOND));
+    (void)epio_loop_poll(f->loop, 0, 0);
+    int before = atomic_load(&ready_calls); /* for the submission, if it came so far */
+    pause_ns(SILENCE_MS * MILLISECOND);
+    check(atomic_load(&ready_calls) > before || before > 3);
+    while (calls < 11) {
+        (void)epio_loop_poll(f->loop, 0, 0);
+    }
+    check_result(epio_loop_on_ready(f->loop, NULL, NULL), 0);
+}
+
+static void *submit_and_note(void *argument)
+{
+    outsider *one = argument;
+    memset(&one->op, 0, sizeof one->op);
+    epio_submit(epio_current_time(&one->op, one->vfs));
+    return NULL;
+}
+
+static void submit_elsewhere(outsider *one)
+{
+    pthread_t thread;
+    check(pthread_create(&thread, NULL, submit_and_note, one) == 0);
+    check(pthread_join(thread, NULL) == 0);
+}
+
+static void ready_is_called_for_other_threads(fixture *f)
+{
+    outsider one = {.vfs = f->vfs};
+    atomic_store(&ready_calls, 0);
+    check_result(epio_loop_on_ready(f->loop, count_ready, NULL), 0);
+    for (int i = 1; i <= 5; i++) {
+        submit_elsewhere(&one);
+        check(ready_calls_reach(i));
+        while (epio_pending(&one.op)) {
+            (void)epio_loop_poll(f->loop, 0, 0);
+        }
+    }
+    check_result(epio_loop_on_ready(f->loop, NULL, NULL), 0);
+}
+
+static atomic_int inside_ready;
+static atomic_int ready_removed;
+
+static void slow_ready(void *user)
+{
+    (void)user;
+    atomic_store(&inside_ready, 1);
+    require(atomic_load(&ready_removed) == 0);
+    pause_ns(30 * MILLISECOND);
+    require(atomic_load(&ready_removed) == 0);
+    atomic_store(&inside_ready, 2);
+}
+
+static void removal_waits_for_a_running_call(fixture *f)
+{
+    outsider one = {.vfs = f->vfs};
+    atomic_store(&inside_ready, 0);
+    atomic_store(&ready_removed, 0);
+    check_result(epio_loop_on_ready(f->loop, slow_ready, NULL), 0);
+    submit_elsewhere(&one);
+    for (int i = 0; i < PATIENCE_MS && atomic_load(&inside_ready) == 0; i++) {
+        pause_ns(MILLISECOND);
+    }
+    check_result(epio_loop_on_ready(f->loop, NULL, NULL), 0);
+    atomic_store(&ready_removed, 1);
+    check(atomic_load(&inside_ready) == 2);
+    for (int i = 0; i < 3; i++) {
+        while (epio_pending(&one.op)) {
+            (void)epio_loop_poll(f->loop, 0, 0);
+        }
+        submit_elsewhere(&one);
+        pause_ns(5 * MILLISECOND);
+    }
+    while (epio_pending(&one.op)) {
+        (void)epio_loop_poll(f->loop, 0, 0);
+    }
+}
+
+/* A thread submits all the time; after the removal not one call comes. */
+static void check_not_removed(void *user)
+{
+    const atomic_int *removed = user;
+    require(atomic_load(removed) == 0);
+}
+
+static void no_call_after_removal(fixture *f)
+{
+    outsider one = {.vfs = f->vfs};
+    pthread_t thread;
+    static atomic_int removed[50];
+    atomic_store(&one.left, 1);
+    check(pthread_create(&thread, NULL, submit_many, &one) == 0);
+    for (size_t i = 0; i < 50; i++) {
+        atomic_store(&removed[i], 0);
+        check_result(epio_loop_on_ready(f->loop, check_not_removed, &removed[i]), 0);
+        for (int j = 0; j < 10; j++) {
+            (void)epio_loop_poll(f->loop, MILLISECOND / 10, 0);
+        }
+        if (i % 2 == 0) {
+            check_result(epio_loop_on_ready(f->loop, NULL, NULL), 0);
+        } else {
+            check_result(epio_loop_on_ready(f->loop, count_ready, NULL), 0);
+        }
+        atomic_store(&removed[i], 1);
+    }
+    check_result(epio_loop_on_ready(f->loop, NULL, NULL), 0);
+    while (atomic_load(&one.left) > 0 || epio_loop_pending(f->loop) > 0) {
+        (void)epio_loop_poll(f->loop, MILLISECOND, 0);
+    }
+    check(pthread_join(thread, NULL) == 0);
+}
+
+/* While nobody owns the loop, the call itself may, and replace itself. */
+static void replace_from_inside(void *user)
+{
+    epio_loop *loop = user;
+    require(epio_loop_on_ready(loop, count_ready, NULL) == 0);
+    epio_loop_detach(loop);
+    atomic_store(&inside_ready, 1);
+}
+
+static void ready_replaces_itself(fixture *f)
+{
+    outsider one = {.vfs = f->vfs};
+    atomic_store(&ready_calls, 0);
+    atomic_store(&inside_ready, 0);
+    check_result(epio_loop_on_ready(f->loop, replace_from_inside, f->loop), 0);
+    epio_loop_detach(f->loop);
+    submit_elsewhere(&one);
+    for (int i = 0; i < PATIENCE_MS && atomic_load(&inside_ready) == 0; i++) {
+        pause_ns(MILLISECOND);
+    }
+    check(atomic_load(&inside_ready) == 1);
+    while (epio_pending(&one.op)) {
+        (void)epio_loop_poll(f->loop, 0, 0);
+    }
+    int calls = atomic_load(&ready_calls);
+    submit_elsewhere(&one);
+    for (int i = 0; i < PATIENCE_MS && atomic_load(&ready_calls) == calls; i++) {
+        pause_ns(MILLISECOND);
+    }
+    check(atomic_load(&ready_calls) > calls);
+    while (epio_pending(&one.op)) {
+        (void)epio_loop_poll(f->loop, 0, 0);
+    }
+    check_result(epio_loop_on_ready(f->loop, NULL, NULL), 0);
+}
+
+/* ---- GLib --------------------------------------------------------------------------- */
+
+#ifdef EPIO_TEST_GLIB
+
+typedef struct glib_test {
+    fixture *f;
+    GMainLoop *main;
+    epio_file *file;
+    int calls;
+    int left;
+    char data[64];
+    epio_op ops[16];
+    epio_op nested[2];
+} glib_test;
+
+static gboolean on_handle(gint handle, GIOCondition condition, gpointer user)
+{
+    glib_test *one = user;
+    (void)handle;
+    (void)condition;
+    (void)epio_loop_poll(one->f->loop, 0, 4);
+    return G_SOURCE_CONTINUE;
+}
+
+static void glib_count(epio_op *op)
+{
+    glib_test *one = op->user;
+    one->calls++;
+    if (--one->left == 0) {
+        g_main_loop_quit(one->main);
+    }
+}
+
+static epio_op *glib_op(glib_test *one, epio_op *op)
+{
+    op->done = glib_count;
+    op->user = one;
+    one->left++;
+    return op;
+}
+
+static void glib_opened(epio_op *op)
+{
+    glib_test *one = op->user;
+    check_result(op->result, 0);
+    one->file = op->file;
+    for (size_t i = 1; i < 9; i++) {
+        epio_submit(epio_write(glib_op(one, &one->ops[i]), one->file, one->data, 8, 8 * i));
+    }
+    epio_submit(epio_sync(glib_op(one, &one->ops[9]), one->file, 0));
+    epio_submit(epio_sleep(glib_op(one, &one->ops[10]), one->f->vfs, 5 * MILLISECOND));
+    glib_count(op);
+}
+
+static gboolean give_up(gpointer user)
+{
+    glib_test *one = user;
+    one->calls = -1000;
+    g_main_loop_quit(one->main);
+    return G_SOURCE_CONTINUE;
+}
+
+static void runs_in_glib(fixture *f)
+{
+    static glib_test one;
+    epio_op op = {0};
+    memset(&one, 0, sizeof one);
+    one.f = f;
+    one.main = g_main_loop_new(NULL, FALSE);
+    guint watch = g_unix_fd_add(handle_of(f), G_IO_IN, on_handle, &one);
+    guint guard = g_timeout_add(PATIENCE_MS, give_up, &one);
+    glib_op(&one, &one.ops[0])->done = glib_opened;
+    epio_submit(epio_open(&one.ops[0], f->vfs, fixture_path(f, "data"),
+                          EPIO_OPEN_WRITE | EPIO_OPEN_CREATE));
+    g_main_loop_run(one.main);
+    check(one.calls == 11);
+    check(g_source_remove(watch));
+    check(g_source_remove(guard));
+    g_main_loop_unref(one.main);
+    check_op(f, epio_close(&op, one.file), 0);
+}
+
+static gboolean poll_loop(gpointer user)
+{
+    glib_test *one = user;
+    (void)epio_loop_poll(one->f->loop, 0, 0);
+    return G_SOURCE_REMOVE;
+}
+
+static void post_to_glib(void *user)
+{
+    (void)g_idle_add(poll_loop, user);
+}
+
+static void glib_runs_by_being_told(fixture *f)
+{
+    static glib_test one;
+    memset(&one, 0, sizeof one);
+    one.f = f;
+    one.main = g_main_loop_new(NULL, FALSE);
+    guint guard = g_timeout_add(PATIENCE_MS, give_up, &one);
+    check_result(epio_loop_on_ready(f->loop, post_to_glib, &one), 0);
+    for (size_t i = 0; i < 5; i++) {
+        epio_submit(epio_sleep(glib_op(&one, &one.ops[i]), f->vfs, i * 5 * MILLISECOND));
+        epio_submit(
+            epio_access(glib_op(&one, &one.ops[5 + i]), f->vfs, f->folder, EPIO_ACCESS_EXISTS));
+    }
+    g_main_loop_run(one.main);
+    check(one.calls == 10);
+    check_result(epio_loop_on_ready(f->loop, NULL, NULL), 0);
+    while (g_main_context_iteration(NULL, FALSE)) {
+    }
+    check(g_source_remove(guard));
+    g_main_loop_unref(one.main);
+}
+
+#else
+
+static void runs_in_glib(fixture *f)
+{
+    fixture_skip(f, "GLib is not there");
+}
+
+static void glib_runs_by_being_told(fixture *f)
+{
+    fixture_skip(f, "GLib is not there");
+}
+
+#endif
+
+static const fixture_test tests[] = {
+    FIXTURE_TEST(handle_drives_files, ON_OS | ON_MEMORY | ON_LIMIT_OS | ON_LIMIT_MEMORY),
+    FIXTURE_TEST(handle_tells_of_timers, ON_OS),
+    FIXTURE_TEST(handle_is_still_until_the_timer, ON_OS),
+    FIXTURE_TEST(handle_tells_of_submissions, ON_OS | ON_LIMIT_OS),
+    FIXTURE_TEST(handle_stays_readable_while_something_is_left, ON_OS | ON_LIMIT_OS),
+    FIXTURE_TEST(handle_made_late_knows_what_is_ready, ON_OS),
+    FIXTURE_TEST(handle_tells_of_streams, ON_OS | ON_LIMIT_OS),
+    FIXTURE_TEST(handle_tells_of_other_threads, ON_OS),
+    FIXTURE_TEST(handle_survives_a_storm, ON_OS),
+    FIXTURE_TEST(polls_inside_done, ON_OS),
+    FIXTURE_TEST(foreign_loop_runs_inside_done, ON_OS),
+    FIXTURE_TEST(nothing_wakes_while_idle, ON_OS),
+    FIXTURE_TEST(nothing_wakes_while_it_sleeps, ON_OS),
+    FIXTURE_TEST(ready_is_called_once_a_batch, ON_OS),
+    FIXTURE_TEST(ready_is_called_for_other_threads, ON_OS),
+    FIXTURE_TEST(removal_waits_for_a_running_call, ON_OS),
+    FIXTURE_TEST(no_call_after_removal, ON_OS),
+    FIXTURE_TEST(ready_replaces_itself, ON_OS),
+    FIXTURE_TEST(runs_in_glib, ON_OS),
+    FIXTURE_TEST(glib_runs_by_being_told, ON_OS),
+};
+
+int main(void)
+{
+#ifdef EPIO_TEST_GLIB
+    (void)g_main_context_default(); /* keeps a descriptor of its own */
+#endif
+    return FIXTURE_RUN("embedding", tests);
+}

@@ -1,0 +1,507 @@
+/* The semaphore by itself: order, cancels and deadlines of those who wait, and
+ * every way to wait for it. What a limit does with one is test_limit.c's. */
+#include "support.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#define MILLISECOND UINT64_C(1000000)
+
+/* For threads other than the test's, where a check cannot leave the test. */
+#define require(condition) require_at(condition, #condition, __LINE__)
+
+static void require_at(bool holds, const char *what, int line)
+{
+    if (!holds) {
+        (void)fprintf(stderr, "%s:%d: %s\n", __FILE__, line, what);
+        abort();
+    }
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec time;
+    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
+}
+
+static void pause_ns(uint64_t nanoseconds)
+{
+    struct timespec time = {.tv_sec = 0, .tv_nsec = (int32_t)nanoseconds};
+    (void)nanosleep(&time, NULL);
+}
+
+static void settle(fixture *f)
+{
+    while (epio_loop_poll(f->loop, 0, 0) > 0) {
+    }
+}
+
+/* ---- Waiters that note their order ------------------------------------- */
+
+typedef struct asker {
+    epio_op op;
+    int *counter;
+    int rank; /* 1: the first that was delivered; 0: not yet */
+} asker;
+
+static void asker_done(epio_op *op)
+{
+    asker *one = op->user;
+    one->rank = ++*one->counter;
+}
+
+static void ask(fixture *f, asker *one, epio_semaphore *semaphore, uint32_t permits, int *counter)
+{
+    memset(one, 0, sizeof *one);
+    one->counter = counter;
+    one->op.done = asker_done;
+    one->op.user = one;
+    epio_submit(epio_acquire(&one->op, semaphore, f->vfs, permits));
+}
+
+static epio_semaphore *create(uint32_t permits)
+{
+    epio_semaphore *semaphore = NULL;
+    check_result(epio_semaphore_create(&semaphore, permits), 0);
+    return semaphore;
+}
+
+/* ---- What is asked for ------------------------------------------------- */
+
+static void refuses_what_can_never_be(fixture *f)
+{
+    epio_semaphore *semaphore = NULL;
+    epio_op op = {0};
+    check_result(epio_semaphore_create(&semaphore, 0), EPIO_EINVAL);
+    check_result(epio_semaphore_create(NULL, 1), EPIO_EINVAL);
+    semaphore = create(3);
+    check_op(f, epio_acquire(&op, semaphore, f->vfs, 0), EPIO_EINVAL);
+    check_op(f, epio_acquire(&op, semaphore, f->vfs, 4), EPIO_EINVAL);
+    check_op(f, epio_acquire(&op, NULL, f->vfs, 1), EPIO_EINVAL);
+    check_result(epio_semaphore_try_acquire(semaphore, 0), EPIO_EINVAL);
+    check_result(epio_semaphore_try_acquire(semaphore, 4), EPIO_EINVAL);
+    check(epio_semaphore_available(semaphore) == 3);
+    check_op(f, epio_acquire(&op, semaphore, f->vfs, 3), 0);
+    check(epio_semaphore_available(semaphore) == 0);
+    check_result(epio_semaphore_try_acquire(semaphore, 1), EPIO_EBUSY);
+    epio_semaphore_release(semaphore, 3);
+    check_result(epio_semaphore_try_acquire(semaphore, 2), 0);
+    check(epio_semaphore_available(semaphore) == 1);
+    check_result(epio_semaphore_try_acquire(semaphore, 2), EPIO_EBUSY);
+    epio_semaphore_release(semaphore, 2);
+    epio_semaphore_destroy(semaphore);
+    epio_semaphore_destroy(NULL);
+}
+
+static void release_too_many(void *argument)
+{
+    epio_semaphore_release(argument, 1);
+}
+
+static void aborts_when_too_many_are_released(fixture *f)
+{
+    (void)f;
+    epio_semaphore *semaphore = create(2);
+    check(run_in_child(release_too_many, semaphore) == 256 + 6);
+    epio_semaphore_destroy(semaphore);
+}
+
+/* ---- Order ------------------------------------------------------------- */
+
+#define CROWD 64
+
+static void serves_in_the_order_of_asking(fixture *f)
+{
+    epio_semaphore *semaphore = create(1);
+    asker crowd[CROWD];
+    int counter = 0;
+    check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
+    for (int i = 0; i < CROWD; i++) {
+        ask(f, &crowd[i], semaphore, 1, &counter);
+    }
+    for (int i = 0; i < CROWD; i++) {
+        settle(f);
+        check(counter == i);
+        check_result(epio_semaphore_try_acquire(semaphore, 1), EPIO_EBUSY);
+        epio_semaphore_release(semaphore, 1);
+    }
+    settle(f);
+    for (int i = 0; i < CROWD; i++) {
+        check_result(crowd[i].op.result, 0);
+        check(crowd[i].rank == i + 1);
+    }
+    epio_semaphore_release(semaphore, 1);
+    check(epio_semaphore_available(semaphore) == 1);
+    epio_semaphore_destroy(semaphore);
+}
+
+static void small_requests_pass_no_big_one(fixture *f)
+{
+    epio_semaphore *semaphore = create(4);
+    asker big, small[2];
+    int counter = 0;
+    check_result(epio_semaphore_try_acquire(semaphore, 2), 0);
+    ask(f, &big, semaphore, 3, &counter);
+    ask(f, &small[0], semaphore, 1, &counter);
+    ask(f, &small[1], semaphore, 1, &counter);
+    settle(f);
+    check(counter == 0); /* two are free, but who asked first wants three */
+    check(epio_semaphore_available(semaphore) == 2);
+    check_result(epio_semaphore_try_acquire(semaphore, 1), EPIO_EBUSY);
+    epio_semaphore_release(semaphore, 1);
+    settle(f);
+    check(big.rank == 1 && counter == 1);
+    epio_semaphore_release(semaphore, 1);
+    settle(f);
+    check(small[0].rank == 2 && small[1].rank == 0);
+    epio_semaphore_release(semaphore, 3);
+    settle(f);
+    check(small[1].rank == 3);
+    epio_semaphore_release(semaphore, 2);
+    check(epio_semaphore_available(semaphore) == 4);
+    epio_semaphore_destroy(semaphore);
+}
+
+static void one_release_serves_several(fixture *f)
+{
+    epio_semaphore *semaphore = create(5);
+    asker askers[5];
+    int counter = 0;
+    check_result(epio_semaphore_try_acquire(semaphore, 5), 0);
+    for (int i = 0; i < 5; i++) {
+        ask(f, &askers[i], semaphore, 1, &counter);
+    }
+    epio_semaphore_release(semaphore, 4);
+    settle(f);
+    check(counter == 4 && askers[4].rank == 0);
+    epio_semaphore_release(semaphore, 5);
+    settle(f);
+    check(counter == 5);
+    epio_semaphore_release(semaphore, 1);
+    epio_semaphore_destroy(semaphore);
+}
+
+/* ---- Ends without a permit --------------------------------------------- */
+
+static void cancelled_waiter_lets_others_pass(fixture *f)
+{
+    epio_semaphore *semaphore = create(2);
+    asker big, small;
+    int counter = 0;
+    check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
+    ask(f, &big, semaphore, 2, &counter);
+    ask(f, &small, semaphore, 1, &counter);
+    settle(f);
+    check(counter == 0);
+    epio_cancel(&big.op);
+    settle(f);
+    check_result(big.op.result, EPIO_ECANCELED);
+    check_result(small.op.result, 0);
+    check(epio_semaphore_available(semaphore) == 0);
+    epio_semaphore_release(semaphore, 2);
+    check(epio_semaphore_available(semaphore) == 2);
+    epio_semaphore_destroy(semaphore);
+}
+
+static void timed_out_waiter_lets_others_pass(fixture *f)
+{
+    epio_semaphore *semaphore = create(2);
+    asker big = {.rank = 0};
+    asker small;
+    int counter = 0;
+    check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
+    uint64_t begun = now_ns();
+    big.counter = &counter;
+    big.op.done = asker_done;
+    big.op.user = &big;
+    big.op.timeout_ns = 20 * MILLISECOND;
+    epio_submit(epio_acquire(&big.op, semaphore, f->vfs, 2));
+    ask(f, &small, semaphore, 1, &counter);
+    check_result(epio_loop_run(f->loop), 2);
+    check_result(big.op.result, EPIO_ETIMEDOUT);
+    check(now_ns() - begun >= 20 * MILLISECOND);
+    check_result(small.op.result, 0);
+    check(big.op.timeout_ns == 0); /* used up */
+    epio_semaphore_release(semaphore, 2);
+    check(epio_semaphore_available(semaphore) == 2);
+    epio_semaphore_destroy(semaphore);
+}
+
+static void cancel_after_the_grant_keeps_the_permit(fixture *f)
+{
+    epio_semaphore *semaphore = create(1);
+    asker one;
+    int counter = 0;
+    check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
+    ask(f, &one, semaphore, 1, &counter);
+    epio_semaphore_release(semaphore, 1);
+    epio_cancel(&one.op); /* too late: it has it, though nobody was told yet */
+    settle(f);
+    check_result(one.op.result, 0);
+    check(epio_semaphore_available(semaphore) == 0);
+    epio_semaphore_release(semaphore, 1);
+    epio_semaphore_destroy(semaphore);
+}
+
+static void close_wakes_all(fixture *f)
+{
+    epio_semaphore *semaphore = create(2);
+    asker askers[3];
+    epio_op op = {0};
+    int counter = 0;
+    check_result(epio_semaphore_try_acquire(semaphore, 2), 0);
+    for (int i = 0; i < 3; i++) {
+        ask(f, &askers[i], semaphore, 1, &counter);
+    }
+    epio_semaphore_close(semaphore);
+    settle(f);
+    for (int i = 0; i < 3; i++) {
+        check_result(askers[i].op.result, EPIO_ECLOSED);
+    }
+    check_result(epio_semaphore_try_acquire(semaphore, 1), EPIO_ECLOSED);
+    epio_semaphore_release(semaphore, 2);
+    check(epio_semaphore_available(semaphore) == 2);
+    check_result(epio_semaphore_try_acquire(semaphore, 1), EPIO_ECLOSED);
+    check_op(f, epio_acquire(&op, semaphore, f->vfs, 1), EPIO_ECLOSED);
+    epio_semaphore_destroy(semaphore);
+}
+
+static void loop_close_ends_the_wait(fixture *f)
+{
+    (void)f;
+    epio_loop *loop = NULL;
+    epio_semaphore *semaphore = create(1);
+    epio_op waiting[2] = {{0}, {0}};
+    check_result(epio_loop_create(&loop, NULL), 0);
+    check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
+    epio_submit(epio_acquire(&waiting[0], semaphore, epio_loop_vfs(loop), 1));
+    epio_submit(epio_acquire(&waiting[1], semaphore, epio_loop_vfs(loop), 1));
+    check_result(epio_loop_close(loop, EPIO_FOREVER), 0);
+    check_result(waiting[0].result, EPIO_ECANCELED);
+    check_result(waiting[1].result, EPIO_ECANCELED);
+    epio_semaphore_release(semaphore, 1);
+    check(epio_semaphore_available(semaphore) == 1);
+    epio_loop_destroy(loop);
+    epio_semaphore_destroy(semaphore);
+}
+
+typedef struct baton {
+    asker base;
+    epio_semaphore *semaphore;
+} baton;
+
+static void pass_baton(epio_op *op)
+{
+    baton *one = op->user;
+    one->base.rank = ++*one->base.counter;
+    epio_semaphore_release(one->semaphore, 1);
+}
+
+static void release_from_inside_done_goes_on(fixture *f)
+{
+    epio_semaphore *semaphore = create(1);
+    static baton batons[1000];
+    int counter = 0;
+    for (int i = 0; i < 1000; i++) {
+        batons[i] = (baton){.semaphore = semaphore};
+        batons[i].base.counter = &counter;
+        batons[i].base.op.done = pass_baton;
+        batons[i].base.op.user = &batons[i];
+        epio_submit(epio_acquire(&batons[i].base.op, semaphore, f->vfs, 1));
+    }
+    check_result(epio_loop_run(f->loop), 1000);
+    for (int i = 0; i < 1000; i++) {
+        check(batons[i].base.rank == i + 1);
+    }
+    check(epio_semaphore_available(semaphore) == 1);
+    epio_semaphore_destroy(semaphore);
+}
+
+/* ---- Threads ----------------------------------------------------------- */
+
+typedef struct releaser {
+    epio_semaphore *semaphore;
+    bool closes;
+} releaser;
+
+static void *release_later(void *argument)
+{
+    const releaser *one = argument;
+    pause_ns(20 * MILLISECOND);
+    if (one->closes) {
+        epio_semaphore_close(one->semaphore);
+    } else {
+        epio_semaphore_release(one->semaphore, 1);
+    }
+    return NULL;
+}
+
+/* Every runner waits, wherever the permit comes from. */
+static void waits_for_another_thread(fixture *f)
+{
+    epio_semaphore *semaphore = create(1);
+    for (int i = 0; i < 2; i++) {
+        releaser one = {semaphore, i == 1};
+        epio_op op = {0};
+        pthread_t thread;
+        check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
+        check(pthread_create(&thread, NULL, release_later, &one) == 0);
+        check_op(f, epio_acquire(&op, semaphore, f->vfs, 1), i == 0 ? 0 : EPIO_ECLOSED);
+        check(pthread_join(thread, NULL) == 0);
+        epio_semaphore_release(semaphore, 1);
+    }
+    check(epio_semaphore_available(semaphore) == 1);
+    epio_semaphore_destroy(semaphore);
+}
+
+static void times_out_by_every_runner(fixture *f)
+{
+    epio_semaphore *semaphore = create(1);
+    epio_op op = {.timeout_ns = 20 * MILLISECOND};
+    uint64_t begun = now_ns();
+    check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
+    check_op(f, epio_acquire(&op, semaphore, f->vfs, 1), EPIO_ETIMEDOUT);
+    check(now_ns() - begun >= 20 * MILLISECOND);
+    epio_semaphore_release(semaphore, 1);
+    check(epio_semaphore_available(semaphore) == 1);
+    op.timeout_ns = 1;
+    check_op(f, epio_acquire(&op, semaphore, f->vfs, 1), 0); /* needs no waiting */
+    epio_semaphore_release(semaphore, 1);
+    epio_semaphore_destroy(semaphore);
+}
+
+/* Several threads take and give back by all means, cancel and time out at the
+ * wrong moments; in the end all permits are there, and never were there more. */
+#define CONTENDERS 4
+#define TOTAL 3
+
+typedef struct contest {
+    epio_semaphore *semaphore;
+    atomic_int held;
+    atomic_int most;
+    atomic_int granted;
+    unsigned rounds;
+} contest;
+
+typedef struct contender {
+    contest *shared;
+    uint64_t seed;
+} contender;
+
+static void hold_and_release(contest *shared, uint32_t permits)
+{
+    int held = atomic_fetch_add(&shared->held, (int)permits) + (int)permits;
+    require(held <= TOTAL);
+    (void)atomic_fetch_add(&shared->granted, 1);
+    (void)atomic_fetch_sub(&shared->held, (int)permits);
+    epio_semaphore_release(shared->semaphore, permits);
+}
+
+static void *cancel_at_once(void *argument)
+{
+    epio_cancel(argument);
+    return NULL;
+}
+
+/* An op that the owner waits for while another thread may cancel it. */
+static int64_t race_a_cancel(epio_op *op, random_source *random)
+{
+    pthread_t thread;
+    epio_submit(op);
+    if (random_between(random, 0, 8) != 0) {
+        return epio_wait(op);
+    }
+    require(pthread_create(&thread, NULL, cancel_at_once, op) == 0);
+    int64_t result = epio_wait(op);
+    require(pthread_join(thread, NULL) == 0);
+    return result;
+}
+
+static void contend_once(contest *shared, epio_loop *loop, random_source *random)
+{
+    epio_op op = {0};
+    uint32_t permits = (uint32_t)random_between(random, 1, TOTAL + 1);
+    int64_t result;
+    if (random_between(random, 0, 3) == 0) {
+        op.timeout_ns = random_between(random, 1, 200000);
+    }
+    switch (random_between(random, 0, 4)) {
+    case 0:
+        result = epio_semaphore_try_acquire(shared->semaphore, permits);
+        break;
+    case 1:
+        result = epio_perform(epio_acquire(&op, shared->semaphore, epio_os_vfs(), permits));
+        break;
+    case 2:
+        result = epio_wait(epio_acquire(&op, shared->semaphore, epio_loop_vfs(loop), permits));
+        break;
+    default:
+        result = race_a_cancel(epio_acquire(&op, shared->semaphore, epio_loop_vfs(loop), permits),
+                               random);
+        break;
+    }
+    require(result == 0 || result == EPIO_ETIMEDOUT || result == EPIO_ECANCELED ||
+            result == EPIO_EBUSY);
+    if (result == 0) {
+        hold_and_release(shared, permits);
+    }
+}
+
+static void *contend(void *argument)
+{
+    const contender *one = argument;
+    random_source random = {one->seed};
+    epio_loop *loop = NULL;
+    require(epio_loop_create(&loop, NULL) == 0);
+    for (unsigned i = 0; i < one->shared->rounds; i++) {
+        contend_once(one->shared, loop, &random);
+    }
+    epio_loop_destroy(loop);
+    return NULL;
+}
+
+static void permits_survive_every_race(fixture *f)
+{
+    (void)f;
+    contest shared = {.semaphore = create(TOTAL), .rounds = fixture_is_slow() ? 300 : 4000};
+    contender contenders[CONTENDERS];
+    pthread_t threads[CONTENDERS];
+    for (unsigned i = 0; i < CONTENDERS; i++) {
+        contenders[i] = (contender){&shared, i + 1};
+        check(pthread_create(&threads[i], NULL, contend, &contenders[i]) == 0);
+    }
+    for (unsigned i = 0; i < CONTENDERS; i++) {
+        check(pthread_join(threads[i], NULL) == 0);
+    }
+    check(atomic_load(&shared.granted) > 0);
+    check(epio_semaphore_available(shared.semaphore) == TOTAL);
+    check_result(epio_semaphore_try_acquire(shared.semaphore, TOTAL), 0);
+    epio_semaphore_release(shared.semaphore, TOTAL);
+    epio_semaphore_destroy(shared.semaphore);
+}
+
+static const fixture_test tests[] = {
+    FIXTURE_TEST(refuses_what_can_never_be, ON_OS | ON_OS_SUBMIT | ON_OS_PERFORM | ON_MEMORY),
+    FIXTURE_TEST(aborts_when_too_many_are_released, ON_OS_PERFORM),
+    FIXTURE_TEST(serves_in_the_order_of_asking, ON_OS | ON_MEMORY),
+    FIXTURE_TEST(small_requests_pass_no_big_one, ON_OS | ON_LIMIT_OS),
+    FIXTURE_TEST(one_release_serves_several, ON_OS),
+    FIXTURE_TEST(cancelled_waiter_lets_others_pass, ON_OS | ON_LIMIT_OS),
+    FIXTURE_TEST(timed_out_waiter_lets_others_pass, ON_OS),
+    FIXTURE_TEST(cancel_after_the_grant_keeps_the_permit, ON_OS),
+    FIXTURE_TEST(close_wakes_all, ON_OS),
+    FIXTURE_TEST(loop_close_ends_the_wait, ON_OS_PERFORM),
+    FIXTURE_TEST(release_from_inside_done_goes_on, ON_OS),
+    FIXTURE_TEST(waits_for_another_thread, ON_OS | ON_OS_SUBMIT | ON_OS_PERFORM |
+                                               ON_OS_LOOP_PERFORM | ON_MEMORY | ON_LIMIT_OS),
+    FIXTURE_TEST(times_out_by_every_runner, ON_OS | ON_OS_SUBMIT | ON_OS_PERFORM |
+                                                ON_OS_LOOP_PERFORM | ON_MEMORY | ON_LIMIT_OS),
+    FIXTURE_TEST(permits_survive_every_race, ON_OS_PERFORM),
+};
+
+int main(void)
+{
+    return FIXTURE_RUN("semaphore", tests);
+}

@@ -1,0 +1,1249 @@
+/* Laws 5 and 6: what a sync covers, how syncs share flushes, how an error of a
+ * write reaches a sync, and that a failed flush is never forgotten. A fault
+ * layer below holds, fails and counts; some tests need nothing but the plain
+ * VFS and run in every setting. The strengths serve a library without loops
+ * too: EPIO_TEST_WITHOUT_LOOP. */
+#include "support.h"
+
+#include "fault_vfs.h"
+
+#include <errno.h>
+#include <sys/resource.h>
+
+#if EPIO_ASYNC
+
+#define MILLISECOND UINT64_C(1000000)
+
+/* ---- A file over the fault layer --------------------------------------- */
+
+typedef struct bench {
+    fixture *f;
+    epio_vfs *fault;
+    epio_file *file;
+} bench;
+
+static bench bench_open(fixture *f)
+{
+    bench b = {.f = f};
+    epio_op op = {0};
+    assert_int_equal(fault_vfs_create(&b.fault, f->vfs), 0);
+    check_result(epio_wait(epio_open(&op, b.fault, fixture_path(f, "data"),
+                                     EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE)),
+                 0);
+    b.file = op.file;
+    return b;
+}
+
+static void bench_close(bench *b)
+{
+    epio_op op = {0};
+    check_result(epio_wait(epio_close(&op, b->file)), 0);
+    epio_vfs_destroy(b->fault);
+}
+
+/* Lets the loop do all that it can do now. */
+static void settle(fixture *f)
+{
+    while (epio_loop_poll(f->loop, 20 * MILLISECOND, 0) > 0) {
+    }
+}
+
+static uint32_t flushes(const bench *b)
+{
+    return fault_vfs_arrived(b->fault, EPIO_KIND_SYNC);
+}
+
+static void wait_until_held(const bench *b, uint8_t kind, uint32_t count)
+{
+    /* A poll returns for what it delivers, and being held is no delivery. */
+    while (fault_vfs_held(b->fault, kind) < count) {
+        (void)epio_loop_poll(b->f->loop, MILLISECOND, 0);
+    }
+}
+
+static int64_t sync_now(const bench *b)
+{
+    epio_op op = {0};
+    return epio_wait(epio_sync(&op, b->file, EPIO_SYNC_FULL));
+}
+
+static int64_t write_now(const bench *b, uint64_t offset)
+{
+    epio_op op = {0};
+    return epio_wait(epio_write(&op, b->file, "data", 4, offset));
+}
+
+/* Makes the next write fail, and lets it. */
+static void fail_a_write(const bench *b, int result, int32_t os_error)
+{
+    fault_vfs_fail(b->fault, EPIO_KIND_WRITE, 0, 1, result, os_error);
+    check_result(write_now(b, 0), result);
+}
+
+static void check_failed(const epio_op *op, int64_t result, int32_t os_error)
+{
+    check_result(op->result, result);
+    assert_int_equal(op->os_error, os_error);
+}
+
+/* Notes the order of deliveries. */
+typedef struct order {
+    const epio_op *delivered[64];
+    size_t count;
+} order;
+
+static void note_delivery(epio_op *op)
+{
+    order *list = op->user;
+    list->delivered[list->count++] = op;
+}
+
+static epio_op *noted(epio_op *op, order *list)
+{
+    op->done = note_delivery;
+    op->user = list;
+    return op;
+}
+
+/* ---- What a sync covers ------------------------------------------------ */
+
+static void a_sync_waits_for_the_writes_before_it(fixture *f)
+{
+    static const uint8_t kinds[] = {EPIO_KIND_WRITE, EPIO_KIND_WRITEV, EPIO_KIND_TRUNCATE};
+    for (size_t i = 0; i < 3; i++) {
+        bench b = bench_open(f);
+        epio_iovec part = {(char[]){"x"}, 1};
+        epio_op write = {0};
+        epio_op sync = {0};
+        fault_vfs_hold(b.fault, kinds[i]);
+        epio_submit(kinds[i] == EPIO_KIND_WRITE    ? epio_write(&write, b.file, "x", 1, 0)
+                    : kinds[i] == EPIO_KIND_WRITEV ? epio_writev(&write, b.file, &part, 1, 0)
+                                                   : epio_truncate(&write, b.file, 10));
+        epio_submit(epio_sync(&sync, b.file, EPIO_SYNC_FULL));
+        settle(f);
+        assert_true(epio_pending(&write));
+        assert_true(epio_pending(&sync));
+        assert_int_equal(flushes(&b), 0);
+        fault_vfs_release_all(b.fault, kinds[i]);
+        check_result(epio_wait(&sync), 0);
+        assert_false(epio_pending(&write));
+        assert_true(write.result >= 0);
+        assert_int_equal(flushes(&b), 1);
+        assert_int_equal(fault_vfs_writes_at_sync(b.fault), 0);
+        bench_close(&b);
+    }
+}
+
+static void a_sync_is_delivered_after_its_writes(fixture *f)
+{
+    enum { WRITES = 20 };
+    bench b = bench_open(f);
+    order list = {.count = 0};
+    epio_op writes[WRITES] = {{0}};
+    epio_op sync = {0};
+    fault_vfs_hold(b.fault, EPIO_KIND_WRITE);
+    for (size_t i = 0; i < WRITES; i++) {
+        epio_submit(noted(epio_write(&writes[i], b.file, "data", 4, i * 4), &list));
+    }
+    epio_submit(noted(epio_sync(&sync, b.file, EPIO_SYNC_DATA_ONLY), &list));
+    wait_until_held(&b, EPIO_KIND_WRITE, WRITES);
+    while (fault_vfs_held(b.fault, EPIO_KIND_WRITE) > 0) {
+        settle(f);
+        assert_int_equal(flushes(&b), 0);
+        assert_true(epio_pending(&sync));
+        fault_vfs_release(b.fault, EPIO_KIND_WRITE, 1);
+    }
+    while (epio_pending(&sync)) {
+        (void)epio_loop_poll(f->loop, EPIO_FOREVER, 0);
+    }
+    assert_int_equal(list.count, WRITES + 1);
+    assert_ptr_equal(list.delivered[WRITES], &sync);
+    assert_int_equal(flushes(&b), 1);
+    bench_close(&b);
+}
+
+/* Not even a callback of the last write sees the sync go first. */
+static void a_sync_from_a_callback_covers_its_write(fixture *f)
+{
+    bench b = bench_open(f);
+    order list = {.count = 0};
+    epio_op held = {0};
+    epio_op quick = {0};
+    epio_op sync = {0};
+    fault_vfs_hold(b.fault, EPIO_KIND_WRITEV);
+    epio_iovec part = {(char[]){"x"}, 1};
+    epio_submit(noted(epio_writev(&held, b.file, &part, 1, 100), &list));
+    epio_submit(noted(epio_write(&quick, b.file, "y", 1, 0), &list));
+    while (epio_pending(&quick)) {
+        (void)epio_loop_poll(f->loop, EPIO_FOREVER, 0);
+    }
+    epio_submit(noted(epio_sync(&sync, b.file, EPIO_SYNC_FULL), &list));
+    settle(f);
+    assert_true(epio_pending(&sync));
+    fault_vfs_release_all(b.fault, EPIO_KIND_WRITEV);
+    while (epio_pending(&sync)) {
+        (void)epio_loop_poll(f->loop, EPIO_FOREVER, 0);
+    }
+    assert_ptr_equal(list.delivered[1], &held);
+    assert_ptr_equal(list.delivered[2], &sync);
+    bench_close(&b);
+}
+
+static void later_writes_do_not_hold_a_sync(fixture *f)
+{
+    bench b = bench_open(f);
+    epio_op first = {0};
+    epio_op sync = {0};
+    epio_op later = {0};
+    epio_submit(epio_write(&first, b.file, "a", 1, 0));
+    epio_submit(epio_sync(&sync, b.file, EPIO_SYNC_FULL));
+    fault_vfs_hold(b.fault, EPIO_KIND_TRUNCATE);
+    epio_submit(epio_truncate(&later, b.file, 100));
+    check_result(epio_wait(&sync), 0);
+    assert_false(epio_pending(&first));
+    assert_true(epio_pending(&later));
+    fault_vfs_release_all(b.fault, EPIO_KIND_TRUNCATE);
+    check_result(epio_wait(&later), 0);
+    bench_close(&b);
+}
+
+static void reads_and_other_files_do_not_hold_a_sync(fixture *f)
+{
+    bench b = bench_open(f);
+    char found[4];
+    epio_op op = {0};
+    epio_op read = {0};
+    epio_op write = {0};
+    check_result(epio_wait(epio_open(&op, b.fault, fixture_path(f, "other"),
+                                     EPIO_OPEN_WRITE | EPIO_OPEN_CREATE)),
+                 0);
+    epio_file *other = op.file;
+    check_result(write_now(&b, 0), 4);
+    fault_vfs_hold(b.fault, EPIO_KIND_READ);
+    fault_vfs_hold(b.fault, EPIO_KIND_WRITE);
+    epio_submit(epio_read(&read, b.file, found, 4, 0));
+    epio_submit(epio_write(&write, other, "x", 1, 0));
+    check_result(sync_now(&b), 0);
+    assert_true(epio_pending(&read));
+    assert_true(epio_pending(&write));
+    fault_vfs_release_all(b.fault, EPIO_KIND_READ);
+    fault_vfs_release_all(b.fault, EPIO_KIND_WRITE);
+    check_result(epio_wait(&read), 4);
+    check_result(epio_wait(&write), 1);
+    check_result(epio_wait(epio_close(&op, other)), 0);
+    bench_close(&b);
+}
+
+/* The whole chain counts as submitted with its first. */
+static void a_sync_covers_linked_writes(fixture *f)
+{
+    bench b = bench_open(f);
+    order list = {.count = 0};
+    epio_op ops[3] = {{0}};
+    epio_op sync = {0};
+    fault_vfs_hold(b.fault, EPIO_KIND_TRUNCATE);
+    (void)noted(epio_truncate(&ops[0], b.file, 0), &list);
+    (void)noted(epio_write(&ops[1], b.file, "a", 1, 0), &list);
+    (void)noted(epio_write(&ops[2], b.file, "b", 1, 1), &list);
+    (void)epio_link(&ops[0], &ops[1], 0);
+    (void)epio_link(&ops[1], &ops[2], 0);
+    epio_submit(&ops[0]);
+    epio_submit(noted(epio_sync(&sync, b.file, EPIO_SYNC_FULL), &list));
+    settle(f);
+    assert_int_equal(list.count, 0);
+    fault_vfs_release_all(b.fault, EPIO_KIND_TRUNCATE);
+    while (epio_pending(&sync)) {
+        (void)epio_loop_poll(f->loop, EPIO_FOREVER, 0);
+    }
+    assert_int_equal(list.count, 4);
+    for (size_t i = 0; i < 3; i++) {
+        assert_ptr_equal(list.delivered[i], &ops[i]);
+    }
+    assert_ptr_equal(list.delivered[3], &sync);
+    assert_int_equal(fault_vfs_writes_at_sync(b.fault), 0);
+    bench_close(&b);
+}
+
+static void a_linked_sync_follows_its_write(fixture *f)
+{
+    bench b = bench_open(f);
+    epio_op write = {0};
+    epio_op sync = {0};
+    epio_op again = {0};
+    fault_vfs_hold(b.fault, EPIO_KIND_WRITE);
+    (void)epio_write(&write, b.file, "a", 1, 0);
+    epio_submit(epio_link(&write, epio_sync(&sync, b.file, EPIO_SYNC_FULL), 0));
+    settle(f);
+    assert_true(epio_pending(&sync));
+    assert_int_equal(flushes(&b), 0);
+    fault_vfs_release_all(b.fault, EPIO_KIND_WRITE);
+    check_result(epio_wait(&sync), 0);
+    check_result(write.result, 1);
+    assert_int_equal(flushes(&b), 1);
+
+    /* A write behind a sync is covered by the next sync, not by this one. */
+    (void)epio_sync(&sync, b.file, EPIO_SYNC_FULL);
+    epio_submit(epio_link(&sync, epio_write(&write, b.file, "b", 1, 0), 0));
+    epio_submit(epio_sync(&again, b.file, EPIO_SYNC_FULL));
+    check_result(epio_wait(&again), 0);
+    check_result(sync.result, 0);
+    check_result(write.result, 1);
+    assert_int_equal(flushes(&b), 3);
+
+    /* A failed write takes its sync with it, and the next sync tells. */
+    fault_vfs_fail(b.fault, EPIO_KIND_WRITE, 0, 1, EPIO_ENOSPC, ENOSPC);
+    (void)epio_write(&write, b.file, "c", 1, 0);
+    epio_submit(epio_link(&write, epio_sync(&sync, b.file, EPIO_SYNC_FULL), 0));
+    check_result(epio_wait(&sync), EPIO_ECANCELED);
+    check_result(epio_wait(epio_sync(&again, b.file, EPIO_SYNC_FULL)), EPIO_ENOSPC);
+    bench_close(&b);
+}
+
+static void a_close_waits_for_write_and_sync(fixture *f)
+{
+    bench b = bench_open(f);
+    order list = {.count = 0};
+    epio_op write = {0};
+    epio_op sync = {0};
+    epio_op close = {0};
+    fault_vfs_hold(b.fault, EPIO_KIND_WRITE);
+    epio_submit(noted(epio_write(&write, b.file, "a", 1, 0), &list));
+    epio_submit(noted(epio_sync(&sync, b.file, EPIO_SYNC_FULL), &list));
+    epio_submit(noted(epio_close(&close, b.file), &list));
+    settle(f);
+    assert_int_equal(list.count, 0);
+    fault_vfs_release_all(b.fault, EPIO_KIND_WRITE);
+    while (epio_pending(&close)) {
+        (void)epio_loop_poll(f->loop, EPIO_FOREVER, 0);
+    }
+    assert_int_equal(list.count, 3);
+    assert_ptr_equal(list.delivered[0], &write);
+    assert_ptr_equal(list.delivered[1], &sync);
+    assert_ptr_equal(list.delivered[2], &close);
+    check_result(sync.result, 0);
+    check_result(close.result, 0);
+    assert_int_equal(flushes(&b), 1);
+    epio_vfs_destroy(b.fault);
+}
+
+/* ---- Shared flushes ---------------------------------------------------- */
+
+static void syncs_of_one_turn_share_a_flush(fixture *f)
+{
+    enum { TASKS = 32 };
+    bench b = bench_open(f);
+    epio_op writes[TASKS] = {{0}};
+    epio_op syncs[TASKS] = {{0}};
+    fault_vfs_hold(b.fault, EPIO_KIND_WRITE);
+    for (size_t i = 0; i < TASKS; i++) {
+        epio_submit(epio_write(&writes[i], b.file, "data", 4, i * 4));
+    }
+    for (size_t i = 0; i < TASKS; i++) {
+        epio_submit(epio_sync(&syncs[i], b.file, EPIO_SYNC_DATA_ONLY));
+    }
+    settle(f);
+    fault_vfs_release_all(b.fault, EPIO_KIND_WRITE);
+    for (size_t i = 0; i < TASKS; i++) {
+        check_result(epio_wait(&syncs[i]), 0);
+        check_result(writes[i].result, 4);
+    }
+    assert_int_equal(flushes(&b), 1);
+    assert_int_equal(fault_vfs_writes_at_sync(b.fault), 0);
+    bench_close(&b);
+}
+
+/* While one flush runs, the syncs that become ready wait for one more. */
+static void syncs_during_a_flush_share_the_next(fixture *f)
+{
+    enum { TASKS = 32 };
+    bench b = bench_open(f);
+    epio_op writes[TASKS] = {{0}};
+    epio_op syncs[TASKS] = {{0}};
+    fault_vfs_hold(b.fault, EPIO_KIND_SYNC);
+    for (size_t i = 0; i < TASKS; i++) {
+        epio_submit(epio_write(&writes[i], b.file, "data", 4, i * 4));
+        epio_submit(epio_sync(&syncs[i], b.file, EPIO_SYNC_FULL));
+        if (i == 0) {
+            wait_until_held(&b, EPIO_KIND_SYNC, 1);
+        }
+    }
+    settle(f);
+    for (size_t i = 0; i < TASKS; i++) {
+        assert_false(epio_pending(&writes[i]));
+        assert_true(epio_pending(&syncs[i]));
+    }
+    assert_int_equal(flushes(&b), 1);
+    fault_vfs_release_all(b.fault, EPIO_KIND_SYNC);
+    for (size_t i = 0; i < TASKS; i++) {
+        check_result(epio_wait(&syncs[i]), 0);
+    }
+    assert_int_equal(flushes(&b), 2);
+    bench_close(&b);
+}
+
+/* A flush that began before a write ended does not count for it. */
+static void a_running_flush_is_too_old(fixture *f)
+{
+    bench b = bench_open(f);
+    epio_op first = {0};
+    epio_op second = {0};
+    fault_vfs_hold(b.fault, EPIO_KIND_SYNC);
+    epio_submit(epio_sync(&first, b.file, EPIO_SYNC_FULL));
+    wait_until_held(&b, EPIO_KIND_SYNC, 1);
+    check_result(write_now(&b, 0), 4);
+    epio_submit(epio_sync(&second, b.file, EPIO_SYNC_FULL));
+    settle(f);
+    assert_int_equal(flushes(&b), 1);
+    fault_vfs_release(b.fault, EPIO_KIND_SYNC, 1);
+    check_result(epio_wait(&first), 0);
+    wait_until_held(&b, EPIO_KIND_SYNC, 1);
+    assert_true(epio_pending(&second));
+    assert_int_equal(flushes(&b), 2);
+    fault_vfs_release_all(b.fault, EPIO_KIND_SYNC);
+    check_result(epio_wait(&second), 0);
+    bench_close(&b);
+}
+
+/* 32 tasks, each of which writes and syncs, over and over. */
+enum { TASKS = 32, ROUNDS = 20 };
+
+typedef struct task {
+    bench *b;
+    epio_op write;
+    epio_op sync;
+    size_t rounds;
+    bool write_ended;
+    bool pairs; /* submits the sync with the write, not after it */
+} task;
+
+static void task_begin(task *t);
+
+static void task_wrote(epio_op *op)
+{
+    task *t = op->user;
+    check_result(op->result, 4);
+    t->write_ended = true;
+    if (!t->pairs) {
+        epio_submit(epio_sync(&t->sync, t->b->file, EPIO_SYNC_DATA_ONLY));
+    }
+}
+
+static void task_synced(epio_op *op)
+{
+    task *t = op->user;
+    check_result(op->result, 0);
+    assert_true(t->write_ended);
+    if (++t->rounds < ROUNDS) {
+        task_begin(t);
+    }
+}
+
+static void task_begin(task *t)
+{
+    uint64_t offset = (uint64_t)(t->rounds * 4);
+    t->write_ended = false;
+    epio_submit(epio_write(&t->write, t->b->file, "data", 4, offset));
+    if (t->pairs) {
+        epio_submit(epio_sync(&t->sync, t->b->file, EPIO_SYNC_DATA_ONLY));
+    }
+}
+
+static void run_tasks(bench *b, bool pairs)
+{
+    static task tasks[TASKS];
+    memset(tasks, 0, sizeof tasks);
+    for (size_t i = 0; i < TASKS; i++) {
+        tasks[i].b = b;
+        tasks[i].pairs = pairs;
+        tasks[i].write.done = task_wrote;
+        tasks[i].write.user = &tasks[i];
+        tasks[i].sync.done = task_synced;
+        tasks[i].sync.user = &tasks[i];
+        task_begin(&tasks[i]);
+    }
+    (void)epio_loop_run(b->f->loop);
+    for (size_t i = 0; i < TASKS; i++) {
+        assert_int_equal(tasks[i].rounds, ROUNDS);
+    }
+}
+
+static void tasks_share_flushes(fixture *f)
+{
+    for (int pairs = 0; pairs < 2; pairs++) {
+        bench b = bench_open(f);
+        run_tasks(&b, pairs != 0);
+        print_message("%u flushes for %d syncs\n", flushes(&b), TASKS * ROUNDS);
+        /* Alone they would be 640. How many are saved is a matter of timing; a
+         * quarter is little. */
+        assert_true(flushes(&b) >= ROUNDS);
+        assert_true(flushes(&b) < TASKS * ROUNDS * 3 / 4);
+        bench_close(&b);
+    }
+}
+
+static void a_shared_flush_is_the_strongest(fixture *f)
+{
+    static const struct {
+        uint32_t asked[3];
+        uint32_t wanted;
+    } cases[] = {
+        {{EPIO_SYNC_DATA_ONLY, EPIO_SYNC_DATA_ONLY, EPIO_SYNC_DATA_ONLY}, EPIO_SYNC_DATA_ONLY},
+        {{EPIO_SYNC_DATA_ONLY, EPIO_SYNC_NORMAL, EPIO_SYNC_DATA_ONLY}, EPIO_SYNC_NORMAL},
+        {{EPIO_SYNC_NORMAL, EPIO_SYNC_DATA_ONLY, EPIO_SYNC_NORMAL}, EPIO_SYNC_NORMAL},
+        {{EPIO_SYNC_DATA_ONLY, EPIO_SYNC_FULL, EPIO_SYNC_DATA_ONLY}, EPIO_SYNC_FULL},
+        {{EPIO_SYNC_FULL, EPIO_SYNC_NORMAL, EPIO_SYNC_DATA_ONLY}, EPIO_SYNC_FULL},
+        {{EPIO_SYNC_NORMAL, EPIO_SYNC_NORMAL, EPIO_SYNC_FULL}, EPIO_SYNC_FULL},
+    };
+    bench b = bench_open(f);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        epio_op write = {0};
+        epio_op syncs[3] = {{0}};
+        uint32_t before = flushes(&b);
+        fault_vfs_hold(b.fault, EPIO_KIND_WRITE);
+        epio_submit(epio_write(&write, b.file, "x", 1, 0));
+        for (size_t j = 0; j < 3; j++) {
+            epio_submit(epio_sync(&syncs[j], b.file, cases[i].asked[j]));
+        }
+        wait_until_held(&b, EPIO_KIND_WRITE, 1);
+        fault_vfs_release_all(b.fault, EPIO_KIND_WRITE);
+        for (size_t j = 0; j < 3; j++) {
+            check_result(epio_wait(&syncs[j]), 0);
+        }
+        assert_int_equal(flushes(&b) - before, 1);
+        assert_int_equal(fault_vfs_sync_flags(b.fault), cases[i].wanted);
+    }
+    bench_close(&b);
+}
+
+/* ---- Errors of writes -------------------------------------------------- */
+
+static void the_next_sync_reports_a_failed_write(fixture *f)
+{
+    bench b = bench_open(f);
+    epio_op op = {0};
+    fail_a_write(&b, EPIO_ENOSPC, ENOSPC);
+    check_result(epio_wait(epio_sync(&op, b.file, EPIO_SYNC_FULL)), EPIO_ENOSPC);
+    assert_int_equal(op.os_error, ENOSPC);
+    /* It flushed all the same, and reports no error twice. */
+    assert_int_equal(flushes(&b), 1);
+    check_result(epio_wait(epio_sync(&op, b.file, EPIO_SYNC_FULL)), 0);
+    assert_int_equal(op.os_error, 0);
+    assert_int_equal(flushes(&b), 2);
+
+    /* A truncate and a vectored write count like a write. */
+    fault_vfs_fail_after(b.fault, EPIO_KIND_TRUNCATE, 0, 1, EPIO_EFBIG, EFBIG);
+    check_result(epio_wait(epio_truncate(&op, b.file, 100)), EPIO_EFBIG);
+    check_result(sync_now(&b), EPIO_EFBIG);
+    check_result(sync_now(&b), 0);
+    epio_iovec part = {(char[]){"x"}, 1};
+    fault_vfs_fail_after(b.fault, EPIO_KIND_WRITEV, 0, 1, EPIO_EIO, EIO);
+    check_result(epio_wait(epio_writev(&op, b.file, &part, 1, 0)), EPIO_EIO);
+    check_result(sync_now(&b), EPIO_EIO);
+    check_result(sync_now(&b), 0);
+
+    /* A failed read, and size, mean nothing to a sync. */
+    fault_vfs_fail(b.fault, EPIO_KIND_READ, 0, 1, EPIO_EIO, EIO);
+    check_result(epio_wait(epio_read(&op, b.file, (char[4]){0}, 4, 0)), EPIO_EIO);
+    check_result(sync_now(&b), 0);
+    check_result(write_now(&b, 0), 4);
+    bench_close(&b);
+}
+
+static void the_first_of_several_errors_is_reported(fixture *f)
+{
+    bench b = bench_open(f);
+    epio_op op = {0};
+    fail_a_write(&b, EPIO_ENOSPC, ENOSPC);
+    fail_a_write(&b, EPIO_EFBIG, EFBIG);
+    check_result(write_now(&b, 0), 4);
+    check_result(epio_wait(epio_sync(&op, b.file, EPIO_SYNC_FULL)), EPIO_ENOSPC);
+    assert_int_equal(op.os_error, ENOSPC);
+    check_result(sync_now(&b), 0);
+    bench_close(&b);
+}
+
+static void only_the_sync_that_covers_it_reports(fixture *f)
+{
+    bench b = bench_open(f);
+    epio_op good = {0};
+    epio_op bad = {0};
+    epio_op syncs[4] = {{0}};
+    fault_vfs_hold(b.fault, EPIO_KIND_WRITE);
+    fault_vfs_hold(b.fault, EPIO_KIND_TRUNCATE);
+    epio_submit(epio_write(&good, b.file, "a", 1, 0));
+    epio_submit(epio_sync(&syncs[0], b.file, EPIO_SYNC_FULL));
+    epio_submit(epio_truncate(&bad, b.file, 100));
+    for (size_t i = 1; i < 4; i++) {
+        epio_submit(epio_sync(&syncs[i], b.file, EPIO_SYNC_FULL));
+    }
+    wait_until_held(&b, EPIO_KIND_TRUNCATE, 1);
+    /* The failure comes before the sync ahead of it is done. */
+    fault_vfs_fail_after(b.fault, EPIO_KIND_TRUNCATE, 0, 1, EPIO_ENOSPC, ENOSPC);
+    fault_vfs_release_all(b.fault, EPIO_KIND_TRUNCATE);
+    check_result(epio_wait(&bad), EPIO_ENOSPC);
+    assert_true(epio_pending(&syncs[0]));
+    fault_vfs_release_all(b.fault, EPIO_KIND_WRITE);
+    for (size_t i = 0; i < 4; i++) {
+        check_result(epio_wait(&syncs[i]), i == 1 ? EPIO_ENOSPC : 0);
+        assert_int_equal(syncs[i].os_error, i == 1 ? ENOSPC : 0);
+    }
+    bench_close(&b);
+}
+
+static void cancelled_writes_are_no_failures(fixture *f)
+{
+    bench b = bench_open(f);
+    epio_op cancelled = {0};
+    epio_op expired = {0};
+    epio_op sync = {0};
+    fault_vfs_hold(b.fault, EPIO_KIND_WRITE);
+    expired.timeout_ns = MILLISECOND;
+    epio_submit(epio_write(&cancelled, b.file, "a", 1, 0));
+    epio_submit(epio_write(&expired, b.file, "b", 1, 0));
+    epio_submit(epio_sync(&sync, b.file, EPIO_SYNC_FULL));
+    wait_until_held(&b, EPIO_KIND_WRITE, 1);
+    epio_cancel(&cancelled);
+    check_result(epio_wait(&cancelled), EPIO_ECANCELED);
+    check_result(epio_wait(&expired), EPIO_ETIMEDOUT);
+    check_result(epio_wait(&sync), 0);
+    assert_int_equal(flushes(&b), 1);
+    check_result(sync_now(&b), 0);
+    bench_close(&b);
+}
+
+/* epio_perform runs alone: nobody waits for it, and nobody is told. */
+static void performed_writes_count_for_nothing(fixture *f)
+{
+    bench b = bench_open(f);
+    epio_op op = {0};
+    fault_vfs_fail(b.fault, EPIO_KIND_WRITE, 0, 1, EPIO_ENOSPC, ENOSPC);
+    check_result(epio_perform(epio_write(&op, b.file, "a", 1, 0)), EPIO_ENOSPC);
+    assert_int_equal(op.os_error, ENOSPC);
+    check_result(sync_now(&b), 0);
+    check_result(epio_perform(epio_write(&op, b.file, "a", 1, 0)), 1);
+    check_result(epio_perform(epio_sync(&op, b.file, EPIO_SYNC_FULL)), 0);
+    bench_close(&b);
+}
+
+/* ---- Cancelled syncs --------------------------------------------------- */
+
+static void a_cancelled_sync_ends_at_once(fixture *f)
+{
+    bench b = bench_open(f);
+    epio_op write = {0};
+    epio_op syncs[3] = {{0}};
+    fault_vfs_hold(b.fault, EPIO_KIND_WRITE);
+    epio_submit(epio_write(&write, b.file, "a", 1, 0));
+    syncs[1].timeout_ns = MILLISECOND;
+    for (size_t i = 0; i < 3; i++) {
+        epio_submit(epio_sync(&syncs[i], b.file, EPIO_SYNC_FULL));
+    }
+    settle(f);
+    epio_cancel(&syncs[0]);
+    check_result(epio_wait(&syncs[0]), EPIO_ECANCELED);
+    check_result(epio_wait(&syncs[1]), EPIO_ETIMEDOUT);
+    assert_true(epio_pending(&write));
+    assert_true(epio_pending(&syncs[2]));
+    fault_vfs_release_all(b.fault, EPIO_KIND_WRITE);
+    check_result(epio_wait(&syncs[2]), 0);
+    assert_int_equal(flushes(&b), 1);
+    bench_close(&b);
+}
+
+static void a_cancelled_sync_leaves_the_flush_to_the_others(fixture *f)
+{
+    bench b = bench_open(f);
+    epio_op syncs[3] = {{0}};
+    fault_vfs_hold(b.fault, EPIO_KIND_SYNC);
+    for (size_t i = 0; i < 3; i++) {
+        epio_submit(epio_sync(&syncs[i], b.file, EPIO_SYNC_FULL));
+    }
+    wait_until_held(&b, EPIO_KIND_SYNC, 1);
+    epio_cancel(&syncs[1]);
+    check_result(epio_wait(&syncs[1]), EPIO_ECANCELED);
+    assert_int_equal(fault_vfs_held(b.fault, EPIO_KIND_SYNC), 1);
+    assert_true(epio_pending(&syncs[0]));
+    assert_true(epio_pending(&syncs[2]));
+    fault_vfs_release_all(b.fault, EPIO_KIND_SYNC);
+    check_result(epio_wait(&syncs[0]), 0);
+    check_result(epio_wait(&syncs[2]), 0);
+    assert_int_equal(flushes(&b), 1);
+    bench_close(&b);
+}
+
+/* Nobody waits for the flush any more, but the close does. */
+static void a_flush_outlives_its_syncs(fixture *f)
+{
+    bench b = bench_open(f);
+    epio_op syncs[2] = {{0}};
+    epio_op close = {0};
+    fault_vfs_hold(b.fault, EPIO_KIND_SYNC);
+    for (size_t i = 0; i < 2; i++) {
+        epio_submit(epio_sync(&syncs[i], b.file, EPIO_SYNC_FULL));
+    }
+    wait_until_held(&b, EPIO_KIND_SYNC, 1);
+    for (size_t i = 0; i < 2; i++) {
+        epio_cancel(&syncs[i]);
+        check_result(epio_wait(&syncs[i]), EPIO_ECANCELED);
+    }
+    assert_int_equal(fault_vfs_held(b.fault, EPIO_KIND_SYNC), 1);
+    epio_submit(epio_close(&close, b.file));
+    settle(f);
+    assert_true(epio_pending(&close));
+    fault_vfs_release_all(b.fault, EPIO_KIND_SYNC);
+    check_result(epio_wait(&close), 0);
+    epio_vfs_destroy(b.fault);
+}
+
+static void a_failing_flush_sticks_though_nobody_waits(fixture *f)
+{
+    bench b = bench_open(f);
+    epio_op sync = {0};
+    fault_vfs_hold(b.fault, EPIO_KIND_SYNC);
+    fault_vfs_fail_after(b.fault, EPIO_KIND_SYNC, 0, 1, EPIO_EIO, EIO);
+    epio_submit(epio_sync(&sync, b.file, EPIO_SYNC_FULL));
+    wait_until_held(&b, EPIO_KIND_SYNC, 1);
+    epio_cancel(&sync);
+    check_result(epio_wait(&sync), EPIO_ECANCELED);
+    fault_vfs_release_all(b.fault, EPIO_KIND_SYNC);
+    settle(f);
+    check_result(sync_now(&b), EPIO_EIO);
+    check_result(write_now(&b, 0), EPIO_EIO);
+    bench_close(&b);
+}
+
+/* The error of a write goes from a cancelled sync to the next, wherever the
+ * first was when it was cancelled. */
+static void a_cancelled_sync_hands_its_error_on(fixture *f)
+{
+    bench b = bench_open(f);
+    epio_op first = {0};
+    epio_op second = {0};
+
+    /* While its flush runs; to one that comes later. */
+    fail_a_write(&b, EPIO_ENOSPC, ENOSPC);
+    fault_vfs_hold(b.fault, EPIO_KIND_SYNC);
+    epio_submit(epio_sync(&first, b.file, EPIO_SYNC_FULL));
+    wait_until_held(&b, EPIO_KIND_SYNC, 1);
+    epio_cancel(&first);
+    check_result(epio_wait(&first), EPIO_ECANCELED);
+    fault_vfs_release_all(b.fault, EPIO_KIND_SYNC);
+    check_result(epio_wait(epio_sync(&second, b.file, EPIO_SYNC_FULL)), EPIO_ENOSPC);
+    assert_int_equal(second.os_error, ENOSPC);
+    check_result(sync_now(&b), 0);
+
+    /* To one that shares its flush. */
+    fail_a_write(&b, EPIO_EFBIG, EFBIG);
+    fault_vfs_hold(b.fault, EPIO_KIND_SYNC);
+    epio_submit(epio_sync(&first, b.file, EPIO_SYNC_FULL));
+    epio_submit(epio_sync(&second, b.file, EPIO_SYNC_FULL));
+    wait_until_held(&b, EPIO_KIND_SYNC, 1);
+    epio_cancel(&first);
+    check_result(epio_wait(&first), EPIO_ECANCELED);
+    fault_vfs_release_all(b.fault, EPIO_KIND_SYNC);
+    check_result(epio_wait(&second), EPIO_EFBIG);
+    assert_int_equal(second.os_error, EFBIG);
+    check_result(sync_now(&b), 0);
+
+    /* To one that waits for the flush after it. */
+    fail_a_write(&b, EPIO_ENOSPC, ENOSPC);
+    fault_vfs_hold(b.fault, EPIO_KIND_SYNC);
+    epio_submit(epio_sync(&first, b.file, EPIO_SYNC_FULL));
+    wait_until_held(&b, EPIO_KIND_SYNC, 1);
+    epio_submit(epio_sync(&second, b.file, EPIO_SYNC_FULL));
+    settle(f);
+    epio_cancel(&first);
+    check_result(epio_wait(&first), EPIO_ECANCELED);
+    fault_vfs_release_all(b.fault, EPIO_KIND_SYNC);
+    check_result(epio_wait(&second), EPIO_ENOSPC);
+    check_result(sync_now(&b), 0);
+    bench_close(&b);
+}
+
+/* The same where the first still waits for its writes. */
+static void a_waiting_sync_hands_its_error_on(fixture *f)
+{
+    bench b = bench_open(f);
+    epio_op held[2] = {{0}};
+    epio_op failing = {0};
+    epio_op syncs[3] = {{0}};
+    fault_vfs_hold(b.fault, EPIO_KIND_WRITE);
+    epio_submit(epio_write(&held[0], b.file, "a", 1, 0));
+    fault_vfs_fail(b.fault, EPIO_KIND_TRUNCATE, 0, 1, EPIO_ENOSPC, ENOSPC);
+    epio_submit(epio_truncate(&failing, b.file, 0));
+    epio_submit(epio_sync(&syncs[0], b.file, EPIO_SYNC_FULL));
+    epio_submit(epio_write(&held[1], b.file, "b", 1, 0));
+    epio_submit(epio_sync(&syncs[1], b.file, EPIO_SYNC_FULL));
+    check_result(epio_wait(&failing), EPIO_ENOSPC);
+    epio_cancel(&syncs[0]);
+    check_result(epio_wait(&syncs[0]), EPIO_ECANCELED);
+    epio_cancel(&syncs[1]);
+    check_result(epio_wait(&syncs[1]), EPIO_ECANCELED);
+    epio_submit(epio_sync(&syncs[2], b.file, EPIO_SYNC_FULL));
+    fault_vfs_release_all(b.fault, EPIO_KIND_WRITE);
+    check_result(epio_wait(&syncs[2]), EPIO_ENOSPC);
+    assert_int_equal(syncs[2].os_error, ENOSPC);
+    check_result(sync_now(&b), 0);
+    bench_close(&b);
+}
+
+/* Cancelled when it already has what it will report: either is right, but the
+ * error is reported once. */
+static void an_error_is_reported_exactly_once(fixture *f)
+{
+    bench b = bench_open(f);
+    for (int i = 0; i < 50; i++) {
+        epio_op first = {0};
+        epio_op second = {0};
+        fail_a_write(&b, EPIO_ENOSPC, ENOSPC);
+        epio_submit(epio_sync(&first, b.file, EPIO_SYNC_FULL));
+        epio_submit(epio_sync(&second, b.file, EPIO_SYNC_FULL));
+        for (int turns = i % 10; turns > 0; turns--) {
+            (void)epio_loop_poll(f->loop, 0, 1);
+        }
+        epio_cancel(&first);
+        int64_t result = epio_wait(&first);
+        int64_t other = epio_wait(&second);
+        int64_t last = sync_now(&b);
+        int reports = (result == EPIO_ENOSPC) + (other == EPIO_ENOSPC) + (last == EPIO_ENOSPC);
+        assert_int_equal(reports, 1);
+    }
+    bench_close(&b);
+}
+
+/* ---- Failed flushes ---------------------------------------------------- */
+
+static void check_stuck(const bench *b, int32_t os_error)
+{
+    static const uint32_t strengths[] = {EPIO_SYNC_FULL, EPIO_SYNC_NORMAL, EPIO_SYNC_DATA_ONLY};
+    epio_iovec part = {(char[]){"x"}, 1};
+    epio_op op = {0};
+    char found[4];
+    uint32_t writes = fault_vfs_arrived(b->fault, EPIO_KIND_WRITE);
+    uint32_t vectors = fault_vfs_arrived(b->fault, EPIO_KIND_WRITEV);
+    uint32_t syncs = fault_vfs_arrived(b->fault, EPIO_KIND_SYNC);
+    for (size_t i = 0; i < 3; i++) {
+        check_result(epio_wait(epio_sync(&op, b->file, strengths[i])), EPIO_EIO);
+        check_failed(&op, EPIO_EIO, os_error);
+        check_result(epio_perform(epio_sync(&op, b->file, strengths[i])), EPIO_EIO);
+        check_failed(&op, EPIO_EIO, os_error);
+        check_result(epio_wait(epio_write(&op, b->file, "x", 1, 0)), EPIO_EIO);
+        check_failed(&op, EPIO_EIO, os_error);
+        check_result(epio_wait(epio_writev(&op, b->file, &part, 1, 0)), EPIO_EIO);
+        check_failed(&op, EPIO_EIO, os_error);
+        check_result(epio_perform(epio_write(&op, b->file, "x", 1, 0)), EPIO_EIO);
+        check_failed(&op, EPIO_EIO, os_error);
+    }
+    assert_int_equal(fault_vfs_arrived(b->fault, EPIO_KIND_WRITE), writes);
+    assert_int_equal(fault_vfs_arrived(b->fault, EPIO_KIND_WRITEV), vectors);
+    assert_int_equal(fault_vfs_arrived(b->fault, EPIO_KIND_SYNC), syncs);
+
+    /* Reading it is still possible. */
+    check_result(epio_wait(epio_read(&op, b->file, found, 4, 0)), 4);
+    check_result(epio_wait(epio_size(&op, b->file)), 4);
+}
+
+static void a_failed_flush_is_never_forgotten(fixture *f)
+{
+    bench b = bench_open(f);
+    epio_op op = {0};
+    check_result(write_now(&b, 0), 4);
+    fault_vfs_fail(b.fault, EPIO_KIND_SYNC, 0, 1, EPIO_ENOSPC, ENOSPC);
+    assert_true(epio_wait(epio_sync(&op, b.file, EPIO_SYNC_FULL)) < 0);
+    assert_int_equal(op.os_error, ENOSPC);
+    check_stuck(&b, ENOSPC);
+
+    /* Another open of the file works, and reopening ends it. */
+    epio_file *stuck = b.file;
+    check_result(epio_wait(epio_open(&op, b.fault, fixture_path(f, "data"),
+                                     EPIO_OPEN_READ | EPIO_OPEN_WRITE)),
+                 0);
+    b.file = op.file;
+    check_result(write_now(&b, 0), 4);
+    check_result(sync_now(&b), 0);
+    check_result(epio_wait(epio_close(&op, b.file)), 0);
+    b.file = stuck;
+    check_stuck(&b, ENOSPC);
+    check_result(epio_wait(epio_close(&op, b.file)), 0);
+    check_result(epio_wait(epio_open(&op, b.fault, fixture_path(f, "data"),
+                                     EPIO_OPEN_READ | EPIO_OPEN_WRITE)),
+                 0);
+    b.file = op.file;
+    check_result(write_now(&b, 0), 4);
+    check_result(sync_now(&b), 0);
+    bench_close(&b);
+}
+
+static void a_failed_performed_flush_is_not_forgotten_either(fixture *f)
+{
+    bench b = bench_open(f);
+    epio_op op = {0};
+    check_result(write_now(&b, 0), 4);
+    fault_vfs_fail(b.fault, EPIO_KIND_SYNC, 0, 1, EPIO_EIO, EIO);
+    check_result(epio_perform(epio_sync(&op, b.file, EPIO_SYNC_FULL)), EPIO_EIO);
+    assert_int_equal(op.os_error, EIO);
+    check_stuck(&b, EIO);
+    bench_close(&b);
+}
+
+/* All who share the flush, and all who wait for the next, are told. */
+static void a_failed_flush_answers_everybody(fixture *f)
+{
+    bench b = bench_open(f);
+    epio_op held = {0};
+    epio_op sharing[3] = {{0}};
+    epio_op waiting[3] = {{0}};
+    fault_vfs_hold(b.fault, EPIO_KIND_SYNC);
+    fault_vfs_hold(b.fault, EPIO_KIND_WRITE);
+    fault_vfs_fail_after(b.fault, EPIO_KIND_SYNC, 0, 1, EPIO_EIO, EIO);
+    for (size_t i = 0; i < 3; i++) {
+        epio_submit(epio_sync(&sharing[i], b.file, EPIO_SYNC_FULL));
+    }
+    wait_until_held(&b, EPIO_KIND_SYNC, 1);
+    epio_submit(epio_write(&held, b.file, "data", 4, 0));
+    for (size_t i = 0; i < 3; i++) {
+        epio_submit(epio_sync(&waiting[i], b.file, EPIO_SYNC_FULL));
+    }
+    wait_until_held(&b, EPIO_KIND_WRITE, 1);
+    fault_vfs_release_all(b.fault, EPIO_KIND_SYNC);
+    for (size_t i = 0; i < 3; i++) {
+        check_result(epio_wait(&sharing[i]), EPIO_EIO);
+        assert_int_equal(sharing[i].os_error, EIO);
+        assert_true(epio_pending(&waiting[i]));
+    }
+    /* What was under way ends as it may. */
+    fault_vfs_release_all(b.fault, EPIO_KIND_WRITE);
+    check_result(epio_wait(&held), 4);
+    for (size_t i = 0; i < 3; i++) {
+        check_result(epio_wait(&waiting[i]), EPIO_EIO);
+        assert_int_equal(waiting[i].os_error, EIO);
+    }
+    assert_int_equal(flushes(&b), 1);
+    check_stuck(&b, EIO);
+    bench_close(&b);
+}
+
+/* A write that was submitted before the flush failed and begins after it. */
+static void a_linked_write_behind_a_failed_flush_fails(fixture *f)
+{
+    bench b = bench_open(f);
+    epio_op sync = {0};
+    epio_op write = {0};
+    fault_vfs_fail(b.fault, EPIO_KIND_SYNC, 0, 1, EPIO_EIO, EIO);
+    (void)epio_sync(&sync, b.file, EPIO_SYNC_FULL);
+    (void)epio_write(&write, b.file, "x", 1, 0);
+    epio_submit(epio_link(&sync, &write, EPIO_LINK_ALWAYS));
+    check_result(epio_wait(&write), EPIO_EIO);
+    assert_int_equal(write.os_error, EIO);
+    check_result(sync.result, EPIO_EIO);
+    assert_int_equal(fault_vfs_arrived(b.fault, EPIO_KIND_WRITE), 0);
+    bench_close(&b);
+}
+
+static void some_failures_do_not_stick(fixture *f)
+{
+    static const struct {
+        int result;
+        int32_t os_error;
+    } cases[] = {
+        {EPIO_EINVAL, EINVAL},
+        {EPIO_ENOTSUP, ENOSYS},
+        {EPIO_ECANCELED, 0},
+    };
+    bench b = bench_open(f);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        epio_op op = {0};
+        fault_vfs_fail(b.fault, EPIO_KIND_SYNC, 0, 1, cases[i].result, cases[i].os_error);
+        check_result(epio_wait(epio_sync(&op, b.file, EPIO_SYNC_FULL)), cases[i].result);
+        assert_int_equal(op.os_error, cases[i].os_error);
+        check_result(write_now(&b, 0), 4);
+        check_result(sync_now(&b), 0);
+    }
+    bench_close(&b);
+}
+
+static void a_failed_flush_is_that_files_alone(fixture *f)
+{
+    bench b = bench_open(f);
+    epio_op op = {0};
+    check_result(epio_wait(epio_open(&op, b.fault, fixture_path(f, "other"),
+                                     EPIO_OPEN_WRITE | EPIO_OPEN_CREATE)),
+                 0);
+    epio_file *other = op.file;
+    fault_vfs_fail(b.fault, EPIO_KIND_SYNC, 0, 1, EPIO_EIO, EIO);
+    check_result(sync_now(&b), EPIO_EIO);
+    check_result(epio_wait(epio_write(&op, other, "x", 1, 0)), 1);
+    check_result(epio_wait(epio_sync(&op, other, EPIO_SYNC_FULL)), 0);
+    check_result(epio_wait(epio_close(&op, other)), 0);
+    check_result(write_now(&b, 0), EPIO_EIO);
+    bench_close(&b);
+}
+
+/* A write that failed and a flush that failed: the flush is what sticks. */
+static void both_failures_are_told(fixture *f)
+{
+    bench b = bench_open(f);
+    epio_op op = {0};
+    fail_a_write(&b, EPIO_ENOSPC, ENOSPC);
+    fault_vfs_fail(b.fault, EPIO_KIND_SYNC, 0, 1, EPIO_EIO, EIO);
+    assert_true(epio_wait(epio_sync(&op, b.file, EPIO_SYNC_FULL)) < 0);
+    check_result(epio_wait(epio_sync(&op, b.file, EPIO_SYNC_FULL)), EPIO_EIO);
+    assert_int_equal(op.os_error, EIO);
+    check_result(write_now(&b, 0), EPIO_EIO);
+    bench_close(&b);
+}
+
+/* ---- The layer API ----------------------------------------------------- */
+
+/* A layer may send an op again when it came back; nobody above notices. */
+static void a_layer_repeats_ops(fixture *f)
+{
+    bench b = bench_open(f);
+    epio_op op = {0};
+    char found[4];
+    fault_vfs_repeat(b.fault, EPIO_KIND_WRITE, 3);
+    fault_vfs_repeat(b.fault, EPIO_KIND_READ, 2);
+    fault_vfs_repeat(b.fault, EPIO_KIND_SYNC, 1);
+    check_result(write_now(&b, 0), 4);
+    assert_int_equal(fault_vfs_reached(b.fault, EPIO_KIND_WRITE), 4);
+    check_result(epio_wait(epio_read(&op, b.file, found, 4, 0)), 4);
+    assert_memory_equal(found, "data", 4);
+    assert_int_equal(fault_vfs_reached(b.fault, EPIO_KIND_READ), 3);
+    check_result(sync_now(&b), 0);
+    assert_int_equal(fault_vfs_reached(b.fault, EPIO_KIND_SYNC), 2);
+    assert_int_equal(fault_vfs_arrived(b.fault, EPIO_KIND_SYNC), 1);
+    bench_close(&b);
+}
+
+static void layers_stack(fixture *f)
+{
+    enum { LAYERS = 5 };
+    epio_vfs *layers[LAYERS];
+    epio_op op = {0};
+    char found[4];
+    char path[600];
+    for (size_t i = 0; i < LAYERS; i++) {
+        assert_int_equal(fault_vfs_create(&layers[i], i == 0 ? f->vfs : layers[i - 1]), 0);
+    }
+    epio_vfs *top = layers[LAYERS - 1];
+    check_result(epio_wait(epio_open(&op, top, fixture_path(f, "data"),
+                                     EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE)),
+                 0);
+    epio_file *file = op.file;
+    assert_ptr_equal(file->vfs, top);
+    assert_int_equal(epio_os_handle(file) >= 0, !f->memory);
+    check_result(epio_wait(epio_write(&op, file, "data", 4, 0)), 4);
+    assert_ptr_equal(op.file, file);
+    assert_ptr_equal(op.vfs, top);
+    check_result(epio_wait(epio_sync(&op, file, EPIO_SYNC_FULL)), 0);
+    check_result(epio_perform(epio_read(&op, file, found, 4, 0)), 4);
+    assert_ptr_equal(op.file, file);
+    assert_ptr_equal(op.vfs, top);
+    assert_memory_equal(found, "data", 4);
+    check_result(epio_wait(epio_rename(&op, top, fixture_path(f, "data"),
+                                       fixture_path(f, "moved"), 0)),
+                 0);
+    check_result(epio_wait(epio_full_pathname(&op, top, fixture_path(f, "moved"), path,
+                                              sizeof path)),
+                 (int64_t)strlen(fixture_path(f, "moved")));
+    check_result(epio_wait(epio_sleep(&op, top, 1000)), 1000);
+    check_result(epio_wait(epio_open(&op, top, fixture_path(f, "data"), EPIO_OPEN_READ)),
+                 EPIO_ENOENT);
+    assert_null(op.file);
+
+    /* A failure at the bottom arrives at the top. */
+    fault_vfs_fail(layers[0], EPIO_KIND_READ, 0, 2, EPIO_EIO, 77);
+    check_result(epio_wait(epio_read(&op, file, found, 4, 0)), EPIO_EIO);
+    assert_int_equal(op.os_error, 77);
+    check_result(epio_perform(epio_read(&op, file, found, 4, 0)), EPIO_EIO);
+    assert_int_equal(op.os_error, 77);
+    check_result(epio_wait(epio_close(&op, file)), 0);
+
+    check_result(epio_perform(epio_open(&op, top, fixture_path(f, "moved"), EPIO_OPEN_READ)), 0);
+    assert_ptr_equal(op.file->vfs, top);
+    check_result(epio_perform(epio_close(&op, op.file)), 0);
+    for (size_t i = LAYERS; i-- > 0;) {
+        epio_vfs_destroy(layers[i]);
+    }
+}
+
+/* An op that is cancelled while it waits in a layer, and between two layers. */
+static void a_layer_cancels_what_it_holds(fixture *f)
+{
+    epio_vfs *lower;
+    epio_vfs *upper;
+    epio_op op = {0};
+    epio_op held[2] = {{0}};
+    char found[4];
+    assert_int_equal(fault_vfs_create(&lower, f->vfs), 0);
+    assert_int_equal(fault_vfs_create(&upper, lower), 0);
+    check_result(epio_wait(epio_open(&op, upper, fixture_path(f, "data"),
+                                     EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE)),
+                 0);
+    epio_file *file = op.file;
+    fault_vfs_hold(lower, EPIO_KIND_READ);
+    fault_vfs_hold(upper, EPIO_KIND_WRITE);
+    epio_submit(epio_read(&held[0], file, found, 4, 0));
+    epio_submit(epio_write(&held[1], file, found, 4, 0));
+    while (fault_vfs_held(lower, EPIO_KIND_READ) + fault_vfs_held(upper, EPIO_KIND_WRITE) < 2) {
+        (void)epio_loop_poll(f->loop, MILLISECOND, 0);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        epio_cancel(&held[i]);
+        check_result(epio_wait(&held[i]), EPIO_ECANCELED);
+        assert_ptr_equal(held[i].file, file);
+    }
+    check_result(epio_wait(epio_close(&op, file)), 0);
+    epio_vfs_destroy(upper);
+    epio_vfs_destroy(lower);
+}
+
+/* Cancels the op that its user field names. */
+static void cancel_the_other(epio_op *op)
+{
+    epio_cancel(op->user);
+}
+
+/* Two reads end in one turn; the first to be delivered cancels the second,
+ * which is not at its end: the layer wants to send it again, or it asked to be
+ * tried again. The cancel is not lost. */
+static void a_cancel_finds_an_op_on_its_way_back(fixture *f)
+{
+    bench b = bench_open(f);
+    char found[4];
+    check_result(write_now(&b, 0), 4);
+    for (int tries_again = 0; tries_again < 2; tries_again++) {
+        epio_op first = {0};
+        epio_op second = {0};
+        first.done = cancel_the_other;
+        first.user = &second;
+        if (tries_again != 0) {
+            fault_vfs_repeat(b.fault, EPIO_KIND_READV, 0);
+            fault_vfs_fail(b.fault, EPIO_KIND_READV, 0, 1, EPIO_RETRY, 0);
+        } else {
+            fault_vfs_repeat(b.fault, EPIO_KIND_READV, 1);
+        }
+        epio_iovec part = {found, 4};
+        epio_submit(epio_read(&first, b.file, found, 4, 0));
+        epio_submit(epio_readv(&second, b.file, &part, 1, 0));
+        check_result(epio_wait(&second), EPIO_ECANCELED);
+    }
+    bench_close(&b);
+}
+
+/* ---- Without the fault layer ------------------------------------------- */
+
+static void a_thousand_writes_and_a_sync(fixture *f)
+{
+    enum { WRITES = 1000, PART = 100 };
+    static epio_op writes[WRITES];
+    static unsigned char data[WRITES * PART];
+    epio_op sync = {0};
+    memset(writes, 0, sizeof writes);
+    pattern_fill(data, sizeof data, 0);
+    epio_file *file = fixture_create(f, "data");
+    for (size_t i = 0; i < WRITES; i++) {
+        epio_submit(epio_write(&writes[i], file, data + i * PART, PART, i * PART));
+    }
+    check_result(epio_wait(epio_sync(&sync, file, EPIO_SYNC_DATA_ONLY)), 0);
+    for (size_t i = 0; i < WRITES; i++) {
+        assert_false(epio_pending(&writes[i]));
+        check_result(writes[i].result, PART);
+    }
+    fixture_close(f, file);
+    check_content(f, "data", data, sizeof data);
+}
+
+static void a_write_beyond_the_limit_fails_its_sync(fixture *f)
+{
+    struct rlimit before;
+    epio_op ops[3] = {{0}};
+    epio_file *file = fixture_create(f, "data");
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    struct rlimit small = {1000, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    epio_submit(epio_write(&ops[0], file, "abc", 3, 0));
+    epio_submit(epio_write(&ops[1], file, "abc", 3, 2000));
+    int64_t synced = epio_wait(epio_sync(&ops[2], file, EPIO_SYNC_FULL));
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    check_result(synced, EPIO_EFBIG);
+    assert_int_equal(ops[2].os_error, EFBIG);
+    check_result(ops[0].result, 3);
+    check_result(ops[1].result, EPIO_EFBIG);
+    check_op(f, epio_sync(&ops[2], file, EPIO_SYNC_FULL), 0);
+    fixture_write(f, file, "def", 3, 2000);
+    fixture_close(f, file);
+}
+
+#endif
+
+static void sync_has_three_strengths(fixture *f)
+{
+    static const uint32_t strengths[] = {EPIO_SYNC_FULL, EPIO_SYNC_NORMAL, EPIO_SYNC_DATA_ONLY};
+    epio_op op = {0};
+    epio_file *file = fixture_create(f, "data");
+    for (size_t i = 0; i < 3; i++) {
+        fixture_write(f, file, "abc", 3, i * 3);
+        check_op(f, epio_sync(&op, file, strengths[i]), 0);
+        check_op(f, epio_sync(&op, file, strengths[i]), 0);
+    }
+    check_op(f, epio_sync(&op, file, 3), EPIO_EINVAL);
+    check_op(f, epio_sync(&op, file, UINT32_MAX), EPIO_EINVAL);
+    fixture_write(f, file, "abc", 3, 0);
+    fixture_close(f, file);
+
+    file = fixture_open(f, "data", EPIO_OPEN_READ);
+    for (size_t i = 0; i < 3; i++) {
+        check_op(f, epio_sync(&op, file, strengths[i]), 0);
+    }
+    fixture_close(f, file);
+}
+
+int main(void)
+{
+    static const fixture_test tests[] = {
+        FIXTURE_TEST(sync_has_three_strengths, ON_ANY),
+#if EPIO_ASYNC
+#define BENCH (ON_OS | ON_MEMORY | ON_LIMIT_OS_3 | ON_LIMIT_MEMORY)
+        FIXTURE_TEST(a_sync_waits_for_the_writes_before_it, BENCH),
+        FIXTURE_TEST(a_sync_is_delivered_after_its_writes, BENCH),
+        FIXTURE_TEST(a_sync_from_a_callback_covers_its_write, BENCH),
+        FIXTURE_TEST(later_writes_do_not_hold_a_sync, BENCH),
+        FIXTURE_TEST(reads_and_other_files_do_not_hold_a_sync, BENCH),
+        FIXTURE_TEST(a_sync_covers_linked_writes, BENCH),
+        FIXTURE_TEST(a_linked_sync_follows_its_write, BENCH),
+        FIXTURE_TEST(a_close_waits_for_write_and_sync, BENCH),
+        FIXTURE_TEST(syncs_of_one_turn_share_a_flush, BENCH),
+        FIXTURE_TEST(syncs_during_a_flush_share_the_next, BENCH),
+        FIXTURE_TEST(a_running_flush_is_too_old, BENCH),
+        FIXTURE_TEST(tasks_share_flushes, BENCH),
+        FIXTURE_TEST(a_shared_flush_is_the_strongest, BENCH),
+        FIXTURE_TEST(the_next_sync_reports_a_failed_write, BENCH),
+        FIXTURE_TEST(the_first_of_several_errors_is_reported, BENCH),
+        FIXTURE_TEST(only_the_sync_that_covers_it_reports, BENCH),
+        FIXTURE_TEST(cancelled_writes_are_no_failures, BENCH),
+        FIXTURE_TEST(performed_writes_count_for_nothing, BENCH),
+        FIXTURE_TEST(a_cancelled_sync_ends_at_once, BENCH),
+        FIXTURE_TEST(a_cancelled_sync_leaves_the_flush_to_the_others, BENCH),
+        FIXTURE_TEST(a_flush_outlives_its_syncs, BENCH),
+        FIXTURE_TEST(a_failing_flush_sticks_though_nobody_waits, BENCH),
+        FIXTURE_TEST(a_cancelled_sync_hands_its_error_on, BENCH),
+        FIXTURE_TEST(a_waiting_sync_hands_its_error_on, BENCH),
+        FIXTURE_TEST(an_error_is_reported_exactly_once, BENCH),
+        FIXTURE_TEST(a_failed_flush_is_never_forgotten, BENCH),
+        FIXTURE_TEST(a_failed_performed_flush_is_not_forgotten_either, BENCH),
+        FIXTURE_TEST(a_failed_flush_answers_everybody, BENCH),
+        FIXTURE_TEST(a_linked_write_behind_a_failed_flush_fails, BENCH),
+        FIXTURE_TEST(some_failures_do_not_stick, BENCH),
+        FIXTURE_TEST(a_failed_flush_is_that_files_alone, BENCH),
+        FIXTURE_TEST(both_failures_are_told, BENCH),
+        FIXTURE_TEST(a_layer_repeats_ops, BENCH),
+        FIXTURE_TEST(layers_stack, BENCH),
+        FIXTURE_TEST(a_layer_cancels_what_it_holds, BENCH),
+        FIXTURE_TEST(a_cancel_finds_an_op_on_its_way_back, ON_MEMORY),
+        FIXTURE_TEST(a_thousand_writes_and_a_sync, ON_ANY_LOOP & ~ON_OS_SUBMIT),
+        FIXTURE_TEST(a_write_beyond_the_limit_fails_its_sync, ON_OS | ON_LIMIT_OS | ON_LIMIT_OS_3),
+#endif
+    };
+    return FIXTURE_RUN("sync", tests);
+}
