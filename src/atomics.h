@@ -1,7 +1,8 @@
 /* Atomic access to plain fields. Public structs hold no `_Atomic`, so that they
  * compile as C++ and under every compiler; the fields that several threads
  * touch are reached through this header and nowhere else. `_Atomic T` has the
- * size and form of T for these types on every compiler that we support. What is
+ * size and form of T for these types on every compiler that we support, and is as
+ * strictly aligned: 64 bits, which need not be, are not among them. What is
  * not said to be relaxed is sequentially consistent, but for the stores, which
  * release; there are no fences, which ThreadSanitizer cannot see. */
 #ifndef EPIO_ATOMICS_H
@@ -9,6 +10,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define EPIO__ATOMICS(suffix, type)                                                                \
@@ -39,7 +41,7 @@
     }
 
 EPIO__ATOMICS(u32, uint32_t)
-EPIO__ATOMICS(u64, uint64_t)
+EPIO__ATOMICS(size, size_t)
 EPIO__ATOMICS(pointer, uintptr_t)
 
 #undef EPIO__ATOMICS
@@ -49,9 +51,9 @@ static inline uint32_t epio__add_u32(uint32_t *at, uint32_t amount)
     return atomic_fetch_add((_Atomic(uint32_t) *)at, amount);
 }
 
-static inline uint64_t epio__add_u64(uint64_t *at, uint64_t amount)
+static inline size_t epio__add_size(size_t *at, size_t amount)
 {
-    return atomic_fetch_add((_Atomic(uint64_t) *)at, amount);
+    return atomic_fetch_add((_Atomic(size_t) *)at, amount);
 }
 
 /* Wraps around: the counterpart of the above. */
@@ -60,9 +62,14 @@ static inline uint32_t epio__subtract_u32(uint32_t *at, uint32_t amount)
     return atomic_fetch_sub((_Atomic(uint32_t) *)at, amount);
 }
 
-static inline uint64_t epio__subtract_u64(uint64_t *at, uint64_t amount)
+static inline size_t epio__subtract_size(size_t *at, size_t amount)
 {
-    return atomic_fetch_sub((_Atomic(uint64_t) *)at, amount);
+    return atomic_fetch_sub((_Atomic(size_t) *)at, amount);
+}
+
+static inline uint32_t epio__set_bits_u32(uint32_t *at, uint32_t bits)
+{
+    return atomic_fetch_or((_Atomic(uint32_t) *)at, bits);
 }
 
 static inline uint32_t epio__clear_bits_u32(uint32_t *at, uint32_t bits)
@@ -71,9 +78,9 @@ static inline uint32_t epio__clear_bits_u32(uint32_t *at, uint32_t bits)
 }
 
 /* A counter that one thread writes and others read. */
-static inline void epio__count_u64(uint64_t *at, uint64_t amount)
+static inline void epio__count_size(size_t *at, size_t amount)
 {
-    epio__store_relaxed_u64(at, epio__load_relaxed_u64(at) + amount);
+    epio__store_relaxed_size(at, epio__load_relaxed_size(at) + amount);
 }
 
 #endif

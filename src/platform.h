@@ -33,7 +33,8 @@ bool epio__condition_wait_until(epio__condition *condition, epio__mutex *mutex, 
 void epio__condition_signal(epio__condition *condition);
 void epio__condition_broadcast(epio__condition *condition);
 
-/* Starts a thread that takes no signals: 0 or EPIO_ENOMEM. */
+/* Starts a thread that takes no signals but those of its own faults: 0 or
+ * EPIO_ENOMEM. */
 int epio__thread_start(epio__thread *thread, void (*run)(void *argument), void *argument);
 void epio__thread_join(epio__thread *thread);
 void epio__thread_yield(void);
@@ -58,10 +59,11 @@ int epio__error_from_os(int32_t os_error);
 typedef struct epio__os_file {
     epio_file base;
     intptr_t handle;
-    uint32_t open_flags;     /* as given to epio_open */
-    uint32_t no_cached_read; /* atomic; 1: the system cannot tell what is cached */
-    char *delete_path;       /* to be removed at close, owned; NULL: nothing */
-    uint64_t delete_device;  /* what it was when opened, so that nothing else is removed */
+    intptr_t transfer_handle; /* what reads and writes use: that, or the platform's own */
+    uint32_t open_flags;      /* as given to epio_open */
+    uint32_t no_cached_read;  /* atomic; 1: the system cannot tell what is cached */
+    char *delete_path;        /* to be removed at close, owned; NULL: nothing */
+    uint64_t delete_device;   /* what it was when opened, so that nothing else is removed */
     uint64_t delete_inode;
     uint32_t stream;    /* the platform's notes on a stream */
     uint32_t watched;   /* what the back end waits for on it */

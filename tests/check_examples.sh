@@ -255,6 +255,7 @@ log_killed()
     : >acknowledged
     round=0
     while [ "$round" -lt "$kills" ]; do
+        rm -f one-run
         "$programs/log" --path killed.log --threads 8 --records 1000000000 --acknowledge \
             >one-run 2>/dev/null &
         logger=$!

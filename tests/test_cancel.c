@@ -389,6 +389,38 @@ static void a_sync_hands_its_error_on(fixture *f)
     life_end(&l);
 }
 
+/* A VFS may let a worker wait in the inner one's `perform`. What that one would
+ * do with such an op if it held it itself is of no concern to a cancel. */
+static void a_read_of_a_stream_on_a_worker(fixture *f)
+{
+    static char into[4];
+    life l;
+    tracked read_op;
+    epio_op op = {0};
+    life_begin(&l, f);
+    for (int by = 0; by < WHO_COUNT; by++) {
+        int ends[2];
+        check(pipe(ends) == 0);
+        check_result(epio_wait(epio_adopt(&op, l.gate, ends[0], 0)), 0);
+        epio_file *stream = op.file;
+        gate_shut(&l);
+        epio_submit(epio_read(track(&read_op), stream, into, 4, 0));
+        life_run_until_waiting(&l, 1);
+        gate_open(&l);
+        life_run_for(&l, 20 * MILLISECOND); /* by now it waits inside */
+        life_cancel(&l, (who)by, &read_op.op);
+        life_run_for(&l, 5 * MILLISECOND);
+        check_result(read_op.calls, 0);
+        check(write(ends[1], "four", 4) == 4);
+        life_run_until_done(&l, &read_op);
+        check_result(read_op.result, 4);
+        check(memcmp(into, "four", 4) == 0);
+        life_close(stream);
+        check(close(ends[1]) == 0);
+    }
+    life_end(&l);
+}
+
 /* ---- Races --------------------------------------------------------------- */
 
 #define RACE_KINDS 9
@@ -681,6 +713,7 @@ int main(void)
         FIXTURE_TEST(an_op_from_its_own_done, ON_OS_PERFORM),
         FIXTURE_TEST(a_cancel_is_used_up, ON_OS_PERFORM),
         FIXTURE_TEST(a_sync_hands_its_error_on, ON_OS_PERFORM),
+        FIXTURE_TEST(a_read_of_a_stream_on_a_worker, ON_OS_PERFORM),
         FIXTURE_TEST(race_with_another_thread, ON_OS_PERFORM),
         FIXTURE_TEST(race_of_many_threads, ON_OS_PERFORM),
         FIXTURE_TEST(race_with_chains, ON_OS_PERFORM),

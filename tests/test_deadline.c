@@ -49,11 +49,13 @@ static int64_t queued(life *l, const life_kind *kind, tracked *one)
 
 static int64_t running(life *l, const life_kind *kind, tracked *one)
 {
+    /* Enough for a worker to begin. */
+    uint64_t timeout = fixture_is_slow() ? 500 * MILLISECOND : 100 * MILLISECOND;
     gate_shut(l);
-    one->op.timeout_ns = SHORTLY;
+    one->op.timeout_ns = timeout;
     epio_submit(&one->op);
     life_run_until_waiting(l, 1);
-    life_run_for(l, 2 * SHORTLY);
+    life_run_for(l, timeout + SHORTLY);
     check_result(one->calls, kind->ends_at_once ? 1 : 0);
     gate_open(l);
     return kind->ends_at_once ? EPIO_ETIMEDOUT : kind->success;

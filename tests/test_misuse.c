@@ -8,15 +8,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define HAS_ADDRESS_SANITIZER 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__)
-#define HAS_ADDRESS_SANITIZER 1
-#endif
-
 /* ---- A child that is to abort -------------------------------------------- */
 
 /* What it has at hand. */
@@ -110,12 +101,10 @@ static void check_mistake(const mistake *one)
     check(WIFSIGNALED(status));
     check_result(WTERMSIG(status), SIGABRT);
     check(said);
-#if !defined(HAS_ADDRESS_SANITIZER)
-    if (!fixture_is_slow()) { /* valgrind has much to say about an abort */
+    if (!fixture_is_slow()) { /* valgrind and sanitizers have much to say about an abort */
         check(line == text);
         check_result(count_lines(text), 1);
     }
-#endif
 }
 
 static void *run_in_thread(void *(*run)(void *), void *argument)

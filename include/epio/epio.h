@@ -246,11 +246,18 @@ EPIO_API bool epio_pending(const epio_op *op);
 /* Lets `second` start when `first` has succeeded (result >= 0), else end with
  * EPIO_ECANCELED. Only the first is submitted; the second counts as submitted
  * with it, its timeout included. Both were prepared by a verb and belong to
- * one loop; chains may be of any length; an op has one successor. Returns
- * `first`. */
+ * one loop; chains may be of any length; an op has one successor. Link a close
+ * with EPIO_LINK_ALWAYS: one that ends with EPIO_ECANCELED, because the op
+ * before it failed, leaves its file open. Returns `first`. */
 EPIO_API epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags);
 
 #endif /* EPIO_ASYNC */
+
+/* Every verb below fills the op, whose earlier contents but `done`, `user` and
+ * `timeout_ns` are lost, and returns it. Any thread; nothing is checked that the
+ * completion could not report. Beside the errors named at each there are, for
+ * all: EPIO_ECANCELED, EPIO_ETIMEDOUT, EPIO_ENOMEM (also: no thread can be
+ * started), EPIO_EIO, and EPIO_EUNKNOWN with its os_error. */
 
 /* ---- Verbs: files ------------------------------------------------------ */
 
@@ -291,7 +298,9 @@ EPIO_API epio_op *epio_open(epio_op *op, epio_vfs *vfs, const char *path, uint32
 /* Makes a file of an open descriptor (POSIX) or HANDLE (Windows) that the
  * caller hands over: 0, and op->file; epio_close closes it. On failure it stays
  * the caller's. `flags`: READ and WRITE as it was opened, or 0: as it was.
- * Neither its blocking mode nor its close-on-exec flag is changed.
+ * Neither its blocking mode nor its close-on-exec flag is changed. Writes to one
+ * that was opened with O_APPEND go to its end on Linux, whatever the offset: see
+ * pwrite(2).
  * Errors: EPIO_EBADF, EPIO_EINVAL, EPIO_EISDIR, EPIO_ENOMEM, EPIO_ENOTSUP (a
  * VFS that has no descriptors). */
 EPIO_API epio_op *epio_adopt(epio_op *op, epio_vfs *vfs, intptr_t os_handle, uint32_t flags);
@@ -341,7 +350,7 @@ EPIO_API epio_op *epio_truncate(epio_op *op, epio_file *file, uint64_t size);
  * sync. NORMAL on a file open only for reading is 0. See fsync(2). */
 EPIO_API epio_op *epio_sync(epio_op *op, epio_file *file, uint32_t flags);
 
-/* The file's size in bytes. A stream: EPIO_ESPIPE. */
+/* The file's size in bytes. Errors: EPIO_ESPIPE (a stream), EPIO_EIO. */
 EPIO_API epio_op *epio_size(epio_op *op, epio_file *file);
 
 /* The descriptor or HANDLE behind a file, still owned by it; -1 if there is
@@ -352,14 +361,18 @@ EPIO_API intptr_t epio_os_handle(const epio_file *file);
 
 #define EPIO_DELETE_SYNC_DIR 1u /* the removal is durable when this is done */
 
-/* Removes a file's name: 0. A folder is EPIO_EISDIR. */
+/* Removes a file's name: 0. Errors: EPIO_EINVAL (NULL path, unknown flags),
+ * EPIO_ENOENT, EPIO_EISDIR (a folder), EPIO_EACCES, EPIO_EPERM, EPIO_ENOTDIR,
+ * EPIO_ELOOP, EPIO_ENAMETOOLONG, EPIO_EROFS, EPIO_EBUSY; EPIO_EIO also if the
+ * name is gone but that could not be made durable. See unlink(2). */
 EPIO_API epio_op *epio_delete(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags);
 
 #define EPIO_RENAME_SYNC_DIR 1u   /* the new name is durable when this is done */
 #define EPIO_RENAME_NO_REPLACE 2u /* EPIO_EEXIST if the new name exists */
 
-/* Renames a file: 0. Replaces what has the new name, atomically. Never a copy:
- * EPIO_EXDEV. */
+/* Renames a file: 0. Replaces what has the new name, atomically. Errors: those
+ * of epio_delete, for either path, and EPIO_EXDEV (it is never a copy),
+ * EPIO_EEXIST (NO_REPLACE), EPIO_ENOSPC. See rename(2). */
 EPIO_API epio_op *epio_rename(epio_op *op, epio_vfs *vfs, const char *from, const char *to,
                               uint32_t flags);
 
@@ -368,28 +381,32 @@ EPIO_API epio_op *epio_rename(epio_op *op, epio_vfs *vfs, const char *from, cons
 #define EPIO_ACCESS_READWRITE 2u
 
 /* 1 if the path exists, may be read, may be read and written; else 0. An error
- * only where that cannot be told. */
+ * only where that cannot be told: EPIO_EINVAL, EPIO_ELOOP, EPIO_ENAMETOOLONG,
+ * EPIO_EIO. See access(2); the effective user counts. */
 EPIO_API epio_op *epio_access(epio_op *op, epio_vfs *vfs, const char *path, uint32_t mode);
 
 /* Writes the absolute path, symbolic links resolved, ended by a NUL, into
  * `buffer`: its length without the NUL. The file itself need not exist, its
- * folder must. EPIO_ERANGE if `len` is not above the length; then nothing is
- * written. */
+ * folder must. Errors: EPIO_ERANGE if `len` is not above the length (nothing is
+ * written then), EPIO_EINVAL, EPIO_ENOENT, EPIO_ENOTDIR, EPIO_EACCES, EPIO_ELOOP,
+ * EPIO_ENAMETOOLONG. See realpath(3). */
 EPIO_API epio_op *epio_full_pathname(epio_op *op, epio_vfs *vfs, const char *path, char *buffer,
                                      size_t len);
 
-/* Waits: the nanoseconds slept, never less than asked. */
+/* Waits at least so long: `nanoseconds`. EPIO_EINVAL above INT64_MAX. */
 EPIO_API epio_op *epio_sleep(epio_op *op, epio_vfs *vfs, uint64_t nanoseconds);
 
-/* Nanoseconds since 1970-01-01 00:00 UTC. */
+/* Nanoseconds since 1970-01-01 00:00 UTC. Does not fail. */
 EPIO_API epio_op *epio_current_time(epio_op *op, epio_vfs *vfs);
 
-/* Fills the buffer with random bytes fit for keys (libsodium): `len`. */
+/* Fills the buffer with random bytes fit for keys (libsodium): `len`.
+ * EPIO_EINVAL: NULL. */
 EPIO_API epio_op *epio_randomness(epio_op *op, epio_vfs *vfs, void *buffer, size_t len);
 
-/* Runs `function(op)` on a worker thread: what it returned. A function that
- * has begun cannot be cancelled; it may look at op->user, and at nothing else
- * of the op. epio_perform runs it on the calling thread. */
+/* Runs `function(op)` on a worker thread: what it returned. All signals but
+ * those of faults are blocked there. A function that has begun cannot be
+ * cancelled; it may look at op->user, and at nothing else of the op.
+ * epio_perform runs it on the calling thread. */
 EPIO_API epio_op *epio_work(epio_op *op, epio_vfs *vfs, epio_work_function *function);
 
 /* ---- VFSes ------------------------------------------------------------- */
@@ -414,7 +431,8 @@ EPIO_API void epio_vfs_destroy(epio_vfs *vfs);
 typedef struct epio_loop_options {
     size_t size;         /* sizeof(epio_loop_options) */
     const char *backend; /* "epoll", "poll"; NULL: EPIO_BACKEND of the environment, else the best */
-    uint32_t workers;    /* most threads that read at once; 0: 16 */
+    uint32_t workers;    /* most threads that read at once, and most for epio_work; 0: 16, which is
+                            the most */
     uint32_t inline_writes; /* 1: buffered writes run on the owner's thread, which may then wait
                                for the disk */
 } epio_loop_options;

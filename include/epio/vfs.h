@@ -56,7 +56,8 @@ typedef struct epio_vfs_methods {
     int64_t (*perform)(epio_vfs *vfs, epio_op *op);
 
     /* Asks for an op that this VFS holds (op->vfs == vfs) to end: complete it
-     * with EPIO_ECANCELED if it waits, else do nothing. The owner. */
+     * with EPIO_ECANCELED if it waits, else do nothing. Not called for one that
+     * was deferred, offloaded or parked: those the core ends itself. The owner. */
     void (*cancel)(epio_vfs *vfs, epio_op *op);
 
     /* Frees the VFS; NULL: it is not the user's to free. */
@@ -81,8 +82,8 @@ struct epio_file {
     uint32_t flags;  /* EPIO_OPEN_READ and EPIO_OPEN_WRITE: what it is open for */
     uint32_t traits; /* EPIO_FILE_... */
 
-    uint64_t in_flight;
-    uint64_t inbound;
+    size_t in_flight;
+    size_t inbound;
     uint32_t flush_failed;
     int32_t flush_os_error;
     int32_t carried_error;
@@ -142,10 +143,6 @@ EPIO_API void epio_offload(epio_op *op);
 /* Lets the loop call vfs->submit(op->vfs, op) again in its next turn: for a VFS
  * that has done its share of this one. The owner. */
 EPIO_API void epio_defer(epio_op *op);
-
-/* Takes an op back that was offloaded or deferred and has not begun: true, and
- * the caller completes it. The owner. */
-EPIO_API bool epio_offload_cancel(epio_op *op);
 
 /* Lets the owner call vfs->submit(op->vfs, op) again. Any thread; at most one
  * at a time for an op, which is held until then. */

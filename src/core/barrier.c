@@ -48,7 +48,7 @@ void epio__barrier_enter(epio_loop *loop, epio_op *op)
     if (file->close != NULL) {
         epio__fatal("epio_submit", "the op's file is being closed; submit it before the close");
     }
-    epio__count_u64(&file->in_flight, 1);
+    epio__count_size(&file->in_flight, 1);
     if (!epio__op_is_ordered(op)) {
         return;
     }
@@ -119,7 +119,7 @@ static void try_close(epio_file *file)
 {
     epio_op *op = file->close;
     /* The close counts itself. */
-    if (op == NULL || epio__load_relaxed_u64(&file->in_flight) != 1 || flush_is_running(file)) {
+    if (op == NULL || epio__load_relaxed_size(&file->in_flight) != 1 || flush_is_running(file)) {
         return;
     }
     epio__timer_stop(op->loop, &file->flush);
@@ -193,11 +193,16 @@ void epio__barrier_leave(epio_op *op)
     if (epio__op_is_ordered(op)) {
         leave_ordered(file, op);
     }
-    epio__count_u64(&file->in_flight, UINT64_MAX);
-    if (epio__load_relaxed_u64(&file->in_flight) == 0) {
+    if (epio__load_relaxed_size(&file->in_flight) == 1) {
         epio__timer_stop(op->loop, &file->flush); /* nobody is left to be held back */
     }
-    try_close(file);
+    /* Once the count is 0 an epio_perform of another thread may close the file;
+     * not while a close is in flight, which counts itself. */
+    bool closing = file->close != NULL;
+    epio__store_size(&file->in_flight, epio__load_relaxed_size(&file->in_flight) - 1);
+    if (closing) {
+        try_close(file);
+    }
 }
 
 static void answer_syncs(epio_node *list, int64_t result, int32_t os_error)
@@ -215,17 +220,25 @@ static void answer_syncs(epio_node *list, int64_t result, int32_t os_error)
     }
 }
 
-static uint32_t strength_of(uint32_t flags)
+/* NORMAL asks nothing of a file that is open only for reading. */
+static uint32_t strength_of(const epio_file *file, uint32_t flags)
 {
-    return flags == EPIO_SYNC_FULL ? 2 : flags == EPIO_SYNC_NORMAL ? 1 : 0;
+    switch (flags) {
+    case EPIO_SYNC_FULL:
+        return 3;
+    case EPIO_SYNC_NORMAL:
+        return (file->flags & EPIO_OPEN_WRITE) != 0 ? 2 : 0;
+    default:
+        return 1;
+    }
 }
 
-static uint32_t strongest(const epio_node *list)
+static uint32_t strongest(const epio_file *file, const epio_node *list)
 {
-    uint32_t flags = EPIO_SYNC_DATA_ONLY;
+    uint32_t flags = epio__op_of_held(list->next)->flags;
     for (epio_node *node = list->next; node != list; node = node->next) {
         const epio_op *op = epio__op_of_held(node);
-        if (strength_of(op->flags) > strength_of(flags)) {
+        if (strength_of(file, op->flags) > strength_of(file, flags)) {
             flags = op->flags;
         }
     }
@@ -275,7 +288,7 @@ static bool hold_back(epio_loop *loop, epio_file *file)
 static void begin_flush(epio_loop *loop, epio_file *file)
 {
     epio__list_move_all(&file->flushing, &file->ready);
-    epio_op *flush = epio_sync(&file->flush, file, strongest(&file->flushing));
+    epio_op *flush = epio_sync(&file->flush, file, strongest(file, &file->flushing));
     flush->marks = EPIO__MARK_INTERNAL;
     flush->phase = EPIO__PHASE_HELD;
     flush->progress = 0;
@@ -296,7 +309,7 @@ void epio__barrier_flush(epio_loop *loop)
             continue;
         }
         epio__list_remove(&file->waiting);
-        if (epio__load_u32(&file->flush_failed) != 0) {
+        if (epio__load_u32(&file->flush_failed) == EPIO__FLUSH_FAILED) {
             answer_syncs(&file->ready, EPIO_EIO, file->flush_os_error);
         } else {
             begin_flush(loop, file);
@@ -308,12 +321,16 @@ void epio__barrier_flushed(epio_loop *loop, epio_op *op)
 {
     epio_file *file = op->file;
     loop->internal--;
-    epio__store_relaxed_u32(&op->state, EPIO__STATE_DONE);
     file->flush_took = epio__monotonic_time() - file->flush_begun;
     epio__flush_note(file, op->result, op->os_error);
     answer_syncs(&file->flushing, op->result < 0 ? op->result : 0, op->os_error);
-    if (file_is_idle(file)) {
+    if (epio__list_empty(&file->ordered) && epio__list_empty(&file->ready)) {
         epio__list_remove(&file->active);
     }
-    try_close(file);
+    /* As in epio__barrier_leave: the flush alone may have kept the file. */
+    bool closing = file->close != NULL;
+    epio__store_u32(&op->state, EPIO__STATE_DONE);
+    if (closing) {
+        try_close(file);
+    }
 }

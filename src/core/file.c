@@ -18,7 +18,7 @@ void epio_file_init(epio_file *file, epio_vfs *vfs, uint32_t flags, uint32_t tra
     epio__list_init(&file->flushing);
 #if EPIO_ASYNC
     if (vfs->loop != NULL) {
-        epio__add_u64(&vfs->loop->open_files, 1);
+        epio__add_size(&vfs->loop->open_files, 1);
     }
 #endif
 }
@@ -27,7 +27,7 @@ void epio_file_release(epio_file *file)
 {
 #if EPIO_ASYNC
     if (file->vfs->loop != NULL) {
-        epio__subtract_u64(&file->vfs->loop->open_files, 1);
+        epio__subtract_size(&file->vfs->loop->open_files, 1);
     }
 #else
     (void)file;
@@ -63,7 +63,7 @@ uint64_t epio_op_bytes(const epio_op *op)
 
 bool epio_in_flight(const epio_op *op)
 {
-    uint32_t state = epio__load_relaxed_u32(&op->state);
+    uint32_t state = epio__load_u32(&op->state);
     return (state & ~(uint32_t)EPIO__STATE_EXTRAS) == EPIO__STATE_IN_FLIGHT;
 }
 

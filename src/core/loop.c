@@ -60,8 +60,8 @@ static bool something_to_hand_over(const epio_loop *loop)
 
 static bool in_flight(const epio_loop *loop)
 {
-    return epio__load_relaxed_u64(&loop->in_flight) != 0 || loop->internal != 0 ||
-           epio__load_u64(&loop->inbound) != 0;
+    return epio__load_relaxed_size(&loop->in_flight) != 0 || loop->internal != 0 ||
+           epio__load_size(&loop->inbound) != 0;
 }
 
 static void collect(epio_loop *loop)
@@ -200,7 +200,7 @@ uint64_t epio_loop_run(epio_loop *loop)
     uint64_t before = loop->delivered;
     for (;;) {
         /* In this order: a stop comes with a wake. */
-        epio__store_u32(&loop->woken, 0);
+        epio__exchange_u32(&loop->woken, 0);
         if (epio__exchange_u32(&loop->stopping, 0) != 0 || !in_flight(loop)) {
             break;
         }
@@ -237,21 +237,27 @@ void epio__loop_run_until(epio_loop *loop, const bool *done)
     leave(loop);
 }
 
-void epio_loop_stop(epio_loop *loop)
-{
-    epio__store_u32(&loop->stopping, 1);
-    epio_loop_wake(loop);
-}
-
+/* The owner may see the flag, leave and destroy the loop: the visit keeps it
+ * until this thread is done with it. */
 void epio_loop_wake(epio_loop *loop)
 {
+    epio__add_size(&loop->visitors, 1);
     epio__exchange_u32(&loop->woken, 1);
     epio__loop_notify(loop);
+    epio__subtract_size(&loop->visitors, 1);
+}
+
+void epio_loop_stop(epio_loop *loop)
+{
+    epio__add_size(&loop->visitors, 1);
+    epio__exchange_u32(&loop->stopping, 1);
+    epio_loop_wake(loop);
+    epio__subtract_size(&loop->visitors, 1);
 }
 
 uint64_t epio_loop_pending(const epio_loop *loop)
 {
-    return epio__load_u64(&loop->in_flight) + epio__load_u64(&loop->inbound);
+    return epio__load_size(&loop->in_flight) + epio__load_size(&loop->inbound);
 }
 
 /* ---- Embedding ---- */
@@ -303,7 +309,8 @@ static int open_backend_named(epio_loop *loop, const char *name)
 static int open_best_backend(epio_loop *loop)
 {
     int error = EPIO_ENOTSUP;
-    for (size_t i = 0; epio__backends[i] != NULL && error == EPIO_ENOTSUP; i++) {
+    /* Whatever forbids one, a container for instance, may allow the next. */
+    for (size_t i = 0; epio__backends[i] != NULL && error != 0; i++) {
         error = open_backend(loop, epio__backends[i]);
     }
     return error;
@@ -411,12 +418,12 @@ void epio_loop_destroy(epio_loop *loop)
         epio__fatal("epio_loop_destroy", "called from inside a `done`, while the loop runs");
     }
     (void)epio_loop_close(loop, EPIO_FOREVER);
-    if (epio__load_u64(&loop->open_files) != 0) {
+    if (epio__load_size(&loop->open_files) != 0) {
         epio__fatal("epio_loop_destroy",
                     "a file is still open; close every file of the loop first");
     }
     epio__workers_destroy(&loop->workers);
-    while (epio__load_u64(&loop->visitors) != 0) {
+    while (epio__load_size(&loop->visitors) != 0) {
         epio__thread_yield();
     }
     loop->os.backend->close(loop->os.backend_state);

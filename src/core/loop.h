@@ -18,13 +18,13 @@ struct epio_loop {
     epio__os_vfs os; /* the operating system, completing here */
 
     /* Any thread. */
-    uintptr_t owner;    /* epio__thread_self of the owner; 0: detached */
-    uintptr_t inbox;    /* last epio_op posted from elsewhere, linked by queue.next */
-    uintptr_t cancels;  /* last epio_op that was cancelled elsewhere, by cancel_next */
-    uint64_t visitors;  /* calls of other threads that still touch the loop */
-    uint64_t inbound;   /* ops submitted elsewhere that the owner has not seen */
-    uint64_t in_flight; /* ops that it has seen; written by the owner */
-    uint64_t open_files;
+    uintptr_t owner;   /* epio__thread_self of the owner; 0: detached */
+    uintptr_t inbox;   /* last epio_op posted from elsewhere, linked by queue.next */
+    uintptr_t cancels; /* last epio_op that was cancelled elsewhere, by cancel_next */
+    size_t visitors;   /* calls of other threads that still touch the loop */
+    size_t inbound;    /* ops submitted elsewhere that the owner has not seen */
+    size_t in_flight;  /* ops that it has seen; written by the owner */
+    size_t open_files;
     uint32_t sleeping; /* the owner waits, or will look again only when woken */
     uint32_t woken;
     uint32_t stopping;
@@ -86,8 +86,16 @@ static inline bool epio__loop_is_quiet(const epio_loop *loop)
 /* And nothing is in flight that could soon want it. */
 static inline bool epio__loop_is_alone(const epio_loop *loop)
 {
-    return epio__load_relaxed_u64(&loop->in_flight) == 0 && loop->internal == 0 &&
+    return epio__load_relaxed_size(&loop->in_flight) == 0 && loop->internal == 0 &&
            epio__load_relaxed_u32(&loop->shared) == 0;
+}
+
+/* The owner has made work for the loop, perhaps between two polls. */
+static inline void epio__loop_notify_host(epio_loop *loop)
+{
+    if (loop->embedded) {
+        epio__loop_notify(loop);
+    }
 }
 
 /* ---- loop.c ---- */

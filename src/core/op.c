@@ -41,10 +41,10 @@ void epio__loop_notify(epio_loop *loop)
 static void post(epio_loop *loop, epio_op *op, uint8_t message)
 {
     op->message = message;
-    epio__add_u64(&loop->visitors, 1);
+    epio__add_size(&loop->visitors, 1);
     push_inbox(loop, op);
     epio__loop_notify(loop);
-    epio__subtract_u64(&loop->visitors, 1);
+    epio__subtract_size(&loop->visitors, 1);
 }
 
 static void mark_shared(epio_loop *loop)
@@ -84,6 +84,7 @@ void epio_complete(epio_op *op, int64_t result)
     }
     come_back_from_worker(loop, op);
     make_ready(loop, op);
+    epio__loop_notify_host(loop);
 }
 
 static void park(epio_loop *loop, epio_op *op, uint64_t due)
@@ -107,6 +108,7 @@ void epio_complete_at(epio_op *op, uint64_t due, int64_t result)
     op->progress = (uint64_t)result;
     op->marks &= (uint8_t)~EPIO__MARK_RETRY;
     park(op->loop, op, due);
+    epio__loop_notify_host(op->loop);
 }
 
 bool epio_pending(const epio_op *op)
@@ -114,8 +116,7 @@ bool epio_pending(const epio_op *op)
     if (op == NULL) {
         epio__fatal("epio_pending", "the op is NULL");
     }
-    uint32_t state = epio__load_u32(&op->state);
-    return (state & ~(uint32_t)EPIO__STATE_EXTRAS) == EPIO__STATE_IN_FLIGHT;
+    return epio_in_flight(op);
 }
 
 /* ---- Layers ---- */
@@ -207,9 +208,7 @@ static void resume(epio_loop *loop, epio_op *op)
     } else {
         op->vfs->methods->submit(op->vfs, op);
     }
-    if (loop->embedded) {
-        epio__loop_notify(loop);
-    }
+    epio__loop_notify_host(loop);
 }
 
 void epio_resume(epio_op *op)
@@ -242,6 +241,20 @@ static void unlink_from_first(epio_op *op)
     op->queue.previous = NULL;
 }
 
+static void cancel_held(epio_op *op)
+{
+    switch (epio__workers_take_back(op)) {
+    case EPIO__TAKE_BACK_DONE:
+        epio_complete(op, EPIO_ECANCELED);
+        return;
+    case EPIO__TAKE_BACK_NOT_THERE:
+        op->vfs->methods->cancel(op->vfs, op);
+        return;
+    case EPIO__TAKE_BACK_TOO_LATE:
+        return;
+    }
+}
+
 static void cancel_in_phase(epio_loop *loop, epio_op *op)
 {
     switch (op->phase) {
@@ -259,7 +272,7 @@ static void cancel_in_phase(epio_loop *loop, epio_op *op)
         return;
     case EPIO__PHASE_HELD:
         if (op->kind != EPIO_KIND_ACQUIRE) {
-            op->vfs->methods->cancel(op->vfs, op);
+            cancel_held(op);
         } else if (epio__semaphore_withdraw(op->arguments.acquire.semaphore,
                                             &op->arguments.acquire.waiter)) {
             epio_complete(op, EPIO_ECANCELED);
@@ -275,7 +288,7 @@ static void cancel_in_phase(epio_loop *loop, epio_op *op)
 static void count_chain(epio_loop *loop, epio_op *first)
 {
     for (epio_op *op = first; op != NULL; op = op->link) {
-        epio__count_u64(&loop->in_flight, 1);
+        epio__count_size(&loop->in_flight, 1);
         if (epio__op_has_file(op) && op->file != NULL) {
             epio__barrier_enter(loop, op);
         }
@@ -354,9 +367,9 @@ static void set_in_flight(epio_op *first, uint32_t extras)
 static void submit_elsewhere(epio_loop *loop, epio_op *first)
 {
     for (epio_op *op = first; op != NULL; op = op->link) {
-        epio__add_u64(&loop->inbound, 1);
+        epio__add_size(&loop->inbound, 1);
         if (epio__op_has_file(op) && op->file != NULL) {
-            epio__add_u64(&op->file->inbound, 1);
+            epio__add_size(&op->file->inbound, 1);
         }
     }
     mark_shared(loop);
@@ -366,9 +379,9 @@ static void submit_elsewhere(epio_loop *loop, epio_op *first)
 static void arrive_from_elsewhere(epio_loop *loop, epio_op *first)
 {
     for (epio_op *op = first; op != NULL; op = op->link) {
-        epio__subtract_u64(&loop->inbound, 1);
+        epio__subtract_size(&loop->inbound, 1);
         if (epio__op_has_file(op) && op->file != NULL) {
-            epio__subtract_u64(&op->file->inbound, 1);
+            epio__subtract_size(&op->file->inbound, 1);
         }
     }
     epio__op_arrive(loop, first);
@@ -381,9 +394,7 @@ static void submit_here(epio_loop *loop, epio_op *op)
         epio__loop_drain(loop);
     }
     epio__op_arrive(loop, op);
-    if (loop->embedded) {
-        epio__loop_notify(loop);
-    }
+    epio__loop_notify_host(loop);
 }
 
 void epio_submit(epio_op *op)
@@ -506,7 +517,13 @@ static bool wait_for_read(epio_loop *loop, epio_op *op)
         op->timeout_ns != 0 || op->file->close != NULL || !epio__loop_is_quiet(loop)) {
         return false;
     }
-    if (!epio__os_vfs_read_now(op, epio__loop_is_alone(loop), &op->result)) {
+    /* Counted, so that no other thread closes the file under the read. */
+    epio_file *file = op->file;
+    size_t in_flight = epio__load_relaxed_size(&file->in_flight);
+    epio__store_relaxed_size(&file->in_flight, in_flight + 1);
+    bool ended = epio__os_vfs_read_now(op, epio__loop_is_alone(loop), &op->result);
+    epio__store_size(&file->in_flight, in_flight);
+    if (!ended) {
         op->result = 0;
         return false;
     }
@@ -579,10 +596,10 @@ static bool pin(epio_op *op)
 static void cancel_elsewhere(epio_loop *loop, epio_op *op)
 {
     mark_shared(loop);
-    epio__add_u64(&loop->visitors, 1);
+    epio__add_size(&loop->visitors, 1);
     push_cancel(loop, op);
     epio__loop_notify(loop);
-    epio__subtract_u64(&loop->visitors, 1);
+    epio__subtract_size(&loop->visitors, 1);
 }
 
 static void cancel_here(epio_loop *loop, epio_op *op)
@@ -590,9 +607,7 @@ static void cancel_here(epio_loop *loop, epio_op *op)
     epio__clear_bits_u32(&op->state, EPIO__STATE_CANCELLING);
     epio__loop_drain(loop);
     epio__op_cancel(loop, op);
-    if (loop->embedded) {
-        epio__loop_notify(loop);
-    }
+    epio__loop_notify_host(loop);
 }
 
 void epio_cancel(epio_op *op)
@@ -797,8 +812,9 @@ bool epio__op_deliver(epio_loop *loop, epio_op *op)
         op->phase = EPIO__PHASE_READY;
     }
     if (op->result == EPIO_RETRY) {
+        bool unwanted = loop->closing || (op->marks & EPIO__MARK_CANCEL) != 0;
         op->result = EPIO_ECANCELED;
-        if (!loop->closing && (op->marks & EPIO__MARK_CANCEL) == 0) {
+        if (!unwanted || op->kind == EPIO_KIND_CLOSE) {
             op->result = EPIO_EPENDING;
             op->progress = 0;
             op->marks |= EPIO__MARK_RETRY;
@@ -817,7 +833,7 @@ bool epio__op_deliver(epio_loop *loop, epio_op *op)
     }
     epio__list_remove(&op->held);
     follow_link(loop, op);
-    epio__count_u64(&loop->in_flight, UINT64_MAX);
+    epio__count_size(&loop->in_flight, SIZE_MAX);
     loop->delivered++;
     give_back(loop, op);
     return true;

@@ -5,10 +5,12 @@
 
 #include "core/op.h"
 
+enum { EPIO__FLUSH_GOOD, EPIO__FLUSH_FAILING, EPIO__FLUSH_FAILED };
+
 /* True, and the op's errors set, if a flush of its file failed before. */
 static inline bool epio__flush_has_failed(epio_op *op)
 {
-    if (epio__load_u32(&op->file->flush_failed) == 0) {
+    if (epio__load_u32(&op->file->flush_failed) != EPIO__FLUSH_FAILED) {
         return false;
     }
     op->os_error = op->file->flush_os_error;
@@ -24,9 +26,11 @@ static inline void epio__flush_note(epio_file *file, int64_t result, int32_t os_
         result == EPIO_EBADF || result == EPIO_ECLOSED) {
         return;
     }
-    if (epio__load_u32(&file->flush_failed) == 0) {
+    /* Two epio_perform may fail at once: one claims it, then tells. */
+    uint32_t none = EPIO__FLUSH_GOOD;
+    if (epio__compare_exchange_u32(&file->flush_failed, &none, EPIO__FLUSH_FAILING)) {
         file->flush_os_error = os_error;
-        epio__store_u32(&file->flush_failed, 1);
+        epio__store_u32(&file->flush_failed, EPIO__FLUSH_FAILED);
     }
 }
 

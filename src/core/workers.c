@@ -164,14 +164,16 @@ static bool has_workers(const epio__lane *lane)
     return false;
 }
 
-/* No thread is there and none can be had. */
-static void refuse_all(epio__lane *lane)
+/* No thread is there and none can be had. A close must end the file all the
+ * same. */
+static void refuse_all(epio_node *queue)
 {
-    while (!epio__list_empty(&lane->queue)) {
-        epio_op *op = epio__op_of_queue(lane->queue.next);
+    while (!epio__list_empty(queue)) {
+        epio_op *op = epio__op_of_queue(queue->next);
         epio__list_remove(&op->queue);
         op->place = EPIO__PLACE_TAKEN;
-        epio_complete(op, EPIO_ENOMEM);
+        bool close = op->kind == EPIO_KIND_CLOSE;
+        epio_complete(op, close ? op->vfs->methods->perform(op->vfs, op) : EPIO_ENOMEM);
     }
 }
 
@@ -204,9 +206,10 @@ void epio__workers_hand_over(epio_loop *loop)
             rouse(lane, 1); /* which rouses others as it finds files for them */
         }
         if (!has_workers(lane)) {
-            refuse_all(lane);
+            epio__list_move_all(&batches[i], &lane->queue);
         }
         epio__mutex_unlock(&lane->mutex);
+        refuse_all(&batches[i]);
     }
 }
 
@@ -215,12 +218,18 @@ bool epio__workers_owner_may_perform(const epio_loop *loop)
     if (loop->at_workers != 0 || epio__list_empty(&loop->hand_over)) {
         return false;
     }
-    const epio_op *op = EPIO__CONTAINER(loop->hand_over.next, epio_op, queue);
-    if (op->kind == EPIO_KIND_WORK) {
-        return false; /* promised to run on a worker */
+    bool single = loop->hand_over.next->next == &loop->hand_over;
+    for (epio_node *node = loop->hand_over.next; node != &loop->hand_over; node = node->next) {
+        const epio_op *op = epio__op_of_queue(node);
+        if (op->kind == EPIO_KIND_WORK) {
+            return false; /* promised to run on a worker */
+        }
+        /* Several ops gain by running side by side, but for buffered writes. */
+        if (!single && lane_of(op) != LANE_WRITE) {
+            return false;
+        }
     }
-    /* Several ops gain by running side by side, but for buffered writes. */
-    return loop->hand_over.next->next == &loop->hand_over || lane_of(op) == LANE_WRITE;
+    return true;
 }
 
 void epio__workers_perform_one(epio_loop *loop)
@@ -235,12 +244,14 @@ void epio_offload(epio_op *op)
 {
     op->place = EPIO__PLACE_HAND_OVER;
     epio__list_append(&op->loop->hand_over, &op->queue);
+    epio__loop_notify_host(op->loop);
 }
 
 void epio_defer(epio_op *op)
 {
     op->place = EPIO__PLACE_DEFERRED;
     epio__list_append(&op->loop->deferred, &op->queue);
+    epio__loop_notify_host(op->loop);
 }
 
 static bool take_back_from_queue(epio_op *op)
@@ -257,20 +268,22 @@ static bool take_back_from_queue(epio_op *op)
     return queued;
 }
 
-bool epio_offload_cancel(epio_op *op)
+epio__take_back epio__workers_take_back(epio_op *op)
 {
     /* Only a worker changes the place of an op behind the owner's back, and only
      * of one that is in its queue. */
     switch (epio__load_relaxed_u32(&op->place)) {
+    case EPIO__PLACE_NONE:
+        return EPIO__TAKE_BACK_NOT_THERE;
     case EPIO__PLACE_DEFERRED:
     case EPIO__PLACE_HAND_OVER:
         epio__list_remove(&op->queue);
         op->place = EPIO__PLACE_NONE;
-        return true;
+        return EPIO__TAKE_BACK_DONE;
     case EPIO__PLACE_QUEUED:
-        return take_back_from_queue(op);
+        return take_back_from_queue(op) ? EPIO__TAKE_BACK_DONE : EPIO__TAKE_BACK_TOO_LATE;
     default:
-        return false;
+        return EPIO__TAKE_BACK_TOO_LATE;
     }
 }
 

@@ -41,6 +41,15 @@ void epio__workers_destroy(epio__workers *workers);
  * be started the ops end with EPIO_ENOMEM. */
 void epio__workers_hand_over(epio_loop *loop);
 
+typedef enum epio__take_back {
+    EPIO__TAKE_BACK_NOT_THERE, /* it was neither offloaded nor deferred */
+    EPIO__TAKE_BACK_DONE,      /* nobody has begun it, and nobody will */
+    EPIO__TAKE_BACK_TOO_LATE   /* a worker is at it: its fields are the worker's */
+} epio__take_back;
+
+/* Takes an op back from wherever epio_offload or epio_defer brought it. */
+epio__take_back epio__workers_take_back(epio_op *op);
+
 /* Carries out one collected op on the owner's thread instead. */
 void epio__workers_perform_one(epio_loop *loop);
 

@@ -33,7 +33,7 @@ struct limit_vfs {
     epio_vfs *inner;
     epio_semaphore *semaphore;
     limit_frame *free_frames;
-    uint64_t open_files; /* atomic */
+    size_t open_files; /* atomic */
 };
 
 static limit_vfs *vfs_of(epio_vfs *base)
@@ -73,13 +73,13 @@ static void wrap_opened(limit_vfs *vfs, limit_file *file, epio_op *op)
 {
     file->inner = op->file;
     epio_file_init(&file->base, &vfs->base, op->file->flags, op->file->traits);
-    epio__add_u64(&vfs->open_files, 1);
+    epio__add_size(&vfs->open_files, 1);
     op->file = &file->base;
 }
 
 static void free_file(limit_file *file)
 {
-    epio__subtract_u64(&vfs_of(file->base.vfs)->open_files, 1);
+    epio__subtract_size(&vfs_of(file->base.vfs)->open_files, 1);
     epio_file_release(&file->base);
     free(file);
 }
@@ -287,7 +287,7 @@ static intptr_t os_handle(const epio_file *file)
 static void destroy(epio_vfs *base)
 {
     limit_vfs *vfs = vfs_of(base);
-    if (epio__load_u64(&vfs->open_files) != 0) {
+    if (epio__load_size(&vfs->open_files) != 0) {
         epio__fatal("epio_vfs_destroy", "a file of the VFS is still open; close it first");
     }
     while (vfs->free_frames != NULL) {

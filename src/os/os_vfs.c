@@ -192,7 +192,7 @@ static void submit(epio_vfs *base, epio_op *op)
 static void cancel(epio_vfs *base, epio_op *op)
 {
     epio__os_vfs *vfs = (epio__os_vfs *)(void *)base;
-    if (epio_offload_cancel(op) || vfs->backend->cancel(vfs->backend_state, op)) {
+    if (vfs->backend->cancel(vfs->backend_state, op)) {
         epio_complete(op, EPIO_ECANCELED);
     }
 }

@@ -10,6 +10,10 @@
 
 struct timespec epio__timespec(uint64_t nanoseconds)
 {
+    /* Where time_t has 32 bits, 68 years must do. */
+    if (sizeof(time_t) == 4 && nanoseconds / SECOND > INT32_MAX) {
+        nanoseconds = INT32_MAX * SECOND;
+    }
     struct timespec time = {.tv_sec = (time_t)(nanoseconds / SECOND),
                             .tv_nsec = (int32_t)(nanoseconds % SECOND)};
     return time;

@@ -21,6 +21,7 @@ typedef struct epoll_state {
     int event; /* eventfd: wake */
     int timer; /* timerfd, once embedded; else -1 */
     uint64_t timer_deadline;
+    bool only_milliseconds; /* the kernel has no epoll_pwait2 for us */
     epio__streams streams;
     epio__watcher *watcher; /* for epio_loop_on_ready */
     struct epoll_event events[EVENTS_AT_ONCE];
@@ -42,7 +43,7 @@ static uint32_t events_of_interest(uint32_t interest)
 static int watch(void *opaque, epio__os_file *file, uint32_t interest)
 {
     epoll_state *state = opaque;
-    int descriptor = (int)file->handle;
+    int descriptor = (int)file->transfer_handle;
     struct epoll_event event = {.events = events_of_interest(interest), .data = {.ptr = file}};
     if (interest == 0) {
         /* Without any event it would still report a hang-up. */
@@ -127,16 +128,17 @@ static void read_counter(int descriptor)
 static int wait_for_events(epoll_state *state, uint64_t deadline)
 {
 #if defined(SYS_epoll_pwait2)
-    static bool missing; /* only ever set; harmless if two threads find out */
-    if (deadline != 0 && deadline != EPIO_FOREVER && sizeof(time_t) == sizeof(void *) && !missing) {
+    if (deadline != 0 && deadline != EPIO_FOREVER && sizeof(time_t) == sizeof(void *) &&
+        !state->only_milliseconds) {
         uint64_t now = epio__monotonic_time();
         struct timespec left = epio__timespec(deadline > now ? deadline - now : 0);
         long count = syscall(SYS_epoll_pwait2, state->epoll, state->events, EVENTS_AT_ONCE, &left,
                              NULL, (size_t)0);
-        if (count >= 0 || errno != ENOSYS) {
+        if (count >= 0 || errno == EINTR) {
             return (int)count;
         }
-        missing = true;
+        /* Not known to this kernel, or forbidden: containers say so by EPERM. */
+        state->only_milliseconds = true;
     }
 #endif
     return epoll_wait(state->epoll, state->events, EVENTS_AT_ONCE,
@@ -224,7 +226,7 @@ static void epoll_arm(void *opaque, uint64_t deadline)
     }
     if (state->watcher != NULL) {
         struct pollfd set = {.fd = state->epoll, .events = POLLIN};
-        (void)epio__watcher_arm(state->watcher, &set, 1, EPIO_FOREVER);
+        epio__watcher_arm(state->watcher, &set, 1, EPIO_FOREVER);
     }
 }
 

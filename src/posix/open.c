@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,6 +33,9 @@ static uint32_t stream_notes(int descriptor, const struct stat *status)
     }
     if (S_ISSOCK(status->st_mode)) {
         notes |= EPIO__STREAM_SOCKET;
+    }
+    if (S_ISCHR(status->st_mode) && isatty(descriptor) == 1) {
+        notes |= EPIO__STREAM_TERMINAL;
     }
     return notes;
 }
@@ -65,6 +69,7 @@ static epio__os_file *create_file(epio_vfs *vfs, int descriptor, uint32_t flags)
     bool stream = is_stream(descriptor, &status);
     epio_file_init(&file->base, vfs, flags, stream ? EPIO_FILE_STREAM : 0);
     file->handle = descriptor;
+    file->transfer_handle = descriptor;
     file->open_flags = flags;
     file->no_cached_read = (flags & EPIO_OPEN_DIRECT) != 0 ? 1 : 0;
     file->stream = stream ? stream_notes(descriptor, &status) : 0;
@@ -77,6 +82,9 @@ static epio__os_file *create_file(epio_vfs *vfs, int descriptor, uint32_t flags)
 
 static void free_file(epio__os_file *file)
 {
+    if (file->transfer_handle != file->handle) {
+        (void)close((int)file->transfer_handle);
+    }
     epio_file_release(&file->base);
     free(file->delete_path);
     free(file);
@@ -126,13 +134,13 @@ static int above_standard_streams(int descriptor)
         return descriptor;
     }
     int moved = fcntl(descriptor, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    int error = errno;
+    int error = errno == EINVAL ? EMFILE : errno; /* above the limit */
     (void)close(descriptor);
     errno = error;
     return moved;
 }
 
-static int open_path(const char *path, uint32_t flags)
+static int open_name(const char *path, uint32_t flags)
 {
     int descriptor;
     do {
@@ -146,7 +154,13 @@ static int open_path(const char *path, uint32_t flags)
         (void)fcntl(descriptor, F_NOCACHE, 1);
     }
 #endif
-    return above_standard_streams(descriptor);
+    return descriptor;
+}
+
+static int open_path(const char *path, uint32_t flags)
+{
+    int descriptor = open_name(path, flags);
+    return descriptor < 0 ? -1 : above_standard_streams(descriptor);
 }
 
 static bool is_folder(const char *path)
@@ -189,10 +203,10 @@ static int open_temporary(const char *path, uint32_t flags)
         epio__random_bytes(random, sizeof random);
         (void)snprintf(name, sizeof name, "%s/epio-%016llx%016llx", folder,
                        (unsigned long long)random[0], (unsigned long long)random[1]);
-        int descriptor = open_path(name, flags);
+        int descriptor = open_name(name, flags);
         if (descriptor >= 0) {
             (void)unlink(name);
-            return descriptor;
+            return above_standard_streams(descriptor);
         }
         if (errno != EEXIST) {
             return -1;
@@ -224,7 +238,8 @@ static bool waits_for_reader(const epio_op *op, int error)
            stat(op->arguments.path.path, &status) == 0 && S_ISFIFO(status.st_mode);
 }
 
-/* Nobody reads the FIFO yet: to be tried again a little later. */
+/* Nobody reads the FIFO yet, or somebody holds a lease on the file, which the
+ * first try asked him to give up: to be tried again a little later. */
 static int64_t try_again_later(epio_op *op)
 {
     uint64_t delay = op->arguments.path.len; /* of no other use to an open */
@@ -274,7 +289,7 @@ int64_t epio__open_perform(epio_vfs *vfs, epio_op *op)
     int descriptor = temporary ? open_temporary(op->arguments.path.path, op->flags)
                                : open_path(op->arguments.path.path, op->flags);
     if (descriptor < 0) {
-        bool retry = !temporary && waits_for_reader(op, errno);
+        bool retry = errno == EWOULDBLOCK || (!temporary && waits_for_reader(op, errno));
         return retry ? try_again_later(op) : epio__op_fail(op);
     }
     epio__os_file *file = create_file(vfs, descriptor, op->flags);
@@ -288,6 +303,33 @@ int64_t epio__open_perform(epio_vfs *vfs, epio_op *op)
     }
     op->file = &file->base;
     return 0;
+}
+
+/* A blocking pipe or terminal that others may use too cannot be relied on to
+ * take or have as much as poll(2) said a moment ago. Its blocking mode is shared
+ * with those others, so it is opened once more, non-blocking, where the system
+ * has a name for it. */
+static void open_own_transfer_handle(epio__os_file *file, int mode)
+{
+#if defined(__linux__)
+    uint32_t settled = EPIO__STREAM_NONBLOCKING | EPIO__STREAM_SOCKET;
+    unsigned number;
+    if ((file->base.traits & EPIO_FILE_STREAM) == 0 || (file->stream & settled) != 0 ||
+        ioctl((int)file->handle, TIOCGPTN, &number) == 0) {
+        return; /* a terminal's master end would be another terminal */
+    }
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", (int)file->handle);
+    /* O_DIRECT is the packet mode of a pipe. */
+    int own = open(path, (mode & (O_ACCMODE | O_DIRECT)) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (own >= 0) {
+        file->transfer_handle = own;
+        file->stream |= EPIO__STREAM_NONBLOCKING;
+    }
+#else
+    (void)file;
+    (void)mode;
+#endif
 }
 
 int64_t epio__adopt_perform(epio_vfs *vfs, epio_op *op)
@@ -315,6 +357,7 @@ int64_t epio__adopt_perform(epio_vfs *vfs, epio_op *op)
     if (file == NULL) {
         return epio__op_fail(op);
     }
+    open_own_transfer_handle(file, mode);
     op->file = &file->base;
     return 0;
 }

@@ -90,7 +90,13 @@ static int link_and_unlink(const char *from, const char *to)
     if (link(from, to) != 0) {
         return -1;
     }
-    return unlink(from);
+    if (unlink(from) == 0) {
+        return 0;
+    }
+    int error = errno;
+    (void)unlink(to);
+    errno = error;
+    return -1;
 }
 
 static int rename_without_replacing(const char *from, const char *to)

@@ -70,7 +70,7 @@ static int watch(void *opaque, epio__os_file *file, uint32_t interest)
         state->files[file->watch_slot] = file;
     }
     struct pollfd *entry = &state->set[file->watch_slot];
-    entry->fd = (int)file->handle;
+    entry->fd = (int)file->transfer_handle;
     entry->events = (short)(((interest & EPIO__WATCH_READ) != 0 ? POLLIN : 0) |
                             ((interest & EPIO__WATCH_WRITE) != 0 ? POLLOUT : 0));
     entry->revents = 0;
@@ -202,9 +202,8 @@ static intptr_t poll_handle(void *opaque)
 static void poll_arm(void *opaque, uint64_t deadline)
 {
     poll_state *state = opaque;
-    if (state->watcher != NULL &&
-        epio__watcher_arm(state->watcher, state->set, state->count, deadline) != 0) {
-        poll_wake(state);
+    if (state->watcher != NULL) {
+        epio__watcher_arm(state->watcher, state->set, state->count, deadline);
     }
 }
 

@@ -66,16 +66,17 @@ static inline epio__os_file *epio__os_file_of(const epio_op *op)
 
 static inline int epio__descriptor_of(const epio_op *op)
 {
-    return (int)epio__os_file_of(op)->handle;
+    return (int)epio__os_file_of(op)->transfer_handle;
 }
 
 /* ---- stream.c: pipes, FIFOs, sockets, terminals ---- */
 
 enum {
-    EPIO__STREAM_NONBLOCKING = 0x1,      /* O_NONBLOCK is set */
-    EPIO__STREAM_SOCKET = 0x2,           /* takes MSG_DONTWAIT and MSG_NOSIGNAL */
-    EPIO__STREAM_AWAITS_WRITER = 0x4,    /* a FIFO that nobody has written to yet */
-    EPIO__STREAM_CANNOT_BE_WATCHED = 0x8 /* the system calls it always ready */
+    EPIO__STREAM_NONBLOCKING = 0x1,       /* O_NONBLOCK is set */
+    EPIO__STREAM_SOCKET = 0x2,            /* takes MSG_DONTWAIT and MSG_NOSIGNAL */
+    EPIO__STREAM_AWAITS_WRITER = 0x4,     /* a FIFO that nobody has written to yet */
+    EPIO__STREAM_CANNOT_BE_WATCHED = 0x8, /* the system calls it always ready */
+    EPIO__STREAM_TERMINAL = 0x10
 };
 
 /* Transfers what can be without waiting: true, and *result; false: it has to

@@ -3,6 +3,7 @@
  * end's. */
 #include "posix/stream.h"
 
+#include "atomics.h"
 #include "core/list.h"
 
 #include <errno.h>
@@ -11,10 +12,20 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0 /* the signal guard is there as well */
+#endif
+
 /* A fast reader at the other end could keep one write going for ever. */
 #define ROUNDS_AT_ONCE 32
 
 /* ---- One transfer ---- */
+
+/* Several threads may be at one stream, by epio_perform. */
+static bool has_note(const epio__os_file *file, uint32_t notes)
+{
+    return (epio__load_relaxed_u32(&file->stream) & notes) != 0;
+}
 
 static short events_for(const epio_op *op)
 {
@@ -33,34 +44,36 @@ static int64_t transfer_some(epio_op *op, uint64_t limit)
     struct iovec parts[EPIO__PARTS_AT_ONCE];
     epio__cursor cursor = epio__cursor_at(op, op->progress);
     int count = epio__cursor_parts(op, cursor, limit, parts);
-    if ((file->stream & EPIO__STREAM_SOCKET) != 0) {
+    if (has_note(file, EPIO__STREAM_SOCKET)) {
         struct msghdr message = {.msg_iov = parts};
         message.msg_iovlen = (unsigned)count;
         return epio__op_reads(op)
-                   ? recvmsg((int)file->handle, &message, MSG_DONTWAIT)
-                   : sendmsg((int)file->handle, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+                   ? recvmsg((int)file->transfer_handle, &message, MSG_DONTWAIT)
+                   : sendmsg((int)file->transfer_handle, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     }
-    return epio__op_reads(op) ? readv((int)file->handle, parts, count)
-                              : writev((int)file->handle, parts, count);
+    return epio__op_reads(op) ? readv((int)file->transfer_handle, parts, count)
+                              : writev((int)file->transfer_handle, parts, count);
 }
 
 /* Has to wait, for all that can be told without trying. */
 static bool would_block(epio_op *op)
 {
     const epio__os_file *file = epio__os_file_of(op);
-    if ((file->stream & (EPIO__STREAM_NONBLOCKING | EPIO__STREAM_SOCKET)) != 0) {
+    if (has_note(file, EPIO__STREAM_NONBLOCKING | EPIO__STREAM_SOCKET)) {
         return false;
     }
     return ready_events(op) == 0;
 }
 
 /* A blocking pipe that is said to be writable takes PIPE_BUF bytes at once, and
- * perhaps no more: poll(2), pipe(7). */
+ * perhaps no more: poll(2), pipe(7). A terminal promises a single one. */
 static uint64_t write_limit(const epio_op *op)
 {
     const epio__os_file *file = epio__os_file_of(op);
-    bool asks = (file->stream & (EPIO__STREAM_NONBLOCKING | EPIO__STREAM_SOCKET)) != 0;
-    return asks ? UINT64_MAX : PIPE_BUF;
+    if (has_note(file, EPIO__STREAM_NONBLOCKING | EPIO__STREAM_SOCKET)) {
+        return UINT64_MAX; /* the kernel says when it has to wait */
+    }
+    return has_note(file, EPIO__STREAM_TERMINAL) ? 1 : PIPE_BUF;
 }
 
 static bool attempt_read(epio_op *op, int64_t *result)
@@ -72,14 +85,16 @@ static bool attempt_read(epio_op *op, int64_t *result)
         }
         int64_t done = transfer_some(op, UINT64_MAX);
         if (done > 0) {
-            file->stream &= ~(uint32_t)EPIO__STREAM_AWAITS_WRITER;
+            if (has_note(file, EPIO__STREAM_AWAITS_WRITER)) {
+                epio__clear_bits_u32(&file->stream, EPIO__STREAM_AWAITS_WRITER);
+            }
             *result = done;
             return true;
         }
         if (done == 0) {
             /* Without a writer a FIFO reads as ended; poll(2) knows better, as
              * long as there has been none. */
-            if ((file->stream & EPIO__STREAM_AWAITS_WRITER) != 0 && ready_events(op) == 0) {
+            if (has_note(file, EPIO__STREAM_AWAITS_WRITER) && ready_events(op) == 0) {
                 return false;
             }
             *result = 0;
@@ -192,7 +207,7 @@ static int update_watch(epio__streams *streams, epio__os_file *file)
 bool epio__stream_submit(epio__streams *streams, epio_op *op)
 {
     epio__os_file *file = epio__os_file_of(op);
-    if ((file->stream & EPIO__STREAM_CANNOT_BE_WATCHED) != 0) {
+    if (has_note(file, EPIO__STREAM_CANNOT_BE_WATCHED)) {
         return false;
     }
     epio_node *queue = queue_of(op);
@@ -206,9 +221,10 @@ bool epio__stream_submit(epio__streams *streams, epio_op *op)
     if (error == 0) {
         return true;
     }
+    op->os_error = errno;
     epio__list_remove(&op->queue);
     if (error == EPIO_ENOTSUP) {
-        file->stream |= EPIO__STREAM_CANNOT_BE_WATCHED;
+        epio__set_bits_u32(&file->stream, EPIO__STREAM_CANNOT_BE_WATCHED);
         return false;
     }
     epio_complete(op, error);
@@ -263,8 +279,11 @@ bool epio__stream_cancel(epio__streams *streams, epio_op *op)
         return false;
     }
     epio__os_file *file = epio__os_file_of(op);
-    if ((file->stream & EPIO__STREAM_CANNOT_BE_WATCHED) != 0) {
+    if (has_note(file, EPIO__STREAM_CANNOT_BE_WATCHED)) {
         return false; /* a worker has it */
+    }
+    if (op->queue.next == NULL) {
+        return false; /* it waits nowhere */
     }
     epio__list_remove(&op->queue);
     (void)update_watch(streams, file);

@@ -112,6 +112,17 @@ static void *run_thread(void *argument)
     return NULL;
 }
 
+/* All but those that a fault raises: blocked, they would kill the process past
+ * every handler that the application has for them. */
+static void fill_with_asynchronous(sigset_t *set)
+{
+    static const int by_fault[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
+    sigfillset(set);
+    for (size_t i = 0; i < sizeof by_fault / sizeof by_fault[0]; i++) {
+        sigdelset(set, by_fault[i]);
+    }
+}
+
 int epio__thread_start(epio__thread *thread, void (*run)(void *argument), void *argument)
 {
     start_note *note = malloc(sizeof *note);
@@ -122,7 +133,7 @@ int epio__thread_start(epio__thread *thread, void (*run)(void *argument), void *
     note->argument = argument;
     sigset_t all;
     sigset_t before;
-    sigfillset(&all);
+    fill_with_asynchronous(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = pthread_create((pthread_t *)(void *)thread->space, NULL, run_thread, note);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -73,13 +73,17 @@ int epio__cursor_parts(const epio_op *op, epio__cursor cursor, uint64_t limit, s
 
 /* ---- Transfers ---- */
 
+/* Linux transfers no more at once; macOS refuses INT_MAX and above. */
+#define LARGEST_CALL UINT64_C(0x7ffff000)
+
 /* One system call for what comes next; its result. */
 static int64_t transfer_some(epio_op *op, epio__cursor cursor)
 {
     int descriptor = epio__descriptor_of(op);
     off_t position = (off_t)(op->arguments.io.offset + op->progress);
     char *base = (char *)op->arguments.io.base + op->progress;
-    size_t left = (size_t)(op->arguments.io.len - op->progress);
+    uint64_t rest = op->arguments.io.len - op->progress;
+    size_t left = (size_t)(rest < LARGEST_CALL ? rest : LARGEST_CALL);
     struct iovec parts[EPIO__PARTS_AT_ONCE];
     switch (op->kind) {
     case EPIO_KIND_READ:
@@ -87,10 +91,10 @@ static int64_t transfer_some(epio_op *op, epio__cursor cursor)
     case EPIO_KIND_WRITE:
         return pwrite(descriptor, base, left, position);
     case EPIO_KIND_READV:
-        return preadv(descriptor, parts, epio__cursor_parts(op, cursor, UINT64_MAX, parts),
+        return preadv(descriptor, parts, epio__cursor_parts(op, cursor, LARGEST_CALL, parts),
                       position);
     default:
-        return pwritev(descriptor, parts, epio__cursor_parts(op, cursor, UINT64_MAX, parts),
+        return pwritev(descriptor, parts, epio__cursor_parts(op, cursor, LARGEST_CALL, parts),
                        position);
     }
 }
@@ -251,6 +255,9 @@ static int flush(int descriptor, uint32_t strength)
         int request = strength == EPIO_SYNC_FULL ? F_FULLFSYNC : F_BARRIERFSYNC;
         if (fcntl(descriptor, request, 0) == 0) {
             return 0;
+        }
+        if (errno != ENOTSUP && errno != ENOTTY && errno != EINVAL) {
+            return -1;
         }
     }
     return fsync(descriptor);

@@ -7,11 +7,13 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#if !defined(__linux__)
 static bool prepare(int descriptor)
 {
     return fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0 &&
            fcntl(descriptor, F_SETFL, O_NONBLOCK) == 0;
 }
+#endif
 
 int epio__wake_pipe_open(int ends[2])
 {
@@ -24,12 +26,12 @@ int epio__wake_pipe_open(int ends[2])
     if (pipe(ends) != 0) {
         return epio__error_from_os(errno);
     }
-#endif
     if (!prepare(ends[0]) || !prepare(ends[1])) {
         int error = epio__error_from_os(errno);
         epio__wake_pipe_close(ends);
         return error;
     }
+#endif
     return 0;
 }
 

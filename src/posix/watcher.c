@@ -131,6 +131,8 @@ int epio__watcher_create(epio__watcher **created)
     epio__condition_init(&watcher->changed);
     error = epio__thread_start(&watcher->thread, run, watcher);
     if (error != 0) {
+        epio__condition_destroy(&watcher->changed);
+        epio__mutex_destroy(&watcher->mutex);
         epio__wake_pipe_close(watcher->control);
         epio__wake_pipe_close(watcher->handle);
         free(watcher);
@@ -173,14 +175,17 @@ static bool same_set(const epio__watcher *watcher, const struct pollfd *set, siz
     return true;
 }
 
-int epio__watcher_arm(epio__watcher *watcher, const struct pollfd *set, size_t count,
-                      uint64_t deadline)
+void epio__watcher_arm(epio__watcher *watcher, const struct pollfd *set, size_t count,
+                       uint64_t deadline)
 {
-    int error = 0;
     epio__mutex_lock(&watcher->mutex);
+    if (watcher->told) {
+        epio__mutex_unlock(&watcher->mutex);
+        return; /* nobody has looked since */
+    }
     if (watcher->armed && watcher->deadline == deadline && same_set(watcher, set, count)) {
         epio__mutex_unlock(&watcher->mutex);
-        return 0;
+        return;
     }
     if (reserve(&watcher->set, &watcher->capacity, count)) {
         memcpy(watcher->set, set, count * sizeof set[0]);
@@ -193,20 +198,24 @@ int epio__watcher_arm(epio__watcher *watcher, const struct pollfd *set, size_t c
         }
         epio__condition_broadcast(&watcher->changed);
     } else {
-        error = EPIO_ENOMEM;
+        tell(watcher); /* rather too early than never */
     }
     epio__mutex_unlock(&watcher->mutex);
-    return error;
+}
+
+static void forget_what_was_told(epio__watcher *watcher)
+{
+    if (watcher->told) {
+        watcher->told = false;
+        epio__wake_pipe_drain(watcher->handle[0]);
+    }
 }
 
 void epio__watcher_disarm(epio__watcher *watcher)
 {
     epio__mutex_lock(&watcher->mutex);
     watcher->armed = false;
-    if (watcher->told) {
-        watcher->told = false;
-        epio__wake_pipe_drain(watcher->handle[0]);
-    }
+    forget_what_was_told(watcher);
     epio__mutex_unlock(&watcher->mutex);
 }
 
@@ -223,6 +232,7 @@ void epio__watcher_notify(epio__watcher *watcher, void (*ready)(void *user), voi
     }
     watcher->ready = ready;
     watcher->user = user;
+    forget_what_was_told(watcher); /* the new one has not heard it */
     epio__mutex_unlock(&watcher->mutex);
 }
 

@@ -16,9 +16,9 @@ int epio__watcher_create(epio__watcher **watcher);
 void epio__watcher_destroy(epio__watcher *watcher);
 
 /* Waits for one of the descriptors or the deadline; then tells, once. The set
- * is copied. 0 or EPIO_ENOMEM. */
-int epio__watcher_arm(epio__watcher *watcher, const struct pollfd *set, size_t count,
-                      uint64_t deadline);
+ * is copied; without memory for that it tells at once. */
+void epio__watcher_arm(epio__watcher *watcher, const struct pollfd *set, size_t count,
+                       uint64_t deadline);
 /* Tells no more until the next arm, and empties the handle. */
 void epio__watcher_disarm(epio__watcher *watcher);
 

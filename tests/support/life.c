@@ -91,9 +91,7 @@ static void gate_submit(epio_vfs *base, epio_op *op)
 static void gate_cancel(epio_vfs *base, epio_op *op)
 {
     (void)base;
-    if (epio_offload_cancel(op)) {
-        epio_complete(op, EPIO_ECANCELED);
-    }
+    (void)op; /* all that it holds is offloaded, and the core's to end */
 }
 
 static void gate_destroy(epio_vfs *base)
@@ -493,13 +491,18 @@ static epio_op *prepare_filler(life *one, epio_op *op, lane which, uint32_t numb
     }
 }
 
-void fillers_submit(life *one, fillers *all, lane which)
+uint32_t fillers_start(life *one, fillers *all, lane which)
 {
     all->count = which == LANE_FLUSH || which == LANE_PATH ? 4 : 1;
     for (uint32_t i = 0; i < all->count; i++) {
         epio_submit(prepare_filler(one, track(&all->ops[i]), which, i));
     }
-    life_run_until_waiting(one, all->count);
+    return all->count;
+}
+
+void fillers_submit(life *one, fillers *all, lane which)
+{
+    life_run_until_waiting(one, fillers_start(one, all, which));
 }
 
 void fillers_finish(life *one, fillers *all)

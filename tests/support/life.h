@@ -115,6 +115,8 @@ typedef struct fillers {
 } fillers;
 
 void fillers_submit(life *one, fillers *all, lane which);
+/* The same without waiting until they are there: how many there will be. */
+uint32_t fillers_start(life *one, fillers *all, lane which);
 /* Opens the gate and sees them off. */
 void fillers_finish(life *one, fillers *all);
 

@@ -1,0 +1,508 @@
+/* Everything at once, by a seed: loops in several threads, files of the system
+ * and in memory with and without a limit that all share, every kind of op, with
+ * cancels, deadlines, links, nested polls, guests from another thread and loops
+ * that close in the middle. What must hold: each op completes once and with a
+ * legal result, no sync completes before its writes, what was written is there,
+ * all permits come back. EPIO_TEST_SEED repeats a run, EPIO_TEST_SECONDS makes
+ * it longer. */
+#include "support.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#define MILLISECOND UINT64_C(1000000)
+#define OWNERS 3
+#define FILES 4
+#define SLOTS 24
+#define REGION 512
+#define GUEST_REGION SLOTS /* behind those of the slots */
+#define FILE_SIZE ((SLOTS + 1) * REGION)
+#define PERMITS 3
+#define LEAST_STEPS 200
+
+static uint64_t chaos_seed;
+
+#define require(condition) require_at(condition, #condition, __LINE__)
+
+static void require_at(bool holds, const char *what, int line)
+{
+    if (!holds) {
+        (void)fprintf(stderr, "%s:%d: %s\nrepeat it with EPIO_TEST_SEED=%llu\n", __FILE__, line,
+                      what, (unsigned long long)chaos_seed);
+        abort();
+    }
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec time;
+    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
+}
+
+/* ---- The world --------------------------------------------------------------- */
+
+typedef enum action {
+    ACT_READ,
+    ACT_WRITE,
+    ACT_WRITEV,
+    ACT_TRUNCATE,
+    ACT_SYNC,
+    ACT_SIZE,
+    ACT_SLEEP,
+    ACT_WORK,
+    ACT_ACQUIRE,
+    ACT_OPEN,
+    ACT_ACCESS,
+    ACT_RANDOM,
+    ACT_COUNT
+} action;
+
+typedef struct owner owner;
+
+typedef struct slot {
+    epio_op op;
+    owner *owner;
+    action what;
+    size_t file;
+    size_t index;
+    uint64_t sequence; /* of its submission */
+    bool busy;
+    bool timed;
+    unsigned char byte; /* what it writes */
+    epio_iovec parts[2];
+    unsigned char data[REGION];
+} slot;
+
+struct owner {
+    const char *folder;
+    epio_semaphore *semaphore;
+    random_source random;
+    uint64_t deadline;
+    size_t index;
+    bool ends_early; /* closes its loop with everything in flight */
+
+    epio_loop *loop;
+    epio_vfs *vfs[FILES];
+    epio_file *file[FILES];
+    char paths[FILES][600];
+    slot slots[SLOTS];
+    uint64_t sequence;
+    uint64_t completed;
+    uint32_t depth;
+    int written[FILES][SLOTS]; /* the byte a region is full of; -1: it cannot be told */
+
+    atomic_int open; /* a guest may come */
+    atomic_int guests_left;
+};
+
+static uint64_t pick(owner *one, uint64_t below)
+{
+    return random_between(&one->random, 0, below);
+}
+
+/* ---- Completion ---------------------------------------------------------------- */
+
+static int64_t expected(const slot *s)
+{
+    switch (s->what) {
+    case ACT_READ:
+    case ACT_WRITE:
+    case ACT_WRITEV:
+    case ACT_RANDOM:
+        return REGION;
+    case ACT_SIZE:
+        return FILE_SIZE;
+    case ACT_SLEEP:
+        return (int64_t)s->byte * 1000;
+    case ACT_WORK:
+        return 7;
+    case ACT_ACCESS:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+static void check_nothing_was_overtaken(const slot *sync)
+{
+    for (size_t i = 0; i < SLOTS; i++) {
+        const slot *s = &sync->owner->slots[i];
+        bool writes = s->what == ACT_WRITE || s->what == ACT_WRITEV || s->what == ACT_TRUNCATE;
+        require(!s->busy || !writes || s->file != sync->file || s->sequence > sync->sequence);
+    }
+}
+
+static void open_ended(slot *s)
+{
+    epio_op close = {0};
+    require((s->op.result == 0) == (s->op.file != NULL));
+    if (s->op.result == 0) {
+        require(epio_perform(epio_close(&close, s->op.file)) == 0);
+    }
+}
+
+static void ended(epio_op *op)
+{
+    slot *s = op->user;
+    owner *one = s->owner;
+    int64_t result = op->result;
+    require(s->busy);
+    s->busy = false;
+    one->completed++;
+    require(result == expected(s) || result == EPIO_ECANCELED ||
+            (result == EPIO_ETIMEDOUT && s->timed));
+    switch (s->what) {
+    case ACT_WRITE:
+    case ACT_WRITEV:
+        one->written[s->file][s->index] = result == REGION ? s->byte : -1;
+        break;
+    case ACT_SYNC:
+        if (result == 0) {
+            check_nothing_was_overtaken(s);
+        }
+        break;
+    case ACT_ACQUIRE:
+        if (result == 0) {
+            epio_semaphore_release(one->semaphore, 1);
+        }
+        break;
+    case ACT_OPEN:
+        open_ended(s);
+        break;
+    default:
+        break;
+    }
+    if (one->depth < 3 && pick(one, 8) == 0) {
+        one->depth++;
+        (void)epio_loop_poll(one->loop, pick(one, 2) * 1000, (uint32_t)pick(one, 3));
+        one->depth--;
+    }
+}
+
+/* ---- Submission ------------------------------------------------------------------ */
+
+static int64_t return_7(epio_op *op)
+{
+    (void)op;
+    return 7;
+}
+
+static void prepare_transfer(slot *s)
+{
+    owner *one = s->owner;
+    uint64_t offset = s->index * REGION;
+    epio_file *file = one->file[s->file];
+    if (s->what == ACT_READ) {
+        (void)epio_read(&s->op, file, s->data, REGION, offset);
+        return;
+    }
+    one->written[s->file][s->index] = -1;
+    memset(s->data, s->byte, REGION);
+    if (s->what == ACT_WRITE) {
+        (void)epio_write(&s->op, file, s->data, REGION, offset);
+        return;
+    }
+    s->parts[0] = (epio_iovec){s->data, 100};
+    s->parts[1] = (epio_iovec){s->data + 100, REGION - 100};
+    (void)epio_writev(&s->op, file, s->parts, 2, offset);
+}
+
+static void prepare(slot *s)
+{
+    owner *one = s->owner;
+    epio_vfs *vfs = one->vfs[s->file];
+    switch (s->what) {
+    case ACT_TRUNCATE:
+        (void)epio_truncate(&s->op, one->file[s->file], FILE_SIZE);
+        return;
+    case ACT_SYNC:
+        (void)epio_sync(&s->op, one->file[s->file], (uint32_t)pick(one, 3));
+        return;
+    case ACT_SIZE:
+        (void)epio_size(&s->op, one->file[s->file]);
+        return;
+    case ACT_SLEEP:
+        (void)epio_sleep(&s->op, vfs, (uint64_t)s->byte * 1000);
+        return;
+    case ACT_WORK:
+        (void)epio_work(&s->op, vfs, return_7);
+        return;
+    case ACT_ACQUIRE:
+        (void)epio_acquire(&s->op, one->semaphore, vfs, 1);
+        return;
+    case ACT_OPEN:
+        (void)epio_open(&s->op, vfs, one->paths[s->file], EPIO_OPEN_READ);
+        return;
+    case ACT_ACCESS:
+        (void)epio_access(&s->op, vfs, one->paths[s->file], EPIO_ACCESS_EXISTS);
+        return;
+    case ACT_RANDOM:
+        (void)epio_randomness(&s->op, vfs, s->data, REGION);
+        return;
+    default:
+        prepare_transfer(s);
+        return;
+    }
+}
+
+static slot *take_slot(owner *one)
+{
+    size_t first = (size_t)pick(one, SLOTS);
+    for (size_t i = 0; i < SLOTS; i++) {
+        slot *s = &one->slots[(first + i) % SLOTS];
+        if (!s->busy) {
+            s->busy = true;
+            s->index = (size_t)(s - one->slots);
+            s->owner = one;
+            s->what = (action)pick(one, ACT_COUNT);
+            s->file = (size_t)pick(one, FILES);
+            s->byte = (unsigned char)(1 + pick(one, 250));
+            s->timed = pick(one, 6) == 0;
+            s->op.timeout_ns = s->timed ? 1 + pick(one, 300000) : 0;
+            s->op.done = ended;
+            s->op.user = s;
+            s->sequence = ++one->sequence;
+            prepare(s);
+            return s;
+        }
+    }
+    return NULL;
+}
+
+static void submit_something(owner *one)
+{
+    slot *first = take_slot(one);
+    if (first == NULL) {
+        return;
+    }
+    slot *last = first;
+    while (pick(one, 4) == 0) {
+        slot *next = take_slot(one);
+        if (next == NULL) {
+            break;
+        }
+        (void)epio_link(&last->op, &next->op, pick(one, 2) == 0 ? EPIO_LINK_ALWAYS : 0);
+        last = next;
+    }
+    epio_submit(&first->op);
+}
+
+static void step(owner *one)
+{
+    switch (pick(one, 6)) {
+    case 0:
+        epio_cancel(&one->slots[pick(one, SLOTS)].op);
+        break;
+    case 1:
+        (void)epio_loop_poll(one->loop, pick(one, 3) * 20000, (uint32_t)pick(one, 5));
+        break;
+    default:
+        submit_something(one);
+        break;
+    }
+}
+
+/* ---- One owner's life --------------------------------------------------------------- */
+
+static void open_files(owner *one)
+{
+    static const char *const names[FILES] = {"os", "memory", "limited", "limited-memory"};
+    static const unsigned char zeros[FILE_SIZE];
+    require(epio_loop_create(&one->loop, NULL) == 0);
+    one->vfs[0] = epio_loop_vfs(one->loop);
+    require(epio_memory_vfs_create(&one->vfs[1], one->loop) == 0);
+    require(epio_limit_vfs_create(&one->vfs[2], one->vfs[0], one->semaphore) == 0);
+    require(epio_limit_vfs_create(&one->vfs[3], one->vfs[1], one->semaphore) == 0);
+    for (size_t i = 0; i < FILES; i++) {
+        epio_op op = {0};
+        (void)snprintf(one->paths[i], sizeof one->paths[i], "%s/%s-%zu", one->folder, names[i],
+                       one->index);
+        require(epio_wait(epio_open(&op, one->vfs[i], one->paths[i],
+                                    EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE |
+                                        EPIO_OPEN_TRUNCATE)) == 0);
+        one->file[i] = op.file;
+        require(epio_wait(epio_write(&op, one->file[i], zeros, FILE_SIZE, 0)) == FILE_SIZE);
+        memset(one->written[i], 0, sizeof one->written[i]);
+    }
+}
+
+static void check_content_of(owner *one, size_t index)
+{
+    unsigned char found[REGION], wanted[REGION];
+    epio_op op = {0};
+    for (size_t i = 0; i < SLOTS; i++) {
+        if (one->written[index][i] < 0) {
+            continue;
+        }
+        memset(wanted, one->written[index][i], REGION);
+        require(epio_wait(epio_read(&op, one->file[index], found, REGION, i * REGION)) == REGION);
+        require(memcmp(found, wanted, REGION) == 0);
+    }
+}
+
+static void close_files(owner *one)
+{
+    epio_op closes[FILES];
+    memset(closes, 0, sizeof closes);
+    for (size_t i = 0; i < FILES; i++) {
+        epio_submit(epio_close(&closes[i], one->file[i]));
+    }
+    for (size_t i = 0; i < FILES; i++) {
+        require(epio_wait(&closes[i]) == 0);
+    }
+    epio_vfs_destroy(one->vfs[3]);
+    epio_vfs_destroy(one->vfs[2]);
+    epio_vfs_destroy(one->vfs[1]);
+    epio_loop_destroy(one->loop);
+}
+
+static void end_early(owner *one)
+{
+    require(epio_loop_close(one->loop, EPIO_FOREVER) == 0);
+    for (size_t i = 0; i < SLOTS; i++) {
+        require(!one->slots[i].busy);
+    }
+    close_files(one);
+}
+
+static void end_well(owner *one)
+{
+    epio_op op = {0};
+    (void)epio_loop_run(one->loop);
+    for (size_t i = 0; i < SLOTS; i++) {
+        require(!one->slots[i].busy);
+    }
+    for (size_t i = 0; i < FILES; i++) {
+        require(epio_wait(epio_sync(&op, one->file[i], 0)) == 0);
+        check_content_of(one, i);
+    }
+    close_files(one);
+}
+
+static void *live(void *argument)
+{
+    owner *one = argument;
+    open_files(one);
+    atomic_store(&one->open, 1);
+    /* A slow machine may have spent its time on opening. */
+    for (unsigned steps = 0; steps < LEAST_STEPS || now_ns() < one->deadline; steps++) {
+        step(one);
+    }
+    while (atomic_load(&one->guests_left) == 0) {
+        (void)epio_loop_poll(one->loop, MILLISECOND, 0);
+    }
+    if (one->ends_early) {
+        end_early(one);
+    } else {
+        end_well(one);
+    }
+    require(one->completed > 0);
+    return NULL;
+}
+
+/* ---- A guest in every loop ------------------------------------------------------------ */
+
+typedef struct guest {
+    owner *owners;
+    random_source random;
+    uint64_t deadline;
+} guest;
+
+/* Writes to a region of its own, reads it back, and cancels now and then. */
+static void visit(guest *one, owner *host)
+{
+    unsigned char data[REGION], found[REGION];
+    epio_op op = {0};
+    epio_file *file = host->file[random_between(&one->random, 0, FILES)];
+    memset(data, (int)random_between(&one->random, 1, 250), REGION);
+    epio_submit(epio_write(&op, file, data, REGION, GUEST_REGION * REGION));
+    bool cancels = random_between(&one->random, 0, 4) == 0;
+    if (cancels) {
+        epio_cancel(&op);
+    }
+    int64_t result = epio_wait(&op);
+    require(result == REGION || (cancels && result == EPIO_ECANCELED));
+    if (result == REGION) {
+        require(epio_wait(epio_read(&op, file, found, REGION, GUEST_REGION * REGION)) == REGION);
+        require(memcmp(data, found, REGION) == 0);
+    }
+    op.timeout_ns = random_between(&one->random, 1, 100000);
+    result = epio_wait(epio_acquire(&op, host->semaphore, host->vfs[0], 2));
+    require(result == 0 || result == EPIO_ETIMEDOUT);
+    if (result == 0) {
+        epio_semaphore_release(host->semaphore, 2);
+    }
+}
+
+static void *travel(void *argument)
+{
+    guest *one = argument;
+    while (now_ns() < one->deadline) {
+        owner *host = &one->owners[random_between(&one->random, 0, OWNERS)];
+        if (atomic_load(&host->open) != 0) {
+            visit(one, host);
+        }
+    }
+    for (size_t i = 0; i < OWNERS; i++) {
+        atomic_store(&one->owners[i].guests_left, 1);
+    }
+    return NULL;
+}
+
+/* ---- The runs -------------------------------------------------------------------------- */
+
+static void run_once(fixture *f, uint64_t seed, uint64_t duration)
+{
+    epio_semaphore *semaphore = NULL;
+    owner *owners = calloc(OWNERS, sizeof *owners);
+    pthread_t threads[OWNERS], traveller;
+    guest visitor = {.owners = owners, .random = {seed}, .deadline = now_ns() + duration};
+    require(owners != NULL);
+    require(epio_semaphore_create(&semaphore, PERMITS) == 0);
+    epio_semaphore_limit_bytes(semaphore, 2 * REGION);
+    for (size_t i = 0; i < OWNERS; i++) {
+        owners[i].folder = f->folder;
+        owners[i].semaphore = semaphore;
+        owners[i].random.state = seed * 31 + i;
+        owners[i].deadline = visitor.deadline;
+        owners[i].index = i;
+        owners[i].ends_early = (seed + i) % 3 == 0;
+        require(pthread_create(&threads[i], NULL, live, &owners[i]) == 0);
+    }
+    require(pthread_create(&traveller, NULL, travel, &visitor) == 0);
+    require(pthread_join(traveller, NULL) == 0);
+    for (size_t i = 0; i < OWNERS; i++) {
+        require(pthread_join(threads[i], NULL) == 0);
+    }
+    require(epio_semaphore_available(semaphore) == PERMITS);
+    epio_semaphore_destroy(semaphore);
+    free(owners);
+}
+
+static uint64_t number_of(const char *variable, uint64_t otherwise)
+{
+    const char *text = getenv(variable);
+    return text != NULL && text[0] != '\0' ? strtoull(text, NULL, 10) : otherwise;
+}
+
+static void everything_at_once(fixture *f)
+{
+    uint64_t end = now_ns() + number_of("EPIO_TEST_SECONDS", 3) * 1000 * MILLISECOND;
+    chaos_seed = number_of("EPIO_TEST_SEED", now_ns());
+    print_message("EPIO_TEST_SEED=%llu\n", (unsigned long long)chaos_seed);
+    do {
+        run_once(f, chaos_seed, 300 * MILLISECOND);
+        chaos_seed++;
+    } while (now_ns() < end);
+}
+
+static const fixture_test tests[] = {
+    FIXTURE_TEST(everything_at_once, ON_OS_PERFORM),
+};
+
+int main(void)
+{
+    return FIXTURE_RUN("chaos", tests);
+}

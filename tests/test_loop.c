@@ -1,0 +1,867 @@
+/* The loop: how it is made, what a poll and a run do, what a `done` may do, and
+ * that nobody starves. EPIO_TEST_SERIAL: some of it is about time. */
+#include "life.h"
+
+#include <malloc.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static void *run_nothing(void *argument)
+{
+    return argument;
+}
+
+static int count_threads(void)
+{
+    static bool warm;
+    if (!warm) {
+        /* The first thread of all may bring another one with it, of a sanitizer. */
+        pthread_t thread;
+        warm = true;
+        check(pthread_create(&thread, NULL, run_nothing, NULL) == 0);
+        check(pthread_join(thread, NULL) == 0);
+    }
+    return count_entries("/proc/self/task");
+}
+
+/* A thread that was joined may be seen a little longer. */
+static void check_threads_at_most(int count)
+{
+    uint64_t deadline = now_ns() + SECOND;
+    while (count_threads() > count) {
+        check(now_ns() < deadline);
+    }
+}
+
+static epio_loop *make_loop(void)
+{
+    epio_loop *loop;
+    check_result(epio_loop_create(&loop, NULL), 0);
+    return loop;
+}
+
+/* What a machine that is busy with other things may take for a moment. */
+static uint64_t patience(void)
+{
+    return fixture_is_slow() ? 20 * SECOND : 2 * SECOND;
+}
+
+/* ---- Creation ------------------------------------------------------------ */
+
+static void options_are_checked(fixture *f)
+{
+    epio_loop *loop = NULL;
+    epio_loop_options options = {.size = sizeof options};
+    (void)f;
+    check_result(epio_loop_create(NULL, NULL), EPIO_EINVAL);
+    check_result(epio_loop_create(&loop, &options), 0);
+    epio_loop_destroy(loop);
+    loop = NULL;
+    options.size = 0;
+    check_result(epio_loop_create(&loop, &options), EPIO_EINVAL);
+    options.size = sizeof options - 1;
+    check_result(epio_loop_create(&loop, &options), EPIO_EINVAL);
+    options.size = sizeof options + 8;
+    check_result(epio_loop_create(&loop, &options), EPIO_EINVAL);
+    options.size = sizeof options;
+    options.backend = "no such thing";
+    check_result(epio_loop_create(&loop, &options), EPIO_EINVAL);
+    options.backend = "POLL";
+    check_result(epio_loop_create(&loop, &options), EPIO_EINVAL);
+    check(loop == NULL);
+    options.backend = NULL;
+    options.workers = 1000000;
+    check_result(epio_loop_create(&loop, &options), 0);
+    epio_op op = {0};
+    check_result(epio_wait(epio_sleep(&op, epio_loop_vfs(loop), 1)), 1);
+    epio_loop_destroy(loop);
+}
+
+/* The environment as it was, afterwards. */
+static void back_ends_by_name(fixture *f)
+{
+    epio_loop *loop;
+    epio_loop_options options = {.size = sizeof options};
+    char before[64] = "";
+    const char *found = getenv("EPIO_BACKEND");
+    (void)f;
+    if (found != NULL) {
+        (void)snprintf(before, sizeof before, "%s", found);
+        loop = make_loop();
+        check(strcmp(epio_loop_backend(loop), before) == 0);
+        epio_loop_destroy(loop);
+    }
+    check(setenv("EPIO_BACKEND", "no such thing", 1) == 0);
+    check_result(epio_loop_create(&loop, NULL), EPIO_EINVAL);
+    options.backend = "poll"; /* goes before the environment */
+    check_result(epio_loop_create(&loop, &options), 0);
+    check(strcmp(epio_loop_backend(loop), "poll") == 0);
+    epio_loop_destroy(loop);
+    check(setenv("EPIO_BACKEND", "poll", 1) == 0);
+    loop = make_loop();
+    check(strcmp(epio_loop_backend(loop), "poll") == 0);
+    epio_loop_destroy(loop);
+    check(setenv("EPIO_BACKEND", "", 1) == 0); /* as if it were not there */
+    loop = make_loop();
+    epio_loop_destroy(loop);
+    check(unsetenv("EPIO_BACKEND") == 0);
+    loop = make_loop();
+    check(epio_loop_backend(loop)[0] != '\0');
+    epio_loop_destroy(loop);
+    if (found != NULL) {
+        check(setenv("EPIO_BACKEND", before, 1) == 0);
+    }
+}
+
+static void a_new_loop_is_small(fixture *f)
+{
+    int threads = count_threads();
+    (void)f;
+#if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 33)
+    struct mallinfo2 before = mallinfo2();
+    epio_loop *loop = make_loop();
+    struct mallinfo2 after = mallinfo2();
+    if (!fixture_is_slow()) { /* they have a heap of their own */
+        check(after.uordblks + after.hblkhd > before.uordblks + before.hblkhd);
+        check(after.uordblks + after.hblkhd - before.uordblks - before.hblkhd < 64 * 1024);
+    }
+#else
+    epio_loop *loop = make_loop();
+#endif
+    check_threads_at_most(threads);
+    epio_loop_destroy(loop);
+    check_result(sizeof(epio_op), 256);
+    check_result(sizeof(epio_op), EPIO_OP_SIZE);
+}
+
+/* Nor does what needs no worker start one. */
+static void threads_start_on_demand(fixture *f)
+{
+    char into[16];
+    epio_op op = {0};
+    int threads = count_threads();
+    epio_loop_options options = {.size = sizeof options, .inline_writes = 1};
+    epio_loop *loop;
+    check_result(epio_loop_create(&loop, &options), 0);
+    epio_vfs *os = epio_loop_vfs(loop);
+    check_result(epio_perform(epio_open(&op, os, fixture_path(f, "file"),
+                                        EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE)),
+                 0);
+    epio_file *file = op.file;
+    tracked ops[60];
+    for (int i = 0; i < 60; i += 3) {
+        epio_submit(epio_write(track(&ops[i]), file, "0123456789abcdef", 16, 0));
+        epio_submit(epio_sleep(track(&ops[i + 1]), os, MICROSECOND));
+        epio_submit(epio_read(track(&ops[i + 2]), file, into, 16, 0));
+    }
+    while (epio_loop_pending(loop) != 0) {
+        (void)epio_loop_poll(loop, SECOND, 0);
+    }
+    check_threads_at_most(threads);
+    check_result(epio_perform(epio_close(&op, file)), 0);
+    epio_loop_destroy(loop);
+}
+
+static int64_t nothing(epio_op *op)
+{
+    (void)op;
+    return 0;
+}
+
+static void workers_leave(fixture *f)
+{
+    int threads = count_threads();
+    epio_loop *loop = make_loop();
+    epio_op op = {0};
+    (void)f;
+    for (int round = 0; round < 2; round++) {
+        check_result(epio_wait(epio_work(&op, epio_loop_vfs(loop), nothing)), 0);
+        check(count_threads() > threads);
+        uint64_t deadline = now_ns() + 30 * SECOND;
+        while (count_threads() > threads) {
+            check(now_ns() < deadline);
+            check_result(epio_loop_poll(loop, 20 * MILLISECOND, 0), 0);
+        }
+    }
+    epio_loop_destroy(loop);
+    check_threads_at_most(threads);
+}
+
+static void workers_are_limited(fixture *f)
+{
+    tracked ops[20];
+    life l;
+    life_begin(&l, f); /* with one */
+    gate_shut(&l);
+    for (int i = 0; i < 20; i++) {
+        epio_submit(epio_read(track(&ops[i]), l.file, l.buffer, 10, 0));
+    }
+    life_run_until_waiting(&l, 1);
+    life_run_for(&l, 20 * MILLISECOND);
+    check_result(gate_waiting(&l), 1);
+    gate_open(&l);
+    life_run_out(&l);
+    for (int i = 0; i < 20; i++) {
+        check_result(ops[i].result, 10);
+    }
+    life_end(&l);
+}
+
+/* ---- Polling ------------------------------------------------------------- */
+
+static void poll_without_waiting(fixture *f)
+{
+    epio_loop *loop = make_loop();
+    tracked one;
+    uint64_t begun = now_ns();
+    (void)f;
+    for (int i = 0; i < 100; i++) {
+        check_result(epio_loop_poll(loop, 0, 0), 0);
+    }
+    epio_submit(epio_sleep(track(&one), epio_loop_vfs(loop), HOUR));
+    check_result(epio_loop_poll(loop, 0, 0), 0);
+    check(now_ns() - begun < patience());
+    epio_cancel(&one.op);
+    check_result(epio_loop_poll(loop, 0, 0), 1);
+    check_result(one.calls, 1);
+    epio_loop_destroy(loop);
+}
+
+static void poll_for_a_while(fixture *f)
+{
+    epio_loop *loop = make_loop();
+    tracked one;
+    (void)f;
+    uint64_t begun = now_ns();
+    check_result(epio_loop_poll(loop, 20 * MILLISECOND, 0), 0);
+    check(now_ns() - begun >= 20 * MILLISECOND);
+    check(now_ns() - begun < 20 * MILLISECOND + patience());
+    /* No longer than until there is something. */
+    begun = now_ns();
+    epio_submit(epio_sleep(track(&one), epio_loop_vfs(loop), 10 * MILLISECOND));
+    check_result(epio_loop_poll(loop, HOUR, 0), 1);
+    check(now_ns() - begun >= 10 * MILLISECOND);
+    check(now_ns() - begun < 10 * MILLISECOND + patience());
+    /* Sleeps are never short, and say what was asked. */
+    for (uint64_t asked = 0; asked < 3 * MILLISECOND; asked += 200 * MICROSECOND) {
+        begun = now_ns();
+        epio_submit(epio_sleep(track(&one), epio_loop_vfs(loop), asked));
+        check_result(epio_loop_poll(loop, EPIO_FOREVER, 0), 1);
+        check(now_ns() - begun >= asked);
+        check_result(one.result, asked);
+    }
+    epio_loop_destroy(loop);
+}
+
+static void poll_delivers_at_most(fixture *f)
+{
+    epio_loop *loop = make_loop();
+    static tracked ops[10];
+    (void)f;
+    for (int i = 0; i < 10; i++) {
+        epio_submit(epio_current_time(track(&ops[i]), epio_loop_vfs(loop)));
+    }
+    check_result(epio_loop_poll(loop, 0, 3), 3);
+    check_result(epio_loop_pending(loop), 7);
+    check_result(epio_loop_poll(loop, EPIO_FOREVER, 1), 1);
+    check_result(epio_loop_poll(loop, SECOND, 3), 3);
+    check_result(epio_loop_poll(loop, 0, 3), 3);
+    check_result(epio_loop_poll(loop, 0, 3), 0);
+    check_result(epio_loop_pending(loop), 0);
+    for (int i = 0; i < 10; i++) {
+        check_result(ops[i].calls, 1);
+    }
+    epio_loop_destroy(loop);
+}
+
+/* ---- Waking and stopping ------------------------------------------------- */
+
+typedef struct other_thread {
+    epio_loop *loop;
+    void (*act)(epio_loop *loop);
+    pthread_t thread;
+} other_thread;
+
+static void *act_soon(void *argument)
+{
+    other_thread *one = argument;
+    struct timespec time = {.tv_sec = 0, .tv_nsec = 10000000};
+    (void)nanosleep(&time, NULL);
+    one->act(one->loop);
+    return NULL;
+}
+
+static void act_in_thread(other_thread *one, epio_loop *loop, void (*act)(epio_loop *loop))
+{
+    one->loop = loop;
+    one->act = act;
+    check(pthread_create(&one->thread, NULL, act_soon, one) == 0);
+}
+
+static void act_end(other_thread *one)
+{
+    check(pthread_join(one->thread, NULL) == 0);
+}
+
+static void wake_ends_a_poll(fixture *f)
+{
+    epio_loop *loop = make_loop();
+    tracked sleep;
+    other_thread other;
+    (void)f;
+    epio_submit(epio_sleep(track(&sleep), epio_loop_vfs(loop), HOUR));
+    for (int i = 0; i < 3; i++) {
+        act_in_thread(&other, loop, epio_loop_wake);
+        check_result(epio_loop_poll(loop, i == 0 ? EPIO_FOREVER : HOUR, 0), 0);
+        act_end(&other);
+    }
+    /* Or else the next that would wait, and only that. */
+    epio_loop_wake(loop);
+    epio_loop_wake(loop);
+    check_result(epio_loop_poll(loop, 0, 0), 0);
+    check_result(epio_loop_poll(loop, EPIO_FOREVER, 0), 0);
+    uint64_t begun = now_ns();
+    check_result(epio_loop_poll(loop, 10 * MILLISECOND, 0), 0);
+    check(now_ns() - begun >= 10 * MILLISECOND);
+    /* A wait is none of its business. */
+    epio_op op = {0};
+    epio_loop_wake(loop);
+    check_result(epio_wait(epio_sleep(&op, epio_loop_vfs(loop), MILLISECOND)), MILLISECOND);
+    act_in_thread(&other, loop, epio_loop_wake);
+    check_result(epio_wait(epio_sleep(&op, epio_loop_vfs(loop), 30 * MILLISECOND)),
+                 30 * MILLISECOND);
+    act_end(&other);
+    epio_loop_destroy(loop);
+}
+
+static void stop_itself(tracked *one)
+{
+    epio_loop_stop(one->op.loop);
+}
+
+static void stop_ends_a_run(fixture *f)
+{
+    epio_loop *loop = make_loop();
+    epio_vfs *os = epio_loop_vfs(loop);
+    tracked sleep;
+    tracked other_op;
+    other_thread other;
+    (void)f;
+    check_result(epio_loop_run(loop), 0); /* nothing is in flight */
+    epio_submit(epio_sleep(track(&sleep), os, HOUR));
+    /* Before it. */
+    epio_loop_stop(loop);
+    check_result(epio_loop_run(loop), 0);
+    /* From a `done`. */
+    epio_submit(epio_sleep(track(&other_op), os, MILLISECOND));
+    other_op.then = stop_itself;
+    check_result(epio_loop_run(loop), 1);
+    check_result(other_op.calls, 1);
+    check_result(sleep.calls, 0);
+    /* From elsewhere. */
+    for (int i = 0; i < 3; i++) {
+        act_in_thread(&other, loop, epio_loop_stop);
+        check_result(epio_loop_run(loop), 0);
+        act_end(&other);
+    }
+    /* A wake does not. */
+    epio_submit(epio_sleep(track(&other_op), os, 30 * MILLISECOND));
+    epio_cancel(&sleep.op);
+    act_in_thread(&other, loop, epio_loop_wake);
+    check_result(epio_loop_run(loop), 2);
+    act_end(&other);
+    check_result(other_op.result, 30 * MILLISECOND);
+    epio_loop_destroy(loop);
+}
+
+static void *wake_often(void *argument)
+{
+    other_thread *one = argument;
+    for (int i = 0; i < 2000; i++) {
+        epio_loop_wake(one->loop);
+    }
+    epio_loop_stop(one->loop);
+    return NULL;
+}
+
+/* However many come between, the stop is not lost. */
+static void stop_among_wakes(fixture *f)
+{
+    epio_loop *loop = make_loop();
+    tracked sleep;
+    (void)f;
+    epio_submit(epio_sleep(track(&sleep), epio_loop_vfs(loop), HOUR));
+    for (int i = 0; i < 10; i++) {
+        other_thread other = {.loop = loop};
+        check(pthread_create(&other.thread, NULL, wake_often, &other) == 0);
+        check_result(epio_loop_run(loop), 0);
+        act_end(&other);
+    }
+    epio_loop_destroy(loop);
+}
+
+/* ---- Delivery ------------------------------------------------------------ */
+
+static void never_from_inside_submit(fixture *f)
+{
+    life l;
+    char into[16];
+    tracked ops[5];
+    life_begin(&l, f);
+    epio_file *file = life_open(&l, l.os, "file");
+    epio_submit(epio_read(track(&ops[0]), file, into, 16, 0)); /* cached */
+    epio_submit(epio_current_time(track(&ops[1]), l.os));
+    epio_submit(epio_read(track(&ops[2]), file, NULL, 16, 0)); /* wrong */
+    epio_submit(epio_sleep(track(&ops[3]), l.os, 0));
+    epio_submit(epio_randomness(track(&ops[4]), l.os, into, 16));
+    for (int i = 0; i < 5; i++) {
+        check_result(ops[i].calls, 0);
+        check_result(ops[i].op.result, EPIO_EPENDING);
+        check(epio_pending(&ops[i].op));
+    }
+    check_result(epio_loop_pending(l.loop), 5);
+    life_run_out(&l);
+    check_result(ops[0].result, 16);
+    check_result(ops[2].result, EPIO_EINVAL);
+    life_close(file);
+    life_end(&l);
+}
+
+static void pending_is_counted(fixture *f)
+{
+    life l;
+    tracked ops[3];
+    tracked others[2];
+    life_begin(&l, f);
+    check_result(epio_loop_pending(l.loop), 0);
+    epio_submit(epio_sleep(track(&ops[0]), l.os, HOUR));
+    check_result(epio_loop_pending(l.loop), 1);
+    submit_elsewhere(epio_sleep(track(&ops[1]), l.os, HOUR));
+    check_result(epio_loop_pending(l.loop), 2);
+    (void)epio_sleep(track(&ops[2]), l.os, HOUR);
+    check_result(epio_loop_pending(l.loop), 2); /* prepared only */
+    (void)epio_sleep(track(&others[0]), l.os, 0);
+    (void)epio_sleep(track(&others[1]), l.os, 0);
+    epio_submit(epio_link(&others[0].op, &others[1].op, 0));
+    check_result(epio_loop_pending(l.loop), 4);
+    life_run_until_done(&l, &others[1]);
+    check_result(epio_loop_pending(l.loop), 2);
+    epio_cancel(&ops[0].op);
+    check_result(epio_loop_pending(l.loop), 2); /* until it is delivered */
+    life_run_until_done(&l, &ops[0]);
+    check_result(epio_loop_pending(l.loop), 1);
+    epio_cancel(&ops[1].op);
+    life_run_until_done(&l, &ops[1]);
+    check_result(epio_loop_pending(l.loop), 0);
+    check(epio_loop_run(l.loop) == 0);
+    life_end(&l);
+}
+
+/* ---- What a `done` may do ------------------------------------------------ */
+
+static int again_left;
+
+static void submit_again(tracked *one)
+{
+    if (--again_left > 0) {
+        epio_submit(epio_current_time(&one->op, one->op.vfs));
+    }
+}
+
+static void a_done_resubmits_its_op(fixture *f)
+{
+    epio_loop *loop = make_loop();
+    tracked one;
+    (void)f;
+    again_left = 1000;
+    epio_submit(epio_current_time(track(&one), epio_loop_vfs(loop)));
+    one.then = submit_again;
+    check_result(epio_loop_run(loop), 1000);
+    check_result(one.calls, 1000);
+    epio_loop_destroy(loop);
+}
+
+static int freed;
+
+static void free_op(epio_op *op)
+{
+    memset(op, 0xdd, sizeof *op); /* nobody looks at it any more */
+    free(op);
+    freed++;
+}
+
+static epio_op *allocate_op(void)
+{
+    epio_op *op = calloc(1, sizeof *op);
+    check(op != NULL);
+    op->done = free_op;
+    return op;
+}
+
+static void a_done_frees_its_op(fixture *f)
+{
+    life l;
+    char into[16];
+    life_begin(&l, f);
+    freed = 0;
+    for (int i = 0; i < 50; i++) {
+        epio_submit(epio_current_time(allocate_op(), l.os));
+        epio_submit(epio_read(allocate_op(), l.file, into, 16, 0));
+        epio_submit(epio_write(allocate_op(), l.file, "x", 1, 0));
+        epio_submit(epio_sync(allocate_op(), l.file, EPIO_SYNC_DATA_ONLY));
+        epio_submit(epio_work(allocate_op(), l.os, nothing));
+        epio_op *timed = allocate_op();
+        timed->timeout_ns = MILLISECOND;
+        epio_submit(epio_sleep(timed, l.os, HOUR));
+        epio_op *first = epio_sleep(allocate_op(), l.os, 0);
+        epio_op *second = epio_sleep(allocate_op(), l.os, 0);
+        epio_submit(epio_link(first, second, 0));
+        epio_op *cancelled = epio_sleep(allocate_op(), l.os, HOUR);
+        epio_submit(cancelled);
+        epio_cancel(cancelled);
+    }
+    life_run_out(&l);
+    check_result(freed, 50 * 9);
+    life_end(&l);
+}
+
+static uint64_t nested_count;
+
+static void poll_inside(tracked *one)
+{
+    nested_count += epio_loop_poll(one->op.loop, 0, 0);
+}
+
+static void a_nested_poll_finds_all_that_is_ready(fixture *f)
+{
+    epio_loop *loop = make_loop();
+    static tracked ops[200];
+    (void)f;
+    for (int poller = 0; poller < 200; poller += 33) {
+        nested_count = 0;
+        for (int i = 0; i < 200; i++) {
+            epio_submit(epio_current_time(track(&ops[i]), epio_loop_vfs(loop)));
+        }
+        ops[poller].then = poll_inside;
+        check_result(epio_loop_poll(loop, 0, 0), 200);
+        check_result(nested_count, 199 - poller);
+        for (int i = 0; i < 200; i++) {
+            check_result(ops[i].calls, 1);
+        }
+        check_result(epio_loop_poll(loop, 0, 0), 0);
+    }
+    /* All of them, one inside the other. */
+    for (int i = 0; i < 200; i++) {
+        epio_submit(epio_current_time(track(&ops[i]), epio_loop_vfs(loop)));
+        ops[i].then = poll_inside;
+    }
+    check_result(epio_loop_poll(loop, 0, 0), 200);
+    for (int i = 0; i < 200; i++) {
+        check_result(ops[i].calls, 1);
+    }
+    epio_loop_destroy(loop);
+}
+
+/* A poll that waits, with another that waits inside. */
+static void sleep_inside(tracked *one)
+{
+    tracked *inner = one->user;
+    epio_submit(epio_sleep(track(inner), one->op.vfs, 5 * MILLISECOND));
+    while (inner->calls == 0) {
+        (void)epio_loop_poll(one->op.loop, EPIO_FOREVER, 0);
+    }
+}
+
+static void a_nested_poll_waits(fixture *f)
+{
+    epio_loop *loop = make_loop();
+    tracked ops[10];
+    tracked inner[10];
+    (void)f;
+    for (int i = 0; i < 10; i++) {
+        epio_submit(epio_current_time(track(&ops[i]), epio_loop_vfs(loop)));
+        ops[i].then = sleep_inside;
+        ops[i].user = &inner[i];
+    }
+    check_result(epio_loop_run(loop), 20);
+    for (int i = 0; i < 10; i++) {
+        check_result(ops[i].calls, 1);
+        check_result(inner[i].calls, 1);
+    }
+    epio_loop_destroy(loop);
+}
+
+typedef struct nested_wait {
+    life *l;
+    epio_op ready; /* in the same batch, without a `done` */
+} nested_wait;
+
+static void wait_inside(tracked *one)
+{
+    static char into[16];
+    nested_wait *wait = one->user;
+    epio_op op = {0};
+    life *l = wait->l;
+    check_result(epio_wait(epio_read(&op, l->file, into, 16, 0)), 16);
+    check_result(epio_wait(epio_write(&op, l->file, "x", 1, 0)), 1);
+    check_result(epio_wait(epio_sync(&op, l->file, EPIO_SYNC_DATA_ONLY)), 0);
+    check_result(epio_wait(epio_sleep(&op, l->os, MILLISECOND)), MILLISECOND);
+    check(epio_wait(&wait->ready) > 0);
+}
+
+static void a_nested_wait(fixture *f)
+{
+    life l;
+    tracked first;
+    tracked last;
+    nested_wait wait;
+    life_begin(&l, f);
+    memset(&wait, 0, sizeof wait);
+    wait.l = &l;
+    epio_submit(epio_current_time(track(&first), l.os));
+    epio_submit(epio_current_time(&wait.ready, l.os));
+    epio_submit(epio_current_time(track(&last), l.os));
+    first.then = wait_inside;
+    first.user = &wait;
+    life_run_out(&l);
+    check_result(first.calls, 1);
+    check_result(last.calls, 1);
+    life_end(&l);
+}
+
+/* Waits inside waits end in whatever order their ops do. */
+static int wait_depth;
+
+static void wait_deeper(tracked *one)
+{
+    epio_op op = {0};
+    epio_vfs *os = one->op.vfs;
+    if (wait_depth++ < 20) {
+        tracked next;
+        epio_submit(epio_current_time(track(&next), os));
+        next.then = wait_deeper;
+        uint64_t asked = (uint64_t)(wait_depth % 3) * MILLISECOND;
+        check_result(epio_wait(epio_sleep(&op, os, asked)), asked);
+        while (next.calls == 0) {
+            (void)epio_loop_poll(one->op.loop, EPIO_FOREVER, 0);
+        }
+        check_result(next.calls, 1);
+    }
+}
+
+static void waits_inside_waits(fixture *f)
+{
+    epio_loop *loop = make_loop();
+    tracked one;
+    (void)f;
+    wait_depth = 0;
+    epio_submit(epio_current_time(track(&one), epio_loop_vfs(loop)));
+    one.then = wait_deeper;
+    (void)epio_loop_run(loop);
+    check_result(one.calls, 1);
+    check_result(epio_loop_pending(loop), 0);
+    epio_loop_destroy(loop);
+}
+
+/* ---- Fairness ------------------------------------------------------------ */
+
+typedef struct endless {
+    epio_file *file;
+    bool stop;
+    char into[4096];
+} endless;
+
+static void read_again(tracked *one)
+{
+    endless *state = one->user;
+    if (!state->stop) {
+        epio_submit(epio_read(&one->op, state->file, state->into, sizeof state->into, 0));
+    }
+}
+
+static void *feed_fifo(void *descriptor)
+{
+    struct timespec time = {.tv_sec = 0, .tv_nsec = 5000000};
+    (void)nanosleep(&time, NULL);
+    check(write(*(int *)descriptor, "x", 1) == 1);
+    return NULL;
+}
+
+static void endless_reads_starve_nobody(fixture *f)
+{
+    life l;
+    epio_op op = {0};
+    endless state = {.stop = false};
+    tracked readers[8];
+    tracked sleep;
+    tracked write_op;
+    tracked sync;
+    tracked work;
+    tracked other_read;
+    tracked stream_read;
+    tracked foreign;
+    char byte;
+    char other_byte;
+    int ends[2];
+    pthread_t feeder;
+    life_begin(&l, f);
+    state.file = life_open(&l, l.os, "file");
+    check(pipe(ends) == 0);
+    check_result(epio_wait(epio_adopt(&op, l.os, ends[0], 0)), 0);
+    epio_file *stream = op.file;
+    for (int i = 0; i < 8; i++) {
+        epio_submit(epio_read(track(&readers[i]), state.file, state.into, 4096, 0));
+        readers[i].then = read_again;
+        readers[i].user = &state;
+    }
+    check(epio_loop_poll(l.loop, 0, 0) > 0);
+    uint64_t begun = now_ns();
+    epio_submit(epio_sleep(track(&sleep), l.os, 5 * MILLISECOND));
+    epio_submit(epio_write(track(&write_op), l.other[0], "x", 1, 0));
+    epio_submit(epio_sync(track(&sync), l.other[0], EPIO_SYNC_DATA_ONLY));
+    epio_submit(epio_work(track(&work), l.os, nothing));
+    epio_submit(epio_read(track(&other_read), l.file, &other_byte, 1, 0));
+    epio_submit(epio_read(track(&stream_read), stream, &byte, 1, 0));
+    submit_elsewhere(epio_current_time(track(&foreign), l.os));
+    check(pthread_create(&feeder, NULL, feed_fifo, &ends[1]) == 0);
+    tracked *const others[] = {&sleep,      &write_op,    &sync,   &work,
+                               &other_read, &stream_read, &foreign};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        while (others[i]->calls == 0) {
+            check(now_ns() - begun < 5 * patience());
+            check(epio_loop_poll(l.loop, EPIO_FOREVER, 0) > 0);
+        }
+        check(others[i]->result >= 0);
+    }
+    check(readers[0].calls > 1);
+    check(pthread_join(feeder, NULL) == 0);
+    state.stop = true;
+    life_run_out(&l);
+    life_close(stream);
+    check(close(ends[1]) == 0);
+    life_close(state.file);
+    life_end(&l);
+}
+
+/* The same inside one epio_loop_run, which nothing but a timer ends. */
+static void stop_the_readers(tracked *one)
+{
+    endless *state = one->user;
+    state->stop = true;
+}
+
+static void endless_reads_starve_no_timer(fixture *f)
+{
+    life l;
+    endless state = {.stop = false};
+    tracked reader;
+    tracked sleep;
+    life_begin(&l, f);
+    state.file = life_open(&l, l.os, "file");
+    epio_submit(epio_read(track(&reader), state.file, state.into, 4096, 0));
+    reader.then = read_again;
+    reader.user = &state;
+    uint64_t begun = now_ns();
+    epio_submit(epio_sleep(track(&sleep), l.os, 10 * MILLISECOND));
+    sleep.then = stop_the_readers;
+    sleep.user = &state;
+    (void)epio_loop_run(l.loop);
+    check(now_ns() - begun < 10 * MILLISECOND + patience());
+    check(reader.calls > 1);
+    life_close(state.file);
+    life_end(&l);
+}
+
+/* What stands still elsewhere does not hold up reads from memory. */
+static void cached_reads_pass_what_is_slow(fixture *f)
+{
+    life l;
+    char into[4096];
+    char byte;
+    fillers work;
+    fillers flush;
+    fillers path;
+    fillers write;
+    tracked stream_read;
+    tracked stream_open;
+    tracked one;
+    epio_op op = {0};
+    life_begin(&l, f);
+    epio_file *file = life_open(&l, l.os, "file");
+    check(mkfifo(life_path(&l, "fifo"), 0600) == 0);
+    check(mkfifo(life_path(&l, "unread"), 0600) == 0);
+    check_result(
+        epio_wait(epio_open(&op, l.os, life_path(&l, "fifo"), EPIO_OPEN_READ | EPIO_OPEN_WRITE)),
+        0);
+    epio_file *stream = op.file;
+    epio_submit(epio_read(track(&stream_read), stream, &byte, 1, 0));
+    epio_submit(epio_open(track(&stream_open), l.os, life_path(&l, "unread"), EPIO_OPEN_WRITE));
+    life_run_for(&l, 2 * MILLISECOND);
+    gate_shut(&l);
+    /* Each lane has workers of its own. */
+    uint32_t waiting = 0;
+    static const lane lanes[] = {LANE_WORK, LANE_FLUSH, LANE_PATH, LANE_WRITE};
+    fillers *const all[] = {&work, &flush, &path, &write};
+    for (int i = 0; i < 4; i++) {
+        waiting += fillers_start(&l, all[i], lanes[i]);
+        life_run_until_waiting(&l, waiting);
+    }
+    uint64_t begun = now_ns();
+    for (int i = 0; i < 1000; i++) {
+        epio_submit(epio_read(track(&one), file, into, sizeof into, 0));
+        life_run_until_done(&l, &one);
+        check_result(one.result, sizeof into);
+        memset(&op, 0, sizeof op);
+        check_result(epio_wait(epio_read(&op, file, into, sizeof into, 0)), sizeof into);
+    }
+    check(now_ns() - begun < 5 * patience());
+    /* And one that is not in memory gets to a worker of its own too. */
+    epio_submit(epio_read(track(&one), l.file, into, 1, 0));
+    life_run_until_waiting(&l, waiting + 1);
+    check_result(stream_read.calls + stream_open.calls, 0);
+    for (int i = 0; i < 4; i++) {
+        check_result(all[i]->ops[0].calls, 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        fillers_finish(&l, all[i]);
+    }
+    life_run_until_done(&l, &one);
+    epio_cancel(&stream_read.op);
+    epio_cancel(&stream_open.op);
+    life_run_out(&l);
+    life_close(stream);
+    life_close(file);
+    life_end(&l);
+}
+
+int main(void)
+{
+    static const fixture_test tests[] = {
+        FIXTURE_TEST(options_are_checked, ON_OS_PERFORM),
+        FIXTURE_TEST(back_ends_by_name, ON_OS_PERFORM),
+        FIXTURE_TEST(a_new_loop_is_small, ON_OS_PERFORM),
+        FIXTURE_TEST(threads_start_on_demand, ON_OS_PERFORM),
+        FIXTURE_TEST(workers_leave, ON_OS_PERFORM),
+        FIXTURE_TEST(workers_are_limited, ON_OS_PERFORM),
+        FIXTURE_TEST(poll_without_waiting, ON_OS_PERFORM),
+        FIXTURE_TEST(poll_for_a_while, ON_OS_PERFORM),
+        FIXTURE_TEST(poll_delivers_at_most, ON_OS_PERFORM),
+        FIXTURE_TEST(wake_ends_a_poll, ON_OS_PERFORM),
+        FIXTURE_TEST(stop_ends_a_run, ON_OS_PERFORM),
+        FIXTURE_TEST(stop_among_wakes, ON_OS_PERFORM),
+        FIXTURE_TEST(never_from_inside_submit, ON_OS_PERFORM),
+        FIXTURE_TEST(pending_is_counted, ON_OS_PERFORM),
+        FIXTURE_TEST(a_done_resubmits_its_op, ON_OS_PERFORM),
+        FIXTURE_TEST(a_done_frees_its_op, ON_OS_PERFORM),
+        FIXTURE_TEST(a_nested_poll_finds_all_that_is_ready, ON_OS_PERFORM),
+        FIXTURE_TEST(a_nested_poll_waits, ON_OS_PERFORM),
+        FIXTURE_TEST(a_nested_wait, ON_OS_PERFORM),
+        FIXTURE_TEST(waits_inside_waits, ON_OS_PERFORM),
+        FIXTURE_TEST(endless_reads_starve_nobody, ON_OS_PERFORM),
+        FIXTURE_TEST(endless_reads_starve_no_timer, ON_OS_PERFORM),
+        FIXTURE_TEST(cached_reads_pass_what_is_slow, ON_OS_PERFORM),
+    };
+    return FIXTURE_RUN("loop", tests);
+}

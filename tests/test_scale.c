@@ -1,0 +1,771 @@
+/* Great numbers: operations in flight, open files, long chains; and the number
+ * of allocations that an operation costs, which is none. EPIO_TEST_SERIAL: it
+ * takes much of the machine. */
+#include "life.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- Counting allocations ------------------------------------------------ */
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
+#define COUNTS_ALLOCATIONS 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define COUNTS_ALLOCATIONS 0
+#endif
+#endif
+#if !defined(COUNTS_ALLOCATIONS)
+#define COUNTS_ALLOCATIONS 1
+#endif
+
+#if COUNTS_ALLOCATIONS
+
+static atomic_bool counting;
+static atomic_uint_fast64_t allocations;
+
+/* glibc's own, behind the names that this program takes over. */
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *memory, size_t size);
+void __libc_free(void *memory);
+
+static void count_allocation(void)
+{
+    if (atomic_load_explicit(&counting, memory_order_relaxed)) {
+        (void)atomic_fetch_add(&allocations, 1);
+    }
+}
+
+void *malloc(size_t size)
+{
+    count_allocation();
+    return __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+    count_allocation();
+    return __libc_calloc(count, size);
+}
+
+void *realloc(void *memory, size_t size)
+{
+    count_allocation();
+    return __libc_realloc(memory, size);
+}
+
+void free(void *memory)
+{
+    __libc_free(memory);
+}
+
+#endif
+
+/* ---- 100,000 in flight --------------------------------------------------- */
+
+static int how_many(void)
+{
+    if (getenv("EPIO_TEST_VALGRIND") != NULL) {
+        return 2000;
+    }
+    return fixture_is_slow() ? 20000 : 100000;
+}
+
+static tracked *make_many(int count)
+{
+    tracked *ops = calloc((size_t)count, sizeof *ops);
+    check(ops != NULL);
+    return ops;
+}
+
+/* Delivers them all, once. */
+static void run_many(life *l, const tracked *ops, int count)
+{
+    check_result(epio_loop_pending(l->loop), count);
+    check_result(epio_loop_run(l->loop), count);
+    check_result(epio_loop_pending(l->loop), 0);
+    for (int i = 0; i < count; i++) {
+        check_result(ops[i].calls, 1);
+    }
+}
+
+static void of_sleeps(fixture *f)
+{
+    int count = how_many();
+    tracked *ops = make_many(count);
+    random_source random = {.state = 1};
+    life l;
+    life_begin(&l, f);
+    for (int i = 0; i < count; i++) {
+        uint64_t asked = random_between(&random, 0, 100 * MILLISECOND);
+        epio_submit(epio_sleep(track(&ops[i]), l.os, asked));
+        ops[i].user = (void *)(uintptr_t)asked;
+    }
+    run_many(&l, ops, count);
+    for (int i = 0; i < count; i++) {
+        check_result(ops[i].result, (uintptr_t)ops[i].user);
+    }
+    free(ops);
+    life_end(&l);
+}
+
+/* With deadlines, and every second cancelled. */
+static void of_cancels(fixture *f)
+{
+    int count = how_many();
+    tracked *ops = make_many(count);
+    random_source random = {.state = 2};
+    life l;
+    life_begin(&l, f);
+    for (int i = 0; i < count; i++) {
+        track(&ops[i]);
+        ops[i].op.timeout_ns = random_between(&random, 1, 50) * MILLISECOND;
+        epio_submit(epio_sleep(&ops[i].op, l.os, HOUR));
+    }
+    for (int i = 0; i < count; i += 2) {
+        epio_cancel(&ops[i].op);
+    }
+    run_many(&l, ops, count);
+    for (int i = 0; i < count; i++) {
+        check_result(ops[i].result, i % 2 == 0 ? EPIO_ECANCELED : EPIO_ETIMEDOUT);
+    }
+    free(ops);
+    life_end(&l);
+}
+
+static void of_reads(fixture *f)
+{
+    int count = how_many();
+    tracked *ops = make_many(count);
+    unsigned char *into = calloc((size_t)count, 1);
+    life l;
+    life_begin(&l, f);
+    epio_file *file = life_open(&l, l.os, "file");
+    for (int i = 0; i < count; i++) {
+        epio_submit(epio_read(track(&ops[i]), file, into + i, 1, (uint64_t)i % 4096));
+    }
+    run_many(&l, ops, count);
+    for (int i = 0; i < count; i++) {
+        check_result(ops[i].result, 1);
+        check_result(into[i], (unsigned char)l.buffer[i % 4096]);
+    }
+    free(into);
+    free(ops);
+    life_close(file);
+    life_end(&l);
+}
+
+static void of_writes(fixture *f)
+{
+    int count = how_many();
+    tracked *ops = make_many(count);
+    unsigned char *bytes = calloc((size_t)count, 1);
+    unsigned char *found = calloc((size_t)count, 1);
+    epio_op op = {0};
+    life l;
+    life_begin(&l, f);
+    epio_file *file = life_open(&l, l.os, "written");
+    pattern_fill(bytes, (size_t)count, 0);
+    for (int i = 0; i < count; i++) {
+        epio_submit(epio_write(track(&ops[i]), file, bytes + i, 1, (uint64_t)i));
+    }
+    run_many(&l, ops, count);
+    for (int i = 0; i < count; i++) {
+        check_result(ops[i].result, 1);
+    }
+    check_result(epio_wait(epio_read(&op, file, found, (size_t)count, 0)), count);
+    check(memcmp(bytes, found, (size_t)count) == 0);
+    free(found);
+    free(bytes);
+    free(ops);
+    life_close(file);
+    life_end(&l);
+}
+
+static int64_t one_more(epio_op *op)
+{
+    (void)op;
+    return 1;
+}
+
+/* A bit of everything, from two threads. */
+typedef struct producer {
+    life *l;
+    tracked *ops;
+    int count;
+} producer;
+
+static void submit_mixture(life *l, tracked *ops, int count)
+{
+    static char into[16];
+    for (int i = 0; i < count; i++) {
+        epio_op *op = track(&ops[i]);
+        switch (i % 8) {
+        case 0:
+            epio_submit(epio_read(op, l->other[0], into, 1, 0));
+            break;
+        case 1:
+            epio_submit(epio_write(op, l->other[0], "x", 1, 0));
+            break;
+        case 2:
+            epio_submit(epio_sync(op, l->other[0], EPIO_SYNC_DATA_ONLY));
+            break;
+        case 3:
+            epio_submit(epio_sleep(op, l->os, (uint64_t)i * 100));
+            break;
+        case 4:
+            epio_submit(epio_work(op, l->os, one_more));
+            break;
+        case 5:
+            epio_submit(epio_current_time(op, l->os));
+            break;
+        case 6:
+            epio_submit(epio_size(op, l->other[0]));
+            break;
+        default:
+            epio_submit(epio_access(op, l->os, "/", EPIO_ACCESS_EXISTS));
+            break;
+        }
+    }
+}
+
+static void *produce(void *argument)
+{
+    producer *one = argument;
+    submit_mixture(one->l, one->ops, one->count);
+    return NULL;
+}
+
+static void of_a_mixture(fixture *f)
+{
+    int count = how_many() / 2;
+    tracked *ops = make_many(2 * count);
+    pthread_t thread;
+    life l;
+    life_begin(&l, f);
+    producer other = {.l = &l, .ops = ops + count, .count = count};
+    check(pthread_create(&thread, NULL, produce, &other) == 0);
+    submit_mixture(&l, ops, count);
+    check(pthread_join(thread, NULL) == 0);
+    run_many(&l, ops, 2 * count);
+    for (int i = 0; i < 2 * count; i++) {
+        check(ops[i].result >= 0);
+    }
+    free(ops);
+    life_end(&l);
+}
+
+static void of_a_chain(fixture *f)
+{
+    int count = how_many();
+    tracked *ops = make_many(count);
+    life l;
+    life_begin(&l, f);
+    for (int bad = 0; bad < 2; bad++) {
+        for (int i = 0; i < count; i++) {
+            /* With nothing to link to, the first only fails or not. */
+            (void)epio_sleep(track(&ops[i]), l.os, i == 0 && bad != 0 ? UINT64_MAX : 0);
+            if (i > 0) {
+                (void)epio_link(&ops[i - 1].op, &ops[i].op, 0);
+            }
+        }
+        epio_submit(&ops[0].op);
+        run_many(&l, ops, count);
+        check_result(ops[count - 1].result, bad != 0 ? EPIO_ECANCELED : 0);
+    }
+    free(ops);
+    life_end(&l);
+}
+
+static epio_semaphore *permits;
+
+static void release_permit(tracked *one)
+{
+    (void)one;
+    epio_semaphore_release(permits, 1);
+}
+
+static void of_permits(fixture *f)
+{
+    int count = how_many();
+    tracked *ops = make_many(count);
+    life l;
+    life_begin(&l, f);
+    check_result(epio_semaphore_create(&permits, 3), 0);
+    for (int i = 0; i < count; i++) {
+        epio_submit(epio_acquire(track(&ops[i]), permits, l.os, 1));
+        ops[i].then = release_permit;
+    }
+    run_many(&l, ops, count);
+    check_result(epio_semaphore_available(permits), 3);
+    epio_semaphore_destroy(permits);
+    free(ops);
+    life_end(&l);
+}
+
+static void of_reads_through_a_limit(fixture *f)
+{
+    int count = how_many();
+    tracked *ops = make_many(count);
+    char byte;
+    epio_vfs *limit;
+    life l;
+    life_begin(&l, f);
+    check_result(epio_semaphore_create(&permits, 1), 0);
+    check_result(epio_limit_vfs_create(&limit, l.os, permits), 0);
+    epio_file *file = life_open(&l, limit, "file");
+    for (int i = 0; i < count; i++) {
+        epio_submit(epio_read(track(&ops[i]), file, &byte, 1, 0));
+    }
+    run_many(&l, ops, count);
+    for (int i = 0; i < count; i++) {
+        check_result(ops[i].result, 1);
+    }
+    life_close(file);
+    epio_vfs_destroy(limit);
+    epio_semaphore_destroy(permits);
+    free(ops);
+    life_end(&l);
+}
+
+static void ended_by_a_close_of_the_loop(fixture *f)
+{
+    int count = how_many();
+    tracked *ops = make_many(count);
+    life l;
+    life_begin(&l, f);
+    submit_mixture(&l, ops, count);
+    check_result(epio_loop_close(l.loop, EPIO_FOREVER), 0);
+    for (int i = 0; i < count; i++) {
+        check_result(ops[i].calls, 1);
+        check(ops[i].result >= 0 || ops[i].result == EPIO_ECANCELED);
+    }
+    free(ops);
+    life_end(&l);
+}
+
+/* ---- 10,000 files -------------------------------------------------------- */
+
+/* Lets the process have so many descriptors: false if it may not. */
+static bool raise_limit(rlim_t wanted, struct rlimit *before)
+{
+    check(getrlimit(RLIMIT_NOFILE, before) == 0);
+    struct rlimit raised = *before;
+    if (raised.rlim_cur < wanted) {
+        raised.rlim_cur = wanted;
+        raised.rlim_max = raised.rlim_max < wanted ? wanted : raised.rlim_max;
+    }
+    return setrlimit(RLIMIT_NOFILE, &raised) == 0;
+}
+
+static void restore_limit(const struct rlimit *before)
+{
+    struct rlimit now;
+    check(getrlimit(RLIMIT_NOFILE, &now) == 0);
+    now.rlim_cur = before->rlim_cur; /* the hard one could not be raised again */
+    check(setrlimit(RLIMIT_NOFILE, &now) == 0);
+}
+
+static void of_open_files(fixture *f)
+{
+    int count = how_many() / 10;
+    tracked *ops = make_many(count);
+    epio_file **files = calloc((size_t)count, sizeof(epio_file *));
+    char *into = calloc((size_t)count, 1);
+    struct rlimit before;
+    life l;
+    if (!raise_limit((rlim_t)count + 100, &before)) {
+        free(into);
+        free(files);
+        free(ops);
+        fixture_skip(f, "the system refuses so many descriptors");
+    }
+    life_begin(&l, f);
+    for (int i = 0; i < count; i++) {
+        epio_submit(epio_open(track(&ops[i]), l.os, f->folder, EPIO_OPEN_TEMPORARY));
+    }
+    run_many(&l, ops, count);
+    for (int i = 0; i < count; i++) {
+        check_result(ops[i].result, 0);
+        files[i] = ops[i].op.file;
+    }
+    for (int i = 0; i < count; i++) {
+        epio_submit(epio_write(track(&ops[i]), files[i], i % 2 == 0 ? "a" : "b", 1, 0));
+    }
+    run_many(&l, ops, count);
+    for (int i = 0; i < count; i++) {
+        check_result(ops[i].result, 1);
+        epio_submit(epio_read(track(&ops[i]), files[i], &into[i], 1, 0));
+    }
+    run_many(&l, ops, count);
+    for (int i = 0; i < count; i++) {
+        check_result(ops[i].result, 1);
+        check(into[i] == (i % 2 == 0 ? 'a' : 'b'));
+        epio_submit(epio_close(track(&ops[i]), files[i]));
+    }
+    run_many(&l, ops, count);
+    for (int i = 0; i < count; i++) {
+        check_result(ops[i].result, 0);
+    }
+    life_end(&l);
+    restore_limit(&before);
+    free(into);
+    free(files);
+    free(ops);
+}
+
+static void of_streams(fixture *f)
+{
+    int count = how_many() / 100;
+    tracked *ops = make_many(count);
+    epio_file **files = calloc((size_t)count, sizeof(epio_file *));
+    int *others = calloc((size_t)count, sizeof *others);
+    char *into = calloc((size_t)count, 1);
+    random_source random = {.state = 8};
+    struct rlimit before;
+    life l;
+    if (!raise_limit(2 * (rlim_t)count + 100, &before)) {
+        free(into);
+        free(others);
+        free(files);
+        free(ops);
+        fixture_skip(f, "the system refuses so many descriptors");
+    }
+    life_begin(&l, f);
+    for (int i = 0; i < count; i++) {
+        int ends[2];
+        check(pipe(ends) == 0);
+        others[i] = ends[1];
+        epio_op op = {0};
+        check_result(epio_wait(epio_adopt(&op, l.os, ends[0], 0)), 0);
+        files[i] = op.file;
+        epio_submit(epio_read(track(&ops[i]), files[i], &into[i], 1, 0));
+    }
+    check_result(epio_loop_poll(l.loop, 0, 0), 0);
+    /* One at a time, anywhere among them; then the rest at once. */
+    for (int i = 0; i < count / 2; i++) {
+        uint64_t chosen = random_between(&random, 0, (uint64_t)count);
+        if (ops[chosen].calls == 0) {
+            check(write(others[chosen], "x", 1) == 1);
+            life_run_until_done(&l, &ops[chosen]);
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        check(write(others[i], "y", 1) == 1);
+    }
+    life_run_out(&l);
+    for (int i = 0; i < count; i++) {
+        check_result(ops[i].calls, 1);
+        check_result(ops[i].result, 1);
+        life_close(files[i]);
+        check(close(others[i]) == 0);
+    }
+    life_end(&l);
+    restore_limit(&before);
+    free(into);
+    free(others);
+    free(files);
+    free(ops);
+}
+
+/* ---- Allocations --------------------------------------------------------- */
+
+#if COUNTS_ALLOCATIONS
+
+#define BATCH 64
+
+/* What the rounds below work with. */
+typedef struct steady {
+    life *l;
+    epio_vfs *vfs;
+    epio_file *file;
+    epio_semaphore *free_permits;
+    epio_op ops[BATCH];
+    char into[BATCH];
+    bool again; /* another thread's rounds */
+} steady;
+
+static void prepare_steady_read(steady *s, int i)
+{
+    (void)epio_read(&s->ops[i], s->file, &s->into[i], 1, 0);
+}
+
+static void prepare_steady_write(steady *s, int i)
+{
+    (void)epio_write(&s->ops[i], s->file, "x", 1, (uint64_t)i);
+}
+
+static void prepare_steady_sync(steady *s, int i)
+{
+    (void)epio_sync(&s->ops[i], s->file, EPIO_SYNC_DATA_ONLY);
+}
+
+static void prepare_steady_sleep(steady *s, int i)
+{
+    (void)epio_sleep(&s->ops[i], s->vfs, (uint64_t)i * 100);
+}
+
+static void prepare_steady_timed(steady *s, int i)
+{
+    s->ops[i].timeout_ns = 50 * MICROSECOND;
+    (void)epio_sleep(&s->ops[i], s->vfs, HOUR);
+}
+
+static void prepare_steady_work(steady *s, int i)
+{
+    (void)epio_work(&s->ops[i], s->vfs, one_more);
+}
+
+static void prepare_steady_acquire(steady *s, int i)
+{
+    (void)epio_acquire(&s->ops[i], s->free_permits, s->vfs, 1);
+}
+
+static void prepare_steady_truncate(steady *s, int i)
+{
+    (void)i;
+    (void)epio_truncate(&s->ops[i], s->file, 100);
+}
+
+static void prepare_steady_size(steady *s, int i)
+{
+    (void)epio_size(&s->ops[i], s->file);
+}
+
+typedef struct steady_kind {
+    const char *name;
+    void (*prepare)(steady *s, int i);
+    int64_t expected; /* -1: any success */
+} steady_kind;
+
+static const steady_kind steady_kinds[] = {
+    {"read", prepare_steady_read, 1},
+    {"write", prepare_steady_write, 1},
+    {"sync", prepare_steady_sync, 0},
+    {"sleep", prepare_steady_sleep, -1},
+    {"deadline", prepare_steady_timed, EPIO_ETIMEDOUT},
+    {"work", prepare_steady_work, 1},
+    {"acquire", prepare_steady_acquire, 0},
+    {"truncate", prepare_steady_truncate, 0},
+    {"size", prepare_steady_size, -1},
+};
+
+#define STEADY_KINDS (sizeof steady_kinds / sizeof steady_kinds[0])
+
+static void settle_steady(steady *s, const steady_kind *kind, const epio_op *op)
+{
+    if (kind->expected != -1) {
+        check_result(op->result, kind->expected);
+    } else {
+        check(op->result >= 0);
+    }
+    if (op->kind == EPIO_KIND_ACQUIRE) {
+        epio_semaphore_release(s->free_permits, 1);
+    }
+}
+
+/* Many at once. */
+static void round_of_submits(steady *s, const steady_kind *kind)
+{
+    for (int i = 0; i < BATCH; i++) {
+        kind->prepare(s, i);
+        epio_submit(&s->ops[i]);
+    }
+    (void)epio_loop_run(s->l->loop);
+    for (int i = 0; i < BATCH; i++) {
+        settle_steady(s, kind, &s->ops[i]);
+    }
+}
+
+static void round_of_waits(steady *s, const steady_kind *kind)
+{
+    for (int i = 0; i < BATCH / 4; i++) {
+        kind->prepare(s, i);
+        (void)epio_wait(&s->ops[i]);
+        settle_steady(s, kind, &s->ops[i]);
+    }
+}
+
+static void round_of_links(steady *s, const steady_kind *kind)
+{
+    for (int i = 0; i < BATCH; i++) {
+        kind->prepare(s, i);
+        s->ops[i].timeout_ns = 0; /* a chain of sleeps for an hour is cut short below */
+        if (i > 0) {
+            (void)epio_link(&s->ops[i - 1], &s->ops[i], EPIO_LINK_ALWAYS);
+        }
+    }
+    epio_submit(&s->ops[0]);
+    while (epio_loop_pending(s->l->loop) != 0) {
+        if (kind->expected == EPIO_ETIMEDOUT) {
+            for (int i = 0; i < BATCH; i++) {
+                epio_cancel(&s->ops[i]);
+            }
+        }
+        (void)epio_loop_poll(s->l->loop, SECOND, 0);
+    }
+    for (int i = 0; i < BATCH; i++) {
+        if (kind->expected != EPIO_ETIMEDOUT) {
+            settle_steady(s, kind, &s->ops[i]);
+        }
+    }
+}
+
+/* Another thread that waits, in a round of the owner's. */
+typedef struct foreign_rounds {
+    steady *s;
+    const steady_kind *kind;
+    pthread_t thread;
+    atomic_int wanted; /* rounds that it is to do */
+    atomic_int made;
+    atomic_bool leave;
+} foreign_rounds;
+
+static foreign_rounds foreign;
+
+static void *wait_in_rounds(void *argument)
+{
+    foreign_rounds *one = argument;
+    while (!atomic_load(&one->leave)) {
+        if (atomic_load(&one->made) == atomic_load(&one->wanted)) {
+            struct timespec time = {.tv_sec = 0, .tv_nsec = 20000};
+            (void)nanosleep(&time, NULL);
+            continue;
+        }
+        round_of_waits(one->s, one->kind);
+        (void)atomic_fetch_add(&one->made, 1);
+        epio_loop_wake(one->s->l->loop);
+    }
+    return NULL;
+}
+
+static void round_of_foreign_waits(steady *s, const steady_kind *kind)
+{
+    foreign.s = s;
+    foreign.kind = kind;
+    int wanted = atomic_fetch_add(&foreign.wanted, 1) + 1;
+    while (atomic_load(&foreign.made) != wanted) {
+        (void)epio_loop_poll(s->l->loop, EPIO_FOREVER, 0);
+    }
+}
+
+typedef void steady_round(steady *s, const steady_kind *kind);
+
+static uint64_t allocations_of(steady *s, steady_round *run, const steady_kind *kind)
+{
+    atomic_store(&allocations, 0);
+    atomic_store(&counting, true);
+    for (int i = 0; i < 10; i++) {
+        run(s, kind);
+    }
+    atomic_store(&counting, false);
+    return atomic_load(&allocations);
+}
+
+static void check_allocations(steady *s, const char *where, const char *how, steady_round *run)
+{
+    for (size_t i = 0; i < STEADY_KINDS; i++) {
+        const steady_kind *kind = &steady_kinds[i];
+        if (s->vfs->loop == NULL) {
+            continue;
+        }
+        uint64_t found = 1;
+        for (int j = 0; j < 3; j++) {
+            run(s, kind); /* warms up: the pools grow, the workers start */
+        }
+        /* A worker that starts late is no allocation of the operations. */
+        for (int tries = 0; tries < 3 && found != 0; tries++) {
+            found = allocations_of(s, run, kind);
+        }
+        if (found != 0) {
+            print_error("%s, %s, %s: %llu allocations\n", where, how, kind->name,
+                        (unsigned long long)found);
+        }
+        check_result(found, 0);
+    }
+}
+
+static void check_vfs(life *l, const char *where, epio_vfs *vfs)
+{
+    static steady s;
+    memset(&s, 0, sizeof s);
+    s.l = l;
+    s.vfs = vfs;
+    s.file = life_open(l, vfs, "steady");
+    check_result(epio_semaphore_create(&s.free_permits, 8 * BATCH), 0);
+    check_result(epio_wait(epio_write(&s.ops[0], s.file, l->buffer, 100, 0)), 100);
+    check_allocations(&s, where, "submitted", round_of_submits);
+    check_allocations(&s, where, "waited for", round_of_waits);
+    check_allocations(&s, where, "linked", round_of_links);
+    memset(&foreign, 0, sizeof foreign);
+    check(pthread_create(&foreign.thread, NULL, wait_in_rounds, &foreign) == 0);
+    check_allocations(&s, where, "waited for by another thread", round_of_foreign_waits);
+    atomic_store(&foreign.leave, true);
+    check(pthread_join(foreign.thread, NULL) == 0);
+    life_close(s.file);
+    epio_semaphore_destroy(s.free_permits);
+}
+
+static void without_allocations(fixture *f)
+{
+    life l;
+    epio_semaphore *semaphore;
+    epio_vfs *memory;
+    epio_vfs *limits[2];
+    if (getenv("EPIO_TEST_VALGRIND") != NULL) {
+        fixture_skip(f, "valgrind has a heap of its own");
+    }
+    /* The counter counts. */
+    atomic_store(&allocations, 0);
+    atomic_store(&counting, true);
+    void *volatile memory_block = malloc(100);
+    atomic_store(&counting, false);
+    free(memory_block);
+    check_result(atomic_load(&allocations), 1);
+    life_begin(&l, f);
+    check_result(epio_semaphore_create(&semaphore, 4), 0);
+    check_result(epio_memory_vfs_create(&memory, l.loop), 0);
+    check_result(epio_limit_vfs_create(&limits[0], l.os, semaphore), 0);
+    check_result(epio_limit_vfs_create(&limits[1], memory, semaphore), 0);
+    check_vfs(&l, "os", l.os);
+    check_vfs(&l, "memory", memory);
+    check_vfs(&l, "limit over os", limits[0]);
+    check_vfs(&l, "limit over memory", limits[1]);
+    epio_vfs_destroy(limits[0]);
+    epio_vfs_destroy(limits[1]);
+    epio_vfs_destroy(memory);
+    epio_semaphore_destroy(semaphore);
+    life_end(&l);
+}
+
+#else
+
+static void without_allocations(fixture *f)
+{
+    fixture_skip(f, "sanitizers have a heap of their own");
+}
+
+#endif
+
+int main(void)
+{
+    static const fixture_test tests[] = {
+        FIXTURE_TEST(of_sleeps, ON_OS_PERFORM),
+        FIXTURE_TEST(of_cancels, ON_OS_PERFORM),
+        FIXTURE_TEST(of_reads, ON_OS_PERFORM),
+        FIXTURE_TEST(of_writes, ON_OS_PERFORM),
+        FIXTURE_TEST(of_a_mixture, ON_OS_PERFORM),
+        FIXTURE_TEST(of_a_chain, ON_OS_PERFORM),
+        FIXTURE_TEST(of_permits, ON_OS_PERFORM),
+        FIXTURE_TEST(of_reads_through_a_limit, ON_OS_PERFORM),
+        FIXTURE_TEST(ended_by_a_close_of_the_loop, ON_OS_PERFORM),
+        FIXTURE_TEST(of_open_files, ON_OS_PERFORM),
+        FIXTURE_TEST(of_streams, ON_OS_PERFORM),
+        FIXTURE_TEST(without_allocations, ON_OS_PERFORM),
+    };
+    return FIXTURE_RUN("scale", tests);
+}
