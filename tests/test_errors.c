@@ -128,8 +128,7 @@ static void check_goes_on(fixture *f)
 {
     char found[4];
     epio_op op = {0};
-    epio_file *file =
-        fixture_open(f, "after", READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_TRUNCATE);
+    epio_file *file = fixture_open(f, "after", READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_TRUNCATE);
     fixture_write(f, file, "data", 4, 0);
     check_op(f, epio_sync(&op, file, EPIO_SYNC_DATA_ONLY), 0);
     fixture_read(f, file, found, 4, 0);
@@ -283,10 +282,8 @@ static void no_descriptors_left(fixture *f)
     }
     int32_t os_error = op.os_error;
     bool nothing = op.file == NULL;
-    int64_t temporary =
-        fixture_result(f, epio_open(&op, f->vfs, f->folder, EPIO_OPEN_TEMPORARY));
-    int64_t durable =
-        fixture_result(f, epio_delete(&op, f->vfs, path, EPIO_DELETE_SYNC_DIR));
+    int64_t temporary = fixture_result(f, epio_open(&op, f->vfs, f->folder, EPIO_OPEN_TEMPORARY));
+    int64_t durable = fixture_result(f, epio_delete(&op, f->vfs, path, EPIO_DELETE_SYNC_DIR));
     char found[4];
     int64_t bytes = fixture_result(f, epio_read(&op, files[0], found, 4, 0));
 #if EPIO_ASYNC
@@ -341,13 +338,11 @@ static void paths_that_do_not_open(fixture *f)
         {name, EPIO_OPEN_READ, EPIO_ENAMETOOLONG, ENAMETOOLONG},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        check_op_fails(f,
-                       epio_open(&op, f->vfs, fixture_path(f, cases[i].name), cases[i].flags),
+        check_op_fails(f, epio_open(&op, f->vfs, fixture_path(f, cases[i].name), cases[i].flags),
                        cases[i].expected, cases[i].os_error);
         assert_null(op.file);
     }
-    check_op_fails(f, epio_delete(&op, f->vfs, fixture_path(f, "nothing"), 0), EPIO_ENOENT,
-                   ENOENT);
+    check_op_fails(f, epio_delete(&op, f->vfs, fixture_path(f, "nothing"), 0), EPIO_ENOENT, ENOENT);
     check_goes_on(f);
 }
 
@@ -393,10 +388,9 @@ static void open_as_somebody_else(void *argument)
     check(op.file == NULL);
     check_op_fails(f, epio_open(&op, f->vfs, fixture_path(f, "readable"), EPIO_OPEN_WRITE),
                    EPIO_EACCES, EACCES);
-    check_op_fails(f,
-                   epio_open(&op, f->vfs, fixture_path(f, "locked/new"),
-                             READ_WRITE | EPIO_OPEN_CREATE),
-                   EPIO_EACCES, EACCES);
+    check_op_fails(
+        f, epio_open(&op, f->vfs, fixture_path(f, "locked/new"), READ_WRITE | EPIO_OPEN_CREATE),
+        EPIO_EACCES, EACCES);
     check_op_fails(f, epio_open(&op, f->vfs, fixture_path(f, "locked/file"), EPIO_OPEN_READ),
                    EPIO_EACCES, EACCES);
     check_op_fails(f, epio_delete(&op, f->vfs, fixture_path(f, "locked/file"), 0), EPIO_EACCES,

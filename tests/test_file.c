@@ -309,8 +309,9 @@ static void a_used_op_is_as_good_as_a_new_one(fixture *f)
     op.user = &mark;
     check_op(f, epio_open(&op, f->vfs, fixture_path(f, "nothing"), EPIO_OPEN_READ), EPIO_ENOENT);
     assert_null(op.file);
-    check_op(f, epio_open(&op, f->vfs, fixture_path(f, "data"),
-                          EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE),
+    check_op(f,
+             epio_open(&op, f->vfs, fixture_path(f, "data"),
+                       EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE),
              0);
     assert_int_equal(op.os_error, 0);
     epio_file *file = op.file;

@@ -483,6 +483,30 @@ static void a_done_resubmits_its_op(fixture *f)
     epio_loop_destroy(loop);
 }
 
+/* What a `done` submits waits for the next turn, even if it is ready at once. */
+static void a_turn_ends(fixture *f)
+{
+    epio_loop *loop = make_loop();
+    tracked ops[3];
+    tracked sleep;
+    (void)f;
+    again_left = 1000000000;
+    for (int i = 0; i < 3; i++) {
+        epio_submit(epio_current_time(track(&ops[i]), epio_loop_vfs(loop)));
+        ops[i].then = submit_again;
+    }
+    for (int i = 0; i < 10; i++) {
+        check_result(epio_loop_poll(loop, i % 2 == 0 ? 0 : EPIO_FOREVER, 0), 3);
+    }
+    epio_submit(epio_sleep(track(&sleep), epio_loop_vfs(loop), MILLISECOND));
+    sleep.then = stop_itself;
+    (void)epio_loop_run(loop);
+    check_result(sleep.calls, 1);
+    again_left = 0;
+    (void)epio_loop_run(loop);
+    epio_loop_destroy(loop);
+}
+
 static int freed;
 
 static void free_op(epio_op *op)
@@ -854,6 +878,7 @@ int main(void)
         FIXTURE_TEST(never_from_inside_submit, ON_OS_PERFORM),
         FIXTURE_TEST(pending_is_counted, ON_OS_PERFORM),
         FIXTURE_TEST(a_done_resubmits_its_op, ON_OS_PERFORM),
+        FIXTURE_TEST(a_turn_ends, ON_OS_PERFORM),
         FIXTURE_TEST(a_done_frees_its_op, ON_OS_PERFORM),
         FIXTURE_TEST(a_nested_poll_finds_all_that_is_ready, ON_OS_PERFORM),
         FIXTURE_TEST(a_nested_poll_waits, ON_OS_PERFORM),

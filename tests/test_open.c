@@ -53,11 +53,11 @@ static void create_makes_what_is_missing(fixture *f)
     fixture_put(f, "file", "abc", 3);
     fixture_close(f, fixture_open(f, "file", READ_WRITE | EPIO_OPEN_CREATE));
     check_content(f, "file", "abc", 3);
-    fixture_close(f, fixture_open(f, "durable",
-                                  EPIO_OPEN_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_SYNC_DIR));
+    fixture_close(
+        f, fixture_open(f, "durable", EPIO_OPEN_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_SYNC_DIR));
     check_result(fixture_exists(f, "durable"), 1);
-    fixture_close(f, fixture_open(f, "durable",
-                                  EPIO_OPEN_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_SYNC_DIR));
+    fixture_close(
+        f, fixture_open(f, "durable", EPIO_OPEN_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_SYNC_DIR));
 }
 
 static void exclusive_makes_a_new_one(fixture *f)
@@ -84,8 +84,7 @@ static void truncate_empties(fixture *f)
     fixture_write(f, file, "x", 1, 1);
     fixture_close(f, file);
     check_content(f, "file", "\0x", 2);
-    fixture_close(f, fixture_open(f, "file",
-                                  READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_TRUNCATE));
+    fixture_close(f, fixture_open(f, "file", READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_TRUNCATE));
     check_content(f, "file", "", 0);
 }
 
@@ -129,8 +128,13 @@ static void paths_that_lead_nowhere(fixture *f)
 
 static void names_are_any_utf8(fixture *f)
 {
-    static const char *const names[] = {"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", "a b", "-x",
-                                        "quote'\"", "back\\slash", "new\nline", "..."};
+    static const char *const names[] = {"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80",
+                                        "a b",
+                                        "-x",
+                                        "quote'\"",
+                                        "back\\slash",
+                                        "new\nline",
+                                        "..."};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         fixture_put(f, names[i], names[i], strlen(names[i]));
     }
@@ -152,8 +156,7 @@ static void links_are_followed_unless_told(fixture *f)
     check_content(f, "link", "abc", 3);
     check_refused(f, "link", EPIO_OPEN_READ | EPIO_OPEN_NOFOLLOW, EPIO_ELOOP);
     check_refused(f, "link", READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_NOFOLLOW, EPIO_ELOOP);
-    check_refused(f, "link", EPIO_OPEN_WRITE | EPIO_OPEN_TRUNCATE | EPIO_OPEN_NOFOLLOW,
-                  EPIO_ELOOP);
+    check_refused(f, "link", EPIO_OPEN_WRITE | EPIO_OPEN_TRUNCATE | EPIO_OPEN_NOFOLLOW, EPIO_ELOOP);
     check_refused(f, "dangling", READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_NOFOLLOW, EPIO_ELOOP);
     check_refused(f, "loop", EPIO_OPEN_READ, EPIO_ELOOP);
     check_content(f, "target", "abc", 3);
@@ -190,9 +193,9 @@ static void permissions_are_less_the_umask(fixture *f)
         (void)snprintf(name, sizeof name, "file%zu", i);
         mode_t before = umask(cases[i].mask);
         epio_op op = {0};
-        int64_t result = fixture_result(f, open_op(f, &op, name,
-                                                   READ_WRITE | EPIO_OPEN_CREATE |
-                                                       EPIO_OPEN_EXCLUSIVE | cases[i].flags));
+        int64_t result = fixture_result(
+            f, open_op(f, &op, name,
+                       READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE | cases[i].flags));
         (void)umask(before);
         check_result(result, 0);
         /* It is open for what was asked, whatever the mode says. */

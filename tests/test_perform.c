@@ -122,8 +122,7 @@ static void an_op_serves_many_kinds(fixture *f)
     const char *path = fixture_path(f, "file");
     for (int round = 0; round < 3; round++) {
         check_result(epio_perform(epio_sleep(&op, f->vfs, MILLISECOND)), MILLISECOND);
-        check_result(epio_perform(epio_open(&op, f->vfs, path, READ_WRITE | EPIO_OPEN_CREATE)),
-                     0);
+        check_result(epio_perform(epio_open(&op, f->vfs, path, READ_WRITE | EPIO_OPEN_CREATE)), 0);
         epio_file *file = op.file;
         memset(buffer, 'x', sizeof buffer);
         check_result(epio_perform(epio_writev(&op, file, &part, 1, 100)), 4);
@@ -132,8 +131,7 @@ static void an_op_serves_many_kinds(fixture *f)
         check_result(epio_perform(epio_full_pathname(&op, f->vfs, path, buffer, sizeof buffer)),
                      (int64_t)strlen(path));
         check_result(epio_perform(epio_close(&op, file)), 0);
-        check_result(epio_perform(epio_open(&op, f->vfs, fixture_path(f, "none"),
-                                            EPIO_OPEN_READ)),
+        check_result(epio_perform(epio_open(&op, f->vfs, fixture_path(f, "none"), EPIO_OPEN_READ)),
                      EPIO_ENOENT);
         assert_null(op.file);
         assert_true(epio_perform(epio_current_time(&op, f->vfs)) > 0);
@@ -206,10 +204,8 @@ static void several_threads_perform_at_once(fixture *f)
     epio_file *shared = fixture_create(f, "shared");
     for (unsigned i = 0; i < THREADS; i++) {
         (void)snprintf(name, sizeof name, "own%u", i);
-        performers[i] = (performer){.vfs = f->vfs,
-                                    .shared = shared,
-                                    .path = fixture_path(f, name),
-                                    .number = i};
+        performers[i] = (performer){
+            .vfs = f->vfs, .shared = shared, .path = fixture_path(f, name), .number = i};
         assert_int_equal(
             pthread_create(&performers[i].thread, NULL, perform_rounds, &performers[i]), 0);
     }
@@ -259,7 +255,7 @@ static void signals_interrupt_nothing(fixture *f)
 {
     struct sigaction noting = {.sa_handler = note_alarm};
     struct sigaction before;
-    pthread_t self = pthread_self();
+    static pthread_t self;
     pthread_t thread;
     epio_op op = {0};
     char byte;
@@ -269,6 +265,7 @@ static void signals_interrupt_nothing(fixture *f)
     check_result(epio_perform(epio_adopt(&op, f->vfs, ends[0], 0)), 0);
     epio_file *file = op.file;
     alarms = 0;
+    self = pthread_self();
     assert_int_equal(pthread_create(&thread, NULL, interrupt, &self), 0);
     uint64_t begun = clock_reading();
     check_result(epio_perform(epio_sleep(&op, f->vfs, 25 * MILLISECOND)), 25 * MILLISECOND);

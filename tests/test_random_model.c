@@ -44,8 +44,8 @@ static void expect_at(const world *w, bool holds, const char *what, int line)
 static void expect_result_at(const world *w, int64_t actual, int64_t expected, int line)
 {
     if (actual != expected) {
-        print_error("is %lld (%s), wanted %lld (%s)\n", (long long)actual,
-                    epio_error_name(actual), (long long)expected, epio_error_name(expected));
+        print_error("is %lld (%s), wanted %lld (%s)\n", (long long)actual, epio_error_name(actual),
+                    (long long)expected, epio_error_name(expected));
         expect_at(w, false, "the result differs", line);
     }
 }
@@ -460,8 +460,8 @@ static void delete_name(world *w)
     epio_op op = {0};
     w->doing = "delete";
     expect_result(w,
-                  fixture_result(w->f, epio_delete(&op, w->f->vfs, path_of(w, name),
-                                                   (uint32_t)pick(w, 0, 2))),
+                  fixture_result(
+                      w->f, epio_delete(&op, w->f->vfs, path_of(w, name), (uint32_t)pick(w, 0, 2))),
                   node != NULL ? 0 : EPIO_ENOENT);
     if (node != NULL) {
         node->name = -1;
@@ -483,10 +483,10 @@ static void rename_name(world *w)
     } else if (replaced != NULL && (flags & EPIO_RENAME_NO_REPLACE) != 0) {
         expected = EPIO_EEXIST;
     }
-    expect_result(w,
-                  fixture_result(w->f, epio_rename(&op, w->f->vfs, path_of(w, from),
-                                                   path_of(w, to), flags)),
-                  expected);
+    expect_result(
+        w,
+        fixture_result(w->f, epio_rename(&op, w->f->vfs, path_of(w, from), path_of(w, to), flags)),
+        expected);
     if (expected == 0 && node != replaced) {
         if (replaced != NULL) {
             replaced->name = -1;
@@ -538,7 +538,7 @@ static void take_step(world *w)
         void (*run)(world *w);
         unsigned weight;
     } kinds[] = {
-        {run_batch, 60},   {open_node, 14},  {close_node, 6},    {truncate_node, 10},
+        {run_batch, 60},  {open_node, 14},  {close_node, 6},    {truncate_node, 10},
         {delete_name, 4}, {rename_name, 4}, {look_at_names, 2},
     };
     unsigned chosen = (unsigned)pick(w, 0, 100);

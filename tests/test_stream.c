@@ -68,7 +68,7 @@ static int make_terminal(char *path, size_t len)
     (void)snprintf(path, len, "%s", ptsname(master));
     assert_int_equal(tcgetattr(master, &raw), 0);
     raw.c_lflag &= (tcflag_t) ~(ECHO | ECHONL);
-    raw.c_oflag &= (tcflag_t) ~OPOST;
+    raw.c_oflag &= (tcflag_t)~OPOST;
     assert_int_equal(tcsetattr(master, TCSANOW, &raw), 0);
     return master;
 }

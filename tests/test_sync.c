@@ -1040,12 +1040,11 @@ static void layers_stack(fixture *f)
     assert_ptr_equal(op.file, file);
     assert_ptr_equal(op.vfs, top);
     assert_memory_equal(found, "data", 4);
-    check_result(epio_wait(epio_rename(&op, top, fixture_path(f, "data"),
-                                       fixture_path(f, "moved"), 0)),
-                 0);
-    check_result(epio_wait(epio_full_pathname(&op, top, fixture_path(f, "moved"), path,
-                                              sizeof path)),
-                 (int64_t)strlen(fixture_path(f, "moved")));
+    check_result(
+        epio_wait(epio_rename(&op, top, fixture_path(f, "data"), fixture_path(f, "moved"), 0)), 0);
+    check_result(
+        epio_wait(epio_full_pathname(&op, top, fixture_path(f, "moved"), path, sizeof path)),
+        (int64_t)strlen(fixture_path(f, "moved")));
     check_result(epio_wait(epio_sleep(&op, top, 1000)), 1000);
     check_result(epio_wait(epio_open(&op, top, fixture_path(f, "data"), EPIO_OPEN_READ)),
                  EPIO_ENOENT);

@@ -606,7 +606,7 @@ static void no_wake_is_lost(fixture *f)
     runner one = {.loop = f->loop};
     epio_submit(epio_sleep(&one.forever, f->vfs, 3600000 * MILLISECOND));
     pthread_t thread = start(wake_for_ever, &one);
-    for (unsigned i = 0; i < rounds(5000); i++) {
+    for (unsigned i = 0; i < rounds(1500); i++) {
         check_result(epio_loop_poll(f->loop, EPIO_FOREVER, 0), 0);
     }
     epio_cancel(&one.forever);
@@ -724,7 +724,7 @@ static void destroy_behind_a_submit(void (*use)(meeting *meeting))
     static meeting one;
     memset(&one, 0, sizeof one);
     one.use = use;
-    one.rounds = rounds(20000);
+    one.rounds = rounds(4000);
     pthread_t thread = start(meet, &one);
     for (unsigned round = 1; round <= one.rounds; round++) {
         check_result(epio_loop_create(&one.loop, NULL), 0);
@@ -761,7 +761,7 @@ static void destroy_beside(void (*use)(meeting *meeting))
     static meeting one;
     memset(&one, 0, sizeof one);
     one.use = use;
-    one.rounds = rounds(20000);
+    one.rounds = rounds(4000);
     pthread_t thread = start(meet, &one);
     for (unsigned round = 1; round <= one.rounds; round++) {
         check_result(epio_loop_create(&one.loop, NULL), 0);

@@ -77,8 +77,7 @@ static void delete_removes_the_link_alone(fixture *f)
 
 /* ---- rename ------------------------------------------------------------ */
 
-static epio_op *rename_op(fixture *f, epio_op *op, const char *from, const char *to,
-                          uint32_t flags)
+static epio_op *rename_op(fixture *f, epio_op *op, const char *from, const char *to, uint32_t flags)
 {
     return epio_rename(op, f->vfs, fixture_path(f, from), fixture_path(f, to), flags);
 }
@@ -207,8 +206,7 @@ static void rename_never_copies(fixture *f)
     }
     (void)snprintf(to, sizeof to, "%s/file", elsewhere);
     fixture_put(f, "file", "x", 1);
-    check_op_fails(f, epio_rename(&op, f->vfs, fixture_path(f, "file"), to, 0), EPIO_EXDEV,
-                   EXDEV);
+    check_op_fails(f, epio_rename(&op, f->vfs, fixture_path(f, "file"), to, 0), EPIO_EXDEV, EXDEV);
     check_op_fails(f,
                    epio_rename(&op, f->vfs, fixture_path(f, "file"), to,
                                EPIO_RENAME_NO_REPLACE | EPIO_RENAME_SYNC_DIR),
@@ -262,9 +260,9 @@ static void access_as_somebody_else(void *argument)
     check_result(epio_perform(epio_access(&op, epio_os_vfs(), fixture_path(f, "secret"),
                                           EPIO_ACCESS_EXISTS)),
                  1);
-    check_result(epio_perform(epio_access(&op, epio_os_vfs(), fixture_path(f, "secret"),
-                                          EPIO_ACCESS_READ)),
-                 0);
+    check_result(
+        epio_perform(epio_access(&op, epio_os_vfs(), fixture_path(f, "secret"), EPIO_ACCESS_READ)),
+        0);
 }
 
 static void access_minds_permissions(fixture *f)
@@ -324,8 +322,7 @@ static void full_pathname_needs_the_folder(fixture *f)
     char found[PATH_ROOM] = "unchanged";
     epio_op op = {0};
     fixture_put(f, "file", "x", 1);
-    check_op(f,
-             epio_full_pathname(&op, f->vfs, fixture_path(f, "file/below"), found, sizeof found),
+    check_op(f, epio_full_pathname(&op, f->vfs, fixture_path(f, "file/below"), found, sizeof found),
              EPIO_ENOTDIR);
     check_op(f, epio_full_pathname(&op, f->vfs, "", found, sizeof found), EPIO_ENOENT);
     check_op(f, epio_full_pathname(&op, f->vfs, NULL, found, sizeof found), EPIO_EINVAL);
@@ -334,10 +331,9 @@ static void full_pathname_needs_the_folder(fixture *f)
         check_op(f,
                  epio_full_pathname(&op, f->vfs, fixture_path(f, "no/file"), found, sizeof found),
                  EPIO_ENOENT);
-        check_op(f,
-                 epio_full_pathname(&op, f->vfs, fixture_path(f, "no/../file"), found,
-                                    sizeof found),
-                 EPIO_ENOENT);
+        check_op(
+            f, epio_full_pathname(&op, f->vfs, fixture_path(f, "no/../file"), found, sizeof found),
+            EPIO_ENOENT);
     }
     assert_string_equal(found, "unchanged");
 }
@@ -350,8 +346,7 @@ static void full_pathname_writes_all_or_nothing(fixture *f)
     size_t len = strlen(path);
     for (size_t room = 0; room <= len + 2; room++) {
         memset(found, 'g', sizeof found);
-        int64_t result =
-            fixture_result(f, epio_full_pathname(&op, f->vfs, path, found, room));
+        int64_t result = fixture_result(f, epio_full_pathname(&op, f->vfs, path, found, room));
         if (room <= len) {
             check_result(result, EPIO_ERANGE);
             check_bytes(found, 'g', sizeof found);
@@ -396,15 +391,15 @@ static void full_pathname_resolves_links(fixture *f)
     check_full(f, "deep/../file", "real/file");
     check_full(f, "folder/deep/../../chain", "real/file");
 
-    check_op_fails(
-        f, epio_full_pathname(&op, f->vfs, fixture_path(f, "loop-a"), found, sizeof found),
-        EPIO_ELOOP, ELOOP);
+    check_op_fails(f,
+                   epio_full_pathname(&op, f->vfs, fixture_path(f, "loop-a"), found, sizeof found),
+                   EPIO_ELOOP, ELOOP);
     check_op_fails(
         f, epio_full_pathname(&op, f->vfs, fixture_path(f, "loop-a/x"), found, sizeof found),
         EPIO_ELOOP, ELOOP);
-    check_op_fails(
-        f, epio_full_pathname(&op, f->vfs, fixture_path(f, "broken"), found, sizeof found),
-        EPIO_ENOENT, ENOENT);
+    check_op_fails(f,
+                   epio_full_pathname(&op, f->vfs, fixture_path(f, "broken"), found, sizeof found),
+                   EPIO_ENOENT, ENOENT);
 }
 
 static void full_pathname_of_a_relative_path(fixture *f)
@@ -415,8 +410,8 @@ static void full_pathname_of_a_relative_path(fixture *f)
     assert_non_null(getcwd(before, sizeof before));
     make_directory(f, "sub");
     fixture_put(f, "sub/file", "x", 1);
-    const char *expected[] = {fixture_path(f, "sub/file"), fixture_path(f, "sub"),
-                              f->folder, fixture_path(f, "not-there")};
+    const char *expected[] = {fixture_path(f, "sub/file"), fixture_path(f, "sub"), f->folder,
+                              fixture_path(f, "not-there")};
     static const char *const paths[] = {"file", ".", "..", "../not-there"};
 
     assert_int_equal(chdir(fixture_path(f, "sub")), 0);

@@ -193,6 +193,8 @@ void epio__workers_hand_over(epio_loop *loop)
         counts[lane]++;
         loop->at_workers++;
     }
+    loop->hand_over_count = 0;
+    loop->hand_over_writes = 0;
     for (uint32_t i = 0; i < EPIO__LANES; i++) {
         if (counts[i] == 0) {
             continue;
@@ -215,36 +217,41 @@ void epio__workers_hand_over(epio_loop *loop)
 
 bool epio__workers_owner_may_perform(const epio_loop *loop)
 {
-    if (loop->at_workers != 0 || epio__list_empty(&loop->hand_over)) {
+    if (loop->at_workers != 0 || loop->hand_over_count == 0) {
         return false;
     }
-    bool single = loop->hand_over.next->next == &loop->hand_over;
-    for (epio_node *node = loop->hand_over.next; node != &loop->hand_over; node = node->next) {
-        const epio_op *op = epio__op_of_queue(node);
-        if (op->kind == EPIO_KIND_WORK) {
-            return false; /* promised to run on a worker */
-        }
-        /* Several ops gain by running side by side, but for buffered writes. */
-        if (!single && lane_of(op) != LANE_WRITE) {
-            return false;
-        }
+    /* Several ops gain by running side by side, but for buffered writes. */
+    if (loop->hand_over_count != loop->hand_over_writes && loop->hand_over_count != 1) {
+        return false;
     }
-    return true;
+    const epio_op *op = EPIO__CONTAINER(loop->hand_over.next, epio_op, queue);
+    return op->kind != EPIO_KIND_WORK; /* promised to run on a worker */
+}
+
+static void take_from_hand_over(epio_op *op)
+{
+    epio_loop *loop = op->loop;
+    epio__list_remove(&op->queue);
+    loop->hand_over_count--;
+    loop->hand_over_writes -= lane_of(op) == LANE_WRITE ? 1 : 0;
+    op->place = EPIO__PLACE_NONE;
 }
 
 void epio__workers_perform_one(epio_loop *loop)
 {
     epio_op *op = epio__op_of_queue(loop->hand_over.next);
-    epio__list_remove(&op->queue);
-    op->place = EPIO__PLACE_NONE;
+    take_from_hand_over(op);
     epio_complete(op, op->vfs->methods->perform(op->vfs, op));
 }
 
 void epio_offload(epio_op *op)
 {
+    epio_loop *loop = op->loop;
     op->place = EPIO__PLACE_HAND_OVER;
-    epio__list_append(&op->loop->hand_over, &op->queue);
-    epio__loop_notify_host(op->loop);
+    epio__list_append(&loop->hand_over, &op->queue);
+    loop->hand_over_count++;
+    loop->hand_over_writes += lane_of(op) == LANE_WRITE ? 1 : 0;
+    epio__loop_notify_host(loop);
 }
 
 void epio_defer(epio_op *op)
@@ -276,9 +283,11 @@ epio__take_back epio__workers_take_back(epio_op *op)
     case EPIO__PLACE_NONE:
         return EPIO__TAKE_BACK_NOT_THERE;
     case EPIO__PLACE_DEFERRED:
-    case EPIO__PLACE_HAND_OVER:
         epio__list_remove(&op->queue);
         op->place = EPIO__PLACE_NONE;
+        return EPIO__TAKE_BACK_DONE;
+    case EPIO__PLACE_HAND_OVER:
+        take_from_hand_over(op);
         return EPIO__TAKE_BACK_DONE;
     case EPIO__PLACE_QUEUED:
         return take_back_from_queue(op) ? EPIO__TAKE_BACK_DONE : EPIO__TAKE_BACK_TOO_LATE;

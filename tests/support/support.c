@@ -427,8 +427,7 @@ void fixture_put(fixture *f, const char *name, const void *data, size_t len)
 int64_t fixture_exists(fixture *f, const char *name)
 {
     epio_op op = {0};
-    return fixture_result(
-        f, epio_access(&op, f->vfs, fixture_path(f, name), EPIO_ACCESS_EXISTS));
+    return fixture_result(f, epio_access(&op, f->vfs, fixture_path(f, name), EPIO_ACCESS_EXISTS));
 }
 
 /* ---- Checking ---------------------------------------------------------- */
@@ -449,8 +448,8 @@ void check_result_at(int64_t actual, int64_t expected, const char *what, const c
     }
 }
 
-void check_failure_at(fixture *f, epio_op *op, int64_t expected, int32_t os_error,
-                      const char *what, const char *source, int line)
+void check_failure_at(fixture *f, epio_op *op, int64_t expected, int32_t os_error, const char *what,
+                      const char *source, int line)
 {
     check_result_at(fixture_result(f, op), expected, what, source, line);
     if (op->os_error != os_error) {

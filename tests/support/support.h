@@ -78,7 +78,7 @@ typedef struct fixture_test {
 
 #define FIXTURE_TEST(function, settings)                                                           \
     {                                                                                              \
-        #function, function, settings                                                              \
+#function, function, settings                                                              \
     }
 
 /* Runs each test in each of its settings; what main returns. EPIO_TEST_FILTER,
@@ -143,8 +143,8 @@ void check_result_at(int64_t actual, int64_t expected, const char *what, const c
 #define check_op_fails(f, op, expected, os)                                                        \
     check_failure_at(f, op, (int64_t)(expected), os, #op, __FILE__, __LINE__)
 
-void check_failure_at(fixture *f, epio_op *op, int64_t expected, int32_t os_error,
-                      const char *what, const char *source, int line);
+void check_failure_at(fixture *f, epio_op *op, int64_t expected, int32_t os_error, const char *what,
+                      const char *source, int line);
 
 /* The whole content of a file, by name in the test's folder. */
 #define check_content(f, name, data, len) check_content_at(f, name, data, len, __FILE__, __LINE__)
@@ -155,8 +155,7 @@ void check_content_at(fixture *f, const char *name, const void *data, size_t len
 /* Every byte is this one. */
 #define check_bytes(data, byte, len) check_bytes_at(data, byte, len, __FILE__, __LINE__)
 
-void check_bytes_at(const void *data, unsigned char byte, size_t len, const char *source,
-                    int line);
+void check_bytes_at(const void *data, unsigned char byte, size_t len, const char *source, int line);
 
 /* ---- Small things ------------------------------------------------------ */
 
