@@ -367,11 +367,11 @@ static void syncs_during_a_flush_share_the_next(fixture *f)
             wait_until_held(&b, EPIO_KIND_SYNC, 1);
         }
     }
-    settle(f);
     for (size_t i = 0; i < TASKS; i++) {
-        assert_false(epio_pending(&writes[i]));
+        check_result(epio_wait(&writes[i]), 4);
         assert_true(epio_pending(&syncs[i]));
     }
+    settle(f);
     assert_int_equal(flushes(&b), 1);
     fault_vfs_release_all(b.fault, EPIO_KIND_SYNC);
     for (size_t i = 0; i < TASKS; i++) {
