@@ -41,7 +41,8 @@ static void bench_close(bench *b)
     epio_vfs_destroy(b->fault);
 }
 
-/* Lets the loop do all that it can do now. */
+/* Lets the loop do what it can do now: for what should not happen. What should
+ * is waited for, since a machine may be slow. */
 static void settle(fixture *f)
 {
     while (epio_loop_poll(f->loop, 20 * MILLISECOND, 0) > 0) {
@@ -341,7 +342,7 @@ static void syncs_of_one_turn_share_a_flush(fixture *f)
     for (size_t i = 0; i < TASKS; i++) {
         epio_submit(epio_sync(&syncs[i], b.file, EPIO_SYNC_DATA_ONLY));
     }
-    settle(f);
+    wait_until_held(&b, EPIO_KIND_WRITE, TASKS);
     fault_vfs_release_all(b.fault, EPIO_KIND_WRITE);
     for (size_t i = 0; i < TASKS; i++) {
         check_result(epio_wait(&syncs[i]), 0);
