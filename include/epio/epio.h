@@ -534,7 +534,9 @@ EPIO_API epio_op *epio_acquire(epio_op *op, epio_semaphore *semaphore, epio_vfs 
 
 /* A VFS over `inner` where every op holds a permit of `semaphore` until it
  * completes. close, unlock, sleep and all that waits for others (streams,
- * locks) hold none. Both must outlive it. 0, EPIO_EINVAL, EPIO_ENOMEM. */
+ * locks) hold none. An epio_perform through it waits for a permit in place, for
+ * ever if the calling thread's own loop has to deliver what holds them: give it a
+ * timeout, or use epio_wait. Both must outlive it. 0, EPIO_EINVAL, EPIO_ENOMEM. */
 EPIO_API int epio_limit_vfs_create(epio_vfs **vfs, epio_vfs *inner, epio_semaphore *semaphore);
 
 #endif /* EPIO_ASYNC */
