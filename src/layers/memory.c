@@ -5,6 +5,7 @@
  * Owns the names, the nodes that they lead to, and their blocks. Arguments, the
  * order of syncs, deadlines and worker threads are the core's. */
 #include "core/fatal.h"
+#include "core/fileless.h"
 #include "platform.h"
 
 #include <stdlib.h>
@@ -562,15 +563,6 @@ static int64_t full_pathname(const memory_vfs *memory, const epio_op *op)
     return (int64_t)len;
 }
 
-/* In epio_perform timeout_ns has become a deadline. */
-static int64_t sleep_here(const epio_op *op)
-{
-    uint64_t end = epio__monotonic_time() + op->arguments.sleep.nanoseconds;
-    bool expires = op->timeout_ns != 0 && op->timeout_ns < end;
-    epio__sleep_until(expires ? op->timeout_ns : end);
-    return expires ? EPIO_ETIMEDOUT : (int64_t)op->arguments.sleep.nanoseconds;
-}
-
 static int64_t perform_locked(memory_vfs *memory, epio_op *op)
 {
     switch (op->kind) {
@@ -604,24 +596,16 @@ static int64_t perform_locked(memory_vfs *memory, epio_op *op)
 static int64_t memory_perform(epio_vfs *vfs, epio_op *op)
 {
     memory_vfs *memory = (memory_vfs *)vfs;
+    int64_t result;
     op->os_error = 0;
-    switch (op->kind) {
-    case EPIO_KIND_SYNC:
+    if (op->kind == EPIO_KIND_SYNC) {
         return 0;
-    case EPIO_KIND_SLEEP:
-        return sleep_here(op);
-    case EPIO_KIND_CURRENT_TIME:
-        return epio__current_time();
-    case EPIO_KIND_RANDOMNESS:
-        epio__random_bytes(op->arguments.io.base, (size_t)op->arguments.io.len);
-        return (int64_t)op->arguments.io.len;
-    case EPIO_KIND_WORK:
-        return op->arguments.work.function(op);
-    default:
-        break;
+    }
+    if (epio__fileless_perform(op, &result)) {
+        return result;
     }
     memory_lock(memory);
-    int64_t result = perform_locked(memory, op);
+    result = perform_locked(memory, op);
     epio__mutex_unlock(&memory->mutex);
     return result;
 }
@@ -653,8 +637,7 @@ static void memory_submit(epio_vfs *vfs, epio_op *op)
 {
     op->os_error = 0;
     if (op->kind == EPIO_KIND_SLEEP) {
-        uint64_t nanoseconds = op->arguments.sleep.nanoseconds;
-        epio_complete_at(op, epio__monotonic_time() + nanoseconds, (int64_t)nanoseconds);
+        epio__fileless_submit_sleep(op);
     } else if (takes_long(op)) {
         epio_offload(op);
     } else {

@@ -4,6 +4,7 @@
 #include "os/os_vfs.h"
 
 #include "atomics.h"
+#include "core/fileless.h"
 
 static intptr_t os_handle(const epio_file *file)
 {
@@ -12,27 +13,8 @@ static intptr_t os_handle(const epio_file *file)
 
 static int64_t perform(epio_vfs *base, epio_op *op)
 {
-    switch (op->kind) {
-    case EPIO_KIND_SLEEP: {
-        uint64_t nanoseconds = op->arguments.sleep.nanoseconds;
-        uint64_t due = epio__monotonic_time() + nanoseconds;
-        if (op->timeout_ns != 0 && op->timeout_ns < due) {
-            epio__sleep_until(op->timeout_ns);
-            return EPIO_ETIMEDOUT;
-        }
-        epio__sleep_until(due);
-        return (int64_t)nanoseconds;
-    }
-    case EPIO_KIND_CURRENT_TIME:
-        return epio__current_time();
-    case EPIO_KIND_RANDOMNESS:
-        epio__random_bytes(op->arguments.io.base, (size_t)op->arguments.io.len);
-        return (int64_t)op->arguments.io.len;
-    case EPIO_KIND_WORK:
-        return op->arguments.work.function(op);
-    default:
-        return epio__os_perform(base, op);
-    }
+    int64_t result;
+    return epio__fileless_perform(op, &result) ? result : epio__os_perform(base, op);
 }
 
 #if EPIO_ASYNC
@@ -164,11 +146,9 @@ static void submit(epio_vfs *base, epio_op *op)
             submit_write(vfs, op);
         }
         return;
-    case EPIO_KIND_SLEEP: {
-        uint64_t nanoseconds = op->arguments.sleep.nanoseconds;
-        epio_complete_at(op, epio__monotonic_time() + nanoseconds, (int64_t)nanoseconds);
+    case EPIO_KIND_SLEEP:
+        epio__fileless_submit_sleep(op);
         return;
-    }
     case EPIO_KIND_CURRENT_TIME:
         epio_complete(op, perform(base, op));
         return;
