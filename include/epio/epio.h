@@ -248,7 +248,9 @@ EPIO_API bool epio_pending(const epio_op *op);
  * with it, its timeout included. Both were prepared by a verb and belong to
  * one loop; chains may be of any length; an op has one successor. Link a close
  * with EPIO_LINK_ALWAYS: one that ends with EPIO_ECANCELED, because the op
- * before it failed, leaves its file open. Returns `first`. */
+ * before it failed, leaves its file open. An op that is cancelled while it waits
+ * for its first ends at once, and what is linked behind it goes on from there.
+ * Returns `first`. */
 EPIO_API epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags);
 
 #endif /* EPIO_ASYNC */
@@ -307,7 +309,8 @@ EPIO_API epio_op *epio_adopt(epio_op *op, epio_vfs *vfs, intptr_t os_handle, uin
 
 /* Closes the file: 0, or the last error. Waits for all that was submitted to
  * the file before; waiting stream I/O and lock waits are cancelled. Cannot be
- * cancelled or timed out; the file is gone whatever the result. An op submitted
+ * cancelled or timed out; the file is gone whatever the result (but for a close
+ * that was linked and never began). An op submitted
  * to it later is a programming error. epio_perform of a close while ops are in
  * flight is EPIO_EBUSY, and the file stays open. */
 EPIO_API epio_op *epio_close(epio_op *op, epio_file *file);

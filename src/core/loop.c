@@ -257,7 +257,9 @@ void epio_loop_stop(epio_loop *loop)
 
 uint64_t epio_loop_pending(const epio_loop *loop)
 {
-    return epio__load_size(&loop->in_flight) + epio__load_size(&loop->inbound);
+    /* In this order: an op that is on its way in is seen twice rather than not. */
+    size_t inbound = epio__load_size(&loop->inbound);
+    return inbound + epio__load_size(&loop->in_flight);
 }
 
 /* ---- Embedding ---- */

@@ -55,9 +55,6 @@ struct epio_loop {
 
 /* ---- op.c: from submission to the ready queue ---- */
 
-/* Brings an op that another thread posted, or the owner just submitted, into
- * the loop. */
-void epio__op_arrive(epio_loop *loop, epio_op *op);
 /* Its turn has come: nothing holds it back any more. */
 void epio__op_start(epio_loop *loop, epio_op *op);
 /* A cancel or the deadline, on the owner's thread. */

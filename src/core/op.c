@@ -285,12 +285,28 @@ static void cancel_in_phase(epio_loop *loop, epio_op *op)
     }
 }
 
-static void count_chain(epio_loop *loop, epio_op *first)
+/* Submitted by another thread, and not yet seen by the owner: 1 more, or
+ * SIZE_MAX: 1 less. */
+static void count_inbound(epio_loop *loop, epio_op *op, size_t amount)
+{
+    epio__add_size(&loop->inbound, amount);
+    if (epio__op_has_file(op) && op->file != NULL) {
+        epio__add_size(&op->file->inbound, amount);
+    }
+}
+
+/* `inbound`: another thread submitted it, and counted it as such. The new count
+ * is added before the old one goes, so that nobody sees the op in neither. */
+static void count_chain(epio_loop *loop, epio_op *first, bool inbound)
 {
     for (epio_op *op = first; op != NULL; op = op->link) {
+        bool has_file = epio__op_has_file(op) && op->file != NULL;
         epio__count_size(&loop->in_flight, 1);
-        if (epio__op_has_file(op) && op->file != NULL) {
+        if (has_file) {
             epio__barrier_enter(loop, op);
+        }
+        if (inbound) {
+            count_inbound(loop, op, SIZE_MAX);
         }
         if (op->link != NULL) {
             op->link->queue.previous = &op->queue;
@@ -305,9 +321,9 @@ static void count_chain(epio_loop *loop, epio_op *first)
     }
 }
 
-void epio__op_arrive(epio_loop *loop, epio_op *op)
+static void arrive(epio_loop *loop, epio_op *op, bool inbound)
 {
-    count_chain(loop, op);
+    count_chain(loop, op, inbound);
     epio__op_start(loop, op);
     if (op->phase != EPIO__PHASE_READY) {
         keep(loop, op);
@@ -367,24 +383,10 @@ static void set_in_flight(epio_op *first, uint32_t extras)
 static void submit_elsewhere(epio_loop *loop, epio_op *first)
 {
     for (epio_op *op = first; op != NULL; op = op->link) {
-        epio__add_size(&loop->inbound, 1);
-        if (epio__op_has_file(op) && op->file != NULL) {
-            epio__add_size(&op->file->inbound, 1);
-        }
+        count_inbound(loop, op, 1);
     }
     mark_shared(loop);
     post(loop, first, EPIO__MESSAGE_SUBMITTED);
-}
-
-static void arrive_from_elsewhere(epio_loop *loop, epio_op *first)
-{
-    for (epio_op *op = first; op != NULL; op = op->link) {
-        epio__subtract_size(&loop->inbound, 1);
-        if (epio__op_has_file(op) && op->file != NULL) {
-            epio__subtract_size(&op->file->inbound, 1);
-        }
-    }
-    epio__op_arrive(loop, first);
 }
 
 static void submit_here(epio_loop *loop, epio_op *op)
@@ -393,7 +395,7 @@ static void submit_here(epio_loop *loop, epio_op *op)
     if (op->kind == EPIO_KIND_SYNC || op->kind == EPIO_KIND_CLOSE || op->link != NULL) {
         epio__loop_drain(loop);
     }
-    epio__op_arrive(loop, op);
+    arrive(loop, op, false);
     epio__loop_notify_host(loop);
 }
 
@@ -632,7 +634,7 @@ static void take_message(epio_loop *loop, epio_op *op)
 {
     switch (op->message) {
     case EPIO__MESSAGE_SUBMITTED:
-        arrive_from_elsewhere(loop, op);
+        arrive(loop, op, true);
         return;
     case EPIO__MESSAGE_COMPLETED:
         come_back_from_worker(loop, op);

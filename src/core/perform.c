@@ -23,7 +23,7 @@ int64_t epio_perform_on(epio_op *op, epio_vfs *vfs, epio_file *file)
 static int64_t perform_close(epio_op *op)
 {
     epio_file *file = op->file;
-    if (epio__load_size(&file->in_flight) != 0 || epio__load_size(&file->inbound) != 0 ||
+    if (epio__load_size(&file->inbound) != 0 || epio__load_size(&file->in_flight) != 0 ||
         epio_in_flight(&file->flush)) {
         return EPIO_EBUSY;
     }
