@@ -154,7 +154,9 @@ static void handle_tells_of_timers(fixture *f)
         check(calls == 0 || now_ns() - begun >= 30 * MILLISECOND);
     }
     check_result(ops[1].result, 30 * (int64_t)MILLISECOND);
-    check(drive(f, handle, 0) == 1);
+    int calls_before = calls;
+    /* A slow machine may have delivered both at once. */
+    check(drive(f, handle, 0) == (uint64_t)(2 - calls_before));
     check(now_ns() - begun >= 60 * MILLISECOND);
 
     /* Once it is cancelled its time means nothing any more. */
