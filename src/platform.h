@@ -77,6 +77,11 @@ static inline bool epio__op_reads(const epio_op *op)
     return op->kind == EPIO_KIND_READ || op->kind == EPIO_KIND_READV;
 }
 
+/* Around several writes on this thread: what each does to keep its signals from
+ * the application is done once for all. Not nested. */
+void epio__os_writes_begin(void);
+void epio__os_writes_end(void);
+
 /* Carries out one op of the OS VFS on this thread, whatever its kind, and
  * returns the result. It waits for streams, until the deadline; an open that
  * would wait for another program is EPIO_RETRY. By now op->timeout_ns is the

@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What the owner carries out itself before it looks around. */
+#define WRITES_AT_ONCE 16
+
 /* ---- Ownership ---- */
 
 static void enter(epio_loop *loop, const char *function)
@@ -104,6 +107,20 @@ static bool may_perform_itself(const epio_loop *loop, uint64_t deadline)
            loop->os.watched == 0 && epio__workers_owner_may_perform(loop);
 }
 
+/* A single op, or a few writes: more would only be late for whoever comes. */
+static void perform_itself(epio_loop *loop)
+{
+    if (loop->hand_over_writes <= 1) {
+        epio__workers_perform_one(loop);
+        return;
+    }
+    epio__os_writes_begin();
+    for (int i = 0; i < WRITES_AT_ONCE && loop->hand_over_writes != 0; i++) {
+        epio__workers_perform_one(loop);
+    }
+    epio__os_writes_end();
+}
+
 static void look_at_kernel(epio_loop *loop, uint64_t deadline)
 {
     loop->signalled = false;
@@ -156,7 +173,7 @@ static void turn(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds_wa
         hand_over(loop);
         look_at_kernel(loop, 0);
     } else if (may_perform_itself(loop, deadline)) {
-        epio__workers_perform_one(loop);
+        perform_itself(loop);
     } else {
         hand_over(loop);
         sleep_until(loop, deadline, heeds_wake);

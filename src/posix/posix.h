@@ -33,6 +33,7 @@ bool epio__thread_takes_no_signals(void);
 typedef struct epio__signal_guard {
     sigset_t before;
     bool active;
+    bool nested; /* inside epio__os_writes_begin: blocked already */
     bool pipe_pending;
     bool size_pending;
 } epio__signal_guard;

@@ -6,8 +6,16 @@
 #include <errno.h>
 #include <pthread.h>
 
+static _Thread_local epio__signal_guard around_several;
+
 void epio__signal_guard_begin(epio__signal_guard *guard)
 {
+    if (around_several.active) {
+        *guard = around_several;
+        guard->nested = true;
+        return;
+    }
+    guard->nested = false;
     guard->active = !epio__thread_takes_no_signals();
     if (!guard->active) {
         return;
@@ -55,6 +63,22 @@ void epio__signal_guard_end(epio__signal_guard *guard, bool failed)
     if (failed && error == EFBIG && !guard->size_pending) {
         take_away(SIGXFSZ);
     }
-    pthread_sigmask(SIG_SETMASK, &guard->before, NULL);
+    if (!guard->nested) {
+        pthread_sigmask(SIG_SETMASK, &guard->before, NULL);
+    }
     errno = error;
+}
+
+void epio__os_writes_begin(void)
+{
+    epio__signal_guard guard;
+    epio__signal_guard_begin(&guard);
+    around_several = guard;
+}
+
+void epio__os_writes_end(void)
+{
+    epio__signal_guard guard = around_several;
+    around_several.active = false;
+    epio__signal_guard_end(&guard, false);
 }
