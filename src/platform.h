@@ -60,7 +60,6 @@ typedef struct epio__os_file {
     epio_file base;
     intptr_t handle;
     intptr_t transfer_handle; /* what reads and writes use: that, or the platform's own */
-    uint32_t open_flags;      /* as given to epio_open */
     uint32_t no_cached_read;  /* atomic; 1: the system cannot tell what is cached */
     char *delete_path;        /* to be removed at close, owned; NULL: nothing */
     uint64_t delete_device;   /* what it was when opened, so that nothing else is removed */

@@ -373,8 +373,7 @@ int epio_loop_create(epio_loop **created, const epio_loop_options *options)
         return error;
     }
     bool default_workers = options->workers == 0 || options->workers > EPIO__LANE_THREADS;
-    epio__workers_init(&loop->workers, loop,
-                       default_workers ? EPIO__LANE_THREADS : options->workers);
+    epio__workers_init(&loop->workers, default_workers ? EPIO__LANE_THREADS : options->workers);
     *created = loop;
     return 0;
 }

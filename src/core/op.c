@@ -290,7 +290,7 @@ static void cancel_in_phase(epio_loop *loop, epio_op *op)
 static void count_inbound(epio_loop *loop, epio_op *op, size_t amount)
 {
     epio__add_size(&loop->inbound, amount);
-    if (epio__op_has_file(op) && op->file != NULL) {
+    if (epio__op_has_file(op)) {
         epio__add_size(&op->file->inbound, amount);
     }
 }
@@ -300,9 +300,8 @@ static void count_inbound(epio_loop *loop, epio_op *op, size_t amount)
 static void count_chain(epio_loop *loop, epio_op *first, bool inbound)
 {
     for (epio_op *op = first; op != NULL; op = op->link) {
-        bool has_file = epio__op_has_file(op) && op->file != NULL;
         epio__count_size(&loop->in_flight, 1);
-        if (has_file) {
+        if (epio__op_has_file(op)) {
             epio__barrier_enter(loop, op);
         }
         if (inbound) {
@@ -830,7 +829,7 @@ bool epio__op_deliver(epio_loop *loop, epio_op *op)
         epio__barrier_flushed(loop, op);
         return false;
     }
-    if (epio__op_has_file(op) && op->file != NULL) {
+    if (epio__op_has_file(op)) {
         epio__barrier_leave(op);
     }
     epio__list_remove(&op->held);

@@ -60,18 +60,13 @@ enum {
 /* Is it about an open file, which must stay open until the op is delivered? */
 static inline bool epio__op_has_file(const epio_op *op)
 {
-    return op->kind >= EPIO_KIND_CLOSE && op->kind <= EPIO_KIND_SIZE;
+    return op->kind >= EPIO_KIND_CLOSE && op->kind <= EPIO_KIND_SIZE && op->file != NULL;
 }
 
 /* Is it of those that a sync must not overtake, or a sync? */
 static inline bool epio__op_is_ordered(const epio_op *op)
 {
     return op->kind >= EPIO_KIND_WRITE && op->kind <= EPIO_KIND_SYNC;
-}
-
-static inline bool epio__op_changes_file(const epio_op *op)
-{
-    return op->kind >= EPIO_KIND_WRITE && op->kind <= EPIO_KIND_TRUNCATE;
 }
 
 static inline bool epio__op_opens(const epio_op *op)

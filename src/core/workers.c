@@ -34,14 +34,13 @@ static uint32_t lane_of(const epio_op *op)
     }
 }
 
-void epio__workers_init(epio__workers *workers, epio_loop *loop, uint32_t readers)
+void epio__workers_init(epio__workers *workers, uint32_t readers)
 {
     for (uint32_t i = 0; i < EPIO__LANES; i++) {
         epio__lane *lane = &workers->lanes[i];
         epio__mutex_init(&lane->mutex);
         epio__condition_init(&lane->work);
         epio__list_init(&lane->queue);
-        lane->loop = loop;
         lane->limit = i == LANE_READ || i == LANE_WORK ? readers : 4;
         /* Writers of one file would only wait for each other in the kernel. */
         lane->one_per_file = i == LANE_WRITE;

@@ -20,7 +20,6 @@ typedef struct epio__lane {
     epio__mutex mutex; /* guards the rest */
     epio__condition work;
     epio_node queue;
-    epio_loop *loop;
     uint32_t limit; /* of threads */
     uint32_t idle;
     uint32_t signalled; /* idle threads that are about to look */
@@ -33,7 +32,7 @@ typedef struct epio__workers {
     epio__lane lanes[EPIO__LANES];
 } epio__workers;
 
-void epio__workers_init(epio__workers *workers, epio_loop *loop, uint32_t readers);
+void epio__workers_init(epio__workers *workers, uint32_t readers);
 /* Waits for the threads to leave; nothing may be queued. */
 void epio__workers_destroy(epio__workers *workers);
 

@@ -70,7 +70,6 @@ static epio__os_file *create_file(epio_vfs *vfs, int descriptor, uint32_t flags)
     epio_file_init(&file->base, vfs, flags, stream ? EPIO_FILE_STREAM : 0);
     file->handle = descriptor;
     file->transfer_handle = descriptor;
-    file->open_flags = flags;
     file->no_cached_read = (flags & EPIO_OPEN_DIRECT) != 0 ? 1 : 0;
     file->stream = stream ? stream_notes(descriptor, &status) : 0;
     file->delete_device = (uint64_t)status.st_dev;
