@@ -6,6 +6,7 @@
  * epio_complete checks that somebody held it. After delivery nobody has it:
  * deliver() first lets every foreign epio_cancel finish that has found the op
  * in flight, then gives the op away in one atomic step. */
+#include "core/event.h"
 #include "core/fatal.h"
 #include "core/loop.h"
 #include "core/semaphore.h"
@@ -413,24 +414,19 @@ void epio_submit(epio_op *op)
 
 typedef struct op_waiter {
     int64_t result;
-    bool done;    /* by the mutex, if foreign */
+    bool done;    /* for the owner, who runs the loop meanwhile */
     bool foreign; /* not the loop's owner */
-    epio__mutex mutex;
-    epio__condition condition;
+    epio__event event;
 } op_waiter;
 
 static void tell_waiter(op_waiter *waiter, int64_t result)
 {
-    if (!waiter->foreign) {
-        waiter->result = result;
-        waiter->done = true;
-        return;
-    }
-    epio__mutex_lock(&waiter->mutex);
     waiter->result = result;
-    waiter->done = true;
-    epio__condition_signal(&waiter->condition);
-    epio__mutex_unlock(&waiter->mutex);
+    if (waiter->foreign) {
+        epio__event_set(&waiter->event);
+    } else {
+        waiter->done = true;
+    }
 }
 
 /* False: the op was delivered meanwhile. */
@@ -452,14 +448,6 @@ static bool attach_waiter(epio_op *op, op_waiter *waiter)
     }
 }
 
-/* The waiter's mutex is held. */
-static void sleep_until_done(op_waiter *waiter)
-{
-    while (!waiter->done) {
-        epio__condition_wait(&waiter->condition, &waiter->mutex);
-    }
-}
-
 static int64_t submit_and_wait(epio_loop *loop, epio_op *op)
 {
     op_waiter waiter = {.foreign = !epio__loop_is_owner(loop)};
@@ -470,41 +458,35 @@ static int64_t submit_and_wait(epio_loop *loop, epio_op *op)
         epio__loop_run_until(loop, &waiter.done);
         return waiter.result;
     }
-    epio__mutex_init(&waiter.mutex);
-    epio__condition_init(&waiter.condition);
+    epio__event_init(&waiter.event);
     set_in_flight(op, EPIO__STATE_WAITED_FOR);
     submit_elsewhere(loop, op);
-    epio__mutex_lock(&waiter.mutex);
-    sleep_until_done(&waiter);
-    epio__mutex_unlock(&waiter.mutex);
-    epio__condition_destroy(&waiter.condition);
-    epio__mutex_destroy(&waiter.mutex);
+    (void)epio__event_wait(&waiter.event, EPIO_FOREVER);
+    epio__event_destroy(&waiter.event);
     return waiter.result;
 }
 
 /* Another thread may deliver the op at any moment and then destroy the loop: the
- * mutex, which it needs for that, makes it wait until the loop was looked at. */
+ * event's mutex, which it needs for that, makes it wait until the loop was
+ * looked at. */
 static int64_t wait_in_flight(epio_op *op)
 {
     op_waiter waiter = {.foreign = true};
-    bool here = false;
-    epio__mutex_init(&waiter.mutex);
-    epio__condition_init(&waiter.condition);
-    epio__mutex_lock(&waiter.mutex);
-    if (!attach_waiter(op, &waiter)) {
-        waiter.result = op->result;
-    } else if (epio__loop_is_owner(op->loop)) {
-        here = true;
-        waiter.foreign = false;
-    } else {
-        sleep_until_done(&waiter);
+    epio__event_init(&waiter.event);
+    epio__mutex_lock(&waiter.event.mutex);
+    bool attached = attach_waiter(op, &waiter);
+    if (attached && epio__loop_is_owner(op->loop)) {
+        waiter.foreign = false; /* nobody but this thread can deliver it */
     }
-    epio__mutex_unlock(&waiter.mutex);
-    if (here) {
+    epio__mutex_unlock(&waiter.event.mutex);
+    if (!attached) {
+        waiter.result = op->result;
+    } else if (waiter.foreign) {
+        (void)epio__event_wait(&waiter.event, EPIO_FOREVER);
+    } else {
         epio__loop_run_until(op->loop, &waiter.done);
     }
-    epio__condition_destroy(&waiter.condition);
-    epio__mutex_destroy(&waiter.mutex);
+    epio__event_destroy(&waiter.event);
     return waiter.result;
 }
 

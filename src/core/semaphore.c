@@ -3,6 +3,7 @@
  * it. Who waits, and on which loop, is left to the waiter's `granted`. */
 #include "core/semaphore.h"
 
+#include "core/event.h"
 #include "core/fatal.h"
 
 #include <stdlib.h>
@@ -201,52 +202,36 @@ void epio_semaphore_close(epio_semaphore *semaphore)
 
 typedef struct thread_waiter {
     epio_waiter base;
-    epio__mutex mutex;
-    epio__condition condition;
-    bool granted;
+    epio__event event;
 } thread_waiter;
 
 static void wake_thread(epio_waiter *base)
 {
-    thread_waiter *waiter = EPIO__CONTAINER(base, thread_waiter, base);
-    epio__mutex_lock(&waiter->mutex);
-    waiter->granted = true;
-    epio__condition_signal(&waiter->condition);
-    epio__mutex_unlock(&waiter->mutex);
+    epio__event_set(&EPIO__CONTAINER(base, thread_waiter, base)->event);
 }
 
 static int wait_for_grant(epio_semaphore *semaphore, thread_waiter *waiter, uint64_t deadline)
 {
-    bool in_time = true;
-    epio__mutex_lock(&waiter->mutex);
-    while (!waiter->granted && in_time) {
-        in_time = epio__condition_wait_until(&waiter->condition, &waiter->mutex, deadline);
-    }
-    epio__mutex_unlock(&waiter->mutex);
-    if (in_time || epio__semaphore_withdraw(semaphore, &waiter->base) == false) {
-        /* Granted, perhaps at the last moment: its call is still to be awaited,
-         * since it uses this thread's stack. */
-        epio__mutex_lock(&waiter->mutex);
-        while (!waiter->granted) {
-            epio__condition_wait(&waiter->condition, &waiter->mutex);
+    if (!epio__event_wait(&waiter->event, deadline)) {
+        if (epio__semaphore_withdraw(semaphore, &waiter->base)) {
+            return EPIO_ETIMEDOUT;
         }
-        epio__mutex_unlock(&waiter->mutex);
-        return waiter->base.outcome;
+        /* Granted at the last moment: its call is still to be awaited, since it
+         * uses this thread's stack. */
+        (void)epio__event_wait(&waiter->event, EPIO_FOREVER);
     }
-    return EPIO_ETIMEDOUT;
+    return waiter->base.outcome;
 }
 
 int epio__semaphore_acquire(epio_semaphore *semaphore, uint32_t permits, uint64_t bytes,
                             uint64_t deadline)
 {
     thread_waiter waiter = {.base = {.granted = wake_thread, .bytes = bytes, .permits = permits}};
-    epio__mutex_init(&waiter.mutex);
-    epio__condition_init(&waiter.condition);
+    epio__event_init(&waiter.event);
     int outcome = epio__semaphore_enqueue(semaphore, &waiter.base);
     if (outcome == EPIO_EPENDING) {
         outcome = wait_for_grant(semaphore, &waiter, deadline != 0 ? deadline : EPIO_FOREVER);
     }
-    epio__condition_destroy(&waiter.condition);
-    epio__mutex_destroy(&waiter.mutex);
+    epio__event_destroy(&waiter.event);
     return outcome;
 }

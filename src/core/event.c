@@ -1,0 +1,36 @@
+/* See event.h. */
+#include "core/event.h"
+
+void epio__event_init(epio__event *event)
+{
+    epio__mutex_init(&event->mutex);
+    epio__condition_init(&event->condition);
+    event->set = false;
+}
+
+void epio__event_destroy(epio__event *event)
+{
+    epio__condition_destroy(&event->condition);
+    epio__mutex_destroy(&event->mutex);
+}
+
+void epio__event_set(epio__event *event)
+{
+    epio__mutex_lock(&event->mutex);
+    event->set = true;
+    epio__condition_signal(&event->condition);
+    epio__mutex_unlock(&event->mutex);
+}
+
+bool epio__event_wait(epio__event *event, uint64_t deadline)
+{
+    bool in_time = true;
+    epio__mutex_lock(&event->mutex);
+    while (!event->set && in_time) {
+        in_time = epio__condition_wait_until(&event->condition, &event->mutex, deadline);
+    }
+    bool was_set = event->set;
+    event->set = false;
+    epio__mutex_unlock(&event->mutex);
+    return was_set;
+}
