@@ -24,6 +24,8 @@ void epio__mutex_init(epio__mutex *mutex);
 void epio__mutex_destroy(epio__mutex *mutex);
 void epio__mutex_lock(epio__mutex *mutex);
 void epio__mutex_unlock(epio__mutex *mutex);
+/* One that is there before main begins, for what a process has once. */
+epio__mutex *epio__process_mutex(void);
 
 void epio__condition_init(epio__condition *condition);
 void epio__condition_destroy(epio__condition *condition);
@@ -40,6 +42,8 @@ void epio__thread_join(epio__thread *thread);
 void epio__thread_yield(void);
 /* An address that no other living thread has; never 0. */
 uintptr_t epio__thread_self(void);
+/* Another one in a child that was forked. */
+uint64_t epio__process_id(void);
 
 /* ---- Clocks ------------------------------------------------------------ */
 
@@ -62,8 +66,12 @@ typedef struct epio__os_file {
     intptr_t transfer_handle; /* what reads and writes use: that, or the platform's own */
     uint32_t no_cached_read;  /* atomic; 1: the system cannot tell what is cached */
     char *delete_path;        /* to be removed at close, owned; NULL: nothing */
-    uint64_t delete_device;   /* what it was when opened, so that nothing else is removed */
-    uint64_t delete_inode;
+    uint64_t device;          /* with the next: which file it is, whatever its name */
+    uint64_t inode;
+    uint32_t opened_as;    /* the epio_open flags that its handle is good for; 0: it was adopted */
+    bool locks_are_remote; /* see epio__range_locks_are_remote; once it has a lock */
+    uintptr_t lock;     /* atomic; the epio__lock of src/os, made by its first lock op; 0: none */
+    epio_node closing;  /* among the files of its inode that are still to be closed */
     uint32_t stream;    /* the platform's notes on a stream */
     uint32_t watched;   /* what the back end waits for on it */
     int32_t watch_slot; /* the back end's entry for it; 0: none */
@@ -92,9 +100,47 @@ int64_t epio__os_perform(epio_vfs *vfs, epio_op *op);
  * would wait or cannot be told. */
 bool epio__os_read_cached(epio_op *op, int64_t *result);
 
-/* Random bytes fit for keys. The one function here that `src/os` gives to the
- * platform, for the names of temporary files. */
+/* Closes what the system knows of the file and frees its memory: 0, or an error
+ * with *os_error. */
+int epio__os_file_dispose(epio__os_file *file, int32_t *os_error);
+
+/* ---- Byte-range locks -------------------------------------------------- */
+
+/* What an open file can hold of a range of bytes. */
+enum { EPIO__RANGE_FREE, EPIO__RANGE_SHARED, EPIO__RANGE_EXCLUSIVE };
+
+/* Makes the file hold the range in this mode, wholly or, if it fails, as before.
+ * Never waits for another holder. Down from exclusive to shared there is no moment
+ * without either; up there may be one. 0; EPIO_EBUSY: somebody else's; or another
+ * error. Sets *os_error if it fails. */
+int epio__range_set(const epio__os_file *file, uint64_t start, uint64_t len, uint32_t mode,
+                    int32_t *os_error);
+
+/* 1 if anybody else holds any of the range exclusively, 0 if nobody does, or an
+ * error with *os_error. */
+int epio__range_is_taken(const epio__os_file *file, uint64_t start, uint64_t len,
+                         int32_t *os_error);
+
+/* True where all files of a process hold ranges in common, and closing any of them
+ * frees the ranges of all. May be false until the first call of the above. */
+bool epio__range_locks_are_common(void);
+
+/* True if the calls above may take as long as a server over the network. */
+bool epio__range_locks_are_remote(const epio__os_file *file);
+
+/* ---- What `src/os` gives to the platform ------------------------------- */
+
+/* Random bytes fit for keys, for the names of temporary files. */
 void epio__random_bytes(void *buffer, size_t len);
+
+/* Every close of a file goes through here: releases its locks, then disposes of
+ * it, or lets that wait where it would free the ranges of other files. As
+ * epio__os_file_dispose. */
+int epio__os_file_close(epio__os_file *file, int32_t *os_error);
+
+/* A file whose close still waits, opened as these flags say, for its handle: the
+ * caller's again. NULL: there is none. */
+epio__os_file *epio__os_file_reopen(uint64_t device, uint64_t inode, uint32_t flags);
 
 #if EPIO_ASYNC
 

@@ -245,6 +245,9 @@ static void use_every_kind(fixture *f, epio_vfs *vfs)
     check_op(f, epio_truncate(&op, file, 20), 0);
     check_op(f, epio_sync(&op, file, 0), 0);
     check_op(f, epio_size(&op, file), 20);
+    check_op(f, epio_lock(&op, file, EPIO_LOCK_SHARED, 0), 0);
+    check_op(f, epio_check_reserved_lock(&op, file), 0);
+    check_op(f, epio_unlock(&op, file, EPIO_LOCK_NONE), 0);
     check_op(f, epio_close(&op, file), 0);
     check_op(f, epio_access(&op, vfs, fixture_path(f, "data"), EPIO_ACCESS_EXISTS), 1);
     check_op(f, epio_rename(&op, vfs, fixture_path(f, "data"), fixture_path(f, "other"), 0), 0);

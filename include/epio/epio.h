@@ -183,6 +183,18 @@ struct epio_op {
             epio_semaphore *semaphore;
             epio_waiter waiter;
         } acquire;
+        struct {
+            epio_node node;
+            void *holder;
+            void (*news)(epio_op *op);
+            uint32_t delay_ns;
+            int32_t outcome;
+            uint8_t level;
+            uint8_t found;
+            uint8_t begun;
+            uint8_t told;
+            uint8_t looks;
+        } lock;
         uint64_t space[7];
     } arguments;
     uint32_t place;
@@ -355,6 +367,68 @@ EPIO_API epio_op *epio_sync(epio_op *op, epio_file *file, uint32_t flags);
 
 /* The file's size in bytes. Errors: EPIO_ESPIPE (a stream), EPIO_EIO. */
 EPIO_API epio_op *epio_size(epio_op *op, epio_file *file);
+
+/* ---- Verbs: locks ------------------------------------------------------ */
+
+/* How much of a file is locked: the levels, and the bytes that stand for them,
+ * are SQLite's (https://www.sqlite.org/lockingv3.html), so that epio and SQLite
+ * exclude each other. docs/locking.md has the table. */
+#define EPIO_LOCK_NONE 0u
+#define EPIO_LOCK_SHARED 1u    /* reads; any number of holders */
+#define EPIO_LOCK_RESERVED 2u  /* will write; one, beside those that read */
+#define EPIO_LOCK_PENDING 3u   /* waits for the readers to go; lets no new one in */
+#define EPIO_LOCK_EXCLUSIVE 4u /* writes; alone */
+
+#define EPIO_LOCK_WAIT 1u /* wait while others are in the way */
+
+/* Raises what this file holds to SHARED (from NONE), RESERVED (from SHARED) or
+ * EXCLUSIVE (from SHARED, RESERVED or PENDING): 0, also if it holds just that.
+ * Locks are a file's, not a thread's or an op's: two files of one process
+ * exclude each other as those of two processes do.
+ *
+ * Without WAIT, EPIO_EBUSY if others are in the way. An EXCLUSIVE that is kept
+ * off by readers alone leaves the file at PENDING then, as in SQLite: no new
+ * reader gets in, and asking again gets it once the last has gone.
+ *
+ * With WAIT the op waits, without a thread on a loop and on this one by
+ * epio_perform, for its timeout at most. Inside a process waiters are served in
+ * the order of asking, but EXCLUSIVE, which holders alone may ask for, before
+ * SHARED; a release hands over at once. Other processes are asked again, after
+ * a fraction of a millisecond at first and then ever less often, up to 20 ms.
+ * EPIO_ECANCELED and EPIO_ETIMEDOUT leave the level that there was before; a
+ * lock that was granted at the last moment is 0.
+ *
+ * With WAIT, refused at once since it could never end: a holder that wants to go
+ * up and meets another's RESERVED or PENDING (EPIO_EDEADLK if that is a file of
+ * this process, EPIO_EBUSY if not: unlock, and begin anew), and an epio_perform
+ * that waits for a file whose loop is the calling thread's (EPIO_EDEADLK).
+ *
+ * The lock ops of one file are carried out in the order of their submission; one
+ * that waits holds up those behind it (without WAIT they are EPIO_EBUSY).
+ * epio_unlock and epio_close end it with EPIO_ECANCELED.
+ *
+ * Errors: EPIO_EINVAL (PENDING, a lower level, a step that skips one, unknown
+ * flags), EPIO_EBADF (SHARED needs a file open for reading, the others for
+ * writing), EPIO_EBUSY, EPIO_EDEADLK, EPIO_ESPIPE (a stream), EPIO_ENOTSUP (the
+ * file system has no locks). */
+EPIO_API epio_op *epio_lock(epio_op *op, epio_file *file, uint32_t level, uint32_t flags);
+
+/* Lowers what this file holds to SHARED or NONE: 0, also if it holds no more. From
+ * EXCLUSIVE to SHARED nobody gets in between. Cannot be cancelled or timed out. A
+ * lock op of this file that waits ends with EPIO_ECANCELED first. A close of the
+ * file, and the end of the process, release all. Errors: EPIO_EINVAL (another
+ * level); EPIO_EIO and the like if the system failed: then too the file holds
+ * no more than was asked for, but for a step to SHARED, which leaves EXCLUSIVE. */
+EPIO_API epio_op *epio_unlock(epio_op *op, epio_file *file, uint32_t level);
+
+/* 1 if any file, of this process or another, this one included, holds RESERVED,
+ * PENDING or EXCLUSIVE; else 0. By the time it is read it may have changed.
+ * Errors: EPIO_ESPIPE, EPIO_ENOTSUP. */
+EPIO_API epio_op *epio_check_reserved_lock(epio_op *op, epio_file *file);
+
+/* What this file holds now: EPIO_LOCK_NONE to EPIO_LOCK_EXCLUSIVE. While a lock op
+ * waits for EXCLUSIVE this may be PENDING. Any thread. */
+EPIO_API uint32_t epio_lock_level(const epio_file *file);
 
 /* The descriptor or HANDLE behind a file, still owned by it; -1 if there is
  * none (a memory file). Any thread. */

@@ -21,25 +21,28 @@ extern "C" {
  * verb's. A layer forwards the kinds that it does not know. */
 enum {
     EPIO_KIND_NONE,
-    EPIO_KIND_OPEN,          /* path; flags; sets op->file */
-    EPIO_KIND_ADOPT,         /* adopt; flags; sets op->file */
-    EPIO_KIND_CLOSE,         /* op->file, which the VFS frees */
-    EPIO_KIND_READ,          /* io */
-    EPIO_KIND_READV,         /* io; base is an epio_iovec array of len parts */
-    EPIO_KIND_WRITE,         /* io */
-    EPIO_KIND_WRITEV,        /* io; as READV */
-    EPIO_KIND_TRUNCATE,      /* io.offset: the new size */
-    EPIO_KIND_SYNC,          /* flags: EPIO_SYNC_... */
-    EPIO_KIND_SIZE,          /* op->file */
-    EPIO_KIND_DELETE,        /* path.path; flags */
-    EPIO_KIND_RENAME,        /* path.path, path.to; flags */
-    EPIO_KIND_ACCESS,        /* path.path; flags: the mode */
-    EPIO_KIND_FULL_PATHNAME, /* path.path, path.buffer, path.len */
-    EPIO_KIND_SLEEP,         /* sleep */
-    EPIO_KIND_CURRENT_TIME,  /* nothing */
-    EPIO_KIND_RANDOMNESS,    /* io.base, io.len */
-    EPIO_KIND_ACQUIRE,       /* the core's own: no VFS sees it */
-    EPIO_KIND_WORK,          /* work */
+    EPIO_KIND_OPEN,                /* path; flags; sets op->file */
+    EPIO_KIND_ADOPT,               /* adopt; flags; sets op->file */
+    EPIO_KIND_CLOSE,               /* op->file, which the VFS frees */
+    EPIO_KIND_READ,                /* io */
+    EPIO_KIND_READV,               /* io; base is an epio_iovec array of len parts */
+    EPIO_KIND_WRITE,               /* io */
+    EPIO_KIND_WRITEV,              /* io; as READV */
+    EPIO_KIND_TRUNCATE,            /* io.offset: the new size */
+    EPIO_KIND_SYNC,                /* flags: EPIO_SYNC_... */
+    EPIO_KIND_SIZE,                /* op->file */
+    EPIO_KIND_LOCK,                /* lock.level; flags */
+    EPIO_KIND_UNLOCK,              /* lock.level; must not fail for want of memory */
+    EPIO_KIND_CHECK_RESERVED_LOCK, /* op->file */
+    EPIO_KIND_DELETE,              /* path.path; flags */
+    EPIO_KIND_RENAME,              /* path.path, path.to; flags */
+    EPIO_KIND_ACCESS,              /* path.path; flags: the mode */
+    EPIO_KIND_FULL_PATHNAME,       /* path.path, path.buffer, path.len */
+    EPIO_KIND_SLEEP,               /* sleep */
+    EPIO_KIND_CURRENT_TIME,        /* nothing */
+    EPIO_KIND_RANDOMNESS,          /* io.base, io.len */
+    EPIO_KIND_ACQUIRE,             /* the core's own: no VFS sees it */
+    EPIO_KIND_WORK,                /* work */
     EPIO_KIND_COUNT
 };
 
@@ -65,6 +68,13 @@ typedef struct epio_vfs_methods {
 
     /* What epio_os_handle answers; NULL: -1. */
     intptr_t (*os_handle)(const epio_file *file);
+
+    /* What epio_lock_level answers; NULL: EPIO_LOCK_NONE. Any thread. */
+    uint32_t (*lock_level)(const epio_file *file);
+
+    /* The time of epio_alarm has come. NULL unless the VFS sets alarms. The
+     * owner. */
+    void (*alarm)(epio_vfs *vfs, epio_op *op);
 } epio_vfs_methods;
 
 /* Embed it first in your own struct. */
@@ -84,6 +94,7 @@ struct epio_file {
 
     size_t in_flight;
     size_t inbound;
+    size_t locks; /* lock ops among those in flight */
     uint32_t flush_failed;
     int32_t flush_os_error;
     int32_t carried_error;
@@ -136,6 +147,11 @@ EPIO_API void epio_complete(epio_op *op, int64_t result);
  * or the op's deadline ends it earlier, without asking the VFS. The owner. */
 EPIO_API void epio_complete_at(epio_op *op, uint64_t due, int64_t result);
 
+/* Lets vfs->alarm(op->vfs, op) be called once the monotonic clock has reached
+ * `due`, unless the op ended before. A later call replaces an earlier one. The
+ * owner. */
+EPIO_API void epio_alarm(epio_op *op, uint64_t due);
+
 /* Runs vfs->perform(op->vfs, op) on a worker thread, then epio_complete. The
  * owner. */
 EPIO_API void epio_offload(epio_op *op);
@@ -145,7 +161,7 @@ EPIO_API void epio_offload(epio_op *op);
 EPIO_API void epio_defer(epio_op *op);
 
 /* Lets the owner call vfs->submit(op->vfs, op) again. Any thread; at most one
- * at a time for an op, which is held until then. */
+ * at a time for an op, which must not be completed before that call. */
 EPIO_API void epio_resume(epio_op *op);
 
 /* A layer's mark on an op that it passed on, from the layer's own memory. */

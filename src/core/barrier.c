@@ -49,6 +49,7 @@ void epio__barrier_enter(epio_loop *loop, epio_op *op)
         epio__fatal("epio_submit", "the op's file is being closed; submit it before the close");
     }
     epio__count_size(&file->in_flight, 1);
+    file->locks += op->kind == EPIO_KIND_LOCK ? 1 : 0;
     if (!epio__op_is_ordered(op)) {
         return;
     }
@@ -138,15 +139,22 @@ static epio_file *file_as_submitted(epio_op *op)
     return file;
 }
 
-/* Ends what nothing else might end: the file's reads and writes of a stream. */
-static void cancel_stream_transfers(epio_loop *loop, epio_file *file, epio_node *list)
+/* What nothing else might end: reads and writes of a stream, waits for a lock. A
+ * lock op that still waits for its first is seen to when it begins. */
+static bool may_never_end(const epio_op *op, const epio_file *file)
+{
+    bool transfer = op->kind >= EPIO_KIND_READ && op->kind <= EPIO_KIND_WRITEV;
+    return (transfer && (file->traits & EPIO_FILE_STREAM) != 0) ||
+           (op->kind == EPIO_KIND_LOCK && op->phase != EPIO__PHASE_LINKED);
+}
+
+static void cancel_endless(epio_loop *loop, epio_file *file, epio_node *list)
 {
     epio_node *node = list->next;
     while (node != list) {
         epio_op *op = epio__op_of_held(node);
         node = node->next;
-        bool transfer = op->kind >= EPIO_KIND_READ && op->kind <= EPIO_KIND_WRITEV;
-        if (transfer && file_as_submitted(op) == file) {
+        if (may_never_end(op, file) && file_as_submitted(op) == file) {
             epio__op_cancel(loop, op);
         }
     }
@@ -160,9 +168,9 @@ void epio__barrier_start_close(epio_loop *loop, epio_op *op)
     }
     file->close = op;
     op->phase = EPIO__PHASE_CLOSING;
-    if ((file->traits & EPIO_FILE_STREAM) != 0) {
-        cancel_stream_transfers(loop, file, &loop->held);
-        cancel_stream_transfers(loop, file, &file->ordered);
+    if ((file->traits & EPIO_FILE_STREAM) != 0 || file->locks != 0) {
+        cancel_endless(loop, file, &loop->held);
+        cancel_endless(loop, file, &file->ordered);
     }
     try_close(file);
 }
@@ -190,6 +198,7 @@ void epio__barrier_leave(epio_op *op)
         return; /* the file is gone */
     }
     epio_file *file = op->file;
+    file->locks -= op->kind == EPIO_KIND_LOCK ? 1 : 0;
     if (epio__op_is_ordered(op)) {
         leave_ordered(file, op);
     }

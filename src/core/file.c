@@ -80,6 +80,15 @@ intptr_t epio_os_handle(const epio_file *file)
     return file->vfs->methods->os_handle != NULL ? file->vfs->methods->os_handle(file) : -1;
 }
 
+uint32_t epio_lock_level(const epio_file *file)
+{
+    if (file == NULL) {
+        epio__fatal("epio_lock_level", "the file is NULL");
+    }
+    const epio_vfs_methods *methods = file->vfs->methods;
+    return methods->lock_level != NULL ? methods->lock_level(file) : EPIO_LOCK_NONE;
+}
+
 void epio_vfs_destroy(epio_vfs *vfs)
 {
     if (vfs == NULL) {

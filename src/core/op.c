@@ -92,6 +92,7 @@ static void park(epio_loop *loop, epio_op *op, uint64_t due)
 {
     epio__timer_stop(loop, op);
     op->phase = EPIO__PHASE_PARKED;
+    op->marks &= (uint8_t)~EPIO__MARK_ALARM;
     op->due = due;
     epio__timer_start(loop, op);
     /* A flush is the file's; its syncs are what a close of the loop finds. */
@@ -110,6 +111,16 @@ void epio_complete_at(epio_op *op, uint64_t due, int64_t result)
     op->marks &= (uint8_t)~EPIO__MARK_RETRY;
     park(op->loop, op, due);
     epio__loop_notify_host(op->loop);
+}
+
+void epio_alarm(epio_op *op, uint64_t due)
+{
+    epio_loop *loop = op->loop;
+    epio__timer_stop(loop, op);
+    op->marks |= EPIO__MARK_ALARM;
+    op->due = due;
+    epio__timer_start(loop, op);
+    epio__loop_notify_host(loop);
 }
 
 bool epio_pending(const epio_op *op)
@@ -167,6 +178,17 @@ static void hold(epio_op *op)
     op->vfs->methods->submit(op->vfs, op);
 }
 
+/* A file that is being closed waits for no lock, but one that is free may still be
+ * had. */
+static void hold_lock(epio_loop *loop, epio_op *op)
+{
+    const epio_file *file = op->file;
+    hold(op);
+    if (file->close != NULL && op->phase == EPIO__PHASE_HELD) {
+        epio__op_cancel(loop, op);
+    }
+}
+
 void epio__op_start(epio_loop *loop, epio_op *op)
 {
     if ((op->marks & EPIO__MARK_INVALID) != 0) {
@@ -174,11 +196,14 @@ void epio__op_start(epio_loop *loop, epio_op *op)
         return;
     }
     bool cancelled = loop->closing || (op->marks & EPIO__MARK_CANCEL) != 0;
-    if (cancelled && op->kind != EPIO_KIND_CLOSE) {
+    if (cancelled && !epio__op_must_run(op)) {
         epio_complete(op, EPIO_ECANCELED);
         return;
     }
     switch (op->kind) {
+    case EPIO_KIND_LOCK:
+        hold_lock(loop, op);
+        return;
     case EPIO_KIND_SYNC:
         epio__barrier_start_sync(op);
         return;
@@ -230,7 +255,7 @@ static void keep(epio_loop *loop, epio_op *op)
     if (op->held.next == NULL && op->phase != EPIO__PHASE_BARRIER) {
         epio__list_append(&loop->held, &op->held);
     }
-    if (op->timeout_ns != 0 && op->timed == 0 && op->kind != EPIO_KIND_CLOSE) {
+    if (op->timeout_ns != 0 && op->timed == 0) {
         epio__timer_start(loop, op);
     }
 }
@@ -357,7 +382,7 @@ static epio_loop *begin(epio_op *first, const char *function)
         if (op->kind == EPIO_KIND_CLOSE) {
             check_nothing_follows_close(op);
         }
-        if (op->kind == EPIO_KIND_CLOSE) {
+        if (epio__op_must_run(op)) {
             op->timeout_ns = 0; /* it has no deadline, whoever holds it */
         } else if (op->timeout_ns != 0) {
             op->timeout_ns = epio__deadline_after(op->timeout_ns);
@@ -392,7 +417,7 @@ static void submit_elsewhere(epio_loop *loop, epio_op *first)
 static void submit_here(epio_loop *loop, epio_op *op)
 {
     /* What other threads submitted before must count as before. */
-    if (op->kind == EPIO_KIND_SYNC || op->kind == EPIO_KIND_CLOSE || op->link != NULL) {
+    if (op->kind == EPIO_KIND_SYNC || epio__op_must_run(op) || op->link != NULL) {
         epio__loop_drain(loop);
     }
     arrive(loop, op, false);
@@ -540,7 +565,7 @@ int64_t epio_wait(epio_op *op)
 
 void epio__op_cancel(epio_loop *loop, epio_op *op)
 {
-    if (op->kind == EPIO_KIND_CLOSE || (op->marks & EPIO__MARK_CANCEL) != 0) {
+    if (epio__op_must_run(op) || (op->marks & EPIO__MARK_CANCEL) != 0) {
         return;
     }
     op->marks |= EPIO__MARK_CANCEL;
@@ -658,14 +683,33 @@ void epio__loop_drain(epio_loop *loop)
     drain_cancels(loop);
 }
 
+/* An op that ended meanwhile only waits to be delivered. */
+static void ring(epio_loop *loop, epio_op *op)
+{
+    if (op->phase != EPIO__PHASE_HELD) {
+        return;
+    }
+    if (op->timeout_ns != 0) {
+        epio__timer_start(loop, op);
+    }
+    op->vfs->methods->alarm(op->vfs, op);
+}
+
 static void fire(epio_loop *loop, epio_op *op, uint64_t now)
 {
     if ((op->marks & EPIO__MARK_INTERNAL) != 0 && !epio_in_flight(op)) {
         return; /* a flush that was held back; the end of the turn begins it */
     }
     bool expired = op->timeout_ns != 0 && op->timeout_ns <= now;
-    if (op->phase == EPIO__PHASE_PARKED && op->due <= now &&
-        (!expired || op->due <= op->timeout_ns)) {
+    bool due = op->due <= now && (!expired || op->due <= op->timeout_ns);
+    if ((op->marks & EPIO__MARK_ALARM) != 0) {
+        op->marks &= (uint8_t)~EPIO__MARK_ALARM;
+        if (due) {
+            ring(loop, op);
+            return;
+        }
+    }
+    if (op->phase == EPIO__PHASE_PARKED && due) {
         bool retry = (op->marks & EPIO__MARK_RETRY) != 0;
         op->marks &= (uint8_t)~EPIO__MARK_RETRY;
         if (!retry) {
@@ -797,7 +841,7 @@ bool epio__op_deliver(epio_loop *loop, epio_op *op)
     if (op->result == EPIO_RETRY) {
         bool unwanted = loop->closing || (op->marks & EPIO__MARK_CANCEL) != 0;
         op->result = EPIO_ECANCELED;
-        if (!unwanted || op->kind == EPIO_KIND_CLOSE) {
+        if (!unwanted || epio__op_must_run(op)) {
             op->result = EPIO_EPENDING;
             op->progress = 0;
             op->marks |= EPIO__MARK_RETRY;

@@ -45,7 +45,8 @@ enum {
     EPIO__MARK_LINK_ALWAYS = 0x08, /* the next follows whatever happens */
     EPIO__MARK_RETRY = 0x10,       /* parked to be submitted again, not to end */
     EPIO__MARK_INTERNAL = 0x20,    /* a flush of the core's own */
-    EPIO__MARK_CLOSED = 0x40       /* a close that reached its VFS: the file is gone */
+    EPIO__MARK_CLOSED = 0x40,      /* a close that reached its VFS: the file is gone */
+    EPIO__MARK_ALARM = 0x80        /* held, and op->due is when its VFS wants to be called */
 };
 
 /* op->place: where the workers and the loop keep what a VFS gave them. */
@@ -60,7 +61,15 @@ enum {
 /* Is it about an open file, which must stay open until the op is delivered? */
 static inline bool epio__op_has_file(const epio_op *op)
 {
-    return op->kind >= EPIO_KIND_CLOSE && op->kind <= EPIO_KIND_SIZE && op->file != NULL;
+    return op->kind >= EPIO_KIND_CLOSE && op->kind <= EPIO_KIND_CHECK_RESERVED_LOCK &&
+           op->file != NULL;
+}
+
+/* Is it of those that nothing may keep from being carried out: no cancel, no
+ * deadline, no want of a thread? */
+static inline bool epio__op_must_run(const epio_op *op)
+{
+    return op->kind == EPIO_KIND_CLOSE || op->kind == EPIO_KIND_UNLOCK;
 }
 
 /* Is it of those that a sync must not overtake, or a sync? */

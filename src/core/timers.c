@@ -10,10 +10,8 @@
 static uint64_t due_of(const epio_op *op)
 {
     uint64_t deadline = op->timeout_ns != 0 ? op->timeout_ns : EPIO_FOREVER;
-    if (op->phase == EPIO__PHASE_PARKED && op->due < deadline) {
-        return op->due;
-    }
-    return deadline;
+    bool waits_for_due = op->phase == EPIO__PHASE_PARKED || (op->marks & EPIO__MARK_ALARM) != 0;
+    return waits_for_due && op->due < deadline ? op->due : deadline;
 }
 
 static epio_op *meld(epio_op *one, epio_op *other)

@@ -84,13 +84,20 @@ static void require(epio_op *op, bool valid)
     }
 }
 
+/* An error of its own, unless an argument is invalid beside it. */
+static void refuse(epio_op *op, int error)
+{
+    if ((op->marks & EPIO__MARK_INVALID) == 0) {
+        op->marks |= EPIO__MARK_INVALID;
+        op->result = error;
+    }
+}
+
 /* A file that is not open for a direction is EPIO_EBADF, as for read(2). */
 static void require_direction(epio_op *op, uint32_t direction)
 {
-    if (op->file != NULL && (op->file->flags & direction) == 0 &&
-        (op->marks & EPIO__MARK_INVALID) == 0) {
-        op->marks |= EPIO__MARK_INVALID;
-        op->result = EPIO_EBADF;
+    if (op->file != NULL && (op->file->flags & direction) == 0) {
+        refuse(op, EPIO_EBADF);
     }
 }
 
@@ -191,6 +198,43 @@ epio_op *epio_sync(epio_op *op, epio_file *file, uint32_t flags)
 epio_op *epio_size(epio_op *op, epio_file *file)
 {
     return prepare_file(op, "epio_size", EPIO_KIND_SIZE, file);
+}
+
+static epio_op *prepare_lock(epio_op *op, const char *function, uint8_t kind, epio_file *file,
+                             uint32_t level)
+{
+    prepare_file(op, function, kind, file);
+    op->arguments.lock.level = (uint8_t)level;
+    op->arguments.lock.begun = 0;
+    op->arguments.lock.delay_ns = 0;
+    require(op, level <= EPIO_LOCK_EXCLUSIVE);
+    if (file != NULL && (file->traits & EPIO_FILE_STREAM) != 0) {
+        refuse(op, EPIO_ESPIPE);
+    }
+    return op;
+}
+
+epio_op *epio_lock(epio_op *op, epio_file *file, uint32_t level, uint32_t flags)
+{
+    prepare_lock(op, "epio_lock", EPIO_KIND_LOCK, file, level);
+    op->flags = flags;
+    require(op, level != EPIO_LOCK_NONE && level != EPIO_LOCK_PENDING);
+    require(op, (flags & ~EPIO_LOCK_WAIT) == 0);
+    require_direction(op, level == EPIO_LOCK_SHARED ? EPIO_OPEN_READ : EPIO_OPEN_WRITE);
+    return op;
+}
+
+epio_op *epio_unlock(epio_op *op, epio_file *file, uint32_t level)
+{
+    prepare_lock(op, "epio_unlock", EPIO_KIND_UNLOCK, file, level);
+    require(op, level <= EPIO_LOCK_SHARED);
+    return op;
+}
+
+epio_op *epio_check_reserved_lock(epio_op *op, epio_file *file)
+{
+    return prepare_lock(op, "epio_check_reserved_lock", EPIO_KIND_CHECK_RESERVED_LOCK, file,
+                        EPIO_LOCK_NONE);
 }
 
 static epio_op *prepare_path(epio_op *op, const char *function, uint8_t kind, epio_vfs *vfs,

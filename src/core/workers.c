@@ -163,16 +163,15 @@ static bool has_workers(const epio__lane *lane)
     return false;
 }
 
-/* No thread is there and none can be had. A close must end the file all the
- * same. */
+/* No thread is there and none can be had. */
 static void refuse_all(epio_node *queue)
 {
     while (!epio__list_empty(queue)) {
         epio_op *op = epio__op_of_queue(queue->next);
         epio__list_remove(&op->queue);
         op->place = EPIO__PLACE_TAKEN;
-        bool close = op->kind == EPIO_KIND_CLOSE;
-        epio_complete(op, close ? op->vfs->methods->perform(op->vfs, op) : EPIO_ENOMEM);
+        bool here = epio__op_must_run(op);
+        epio_complete(op, here ? op->vfs->methods->perform(op->vfs, op) : EPIO_ENOMEM);
     }
 }
 

@@ -1,7 +1,7 @@
 /* Backpressure as a VFS: every op that passes holds a permit of a semaphore, and
  * its bytes, from before it starts until it has completed. What only waits for
- * others (sleep, streams) or ends waits (close) needs none, so that nothing
- * queues behind what it would end; an open that has to try again gives its
+ * others (sleep, streams, locks) or ends waits (close, unlock) needs none, so that
+ * nothing queues behind what it would end; an open that has to try again gives its
  * permit back in between, since EPIO_RETRY takes the frames off. */
 #include "atomics.h"
 #include "core/fatal.h"
@@ -56,6 +56,8 @@ static bool needs_permit(const epio_op *op)
     switch (op->kind) {
     case EPIO_KIND_CLOSE:
     case EPIO_KIND_SLEEP:
+    case EPIO_KIND_LOCK:
+    case EPIO_KIND_UNLOCK:
         return false;
     case EPIO_KIND_READ:
     case EPIO_KIND_READV:
@@ -174,7 +176,9 @@ static void submit_new(limit_vfs *vfs, epio_op *op)
             put_frame(vfs, frame);
         }
         free(opened);
-        epio_complete(op, EPIO_ENOMEM);
+        /* An unlock waits for nothing: it can do without a frame. */
+        bool here = op->kind == EPIO_KIND_UNLOCK;
+        epio_complete(op, here ? epio_perform_on(op, vfs->inner, inner_file(op)) : EPIO_ENOMEM);
         return;
     }
     frame->base.returned = returned;
@@ -284,6 +288,11 @@ static intptr_t os_handle(const epio_file *file)
     return epio_os_handle(((const limit_file *)(const void *)file)->inner);
 }
 
+static uint32_t lock_level(const epio_file *file)
+{
+    return epio_lock_level(((const limit_file *)(const void *)file)->inner);
+}
+
 static void destroy(epio_vfs *base)
 {
     limit_vfs *vfs = vfs_of(base);
@@ -305,6 +314,7 @@ static const epio_vfs_methods limit_methods = {
     .cancel = cancel,
     .destroy = destroy,
     .os_handle = os_handle,
+    .lock_level = lock_level,
 };
 
 int epio_limit_vfs_create(epio_vfs **created, epio_vfs *inner, epio_semaphore *semaphore)

@@ -6,6 +6,7 @@
  * order of syncs, deadlines and worker threads are the core's. */
 #include "core/fatal.h"
 #include "core/fileless.h"
+#include "os/lock.h"
 #include "platform.h"
 
 #include <stdlib.h>
@@ -44,11 +45,13 @@ typedef struct memory_node {
     uint32_t mode;       /* POSIX mode bits */
     uint64_t references; /* open files, and one for the name */
     uint64_t size;       /* blocks hold zeros beyond it */
+    epio__lock_node lock;
 } memory_node;
 
 typedef struct memory_file {
     epio_file base;
     memory_node *node;
+    epio__lock_holder lock;
     const char *delete_path; /* behind the file; NULL: nothing is deleted at close */
 } memory_file;
 
@@ -74,6 +77,11 @@ typedef struct place {
 static memory_node *node_of(const epio_op *op)
 {
     return ((const memory_file *)op->file)->node;
+}
+
+static epio__lock_holder *holder_of(const epio_op *op)
+{
+    return &((memory_file *)(void *)op->file)->lock;
 }
 
 /* First come, first served. A plain mutex would let a long copy have it back,
@@ -179,6 +187,7 @@ static memory_node *node_create(uint32_t mode)
     if (node != NULL) {
         node->mode = mode;
         node->references = 1;
+        epio__lock_node_init(&node->lock);
     }
     return node;
 }
@@ -187,6 +196,7 @@ static void node_release(memory_node *node)
 {
     if (--node->references == 0) {
         (void)tree_trim(node->root, node->height, 0);
+        epio__lock_node_destroy(&node->lock);
         free(node->name);
         free(node);
     }
@@ -437,6 +447,7 @@ static int64_t open_file(memory_vfs *memory, epio_op *op)
         file->delete_path = memcpy(file + 1, path, path_size);
     }
     epio_file_init(&file->base, &memory->base, op->flags, 0);
+    epio__lock_holder_init(&file->lock, &file->node->lock, &file->base, NULL);
     memory->open_files++;
     op->file = &file->base;
     return 0;
@@ -601,8 +612,14 @@ static int64_t memory_perform(epio_vfs *vfs, epio_op *op)
     if (op->kind == EPIO_KIND_SYNC) {
         return 0;
     }
+    if (epio__op_locks(op)) {
+        return epio__lock_perform(holder_of(op), op);
+    }
     if (epio__fileless_perform(op, &result)) {
         return result;
+    }
+    if (op->kind == EPIO_KIND_CLOSE) {
+        epio__lock_release_all(holder_of(op));
     }
     memory_lock(memory);
     result = perform_locked(memory, op);
@@ -638,6 +655,8 @@ static void memory_submit(epio_vfs *vfs, epio_op *op)
     op->os_error = 0;
     if (op->kind == EPIO_KIND_SLEEP) {
         epio__fileless_submit_sleep(op);
+    } else if (op->kind == EPIO_KIND_LOCK) {
+        epio__lock_submit(holder_of(op), op);
     } else if (takes_long(op)) {
         epio_offload(op);
     } else {
@@ -645,14 +664,21 @@ static void memory_submit(epio_vfs *vfs, epio_op *op)
     }
 }
 
-/* It holds nothing that waits: what is parked or offloaded the core ends. */
+/* Of what it holds only locks wait: what is parked or offloaded the core ends. */
 static void memory_cancel(epio_vfs *vfs, epio_op *op)
 {
     (void)vfs;
-    (void)op;
+    if (op->kind == EPIO_KIND_LOCK) {
+        epio__lock_cancel(op);
+    }
 }
 
 #endif
+
+static uint32_t memory_lock_level(const epio_file *file)
+{
+    return epio__lock_level_of(&((const memory_file *)(const void *)file)->lock);
+}
 
 static const epio_vfs_methods memory_methods = {
     .name = "memory",
@@ -662,6 +688,7 @@ static const epio_vfs_methods memory_methods = {
 #endif
     .perform = memory_perform,
     .destroy = memory_destroy,
+    .lock_level = memory_lock_level,
 };
 
 int epio_memory_vfs_create(epio_vfs **vfs, epio_loop *loop)

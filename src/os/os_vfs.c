@@ -5,15 +5,45 @@
 
 #include "atomics.h"
 #include "core/fileless.h"
+#include "os/lock_table.h"
 
 static intptr_t os_handle(const epio_file *file)
 {
     return ((const epio__os_file *)(const void *)file)->handle;
 }
 
+static uint32_t lock_level(const epio_file *file)
+{
+    const epio__lock_holder *holder =
+        epio__lock_table_find((const epio__os_file *)(const void *)file);
+    return holder != NULL ? epio__lock_level_of(holder) : EPIO_LOCK_NONE;
+}
+
+static epio__os_file *file_of(const epio_op *op)
+{
+    return (epio__os_file *)(void *)op->file;
+}
+
+static int64_t perform_lock(epio_op *op)
+{
+    epio__lock_holder *holder = op->kind == EPIO_KIND_UNLOCK ? epio__lock_table_find(file_of(op))
+                                                             : epio__lock_table_join(file_of(op));
+    if (holder == NULL) {
+        return op->kind == EPIO_KIND_UNLOCK ? 0 : EPIO_ENOMEM; /* it never had any */
+    }
+    int64_t result = epio__lock_perform(holder, op);
+    if (op->kind == EPIO_KIND_UNLOCK) {
+        epio__lock_table_settle(holder);
+    }
+    return result;
+}
+
 static int64_t perform(epio_vfs *base, epio_op *op)
 {
     int64_t result;
+    if (epio__op_locks(op)) {
+        return perform_lock(op);
+    }
     return epio__fileless_perform(op, &result) ? result : epio__os_perform(base, op);
 }
 
@@ -34,11 +64,6 @@ void epio__os_vfs_new_turn(epio__os_vfs *vfs)
 {
     vfs->ops_left = TURN_OPS;
     vfs->bytes_left = TURN_BYTES;
-}
-
-static epio__os_file *file_of(const epio_op *op)
-{
-    return (epio__os_file *)(void *)op->file;
 }
 
 static bool is_stream(const epio_op *op)
@@ -126,6 +151,26 @@ static void submit_write(epio__os_vfs *vfs, epio_op *op)
     }
 }
 
+/* The system's lock calls never wait for a holder, and are as short as calls can
+ * be, unless there is a server to be asked. */
+static void submit_lock(epio_op *op)
+{
+    epio__lock_holder *holder = epio__lock_table_join(file_of(op));
+    if (holder != NULL && file_of(op)->locks_are_remote) {
+        epio_offload(op);
+    } else if (holder != NULL && op->kind == EPIO_KIND_LOCK) {
+        epio__lock_submit(holder, op);
+    } else {
+        epio_complete(op, perform_lock(op));
+    }
+}
+
+static void alarm_lock(epio_vfs *base, epio_op *op)
+{
+    (void)base;
+    epio__lock_alarm(op);
+}
+
 static void submit(epio_vfs *base, epio_op *op)
 {
     epio__os_vfs *vfs = (epio__os_vfs *)(void *)base;
@@ -159,6 +204,11 @@ static void submit(epio_vfs *base, epio_op *op)
         }
         epio_offload(op);
         return;
+    case EPIO_KIND_LOCK:
+    case EPIO_KIND_UNLOCK:
+    case EPIO_KIND_CHECK_RESERVED_LOCK:
+        submit_lock(op);
+        return;
     case EPIO_KIND_CLOSE:
         vfs->backend->forget(vfs->backend_state, file_of(op));
         epio_offload(op);
@@ -172,7 +222,9 @@ static void submit(epio_vfs *base, epio_op *op)
 static void cancel(epio_vfs *base, epio_op *op)
 {
     epio__os_vfs *vfs = (epio__os_vfs *)(void *)base;
-    if (vfs->backend->cancel(vfs->backend_state, op)) {
+    if (op->kind == EPIO_KIND_LOCK) {
+        epio__lock_cancel(op);
+    } else if (vfs->backend->cancel(vfs->backend_state, op)) {
         epio_complete(op, EPIO_ECANCELED);
     }
 }
@@ -184,9 +236,11 @@ const epio_vfs_methods epio__os_vfs_methods = {
 #if EPIO_ASYNC
     .submit = submit,
     .cancel = cancel,
+    .alarm = alarm_lock,
 #endif
     .perform = perform,
     .os_handle = os_handle,
+    .lock_level = lock_level,
 };
 
 epio_vfs *epio_os_vfs(void)

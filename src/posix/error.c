@@ -67,6 +67,7 @@ int epio__error_from_os(int32_t os_error)
     case ERANGE:
         return EPIO_ERANGE;
     case ENOSYS:
+    case ENOLCK: /* a network file system whose server has no locks */
     case ENOTSUP:
 #if EOPNOTSUPP != ENOTSUP
     case EOPNOTSUPP:

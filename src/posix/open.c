@@ -50,43 +50,77 @@ static bool is_stream(int descriptor, const struct stat *status)
            (lseek(descriptor, 0, SEEK_CUR) < 0 && errno == ESPIPE);
 }
 
-/* NULL and errno on failure; the descriptor stays the caller's then. */
-static epio__os_file *create_file(epio_vfs *vfs, int descriptor, uint32_t flags)
+/* Gives the file its descriptor, and notes what that is: 0, or -1 and errno. */
+static int take_descriptor(epio__os_file *file, int descriptor, struct stat *status)
 {
-    struct stat status;
-    if (fstat(descriptor, &status) != 0) {
-        return NULL;
+    file->handle = descriptor;
+    file->transfer_handle = descriptor;
+    if (fstat(descriptor, status) != 0) {
+        return -1;
     }
-    if (S_ISDIR(status.st_mode)) {
-        errno = EISDIR;
-        return NULL;
-    }
+    file->device = (uint64_t)status->st_dev;
+    file->inode = (uint64_t)status->st_ino;
+    return 0;
+}
+
+/* NULL and errno on failure. There is memory before there is a descriptor, since
+ * where locks are common not every descriptor can be closed at once. */
+static epio__os_file *create_file(epio_vfs *vfs, uint32_t flags)
+{
     epio__os_file *file = calloc(1, sizeof *file);
     if (file == NULL) {
         errno = ENOMEM;
         return NULL;
     }
-    bool stream = is_stream(descriptor, &status);
-    epio_file_init(&file->base, vfs, flags, stream ? EPIO_FILE_STREAM : 0);
-    file->handle = descriptor;
-    file->transfer_handle = descriptor;
-    file->no_cached_read = (flags & EPIO_OPEN_DIRECT) != 0 ? 1 : 0;
-    file->stream = stream ? stream_notes(descriptor, &status) : 0;
-    file->delete_device = (uint64_t)status.st_dev;
-    file->delete_inode = (uint64_t)status.st_ino;
+    epio_file_init(&file->base, vfs, flags, 0);
+    file->handle = -1;
+    file->transfer_handle = -1;
     epio__list_init(&file->readers);
     epio__list_init(&file->writers);
     return file;
 }
 
-static void free_file(epio__os_file *file)
+/* 0, or -1 and errno. */
+static int fill_file(epio__os_file *file, int descriptor, uint32_t flags)
 {
+    struct stat status;
+    if (take_descriptor(file, descriptor, &status) != 0) {
+        return -1;
+    }
+    if (S_ISDIR(status.st_mode)) {
+        errno = EISDIR;
+        return -1;
+    }
+    bool stream = is_stream(descriptor, &status);
+    file->base.traits = stream ? EPIO_FILE_STREAM : 0;
+    file->no_cached_read = (flags & EPIO_OPEN_DIRECT) != 0 ? 1 : 0;
+    file->stream = stream ? stream_notes(descriptor, &status) : 0;
+    return 0;
+}
+
+int epio__os_file_dispose(epio__os_file *file, int32_t *os_error)
+{
+    int result = 0;
     if (file->transfer_handle != file->handle) {
         (void)close((int)file->transfer_handle);
     }
-    epio_file_release(&file->base);
+    /* An interrupted close has released the descriptor all the same: Linux
+     * close(2). */
+    if (file->handle >= 0 && close((int)file->handle) != 0 && errno != EINTR) {
+        *os_error = errno;
+        result = epio__error_from_os(errno);
+    }
     free(file->delete_path);
     free(file);
+    return result;
+}
+
+/* A file that nobody will have, with or without a descriptor. */
+static void discard_file(epio__os_file *file)
+{
+    int32_t os_error;
+    epio_file_release(&file->base);
+    (void)epio__os_file_close(file, &os_error);
 }
 
 /* ---- Opening ---- */
@@ -124,6 +158,19 @@ static mode_t permissions_of(uint32_t flags)
     return (mode_t)((given & 01000u) != 0 ? given & 0777u : 0666u);
 }
 
+/* Closes a descriptor that is no file's. Without memory it stays open, as it could
+ * free the locks of another. */
+static void close_alone(int descriptor)
+{
+    int32_t os_error;
+    struct stat status;
+    epio__os_file *file = calloc(1, sizeof *file);
+    if (file != NULL) {
+        (void)take_descriptor(file, descriptor, &status);
+        (void)epio__os_file_close(file, &os_error);
+    }
+}
+
 /* Descriptors 0 to 2 are where others print: a file that got one of them, in a
  * program that closed its own, would be overwritten by the first error
  * message. */
@@ -134,7 +181,7 @@ static int above_standard_streams(int descriptor)
     }
     int moved = fcntl(descriptor, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     int error = errno == EINVAL ? EMFILE : errno; /* above the limit */
-    (void)close(descriptor);
+    close_alone(descriptor);
     errno = error;
     return moved;
 }
@@ -156,9 +203,40 @@ static int open_name(const char *path, uint32_t flags)
     return descriptor;
 }
 
+/* What in the flags of an open decides what its descriptor can do. */
+static uint32_t abilities(uint32_t flags)
+{
+    return flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_DIRECT);
+}
+
+/* The descriptor of a file of the same name that was closed but could not be, so
+ * that a program that opens and closes a file while it is locked does not run out
+ * of them; -1: none. */
+static int reopen(const char *path, uint32_t flags)
+{
+    struct stat status;
+    bool anew = (flags & (EPIO_OPEN_EXCLUSIVE | EPIO_OPEN_TRUNCATE | EPIO_OPEN_NOFOLLOW)) != 0;
+    if (anew || !epio__range_locks_are_common() || stat(path, &status) != 0) {
+        return -1;
+    }
+    epio__os_file *file =
+        epio__os_file_reopen((uint64_t)status.st_dev, (uint64_t)status.st_ino, abilities(flags));
+    if (file == NULL) {
+        return -1;
+    }
+    int descriptor = (int)file->handle;
+    free(file->delete_path);
+    free(file);
+    return descriptor;
+}
+
 static int open_path(const char *path, uint32_t flags)
 {
-    int descriptor = open_name(path, flags);
+    int descriptor = reopen(path, flags);
+    if (descriptor >= 0) {
+        return descriptor;
+    }
+    descriptor = open_name(path, flags);
     return descriptor < 0 ? -1 : above_standard_streams(descriptor);
 }
 
@@ -254,6 +332,7 @@ static int64_t try_again_later(epio_op *op)
 static int finish_open(epio_op *op, epio__os_file *file)
 {
     bool temporary = (op->flags & EPIO_OPEN_TEMPORARY) != 0;
+    file->opened_as = abilities(op->flags);
     if ((op->flags & EPIO_OPEN_DELETE_ON_CLOSE) != 0 && !temporary) {
         file->delete_path = path_to_delete(op->arguments.path.path);
         if (file->delete_path == NULL) {
@@ -284,24 +363,25 @@ static int finish_open(epio_op *op, epio__os_file *file)
 
 int64_t epio__open_perform(epio_vfs *vfs, epio_op *op)
 {
+    epio__os_file *file = create_file(vfs, op->flags);
+    if (file == NULL) {
+        return epio__op_fail(op);
+    }
     bool temporary = (op->flags & EPIO_OPEN_TEMPORARY) != 0;
     int descriptor = temporary ? open_temporary(op->arguments.path.path, op->flags)
                                : open_path(op->arguments.path.path, op->flags);
+    int64_t error;
     if (descriptor < 0) {
         bool retry = errno == EWOULDBLOCK || (!temporary && waits_for_reader(op, errno));
-        return retry ? try_again_later(op) : epio__op_fail(op);
+        error = retry ? try_again_later(op) : epio__op_fail(op);
+    } else if (fill_file(file, descriptor, op->flags) != 0 || finish_open(op, file) != 0) {
+        error = epio__op_fail(op);
+    } else {
+        op->file = &file->base;
+        return 0;
     }
-    epio__os_file *file = create_file(vfs, descriptor, op->flags);
-    if (file == NULL || finish_open(op, file) != 0) {
-        int64_t error = epio__op_fail(op);
-        (void)close(descriptor);
-        if (file != NULL) {
-            free_file(file);
-        }
-        return error;
-    }
-    op->file = &file->base;
-    return 0;
+    discard_file(file);
+    return error;
 }
 
 /* A blocking pipe or terminal that others may use too cannot be relied on to
@@ -352,9 +432,16 @@ int64_t epio__adopt_perform(epio_vfs *vfs, epio_op *op)
 #if defined(O_DIRECT)
     flags |= (mode & O_DIRECT) != 0 ? EPIO_OPEN_DIRECT : 0;
 #endif
-    epio__os_file *file = create_file(vfs, descriptor, flags);
+    epio__os_file *file = create_file(vfs, flags);
     if (file == NULL) {
         return epio__op_fail(op);
+    }
+    if (fill_file(file, descriptor, flags) != 0) {
+        int64_t error = epio__op_fail(op);
+        file->handle = -1; /* the descriptor stays the caller's */
+        file->transfer_handle = -1;
+        discard_file(file);
+        return error;
     }
     open_own_transfer_handle(file, mode);
     op->file = &file->base;
@@ -367,8 +454,8 @@ int64_t epio__adopt_perform(epio_vfs *vfs, epio_op *op)
 static void delete_name(const epio__os_file *file)
 {
     struct stat status;
-    if (lstat(file->delete_path, &status) == 0 && (uint64_t)status.st_dev == file->delete_device &&
-        (uint64_t)status.st_ino == file->delete_inode) {
+    if (lstat(file->delete_path, &status) == 0 && (uint64_t)status.st_dev == file->device &&
+        (uint64_t)status.st_ino == file->inode) {
         (void)unlink(file->delete_path);
     }
 }
@@ -379,12 +466,6 @@ int64_t epio__close_perform(epio_op *op)
     if (file->delete_path != NULL) {
         delete_name(file);
     }
-    int64_t result = 0;
-    /* An interrupted close has released the descriptor all the same: Linux
-     * close(2). */
-    if (close((int)file->handle) != 0 && errno != EINTR) {
-        result = epio__op_fail(op);
-    }
-    free_file(file);
-    return result;
+    epio_file_release(&file->base);
+    return epio__os_file_close(file, &op->os_error);
 }

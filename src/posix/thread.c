@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 _Static_assert(sizeof(pthread_mutex_t) <= sizeof(epio__mutex), "a mutex fits");
 _Static_assert(sizeof(pthread_cond_t) <= sizeof(epio__condition), "a condition fits");
@@ -39,6 +40,15 @@ void epio__mutex_lock(epio__mutex *mutex)
 void epio__mutex_unlock(epio__mutex *mutex)
 {
     pthread_mutex_unlock(mutex_of(mutex));
+}
+
+epio__mutex *epio__process_mutex(void)
+{
+    static union {
+        pthread_mutex_t system;
+        epio__mutex mutex;
+    } of_process = {.system = PTHREAD_MUTEX_INITIALIZER};
+    return &of_process.mutex;
 }
 
 void epio__condition_init(epio__condition *condition)
@@ -157,4 +167,9 @@ void epio__thread_yield(void)
 uintptr_t epio__thread_self(void)
 {
     return (uintptr_t)&thread_mark;
+}
+
+uint64_t epio__process_id(void)
+{
+    return (uint64_t)getpid();
 }

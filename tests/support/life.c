@@ -94,6 +94,12 @@ static void gate_cancel(epio_vfs *base, epio_op *op)
     (void)op; /* all that it holds is offloaded, and the core's to end */
 }
 
+/* Its files are those of the inner one. */
+static uint32_t gate_lock_level(const epio_file *file)
+{
+    return gate_of(file->vfs)->inner->methods->lock_level(file);
+}
+
 static void gate_destroy(epio_vfs *base)
 {
     gate_vfs *gate = gate_of(base);
@@ -108,6 +114,7 @@ static const epio_vfs_methods gate_methods = {
     .perform = gate_perform,
     .cancel = gate_cancel,
     .destroy = gate_destroy,
+    .lock_level = gate_lock_level,
 };
 
 static epio_vfs *gate_create(epio_vfs *inner)
@@ -400,6 +407,37 @@ static bool exists(life *one, const char *name)
     return access(life_path(one, name), F_OK) == 0;
 }
 
+static void prepare_lock(life *one, epio_op *op)
+{
+    (void)epio_lock(op, one->file, EPIO_LOCK_SHARED, EPIO_LOCK_WAIT);
+}
+
+/* The file has what the op says that it got. */
+static void clear_lock(life *one, epio_op *op)
+{
+    epio_op unlock = {0};
+    check_result(epio_lock_level(one->file), op->result == 0 ? EPIO_LOCK_SHARED : EPIO_LOCK_NONE);
+    check_result(epio_perform(epio_unlock(&unlock, one->file, EPIO_LOCK_NONE)), 0);
+}
+
+static void prepare_unlock(life *one, epio_op *op)
+{
+    epio_op lock = {0};
+    check_result(epio_perform(epio_lock(&lock, one->file, EPIO_LOCK_SHARED, 0)), 0);
+    (void)epio_unlock(op, one->file, EPIO_LOCK_NONE);
+}
+
+static void clear_unlock(life *one, epio_op *op)
+{
+    (void)op;
+    check_result(epio_lock_level(one->file), EPIO_LOCK_NONE);
+}
+
+static void prepare_check_reserved_lock(life *one, epio_op *op)
+{
+    (void)epio_check_reserved_lock(op, one->file);
+}
+
 static void prepare_delete(life *one, epio_op *op)
 {
     make_file(one, "victim");
@@ -463,6 +501,9 @@ const life_kind life_kinds[] = {
     {"truncate", LANE_WRITE, 0, false, false, prepare_truncate, clear_nothing},
     {"sync", LANE_FLUSH, 0, false, true, prepare_sync, clear_nothing},
     {"size", LANE_PATH, 4096, false, false, prepare_size, clear_nothing},
+    {"lock", LANE_PATH, 0, false, false, prepare_lock, clear_lock},
+    {"unlock", LANE_PATH, 0, true, false, prepare_unlock, clear_unlock},
+    {"check_reserved_lock", LANE_PATH, 0, false, false, prepare_check_reserved_lock, clear_nothing},
     {"delete", LANE_PATH, 0, false, false, prepare_delete, clear_delete},
     {"rename", LANE_PATH, 0, false, false, prepare_rename, clear_rename},
     {"access", LANE_PATH, 1, false, false, prepare_access, clear_nothing},
@@ -754,6 +795,81 @@ static void end_sync_held_back(life *one, epio_op *op)
     check(behind.result == 0 || behind.result == EPIO_ECANCELED);
 }
 
+/* ---- Locks ---- */
+
+/* Two files: `locker` has what `waiter` waits for. */
+static epio_file *locker;
+static epio_file *waiter;
+static int foreign; /* a descriptor with locks of its own: to epio another process */
+
+static void begin_lock(life *one, uint32_t held, uint32_t first, uint32_t wanted, epio_op *op)
+{
+    epio_op lock = {0};
+    locker = life_open(one, one->os, "locked");
+    waiter = life_open(one, one->os, "locked");
+    for (uint32_t level = EPIO_LOCK_SHARED; level <= held; level++) {
+        if (level != EPIO_LOCK_PENDING) {
+            check_result(epio_perform(epio_lock(&lock, locker, level, 0)), 0);
+        }
+    }
+    if (first != EPIO_LOCK_NONE) {
+        check_result(epio_perform(epio_lock(&lock, waiter, first, 0)), 0);
+    }
+    (void)epio_lock(op, waiter, wanted, EPIO_LOCK_WAIT);
+}
+
+static void end_lock(life *one, epio_op *op)
+{
+    epio_op unlock = {0};
+    (void)one;
+    (void)op;
+    /* Nothing of the waiter's is in the way of the other one. */
+    check_result(epio_perform(epio_lock(&unlock, locker, EPIO_LOCK_SHARED, 0)),
+                 epio_lock_level(locker) > EPIO_LOCK_SHARED ? EPIO_EINVAL : 0);
+    life_close(locker);
+    life_close(waiter);
+}
+
+static void begin_shared_lock(life *one, epio_op *op)
+{
+    begin_lock(one, EPIO_LOCK_EXCLUSIVE, EPIO_LOCK_NONE, EPIO_LOCK_SHARED, op);
+}
+
+static void end_shared_lock(life *one, epio_op *op)
+{
+    check_result(epio_lock_level(waiter), EPIO_LOCK_NONE);
+    end_lock(one, op);
+}
+
+static void begin_exclusive_lock(life *one, epio_op *op)
+{
+    begin_lock(one, EPIO_LOCK_SHARED, EPIO_LOCK_SHARED, EPIO_LOCK_EXCLUSIVE, op);
+}
+
+static void end_exclusive_lock(life *one, epio_op *op)
+{
+    check_result(epio_lock_level(waiter), EPIO_LOCK_SHARED);
+    end_lock(one, op);
+}
+
+static void begin_foreign_lock(life *one, epio_op *op)
+{
+    struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0x40000000};
+    begin_lock(one, EPIO_LOCK_NONE, EPIO_LOCK_NONE, EPIO_LOCK_SHARED, op);
+    foreign = open(life_path(one, "locked"), O_RDWR | O_CLOEXEC);
+    check(foreign >= 0);
+    all.l_len = 512;
+    check(fcntl(foreign, F_OFD_SETLK, &all) == 0);
+}
+
+static void end_foreign_lock(life *one, epio_op *op)
+{
+    struct flock all = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+    check(fcntl(foreign, F_OFD_SETLK, &all) == 0);
+    end_shared_lock(one, op);
+    check(close(foreign) == 0);
+}
+
 static void begin_linked(life *one, epio_op *op)
 {
     (void)epio_sleep(track(&before), one->os, HOUR);
@@ -786,6 +902,9 @@ const life_wait life_waits[] = {
     {"a sync whose flush has no permit", begin_limited_sync, check_none_is_free, end_limit},
     {"a sync behind a write", begin_sync_behind_write, check_before, end_sync_behind_write},
     {"a sync that is held back", begin_sync_held_back, check_before_and_behind, end_sync_held_back},
+    {"a lock that another file has", begin_shared_lock, check_nothing, end_shared_lock},
+    {"a lock that readers keep off", begin_exclusive_lock, check_nothing, end_exclusive_lock},
+    {"a lock that another process has", begin_foreign_lock, check_nothing, end_foreign_lock},
     {"a linked op", begin_linked, check_before, end_linked},
 };
 

@@ -1,0 +1,765 @@
+/* The protocol of SQLite's locks, as https://www.sqlite.org/lockingv3.html and the
+ * comments of its os_unix.c describe it, and waiting for them.
+ *
+ * Against other processes a level is locks on ranges of bytes:
+ *
+ *     SHARED     shared on the 510 bytes of SHARED; on the way there, for a moment,
+ *                shared on PENDING, so that a writer who has it keeps readers out
+ *     RESERVED   and exclusive on RESERVED
+ *     PENDING    and exclusive on PENDING
+ *     EXCLUSIVE  and exclusive on SHARED
+ *
+ * A hot journal is rolled back by going from SHARED to EXCLUSIVE directly, by way
+ * of PENDING but without the byte of RESERVED, whose holder would seem to own the
+ * journal.
+ *
+ * Inside the process the node says who is in the way; only what that allows asks
+ * for bytes. Whoever gives something up lets those that wait have it, in their
+ * order, before the mutex is let go: `serve`. What an op is waiting for is either
+ * here, and then a release will serve it, or elsewhere, and then the first in the
+ * queue looks again from time to time.
+ *
+ * An op that waits is told of news by a call from any thread, to which its own
+ * thread answers. Between the two (`told`) it stays where it is, whatever
+ * happens to it meanwhile. */
+#include "os/lock.h"
+
+#include "atomics.h"
+#include "core/event.h"
+#include "core/list.h"
+#if EPIO_ASYNC
+#include "core/loop.h"
+#endif
+
+#define PENDING_BYTE UINT64_C(0x40000000)
+#define RESERVED_BYTE (PENDING_BYTE + 1)
+#define SHARED_FIRST (PENDING_BYTE + 2)
+#define SHARED_SIZE UINT64_C(510)
+
+/* How long until the first in the queue asks other processes again. */
+#define FIRST_DELAY_NS UINT32_C(200000)
+#define LAST_DELAY_NS UINT32_C(20000000)
+
+typedef enum verdict {
+    ENDED,          /* with op->arguments.lock.outcome */
+    WAITS_HERE,     /* for a file of this process */
+    WAITS_ELSEWHERE /* for somebody of whom nothing will be heard */
+} verdict;
+
+static epio__lock_holder *holder_of(const epio_op *op)
+{
+    return op->arguments.lock.holder;
+}
+
+static epio_op *op_of_waiting(epio_node *node)
+{
+    return EPIO__CONTAINER(node, epio_op, arguments.lock.node);
+}
+
+/* ---- Nodes and holders ---- */
+
+void epio__lock_node_init(epio__lock_node *node)
+{
+    epio__mutex_init(&node->mutex);
+    epio__list_init(&node->holders);
+    epio__list_init(&node->waiting);
+    node->holder_count = 0;
+    node->writer = NULL;
+}
+
+void epio__lock_node_destroy(epio__lock_node *node)
+{
+    epio__mutex_destroy(&node->mutex);
+}
+
+void epio__lock_holder_init(epio__lock_holder *holder, epio__lock_node *node, const epio_file *file,
+                            const epio__os_file *bytes)
+{
+    *holder = (epio__lock_holder){.node = node, .file = file, .bytes = bytes};
+    epio__list_init(&holder->later);
+}
+
+uint32_t epio__lock_level_of(const epio__lock_holder *holder)
+{
+    return epio__load_u32(&holder->level);
+}
+
+/* Notes what the holder has now. */
+static void set_level(epio__lock_holder *holder, uint32_t level)
+{
+    epio__lock_node *node = holder->node;
+    if (holder->level == EPIO_LOCK_NONE && level != EPIO_LOCK_NONE) {
+        epio__list_append(&node->holders, &holder->holding);
+        node->holder_count++;
+    } else if (holder->level != EPIO_LOCK_NONE && level == EPIO_LOCK_NONE) {
+        epio__list_remove(&holder->holding);
+        node->holder_count--;
+    }
+    if (level > EPIO_LOCK_SHARED) {
+        node->writer = holder;
+    } else if (node->writer == holder) {
+        node->writer = NULL;
+    }
+    epio__store_u32(&holder->level, level);
+}
+
+/* ---- Bytes ---- */
+
+static int set_bytes(const epio__lock_holder *holder, uint64_t start, uint64_t len, uint32_t mode,
+                     epio_op *op)
+{
+    return holder->bytes == NULL ? 0
+                                 : epio__range_set(holder->bytes, start, len, mode, &op->os_error);
+}
+
+/* 1 if another process, or another library in this one, holds the byte exclusively. */
+static int is_taken_elsewhere(const epio__lock_holder *holder, uint64_t start, uint64_t len,
+                              epio_op *op)
+{
+    return holder->bytes == NULL ? 0
+                                 : epio__range_is_taken(holder->bytes, start, len, &op->os_error);
+}
+
+/* The bytes are those of all holders of the node. */
+static bool bytes_are_common(const epio__lock_holder *holder)
+{
+    return holder->bytes != NULL && epio__range_locks_are_common();
+}
+
+/* ---- Going up, as far as it goes at once ---- */
+
+static verdict end_with(epio_op *op, int outcome)
+{
+    op->arguments.lock.outcome = outcome;
+    return ENDED;
+}
+
+static int take_shared_bytes(epio__lock_holder *holder, epio_op *op)
+{
+    int error = set_bytes(holder, PENDING_BYTE, 1, EPIO__RANGE_SHARED, op);
+    if (error != 0) {
+        return error;
+    }
+    bool there_already = bytes_are_common(holder) && holder->node->holder_count != 0;
+    if (!there_already) {
+        error = set_bytes(holder, SHARED_FIRST, SHARED_SIZE, EPIO__RANGE_SHARED, op);
+    }
+    int release_error = set_bytes(holder, PENDING_BYTE, 1, EPIO__RANGE_FREE, op);
+    if (error == 0 && release_error != 0 && !there_already) {
+        (void)set_bytes(holder, SHARED_FIRST, SHARED_SIZE, EPIO__RANGE_FREE, op);
+    }
+    return error != 0 ? error : release_error;
+}
+
+static verdict go_to_shared(epio__lock_holder *holder, epio_op *op)
+{
+    const epio__lock_holder *writer = holder->node->writer;
+    if (writer != NULL && writer->level >= EPIO_LOCK_PENDING) {
+        return WAITS_HERE;
+    }
+    int error = take_shared_bytes(holder, op);
+    if (error == EPIO_EBUSY) {
+        return WAITS_ELSEWHERE;
+    }
+    if (error == 0) {
+        set_level(holder, EPIO_LOCK_SHARED);
+    }
+    return end_with(op, error);
+}
+
+/* Whoever has RESERVED or PENDING waits for this one's SHARED to go: there is no
+ * use in waiting for him. */
+static verdict go_to_reserved(epio__lock_holder *holder, epio_op *op)
+{
+    if (holder->node->writer != NULL) {
+        return end_with(op, EPIO_EDEADLK);
+    }
+    int error = set_bytes(holder, RESERVED_BYTE, 1, EPIO__RANGE_EXCLUSIVE, op);
+    if (error != 0) {
+        return end_with(op, error);
+    }
+    /* Who came to PENDING directly has no byte of RESERVED. */
+    int taken = is_taken_elsewhere(holder, PENDING_BYTE, 1, op);
+    if (taken != 0) {
+        (void)set_bytes(holder, RESERVED_BYTE, 1, EPIO__RANGE_FREE, op);
+        return end_with(op, taken < 0 ? taken : EPIO_EBUSY);
+    }
+    holder->reserved = true;
+    set_level(holder, EPIO_LOCK_RESERVED);
+    return end_with(op, 0);
+}
+
+static verdict go_to_pending(epio__lock_holder *holder, epio_op *op)
+{
+    int error = set_bytes(holder, PENDING_BYTE, 1, EPIO__RANGE_EXCLUSIVE, op);
+    if (error == EPIO_EBUSY) {
+        int taken = is_taken_elsewhere(holder, PENDING_BYTE, 1, op);
+        if (taken == 0) {
+            return WAITS_ELSEWHERE; /* for a reader who passes by */
+        }
+        return end_with(op, taken < 0 ? taken : EPIO_EBUSY);
+    }
+    if (error == 0) {
+        set_level(holder, EPIO_LOCK_PENDING);
+    }
+    return end_with(op, error);
+}
+
+static verdict go_to_exclusive(epio__lock_holder *holder, epio_op *op)
+{
+    epio__lock_node *node = holder->node;
+    if (node->writer != NULL && node->writer != holder) {
+        return end_with(op, EPIO_EDEADLK);
+    }
+    if (holder->level < EPIO_LOCK_PENDING) {
+        verdict reached = go_to_pending(holder, op);
+        if (reached != ENDED || op->arguments.lock.outcome != 0) {
+            return reached;
+        }
+    }
+    if (!holder->reserved) {
+        int taken = is_taken_elsewhere(holder, RESERVED_BYTE, 1, op);
+        if (taken != 0) {
+            return end_with(op, taken < 0 ? taken : EPIO_EBUSY);
+        }
+    }
+    if (node->holder_count > 1) {
+        return WAITS_HERE;
+    }
+    int error = set_bytes(holder, SHARED_FIRST, SHARED_SIZE, EPIO__RANGE_EXCLUSIVE, op);
+    if (error == EPIO_EBUSY) {
+        return WAITS_ELSEWHERE;
+    }
+    if (error == 0) {
+        set_level(holder, EPIO_LOCK_EXCLUSIVE);
+    }
+    return end_with(op, error);
+}
+
+static verdict go_up(epio__lock_holder *holder, epio_op *op)
+{
+    op->os_error = 0;
+    switch (op->arguments.lock.level) {
+    case EPIO_LOCK_SHARED:
+        return go_to_shared(holder, op);
+    case EPIO_LOCK_RESERVED:
+        return go_to_reserved(holder, op);
+    default:
+        return go_to_exclusive(holder, op);
+    }
+}
+
+/* ---- Going down ---- */
+
+/* What an op got on its way to a level that it did not get. */
+static void go_back(epio__lock_holder *holder, epio_op *op)
+{
+    uint32_t found = op->arguments.lock.found;
+    if (holder->level != found) {
+        /* Nothing but PENDING is ever between. */
+        int32_t os_error = op->os_error;
+        (void)set_bytes(holder, PENDING_BYTE, 1, EPIO__RANGE_FREE, op);
+        op->os_error = os_error;
+        set_level(holder, found);
+    }
+}
+
+static int go_down_to_shared(epio__lock_holder *holder, epio_op *op)
+{
+    int error = 0;
+    if (holder->level == EPIO_LOCK_EXCLUSIVE) {
+        error = set_bytes(holder, SHARED_FIRST, SHARED_SIZE, EPIO__RANGE_SHARED, op);
+        if (error != 0) {
+            return error;
+        }
+    }
+    error = set_bytes(holder, PENDING_BYTE, 2, EPIO__RANGE_FREE, op);
+    holder->reserved = false;
+    set_level(holder, EPIO_LOCK_SHARED);
+    return error;
+}
+
+static int go_down_to_none(epio__lock_holder *holder, epio_op *op)
+{
+    bool others_need_shared = bytes_are_common(holder) && holder->node->holder_count > 1;
+    uint64_t len = SHARED_FIRST - PENDING_BYTE + (others_need_shared ? 0 : SHARED_SIZE);
+    int error = 0;
+    if (!others_need_shared || holder->level > EPIO_LOCK_SHARED) {
+        error = set_bytes(holder, PENDING_BYTE, len, EPIO__RANGE_FREE, op);
+    }
+    holder->reserved = false;
+    set_level(holder, EPIO_LOCK_NONE);
+    return error;
+}
+
+static int go_down(epio__lock_holder *holder, epio_op *op, uint32_t level)
+{
+    if (holder->level <= level) {
+        return 0;
+    }
+    return level == EPIO_LOCK_SHARED ? go_down_to_shared(holder, op) : go_down_to_none(holder, op);
+}
+
+/* ---- News ---- */
+
+/* Notes, in a list to be spread when the mutex is free, that an op has ended or is
+ * to look for itself. It is told once until its thread has answered. */
+static void tell(epio_node *news, epio_op *op)
+{
+    if (op->arguments.lock.told == 0) {
+        op->arguments.lock.told = 1;
+        epio__list_append(news, &op->queue);
+    }
+}
+
+/* Each op may be gone when its call returns. */
+static void spread(epio_node *news)
+{
+    while (!epio__list_empty(news)) {
+        epio_op *op = EPIO__CONTAINER(news->next, epio_op, queue);
+        epio__list_remove(&op->queue);
+        op->arguments.lock.news(op);
+    }
+}
+
+/* ---- The queue ---- */
+
+static bool waits(const epio_op *op)
+{
+    return op->arguments.lock.outcome == EPIO_EPENDING;
+}
+
+static bool is_first(const epio_op *op)
+{
+    const epio__lock_node *node = holder_of(op)->node;
+    return node->waiting.next == &op->arguments.lock.node;
+}
+
+static void enqueue(epio__lock_holder *holder, epio_op *op)
+{
+    epio_node *waiting = &holder->node->waiting;
+    epio_node *before = waiting;
+    if (op->arguments.lock.found != EPIO_LOCK_NONE) {
+        /* Holders before newcomers, which wait for them to go. */
+        before = waiting->next;
+        while (before != waiting && op_of_waiting(before)->arguments.lock.found != EPIO_LOCK_NONE) {
+            before = before->next;
+        }
+    }
+    epio__list_append(before, &op->arguments.lock.node); /* in front of it */
+    holder->asking = op;
+}
+
+static bool step_is_legal(uint32_t from, uint32_t to)
+{
+    return to == EPIO_LOCK_SHARED     ? from == EPIO_LOCK_NONE
+           : to == EPIO_LOCK_RESERVED ? from == EPIO_LOCK_SHARED
+                                      : from >= EPIO_LOCK_SHARED;
+}
+
+/* How far an op gets that has not been in the queue. */
+static verdict begin(epio__lock_holder *holder, epio_op *op)
+{
+    uint32_t from = holder->level;
+    op->arguments.lock.found = (uint8_t)from;
+    if (from == op->arguments.lock.level) {
+        return end_with(op, 0);
+    }
+    if (!step_is_legal(from, op->arguments.lock.level)) {
+        return end_with(op, EPIO_EINVAL);
+    }
+    bool newcomer = from == EPIO_LOCK_NONE;
+    if (newcomer && !epio__list_empty(&holder->node->waiting)) {
+        return WAITS_HERE; /* for those who came before */
+    }
+    return go_up(holder, op);
+}
+
+/* An op that will not wait: what it gets instead of waiting. */
+static int refuse(epio__lock_holder *holder, epio_op *op, verdict reached)
+{
+    int outcome = reached == ENDED ? op->arguments.lock.outcome : EPIO_EBUSY;
+    bool only_readers_left = reached != ENDED;
+    if (outcome == EPIO_EDEADLK) {
+        outcome = EPIO_EBUSY;
+    }
+    if (outcome != 0 && !only_readers_left) {
+        go_back(holder, op);
+    }
+    return outcome;
+}
+
+static bool may_wait(const epio_op *op)
+{
+    return (op->flags & EPIO_LOCK_WAIT) != 0;
+}
+
+/* Begins an op whose holder has no other in the queue: it has ended, or it is in
+ * the queue. */
+static void ask(epio__lock_holder *holder, epio_op *op)
+{
+    verdict reached = begin(holder, op);
+    if (!may_wait(op)) {
+        op->arguments.lock.outcome = refuse(holder, op, reached);
+        return;
+    }
+    if (reached == ENDED) {
+        if (op->arguments.lock.outcome != 0) {
+            go_back(holder, op);
+        }
+        return;
+    }
+    op->arguments.lock.outcome = EPIO_EPENDING;
+    op->arguments.lock.looks = reached == WAITS_ELSEWHERE ? 1 : 0;
+    enqueue(holder, op);
+}
+
+/* Begins what the holder was asked for behind the op that has just ended. */
+static void go_on(epio__lock_holder *holder, epio_node *news)
+{
+    while (holder->asking == NULL && !epio__list_empty(&holder->later)) {
+        epio_op *op = op_of_waiting(holder->later.next);
+        epio__list_remove(&op->arguments.lock.node);
+        ask(holder, op);
+        if (!waits(op) || op->arguments.lock.looks != 0) {
+            tell(news, op);
+        }
+    }
+}
+
+/* Takes an op out of the queue, whose outcome is known. */
+static void leave_queue(epio_op *op, epio_node *news)
+{
+    epio__lock_holder *holder = holder_of(op);
+    epio__list_remove(&op->arguments.lock.node);
+    if (holder->asking != op) {
+        return; /* it was still behind another */
+    }
+    holder->asking = NULL;
+    if (op->arguments.lock.outcome != 0) {
+        go_back(holder, op);
+    }
+    go_on(holder, news);
+}
+
+/* Gives those that wait what they can have now. */
+static void serve(epio__lock_node *node, epio_node *news)
+{
+    while (!epio__list_empty(&node->waiting)) {
+        epio_op *op = op_of_waiting(node->waiting.next);
+        verdict reached = go_up(holder_of(op), op);
+        if (reached != ENDED) {
+            op->arguments.lock.outcome = EPIO_EPENDING;
+            if (reached == WAITS_ELSEWHERE && op->arguments.lock.looks == 0) {
+                op->arguments.lock.looks = 1;
+                tell(news, op);
+            }
+            return;
+        }
+        tell(news, op);
+        leave_queue(op, news);
+    }
+}
+
+/* Ends an op that waits, and has nothing to show for it. */
+static void withdraw(epio_op *op, int outcome, epio_node *news)
+{
+    op->arguments.lock.outcome = outcome;
+    op->os_error = 0;
+    leave_queue(op, news);
+    serve(holder_of(op)->node, news);
+}
+
+/* An op is new: afterwards it has ended or waits, in the queue or behind another
+ * of its holder's. */
+static void take(epio__lock_holder *holder, epio_op *op, epio_node *news)
+{
+    op->arguments.lock.holder = holder;
+    op->arguments.lock.told = 0;
+    op->arguments.lock.looks = 0;
+    op->os_error = 0;
+    /* The lock may have become free since the first in the queue last looked. */
+    serve(holder->node, news);
+    if (holder->asking == NULL) {
+        ask(holder, op);
+    } else if (may_wait(op)) {
+        op->arguments.lock.outcome = EPIO_EPENDING;
+        epio__list_append(&holder->later, &op->arguments.lock.node);
+    } else {
+        op->arguments.lock.outcome = EPIO_EBUSY;
+    }
+}
+
+static uint64_t next_look(epio_op *op)
+{
+    uint32_t delay = op->arguments.lock.delay_ns;
+    delay = delay == 0 ? FIRST_DELAY_NS : delay * 2;
+    delay = delay > LAST_DELAY_NS ? LAST_DELAY_NS : delay;
+    op->arguments.lock.delay_ns = delay;
+    /* Several processes that wait must not go on asking in step. */
+    uint32_t random;
+    epio__random_bytes(&random, sizeof random);
+    return epio__monotonic_time() + delay / 2 + random % delay;
+}
+
+/* ---- Unlock and check ---- */
+
+/* Ends what the holder was asked for, the latest first, so that none begins
+ * because another ended. */
+static void end_asking(epio__lock_holder *holder, epio_node *news)
+{
+    while (holder->asking != NULL) {
+        bool alone = epio__list_empty(&holder->later);
+        epio_op *op = alone ? holder->asking : op_of_waiting(holder->later.previous);
+        op->arguments.lock.outcome = EPIO_ECANCELED;
+        op->os_error = 0;
+        tell(news, op);
+        leave_queue(op, news);
+    }
+}
+
+static int64_t unlock(epio__lock_holder *holder, epio_op *op)
+{
+    epio_node news;
+    epio__list_init(&news);
+    epio__mutex_lock(&holder->node->mutex);
+    end_asking(holder, &news);
+    int result = go_down(holder, op, op->arguments.lock.level);
+    serve(holder->node, &news);
+    epio__mutex_unlock(&holder->node->mutex);
+    spread(&news);
+    return result;
+}
+
+static int64_t check_reserved(epio__lock_holder *holder, epio_op *op)
+{
+    epio__mutex_lock(&holder->node->mutex);
+    int result = 1;
+    if (holder->node->writer == NULL) {
+        /* Each level above SHARED has some byte exclusively. */
+        result =
+            is_taken_elsewhere(holder, PENDING_BYTE, SHARED_FIRST - PENDING_BYTE + SHARED_SIZE, op);
+    }
+    epio__mutex_unlock(&holder->node->mutex);
+    return result;
+}
+
+void epio__lock_release_all(epio__lock_holder *holder)
+{
+    epio_op op = {0};
+    op.arguments.lock.level = EPIO_LOCK_NONE;
+    (void)unlock(holder, &op);
+}
+
+/* ---- Waiting on this thread ---- */
+
+static void wake_thread(epio_op *op)
+{
+    epio__event_set(op->waiter);
+}
+
+#if EPIO_ASYNC
+
+static bool is_own_loop(const epio_loop *loop)
+{
+    return loop != NULL && epio__loop_is_owner(loop);
+}
+
+/* Only the calling thread can end it, when it runs its loop. */
+static bool is_own_op(const epio_op *op)
+{
+    return epio_in_flight(op) && is_own_loop(op->loop);
+}
+
+/* A file or an op whose loop is the calling thread's is in the way: while the thread
+ * waits, the loop does not run. */
+static bool waits_for_own_loop(const epio__lock_holder *holder, const epio_op *op)
+{
+    epio__lock_node *node = holder->node;
+    bool newcomer = op->arguments.lock.found == EPIO_LOCK_NONE;
+    if (holder->asking != op) {
+        return is_own_op(holder->asking);
+    }
+    for (epio_node *at = node->holders.next; at != &node->holders; at = at->next) {
+        const epio__lock_holder *other = EPIO__CONTAINER(at, epio__lock_holder, holding);
+        bool in_the_way = newcomer ? other->level >= EPIO_LOCK_PENDING : other != holder;
+        if (in_the_way && is_own_loop(other->file->vfs->loop)) {
+            return true;
+        }
+    }
+    for (epio_node *at = node->waiting.next; at != &op->arguments.lock.node; at = at->next) {
+        if (is_own_op(op_of_waiting(at))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+#else
+
+static bool waits_for_own_loop(const epio__lock_holder *holder, const epio_op *op)
+{
+    (void)holder;
+    (void)op;
+    return false;
+}
+
+#endif
+
+/* Until when the thread sleeps: its deadline, or its next look if it is its turn. */
+static uint64_t sleeps_until(epio_op *op)
+{
+    uint64_t deadline = op->timeout_ns != 0 ? op->timeout_ns : EPIO_FOREVER;
+    if (op->arguments.lock.looks == 0) {
+        return deadline;
+    }
+    uint64_t look = next_look(op);
+    return look < deadline ? look : deadline;
+}
+
+/* The mutex is held. */
+static void act_on_time(epio_op *op, epio_node *news)
+{
+    if (!waits(op)) {
+        return;
+    }
+    if (op->timeout_ns != 0 && op->timeout_ns <= epio__monotonic_time()) {
+        withdraw(op, EPIO_ETIMEDOUT, news);
+    } else {
+        serve(holder_of(op)->node, news);
+        op->arguments.lock.looks = is_first(op) ? op->arguments.lock.looks : 0;
+    }
+}
+
+static int64_t lock_here(epio__lock_holder *holder, epio_op *op)
+{
+    epio__lock_node *node = holder->node;
+    epio__event event;
+    epio_node news;
+    epio__list_init(&news);
+    epio__event_init(&event);
+    op->waiter = &event;
+    op->arguments.lock.news = wake_thread;
+
+    epio__mutex_lock(&node->mutex);
+    take(holder, op, &news);
+    if (waits(op) && waits_for_own_loop(holder, op)) {
+        withdraw(op, EPIO_EDEADLK, &news);
+    }
+    while (waits(op) || op->arguments.lock.told != 0) {
+        uint64_t until = sleeps_until(op);
+        epio__mutex_unlock(&node->mutex);
+        spread(&news);
+        bool told = epio__event_wait(&event, until);
+        epio__mutex_lock(&node->mutex);
+        if (told) {
+            op->arguments.lock.told = 0;
+        } else {
+            act_on_time(op, &news);
+        }
+    }
+    epio__mutex_unlock(&node->mutex);
+    spread(&news);
+    op->waiter = NULL;
+    epio__event_destroy(&event);
+    return op->arguments.lock.outcome;
+}
+
+/* For a worker: one try, and nothing is left of it if it has to wait. */
+static int64_t try_to_lock(epio__lock_holder *holder, epio_op *op)
+{
+    epio_node news;
+    epio__list_init(&news);
+    epio__mutex_lock(&holder->node->mutex);
+    take(holder, op, &news);
+    bool again = waits(op);
+    if (again) {
+        withdraw(op, EPIO_EBUSY, &news);
+    }
+    epio__mutex_unlock(&holder->node->mutex);
+    spread(&news);
+    if (!again) {
+        return op->arguments.lock.outcome;
+    }
+    op->due = next_look(op);
+    return EPIO_RETRY;
+}
+
+int64_t epio__lock_perform(epio__lock_holder *holder, epio_op *op)
+{
+    switch (op->kind) {
+    case EPIO_KIND_UNLOCK:
+        return unlock(holder, op);
+    case EPIO_KIND_CHECK_RESERVED_LOCK:
+        return check_reserved(holder, op);
+    default:
+        return epio_in_flight(op) ? try_to_lock(holder, op) : lock_here(holder, op);
+    }
+}
+
+/* ---- Waiting on a loop ---- */
+
+#if EPIO_ASYNC
+
+void epio__lock_submit(epio__lock_holder *holder, epio_op *op)
+{
+    epio_node news;
+    epio__list_init(&news);
+    epio__mutex_lock(&holder->node->mutex);
+    if (op->arguments.lock.begun == 0) {
+        op->arguments.lock.begun = 1;
+        op->arguments.lock.news = epio_resume;
+        take(holder, op, &news);
+    } else {
+        op->arguments.lock.told = 0;
+    }
+    int outcome = op->arguments.lock.outcome;
+    bool looks = op->arguments.lock.looks != 0;
+    epio__mutex_unlock(&holder->node->mutex);
+    spread(&news);
+    if (outcome != EPIO_EPENDING) {
+        epio_complete(op, outcome);
+    } else if (looks) {
+        epio_alarm(op, next_look(op));
+    }
+}
+
+void epio__lock_alarm(epio_op *op)
+{
+    epio__lock_node *node = holder_of(op)->node;
+    bool looks_again = false;
+    epio_node news;
+    epio__list_init(&news);
+    epio__mutex_lock(&node->mutex);
+    if (waits(op) && op->arguments.lock.told == 0) {
+        serve(node, &news);
+        looks_again = waits(op) && is_first(op);
+        op->arguments.lock.looks = looks_again ? 1 : 0;
+    }
+    epio__mutex_unlock(&node->mutex);
+    spread(&news);
+    if (looks_again) {
+        epio_alarm(op, next_look(op));
+    }
+}
+
+void epio__lock_cancel(epio_op *op)
+{
+    epio__lock_node *node = holder_of(op)->node;
+    bool ended = false;
+    epio_node news;
+    epio__list_init(&news);
+    epio__mutex_lock(&node->mutex);
+    if (waits(op)) {
+        withdraw(op, EPIO_ECANCELED, &news);
+        /* One that was told must not end before it has heard. */
+        ended = op->arguments.lock.told == 0;
+    }
+    epio__mutex_unlock(&node->mutex);
+    spread(&news);
+    if (ended) {
+        epio_complete(op, EPIO_ECANCELED);
+    }
+}
+
+#endif

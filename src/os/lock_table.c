@@ -1,0 +1,219 @@
+/* A table of the inodes whose locks this process has anything to do with. A file
+ * joins it with its first lock op, and leaves it when it is closed.
+ *
+ * Where the files of a process hold ranges in common, closing any of them, even
+ * one that never locked, would free the locks of all: there a close waits until
+ * the last lock of the inode is gone. */
+#include "os/lock_table.h"
+
+#include "atomics.h"
+#include "core/list.h"
+
+#include <stdlib.h>
+
+#define BUCKETS 256
+
+typedef struct table_entry {
+    epio__lock_node node;
+    uint64_t device;
+    uint64_t inode;
+    epio_node in_bucket;
+    epio_node to_close; /* files whose close waits; guarded by the node's mutex */
+    size_t files;       /* that joined */
+} table_entry;
+
+/* Guarded by epio__process_mutex, which is taken before a node's. */
+static epio_node buckets[BUCKETS];
+static uint64_t process;
+
+static table_entry *entry_of(epio__lock_node *node)
+{
+    return EPIO__CONTAINER(node, table_entry, node);
+}
+
+/* A forked child has none of its parent's locks: for the files that it opens itself,
+ * nobody here is in the way. */
+static void forget_parent(void)
+{
+    if (process == epio__process_id()) {
+        return;
+    }
+    process = epio__process_id();
+    for (size_t i = 0; i < BUCKETS; i++) {
+        while (!epio__list_empty(&buckets[i])) {
+            epio__list_remove(buckets[i].next);
+        }
+        epio__list_init(&buckets[i]);
+    }
+}
+
+static epio_node *bucket_of(uint64_t device, uint64_t inode)
+{
+    /* Inodes are numbered one after the other. */
+    return &buckets[(inode + device) % BUCKETS];
+}
+
+static table_entry *find_entry(uint64_t device, uint64_t inode)
+{
+    forget_parent();
+    epio_node *bucket = bucket_of(device, inode);
+    for (epio_node *at = bucket->next; at != bucket; at = at->next) {
+        table_entry *entry = EPIO__CONTAINER(at, table_entry, in_bucket);
+        if (entry->device == device && entry->inode == inode) {
+            return entry;
+        }
+    }
+    return NULL;
+}
+
+static table_entry *create_entry(const epio__os_file *file)
+{
+    table_entry *entry = calloc(1, sizeof *entry);
+    if (entry != NULL) {
+        epio__lock_node_init(&entry->node);
+        entry->device = file->device;
+        entry->inode = file->inode;
+        epio__list_init(&entry->to_close);
+        epio__list_append(bucket_of(file->device, file->inode), &entry->in_bucket);
+    }
+    return entry;
+}
+
+static epio__lock_holder *create_holder(epio__os_file *file)
+{
+    epio__lock_holder *holder = malloc(sizeof *holder);
+    table_entry *entry = holder != NULL ? find_entry(file->device, file->inode) : NULL;
+    if (holder != NULL && entry == NULL) {
+        entry = create_entry(file);
+    }
+    if (entry == NULL) {
+        free(holder);
+        return NULL;
+    }
+    entry->files++;
+    epio__lock_holder_init(holder, &entry->node, &file->base, file);
+    file->locks_are_remote = epio__range_locks_are_remote(file);
+    return holder;
+}
+
+epio__lock_holder *epio__lock_table_find(const epio__os_file *file)
+{
+    return (epio__lock_holder *)epio__load_pointer(&file->lock);
+}
+
+epio__lock_holder *epio__lock_table_join(epio__os_file *file)
+{
+    epio__lock_holder *holder = epio__lock_table_find(file);
+    if (holder != NULL) {
+        return holder;
+    }
+    epio__mutex_lock(epio__process_mutex());
+    holder = epio__lock_table_find(file); /* two threads may come at once */
+    if (holder == NULL) {
+        holder = create_holder(file);
+        epio__store_pointer(&file->lock, (uintptr_t)holder);
+    }
+    epio__mutex_unlock(epio__process_mutex());
+    return holder;
+}
+
+/* Closes what waited for the last lock to go. The node's mutex is held, so that
+ * nobody gets a lock meanwhile, which the close would free. */
+static void close_waiting(table_entry *entry)
+{
+    while (entry->node.holder_count == 0 && !epio__list_empty(&entry->to_close)) {
+        int32_t os_error;
+        epio_node *first = entry->to_close.next;
+        epio__list_remove(first);
+        (void)epio__os_file_dispose(EPIO__CONTAINER(first, epio__os_file, closing), &os_error);
+    }
+}
+
+void epio__lock_table_settle(epio__lock_holder *holder)
+{
+    if (epio__range_locks_are_common()) {
+        table_entry *entry = entry_of(holder->node);
+        epio__mutex_lock(&entry->node.mutex);
+        close_waiting(entry);
+        epio__mutex_unlock(&entry->node.mutex);
+    }
+}
+
+static void leave(epio__lock_holder *holder)
+{
+    table_entry *entry = entry_of(holder->node);
+    epio__lock_table_settle(holder);
+    epio__mutex_lock(epio__process_mutex());
+    if (--entry->files == 0) {
+        epio__list_remove(&entry->in_bucket);
+        epio__lock_node_destroy(&entry->node);
+        free(entry);
+    }
+    epio__mutex_unlock(epio__process_mutex());
+    free(holder);
+}
+
+/* The process's mutex is held until the descriptor is closed or put by, so that no
+ * file gets the inode's first lock in between. */
+static int close_where_common(epio__os_file *file, int32_t *os_error)
+{
+    int result = 0;
+    epio__mutex_lock(epio__process_mutex());
+    table_entry *entry = find_entry(file->device, file->inode);
+    if (entry == NULL) {
+        result = epio__os_file_dispose(file, os_error);
+    } else {
+        epio__mutex_lock(&entry->node.mutex);
+        if (entry->node.holder_count == 0) {
+            result = epio__os_file_dispose(file, os_error);
+        } else {
+            epio__list_append(&entry->to_close, &file->closing);
+        }
+        epio__mutex_unlock(&entry->node.mutex);
+    }
+    epio__mutex_unlock(epio__process_mutex());
+    return result;
+}
+
+static epio__os_file *take_waiting(table_entry *entry, uint32_t flags)
+{
+    for (epio_node *at = entry->to_close.next; at != &entry->to_close; at = at->next) {
+        epio__os_file *file = EPIO__CONTAINER(at, epio__os_file, closing);
+        if (file->opened_as == flags) {
+            epio__list_remove(at);
+            return file;
+        }
+    }
+    return NULL;
+}
+
+epio__os_file *epio__os_file_reopen(uint64_t device, uint64_t inode, uint32_t flags)
+{
+    if (!epio__range_locks_are_common()) {
+        return NULL;
+    }
+    epio__os_file *file = NULL;
+    epio__mutex_lock(epio__process_mutex());
+    table_entry *entry = find_entry(device, inode);
+    if (entry != NULL) {
+        epio__mutex_lock(&entry->node.mutex);
+        file = take_waiting(entry, flags);
+        epio__mutex_unlock(&entry->node.mutex);
+    }
+    epio__mutex_unlock(epio__process_mutex());
+    return file;
+}
+
+int epio__os_file_close(epio__os_file *file, int32_t *os_error)
+{
+    epio__lock_holder *holder = epio__lock_table_find(file);
+    if (holder != NULL) {
+        epio__lock_release_all(holder);
+    }
+    int result = epio__range_locks_are_common() ? close_where_common(file, os_error)
+                                                : epio__os_file_dispose(file, os_error);
+    if (holder != NULL) {
+        leave(holder);
+    }
+    return result;
+}

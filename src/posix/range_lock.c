@@ -1,0 +1,181 @@
+/* Locks on ranges of bytes, by fcntl(2). They exclude other holders of such locks
+ * alone: reads and writes go on.
+ *
+ * Open file description locks (Linux, proposed for POSIX) belong to what open(2)
+ * made: two files of one process exclude each other, and closing one leaves the
+ * locks of the other. The classic ones belong to the process, all of whose files
+ * hold them in common. Which of them it is is found out once; the environment
+ * variable EPIO_RANGE_LOCKS (ofd, classic) decides it by name. Both kinds exclude
+ * each other, and SQLite's, which are classic. */
+#include "atomics.h"
+#include "posix/posix.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#if defined(__linux__)
+#include <sys/vfs.h>
+#elif defined(__APPLE__) || defined(__FreeBSD__) || defined(__OpenBSD__)
+#include <sys/param.h>
+
+#include <sys/mount.h> /* needs the one above */
+#endif
+
+#if defined(F_OFD_SETLK)
+#define OFD_SET F_OFD_SETLK
+#define OFD_GET F_OFD_GETLK
+#else
+#define OFD_SET (-1)
+#define OFD_GET (-1)
+#endif
+
+enum { KIND_UNKNOWN, KIND_OFD, KIND_CLASSIC, KIND_MISNAMED };
+
+static struct flock range_of(uint64_t start, uint64_t len, short type)
+{
+    struct flock range;
+    memset(&range, 0, sizeof range); /* l_pid too must be 0 for OFD locks */
+    range.l_type = type;
+    range.l_whence = SEEK_SET;
+    range.l_start = (off_t)start;
+    range.l_len = (off_t)len;
+    return range;
+}
+
+/* Older kernels call the request itself invalid. */
+static bool system_has_ofd(int descriptor)
+{
+    struct flock range = range_of(0, 1, F_RDLCK);
+    return OFD_GET >= 0 && (fcntl(descriptor, OFD_GET, &range) == 0 || errno != EINVAL);
+}
+
+static uint32_t find_kind(int descriptor)
+{
+    const char *name = getenv("EPIO_RANGE_LOCKS");
+    if (name == NULL || name[0] == '\0') {
+        return system_has_ofd(descriptor) ? KIND_OFD : KIND_CLASSIC;
+    }
+    if (strcmp(name, "ofd") == 0) {
+        return system_has_ofd(descriptor) ? KIND_OFD : KIND_MISNAMED;
+    }
+    return strcmp(name, "classic") == 0 ? KIND_CLASSIC : KIND_MISNAMED;
+}
+
+/* One kind for the whole process: mixed, the files would exclude themselves. */
+static uint32_t kind_in_use;
+
+static uint32_t kind_for(int descriptor)
+{
+    uint32_t kind = epio__load_u32(&kind_in_use);
+    if (kind == KIND_UNKNOWN) {
+        uint32_t found = find_kind(descriptor);
+        if (epio__compare_exchange_u32(&kind_in_use, &kind, found)) {
+            kind = found;
+        }
+    }
+    return kind;
+}
+
+bool epio__range_locks_are_common(void)
+{
+    /* Before the first lock there is nothing that a close could free. */
+    return epio__load_u32(&kind_in_use) == KIND_CLASSIC;
+}
+
+static int fail(int32_t *os_error)
+{
+    *os_error = errno;
+    /* POSIX allows either for a lock that another holds. */
+    return errno == EACCES || errno == EAGAIN ? EPIO_EBUSY : epio__error_from_os(errno);
+}
+
+/* `set`: asks for the range; else finds out who has it. */
+static int request(const epio__os_file *file, struct flock *range, bool set, int32_t *os_error)
+{
+    int descriptor = (int)file->handle;
+    uint32_t kind = kind_for(descriptor);
+    if (kind == KIND_MISNAMED) {
+        *os_error = EINVAL;
+        return EPIO_EINVAL;
+    }
+    int command = set ? F_SETLK : F_GETLK;
+    if (kind == KIND_OFD) {
+        command = set ? OFD_SET : OFD_GET;
+    }
+    int outcome;
+    do {
+        outcome = fcntl(descriptor, command, range);
+    } while (outcome != 0 && errno == EINTR);
+    return outcome == 0 ? 0 : fail(os_error);
+}
+
+int epio__range_set(const epio__os_file *file, uint64_t start, uint64_t len, uint32_t mode,
+                    int32_t *os_error)
+{
+    static const short types[] = {F_UNLCK, F_RDLCK, F_WRLCK};
+    struct flock range = range_of(start, len, types[mode]);
+    return request(file, &range, true, os_error);
+}
+
+int epio__range_is_taken(const epio__os_file *file, uint64_t start, uint64_t len, int32_t *os_error)
+{
+    /* Only an exclusive holder keeps a reader out. */
+    struct flock range = range_of(start, len, F_RDLCK);
+    int error = request(file, &range, false, os_error);
+    if (error != 0) {
+        return error;
+    }
+    return range.l_type != F_UNLCK ? 1 : 0;
+}
+
+#if defined(__linux__)
+
+/* statfs(2) and the kernel's magic.h; FUSE may be anything. */
+bool epio__range_locks_are_remote(const epio__os_file *file)
+{
+    static const uint32_t remote[] = {
+        0x6969,     /* NFS */
+        0x517B,     /* SMB */
+        0xFF534D42, /* CIFS */
+        0xFE534D42, /* SMB2 */
+        0x65735546, /* FUSE */
+        0x01021997, /* 9P */
+        0x00C36400, /* Ceph */
+        0x5346414F, /* AFS */
+        0x73757245, /* Coda */
+        0x7461636F, /* OCFS2 */
+        0x01161970, /* GFS2 */
+        0x0BD00BD0, /* Lustre */
+    };
+    struct statfs status;
+    if (fstatfs((int)file->handle, &status) != 0) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof remote / sizeof remote[0]; i++) {
+        if ((uint32_t)status.f_type == remote[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+#elif defined(MNT_LOCAL)
+
+bool epio__range_locks_are_remote(const epio__os_file *file)
+{
+    struct statfs status;
+    return fstatfs((int)file->handle, &status) == 0 && (status.f_flags & MNT_LOCAL) == 0;
+}
+
+#else
+
+bool epio__range_locks_are_remote(const epio__os_file *file)
+{
+    (void)file;
+    return false; /* no portable way to ask */
+}
+
+#endif
