@@ -376,8 +376,14 @@ int64_t fixture_result(fixture *f, epio_op *op)
 
 const char *fixture_path(fixture *f, const char *name)
 {
+    size_t folder_len = strlen(f->folder) + 1;
+    size_t len = folder_len + strlen(name) + 1;
+    for (const char *at = f->names; at < f->names + f->names_used; at += strlen(at) + 1) {
+        if (strcmp(at + folder_len, name) == 0) {
+            return at;
+        }
+    }
     char *path = f->names + f->names_used;
-    size_t len = strlen(f->folder) + 1 + strlen(name) + 1;
     check(len <= sizeof f->names - f->names_used);
     (void)snprintf(path, len, "%s/%s", f->folder, name);
     f->names_used += len;
@@ -516,9 +522,8 @@ void pattern_fill(void *data, size_t len, uint64_t offset)
     }
 }
 
-int run_in_child(void (*run)(void *argument), void *argument)
+pid_t start_child(void (*run)(void *argument), void *argument)
 {
-    int status = 0;
     (void)fflush(NULL);
     pid_t child = fork();
     check(child >= 0);
@@ -528,6 +533,17 @@ int run_in_child(void (*run)(void *argument), void *argument)
         run(argument);
         _exit(0);
     }
+    return child;
+}
+
+int end_of_child(pid_t child)
+{
+    int status = 0;
     check(waitpid(child, &status, 0) == child);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+}
+
+int run_in_child(void (*run)(void *argument), void *argument)
+{
+    return end_of_child(start_child(run, argument));
 }

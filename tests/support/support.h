@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <sys/types.h>
 
 #include <epio/epio.h>
 
@@ -181,5 +182,9 @@ int count_entries(const char *folder);
  * killed by a signal gives 256 and the signal's number. A check that fails in
  * the child makes the status 255. */
 int run_in_child(void (*run)(void *argument), void *argument);
+
+/* The same in two steps: while it runs, the test goes on. */
+pid_t start_child(void (*run)(void *argument), void *argument);
+int end_of_child(pid_t child);
 
 #endif

@@ -1,0 +1,327 @@
+/* See partner.h. */
+#include "partner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifdef EPIO_TEST_SQLITE
+#include <sqlite3.h>
+#endif
+
+const uint32_t lock_outcomes[5][5] = {
+    {0, 1, 2, 3, 4}, /* NONE */
+    {0, 1, 2, 3, 3}, /* SHARED: PENDING is where EXCLUSIVE gets while there is a reader */
+    {0, 1, 1, 1, 1}, /* RESERVED */
+    {0, 0, 0, 0, 0}, /* PENDING */
+    {0, 0, 0, 0, 0}, /* EXCLUSIVE */
+};
+
+const char *const lock_names[5] = {"NONE", "SHARED", "RESERVED", "PENDING", "EXCLUSIVE"};
+
+uint32_t lock_go_to(epio_file *file, uint32_t level)
+{
+    static const uint32_t steps[] = {EPIO_LOCK_SHARED, EPIO_LOCK_RESERVED, EPIO_LOCK_EXCLUSIVE};
+    for (size_t i = 0; i < 3 && steps[i] <= level; i++) {
+        epio_op op = {0};
+        if (steps[i] > epio_lock_level(file) &&
+            epio_perform(epio_lock(&op, file, steps[i], 0)) != 0) {
+            check_result(op.result, EPIO_EBUSY);
+            break;
+        }
+    }
+    return epio_lock_level(file);
+}
+
+/* ---- The bytes ------------------------------------------------------------- */
+
+const uint32_t locks_of_level[5] = {0, LOCKS_SHARED, LOCKS_SHARED | LOCKS_RESERVED,
+                                    LOCKS_SHARED | LOCKS_RESERVED | LOCKS_PENDING,
+                                    LOCKS_EXCLUSIVE | LOCKS_RESERVED | LOCKS_PENDING};
+
+/* The kind of lock that is in the way of an exclusive one; F_UNLCK: none. */
+static short type_of_lock(int descriptor, off_t start, off_t len)
+{
+    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = start, .l_len = len};
+    check(fcntl(descriptor, F_GETLK, &range) == 0);
+    return range.l_type;
+}
+
+static void look_at_locks(void *path)
+{
+    int descriptor = open(path, O_RDWR | O_CLOEXEC);
+    check(descriptor >= 0);
+    uint32_t seen = 0;
+    short pending = type_of_lock(descriptor, 0x40000000, 1);
+    short reserved = type_of_lock(descriptor, 0x40000001, 1);
+    short shared = type_of_lock(descriptor, 0x40000002, 510);
+    seen |= pending == F_WRLCK ? LOCKS_PENDING : 0;
+    seen |= reserved == F_WRLCK ? LOCKS_RESERVED : 0;
+    seen |= shared == F_WRLCK ? LOCKS_EXCLUSIVE : 0;
+    seen |= shared == F_RDLCK ? LOCKS_SHARED : 0;
+    seen |= pending == F_RDLCK || reserved == F_RDLCK ? LOCKS_OTHER : 0;
+    seen |= type_of_lock(descriptor, 0, 0x40000000) != F_UNLCK ? LOCKS_OTHER : 0;
+    seen |= type_of_lock(descriptor, 0x40000000 + 512, 0) != F_UNLCK ? LOCKS_OTHER : 0;
+    _exit((int)seen);
+}
+
+uint32_t locks_on(const char *path)
+{
+    return (uint32_t)run_in_child(look_at_locks, (void *)(uintptr_t)path);
+}
+
+/* ---- What is said on the line -------------------------------------------- */
+
+enum { GO_TO, LET_GO, SEES_RESERVED, LOCK, UNLOCK };
+
+typedef struct request {
+    int what;
+    uint32_t level;
+    uint32_t flags;
+    uint64_t timeout_ns;
+} request;
+
+static void send_request(partner *one, request asked)
+{
+    check(write(one->line, &asked, sizeof asked) == sizeof asked);
+}
+
+int64_t partner_answer(partner *one)
+{
+    int64_t result = 0;
+    check(read(one->line, &result, sizeof result) == sizeof result);
+    return result;
+}
+
+static int64_t ask_for(partner *one, request asked)
+{
+    send_request(one, asked);
+    return partner_answer(one);
+}
+
+uint32_t partner_go_to(partner *one, uint32_t level)
+{
+    return (uint32_t)ask_for(one, (request){.what = GO_TO, .level = level});
+}
+
+void partner_let_go(partner *one)
+{
+    check_result(ask_for(one, (request){.what = LET_GO}), 0);
+}
+
+int partner_sees_reserved(partner *one)
+{
+    return (int)ask_for(one, (request){.what = SEES_RESERVED});
+}
+
+void partner_ask(partner *one, uint32_t level, uint32_t flags, uint64_t timeout_ns)
+{
+    send_request(one,
+                 (request){.what = LOCK, .level = level, .flags = flags, .timeout_ns = timeout_ns});
+}
+
+int64_t partner_lock(partner *one, uint32_t level, uint32_t flags, uint64_t timeout_ns)
+{
+    partner_ask(one, level, flags, timeout_ns);
+    return partner_answer(one);
+}
+
+int64_t partner_unlock(partner *one, uint32_t level)
+{
+    return ask_for(one, (request){.what = UNLOCK, .level = level});
+}
+
+/* ---- By epio --------------------------------------------------------------- */
+
+static int64_t answer_by_epio(epio_file *file, const request *asked)
+{
+    epio_op op = {.timeout_ns = asked->timeout_ns};
+    switch (asked->what) {
+    case GO_TO:
+        return lock_go_to(file, asked->level);
+    case LET_GO:
+        return epio_perform(epio_unlock(&op, file, EPIO_LOCK_NONE));
+    case SEES_RESERVED:
+        return epio_perform(epio_check_reserved_lock(&op, file));
+    case LOCK:
+        return epio_perform(epio_lock(&op, file, asked->level, asked->flags));
+    default:
+        return epio_perform(epio_unlock(&op, file, asked->level));
+    }
+}
+
+static void serve_by_epio(int line, const char *path)
+{
+    epio_op op = {0};
+    request asked;
+    check_result(
+        epio_perform(epio_open(&op, epio_os_vfs(), path, EPIO_OPEN_READ | EPIO_OPEN_WRITE)), 0);
+    epio_file *file = op.file;
+    while (read(line, &asked, sizeof asked) == sizeof asked) {
+        int64_t result = answer_by_epio(file, &asked);
+        check(write(line, &result, sizeof result) == sizeof result);
+    }
+    check_result(epio_perform(epio_close(&op, file)), 0);
+}
+
+/* ---- By SQLite -------------------------------------------------------------- */
+
+#ifdef EPIO_TEST_SQLITE
+
+bool partner_can_be(partner_kind kind)
+{
+    (void)kind;
+    return true;
+}
+
+static sqlite3 *database;
+
+/* Whatever it brings, the state of the lock tells. */
+static void run_sql(const char *sql)
+{
+    (void)sqlite3_exec(database, sql, NULL, NULL, NULL);
+}
+
+static int lock_state(void)
+{
+    int state = -1;
+    check(sqlite3_file_control(database, "main", SQLITE_FCNTL_LOCKSTATE, &state) == SQLITE_OK);
+    return state;
+}
+
+static void open_database(const char *path)
+{
+    check(sqlite3_open(path, &database) == SQLITE_OK);
+    /* What was locked for a transaction stays locked: so there is a moment when it
+     * can be looked at. */
+    run_sql("PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = OFF");
+}
+
+static void let_go(const char *path)
+{
+    check(sqlite3_close(database) == SQLITE_OK);
+    open_database(path);
+}
+
+static int go_to_by_sqlite(uint32_t level)
+{
+    static const char *const steps[] = {"BEGIN; SELECT n FROM counter",
+                                        "UPDATE counter SET n = n + 1", "COMMIT"};
+    static const int reached[] = {EPIO_LOCK_SHARED, EPIO_LOCK_RESERVED, EPIO_LOCK_EXCLUSIVE};
+    for (size_t i = 0; i < 3 && reached[i] <= (int)level; i++) {
+        if (lock_state() < reached[i]) {
+            run_sql(steps[i]);
+        }
+        if (lock_state() < reached[i]) {
+            break;
+        }
+    }
+    return lock_state();
+}
+
+static int sees_reserved_by_sqlite(void)
+{
+    int seen = -1;
+    sqlite3_file *file = NULL;
+    check(sqlite3_file_control(database, "main", SQLITE_FCNTL_FILE_POINTER, &file) == SQLITE_OK);
+    check(file->pMethods->xCheckReservedLock(file, &seen) == SQLITE_OK);
+    return seen;
+}
+
+static void serve_by_sqlite(int line, const char *path)
+{
+    request asked;
+    open_database(path);
+    while (read(line, &asked, sizeof asked) == sizeof asked) {
+        int64_t result = 0;
+        if (asked.what == GO_TO) {
+            result = go_to_by_sqlite(asked.level);
+        } else if (asked.what == SEES_RESERVED) {
+            result = sees_reserved_by_sqlite();
+        } else {
+            let_go(path);
+        }
+        check(write(line, &result, sizeof result) == sizeof result);
+    }
+    (void)sqlite3_close(database);
+}
+
+void partner_make_file(const char *path)
+{
+    check(sqlite3_open(path, &database) == SQLITE_OK);
+    check(sqlite3_exec(database, "CREATE TABLE counter (n); INSERT INTO counter VALUES (0)", NULL,
+                       NULL, NULL) == SQLITE_OK);
+    check(sqlite3_close(database) == SQLITE_OK);
+    database = NULL;
+}
+
+#else
+
+bool partner_can_be(partner_kind kind)
+{
+    return kind == BY_EPIO;
+}
+
+static void serve_by_sqlite(int line, const char *path)
+{
+    (void)line;
+    (void)path;
+}
+
+void partner_make_file(const char *path)
+{
+    int descriptor = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    check(descriptor >= 0);
+    check(close(descriptor) == 0);
+}
+
+#endif
+
+/* ---- The process ------------------------------------------------------------ */
+
+typedef struct child {
+    int line;
+    int others_end;
+    partner_kind kind;
+    const char *path;
+} child;
+
+static void run_child(void *argument)
+{
+    const child *one = argument;
+    (void)close(one->others_end); /* else its end would not be noticed */
+    if (one->kind == BY_EPIO) {
+        serve_by_epio(one->line, one->path);
+    } else {
+        serve_by_sqlite(one->line, one->path);
+    }
+}
+
+void partner_start(partner *one, partner_kind kind, const char *path)
+{
+    int ends[2];
+    check(partner_can_be(kind));
+    check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+    one->line = ends[0];
+    child run = {.line = ends[1], .others_end = ends[0], .kind = kind, .path = path};
+    one->process = start_child(run_child, &run);
+    check(close(ends[1]) == 0);
+}
+
+void partner_end(partner *one)
+{
+    /* Not only closed: partners that were started later have it too. */
+    check(shutdown(one->line, SHUT_RDWR) == 0);
+    check(close(one->line) == 0);
+    check_result(end_of_child(one->process), 0);
+}
+
+void partner_kill(partner *one)
+{
+    check(kill(one->process, SIGKILL) == 0);
+    check_result(end_of_child(one->process), 256 + SIGKILL);
+    check(close(one->line) == 0);
+}

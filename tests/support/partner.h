@@ -1,0 +1,71 @@
+/* Another process that takes locks on a file when it is told to: by epio, or by
+ * the system's SQLite in a real transaction. It goes when its test does. */
+#ifndef EPIO_TEST_PARTNER_H
+#define EPIO_TEST_PARTNER_H
+
+#include "support.h"
+
+#include <sys/types.h>
+
+typedef enum partner_kind { BY_EPIO, BY_SQLITE } partner_kind;
+
+typedef struct partner {
+    pid_t process;
+    int line; /* to it and back */
+} partner;
+
+/* False without SQLite. */
+bool partner_can_be(partner_kind kind);
+
+/* Makes the file: a small SQLite database where there is SQLite, so that either
+ * kind can be asked about it. */
+void partner_make_file(const char *path);
+
+/* Starts it; nothing may run beside the calling thread. */
+void partner_start(partner *one, partner_kind kind, const char *path);
+
+/* Releases all, and is gone. */
+void partner_end(partner *one);
+
+/* SIGKILL. */
+void partner_kill(partner *one);
+
+/* Goes up, step by step and without waiting, as far as it can; returns the level
+ * that it has then. */
+uint32_t partner_go_to(partner *one, uint32_t level);
+
+/* Back to NONE. */
+void partner_let_go(partner *one);
+
+/* Its epio_check_reserved_lock, or xCheckReservedLock. */
+int partner_sees_reserved(partner *one);
+
+/* Of BY_EPIO alone: epio_lock and epio_unlock, and what they gave. */
+int64_t partner_lock(partner *one, uint32_t level, uint32_t flags, uint64_t timeout_ns);
+int64_t partner_unlock(partner *one, uint32_t level);
+
+/* partner_lock in two steps, for what is to wait meanwhile. */
+void partner_ask(partner *one, uint32_t level, uint32_t flags, uint64_t timeout_ns);
+int64_t partner_answer(partner *one);
+
+/* The locks on a file's bytes as another process sees them. */
+#define LOCKS_PENDING 0x01u /* exclusive */
+#define LOCKS_RESERVED 0x02u
+#define LOCKS_EXCLUSIVE 0x04u /* on the bytes of SHARED */
+#define LOCKS_SHARED 0x08u
+#define LOCKS_OTHER 0x10u /* what should not be */
+
+uint32_t locks_on(const char *path);
+
+/* What they are while one file holds this level, having gone step by step. */
+extern const uint32_t locks_of_level[5];
+
+/* What a file holds that goes for `wanted` step by step, without waiting, while
+ * another holds `held`: SQLite's rules. */
+extern const uint32_t lock_outcomes[5][5];
+extern const char *const lock_names[5];
+
+/* Goes up as far as it can, without waiting: the level that it has then. */
+uint32_t lock_go_to(epio_file *file, uint32_t level);
+
+#endif

@@ -1,0 +1,400 @@
+/* Locks between the files of one process: levels, steps, errors. What waiting
+ * adds is test_lock_wait's, what other processes see test_lock_processes's.
+ * Serves a library without loops too: EPIO_TEST_WITHOUT_LOOP; and both kinds of
+ * byte-range locks: EPIO_TEST_RANGE_LOCKS. */
+#include "partner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
+
+static epio_file *open_locked(fixture *f)
+{
+    return fixture_open(f, "locked", READ_WRITE | EPIO_OPEN_CREATE);
+}
+
+static void lock(fixture *f, epio_file *file, uint32_t level)
+{
+    epio_op op = {0};
+    check_op(f, epio_lock(&op, file, level, 0), 0);
+    check_result(epio_lock_level(file), level);
+}
+
+static void unlock(fixture *f, epio_file *file, uint32_t level)
+{
+    epio_op op = {0};
+    check_op(f, epio_unlock(&op, file, level), 0);
+    check_result(op.os_error, 0);
+}
+
+/* Goes up as the setting says, as far as it can: the level that it has then. */
+static uint32_t go_to(fixture *f, epio_file *file, uint32_t level)
+{
+    static const uint32_t steps[] = {EPIO_LOCK_SHARED, EPIO_LOCK_RESERVED, EPIO_LOCK_EXCLUSIVE};
+    for (size_t i = 0; i < 3 && steps[i] <= level; i++) {
+        epio_op op = {0};
+        if (steps[i] > epio_lock_level(file) &&
+            fixture_result(f, epio_lock(&op, file, steps[i], 0)) != 0) {
+            check_result(op.result, EPIO_EBUSY);
+            break;
+        }
+    }
+    return epio_lock_level(file);
+}
+
+/* Other processes see what the file holds. */
+static void check_bytes_of(fixture *f, uint32_t expected)
+{
+    if (!f->memory) {
+        check_result(locks_on(fixture_path(f, "locked")), expected);
+    }
+}
+
+/* A file that holds `level`; PENDING while a reader is there, which then goes. */
+static epio_file *hold(fixture *f, uint32_t level)
+{
+    epio_file *file = open_locked(f);
+    if (level == EPIO_LOCK_PENDING) {
+        epio_file *reader = open_locked(f);
+        lock(f, reader, EPIO_LOCK_SHARED);
+        check_result(go_to(f, file, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_PENDING);
+        fixture_close(f, reader);
+    } else {
+        check_result(go_to(f, file, level), level);
+    }
+    check_result(epio_lock_level(file), level);
+    return file;
+}
+
+/* ---- The table ------------------------------------------------------------- */
+
+static uint32_t outcome(fixture *f, uint32_t held, uint32_t wanted)
+{
+    epio_file *reader = NULL;
+    if (wanted == EPIO_LOCK_PENDING && held < EPIO_LOCK_PENDING) {
+        reader = hold(f, EPIO_LOCK_SHARED);
+    }
+    epio_file *holder = hold(f, held);
+    epio_file *other = open_locked(f);
+    uint32_t goal = wanted == EPIO_LOCK_PENDING ? EPIO_LOCK_EXCLUSIVE : wanted;
+    epio_op op = {0};
+    check_op(f, epio_check_reserved_lock(&op, other), held >= EPIO_LOCK_RESERVED ? 1 : 0);
+    check_op(f, epio_check_reserved_lock(&op, holder), held >= EPIO_LOCK_RESERVED ? 1 : 0);
+    uint32_t reached = go_to(f, other, goal);
+    check_result(epio_lock_level(holder), held);
+    if (reader == NULL) {
+        check_bytes_of(f, locks_of_level[held] | locks_of_level[reached]);
+    }
+    fixture_close(f, holder);
+    fixture_close(f, other);
+    if (reader != NULL) {
+        fixture_close(f, reader);
+    }
+    return reached;
+}
+
+static void two_files_exclude_each_other_as_sqlite_says(fixture *f)
+{
+    for (uint32_t held = 0; held <= EPIO_LOCK_EXCLUSIVE; held++) {
+        for (uint32_t wanted = 0; wanted <= EPIO_LOCK_EXCLUSIVE; wanted++) {
+            uint32_t reached = outcome(f, held, wanted);
+            if (reached != lock_outcomes[held][wanted]) {
+                print_error("while one holds %s the other, who wants %s, gets %s\n",
+                            lock_names[held], lock_names[wanted], lock_names[reached]);
+            }
+            check_result(reached, lock_outcomes[held][wanted]);
+        }
+    }
+}
+
+/* ---- Steps ------------------------------------------------------------------ */
+
+/* What asking for `wanted` gives while `held` is had. */
+static int64_t of_step(uint32_t held, uint32_t wanted)
+{
+    static const int allowed[5][5] = {
+        {0, 1, 0, 0, 0}, {0, 1, 1, 0, 1}, {0, 0, 1, 0, 1}, {0, 0, 0, 0, 1}, {0, 0, 0, 0, 1}};
+    return allowed[held][wanted] ? 0 : EPIO_EINVAL;
+}
+
+static void only_legal_steps_lead_up(fixture *f)
+{
+    for (uint32_t held = 0; held <= EPIO_LOCK_EXCLUSIVE; held++) {
+        for (uint32_t wanted = 0; wanted <= EPIO_LOCK_EXCLUSIVE; wanted++) {
+            epio_op op = {0};
+            epio_file *file = hold(f, held);
+            int64_t expected = of_step(held, wanted);
+            check_bytes_of(f, locks_of_level[held]);
+            for (uint32_t flags = 0; flags <= EPIO_LOCK_WAIT; flags++) {
+                check_op(f, epio_lock(&op, file, wanted, flags), expected);
+                check_result(op.os_error, 0);
+                check_result(epio_lock_level(file), expected == 0 ? wanted : held);
+            }
+            fixture_close(f, file);
+        }
+    }
+}
+
+static void steps_lead_down_to_shared_and_none(fixture *f)
+{
+    for (uint32_t held = 0; held <= EPIO_LOCK_EXCLUSIVE; held++) {
+        for (uint32_t to = 0; to <= EPIO_LOCK_EXCLUSIVE; to++) {
+            epio_op op = {0};
+            epio_file *file = hold(f, held);
+            bool legal = to <= EPIO_LOCK_SHARED;
+            uint32_t then = legal && to < held ? to : held;
+            check_op(f, epio_unlock(&op, file, to), legal ? 0 : EPIO_EINVAL);
+            check_result(epio_lock_level(file), then);
+            check_bytes_of(f, locks_of_level[then]);
+            /* What it no longer has, another can have. */
+            epio_file *other = open_locked(f);
+            for (uint32_t wanted = 0; legal && wanted <= EPIO_LOCK_EXCLUSIVE; wanted++) {
+                uint32_t expected = lock_outcomes[then][wanted];
+                if (wanted != EPIO_LOCK_PENDING) {
+                    check_result(go_to(f, other, wanted), expected);
+                }
+            }
+            fixture_close(f, other);
+            fixture_close(f, file);
+        }
+    }
+}
+
+static void shared_to_exclusive_takes_no_reserved(fixture *f)
+{
+    epio_op op = {0};
+    epio_file *file = hold(f, EPIO_LOCK_SHARED);
+    lock(f, file, EPIO_LOCK_EXCLUSIVE);
+    check_bytes_of(f, LOCKS_EXCLUSIVE | LOCKS_PENDING);
+    check_op(f, epio_check_reserved_lock(&op, file), 1);
+    unlock(f, file, EPIO_LOCK_SHARED);
+    check_bytes_of(f, LOCKS_SHARED);
+    check_op(f, epio_check_reserved_lock(&op, file), 0);
+    unlock(f, file, EPIO_LOCK_NONE);
+    fixture_close(f, file);
+}
+
+static void a_refused_exclusive_keeps_new_readers_out(fixture *f)
+{
+    for (uint32_t from = EPIO_LOCK_SHARED; from <= EPIO_LOCK_RESERVED; from++) {
+        epio_op op = {0};
+        epio_file *reader = hold(f, EPIO_LOCK_SHARED);
+        epio_file *newcomer = open_locked(f);
+        epio_file *writer = hold(f, from);
+        check_op(f, epio_lock(&op, writer, EPIO_LOCK_EXCLUSIVE, 0), EPIO_EBUSY);
+        check_result(epio_lock_level(writer), EPIO_LOCK_PENDING);
+        check_op(f, epio_lock(&op, newcomer, EPIO_LOCK_SHARED, 0), EPIO_EBUSY);
+        check_result(epio_lock_level(newcomer), EPIO_LOCK_NONE);
+        /* Again and again, until the reader has gone. */
+        check_op(f, epio_lock(&op, writer, EPIO_LOCK_EXCLUSIVE, 0), EPIO_EBUSY);
+        unlock(f, reader, EPIO_LOCK_NONE);
+        lock(f, writer, EPIO_LOCK_EXCLUSIVE);
+        unlock(f, writer, EPIO_LOCK_SHARED);
+        check_bytes_of(f, LOCKS_SHARED);
+        lock(f, newcomer, EPIO_LOCK_SHARED);
+        fixture_close(f, reader);
+        fixture_close(f, newcomer);
+        fixture_close(f, writer);
+    }
+}
+
+static void a_direct_exclusive_yields_to_reserved(fixture *f)
+{
+    epio_op op = {0};
+    epio_file *writer = hold(f, EPIO_LOCK_RESERVED);
+    epio_file *other = hold(f, EPIO_LOCK_SHARED);
+    check_op(f, epio_lock(&op, other, EPIO_LOCK_EXCLUSIVE, 0), EPIO_EBUSY);
+    check_result(epio_lock_level(other), EPIO_LOCK_SHARED); /* not PENDING: they would block */
+    check_bytes_of(f, locks_of_level[EPIO_LOCK_RESERVED]);
+    unlock(f, other, EPIO_LOCK_NONE);
+    lock(f, writer, EPIO_LOCK_EXCLUSIVE);
+    fixture_close(f, writer);
+    fixture_close(f, other);
+}
+
+/* ---- Lifetime ---------------------------------------------------------------- */
+
+static void a_close_releases(fixture *f)
+{
+    for (uint32_t held = EPIO_LOCK_SHARED; held <= EPIO_LOCK_EXCLUSIVE; held++) {
+        epio_file *file = hold(f, held);
+        fixture_close(f, file);
+        check_bytes_of(f, 0);
+        file = hold(f, EPIO_LOCK_EXCLUSIVE);
+        fixture_close(f, file);
+    }
+}
+
+static void a_close_leaves_the_locks_of_others(fixture *f)
+{
+    static const uint32_t levels[] = {EPIO_LOCK_SHARED, EPIO_LOCK_RESERVED, EPIO_LOCK_EXCLUSIVE};
+    for (size_t i = 0; i < 3; i++) {
+        epio_file *file = hold(f, levels[i]);
+        int before = count_descriptors();
+        for (int round = 0; round < 1500; round++) {
+            fixture_close(f, open_locked(f));
+        }
+        check(count_descriptors() <= before + 1);
+        check_bytes_of(f, locks_of_level[levels[i]]);
+        epio_file *other = open_locked(f);
+        check_result(go_to(f, other, EPIO_LOCK_EXCLUSIVE),
+                     lock_outcomes[levels[i]][EPIO_LOCK_EXCLUSIVE]);
+        check_result(epio_lock_level(file), levels[i]);
+        fixture_close(f, other);
+        fixture_close(f, file);
+    }
+}
+
+static void locks_are_of_the_file_not_the_name(fixture *f)
+{
+    epio_op op = {0};
+    epio_file *file = hold(f, EPIO_LOCK_EXCLUSIVE);
+    const char *name = fixture_path(f, "locked");
+    const char *renamed = fixture_path(f, "renamed");
+    check_op(f, epio_rename(&op, f->vfs, name, renamed, 0), 0);
+    epio_file *same = fixture_open(f, "renamed", READ_WRITE);
+    epio_file *another = open_locked(f);
+    check_op(f, epio_lock(&op, same, EPIO_LOCK_SHARED, 0), EPIO_EBUSY);
+    lock(f, another, EPIO_LOCK_SHARED);
+    fixture_close(f, file);
+    lock(f, same, EPIO_LOCK_SHARED);
+    fixture_close(f, same);
+    fixture_close(f, another);
+}
+
+static void a_deleted_file_can_be_locked(fixture *f)
+{
+    epio_op op = {0};
+    epio_file *file = hold(f, EPIO_LOCK_RESERVED);
+    check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "locked"), 0), 0);
+    epio_file *another = hold(f, EPIO_LOCK_EXCLUSIVE); /* a new file by that name */
+    lock(f, file, EPIO_LOCK_EXCLUSIVE);
+    fixture_close(f, file);
+    fixture_close(f, another);
+}
+
+static void many_files_are_kept_apart(fixture *f)
+{
+    enum { FILES = 300 };
+    static epio_file *files[FILES];
+    for (int i = 0; i < FILES; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "locked%d", i % 150);
+        files[i] = fixture_open(f, name, READ_WRITE | EPIO_OPEN_CREATE);
+        check_result(go_to(f, files[i], EPIO_LOCK_RESERVED),
+                     i < 150 ? EPIO_LOCK_RESERVED : EPIO_LOCK_SHARED);
+        f->names_used = 0;
+    }
+    for (int i = 0; i < FILES; i++) {
+        fixture_close(f, files[i]);
+    }
+}
+
+/* ---- What users get wrong ------------------------------------------------------ */
+
+static void bad_arguments_are_refused(fixture *f)
+{
+    epio_op op = {0};
+    epio_file *file = open_locked(f);
+    check_op(f, epio_lock(&op, file, EPIO_LOCK_NONE, 0), EPIO_EINVAL);
+    check_op(f, epio_lock(&op, file, EPIO_LOCK_PENDING, 0), EPIO_EINVAL);
+    check_op(f, epio_lock(&op, file, 5, 0), EPIO_EINVAL);
+    check_op(f, epio_lock(&op, file, 257, 0), EPIO_EINVAL);
+    check_op(f, epio_lock(&op, file, EPIO_LOCK_SHARED, 2), EPIO_EINVAL);
+    check_op(f, epio_lock(&op, file, EPIO_LOCK_RESERVED, EPIO_LOCK_WAIT), EPIO_EINVAL);
+    check_op(f, epio_unlock(&op, file, EPIO_LOCK_RESERVED), EPIO_EINVAL);
+    check_op(f, epio_unlock(&op, file, 256), EPIO_EINVAL);
+    check_result(epio_lock_level(file), EPIO_LOCK_NONE);
+    fixture_close(f, file);
+    if (f->performs) {
+        check_op(f, epio_lock(&op, NULL, EPIO_LOCK_SHARED, 0), EPIO_EINVAL);
+        check_op(f, epio_unlock(&op, NULL, EPIO_LOCK_NONE), EPIO_EINVAL);
+        check_op(f, epio_check_reserved_lock(&op, NULL), EPIO_EINVAL);
+    }
+}
+
+static void a_level_needs_its_direction(fixture *f)
+{
+    epio_op op = {0};
+    fixture_put(f, "locked", "x", 1);
+    epio_file *reader = fixture_open(f, "locked", EPIO_OPEN_READ);
+    epio_file *writer = fixture_open(f, "locked", EPIO_OPEN_WRITE);
+    lock(f, reader, EPIO_LOCK_SHARED);
+    check_op(f, epio_lock(&op, reader, EPIO_LOCK_RESERVED, 0), EPIO_EBADF);
+    check_op(f, epio_lock(&op, reader, EPIO_LOCK_EXCLUSIVE, 0), EPIO_EBADF);
+    check_op(f, epio_check_reserved_lock(&op, reader), 0);
+    check_op(f, epio_lock(&op, writer, EPIO_LOCK_SHARED, 0), EPIO_EBADF);
+    check_op(f, epio_check_reserved_lock(&op, writer), 0);
+    check_op(f, epio_unlock(&op, writer, EPIO_LOCK_NONE), 0);
+    fixture_close(f, reader);
+    fixture_close(f, writer);
+}
+
+static void a_stream_has_no_locks(fixture *f)
+{
+    epio_op op = {0};
+    check(mkfifo(fixture_path(f, "fifo"), 0600) == 0);
+    epio_file *file = fixture_open(f, "fifo", READ_WRITE);
+    check_op(f, epio_lock(&op, file, EPIO_LOCK_SHARED, 0), EPIO_ESPIPE);
+    check_op(f, epio_unlock(&op, file, EPIO_LOCK_NONE), EPIO_ESPIPE);
+    check_op(f, epio_check_reserved_lock(&op, file), EPIO_ESPIPE);
+    check_result(epio_lock_level(file), EPIO_LOCK_NONE);
+    fixture_close(f, file);
+}
+
+static void an_adopted_file_can_be_locked(fixture *f)
+{
+    epio_op op = {0};
+    epio_file *holder = hold(f, EPIO_LOCK_RESERVED);
+    int descriptor = open(fixture_path(f, "locked"), O_RDWR | O_CLOEXEC);
+    check(descriptor >= 0);
+    check_op(f, epio_adopt(&op, f->vfs, descriptor, 0), 0);
+    epio_file *adopted = op.file;
+    check_result(go_to(f, adopted, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_SHARED);
+    unlock(f, holder, EPIO_LOCK_NONE);
+    check_result(go_to(f, adopted, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
+    fixture_close(f, adopted);
+    fixture_close(f, holder);
+}
+
+/* An open that fails after the file was open leaves the locks of others alone. */
+static void a_failed_open_releases_nothing(fixture *f)
+{
+    epio_op op = {0};
+    epio_file *holder = hold(f, EPIO_LOCK_EXCLUSIVE);
+    const char *name = fixture_path(f, "locked");
+    check_op(f, epio_open(&op, f->vfs, name, READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE),
+             EPIO_EEXIST);
+    check_op(f, epio_open(&op, f->vfs, f->folder, EPIO_OPEN_READ), EPIO_EISDIR);
+    check_bytes_of(f, locks_of_level[EPIO_LOCK_EXCLUSIVE]);
+    epio_file *other = open_locked(f);
+    check_op(f, epio_lock(&op, other, EPIO_LOCK_SHARED, 0), EPIO_EBUSY);
+    fixture_close(f, other);
+    fixture_close(f, holder);
+}
+
+int main(void)
+{
+    static const fixture_test tests[] = {
+        FIXTURE_TEST(two_files_exclude_each_other_as_sqlite_says, ON_ANY),
+        FIXTURE_TEST(only_legal_steps_lead_up, ON_ANY),
+        FIXTURE_TEST(steps_lead_down_to_shared_and_none, ON_ANY),
+        FIXTURE_TEST(shared_to_exclusive_takes_no_reserved, ON_ANY),
+        FIXTURE_TEST(a_refused_exclusive_keeps_new_readers_out, ON_ANY),
+        FIXTURE_TEST(a_direct_exclusive_yields_to_reserved, ON_ANY),
+        FIXTURE_TEST(a_close_releases, ON_ANY),
+        FIXTURE_TEST(a_close_leaves_the_locks_of_others, ON_ANY),
+        FIXTURE_TEST(locks_are_of_the_file_not_the_name, ON_ANY),
+        FIXTURE_TEST(a_deleted_file_can_be_locked, ON_ANY),
+        FIXTURE_TEST(many_files_are_kept_apart, ON_ANY),
+        FIXTURE_TEST(bad_arguments_are_refused, ON_ANY),
+        FIXTURE_TEST(a_level_needs_its_direction, ON_ANY),
+        FIXTURE_TEST(a_stream_has_no_locks, ON_ANY_OS),
+        FIXTURE_TEST(an_adopted_file_can_be_locked, ON_ANY_OS),
+        FIXTURE_TEST(a_failed_open_releases_nothing, ON_ANY),
+    };
+    return FIXTURE_RUN("locks in one process", tests);
+}
