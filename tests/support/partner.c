@@ -195,9 +195,7 @@ static int lock_state(void)
 static void open_database(const char *path)
 {
     check(sqlite3_open(path, &database) == SQLITE_OK);
-    /* What was locked for a transaction stays locked: so there is a moment when it
-     * can be looked at. */
-    run_sql("PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = OFF");
+    run_sql("PRAGMA synchronous = OFF");
 }
 
 static void let_go(const char *path)
@@ -206,10 +204,12 @@ static void let_go(const char *path)
     open_database(path);
 }
 
+/* In that mode the lock of a commit stays, so that it can be looked at. */
 static int go_to_by_sqlite(uint32_t level)
 {
     static const char *const steps[] = {"BEGIN; SELECT n FROM counter",
-                                        "UPDATE counter SET n = n + 1", "COMMIT"};
+                                        "UPDATE counter SET n = n + 1",
+                                        "PRAGMA locking_mode = EXCLUSIVE; COMMIT"};
     static const int reached[] = {EPIO_LOCK_SHARED, EPIO_LOCK_RESERVED, EPIO_LOCK_EXCLUSIVE};
     for (size_t i = 0; i < 3 && reached[i] <= (int)level; i++) {
         if (lock_state() < reached[i]) {

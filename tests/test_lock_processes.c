@@ -1,0 +1,762 @@
+/* Locks between processes: epio's and those of the system's SQLite agree on every
+ * pair of levels, die with their holder, and lose no update in a crowd of both that
+ * is killed at random. EPIO_TEST_SEED repeats the kills, EPIO_TEST_KILLS makes them
+ * more. What does not depend on the back end: EPIO_TEST_ONCE; both kinds of
+ * byte-range locks: EPIO_TEST_RANGE_LOCKS. */
+#include "life.h"
+#include "partner.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifdef EPIO_TEST_SQLITE
+#include <sqlite3.h>
+#endif
+
+#define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
+#define WAIT EPIO_LOCK_WAIT
+
+static const char *make_file(fixture *f)
+{
+    const char *path = fixture_path(f, "locked");
+    partner_make_file(path);
+    return path;
+}
+
+/* ---- The table ------------------------------------------------------------------- */
+
+/* The three who meet: one holds, one wants, and a reader makes PENDING possible. */
+typedef struct meeting {
+    partner holder;
+    partner other;
+    partner reader;
+} meeting;
+
+static void hold(meeting *all, uint32_t level)
+{
+    uint32_t goal = level == EPIO_LOCK_PENDING ? EPIO_LOCK_EXCLUSIVE : level;
+    if (level == EPIO_LOCK_PENDING) {
+        check_result(partner_go_to(&all->reader, EPIO_LOCK_SHARED), EPIO_LOCK_SHARED);
+    }
+    check_result(partner_go_to(&all->holder, goal), level);
+    partner_let_go(&all->reader);
+}
+
+static uint32_t outcome(meeting *all, uint32_t held, uint32_t wanted)
+{
+    bool pending = wanted == EPIO_LOCK_PENDING;
+    hold(all, held);
+    if (pending && held <= EPIO_LOCK_RESERVED) {
+        check_result(partner_go_to(&all->reader, EPIO_LOCK_SHARED), EPIO_LOCK_SHARED);
+    }
+    check_result(partner_sees_reserved(&all->other), held >= EPIO_LOCK_RESERVED ? 1 : 0);
+    uint32_t reached = partner_go_to(&all->other, pending ? EPIO_LOCK_EXCLUSIVE : wanted);
+    check_result(partner_sees_reserved(&all->holder),
+                 held >= EPIO_LOCK_RESERVED || reached >= EPIO_LOCK_RESERVED ? 1 : 0);
+    partner_let_go(&all->other);
+    partner_let_go(&all->holder);
+    partner_let_go(&all->reader);
+    return reached;
+}
+
+static void print_table(const char *title, uint32_t reached[5][5])
+{
+    print_message("%s\n  %-10s", title, "");
+    for (size_t wanted = 0; wanted < 5; wanted++) {
+        print_message(" %-10s", lock_names[wanted]);
+    }
+    for (size_t held = 0; held < 5; held++) {
+        print_message("\n  %-10s", lock_names[held]);
+        for (size_t wanted = 0; wanted < 5; wanted++) {
+            print_message(" %-10s", lock_names[reached[held][wanted]]);
+        }
+    }
+    print_message("\n");
+}
+
+static void check_table(fixture *f, partner_kind holder, partner_kind other, const char *title)
+{
+    meeting all;
+    uint32_t reached[5][5];
+    const char *path = make_file(f);
+    if (!partner_can_be(holder) || !partner_can_be(other)) {
+        fixture_skip(f, "built without SQLite");
+    }
+    partner_start(&all.holder, holder, path);
+    partner_start(&all.other, other, path);
+    partner_start(&all.reader, BY_EPIO, path);
+    for (uint32_t held = 0; held < 5; held++) {
+        for (uint32_t wanted = 0; wanted < 5; wanted++) {
+            reached[held][wanted] = outcome(&all, held, wanted);
+        }
+    }
+    partner_end(&all.holder);
+    partner_end(&all.other);
+    partner_end(&all.reader);
+    print_table(title, reached);
+    for (uint32_t held = 0; held < 5; held++) {
+        for (uint32_t wanted = 0; wanted < 5; wanted++) {
+            check_result(reached[held][wanted], lock_outcomes[held][wanted]);
+        }
+    }
+}
+
+/* The first of these says that the table of the others is SQLite's own. */
+static void sqlite_and_sqlite(fixture *f)
+{
+    check_table(f, BY_SQLITE, BY_SQLITE, "SQLite holds (rows), SQLite wants (columns), and gets:");
+}
+
+static void epio_and_epio(fixture *f)
+{
+    check_table(f, BY_EPIO, BY_EPIO, "epio holds, epio in another process wants:");
+}
+
+static void epio_and_sqlite(fixture *f)
+{
+    check_table(f, BY_EPIO, BY_SQLITE, "epio holds, SQLite wants:");
+}
+
+static void sqlite_and_epio(fixture *f)
+{
+    check_table(f, BY_SQLITE, BY_EPIO, "SQLite holds, epio wants:");
+}
+
+/* Two files of this process; in every setting that is test_lock's. */
+static void one_process(fixture *f)
+{
+    uint32_t reached[5][5];
+    for (uint32_t held = 0; held < 5; held++) {
+        for (uint32_t wanted = 0; wanted < 5; wanted++) {
+            epio_file *files[3];
+            for (size_t i = 0; i < 3; i++) {
+                files[i] = fixture_open(f, "locked", READ_WRITE | EPIO_OPEN_CREATE);
+            }
+            if (held == EPIO_LOCK_PENDING) {
+                (void)lock_go_to(files[2], EPIO_LOCK_SHARED);
+            }
+            (void)lock_go_to(files[0], held == EPIO_LOCK_PENDING ? EPIO_LOCK_EXCLUSIVE : held);
+            fixture_close(f, files[2]);
+            files[2] = fixture_open(f, "locked", READ_WRITE);
+            if (wanted == EPIO_LOCK_PENDING) {
+                (void)lock_go_to(files[2], EPIO_LOCK_SHARED);
+            }
+            check_result(epio_lock_level(files[0]), held);
+            reached[held][wanted] =
+                lock_go_to(files[1], wanted == EPIO_LOCK_PENDING ? EPIO_LOCK_EXCLUSIVE : wanted);
+            check_result(reached[held][wanted], lock_outcomes[held][wanted]);
+            for (size_t i = 0; i < 3; i++) {
+                fixture_close(f, files[i]);
+            }
+        }
+    }
+    print_table("One file of a process holds, another of the same process wants:", reached);
+}
+
+/* ---- Waiting for another process ---------------------------------------------------- */
+
+/* What `wanted` waits for goes when the other process unlocks, ends, or is killed. */
+static void handed_over(fixture *f, partner_kind kind, void (*release)(partner *one))
+{
+    partner other;
+    epio_op op = {0};
+    const char *path = make_file(f);
+    partner_start(&other, kind, path);
+    epio_file *file = fixture_open(f, "locked", READ_WRITE);
+    check_result(partner_go_to(&other, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
+    op.timeout_ns = 10 * MILLISECOND;
+    check_op(f, epio_lock(&op, file, EPIO_LOCK_SHARED, WAIT), EPIO_ETIMEDOUT);
+    pid_t releaser = fork();
+    check(releaser >= 0);
+    if (releaser == 0) {
+        (void)usleep(20000);
+        release(&other);
+        _exit(0);
+    }
+    op.timeout_ns = 20 * SECOND;
+    check_op(f, epio_lock(&op, file, EPIO_LOCK_SHARED, WAIT), 0);
+    check(waitpid(releaser, NULL, 0) == releaser);
+    fixture_close(f, file);
+    partner_end(&other);
+}
+
+static void release_by_unlock(partner *one)
+{
+    partner_let_go(one);
+}
+
+static void epio_hands_over(fixture *f)
+{
+    handed_over(f, BY_EPIO, release_by_unlock);
+}
+
+static void sqlite_hands_over(fixture *f)
+{
+    if (!partner_can_be(BY_SQLITE)) {
+        fixture_skip(f, "built without SQLite");
+    }
+    handed_over(f, BY_SQLITE, release_by_unlock);
+}
+
+static void a_killed_holder_is_gone(fixture *f)
+{
+    const char *path = make_file(f);
+    epio_file *file = fixture_open(f, "locked", READ_WRITE);
+    for (uint32_t level = EPIO_LOCK_SHARED; level <= EPIO_LOCK_EXCLUSIVE; level++) {
+        partner other;
+        epio_op op = {0};
+        if (level == EPIO_LOCK_PENDING) {
+            continue;
+        }
+        partner_start(&other, BY_EPIO, path);
+        check_result(partner_go_to(&other, level), level);
+        partner_kill(&other);
+        check_result(locks_on(path), 0);
+        check_result(lock_go_to(file, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
+        check_op(f, epio_unlock(&op, file, EPIO_LOCK_NONE), 0);
+    }
+    fixture_close(f, file);
+}
+
+/* The other process waits for PENDING's byte to go while readers here come and go. */
+static void a_writer_gets_in_between_processes(fixture *f)
+{
+    partner writer;
+    const char *path = make_file(f);
+    partner_start(&writer, BY_EPIO, path);
+    epio_file *files[3];
+    for (size_t i = 0; i < 3; i++) {
+        files[i] = fixture_open(f, "locked", READ_WRITE);
+        check_result(lock_go_to(files[i], EPIO_LOCK_SHARED), EPIO_LOCK_SHARED);
+    }
+    check_result(partner_go_to(&writer, EPIO_LOCK_RESERVED), EPIO_LOCK_RESERVED);
+    partner_ask(&writer, EPIO_LOCK_EXCLUSIVE, WAIT, 20 * SECOND);
+    /* One after the other leaves and comes back, so that there is always one, were
+     * it not for PENDING. */
+    uint64_t deadline = now_ns() + 20 * SECOND;
+    size_t readers = 3;
+    for (size_t turn = 0; readers > 0; turn++) {
+        epio_op op = {0};
+        check(now_ns() < deadline);
+        (void)usleep(1000);
+        epio_file *file = files[turn % 3];
+        if (epio_lock_level(file) == EPIO_LOCK_NONE) {
+            continue;
+        }
+        check_op(f, epio_unlock(&op, file, EPIO_LOCK_NONE), 0);
+        readers -= lock_go_to(file, EPIO_LOCK_SHARED) == EPIO_LOCK_NONE ? 1 : 0;
+    }
+    check_result(partner_answer(&writer), 0);
+    check_result(locks_on(path), locks_of_level[EPIO_LOCK_EXCLUSIVE]);
+    partner_end(&writer);
+    for (size_t i = 0; i < 3; i++) {
+        fixture_close(f, files[i]);
+    }
+}
+
+/* ---- What could never end -------------------------------------------------------------- */
+
+/* A reader here who wants to go up meets one there: refused without a deadline. */
+static void a_reader_meets_a_writer_elsewhere(fixture *f)
+{
+    static const uint32_t wishes[] = {EPIO_LOCK_RESERVED, EPIO_LOCK_EXCLUSIVE};
+    partner other;
+    const char *path = make_file(f);
+    partner_start(&other, BY_EPIO, path);
+    epio_file *file = fixture_open(f, "locked", READ_WRITE);
+    for (uint32_t held = EPIO_LOCK_RESERVED; held <= EPIO_LOCK_PENDING; held++) {
+        for (size_t i = 0; i < 2; i++) {
+            epio_op op = {0};
+            check_result(lock_go_to(file, EPIO_LOCK_SHARED), EPIO_LOCK_SHARED);
+            check_result(partner_go_to(&other, held == EPIO_LOCK_PENDING ? EPIO_LOCK_EXCLUSIVE
+                                                                         : EPIO_LOCK_RESERVED),
+                         held);
+            check_op(f, epio_lock(&op, file, wishes[i], WAIT), EPIO_EBUSY);
+            check_result(epio_lock_level(file), EPIO_LOCK_SHARED);
+            check_op(f, epio_unlock(&op, file, EPIO_LOCK_NONE), 0);
+            check_result(partner_lock(&other, EPIO_LOCK_EXCLUSIVE, WAIT, 0), 0);
+            partner_let_go(&other);
+        }
+    }
+    fixture_close(f, file);
+    partner_end(&other);
+}
+
+/* Both read, and both want to be alone: one is refused, the other then has it. */
+static void two_want_to_be_alone(fixture *f)
+{
+    for (uint32_t from = EPIO_LOCK_SHARED; from <= EPIO_LOCK_RESERVED; from++) {
+        partner one;
+        partner other;
+        const char *path = make_file(f);
+        partner_start(&one, BY_EPIO, path);
+        partner_start(&other, BY_EPIO, path);
+        check_result(partner_go_to(&other, EPIO_LOCK_SHARED), EPIO_LOCK_SHARED);
+        check_result(partner_go_to(&one, from), from);
+        partner_ask(&one, EPIO_LOCK_EXCLUSIVE, WAIT, 0);
+        while ((locks_on(path) & LOCKS_PENDING) == 0) {
+            (void)sched_yield();
+        }
+        check_result(partner_lock(&other, EPIO_LOCK_EXCLUSIVE, WAIT, 0), EPIO_EBUSY);
+        check_result(partner_lock(&other, EPIO_LOCK_RESERVED, WAIT, 0), EPIO_EBUSY);
+        check_result(partner_unlock(&other, EPIO_LOCK_NONE), 0);
+        check_result(partner_answer(&one), 0);
+        partner_end(&one);
+        partner_end(&other);
+        check(unlink(path) == 0);
+    }
+}
+
+/* One holds RESERVED, the other came to PENDING without it (which only stock SQLite
+ * of old and programs that ask for both at once can bring about). */
+static void reserved_here_and_pending_there(fixture *f)
+{
+    partner other;
+    epio_op op = {0};
+    const char *path = make_file(f);
+    partner_start(&other, BY_EPIO, path);
+    epio_file *file = fixture_open(f, "locked", READ_WRITE);
+    check_result(lock_go_to(file, EPIO_LOCK_RESERVED), EPIO_LOCK_RESERVED);
+    /* Takes the byte of PENDING as such a program would. */
+    int line[2];
+    char byte = 0;
+    check(pipe(line) == 0);
+    pid_t foreign = fork();
+    check(foreign >= 0);
+    if (foreign == 0) {
+        struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0x40000000};
+        range.l_len = 1;
+        int descriptor = open(path, O_RDWR);
+        check(descriptor >= 0 && fcntl(descriptor, F_SETLK, &range) == 0);
+        check(write(line[1], "x", 1) == 1);
+        (void)pause();
+    }
+    check(read(line[0], &byte, 1) == 1);
+    check_op(f, epio_lock(&op, file, EPIO_LOCK_EXCLUSIVE, WAIT), EPIO_EBUSY);
+    check_result(epio_lock_level(file), EPIO_LOCK_RESERVED);
+    check_op(f, epio_unlock(&op, file, EPIO_LOCK_SHARED), 0);
+    check_op(f, epio_lock(&op, file, EPIO_LOCK_RESERVED, WAIT), EPIO_EBUSY);
+    check_result(epio_lock_level(file), EPIO_LOCK_SHARED);
+    check_result(partner_sees_reserved(&other), 1); /* by the byte of PENDING alone */
+    check(kill(foreign, SIGKILL) == 0);
+    check(waitpid(foreign, NULL, 0) == foreign);
+    check_op(f, epio_lock(&op, file, EPIO_LOCK_RESERVED, WAIT), 0);
+    check_result(lock_go_to(file, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
+    check(close(line[0]) == 0);
+    check(close(line[1]) == 0);
+    fixture_close(f, file);
+    partner_end(&other);
+}
+
+/* Two files, each of which one process has and the other waits for. */
+static void crosswise_over_two_files_ends_at_the_deadline(fixture *f)
+{
+    partner one;
+    partner other;
+    const char *first = make_file(f);
+    const char *second = fixture_path(f, "second");
+    partner_make_file(second);
+    partner_start(&one, BY_EPIO, first);
+    partner_start(&other, BY_EPIO, second);
+    epio_file *here[2] = {fixture_open(f, "locked", READ_WRITE),
+                          fixture_open(f, "second", READ_WRITE)};
+    check_result(partner_go_to(&one, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
+    check_result(partner_go_to(&other, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
+    for (size_t i = 0; i < 2; i++) {
+        epio_op op = {.timeout_ns = 30 * MILLISECOND};
+        uint64_t begun = now_ns();
+        check_op(f, epio_lock(&op, here[i], EPIO_LOCK_SHARED, WAIT), EPIO_ETIMEDOUT);
+        uint64_t took = now_ns() - begun;
+        check(took >= 30 * MILLISECOND);
+        check(took < (fixture_is_slow() ? 20 * SECOND : 2 * SECOND));
+        fixture_close(f, here[i]);
+    }
+    partner_end(&one);
+    partner_end(&other);
+}
+
+/* ---- A forked child --------------------------------------------------------------------- */
+
+static void open_and_lock(void *argument)
+{
+    fixture *f = argument;
+    epio_op op = {0};
+    const char *path = fixture_path(f, "locked");
+    check_result(epio_perform(epio_open(&op, epio_os_vfs(), path, READ_WRITE)), 0);
+    epio_file *file = op.file;
+    check_result(epio_perform(epio_lock(&op, file, EPIO_LOCK_SHARED, 0)), EPIO_EBUSY);
+    op.timeout_ns = 10 * MILLISECOND;
+    check_result(epio_perform(epio_lock(&op, file, EPIO_LOCK_SHARED, WAIT)), EPIO_ETIMEDOUT);
+    check_result(epio_perform(epio_close(&op, file)), 0);
+}
+
+/* It has none of the locks of its parent, and yet they are in its way. */
+static void a_forked_child_is_another_process(fixture *f)
+{
+    (void)make_file(f);
+    epio_file *file = fixture_open(f, "locked", READ_WRITE);
+    check_result(lock_go_to(file, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
+    check_result(run_in_child(open_and_lock, f), 0);
+    check_result(locks_on(fixture_path(f, "locked")), locks_of_level[EPIO_LOCK_EXCLUSIVE]);
+    fixture_close(f, file);
+}
+
+static void pause_for_ever(void *argument)
+{
+    (void)argument;
+    (void)pause();
+}
+
+/* A child keeps a description open, but no lock that was released. */
+static void a_close_releases_what_a_child_has_open(fixture *f)
+{
+    const char *path = make_file(f);
+    epio_file *file = fixture_open(f, "locked", READ_WRITE);
+    check_result(lock_go_to(file, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
+    pid_t child = start_child(pause_for_ever, NULL);
+    fixture_close(f, file);
+    check_result(locks_on(path), 0);
+    check(kill(child, SIGKILL) == 0);
+    check_result(end_of_child(child), 256 + SIGKILL);
+}
+
+/* ---- Mixed up names -------------------------------------------------------------------------- */
+
+static void lock_with_a_misnamed_kind(void *argument)
+{
+    fixture *f = argument;
+    epio_op op = {0};
+    const char *path = fixture_path(f, "locked");
+    check(setenv("EPIO_RANGE_LOCKS", "ofd-locks", 1) == 0);
+    check_result(epio_perform(epio_open(&op, epio_os_vfs(), path, READ_WRITE)), 0);
+    check_result(epio_perform(epio_lock(&op, op.file, EPIO_LOCK_SHARED, 0)), EPIO_EINVAL);
+}
+
+/* Before anything was locked in this process: it is decided once. */
+static void a_kind_of_lock_that_is_unknown_is_refused(fixture *f)
+{
+    (void)make_file(f);
+    check_result(run_in_child(lock_with_a_misnamed_kind, f), 0);
+}
+
+/* ---- A crowd, and SIGKILL ----------------------------------------------------------------------
+ */
+
+#ifdef EPIO_TEST_SQLITE
+
+/* The database has two pages, which one write covers; the blob has a counter for
+ * each process. */
+#define CROWD 8
+#define PAGE 512
+#define MARKER "epio counts here"
+#define BLOB (16 + CROWD * 8)
+
+/* Seen by all. A process counts what it knows to have done: the kill may come in
+ * between. */
+typedef struct shared_state {
+    atomic_bool stop;
+    atomic_ullong done[CROWD];
+} shared_state;
+
+typedef struct member {
+    shared_state *shared;
+    const char *path;
+    char journal[700];
+    size_t number;
+} member;
+
+static void make_database(const char *path)
+{
+    sqlite3 *database;
+    sqlite3_stmt *insert;
+    unsigned char blob[BLOB] = MARKER;
+    check(sqlite3_open(path, &database) == SQLITE_OK);
+    check(sqlite3_exec(database, "PRAGMA page_size = 512; CREATE TABLE counters (b BLOB)", NULL,
+                       NULL, NULL) == SQLITE_OK);
+    check(sqlite3_prepare_v2(database, "INSERT INTO counters VALUES (?)", -1, &insert, NULL) ==
+          SQLITE_OK);
+    check(sqlite3_bind_blob(insert, 1, blob, BLOB, SQLITE_STATIC) == SQLITE_OK);
+    check(sqlite3_step(insert) == SQLITE_DONE);
+    check(sqlite3_finalize(insert) == SQLITE_OK);
+    check(sqlite3_close(database) == SQLITE_OK);
+}
+
+static void read_counters(sqlite3 *database, unsigned char *blob)
+{
+    sqlite3_stmt *select;
+    check(sqlite3_prepare_v2(database, "SELECT b FROM counters", -1, &select, NULL) == SQLITE_OK);
+    check(sqlite3_step(select) == SQLITE_ROW);
+    check(sqlite3_column_bytes(select, 0) == BLOB);
+    memcpy(blob, sqlite3_column_blob(select, 0), BLOB);
+    check(sqlite3_finalize(select) == SQLITE_OK);
+}
+
+static uint64_t counter_in(const unsigned char *blob, size_t number)
+{
+    uint64_t count;
+    memcpy(&count, blob + 16 + number * 8, 8);
+    return count;
+}
+
+static void count_in(unsigned char *blob, size_t number)
+{
+    uint64_t count = counter_in(blob, number) + 1;
+    memcpy(blob + 16 + number * 8, &count, 8);
+}
+
+/* A real transaction. */
+static bool count_by_sqlite(sqlite3 *database, size_t number)
+{
+    unsigned char blob[BLOB];
+    sqlite3_stmt *update;
+    if (sqlite3_exec(database, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) {
+        return false;
+    }
+    read_counters(database, blob);
+    count_in(blob, number);
+    check(sqlite3_prepare_v2(database, "UPDATE counters SET b = ?", -1, &update, NULL) ==
+          SQLITE_OK);
+    check(sqlite3_bind_blob(update, 1, blob, BLOB, SQLITE_STATIC) == SQLITE_OK);
+    check(sqlite3_step(update) == SQLITE_DONE);
+    check(sqlite3_finalize(update) == SQLITE_OK);
+    while (sqlite3_exec(database, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {
+        check(sqlite3_errcode(database) == SQLITE_BUSY);
+    }
+    return true;
+}
+
+static void run_sqlite_member(member *one)
+{
+    sqlite3 *database;
+    check(sqlite3_open(one->path, &database) == SQLITE_OK);
+    check(sqlite3_busy_timeout(database, 1000) == SQLITE_OK);
+    check(sqlite3_exec(database, "PRAGMA synchronous = OFF", NULL, NULL, NULL) == SQLITE_OK);
+    while (!atomic_load(&one->shared->stop)) {
+        if (count_by_sqlite(database, one->number)) {
+            atomic_fetch_add(&one->shared->done[one->number], 1);
+        }
+    }
+    check(sqlite3_close(database) == SQLITE_OK);
+}
+
+static void add_to_big_endian(unsigned char *at)
+{
+    uint32_t value = ((uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3]);
+    value++;
+    for (int i = 0; i < 4; i++) {
+        at[i] = (unsigned char)(value >> (24 - 8 * i));
+    }
+}
+
+/* As SQLite's file format wants it: the change counter too, and what is valid for
+ * it, all in one write, which no kill cuts in two. */
+static void count_in_pages(member *one, epio_file *file)
+{
+    unsigned char pages[2 * PAGE];
+    epio_op op = {0};
+    check_result(epio_perform(epio_read(&op, file, pages, sizeof pages, 0)), sizeof pages);
+    unsigned char *blob = NULL;
+    for (size_t i = PAGE; i + BLOB <= sizeof pages; i++) {
+        if (memcmp(pages + i, MARKER, 16) == 0) {
+            blob = pages + i;
+        }
+    }
+    check(blob != NULL);
+    count_in(blob, one->number);
+    add_to_big_endian(pages + 24);
+    memcpy(pages + 92, pages + 24, 4);
+    check_result(epio_perform(epio_write(&op, file, pages, sizeof pages, 0)), sizeof pages);
+}
+
+static bool has_journal(const member *one)
+{
+    struct stat status;
+    return stat(one->journal, &status) == 0;
+}
+
+static bool go_up(epio_file *file, uint32_t level, epio_loop *loop)
+{
+    epio_op op = {.timeout_ns = 500 * MILLISECOND};
+    (void)epio_lock(&op, file, level, WAIT);
+    int64_t result = loop != NULL ? epio_wait(&op) : epio_perform(&op);
+    check(result == 0 || result == EPIO_ETIMEDOUT || result == EPIO_EBUSY);
+    return result == 0;
+}
+
+/* A journal that nobody writes any more is what a killed SQLite left: only another
+ * can roll it back, and the pages are not to be trusted before that. */
+static bool count_by_epio(member *one, epio_file *file, epio_loop *loop)
+{
+    epio_op op = {0};
+    bool counted = false;
+    if (go_up(file, EPIO_LOCK_SHARED, loop) && go_up(file, EPIO_LOCK_RESERVED, loop) &&
+        !has_journal(one) && go_up(file, EPIO_LOCK_EXCLUSIVE, loop)) {
+        count_in_pages(one, file);
+        counted = true;
+    }
+    bool abandoned = epio_lock_level(file) == EPIO_LOCK_RESERVED && has_journal(one);
+    check_result(epio_perform(epio_unlock(&op, file, EPIO_LOCK_NONE)), 0);
+    if (abandoned) {
+        (void)usleep(2000);
+    }
+    return counted;
+}
+
+/* Half of them by epio_perform, half on a loop. */
+static void run_epio_member(member *one)
+{
+    epio_loop *loop = NULL;
+    epio_op op = {0};
+    epio_vfs *vfs = epio_os_vfs();
+    if (one->number % 4 == 0) {
+        check_result(epio_loop_create(&loop, NULL), 0);
+        vfs = epio_loop_vfs(loop);
+    }
+    check_result(epio_perform(epio_open(&op, vfs, one->path, READ_WRITE)), 0);
+    epio_file *file = op.file;
+    while (!atomic_load(&one->shared->stop)) {
+        if (count_by_epio(one, file, loop)) {
+            atomic_fetch_add(&one->shared->done[one->number], 1);
+        }
+    }
+    check_result(epio_perform(epio_close(&op, file)), 0);
+    epio_loop_destroy(loop);
+}
+
+static void run_member(void *argument)
+{
+    member *one = argument;
+    if (one->number % 2 == 0) {
+        run_epio_member(one);
+    } else {
+        run_sqlite_member(one);
+    }
+}
+
+/* Everybody does some more: nobody is stuck. */
+static void wait_for_progress(shared_state *shared, uint64_t rounds)
+{
+    uint64_t goals[CROWD];
+    uint64_t deadline = now_ns() + (fixture_is_slow() ? 300 : 60) * SECOND;
+    for (size_t i = 0; i < CROWD; i++) {
+        goals[i] = atomic_load(&shared->done[i]) + rounds;
+    }
+    for (size_t i = 0; i < CROWD; i++) {
+        while (atomic_load(&shared->done[i]) < goals[i]) {
+            if (now_ns() >= deadline) {
+                print_error("process %zu (%s) is stuck\n", i, i % 2 == 0 ? "epio" : "SQLite");
+            }
+            check(now_ns() < deadline);
+            (void)usleep(1000);
+        }
+    }
+}
+
+static uint64_t number_from(const char *variable, uint64_t otherwise)
+{
+    const char *value = getenv(variable);
+    return value != NULL ? strtoull(value, NULL, 10) : otherwise;
+}
+
+static void check_counters(const char *path, shared_state *shared, const uint64_t *kills)
+{
+    sqlite3 *database;
+    unsigned char blob[BLOB];
+    sqlite3_stmt *check_all;
+    check(sqlite3_open(path, &database) == SQLITE_OK);
+    read_counters(database, blob);
+    check(sqlite3_prepare_v2(database, "PRAGMA integrity_check", -1, &check_all, NULL) ==
+          SQLITE_OK);
+    check(sqlite3_step(check_all) == SQLITE_ROW);
+    check(strcmp((const char *)sqlite3_column_text(check_all, 0), "ok") == 0);
+    check(sqlite3_finalize(check_all) == SQLITE_OK);
+    check(sqlite3_close(database) == SQLITE_OK);
+    for (size_t i = 0; i < CROWD; i++) {
+        uint64_t done = atomic_load(&shared->done[i]);
+        uint64_t counted = counter_in(blob, i);
+        print_message("process %zu, %-6s: %llu counted, %llu known to it, killed %llu times\n", i,
+                      i % 2 == 0 ? "epio" : "SQLite", (unsigned long long)counted,
+                      (unsigned long long)done, (unsigned long long)kills[i]);
+        check(counted >= done);
+        check(counted <= done + kills[i]);
+    }
+}
+
+static void a_crowd_loses_no_update(fixture *f)
+{
+    uint64_t seed = number_from("EPIO_TEST_SEED", now_ns());
+    uint64_t rounds = number_from("EPIO_TEST_KILLS", fixture_is_slow() ? 10 : 60);
+    random_source random = {.state = seed};
+    member members[CROWD];
+    pid_t processes[CROWD];
+    uint64_t kills[CROWD] = {0};
+    const char *path = fixture_path(f, "counters");
+    shared_state *shared =
+        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    check(shared != MAP_FAILED);
+    print_message("EPIO_TEST_SEED=%llu\n", (unsigned long long)seed);
+    make_database(path);
+    for (size_t i = 0; i < CROWD; i++) {
+        members[i] = (member){.shared = shared, .path = path, .number = i};
+        (void)snprintf(members[i].journal, sizeof members[i].journal, "%s-journal", path);
+        processes[i] = start_child(run_member, &members[i]);
+    }
+    wait_for_progress(shared, 1);
+    for (uint64_t i = 0; i < rounds; i++) {
+        size_t victim = (size_t)random_between(&random, 0, CROWD);
+        (void)usleep((unsigned)random_between(&random, 0, 20000));
+        check(kill(processes[victim], SIGKILL) == 0);
+        check_result(end_of_child(processes[victim]), 256 + SIGKILL);
+        kills[victim]++;
+        processes[victim] = start_child(run_member, &members[victim]);
+    }
+    wait_for_progress(shared, 3);
+    atomic_store(&shared->stop, true);
+    for (size_t i = 0; i < CROWD; i++) {
+        check_result(end_of_child(processes[i]), 0);
+    }
+    check_counters(path, shared, kills);
+    check_result(locks_on(path), 0);
+    check(munmap(shared, sizeof *shared) == 0);
+}
+
+#else
+
+static void a_crowd_loses_no_update(fixture *f)
+{
+    fixture_skip(f, "built without SQLite");
+}
+
+#endif
+
+int main(void)
+{
+    static const fixture_test tests[] = {
+        FIXTURE_TEST(a_kind_of_lock_that_is_unknown_is_refused, ON_OS_PERFORM),
+        FIXTURE_TEST(sqlite_and_sqlite, ON_OS_PERFORM),
+        FIXTURE_TEST(epio_and_epio, ON_OS_PERFORM),
+        FIXTURE_TEST(epio_and_sqlite, ON_OS_PERFORM),
+        FIXTURE_TEST(sqlite_and_epio, ON_OS_PERFORM),
+        FIXTURE_TEST(one_process, ON_OS_PERFORM),
+        FIXTURE_TEST(epio_hands_over, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS),
+        FIXTURE_TEST(sqlite_hands_over, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS),
+        FIXTURE_TEST(a_killed_holder_is_gone, ON_OS_PERFORM | ON_OS),
+        FIXTURE_TEST(a_writer_gets_in_between_processes, ON_OS_PERFORM | ON_OS),
+        FIXTURE_TEST(a_reader_meets_a_writer_elsewhere, ON_OS_PERFORM | ON_OS | ON_OS_SUBMIT),
+        FIXTURE_TEST(two_want_to_be_alone, ON_OS_PERFORM),
+        FIXTURE_TEST(reserved_here_and_pending_there, ON_OS_PERFORM | ON_OS | ON_OS_SUBMIT),
+        FIXTURE_TEST(crosswise_over_two_files_ends_at_the_deadline,
+                     ON_OS_PERFORM | ON_OS | ON_OS_SUBMIT),
+        FIXTURE_TEST(a_forked_child_is_another_process, ON_OS_PERFORM | ON_OS),
+        FIXTURE_TEST(a_close_releases_what_a_child_has_open, ON_OS_PERFORM | ON_OS),
+        FIXTURE_TEST(a_crowd_loses_no_update, ON_OS_PERFORM),
+    };
+    return FIXTURE_RUN("locks between processes", tests);
+}

@@ -1,0 +1,1146 @@
+/* Locks that are waited for: in which order they are had, how a wait ends early
+ * and what is left then, and what is refused because it could never end. Both
+ * kinds of byte-range locks: EPIO_TEST_RANGE_LOCKS. */
+#include "life.h"
+#include "partner.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
+#define WAIT EPIO_LOCK_WAIT
+#define SHORTLY (5 * MILLISECOND)
+
+static epio_file *open_locked(fixture *f)
+{
+    return fixture_open(f, "locked", READ_WRITE | EPIO_OPEN_CREATE);
+}
+
+static void take(epio_file *file, uint32_t level)
+{
+    check_result(lock_go_to(file, level), level);
+}
+
+static void give(epio_file *file, uint32_t level)
+{
+    epio_op op = {0};
+    check_result(epio_perform(epio_unlock(&op, file, level)), 0);
+}
+
+static epio_file *holding(fixture *f, uint32_t level)
+{
+    epio_file *file = open_locked(f);
+    take(file, level);
+    return file;
+}
+
+static void submit_lock(tracked *one, epio_file *file, uint32_t level)
+{
+    epio_submit(epio_lock(&one->op, file, level, WAIT));
+}
+
+static void poll_now(fixture *f)
+{
+    (void)epio_loop_poll(f->loop, 0, 0);
+}
+
+/* For what needs other threads or the clock. */
+static void run_until_done(fixture *f, tracked *one)
+{
+    uint64_t deadline = now_ns() + 10 * SECOND;
+    while (one->calls == 0) {
+        check(now_ns() < deadline);
+        (void)epio_loop_poll(f->loop, 10 * MILLISECOND, 0);
+    }
+}
+
+static void run_for(fixture *f, uint64_t nanoseconds)
+{
+    uint64_t deadline = now_ns() + nanoseconds;
+    do {
+        (void)epio_loop_poll(f->loop, MILLISECOND, 0);
+    } while (now_ns() < deadline);
+}
+
+/* ---- Locks that are another process's to epio --------------------------------- */
+
+/* An open file description of its own, whose locks are no file's of epio's. */
+static int foreign_open(fixture *f)
+{
+    int descriptor = open(fixture_path(f, "locked"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    check(descriptor >= 0);
+    return descriptor;
+}
+
+static void foreign_set(int descriptor, off_t start, off_t len, short type)
+{
+    struct flock range = {.l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = len};
+    check(fcntl(descriptor, F_OFD_SETLK, &range) == 0);
+}
+
+#define PENDING_BYTE 0x40000000
+#define RESERVED_BYTE (PENDING_BYTE + 1)
+#define SHARED_FIRST (PENDING_BYTE + 2)
+
+/* ---- Order --------------------------------------------------------------------- */
+
+#define CROWD 1000
+
+static size_t served;
+static tracked crowd[CROWD];
+static epio_file *crowd_files[CROWD];
+
+static void served_in_order(tracked *one)
+{
+    check(one == &crowd[served]);
+    check_result(one->result, 0);
+    served++;
+}
+
+static void crowd_waits(fixture *f)
+{
+    served = 0;
+    for (size_t i = 0; i < CROWD; i++) {
+        crowd_files[i] = fixture_open(f, "locked", EPIO_OPEN_READ);
+        (void)track(&crowd[i]);
+        crowd[i].then = served_in_order;
+        submit_lock(&crowd[i], crowd_files[i], EPIO_LOCK_SHARED);
+    }
+    poll_now(f);
+    check_result(served, 0);
+}
+
+static void crowd_leaves(fixture *f)
+{
+    for (size_t i = 0; i < CROWD; i++) {
+        fixture_close(f, crowd_files[i]);
+    }
+}
+
+static void a_thousand_are_served_in_order(fixture *f)
+{
+    epio_file *holder = holding(f, EPIO_LOCK_EXCLUSIVE);
+    crowd_waits(f);
+    give(holder, EPIO_LOCK_NONE);
+    poll_now(f); /* one turn, which waits for nothing */
+    check_result(served, CROWD);
+    crowd_leaves(f);
+    fixture_close(f, holder);
+}
+
+/* Of one and the same file: each is at its end when the one before it is. */
+static void a_thousand_of_one_file_are_served_in_order(fixture *f)
+{
+    epio_file *holder = holding(f, EPIO_LOCK_EXCLUSIVE);
+    epio_file *file = open_locked(f);
+    served = 0;
+    for (size_t i = 0; i < CROWD; i++) {
+        (void)track(&crowd[i]);
+        crowd[i].then = served_in_order;
+        submit_lock(&crowd[i], file, EPIO_LOCK_SHARED);
+    }
+    give(holder, EPIO_LOCK_NONE);
+    poll_now(f);
+    check_result(served, CROWD);
+    check_result(epio_lock_level(file), EPIO_LOCK_SHARED);
+    fixture_close(f, file);
+    fixture_close(f, holder);
+}
+
+static void some_of_a_thousand_lose_patience(fixture *f)
+{
+    epio_file *holder = holding(f, EPIO_LOCK_EXCLUSIVE);
+    crowd_waits(f);
+    for (size_t i = 0; i < CROWD; i += 2) {
+        crowd[i].then = NULL;
+        epio_cancel(&crowd[i].op);
+    }
+    poll_now(f);
+    give(holder, EPIO_LOCK_NONE);
+    for (size_t i = 1; i < CROWD; i += 2) {
+        crowd[i].then = NULL;
+    }
+    poll_now(f);
+    for (size_t i = 0; i < CROWD; i++) {
+        check_result(crowd[i].calls, 1);
+        check_result(crowd[i].result, i % 2 == 0 ? EPIO_ECANCELED : 0);
+        check_result(epio_lock_level(crowd_files[i]), i % 2 == 0 ? 0 : EPIO_LOCK_SHARED);
+    }
+    crowd_leaves(f);
+    fixture_close(f, holder);
+}
+
+/* Each has it alone, and hands it to the next from its `done`. */
+static void pass_on_the_pen(tracked *one)
+{
+    size_t index = (size_t)(one - crowd);
+    check(index == served);
+    served++;
+    give(crowd_files[index], EPIO_LOCK_NONE);
+}
+
+static void a_chain_of_holders_hands_over(fixture *f)
+{
+    epio_file *holder = holding(f, EPIO_LOCK_EXCLUSIVE);
+    crowd_waits(f);
+    for (size_t i = 0; i < CROWD; i++) {
+        crowd[i].then = pass_on_the_pen;
+    }
+    give(holder, EPIO_LOCK_NONE);
+    poll_now(f);
+    check_result(served, CROWD);
+    crowd_leaves(f);
+    fixture_close(f, holder);
+}
+
+static void holders_go_before_newcomers(fixture *f)
+{
+    tracked newcomer;
+    tracked upgrade;
+    epio_file *reader = holding(f, EPIO_LOCK_SHARED);
+    epio_file *writer = holding(f, EPIO_LOCK_RESERVED);
+    epio_file *other = open_locked(f);
+    (void)track(&newcomer);
+    (void)track(&upgrade);
+    submit_lock(&upgrade, writer, EPIO_LOCK_EXCLUSIVE);
+    submit_lock(&newcomer, other, EPIO_LOCK_SHARED);
+    poll_now(f);
+    check_result(epio_lock_level(writer), EPIO_LOCK_PENDING);
+    give(reader, EPIO_LOCK_NONE);
+    poll_now(f);
+    check_result(upgrade.calls, 1);
+    check_result(newcomer.calls, 0);
+    check_result(epio_lock_level(writer), EPIO_LOCK_EXCLUSIVE);
+    give(writer, EPIO_LOCK_SHARED);
+    poll_now(f);
+    check_result(newcomer.calls, 1);
+    check_result(newcomer.result, 0);
+    fixture_close(f, reader);
+    fixture_close(f, writer);
+    fixture_close(f, other);
+}
+
+/* Even one that began to wait after the newcomer. */
+static void an_upgrade_overtakes_waiting_newcomers(fixture *f)
+{
+    tracked newcomer;
+    tracked upgrade;
+    int foreign = foreign_open(f);
+    epio_file *writer = holding(f, EPIO_LOCK_RESERVED);
+    epio_file *other = open_locked(f);
+    (void)track(&newcomer);
+    (void)track(&upgrade);
+    foreign_set(foreign, PENDING_BYTE, 1, F_RDLCK);
+    submit_lock(&upgrade, writer, EPIO_LOCK_EXCLUSIVE); /* a reader passes by */
+    foreign_set(foreign, SHARED_FIRST, 510, F_RDLCK);
+    submit_lock(&newcomer, other, EPIO_LOCK_SHARED);
+    foreign_set(foreign, PENDING_BYTE, 1, F_UNLCK);
+    run_for(f, 30 * MILLISECOND);
+    check_result(epio_lock_level(writer), EPIO_LOCK_PENDING);
+    check_result(newcomer.calls, 0);
+    foreign_set(foreign, SHARED_FIRST, 510, F_UNLCK);
+    run_until_done(f, &upgrade);
+    check_result(newcomer.calls, 0);
+    give(writer, EPIO_LOCK_NONE);
+    run_until_done(f, &newcomer);
+    check_result(newcomer.result, 0);
+    fixture_close(f, writer);
+    fixture_close(f, other);
+    check(close(foreign) == 0);
+}
+
+static void nobody_passes_those_who_wait(fixture *f)
+{
+    tracked waiting;
+    epio_op op = {0};
+    epio_file *holder = holding(f, EPIO_LOCK_EXCLUSIVE);
+    epio_file *first = open_locked(f);
+    epio_file *second = open_locked(f);
+    submit_lock((track(&waiting), &waiting), first, EPIO_LOCK_SHARED);
+    check_result(epio_wait(epio_lock(&op, second, EPIO_LOCK_SHARED, 0)), EPIO_EBUSY);
+    give(holder, EPIO_LOCK_NONE);
+    check_result(epio_lock_level(first), EPIO_LOCK_SHARED); /* at once, before any turn */
+    check_result(waiting.calls, 0);
+    check_result(epio_wait(epio_lock(&op, second, EPIO_LOCK_SHARED, 0)), 0);
+    check_result(waiting.calls, 1);
+    fixture_close(f, first);
+    fixture_close(f, second);
+    fixture_close(f, holder);
+}
+
+/* ---- A writer among readers ------------------------------------------------------ */
+
+#define READERS 8
+
+typedef struct repeated_reader {
+    tracked one;
+    epio_file *file;
+    bool over;
+    bool unlocks;
+} repeated_reader;
+
+/* Locks and unlocks for ever. */
+static void read_on(tracked *one)
+{
+    repeated_reader *r = one->user;
+    check_result(one->result, 0);
+    if (r->unlocks) {
+        r->unlocks = false;
+        epio_submit(epio_unlock(&one->op, r->file, EPIO_LOCK_NONE));
+    } else if (!r->over) {
+        r->unlocks = true;
+        epio_submit(epio_lock(&one->op, r->file, EPIO_LOCK_SHARED, WAIT));
+    }
+}
+
+static void readers_begin(fixture *f, repeated_reader *readers)
+{
+    for (size_t i = 0; i < READERS; i++) {
+        readers[i] = (repeated_reader){.file = open_locked(f)};
+        (void)track(&readers[i].one);
+        readers[i].one.user = &readers[i];
+        readers[i].one.then = read_on;
+        readers[i].unlocks = true;
+        submit_lock(&readers[i].one, readers[i].file, EPIO_LOCK_SHARED);
+        (void)epio_loop_poll(f->loop, 0, (uint32_t)i + 1); /* out of step */
+    }
+}
+
+static void readers_end(fixture *f, repeated_reader *readers)
+{
+    for (size_t i = 0; i < READERS; i++) {
+        readers[i].over = true;
+    }
+    (void)epio_loop_run(f->loop);
+    for (size_t i = 0; i < READERS; i++) {
+        fixture_close(f, readers[i].file);
+    }
+}
+
+static void a_writer_gets_in_while_readers_keep_coming(fixture *f)
+{
+    repeated_reader readers[READERS];
+    readers_begin(f, readers);
+    for (int round = 0; round < 100; round++) {
+        tracked one;
+        int turns = 0;
+        epio_file *writer = open_locked(f);
+        epio_op op = {0};
+        check_result(epio_wait(epio_lock(&op, writer, EPIO_LOCK_SHARED, WAIT)), 0);
+        if (round % 2 == 0) {
+            check_result(epio_wait(epio_lock(&op, writer, EPIO_LOCK_RESERVED, WAIT)), 0);
+        }
+        (void)track(&one);
+        submit_lock(&one, writer, EPIO_LOCK_EXCLUSIVE);
+        while (one.calls == 0) {
+            check(turns++ < 10);
+            poll_now(f);
+        }
+        check_result(one.result, 0);
+        fixture_close(f, writer);
+    }
+    readers_end(f, readers);
+}
+
+/* ---- Ending a wait early, at every step -------------------------------------------- */
+
+/* A wait, and what is in its way. */
+typedef struct wait_step {
+    const char *name;
+    uint32_t found;  /* the level that the waiter has before */
+    uint32_t wanted; /* the one that it waits for */
+    uint32_t held;   /* by another file of this process */
+    short pending;   /* locks of another process, on the three ranges */
+    short shared;
+    uint32_t while_waiting; /* the level that the waiter has meanwhile */
+} wait_step;
+
+static const wait_step steps[] = {
+    {"SHARED behind EXCLUSIVE", 0, 1, 4, F_UNLCK, F_UNLCK, 0},
+    {"SHARED behind PENDING", 0, 1, 3, F_UNLCK, F_UNLCK, 0},
+    {"SHARED behind another process's PENDING", 0, 1, 0, F_WRLCK, F_UNLCK, 0},
+    {"SHARED behind another process's EXCLUSIVE", 0, 1, 0, F_UNLCK, F_WRLCK, 0},
+    {"EXCLUSIVE from SHARED behind a reader", 1, 4, 1, F_UNLCK, F_UNLCK, 3},
+    {"EXCLUSIVE from RESERVED behind a reader", 2, 4, 1, F_UNLCK, F_UNLCK, 3},
+    {"EXCLUSIVE from PENDING behind a reader", 3, 4, 1, F_UNLCK, F_UNLCK, 3},
+    {"EXCLUSIVE from SHARED behind another process's reader", 1, 4, 0, F_UNLCK, F_RDLCK, 3},
+    {"EXCLUSIVE from RESERVED behind another process's reader", 2, 4, 0, F_UNLCK, F_RDLCK, 3},
+    {"EXCLUSIVE from PENDING behind another process's reader", 3, 4, 0, F_UNLCK, F_RDLCK, 3},
+    {"EXCLUSIVE from SHARED behind a reader on his way", 1, 4, 0, F_RDLCK, F_UNLCK, 1},
+    {"EXCLUSIVE from RESERVED behind a reader on his way", 2, 4, 0, F_RDLCK, F_UNLCK, 2},
+    {"EXCLUSIVE behind readers here and elsewhere", 2, 4, 1, F_UNLCK, F_RDLCK, 3},
+};
+
+#define STEPS (sizeof steps / sizeof steps[0])
+
+typedef struct scene {
+    fixture *f;
+    const wait_step *step;
+    epio_file *holder; /* NULL: nobody of this process */
+    epio_file *waiter;
+    int foreign;
+    uint32_t bytes; /* what others see before the wait */
+} scene;
+
+static void take_pending(fixture *f, epio_file *file)
+{
+    epio_file *reader = holding(f, EPIO_LOCK_SHARED);
+    check_result(lock_go_to(file, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_PENDING);
+    fixture_close(f, reader);
+}
+
+static void take_any(fixture *f, epio_file *file, uint32_t level)
+{
+    if (level == EPIO_LOCK_PENDING) {
+        take_pending(f, file);
+    } else {
+        take(file, level);
+    }
+}
+
+static void scene_begin(scene *s, fixture *f, const wait_step *step)
+{
+    *s = (scene){.f = f, .step = step, .foreign = foreign_open(f)};
+    s->waiter = open_locked(f);
+    if (step->held == EPIO_LOCK_SHARED) {
+        s->holder = holding(f, EPIO_LOCK_SHARED);
+    }
+    take_any(f, s->waiter, step->found);
+    if (step->held > EPIO_LOCK_SHARED) {
+        s->holder = open_locked(f);
+        take_any(f, s->holder, step->held);
+    }
+    if (step->pending != F_UNLCK) {
+        foreign_set(s->foreign, PENDING_BYTE, 1, step->pending);
+    }
+    if (step->shared != F_UNLCK) {
+        foreign_set(s->foreign, SHARED_FIRST, 510, step->shared);
+    }
+    s->bytes = locks_on(fixture_path(f, "locked"));
+}
+
+static void check_waits(scene *s)
+{
+    check_result(epio_lock_level(s->waiter), s->step->while_waiting);
+}
+
+/* The waiter is as it was, to this process and to others; and when all have gone
+ * another process takes every level. */
+static void scene_end(scene *s, partner *other)
+{
+    check_result(epio_lock_level(s->waiter), s->step->found);
+    check_result(locks_on(fixture_path(s->f, "locked")), s->bytes);
+    foreign_set(s->foreign, 0, 0, F_UNLCK);
+    if (s->holder != NULL) {
+        give(s->holder, EPIO_LOCK_NONE);
+    }
+    /* Nor is it in anybody's way here. */
+    epio_file *newcomer = open_locked(s->f);
+    check_result(lock_go_to(newcomer, EPIO_LOCK_SHARED),
+                 s->step->found == EPIO_LOCK_PENDING ? 0 : EPIO_LOCK_SHARED);
+    fixture_close(s->f, newcomer);
+    give(s->waiter, EPIO_LOCK_NONE);
+    check_result(locks_on(fixture_path(s->f, "locked")), 0);
+    for (uint32_t level = 0; level <= EPIO_LOCK_EXCLUSIVE; level++) {
+        if (level != EPIO_LOCK_PENDING) {
+            check_result(partner_go_to(other, level), level);
+        }
+    }
+    partner_let_go(other);
+    if (s->holder != NULL) {
+        fixture_close(s->f, s->holder);
+    }
+    fixture_close(s->f, s->waiter);
+    check(close(s->foreign) == 0);
+}
+
+typedef void end_early(scene *s);
+
+static void at_every_step(fixture *f, end_early *end)
+{
+    partner other;
+    const char *path = fixture_path(f, "locked");
+    partner_make_file(path);
+    partner_start(&other, BY_EPIO, path);
+    for (size_t i = 0; i < STEPS; i++) {
+        scene s;
+        print_message("%s\n", steps[i].name);
+        scene_begin(&s, f, &steps[i]);
+        end(&s);
+        scene_end(&s, &other);
+    }
+    partner_end(&other);
+}
+
+static void start_wait(scene *s, tracked *one)
+{
+    (void)track(one);
+    submit_lock(one, s->waiter, s->step->wanted);
+    run_for(s->f, SHORTLY);
+    check_result(one->calls, 0);
+    check_waits(s);
+}
+
+static void by_cancel(scene *s)
+{
+    tracked one;
+    start_wait(s, &one);
+    epio_cancel(&one.op);
+    poll_now(s->f);
+    check_result(one.calls, 1);
+    check_result(one.result, EPIO_ECANCELED);
+    check_result(one.op.os_error, 0);
+}
+
+static void by_cancel_at_once(scene *s)
+{
+    tracked one;
+    (void)track(&one);
+    submit_lock(&one, s->waiter, s->step->wanted);
+    epio_cancel(&one.op);
+    poll_now(s->f);
+    check_result(one.calls, 1);
+    check_result(one.result, EPIO_ECANCELED);
+}
+
+static void *cancel_it(void *argument)
+{
+    epio_cancel(argument);
+    return NULL;
+}
+
+static void by_cancel_elsewhere(scene *s)
+{
+    tracked one;
+    pthread_t thread;
+    start_wait(s, &one);
+    check(pthread_create(&thread, NULL, cancel_it, &one.op) == 0);
+    run_until_done(s->f, &one);
+    check(pthread_join(thread, NULL) == 0);
+    check_result(one.result, EPIO_ECANCELED);
+}
+
+static void by_deadline(scene *s)
+{
+    tracked one;
+    (void)track(&one);
+    one.op.timeout_ns = 2 * SHORTLY;
+    uint64_t begun = now_ns();
+    submit_lock(&one, s->waiter, s->step->wanted);
+    check_waits(s);
+    run_until_done(s->f, &one);
+    check(now_ns() - begun >= 2 * SHORTLY);
+    check_result(one.result, EPIO_ETIMEDOUT);
+    check_result(one.op.os_error, 0);
+}
+
+static void by_deadline_of_a_wait(scene *s)
+{
+    epio_op op = {.timeout_ns = SHORTLY};
+    check_result(epio_wait(epio_lock(&op, s->waiter, s->step->wanted, WAIT)), EPIO_ETIMEDOUT);
+}
+
+/* epio_perform by this thread would be refused where this loop's file is in the way. */
+static void *perform_with_deadline(void *argument)
+{
+    scene *s = argument;
+    epio_op op = {.timeout_ns = SHORTLY};
+    uint64_t begun = now_ns();
+    check_result(epio_perform(epio_lock(&op, s->waiter, s->step->wanted, WAIT)), EPIO_ETIMEDOUT);
+    check_result(op.os_error, 0);
+    check(now_ns() - begun >= SHORTLY);
+    return NULL;
+}
+
+static void by_deadline_of_a_perform(scene *s)
+{
+    pthread_t thread;
+    check(pthread_create(&thread, NULL, perform_with_deadline, s) == 0);
+    check(pthread_join(thread, NULL) == 0);
+}
+
+static void by_unlock(scene *s)
+{
+    tracked one;
+    start_wait(s, &one);
+    give(s->waiter, EPIO_LOCK_NONE);
+    poll_now(s->f);
+    check_result(one.calls, 1);
+    check_result(one.result, EPIO_ECANCELED);
+    check_result(epio_lock_level(s->waiter), EPIO_LOCK_NONE);
+    /* As scene_end expects it. */
+    foreign_set(s->foreign, 0, 0, F_UNLCK);
+    if (s->holder != NULL) {
+        give(s->holder, EPIO_LOCK_NONE);
+    }
+    take_any(s->f, s->waiter, s->step->found);
+    s->bytes = locks_on(fixture_path(s->f, "locked"));
+}
+
+static void by_close(scene *s)
+{
+    tracked one;
+    epio_op op = {0};
+    start_wait(s, &one);
+    check_result(epio_wait(epio_close(&op, s->waiter)), 0);
+    check_result(one.calls, 1);
+    check_result(one.result, EPIO_ECANCELED);
+    foreign_set(s->foreign, 0, 0, F_UNLCK);
+    if (s->holder != NULL) {
+        give(s->holder, EPIO_LOCK_NONE);
+    }
+    check_result(locks_on(fixture_path(s->f, "locked")), 0);
+    s->waiter = open_locked(s->f);
+    take_any(s->f, s->waiter, s->step->found);
+    s->bytes = locks_on(fixture_path(s->f, "locked"));
+}
+
+#define AT_EVERY_STEP(how)                                                                         \
+    static void a_wait_is_ended_##how(fixture *f)                                                  \
+    {                                                                                              \
+        at_every_step(f, how);                                                                     \
+    }
+
+AT_EVERY_STEP(by_cancel)
+AT_EVERY_STEP(by_cancel_at_once)
+AT_EVERY_STEP(by_cancel_elsewhere)
+AT_EVERY_STEP(by_deadline)
+AT_EVERY_STEP(by_deadline_of_a_wait)
+AT_EVERY_STEP(by_deadline_of_a_perform)
+AT_EVERY_STEP(by_unlock)
+AT_EVERY_STEP(by_close)
+
+/* And each of them is granted when what is in its way goes. */
+static void by_being_granted(scene *s)
+{
+    tracked one;
+    start_wait(s, &one);
+    foreign_set(s->foreign, 0, 0, F_UNLCK);
+    if (s->holder != NULL) {
+        give(s->holder, EPIO_LOCK_NONE);
+    }
+    run_until_done(s->f, &one);
+    check_result(one.result, 0);
+    check_result(one.op.os_error, 0);
+    check_result(epio_lock_level(s->waiter), s->step->wanted);
+    give(s->waiter, EPIO_LOCK_NONE);
+    take_any(s->f, s->waiter, s->step->found);
+    s->bytes = locks_on(fixture_path(s->f, "locked"));
+}
+
+AT_EVERY_STEP(by_being_granted)
+
+/* ---- What could never end ------------------------------------------------------------ */
+
+typedef int64_t run_lock(fixture *f, epio_op *op);
+
+static int64_t by_wait(fixture *f, epio_op *op)
+{
+    (void)f;
+    return epio_wait(op);
+}
+
+static int64_t by_perform(fixture *f, epio_op *op)
+{
+    (void)f;
+    return epio_perform(op);
+}
+
+static int64_t by_submit(fixture *f, epio_op *op)
+{
+    epio_submit(op);
+    poll_now(f);
+    check(!epio_pending(op));
+    return op->result;
+}
+
+static run_lock *const runners[] = {by_wait, by_perform, by_submit};
+
+/* No deadline: it would hang. */
+static void check_refused(fixture *f, epio_file *file, uint32_t level, int64_t expected)
+{
+    uint32_t found = epio_lock_level(file);
+    for (size_t i = 0; i < 3; i++) {
+        epio_op op = {0};
+        check_result(runners[i](f, epio_lock(&op, file, level, WAIT)), expected);
+        check_result(epio_lock_level(file), found);
+    }
+}
+
+/* Each level of one holder, each wish of another who reads. */
+static void two_holders_in_one_process(fixture *f)
+{
+    static const uint32_t wishes[] = {EPIO_LOCK_RESERVED, EPIO_LOCK_EXCLUSIVE};
+    for (uint32_t held = EPIO_LOCK_RESERVED; held <= EPIO_LOCK_PENDING; held++) {
+        for (size_t i = 0; i < 2; i++) {
+            epio_file *reader = holding(f, EPIO_LOCK_SHARED);
+            epio_file *writer = open_locked(f);
+            check_result(lock_go_to(writer, held == EPIO_LOCK_PENDING ? EPIO_LOCK_EXCLUSIVE : held),
+                         held);
+            check_refused(f, reader, wishes[i], EPIO_EDEADLK);
+            give(reader, EPIO_LOCK_NONE);
+            take(writer, EPIO_LOCK_EXCLUSIVE);
+            fixture_close(f, reader);
+            fixture_close(f, writer);
+        }
+    }
+}
+
+/* The other one waits already. */
+static void two_who_want_to_go_up(fixture *f)
+{
+    static const uint32_t wishes[] = {EPIO_LOCK_RESERVED, EPIO_LOCK_EXCLUSIVE};
+    for (uint32_t from = EPIO_LOCK_SHARED; from <= EPIO_LOCK_RESERVED; from++) {
+        for (size_t i = 0; i < 2; i++) {
+            tracked one;
+            epio_file *reader = holding(f, EPIO_LOCK_SHARED);
+            epio_file *writer = holding(f, from);
+            (void)track(&one);
+            submit_lock(&one, writer, EPIO_LOCK_EXCLUSIVE);
+            check_refused(f, reader, wishes[i], EPIO_EDEADLK);
+            check_result(one.calls, 0);
+            give(reader, EPIO_LOCK_NONE);
+            poll_now(f);
+            check_result(one.calls, 1);
+            check_result(one.result, 0);
+            fixture_close(f, reader);
+            fixture_close(f, writer);
+        }
+    }
+}
+
+/* What only the calling thread's own loop could release. */
+static void a_perform_that_waits_for_its_own_loop(fixture *f)
+{
+    epio_op op = {0};
+    epio_file *holder = holding(f, EPIO_LOCK_EXCLUSIVE);
+    epio_file *other = open_locked(f);
+    check_result(epio_perform(epio_lock(&op, other, EPIO_LOCK_SHARED, WAIT)), EPIO_EDEADLK);
+    give(holder, EPIO_LOCK_SHARED);
+    take(other, EPIO_LOCK_RESERVED);
+    check_result(epio_perform(epio_lock(&op, other, EPIO_LOCK_EXCLUSIVE, WAIT)), EPIO_EDEADLK);
+    check_result(epio_lock_level(other), EPIO_LOCK_RESERVED);
+    check_result(epio_perform(epio_lock(&op, other, EPIO_LOCK_EXCLUSIVE, 0)), EPIO_EBUSY);
+    check_result(epio_lock_level(other), EPIO_LOCK_PENDING);
+    fixture_close(f, holder);
+    fixture_close(f, other);
+}
+
+/* An op of the loop is before it in the queue, and looks no more while the thread
+ * waits. */
+static void a_perform_behind_an_op_of_its_own_loop(fixture *f)
+{
+    tracked one;
+    epio_op op = {0};
+    int foreign = foreign_open(f);
+    epio_file *first = open_locked(f);
+    epio_file *second = open_locked(f);
+    foreign_set(foreign, PENDING_BYTE, 512, F_WRLCK);
+    (void)track(&one);
+    submit_lock(&one, first, EPIO_LOCK_SHARED);
+    check_result(epio_perform(epio_lock(&op, second, EPIO_LOCK_SHARED, WAIT)), EPIO_EDEADLK);
+    check_result(epio_perform(epio_lock(&op, first, EPIO_LOCK_SHARED, WAIT)), EPIO_EDEADLK);
+    check_result(one.calls, 0);
+    foreign_set(foreign, PENDING_BYTE, 512, F_UNLCK);
+    run_until_done(f, &one);
+    check_result(one.result, 0);
+    fixture_close(f, first);
+    fixture_close(f, second);
+    check(close(foreign) == 0);
+}
+
+/* A file of no loop, or of another thread's, may be released by somebody else. */
+static void *release_shortly(void *argument)
+{
+    (void)usleep(20000);
+    give(argument, EPIO_LOCK_NONE);
+    return NULL;
+}
+
+static void a_perform_waits_for_others(fixture *f)
+{
+    pthread_t thread;
+    epio_op op = {0};
+    check_result(epio_perform(epio_open(&op, epio_os_vfs(), fixture_path(f, "locked"),
+                                        READ_WRITE | EPIO_OPEN_CREATE)),
+                 0);
+    epio_file *holder = op.file;
+    epio_file *other = open_locked(f);
+    take(holder, EPIO_LOCK_EXCLUSIVE);
+    check(pthread_create(&thread, NULL, release_shortly, holder) == 0);
+    check_result(epio_perform(epio_lock(&op, other, EPIO_LOCK_SHARED, WAIT)), 0);
+    check(pthread_join(thread, NULL) == 0);
+    check_result(epio_lock_level(other), EPIO_LOCK_SHARED);
+    check_result(epio_perform(epio_close(&op, holder)), 0);
+    fixture_close(f, other);
+}
+
+/* ---- Several lock ops of one file ------------------------------------------------------ */
+
+static void ops_of_one_file_go_one_after_the_other(fixture *f)
+{
+    tracked ops[4];
+    epio_op op = {0};
+    epio_file *holder = holding(f, EPIO_LOCK_EXCLUSIVE);
+    epio_file *file = open_locked(f);
+    for (size_t i = 0; i < 4; i++) {
+        (void)track(&ops[i]);
+    }
+    submit_lock(&ops[0], file, EPIO_LOCK_SHARED);
+    submit_lock(&ops[1], file, EPIO_LOCK_RESERVED);
+    submit_lock(&ops[2], file, EPIO_LOCK_SHARED); /* lower, by then */
+    submit_lock(&ops[3], file, EPIO_LOCK_EXCLUSIVE);
+    check_result(epio_wait(epio_lock(&op, file, EPIO_LOCK_SHARED, 0)), EPIO_EBUSY);
+    give(holder, EPIO_LOCK_NONE);
+    poll_now(f);
+    for (size_t i = 0; i < 4; i++) {
+        check_result(ops[i].calls, 1);
+        check_result(ops[i].result, i == 2 ? EPIO_EINVAL : 0);
+    }
+    check_result(epio_lock_level(file), EPIO_LOCK_EXCLUSIVE);
+    fixture_close(f, holder);
+    fixture_close(f, file);
+}
+
+static void an_op_behind_another_can_be_cancelled(fixture *f)
+{
+    tracked first;
+    tracked second;
+    tracked third;
+    epio_file *holder = holding(f, EPIO_LOCK_EXCLUSIVE);
+    epio_file *file = open_locked(f);
+    submit_lock((track(&first), &first), file, EPIO_LOCK_SHARED);
+    submit_lock((track(&second), &second), file, EPIO_LOCK_RESERVED);
+    submit_lock((track(&third), &third), file, EPIO_LOCK_EXCLUSIVE);
+    epio_cancel(&second.op);
+    poll_now(f);
+    check_result(second.result, EPIO_ECANCELED);
+    check_result(first.calls + third.calls, 0);
+    epio_cancel(&first.op);
+    poll_now(f);
+    check_result(first.result, EPIO_ECANCELED);
+    check_result(third.result, EPIO_EINVAL); /* from NONE */
+    fixture_close(f, holder);
+    fixture_close(f, file);
+}
+
+static void an_unlock_ends_all_that_waits(fixture *f)
+{
+    tracked ops[3];
+    epio_op op = {0};
+    epio_file *holder = holding(f, EPIO_LOCK_EXCLUSIVE);
+    epio_file *file = open_locked(f);
+    for (size_t i = 0; i < 3; i++) {
+        submit_lock((track(&ops[i]), &ops[i]), file,
+                    i == 1 ? EPIO_LOCK_RESERVED : EPIO_LOCK_SHARED);
+    }
+    check_result(epio_wait(epio_unlock(&op, file, EPIO_LOCK_SHARED)), 0);
+    for (size_t i = 0; i < 3; i++) {
+        check_result(ops[i].calls, 1);
+        check_result(ops[i].result, EPIO_ECANCELED);
+    }
+    fixture_close(f, holder);
+    fixture_close(f, file);
+}
+
+/* ---- Links, closes, limits ------------------------------------------------------------- */
+
+static void a_chain_goes_up_writes_and_unlocks(fixture *f)
+{
+    tracked ops[6];
+    epio_file *holder = holding(f, EPIO_LOCK_EXCLUSIVE);
+    epio_file *file = open_locked(f);
+    for (size_t i = 0; i < 6; i++) {
+        (void)track(&ops[i]);
+    }
+    (void)epio_lock(&ops[0].op, file, EPIO_LOCK_SHARED, WAIT);
+    (void)epio_lock(&ops[1].op, file, EPIO_LOCK_RESERVED, WAIT);
+    (void)epio_lock(&ops[2].op, file, EPIO_LOCK_EXCLUSIVE, WAIT);
+    (void)epio_write(&ops[3].op, file, "x", 1, 0);
+    (void)epio_sync(&ops[4].op, file, EPIO_SYNC_DATA_ONLY);
+    (void)epio_unlock(&ops[5].op, file, EPIO_LOCK_NONE);
+    for (size_t i = 0; i < 5; i++) {
+        (void)epio_link(&ops[i].op, &ops[i + 1].op, EPIO_LINK_ALWAYS);
+    }
+    epio_submit(&ops[0].op);
+    run_for(f, SHORTLY);
+    check_result(ops[0].calls, 0);
+    give(holder, EPIO_LOCK_NONE);
+    (void)epio_loop_run(f->loop);
+    for (size_t i = 0; i < 6; i++) {
+        check_result(ops[i].calls, 1);
+        check_result(ops[i].result, i == 3 ? 1 : 0);
+    }
+    check_result(epio_lock_level(file), EPIO_LOCK_NONE);
+    fixture_close(f, holder);
+    fixture_close(f, file);
+}
+
+/* A close behind a chain lets it have a lock that is free, and waits for none. */
+static void a_close_waits_for_no_lock_of_a_chain(fixture *f)
+{
+    for (int taken = 0; taken < 2; taken++) {
+        tracked first;
+        tracked second;
+        epio_op op = {0};
+        epio_file *holder = holding(f, taken ? EPIO_LOCK_EXCLUSIVE : EPIO_LOCK_NONE);
+        epio_file *file = open_locked(f);
+        (void)epio_sleep(track(&first), f->vfs, SHORTLY);
+        (void)epio_lock(track(&second), file, EPIO_LOCK_SHARED, WAIT);
+        (void)epio_link(&first.op, &second.op, 0);
+        epio_submit(&first.op);
+        check_result(epio_wait(epio_close(&op, file)), 0);
+        check_result(first.calls, 1);
+        check_result(second.calls, 1);
+        check_result(second.result, taken ? EPIO_ECANCELED : 0);
+        fixture_close(f, holder);
+        take(holder = open_locked(f), EPIO_LOCK_EXCLUSIVE);
+        fixture_close(f, holder);
+    }
+}
+
+static void a_lock_that_waits_holds_no_permit(fixture *f)
+{
+    tracked one;
+    epio_op op = {0};
+    epio_file *holder = holding(f, EPIO_LOCK_EXCLUSIVE);
+    epio_file *file = open_locked(f);
+    submit_lock((track(&one), &one), file, EPIO_LOCK_SHARED);
+    check_result(epio_semaphore_available(f->semaphore), 1);
+    check_result(epio_wait(epio_write(&op, file, "x", 1, 0)), 1);
+    /* Nor does an unlock need one. */
+    check_result(epio_semaphore_try_acquire(f->semaphore, 1), 0);
+    check_result(epio_wait(epio_unlock(&op, holder, EPIO_LOCK_NONE)), 0);
+    poll_now(f);
+    check_result(one.result, 0);
+    epio_semaphore_release(f->semaphore, 1);
+    fixture_close(f, holder);
+    fixture_close(f, file);
+}
+
+static void the_end_of_a_loop_ends_waits_and_lets_unlocks_through(fixture *f)
+{
+    tracked one;
+    epio_op op = {0};
+    epio_loop *loop;
+    const char *path = fixture_path(f, "locked");
+    epio_file *holder = holding(f, EPIO_LOCK_EXCLUSIVE);
+    check_result(epio_loop_create(&loop, NULL), 0);
+    check_result(epio_wait(epio_open(&op, epio_loop_vfs(loop), path, READ_WRITE)), 0);
+    epio_file *file = op.file;
+    submit_lock((track(&one), &one), file, EPIO_LOCK_SHARED);
+    check_result(epio_loop_close(loop, EPIO_FOREVER), 0);
+    check_result(one.calls, 1);
+    check_result(one.result, EPIO_ECANCELED);
+    give(holder, EPIO_LOCK_NONE);
+    check_result(epio_wait(epio_lock(&op, file, EPIO_LOCK_SHARED, 0)), EPIO_ECANCELED);
+    take(file, EPIO_LOCK_SHARED);
+    check_result(epio_wait(epio_unlock(&op, file, EPIO_LOCK_NONE)), 0);
+    check_result(epio_lock_level(file), EPIO_LOCK_NONE);
+    check_result(epio_wait(epio_close(&op, file)), 0);
+    epio_loop_destroy(loop);
+    fixture_close(f, holder);
+}
+
+/* ---- Threads ------------------------------------------------------------------------------ */
+
+#define THREADS 6
+
+typedef struct contest {
+    const char *path;
+    epio_vfs *memory; /* or NULL */
+    atomic_int inside;
+    uint64_t counter; /* guarded by the lock alone */
+    int rounds;
+} contest;
+
+typedef struct contestant {
+    contest *contest;
+    size_t number;
+} contestant;
+
+/* From NONE to EXCLUSIVE and back: by epio_perform or on a loop of its own, with
+ * deadlines and cancels in between. */
+static void fight(contestant *one, epio_file *file, epio_loop *loop, random_source *random)
+{
+    contest *c = one->contest;
+    static const uint32_t way[] = {EPIO_LOCK_SHARED, EPIO_LOCK_RESERVED, EPIO_LOCK_EXCLUSIVE};
+    epio_op op = {0};
+    size_t begin = random_between(random, 0, 4) == 0 ? 1 : 0; /* past RESERVED */
+    for (size_t i = 0; i < 3; i++) {
+        if (begin == 1 && i == 1) {
+            continue;
+        }
+        op.timeout_ns = random_between(random, 0, 2) == 0 ? 200 * MICROSECOND : 0;
+        (void)epio_lock(&op, file, way[i], WAIT);
+        if (loop == NULL) {
+            (void)epio_perform(&op);
+        } else if (random_between(random, 0, 4) == 0) {
+            epio_submit(&op);
+            (void)epio_loop_poll(loop, random_between(random, 0, 100) * MICROSECOND, 0);
+            epio_cancel(&op);
+            (void)epio_wait(&op);
+        } else {
+            (void)epio_wait(&op);
+        }
+        if (op.result != 0) {
+            check(op.result == EPIO_ETIMEDOUT || op.result == EPIO_EDEADLK ||
+                  op.result == EPIO_ECANCELED);
+            check(epio_lock_level(file) < way[i]);
+            break;
+        }
+        check_result(epio_lock_level(file), way[i]);
+    }
+    if (epio_lock_level(file) == EPIO_LOCK_EXCLUSIVE) {
+        check(atomic_fetch_add(&c->inside, 1) == 0);
+        c->counter++;
+        check(atomic_fetch_sub(&c->inside, 1) == 1);
+    }
+    (void)epio_unlock(&op, file, EPIO_LOCK_NONE);
+    check_result(loop != NULL ? epio_wait(&op) : epio_perform(&op), 0);
+}
+
+static void *contend(void *argument)
+{
+    contestant *one = argument;
+    contest *c = one->contest;
+    random_source random = {.state = one->number};
+    epio_loop *loop = NULL;
+    epio_op op = {0};
+    epio_vfs *vfs = epio_os_vfs();
+    if (c->memory != NULL) {
+        vfs = c->memory;
+    } else if (one->number % 2 == 0) {
+        check_result(epio_loop_create(&loop, NULL), 0);
+        vfs = epio_loop_vfs(loop);
+    }
+    check_result(epio_perform(epio_open(&op, vfs, c->path, READ_WRITE | EPIO_OPEN_CREATE)), 0);
+    epio_file *file = op.file;
+    for (int i = 0; i < c->rounds; i++) {
+        fight(one, file, loop, &random);
+    }
+    check_result(epio_perform(epio_close(&op, file)), 0);
+    epio_loop_destroy(loop);
+    return NULL;
+}
+
+static void threads_exclude_each_other(fixture *f)
+{
+    contest c = {.path = fixture_path(f, "locked"), .rounds = fixture_is_slow() ? 50 : 500};
+    pthread_t threads[THREADS];
+    contestant all[THREADS];
+    if (f->memory) {
+        check_result(epio_memory_vfs_create(&c.memory, NULL), 0);
+    }
+    for (size_t i = 0; i < THREADS; i++) {
+        all[i] = (contestant){.contest = &c, .number = i};
+        check(pthread_create(&threads[i], NULL, contend, &all[i]) == 0);
+    }
+    for (size_t i = 0; i < THREADS; i++) {
+        check(pthread_join(threads[i], NULL) == 0);
+    }
+    check(c.counter > 0);
+    print_message("EXCLUSIVE %llu times\n", (unsigned long long)c.counter);
+    epio_vfs_destroy(c.memory);
+}
+
+/* A cancel and a release at the same moment: either the lock is had, or it is not. */
+static void *release_at_once(void *argument)
+{
+    give(argument, EPIO_LOCK_NONE);
+    return NULL;
+}
+
+static void a_grant_and_a_cancel_at_once(fixture *f)
+{
+    epio_file *holder = open_locked(f);
+    epio_file *file = open_locked(f);
+    int granted = 0;
+    int rounds = fixture_is_slow() ? 100 : 1000;
+    for (int i = 0; i < rounds; i++) {
+        tracked one;
+        pthread_t thread;
+        take(holder, EPIO_LOCK_EXCLUSIVE);
+        submit_lock((track(&one), &one), file, EPIO_LOCK_SHARED);
+        check(pthread_create(&thread, NULL, release_at_once, holder) == 0);
+        for (volatile int spin = 0; spin < i * 50; spin++) {
+        }
+        epio_cancel(&one.op);
+        run_until_done(f, &one);
+        check(pthread_join(thread, NULL) == 0);
+        check(one.result == 0 || one.result == EPIO_ECANCELED);
+        check_result(epio_lock_level(file), one.result == 0 ? EPIO_LOCK_SHARED : EPIO_LOCK_NONE);
+        granted += one.result == 0 ? 1 : 0;
+        give(file, EPIO_LOCK_NONE);
+    }
+    print_message("granted %d times of %d\n", granted, rounds);
+    fixture_close(f, holder);
+    fixture_close(f, file);
+}
+
+/* A foreign thread submits and waits; the loop's owner delivers. */
+static void *wait_elsewhere(void *argument)
+{
+    epio_op op = {0};
+    check_result(epio_wait(epio_lock(&op, argument, EPIO_LOCK_SHARED, WAIT)), 0);
+    return NULL;
+}
+
+static void another_thread_waits(fixture *f)
+{
+    pthread_t thread;
+    epio_file *holder = holding(f, EPIO_LOCK_EXCLUSIVE);
+    epio_file *file = open_locked(f);
+    check(pthread_create(&thread, NULL, wait_elsewhere, file) == 0);
+    run_for(f, SHORTLY);
+    give(holder, EPIO_LOCK_NONE);
+    uint64_t deadline = now_ns() + 10 * SECOND;
+    while (epio_lock_level(file) != EPIO_LOCK_SHARED || epio_loop_pending(f->loop) != 0) {
+        check(now_ns() < deadline);
+        (void)epio_loop_poll(f->loop, MILLISECOND, 0);
+    }
+    check(pthread_join(thread, NULL) == 0);
+    fixture_close(f, holder);
+    fixture_close(f, file);
+}
+
+int main(void)
+{
+    static const fixture_test tests[] = {
+        FIXTURE_TEST(a_thousand_are_served_in_order, ON_OS | ON_MEMORY | ON_LIMIT_OS),
+        FIXTURE_TEST(a_thousand_of_one_file_are_served_in_order, ON_OS | ON_MEMORY | ON_LIMIT_OS),
+        FIXTURE_TEST(some_of_a_thousand_lose_patience, ON_OS | ON_MEMORY),
+        FIXTURE_TEST(a_chain_of_holders_hands_over, ON_OS | ON_MEMORY),
+        FIXTURE_TEST(holders_go_before_newcomers, ON_OS | ON_MEMORY | ON_LIMIT_OS),
+        FIXTURE_TEST(an_upgrade_overtakes_waiting_newcomers, ON_OS),
+        FIXTURE_TEST(nobody_passes_those_who_wait, ON_OS | ON_MEMORY),
+        FIXTURE_TEST(a_writer_gets_in_while_readers_keep_coming, ON_OS | ON_MEMORY | ON_LIMIT_OS),
+        FIXTURE_TEST(a_wait_is_ended_by_cancel, ON_OS | ON_LIMIT_OS),
+        FIXTURE_TEST(a_wait_is_ended_by_cancel_at_once, ON_OS | ON_LIMIT_OS),
+        FIXTURE_TEST(a_wait_is_ended_by_cancel_elsewhere, ON_OS | ON_LIMIT_OS),
+        FIXTURE_TEST(a_wait_is_ended_by_deadline, ON_OS | ON_LIMIT_OS),
+        FIXTURE_TEST(a_wait_is_ended_by_deadline_of_a_wait, ON_OS | ON_LIMIT_OS),
+        FIXTURE_TEST(a_wait_is_ended_by_deadline_of_a_perform, ON_OS | ON_LIMIT_OS),
+        FIXTURE_TEST(a_wait_is_ended_by_unlock, ON_OS | ON_LIMIT_OS),
+        FIXTURE_TEST(a_wait_is_ended_by_close, ON_OS | ON_LIMIT_OS),
+        FIXTURE_TEST(a_wait_is_ended_by_being_granted, ON_OS | ON_LIMIT_OS),
+        FIXTURE_TEST(two_holders_in_one_process, ON_OS | ON_MEMORY | ON_LIMIT_OS),
+        FIXTURE_TEST(two_who_want_to_go_up, ON_OS | ON_MEMORY | ON_LIMIT_OS),
+        FIXTURE_TEST(a_perform_that_waits_for_its_own_loop, ON_OS | ON_MEMORY | ON_LIMIT_OS),
+        FIXTURE_TEST(a_perform_behind_an_op_of_its_own_loop, ON_OS),
+        FIXTURE_TEST(a_perform_waits_for_others, ON_OS),
+        FIXTURE_TEST(ops_of_one_file_go_one_after_the_other, ON_OS | ON_MEMORY | ON_LIMIT_OS),
+        FIXTURE_TEST(an_op_behind_another_can_be_cancelled, ON_OS | ON_MEMORY | ON_LIMIT_OS),
+        FIXTURE_TEST(an_unlock_ends_all_that_waits, ON_OS | ON_MEMORY | ON_LIMIT_OS),
+        FIXTURE_TEST(a_chain_goes_up_writes_and_unlocks, ON_OS | ON_MEMORY | ON_LIMIT_OS),
+        FIXTURE_TEST(a_close_waits_for_no_lock_of_a_chain, ON_OS | ON_MEMORY | ON_LIMIT_OS),
+        FIXTURE_TEST(a_lock_that_waits_holds_no_permit, ON_LIMIT_OS | ON_LIMIT_MEMORY),
+        FIXTURE_TEST(the_end_of_a_loop_ends_waits_and_lets_unlocks_through, ON_OS),
+        FIXTURE_TEST(threads_exclude_each_other, ON_OS | ON_MEMORY),
+        FIXTURE_TEST(a_grant_and_a_cancel_at_once, ON_OS | ON_MEMORY),
+        FIXTURE_TEST(another_thread_waits, ON_OS | ON_MEMORY),
+    };
+    return FIXTURE_RUN("waiting for locks", tests);
+}
