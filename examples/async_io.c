@@ -97,6 +97,61 @@ static int64_t read_back(epio_file *file)
     return 0;
 }
 
+/* SQLite's locks: from nothing to being alone with the file. */
+static int64_t lock_for_writing(epio_file *file)
+{
+    static const uint32_t levels[] = {EPIO_LOCK_SHARED, EPIO_LOCK_RESERVED, EPIO_LOCK_EXCLUSIVE};
+    epio_op op = {0};
+    int i;
+
+    for (i = 0; i < 3; i++) {
+        epio_wait(epio_lock(&op, file, levels[i], EPIO_LOCK_WAIT));
+        if (op.result < 0) {
+            break;
+        }
+    }
+    show("lock EXCLUSIVE", &op);
+    return op.result;
+}
+
+/* Two open files exclude each other, here as in two processes, one of which may be
+ * SQLite. Who waits blocks no thread, and is handed the lock as soon as it is free. */
+static int64_t take_turns(epio_file *file, epio_file *other)
+{
+    epio_op waiting = {0}, op = {0};
+    int64_t result = lock_for_writing(file);
+
+    if (result < 0) {
+        return result;
+    }
+    epio_wait(epio_lock(&op, other, EPIO_LOCK_SHARED, 0));
+    show("another file's lock", &op); /* EPIO_EBUSY, as it does not wait */
+
+    waiting.timeout_ns = UINT64_C(5000000000);
+    epio_submit(epio_lock(&waiting, other, EPIO_LOCK_SHARED, EPIO_LOCK_WAIT));
+    epio_wait(epio_unlock(&op, file, EPIO_LOCK_NONE));
+    if (!show("unlock", &op)) {
+        return op.result;
+    }
+    epio_wait(&waiting);
+    show("the other one's turn", &waiting);
+    return waiting.result;
+}
+
+static int64_t use_locks(struct tour *tour, epio_file *file)
+{
+    epio_op op = {0};
+    int64_t result;
+
+    epio_wait(epio_open(&op, tour->vfs, tour->path, EPIO_OPEN_READ));
+    if (op.result < 0) {
+        return op.result;
+    }
+    result = take_turns(file, op.file);
+    epio_wait(epio_close(&op, op.file)); /* which releases its lock */
+    return result;
+}
+
 static int64_t part_files(struct tour *tour)
 {
     uint32_t flags = EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE;
@@ -113,6 +168,9 @@ static int64_t part_files(struct tour *tour)
     result = write_two_lines(tour, file);
     if (result >= 0) {
         result = read_back(file);
+    }
+    if (result >= 0) {
+        result = use_locks(tour, file);
     }
     /* A file is closed in any case; of two errors the first is told. */
     epio_wait(epio_close(&op, file));

@@ -87,6 +87,7 @@ run_async_io()
     mkdir tour
     check "async_io exits with 0" "$programs/async_io" tour
     cp .output tour.txt
+    check "async_io takes turns" grep -q "the other one.s turn  *0" tour.txt
     check "async_io tells its four parts" grep -q "All four parts are done" tour.txt
     check "async_io keeps its limit" grep -Eq "100 done, at most ([1-9]|10) at the same time" tour.txt
     check "async_io leaves no file" holds_only tour
