@@ -1,10 +1,11 @@
 /* Everything at once, by a seed: loops in several threads, files of the system
- * and in memory with and without a limit that all share, every kind of op, with
- * cancels, deadlines, links, nested polls, guests from another thread and loops
- * that close in the middle. What must hold: each op completes once and with a
- * legal result, no sync completes before its writes, what was written is there,
- * all permits come back. EPIO_TEST_SEED repeats a run, EPIO_TEST_SECONDS makes
- * it longer. */
+ * and in memory with and without a limit that all share, one file that all lock,
+ * every kind of op, with cancels, deadlines, links, nested polls, guests from
+ * another thread and loops that close in the middle. What must hold: each op
+ * completes once and with a legal result, no sync completes before its writes,
+ * what was written is there, who has a lock alone is alone, all permits come back.
+ * EPIO_TEST_SEED repeats a run, EPIO_TEST_SECONDS makes it longer. Both kinds of
+ * byte-range locks: EPIO_TEST_RANGE_LOCKS. */
 #include "support.h"
 
 #include <pthread.h>
@@ -14,6 +15,7 @@
 #define MILLISECOND UINT64_C(1000000)
 #define OWNERS 3
 #define FILES 4
+#define LOCKED 2
 #define SLOTS 24
 #define REGION 512
 #define GUEST_REGION SLOTS /* behind those of the slots */
@@ -56,6 +58,9 @@ typedef enum action {
     ACT_OPEN,
     ACT_ACCESS,
     ACT_RANDOM,
+    ACT_LOCK,
+    ACT_UNLOCK,
+    ACT_CHECK_RESERVED,
     ACT_COUNT
 } action;
 
@@ -86,6 +91,7 @@ struct owner {
     epio_loop *loop;
     epio_vfs *vfs[FILES];
     epio_file *file[FILES];
+    epio_file *locked[LOCKED]; /* of one path for all owners */
     char paths[FILES][600];
     slot slots[SLOTS];
     uint64_t sequence;
@@ -100,6 +106,11 @@ struct owner {
 static uint64_t pick(owner *one, uint64_t below)
 {
     return random_between(&one->random, 0, below);
+}
+
+static epio_file *locked_by(const slot *s)
+{
+    return s->owner->locked[s->file % LOCKED];
 }
 
 /* ---- Completion ---------------------------------------------------------------- */
@@ -143,6 +154,36 @@ static void open_ended(slot *s)
     }
 }
 
+/* Only this thread changes the level of this file, and not now. */
+static void check_alone(const slot *s)
+{
+    static atomic_int readers;
+    static atomic_int writers;
+    uint32_t level = epio_lock_level(locked_by(s));
+    atomic_int *mine = level == EPIO_LOCK_EXCLUSIVE ? &writers : &readers;
+    if (level == EPIO_LOCK_NONE) {
+        return;
+    }
+    atomic_fetch_add(mine, 1);
+    int others = level == EPIO_LOCK_EXCLUSIVE ? atomic_load(&readers) + atomic_load(&writers) - 1
+                                              : atomic_load(&writers);
+    require(others == 0);
+    atomic_fetch_sub(mine, 1);
+}
+
+/* Whatever the others do at the time. */
+static bool is_legal_of_a_lock(const slot *s, int64_t result)
+{
+    switch (s->what) {
+    case ACT_LOCK:
+        return result == EPIO_EBUSY || result == EPIO_EDEADLK || result == EPIO_EINVAL;
+    case ACT_CHECK_RESERVED:
+        return result == 1;
+    default:
+        return false;
+    }
+}
+
 static void ended(epio_op *op)
 {
     slot *s = op->user;
@@ -152,7 +193,7 @@ static void ended(epio_op *op)
     s->busy = false;
     one->completed++;
     require(result == expected(s) || result == EPIO_ECANCELED ||
-            (result == EPIO_ETIMEDOUT && s->timed));
+            (result == EPIO_ETIMEDOUT && s->timed) || is_legal_of_a_lock(s, result));
     switch (s->what) {
     case ACT_WRITE:
     case ACT_WRITEV:
@@ -170,6 +211,9 @@ static void ended(epio_op *op)
         break;
     case ACT_OPEN:
         open_ended(s);
+        break;
+    case ACT_LOCK:
+        check_alone(s);
         break;
     default:
         break;
@@ -209,11 +253,32 @@ static void prepare_transfer(slot *s)
     (void)epio_writev(&s->op, file, s->parts, 2, offset);
 }
 
+/* Mostly the next one up, or it would rarely get anywhere. */
+static void prepare_lock(slot *s)
+{
+    static const uint32_t next[] = {EPIO_LOCK_SHARED, EPIO_LOCK_RESERVED, EPIO_LOCK_EXCLUSIVE,
+                                    EPIO_LOCK_EXCLUSIVE, EPIO_LOCK_EXCLUSIVE};
+    uint32_t level = next[epio_lock_level(locked_by(s))];
+    if (pick(s->owner, 4) == 0) {
+        level = (uint32_t)pick(s->owner, 5);
+    }
+    (void)epio_lock(&s->op, locked_by(s), level, pick(s->owner, 3) == 0 ? 0 : EPIO_LOCK_WAIT);
+}
+
 static void prepare(slot *s)
 {
     owner *one = s->owner;
     epio_vfs *vfs = one->vfs[s->file];
     switch (s->what) {
+    case ACT_LOCK:
+        prepare_lock(s);
+        return;
+    case ACT_UNLOCK:
+        (void)epio_unlock(&s->op, locked_by(s), (uint32_t)pick(one, 2));
+        return;
+    case ACT_CHECK_RESERVED:
+        (void)epio_check_reserved_lock(&s->op, locked_by(s));
+        return;
     case ACT_TRUNCATE:
         (void)epio_truncate(&s->op, one->file[s->file], FILE_SIZE);
         return;
@@ -328,6 +393,18 @@ static void open_files(owner *one)
     }
 }
 
+static void open_locked(owner *one)
+{
+    char path[600];
+    (void)snprintf(path, sizeof path, "%s/locked", one->folder);
+    for (size_t i = 0; i < LOCKED; i++) {
+        epio_op op = {0};
+        require(epio_wait(epio_open(&op, one->vfs[2 * i], path,
+                                    EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE)) == 0);
+        one->locked[i] = op.file;
+    }
+}
+
 static void check_content_of(owner *one, size_t index)
 {
     unsigned char found[REGION], wanted[REGION];
@@ -344,12 +421,13 @@ static void check_content_of(owner *one, size_t index)
 
 static void close_files(owner *one)
 {
-    epio_op closes[FILES];
+    epio_op closes[FILES + LOCKED];
     memset(closes, 0, sizeof closes);
-    for (size_t i = 0; i < FILES; i++) {
-        epio_submit(epio_close(&closes[i], one->file[i]));
+    for (size_t i = 0; i < FILES + LOCKED; i++) {
+        epio_file *file = i < FILES ? one->file[i] : one->locked[i - FILES];
+        epio_submit(epio_close(&closes[i], file));
     }
-    for (size_t i = 0; i < FILES; i++) {
+    for (size_t i = 0; i < FILES + LOCKED; i++) {
         require(epio_wait(&closes[i]) == 0);
     }
     epio_vfs_destroy(one->vfs[3]);
@@ -370,6 +448,13 @@ static void end_early(owner *one)
 static void end_well(owner *one)
 {
     epio_op op = {0};
+    /* Two owners may each have one of two files of one lock, and want the other. */
+    for (size_t i = 0; i < LOCKED; i++) {
+        require(epio_wait(epio_unlock(&op, one->locked[i], EPIO_LOCK_NONE)) == 0);
+    }
+    for (size_t i = 0; i < SLOTS; i++) {
+        epio_cancel(&one->slots[i].op);
+    }
     (void)epio_loop_run(one->loop);
     for (size_t i = 0; i < SLOTS; i++) {
         require(!one->slots[i].busy);
@@ -385,6 +470,7 @@ static void *live(void *argument)
 {
     owner *one = argument;
     open_files(one);
+    open_locked(one);
     atomic_store(&one->open, 1);
     /* A slow machine may have spent its time on opening. */
     for (unsigned steps = 0; steps < LEAST_STEPS || now_ns() < one->deadline; steps++) {

@@ -344,6 +344,7 @@ static void reserved_here_and_pending_there(fixture *f)
     check_op(f, epio_unlock(&op, file, EPIO_LOCK_SHARED), 0);
     check_op(f, epio_lock(&op, file, EPIO_LOCK_RESERVED, WAIT), EPIO_EBUSY);
     check_result(epio_lock_level(file), EPIO_LOCK_SHARED);
+    check_result(locks_on(path), LOCKS_SHARED | LOCKS_PENDING);
     check_result(partner_sees_reserved(&other), 1); /* by the byte of PENDING alone */
     check(kill(foreign, SIGKILL) == 0);
     check(waitpid(foreign, NULL, 0) == foreign);

@@ -422,6 +422,12 @@ static void handle_of_null(child *c)
     (void)epio_os_handle(NULL);
 }
 
+static void level_of_null(child *c)
+{
+    (void)c;
+    (void)epio_lock_level(NULL);
+}
+
 /* ---- Loops --------------------------------------------------------------- */
 
 static void *run_loop(void *loop)
@@ -673,6 +679,7 @@ static const mistake mistakes_of_files[] = {
     MISTAKE(close_twice, "epio_submit", "close"),
     MISTAKE(submit_elsewhere_after_close, "epio_submit", "close"),
     MISTAKE(handle_of_null, "epio_os_handle", "NULL"),
+    MISTAKE(level_of_null, "epio_lock_level", "NULL"),
 };
 
 static const mistake mistakes_of_loops[] = {

@@ -539,6 +539,15 @@ static void prepare_steady_size(steady *s, int i)
     (void)epio_size(&s->ops[i], s->file);
 }
 
+static void prepare_steady_lock(steady *s, int i)
+{
+    if (i % 2 == 0) {
+        (void)epio_lock(&s->ops[i], s->file, EPIO_LOCK_SHARED, EPIO_LOCK_WAIT);
+    } else {
+        (void)epio_unlock(&s->ops[i], s->file, EPIO_LOCK_NONE);
+    }
+}
+
 typedef struct steady_kind {
     const char *name;
     void (*prepare)(steady *s, int i);
@@ -555,6 +564,7 @@ static const steady_kind steady_kinds[] = {
     {"acquire", prepare_steady_acquire, 0},
     {"truncate", prepare_steady_truncate, 0},
     {"size", prepare_steady_size, -1},
+    {"lock", prepare_steady_lock, 0},
 };
 
 #define STEADY_KINDS (sizeof steady_kinds / sizeof steady_kinds[0])
