@@ -215,6 +215,22 @@ static void a_direct_exclusive_yields_to_reserved(fixture *f)
     fixture_close(f, other);
 }
 
+static void an_unlock_beside_readers_frees_what_is_its_own(fixture *f)
+{
+    for (uint32_t held = EPIO_LOCK_SHARED; held <= EPIO_LOCK_PENDING; held++) {
+        epio_file *reader = hold(f, EPIO_LOCK_SHARED);
+        epio_file *writer = open_locked(f);
+        check_result(go_to(f, writer, held == EPIO_LOCK_PENDING ? EPIO_LOCK_EXCLUSIVE : held),
+                     held);
+        unlock(f, writer, EPIO_LOCK_NONE);
+        check_bytes_of(f, LOCKS_SHARED);
+        unlock(f, reader, EPIO_LOCK_NONE);
+        check_bytes_of(f, 0);
+        fixture_close(f, reader);
+        fixture_close(f, writer);
+    }
+}
+
 /* ---- Lifetime ---------------------------------------------------------------- */
 
 static void a_close_releases(fixture *f)
@@ -385,6 +401,7 @@ int main(void)
         FIXTURE_TEST(shared_to_exclusive_takes_no_reserved, ON_ANY),
         FIXTURE_TEST(a_refused_exclusive_keeps_new_readers_out, ON_ANY),
         FIXTURE_TEST(a_direct_exclusive_yields_to_reserved, ON_ANY),
+        FIXTURE_TEST(an_unlock_beside_readers_frees_what_is_its_own, ON_ANY),
         FIXTURE_TEST(a_close_releases, ON_ANY),
         FIXTURE_TEST(a_close_leaves_the_locks_of_others, ON_ANY),
         FIXTURE_TEST(locks_are_of_the_file_not_the_name, ON_ANY),

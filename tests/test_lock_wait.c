@@ -222,8 +222,35 @@ static void holders_go_before_newcomers(fixture *f)
     fixture_close(f, other);
 }
 
-/* Even one that began to wait after the newcomer. */
-static void an_upgrade_overtakes_waiting_newcomers(fixture *f)
+/* One that was refused at once keeps newcomers out; asking again, it must not wait
+ * behind those that wait for it. */
+static void an_upgrade_overtakes_newcomers_that_wait_for_it(fixture *f)
+{
+    tracked newcomer;
+    tracked upgrade;
+    epio_op op = {0};
+    epio_file *reader = holding(f, EPIO_LOCK_SHARED);
+    epio_file *writer = holding(f, EPIO_LOCK_RESERVED);
+    epio_file *other = open_locked(f);
+    check_result(epio_wait(epio_lock(&op, writer, EPIO_LOCK_EXCLUSIVE, 0)), EPIO_EBUSY);
+    submit_lock((track(&newcomer), &newcomer), other, EPIO_LOCK_SHARED);
+    submit_lock((track(&upgrade), &upgrade), writer, EPIO_LOCK_EXCLUSIVE);
+    give(reader, EPIO_LOCK_NONE);
+    poll_now(f);
+    check_result(upgrade.calls, 1);
+    check_result(upgrade.result, 0);
+    check_result(newcomer.calls, 0);
+    give(writer, EPIO_LOCK_NONE);
+    poll_now(f);
+    check_result(newcomer.calls, 1);
+    check_result(newcomer.result, 0);
+    fixture_close(f, reader);
+    fixture_close(f, writer);
+    fixture_close(f, other);
+}
+
+/* A reader on his way somewhere else keeps it from PENDING, not from its turn. */
+static void an_upgrade_that_waits_for_pending_comes_first(fixture *f)
 {
     tracked newcomer;
     tracked upgrade;
@@ -1080,6 +1107,65 @@ static void a_grant_and_a_cancel_at_once(fixture *f)
     fixture_close(f, file);
 }
 
+/* Another thread waits before it for another process, and gives up: now it is to look
+ * for itself. Then that thread finds the lock free, and gives it to it. All this
+ * before the loop's owner looks. */
+typedef struct bustle {
+    epio_file *before;
+    epio_file *bystander;
+    int foreign;
+    bool frees;
+} bustle;
+
+static void *give_up_then_give(void *argument)
+{
+    bustle *b = argument;
+    epio_op op = {.timeout_ns = 100 * MILLISECOND};
+    check_result(epio_perform(epio_lock(&op, b->before, EPIO_LOCK_SHARED, WAIT)), EPIO_ETIMEDOUT);
+    if (b->frees) {
+        foreign_set(b->foreign, PENDING_BYTE, 1, F_UNLCK);
+        check_result(epio_perform(epio_lock(&op, b->bystander, EPIO_LOCK_SHARED, 0)), 0);
+    }
+    return NULL;
+}
+
+static void after_a_bustle(fixture *f, bool frees, bool cancels, int64_t expected)
+{
+    tracked one;
+    pthread_t thread;
+    bustle b = {.before = open_locked(f), .bystander = open_locked(f), .frees = frees};
+    epio_file *file = open_locked(f);
+    b.foreign = foreign_open(f);
+    foreign_set(b.foreign, PENDING_BYTE, 1, F_WRLCK);
+    check(pthread_create(&thread, NULL, give_up_then_give, &b) == 0);
+    (void)usleep(20000); /* it is in the queue, or this tests less */
+    submit_lock((track(&one), &one), file, EPIO_LOCK_SHARED);
+    check(pthread_join(thread, NULL) == 0);
+    check_result(epio_lock_level(file), frees ? EPIO_LOCK_SHARED : EPIO_LOCK_NONE);
+    if (cancels) {
+        epio_cancel(&one.op);
+    }
+    run_for(f, SHORTLY);
+    foreign_set(b.foreign, PENDING_BYTE, 1, F_UNLCK);
+    run_until_done(f, &one);
+    run_for(f, SHORTLY);
+    check_result(one.calls, 1);
+    check_result(one.result, expected);
+    check_result(epio_lock_level(file), expected == 0 ? EPIO_LOCK_SHARED : EPIO_LOCK_NONE);
+    fixture_close(f, file);
+    fixture_close(f, b.before);
+    fixture_close(f, b.bystander);
+    check(close(b.foreign) == 0);
+}
+
+static void news_comes_once(fixture *f)
+{
+    after_a_bustle(f, true, false, 0);
+    after_a_bustle(f, false, false, 0);
+    after_a_bustle(f, true, true, 0); /* the cancel comes too late */
+    after_a_bustle(f, false, true, EPIO_ECANCELED);
+}
+
 /* A foreign thread submits and waits; the loop's owner delivers. */
 static void *wait_elsewhere(void *argument)
 {
@@ -1114,7 +1200,9 @@ int main(void)
         FIXTURE_TEST(some_of_a_thousand_lose_patience, ON_OS | ON_MEMORY),
         FIXTURE_TEST(a_chain_of_holders_hands_over, ON_OS | ON_MEMORY),
         FIXTURE_TEST(holders_go_before_newcomers, ON_OS | ON_MEMORY | ON_LIMIT_OS),
-        FIXTURE_TEST(an_upgrade_overtakes_waiting_newcomers, ON_OS),
+        FIXTURE_TEST(an_upgrade_overtakes_newcomers_that_wait_for_it,
+                     ON_OS | ON_MEMORY | ON_LIMIT_OS),
+        FIXTURE_TEST(an_upgrade_that_waits_for_pending_comes_first, ON_OS),
         FIXTURE_TEST(nobody_passes_those_who_wait, ON_OS | ON_MEMORY),
         FIXTURE_TEST(a_writer_gets_in_while_readers_keep_coming, ON_OS | ON_MEMORY | ON_LIMIT_OS),
         FIXTURE_TEST(a_wait_is_ended_by_cancel, ON_OS | ON_LIMIT_OS),
@@ -1140,6 +1228,7 @@ int main(void)
         FIXTURE_TEST(the_end_of_a_loop_ends_waits_and_lets_unlocks_through, ON_OS),
         FIXTURE_TEST(threads_exclude_each_other, ON_OS | ON_MEMORY),
         FIXTURE_TEST(a_grant_and_a_cancel_at_once, ON_OS | ON_MEMORY),
+        FIXTURE_TEST(news_comes_once, ON_OS | ON_LIMIT_OS),
         FIXTURE_TEST(another_thread_waits, ON_OS | ON_MEMORY),
     };
     return FIXTURE_RUN("waiting for locks", tests);
