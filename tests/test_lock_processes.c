@@ -182,6 +182,7 @@ static void handed_over(fixture *f, partner_kind kind, void (*release)(partner *
     }
     op.timeout_ns = 20 * SECOND;
     check_op(f, epio_lock(&op, file, EPIO_LOCK_SHARED, WAIT), 0);
+    check_result(op.os_error, 0);
     check(waitpid(releaser, NULL, 0) == releaser);
     fixture_close(f, file);
     partner_end(&other);

@@ -804,6 +804,31 @@ static void a_perform_waits_for_others(fixture *f)
     fixture_close(f, other);
 }
 
+static void *give_up(void *argument)
+{
+    epio_op op = {.timeout_ns = 50 * MILLISECOND};
+    check_result(epio_perform(epio_lock(&op, argument, EPIO_LOCK_SHARED, WAIT)), EPIO_ETIMEDOUT);
+    return NULL;
+}
+
+/* Each behind the other, and neither in the other's loop. */
+static void threads_that_perform_on_one_file(fixture *f)
+{
+    pthread_t threads[3];
+    int foreign = foreign_open(f);
+    epio_file *file = open_locked(f);
+    foreign_set(foreign, PENDING_BYTE, 512, F_WRLCK);
+    for (size_t i = 0; i < 3; i++) {
+        check(pthread_create(&threads[i], NULL, give_up, file) == 0);
+    }
+    (void)give_up(file);
+    for (size_t i = 0; i < 3; i++) {
+        check(pthread_join(threads[i], NULL) == 0);
+    }
+    fixture_close(f, file);
+    check(close(foreign) == 0);
+}
+
 /* ---- Several lock ops of one file ------------------------------------------------------ */
 
 static void ops_of_one_file_go_one_after_the_other(fixture *f)
@@ -1219,6 +1244,7 @@ int main(void)
         FIXTURE_TEST(a_perform_that_waits_for_its_own_loop, ON_OS | ON_MEMORY | ON_LIMIT_OS),
         FIXTURE_TEST(a_perform_behind_an_op_of_its_own_loop, ON_OS),
         FIXTURE_TEST(a_perform_waits_for_others, ON_OS),
+        FIXTURE_TEST(threads_that_perform_on_one_file, ON_OS),
         FIXTURE_TEST(ops_of_one_file_go_one_after_the_other, ON_OS | ON_MEMORY | ON_LIMIT_OS),
         FIXTURE_TEST(an_op_behind_another_can_be_cancelled, ON_OS | ON_MEMORY | ON_LIMIT_OS),
         FIXTURE_TEST(an_unlock_ends_all_that_waits, ON_OS | ON_MEMORY | ON_LIMIT_OS),
