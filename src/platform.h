@@ -24,7 +24,7 @@ void epio__mutex_init(epio__mutex *mutex);
 void epio__mutex_destroy(epio__mutex *mutex);
 void epio__mutex_lock(epio__mutex *mutex);
 void epio__mutex_unlock(epio__mutex *mutex);
-/* One that is there before main begins, for what a process has once. */
+/* The one for what a process has once. A forked child finds it free. */
 epio__mutex *epio__process_mutex(void);
 
 void epio__condition_init(epio__condition *condition);
@@ -69,13 +69,14 @@ typedef struct epio__os_file {
     uint64_t device;          /* with the next: which file it is, whatever its name */
     uint64_t inode;
     uint32_t opened_as;    /* the epio_open flags that its handle is good for; 0: it was adopted */
-    bool locks_are_remote; /* see epio__range_locks_are_remote; once it has a lock */
-    uintptr_t lock;     /* atomic; the epio__lock of src/os, made by its first lock op; 0: none */
-    epio_node closing;  /* among the files of its inode that are still to be closed */
-    uint32_t stream;    /* the platform's notes on a stream */
-    uint32_t watched;   /* what the back end waits for on it */
-    int32_t watch_slot; /* the back end's entry for it; 0: none */
-    epio_node readers;  /* ops that wait until it can be read, first come first served */
+    intptr_t lock_handle;  /* what holds its ranges: `handle`, or the platform's own */
+    bool locks_are_remote; /* see epio__range_locks_prepare */
+    uintptr_t lock;        /* atomic; the epio__lock_holder of src/os; 0: never asked for a lock */
+    epio_node closing;     /* among the files of its inode that are still to be closed */
+    uint32_t stream;       /* the platform's notes on a stream */
+    uint32_t watched;      /* what the back end waits for on it */
+    int32_t watch_slot;    /* the back end's entry for it; 0: none */
+    epio_node readers;     /* ops that wait until it can be read, first come first served */
     epio_node writers;
 } epio__os_file;
 
@@ -122,11 +123,13 @@ int epio__range_is_taken(const epio__os_file *file, uint64_t start, uint64_t len
                          int32_t *os_error);
 
 /* True where all files of a process hold ranges in common, and closing any of them
- * frees the ranges of all. May be false until the first call of the above. */
+ * frees the ranges of all. Known once a file is open. */
 bool epio__range_locks_are_common(void);
 
-/* True if the calls above may take as long as a server over the network. */
-bool epio__range_locks_are_remote(const epio__os_file *file);
+/* Before the first of the above for a file: makes sure that no other file holds the
+ * same ranges as this one, and finds out whether the calls may take as long as a
+ * server over the network (file->locks_are_remote). */
+void epio__range_locks_prepare(epio__os_file *file);
 
 /* ---- What `src/os` gives to the platform ------------------------------- */
 

@@ -94,7 +94,7 @@ static void the_systems_errors_are_mapped(fixture *f)
         {ERANGE, EPIO_ERANGE},
         {ENOTSUP, EPIO_ENOTSUP},
         {ENOSYS, EPIO_ENOTSUP},
-        {ENOLCK, EPIO_ENOTSUP},
+        {ENOLCK, EPIO_ENOMEM},
         {ENODEV, EPIO_ENODEV},
         {ENXIO, EPIO_ENODEV},
         {EDOM, EPIO_EUNKNOWN},

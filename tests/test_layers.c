@@ -42,10 +42,11 @@ struct layer {
     int64_t seen; /* the last result that came back */
 
     /* Switches. */
-    uint8_t mask;         /* data is xor-ed with it, in place, on its way */
-    uint32_t repeat;      /* ops are sent so many times more when they come back */
-    int64_t fails_before; /* what reads see as result, as often as repeat says */
-    int64_t changes_to;   /* if not 0: the result that goes up */
+    uint8_t mask;          /* data is xor-ed with it, in place, on its way */
+    uint32_t repeat;       /* ops are sent so many times more when they come back */
+    int64_t fails_before;  /* what reads see as result, as often as repeat says */
+    int64_t changes_to;    /* if not 0: the result that goes up */
+    void (*between)(void); /* called before an op is sent again */
 
     void (*hooks[EPIO_KIND_COUNT])(layer *layer, epio_op *op);
 };
@@ -117,6 +118,9 @@ static bool layer_returned(epio_frame *base, epio_op *op)
     one->seen = op->result;
     if (frame->repeats > 0 && !opens(op) && op->kind != EPIO_KIND_CLOSE) {
         frame->repeats--;
+        if (one->between != NULL) {
+            one->between();
+        }
         epio_frame_push(op, base);
         epio_forward(op, one->inner, inner_of(op));
         return false;
@@ -275,6 +279,37 @@ static void every_kind_goes_through_three_layers(fixture *f)
             check(layers[i].arrived[kind] == (once ? 1u : 0u));
         }
     }
+}
+
+static epio_file *in_the_way;
+
+static void clear_the_way(void)
+{
+    epio_op op = {0};
+    check_result(epio_perform(epio_unlock(&op, in_the_way, EPIO_LOCK_NONE)), 0);
+}
+
+/* Sent again, a lock is tried again. */
+static void a_lock_that_is_sent_again_is_a_new_one(fixture *f)
+{
+    static layer one;
+    epio_op op = {0};
+    layer_init(&one, f->vfs);
+    epio_file *file = open_on(f, &one.base, "data");
+    in_the_way = open_on(f, f->vfs, "data");
+    check_result(epio_perform(epio_lock(&op, in_the_way, EPIO_LOCK_SHARED, 0)), 0);
+    check_result(epio_perform(epio_lock(&op, in_the_way, EPIO_LOCK_EXCLUSIVE, 0)), 0);
+    one.repeat = 1;
+    one.between = clear_the_way;
+    check_op(f, epio_lock(&op, file, EPIO_LOCK_SHARED, 0), 0);
+    one.repeat = 0;
+    check_op(f, epio_close(&op, in_the_way), 0);
+    in_the_way = open_on(f, f->vfs, "data");
+    check_result(epio_perform(epio_lock(&op, in_the_way, EPIO_LOCK_SHARED, 0)), 0);
+    check_result(epio_perform(epio_lock(&op, in_the_way, EPIO_LOCK_EXCLUSIVE, 0)), EPIO_EBUSY);
+    check_op(f, epio_close(&op, in_the_way), 0);
+    check_op(f, epio_close(&op, file), 0);
+    check_balance(&one);
 }
 
 static void transformed_data_is_not_what_lies_below(fixture *f)
@@ -1105,6 +1140,7 @@ static void completing_twice_aborts(fixture *f)
 #define ON_STACKS (ON_OS | ON_OS_SUBMIT | ON_MEMORY | ON_LIMIT_OS | ON_LIMIT_MEMORY_3)
 
 static const fixture_test tests[] = {
+    FIXTURE_TEST(a_lock_that_is_sent_again_is_a_new_one, ON_OS | ON_MEMORY),
     FIXTURE_TEST(every_kind_goes_through_three_layers, ON_ANY),
     FIXTURE_TEST(transformed_data_is_not_what_lies_below, ON_ANY),
     FIXTURE_TEST(returned_changes_a_result, ON_STACKS),

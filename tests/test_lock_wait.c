@@ -659,6 +659,13 @@ static void by_being_granted(scene *s)
 
 AT_EVERY_STEP(by_being_granted)
 
+static void *release_shortly(void *argument)
+{
+    (void)usleep(20000);
+    give(argument, EPIO_LOCK_NONE);
+    return NULL;
+}
+
 /* ---- What could never end ------------------------------------------------------------ */
 
 typedef int64_t run_lock(fixture *f, epio_op *op);
@@ -755,37 +762,101 @@ static void a_perform_that_waits_for_its_own_loop(fixture *f)
     fixture_close(f, other);
 }
 
-/* An op of the loop is before it in the queue, and looks no more while the thread
- * waits. */
+/* Another thread's file waits for this loop's reader, and is itself in the way. */
+static void *go_up_elsewhere(void *argument)
+{
+    epio_op op = {0};
+    take(argument, EPIO_LOCK_RESERVED);
+    check_result(epio_perform(epio_lock(&op, argument, EPIO_LOCK_EXCLUSIVE, WAIT)), 0);
+    return NULL;
+}
+
+static void a_perform_that_waits_for_who_waits_for_its_own_loop(fixture *f)
+{
+    pthread_t thread;
+    epio_op op = {0};
+    const char *path = fixture_path(f, "locked");
+    epio_file *reader = holding(f, EPIO_LOCK_SHARED);
+    epio_file *newcomer = open_locked(f);
+    check_result(epio_perform(epio_open(&op, epio_os_vfs(), path, READ_WRITE)), 0);
+    epio_file *writer = op.file;
+    check(pthread_create(&thread, NULL, go_up_elsewhere, writer) == 0);
+    while (epio_lock_level(writer) != EPIO_LOCK_PENDING) {
+        (void)usleep(100);
+    }
+    check_result(epio_perform(epio_lock(&op, newcomer, EPIO_LOCK_SHARED, WAIT)), EPIO_EDEADLK);
+    give(reader, EPIO_LOCK_NONE);
+    check(pthread_join(thread, NULL) == 0);
+    check_result(epio_perform(epio_close(&op, writer)), 0);
+    fixture_close(f, reader);
+    fixture_close(f, newcomer);
+}
+
+/* An op of this loop is the first in the queue, and cannot look while the thread waits:
+ * the thread looks for both. */
+static void *free_shortly(void *argument)
+{
+    (void)usleep(20000);
+    foreign_set(*(int *)argument, PENDING_BYTE, 512, F_UNLCK);
+    return NULL;
+}
+
 static void a_perform_behind_an_op_of_its_own_loop(fixture *f)
 {
+    for (int same_file = 0; same_file < 2; same_file++) {
+        tracked one;
+        pthread_t thread;
+        epio_op op = {0};
+        int foreign = foreign_open(f);
+        epio_file *first = open_locked(f);
+        epio_file *second = same_file ? first : open_locked(f);
+        foreign_set(foreign, PENDING_BYTE, 512, F_WRLCK);
+        submit_lock((track(&one), &one), first, EPIO_LOCK_SHARED);
+        check(pthread_create(&thread, NULL, free_shortly, &foreign) == 0);
+        check_result(epio_perform(epio_lock(&op, second, EPIO_LOCK_SHARED, WAIT)), 0);
+        check_result(one.calls, 0);
+        check_result(epio_lock_level(first), EPIO_LOCK_SHARED);
+        poll_now(f);
+        check_result(one.calls, 1);
+        check_result(one.result, 0);
+        check(pthread_join(thread, NULL) == 0);
+        fixture_close(f, first);
+        if (!same_file) {
+            fixture_close(f, second);
+        }
+        check(close(foreign) == 0);
+    }
+}
+
+/* What the first waits for is first here, then elsewhere. */
+static void a_perform_looks_for_a_loop_that_does_not_run(fixture *f)
+{
     tracked one;
+    pthread_t thread;
     epio_op op = {0};
     int foreign = foreign_open(f);
+    const char *path = fixture_path(f, "locked");
     epio_file *first = open_locked(f);
     epio_file *second = open_locked(f);
-    foreign_set(foreign, PENDING_BYTE, 512, F_WRLCK);
-    (void)track(&one);
-    submit_lock(&one, first, EPIO_LOCK_SHARED);
-    check_result(epio_perform(epio_lock(&op, second, EPIO_LOCK_SHARED, WAIT)), EPIO_EDEADLK);
-    check_result(epio_perform(epio_lock(&op, first, EPIO_LOCK_SHARED, WAIT)), EPIO_EDEADLK);
-    check_result(one.calls, 0);
-    foreign_set(foreign, PENDING_BYTE, 512, F_UNLCK);
-    run_until_done(f, &one);
+    check_result(epio_perform(epio_open(&op, epio_os_vfs(), path, READ_WRITE)), 0);
+    epio_file *holder = op.file;
+    foreign_set(foreign, SHARED_FIRST, 510, F_RDLCK);
+    take(holder, EPIO_LOCK_SHARED);
+    check_result(epio_perform(epio_lock(&op, holder, EPIO_LOCK_EXCLUSIVE, 0)), EPIO_EBUSY);
+    submit_lock((track(&one), &one), first, EPIO_LOCK_SHARED);
+    foreign_set(foreign, SHARED_FIRST, 510, F_UNLCK);
+    check(pthread_create(&thread, NULL, release_shortly, holder) == 0);
+    check_result(epio_perform(epio_lock(&op, second, EPIO_LOCK_SHARED, WAIT)), 0);
+    check(pthread_join(thread, NULL) == 0);
+    poll_now(f);
     check_result(one.result, 0);
+    check_result(epio_perform(epio_close(&op, holder)), 0);
     fixture_close(f, first);
     fixture_close(f, second);
     check(close(foreign) == 0);
 }
 
 /* A file of no loop, or of another thread's, may be released by somebody else. */
-static void *release_shortly(void *argument)
-{
-    (void)usleep(20000);
-    give(argument, EPIO_LOCK_NONE);
-    return NULL;
-}
-
 static void a_perform_waits_for_others(fixture *f)
 {
     pthread_t thread;
@@ -827,6 +898,78 @@ static void threads_that_perform_on_one_file(fixture *f)
     }
     fixture_close(f, file);
     check(close(foreign) == 0);
+}
+
+static void *wait_until_closed(void *argument)
+{
+    epio_op op = {0};
+    check_result(epio_perform(epio_lock(&op, argument, EPIO_LOCK_SHARED, WAIT)), EPIO_ECANCELED);
+    return NULL;
+}
+
+/* The file is the only one of its inode here, and all that it had goes with it. */
+static void a_close_ends_the_wait_of_another_thread(fixture *f)
+{
+    for (int round = 0; round < 20; round++) {
+        pthread_t thread;
+        int foreign = foreign_open(f);
+        epio_file *file = open_locked(f);
+        foreign_set(foreign, PENDING_BYTE, 512, F_WRLCK);
+        check(pthread_create(&thread, NULL, wait_until_closed, file) == 0);
+        (void)usleep(5000);
+        fixture_close(f, file);
+        check(pthread_join(thread, NULL) == 0);
+        check(close(foreign) == 0);
+    }
+}
+
+/* ---- Locks that workers carry out, as on a network file system ---------------------------- */
+
+static void of_workers_an_unlock_ends_the_wait(fixture *f)
+{
+    life l;
+    tracked one;
+    epio_op op = {0};
+    life_begin(&l, f);
+    epio_file *holder = life_open(&l, l.os, "locked");
+    epio_file *file = life_open(&l, l.gate, "locked");
+    take(holder, EPIO_LOCK_EXCLUSIVE);
+    submit_lock((track(&one), &one), file, EPIO_LOCK_SHARED);
+    life_run_for(&l, SHORTLY);
+    check_result(one.calls, 0);
+    check_result(epio_wait(epio_unlock(&op, file, EPIO_LOCK_NONE)), 0);
+    life_run_until_done(&l, &one);
+    check_result(one.result, EPIO_ECANCELED);
+    /* And it is no obstacle to the next. */
+    submit_lock((track(&one), &one), file, EPIO_LOCK_SHARED);
+    life_run_for(&l, SHORTLY);
+    give(holder, EPIO_LOCK_NONE);
+    life_run_until_done(&l, &one);
+    check_result(one.result, 0);
+    life_close(holder);
+    life_close(file);
+    life_end(&l);
+}
+
+static void of_workers_locks_and_unlocks_keep_their_order(fixture *f)
+{
+    life l;
+    life_begin(&l, f);
+    epio_file *file = life_open(&l, l.gate, "locked");
+    for (int round = 0; round < 500; round++) {
+        tracked lock;
+        tracked unlock;
+        (void)epio_lock(track(&lock), file, EPIO_LOCK_SHARED, WAIT);
+        (void)epio_unlock(track(&unlock), file, EPIO_LOCK_NONE);
+        epio_submit(&lock.op);
+        epio_submit(&unlock.op);
+        life_run_until_done(&l, &lock);
+        life_run_until_done(&l, &unlock);
+        check_result(lock.result, 0);
+        check_result(epio_lock_level(file), EPIO_LOCK_NONE);
+    }
+    life_close(file);
+    life_end(&l);
 }
 
 /* ---- Several lock ops of one file ------------------------------------------------------ */
@@ -1242,7 +1385,12 @@ int main(void)
         FIXTURE_TEST(two_holders_in_one_process, ON_OS | ON_MEMORY | ON_LIMIT_OS),
         FIXTURE_TEST(two_who_want_to_go_up, ON_OS | ON_MEMORY | ON_LIMIT_OS),
         FIXTURE_TEST(a_perform_that_waits_for_its_own_loop, ON_OS | ON_MEMORY | ON_LIMIT_OS),
+        FIXTURE_TEST(a_perform_that_waits_for_who_waits_for_its_own_loop, ON_OS),
         FIXTURE_TEST(a_perform_behind_an_op_of_its_own_loop, ON_OS),
+        FIXTURE_TEST(a_perform_looks_for_a_loop_that_does_not_run, ON_OS),
+        FIXTURE_TEST(a_close_ends_the_wait_of_another_thread, ON_OS_PERFORM),
+        FIXTURE_TEST(of_workers_an_unlock_ends_the_wait, ON_OS_PERFORM),
+        FIXTURE_TEST(of_workers_locks_and_unlocks_keep_their_order, ON_OS_PERFORM),
         FIXTURE_TEST(a_perform_waits_for_others, ON_OS),
         FIXTURE_TEST(threads_that_perform_on_one_file, ON_OS),
         FIXTURE_TEST(ops_of_one_file_go_one_after_the_other, ON_OS | ON_MEMORY | ON_LIMIT_OS),

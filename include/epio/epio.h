@@ -189,6 +189,7 @@ struct epio_op {
             void (*news)(epio_op *op);
             uint32_t delay_ns;
             int32_t outcome;
+            uint32_t unlocks;
             uint8_t level;
             uint8_t found;
             uint8_t begun;

@@ -65,11 +65,25 @@ static void come_back_from_worker(epio_loop *loop, epio_op *op)
     op->place = EPIO__PLACE_NONE;
 }
 
+/* An alarm is of the VFS that set it, and of no use once that has given the op on. */
+static void silence(epio_loop *loop, epio_op *op)
+{
+    if ((op->marks & EPIO__MARK_ALARM) == 0) {
+        return;
+    }
+    epio__timer_stop(loop, op);
+    op->marks &= (uint8_t)~EPIO__MARK_ALARM;
+    if (op->timeout_ns != 0) {
+        epio__timer_start(loop, op);
+    }
+}
+
 static void make_ready(epio_loop *loop, epio_op *op)
 {
     if (op->phase == EPIO__PHASE_READY) {
         epio__fatal("epio_complete", "the op was completed already");
     }
+    silence(loop, op);
     op->phase = EPIO__PHASE_READY;
     epio__queue_push(&loop->ready, op);
 }
@@ -92,7 +106,6 @@ static void park(epio_loop *loop, epio_op *op, uint64_t due)
 {
     epio__timer_stop(loop, op);
     op->phase = EPIO__PHASE_PARKED;
-    op->marks &= (uint8_t)~EPIO__MARK_ALARM;
     op->due = due;
     epio__timer_start(loop, op);
     /* A flush is the file's; its syncs are what a close of the loop finds. */
@@ -149,6 +162,7 @@ void epio_forward(epio_op *op, epio_vfs *vfs, epio_file *file)
         epio_complete(op, EPIO_ECANCELED);
         return;
     }
+    silence(op->loop, op);
     op->vfs = vfs;
     op->file = file;
     vfs->methods->submit(vfs, op);
@@ -683,33 +697,25 @@ void epio__loop_drain(epio_loop *loop)
     drain_cancels(loop);
 }
 
-/* An op that ended meanwhile only waits to be delivered. */
-static void ring(epio_loop *loop, epio_op *op)
-{
-    if (op->phase != EPIO__PHASE_HELD) {
-        return;
-    }
-    if (op->timeout_ns != 0) {
-        epio__timer_start(loop, op);
-    }
-    op->vfs->methods->alarm(op->vfs, op);
-}
-
 static void fire(epio_loop *loop, epio_op *op, uint64_t now)
 {
     if ((op->marks & EPIO__MARK_INTERNAL) != 0 && !epio_in_flight(op)) {
         return; /* a flush that was held back; the end of the turn begins it */
     }
     bool expired = op->timeout_ns != 0 && op->timeout_ns <= now;
-    bool due = op->due <= now && (!expired || op->due <= op->timeout_ns);
-    if ((op->marks & EPIO__MARK_ALARM) != 0) {
-        op->marks &= (uint8_t)~EPIO__MARK_ALARM;
-        if (due) {
-            ring(loop, op);
-            return;
+    bool alarm = (op->marks & EPIO__MARK_ALARM) != 0;
+    /* Else op->due is somebody else's. */
+    bool due = (alarm || op->phase == EPIO__PHASE_PARKED) && op->due <= now &&
+               (!expired || op->due <= op->timeout_ns);
+    op->marks &= (uint8_t)~EPIO__MARK_ALARM;
+    if (due && alarm) {
+        if (op->timeout_ns != 0) {
+            epio__timer_start(loop, op);
         }
+        op->vfs->methods->alarm(op->vfs, op);
+        return;
     }
-    if (op->phase == EPIO__PHASE_PARKED && due) {
+    if (due) {
         bool retry = (op->marks & EPIO__MARK_RETRY) != 0;
         op->marks &= (uint8_t)~EPIO__MARK_RETRY;
         if (!retry) {

@@ -11,7 +11,7 @@
 /* How far a thread looks for an op whose file nobody is at. */
 #define SEARCH_LIMIT 64
 
-enum { LANE_READ, LANE_WRITE, LANE_FLUSH, LANE_PATH, LANE_WORK };
+enum { LANE_READ, LANE_WRITE, LANE_FLUSH, LANE_LOCK, LANE_PATH, LANE_WORK };
 
 enum { WORKER_NONE, WORKER_RUNNING, WORKER_LEFT };
 
@@ -27,6 +27,9 @@ static uint32_t lane_of(const epio_op *op)
         return LANE_WRITE;
     case EPIO_KIND_SYNC:
         return LANE_FLUSH;
+    case EPIO_KIND_LOCK:
+    case EPIO_KIND_UNLOCK:
+        return LANE_LOCK;
     case EPIO_KIND_WORK:
         return LANE_WORK;
     default:
@@ -42,8 +45,9 @@ void epio__workers_init(epio__workers *workers, uint32_t readers)
         epio__condition_init(&lane->work);
         epio__list_init(&lane->queue);
         lane->limit = i == LANE_READ || i == LANE_WORK ? readers : 4;
-        /* Writers of one file would only wait for each other in the kernel. */
-        lane->one_per_file = i == LANE_WRITE;
+        /* Writers of one file would only wait for each other in the kernel; its
+         * locks are to be taken and released in order. */
+        lane->one_per_file = i == LANE_WRITE || i == LANE_LOCK;
     }
 }
 

@@ -6,7 +6,7 @@
 
 #include "platform.h"
 
-#define EPIO__LANES 5
+#define EPIO__LANES 6
 #define EPIO__LANE_THREADS 16
 
 typedef struct epio__worker {

@@ -40,6 +40,9 @@
 #define FIRST_DELAY_NS UINT32_C(200000)
 #define LAST_DELAY_NS UINT32_C(20000000)
 
+/* Who could never get his lock is not refused before he has asked a few times. */
+#define GRACE_NS (4 * FIRST_DELAY_NS)
+
 typedef enum verdict {
     ENDED,          /* with op->arguments.lock.outcome */
     WAITS_HERE,     /* for a file of this process */
@@ -128,6 +131,11 @@ static bool bytes_are_common(const epio__lock_holder *holder)
 
 /* ---- Going up, as far as it goes at once ---- */
 
+static bool may_wait(const epio_op *op)
+{
+    return (op->flags & EPIO_LOCK_WAIT) != 0;
+}
+
 static verdict end_with(epio_op *op, int outcome)
 {
     op->arguments.lock.outcome = outcome;
@@ -167,37 +175,60 @@ static verdict go_to_shared(epio__lock_holder *holder, epio_op *op)
     return end_with(op, error);
 }
 
+/* 0 unless somebody elsewhere has the byte, which is EPIO_EBUSY, or another error. */
+static int check_free_elsewhere(const epio__lock_holder *holder, uint64_t byte, epio_op *op)
+{
+    int taken = is_taken_elsewhere(holder, byte, 1, op);
+    return taken > 0 ? EPIO_EBUSY : taken;
+}
+
 /* Whoever has RESERVED or PENDING waits for this one's SHARED to go: there is no
- * use in waiting for him. */
+ * use in waiting for him. Who came to PENDING directly has no byte of RESERVED, so
+ * both are looked at: before, so as to disturb nobody, and after, since another may
+ * have come in between. */
 static verdict go_to_reserved(epio__lock_holder *holder, epio_op *op)
 {
     if (holder->node->writer != NULL) {
         return end_with(op, EPIO_EDEADLK);
     }
-    int error = set_bytes(holder, RESERVED_BYTE, 1, EPIO__RANGE_EXCLUSIVE, op);
+    int error = check_free_elsewhere(holder, PENDING_BYTE, op);
+    if (error == 0) {
+        error = set_bytes(holder, RESERVED_BYTE, 1, EPIO__RANGE_EXCLUSIVE, op);
+    }
     if (error != 0) {
         return end_with(op, error);
     }
-    /* Who came to PENDING directly has no byte of RESERVED. */
-    int taken = is_taken_elsewhere(holder, PENDING_BYTE, 1, op);
-    if (taken != 0) {
+    error = check_free_elsewhere(holder, PENDING_BYTE, op);
+    if (error != 0) {
         (void)set_bytes(holder, RESERVED_BYTE, 1, EPIO__RANGE_FREE, op);
-        return end_with(op, taken < 0 ? taken : EPIO_EBUSY);
+        return end_with(op, error);
     }
     holder->reserved = true;
     set_level(holder, EPIO_LOCK_RESERVED);
     return end_with(op, 0);
 }
 
+/* This one has a byte by which the other will see that he must give up, if he has
+ * only come at the same moment: he gets that moment. */
+static verdict end_unless_new(epio_op *op, int error)
+{
+    bool new = error == EPIO_EBUSY &&may_wait(op) && op->arguments.lock.delay_ns < GRACE_NS;
+    return new ? WAITS_ELSEWHERE : end_with(op, error);
+}
+
 static verdict go_to_pending(epio__lock_holder *holder, epio_op *op)
 {
-    int error = set_bytes(holder, PENDING_BYTE, 1, EPIO__RANGE_EXCLUSIVE, op);
+    int error = holder->reserved ? 0 : check_free_elsewhere(holder, RESERVED_BYTE, op);
+    if (error != 0) {
+        return end_with(op, error);
+    }
+    error = set_bytes(holder, PENDING_BYTE, 1, EPIO__RANGE_EXCLUSIVE, op);
     if (error == EPIO_EBUSY) {
-        int taken = is_taken_elsewhere(holder, PENDING_BYTE, 1, op);
-        if (taken == 0) {
+        error = check_free_elsewhere(holder, PENDING_BYTE, op);
+        if (error == 0) {
             return WAITS_ELSEWHERE; /* for a reader who passes by */
         }
-        return end_with(op, taken < 0 ? taken : EPIO_EBUSY);
+        return holder->reserved ? end_unless_new(op, error) : end_with(op, error);
     }
     if (error == 0) {
         set_level(holder, EPIO_LOCK_PENDING);
@@ -218,9 +249,9 @@ static verdict go_to_exclusive(epio__lock_holder *holder, epio_op *op)
         }
     }
     if (!holder->reserved) {
-        int taken = is_taken_elsewhere(holder, RESERVED_BYTE, 1, op);
-        if (taken != 0) {
-            return end_with(op, taken < 0 ? taken : EPIO_EBUSY);
+        int error = check_free_elsewhere(holder, RESERVED_BYTE, op);
+        if (error != 0) {
+            return end_unless_new(op, error);
         }
     }
     if (node->holder_count > 1) {
@@ -302,6 +333,11 @@ static int go_down(epio__lock_holder *holder, epio_op *op, uint32_t level)
 
 /* ---- News ---- */
 
+static void wake_thread(epio_op *op)
+{
+    epio__event_set(op->waiter);
+}
+
 /* Notes, in a list to be spread when the mutex is free, that an op has ended or is
  * to look for itself. It is told once until its thread has answered. */
 static void tell(epio_node *news, epio_op *op)
@@ -333,6 +369,24 @@ static bool is_first(const epio_op *op)
 {
     const epio__lock_node *node = holder_of(op)->node;
     return node->waiting.next == &op->arguments.lock.node;
+}
+
+/* The first in the queue waits for somebody elsewhere. Threads that wait behind it look
+ * too, since they cannot know that its loop will run. */
+static void tell_threads(epio__lock_node *node, epio_node *news)
+{
+    for (epio_node *at = node->waiting.next; at != &node->waiting; at = at->next) {
+        epio_op *op = op_of_waiting(at);
+        if (op->arguments.lock.news == wake_thread) {
+            tell(news, op);
+        }
+    }
+}
+
+static bool first_looks(const epio__lock_node *node)
+{
+    return !epio__list_empty(&node->waiting) &&
+           op_of_waiting(node->waiting.next)->arguments.lock.looks != 0;
 }
 
 static void enqueue(epio__lock_holder *holder, epio_op *op)
@@ -389,14 +443,9 @@ static int refuse(epio__lock_holder *holder, epio_op *op, verdict reached)
     return outcome;
 }
 
-static bool may_wait(const epio_op *op)
-{
-    return (op->flags & EPIO_LOCK_WAIT) != 0;
-}
-
 /* Begins an op whose holder has no other in the queue: it has ended, or it is in
  * the queue. */
-static void ask(epio__lock_holder *holder, epio_op *op)
+static void ask(epio__lock_holder *holder, epio_op *op, epio_node *news)
 {
     verdict reached = begin(holder, op);
     if (!may_wait(op)) {
@@ -410,8 +459,12 @@ static void ask(epio__lock_holder *holder, epio_op *op)
         return;
     }
     op->arguments.lock.outcome = EPIO_EPENDING;
-    op->arguments.lock.looks = reached == WAITS_ELSEWHERE ? 1 : 0;
+    op->arguments.lock.looks = 0;
     enqueue(holder, op);
+    if (reached == WAITS_ELSEWHERE) {
+        op->arguments.lock.looks = 1;
+        tell_threads(holder->node, news);
+    }
 }
 
 /* Begins what the holder was asked for behind the op that has just ended. */
@@ -420,7 +473,7 @@ static void go_on(epio__lock_holder *holder, epio_node *news)
     while (holder->asking == NULL && !epio__list_empty(&holder->later)) {
         epio_op *op = op_of_waiting(holder->later.next);
         epio__list_remove(&op->arguments.lock.node);
-        ask(holder, op);
+        ask(holder, op, news);
         if (!waits(op) || op->arguments.lock.looks != 0) {
             tell(news, op);
         }
@@ -453,6 +506,7 @@ static void serve(epio__lock_node *node, epio_node *news)
             if (reached == WAITS_ELSEWHERE && op->arguments.lock.looks == 0) {
                 op->arguments.lock.looks = 1;
                 tell(news, op);
+                tell_threads(node, news);
             }
             return;
         }
@@ -481,7 +535,7 @@ static void take(epio__lock_holder *holder, epio_op *op, epio_node *news)
     /* The lock may have become free since the first in the queue last looked. */
     serve(holder->node, news);
     if (holder->asking == NULL) {
-        ask(holder, op);
+        ask(holder, op, news);
     } else if (may_wait(op)) {
         op->arguments.lock.outcome = EPIO_EPENDING;
         epio__list_append(&holder->later, &op->arguments.lock.node);
@@ -524,6 +578,7 @@ static int64_t unlock(epio__lock_holder *holder, epio_op *op)
     epio__list_init(&news);
     epio__mutex_lock(&holder->node->mutex);
     end_asking(holder, &news);
+    holder->unlocks++;
     int result = go_down(holder, op, op->arguments.lock.level);
     serve(holder->node, &news);
     epio__mutex_unlock(&holder->node->mutex);
@@ -534,11 +589,12 @@ static int64_t unlock(epio__lock_holder *holder, epio_op *op)
 static int64_t check_reserved(epio__lock_holder *holder, epio_op *op)
 {
     epio__mutex_lock(&holder->node->mutex);
+    const epio__lock_holder *writer = holder->node->writer;
     int result = 1;
-    if (holder->node->writer == NULL) {
-        /* Each level above SHARED has some byte exclusively. */
-        result =
-            is_taken_elsewhere(holder, PENDING_BYTE, SHARED_FIRST - PENDING_BYTE + SHARED_SIZE, op);
+    if (writer == NULL || (!writer->reserved && writer->level < EPIO_LOCK_EXCLUSIVE)) {
+        /* PENDING alone does not count: who came there directly rolls back a hot journal,
+         * which must go on to look hot. */
+        result = is_taken_elsewhere(holder, RESERVED_BYTE, 1 + SHARED_SIZE, op);
     }
     epio__mutex_unlock(&holder->node->mutex);
     return result;
@@ -549,14 +605,12 @@ void epio__lock_release_all(epio__lock_holder *holder)
     epio_op op = {0};
     op.arguments.lock.level = EPIO_LOCK_NONE;
     (void)unlock(holder, &op);
+    while (epio__load_size(&holder->performers) != 0) {
+        epio__thread_yield(); /* they were told */
+    }
 }
 
 /* ---- Waiting on this thread ---- */
-
-static void wake_thread(epio_op *op)
-{
-    epio__event_set(op->waiter);
-}
 
 #if EPIO_ASYNC
 
@@ -565,30 +619,18 @@ static bool is_own_loop(const epio_loop *loop)
     return loop != NULL && epio__loop_is_owner(loop);
 }
 
-/* Only the calling thread can end it, when it runs its loop. */
-static bool is_own_op(const epio_op *op)
-{
-    return epio_in_flight(op) && is_own_loop(op->loop);
-}
-
-/* A file or an op whose loop is the calling thread's is in the way: while the thread
- * waits, the loop does not run. */
-static bool waits_for_own_loop(const epio__lock_holder *holder, const epio_op *op)
+/* A file whose loop is the calling thread's is in the way: while the thread waits, the
+ * loop does not run. If somebody waits for EXCLUSIVE, who comes before all others, every
+ * holder is in the way, else only one that keeps readers out. */
+static bool waits_for_own_loop(const epio__lock_holder *holder)
 {
     epio__lock_node *node = holder->node;
-    bool newcomer = op->arguments.lock.found == EPIO_LOCK_NONE;
-    if (holder->asking != op) {
-        return is_own_op(holder->asking);
-    }
+    bool upgrade = !epio__list_empty(&node->waiting) &&
+                   op_of_waiting(node->waiting.next)->arguments.lock.found != EPIO_LOCK_NONE;
     for (epio_node *at = node->holders.next; at != &node->holders; at = at->next) {
         const epio__lock_holder *other = EPIO__CONTAINER(at, epio__lock_holder, holding);
-        bool in_the_way = newcomer ? other->level >= EPIO_LOCK_PENDING : other != holder;
+        bool in_the_way = other != holder && (upgrade || other->level >= EPIO_LOCK_PENDING);
         if (in_the_way && is_own_loop(other->file->vfs->loop)) {
-            return true;
-        }
-    }
-    for (epio_node *at = node->waiting.next; at != &op->arguments.lock.node; at = at->next) {
-        if (is_own_op(op_of_waiting(at))) {
             return true;
         }
     }
@@ -597,41 +639,45 @@ static bool waits_for_own_loop(const epio__lock_holder *holder, const epio_op *o
 
 #else
 
-static bool waits_for_own_loop(const epio__lock_holder *holder, const epio_op *op)
+static bool waits_for_own_loop(const epio__lock_holder *holder)
 {
     (void)holder;
-    (void)op;
     return false;
 }
 
 #endif
 
-/* Until when the thread sleeps: its deadline, or its next look if it is its turn. */
+/* Until when the thread sleeps: its deadline, or its next look at what is elsewhere. */
 static uint64_t sleeps_until(epio_op *op)
 {
     uint64_t deadline = op->timeout_ns != 0 ? op->timeout_ns : EPIO_FOREVER;
-    if (op->arguments.lock.looks == 0) {
+    if (!first_looks(holder_of(op)->node)) {
         return deadline;
     }
     uint64_t look = next_look(op);
     return look < deadline ? look : deadline;
 }
 
-/* The mutex is held. */
-static void act_on_time(epio_op *op, epio_node *news)
+/* The thread is awake, with the mutex: looks itself, or gives up. */
+static void look_here(epio_op *op, epio_node *news)
 {
+    epio__lock_holder *holder = holder_of(op);
+    if (waits(op)) {
+        serve(holder->node, news);
+    }
     if (!waits(op)) {
         return;
     }
     if (op->timeout_ns != 0 && op->timeout_ns <= epio__monotonic_time()) {
         withdraw(op, EPIO_ETIMEDOUT, news);
-    } else {
-        serve(holder_of(op)->node, news);
-        op->arguments.lock.looks = is_first(op) ? op->arguments.lock.looks : 0;
+    } else if (waits_for_own_loop(holder)) {
+        withdraw(op, EPIO_EDEADLK, news);
+    } else if (!is_first(op)) {
+        op->arguments.lock.looks = 0; /* to be told when it is first again */
     }
 }
 
-static int64_t lock_here(epio__lock_holder *holder, epio_op *op)
+static void lock_here(epio__lock_holder *holder, epio_op *op)
 {
     epio__lock_node *node = holder->node;
     epio__event event;
@@ -643,7 +689,7 @@ static int64_t lock_here(epio__lock_holder *holder, epio_op *op)
 
     epio__mutex_lock(&node->mutex);
     take(holder, op, &news);
-    if (waits(op) && waits_for_own_loop(holder, op)) {
+    if (waits(op) && waits_for_own_loop(holder)) {
         withdraw(op, EPIO_EDEADLK, &news);
     }
     while (waits(op) || op->arguments.lock.told != 0) {
@@ -654,27 +700,42 @@ static int64_t lock_here(epio__lock_holder *holder, epio_op *op)
         epio__mutex_lock(&node->mutex);
         if (told) {
             op->arguments.lock.told = 0;
-        } else {
-            act_on_time(op, &news);
         }
+        look_here(op, &news);
     }
     epio__mutex_unlock(&node->mutex);
     spread(&news);
     op->waiter = NULL;
     epio__event_destroy(&event);
-    return op->arguments.lock.outcome;
 }
 
-/* For a worker: one try, and nothing is left of it if it has to wait. */
+static bool was_unlocked_since(epio__lock_holder *holder, epio_op *op)
+{
+    if (op->arguments.lock.begun == 0) {
+        op->arguments.lock.begun = 1;
+        op->arguments.lock.unlocks = holder->unlocks;
+    }
+    return op->arguments.lock.unlocks != holder->unlocks;
+}
+
+/* For a worker: one try, and nothing is left of it if it has to wait, but that an
+ * unlock ends it. */
 static int64_t try_to_lock(epio__lock_holder *holder, epio_op *op)
 {
     epio_node news;
     epio__list_init(&news);
     epio__mutex_lock(&holder->node->mutex);
-    take(holder, op, &news);
-    bool again = waits(op);
+    bool again = false;
+    if (was_unlocked_since(holder, op)) {
+        op->arguments.lock.outcome = EPIO_ECANCELED;
+    } else {
+        take(holder, op, &news);
+        again = waits(op);
+    }
     if (again) {
         withdraw(op, EPIO_EBUSY, &news);
+    } else {
+        op->arguments.lock.begun = 0;
     }
     epio__mutex_unlock(&holder->node->mutex);
     spread(&news);
@@ -685,6 +746,16 @@ static int64_t try_to_lock(epio__lock_holder *holder, epio_op *op)
     return EPIO_RETRY;
 }
 
+/* Counted, as an epio_close in another thread may end it and then free the holder. */
+static int64_t lock_by_thread(epio__lock_holder *holder, epio_op *op)
+{
+    epio__add_size(&holder->performers, 1);
+    lock_here(holder, op);
+    int outcome = op->arguments.lock.outcome;
+    epio__subtract_size(&holder->performers, 1);
+    return outcome;
+}
+
 int64_t epio__lock_perform(epio__lock_holder *holder, epio_op *op)
 {
     switch (op->kind) {
@@ -693,13 +764,20 @@ int64_t epio__lock_perform(epio__lock_holder *holder, epio_op *op)
     case EPIO_KIND_CHECK_RESERVED_LOCK:
         return check_reserved(holder, op);
     default:
-        return epio_in_flight(op) ? try_to_lock(holder, op) : lock_here(holder, op);
+        return epio_in_flight(op) ? try_to_lock(holder, op) : lock_by_thread(holder, op);
     }
 }
 
 /* ---- Waiting on a loop ---- */
 
 #if EPIO_ASYNC
+
+/* A layer may send it again: then it is a new one. */
+static void complete(epio_op *op, int outcome)
+{
+    op->arguments.lock.begun = 0;
+    epio_complete(op, outcome);
+}
 
 void epio__lock_submit(epio__lock_holder *holder, epio_op *op)
 {
@@ -718,7 +796,7 @@ void epio__lock_submit(epio__lock_holder *holder, epio_op *op)
     epio__mutex_unlock(&holder->node->mutex);
     spread(&news);
     if (outcome != EPIO_EPENDING) {
-        epio_complete(op, outcome);
+        complete(op, outcome);
     } else if (looks) {
         epio_alarm(op, next_look(op));
     }
@@ -758,7 +836,7 @@ void epio__lock_cancel(epio_op *op)
     epio__mutex_unlock(&node->mutex);
     spread(&news);
     if (ended) {
-        epio_complete(op, EPIO_ECANCELED);
+        complete(op, EPIO_ECANCELED);
     }
 }
 

@@ -24,6 +24,8 @@ struct epio__lock_holder {
     const epio_file *file;
     const epio__os_file *bytes; /* NULL: nobody outside this process can see it */
     bool reserved;              /* it has the byte of RESERVED */
+    uint32_t unlocks;           /* how often it was unlocked */
+    size_t performers;          /* atomic; threads inside epio__lock_perform */
     uint32_t level;             /* atomic for those who only look */
     epio_node holding;          /* in node->holders */
     epio_op *asking;            /* its lock op in node->waiting; NULL: none */
@@ -48,7 +50,8 @@ uint32_t epio__lock_level_of(const epio__lock_holder *holder);
  * flight, which must not keep a worker waiting, EPIO_RETRY instead. */
 int64_t epio__lock_perform(epio__lock_holder *holder, epio_op *op);
 
-/* Gives up all that the holder has, before its file goes. */
+/* Gives up all that the holder has, and ends what waits for it, before its file
+ * goes: when this returns nobody has anything to do with it. */
 void epio__lock_release_all(epio__lock_holder *holder);
 
 #if EPIO_ASYNC

@@ -79,7 +79,7 @@ static table_entry *create_entry(const epio__os_file *file)
     return entry;
 }
 
-static epio__lock_holder *create_holder(epio__os_file *file, bool remote)
+static epio__lock_holder *create_holder(epio__os_file *file)
 {
     epio__lock_holder *holder = malloc(sizeof *holder);
     table_entry *entry = holder != NULL ? find_entry(file->device, file->inode) : NULL;
@@ -92,7 +92,6 @@ static epio__lock_holder *create_holder(epio__os_file *file, bool remote)
     }
     entry->files++;
     epio__lock_holder_init(holder, &entry->node, &file->base, file);
-    file->locks_are_remote = remote;
     return holder;
 }
 
@@ -107,11 +106,11 @@ epio__lock_holder *epio__lock_table_join(epio__os_file *file)
     if (holder != NULL) {
         return holder;
     }
-    bool remote = epio__range_locks_are_remote(file);
     epio__mutex_lock(epio__process_mutex());
     holder = epio__lock_table_find(file); /* two threads may come at once */
     if (holder == NULL) {
-        holder = create_holder(file, remote);
+        epio__range_locks_prepare(file);
+        holder = create_holder(file);
         epio__store_pointer(&file->lock, (uintptr_t)holder);
     }
     epio__mutex_unlock(epio__process_mutex());
@@ -210,6 +209,7 @@ int epio__os_file_close(epio__os_file *file, int32_t *os_error)
     epio__lock_holder *holder = epio__lock_table_find(file);
     if (holder != NULL) {
         epio__lock_release_all(holder);
+        epio__store_pointer(&file->lock, 0);
     }
     int result = epio__range_locks_are_common() ? close_where_common(file, os_error)
                                                 : epio__os_file_dispose(file, os_error);

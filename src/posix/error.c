@@ -13,6 +13,7 @@ int epio__error_from_os(int32_t os_error)
         return EPIO_ECANCELED;
     case ENOMEM:
     case ENOBUFS:
+    case ENOLCK:
         return EPIO_ENOMEM;
     case EIO:
     case ESTALE:
@@ -67,7 +68,6 @@ int epio__error_from_os(int32_t os_error)
     case ERANGE:
         return EPIO_ERANGE;
     case ENOSYS:
-    case ENOLCK: /* a network file system whose server has no locks */
     case ENOTSUP:
 #if EOPNOTSUPP != ENOTSUP
     case EOPNOTSUPP:

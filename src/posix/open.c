@@ -50,11 +50,17 @@ static bool is_stream(int descriptor, const struct stat *status)
            (lseek(descriptor, 0, SEEK_CUR) < 0 && errno == ESPIPE);
 }
 
-/* Gives the file its descriptor, and notes what that is: 0, or -1 and errno. */
-static int take_descriptor(epio__os_file *file, int descriptor, struct stat *status)
+static void set_handles(epio__os_file *file, int descriptor)
 {
     file->handle = descriptor;
     file->transfer_handle = descriptor;
+    file->lock_handle = descriptor;
+}
+
+/* Gives the file its descriptor, and notes what that is: 0, or -1 and errno. */
+static int take_descriptor(epio__os_file *file, int descriptor, struct stat *status)
+{
+    set_handles(file, descriptor);
     if (fstat(descriptor, status) != 0) {
         return -1;
     }
@@ -73,8 +79,7 @@ static epio__os_file *create_file(epio_vfs *vfs, uint32_t flags)
         return NULL;
     }
     epio_file_init(&file->base, vfs, flags, 0);
-    file->handle = -1;
-    file->transfer_handle = -1;
+    set_handles(file, -1);
     epio__list_init(&file->readers);
     epio__list_init(&file->writers);
     return file;
@@ -91,6 +96,7 @@ static int fill_file(epio__os_file *file, int descriptor, uint32_t flags)
         errno = EISDIR;
         return -1;
     }
+    epio__range_locks_decide(descriptor); /* a close depends on it */
     bool stream = is_stream(descriptor, &status);
     file->base.traits = stream ? EPIO_FILE_STREAM : 0;
     file->no_cached_read = (flags & EPIO_OPEN_DIRECT) != 0 ? 1 : 0;
@@ -103,6 +109,9 @@ int epio__os_file_dispose(epio__os_file *file, int32_t *os_error)
     int result = 0;
     if (file->transfer_handle != file->handle) {
         (void)close((int)file->transfer_handle);
+    }
+    if (file->lock_handle != file->handle) {
+        (void)close((int)file->lock_handle);
     }
     /* An interrupted close has released the descriptor all the same: Linux
      * close(2). */
@@ -215,8 +224,11 @@ static uint32_t abilities(uint32_t flags)
 static int reopen(const char *path, uint32_t flags)
 {
     struct stat status;
-    bool anew = (flags & (EPIO_OPEN_EXCLUSIVE | EPIO_OPEN_TRUNCATE | EPIO_OPEN_NOFOLLOW)) != 0;
-    if (anew || !epio__range_locks_are_common() || stat(path, &status) != 0) {
+    if ((flags & EPIO_OPEN_EXCLUSIVE) != 0 || !epio__range_locks_are_common()) {
+        return -1;
+    }
+    bool follow = (flags & EPIO_OPEN_NOFOLLOW) == 0;
+    if ((follow ? stat(path, &status) : lstat(path, &status)) != 0) {
         return -1;
     }
     epio__os_file *file =
@@ -225,6 +237,11 @@ static int reopen(const char *path, uint32_t flags)
         return -1;
     }
     int descriptor = (int)file->handle;
+    if ((flags & EPIO_OPEN_TRUNCATE) != 0 && ftruncate(descriptor, 0) != 0) {
+        int32_t os_error;
+        (void)epio__os_file_close(file, &os_error); /* as it was; open will say why */
+        return -1;
+    }
     free(file->delete_path);
     free(file);
     return descriptor;
@@ -438,8 +455,7 @@ int64_t epio__adopt_perform(epio_vfs *vfs, epio_op *op)
     }
     if (fill_file(file, descriptor, flags) != 0) {
         int64_t error = epio__op_fail(op);
-        file->handle = -1; /* the descriptor stays the caller's */
-        file->transfer_handle = -1;
+        set_handles(file, -1); /* the descriptor stays the caller's */
         discard_file(file);
         return error;
     }

@@ -86,6 +86,11 @@ bool epio__stream_attempt(epio_op *op, int64_t *result);
 /* Waits, until the op's deadline. */
 int64_t epio__stream_perform(epio_op *op);
 
+/* ---- range_lock.c ---- */
+
+/* Finds out, once for the process, which kind of range locks the system has. */
+void epio__range_locks_decide(int descriptor);
+
 /* ---- open.c, path.c ---- */
 
 int64_t epio__open_perform(epio_vfs *vfs, epio_op *op);

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -79,23 +80,34 @@ static uint32_t kind_for(int descriptor)
     return kind;
 }
 
+void epio__range_locks_decide(int descriptor)
+{
+    (void)kind_for(descriptor);
+}
+
 bool epio__range_locks_are_common(void)
 {
-    /* Before the first lock there is nothing that a close could free. */
     return epio__load_u32(&kind_in_use) == KIND_CLASSIC;
 }
 
-static int fail(int32_t *os_error)
+static int fail(const epio__os_file *file, int32_t *os_error)
 {
     *os_error = errno;
-    /* POSIX allows either for a lock that another holds. */
-    return errno == EACCES || errno == EAGAIN ? EPIO_EBUSY : epio__error_from_os(errno);
+    switch (errno) {
+    case EACCES: /* POSIX allows either for a lock that another holds */
+    case EAGAIN:
+        return EPIO_EBUSY;
+    case ENOLCK: /* a server without locks; here, the system's table is full */
+        return file->locks_are_remote ? EPIO_ENOTSUP : EPIO_ENOMEM;
+    default:
+        return epio__error_from_os(errno);
+    }
 }
 
 /* `set`: asks for the range; else finds out who has it. */
 static int request(const epio__os_file *file, struct flock *range, bool set, int32_t *os_error)
 {
-    int descriptor = (int)file->handle;
+    int descriptor = (int)file->lock_handle;
     uint32_t kind = kind_for(descriptor);
     if (kind == KIND_MISNAMED) {
         *os_error = EINVAL;
@@ -109,7 +121,7 @@ static int request(const epio__os_file *file, struct flock *range, bool set, int
     do {
         outcome = fcntl(descriptor, command, range);
     } while (outcome != 0 && errno == EINTR);
-    return outcome == 0 ? 0 : fail(os_error);
+    return outcome == 0 ? 0 : fail(file, os_error);
 }
 
 int epio__range_set(const epio__os_file *file, uint64_t start, uint64_t len, uint32_t mode,
@@ -134,7 +146,7 @@ int epio__range_is_taken(const epio__os_file *file, uint64_t start, uint64_t len
 #if defined(__linux__)
 
 /* statfs(2) and the kernel's magic.h; FUSE may be anything. */
-bool epio__range_locks_are_remote(const epio__os_file *file)
+static bool is_remote(int descriptor)
 {
     static const uint32_t remote[] = {
         0x6969,     /* NFS */
@@ -151,7 +163,7 @@ bool epio__range_locks_are_remote(const epio__os_file *file)
         0x0BD00BD0, /* Lustre */
     };
     struct statfs status;
-    if (fstatfs((int)file->handle, &status) != 0) {
+    if (fstatfs(descriptor, &status) != 0) {
         return false;
     }
     for (size_t i = 0; i < sizeof remote / sizeof remote[0]; i++) {
@@ -162,20 +174,44 @@ bool epio__range_locks_are_remote(const epio__os_file *file)
     return false;
 }
 
-#elif defined(MNT_LOCAL)
-
-bool epio__range_locks_are_remote(const epio__os_file *file)
+/* The descriptor's open file description may be another's too, of this process or of
+ * the one that it came from, and with it its locks: the inode is opened once more.
+ * Where that is not permitted they stay common. */
+static void open_own_lock_handle(epio__os_file *file)
 {
-    struct statfs status;
-    return fstatfs((int)file->handle, &status) == 0 && (status.f_flags & MNT_LOCAL) == 0;
+    char path[64];
+    int mode = fcntl((int)file->handle, F_GETFL);
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", (int)file->handle);
+    int own = mode < 0 ? -1 : open(path, (mode & O_ACCMODE) | O_NOCTTY | O_CLOEXEC);
+    if (own >= 0) {
+        file->lock_handle = own;
+    }
 }
 
 #else
 
-bool epio__range_locks_are_remote(const epio__os_file *file)
+static bool is_remote(int descriptor)
 {
-    (void)file;
+#if defined(MNT_LOCAL)
+    struct statfs status;
+    return fstatfs(descriptor, &status) == 0 && (status.f_flags & MNT_LOCAL) == 0;
+#else
+    (void)descriptor;
     return false; /* no portable way to ask */
+#endif
+}
+
+static void open_own_lock_handle(epio__os_file *file)
+{
+    (void)file; /* classic locks are no description's */
 }
 
 #endif
+
+void epio__range_locks_prepare(epio__os_file *file)
+{
+    file->locks_are_remote = is_remote((int)file->handle);
+    if (file->opened_as == 0 && !epio__range_locks_are_common()) {
+        open_own_lock_handle(file);
+    }
+}

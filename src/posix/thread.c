@@ -42,12 +42,31 @@ void epio__mutex_unlock(epio__mutex *mutex)
     pthread_mutex_unlock(mutex_of(mutex));
 }
 
+static union {
+    pthread_mutex_t system;
+    epio__mutex mutex;
+} of_process = {.system = PTHREAD_MUTEX_INITIALIZER};
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&of_process.system);
+}
+
+static void after_fork(void)
+{
+    pthread_mutex_unlock(&of_process.system);
+}
+
+/* Nobody holds it in a child, whatever the other threads of its parent did. */
+static void survive_forks(void)
+{
+    (void)pthread_atfork(before_fork, after_fork, after_fork);
+}
+
 epio__mutex *epio__process_mutex(void)
 {
-    static union {
-        pthread_mutex_t system;
-        epio__mutex mutex;
-    } of_process = {.system = PTHREAD_MUTEX_INITIALIZER};
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, survive_forks);
     return &of_process.mutex;
 }
 
