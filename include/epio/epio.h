@@ -69,7 +69,7 @@ EPIO_API const char *epio_version(void);
     X(EPIO_EBADF, -18, "not an open descriptor, or not open for this direction")                   \
     X(EPIO_EBUSY, -19, "in use: a lock is held, or operations are in flight")                      \
     X(EPIO_ESHARING, -20, "another program has the file open and does not share it")               \
-    X(EPIO_EDEADLK, -21, "waiting could never end")                                                \
+    X(EPIO_EDEADLK, -21, "waiting could never end: give up what is held, and begin anew")          \
     X(EPIO_EPIPE, -22, "nobody reads the other end")                                               \
     X(EPIO_ESPIPE, -23, "a stream has no size and no positions")                                   \
     X(EPIO_EROFS, -24, "the file system is read-only")                                             \
@@ -225,7 +225,8 @@ _Static_assert(sizeof(epio_op) == EPIO_OP_SIZE, "an op has the same size on ever
 
 /* Carries the op out on this thread and returns its result; no loop is needed
  * and `done` is not called. Any thread. It runs alone: it waits for nothing
- * that was submitted, and no barrier (epio_sync) counts it. timeout_ns limits
+ * that was submitted (but a lock for its turn), and no barrier (epio_sync) counts
+ * it. timeout_ns limits
  * what only waits (sleep, streams, permits, locks): EPIO_ETIMEDOUT.
  * Every error of the verb; an op without a file or VFS is EPIO_EINVAL. */
 EPIO_API int64_t epio_perform(epio_op *op);
@@ -260,8 +261,8 @@ EPIO_API bool epio_pending(const epio_op *op);
  * EPIO_ECANCELED. Only the first is submitted; the second counts as submitted
  * with it, its timeout included. Both were prepared by a verb and belong to
  * one loop; chains may be of any length; an op has one successor. Link a close
- * with EPIO_LINK_ALWAYS: one that ends with EPIO_ECANCELED, because the op
- * before it failed, leaves its file open. An op that is cancelled while it waits
+ * or unlock with EPIO_LINK_ALWAYS: one that ends with EPIO_ECANCELED, because the
+ * op before it failed, leaves its file open or locked. An op that is cancelled while it waits
  * for its first ends at once, and what is linked behind it goes on from there.
  * Returns `first`. */
 EPIO_API epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags);
@@ -313,7 +314,8 @@ EPIO_API epio_op *epio_open(epio_op *op, epio_vfs *vfs, const char *path, uint32
 /* Makes a file of an open descriptor (POSIX) or HANDLE (Windows) that the
  * caller hands over: 0, and op->file; epio_close closes it. On failure it stays
  * the caller's. `flags`: READ and WRITE as it was opened, or 0: as it was.
- * Neither its blocking mode nor its close-on-exec flag is changed. Writes to one
+ * Neither its blocking mode nor its close-on-exec flag is changed. Its locks are
+ * its own, whoever else has the descriptor or a duplicate of it. Writes to one
  * that was opened with O_APPEND go to its end on Linux, whatever the offset: see
  * pwrite(2).
  * Errors: EPIO_EBADF, EPIO_EINVAL, EPIO_EISDIR, EPIO_ENOMEM, EPIO_ENOTSUP (a
@@ -389,42 +391,49 @@ EPIO_API epio_op *epio_size(epio_op *op, epio_file *file);
  *
  * Without WAIT, EPIO_EBUSY if others are in the way. An EXCLUSIVE that is kept
  * off by readers alone leaves the file at PENDING then, as in SQLite: no new
- * reader gets in, and asking again gets it once the last has gone.
+ * reader gets in, and asking again gets it once the last has gone. (A reader of
+ * another process who is just coming in may keep it from PENDING too.)
  *
  * With WAIT the op waits, without a thread on a loop and on this one by
  * epio_perform, for its timeout at most. Inside a process waiters are served in
  * the order of asking, but EXCLUSIVE, which holders alone may ask for, before
  * SHARED; a release hands over at once. Other processes are asked again, after
- * a fraction of a millisecond at first and then ever less often, up to 20 ms.
+ * a fraction of a millisecond at first, then ever less often, about every 20 ms.
  * EPIO_ECANCELED and EPIO_ETIMEDOUT leave the level that there was before; a
  * lock that was granted at the last moment is 0.
  *
- * With WAIT, refused at once since it could never end: a holder that wants to go
- * up and meets another's RESERVED or PENDING (EPIO_EDEADLK if that is a file of
- * this process, EPIO_EBUSY if not: unlock, and begin anew), and an epio_perform
- * that waits for a file whose loop is the calling thread's (EPIO_EDEADLK).
+ * With WAIT, refused at once since it could go on for ever: a holder that wants to
+ * go up and meets another's RESERVED or PENDING (EPIO_EDEADLK if that is a file of
+ * this process, EPIO_EBUSY if not), and an epio_perform that waits for a file whose
+ * loop is the calling thread's (EPIO_EDEADLK). Unlock to NONE then, let some time
+ * pass, and begin anew; docs/locking.md shows how.
  *
  * The lock ops of one file are carried out in the order of their submission; one
  * that waits holds up those behind it (without WAIT they are EPIO_EBUSY).
- * epio_unlock and epio_close end it with EPIO_ECANCELED.
+ * epio_unlock and epio_close end it with EPIO_ECANCELED, whoever waits.
  *
  * Errors: EPIO_EINVAL (PENDING, a lower level, a step that skips one, unknown
  * flags), EPIO_EBADF (SHARED needs a file open for reading, the others for
  * writing), EPIO_EBUSY, EPIO_EDEADLK, EPIO_ESPIPE (a stream), EPIO_ENOTSUP (the
- * file system has no locks). */
+ * file system has no locks), EPIO_ENOMEM (also: no room in the system's table of
+ * locks). EPIO_EINVAL for every lock op, if the environment variable
+ * EPIO_RANGE_LOCKS names a kind of lock that the system does not have. */
 EPIO_API epio_op *epio_lock(epio_op *op, epio_file *file, uint32_t level, uint32_t flags);
 
 /* Lowers what this file holds to SHARED or NONE: 0, also if it holds no more. From
- * EXCLUSIVE to SHARED nobody gets in between. Cannot be cancelled or timed out. A
- * lock op of this file that waits ends with EPIO_ECANCELED first. A close of the
- * file, and the end of the process, release all. Errors: EPIO_EINVAL (another
- * level); EPIO_EIO and the like if the system failed: then too the file holds
- * no more than was asked for, but for a step to SHARED, which leaves EXCLUSIVE. */
+ * EXCLUSIVE to SHARED nobody gets in between. Cannot be cancelled or timed out; but
+ * linked behind an op that fails it is only carried out with EPIO_LINK_ALWAYS. Lock
+ * ops of this file that wait end with EPIO_ECANCELED first. A close of the file, and
+ * the end of the process, release all. Errors: EPIO_EINVAL (another level);
+ * EPIO_EIO and the like if the system failed: then too the file holds no more than
+ * was asked for, but for a step to SHARED, which leaves EXCLUSIVE. */
 EPIO_API epio_op *epio_unlock(epio_op *op, epio_file *file, uint32_t level);
 
-/* 1 if any file, of this process or another, this one included, holds RESERVED,
- * PENDING or EXCLUSIVE; else 0. By the time it is read it may have changed.
- * Errors: EPIO_ESPIPE, EPIO_ENOTSUP. */
+/* 1 if any file, of this process or another, this one included, holds RESERVED or
+ * more; else 0. As in SQLite, a PENDING that was reached from SHARED directly does
+ * not count, since that is how a hot journal is rolled back, which must go on to
+ * look hot. By the time it is read it may have changed. Errors: EPIO_ESPIPE,
+ * EPIO_ENOTSUP. */
 EPIO_API epio_op *epio_check_reserved_lock(epio_op *op, epio_file *file);
 
 /* What this file holds now: EPIO_LOCK_NONE to EPIO_LOCK_EXCLUSIVE. While a lock op
