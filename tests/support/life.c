@@ -501,8 +501,8 @@ const life_kind life_kinds[] = {
     {"truncate", LANE_WRITE, 0, false, false, prepare_truncate, clear_nothing},
     {"sync", LANE_FLUSH, 0, false, true, prepare_sync, clear_nothing},
     {"size", LANE_PATH, 4096, false, false, prepare_size, clear_nothing},
-    {"lock", LANE_PATH, 0, false, false, prepare_lock, clear_lock},
-    {"unlock", LANE_PATH, 0, true, false, prepare_unlock, clear_unlock},
+    {"lock", LANE_LOCK, 0, false, false, prepare_lock, clear_lock},
+    {"unlock", LANE_LOCK, 0, true, false, prepare_unlock, clear_unlock},
     {"check_reserved_lock", LANE_PATH, 0, false, false, prepare_check_reserved_lock, clear_nothing},
     {"delete", LANE_PATH, 0, false, false, prepare_delete, clear_delete},
     {"rename", LANE_PATH, 0, false, false, prepare_rename, clear_rename},
@@ -524,6 +524,8 @@ static epio_op *prepare_filler(life *one, epio_op *op, lane which, uint32_t numb
         return epio_write(op, one->file, one->buffer, 1, 0);
     case LANE_FLUSH:
         return epio_sync(op, number == 0 ? one->file : one->other[number - 1], EPIO_SYNC_FULL);
+    case LANE_LOCK: /* likewise */
+        return epio_unlock(op, one->file, EPIO_LOCK_NONE);
     case LANE_PATH:
         return epio_access(op, one->gate, "/", EPIO_ACCESS_EXISTS);
     default:
