@@ -12,6 +12,7 @@
 #include <time.h>
 
 #define MILLISECOND UINT64_C(1000000)
+#define SECOND (1000 * MILLISECOND)
 
 /* ---- A layer ------------------------------------------------------------ */
 
@@ -217,6 +218,94 @@ static void settle(fixture *f)
 {
     while (epio_loop_poll(f->loop, 5 * MILLISECOND, 0) > 0) {
     }
+}
+
+/* ---- Alarms -------------------------------------------------------------- */
+
+/* Completes each op when its alarm rings, or does something else right away. */
+typedef struct sleepy_vfs {
+    epio_vfs base;
+    epio_vfs *inner;
+    enum { COMPLETES, FORWARDS, SETS_TWICE, WAITS } also;
+    uint32_t rings;
+} sleepy_vfs;
+
+static sleepy_vfs *sleepy_of(epio_vfs *vfs)
+{
+    return (sleepy_vfs *)(void *)vfs;
+}
+
+static void sleepy_submit(epio_vfs *vfs, epio_op *op)
+{
+    sleepy_vfs *one = sleepy_of(vfs);
+    epio_alarm(op, epio_monotonic_time() + 5 * MILLISECOND);
+    switch (one->also) {
+    case COMPLETES:
+        epio_complete(op, 1);
+        return;
+    case FORWARDS:
+        epio_forward(op, one->inner, NULL);
+        return;
+    case SETS_TWICE:
+        epio_alarm(op, epio_monotonic_time() + 20 * MILLISECOND);
+        return;
+    default:
+        return;
+    }
+}
+
+static void sleepy_alarm(epio_vfs *vfs, epio_op *op)
+{
+    check(op->vfs == vfs);
+    sleepy_of(vfs)->rings++;
+    epio_complete(op, 7);
+}
+
+static void sleepy_cancel(epio_vfs *vfs, epio_op *op)
+{
+    (void)vfs;
+    epio_complete(op, EPIO_ECANCELED);
+}
+
+static const epio_vfs_methods sleepy_methods = {
+    .name = "sleepy",
+    .submit = sleepy_submit,
+    .cancel = sleepy_cancel,
+    .alarm = sleepy_alarm,
+};
+
+static int64_t sleepy_result(fixture *f, sleepy_vfs *one, uint64_t timeout_ns, uint64_t at_least)
+{
+    epio_op op = {.timeout_ns = timeout_ns};
+    uint64_t begun = epio_monotonic_time();
+    (void)epio_wait(epio_sleep(&op, &one->base, 30 * MILLISECOND));
+    check(epio_monotonic_time() - begun >= at_least);
+    while (epio_monotonic_time() - begun < 10 * MILLISECOND) {
+        (void)epio_loop_poll(f->loop, MILLISECOND, 0); /* a late one would ring now */
+    }
+    return op.result;
+}
+
+static void alarms_ring_once_and_only_while_they_are_wanted(fixture *f)
+{
+    sleepy_vfs one = {.inner = f->vfs, .also = WAITS};
+    one.base.methods = &sleepy_methods;
+    one.base.loop = f->loop;
+    check_result(sleepy_result(f, &one, 0, 5 * MILLISECOND), 7);
+    check_result(sleepy_result(f, &one, SECOND, 5 * MILLISECOND), 7);
+    check_result(one.rings, 2);
+    check_result(sleepy_result(f, &one, MILLISECOND, MILLISECOND), EPIO_ETIMEDOUT);
+    check_result(one.rings, 2);
+    one.also = COMPLETES;
+    check_result(sleepy_result(f, &one, 0, 0), 1);
+    check_result(sleepy_result(f, &one, SECOND, 0), 1);
+    one.also = FORWARDS;
+    check_result(sleepy_result(f, &one, 0, 30 * MILLISECOND), 30 * MILLISECOND);
+    check_result(sleepy_result(f, &one, 15 * MILLISECOND, 15 * MILLISECOND), EPIO_ETIMEDOUT);
+    check_result(one.rings, 2);
+    one.also = SETS_TWICE;
+    check_result(sleepy_result(f, &one, 0, 20 * MILLISECOND), 7);
+    check_result(one.rings, 3);
 }
 
 /* ---- Stacks -------------------------------------------------------------- */
@@ -1141,6 +1230,7 @@ static void completing_twice_aborts(fixture *f)
 
 static const fixture_test tests[] = {
     FIXTURE_TEST(a_lock_that_is_sent_again_is_a_new_one, ON_OS | ON_MEMORY),
+    FIXTURE_TEST(alarms_ring_once_and_only_while_they_are_wanted, ON_OS),
     FIXTURE_TEST(every_kind_goes_through_three_layers, ON_ANY),
     FIXTURE_TEST(transformed_data_is_not_what_lies_below, ON_ANY),
     FIXTURE_TEST(returned_changes_a_result, ON_STACKS),
