@@ -163,6 +163,7 @@ struct epio_op {
             void *base; /* buffer, or the epio_iovec array when vectored */
             uint64_t len;
             uint64_t offset;
+            uint64_t system[4]; /* what the system wants to have until the end */
         } io;
         struct {
             const char *path;

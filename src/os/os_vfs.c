@@ -82,10 +82,11 @@ static bool spend(epio__os_vfs *vfs, uint64_t bytes)
     return true;
 }
 
-static void submit_stream(epio__os_vfs *vfs, epio_op *op)
+/* What the back end has no asynchronous form for, a worker carries out. */
+static void hand_on(epio__os_vfs *vfs, epio_op *op)
 {
     if (!vfs->backend->submit(vfs->backend_state, op)) {
-        epio_offload(op); /* it is always ready: some devices cannot be waited for */
+        epio_offload(op);
     }
 }
 
@@ -123,13 +124,13 @@ static void submit_read(epio__os_vfs *vfs, epio_op *op)
     uint64_t bytes = epio_op_bytes(op);
     int64_t result;
     if (!may_be_cached(op, bytes)) {
-        epio_offload(op);
+        hand_on(vfs, op);
     } else if (!spend(vfs, bytes)) {
         epio_defer(op);
     } else if (read_cached(op, &result)) {
         epio_complete(op, result);
     } else {
-        epio_offload(op);
+        hand_on(vfs, op);
     }
 }
 
@@ -147,7 +148,7 @@ static void submit_write(epio__os_vfs *vfs, epio_op *op)
     if (vfs->inline_writes != 0) {
         perform_here(vfs, op, epio_op_bytes(op));
     } else {
-        epio_offload(op);
+        hand_on(vfs, op);
     }
 }
 
@@ -178,7 +179,7 @@ static void submit(epio_vfs *base, epio_op *op)
     case EPIO_KIND_READ:
     case EPIO_KIND_READV:
         if (is_stream(op)) {
-            submit_stream(vfs, op);
+            hand_on(vfs, op);
         } else {
             submit_read(vfs, op);
         }
@@ -186,7 +187,7 @@ static void submit(epio_vfs *base, epio_op *op)
     case EPIO_KIND_WRITE:
     case EPIO_KIND_WRITEV:
         if (is_stream(op)) {
-            submit_stream(vfs, op);
+            hand_on(vfs, op);
         } else {
             submit_write(vfs, op);
         }

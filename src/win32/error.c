@@ -1,0 +1,131 @@
+/* What each Win32 error means: the one place that says so. */
+#include "win32/win32.h"
+
+/* Not in every header. */
+#ifndef ERROR_DEVICE_HARDWARE_ERROR
+#define ERROR_DEVICE_HARDWARE_ERROR 483L
+#endif
+#ifndef ERROR_STOPPED_ON_SYMLINK
+#define ERROR_STOPPED_ON_SYMLINK 681L
+#endif
+#ifndef ERROR_DISK_QUOTA_EXCEEDED
+#define ERROR_DISK_QUOTA_EXCEEDED 1295L
+#endif
+
+int epio__error_from_os(int32_t os_error)
+{
+    switch (os_error) {
+    case ERROR_INVALID_PARAMETER:
+    case ERROR_INVALID_NAME:
+    case ERROR_BAD_PATHNAME:
+    case ERROR_INVALID_FLAGS:
+    case ERROR_NEGATIVE_SEEK:
+    case ERROR_NO_UNICODE_TRANSLATION:
+    case ERROR_NOACCESS:
+        return EPIO_EINVAL;
+    case ERROR_OPERATION_ABORTED:
+    case ERROR_CANCELLED:
+        return EPIO_ECANCELED;
+    case ERROR_NOT_ENOUGH_MEMORY:
+    case ERROR_OUTOFMEMORY:
+    case ERROR_NO_SYSTEM_RESOURCES:
+    case ERROR_NOT_ENOUGH_QUOTA:
+    case ERROR_WORKING_SET_QUOTA:
+    case ERROR_COMMITMENT_LIMIT:
+        return EPIO_ENOMEM;
+    case ERROR_CRC:
+    case ERROR_SEEK:
+    case ERROR_SECTOR_NOT_FOUND:
+    case ERROR_WRITE_FAULT:
+    case ERROR_READ_FAULT:
+    case ERROR_GEN_FAILURE:
+    case ERROR_IO_DEVICE:
+    case ERROR_NETNAME_DELETED:
+    case ERROR_BAD_NETPATH:
+    case ERROR_SEM_TIMEOUT:
+    case ERROR_DEVICE_HARDWARE_ERROR:
+    case ERROR_FILE_CORRUPT:
+    case ERROR_DISK_CORRUPT:
+    case ERROR_UNEXP_NET_ERR:
+        return EPIO_EIO;
+    case ERROR_FILE_NOT_FOUND:
+    case ERROR_PATH_NOT_FOUND:
+    case ERROR_INVALID_DRIVE:
+    case ERROR_BAD_NET_NAME:
+        return EPIO_ENOENT;
+    case ERROR_FILE_EXISTS:
+    case ERROR_ALREADY_EXISTS:
+        return EPIO_EEXIST;
+    case ERROR_ACCESS_DENIED:
+    case ERROR_DELETE_PENDING:
+        return EPIO_EACCES;
+    case ERROR_PRIVILEGE_NOT_HELD:
+        return EPIO_EPERM;
+    case ERROR_DIRECTORY:
+        return EPIO_ENOTDIR;
+    case ERROR_CANT_RESOLVE_FILENAME:
+    case ERROR_STOPPED_ON_SYMLINK:
+        return EPIO_ELOOP;
+    case ERROR_FILENAME_EXCED_RANGE:
+    case ERROR_BUFFER_OVERFLOW:
+        return EPIO_ENAMETOOLONG;
+    case ERROR_DISK_FULL:
+    case ERROR_HANDLE_DISK_FULL:
+    case ERROR_DISK_QUOTA_EXCEEDED:
+        return EPIO_ENOSPC;
+    case ERROR_FILE_TOO_LARGE:
+        return EPIO_EFBIG;
+    case ERROR_TOO_MANY_OPEN_FILES:
+    case ERROR_NO_MORE_FILES:
+        return EPIO_EMFILE;
+    case ERROR_INVALID_HANDLE:
+    case ERROR_INVALID_ACCESS:
+        return EPIO_EBADF;
+    case ERROR_LOCK_VIOLATION:
+    case ERROR_LOCK_FAILED:
+    case ERROR_BUSY:
+    case ERROR_PIPE_BUSY:
+        return EPIO_EBUSY;
+    case ERROR_SHARING_VIOLATION:
+    case ERROR_USER_MAPPED_FILE:
+        return EPIO_ESHARING;
+    case ERROR_POSSIBLE_DEADLOCK:
+        return EPIO_EDEADLK;
+    case ERROR_BROKEN_PIPE:
+    case ERROR_NO_DATA:
+    case ERROR_PIPE_NOT_CONNECTED:
+        return EPIO_EPIPE;
+    case ERROR_SEEK_ON_DEVICE:
+        return EPIO_ESPIPE;
+    case ERROR_WRITE_PROTECT:
+        return EPIO_EROFS;
+    case ERROR_NOT_SAME_DEVICE:
+        return EPIO_EXDEV;
+    case ERROR_DIR_NOT_EMPTY:
+        return EPIO_ENOTEMPTY;
+    case ERROR_INSUFFICIENT_BUFFER:
+    case ERROR_MORE_DATA:
+        return EPIO_ERANGE;
+    case ERROR_NOT_SUPPORTED:
+    case ERROR_CALL_NOT_IMPLEMENTED:
+    case ERROR_INVALID_FUNCTION:
+        return EPIO_ENOTSUP;
+    case ERROR_NOT_READY:
+    case ERROR_DEV_NOT_EXIST:
+    case ERROR_DEVICE_NOT_CONNECTED:
+        return EPIO_ENODEV;
+    default:
+        return EPIO_EUNKNOWN;
+    }
+}
+
+int64_t epio__op_fail_with(epio_op *op, DWORD error)
+{
+    op->os_error = (int32_t)error;
+    return epio__error_from_os((int32_t)error);
+}
+
+int64_t epio__op_fail(epio_op *op)
+{
+    return epio__op_fail_with(op, GetLastError());
+}

@@ -1,0 +1,310 @@
+/* Making an epio_file of a path or a handle, and closing it. */
+#include "core/list.h"
+#include "win32/win32.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TEMPORARY_TRIES 100
+#define OWNER_WRITE 0200u
+
+/* ---- A file around a handle ---- */
+
+static epio__win32_file *create_file(epio_vfs *vfs, uint32_t flags)
+{
+    epio__win32_file *file = calloc(1, sizeof *file);
+    if (file != NULL) {
+        epio_file_init(&file->base.base, vfs, flags, 0);
+        file->base.handle = -1;
+        file->base.no_cached_read = 1; /* the system cannot be asked what it has in memory */
+        epio__list_init(&file->base.readers);
+        epio__list_init(&file->base.writers);
+    }
+    return file;
+}
+
+static void set_handle(epio__win32_file *file, HANDLE handle)
+{
+    file->base.handle = (intptr_t)handle;
+    file->base.transfer_handle = file->base.handle;
+    file->base.lock_handle = file->base.handle;
+}
+
+static uint32_t sector_of(HANDLE handle)
+{
+    FILE_STORAGE_INFO information;
+    bool told = GetFileInformationByHandleEx(handle, FileStorageInfo, &information,
+                                             sizeof information) != FALSE;
+    return told && information.LogicalBytesPerSector != 0 ? information.LogicalBytesPerSector : 512;
+}
+
+/* 0, or an error with *os_error. */
+static int fill_file(epio__win32_file *file, uint32_t flags, int32_t *os_error)
+{
+    HANDLE handle = epio__handle_of(&file->base);
+    BY_HANDLE_FILE_INFORMATION information;
+    DWORD type = GetFileType(handle);
+    file->synchronous = epio__nt_is_synchronous(handle);
+    if (type != FILE_TYPE_DISK) {
+        if (type == FILE_TYPE_UNKNOWN && GetLastError() != NO_ERROR) {
+            *os_error = (int32_t)GetLastError();
+            return epio__error_from_os(*os_error);
+        }
+        file->base.base.traits = EPIO_FILE_STREAM;
+        return 0;
+    }
+    if (!GetFileInformationByHandle(handle, &information)) {
+        *os_error = (int32_t)GetLastError();
+        return epio__error_from_os(*os_error);
+    }
+    if ((information.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY) != 0) {
+        return EPIO_EISDIR;
+    }
+    file->base.device = information.dwVolumeSerialNumber;
+    file->base.inode = (uint64_t)information.nFileIndexHigh << 32 | information.nFileIndexLow;
+    file->sector = (flags & EPIO_OPEN_DIRECT) != 0 ? sector_of(handle) : 0;
+    return 0;
+}
+
+int epio__os_file_dispose(epio__os_file *file, int32_t *os_error)
+{
+    int result = 0;
+    if (file->handle != -1 && !CloseHandle(epio__handle_of(file))) {
+        *os_error = (int32_t)GetLastError();
+        result = epio__error_from_os(*os_error);
+    }
+    free(file);
+    return result;
+}
+
+static void discard_file(epio__win32_file *file)
+{
+    int32_t os_error;
+    epio_file_release(&file->base.base);
+    (void)epio__os_file_close(&file->base, &os_error);
+}
+
+/* ---- Opening ---- */
+
+static DWORD access_for(uint32_t flags)
+{
+    DWORD access = 0;
+    access |= (flags & EPIO_OPEN_READ) != 0 ? GENERIC_READ : 0;
+    access |= (flags & EPIO_OPEN_WRITE) != 0 ? GENERIC_WRITE : 0;
+    access |= (flags & EPIO_OPEN_DELETE_ON_CLOSE) != 0 ? DELETE : 0;
+    return access;
+}
+
+/* An existing file is truncated afterwards: CREATE_ALWAYS would also change what it is. */
+static DWORD disposition_for(uint32_t flags)
+{
+    if ((flags & EPIO_OPEN_CREATE) == 0) {
+        return OPEN_EXISTING;
+    }
+    return (flags & EPIO_OPEN_EXCLUSIVE) != 0 ? CREATE_NEW : OPEN_ALWAYS;
+}
+
+static DWORD attributes_for(uint32_t flags)
+{
+    uint32_t given = flags >> 16;
+    bool read_only = (given & 01000u) != 0 && (given & OWNER_WRITE) == 0;
+    DWORD attributes = FILE_FLAG_OVERLAPPED;
+    attributes |= read_only ? FILE_ATTRIBUTE_READONLY : FILE_ATTRIBUTE_NORMAL;
+    attributes |= (flags & EPIO_OPEN_DIRECT) != 0 ? FILE_FLAG_NO_BUFFERING : 0;
+    attributes |= (flags & EPIO_OPEN_NOFOLLOW) != 0 ? FILE_FLAG_OPEN_REPARSE_POINT : 0;
+    attributes |= (flags & EPIO_OPEN_DELETE_ON_CLOSE) != 0 ? FILE_FLAG_DELETE_ON_CLOSE : 0;
+    return attributes;
+}
+
+static HANDLE open_name(const WCHAR *name, uint32_t flags)
+{
+    bool temporary = (flags & EPIO_OPEN_TEMPORARY) != 0;
+    DWORD share = temporary ? 0 : FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
+    DWORD attributes = attributes_for(flags) | (temporary ? FILE_ATTRIBUTE_TEMPORARY : 0);
+    return CreateFileW(name, access_for(flags), share, NULL, disposition_for(flags), attributes,
+                       NULL);
+}
+
+static bool is_folder(const WCHAR *name)
+{
+    DWORD attributes = GetFileAttributesW(name);
+    return attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
+}
+
+static bool is_link(HANDLE handle)
+{
+    FILE_ATTRIBUTE_TAG_INFO information;
+    return GetFileInformationByHandleEx(handle, FileAttributeTagInfo, &information,
+                                        sizeof information) &&
+           (information.FileAttributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0 &&
+           information.ReparseTag == IO_REPARSE_TAG_SYMLINK;
+}
+
+static bool truncate_to_nothing(HANDLE handle)
+{
+    FILE_END_OF_FILE_INFO end = {.EndOfFile = {.QuadPart = 0}};
+    return SetFileInformationByHandle(handle, FileEndOfFileInfo, &end, sizeof end) != FALSE;
+}
+
+/* What must be done to the new handle before anybody has it: 0 or an error. */
+static int64_t finish_open(epio_op *op, HANDLE handle)
+{
+    if ((op->flags & EPIO_OPEN_NOFOLLOW) != 0 && is_link(handle)) {
+        op->os_error = ERROR_CANT_RESOLVE_FILENAME;
+        return EPIO_ELOOP;
+    }
+    if ((op->flags & EPIO_OPEN_TRUNCATE) != 0 && !truncate_to_nothing(handle)) {
+        return epio__op_fail(op);
+    }
+    bool durable = (op->flags & EPIO_OPEN_CREATE) != 0 && (op->flags & EPIO_OPEN_SYNC_DIR) != 0 &&
+                   (op->flags & EPIO_OPEN_WRITE) != 0;
+    /* The file's own metadata, its name among them on NTFS, go with its flush. */
+    return durable && !epio__win32.flush(handle) ? epio__op_fail(op) : 0;
+}
+
+static int64_t fail_to_open(epio_op *op, const WCHAR *name)
+{
+    DWORD error = GetLastError();
+    bool exclusive = (op->flags & EPIO_OPEN_EXCLUSIVE) != 0;
+    if (is_folder(name) && (error == ERROR_ACCESS_DENIED || error == ERROR_FILE_EXISTS)) {
+        op->os_error = (int32_t)error;
+        return exclusive ? EPIO_EEXIST : EPIO_EISDIR;
+    }
+    return epio__op_fail_with(op, error);
+}
+
+static int64_t open_file(epio_op *op, epio__win32_file *file, const WCHAR *name)
+{
+    HANDLE handle = open_name(name, op->flags);
+    if (handle == INVALID_HANDLE_VALUE) {
+        return fail_to_open(op, name);
+    }
+    set_handle(file, handle);
+    file->base.opened_as = op->flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_DIRECT);
+    int error = fill_file(file, op->flags, &op->os_error);
+    return error != 0 ? error : finish_open(op, handle);
+}
+
+/* ---- Temporary files ---- */
+
+/* The folder for it as UTF-16, ended by a backslash; to be freed. */
+static WCHAR *temporary_folder(const char *path, int *error)
+{
+    WCHAR *folder = NULL;
+    if (path == NULL) {
+        WCHAR temporary[MAX_PATH + 2];
+        DWORD len = GetTempPathW(MAX_PATH + 1, temporary);
+        if (len == 0 || len > MAX_PATH) {
+            *error = EPIO_ENOENT;
+            return NULL;
+        }
+        folder = _wcsdup(temporary);
+    } else {
+        folder = epio__wide_name(path, error);
+        if (folder == NULL) {
+            return NULL;
+        }
+        if (!is_folder(folder)) {
+            wcsrchr(folder, L'\\')[1] = L'\0'; /* beside that file */
+        }
+    }
+    *error = EPIO_ENOMEM;
+    return folder;
+}
+
+static int64_t open_temporary(epio_op *op, epio__win32_file *file)
+{
+    int error;
+    WCHAR *folder = temporary_folder(op->arguments.path.path, &error);
+    size_t room = folder != NULL ? wcslen(folder) + 64 : 0;
+    WCHAR *name = folder != NULL ? malloc(room * sizeof *name) : NULL;
+    int64_t result = error;
+    for (int i = 0; name != NULL && i < TEMPORARY_TRIES; i++) {
+        uint64_t random[2];
+        epio__random_bytes(random, sizeof random);
+        (void)swprintf(name, room, L"%ls\\epio-%08lx%08lx%08lx%08lx", folder,
+                       (unsigned long)(random[0] >> 32), (unsigned long)(random[0] & 0xFFFFFFFFu),
+                       (unsigned long)(random[1] >> 32), (unsigned long)(random[1] & 0xFFFFFFFFu));
+        result = open_file(op, file, name);
+        if (result != EPIO_EEXIST) {
+            break;
+        }
+    }
+    free(name);
+    free(folder);
+    return result;
+}
+
+static int64_t open_path(epio_op *op, epio__win32_file *file)
+{
+    int error;
+    WCHAR *name = epio__wide_name(op->arguments.path.path, &error);
+    int64_t result = name != NULL ? open_file(op, file, name) : error;
+    free(name);
+    return result;
+}
+
+int64_t epio__open_perform(epio_vfs *vfs, epio_op *op)
+{
+    epio__win32_file *file = create_file(vfs, op->flags);
+    if (file == NULL) {
+        return EPIO_ENOMEM;
+    }
+    bool temporary = (op->flags & EPIO_OPEN_TEMPORARY) != 0;
+    int64_t result = temporary ? open_temporary(op, file) : open_path(op, file);
+    if (result != 0) {
+        discard_file(file);
+        return result;
+    }
+    op->file = &file->base.base;
+    return 0;
+}
+
+/* ---- Adopting ---- */
+
+static int64_t check_handle(epio_op *op, HANDLE handle, uint32_t *flags)
+{
+    DWORD information;
+    ACCESS_MASK access;
+    if (handle == INVALID_HANDLE_VALUE || !GetHandleInformation(handle, &information)) {
+        op->os_error = ERROR_INVALID_HANDLE;
+        return EPIO_EBADF;
+    }
+    uint32_t allowed = EPIO_OPEN_READ | EPIO_OPEN_WRITE;
+    if (epio__nt_access_of(handle, &access)) {
+        allowed = ((access & FILE_READ_DATA) != 0 ? EPIO_OPEN_READ : 0) |
+                  ((access & FILE_WRITE_DATA) != 0 ? EPIO_OPEN_WRITE : 0);
+    }
+    *flags = op->flags != 0 ? op->flags : allowed;
+    return (*flags & ~allowed) != 0 ? EPIO_EBADF : 0;
+}
+
+int64_t epio__adopt_perform(epio_vfs *vfs, epio_op *op)
+{
+    HANDLE handle = (HANDLE)op->arguments.adopt.os_handle;
+    uint32_t flags;
+    int64_t result = check_handle(op, handle, &flags);
+    if (result != 0) {
+        return result;
+    }
+    epio__win32_file *file = create_file(vfs, flags);
+    if (file == NULL) {
+        return EPIO_ENOMEM;
+    }
+    set_handle(file, handle);
+    result = fill_file(file, flags, &op->os_error);
+    if (result != 0) {
+        file->base.handle = -1; /* it stays the caller's */
+        discard_file(file);
+        return result;
+    }
+    op->file = &file->base.base;
+    return 0;
+}
+
+int64_t epio__close_perform(epio_op *op)
+{
+    epio__os_file *file = &epio__win32_file_of(op)->base;
+    epio_file_release(&file->base);
+    return epio__os_file_close(file, &op->os_error);
+}

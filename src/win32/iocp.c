@@ -1,0 +1,274 @@
+/* The completion port: where the reads and writes of overlapped handles end. A call can
+ * end in three ways: at once, at once with an error, or later by a packet; where the
+ * handle could not be told otherwise, a call that succeeds at once sends a packet too. An
+ * op's memory is the system's until its packet came, whatever was cancelled. */
+#include "atomics.h"
+#include "core/list.h"
+#include "win32/backends.h"
+#include "win32/watcher.h"
+#include "win32/win32.h"
+
+#include <stdlib.h>
+
+#define PACKETS_AT_ONCE 64
+
+enum { KEY_WAKE, KEY_FILE };
+
+typedef struct iocp_state {
+    HANDLE port;
+    uint64_t *watched;      /* calls whose packets are to come */
+    uint32_t wake_posted;   /* atomic; a wake is on its way already */
+    epio__watcher *watcher; /* once embedded by call-back */
+    PTP_TIMER timer;        /* once embedded: wakes when a timer of the loop is due */
+} iocp_state;
+
+_Static_assert(sizeof(OVERLAPPED) <= sizeof(((epio_op *)0)->arguments.io.system),
+               "an op carries its OVERLAPPED");
+
+static OVERLAPPED *overlapped_of(epio_op *op)
+{
+    return (OVERLAPPED *)(void *)op->arguments.io.system;
+}
+
+static epio_op *op_of(OVERLAPPED *overlapped)
+{
+    return EPIO__CONTAINER(overlapped, epio_op, arguments.io.system);
+}
+
+/* ---- Beginning and end ---- */
+
+static void iocp_close(void *opaque)
+{
+    iocp_state *state = opaque;
+    epio__watcher_destroy(state->watcher);
+    if (state->timer != NULL) {
+        SetThreadpoolTimer(state->timer, NULL, 0, 0);
+        WaitForThreadpoolTimerCallbacks(state->timer, TRUE);
+        CloseThreadpoolTimer(state->timer);
+    }
+    (void)CloseHandle(state->port);
+    free(state);
+}
+
+static int iocp_open(uint64_t *watched, void **opened)
+{
+    iocp_state *state = calloc(1, sizeof *state);
+    if (state == NULL) {
+        return EPIO_ENOMEM;
+    }
+    state->port = CreateIoCompletionPort(INVALID_HANDLE_VALUE, NULL, 0, 1);
+    if (state->port == NULL) {
+        int error = epio__error_from_os((int32_t)GetLastError());
+        free(state);
+        return error;
+    }
+    state->watched = watched;
+    *opened = state;
+    return 0;
+}
+
+/* ---- Submitting ---- */
+
+/* Binds the file to the port with its first op: a handle can be bound once, so one that
+ * was adopted may belong to another port already. */
+static bool bind_file(iocp_state *state, epio__win32_file *file)
+{
+    if (file->bound || file->cannot_bind || file->synchronous) {
+        return file->bound;
+    }
+    HANDLE handle = epio__handle_of(&file->base);
+    if (CreateIoCompletionPort(handle, state->port, KEY_FILE, 0) == NULL) {
+        file->cannot_bind = true;
+        return false;
+    }
+    file->bound = true;
+    UCHAR modes = FILE_SKIP_COMPLETION_PORT_ON_SUCCESS | FILE_SKIP_SET_EVENT_ON_HANDLE;
+    file->skips_packets = epio__win32.set_notification_modes(handle, modes) != FALSE;
+    return true;
+}
+
+/* NTFS extends a file inside the call, which then waits for the disk. */
+static bool extends_file(const epio_op *op)
+{
+    LARGE_INTEGER size;
+    if (epio__op_reads(op) || (op->file->traits & EPIO_FILE_STREAM) != 0) {
+        return false;
+    }
+    HANDLE handle = epio__handle_of(&epio__win32_file_of(op)->base);
+    return !GetFileSizeEx(handle, &size) ||
+           op->arguments.io.offset + epio_op_bytes(op) > (uint64_t)size.QuadPart;
+}
+
+/* Starts pieces until one has to be waited for, or the op is finished: then true, and
+ * *result. */
+static bool advance(iocp_state *state, epio_op *op, int64_t *result)
+{
+    epio__win32_file *file = epio__win32_file_of(op);
+    OVERLAPPED *overlapped = overlapped_of(op);
+    DWORD error;
+    DWORD bytes;
+    do {
+        overlapped->hEvent = NULL;
+        BOOL done = epio__start_piece(op, overlapped);
+        error = done ? 0 : GetLastError();
+        if ((done && !file->skips_packets) || error == ERROR_IO_PENDING) {
+            ++*state->watched;
+            return false;
+        }
+        bytes = done ? (DWORD)overlapped->InternalHigh : 0;
+    } while (!epio__piece_ended(op, error, bytes, result));
+    return true;
+}
+
+static bool iocp_submit(void *opaque, epio_op *op)
+{
+    iocp_state *state = opaque;
+    bool transfer = op->kind >= EPIO_KIND_READ && op->kind <= EPIO_KIND_WRITEV;
+    if (!transfer || epio_op_bytes(op) == 0 || epio__check_transfer(op) != 0 || extends_file(op) ||
+        !bind_file(state, epio__win32_file_of(op))) {
+        return false;
+    }
+    int64_t result;
+    op->progress = 0;
+    if (advance(state, op, &result)) {
+        epio_complete(op, result);
+    }
+    return true;
+}
+
+static bool iocp_cancel(void *opaque, epio_op *op)
+{
+    (void)opaque;
+    bool transfer = op->kind >= EPIO_KIND_READ && op->kind <= EPIO_KIND_WRITEV;
+    if (transfer) {
+        HANDLE handle = (HANDLE)epio__win32_file_of(op)->base.transfer_handle;
+        (void)epio__win32.cancel(handle, overlapped_of(op));
+    }
+    return false; /* its packet is still to come, and says how it ended */
+}
+
+static void iocp_forget(void *opaque, epio__os_file *file)
+{
+    (void)opaque;
+    (void)file; /* nothing of it is at the port any more */
+}
+
+/* ---- Waiting ---- */
+
+static void take_packet(iocp_state *state, const OVERLAPPED_ENTRY *packet)
+{
+    if (packet->lpCompletionKey == KEY_WAKE) {
+        epio__store_u32(&state->wake_posted, 0);
+        return;
+    }
+    epio_op *op = op_of(packet->lpOverlapped);
+    HANDLE handle = (HANDLE)epio__win32_file_of(op)->base.transfer_handle;
+    DWORD bytes = 0;
+    BOOL done = epio__win32.get_overlapped_result(handle, packet->lpOverlapped, &bytes, FALSE);
+    DWORD error = done ? 0 : GetLastError();
+    int64_t result;
+    --*state->watched;
+    if (epio__piece_ended(op, error, done || error == ERROR_MORE_DATA ? bytes : 0, &result) ||
+        advance(state, op, &result)) {
+        epio_complete(op, result);
+    }
+}
+
+static void iocp_poll(void *opaque, uint64_t deadline)
+{
+    iocp_state *state = opaque;
+    OVERLAPPED_ENTRY packets[PACKETS_AT_ONCE];
+    ULONG count = 0;
+    if (state->watcher != NULL) {
+        epio__watcher_disarm(state->watcher);
+    }
+    DWORD milliseconds = deadline == 0 ? 0 : epio__milliseconds_until(deadline);
+    while (epio__win32.get_completions(state->port, packets, PACKETS_AT_ONCE, &count, milliseconds,
+                                       FALSE)) {
+        for (ULONG i = 0; i < count; i++) {
+            take_packet(state, &packets[i]);
+        }
+        if (count < PACKETS_AT_ONCE) {
+            return;
+        }
+        milliseconds = 0;
+    }
+}
+
+static void iocp_wake(void *opaque)
+{
+    iocp_state *state = opaque;
+    if (epio__exchange_u32(&state->wake_posted, 1) == 0) {
+        (void)PostQueuedCompletionStatus(state->port, 0, KEY_WAKE, NULL);
+    }
+}
+
+/* ---- Embedding ---- */
+
+static VOID CALLBACK timer_is_due(PTP_CALLBACK_INSTANCE instance, PVOID state, PTP_TIMER timer)
+{
+    (void)instance;
+    (void)timer;
+    iocp_wake(state);
+}
+
+static bool make_timer(iocp_state *state)
+{
+    if (state->timer == NULL) {
+        state->timer = CreateThreadpoolTimer(timer_is_due, state, NULL);
+    }
+    return state->timer != NULL;
+}
+
+/* The port itself is signalled while there are packets in it. */
+static intptr_t iocp_handle(void *opaque)
+{
+    iocp_state *state = opaque;
+    return make_timer(state) ? (intptr_t)state->port : EPIO_ENOMEM;
+}
+
+static void iocp_arm(void *opaque, uint64_t deadline)
+{
+    iocp_state *state = opaque;
+    if (state->timer != NULL) {
+        LARGE_INTEGER due;
+        FILETIME time;
+        uint64_t now = epio__monotonic_time();
+        uint64_t left = deadline > now ? (deadline - now) / 100 + 1 : 1;
+        due.QuadPart = left < INT64_MAX ? -(int64_t)left : INT64_MIN;
+        time.dwLowDateTime = due.LowPart;
+        time.dwHighDateTime = (DWORD)due.HighPart;
+        SetThreadpoolTimer(state->timer, deadline == EPIO_FOREVER ? NULL : &time, 0, 0);
+    }
+    if (state->watcher != NULL) {
+        epio__watcher_arm(state->watcher);
+    }
+}
+
+static int iocp_notify(void *opaque, void (*ready)(void *user), void *user)
+{
+    iocp_state *state = opaque;
+    int error = 0;
+    if (ready != NULL && state->watcher == NULL) {
+        error =
+            make_timer(state) ? epio__watcher_create(&state->watcher, state->port) : EPIO_ENOMEM;
+    }
+    if (error == 0 && state->watcher != NULL) {
+        epio__watcher_notify(state->watcher, ready, user);
+    }
+    return error;
+}
+
+const epio__backend epio__backend_iocp = {
+    .name = "iocp",
+    .open = iocp_open,
+    .close = iocp_close,
+    .submit = iocp_submit,
+    .poll = iocp_poll,
+    .cancel = iocp_cancel,
+    .forget = iocp_forget,
+    .wake = iocp_wake,
+    .handle = iocp_handle,
+    .arm = iocp_arm,
+    .notify = iocp_notify,
+};

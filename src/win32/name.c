@@ -1,0 +1,205 @@
+/* Names: UTF-8 outside, and inside the form that is taken literally by the system, with
+ * no limit of 260 letters: \\?\C:\folder\file or \\?\UNC\server\share\file. In it there
+ * are no relative parts, so they are resolved here. */
+#include "win32/win32.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <wchar.h>
+
+#define LONGEST_NAME 32767
+#define LONGEST_PART 255
+
+static bool starts_with(const WCHAR *name, const WCHAR *prefix)
+{
+    return wcsncmp(name, prefix, wcslen(prefix)) == 0;
+}
+
+/* ---- From UTF-8 ---- */
+
+static WCHAR *widen(const char *path, int *error)
+{
+    int len = MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, NULL, 0);
+    if (len <= 1) {
+        *error = len == 1 ? EPIO_ENOENT : EPIO_EINVAL; /* empty, or not UTF-8 */
+        return NULL;
+    }
+    WCHAR *name = malloc((size_t)len * sizeof *name);
+    if (name == NULL) {
+        *error = EPIO_ENOMEM;
+        return NULL;
+    }
+    (void)MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, name, len);
+    return name;
+}
+
+/* The present folder, of a drive if `drive` names one ("X:."); to be freed. */
+static WCHAR *present_folder(const WCHAR *drive)
+{
+    DWORD size = GetFullPathNameW(drive, 0, NULL, NULL);
+    WCHAR *folder = malloc(((size_t)size + 1) * sizeof *folder);
+    if (folder != NULL && GetFullPathNameW(drive, size, folder, NULL) == 0) {
+        folder[0] = L'\0';
+    }
+    return folder;
+}
+
+static bool has_drive(const WCHAR *name)
+{
+    return ((name[0] >= L'A' && name[0] <= L'Z') || (name[0] >= L'a' && name[0] <= L'z')) &&
+           name[1] == L':';
+}
+
+/* What has to stand in front of the name to make it absolute; to be freed. *rest is what
+ * is left of the name. */
+static WCHAR *find_base(const WCHAR *name, const WCHAR **rest)
+{
+    WCHAR drive[] = L"X:.";
+    *rest = name;
+    if (starts_with(name, L"\\\\") || (has_drive(name) && name[2] == L'\\')) {
+        return calloc(1, sizeof(WCHAR));
+    }
+    if (has_drive(name)) {
+        drive[0] = name[0];
+        *rest = name + 2;
+        return present_folder(drive);
+    }
+    WCHAR *base = present_folder(L".");
+    if (base != NULL && name[0] == L'\\' && has_drive(base)) {
+        base[2] = L'\0';
+    }
+    return base;
+}
+
+/* ---- Parts ---- */
+
+/* Names that lead to devices wherever they stand, up to their first dot. */
+static bool is_device(const WCHAR *part, size_t len)
+{
+    static const WCHAR *const devices[] = {L"CON", L"PRN", L"AUX", L"NUL", L"CONIN$", L"CONOUT$"};
+    size_t stem = 0;
+    while (stem < len && part[stem] != L'.' && part[stem] != L':') {
+        stem++;
+    }
+    while (stem > 0 && part[stem - 1] == L' ') {
+        stem--;
+    }
+    for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++) {
+        if (wcslen(devices[i]) == stem && _wcsnicmp(part, devices[i], stem) == 0) {
+            return true;
+        }
+    }
+    return stem == 4 && part[3] >= L'1' && part[3] <= L'9' &&
+           (_wcsnicmp(part, L"COM", 3) == 0 || _wcsnicmp(part, L"LPT", 3) == 0);
+}
+
+/* Where the parts that can be left by ".." begin. */
+static size_t root_len(const WCHAR *name)
+{
+    const WCHAR *unc = L"\\\\?\\UNC\\";
+    if (!starts_with(name, unc)) {
+        return wcslen(L"\\\\?\\X:");
+    }
+    const WCHAR *server = wcschr(name + wcslen(unc), L'\\');
+    const WCHAR *share = server != NULL ? wcschr(server + 1, L'\\') : NULL;
+    return share != NULL ? (size_t)(share - name) : wcslen(name);
+}
+
+/* Resolves the relative parts, in place: 0, EPIO_EINVAL, EPIO_ENAMETOOLONG. */
+static int resolve(WCHAR *name)
+{
+    size_t root = root_len(name);
+    WCHAR *to = name + root;
+    const WCHAR *from = to;
+    while (*from != L'\0') {
+        from += wcsspn(from, L"\\");
+        size_t len = wcscspn(from, L"\\");
+        if (len == 2 && from[0] == L'.' && from[1] == L'.') {
+            while (to > name + root && *--to != L'\\') {
+            }
+        } else if (len > 0 && !(len == 1 && from[0] == L'.')) {
+            if (len > LONGEST_PART) {
+                return EPIO_ENAMETOOLONG;
+            }
+            if (is_device(from, len)) {
+                return EPIO_EINVAL;
+            }
+            *to++ = L'\\';
+            memmove(to, from, len * sizeof *to);
+            to += len;
+        }
+        from += len;
+    }
+    if (to == name + root) {
+        *to++ = L'\\'; /* the root folder itself */
+    }
+    *to = L'\0';
+    return to - name < LONGEST_NAME ? 0 : EPIO_ENAMETOOLONG;
+}
+
+static WCHAR *make_absolute(const WCHAR *name, int *error)
+{
+    const WCHAR *rest;
+    WCHAR *base = find_base(name, &rest);
+    const WCHAR *first = base != NULL && base[0] != L'\0' ? base : rest;
+    bool unc = starts_with(first, L"\\\\");
+    size_t room = wcslen(L"\\\\?\\UNC") + (base != NULL ? wcslen(base) : 0) + wcslen(rest) + 3;
+    WCHAR *absolute = base != NULL ? malloc(room * sizeof *absolute) : NULL;
+    if (absolute == NULL) {
+        free(base);
+        *error = EPIO_ENOMEM;
+        return NULL;
+    }
+    wcscpy(absolute, unc ? L"\\\\?\\UNC" : L"\\\\?\\");
+    wcscat(absolute, base[0] != L'\0' ? base + (unc ? 1 : 0) : L"");
+    wcscat(absolute, base[0] != L'\0' ? L"\\" : L"");
+    wcscat(absolute, base[0] != L'\0' ? rest : rest + (unc ? 1 : 0));
+    free(base);
+    *error = resolve(absolute);
+    if (*error != 0) {
+        free(absolute);
+        return NULL;
+    }
+    return absolute;
+}
+
+WCHAR *epio__wide_name(const char *path, int *error)
+{
+    WCHAR *name = widen(path, error);
+    /* Already in the form that is taken literally, or a device such as a pipe. */
+    if (name == NULL || starts_with(name, L"\\\\?\\") || starts_with(name, L"\\\\.\\")) {
+        return name;
+    }
+    for (WCHAR *at = name; *at != L'\0'; at++) {
+        if (*at == L'/') {
+            *at = L'\\';
+        }
+    }
+    if (starts_with(name, L"\\\\?\\") || starts_with(name, L"\\\\.\\")) {
+        return name;
+    }
+    WCHAR *absolute = make_absolute(name, error);
+    free(name);
+    return absolute;
+}
+
+/* ---- To UTF-8 ---- */
+
+char *epio__narrow_name(const WCHAR *name)
+{
+    bool unc = starts_with(name, L"\\\\?\\UNC\\");
+    if (unc) {
+        name += wcslen(L"\\\\?\\UNC") - 1;
+    } else if (starts_with(name, L"\\\\?\\")) {
+        name += wcslen(L"\\\\?\\");
+    }
+    int len = WideCharToMultiByte(CP_UTF8, 0, name, -1, NULL, 0, NULL, NULL);
+    char *path = len > 0 ? malloc((size_t)len) : NULL;
+    if (path != NULL) {
+        (void)WideCharToMultiByte(CP_UTF8, 0, name, -1, path, len, NULL, NULL);
+        if (unc) {
+            path[0] = '\\'; /* where the C of UNC stood */
+        }
+    }
+    return path;
+}

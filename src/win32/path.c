@@ -1,0 +1,276 @@
+/* What is done with paths alone: delete, rename, access, full_pathname. */
+#include "win32/win32.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Scanners and indexers hold files open for a moment: what fails for that is tried again,
+ * for a second in all if the op has no deadline. */
+#define FIRST_DELAY_NS UINT64_C(1000000)
+#define LAST_DELAY_NS UINT64_C(64000000)
+#define MOST_PATIENCE_NS UINT64_C(1000000000)
+
+/* Windows 10, version 1607: by number, as older headers do not name them. */
+#define DISPOSITION_INFO_EX ((FILE_INFO_BY_HANDLE_CLASS)21)
+#define RENAME_INFO_EX ((FILE_INFO_BY_HANDLE_CLASS)22)
+#define DELETE_POSIX 0x3u         /* delete, with POSIX semantics */
+#define RENAME_REPLACE_POSIX 0x3u /* likewise */
+#define RENAME_POSIX 0x2u
+
+static HANDLE open_for(const WCHAR *name, DWORD access)
+{
+    DWORD share = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
+    return CreateFileW(name, access, share, NULL, OPEN_EXISTING,
+                       FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OPEN_REPARSE_POINT, NULL);
+}
+
+static bool is_folder(const WCHAR *name)
+{
+    DWORD attributes = GetFileAttributesW(name);
+    return attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
+}
+
+static bool is_read_only(const WCHAR *name)
+{
+    DWORD attributes = GetFileAttributesW(name);
+    return attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_READONLY) != 0;
+}
+
+/* The op failed: tries again later if that may help. op->arguments.path.len, of no other
+ * use here, is how long it was patient. */
+static int64_t fail_or_retry(epio_op *op, const WCHAR *name, DWORD error)
+{
+    bool denied = error == ERROR_ACCESS_DENIED && !is_read_only(name) && !is_folder(name);
+    uint64_t waited = op->arguments.path.len;
+    bool patient = op->timeout_ns != 0 || waited < MOST_PATIENCE_NS;
+    if (!(error == ERROR_SHARING_VIOLATION || denied) || !patient) {
+        return epio__op_fail_with(op, error);
+    }
+    uint64_t delay = waited < FIRST_DELAY_NS ? FIRST_DELAY_NS : waited;
+    delay = delay > LAST_DELAY_NS ? LAST_DELAY_NS : delay;
+    op->arguments.path.len = waited + delay;
+    op->due = epio__monotonic_time() + delay;
+    return EPIO_RETRY;
+}
+
+/* ---- Delete ---- */
+
+/* The name goes at once, even if somebody has the file open; only newer systems and file
+ * systems can. */
+static bool delete_as_posix(const WCHAR *name)
+{
+    DWORD flags = DELETE_POSIX;
+    HANDLE handle = open_for(name, DELETE);
+    if (handle == INVALID_HANDLE_VALUE) {
+        return false;
+    }
+    BOOL done = SetFileInformationByHandle(handle, DISPOSITION_INFO_EX, &flags, sizeof flags);
+    (void)CloseHandle(handle);
+    return done != FALSE;
+}
+
+static int64_t delete_name(epio_op *op, const WCHAR *name)
+{
+    if (is_folder(name)) {
+        op->os_error = ERROR_ACCESS_DENIED;
+        return EPIO_EISDIR;
+    }
+    if (delete_as_posix(name) || DeleteFileW(name)) {
+        return 0;
+    }
+    return fail_or_retry(op, name, GetLastError());
+}
+
+/* ---- Rename ---- */
+
+typedef struct rename_information {
+    DWORD flags;
+    HANDLE root;
+    DWORD bytes;
+    WCHAR name[1];
+} rename_information;
+
+/* Replaces a file that is open, too. */
+static bool rename_as_posix(const WCHAR *from, const WCHAR *to, DWORD flags)
+{
+    size_t bytes = wcslen(to) * sizeof *to;
+    rename_information *information = calloc(1, sizeof *information + bytes);
+    HANDLE handle = open_for(from, DELETE | SYNCHRONIZE);
+    BOOL done = FALSE;
+    if (information != NULL && handle != INVALID_HANDLE_VALUE) {
+        information->flags = flags;
+        information->bytes = (DWORD)bytes;
+        memcpy(information->name, to, bytes);
+        done = SetFileInformationByHandle(handle, RENAME_INFO_EX, information,
+                                          (DWORD)(sizeof *information + bytes));
+    }
+    if (handle != INVALID_HANDLE_VALUE) {
+        (void)CloseHandle(handle);
+    }
+    free(information);
+    return done != FALSE;
+}
+
+static int64_t rename_name(epio_op *op, const WCHAR *from, const WCHAR *to)
+{
+    bool replace = (op->flags & EPIO_RENAME_NO_REPLACE) == 0;
+    bool durable = (op->flags & EPIO_RENAME_SYNC_DIR) != 0;
+    if (replace && is_folder(to) && !is_folder(from)) {
+        op->os_error = ERROR_ACCESS_DENIED;
+        return EPIO_EISDIR;
+    }
+    /* Only MoveFileExW can promise that the new name is on the medium. */
+    if (!durable && rename_as_posix(from, to, replace ? RENAME_REPLACE_POSIX : RENAME_POSIX)) {
+        return 0;
+    }
+    DWORD flags =
+        (replace ? MOVEFILE_REPLACE_EXISTING : 0) | (durable ? MOVEFILE_WRITE_THROUGH : 0);
+    if (MoveFileExW(from, to, flags)) {
+        return 0;
+    }
+    return fail_or_retry(op, from, GetLastError());
+}
+
+static int64_t rename_path(epio_op *op, const WCHAR *from)
+{
+    int error;
+    WCHAR *to = epio__wide_name(op->arguments.path.to, &error);
+    int64_t result = to != NULL ? rename_name(op, from, to) : error;
+    free(to);
+    return result;
+}
+
+/* ---- Access ---- */
+
+static bool means_not_there(DWORD error)
+{
+    int meaning = epio__error_from_os((int32_t)error);
+    return meaning == EPIO_ENOENT || meaning == EPIO_ENOTDIR || meaning == EPIO_EACCES;
+}
+
+static int64_t access_name(epio_op *op, const WCHAR *name)
+{
+    DWORD attributes = GetFileAttributesW(name);
+    if (attributes == INVALID_FILE_ATTRIBUTES) {
+        return means_not_there(GetLastError()) ? 0 : epio__op_fail(op);
+    }
+    if (op->flags == EPIO_ACCESS_EXISTS) {
+        return 1;
+    }
+    bool writes = op->flags == EPIO_ACCESS_READWRITE;
+    bool folder = (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
+    DWORD access = GENERIC_READ | (writes && !folder ? GENERIC_WRITE : 0);
+    DWORD share = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
+    HANDLE handle =
+        CreateFileW(name, access, share, NULL, OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS, NULL);
+    if (handle != INVALID_HANDLE_VALUE) {
+        (void)CloseHandle(handle);
+        return 1;
+    }
+    /* Somebody has it and does not share it: he would be let in at another time. */
+    return GetLastError() == ERROR_SHARING_VIOLATION ? 1 : 0;
+}
+
+/* ---- Full pathname ---- */
+
+/* What a handle is called, links resolved; NULL if the system does not say. */
+static WCHAR *final_name(const WCHAR *name)
+{
+    HANDLE handle = CreateFileW(name, 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
+                                NULL, OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS, NULL);
+    if (handle == INVALID_HANDLE_VALUE) {
+        return NULL;
+    }
+    DWORD room = GetFinalPathNameByHandleW(handle, NULL, 0, FILE_NAME_NORMALIZED);
+    WCHAR *final = room > 0 ? malloc(((size_t)room + 1) * sizeof *final) : NULL;
+    if (final != NULL) {
+        DWORD len = GetFinalPathNameByHandleW(handle, final, room + 1, FILE_NAME_NORMALIZED);
+        if (len == 0 || len > room) {
+            free(final);
+            final = NULL;
+        }
+    }
+    (void)CloseHandle(handle);
+    return final;
+}
+
+/* The file is not there: its folder's final name and its own. NULL: neither is its
+ * folder, or there is no memory. */
+static WCHAR *final_name_of_missing(WCHAR *name)
+{
+    WCHAR *last = wcsrchr(name, L'\\');
+    last[0] = L'\0';
+    bool drive = last == wcschr(name, L':') + 1; /* a drive needs its slash */
+    WCHAR root[] = L"\\\\?\\X:\\";
+    root[4] = name[4];
+    const WCHAR *folder = drive ? root : name;
+    WCHAR *resolved = is_folder(folder) ? final_name(folder) : NULL;
+    if (resolved == NULL && is_folder(folder)) {
+        resolved = _wcsdup(folder);
+    }
+    WCHAR *joined = NULL;
+    if (resolved != NULL) {
+        size_t len = wcslen(resolved);
+        joined = malloc((len + wcslen(last + 1) + 2) * sizeof *joined);
+        if (joined != NULL) {
+            wcscpy(joined, resolved);
+            wcscat(joined, len > 0 && resolved[len - 1] == L'\\' ? L"" : L"\\");
+            wcscat(joined, last + 1);
+        }
+    }
+    free(resolved);
+    last[0] = L'\\';
+    return joined;
+}
+
+static int64_t full_pathname(epio_op *op, WCHAR *name)
+{
+    bool there = GetFileAttributesW(name) != INVALID_FILE_ATTRIBUTES;
+    WCHAR *final = there ? final_name(name) : final_name_of_missing(name);
+    if (final == NULL && !there) {
+        op->os_error = ERROR_PATH_NOT_FOUND;
+        return EPIO_ENOENT;
+    }
+    char *path = epio__narrow_name(final != NULL ? final : name);
+    free(final);
+    if (path == NULL) {
+        return EPIO_ENOMEM;
+    }
+    size_t len = strlen(path);
+    int64_t result = EPIO_ERANGE;
+    if (len < op->arguments.path.len) {
+        memcpy(op->arguments.path.buffer, path, len + 1);
+        result = (int64_t)len;
+    }
+    free(path);
+    return result;
+}
+
+int64_t epio__path_perform(epio_op *op)
+{
+    int error;
+    int64_t result;
+    WCHAR *name = epio__wide_name(op->arguments.path.path, &error);
+    if (name == NULL) {
+        return error;
+    }
+    switch (op->kind) {
+    case EPIO_KIND_DELETE:
+        result = delete_name(op, name);
+        break;
+    case EPIO_KIND_RENAME:
+        result = rename_path(op, name);
+        break;
+    case EPIO_KIND_ACCESS:
+        result = access_name(op, name);
+        break;
+    case EPIO_KIND_FULL_PATHNAME:
+        result = full_pathname(op, name);
+        break;
+    default:
+        result = EPIO_ENOTSUP;
+        break;
+    }
+    free(name);
+    return result;
+}

@@ -1,0 +1,197 @@
+/* Locks on ranges of bytes, by LockFileEx. Here they are mandatory: nobody else, not
+ * even another handle of this process, reads or writes the bytes. They belong to the
+ * handle, and are never waited for in the system, since a wait that is cancelled there
+ * may be granted all the same. */
+#include "win32/win32.h"
+
+/* An event with its lowest bit set keeps the call's packet off the port. */
+static HANDLE event_without_packet(HANDLE event)
+{
+    return (HANDLE)((ULONG_PTR)event | 1);
+}
+
+static DWORD low(uint64_t value)
+{
+    return (DWORD)(value & 0xFFFFFFFFu);
+}
+
+static DWORD high(uint64_t value)
+{
+    return (DWORD)(value >> 32);
+}
+
+/* Waits for the call if it did not end at once: 0 or its error. */
+static DWORD outcome_of(const epio__os_file *file, BOOL done, OVERLAPPED *overlapped)
+{
+    DWORD bytes;
+    if (!done && GetLastError() == ERROR_IO_PENDING) {
+        done = epio__win32.get_overlapped_result(epio__handle_of(file), overlapped, &bytes, TRUE);
+    }
+    return done ? 0 : GetLastError();
+}
+
+static DWORD lock_range(const epio__os_file *file, uint64_t start, uint64_t len, bool exclusive)
+{
+    HANDLE event = CreateEventW(NULL, TRUE, FALSE, NULL);
+    if (event == NULL) {
+        return GetLastError();
+    }
+    OVERLAPPED overlapped = {.hEvent = event_without_packet(event)};
+    overlapped.Offset = low(start);
+    overlapped.OffsetHigh = high(start);
+    DWORD flags = LOCKFILE_FAIL_IMMEDIATELY | (exclusive ? LOCKFILE_EXCLUSIVE_LOCK : 0);
+    BOOL done =
+        epio__win32.lock_file(epio__handle_of(file), flags, 0, low(len), high(len), &overlapped);
+    DWORD error = outcome_of(file, done, &overlapped);
+    (void)CloseHandle(event);
+    return error;
+}
+
+static DWORD unlock_range(const epio__os_file *file, uint64_t start, uint64_t len)
+{
+    OVERLAPPED overlapped = {0};
+    overlapped.Offset = low(start);
+    overlapped.OffsetHigh = high(start);
+    BOOL done = epio__win32.unlock_file(epio__handle_of(file), 0, low(len), high(len), &overlapped);
+    DWORD error = outcome_of(file, done, &overlapped);
+    return error == ERROR_NOT_LOCKED ? 0 : error;
+}
+
+/* ---- What the file holds ---- */
+
+static epio__held_range *find_held(epio__win32_file *file, uint64_t start, uint64_t len)
+{
+    for (size_t i = 0; i < EPIO__MOST_RANGES; i++) {
+        epio__held_range *range = &file->held[i];
+        if (range->mode != EPIO__RANGE_FREE && range->start == start && range->len == len) {
+            return range;
+        }
+    }
+    return NULL;
+}
+
+static epio__held_range *free_note(epio__win32_file *file)
+{
+    for (size_t i = 0; i < EPIO__MOST_RANGES; i++) {
+        if (file->held[i].mode == EPIO__RANGE_FREE) {
+            return &file->held[i];
+        }
+    }
+    return NULL;
+}
+
+/* All that lies inside: the first error, but it goes on to the end. */
+static DWORD release(epio__win32_file *file, uint64_t start, uint64_t len)
+{
+    DWORD first = 0;
+    for (size_t i = 0; i < EPIO__MOST_RANGES; i++) {
+        epio__held_range *range = &file->held[i];
+        bool inside = range->start >= start && range->start + range->len <= start + len;
+        if (range->mode != EPIO__RANGE_FREE && inside) {
+            DWORD error = unlock_range(&file->base, range->start, range->len);
+            first = first != 0 ? first : error;
+            range->mode = EPIO__RANGE_FREE;
+        }
+    }
+    return first;
+}
+
+static DWORD take(epio__win32_file *file, uint64_t start, uint64_t len, uint32_t mode)
+{
+    DWORD error = lock_range(&file->base, start, len, mode == EPIO__RANGE_EXCLUSIVE);
+    epio__held_range *range = free_note(file);
+    if (error != 0) {
+        return error;
+    }
+    if (range == NULL) {
+        (void)unlock_range(&file->base, start, len);
+        return ERROR_NOT_ENOUGH_MEMORY;
+    }
+    *range = (epio__held_range){.start = start, .len = len, .mode = mode};
+    return 0;
+}
+
+/* Both are held for a moment: the first unlock takes the exclusive one away. */
+static DWORD weaken(epio__win32_file *file, epio__held_range *range)
+{
+    DWORD error = lock_range(&file->base, range->start, range->len, false);
+    if (error == 0) {
+        error = unlock_range(&file->base, range->start, range->len);
+        range->mode = EPIO__RANGE_SHARED;
+    }
+    return error;
+}
+
+/* Not without a gap: whoever asks for this keeps others out of it by another range. */
+static DWORD strengthen(epio__win32_file *file, epio__held_range *range)
+{
+    DWORD error = unlock_range(&file->base, range->start, range->len);
+    if (error != 0) {
+        return error;
+    }
+    error = lock_range(&file->base, range->start, range->len, true);
+    if (error == 0) {
+        range->mode = EPIO__RANGE_EXCLUSIVE;
+    } else if (lock_range(&file->base, range->start, range->len, false) != 0) {
+        range->mode = EPIO__RANGE_FREE;
+        error = ERROR_LOCK_FAILED;
+    }
+    return error;
+}
+
+static DWORD set(epio__win32_file *file, uint64_t start, uint64_t len, uint32_t mode)
+{
+    if (mode == EPIO__RANGE_FREE) {
+        return release(file, start, len);
+    }
+    epio__held_range *range = find_held(file, start, len);
+    if (range == NULL) {
+        return take(file, start, len, mode);
+    }
+    if (range->mode == mode) {
+        return 0;
+    }
+    return mode == EPIO__RANGE_SHARED ? weaken(file, range) : strengthen(file, range);
+}
+
+static int meaning_of(DWORD error, int32_t *os_error)
+{
+    if (error == 0) {
+        return 0;
+    }
+    *os_error = (int32_t)error;
+    return epio__error_from_os((int32_t)error);
+}
+
+int epio__range_set(const epio__os_file *file, uint64_t start, uint64_t len, uint32_t mode,
+                    int32_t *os_error)
+{
+    /* The notes are no part of what the caller sees as constant. */
+    epio__win32_file *noted = (epio__win32_file *)(uintptr_t)file;
+    return meaning_of(set(noted, start, len, mode), os_error);
+}
+
+int epio__range_is_taken(const epio__os_file *file, uint64_t start, uint64_t len, int32_t *os_error)
+{
+    DWORD error = lock_range(file, start, len, false);
+    if (error == ERROR_LOCK_VIOLATION) {
+        return 1;
+    }
+    if (error == 0) {
+        error = unlock_range(file, start, len);
+    }
+    return meaning_of(error, os_error);
+}
+
+bool epio__range_locks_are_common(void)
+{
+    return false;
+}
+
+void epio__range_locks_prepare(epio__os_file *file)
+{
+    FILE_REMOTE_PROTOCOL_INFO information;
+    file->locks_are_remote =
+        GetFileInformationByHandleEx(epio__handle_of(file), FileRemoteProtocolInfo, &information,
+                                     sizeof information) != FALSE;
+}

@@ -1,0 +1,135 @@
+/* Threads, mutexes and conditions, by slim reader/writer locks. */
+#include "win32/win32.h"
+
+#include <stdlib.h>
+
+_Static_assert(sizeof(SRWLOCK) <= sizeof(epio__mutex), "a mutex fits");
+_Static_assert(sizeof(CONDITION_VARIABLE) <= sizeof(epio__condition), "a condition fits");
+_Static_assert(sizeof(HANDLE) <= sizeof(epio__thread), "a thread fits");
+
+static SRWLOCK *mutex_of(epio__mutex *mutex)
+{
+    return (SRWLOCK *)(void *)mutex->space;
+}
+
+static CONDITION_VARIABLE *condition_of(epio__condition *condition)
+{
+    return (CONDITION_VARIABLE *)(void *)condition->space;
+}
+
+void epio__mutex_init(epio__mutex *mutex)
+{
+    InitializeSRWLock(mutex_of(mutex));
+}
+
+void epio__mutex_destroy(epio__mutex *mutex)
+{
+    (void)mutex; /* it holds nothing */
+}
+
+void epio__mutex_lock(epio__mutex *mutex)
+{
+    AcquireSRWLockExclusive(mutex_of(mutex));
+}
+
+void epio__mutex_unlock(epio__mutex *mutex)
+{
+    ReleaseSRWLockExclusive(mutex_of(mutex));
+}
+
+epio__mutex *epio__process_mutex(void)
+{
+    static epio__mutex mutex; /* all zero is SRWLOCK_INIT */
+    return &mutex;
+}
+
+void epio__condition_init(epio__condition *condition)
+{
+    InitializeConditionVariable(condition_of(condition));
+}
+
+void epio__condition_destroy(epio__condition *condition)
+{
+    (void)condition;
+}
+
+void epio__condition_wait(epio__condition *condition, epio__mutex *mutex)
+{
+    (void)SleepConditionVariableSRW(condition_of(condition), mutex_of(mutex), INFINITE, 0);
+}
+
+bool epio__condition_wait_until(epio__condition *condition, epio__mutex *mutex, uint64_t deadline)
+{
+    DWORD milliseconds = epio__milliseconds_until(deadline);
+    (void)SleepConditionVariableSRW(condition_of(condition), mutex_of(mutex), milliseconds, 0);
+    return deadline == EPIO_FOREVER || epio__monotonic_time() < deadline;
+}
+
+void epio__condition_signal(epio__condition *condition)
+{
+    WakeConditionVariable(condition_of(condition));
+}
+
+void epio__condition_broadcast(epio__condition *condition)
+{
+    WakeAllConditionVariable(condition_of(condition));
+}
+
+typedef struct start_note {
+    void (*run)(void *argument);
+    void *argument;
+} start_note;
+
+static DWORD WINAPI run_thread(void *argument)
+{
+    start_note note = *(start_note *)argument;
+    free(argument);
+    note.run(note.argument);
+    return 0;
+}
+
+static HANDLE *handle_of(epio__thread *thread)
+{
+    return (HANDLE *)(void *)thread->space;
+}
+
+int epio__thread_start(epio__thread *thread, void (*run)(void *argument), void *argument)
+{
+    start_note *note = malloc(sizeof *note);
+    if (note == NULL) {
+        return EPIO_ENOMEM;
+    }
+    note->run = run;
+    note->argument = argument;
+    *handle_of(thread) = CreateThread(NULL, 0, run_thread, note, 0, NULL);
+    if (*handle_of(thread) == NULL) {
+        free(note);
+        return EPIO_ENOMEM;
+    }
+    return 0;
+}
+
+void epio__thread_join(epio__thread *thread)
+{
+    (void)WaitForSingleObject(*handle_of(thread), INFINITE);
+    (void)CloseHandle(*handle_of(thread));
+}
+
+void epio__thread_yield(void)
+{
+    if (!SwitchToThread()) {
+        Sleep(0);
+    }
+}
+
+static _Thread_local char thread_mark;
+
+uintptr_t epio__thread_self(void)
+{
+    return (uintptr_t)&thread_mark;
+}
+
+uint64_t epio__process_id(void)
+{
+    return GetCurrentProcessId();
+}

@@ -1,0 +1,231 @@
+/* Reads, writes, and what is done with a file as a whole. A transfer goes piece by piece:
+ * one part of a vectored op, or as much as one call takes. */
+#include "win32/win32.h"
+
+#define LARGEST_PIECE ((uint64_t)1 << 30)
+
+static bool is_vectored(const epio_op *op)
+{
+    return op->kind == EPIO_KIND_READV || op->kind == EPIO_KIND_WRITEV;
+}
+
+static bool is_stream(const epio_op *op)
+{
+    return (op->file->traits & EPIO_FILE_STREAM) != 0;
+}
+
+/* ---- Pieces ---- */
+
+epio__piece epio__next_piece(const epio_op *op)
+{
+    uint64_t done = op->progress;
+    epio_iovec whole = {op->arguments.io.base, (size_t)op->arguments.io.len};
+    const epio_iovec *parts = is_vectored(op) ? op->arguments.io.base : &whole;
+    uint64_t count = is_vectored(op) ? op->arguments.io.len : 1;
+    for (uint64_t i = 0; i < count; i++) {
+        if (done < parts[i].len) {
+            uint64_t left = parts[i].len - done;
+            return (epio__piece){.base = (unsigned char *)parts[i].base + done,
+                                 .len = (DWORD)(left < LARGEST_PIECE ? left : LARGEST_PIECE),
+                                 .offset = op->arguments.io.offset + op->progress};
+        }
+        done -= parts[i].len;
+    }
+    return (epio__piece){0};
+}
+
+int epio__check_transfer(const epio_op *op)
+{
+    uint32_t sector = epio__win32_file_of(op)->sector;
+    if (sector == 0) {
+        return 0;
+    }
+    /* Not every system checks it, and some would read into what lies beside. */
+    uint64_t bits = op->arguments.io.offset;
+    uint64_t count = is_vectored(op) ? op->arguments.io.len : 1;
+    epio_iovec whole = {op->arguments.io.base, (size_t)op->arguments.io.len};
+    const epio_iovec *parts = is_vectored(op) ? op->arguments.io.base : &whole;
+    for (uint64_t i = 0; i < count; i++) {
+        bits |= parts[i].len | (uintptr_t)parts[i].base;
+    }
+    return bits % sector == 0 ? 0 : EPIO_EINVAL;
+}
+
+BOOL epio__start_piece(epio_op *op, OVERLAPPED *overlapped)
+{
+    HANDLE handle = (HANDLE)epio__win32_file_of(op)->base.transfer_handle;
+    epio__piece piece = epio__next_piece(op);
+    uint64_t offset = is_stream(op) ? 0 : piece.offset;
+    overlapped->Internal = 0;
+    overlapped->InternalHigh = 0;
+    overlapped->Offset = (DWORD)(offset & 0xFFFFFFFFu);
+    overlapped->OffsetHigh = (DWORD)(offset >> 32);
+    return epio__op_reads(op)
+               ? epio__win32.read_file(handle, piece.base, piece.len, NULL, overlapped)
+               : epio__win32.write_file(handle, piece.base, piece.len, NULL, overlapped);
+}
+
+static bool finish(int64_t *result, int64_t value)
+{
+    *result = value;
+    return true;
+}
+
+static bool read_ended(epio_op *op, DWORD error, DWORD bytes, int64_t *result)
+{
+    op->progress += bytes;
+    bool end = error == ERROR_HANDLE_EOF || (error == 0 && bytes == 0) ||
+               (is_stream(op) && (error == ERROR_BROKEN_PIPE || error == ERROR_PIPE_NOT_CONNECTED));
+    if (end || (is_stream(op) && (error == 0 || error == ERROR_MORE_DATA))) {
+        return finish(result, (int64_t)op->progress);
+    }
+    if (error != 0) {
+        return finish(result, epio__op_fail_with(op, error));
+    }
+    /* A short read of a file is no end of it: it goes on. */
+    return op->progress == epio_op_bytes(op) ? finish(result, (int64_t)op->progress) : false;
+}
+
+bool epio__piece_ended(epio_op *op, DWORD error, DWORD bytes, int64_t *result)
+{
+    if (epio__op_reads(op)) {
+        return read_ended(op, error, bytes, result);
+    }
+    op->progress += bytes;
+    if (error != 0) {
+        return finish(result, epio__op_fail_with(op, error));
+    }
+    return op->progress >= epio_op_bytes(op) ? finish(result, (int64_t)op->progress) : false;
+}
+
+/* ---- On this thread ---- */
+
+/* Waits for a call that did not end at once, for a stream until the deadline: 0 or its
+ * error. */
+static DWORD wait_for_piece(epio_op *op, HANDLE event, OVERLAPPED *overlapped, DWORD *bytes)
+{
+    HANDLE handle = (HANDLE)epio__win32_file_of(op)->base.transfer_handle;
+    DWORD milliseconds = INFINITE;
+    if (is_stream(op) && op->timeout_ns != 0) {
+        milliseconds = epio__milliseconds_until(op->timeout_ns);
+    }
+    bool late = WaitForSingleObject(event, milliseconds) == WAIT_TIMEOUT;
+    if (late) {
+        (void)epio__win32.cancel(handle, overlapped);
+    }
+    if (epio__win32.get_overlapped_result(handle, overlapped, bytes, TRUE)) {
+        return 0;
+    }
+    DWORD error = GetLastError();
+    return late && error == ERROR_OPERATION_ABORTED ? ERROR_TIMEOUT : error;
+}
+
+static DWORD transfer_piece(epio_op *op, HANDLE event, DWORD *bytes)
+{
+    HANDLE handle = (HANDLE)epio__win32_file_of(op)->base.transfer_handle;
+    /* The lowest bit keeps the packet off the port that the handle may be bound to. */
+    OVERLAPPED overlapped = {.hEvent = (HANDLE)((ULONG_PTR)event | 1)};
+    *bytes = 0;
+    if (epio__start_piece(op, &overlapped)) {
+        return epio__win32.get_overlapped_result(handle, &overlapped, bytes, TRUE) ? 0
+                                                                                   : GetLastError();
+    }
+    DWORD error = GetLastError();
+    return error == ERROR_IO_PENDING ? wait_for_piece(op, event, &overlapped, bytes) : error;
+}
+
+int64_t epio__transfer_perform(epio_op *op)
+{
+    int64_t result = epio__check_transfer(op);
+    if (result != 0 || op->progress >= epio_op_bytes(op)) {
+        return result != 0 ? result : (int64_t)op->progress;
+    }
+    HANDLE event = CreateEventW(NULL, TRUE, FALSE, NULL);
+    if (event == NULL) {
+        return epio__op_fail(op);
+    }
+    DWORD error;
+    DWORD bytes;
+    do {
+        error = transfer_piece(op, event, &bytes);
+    } while (error != ERROR_TIMEOUT && !epio__piece_ended(op, error, bytes, &result));
+    (void)CloseHandle(event);
+    return error == ERROR_TIMEOUT ? EPIO_ETIMEDOUT : result;
+}
+
+/* ---- The file as a whole ---- */
+
+static int64_t truncate_file(epio_op *op)
+{
+    FILE_END_OF_FILE_INFO end = {.EndOfFile = {.QuadPart = (LONGLONG)op->arguments.io.offset}};
+    HANDLE handle = epio__handle_of(&epio__win32_file_of(op)->base);
+    if (is_stream(op)) {
+        return EPIO_EINVAL;
+    }
+    return SetFileInformationByHandle(handle, FileEndOfFileInfo, &end, sizeof end)
+               ? 0
+               : epio__op_fail(op);
+}
+
+static int64_t sync_file(epio_op *op)
+{
+    HANDLE handle = epio__handle_of(&epio__win32_file_of(op)->base);
+    if ((op->file->flags & EPIO_OPEN_WRITE) == 0) {
+        return 0; /* such a handle cannot flush what others wrote */
+    }
+    if (op->flags == EPIO_SYNC_DATA_ONLY && epio__nt_flush_data(handle) >= 0) {
+        return 0;
+    }
+    return epio__win32.flush(handle) ? 0 : epio__op_fail(op);
+}
+
+static int64_t size_of_file(epio_op *op)
+{
+    LARGE_INTEGER size;
+    if (is_stream(op)) {
+        return EPIO_ESPIPE;
+    }
+    return GetFileSizeEx(epio__handle_of(&epio__win32_file_of(op)->base), &size)
+               ? (int64_t)size.QuadPart
+               : epio__op_fail(op);
+}
+
+int64_t epio__os_perform(epio_vfs *vfs, epio_op *op)
+{
+    switch (op->kind) {
+    case EPIO_KIND_OPEN:
+        return epio__open_perform(vfs, op);
+    case EPIO_KIND_ADOPT:
+        return epio__adopt_perform(vfs, op);
+    case EPIO_KIND_CLOSE:
+        return epio__close_perform(op);
+    case EPIO_KIND_READ:
+    case EPIO_KIND_READV:
+    case EPIO_KIND_WRITE:
+    case EPIO_KIND_WRITEV:
+        return epio__transfer_perform(op);
+    case EPIO_KIND_TRUNCATE:
+        return truncate_file(op);
+    case EPIO_KIND_SYNC:
+        return sync_file(op);
+    case EPIO_KIND_SIZE:
+        return size_of_file(op);
+    default:
+        return epio__path_perform(op);
+    }
+}
+
+bool epio__os_read_cached(epio_op *op, int64_t *result)
+{
+    (void)op;
+    (void)result;
+    return false; /* nothing here says what is in memory */
+}
+
+void epio__os_writes_begin(void)
+{
+}
+
+void epio__os_writes_end(void)
+{
+}

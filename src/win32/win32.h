@@ -1,0 +1,120 @@
+/* What the Windows files share among themselves; the only one that includes the
+ * system's own headers. */
+#ifndef EPIO_WIN32_H
+#define EPIO_WIN32_H
+
+#include "platform.h"
+
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+#ifndef NOMINMAX
+#define NOMINMAX
+#endif
+#include <windows.h>
+
+/* ---- calls.c ---- */
+
+/* The calls whose ways to end Windows has more of than any one machine shows. Tests put
+ * their own in their place. */
+typedef struct epio__win32_calls {
+    BOOL(WINAPI *read_file)(HANDLE, LPVOID, DWORD, LPDWORD, LPOVERLAPPED);
+    BOOL(WINAPI *write_file)(HANDLE, LPCVOID, DWORD, LPDWORD, LPOVERLAPPED);
+    BOOL(WINAPI *get_overlapped_result)(HANDLE, LPOVERLAPPED, LPDWORD, BOOL);
+    BOOL(WINAPI *get_completions)(HANDLE, LPOVERLAPPED_ENTRY, ULONG, PULONG, DWORD, BOOL);
+    BOOL(WINAPI *cancel)(HANDLE, LPOVERLAPPED);
+    BOOL(WINAPI *set_notification_modes)(HANDLE, UCHAR);
+    BOOL(WINAPI *lock_file)(HANDLE, DWORD, DWORD, DWORD, DWORD, LPOVERLAPPED);
+    BOOL(WINAPI *unlock_file)(HANDLE, DWORD, DWORD, DWORD, LPOVERLAPPED);
+    BOOL(WINAPI *flush)(HANDLE);
+} epio__win32_calls;
+
+extern epio__win32_calls epio__win32;
+
+/* ntdll's, where there is one: 0 or an NTSTATUS; STATUS_NOT_IMPLEMENTED without. */
+LONG epio__nt_flush_data(HANDLE handle);
+/* The access with which a handle was opened, and whether each call on it waits: false if
+ * that cannot be told. */
+bool epio__nt_access_of(HANDLE handle, ACCESS_MASK *access);
+bool epio__nt_is_synchronous(HANDLE handle);
+
+/* ---- error.c ---- */
+
+/* Notes GetLastError in the op and returns what it means. */
+int64_t epio__op_fail(epio_op *op);
+/* The same for an error that is at hand. */
+int64_t epio__op_fail_with(epio_op *op, DWORD error);
+
+/* ---- clock.c ---- */
+
+/* Milliseconds from now, rounded up; INFINITE for EPIO_FOREVER. */
+DWORD epio__milliseconds_until(uint64_t deadline);
+
+/* ---- file.c ---- */
+
+/* A range that a file holds: UnlockFileEx wants it back as it was locked. */
+typedef struct epio__held_range {
+    uint64_t start;
+    uint64_t len;
+    uint32_t mode;
+} epio__held_range;
+
+#define EPIO__MOST_RANGES 4
+
+typedef struct epio__win32_file {
+    epio__os_file base;
+    uint32_t sector;  /* what NO_BUFFERING wants transfers to be aligned to; 0: nothing */
+    bool synchronous; /* each call on the handle waits */
+    bool bound;       /* to the loop's port */
+    bool cannot_bind;
+    bool skips_packets; /* a call that succeeds at once sends no packet */
+    epio__held_range held[EPIO__MOST_RANGES];
+} epio__win32_file;
+
+static inline epio__win32_file *epio__win32_file_of(const epio_op *op)
+{
+    return (epio__win32_file *)(void *)op->file;
+}
+
+static inline HANDLE epio__handle_of(const epio__os_file *file)
+{
+    return (HANDLE)file->handle;
+}
+
+int64_t epio__open_perform(epio_vfs *vfs, epio_op *op);
+int64_t epio__adopt_perform(epio_vfs *vfs, epio_op *op);
+int64_t epio__close_perform(epio_op *op);
+
+/* ---- name.c ---- */
+
+/* The UTF-16 name for the system, absolute and beyond its limits on length and letters;
+ * to be freed. NULL: EPIO_EINVAL, EPIO_ENAMETOOLONG or EPIO_ENOMEM in *error. */
+WCHAR *epio__wide_name(const char *path, int *error);
+/* As UTF-8, to be freed; NULL if there is no memory. The prefix for long names is left
+ * out. */
+char *epio__narrow_name(const WCHAR *name);
+
+/* ---- path.c ---- */
+
+int64_t epio__path_perform(epio_op *op);
+
+/* ---- transfer.c ---- */
+
+/* The part of a read or write that comes next, op->progress bytes being done. */
+typedef struct epio__piece {
+    unsigned char *base;
+    DWORD len;
+    uint64_t offset;
+} epio__piece;
+
+epio__piece epio__next_piece(const epio_op *op);
+/* What is wrong with it before the system sees it: 0 or an error. */
+int epio__check_transfer(const epio_op *op);
+/* Starts the next piece: TRUE or FALSE and GetLastError, as ReadFile and WriteFile. */
+BOOL epio__start_piece(epio_op *op, OVERLAPPED *overlapped);
+/* The outcome of a piece: true if the op is finished, with *result; else it goes on. */
+bool epio__piece_ended(epio_op *op, DWORD error, DWORD bytes, int64_t *result);
+
+int64_t epio__transfer_perform(epio_op *op);
+
+#endif
