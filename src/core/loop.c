@@ -166,6 +166,10 @@ static void turn(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds_wa
 {
     loop->depth++;
     epio__os_vfs_new_turn(&loop->os);
+    if (loop->embedded) {
+        /* Awake: what this turn completes is delivered without telling the host. */
+        epio__store_relaxed_u32(&loop->sleeping, 0);
+    }
     collect(loop);
     submit_deferred(loop);
     epio__barrier_flush(loop);

@@ -44,7 +44,6 @@ static int fill_file(epio__win32_file *file, uint32_t flags, int32_t *os_error)
     HANDLE handle = epio__handle_of(&file->base);
     BY_HANDLE_FILE_INFORMATION information;
     DWORD type = GetFileType(handle);
-    file->synchronous = epio__nt_is_synchronous(handle);
     if (type != FILE_TYPE_DISK) {
         if (type == FILE_TYPE_UNKNOWN && GetLastError() != NO_ERROR) {
             *os_error = (int32_t)GetLastError();
@@ -292,6 +291,7 @@ int64_t epio__adopt_perform(epio_vfs *vfs, epio_op *op)
         return EPIO_ENOMEM;
     }
     set_handle(file, handle);
+    file->synchronous = epio__nt_is_synchronous(handle);
     result = fill_file(file, flags, &op->os_error);
     if (result != 0) {
         file->base.handle = -1; /* it stays the caller's */

@@ -71,6 +71,12 @@ static bool finish(int64_t *result, int64_t value)
     return true;
 }
 
+/* A cancel is no failure of the system's. */
+static int64_t fail_piece(epio_op *op, DWORD error)
+{
+    return error == ERROR_OPERATION_ABORTED ? EPIO_ECANCELED : epio__op_fail_with(op, error);
+}
+
 static bool read_ended(epio_op *op, DWORD error, DWORD bytes, int64_t *result)
 {
     op->progress += bytes;
@@ -80,7 +86,7 @@ static bool read_ended(epio_op *op, DWORD error, DWORD bytes, int64_t *result)
         return finish(result, (int64_t)op->progress);
     }
     if (error != 0) {
-        return finish(result, epio__op_fail_with(op, error));
+        return finish(result, fail_piece(op, error));
     }
     /* A short read of a file is no end of it: it goes on. */
     return op->progress == epio_op_bytes(op) ? finish(result, (int64_t)op->progress) : false;
@@ -93,7 +99,7 @@ bool epio__piece_ended(epio_op *op, DWORD error, DWORD bytes, int64_t *result)
     }
     op->progress += bytes;
     if (error != 0) {
-        return finish(result, epio__op_fail_with(op, error));
+        return finish(result, fail_piece(op, error));
     }
     return op->progress >= epio_op_bytes(op) ? finish(result, (int64_t)op->progress) : false;
 }
