@@ -118,7 +118,7 @@ static DWORD attributes_for(uint32_t flags)
 static HANDLE open_name(const WCHAR *name, uint32_t flags)
 {
     bool temporary = (flags & EPIO_OPEN_TEMPORARY) != 0;
-    DWORD share = temporary ? 0 : FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
+    DWORD share = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
     DWORD attributes = attributes_for(flags) | (temporary ? FILE_ATTRIBUTE_TEMPORARY : 0);
     return CreateFileW(name, access_for(flags), share, NULL, disposition_for(flags), attributes,
                        NULL);
