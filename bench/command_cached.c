@@ -49,9 +49,9 @@ static size_t count_engines(struct cached *cached)
 static int compare_engines(const bench_options *options, struct cached *cached)
 {
     bench_engine engines[] = {
-        {"pread", NULL, bench_blocking_reads, &cached->rival},
+        {bench_blocking_read, NULL, bench_blocking_reads, &cached->rival},
         {"epio", epio_loop_backend(cached->loop), run_epio, cached},
-        {"preadv2, RWF_NOWAIT", NULL, bench_cached_reads, &cached->rival},
+        {bench_cached_read, NULL, bench_cached_reads, &cached->rival},
     };
     bench_score scores[3];
     size_t count = count_engines(cached), i;
@@ -60,7 +60,7 @@ static int compare_engines(const bench_options *options, struct cached *cached)
     if (error != 0) {
         return error;
     }
-    bench_report_head(options, "Cached reads of 4 KiB, one at a time", "of pread");
+    bench_report_head(options, "Cached reads of 4 KiB, one at a time", "of blocking");
     for (i = 0; i < count; i++) {
         bench_row row = {"cached", "cached read 4 KiB", 1, &engines[i], &scores[i], "vs_blocking"};
 
@@ -92,10 +92,11 @@ static int run_cached(const bench_options *options)
 
 const bench_command bench_cached = {
     .name = "cached",
-    .summary = "cached reads, waited for one at a time, beside a pread loop",
+    .summary = "cached reads, waited for one at a time, beside a blocking loop",
     .help = "Reads random blocks of 4 KiB out of the page cache, one at a time: by epio_wait,\n"
-            "by pread, and by the call that reads only what is cached. The ratio is the\n"
-            "share of pread's rate in the same round.",
+            "by the system's blocking call, and by the one that reads only what is cached,\n"
+            "where there is such a call. The ratio is the share of the blocking call's rate\n"
+            "in the same round.",
     .options = BENCH_SECONDS,
     .defaults = {.rounds = 9, .seconds = 0.2, .path = "."},
     .run = run_cached,

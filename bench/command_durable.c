@@ -209,9 +209,9 @@ const bench_command bench_durable = {
     .summary = "appends with a sync each, on one loop and on threads",
     .help = "Tasks append blocks of 4 KiB to one file and wait until each is durable: on one\n"
             "loop, once waiting for the write before the sync and once submitting both\n"
-            "together, beside as many threads that pwrite and fdatasync. The ratio is that\n"
-            "to the threads' rate in the same round. The last line is what one thread gets\n"
-            "that writes for all and flushes once.",
+            "together, beside as many threads that write and flush by themselves. The ratio is\n"
+            "that to the threads' rate in the same round. The last line is what one thread\n"
+            "gets that writes for all and flushes once.",
     .options = BENCH_SECONDS | BENCH_TASKS,
     .defaults = {.rounds = 7, .seconds = 0.3, .path = "."},
     .run = run_durable,

@@ -29,7 +29,7 @@ static const option known_options[] = {
     {"size", "BYTES", "bytes of one operation", TYPE_COUNT, AT(size), BENCH_SIZE, 1u << 30},
     {"depth", "N", "most operations in flight", TYPE_COUNT, AT(depth), BENCH_DEPTH, 1000000},
     {"tasks", "N", "only so many tasks, not 1, 8 and 32", TYPE_COUNT, AT(tasks), BENCH_TASKS, 1000},
-    {"backend", "NAME", "epio's back end: epoll, poll", TYPE_TEXT, AT(backend), 0, 0},
+    {"backend", "NAME", "epio's back end: epoll, poll, iocp", TYPE_TEXT, AT(backend), 0, 0},
     {"path", "FOLDER", "where the files are made", TYPE_TEXT, AT(path), 0, 0},
     {"json", NULL, "one JSON object a line instead of a table", TYPE_FLAG, AT(json), 0, 0},
 };

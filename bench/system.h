@@ -12,6 +12,11 @@ bool bench_is_terminal(FILE *stream);
 /* CPU time of all threads of this process, in nanoseconds. */
 uint64_t bench_cpu_time(void);
 
+/* What the calls of the rivals are called: those of bench_blocking_reads and of
+ * bench_cached_reads. */
+extern const char *const bench_blocking_read;
+extern const char *const bench_cached_read;
+
 /* Reads of random blocks out of the page cache, one at a time. */
 typedef struct bench_reads {
     intptr_t handle; /* epio_os_handle of a file that bench_file_fill wrote */

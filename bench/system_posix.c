@@ -22,6 +22,9 @@
 /* Looking at the clock costs a fraction of a read; not every one shall pay it. */
 #define READS_PER_LOOK 64
 
+const char *const bench_blocking_read = "pread";
+const char *const bench_cached_read = "preadv2, RWF_NOWAIT";
+
 bool bench_is_terminal(FILE *stream)
 {
     return isatty(fileno(stream)) == 1;

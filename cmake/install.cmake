@@ -2,9 +2,12 @@
 # be moved after it was installed.
 include(CMakePackageConfigHelpers)
 
+set(EPIO_INSTALL_LIBRARIES "static;shared" CACHE STRING "Which kinds of the library to install")
+
 set(epio_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/epio)
 
-install(TARGETS epio_static epio_shared EXPORT epio)
+list(TRANSFORM EPIO_INSTALL_LIBRARIES PREPEND epio_ OUTPUT_VARIABLE epio_installed)
+install(TARGETS ${epio_installed} EXPORT epio)
 install(DIRECTORY include/epio DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 
 # ---- pkg-config ----
@@ -19,6 +22,10 @@ cmake_path(APPEND epio_pc_includedir "${CMAKE_INSTALL_INCLUDEDIR}")
 set(epio_pc_definitions "")
 if(NOT EPIO_ASYNC)
     set(epio_pc_definitions " -DEPIO_ASYNC=0")
+endif()
+set(epio_pc_libs_private "")
+if(CMAKE_USE_PTHREADS_INIT)
+    set(epio_pc_libs_private "-pthread")
 endif()
 configure_file(cmake/epio.pc.in epio.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/epio.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -54,6 +54,12 @@ static bool is_separator(char c)
     return c == '/' || c == '\\';
 }
 
+/* The names of two files in one folder. */
+static bool same_name(const char *one, const char *other)
+{
+    return _stricmp(one, other) == 0;
+}
+
 static enum path_kind kind_of_path(const char *path)
 {
     epio_op op = {0};
@@ -84,6 +90,11 @@ static bool is_terminal(FILE *stream)
 static bool is_separator(char c)
 {
     return c == '/';
+}
+
+static bool same_name(const char *one, const char *other)
+{
+    return strcmp(one, other) == 0;
 }
 
 static enum path_kind kind_of_path(const char *path)
@@ -391,7 +402,7 @@ static bool same_path(const char *source, const char *full_target)
 
 /* ---- One file ----------------------------------------------------------- */
 
-static int tell(const char *path, const char *what)
+static int tell_why(const char *path, const char *what)
 {
     fprintf(stderr, "copy: %s: %s\n", path, what);
     return EXIT_FAILURE;
@@ -399,7 +410,7 @@ static int tell(const char *path, const char *what)
 
 static int tell_error(const char *path, int64_t error)
 {
-    return tell(path, epio_error_message(error));
+    return tell_why(path, epio_error_message(error));
 }
 
 /* For what may be either side's fault. */
@@ -476,10 +487,10 @@ static int copy_file(const char *source, const char *target)
         return tell_error(target, result);
     }
     if (same_path(source, full)) {
-        return tell(source, "source and target are the same file");
+        return tell_why(source, "source and target are the same file");
     }
     if (kind_of_path(full) == SOMETHING_ELSE) {
-        return tell(target, "is no regular file and will not be replaced");
+        return tell_why(target, "is no regular file and will not be replaced");
     }
     result = wait_or_cancel(epio_open(&op, epio_loop_vfs(loop), source, EPIO_OPEN_READ));
     if (result < 0) {
@@ -508,10 +519,10 @@ static int copy_into_folder(const char *source, const char *folder)
     int needed = snprintf(target, sizeof target, "%s%s%s", folder, separator, name);
 
     if (name[0] == '\0') {
-        return tell(source, epio_error_message(EPIO_EISDIR));
+        return tell_why(source, epio_error_message(EPIO_EISDIR));
     }
     if (needed < 0 || (size_t)needed >= sizeof target) {
-        return tell(source, epio_error_message(EPIO_ENAMETOOLONG));
+        return tell_why(source, epio_error_message(EPIO_ENAMETOOLONG));
     }
     return copy_file(source, target);
 }
@@ -523,7 +534,7 @@ static bool names_clash(char **sources, int count)
 
     for (i = 0; i < count; i++) {
         for (j = 0; j < i; j++) {
-            if (strcmp(name_of(sources[i]), name_of(sources[j])) == 0) {
+            if (same_name(name_of(sources[i]), name_of(sources[j]))) {
                 fprintf(stderr, "copy: %s and %s would both become %s\n", sources[j], sources[i],
                         name_of(sources[i]));
                 return true;
@@ -542,7 +553,7 @@ static int copy_all(char **sources, int count, const char *target)
         if (count == 1 && name_of(target)[0] != '\0') {
             return copy_file(sources[0], target);
         }
-        tell(target, "is no folder");
+        tell_why(target, "is no folder");
         return USAGE;
     }
     if (names_clash(sources, count)) {

@@ -8,14 +8,15 @@
  * A record is one line: a sequence number, a checksum, the text. Opening a log
  * again drops what a crash left unfinished at its end and goes on after the
  * last good record. */
-#ifndef __APPLE__
+#if !defined(_WIN32) && !defined(__APPLE__)
 #define _POSIX_C_SOURCE 200809L
 #endif
+
+#include "system.h"
 
 #include <epio/epio.h>
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,19 +82,19 @@ static size_t match_record(const char *data, size_t len, uint64_t sequence)
 
 struct log {
     epio_file *file;
-    pthread_mutex_t mutex; /* of all below */
-    uint64_t sequence;     /* of the next record */
-    uint64_t end;          /* where it goes */
-    int64_t error;         /* of the first write or sync that failed; for ever */
+    struct mutex mutex; /* of all below */
+    uint64_t sequence;  /* of the next record */
+    uint64_t end;       /* where it goes */
+    int64_t error;      /* of the first write or sync that failed; for ever */
 };
 
 static void log_fail(struct log *log, int64_t error)
 {
-    pthread_mutex_lock(&log->mutex);
+    mutex_lock(&log->mutex);
     if (log->error == 0) {
         log->error = error;
     }
-    pthread_mutex_unlock(&log->mutex);
+    mutex_unlock(&log->mutex);
 }
 
 /* Runs on the loop's thread, and before the sync that covers this write is
@@ -121,7 +122,7 @@ static int64_t log_append(struct log *log, const char *text, uint64_t *sequence)
      * of the syncs is that of the records, and as a sync covers every write
      * that was submitted before it, no record is durable before those in front
      * of it. Submitting does not block: the lock is held for a moment only. */
-    pthread_mutex_lock(&log->mutex);
+    mutex_lock(&log->mutex);
     error = log->error;
     if (error == 0) {
         *sequence = log->sequence++;
@@ -130,7 +131,7 @@ static int64_t log_append(struct log *log, const char *text, uint64_t *sequence)
         epio_submit(epio_sync(&sync, log->file, EPIO_SYNC_DATA_ONLY));
         log->end += len;
     }
-    pthread_mutex_unlock(&log->mutex);
+    mutex_unlock(&log->mutex);
     if (error != 0) {
         return error;
     }
@@ -140,9 +141,9 @@ static int64_t log_append(struct log *log, const char *text, uint64_t *sequence)
     if (epio_wait(&sync) < 0) {
         log_fail(log, sync.result);
     }
-    pthread_mutex_lock(&log->mutex);
+    mutex_lock(&log->mutex);
     error = log->error;
-    pthread_mutex_unlock(&log->mutex);
+    mutex_unlock(&log->mutex);
     return error;
 }
 
@@ -195,7 +196,7 @@ static int64_t log_open(struct log *log, epio_vfs *vfs, const char *path)
         epio_wait(epio_close(&op, log->file));
         return result;
     }
-    pthread_mutex_init(&log->mutex, NULL);
+    mutex_init(&log->mutex);
     return 0;
 }
 
@@ -204,7 +205,7 @@ static int64_t log_close(struct log *log)
 {
     epio_op op = {0};
 
-    pthread_mutex_destroy(&log->mutex);
+    mutex_destroy(&log->mutex);
     return epio_wait(epio_close(&op, log->file));
 }
 
@@ -222,12 +223,12 @@ struct program {
     struct options options;
     struct log log;
     epio_loop *loop;
-    pthread_mutex_t mutex; /* of the next */
-    uint64_t working;      /* producers that are not done */
+    struct mutex mutex; /* of the next */
+    uint64_t working;   /* producers that are not done */
 };
 
 struct producer {
-    pthread_t thread;
+    struct thread thread;
     struct program *program;
     uint64_t number;
     uint64_t appended;
@@ -262,9 +263,9 @@ static int64_t append_one(struct producer *producer, uint64_t record)
 
 static void leave(struct program *program)
 {
-    pthread_mutex_lock(&program->mutex);
+    mutex_lock(&program->mutex);
     program->working--;
-    pthread_mutex_unlock(&program->mutex);
+    mutex_unlock(&program->mutex);
     epio_loop_wake(program->loop);
 }
 
@@ -272,13 +273,13 @@ static bool anybody_works(struct program *program)
 {
     uint64_t working;
 
-    pthread_mutex_lock(&program->mutex);
+    mutex_lock(&program->mutex);
     working = program->working;
-    pthread_mutex_unlock(&program->mutex);
+    mutex_unlock(&program->mutex);
     return working > 0;
 }
 
-static void *produce(void *argument)
+static void produce(void *argument)
 {
     struct producer *producer = argument;
     uint64_t records = producer->program->options.records;
@@ -290,7 +291,6 @@ static void *produce(void *argument)
         }
     }
     leave(producer->program);
-    return NULL;
 }
 
 /* Starts the producers and runs the loop, which is this thread's, until they
@@ -305,7 +305,7 @@ static int64_t run_producers(struct program *program, struct producer *producers
     for (started = 0; started < program->options.threads; started++) {
         producers[started].program = program;
         producers[started].number = started;
-        if (pthread_create(&producers[started].thread, NULL, produce, &producers[started]) != 0) {
+        if (!thread_start(&producers[started].thread, produce, &producers[started])) {
             error = EPIO_ENOMEM;
             break;
         }
@@ -317,7 +317,7 @@ static int64_t run_producers(struct program *program, struct producer *producers
         epio_loop_poll(program->loop, EPIO_FOREVER, 0);
     }
     for (i = 0; i < started; i++) {
-        pthread_join(producers[i].thread, NULL);
+        thread_join(&producers[i].thread);
         *appended += producers[i].appended;
         if (error == 0) {
             error = producers[i].error;
@@ -359,9 +359,9 @@ static int64_t write_log(struct program *program)
     if (program->log.sequence > 0) {
         fprintf(stderr, "going on after %" PRIu64 " records\n", program->log.sequence);
     }
-    pthread_mutex_init(&program->mutex, NULL);
+    mutex_init(&program->mutex);
     result = measure(program);
-    pthread_mutex_destroy(&program->mutex);
+    mutex_destroy(&program->mutex);
     closed = log_close(&program->log);
     return result < 0 ? result : closed;
 }
@@ -467,6 +467,7 @@ int main(int count, char **arguments)
     if (!parse_options(count, arguments, &program.options)) {
         return USAGE;
     }
+    keep_line_feeds(stdout);
     if (program.options.verify) {
         error = verify_log(program.options.path);
     } else {

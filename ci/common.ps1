@@ -1,0 +1,48 @@
+# What the PowerShell scripts beside it share: they read it with a dot.
+
+$ErrorActionPreference = 'Stop'
+
+# Runs a program, its output shown, and ends the script if it fails.
+function Invoke-Program([string]$Program, [string[]]$Arguments) {
+    & $Program @Arguments | Out-Host
+    if ($LASTEXITCODE -ne 0) {
+        throw "$Program $Arguments ended with $LASTEXITCODE"
+    }
+}
+
+# Which presets build epio here, and where their programs are: Visual Studio's, with
+# vcpkg, else those of a gcc that is installed.
+function Get-Presets([switch]$Release) {
+    # The vcpkg inside Visual Studio, which its prompt names, has no ports of its own.
+    if ($env:VCPKG_INSTALLATION_ROOT) {
+        $env:VCPKG_ROOT = $env:VCPKG_INSTALLATION_ROOT
+    }
+    if ($env:VCPKG_ROOT) {
+        $build = 'vs2022'
+        if ($Release) {
+            $build = 'vs2022-release'
+        }
+        return @{
+            Configure = 'vs2022'
+            Build = $build
+            Folder = 'build/vs2022'
+            Configuration = 'RelWithDebInfo'
+        }
+    }
+
+    $gcc = Get-Command gcc -ErrorAction SilentlyContinue
+    $ninja = Get-Command ninja -ErrorAction SilentlyContinue
+    if ($gcc -and $ninja) {
+        $name = 'dev'
+        if ($Release) {
+            $name = 'release'
+        }
+        return @{
+            Configure = $name
+            Build = $name
+            Folder = "build/$name"
+            Configuration = '.'
+        }
+    }
+    throw 'epio needs CMake 3.25 and either Visual Studio 2022 with vcpkg (VCPKG_ROOT names its folder), or gcc, Ninja, pkg-config and libsodium'
+}

@@ -1,0 +1,21 @@
+# From a clone to the running example, on Windows: builds and runs
+# examples/async_io.c. With vcpkg, what is missing is built too.
+#
+# Usage: ci/demo.ps1
+
+. (Join-Path $PSScriptRoot 'common.ps1')
+
+if ($args.Count -gt 0) {
+    Write-Host 'Usage: ci/demo.ps1'
+    exit 2
+}
+
+Push-Location (Split-Path $PSScriptRoot)
+try {
+    $presets = Get-Presets -Release
+    Invoke-Program 'cmake' @('--preset', $presets.Configure, '-DEPIO_BUILD_TESTS=OFF')
+    Invoke-Program 'cmake' @('--build', '--preset', $presets.Build)
+    Invoke-Program "./$($presets.Folder)/examples/$($presets.Configuration)/async_io.exe" @()
+} finally {
+    Pop-Location
+}
