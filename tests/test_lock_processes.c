@@ -163,6 +163,18 @@ static void one_process(fixture *f)
 
 /* ---- Waiting for another process ---------------------------------------------------- */
 
+typedef struct releasing {
+    partner *partner;
+    void (*release)(partner *one);
+} releasing;
+
+static void release_after_a_while(void *argument)
+{
+    const releasing *one = argument;
+    (void)usleep(20000);
+    one->release(one->partner);
+}
+
 /* What `wanted` waits for goes when the other process unlocks, ends, or is killed. */
 static void handed_over(fixture *f, partner_kind kind, void (*release)(partner *one))
 {
@@ -174,17 +186,12 @@ static void handed_over(fixture *f, partner_kind kind, void (*release)(partner *
     check_result(partner_go_to(&other, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
     op.timeout_ns = 10 * MILLISECOND;
     check_op(f, epio_lock(&op, file, EPIO_LOCK_SHARED, WAIT), EPIO_ETIMEDOUT);
-    pid_t releaser = fork();
-    check(releaser >= 0);
-    if (releaser == 0) {
-        (void)usleep(20000);
-        release(&other);
-        _exit(0);
-    }
+    releasing it = {.partner = &other, .release = release};
+    pid_t releaser = start_child(release_after_a_while, &it);
     op.timeout_ns = 20 * SECOND;
     check_op(f, epio_lock(&op, file, EPIO_LOCK_SHARED, WAIT), 0);
     check_result(op.os_error, 0);
-    check(waitpid(releaser, NULL, 0) == releaser);
+    check_result(end_of_child(releaser), 0);
     fixture_close(f, file);
     partner_end(&other);
 }
@@ -316,6 +323,23 @@ static void two_want_to_be_alone(fixture *f)
     }
 }
 
+/* Takes the byte of PENDING as another program would, says so, and stays. */
+typedef struct foreign_writer {
+    const char *path;
+    int line[2];
+} foreign_writer;
+
+static void take_pending_and_stay(void *argument)
+{
+    foreign_writer *one = argument;
+    struct flock range = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0x40000000, .l_len = 1};
+    int descriptor = open(one->path, O_RDWR);
+    check(descriptor >= 0 && fcntl(descriptor, F_SETLK, &range) == 0);
+    check(write(one->line[1], "x", 1) == 1);
+    (void)pause();
+}
+
 /* One holds RESERVED, the other came to PENDING without it (which only stock SQLite
  * of old and programs that ask for both at once can bring about). */
 static void reserved_here_and_pending_there(fixture *f)
@@ -326,21 +350,11 @@ static void reserved_here_and_pending_there(fixture *f)
     partner_start(&other, BY_EPIO, path);
     epio_file *file = fixture_open(f, "locked", READ_WRITE);
     check_result(lock_go_to(file, EPIO_LOCK_RESERVED), EPIO_LOCK_RESERVED);
-    /* Takes the byte of PENDING as such a program would. */
-    int line[2];
+    foreign_writer writer = {.path = path};
     char byte = 0;
-    check(pipe(line) == 0);
-    pid_t foreign = fork();
-    check(foreign >= 0);
-    if (foreign == 0) {
-        struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0x40000000};
-        range.l_len = 1;
-        int descriptor = open(path, O_RDWR);
-        check(descriptor >= 0 && fcntl(descriptor, F_SETLK, &range) == 0);
-        check(write(line[1], "x", 1) == 1);
-        (void)pause();
-    }
-    check(read(line[0], &byte, 1) == 1);
+    check(pipe(writer.line) == 0);
+    pid_t foreign = start_child(take_pending_and_stay, &writer);
+    check(read(writer.line[0], &byte, 1) == 1);
     check_op(f, epio_lock(&op, file, EPIO_LOCK_EXCLUSIVE, WAIT), EPIO_EBUSY);
     check_result(epio_lock_level(file), EPIO_LOCK_RESERVED);
     check_op(f, epio_unlock(&op, file, EPIO_LOCK_SHARED), 0);
@@ -349,11 +363,11 @@ static void reserved_here_and_pending_there(fixture *f)
     check_result(locks_on(path), LOCKS_SHARED | LOCKS_PENDING);
     check_result(partner_sees_reserved(&other), 0); /* a hot journal must look hot */
     check(kill(foreign, SIGKILL) == 0);
-    check(waitpid(foreign, NULL, 0) == foreign);
+    check_result(end_of_child(foreign), 256 + SIGKILL);
     check_op(f, epio_lock(&op, file, EPIO_LOCK_RESERVED, WAIT), 0);
     check_result(lock_go_to(file, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
-    check(close(line[0]) == 0);
-    check(close(line[1]) == 0);
+    check(close(writer.line[0]) == 0);
+    check(close(writer.line[1]) == 0);
     fixture_close(f, file);
     partner_end(&other);
 }
@@ -520,7 +534,9 @@ static void lock_with_a_misnamed_kind(void *argument)
     const char *path = fixture_path(f, "locked");
     check(setenv("EPIO_RANGE_LOCKS", "ofd-locks", 1) == 0);
     check_result(epio_perform(epio_open(&op, epio_os_vfs(), path, READ_WRITE)), 0);
-    check_result(epio_perform(epio_lock(&op, op.file, EPIO_LOCK_SHARED, 0)), EPIO_EINVAL);
+    epio_file *file = op.file;
+    check_result(epio_perform(epio_lock(&op, file, EPIO_LOCK_SHARED, 0)), EPIO_EINVAL);
+    check_result(epio_perform(epio_close(&op, file)), 0);
 }
 
 /* Before anything was locked in this process: it is decided once. */

@@ -77,11 +77,13 @@ uint32_t locks_on(const char *path)
 
 enum { GO_TO, LET_GO, SEES_RESERVED, LOCK, UNLOCK };
 
+/* Without gaps: all of its bytes are sent. */
 typedef struct request {
-    int what;
+    uint64_t timeout_ns;
+    uint32_t what;
     uint32_t level;
     uint32_t flags;
-    uint64_t timeout_ns;
+    uint32_t unused;
 } request;
 
 static void send_request(partner *one, request asked)
