@@ -25,4 +25,9 @@ find_package_handle_standard_args(Sodium
 if(Sodium_FOUND AND NOT TARGET Sodium::sodium)
     add_library(Sodium::sodium INTERFACE IMPORTED)
     target_link_libraries(Sodium::sodium INTERFACE ${Sodium_TARGET})
+    # Its header asks for a DLL where it is not told otherwise. (vcpkg's package
+    # says so itself.)
+    if(WIN32 AND Sodium_PC_FOUND AND Sodium_PC_LINK_LIBRARIES MATCHES "libsodium\\.a")
+        target_compile_definitions(Sodium::sodium INTERFACE SODIUM_STATIC)
+    endif()
 endif()

@@ -64,8 +64,16 @@ complain "neither a header of C11 nor of ours" "$(
 
 # ---- Words ----
 
+# What only gcc and clang have, or only POSIX. Microsoft's compiler has to take all
+# else.
 complain "only src/posix may use these words" "$(
-    grep -nwE '__attribute__|__builtin_[a-z_]+|ssize_t|clock_gettime|unistd\.h' $portable
+    files include src bench/compare.c | grep -v '^src/posix/' |
+        xargs grep -nwE '__attribute__|__builtin_[a-z_]+|__typeof__|ssize_t|clock_gettime|unistd\.h'
+)"
+# Programs on top of epio may include it; the tests use the library's.
+complain "only src/win32/win32.h may include this" "$(
+    files include src tests bench/compare.c | grep -v '^src/win32/win32\.h$' |
+        xargs grep -niE '^[ 	]*#[ 	]*include[ 	]*[<"](windows|winsock2?|winternl)\.h'
 )"
 complain "type names end in _t only in the standard" "$(
     grep -nE '^(typedef .*[ *}]|\} *)[a-z_0-9]+_t;' $(files include src bench examples tests)

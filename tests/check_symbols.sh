@@ -25,7 +25,12 @@ names() {
 }
 
 exported() {
-    if [ "$(uname)" = Darwin ]; then
+    if [ "${shared%.dll}" != "$shared" ]; then
+        objdump -p "$shared" | awk '
+            /^\[Ordinal\/Name Pointer\] Table/ { inside = 1; next }
+            inside && /^\t\[/ { print $NF }
+            inside && !/^\t/ { inside = 0 }' | sort -u
+    elif [ "$(uname)" = Darwin ]; then
         nm -g "$shared" | awk '$2 != "U"' | names
     else
         nm -D --defined-only "$shared" | names
@@ -63,5 +68,5 @@ complain "the shared library exports what is not epio_'s" \
 complain "exported, but in no header" "$(comm -23 "$folder/exported" "$folder/declared")"
 complain "in a header, but not exported" "$(comm -13 "$folder/exported" "$folder/declared")"
 complain "the static library defines what is not epio_'s or epio__'s" \
-    "$(nm -g "$static" | awk 'NF == 3 && $2 != "U"' | names | grep -v '^epio_')"
+    "$(nm -g "$static" | awk 'NF == 3 && $2 != "U"' | names | grep -vE '^(\.refptr\.)?epio_')"
 exit $failed
