@@ -111,6 +111,12 @@ static bool rename_as_posix(const WCHAR *from, const WCHAR *to, DWORD flags)
     return done != FALSE;
 }
 
+static bool replace_open_file(const WCHAR *from, const WCHAR *to)
+{
+    DWORD flags = REPLACEFILE_IGNORE_MERGE_ERRORS;
+    return !is_folder(from) && ReplaceFileW(to, from, NULL, flags, NULL, NULL) != FALSE;
+}
+
 static int64_t rename_name(epio_op *op, const WCHAR *from, const WCHAR *to)
 {
     bool replace = (op->flags & EPIO_RENAME_NO_REPLACE) == 0;
@@ -128,7 +134,12 @@ static int64_t rename_name(epio_op *op, const WCHAR *from, const WCHAR *to)
     if (MoveFileExW(from, to, flags)) {
         return 0;
     }
-    return fail_or_retry(op, from, GetLastError());
+    DWORD error = GetLastError();
+    /* Older systems and file systems do not let MoveFileExW replace an open file. */
+    if (replace && error == ERROR_ACCESS_DENIED && replace_open_file(from, to)) {
+        return 0;
+    }
+    return fail_or_retry(op, from, error);
 }
 
 static int64_t rename_path(epio_op *op, const WCHAR *from)
