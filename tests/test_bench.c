@@ -4,11 +4,9 @@
 
 #include <epio/bench.h>
 
-#include <unistd.h>
-
 typedef int compare_function(epio_bench_result *result, const epio_bench_options *options);
 
-static char folder[] = "/tmp/epio-test-bench-XXXXXX";
+static char folder[512];
 
 /* What the progress callback saw. */
 struct progress {
@@ -275,13 +273,13 @@ static void nothing_stays_open(void **state)
 static int make_folder(void **state)
 {
     (void)state;
-    return mkdtemp(folder) == NULL;
+    return test_folder_make(folder, sizeof folder) ? 0 : -1;
 }
 
 static int remove_folder(void **state)
 {
     (void)state;
-    return rmdir(folder);
+    return folder_remove(folder) ? 0 : -1;
 }
 
 int main(void)

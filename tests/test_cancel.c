@@ -3,10 +3,7 @@
  * Deadlines, which are cancels by the clock, are test_deadline's. */
 #include "life.h"
 
-#include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
-#include <unistd.h>
 
 /* ---- Every kind in every state ------------------------------------------- */
 
@@ -89,7 +86,7 @@ static int64_t completed(life *l, const life_kind *kind, tracked *one, who by)
     life_run_until_waiting(l, 1);
     gate_open(l);
     while (now_ns() < deadline || gate_waiting(l) != 0) {
-        (void)sched_yield();
+        thread_yield();
     }
     life_cancel(l, by, &one->op);
     /* The flush is done, the sync was not told yet: it may be either. */
@@ -399,8 +396,8 @@ static void a_read_of_a_stream_on_a_worker(fixture *f)
     epio_op op = {0};
     life_begin(&l, f);
     for (int by = 0; by < WHO_COUNT; by++) {
-        int ends[2];
-        check(pipe(ends) == 0);
+        intptr_t ends[2];
+        pipe_make(ends);
         check_result(epio_wait(epio_adopt(&op, l.gate, ends[0], 0)), 0);
         epio_file *stream = op.file;
         gate_shut(&l);
@@ -411,12 +408,12 @@ static void a_read_of_a_stream_on_a_worker(fixture *f)
         life_cancel(&l, (who)by, &read_op.op);
         life_run_for(&l, 5 * MILLISECOND);
         check_result(read_op.calls, 0);
-        check(write(ends[1], "four", 4) == 4);
+        check(pipe_write(ends[1], "four", 4) == 4);
         life_run_until_done(&l, &read_op);
         check_result(read_op.result, 4);
         check(memcmp(into, "four", 4) == 0);
         life_close(stream);
-        check(close(ends[1]) == 0);
+        check(handle_close(ends[1]));
     }
     life_end(&l);
 }
@@ -432,7 +429,7 @@ static unsigned race_rounds(void)
 
 /* Cancels what is put before it, at random moments. */
 typedef struct canceller {
-    pthread_t thread;
+    test_thread thread;
     _Atomic(epio_op *) op;
     atomic_bool leave;
     random_source random;
@@ -451,7 +448,7 @@ static void *cancel_at_random(void *argument)
     while (!atomic_load(&one->leave)) {
         epio_op *op = atomic_load(&one->op);
         if (op == NULL) {
-            (void)sched_yield();
+            thread_yield();
             continue;
         }
         spin(&one->random, 20 * MICROSECOND);
@@ -465,20 +462,20 @@ static void canceller_start(canceller *one, uint64_t seed)
 {
     memset(one, 0, sizeof *one);
     one->random.state = seed;
-    check(pthread_create(&one->thread, NULL, cancel_at_random, one) == 0);
+    thread_start(&one->thread, cancel_at_random, one);
 }
 
 static void canceller_await(canceller *one)
 {
     while (atomic_load(&one->op) != NULL) {
-        (void)sched_yield();
+        thread_yield();
     }
 }
 
 static void canceller_stop(canceller *one)
 {
     atomic_store(&one->leave, true);
-    check(pthread_join(one->thread, NULL) == 0);
+    (void)thread_join(one->thread);
 }
 
 static int64_t nine(epio_op *op)
@@ -493,7 +490,7 @@ typedef struct race {
     epio_vfs *limit;
     epio_file *limited;
     epio_file *stream;
-    int other_end;
+    intptr_t other_end;
     char into[4096];
 } race;
 
@@ -549,14 +546,14 @@ static void settle_racer(race *r, epio_op *op, int64_t expected, uint64_t kind)
 static void race_begin(race *r, life *l, fixture *f)
 {
     epio_op op = {0};
-    int ends[2];
+    intptr_t ends[2];
     memset(r, 0, sizeof *r);
     life_begin(l, f);
     r->l = l;
     check_result(epio_semaphore_create(&r->semaphore, 2), 0);
     check_result(epio_limit_vfs_create(&r->limit, l->os, r->semaphore), 0);
     r->limited = life_open(l, r->limit, "file");
-    check(pipe(ends) == 0);
+    pipe_make(ends);
     check_result(epio_wait(epio_adopt(&op, l->os, ends[0], 0)), 0);
     r->stream = op.file;
     r->other_end = ends[1];
@@ -565,7 +562,7 @@ static void race_begin(race *r, life *l, fixture *f)
 static void race_end(race *r)
 {
     life_close(r->stream);
-    check(close(r->other_end) == 0);
+    check(handle_close(r->other_end));
     life_close(r->limited);
     check_result(epio_semaphore_available(r->semaphore), 2);
     epio_vfs_destroy(r->limit);
@@ -645,15 +642,15 @@ static void race_of_many_threads(fixture *f)
     race r;
     canceller others[2];
     submitter one = {.r = &r, .cancellers = others};
-    pthread_t thread;
+    test_thread thread;
     race_begin(&r, &l, f);
     canceller_start(&others[0], 22);
     canceller_start(&others[1], 23);
-    check(pthread_create(&thread, NULL, submit_and_wait, &one) == 0);
+    thread_start(&thread, submit_and_wait, &one);
     while (!atomic_load(&one.over)) {
         (void)epio_loop_poll(l.loop, EPIO_FOREVER, 0);
     }
-    check(pthread_join(thread, NULL) == 0);
+    (void)thread_join(thread);
     check(!one.failed);
     canceller_stop(&others[0]);
     canceller_stop(&others[1]);

@@ -8,9 +8,7 @@
  * byte-range locks: EPIO_TEST_RANGE_LOCKS. */
 #include "support.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
-#include <time.h>
 
 #define MILLISECOND UINT64_C(1000000)
 #define OWNERS 3
@@ -38,9 +36,7 @@ static void require_at(bool holds, const char *what, int line)
 
 static uint64_t now_ns(void)
 {
-    struct timespec time;
-    (void)clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
+    return system_monotonic_ns();
 }
 
 /* ---- The world --------------------------------------------------------------- */
@@ -543,7 +539,7 @@ static void run_once(fixture *f, uint64_t seed, uint64_t duration)
 {
     epio_semaphore *semaphore = NULL;
     owner *owners = calloc(OWNERS, sizeof *owners);
-    pthread_t threads[OWNERS], traveller;
+    test_thread threads[OWNERS], traveller;
     guest visitor = {.owners = owners, .random = {seed}, .deadline = now_ns() + duration};
     require(owners != NULL);
     require(epio_semaphore_create(&semaphore, PERMITS) == 0);
@@ -555,12 +551,12 @@ static void run_once(fixture *f, uint64_t seed, uint64_t duration)
         owners[i].deadline = visitor.deadline;
         owners[i].index = i;
         owners[i].ends_early = (seed + i) % 3 == 0;
-        require(pthread_create(&threads[i], NULL, live, &owners[i]) == 0);
+        thread_start(&threads[i], live, &owners[i]);
     }
-    require(pthread_create(&traveller, NULL, travel, &visitor) == 0);
-    require(pthread_join(traveller, NULL) == 0);
+    thread_start(&traveller, travel, &visitor);
+    (void)thread_join(traveller);
     for (size_t i = 0; i < OWNERS; i++) {
-        require(pthread_join(threads[i], NULL) == 0);
+        (void)thread_join(threads[i]);
     }
     require(epio_semaphore_available(semaphore) == PERMITS);
     epio_semaphore_destroy(semaphore);

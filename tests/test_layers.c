@@ -6,10 +6,7 @@
 
 #include <epio/vfs.h>
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
-#include <time.h>
 
 #define MILLISECOND UINT64_C(1000000)
 #define SECOND (1000 * MILLISECOND)
@@ -316,7 +313,8 @@ static void check_balance(const layer *one)
     check(one->frames_used == 0);
     for (size_t i = 0; i < EPIO_KIND_COUNT; i++) {
         if (one->arrived[i] != one->returned[i]) {
-            print_error("kind %zu: %u came, %u returned\n", i, one->arrived[i], one->returned[i]);
+            print_error("kind %u: %u came, %u returned\n", (unsigned)i, one->arrived[i],
+                        one->returned[i]);
         }
         check(one->arrived[i] == one->returned[i]);
     }
@@ -851,8 +849,8 @@ static void resumed_op_is_submitted_again(fixture *f)
 
 typedef struct device {
     epio_vfs base;
-    pthread_mutex_t mutex;
-    pthread_cond_t changed;
+    test_mutex mutex;
+    test_condition changed;
     epio_op *queue[256];
     unsigned count;
     bool stopping;
@@ -874,10 +872,10 @@ static void device_submit(epio_vfs *vfs, epio_op *op)
         return;
     }
     op->user = one;
-    (void)pthread_mutex_lock(&one->mutex);
+    mutex_lock(&one->mutex);
     one->queue[one->count++] = op;
-    (void)pthread_cond_signal(&one->changed);
-    (void)pthread_mutex_unlock(&one->mutex);
+    condition_signal(&one->changed);
+    mutex_unlock(&one->mutex);
 }
 
 static int64_t device_perform(epio_vfs *vfs, epio_op *op)
@@ -891,14 +889,14 @@ static void device_cancel(epio_vfs *vfs, epio_op *op)
 {
     device *one = device_of(vfs);
     bool found = false;
-    (void)pthread_mutex_lock(&one->mutex);
+    mutex_lock(&one->mutex);
     for (unsigned i = 0; i < one->count && !found; i++) {
         found = one->queue[i] == op;
         if (found) {
             one->queue[i] = one->queue[--one->count];
         }
     }
-    (void)pthread_mutex_unlock(&one->mutex);
+    mutex_unlock(&one->mutex);
     if (found) {
         epio_complete(op, EPIO_ECANCELED);
     }
@@ -914,22 +912,22 @@ static const epio_vfs_methods device_methods = {
 static void *device_run(void *argument)
 {
     device *one = argument;
-    (void)pthread_mutex_lock(&one->mutex);
+    mutex_lock(&one->mutex);
     while (!one->stopping) {
         if (one->count == 0) {
-            (void)pthread_cond_wait(&one->changed, &one->mutex);
+            condition_wait(&one->changed, &one->mutex);
             continue;
         }
         epio_op *op = one->queue[--one->count];
-        (void)pthread_mutex_unlock(&one->mutex);
+        mutex_unlock(&one->mutex);
         if (one->resumes) {
             epio_resume(op);
         } else {
             epio_complete(op, 42);
         }
-        (void)pthread_mutex_lock(&one->mutex);
+        mutex_lock(&one->mutex);
     }
-    (void)pthread_mutex_unlock(&one->mutex);
+    mutex_unlock(&one->mutex);
     return NULL;
 }
 
@@ -938,15 +936,15 @@ static void drive_device(fixture *f, bool resumes)
 {
     static device one;
     static epio_op ops[200];
-    pthread_t thread;
+    test_thread thread;
     memset(&one, 0, sizeof one);
     memset(ops, 0, sizeof ops);
     one.base.methods = &device_methods;
     one.base.loop = f->loop;
     one.resumes = resumes;
-    check(pthread_mutex_init(&one.mutex, NULL) == 0);
-    check(pthread_cond_init(&one.changed, NULL) == 0);
-    check(pthread_create(&thread, NULL, device_run, &one) == 0);
+    mutex_init(&one.mutex);
+    condition_init(&one.changed);
+    thread_start(&thread, device_run, &one);
     for (int round = 0; round < 20; round++) {
         for (size_t i = 0; i < 200; i++) {
             ops[i].user = NULL;
@@ -960,13 +958,13 @@ static void drive_device(fixture *f, bool resumes)
             check(ops[i].result == 42 || (i % 3 == 0 && ops[i].result == EPIO_ECANCELED));
         }
     }
-    (void)pthread_mutex_lock(&one.mutex);
+    mutex_lock(&one.mutex);
     one.stopping = true;
-    (void)pthread_cond_signal(&one.changed);
-    (void)pthread_mutex_unlock(&one.mutex);
-    check(pthread_join(thread, NULL) == 0);
-    (void)pthread_cond_destroy(&one.changed);
-    (void)pthread_mutex_destroy(&one.mutex);
+    condition_signal(&one.changed);
+    mutex_unlock(&one.mutex);
+    (void)thread_join(thread);
+    condition_destroy(&one.changed);
+    mutex_destroy(&one.mutex);
 }
 
 static void completes_from_a_thread_of_its_own(fixture *f)
@@ -1173,9 +1171,9 @@ static void *post_sync(void *argument)
 /* Another thread's sync comes while the owner is about to take the write. */
 static void post_in_between(layer *one, epio_op *op)
 {
-    pthread_t thread;
-    check(pthread_create(&thread, NULL, post_sync, NULL) == 0);
-    check(pthread_join(thread, NULL) == 0);
+    test_thread thread;
+    thread_start(&thread, post_sync, NULL);
+    (void)thread_join(thread);
     cancel_bystander(one, op);
 }
 
@@ -1183,7 +1181,7 @@ static void cancel_in_submit_keeps_the_order(fixture *f)
 {
     static layer one;
     epio_op op = {0};
-    pthread_t thread;
+    test_thread thread;
     memset(posted, 0, sizeof posted);
     memset(&bystander, 0, sizeof bystander);
     layer_init(&one, f->vfs);
@@ -1193,8 +1191,8 @@ static void cancel_in_submit_keeps_the_order(fixture *f)
     one.hooks[EPIO_KIND_SYNC] = check_no_write;
     late_count = 0;
     epio_submit(epio_sleep(&bystander, f->vfs, 3600000 * MILLISECOND));
-    check(pthread_create(&thread, NULL, post_read, NULL) == 0);
-    check(pthread_join(thread, NULL) == 0);
+    thread_start(&thread, post_read, NULL);
+    (void)thread_join(thread);
     (void)epio_loop_run(f->loop);
     check_result(posted[1].result, 1);
     check_result(posted[2].result, 0);
@@ -1211,19 +1209,22 @@ static void complete_twice(layer *one, epio_op *op)
     epio_complete(op, 0);
 }
 
-static void submit_to_a_careless_layer(void *argument)
+static void submit_to_a_careless_layer(const char *argument)
 {
-    fixture *f = argument;
     static layer one;
+    epio_loop *loop;
     epio_op op = {0};
-    layer_init(&one, f->vfs);
+    (void)argument;
+    check_result(epio_loop_create(&loop, NULL), 0);
+    layer_init(&one, epio_loop_vfs(loop));
     one.hooks[EPIO_KIND_ACCESS] = complete_twice;
     epio_submit(epio_access(&op, &one.base, "x", EPIO_ACCESS_EXISTS));
 }
 
 static void completing_twice_aborts(fixture *f)
 {
-    check(run_in_child(submit_to_a_careless_layer, f) == 256 + SIGABRT);
+    (void)f;
+    check_result(run_in_child(submit_to_a_careless_layer, ""), ENDED_BY_ABORT);
 }
 
 #define ON_STACKS (ON_OS | ON_OS_SUBMIT | ON_MEMORY | ON_LIMIT_OS | ON_LIMIT_MEMORY_3)
@@ -1255,7 +1256,9 @@ static const fixture_test tests[] = {
     FIXTURE_TEST(completing_twice_aborts, ON_OS),
 };
 
-int main(void)
+int main(int argc, char **argv)
 {
+    static const child_function children[] = {CHILD(submit_to_a_careless_layer)};
+    CHILDREN_ARE(children, argc, argv);
     return FIXTURE_RUN("layers", tests);
 }

@@ -4,11 +4,7 @@
 
 #include "fault_vfs.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
 #define MILLISECOND UINT64_C(1000000)
 
@@ -25,8 +21,7 @@ static void require_at(bool holds, const char *what, int line)
 
 static void pause_ns(uint64_t nanoseconds)
 {
-    struct timespec time = {.tv_sec = 0, .tv_nsec = (int32_t)nanoseconds};
-    (void)nanosleep(&time, NULL);
+    sleep_ns(nanoseconds);
 }
 
 /* A limit of its own over the fixture's VFS, or over a fault layer on that. */
@@ -200,16 +195,16 @@ static void loops_and_threads_share_a_limit(fixture *f)
 {
     static const char *const names[] = {"a", "b", "c", "d"};
     member members[4];
-    pthread_t threads[4];
+    test_thread threads[4];
     epio_semaphore *semaphore = NULL;
     check_result(epio_semaphore_create(&semaphore, 2), 0);
     reset_counts(2);
     for (size_t i = 0; i < 4; i++) {
         members[i] = (member){semaphore, fixture_path(f, names[i]), 20, i == 3};
-        check(pthread_create(&threads[i], NULL, work_in_a_thread, &members[i]) == 0);
+        thread_start(&threads[i], work_in_a_thread, &members[i]);
     }
     for (size_t i = 0; i < 4; i++) {
-        check(pthread_join(threads[i], NULL) == 0);
+        (void)thread_join(threads[i]);
     }
     check(atomic_load(&most_running) == 2);
     check(epio_semaphore_available(semaphore) == 2);
@@ -313,11 +308,11 @@ static void waiting_stream_needs_no_permit(fixture *f)
 {
     limited l = limited_open(f, 1);
     epio_op op = {0}, reading = {0}, writing = {0};
-    int ends[2];
+    intptr_t ends[2];
     char found[3] = "", byte = 'x';
     static char big[300000];
     epio_file *file = open_through(&l, "data");
-    check(pipe(ends) == 0);
+    pipe_make(ends);
     check_op(f, epio_adopt(&op, l.vfs, ends[0], 0), 0);
     epio_file *reader = op.file;
     check_op(f, epio_adopt(&op, l.vfs, ends[1], 0), 0);
@@ -348,7 +343,7 @@ static void waiting_open_of_a_fifo_holds_no_permit(fixture *f)
     limited l = limited_open(f, 1);
     const char *path = fixture_path(f, "fifo");
     epio_op opening = {0}, op = {0};
-    check(mkfifo(path, 0600) == 0);
+    fifo_make(path);
     epio_submit(epio_open(&opening, l.vfs, path, EPIO_OPEN_WRITE));
     settle(f);
     check(epio_pending(&opening));
@@ -539,7 +534,8 @@ static const fixture_test tests[] = {
     FIXTURE_TEST(bytes_come_back, ON_EITHER),
     FIXTURE_TEST(close_and_sleep_need_no_permit, ON_EITHER),
     FIXTURE_TEST(waiting_stream_needs_no_permit, ON_OS | ON_OS_SUBMIT),
-    FIXTURE_TEST(waiting_open_of_a_fifo_holds_no_permit, ON_OS | ON_OS_SUBMIT),
+    FIXTURE_TEST_POSIX(waiting_open_of_a_fifo_holds_no_permit, ON_OS | ON_OS_SUBMIT,
+                       "FIFOs have no names"),
     FIXTURE_TEST(cancel_and_deadline_while_waiting, ON_EITHER),
     FIXTURE_TEST(semaphore_closed_while_waiting, ON_EITHER),
     FIXTURE_TEST(loop_closed_while_waiting, ON_OS_PERFORM),

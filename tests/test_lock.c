@@ -4,11 +4,6 @@
  * byte-range locks: EPIO_TEST_RANGE_LOCKS. */
 #include "partner.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
 
 static epio_file *open_locked(fixture *f)
@@ -356,22 +351,31 @@ static void a_level_needs_its_direction(fixture *f)
 static void a_stream_has_no_locks(fixture *f)
 {
     epio_op op = {0};
-    check(mkfifo(fixture_path(f, "fifo"), 0600) == 0);
-    epio_file *file = fixture_open(f, "fifo", READ_WRITE);
+    intptr_t ends[2];
+    epio_file *file;
+    if (SYSTEM_HAS_FIFOS) {
+        fifo_make(fixture_path(f, "fifo"));
+        file = fixture_open(f, "fifo", READ_WRITE);
+    } else {
+        pipe_make_duplex(ends);
+        check_op(f, epio_adopt(&op, f->vfs, ends[0], 0), 0);
+        file = op.file;
+    }
     check_op(f, epio_lock(&op, file, EPIO_LOCK_SHARED, 0), EPIO_ESPIPE);
     check_op(f, epio_unlock(&op, file, EPIO_LOCK_NONE), EPIO_ESPIPE);
     check_op(f, epio_check_reserved_lock(&op, file), EPIO_ESPIPE);
     check_result(epio_lock_level(file), EPIO_LOCK_NONE);
     fixture_close(f, file);
+    check(SYSTEM_HAS_FIFOS || handle_close(ends[1]));
 }
 
 static void an_adopted_file_can_be_locked(fixture *f)
 {
     epio_op op = {0};
     epio_file *holder = hold(f, EPIO_LOCK_RESERVED);
-    int descriptor = open(fixture_path(f, "locked"), O_RDWR | O_CLOEXEC);
-    check(descriptor >= 0);
-    check_op(f, epio_adopt(&op, f->vfs, descriptor, 0), 0);
+    intptr_t handle = handle_open(fixture_path(f, "locked"), READ_WRITE);
+    check(handle != NO_HANDLE);
+    check_op(f, epio_adopt(&op, f->vfs, handle, 0), 0);
     epio_file *adopted = op.file;
     check_result(go_to(f, adopted, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_SHARED);
     unlock(f, holder, EPIO_LOCK_NONE);
@@ -385,9 +389,9 @@ static void files_of_one_description_are_kept_apart(fixture *f)
 {
     epio_op op = {0};
     epio_file *files[2];
-    int first = open(fixture_path(f, "locked"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    int second = dup(first);
-    check(first >= 0 && second >= 0);
+    intptr_t first = handle_open(fixture_path(f, "locked"), READ_WRITE | EPIO_OPEN_CREATE);
+    check(first != NO_HANDLE);
+    intptr_t second = handle_duplicate(first);
     check_op(f, epio_adopt(&op, f->vfs, first, 0), 0);
     files[0] = op.file;
     check_op(f, epio_adopt(&op, f->vfs, second, 0), 0);
@@ -417,8 +421,9 @@ static void a_failed_open_releases_nothing(fixture *f)
     fixture_close(f, holder);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    static const child_function children[] = {PARTNER_CHILDREN};
     static const fixture_test tests[] = {
         FIXTURE_TEST(two_files_exclude_each_other_as_sqlite_says, ON_ANY),
         FIXTURE_TEST(only_legal_steps_lead_up, ON_ANY),
@@ -439,5 +444,6 @@ int main(void)
         FIXTURE_TEST(files_of_one_description_are_kept_apart, ON_ANY_OS),
         FIXTURE_TEST(a_failed_open_releases_nothing, ON_ANY),
     };
+    CHILDREN_ARE(children, argc, argv);
     return FIXTURE_RUN("locks in one process", tests);
 }

@@ -6,16 +6,7 @@
 #include "life.h"
 #include "partner.h"
 
-#include <fcntl.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #ifdef EPIO_TEST_SQLITE
 #include <sqlite3.h>
@@ -163,20 +154,8 @@ static void one_process(fixture *f)
 
 /* ---- Waiting for another process ---------------------------------------------------- */
 
-typedef struct releasing {
-    partner *partner;
-    void (*release)(partner *one);
-} releasing;
-
-static void release_after_a_while(void *argument)
-{
-    const releasing *one = argument;
-    (void)usleep(20000);
-    one->release(one->partner);
-}
-
-/* What `wanted` waits for goes when the other process unlocks, ends, or is killed. */
-static void handed_over(fixture *f, partner_kind kind, void (*release)(partner *one))
+/* What is waited for goes when the other process unlocks. */
+static void handed_over(fixture *f, partner_kind kind)
 {
     partner other;
     epio_op op = {0};
@@ -186,24 +165,18 @@ static void handed_over(fixture *f, partner_kind kind, void (*release)(partner *
     check_result(partner_go_to(&other, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
     op.timeout_ns = 10 * MILLISECOND;
     check_op(f, epio_lock(&op, file, EPIO_LOCK_SHARED, WAIT), EPIO_ETIMEDOUT);
-    releasing it = {.partner = &other, .release = release};
-    pid_t releaser = start_child(release_after_a_while, &it);
+    partner_ask_to_let_go(&other, 20 * MILLISECOND);
     op.timeout_ns = 20 * SECOND;
     check_op(f, epio_lock(&op, file, EPIO_LOCK_SHARED, WAIT), 0);
     check_result(op.os_error, 0);
-    check_result(end_of_child(releaser), 0);
+    check_result(partner_answer(&other), 0);
     fixture_close(f, file);
     partner_end(&other);
 }
 
-static void release_by_unlock(partner *one)
-{
-    partner_let_go(one);
-}
-
 static void epio_hands_over(fixture *f)
 {
-    handed_over(f, BY_EPIO, release_by_unlock);
+    handed_over(f, BY_EPIO);
 }
 
 static void sqlite_hands_over(fixture *f)
@@ -211,7 +184,7 @@ static void sqlite_hands_over(fixture *f)
     if (!partner_can_be(BY_SQLITE)) {
         fixture_skip(f, "built without SQLite");
     }
-    handed_over(f, BY_SQLITE, release_by_unlock);
+    handed_over(f, BY_SQLITE);
 }
 
 static void a_killed_holder_is_gone(fixture *f)
@@ -254,7 +227,7 @@ static void a_writer_gets_in_between_processes(fixture *f)
     for (size_t turn = 0; readers > 0; turn++) {
         epio_op op = {0};
         check(now_ns() < deadline);
-        (void)usleep(1000);
+        sleep_us(1000);
         epio_file *file = files[turn % 3];
         if (epio_lock_level(file) == EPIO_LOCK_NONE) {
             continue;
@@ -311,7 +284,7 @@ static void two_want_to_be_alone(fixture *f)
         check_result(partner_go_to(&one, from), from);
         partner_ask(&one, EPIO_LOCK_EXCLUSIVE, WAIT, 0);
         while ((locks_on(path) & LOCKS_PENDING) == 0) {
-            (void)sched_yield();
+            thread_yield();
         }
         check_result(partner_lock(&other, EPIO_LOCK_EXCLUSIVE, WAIT, 0), EPIO_EBUSY);
         check_result(partner_lock(&other, EPIO_LOCK_RESERVED, WAIT, 0), EPIO_EBUSY);
@@ -319,25 +292,17 @@ static void two_want_to_be_alone(fixture *f)
         check_result(partner_answer(&one), 0);
         partner_end(&one);
         partner_end(&other);
-        check(unlink(path) == 0);
+        check(file_remove(path));
     }
 }
 
-/* Takes the byte of PENDING as another program would, says so, and stays. */
-typedef struct foreign_writer {
-    const char *path;
-    int line[2];
-} foreign_writer;
-
-static void take_pending_and_stay(void *argument)
+static void hold_the_byte_of_pending(const char *path)
 {
-    foreign_writer *one = argument;
-    struct flock range = {
-        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0x40000000, .l_len = 1};
-    int descriptor = open(one->path, O_RDWR);
-    check(descriptor >= 0 && fcntl(descriptor, F_SETLK, &range) == 0);
-    check(write(one->line[1], "x", 1) == 1);
-    (void)pause();
+    intptr_t handle = handle_open(path, READ_WRITE);
+    check(handle != NO_HANDLE);
+    check(handle_lock_range(handle, 0x40000000, 1, HANDLE_LOCK_EXCLUSIVE));
+    check(pipe_write(process_output(), "x", 1) == 1);
+    sleep_ns(HOUR);
 }
 
 /* One holds RESERVED, the other came to PENDING without it (which only stock SQLite
@@ -350,11 +315,11 @@ static void reserved_here_and_pending_there(fixture *f)
     partner_start(&other, BY_EPIO, path);
     epio_file *file = fixture_open(f, "locked", READ_WRITE);
     check_result(lock_go_to(file, EPIO_LOCK_RESERVED), EPIO_LOCK_RESERVED);
-    foreign_writer writer = {.path = path};
+    /* Takes the byte of PENDING as such a program would. */
+    child foreign;
     char byte = 0;
-    check(pipe(writer.line) == 0);
-    pid_t foreign = start_child(take_pending_and_stay, &writer);
-    check(read(writer.line[0], &byte, 1) == 1);
+    child_start(&foreign, hold_the_byte_of_pending, path, CHILD_LINE);
+    check(pipe_read(foreign.from, &byte, 1) == 1);
     check_op(f, epio_lock(&op, file, EPIO_LOCK_EXCLUSIVE, WAIT), EPIO_EBUSY);
     check_result(epio_lock_level(file), EPIO_LOCK_RESERVED);
     check_op(f, epio_unlock(&op, file, EPIO_LOCK_SHARED), 0);
@@ -362,21 +327,18 @@ static void reserved_here_and_pending_there(fixture *f)
     check_result(epio_lock_level(file), EPIO_LOCK_SHARED);
     check_result(locks_on(path), LOCKS_SHARED | LOCKS_PENDING);
     check_result(partner_sees_reserved(&other), 0); /* a hot journal must look hot */
-    check(kill(foreign, SIGKILL) == 0);
-    check_result(end_of_child(foreign), 256 + SIGKILL);
+    child_kill(&foreign);
     check_op(f, epio_lock(&op, file, EPIO_LOCK_RESERVED, WAIT), 0);
     check_result(lock_go_to(file, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
-    check(close(writer.line[0]) == 0);
-    check(close(writer.line[1]) == 0);
     fixture_close(f, file);
     partner_end(&other);
 }
 
 /* Another keeps trying what it can never get, and is in nobody's way. */
-static void try_in_vain(void *argument)
+static void try_in_vain(const char *path)
 {
     epio_op op = {0};
-    check_result(epio_perform(epio_open(&op, epio_os_vfs(), argument, READ_WRITE)), 0);
+    check_result(epio_perform(epio_open(&op, epio_os_vfs(), path, READ_WRITE)), 0);
     epio_file *file = op.file;
     for (;;) {
         (void)epio_perform(epio_lock(&op, file, EPIO_LOCK_SHARED, 0));
@@ -390,9 +352,10 @@ static void who_has_reserved_gets_exclusive(fixture *f)
 {
     int rounds = fixture_is_slow() ? 50 : 500;
     int reached = 0;
-    char *path = (char *)(uintptr_t)make_file(f);
+    const char *path = make_file(f);
+    child other;
     epio_file *file = fixture_open(f, "locked", READ_WRITE);
-    pid_t other = start_child(try_in_vain, path);
+    child_start(&other, try_in_vain, path, 0);
     while (reached < rounds) {
         epio_op op = {.timeout_ns = 20 * SECOND};
         check_op(f, epio_lock(&op, file, EPIO_LOCK_SHARED, WAIT), 0);
@@ -403,8 +366,7 @@ static void who_has_reserved_gets_exclusive(fixture *f)
         }
         check_op(f, epio_unlock(&op, file, EPIO_LOCK_NONE), 0);
     }
-    check(kill(other, SIGKILL) == 0);
-    check_result(end_of_child(other), 256 + SIGKILL);
+    child_kill(&other);
     fixture_close(f, file);
 }
 
@@ -435,124 +397,11 @@ static void crosswise_over_two_files_ends_at_the_deadline(fixture *f)
     partner_end(&other);
 }
 
-/* ---- A forked child --------------------------------------------------------------------- */
-
-static void open_and_lock(void *argument)
-{
-    fixture *f = argument;
-    epio_op op = {0};
-    const char *path = fixture_path(f, "locked");
-    check_result(epio_perform(epio_open(&op, epio_os_vfs(), path, READ_WRITE)), 0);
-    epio_file *file = op.file;
-    check_result(epio_perform(epio_lock(&op, file, EPIO_LOCK_SHARED, 0)), EPIO_EBUSY);
-    op.timeout_ns = 10 * MILLISECOND;
-    check_result(epio_perform(epio_lock(&op, file, EPIO_LOCK_SHARED, WAIT)), EPIO_ETIMEDOUT);
-    check_result(epio_perform(epio_close(&op, file)), 0);
-}
-
-/* It has none of the locks of its parent, and yet they are in its way. */
-static void a_forked_child_is_another_process(fixture *f)
-{
-    (void)make_file(f);
-    epio_file *file = fixture_open(f, "locked", READ_WRITE);
-    check_result(lock_go_to(file, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
-    check_result(run_in_child(open_and_lock, f), 0);
-    check_result(locks_on(fixture_path(f, "locked")), locks_of_level[EPIO_LOCK_EXCLUSIVE]);
-    fixture_close(f, file);
-}
-
-static void open_lock_and_close(void *argument)
-{
-    epio_op op = {0};
-    check_result(
-        epio_perform(epio_open(&op, epio_os_vfs(), argument, READ_WRITE | EPIO_OPEN_CREATE)), 0);
-    epio_file *file = op.file;
-    check_result(lock_go_to(file, EPIO_LOCK_SHARED), EPIO_LOCK_SHARED);
-    check_result(epio_perform(epio_close(&op, file)), 0);
-}
-
-typedef struct busy_parent {
-    const char *path;
-    atomic_bool stop;
-} busy_parent;
-
-static void *keep_locking(void *argument)
-{
-    busy_parent *parent = argument;
-    while (!atomic_load(&parent->stop)) {
-        open_lock_and_close((void *)(uintptr_t)parent->path);
-    }
-    return NULL;
-}
-
-/* Whatever the parent's other threads did when it was forked. */
-static void a_child_of_a_busy_parent_can_lock(fixture *f)
-{
-    busy_parent parent = {.path = fixture_path(f, "locked")};
-    char *childs = (char *)(uintptr_t)fixture_path(f, "child's");
-    pthread_t threads[2];
-    if (fixture_is_slow()) {
-        fixture_skip(f, "the sanitizers have locks of their own");
-    }
-    for (size_t i = 0; i < 2; i++) {
-        check(pthread_create(&threads[i], NULL, keep_locking, &parent) == 0);
-    }
-    for (int i = 0; i < 200; i++) {
-        check_result(run_in_child(open_lock_and_close, childs), 0);
-    }
-    atomic_store(&parent.stop, true);
-    for (size_t i = 0; i < 2; i++) {
-        check(pthread_join(threads[i], NULL) == 0);
-    }
-}
-
-static void pause_for_ever(void *argument)
-{
-    (void)argument;
-    (void)pause();
-}
-
-/* A child keeps a description open, but no lock that was released. */
-static void a_close_releases_what_a_child_has_open(fixture *f)
-{
-    const char *path = make_file(f);
-    epio_file *file = fixture_open(f, "locked", READ_WRITE);
-    check_result(lock_go_to(file, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
-    pid_t child = start_child(pause_for_ever, NULL);
-    fixture_close(f, file);
-    check_result(locks_on(path), 0);
-    check(kill(child, SIGKILL) == 0);
-    check_result(end_of_child(child), 256 + SIGKILL);
-}
-
-/* ---- Mixed up names -------------------------------------------------------------------------- */
-
-static void lock_with_a_misnamed_kind(void *argument)
-{
-    fixture *f = argument;
-    epio_op op = {0};
-    const char *path = fixture_path(f, "locked");
-    check(setenv("EPIO_RANGE_LOCKS", "ofd-locks", 1) == 0);
-    check_result(epio_perform(epio_open(&op, epio_os_vfs(), path, READ_WRITE)), 0);
-    epio_file *file = op.file;
-    check_result(epio_perform(epio_lock(&op, file, EPIO_LOCK_SHARED, 0)), EPIO_EINVAL);
-    check_result(epio_perform(epio_close(&op, file)), 0);
-}
-
-/* Before anything was locked in this process: it is decided once. */
-static void a_kind_of_lock_that_is_unknown_is_refused(fixture *f)
-{
-    (void)make_file(f);
-    check_result(run_in_child(lock_with_a_misnamed_kind, f), 0);
-}
-
 /* ---- A crowd, and SIGKILL ----------------------------------------------------------------------
  */
 
-#ifdef EPIO_TEST_SQLITE
-
 /* The database has two pages, which one write covers; the blob has a counter for
- * each process. */
+ * each process. Without SQLite all are epio's, and it is only pages. */
 #define CROWD 8
 #define PAGE 512
 #define MARKER "epio counts here"
@@ -571,6 +420,38 @@ typedef struct member {
     char journal[700];
     size_t number;
 } member;
+
+static bool is_by_sqlite(size_t number)
+{
+    return number % 2 == 1 && partner_can_be(BY_SQLITE);
+}
+
+static uint64_t counter_in(const unsigned char *blob, size_t number)
+{
+    uint64_t count;
+    memcpy(&count, blob + 16 + number * 8, 8);
+    return count;
+}
+
+static void count_in(unsigned char *blob, size_t number)
+{
+    uint64_t count = counter_in(blob, number) + 1;
+    memcpy(blob + 16 + number * 8, &count, 8);
+}
+
+static unsigned char *find_blob(unsigned char *pages)
+{
+    unsigned char *blob = NULL;
+    for (size_t i = PAGE; i + BLOB <= 2 * PAGE; i++) {
+        if (memcmp(pages + i, MARKER, 16) == 0) {
+            blob = pages + i;
+        }
+    }
+    check(blob != NULL);
+    return blob;
+}
+
+#ifdef EPIO_TEST_SQLITE
 
 static void make_database(const char *path)
 {
@@ -596,19 +477,6 @@ static void read_counters(sqlite3 *database, unsigned char *blob)
     check(sqlite3_column_bytes(select, 0) == BLOB);
     memcpy(blob, sqlite3_column_blob(select, 0), BLOB);
     check(sqlite3_finalize(select) == SQLITE_OK);
-}
-
-static uint64_t counter_in(const unsigned char *blob, size_t number)
-{
-    uint64_t count;
-    memcpy(&count, blob + 16 + number * 8, 8);
-    return count;
-}
-
-static void count_in(unsigned char *blob, size_t number)
-{
-    uint64_t count = counter_in(blob, number) + 1;
-    memcpy(blob + 16 + number * 8, &count, 8);
 }
 
 /* A real transaction. */
@@ -646,6 +514,50 @@ static void run_sqlite_member(member *one)
     check(sqlite3_close(database) == SQLITE_OK);
 }
 
+/* The counters of a whole database. */
+static void read_at_the_end(const char *path, unsigned char *blob)
+{
+    sqlite3 *database;
+    sqlite3_stmt *check_all;
+    check(sqlite3_open(path, &database) == SQLITE_OK);
+    read_counters(database, blob);
+    check(sqlite3_prepare_v2(database, "PRAGMA integrity_check", -1, &check_all, NULL) ==
+          SQLITE_OK);
+    check(sqlite3_step(check_all) == SQLITE_ROW);
+    check(strcmp((const char *)sqlite3_column_text(check_all, 0), "ok") == 0);
+    check(sqlite3_finalize(check_all) == SQLITE_OK);
+    check(sqlite3_close(database) == SQLITE_OK);
+}
+
+#else
+
+static void make_database(const char *path)
+{
+    unsigned char pages[2 * PAGE] = {0};
+    memcpy(pages + PAGE, MARKER, 16);
+    intptr_t handle = handle_open(path, READ_WRITE | EPIO_OPEN_CREATE);
+    check(handle != NO_HANDLE);
+    check(handle_write_at(handle, pages, sizeof pages, 0) == sizeof pages);
+    check(handle_close(handle));
+}
+
+static void run_sqlite_member(member *one)
+{
+    (void)one;
+}
+
+static void read_at_the_end(const char *path, unsigned char *blob)
+{
+    unsigned char pages[2 * PAGE];
+    intptr_t handle = handle_open(path, EPIO_OPEN_READ);
+    check(handle != NO_HANDLE);
+    check(handle_read_at(handle, pages, sizeof pages, 0) == sizeof pages);
+    check(handle_close(handle));
+    memcpy(blob, find_blob(pages), BLOB);
+}
+
+#endif
+
 static void add_to_big_endian(unsigned char *at)
 {
     uint32_t value = ((uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3]);
@@ -662,14 +574,7 @@ static void count_in_pages(member *one, epio_file *file)
     unsigned char pages[2 * PAGE];
     epio_op op = {0};
     check_result(epio_perform(epio_read(&op, file, pages, sizeof pages, 0)), sizeof pages);
-    unsigned char *blob = NULL;
-    for (size_t i = PAGE; i + BLOB <= sizeof pages; i++) {
-        if (memcmp(pages + i, MARKER, 16) == 0) {
-            blob = pages + i;
-        }
-    }
-    check(blob != NULL);
-    count_in(blob, one->number);
+    count_in(find_blob(pages), one->number);
     add_to_big_endian(pages + 24);
     memcpy(pages + 92, pages + 24, 4);
     check_result(epio_perform(epio_write(&op, file, pages, sizeof pages, 0)), sizeof pages);
@@ -677,8 +582,7 @@ static void count_in_pages(member *one, epio_file *file)
 
 static bool has_journal(const member *one)
 {
-    struct stat status;
-    return stat(one->journal, &status) == 0;
+    return file_exists(one->journal);
 }
 
 static bool go_up(epio_file *file, uint32_t level, epio_loop *loop)
@@ -704,7 +608,7 @@ static bool count_by_epio(member *one, epio_file *file, epio_loop *loop)
     bool abandoned = epio_lock_level(file) == EPIO_LOCK_RESERVED && has_journal(one);
     check_result(epio_perform(epio_unlock(&op, file, EPIO_LOCK_NONE)), 0);
     if (abandoned) {
-        (void)usleep(2000);
+        sleep_us(2000);
     }
     return counted;
 }
@@ -730,14 +634,26 @@ static void run_epio_member(member *one)
     epio_loop_destroy(loop);
 }
 
-static void run_member(void *argument)
+/* Its argument: its number, then the path. */
+static void run_member(const char *argument)
 {
-    member *one = argument;
-    if (one->number % 2 == 0) {
-        run_epio_member(one);
+    char shared_path[700];
+    member one = {.path = argument + 1, .number = (size_t)(argument[0] - '0')};
+    (void)snprintf(shared_path, sizeof shared_path, "%s-shared", one.path);
+    (void)snprintf(one.journal, sizeof one.journal, "%s-journal", one.path);
+    one.shared = shared_memory_map(shared_path, sizeof *one.shared);
+    if (is_by_sqlite(one.number)) {
+        run_sqlite_member(&one);
     } else {
-        run_sqlite_member(one);
+        run_epio_member(&one);
     }
+}
+
+static void start_member(child *one, size_t number, const char *path)
+{
+    char argument[700];
+    (void)snprintf(argument, sizeof argument, "%c%s", '0' + (int)number, path);
+    child_start(one, run_member, argument, 0);
 }
 
 /* Everybody does some more: nobody is stuck. */
@@ -751,10 +667,11 @@ static void wait_for_progress(shared_state *shared, uint64_t rounds)
     for (size_t i = 0; i < CROWD; i++) {
         while (atomic_load(&shared->done[i]) < goals[i]) {
             if (now_ns() >= deadline) {
-                print_error("process %zu (%s) is stuck\n", i, i % 2 == 0 ? "epio" : "SQLite");
+                print_error("process %u (%s) is stuck\n", (unsigned)i,
+                            is_by_sqlite(i) ? "SQLite" : "epio");
             }
             check(now_ns() < deadline);
-            (void)usleep(1000);
+            sleep_us(1000);
         }
     }
 }
@@ -767,22 +684,13 @@ static uint64_t number_from(const char *variable, uint64_t otherwise)
 
 static void check_counters(const char *path, shared_state *shared, const uint64_t *kills)
 {
-    sqlite3 *database;
     unsigned char blob[BLOB];
-    sqlite3_stmt *check_all;
-    check(sqlite3_open(path, &database) == SQLITE_OK);
-    read_counters(database, blob);
-    check(sqlite3_prepare_v2(database, "PRAGMA integrity_check", -1, &check_all, NULL) ==
-          SQLITE_OK);
-    check(sqlite3_step(check_all) == SQLITE_ROW);
-    check(strcmp((const char *)sqlite3_column_text(check_all, 0), "ok") == 0);
-    check(sqlite3_finalize(check_all) == SQLITE_OK);
-    check(sqlite3_close(database) == SQLITE_OK);
+    read_at_the_end(path, blob);
     for (size_t i = 0; i < CROWD; i++) {
         uint64_t done = atomic_load(&shared->done[i]);
         uint64_t counted = counter_in(blob, i);
-        print_message("process %zu, %-6s: %llu counted, %llu known to it, killed %llu times\n", i,
-                      i % 2 == 0 ? "epio" : "SQLite", (unsigned long long)counted,
+        print_message("process %u, %-6s: %llu counted, %llu known to it, killed %llu times\n",
+                      (unsigned)i, is_by_sqlite(i) ? "SQLite" : "epio", (unsigned long long)counted,
                       (unsigned long long)done, (unsigned long long)kills[i]);
         check(counted >= done);
         check(counted <= done + kills[i]);
@@ -794,52 +702,38 @@ static void a_crowd_loses_no_update(fixture *f)
     uint64_t seed = number_from("EPIO_TEST_SEED", now_ns());
     uint64_t rounds = number_from("EPIO_TEST_KILLS", fixture_is_slow() ? 10 : 60);
     random_source random = {.state = seed};
-    member members[CROWD];
-    pid_t processes[CROWD];
+    child processes[CROWD];
     uint64_t kills[CROWD] = {0};
     const char *path = fixture_path(f, "counters");
-    shared_state *shared =
-        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    check(shared != MAP_FAILED);
+    shared_state *shared = shared_memory_map(fixture_path(f, "counters-shared"), sizeof *shared);
     print_message("EPIO_TEST_SEED=%llu\n", (unsigned long long)seed);
     make_database(path);
     for (size_t i = 0; i < CROWD; i++) {
-        members[i] = (member){.shared = shared, .path = path, .number = i};
-        (void)snprintf(members[i].journal, sizeof members[i].journal, "%s-journal", path);
-        processes[i] = start_child(run_member, &members[i]);
+        start_member(&processes[i], i, path);
     }
     wait_for_progress(shared, 1);
     for (uint64_t i = 0; i < rounds; i++) {
         size_t victim = (size_t)random_between(&random, 0, CROWD);
-        (void)usleep((unsigned)random_between(&random, 0, 20000));
-        check(kill(processes[victim], SIGKILL) == 0);
-        check_result(end_of_child(processes[victim]), 256 + SIGKILL);
+        sleep_us(random_between(&random, 0, 20000));
+        child_kill(&processes[victim]);
         kills[victim]++;
-        processes[victim] = start_child(run_member, &members[victim]);
+        start_member(&processes[victim], victim, path);
     }
     wait_for_progress(shared, 3);
     atomic_store(&shared->stop, true);
     for (size_t i = 0; i < CROWD; i++) {
-        check_result(end_of_child(processes[i]), 0);
+        check_result(child_end(&processes[i]), 0);
     }
     check_counters(path, shared, kills);
     check_result(locks_on(path), 0);
-    check(munmap(shared, sizeof *shared) == 0);
+    shared_memory_unmap(shared, sizeof *shared);
 }
 
-#else
-
-static void a_crowd_loses_no_update(fixture *f)
+int main(int argc, char **argv)
 {
-    fixture_skip(f, "built without SQLite");
-}
-
-#endif
-
-int main(void)
-{
+    static const child_function children[] = {CHILD(try_in_vain), CHILD(hold_the_byte_of_pending),
+                                              CHILD(run_member), PARTNER_CHILDREN};
     static const fixture_test tests[] = {
-        FIXTURE_TEST(a_kind_of_lock_that_is_unknown_is_refused, ON_OS_PERFORM),
         FIXTURE_TEST(sqlite_and_sqlite, ON_OS_PERFORM),
         FIXTURE_TEST(epio_and_epio, ON_OS_PERFORM),
         FIXTURE_TEST(epio_and_sqlite, ON_OS_PERFORM),
@@ -855,10 +749,8 @@ int main(void)
         FIXTURE_TEST(who_has_reserved_gets_exclusive, ON_OS_PERFORM | ON_OS),
         FIXTURE_TEST(crosswise_over_two_files_ends_at_the_deadline,
                      ON_OS_PERFORM | ON_OS | ON_OS_SUBMIT),
-        FIXTURE_TEST(a_forked_child_is_another_process, ON_OS_PERFORM | ON_OS),
-        FIXTURE_TEST(a_child_of_a_busy_parent_can_lock, ON_OS_PERFORM),
-        FIXTURE_TEST(a_close_releases_what_a_child_has_open, ON_OS_PERFORM | ON_OS),
         FIXTURE_TEST(a_crowd_loses_no_update, ON_OS_PERFORM),
     };
+    CHILDREN_ARE(children, argc, argv);
     return FIXTURE_RUN("locks between processes", tests);
 }

@@ -4,10 +4,7 @@
 #include "life.h"
 #include "partner.h"
 
-#include <fcntl.h>
-#include <pthread.h>
 #include <stdatomic.h>
-#include <unistd.h>
 
 #define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
 #define WAIT EPIO_LOCK_WAIT
@@ -67,17 +64,16 @@ static void run_for(fixture *f, uint64_t nanoseconds)
 /* ---- Locks that are another process's to epio --------------------------------- */
 
 /* An open file description of its own, whose locks are no file's of epio's. */
-static int foreign_open(fixture *f)
+static intptr_t foreign_open(fixture *f)
 {
-    int descriptor = open(fixture_path(f, "locked"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    check(descriptor >= 0);
-    return descriptor;
+    intptr_t handle = handle_open(fixture_path(f, "locked"), READ_WRITE | EPIO_OPEN_CREATE);
+    check(handle != NO_HANDLE);
+    return handle;
 }
 
-static void foreign_set(int descriptor, off_t start, off_t len, short type)
+static void foreign_set(intptr_t handle, uint64_t start, uint64_t len, handle_lock mode)
 {
-    struct flock range = {.l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = len};
-    check(fcntl(descriptor, F_OFD_SETLK, &range) == 0);
+    check(handle_lock_range(handle, start, len, mode));
 }
 
 #define PENDING_BYTE 0x40000000
@@ -254,20 +250,20 @@ static void an_upgrade_that_waits_for_pending_comes_first(fixture *f)
 {
     tracked newcomer;
     tracked upgrade;
-    int foreign = foreign_open(f);
+    intptr_t foreign = foreign_open(f);
     epio_file *writer = holding(f, EPIO_LOCK_RESERVED);
     epio_file *other = open_locked(f);
     (void)track(&newcomer);
     (void)track(&upgrade);
-    foreign_set(foreign, PENDING_BYTE, 1, F_RDLCK);
+    foreign_set(foreign, PENDING_BYTE, 1, HANDLE_LOCK_SHARED);
     submit_lock(&upgrade, writer, EPIO_LOCK_EXCLUSIVE); /* a reader passes by */
-    foreign_set(foreign, SHARED_FIRST, 510, F_RDLCK);
+    foreign_set(foreign, SHARED_FIRST, 510, HANDLE_LOCK_SHARED);
     submit_lock(&newcomer, other, EPIO_LOCK_SHARED);
-    foreign_set(foreign, PENDING_BYTE, 1, F_UNLCK);
+    foreign_set(foreign, PENDING_BYTE, 1, HANDLE_UNLOCK);
     run_for(f, 30 * MILLISECOND);
     check_result(epio_lock_level(writer), EPIO_LOCK_PENDING);
     check_result(newcomer.calls, 0);
-    foreign_set(foreign, SHARED_FIRST, 510, F_UNLCK);
+    foreign_set(foreign, SHARED_FIRST, 510, HANDLE_UNLOCK);
     run_until_done(f, &upgrade);
     check_result(newcomer.calls, 0);
     give(writer, EPIO_LOCK_NONE);
@@ -275,7 +271,7 @@ static void an_upgrade_that_waits_for_pending_comes_first(fixture *f)
     check_result(newcomer.result, 0);
     fixture_close(f, writer);
     fixture_close(f, other);
-    check(close(foreign) == 0);
+    check(handle_close(foreign));
 }
 
 static void nobody_passes_those_who_wait(fixture *f)
@@ -376,28 +372,33 @@ static void a_writer_gets_in_while_readers_keep_coming(fixture *f)
 /* A wait, and what is in its way. */
 typedef struct wait_step {
     const char *name;
-    uint32_t found;  /* the level that the waiter has before */
-    uint32_t wanted; /* the one that it waits for */
-    uint32_t held;   /* by another file of this process */
-    short pending;   /* locks of another process, on the three ranges */
-    short shared;
+    uint32_t found;      /* the level that the waiter has before */
+    uint32_t wanted;     /* the one that it waits for */
+    uint32_t held;       /* by another file of this process */
+    handle_lock pending; /* locks of another process, on the three ranges */
+    handle_lock shared;
     uint32_t while_waiting; /* the level that the waiter has meanwhile */
 } wait_step;
 
 static const wait_step steps[] = {
-    {"SHARED behind EXCLUSIVE", 0, 1, 4, F_UNLCK, F_UNLCK, 0},
-    {"SHARED behind PENDING", 0, 1, 3, F_UNLCK, F_UNLCK, 0},
-    {"SHARED behind another process's PENDING", 0, 1, 0, F_WRLCK, F_UNLCK, 0},
-    {"SHARED behind another process's EXCLUSIVE", 0, 1, 0, F_UNLCK, F_WRLCK, 0},
-    {"EXCLUSIVE from SHARED behind a reader", 1, 4, 1, F_UNLCK, F_UNLCK, 3},
-    {"EXCLUSIVE from RESERVED behind a reader", 2, 4, 1, F_UNLCK, F_UNLCK, 3},
-    {"EXCLUSIVE from PENDING behind a reader", 3, 4, 1, F_UNLCK, F_UNLCK, 3},
-    {"EXCLUSIVE from SHARED behind another process's reader", 1, 4, 0, F_UNLCK, F_RDLCK, 3},
-    {"EXCLUSIVE from RESERVED behind another process's reader", 2, 4, 0, F_UNLCK, F_RDLCK, 3},
-    {"EXCLUSIVE from PENDING behind another process's reader", 3, 4, 0, F_UNLCK, F_RDLCK, 3},
-    {"EXCLUSIVE from SHARED behind a reader on his way", 1, 4, 0, F_RDLCK, F_UNLCK, 1},
-    {"EXCLUSIVE from RESERVED behind a reader on his way", 2, 4, 0, F_RDLCK, F_UNLCK, 2},
-    {"EXCLUSIVE behind readers here and elsewhere", 2, 4, 1, F_UNLCK, F_RDLCK, 3},
+    {"SHARED behind EXCLUSIVE", 0, 1, 4, HANDLE_UNLOCK, HANDLE_UNLOCK, 0},
+    {"SHARED behind PENDING", 0, 1, 3, HANDLE_UNLOCK, HANDLE_UNLOCK, 0},
+    {"SHARED behind another process's PENDING", 0, 1, 0, HANDLE_LOCK_EXCLUSIVE, HANDLE_UNLOCK, 0},
+    {"SHARED behind another process's EXCLUSIVE", 0, 1, 0, HANDLE_UNLOCK, HANDLE_LOCK_EXCLUSIVE, 0},
+    {"EXCLUSIVE from SHARED behind a reader", 1, 4, 1, HANDLE_UNLOCK, HANDLE_UNLOCK, 3},
+    {"EXCLUSIVE from RESERVED behind a reader", 2, 4, 1, HANDLE_UNLOCK, HANDLE_UNLOCK, 3},
+    {"EXCLUSIVE from PENDING behind a reader", 3, 4, 1, HANDLE_UNLOCK, HANDLE_UNLOCK, 3},
+    {"EXCLUSIVE from SHARED behind another process's reader", 1, 4, 0, HANDLE_UNLOCK,
+     HANDLE_LOCK_SHARED, 3},
+    {"EXCLUSIVE from RESERVED behind another process's reader", 2, 4, 0, HANDLE_UNLOCK,
+     HANDLE_LOCK_SHARED, 3},
+    {"EXCLUSIVE from PENDING behind another process's reader", 3, 4, 0, HANDLE_UNLOCK,
+     HANDLE_LOCK_SHARED, 3},
+    {"EXCLUSIVE from SHARED behind a reader on his way", 1, 4, 0, HANDLE_LOCK_SHARED, HANDLE_UNLOCK,
+     1},
+    {"EXCLUSIVE from RESERVED behind a reader on his way", 2, 4, 0, HANDLE_LOCK_SHARED,
+     HANDLE_UNLOCK, 2},
+    {"EXCLUSIVE behind readers here and elsewhere", 2, 4, 1, HANDLE_UNLOCK, HANDLE_LOCK_SHARED, 3},
 };
 
 #define STEPS (sizeof steps / sizeof steps[0])
@@ -407,7 +408,7 @@ typedef struct scene {
     const wait_step *step;
     epio_file *holder; /* NULL: nobody of this process */
     epio_file *waiter;
-    int foreign;
+    intptr_t foreign;
     uint32_t bytes; /* what others see before the wait */
 } scene;
 
@@ -439,10 +440,10 @@ static void scene_begin(scene *s, fixture *f, const wait_step *step)
         s->holder = open_locked(f);
         take_any(f, s->holder, step->held);
     }
-    if (step->pending != F_UNLCK) {
+    if (step->pending != HANDLE_UNLOCK) {
         foreign_set(s->foreign, PENDING_BYTE, 1, step->pending);
     }
-    if (step->shared != F_UNLCK) {
+    if (step->shared != HANDLE_UNLOCK) {
         foreign_set(s->foreign, SHARED_FIRST, 510, step->shared);
     }
     s->bytes = locks_on(fixture_path(f, "locked"));
@@ -459,7 +460,7 @@ static void scene_end(scene *s, partner *other)
 {
     check_result(epio_lock_level(s->waiter), s->step->found);
     check_result(locks_on(fixture_path(s->f, "locked")), s->bytes);
-    foreign_set(s->foreign, 0, 0, F_UNLCK);
+    handle_unlock_all(s->foreign);
     if (s->holder != NULL) {
         give(s->holder, EPIO_LOCK_NONE);
     }
@@ -480,7 +481,7 @@ static void scene_end(scene *s, partner *other)
         fixture_close(s->f, s->holder);
     }
     fixture_close(s->f, s->waiter);
-    check(close(s->foreign) == 0);
+    check(handle_close(s->foreign));
 }
 
 typedef void end_early(scene *s);
@@ -541,11 +542,11 @@ static void *cancel_it(void *argument)
 static void by_cancel_elsewhere(scene *s)
 {
     tracked one;
-    pthread_t thread;
+    test_thread thread;
     start_wait(s, &one);
-    check(pthread_create(&thread, NULL, cancel_it, &one.op) == 0);
+    thread_start(&thread, cancel_it, &one.op);
     run_until_done(s->f, &one);
-    check(pthread_join(thread, NULL) == 0);
+    (void)thread_join(thread);
     check_result(one.result, EPIO_ECANCELED);
 }
 
@@ -583,9 +584,9 @@ static void *perform_with_deadline(void *argument)
 
 static void by_deadline_of_a_perform(scene *s)
 {
-    pthread_t thread;
-    check(pthread_create(&thread, NULL, perform_with_deadline, s) == 0);
-    check(pthread_join(thread, NULL) == 0);
+    test_thread thread;
+    thread_start(&thread, perform_with_deadline, s);
+    (void)thread_join(thread);
 }
 
 static void by_unlock(scene *s)
@@ -598,7 +599,7 @@ static void by_unlock(scene *s)
     check_result(one.result, EPIO_ECANCELED);
     check_result(epio_lock_level(s->waiter), EPIO_LOCK_NONE);
     /* As scene_end expects it. */
-    foreign_set(s->foreign, 0, 0, F_UNLCK);
+    handle_unlock_all(s->foreign);
     if (s->holder != NULL) {
         give(s->holder, EPIO_LOCK_NONE);
     }
@@ -614,7 +615,7 @@ static void by_close(scene *s)
     check_result(epio_wait(epio_close(&op, s->waiter)), 0);
     check_result(one.calls, 1);
     check_result(one.result, EPIO_ECANCELED);
-    foreign_set(s->foreign, 0, 0, F_UNLCK);
+    handle_unlock_all(s->foreign);
     if (s->holder != NULL) {
         give(s->holder, EPIO_LOCK_NONE);
     }
@@ -644,7 +645,7 @@ static void by_being_granted(scene *s)
 {
     tracked one;
     start_wait(s, &one);
-    foreign_set(s->foreign, 0, 0, F_UNLCK);
+    handle_unlock_all(s->foreign);
     if (s->holder != NULL) {
         give(s->holder, EPIO_LOCK_NONE);
     }
@@ -661,7 +662,7 @@ AT_EVERY_STEP(by_being_granted)
 
 static void *release_shortly(void *argument)
 {
-    (void)usleep(20000);
+    sleep_us(20000);
     give(argument, EPIO_LOCK_NONE);
     return NULL;
 }
@@ -773,20 +774,20 @@ static void *go_up_elsewhere(void *argument)
 
 static void a_perform_that_waits_for_who_waits_for_its_own_loop(fixture *f)
 {
-    pthread_t thread;
+    test_thread thread;
     epio_op op = {0};
     const char *path = fixture_path(f, "locked");
     epio_file *reader = holding(f, EPIO_LOCK_SHARED);
     epio_file *newcomer = open_locked(f);
     check_result(epio_perform(epio_open(&op, epio_os_vfs(), path, READ_WRITE)), 0);
     epio_file *writer = op.file;
-    check(pthread_create(&thread, NULL, go_up_elsewhere, writer) == 0);
+    thread_start(&thread, go_up_elsewhere, writer);
     while (epio_lock_level(writer) != EPIO_LOCK_PENDING) {
-        (void)usleep(100);
+        sleep_us(100);
     }
     check_result(epio_perform(epio_lock(&op, newcomer, EPIO_LOCK_SHARED, WAIT)), EPIO_EDEADLK);
     give(reader, EPIO_LOCK_NONE);
-    check(pthread_join(thread, NULL) == 0);
+    (void)thread_join(thread);
     check_result(epio_perform(epio_close(&op, writer)), 0);
     fixture_close(f, reader);
     fixture_close(f, newcomer);
@@ -796,8 +797,8 @@ static void a_perform_that_waits_for_who_waits_for_its_own_loop(fixture *f)
  * the thread looks for both. */
 static void *free_shortly(void *argument)
 {
-    (void)usleep(20000);
-    foreign_set(*(int *)argument, PENDING_BYTE, 512, F_UNLCK);
+    sleep_us(20000);
+    foreign_set(*(intptr_t *)argument, PENDING_BYTE, 512, HANDLE_UNLOCK);
     return NULL;
 }
 
@@ -805,26 +806,26 @@ static void a_perform_behind_an_op_of_its_own_loop(fixture *f)
 {
     for (int same_file = 0; same_file < 2; same_file++) {
         tracked one;
-        pthread_t thread;
+        test_thread thread;
         epio_op op = {0};
-        int foreign = foreign_open(f);
+        intptr_t foreign = foreign_open(f);
         epio_file *first = open_locked(f);
         epio_file *second = same_file ? first : open_locked(f);
-        foreign_set(foreign, PENDING_BYTE, 512, F_WRLCK);
+        foreign_set(foreign, PENDING_BYTE, 512, HANDLE_LOCK_EXCLUSIVE);
         submit_lock((track(&one), &one), first, EPIO_LOCK_SHARED);
-        check(pthread_create(&thread, NULL, free_shortly, &foreign) == 0);
+        thread_start(&thread, free_shortly, &foreign);
         check_result(epio_perform(epio_lock(&op, second, EPIO_LOCK_SHARED, WAIT)), 0);
         check_result(one.calls, 0);
         check_result(epio_lock_level(first), EPIO_LOCK_SHARED);
         poll_now(f);
         check_result(one.calls, 1);
         check_result(one.result, 0);
-        check(pthread_join(thread, NULL) == 0);
+        (void)thread_join(thread);
         fixture_close(f, first);
         if (!same_file) {
             fixture_close(f, second);
         }
-        check(close(foreign) == 0);
+        check(handle_close(foreign));
     }
 }
 
@@ -832,34 +833,34 @@ static void a_perform_behind_an_op_of_its_own_loop(fixture *f)
 static void a_perform_looks_for_a_loop_that_does_not_run(fixture *f)
 {
     tracked one;
-    pthread_t thread;
+    test_thread thread;
     epio_op op = {0};
-    int foreign = foreign_open(f);
+    intptr_t foreign = foreign_open(f);
     const char *path = fixture_path(f, "locked");
     epio_file *first = open_locked(f);
     epio_file *second = open_locked(f);
     check_result(epio_perform(epio_open(&op, epio_os_vfs(), path, READ_WRITE)), 0);
     epio_file *holder = op.file;
-    foreign_set(foreign, SHARED_FIRST, 510, F_RDLCK);
+    foreign_set(foreign, SHARED_FIRST, 510, HANDLE_LOCK_SHARED);
     take(holder, EPIO_LOCK_SHARED);
     check_result(epio_perform(epio_lock(&op, holder, EPIO_LOCK_EXCLUSIVE, 0)), EPIO_EBUSY);
     submit_lock((track(&one), &one), first, EPIO_LOCK_SHARED);
-    foreign_set(foreign, SHARED_FIRST, 510, F_UNLCK);
-    check(pthread_create(&thread, NULL, release_shortly, holder) == 0);
+    foreign_set(foreign, SHARED_FIRST, 510, HANDLE_UNLOCK);
+    thread_start(&thread, release_shortly, holder);
     check_result(epio_perform(epio_lock(&op, second, EPIO_LOCK_SHARED, WAIT)), 0);
-    check(pthread_join(thread, NULL) == 0);
+    (void)thread_join(thread);
     poll_now(f);
     check_result(one.result, 0);
     check_result(epio_perform(epio_close(&op, holder)), 0);
     fixture_close(f, first);
     fixture_close(f, second);
-    check(close(foreign) == 0);
+    check(handle_close(foreign));
 }
 
 /* A file of no loop, or of another thread's, may be released by somebody else. */
 static void a_perform_waits_for_others(fixture *f)
 {
-    pthread_t thread;
+    test_thread thread;
     epio_op op = {0};
     check_result(epio_perform(epio_open(&op, epio_os_vfs(), fixture_path(f, "locked"),
                                         READ_WRITE | EPIO_OPEN_CREATE)),
@@ -867,9 +868,9 @@ static void a_perform_waits_for_others(fixture *f)
     epio_file *holder = op.file;
     epio_file *other = open_locked(f);
     take(holder, EPIO_LOCK_EXCLUSIVE);
-    check(pthread_create(&thread, NULL, release_shortly, holder) == 0);
+    thread_start(&thread, release_shortly, holder);
     check_result(epio_perform(epio_lock(&op, other, EPIO_LOCK_SHARED, WAIT)), 0);
-    check(pthread_join(thread, NULL) == 0);
+    (void)thread_join(thread);
     check_result(epio_lock_level(other), EPIO_LOCK_SHARED);
     check_result(epio_perform(epio_close(&op, holder)), 0);
     fixture_close(f, other);
@@ -885,19 +886,19 @@ static void *give_up(void *argument)
 /* Each behind the other, and neither in the other's loop. */
 static void threads_that_perform_on_one_file(fixture *f)
 {
-    pthread_t threads[3];
-    int foreign = foreign_open(f);
+    test_thread threads[3];
+    intptr_t foreign = foreign_open(f);
     epio_file *file = open_locked(f);
-    foreign_set(foreign, PENDING_BYTE, 512, F_WRLCK);
+    foreign_set(foreign, PENDING_BYTE, 512, HANDLE_LOCK_EXCLUSIVE);
     for (size_t i = 0; i < 3; i++) {
-        check(pthread_create(&threads[i], NULL, give_up, file) == 0);
+        thread_start(&threads[i], give_up, file);
     }
     (void)give_up(file);
     for (size_t i = 0; i < 3; i++) {
-        check(pthread_join(threads[i], NULL) == 0);
+        (void)thread_join(threads[i]);
     }
     fixture_close(f, file);
-    check(close(foreign) == 0);
+    check(handle_close(foreign));
 }
 
 static void *wait_until_closed(void *argument)
@@ -911,15 +912,15 @@ static void *wait_until_closed(void *argument)
 static void a_close_ends_the_wait_of_another_thread(fixture *f)
 {
     for (int round = 0; round < 20; round++) {
-        pthread_t thread;
-        int foreign = foreign_open(f);
+        test_thread thread;
+        intptr_t foreign = foreign_open(f);
         epio_file *file = open_locked(f);
-        foreign_set(foreign, PENDING_BYTE, 512, F_WRLCK);
-        check(pthread_create(&thread, NULL, wait_until_closed, file) == 0);
-        (void)usleep(5000);
+        foreign_set(foreign, PENDING_BYTE, 512, HANDLE_LOCK_EXCLUSIVE);
+        thread_start(&thread, wait_until_closed, file);
+        sleep_us(5000);
         fixture_close(f, file);
-        check(pthread_join(thread, NULL) == 0);
-        check(close(foreign) == 0);
+        (void)thread_join(thread);
+        check(handle_close(foreign));
     }
 }
 
@@ -1224,17 +1225,17 @@ static void *contend(void *argument)
 static void threads_exclude_each_other(fixture *f)
 {
     contest c = {.path = fixture_path(f, "locked"), .rounds = fixture_is_slow() ? 50 : 500};
-    pthread_t threads[THREADS];
+    test_thread threads[THREADS];
     contestant all[THREADS];
     if (f->memory) {
         check_result(epio_memory_vfs_create(&c.memory, NULL), 0);
     }
     for (size_t i = 0; i < THREADS; i++) {
         all[i] = (contestant){.contest = &c, .number = i};
-        check(pthread_create(&threads[i], NULL, contend, &all[i]) == 0);
+        thread_start(&threads[i], contend, &all[i]);
     }
     for (size_t i = 0; i < THREADS; i++) {
-        check(pthread_join(threads[i], NULL) == 0);
+        (void)thread_join(threads[i]);
     }
     check(c.counter > 0);
     print_message("EXCLUSIVE %llu times\n", (unsigned long long)c.counter);
@@ -1256,15 +1257,15 @@ static void a_grant_and_a_cancel_at_once(fixture *f)
     int rounds = fixture_is_slow() ? 100 : 1000;
     for (int i = 0; i < rounds; i++) {
         tracked one;
-        pthread_t thread;
+        test_thread thread;
         take(holder, EPIO_LOCK_EXCLUSIVE);
         submit_lock((track(&one), &one), file, EPIO_LOCK_SHARED);
-        check(pthread_create(&thread, NULL, release_at_once, holder) == 0);
+        thread_start(&thread, release_at_once, holder);
         for (volatile int spin = 0; spin < i * 50; spin++) {
         }
         epio_cancel(&one.op);
         run_until_done(f, &one);
-        check(pthread_join(thread, NULL) == 0);
+        (void)thread_join(thread);
         check(one.result == 0 || one.result == EPIO_ECANCELED);
         check_result(epio_lock_level(file), one.result == 0 ? EPIO_LOCK_SHARED : EPIO_LOCK_NONE);
         granted += one.result == 0 ? 1 : 0;
@@ -1281,7 +1282,7 @@ static void a_grant_and_a_cancel_at_once(fixture *f)
 typedef struct bustle {
     epio_file *before;
     epio_file *bystander;
-    int foreign;
+    intptr_t foreign;
     bool frees;
 } bustle;
 
@@ -1291,7 +1292,7 @@ static void *give_up_then_give(void *argument)
     epio_op op = {.timeout_ns = 100 * MILLISECOND};
     check_result(epio_perform(epio_lock(&op, b->before, EPIO_LOCK_SHARED, WAIT)), EPIO_ETIMEDOUT);
     if (b->frees) {
-        foreign_set(b->foreign, PENDING_BYTE, 1, F_UNLCK);
+        foreign_set(b->foreign, PENDING_BYTE, 1, HANDLE_UNLOCK);
         check_result(epio_perform(epio_lock(&op, b->bystander, EPIO_LOCK_SHARED, 0)), 0);
     }
     return NULL;
@@ -1300,21 +1301,21 @@ static void *give_up_then_give(void *argument)
 static void after_a_bustle(fixture *f, bool frees, bool cancels, int64_t expected)
 {
     tracked one;
-    pthread_t thread;
+    test_thread thread;
     bustle b = {.before = open_locked(f), .bystander = open_locked(f), .frees = frees};
     epio_file *file = open_locked(f);
     b.foreign = foreign_open(f);
-    foreign_set(b.foreign, PENDING_BYTE, 1, F_WRLCK);
-    check(pthread_create(&thread, NULL, give_up_then_give, &b) == 0);
-    (void)usleep(20000); /* it is in the queue, or this tests less */
+    foreign_set(b.foreign, PENDING_BYTE, 1, HANDLE_LOCK_EXCLUSIVE);
+    thread_start(&thread, give_up_then_give, &b);
+    sleep_us(20000); /* it is in the queue, or this tests less */
     submit_lock((track(&one), &one), file, EPIO_LOCK_SHARED);
-    check(pthread_join(thread, NULL) == 0);
+    (void)thread_join(thread);
     check_result(epio_lock_level(file), frees ? EPIO_LOCK_SHARED : EPIO_LOCK_NONE);
     if (cancels) {
         epio_cancel(&one.op);
     }
     run_for(f, SHORTLY);
-    foreign_set(b.foreign, PENDING_BYTE, 1, F_UNLCK);
+    foreign_set(b.foreign, PENDING_BYTE, 1, HANDLE_UNLOCK);
     run_until_done(f, &one);
     run_for(f, SHORTLY);
     check_result(one.calls, 1);
@@ -1323,7 +1324,7 @@ static void after_a_bustle(fixture *f, bool frees, bool cancels, int64_t expecte
     fixture_close(f, file);
     fixture_close(f, b.before);
     fixture_close(f, b.bystander);
-    check(close(b.foreign) == 0);
+    check(handle_close(b.foreign));
 }
 
 static void news_comes_once(fixture *f)
@@ -1344,10 +1345,10 @@ static void *wait_elsewhere(void *argument)
 
 static void another_thread_waits(fixture *f)
 {
-    pthread_t thread;
+    test_thread thread;
     epio_file *holder = holding(f, EPIO_LOCK_EXCLUSIVE);
     epio_file *file = open_locked(f);
-    check(pthread_create(&thread, NULL, wait_elsewhere, file) == 0);
+    thread_start(&thread, wait_elsewhere, file);
     run_for(f, SHORTLY);
     give(holder, EPIO_LOCK_NONE);
     uint64_t deadline = now_ns() + 10 * SECOND;
@@ -1355,13 +1356,14 @@ static void another_thread_waits(fixture *f)
         check(now_ns() < deadline);
         (void)epio_loop_poll(f->loop, MILLISECOND, 0);
     }
-    check(pthread_join(thread, NULL) == 0);
+    (void)thread_join(thread);
     fixture_close(f, holder);
     fixture_close(f, file);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    static const child_function children[] = {PARTNER_CHILDREN};
     static const fixture_test tests[] = {
         FIXTURE_TEST(a_thousand_are_served_in_order, ON_OS | ON_MEMORY | ON_LIMIT_OS),
         FIXTURE_TEST(a_thousand_of_one_file_are_served_in_order, ON_OS | ON_MEMORY | ON_LIMIT_OS),
@@ -1405,5 +1407,6 @@ int main(void)
         FIXTURE_TEST(news_comes_once, ON_OS | ON_LIMIT_OS),
         FIXTURE_TEST(another_thread_waits, ON_OS | ON_MEMORY),
     };
+    CHILDREN_ARE(children, argc, argv);
     return FIXTURE_RUN("waiting for locks", tests);
 }

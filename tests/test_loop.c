@@ -3,34 +3,30 @@
 #include "life.h"
 
 #include <malloc.h>
-#include <pthread.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
 static void *run_nothing(void *argument)
 {
     return argument;
 }
 
-static int count_threads(void)
+static int count_settled_threads(void)
 {
     static bool warm;
     if (!warm) {
         /* The first thread of all may bring another one with it, of a sanitizer. */
-        pthread_t thread;
+        test_thread thread;
         warm = true;
-        check(pthread_create(&thread, NULL, run_nothing, NULL) == 0);
-        check(pthread_join(thread, NULL) == 0);
+        thread_start(&thread, run_nothing, NULL);
+        (void)thread_join(thread);
     }
-    return count_entries("/proc/self/task");
+    return count_threads();
 }
 
 /* A thread that was joined may be seen a little longer. */
 static void check_threads_at_most(int count)
 {
     uint64_t deadline = now_ns() + SECOND;
-    while (count_threads() > count) {
+    while (count_settled_threads() > count) {
         check(now_ns() < deadline);
     }
 }
@@ -93,31 +89,31 @@ static void back_ends_by_name(fixture *f)
         check(strcmp(epio_loop_backend(loop), before) == 0);
         epio_loop_destroy(loop);
     }
-    check(setenv("EPIO_BACKEND", "no such thing", 1) == 0);
+    environment_set("EPIO_BACKEND", "no such thing");
     check_result(epio_loop_create(&loop, NULL), EPIO_EINVAL);
-    options.backend = "poll"; /* goes before the environment */
+    options.backend = SYSTEM_BACKEND; /* goes before the environment */
     check_result(epio_loop_create(&loop, &options), 0);
-    check(strcmp(epio_loop_backend(loop), "poll") == 0);
+    check(strcmp(epio_loop_backend(loop), SYSTEM_BACKEND) == 0);
     epio_loop_destroy(loop);
-    check(setenv("EPIO_BACKEND", "poll", 1) == 0);
+    environment_set("EPIO_BACKEND", SYSTEM_BACKEND);
     loop = make_loop();
-    check(strcmp(epio_loop_backend(loop), "poll") == 0);
+    check(strcmp(epio_loop_backend(loop), SYSTEM_BACKEND) == 0);
     epio_loop_destroy(loop);
-    check(setenv("EPIO_BACKEND", "", 1) == 0); /* as if it were not there */
+    environment_set("EPIO_BACKEND", ""); /* as if it were not there */
     loop = make_loop();
     epio_loop_destroy(loop);
-    check(unsetenv("EPIO_BACKEND") == 0);
+    environment_set("EPIO_BACKEND", NULL);
     loop = make_loop();
     check(epio_loop_backend(loop)[0] != '\0');
     epio_loop_destroy(loop);
     if (found != NULL) {
-        check(setenv("EPIO_BACKEND", before, 1) == 0);
+        environment_set("EPIO_BACKEND", before);
     }
 }
 
 static void a_new_loop_is_small(fixture *f)
 {
-    int threads = count_threads();
+    int threads = count_settled_threads();
     (void)f;
 #if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 33)
     struct mallinfo2 before = mallinfo2();
@@ -141,7 +137,7 @@ static void threads_start_on_demand(fixture *f)
 {
     char into[16];
     epio_op op = {0};
-    int threads = count_threads();
+    int threads = count_settled_threads();
     epio_loop_options options = {.size = sizeof options, .inline_writes = 1};
     epio_loop *loop;
     check_result(epio_loop_create(&loop, &options), 0);
@@ -172,15 +168,15 @@ static int64_t nothing(epio_op *op)
 
 static void workers_leave(fixture *f)
 {
-    int threads = count_threads();
+    int threads = count_settled_threads();
     epio_loop *loop = make_loop();
     epio_op op = {0};
     (void)f;
     for (int round = 0; round < 2; round++) {
         check_result(epio_wait(epio_work(&op, epio_loop_vfs(loop), nothing)), 0);
-        check(count_threads() > threads);
+        check(count_settled_threads() > threads);
         uint64_t deadline = now_ns() + 30 * SECOND;
-        while (count_threads() > threads) {
+        while (count_settled_threads() > threads) {
             check(now_ns() < deadline);
             check_result(epio_loop_poll(loop, 20 * MILLISECOND, 0), 0);
         }
@@ -281,14 +277,13 @@ static void poll_delivers_at_most(fixture *f)
 typedef struct other_thread {
     epio_loop *loop;
     void (*act)(epio_loop *loop);
-    pthread_t thread;
+    test_thread thread;
 } other_thread;
 
 static void *act_soon(void *argument)
 {
     other_thread *one = argument;
-    struct timespec time = {.tv_sec = 0, .tv_nsec = 10000000};
-    (void)nanosleep(&time, NULL);
+    sleep_ns(10000000);
     one->act(one->loop);
     return NULL;
 }
@@ -297,12 +292,12 @@ static void act_in_thread(other_thread *one, epio_loop *loop, void (*act)(epio_l
 {
     one->loop = loop;
     one->act = act;
-    check(pthread_create(&one->thread, NULL, act_soon, one) == 0);
+    thread_start(&one->thread, act_soon, one);
 }
 
 static void act_end(other_thread *one)
 {
-    check(pthread_join(one->thread, NULL) == 0);
+    (void)thread_join(one->thread);
 }
 
 static void wake_ends_a_poll(fixture *f)
@@ -395,7 +390,7 @@ static void stop_among_wakes(fixture *f)
     epio_submit(epio_sleep(track(&sleep), epio_loop_vfs(loop), HOUR));
     for (int i = 0; i < 10; i++) {
         other_thread other = {.loop = loop};
-        check(pthread_create(&other.thread, NULL, wake_often, &other) == 0);
+        thread_start(&other.thread, wake_often, &other);
         check_result(epio_loop_run(loop), 0);
         act_end(&other);
     }
@@ -707,9 +702,8 @@ static void read_again(tracked *one)
 
 static void *feed_fifo(void *descriptor)
 {
-    struct timespec time = {.tv_sec = 0, .tv_nsec = 5000000};
-    (void)nanosleep(&time, NULL);
-    check(write(*(int *)descriptor, "x", 1) == 1);
+    sleep_ns(5000000);
+    check(pipe_write(*(intptr_t *)descriptor, "x", 1) == 1);
     return NULL;
 }
 
@@ -728,11 +722,11 @@ static void endless_reads_starve_nobody(fixture *f)
     tracked foreign;
     char byte;
     char other_byte;
-    int ends[2];
-    pthread_t feeder;
+    intptr_t ends[2];
+    test_thread feeder;
     life_begin(&l, f);
     state.file = life_open(&l, l.os, "file");
-    check(pipe(ends) == 0);
+    pipe_make(ends);
     check_result(epio_wait(epio_adopt(&op, l.os, ends[0], 0)), 0);
     epio_file *stream = op.file;
     for (int i = 0; i < 8; i++) {
@@ -749,7 +743,7 @@ static void endless_reads_starve_nobody(fixture *f)
     epio_submit(epio_read(track(&other_read), l.file, &other_byte, 1, 0));
     epio_submit(epio_read(track(&stream_read), stream, &byte, 1, 0));
     submit_elsewhere(epio_current_time(track(&foreign), l.os));
-    check(pthread_create(&feeder, NULL, feed_fifo, &ends[1]) == 0);
+    thread_start(&feeder, feed_fifo, &ends[1]);
     tracked *const others[] = {&sleep,      &write_op,    &sync,   &work,
                                &other_read, &stream_read, &foreign};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
@@ -760,11 +754,11 @@ static void endless_reads_starve_nobody(fixture *f)
         check(others[i]->result >= 0);
     }
     check(readers[0].calls > 1);
-    check(pthread_join(feeder, NULL) == 0);
+    (void)thread_join(feeder);
     state.stop = true;
     life_run_out(&l);
     life_close(stream);
-    check(close(ends[1]) == 0);
+    check(handle_close(ends[1]));
     life_close(state.file);
     life_end(&l);
 }
@@ -814,14 +808,14 @@ static void cached_reads_pass_what_is_slow(fixture *f)
     epio_op op = {0};
     life_begin(&l, f);
     epio_file *file = life_open(&l, l.os, "file");
-    check(mkfifo(life_path(&l, "fifo"), 0600) == 0);
-    check(mkfifo(life_path(&l, "unread"), 0600) == 0);
-    check_result(
-        epio_wait(epio_open(&op, l.os, life_path(&l, "fifo"), EPIO_OPEN_READ | EPIO_OPEN_WRITE)),
-        0);
-    epio_file *stream = op.file;
+    intptr_t other;
+    epio_file *stream = life_open_stream(&l, l.os, "fifo", &other);
     epio_submit(epio_read(track(&stream_read), stream, &byte, 1, 0));
-    epio_submit(epio_open(track(&stream_open), l.os, life_path(&l, "unread"), EPIO_OPEN_WRITE));
+    track(&stream_open);
+    if (SYSTEM_HAS_FIFOS) {
+        fifo_make(life_path(&l, "unread"));
+        epio_submit(epio_open(&stream_open.op, l.os, life_path(&l, "unread"), EPIO_OPEN_WRITE));
+    }
     life_run_for(&l, 2 * MILLISECOND);
     gate_shut(&l);
     /* Each lane has workers of its own. */
@@ -855,7 +849,7 @@ static void cached_reads_pass_what_is_slow(fixture *f)
     epio_cancel(&stream_read.op);
     epio_cancel(&stream_open.op);
     life_run_out(&l);
-    life_close(stream);
+    life_close_stream(stream, other);
     life_close(file);
     life_end(&l);
 }

@@ -1,13 +1,8 @@
 /* What is particular to the memory VFS: holes, names without folders, copies
- * large enough for a worker, several threads, running out of memory. What it
+ * large enough for a worker, several threads. What it
  * shares with the others is in the tests that run on all of them. Serves a
  * library without loops too: EPIO_TEST_WITHOUT_LOOP. */
 #include "support.h"
-
-#include <pthread.h>
-#include <signal.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
 #define CREATE (READ_WRITE | EPIO_OPEN_CREATE)
@@ -139,22 +134,11 @@ static void what_was_cut_off_does_not_come_back(fixture *f)
     fixture_close(f, file);
 }
 
-static int64_t peak_memory(void)
-{
-    struct rusage usage;
-    check(getrusage(RUSAGE_SELF, &usage) == 0);
-#ifdef __APPLE__
-    return (int64_t)usage.ru_maxrss;
-#else
-    return (int64_t)usage.ru_maxrss * 1024;
-#endif
-}
-
 static void truncating_and_closing_give_memory_back(fixture *f)
 {
     static unsigned char bytes[MIB];
     epio_op op = {0};
-    int64_t before = peak_memory();
+    int64_t before = system_peak_memory();
     if (fixture_is_slow()) {
         fixture_skip(f, "this counts the memory in use");
     }
@@ -171,7 +155,7 @@ static void truncating_and_closing_give_memory_back(fixture *f)
         fixture_close(f, file);
         check_result(rename_path(f, "new", "old", 0), round % 2 == 0 ? 0 : EPIO_ENOENT);
     }
-    check(peak_memory() - before < (int64_t)(100 * MIB));
+    check(system_peak_memory() - before < (int64_t)(100 * MIB));
 }
 
 static void a_deleted_file_lives_until_its_last_close(fixture *f)
@@ -482,45 +466,11 @@ static void large_copies_are_whole(fixture *f)
     fixture_close(f, file);
 }
 
-static void fill_the_memory(void *argument)
+static void destroy_too_early(const char *argument)
 {
-    static char bytes[MIB];
-    struct rlimit limit = {512 * MIB, 512 * MIB};
-    fixture *f = argument;
-    epio_op op = {0};
-    uint64_t written = 0;
-    char last = 0;
-    memset(bytes, 'x', sizeof bytes);
-    put_text(f, "small", "still here");
-    epio_file *file = open_path(f, "large", CREATE);
-    check(setrlimit(RLIMIT_AS, &limit) == 0);
-    while (fixture_result(f, epio_write(&op, file, bytes, sizeof bytes, written)) >= 0) {
-        written += sizeof bytes;
-        check(written < 1024 * MIB);
-    }
-    check_result(op.result, EPIO_ENOSPC);
-    fixture_read(f, file, &last, 1, written - 1);
-    check(last == 'x');
-    check_op(f, epio_truncate(&op, file, 1), 0);
-    fixture_write(f, file, bytes, sizeof bytes, 1);
-    fixture_close(f, file);
-    path_holds(f, "small", "still here");
-}
-
-static void out_of_memory_loses_nothing(fixture *f)
-{
-    if (fixture_is_slow()) {
-        fixture_skip(f, "this limits the memory of the process");
-    }
-    check_result(run_in_child(fill_the_memory, f), 0);
-}
-
-static void destroy_too_early(void *argument)
-{
-    int *ends = argument;
     epio_op op = {0};
     epio_vfs *vfs;
-    (void)dup2(ends[1], STDERR_FILENO);
+    (void)argument;
     check_result(epio_memory_vfs_create(&vfs, NULL), 0);
     check_result(epio_perform(epio_open(&op, vfs, "a", CREATE)), 0);
     epio_vfs_destroy(vfs);
@@ -530,13 +480,11 @@ static void destroying_it_with_an_open_file_aborts(fixture *f)
 {
     static const char line[] = "epio: epio_vfs_destroy: a file of this VFS is still open";
     char said[256] = "";
-    int ends[2];
+    child one;
     (void)f;
-    check(pipe(ends) == 0);
-    check_result(run_in_child(destroy_too_early, ends), 256 + SIGABRT);
-    (void)close(ends[1]);
-    check(read(ends[0], said, sizeof said - 1) > 0);
-    (void)close(ends[0]);
+    child_start(&one, destroy_too_early, "", CHILD_SAID);
+    check(pipe_read(one.said, said, sizeof said - 1) > 0);
+    check_result(child_end(&one), ENDED_BY_ABORT);
     assert_memory_equal(said, line, sizeof line - 1);
 }
 
@@ -544,7 +492,7 @@ enum { THREADS = 4, ROUNDS = 1000, STRIPE = 40000 };
 
 /* A thread with a stripe of the file of its own. */
 typedef struct striper {
-    pthread_t thread;
+    test_thread thread;
     epio_vfs *vfs;
     epio_file *file;
     size_t number;
@@ -598,14 +546,14 @@ static void start_stripers(striper *stripers, epio_vfs *vfs, epio_file *file)
         stripers[i].vfs = vfs;
         stripers[i].file = file;
         stripers[i].number = i;
-        check(pthread_create(&stripers[i].thread, NULL, write_stripes, &stripers[i]) == 0);
+        thread_start(&stripers[i].thread, write_stripes, &stripers[i]);
     }
 }
 
 static void join_stripers(striper *stripers)
 {
     for (size_t i = 0; i < THREADS; i++) {
-        check(pthread_join(stripers[i].thread, NULL) == 0);
+        (void)thread_join(stripers[i].thread);
         check(!stripers[i].failed);
     }
 }
@@ -724,8 +672,9 @@ static void a_sleep_can_be_cancelled(fixture *f)
 
 #endif
 
-int main(void)
+int main(int argc, char **argv)
 {
+    static const child_function children[] = {CHILD(destroy_too_early)};
     static const fixture_test tests[] = {
         FIXTURE_TEST(far_offsets_cost_nothing, ON_ANY_MEMORY),
         FIXTURE_TEST(what_is_gained_is_zeros, ON_ANY_MEMORY),
@@ -746,7 +695,6 @@ int main(void)
         FIXTURE_TEST(two_of_them_share_nothing, ON_MEMORY_PERFORM | ON_MEMORY),
         FIXTURE_TEST(sleeps_and_works, ON_ANY_MEMORY),
         FIXTURE_TEST(large_copies_are_whole, ON_ANY_MEMORY),
-        FIXTURE_TEST(out_of_memory_loses_nothing, ON_MEMORY_PERFORM),
         FIXTURE_TEST(destroying_it_with_an_open_file_aborts, ON_MEMORY_PERFORM),
         FIXTURE_TEST(several_threads_perform, ON_MEMORY_PERFORM),
 #if EPIO_ASYNC
@@ -756,5 +704,6 @@ int main(void)
         FIXTURE_TEST(a_sleep_can_be_cancelled, ON_ANY_MEMORY & ON_ANY_LOOP),
 #endif
     };
+    CHILDREN_ARE(children, argc, argv);
     return FIXTURE_RUN("memory", tests);
 }

@@ -2,35 +2,27 @@
  * with one line that says what was wrong. */
 #include "life.h"
 
-#include <pthread.h>
-#include <signal.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 /* ---- A child that is to abort -------------------------------------------- */
 
 /* What it has at hand. */
-typedef struct child {
+typedef struct hand {
     epio_loop *loop;
     epio_vfs *vfs;
     epio_file *file;
     epio_op op;
     epio_op other;
     char byte;
-} child;
+} hand;
 
 typedef struct mistake {
     const char *name;
-    void (*make)(child *c);
+    void (*make)(hand *c);
     const char *function; /* the line names it */
     const char *words;    /* and says this */
 } mistake;
 
-static void set_up_child(child *c)
+static void set_up_hand(hand *c)
 {
-    struct rlimit none = {0, 0};
-    (void)setrlimit(RLIMIT_CORE, &none);
     memset(c, 0, sizeof *c);
     check_result(epio_loop_create(&c->loop, NULL), 0);
     c->vfs = epio_loop_vfs(c->loop);
@@ -39,22 +31,20 @@ static void set_up_child(child *c)
     memset(&c->op, 0, sizeof c->op);
 }
 
-static void run_child(const mistake *one, int output)
+static const mistake *find_mistake(const char *name);
+
+static void make_mistake(const char *name)
 {
-    child c;
-    (void)alarm(60);
-    (void)signal(SIGABRT, SIG_DFL); /* CMocka's would not end the process */
-    (void)dup2(output, STDERR_FILENO);
-    set_up_child(&c);
-    one->make(&c);
-    _exit(0);
+    hand c;
+    set_up_hand(&c);
+    find_mistake(name)->make(&c);
 }
 
-static void read_all(int descriptor, char *text, size_t size)
+static void read_all(intptr_t handle, char *text, size_t size)
 {
     size_t len = 0;
-    ssize_t got;
-    while (len < size - 1 && (got = read(descriptor, text + len, size - 1 - len)) > 0) {
+    int64_t got;
+    while (len < size - 1 && (got = pipe_read(handle, text + len, size - 1 - len)) > 0) {
         len += (size_t)got;
     }
     text[len] = '\0';
@@ -72,20 +62,10 @@ static size_t count_lines(const char *text)
 /* The status of the child, and what it said. */
 static int result_of(const mistake *one, char *text, size_t size)
 {
-    int ends[2];
-    int status;
-    check(pipe(ends) == 0);
-    (void)fflush(NULL);
-    pid_t process = fork();
-    check(process >= 0);
-    if (process == 0) {
-        run_child(one, ends[1]);
-    }
-    check(close(ends[1]) == 0);
-    read_all(ends[0], text, size);
-    check(close(ends[0]) == 0);
-    check(waitpid(process, &status, 0) == process);
-    return status;
+    child process;
+    child_start(&process, make_mistake, one->name, CHILD_SAID);
+    read_all(process.said, text, size);
+    return child_end(&process);
 }
 
 static void check_mistake(const mistake *one)
@@ -95,11 +75,10 @@ static void check_mistake(const mistake *one)
     const char *line = strstr(text, "epio: ");
     bool said =
         line != NULL && strstr(line, one->function) != NULL && strstr(line, one->words) != NULL;
-    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT || !said) {
+    if (status != ENDED_BY_ABORT || !said) {
         print_error("%s: status %x, said: %s\n", one->name, (unsigned)status, text);
     }
-    check(WIFSIGNALED(status));
-    check_result(WTERMSIG(status), SIGABRT);
+    check_result(status, ENDED_BY_ABORT);
     check(said);
     if (!fixture_is_slow()) { /* valgrind and sanitizers have much to say about an abort */
         check(line == text);
@@ -109,123 +88,121 @@ static void check_mistake(const mistake *one)
 
 static void *run_in_thread(void *(*run)(void *), void *argument)
 {
-    pthread_t thread;
-    void *result = NULL;
-    check(pthread_create(&thread, NULL, run, argument) == 0);
-    check(pthread_join(thread, &result) == 0);
-    return result;
+    test_thread thread;
+    thread_start(&thread, run, argument);
+    return thread_join(thread);
 }
 
 /* ---- Ops ----------------------------------------------------------------- */
 
-static void submit_null(child *c)
+static void submit_null(hand *c)
 {
     (void)c;
     epio_submit(NULL);
 }
 
-static void wait_null(child *c)
+static void wait_null(hand *c)
 {
     (void)c;
     (void)epio_wait(NULL);
 }
 
-static void perform_null(child *c)
+static void perform_null(hand *c)
 {
     (void)c;
     (void)epio_perform(NULL);
 }
 
-static void cancel_null(child *c)
+static void cancel_null(hand *c)
 {
     (void)c;
     epio_cancel(NULL);
 }
 
-static void pending_null(child *c)
+static void pending_null(hand *c)
 {
     (void)c;
     (void)epio_pending(NULL);
 }
 
-static void verb_of_null(child *c)
+static void verb_of_null(hand *c)
 {
     (void)epio_read(NULL, c->file, &c->byte, 1, 0);
 }
 
-static void verb_not_zeroed(child *c)
+static void verb_not_zeroed(hand *c)
 {
     memset(&c->op, 0xa5, sizeof c->op);
     (void)epio_read(&c->op, c->file, &c->byte, 1, 0);
 }
 
-static void submit_not_zeroed(child *c)
+static void submit_not_zeroed(hand *c)
 {
     memset(&c->op, 0xa5, sizeof c->op);
     epio_submit(&c->op);
 }
 
-static void submit_without_verb(child *c)
+static void submit_without_verb(hand *c)
 {
     epio_submit(&c->op);
 }
 
-static void submit_without_fresh_verb(child *c)
+static void submit_without_fresh_verb(hand *c)
 {
     (void)epio_wait(epio_read(&c->op, c->file, &c->byte, 1, 0));
     epio_submit(&c->op);
 }
 
-static void wait_without_verb(child *c)
+static void wait_without_verb(hand *c)
 {
     (void)epio_wait(&c->op);
 }
 
-static void perform_without_verb(child *c)
+static void perform_without_verb(hand *c)
 {
     (void)epio_perform(&c->op);
 }
 
-static void perform_without_fresh_verb(child *c)
+static void perform_without_fresh_verb(hand *c)
 {
     (void)epio_perform(epio_read(&c->op, c->file, &c->byte, 1, 0));
     (void)epio_perform(&c->op);
 }
 
-static void submit_twice(child *c)
+static void submit_twice(hand *c)
 {
     epio_submit(epio_sleep(&c->op, c->vfs, HOUR));
     epio_submit(&c->op);
 }
 
-static void perform_in_flight(child *c)
+static void perform_in_flight(hand *c)
 {
     epio_submit(epio_sleep(&c->op, c->vfs, HOUR));
     (void)epio_perform(&c->op);
 }
 
-static void verb_in_flight(child *c)
+static void verb_in_flight(hand *c)
 {
     epio_submit(epio_sleep(&c->op, c->vfs, HOUR));
     (void)epio_read(&c->op, c->file, &c->byte, 1, 0);
 }
 
-static void submit_without_loop(child *c)
+static void submit_without_loop(hand *c)
 {
     epio_submit(epio_sleep(&c->op, epio_os_vfs(), 1));
 }
 
-static void wait_without_loop(child *c)
+static void wait_without_loop(hand *c)
 {
     (void)epio_wait(epio_sleep(&c->op, epio_os_vfs(), 1));
 }
 
-static void submit_without_vfs(child *c)
+static void submit_without_vfs(hand *c)
 {
     epio_submit(epio_sleep(&c->op, NULL, 1));
 }
 
-static void submit_without_file(child *c)
+static void submit_without_file(hand *c)
 {
     epio_submit(epio_read(&c->op, NULL, &c->byte, 1, 0));
 }
@@ -235,13 +212,13 @@ static void ignore(epio_op *op)
     (void)op;
 }
 
-static void wait_with_done(child *c)
+static void wait_with_done(hand *c)
 {
     c->op.done = ignore;
     (void)epio_wait(epio_read(&c->op, c->file, &c->byte, 1, 0));
 }
 
-static void wait_with_done_in_flight(child *c)
+static void wait_with_done_in_flight(hand *c)
 {
     c->op.done = ignore;
     epio_submit(epio_sleep(&c->op, c->vfs, 1));
@@ -254,18 +231,18 @@ static void *wait_for_op(void *op)
     return NULL;
 }
 
-static void wait_twice(child *c)
+static void wait_twice(hand *c)
 {
-    pthread_t threads[2];
+    test_thread threads[2];
     epio_submit(epio_sleep(&c->op, c->vfs, HOUR));
-    check(pthread_create(&threads[0], NULL, wait_for_op, &c->op) == 0);
-    check(pthread_create(&threads[1], NULL, wait_for_op, &c->op) == 0);
+    thread_start(&threads[0], wait_for_op, &c->op);
+    thread_start(&threads[1], wait_for_op, &c->op);
     (void)epio_loop_run(c->loop);
 }
 
 /* ---- Links --------------------------------------------------------------- */
 
-static void link_twice(child *c)
+static void link_twice(hand *c)
 {
     epio_op third = {0};
     (void)epio_sleep(&c->op, c->vfs, 0);
@@ -275,7 +252,7 @@ static void link_twice(child *c)
     (void)epio_link(&c->op, &third, 0);
 }
 
-static void link_behind_two(child *c)
+static void link_behind_two(hand *c)
 {
     epio_op third = {0};
     (void)epio_sleep(&c->op, c->vfs, 0);
@@ -285,45 +262,45 @@ static void link_behind_two(child *c)
     (void)epio_link(&c->other, &third, 0);
 }
 
-static void link_itself(child *c)
+static void link_itself(hand *c)
 {
     (void)epio_sleep(&c->op, c->vfs, 0);
     (void)epio_link(&c->op, &c->op, 0);
 }
 
-static void link_without_verb(child *c)
+static void link_without_verb(hand *c)
 {
     (void)epio_sleep(&c->op, c->vfs, 0);
     (void)epio_link(&c->op, &c->other, 0);
 }
 
-static void link_null(child *c)
+static void link_null(hand *c)
 {
     (void)epio_sleep(&c->op, c->vfs, 0);
     (void)epio_link(&c->op, NULL, 0);
 }
 
-static void link_null_first(child *c)
+static void link_null_first(hand *c)
 {
     (void)epio_sleep(&c->op, c->vfs, 0);
     (void)epio_link(NULL, &c->op, 0);
 }
 
-static void link_with_unknown_flags(child *c)
+static void link_with_unknown_flags(hand *c)
 {
     (void)epio_sleep(&c->op, c->vfs, 0);
     (void)epio_sleep(&c->other, c->vfs, 0);
     (void)epio_link(&c->op, &c->other, 2);
 }
 
-static void link_in_flight(child *c)
+static void link_in_flight(hand *c)
 {
     epio_submit(epio_sleep(&c->op, c->vfs, HOUR));
     (void)epio_sleep(&c->other, c->vfs, 0);
     (void)epio_link(&c->op, &c->other, 0);
 }
 
-static void submit_second(child *c)
+static void submit_second(hand *c)
 {
     (void)epio_sleep(&c->op, c->vfs, 0);
     (void)epio_sleep(&c->other, c->vfs, 0);
@@ -331,7 +308,7 @@ static void submit_second(child *c)
     epio_submit(&c->other);
 }
 
-static void submit_ring(child *c)
+static void submit_ring(hand *c)
 {
     (void)epio_sleep(&c->op, c->vfs, 0);
     (void)epio_sleep(&c->other, c->vfs, 0);
@@ -340,7 +317,7 @@ static void submit_ring(child *c)
     epio_submit(&c->op);
 }
 
-static void verb_on_second(child *c)
+static void verb_on_second(hand *c)
 {
     (void)epio_sleep(&c->op, c->vfs, 0);
     (void)epio_sleep(&c->other, c->vfs, 0);
@@ -348,14 +325,14 @@ static void verb_on_second(child *c)
     (void)epio_sleep(&c->other, c->vfs, 0);
 }
 
-static void perform_chain(child *c)
+static void perform_chain(hand *c)
 {
     (void)epio_sleep(&c->op, c->vfs, 0);
     (void)epio_sleep(&c->other, c->vfs, 0);
     (void)epio_perform(epio_link(&c->op, &c->other, 0));
 }
 
-static void link_across_loops(child *c)
+static void link_across_loops(hand *c)
 {
     epio_loop *loop;
     check_result(epio_loop_create(&loop, NULL), 0);
@@ -364,7 +341,7 @@ static void link_across_loops(child *c)
     epio_submit(epio_link(&c->op, &c->other, 0));
 }
 
-static void link_behind_close(child *c)
+static void link_behind_close(hand *c)
 {
     epio_op third = {0};
     (void)epio_close(&c->op, c->file);
@@ -375,7 +352,7 @@ static void link_behind_close(child *c)
     epio_submit(&c->op);
 }
 
-static void close_twice_in_chain(child *c)
+static void close_twice_in_chain(hand *c)
 {
     (void)epio_close(&c->op, c->file);
     (void)epio_close(&c->other, c->file);
@@ -384,45 +361,45 @@ static void close_twice_in_chain(child *c)
 
 /* ---- Files --------------------------------------------------------------- */
 
-static void submit_after_close(child *c)
+static void submit_after_close(hand *c)
 {
     epio_submit(epio_close(&c->op, c->file));
     epio_submit(epio_read(&c->other, c->file, &c->byte, 1, 0));
 }
 
-static void wait_after_close(child *c)
+static void wait_after_close(hand *c)
 {
     epio_submit(epio_close(&c->op, c->file));
     (void)epio_wait(epio_read(&c->other, c->file, &c->byte, 1, 0));
 }
 
-static void sync_after_close(child *c)
+static void sync_after_close(hand *c)
 {
     epio_submit(epio_close(&c->op, c->file));
     epio_submit(epio_sync(&c->other, c->file, EPIO_SYNC_FULL));
 }
 
-static void close_twice(child *c)
+static void close_twice(hand *c)
 {
     epio_submit(epio_close(&c->op, c->file));
     epio_submit(epio_close(&c->other, c->file));
 }
 
 /* The owner finds it in its inbox. */
-static void submit_elsewhere_after_close(child *c)
+static void submit_elsewhere_after_close(hand *c)
 {
     epio_submit(epio_close(&c->op, c->file));
     submit_elsewhere(epio_read(&c->other, c->file, &c->byte, 1, 0));
     (void)epio_loop_run(c->loop);
 }
 
-static void handle_of_null(child *c)
+static void handle_of_null(hand *c)
 {
     (void)c;
     (void)epio_os_handle(NULL);
 }
 
-static void level_of_null(child *c)
+static void level_of_null(hand *c)
 {
     (void)c;
     (void)epio_lock_level(NULL);
@@ -460,57 +437,57 @@ static void *detach_loop(void *loop)
     return NULL;
 }
 
-static void run_elsewhere(child *c)
+static void run_elsewhere(hand *c)
 {
     (void)run_in_thread(run_loop, c->loop);
 }
 
-static void poll_elsewhere(child *c)
+static void poll_elsewhere(hand *c)
 {
     (void)run_in_thread(poll_loop, c->loop);
 }
 
-static void close_elsewhere(child *c)
+static void close_elsewhere(hand *c)
 {
     (void)run_in_thread(close_loop, c->loop);
 }
 
-static void destroy_elsewhere(child *c)
+static void destroy_elsewhere(hand *c)
 {
     (void)run_in_thread(destroy_loop, c->loop);
 }
 
-static void detach_elsewhere(child *c)
+static void detach_elsewhere(hand *c)
 {
     (void)run_in_thread(detach_loop, c->loop);
 }
 
 /* Detached, it became the other thread's. */
-static void run_after_detach(child *c)
+static void run_after_detach(hand *c)
 {
     epio_loop_detach(c->loop);
     (void)run_in_thread(poll_loop, c->loop);
     (void)epio_loop_run(c->loop);
 }
 
-static void run_null(child *c)
+static void run_null(hand *c)
 {
     (void)c;
     (void)epio_loop_run(NULL);
 }
 
-static void poll_null(child *c)
+static void poll_null(hand *c)
 {
     (void)c;
     (void)epio_loop_poll(NULL, 0, 0);
 }
 
-static void destroy_with_open_file(child *c)
+static void destroy_with_open_file(hand *c)
 {
     epio_loop_destroy(c->loop);
 }
 
-static void destroy_with_open_memory_file(child *c)
+static void destroy_with_open_memory_file(hand *c)
 {
     epio_vfs *memory;
     check_result(epio_wait(epio_close(&c->op, c->file)), 0);
@@ -521,7 +498,7 @@ static void destroy_with_open_memory_file(child *c)
 }
 
 /* The open that was in flight came through, and nobody closed its file. */
-static void destroy_with_open_in_flight(child *c)
+static void destroy_with_open_in_flight(hand *c)
 {
     check_result(epio_wait(epio_close(&c->op, c->file)), 0);
     epio_submit(epio_open(&c->op, c->vfs, NULL, EPIO_OPEN_TEMPORARY));
@@ -534,7 +511,7 @@ static void destroy_in_done(epio_op *op)
     epio_loop_destroy(op->loop);
 }
 
-static void destroy_inside(child *c)
+static void destroy_inside(hand *c)
 {
     c->op.done = destroy_in_done;
     epio_submit(epio_current_time(&c->op, c->vfs));
@@ -546,7 +523,7 @@ static void detach_in_done(epio_op *op)
     epio_loop_detach(op->loop);
 }
 
-static void detach_inside(child *c)
+static void detach_inside(hand *c)
 {
     c->op.done = detach_in_done;
     epio_submit(epio_current_time(&c->op, c->vfs));
@@ -555,7 +532,7 @@ static void detach_inside(child *c)
 
 /* ---- Semaphores and VFSes ------------------------------------------------ */
 
-static void release_too_much(child *c)
+static void release_too_much(hand *c)
 {
     epio_semaphore *semaphore;
     (void)c;
@@ -564,7 +541,7 @@ static void release_too_much(child *c)
     epio_semaphore_release(semaphore, 2);
 }
 
-static void release_never_taken(child *c)
+static void release_never_taken(hand *c)
 {
     epio_semaphore *semaphore;
     (void)c;
@@ -572,7 +549,7 @@ static void release_never_taken(child *c)
     epio_semaphore_release(semaphore, 1);
 }
 
-static void destroy_semaphore_with_waiters(child *c)
+static void destroy_semaphore_with_waiters(hand *c)
 {
     epio_semaphore *semaphore;
     check_result(epio_semaphore_create(&semaphore, 1), 0);
@@ -582,7 +559,7 @@ static void destroy_semaphore_with_waiters(child *c)
     epio_semaphore_destroy(semaphore);
 }
 
-static void limit_bytes_in_use(child *c)
+static void limit_bytes_in_use(hand *c)
 {
     epio_semaphore *semaphore;
     (void)c;
@@ -591,18 +568,18 @@ static void limit_bytes_in_use(child *c)
     epio_semaphore_limit_bytes(semaphore, 100);
 }
 
-static void destroy_os_vfs(child *c)
+static void destroy_os_vfs(hand *c)
 {
     (void)c;
     epio_vfs_destroy(epio_os_vfs());
 }
 
-static void destroy_loop_vfs(child *c)
+static void destroy_loop_vfs(hand *c)
 {
     epio_vfs_destroy(c->vfs);
 }
 
-static void destroy_limit_with_file(child *c)
+static void destroy_limit_with_file(hand *c)
 {
     epio_semaphore *semaphore;
     epio_vfs *limit;
@@ -612,7 +589,7 @@ static void destroy_limit_with_file(child *c)
     epio_vfs_destroy(limit);
 }
 
-static void destroy_memory_with_file(child *c)
+static void destroy_memory_with_file(hand *c)
 {
     epio_vfs *memory;
     check_result(epio_memory_vfs_create(&memory, c->loop), 0);
@@ -746,7 +723,7 @@ static void of_semaphores_and_vfses(fixture *f)
 
 /* ---- What looks like a mistake and is none ------------------------------- */
 
-static void nothing_wrong(child *c)
+static void nothing_wrong(hand *c)
 {
     /* An op may be reused as it is, and a prepared one be forgotten or changed. */
     (void)epio_sleep(&c->op, c->vfs, HOUR);
@@ -763,20 +740,45 @@ static void nothing_wrong(child *c)
     epio_loop_destroy(c->loop);
 }
 
+static const mistake none[] = {MISTAKE(nothing_wrong, "", "")};
+
+/* In a child: the one that it is to make. */
+static const mistake *find_mistake(const char *name)
+{
+#define LIST(list)                                                                                 \
+    {                                                                                              \
+        list, sizeof(list) / sizeof((list)[0])                                                     \
+    }
+    static const struct {
+        const mistake *list;
+        size_t count;
+    } lists[] = {LIST(mistakes_of_ops),   LIST(mistakes_of_links),  LIST(mistakes_of_files),
+                 LIST(mistakes_of_loops), LIST(mistakes_of_others), LIST(none)};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        for (size_t j = 0; j < lists[i].count; j++) {
+            if (strcmp(lists[i].list[j].name, name) == 0) {
+                return &lists[i].list[j];
+            }
+        }
+    }
+    check(false);
+    return NULL;
+}
+
 static void is_no_mistake(fixture *f)
 {
-    static const mistake none = MISTAKE(nothing_wrong, "", "");
     char text[4096];
     (void)f;
-    int status = result_of(&none, text, sizeof text);
+    int status = result_of(none, text, sizeof text);
     if (status != 0) {
         print_error("status %x, said: %s\n", (unsigned)status, text);
     }
     check_result(status, 0);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    static const child_function children[] = {CHILD(make_mistake)};
     static const fixture_test tests[] = {
         FIXTURE_TEST(of_ops, ON_OS_PERFORM),
         FIXTURE_TEST(of_links, ON_OS_PERFORM),
@@ -785,5 +787,6 @@ int main(void)
         FIXTURE_TEST(of_semaphores_and_vfses, ON_OS_PERFORM),
         FIXTURE_TEST(is_no_mistake, ON_OS_PERFORM),
     };
+    CHILDREN_ARE(children, argc, argv);
     return FIXTURE_RUN("misuse", tests);
 }

@@ -3,14 +3,6 @@
  * carrying them out at once. EPIO_TEST_WITHOUT_LOOP */
 #include "support.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
-
 #define MILLISECOND UINT64_C(1000000)
 #define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
 
@@ -154,7 +146,7 @@ static void a_prepared_op_may_be_dropped(fixture *f)
 /* ---- Threads ----------------------------------------------------------- */
 
 typedef struct performer {
-    pthread_t thread;
+    test_thread thread;
     epio_vfs *vfs;
     epio_file *shared;
     const char *path;
@@ -206,11 +198,10 @@ static void several_threads_perform_at_once(fixture *f)
         (void)snprintf(name, sizeof name, "own%u", i);
         performers[i] = (performer){
             .vfs = f->vfs, .shared = shared, .path = fixture_path(f, name), .number = i};
-        assert_int_equal(
-            pthread_create(&performers[i].thread, NULL, perform_rounds, &performers[i]), 0);
+        thread_start(&performers[i].thread, perform_rounds, &performers[i]);
     }
     for (size_t i = 0; i < THREADS; i++) {
-        assert_int_equal(pthread_join(performers[i].thread, NULL), 0);
+        (void)thread_join(performers[i].thread);
         assert_false(performers[i].failed);
     }
     for (size_t at = 0; at < sizeof expected; at += RECORD) {
@@ -219,66 +210,6 @@ static void several_threads_perform_at_once(fixture *f)
     fixture_read(f, shared, found, sizeof found, 0);
     assert_memory_equal(found, expected, sizeof found);
     fixture_close(f, shared);
-}
-
-/* ---- Interrupted by signals -------------------------------------------- */
-
-static volatile sig_atomic_t alarms;
-
-static void note_alarm(int signal_number)
-{
-    (void)signal_number;
-    alarms = alarms + 1;
-}
-
-static void *interrupt(void *argument)
-{
-    const pthread_t *target = argument;
-    for (int i = 0; i < 20; i++) {
-        const struct timespec pause = {0, 2000000};
-        (void)nanosleep(&pause, NULL);
-        (void)pthread_kill(*target, SIGUSR1);
-    }
-    return NULL;
-}
-
-static uint64_t clock_reading(void)
-{
-    struct timespec now;
-    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &now), 0);
-    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
-
-/* A handler without SA_RESTART makes calls end with EINTR; nobody is to see
- * that, and no wait is to end early. */
-static void signals_interrupt_nothing(fixture *f)
-{
-    struct sigaction noting = {.sa_handler = note_alarm};
-    struct sigaction before;
-    static pthread_t self;
-    pthread_t thread;
-    epio_op op = {0};
-    char byte;
-    int ends[2];
-    assert_int_equal(sigaction(SIGUSR1, &noting, &before), 0);
-    assert_int_equal(pipe(ends), 0);
-    check_result(epio_perform(epio_adopt(&op, f->vfs, ends[0], 0)), 0);
-    epio_file *file = op.file;
-    alarms = 0;
-    self = pthread_self();
-    assert_int_equal(pthread_create(&thread, NULL, interrupt, &self), 0);
-    uint64_t begun = clock_reading();
-    check_result(epio_perform(epio_sleep(&op, f->vfs, 25 * MILLISECOND)), 25 * MILLISECOND);
-    assert_true(clock_reading() - begun >= 25 * MILLISECOND);
-    op.timeout_ns = 30 * MILLISECOND;
-    begun = clock_reading();
-    check_result(epio_perform(epio_read(&op, file, &byte, 1, 0)), EPIO_ETIMEDOUT);
-    assert_true(clock_reading() - begun >= 30 * MILLISECOND);
-    assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_true(alarms > 0);
-    assert_int_equal(sigaction(SIGUSR1, &before, NULL), 0);
-    check_result(epio_perform(epio_close(&op, file)), 0);
-    assert_int_equal(close(ends[1]), 0);
 }
 
 #if EPIO_ASYNC
@@ -356,7 +287,6 @@ int main(void)
         FIXTURE_TEST(an_op_serves_many_kinds, ON_ANY),
         FIXTURE_TEST(a_prepared_op_may_be_dropped, ON_ANY),
         FIXTURE_TEST(several_threads_perform_at_once, ON_ANY),
-        FIXTURE_TEST(signals_interrupt_nothing, ON_ANY_OS),
 #if EPIO_ASYNC
         FIXTURE_TEST(performing_delivers_nothing, ON_OS | ON_MEMORY | ON_LIMIT_OS_3),
         FIXTURE_TEST(performing_a_close_needs_an_idle_file, ON_ANY_LOOP),

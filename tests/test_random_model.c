@@ -5,8 +5,6 @@
  * longer. Serves a library without loops too: EPIO_TEST_WITHOUT_LOOP. */
 #include "support.h"
 
-#include <time.h>
-
 enum { NAMES = 3, NODES = 8, ROOM = 200000, BATCH = 24, PARTS = 6 };
 
 #define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
@@ -560,7 +558,7 @@ static void random_ops_match_the_model(fixture *f)
 {
     static world w;
     unsigned steps = (unsigned)number_from("EPIO_TEST_STEPS", fixture_is_slow() ? 60 : 1500);
-    uint64_t seed = (uint64_t)time(NULL) * 1000 + f->on;
+    uint64_t seed = (uint64_t)system_time_ns() / 1000 + f->on;
     memset(&w, 0, sizeof w);
     w.f = f;
     w.seed = number_from("EPIO_TEST_SEED", seed);

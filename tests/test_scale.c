@@ -3,11 +3,7 @@
  * takes much of the machine. */
 #include "life.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
-#include <sys/resource.h>
-#include <time.h>
-#include <unistd.h>
 
 /* ---- Counting allocations ------------------------------------------------ */
 
@@ -247,13 +243,13 @@ static void of_a_mixture(fixture *f)
 {
     int count = how_many() / 2;
     tracked *ops = make_many(2 * count);
-    pthread_t thread;
+    test_thread thread;
     life l;
     life_begin(&l, f);
     producer other = {.l = &l, .ops = ops + count, .count = count};
-    check(pthread_create(&thread, NULL, produce, &other) == 0);
+    thread_start(&thread, produce, &other);
     submit_mixture(&l, ops, count);
-    check(pthread_join(thread, NULL) == 0);
+    (void)thread_join(thread);
     run_many(&l, ops, 2 * count);
     for (int i = 0; i < 2 * count; i++) {
         check(ops[i].result >= 0);
@@ -353,35 +349,15 @@ static void ended_by_a_close_of_the_loop(fixture *f)
 
 /* ---- 10,000 files -------------------------------------------------------- */
 
-/* Lets the process have so many descriptors: false if it may not. */
-static bool raise_limit(rlim_t wanted, struct rlimit *before)
-{
-    check(getrlimit(RLIMIT_NOFILE, before) == 0);
-    struct rlimit raised = *before;
-    if (raised.rlim_cur < wanted) {
-        raised.rlim_cur = wanted;
-        raised.rlim_max = raised.rlim_max < wanted ? wanted : raised.rlim_max;
-    }
-    return setrlimit(RLIMIT_NOFILE, &raised) == 0;
-}
-
-static void restore_limit(const struct rlimit *before)
-{
-    struct rlimit now;
-    check(getrlimit(RLIMIT_NOFILE, &now) == 0);
-    now.rlim_cur = before->rlim_cur; /* the hard one could not be raised again */
-    check(setrlimit(RLIMIT_NOFILE, &now) == 0);
-}
-
 static void of_open_files(fixture *f)
 {
     int count = how_many() / 10;
     tracked *ops = make_many(count);
     epio_file **files = calloc((size_t)count, sizeof(epio_file *));
     char *into = calloc((size_t)count, 1);
-    struct rlimit before;
+    uint64_t before;
     life l;
-    if (!raise_limit((rlim_t)count + 100, &before)) {
+    if (!descriptor_limit_raise((uint64_t)count + 100, &before)) {
         free(into);
         free(files);
         free(ops);
@@ -415,7 +391,7 @@ static void of_open_files(fixture *f)
         check_result(ops[i].result, 0);
     }
     life_end(&l);
-    restore_limit(&before);
+    descriptor_limit_restore(before);
     free(into);
     free(files);
     free(ops);
@@ -426,12 +402,12 @@ static void of_streams(fixture *f)
     int count = how_many() / 100;
     tracked *ops = make_many(count);
     epio_file **files = calloc((size_t)count, sizeof(epio_file *));
-    int *others = calloc((size_t)count, sizeof *others);
+    intptr_t *others = calloc((size_t)count, sizeof *others);
     char *into = calloc((size_t)count, 1);
     random_source random = {.state = 8};
-    struct rlimit before;
+    uint64_t before;
     life l;
-    if (!raise_limit(2 * (rlim_t)count + 100, &before)) {
+    if (!descriptor_limit_raise(2 * (uint64_t)count + 100, &before)) {
         free(into);
         free(others);
         free(files);
@@ -440,8 +416,8 @@ static void of_streams(fixture *f)
     }
     life_begin(&l, f);
     for (int i = 0; i < count; i++) {
-        int ends[2];
-        check(pipe(ends) == 0);
+        intptr_t ends[2];
+        pipe_make(ends);
         others[i] = ends[1];
         epio_op op = {0};
         check_result(epio_wait(epio_adopt(&op, l.os, ends[0], 0)), 0);
@@ -453,22 +429,22 @@ static void of_streams(fixture *f)
     for (int i = 0; i < count / 2; i++) {
         uint64_t chosen = random_between(&random, 0, (uint64_t)count);
         if (ops[chosen].calls == 0) {
-            check(write(others[chosen], "x", 1) == 1);
+            check(pipe_write(others[chosen], "x", 1) == 1);
             life_run_until_done(&l, &ops[chosen]);
         }
     }
     for (int i = 0; i < count; i++) {
-        check(write(others[i], "y", 1) == 1);
+        check(pipe_write(others[i], "y", 1) == 1);
     }
     life_run_out(&l);
     for (int i = 0; i < count; i++) {
         check_result(ops[i].calls, 1);
         check_result(ops[i].result, 1);
         life_close(files[i]);
-        check(close(others[i]) == 0);
+        check(handle_close(others[i]));
     }
     life_end(&l);
-    restore_limit(&before);
+    descriptor_limit_restore(before);
     free(into);
     free(others);
     free(files);
@@ -632,7 +608,7 @@ static void round_of_links(steady *s, const steady_kind *kind)
 typedef struct foreign_rounds {
     steady *s;
     const steady_kind *kind;
-    pthread_t thread;
+    test_thread thread;
     atomic_int wanted; /* rounds that it is to do */
     atomic_int made;
     atomic_bool leave;
@@ -645,8 +621,7 @@ static void *wait_in_rounds(void *argument)
     foreign_rounds *one = argument;
     while (!atomic_load(&one->leave)) {
         if (atomic_load(&one->made) == atomic_load(&one->wanted)) {
-            struct timespec time = {.tv_sec = 0, .tv_nsec = 20000};
-            (void)nanosleep(&time, NULL);
+            sleep_ns(20000);
             continue;
         }
         round_of_waits(one->s, one->kind);
@@ -715,10 +690,10 @@ static void check_vfs(life *l, const char *where, epio_vfs *vfs)
     check_allocations(&s, where, "waited for", round_of_waits);
     check_allocations(&s, where, "linked", round_of_links);
     memset(&foreign, 0, sizeof foreign);
-    check(pthread_create(&foreign.thread, NULL, wait_in_rounds, &foreign) == 0);
+    thread_start(&foreign.thread, wait_in_rounds, &foreign);
     check_allocations(&s, where, "waited for by another thread", round_of_foreign_waits);
     atomic_store(&foreign.leave, true);
-    check(pthread_join(foreign.thread, NULL) == 0);
+    (void)thread_join(foreign.thread);
     life_close(s.file);
     epio_semaphore_destroy(s.free_permits);
 }

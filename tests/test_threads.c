@@ -5,11 +5,7 @@
 
 #include "fault_vfs.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
-#include <time.h>
-#include <unistd.h>
 
 #define MILLISECOND UINT64_C(1000000)
 
@@ -26,8 +22,7 @@ static void require_at(bool holds, const char *what, int line)
 
 static void pause_ns(uint64_t nanoseconds)
 {
-    struct timespec time = {.tv_sec = 0, .tv_nsec = (int32_t)nanoseconds};
-    (void)nanosleep(&time, NULL);
+    sleep_ns(nanoseconds);
 }
 
 static unsigned rounds(unsigned many)
@@ -35,23 +30,23 @@ static unsigned rounds(unsigned many)
     return fixture_is_slow() ? many / 10 : many;
 }
 
-static pthread_t start(void *(*run)(void *), void *argument)
+static test_thread start(void *(*run)(void *), void *argument)
 {
-    pthread_t thread;
-    require(pthread_create(&thread, NULL, run, argument) == 0);
+    test_thread thread;
+    thread_start(&thread, run, argument);
     return thread;
 }
 
-static void join(pthread_t thread)
+static void join(test_thread thread)
 {
-    require(pthread_join(thread, NULL) == 0);
+    (void)thread_join(thread);
 }
 
 /* ---- A loop that runs in a thread of its own ---------------------------- */
 
 typedef struct runner {
     epio_loop *loop;
-    pthread_t thread;
+    test_thread thread;
     epio_op forever; /* keeps epio_loop_run from returning */
 } runner;
 
@@ -124,7 +119,7 @@ static void *write_and_read(void *argument)
 static void waits_from_threads_that_do_not_own_it(fixture *f)
 {
     runner owner;
-    pthread_t threads[THREADS];
+    test_thread threads[THREADS];
     client clients[THREADS];
     epio_file *file = fixture_create(f, "pages");
     runner_start(&owner, f->loop);
@@ -177,7 +172,7 @@ static void *submit_and_cancel(void *argument)
             epio_cancel(&ops[j % AT_ONCE]);
         }
         while (atomic_load(&one->calls) < (i + 1) * AT_ONCE) {
-            (void)sched_yield();
+            thread_yield();
         }
         for (unsigned j = 0; j < AT_ONCE; j++) {
             require(ops[j].result >= 0 || ops[j].result == EPIO_ECANCELED);
@@ -191,7 +186,7 @@ static void *submit_and_cancel(void *argument)
 static void submits_and_cancels_from_several_threads(fixture *f)
 {
     runner owner;
-    pthread_t threads[THREADS];
+    test_thread threads[THREADS];
     client clients[THREADS];
     epio_file *file = fixture_create(f, "data");
     runner_start(&owner, f->loop);
@@ -237,7 +232,7 @@ static void *submit_chains(void *argument)
 static void chains_from_several_threads(fixture *f)
 {
     runner owner;
-    pthread_t threads[THREADS];
+    test_thread threads[THREADS];
     client clients[THREADS];
     runner_start(&owner, f->loop);
     for (unsigned i = 0; i < THREADS; i++) {
@@ -261,12 +256,12 @@ static void waiter_sleeps_until_the_owner_delivers(fixture *f)
     epio_op op = {0};
     void *cancelled = NULL;
     epio_submit(epio_sleep(&op, f->vfs, 3600000 * MILLISECOND));
-    pthread_t waiter = start(wait_for_op, &op);
+    test_thread waiter = start(wait_for_op, &op);
     pause_ns(20 * MILLISECOND);
     epio_cancel(&op);
     check(epio_pending(&op)); /* delivery is the owner's */
     check_result(epio_loop_run(f->loop), 1);
-    check(pthread_join(waiter, &cancelled) == 0);
+    cancelled = thread_join(waiter);
     check(cancelled != NULL);
 }
 
@@ -364,7 +359,7 @@ static void sync_covers_writes_while_the_owner_runs(fixture *f)
         (void)submit_write(&one);
         join(start(submit_sync, &one));
         while (epio_pending(&one.sync)) {
-            (void)sched_yield();
+            thread_yield();
         }
         /* The flag is set before `done` is called; an op behind both is not. */
         epio_op last = {0};
@@ -403,7 +398,7 @@ static void cancel_finds_an_op_in_the_inbox(fixture *f)
 {
     client one = {.vfs = f->vfs};
     void *op = NULL;
-    check(pthread_join(start(submit_long_sleep, &one), &op) == 0);
+    op = thread_join(start(submit_long_sleep, &one));
     check(epio_loop_pending(f->loop) == 1);
     epio_cancel(op);
     check_result(epio_loop_poll(f->loop, 0, 0), 1);
@@ -423,7 +418,7 @@ static void cancel_arrives_with_its_op(fixture *f)
 {
     client one = {.vfs = f->vfs};
     void *op = NULL;
-    check(pthread_join(start(submit_and_cancel_sleep, &one), &op) == 0);
+    op = thread_join(start(submit_and_cancel_sleep, &one));
     check_result(epio_loop_run(f->loop), 1);
     check_result(((epio_op *)op)->result, EPIO_ECANCELED);
 }
@@ -496,14 +491,18 @@ static void *poll_a_foreign_loop(void *argument)
     return NULL;
 }
 
-static void run_in_the_wrong_thread(void *argument)
+static void run_in_the_wrong_thread(const char *argument)
 {
-    join(start(poll_a_foreign_loop, argument));
+    epio_loop *loop;
+    (void)argument;
+    check_result(epio_loop_create(&loop, NULL), 0);
+    join(start(poll_a_foreign_loop, loop));
 }
 
 static void running_a_foreign_loop_aborts(fixture *f)
 {
-    check(run_in_child(run_in_the_wrong_thread, f->loop) == 256 + SIGABRT);
+    (void)f;
+    check_result(run_in_child(run_in_the_wrong_thread, ""), ENDED_BY_ABORT);
 }
 
 /* ---- Several loops ------------------------------------------------------ */
@@ -541,7 +540,7 @@ static void several_loops_in_several_threads(fixture *f)
 {
     static const char *const names[THREADS] = {"a", "b", "c", "d"};
     island islands[THREADS];
-    pthread_t threads[THREADS];
+    test_thread threads[THREADS];
     epio_semaphore *semaphore = NULL;
     check_result(epio_semaphore_create(&semaphore, 2), 0);
     for (unsigned i = 0; i < THREADS; i++) {
@@ -575,7 +574,7 @@ static void wake_and_stop_from_another_thread(fixture *f)
 {
     epio_op op = {0};
     epio_submit(epio_sleep(&op, f->vfs, 3600000 * MILLISECOND));
-    pthread_t thread = start(wake_later, f->loop);
+    test_thread thread = start(wake_later, f->loop);
     check_result(epio_loop_poll(f->loop, EPIO_FOREVER, 0), 0);
     join(thread);
     thread = start(stop_later, f->loop);
@@ -596,7 +595,7 @@ static void *wake_for_ever(void *argument)
     runner *one = argument;
     while (epio_pending(&one->forever)) {
         epio_loop_wake(one->loop);
-        (void)sched_yield();
+        thread_yield();
     }
     return NULL;
 }
@@ -605,7 +604,7 @@ static void no_wake_is_lost(fixture *f)
 {
     runner one = {.loop = f->loop};
     epio_submit(epio_sleep(&one.forever, f->vfs, 3600000 * MILLISECOND));
-    pthread_t thread = start(wake_for_ever, &one);
+    test_thread thread = start(wake_for_ever, &one);
     for (unsigned i = 0; i < rounds(1500); i++) {
         check_result(epio_loop_poll(f->loop, EPIO_FOREVER, 0), 0);
     }
@@ -616,50 +615,6 @@ static void no_wake_is_lost(fixture *f)
     join(thread);
     epio_loop_wake(f->loop);
     check_result(epio_loop_poll(f->loop, EPIO_FOREVER, 0), 0);
-}
-
-static epio_loop *loop_for_signal;
-static volatile sig_atomic_t signal_stops;
-
-static void on_signal(int number)
-{
-    (void)number;
-    if (signal_stops != 0) {
-        epio_loop_stop(loop_for_signal);
-    } else {
-        epio_loop_wake(loop_for_signal);
-    }
-}
-
-static void *raise_later(void *argument)
-{
-    pthread_t *owner = argument;
-    pause_ns(20 * MILLISECOND);
-    require(pthread_kill(*owner, SIGUSR1) == 0);
-    return NULL;
-}
-
-static void wake_and_stop_from_a_signal_handler(fixture *f)
-{
-    struct sigaction action, before;
-    epio_op op = {0};
-    pthread_t self = pthread_self();
-    memset(&action, 0, sizeof action);
-    action.sa_handler = on_signal;
-    action.sa_flags = SA_RESTART;
-    check(sigaction(SIGUSR1, &action, &before) == 0);
-    loop_for_signal = f->loop;
-    epio_submit(epio_sleep(&op, f->vfs, 3600000 * MILLISECOND));
-    for (signal_stops = 0; signal_stops < 2; signal_stops++) {
-        pthread_t thread = start(raise_later, &self);
-        check_result(signal_stops != 0 ? epio_loop_run(f->loop)
-                                       : epio_loop_poll(f->loop, EPIO_FOREVER, 0),
-                     0);
-        join(thread);
-    }
-    check(sigaction(SIGUSR1, &before, NULL) == 0);
-    epio_cancel(&op);
-    check_result(epio_loop_run(f->loop), 1);
 }
 
 /* ---- Ends that race ----------------------------------------------------- */
@@ -681,7 +636,7 @@ static void *meet(void *argument)
     meeting *one = argument;
     for (unsigned round = 1; round <= one->rounds; round++) {
         while (atomic_load(&one->turn) != round) {
-            (void)sched_yield();
+            thread_yield();
         }
         one->use(one);
         atomic_store(&one->left, round);
@@ -725,7 +680,7 @@ static void destroy_behind_a_submit(void (*use)(meeting *meeting))
     memset(&one, 0, sizeof one);
     one.use = use;
     one.rounds = rounds(4000);
-    pthread_t thread = start(meet, &one);
+    test_thread thread = start(meet, &one);
     for (unsigned round = 1; round <= one.rounds; round++) {
         check_result(epio_loop_create(&one.loop, NULL), 0);
         atomic_store(&one.delivered, 0);
@@ -736,7 +691,7 @@ static void destroy_behind_a_submit(void (*use)(meeting *meeting))
         }
         epio_loop_destroy(one.loop);
         while (atomic_load(&one.left) != round) {
-            (void)sched_yield();
+            thread_yield();
         }
         check(atomic_load(&one.delivered) == 1);
     }
@@ -762,7 +717,7 @@ static void destroy_beside(void (*use)(meeting *meeting))
     memset(&one, 0, sizeof one);
     one.use = use;
     one.rounds = rounds(4000);
-    pthread_t thread = start(meet, &one);
+    test_thread thread = start(meet, &one);
     for (unsigned round = 1; round <= one.rounds; round++) {
         check_result(epio_loop_create(&one.loop, NULL), 0);
         epio_submit(epio_current_time(&one.op, epio_loop_vfs(one.loop)));
@@ -773,7 +728,7 @@ static void destroy_beside(void (*use)(meeting *meeting))
         check_result(epio_loop_run(one.loop), 1);
         epio_loop_destroy(one.loop);
         while (atomic_load(&one.left) != round) {
-            (void)sched_yield();
+            thread_yield();
         }
         check(one.op.result > 0 || one.op.result == EPIO_ECANCELED);
     }
@@ -812,7 +767,7 @@ static void close_ends_what_threads_submit(fixture *f)
     (void)f;
     for (unsigned round = 0; round < rounds(100) + 1; round++) {
         epio_loop *loop = NULL;
-        pthread_t threads[THREADS];
+        test_thread threads[THREADS];
         client one = {.vfs = NULL};
         check_result(epio_loop_create(&loop, NULL), 0);
         one.vfs = epio_loop_vfs(loop);
@@ -825,7 +780,7 @@ static void close_ends_what_threads_submit(fixture *f)
         check_result(epio_loop_close(loop, EPIO_FOREVER), 0);
         /* Those that came too late for it are cancelled by its successor. */
         for (unsigned i = 0; i < THREADS; i++) {
-            while (pthread_tryjoin_np(threads[i], NULL) != 0) {
+            while (!thread_try_join(threads[i])) {
                 (void)epio_loop_poll(loop, MILLISECOND / 10, 0);
             }
         }
@@ -849,7 +804,6 @@ static const fixture_test tests[] = {
     FIXTURE_TEST(several_loops_in_several_threads, ON_OS_PERFORM),
     FIXTURE_TEST(wake_and_stop_from_another_thread, ON_OS),
     FIXTURE_TEST(no_wake_is_lost, ON_OS),
-    FIXTURE_TEST(wake_and_stop_from_a_signal_handler, ON_OS),
     FIXTURE_TEST(destroy_while_the_submitter_leaves, ON_OS_PERFORM),
     FIXTURE_TEST(destroy_while_the_waiter_leaves, ON_OS_PERFORM),
     FIXTURE_TEST(destroy_while_another_thread_cancels, ON_OS_PERFORM),
@@ -857,7 +811,9 @@ static const fixture_test tests[] = {
     FIXTURE_TEST(close_ends_what_threads_submit, ON_OS_PERFORM),
 };
 
-int main(void)
+int main(int argc, char **argv)
 {
+    static const child_function children[] = {CHILD(run_in_the_wrong_thread)};
+    CHILDREN_ARE(children, argc, argv);
     return FIXTURE_RUN("threads", tests);
 }

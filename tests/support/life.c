@@ -3,14 +3,6 @@
 
 #if EPIO_ASYNC
 
-#include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <sched.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
-
 #define PATIENCE (fixture_is_slow() ? 60 * SECOND : 10 * SECOND)
 
 uint64_t now_ns(void)
@@ -46,8 +38,8 @@ epio_op *track(tracked *one)
 typedef struct gate_vfs {
     epio_vfs base;
     epio_vfs *inner;
-    pthread_mutex_t mutex;
-    pthread_cond_t opened;
+    test_mutex mutex;
+    test_condition opened;
     uint32_t waiting;
     bool shut;
 } gate_vfs;
@@ -59,13 +51,13 @@ static gate_vfs *gate_of(epio_vfs *base)
 
 static void pass_gate(gate_vfs *gate)
 {
-    (void)pthread_mutex_lock(&gate->mutex);
+    mutex_lock(&gate->mutex);
     gate->waiting++;
     while (gate->shut) {
-        (void)pthread_cond_wait(&gate->opened, &gate->mutex);
+        condition_wait(&gate->opened, &gate->mutex);
     }
     gate->waiting--;
-    (void)pthread_mutex_unlock(&gate->mutex);
+    mutex_unlock(&gate->mutex);
 }
 
 static int64_t gate_perform(epio_vfs *base, epio_op *op)
@@ -103,8 +95,8 @@ static uint32_t gate_lock_level(const epio_file *file)
 static void gate_destroy(epio_vfs *base)
 {
     gate_vfs *gate = gate_of(base);
-    (void)pthread_cond_destroy(&gate->opened);
-    (void)pthread_mutex_destroy(&gate->mutex);
+    condition_destroy(&gate->opened);
+    mutex_destroy(&gate->mutex);
     free(gate);
 }
 
@@ -124,18 +116,18 @@ static epio_vfs *gate_create(epio_vfs *inner)
     gate->base.methods = &gate_methods;
     gate->base.loop = inner->loop;
     gate->inner = inner;
-    check(pthread_mutex_init(&gate->mutex, NULL) == 0);
-    check(pthread_cond_init(&gate->opened, NULL) == 0);
+    mutex_init(&gate->mutex);
+    condition_init(&gate->opened);
     return &gate->base;
 }
 
 static void gate_set(life *one, bool shut)
 {
     gate_vfs *gate = gate_of(one->gate);
-    (void)pthread_mutex_lock(&gate->mutex);
+    mutex_lock(&gate->mutex);
     gate->shut = shut;
-    (void)pthread_cond_broadcast(&gate->opened);
-    (void)pthread_mutex_unlock(&gate->mutex);
+    condition_broadcast(&gate->opened);
+    mutex_unlock(&gate->mutex);
 }
 
 void gate_shut(life *one)
@@ -146,9 +138,9 @@ void gate_shut(life *one)
 uint32_t gate_waiting(life *one)
 {
     gate_vfs *gate = gate_of(one->gate);
-    (void)pthread_mutex_lock(&gate->mutex);
+    mutex_lock(&gate->mutex);
     uint32_t waiting = gate->waiting;
-    (void)pthread_mutex_unlock(&gate->mutex);
+    mutex_unlock(&gate->mutex);
     return waiting;
 }
 
@@ -156,7 +148,7 @@ void gate_open(life *one)
 {
     gate_set(one, false);
     while (gate_waiting(one) != 0) { /* nobody is to be caught by the next gate_shut */
-        (void)sched_yield();
+        thread_yield();
     }
 }
 
@@ -188,6 +180,29 @@ void life_close(epio_file *file)
 {
     epio_op op = {0};
     check_result(epio_wait(epio_close(&op, file)), 0);
+}
+
+epio_file *life_open_stream(life *one, epio_vfs *vfs, const char *name, intptr_t *other)
+{
+    epio_op op = {0};
+    uint32_t flags = EPIO_OPEN_READ | EPIO_OPEN_WRITE;
+    intptr_t ends[2] = {NO_HANDLE, NO_HANDLE};
+    if (SYSTEM_HAS_FIFOS) {
+        fifo_make(life_path(one, name));
+        (void)epio_open(&op, vfs, life_path(one, name), flags);
+    } else {
+        pipe_make_duplex(ends);
+        (void)epio_adopt(&op, vfs, ends[0], flags);
+    }
+    check_result(epio_wait(&op), 0);
+    *other = ends[1];
+    return op.file;
+}
+
+void life_close_stream(epio_file *file, intptr_t other)
+{
+    life_close(file);
+    check(other == NO_HANDLE || handle_close(other));
 }
 
 void life_begin(life *one, fixture *f)
@@ -274,9 +289,9 @@ static void *submit_in_thread(void *op)
 
 static void in_thread(void *(*run)(void *argument), void *argument)
 {
-    pthread_t thread;
-    check(pthread_create(&thread, NULL, run, argument) == 0);
-    check(pthread_join(thread, NULL) == 0);
+    test_thread thread;
+    thread_start(&thread, run, argument);
+    (void)thread_join(thread);
 }
 
 void submit_elsewhere(epio_op *op)
@@ -332,12 +347,12 @@ static void clear_open(life *one, epio_op *op)
     }
 }
 
-static int adopted = -1;
+static intptr_t adopted = NO_HANDLE;
 
 static void prepare_adopt(life *one, epio_op *op)
 {
-    adopted = open(life_path(one, "file"), O_RDONLY | O_CLOEXEC);
-    check(adopted >= 0);
+    adopted = handle_open(life_path(one, "file"), EPIO_OPEN_READ);
+    check(adopted != NO_HANDLE);
     (void)epio_adopt(op, one->gate, adopted, 0);
 }
 
@@ -345,7 +360,7 @@ static void prepare_adopt(life *one, epio_op *op)
 static void clear_adopt(life *one, epio_op *op)
 {
     if (op->file == NULL) {
-        check(close(adopted) == 0);
+        check(handle_close(adopted));
     }
     clear_open(one, op);
 }
@@ -397,14 +412,12 @@ static void prepare_size(life *one, epio_op *op)
 
 static void make_file(life *one, const char *name)
 {
-    int descriptor = open(life_path(one, name), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-    check(descriptor >= 0);
-    check(close(descriptor) == 0);
+    file_make(life_path(one, name));
 }
 
 static bool exists(life *one, const char *name)
 {
-    return access(life_path(one, name), F_OK) == 0;
+    return file_exists(life_path(one, name));
 }
 
 static void prepare_lock(life *one, epio_op *op)
@@ -459,7 +472,7 @@ static void clear_rename(life *one, epio_op *op)
 {
     check(exists(one, "from") == (op->result != 0));
     check(exists(one, "to") == (op->result == 0));
-    (void)unlink(life_path(one, "to"));
+    (void)file_remove(life_path(one, "to"));
 }
 
 static void prepare_access(life *one, epio_op *op)
@@ -470,7 +483,7 @@ static void prepare_access(life *one, epio_op *op)
 static void prepare_full_pathname(life *one, epio_op *op)
 {
     static char path[4096];
-    (void)epio_full_pathname(op, one->gate, "/", path, sizeof path);
+    (void)epio_full_pathname(op, one->gate, SYSTEM_ROOT, path, sizeof path);
 }
 
 static void prepare_randomness(life *one, epio_op *op)
@@ -527,7 +540,7 @@ static epio_op *prepare_filler(life *one, epio_op *op, lane which, uint32_t numb
     case LANE_LOCK: /* likewise */
         return epio_unlock(op, one->file, EPIO_LOCK_NONE);
     case LANE_PATH:
-        return epio_access(op, one->gate, "/", EPIO_ACCESS_EXISTS);
+        return epio_access(op, one->gate, SYSTEM_ROOT, EPIO_ACCESS_EXISTS);
     default:
         return epio_work(op, one->gate, answer);
     }
@@ -560,6 +573,7 @@ void fillers_finish(life *one, fillers *all)
 
 /* What a wait has made, to be undone at its end. */
 static epio_file *stream;
+static intptr_t other_end; /* where a pipe stands for a FIFO */
 static epio_semaphore *semaphore;
 static epio_vfs *limit;
 static epio_file *limited;
@@ -604,17 +618,14 @@ static void end_nothing(life *one, epio_op *op)
 
 static void make_fifo(life *one)
 {
-    (void)unlink(life_path(one, "fifo"));
-    check(mkfifo(life_path(one, "fifo"), 0600) == 0);
+    (void)file_remove(life_path(one, "fifo"));
+    fifo_make(life_path(one, "fifo"));
 }
 
 static void open_fifo(life *one)
 {
-    epio_op op = {0};
-    uint32_t flags = EPIO_OPEN_READ | EPIO_OPEN_WRITE;
-    make_fifo(one);
-    check_result(epio_wait(epio_open(&op, one->os, life_path(one, "fifo"), flags)), 0);
-    stream = op.file;
+    (void)file_remove(life_path(one, "fifo"));
+    stream = life_open_stream(one, one->os, "fifo", &other_end);
 }
 
 static void begin_fifo_read(life *one, epio_op *op)
@@ -651,7 +662,7 @@ static void end_fifo(life *one, epio_op *op)
 {
     (void)one;
     (void)op;
-    life_close(stream);
+    life_close_stream(stream, other_end);
 }
 
 static void end_fifo_second_read(life *one, epio_op *op)
@@ -802,7 +813,7 @@ static void end_sync_held_back(life *one, epio_op *op)
 /* Two files: `locker` has what `waiter` waits for. */
 static epio_file *locker;
 static epio_file *waiter;
-static int foreign; /* a descriptor with locks of its own: to epio another process */
+static intptr_t foreign; /* a descriptor with locks of its own: to epio another process */
 
 static void begin_lock(life *one, uint32_t held, uint32_t first, uint32_t wanted, epio_op *op)
 {
@@ -856,20 +867,17 @@ static void end_exclusive_lock(life *one, epio_op *op)
 
 static void begin_foreign_lock(life *one, epio_op *op)
 {
-    struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0x40000000};
     begin_lock(one, EPIO_LOCK_NONE, EPIO_LOCK_NONE, EPIO_LOCK_SHARED, op);
-    foreign = open(life_path(one, "locked"), O_RDWR | O_CLOEXEC);
-    check(foreign >= 0);
-    all.l_len = 512;
-    check(fcntl(foreign, F_OFD_SETLK, &all) == 0);
+    foreign = handle_open(life_path(one, "locked"), EPIO_OPEN_READ | EPIO_OPEN_WRITE);
+    check(foreign != NO_HANDLE);
+    check(handle_lock_range(foreign, 0x40000000, 512, HANDLE_LOCK_EXCLUSIVE));
 }
 
 static void end_foreign_lock(life *one, epio_op *op)
 {
-    struct flock all = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
-    check(fcntl(foreign, F_OFD_SETLK, &all) == 0);
+    check(handle_lock_range(foreign, 0x40000000, 512, HANDLE_UNLOCK));
     end_shared_lock(one, op);
-    check(close(foreign) == 0);
+    check(handle_close(foreign));
 }
 
 static void begin_linked(life *one, epio_op *op)
@@ -895,8 +903,6 @@ const life_wait life_waits[] = {
     {"the second read of an empty FIFO", begin_fifo_second_read, check_before,
      end_fifo_second_read},
     {"a write to a full FIFO", begin_fifo_write, check_nothing, end_fifo},
-    {"an open of a FIFO that nobody reads", begin_fifo_open, check_nothing, end_fifo_open},
-    {"the same through a limit", begin_limited_fifo_open, check_one_is_free, end_limited_fifo_open},
     {"an acquire", begin_acquire, check_one_is_free, end_acquire},
     {"a read without a permit", begin_limited_read, check_none_is_free, end_limit},
     {"a write without a permit", begin_limited_write, check_none_is_free, end_limit},
@@ -908,8 +914,14 @@ const life_wait life_waits[] = {
     {"a lock that readers keep off", begin_exclusive_lock, check_nothing, end_exclusive_lock},
     {"a lock that another process has", begin_foreign_lock, check_nothing, end_foreign_lock},
     {"a linked op", begin_linked, check_before, end_linked},
+    /* Those of FIFOs are the last. */
+    {"an open of a FIFO that nobody reads", begin_fifo_open, check_nothing, end_fifo_open},
+    {"the same through a limit", begin_limited_fifo_open, check_one_is_free, end_limited_fifo_open},
 };
 
-const size_t life_wait_count = sizeof life_waits / sizeof life_waits[0];
+#define OPENS_OF_FIFOS 2
+
+const size_t life_wait_count =
+    sizeof life_waits / sizeof life_waits[0] - (SYSTEM_HAS_FIFOS ? 0 : OPENS_OF_FIFOS);
 
 #endif

@@ -57,6 +57,12 @@ const char *life_path(life *one, const char *name);
 epio_file *life_open(life *one, epio_vfs *vfs, const char *name);
 void life_close(epio_file *file);
 
+/* A stream that nobody else reads or writes, opened on `vfs`: a FIFO of that name,
+ * or where there are none a pipe, whose other end is *other. */
+epio_file *life_open_stream(life *one, epio_vfs *vfs, const char *name, intptr_t *other);
+/* NO_HANDLE: there is no other end. */
+void life_close_stream(epio_file *file, intptr_t other);
+
 /* While the gate is shut whoever comes to it waits there, on its worker. */
 void gate_shut(life *one);
 void gate_open(life *one);

@@ -1,13 +1,6 @@
 /* See partner.h. */
 #include "partner.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #ifdef EPIO_TEST_SQLITE
 #include <sqlite3.h>
 #endif
@@ -42,35 +35,29 @@ const uint32_t locks_of_level[5] = {0, LOCKS_SHARED, LOCKS_SHARED | LOCKS_RESERV
                                     LOCKS_SHARED | LOCKS_RESERVED | LOCKS_PENDING,
                                     LOCKS_EXCLUSIVE | LOCKS_RESERVED | LOCKS_PENDING};
 
-/* The kind of lock that is in the way of an exclusive one; F_UNLCK: none. */
-static short type_of_lock(int descriptor, off_t start, off_t len)
+void look_at_locks(const char *path)
 {
-    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = start, .l_len = len};
-    check(fcntl(descriptor, F_GETLK, &range) == 0);
-    return range.l_type;
-}
-
-static void look_at_locks(void *path)
-{
-    int descriptor = open(path, O_RDWR | O_CLOEXEC);
-    check(descriptor >= 0);
+    intptr_t handle = handle_open(path, EPIO_OPEN_READ | EPIO_OPEN_WRITE);
+    check(handle != NO_HANDLE);
     uint32_t seen = 0;
-    short pending = type_of_lock(descriptor, 0x40000000, 1);
-    short reserved = type_of_lock(descriptor, 0x40000001, 1);
-    short shared = type_of_lock(descriptor, 0x40000002, 510);
-    seen |= pending == F_WRLCK ? LOCKS_PENDING : 0;
-    seen |= reserved == F_WRLCK ? LOCKS_RESERVED : 0;
-    seen |= shared == F_WRLCK ? LOCKS_EXCLUSIVE : 0;
-    seen |= shared == F_RDLCK ? LOCKS_SHARED : 0;
-    seen |= pending == F_RDLCK || reserved == F_RDLCK ? LOCKS_OTHER : 0;
-    seen |= type_of_lock(descriptor, 0, 0x40000000) != F_UNLCK ? LOCKS_OTHER : 0;
-    seen |= type_of_lock(descriptor, 0x40000000 + 512, 0) != F_UNLCK ? LOCKS_OTHER : 0;
-    _exit((int)seen);
+    handle_lock pending = handle_range_is_locked(handle, 0x40000000, 1);
+    handle_lock reserved = handle_range_is_locked(handle, 0x40000001, 1);
+    handle_lock shared = handle_range_is_locked(handle, 0x40000002, 510);
+    seen |= pending == HANDLE_LOCK_EXCLUSIVE ? LOCKS_PENDING : 0;
+    seen |= reserved == HANDLE_LOCK_EXCLUSIVE ? LOCKS_RESERVED : 0;
+    seen |= shared == HANDLE_LOCK_EXCLUSIVE ? LOCKS_EXCLUSIVE : 0;
+    seen |= shared == HANDLE_LOCK_SHARED ? LOCKS_SHARED : 0;
+    seen |= pending == HANDLE_LOCK_SHARED || reserved == HANDLE_LOCK_SHARED ? LOCKS_OTHER : 0;
+    seen |= handle_range_is_locked(handle, 0, 0x40000000) != HANDLE_UNLOCK ? LOCKS_OTHER : 0;
+    seen |= handle_range_is_locked(handle, 0x40000000 + 512, LOCK_TO_THE_END) != HANDLE_UNLOCK
+                ? LOCKS_OTHER
+                : 0;
+    _Exit((int)seen);
 }
 
 uint32_t locks_on(const char *path)
 {
-    return (uint32_t)run_in_child(look_at_locks, (void *)(uintptr_t)path);
+    return (uint32_t)run_in_child(look_at_locks, path);
 }
 
 /* ---- What is said on the line -------------------------------------------- */
@@ -88,13 +75,13 @@ typedef struct request {
 
 static void send_request(partner *one, request asked)
 {
-    check(write(one->line, &asked, sizeof asked) == sizeof asked);
+    check(pipe_write(one->process.to, &asked, sizeof asked) == sizeof asked);
 }
 
 int64_t partner_answer(partner *one)
 {
     int64_t result = 0;
-    check(read(one->line, &result, sizeof result) == sizeof result);
+    check(pipe_read(one->process.from, &result, sizeof result) == sizeof result);
     return result;
 }
 
@@ -112,6 +99,11 @@ uint32_t partner_go_to(partner *one, uint32_t level)
 void partner_let_go(partner *one)
 {
     check_result(ask_for(one, (request){.what = LET_GO}), 0);
+}
+
+void partner_ask_to_let_go(partner *one, uint64_t after_ns)
+{
+    send_request(one, (request){.what = LET_GO, .timeout_ns = after_ns});
 }
 
 int partner_sees_reserved(partner *one)
@@ -145,6 +137,8 @@ static int64_t answer_by_epio(epio_file *file, const request *asked)
     case GO_TO:
         return lock_go_to(file, asked->level);
     case LET_GO:
+        sleep_ns(asked->timeout_ns);
+        op.timeout_ns = 0;
         return epio_perform(epio_unlock(&op, file, EPIO_LOCK_NONE));
     case SEES_RESERVED:
         return epio_perform(epio_check_reserved_lock(&op, file));
@@ -155,16 +149,16 @@ static int64_t answer_by_epio(epio_file *file, const request *asked)
     }
 }
 
-static void serve_by_epio(int line, const char *path)
+static void serve_by_epio(const char *path)
 {
     epio_op op = {0};
     request asked;
     check_result(
         epio_perform(epio_open(&op, epio_os_vfs(), path, EPIO_OPEN_READ | EPIO_OPEN_WRITE)), 0);
     epio_file *file = op.file;
-    while (read(line, &asked, sizeof asked) == sizeof asked) {
+    while (pipe_read(process_input(), &asked, sizeof asked) == sizeof asked) {
         int64_t result = answer_by_epio(file, &asked);
-        check(write(line, &result, sizeof result) == sizeof result);
+        check(pipe_write(process_output(), &result, sizeof result) == sizeof result);
     }
     check_result(epio_perform(epio_close(&op, file)), 0);
 }
@@ -233,20 +227,21 @@ static int sees_reserved_by_sqlite(void)
     return seen;
 }
 
-static void serve_by_sqlite(int line, const char *path)
+static void serve_by_sqlite(const char *path)
 {
     request asked;
     open_database(path);
-    while (read(line, &asked, sizeof asked) == sizeof asked) {
+    while (pipe_read(process_input(), &asked, sizeof asked) == sizeof asked) {
         int64_t result = 0;
         if (asked.what == GO_TO) {
             result = go_to_by_sqlite(asked.level);
         } else if (asked.what == SEES_RESERVED) {
             result = sees_reserved_by_sqlite();
         } else {
+            sleep_ns(asked.timeout_ns);
             let_go(path);
         }
-        check(write(line, &result, sizeof result) == sizeof result);
+        check(pipe_write(process_output(), &result, sizeof result) == sizeof result);
     }
     (void)sqlite3_close(database);
 }
@@ -267,63 +262,45 @@ bool partner_can_be(partner_kind kind)
     return kind == BY_EPIO;
 }
 
-static void serve_by_sqlite(int line, const char *path)
+static void serve_by_sqlite(const char *path)
 {
-    (void)line;
     (void)path;
 }
 
 void partner_make_file(const char *path)
 {
-    int descriptor = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-    check(descriptor >= 0);
-    check(close(descriptor) == 0);
+    file_make(path);
 }
 
 #endif
 
 /* ---- The process ------------------------------------------------------------ */
 
-typedef struct child {
-    int line;
-    int others_end;
-    partner_kind kind;
-    const char *path;
-} child;
-
-static void run_child(void *argument)
+/* Its argument: the kind, then the path. */
+void partner_child(const char *argument)
 {
-    const child *one = argument;
-    (void)close(one->others_end); /* else its end would not be noticed */
-    if (one->kind == BY_EPIO) {
-        serve_by_epio(one->line, one->path);
+    if (argument[0] == '0' + BY_EPIO) {
+        serve_by_epio(argument + 1);
     } else {
-        serve_by_sqlite(one->line, one->path);
+        serve_by_sqlite(argument + 1);
     }
 }
 
 void partner_start(partner *one, partner_kind kind, const char *path)
 {
-    int ends[2];
+    char argument[1024];
     check(partner_can_be(kind));
-    check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
-    one->line = ends[0];
-    child run = {.line = ends[1], .others_end = ends[0], .kind = kind, .path = path};
-    one->process = start_child(run_child, &run);
-    check(close(ends[1]) == 0);
+    check(snprintf(argument, sizeof argument, "%c%s", '0' + (int)kind, path) <
+          (int)sizeof argument);
+    child_start(&one->process, partner_child, argument, CHILD_LINE);
 }
 
 void partner_end(partner *one)
 {
-    /* Not only closed: partners that were started later have it too. */
-    check(shutdown(one->line, SHUT_RDWR) == 0);
-    check(close(one->line) == 0);
-    check_result(end_of_child(one->process), 0);
+    check_result(child_end(&one->process), 0);
 }
 
 void partner_kill(partner *one)
 {
-    check(kill(one->process, SIGKILL) == 0);
-    check_result(end_of_child(one->process), 256 + SIGKILL);
-    check(close(one->line) == 0);
+    child_kill(&one->process);
 }

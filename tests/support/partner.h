@@ -5,14 +5,17 @@
 
 #include "support.h"
 
-#include <sys/types.h>
-
 typedef enum partner_kind { BY_EPIO, BY_SQLITE } partner_kind;
 
 typedef struct partner {
-    pid_t process;
-    int line; /* to it and back */
+    child process;
 } partner;
+
+/* For the CHILDREN_ARE of a test that has partners or asks locks_on. */
+#define PARTNER_CHILDREN CHILD(partner_child), CHILD(look_at_locks)
+
+child_run partner_child;
+child_run look_at_locks;
 
 /* False without SQLite. */
 bool partner_can_be(partner_kind kind);
@@ -21,13 +24,12 @@ bool partner_can_be(partner_kind kind);
  * kind can be asked about it. */
 void partner_make_file(const char *path);
 
-/* Starts it; nothing may run beside the calling thread. */
 void partner_start(partner *one, partner_kind kind, const char *path);
 
 /* Releases all, and is gone. */
 void partner_end(partner *one);
 
-/* SIGKILL. */
+/* Ends it at once, wherever it is. */
 void partner_kill(partner *one);
 
 /* Goes up, step by step and without waiting, as far as it can; returns the level
@@ -36,6 +38,8 @@ uint32_t partner_go_to(partner *one, uint32_t level);
 
 /* Back to NONE. */
 void partner_let_go(partner *one);
+/* The same after a while, for what is to wait meanwhile: then partner_answer is 0. */
+void partner_ask_to_let_go(partner *one, uint64_t after_ns);
 
 /* Its epio_check_reserved_lock, or xCheckReservedLock. */
 int partner_sees_reserved(partner *one);

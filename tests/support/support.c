@@ -1,13 +1,6 @@
 /* The fixture, the checks and the small helpers of support.h. */
 #include "support.h"
 
-#include <dirent.h>
-#include <ftw.h>
-#include <signal.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 /* A test that takes so long hangs; under valgrind and sanitizers all is slow. */
 #define HANG_GUARD_SECONDS (fixture_is_slow() ? 600u : 100u)
 
@@ -43,72 +36,6 @@ typedef struct fixture_case {
     char name[160];
 } fixture_case;
 
-/* ---- Folders and descriptors ------------------------------------------- */
-
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
-    (void)status;
-    (void)type;
-    (void)walk;
-    return remove(path);
-}
-
-static void remove_folder(const char *folder)
-{
-    (void)nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-static bool make_folder(char *folder, size_t len)
-{
-    const char *parent = getenv("TMPDIR");
-    char made[512];
-    if (parent == NULL || parent[0] == '\0') {
-        parent = "/tmp";
-    }
-    if (snprintf(made, sizeof made, "%s/epio-test-XXXXXX", parent) >= (int)sizeof made ||
-        mkdtemp(made) == NULL) {
-        return false;
-    }
-    /* Resolved, so that tests can compare full pathnames with it. */
-    char *resolved = realpath(made, NULL);
-    if (resolved == NULL || strlen(resolved) >= len) {
-        free(resolved);
-        return false;
-    }
-    memcpy(folder, resolved, strlen(resolved) + 1);
-    free(resolved);
-    return true;
-}
-
-int count_descriptors(void)
-{
-    int limit = (int)sysconf(_SC_OPEN_MAX);
-    int count = 0;
-    /* Where the limit is huge, descriptors are still given out from below. */
-    if (limit < 0 || limit > 65536) {
-        limit = 65536;
-    }
-    for (int i = 0; i < limit; i++) {
-        struct stat status;
-        count += fstat(i, &status) == 0 ? 1 : 0;
-    }
-    return count;
-}
-
-int count_entries(const char *folder)
-{
-    DIR *entries = opendir(folder);
-    int count = 0;
-    if (entries == NULL) {
-        return -1;
-    }
-    while (readdir(entries) != NULL) {
-        count++;
-    }
-    (void)closedir(entries);
-    return count - 2;
-}
-
 /* ---- Failing ----------------------------------------------------------- */
 
 static bool is_child;
@@ -118,9 +45,15 @@ static void fail_at(const char *source, int line)
     if (is_child) {
         (void)fprintf(stderr, "%s:%d: failed in a child process\n", source, line);
         (void)fflush(stderr);
-        _exit(255);
+        _Exit(255);
     }
     _fail(source, line);
+}
+
+void checks_end_the_process(void)
+{
+    is_child = true;
+    hang_guard(HANG_GUARD_SECONDS, "in a child process");
 }
 
 void check_at(bool holds, const char *what, const char *source, int line)
@@ -132,18 +65,6 @@ void check_at(bool holds, const char *what, const char *source, int line)
 }
 
 /* ---- The fixture ------------------------------------------------------- */
-
-static const char *running_test = "";
-
-static void hang_guard(int signal_number)
-{
-    static const char message[] = "a test hangs: ";
-    (void)signal_number;
-    (void)!write(STDERR_FILENO, message, sizeof message - 1);
-    (void)!write(STDERR_FILENO, running_test, strlen(running_test));
-    (void)!write(STDERR_FILENO, "\n", 1);
-    abort();
-}
 
 static int open_setting(fixture *f, const setting *chosen)
 {
@@ -191,13 +112,14 @@ static int set_up(void **state)
         return -1;
     }
     now->fixture = f;
-    running_test = now->name;
-    (void)signal(SIGALRM, hang_guard);
-    (void)alarm(HANG_GUARD_SECONDS);
+    hang_guard(HANG_GUARD_SECONDS, now->name);
     f->descriptors = count_descriptors();
-    if (!make_folder(f->folder, sizeof f->folder)) {
+    if (!test_folder_make(f->real_folder, sizeof f->real_folder)) {
         return -1;
     }
+    /* All names of the memory VFS begin with a slash. */
+    f->folder =
+        (now->setting->on & ON_ANY_MEMORY) != 0 ? strchr(f->real_folder, '/') : f->real_folder;
     return open_setting(f, now->setting);
 }
 
@@ -228,8 +150,8 @@ static int tear_down(void **state)
     fixture_case *now = *state;
     fixture *f = now->fixture;
     int result = 0;
-    (void)alarm(0);
-    remove_folder(f->folder);
+    hang_guard(0, "");
+    test_folder_remove(f->real_folder);
     /* A failed test leaves ops in flight and files open; those are left alone,
      * for the loop would rightly abort. */
     if (!f->over) {
@@ -454,14 +376,23 @@ void check_result_at(int64_t actual, int64_t expected, const char *what, const c
     }
 }
 
+void check_os_error_at(const epio_op *op, int32_t os_error, const char *what, const char *source,
+                       int line)
+{
+    bool fits = os_error == OS_ERROR_THAT_FITS
+                    ? op->os_error != 0 && epio_error_from_os(op->os_error) == op->result
+                    : op->os_error == os_error;
+    if (!fits) {
+        print_error("%s\n  os_error is %d, wanted %d\n", what, (int)op->os_error, (int)os_error);
+        fail_at(source, line);
+    }
+}
+
 void check_failure_at(fixture *f, epio_op *op, int64_t expected, int32_t os_error, const char *what,
                       const char *source, int line)
 {
     check_result_at(fixture_result(f, op), expected, what, source, line);
-    if (op->os_error != os_error) {
-        print_error("%s\n  os_error is %d, wanted %d\n", what, (int)op->os_error, (int)os_error);
-        fail_at(source, line);
-    }
+    check_os_error_at(op, os_error, what, source, line);
 }
 
 void check_content_at(fixture *f, const char *name, const void *data, size_t len,
@@ -483,7 +414,7 @@ void check_bytes_at(const void *data, unsigned char byte, size_t len, const char
     const unsigned char *bytes = data;
     for (size_t i = 0; i < len; i++) {
         if (bytes[i] != byte) {
-            print_error("byte %zu is %u, wanted %u\n", i, bytes[i], byte);
+            print_error("byte %llu is %u, wanted %u\n", (unsigned long long)i, bytes[i], byte);
             fail_at(source, line);
         }
     }
@@ -522,28 +453,87 @@ void pattern_fill(void *data, size_t len, uint64_t offset)
     }
 }
 
-pid_t start_child(void (*run)(void *argument), void *argument)
+/* ---- Other processes ----------------------------------------------------- */
+
+#define CHILD_WORD "--child"
+
+static const child_function *child_functions;
+static size_t child_function_count;
+
+void children_are(const child_function *functions, size_t count, int argc, char **argv)
 {
-    (void)fflush(NULL);
-    pid_t child = fork();
-    check(child >= 0);
-    if (child == 0) {
-        is_child = true;
-        (void)alarm(HANG_GUARD_SECONDS);
-        run(argument);
-        _exit(0);
+    child_functions = functions;
+    child_function_count = count;
+    process_set_program(argv[0]);
+    if (argc != 4 || strcmp(argv[1], CHILD_WORD) != 0) {
+        return;
     }
-    return child;
+    process_begin();
+    checks_end_the_process();
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(functions[i].name, argv[2]) == 0) {
+            functions[i].run(argv[3]);
+            (void)fflush(NULL);
+            _Exit(0);
+        }
+    }
+    check_at(false, argv[2], __FILE__, __LINE__);
 }
 
-int end_of_child(pid_t child)
+static const char *name_of_child(child_run *run)
 {
-    int status = 0;
-    check(waitpid(child, &status, 0) == child);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+    for (size_t i = 0; i < child_function_count; i++) {
+        if (child_functions[i].run == run) {
+            return child_functions[i].name;
+        }
+    }
+    check_at(false, "a function that CHILDREN_ARE does not name", __FILE__, __LINE__);
+    return NULL;
 }
 
-int run_in_child(void (*run)(void *argument), void *argument)
+void child_start(child *one, child_run *run, const char *argument, uint32_t streams)
 {
-    return end_of_child(start_child(run, argument));
+    const char *words[] = {CHILD_WORD, name_of_child(run), argument};
+    intptr_t input[2] = {NO_HANDLE, NO_HANDLE};
+    intptr_t output[2] = {NO_HANDLE, NO_HANDLE};
+    intptr_t errors[2] = {NO_HANDLE, NO_HANDLE};
+    if ((streams & CHILD_LINE) != 0) {
+        pipe_make_plain(input);
+        pipe_make_plain(output);
+    }
+    if ((streams & CHILD_SAID) != 0) {
+        pipe_make_plain(errors);
+    }
+    const intptr_t its[3] = {input[0], output[1], errors[1]};
+    process_start(&one->process, words, 3, its);
+    for (size_t i = 0; i < 3; i++) {
+        check(its[i] == NO_HANDLE || handle_close(its[i]));
+    }
+    one->to = input[1];
+    one->from = output[0];
+    one->said = errors[0];
+}
+
+int child_end(child *one)
+{
+    const intptr_t ours[3] = {one->to, one->from, one->said};
+    check(ours[0] == NO_HANDLE || handle_close(ours[0]));
+    int status = process_wait(&one->process);
+    for (size_t i = 1; i < 3; i++) {
+        check(ours[i] == NO_HANDLE || handle_close(ours[i]));
+    }
+    return status;
+}
+
+void child_kill(child *one)
+{
+    process_kill(&one->process);
+    check_result(child_end(one), ENDED_BY_KILL);
+}
+
+int run_in_child(child_run *run, const char *argument)
+{
+    child one;
+    child_start(&one, run, argument, 0);
+    return child_end(&one);
 }

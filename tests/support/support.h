@@ -20,9 +20,10 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <sys/types.h>
 
 #include <epio/epio.h>
+
+#include "system.h"
 
 /* ---- Settings ---------------------------------------------------------- */
 
@@ -55,7 +56,7 @@ typedef struct fixture {
     bool memory;         /* files are the memory VFS's */
     bool performs;       /* ops run by epio_perform */
     epio_vfs *vfs;       /* what the test uses */
-    char folder[512];    /* made for this test; the memory VFS uses its name only */
+    const char *folder;  /* made for this test; the memory VFS uses its name only */
 #if EPIO_ASYNC
     epio_loop *loop;           /* NULL in a setting without one */
     epio_semaphore *semaphore; /* of the limit; else NULL */
@@ -65,7 +66,8 @@ typedef struct fixture {
     /* The fixture's own. */
     epio_vfs *memory_vfs;
     epio_vfs *limit_vfs;
-    char names[16384]; /* what fixture_path handed out */
+    char real_folder[512]; /* `folder`, with the drive that Windows knows it by */
+    char names[16384];     /* what fixture_path handed out */
     size_t names_used;
     int descriptors;
     bool over; /* the test came to its end, or was skipped */
@@ -80,6 +82,13 @@ typedef struct fixture_test {
 #define FIXTURE_TEST(function, settings)                                                           \
     {                                                                                              \
 #function, function, settings                                                              \
+    }
+
+/* One of what Windows has no like of, for this reason; it is left out there. Those
+ * that do not compile there are in test_*_posix.c. */
+#define FIXTURE_TEST_POSIX(function, settings, reason)                                             \
+    {                                                                                              \
+#function, function, SYSTEM_IS_POSIX ? (settings) : 0u                                     \
     }
 
 /* Runs each test in each of its settings; what main returns. EPIO_TEST_FILTER,
@@ -147,6 +156,12 @@ void check_result_at(int64_t actual, int64_t expected, const char *what, const c
 void check_failure_at(fixture *f, epio_op *op, int64_t expected, int32_t os_error, const char *what,
                       const char *source, int line);
 
+/* What the system said of a failure: this, which may be an OS_ERROR. */
+#define check_os_error(op, os) check_os_error_at(op, os, #op, __FILE__, __LINE__)
+
+void check_os_error_at(const epio_op *op, int32_t os_error, const char *what, const char *source,
+                       int line);
+
 /* The whole content of a file, by name in the test's folder. */
 #define check_content(f, name, data, len) check_content_at(f, name, data, len, __FILE__, __LINE__)
 
@@ -173,18 +188,52 @@ void random_fill(random_source *random, void *data, size_t len);
 /* Bytes that tell where in a file they belong. */
 void pattern_fill(void *data, size_t len, uint64_t offset);
 
-/* Open descriptors of this process. */
-int count_descriptors(void);
-/* Entries of a real folder, without `.` and `..`. */
-int count_entries(const char *folder);
+/* In a process of its own: a check that fails makes its status 255, and a hang its
+ * end. CHILDREN_ARE has done it. */
+void checks_end_the_process(void);
 
-/* Runs `run(argument)` in a child process and returns its exit status; a child
- * killed by a signal gives 256 and the signal's number. A check that fails in
- * the child makes the status 255. */
-int run_in_child(void (*run)(void *argument), void *argument);
+/* ---- Other processes --------------------------------------------------- */
 
-/* The same in two steps: while it runs, the test goes on. */
-pid_t start_child(void (*run)(void *argument), void *argument);
-int end_of_child(pid_t child);
+/* Functions that run in a process of their own, which is this program started
+ * anew: they know of their parent what its argument, the environment and the files
+ * say, and what comes over the line. A check that fails there makes the status 255. */
+typedef void child_run(const char *argument);
+
+typedef struct child_function {
+    const char *name;
+    child_run *run;
+} child_function;
+
+#define CHILD(function)                                                                            \
+    {                                                                                              \
+#function, function                                                                        \
+    }
+
+/* Says which functions those are; first of all in a main that has any. In a child
+ * it does not return. */
+void children_are(const child_function *functions, size_t count, int argc, char **argv);
+
+#define CHILDREN_ARE(functions, argc, argv)                                                        \
+    children_are(functions, sizeof(functions) / sizeof((functions)[0]), argc, argv)
+
+typedef struct child {
+    test_process process;
+    intptr_t to;   /* its standard input */
+    intptr_t from; /* its standard output */
+    intptr_t said; /* its standard error */
+} child;
+
+/* What of these is to be the parent's; the others are as the parent's own. */
+#define CHILD_LINE 0x1u /* `to` and `from`, for pipe_write and pipe_read */
+#define CHILD_SAID 0x2u /* `said`, for pipe_read */
+
+/* While it runs, the test goes on. */
+void child_start(child *one, child_run *run, const char *argument, uint32_t streams);
+/* Closes the line, and waits for it: see process_wait. */
+int child_end(child *one);
+/* Kills it first. */
+void child_kill(child *one);
+/* All three in one. */
+int run_in_child(child_run *run, const char *argument);
 
 #endif

@@ -1,0 +1,229 @@
+/* What the tests need of an operating system, and C11 does not name: threads,
+ * time, files and pipes behind epio's back, other processes. system_posix.c and
+ * system_win32.c carry it out. Paths are UTF-8. What cannot be done and has no
+ * result to say so ends the program with a line about it: no test could go on. */
+#ifndef EPIO_TEST_SYSTEM_H
+#define EPIO_TEST_SYSTEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- What differs -------------------------------------------------------- */
+
+#ifdef _WIN32
+#define SYSTEM_IS_POSIX false
+/* What op->os_error is after a failure: on Windows the same failure has several
+ * numbers, so that a check asks only for one that means the error. */
+#define OS_ERROR(errno_of_posix) OS_ERROR_THAT_FITS
+/* The folder that every absolute path begins with. */
+#define SYSTEM_ROOT "C:/"
+/* The variable that names the folder of temporary files. */
+#define SYSTEM_TEMPORARY_VARIABLE "TMP"
+/* FIFOs that have a name in a folder, and whose open waits for the other end. */
+#define SYSTEM_HAS_FIFOS false
+/* A back end that every such machine has. */
+#define SYSTEM_BACKEND "iocp"
+#else
+#define SYSTEM_IS_POSIX true
+#define OS_ERROR(errno_of_posix) (errno_of_posix)
+#define SYSTEM_ROOT "/"
+#define SYSTEM_TEMPORARY_VARIABLE "TMPDIR"
+#define SYSTEM_HAS_FIFOS true
+#define SYSTEM_BACKEND "poll"
+#endif
+
+#define OS_ERROR_THAT_FITS INT32_MIN
+
+/* ---- Threads ------------------------------------------------------------- */
+
+typedef struct test_thread {
+    struct thread_record *record; /* allocated until it is joined */
+} test_thread;
+
+/* Room for the system's own types. */
+typedef struct test_mutex {
+    uint64_t space[8];
+} test_mutex;
+
+typedef struct test_condition {
+    uint64_t space[8];
+} test_condition;
+
+void thread_start(test_thread *one, void *(*run)(void *argument), void *argument);
+/* Waits for its end; what `run` returned. */
+void *thread_join(test_thread one);
+/* True if it came to its end, and is joined. */
+bool thread_try_join(test_thread one);
+void thread_yield(void);
+/* Of the calling thread: another number for each that lives. */
+uintptr_t thread_self(void);
+/* Threads of this process, those of its end that are still there too. */
+int count_threads(void);
+
+void mutex_init(test_mutex *mutex);
+void mutex_destroy(test_mutex *mutex);
+void mutex_lock(test_mutex *mutex);
+void mutex_unlock(test_mutex *mutex);
+
+void condition_init(test_condition *condition);
+void condition_destroy(test_condition *condition);
+void condition_wait(test_condition *condition, test_mutex *mutex);
+void condition_signal(test_condition *condition);
+void condition_broadcast(test_condition *condition);
+
+/* ---- Time ---------------------------------------------------------------- */
+
+/* Not by epio: monotonic, and since 1970-01-01 UTC. */
+uint64_t system_monotonic_ns(void);
+int64_t system_time_ns(void);
+/* At least so long. */
+void sleep_ns(uint64_t nanoseconds);
+void sleep_us(uint64_t microseconds);
+
+/* Aborts the program, saying `what`, unless it is called again in time; 0
+ * seconds: no more. `what` must stay. */
+void hang_guard(unsigned seconds, const char *what);
+
+/* ---- The process --------------------------------------------------------- */
+
+/* NULL takes it away. */
+void environment_set(const char *name, const char *value);
+
+/* The most memory that this process had so far, in bytes. */
+int64_t system_peak_memory(void);
+
+/* Lets the process have so many descriptors; false if it may not. *before is for the
+ * way back. */
+bool descriptor_limit_raise(uint64_t count, uint64_t *before);
+void descriptor_limit_restore(uint64_t before);
+
+/* Open descriptors or handles of this process. */
+int count_descriptors(void);
+
+/* ---- Files --------------------------------------------------------------- */
+
+/* A new empty folder for one test; absolute, with all links resolved. False if
+ * there is none, or its path is too long. */
+bool test_folder_make(char *folder, size_t len);
+/* With all that is in it. */
+void test_folder_remove(const char *folder);
+
+bool folder_make(const char *path);
+bool folder_remove(const char *path);
+/* Entries of a real folder, without `.` and `..`; -1: there is none. */
+int count_entries(const char *folder);
+/* The current folder of the process. */
+bool current_folder(char *path, size_t len);
+bool current_folder_set(const char *path);
+
+/* True for the same path, with whatever separators the system writes it. */
+bool paths_agree(const char *found, const char *wanted);
+
+/* Makes an empty file, or leaves the one that is there as it is. */
+void file_make(const char *path);
+bool file_exists(const char *path);
+/* -1: there is none. */
+int64_t file_size(const char *path);
+bool file_remove(const char *path);
+/* Makes a FIFO where SYSTEM_HAS_FIFOS. */
+void fifo_make(const char *path);
+/* Makes a symbolic link where SYSTEM_IS_POSIX. */
+void link_make(const char *target, const char *path);
+/* umask; what it was. Nothing on Windows. */
+unsigned system_umask(unsigned mask);
+
+/* ---- Descriptors and handles --------------------------------------------- */
+
+/* A descriptor or HANDLE that epio_adopt takes, and no child inherits. */
+#define NO_HANDLE ((intptr_t)-1)
+
+/* `flags` are EPIO_OPEN_READ, _WRITE, _CREATE and _EXCLUSIVE. NO_HANDLE: failed. */
+intptr_t handle_open(const char *path, uint32_t flags);
+bool handle_close(intptr_t handle);
+bool handle_is_open(intptr_t handle);
+intptr_t handle_duplicate(intptr_t handle);
+/* pread and pwrite: the bytes, -1 for a failure. */
+int64_t handle_read_at(intptr_t handle, void *data, size_t len, uint64_t offset);
+int64_t handle_write_at(intptr_t handle, const void *data, size_t len, uint64_t offset);
+int64_t handle_size(intptr_t handle);
+/* Of a folder. */
+intptr_t handle_open_folder(const char *path);
+/* Its own position, for those who read and write without an offset. */
+int64_t handle_position(intptr_t handle);
+bool handle_is_inherited(intptr_t handle);
+/* A regular file, and on POSIX one that is its owner's alone. */
+bool handle_is_private_file(intptr_t handle);
+/* On the same device or volume as the file of this path. */
+bool handle_is_beside(intptr_t handle, const char *path);
+/* Opened past the page cache, or of a system that does not tell. */
+bool handle_is_direct(intptr_t handle);
+/* True once the handle is readable or signalled; false if it is not so in time. */
+bool handle_is_ready(intptr_t handle, int milliseconds);
+/* Wishes that nothing of the file were in memory. */
+void handle_drop_cache(intptr_t handle);
+
+/* As the length of a range: all that follows. */
+#define LOCK_TO_THE_END UINT64_C(0)
+
+/* Takes or gives up byte-range locks as another process would: epio's own are in
+ * the way, and the other way round. False if somebody else's are in the way. A range is
+ * given up as it was taken. */
+typedef enum handle_lock { HANDLE_UNLOCK, HANDLE_LOCK_SHARED, HANDLE_LOCK_EXCLUSIVE } handle_lock;
+bool handle_lock_range(intptr_t handle, uint64_t start, uint64_t len, handle_lock mode);
+/* Gives up all that was so taken by this handle. */
+void handle_unlock_all(intptr_t handle);
+
+/* The strongest lock of other processes on the range of the file (HANDLE_UNLOCK:
+ * none). Windows cannot ask, only try: for a moment this is in others' way. */
+handle_lock handle_range_is_locked(intptr_t handle, uint64_t start, uint64_t len);
+
+/* ---- Memory of several processes ------------------------------------------ */
+
+/* Zeros at first; the same for all who name the same file, which lies under it. */
+void *shared_memory_map(const char *path, size_t len);
+void shared_memory_unmap(void *memory, size_t len);
+
+/* ---- Pipes --------------------------------------------------------------- */
+
+/* What is written to ends[1] is read from ends[0]; no child inherits them. */
+void pipe_make(intptr_t ends[2]);
+/* The same for a standard stream of another process; nothing for epio. */
+void pipe_make_plain(intptr_t ends[2]);
+/* Both ends read and write. */
+void pipe_make_duplex(intptr_t ends[2]);
+/* One read or write, which waits: the bytes; 0: the other end is closed; -1. */
+int64_t pipe_read(intptr_t handle, void *data, size_t len);
+int64_t pipe_write(intptr_t handle, const void *data, size_t len);
+/* Reads what is there, without waiting; 0 if that is nothing. */
+int64_t pipe_read_some(intptr_t handle, void *data, size_t len);
+
+/* ---- Other processes ----------------------------------------------------- */
+
+/* How a process ended, if not by itself. */
+#define ENDED_BY_ABORT (256 + 6)
+#define ENDED_BY_KILL (256 + 9)
+
+typedef struct test_process {
+    intptr_t system;
+} test_process;
+
+/* Before the first process_start: argv[0] of main. */
+void process_set_program(const char *program);
+
+/* This program once more, with these words, of ASCII, as its arguments; its standard input,
+ * output and errors are these handles, or (NO_HANDLE) those of this one. */
+void process_start(test_process *one, const char *const words[], size_t count,
+                   const intptr_t streams[3]);
+/* Waits for its end: its exit status, ENDED_BY_..., or 256 and what else it was. */
+int process_wait(test_process *one);
+/* At once, like SIGKILL. It is still to be waited for. */
+void process_kill(test_process *one);
+
+/* In a process that was so started, before all else. */
+void process_begin(void);
+/* Its standard input and output, for pipe_read and pipe_write. */
+intptr_t process_input(void);
+intptr_t process_output(void);
+
+#endif

@@ -1,0 +1,209 @@
+/* That nothing wakes while nothing happens: only /proc of Linux counts how often a
+ * thread of this process woke up. The rest is in test_embedding.c. */
+#include "support.h"
+
+#include <dirent.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MILLISECOND UINT64_C(1000000)
+
+#define SILENCE_MS 30
+
+/* For threads other than the test's, where a check cannot leave the test. */
+#define require(condition) require_at(condition, #condition, __LINE__)
+
+static void require_at(bool holds, const char *what, int line)
+{
+    if (!holds) {
+        (void)fprintf(stderr, "%s:%d: %s\n", __FILE__, line, what);
+        abort();
+    }
+}
+
+static void pause_ns(uint64_t nanoseconds)
+{
+    struct timespec time = {.tv_sec = 0, .tv_nsec = (int32_t)nanoseconds};
+    (void)nanosleep(&time, NULL);
+}
+
+static int handle_of(fixture *f)
+{
+    intptr_t handle = epio_loop_handle(f->loop);
+    check(handle >= 0);
+    check(epio_loop_handle(f->loop) == handle);
+    return (int)handle;
+}
+
+static bool readable_within(int handle, int milliseconds)
+{
+    struct pollfd set = {.fd = handle, .events = POLLIN};
+    return poll(&set, 1, milliseconds) == 1;
+}
+
+/* The handle may be readable for what was just done; then it must be still. */
+static void check_quiet(fixture *f, int handle)
+{
+    while (readable_within(handle, SILENCE_MS)) {
+        static int spurious;
+        check_result(epio_loop_poll(f->loop, 0, 0), 0);
+        check(++spurious < 10000);
+    }
+    check(!readable_within(handle, SILENCE_MS));
+}
+
+#define MAX_TASKS 256
+
+typedef struct task_list {
+    int ids[MAX_TASKS];
+    size_t count;
+} task_list;
+
+static void list_tasks(task_list *tasks)
+{
+    DIR *folder = opendir("/proc/self/task");
+    struct dirent *entry;
+    tasks->count = 0;
+    check(folder != NULL);
+    while ((entry = readdir(folder)) != NULL) {
+        if (entry->d_name[0] != '.' && tasks->count < MAX_TASKS) {
+            tasks->ids[tasks->count++] = atoi(entry->d_name);
+        }
+    }
+    (void)closedir(folder);
+}
+
+static bool is_in(const task_list *tasks, int id)
+{
+    for (size_t i = 0; i < tasks->count; i++) {
+        if (tasks->ids[i] == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint64_t switches_of(int id)
+{
+    char path[64], line[256];
+    unsigned long long count = 0;
+    (void)snprintf(path, sizeof path, "/proc/self/task/%d/status", id);
+    FILE *status = fopen(path, "r");
+    while (status != NULL && fgets(line, sizeof line, status) != NULL) {
+        (void)sscanf(line, "voluntary_ctxt_switches: %llu", &count);
+    }
+    if (status != NULL) {
+        (void)fclose(status);
+    }
+    return count;
+}
+
+/* Of the threads that the loop has started. */
+static uint64_t switches(const task_list *before, size_t *threads)
+{
+    task_list now;
+    uint64_t count = 0;
+    list_tasks(&now);
+    *threads = 0;
+    for (size_t i = 0; i < now.count; i++) {
+        if (!is_in(before, now.ids[i])) {
+            count += switches_of(now.ids[i]);
+            (*threads)++;
+        }
+    }
+    return count;
+}
+
+static atomic_int ready_calls;
+
+static void count_ready(void *user)
+{
+    (void)user;
+    (void)atomic_fetch_add(&ready_calls, 1);
+}
+
+/* Workers that have nothing to do leave after a while; then only the helper of
+ * the embedding may be there. */
+static void wait_for_workers_to_leave(const task_list *before)
+{
+    size_t threads = 2;
+    for (int i = 0; i < 100 && threads > 1; i++) {
+        pause_ns(100 * MILLISECOND);
+        (void)switches(before, &threads);
+    }
+    check(threads <= 1);
+}
+
+static void nothing_wakes_while_idle(fixture *f)
+{
+    task_list before;
+    size_t threads;
+    int ends[2];
+    epio_op op = {0}, waiting = {0};
+    char byte;
+    list_tasks(&before);
+    fixture_put(f, "data", "x", 1);
+    epio_file *file = fixture_open(f, "data", EPIO_OPEN_READ | EPIO_OPEN_WRITE);
+    fixture_write(f, file, "y", 1, 0);
+    check_op(f, epio_sync(&op, file, 0), 0);
+    check(pipe(ends) == 0);
+    check_op(f, epio_adopt(&op, f->vfs, ends[0], 0), 0);
+    epio_file *reader = op.file;
+    epio_submit(epio_read(&waiting, reader, &byte, 1, 0));
+    int handle = handle_of(f);
+    check_result(epio_loop_on_ready(f->loop, count_ready, NULL), 0);
+    (void)epio_loop_poll(f->loop, 0, 0);
+    wait_for_workers_to_leave(&before);
+    check_quiet(f, handle);
+    int calls = atomic_load(&ready_calls);
+    uint64_t count = switches(&before, &threads);
+    check(!readable_within(handle, 300));
+    check(switches(&before, &threads) == count);
+    check(atomic_load(&ready_calls) == calls);
+    check_result(epio_loop_on_ready(f->loop, NULL, NULL), 0);
+    fixture_close(f, reader);
+    check_result(waiting.result, EPIO_ECANCELED);
+    (void)close(ends[1]);
+    fixture_close(f, file);
+}
+
+/* A loop that sleeps by itself has nothing to wake for either. */
+static void *poll_for_a_while(void *argument)
+{
+    fixture *f = argument;
+    require(epio_loop_poll(f->loop, 300 * MILLISECOND, 0) == 0);
+    epio_loop_detach(f->loop);
+    return NULL;
+}
+
+static void nothing_wakes_while_it_sleeps(fixture *f)
+{
+    task_list before;
+    size_t threads;
+    pthread_t thread;
+    epio_op op = {0};
+    list_tasks(&before);
+    epio_submit(epio_sleep(&op, f->vfs, 3600000 * MILLISECOND));
+    epio_loop_detach(f->loop);
+    check(pthread_create(&thread, NULL, poll_for_a_while, f) == 0);
+    pause_ns(50 * MILLISECOND);
+    uint64_t count = switches(&before, &threads);
+    pause_ns(200 * MILLISECOND);
+    check(threads == 1);
+    check(switches(&before, &threads) == count);
+    check(pthread_join(thread, NULL) == 0);
+    epio_cancel(&op);
+    check_result(epio_loop_poll(f->loop, 0, 0), 1);
+}
+
+int main(void)
+{
+    static const fixture_test tests[] = {
+        FIXTURE_TEST(nothing_wakes_while_idle, ON_OS),
+        FIXTURE_TEST(nothing_wakes_while_it_sleeps, ON_OS),
+    };
+    return FIXTURE_RUN("embedding, POSIX", tests);
+}

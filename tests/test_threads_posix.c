@@ -1,0 +1,92 @@
+/* A loop woken and stopped by a signal handler, which only POSIX has. The rest is in
+ * test_threads.c. */
+#include "support.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#define MILLISECOND UINT64_C(1000000)
+
+/* For threads other than the test's, where a check cannot leave the test. */
+#define require(condition) require_at(condition, #condition, __LINE__)
+
+static void require_at(bool holds, const char *what, int line)
+{
+    if (!holds) {
+        (void)fprintf(stderr, "%s:%d: %s\n", __FILE__, line, what);
+        abort();
+    }
+}
+
+static void pause_ns(uint64_t nanoseconds)
+{
+    struct timespec time = {.tv_sec = 0, .tv_nsec = (int32_t)nanoseconds};
+    (void)nanosleep(&time, NULL);
+}
+
+static pthread_t start(void *(*run)(void *), void *argument)
+{
+    pthread_t thread;
+    require(pthread_create(&thread, NULL, run, argument) == 0);
+    return thread;
+}
+
+static void join(pthread_t thread)
+{
+    require(pthread_join(thread, NULL) == 0);
+}
+
+static epio_loop *loop_for_signal;
+
+static volatile sig_atomic_t signal_stops;
+
+static void on_signal(int number)
+{
+    (void)number;
+    if (signal_stops != 0) {
+        epio_loop_stop(loop_for_signal);
+    } else {
+        epio_loop_wake(loop_for_signal);
+    }
+}
+
+static void *raise_later(void *argument)
+{
+    pthread_t *owner = argument;
+    pause_ns(20 * MILLISECOND);
+    require(pthread_kill(*owner, SIGUSR1) == 0);
+    return NULL;
+}
+
+static void wake_and_stop_from_a_signal_handler(fixture *f)
+{
+    struct sigaction action, before;
+    epio_op op = {0};
+    pthread_t self = pthread_self();
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    action.sa_flags = SA_RESTART;
+    check(sigaction(SIGUSR1, &action, &before) == 0);
+    loop_for_signal = f->loop;
+    epio_submit(epio_sleep(&op, f->vfs, 3600000 * MILLISECOND));
+    for (signal_stops = 0; signal_stops < 2; signal_stops++) {
+        pthread_t thread = start(raise_later, &self);
+        check_result(signal_stops != 0 ? epio_loop_run(f->loop)
+                                       : epio_loop_poll(f->loop, EPIO_FOREVER, 0),
+                     0);
+        join(thread);
+    }
+    check(sigaction(SIGUSR1, &before, NULL) == 0);
+    epio_cancel(&op);
+    check_result(epio_loop_run(f->loop), 1);
+}
+
+int main(void)
+{
+    static const fixture_test tests[] = {
+        FIXTURE_TEST(wake_and_stop_from_a_signal_handler, ON_OS),
+    };
+    return FIXTURE_RUN("threads, POSIX", tests);
+}

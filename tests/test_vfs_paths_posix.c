@@ -1,0 +1,188 @@
+/* Names where only POSIX has what they lead to: symbolic links that anybody may
+ * make, permissions, a second file system. The rest is in test_vfs_paths.c. Serves a
+ * library without loops too: EPIO_TEST_WITHOUT_LOOP. */
+#include "fork.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PATH_ROOM 4200
+
+static void make_directory(fixture *f, const char *name)
+{
+    assert_true(folder_make(fixture_path(f, name)));
+}
+
+static void make_link(fixture *f, const char *target, const char *name)
+{
+    assert_int_equal(symlink(target, fixture_path(f, name)), 0);
+}
+
+static void delete_removes_the_link_alone(fixture *f)
+{
+    epio_op op = {0};
+    fixture_put(f, "target", "x", 1);
+    make_link(f, "target", "link");
+    make_link(f, "nowhere", "dangling");
+    make_directory(f, "folder");
+    make_link(f, "folder", "to-folder");
+    check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "link"), 0), 0);
+    check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "dangling"), 0), 0);
+    check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "to-folder"), 0), 0);
+    check_content(f, "target", "x", 1);
+    check_result(fixture_exists(f, "folder"), 1);
+    assert_int_equal(count_entries(f->real_folder), 2);
+}
+
+static epio_op *rename_op(fixture *f, epio_op *op, const char *from, const char *to, uint32_t flags)
+{
+    return epio_rename(op, f->vfs, fixture_path(f, from), fixture_path(f, to), flags);
+}
+
+static void rename_without_replacing_minds_links(fixture *f)
+{
+    epio_op op = {0};
+    fixture_put(f, "old", "old", 3);
+    make_link(f, "nowhere", "new");
+    check_op(f, rename_op(f, &op, "old", "new", EPIO_RENAME_NO_REPLACE), EPIO_EEXIST);
+    check_content(f, "old", "old", 3);
+    check_op(f, rename_op(f, &op, "old", "new", 0), 0);
+    check_content(f, "new", "old", 3);
+    assert_int_equal(count_entries(f->real_folder), 1);
+}
+
+static void rename_never_copies(fixture *f)
+{
+    char elsewhere[] = "/dev/shm/epio-test-XXXXXX";
+    char to[sizeof elsewhere + 8];
+    struct stat here;
+    struct stat there;
+    epio_op op = {0};
+    if (mkdtemp(elsewhere) == NULL) {
+        fixture_skip(f, "no second file system");
+    }
+    if (stat(f->folder, &here) != 0 || stat(elsewhere, &there) != 0 ||
+        here.st_dev == there.st_dev) {
+        (void)rmdir(elsewhere);
+        fixture_skip(f, "no second file system");
+    }
+    (void)snprintf(to, sizeof to, "%s/file", elsewhere);
+    fixture_put(f, "file", "x", 1);
+    check_op_fails(f, epio_rename(&op, f->vfs, fixture_path(f, "file"), to, 0), EPIO_EXDEV, EXDEV);
+    check_op_fails(f,
+                   epio_rename(&op, f->vfs, fixture_path(f, "file"), to,
+                               EPIO_RENAME_NO_REPLACE | EPIO_RENAME_SYNC_DIR),
+                   EPIO_EXDEV, EXDEV);
+    check_content(f, "file", "x", 1);
+    assert_int_equal(rmdir(elsewhere), 0);
+}
+
+static void access_looks_behind_links(fixture *f)
+{
+    epio_op op = {0};
+    fixture_put(f, "target", "x", 1);
+    make_link(f, "target", "link");
+    make_link(f, "nowhere", "dangling");
+    check_op(f, epio_access(&op, f->vfs, fixture_path(f, "link"), EPIO_ACCESS_READWRITE), 1);
+    check_op(f, epio_access(&op, f->vfs, fixture_path(f, "dangling"), EPIO_ACCESS_EXISTS), 0);
+}
+
+static void access_as_somebody_else(void *argument)
+{
+    fixture *f = argument;
+    epio_op op = {0};
+    if (geteuid() == 0) {
+        check(setgid(65534) == 0 && setuid(65534) == 0);
+    }
+    check_result(epio_perform(epio_access(&op, epio_os_vfs(), fixture_path(f, "readable"),
+                                          EPIO_ACCESS_READ)),
+                 1);
+    check_result(epio_perform(epio_access(&op, epio_os_vfs(), fixture_path(f, "readable"),
+                                          EPIO_ACCESS_READWRITE)),
+                 0);
+    check_result(epio_perform(epio_access(&op, epio_os_vfs(), fixture_path(f, "secret"),
+                                          EPIO_ACCESS_EXISTS)),
+                 1);
+    check_result(
+        epio_perform(epio_access(&op, epio_os_vfs(), fixture_path(f, "secret"), EPIO_ACCESS_READ)),
+        0);
+}
+
+static void access_minds_permissions(fixture *f)
+{
+    fixture_put(f, "readable", "x", 1);
+    fixture_put(f, "secret", "x", 1);
+    assert_int_equal(chmod(f->folder, 0755), 0);
+    assert_int_equal(chmod(fixture_path(f, "readable"), 0444), 0);
+    assert_int_equal(chmod(fixture_path(f, "secret"), 0000), 0);
+    assert_int_equal(run_in_fork(access_as_somebody_else, f), 0);
+}
+
+/* A path in the test's folder comes out as another one. */
+static void check_full(fixture *f, const char *name, const char *expected)
+{
+    char found[PATH_ROOM];
+    epio_op op = {0};
+    const char *wanted = expected[0] == '/' ? expected : fixture_path(f, expected);
+    const char *path = name[0] == '/' ? name : fixture_path(f, name);
+    memset(found, 'g', sizeof found);
+    check_op(f, epio_full_pathname(&op, f->vfs, path, found, sizeof found), strlen(wanted));
+    assert_string_equal(found, wanted);
+    /* Nothing is written beyond the NUL. */
+    check_bytes(found + strlen(wanted) + 1, 'g', sizeof found - strlen(wanted) - 1);
+}
+
+static void full_pathname_resolves_links(fixture *f)
+{
+    char found[PATH_ROOM];
+    epio_op op = {0};
+    make_directory(f, "real");
+    make_directory(f, "real/deep");
+    fixture_put(f, "real/file", "x", 1);
+    make_link(f, "real", "folder");
+    make_link(f, "folder/file", "link");
+    make_link(f, "link", "chain");
+    make_link(f, "nowhere", "dangling");
+    make_link(f, "real/nowhere", "dangling-inside");
+    make_link(f, "real/deep", "deep");
+    make_link(f, fixture_path(f, "real/file"), "absolute");
+    make_link(f, "loop-b", "loop-a");
+    make_link(f, "loop-a", "loop-b");
+    make_link(f, "no/folder", "broken");
+
+    check_full(f, "link", "real/file");
+    check_full(f, "chain", "real/file");
+    check_full(f, "absolute", "real/file");
+    check_full(f, "folder", "real");
+    check_full(f, "folder/not-there", "real/not-there");
+    check_full(f, "dangling", "nowhere");
+    check_full(f, "dangling-inside", "real/nowhere");
+    /* `..` leaves the folder that the link leads to, not the link's. */
+    check_full(f, "deep/..", "real");
+    check_full(f, "deep/../file", "real/file");
+    check_full(f, "folder/deep/../../chain", "real/file");
+
+    check_op_fails(f,
+                   epio_full_pathname(&op, f->vfs, fixture_path(f, "loop-a"), found, sizeof found),
+                   EPIO_ELOOP, ELOOP);
+    check_op_fails(
+        f, epio_full_pathname(&op, f->vfs, fixture_path(f, "loop-a/x"), found, sizeof found),
+        EPIO_ELOOP, ELOOP);
+    check_op_fails(f,
+                   epio_full_pathname(&op, f->vfs, fixture_path(f, "broken"), found, sizeof found),
+                   EPIO_ENOENT, ENOENT);
+}
+
+int main(void)
+{
+    static const fixture_test tests[] = {
+        FIXTURE_TEST(delete_removes_the_link_alone, ON_ANY_OS),
+        FIXTURE_TEST(rename_without_replacing_minds_links, ON_ANY_OS),
+        FIXTURE_TEST(access_looks_behind_links, ON_ANY_OS),
+        FIXTURE_TEST(full_pathname_resolves_links, ON_ANY_OS),
+        FIXTURE_TEST(rename_never_copies, ON_ANY_OS),
+        FIXTURE_TEST(access_minds_permissions, ON_OS_PERFORM),
+    };
+    return FIXTURE_RUN("vfs_paths, POSIX", tests);
+}
