@@ -117,7 +117,9 @@ static void lock_with_a_misnamed_kind(void *argument)
     const char *path = fixture_path(f, "locked");
     check(setenv("EPIO_RANGE_LOCKS", "ofd-locks", 1) == 0);
     check_result(epio_perform(epio_open(&op, epio_os_vfs(), path, READ_WRITE)), 0);
-    check_result(epio_perform(epio_lock(&op, op.file, EPIO_LOCK_SHARED, 0)), EPIO_EINVAL);
+    epio_file *file = op.file;
+    check_result(epio_perform(epio_lock(&op, file, EPIO_LOCK_SHARED, 0)), EPIO_EINVAL);
+    check_result(epio_perform(epio_close(&op, file)), 0);
 }
 
 /* Before anything was locked in this process: it is decided once. */

@@ -239,6 +239,9 @@ static void full_pathname_needs_the_folder(fixture *f)
         check_op(f,
                  epio_full_pathname(&op, f->vfs, fixture_path(f, "no/file"), found, sizeof found),
                  EPIO_ENOENT);
+    }
+    /* Windows takes dots for what they are in a name, whatever is there. */
+    if (!f->memory && SYSTEM_IS_POSIX) {
         check_op(
             f, epio_full_pathname(&op, f->vfs, fixture_path(f, "no/../file"), found, sizeof found),
             EPIO_ENOENT);

@@ -63,6 +63,8 @@ int epio__error_from_os(int32_t os_error)
         return EPIO_EPERM;
     case ERROR_DIRECTORY:
         return EPIO_ENOTDIR;
+    case ERROR_DIRECTORY_NOT_SUPPORTED:
+        return EPIO_EISDIR;
     case ERROR_CANT_RESOLVE_FILENAME:
     case ERROR_STOPPED_ON_SYMLINK:
         return EPIO_ELOOP;

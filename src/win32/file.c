@@ -57,6 +57,7 @@ static int fill_file(epio__win32_file *file, uint32_t flags, int32_t *os_error)
         return epio__error_from_os(*os_error);
     }
     if ((information.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY) != 0) {
+        *os_error = ERROR_DIRECTORY_NOT_SUPPORTED;
         return EPIO_EISDIR;
     }
     file->base.device = information.dwVolumeSerialNumber;
@@ -72,6 +73,7 @@ int epio__os_file_dispose(epio__os_file *file, int32_t *os_error)
         *os_error = (int32_t)GetLastError();
         result = epio__error_from_os(*os_error);
     }
+    free(((epio__win32_file *)(void *)file)->delete_name);
     free(file);
     return result;
 }
@@ -124,12 +126,6 @@ static HANDLE open_name(const WCHAR *name, uint32_t flags)
                        NULL);
 }
 
-static bool is_folder(const WCHAR *name)
-{
-    DWORD attributes = GetFileAttributesW(name);
-    return attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
-}
-
 static bool is_link(HANDLE handle)
 {
     FILE_ATTRIBUTE_TAG_INFO information;
@@ -161,22 +157,20 @@ static int64_t finish_open(epio_op *op, HANDLE handle)
     return durable && !epio__win32.flush(handle) ? epio__op_fail(op) : 0;
 }
 
-static int64_t fail_to_open(epio_op *op, const WCHAR *name)
+static int64_t fail_to_open(epio_op *op, const WCHAR *name, DWORD error)
 {
-    DWORD error = GetLastError();
     bool exclusive = (op->flags & EPIO_OPEN_EXCLUSIVE) != 0;
-    if (is_folder(name) && (error == ERROR_ACCESS_DENIED || error == ERROR_FILE_EXISTS)) {
-        op->os_error = (int32_t)error;
-        return exclusive ? EPIO_EEXIST : EPIO_EISDIR;
+    if (exclusive && error == ERROR_ACCESS_DENIED && epio__is_folder(name)) {
+        error = ERROR_FILE_EXISTS;
     }
-    return epio__op_fail_with(op, error);
+    return epio__op_fail_for(op, name, error);
 }
 
 static int64_t open_file(epio_op *op, epio__win32_file *file, const WCHAR *name)
 {
     HANDLE handle = open_name(name, op->flags);
     if (handle == INVALID_HANDLE_VALUE) {
-        return fail_to_open(op, name);
+        return fail_to_open(op, name, GetLastError());
     }
     set_handle(file, handle);
     file->base.opened_as = op->flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_DIRECT);
@@ -186,28 +180,25 @@ static int64_t open_file(epio_op *op, epio__win32_file *file, const WCHAR *name)
 
 /* ---- Temporary files ---- */
 
-/* The folder for it as UTF-16, ended by a backslash; to be freed. */
+/* The folder for it as UTF-16, without a backslash at its end; to be freed. */
 static WCHAR *temporary_folder(const char *path, int *error)
 {
     WCHAR *folder = NULL;
     if (path == NULL) {
         WCHAR temporary[MAX_PATH + 2];
-        DWORD len = GetTempPathW(MAX_PATH + 1, temporary);
+        DWORD len = GetTempPathW(MAX_PATH + 1, temporary); /* a backslash at its end */
         if (len == 0 || len > MAX_PATH) {
             *error = EPIO_ENOENT;
             return NULL;
         }
         folder = _wcsdup(temporary);
+        *error = EPIO_ENOMEM;
     } else {
         folder = epio__wide_name(path, error);
-        if (folder == NULL) {
-            return NULL;
-        }
-        if (!is_folder(folder)) {
-            wcsrchr(folder, L'\\')[1] = L'\0'; /* beside that file */
-        }
     }
-    *error = EPIO_ENOMEM;
+    if (folder != NULL && (path == NULL || !epio__is_folder(folder))) {
+        *wcsrchr(folder, L'\\') = L'\0'; /* or beside that file */
+    }
     return folder;
 }
 
@@ -217,7 +208,7 @@ static int64_t open_temporary(epio_op *op, epio__win32_file *file)
     WCHAR *folder = temporary_folder(op->arguments.path.path, &error);
     size_t room = folder != NULL ? wcslen(folder) + 64 : 0;
     WCHAR *name = folder != NULL ? malloc(room * sizeof *name) : NULL;
-    int64_t result = error;
+    int64_t result = folder == NULL ? error : EPIO_ENOMEM;
     for (int i = 0; name != NULL && i < TEMPORARY_TRIES; i++) {
         uint64_t random[2];
         epio__random_bytes(random, sizeof random);
@@ -237,9 +228,17 @@ static int64_t open_temporary(epio_op *op, epio__win32_file *file)
 static int64_t open_path(epio_op *op, epio__win32_file *file)
 {
     int error;
-    WCHAR *name = epio__wide_name(op->arguments.path.path, &error);
-    int64_t result = name != NULL ? open_file(op, file, name) : error;
-    free(name);
+    WCHAR *name = epio__op_wide_name(op, op->arguments.path.path, &error);
+    int64_t result =
+        name != NULL ? epio__check_folder_mark(op, op->arguments.path.path, name) : error;
+    if (result == 0) {
+        result = open_file(op, file, name);
+    }
+    if (result == 0 && (op->flags & EPIO_OPEN_DELETE_ON_CLOSE) != 0) {
+        file->delete_name = name;
+    } else {
+        free(name);
+    }
     return result;
 }
 
@@ -302,9 +301,31 @@ int64_t epio__adopt_perform(epio_vfs *vfs, epio_op *op)
     return 0;
 }
 
+/* The name may by now be another file's. */
+static bool still_has_name(const epio__win32_file *file)
+{
+    BY_HANDLE_FILE_INFORMATION information;
+    HANDLE handle =
+        CreateFileW(file->delete_name, 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
+                    NULL, OPEN_EXISTING, FILE_FLAG_OPEN_REPARSE_POINT, NULL);
+    if (handle == INVALID_HANDLE_VALUE) {
+        return false;
+    }
+    bool told = GetFileInformationByHandle(handle, &information) != FALSE;
+    (void)CloseHandle(handle);
+    return told && information.dwVolumeSerialNumber == file->base.device &&
+           ((uint64_t)information.nFileIndexHigh << 32 | information.nFileIndexLow) ==
+               file->base.inode;
+}
+
 int64_t epio__close_perform(epio_op *op)
 {
     epio__os_file *file = &epio__win32_file_of(op)->base;
+    const epio__win32_file *named = epio__win32_file_of(op);
+    /* The system deletes it with its last handle; the name goes now. */
+    if (named->delete_name != NULL && still_has_name(named)) {
+        epio__remove_name(named->delete_name);
+    }
     epio_file_release(&file->base);
     return epio__os_file_close(file, &op->os_error);
 }

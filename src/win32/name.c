@@ -183,6 +183,68 @@ WCHAR *epio__wide_name(const char *path, int *error)
     return absolute;
 }
 
+WCHAR *epio__op_wide_name(epio_op *op, const char *path, int *error)
+{
+    WCHAR *name = epio__wide_name(path, error);
+    if (name == NULL) {
+        op->os_error = *error == EPIO_EINVAL         ? ERROR_INVALID_NAME
+                       : *error == EPIO_ENAMETOOLONG ? ERROR_FILENAME_EXCED_RANGE
+                       : *error == EPIO_ENOENT       ? ERROR_PATH_NOT_FOUND
+                                                     : ERROR_NOT_ENOUGH_MEMORY;
+    }
+    return name;
+}
+
+/* ---- What has the name ---- */
+
+int64_t epio__check_folder_mark(epio_op *op, const char *path, const WCHAR *name)
+{
+    char last = path[strlen(path) - 1];
+    DWORD attributes = last == '/' || last == '\\' ? epio__attributes_of(name) : 0;
+    if (attributes != 0 && (attributes & FILE_ATTRIBUTE_DIRECTORY) == 0) {
+        return epio__op_fail_with(op, ERROR_DIRECTORY);
+    }
+    return 0;
+}
+
+DWORD epio__attributes_of(const WCHAR *name)
+{
+    DWORD attributes = GetFileAttributesW(name);
+    return attributes != INVALID_FILE_ATTRIBUTES ? attributes : 0;
+}
+
+bool epio__is_folder(const WCHAR *name)
+{
+    return (epio__attributes_of(name) & FILE_ATTRIBUTE_DIRECTORY) != 0;
+}
+
+/* Is a part of it, but the last, no folder? */
+static bool leads_through_file(const WCHAR *name)
+{
+    WCHAR *part = _wcsdup(name);
+    bool found = false;
+    for (size_t end = wcslen(name); part != NULL && !found && end > root_len(name); end--) {
+        if (part[end] == L'\\') {
+            part[end] = L'\0';
+            DWORD attributes = epio__attributes_of(part);
+            found = attributes != 0 && (attributes & FILE_ATTRIBUTE_DIRECTORY) == 0;
+        }
+    }
+    free(part);
+    return found;
+}
+
+int64_t epio__op_fail_for(epio_op *op, const WCHAR *name, DWORD error)
+{
+    if (error == ERROR_ACCESS_DENIED && epio__is_folder(name)) {
+        error = ERROR_DIRECTORY_NOT_SUPPORTED;
+    } else if ((error == ERROR_PATH_NOT_FOUND || error == ERROR_FILE_NOT_FOUND) &&
+               leads_through_file(name)) {
+        error = ERROR_DIRECTORY; /* it is not a valid folder */
+    }
+    return epio__op_fail_with(op, error);
+}
+
 /* ---- To UTF-8 ---- */
 
 char *epio__narrow_name(const WCHAR *name)

@@ -1,6 +1,7 @@
 /* What is done with paths alone: delete, rename, access, full_pathname. */
 #include "win32/win32.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,27 +25,20 @@ static HANDLE open_for(const WCHAR *name, DWORD access)
                        FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OPEN_REPARSE_POINT, NULL);
 }
 
-static bool is_folder(const WCHAR *name)
-{
-    DWORD attributes = GetFileAttributesW(name);
-    return attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
-}
-
 static bool is_read_only(const WCHAR *name)
 {
-    DWORD attributes = GetFileAttributesW(name);
-    return attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_READONLY) != 0;
+    return (epio__attributes_of(name) & FILE_ATTRIBUTE_READONLY) != 0;
 }
 
 /* The op failed: tries again later if that may help. op->arguments.path.len, of no other
  * use here, is how long it was patient. */
 static int64_t fail_or_retry(epio_op *op, const WCHAR *name, DWORD error)
 {
-    bool denied = error == ERROR_ACCESS_DENIED && !is_read_only(name) && !is_folder(name);
+    bool denied = error == ERROR_ACCESS_DENIED && !is_read_only(name) && !epio__is_folder(name);
     uint64_t waited = op->arguments.path.len;
     bool patient = op->timeout_ns != 0 || waited < MOST_PATIENCE_NS;
     if (!(error == ERROR_SHARING_VIOLATION || denied) || !patient) {
-        return epio__op_fail_with(op, error);
+        return epio__op_fail_for(op, name, error);
     }
     uint64_t delay = waited < FIRST_DELAY_NS ? FIRST_DELAY_NS : waited;
     delay = delay > LAST_DELAY_NS ? LAST_DELAY_NS : delay;
@@ -69,13 +63,55 @@ static bool delete_as_posix(const WCHAR *name)
     return done != FALSE;
 }
 
+/* Elsewhere it first gets another name, since its own would be taken until whoever has
+ * it open has closed it. To be freed; NULL: it still has the old one. */
+static WCHAR *put_aside(const WCHAR *name)
+{
+    const WCHAR *last = wcsrchr(name, L'\\');
+    size_t folder_len = (size_t)(last - name);
+    size_t room = folder_len + 64;
+    uint64_t random;
+    WCHAR *aside = malloc(room * sizeof *aside);
+    if (aside == NULL) {
+        return NULL;
+    }
+    epio__random_bytes(&random, sizeof random);
+    (void)swprintf(aside, room, L"%.*ls\\.epio-%08lx%08lx", (int)folder_len, name,
+                   (unsigned long)(random >> 32), (unsigned long)(random & 0xFFFFFFFFu));
+    if (!MoveFileExW(name, aside, 0)) {
+        free(aside);
+        return NULL;
+    }
+    return aside;
+}
+
+static bool delete_in_two_steps(const WCHAR *name)
+{
+    WCHAR *aside = put_aside(name);
+    bool done = aside != NULL && DeleteFileW(aside);
+    DWORD error = GetLastError();
+    if (aside != NULL && !done) {
+        (void)MoveFileExW(aside, name, 0);
+    }
+    free(aside);
+    SetLastError(error);
+    return done;
+}
+
+bool epio__remove_name(const WCHAR *name)
+{
+    return delete_as_posix(name) || delete_in_two_steps(name) || DeleteFileW(name);
+}
+
 static int64_t delete_name(epio_op *op, const WCHAR *name)
 {
-    if (is_folder(name)) {
-        op->os_error = ERROR_ACCESS_DENIED;
-        return EPIO_EISDIR;
+    if (epio__is_folder(name)) {
+        return epio__op_fail_with(op, ERROR_DIRECTORY_NOT_SUPPORTED);
     }
-    if (delete_as_posix(name) || DeleteFileW(name)) {
+    if (is_read_only(name)) {
+        return epio__op_fail_with(op, ERROR_ACCESS_DENIED);
+    }
+    if (epio__remove_name(name)) {
         return 0;
     }
     return fail_or_retry(op, name, GetLastError());
@@ -111,19 +147,30 @@ static bool rename_as_posix(const WCHAR *from, const WCHAR *to, DWORD flags)
     return done != FALSE;
 }
 
-static bool replace_open_file(const WCHAR *from, const WCHAR *to)
+/* Older systems and file systems do not let an open file be replaced: it gets another name
+ * first, so that for a moment nothing has this one. */
+static bool replace_in_two_steps(const WCHAR *from, const WCHAR *to)
 {
-    DWORD flags = REPLACEFILE_IGNORE_MERGE_ERRORS;
-    return !is_folder(from) && ReplaceFileW(to, from, NULL, flags, NULL, NULL) != FALSE;
+    WCHAR *aside = put_aside(to);
+    bool done = aside != NULL && MoveFileExW(from, to, 0);
+    if (aside != NULL && done) {
+        (void)DeleteFileW(aside);
+    } else if (aside != NULL) {
+        (void)MoveFileExW(aside, to, 0);
+    }
+    free(aside);
+    return done;
 }
 
 static int64_t rename_name(epio_op *op, const WCHAR *from, const WCHAR *to)
 {
     bool replace = (op->flags & EPIO_RENAME_NO_REPLACE) == 0;
+    if (!replace && epio__attributes_of(to) != 0 && epio__attributes_of(from) != 0) {
+        return epio__op_fail_with(op, ERROR_ALREADY_EXISTS); /* the file itself counts too */
+    }
     bool durable = (op->flags & EPIO_RENAME_SYNC_DIR) != 0;
-    if (replace && is_folder(to) && !is_folder(from)) {
-        op->os_error = ERROR_ACCESS_DENIED;
-        return EPIO_EISDIR;
+    if (replace && epio__is_folder(to) && !epio__is_folder(from)) {
+        return epio__op_fail_with(op, ERROR_DIRECTORY_NOT_SUPPORTED);
     }
     /* Only MoveFileExW can promise that the new name is on the medium. */
     if (!durable && rename_as_posix(from, to, replace ? RENAME_REPLACE_POSIX : RENAME_POSIX)) {
@@ -135,9 +182,13 @@ static int64_t rename_name(epio_op *op, const WCHAR *from, const WCHAR *to)
         return 0;
     }
     DWORD error = GetLastError();
-    /* Older systems and file systems do not let MoveFileExW replace an open file. */
-    if (replace && error == ERROR_ACCESS_DENIED && replace_open_file(from, to)) {
+    bool in_the_way = replace && error == ERROR_ACCESS_DENIED && !is_read_only(to) &&
+                      !epio__is_folder(to) && epio__attributes_of(from) != 0;
+    if (in_the_way && replace_in_two_steps(from, to)) {
         return 0;
+    }
+    if (epio__attributes_of(from) != 0 && error == ERROR_PATH_NOT_FOUND) {
+        return epio__op_fail_for(op, to, error);
     }
     return fail_or_retry(op, from, error);
 }
@@ -145,8 +196,11 @@ static int64_t rename_name(epio_op *op, const WCHAR *from, const WCHAR *to)
 static int64_t rename_path(epio_op *op, const WCHAR *from)
 {
     int error;
-    WCHAR *to = epio__wide_name(op->arguments.path.to, &error);
-    int64_t result = to != NULL ? rename_name(op, from, to) : error;
+    WCHAR *to = epio__op_wide_name(op, op->arguments.path.to, &error);
+    int64_t result = to != NULL ? epio__check_folder_mark(op, op->arguments.path.to, to) : error;
+    if (result == 0) {
+        result = rename_name(op, from, to);
+    }
     free(to);
     return result;
 }
@@ -215,8 +269,8 @@ static WCHAR *final_name_of_missing(WCHAR *name)
     WCHAR root[] = L"\\\\?\\X:\\";
     root[4] = name[4];
     const WCHAR *folder = drive ? root : name;
-    WCHAR *resolved = is_folder(folder) ? final_name(folder) : NULL;
-    if (resolved == NULL && is_folder(folder)) {
+    WCHAR *resolved = epio__is_folder(folder) ? final_name(folder) : NULL;
+    if (resolved == NULL && epio__is_folder(folder)) {
         resolved = _wcsdup(folder);
     }
     WCHAR *joined = NULL;
@@ -239,8 +293,7 @@ static int64_t full_pathname(epio_op *op, WCHAR *name)
     bool there = GetFileAttributesW(name) != INVALID_FILE_ATTRIBUTES;
     WCHAR *final = there ? final_name(name) : final_name_of_missing(name);
     if (final == NULL && !there) {
-        op->os_error = ERROR_PATH_NOT_FOUND;
-        return EPIO_ENOENT;
+        return epio__op_fail_for(op, name, ERROR_PATH_NOT_FOUND);
     }
     char *path = epio__narrow_name(final != NULL ? final : name);
     free(final);
@@ -261,9 +314,15 @@ int64_t epio__path_perform(epio_op *op)
 {
     int error;
     int64_t result;
-    WCHAR *name = epio__wide_name(op->arguments.path.path, &error);
+    WCHAR *name = epio__op_wide_name(op, op->arguments.path.path, &error);
     if (name == NULL) {
         return error;
+    }
+    bool moves = op->kind == EPIO_KIND_DELETE || op->kind == EPIO_KIND_RENAME;
+    result = moves ? epio__check_folder_mark(op, op->arguments.path.path, name) : 0;
+    if (result != 0) {
+        free(name);
+        return result;
     }
     switch (op->kind) {
     case EPIO_KIND_DELETE:

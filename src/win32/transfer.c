@@ -4,6 +4,9 @@
 
 #define LARGEST_PIECE ((uint64_t)1 << 30)
 
+/* Of NTFS, at most. File systems have many errors for what is beyond their own. */
+#define LARGEST_FILE ((uint64_t)1 << 53)
+
 static bool is_vectored(const epio_op *op)
 {
     return op->kind == EPIO_KIND_READV || op->kind == EPIO_KIND_WRITEV;
@@ -74,7 +77,14 @@ static bool finish(int64_t *result, int64_t value)
 /* A cancel is no failure of the system's. */
 static int64_t fail_piece(epio_op *op, DWORD error)
 {
-    return error == ERROR_OPERATION_ABORTED ? EPIO_ECANCELED : epio__op_fail_with(op, error);
+    if (error == ERROR_OPERATION_ABORTED) {
+        return EPIO_ECANCELED;
+    }
+    uint64_t end = op->arguments.io.offset + epio_op_bytes(op);
+    if (!epio__op_reads(op) && !is_stream(op) && end > LARGEST_FILE) {
+        error = ERROR_FILE_TOO_LARGE;
+    }
+    return epio__op_fail_with(op, error);
 }
 
 static bool read_ended(epio_op *op, DWORD error, DWORD bytes, int64_t *result)
@@ -168,9 +178,11 @@ static int64_t truncate_file(epio_op *op)
     if (is_stream(op)) {
         return EPIO_EINVAL;
     }
-    return SetFileInformationByHandle(handle, FileEndOfFileInfo, &end, sizeof end)
-               ? 0
-               : epio__op_fail(op);
+    if (SetFileInformationByHandle(handle, FileEndOfFileInfo, &end, sizeof end)) {
+        return 0;
+    }
+    bool too_large = op->arguments.io.offset > LARGEST_FILE;
+    return epio__op_fail_with(op, too_large ? ERROR_FILE_TOO_LARGE : GetLastError());
 }
 
 static int64_t sync_file(epio_op *op)

@@ -13,6 +13,11 @@
 #endif
 #include <windows.h>
 
+/* Not in every header. */
+#ifndef ERROR_DIRECTORY_NOT_SUPPORTED
+#define ERROR_DIRECTORY_NOT_SUPPORTED 336L
+#endif
+
 /* ---- calls.c ---- */
 
 /* The calls whose ways to end Windows has more of than any one machine shows. Tests put
@@ -68,6 +73,7 @@ typedef struct epio__win32_file {
     bool bound;       /* to the loop's port */
     bool cannot_bind;
     bool skips_packets; /* a call that succeeds at once sends no packet */
+    WCHAR *delete_name; /* to be removed at close, owned; NULL: nothing */
     epio__held_range held[EPIO__MOST_RANGES];
 } epio__win32_file;
 
@@ -90,6 +96,20 @@ int64_t epio__close_perform(epio_op *op);
 /* The UTF-16 name for the system, absolute and beyond its limits on length and letters;
  * to be freed. NULL: EPIO_EINVAL, EPIO_ENAMETOOLONG or EPIO_ENOMEM in *error. */
 WCHAR *epio__wide_name(const char *path, int *error);
+/* epio__wide_name for an op, whose os_error tells of a failure. */
+WCHAR *epio__op_wide_name(epio_op *op, const char *path, int *error);
+/* A name that was written as a folder's, with a separator at its end, leads to a file:
+ * the error, and else 0. */
+int64_t epio__check_folder_mark(epio_op *op, const char *path, const WCHAR *name);
+
+/* The attributes of what has the name; 0: nothing has. */
+DWORD epio__attributes_of(const WCHAR *name);
+bool epio__is_folder(const WCHAR *name);
+/* An op failed for the name: notes the error and returns what it means. The system says
+ * that a path is not found where a part of it is a file, and that access is denied where
+ * a folder is no file. */
+int64_t epio__op_fail_for(epio_op *op, const WCHAR *name, DWORD error);
+
 /* As UTF-8, to be freed; NULL if there is no memory. The prefix for long names is left
  * out. */
 char *epio__narrow_name(const WCHAR *name);
@@ -97,6 +117,8 @@ char *epio__narrow_name(const WCHAR *name);
 /* ---- path.c ---- */
 
 int64_t epio__path_perform(epio_op *op);
+/* Takes the name from a file, whoever has it open. False and GetLastError if it cannot. */
+bool epio__remove_name(const WCHAR *name);
 
 /* ---- transfer.c ---- */
 

@@ -520,7 +520,8 @@ const life_kind life_kinds[] = {
     {"delete", LANE_PATH, 0, false, false, prepare_delete, clear_delete},
     {"rename", LANE_PATH, 0, false, false, prepare_rename, clear_rename},
     {"access", LANE_PATH, 1, false, false, prepare_access, clear_nothing},
-    {"full_pathname", LANE_PATH, 1, false, false, prepare_full_pathname, clear_nothing},
+    {"full_pathname", LANE_PATH, sizeof SYSTEM_ROOT - 1, false, false, prepare_full_pathname,
+     clear_nothing},
     {"randomness", LANE_PATH, 10, false, false, prepare_randomness, clear_nothing},
     {"work", LANE_WORK, 42, false, false, prepare_work, clear_nothing},
 };
