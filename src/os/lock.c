@@ -184,17 +184,14 @@ static int check_free_elsewhere(const epio__lock_holder *holder, uint64_t byte, 
 
 /* Whoever has RESERVED or PENDING waits for this one's SHARED to go: there is no
  * use in waiting for him. Who came to PENDING directly has no byte of RESERVED, so
- * both are looked at: before, so as to disturb nobody, and after, since another may
- * have come in between. */
+ * that is looked at too; not before, as a look may be in the way of others where the
+ * system cannot be asked but only be tried. */
 static verdict go_to_reserved(epio__lock_holder *holder, epio_op *op)
 {
     if (holder->node->writer != NULL) {
         return end_with(op, EPIO_EDEADLK);
     }
-    int error = check_free_elsewhere(holder, PENDING_BYTE, op);
-    if (error == 0) {
-        error = set_bytes(holder, RESERVED_BYTE, 1, EPIO__RANGE_EXCLUSIVE, op);
-    }
+    int error = set_bytes(holder, RESERVED_BYTE, 1, EPIO__RANGE_EXCLUSIVE, op);
     if (error != 0) {
         return end_with(op, error);
     }

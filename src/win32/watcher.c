@@ -13,6 +13,7 @@ struct epio__watcher {
     void *user;
     uintptr_t calling; /* the thread that is in a call of `ready`; 0: none */
     bool armed;
+    bool told; /* since the last poll: the host has a message of it already */
     bool stopping;
 };
 
@@ -21,6 +22,7 @@ static void call_ready(epio__watcher *watcher)
     void (*ready)(void *user) = watcher->ready;
     void *user = watcher->user;
     watcher->armed = false;
+    watcher->told = true;
     if (ready == NULL) {
         return;
     }
@@ -90,25 +92,23 @@ void epio__watcher_destroy(epio__watcher *watcher)
     free(watcher);
 }
 
-static void set_armed(epio__watcher *watcher, bool armed)
+void epio__watcher_arm(epio__watcher *watcher)
 {
     epio__mutex_lock(&watcher->mutex);
-    bool changed = watcher->armed != armed;
-    watcher->armed = armed;
+    bool begins = !watcher->armed && !watcher->told;
+    watcher->armed = watcher->armed || begins;
     epio__mutex_unlock(&watcher->mutex);
-    if (changed) {
+    if (begins) {
         (void)SetEvent(watcher->nudge);
     }
 }
 
-void epio__watcher_arm(epio__watcher *watcher)
-{
-    set_armed(watcher, true);
-}
-
 void epio__watcher_disarm(epio__watcher *watcher)
 {
-    set_armed(watcher, false);
+    epio__mutex_lock(&watcher->mutex);
+    watcher->armed = false; /* the thread finds that out when the port has something */
+    watcher->told = false;
+    epio__mutex_unlock(&watcher->mutex);
 }
 
 void epio__watcher_notify(epio__watcher *watcher, void (*ready)(void *user), void *user)
