@@ -605,10 +605,9 @@ static bool count_by_epio(member *one, epio_file *file, epio_loop *loop)
         count_in_pages(one, file);
         counted = true;
     }
-    bool abandoned = epio_lock_level(file) == EPIO_LOCK_RESERVED && has_journal(one);
     check_result(epio_perform(epio_unlock(&op, file, EPIO_LOCK_NONE)), 0);
-    if (abandoned) {
-        sleep_us(2000);
+    if (!counted) {
+        sleep_us(2000); /* lets those that are in the way get on */
     }
     return counted;
 }
