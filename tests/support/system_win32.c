@@ -353,9 +353,18 @@ bool test_folder_make(char *folder, size_t len)
     for (char *at = path; *at != '\0'; at++) {
         *at = *at == '\\' ? '/' : *at;
     }
-    int written = snprintf(folder, len, "%sepio-test-%lx-%x", path,
-                           (unsigned long)GetCurrentProcessId(), number++);
-    return written > 0 && (size_t)written < len && folder_make(folder);
+    /* A process that was killed may have left one, and its number come again. */
+    for (int tries = 0; tries < 1000; tries++) {
+        int written = snprintf(folder, len, "%sepio-test-%lx-%x", path,
+                               (unsigned long)GetCurrentProcessId(), number++);
+        if (written <= 0 || (size_t)written >= len) {
+            return false;
+        }
+        if (folder_make(folder)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void remove_entry(const char *folder, const WIN32_FIND_DATAW *found)
