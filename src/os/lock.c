@@ -1,23 +1,9 @@
-/* The protocol of SQLite's locks, as https://www.sqlite.org/lockingv3.html and the
- * comments of its os_unix.c describe it, and waiting for them.
+/* Waiting for SQLite's locks. How a holder goes from level to level is lock_steps.c's.
  *
- * Against other processes a level is locks on ranges of bytes:
- *
- *     SHARED     shared on the 510 bytes of SHARED; on the way there, for a moment,
- *                shared on PENDING, so that a writer who has it keeps readers out
- *     RESERVED   and exclusive on RESERVED
- *     PENDING    and exclusive on PENDING
- *     EXCLUSIVE  and exclusive on SHARED
- *
- * A hot journal is rolled back by going from SHARED to EXCLUSIVE directly, by way
- * of PENDING but without the byte of RESERVED, whose holder would seem to own the
- * journal.
- *
- * Inside the process the node says who is in the way; only what that allows asks
- * for bytes. Whoever gives something up lets those that wait have it, in their
- * order, before the mutex is let go: `serve`. What an op is waiting for is either
- * here, and then a release will serve it, or elsewhere, and then the first in the
- * queue looks again from time to time.
+ * Whoever gives something up lets those that wait have it, in their order, before the
+ * mutex is let go: `serve`. What an op is waiting for is either here, and then a
+ * release will serve it, or elsewhere, and then the first in the queue looks again
+ * from time to time.
  *
  * An op that waits is told of news by a call from any thread, to which its own
  * thread answers. Between the two (`told`) it stays where it is, whatever
@@ -27,27 +13,10 @@
 #include "atomics.h"
 #include "core/event.h"
 #include "core/list.h"
+#include "os/lock_steps.h"
 #if EPIO_ASYNC
 #include "core/loop.h"
 #endif
-
-#define PENDING_BYTE UINT64_C(0x40000000)
-#define RESERVED_BYTE (PENDING_BYTE + 1)
-#define SHARED_FIRST (PENDING_BYTE + 2)
-#define SHARED_SIZE UINT64_C(510)
-
-/* How long until the first in the queue asks other processes again. */
-#define FIRST_DELAY_NS UINT32_C(200000)
-#define LAST_DELAY_NS UINT32_C(20000000)
-
-/* Who could never get his lock is not refused before he has asked a few times. */
-#define GRACE_NS (4 * FIRST_DELAY_NS)
-
-typedef enum verdict {
-    ENDED,          /* with op->arguments.lock.outcome */
-    WAITS_HERE,     /* for a file of this process */
-    WAITS_ELSEWHERE /* for somebody of whom nothing will be heard */
-} verdict;
 
 static epio__lock_holder *holder_of(const epio_op *op)
 {
@@ -85,247 +54,6 @@ void epio__lock_holder_init(epio__lock_holder *holder, epio__lock_node *node, co
 uint32_t epio__lock_level_of(const epio__lock_holder *holder)
 {
     return epio__load_u32(&holder->level);
-}
-
-/* Notes what the holder has now. */
-static void set_level(epio__lock_holder *holder, uint32_t level)
-{
-    epio__lock_node *node = holder->node;
-    if (holder->level == EPIO_LOCK_NONE && level != EPIO_LOCK_NONE) {
-        epio__list_append(&node->holders, &holder->holding);
-        node->holder_count++;
-    } else if (holder->level != EPIO_LOCK_NONE && level == EPIO_LOCK_NONE) {
-        epio__list_remove(&holder->holding);
-        node->holder_count--;
-    }
-    if (level > EPIO_LOCK_SHARED) {
-        node->writer = holder;
-    } else if (node->writer == holder) {
-        node->writer = NULL;
-    }
-    epio__store_u32(&holder->level, level);
-}
-
-/* ---- Bytes ---- */
-
-static int set_bytes(const epio__lock_holder *holder, uint64_t start, uint64_t len, uint32_t mode,
-                     epio_op *op)
-{
-    return holder->bytes == NULL ? 0
-                                 : epio__range_set(holder->bytes, start, len, mode, &op->os_error);
-}
-
-/* 1 if another process, or another library in this one, holds the byte exclusively. */
-static int is_taken_elsewhere(const epio__lock_holder *holder, uint64_t start, uint64_t len,
-                              epio_op *op)
-{
-    return holder->bytes == NULL ? 0
-                                 : epio__range_is_taken(holder->bytes, start, len, &op->os_error);
-}
-
-/* The bytes are those of all holders of the node. */
-static bool bytes_are_common(const epio__lock_holder *holder)
-{
-    return holder->bytes != NULL && epio__range_locks_are_common();
-}
-
-/* ---- Going up, as far as it goes at once ---- */
-
-static bool may_wait(const epio_op *op)
-{
-    return (op->flags & EPIO_LOCK_WAIT) != 0;
-}
-
-static verdict end_with(epio_op *op, int outcome)
-{
-    op->arguments.lock.outcome = outcome;
-    return ENDED;
-}
-
-static int take_shared_bytes(epio__lock_holder *holder, epio_op *op)
-{
-    int error = set_bytes(holder, PENDING_BYTE, 1, EPIO__RANGE_SHARED, op);
-    if (error != 0) {
-        return error;
-    }
-    bool there_already = bytes_are_common(holder) && holder->node->holder_count != 0;
-    if (!there_already) {
-        error = set_bytes(holder, SHARED_FIRST, SHARED_SIZE, EPIO__RANGE_SHARED, op);
-    }
-    int release_error = set_bytes(holder, PENDING_BYTE, 1, EPIO__RANGE_FREE, op);
-    if (error == 0 && release_error != 0 && !there_already) {
-        (void)set_bytes(holder, SHARED_FIRST, SHARED_SIZE, EPIO__RANGE_FREE, op);
-    }
-    return error != 0 ? error : release_error;
-}
-
-static verdict go_to_shared(epio__lock_holder *holder, epio_op *op)
-{
-    const epio__lock_holder *writer = holder->node->writer;
-    if (writer != NULL && writer->level >= EPIO_LOCK_PENDING) {
-        return WAITS_HERE;
-    }
-    int error = take_shared_bytes(holder, op);
-    if (error == EPIO_EBUSY) {
-        return WAITS_ELSEWHERE;
-    }
-    if (error == 0) {
-        set_level(holder, EPIO_LOCK_SHARED);
-    }
-    return end_with(op, error);
-}
-
-/* 0 unless somebody elsewhere has the byte, which is EPIO_EBUSY, or another error. */
-static int check_free_elsewhere(const epio__lock_holder *holder, uint64_t byte, epio_op *op)
-{
-    int taken = is_taken_elsewhere(holder, byte, 1, op);
-    return taken > 0 ? EPIO_EBUSY : taken;
-}
-
-/* Whoever has RESERVED or PENDING waits for this one's SHARED to go: there is no
- * use in waiting for him. Who came to PENDING directly has no byte of RESERVED, so
- * that is looked at too; not before, as a look may be in the way of others where the
- * system cannot be asked but only be tried. */
-static verdict go_to_reserved(epio__lock_holder *holder, epio_op *op)
-{
-    if (holder->node->writer != NULL) {
-        return end_with(op, EPIO_EDEADLK);
-    }
-    int error = set_bytes(holder, RESERVED_BYTE, 1, EPIO__RANGE_EXCLUSIVE, op);
-    if (error != 0) {
-        return end_with(op, error);
-    }
-    error = check_free_elsewhere(holder, PENDING_BYTE, op);
-    if (error != 0) {
-        (void)set_bytes(holder, RESERVED_BYTE, 1, EPIO__RANGE_FREE, op);
-        return end_with(op, error);
-    }
-    holder->reserved = true;
-    set_level(holder, EPIO_LOCK_RESERVED);
-    return end_with(op, 0);
-}
-
-/* This one has a byte by which the other will see that he must give up, if he has
- * only come at the same moment: he gets that moment. */
-static verdict end_unless_new(epio_op *op, int error)
-{
-    bool new = error == EPIO_EBUSY &&may_wait(op) && op->arguments.lock.delay_ns < GRACE_NS;
-    return new ? WAITS_ELSEWHERE : end_with(op, error);
-}
-
-static verdict go_to_pending(epio__lock_holder *holder, epio_op *op)
-{
-    int error = holder->reserved ? 0 : check_free_elsewhere(holder, RESERVED_BYTE, op);
-    if (error != 0) {
-        return end_with(op, error);
-    }
-    error = set_bytes(holder, PENDING_BYTE, 1, EPIO__RANGE_EXCLUSIVE, op);
-    if (error == EPIO_EBUSY) {
-        error = check_free_elsewhere(holder, PENDING_BYTE, op);
-        if (error == 0) {
-            return WAITS_ELSEWHERE; /* for a reader who passes by */
-        }
-        return holder->reserved ? end_unless_new(op, error) : end_with(op, error);
-    }
-    if (error == 0) {
-        set_level(holder, EPIO_LOCK_PENDING);
-    }
-    return end_with(op, error);
-}
-
-static verdict go_to_exclusive(epio__lock_holder *holder, epio_op *op)
-{
-    epio__lock_node *node = holder->node;
-    if (node->writer != NULL && node->writer != holder) {
-        return end_with(op, EPIO_EDEADLK);
-    }
-    if (holder->level < EPIO_LOCK_PENDING) {
-        verdict reached = go_to_pending(holder, op);
-        if (reached != ENDED || op->arguments.lock.outcome != 0) {
-            return reached;
-        }
-    }
-    if (!holder->reserved) {
-        int error = check_free_elsewhere(holder, RESERVED_BYTE, op);
-        if (error != 0) {
-            return end_unless_new(op, error);
-        }
-    }
-    if (node->holder_count > 1) {
-        return WAITS_HERE;
-    }
-    int error = set_bytes(holder, SHARED_FIRST, SHARED_SIZE, EPIO__RANGE_EXCLUSIVE, op);
-    if (error == EPIO_EBUSY) {
-        return WAITS_ELSEWHERE;
-    }
-    if (error == 0) {
-        set_level(holder, EPIO_LOCK_EXCLUSIVE);
-    }
-    return end_with(op, error);
-}
-
-static verdict go_up(epio__lock_holder *holder, epio_op *op)
-{
-    op->os_error = 0;
-    switch (op->arguments.lock.level) {
-    case EPIO_LOCK_SHARED:
-        return go_to_shared(holder, op);
-    case EPIO_LOCK_RESERVED:
-        return go_to_reserved(holder, op);
-    default:
-        return go_to_exclusive(holder, op);
-    }
-}
-
-/* ---- Going down ---- */
-
-/* What an op got on its way to a level that it did not get. */
-static void go_back(epio__lock_holder *holder, epio_op *op)
-{
-    uint32_t found = op->arguments.lock.found;
-    if (holder->level != found) {
-        /* Nothing but PENDING is ever between. */
-        int32_t os_error = op->os_error;
-        (void)set_bytes(holder, PENDING_BYTE, 1, EPIO__RANGE_FREE, op);
-        op->os_error = os_error;
-        set_level(holder, found);
-    }
-}
-
-static int go_down_to_shared(epio__lock_holder *holder, epio_op *op)
-{
-    int error = 0;
-    if (holder->level == EPIO_LOCK_EXCLUSIVE) {
-        error = set_bytes(holder, SHARED_FIRST, SHARED_SIZE, EPIO__RANGE_SHARED, op);
-        if (error != 0) {
-            return error;
-        }
-    }
-    error = set_bytes(holder, PENDING_BYTE, 2, EPIO__RANGE_FREE, op);
-    holder->reserved = false;
-    set_level(holder, EPIO_LOCK_SHARED);
-    return error;
-}
-
-static int go_down_to_none(epio__lock_holder *holder, epio_op *op)
-{
-    bool others_need_shared = bytes_are_common(holder) && holder->node->holder_count > 1;
-    uint64_t len = SHARED_FIRST - PENDING_BYTE + (others_need_shared ? 0 : SHARED_SIZE);
-    int error = 0;
-    if (!others_need_shared || holder->level > EPIO_LOCK_SHARED) {
-        error = set_bytes(holder, PENDING_BYTE, len, EPIO__RANGE_FREE, op);
-    }
-    holder->reserved = false;
-    set_level(holder, EPIO_LOCK_NONE);
-    return error;
-}
-
-static int go_down(epio__lock_holder *holder, epio_op *op, uint32_t level)
-{
-    if (holder->level <= level) {
-        return 0;
-    }
-    return level == EPIO_LOCK_SHARED ? go_down_to_shared(holder, op) : go_down_to_none(holder, op);
 }
 
 /* ---- News ---- */
@@ -409,33 +137,33 @@ static bool step_is_legal(uint32_t from, uint32_t to)
 }
 
 /* How far an op gets that has not been in the queue. */
-static verdict begin(epio__lock_holder *holder, epio_op *op)
+static epio__lock_verdict begin(epio__lock_holder *holder, epio_op *op)
 {
     uint32_t from = holder->level;
     op->arguments.lock.found = (uint8_t)from;
     if (from == op->arguments.lock.level) {
-        return end_with(op, 0);
+        return epio__lock_end_with(op, 0);
     }
     if (!step_is_legal(from, op->arguments.lock.level)) {
-        return end_with(op, EPIO_EINVAL);
+        return epio__lock_end_with(op, EPIO_EINVAL);
     }
     bool newcomer = from == EPIO_LOCK_NONE;
     if (newcomer && !epio__list_empty(&holder->node->waiting)) {
-        return WAITS_HERE; /* for those who came before */
+        return EPIO__LOCK_WAITS_HERE; /* for those who came before */
     }
-    return go_up(holder, op);
+    return epio__lock_go_up(holder, op);
 }
 
 /* An op that will not wait: what it gets instead of waiting. */
-static int refuse(epio__lock_holder *holder, epio_op *op, verdict reached)
+static int refuse(epio__lock_holder *holder, epio_op *op, epio__lock_verdict reached)
 {
-    int outcome = reached == ENDED ? op->arguments.lock.outcome : EPIO_EBUSY;
-    bool only_readers_left = reached != ENDED;
+    int outcome = reached == EPIO__LOCK_ENDED ? op->arguments.lock.outcome : EPIO_EBUSY;
+    bool only_readers_left = reached != EPIO__LOCK_ENDED;
     if (outcome == EPIO_EDEADLK) {
         outcome = EPIO_EBUSY;
     }
     if (outcome != 0 && !only_readers_left) {
-        go_back(holder, op);
+        epio__lock_go_back(holder, op);
     }
     return outcome;
 }
@@ -444,21 +172,21 @@ static int refuse(epio__lock_holder *holder, epio_op *op, verdict reached)
  * the queue. */
 static void ask(epio__lock_holder *holder, epio_op *op, epio_node *news)
 {
-    verdict reached = begin(holder, op);
-    if (!may_wait(op)) {
+    epio__lock_verdict reached = begin(holder, op);
+    if (!epio__lock_may_wait(op)) {
         op->arguments.lock.outcome = refuse(holder, op, reached);
         return;
     }
-    if (reached == ENDED) {
+    if (reached == EPIO__LOCK_ENDED) {
         if (op->arguments.lock.outcome != 0) {
-            go_back(holder, op);
+            epio__lock_go_back(holder, op);
         }
         return;
     }
     op->arguments.lock.outcome = EPIO_EPENDING;
     op->arguments.lock.looks = 0;
     enqueue(holder, op);
-    if (reached == WAITS_ELSEWHERE) {
+    if (reached == EPIO__LOCK_WAITS_ELSEWHERE) {
         op->arguments.lock.looks = 1;
         tell_threads(holder->node, news);
     }
@@ -487,7 +215,7 @@ static void leave_queue(epio_op *op, epio_node *news)
     }
     holder->asking = NULL;
     if (op->arguments.lock.outcome != 0) {
-        go_back(holder, op);
+        epio__lock_go_back(holder, op);
     }
     go_on(holder, news);
 }
@@ -497,10 +225,10 @@ static void serve(epio__lock_node *node, epio_node *news)
 {
     while (!epio__list_empty(&node->waiting)) {
         epio_op *op = op_of_waiting(node->waiting.next);
-        verdict reached = go_up(holder_of(op), op);
-        if (reached != ENDED) {
+        epio__lock_verdict reached = epio__lock_go_up(holder_of(op), op);
+        if (reached != EPIO__LOCK_ENDED) {
             op->arguments.lock.outcome = EPIO_EPENDING;
-            if (reached == WAITS_ELSEWHERE && op->arguments.lock.looks == 0) {
+            if (reached == EPIO__LOCK_WAITS_ELSEWHERE && op->arguments.lock.looks == 0) {
                 op->arguments.lock.looks = 1;
                 tell(news, op);
                 tell_threads(node, news);
@@ -533,7 +261,7 @@ static void take(epio__lock_holder *holder, epio_op *op, epio_node *news)
     serve(holder->node, news);
     if (holder->asking == NULL) {
         ask(holder, op, news);
-    } else if (may_wait(op)) {
+    } else if (epio__lock_may_wait(op)) {
         op->arguments.lock.outcome = EPIO_EPENDING;
         epio__list_append(&holder->later, &op->arguments.lock.node);
     } else {
@@ -544,8 +272,8 @@ static void take(epio__lock_holder *holder, epio_op *op, epio_node *news)
 static uint64_t next_look(epio_op *op)
 {
     uint32_t delay = op->arguments.lock.delay_ns;
-    delay = delay == 0 ? FIRST_DELAY_NS : delay * 2;
-    delay = delay > LAST_DELAY_NS ? LAST_DELAY_NS : delay;
+    delay = delay == 0 ? EPIO__LOCK_FIRST_DELAY_NS : delay * 2;
+    delay = delay > EPIO__LOCK_LAST_DELAY_NS ? EPIO__LOCK_LAST_DELAY_NS : delay;
     op->arguments.lock.delay_ns = delay;
     /* Several processes that wait must not go on asking in step. */
     uint32_t random;
@@ -576,7 +304,7 @@ static int64_t unlock(epio__lock_holder *holder, epio_op *op)
     epio__mutex_lock(&holder->node->mutex);
     end_asking(holder, &news);
     holder->unlocks++;
-    int result = go_down(holder, op, op->arguments.lock.level);
+    int result = epio__lock_go_down(holder, op, op->arguments.lock.level);
     serve(holder->node, &news);
     epio__mutex_unlock(&holder->node->mutex);
     spread(&news);
@@ -586,13 +314,7 @@ static int64_t unlock(epio__lock_holder *holder, epio_op *op)
 static int64_t check_reserved(epio__lock_holder *holder, epio_op *op)
 {
     epio__mutex_lock(&holder->node->mutex);
-    const epio__lock_holder *writer = holder->node->writer;
-    int result = 1;
-    if (writer == NULL || (!writer->reserved && writer->level < EPIO_LOCK_EXCLUSIVE)) {
-        /* PENDING alone does not count: who came there directly rolls back a hot journal,
-         * which must go on to look hot. */
-        result = is_taken_elsewhere(holder, RESERVED_BYTE, 1 + SHARED_SIZE, op);
-    }
+    int result = epio__lock_is_reserved(holder, op);
     epio__mutex_unlock(&holder->node->mutex);
     return result;
 }

@@ -1,0 +1,269 @@
+/* How a holder goes from level to level, as https://www.sqlite.org/lockingv3.html and the
+ * comments of SQLite's os_unix.c describe it.
+ *
+ * Against other processes a level is locks on ranges of bytes:
+ *
+ *     SHARED     shared on the 510 bytes of SHARED; on the way there, for a moment,
+ *                shared on PENDING, so that a writer who has it keeps readers out
+ *     RESERVED   and exclusive on RESERVED
+ *     PENDING    and exclusive on PENDING
+ *     EXCLUSIVE  and exclusive on SHARED
+ *
+ * A hot journal is rolled back by going from SHARED to EXCLUSIVE directly, by way
+ * of PENDING but without the byte of RESERVED, whose holder would seem to own the
+ * journal.
+ *
+ * Inside the process the node says who is in the way; only what that allows asks
+ * for bytes. Waiting is left to lock.c. */
+#include "os/lock_steps.h"
+
+#include "atomics.h"
+#include "core/list.h"
+
+#define PENDING_BYTE UINT64_C(0x40000000)
+#define RESERVED_BYTE (PENDING_BYTE + 1)
+#define SHARED_FIRST (PENDING_BYTE + 2)
+#define SHARED_SIZE UINT64_C(510)
+
+/* Notes what the holder has now. */
+static void set_level(epio__lock_holder *holder, uint32_t level)
+{
+    epio__lock_node *node = holder->node;
+    if (holder->level == EPIO_LOCK_NONE && level != EPIO_LOCK_NONE) {
+        epio__list_append(&node->holders, &holder->holding);
+        node->holder_count++;
+    } else if (holder->level != EPIO_LOCK_NONE && level == EPIO_LOCK_NONE) {
+        epio__list_remove(&holder->holding);
+        node->holder_count--;
+    }
+    if (level > EPIO_LOCK_SHARED) {
+        node->writer = holder;
+    } else if (node->writer == holder) {
+        node->writer = NULL;
+    }
+    epio__store_u32(&holder->level, level);
+}
+
+/* ---- Bytes ---- */
+
+static int set_bytes(const epio__lock_holder *holder, uint64_t start, uint64_t len, uint32_t mode,
+                     epio_op *op)
+{
+    return holder->bytes == NULL ? 0
+                                 : epio__range_set(holder->bytes, start, len, mode, &op->os_error);
+}
+
+/* 1 if another process, or another library in this one, holds the byte exclusively. */
+static int is_taken_elsewhere(const epio__lock_holder *holder, uint64_t start, uint64_t len,
+                              epio_op *op)
+{
+    return holder->bytes == NULL ? 0
+                                 : epio__range_is_taken(holder->bytes, start, len, &op->os_error);
+}
+
+/* The bytes are those of all holders of the node. */
+static bool bytes_are_common(const epio__lock_holder *holder)
+{
+    return holder->bytes != NULL && epio__range_locks_are_common();
+}
+
+/* ---- Going up, as far as it goes at once ---- */
+
+static int take_shared_bytes(epio__lock_holder *holder, epio_op *op)
+{
+    int error = set_bytes(holder, PENDING_BYTE, 1, EPIO__RANGE_SHARED, op);
+    if (error != 0) {
+        return error;
+    }
+    bool there_already = bytes_are_common(holder) && holder->node->holder_count != 0;
+    if (!there_already) {
+        error = set_bytes(holder, SHARED_FIRST, SHARED_SIZE, EPIO__RANGE_SHARED, op);
+    }
+    int release_error = set_bytes(holder, PENDING_BYTE, 1, EPIO__RANGE_FREE, op);
+    if (error == 0 && release_error != 0 && !there_already) {
+        (void)set_bytes(holder, SHARED_FIRST, SHARED_SIZE, EPIO__RANGE_FREE, op);
+    }
+    return error != 0 ? error : release_error;
+}
+
+static epio__lock_verdict go_to_shared(epio__lock_holder *holder, epio_op *op)
+{
+    const epio__lock_holder *writer = holder->node->writer;
+    if (writer != NULL && writer->level >= EPIO_LOCK_PENDING) {
+        return EPIO__LOCK_WAITS_HERE;
+    }
+    int error = take_shared_bytes(holder, op);
+    if (error == EPIO_EBUSY) {
+        return EPIO__LOCK_WAITS_ELSEWHERE;
+    }
+    if (error == 0) {
+        set_level(holder, EPIO_LOCK_SHARED);
+    }
+    return epio__lock_end_with(op, error);
+}
+
+/* 0 unless somebody elsewhere has the byte, which is EPIO_EBUSY, or another error. */
+static int check_free_elsewhere(const epio__lock_holder *holder, uint64_t byte, epio_op *op)
+{
+    int taken = is_taken_elsewhere(holder, byte, 1, op);
+    return taken > 0 ? EPIO_EBUSY : taken;
+}
+
+/* Whoever has RESERVED or PENDING waits for this one's SHARED to go: there is no
+ * use in waiting for him. Who came to PENDING directly has no byte of RESERVED, so
+ * that is looked at too; not before, as a look may be in the way of others where the
+ * system cannot be asked but only be tried. */
+static epio__lock_verdict go_to_reserved(epio__lock_holder *holder, epio_op *op)
+{
+    if (holder->node->writer != NULL) {
+        return epio__lock_end_with(op, EPIO_EDEADLK);
+    }
+    int error = set_bytes(holder, RESERVED_BYTE, 1, EPIO__RANGE_EXCLUSIVE, op);
+    if (error != 0) {
+        return epio__lock_end_with(op, error);
+    }
+    error = check_free_elsewhere(holder, PENDING_BYTE, op);
+    if (error != 0) {
+        (void)set_bytes(holder, RESERVED_BYTE, 1, EPIO__RANGE_FREE, op);
+        return epio__lock_end_with(op, error);
+    }
+    holder->reserved = true;
+    set_level(holder, EPIO_LOCK_RESERVED);
+    return epio__lock_end_with(op, 0);
+}
+
+/* This one has a byte by which the other will see that he must give up, if he has
+ * only come at the same moment: he gets that moment. */
+static epio__lock_verdict end_unless_new(epio_op *op, int error)
+{
+    bool new = error == EPIO_EBUSY &&epio__lock_may_wait(op) &&
+               op->arguments.lock.delay_ns < EPIO__LOCK_GRACE_NS;
+    return new ? EPIO__LOCK_WAITS_ELSEWHERE : epio__lock_end_with(op, error);
+}
+
+static epio__lock_verdict go_to_pending(epio__lock_holder *holder, epio_op *op)
+{
+    int error = holder->reserved ? 0 : check_free_elsewhere(holder, RESERVED_BYTE, op);
+    if (error != 0) {
+        return epio__lock_end_with(op, error);
+    }
+    error = set_bytes(holder, PENDING_BYTE, 1, EPIO__RANGE_EXCLUSIVE, op);
+    if (error == EPIO_EBUSY) {
+        error = check_free_elsewhere(holder, PENDING_BYTE, op);
+        if (error == 0) {
+            return EPIO__LOCK_WAITS_ELSEWHERE; /* for a reader who passes by */
+        }
+        return holder->reserved ? end_unless_new(op, error) : epio__lock_end_with(op, error);
+    }
+    if (error == 0) {
+        set_level(holder, EPIO_LOCK_PENDING);
+    }
+    return epio__lock_end_with(op, error);
+}
+
+static epio__lock_verdict go_to_exclusive(epio__lock_holder *holder, epio_op *op)
+{
+    epio__lock_node *node = holder->node;
+    if (node->writer != NULL && node->writer != holder) {
+        return epio__lock_end_with(op, EPIO_EDEADLK);
+    }
+    if (holder->level < EPIO_LOCK_PENDING) {
+        epio__lock_verdict reached = go_to_pending(holder, op);
+        if (reached != EPIO__LOCK_ENDED || op->arguments.lock.outcome != 0) {
+            return reached;
+        }
+    }
+    if (!holder->reserved) {
+        int error = check_free_elsewhere(holder, RESERVED_BYTE, op);
+        if (error != 0) {
+            return end_unless_new(op, error);
+        }
+    }
+    if (node->holder_count > 1) {
+        return EPIO__LOCK_WAITS_HERE;
+    }
+    int error = set_bytes(holder, SHARED_FIRST, SHARED_SIZE, EPIO__RANGE_EXCLUSIVE, op);
+    if (error == EPIO_EBUSY) {
+        return EPIO__LOCK_WAITS_ELSEWHERE;
+    }
+    if (error == 0) {
+        set_level(holder, EPIO_LOCK_EXCLUSIVE);
+    }
+    return epio__lock_end_with(op, error);
+}
+
+epio__lock_verdict epio__lock_go_up(epio__lock_holder *holder, epio_op *op)
+{
+    op->os_error = 0;
+    switch (op->arguments.lock.level) {
+    case EPIO_LOCK_SHARED:
+        return go_to_shared(holder, op);
+    case EPIO_LOCK_RESERVED:
+        return go_to_reserved(holder, op);
+    default:
+        return go_to_exclusive(holder, op);
+    }
+}
+
+/* ---- Going down ---- */
+
+void epio__lock_go_back(epio__lock_holder *holder, epio_op *op)
+{
+    uint32_t found = op->arguments.lock.found;
+    if (holder->level != found) {
+        /* Nothing but PENDING is ever between. */
+        int32_t os_error = op->os_error;
+        (void)set_bytes(holder, PENDING_BYTE, 1, EPIO__RANGE_FREE, op);
+        op->os_error = os_error;
+        set_level(holder, found);
+    }
+}
+
+static int go_down_to_shared(epio__lock_holder *holder, epio_op *op)
+{
+    int error = 0;
+    if (holder->level == EPIO_LOCK_EXCLUSIVE) {
+        error = set_bytes(holder, SHARED_FIRST, SHARED_SIZE, EPIO__RANGE_SHARED, op);
+        if (error != 0) {
+            return error;
+        }
+    }
+    error = set_bytes(holder, PENDING_BYTE, 2, EPIO__RANGE_FREE, op);
+    holder->reserved = false;
+    set_level(holder, EPIO_LOCK_SHARED);
+    return error;
+}
+
+static int go_down_to_none(epio__lock_holder *holder, epio_op *op)
+{
+    bool others_need_shared = bytes_are_common(holder) && holder->node->holder_count > 1;
+    uint64_t len = SHARED_FIRST - PENDING_BYTE + (others_need_shared ? 0 : SHARED_SIZE);
+    int error = 0;
+    if (!others_need_shared || holder->level > EPIO_LOCK_SHARED) {
+        error = set_bytes(holder, PENDING_BYTE, len, EPIO__RANGE_FREE, op);
+    }
+    holder->reserved = false;
+    set_level(holder, EPIO_LOCK_NONE);
+    return error;
+}
+
+int epio__lock_go_down(epio__lock_holder *holder, epio_op *op, uint32_t level)
+{
+    if (holder->level <= level) {
+        return 0;
+    }
+    return level == EPIO_LOCK_SHARED ? go_down_to_shared(holder, op) : go_down_to_none(holder, op);
+}
+
+/* ---- Looking ---- */
+
+int epio__lock_is_reserved(const epio__lock_holder *holder, epio_op *op)
+{
+    const epio__lock_holder *writer = holder->node->writer;
+    if (writer == NULL || (!writer->reserved && writer->level < EPIO_LOCK_EXCLUSIVE)) {
+        /* PENDING alone does not count: who came there directly rolls back a hot journal,
+         * which must go on to look hot. */
+        return is_taken_elsewhere(holder, RESERVED_BYTE, 1 + SHARED_SIZE, op);
+    }
+    return 1;
+}

@@ -1,0 +1,41 @@
+/* The steps between the levels of a lock, without waiting. All are called with the node's
+ * mutex held. */
+#ifndef EPIO_LOCK_STEPS_H
+#define EPIO_LOCK_STEPS_H
+
+#include "os/lock.h"
+
+/* How long until the first in a queue asks other processes again. */
+#define EPIO__LOCK_FIRST_DELAY_NS UINT32_C(200000)
+#define EPIO__LOCK_LAST_DELAY_NS UINT32_C(20000000)
+
+/* Who could never get his lock is not refused before he has asked a few times. */
+#define EPIO__LOCK_GRACE_NS (4 * EPIO__LOCK_FIRST_DELAY_NS)
+
+typedef enum epio__lock_verdict {
+    EPIO__LOCK_ENDED,          /* with op->arguments.lock.outcome */
+    EPIO__LOCK_WAITS_HERE,     /* for a file of this process */
+    EPIO__LOCK_WAITS_ELSEWHERE /* for somebody of whom nothing will be heard */
+} epio__lock_verdict;
+
+static inline bool epio__lock_may_wait(const epio_op *op)
+{
+    return (op->flags & EPIO_LOCK_WAIT) != 0;
+}
+
+static inline epio__lock_verdict epio__lock_end_with(epio_op *op, int outcome)
+{
+    op->arguments.lock.outcome = outcome;
+    return EPIO__LOCK_ENDED;
+}
+
+/* Takes the holder as far towards the level that the op asks for as it goes now. */
+epio__lock_verdict epio__lock_go_up(epio__lock_holder *holder, epio_op *op);
+/* Gives back what an op got on its way to a level that it did not get. */
+void epio__lock_go_back(epio__lock_holder *holder, epio_op *op);
+/* Down to SHARED or NONE: 0 or an error. */
+int epio__lock_go_down(epio__lock_holder *holder, epio_op *op, uint32_t level);
+/* Of anybody: 1, 0, or an error. */
+int epio__lock_is_reserved(const epio__lock_holder *holder, epio_op *op);
+
+#endif
