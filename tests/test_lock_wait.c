@@ -908,6 +908,17 @@ static void *wait_until_closed(void *argument)
     return NULL;
 }
 
+/* Until a lock op of the file waits: then another is refused without the system having
+ * been asked for it. */
+static void wait_until_asked(epio_file *file)
+{
+    epio_op op = {0};
+    do {
+        thread_yield();
+        check_result(epio_perform(epio_lock(&op, file, EPIO_LOCK_SHARED, 0)), EPIO_EBUSY);
+    } while (op.os_error != 0);
+}
+
 /* The file is the only one of its inode here, and all that it had goes with it. */
 static void a_close_ends_the_wait_of_another_thread(fixture *f)
 {
@@ -917,7 +928,7 @@ static void a_close_ends_the_wait_of_another_thread(fixture *f)
         epio_file *file = open_locked(f);
         foreign_set(foreign, PENDING_BYTE, 512, HANDLE_LOCK_EXCLUSIVE);
         thread_start(&thread, wait_until_closed, file);
-        sleep_us(5000);
+        wait_until_asked(file);
         fixture_close(f, file);
         (void)thread_join(thread);
         check(handle_close(foreign));
