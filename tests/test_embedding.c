@@ -270,6 +270,27 @@ static void handle_tells_of_streams(fixture *f)
     fixture_close(f, writer);
 }
 
+/* What a poll itself brought to its end it does not tell of. */
+static void one_poll_is_enough(fixture *f)
+{
+    intptr_t ends[2];
+    epio_op op = {0}, reading = {0};
+    char found[4] = "";
+    intptr_t handle = handle_of(f);
+    pipe_make(ends);
+    check_op(f, epio_adopt(&op, f->vfs, ends[0], 0), 0);
+    epio_file *reader = op.file;
+    epio_submit(epio_read(&reading, reader, found, 3, 0));
+    (void)epio_loop_poll(f->loop, 0, 0);
+    check_quiet(f, handle);
+    check(pipe_write(ends[1], "abc", 3) == 3);
+    check(readable_within(handle, PATIENCE_MS));
+    check_result(epio_loop_poll(f->loop, 0, 0), 1);
+    check(!readable_within(handle, SILENCE_MS));
+    check(handle_close(ends[1]));
+    fixture_close(f, reader);
+}
+
 /* ---- From other threads ----------------------------------------------------- */
 
 typedef struct outsider {
@@ -740,6 +761,7 @@ static const fixture_test tests[] = {
     FIXTURE_TEST(handle_tells_of_submissions, ON_OS | ON_LIMIT_OS),
     FIXTURE_TEST(handle_stays_readable_while_something_is_left, ON_OS | ON_LIMIT_OS),
     FIXTURE_TEST(handle_made_late_knows_what_is_ready, ON_OS),
+    FIXTURE_TEST(one_poll_is_enough, ON_OS | ON_LIMIT_OS),
     FIXTURE_TEST(handle_tells_of_streams, ON_OS | ON_LIMIT_OS),
     FIXTURE_TEST(handle_tells_of_other_threads, ON_OS),
     FIXTURE_TEST(handle_survives_a_storm, ON_OS),
