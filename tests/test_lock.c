@@ -405,6 +405,19 @@ static void files_of_one_description_are_kept_apart(fixture *f)
     check_bytes_of(f, 0);
 }
 
+/* Where a close has to wait for the locks of others, their last unlock ends it: no
+ * descriptor stays open until somebody closes another file. */
+static void an_unlock_leaves_no_close_waiting(fixture *f)
+{
+    epio_file *holder = hold(f, EPIO_LOCK_SHARED);
+    int before = count_descriptors();
+    epio_file *other = open_locked(f);
+    fixture_close(f, other);
+    unlock(f, holder, EPIO_LOCK_NONE);
+    check_result(count_descriptors(), before);
+    fixture_close(f, holder);
+}
+
 /* An open that fails after the file was open leaves the locks of others alone. */
 static void a_failed_open_releases_nothing(fixture *f)
 {
@@ -442,6 +455,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(a_stream_has_no_locks, ON_ANY_OS),
         FIXTURE_TEST(an_adopted_file_can_be_locked, ON_ANY_OS),
         FIXTURE_TEST(files_of_one_description_are_kept_apart, ON_ANY_OS),
+        FIXTURE_TEST(an_unlock_leaves_no_close_waiting, ON_ANY_OS),
         FIXTURE_TEST(a_failed_open_releases_nothing, ON_ANY),
     };
     CHILDREN_ARE(children, argc, argv);
