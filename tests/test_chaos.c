@@ -23,9 +23,10 @@
 
 static uint64_t chaos_seed;
 
-#define require(condition) require_at(condition, #condition, __LINE__)
+/* Says, beside what `require` does, how to do it all again. */
+#define require_seeded(condition) require_seeded_at(condition, #condition, __LINE__)
 
-static void require_at(bool holds, const char *what, int line)
+static void require_seeded_at(bool holds, const char *what, int line)
 {
     if (!holds) {
         (void)fprintf(stderr, "%s:%d: %s\nrepeat it with EPIO_TEST_SEED=%llu\n", __FILE__, line,
@@ -137,16 +138,17 @@ static void check_nothing_was_overtaken(const slot *sync)
     for (size_t i = 0; i < SLOTS; i++) {
         const slot *s = &sync->owner->slots[i];
         bool writes = s->what == ACT_WRITE || s->what == ACT_WRITEV || s->what == ACT_TRUNCATE;
-        require(!s->busy || !writes || s->file != sync->file || s->sequence > sync->sequence);
+        require_seeded(!s->busy || !writes || s->file != sync->file ||
+                       s->sequence > sync->sequence);
     }
 }
 
 static void open_ended(slot *s)
 {
     epio_op close = {0};
-    require((s->op.result == 0) == (s->op.file != NULL));
+    require_seeded((s->op.result == 0) == (s->op.file != NULL));
     if (s->op.result == 0) {
-        require(epio_perform(epio_close(&close, s->op.file)) == 0);
+        require_seeded(epio_perform(epio_close(&close, s->op.file)) == 0);
     }
 }
 
@@ -163,7 +165,7 @@ static void check_alone(const slot *s)
     atomic_fetch_add(mine, 1);
     int others = level == EPIO_LOCK_EXCLUSIVE ? atomic_load(&readers) + atomic_load(&writers) - 1
                                               : atomic_load(&writers);
-    require(others == 0);
+    require_seeded(others == 0);
     atomic_fetch_sub(mine, 1);
 }
 
@@ -185,11 +187,11 @@ static void ended(epio_op *op)
     slot *s = op->user;
     owner *one = s->owner;
     int64_t result = op->result;
-    require(s->busy);
+    require_seeded(s->busy);
     s->busy = false;
     one->completed++;
-    require(result == expected(s) || result == EPIO_ECANCELED ||
-            (result == EPIO_ETIMEDOUT && s->timed) || is_legal_of_a_lock(s, result));
+    require_seeded(result == expected(s) || result == EPIO_ECANCELED ||
+                   (result == EPIO_ETIMEDOUT && s->timed) || is_legal_of_a_lock(s, result));
     switch (s->what) {
     case ACT_WRITE:
     case ACT_WRITEV:
@@ -371,20 +373,20 @@ static void open_files(owner *one)
 {
     static const char *const names[FILES] = {"os", "memory", "limited", "limited-memory"};
     static const unsigned char zeros[FILE_SIZE];
-    require(epio_loop_create(&one->loop, NULL) == 0);
+    require_seeded(epio_loop_create(&one->loop, NULL) == 0);
     one->vfs[0] = epio_loop_vfs(one->loop);
-    require(epio_memory_vfs_create(&one->vfs[1], one->loop) == 0);
-    require(epio_limit_vfs_create(&one->vfs[2], one->vfs[0], one->semaphore) == 0);
-    require(epio_limit_vfs_create(&one->vfs[3], one->vfs[1], one->semaphore) == 0);
+    require_seeded(epio_memory_vfs_create(&one->vfs[1], one->loop) == 0);
+    require_seeded(epio_limit_vfs_create(&one->vfs[2], one->vfs[0], one->semaphore) == 0);
+    require_seeded(epio_limit_vfs_create(&one->vfs[3], one->vfs[1], one->semaphore) == 0);
     for (size_t i = 0; i < FILES; i++) {
         epio_op op = {0};
         (void)snprintf(one->paths[i], sizeof one->paths[i], "%s/%s-%zu", one->folder, names[i],
                        one->index);
-        require(epio_wait(epio_open(&op, one->vfs[i], one->paths[i],
-                                    EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE |
-                                        EPIO_OPEN_TRUNCATE)) == 0);
+        require_seeded(epio_wait(epio_open(&op, one->vfs[i], one->paths[i],
+                                           EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE |
+                                               EPIO_OPEN_TRUNCATE)) == 0);
         one->file[i] = op.file;
-        require(epio_wait(epio_write(&op, one->file[i], zeros, FILE_SIZE, 0)) == FILE_SIZE);
+        require_seeded(epio_wait(epio_write(&op, one->file[i], zeros, FILE_SIZE, 0)) == FILE_SIZE);
         memset(one->written[i], 0, sizeof one->written[i]);
     }
 }
@@ -395,8 +397,9 @@ static void open_locked(owner *one)
     (void)snprintf(path, sizeof path, "%s/locked", one->folder);
     for (size_t i = 0; i < LOCKED; i++) {
         epio_op op = {0};
-        require(epio_wait(epio_open(&op, one->vfs[2 * i], path,
-                                    EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE)) == 0);
+        require_seeded(epio_wait(epio_open(&op, one->vfs[2 * i], path,
+                                           EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE)) ==
+                       0);
         one->locked[i] = op.file;
     }
 }
@@ -410,8 +413,9 @@ static void check_content_of(owner *one, size_t index)
             continue;
         }
         memset(wanted, one->written[index][i], REGION);
-        require(epio_wait(epio_read(&op, one->file[index], found, REGION, i * REGION)) == REGION);
-        require(memcmp(found, wanted, REGION) == 0);
+        require_seeded(epio_wait(epio_read(&op, one->file[index], found, REGION, i * REGION)) ==
+                       REGION);
+        require_seeded(memcmp(found, wanted, REGION) == 0);
     }
 }
 
@@ -424,7 +428,7 @@ static void close_files(owner *one)
         epio_submit(epio_close(&closes[i], file));
     }
     for (size_t i = 0; i < FILES + LOCKED; i++) {
-        require(epio_wait(&closes[i]) == 0);
+        require_seeded(epio_wait(&closes[i]) == 0);
     }
     epio_vfs_destroy(one->vfs[3]);
     epio_vfs_destroy(one->vfs[2]);
@@ -434,9 +438,9 @@ static void close_files(owner *one)
 
 static void end_early(owner *one)
 {
-    require(epio_loop_close(one->loop, EPIO_FOREVER) == 0);
+    require_seeded(epio_loop_close(one->loop, EPIO_FOREVER) == 0);
     for (size_t i = 0; i < SLOTS; i++) {
-        require(!one->slots[i].busy);
+        require_seeded(!one->slots[i].busy);
     }
     close_files(one);
 }
@@ -446,17 +450,17 @@ static void end_well(owner *one)
     epio_op op = {0};
     /* Two owners may each have one of two files of one lock, and want the other. */
     for (size_t i = 0; i < LOCKED; i++) {
-        require(epio_wait(epio_unlock(&op, one->locked[i], EPIO_LOCK_NONE)) == 0);
+        require_seeded(epio_wait(epio_unlock(&op, one->locked[i], EPIO_LOCK_NONE)) == 0);
     }
     for (size_t i = 0; i < SLOTS; i++) {
         epio_cancel(&one->slots[i].op);
     }
     (void)epio_loop_run(one->loop);
     for (size_t i = 0; i < SLOTS; i++) {
-        require(!one->slots[i].busy);
+        require_seeded(!one->slots[i].busy);
     }
     for (size_t i = 0; i < FILES; i++) {
-        require(epio_wait(epio_sync(&op, one->file[i], 0)) == 0);
+        require_seeded(epio_wait(epio_sync(&op, one->file[i], 0)) == 0);
         check_content_of(one, i);
     }
     close_files(one);
@@ -480,7 +484,7 @@ static void *live(void *argument)
     } else {
         end_well(one);
     }
-    require(one->completed > 0);
+    require_seeded(one->completed > 0);
     return NULL;
 }
 
@@ -505,14 +509,15 @@ static void visit(guest *one, owner *host)
         epio_cancel(&op);
     }
     int64_t result = epio_wait(&op);
-    require(result == REGION || (cancels && result == EPIO_ECANCELED));
+    require_seeded(result == REGION || (cancels && result == EPIO_ECANCELED));
     if (result == REGION) {
-        require(epio_wait(epio_read(&op, file, found, REGION, GUEST_REGION * REGION)) == REGION);
-        require(memcmp(data, found, REGION) == 0);
+        require_seeded(epio_wait(epio_read(&op, file, found, REGION, GUEST_REGION * REGION)) ==
+                       REGION);
+        require_seeded(memcmp(data, found, REGION) == 0);
     }
     op.timeout_ns = random_between(&one->random, 1, 100000);
     result = epio_wait(epio_acquire(&op, host->semaphore, host->vfs[0], 2));
-    require(result == 0 || result == EPIO_ETIMEDOUT);
+    require_seeded(result == 0 || result == EPIO_ETIMEDOUT);
     if (result == 0) {
         epio_semaphore_release(host->semaphore, 2);
     }
@@ -541,8 +546,8 @@ static void run_once(fixture *f, uint64_t seed, uint64_t duration)
     owner *owners = calloc(OWNERS, sizeof *owners);
     test_thread threads[OWNERS], traveller;
     guest visitor = {.owners = owners, .random = {seed}, .deadline = now_ns() + duration};
-    require(owners != NULL);
-    require(epio_semaphore_create(&semaphore, PERMITS) == 0);
+    require_seeded(owners != NULL);
+    require_seeded(epio_semaphore_create(&semaphore, PERMITS) == 0);
     epio_semaphore_limit_bytes(semaphore, 2 * REGION);
     for (size_t i = 0; i < OWNERS; i++) {
         owners[i].folder = f->folder;
@@ -558,7 +563,7 @@ static void run_once(fixture *f, uint64_t seed, uint64_t duration)
     for (size_t i = 0; i < OWNERS; i++) {
         (void)thread_join(threads[i]);
     }
-    require(epio_semaphore_available(semaphore) == PERMITS);
+    require_seeded(epio_semaphore_available(semaphore) == PERMITS);
     epio_semaphore_destroy(semaphore);
     free(owners);
 }

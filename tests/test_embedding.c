@@ -14,17 +14,6 @@
 #define PATIENCE_MS 20000
 #define SILENCE_MS 30
 
-/* For threads other than the test's, where a check cannot leave the test. */
-#define require(condition) require_at(condition, #condition, __LINE__)
-
-static void require_at(bool holds, const char *what, int line)
-{
-    if (!holds) {
-        (void)fprintf(stderr, "%s:%d: %s\n", __FILE__, line, what);
-        abort();
-    }
-}
-
 static uint64_t now_ns(void)
 {
     return system_monotonic_ns();

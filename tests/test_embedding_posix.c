@@ -13,17 +13,6 @@
 
 #define SILENCE_MS 30
 
-/* For threads other than the test's, where a check cannot leave the test. */
-#define require(condition) require_at(condition, #condition, __LINE__)
-
-static void require_at(bool holds, const char *what, int line)
-{
-    if (!holds) {
-        (void)fprintf(stderr, "%s:%d: %s\n", __FILE__, line, what);
-        abort();
-    }
-}
-
 static void pause_ns(uint64_t nanoseconds)
 {
     struct timespec time = {.tv_sec = 0, .tv_nsec = (int32_t)nanoseconds};

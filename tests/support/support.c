@@ -64,6 +64,14 @@ void check_at(bool holds, const char *what, const char *source, int line)
     }
 }
 
+void require_at(bool holds, const char *what, const char *source, int line)
+{
+    if (!holds) {
+        (void)fprintf(stderr, "%s:%d: %s\n", source, line, what);
+        abort();
+    }
+}
+
 /* ---- The fixture ------------------------------------------------------- */
 
 static int open_setting(fixture *f, const setting *chosen)

@@ -138,6 +138,11 @@ int64_t fixture_exists(fixture *f, const char *name);
 
 void check_at(bool holds, const char *what, const char *source, int line);
 
+/* For threads other than the test's, where a check cannot leave the test: aborts. */
+#define require(condition) require_at(condition, #condition, __FILE__, __LINE__)
+
+void require_at(bool holds, const char *what, const char *source, int line);
+
 /* Compares results, and names errors when they differ. */
 void check_result_at(int64_t actual, int64_t expected, const char *what, const char *source,
                      int line);
