@@ -49,13 +49,6 @@ static epio_file *open_through(limited *l, const char *name)
     return op.file;
 }
 
-/* Gives the loop time for what needs no waiting for anybody. */
-static void settle(fixture *f)
-{
-    while (epio_loop_poll(f->loop, 20 * MILLISECOND, 0) > 0) {
-    }
-}
-
 static void wait_until_held(limited *l, uint8_t kind, uint32_t count)
 {
     while (fault_vfs_held(l->fault, kind) < count) {
@@ -121,7 +114,7 @@ static void files_share_the_permits_in_order(fixture *f)
     }
     for (uint32_t i = 0; i < 3; i++) {
         wait_until_held(&l, EPIO_KIND_WRITE, 2);
-        settle(f);
+        fixture_settle(f);
         check(fault_vfs_held(l.fault, EPIO_KIND_WRITE) == 2);
         check(fault_vfs_arrived(l.fault, EPIO_KIND_WRITE) == 2 * i + 2);
         check(epio_semaphore_available(l.semaphore) == 0);
@@ -216,26 +209,26 @@ static void bytes_in_flight_are_limited(fixture *f)
         epio_submit(epio_write(&ops[i], file, data, lengths[i], 0));
     }
     wait_until_held(&l, EPIO_KIND_WRITE, 2);
-    settle(f);
+    fixture_settle(f);
     check(fault_vfs_held(l.fault, EPIO_KIND_WRITE) == 2); /* 60 + 40 */
     check(epio_semaphore_available(l.semaphore) == 8);
     fault_vfs_release(l.fault, EPIO_KIND_WRITE, 1);
     check_result(epio_wait(&ops[0]), 60);
-    settle(f);
+    fixture_settle(f);
     /* 40 + 1; the 10 would go with them, but for the 500 that came before. */
     check(fault_vfs_held(l.fault, EPIO_KIND_WRITE) == 2);
     fault_vfs_release(l.fault, EPIO_KIND_WRITE, 1);
     check_result(epio_wait(&ops[1]), 40);
-    settle(f);
+    fixture_settle(f);
     check(fault_vfs_held(l.fault, EPIO_KIND_WRITE) == 1); /* the 500 needs all */
     fault_vfs_release(l.fault, EPIO_KIND_WRITE, 1);
     check_result(epio_wait(&ops[2]), 1);
     wait_until_held(&l, EPIO_KIND_WRITE, 1);
-    settle(f);
+    fixture_settle(f);
     check(fault_vfs_held(l.fault, EPIO_KIND_WRITE) == 1 && epio_pending(&ops[4]));
     fault_vfs_release(l.fault, EPIO_KIND_WRITE, 1);
     check_result(epio_wait(&ops[3]), 500);
-    settle(f);
+    fixture_settle(f);
     check(fault_vfs_held(l.fault, EPIO_KIND_WRITE) == 1); /* 10; then 100 needs all */
     fault_vfs_release_all(l.fault, EPIO_KIND_WRITE);
     check_result(epio_wait(&ops[4]), 10);
@@ -260,7 +253,7 @@ static void bytes_come_back(fixture *f)
         epio_submit(epio_write(&ops[1], file, data, 100, 0));
         epio_submit(epio_write(&ops[2], file, data, 1, 0));
         wait_until_held(&l, EPIO_KIND_WRITEV, 1);
-        settle(f);
+        fixture_settle(f);
         check(epio_pending(&ops[1]) && epio_pending(&ops[2]));
         epio_cancel(&ops[1]);
         epio_cancel(&ops[0]);
@@ -286,7 +279,7 @@ static void close_and_sleep_need_no_permit(fixture *f)
     epio_submit(epio_access(&waiting, l.vfs, fixture_path(f, "data"), EPIO_ACCESS_EXISTS));
     check_op(f, epio_sleep(&op, l.vfs, 1000), 1000);
     check_op(f, epio_close(&op, file), 0);
-    settle(f);
+    fixture_settle(f);
     check(epio_pending(&waiting));
     epio_semaphore_release(l.semaphore, 1);
     check_result(epio_wait(&waiting), 1);
@@ -307,7 +300,7 @@ static void waiting_stream_needs_no_permit(fixture *f)
     check_op(f, epio_adopt(&op, l.vfs, ends[1], 0), 0);
     epio_file *writer = op.file;
     epio_submit(epio_read(&reading, reader, found, 2, 0));
-    settle(f);
+    fixture_settle(f);
     check(epio_pending(&reading));
     check(epio_semaphore_available(l.semaphore) == 1);
     check_op(f, epio_write(&op, file, &byte, 1, 0), 1);
@@ -316,7 +309,7 @@ static void waiting_stream_needs_no_permit(fixture *f)
     check_result(epio_wait(&reading), 2);
     check(strcmp(found, "ok") == 0);
     epio_submit(epio_write(&writing, writer, big, sizeof big, 0));
-    settle(f);
+    fixture_settle(f);
     check(epio_pending(&writing)); /* the pipe is full */
     check_op(f, epio_read(&op, file, &byte, 1, 0), 1);
     epio_cancel(&writing);
@@ -334,7 +327,7 @@ static void waiting_open_of_a_fifo_holds_no_permit(fixture *f)
     epio_op opening = {0}, op = {0};
     fifo_make(path);
     epio_submit(epio_open(&opening, l.vfs, path, EPIO_OPEN_WRITE));
-    settle(f);
+    fixture_settle(f);
     check(epio_pending(&opening));
     check_op(f, epio_access(&op, l.vfs, path, EPIO_ACCESS_EXISTS), 1);
     check_op(f, epio_open(&op, l.vfs, path, EPIO_OPEN_READ), 0);
@@ -343,7 +336,7 @@ static void waiting_open_of_a_fifo_holds_no_permit(fixture *f)
     check_op(f, epio_close(&op, opening.file), 0);
     check_op(f, epio_close(&op, reader), 0);
     epio_submit(epio_open(&opening, l.vfs, path, EPIO_OPEN_WRITE));
-    settle(f);
+    fixture_settle(f);
     epio_cancel(&opening);
     check_result(epio_wait(&opening), EPIO_ECANCELED);
     check(opening.file == NULL);

@@ -237,14 +237,6 @@ static void a_read_waits_for_data(fixture *f)
 
 /* ---- Submitted --------------------------------------------------------- */
 
-/* Lets the loop do what it can do now: for what should not happen. What should
- * is waited for, since a machine may be slow. */
-static void settle(fixture *f)
-{
-    while (epio_loop_poll(f->loop, 20 * MILLISECOND, 0) > 0) {
-    }
-}
-
 /* The loop answers although others wait: a file is written, synced and read, a
  * name looked up, a timer fires. */
 static void check_responsive(fixture *f)
@@ -273,13 +265,13 @@ static void reads_are_served_in_order(fixture *f)
     for (size_t i = 0; i < READS; i++) {
         epio_submit(epio_read(&ops[i], file, &found[i], 1, 0));
     }
-    settle(f);
+    fixture_settle(f);
     /* One in the middle goes, the others keep their places. */
     epio_cancel(&ops[5]);
     check_result(epio_wait(&ops[5]), EPIO_ECANCELED);
     put_bytes(ends[1], "abcdefghij", 10);
     check_result(epio_wait(&ops[10]), 1);
-    settle(f);
+    fixture_settle(f);
     assert_memory_equal(found, "abcde\0fghij\0", 12);
     for (size_t i = 0; i < READS; i++) {
         assert_int_equal(epio_pending(&ops[i]), i > 10);
@@ -322,7 +314,7 @@ static void a_long_write_waits_for_its_reader(fixture *f)
         epio_file *reader = adopt(f, ends[0]);
         epio_file *writer = adopt(f, ends[1]);
         epio_submit(epio_write(&write, writer, large, sizeof large, 0));
-        settle(f);
+        fixture_settle(f);
         assert_true(epio_pending(&write));
         check_responsive(f);
         read_through(reader, sizeof large);
@@ -366,7 +358,7 @@ static void a_blocking_pipe_does_not_block(fixture *f)
     epio_file *writer = adopt(f, ends[1]);
     epio_submit(epio_write(&writes[0], writer, large, sizeof large, 0));
     epio_submit(epio_write(&writes[1], writer, large, sizeof large, 0));
-    settle(f);
+    fixture_settle(f);
     check_responsive(f);
     for (size_t i = 0; i < 2; i++) {
         epio_cancel(&writes[i]);
@@ -387,7 +379,7 @@ static void a_socket_works_both_ways_at_once(fixture *f)
     for (size_t i = 0; i < 2; i++) {
         epio_submit(epio_read(&reads[i], files[i], found[i], 4, 0));
     }
-    settle(f);
+    fixture_settle(f);
     check_op(f, epio_write(&op, files[0], "ab", 2, 0), 2);
     check_op(f, epio_write(&op, files[1], "cde", 3, 0), 3);
     check_result(epio_wait(&reads[0]), 3);
@@ -396,7 +388,7 @@ static void a_socket_works_both_ways_at_once(fixture *f)
     assert_memory_equal(found[1], "ab", 2);
 
     epio_submit(epio_read(&reads[0], files[0], found[0], 4, 0));
-    settle(f);
+    fixture_settle(f);
     fixture_close(f, files[1]);
     check_result(epio_wait(&reads[0]), 0);
     fixture_close(f, files[0]);
@@ -413,7 +405,7 @@ static void both_directions_wait_at_once(fixture *f)
     epio_file *file = adopt(f, ends[0]);
     epio_submit(epio_write(&write_op, file, large, sizeof large, 0));
     epio_submit(epio_read(&read_op, file, found, 4, 0));
-    settle(f);
+    fixture_settle(f);
     assert_true(epio_pending(&read_op) && epio_pending(&write_op));
     put_bytes(ends[1], "abc", 3);
     check_result(epio_wait(&read_op), 3);
@@ -436,7 +428,7 @@ static void a_waiting_write_sees_the_pipe_break(fixture *f)
     make_pipe(ends);
     epio_file *file = adopt(f, ends[1]);
     epio_submit(epio_write(&op, file, large, sizeof large, 0));
-    settle(f);
+    fixture_settle(f);
     close_descriptor(ends[0]);
     check_result(epio_wait(&op), EPIO_EPIPE);
     check_os_error(&op, OS_ERROR(EPIPE));
@@ -457,7 +449,7 @@ static void a_close_ends_waiting_transfers(fixture *f)
         epio_submit(epio_read(&reads[i], file, found, 4, 0));
     }
     epio_submit(epio_write(&write, file, large, sizeof large, 0));
-    settle(f);
+    fixture_settle(f);
     epio_submit(epio_close(&close, file));
     check_result(epio_wait(&close), 0);
     for (size_t i = 0; i < 3; i++) {
@@ -482,7 +474,7 @@ static void a_waiting_stream_does_not_hold_a_close(fixture *f)
     epio_file *file = adopt(f, ends[0]);
     epio_file *other = fixture_create(f, "other");
     epio_submit(epio_read(&read, file, found, 4, 0));
-    settle(f);
+    fixture_settle(f);
     fixture_write(f, other, "abc", 3, 0);
     fixture_close(f, other);
     fixture_close(f, file);

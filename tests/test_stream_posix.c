@@ -407,14 +407,6 @@ static void an_open_for_writing_waits_for_a_reader(fixture *f)
 
 #if EPIO_ASYNC
 
-/* Lets the loop do what it can do now: for what should not happen. What should
- * is waited for, since a machine may be slow. */
-static void settle(fixture *f)
-{
-    while (epio_loop_poll(f->loop, 20 * MILLISECOND, 0) > 0) {
-    }
-}
-
 /* The loop answers although others wait: a file is written, synced and read, a
  * name looked up, a timer fires. */
 static void check_responsive(fixture *f)
@@ -448,7 +440,7 @@ static void waiting_reads_hold_no_worker(fixture *f)
         files[i] = op.file;
         epio_submit(epio_read(&reads[i], files[i], &found[i], 1, 0));
     }
-    settle(f);
+    fixture_settle(f);
     check_responsive(f);
     for (size_t i = 0; i < WAITERS; i++) {
         assert_true(epio_pending(&reads[i]));
@@ -568,7 +560,7 @@ static void a_long_write_takes_all_that_it_needs(fixture *f)
             epio_file *reader = adopt(f, pairs[j][0]);
             epio_file *writer = adopt(f, pairs[j][1]);
             epio_submit(epio_write(&write, writer, large, sizeof large, 0));
-            settle(f);
+            fixture_settle(f);
             assert_true(epio_pending(&write));
             check_responsive(f);
             read_through(reader, sizeof large);
@@ -613,7 +605,7 @@ static void a_blocking_terminal_does_not_block(fixture *f)
     assert_int_equal(pthread_create(&one.thread, NULL, rescue, &one), 0);
     epio_file *file = adopt(f, open(path, O_RDWR | O_NOCTTY | O_CLOEXEC));
     epio_submit(epio_write(&write, file, large, sizeof large, 0));
-    settle(f);
+    fixture_settle(f);
     bool pending = epio_pending(&write);
     check_responsive(f);
     epio_cancel(&write);
@@ -640,12 +632,12 @@ static void a_reader_that_comes_too_late_waits_on(fixture *f)
     for (size_t i = 0; i < 2; i++) {
         epio_submit(epio_read(&ops[i], files[i], &found[i], 1, 0));
     }
-    settle(f);
+    fixture_settle(f);
     put_bytes(ends[1], "x", 1);
     while (epio_pending(&ops[0]) && epio_pending(&ops[1])) {
         (void)epio_loop_poll(f->loop, EPIO_FOREVER, 0);
     }
-    settle(f);
+    fixture_settle(f);
     assert_int_equal(epio_pending(&ops[0]) + epio_pending(&ops[1]), 1);
     check_responsive(f);
     put_bytes(ends[1], "y", 1);
@@ -669,7 +661,7 @@ static void a_duplicate_outlives_the_close(fixture *f)
     for (size_t i = 0; i < 2; i++) {
         epio_file *file = adopt(f, i == 0 ? ends[0] : dup(duplicate));
         epio_submit(epio_read(&reads[i], file, found, 4, 0));
-        settle(f);
+        fixture_settle(f);
         if (i == 1) {
             epio_cancel(&reads[i]);
             check_result(epio_wait(&reads[i]), EPIO_ECANCELED);
@@ -678,7 +670,7 @@ static void a_duplicate_outlives_the_close(fixture *f)
         check_result(reads[i].result, EPIO_ECANCELED);
     }
     put_bytes(ends[1], "abc", 3);
-    settle(f);
+    fixture_settle(f);
     check_responsive(f);
     assert_int_equal(read(duplicate, found, 4), 3);
     close_descriptor(duplicate);
@@ -692,7 +684,7 @@ static void a_cancelled_open_lets_its_fifo_be(fixture *f)
     for (size_t i = 0; i < 2; i++) {
         epio_submit(epio_open(&opens[i], f->vfs, path, EPIO_OPEN_WRITE));
     }
-    settle(f);
+    fixture_settle(f);
     epio_cancel(&opens[0]);
     check_result(epio_wait(&opens[0]), EPIO_ECANCELED);
     assert_null(opens[0].file);
@@ -720,21 +712,21 @@ static void both_ends_on_one_loop(fixture *f)
         const char *path = make_fifo(f, name);
         if (writer_first != 0) {
             epio_submit(epio_open(&writer, f->vfs, path, EPIO_OPEN_WRITE));
-            settle(f);
+            fixture_settle(f);
             epio_submit(epio_open(&reader, f->vfs, path, EPIO_OPEN_READ));
         } else {
             epio_submit(epio_open(&reader, f->vfs, path, EPIO_OPEN_READ));
-            settle(f);
+            fixture_settle(f);
             epio_submit(epio_open(&writer, f->vfs, path, EPIO_OPEN_WRITE));
         }
         check_result(epio_wait(&reader), 0);
         check_result(epio_wait(&writer), 0);
         epio_submit(epio_read(&read, reader.file, found, 4, 0));
-        settle(f);
+        fixture_settle(f);
         fixture_write(f, writer.file, "abc", 3, 0);
         check_result(epio_wait(&read), 3);
         epio_submit(epio_read(&read, reader.file, found, 4, 0));
-        settle(f);
+        fixture_settle(f);
         fixture_close(f, writer.file);
         check_result(epio_wait(&read), 0);
         fixture_close(f, reader.file);
@@ -754,12 +746,12 @@ static void a_terminal_read_can_be_cancelled(fixture *f)
     check_op(f, epio_open(&op, f->vfs, path, READ_WRITE), 0);
     epio_file *file = op.file;
     epio_submit(epio_read(&read, file, found, sizeof found, 0));
-    settle(f);
+    fixture_settle(f);
     check_responsive(f);
     epio_cancel(&read);
     check_result(epio_wait(&read), EPIO_ECANCELED);
     epio_submit(epio_read(&read, file, found, sizeof found, 0));
-    settle(f);
+    fixture_settle(f);
     put_bytes(master, "line\n", 5);
     check_result(epio_wait(&read), 5);
     fixture_close(f, file);

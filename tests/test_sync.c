@@ -40,14 +40,6 @@ static void bench_close(bench *b)
     epio_vfs_destroy(b->fault);
 }
 
-/* Lets the loop do what it can do now: for what should not happen. What should
- * is waited for, since a machine may be slow. */
-static void settle(fixture *f)
-{
-    while (epio_loop_poll(f->loop, 20 * MILLISECOND, 0) > 0) {
-    }
-}
-
 static uint32_t flushes(const bench *b)
 {
     return fault_vfs_arrived(b->fault, EPIO_KIND_SYNC);
@@ -120,7 +112,7 @@ static void a_sync_waits_for_the_writes_before_it(fixture *f)
                     : kinds[i] == EPIO_KIND_WRITEV ? epio_writev(&write, b.file, &part, 1, 0)
                                                    : epio_truncate(&write, b.file, 10));
         epio_submit(epio_sync(&sync, b.file, EPIO_SYNC_FULL));
-        settle(f);
+        fixture_settle(f);
         assert_true(epio_pending(&write));
         assert_true(epio_pending(&sync));
         assert_int_equal(flushes(&b), 0);
@@ -148,7 +140,7 @@ static void a_sync_is_delivered_after_its_writes(fixture *f)
     epio_submit(noted(epio_sync(&sync, b.file, EPIO_SYNC_DATA_ONLY), &list));
     wait_until_held(&b, EPIO_KIND_WRITE, WRITES);
     while (fault_vfs_held(b.fault, EPIO_KIND_WRITE) > 0) {
-        settle(f);
+        fixture_settle(f);
         assert_int_equal(flushes(&b), 0);
         assert_true(epio_pending(&sync));
         fault_vfs_release(b.fault, EPIO_KIND_WRITE, 1);
@@ -178,7 +170,7 @@ static void a_sync_from_a_callback_covers_its_write(fixture *f)
         (void)epio_loop_poll(f->loop, EPIO_FOREVER, 0);
     }
     epio_submit(noted(epio_sync(&sync, b.file, EPIO_SYNC_FULL), &list));
-    settle(f);
+    fixture_settle(f);
     assert_true(epio_pending(&sync));
     fault_vfs_release_all(b.fault, EPIO_KIND_WRITEV);
     while (epio_pending(&sync)) {
@@ -249,7 +241,7 @@ static void a_sync_covers_linked_writes(fixture *f)
     (void)epio_link(&ops[1], &ops[2], 0);
     epio_submit(&ops[0]);
     epio_submit(noted(epio_sync(&sync, b.file, EPIO_SYNC_FULL), &list));
-    settle(f);
+    fixture_settle(f);
     assert_int_equal(list.count, 0);
     fault_vfs_release_all(b.fault, EPIO_KIND_TRUNCATE);
     while (epio_pending(&sync)) {
@@ -273,7 +265,7 @@ static void a_linked_sync_follows_its_write(fixture *f)
     fault_vfs_hold(b.fault, EPIO_KIND_WRITE);
     (void)epio_write(&write, b.file, "a", 1, 0);
     epio_submit(epio_link(&write, epio_sync(&sync, b.file, EPIO_SYNC_FULL), 0));
-    settle(f);
+    fixture_settle(f);
     assert_true(epio_pending(&sync));
     assert_int_equal(flushes(&b), 0);
     fault_vfs_release_all(b.fault, EPIO_KIND_WRITE);
@@ -310,7 +302,7 @@ static void a_close_waits_for_write_and_sync(fixture *f)
     epio_submit(noted(epio_write(&write, b.file, "a", 1, 0), &list));
     epio_submit(noted(epio_sync(&sync, b.file, EPIO_SYNC_FULL), &list));
     epio_submit(noted(epio_close(&close, b.file), &list));
-    settle(f);
+    fixture_settle(f);
     assert_int_equal(list.count, 0);
     fault_vfs_release_all(b.fault, EPIO_KIND_WRITE);
     while (epio_pending(&close)) {
@@ -371,7 +363,7 @@ static void syncs_during_a_flush_share_the_next(fixture *f)
         check_result(epio_wait(&writes[i]), 4);
         assert_true(epio_pending(&syncs[i]));
     }
-    settle(f);
+    fixture_settle(f);
     assert_int_equal(flushes(&b), 1);
     fault_vfs_release_all(b.fault, EPIO_KIND_SYNC);
     for (size_t i = 0; i < TASKS; i++) {
@@ -392,7 +384,7 @@ static void a_running_flush_is_too_old(fixture *f)
     wait_until_held(&b, EPIO_KIND_SYNC, 1);
     check_result(write_now(&b, 0), 4);
     epio_submit(epio_sync(&second, b.file, EPIO_SYNC_FULL));
-    settle(f);
+    fixture_settle(f);
     assert_int_equal(flushes(&b), 1);
     fault_vfs_release(b.fault, EPIO_KIND_SYNC, 1);
     check_result(epio_wait(&first), 0);
@@ -638,7 +630,7 @@ static void a_cancelled_sync_ends_at_once(fixture *f)
     for (size_t i = 0; i < 3; i++) {
         epio_submit(epio_sync(&syncs[i], b.file, EPIO_SYNC_FULL));
     }
-    settle(f);
+    fixture_settle(f);
     epio_cancel(&syncs[0]);
     check_result(epio_wait(&syncs[0]), EPIO_ECANCELED);
     check_result(epio_wait(&syncs[1]), EPIO_ETIMEDOUT);
@@ -688,7 +680,7 @@ static void a_flush_outlives_its_syncs(fixture *f)
     }
     assert_int_equal(fault_vfs_held(b.fault, EPIO_KIND_SYNC), 1);
     epio_submit(epio_close(&close, b.file));
-    settle(f);
+    fixture_settle(f);
     assert_true(epio_pending(&close));
     fault_vfs_release_all(b.fault, EPIO_KIND_SYNC);
     check_result(epio_wait(&close), 0);
@@ -706,7 +698,7 @@ static void a_failing_flush_sticks_though_nobody_waits(fixture *f)
     epio_cancel(&sync);
     check_result(epio_wait(&sync), EPIO_ECANCELED);
     fault_vfs_release_all(b.fault, EPIO_KIND_SYNC);
-    settle(f);
+    fixture_settle(f);
     check_result(sync_now(&b), EPIO_EIO);
     check_result(write_now(&b, 0), EPIO_EIO);
     bench_close(&b);
@@ -751,7 +743,7 @@ static void a_cancelled_sync_hands_its_error_on(fixture *f)
     epio_submit(epio_sync(&first, b.file, EPIO_SYNC_FULL));
     wait_until_held(&b, EPIO_KIND_SYNC, 1);
     epio_submit(epio_sync(&second, b.file, EPIO_SYNC_FULL));
-    settle(f);
+    fixture_settle(f);
     epio_cancel(&first);
     check_result(epio_wait(&first), EPIO_ECANCELED);
     fault_vfs_release_all(b.fault, EPIO_KIND_SYNC);

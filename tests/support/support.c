@@ -366,6 +366,16 @@ int64_t fixture_exists(fixture *f, const char *name)
     return fixture_result(f, epio_access(&op, f->vfs, fixture_path(f, name), EPIO_ACCESS_EXISTS));
 }
 
+#if EPIO_ASYNC
+
+void fixture_settle(fixture *f)
+{
+    while (epio_loop_poll(f->loop, UINT64_C(20000000), 0) > 0) {
+    }
+}
+
+#endif
+
 /* ---- Checking ---------------------------------------------------------- */
 
 static void print_result(const char *label, int64_t result)

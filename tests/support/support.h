@@ -130,6 +130,12 @@ void fixture_put(fixture *f, const char *name, const void *data, size_t len);
 /* 1 if the name in the test's folder exists, else 0. */
 int64_t fixture_exists(fixture *f, const char *name);
 
+#if EPIO_ASYNC
+/* Lets the loop do what it can do now: for what should not happen. What should
+ * is waited for, since a machine may be slow. */
+void fixture_settle(fixture *f);
+#endif
+
 /* ---- Checking ---------------------------------------------------------- */
 
 /* These serve in a child process too, where CMocka's own checks would return to
