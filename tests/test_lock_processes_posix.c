@@ -76,7 +76,7 @@ static void a_child_of_a_busy_parent_can_lock(fixture *f)
     busy_parent parent = {.path = fixture_path(f, "locked")};
     char *childs = (char *)(uintptr_t)fixture_path(f, "child's");
     pthread_t threads[2];
-    if (fixture_is_slow()) {
+    if (fixture_is_watched()) {
         fixture_skip(f, "the sanitizers have locks of their own");
     }
     for (size_t i = 0; i < 2; i++) {

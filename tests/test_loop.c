@@ -119,7 +119,7 @@ static void a_new_loop_is_small(fixture *f)
     struct mallinfo2 before = mallinfo2();
     epio_loop *loop = make_loop();
     struct mallinfo2 after = mallinfo2();
-    if (!fixture_is_slow()) { /* they have a heap of their own */
+    if (!fixture_is_watched()) { /* they have a heap of their own */
         check(after.uordblks + after.hblkhd > before.uordblks + before.hblkhd);
         check(after.uordblks + after.hblkhd - before.uordblks - before.hblkhd < 64 * 1024);
     }

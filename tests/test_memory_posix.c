@@ -70,7 +70,7 @@ static void fill_the_memory(void *argument)
 
 static void out_of_memory_loses_nothing(fixture *f)
 {
-    if (fixture_is_slow()) {
+    if (fixture_is_watched()) {
         fixture_skip(f, "this limits the memory of the process");
     }
     check_result(run_in_fork(fill_the_memory, f), 0);

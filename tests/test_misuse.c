@@ -80,7 +80,7 @@ static void check_mistake(const mistake *one)
     }
     check_result(status, ENDED_BY_ABORT);
     check(said);
-    if (!fixture_is_slow()) { /* valgrind and sanitizers have much to say about an abort */
+    if (!fixture_is_watched()) { /* valgrind and sanitizers have much to say about an abort */
         check(line == text);
         check_result(count_lines(text), 1);
     }

@@ -232,7 +232,7 @@ _Noreturn void fixture_skip(fixture *f, const char *reason)
     abort();
 }
 
-bool fixture_is_slow(void)
+bool fixture_is_watched(void)
 {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     return true;
@@ -245,6 +245,11 @@ bool fixture_is_slow(void)
 #else
     return getenv("EPIO_TEST_VALGRIND") != NULL;
 #endif
+}
+
+bool fixture_is_slow(void)
+{
+    return fixture_is_watched() || system_is_wine();
 }
 
 /* ---- Doing ------------------------------------------------------------- */

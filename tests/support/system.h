@@ -35,6 +35,9 @@
 
 #define OS_ERROR_THAT_FITS INT32_MIN
 
+/* Wine: every call is a round trip to a server, and some have gaps. */
+bool system_is_wine(void);
+
 /* ---- Threads ------------------------------------------------------------- */
 
 typedef struct test_thread {

@@ -26,6 +26,11 @@ static void must(bool holds, const char *what)
     }
 }
 
+bool system_is_wine(void)
+{
+    return false;
+}
+
 /* ---- Threads ------------------------------------------------------------- */
 
 _Static_assert(sizeof(pthread_mutex_t) <= sizeof(test_mutex), "a mutex fits");

@@ -19,6 +19,11 @@ static void must(bool holds, const char *what)
     }
 }
 
+bool system_is_wine(void)
+{
+    return GetProcAddress(GetModuleHandleW(L"ntdll.dll"), "wine_get_version") != NULL;
+}
+
 /* ---- Paths --------------------------------------------------------------- */
 
 /* UTF-16, absolute and with the prefix that allows any length and name; to be
@@ -275,55 +280,18 @@ void descriptor_limit_restore(uint64_t before)
     (void)before;
 }
 
-/* What NtQuerySystemInformation says of each handle of the system. */
-typedef struct system_handle {
-    void *object;
-    ULONG_PTR process;
-    ULONG_PTR handle;
-    ULONG access;
-    USHORT creator;
-    USHORT type;
-    ULONG attributes;
-    ULONG reserved;
-} system_handle;
-
-typedef struct system_handles {
-    ULONG_PTR count;
-    ULONG_PTR reserved;
-    system_handle handles[1];
-} system_handles;
-
-typedef LONG(WINAPI *query_system)(ULONG what, void *into, ULONG size, ULONG *needed);
-
-static int count_in_list(const system_handles *list)
+/* Wine knows no GetProcessHandleCount (it says 0), and its server crashes when it is
+ * asked for the list of all handles while a process comes or goes. It gives out the
+ * lowest number that is free, so that there are no long gaps. */
+static int count_one_by_one(void)
 {
+    enum { STEP = 4, LONGEST_GAP = 256 };
     int count = 0;
-    for (ULONG_PTR i = 0; i < list->count; i++) {
-        count += list->handles[i].process == GetCurrentProcessId() ? 1 : 0;
-    }
-    return count;
-}
-
-/* Wine knows no GetProcessHandleCount (it says 0), but the list of all handles. */
-static int count_in_system(void)
-{
-    enum { EXTENDED_HANDLES = 64 };
-    static query_system query;
-    if (query == NULL) {
-        FARPROC found = GetProcAddress(GetModuleHandleW(L"ntdll.dll"), "NtQuerySystemInformation");
-        memcpy(&query, &found, sizeof query);
-    }
-    int count = -1;
-    for (ULONG size = 1u << 18; query != NULL && size < 1u << 28; size *= 2) {
-        ULONG needed = 0;
-        system_handles *list = malloc(size);
-        must(list != NULL, "malloc");
-        if (query(EXTENDED_HANDLES, list, size, &needed) >= 0) {
-            count = count_in_list(list);
-        }
-        free(list);
-        if (count >= 0) {
-            break;
+    DWORD flags;
+    for (uintptr_t number = STEP, last = 0; number - last <= STEP * LONGEST_GAP; number += STEP) {
+        if (GetHandleInformation((HANDLE)number, &flags)) {
+            count++;
+            last = number;
         }
     }
     return count;
@@ -335,7 +303,7 @@ int count_descriptors(void)
     if (GetProcessHandleCount(GetCurrentProcess(), &count) && count > 0) {
         return (int)count;
     }
-    return count_in_system();
+    return count_one_by_one();
 }
 
 /* ---- Files --------------------------------------------------------------- */
