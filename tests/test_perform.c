@@ -151,6 +151,7 @@ typedef struct performer {
     epio_file *shared;
     const char *path;
     unsigned number;
+    unsigned rounds;
     bool failed;
 } performer;
 
@@ -180,7 +181,7 @@ static bool perform_round(performer *one, unsigned round)
 static void *perform_rounds(void *argument)
 {
     performer *one = argument;
-    for (unsigned round = 0; round < ROUNDS && !one->failed; round++) {
+    for (unsigned round = 0; round < one->rounds && !one->failed; round++) {
         one->failed = !perform_round(one, round);
     }
     return NULL;
@@ -192,23 +193,28 @@ static void several_threads_perform_at_once(fixture *f)
     static unsigned char found[THREADS * ROUNDS * RECORD];
     static unsigned char expected[sizeof found];
     performer performers[THREADS];
+    unsigned rounds = fixture_is_slow() ? ROUNDS / 10 : ROUNDS;
+    size_t len = (size_t)THREADS * rounds * RECORD;
     char name[32];
     epio_file *shared = fixture_create(f, "shared");
     for (unsigned i = 0; i < THREADS; i++) {
         (void)snprintf(name, sizeof name, "own%u", i);
-        performers[i] = (performer){
-            .vfs = f->vfs, .shared = shared, .path = fixture_path(f, name), .number = i};
+        performers[i] = (performer){.vfs = f->vfs,
+                                    .shared = shared,
+                                    .path = fixture_path(f, name),
+                                    .number = i,
+                                    .rounds = rounds};
         thread_start(&performers[i].thread, perform_rounds, &performers[i]);
     }
     for (size_t i = 0; i < THREADS; i++) {
         (void)thread_join(performers[i].thread);
         assert_false(performers[i].failed);
     }
-    for (size_t at = 0; at < sizeof expected; at += RECORD) {
+    for (size_t at = 0; at < len; at += RECORD) {
         pattern_fill(expected + at, RECORD, at);
     }
-    fixture_read(f, shared, found, sizeof found, 0);
-    assert_memory_equal(found, expected, sizeof found);
+    fixture_read(f, shared, found, len, 0);
+    assert_memory_equal(found, expected, len);
     fixture_close(f, shared);
 }
 

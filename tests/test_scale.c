@@ -7,7 +7,8 @@
 
 /* ---- Counting allocations ------------------------------------------------ */
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||                               \
+    !(defined(__GLIBC__) || defined(__MINGW32__))
 #define COUNTS_ALLOCATIONS 0
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
@@ -23,17 +24,33 @@
 static atomic_bool counting;
 static atomic_uint_fast64_t allocations;
 
+static void count_allocation(void)
+{
+    if (atomic_load_explicit(&counting, memory_order_relaxed)) {
+        (void)atomic_fetch_add(&allocations, 1);
+    }
+}
+
+#if defined(__MINGW32__)
+
+/* Of support/guarded_heap_win32.c. */
+extern void (*heap_allocated)(void);
+
+static void take_over_the_heap(void)
+{
+    heap_allocated = count_allocation;
+}
+
+#else
+
 /* glibc's own, behind the names that this program takes over. */
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *memory, size_t size);
 void __libc_free(void *memory);
 
-static void count_allocation(void)
+static void take_over_the_heap(void)
 {
-    if (atomic_load_explicit(&counting, memory_order_relaxed)) {
-        (void)atomic_fetch_add(&allocations, 1);
-    }
 }
 
 void *malloc(size_t size)
@@ -58,6 +75,8 @@ void free(void *memory)
 {
     __libc_free(memory);
 }
+
+#endif
 
 #endif
 
@@ -707,6 +726,7 @@ static void without_allocations(fixture *f)
     if (getenv("EPIO_TEST_VALGRIND") != NULL) {
         fixture_skip(f, "valgrind has a heap of its own");
     }
+    take_over_the_heap();
     /* The counter counts. */
     atomic_store(&allocations, 0);
     atomic_store(&counting, true);

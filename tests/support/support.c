@@ -232,19 +232,20 @@ _Noreturn void fixture_skip(fixture *f, const char *reason)
     abort();
 }
 
-bool fixture_is_watched(void)
-{
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    return true;
+#define SANITIZED true
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-    return true;
-#else
-    return getenv("EPIO_TEST_VALGRIND") != NULL;
+#define SANITIZED true
 #endif
-#else
-    return getenv("EPIO_TEST_VALGRIND") != NULL;
 #endif
+#ifndef SANITIZED
+#define SANITIZED false
+#endif
+
+bool fixture_is_watched(void)
+{
+    return SANITIZED || getenv("EPIO_TEST_VALGRIND") != NULL || getenv("EPIO_TEST_HEAP") != NULL;
 }
 
 bool fixture_is_slow(void)

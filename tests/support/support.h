@@ -101,8 +101,8 @@ int fixture_run(const char *group, const fixture_test *tests, size_t count);
  * flight. */
 _Noreturn void fixture_skip(fixture *f, const char *reason);
 
-/* True where a sanitizer or valgrind looks on: they have a heap and locks of their own,
- * and much to say about an abort. */
+/* True where a sanitizer, valgrind or the guarded heap looks on: they have a heap and locks
+ * of their own, and much to say about an abort. */
 bool fixture_is_watched(void);
 /* True there, and where a call of the system's takes many times as long as elsewhere. */
 bool fixture_is_slow(void);

@@ -11,6 +11,8 @@
 #define CODE_ABORTED 0xE0A80000u
 #define CODE_KILLED 0xE0A80001u
 
+#define MOST_TRIES 10
+
 static void must(bool holds, const char *what)
 {
     if (!holds) {
@@ -901,8 +903,14 @@ void process_start(test_process *one, const char *const words[], size_t count,
     start.hStdInput = copies[0];
     start.hStdOutput = copies[1];
     start.hStdError = copies[2];
-    must(CreateProcessW(program, wide_line, NULL, NULL, TRUE, 0, NULL, NULL, &start, &made) != 0,
-         "CreateProcess");
+    BOOL begun = FALSE;
+    for (int tries = 0; !begun && tries < MOST_TRIES; tries++) {
+        if (tries > 0) {
+            Sleep(10); /* Wine's server now and then has an ERROR_INTERNAL_ERROR of its own */
+        }
+        begun = CreateProcessW(program, wide_line, NULL, NULL, TRUE, 0, NULL, NULL, &start, &made);
+    }
+    must(begun != FALSE, "CreateProcess");
     (void)CloseHandle(made.hThread);
     for (size_t i = 0; i < 3; i++) {
         if (copies[i] != NULL) {
