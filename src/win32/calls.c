@@ -1,23 +1,9 @@
 /* The calls that tests can replace, and those that are looked up by name. */
 #include "win32/win32.h"
 
-epio__win32_calls epio__win32 = {
-    .read_file = ReadFile,
-    .write_file = WriteFile,
-    .get_overlapped_result = GetOverlappedResult,
-    .get_completions = GetQueuedCompletionStatusEx,
-    .cancel = CancelIoEx,
-    .set_notification_modes = SetFileCompletionNotificationModes,
-    .lock_file = LockFileEx,
-    .unlock_file = UnlockFileEx,
-    .flush = FlushFileBuffers,
-};
-
-#define NOT_IMPLEMENTED ((LONG)0xC0000002)
 #define FLUSH_DATA_ONLY 4u
 #define ACCESS_INFORMATION 8
 #define MODE_INFORMATION 16
-#define SYNCHRONOUS_MODES 0x30u
 
 /* The documented layout of what ntdll reports into. */
 typedef struct nt_status_block {
@@ -26,6 +12,7 @@ typedef struct nt_status_block {
 } nt_status_block;
 
 typedef LONG(NTAPI *flush_function)(HANDLE, ULONG, void *, ULONG, nt_status_block *);
+typedef ULONG(NTAPI *error_function)(LONG);
 typedef LONG(NTAPI *query_function)(HANDLE, nt_status_block *, void *, ULONG, int);
 
 typedef void (*any_function)(void);
@@ -36,11 +23,26 @@ static any_function find_in_ntdll(const char *name)
     return ntdll != NULL ? (any_function)GetProcAddress(ntdll, name) : NULL;
 }
 
-LONG epio__nt_flush_data(HANDLE handle)
+/* A failure is one, and not a reason to try another flush, which might find the pages
+ * clean that were lost. */
+static DWORD flush_data(HANDLE handle)
 {
     nt_status_block block;
     flush_function flush = (flush_function)find_in_ntdll("NtFlushBuffersFileEx");
-    return flush != NULL ? flush(handle, FLUSH_DATA_ONLY, NULL, 0, &block) : NOT_IMPLEMENTED;
+    error_function error_of = (error_function)find_in_ntdll("RtlNtStatusToDosError");
+    if (flush == NULL || error_of == NULL) {
+        return ERROR_NOT_SUPPORTED;
+    }
+    LONG status = flush(handle, FLUSH_DATA_ONLY, NULL, 0, &block);
+    switch ((ULONG)status) {
+    case 0xC0000002: /* STATUS_NOT_IMPLEMENTED */
+    case 0xC000000D: /* STATUS_INVALID_PARAMETER */
+    case 0xC0000010: /* STATUS_INVALID_DEVICE_REQUEST */
+    case 0xC00000BB: /* STATUS_NOT_SUPPORTED */
+        return ERROR_NOT_SUPPORTED;
+    default:
+        return status >= 0 ? 0 : error_of(status);
+    }
 }
 
 static bool query(HANDLE handle, int which, ULONG *answer)
@@ -58,9 +60,21 @@ bool epio__nt_access_of(HANDLE handle, ACCESS_MASK *access)
     return told;
 }
 
-bool epio__nt_is_synchronous(HANDLE handle)
+bool epio__nt_mode_of(HANDLE handle, ULONG *mode)
 {
-    ULONG mode = 0;
-    /* Where it cannot be told, waiting in a worker is right for either kind. */
-    return !query(handle, MODE_INFORMATION, &mode) || (mode & SYNCHRONOUS_MODES) != 0;
+    *mode = 0;
+    return query(handle, MODE_INFORMATION, mode);
 }
+
+epio__win32_calls epio__win32 = {
+    .read_file = ReadFile,
+    .write_file = WriteFile,
+    .get_overlapped_result = GetOverlappedResult,
+    .get_completions = GetQueuedCompletionStatusEx,
+    .cancel = CancelIoEx,
+    .set_notification_modes = SetFileCompletionNotificationModes,
+    .lock_file = LockFileEx,
+    .unlock_file = UnlockFileEx,
+    .flush = FlushFileBuffers,
+    .flush_data = flush_data,
+};

@@ -5,8 +5,24 @@
 #ifndef ERROR_DEVICE_HARDWARE_ERROR
 #define ERROR_DEVICE_HARDWARE_ERROR 483L
 #endif
-#ifndef ERROR_STOPPED_ON_SYMLINK
-#define ERROR_STOPPED_ON_SYMLINK 681L
+#ifndef ERROR_VIRUS_INFECTED
+#define ERROR_VIRUS_INFECTED 225L
+#define ERROR_VIRUS_DELETED 226L
+#endif
+#ifndef ERROR_NO_SUCH_DEVICE
+#define ERROR_NO_SUCH_DEVICE 433L
+#endif
+#ifndef ERROR_DATA_CHECKSUM_ERROR
+#define ERROR_DATA_CHECKSUM_ERROR 323L
+#endif
+#ifndef ERROR_FILE_SYSTEM_LIMITATION
+#define ERROR_FILE_SYSTEM_LIMITATION 665L
+#endif
+#ifndef ERROR_DEVICE_REMOVED
+#define ERROR_DEVICE_REMOVED 1617L
+#endif
+#ifndef ERROR_CANT_ACCESS_FILE
+#define ERROR_CANT_ACCESS_FILE 1920L
 #endif
 #ifndef ERROR_DISK_QUOTA_EXCEEDED
 #define ERROR_DISK_QUOTA_EXCEEDED 1295L
@@ -32,6 +48,7 @@ int epio__error_from_os(int32_t os_error)
     case ERROR_NOT_ENOUGH_QUOTA:
     case ERROR_WORKING_SET_QUOTA:
     case ERROR_COMMITMENT_LIMIT:
+    case ERROR_INVALID_USER_BUFFER: /* too many calls in flight */
         return EPIO_ENOMEM;
     case ERROR_CRC:
     case ERROR_SEEK:
@@ -47,6 +64,7 @@ int epio__error_from_os(int32_t os_error)
     case ERROR_FILE_CORRUPT:
     case ERROR_DISK_CORRUPT:
     case ERROR_UNEXP_NET_ERR:
+    case ERROR_DATA_CHECKSUM_ERROR:
         return EPIO_EIO;
     case ERROR_FILE_NOT_FOUND:
     case ERROR_PATH_NOT_FOUND:
@@ -58,6 +76,10 @@ int epio__error_from_os(int32_t os_error)
         return EPIO_EEXIST;
     case ERROR_ACCESS_DENIED:
     case ERROR_DELETE_PENDING:
+    case ERROR_NETWORK_ACCESS_DENIED:
+    case ERROR_CANT_ACCESS_FILE:
+    case ERROR_VIRUS_INFECTED:
+    case ERROR_VIRUS_DELETED:
         return EPIO_EACCES;
     case ERROR_PRIVILEGE_NOT_HELD:
         return EPIO_EPERM;
@@ -76,9 +98,9 @@ int epio__error_from_os(int32_t os_error)
     case ERROR_DISK_QUOTA_EXCEEDED:
         return EPIO_ENOSPC;
     case ERROR_FILE_TOO_LARGE:
+    case ERROR_FILE_SYSTEM_LIMITATION:
         return EPIO_EFBIG;
     case ERROR_TOO_MANY_OPEN_FILES:
-    case ERROR_NO_MORE_FILES:
         return EPIO_EMFILE;
     case ERROR_INVALID_HANDLE:
     case ERROR_INVALID_ACCESS:
@@ -87,6 +109,8 @@ int epio__error_from_os(int32_t os_error)
     case ERROR_LOCK_FAILED:
     case ERROR_BUSY:
     case ERROR_PIPE_BUSY:
+    case ERROR_DRIVE_LOCKED:
+    case ERROR_LOCKED:
         return EPIO_EBUSY;
     case ERROR_SHARING_VIOLATION:
     case ERROR_USER_MAPPED_FILE:
@@ -115,6 +139,10 @@ int epio__error_from_os(int32_t os_error)
     case ERROR_NOT_READY:
     case ERROR_DEV_NOT_EXIST:
     case ERROR_DEVICE_NOT_CONNECTED:
+    case ERROR_NO_SUCH_DEVICE:
+    case ERROR_NO_MEDIA_IN_DRIVE:
+    case ERROR_DEVICE_REMOVED:
+    case ERROR_FILE_INVALID: /* the volume was exchanged */
         return EPIO_ENODEV;
     default:
         return EPIO_EUNKNOWN;

@@ -4,9 +4,12 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <wchar.h>
 
 #define TEMPORARY_TRIES 100
 #define OWNER_WRITE 0200u
+#define ID_INFO ((FILE_INFO_BY_HANDLE_CLASS)18)
 
 /* ---- A file around a handle ---- */
 
@@ -38,30 +41,74 @@ static uint32_t sector_of(HANDLE handle)
     return told && information.LogicalBytesPerSector != 0 ? information.LogicalBytesPerSector : 512;
 }
 
+bool epio__identity_of(HANDLE handle, uint64_t *device, uint64_t *inode)
+{
+    /* Windows 8: ReFS numbers its files by 128 bits. By number and by our own layout, as
+     * older headers name neither. */
+    struct {
+        uint64_t volume;
+        uint64_t file[2];
+    } id;
+    BY_HANDLE_FILE_INFORMATION information;
+    if (GetFileInformationByHandleEx(handle, ID_INFO, &id, sizeof id)) {
+        *device = id.volume ^ id.file[1];
+        *inode = id.file[0];
+        return true;
+    }
+    if (!GetFileInformationByHandle(handle, &information)) {
+        return false;
+    }
+    *device = information.dwVolumeSerialNumber;
+    *inode = (uint64_t)information.nFileIndexHigh << 32 | information.nFileIndexLow;
+    return true;
+}
+
+/* Calls on it do not wait, nor does the system say when they could go on. */
+static bool is_polled_pipe(HANDLE handle)
+{
+    DWORD state;
+    return GetNamedPipeHandleStateW(handle, &state, NULL, NULL, NULL, NULL, 0) &&
+           (state & PIPE_NOWAIT) != 0;
+}
+
+/* 0, or an error with *os_error. */
+static int fill_stream(epio__win32_file *file, int32_t *os_error)
+{
+    HANDLE handle = epio__handle_of(&file->base);
+    if (is_polled_pipe(handle)) {
+        *os_error = ERROR_PIPE_BUSY;
+        return EPIO_ENOTSUP;
+    }
+    file->pipe = GetNamedPipeInfo(handle, NULL, NULL, NULL, NULL) != FALSE;
+    file->base.base.traits = EPIO_FILE_STREAM;
+    return 0;
+}
+
 /* 0, or an error with *os_error. */
 static int fill_file(epio__win32_file *file, uint32_t flags, int32_t *os_error)
 {
     HANDLE handle = epio__handle_of(&file->base);
-    BY_HANDLE_FILE_INFORMATION information;
+    FILE_BASIC_INFO information;
     DWORD type = GetFileType(handle);
     if (type != FILE_TYPE_DISK) {
         if (type == FILE_TYPE_UNKNOWN && GetLastError() != NO_ERROR) {
             *os_error = (int32_t)GetLastError();
             return epio__error_from_os(*os_error);
         }
-        file->base.base.traits = EPIO_FILE_STREAM;
-        return 0;
+        return fill_stream(file, os_error);
     }
-    if (!GetFileInformationByHandle(handle, &information)) {
+    if (!GetFileInformationByHandleEx(handle, FileBasicInfo, &information, sizeof information) ||
+        !epio__identity_of(handle, &file->base.device, &file->base.inode)) {
         *os_error = (int32_t)GetLastError();
         return epio__error_from_os(*os_error);
     }
-    if ((information.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY) != 0) {
+    if ((information.FileAttributes & FILE_ATTRIBUTE_DIRECTORY) != 0) {
         *os_error = ERROR_DIRECTORY_NOT_SUPPORTED;
         return EPIO_EISDIR;
     }
-    file->base.device = information.dwVolumeSerialNumber;
-    file->base.inode = (uint64_t)information.nFileIndexHigh << 32 | information.nFileIndexLow;
+    /* The system transforms what is in it within each call: that is for workers. */
+    file->cannot_bind =
+        (information.FileAttributes & (FILE_ATTRIBUTE_COMPRESSED | FILE_ATTRIBUTE_ENCRYPTED)) != 0;
     file->sector = (flags & EPIO_OPEN_DIRECT) != 0 ? sector_of(handle) : 0;
     return 0;
 }
@@ -113,26 +160,47 @@ static DWORD attributes_for(uint32_t flags)
     attributes |= read_only ? FILE_ATTRIBUTE_READONLY : FILE_ATTRIBUTE_NORMAL;
     attributes |= (flags & EPIO_OPEN_DIRECT) != 0 ? FILE_FLAG_NO_BUFFERING : 0;
     attributes |= (flags & EPIO_OPEN_NOFOLLOW) != 0 ? FILE_FLAG_OPEN_REPARSE_POINT : 0;
-    attributes |= (flags & EPIO_OPEN_DELETE_ON_CLOSE) != 0 ? FILE_FLAG_DELETE_ON_CLOSE : 0;
+    /* Not for DELETE_ON_CLOSE: it would also delete what an open that fails has found, what
+     * a link leads to, and a file that has another name by then. */
+    attributes |= (flags & EPIO_OPEN_TEMPORARY) != 0
+                      ? FILE_FLAG_DELETE_ON_CLOSE | FILE_ATTRIBUTE_TEMPORARY
+                      : 0;
     return attributes;
 }
 
 static HANDLE open_name(const WCHAR *name, uint32_t flags)
 {
-    bool temporary = (flags & EPIO_OPEN_TEMPORARY) != 0;
     DWORD share = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
-    DWORD attributes = attributes_for(flags) | (temporary ? FILE_ATTRIBUTE_TEMPORARY : 0);
-    return CreateFileW(name, access_for(flags), share, NULL, disposition_for(flags), attributes,
-                       NULL);
+    return CreateFileW(name, access_for(flags), share, NULL, disposition_for(flags),
+                       attributes_for(flags), NULL);
 }
 
-static bool is_link(HANDLE handle)
+/* What was found without following: 0 for a file. */
+static DWORD reparse_tag_of(HANDLE handle)
 {
     FILE_ATTRIBUTE_TAG_INFO information;
-    return GetFileInformationByHandleEx(handle, FileAttributeTagInfo, &information,
-                                        sizeof information) &&
-           (information.FileAttributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0 &&
-           information.ReparseTag == IO_REPARSE_TAG_SYMLINK;
+    bool told = GetFileInformationByHandleEx(handle, FileAttributeTagInfo, &information,
+                                             sizeof information) != FALSE;
+    return told && (information.FileAttributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0
+               ? information.ReparseTag
+               : 0;
+}
+
+/* Opens without following a link, but by way of whatever else gives a file its content
+ * (deduplication, compression by files, clouds). */
+static HANDLE open_no_link(const WCHAR *name, uint32_t flags)
+{
+    HANDLE handle = open_name(name, flags);
+    DWORD tag = handle != INVALID_HANDLE_VALUE ? reparse_tag_of(handle) : 0;
+    if (tag == 0) {
+        return handle;
+    }
+    (void)CloseHandle(handle);
+    if (tag == IO_REPARSE_TAG_SYMLINK) {
+        SetLastError(ERROR_STOPPED_ON_SYMLINK);
+        return INVALID_HANDLE_VALUE;
+    }
+    return open_name(name, flags & ~(uint32_t)(EPIO_OPEN_NOFOLLOW | EPIO_OPEN_EXCLUSIVE));
 }
 
 static bool truncate_to_nothing(HANDLE handle)
@@ -144,10 +212,6 @@ static bool truncate_to_nothing(HANDLE handle)
 /* What must be done to the new handle before anybody has it: 0 or an error. */
 static int64_t finish_open(epio_op *op, HANDLE handle)
 {
-    if ((op->flags & EPIO_OPEN_NOFOLLOW) != 0 && is_link(handle)) {
-        op->os_error = ERROR_CANT_RESOLVE_FILENAME;
-        return EPIO_ELOOP;
-    }
     if ((op->flags & EPIO_OPEN_TRUNCATE) != 0 && !truncate_to_nothing(handle)) {
         return epio__op_fail(op);
     }
@@ -163,12 +227,13 @@ static int64_t fail_to_open(epio_op *op, const WCHAR *name, DWORD error)
     if (exclusive && error == ERROR_ACCESS_DENIED && epio__is_folder(name)) {
         error = ERROR_FILE_EXISTS;
     }
-    return epio__op_fail_for(op, name, error);
+    return epio__op_fail_or_retry(op, name, error, false);
 }
 
 static int64_t open_file(epio_op *op, epio__win32_file *file, const WCHAR *name)
 {
-    HANDLE handle = open_name(name, op->flags);
+    bool follows = (op->flags & EPIO_OPEN_NOFOLLOW) == 0;
+    HANDLE handle = follows ? open_name(name, op->flags) : open_no_link(name, op->flags);
     if (handle == INVALID_HANDLE_VALUE) {
         return fail_to_open(op, name, GetLastError());
     }
@@ -290,8 +355,11 @@ int64_t epio__adopt_perform(epio_vfs *vfs, epio_op *op)
         return EPIO_ENOMEM;
     }
     set_handle(file, handle);
-    file->synchronous = epio__nt_is_synchronous(handle);
-    result = fill_file(file, flags, &op->os_error);
+    ULONG mode = EPIO__NT_SYNCHRONOUS; /* if it cannot be told: right for either kind */
+    (void)epio__nt_mode_of(handle, &mode);
+    file->synchronous = (mode & EPIO__NT_SYNCHRONOUS) != 0;
+    bool direct = (mode & EPIO__NT_UNBUFFERED) != 0;
+    result = fill_file(file, flags | (direct ? EPIO_OPEN_DIRECT : 0), &op->os_error);
     if (result != 0) {
         file->base.handle = -1; /* it stays the caller's */
         discard_file(file);
@@ -304,27 +372,34 @@ int64_t epio__adopt_perform(epio_vfs *vfs, epio_op *op)
 /* The name may by now be another file's. */
 static bool still_has_name(const epio__win32_file *file)
 {
-    BY_HANDLE_FILE_INFORMATION information;
+    uint64_t device;
+    uint64_t inode;
     HANDLE handle =
         CreateFileW(file->delete_name, 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
                     NULL, OPEN_EXISTING, FILE_FLAG_OPEN_REPARSE_POINT, NULL);
     if (handle == INVALID_HANDLE_VALUE) {
         return false;
     }
-    bool told = GetFileInformationByHandle(handle, &information) != FALSE;
+    bool told = epio__identity_of(handle, &device, &inode);
     (void)CloseHandle(handle);
-    return told && information.dwVolumeSerialNumber == file->base.device &&
-           ((uint64_t)information.nFileIndexHigh << 32 | information.nFileIndexLow) ==
-               file->base.inode;
+    return told && device == file->base.device && inode == file->base.inode;
+}
+
+/* With its last handle, if somebody has it open who does not let it go now. */
+static void delete_later(const epio__win32_file *file)
+{
+    FILE_DISPOSITION_INFO disposition = {.DeleteFile = TRUE};
+    (void)SetFileInformationByHandle(epio__handle_of(&file->base), FileDispositionInfo,
+                                     &disposition, sizeof disposition);
 }
 
 int64_t epio__close_perform(epio_op *op)
 {
     epio__os_file *file = &epio__win32_file_of(op)->base;
     const epio__win32_file *named = epio__win32_file_of(op);
-    /* The system deletes it with its last handle; the name goes now. */
-    if (named->delete_name != NULL && still_has_name(named)) {
-        epio__remove_name(named->delete_name);
+    if (named->delete_name != NULL && still_has_name(named) &&
+        !epio__remove_name(named->delete_name)) {
+        delete_later(named);
     }
     epio_file_release(&file->base);
     return epio__os_file_close(file, &op->os_error);

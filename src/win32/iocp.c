@@ -12,6 +12,13 @@
 
 #define PACKETS_AT_ONCE 64
 
+/* One thread at a time polls. But a thread that did so counts for the system until it
+ * waits elsewhere, and would keep the next owner of a detached loop from its packets. */
+#define MANY_THREADS 0x7FFFFFFF
+
+/* In op->flags of a read or write: a cancel came, maybe between two pieces. */
+#define GIVEN_UP 0x100u
+
 enum { KEY_WAKE, KEY_FILE };
 
 typedef struct iocp_state {
@@ -56,7 +63,7 @@ static int iocp_open(uint64_t *watched, void **opened)
     if (state == NULL) {
         return EPIO_ENOMEM;
     }
-    state->port = CreateIoCompletionPort(INVALID_HANDLE_VALUE, NULL, 0, 1);
+    state->port = CreateIoCompletionPort(INVALID_HANDLE_VALUE, NULL, 0, MANY_THREADS);
     if (state->port == NULL) {
         int error = epio__error_from_os((int32_t)GetLastError());
         free(state);
@@ -82,20 +89,25 @@ static bool bind_file(iocp_state *state, epio__win32_file *file)
         return false;
     }
     file->bound = true;
+    if ((file->base.base.traits & EPIO_FILE_STREAM) != 0) {
+        return true; /* whether warnings send packets, as of a part of a message, is nowhere said */
+    }
     UCHAR modes = FILE_SKIP_COMPLETION_PORT_ON_SUCCESS | FILE_SKIP_SET_EVENT_ON_HANDLE;
     file->skips_packets = epio__win32.set_notification_modes(handle, modes) != FALSE;
     return true;
 }
 
-/* NTFS extends a file inside the call, which then waits for the disk. */
-static bool extends_file(const epio_op *op)
+/* NTFS extends a file inside the call, which then waits for the disk; so it does to fill
+ * with zeros what was never written before the place of a write. */
+static bool waits_inside(const epio_op *op)
 {
     LARGE_INTEGER size;
     if (epio__op_reads(op) || (op->file->traits & EPIO_FILE_STREAM) != 0) {
         return false;
     }
-    HANDLE handle = epio__handle_of(&epio__win32_file_of(op)->base);
-    return !GetFileSizeEx(handle, &size) ||
+    const epio__win32_file *file = epio__win32_file_of(op);
+    return epio__load_relaxed_u32(&file->has_grown) != 0 ||
+           !GetFileSizeEx(epio__handle_of(&file->base), &size) ||
            op->arguments.io.offset + epio_op_bytes(op) > (uint64_t)size.QuadPart;
 }
 
@@ -111,11 +123,13 @@ static bool advance(iocp_state *state, epio_op *op, int64_t *result)
         overlapped->hEvent = NULL;
         BOOL done = epio__start_piece(op, overlapped);
         error = done ? 0 : GetLastError();
-        if ((done && !file->skips_packets) || error == ERROR_IO_PENDING) {
+        /* A part of a message is no failure to the system. */
+        bool succeeded = done || error == ERROR_MORE_DATA;
+        if ((succeeded && !file->skips_packets) || error == ERROR_IO_PENDING) {
             ++*state->watched;
             return false;
         }
-        bytes = done ? (DWORD)overlapped->InternalHigh : 0;
+        bytes = succeeded ? (DWORD)overlapped->InternalHigh : 0;
     } while (!epio__piece_ended(op, error, bytes, result));
     return true;
 }
@@ -124,7 +138,7 @@ static bool iocp_submit(void *opaque, epio_op *op)
 {
     iocp_state *state = opaque;
     bool transfer = op->kind >= EPIO_KIND_READ && op->kind <= EPIO_KIND_WRITEV;
-    if (!transfer || epio_op_bytes(op) == 0 || epio__check_transfer(op) != 0 || extends_file(op) ||
+    if (!transfer || epio_op_bytes(op) == 0 || epio__check_transfer(op) != 0 || waits_inside(op) ||
         !bind_file(state, epio__win32_file_of(op))) {
         return false;
     }
@@ -142,6 +156,7 @@ static bool iocp_cancel(void *opaque, epio_op *op)
     bool transfer = op->kind >= EPIO_KIND_READ && op->kind <= EPIO_KIND_WRITEV;
     if (transfer) {
         HANDLE handle = (HANDLE)epio__win32_file_of(op)->base.transfer_handle;
+        op->flags |= GIVEN_UP;
         (void)epio__win32.cancel(handle, overlapped_of(op));
     }
     return false; /* its packet is still to come, and says how it ended */
@@ -168,8 +183,11 @@ static void take_packet(iocp_state *state, const OVERLAPPED_ENTRY *packet)
     DWORD error = done ? 0 : GetLastError();
     int64_t result;
     --*state->watched;
-    if (epio__piece_ended(op, error, done || error == ERROR_MORE_DATA ? bytes : 0, &result) ||
-        advance(state, op, &result)) {
+    if (epio__piece_ended(op, error, done || error == ERROR_MORE_DATA ? bytes : 0, &result)) {
+        epio_complete(op, result);
+    } else if ((op->flags & GIVEN_UP) != 0) {
+        epio_complete(op, EPIO_ECANCELED);
+    } else if (advance(state, op, &result)) {
         epio_complete(op, result);
     }
 }
@@ -198,8 +216,9 @@ static void iocp_poll(void *opaque, uint64_t deadline)
 static void iocp_wake(void *opaque)
 {
     iocp_state *state = opaque;
-    if (epio__exchange_u32(&state->wake_posted, 1) == 0) {
-        (void)PostQueuedCompletionStatus(state->port, 0, KEY_WAKE, NULL);
+    if (epio__exchange_u32(&state->wake_posted, 1) == 0 &&
+        !PostQueuedCompletionStatus(state->port, 0, KEY_WAKE, NULL)) {
+        epio__store_u32(&state->wake_posted, 0); /* the next one tries again */
     }
 }
 

@@ -10,6 +10,12 @@
 #define LONGEST_NAME 32767
 #define LONGEST_PART 255
 
+/* Scanners and indexers hold files open for a moment: what fails for that is tried again,
+ * for a second in all if the op has no deadline. */
+#define FIRST_DELAY_NS UINT64_C(1000000)
+#define LAST_DELAY_NS UINT64_C(64000000)
+#define MOST_PATIENCE_NS UINT64_C(1000000000)
+
 static bool starts_with(const WCHAR *name, const WCHAR *prefix)
 {
     return wcsncmp(name, prefix, wcslen(prefix)) == 0;
@@ -38,8 +44,12 @@ static WCHAR *present_folder(const WCHAR *drive)
 {
     DWORD size = GetFullPathNameW(drive, 0, NULL, NULL);
     WCHAR *folder = malloc(((size_t)size + 1) * sizeof *folder);
-    if (folder != NULL && GetFullPathNameW(drive, size, folder, NULL) == 0) {
-        folder[0] = L'\0';
+    if (folder != NULL) {
+        DWORD len = GetFullPathNameW(drive, size, folder, NULL);
+        if (len == 0 || len >= size) { /* another thread changed it just now */
+            free(folder);
+            return NULL;
+        }
     }
     return folder;
 }
@@ -48,6 +58,20 @@ static bool has_drive(const WCHAR *name)
 {
     return ((name[0] >= L'A' && name[0] <= L'Z') || (name[0] >= L'a' && name[0] <= L'z')) &&
            name[1] == L':';
+}
+
+/* Where a share ends, "server\share\folder" being given. */
+static size_t share_len(const WCHAR *name)
+{
+    const WCHAR *share = wcschr(name, L'\\');
+    const WCHAR *folder = share != NULL ? wcschr(share + 1, L'\\') : NULL;
+    return folder != NULL ? (size_t)(folder - name) : wcslen(name);
+}
+
+/* How much of a folder is its drive or share. */
+static size_t root_of(const WCHAR *folder)
+{
+    return has_drive(folder) ? wcslen(L"X:") : wcslen(L"\\\\") + share_len(folder + 2);
 }
 
 /* What has to stand in front of the name to make it absolute; to be freed. *rest is what
@@ -65,8 +89,8 @@ static WCHAR *find_base(const WCHAR *name, const WCHAR **rest)
         return present_folder(drive);
     }
     WCHAR *base = present_folder(L".");
-    if (base != NULL && name[0] == L'\\' && has_drive(base)) {
-        base[2] = L'\0';
+    if (base != NULL && name[0] == L'\\') {
+        base[root_of(base)] = L'\0';
     }
     return base;
 }
@@ -89,8 +113,9 @@ static bool is_device(const WCHAR *part, size_t len)
             return true;
         }
     }
-    return stem == 4 && part[3] >= L'1' && part[3] <= L'9' &&
-           (_wcsnicmp(part, L"COM", 3) == 0 || _wcsnicmp(part, L"LPT", 3) == 0);
+    bool numbered = stem == 4 && ((part[3] >= L'1' && part[3] <= L'9') || part[3] == 0x00B9 ||
+                                  part[3] == 0x00B2 || part[3] == 0x00B3); /* ¹, ² and ³ too */
+    return numbered && (_wcsnicmp(part, L"COM", 3) == 0 || _wcsnicmp(part, L"LPT", 3) == 0);
 }
 
 /* Where the parts that can be left by ".." begin. */
@@ -100,9 +125,7 @@ static size_t root_len(const WCHAR *name)
     if (!starts_with(name, unc)) {
         return wcslen(L"\\\\?\\X:");
     }
-    const WCHAR *server = wcschr(name + wcslen(unc), L'\\');
-    const WCHAR *share = server != NULL ? wcschr(server + 1, L'\\') : NULL;
-    return share != NULL ? (size_t)(share - name) : wcslen(name);
+    return wcslen(unc) + share_len(name + wcslen(unc));
 }
 
 /* Resolves the relative parts, in place: 0, EPIO_EINVAL, EPIO_ENAMETOOLONG. */
@@ -243,6 +266,25 @@ int64_t epio__op_fail_for(epio_op *op, const WCHAR *name, DWORD error)
         error = ERROR_DIRECTORY; /* it is not a valid folder */
     }
     return epio__op_fail_with(op, error);
+}
+
+/* op->arguments.path.len, of no other use to the ops that are tried again, is how long
+ * it was patient. */
+int64_t epio__op_fail_or_retry(epio_op *op, const WCHAR *name, DWORD error, bool denied)
+{
+    bool in_use = error == ERROR_SHARING_VIOLATION ||
+                  (denied && error == ERROR_ACCESS_DENIED && !epio__is_folder(name) &&
+                   (epio__attributes_of(name) & FILE_ATTRIBUTE_READONLY) == 0);
+    uint64_t waited = op->arguments.path.len;
+    bool patient = op->timeout_ns != 0 || waited < MOST_PATIENCE_NS;
+    if (!in_use || !patient) {
+        return epio__op_fail_for(op, name, error);
+    }
+    uint64_t delay = waited < FIRST_DELAY_NS ? FIRST_DELAY_NS : waited;
+    delay = delay > LAST_DELAY_NS ? LAST_DELAY_NS : delay;
+    op->arguments.path.len = waited + delay;
+    op->due = epio__monotonic_time() + delay;
+    return EPIO_RETRY;
 }
 
 /* ---- To UTF-8 ---- */

@@ -5,12 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Scanners and indexers hold files open for a moment: what fails for that is tried again,
- * for a second in all if the op has no deadline. */
-#define FIRST_DELAY_NS UINT64_C(1000000)
-#define LAST_DELAY_NS UINT64_C(64000000)
-#define MOST_PATIENCE_NS UINT64_C(1000000000)
-
 /* Windows 10, version 1607: by number, as older headers do not name them. */
 #define DISPOSITION_INFO_EX ((FILE_INFO_BY_HANDLE_CLASS)21)
 #define RENAME_INFO_EX ((FILE_INFO_BY_HANDLE_CLASS)22)
@@ -18,11 +12,13 @@
 #define RENAME_REPLACE_POSIX 0x3u /* likewise */
 #define RENAME_POSIX 0x2u
 
-static HANDLE open_for(const WCHAR *name, DWORD access)
+/* What is done to the name by a handle that writes through is on the medium then. */
+static HANDLE open_for(const WCHAR *name, DWORD access, bool durable)
 {
     DWORD share = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
+    DWORD flags = FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OPEN_REPARSE_POINT;
     return CreateFileW(name, access, share, NULL, OPEN_EXISTING,
-                       FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OPEN_REPARSE_POINT, NULL);
+                       flags | (durable ? FILE_FLAG_WRITE_THROUGH : 0), NULL);
 }
 
 static bool is_read_only(const WCHAR *name)
@@ -30,31 +26,14 @@ static bool is_read_only(const WCHAR *name)
     return (epio__attributes_of(name) & FILE_ATTRIBUTE_READONLY) != 0;
 }
 
-/* The op failed: tries again later if that may help. op->arguments.path.len, of no other
- * use here, is how long it was patient. */
-static int64_t fail_or_retry(epio_op *op, const WCHAR *name, DWORD error)
-{
-    bool denied = error == ERROR_ACCESS_DENIED && !is_read_only(name) && !epio__is_folder(name);
-    uint64_t waited = op->arguments.path.len;
-    bool patient = op->timeout_ns != 0 || waited < MOST_PATIENCE_NS;
-    if (!(error == ERROR_SHARING_VIOLATION || denied) || !patient) {
-        return epio__op_fail_for(op, name, error);
-    }
-    uint64_t delay = waited < FIRST_DELAY_NS ? FIRST_DELAY_NS : waited;
-    delay = delay > LAST_DELAY_NS ? LAST_DELAY_NS : delay;
-    op->arguments.path.len = waited + delay;
-    op->due = epio__monotonic_time() + delay;
-    return EPIO_RETRY;
-}
-
 /* ---- Delete ---- */
 
 /* The name goes at once, even if somebody has the file open; only newer systems and file
  * systems can. */
-static bool delete_as_posix(const WCHAR *name)
+static bool delete_as_posix(const WCHAR *name, bool durable)
 {
     DWORD flags = DELETE_POSIX;
-    HANDLE handle = open_for(name, DELETE);
+    HANDLE handle = open_for(name, DELETE, durable);
     if (handle == INVALID_HANDLE_VALUE) {
         return false;
     }
@@ -65,7 +44,7 @@ static bool delete_as_posix(const WCHAR *name)
 
 /* Elsewhere it first gets another name, since its own would be taken until whoever has
  * it open has closed it. To be freed; NULL: it still has the old one. */
-static WCHAR *put_aside(const WCHAR *name)
+static WCHAR *put_aside(const WCHAR *name, bool durable)
 {
     const WCHAR *last = wcsrchr(name, L'\\');
     size_t folder_len = (size_t)(last - name);
@@ -78,16 +57,16 @@ static WCHAR *put_aside(const WCHAR *name)
     epio__random_bytes(&random, sizeof random);
     (void)swprintf(aside, room, L"%.*ls\\.epio-%08lx%08lx", (int)folder_len, name,
                    (unsigned long)(random >> 32), (unsigned long)(random & 0xFFFFFFFFu));
-    if (!MoveFileExW(name, aside, 0)) {
+    if (!MoveFileExW(name, aside, durable ? MOVEFILE_WRITE_THROUGH : 0)) {
         free(aside);
         return NULL;
     }
     return aside;
 }
 
-static bool delete_in_two_steps(const WCHAR *name)
+static bool delete_in_two_steps(const WCHAR *name, bool durable)
 {
-    WCHAR *aside = put_aside(name);
+    WCHAR *aside = put_aside(name, durable);
     bool done = aside != NULL && DeleteFileW(aside);
     DWORD error = GetLastError();
     if (aside != NULL && !done) {
@@ -98,9 +77,15 @@ static bool delete_in_two_steps(const WCHAR *name)
     return done;
 }
 
+static bool remove_name(const WCHAR *name, bool durable)
+{
+    return delete_as_posix(name, durable) || delete_in_two_steps(name, durable) ||
+           DeleteFileW(name);
+}
+
 bool epio__remove_name(const WCHAR *name)
 {
-    return delete_as_posix(name) || delete_in_two_steps(name) || DeleteFileW(name);
+    return remove_name(name, false);
 }
 
 static int64_t delete_name(epio_op *op, const WCHAR *name)
@@ -111,10 +96,10 @@ static int64_t delete_name(epio_op *op, const WCHAR *name)
     if (is_read_only(name)) {
         return epio__op_fail_with(op, ERROR_ACCESS_DENIED);
     }
-    if (epio__remove_name(name)) {
+    if (remove_name(name, (op->flags & EPIO_DELETE_SYNC_DIR) != 0)) {
         return 0;
     }
-    return fail_or_retry(op, name, GetLastError());
+    return epio__op_fail_or_retry(op, name, GetLastError(), true);
 }
 
 /* ---- Rename ---- */
@@ -127,11 +112,11 @@ typedef struct rename_information {
 } rename_information;
 
 /* Replaces a file that is open, too. */
-static bool rename_as_posix(const WCHAR *from, const WCHAR *to, DWORD flags)
+static bool rename_as_posix(const WCHAR *from, const WCHAR *to, DWORD flags, bool durable)
 {
     size_t bytes = wcslen(to) * sizeof *to;
     rename_information *information = calloc(1, sizeof *information + bytes);
-    HANDLE handle = open_for(from, DELETE | SYNCHRONIZE);
+    HANDLE handle = open_for(from, DELETE | SYNCHRONIZE, durable);
     BOOL done = FALSE;
     if (information != NULL && handle != INVALID_HANDLE_VALUE) {
         information->flags = flags;
@@ -149,10 +134,10 @@ static bool rename_as_posix(const WCHAR *from, const WCHAR *to, DWORD flags)
 
 /* Older systems and file systems do not let an open file be replaced: it gets another name
  * first, so that for a moment nothing has this one. */
-static bool replace_in_two_steps(const WCHAR *from, const WCHAR *to)
+static bool replace_in_two_steps(const WCHAR *from, const WCHAR *to, bool durable)
 {
-    WCHAR *aside = put_aside(to);
-    bool done = aside != NULL && MoveFileExW(from, to, 0);
+    WCHAR *aside = put_aside(to, durable);
+    bool done = aside != NULL && MoveFileExW(from, to, durable ? MOVEFILE_WRITE_THROUGH : 0);
     if (aside != NULL && done) {
         (void)DeleteFileW(aside);
     } else if (aside != NULL) {
@@ -172,8 +157,7 @@ static int64_t rename_name(epio_op *op, const WCHAR *from, const WCHAR *to)
     if (replace && epio__is_folder(to) && !epio__is_folder(from)) {
         return epio__op_fail_with(op, ERROR_DIRECTORY_NOT_SUPPORTED);
     }
-    /* Only MoveFileExW can promise that the new name is on the medium. */
-    if (!durable && rename_as_posix(from, to, replace ? RENAME_REPLACE_POSIX : RENAME_POSIX)) {
+    if (rename_as_posix(from, to, replace ? RENAME_REPLACE_POSIX : RENAME_POSIX, durable)) {
         return 0;
     }
     DWORD flags =
@@ -184,13 +168,13 @@ static int64_t rename_name(epio_op *op, const WCHAR *from, const WCHAR *to)
     DWORD error = GetLastError();
     bool in_the_way = replace && error == ERROR_ACCESS_DENIED && !is_read_only(to) &&
                       !epio__is_folder(to) && epio__attributes_of(from) != 0;
-    if (in_the_way && replace_in_two_steps(from, to)) {
+    if (in_the_way && replace_in_two_steps(from, to, durable)) {
         return 0;
     }
     if (epio__attributes_of(from) != 0 && error == ERROR_PATH_NOT_FOUND) {
         return epio__op_fail_for(op, to, error);
     }
-    return fail_or_retry(op, from, error);
+    return epio__op_fail_or_retry(op, from, error, true);
 }
 
 static int64_t rename_path(epio_op *op, const WCHAR *from)

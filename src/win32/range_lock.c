@@ -139,6 +139,20 @@ static DWORD strengthen(epio__win32_file *file, epio__held_range *range)
     return error;
 }
 
+/* A reader of SQLite's, on Windows, has PENDING exclusively while he passes. Who only
+ * wants to know that there is no writer looks again before he says so. */
+#define LOOKS 3
+
+static DWORD share_range(epio__win32_file *file, uint64_t start, uint64_t len)
+{
+    DWORD error = take(file, start, len, EPIO__RANGE_SHARED);
+    for (int looks = 1; error == ERROR_LOCK_VIOLATION && len == 1 && looks < LOOKS; looks++) {
+        epio__thread_yield();
+        error = take(file, start, len, EPIO__RANGE_SHARED);
+    }
+    return error;
+}
+
 static DWORD set(epio__win32_file *file, uint64_t start, uint64_t len, uint32_t mode)
 {
     if (mode == EPIO__RANGE_FREE) {
@@ -146,7 +160,8 @@ static DWORD set(epio__win32_file *file, uint64_t start, uint64_t len, uint32_t 
     }
     epio__held_range *range = find_held(file, start, len);
     if (range == NULL) {
-        return take(file, start, len, mode);
+        return mode == EPIO__RANGE_SHARED ? share_range(file, start, len)
+                                          : take(file, start, len, mode);
     }
     if (range->mode == mode) {
         return 0;
@@ -174,6 +189,10 @@ int epio__range_set(const epio__os_file *file, uint64_t start, uint64_t len, uin
 int epio__range_is_taken(const epio__os_file *file, uint64_t start, uint64_t len, int32_t *os_error)
 {
     DWORD error = lock_range(file, start, len, false);
+    for (int looks = 1; error == ERROR_LOCK_VIOLATION && looks < LOOKS; looks++) {
+        epio__thread_yield();
+        error = lock_range(file, start, len, false);
+    }
     if (error == ERROR_LOCK_VIOLATION) {
         return 1;
     }

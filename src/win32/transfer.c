@@ -1,5 +1,6 @@
 /* Reads, writes, and what is done with a file as a whole. A transfer goes piece by piece:
  * one part of a vectored op, or as much as one call takes. */
+#include "atomics.h"
 #include "win32/win32.h"
 
 #define LARGEST_PIECE ((uint64_t)1 << 30)
@@ -90,13 +91,21 @@ static int64_t fail_piece(epio_op *op, DWORD error)
 static bool read_ended(epio_op *op, DWORD error, DWORD bytes, int64_t *result)
 {
     op->progress += bytes;
-    bool end = error == ERROR_HANDLE_EOF || (error == 0 && bytes == 0) ||
+    bool nothing = error == 0 && bytes == 0;
+    if (nothing && epio__win32_file_of(op)->pipe) {
+        return false; /* somebody wrote nothing, which is no end */
+    }
+    bool end = error == ERROR_HANDLE_EOF || nothing ||
                (is_stream(op) && (error == ERROR_BROKEN_PIPE || error == ERROR_PIPE_NOT_CONNECTED));
     if (end || (is_stream(op) && (error == 0 || error == ERROR_MORE_DATA))) {
         return finish(result, (int64_t)op->progress);
     }
     if (error != 0) {
         return finish(result, fail_piece(op, error));
+    }
+    uint32_t sector = epio__win32_file_of(op)->sector;
+    if (sector != 0 && bytes % sector != 0) {
+        return finish(result, (int64_t)op->progress); /* the end, and no more can be asked for */
     }
     /* A short read of a file is no end of it: it goes on. */
     return op->progress == epio_op_bytes(op) ? finish(result, (int64_t)op->progress) : false;
@@ -108,6 +117,9 @@ bool epio__piece_ended(epio_op *op, DWORD error, DWORD bytes, int64_t *result)
         return read_ended(op, error, bytes, result);
     }
     op->progress += bytes;
+    if (error == 0 && bytes == 0) {
+        error = ERROR_WRITE_FAULT; /* a device that takes nothing would be asked for ever */
+    }
     if (error != 0) {
         return finish(result, fail_piece(op, error));
     }
@@ -142,11 +154,12 @@ static DWORD transfer_piece(epio_op *op, HANDLE event, DWORD *bytes)
     /* The lowest bit keeps the packet off the port that the handle may be bound to. */
     OVERLAPPED overlapped = {.hEvent = (HANDLE)((ULONG_PTR)event | 1)};
     *bytes = 0;
-    if (epio__start_piece(op, &overlapped)) {
+    BOOL done = epio__start_piece(op, &overlapped);
+    DWORD error = done ? 0 : GetLastError();
+    if (done || error == ERROR_MORE_DATA) {
         return epio__win32.get_overlapped_result(handle, &overlapped, bytes, TRUE) ? 0
                                                                                    : GetLastError();
     }
-    DWORD error = GetLastError();
     return error == ERROR_IO_PENDING ? wait_for_piece(op, event, &overlapped, bytes) : error;
 }
 
@@ -178,7 +191,12 @@ static int64_t truncate_file(epio_op *op)
     if (is_stream(op)) {
         return EPIO_EINVAL;
     }
+    LARGE_INTEGER size;
+    bool grows = !GetFileSizeEx(handle, &size) || size.QuadPart < end.EndOfFile.QuadPart;
     if (SetFileInformationByHandle(handle, FileEndOfFileInfo, &end, sizeof end)) {
+        if (grows) {
+            epio__store_relaxed_u32(&epio__win32_file_of(op)->has_grown, 1);
+        }
         return 0;
     }
     bool too_large = op->arguments.io.offset > LARGEST_FILE;
@@ -188,11 +206,17 @@ static int64_t truncate_file(epio_op *op)
 static int64_t sync_file(epio_op *op)
 {
     HANDLE handle = epio__handle_of(&epio__win32_file_of(op)->base);
+    if (is_stream(op)) {
+        return EPIO_EINVAL; /* the system would wait until the other end has read all */
+    }
     if ((op->file->flags & EPIO_OPEN_WRITE) == 0) {
         return 0; /* such a handle cannot flush what others wrote */
     }
-    if (op->flags == EPIO_SYNC_DATA_ONLY && epio__nt_flush_data(handle) >= 0) {
-        return 0;
+    if (op->flags == EPIO_SYNC_DATA_ONLY) {
+        DWORD error = epio__win32.flush_data(handle);
+        if (error != ERROR_NOT_SUPPORTED) {
+            return error == 0 ? 0 : epio__op_fail_with(op, error);
+        }
     }
     return epio__win32.flush(handle) ? 0 : epio__op_fail(op);
 }

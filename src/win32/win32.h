@@ -17,6 +17,9 @@
 #ifndef ERROR_DIRECTORY_NOT_SUPPORTED
 #define ERROR_DIRECTORY_NOT_SUPPORTED 336L
 #endif
+#ifndef ERROR_STOPPED_ON_SYMLINK
+#define ERROR_STOPPED_ON_SYMLINK 681L
+#endif
 
 /* ---- calls.c ---- */
 
@@ -32,16 +35,18 @@ typedef struct epio__win32_calls {
     BOOL(WINAPI *lock_file)(HANDLE, DWORD, DWORD, DWORD, DWORD, LPOVERLAPPED);
     BOOL(WINAPI *unlock_file)(HANDLE, DWORD, DWORD, DWORD, LPOVERLAPPED);
     BOOL(WINAPI *flush)(HANDLE);
+    /* 0 or an error; ERROR_NOT_SUPPORTED where only the whole file can be flushed. */
+    DWORD (*flush_data)(HANDLE);
 } epio__win32_calls;
 
 extern epio__win32_calls epio__win32;
 
-/* ntdll's, where there is one: 0 or an NTSTATUS; STATUS_NOT_IMPLEMENTED without. */
-LONG epio__nt_flush_data(HANDLE handle);
-/* The access with which a handle was opened, and whether each call on it waits: false if
- * that cannot be told. */
+/* Of ntdll: the access with which a handle was opened, and how it was; false if that
+ * cannot be told. */
 bool epio__nt_access_of(HANDLE handle, ACCESS_MASK *access);
-bool epio__nt_is_synchronous(HANDLE handle);
+bool epio__nt_mode_of(HANDLE handle, ULONG *mode);
+#define EPIO__NT_SYNCHRONOUS 0x30u /* each call on it waits */
+#define EPIO__NT_UNBUFFERED 0x08u
 
 /* ---- error.c ---- */
 
@@ -70,8 +75,11 @@ typedef struct epio__win32_file {
     epio__os_file base;
     uint32_t sector;  /* what NO_BUFFERING wants transfers to be aligned to; 0: nothing */
     bool synchronous; /* each call on the handle waits */
-    bool bound;       /* to the loop's port */
+    bool pipe;
+    bool bound; /* to the loop's port */
     bool cannot_bind;
+    uint32_t
+        has_grown; /* atomic; by a truncate, so that writes may have to fill what lies before */
     bool skips_packets; /* a call that succeeds at once sends no packet */
     WCHAR *delete_name; /* to be removed at close, owned; NULL: nothing */
     epio__held_range held[EPIO__MOST_RANGES];
@@ -91,6 +99,9 @@ int64_t epio__open_perform(epio_vfs *vfs, epio_op *op);
 int64_t epio__adopt_perform(epio_vfs *vfs, epio_op *op);
 int64_t epio__close_perform(epio_op *op);
 
+/* Which file a handle leads to: false and GetLastError if that cannot be told. */
+bool epio__identity_of(HANDLE handle, uint64_t *device, uint64_t *inode);
+
 /* ---- name.c ---- */
 
 /* The UTF-16 name for the system, absolute and beyond its limits on length and letters;
@@ -109,6 +120,9 @@ bool epio__is_folder(const WCHAR *name);
  * that a path is not found where a part of it is a file, and that access is denied where
  * a folder is no file. */
 int64_t epio__op_fail_for(epio_op *op, const WCHAR *name, DWORD error);
+/* The same, but what fails because somebody has the file open for a moment is tried again
+ * later: EPIO_RETRY. `denied`: so is what access is denied to. */
+int64_t epio__op_fail_or_retry(epio_op *op, const WCHAR *name, DWORD error, bool denied);
 
 /* As UTF-8, to be freed; NULL if there is no memory. The prefix for long names is left
  * out. */

@@ -204,6 +204,14 @@ static size_t add_cases(fixture_case *cases, struct CMUnitTest *units, const fix
     return added;
 }
 
+static int list_cases(const fixture_case *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        (void)printf("%s\n", cases[i].name);
+    }
+    return 0;
+}
+
 int fixture_run(const char *group, const fixture_test *tests, size_t count)
 {
     fixture_case *cases = calloc(count * SETTINGS, sizeof *cases);
@@ -217,7 +225,9 @@ int fixture_run(const char *group, const fixture_test *tests, size_t count)
         for (size_t i = 0; i < count; i++) {
             added += add_cases(cases + added, units + added, &tests[i]);
         }
-        failed = _cmocka_run_group_tests(group, units, added, NULL, NULL);
+        failed = getenv("EPIO_TEST_LIST") != NULL
+                     ? list_cases(cases, added)
+                     : _cmocka_run_group_tests(group, units, added, NULL, NULL);
     }
     free(units);
     free(cases);

@@ -92,7 +92,8 @@ typedef struct fixture_test {
     }
 
 /* Runs each test in each of its settings; what main returns. EPIO_TEST_FILTER,
- * a pattern such as "reads*", chooses by name. */
+ * a pattern such as "reads*", chooses by name; with EPIO_TEST_LIST set the names are
+ * only written. */
 int fixture_run(const char *group, const fixture_test *tests, size_t count);
 
 #define FIXTURE_RUN(group, tests) fixture_run(group, tests, sizeof(tests) / sizeof((tests)[0]))
