@@ -147,12 +147,20 @@ epio__os_file *epio__os_file_reopen(uint64_t device, uint64_t inode, uint32_t fl
 
 #if EPIO_ASYNC
 
+/* The back end, on the owner's thread, has carried out so many bytes of the op within
+ * submit. */
+void epio__os_spend(const epio_op *op, uint64_t bytes);
+
 /* ---- Back ends --------------------------------------------------------- */
 
 /* One way of waiting for completions. All but wake are called by the loop's
  * owner; the state belongs to the back end. */
 typedef struct epio__backend {
     const char *name;
+
+    /* submit may carry out all of a transfer: it has its share of the turn, which
+     * epio__os_spend counts. */
+    bool transfers_at_once;
 
     /* In *watched it keeps how many things poll could find without a wake. 0,
      * EPIO_ENOTSUP (not on this system), EPIO_EMFILE, EPIO_ENOMEM. */

@@ -71,10 +71,15 @@ static bool is_stream(const epio_op *op)
     return (op->file->traits & EPIO_FILE_STREAM) != 0;
 }
 
+static bool turn_is_spent(const epio__os_vfs *vfs)
+{
+    return vfs->ops_left == 0 || vfs->bytes_left == 0;
+}
+
 /* False: the turn has had its share. */
 static bool spend(epio__os_vfs *vfs, uint64_t bytes)
 {
-    if (vfs->ops_left == 0 || vfs->bytes_left == 0) {
+    if (turn_is_spent(vfs)) {
         return false;
     }
     vfs->ops_left--;
@@ -82,10 +87,17 @@ static bool spend(epio__os_vfs *vfs, uint64_t bytes)
     return true;
 }
 
+void epio__os_spend(const epio_op *op, uint64_t bytes)
+{
+    (void)spend((epio__os_vfs *)(void *)op->vfs, bytes);
+}
+
 /* What the back end has no asynchronous form for, a worker carries out. */
 static void hand_on(epio__os_vfs *vfs, epio_op *op)
 {
-    if (!vfs->backend->submit(vfs->backend_state, op)) {
+    if (vfs->backend->transfers_at_once && turn_is_spent(vfs)) {
+        epio_defer(op);
+    } else if (!vfs->backend->submit(vfs->backend_state, op)) {
         epio_offload(op);
     }
 }

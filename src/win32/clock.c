@@ -44,24 +44,31 @@ DWORD epio__milliseconds_until(uint64_t deadline)
     return milliseconds >= INFINITE ? INFINITE - 1 : (DWORD)milliseconds;
 }
 
-static HANDLE create_timer(void)
+HANDLE epio__timer_create(void)
 {
     HANDLE timer =
         CreateWaitableTimerExW(NULL, NULL, CREATE_WAITABLE_TIMER_HIGH_RESOLUTION, TIMER_ALL_ACCESS);
     return timer != NULL ? timer : CreateWaitableTimerExW(NULL, NULL, 0, TIMER_ALL_ACCESS);
 }
 
+bool epio__timer_set(HANDLE timer, uint64_t deadline)
+{
+    LARGE_INTEGER due = epio__time_until(deadline);
+    return SetWaitableTimer(timer, &due, 0, NULL, NULL, FALSE) != FALSE;
+}
+
+LARGE_INTEGER epio__time_until(uint64_t deadline)
+{
+    uint64_t now = epio__monotonic_time();
+    uint64_t left = deadline > now ? (deadline - now) / 100 + 1 : 1;
+    return (LARGE_INTEGER){.QuadPart = left < INT64_MAX ? -(int64_t)left : INT64_MIN};
+}
+
 void epio__sleep_until(uint64_t deadline)
 {
-    HANDLE timer = create_timer();
-    for (;;) {
-        uint64_t now = epio__monotonic_time();
-        if (now >= deadline) {
-            break;
-        }
-        uint64_t left = (deadline - now) / 100 + 1;
-        LARGE_INTEGER due = {.QuadPart = left < INT64_MAX ? -(int64_t)left : INT64_MIN};
-        if (timer != NULL && SetWaitableTimer(timer, &due, 0, NULL, NULL, FALSE)) {
+    HANDLE timer = epio__timer_create();
+    while (epio__monotonic_time() < deadline) {
+        if (timer != NULL && epio__timer_set(timer, deadline)) {
             (void)WaitForSingleObject(timer, INFINITE);
         } else {
             Sleep(epio__milliseconds_until(deadline));

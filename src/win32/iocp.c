@@ -16,6 +16,12 @@
  * waits elsewhere, and would keep the next owner of a detached loop from its packets. */
 #define MANY_THREADS 0x7FFFFFFF
 
+/* Of a longer wait a tick too much is no large part. */
+#define FINE_MILLISECONDS 100
+
+#define LONG_COPY (UINT64_C(1) << 20)
+#define MANY_PARTS 64
+
 /* In op->flags of a read or write: a cancel came, maybe between two pieces. */
 #define GIVEN_UP 0x100u
 
@@ -26,6 +32,7 @@ typedef struct iocp_state {
     uint64_t *watched;      /* calls whose packets are to come */
     uint32_t wake_posted;   /* atomic; a wake is on its way already */
     epio__watcher *watcher; /* once embedded by call-back */
+    HANDLE wait_timer;      /* once poll had to end soon */
     PTP_TIMER timer;        /* once embedded: wakes when a timer of the loop is due */
 } iocp_state;
 
@@ -52,6 +59,9 @@ static void iocp_close(void *opaque)
         SetThreadpoolTimer(state->timer, NULL, 0, 0);
         WaitForThreadpoolTimerCallbacks(state->timer, TRUE);
         CloseThreadpoolTimer(state->timer);
+    }
+    if (state->wait_timer != NULL) {
+        (void)CloseHandle(state->wait_timer);
     }
     (void)CloseHandle(state->port);
     free(state);
@@ -111,8 +121,17 @@ static bool waits_inside(const epio_op *op)
            op->arguments.io.offset + epio_op_bytes(op) > (uint64_t)size.QuadPart;
 }
 
+/* What would be copied for long if it is in memory, or takes many calls, is for a worker. */
+static bool is_long(const epio_op *op)
+{
+    bool vectored = op->kind == EPIO_KIND_READV || op->kind == EPIO_KIND_WRITEV;
+    bool stream = (op->file->traits & EPIO_FILE_STREAM) != 0;
+    return !stream &&
+           (epio_op_bytes(op) > LONG_COPY || (vectored && op->arguments.io.len > MANY_PARTS));
+}
+
 /* Starts pieces until one has to be waited for, or the op is finished: then true, and
- * *result. */
+ * *result. Those that ended at once were copied on this thread. */
 static bool advance(iocp_state *state, epio_op *op, int64_t *result)
 {
     epio__win32_file *file = epio__win32_file_of(op);
@@ -130,6 +149,7 @@ static bool advance(iocp_state *state, epio_op *op, int64_t *result)
             return false;
         }
         bytes = succeeded ? (DWORD)overlapped->InternalHigh : 0;
+        epio__os_spend(op, bytes);
     } while (!epio__piece_ended(op, error, bytes, result));
     return true;
 }
@@ -138,8 +158,8 @@ static bool iocp_submit(void *opaque, epio_op *op)
 {
     iocp_state *state = opaque;
     bool transfer = op->kind >= EPIO_KIND_READ && op->kind <= EPIO_KIND_WRITEV;
-    if (!transfer || epio_op_bytes(op) == 0 || epio__check_transfer(op) != 0 || waits_inside(op) ||
-        !bind_file(state, epio__win32_file_of(op))) {
+    if (!transfer || epio_op_bytes(op) == 0 || epio__check_transfer(op) != 0 || is_long(op) ||
+        waits_inside(op) || !bind_file(state, epio__win32_file_of(op))) {
         return false;
     }
     int64_t result;
@@ -192,25 +212,58 @@ static void take_packet(iocp_state *state, const OVERLAPPED_ENTRY *packet)
     }
 }
 
-static void iocp_poll(void *opaque, uint64_t deadline)
+/* Takes all that is there, waiting for the first: false if none came. */
+static bool take_packets(iocp_state *state, DWORD milliseconds)
 {
-    iocp_state *state = opaque;
     OVERLAPPED_ENTRY packets[PACKETS_AT_ONCE];
     ULONG count = 0;
-    if (state->watcher != NULL) {
-        epio__watcher_disarm(state->watcher);
-    }
-    DWORD milliseconds = deadline == 0 ? 0 : epio__milliseconds_until(deadline);
+    bool some = false;
     while (epio__win32.get_completions(state->port, packets, PACKETS_AT_ONCE, &count, milliseconds,
                                        FALSE)) {
         for (ULONG i = 0; i < count; i++) {
             take_packet(state, &packets[i]);
         }
+        some = true;
+        milliseconds = 0;
         if (count < PACKETS_AT_ONCE) {
+            break;
+        }
+    }
+    return some;
+}
+
+/* The port's own time-out goes by the clock's ticks of 16 ms; a timer beside it does not.
+ * False: there is none, and nobody waited. */
+static bool wait_finely(iocp_state *state, uint64_t deadline)
+{
+    if (state->wait_timer == NULL) {
+        state->wait_timer = epio__timer_create();
+    }
+    if (state->wait_timer == NULL || !epio__timer_set(state->wait_timer, deadline)) {
+        return false;
+    }
+    HANDLE handles[] = {state->port, state->wait_timer};
+    (void)WaitForMultipleObjects(2, handles, FALSE, INFINITE);
+    return true;
+}
+
+static void iocp_poll(void *opaque, uint64_t deadline)
+{
+    iocp_state *state = opaque;
+    if (state->watcher != NULL) {
+        epio__watcher_disarm(state->watcher);
+    }
+    DWORD milliseconds = deadline == 0 ? 0 : epio__milliseconds_until(deadline);
+    bool soon = milliseconds > 0 && milliseconds <= FINE_MILLISECONDS;
+    if (soon) {
+        if (take_packets(state, 0)) {
             return;
         }
-        milliseconds = 0;
+        if (wait_finely(state, deadline)) {
+            milliseconds = 0;
+        }
     }
+    (void)take_packets(state, milliseconds);
 }
 
 static void iocp_wake(void *opaque)
@@ -250,11 +303,8 @@ static void iocp_arm(void *opaque, uint64_t deadline)
 {
     iocp_state *state = opaque;
     if (state->timer != NULL) {
-        LARGE_INTEGER due;
+        LARGE_INTEGER due = epio__time_until(deadline);
         FILETIME time;
-        uint64_t now = epio__monotonic_time();
-        uint64_t left = deadline > now ? (deadline - now) / 100 + 1 : 1;
-        due.QuadPart = left < INT64_MAX ? -(int64_t)left : INT64_MIN;
         time.dwLowDateTime = due.LowPart;
         time.dwHighDateTime = (DWORD)due.HighPart;
         SetThreadpoolTimer(state->timer, deadline == EPIO_FOREVER ? NULL : &time, 0, 0);
@@ -280,6 +330,7 @@ static int iocp_notify(void *opaque, void (*ready)(void *user), void *user)
 
 const epio__backend epio__backend_iocp = {
     .name = "iocp",
+    .transfers_at_once = true,
     .open = iocp_open,
     .close = iocp_close,
     .submit = iocp_submit,

@@ -59,6 +59,11 @@ int64_t epio__op_fail_with(epio_op *op, DWORD error);
 
 /* Milliseconds from now, rounded up; INFINITE for EPIO_FOREVER. */
 DWORD epio__milliseconds_until(uint64_t deadline);
+/* From now, as the system's timers want it: negative, in 100 ns. */
+LARGE_INTEGER epio__time_until(uint64_t deadline);
+/* A timer to be waited for, as exact as the system has; NULL: none. */
+HANDLE epio__timer_create(void);
+bool epio__timer_set(HANDLE timer, uint64_t deadline);
 
 /* ---- file.c ---- */
 
