@@ -3,15 +3,7 @@
  * cancelled, with a packet that says so or one that says success. The calls stand behind
  * a table; here they do the real work on the side and then end as they are told to.
  * EPIO_TEST_ONCE */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "support.h"
 
 #include "win32/win32.h"
 
@@ -19,6 +11,8 @@
 #define SIZE ((size_t)64 * 1024)
 
 #define STATUS_OF_SUCCESS ((ULONG_PTR)0)
+#define STATUS_OF_MORE ((ULONG_PTR)0x80000005)
+#define STATUS_OF_CONFLICT ((ULONG_PTR)0xC0000055)
 #define STATUS_OF_END ((ULONG_PTR)0xC0000011)
 #define STATUS_OF_CANCEL ((ULONG_PTR)0xC0000120)
 #define STATUS_OF_IO_ERROR ((ULONG_PTR)0xC0000185)
@@ -32,7 +26,8 @@ typedef enum ending {
     SHORT_LATER, /* half of what was asked for */
     ENDINGS,
     NEVER = ENDINGS, /* until it is cancelled */
-    NEVER_BUT_DONE   /* likewise, but it had been done already */
+    NEVER_BUT_DONE,  /* likewise, but it had been done already */
+    SHORT_ON_CANCEL  /* half of it had been done, and the cancel finds nothing */
 } ending;
 
 static epio_loop *loop;
@@ -111,7 +106,7 @@ static BOOL act(HANDLE handle, void *buffer, DWORD len, OVERLAPPED *overlapped, 
     if (how == ERROR_AT_ONCE) {
         return end_with(ERROR_IO_DEVICE);
     }
-    if (how == NEVER || how == NEVER_BUT_DONE || how == ERROR_LATER) {
+    if (how == NEVER || how == NEVER_BUT_DONE || how == SHORT_ON_CANCEL || how == ERROR_LATER) {
         fill(overlapped, how == ERROR_LATER ? STATUS_OF_IO_ERROR : 0x103, 0);
         if (how == ERROR_LATER) {
             post(overlapped);
@@ -174,28 +169,28 @@ static BOOL WINAPI cancel_as_told(HANDLE handle, LPOVERLAPPED overlapped)
     if (waiting_ending == NEVER) {
         fill(overlapped, STATUS_OF_CANCEL, 0);
     } else {
-        fill(overlapped, STATUS_OF_SUCCESS, 100);
+        fill(overlapped, STATUS_OF_SUCCESS, waiting_ending == NEVER_BUT_DONE ? 100 : 50);
     }
     post(overlapped);
+    if (waiting_ending == SHORT_ON_CANCEL) {
+        next_ending = NEVER;
+        return end_with(ERROR_NOT_FOUND);
+    }
     return TRUE;
 }
 
 /* ---- The scene ----------------------------------------------------------------------- */
 
 static epio_file *file;
-static char path[MAX_PATH + 40];
 
-static void open_scene(bool skip)
+static void open_scene(fixture *f, bool skip)
 {
     epio_op op = {0};
     unsigned char *content = malloc(SIZE);
-    char folder[MAX_PATH];
     assert_non_null(content);
-    assert_true(GetTempPathA(MAX_PATH, folder) != 0);
-    (void)snprintf(path, sizeof path, "%s\\epio-endings-%lu", folder, GetCurrentProcessId());
     assert_int_equal(epio_loop_create(&loop, NULL), 0);
     port = (HANDLE)epio_loop_handle(loop);
-    assert_int_equal(epio_wait(epio_open(&op, epio_loop_vfs(loop), path,
+    assert_int_equal(epio_wait(epio_open(&op, epio_loop_vfs(loop), fixture_path(f, "file"),
                                          EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE |
                                              EPIO_OPEN_DELETE_ON_CLOSE)),
                      0);
@@ -302,11 +297,10 @@ static void check_ending(const verb *one, ending how)
     }
 }
 
-static void every_verb_with_every_ending(void **state)
+static void every_verb_with_every_ending(fixture *f)
 {
-    (void)state;
     for (int skip = 0; skip < 2; skip++) {
-        open_scene(skip == 1);
+        open_scene(f, skip == 1);
         for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
             for (ending how = AT_ONCE; how < ENDINGS; how++) {
                 /* A file is told once whether its calls send packets. */
@@ -319,11 +313,10 @@ static void every_verb_with_every_ending(void **state)
     }
 }
 
-static void a_read_beyond_the_end(void **state)
+static void a_read_beyond_the_end(fixture *f)
 {
-    (void)state;
     for (int skip = 0; skip < 2; skip++) {
-        open_scene(skip == 1);
+        open_scene(f, skip == 1);
         for (ending how = AT_ONCE; how < ENDINGS; how++) {
             epio_op op = {0};
             if (how == ERROR_AT_ONCE || how == ERROR_LATER ||
@@ -341,10 +334,9 @@ static void a_read_beyond_the_end(void **state)
 
 /* ---- Cancelled ------------------------------------------------------------------------ */
 
-static void a_cancel_and_its_two_packets(void **state)
+static void a_cancel_and_its_two_packets(fixture *f)
 {
-    (void)state;
-    open_scene(false);
+    open_scene(f, false);
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
         for (int by_deadline = 0; by_deadline < 2; by_deadline++) {
             epio_op op = {0};
@@ -366,16 +358,209 @@ static void a_cancel_and_its_two_packets(void **state)
             assert_int_equal(op.result, by_deadline ? EPIO_ETIMEDOUT : EPIO_ECANCELED);
         }
     }
-    /* Whole before the cancel came: that is what it says. */
+    close_scene();
+}
+
+static int64_t result_of_cancelled_read(ending how)
+{
     epio_op op = {0};
-    next_ending = NEVER_BUT_DONE;
+    next_ending = how;
     op.done = count;
     epio_submit(epio_read(&op, file, buffer, 100, 0));
     epio_cancel(&op);
     while (epio_pending(&op)) {
         (void)epio_loop_poll(loop, SECOND, 0);
     }
-    assert_int_equal(op.result, 100);
+    return op.result;
+}
+
+static void a_cancel_that_comes_too_late(fixture *f)
+{
+    open_scene(f, false);
+    /* Whole before the cancel came: that is what it says. */
+    check_result(result_of_cancelled_read(NEVER_BUT_DONE), 100);
+    /* Half, whose packet was under way: the other half, which would never end, is not
+     * begun. */
+    check_result(result_of_cancelled_read(SHORT_ON_CANCEL), EPIO_ECANCELED);
+    close_scene();
+}
+
+/* ---- A turn's share -------------------------------------------------------------------- */
+
+static void what_ends_at_once_has_its_share_of_a_turn(fixture *f)
+{
+    enum { MANY_READS = 5000 };
+    static epio_op ops[MANY_READS];
+    static unsigned char found[MANY_READS];
+    open_scene(f, true);
+    next_ending = AT_ONCE;
+    calls = 0;
+    delivered = 0;
+    memset(ops, 0, sizeof ops);
+    for (size_t i = 0; i < MANY_READS; i++) {
+        ops[i].done = count;
+        epio_submit(epio_read(&ops[i], file, &found[i], 1, i));
+    }
+    check(calls > 0 && calls <= 1000);
+    while (delivered < MANY_READS) {
+        int before = calls;
+        (void)epio_loop_poll(loop, SECOND, 0);
+        check(calls - before <= 1000);
+    }
+    for (size_t i = 0; i < MANY_READS; i++) {
+        check_result(ops[i].result, 1);
+        check_result(found[i], i % 251);
+    }
+    close_scene();
+}
+
+/* ---- Messages --------------------------------------------------------------------------- */
+
+static const char *message;
+static bool message_posts;
+
+/* Of a pipe of messages: parts of one, at once. */
+static BOOL WINAPI read_message(HANDLE handle, LPVOID into, DWORD len, LPDWORD bytes,
+                                LPOVERLAPPED overlapped)
+{
+    (void)handle;
+    (void)bytes;
+    size_t left = strlen(message);
+    DWORD part = left < len ? (DWORD)left : len;
+    bool all = part == left;
+    memcpy(into, message, part);
+    message += part;
+    fill(overlapped, all ? STATUS_OF_SUCCESS : STATUS_OF_MORE, part);
+    if (((ULONG_PTR)overlapped->hEvent & 1) != 0) {
+        (void)SetEvent((HANDLE)((ULONG_PTR)overlapped->hEvent & ~(ULONG_PTR)1));
+    } else {
+        post(overlapped);
+        message_posts = true;
+    }
+    return all ? TRUE : end_with(ERROR_MORE_DATA);
+}
+
+static void a_message_comes_in_parts(fixture *f)
+{
+    intptr_t ends[2];
+    epio_op op = {0};
+    (void)f;
+    check_result(epio_loop_create(&loop, NULL), 0);
+    port = (HANDLE)epio_loop_handle(loop);
+    pipe_make(ends);
+    check_result(epio_wait(epio_adopt(&op, epio_loop_vfs(loop), ends[0], 0)), 0);
+    file = op.file;
+    real = epio__win32;
+    epio__win32.read_file = read_message;
+    for (int performed = 0; performed < 2; performed++) {
+        char found[4] = "";
+        message = "abcde";
+        epio_read(&op, file, found, 3, 0);
+        check_result(performed ? epio_perform(&op) : result_of(&op), 3);
+        assert_memory_equal(found, "abc", 3);
+        epio_read(&op, file, found, 3, 0);
+        check_result(performed ? epio_perform(&op) : result_of(&op), 2);
+        assert_memory_equal(found, "de", 2);
+    }
+    check(message_posts);
+    epio__win32 = real;
+    check_result(epio_wait(epio_close(&op, file)), 0);
+    check(handle_close(ends[1]));
+    epio_loop_destroy(loop);
+}
+
+/* ---- Flushes ---------------------------------------------------------------------------- */
+
+static DWORD flush_error;
+static DWORD flush_data_error;
+static int flushes;
+
+static BOOL WINAPI flush_as_told(HANDLE handle)
+{
+    (void)handle;
+    flushes++;
+    return flush_error == 0 ? TRUE : end_with(flush_error);
+}
+
+static DWORD flush_data_as_told(HANDLE handle)
+{
+    (void)handle;
+    return flush_data_error;
+}
+
+static void check_flush(fixture *f, DWORD error, DWORD data_error, uint32_t flags, int64_t expected)
+{
+    epio_op op = {0};
+    open_scene(f, false);
+    next_ending = LATER;
+    epio__win32.flush = flush_as_told;
+    epio__win32.flush_data = flush_data_as_told;
+    flush_error = error;
+    flush_data_error = data_error;
+    check_result(result_of(epio_sync(&op, file, flags)), expected);
+    flush_error = 0;
+    flush_data_error = 0;
+    /* What failed once is not forgotten. */
+    check_result(result_of(epio_sync(&op, file, EPIO_SYNC_FULL)), expected);
+    check_result(result_of(epio_write(&op, file, buffer, 1, 0)), expected == 0 ? 1 : expected);
+    check_result(op.os_error, expected == 0 ? 0 : ERROR_IO_DEVICE);
+    close_scene();
+}
+
+static void a_flush_that_fails(fixture *f)
+{
+    check_flush(f, 0, 0, EPIO_SYNC_FULL, 0);
+    check_flush(f, ERROR_IO_DEVICE, 0, EPIO_SYNC_FULL, EPIO_EIO);
+    check_flush(f, 0, 0, EPIO_SYNC_DATA_ONLY, 0);
+    /* That one does not hide its failure behind the other, which may succeed. */
+    check_flush(f, 0, ERROR_IO_DEVICE, EPIO_SYNC_DATA_ONLY, EPIO_EIO);
+    flushes = 0;
+    check_flush(f, 0, ERROR_NOT_SUPPORTED, EPIO_SYNC_DATA_ONLY, 0);
+    check_result(flushes, 2); /* where there is no other, it takes its place */
+    check_flush(f, ERROR_IO_DEVICE, ERROR_NOT_SUPPORTED, EPIO_SYNC_DATA_ONLY, EPIO_EIO);
+}
+
+/* ---- Locks ------------------------------------------------------------------------------ */
+
+static bool lock_pends;
+static DWORD lock_error;
+
+/* Wine always says at once how it ended. */
+static BOOL WINAPI lock_as_told(HANDLE handle, DWORD flags, DWORD reserved, DWORD low, DWORD high,
+                                LPOVERLAPPED overlapped)
+{
+    check((flags & LOCKFILE_FAIL_IMMEDIATELY) != 0);
+    check(((ULONG_PTR)overlapped->hEvent & 1) != 0); /* no packet */
+    if (lock_error != 0 && !lock_pends) {
+        return end_with(lock_error);
+    }
+    if (lock_error == 0 && !real.lock_file(handle, flags, reserved, low, high, overlapped)) {
+        return FALSE;
+    }
+    fill(overlapped, lock_error == 0 ? STATUS_OF_SUCCESS : STATUS_OF_CONFLICT, 0);
+    (void)SetEvent((HANDLE)((ULONG_PTR)overlapped->hEvent & ~(ULONG_PTR)1));
+    return lock_pends ? end_with(ERROR_IO_PENDING) : TRUE;
+}
+
+static void a_lock_ends_in_each_way(fixture *f)
+{
+    open_scene(f, false);
+    epio__win32.lock_file = lock_as_told;
+    for (int pends = 0; pends < 2; pends++) {
+        epio_op op = {0};
+        lock_pends = pends == 1;
+        lock_error = ERROR_LOCK_VIOLATION;
+        check_result(result_of(epio_lock(&op, file, EPIO_LOCK_SHARED, 0)), EPIO_EBUSY);
+        lock_error = 0;
+        check_result(result_of(epio_lock(&op, file, EPIO_LOCK_SHARED, 0)), 0);
+        check_result(result_of(epio_lock(&op, file, EPIO_LOCK_RESERVED, 0)), 0);
+        lock_error = ERROR_LOCK_VIOLATION;
+        check_result(result_of(epio_lock(&op, file, EPIO_LOCK_EXCLUSIVE, 0)), EPIO_EBUSY);
+        lock_error = 0;
+        check_result(result_of(epio_lock(&op, file, EPIO_LOCK_EXCLUSIVE, 0)), 0);
+        check_result(result_of(epio_unlock(&op, file, EPIO_LOCK_SHARED)), 0);
+        check_result(result_of(epio_unlock(&op, file, EPIO_LOCK_NONE)), 0);
+    }
     close_scene();
 }
 
@@ -384,12 +569,12 @@ static void a_cancel_and_its_two_packets(void **state)
 #define MANY 64
 #define REGION (SIZE / MANY)
 
-static void mix(bool skip)
+static void mix(fixture *f, bool skip)
 {
     static epio_op ops[MANY];
     static unsigned char data[MANY][REGION];
     static unsigned char found[SIZE];
-    open_scene(skip);
+    open_scene(f, skip);
     mixed = true;
     for (int round = 0; round < 50; round++) {
         delivered = 0;
@@ -417,20 +602,24 @@ static void mix(bool skip)
     close_scene();
 }
 
-static void mixed_endings_lose_nothing(void **state)
+static void mixed_endings_lose_nothing(fixture *f)
 {
-    (void)state;
-    mix(false);
-    mix(true);
+    mix(f, false);
+    mix(f, true);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_verb_with_every_ending),
-        cmocka_unit_test(a_read_beyond_the_end),
-        cmocka_unit_test(a_cancel_and_its_two_packets),
-        cmocka_unit_test(mixed_endings_lose_nothing),
+    static const fixture_test tests[] = {
+        FIXTURE_TEST(every_verb_with_every_ending, ON_OS_PERFORM),
+        FIXTURE_TEST(a_read_beyond_the_end, ON_OS_PERFORM),
+        FIXTURE_TEST(a_cancel_and_its_two_packets, ON_OS_PERFORM),
+        FIXTURE_TEST(a_cancel_that_comes_too_late, ON_OS_PERFORM),
+        FIXTURE_TEST(what_ends_at_once_has_its_share_of_a_turn, ON_OS_PERFORM),
+        FIXTURE_TEST(a_message_comes_in_parts, ON_OS_PERFORM),
+        FIXTURE_TEST(a_flush_that_fails, ON_OS_PERFORM),
+        FIXTURE_TEST(a_lock_ends_in_each_way, ON_OS_PERFORM),
+        FIXTURE_TEST(mixed_endings_lose_nothing, ON_OS_PERFORM),
     };
-    return cmocka_run_group_tests_name("endings of Win32 calls", tests, NULL, NULL);
+    return FIXTURE_RUN("endings of Win32 calls", tests);
 }
