@@ -44,6 +44,9 @@ enum path_kind { NOTHING, REGULAR_FILE, FOLDER, SOMETHING_ELSE };
 
 #ifdef _WIN32
 
+/* A stream that has a name. */
+#define STREAM_EXAMPLE "\\\\.\\pipe\\NAME"
+
 static bool is_terminal(FILE *stream)
 {
     return _isatty(_fileno(stream)) != 0;
@@ -81,6 +84,8 @@ static uint32_t permissions_of(const epio_file *file)
 }
 
 #else
+
+#define STREAM_EXAMPLE "/dev/stdin"
 
 static bool is_terminal(FILE *stream)
 {
@@ -571,10 +576,12 @@ static int copy_all(char **sources, int count, const char *target)
 
 static void print_usage(FILE *stream)
 {
-    fprintf(stream, "usage: copy SOURCE... TARGET\n\n"
-                    "Copies a file to TARGET, or files into the folder TARGET. What was there is\n"
-                    "replaced when the copy is complete and on the medium, not before. A source\n"
-                    "may be a stream, such as /dev/stdin. Ctrl-C gives up and cleans up.\n");
+    fprintf(stream,
+            "usage: copy SOURCE... TARGET\n\n"
+            "Copies a file to TARGET, or files into the folder TARGET. What was there is\n"
+            "replaced when the copy is complete and on the medium, not before. A source\n"
+            "may be a stream, such as %s. Ctrl-C gives up and cleans up.\n",
+            STREAM_EXAMPLE);
 }
 
 int main(int count, char **arguments)

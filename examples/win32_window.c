@@ -41,6 +41,8 @@
 
 /* Posted to the window: epio has something to do. */
 #define WM_EPIO_READY (WM_APP + 1)
+/* epio's turn, put off. */
+#define EPIO_TIMER 1
 
 #define TITLE "epio"
 
@@ -321,12 +323,33 @@ static void paint(HWND window)
     EndPaint(window, &paint);
 }
 
+/* What is posted comes before the user's input and before painting, so a fast file
+ * would keep those waiting until its end. When some wait, epio lets them by: it posts
+ * no more before it is polled, and a timer's message comes last. */
+static void epio_is_ready(HWND window)
+{
+    bool others_wait = HIWORD(GetQueueStatus(QS_INPUT | QS_PAINT)) != 0;
+
+    if (!others_wait || SetTimer(window, EPIO_TIMER, USER_TIMER_MINIMUM, NULL) == 0) {
+        /* If this leaves something, epio posts again. */
+        epio_loop_poll(viewer.loop, 0, DELIVERIES);
+    }
+}
+
+static void timer_is_due(HWND window)
+{
+    KillTimer(window, EPIO_TIMER);
+    epio_loop_poll(viewer.loop, 0, DELIVERIES);
+}
+
 static LRESULT CALLBACK handle_message(HWND window, UINT message, WPARAM wparam, LPARAM lparam)
 {
     switch (message) {
     case WM_EPIO_READY:
-        /* If this leaves something, epio posts again. */
-        epio_loop_poll(viewer.loop, 0, DELIVERIES);
+        epio_is_ready(window);
+        return 0;
+    case WM_TIMER:
+        timer_is_due(window);
         return 0;
     case WM_DROPFILES:
         take_dropped((HDROP)wparam);
