@@ -490,6 +490,52 @@ static void submit_elsewhere(outsider *one)
     (void)thread_join(thread);
 }
 
+#define LARGE ((size_t)256 << 10)
+
+static int reads_left;
+
+static void read_again(epio_op *op)
+{
+    check_result(op->result, LARGE);
+    if (reads_left-- > 0) {
+        epio_submit(epio_read(op, op->file, op->user, LARGE, 0));
+    }
+}
+
+/* A host that takes one message for each call would fall behind what comes. */
+static void calls_do_not_pile_up(fixture *f)
+{
+    enum { SLOTS = 8, READS = 2000 };
+    static epio_op ops[SLOTS];
+    static char found[SLOTS][LARGE];
+    int handled = 0;
+    int most = 0;
+    epio_file *file = fixture_create(f, "file");
+    fixture_write(f, file, found[0], LARGE, 0);
+    atomic_store(&ready_calls, 0);
+    check_result(epio_loop_on_ready(f->loop, count_ready, NULL), 0);
+    reads_left = READS;
+    memset(ops, 0, sizeof ops);
+    for (size_t i = 0; i < SLOTS; i++) {
+        ops[i].done = read_again;
+        ops[i].user = found[i];
+        epio_submit(epio_read(&ops[i], file, found[i], LARGE, 0));
+    }
+    while (epio_loop_pending(f->loop) != 0) {
+        int waiting = atomic_load(&ready_calls) - handled;
+        most = waiting > most ? waiting : most;
+        if (waiting > 0) {
+            handled++;
+            (void)epio_loop_poll(f->loop, 0, 0);
+        } else {
+            thread_yield();
+        }
+    }
+    check_result(epio_loop_on_ready(f->loop, NULL, NULL), 0);
+    check(most <= 2);
+    fixture_close(f, file);
+}
+
 static void ready_is_called_for_other_threads(fixture *f)
 {
     outsider one = {.vfs = f->vfs};
@@ -757,6 +803,7 @@ static const fixture_test tests[] = {
     FIXTURE_TEST(polls_inside_done, ON_OS),
     FIXTURE_TEST(foreign_loop_runs_inside_done, ON_OS),
     FIXTURE_TEST(ready_is_called_once_a_batch, ON_OS),
+    FIXTURE_TEST(calls_do_not_pile_up, ON_OS),
     FIXTURE_TEST(ready_is_called_for_other_threads, ON_OS),
     FIXTURE_TEST(removal_waits_for_a_running_call, ON_OS),
     FIXTURE_TEST(no_call_after_removal, ON_OS),

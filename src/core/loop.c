@@ -207,7 +207,7 @@ static void leave(epio_loop *loop)
     if (!loop->embedded) {
         return;
     }
-    if (loop->signalled && !something_is_ready(loop)) {
+    if (loop->signalled && !loop->calls_host && !something_is_ready(loop)) {
         look_at_kernel(loop, 0); /* takes back what was said while a `done` ran */
     }
     epio__loop_stand_by(loop);
@@ -306,6 +306,7 @@ int epio_loop_on_ready(epio_loop *loop, void (*ready)(void *user), void *user)
     enter(loop, "epio_loop_on_ready");
     int error = loop->os.backend->notify(loop->os.backend_state, ready, user);
     if (error == 0 && ready != NULL) {
+        loop->calls_host = true;
         embed(loop);
     }
     return error;

@@ -48,7 +48,8 @@ struct epio_loop {
     uint32_t depth;            /* nested turns */
     bool closing;
     bool embedded;
-    bool signalled; /* the handle is readable by the owner's own doing */
+    bool signalled;  /* the handle is readable by the owner's own doing */
+    bool calls_host; /* and told it, which cannot be taken back */
 
     epio__workers workers;
 };
