@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #define PATH_ROOM 4200
+#define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
 
 static void make_directory(fixture *f, const char *name)
 {
@@ -149,6 +150,44 @@ static void an_open_file_follows_its_rename(fixture *f)
     fixture_close(f, replaced);
     fixture_close(f, moved);
     check_content(f, "new", "abcd", 4);
+}
+
+/* Writes beside what is served, puts it in its place while that is read, and takes it
+ * away while it is read: over and over, and nothing is left. */
+static void a_file_servers_habit(fixture *f)
+{
+    enum { LENGTH = 1 << 20 };
+    static unsigned char data[LENGTH];
+    int rounds = fixture_is_watched() ? 50 : 1000;
+    unsigned char found;
+    epio_op op = {0};
+    for (int round = 0; round < rounds; round++) {
+        unsigned char mark = (unsigned char)round;
+        fixture_put(f, "served", "old", 3);
+        epio_file *before = fixture_open(f, "served", EPIO_OPEN_READ);
+        epio_file *file = fixture_open(f, "new", READ_WRITE | EPIO_OPEN_CREATE);
+        memset(data, mark, LENGTH);
+        fixture_write(f, file, data, LENGTH, 0);
+        if (round % 2 == 0) {
+            fixture_close(f, file);
+        }
+        check_op(f, rename_op(f, &op, "new", "served", 0), 0);
+        epio_file *after = fixture_open(f, "served", EPIO_OPEN_READ);
+        check_op(f, epio_size(&op, after), LENGTH);
+        check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "served"), 0), 0);
+        check_result(fixture_exists(f, "served"), 0);
+        fixture_read(f, before, &found, 1, 0);
+        check(found == 'o');
+        fixture_read(f, after, &found, 1, LENGTH - 1);
+        check(found == mark);
+        fixture_close(f, before);
+        fixture_close(f, after);
+        if (round % 2 != 0) {
+            fixture_close(f, file);
+        }
+        f->names_used = 0;
+    }
+    check_result(count_entries(f->folder), 0);
 }
 
 /* ---- access ------------------------------------------------------------ */
@@ -445,6 +484,7 @@ int main(void)
         FIXTURE_TEST(rename_says_what_is_wrong, ON_ANY),
         FIXTURE_TEST(rename_between_folders, ON_ANY),
         FIXTURE_TEST(an_open_file_follows_its_rename, ON_ANY),
+        FIXTURE_TEST(a_file_servers_habit, ON_OS_PERFORM | ON_OS),
         FIXTURE_TEST(access_tells_what_is_there, ON_ANY),
         FIXTURE_TEST(full_pathname_is_absolute, ON_ANY),
         FIXTURE_TEST(full_pathname_needs_the_folder, ON_ANY),
