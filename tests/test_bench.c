@@ -6,7 +6,8 @@
 
 typedef int compare_function(epio_bench_result *result, const epio_bench_options *options);
 
-static char folder[512];
+/* Of the test that runs. */
+static const char *folder;
 
 /* What the progress callback saw. */
 struct progress {
@@ -32,11 +33,12 @@ static bool note_progress(void *user, uint64_t done, uint64_t total)
     return progress->calls != progress->stop_at;
 }
 
-static epio_bench_options small_options(void)
+static epio_bench_options small_options(const fixture *f)
 {
     epio_bench_options options = {0};
 
     options.size = sizeof options;
+    folder = f->folder;
     options.path = folder;
     options.iterations = 101; /* no multiple of the depth */
     options.bytes = 4096;
@@ -87,9 +89,10 @@ static void check_adds_up(const epio_bench_result *result, const epio_bench_opti
     assert_int_equal(count_entries(folder), 0);
 }
 
-static void check_workload(compare_function *compare, uint32_t flags, const char *workload)
+static void check_workload(const fixture *f, compare_function *compare, uint32_t flags,
+                           const char *workload)
 {
-    epio_bench_options options = small_options();
+    epio_bench_options options = small_options(f);
     epio_bench_result result;
 
     options.flags = flags;
@@ -97,26 +100,23 @@ static void check_workload(compare_function *compare, uint32_t flags, const char
     check_adds_up(&result, &options, workload);
 }
 
-static void writes_are_measured(void **state)
+static void writes_are_measured(fixture *f)
 {
-    (void)state;
-    check_workload(epio_bench_compare_write, 0, "write");
-    check_workload(epio_bench_compare_write, EPIO_BENCH_DURABLE, "durable write");
+    check_workload(f, epio_bench_compare_write, 0, "write");
+    check_workload(f, epio_bench_compare_write, EPIO_BENCH_DURABLE, "durable write");
 }
 
-static void reads_are_measured(void **state)
+static void reads_are_measured(fixture *f)
 {
-    (void)state;
-    check_workload(epio_bench_compare_read, 0, "read");
+    check_workload(f, epio_bench_compare_read, 0, "read");
 }
 
-static void direct_is_measured_where_there_is_such_a_thing(void **state)
+static void direct_is_measured_where_there_is_such_a_thing(fixture *f)
 {
-    epio_bench_options options = small_options();
+    epio_bench_options options = small_options(f);
     epio_bench_result result;
     int error;
 
-    (void)state;
     options.flags = EPIO_BENCH_DIRECT;
     error = epio_bench_compare_read(&result, &options);
     if (error == EPIO_EINVAL || error == EPIO_ENOTSUP) {
@@ -130,12 +130,11 @@ static void direct_is_measured_where_there_is_such_a_thing(void **state)
 }
 
 /* With a queue of one, one operation, odd sizes: nothing divides evenly. */
-static void edges_are_measured(void **state)
+static void edges_are_measured(fixture *f)
 {
-    epio_bench_options options = small_options();
+    epio_bench_options options = small_options(f);
     epio_bench_result result;
 
-    (void)state;
     options.queue_depth = 1;
     options.bytes = 1;
     check_result(epio_bench_compare_write(&result, &options), 0);
@@ -150,49 +149,47 @@ static void edges_are_measured(void **state)
     check_adds_up(&result, &options, "read");
 }
 
-static void defaults_are_filled_in(void **state)
+static void defaults_are_filled_in(fixture *f)
 {
     epio_bench_result result;
+    (void)f;
 
-    (void)state;
     check_result(epio_bench_compare_read(&result, NULL), 0);
     assert_int_equal(result.iterations, 1000);
     assert_int_equal(result.bytes, 4096);
     assert_int_equal(result.queue_depth, 32);
 }
 
-static void bad_options_are_refused(void **state)
+static void bad_options_are_refused(fixture *f)
 {
-    epio_bench_options options = small_options();
+    epio_bench_options options = small_options(f);
 
-    (void)state;
     check_result(epio_bench_compare_write(NULL, &options), EPIO_EINVAL);
     check_result(epio_bench_compare_read(NULL, &options), EPIO_EINVAL);
     options.size--;
     check_refused(epio_bench_compare_write, &options, EPIO_EINVAL);
-    options = small_options();
+    options = small_options(f);
     options.flags = 0x80000000u;
     check_refused(epio_bench_compare_write, &options, EPIO_EINVAL);
     options.flags = EPIO_BENCH_DURABLE;
     check_refused(epio_bench_compare_read, &options, EPIO_EINVAL);
-    options = small_options();
+    options = small_options(f);
     options.backend = "abacus";
     check_refused(epio_bench_compare_read, &options, EPIO_EINVAL);
-    options = small_options();
+    options = small_options(f);
     options.iterations = (uint64_t)INT64_MAX / 4096 + 1;
     check_refused(epio_bench_compare_write, &options, EPIO_EINVAL);
-    options = small_options();
+    options = small_options(f);
     options.path = "/nowhere/at/all";
     check_refused(epio_bench_compare_write, &options, EPIO_ENOENT);
 }
 
-static void progress_grows_to_its_total(void **state)
+static void progress_grows_to_its_total(fixture *f)
 {
-    epio_bench_options options = small_options();
+    epio_bench_options options = small_options(f);
     epio_bench_result result;
     struct progress reading = {0}, writing = {0};
 
-    (void)state;
     options.progress = note_progress;
     options.user = &reading;
     check_result(epio_bench_compare_read(&result, &options), 0);
@@ -204,14 +201,13 @@ static void progress_grows_to_its_total(void **state)
     assert_int_equal(writing.last, writing.total);
 }
 
-static void progress_may_stop_it_at_any_call(void **state)
+static void progress_may_stop_it_at_any_call(fixture *f)
 {
-    epio_bench_options options = small_options();
+    epio_bench_options options = small_options(f);
     struct progress counted = {0};
     epio_bench_result result;
     uint64_t stop_at;
 
-    (void)state;
     options.progress = note_progress;
     options.user = &counted;
     check_result(epio_bench_compare_read(&result, &options), 0);
@@ -225,14 +221,14 @@ static void progress_may_stop_it_at_any_call(void **state)
     }
 }
 
-static void summary_tells_both_halves(void **state)
+static void summary_tells_both_halves(fixture *f)
 {
     epio_bench_result result = {0};
     char text[1024];
     size_t n;
     FILE *stream = tmpfile();
+    (void)f;
 
-    (void)state;
     assert_non_null(stream);
     result.workload = "durable write";
     result.backend = "epoll";
@@ -257,45 +253,31 @@ static void summary_tells_both_halves(void **state)
     assert_non_null(strstr(text, "4.00 times"));
 }
 
-static void nothing_stays_open(void **state)
+static void nothing_stays_open(fixture *f)
 {
-    epio_bench_options options = small_options();
+    epio_bench_options options = small_options(f);
     epio_bench_result result;
     int before = count_descriptors();
 
-    (void)state;
     check_result(epio_bench_compare_write(&result, &options), 0);
     options.path = "/nowhere/at/all";
     check_result(epio_bench_compare_write(&result, &options), EPIO_ENOENT);
     assert_int_equal(count_descriptors(), before);
 }
 
-static int make_folder(void **state)
-{
-    (void)state;
-    return test_folder_make(folder, sizeof folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    return folder_remove(folder) ? 0 : -1;
-}
-
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(writes_are_measured),
-        cmocka_unit_test(reads_are_measured),
-        cmocka_unit_test(direct_is_measured_where_there_is_such_a_thing),
-        cmocka_unit_test(edges_are_measured),
-        cmocka_unit_test(defaults_are_filled_in),
-        cmocka_unit_test(bad_options_are_refused),
-        cmocka_unit_test(progress_grows_to_its_total),
-        cmocka_unit_test(progress_may_stop_it_at_any_call),
-        cmocka_unit_test(summary_tells_both_halves),
-        cmocka_unit_test(nothing_stays_open),
+    static const fixture_test tests[] = {
+        FIXTURE_TEST(writes_are_measured, ON_OS_PERFORM),
+        FIXTURE_TEST(reads_are_measured, ON_OS_PERFORM),
+        FIXTURE_TEST(direct_is_measured_where_there_is_such_a_thing, ON_OS_PERFORM),
+        FIXTURE_TEST(edges_are_measured, ON_OS_PERFORM),
+        FIXTURE_TEST(defaults_are_filled_in, ON_OS_PERFORM),
+        FIXTURE_TEST(bad_options_are_refused, ON_OS_PERFORM),
+        FIXTURE_TEST(progress_grows_to_its_total, ON_OS_PERFORM),
+        FIXTURE_TEST(progress_may_stop_it_at_any_call, ON_OS_PERFORM),
+        FIXTURE_TEST(summary_tells_both_halves, ON_OS_PERFORM),
+        FIXTURE_TEST(nothing_stays_open, ON_OS_PERFORM),
     };
-
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return FIXTURE_RUN("bench", tests);
 }
