@@ -414,6 +414,44 @@ static void what_ends_at_once_has_its_share_of_a_turn(fixture *f)
     close_scene();
 }
 
+/* ---- Past the page cache ----------------------------------------------------------------- */
+
+/* Wine takes what is not aligned; Windows does not. */
+static BOOL WINAPI read_aligned(HANDLE handle, LPVOID into, DWORD len, LPDWORD bytes,
+                                LPOVERLAPPED overlapped)
+{
+    if (len % 512 != 0 || overlapped->Offset % 512 != 0 || (uintptr_t)into % 512 != 0) {
+        return end_with(ERROR_INVALID_PARAMETER);
+    }
+    calls++;
+    return real.read_file(handle, into, len, bytes, overlapped);
+}
+
+static void a_direct_file_may_end_anywhere(fixture *f)
+{
+    static unsigned char room[3 * 4096];
+    unsigned char *aligned = room + (4096 - (uintptr_t)room % 4096);
+    static const size_t sizes[] = {0, 1, 512, 5000, 8191, 8192};
+    real = epio__win32;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        epio_op op = {0};
+        fixture_put(f, "file", room, sizes[i]);
+        check_result(epio_loop_create(&loop, NULL), 0);
+        check_result(epio_wait(epio_open(&op, epio_loop_vfs(loop), fixture_path(f, "file"),
+                                         EPIO_OPEN_READ | EPIO_OPEN_DIRECT)),
+                     0);
+        file = op.file;
+        calls = 0;
+        epio__win32.read_file = read_aligned;
+        check_result(result_of(epio_read(&op, file, aligned, 8192, 0)), sizes[i]);
+        check_result(epio_perform(epio_read(&op, file, aligned, 8192, 0)), sizes[i]);
+        check(calls >= 2);
+        epio__win32 = real;
+        check_result(epio_wait(epio_close(&op, file)), 0);
+        epio_loop_destroy(loop);
+    }
+}
+
 /* ---- Messages --------------------------------------------------------------------------- */
 
 static const char *message;
@@ -616,6 +654,7 @@ int main(void)
         FIXTURE_TEST(a_cancel_and_its_two_packets, ON_OS_PERFORM),
         FIXTURE_TEST(a_cancel_that_comes_too_late, ON_OS_PERFORM),
         FIXTURE_TEST(what_ends_at_once_has_its_share_of_a_turn, ON_OS_PERFORM),
+        FIXTURE_TEST(a_direct_file_may_end_anywhere, ON_OS_PERFORM),
         FIXTURE_TEST(a_message_comes_in_parts, ON_OS_PERFORM),
         FIXTURE_TEST(a_flush_that_fails, ON_OS_PERFORM),
         FIXTURE_TEST(a_lock_ends_in_each_way, ON_OS_PERFORM),

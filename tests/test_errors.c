@@ -62,20 +62,6 @@ static void the_version_is_one(fixture *f)
 
 /* ---- From the system --------------------------------------------------- */
 
-/* All works as if nothing had happened. */
-static void check_goes_on(fixture *f)
-{
-    char found[4];
-    epio_op op = {0};
-    epio_file *file = fixture_open(f, "after", READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_TRUNCATE);
-    fixture_write(f, file, "data", 4, 0);
-    check_op(f, epio_sync(&op, file, EPIO_SYNC_DATA_ONLY), 0);
-    fixture_read(f, file, found, 4, 0);
-    assert_memory_equal(found, "data", 4);
-    assert_int_equal(op.os_error, 0);
-    fixture_close(f, file);
-}
-
 /* ---- Paths and permissions --------------------------------------------- */
 
 static void paths_that_do_not_open(fixture *f)
@@ -115,7 +101,7 @@ static void paths_that_do_not_open(fixture *f)
     }
     check_op_fails(f, epio_delete(&op, f->vfs, fixture_path(f, "nothing"), 0), EPIO_ENOENT,
                    OS_ERROR(ENOENT));
-    check_goes_on(f);
+    fixture_works(f);
 }
 
 int main(void)

@@ -71,20 +71,6 @@ static void the_systems_errors_are_mapped(fixture *f)
     }
 }
 
-/* All works as if nothing had happened. */
-static void check_goes_on(fixture *f)
-{
-    char found[4];
-    epio_op op = {0};
-    epio_file *file = fixture_open(f, "after", READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_TRUNCATE);
-    fixture_write(f, file, "data", 4, 0);
-    check_op(f, epio_sync(&op, file, EPIO_SYNC_DATA_ONLY), 0);
-    fixture_read(f, file, found, 4, 0);
-    assert_memory_equal(found, "data", 4);
-    assert_int_equal(op.os_error, 0);
-    fixture_close(f, file);
-}
-
 static void a_full_device(fixture *f)
 {
     static char data[100000];
@@ -99,7 +85,7 @@ static void a_full_device(fixture *f)
     check_op_fails(f, epio_write(&op, file, data, sizeof data, 0), EPIO_ENOSPC, ENOSPC);
     check_op_fails(f, epio_writev(&op, file, parts, 2, 0), EPIO_ENOSPC, ENOSPC);
     fixture_close(f, file);
-    check_goes_on(f);
+    fixture_works(f);
 }
 
 typedef struct size_limit {
@@ -152,7 +138,7 @@ static void a_file_that_may_not_grow(fixture *f)
     check_result(ops[7].result, LIMIT);
     fixture_write(f, file, data, sizeof data, 0);
     fixture_close(f, file);
-    check_goes_on(f);
+    fixture_works(f);
 }
 
 /* An application that minds its signals sees none of ours, and one that it has
@@ -216,7 +202,7 @@ static void no_descriptors_left(fixture *f)
     const char *path = fixture_path(f, "file");
     fixture_put(f, "file", "data", 4);
     /* Whatever the loop needs for itself it has by now. */
-    check_goes_on(f);
+    fixture_works(f);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
     struct rlimit lower = {100, before.rlim_max};
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &lower), 0);
@@ -255,7 +241,7 @@ static void no_descriptors_left(fixture *f)
     while (count > 0) {
         fixture_close(f, files[--count]);
     }
-    check_goes_on(f);
+    fixture_works(f);
 }
 
 /* A socket in the file system cannot be opened. */
@@ -274,7 +260,7 @@ static void what_cannot_be_opened_at_all(fixture *f)
     check_op_fails(f, epio_open(&op, f->vfs, path, EPIO_OPEN_READ), EPIO_ENODEV, ENXIO);
     check_op_fails(f, epio_open(&op, f->vfs, path, EPIO_OPEN_WRITE), EPIO_ENODEV, ENXIO);
     assert_int_equal(close(listener), 0);
-    check_goes_on(f);
+    fixture_works(f);
 }
 
 static void open_as_somebody_else(void *argument)

@@ -5,43 +5,7 @@
 
 #include <sys/resource.h>
 
-#define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
-
-#define CREATE (READ_WRITE | EPIO_OPEN_CREATE)
-
-#define KIB ((size_t)1024)
-
-#define MIB (1024 * KIB)
-
-static epio_file *open_path(fixture *f, const char *path, uint32_t flags)
-{
-    epio_op op = {0};
-    check_op(f, epio_open(&op, f->vfs, path, flags), 0);
-    check(op.file != NULL);
-    return op.file;
-}
-
-static void put_text(fixture *f, const char *path, const char *text)
-{
-    epio_file *file = open_path(f, path, CREATE | EPIO_OPEN_TRUNCATE);
-    fixture_write(f, file, text, strlen(text), 0);
-    fixture_close(f, file);
-}
-
-static void file_holds(fixture *f, epio_file *file, const char *text)
-{
-    char found[64];
-    epio_op op = {0};
-    check_op(f, epio_read(&op, file, found, sizeof found, 0), strlen(text));
-    assert_memory_equal(found, text, strlen(text));
-}
-
-static void path_holds(fixture *f, const char *path, const char *text)
-{
-    epio_file *file = open_path(f, path, EPIO_OPEN_READ);
-    file_holds(f, file, text);
-    fixture_close(f, file);
-}
+#define MIB ((size_t)1024 * 1024)
 
 static void fill_the_memory(void *argument)
 {
@@ -52,8 +16,8 @@ static void fill_the_memory(void *argument)
     uint64_t written = 0;
     char last = 0;
     memset(bytes, 'x', sizeof bytes);
-    put_text(f, "small", "still here");
-    epio_file *file = open_path(f, "large", CREATE);
+    fixture_put(f, "small", "still here", 10);
+    epio_file *file = fixture_create(f, "large");
     check(setrlimit(RLIMIT_AS, &limit) == 0);
     while (fixture_result(f, epio_write(&op, file, bytes, sizeof bytes, written)) >= 0) {
         written += sizeof bytes;
@@ -65,7 +29,7 @@ static void fill_the_memory(void *argument)
     check_op(f, epio_truncate(&op, file, 1), 0);
     fixture_write(f, file, bytes, sizeof bytes, 1);
     fixture_close(f, file);
-    path_holds(f, "small", "still here");
+    check_content(f, "small", "still here", 10);
 }
 
 static void out_of_memory_loses_nothing(fixture *f)

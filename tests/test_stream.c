@@ -237,23 +237,6 @@ static void a_read_waits_for_data(fixture *f)
 
 /* ---- Submitted --------------------------------------------------------- */
 
-/* The loop answers although others wait: a file is written, synced and read, a
- * name looked up, a timer fires. */
-static void check_responsive(fixture *f)
-{
-    char found[4];
-    epio_op op = {0};
-    epio_file *file =
-        fixture_open(f, "regular", READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_TRUNCATE);
-    fixture_write(f, file, "data", 4, 0);
-    check_op(f, epio_sync(&op, file, EPIO_SYNC_FULL), 0);
-    fixture_read(f, file, found, 4, 0);
-    assert_memory_equal(found, "data", 4);
-    fixture_close(f, file);
-    check_op(f, epio_sleep(&op, f->vfs, MILLISECOND), MILLISECOND);
-    check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "regular"), 0), 0);
-}
-
 static void reads_are_served_in_order(fixture *f)
 {
     enum { READS = 20 };
@@ -316,7 +299,7 @@ static void a_long_write_waits_for_its_reader(fixture *f)
         epio_submit(epio_write(&write, writer, large, sizeof large, 0));
         fixture_settle(f);
         assert_true(epio_pending(&write));
-        check_responsive(f);
+        fixture_works(f);
         read_through(reader, sizeof large);
         check_result(epio_wait(&write), sizeof large);
         fixture_close(f, reader);
@@ -359,7 +342,7 @@ static void a_blocking_pipe_does_not_block(fixture *f)
     epio_submit(epio_write(&writes[0], writer, large, sizeof large, 0));
     epio_submit(epio_write(&writes[1], writer, large, sizeof large, 0));
     fixture_settle(f);
-    check_responsive(f);
+    fixture_works(f);
     for (size_t i = 0; i < 2; i++) {
         epio_cancel(&writes[i]);
         check_result(epio_wait(&writes[i]), EPIO_ECANCELED);
@@ -433,7 +416,7 @@ static void a_waiting_write_sees_the_pipe_break(fixture *f)
     check_result(epio_wait(&op), EPIO_EPIPE);
     check_os_error(&op, OS_ERROR(EPIPE));
     fixture_close(f, file);
-    check_responsive(f);
+    fixture_works(f);
 }
 
 static void a_close_ends_waiting_transfers(fixture *f)

@@ -407,23 +407,6 @@ static void an_open_for_writing_waits_for_a_reader(fixture *f)
 
 #if EPIO_ASYNC
 
-/* The loop answers although others wait: a file is written, synced and read, a
- * name looked up, a timer fires. */
-static void check_responsive(fixture *f)
-{
-    char found[4];
-    epio_op op = {0};
-    epio_file *file =
-        fixture_open(f, "regular", READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_TRUNCATE);
-    fixture_write(f, file, "data", 4, 0);
-    check_op(f, epio_sync(&op, file, EPIO_SYNC_FULL), 0);
-    fixture_read(f, file, found, 4, 0);
-    assert_memory_equal(found, "data", 4);
-    fixture_close(f, file);
-    check_op(f, epio_sleep(&op, f->vfs, MILLISECOND), MILLISECOND);
-    check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "regular"), 0), 0);
-}
-
 enum { WAITERS = 100 };
 
 static void waiting_reads_hold_no_worker(fixture *f)
@@ -441,7 +424,7 @@ static void waiting_reads_hold_no_worker(fixture *f)
         epio_submit(epio_read(&reads[i], files[i], &found[i], 1, 0));
     }
     fixture_settle(f);
-    check_responsive(f);
+    fixture_works(f);
     for (size_t i = 0; i < WAITERS; i++) {
         assert_true(epio_pending(&reads[i]));
     }
@@ -478,7 +461,7 @@ static void waiting_opens_hold_no_worker(fixture *f)
         opens[i].timeout_ns = i % 3 == 2 ? 50 * MILLISECOND : 0;
         epio_submit(epio_open(&opens[i], f->vfs, paths[i], EPIO_OPEN_WRITE));
     }
-    check_responsive(f);
+    fixture_works(f);
     for (size_t i = 0; i < WAITERS; i++) {
         if (i % 3 == 0) {
             int reader = open_descriptor(paths[i], O_RDONLY | O_NONBLOCK);
@@ -517,7 +500,7 @@ static void one_worker_is_enough(fixture *f)
         epio_submit(epio_read(&ops[i], file, &found, 1, 0));
         epio_submit(epio_open(&ops[WAITERS + i], f->vfs, write_path, EPIO_OPEN_WRITE));
     }
-    check_responsive(f);
+    fixture_works(f);
     for (size_t i = 0; i < 2 * WAITERS; i++) {
         epio_cancel(&ops[i]);
     }
@@ -562,7 +545,7 @@ static void a_long_write_takes_all_that_it_needs(fixture *f)
             epio_submit(epio_write(&write, writer, large, sizeof large, 0));
             fixture_settle(f);
             assert_true(epio_pending(&write));
-            check_responsive(f);
+            fixture_works(f);
             read_through(reader, sizeof large);
             check_result(epio_wait(&write), sizeof large);
             fixture_close(f, reader);
@@ -607,7 +590,7 @@ static void a_blocking_terminal_does_not_block(fixture *f)
     epio_submit(epio_write(&write, file, large, sizeof large, 0));
     fixture_settle(f);
     bool pending = epio_pending(&write);
-    check_responsive(f);
+    fixture_works(f);
     epio_cancel(&write);
     int64_t result = epio_wait(&write);
     fixture_close(f, file);
@@ -639,7 +622,7 @@ static void a_reader_that_comes_too_late_waits_on(fixture *f)
     }
     fixture_settle(f);
     assert_int_equal(epio_pending(&ops[0]) + epio_pending(&ops[1]), 1);
-    check_responsive(f);
+    fixture_works(f);
     put_bytes(ends[1], "y", 1);
     check_result(epio_wait(&ops[0]), 1);
     check_result(epio_wait(&ops[1]), 1);
@@ -671,7 +654,7 @@ static void a_duplicate_outlives_the_close(fixture *f)
     }
     put_bytes(ends[1], "abc", 3);
     fixture_settle(f);
-    check_responsive(f);
+    fixture_works(f);
     assert_int_equal(read(duplicate, found, 4), 3);
     close_descriptor(duplicate);
     close_descriptor(ends[1]);
@@ -747,7 +730,7 @@ static void a_terminal_read_can_be_cancelled(fixture *f)
     epio_file *file = op.file;
     epio_submit(epio_read(&read, file, found, sizeof found, 0));
     fixture_settle(f);
-    check_responsive(f);
+    fixture_works(f);
     epio_cancel(&read);
     check_result(epio_wait(&read), EPIO_ECANCELED);
     epio_submit(epio_read(&read, file, found, sizeof found, 0));

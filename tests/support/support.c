@@ -382,6 +382,22 @@ int64_t fixture_exists(fixture *f, const char *name)
     return fixture_result(f, epio_access(&op, f->vfs, fixture_path(f, name), EPIO_ACCESS_EXISTS));
 }
 
+void fixture_works(fixture *f)
+{
+    const uint64_t moment = 1000000;
+    char found[4];
+    epio_op op = {0};
+    epio_file *file = fixture_create(f, "works");
+    fixture_write(f, file, "data", 4, 0);
+    check_op(f, epio_sync(&op, file, EPIO_SYNC_DATA_ONLY), 0);
+    fixture_read(f, file, found, 4, 0);
+    assert_memory_equal(found, "data", 4);
+    check_result(op.os_error, 0);
+    fixture_close(f, file);
+    check_op(f, epio_sleep(&op, f->vfs, moment), (int64_t)moment);
+    check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "works"), 0), 0);
+}
+
 #if EPIO_ASYNC
 
 void fixture_settle(fixture *f)

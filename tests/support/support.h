@@ -134,6 +134,10 @@ void fixture_put(fixture *f, const char *name, const void *data, size_t len);
 /* 1 if the name in the test's folder exists, else 0. */
 int64_t fixture_exists(fixture *f, const char *name);
 
+/* Fails unless all goes on, whatever failed or waits: a file is written, synced and read,
+ * a timer fires, a name goes. */
+void fixture_works(fixture *f);
+
 #if EPIO_ASYNC
 /* Lets the loop do what it can do now: for what should not happen. What should
  * is waited for, since a machine may be slow. */
