@@ -551,6 +551,26 @@ static void ready_is_called_for_other_threads(fixture *f)
     check_result(epio_loop_on_ready(f->loop, NULL, NULL), 0);
 }
 
+/* Who comes while something is ready has not heard of it. */
+static void ready_is_called_for_what_came_before_it(fixture *f)
+{
+    outsider one = {.vfs = f->vfs};
+    for (int i = 0; i < 3; i++) {
+        atomic_store(&ready_calls, 0);
+        check_result(epio_loop_on_ready(f->loop, count_ready, NULL), 0);
+        check_result(epio_loop_on_ready(f->loop, NULL, NULL), 0);
+        submit_elsewhere(&one);
+        pause_ns(SILENCE_MS * MILLISECOND);
+        check_result(atomic_load(&ready_calls), 0);
+        check_result(epio_loop_on_ready(f->loop, count_ready, NULL), 0);
+        check(ready_calls_reach(1));
+        while (epio_pending(&one.op)) {
+            (void)epio_loop_poll(f->loop, 0, 0);
+        }
+        check_result(epio_loop_on_ready(f->loop, NULL, NULL), 0);
+    }
+}
+
 static atomic_int inside_ready;
 static atomic_int ready_removed;
 
@@ -805,6 +825,7 @@ static const fixture_test tests[] = {
     FIXTURE_TEST(ready_is_called_once_a_batch, ON_OS),
     FIXTURE_TEST(calls_do_not_pile_up, ON_OS),
     FIXTURE_TEST(ready_is_called_for_other_threads, ON_OS),
+    FIXTURE_TEST(ready_is_called_for_what_came_before_it, ON_OS),
     FIXTURE_TEST(removal_waits_for_a_running_call, ON_OS),
     FIXTURE_TEST(no_call_after_removal, ON_OS),
     FIXTURE_TEST(ready_replaces_itself, ON_OS),

@@ -177,6 +177,16 @@ static void delete_on_close(fixture *f)
     fixture_put(f, "file", "old", 3);
     fixture_close(f, fixture_open(f, "file", EPIO_OPEN_READ | EPIO_OPEN_DELETE_ON_CLOSE));
     check_result(fixture_exists(f, "file"), 0);
+    epio_op op = {0};
+    /* Permissions say who may write to it, not whether its name goes. */
+    check_op(f,
+             epio_open(&op, f->vfs, fixture_path(f, "read-only"),
+                       READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_DELETE_ON_CLOSE |
+                           EPIO_OPEN_PERMISSIONS(0400)),
+             0);
+    check_result(fixture_exists(f, "read-only"), 1);
+    fixture_close(f, op.file);
+    check_result(fixture_exists(f, "read-only"), 0);
 }
 
 /* What has the name by then is somebody else's. */

@@ -266,7 +266,12 @@ static void who_holds_a_file_is_waited_for(fixture *f)
     for (int which = 0; which < 4; which++) {
         epio_op op = {0};
         test_thread thread;
+        unsigned char found[8];
         fixture_put(f, "file", "data", 4);
+        /* Whatever the op did before has no part in its patience. */
+        epio_file *file = fixture_open(f, "file", EPIO_OPEN_READ);
+        check_op(f, epio_read(&op, file, found, sizeof found, 4), 0);
+        fixture_close(f, file);
         fixture_put(f, "other", "data", 4);
         thread_start(&thread, let_go_soon, hold_alone(f, "file"));
         check_op(f, prepare_verb(f, &op, which), 0);

@@ -227,9 +227,9 @@ _Static_assert(sizeof(epio_op) == EPIO_OP_SIZE, "an op has the same size on ever
 /* Carries the op out on this thread and returns its result; no loop is needed
  * and `done` is not called. Any thread. It runs alone: it waits for nothing
  * that was submitted (but a lock for its turn), and no barrier (epio_sync) counts
- * it. timeout_ns limits
- * what only waits (sleep, streams, permits, locks): EPIO_ETIMEDOUT.
- * Every error of the verb; an op without a file or VFS is EPIO_EINVAL. */
+ * it. timeout_ns limits what only waits (sleep, streams, permits, locks; on Windows
+ * an open, a delete or a rename while somebody else does not share the file):
+ * EPIO_ETIMEDOUT. Every error of the verb; an op without a file or VFS is EPIO_EINVAL. */
 EPIO_API int64_t epio_perform(epio_op *op);
 
 #if EPIO_ASYNC
@@ -580,9 +580,9 @@ EPIO_API intptr_t epio_loop_handle(epio_loop *loop);
 
 /* The other way round: `ready(user)` is called, from a thread of the library's,
  * when epio_loop_poll has something to do: once, and again after a poll that
- * left something. It should only post a message to the host's loop, and call
- * nothing of this one. NULL removes it; replacing and removing wait until a
- * running call has returned. 0, EPIO_EMFILE or EPIO_ENOMEM. The owner. */
+ * left something, or in which a `done` ran while others waited. It should only post a message to
+ * the host's loop, and call nothing of this one. NULL removes it; replacing and removing wait until
+ * a running call has returned. 0, EPIO_EMFILE or EPIO_ENOMEM. The owner. */
 EPIO_API int epio_loop_on_ready(epio_loop *loop, void (*ready)(void *user), void *user);
 
 /* ---- Backpressure ------------------------------------------------------ */

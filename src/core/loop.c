@@ -305,8 +305,10 @@ int epio_loop_on_ready(epio_loop *loop, void (*ready)(void *user), void *user)
 {
     enter(loop, "epio_loop_on_ready");
     int error = loop->os.backend->notify(loop->os.backend_state, ready, user);
-    if (error == 0 && ready != NULL) {
-        loop->calls_host = true;
+    if (error == 0) {
+        loop->calls_host = ready != NULL;
+    }
+    if (loop->calls_host) {
         embed(loop);
     }
     return error;

@@ -49,7 +49,7 @@ struct epio_loop {
     bool closing;
     bool embedded;
     bool signalled;  /* the handle is readable by the owner's own doing */
-    bool calls_host; /* and told it, which cannot be taken back */
+    bool calls_host; /* epio_loop_on_ready is in use: what it told cannot be taken back */
 
     epio__workers workers;
 };

@@ -242,6 +242,7 @@ static epio_op *prepare_path(epio_op *op, const char *function, uint8_t kind, ep
 {
     prepare(op, function, kind, vfs);
     op->arguments.path.path = path;
+    op->arguments.path.len = 0;
     op->flags = flags;
     require(op, path != NULL && (flags & ~known_flags) == 0);
     return op;

@@ -474,14 +474,14 @@ static int64_t transfer(memory_vfs *memory, const epio_op *op)
     memory_node *node = node_of(op);
     const epio_iovec whole = {op->arguments.io.base, (size_t)op->arguments.io.len};
     const epio_iovec *parts = vectored ? op->arguments.io.base : &whole;
-    const epio_iovec *end = parts + (vectored ? op->arguments.io.len : 1);
+    uint64_t count_of_parts = vectored ? op->arguments.io.len : 1;
     int64_t total = 0;
     size_t slice = SLICE_SIZE;
 
-    for (; parts < end; parts++) {
-        for (size_t done = 0; done < parts->len;) {
-            unsigned char *base = (unsigned char *)parts->base + done;
-            size_t count = smaller(slice, parts->len - done);
+    for (uint64_t i = 0; i < count_of_parts; i++) {
+        for (size_t done = 0; done < parts[i].len;) {
+            unsigned char *base = (unsigned char *)parts[i].base + done;
+            size_t count = smaller(slice, parts[i].len - done);
             uint64_t offset = op->arguments.io.offset + (uint64_t)total;
             int64_t moved = (writes ? node_write : node_read)(node, base, count, offset);
             if (moved < 0) {

@@ -95,7 +95,7 @@ void epio__os_spend(const epio_op *op, uint64_t bytes)
 /* What the back end has no asynchronous form for, a worker carries out. */
 static void hand_on(epio__os_vfs *vfs, epio_op *op)
 {
-    if (vfs->backend->transfers_at_once && turn_is_spent(vfs)) {
+    if (vfs->backend->transfers_at_once && !is_stream(op) && turn_is_spent(vfs)) {
         epio_defer(op);
     } else if (!vfs->backend->submit(vfs->backend_state, op)) {
         epio_offload(op);

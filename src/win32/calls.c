@@ -62,7 +62,6 @@ bool epio__nt_access_of(HANDLE handle, ACCESS_MASK *access)
 
 bool epio__nt_mode_of(HANDLE handle, ULONG *mode)
 {
-    *mode = 0;
     return query(handle, MODE_INFORMATION, mode);
 }
 

@@ -61,7 +61,7 @@ LARGE_INTEGER epio__time_until(uint64_t deadline)
 {
     uint64_t now = epio__monotonic_time();
     uint64_t left = deadline > now ? (deadline - now) / 100 + 1 : 1;
-    return (LARGE_INTEGER){.QuadPart = left < INT64_MAX ? -(int64_t)left : INT64_MIN};
+    return (LARGE_INTEGER){.QuadPart = -(int64_t)left};
 }
 
 void epio__sleep_until(uint64_t deadline)

@@ -76,7 +76,7 @@ static int fill_stream(epio__win32_file *file, int32_t *os_error)
 {
     HANDLE handle = epio__handle_of(&file->base);
     if (is_polled_pipe(handle)) {
-        *os_error = ERROR_PIPE_BUSY;
+        *os_error = ERROR_NOT_SUPPORTED;
         return EPIO_ENOTSUP;
     }
     file->pipe = GetNamedPipeInfo(handle, NULL, NULL, NULL, NULL) != FALSE;
@@ -186,6 +186,15 @@ static DWORD reparse_tag_of(HANDLE handle)
                : 0;
 }
 
+static bool are_the_same(HANDLE one, HANDLE other)
+{
+    uint64_t devices[2];
+    uint64_t inodes[2];
+    return epio__identity_of(one, &devices[0], &inodes[0]) &&
+           epio__identity_of(other, &devices[1], &inodes[1]) && devices[0] == devices[1] &&
+           inodes[0] == inodes[1];
+}
+
 /* Opens without following a link, but by way of whatever else gives a file its content
  * (deduplication, compression by files, clouds). */
 static HANDLE open_no_link(const WCHAR *name, uint32_t flags)
@@ -195,12 +204,20 @@ static HANDLE open_no_link(const WCHAR *name, uint32_t flags)
     if (tag == 0) {
         return handle;
     }
+    uint32_t as_it_is =
+        flags & ~(uint32_t)(EPIO_OPEN_NOFOLLOW | EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE);
+    HANDLE whole =
+        IsReparseTagNameSurrogate(tag) ? INVALID_HANDLE_VALUE : open_name(name, as_it_is);
+    bool same = whole != INVALID_HANDLE_VALUE && are_the_same(handle, whole);
     (void)CloseHandle(handle);
-    if (tag == IO_REPARSE_TAG_SYMLINK) {
-        SetLastError(ERROR_STOPPED_ON_SYMLINK);
-        return INVALID_HANDLE_VALUE;
+    if (same) {
+        return whole;
     }
-    return open_name(name, flags & ~(uint32_t)(EPIO_OPEN_NOFOLLOW | EPIO_OPEN_EXCLUSIVE));
+    if (whole != INVALID_HANDLE_VALUE) {
+        (void)CloseHandle(whole);
+    }
+    SetLastError(ERROR_STOPPED_ON_SYMLINK);
+    return INVALID_HANDLE_VALUE;
 }
 
 static bool truncate_to_nothing(HANDLE handle)
@@ -393,13 +410,31 @@ static void delete_later(const epio__win32_file *file)
                                      &disposition, sizeof disposition);
 }
 
+/* Which says who may write to the file, not who may delete it. */
+static void clear_read_only(const WCHAR *name)
+{
+    DWORD attributes = epio__attributes_of(name);
+    if ((attributes & FILE_ATTRIBUTE_READONLY) != 0) {
+        (void)SetFileAttributesW(name, attributes & ~(DWORD)FILE_ATTRIBUTE_READONLY);
+    }
+}
+
+static void delete_at_close(const epio__win32_file *file)
+{
+    if (still_has_name(file)) {
+        clear_read_only(file->delete_name);
+        if (!epio__remove_name(file->delete_name)) {
+            delete_later(file);
+        }
+    }
+}
+
 int64_t epio__close_perform(epio_op *op)
 {
     epio__os_file *file = &epio__win32_file_of(op)->base;
     const epio__win32_file *named = epio__win32_file_of(op);
-    if (named->delete_name != NULL && still_has_name(named) &&
-        !epio__remove_name(named->delete_name)) {
-        delete_later(named);
+    if (named->delete_name != NULL) {
+        delete_at_close(named);
     }
     epio_file_release(&file->base);
     return epio__os_file_close(file, &op->os_error);

@@ -126,7 +126,8 @@ static bool is_long(const epio_op *op)
 {
     bool vectored = op->kind == EPIO_KIND_READV || op->kind == EPIO_KIND_WRITEV;
     bool stream = (op->file->traits & EPIO_FILE_STREAM) != 0;
-    return !stream &&
+    bool direct = epio__win32_file_of(op)->sector != 0; /* of which nothing is in memory */
+    return !stream && !direct &&
            (epio_op_bytes(op) > LONG_COPY || (vectored && op->arguments.io.len > MANY_PARTS));
 }
 
@@ -144,12 +145,14 @@ static bool advance(iocp_state *state, epio_op *op, int64_t *result)
         error = done ? 0 : GetLastError();
         /* A part of a message is no failure to the system. */
         bool succeeded = done || error == ERROR_MORE_DATA;
+        if (succeeded) {
+            epio__os_spend(op, overlapped->InternalHigh);
+        }
         if ((succeeded && !file->skips_packets) || error == ERROR_IO_PENDING) {
             ++*state->watched;
             return false;
         }
         bytes = succeeded ? (DWORD)overlapped->InternalHigh : 0;
-        epio__os_spend(op, bytes);
     } while (!epio__piece_ended(op, error, bytes, result));
     return true;
 }
@@ -243,8 +246,7 @@ static bool wait_finely(iocp_state *state, uint64_t deadline)
         return false;
     }
     HANDLE handles[] = {state->port, state->wait_timer};
-    (void)WaitForMultipleObjects(2, handles, FALSE, INFINITE);
-    return true;
+    return WaitForMultipleObjects(2, handles, FALSE, INFINITE) != WAIT_FAILED;
 }
 
 static void iocp_poll(void *opaque, uint64_t deadline)
@@ -269,9 +271,10 @@ static void iocp_poll(void *opaque, uint64_t deadline)
 static void iocp_wake(void *opaque)
 {
     iocp_state *state = opaque;
-    if (epio__exchange_u32(&state->wake_posted, 1) == 0 &&
-        !PostQueuedCompletionStatus(state->port, 0, KEY_WAKE, NULL)) {
-        epio__store_u32(&state->wake_posted, 0); /* the next one tries again */
+    if (epio__exchange_u32(&state->wake_posted, 1) == 0) {
+        while (!PostQueuedCompletionStatus(state->port, 0, KEY_WAKE, NULL)) {
+            Sleep(1); /* the system is out of memory; nobody else will wake the owner */
+        }
     }
 }
 

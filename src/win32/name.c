@@ -42,14 +42,18 @@ static WCHAR *widen(const char *path, int *error)
 /* The present folder, of a drive if `drive` names one ("X:."); to be freed. */
 static WCHAR *present_folder(const WCHAR *drive)
 {
-    DWORD size = GetFullPathNameW(drive, 0, NULL, NULL);
-    WCHAR *folder = malloc(((size_t)size + 1) * sizeof *folder);
-    if (folder != NULL) {
-        DWORD len = GetFullPathNameW(drive, size, folder, NULL);
-        if (len == 0 || len >= size) { /* another thread changed it just now */
-            free(folder);
-            return NULL;
-        }
+    DWORD size;
+    DWORD len = GetFullPathNameW(drive, 0, NULL, NULL);
+    WCHAR *folder = NULL;
+    do { /* another thread may change it in between */
+        free(folder);
+        size = len;
+        folder = malloc(((size_t)size + 1) * sizeof *folder);
+        len = folder != NULL ? GetFullPathNameW(drive, size, folder, NULL) : 0;
+    } while (len >= size && size != 0);
+    if (len == 0) {
+        free(folder);
+        return NULL;
     }
     return folder;
 }

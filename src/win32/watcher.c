@@ -68,6 +68,8 @@ int epio__watcher_create(epio__watcher **created, HANDLE port)
     epio__condition_init(&watcher->call_ended);
     int error = epio__thread_start(&watcher->thread, watch, watcher);
     if (error != 0) {
+        epio__condition_destroy(&watcher->call_ended);
+        epio__mutex_destroy(&watcher->mutex);
         (void)CloseHandle(watcher->nudge);
         free(watcher);
         return error;
@@ -119,5 +121,6 @@ void epio__watcher_notify(epio__watcher *watcher, void (*ready)(void *user), voi
     while (watcher->calling != 0 && watcher->calling != epio__thread_self()) {
         epio__condition_wait(&watcher->call_ended, &watcher->mutex);
     }
+    watcher->told = false; /* the new one has not heard it */
     epio__mutex_unlock(&watcher->mutex);
 }

@@ -83,9 +83,9 @@ typedef struct epio__win32_file {
     bool pipe;
     bool bound; /* to the loop's port */
     bool cannot_bind;
-    uint32_t
-        has_grown; /* atomic; by a truncate, so that writes may have to fill what lies before */
     bool skips_packets; /* a call that succeeds at once sends no packet */
+    /* Atomic. A truncate made it longer: a write may have to fill what lies before. */
+    uint32_t has_grown;
     WCHAR *delete_name; /* to be removed at close, owned; NULL: nothing */
     epio__held_range held[EPIO__MOST_RANGES];
 } epio__win32_file;
