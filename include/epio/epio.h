@@ -196,6 +196,7 @@ struct epio_op {
             uint8_t begun;
             uint8_t told;
             uint8_t looks;
+            uint8_t conflicts;
         } lock;
         uint64_t space[7];
     } arguments;

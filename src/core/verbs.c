@@ -207,6 +207,7 @@ static epio_op *prepare_lock(epio_op *op, const char *function, uint8_t kind, ep
     op->arguments.lock.level = (uint8_t)level;
     op->arguments.lock.begun = 0;
     op->arguments.lock.delay_ns = 0;
+    op->arguments.lock.conflicts = 0;
     require(op, level <= EPIO_LOCK_EXCLUSIVE);
     if (file != NULL && (file->traits & EPIO_FILE_STREAM) != 0) {
         refuse(op, EPIO_ESPIPE);

@@ -133,12 +133,18 @@ static epio__lock_verdict go_to_reserved(epio__lock_holder *holder, epio_op *op)
 }
 
 /* This one has a byte by which the other will see that he must give up, if he has
- * only come at the same moment: he gets that moment. */
+ * only just come: he gets a moment. */
 static epio__lock_verdict end_unless_new(epio_op *op, int error)
 {
     bool new = error == EPIO_EBUSY &&epio__lock_may_wait(op) &&
-               op->arguments.lock.delay_ns < EPIO__LOCK_GRACE_NS;
-    return new ? EPIO__LOCK_WAITS_ELSEWHERE : epio__lock_end_with(op, error);
+               op->arguments.lock.conflicts < EPIO__LOCK_MOST_CONFLICTS;
+    if (!new) {
+        return epio__lock_end_with(op, error);
+    }
+    if (op->arguments.lock.conflicts++ == 0) {
+        op->arguments.lock.delay_ns = 0;
+    }
+    return EPIO__LOCK_WAITS_ELSEWHERE;
 }
 
 static epio__lock_verdict go_to_pending(epio__lock_holder *holder, epio_op *op)
@@ -179,6 +185,7 @@ static epio__lock_verdict go_to_exclusive(epio__lock_holder *holder, epio_op *op
             return end_unless_new(op, error);
         }
     }
+    op->arguments.lock.conflicts = 0;
     if (node->holder_count > 1) {
         return EPIO__LOCK_WAITS_HERE;
     }

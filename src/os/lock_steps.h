@@ -9,8 +9,8 @@
 #define EPIO__LOCK_FIRST_DELAY_NS UINT32_C(200000)
 #define EPIO__LOCK_LAST_DELAY_NS UINT32_C(20000000)
 
-/* Who could never get his lock is not refused before he has asked a few times. */
-#define EPIO__LOCK_GRACE_NS (4 * EPIO__LOCK_FIRST_DELAY_NS)
+/* Who could never get his lock is not refused before he has asked a few times in a row. */
+#define EPIO__LOCK_MOST_CONFLICTS 3
 
 typedef enum epio__lock_verdict {
     EPIO__LOCK_ENDED,          /* with op->arguments.lock.outcome */
