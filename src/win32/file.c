@@ -423,7 +423,7 @@ static void delete_at_close(const epio__win32_file *file)
 {
     if (still_has_name(file)) {
         clear_read_only(file->delete_name);
-        if (!epio__remove_name(file->delete_name)) {
+        if (!epio__remove_name(file->delete_name, false)) {
             delete_later(file);
         }
     }

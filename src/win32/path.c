@@ -77,15 +77,10 @@ static bool delete_in_two_steps(const WCHAR *name, bool durable)
     return done;
 }
 
-static bool remove_name(const WCHAR *name, bool durable)
+bool epio__remove_name(const WCHAR *name, bool durable)
 {
     return delete_as_posix(name, durable) || delete_in_two_steps(name, durable) ||
            DeleteFileW(name);
-}
-
-bool epio__remove_name(const WCHAR *name)
-{
-    return remove_name(name, false);
 }
 
 static int64_t delete_name(epio_op *op, const WCHAR *name)
@@ -96,7 +91,7 @@ static int64_t delete_name(epio_op *op, const WCHAR *name)
     if (is_read_only(name)) {
         return epio__op_fail_with(op, ERROR_ACCESS_DENIED);
     }
-    if (remove_name(name, (op->flags & EPIO_DELETE_SYNC_DIR) != 0)) {
+    if (epio__remove_name(name, (op->flags & EPIO_DELETE_SYNC_DIR) != 0)) {
         return 0;
     }
     return epio__op_fail_or_retry(op, name, GetLastError(), true);

@@ -4,6 +4,8 @@
  * may be granted all the same. */
 #include "win32/win32.h"
 
+#define LOOKS 3
+
 /* An event with its lowest bit set keeps the call's packet off the port. */
 static HANDLE event_without_packet(HANDLE event)
 {
@@ -44,6 +46,18 @@ static DWORD lock_range(const epio__os_file *file, uint64_t start, uint64_t len,
         epio__win32.lock_file(epio__handle_of(file), flags, 0, low(len), high(len), &overlapped);
     DWORD error = outcome_of(file, done, &overlapped);
     (void)CloseHandle(event);
+    return error;
+}
+
+/* A reader of SQLite's, on Windows, has PENDING exclusively while he passes. Who only
+ * wants to know that there is no writer looks again before he says so. */
+static DWORD share_range(const epio__os_file *file, uint64_t start, uint64_t len)
+{
+    DWORD error = lock_range(file, start, len, false);
+    for (int looks = 1; error == ERROR_LOCK_VIOLATION && looks < LOOKS; looks++) {
+        epio__thread_yield();
+        error = lock_range(file, start, len, false);
+    }
     return error;
 }
 
@@ -98,7 +112,9 @@ static DWORD release(epio__win32_file *file, uint64_t start, uint64_t len)
 
 static DWORD take(epio__win32_file *file, uint64_t start, uint64_t len, uint32_t mode)
 {
-    DWORD error = lock_range(&file->base, start, len, mode == EPIO__RANGE_EXCLUSIVE);
+    bool passes = mode == EPIO__RANGE_SHARED && len == 1;
+    DWORD error = passes ? share_range(&file->base, start, len)
+                         : lock_range(&file->base, start, len, mode == EPIO__RANGE_EXCLUSIVE);
     epio__held_range *range = free_note(file);
     if (error != 0) {
         return error;
@@ -139,20 +155,6 @@ static DWORD strengthen(epio__win32_file *file, epio__held_range *range)
     return error;
 }
 
-/* A reader of SQLite's, on Windows, has PENDING exclusively while he passes. Who only
- * wants to know that there is no writer looks again before he says so. */
-#define LOOKS 3
-
-static DWORD share_range(epio__win32_file *file, uint64_t start, uint64_t len)
-{
-    DWORD error = take(file, start, len, EPIO__RANGE_SHARED);
-    for (int looks = 1; error == ERROR_LOCK_VIOLATION && len == 1 && looks < LOOKS; looks++) {
-        epio__thread_yield();
-        error = take(file, start, len, EPIO__RANGE_SHARED);
-    }
-    return error;
-}
-
 static DWORD set(epio__win32_file *file, uint64_t start, uint64_t len, uint32_t mode)
 {
     if (mode == EPIO__RANGE_FREE) {
@@ -160,8 +162,7 @@ static DWORD set(epio__win32_file *file, uint64_t start, uint64_t len, uint32_t 
     }
     epio__held_range *range = find_held(file, start, len);
     if (range == NULL) {
-        return mode == EPIO__RANGE_SHARED ? share_range(file, start, len)
-                                          : take(file, start, len, mode);
+        return take(file, start, len, mode);
     }
     if (range->mode == mode) {
         return 0;
@@ -188,11 +189,7 @@ int epio__range_set(const epio__os_file *file, uint64_t start, uint64_t len, uin
 
 int epio__range_is_taken(const epio__os_file *file, uint64_t start, uint64_t len, int32_t *os_error)
 {
-    DWORD error = lock_range(file, start, len, false);
-    for (int looks = 1; error == ERROR_LOCK_VIOLATION && looks < LOOKS; looks++) {
-        epio__thread_yield();
-        error = lock_range(file, start, len, false);
-    }
+    DWORD error = share_range(file, start, len);
     if (error == ERROR_LOCK_VIOLATION) {
         return 1;
     }

@@ -136,8 +136,9 @@ char *epio__narrow_name(const WCHAR *name);
 /* ---- path.c ---- */
 
 int64_t epio__path_perform(epio_op *op);
-/* Takes the name from a file, whoever has it open. False and GetLastError if it cannot. */
-bool epio__remove_name(const WCHAR *name);
+/* Takes the name from a file, whoever has it open; `durable`: on the medium too.
+ * False and GetLastError if it cannot. */
+bool epio__remove_name(const WCHAR *name, bool durable);
 
 /* ---- transfer.c ---- */
 
