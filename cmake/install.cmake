@@ -24,6 +24,10 @@ if(NOT EPIO_ASYNC)
     set(epio_pc_definitions " -DEPIO_ASYNC=0")
 endif()
 set(epio_pc_private_libs "")
+set(epio_pc_private_packages "libsodium")
+if(epio_has_liburing)
+    string(APPEND epio_pc_private_packages ", liburing")
+endif()
 if(NOT WIN32)
     set(epio_pc_private_libs " -pthread")
 endif()
@@ -40,4 +44,5 @@ install(FILES
     ${PROJECT_BINARY_DIR}/epio-config.cmake
     ${PROJECT_BINARY_DIR}/epio-config-version.cmake
     cmake/FindSodium.cmake
+    cmake/FindLiburing.cmake
     DESTINATION ${epio_package_dir})

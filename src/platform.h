@@ -65,6 +65,7 @@ typedef struct epio__os_file {
     intptr_t handle;
     intptr_t transfer_handle; /* what reads and writes use: that, or the platform's own */
     uint32_t no_cached_read;  /* atomic; 1: the system cannot tell what is cached */
+    bool direct;              /* reads and writes go past the page cache */
     char *delete_path;        /* to be removed at close, owned; NULL: nothing */
     uint64_t device;          /* with the next: which file it is, whatever its name */
     uint64_t inode;
@@ -100,6 +101,13 @@ int64_t epio__os_perform(epio_vfs *vfs, epio_op *op);
  * finished, with *result. False: op->progress bytes are done, and the rest
  * would wait or cannot be told. */
 bool epio__os_read_cached(epio_op *op, int64_t *result);
+
+/* A single copy above this is not for the owner's thread. */
+#define EPIO__LARGE_COPY (UINT64_C(1) << 20)
+
+/* In op->flags of a read, which has none of its own: epio__os_read_cached was in
+ * vain. */
+#define EPIO__READ_MISSED_CACHE 1u
 
 /* Closes what the system knows of the file and frees its memory: 0, or an error
  * with *os_error. */
@@ -171,7 +179,11 @@ typedef struct epio__backend {
      * it has no asynchronous form here, and nothing was touched. */
     bool (*submit)(void *state, epio_op *op);
 
-    /* Completes what is ready, waiting for the first until `deadline`
+    /* Starts what submit accepted, without waiting: the owner goes elsewhere.
+     * NULL: submit has done so. */
+    void (*flush)(void *state);
+
+    /* Starts what submit accepted and completes what is ready, waiting for the first until `deadline`
      * (monotonic; 0: not at all; EPIO_FOREVER) or `wake`. */
     void (*poll)(void *state, uint64_t deadline);
 
@@ -196,6 +208,10 @@ typedef struct epio__backend {
 
     /* See epio_loop_on_ready. */
     int (*notify)(void *state, void (*ready)(void *user), void *user);
+
+    /* The owner gives the loop up: the next call comes from another thread. May
+     * wait for what the disk is at. NULL: any thread will do. */
+    void (*release)(void *state);
 } epio__backend;
 
 /* Those of this platform, best first, ended by NULL. */

@@ -41,6 +41,9 @@ void epio_loop_detach(epio_loop *loop)
     if (loop->depth != 0) {
         epio__fatal("epio_loop_detach", "called from inside a `done`, while the loop runs");
     }
+    if (loop->os.backend->release != NULL) {
+        loop->os.backend->release(loop->os.backend_state);
+    }
     epio__store_pointer(&loop->owner, 0);
 }
 
@@ -204,6 +207,9 @@ static void leave(epio_loop *loop)
 {
     epio__barrier_flush(loop);
     hand_over(loop);
+    if (loop->os.watched != 0 && loop->os.backend->flush != NULL) {
+        loop->os.backend->flush(loop->os.backend_state);
+    }
     if (!loop->embedded) {
         return;
     }

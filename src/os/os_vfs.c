@@ -54,12 +54,6 @@ static int64_t perform(epio_vfs *base, epio_op *op)
 #define TURN_OPS 512
 #define TURN_BYTES (UINT64_C(2) << 20)
 
-/* A single copy above this goes to a worker. */
-#define LARGE_COPY (UINT64_C(1) << 20)
-
-/* In op->flags of a read, which has none of its own. */
-#define READ_MISSED_CACHE 1u
-
 void epio__os_vfs_new_turn(epio__os_vfs *vfs)
 {
     vfs->ops_left = TURN_OPS;
@@ -105,7 +99,7 @@ static void hand_on(epio__os_vfs *vfs, epio_op *op)
 /* May be tried on the owner's thread, and has not been in vain. */
 static bool may_be_cached(const epio_op *op, uint64_t bytes)
 {
-    return bytes <= LARGE_COPY && (op->flags & READ_MISSED_CACHE) == 0 &&
+    return bytes <= EPIO__LARGE_COPY && (op->flags & EPIO__READ_MISSED_CACHE) == 0 &&
            epio__load_relaxed_u32(&file_of(op)->no_cached_read) == 0;
 }
 
@@ -114,7 +108,7 @@ static bool read_cached(epio_op *op, int64_t *result)
     if (epio__os_read_cached(op, result)) {
         return true;
     }
-    op->flags |= READ_MISSED_CACHE;
+    op->flags |= EPIO__READ_MISSED_CACHE;
     return false;
 }
 
@@ -211,7 +205,7 @@ static void submit(epio_vfs *base, epio_op *op)
         epio_complete(op, perform(base, op));
         return;
     case EPIO_KIND_RANDOMNESS:
-        if (op->arguments.io.len <= LARGE_COPY) {
+        if (op->arguments.io.len <= EPIO__LARGE_COPY) {
             perform_here(vfs, op, op->arguments.io.len);
             return;
         }

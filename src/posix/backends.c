@@ -2,6 +2,9 @@
 #include "posix/backends.h"
 
 const epio__backend *const epio__backends[] = {
+#if defined(EPIO_LIBURING)
+    &epio__backend_uring,
+#endif
 #if defined(__linux__)
     &epio__backend_epoll,
 #endif

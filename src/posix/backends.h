@@ -4,7 +4,16 @@
 
 #include "platform.h"
 
+extern const epio__backend epio__backend_uring;
 extern const epio__backend epio__backend_epoll;
 extern const epio__backend epio__backend_poll;
+
+/* What uring, which goes on where epoll ends, has to know of an epoll state: the
+ * descriptor that is readable when its poll has something to do; the one among
+ * those it looks at that wakes it, an eventfd; and that its owner now looks
+ * himself, so that nobody need be told (epio__backend.notify). */
+int epio__epoll_descriptor(const void *state);
+int epio__epoll_wake_descriptor(const void *state);
+void epio__epoll_disarm(void *state);
 
 #endif

@@ -166,12 +166,18 @@ static void handle_event(epoll_state *state, const struct epoll_event *event)
     epio__stream_ready(&state->streams, event->data.ptr, ready);
 }
 
-static void epoll_poll(void *opaque, uint64_t deadline)
+void epio__epoll_disarm(void *opaque)
 {
-    epoll_state *state = opaque;
+    const epoll_state *state = opaque;
     if (state->watcher != NULL) {
         epio__watcher_disarm(state->watcher);
     }
+}
+
+static void epoll_poll(void *opaque, uint64_t deadline)
+{
+    epoll_state *state = opaque;
+    epio__epoll_disarm(state);
     int count = wait_for_events(state, deadline);
     for (int i = 0; i < count; i++) {
         handle_event(state, &state->events[i]);
@@ -241,6 +247,18 @@ static int epoll_notify(void *opaque, void (*ready)(void *user), void *user)
         epio__watcher_notify(state->watcher, ready, user);
     }
     return error;
+}
+
+int epio__epoll_descriptor(const void *opaque)
+{
+    const epoll_state *state = opaque;
+    return state->epoll;
+}
+
+int epio__epoll_wake_descriptor(const void *opaque)
+{
+    const epoll_state *state = opaque;
+    return state->event;
 }
 
 const epio__backend epio__backend_epoll = {

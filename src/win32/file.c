@@ -109,7 +109,8 @@ static int fill_file(epio__win32_file *file, uint32_t flags, int32_t *os_error)
     /* The system transforms what is in it within each call: that is for workers. */
     file->cannot_bind =
         (information.FileAttributes & (FILE_ATTRIBUTE_COMPRESSED | FILE_ATTRIBUTE_ENCRYPTED)) != 0;
-    file->sector = (flags & EPIO_OPEN_DIRECT) != 0 ? sector_of(handle) : 0;
+    file->base.direct = (flags & EPIO_OPEN_DIRECT) != 0;
+    file->sector = file->base.direct ? sector_of(handle) : 0;
     return 0;
 }
 

@@ -1,0 +1,508 @@
+/* Linux: reads and writes that would wait for the disk go to an io_uring; all
+ * else, streams and wakes and timers, is left to epoll, whose descriptor the ring
+ * waits for beside its own completions.
+ *
+ * An op that was accepted lies in `waiting` until the next look at the kernel:
+ * so submissions are batched, a full ring neither fails nor recurses, and what
+ * has not begun is given up without asking anybody. Whatever a ring says but
+ * success is not taken for the truth: a worker tries again by the ordinary call,
+ * and has the last word. */
+#include "atomics.h"
+#include "core/list.h"
+#include "posix/backends.h"
+#include "posix/posix.h"
+
+#include <errno.h>
+#include <liburing.h>
+#include <poll.h>
+#include <stdlib.h>
+
+/* Entries to submit at once, and ops that the kernel has at a time: disks have
+ * shorter queues. Its own queue holds twice as many completions, so that those of
+ * cancels find room too. */
+#define SUBMISSIONS 256u
+#define MOST_IN_KERNEL 1024u
+
+/* IOV_MAX of Linux. */
+#define MOST_PARTS 1024u
+
+typedef struct uring_state {
+    void *epoll;
+    struct io_uring ring;
+    bool has_ring;
+    bool refused;       /* a ring could not be had again: all goes to workers */
+    bool embedded;      /* completions have to make epoll's descriptor readable */
+    bool watches_epoll; /* the ring will tell when epoll's descriptor is readable */
+    bool writes;        /* among the entries that were not submitted yet */
+    uint32_t in_kernel; /* ops that have an entry */
+    uint64_t ops;       /* those and the ones that wait */
+    epio_node waiting;
+    uint64_t *watched; /* ops, and epoll's streams */
+} uring_state;
+
+/* An epio_iovec array is given to the kernel as it is. */
+_Static_assert(sizeof(epio_iovec) == sizeof(struct iovec) &&
+                   offsetof(epio_iovec, base) == offsetof(struct iovec, iov_base) &&
+                   offsetof(epio_iovec, len) == offsetof(struct iovec, iov_len),
+               "the parts of an op are what readv(2) takes");
+
+static void add_ops(uring_state *state, uint64_t count)
+{
+    state->ops += count;
+    *state->watched += count;
+}
+
+/* Out of what waits. */
+static void withdraw(uring_state *state, epio_op *op)
+{
+    epio__list_remove(&op->queue);
+    add_ops(state, UINT64_MAX);
+}
+
+/* ---- The ring's life ---- */
+
+/* Best first. With DEFER_TASKRUN completions are worked on when the owner asks for
+ * them and never interrupt it, with COOP_TASKRUN at its next system call; both say
+ * by a flag in memory that there are some. */
+static int make_ring(struct io_uring *ring)
+{
+    static const unsigned flags[] = {
+        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+        IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+        0,
+    };
+    int error = -EINVAL;
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0] && error == -EINVAL; i++) {
+        struct io_uring_params parameters = {
+            .flags = flags[i] | IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE,
+            .cq_entries = 2 * MOST_IN_KERNEL,
+        };
+        error = io_uring_queue_init_params(SUBMISSIONS, ring, &parameters);
+    }
+    return error;
+}
+
+static bool open_ring(uring_state *state)
+{
+    if (make_ring(&state->ring) != 0) {
+        return false;
+    }
+    /* A wait with a limit (Linux 5.11), and no completion lost whatever comes. */
+    unsigned needed = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP;
+    bool fit = (state->ring.features & needed) == needed;
+    if (fit && state->embedded) {
+        fit =
+            io_uring_register_eventfd(&state->ring, epio__epoll_wake_descriptor(state->epoll)) == 0;
+    }
+    if (!fit) {
+        io_uring_queue_exit(&state->ring);
+        return false;
+    }
+    (void)io_uring_register_ring_fd(&state->ring); /* only saves some time */
+    state->watches_epoll = false;
+    state->has_ring = true;
+    return true;
+}
+
+static void close_ring(uring_state *state)
+{
+    if (state->has_ring) {
+        io_uring_queue_exit(&state->ring);
+        state->has_ring = false;
+    }
+}
+
+static void uring_close(void *opaque)
+{
+    uring_state *state = opaque;
+    close_ring(state);
+    epio__backend_epoll.close(state->epoll);
+    free(state);
+}
+
+static int uring_open(uint64_t *watched, void **opened)
+{
+    uring_state *state = calloc(1, sizeof *state);
+    if (state == NULL) {
+        return EPIO_ENOMEM;
+    }
+    state->watched = watched;
+    epio__list_init(&state->waiting);
+    int error = epio__backend_epoll.open(watched, &state->epoll);
+    if (error != 0) {
+        free(state);
+        return error;
+    }
+    if (!open_ring(state)) {
+        uring_close(state);
+        return EPIO_ENOTSUP;
+    }
+    *opened = state;
+    return 0;
+}
+
+/* ---- Accepting ---- */
+
+static bool is_vectored(const epio_op *op)
+{
+    return op->kind == EPIO_KIND_READV || op->kind == EPIO_KIND_WRITEV;
+}
+
+/* The kernel would carry out a buffered write, and what it cannot read without
+ * waiting, on threads of its own: a worker of ours is nearer. docs/performance.md
+ * has the figures. */
+static bool waits_for_the_disk(const epio_op *op)
+{
+    const epio__os_file *file = epio__os_file_of(op);
+    if (file->direct) {
+        return true;
+    }
+    return epio__op_reads(op) && (op->flags & EPIO__READ_MISSED_CACHE) != 0 &&
+           epio__load_relaxed_u32(&file->no_cached_read) == 0;
+}
+
+static bool fits(const epio_op *op)
+{
+    uint64_t bytes = epio_op_bytes(op);
+    if (bytes == 0 || bytes > EPIO__LARGE_COPY) {
+        return false; /* to pin or copy so much takes the owner's time */
+    }
+    return !is_vectored(op) || (op->progress == 0 && op->arguments.io.len <= MOST_PARTS);
+}
+
+static bool is_transfer(const epio_op *op)
+{
+    return op->kind >= EPIO_KIND_READ && op->kind <= EPIO_KIND_WRITEV;
+}
+
+static bool uring_submit(void *opaque, epio_op *op)
+{
+    uring_state *state = opaque;
+    if (!is_transfer(op) || (op->file->traits & EPIO_FILE_STREAM) != 0) {
+        return epio__backend_epoll.submit(state->epoll, op);
+    }
+    if (state->refused || !waits_for_the_disk(op) || !fits(op)) {
+        return false;
+    }
+    epio__list_append(&state->waiting, &op->queue);
+    add_ops(state, 1);
+    return true;
+}
+
+/* ---- Submitting ---- */
+
+static void prepare(struct io_uring_sqe *entry, const epio_op *op)
+{
+    int descriptor = epio__descriptor_of(op);
+    char *base = op->arguments.io.base;
+    uint64_t offset = op->arguments.io.offset + op->progress;
+    unsigned len = (unsigned)op->arguments.io.len;
+    unsigned done = (unsigned)op->progress;
+    switch (op->kind) {
+    case EPIO_KIND_READ:
+        io_uring_prep_read(entry, descriptor, base + done, len - done, offset);
+        return;
+    case EPIO_KIND_WRITE:
+        io_uring_prep_write(entry, descriptor, base + done, len - done, offset);
+        return;
+    case EPIO_KIND_READV:
+        io_uring_prep_readv(entry, descriptor, op->arguments.io.base, len, offset);
+        return;
+    default:
+        io_uring_prep_writev(entry, descriptor, op->arguments.io.base, len, offset);
+        return;
+    }
+}
+
+/* Gives the kernel what was prepared. What it does not take now (it lacks memory,
+ * or completions are to be reaped first) stays for the next time. */
+static void submit_entries(uring_state *state)
+{
+    if (!state->writes) {
+        (void)io_uring_submit(&state->ring);
+        return;
+    }
+    /* A write begins inside of the call, with the signals that are its own. */
+    epio__signal_guard guard;
+    epio__signal_guard_begin(&guard);
+    (void)io_uring_submit(&state->ring);
+    errno = EFBIG;
+    epio__signal_guard_end(&guard, true);
+    state->writes = false;
+}
+
+static struct io_uring_sqe *take_entry(uring_state *state)
+{
+    struct io_uring_sqe *entry = io_uring_get_sqe(&state->ring);
+    if (entry == NULL) {
+        submit_entries(state);
+        entry = io_uring_get_sqe(&state->ring);
+    }
+    return entry;
+}
+
+static void send_to_workers(uring_state *state)
+{
+    while (!epio__list_empty(&state->waiting)) {
+        epio_op *op = EPIO__CONTAINER(state->waiting.next, epio_op, queue);
+        withdraw(state, op);
+        epio_offload(op);
+    }
+}
+
+/* Gives the ring what waits, as much as it takes. */
+static void fill(uring_state *state)
+{
+    if (epio__list_empty(&state->waiting)) {
+        return;
+    }
+    if (!state->has_ring && !open_ring(state)) {
+        state->refused = true;
+        send_to_workers(state);
+        return;
+    }
+    while (!epio__list_empty(&state->waiting) && state->in_kernel < MOST_IN_KERNEL) {
+        struct io_uring_sqe *entry = take_entry(state);
+        if (entry == NULL) {
+            return;
+        }
+        epio_op *op = EPIO__CONTAINER(state->waiting.next, epio_op, queue);
+        epio__list_remove(&op->queue);
+        prepare(entry, op);
+        io_uring_sqe_set_data(entry, op);
+        state->writes = state->writes || !epio__op_reads(op);
+        state->in_kernel++;
+    }
+}
+
+static void uring_flush(void *opaque)
+{
+    uring_state *state = opaque;
+    fill(state);
+    if (state->has_ring && io_uring_sq_ready(&state->ring) != 0) {
+        submit_entries(state);
+    }
+}
+
+/* ---- Completions ---- */
+
+/* True: the kernel has done all that it was asked for, or there is no more. */
+static bool is_finished(epio_op *op, int32_t done)
+{
+    bool ended = done == 0 && epio__op_reads(op); /* the end of the file */
+    op->progress += (uint64_t)done;
+    return ended || op->progress == epio_op_bytes(op);
+}
+
+static void reap_op(uring_state *state, epio_op *op, int32_t outcome)
+{
+    state->in_kernel--;
+    add_ops(state, UINT64_MAX);
+    if (outcome == -ECANCELED) {
+        epio_complete(op, EPIO_ECANCELED);
+    } else if (outcome >= 0 && is_finished(op, outcome)) {
+        epio_complete(op, (int64_t)op->progress);
+    } else if (outcome <= 0 || is_vectored(op)) {
+        epio_offload(op);
+    } else {
+        epio__list_append(&state->waiting, &op->queue);
+        add_ops(state, 1);
+    }
+}
+
+static void reap(uring_state *state)
+{
+    bool epoll_is_ready = false;
+    unsigned head;
+    unsigned count = 0;
+    struct io_uring_cqe *entry;
+    io_uring_for_each_cqe(&state->ring, head, entry)
+    {
+        void *whose = io_uring_cqe_get_data(entry);
+        if (whose == state) {
+            epoll_is_ready = true;
+        } else if (whose != NULL) { /* else the answer to a cancel, which says nothing */
+            reap_op(state, whose, entry->res);
+        }
+        count++;
+    }
+    io_uring_cq_advance(&state->ring, count);
+    if (epoll_is_ready) {
+        state->watches_epoll = false;
+        epio__backend_epoll.poll(state->epoll, 0);
+    }
+}
+
+static bool something_is_due(const uring_state *state)
+{
+    const unsigned due = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
+    return (IO_URING_READ_ONCE(*state->ring.sq.kflags) & due) != 0;
+}
+
+static void look(uring_state *state)
+{
+    if (io_uring_sq_ready(&state->ring) != 0) {
+        submit_entries(state);
+    }
+    if (something_is_due(state)) {
+        (void)io_uring_get_events(&state->ring);
+    }
+    reap(state);
+}
+
+/* Until the ring or epoll has something, or the deadline. */
+static void wait_for_either(uring_state *state, uint64_t deadline)
+{
+    struct io_uring_sqe *entry = state->watches_epoll ? NULL : take_entry(state);
+    if (entry != NULL) {
+        io_uring_prep_poll_add(entry, epio__epoll_descriptor(state->epoll), POLLIN);
+        io_uring_sqe_set_data(entry, state);
+        state->watches_epoll = true;
+    }
+    if (!state->watches_epoll) {
+        return; /* nothing would tell of wakes; the next look may have more luck */
+    }
+    if (state->writes) {
+        submit_entries(state);
+    }
+    struct __kernel_timespec left = {0, 0};
+    if (deadline != EPIO_FOREVER) {
+        uint64_t now = epio__monotonic_time();
+        struct timespec time = epio__timespec(deadline > now ? deadline - now : 0);
+        left.tv_sec = time.tv_sec;
+        left.tv_nsec = time.tv_nsec;
+    }
+    (void)io_uring_submit_and_wait_timeout(&state->ring, &(struct io_uring_cqe *){NULL}, 1,
+                                           deadline != EPIO_FOREVER ? &left : NULL, NULL);
+    reap(state);
+}
+
+/* Completions signal the descriptor of wakes, which an embedded loop's host waits
+ * for. It is reset after a look, and looked at once more, for what came in between. */
+static void poll_embedded(uring_state *state, uint64_t deadline)
+{
+    epio__epoll_disarm(state->epoll);
+    if (deadline != 0) {
+        wait_for_either(state, deadline);
+    } else {
+        look(state);
+    }
+    epio__backend_epoll.poll(state->epoll, 0);
+    look(state);
+}
+
+static void uring_poll(void *opaque, uint64_t deadline)
+{
+    uring_state *state = opaque;
+    fill(state);
+    if (state->in_kernel == 0) {
+        epio__backend_epoll.poll(state->epoll, deadline);
+    } else if (state->embedded) {
+        poll_embedded(state, deadline);
+    } else if (deadline != 0) {
+        wait_for_either(state, deadline);
+    } else {
+        look(state);
+        if (*state->watched != state->ops) {
+            epio__backend_epoll.poll(state->epoll, 0);
+        }
+    }
+}
+
+/* ---- Everything else ---- */
+
+static bool uring_cancel(void *opaque, epio_op *op)
+{
+    uring_state *state = opaque;
+    if (!is_transfer(op) || (op->file->traits & EPIO_FILE_STREAM) != 0) {
+        return epio__backend_epoll.cancel(state->epoll, op);
+    }
+    if (op->queue.next != NULL) {
+        withdraw(state, op);
+        return true;
+    }
+    struct io_uring_sqe *entry = take_entry(state);
+    if (entry != NULL) { /* else it ends when it ends */
+        io_uring_prep_cancel(entry, op, 0);
+        io_uring_sqe_set_data(entry, NULL);
+    }
+    return false;
+}
+
+/* A ring serves the thread that made it, and the kernel drops what is in it when
+ * that thread ends. */
+static void uring_release(void *opaque)
+{
+    uring_state *state = opaque;
+    while (state->in_kernel != 0) {
+        wait_for_either(state, EPIO_FOREVER);
+    }
+    close_ring(state);
+}
+
+static void uring_forget(void *opaque, epio__os_file *file)
+{
+    const uring_state *state = opaque;
+    epio__backend_epoll.forget(state->epoll, file);
+}
+
+static void uring_wake(void *opaque)
+{
+    const uring_state *state = opaque;
+    epio__backend_epoll.wake(state->epoll);
+}
+
+static void uring_arm(void *opaque, uint64_t deadline)
+{
+    const uring_state *state = opaque;
+    epio__backend_epoll.arm(state->epoll, deadline);
+}
+
+static int embed(uring_state *state)
+{
+    if (state->embedded) {
+        return 0;
+    }
+    if (state->has_ring) {
+        int error =
+            io_uring_register_eventfd(&state->ring, epio__epoll_wake_descriptor(state->epoll));
+        if (error != 0) {
+            return epio__error_from_os(-error);
+        }
+        if (state->in_kernel != 0) {
+            epio__backend_epoll.wake(state->epoll); /* there may be completions already */
+        }
+    }
+    state->embedded = true;
+    return 0;
+}
+
+static intptr_t uring_handle(void *opaque)
+{
+    uring_state *state = opaque;
+    int error = embed(state);
+    return error != 0 ? error : epio__backend_epoll.handle(state->epoll);
+}
+
+static int uring_notify(void *opaque, void (*ready)(void *user), void *user)
+{
+    uring_state *state = opaque;
+    int error = embed(state);
+    return error != 0 ? error : epio__backend_epoll.notify(state->epoll, ready, user);
+}
+
+const epio__backend epio__backend_uring = {
+    .name = "uring",
+    .open = uring_open,
+    .close = uring_close,
+    .submit = uring_submit,
+    .flush = uring_flush,
+    .poll = uring_poll,
+    .cancel = uring_cancel,
+    .forget = uring_forget,
+    .wake = uring_wake,
+    .handle = uring_handle,
+    .arm = uring_arm,
+    .notify = uring_notify,
+    .release = uring_release,
+};
