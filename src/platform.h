@@ -183,8 +183,8 @@ typedef struct epio__backend {
      * NULL: submit has done so. */
     void (*flush)(void *state);
 
-    /* Starts what submit accepted and completes what is ready, waiting for the first until `deadline`
-     * (monotonic; 0: not at all; EPIO_FOREVER) or `wake`. */
+    /* Starts what submit accepted and completes what is ready, waiting for the first until
+     * `deadline` (monotonic; 0: not at all; EPIO_FOREVER) or `wake`. */
     void (*poll)(void *state, uint64_t deadline);
 
     /* Gives up an op that it accepted: true, and the caller completes it. False
