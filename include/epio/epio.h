@@ -519,8 +519,9 @@ EPIO_API void epio_vfs_destroy(epio_vfs *vfs);
 
 typedef struct epio_loop_options {
     size_t size;         /* sizeof(epio_loop_options) */
-    const char *backend; /* "epoll", "poll", "iocp"; NULL: EPIO_BACKEND of the environment, else
-                            the best */
+    const char *backend; /* "uring", "epoll", "poll", "iocp"; NULL: EPIO_BACKEND of the
+                            environment, else the best. One that the system refuses gives way
+                            to the next of these: epio_loop_backend says which it is */
     uint32_t workers;    /* most threads that read at once, and most for epio_work; 0: 16, which is
                             the most */
     uint32_t inline_writes; /* 1: buffered writes run on the owner's thread, which may then wait

@@ -206,10 +206,10 @@ void epio__loop_stand_by(epio_loop *loop)
 static void leave(epio_loop *loop)
 {
     epio__barrier_flush(loop);
-    hand_over(loop);
     if (loop->os.watched != 0 && loop->os.backend->flush != NULL) {
         loop->os.backend->flush(loop->os.backend_state);
     }
+    hand_over(loop);
     if (!loop->embedded) {
         return;
     }
@@ -328,24 +328,27 @@ static int open_backend(epio_loop *loop, const epio__backend *backend)
     return backend->open(&loop->os.watched, &loop->os.backend_state);
 }
 
+/* The best of these. Whatever forbids one, a container for instance, may allow the
+ * next. */
+static int open_best_backend(epio_loop *loop, const epio__backend *const *backends)
+{
+    int error = EPIO_ENOTSUP;
+    for (size_t i = 0; backends[i] != NULL && error != 0; i++) {
+        error = open_backend(loop, backends[i]);
+    }
+    return error;
+}
+
+/* One that the system refuses gives way to the next; a name that nobody knows is a
+ * mistake. */
 static int open_backend_named(epio_loop *loop, const char *name)
 {
     for (size_t i = 0; epio__backends[i] != NULL; i++) {
         if (strcmp(epio__backends[i]->name, name) == 0) {
-            return open_backend(loop, epio__backends[i]);
+            return open_best_backend(loop, &epio__backends[i]);
         }
     }
     return EPIO_EINVAL;
-}
-
-static int open_best_backend(epio_loop *loop)
-{
-    int error = EPIO_ENOTSUP;
-    /* Whatever forbids one, a container for instance, may allow the next. */
-    for (size_t i = 0; epio__backends[i] != NULL && error != 0; i++) {
-        error = open_backend(loop, epio__backends[i]);
-    }
-    return error;
 }
 
 static int choose_backend(epio_loop *loop, const char *name)
@@ -353,7 +356,7 @@ static int choose_backend(epio_loop *loop, const char *name)
     if (name == NULL) {
         name = getenv("EPIO_BACKEND");
     }
-    return name == NULL || name[0] == '\0' ? open_best_backend(loop)
+    return name == NULL || name[0] == '\0' ? open_best_backend(loop, epio__backends)
                                            : open_backend_named(loop, name);
 }
 

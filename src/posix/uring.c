@@ -250,21 +250,22 @@ static void send_to_workers(uring_state *state)
     }
 }
 
-/* Gives the ring what waits, as much as it takes. */
-static void fill(uring_state *state)
+/* Gives the ring what waits, as much as it takes. False: there is no ring to be had,
+ * and the loop has new work for its workers. */
+static bool fill(uring_state *state)
 {
     if (epio__list_empty(&state->waiting)) {
-        return;
+        return true;
     }
     if (!state->has_ring && !open_ring(state)) {
         state->refused = true;
         send_to_workers(state);
-        return;
+        return false;
     }
     while (!epio__list_empty(&state->waiting) && state->in_kernel < MOST_IN_KERNEL) {
         struct io_uring_sqe *entry = take_entry(state);
         if (entry == NULL) {
-            return;
+            return true;
         }
         epio_op *op = EPIO__CONTAINER(state->waiting.next, epio_op, queue);
         epio__list_remove(&op->queue);
@@ -273,13 +274,13 @@ static void fill(uring_state *state)
         state->writes = state->writes || !epio__op_reads(op);
         state->in_kernel++;
     }
+    return true;
 }
 
 static void uring_flush(void *opaque)
 {
     uring_state *state = opaque;
-    fill(state);
-    if (state->has_ring && io_uring_sq_ready(&state->ring) != 0) {
+    if (fill(state) && state->has_ring && io_uring_sq_ready(&state->ring) != 0) {
         submit_entries(state);
     }
 }
@@ -394,7 +395,9 @@ static void poll_embedded(uring_state *state, uint64_t deadline)
 static void uring_poll(void *opaque, uint64_t deadline)
 {
     uring_state *state = opaque;
-    fill(state);
+    if (!fill(state)) {
+        return;
+    }
     if (state->in_kernel == 0) {
         epio__backend_epoll.poll(state->epoll, deadline);
     } else if (state->embedded) {

@@ -1,0 +1,153 @@
+/* io_uring where the kernel does not give what epio asks for: no ring at all, as in
+ * containers, no second ring, and writes that may not be. Only Linux has it. What
+ * goes through a ring is in test_direct.c. */
+#include "fork.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#define BLOCK 4096u
+#define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
+
+/* From now on the kernel answers io_uring_setup like this: no way back. */
+static void refuse_rings(int error)
+{
+    struct sock_filter instructions[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof instructions / sizeof instructions[0], instructions};
+    check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    check(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+static epio_file *open_direct(epio_loop *loop, const char *path)
+{
+    epio_op op = {0};
+    check_result(epio_wait(epio_open(&op, epio_loop_vfs(loop), path,
+                                     READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_DIRECT)),
+                 0);
+    return op.file;
+}
+
+static void close_file(epio_file *file)
+{
+    epio_op op = {0};
+    check_result(epio_wait(epio_close(&op, file)), 0);
+}
+
+#define AT_ONCE 32
+
+static void write_and_read(epio_loop *loop, const char *path)
+{
+    static _Alignas(BLOCK) unsigned char blocks[AT_ONCE][BLOCK];
+    static epio_op ops[AT_ONCE];
+    epio_file *file = open_direct(loop, path);
+    for (int reading = 0; reading < 2; reading++) {
+        for (unsigned i = 0; i < AT_ONCE; i++) {
+            memset(blocks[i], reading ? 0 : (int)i + 1, BLOCK);
+            epio_submit(reading ? epio_read(&ops[i], file, blocks[i], BLOCK, (uint64_t)i * BLOCK)
+                                : epio_write(&ops[i], file, blocks[i], BLOCK, (uint64_t)i * BLOCK));
+        }
+        for (unsigned i = 0; i < AT_ONCE; i++) {
+            check_result(epio_wait(&ops[i]), BLOCK);
+            check_bytes(blocks[i], (unsigned char)(i + 1), BLOCK);
+        }
+    }
+    close_file(file);
+}
+
+/* ---- No ring ---------------------------------------------------------------- */
+
+typedef struct refusal {
+    const char *path;
+    const char *name; /* the back end that is asked for; NULL: none */
+    int error;
+} refusal;
+
+static void use_another_back_end(void *argument)
+{
+    const refusal *one = argument;
+    epio_loop_options options = {.size = sizeof options, .backend = one->name};
+    epio_loop *loop = NULL;
+    refuse_rings(one->error);
+    environment_set("EPIO_BACKEND", NULL);
+    check_result(epio_loop_create(&loop, &options), 0);
+    check(strcmp(epio_loop_backend(loop), "epoll") == 0);
+    write_and_read(loop, one->path);
+    epio_loop_destroy(loop);
+}
+
+static void a_refused_ring_is_no_error(fixture *f)
+{
+    static const int errors[] = {EPERM, ENOSYS, ENOMEM, EINVAL};
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        refusal any = {fixture_path(f, "file"), NULL, errors[i]};
+        refusal named = {fixture_path(f, "file"), "uring", errors[i]};
+        check_result(run_in_fork(use_another_back_end, &any), 0);
+        check_result(run_in_fork(use_another_back_end, &named), 0);
+    }
+}
+
+static void lose_the_ring(void *argument)
+{
+    epio_loop *loop = NULL;
+    check_result(epio_loop_create(&loop, NULL), 0);
+    write_and_read(loop, argument);
+    epio_loop_detach(loop);
+    refuse_rings(EPERM);
+    (void)epio_loop_poll(loop, 0, 0); /* it is this thread's again */
+    write_and_read(loop, argument);
+    write_and_read(loop, argument);
+    epio_loop_destroy(loop);
+}
+
+/* Whoever takes a loop needs a ring of its own. */
+static void a_loop_goes_on_without_its_ring(fixture *f)
+{
+    check_result(run_in_fork(lose_the_ring, (void *)(uintptr_t)fixture_path(f, "file")), 0);
+}
+
+/* ---- Writes that may not be ---------------------------------------------------- */
+
+static void write_beyond_the_limit(void *argument)
+{
+    static _Alignas(BLOCK) unsigned char block[BLOCK];
+    struct rlimit limit = {8 * BLOCK, 8 * BLOCK};
+    epio_loop *loop = NULL;
+    epio_op ops[2] = {{0}, {0}};
+    check_result(epio_loop_create(&loop, NULL), 0);
+    epio_file *file = open_direct(loop, argument);
+    check(signal(SIGXFSZ, SIG_DFL) != SIG_ERR); /* which kills */
+    check(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    epio_submit(epio_write(&ops[0], file, block, BLOCK, 4 * BLOCK));
+    epio_submit(epio_write(&ops[1], file, block, BLOCK, 8 * BLOCK));
+    check_result(epio_wait(&ops[0]), BLOCK);
+    check_result(epio_wait(&ops[1]), EPIO_EFBIG);
+    check(ops[1].os_error == EFBIG);
+    close_file(file);
+    epio_loop_destroy(loop);
+}
+
+static void a_direct_write_beyond_the_limit(fixture *f)
+{
+    check_result(run_in_fork(write_beyond_the_limit, (void *)(uintptr_t)fixture_path(f, "file")),
+                 0);
+}
+
+int main(void)
+{
+    static const fixture_test tests[] = {
+        FIXTURE_TEST(a_refused_ring_is_no_error, ON_OS_PERFORM),
+        FIXTURE_TEST(a_loop_goes_on_without_its_ring, ON_OS_PERFORM),
+        FIXTURE_TEST(a_direct_write_beyond_the_limit, ON_OS_PERFORM),
+    };
+    return FIXTURE_RUN("uring, Linux", tests);
+}
