@@ -40,6 +40,10 @@ void epio__condition_broadcast(epio__condition *condition);
 int epio__thread_start(epio__thread *thread, void (*run)(void *argument), void *argument);
 void epio__thread_join(epio__thread *thread);
 void epio__thread_yield(void);
+/* In a loop that waits for another thread without sleeping. */
+void epio__thread_pause(void);
+/* Processors that this process may run on, 1 at least. */
+uint32_t epio__processor_count(void);
 /* An address that no other living thread has; never 0. */
 uintptr_t epio__thread_self(void);
 /* Another one in a child that was forked. */
@@ -86,9 +90,10 @@ static inline bool epio__op_reads(const epio_op *op)
     return op->kind == EPIO_KIND_READ || op->kind == EPIO_KIND_READV;
 }
 
-/* Around several writes on this thread: what each does to keep its signals from
- * the application is done once for all. Not nested. */
-void epio__os_writes_begin(void);
+/* Around several writes on this thread, and whatever else it does in between: what
+ * each does to keep its signals from the application is done once for all. False:
+ * nothing was done, and there is nothing to end. */
+bool epio__os_writes_begin(void);
 void epio__os_writes_end(void);
 
 /* Carries out one op of the OS VFS on this thread, whatever its kind, and

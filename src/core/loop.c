@@ -16,6 +16,10 @@
 /* What the owner carries out itself before it looks around. */
 #define WRITES_AT_ONCE 16
 
+/* How long the owner looks out for a write to come back before it sleeps: longer than
+ * a worker needs to wake up. */
+#define SPIN_NS UINT64_C(100000)
+
 /* ---- Ownership ---- */
 
 static void enter(epio_loop *loop, const char *function)
@@ -113,15 +117,35 @@ static bool may_perform_itself(const epio_loop *loop, uint64_t deadline)
 /* A single op, or a few writes: more would only be late for whoever comes. */
 static void perform_itself(epio_loop *loop)
 {
-    if (loop->hand_over_writes <= 1) {
+    if (loop->hand_over_writes == 0) {
         epio__workers_perform_one(loop);
         return;
     }
-    epio__os_writes_begin();
+    epio__os_vfs_guard_write(&loop->os);
     for (int i = 0; i < WRITES_AT_ONCE && loop->hand_over_writes != 0; i++) {
         epio__workers_perform_one(loop);
     }
-    epio__os_writes_end();
+}
+
+static bool has_news(const void *of)
+{
+    const epio_loop *loop = of;
+    return something_was_posted(loop) || epio__load_relaxed_u32(&loop->woken) != 0;
+}
+
+/* Buffered writes come back soon, and wake nobody who is still looking. While a flush
+ * is under way the kernel's own threads need the processors. */
+static void spin(epio_loop *loop, uint64_t deadline)
+{
+    bool only_writes = loop->writes_at_workers != 0 && loop->internal == 0 &&
+                       loop->writes_at_workers == loop->at_workers;
+    if (!only_writes || loop->os.watched != 0 || !epio__spin_pays(&loop->spin, loop->processors)) {
+        return;
+    }
+    uint64_t until = epio__deadline_after(SPIN_NS);
+    uint64_t timer = epio__timer_next(loop);
+    until = timer < until ? timer : until;
+    (void)epio__spin_until(&loop->spin, deadline < until ? deadline : until, has_news, loop);
 }
 
 static void look_at_kernel(epio_loop *loop, uint64_t deadline)
@@ -183,6 +207,7 @@ static void turn(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds_wa
         perform_itself(loop);
     } else {
         hand_over(loop);
+        spin(loop, deadline);
         sleep_until(loop, deadline, heeds_wake);
     }
     collect(loop);
@@ -210,6 +235,9 @@ static void leave(epio_loop *loop)
         loop->os.backend->flush(loop->os.backend_state);
     }
     hand_over(loop);
+    if (loop->depth == 0) {
+        epio__os_vfs_leave(&loop->os);
+    }
     if (!loop->embedded) {
         return;
     }
@@ -377,12 +405,14 @@ int epio_loop_create(epio_loop **created, const epio_loop_options *options)
     loop->os.base.loop = loop;
     loop->os.inline_writes = options->inline_writes;
     loop->owner = epio__thread_self();
+    loop->processors = epio__processor_count();
     epio__list_init(&loop->deferred);
     epio__list_init(&loop->hand_over);
     epio__list_init(&loop->held);
     epio__list_init(&loop->active_files);
     epio__list_init(&loop->flush_files);
     epio__os_vfs_new_turn(&loop->os);
+    epio__os_vfs_leave(&loop->os);
     int error = choose_backend(loop, options->backend);
     if (error != 0) {
         free(loop);

@@ -30,22 +30,25 @@ struct epio_loop {
     uint32_t stopping;
     uint32_t shared; /* a thread other than the owner has used the loop */
 
-    epio__queue ready;         /* ended, not yet delivered */
-    epio__queue arrivals;      /* taken from the inbox, not yet looked at */
-    epio_node deferred;        /* to be submitted again in the next turn */
-    epio_node hand_over;       /* for the workers, at the end of the turn */
-    epio_node held;            /* ops in flight that are in no list of a file */
-    epio_node active_files;    /* files with writes or syncs in flight */
-    epio_node flush_files;     /* those of them with syncs that are ready */
-    epio_op *timers;           /* earliest op of the heap */
-    uint64_t user_timers;      /* timers other than those of held-back flushes */
-    uint64_t hand_over_count;  /* ops in hand_over */
-    uint64_t hand_over_writes; /* those of them that are writes */
-    uint64_t internal;         /* flushes of the core's own in flight */
-    uint64_t at_workers;       /* ops handed over and not yet back */
-    uint64_t taken;            /* from the ready queue, ever */
-    uint64_t delivered;        /* ever */
-    uint32_t depth;            /* nested turns */
+    epio__queue ready;          /* ended, not yet delivered */
+    epio__queue arrivals;       /* taken from the inbox, not yet looked at */
+    epio_node deferred;         /* to be submitted again in the next turn */
+    epio_node hand_over;        /* for the workers, at the end of the turn */
+    epio_node held;             /* ops in flight that are in no list of a file */
+    epio_node active_files;     /* files with writes or syncs in flight */
+    epio_node flush_files;      /* those of them with syncs that are ready */
+    epio_op *timers;            /* earliest op of the heap */
+    uint64_t user_timers;       /* timers other than those of held-back flushes */
+    uint64_t hand_over_count;   /* ops in hand_over */
+    uint64_t hand_over_writes;  /* those of them that are writes */
+    uint64_t internal;          /* flushes of the core's own in flight */
+    uint64_t at_workers;        /* ops handed over and not yet back */
+    uint64_t writes_at_workers; /* those of them that are writes */
+    epio__spin spin;
+    uint32_t processors;
+    uint64_t taken;     /* from the ready queue, ever */
+    uint64_t delivered; /* ever */
+    uint32_t depth;     /* nested turns */
     bool closing;
     bool embedded;
     bool signalled;  /* the handle is readable by the owner's own doing */

@@ -57,10 +57,10 @@ static void mark_shared(epio_loop *loop)
 
 /* ---- Completion ---- */
 
-static void come_back_from_worker(epio_loop *loop, epio_op *op)
+static void come_back_from_worker(epio_op *op)
 {
     if (op->place == EPIO__PLACE_TAKEN) {
-        loop->at_workers--;
+        epio__workers_came_back(op);
     }
     op->place = EPIO__PLACE_NONE;
 }
@@ -97,7 +97,7 @@ void epio_complete(epio_op *op, int64_t result)
         post(loop, op, EPIO__MESSAGE_COMPLETED);
         return;
     }
-    come_back_from_worker(loop, op);
+    come_back_from_worker(op);
     make_ready(loop, op);
     epio__loop_notify_host(loop);
 }
@@ -657,7 +657,7 @@ static void take_message(epio_loop *loop, epio_op *op)
         arrive(loop, op, true);
         return;
     case EPIO__MESSAGE_COMPLETED:
-        come_back_from_worker(loop, op);
+        come_back_from_worker(op);
         make_ready(loop, op);
         return;
     default:

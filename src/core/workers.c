@@ -8,6 +8,9 @@
 
 #define IDLE_BEFORE_LEAVING_NS UINT64_C(2000000000)
 
+/* How long a writer looks out for the next write before it sleeps. */
+#define SPIN_NS UINT64_C(50000)
+
 /* How far a thread looks for an op whose file nobody is at. */
 #define SEARCH_LIMIT 64
 
@@ -48,6 +51,8 @@ void epio__workers_init(epio__workers *workers, uint32_t readers)
         /* Writers of one file would only wait for each other in the kernel; its
          * locks are to be taken and released in order. */
         lane->one_per_file = i == LANE_WRITE || i == LANE_LOCK;
+        lane->spins = i == LANE_WRITE;
+        lane->processors = epio__processor_count();
     }
 }
 
@@ -105,6 +110,8 @@ static bool start_worker(epio__lane *lane)
 /* Gets threads going for `count` new ops. */
 static void rouse(epio__lane *lane, uint64_t count)
 {
+    epio__store_relaxed_u32(&lane->handed_over, lane->handed_over + 1);
+    count -= count < lane->spinning ? count : lane->spinning;
     while (count > 0 && lane->idle > lane->signalled) {
         lane->signalled++;
         count--;
@@ -129,6 +136,32 @@ static void run_op(epio__lane *lane, epio__worker *worker, epio_op *op)
     worker->file = NULL;
 }
 
+typedef struct handed_over {
+    const epio__lane *lane;
+    uint32_t seen;
+} handed_over;
+
+static bool was_handed_over(const void *of)
+{
+    const handed_over *look = of;
+    return epio__load_relaxed_u32(&look->lane->handed_over) != look->seen;
+}
+
+/* True if there may be something to do, so that the thread need not sleep. */
+static bool spin_for_work(epio__lane *lane, epio__worker *worker)
+{
+    if (!lane->spins || !epio__spin_pays(&worker->spin, lane->processors)) {
+        return false;
+    }
+    handed_over look = {lane, lane->handed_over};
+    lane->spinning++;
+    epio__mutex_unlock(&lane->mutex);
+    (void)epio__spin_until(&worker->spin, epio__deadline_after(SPIN_NS), was_handed_over, &look);
+    epio__mutex_lock(&lane->mutex);
+    lane->spinning--;
+    return lane->handed_over != look.seen || lane->stopping;
+}
+
 static void worker_run(void *argument)
 {
     epio__worker *worker = argument;
@@ -142,6 +175,9 @@ static void worker_run(void *argument)
         }
         if (lane->stopping) {
             break;
+        }
+        if (spin_for_work(lane, worker)) {
+            continue;
         }
         lane->idle++;
         bool in_time = epio__condition_wait_until(&lane->work, &lane->mutex,
@@ -194,6 +230,7 @@ void epio__workers_hand_over(epio_loop *loop)
         epio__list_append(&batches[lane], &op->queue);
         counts[lane]++;
         loop->at_workers++;
+        loop->writes_at_workers += lane == LANE_WRITE ? 1 : 0;
     }
     loop->hand_over_count = 0;
     loop->hand_over_writes = 0;
@@ -263,6 +300,13 @@ void epio_defer(epio_op *op)
     epio__loop_notify_host(op->loop);
 }
 
+void epio__workers_came_back(epio_op *op)
+{
+    op->place = EPIO__PLACE_NONE;
+    op->loop->at_workers--;
+    op->loop->writes_at_workers -= lane_of(op) == LANE_WRITE ? 1 : 0;
+}
+
 static bool take_back_from_queue(epio_op *op)
 {
     epio__lane *lane = &op->loop->workers.lanes[lane_of(op)];
@@ -270,8 +314,7 @@ static bool take_back_from_queue(epio_op *op)
     bool queued = op->place == EPIO__PLACE_QUEUED;
     if (queued) {
         epio__list_remove(&op->queue);
-        op->place = EPIO__PLACE_NONE;
-        op->loop->at_workers--;
+        epio__workers_came_back(op);
     }
     epio__mutex_unlock(&lane->mutex);
     return queued;

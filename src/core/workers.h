@@ -4,7 +4,7 @@
 #ifndef EPIO_WORKERS_H
 #define EPIO_WORKERS_H
 
-#include "platform.h"
+#include "core/spin.h"
 
 #define EPIO__LANES 6
 #define EPIO__LANE_THREADS 16
@@ -13,6 +13,7 @@ typedef struct epio__worker {
     struct epio__lane *lane;
     epio__thread thread;
     const epio_file *file; /* what it is at */
+    epio__spin spin;
     uint32_t state;
 } epio__worker;
 
@@ -22,9 +23,13 @@ typedef struct epio__lane {
     epio_node queue;
     uint32_t limit; /* of threads */
     uint32_t idle;
-    uint32_t signalled; /* idle threads that are about to look */
-    bool one_per_file;  /* no two threads at one file */
+    uint32_t signalled;   /* idle threads that are about to look */
+    uint32_t spinning;    /* threads that will see `handed_over` change */
+    uint32_t handed_over; /* atomic, written under the mutex: how often there was something */
+    bool one_per_file;    /* no two threads at one file */
+    bool spins;           /* its ops are short and follow one another */
     bool stopping;
+    uint32_t processors;
     epio__worker workers[EPIO__LANE_THREADS];
 } epio__lane;
 
@@ -48,6 +53,9 @@ typedef enum epio__take_back {
 
 /* Takes an op back from wherever epio_offload or epio_defer brought it. */
 epio__take_back epio__workers_take_back(epio_op *op);
+
+/* A worker has ended it, and the owner knows. */
+void epio__workers_came_back(epio_op *op);
 
 /* Carries out one collected op on the owner's thread instead. */
 void epio__workers_perform_one(epio_loop *loop);

@@ -58,6 +58,24 @@ void epio__os_vfs_new_turn(epio__os_vfs *vfs)
 {
     vfs->ops_left = TURN_OPS;
     vfs->bytes_left = TURN_BYTES;
+    vfs->in_turn = true;
+}
+
+/* One write often follows another, with little in between. */
+void epio__os_vfs_guard_write(epio__os_vfs *vfs)
+{
+    if (vfs->in_turn && !vfs->guards_writes) {
+        vfs->guards_writes = epio__os_writes_begin();
+    }
+}
+
+void epio__os_vfs_leave(epio__os_vfs *vfs)
+{
+    vfs->in_turn = false;
+    if (vfs->guards_writes) {
+        vfs->guards_writes = false;
+        epio__os_writes_end();
+    }
 }
 
 static bool is_stream(const epio_op *op)
@@ -152,6 +170,7 @@ static void perform_here(epio__os_vfs *vfs, epio_op *op, uint64_t bytes)
 static void submit_write(epio__os_vfs *vfs, epio_op *op)
 {
     if (vfs->inline_writes != 0) {
+        epio__os_vfs_guard_write(vfs);
         perform_here(vfs, op, epio_op_bytes(op));
     } else {
         hand_on(vfs, op);

@@ -13,6 +13,8 @@ typedef struct epio__os_vfs {
     uint64_t bytes_left; /* of this turn's budget for what runs on the owner's thread */
     uint32_t ops_left;
     uint32_t inline_writes;
+    bool in_turn;       /* the loop runs, and will call epio__os_vfs_leave */
+    bool guards_writes; /* see epio__os_writes_begin */
 #endif
 } epio__os_vfs;
 
@@ -24,5 +26,11 @@ bool epio__os_vfs_read_now(epio_op *op, bool may_wait, int64_t *result);
 
 /* The loop begins a turn. */
 void epio__os_vfs_new_turn(epio__os_vfs *vfs);
+
+/* A write is about to be carried out on the owner's thread. */
+void epio__os_vfs_guard_write(epio__os_vfs *vfs);
+
+/* The loop has had its last turn before its thread goes elsewhere. */
+void epio__os_vfs_leave(epio__os_vfs *vfs);
 
 #endif

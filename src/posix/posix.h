@@ -27,18 +27,17 @@ bool epio__thread_takes_no_signals(void);
 
 /* ---- signal_guard.c ---- */
 
-/* Keeps the SIGPIPE and SIGXFSZ of a write from the application: between the
- * two calls they are blocked for this thread, and one that the write raised is
- * taken away. */
+/* Keeps the SIGPIPE of a write to a stream, or the SIGXFSZ of one to a file, from
+ * the application: between the two calls it is blocked for this thread, and one that
+ * the write raised is taken away. */
 typedef struct epio__signal_guard {
-    sigset_t before;
+    int number;
     bool active;
-    bool nested; /* inside epio__os_writes_begin: blocked already */
-    bool pipe_pending;
-    bool size_pending;
+    bool unblock; /* it was not blocked before */
+    bool pending; /* it was, and this one is the application's */
 } epio__signal_guard;
 
-void epio__signal_guard_begin(epio__signal_guard *guard);
+void epio__signal_guard_begin(epio__signal_guard *guard, int number);
 /* Leaves errno, by which it knows what was raised. */
 void epio__signal_guard_end(epio__signal_guard *guard, bool failed);
 

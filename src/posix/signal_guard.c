@@ -6,79 +6,80 @@
 #include <errno.h>
 #include <pthread.h>
 
+/* SIGXFSZ is blocked on this thread from one write to the next. */
+static _Thread_local bool held;
 static _Thread_local epio__signal_guard around_several;
 
-void epio__signal_guard_begin(epio__signal_guard *guard)
+static sigset_t set_of(int number)
 {
-    if (around_several.active) {
-        *guard = around_several;
-        guard->nested = true;
-        return;
-    }
-    guard->nested = false;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, number);
+    return set;
+}
+
+static bool is_pending(int number)
+{
+    sigset_t pending;
+    sigpending(&pending);
+    return sigismember(&pending, number) == 1;
+}
+
+void epio__signal_guard_begin(epio__signal_guard *guard, int number)
+{
+    guard->number = number;
+    guard->unblock = false;
     guard->active = !epio__thread_takes_no_signals();
     if (!guard->active) {
         return;
     }
-    sigset_t both;
-    sigemptyset(&both);
-    sigaddset(&both, SIGPIPE);
-    sigaddset(&both, SIGXFSZ);
-    pthread_sigmask(SIG_BLOCK, &both, &guard->before);
-    guard->pipe_pending = false;
-    guard->size_pending = false;
-    bool pipe_blocked = sigismember(&guard->before, SIGPIPE) == 1;
-    bool size_blocked = sigismember(&guard->before, SIGXFSZ) == 1;
-    if (pipe_blocked || size_blocked) {
-        /* Only a signal that the application blocks can be pending already. */
-        sigset_t pending;
-        sigpending(&pending);
-        guard->pipe_pending = pipe_blocked && sigismember(&pending, SIGPIPE) == 1;
-        guard->size_pending = size_blocked && sigismember(&pending, SIGXFSZ) == 1;
+    if (held && number == SIGXFSZ) {
+        guard->pending = around_several.pending;
+        return;
     }
+    sigset_t set = set_of(number);
+    sigset_t before;
+    pthread_sigmask(SIG_BLOCK, &set, &before);
+    guard->unblock = sigismember(&before, number) == 0;
+    /* Only a signal that the application blocks can be pending already. */
+    guard->pending = !guard->unblock && is_pending(number);
 }
 
-static void take_away(int signal_number)
+static void take_away(int number)
 {
-    sigset_t pending;
-    sigpending(&pending);
-    if (sigismember(&pending, signal_number) == 1) {
-        sigset_t one;
-        int taken;
-        sigemptyset(&one);
-        sigaddset(&one, signal_number);
-        (void)sigwait(&one, &taken);
+    sigset_t set = set_of(number);
+    int taken;
+    if (is_pending(number)) {
+        (void)sigwait(&set, &taken);
     }
 }
 
 void epio__signal_guard_end(epio__signal_guard *guard, bool failed)
 {
-    if (!guard->active) {
-        return;
-    }
     int error = errno;
-    if (failed && error == EPIPE && !guard->pipe_pending) {
-        take_away(SIGPIPE);
+    int cause = guard->number == SIGPIPE ? EPIPE : EFBIG;
+    if (guard->active && failed && error == cause && !guard->pending) {
+        take_away(guard->number);
     }
-    if (failed && error == EFBIG && !guard->size_pending) {
-        take_away(SIGXFSZ);
-    }
-    if (!guard->nested) {
-        pthread_sigmask(SIG_SETMASK, &guard->before, NULL);
+    if (guard->unblock) {
+        sigset_t set = set_of(guard->number);
+        pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     }
     errno = error;
 }
 
-void epio__os_writes_begin(void)
+bool epio__os_writes_begin(void)
 {
-    epio__signal_guard guard;
-    epio__signal_guard_begin(&guard);
-    around_several = guard;
+    if (held || epio__thread_takes_no_signals()) {
+        return false;
+    }
+    epio__signal_guard_begin(&around_several, SIGXFSZ);
+    held = true;
+    return true;
 }
 
 void epio__os_writes_end(void)
 {
-    epio__signal_guard guard = around_several;
-    around_several.active = false;
-    epio__signal_guard_end(&guard, false);
+    held = false;
+    epio__signal_guard_end(&around_several, false);
 }

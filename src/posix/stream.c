@@ -141,7 +141,7 @@ bool epio__stream_attempt(epio_op *op, int64_t *result)
         return attempt_read(op, result);
     }
     epio__signal_guard guard;
-    epio__signal_guard_begin(&guard);
+    epio__signal_guard_begin(&guard, SIGPIPE);
     bool ended = attempt_write(op, result);
     epio__signal_guard_end(&guard, ended && *result < 0);
     return ended;

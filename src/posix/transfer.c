@@ -134,7 +134,7 @@ int64_t epio__transfer_perform(epio_op *op)
         return transfer_all(op, bytes);
     }
     epio__signal_guard guard;
-    epio__signal_guard_begin(&guard);
+    epio__signal_guard_begin(&guard, SIGXFSZ);
     int64_t result = transfer_all(op, bytes);
     epio__signal_guard_end(&guard, result < 0);
     return result;
@@ -238,7 +238,7 @@ static int64_t truncate_file(epio_op *op)
 {
     int outcome;
     epio__signal_guard guard;
-    epio__signal_guard_begin(&guard);
+    epio__signal_guard_begin(&guard, SIGXFSZ);
     do {
         outcome = ftruncate(epio__descriptor_of(op), (off_t)op->arguments.io.offset);
     } while (outcome != 0 && errno == EINTR);

@@ -224,7 +224,7 @@ static void submit_entries(uring_state *state)
     }
     /* A write begins inside of the call, with the signals that are its own. */
     epio__signal_guard guard;
-    epio__signal_guard_begin(&guard);
+    epio__signal_guard_begin(&guard, SIGXFSZ);
     (void)io_uring_submit(&state->ring);
     errno = EFBIG;
     epio__signal_guard_end(&guard, true);

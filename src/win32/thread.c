@@ -115,6 +115,17 @@ void epio__thread_join(epio__thread *thread)
     (void)CloseHandle(*handle_of(thread));
 }
 
+void epio__thread_pause(void)
+{
+    YieldProcessor();
+}
+
+uint32_t epio__processor_count(void)
+{
+    DWORD count = GetActiveProcessorCount(ALL_PROCESSOR_GROUPS);
+    return count > 0 ? count : 1;
+}
+
 void epio__thread_yield(void)
 {
     if (!SwitchToThread()) {

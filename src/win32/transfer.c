@@ -264,8 +264,10 @@ bool epio__os_read_cached(epio_op *op, int64_t *result)
     return false; /* nothing here says what is in memory */
 }
 
-void epio__os_writes_begin(void)
+/* There are no signals. */
+bool epio__os_writes_begin(void)
 {
+    return false;
 }
 
 void epio__os_writes_end(void)
