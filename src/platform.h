@@ -102,10 +102,10 @@ void epio__os_writes_end(void);
  * deadline, 0 for none; op->progress bytes of a read or write are done. */
 int64_t epio__os_perform(epio_vfs *vfs, epio_op *op);
 
-/* Reads what the system has in memory, without waiting. True: the op is
- * finished, with *result. False: op->progress bytes are done, and the rest
- * would wait or cannot be told. */
-bool epio__os_read_cached(epio_op *op, int64_t *result);
+/* Reads what the system has in memory, without waiting. `bytes` are the op's, of which
+ * none is done yet. True: the op is finished, and op->progress is its result. False:
+ * op->progress bytes are done, and the rest would wait or cannot be told. */
+bool epio__os_read_cached(epio_op *op, uint64_t bytes);
 
 /* A single copy above this is not for the owner's thread. */
 #define EPIO__LARGE_COPY (UINT64_C(1) << 20)

@@ -113,6 +113,9 @@ void epio__barrier_withdraw_sync(epio_op *op)
     epio__list_remove(&op->held);
     if (epio__list_empty(&file->ready)) {
         epio__list_remove(&file->waiting);
+        if (!flush_is_running(file)) {
+            epio__timer_stop(op->loop, &file->flush); /* nobody is left to be held back */
+        }
     }
 }
 
@@ -201,9 +204,6 @@ void epio__barrier_leave(epio_op *op)
     file->locks -= op->kind == EPIO_KIND_LOCK ? 1 : 0;
     if (epio__op_is_ordered(op)) {
         leave_ordered(file, op);
-    }
-    if (epio__load_relaxed_size(&file->in_flight) == 1) {
-        epio__timer_stop(op->loop, &file->flush); /* nobody is left to be held back */
     }
     /* Once the count is 0 an epio_perform of another thread may close the file;
      * not while a close is in flight, which counts itself. */

@@ -60,7 +60,7 @@ static bool something_was_posted(const epio_loop *loop)
 
 static bool something_is_ready(const epio_loop *loop)
 {
-    return loop->ready.count != 0 || !epio__list_empty(&loop->deferred);
+    return loop->ready.first != NULL || !epio__list_empty(&loop->deferred);
 }
 
 static bool something_to_hand_over(const epio_loop *loop)
@@ -172,22 +172,6 @@ static void sleep_until(epio_loop *loop, uint64_t deadline, bool heeds_wake)
     epio__store_relaxed_u32(&loop->sleeping, 0);
 }
 
-static void deliver(epio_loop *loop, uint32_t max)
-{
-    uint64_t last = loop->taken + loop->ready.count;
-    uint64_t delivered = 0;
-    while (loop->ready.count != 0 && loop->taken < last) {
-        epio_op *op = epio__queue_pop(&loop->ready);
-        loop->taken++;
-        if (epio__op_deliver(loop, op)) {
-            delivered++;
-            if (delivered == max) {
-                return;
-            }
-        }
-    }
-}
-
 /* `deadline` 0: does not wait. `max` 0: no limit. */
 static void turn(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds_wake)
 {
@@ -211,7 +195,7 @@ static void turn(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds_wa
         sleep_until(loop, deadline, heeds_wake);
     }
     collect(loop);
-    deliver(loop, max);
+    epio__loop_deliver(loop, max);
     loop->depth--;
 }
 
@@ -406,6 +390,8 @@ int epio_loop_create(epio_loop **created, const epio_loop_options *options)
     loop->os.inline_writes = options->inline_writes;
     loop->owner = epio__thread_self();
     loop->processors = epio__processor_count();
+    epio__queue_init(&loop->ready);
+    epio__queue_init(&loop->arrivals);
     epio__list_init(&loop->deferred);
     epio__list_init(&loop->hand_over);
     epio__list_init(&loop->held);

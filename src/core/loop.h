@@ -9,9 +9,8 @@
 
 /* Ops in the order in which they came, linked by op->queue.next. */
 typedef struct epio__queue {
-    epio_op *head;
-    epio_op *tail;
-    uint64_t count;
+    epio_node *first;
+    epio_node **end; /* where the next one's address goes */
 } epio__queue;
 
 struct epio_loop {
@@ -46,9 +45,10 @@ struct epio_loop {
     uint64_t writes_at_workers; /* those of them that are writes */
     epio__spin spin;
     uint32_t processors;
-    uint64_t taken;     /* from the ready queue, ever */
-    uint64_t delivered; /* ever */
-    uint32_t depth;     /* nested turns */
+    uint64_t made_ready; /* ops put in the ready queue, ever */
+    uint64_t taken;      /* from there, ever */
+    uint64_t delivered;  /* ever */
+    uint32_t depth;      /* nested turns */
     bool closing;
     bool embedded;
     bool signalled;  /* the handle is readable by the owner's own doing */
@@ -63,8 +63,8 @@ struct epio_loop {
 void epio__op_start(epio_loop *loop, epio_op *op);
 /* A cancel or the deadline, on the owner's thread. */
 void epio__op_cancel(epio_loop *loop, epio_op *op);
-/* Delivers one op that has ended: true, or false if a layer sent it again. */
-bool epio__op_deliver(epio_loop *loop, epio_op *op);
+/* Delivers what is ready by now, up to `max` ops; 0: no limit. */
+void epio__loop_deliver(epio_loop *loop, uint32_t max);
 /* Takes what other threads posted. */
 void epio__loop_drain(epio_loop *loop);
 /* Acts on the timers whose time has come. */
@@ -81,9 +81,10 @@ static inline bool epio__loop_is_owner(const epio_loop *loop)
 static inline bool epio__loop_is_quiet(const epio_loop *loop)
 {
     return (epio__load_pointer(&loop->inbox) | epio__load_pointer(&loop->cancels)) == 0 &&
-           loop->ready.count == 0 && loop->timers == NULL && epio__list_empty(&loop->hand_over) &&
-           epio__list_empty(&loop->flush_files) && epio__list_empty(&loop->deferred) &&
-           !loop->embedded && !loop->closing && loop->os.watched == 0;
+           loop->ready.first == NULL && loop->timers == NULL &&
+           epio__list_empty(&loop->hand_over) && epio__list_empty(&loop->flush_files) &&
+           epio__list_empty(&loop->deferred) && !loop->embedded && !loop->closing &&
+           loop->os.watched == 0;
 }
 
 /* And nothing is in flight that could soon want it. */
@@ -109,46 +110,9 @@ void epio__loop_stand_by(epio_loop *loop);
 /* Runs the loop until *done. */
 void epio__loop_run_until(epio_loop *loop, const bool *done);
 
-static inline void epio__queue_push(epio__queue *queue, epio_op *op)
-{
-    op->queue.next = NULL;
-    if (queue->head == NULL) {
-        queue->head = op;
-    } else {
-        queue->tail->queue.next = &op->queue;
-    }
-    queue->tail = op;
-    queue->count++;
-}
-
-static inline void epio__queue_push_front(epio__queue *queue, epio_op *op)
-{
-    op->queue.next = queue->head == NULL ? NULL : &queue->head->queue;
-    if (queue->head == NULL) {
-        queue->tail = op;
-    }
-    queue->head = op;
-    queue->count++;
-}
-
-/* Moves all of `from` to the end of `to`. */
-static inline void epio__queue_append(epio__queue *to, const epio__queue *from)
-{
-    if (from->head == NULL) {
-        return;
-    }
-    if (to->head == NULL) {
-        *to = *from;
-        return;
-    }
-    to->tail->queue.next = &from->head->queue;
-    to->tail = from->tail;
-    to->count += from->count;
-}
-
 static inline epio_op *epio__op_of_queue(epio_node *node)
 {
-    return node == NULL ? NULL : EPIO__CONTAINER(node, epio_op, queue);
+    return EPIO__CONTAINER(node, epio_op, queue);
 }
 
 static inline epio_op *epio__op_of_held(epio_node *node)
@@ -156,15 +120,48 @@ static inline epio_op *epio__op_of_held(epio_node *node)
     return EPIO__CONTAINER(node, epio_op, held);
 }
 
+static inline void epio__queue_init(epio__queue *queue)
+{
+    queue->first = NULL;
+    queue->end = &queue->first;
+}
+
+static inline void epio__queue_push(epio__queue *queue, epio_op *op)
+{
+    op->queue.next = NULL;
+    *queue->end = &op->queue;
+    queue->end = &op->queue.next;
+}
+
+static inline void epio__queue_push_front(epio__queue *queue, epio_op *op)
+{
+    op->queue.next = queue->first;
+    if (queue->first == NULL) {
+        queue->end = &op->queue.next;
+    }
+    queue->first = &op->queue;
+}
+
+/* Moves all of `from` to the end of `to`. */
+static inline void epio__queue_append(epio__queue *to, epio__queue *from)
+{
+    if (from->first != NULL) {
+        *to->end = from->first;
+        to->end = from->end;
+        epio__queue_init(from);
+    }
+}
+
+/* Takes the first; there is one. */
 static inline epio_op *epio__queue_pop(epio__queue *queue)
 {
-    epio_op *op = queue->head;
-    if (op != NULL) {
-        queue->head = epio__op_of_queue(op->queue.next);
-        op->queue.next = NULL;
-        queue->count--;
+    epio_node *node = queue->first;
+    queue->first = node->next;
+    if (queue->first == NULL) {
+        queue->end = &queue->first;
     }
-    return op;
+    node->next = NULL;
+    return epio__op_of_queue(node);
 }
 
 /* ---- barrier.c: law 5, law 6 and what close waits for ---- */

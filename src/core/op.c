@@ -78,6 +78,12 @@ static void silence(epio_loop *loop, epio_op *op)
     }
 }
 
+static inline void push_ready(epio_loop *loop, epio_op *op)
+{
+    epio__queue_push(&loop->ready, op);
+    loop->made_ready++;
+}
+
 static void make_ready(epio_loop *loop, epio_op *op)
 {
     if (op->phase == EPIO__PHASE_READY) {
@@ -85,7 +91,7 @@ static void make_ready(epio_loop *loop, epio_op *op)
     }
     silence(loop, op);
     op->phase = EPIO__PHASE_READY;
-    epio__queue_push(&loop->ready, op);
+    push_ready(loop, op);
 }
 
 void epio_complete(epio_op *op, int64_t result)
@@ -402,6 +408,7 @@ static epio_loop *begin(epio_op *first, const char *function)
             op->timeout_ns = epio__deadline_after(op->timeout_ns);
         }
         op->phase = EPIO__PHASE_ARRIVING;
+        op->message = EPIO__MESSAGE_SUBMITTED;
         op->progress = (uint64_t)(op->result < 0 ? op->result : EPIO_EINVAL);
         if ((op->marks & EPIO__MARK_INVALID) == 0) {
             op->progress = 0;
@@ -438,7 +445,58 @@ static void submit_here(epio_loop *loop, epio_op *op)
     epio__loop_notify_host(loop);
 }
 
+/* Most ops are reads with nothing about them: no link, no deadline, no order to be
+ * kept. What the rest of this file does for the others is nothing for them. */
+static inline bool is_plain(const epio_op *op)
+{
+    return op != NULL && epio__load_u32(&op->state) == EPIO__STATE_PREPARED &&
+           op->message == EPIO__MESSAGE_PLAIN && op->timeout_ns == 0 && op->loop != NULL &&
+           op->file->close == NULL;
+}
+
+/* Of another VFS, or not in memory. */
+static void submit_plain_to_vfs(epio_loop *loop, epio_op *op)
+{
+    op->phase = EPIO__PHASE_HELD;
+    op->message = EPIO__MESSAGE_SUBMITTED;
+    if (op->vfs != &loop->os.base) {
+        op->progress = 0;
+    }
+    op->vfs->methods->submit(op->vfs, op);
+    if (op->phase != EPIO__PHASE_READY) {
+        keep(loop, op);
+    } else if (op->frames == NULL) {
+        op->message = EPIO__MESSAGE_PLAIN;
+    }
+}
+
+static inline void submit_plain(epio_loop *loop, epio_op *op)
+{
+    op->result = EPIO_EPENDING;
+    epio__store_u32(&op->state, EPIO__STATE_IN_FLIGHT);
+    epio__count_size(&loop->in_flight, 1);
+    epio__count_size(&op->file->in_flight, 1);
+    if (op->vfs == &loop->os.base && epio__os_vfs_read_at_once(&loop->os, op)) {
+        op->phase = EPIO__PHASE_READY;
+        push_ready(loop, op);
+    } else {
+        submit_plain_to_vfs(loop, op);
+    }
+    epio__loop_notify_host(loop);
+}
+
+static void submit_any(epio_op *op);
+
 void epio_submit(epio_op *op)
+{
+    if (is_plain(op) && epio__loop_is_owner(op->loop) && !op->loop->closing) {
+        submit_plain(op->loop, op);
+    } else {
+        submit_any(op);
+    }
+}
+
+static void submit_any(epio_op *op)
 {
     epio_loop *loop = begin(op, "epio_submit");
     set_in_flight(op, 0);
@@ -674,11 +732,12 @@ static void collect_inbox(epio_loop *loop)
         return;
     }
     epio_op *last = (epio_op *)epio__exchange_pointer(&loop->inbox, 0);
-    epio__queue batch = {0};
+    epio__queue batch;
+    epio__queue_init(&batch);
     while (last != NULL) { /* the last came first */
-        epio_op *before = epio__op_of_queue(last->queue.next);
+        epio_node *before = last->queue.next;
         epio__queue_push_front(&batch, last);
-        last = before;
+        last = before != NULL ? epio__op_of_queue(before) : NULL;
     }
     epio__queue_append(&loop->arrivals, &batch);
 }
@@ -686,7 +745,7 @@ static void collect_inbox(epio_loop *loop)
 static void drain_inbox(epio_loop *loop)
 {
     collect_inbox(loop);
-    while (loop->arrivals.count != 0) {
+    while (loop->arrivals.first != NULL) {
         take_message(loop, epio__queue_pop(&loop->arrivals));
     }
 }
@@ -833,7 +892,8 @@ static void give_back(epio_loop *loop, epio_op *op)
     }
 }
 
-bool epio__op_deliver(epio_loop *loop, epio_op *op)
+/* Delivers one op that has ended: true, or false if it goes on. */
+static bool deliver_any(epio_loop *loop, epio_op *op)
 {
     op->result = (int64_t)op->progress;
     if (op->frames != NULL) {
@@ -870,4 +930,45 @@ bool epio__op_deliver(epio_loop *loop, epio_op *op)
     loop->delivered++;
     give_back(loop, op);
     return true;
+}
+
+/* What submit_plain began, and nothing has come to it since. */
+static inline bool is_plain_still(const epio_loop *loop, const epio_op *op)
+{
+    return op->message == EPIO__MESSAGE_PLAIN && (int64_t)op->progress >= 0 &&
+           op->file->close == NULL && !loop->embedded;
+}
+
+static inline void deliver_plain(epio_loop *loop, epio_op *op)
+{
+    epio_file *file = op->file;
+    op->result = (int64_t)op->progress;
+    op->os_error = 0;
+    epio__store_size(&file->in_flight, epio__load_relaxed_size(&file->in_flight) - 1);
+    epio__count_size(&loop->in_flight, SIZE_MAX);
+    loop->delivered++;
+    void (*done)(epio_op *) = op->done;
+    uint32_t state = EPIO__STATE_IN_FLIGHT;
+    if (!epio__compare_exchange_u32(&op->state, &state, EPIO__STATE_DONE)) {
+        give_back(loop, op); /* somebody cancels it or waits for it */
+    } else if (done != NULL) {
+        done(op);
+    }
+}
+
+void epio__loop_deliver(epio_loop *loop, uint32_t max)
+{
+    uint64_t last = loop->made_ready;
+    if (max != 0 && max < last - loop->taken) {
+        last = loop->taken + max;
+    }
+    while (loop->taken < last) { /* a nested poll takes some, too */
+        epio_op *op = epio__queue_pop(&loop->ready);
+        loop->taken++;
+        if (is_plain_still(loop, op)) {
+            deliver_plain(loop, op);
+        } else {
+            (void)deliver_any(loop, op);
+        }
+    }
 }

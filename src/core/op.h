@@ -34,8 +34,14 @@ enum {
     EPIO__PHASE_READY     /* ended; will be delivered */
 };
 
-/* op->message: why it is in the inbox. */
-enum { EPIO__MESSAGE_SUBMITTED, EPIO__MESSAGE_COMPLETED, EPIO__MESSAGE_RESUMED };
+/* op->message: why it is in the inbox; or, outside of it, that it is a read with
+ * nothing about it: no link, no frame, no error, and no thread but the owner's. */
+enum {
+    EPIO__MESSAGE_SUBMITTED,
+    EPIO__MESSAGE_COMPLETED,
+    EPIO__MESSAGE_RESUMED,
+    EPIO__MESSAGE_PLAIN
+};
 
 /* op->marks. Set by the verb and the submitter, then the owner's. */
 enum {

@@ -48,7 +48,23 @@ static void check_free(epio_op *op, const char *function)
     }
 }
 
-static inline epio_op *prepare(epio_op *op, const char *function, uint8_t kind, epio_vfs *vfs)
+/* What only an op in flight uses is as the last flight left it, cleared. */
+static inline void fill(epio_op *op, uint8_t kind, uint8_t message, epio_vfs *vfs, epio_loop *loop)
+{
+    op->result = 0;
+    op->os_error = 0;
+    op->file = NULL;
+    op->vfs = vfs;
+    op->loop = loop;
+    op->flags = 0;
+    op->kind = kind;
+    op->phase = 0;
+    op->message = message;
+    op->marks = 0;
+    epio__store_relaxed_u32(&op->state, EPIO__STATE_PREPARED);
+}
+
+static epio_op *prepare(epio_op *op, const char *function, uint8_t kind, epio_vfs *vfs)
 {
     if (op == NULL) {
         epio__fatal(function, "the op is NULL");
@@ -56,21 +72,12 @@ static inline epio_op *prepare(epio_op *op, const char *function, uint8_t kind, 
     if (epio__load_u32(&op->state) != EPIO__STATE_DONE) {
         check_free(op, function);
     }
-    /* What only an op in flight uses is as the last flight left it, cleared. */
-    op->result = 0;
-    op->os_error = 0;
-    op->file = NULL;
-    op->vfs = vfs;
-    op->loop = vfs != NULL ? vfs->loop : NULL;
-    op->flags = 0;
-    op->kind = kind;
+    fill(op, kind, EPIO__MESSAGE_SUBMITTED, vfs, vfs != NULL ? vfs->loop : NULL);
     op->marks = vfs != NULL ? 0 : EPIO__MARK_INVALID;
-    epio__store_relaxed_u32(&op->state, EPIO__STATE_PREPARED);
     return op;
 }
 
-static inline epio_op *prepare_file(epio_op *op, const char *function, uint8_t kind,
-                                    epio_file *file)
+static epio_op *prepare_file(epio_op *op, const char *function, uint8_t kind, epio_file *file)
 {
     prepare(op, function, kind, file != NULL ? file->vfs : NULL);
     op->file = file;
@@ -134,9 +141,8 @@ epio_op *epio_close(epio_op *op, epio_file *file)
 }
 
 /* A read or write of `bytes` in all; `len` is that, or how many parts. */
-static inline epio_op *prepare_transfer(epio_op *op, const char *function, uint8_t kind,
-                                        epio_file *file, const void *base, uint64_t len,
-                                        uint64_t bytes, uint64_t offset)
+static epio_op *prepare_transfer(epio_op *op, const char *function, uint8_t kind, epio_file *file,
+                                 const void *base, uint64_t len, uint64_t bytes, uint64_t offset)
 {
     prepare_file(op, function, kind, file);
     /* A write's buffer is only read; the op has one field for both. */
@@ -154,8 +160,30 @@ static inline epio_op *prepare_transfer(epio_op *op, const char *function, uint8
     return op;
 }
 
+/* An op that was used before, for a transfer that nothing is wrong with: this is all
+ * that there is to do, and calls nothing. False: nothing was done. */
+static inline bool prepare_again(epio_op *op, uint8_t kind, epio_file *file, const void *base,
+                                 size_t len, uint64_t offset, uint32_t direction)
+{
+    if (op == NULL || file == NULL || base == NULL || (file->flags & direction) == 0 ||
+        len > INT64_MAX || offset > INT64_MAX - len ||
+        epio__load_u32(&op->state) != EPIO__STATE_DONE) {
+        return false;
+    }
+    uint8_t message = kind == EPIO_KIND_READ ? EPIO__MESSAGE_PLAIN : EPIO__MESSAGE_SUBMITTED;
+    fill(op, kind, message, file->vfs, file->vfs->loop);
+    op->file = file;
+    op->arguments.io.base = (void *)(uintptr_t)base;
+    op->arguments.io.len = len;
+    op->arguments.io.offset = offset;
+    return true;
+}
+
 epio_op *epio_read(epio_op *op, epio_file *file, void *buffer, size_t len, uint64_t offset)
 {
+    if (prepare_again(op, EPIO_KIND_READ, file, buffer, len, offset, EPIO_OPEN_READ)) {
+        return op;
+    }
     return prepare_transfer(op, "epio_read", EPIO_KIND_READ, file, buffer, len, len, offset);
 }
 
@@ -168,6 +196,9 @@ epio_op *epio_readv(epio_op *op, epio_file *file, const epio_iovec *parts, size_
 
 epio_op *epio_write(epio_op *op, epio_file *file, const void *buffer, size_t len, uint64_t offset)
 {
+    if (prepare_again(op, EPIO_KIND_WRITE, file, buffer, len, offset, EPIO_OPEN_WRITE)) {
+        return op;
+    }
     return prepare_transfer(op, "epio_write", EPIO_KIND_WRITE, file, buffer, len, len, offset);
 }
 
@@ -340,6 +371,7 @@ epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags)
         epio__fatal("epio_link", "unknown flags");
     }
     first->link = second;
+    first->message = EPIO__MESSAGE_SUBMITTED; /* no more plain */
     if ((flags & EPIO_LINK_ALWAYS) != 0) {
         first->marks |= EPIO__MARK_LINK_ALWAYS;
     }

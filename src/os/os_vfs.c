@@ -121,9 +121,9 @@ static bool may_be_cached(const epio_op *op, uint64_t bytes)
            epio__load_relaxed_u32(&file_of(op)->no_cached_read) == 0;
 }
 
-static bool read_cached(epio_op *op, int64_t *result)
+static bool read_cached(epio_op *op, uint64_t bytes)
 {
-    if (epio__os_read_cached(op, result)) {
+    if (epio__os_read_cached(op, bytes)) {
         return true;
     }
     op->flags |= EPIO__READ_MISSED_CACHE;
@@ -140,19 +140,23 @@ bool epio__os_vfs_read_now(epio_op *op, bool may_wait, int64_t *result)
         *result = epio__os_perform(op->vfs, op);
         return true;
     }
-    return may_be_cached(op, epio_op_bytes(op)) && read_cached(op, result);
+    uint64_t bytes = epio_op_bytes(op);
+    if (!may_be_cached(op, bytes) || !read_cached(op, bytes)) {
+        return false;
+    }
+    *result = (int64_t)op->progress;
+    return true;
 }
 
 static void submit_read(epio__os_vfs *vfs, epio_op *op)
 {
     uint64_t bytes = epio_op_bytes(op);
-    int64_t result;
     if (!may_be_cached(op, bytes)) {
         hand_on(vfs, op);
     } else if (!spend(vfs, bytes)) {
         epio_defer(op);
-    } else if (read_cached(op, &result)) {
-        epio_complete(op, result);
+    } else if (read_cached(op, bytes)) {
+        epio_complete(op, (int64_t)op->progress);
     } else {
         hand_on(vfs, op);
     }

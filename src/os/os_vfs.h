@@ -2,6 +2,7 @@
 #ifndef EPIO_OS_VFS_H
 #define EPIO_OS_VFS_H
 
+#include "atomics.h"
 #include "platform.h"
 
 typedef struct epio__os_vfs {
@@ -23,6 +24,27 @@ extern const epio_vfs_methods epio__os_vfs_methods;
 /* Reads on the calling thread: true, and *result. Unless it may wait, only what
  * the page cache has and is quickly copied. */
 bool epio__os_vfs_read_now(epio_op *op, bool may_wait, int64_t *result);
+
+/* A plain read (op.h) of what is in memory, within the turn's budget: true, and
+ * op->progress is its result. False: submit is next, and goes on from there. */
+static inline bool epio__os_vfs_read_at_once(epio__os_vfs *vfs, epio_op *op)
+{
+    const epio__os_file *file = (const epio__os_file *)(const void *)op->file;
+    uint64_t bytes = op->arguments.io.len;
+    if ((file->base.traits & EPIO_FILE_STREAM) != 0 || bytes > vfs->bytes_left ||
+        bytes > EPIO__LARGE_COPY || vfs->ops_left == 0 ||
+        epio__load_relaxed_u32(&file->no_cached_read) != 0) {
+        op->progress = 0;
+        return false;
+    }
+    vfs->ops_left--;
+    vfs->bytes_left -= bytes;
+    if (!epio__os_read_cached(op, bytes)) {
+        op->flags |= EPIO__READ_MISSED_CACHE;
+        return false;
+    }
+    return true;
+}
 
 /* The loop begins a turn. */
 void epio__os_vfs_new_turn(epio__os_vfs *vfs);

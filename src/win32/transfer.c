@@ -257,10 +257,10 @@ int64_t epio__os_perform(epio_vfs *vfs, epio_op *op)
     }
 }
 
-bool epio__os_read_cached(epio_op *op, int64_t *result)
+bool epio__os_read_cached(epio_op *op, uint64_t bytes)
 {
     (void)op;
-    (void)result;
+    (void)bytes;
     return false; /* nothing here says what is in memory */
 }
 
