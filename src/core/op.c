@@ -465,7 +465,8 @@ static void submit_plain_to_vfs(epio_loop *loop, epio_op *op)
     op->vfs->methods->submit(op->vfs, op);
     if (op->phase != EPIO__PHASE_READY) {
         keep(loop, op);
-    } else if (op->frames == NULL) {
+    } else if (op->frames == NULL && (int64_t)op->progress >= 0) {
+        op->os_error = 0;
         op->message = EPIO__MESSAGE_PLAIN;
     }
 }
@@ -935,15 +936,13 @@ static bool deliver_any(epio_loop *loop, epio_op *op)
 /* What submit_plain began, and nothing has come to it since. */
 static inline bool is_plain_still(const epio_loop *loop, const epio_op *op)
 {
-    return op->message == EPIO__MESSAGE_PLAIN && (int64_t)op->progress >= 0 &&
-           op->file->close == NULL && !loop->embedded;
+    return op->message == EPIO__MESSAGE_PLAIN && op->file->close == NULL && !loop->embedded;
 }
 
 static inline void deliver_plain(epio_loop *loop, epio_op *op)
 {
     epio_file *file = op->file;
     op->result = (int64_t)op->progress;
-    op->os_error = 0;
     epio__store_size(&file->in_flight, epio__load_relaxed_size(&file->in_flight) - 1);
     epio__count_size(&loop->in_flight, SIZE_MAX);
     loop->delivered++;

@@ -165,9 +165,12 @@ static epio_op *prepare_transfer(epio_op *op, const char *function, uint8_t kind
 static inline bool prepare_again(epio_op *op, uint8_t kind, epio_file *file, const void *base,
                                  size_t len, uint64_t offset, uint32_t direction)
 {
-    if (op == NULL || file == NULL || base == NULL || (file->flags & direction) == 0 ||
-        len > INT64_MAX || offset > INT64_MAX - len ||
-        epio__load_u32(&op->state) != EPIO__STATE_DONE) {
+    if (op == NULL || epio__load_u32(&op->state) != EPIO__STATE_DONE || file == NULL ||
+        (file->flags & direction) == 0 || base == NULL) {
+        return false;
+    }
+    uint64_t end = offset + len; /* of three numbers below 2^63 none has the highest bit */
+    if (((offset | len | end) >> 63) != 0) {
         return false;
     }
     uint8_t message = kind == EPIO_KIND_READ ? EPIO__MESSAGE_PLAIN : EPIO__MESSAGE_SUBMITTED;

@@ -31,8 +31,7 @@ static inline bool epio__os_vfs_read_at_once(epio__os_vfs *vfs, epio_op *op)
 {
     const epio__os_file *file = (const epio__os_file *)(const void *)op->file;
     uint64_t bytes = op->arguments.io.len;
-    if ((file->base.traits & EPIO_FILE_STREAM) != 0 || bytes > vfs->bytes_left ||
-        bytes > EPIO__LARGE_COPY || vfs->ops_left == 0 ||
+    if (bytes > vfs->bytes_left || bytes > EPIO__LARGE_COPY || vfs->ops_left == 0 ||
         epio__load_relaxed_u32(&file->no_cached_read) != 0) {
         op->progress = 0;
         return false;

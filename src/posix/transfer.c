@@ -2,11 +2,11 @@
  * truncate, sync, size. */
 #include "atomics.h"
 #include "posix/posix.h"
+#include "posix/system_call.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* ---- Buffers ---- */
@@ -155,25 +155,12 @@ static bool is_at_end(const epio_op *op)
     return op->arguments.io.offset + op->progress >= (uint64_t)status.st_size;
 }
 
-/* By the system call itself where an offset fits in one register: glibc's function,
- * which threads can be cancelled in, takes twice as many instructions. */
-static int64_t read_without_waiting(int descriptor, const struct iovec *parts, int count,
-                                    uint64_t offset)
-{
-#if defined(SYS_preadv2)
-    if (sizeof(long) == sizeof(offset)) {
-        return syscall(SYS_preadv2, descriptor, parts, count, offset, 0L, RWF_NOWAIT);
-    }
-#endif
-    return preadv2(descriptor, parts, count, (off_t)offset, RWF_NOWAIT);
-}
-
 static int64_t read_cached_some(const epio_op *op, epio__cursor cursor)
 {
     struct iovec parts[EPIO__PARTS_AT_ONCE];
     int count = epio__cursor_parts(op, cursor, UINT64_MAX, parts);
-    return read_without_waiting(epio__descriptor_of(op), parts, count,
-                                op->arguments.io.offset + op->progress);
+    return epio__preadv2(epio__descriptor_of(op), parts, count,
+                         op->arguments.io.offset + op->progress, RWF_NOWAIT);
 }
 
 /* After a read that brought less than it was asked for. */
@@ -216,7 +203,8 @@ bool epio__os_read_cached(epio_op *op, uint64_t bytes)
     }
     /* The first try is for most reads the only one. */
     struct iovec part = {.iov_base = op->arguments.io.base, .iov_len = (size_t)bytes};
-    int64_t done = read_without_waiting(epio__descriptor_of(op), &part, 1, op->arguments.io.offset);
+    int64_t done =
+        epio__preadv2(epio__descriptor_of(op), &part, 1, op->arguments.io.offset, RWF_NOWAIT);
     op->progress = (uint64_t)done;
     return done == (int64_t)bytes || read_cached_rest(op, bytes, done);
 }

@@ -1,0 +1,44 @@
+/* preadv2(2) as bare as can be. A read out of the page cache is little more than this
+ * call, and libc's wrappers, where threads can be cancelled and arguments are moved
+ * for any number of them, take as many instructions as the way of an op to it. */
+#ifndef EPIO_SYSTEM_CALL_H
+#define EPIO_SYSTEM_CALL_H
+
+#include <errno.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#if defined(__x86_64__) && defined(__LP64__) && defined(__linux__)
+
+#include <sys/syscall.h>
+
+static inline int64_t epio__preadv2(int descriptor, const struct iovec *parts, int count,
+                                    uint64_t offset, int flags)
+{
+    register uint64_t position __asm__("r10") = offset;
+    register uint64_t high_half __asm__("r8") = 0; /* of an offset of 128 bits */
+    register int64_t how __asm__("r9") = flags;
+    int64_t result;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "0"((int64_t)SYS_preadv2), "D"((int64_t)descriptor), "S"(parts),
+                       "d"((int64_t)count), "r"(position), "r"(high_half), "r"(how)
+                     : "rcx", "r11", "memory");
+    if (result < 0) {
+        errno = (int)-result;
+        return -1;
+    }
+    return result;
+}
+
+#else
+
+static inline int64_t epio__preadv2(int descriptor, const struct iovec *parts, int count,
+                                    uint64_t offset, int flags)
+{
+    return preadv2(descriptor, parts, count, (off_t)offset, flags);
+}
+
+#endif
+
+#endif
