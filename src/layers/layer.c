@@ -1,0 +1,186 @@
+/* See layer.h. */
+#include "layers/layer.h"
+
+#include "core/fatal.h"
+
+#include <stdlib.h>
+
+static epio__layer *layer_of(epio_vfs *vfs)
+{
+    return (epio__layer *)(void *)vfs;
+}
+
+static epio__layer_file *file_of(epio_file *file)
+{
+    return (epio__layer_file *)(void *)file;
+}
+
+/* ---- Files ---- */
+
+/* With the frame of its close behind it, since a close must not need memory. */
+static epio__layer_file *make_file(const epio__layer *layer)
+{
+    return calloc(1, sizeof(epio__layer_file) + layer->frame_size);
+}
+
+/* The file that an open is to hand out, if it found one. */
+static void wrap_opened(epio__layer *layer, epio__layer_file *file, epio_op *op, int64_t result)
+{
+    if (result < 0) {
+        free(file);
+        return;
+    }
+    file->inner = op->file;
+    epio_file_init(&file->base, &layer->base, op->file->flags, op->file->traits);
+    epio__add_size(&layer->open_files, 1);
+    op->file = &file->base;
+}
+
+static void free_file(epio__layer_file *file)
+{
+    epio__subtract_size(&layer_of(file->base.vfs)->open_files, 1);
+    epio_file_release(&file->base);
+    free(file);
+}
+
+/* ---- epio_perform ---- */
+
+static int64_t perform_open(epio__layer *layer, epio_op *op)
+{
+    epio__layer_file *file = make_file(layer);
+    if (file == NULL) {
+        return EPIO_ENOMEM;
+    }
+    int64_t result = epio_perform_on(op, layer->inner, NULL);
+    wrap_opened(layer, file, op, result);
+    return result;
+}
+
+static int64_t perform_close(epio__layer *layer, epio_op *op)
+{
+    epio__layer_file *file = file_of(op->file);
+    int64_t result = epio_perform_on(op, layer->inner, file->inner);
+    free_file(file);
+    return result;
+}
+
+int64_t epio__layer_perform(epio__layer *layer, epio_op *op)
+{
+    switch (op->kind) {
+    case EPIO_KIND_OPEN:
+    case EPIO_KIND_ADOPT:
+        return perform_open(layer, op);
+    case EPIO_KIND_CLOSE:
+        return perform_close(layer, op);
+    default:
+        return epio_perform_on(op, layer->inner, epio__layer_inner_file(op));
+    }
+}
+
+#if EPIO_ASYNC
+
+/* ---- On a loop ---- */
+
+static epio__layer_frame *frame_of_close(const epio_op *op)
+{
+    return (epio__layer_frame *)(void *)(file_of(op->file) + 1);
+}
+
+static epio__layer_frame *take_frame(epio__layer *layer)
+{
+    epio__layer_frame *frame = layer->free_frames;
+    if (frame == NULL) {
+        return calloc(1, layer->frame_size);
+    }
+    layer->free_frames = frame->next_free;
+    return frame;
+}
+
+static void put_frame(epio__layer *layer, epio__layer_frame *frame)
+{
+    frame->next_free = layer->free_frames;
+    layer->free_frames = frame;
+}
+
+epio__layer_frame *epio__layer_make_frame(epio__layer *layer, epio_op *op)
+{
+    bool closes = op->kind == EPIO_KIND_CLOSE;
+    epio__layer_frame *frame = closes ? frame_of_close(op) : take_frame(layer);
+    if (frame == NULL) {
+        return NULL;
+    }
+    frame->base.returned = layer->returned;
+    if (epio__op_opens(op)) {
+        frame->opened = make_file(layer);
+        if (frame->opened == NULL) {
+            put_frame(layer, frame);
+            return NULL;
+        }
+    }
+    return frame;
+}
+
+void epio__layer_settle(epio__layer *layer, epio__layer_frame *frame, epio_op *op)
+{
+    if (op->kind == EPIO_KIND_CLOSE) {
+        free_file(file_of(op->file));
+        return;
+    }
+    wrap_opened(layer, frame->opened, op, op->result);
+    put_frame(layer, frame);
+}
+
+int64_t epio__layer_do_without(epio__layer *layer, epio_op *op)
+{
+    /* An unlock must not fail for want of memory, and waits for nothing. */
+    return op->kind == EPIO_KIND_UNLOCK ? epio__layer_perform(layer, op) : EPIO_ENOMEM;
+}
+
+static void free_frames(epio__layer *layer)
+{
+    while (layer->free_frames != NULL) {
+        epio__layer_frame *frame = layer->free_frames;
+        layer->free_frames = frame->next_free;
+        free(frame);
+    }
+}
+
+#else
+
+static void free_frames(epio__layer *layer)
+{
+    (void)layer;
+}
+
+#endif
+
+/* ---- The VFS ---- */
+
+void epio__layer_init(epio__layer *layer, const epio_vfs_methods *methods, epio_vfs *inner,
+                      bool (*returned)(epio_frame *frame, epio_op *op), size_t frame_size)
+{
+    layer->base.methods = methods;
+    layer->base.loop = inner->loop;
+    layer->inner = inner;
+    layer->returned = returned;
+    layer->frame_size = frame_size;
+}
+
+void epio__layer_destroy(epio__layer *layer)
+{
+    if (epio__load_size(&layer->open_files) != 0) {
+        epio__fatal("epio_vfs_destroy", "a file of the VFS is still open; close it first");
+    }
+    free_frames(layer);
+    free(layer);
+}
+
+intptr_t epio__layer_os_handle(const epio_file *file)
+{
+    return epio_os_handle(((const epio__layer_file *)(const void *)file)->inner);
+}
+
+uint32_t epio__layer_lock_level(const epio_file *file)
+{
+    return epio_lock_level(((const epio__layer_file *)(const void *)file)->inner);
+}

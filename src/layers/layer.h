@@ -1,0 +1,112 @@
+/* What all layers have in common that wrap the files of an inner VFS: a file of
+ * their own around each inner one, from its open to its close; frames for the
+ * ops in flight, from a pool that grows to its high-water mark; and the way of
+ * an op to the inner VFS. What a layer does beside that is its own file's. */
+#ifndef EPIO_LAYER_H
+#define EPIO_LAYER_H
+
+#include "core/op.h"
+
+typedef struct epio__layer_file epio__layer_file;
+typedef struct epio__layer_frame epio__layer_frame;
+
+/* Embed it first in your own struct. The owner's, but for open_files. */
+typedef struct epio__layer {
+    epio_vfs base;
+    epio_vfs *inner;
+    size_t open_files; /* atomic */
+    bool (*returned)(epio_frame *frame, epio_op *op);
+    size_t frame_size;
+    epio__layer_frame *free_frames;
+} epio__layer;
+
+/* Fills what was all zero. `returned` is that of all frames, which are
+ * `frame_size` bytes: a struct of the layer's own that begins with an
+ * epio__layer_frame. Without the asynchronous half: NULL and 0. */
+void epio__layer_init(epio__layer *layer, const epio_vfs_methods *methods, epio_vfs *inner,
+                      bool (*returned)(epio_frame *frame, epio_op *op), size_t frame_size);
+
+/* Frees the layer and all that it has. Aborts if a file is open. */
+void epio__layer_destroy(epio__layer *layer);
+
+/* As the methods of a VFS, of a file of the layer's. */
+intptr_t epio__layer_os_handle(const epio_file *file);
+uint32_t epio__layer_lock_level(const epio_file *file);
+
+/* Lets the inner VFS perform the op: its result. Wraps the file of an open, frees
+ * that of a close. Any thread. */
+int64_t epio__layer_perform(epio__layer *layer, epio_op *op);
+
+struct epio__layer_file {
+    epio_file base;
+    epio_file *inner;
+    /* Behind it: the frame of its close. */
+};
+
+static inline epio_file *epio__layer_inner_file(const epio_op *op)
+{
+    return op->file != NULL ? ((epio__layer_file *)(void *)op->file)->inner : NULL;
+}
+
+#if EPIO_ASYNC
+
+/* Embed it first in your own struct. What is behind it is all zero in a frame that
+ * was never used, else as the last op left it. */
+struct epio__layer_frame {
+    epio_frame base;
+    epio__layer_file *opened; /* for the file that an open is to find */
+    epio__layer_frame *next_free;
+};
+
+/* The rare parts of the next two: opens, closes, and an empty pool. */
+epio__layer_frame *epio__layer_make_frame(epio__layer *layer, epio_op *op);
+void epio__layer_settle(epio__layer *layer, epio__layer_frame *frame, epio_op *op);
+
+static inline bool epio__layer_is_ordinary(const epio_op *op)
+{
+    _Static_assert(EPIO_KIND_OPEN < EPIO_KIND_CLOSE && EPIO_KIND_ADOPT < EPIO_KIND_CLOSE,
+                   "the kinds that make and free files come first");
+    return op->kind > EPIO_KIND_CLOSE;
+}
+
+/* A frame for an op that has just come, pushed. NULL: there is no memory, which
+ * does not happen to a close; see epio__layer_do_without. */
+static inline epio__layer_frame *epio__layer_begin(epio__layer *layer, epio_op *op)
+{
+    epio__layer_frame *frame = layer->free_frames;
+    if (frame == NULL || !epio__layer_is_ordinary(op)) {
+        frame = epio__layer_make_frame(layer, op);
+        if (frame == NULL) {
+            return NULL;
+        }
+    } else {
+        layer->free_frames = frame->next_free;
+    }
+    epio_frame_push(op, &frame->base);
+    return frame;
+}
+
+/* For `returned`, once: wraps the file that an open found, frees that of a close,
+ * and takes the frame back, which must not be looked at any more. */
+static inline void epio__layer_end(epio__layer *layer, epio__layer_frame *frame, epio_op *op)
+{
+    if (epio__layer_is_ordinary(op)) {
+        frame->next_free = layer->free_frames;
+        layer->free_frames = frame;
+    } else {
+        epio__layer_settle(layer, frame, op);
+    }
+}
+
+/* Passes an op that has its frame on to the inner VFS. */
+static inline void epio__layer_forward(epio__layer *layer, epio_op *op)
+{
+    epio_forward(op, layer->inner, epio__layer_inner_file(op));
+}
+
+/* The result of an op for which there is no frame. */
+int64_t epio__layer_do_without(epio__layer *layer, epio_op *op);
+
+#endif
+
+#endif
