@@ -1,6 +1,9 @@
 /* Counted permits and bytes with one queue for both, first come first served:
  * who wants more than is free holds up those behind, else it might never get
- * it. Who waits, and on which loop, is left to the waiter's `granted`. */
+ * it. Who waits, and on which loop, is left to the waiter's `granted`.
+ *
+ * While nobody waits and bytes do not count, there is but one number: it is taken
+ * and given without the mutex. Whoever has the mutex has that number too. */
 #include "core/semaphore.h"
 
 #include "core/event.h"
@@ -8,7 +11,11 @@
 
 #include <stdlib.h>
 
+/* In place of the number: it is permits_free, and the mutex guards it. */
+#define GUARDED UINT32_MAX
+
 struct epio_semaphore {
+    uint32_t quick;    /* atomic; permits that are free, or GUARDED */
     epio__mutex mutex; /* guards the rest */
     epio_node waiters;
     uint64_t bytes_total; /* 0: bytes are not limited */
@@ -17,6 +24,53 @@ struct epio_semaphore {
     uint32_t permits_free;
     bool closed;
 };
+
+/* ---- With the mutex and without ---- */
+
+static void enter(epio_semaphore *semaphore)
+{
+    epio__mutex_lock(&semaphore->mutex);
+    uint32_t quick = epio__exchange_u32(&semaphore->quick, GUARDED);
+    if (quick != GUARDED) {
+        semaphore->permits_free = quick;
+    }
+}
+
+static void leave(epio_semaphore *semaphore)
+{
+    bool plain = epio__list_empty(&semaphore->waiters) && semaphore->bytes_total == 0 &&
+                 !semaphore->closed && semaphore->permits_total != GUARDED;
+    if (plain) {
+        epio__store_u32(&semaphore->quick, semaphore->permits_free);
+    }
+    epio__mutex_unlock(&semaphore->mutex);
+}
+
+/* False: that is for the mutex, or there are not so many. */
+static bool take_quickly(epio_semaphore *semaphore, uint32_t permits)
+{
+    uint32_t quick = epio__load_u32(&semaphore->quick);
+    do {
+        if (quick == GUARDED || permits > quick || permits == 0) {
+            return false;
+        }
+    } while (!epio__compare_exchange_u32(&semaphore->quick, &quick, quick - permits));
+    return true;
+}
+
+/* False: that is for the mutex, or they were never taken. */
+static bool give_quickly(epio_semaphore *semaphore, uint32_t permits)
+{
+    uint32_t quick = epio__load_u32(&semaphore->quick);
+    do {
+        if (quick == GUARDED || permits > semaphore->permits_total - quick) {
+            return false;
+        }
+    } while (!epio__compare_exchange_u32(&semaphore->quick, &quick, quick + permits));
+    return true;
+}
+
+/* ---- A semaphore ---- */
 
 int epio_semaphore_create(epio_semaphore **semaphore, uint32_t permits)
 {
@@ -31,20 +85,21 @@ int epio_semaphore_create(epio_semaphore **semaphore, uint32_t permits)
     epio__list_init(&created->waiters);
     created->permits_total = permits;
     created->permits_free = permits;
+    created->quick = permits;
     *semaphore = created;
     return 0;
 }
 
 void epio_semaphore_limit_bytes(epio_semaphore *semaphore, uint64_t bytes)
 {
-    epio__mutex_lock(&semaphore->mutex);
+    enter(semaphore);
     if (!epio__list_empty(&semaphore->waiters) ||
         semaphore->permits_free != semaphore->permits_total) {
         epio__fatal("epio_semaphore_limit_bytes", "the semaphore is in use already");
     }
     semaphore->bytes_total = bytes;
     semaphore->bytes_free = bytes;
-    epio__mutex_unlock(&semaphore->mutex);
+    leave(semaphore);
 }
 
 void epio_semaphore_destroy(epio_semaphore *semaphore)
@@ -109,7 +164,10 @@ static void call_granted(epio_node *granted)
 int epio__semaphore_enqueue(epio_semaphore *semaphore, epio_waiter *waiter)
 {
     int outcome;
-    epio__mutex_lock(&semaphore->mutex);
+    if (take_quickly(semaphore, waiter->permits)) {
+        return 0;
+    }
+    enter(semaphore);
     if (waiter->permits == 0 || waiter->permits > semaphore->permits_total) {
         outcome = EPIO_EINVAL;
     } else if (semaphore->closed) {
@@ -122,7 +180,7 @@ int epio__semaphore_enqueue(epio_semaphore *semaphore, epio_waiter *waiter)
         epio__list_append(&semaphore->waiters, &waiter->node);
         outcome = EPIO_EPENDING;
     }
-    epio__mutex_unlock(&semaphore->mutex);
+    leave(semaphore);
     return outcome;
 }
 
@@ -130,37 +188,43 @@ bool epio__semaphore_withdraw(epio_semaphore *semaphore, epio_waiter *waiter)
 {
     epio_node granted;
     epio__list_init(&granted);
-    epio__mutex_lock(&semaphore->mutex);
+    enter(semaphore);
     bool waiting = waiter->outcome == EPIO_EPENDING;
     if (waiting) {
         epio__list_remove(&waiter->node);
         waiter->outcome = EPIO_ECANCELED;
         collect_granted(semaphore, &granted); /* it may have held up smaller ones */
     }
-    epio__mutex_unlock(&semaphore->mutex);
+    leave(semaphore);
     call_granted(&granted);
     return waiting;
 }
 
 void epio__semaphore_release(epio_semaphore *semaphore, uint32_t permits, uint64_t bytes)
 {
+    if (give_quickly(semaphore, permits)) {
+        return;
+    }
     epio_node granted;
     epio__list_init(&granted);
-    epio__mutex_lock(&semaphore->mutex);
+    enter(semaphore);
     if (permits > semaphore->permits_total - semaphore->permits_free) {
         epio__fatal("epio_semaphore_release", "more permits are released than were acquired");
     }
     semaphore->permits_free += permits;
     semaphore->bytes_free += bytes_charged(semaphore, bytes);
     collect_granted(semaphore, &granted);
-    epio__mutex_unlock(&semaphore->mutex);
+    leave(semaphore);
     call_granted(&granted);
 }
 
 int epio_semaphore_try_acquire(epio_semaphore *semaphore, uint32_t permits)
 {
     int outcome;
-    epio__mutex_lock(&semaphore->mutex);
+    if (take_quickly(semaphore, permits)) {
+        return 0;
+    }
+    enter(semaphore);
     if (permits == 0 || permits > semaphore->permits_total) {
         outcome = EPIO_EINVAL;
     } else if (semaphore->closed) {
@@ -170,7 +234,7 @@ int epio_semaphore_try_acquire(epio_semaphore *semaphore, uint32_t permits)
     } else {
         outcome = EPIO_EBUSY;
     }
-    epio__mutex_unlock(&semaphore->mutex);
+    leave(semaphore);
     return outcome;
 }
 
@@ -181,11 +245,15 @@ void epio_semaphore_release(epio_semaphore *semaphore, uint32_t permits)
 
 uint32_t epio_semaphore_available(const epio_semaphore *semaphore)
 {
+    uint32_t quick = epio__load_u32(&semaphore->quick);
+    if (quick != GUARDED) {
+        return quick;
+    }
     /* The lock is no part of what the caller sees as constant. */
-    epio__mutex *mutex = (epio__mutex *)(uintptr_t)&semaphore->mutex;
-    epio__mutex_lock(mutex);
-    uint32_t available = semaphore->permits_free;
-    epio__mutex_unlock(mutex);
+    epio_semaphore *changed = (epio_semaphore *)(uintptr_t)semaphore;
+    enter(changed);
+    uint32_t available = changed->permits_free;
+    leave(changed);
     return available;
 }
 
@@ -193,10 +261,10 @@ void epio_semaphore_close(epio_semaphore *semaphore)
 {
     epio_node granted;
     epio__list_init(&granted);
-    epio__mutex_lock(&semaphore->mutex);
+    enter(semaphore);
     semaphore->closed = true;
     collect_granted(semaphore, &granted);
-    epio__mutex_unlock(&semaphore->mutex);
+    leave(semaphore);
     call_granted(&granted);
 }
 
