@@ -154,24 +154,19 @@ bool epio_pending(const epio_op *op)
 
 void epio_frame_push(epio_op *op, epio_frame *frame)
 {
-    frame->vfs = op->vfs;
-    frame->file = op->file;
-    frame->below = op->frames;
-    op->frames = frame;
+    epio__frame_push(op, frame);
 }
 
 void epio_forward(epio_op *op, epio_vfs *vfs, epio_file *file)
 {
-    op->phase = EPIO__PHASE_HELD;
-    op->progress = 0;
     if ((op->marks & EPIO__MARK_CANCEL) != 0) {
+        op->phase = EPIO__PHASE_HELD;
+        op->progress = 0;
         epio_complete(op, EPIO_ECANCELED);
         return;
     }
     silence(op->loop, op);
-    op->vfs = vfs;
-    op->file = file;
-    vfs->methods->submit(vfs, op);
+    epio__forward(op, vfs, file);
 }
 
 /* ---- Starting ---- */

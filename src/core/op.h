@@ -96,6 +96,33 @@ static inline uint64_t epio__deadline_after(uint64_t timeout)
     return timeout > UINT64_MAX - now ? EPIO_FOREVER : now + timeout;
 }
 
+#if EPIO_ASYNC
+
+/* Inline, for epio's own layers, through which every read may go: epio_frame_push, */
+static inline void epio__frame_push(epio_op *op, epio_frame *frame)
+{
+    frame->vfs = op->vfs;
+    frame->file = op->file;
+    frame->below = op->frames;
+    op->frames = frame;
+}
+
+/* and epio_forward for an op that nobody has anything to do with meanwhile. */
+static inline void epio__forward(epio_op *op, epio_vfs *vfs, epio_file *file)
+{
+    if ((op->marks & (EPIO__MARK_CANCEL | EPIO__MARK_ALARM)) != 0) {
+        epio_forward(op, vfs, file);
+        return;
+    }
+    op->phase = EPIO__PHASE_HELD;
+    op->progress = 0;
+    op->vfs = vfs;
+    op->file = file;
+    vfs->methods->submit(vfs, op);
+}
+
+#endif
+
 /* The sum of their lengths, UINT64_MAX if it is beyond that; NULL has none. */
 uint64_t epio__bytes_of_parts(const epio_iovec *parts, uint64_t count);
 

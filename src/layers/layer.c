@@ -166,11 +166,15 @@ void epio__layer_init(epio__layer *layer, const epio_vfs_methods *methods, epio_
     layer->frame_size = frame_size;
 }
 
-void epio__layer_destroy(epio__layer *layer)
+void epio__layer_check_closed(epio__layer *layer)
 {
     if (epio__load_size(&layer->open_files) != 0) {
         epio__fatal("epio_vfs_destroy", "a file of the VFS is still open; close it first");
     }
+}
+
+void epio__layer_destroy(epio__layer *layer)
+{
     free_frames(layer);
     free(layer);
 }

@@ -26,7 +26,9 @@ typedef struct epio__layer {
 void epio__layer_init(epio__layer *layer, const epio_vfs_methods *methods, epio_vfs *inner,
                       bool (*returned)(epio_frame *frame, epio_op *op), size_t frame_size);
 
-/* Frees the layer and all that it has. Aborts if a file is open. */
+/* Aborts if a file of the layer's is open, for which it is too early to destroy it. */
+void epio__layer_check_closed(epio__layer *layer);
+/* Frees the layer and all that it has. */
 void epio__layer_destroy(epio__layer *layer);
 
 /* As the methods of a VFS, of a file of the layer's. */
@@ -82,7 +84,7 @@ static inline epio__layer_frame *epio__layer_begin(epio__layer *layer, epio_op *
     } else {
         layer->free_frames = frame->next_free;
     }
-    epio_frame_push(op, &frame->base);
+    epio__frame_push(op, &frame->base);
     return frame;
 }
 
@@ -101,7 +103,7 @@ static inline void epio__layer_end(epio__layer *layer, epio__layer_frame *frame,
 /* Passes an op that has its frame on to the inner VFS. */
 static inline void epio__layer_forward(epio__layer *layer, epio_op *op)
 {
-    epio_forward(op, layer->inner, epio__layer_inner_file(op));
+    epio__forward(op, layer->inner, epio__layer_inner_file(op));
 }
 
 /* The result of an op for which there is no frame. */

@@ -158,7 +158,9 @@ static int64_t perform(epio_vfs *base, epio_op *op)
 
 static void destroy(epio_vfs *base)
 {
-    epio__layer_destroy(&vfs_of(base)->base);
+    limit_vfs *vfs = vfs_of(base);
+    epio__layer_check_closed(&vfs->base);
+    epio__layer_destroy(&vfs->base);
 }
 
 static const epio_vfs_methods limit_methods = {
