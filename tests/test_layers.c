@@ -1227,7 +1227,9 @@ static void completing_twice_aborts(fixture *f)
     check_result(run_in_child(submit_to_a_careless_layer, ""), ENDED_BY_ABORT);
 }
 
-#define ON_STACKS (ON_OS | ON_OS_SUBMIT | ON_MEMORY | ON_LIMIT_OS | ON_LIMIT_MEMORY_3)
+#define ON_STACKS                                                                                  \
+    (ON_OS | ON_OS_SUBMIT | ON_MEMORY | ON_LIMIT_OS | ON_LIMIT_MEMORY_3 | ON_TRACE_OS |            \
+     ON_TRACE_MEMORY)
 
 static const fixture_test tests[] = {
     FIXTURE_TEST(a_lock_that_is_sent_again_is_a_new_one, ON_OS | ON_MEMORY),

@@ -589,6 +589,14 @@ static void destroy_limit_with_file(hand *c)
     epio_vfs_destroy(limit);
 }
 
+static void destroy_trace_with_file(hand *c)
+{
+    epio_vfs *trace;
+    check_result(epio_trace_vfs_create(&trace, c->vfs), 0);
+    check_result(epio_wait(epio_open(&c->op, trace, NULL, EPIO_OPEN_TEMPORARY)), 0);
+    epio_vfs_destroy(trace);
+}
+
 static void destroy_memory_with_file(hand *c)
 {
     epio_vfs *memory;
@@ -683,6 +691,7 @@ static const mistake mistakes_of_others[] = {
     MISTAKE(destroy_os_vfs, "epio_vfs_destroy", "destroy"),
     MISTAKE(destroy_loop_vfs, "epio_vfs_destroy", "destroy"),
     MISTAKE(destroy_limit_with_file, "epio_vfs_destroy", "open"),
+    MISTAKE(destroy_trace_with_file, "epio_vfs_destroy", "open"),
     MISTAKE(destroy_memory_with_file, "epio_vfs_destroy", "open"),
 };
 

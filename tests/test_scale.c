@@ -723,6 +723,7 @@ static void without_allocations(fixture *f)
     epio_semaphore *semaphore;
     epio_vfs *memory;
     epio_vfs *limits[2];
+    epio_vfs *trace;
     if (getenv("EPIO_TEST_VALGRIND") != NULL) {
         fixture_skip(f, "valgrind has a heap of its own");
     }
@@ -739,10 +740,13 @@ static void without_allocations(fixture *f)
     check_result(epio_memory_vfs_create(&memory, l.loop), 0);
     check_result(epio_limit_vfs_create(&limits[0], l.os, semaphore), 0);
     check_result(epio_limit_vfs_create(&limits[1], memory, semaphore), 0);
+    check_result(epio_trace_vfs_create(&trace, limits[0]), 0);
     check_vfs(&l, "os", l.os);
     check_vfs(&l, "memory", memory);
     check_vfs(&l, "limit over os", limits[0]);
     check_vfs(&l, "limit over memory", limits[1]);
+    check_vfs(&l, "trace over limit over os", trace);
+    epio_vfs_destroy(trace);
     epio_vfs_destroy(limits[0]);
     epio_vfs_destroy(limits[1]);
     epio_vfs_destroy(memory);

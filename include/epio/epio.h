@@ -513,6 +513,62 @@ EPIO_API int epio_memory_vfs_create(epio_vfs **vfs, epio_loop *loop);
  * left alone. Its files must be closed; the VFSes above it are destroyed first. */
 EPIO_API void epio_vfs_destroy(epio_vfs *vfs);
 
+/* ---- Tracing ----------------------------------------------------------- */
+
+/* buckets[i] of epio_trace_counts: took 2^i nanoseconds or more, but less than
+ * 2^(i+1). The first takes 0 too, the last whatever is longer. */
+#define EPIO_TRACE_BUCKETS 40
+
+/* What became of one kind of ops on their way through a `trace` VFS. */
+typedef struct epio_trace_counts {
+    uint64_t in_flight; /* now: came to the VFS, and not back */
+    uint64_t count;     /* came back; what follows is about these */
+    uint64_t failed;    /* with an error other than the next */
+    uint64_t cancelled; /* with EPIO_ECANCELED or EPIO_ETIMEDOUT */
+    uint64_t bytes;     /* that reads and writes have transferred */
+
+    uint64_t timed;       /* of `count`; what follows is about these */
+    uint64_t total_ns;    /* the sum of their times */
+    uint64_t shortest_ns; /* 0 if there is none */
+    uint64_t longest_ns;
+    uint64_t buckets[EPIO_TRACE_BUCKETS];
+} epio_trace_counts;
+
+/* A VFS over `inner` that counts the ops which pass through it, by kind, and takes
+ * the time of each from when it came until it came back: on a loop that is until
+ * its completion is about to be delivered. Waiting below for permits, locks or
+ * streams is part of it, waiting above (for the op that it is linked to) is not.
+ * `inner` must outlive it. 0, EPIO_EINVAL (NULL), EPIO_ENOMEM. Any thread.
+ *
+ * Of ops that come in quick succession not all are timed, as the clock would be
+ * much of what they cost: of each kind one in 16 us or so, 64 more after a pause, and
+ * at least one in 31. Whether one is does not depend on how long it takes; but those
+ * of quiet times weigh more among them than those of a rush, and the longest of all
+ * may be missing.
+ *
+ * What does not get here is not counted: ops with invalid arguments, those that were
+ * cancelled before (linked, or at a barrier), an epio_acquire. Of syncs only the
+ * flushes are, of which several may share one. An op that waits outside, since it
+ * has to be tried again (an open of a FIFO that has no reader), counts once, with its
+ * last try, or not at all if it is given up in between. */
+EPIO_API int epio_trace_vfs_create(epio_vfs **vfs, epio_vfs *inner);
+
+/* What was counted of one EPIO_KIND_... (epio/vfs.h) since the VFS was created, or
+ * the last reset: 0. While ops end on another thread the numbers may be a moment
+ * apart. EPIO_EINVAL: NULL, an unknown kind, not a `trace` VFS. Any thread. */
+EPIO_API int epio_trace_read(const epio_vfs *trace, uint32_t kind, epio_trace_counts *counts);
+
+/* All counts but in_flight begin at 0 again; ops in flight will count when they end.
+ * 0; EPIO_EINVAL: not a `trace` VFS. Any thread. */
+EPIO_API int epio_trace_reset(epio_vfs *trace);
+
+/* Writes what was counted as a table for people, a line for each kind that occurred
+ * and one for their sum, ended by a NUL, into `buffer`: its length without the NUL,
+ * even if only the first `len` - 1 bytes of it had room (as snprintf does; NULL and
+ * 0: nothing is written). A time after "<" is one that so large a part of the ops
+ * stayed below. EPIO_EINVAL: NULL with a `len`, not a `trace` VFS. Any thread. */
+EPIO_API int64_t epio_trace_summary(const epio_vfs *trace, char *buffer, size_t len);
+
 #if EPIO_ASYNC
 
 /* ---- Loops ------------------------------------------------------------- */

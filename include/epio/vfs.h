@@ -46,6 +46,10 @@ enum {
     EPIO_KIND_COUNT
 };
 
+/* "read" for EPIO_KIND_READ, and so on: the verb's name without epio_; "none" for
+ * EPIO_KIND_NONE, "?" for a number that is no kind. Static strings, any thread. */
+EPIO_API const char *epio_kind_name(uint32_t kind);
+
 typedef struct epio_vfs_methods {
     const char *name;
 

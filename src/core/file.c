@@ -61,6 +61,36 @@ uint64_t epio_op_bytes(const epio_op *op)
     }
 }
 
+const char *epio_kind_name(uint32_t kind)
+{
+    static const char *const names[EPIO_KIND_COUNT] = {
+        [EPIO_KIND_NONE] = "none",
+        [EPIO_KIND_OPEN] = "open",
+        [EPIO_KIND_ADOPT] = "adopt",
+        [EPIO_KIND_CLOSE] = "close",
+        [EPIO_KIND_READ] = "read",
+        [EPIO_KIND_READV] = "readv",
+        [EPIO_KIND_WRITE] = "write",
+        [EPIO_KIND_WRITEV] = "writev",
+        [EPIO_KIND_TRUNCATE] = "truncate",
+        [EPIO_KIND_SYNC] = "sync",
+        [EPIO_KIND_SIZE] = "size",
+        [EPIO_KIND_LOCK] = "lock",
+        [EPIO_KIND_UNLOCK] = "unlock",
+        [EPIO_KIND_CHECK_RESERVED_LOCK] = "check_reserved_lock",
+        [EPIO_KIND_DELETE] = "delete",
+        [EPIO_KIND_RENAME] = "rename",
+        [EPIO_KIND_ACCESS] = "access",
+        [EPIO_KIND_FULL_PATHNAME] = "full_pathname",
+        [EPIO_KIND_SLEEP] = "sleep",
+        [EPIO_KIND_CURRENT_TIME] = "current_time",
+        [EPIO_KIND_RANDOMNESS] = "randomness",
+        [EPIO_KIND_ACQUIRE] = "acquire",
+        [EPIO_KIND_WORK] = "work",
+    };
+    return kind < EPIO_KIND_COUNT ? names[kind] : "?";
+}
+
 bool epio_in_flight(const epio_op *op)
 {
     uint32_t state = epio__load_u32(&op->state);

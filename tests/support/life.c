@@ -1,6 +1,8 @@
 /* See life.h. */
 #include "life.h"
 
+#include <epio/vfs.h>
+
 #if EPIO_ASYNC
 
 #define PATIENCE (fixture_is_slow() ? 60 * SECOND : 10 * SECOND)
@@ -881,6 +883,33 @@ static void end_foreign_lock(life *one, epio_op *op)
     check(handle_close(foreign));
 }
 
+/* A permit is what it waits for, in a limit below a trace. */
+static epio_vfs *trace;
+
+static void begin_traced_read(life *one, epio_op *op)
+{
+    static char into[10];
+    check_result(epio_semaphore_create(&semaphore, 1), 0);
+    check_result(epio_limit_vfs_create(&limit, one->os, semaphore), 0);
+    check_result(epio_trace_vfs_create(&trace, limit), 0);
+    limited = life_open(one, trace, "file");
+    check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
+    (void)epio_read(op, limited, into, sizeof into, 0);
+}
+
+static void end_traced_read(life *one, epio_op *op)
+{
+    epio_trace_counts counts;
+    epio_semaphore_release(semaphore, 1);
+    life_close(limited);
+    check_result(epio_trace_read(trace, EPIO_KIND_READ, &counts), 0);
+    check_result(counts.in_flight, 0);
+    epio_vfs_destroy(trace);
+    epio_vfs_destroy(limit);
+    epio_semaphore_destroy(semaphore);
+    end_nothing(one, op);
+}
+
 static void begin_linked(life *one, epio_op *op)
 {
     (void)epio_sleep(track(&before), one->os, HOUR);
@@ -909,6 +938,8 @@ const life_wait life_waits[] = {
     {"a write without a permit", begin_limited_write, check_none_is_free, end_limit},
     {"an open without a permit", begin_limited_open, check_none_is_free, end_limited_open},
     {"a sync whose flush has no permit", begin_limited_sync, check_none_is_free, end_limit},
+    {"a read through a trace without a permit", begin_traced_read, check_none_is_free,
+     end_traced_read},
     {"a sync behind a write", begin_sync_behind_write, check_before, end_sync_behind_write},
     {"a sync that is held back", begin_sync_held_back, check_before_and_behind, end_sync_held_back},
     {"a lock that another file has", begin_shared_lock, check_nothing, end_shared_lock},

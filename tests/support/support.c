@@ -13,6 +13,7 @@ typedef struct setting {
 static const setting settings[] = {
     {ON_OS_PERFORM, "os, performed", 0},
     {ON_MEMORY_PERFORM, "memory, performed", 0},
+    {ON_TRACE_OS_PERFORM, "trace over os, performed", 0},
 #if EPIO_ASYNC
     {ON_OS, "os", 0},
     {ON_OS_SUBMIT, "os, submitted", 0},
@@ -23,8 +24,14 @@ static const setting settings[] = {
     {ON_LIMIT_MEMORY, "limit of 1 over memory", 1},
     {ON_LIMIT_MEMORY_3, "limit of 3 over memory", 3},
     {ON_LIMIT_OS_PERFORM, "limit of 1 over os, performed", 1},
+    {ON_TRACE_OS, "trace over os", 0},
+    {ON_TRACE_MEMORY, "trace over memory", 0},
 #endif
 };
+
+/* Those that have no loop. */
+#define WITHOUT_LOOP (ON_OS_PERFORM | ON_MEMORY_PERFORM | ON_TRACE_OS_PERFORM)
+#define ON_TRACES (ON_TRACE_OS | ON_TRACE_MEMORY | ON_TRACE_OS_PERFORM)
 
 #define SETTINGS (sizeof settings / sizeof settings[0])
 
@@ -82,7 +89,7 @@ static int open_setting(fixture *f, const setting *chosen)
     f->performs = (chosen->on & ON_ANY_PERFORM) != 0;
     f->vfs = epio_os_vfs();
 #if EPIO_ASYNC
-    if ((chosen->on & (ON_OS_PERFORM | ON_MEMORY_PERFORM)) == 0) {
+    if ((chosen->on & WITHOUT_LOOP) == 0) {
         if (epio_loop_create(&f->loop, NULL) != 0) {
             return -1;
         }
@@ -103,12 +110,17 @@ static int open_setting(fixture *f, const setting *chosen)
     if (chosen->permits > 0) {
         f->permits = chosen->permits;
         if (epio_semaphore_create(&f->semaphore, chosen->permits) != 0 ||
-            epio_limit_vfs_create(&f->limit_vfs, f->vfs, f->semaphore) != 0) {
+            epio_limit_vfs_create(&f->layer, f->vfs, f->semaphore) != 0) {
             return -1;
         }
-        f->vfs = f->limit_vfs;
     }
 #endif
+    if ((chosen->on & ON_TRACES) != 0 && epio_trace_vfs_create(&f->layer, f->vfs) != 0) {
+        return -1;
+    }
+    if (f->layer != NULL) {
+        f->vfs = f->layer;
+    }
     return 0;
 }
 
@@ -143,7 +155,9 @@ static int close_setting(fixture *f)
         print_error("permits are missing\n");
         result = -1;
     }
-    epio_vfs_destroy(f->limit_vfs);
+#endif
+    epio_vfs_destroy(f->layer);
+#if EPIO_ASYNC
     epio_semaphore_destroy(f->semaphore);
 #endif
     epio_vfs_destroy(f->memory_vfs);

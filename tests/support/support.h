@@ -39,15 +39,20 @@
 #define ON_LIMIT_MEMORY 0x0100u     /* `limit` with one permit over the memory VFS */
 #define ON_LIMIT_MEMORY_3 0x0200u   /* the same with three */
 #define ON_LIMIT_OS_PERFORM 0x0400u /* `limit` over the loop's VFS, epio_perform */
+#define ON_TRACE_OS 0x0800u         /* `trace` over the loop's VFS */
+#define ON_TRACE_MEMORY 0x1000u     /* `trace` over the memory VFS */
+#define ON_TRACE_OS_PERFORM 0x2000u /* `trace` over epio_os_vfs, epio_perform */
 
 /* Every setting whose files are the system's; every one that there is. */
 #define ON_ANY_OS                                                                                  \
     (ON_OS_PERFORM | ON_OS | ON_OS_SUBMIT | ON_OS_LOOP_PERFORM | ON_LIMIT_OS | ON_LIMIT_OS_3 |     \
-     ON_LIMIT_OS_PERFORM)
-#define ON_ANY_MEMORY (ON_MEMORY_PERFORM | ON_MEMORY | ON_LIMIT_MEMORY | ON_LIMIT_MEMORY_3)
+     ON_LIMIT_OS_PERFORM | ON_TRACE_OS | ON_TRACE_OS_PERFORM)
+#define ON_ANY_MEMORY                                                                              \
+    (ON_MEMORY_PERFORM | ON_MEMORY | ON_LIMIT_MEMORY | ON_LIMIT_MEMORY_3 | ON_TRACE_MEMORY)
 #define ON_ANY (ON_ANY_OS | ON_ANY_MEMORY)
 #define ON_ANY_PERFORM                                                                             \
-    (ON_OS_PERFORM | ON_MEMORY_PERFORM | ON_OS_LOOP_PERFORM | ON_LIMIT_OS_PERFORM)
+    (ON_OS_PERFORM | ON_MEMORY_PERFORM | ON_OS_LOOP_PERFORM | ON_LIMIT_OS_PERFORM |                \
+     ON_TRACE_OS_PERFORM)
 #define ON_ANY_LOOP (ON_ANY & ~ON_ANY_PERFORM)
 
 typedef struct fixture {
@@ -65,7 +70,7 @@ typedef struct fixture {
 
     /* The fixture's own. */
     epio_vfs *memory_vfs;
-    epio_vfs *limit_vfs;
+    epio_vfs *layer;       /* `limit` or `trace`; else NULL */
     char real_folder[512]; /* `folder`, with the drive that Windows knows it by */
     char names[16384];     /* what fixture_path handed out */
     size_t names_used;

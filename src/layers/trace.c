@@ -1,0 +1,324 @@
+/* Tracing as a VFS: counts what passes, by kind, and takes its time. The text for
+ * people is trace_summary.c's.
+ *
+ * Most ops on a loop are reads and writes that succeed at once, a microsecond
+ * apart. They are counted in words that the loop's owner alone writes, and only now
+ * and then is one of them timed; so they pay for neither a lock nor a clock. All
+ * others, and what epio_perform carries out, go straight to the sums, which a mutex
+ * guards. */
+#include "layers/layer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Timings that may be taken at leisure: one in so many nanoseconds, which is less
+ * than one per cent of them, and some more after a pause. */
+#define TIMING_SPACING 16000u
+#define TIMINGS_SAVED (64u * TIMING_SPACING)
+
+/* Ops that then go by before the clock is looked at again. With the one that is
+ * timed that is a prime number, so that no pattern of a program's falls in with it. */
+#define TIMINGS_SKIPPED 30u
+
+/* The words of the quick ones go to the sums after so many, before they can wrap
+ * around: where they have 32 bits too. */
+#define QUICK_COUNT 1024u
+#define QUICK_BYTES (1 << 20)
+
+/* When the next op is timed. Threads that race may time one more or less. */
+typedef struct pacer {
+    size_t skip;    /* ops that are not, before the clock is looked at again */
+    size_t saved;   /* nanoseconds not yet used up by timings */
+    size_t read_at; /* the clock's reading, or what fits in here of it */
+} pacer;
+
+/* What there is of one kind. */
+typedef struct record {
+    /* Written by the owner; the first two only grow, and wrap around. */
+    size_t quick;
+    size_t quick_bytes;
+    size_t under_way;
+
+    size_t performing; /* atomic */
+    pacer pacer;       /* any thread */
+
+    /* Guarded by the mutex. */
+    size_t folded; /* of `quick`, in the sums already */
+    size_t folded_bytes;
+    epio_trace_counts sums;
+} record;
+
+typedef struct trace_vfs {
+    epio__layer base;
+    epio__mutex mutex;
+    record records[EPIO_KIND_COUNT];
+} trace_vfs;
+
+static trace_vfs *vfs_of(epio_vfs *base)
+{
+    return (trace_vfs *)(void *)base;
+}
+
+/* ---- Time ---- */
+
+/* Pays for a timing with the time gone by. False: nothing is left for the next. */
+static bool pay_for_timing(pacer *pace, uint64_t now)
+{
+    size_t gone = (size_t)now - epio__load_relaxed_size(&pace->read_at);
+    size_t saved = epio__load_relaxed_size(&pace->saved);
+    saved = gone < TIMINGS_SAVED - saved ? saved + gone : TIMINGS_SAVED;
+    saved -= saved < TIMING_SPACING ? saved : TIMING_SPACING;
+    epio__store_relaxed_size(&pace->read_at, (size_t)now);
+    epio__store_relaxed_size(&pace->saved, saved);
+    return saved >= TIMING_SPACING;
+}
+
+/* What the clock says, if this op is to be timed; else 0. */
+static uint64_t begin_timing(pacer *pace)
+{
+    size_t skip = epio__load_relaxed_size(&pace->skip);
+    if (skip > 0) {
+        epio__store_relaxed_size(&pace->skip, skip - 1);
+        return 0;
+    }
+    uint64_t now = epio__monotonic_time();
+    if (!pay_for_timing(pace, now)) {
+        epio__store_relaxed_size(&pace->skip, TIMINGS_SKIPPED);
+    }
+    return now;
+}
+
+/* The power of two that is in it; 0 for 0. */
+static unsigned bucket_of(uint64_t nanoseconds)
+{
+    unsigned power = 0;
+    for (unsigned step = 32; step > 0; step /= 2) {
+        if (nanoseconds >> step != 0) {
+            nanoseconds >>= step;
+            power += step;
+        }
+    }
+    return power < EPIO_TRACE_BUCKETS ? power : EPIO_TRACE_BUCKETS - 1;
+}
+
+/* ---- Counts ---- */
+
+static void add_time(epio_trace_counts *sums, uint64_t nanoseconds)
+{
+    if (sums->timed == 0 || nanoseconds < sums->shortest_ns) {
+        sums->shortest_ns = nanoseconds;
+    }
+    if (nanoseconds > sums->longest_ns) {
+        sums->longest_ns = nanoseconds;
+    }
+    sums->timed++;
+    sums->total_ns += nanoseconds;
+    sums->buckets[bucket_of(nanoseconds)]++;
+}
+
+static int64_t bytes_of(uint8_t kind, int64_t result)
+{
+    bool transfers = kind >= EPIO_KIND_READ && kind <= EPIO_KIND_WRITEV;
+    return transfers && result > 0 ? result : 0;
+}
+
+static void count_in_sums(trace_vfs *vfs, uint8_t kind, int64_t result, uint64_t begun)
+{
+    epio_trace_counts *sums = &vfs->records[kind].sums;
+    uint64_t ended = begun != 0 ? epio__monotonic_time() : 0;
+    epio__mutex_lock(&vfs->mutex);
+    sums->count++;
+    sums->bytes += (uint64_t)bytes_of(kind, result);
+    if (result == EPIO_ECANCELED || result == EPIO_ETIMEDOUT) {
+        sums->cancelled++;
+    } else if (result < 0) {
+        sums->failed++;
+    }
+    if (begun != 0) {
+        add_time(sums, ended - begun);
+    }
+    epio__mutex_unlock(&vfs->mutex);
+}
+
+/* Takes the words of the quick ones into the sums. With the mutex. */
+static void fold(record *one)
+{
+    size_t quick = epio__load_relaxed_size(&one->quick);
+    size_t bytes = epio__load_relaxed_size(&one->quick_bytes);
+    /* Lone counts may go through zero: the difference is what it is. */
+    one->sums.count += (size_t)(quick - one->folded);
+    one->sums.bytes += (size_t)(bytes - one->folded_bytes);
+    one->folded = quick;
+    one->folded_bytes = bytes;
+}
+
+/* ---- On a loop ---- */
+
+#if EPIO_ASYNC
+
+typedef struct trace_frame {
+    epio__layer_frame base;
+    uint64_t begun; /* 0: it is not timed */
+} trace_frame;
+
+static void fold_in_time(trace_vfs *vfs, record *one)
+{
+    epio__mutex_lock(&vfs->mutex);
+    fold(one);
+    epio__mutex_unlock(&vfs->mutex);
+}
+
+static void count_quick(trace_vfs *vfs, record *one, int64_t bytes)
+{
+    epio__count_size(&one->quick_bytes, (size_t)bytes);
+    epio__count_size(&one->quick, 1);
+    if (epio__load_relaxed_size(&one->quick) % QUICK_COUNT == 0) {
+        fold_in_time(vfs, one);
+    }
+}
+
+static bool returned(epio_frame *base, epio_op *op)
+{
+    trace_vfs *vfs = vfs_of(base->vfs);
+    trace_frame *frame = (trace_frame *)(void *)base;
+    record *one = &vfs->records[op->kind];
+    uint64_t begun = frame->begun;
+    int64_t bytes = bytes_of(op->kind, op->result);
+    epio__count_size(&one->under_way, SIZE_MAX);
+    if (begun == 0 && op->result >= 0 && bytes <= QUICK_BYTES && epio__layer_is_ordinary(op)) {
+        epio__layer_end(&vfs->base, &frame->base, op);
+        count_quick(vfs, one, bytes);
+        return true;
+    }
+    epio__layer_end(&vfs->base, &frame->base, op);
+    if (op->result != EPIO_RETRY) {
+        count_in_sums(vfs, op->kind, op->result, begun);
+    }
+    return true;
+}
+
+static void submit(epio_vfs *base, epio_op *op)
+{
+    trace_vfs *vfs = vfs_of(base);
+    record *one = &vfs->records[op->kind];
+    trace_frame *frame = (trace_frame *)(void *)epio__layer_begin(&vfs->base, op);
+    if (frame == NULL) {
+        int64_t result = epio__layer_do_without(&vfs->base, op);
+        count_in_sums(vfs, op->kind, result, 0);
+        epio_complete(op, result);
+        return;
+    }
+    frame->begun = begin_timing(&one->pacer);
+    epio__count_size(&one->under_way, 1);
+    epio__layer_forward(&vfs->base, op);
+}
+
+/* Nothing waits here: whoever has the op is asked. */
+static void cancel(epio_vfs *base, epio_op *op)
+{
+    (void)base;
+    (void)op;
+}
+
+#endif
+
+/* ---- epio_perform ---- */
+
+static int64_t perform(epio_vfs *base, epio_op *op)
+{
+    trace_vfs *vfs = vfs_of(base);
+    record *one = &vfs->records[op->kind];
+    (void)epio__add_size(&one->performing, 1);
+    uint64_t begun = begin_timing(&one->pacer);
+    int64_t result = epio__layer_perform(&vfs->base, op);
+    (void)epio__subtract_size(&one->performing, 1);
+    if (result != EPIO_RETRY) {
+        count_in_sums(vfs, op->kind, result, begun);
+    }
+    return result;
+}
+
+/* ---- The VFS ---- */
+
+static void destroy(epio_vfs *base)
+{
+    trace_vfs *vfs = vfs_of(base);
+    epio__layer_check_closed(&vfs->base);
+    epio__mutex_destroy(&vfs->mutex);
+    epio__layer_destroy(&vfs->base);
+}
+
+static const epio_vfs_methods trace_methods = {
+    .name = "trace",
+#if EPIO_ASYNC
+    .submit = submit,
+    .cancel = cancel,
+#endif
+    .perform = perform,
+    .destroy = destroy,
+    .os_handle = epio__layer_os_handle,
+    .lock_level = epio__layer_lock_level,
+};
+
+int epio_trace_vfs_create(epio_vfs **created, epio_vfs *inner)
+{
+    if (created == NULL || inner == NULL) {
+        return EPIO_EINVAL;
+    }
+    trace_vfs *vfs = calloc(1, sizeof *vfs);
+    if (vfs == NULL) {
+        return EPIO_ENOMEM;
+    }
+#if EPIO_ASYNC
+    epio__layer_init(&vfs->base, &trace_methods, inner, returned, sizeof(trace_frame));
+#else
+    epio__layer_init(&vfs->base, &trace_methods, inner, NULL, 0);
+#endif
+    epio__mutex_init(&vfs->mutex);
+    for (size_t i = 0; i < EPIO_KIND_COUNT; i++) {
+        vfs->records[i].pacer.saved = TIMINGS_SAVED;
+    }
+    *created = &vfs->base.base;
+    return 0;
+}
+
+/* ---- What was counted ---- */
+
+/* NULL: it is another VFS. The lock, and where counts are kept, are no part of what
+ * the caller sees as constant. */
+static trace_vfs *trace_of(const epio_vfs *vfs)
+{
+    return vfs != NULL && vfs->methods == &trace_methods ? vfs_of((epio_vfs *)(uintptr_t)vfs)
+                                                         : NULL;
+}
+
+int epio_trace_read(const epio_vfs *vfs, uint32_t kind, epio_trace_counts *counts)
+{
+    trace_vfs *trace = trace_of(vfs);
+    if (trace == NULL || kind >= EPIO_KIND_COUNT || counts == NULL) {
+        return EPIO_EINVAL;
+    }
+    record *one = &trace->records[kind];
+    epio__mutex_lock(&trace->mutex);
+    fold(one);
+    *counts = one->sums;
+    epio__mutex_unlock(&trace->mutex);
+    counts->in_flight = (uint64_t)epio__load_relaxed_size(&one->under_way) +
+                        epio__load_relaxed_size(&one->performing);
+    return 0;
+}
+
+int epio_trace_reset(epio_vfs *vfs)
+{
+    trace_vfs *trace = trace_of(vfs);
+    if (trace == NULL) {
+        return EPIO_EINVAL;
+    }
+    epio__mutex_lock(&trace->mutex);
+    for (size_t i = 0; i < EPIO_KIND_COUNT; i++) {
+        fold(&trace->records[i]);
+        memset(&trace->records[i].sums, 0, sizeof trace->records[i].sums);
+    }
+    epio__mutex_unlock(&trace->mutex);
+    return 0;
+}
