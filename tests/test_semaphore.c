@@ -79,6 +79,22 @@ static void refuses_what_can_never_be(fixture *f)
     epio_semaphore_destroy(NULL);
 }
 
+/* The one number that permits without a mutex cannot be is no permit less. */
+static void the_most_permits_that_there_can_be(fixture *f)
+{
+    epio_semaphore *semaphore = NULL;
+    (void)f;
+    check_result(epio_semaphore_create(&semaphore, UINT32_MAX), 0);
+    check_result(epio_semaphore_try_acquire(semaphore, UINT32_MAX), 0);
+    check_result(epio_semaphore_try_acquire(semaphore, 1), EPIO_EBUSY);
+    epio_semaphore_release(semaphore, UINT32_MAX - 1);
+    check(epio_semaphore_available(semaphore) == UINT32_MAX - 1);
+    epio_semaphore_release(semaphore, 1);
+    check(epio_semaphore_available(semaphore) == UINT32_MAX);
+    check_result(epio_semaphore_try_acquire(semaphore, UINT32_MAX), 0);
+    epio_semaphore_destroy(semaphore);
+}
+
 static void release_too_many(const char *argument)
 {
     (void)argument;
@@ -467,6 +483,7 @@ static void permits_survive_every_race(fixture *f)
 
 static const fixture_test tests[] = {
     FIXTURE_TEST(refuses_what_can_never_be, ON_OS | ON_OS_SUBMIT | ON_OS_PERFORM | ON_MEMORY),
+    FIXTURE_TEST(the_most_permits_that_there_can_be, ON_OS_PERFORM),
     FIXTURE_TEST(aborts_when_too_many_are_released, ON_OS_PERFORM),
     FIXTURE_TEST(serves_in_the_order_of_asking, ON_OS | ON_MEMORY),
     FIXTURE_TEST(small_requests_pass_no_big_one, ON_OS | ON_LIMIT_OS),
