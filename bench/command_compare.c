@@ -1,5 +1,5 @@
 /* epio-bench compare: the helpers of epio/bench.h, for the usual workloads. */
-#include "bench.h"
+#include "contest.h"
 
 #include <epio/bench.h>
 
@@ -198,7 +198,7 @@ const bench_command bench_compare = {
             "(epio_submit, with --depth operations in flight): writes, writes with a sync\n"
             "each, reads out of the page cache, reads past it. The speed-up is the\n"
             "synchronous time over the asynchronous one.",
-    .options = BENCH_ITERATIONS | BENCH_SIZE | BENCH_DEPTH,
+    .options = BENCH_ROUNDS | BENCH_ITERATIONS | BENCH_SIZE | BENCH_DEPTH,
     .defaults = {.rounds = 5, .path = ".", .iterations = 2000, .size = 4096, .depth = 32},
     .run = run_compare,
 };

@@ -1,10 +1,11 @@
 /* epio-bench scale: whether an operation costs more when many are in flight. */
-#include "bench.h"
+#include "contest.h"
 
 #include <epio/vfs.h>
 
 #include <stdlib.h>
 
+#define BLOCK 4096u
 #define BLOCKS 1024u
 /* Operations, of which some are in flight. All of them are used in turn at each
  * depth, so that the processor's caches serve all depths alike. */
@@ -18,6 +19,7 @@
 
 struct scale {
     epio_loop *loop;
+    bench_target target;
     epio_file *file;
     struct task *tasks; /* MOST of them, whatever the depth */
     uint32_t *idle;     /* which of them: a ring of MOST places, first come first served */
@@ -27,6 +29,7 @@ struct scale {
     uint64_t least;
     uint64_t started;
     uint64_t finished;
+    bench_histogram *latencies;
     int error; /* the first */
 };
 
@@ -34,6 +37,7 @@ struct task {
     epio_op op;
     struct scale *scale;
     uint64_t number; /* of the block that is read */
+    uint64_t begun;
     unsigned char buffer[READ_SIZE];
 };
 
@@ -50,8 +54,10 @@ static void start_next(struct scale *scale)
     scale->first_idle = (scale->first_idle + 1) % MOST;
     scale->started++;
     task->number = bench_block_next(&scale->state, BLOCKS);
-    epio_submit(
-        epio_read(&task->op, scale->file, task->buffer, READ_SIZE, task->number * BENCH_BLOCK));
+    if (scale->latencies != NULL) {
+        task->begun = epio_monotonic_time();
+    }
+    epio_submit(epio_read(&task->op, scale->file, task->buffer, READ_SIZE, task->number * BLOCK));
 }
 
 /* As many are idle as have been started and not finished less than MOST: the
@@ -86,6 +92,9 @@ static void task_done(epio_op *op)
     struct scale *scale = task->scale;
 
     put_idle(scale, task);
+    if (scale->latencies != NULL) {
+        bench_histogram_record(scale->latencies, epio_monotonic_time() - task->begun);
+    }
     if (op->result < 0) {
         fail(scale, op->result);
     } else if (op->result != READ_SIZE || !bench_block_is(task->buffer, task->number)) {
@@ -112,6 +121,7 @@ static int run_epio(void *context, uint64_t nanoseconds, bench_sample *sample)
     scale->finished = 0;
     scale->least = depth->in_flight * LEAST_ROUNDS;
     scale->until = began + nanoseconds;
+    scale->latencies = sample->latencies;
     for (i = 0; i < depth->in_flight; i++) {
         start_next(scale);
     }
@@ -121,12 +131,16 @@ static int run_epio(void *context, uint64_t nanoseconds, bench_sample *sample)
     return scale->error;
 }
 
-static int open_scale(struct scale *scale, const bench_options *options)
+static const bench_workload workload = {.name = "cached read 64 bytes",
+                                        .kind = BENCH_READ,
+                                        .size = BLOCK,
+                                        .depth = 1,
+                                        .blocks = BLOCKS};
+
+static int open_tasks(struct scale *scale)
 {
     uint32_t i;
-    int error;
 
-    scale->state = 1;
     scale->tasks = calloc(MOST, sizeof *scale->tasks);
     scale->idle = calloc(MOST, sizeof *scale->idle);
     if (scale->tasks == NULL || scale->idle == NULL) {
@@ -140,52 +154,70 @@ static int open_scale(struct scale *scale, const bench_options *options)
         task->op.done = task_done;
         task->op.user = task;
     }
-    error = bench_loop_create(options, &scale->loop);
+    return 0;
+}
+
+static int open_scale(struct scale *scale, const bench_options *options)
+{
+    int error;
+
+    scale->state = 1;
+    error = open_tasks(scale);
     if (error == 0) {
-        error = bench_file_open(options, epio_loop_vfs(scale->loop), &scale->file);
+        error = bench_target_open(&scale->target, options, &workload, 1);
     }
-    return error != 0 ? error : bench_file_fill(scale->file, BLOCKS);
+    if (error == 0) {
+        error = bench_loop_create(options->backend, BENCH_ALONE, &scale->loop);
+    }
+    if (error != 0) {
+        return error;
+    }
+    return bench_file_adopt(&scale->target, 0, epio_loop_vfs(scale->loop), &scale->file);
 }
 
 static void close_scale(struct scale *scale)
 {
     bench_file_close(scale->file);
     epio_loop_destroy(scale->loop);
+    bench_target_close(&scale->target);
     free(scale->idle);
     free(scale->tasks);
 }
 
+/* The depths are the contenders: each gets a contest's line of its own. */
 static int compare_depths(const bench_options *options, struct scale *scale)
 {
     static const uint64_t in_flight[] = {1, 10, 100, 1000, 10000, MOST};
     enum { DEPTHS = sizeof in_flight / sizeof in_flight[0] };
     struct depth depths[DEPTHS];
-    bench_engine engines[DEPTHS];
-    bench_score scores[DEPTHS];
+    bench_contender contenders[DEPTHS] = {{0}};
+    bench_contest contest = {0};
     size_t i;
     int error;
 
     for (i = 0; i < DEPTHS; i++) {
         depths[i].scale = scale;
         depths[i].in_flight = in_flight[i];
-        engines[i].name = "epio";
-        engines[i].backend = epio_loop_backend(scale->loop);
-        engines[i].run = run_epio;
-        engines[i].context = &depths[i];
+        contenders[i].name = "epio";
+        contenders[i].backend = epio_loop_backend(scale->loop);
+        contenders[i].mode = BENCH_ALONE;
+        contenders[i].depth = in_flight[i];
+        contenders[i].roles = i == 0 ? BENCH_ROLE_SINGLE : 0;
+        contenders[i].run = run_epio;
+        contenders[i].context = &depths[i];
     }
-    error = bench_rounds_run(options, "scale", engines, DEPTHS, 0, scores);
-    if (error != 0) {
-        return error;
+    contest.bench = "scale";
+    contest.workload = workload.name;
+    contest.contenders = contenders;
+    contest.count = DEPTHS;
+    contest.rounds = options->rounds;
+    contest.seconds = options->seconds;
+    error = bench_contest_run(&contest);
+    if (error == 0) {
+        error = bench_report_contest(options, &contest);
     }
-    bench_report_head(options, "Cached reads of 64 bytes, so many in flight at once",
-                      "of one in flight");
-    for (i = 0; i < DEPTHS; i++) {
-        bench_row row = {"scale",     "cached read 64 bytes", in_flight[i], &engines[i], &scores[i],
-                         "vs_depth_1"};
-
-        bench_report_row(options, &row);
-    }
-    return 0;
+    bench_contest_free(&contest);
+    return error;
 }
 
 static int run_scale(const bench_options *options)
@@ -205,10 +237,9 @@ const bench_command bench_scale = {
     .summary = "the cost of an operation from 1 to 100,000 in flight",
     .help = "Keeps 1, 10, ... 100,000 cached reads of 64 bytes in flight; each that completes\n"
             "is followed by another. At each depth the same 100,000 ops are used in turn, so\n"
-            "that memory is as near or far for all. The ratio is the rate over that of one in "
-            "flight in the same\n"
-            "round.",
-    .options = BENCH_SECONDS,
-    .defaults = {.rounds = 9, .seconds = 0.2, .path = "."},
+            "that memory is as near or far for all. The ratio is the rate over that of one in\n"
+            "flight in the same round.",
+    .options = BENCH_ROUNDS | BENCH_SECONDS,
+    .defaults = {.rounds = 15, .seconds = 0.1, .path = "."},
     .run = run_scale,
 };

@@ -7,16 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const bench_command bench_cached;
 extern const bench_command bench_compare;
 extern const bench_command bench_durable;
+extern const bench_command bench_overhead;
+extern const bench_command bench_peers;
+extern const bench_command bench_run;
 extern const bench_command bench_scale;
 
 static const bench_command *const commands[] = {
-    &bench_compare,
-    &bench_cached,
-    &bench_durable,
-    &bench_scale,
+    &bench_peers, &bench_run, &bench_durable, &bench_scale, &bench_overhead, &bench_compare,
 };
 
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
@@ -72,10 +71,11 @@ static int run(const bench_command *command, int count, char **arguments)
         fprintf(stderr, "epio-bench %s: interrupted\n", command->name);
         return BENCH_INTERRUPTED;
     }
-    if (error != 0) {
-        bench_report_error(command->name, error);
+    if (error >= 0) {
+        return error;
     }
-    return error == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    bench_report_error(command->name, error);
+    return EXIT_FAILURE;
 }
 
 int main(int count, char **arguments)

@@ -1,5 +1,5 @@
 /* The command line of epio-bench, and the help that describes it. */
-#include "bench.h"
+#include "engine.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -14,24 +14,37 @@ typedef struct option {
     const char *value; /* what the help calls it; NULL: takes none */
     const char *help;
     enum option_type type;
-    size_t at;     /* in bench_options */
-    uint32_t only; /* BENCH_...; 0: every command has it */
-    uint64_t most; /* TYPE_COUNT */
+    size_t at;      /* in bench_options */
+    uint32_t only;  /* BENCH_...; 0: every command has it */
+    uint64_t least; /* TYPE_COUNT */
+    uint64_t most;
 } option;
 
 #define AT(field) offsetof(bench_options, field)
 
 static const option known_options[] = {
-    {"rounds", "N", "rounds, in which the engines take turns", TYPE_COUNT, AT(rounds), 0, 10000},
-    {"seconds", "S", "length of one turn", TYPE_SECONDS, AT(seconds), BENCH_SECONDS, 0},
-    {"iterations", "N", "operations of each half", TYPE_COUNT, AT(iterations), BENCH_ITERATIONS,
+    {"workload", "NAME", "what to measure", TYPE_TEXT, AT(workload), BENCH_WORKLOAD, 0, 0},
+    {"rounds", "N", "rounds, in which the engines take turns", TYPE_COUNT, AT(rounds), BENCH_ROUNDS,
+     1, 10000},
+    {"seconds", "S", "length of one turn", TYPE_SECONDS, AT(seconds), BENCH_SECONDS, 0, 0},
+    {"quick", NULL, "all of it in 40 seconds, by shorter turns", TYPE_FLAG, AT(quick), BENCH_QUICK,
+     0, 0},
+    {"iterations", "N", "so many operations", TYPE_COUNT, AT(iterations), BENCH_ITERATIONS, 1,
      1000000000},
-    {"size", "BYTES", "bytes of one operation", TYPE_COUNT, AT(size), BENCH_SIZE, 1u << 30},
-    {"depth", "N", "most operations in flight", TYPE_COUNT, AT(depth), BENCH_DEPTH, 1000000},
-    {"tasks", "N", "only so many tasks, not 1, 8 and 32", TYPE_COUNT, AT(tasks), BENCH_TASKS, 1000},
-    {"backend", "NAME", "epio's back end: epoll, poll, iocp", TYPE_TEXT, AT(backend), 0, 0},
-    {"path", "FOLDER", "where the files are made", TYPE_TEXT, AT(path), 0, 0},
-    {"json", NULL, "one JSON object a line instead of a table", TYPE_FLAG, AT(json), 0, 0},
+    /* A block begins with its number. */
+    {"size", "BYTES", "bytes of one operation", TYPE_COUNT, AT(size), BENCH_SIZE, 8, 1u << 30},
+    {"depth", "N", "most operations in flight", TYPE_COUNT, AT(depth), BENCH_DEPTH, 1, 1000000},
+    {"files", "N", "files that they are spread over", TYPE_COUNT, AT(files), BENCH_FILES, 1,
+     BENCH_MOST_FILES},
+    {"tasks", "N", "only so many tasks, not 1, 8 and 32", TYPE_COUNT, AT(tasks), BENCH_TASKS, 1,
+     1000},
+    {"direct", NULL, "past the page cache", TYPE_FLAG, AT(direct), BENCH_WAYS, 0, 0},
+    {"inline", NULL, "submit writes itself (inline_writes)", TYPE_FLAG, AT(inline_writes),
+     BENCH_WAYS, 0, 0},
+    {"backend", "NAME", "epio's back end: uring, epoll, poll, iocp", TYPE_TEXT, AT(backend), 0, 0, 0},
+    {"path", "FOLDER", "where the files are made", TYPE_TEXT, AT(path), 0, 0, 0},
+    {"json", NULL, "one JSON object a line instead of a table", TYPE_FLAG, AT(json), 0, 0, 0},
+    {"plot", "FILE.svg", "draw it, too; needs gnuplot", TYPE_TEXT, AT(plot), BENCH_PLOT, 0, 0},
 };
 
 #define OPTION_COUNT (sizeof known_options / sizeof known_options[0])
@@ -47,10 +60,19 @@ static void print_default(const option *opt, const bench_options *defaults)
 
     if (opt->type == TYPE_COUNT && *(const uint64_t *)field != 0) {
         printf(" (%" PRIu64 ")", *(const uint64_t *)field);
-    } else if (opt->type == TYPE_SECONDS) {
+    } else if (opt->type == TYPE_SECONDS && *(const double *)field > 0) {
         printf(" (%g)", *(const double *)field);
     } else if (opt->type == TYPE_TEXT && *(const char *const *)field != NULL) {
         printf(" (%s)", *(const char *const *)field);
+    }
+}
+
+static void print_workloads(const bench_command *command)
+{
+    size_t i;
+
+    for (i = 0; command->workloads != NULL && command->workloads[i] != NULL; i++) {
+        printf("%s %s", i == 0 ? ":" : ",", command->workloads[i]);
     }
 }
 
@@ -68,6 +90,9 @@ static void print_help(const bench_command *command)
         }
         snprintf(left, sizeof left, "--%s %s", opt->name, opt->value ? opt->value : "");
         printf("  %-20s %s", left, opt->help);
+        if (opt->only == BENCH_WORKLOAD) {
+            print_workloads(command);
+        }
         print_default(opt, &command->defaults);
         putchar('\n');
     }
@@ -104,7 +129,7 @@ static const option *find_option(const bench_command *command, const char *argum
     return NULL;
 }
 
-static bool parse_count(const char *text, uint64_t most, uint64_t *count)
+static bool parse_count(const char *text, const option *opt, uint64_t *count)
 {
     char *rest;
     unsigned long long value;
@@ -115,7 +140,7 @@ static bool parse_count(const char *text, uint64_t most, uint64_t *count)
     }
     errno = 0;
     value = strtoull(text, &rest, 10);
-    if (*rest != '\0' || errno != 0 || value < 1 || value > most) {
+    if (*rest != '\0' || errno != 0 || value < opt->least || value > opt->most) {
         return false;
     }
     *count = value;
@@ -146,7 +171,7 @@ static bool set_option(const option *opt, const char *value, bench_options *opti
         *(const char **)field = value;
         return value[0] != '\0';
     case TYPE_COUNT:
-        return parse_count(value, opt->most, field);
+        return parse_count(value, opt, field);
     case TYPE_SECONDS:
         return parse_seconds(value, field);
     }
@@ -157,7 +182,7 @@ static void tell_bad_value(const option *opt, const char *value)
 {
     fprintf(stderr, "epio-bench: --%s: not a valid value: '%s'", opt->name, value);
     if (opt->type == TYPE_COUNT) {
-        fprintf(stderr, " (1 to %" PRIu64 ")", opt->most);
+        fprintf(stderr, " (%" PRIu64 " to %" PRIu64 ")", opt->least, opt->most);
     } else if (opt->type == TYPE_SECONDS) {
         fprintf(stderr, " (0.001 to 3600)");
     }
@@ -173,7 +198,7 @@ static bool check_backend(const bench_options *options)
 {
     const char *name = options->backend != NULL ? options->backend : getenv("EPIO_BACKEND");
     epio_loop *loop;
-    int error = bench_loop_create(options, &loop);
+    int error = bench_loop_create(options->backend, BENCH_ALONE, &loop);
 
     if (error != 0) {
         tell_error("back end", name != NULL ? name : "",
@@ -198,7 +223,7 @@ static bool check_path(const bench_options *options)
         result = EPIO_ENOENT;
     }
     if (result > 0) {
-        result = bench_file_open(options, epio_os_vfs(), &file);
+        result = bench_file_open(options, epio_os_vfs(), 0, &file);
     }
     bench_file_close(file);
     if (result < 0) {
@@ -207,10 +232,26 @@ static bool check_path(const bench_options *options)
     return result >= 0;
 }
 
-/* Says now, and clearly, what every engine would stumble over later. */
-static bool check_environment(const bench_options *options)
+static bool check_workload(const bench_command *command, const bench_options *options)
 {
-    return check_backend(options) && check_path(options);
+    size_t i;
+
+    if (command->workloads == NULL || options->workload == NULL) {
+        return true;
+    }
+    for (i = 0; command->workloads[i] != NULL; i++) {
+        if (strcmp(command->workloads[i], options->workload) == 0) {
+            return true;
+        }
+    }
+    fprintf(stderr, "epio-bench: --workload: there is no '%s'\n", options->workload);
+    return false;
+}
+
+/* Says now, and clearly, what every engine would stumble over later. */
+static bool check_environment(const bench_command *command, const bench_options *options)
+{
+    return check_workload(command, options) && check_backend(options) && check_path(options);
 }
 
 bool bench_options_parse(const bench_command *command, int count, char **arguments,
@@ -249,5 +290,5 @@ bool bench_options_parse(const bench_command *command, int count, char **argumen
             return refuse(command, status);
         }
     }
-    return check_environment(options) || refuse(command, status);
+    return check_environment(command, options) || refuse(command, status);
 }

@@ -1,6 +1,6 @@
 /* How epio-bench shows what it found: a table or JSON lines on standard output,
  * a progress bar and errors on standard error. */
-#include "bench.h"
+#include "contest.h"
 #include "system.h"
 
 #include <inttypes.h>
@@ -8,54 +8,194 @@
 #include <string.h>
 
 #define BAR_WIDTH 30
-#define LINE_WIDTH 72
+#define LINE_WIDTH 78
 
-void bench_report_head(const bench_options *options, const char *title, const char *ratio)
+/* What a contender may be measured by. */
+typedef struct ratio {
+    const char *key;   /* in JSON */
+    const char *title; /* of a column */
+    uint32_t roles;
+    bench_field field;
+} ratio;
+
+static const ratio ratios[] = {
+    {"vs_blocking", "of blocking", BENCH_ROLE_BLOCKING, BENCH_RATE},
+    {"vs_nowait", "of NOWAIT loop", BENCH_ROLE_NOWAIT, BENCH_RATE},
+    {"vs_threads", "of threads", BENCH_ROLE_THREADS, BENCH_RATE},
+    {"vs_best_peer", "of best peer", BENCH_ROLE_PEER, BENCH_RATE},
+    {"vs_ideal", "of ideal", BENCH_ROLE_IDEAL, BENCH_RATE},
+    {"vs_without_layers", "of none", BENCH_ROLE_PLAIN, BENCH_RATE},
+    {"vs_depth_1", "of one", BENCH_ROLE_SINGLE, BENCH_RATE},
+    {"p99_vs_alone", "p99, of alone", BENCH_ROLE_UNDISTURBED, BENCH_P99},
+};
+
+#define RATIO_COUNT (sizeof ratios / sizeof ratios[0])
+
+void bench_contender_label(const bench_contender *contender, char *label, size_t size)
 {
-    if (options->json) {
-        return;
+    if (contender->backend == NULL) {
+        snprintf(label, size, "%s", contender->name);
+    } else {
+        snprintf(label, size, "%s (%s, %s)", contender->name, contender->backend,
+                 bench_mode_name(contender->mode));
     }
-    printf("%s\n", title);
-    printf("%" PRIu64 " rounds of %g s, medians; of the ratios the quartiles too\n\n",
-           options->rounds, options->seconds);
-    printf("%8s  %-26s %12s %12s %10s  %s\n", "depth", "engine", "operations/s", "us/operation",
-           "CPU us/op", ratio);
 }
 
-static void print_table_row(const bench_row *row)
-{
-    const bench_score *score = row->score;
+/* ---- Table --------------------------------------------------------------- */
 
-    printf("%8" PRIu64 "  %-26s %12.0f %12.3f %10.3f  %6.3f  (%.3f to %.3f)\n", row->depth,
-           row->engine->name, score->rate.median, 1e6 / score->rate.median, score->cpu.median,
-           score->ratio.median, score->ratio.low, score->ratio.high);
+/* The ideal of appends is also what blocks there: one column is enough. */
+static bool is_column(const bench_contest *contest, const ratio *which)
+{
+    bench_spread spread, ideal;
+
+    if (!bench_contest_ratio(contest, 0, which->roles, which->field, &spread)) {
+        return false;
+    }
+    return which->roles != BENCH_ROLE_BLOCKING ||
+           !bench_contest_ratio(contest, 0, BENCH_ROLE_IDEAL, BENCH_RATE, &ideal);
+}
+
+static void print_table_head(const bench_contest *contest)
+{
+    size_t i;
+
+    printf("%s (%" PRIu64 " rounds, turns of %.0f ms)\n", contest->workload, contest->rounds,
+           contest->seconds * 1e3);
+    printf("%7s  %-35s %11s %8s %9s %9s", "depth", "engine", "ops/s", "CPU us", "p50 us", "p99 us");
+    for (i = 0; i < RATIO_COUNT; i++) {
+        if (is_column(contest, &ratios[i])) {
+            printf("  %-16s", ratios[i].title);
+        }
+    }
+    putchar('\n');
+}
+
+static void print_table_ratios(const bench_contest *contest, size_t contender)
+{
+    size_t i;
+
+    for (i = 0; i < RATIO_COUNT; i++) {
+        const ratio *which = &ratios[i];
+        bench_spread spread;
+
+        if (is_column(contest, which) &&
+            bench_contest_ratio(contest, contender, which->roles, which->field, &spread)) {
+            char text[48];
+
+            snprintf(text, sizeof text, "%.2f (%.2f-%.2f)", spread.median, spread.low, spread.high);
+            printf("  %-16s", text);
+        }
+    }
+}
+
+static void print_table_row(const bench_contest *contest, size_t contender)
+{
+    char label[64];
+
+    bench_contender_label(&contest->contenders[contender], label, sizeof label);
+    printf("%7" PRIu64 "  %-35s %11.0f %8.2f", contest->contenders[contender].depth, label,
+           bench_contest_spread(contest, contender, BENCH_RATE).median,
+           bench_contest_spread(contest, contender, BENCH_CPU).median);
+    printf(" %9.2f %9.2f", bench_contest_spread(contest, contender, BENCH_P50).median,
+           bench_contest_spread(contest, contender, BENCH_P99).median);
+    print_table_ratios(contest, contender);
+    putchar('\n');
+}
+
+static void print_table(const bench_contest *contest)
+{
+    size_t i;
+
+    print_table_head(contest);
+    for (i = 0; i < contest->count; i++) {
+        print_table_row(contest, i);
+    }
+    putchar('\n');
+}
+
+/* ---- JSON ---------------------------------------------------------------- */
+
+/* null: it was not measured. */
+static void print_json_time(const bench_contest *contest, size_t contender, bench_field field,
+                            const char *key)
+{
+    double median = bench_contest_spread(contest, contender, field).median;
+
+    if (median > 0) {
+        printf(",\"%s\":%.3f", key, median);
+    } else {
+        printf(",\"%s\":null", key);
+    }
+}
+
+/* Two ratios are in every line, so that all have what people look for. */
+static bool is_always_there(const ratio *which)
+{
+    return (which->roles & (BENCH_ROLE_BLOCKING | BENCH_ROLE_PEER)) != 0;
+}
+
+static void print_json_ratio(const bench_contest *contest, size_t contender, const ratio *which)
+{
+    bench_spread spread;
+
+    if (bench_contest_ratio(contest, contender, which->roles, which->field, &spread)) {
+        printf(",\"%s\":%.4f,\"%s_low\":%.4f,\"%s_high\":%.4f", which->key, spread.median,
+               which->key, spread.low, which->key, spread.high);
+    } else if (is_always_there(which)) {
+        printf(",\"%s\":null", which->key);
+    }
 }
 
 /* Every string here is one of the program's own and needs no escaping. */
-static void print_json_row(const bench_row *row)
+static void print_json_row(const bench_contest *contest, size_t contender)
 {
-    const bench_score *score = row->score;
+    const bench_contender *who = &contest->contenders[contender];
+    double rate = bench_contest_spread(contest, contender, BENCH_RATE).median;
+    size_t i;
 
-    printf("{\"bench\":\"%s\",\"workload\":\"%s\",\"depth\":%" PRIu64 ",\"engine\":\"%s\"",
-           row->bench, row->workload, row->depth, row->engine->name);
-    if (row->engine->backend != NULL) {
-        printf(",\"backend\":\"%s\"", row->engine->backend);
+    printf("{\"bench\":\"%s\",\"workload\":\"%s\",\"depth\":%" PRIu64
+           ",\"engine\":\"%s\",\"backend\":\"%s\",\"mode\":\"%s\"",
+           contest->bench, contest->workload, who->depth, who->name,
+           who->backend != NULL ? who->backend : "", bench_mode_name(who->mode));
+    printf(",\"ops_per_s\":%.1f,\"us_per_op\":%.4f,\"cpu_us_per_op\":%.4f", rate, 1e6 / rate,
+           bench_contest_spread(contest, contender, BENCH_CPU).median);
+    print_json_time(contest, contender, BENCH_P50, "p50_us");
+    print_json_time(contest, contender, BENCH_P99, "p99_us");
+    for (i = 0; i < RATIO_COUNT; i++) {
+        print_json_ratio(contest, contender, &ratios[i]);
     }
-    printf(",\"ops_per_s\":%.1f,\"us_per_op\":%.4f,\"cpu_us_per_op\":%.4f", score->rate.median,
-           1e6 / score->rate.median, score->cpu.median);
-    printf(",\"%s\":%.4f,\"%s_low\":%.4f,\"%s_high\":%.4f}\n", row->ratio_name, score->ratio.median,
-           row->ratio_name, score->ratio.low, row->ratio_name, score->ratio.high);
+    printf("}\n");
 }
 
-void bench_report_row(const bench_options *options, const bench_row *row)
+static void print_json(const bench_contest *contest)
+{
+    size_t i;
+
+    for (i = 0; i < contest->count; i++) {
+        print_json_row(contest, i);
+    }
+}
+
+int bench_report_contest(const bench_options *options, const bench_contest *contest)
 {
     if (options->json) {
-        print_json_row(row);
+        print_json(contest);
     } else {
-        print_table_row(row);
+        print_table(contest);
     }
     fflush(stdout);
+    return options->plot != NULL ? bench_plot_add(contest) : 0;
 }
+
+void bench_report_absent(const bench_options *options, const bench_workload *workload)
+{
+    if (!options->json) {
+        printf("%s, depth %" PRIu32 ": not offered by this file system\n\n", workload->name,
+               workload->depth);
+    }
+}
+
+/* ---- Standard error ------------------------------------------------------ */
 
 void bench_progress(const char *label, uint64_t done, uint64_t total)
 {
@@ -71,7 +211,7 @@ void bench_progress(const char *label, uint64_t done, uint64_t total)
     memset(bar, '.', BAR_WIDTH);
     memset(bar, '#', (size_t)(done * BAR_WIDTH / total));
     bar[BAR_WIDTH] = '\0';
-    fprintf(stderr, "\r%-32.32s [%s] %3" PRIu64 " %%", label, bar, done * 100 / total);
+    fprintf(stderr, "\r%-38.38s [%s] %3" PRIu64 " %%", label, bar, done * 100 / total);
     fflush(stderr);
 }
 

@@ -1,20 +1,19 @@
-/* Interleaved rounds and their statistics. Machines speed up and slow down by
- * themselves: engines are compared only with what ran beside them, in the same
- * round. */
-#include "bench.h"
+/* Interleaved rounds and their statistics. */
+#include "contest.h"
 #include "system.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The turn of each engine that does not count, as a part of one that does. */
 #define WARM_UP_PART 5
 
-/* Measurements, one for each engine and round. */
-struct measurements {
-    double *rate;
-    double *cpu;
-    double *ratio;
-};
+/* The part of a turn in which operations are timed one by one. It does not count for
+ * the rate, so that looking at the clock costs nothing there. */
+#define TIMED_PART 0.2
+
+/* ---- Statistics ---------------------------------------------------------- */
 
 static int compare_doubles(const void *left, const void *right)
 {
@@ -47,104 +46,176 @@ bench_spread bench_spread_of(double *values, size_t count)
     return spread;
 }
 
-static int measure(const bench_engine *engine, double seconds, double *rate, double *cpu)
+static double *value_at(const bench_contest *contest, size_t contender, size_t round,
+                        bench_field field)
 {
-    bench_sample sample = {0, 0};
-    uint64_t spent = bench_cpu_time();
-    int error = engine->run(engine->context, (uint64_t)(seconds * 1e9), &sample);
+    return &contest->measured[(contender * contest->rounds + round) * BENCH_FIELDS + field];
+}
 
+bench_spread bench_contest_spread(const bench_contest *contest, size_t contender, bench_field field)
+{
+    size_t round;
+
+    for (round = 0; round < contest->rounds; round++) {
+        contest->values[round] = *value_at(contest, contender, round, field);
+    }
+    return bench_spread_of(contest->values, contest->rounds);
+}
+
+/* The best value in this round of those with one of the roles; 0: nobody has one. */
+static double best_of(const bench_contest *contest, uint32_t roles, size_t round, bench_field field)
+{
+    double best = 0;
+    size_t i;
+
+    for (i = 0; i < contest->count; i++) {
+        double value = *value_at(contest, i, round, field);
+        bool better = best <= 0 || (field == BENCH_RATE ? value > best : value < best);
+
+        if ((contest->contenders[i].roles & roles) != 0 && value > 0 && better) {
+            best = value;
+        }
+    }
+    return best;
+}
+
+bool bench_contest_ratio(const bench_contest *contest, size_t contender, uint32_t roles,
+                         bench_field field, bench_spread *ratio)
+{
+    size_t round;
+
+    for (round = 0; round < contest->rounds; round++) {
+        double best = best_of(contest, roles, round, field);
+
+        if (best <= 0) {
+            return false;
+        }
+        contest->values[round] = *value_at(contest, contender, round, field) / best;
+    }
+    *ratio = bench_spread_of(contest->values, contest->rounds);
+    return true;
+}
+
+/* ---- Turns --------------------------------------------------------------- */
+
+static int run_turn(const bench_contender *contender, double seconds, bench_sample *sample)
+{
+    int error = contender->target != NULL ? bench_target_empty(contender->target) : 0;
+
+    if (error == 0) {
+        error = contender->run(contender->context, (uint64_t)(seconds * 1e9), sample);
+    }
     if (error != 0) {
         return error;
     }
     if (bench_interrupted()) {
         return EPIO_ECANCELED;
     }
-    if (sample.operations == 0 || sample.nanoseconds == 0) {
-        return EPIO_EIO;
-    }
-    *rate = (double)sample.operations * 1e9 / (double)sample.nanoseconds;
-    *cpu = (double)(bench_cpu_time() - spent) / 1e3 / (double)sample.operations;
-    return 0;
+    return sample->operations == 0 || sample->nanoseconds == 0 ? EPIO_EIO : 0;
 }
 
-static int warm_up(const bench_options *options, const bench_engine *engines, size_t count)
+static int measure_rate(const bench_contender *contender, double seconds,
+                        bench_histogram *latencies, double fields[BENCH_FIELDS])
 {
-    double rate, cpu;
-    size_t i;
-
-    for (i = 0; i < count; i++) {
-        int error = measure(&engines[i], options->seconds / WARM_UP_PART, &rate, &cpu);
-
-        if (error != 0) {
-            return error;
-        }
-    }
-    return 0;
-}
-
-static int run_round(const bench_options *options, const bench_engine *engines, size_t count,
-                     size_t round, const struct measurements *all, const char *label)
-{
-    size_t turn;
-
-    for (turn = 0; turn < count; turn++) {
-        size_t engine = (round + turn) % count;
-        size_t at = engine * options->rounds + round;
-        int error = measure(&engines[engine], options->seconds, &all->rate[at], &all->cpu[at]);
-
-        if (error != 0) {
-            return error;
-        }
-        bench_progress(label, round * count + turn + 1, options->rounds * count);
-    }
-    return 0;
-}
-
-static void score_all(const bench_options *options, size_t count, size_t baseline,
-                      const struct measurements *all, bench_score *scores)
-{
-    size_t rounds = options->rounds;
-    size_t i, round;
-
-    /* Sorting forgets which round was which: all ratios come first. */
-    for (i = 0; i < count; i++) {
-        for (round = 0; round < rounds; round++) {
-            all->ratio[i * rounds + round] =
-                all->rate[i * rounds + round] / all->rate[baseline * rounds + round];
-        }
-    }
-    for (i = 0; i < count; i++) {
-        scores[i].rate = bench_spread_of(&all->rate[i * rounds], rounds);
-        scores[i].cpu = bench_spread_of(&all->cpu[i * rounds], rounds);
-        scores[i].ratio = bench_spread_of(&all->ratio[i * rounds], rounds);
-    }
-}
-
-int bench_rounds_run(const bench_options *options, const char *label, const bench_engine *engines,
-                     size_t count, size_t baseline, bench_score *scores)
-{
-    size_t places = count * options->rounds;
-    double *memory = calloc(places * 3, sizeof *memory);
-    struct measurements all;
-    size_t round;
+    bench_sample sample = {0};
+    uint64_t spent = bench_cpu_time();
     int error;
 
-    if (memory == NULL) {
-        return EPIO_ENOMEM;
+    sample.latencies = contender->timed ? latencies : NULL;
+    error = run_turn(contender, seconds, &sample);
+    if (error == 0) {
+        fields[BENCH_RATE] = (double)sample.operations * 1e9 / (double)sample.nanoseconds;
+        fields[BENCH_CPU] = (double)(bench_cpu_time() - spent) / 1e3 / (double)sample.operations;
     }
-    all.rate = memory;
-    all.cpu = memory + places;
-    all.ratio = memory + 2 * places;
-    bench_progress(label, 0, places);
-    error = warm_up(options, engines, count);
-    for (round = 0; round < options->rounds && error == 0; round++) {
-        error = run_round(options, engines, count, round, &all, label);
+    return error;
+}
+
+static int measure(const bench_contender *contender, double seconds, double fields[BENCH_FIELDS])
+{
+    bench_histogram latencies = {0};
+    double untimed = contender->timed ? seconds : seconds * (1 - TIMED_PART);
+    int error = measure_rate(contender, untimed, &latencies, fields);
+
+    if (error == 0 && !contender->timed) {
+        bench_sample sample = {0};
+
+        sample.latencies = &latencies;
+        error = run_turn(contender, seconds * TIMED_PART, &sample);
     }
     if (error == 0) {
-        score_all(options, count, baseline, &all, scores);
-    } else {
-        bench_progress(label, places, places);
+        fields[BENCH_P50] = (double)bench_histogram_quantile(&latencies, 0.5) / 1e3;
+        fields[BENCH_P99] = (double)bench_histogram_quantile(&latencies, 0.99) / 1e3;
     }
-    free(memory);
     return error;
+}
+
+/* Measures, and says whose fault it was. */
+static int measure_or_tell(const bench_contest *contest, size_t contender, double seconds,
+                           double fields[BENCH_FIELDS])
+{
+    int error = measure(&contest->contenders[contender], seconds, fields);
+    char label[64], text[160];
+
+    if (error == 0 || error == EPIO_ECANCELED) {
+        return error;
+    }
+    bench_contender_label(&contest->contenders[contender], label, sizeof label);
+    snprintf(text, sizeof text, "%s, %s, %s", contest->bench, contest->workload, label);
+    bench_report_error(text, error);
+    return EXIT_FAILURE;
+}
+
+static int warm_up(const bench_contest *contest)
+{
+    double fields[BENCH_FIELDS];
+    int error = 0;
+    size_t i;
+
+    for (i = 0; i < contest->count && error == 0; i++) {
+        error = measure_or_tell(contest, i, contest->seconds / WARM_UP_PART, fields);
+    }
+    return error;
+}
+
+static int run_round(const bench_contest *contest, size_t round, const char *label)
+{
+    size_t turn;
+    int error = 0;
+
+    for (turn = 0; turn < contest->count && error == 0; turn++) {
+        size_t contender = (round + turn) % contest->count;
+
+        error = measure_or_tell(contest, contender, contest->seconds,
+                                value_at(contest, contender, round, BENCH_RATE));
+        bench_progress(label, round * contest->count + turn + 1, contest->rounds * contest->count);
+    }
+    return error;
+}
+
+int bench_contest_run(bench_contest *contest)
+{
+    size_t turns = contest->count * contest->rounds, round;
+    char label[64];
+    int error;
+
+    contest->measured = calloc(turns * BENCH_FIELDS, sizeof *contest->measured);
+    contest->values = calloc(contest->rounds, sizeof *contest->values);
+    if (contest->measured == NULL || contest->values == NULL) {
+        return EPIO_ENOMEM;
+    }
+    snprintf(label, sizeof label, "%s, %u", contest->workload,
+             (unsigned int)contest->contenders[0].depth);
+    bench_progress(label, 0, turns);
+    error = warm_up(contest);
+    for (round = 0; round < contest->rounds && error == 0; round++) {
+        error = run_round(contest, round, label);
+    }
+    bench_progress(label, turns, turns);
+    return error;
+}
+
+void bench_contest_free(bench_contest *contest)
+{
+    free(contest->measured);
+    free(contest->values);
 }

@@ -1,10 +1,12 @@
-/* What epio-bench needs of the operating system: a terminal, CPU time, and the
- * rivals that do without epio. One file implements it for each system. */
+/* What epio-bench needs of the operating system: a terminal, CPU time, threads,
+ * and the blocking calls of those that do without epio. One file implements it
+ * for each system. */
 #ifndef BENCH_SYSTEM_H
 #define BENCH_SYSTEM_H
 
-#include "bench.h"
-
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 bool bench_is_terminal(FILE *stream);
@@ -12,35 +14,50 @@ bool bench_is_terminal(FILE *stream);
 /* CPU time of all threads of this process, in nanoseconds. */
 uint64_t bench_cpu_time(void);
 
-/* What the calls of the rivals are called: those of bench_blocking_reads and of
- * bench_cached_reads. */
-extern const char *const bench_blocking_read;
-extern const char *const bench_cached_read;
+/* ---- Files ------------------------------------------------------------- */
 
-/* Reads of random blocks out of the page cache, one at a time. */
-typedef struct bench_reads {
-    intptr_t handle; /* epio_os_handle of a file that bench_file_fill wrote */
-    uint64_t blocks;
-} bench_reads;
+/* What it is wanted for: blocking calls, or epio_adopt. */
+typedef enum bench_purpose { BENCH_FOR_BLOCKING, BENCH_FOR_EPIO } bench_purpose;
 
-/* A bench_engine's run, with a bench_reads as context: the plain blocking call. */
-int bench_blocking_reads(void *context, uint64_t nanoseconds, bench_sample *sample);
+/* Another handle of the same file: 0 and *duplicate, or an error. `direct`: the
+ * file was opened to go past the page cache. */
+int bench_handle_duplicate(intptr_t handle, bench_purpose purpose, bool direct,
+                           intptr_t *duplicate);
+/* -1 is ignored. */
+void bench_handle_close(intptr_t handle);
 
-/* The same by the call that reads what is cached or fails; EPIO_ENOTSUP where
- * there is none. */
-int bench_cached_reads(void *context, uint64_t nanoseconds, bench_sample *sample);
+/* Blocking calls, with a handle for them: bytes, or an EPIO_E... */
+int64_t bench_read_at(intptr_t handle, void *buffer, size_t size, uint64_t offset);
+int64_t bench_write_at(intptr_t handle, const void *buffer, size_t size, uint64_t offset);
 
-/* Appends of a block each, each made durable before its writer goes on. */
-typedef struct bench_appends {
-    const bench_options *options;
-    uint64_t writers;
-} bench_appends;
+/* Reads what is cached, else as bench_read_at; EPIO_ENOTSUP where there is no such
+ * call. */
+int64_t bench_read_cached_at(intptr_t handle, void *buffer, size_t size, uint64_t offset);
 
-/* A bench_engine's run, with a bench_appends as context: one blocking thread
- * for each writer, which writes and flushes. */
-int bench_thread_appends(void *context, uint64_t nanoseconds, bench_sample *sample);
+/* Makes the data durable, as EPIO_SYNC_DATA_ONLY does: 0 or an error. */
+int bench_flush(intptr_t handle);
 
-/* The ideal: one thread writes for all, then flushes once. */
-int bench_grouped_appends(void *context, uint64_t nanoseconds, bench_sample *sample);
+/* ---- Threads ----------------------------------------------------------- */
+
+typedef struct bench_thread {
+    void (*function)(void *argument);
+    void *argument;
+    intptr_t system; /* the thread, as the system calls it */
+} bench_thread;
+
+/* Runs `function(argument)`, both filled in, on a new thread. The struct stays
+ * where it is until it was joined. False: no thread can be had. */
+bool bench_thread_start(bench_thread *thread);
+void bench_thread_join(bench_thread *thread);
+
+/* Lets others run. */
+void bench_thread_yield(void);
+
+/* ---- Other programs ---------------------------------------------------- */
+
+/* Starts a shell command whose standard input is the stream; NULL: it cannot be
+ * started. What bench_command_close returns is 0 if it succeeded. */
+FILE *bench_command_open(const char *command);
+int bench_command_close(FILE *stream);
 
 #endif

@@ -7,23 +7,15 @@
 
 #include "system.h"
 
-#include <epio/vfs.h>
+#include <epio/epio.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
-#include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
+#include <sched.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
-
-/* Looking at the clock costs a fraction of a read; not every one shall pay it. */
-#define READS_PER_LOOK 64
-
-const char *const bench_blocking_read = "pread";
-const char *const bench_cached_read = "preadv2, RWF_NOWAIT";
 
 bool bench_is_terminal(FILE *stream)
 {
@@ -40,210 +32,112 @@ uint64_t bench_cpu_time(void)
     return (uint64_t)spent.tv_sec * 1000000000u + (uint64_t)spent.tv_nsec;
 }
 
-/* What went wrong when `got` was returned instead of `wanted`. */
-static int error_of(ssize_t got)
+/* ---- Files --------------------------------------------------------------- */
+
+static int64_t result_of(ssize_t got)
 {
-    return got < 0 ? epio_error_from_os(errno) : EPIO_EIO;
+    return got < 0 ? epio_error_from_os(errno) : got;
 }
 
-int bench_blocking_reads(void *context, uint64_t nanoseconds, bench_sample *sample)
+/* A duplicate serves both purposes, and is as direct as the first. */
+int bench_handle_duplicate(intptr_t handle, bench_purpose purpose, bool direct, intptr_t *duplicate)
 {
-    const bench_reads *reads = context;
-    unsigned char block[BENCH_BLOCK];
-    uint64_t state = 1, started = epio_monotonic_time();
-    int i;
-
-    do {
-        for (i = 0; i < READS_PER_LOOK; i++) {
-            uint64_t number = bench_block_next(&state, reads->blocks);
-            ssize_t got =
-                pread((int)reads->handle, block, BENCH_BLOCK, (off_t)(number * BENCH_BLOCK));
-
-            if (got != BENCH_BLOCK || !bench_block_is(block, number)) {
-                return error_of(got);
-            }
-        }
-        sample->operations += READS_PER_LOOK;
-        sample->nanoseconds = epio_monotonic_time() - started;
-    } while (sample->nanoseconds < nanoseconds);
-    return 0;
+    (void)purpose;
+    (void)direct;
+    *duplicate = fcntl((int)handle, F_DUPFD_CLOEXEC, 0);
+    return *duplicate < 0 ? epio_error_from_os(errno) : 0;
 }
 
+void bench_handle_close(intptr_t handle)
+{
+    if (handle >= 0) {
+        close((int)handle);
+    }
+}
+
+int64_t bench_read_at(intptr_t handle, void *buffer, size_t size, uint64_t offset)
+{
+    return result_of(pread((int)handle, buffer, size, (off_t)offset));
+}
+
+int64_t bench_write_at(intptr_t handle, const void *buffer, size_t size, uint64_t offset)
+{
+    return result_of(pwrite((int)handle, buffer, size, (off_t)offset));
+}
+
+int64_t bench_read_cached_at(intptr_t handle, void *buffer, size_t size, uint64_t offset)
+{
 #if defined(RWF_NOWAIT)
+    struct iovec part = {buffer, size};
+    ssize_t got = preadv2((int)handle, &part, 1, (off_t)offset, RWF_NOWAIT);
 
-static ssize_t read_cached(int descriptor, void *block, uint64_t offset)
-{
-    struct iovec part = {block, BENCH_BLOCK};
-    ssize_t got = preadv2(descriptor, &part, 1, (off_t)offset, RWF_NOWAIT);
-
+    if (got == (ssize_t)size) {
+        return got;
+    }
+    if (got < 0 && errno != EAGAIN) {
+        return EPIO_ENOTSUP;
+    }
     /* A page that is being written out may be missed. */
-    return got == BENCH_BLOCK ? got : pread(descriptor, block, BENCH_BLOCK, (off_t)offset);
-}
-
-int bench_cached_reads(void *context, uint64_t nanoseconds, bench_sample *sample)
-{
-    const bench_reads *reads = context;
-    unsigned char block[BENCH_BLOCK];
-    uint64_t state = 1, started = epio_monotonic_time();
-    int i;
-
-    do {
-        for (i = 0; i < READS_PER_LOOK; i++) {
-            uint64_t number = bench_block_next(&state, reads->blocks);
-            ssize_t got = read_cached((int)reads->handle, block, number * BENCH_BLOCK);
-
-            if (got != BENCH_BLOCK || !bench_block_is(block, number)) {
-                return error_of(got);
-            }
-        }
-        sample->operations += READS_PER_LOOK;
-        sample->nanoseconds = epio_monotonic_time() - started;
-    } while (sample->nanoseconds < nanoseconds);
-    return 0;
-}
-
+    return bench_read_at(handle, buffer, size, offset);
 #else
-
-int bench_cached_reads(void *context, uint64_t nanoseconds, bench_sample *sample)
-{
-    (void)context;
-    (void)nanoseconds;
-    (void)sample;
+    (void)handle;
+    (void)buffer;
+    (void)size;
+    (void)offset;
     return EPIO_ENOTSUP;
+#endif
 }
 
-#endif
-
-static int flush(int descriptor)
+int bench_flush(intptr_t handle)
 {
 #if defined(__APPLE__)
-    return fsync(descriptor);
+    int result = fsync((int)handle);
 #else
-    return fdatasync(descriptor);
+    int result = fdatasync((int)handle);
 #endif
+
+    return result != 0 ? epio_error_from_os(errno) : 0;
 }
 
-/* What the threads share. */
-struct appenders {
-    int descriptor;
-    uint64_t until;
-    _Atomic(uint64_t) offset;
-    _Atomic(int) error;   /* the first */
-    pthread_mutex_t gate; /* held until all of them may begin */
-};
+/* ---- Threads ------------------------------------------------------------- */
 
-static void fail(struct appenders *appenders, int error)
+static void *begin_thread(void *argument)
 {
-    int none = 0;
+    const bench_thread *thread = argument;
 
-    atomic_compare_exchange_strong(&appenders->error, &none, error);
-}
-
-static int append(struct appenders *appenders, const unsigned char *block)
-{
-    uint64_t offset = atomic_fetch_add(&appenders->offset, BENCH_BLOCK);
-    ssize_t put = pwrite(appenders->descriptor, block, BENCH_BLOCK, (off_t)offset);
-
-    return put == BENCH_BLOCK ? 0 : error_of(put);
-}
-
-static void *append_alone(void *argument)
-{
-    struct appenders *appenders = argument;
-    unsigned char block[BENCH_BLOCK];
-    int error = 0;
-
-    memset(block, 'e', sizeof block);
-    pthread_mutex_lock(&appenders->gate);
-    pthread_mutex_unlock(&appenders->gate);
-    do {
-        error = append(appenders, block);
-        if (error == 0 && flush(appenders->descriptor) != 0) {
-            error = error_of(-1);
-        }
-    } while (error == 0 && epio_monotonic_time() < appenders->until);
-    if (error != 0) {
-        fail(appenders, error);
-    }
+    thread->function(thread->argument);
     return NULL;
 }
 
-static void finish_sample(const struct appenders *appenders, uint64_t started, bench_sample *sample)
+bool bench_thread_start(bench_thread *thread)
 {
-    sample->nanoseconds = epio_monotonic_time() - started;
-    sample->operations = atomic_load(&appenders->offset) / BENCH_BLOCK;
+    pthread_t started;
+
+    if (pthread_create(&started, NULL, begin_thread, thread) != 0) {
+        return false;
+    }
+    thread->system = (intptr_t)started;
+    return true;
 }
 
-static void run_threads(struct appenders *appenders, pthread_t *threads, uint64_t writers,
-                        uint64_t nanoseconds, bench_sample *sample)
+void bench_thread_join(bench_thread *thread)
 {
-    uint64_t running = 0, started, i;
-
-    pthread_mutex_lock(&appenders->gate);
-    while (running < writers &&
-           pthread_create(&threads[running], NULL, append_alone, appenders) == 0) {
-        running++;
-    }
-    if (running < writers) {
-        fail(appenders, EPIO_ENOMEM);
-    }
-    started = epio_monotonic_time();
-    appenders->until = running < writers ? started : started + nanoseconds;
-    pthread_mutex_unlock(&appenders->gate);
-    for (i = 0; i < running; i++) {
-        pthread_join(threads[i], NULL);
-    }
-    finish_sample(appenders, started, sample);
+    pthread_join((pthread_t)thread->system, NULL);
 }
 
-int bench_thread_appends(void *context, uint64_t nanoseconds, bench_sample *sample)
+void bench_thread_yield(void)
 {
-    const bench_appends *appends = context;
-    struct appenders appenders = {0};
-    pthread_t *threads = calloc(appends->writers, sizeof *threads);
-    epio_file *file;
-    int error;
-
-    if (threads == NULL) {
-        return EPIO_ENOMEM;
-    }
-    error = bench_file_open(appends->options, epio_os_vfs(), &file);
-    if (error == 0) {
-        appenders.descriptor = (int)epio_os_handle(file);
-        pthread_mutex_init(&appenders.gate, NULL);
-        run_threads(&appenders, threads, appends->writers, nanoseconds, sample);
-        pthread_mutex_destroy(&appenders.gate);
-        error = atomic_load(&appenders.error);
-        bench_file_close(file);
-    }
-    free(threads);
-    return error;
+    sched_yield();
 }
 
-int bench_grouped_appends(void *context, uint64_t nanoseconds, bench_sample *sample)
-{
-    const bench_appends *appends = context;
-    struct appenders appenders = {0};
-    unsigned char block[BENCH_BLOCK];
-    epio_file *file;
-    uint64_t started, i;
-    int error = bench_file_open(appends->options, epio_os_vfs(), &file);
+/* ---- Other programs ------------------------------------------------------ */
 
-    if (error != 0) {
-        return error;
-    }
-    memset(block, 'e', sizeof block);
-    appenders.descriptor = (int)epio_os_handle(file);
-    started = epio_monotonic_time();
-    do {
-        for (i = 0; i < appends->writers && error == 0; i++) {
-            error = append(&appenders, block);
-        }
-        if (error == 0 && flush(appenders.descriptor) != 0) {
-            error = error_of(-1);
-        }
-    } while (error == 0 && epio_monotonic_time() - started < nanoseconds);
-    finish_sample(&appenders, started, sample);
-    bench_file_close(file);
-    return error;
+FILE *bench_command_open(const char *command)
+{
+    return popen(command, "w");
+}
+
+int bench_command_close(FILE *stream)
+{
+    return pclose(stream);
 }

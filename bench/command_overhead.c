@@ -1,0 +1,298 @@
+/* epio-bench overhead: what epio itself costs, from the verb to the callback. */
+#include "contest.h"
+
+#include <epio/vfs.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEPTH 32u
+#define BLOCK 4096u
+#define BLOCKS 256u
+
+struct overhead;
+
+struct task {
+    epio_op op;
+    struct overhead *overhead;
+    uint64_t number; /* of the block that is read */
+    unsigned char *buffer;
+};
+
+/* Operations on one loop, each of which is followed by another. As little as can be
+ * is done besides: what this file costs is counted too. */
+struct overhead {
+    epio_loop *loop;
+    epio_file *file;
+    epio_vfs nothing_vfs;
+    epio_file nothing_file;
+    void *memory;
+    bool checks; /* the blocks that were read */
+    uint64_t started;
+    uint64_t finished;
+    uint64_t limit; /* of those to be started */
+    uint64_t until;
+    int error;
+    struct task tasks[DEPTH];
+};
+
+/* ---- Operations ---------------------------------------------------------- */
+
+static void start_next(struct task *task)
+{
+    struct overhead *overhead = task->overhead;
+
+    task->number = overhead->started++ % BLOCKS;
+    epio_submit(epio_read(&task->op, overhead->file, task->buffer, BLOCK, task->number * BLOCK));
+}
+
+static void task_done(epio_op *op)
+{
+    struct task *task = op->user;
+    struct overhead *overhead = task->overhead;
+
+    overhead->finished++;
+    if (op->result != BLOCK || (overhead->checks && !bench_block_is(task->buffer, task->number))) {
+        overhead->error = op->result < 0 ? (int)op->result : EPIO_EIO;
+        overhead->limit = 0;
+    }
+    if (overhead->started % 1024 == 0 && epio_monotonic_time() >= overhead->until) {
+        overhead->limit = 0;
+    }
+    if (overhead->started < overhead->limit) {
+        start_next(task);
+    }
+}
+
+static int run_operations(struct overhead *overhead, uint64_t count, uint64_t until,
+                          bench_sample *sample)
+{
+    uint64_t began = epio_monotonic_time();
+    size_t i;
+
+    overhead->started = 0;
+    overhead->finished = 0;
+    overhead->limit = count;
+    overhead->until = until;
+    for (i = 0; i < DEPTH && overhead->started < overhead->limit; i++) {
+        start_next(&overhead->tasks[i]);
+    }
+    epio_loop_run(overhead->loop);
+    sample->nanoseconds = epio_monotonic_time() - began;
+    sample->operations = overhead->finished;
+    return overhead->error;
+}
+
+static int run_turn(void *context, uint64_t nanoseconds, bench_sample *sample)
+{
+    return run_operations(context, UINT64_MAX, epio_monotonic_time() + nanoseconds, sample);
+}
+
+/* ---- A VFS without the kernel -------------------------------------------- */
+
+static void submit_nothing(epio_vfs *vfs, epio_op *op)
+{
+    (void)vfs;
+    epio_complete(op, (int64_t)op->arguments.io.len);
+}
+
+static int64_t perform_nothing(epio_vfs *vfs, epio_op *op)
+{
+    (void)vfs;
+    return (int64_t)op->arguments.io.len;
+}
+
+static void cancel_nothing(epio_vfs *vfs, epio_op *op)
+{
+    (void)vfs;
+    (void)op;
+}
+
+static const epio_vfs_methods nothing_methods = {
+    .name = "nothing",
+    .submit = submit_nothing,
+    .perform = perform_nothing,
+    .cancel = cancel_nothing,
+};
+
+/* ---- The two workloads --------------------------------------------------- */
+
+static const bench_workload cached_read = {.name = "cached read 4 KiB",
+                                           .kind = BENCH_READ,
+                                           .size = BLOCK,
+                                           .depth = DEPTH,
+                                           .blocks = BLOCKS};
+static const bench_workload no_kernel_call = {
+    .name = "without the kernel call", .kind = BENCH_READ, .size = BLOCK, .depth = DEPTH};
+
+/* `target` NULL: without the kernel call. Closing works after an error too. */
+static int open_overhead(struct overhead *overhead, const char *backend, const bench_target *target)
+{
+    unsigned char *buffers;
+    size_t i;
+    int error;
+
+    memset(overhead, 0, sizeof *overhead);
+    overhead->memory = bench_aligned_memory((size_t)DEPTH * BLOCK, &buffers);
+    if (overhead->memory == NULL) {
+        return EPIO_ENOMEM;
+    }
+    for (i = 0; i < DEPTH; i++) {
+        overhead->tasks[i].overhead = overhead;
+        overhead->tasks[i].buffer = buffers + i * BLOCK;
+        overhead->tasks[i].op.done = task_done;
+        overhead->tasks[i].op.user = &overhead->tasks[i];
+    }
+    error = bench_loop_create(backend, BENCH_ALONE, &overhead->loop);
+    if (error != 0) {
+        return error;
+    }
+    if (target != NULL) {
+        overhead->checks = true;
+        return bench_file_adopt(target, 0, epio_loop_vfs(overhead->loop), &overhead->file);
+    }
+    overhead->nothing_vfs.methods = &nothing_methods;
+    overhead->nothing_vfs.loop = overhead->loop;
+    epio_file_init(&overhead->nothing_file, &overhead->nothing_vfs, EPIO_OPEN_READ, 0);
+    overhead->file = &overhead->nothing_file;
+    return 0;
+}
+
+static void close_overhead(struct overhead *overhead)
+{
+    if (overhead->file == &overhead->nothing_file) {
+        epio_file_release(overhead->file);
+    } else {
+        bench_file_close(overhead->file);
+    }
+    epio_loop_destroy(overhead->loop);
+    free(overhead->memory);
+}
+
+/* ---- Measuring ----------------------------------------------------------- */
+
+static void print_text(const bench_contest *contest)
+{
+    size_t i;
+
+    for (i = 0; i < contest->count; i++) {
+        bench_spread rate = bench_contest_spread(contest, i, BENCH_RATE);
+
+        printf("%-24s depth %" PRIu64 "  %-8s %8.1f ns per operation (%.1f-%.1f)\n",
+               contest->workload, contest->contenders[i].depth, contest->contenders[i].backend,
+               1e9 / rate.median, 1e9 / rate.high, 1e9 / rate.low);
+    }
+}
+
+static int compare_backends(const bench_options *options, const bench_workload *workload,
+                            const bench_contender *contenders, size_t count)
+{
+    bench_contest contest = {0};
+    int error;
+
+    contest.bench = "overhead";
+    contest.workload = workload->name;
+    contest.contenders = contenders;
+    contest.count = count;
+    contest.rounds = options->rounds;
+    contest.seconds = options->seconds;
+    error = bench_contest_run(&contest);
+    if (error == 0 && options->json) {
+        error = bench_report_contest(options, &contest);
+    } else if (error == 0) {
+        print_text(&contest);
+    }
+    bench_contest_free(&contest);
+    return error;
+}
+
+/* For callgrind: nothing that depends on the time. */
+static int run_exactly(const bench_options *options, const bench_contender *contender)
+{
+    bench_sample sample = {0};
+    int error = run_operations(contender->context, options->iterations, EPIO_FOREVER, &sample);
+
+    if (error == 0 && !options->json) {
+        printf("%" PRIu64 " operations on %s\n", sample.operations, contender->backend);
+    }
+    return error;
+}
+
+static int run_workload(const bench_options *options, const bench_workload *workload,
+                        const bench_target *target)
+{
+    const char *backends[BENCH_MOST_BACKENDS];
+    bench_contender contenders[BENCH_MOST_BACKENDS] = {{0}};
+    struct overhead *all = calloc(BENCH_MOST_BACKENDS, sizeof *all);
+    size_t count = bench_backends(options, backends), i;
+    int error = all == NULL ? EPIO_ENOMEM : 0;
+
+    for (i = 0; i < count && error == 0; i++) {
+        contenders[i].name = "epio";
+        contenders[i].backend = backends[i];
+        contenders[i].mode = BENCH_ALONE;
+        contenders[i].depth = DEPTH;
+        contenders[i].run = run_turn;
+        contenders[i].context = &all[i];
+        error = open_overhead(&all[i], backends[i], target);
+    }
+    if (error == 0 && options->iterations != 0) {
+        error = run_exactly(options, &contenders[0]);
+    } else if (error == 0) {
+        error = compare_backends(options, workload, contenders, count);
+    }
+    for (i = 0; i < count && all != NULL; i++) {
+        close_overhead(&all[i]);
+    }
+    free(all);
+    return error;
+}
+
+static bool is_wanted(const bench_options *options, const char *name)
+{
+    return options->workload == NULL || strcmp(options->workload, name) == 0;
+}
+
+static int run_reads(const bench_options *options)
+{
+    bench_target target = {0};
+    int error = bench_target_open(&target, options, &cached_read, 1);
+
+    if (error == 0) {
+        error = run_workload(options, &cached_read, &target);
+    }
+    bench_target_close(&target);
+    return error;
+}
+
+static int run_overhead(const bench_options *options)
+{
+    int error = 0;
+
+    if (is_wanted(options, "none")) {
+        error = run_workload(options, &no_kernel_call, NULL);
+    }
+    if (error == 0 && is_wanted(options, "read")) {
+        error = run_reads(options);
+    }
+    return error;
+}
+
+static const char *const workloads[] = {"read", "none", NULL};
+
+const bench_command bench_overhead = {
+    .name = "overhead",
+    .summary = "what an operation costs from submit to done",
+    .help = "Keeps 32 operations in flight: reads of 4 KiB that a VFS of this program completes\n"
+            "at once, without a call of the kernel (--workload none), and cached reads of a file\n"
+            "(--workload read). Verb, submit, delivery, callback and the C library's wrapper of\n"
+            "the call are included. With --iterations, exactly so many are carried out, on one\n"
+            "back end, and nothing is measured: run that twice under valgrind --tool=callgrind,\n"
+            "and the difference is what these operations took; ci/bench does.",
+    .options = BENCH_ROUNDS | BENCH_SECONDS | BENCH_WORKLOAD | BENCH_ITERATIONS,
+    .defaults = {.rounds = 15, .seconds = 0.05, .path = "."},
+    .workloads = workloads,
+    .run = run_overhead,
+};

@@ -1,0 +1,245 @@
+/* liburing, with what makes it fastest: one issuer, whose completions wait until it
+ * asks, and one system call for all that is to be submitted and what has ended; once
+ * plain, and once with the file and the buffers registered. */
+#include "engine.h"
+
+#include <errno.h>
+#include <liburing.h>
+#include <stdlib.h>
+
+struct context {
+    bench_queue queue;
+    struct io_uring ring;
+    bool has_ring;
+    bool registered;
+    int descriptor;   /* or the index of the registered file */
+    size_t in_flight; /* completions that are to come */
+};
+
+/* Two for each slot: of an append, the first is the write, the second the flush. */
+static uint64_t tag_of(const struct context *context, const bench_slot *slot)
+{
+    return (uint64_t)(slot - context->queue.slots) * 2;
+}
+
+/* The last step of an entry: preparing it clears the flags. */
+static void finish_entry(struct context *context, struct io_uring_sqe *entry, unsigned int flags,
+                         uint64_t tag)
+{
+    io_uring_sqe_set_flags(entry, flags | (context->registered ? IOSQE_FIXED_FILE : 0));
+    io_uring_sqe_set_data64(entry, tag);
+    context->in_flight++;
+}
+
+static void submit_transfer(struct context *context, const bench_slot *slot, unsigned int flags)
+{
+    const bench_workload *workload = context->queue.workload;
+    /* There is an entry for each that can be in flight. */
+    struct io_uring_sqe *entry = io_uring_get_sqe(&context->ring);
+    uint64_t offset = bench_slot_offset(&context->queue, slot);
+    int index = (int)(slot - context->queue.slots);
+
+    if (workload->kind == BENCH_READ && context->registered) {
+        io_uring_prep_read_fixed(entry, context->descriptor, slot->buffer, workload->size, offset,
+                                 index);
+    } else if (workload->kind == BENCH_READ) {
+        io_uring_prep_read(entry, context->descriptor, slot->buffer, workload->size, offset);
+    } else if (context->registered) {
+        io_uring_prep_write_fixed(entry, context->descriptor, slot->buffer, workload->size, offset,
+                                  index);
+    } else {
+        io_uring_prep_write(entry, context->descriptor, slot->buffer, workload->size, offset);
+    }
+    finish_entry(context, entry, flags, tag_of(context, slot));
+}
+
+static void submit_flush(struct context *context, const bench_slot *slot)
+{
+    struct io_uring_sqe *entry = io_uring_get_sqe(&context->ring);
+
+    io_uring_prep_fsync(entry, context->descriptor, IORING_FSYNC_DATASYNC);
+    finish_entry(context, entry, 0, tag_of(context, slot) + 1);
+}
+
+static void start_next(struct context *context, bench_slot *slot)
+{
+    if (!bench_queue_next(&context->queue, slot)) {
+        return;
+    }
+    if (context->queue.workload->kind == BENCH_APPEND) {
+        submit_transfer(context, slot, IOSQE_IO_LINK);
+        submit_flush(context, slot);
+    } else {
+        submit_transfer(context, slot, 0);
+    }
+}
+
+static int64_t result_of(const struct io_uring_cqe *completion)
+{
+    return completion->res < 0 ? epio_error_from_os(-completion->res) : completion->res;
+}
+
+static void complete(struct context *context, const struct io_uring_cqe *completion)
+{
+    uint64_t tag = io_uring_cqe_get_data64(completion);
+    bench_queue *queue = &context->queue;
+    bench_slot *slot = &queue->slots[tag / 2];
+    int64_t result = result_of(completion);
+
+    context->in_flight--;
+    if (queue->workload->kind == BENCH_APPEND && tag % 2 == 0) {
+        if (result != (int64_t)queue->workload->size) {
+            bench_queue_fail(queue, result);
+        }
+        return;
+    }
+    if (queue->workload->kind == BENCH_APPEND && result == 0) {
+        result = queue->workload->size;
+    }
+    bench_queue_finish(queue, slot, result);
+    start_next(context, slot);
+}
+
+static void complete_all(struct context *context)
+{
+    struct io_uring_cqe *completion;
+    unsigned int head, count = 0;
+
+    io_uring_for_each_cqe(&context->ring, head, completion)
+    {
+        complete(context, completion);
+        count++;
+    }
+    io_uring_cq_advance(&context->ring, count);
+}
+
+static int run(void *argument, uint64_t nanoseconds, bench_sample *sample)
+{
+    struct context *context = argument;
+    size_t i;
+
+    bench_queue_begin(&context->queue, nanoseconds, sample);
+    for (i = 0; i < context->queue.slot_count; i++) {
+        start_next(context, &context->queue.slots[i]);
+    }
+    while (context->in_flight > 0) {
+        int submitted = io_uring_submit_and_wait(&context->ring, 1);
+
+        if (submitted < 0 && submitted != -EINTR) {
+            return epio_error_from_os(-submitted);
+        }
+        complete_all(context);
+    }
+    return bench_queue_end(&context->queue);
+}
+
+/* The best first; older kernels know less. */
+static int open_ring(struct context *context)
+{
+    static const unsigned int flags[] = {
+#if defined(IORING_SETUP_SINGLE_ISSUER) && defined(IORING_SETUP_DEFER_TASKRUN)
+        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+#endif
+#if defined(IORING_SETUP_COOP_TASKRUN)
+        IORING_SETUP_COOP_TASKRUN,
+#endif
+        0,
+    };
+    unsigned int entries = (unsigned int)context->queue.slot_count * 2;
+    int result = -EINVAL;
+    size_t i;
+
+    for (i = 0; i < sizeof flags / sizeof flags[0] && result == -EINVAL; i++) {
+        result = io_uring_queue_init(entries, &context->ring, flags[i]);
+    }
+    context->has_ring = result == 0;
+    /* A kernel without it, or a container that forbids it. */
+    return result == 0 ? 0 : EPIO_ENOTSUP;
+}
+
+static int register_buffers(struct context *context)
+{
+    size_t count = context->queue.slot_count, i;
+    struct iovec *buffers = calloc(count, sizeof *buffers);
+    int result;
+
+    if (buffers == NULL) {
+        return -ENOMEM;
+    }
+    for (i = 0; i < count; i++) {
+        buffers[i].iov_base = context->queue.slots[i].buffer;
+        buffers[i].iov_len = context->queue.workload->size;
+    }
+    result = io_uring_register_buffers(&context->ring, buffers, (unsigned int)count);
+    free(buffers);
+    return result;
+}
+
+/* Limits (RLIMIT_MEMLOCK) may forbid it. */
+static int register_all(struct context *context)
+{
+    if (io_uring_register_files(&context->ring, &context->descriptor, 1) != 0 ||
+        register_buffers(context) != 0) {
+        return EPIO_ENOTSUP;
+    }
+    context->registered = true;
+    context->descriptor = 0;
+    return 0;
+}
+
+static int open_context(const bench_setup *setup, bool registered, void **result)
+{
+    struct context *context = calloc(1, sizeof *context);
+    int error;
+
+    if (context == NULL) {
+        return EPIO_ENOMEM;
+    }
+    *result = context;
+    context->descriptor = (int)bench_target_handle(setup->target);
+    error = bench_queue_open(&context->queue, setup->target, setup->target->workload->depth);
+    if (error == 0) {
+        error = open_ring(context);
+    }
+    return error == 0 && registered ? register_all(context) : error;
+}
+
+static int open_plain(const bench_setup *setup, void **context)
+{
+    return open_context(setup, false, context);
+}
+
+static int open_registered(const bench_setup *setup, void **context)
+{
+    return open_context(setup, true, context);
+}
+
+static void close_context(void *argument)
+{
+    struct context *context = argument;
+
+    if (context == NULL) {
+        return;
+    }
+    if (context->has_ring) {
+        io_uring_queue_exit(&context->ring);
+    }
+    bench_queue_close(&context->queue);
+    free(context);
+}
+
+const bench_engine bench_engine_liburing = {
+    .name = "liburing",
+    .roles = BENCH_ROLE_PEER,
+    .open = open_plain,
+    .run = run,
+    .close = close_context,
+};
+
+const bench_engine bench_engine_liburing_registered = {
+    .name = "liburing, registered",
+    .roles = BENCH_ROLE_PEER,
+    .open = open_registered,
+    .run = run,
+    .close = close_context,
+};

@@ -1,0 +1,149 @@
+/* Engines in a contest: opened on one target, for turns that fit into the time. */
+#include "contest.h"
+
+#include <epio/vfs.h>
+
+#include <stdlib.h>
+
+/* Below this no turn means anything. */
+#define LEAST_SECONDS 0.001
+
+/* What a turn that does not count, before the first round, takes of one that does. */
+#define ROUNDS_TO_WARM_UP 0.2
+
+/* All of one contest. */
+struct field {
+    const bench_options *options;
+    bench_target target;
+    bench_contender *contenders; /* those that can do it */
+    const bench_entry **entries; /* of each contender */
+    size_t count;
+};
+
+static int open_entry(struct field *field, const bench_entry *entry)
+{
+    const bench_engine *engine = entry->engine;
+    bench_contender *contender = &field->contenders[field->count];
+    bench_setup setup = {0};
+    void *context = NULL;
+    int error;
+
+    setup.options = field->options;
+    setup.target = &field->target;
+    setup.backend = entry->backend;
+    setup.mode = entry->mode;
+    setup.layers = entry->layers;
+    setup.together = entry->together;
+    error = engine->open(&setup, &context);
+    if (error != 0) {
+        engine->close(context);
+        return error == EPIO_ENOTSUP ? 0 : error;
+    }
+    contender->name = entry->name != NULL ? entry->name : engine->name;
+    contender->backend = entry->backend;
+    contender->mode = entry->mode;
+    contender->depth = field->target.workload->depth;
+    contender->roles = engine->roles | entry->roles;
+    contender->timed = engine->timed;
+    contender->run = engine->run;
+    contender->context = context;
+    contender->target = &field->target;
+    field->entries[field->count++] = entry;
+    return 0;
+}
+
+static int open_all(struct field *field, const bench_entry *entries, size_t count)
+{
+    int error = 0;
+    size_t i;
+
+    field->contenders = calloc(count, sizeof *field->contenders);
+    field->entries = calloc(count, sizeof(const bench_entry *));
+    if (field->contenders == NULL || field->entries == NULL) {
+        return EPIO_ENOMEM;
+    }
+    for (i = 0; i < count && error == 0; i++) {
+        error = open_entry(field, &entries[i]);
+    }
+    return error;
+}
+
+static void close_all(struct field *field)
+{
+    size_t i;
+
+    for (i = 0; i < field->count; i++) {
+        field->entries[i]->engine->close(field->contenders[i].context);
+    }
+    free(field->entries);
+    free(field->contenders);
+}
+
+static double seconds_of_turn(const bench_options *options, const bench_budget *budget)
+{
+    uint64_t now = epio_monotonic_time();
+    double left, turns, seconds;
+
+    if (options->seconds > 0 || budget == NULL) {
+        return options->seconds;
+    }
+    left = now < budget->deadline ? (double)(budget->deadline - now) / 1e9 : 0;
+    turns = (double)budget->entries * ((double)options->rounds + ROUNDS_TO_WARM_UP);
+    seconds = left / turns;
+    return seconds > LEAST_SECONDS ? seconds : LEAST_SECONDS;
+}
+
+static int compete(struct field *field, const char *bench, const bench_workload *workload,
+                   const bench_budget *budget)
+{
+    bench_contest contest = {0};
+    int error;
+
+    contest.bench = bench;
+    contest.workload = workload->name;
+    contest.contenders = field->contenders;
+    contest.count = field->count;
+    contest.rounds = field->options->rounds;
+    contest.seconds = seconds_of_turn(field->options, budget);
+    error = bench_contest_run(&contest);
+    if (error == 0 && workload->kind == BENCH_OVERWRITE) {
+        error = bench_target_check(&field->target);
+    }
+    if (error == 0) {
+        error = bench_report_contest(field->options, &contest);
+    }
+    bench_contest_free(&contest);
+    return error;
+}
+
+/* File systems may refuse to go past the page cache. */
+static bool is_refusal(const bench_workload *workload, int error)
+{
+    return workload->direct && (error == EPIO_EINVAL || error == EPIO_ENOTSUP);
+}
+
+int bench_entries_compete(const bench_options *options, const char *bench,
+                          const bench_workload *workload, const bench_entry *entries, size_t count,
+                          bench_budget *budget)
+{
+    struct field field = {0};
+    int error;
+
+    field.options = options;
+    error = bench_target_open(&field.target, options, workload, 1);
+    if (is_refusal(workload, error)) {
+        bench_report_absent(options, workload);
+        error = 0;
+    } else if (error == 0) {
+        error = open_all(&field, entries, count);
+        if (error == 0 && field.count > 0) {
+            error = compete(&field, bench, workload, budget);
+        }
+        close_all(&field);
+    }
+    bench_target_close(&field.target);
+    if (budget != NULL) {
+        budget->entries -= count;
+    }
+    return error;
+}
