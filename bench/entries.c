@@ -5,8 +5,9 @@
 
 #include <stdlib.h>
 
-/* Below this no turn means anything. */
+/* A shorter turn means nothing, a longer one says no more. */
 #define LEAST_SECONDS 0.001
+#define MOST_SECONDS 0.12
 
 /* What a turn that does not count, before the first round, takes of one that does. */
 #define ROUNDS_TO_WARM_UP 0.2
@@ -90,7 +91,10 @@ static double seconds_of_turn(const bench_options *options, const bench_budget *
     left = now < budget->deadline ? (double)(budget->deadline - now) / 1e9 : 0;
     turns = (double)budget->entries * ((double)options->rounds + ROUNDS_TO_WARM_UP);
     seconds = left / turns;
-    return seconds > LEAST_SECONDS ? seconds : LEAST_SECONDS;
+    if (seconds < LEAST_SECONDS) {
+        return LEAST_SECONDS;
+    }
+    return seconds < MOST_SECONDS ? seconds : MOST_SECONDS;
 }
 
 static int compete(struct field *field, const char *bench, const bench_workload *workload,

@@ -15,7 +15,8 @@ struct bar {
     size_t group;
     size_t place; /* in the group */
     char label[LABEL_SIZE];
-    bool is_epio;
+    const char *backend; /* NULL: not epio */
+    bench_mode mode;
     bench_spread ratio;
 };
 
@@ -65,7 +66,8 @@ static int add_bar(const bench_contender *contender, const bench_spread *ratio)
     bar = &bars[bar_count++];
     bar->group = group_count - 1;
     bar->place = groups[bar->group].bars++;
-    bar->is_epio = contender->backend != NULL;
+    bar->backend = contender->backend;
+    bar->mode = contender->mode;
     bar->ratio = *ratio;
     bench_contender_label(contender, bar->label, sizeof bar->label);
     return 0;
@@ -102,10 +104,12 @@ static void forget_all(void)
 
 /* ---- Drawing ------------------------------------------------------------- */
 
-/* Colours of epio's engines and of the others: the two families are told apart at a
- * glance, their members by a second one. */
-static const char *const epio_colours[] = {"#0b3c8c", "#2f7de1", "#8ec1ff",
-                                           "#00665e", "#16a394", "#8fdcd2"};
+/* Of epio: a colour for each back end, a shade for each mode; the others' are
+ * greys and warm ones, so that the two are told apart at a glance. */
+#define SHADES 3u
+static const char *const epio_colours[][SHADES] = {{"#0b3c8c", "#2f7de1", "#8ec1ff"},
+                                                   {"#00665e", "#16a394", "#8fdcd2"},
+                                                   {"#3f2a78", "#7a5bd0", "#bda9f2"}};
 static const char *const other_colours[] = {"#4d4d4d", "#9a9a9a", "#b5470b", "#f0862c",
                                             "#c9a400", "#8e4a9e", "#c26aa0"};
 
@@ -121,6 +125,37 @@ static bool is_first_of_label(size_t index)
         }
     }
     return true;
+}
+
+/* How many back ends come before this bar's. */
+static size_t rank_of_backend(const struct bar *bar)
+{
+    const char *seen[BENCH_MOST_BACKENDS];
+    size_t count = 0, i, known;
+
+    for (i = 0; i < bar_count; i++) {
+        if (bars[i].backend == NULL) {
+            continue;
+        }
+        for (known = 0; known < count && strcmp(seen[known], bars[i].backend) != 0; known++) {
+        }
+        if (known == count && count < BENCH_MOST_BACKENDS) {
+            seen[count++] = bars[i].backend;
+        }
+        if (strcmp(bars[i].backend, bar->backend) == 0) {
+            return known;
+        }
+    }
+    return 0;
+}
+
+static const char *colour_of(const struct bar *bar, size_t others_before)
+{
+    if (bar->backend == NULL) {
+        return other_colours[others_before % COUNT_OF(other_colours)];
+    }
+    return epio_colours[rank_of_backend(bar) % COUNT_OF(epio_colours)]
+                       [(size_t)(bar->mode - BENCH_ALONE) % SHADES];
 }
 
 /* x, y, and the box's edges, then the quartiles. */
@@ -153,14 +188,28 @@ static void print_data(FILE *gnuplot)
     }
 }
 
+/* From a little below the lowest bar to a little above the highest. */
+static void print_range(FILE *gnuplot)
+{
+    double low = 0.5, high = 2;
+    size_t i;
+
+    for (i = 0; i < bar_count; i++) {
+        low = bars[i].ratio.low < low ? bars[i].ratio.low : low;
+        high = bars[i].ratio.high > high ? bars[i].ratio.high : high;
+    }
+    fprintf(gnuplot, "set yrange [%g:%g]\n", low * 0.8, high * 1.25);
+}
+
 static void print_axes(FILE *gnuplot)
 {
     size_t i;
 
     fprintf(gnuplot,
             "set title \"Operations per second, as a multiple of one thread's blocking calls"
-            " (of appends: of one flush for all)\" font \",20\" offset 0,0.6\n"
-            "set key outside below center horizontal samplen 1.2 spacing 1.3 width 1\n"
+            " (of appends: of one flush for all)\" font \",19\"\n"
+            "set key tmargin center horizontal Left reverse samplen 1.2 spacing 1.4 width 2\n"
+            "set bmargin 4\n"
             "set style fill solid 1.0 noborder\n"
             "set logscale y\n"
             "set format y \"%%g\"\n"
@@ -184,21 +233,19 @@ static void print_axes(FILE *gnuplot)
 
 static void print_plot(FILE *gnuplot)
 {
-    size_t epio_seen = 0, others_seen = 0, i;
+    size_t others = 0, i;
 
-    fprintf(gnuplot, "plot 1 with lines lc rgb \"#303030\" lw 1.5 title \"blocking, ideal (1)\"");
+    fprintf(gnuplot, "plot 1 with lines lc rgb \"#303030\" lw 1.5 title"
+                     " \"blocking calls, one flush for all\"");
     for (i = 0; i < bar_count; i++) {
-        const char *colour;
-
         if (!is_first_of_label(i)) {
             continue;
         }
-        colour = bars[i].is_epio ? epio_colours[epio_seen++ % COUNT_OF(epio_colours)]
-                                 : other_colours[others_seen++ % COUNT_OF(other_colours)];
         fprintf(gnuplot,
                 ", $bars%u using 1:2:3:4:5:6 with boxxyerror lc rgb \"%s\" title \"%s\""
                 ", $bars%u using 1:2:7:8 with yerrorbars pt 0 lc rgb \"#202020\" notitle",
-                (unsigned int)i, colour, bars[i].label, (unsigned int)i);
+                (unsigned int)i, colour_of(&bars[i], others), bars[i].label, (unsigned int)i);
+        others += bars[i].backend == NULL;
     }
     fprintf(gnuplot, "\n");
 }
@@ -224,6 +271,7 @@ static void print_script(FILE *gnuplot, const char *file)
     print_quoted(gnuplot, file);
     fprintf(gnuplot, "\n");
     print_axes(gnuplot);
+    print_range(gnuplot);
     print_data(gnuplot);
     print_plot(gnuplot);
 }
