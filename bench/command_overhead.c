@@ -209,13 +209,14 @@ static int compare_backends(const bench_options *options, const bench_workload *
 }
 
 /* For callgrind: nothing that depends on the time. */
-static int run_exactly(const bench_options *options, const bench_contender *contender)
+static int run_exactly(const bench_options *options, struct overhead *overhead)
 {
     bench_sample sample = {0};
-    int error = run_operations(contender->context, options->iterations, EPIO_FOREVER, &sample);
+    int error = run_operations(overhead, options->iterations, EPIO_FOREVER, &sample);
 
     if (error == 0 && !options->json) {
-        printf("%" PRIu64 " operations on %s\n", sample.operations, contender->backend);
+        printf("%" PRIu64 " operations on %s\n", sample.operations,
+               epio_loop_backend(overhead->loop));
     }
     return error;
 }
@@ -239,7 +240,7 @@ static int run_workload(const bench_options *options, const bench_workload *work
         error = open_overhead(&all[i], backends[i], target);
     }
     if (error == 0 && options->iterations != 0) {
-        error = run_exactly(options, &contenders[0]);
+        error = run_exactly(options, &all[0]);
     } else if (error == 0) {
         error = compare_backends(options, workload, contenders, count);
     }

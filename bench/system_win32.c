@@ -70,20 +70,27 @@ static OVERLAPPED place_of(uint64_t offset)
     return place;
 }
 
+static int64_t result_of(BOOL succeeded, DWORD bytes)
+{
+    return succeeded ? (int64_t)bytes : (int64_t)last_error();
+}
+
 int64_t bench_read_at(intptr_t handle, void *buffer, size_t size, uint64_t offset)
 {
     OVERLAPPED place = place_of(offset);
     DWORD got = 0;
+    BOOL succeeded = ReadFile((HANDLE)handle, buffer, (DWORD)size, &got, &place);
 
-    return ReadFile((HANDLE)handle, buffer, (DWORD)size, &got, &place) ? got : last_error();
+    return result_of(succeeded, got);
 }
 
 int64_t bench_write_at(intptr_t handle, const void *buffer, size_t size, uint64_t offset)
 {
     OVERLAPPED place = place_of(offset);
     DWORD put = 0;
+    BOOL succeeded = WriteFile((HANDLE)handle, buffer, (DWORD)size, &put, &place);
 
-    return WriteFile((HANDLE)handle, buffer, (DWORD)size, &put, &place) ? put : last_error();
+    return result_of(succeeded, put);
 }
 
 /* Windows has no read that fails rather than wait for the disk. */
