@@ -55,9 +55,13 @@ struct outcome {
 };
 
 static const struct {
-    const char *key;
+    const char *name;
+    const char *key; /* in JSON */
     double part;
-} quantiles[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p99.9", 0.999}};
+} quantiles[] = {{"p50", "p50_us", 0.5},
+                 {"p90", "p90_us", 0.9},
+                 {"p99", "p99_us", 0.99},
+                 {"p99.9", "p999_us", 0.999}};
 
 #define QUANTILE_COUNT (sizeof quantiles / sizeof quantiles[0])
 
@@ -91,7 +95,7 @@ static void print_json(const bench_options *options, const struct outcome *outco
            rate_of(outcome) * (double)options->size / 1e6, cpu_of(outcome));
     printf(",\"min_us\":%.3f", (double)latencies->least / 1e3);
     for (i = 0; i < QUANTILE_COUNT; i++) {
-        printf(",\"%s_us\":%.3f", quantiles[i].key, microseconds(latencies, i));
+        printf(",\"%s\":%.3f", quantiles[i].key, microseconds(latencies, i));
     }
     printf(",\"max_us\":%.3f}\n", (double)latencies->most / 1e3);
 }
@@ -109,7 +113,7 @@ static void print_text(const bench_options *options, const struct outcome *outco
            rate_of(outcome) * (double)options->size / 1e6, cpu_of(outcome));
     printf("  latency in us: min %.2f", (double)latencies->least / 1e3);
     for (i = 0; i < QUANTILE_COUNT; i++) {
-        printf(", %s %.2f", quantiles[i].key, microseconds(latencies, i));
+        printf(", %s %.2f", quantiles[i].name, microseconds(latencies, i));
     }
     printf(", max %.2f\n", (double)latencies->most / 1e3);
 }

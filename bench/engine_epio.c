@@ -156,17 +156,17 @@ static int open_tasks(struct context *context)
     return 0;
 }
 
-/* *top is the VFS that the files belong to. */
-static int open_layers(struct context *context, epio_vfs **top)
+/* Two layers, neither of which holds anything up, over the loop's VFS. */
+static int open_layers(struct context *context)
 {
-    int error = epio_semaphore_create(&context->semaphore, LAYERS * 1000000u);
-    size_t i;
+    epio_vfs **layers = context->layers;
+    int error = epio_semaphore_create(&context->semaphore, 1000000u);
 
-    for (i = 0; i < LAYERS && error == 0; i++) {
-        error = epio_limit_vfs_create(&context->layers[i], *top, context->semaphore);
-        if (error == 0) {
-            *top = context->layers[i];
-        }
+    if (error == 0) {
+        error = epio_limit_vfs_create(&layers[0], epio_loop_vfs(context->loop), context->semaphore);
+    }
+    if (error == 0) {
+        error = epio_limit_vfs_create(&layers[1], layers[0], context->semaphore);
     }
     return error;
 }
@@ -190,7 +190,6 @@ static int open_files(struct context *context, const bench_target *target, epio_
 static int open_context(const bench_setup *setup, void **result)
 {
     struct context *context = calloc(1, sizeof *context);
-    epio_vfs *vfs;
     int error;
 
     if (context == NULL) {
@@ -205,14 +204,14 @@ static int open_context(const bench_setup *setup, void **result)
     if (error == 0) {
         error = bench_loop_create(setup->backend, setup->mode, &context->loop);
     }
+    if (error == 0 && setup->layers) {
+        error = open_layers(context);
+    }
     if (error != 0) {
         return error;
     }
-    vfs = epio_loop_vfs(context->loop);
-    if (setup->layers) {
-        error = open_layers(context, &vfs);
-    }
-    return error != 0 ? error : open_files(context, setup->target, vfs);
+    return open_files(context, setup->target,
+                      setup->layers ? context->layers[LAYERS - 1] : epio_loop_vfs(context->loop));
 }
 
 static void close_context(void *argument)

@@ -62,7 +62,7 @@ static bool time_is_up(bench_queue *queue)
     if (--queue->looks_in > 0) {
         return false;
     }
-    now = epio_monotonic_time();
+    now = bench_interrupted() ? UINT64_MAX : epio_monotonic_time();
     if (now - queue->looked > LONG_BETWEEN_LOOKS) {
         queue->looks_after = 1;
     } else if (queue->looks_after < MOST_LOOKS_AFTER) {

@@ -168,7 +168,7 @@ for workload in read write append; do
     says output "p99.9"
     ends_with 0 run --workload $workload --seconds 0.01 --path files --size 1000 --depth 1 \
         --inline --json
-    for key in ops_per_s mb_per_s cpu_us_per_op min_us p50_us p90_us p99_us p99.9_us max_us; do
+    for key in ops_per_s mb_per_s cpu_us_per_op min_us p50_us p90_us p99_us p999_us max_us; do
         says_in_every_line "\"$key\":"
     done
 done
