@@ -64,10 +64,21 @@ static void print_table_head(const bench_contest *contest)
     printf("%7s  %-35s %11s %8s %9s %9s", "depth", "engine", "ops/s", "CPU us", "p50 us", "p99 us");
     for (i = 0; i < RATIO_COUNT; i++) {
         if (is_column(contest, &ratios[i])) {
-            printf("  %-16s", ratios[i].title);
+            printf("  %-19s", ratios[i].title);
         }
     }
     putchar('\n');
+}
+
+/* Where the first digits would be zeros there are more of them. */
+static void print_spread(const bench_spread *spread)
+{
+    int digits = spread->median < 0.1 ? 3 : 2;
+    char text[64];
+
+    snprintf(text, sizeof text, "%.*f (%.*f-%.*f)", digits, spread->median, digits, spread->low,
+             digits, spread->high);
+    printf("  %-19s", text);
 }
 
 static void print_table_ratios(const bench_contest *contest, size_t contender)
@@ -80,10 +91,7 @@ static void print_table_ratios(const bench_contest *contest, size_t contender)
 
         if (is_column(contest, which) &&
             bench_contest_ratio(contest, contender, which->roles, which->field, &spread)) {
-            char text[48];
-
-            snprintf(text, sizeof text, "%.2f (%.2f-%.2f)", spread.median, spread.low, spread.high);
-            printf("  %-16s", text);
+            print_spread(&spread);
         }
     }
 }
