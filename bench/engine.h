@@ -64,6 +64,7 @@ intptr_t bench_target_handle(const bench_target *target);
 typedef struct bench_sample {
     uint64_t operations;
     uint64_t nanoseconds;
+    uint64_t cpu_nanoseconds;   /* 0: was spent in this process */
     bench_histogram *latencies; /* NULL: operations are not timed one by one */
 } bench_sample;
 
@@ -184,7 +185,8 @@ typedef struct bench_setup {
 typedef struct bench_engine {
     const char *name;
     uint32_t roles;
-    bool timed; /* each operation of its turns, not those of a part that does not count */
+    bool timed;          /* each operation of its turns, not those of a part that does not count */
+    bool leaves_threads; /* in its process: see apart.c */
 
     /* 0 and *context; EPIO_ENOTSUP: this workload is not for it; or an error. What
      * *context is then, unless NULL, is closed all the same. */
@@ -195,6 +197,11 @@ typedef struct bench_engine {
 
     void (*close)(void *context);
 } bench_engine;
+
+/* The same three functions, for an engine that leaves threads. */
+int bench_apart_open(const bench_engine *engine, const bench_setup *setup, void **context);
+int bench_apart_run(void *context, uint64_t nanoseconds, bench_sample *sample);
+void bench_apart_close(void *context);
 
 /* Those that do without epio and were found when this was built; NULL last. */
 extern const bench_engine *const bench_rivals[];

@@ -161,6 +161,7 @@ static void close_context(void *argument)
 const bench_engine bench_engine_libuv = {
     .name = "libuv",
     .roles = BENCH_ROLE_PEER,
+    .leaves_threads = true,
     .open = open_context,
     .run = run,
     .close = close_context,

@@ -155,6 +155,7 @@ static void close_context(void *argument)
 const bench_engine bench_engine_posix_aio = {
     .name = "POSIX AIO",
     .roles = BENCH_ROLE_PEER,
+    .leaves_threads = true,
     .open = open_context,
     .run = run,
     .close = close_context,

@@ -24,19 +24,40 @@ struct field {
 
 /* What another's library cannot do here, for want of room in the system or the
  * like, must not keep the others from being compared. */
-static int try_rival(const bench_workload *workload, const bench_engine *engine, void *context)
+static int try_rival(const bench_workload *workload, const bench_contender *contender)
 {
     bench_sample sample = {0};
-    int error = engine->run(context, (uint64_t)(LEAST_SECONDS * 1e9), &sample);
+    int error = contender->run(contender->context, (uint64_t)(LEAST_SECONDS * 1e9), &sample);
     char text[128];
 
     if (error == 0) {
         return 0;
     }
-    snprintf(text, sizeof text, "leaves out %s of '%s', depth %u", engine->name, workload->name,
+    snprintf(text, sizeof text, "leaves out %s of '%s', depth %u", contender->name, workload->name,
              (unsigned int)workload->depth);
     bench_report_error(text, error);
     return EPIO_ENOTSUP;
+}
+
+/* The engine itself, or a process apart for it: 0 and the contender's way to run. */
+static int open_engine(const bench_engine *engine, const bench_setup *setup,
+                       bench_contender *contender)
+{
+    if (engine->leaves_threads) {
+        contender->run = bench_apart_run;
+        return bench_apart_open(engine, setup, &contender->context);
+    }
+    contender->run = engine->run;
+    return engine->open(setup, &contender->context);
+}
+
+static void close_engine(const bench_engine *engine, void *context)
+{
+    if (engine->leaves_threads) {
+        bench_apart_close(context);
+    } else {
+        engine->close(context);
+    }
 }
 
 static int open_entry(struct field *field, const bench_entry *entry)
@@ -44,7 +65,6 @@ static int open_entry(struct field *field, const bench_entry *entry)
     const bench_engine *engine = entry->engine;
     bench_contender *contender = &field->contenders[field->count];
     bench_setup setup = {0};
-    void *context = NULL;
     int error;
 
     setup.options = field->options;
@@ -53,25 +73,24 @@ static int open_entry(struct field *field, const bench_entry *entry)
     setup.mode = entry->mode;
     setup.layers = entry->layers;
     setup.together = entry->together;
-    error = engine->open(&setup, &context);
-    if (error == 0 && entry->backend == NULL) {
-        error = try_rival(field->target.workload, engine, context);
-    }
-    if (error != 0) {
-        engine->close(context);
-        return error == EPIO_ENOTSUP ? 0 : error;
-    }
     contender->name = entry->name != NULL ? entry->name : engine->name;
     contender->backend = entry->backend;
     contender->mode = entry->mode;
     contender->depth = field->target.workload->depth;
     contender->roles = engine->roles | entry->roles;
     contender->timed = engine->timed;
-    contender->run = engine->run;
-    contender->context = context;
     contender->target = &field->target;
-    field->entries[field->count++] = entry;
-    return 0;
+    error = open_engine(engine, &setup, contender);
+    if (error == 0 && entry->backend == NULL) {
+        error = try_rival(field->target.workload, contender);
+    }
+    if (error == 0) {
+        field->entries[field->count++] = entry;
+        return 0;
+    }
+    close_engine(engine, contender->context);
+    contender->context = NULL;
+    return error == EPIO_ENOTSUP ? 0 : error;
 }
 
 static int open_all(struct field *field, const bench_entry *entries, size_t count)
@@ -95,7 +114,7 @@ static void close_all(struct field *field)
     size_t i;
 
     for (i = 0; i < field->count; i++) {
-        field->entries[i]->engine->close(field->contenders[i].context);
+        close_engine(field->entries[i]->engine, field->contenders[i].context);
     }
     free(field->entries);
     free(field->contenders);

@@ -125,7 +125,8 @@ static int measure_rate(const bench_contender *contender, double seconds,
     error = run_turn(contender, seconds, &sample);
     if (error == 0) {
         fields[BENCH_RATE] = (double)sample.operations * 1e9 / (double)sample.nanoseconds;
-        fields[BENCH_CPU] = (double)(bench_cpu_time() - spent) / 1e3 / (double)sample.operations;
+        spent = sample.cpu_nanoseconds != 0 ? sample.cpu_nanoseconds : bench_cpu_time() - spent;
+        fields[BENCH_CPU] = (double)spent / 1e3 / (double)sample.operations;
     }
     return error;
 }

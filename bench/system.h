@@ -53,6 +53,17 @@ void bench_thread_join(bench_thread *thread);
 /* Lets others run. */
 void bench_thread_yield(void);
 
+/* ---- Other processes --------------------------------------------------- */
+
+/* Zeros that a child of bench_child_run shares with this process; NULL: none. */
+void *bench_shared_memory(size_t bytes);
+void bench_shared_memory_free(void *memory, size_t bytes);
+
+/* Calls `function(argument)` in a copy of this process, which has this thread alone,
+ * and waits for its end; where there are no such copies, in this one. False: there
+ * was no room for one. */
+bool bench_child_run(void (*function)(void *argument), void *argument);
+
 /* ---- Other programs ---------------------------------------------------- */
 
 /* Starts a shell command whose standard input is the stream; NULL: it cannot be

@@ -13,7 +13,9 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -128,6 +130,38 @@ void bench_thread_join(bench_thread *thread)
 void bench_thread_yield(void)
 {
     sched_yield();
+}
+
+/* ---- Other processes ----------------------------------------------------- */
+
+void *bench_shared_memory(size_t bytes)
+{
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+void bench_shared_memory_free(void *memory, size_t bytes)
+{
+    if (memory != NULL) {
+        munmap(memory, bytes);
+    }
+}
+
+bool bench_child_run(void (*function)(void *argument), void *argument)
+{
+    pid_t child = fork();
+
+    if (child == 0) {
+        function(argument);
+        _exit(0);
+    }
+    if (child < 0) {
+        return false;
+    }
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {
+    }
+    return true;
 }
 
 /* ---- Other programs ------------------------------------------------------ */

@@ -12,6 +12,7 @@
 
 #include <io.h>
 #include <process.h>
+#include <stdlib.h>
 #include <windows.h>
 
 bool bench_is_terminal(FILE *stream)
@@ -133,6 +134,25 @@ void bench_thread_join(bench_thread *thread)
 void bench_thread_yield(void)
 {
     SwitchToThread();
+}
+
+/* ---- Other processes ----------------------------------------------------- */
+
+void *bench_shared_memory(size_t bytes)
+{
+    return calloc(1, bytes);
+}
+
+void bench_shared_memory_free(void *memory, size_t bytes)
+{
+    (void)bytes;
+    free(memory);
+}
+
+bool bench_child_run(void (*function)(void *argument), void *argument)
+{
+    function(argument);
+    return true;
 }
 
 /* ---- Other programs ------------------------------------------------------ */
