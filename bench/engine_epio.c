@@ -166,7 +166,7 @@ static int open_layers(struct context *context)
         error = epio_limit_vfs_create(&layers[0], epio_loop_vfs(context->loop), context->semaphore);
     }
     if (error == 0) {
-        error = epio_limit_vfs_create(&layers[1], layers[0], context->semaphore);
+        error = epio_trace_vfs_create(&layers[1], layers[0]);
     }
     return error;
 }
