@@ -9,6 +9,10 @@
 /* The turn of each engine that does not count, as a part of one that does. */
 #define WARM_UP_PART 5
 
+/* What goes before a turn and does not count either: others have left their marks on
+ * the processor's caches, and those in processes of their own on the memory's pages. */
+#define LEAD_IN_PART 0.1
+
 /* The part of a turn in which operations are timed one by one. It does not count for
  * the rate, so that looking at the clock costs nothing there. */
 #define TIMED_PART 0.2
@@ -135,7 +139,12 @@ static int measure(const bench_contender *contender, double seconds, double fiel
 {
     bench_histogram latencies = {0};
     double untimed = contender->timed ? seconds : seconds * (1 - TIMED_PART);
-    int error = measure_rate(contender, untimed, &latencies, fields);
+    bench_sample lead_in = {0};
+    int error = run_turn(contender, seconds * LEAD_IN_PART, &lead_in);
+
+    if (error == 0) {
+        error = measure_rate(contender, untimed, &latencies, fields);
+    }
 
     if (error == 0 && !contender->timed) {
         bench_sample sample = {0};

@@ -106,6 +106,7 @@ int64_t epio__os_perform(epio_vfs *vfs, epio_op *op);
  * none is done yet. True: the op is finished, and op->progress is its result. False:
  * op->progress bytes are done, and the rest would wait or cannot be told. */
 bool epio__os_read_cached(epio_op *op, uint64_t bytes);
+bool epio__os_readv_cached(epio_op *op, uint64_t bytes);
 
 /* A single copy above this is not for the owner's thread. */
 #define EPIO__LARGE_COPY (UINT64_C(1) << 20)

@@ -177,6 +177,7 @@ static void turn(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds_wa
 {
     loop->depth++;
     epio__os_vfs_new_turn(&loop->os);
+    loop->os.in_turn = true;
     if (loop->embedded) {
         /* Awake: what this turn completes is delivered without telling the host. */
         epio__store_relaxed_u32(&loop->sleeping, 0);
@@ -306,6 +307,7 @@ uint64_t epio_loop_pending(const epio_loop *loop)
 static void embed(epio_loop *loop)
 {
     loop->embedded = true;
+    epio__loop_make_detours(loop);
     leave(loop);
 }
 
@@ -398,7 +400,6 @@ int epio_loop_create(epio_loop **created, const epio_loop_options *options)
     epio__list_init(&loop->active_files);
     epio__list_init(&loop->flush_files);
     epio__os_vfs_new_turn(&loop->os);
-    epio__os_vfs_leave(&loop->os);
     int error = choose_backend(loop, options->backend);
     if (error != 0) {
         free(loop);
@@ -442,6 +443,7 @@ int epio_loop_close(epio_loop *loop, uint64_t timeout_ns)
         timeout_ns == EPIO_FOREVER ? EPIO_FOREVER : epio__deadline_after(timeout_ns);
     epio__loop_drain(loop);
     loop->closing = true;
+    epio__loop_make_detours(loop);
     cancel_all(loop);
     while (in_flight(loop)) {
         if (deadline != EPIO_FOREVER && epio__monotonic_time() >= deadline) {

@@ -51,8 +51,9 @@ struct epio_loop {
     uint32_t depth;      /* nested turns */
     bool closing;
     bool embedded;
-    bool signalled;  /* the handle is readable by the owner's own doing */
-    bool calls_host; /* epio_loop_on_ready is in use: what it told cannot be taken back */
+    bool makes_detours; /* see epio__loop_make_detours */
+    bool signalled;     /* the handle is readable by the owner's own doing */
+    bool calls_host;    /* epio_loop_on_ready is in use: what it told cannot be taken back */
 
     epio__workers workers;
 };
@@ -63,6 +64,8 @@ struct epio_loop {
 void epio__op_start(epio_loop *loop, epio_op *op);
 /* A cancel or the deadline, on the owner's thread. */
 void epio__op_cancel(epio_loop *loop, epio_op *op);
+/* From now on no op has nothing about it (EPIO__MESSAGE_PLAIN). */
+void epio__loop_make_detours(epio_loop *loop);
 /* Delivers what is ready by now, up to `max` ops; 0: no limit. */
 void epio__loop_deliver(epio_loop *loop, uint32_t max);
 /* Takes what other threads posted. */

@@ -440,13 +440,19 @@ static void submit_here(epio_loop *loop, epio_op *op)
     epio__loop_notify_host(loop);
 }
 
-/* Most ops are reads with nothing about them: no link, no deadline, no order to be
- * kept. What the rest of this file does for the others is nothing for them. */
-static inline bool is_plain(const epio_op *op)
+/* Most ops have nothing about them: no link, no deadline, no order to be kept. What
+ * the rest of this file does for the others is nothing for them. */
+static inline bool is_plain(const epio_op *op, uint8_t message)
 {
-    return op != NULL && epio__load_u32(&op->state) == EPIO__STATE_PREPARED &&
-           op->message == EPIO__MESSAGE_PLAIN && op->timeout_ns == 0 && op->loop != NULL &&
-           op->file->close == NULL;
+    /* First, as what is read before a call is read again after it. */
+    uintptr_t self = epio__thread_self();
+    if (op == NULL || epio__load_u32(&op->state) != EPIO__STATE_PREPARED ||
+        op->message != message || op->timeout_ns != 0) {
+        return false;
+    }
+    const epio_loop *loop = op->loop;
+    return loop != NULL && epio__load_relaxed_pointer(&loop->owner) == self &&
+           !loop->makes_detours && op->file->close == NULL;
 }
 
 /* Of another VFS, or not in memory. */
@@ -460,9 +466,9 @@ static void submit_plain_to_vfs(epio_loop *loop, epio_op *op)
     op->vfs->methods->submit(op->vfs, op);
     if (op->phase != EPIO__PHASE_READY) {
         keep(loop, op);
-    } else if (op->frames == NULL && (int64_t)op->progress >= 0) {
+    } else if ((int64_t)op->progress >= 0) {
         op->os_error = 0;
-        op->message = EPIO__MESSAGE_PLAIN;
+        op->message = op->frames != NULL ? EPIO__MESSAGE_PLAIN_BY_LAYERS : EPIO__MESSAGE_PLAIN;
     }
 }
 
@@ -478,14 +484,37 @@ static inline void submit_plain(epio_loop *loop, epio_op *op)
     } else {
         submit_plain_to_vfs(loop, op);
     }
-    epio__loop_notify_host(loop);
+}
+
+/* A write that is carried out at once: what is submitted later need not wait for it,
+ * and a sync that covers it is delivered later anyway. False: nothing has come of it,
+ * for whatever reason, and the usual way is next, which reports errors. */
+static bool write_at_once(epio_op *op)
+{
+    epio_loop *loop = op->loop;
+    epio_file *file = op->file;
+    if (loop->os.inline_writes == 0 || op->vfs != &loop->os.base || epio__flush_has_failed(op)) {
+        return false;
+    }
+    epio__count_size(&file->in_flight, 1);
+    if (!epio__os_vfs_write_at_once(&loop->os, op)) {
+        epio__store_size(&file->in_flight, epio__load_relaxed_size(&file->in_flight) - 1);
+        return false;
+    }
+    op->result = EPIO_EPENDING;
+    epio__store_u32(&op->state, EPIO__STATE_IN_FLIGHT);
+    epio__count_size(&loop->in_flight, 1);
+    op->phase = EPIO__PHASE_READY;
+    op->message = EPIO__MESSAGE_PLAIN;
+    push_ready(loop, op);
+    return true;
 }
 
 static void submit_any(epio_op *op);
 
 void epio_submit(epio_op *op)
 {
-    if (is_plain(op) && epio__loop_is_owner(op->loop) && !op->loop->closing) {
+    if (is_plain(op, EPIO__MESSAGE_PLAIN)) {
         submit_plain(op->loop, op);
     } else {
         submit_any(op);
@@ -494,6 +523,9 @@ void epio_submit(epio_op *op)
 
 static void submit_any(epio_op *op)
 {
+    if (is_plain(op, EPIO__MESSAGE_PLAIN_WRITE) && write_at_once(op)) {
+        return;
+    }
     epio_loop *loop = begin(op, "epio_submit");
     set_in_flight(op, 0);
     if (epio__loop_is_owner(loop)) {
@@ -583,15 +615,41 @@ static int64_t wait_in_flight(epio_op *op)
     return waiter.result;
 }
 
+/* The same by way of layers, which see it go and come back. */
+static bool wait_for_plain(epio_loop *loop, epio_op *op)
+{
+    if (!is_plain(op, EPIO__MESSAGE_PLAIN)) {
+        return false;
+    }
+    epio__os_vfs_new_turn(&loop->os);
+    loop->os.may_wait = epio__loop_is_alone(loop);
+    epio_submit(op);
+    loop->os.may_wait = false;
+    if (loop->ready.first == &op->queue) {
+        epio__loop_deliver(loop, 1);
+    }
+    if (!epio__loop_is_quiet(loop)) {
+        const bool done = true;
+        epio__loop_run_until(loop, &done); /* what came of it gets going */
+    }
+    if (epio_in_flight(op)) {
+        (void)wait_in_flight(op);
+    }
+    return true;
+}
+
 /* A read on a loop where nothing else wants attention is a turn of its own: no
  * other thread need ever see it in flight. If the loop has nothing else to do
  * at all, now or because of anybody else, the calling thread may as well wait
  * in the read itself; else it takes what the page cache has. */
 static bool wait_for_read(epio_loop *loop, epio_op *op)
 {
-    if (!epio__op_reads(op) || op->vfs != &loop->os.base || op->marks != 0 || op->link != NULL ||
-        op->timeout_ns != 0 || op->file->close != NULL || !epio__loop_is_quiet(loop)) {
+    if (!epio__op_reads(op) || op->marks != 0 || op->link != NULL || op->timeout_ns != 0 ||
+        op->file->close != NULL || !epio__loop_is_quiet(loop)) {
         return false;
+    }
+    if (op->vfs != &loop->os.base) {
+        return wait_for_plain(loop, op);
     }
     /* Counted, so that no other thread closes the file under the read. */
     epio_file *file = op->file;
@@ -888,15 +946,25 @@ static void give_back(epio_loop *loop, epio_op *op)
     }
 }
 
-/* Delivers one op that has ended: true, or false if it goes on. */
-static bool deliver_any(epio_loop *loop, epio_op *op)
+/* A layer has sent it again. */
+static void go_on(epio_loop *loop, epio_op *op)
+{
+    op->result = EPIO_EPENDING;
+    op->message = EPIO__MESSAGE_SUBMITTED;
+    if (op->phase != EPIO__PHASE_READY && (op->marks & EPIO__MARK_INTERNAL) == 0) {
+        keep(loop, op);
+    }
+}
+
+/* Delivers one op that has ended, unless it goes on. */
+static void deliver_any(epio_loop *loop, epio_op *op)
 {
     op->result = (int64_t)op->progress;
     if (op->frames != NULL) {
         op->phase = EPIO__PHASE_HELD;
         if (!pop_frames(op)) {
-            op->result = EPIO_EPENDING;
-            return false;
+            go_on(loop, op);
+            return;
         }
         op->phase = EPIO__PHASE_READY;
     }
@@ -908,14 +976,14 @@ static bool deliver_any(epio_loop *loop, epio_op *op)
             op->progress = 0;
             op->marks |= EPIO__MARK_RETRY;
             park(loop, op, op->due);
-            return false;
+            return;
         }
     }
     settle_result(op);
     epio__timer_stop(loop, op);
     if ((op->marks & EPIO__MARK_INTERNAL) != 0) {
         epio__barrier_flushed(loop, op);
-        return false;
+        return;
     }
     if (epio__op_has_file(op)) {
         epio__barrier_leave(op);
@@ -925,15 +993,9 @@ static bool deliver_any(epio_loop *loop, epio_op *op)
     epio__count_size(&loop->in_flight, SIZE_MAX);
     loop->delivered++;
     give_back(loop, op);
-    return true;
 }
 
 /* What submit_plain began, and nothing has come to it since. */
-static inline bool is_plain_still(const epio_loop *loop, const epio_op *op)
-{
-    return op->message == EPIO__MESSAGE_PLAIN && op->file->close == NULL && !loop->embedded;
-}
-
 static inline void deliver_plain(epio_loop *loop, epio_op *op)
 {
     epio_file *file = op->file;
@@ -950,6 +1012,31 @@ static inline void deliver_plain(epio_loop *loop, epio_op *op)
     }
 }
 
+static void deliver_plain_by_layers(epio_loop *loop, epio_op *op)
+{
+    op->phase = EPIO__PHASE_HELD;
+    op->result = (int64_t)op->progress;
+    if (!pop_frames(op)) {
+        go_on(loop, op);
+        return;
+    }
+    op->phase = EPIO__PHASE_READY;
+    op->progress = (uint64_t)op->result;
+    if (op->result < 0 || op->file->close != NULL) {
+        deliver_any(loop, op);
+    } else {
+        deliver_plain(loop, op);
+    }
+}
+
+void epio__loop_make_detours(epio_loop *loop)
+{
+    loop->makes_detours = true;
+    for (epio_node *node = loop->ready.first; node != NULL; node = node->next) {
+        epio__op_of_queue(node)->message = EPIO__MESSAGE_SUBMITTED;
+    }
+}
+
 void epio__loop_deliver(epio_loop *loop, uint32_t max)
 {
     uint64_t last = loop->made_ready;
@@ -959,10 +1046,12 @@ void epio__loop_deliver(epio_loop *loop, uint32_t max)
     while (loop->taken < last) { /* a nested poll takes some, too */
         epio_op *op = epio__queue_pop(&loop->ready);
         loop->taken++;
-        if (is_plain_still(loop, op)) {
+        if (op->message == EPIO__MESSAGE_PLAIN && op->file->close == NULL) {
             deliver_plain(loop, op);
+        } else if (op->message == EPIO__MESSAGE_PLAIN_BY_LAYERS) {
+            deliver_plain_by_layers(loop, op);
         } else {
-            (void)deliver_any(loop, op);
+            deliver_any(loop, op);
         }
     }
 }

@@ -34,12 +34,15 @@ enum {
     EPIO__PHASE_READY     /* ended; will be delivered */
 };
 
-/* op->message: why it is in the inbox; or, outside of it, that it is a read with
- * nothing about it: no link, no frame, no error, and no thread but the owner's. */
+/* op->message: why it is in the inbox; or, outside of it, that there is nothing about
+ * it: no link, no error, and no thread but the owner's. Reads are PLAIN from the verb
+ * on, writes once they were carried out at once. */
 enum {
     EPIO__MESSAGE_SUBMITTED,
     EPIO__MESSAGE_COMPLETED,
     EPIO__MESSAGE_RESUMED,
+    EPIO__MESSAGE_PLAIN_WRITE,
+    EPIO__MESSAGE_PLAIN_BY_LAYERS, /* done, and its frames are still on it */
     EPIO__MESSAGE_PLAIN
 };
 
@@ -60,8 +63,8 @@ enum {
     EPIO__PLACE_NONE,
     EPIO__PLACE_DEFERRED,  /* for the next turn */
     EPIO__PLACE_HAND_OVER, /* for the workers, at the end of the turn */
-    EPIO__PLACE_QUEUED,    /* in a worker's queue; this and the next under its lock */
-    EPIO__PLACE_TAKEN      /* a worker is at it */
+    EPIO__PLACE_TAKEN,     /* a worker is at it */
+    EPIO__PLACE_QUEUED     /* and up: in that lane's queue; this and TAKEN under its lock */
 };
 
 /* Is it about an open file, which must stay open until the op is delivered? */

@@ -173,7 +173,7 @@ static inline bool prepare_again(epio_op *op, uint8_t kind, epio_file *file, con
     if (((offset | len | end) >> 63) != 0) {
         return false;
     }
-    uint8_t message = kind == EPIO_KIND_READ ? EPIO__MESSAGE_PLAIN : EPIO__MESSAGE_SUBMITTED;
+    uint8_t message = kind == EPIO_KIND_READ ? EPIO__MESSAGE_PLAIN : EPIO__MESSAGE_PLAIN_WRITE;
     fill(op, kind, message, file->vfs, file->vfs->loop);
     op->file = file;
     op->arguments.io.base = (void *)(uintptr_t)base;

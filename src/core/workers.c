@@ -126,7 +126,7 @@ static void run_op(epio__lane *lane, epio__worker *worker, epio_op *op)
 {
     epio__list_remove(&op->queue);
     epio__store_relaxed_u32(&op->place, EPIO__PLACE_TAKEN);
-    worker->file = op->file;
+    worker->file = op->kind == EPIO_KIND_SYNC ? NULL : op->file; /* others may write */
     if (lane->one_per_file && next_op(lane) != NULL) {
         rouse(lane, 1); /* there is another file's */
     }
@@ -215,6 +215,22 @@ static void refuse_all(epio_node *queue)
     }
 }
 
+/* A flush often follows a write, whose thread is still awake and has nothing else to
+ * do: true, and the flush is its. */
+static bool give_flush_to_writer(epio_loop *loop, epio_node *flush)
+{
+    epio__lane *lane = &loop->workers.lanes[LANE_WRITE];
+    epio__mutex_lock(&lane->mutex);
+    bool awake = lane->spinning != 0 && epio__list_empty(&lane->queue);
+    if (awake) {
+        epio__op_of_queue(flush->next)->place = EPIO__PLACE_QUEUED + LANE_WRITE;
+        epio__list_move_all(&lane->queue, flush);
+        rouse(lane, 1);
+    }
+    epio__mutex_unlock(&lane->mutex);
+    return awake;
+}
+
 void epio__workers_hand_over(epio_loop *loop)
 {
     epio_node batches[EPIO__LANES];
@@ -226,7 +242,7 @@ void epio__workers_hand_over(epio_loop *loop)
         epio_op *op = epio__op_of_queue(loop->hand_over.next);
         uint32_t lane = lane_of(op);
         epio__list_remove(&op->queue);
-        op->place = EPIO__PLACE_QUEUED;
+        op->place = EPIO__PLACE_QUEUED + lane;
         epio__list_append(&batches[lane], &op->queue);
         counts[lane]++;
         loop->at_workers++;
@@ -234,6 +250,10 @@ void epio__workers_hand_over(epio_loop *loop)
     }
     loop->hand_over_count = 0;
     loop->hand_over_writes = 0;
+    if (counts[LANE_FLUSH] == 1 && counts[LANE_WRITE] == 0 &&
+        give_flush_to_writer(loop, &batches[LANE_FLUSH])) {
+        counts[LANE_FLUSH] = 0;
+    }
     for (uint32_t i = 0; i < EPIO__LANES; i++) {
         if (counts[i] == 0) {
             continue;
@@ -307,11 +327,10 @@ void epio__workers_came_back(epio_op *op)
     op->loop->writes_at_workers -= lane_of(op) == LANE_WRITE ? 1 : 0;
 }
 
-static bool take_back_from_queue(epio_op *op)
+static bool take_back_from_queue(epio_op *op, epio__lane *lane)
 {
-    epio__lane *lane = &op->loop->workers.lanes[lane_of(op)];
     epio__mutex_lock(&lane->mutex);
-    bool queued = op->place == EPIO__PLACE_QUEUED;
+    bool queued = op->place >= EPIO__PLACE_QUEUED;
     if (queued) {
         epio__list_remove(&op->queue);
         epio__workers_came_back(op);
@@ -324,7 +343,8 @@ epio__take_back epio__workers_take_back(epio_op *op)
 {
     /* Only a worker changes the place of an op behind the owner's back, and only
      * of one that is in its queue. */
-    switch (epio__load_relaxed_u32(&op->place)) {
+    uint32_t place = epio__load_relaxed_u32(&op->place);
+    switch (place) {
     case EPIO__PLACE_NONE:
         return EPIO__TAKE_BACK_NOT_THERE;
     case EPIO__PLACE_DEFERRED:
@@ -334,10 +354,12 @@ epio__take_back epio__workers_take_back(epio_op *op)
     case EPIO__PLACE_HAND_OVER:
         take_from_hand_over(op);
         return EPIO__TAKE_BACK_DONE;
-    case EPIO__PLACE_QUEUED:
-        return take_back_from_queue(op) ? EPIO__TAKE_BACK_DONE : EPIO__TAKE_BACK_TOO_LATE;
-    default:
+    case EPIO__PLACE_TAKEN:
         return EPIO__TAKE_BACK_TOO_LATE;
+    default:
+        return take_back_from_queue(op, &op->loop->workers.lanes[place - EPIO__PLACE_QUEUED])
+                   ? EPIO__TAKE_BACK_DONE
+                   : EPIO__TAKE_BACK_TOO_LATE;
     }
 }
 

@@ -94,7 +94,7 @@ static void submit_new(limit_vfs *vfs, epio_op *op)
     if (needs_permit(op)) {
         frame->waiter.granted = granted;
         frame->waiter.permits = 1;
-        frame->waiter.bytes = epio_op_bytes(op);
+        frame->waiter.bytes = op->kind == EPIO_KIND_READ ? op->arguments.io.len : epio_op_bytes(op);
         frame->waiting = true;
         outcome = epio__semaphore_enqueue(vfs->semaphore, &frame->waiter);
         if (outcome == EPIO_EPENDING) {

@@ -49,16 +49,13 @@ static int64_t perform(epio_vfs *base, epio_op *op)
 
 #if EPIO_ASYNC
 
-/* What one turn may do on the owner's thread before the loop looks around: a
- * millisecond or so, for the sake of user interfaces. */
-#define TURN_OPS 512
-#define TURN_BYTES (UINT64_C(2) << 20)
+/* What one turn may do on the owner's thread before the loop looks around, in bytes that
+ * are copied: less than a millisecond, for the sake of user interfaces. */
+#define TURN_BYTES (INT64_C(4) << 20)
 
 void epio__os_vfs_new_turn(epio__os_vfs *vfs)
 {
-    vfs->ops_left = TURN_OPS;
     vfs->bytes_left = TURN_BYTES;
-    vfs->in_turn = true;
 }
 
 /* One write often follows another, with little in between. */
@@ -85,7 +82,7 @@ static bool is_stream(const epio_op *op)
 
 static bool turn_is_spent(const epio__os_vfs *vfs)
 {
-    return vfs->ops_left == 0 || vfs->bytes_left == 0;
+    return vfs->bytes_left <= 0;
 }
 
 /* False: the turn has had its share. */
@@ -94,8 +91,8 @@ static bool spend(epio__os_vfs *vfs, uint64_t bytes)
     if (turn_is_spent(vfs)) {
         return false;
     }
-    vfs->ops_left--;
-    vfs->bytes_left -= bytes < vfs->bytes_left ? bytes : vfs->bytes_left;
+    vfs->bytes_left -=
+        (int64_t)(bytes < (uint64_t)TURN_BYTES ? bytes : (uint64_t)TURN_BYTES) + EPIO__OP_COST;
     return true;
 }
 
@@ -123,7 +120,8 @@ static bool may_be_cached(const epio_op *op, uint64_t bytes)
 
 static bool read_cached(epio_op *op, uint64_t bytes)
 {
-    if (epio__os_read_cached(op, bytes)) {
+    if (op->kind == EPIO_KIND_READ ? epio__os_read_cached(op, bytes)
+                                   : epio__os_readv_cached(op, bytes)) {
         return true;
     }
     op->flags |= EPIO__READ_MISSED_CACHE;
@@ -151,7 +149,12 @@ bool epio__os_vfs_read_now(epio_op *op, bool may_wait, int64_t *result)
 static void submit_read(epio__os_vfs *vfs, epio_op *op)
 {
     uint64_t bytes = epio_op_bytes(op);
-    if (!may_be_cached(op, bytes)) {
+    if (is_stream(op)) {
+        hand_on(vfs, op);
+    } else if (vfs->may_wait) {
+        op->progress = 0;
+        epio_complete(op, epio__os_perform(&vfs->base, op));
+    } else if (!may_be_cached(op, bytes)) {
         hand_on(vfs, op);
     } else if (!spend(vfs, bytes)) {
         epio_defer(op);
@@ -169,6 +172,22 @@ static void perform_here(epio__os_vfs *vfs, epio_op *op, uint64_t bytes)
     } else {
         epio_defer(op);
     }
+}
+
+bool epio__os_vfs_write_at_once(epio__os_vfs *vfs, epio_op *op)
+{
+    uint64_t bytes = op->arguments.io.len;
+    op->progress = 0;
+    if (is_stream(op) || !spend(vfs, bytes)) {
+        return false;
+    }
+    epio__os_vfs_guard_write(vfs);
+    if (epio__os_perform(&vfs->base, op) == (int64_t)bytes) {
+        return true;
+    }
+    op->progress = 0;
+    op->os_error = 0;
+    return false;
 }
 
 static void submit_write(epio__os_vfs *vfs, epio_op *op)
@@ -206,12 +225,14 @@ static void submit(epio_vfs *base, epio_op *op)
     epio__os_vfs *vfs = (epio__os_vfs *)(void *)base;
     switch (op->kind) {
     case EPIO_KIND_READ:
-    case EPIO_KIND_READV:
-        if (is_stream(op)) {
-            hand_on(vfs, op);
-        } else {
-            submit_read(vfs, op);
+        if (op->flags == 0 && !vfs->may_wait && epio__os_vfs_read_at_once(vfs, op)) {
+            epio_complete(op, (int64_t)op->progress);
+            return;
         }
+        submit_read(vfs, op);
+        return;
+    case EPIO_KIND_READV:
+        submit_read(vfs, op);
         return;
     case EPIO_KIND_WRITE:
     case EPIO_KIND_WRITEV:

@@ -5,17 +5,20 @@
 #include "atomics.h"
 #include "platform.h"
 
+/* What an op takes of a turn beside its bytes: as long as these many to copy. */
+#define EPIO__OP_COST 4096u
+
 typedef struct epio__os_vfs {
     epio_vfs base;
 #if EPIO_ASYNC
     const epio__backend *backend;
     void *backend_state;
-    uint64_t watched;    /* things that the back end's poll could find */
-    uint64_t bytes_left; /* of this turn's budget for what runs on the owner's thread */
-    uint32_t ops_left;
+    uint64_t watched;   /* things that the back end's poll could find */
+    int64_t bytes_left; /* of this turn's budget for what runs on the owner's thread */
     uint32_t inline_writes;
     bool in_turn;       /* the loop runs, and will call epio__os_vfs_leave */
     bool guards_writes; /* see epio__os_writes_begin */
+    bool may_wait;      /* for a read: the loop has nothing else to do */
 #endif
 } epio__os_vfs;
 
@@ -31,19 +34,22 @@ static inline bool epio__os_vfs_read_at_once(epio__os_vfs *vfs, epio_op *op)
 {
     const epio__os_file *file = (const epio__os_file *)(const void *)op->file;
     uint64_t bytes = op->arguments.io.len;
-    if (bytes > vfs->bytes_left || bytes > EPIO__LARGE_COPY || vfs->ops_left == 0 ||
+    if (bytes > EPIO__LARGE_COPY || vfs->bytes_left <= 0 ||
         epio__load_relaxed_u32(&file->no_cached_read) != 0) {
         op->progress = 0;
         return false;
     }
-    vfs->ops_left--;
-    vfs->bytes_left -= bytes;
+    vfs->bytes_left -= (int64_t)(bytes + EPIO__OP_COST);
     if (!epio__os_read_cached(op, bytes)) {
         op->flags |= EPIO__READ_MISSED_CACHE;
         return false;
     }
     return true;
 }
+
+/* A plain write (op.h), as above, on a loop with inline_writes. False: as if nothing
+ * had been tried. */
+bool epio__os_vfs_write_at_once(epio__os_vfs *vfs, epio_op *op);
 
 /* The loop begins a turn. */
 void epio__os_vfs_new_turn(epio__os_vfs *vfs);

@@ -189,7 +189,7 @@ static bool read_cached_rest(epio_op *op, uint64_t bytes, int64_t done)
     return true;
 }
 
-static bool read_cached_parts(epio_op *op, uint64_t bytes)
+bool epio__os_readv_cached(epio_op *op, uint64_t bytes)
 {
     epio__cursor start = {0, 0};
     op->progress = 0;
@@ -198,9 +198,6 @@ static bool read_cached_parts(epio_op *op, uint64_t bytes)
 
 bool epio__os_read_cached(epio_op *op, uint64_t bytes)
 {
-    if (op->kind == EPIO_KIND_READV) {
-        return read_cached_parts(op, bytes);
-    }
     /* The first try is for most reads the only one. */
     struct iovec part = {.iov_base = op->arguments.io.base, .iov_len = (size_t)bytes};
     int64_t done =
@@ -216,6 +213,11 @@ bool epio__os_read_cached(epio_op *op, uint64_t bytes)
     (void)bytes;
     epio__store_relaxed_u32(&epio__os_file_of(op)->no_cached_read, 1);
     return false;
+}
+
+bool epio__os_readv_cached(epio_op *op, uint64_t bytes)
+{
+    return epio__os_read_cached(op, bytes);
 }
 
 #endif

@@ -264,6 +264,11 @@ bool epio__os_read_cached(epio_op *op, uint64_t bytes)
     return false; /* nothing here says what is in memory */
 }
 
+bool epio__os_readv_cached(epio_op *op, uint64_t bytes)
+{
+    return epio__os_read_cached(op, bytes);
+}
+
 /* There are no signals. */
 bool epio__os_writes_begin(void)
 {
