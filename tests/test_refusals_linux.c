@@ -1,6 +1,6 @@
-/* io_uring where the kernel does not give what epio asks for: no ring at all, as in
- * containers, no second ring, and writes that may not be. Only Linux has it. What
- * goes through a ring is in test_direct.c. */
+/* Where the kernel does not give what epio asks for: no ring at all, as in containers,
+ * no second ring, writes that may not be or fail at once. Only Linux has rings, and
+ * filters of system calls. What goes through a ring is in test_direct.c. */
 #include "fork.h"
 
 #include <errno.h>
@@ -14,18 +14,23 @@
 #define BLOCK 4096u
 #define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
 
-/* From now on the kernel answers io_uring_setup like this: no way back. */
-static void refuse_rings(int error)
+/* From now on the kernel answers this call so: no way back. */
+static void refuse(uint32_t call, int error)
 {
     struct sock_filter instructions[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)error),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     struct sock_fprog program = {sizeof instructions / sizeof instructions[0], instructions};
     check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
     check(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+static void refuse_rings(int error)
+{
+    refuse(SYS_io_uring_setup, error);
 }
 
 static epio_file *open_direct(epio_loop *loop, const char *path)
@@ -142,12 +147,73 @@ static void a_direct_write_beyond_the_limit(fixture *f)
                  0);
 }
 
+/* ---- Writes within their submit that fail ---------------------------------------- */
+
+static epio_loop *loop_of_inline_writes(epio_file **file, const char *path, epio_op *used)
+{
+    epio_loop_options options = {.size = sizeof options, .inline_writes = 1};
+    epio_loop *loop = NULL;
+    epio_op op = {0};
+    check_result(epio_loop_create(&loop, &options), 0);
+    check_result(
+        epio_wait(epio_open(&op, epio_loop_vfs(loop), path, READ_WRITE | EPIO_OPEN_CREATE)), 0);
+    *file = op.file;
+    check_result(epio_wait(epio_write(used, *file, "abc", 3, 0)), 3);
+    check_result(epio_wait(epio_write(used, *file, "abc", 3, 0)), 3);
+    return loop;
+}
+
+static void fail_a_write(void *argument)
+{
+    epio_file *file = NULL;
+    epio_op op = {0}, sync = {0};
+    epio_loop *loop = loop_of_inline_writes(&file, argument, &op);
+    refuse(SYS_pwrite64, ENOSPC);
+    epio_submit(epio_write(&op, file, "def", 3, 0));
+    epio_submit(epio_sync(&sync, file, EPIO_SYNC_FULL));
+    check_result(epio_wait(&sync), EPIO_ENOSPC); /* which covers it */
+    check_result(op.result, EPIO_ENOSPC);
+    check(op.os_error == ENOSPC && sync.os_error == ENOSPC);
+    check_result(epio_wait(epio_sync(&sync, file, EPIO_SYNC_FULL)), 0);
+    close_file(file);
+    epio_loop_destroy(loop);
+}
+
+static void fail_a_flush(void *argument)
+{
+    epio_file *file = NULL;
+    epio_op op = {0}, sync = {0};
+    epio_loop *loop = loop_of_inline_writes(&file, argument, &op);
+    refuse(SYS_fsync, EIO);
+    check_result(epio_wait(epio_sync(&sync, file, EPIO_SYNC_FULL)), EPIO_EIO);
+    for (int again = 0; again < 2; again++) {
+        check_result(epio_wait(epio_write(&op, file, "def", 3, 0)), EPIO_EIO);
+        check(op.os_error == EIO);
+        epio_submit(epio_write(&op, file, "def", 3, 0));
+        check_result(epio_wait(&op), EPIO_EIO);
+    }
+    close_file(file);
+    epio_loop_destroy(loop);
+}
+
+static void a_write_at_once_that_fails(fixture *f)
+{
+    check_result(run_in_fork(fail_a_write, (void *)(uintptr_t)fixture_path(f, "file")), 0);
+}
+
+static void a_write_at_once_after_a_failed_flush(fixture *f)
+{
+    check_result(run_in_fork(fail_a_flush, (void *)(uintptr_t)fixture_path(f, "file")), 0);
+}
+
 int main(void)
 {
     static const fixture_test tests[] = {
         FIXTURE_TEST(a_refused_ring_is_no_error, ON_OS_PERFORM),
         FIXTURE_TEST(a_loop_goes_on_without_its_ring, ON_OS_PERFORM),
         FIXTURE_TEST(a_direct_write_beyond_the_limit, ON_OS_PERFORM),
+        FIXTURE_TEST(a_write_at_once_that_fails, ON_OS_PERFORM),
+        FIXTURE_TEST(a_write_at_once_after_a_failed_flush, ON_OS_PERFORM),
     };
-    return FIXTURE_RUN("uring, Linux", tests);
+    return FIXTURE_RUN("refusals, Linux", tests);
 }
