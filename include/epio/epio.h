@@ -590,7 +590,8 @@ typedef struct epio_loop_options {
 EPIO_API int epio_loop_create(epio_loop **loop, const epio_loop_options *options);
 
 /* Delivers completions until nothing is in flight, or epio_loop_stop. Returns
- * how many were delivered. The owner, or any thread if the loop is detached. */
+ * how many were delivered. The owner, or any thread if the loop is detached. On POSIX
+ * systems SIGXFSZ may be blocked on this thread while it and epio_loop_poll run. */
 EPIO_API uint64_t epio_loop_run(epio_loop *loop);
 
 /* Delivers what is ready, up to `max` (0: no limit), waiting for the first for
@@ -606,7 +607,8 @@ EPIO_API void epio_loop_stop(epio_loop *loop);
  * Any thread, also from inside a signal handler. */
 EPIO_API void epio_loop_wake(epio_loop *loop);
 
-/* Gives the loop up: it belongs to the next thread that runs or polls it. */
+/* Gives the loop up: it belongs to the next thread that runs or polls it. May wait
+ * for reads and writes that the disk is at. */
 EPIO_API void epio_loop_detach(epio_loop *loop);
 
 /* How many ops are in flight. Any thread; by then it may have changed. */
