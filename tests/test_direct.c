@@ -25,7 +25,6 @@ typedef struct transfers {
     transfer *each;
     unsigned count;
     unsigned finished;
-    unsigned cancelled;
 } transfers;
 
 static void transfer_done(epio_op *op)
@@ -33,7 +32,6 @@ static void transfer_done(epio_op *op)
     transfer *one = op->user;
     one->calls++;
     one->all->finished++;
-    one->all->cancelled += op->result == EPIO_ECANCELED ? 1 : 0;
 }
 
 static void transfers_make(transfers *all, fixture *f, epio_file *file, unsigned count)
@@ -77,7 +75,6 @@ static void submit_read(transfer *one)
 static void submit_all(transfers *all, void (*submit)(transfer *one))
 {
     all->finished = 0;
-    all->cancelled = 0;
     for (unsigned i = 0; i < all->count; i++) {
         all->each[i].calls = 0;
         submit(&all->each[i]);
@@ -302,12 +299,13 @@ static void cancelled_direct_transfers_end_once(fixture *f)
         epio_cancel(&all.each[i].op);
     }
     wait_for_all(&all);
-    check_result(all.each[all.count - 1].op.result, EPIO_ECANCELED);
+    if (SYSTEM_IS_POSIX) { /* Windows has begun them all */
+        check_result(all.each[all.count - 1].op.result, EPIO_ECANCELED);
+    }
     for (unsigned i = 0; i < all.count; i++) {
         check(all.each[i].calls == 1);
         check(all.each[i].op.result == EPIO_ECANCELED || all.each[i].op.result == (int64_t)BLOCK);
     }
-    check(all.cancelled != 0);
     fixture_works(f);
     transfers_free(&all);
     fixture_close(f, file);
