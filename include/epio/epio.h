@@ -214,7 +214,8 @@ struct epio_op {
     epio_op *link;
     epio_op *cancel_next;
     void *waiter;
-    unsigned char reserved[EPIO_OP_SIZE - 16 * sizeof(void *) - 11 * 8 - 8 * 4];
+    uint8_t way;
+    unsigned char reserved[EPIO_OP_SIZE - 16 * sizeof(void *) - 11 * 8 - 8 * 4 - 1];
 };
 
 #ifdef __cplusplus
@@ -626,6 +627,49 @@ EPIO_API void epio_loop_destroy(epio_loop *loop);
 
 /* The name of the back end in use. Any thread. */
 EPIO_API const char *epio_loop_backend(const epio_loop *loop);
+
+/* What a loop has done since it was created, and what it is at. A layer's op counts by
+ * the way that it went below the layer. What epio_perform carries out is in none of
+ * these. */
+typedef struct epio_loop_statistics {
+    size_t size; /* sizeof(epio_loop_statistics) */
+
+    /* Ops delivered: the sum of the five ways that follow, by whichever an op went last. */
+    uint64_t delivered;
+    uint64_t at_once;    /* on the owner's thread, when the VFS got them: what was in memory, short
+                            calls, inline writes, transfers that ended within the system's call */
+    uint64_t by_backend; /* by the ring or the port, or when a stream became ready */
+    uint64_t by_workers; /* handed over to worker threads */
+    uint64_t by_owner;   /* meant for a worker, but the owner had nothing else to do */
+    uint64_t by_nobody;  /* syncs, which a flush answers; what only waits (sleep, acquire); what
+                            ended before anybody began it: invalid, cancelled, after a failed
+                            flush */
+
+    uint64_t in_place; /* reads that epio_wait did on the spot: never in flight, nor delivered */
+    uint64_t flushes;  /* that have ended, begun by the loop for one or more syncs */
+    uint64_t syncs;    /* answered by those: the flushes saved are syncs - flushes */
+    uint64_t deferred; /* times an op was put off, because its turn had done its share */
+    uint64_t batches;  /* times that ops were handed over to workers, any number at once */
+    uint64_t sleeps;   /* times the owner waited in the kernel */
+    uint64_t wakes;    /* times it was woken from there, or its host told, by a system call of
+                          another thread (embedded: also its own). Where size_t has 32 bits it
+                          begins at 0 again after 2^32 - 1 */
+
+    /* Now. But for the first, the flushes count too. */
+    uint64_t in_flight;        /* as epio_loop_pending */
+    uint64_t ready_now;        /* ended, but not yet delivered */
+    uint64_t deferred_now;     /* wait for the next turn */
+    uint64_t to_hand_over_now; /* will be handed over to workers when this turn ends */
+    uint64_t at_backend_now;   /* reads and writes at the ring or the port, and streams that are
+                                  waited for: one for each of their ops, or one for several */
+    uint64_t at_workers_now;   /* handed over, begun or not, and not yet back */
+    uint32_t threads_now;      /* worker threads, idle ones too */
+} epio_loop_statistics;
+
+/* Fills all but `size`, which the caller sets: 0. Counting costs the loop next to nothing,
+ * reading it a few locks. Also from inside a `done`. EPIO_EINVAL: NULL, a size that is not
+ * this version's. The owner. */
+EPIO_API int epio_loop_stats(const epio_loop *loop, epio_loop_statistics *statistics);
 
 /* The operating system as a VFS that completes on this loop. Lives as long as
  * the loop. Any thread. */

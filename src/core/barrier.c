@@ -130,6 +130,7 @@ static void try_close(epio_file *file)
     epio__list_remove(&file->active);
     op->marks |= EPIO__MARK_CLOSED;
     op->phase = EPIO__PHASE_HELD;
+    op->way = EPIO__WAY_AT_ONCE;
     op->vfs->methods->submit(op->vfs, op);
 }
 
@@ -214,8 +215,10 @@ void epio__barrier_leave(epio_op *op)
     }
 }
 
-static void answer_syncs(epio_node *list, int64_t result, int32_t os_error)
+/* How many they were. */
+static uint64_t answer_syncs(epio_node *list, int64_t result, int32_t os_error)
 {
+    uint64_t count = 0;
     while (!epio__list_empty(list)) {
         epio_op *op = epio__op_of_held(list->next);
         epio__list_remove(&op->held);
@@ -226,7 +229,9 @@ static void answer_syncs(epio_node *list, int64_t result, int32_t os_error)
             op->os_error = os_error;
             epio_complete(op, result);
         }
+        count++;
     }
+    return count;
 }
 
 /* NORMAL asks nothing of a file that is open only for reading. */
@@ -319,7 +324,7 @@ void epio__barrier_flush(epio_loop *loop)
         }
         epio__list_remove(&file->waiting);
         if (epio__load_u32(&file->flush_failed) == EPIO__FLUSH_FAILED) {
-            answer_syncs(&file->ready, EPIO_EIO, file->flush_os_error);
+            (void)answer_syncs(&file->ready, EPIO_EIO, file->flush_os_error);
         } else {
             begin_flush(loop, file);
         }
@@ -332,7 +337,9 @@ void epio__barrier_flushed(epio_loop *loop, epio_op *op)
     loop->internal--;
     file->flush_took = epio__monotonic_time() - file->flush_begun;
     epio__flush_note(file, op->result, op->os_error);
-    answer_syncs(&file->flushing, op->result < 0 ? op->result : 0, op->os_error);
+    loop->counters.flushes++;
+    loop->counters.syncs +=
+        answer_syncs(&file->flushing, op->result < 0 ? op->result : 0, op->os_error);
     if (epio__list_empty(&file->ordered) && epio__list_empty(&file->ready)) {
         epio__list_remove(&file->active);
     }

@@ -101,6 +101,7 @@ static void submit_deferred(epio_loop *loop)
 static void hand_over(epio_loop *loop)
 {
     if (something_to_hand_over(loop)) {
+        loop->counters.batches++;
         epio__workers_hand_over(loop);
     }
 }
@@ -168,6 +169,7 @@ static void sleep_until(epio_loop *loop, uint64_t deadline, bool heeds_wake)
         (heeds_wake && epio__load_u32(&loop->woken) != 0)) {
         deadline = 0;
     }
+    loop->counters.sleeps += deadline != 0 ? 1 : 0;
     look_at_kernel(loop, deadline);
     epio__store_relaxed_u32(&loop->sleeping, 0);
 }

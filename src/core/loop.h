@@ -13,6 +13,18 @@ typedef struct epio__queue {
     epio_node **end; /* where the next one's address goes */
 } epio__queue;
 
+/* For epio_loop_stats: what nobody else needs to know, and cannot be derived. */
+typedef struct epio__counters {
+    size_t wakes;              /* atomic; any thread */
+    uint64_t ways[EPIO__WAYS]; /* ops delivered, but for the plain ones, which were at once */
+    uint64_t in_place;
+    uint64_t flushes;
+    uint64_t syncs;
+    uint64_t deferred;
+    uint64_t batches;
+    uint64_t sleeps;
+} epio__counters;
+
 struct epio_loop {
     epio__os_vfs os; /* the operating system, completing here */
 
@@ -54,6 +66,7 @@ struct epio_loop {
     bool makes_detours; /* see epio__loop_make_detours */
     bool signalled;     /* the handle is readable by the owner's own doing */
     bool calls_host;    /* epio_loop_on_ready is in use: what it told cannot be taken back */
+    epio__counters counters;
 
     epio__workers workers;
 };

@@ -33,6 +33,8 @@ static void push_cancel(epio_loop *loop, epio_op *op)
 void epio__loop_notify(epio_loop *loop)
 {
     if (epio__load_u32(&loop->sleeping) != 0 && epio__exchange_u32(&loop->sleeping, 0) != 0) {
+        /* Before the wake, so that who is woken by it finds it counted. */
+        epio__add_size(&loop->counters.wakes, 1);
         loop->os.backend->wake(loop->os.backend_state);
     }
 }
@@ -112,6 +114,7 @@ static void park(epio_loop *loop, epio_op *op, uint64_t due)
 {
     epio__timer_stop(loop, op);
     op->phase = EPIO__PHASE_PARKED;
+    op->way = EPIO__WAY_NOBODY;
     op->due = due;
     epio__timer_start(loop, op);
     /* A flush is the file's; its syncs are what a close of the loop finds. */
@@ -190,6 +193,7 @@ static void start_acquire(epio_op *op)
 static void hold(epio_op *op)
 {
     op->phase = EPIO__PHASE_HELD;
+    op->way = EPIO__WAY_AT_ONCE;
     op->vfs->methods->submit(op->vfs, op);
 }
 
@@ -286,6 +290,7 @@ static void cancel_held(epio_op *op)
 {
     switch (epio__workers_take_back(op)) {
     case EPIO__TAKE_BACK_DONE:
+        op->way = EPIO__WAY_NOBODY;
         epio_complete(op, EPIO_ECANCELED);
         return;
     case EPIO__TAKE_BACK_NOT_THERE:
@@ -404,6 +409,7 @@ static epio_loop *begin(epio_op *first, const char *function)
         }
         op->phase = EPIO__PHASE_ARRIVING;
         op->message = EPIO__MESSAGE_SUBMITTED;
+        op->way = EPIO__WAY_NOBODY;
         op->progress = (uint64_t)(op->result < 0 ? op->result : EPIO_EINVAL);
         if ((op->marks & EPIO__MARK_INVALID) == 0) {
             op->progress = 0;
@@ -459,6 +465,7 @@ static inline bool is_plain(const epio_op *op, uint8_t message)
 static void submit_plain_to_vfs(epio_loop *loop, epio_op *op)
 {
     op->phase = EPIO__PHASE_HELD;
+    op->way = EPIO__WAY_AT_ONCE;
     op->message = EPIO__MESSAGE_SUBMITTED;
     if (op->vfs != &loop->os.base) {
         op->progress = 0;
@@ -662,6 +669,7 @@ static bool wait_for_read(epio_loop *loop, epio_op *op)
         return false;
     }
     epio__store_u32(&op->state, EPIO__STATE_DONE);
+    loop->counters.in_place++;
     return true;
 }
 
@@ -839,7 +847,7 @@ static void fire(epio_loop *loop, epio_op *op, uint64_t now)
         if (op->timeout_ns != 0) {
             epio__timer_start(loop, op);
         }
-        op->vfs->methods->submit(op->vfs, op);
+        hold(op);
         return;
     }
     if ((op->marks & EPIO__MARK_CANCEL) == 0) {
@@ -956,6 +964,16 @@ static void go_on(epio_loop *loop, epio_op *op)
     }
 }
 
+static void count_way(epio_loop *loop, const epio_op *op)
+{
+    uint8_t way = op->message == EPIO__MESSAGE_PLAIN ? EPIO__WAY_AT_ONCE : op->way;
+    bool given_up = op->result == EPIO_ECANCELED || op->result == EPIO_ETIMEDOUT;
+    if (way == EPIO__WAY_AT_ONCE && given_up) {
+        way = EPIO__WAY_NOBODY; /* it waited in its VFS */
+    }
+    loop->counters.ways[way]++;
+}
+
 /* Delivers one op that has ended, unless it goes on. */
 static void deliver_any(epio_loop *loop, epio_op *op)
 {
@@ -991,6 +1009,7 @@ static void deliver_any(epio_loop *loop, epio_op *op)
     epio__list_remove(&op->held);
     follow_link(loop, op);
     epio__count_size(&loop->in_flight, SIZE_MAX);
+    count_way(loop, op);
     loop->delivered++;
     give_back(loop, op);
 }
@@ -1033,7 +1052,9 @@ void epio__loop_make_detours(epio_loop *loop)
 {
     loop->makes_detours = true;
     for (epio_node *node = loop->ready.first; node != NULL; node = node->next) {
-        epio__op_of_queue(node)->message = EPIO__MESSAGE_SUBMITTED;
+        epio_op *op = epio__op_of_queue(node);
+        op->way = op->message == EPIO__MESSAGE_PLAIN ? EPIO__WAY_AT_ONCE : op->way;
+        op->message = EPIO__MESSAGE_SUBMITTED;
     }
 }
 

@@ -67,6 +67,17 @@ enum {
     EPIO__PLACE_QUEUED     /* and up: in that lane's queue; this and TAKEN under its lock */
 };
 
+/* op->way: by whom it was carried out, for epio_loop_stats. The owner's, and of no
+ * meaning for what went the whole way as EPIO__MESSAGE_PLAIN: that was at once. */
+enum {
+    EPIO__WAY_NOBODY,
+    EPIO__WAY_AT_ONCE,
+    EPIO__WAY_BACKEND,
+    EPIO__WAY_WORKER,
+    EPIO__WAY_OWNER, /* instead of a worker */
+    EPIO__WAYS
+};
+
 /* Is it about an open file, which must stay open until the op is delivered? */
 static inline bool epio__op_has_file(const epio_op *op)
 {

@@ -211,6 +211,7 @@ static void refuse_all(epio_node *queue)
         epio__list_remove(&op->queue);
         op->place = EPIO__PLACE_TAKEN;
         bool here = epio__op_must_run(op);
+        op->way = here ? EPIO__WAY_OWNER : EPIO__WAY_NOBODY;
         epio_complete(op, here ? op->vfs->methods->perform(op->vfs, op) : EPIO_ENOMEM);
     }
 }
@@ -243,6 +244,7 @@ void epio__workers_hand_over(epio_loop *loop)
         uint32_t lane = lane_of(op);
         epio__list_remove(&op->queue);
         op->place = EPIO__PLACE_QUEUED + lane;
+        op->way = EPIO__WAY_WORKER;
         epio__list_append(&batches[lane], &op->queue);
         counts[lane]++;
         loop->at_workers++;
@@ -300,6 +302,7 @@ void epio__workers_perform_one(epio_loop *loop)
 {
     epio_op *op = epio__op_of_queue(loop->hand_over.next);
     take_from_hand_over(op);
+    op->way = EPIO__WAY_OWNER;
     epio_complete(op, op->vfs->methods->perform(op->vfs, op));
 }
 
@@ -316,6 +319,7 @@ void epio_offload(epio_op *op)
 void epio_defer(epio_op *op)
 {
     op->place = EPIO__PLACE_DEFERRED;
+    op->loop->counters.deferred++;
     epio__list_append(&op->loop->deferred, &op->queue);
     epio__loop_notify_host(op->loop);
 }
@@ -361,6 +365,20 @@ epio__take_back epio__workers_take_back(epio_op *op)
                    ? EPIO__TAKE_BACK_DONE
                    : EPIO__TAKE_BACK_TOO_LATE;
     }
+}
+
+uint32_t epio__workers_count_threads(epio__workers *workers)
+{
+    uint32_t threads = 0;
+    for (uint32_t i = 0; i < EPIO__LANES; i++) {
+        epio__lane *lane = &workers->lanes[i];
+        epio__mutex_lock(&lane->mutex);
+        for (uint32_t j = 0; j < lane->limit; j++) {
+            threads += lane->workers[j].state == WORKER_RUNNING ? 1 : 0;
+        }
+        epio__mutex_unlock(&lane->mutex);
+    }
+    return threads;
 }
 
 void epio__workers_destroy(epio__workers *workers)

@@ -60,6 +60,9 @@ void epio__workers_came_back(epio_op *op);
 /* Carries out one collected op on the owner's thread instead. */
 void epio__workers_perform_one(epio_loop *loop);
 
+/* Those that have not left, idle ones too. */
+uint32_t epio__workers_count_threads(epio__workers *workers);
+
 /* Would the owner, with nothing else to do, be as quick as a worker? */
 bool epio__workers_owner_may_perform(const epio_loop *loop);
 

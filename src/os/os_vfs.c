@@ -5,6 +5,7 @@
 
 #include "atomics.h"
 #include "core/fileless.h"
+#include "core/op.h"
 #include "os/lock_table.h"
 
 static intptr_t os_handle(const epio_file *file)
@@ -108,6 +109,8 @@ static void hand_on(epio__os_vfs *vfs, epio_op *op)
         epio_defer(op);
     } else if (!vfs->backend->submit(vfs->backend_state, op)) {
         epio_offload(op);
+    } else if (op->phase != EPIO__PHASE_READY) {
+        op->way = EPIO__WAY_BACKEND; /* else it took no longer than the call */
     }
 }
 

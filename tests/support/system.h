@@ -35,6 +35,13 @@
 
 #define OS_ERROR_THAT_FITS INT32_MIN
 
+/* Reads can be asked not to wait for the disk (RWF_NOWAIT). */
+#ifdef __linux__
+#define SYSTEM_TELLS_WHAT_IS_CACHED true
+#else
+#define SYSTEM_TELLS_WHAT_IS_CACHED false
+#endif
+
 /* Wine: every call is a round trip to a server, and some have gaps. */
 bool system_is_wine(void);
 

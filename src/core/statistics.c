@@ -1,0 +1,59 @@
+/* epio_loop_stats: what the loop's counters and lists say. They belong to the owner, who
+ * writes them as it goes; what a cached read would have to pay for is derived here. */
+#include "core/fatal.h"
+#include "core/loop.h"
+
+static uint64_t length_of(const epio_node *list)
+{
+    uint64_t count = 0;
+    for (const epio_node *node = list->next; node != list; node = node->next) {
+        count++;
+    }
+    return count;
+}
+
+static void fill_ways(epio_loop_statistics *statistics, const epio_loop *loop)
+{
+    const uint64_t *ways = loop->counters.ways;
+    statistics->delivered = loop->delivered;
+    statistics->by_backend = ways[EPIO__WAY_BACKEND];
+    statistics->by_workers = ways[EPIO__WAY_WORKER];
+    statistics->by_owner = ways[EPIO__WAY_OWNER];
+    statistics->by_nobody = ways[EPIO__WAY_NOBODY];
+    /* Plain reads that were in memory are counted nowhere else. */
+    statistics->at_once = statistics->delivered - statistics->by_backend - statistics->by_workers -
+                          statistics->by_owner - statistics->by_nobody;
+}
+
+static void fill_lengths(epio_loop_statistics *statistics, const epio_loop *loop)
+{
+    statistics->in_flight = epio_loop_pending(loop);
+    statistics->ready_now = loop->made_ready - loop->taken;
+    statistics->deferred_now = length_of(&loop->deferred);
+    statistics->to_hand_over_now = loop->hand_over_count;
+    statistics->at_backend_now = loop->os.watched;
+    statistics->at_workers_now = loop->at_workers;
+    /* Of which nothing changes but its mutexes. */
+    statistics->threads_now = epio__workers_count_threads((epio__workers *)&loop->workers);
+}
+
+int epio_loop_stats(const epio_loop *loop, epio_loop_statistics *statistics)
+{
+    if (loop == NULL || statistics == NULL || statistics->size != sizeof *statistics) {
+        return EPIO_EINVAL;
+    }
+    if (!epio__loop_is_owner(loop)) {
+        epio__fatal("epio_loop_stats", "the loop belongs to another thread, or to none");
+    }
+    const epio__counters *counters = &loop->counters;
+    fill_ways(statistics, loop);
+    statistics->in_place = counters->in_place;
+    statistics->flushes = counters->flushes;
+    statistics->syncs = counters->syncs;
+    statistics->deferred = counters->deferred;
+    statistics->batches = counters->batches;
+    statistics->sleeps = counters->sleeps;
+    statistics->wakes = epio__load_relaxed_size(&counters->wakes);
+    fill_lengths(statistics, loop);
+    return 0;
+}

@@ -1,0 +1,679 @@
+/* epio_loop_stats: which way ops went, what was shared and saved, and how long the
+ * queues are. EPIO_TEST_SERIAL: some of it waits for a thread to sleep. */
+#include "life.h"
+
+#define COUNT 40
+#define BLOCK 4096u
+
+/* With what holds whatever happened. */
+static epio_loop_statistics stats_of(const epio_loop *loop)
+{
+    epio_loop_statistics now = {.size = sizeof now};
+    check_result(epio_loop_stats(loop, &now), 0);
+    check(now.size == sizeof now);
+    check(now.at_once <= now.delivered);
+    check(now.at_once + now.by_backend + now.by_workers + now.by_owner + now.by_nobody ==
+          now.delivered);
+    check(now.in_flight == epio_loop_pending(loop));
+    return now;
+}
+
+/* What was counted since then; the lengths are those of now. */
+static epio_loop_statistics since(const epio_loop_statistics *before, const epio_loop *loop)
+{
+    epio_loop_statistics now = stats_of(loop);
+    now.delivered -= before->delivered;
+    now.at_once -= before->at_once;
+    now.by_backend -= before->by_backend;
+    now.by_workers -= before->by_workers;
+    now.by_owner -= before->by_owner;
+    now.by_nobody -= before->by_nobody;
+    now.in_place -= before->in_place;
+    now.flushes -= before->flushes;
+    now.syncs -= before->syncs;
+    now.deferred -= before->deferred;
+    now.batches -= before->batches;
+    now.sleeps -= before->sleeps;
+    now.wakes -= before->wakes;
+    return now;
+}
+
+static void check_all_queues_are_empty(const epio_loop *loop)
+{
+    epio_loop_statistics now = stats_of(loop);
+    check(now.in_flight == 0);
+    check(now.ready_now == 0);
+    check(now.deferred_now == 0);
+    check(now.to_hand_over_now == 0);
+    check(now.at_backend_now == 0);
+    check(now.at_workers_now == 0);
+}
+
+static int64_t nothing(epio_op *op)
+{
+    (void)op;
+    return 7;
+}
+
+static void submit_reads(tracked *ops, unsigned count, epio_file *file)
+{
+    static char into[64];
+    for (unsigned i = 0; i < count; i++) {
+        epio_submit(epio_read(track(&ops[i]), file, into, sizeof into, 0));
+    }
+}
+
+static void check_reads(const tracked *ops, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        check(ops[i].calls == 1);
+        check_result(ops[i].result, 64);
+    }
+}
+
+static epio_loop *make_loop(uint32_t inline_writes)
+{
+    epio_loop *loop;
+    epio_loop_options options = {.size = sizeof options, .inline_writes = inline_writes};
+    check_result(epio_loop_create(&loop, &options), 0);
+    return loop;
+}
+
+static epio_file *open_temporary(epio_vfs *vfs, uint64_t len)
+{
+    static char content[BLOCK];
+    epio_op op = {0};
+    check_result(epio_wait(epio_open(&op, vfs, NULL, EPIO_OPEN_TEMPORARY)), 0);
+    epio_file *file = op.file;
+    check_result(epio_wait(epio_write(&op, file, content, (size_t)len, 0)), len);
+    return file;
+}
+
+/* ---- The ways -------------------------------------------------------------- */
+
+static void arguments_are_checked(fixture *f)
+{
+    epio_loop *loop = make_loop(0);
+    epio_loop_statistics now = {.size = sizeof now};
+    (void)f;
+    check_result(epio_loop_stats(NULL, &now), EPIO_EINVAL);
+    check_result(epio_loop_stats(loop, NULL), EPIO_EINVAL);
+    now.size = 0;
+    check_result(epio_loop_stats(loop, &now), EPIO_EINVAL);
+    now.size = sizeof now - 1;
+    check_result(epio_loop_stats(loop, &now), EPIO_EINVAL);
+    now.size = sizeof now + 8;
+    check_result(epio_loop_stats(loop, &now), EPIO_EINVAL);
+    epio_loop_destroy(loop);
+}
+
+static void a_new_loop_has_done_nothing(fixture *f)
+{
+    epio_loop *loop = make_loop(0);
+    epio_loop_statistics now;
+    epio_loop_statistics zero = {.size = sizeof zero};
+    (void)f;
+    memset(&now, 0xFF, sizeof now);
+    now.size = sizeof now;
+    check_result(epio_loop_stats(loop, &now), 0);
+    check(now.threads_now == 0);
+    size_t first = offsetof(epio_loop_statistics, delivered); /* there may be a gap before it */
+    size_t last = offsetof(epio_loop_statistics, threads_now);
+    check(memcmp((char *)&now + first, (char *)&zero + first, last - first) == 0);
+    epio_loop_destroy(loop);
+}
+
+/* Whoever carries them out: where the system can tell what it has in memory nobody is
+ * needed, and nobody is woken. */
+static void check_cached_reads(const epio_loop_statistics *before, const epio_loop *loop,
+                               uint64_t count)
+{
+    epio_loop_statistics now = since(before, loop);
+    check(now.delivered == count);
+    check(now.by_nobody == 0);
+    if (SYSTEM_TELLS_WHAT_IS_CACHED) {
+        check(now.at_once == count);
+        check(now.batches == 0);
+        check(now.sleeps == 0);
+        check(now.wakes == 0);
+    }
+}
+
+static void cached_reads_are_at_once(fixture *f)
+{
+    static tracked ops[COUNT];
+    life l;
+    life_begin(&l, f);
+    epio_file *file = open_temporary(l.os, BLOCK);
+    epio_loop_statistics before = stats_of(l.loop);
+    submit_reads(ops, COUNT, file);
+    check(stats_of(l.loop).in_flight == COUNT);
+    if (SYSTEM_TELLS_WHAT_IS_CACHED) {
+        check(stats_of(l.loop).ready_now == COUNT);
+    }
+    life_run_out(&l);
+    check_reads(ops, COUNT);
+    check_cached_reads(&before, l.loop, COUNT);
+    check_all_queues_are_empty(l.loop);
+    life_close(file);
+    life_end(&l);
+}
+
+/* The same ops went elsewhere before: that is not what counts. */
+static void cached_reads_of_an_embedded_loop(fixture *f)
+{
+    static tracked ops[COUNT];
+    life l;
+    life_begin(&l, f);
+    epio_file *file = open_temporary(l.os, BLOCK);
+    for (unsigned i = 0; i < COUNT; i++) {
+        epio_submit(epio_work(track(&ops[i]), l.os, nothing));
+    }
+    life_run_out(&l);
+    check(epio_loop_handle(l.loop) >= 0);
+    epio_loop_statistics before = stats_of(l.loop);
+    static char into[64];
+    for (unsigned i = 0; i < COUNT; i++) {
+        ops[i].calls = 0;
+        epio_submit(epio_read(&ops[i].op, file, into, sizeof into, 0));
+    }
+    life_run_out(&l);
+    check_reads(ops, COUNT);
+    epio_loop_statistics now = since(&before, l.loop);
+    check(now.delivered == COUNT);
+    if (SYSTEM_TELLS_WHAT_IS_CACHED) {
+        check(now.at_once == COUNT);
+    }
+    life_close(file);
+    life_end(&l);
+}
+
+static void a_layer_changes_no_way(fixture *f)
+{
+    static tracked ops[COUNT];
+    tracked work;
+    life l;
+    epio_vfs *trace;
+    life_begin(&l, f);
+    check_result(epio_trace_vfs_create(&trace, l.os), 0);
+    epio_file *file = open_temporary(trace, BLOCK);
+    epio_loop_statistics before = stats_of(l.loop);
+    submit_reads(ops, COUNT, file);
+    life_run_out(&l);
+    check_reads(ops, COUNT);
+    check_cached_reads(&before, l.loop, COUNT);
+    before = stats_of(l.loop);
+    epio_submit(epio_work(track(&work), trace, nothing));
+    life_run_out(&l);
+    check(since(&before, l.loop).by_workers == 1);
+    life_close(file);
+    epio_vfs_destroy(trace);
+    life_end(&l);
+}
+
+static void memory_is_at_once(fixture *f)
+{
+    static tracked ops[COUNT];
+    life l;
+    epio_vfs *memory;
+    life_begin(&l, f);
+    check_result(epio_memory_vfs_create(&memory, l.loop), 0);
+    epio_file *file = open_temporary(memory, BLOCK);
+    epio_loop_statistics before = stats_of(l.loop);
+    submit_reads(ops, COUNT, file);
+    life_run_out(&l);
+    check_reads(ops, COUNT);
+    epio_loop_statistics now = since(&before, l.loop);
+    check(now.delivered == COUNT);
+    check(now.at_once == COUNT);
+    life_close(file);
+    check(since(&before, l.loop).at_once == COUNT + 1);
+    epio_vfs_destroy(memory);
+    life_end(&l);
+}
+
+/* More than a turn may do: the rest waits for the next ones. */
+static void a_spent_turn_defers(fixture *f)
+{
+    enum { MANY = 3000 };
+    static tracked ops[MANY];
+    life l;
+    life_begin(&l, f);
+    epio_file *file = open_temporary(l.os, BLOCK);
+    epio_loop_statistics before = stats_of(l.loop);
+    check(before.deferred_now == 0);
+    submit_reads(ops, MANY, file);
+    epio_loop_statistics now = since(&before, l.loop);
+    if (SYSTEM_TELLS_WHAT_IS_CACHED) {
+        check(now.deferred_now > 0 && now.deferred_now < MANY);
+        check(now.ready_now + now.deferred_now == MANY);
+        check(now.deferred == now.deferred_now);
+    }
+    life_run_out(&l);
+    check_reads(ops, MANY);
+    check_cached_reads(&before, l.loop, MANY);
+    check_all_queues_are_empty(l.loop);
+    life_close(file);
+    life_end(&l);
+}
+
+static void work_is_handed_to_workers(fixture *f)
+{
+    tracked ops[3];
+    epio_loop *loop = make_loop(0);
+    (void)f;
+    for (int i = 0; i < 3; i++) {
+        epio_submit(epio_work(track(&ops[i]), epio_loop_vfs(loop), nothing));
+    }
+    epio_loop_statistics now = stats_of(loop);
+    check(now.to_hand_over_now == 3);
+    check(now.at_workers_now == 0);
+    check(now.threads_now == 0);
+    check_result(epio_loop_run(loop), 3);
+    now = stats_of(loop);
+    check(now.delivered == 3);
+    check(now.by_workers == 3);
+    check(now.batches == 1); /* together */
+    check(now.threads_now >= 1);
+    check_all_queues_are_empty(loop);
+    epio_loop_destroy(loop);
+}
+
+/* With nothing else to do. */
+static void the_owner_does_it_itself(fixture *f)
+{
+    epio_op op = {0};
+    epio_loop *loop = make_loop(0);
+    (void)f;
+    check_result(epio_wait(epio_access(&op, epio_loop_vfs(loop), SYSTEM_ROOT, 0)), 1);
+    epio_loop_statistics now = stats_of(loop);
+    check(now.delivered == 1);
+    check(now.by_owner == 1);
+    check(now.batches == 0);
+    check(now.threads_now == 0);
+    epio_loop_destroy(loop);
+}
+
+static void inline_writes_are_at_once(fixture *f)
+{
+    (void)f;
+    for (uint32_t inline_writes = 0; inline_writes < 2; inline_writes++) {
+        epio_op op = {0};
+        epio_loop *loop = make_loop(inline_writes);
+        epio_file *file = open_temporary(epio_loop_vfs(loop), BLOCK);
+        epio_loop_statistics before = stats_of(loop);
+        check_result(epio_wait(epio_write(&op, file, "x", 1, 0)), 1);
+        epio_loop_statistics now = since(&before, loop);
+        check(now.delivered == 1);
+        check(now.by_nobody == 0);
+        if (inline_writes != 0) {
+            check(now.at_once == 1);
+        } else if (SYSTEM_IS_POSIX) {
+            check(now.by_owner == 1);
+        }
+        life_close(file);
+        epio_loop_destroy(loop);
+    }
+}
+
+/* The short cut for a thread that waits anyway. */
+static void reads_in_place(fixture *f)
+{
+    char into[64];
+    epio_op op = {0};
+    epio_loop *loop = make_loop(0);
+    (void)f;
+    epio_file *file = open_temporary(epio_loop_vfs(loop), BLOCK);
+    epio_loop_statistics before = stats_of(loop);
+    check_result(epio_wait(epio_read(&op, file, into, sizeof into, 0)), sizeof into);
+    epio_loop_statistics now = since(&before, loop);
+    check(now.in_place == 1);
+    check(now.delivered == 0);
+    life_close(file);
+    epio_loop_destroy(loop);
+}
+
+/* Not every file system lets the page cache be passed by. */
+static epio_file *open_direct(fixture *f)
+{
+    epio_op op = {0};
+    static const char content[COUNT * BLOCK];
+    fixture_put(f, "data", content, sizeof content);
+    int64_t result = fixture_result(
+        f, epio_open(&op, f->vfs, fixture_path(f, "data"), EPIO_OPEN_READ | EPIO_OPEN_DIRECT));
+    if (result == EPIO_EINVAL || result == EPIO_ENOTSUP) {
+        fixture_skip(f, "this file system offers no direct I/O");
+    }
+    check_result(result, 0);
+    return op.file;
+}
+
+static void direct_reads_wait_for_the_disk(fixture *f)
+{
+    static tracked ops[COUNT];
+    epio_file *file = open_direct(f);
+    unsigned char *memory = malloc((COUNT + 1) * (size_t)BLOCK);
+    check(memory != NULL);
+    unsigned char *aligned = memory + BLOCK - (uintptr_t)memory % BLOCK;
+    const char *backend = epio_loop_backend(f->loop);
+    epio_loop_statistics before = stats_of(f->loop);
+    for (unsigned i = 0; i < COUNT; i++) {
+        epio_submit(epio_read(track(&ops[i]), file, aligned + (size_t)i * BLOCK, BLOCK,
+                              (uint64_t)i * BLOCK));
+    }
+    epio_loop_statistics now = since(&before, f->loop);
+    check(now.at_backend_now + now.to_hand_over_now + now.ready_now + now.deferred_now == COUNT);
+    if (strcmp(backend, "uring") == 0) {
+        check(now.at_backend_now == COUNT);
+    }
+    (void)epio_loop_run(f->loop);
+    now = since(&before, f->loop);
+    check(now.delivered == COUNT);
+    if (strcmp(backend, "uring") == 0) {
+        check(now.by_backend == COUNT);
+        check(now.batches == 0);
+    } else if (strcmp(backend, "iocp") == 0) {
+        check(now.by_backend + now.at_once == COUNT);
+    } else {
+        check(now.by_workers == COUNT);
+    }
+    check_all_queues_are_empty(f->loop);
+    free(memory);
+    fixture_close(f, file);
+}
+
+static void streams_are_waited_for(fixture *f)
+{
+    char into[10];
+    tracked read;
+    intptr_t other;
+    life l;
+    life_begin(&l, f);
+    epio_file *stream = life_open_stream(&l, l.os, "stream", &other);
+    epio_loop_statistics before = stats_of(l.loop);
+    epio_submit(epio_read(track(&read), stream, into, sizeof into, 0));
+    life_run_for(&l, MILLISECOND);
+    epio_loop_statistics now = since(&before, l.loop);
+    check(now.at_backend_now == 1);
+    check(now.in_flight == 1);
+    check(now.delivered == 0);
+    before = stats_of(l.loop);
+    check(pipe_write(other != NO_HANDLE ? other : epio_os_handle(stream), "x", 1) == 1);
+    life_run_until_done(&l, &read);
+    check_result(read.result, 1);
+    check(since(&before, l.loop).by_backend == 1);
+    check_all_queues_are_empty(l.loop);
+    life_close_stream(stream, other);
+    life_end(&l);
+}
+
+static void what_nobody_carries_out(fixture *f)
+{
+    tracked invalid, first, second, sleeping, acquired, queued, at_gate, failed;
+    epio_semaphore *semaphore;
+    life l;
+    life_begin(&l, f);
+    check_result(epio_semaphore_create(&semaphore, 1), 0);
+    epio_loop_statistics before = stats_of(l.loop);
+    epio_submit(epio_read(track(&invalid), l.file, NULL, 1, 0));
+    epio_submit(epio_sleep(track(&sleeping), l.os, 1));
+    epio_submit(epio_acquire(track(&acquired), semaphore, l.os, 1));
+    life_run_out(&l);
+    epio_semaphore_release(semaphore, 1);
+    epio_loop_statistics now = since(&before, l.loop);
+    check(now.delivered == 3);
+    check(now.by_nobody == 3);
+
+    /* Linked behind a failure, which a worker found out. A worker had it before. */
+    epio_submit(epio_work(track(&second), l.os, nothing));
+    life_run_out(&l);
+    before = stats_of(l.loop);
+    (void)epio_delete(track(&first), l.os, life_path(&l, "no such file"), 0);
+    epio_submit(epio_link(&first.op, epio_work(&second.op, l.os, nothing), 0));
+    life_run_out(&l);
+    check_result(second.result, EPIO_ECANCELED);
+    now = since(&before, l.loop);
+    check(now.delivered == 2);
+    check(now.by_nobody == 1);
+    check(now.by_workers + now.by_owner == 1);
+
+    /* Cancelled: before it was handed over, and in the queue of a worker. */
+    gate_shut(&l);
+    epio_submit(epio_work(track(&at_gate), l.gate, nothing));
+    life_run_until_waiting(&l, 1);
+    epio_submit(epio_work(track(&queued), l.gate, nothing));
+    life_run_for(&l, MILLISECOND);
+    check(stats_of(l.loop).at_workers_now == 2);
+    before = stats_of(l.loop);
+    epio_submit(epio_work(track(&failed), l.gate, nothing));
+    epio_cancel(&failed.op);
+    epio_cancel(&queued.op);
+    (void)epio_loop_poll(l.loop, 0, 0);
+    check_result(queued.result, EPIO_ECANCELED);
+    check_result(failed.result, EPIO_ECANCELED);
+    now = since(&before, l.loop);
+    check(now.delivered == 2);
+    check(now.by_nobody == 2);
+    check(now.at_workers_now == 1);
+    gate_open(&l);
+    life_run_out(&l);
+    check(since(&before, l.loop).by_workers == 1);
+    epio_semaphore_destroy(semaphore);
+    life_end(&l);
+}
+
+/* In a VFS above the system's, which nobody below ever saw. */
+static void what_only_waits_in_a_layer(fixture *f)
+{
+    char into[64];
+    tracked read;
+    epio_vfs *limit;
+    epio_semaphore *semaphore;
+    life l;
+    life_begin(&l, f);
+    check_result(epio_semaphore_create(&semaphore, 1), 0);
+    check_result(epio_limit_vfs_create(&limit, l.os, semaphore), 0);
+    epio_file *file = open_temporary(limit, BLOCK);
+    check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
+    epio_loop_statistics before = stats_of(l.loop);
+    epio_submit(epio_read(track(&read), file, into, sizeof into, 0));
+    epio_cancel(&read.op);
+    life_run_out(&l);
+    check_result(read.result, EPIO_ECANCELED);
+    check(since(&before, l.loop).by_nobody == 1);
+    epio_semaphore_release(semaphore, 1);
+    life_close(file);
+    epio_vfs_destroy(limit);
+    epio_semaphore_destroy(semaphore);
+    life_end(&l);
+}
+
+/* ---- Queues ---------------------------------------------------------------- */
+
+static void queues_have_their_length(fixture *f)
+{
+    tracked at_gate[3], ready[2];
+    life l;
+    life_begin(&l, f); /* one worker works */
+    gate_shut(&l);
+    for (int i = 0; i < 3; i++) {
+        epio_submit(epio_work(track(&at_gate[i]), l.gate, nothing));
+    }
+    check(stats_of(l.loop).to_hand_over_now == 3);
+    life_run_until_waiting(&l, 1);
+    epio_loop_statistics now = stats_of(l.loop);
+    check(now.to_hand_over_now == 0);
+    check(now.at_workers_now == 3);
+    check(now.in_flight == 3);
+    check(now.threads_now >= 1);
+    for (int i = 0; i < 2; i++) {
+        epio_submit(epio_current_time(track(&ready[i]), l.os));
+    }
+    now = stats_of(l.loop);
+    check(now.ready_now == 2);
+    check(now.in_flight == 5);
+    check_result(epio_loop_poll(l.loop, 0, 1), 1);
+    now = stats_of(l.loop);
+    check(now.ready_now == 1);
+    check(now.in_flight == 4);
+    gate_open(&l);
+    life_run_out(&l);
+    check_all_queues_are_empty(l.loop);
+    life_end(&l);
+}
+
+static const epio_loop *loop_of_done;
+static epio_loop_statistics seen_in_done;
+
+static void look_in_done(tracked *one)
+{
+    (void)one;
+    seen_in_done = stats_of(loop_of_done);
+}
+
+static void a_done_counts_its_op(fixture *f)
+{
+    tracked one;
+    epio_loop *loop = make_loop(0);
+    (void)f;
+    loop_of_done = loop;
+    epio_submit(epio_current_time(track(&one), epio_loop_vfs(loop)));
+    one.then = look_in_done;
+    check_result(epio_loop_run(loop), 1);
+    check(seen_in_done.delivered == 1);
+    check(seen_in_done.at_once == 1);
+    check(seen_in_done.in_flight == 0);
+    epio_loop_destroy(loop);
+}
+
+/* ---- Flushes --------------------------------------------------------------- */
+
+static void syncs_share_a_flush(fixture *f)
+{
+    tracked writes[8], syncs[8];
+    life l;
+    life_begin(&l, f);
+    epio_file *file = open_temporary(l.os, BLOCK);
+    epio_loop_statistics before = stats_of(l.loop);
+    for (unsigned i = 0; i < 8; i++) {
+        epio_submit(epio_write(track(&writes[i]), file, "x", 1, i));
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        epio_submit(epio_sync(track(&syncs[i]), file, EPIO_SYNC_DATA_ONLY));
+    }
+    life_run_out(&l);
+    epio_loop_statistics now = since(&before, l.loop);
+    check(now.syncs == 8);
+    check(now.flushes == 1);
+    check(now.delivered == 16);
+    check(now.by_nobody == 8);
+
+    /* One after the other they cannot. */
+    before = stats_of(l.loop);
+    for (unsigned i = 0; i < 3; i++) {
+        epio_submit(epio_sync(track(&syncs[i]), file, EPIO_SYNC_DATA_ONLY));
+        life_run_out(&l);
+    }
+    now = since(&before, l.loop);
+    check(now.syncs == 3);
+    check(now.flushes == 3);
+    check_all_queues_are_empty(l.loop);
+    life_close(file);
+    life_end(&l);
+}
+
+/* ---- Sleep and wake -------------------------------------------------------- */
+
+static void *submit_later(void *op)
+{
+    sleep_ns(20 * MILLISECOND);
+    epio_submit(op);
+    return NULL;
+}
+
+/* It may come before the owner sleeps: then there is nobody to be woken, and it is tried
+ * again. */
+static void a_thread_wakes_a_sleeper(fixture *f)
+{
+    epio_loop *loop = make_loop(0);
+    uint64_t tries = 0;
+    (void)f;
+    while (stats_of(loop).wakes == 0) {
+        tracked one;
+        test_thread thread;
+        check(tries < 500);
+        track(&one);
+        thread_start(&thread, submit_later, epio_current_time(&one.op, epio_loop_vfs(loop)));
+        check_result(epio_loop_poll(loop, 60 * SECOND, 0), 1);
+        (void)thread_join(thread);
+        tries++;
+        check(one.calls == 1);
+        check(stats_of(loop).wakes <= tries);
+    }
+    check(stats_of(loop).sleeps >= 1);
+    check(stats_of(loop).delivered == tries);
+    check_all_queues_are_empty(loop);
+    epio_loop_destroy(loop);
+}
+
+static void nobody_wakes_who_is_awake(fixture *f)
+{
+    tracked one;
+    epio_loop *loop = make_loop(0);
+    (void)f;
+    submit_elsewhere(epio_current_time(track(&one), epio_loop_vfs(loop)));
+    epio_loop_statistics now = stats_of(loop);
+    check(now.wakes == 0);
+    check(now.in_flight == 1);
+    check(now.ready_now == 0);
+    check_result(epio_loop_run(loop), 1);
+    now = stats_of(loop);
+    check(now.wakes == 0);
+    check(now.sleeps == 0);
+    check(now.at_once == 1);
+    epio_loop_destroy(loop);
+}
+
+static void threads_that_left_are_not_counted(fixture *f)
+{
+    epio_op op = {0};
+    epio_loop *loop = make_loop(0);
+    (void)f;
+    check_result(epio_wait(epio_work(&op, epio_loop_vfs(loop), nothing)), 7);
+    check(stats_of(loop).threads_now == 1);
+    uint64_t deadline = now_ns() + 30 * SECOND;
+    while (stats_of(loop).threads_now != 0) {
+        check(now_ns() < deadline);
+        check_result(epio_loop_poll(loop, 20 * MILLISECOND, 0), 0);
+    }
+    check(stats_of(loop).sleeps > 1);
+    epio_loop_destroy(loop);
+}
+
+int main(void)
+{
+    static const fixture_test tests[] = {
+        FIXTURE_TEST(arguments_are_checked, ON_OS_PERFORM),
+        FIXTURE_TEST(a_new_loop_has_done_nothing, ON_OS_PERFORM),
+        FIXTURE_TEST(cached_reads_are_at_once, ON_OS_PERFORM),
+        FIXTURE_TEST(cached_reads_of_an_embedded_loop, ON_OS_PERFORM),
+        FIXTURE_TEST(a_layer_changes_no_way, ON_OS_PERFORM),
+        FIXTURE_TEST(memory_is_at_once, ON_OS_PERFORM),
+        FIXTURE_TEST(a_spent_turn_defers, ON_OS_PERFORM),
+        FIXTURE_TEST(work_is_handed_to_workers, ON_OS_PERFORM),
+        FIXTURE_TEST(the_owner_does_it_itself, ON_OS_PERFORM),
+        FIXTURE_TEST(inline_writes_are_at_once, ON_OS_PERFORM),
+        FIXTURE_TEST(reads_in_place, ON_OS_PERFORM),
+        FIXTURE_TEST(direct_reads_wait_for_the_disk, ON_OS),
+        FIXTURE_TEST(streams_are_waited_for, ON_OS_PERFORM),
+        FIXTURE_TEST(what_nobody_carries_out, ON_OS_PERFORM),
+        FIXTURE_TEST(what_only_waits_in_a_layer, ON_OS_PERFORM),
+        FIXTURE_TEST(queues_have_their_length, ON_OS_PERFORM),
+        FIXTURE_TEST(a_done_counts_its_op, ON_OS_PERFORM),
+        FIXTURE_TEST(syncs_share_a_flush, ON_OS_PERFORM),
+        FIXTURE_TEST(a_thread_wakes_a_sleeper, ON_OS_PERFORM),
+        FIXTURE_TEST(nobody_wakes_who_is_awake, ON_OS_PERFORM),
+        FIXTURE_TEST(threads_that_left_are_not_counted, ON_OS_PERFORM),
+    };
+    return FIXTURE_RUN("stats", tests);
+}
