@@ -15,7 +15,8 @@
 
 static void pause_ns(uint64_t nanoseconds)
 {
-    struct timespec time = {.tv_sec = 0, .tv_nsec = (int32_t)nanoseconds};
+    struct timespec time = {.tv_sec = (int32_t)(nanoseconds / 1000000000),
+                            .tv_nsec = (int32_t)(nanoseconds % 1000000000)};
     (void)nanosleep(&time, NULL);
 }
 
@@ -91,16 +92,17 @@ static bool is_in(const task_list *tasks, int id)
 static uint64_t switches_of(int id)
 {
     char path[64], line[256];
-    unsigned long long count = 0;
+    unsigned long long voluntary = 0, others = 0;
     (void)snprintf(path, sizeof path, "/proc/self/task/%d/status", id);
     FILE *status = fopen(path, "r");
     while (status != NULL && fgets(line, sizeof line, status) != NULL) {
-        (void)sscanf(line, "voluntary_ctxt_switches: %llu", &count);
+        (void)sscanf(line, "voluntary_ctxt_switches: %llu", &voluntary);
+        (void)sscanf(line, "nonvoluntary_ctxt_switches: %llu", &others);
     }
     if (status != NULL) {
         (void)fclose(status);
     }
-    return count;
+    return voluntary + others;
 }
 
 /* Of the threads that the loop has started. */
@@ -202,11 +204,146 @@ static void nothing_wakes_while_it_sleeps(fixture *f)
     check_result(epio_loop_poll(f->loop, 0, 0), 1);
 }
 
+/* ---- Many open files -------------------------------------------------------- */
+
+#define OPEN_FILES 100
+#define LONG_SILENCE (2500 * MILLISECOND)
+
+typedef struct quiet_watch {
+    epio_loop *loop;
+    task_list tasks; /* without the one that watches */
+    clockid_t sleeper;
+    uint64_t switches;
+    uint64_t switches_after;
+    uint64_t sleeper_ns; /* of the processor, in the silence */
+    uint64_t process_ns;
+    size_t tasks_after;
+} quiet_watch;
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec now;
+    require(clock_gettime(clock, &now) == 0);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* A sanitizer has a thread that does as it likes. */
+static uint64_t switches_of_all(const task_list *tasks)
+{
+    uint64_t count = 0;
+    if (fixture_is_watched()) {
+        return switches_of((int)getpid()); /* the test's own, which sleeps in the loop */
+    }
+    for (size_t i = 0; i < tasks->count; i++) {
+        count += switches_of(tasks->ids[i]);
+    }
+    return count;
+}
+
+/* The test's thread has something to do before it sleeps. */
+static void wait_until_all_sleep(const quiet_watch *watch)
+{
+    uint64_t count = 0, before = 1;
+    for (int i = 0; i < 20 && count != before; i++) {
+        before = count;
+        pause_ns(50 * MILLISECOND);
+        count = switches_of_all(&watch->tasks);
+    }
+}
+
+static void *watch_silence(void *argument)
+{
+    quiet_watch *watch = argument;
+    task_list now;
+    wait_until_all_sleep(watch);
+    watch->switches = switches_of_all(&watch->tasks);
+    uint64_t sleeper = clock_ns(watch->sleeper);
+    uint64_t process = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+    pause_ns(LONG_SILENCE);
+    watch->process_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - process;
+    watch->sleeper_ns = clock_ns(watch->sleeper) - sleeper;
+    watch->switches_after = switches_of_all(&watch->tasks);
+    list_tasks(&now);
+    watch->tasks_after = now.count;
+    epio_loop_wake(watch->loop);
+    return NULL;
+}
+
+static uint64_t worker_threads(const epio_loop *loop)
+{
+    epio_loop_statistics now = {.size = sizeof now};
+    check_result(epio_loop_stats(loop, &now), 0);
+    return now.threads_now;
+}
+
+static int64_t nothing(epio_op *op)
+{
+    (void)op;
+    return 0;
+}
+
+/* Every way to carry something out has been used before. */
+static void use_files(fixture *f, epio_file **files)
+{
+    static epio_op ops[OPEN_FILES];
+    static char bytes[OPEN_FILES];
+    epio_op op = {0};
+    memset(ops, 0, sizeof ops);
+    for (int i = 0; i < OPEN_FILES; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "file %d", i);
+        fixture_put(f, name, "x", 1);
+        files[i] = fixture_open(f, name, EPIO_OPEN_READ | EPIO_OPEN_WRITE);
+        epio_submit(epio_write(&ops[i], files[i], "y", 1, 0));
+    }
+    (void)epio_loop_run(f->loop);
+    check_op(f, epio_sync(&op, files[0], EPIO_SYNC_FULL), 0);
+    handle_drop_cache(epio_os_handle(files[0]));
+    for (int i = 0; i < OPEN_FILES; i++) {
+        epio_submit(epio_read(&ops[i], files[i], &bytes[i], 1, 0));
+    }
+    (void)epio_loop_run(f->loop);
+    check_bytes(bytes, 'y', sizeof bytes);
+    check_op(f, epio_work(&op, f->vfs, nothing), 0);
+}
+
+static void nothing_wakes_with_many_files_open(fixture *f)
+{
+    epio_file *files[OPEN_FILES];
+    pthread_t thread;
+    static quiet_watch watch;
+    have_all_threads();
+    use_files(f, files);
+    check(worker_threads(f->loop) > 0);
+    for (int i = 0; i < 100 && worker_threads(f->loop) > 0; i++) {
+        (void)epio_loop_poll(f->loop, 100 * MILLISECOND, 0);
+    }
+    check(worker_threads(f->loop) == 0);
+    pause_ns(20 * MILLISECOND); /* until what has left is gone */
+    memset(&watch, 0, sizeof watch);
+    watch.loop = f->loop;
+    list_tasks(&watch.tasks);
+    check(pthread_getcpuclockid(pthread_self(), &watch.sleeper) == 0);
+    check(pthread_create(&thread, NULL, watch_silence, &watch) == 0);
+    check_result(epio_loop_poll(f->loop, 60000 * MILLISECOND, 0), 0);
+    check(pthread_join(thread, NULL) == 0);
+    check(watch.tasks_after == watch.tasks.count + 1);
+    check(watch.switches_after == watch.switches);
+    check(watch.sleeper_ns == 0);
+    if (!fixture_is_watched()) {
+        check(watch.process_ns < MILLISECOND); /* the watch's own */
+    }
+    for (int i = 0; i < OPEN_FILES; i++) {
+        fixture_close(f, files[i]);
+    }
+}
+
 int main(void)
 {
     static const fixture_test tests[] = {
         FIXTURE_TEST(nothing_wakes_while_idle, ON_OS),
         FIXTURE_TEST(nothing_wakes_while_it_sleeps, ON_OS),
+        FIXTURE_TEST(nothing_wakes_with_many_files_open, ON_OS),
     };
     return FIXTURE_RUN("embedding, POSIX", tests);
 }

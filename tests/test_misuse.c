@@ -462,6 +462,24 @@ static void detach_elsewhere(hand *c)
     (void)run_in_thread(detach_loop, c->loop);
 }
 
+static void *read_stats(void *loop)
+{
+    epio_loop_statistics now = {.size = sizeof now};
+    (void)epio_loop_stats(loop, &now);
+    return NULL;
+}
+
+static void stats_elsewhere(hand *c)
+{
+    (void)run_in_thread(read_stats, c->loop);
+}
+
+static void stats_of_a_detached_loop(hand *c)
+{
+    epio_loop_detach(c->loop);
+    (void)read_stats(c->loop);
+}
+
 /* Detached, it became the other thread's. */
 static void run_after_detach(hand *c)
 {
@@ -673,6 +691,8 @@ static const mistake mistakes_of_loops[] = {
     MISTAKE(close_elsewhere, "epio_loop_close", "thread"),
     MISTAKE(destroy_elsewhere, "epio_loop_destroy", "thread"),
     MISTAKE(detach_elsewhere, "epio_loop_detach", "thread"),
+    MISTAKE(stats_elsewhere, "epio_loop_stats", "thread"),
+    MISTAKE(stats_of_a_detached_loop, "epio_loop_stats", "none"),
     MISTAKE(run_after_detach, "epio_loop_run", "thread"),
     MISTAKE(run_null, "epio_loop_run", "NULL"),
     MISTAKE(poll_null, "epio_loop_poll", "NULL"),

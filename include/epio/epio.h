@@ -638,7 +638,7 @@ typedef struct epio_loop_statistics {
     uint64_t delivered;
     uint64_t at_once;    /* on the owner's thread, when the VFS got them: what was in memory, short
                             calls, inline writes, transfers that ended within the system's call */
-    uint64_t by_backend; /* by the ring or the port, or when a stream became ready */
+    uint64_t by_backend; /* the ring or the port had it, or it waited for a stream to be ready */
     uint64_t by_workers; /* handed over to worker threads */
     uint64_t by_owner;   /* meant for a worker, but the owner had nothing else to do */
     uint64_t by_nobody;  /* syncs, which a flush answers; what only waits (sleep, acquire); what
