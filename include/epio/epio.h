@@ -629,7 +629,8 @@ EPIO_API void epio_loop_destroy(epio_loop *loop);
 EPIO_API const char *epio_loop_backend(const epio_loop *loop);
 
 /* What a loop has done since it was created, and what it is at. A layer's op counts by
- * the way that it went below the layer. What epio_perform carries out is in none of
+ * the way that it went below the layer; one that the layer sent down again by the last
+ * that was not at once. What epio_perform carries out is in none of
  * these. */
 typedef struct epio_loop_statistics {
     size_t size; /* sizeof(epio_loop_statistics) */

@@ -24,6 +24,8 @@ typedef struct epio__os_vfs {
 
 extern const epio_vfs_methods epio__os_vfs_methods;
 
+#if EPIO_ASYNC
+
 /* Reads on the calling thread: true, and *result. Unless it may wait, only what
  * the page cache has and is quickly copied. */
 bool epio__os_vfs_read_now(epio_op *op, bool may_wait, int64_t *result);
@@ -59,5 +61,7 @@ void epio__os_vfs_guard_write(epio__os_vfs *vfs);
 
 /* The loop has had its last turn before its thread goes elsewhere. */
 void epio__os_vfs_leave(epio__os_vfs *vfs);
+
+#endif
 
 #endif
