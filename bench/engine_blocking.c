@@ -59,11 +59,15 @@ static int64_t carry_out(const struct context *context, const bench_slot *slot)
 static int run_one_by_one(void *argument, uint64_t nanoseconds, bench_sample *sample)
 {
     struct context *context = argument;
-    bench_slot *slot = &context->queue.slots[0];
+    bench_queue *queue = &context->queue;
+    size_t i = 0;
 
-    bench_queue_begin(&context->queue, nanoseconds, sample);
-    while (bench_queue_next(&context->queue, slot)) {
-        bench_queue_finish(&context->queue, slot, carry_out(context, slot));
+    /* As many buffers as the others have, so that the processor's caches hold no more
+     * of them for this one. */
+    bench_queue_begin(queue, nanoseconds, sample);
+    while (bench_queue_next(queue, &queue->slots[i])) {
+        bench_queue_finish(queue, &queue->slots[i], carry_out(context, &queue->slots[i]));
+        i = i + 1 < queue->slot_count ? i + 1 : 0;
     }
     return bench_queue_end(&context->queue);
 }
