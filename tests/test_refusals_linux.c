@@ -120,6 +120,26 @@ static void a_loop_goes_on_without_its_ring(fixture *f)
     check_result(run_in_fork(lose_the_ring, (void *)(uintptr_t)fixture_path(f, "file")), 0);
 }
 
+static void lose_the_right(void *argument)
+{
+    epio_loop *loop = NULL;
+    check_result(epio_loop_create(&loop, NULL), 0);
+    write_and_read(loop, argument);
+    refuse(SYS_io_uring_enter, EPERM);
+    write_and_read(loop, argument);
+    write_and_read(loop, argument);
+    epio_loop_detach(loop);
+    (void)epio_loop_poll(loop, 0, 0);
+    write_and_read(loop, argument);
+    epio_loop_destroy(loop);
+}
+
+/* The ring is there, and may not be used any more. */
+static void a_loop_loses_the_right_to_its_ring(fixture *f)
+{
+    check_result(run_in_fork(lose_the_right, (void *)(uintptr_t)fixture_path(f, "file")), 0);
+}
+
 /* ---- Writes that may not be ---------------------------------------------------- */
 
 static void write_beyond_the_limit(void *argument)
@@ -211,6 +231,7 @@ int main(void)
     static const fixture_test tests[] = {
         FIXTURE_TEST(a_refused_ring_is_no_error, ON_OS_PERFORM),
         FIXTURE_TEST(a_loop_goes_on_without_its_ring, ON_OS_PERFORM),
+        FIXTURE_TEST(a_loop_loses_the_right_to_its_ring, ON_OS_PERFORM),
         FIXTURE_TEST(a_direct_write_beyond_the_limit, ON_OS_PERFORM),
         FIXTURE_TEST(a_write_at_once_that_fails, ON_OS_PERFORM),
         FIXTURE_TEST(a_write_at_once_after_a_failed_flush, ON_OS_PERFORM),

@@ -47,6 +47,11 @@ void epio_loop_detach(epio_loop *loop)
     }
     if (loop->os.backend->release != NULL) {
         loop->os.backend->release(loop->os.backend_state);
+        if (loop->embedded) {
+            loop->signalled = false; /* whatever was said, the release has taken back */
+            epio__workers_hand_over(loop);
+            epio__loop_stand_by(loop);
+        }
     }
     epio__store_pointer(&loop->owner, 0);
 }

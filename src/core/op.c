@@ -493,9 +493,18 @@ static inline void submit_plain(epio_loop *loop, epio_op *op)
     }
 }
 
+/* A write that failed within its submit takes the way of all writes, as the next sync
+ * has to hear of it. */
+static void fail_at_once(epio_op *op, int64_t result)
+{
+    epio_loop *loop = begin(op, "epio_submit");
+    set_in_flight(op, 0);
+    count_chain(loop, op, false);
+    epio_complete(op, result);
+}
+
 /* A write that is carried out at once: what is submitted later need not wait for it,
- * and a sync that covers it is delivered later anyway. False: nothing has come of it,
- * for whatever reason, and the usual way is next, which reports errors. */
+ * and a sync that covers it is delivered later anyway. False: it may not be. */
 static bool write_at_once(epio_op *op)
 {
     epio_loop *loop = op->loop;
@@ -503,10 +512,15 @@ static bool write_at_once(epio_op *op)
     if (loop->os.inline_writes == 0 || op->vfs != &loop->os.base || epio__flush_has_failed(op)) {
         return false;
     }
+    int64_t result = 0;
     epio__count_size(&file->in_flight, 1);
-    if (!epio__os_vfs_write_at_once(&loop->os, op)) {
+    bool tried = epio__os_vfs_write_at_once(&loop->os, op, &result);
+    if (!tried || result < 0) {
         epio__store_size(&file->in_flight, epio__load_relaxed_size(&file->in_flight) - 1);
-        return false;
+        if (tried) {
+            fail_at_once(op, result);
+        }
+        return tried;
     }
     op->result = EPIO_EPENDING;
     epio__store_u32(&op->state, EPIO__STATE_IN_FLIGHT);
@@ -958,7 +972,6 @@ static void give_back(epio_loop *loop, epio_op *op)
 static void go_on(epio_loop *loop, epio_op *op)
 {
     op->result = EPIO_EPENDING;
-    op->message = EPIO__MESSAGE_SUBMITTED;
     if (op->phase != EPIO__PHASE_READY && (op->marks & EPIO__MARK_INTERNAL) == 0) {
         keep(loop, op);
     }
@@ -1033,6 +1046,7 @@ static inline void deliver_plain(epio_loop *loop, epio_op *op)
 
 static void deliver_plain_by_layers(epio_loop *loop, epio_op *op)
 {
+    op->message = EPIO__MESSAGE_SUBMITTED; /* now: once it is sent again others may post it */
     op->phase = EPIO__PHASE_HELD;
     op->result = (int64_t)op->progress;
     if (!pop_frames(op)) {
@@ -1061,10 +1075,8 @@ void epio__loop_make_detours(epio_loop *loop)
 void epio__loop_deliver(epio_loop *loop, uint32_t max)
 {
     uint64_t last = loop->made_ready;
-    if (max != 0 && max < last - loop->taken) {
-        last = loop->taken + max;
-    }
-    while (loop->taken < last) { /* a nested poll takes some, too */
+    uint64_t end = max != 0 ? loop->delivered + max : UINT64_MAX;
+    while (loop->taken < last && loop->delivered < end) { /* a nested poll takes some, too */
         epio_op *op = epio__queue_pop(&loop->ready);
         loop->taken++;
         if (op->message == EPIO__MESSAGE_PLAIN && op->file->close == NULL) {

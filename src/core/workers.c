@@ -42,6 +42,7 @@ static uint32_t lane_of(const epio_op *op)
 
 void epio__workers_init(epio__workers *workers, uint32_t readers)
 {
+    uint32_t processors = epio__processor_count();
     for (uint32_t i = 0; i < EPIO__LANES; i++) {
         epio__lane *lane = &workers->lanes[i];
         epio__mutex_init(&lane->mutex);
@@ -52,7 +53,7 @@ void epio__workers_init(epio__workers *workers, uint32_t readers)
          * locks are to be taken and released in order. */
         lane->one_per_file = i == LANE_WRITE || i == LANE_LOCK;
         lane->spins = i == LANE_WRITE;
-        lane->processors = epio__processor_count();
+        lane->processors = processors;
     }
 }
 
@@ -126,7 +127,9 @@ static void run_op(epio__lane *lane, epio__worker *worker, epio_op *op)
 {
     epio__list_remove(&op->queue);
     epio__store_relaxed_u32(&op->place, EPIO__PLACE_TAKEN);
-    worker->file = op->kind == EPIO_KIND_SYNC ? NULL : op->file; /* others may write */
+    bool flushes_for_writers = lane->one_per_file && op->kind == EPIO_KIND_SYNC;
+    lane->flushing += flushes_for_writers ? 1 : 0;
+    worker->file = flushes_for_writers ? NULL : op->file; /* others may write */
     if (lane->one_per_file && next_op(lane) != NULL) {
         rouse(lane, 1); /* there is another file's */
     }
@@ -134,6 +137,7 @@ static void run_op(epio__lane *lane, epio__worker *worker, epio_op *op)
     epio_complete(op, op->vfs->methods->perform(op->vfs, op));
     epio__mutex_lock(&lane->mutex);
     worker->file = NULL;
+    lane->flushing -= flushes_for_writers ? 1 : 0;
 }
 
 typedef struct handed_over {
@@ -222,7 +226,10 @@ static bool give_flush_to_writer(epio_loop *loop, epio_node *flush)
 {
     epio__lane *lane = &loop->workers.lanes[LANE_WRITE];
     epio__mutex_lock(&lane->mutex);
-    bool awake = lane->spinning != 0 && epio__list_empty(&lane->queue);
+    const epio_op *op = epio__op_of_queue(flush->next);
+    /* One at a time: the other threads are for writes. */
+    bool awake = lane->spinning != 0 && epio__list_empty(&lane->queue) && lane->flushing == 0 &&
+                 !somebody_is_at(lane, op->file);
     if (awake) {
         epio__op_of_queue(flush->next)->place = EPIO__PLACE_QUEUED + LANE_WRITE;
         epio__list_move_all(&lane->queue, flush);

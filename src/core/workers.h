@@ -24,6 +24,7 @@ typedef struct epio__lane {
     uint32_t limit; /* of threads */
     uint32_t idle;
     uint32_t signalled;   /* idle threads that are about to look */
+    uint32_t flushing;    /* threads of the lane of writes that are at a flush */
     uint32_t spinning;    /* threads that will see `handed_over` change */
     uint32_t handed_over; /* atomic, written under the mutex: how often there was something */
     bool one_per_file;    /* no two threads at one file */

@@ -177,20 +177,15 @@ static void perform_here(epio__os_vfs *vfs, epio_op *op, uint64_t bytes)
     }
 }
 
-bool epio__os_vfs_write_at_once(epio__os_vfs *vfs, epio_op *op)
+bool epio__os_vfs_write_at_once(epio__os_vfs *vfs, epio_op *op, int64_t *result)
 {
-    uint64_t bytes = op->arguments.io.len;
-    op->progress = 0;
-    if (is_stream(op) || !spend(vfs, bytes)) {
+    if (is_stream(op) || !spend(vfs, op->arguments.io.len)) {
         return false;
     }
     epio__os_vfs_guard_write(vfs);
-    if (epio__os_perform(&vfs->base, op) == (int64_t)bytes) {
-        return true;
-    }
     op->progress = 0;
-    op->os_error = 0;
-    return false;
+    *result = epio__os_perform(&vfs->base, op);
+    return true;
 }
 
 static void submit_write(epio__os_vfs *vfs, epio_op *op)

@@ -49,9 +49,9 @@ static inline bool epio__os_vfs_read_at_once(epio__os_vfs *vfs, epio_op *op)
     return true;
 }
 
-/* A plain write (op.h), as above, on a loop with inline_writes. False: as if nothing
- * had been tried. */
-bool epio__os_vfs_write_at_once(epio__os_vfs *vfs, epio_op *op);
+/* A plain write (op.h) on a loop with inline_writes: true, and *result, which is
+ * op->progress or an error. False: not now, and nothing was done. */
+bool epio__os_vfs_write_at_once(epio__os_vfs *vfs, epio_op *op, int64_t *result);
 
 /* The loop begins a turn. */
 void epio__os_vfs_new_turn(epio__os_vfs *vfs);

@@ -31,7 +31,7 @@ static inline int64_t epio__preadv2(int descriptor, const struct iovec *parts, i
     return result;
 }
 
-#else
+#elif defined(RWF_NOWAIT)
 
 static inline int64_t epio__preadv2(int descriptor, const struct iovec *parts, int count,
                                     uint64_t offset, int flags)

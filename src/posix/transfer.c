@@ -211,6 +211,7 @@ bool epio__os_read_cached(epio_op *op, uint64_t bytes)
 bool epio__os_read_cached(epio_op *op, uint64_t bytes)
 {
     (void)bytes;
+    op->progress = 0;
     epio__store_relaxed_u32(&epio__os_file_of(op)->no_cached_read, 1);
     return false;
 }

@@ -26,11 +26,17 @@
 /* IOV_MAX of Linux. */
 #define MOST_PARTS 1024u
 
+/* How often to look for completions that cannot be waited for. */
+#define LOOK_AGAIN_NS UINT64_C(5000000)
+
+/* In op->flags of an op in the ring: a cancel was asked for. */
+#define GIVEN_UP 2u
+
 typedef struct uring_state {
     void *epoll;
     struct io_uring ring;
     bool has_ring;
-    bool refused;       /* a ring could not be had again: all goes to workers */
+    bool refused;       /* no ring is to be had any more: all goes to workers */
     bool embedded;      /* completions have to make epoll's descriptor readable */
     bool watches_epoll; /* the ring will tell when epoll's descriptor is readable */
     bool writes;        /* among the entries that were not submitted yet */
@@ -67,8 +73,9 @@ static void withdraw(uring_state *state, epio_op *op)
 static int make_ring(struct io_uring *ring)
 {
     static const unsigned flags[] = {
-        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
-        IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+            IORING_SETUP_SUBMIT_ALL,
+        IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,
         0,
     };
     int error = -EINVAL;
@@ -214,21 +221,51 @@ static void prepare(struct io_uring_sqe *entry, const epio_op *op)
     }
 }
 
+/* The process has lost the right to use rings, as one that locks itself in may: what
+ * the kernel was not given yet goes to workers. */
+static void take_back_entries(uring_state *state)
+{
+    struct io_uring_sq *queue = &state->ring.sq;
+    state->refused = true;
+    state->writes = false;
+    for (unsigned at = *queue->khead; at != queue->sqe_tail; at++) {
+        void *whose = (void *)(uintptr_t)queue->sqes[at & queue->ring_mask].user_data;
+        if (whose == state) {
+            state->watches_epoll = false;
+        } else if (whose != NULL) {
+            state->in_kernel--;
+            add_ops(state, UINT64_MAX);
+            epio_offload(whose);
+        }
+    }
+    queue->sqe_head = queue->sqe_tail;
+    *queue->khead = queue->sqe_tail; /* ours to write now that the kernel never looks */
+    *queue->ktail = queue->sqe_tail;
+}
+
+static void heed(uring_state *state, int outcome)
+{
+    if (outcome == -EPERM || outcome == -EACCES || outcome == -ENOSYS) {
+        take_back_entries(state);
+    }
+}
+
 /* Gives the kernel what was prepared. What it does not take now (it lacks memory,
  * or completions are to be reaped first) stays for the next time. */
 static void submit_entries(uring_state *state)
 {
     if (!state->writes) {
-        (void)io_uring_submit(&state->ring);
+        heed(state, io_uring_submit(&state->ring));
         return;
     }
     /* A write begins inside of the call, with the signals that are its own. */
     epio__signal_guard guard;
     epio__signal_guard_begin(&guard, SIGXFSZ);
-    (void)io_uring_submit(&state->ring);
+    int outcome = io_uring_submit(&state->ring);
     errno = EFBIG;
     epio__signal_guard_end(&guard, true);
-    state->writes = false;
+    state->writes = io_uring_sq_ready(&state->ring) != 0;
+    heed(state, outcome);
 }
 
 static struct io_uring_sqe *take_entry(uring_state *state)
@@ -257,13 +294,16 @@ static bool fill(uring_state *state)
     if (epio__list_empty(&state->waiting)) {
         return true;
     }
-    if (!state->has_ring && !open_ring(state)) {
-        state->refused = true;
+    state->refused = state->refused || (!state->has_ring && !open_ring(state));
+    if (state->refused) {
         send_to_workers(state);
         return false;
     }
     while (!epio__list_empty(&state->waiting) && state->in_kernel < MOST_IN_KERNEL) {
         struct io_uring_sqe *entry = take_entry(state);
+        if (state->refused) {
+            return fill(state);
+        }
         if (entry == NULL) {
             return true;
         }
@@ -282,6 +322,9 @@ static void uring_flush(void *opaque)
     uring_state *state = opaque;
     if (fill(state) && state->has_ring && io_uring_sq_ready(&state->ring) != 0) {
         submit_entries(state);
+        if (state->embedded && io_uring_sq_ready(&state->ring) != 0) {
+            epio__backend_epoll.wake(state->epoll); /* to try again */
+        }
     }
 }
 
@@ -299,10 +342,12 @@ static void reap_op(uring_state *state, epio_op *op, int32_t outcome)
 {
     state->in_kernel--;
     add_ops(state, UINT64_MAX);
-    if (outcome == -ECANCELED) {
-        epio_complete(op, EPIO_ECANCELED);
-    } else if (outcome >= 0 && is_finished(op, outcome)) {
+    bool given_up = (op->flags & GIVEN_UP) != 0;
+    op->flags &= ~GIVEN_UP;
+    if (outcome >= 0 && is_finished(op, outcome)) {
         epio_complete(op, (int64_t)op->progress);
+    } else if (given_up) {
+        epio_complete(op, EPIO_ECANCELED);
     } else if (outcome <= 0 || is_vectored(op)) {
         epio_offload(op);
     } else {
@@ -366,6 +411,10 @@ static void wait_for_either(uring_state *state, uint64_t deadline)
     if (state->writes) {
         submit_entries(state);
     }
+    if (state->writes || state->refused) {
+        reap(state);
+        return;
+    }
     struct __kernel_timespec left = {0, 0};
     if (deadline != EPIO_FOREVER) {
         uint64_t now = epio__monotonic_time();
@@ -373,8 +422,18 @@ static void wait_for_either(uring_state *state, uint64_t deadline)
         left.tv_sec = time.tv_sec;
         left.tv_nsec = time.tv_nsec;
     }
-    (void)io_uring_submit_and_wait_timeout(&state->ring, &(struct io_uring_cqe *){NULL}, 1,
-                                           deadline != EPIO_FOREVER ? &left : NULL, NULL);
+    struct io_uring_cqe *first = NULL;
+    heed(state, io_uring_submit_and_wait_timeout(&state->ring, &first, 1,
+                                                 deadline != EPIO_FOREVER ? &left : NULL, NULL));
+    reap(state);
+}
+
+/* What the kernel has been given will end, but nobody may wait for it any more. */
+static void wait_without_ring(uring_state *state, uint64_t deadline)
+{
+    uint64_t soon = epio__monotonic_time() + LOOK_AGAIN_NS;
+    reap(state);
+    epio__backend_epoll.poll(state->epoll, deadline < soon ? deadline : soon);
     reap(state);
 }
 
@@ -400,6 +459,8 @@ static void uring_poll(void *opaque, uint64_t deadline)
     }
     if (state->in_kernel == 0) {
         epio__backend_epoll.poll(state->epoll, deadline);
+    } else if (state->refused) {
+        wait_without_ring(state, deadline);
     } else if (state->embedded) {
         poll_embedded(state, deadline);
     } else if (deadline != 0) {
@@ -424,8 +485,9 @@ static bool uring_cancel(void *opaque, epio_op *op)
         withdraw(state, op);
         return true;
     }
-    struct io_uring_sqe *entry = take_entry(state);
+    struct io_uring_sqe *entry = state->refused ? NULL : take_entry(state);
     if (entry != NULL) { /* else it ends when it ends */
+        op->flags |= GIVEN_UP;
         io_uring_prep_cancel(entry, op, 0);
         io_uring_sqe_set_data(entry, NULL);
     }
@@ -438,9 +500,16 @@ static void uring_release(void *opaque)
 {
     uring_state *state = opaque;
     while (state->in_kernel != 0) {
-        wait_for_either(state, EPIO_FOREVER);
+        if (state->refused) {
+            wait_without_ring(state, EPIO_FOREVER);
+        } else {
+            wait_for_either(state, EPIO_FOREVER);
+        }
     }
     close_ring(state);
+    if (state->embedded && !epio__list_empty(&state->waiting)) {
+        epio__backend_epoll.wake(state->epoll);
+    }
 }
 
 static void uring_forget(void *opaque, epio__os_file *file)
