@@ -90,6 +90,16 @@ static inline bool epio__op_reads(const epio_op *op)
     return op->kind == EPIO_KIND_READ || op->kind == EPIO_KIND_READV;
 }
 
+static inline bool epio__op_transfers(const epio_op *op)
+{
+    return op->kind >= EPIO_KIND_READ && op->kind <= EPIO_KIND_WRITEV;
+}
+
+static inline bool epio__op_is_vectored(const epio_op *op)
+{
+    return op->kind == EPIO_KIND_READV || op->kind == EPIO_KIND_WRITEV;
+}
+
 /* Around several writes on this thread, and whatever else it does in between: what
  * each does to keep its signals from the application is done once for all. False:
  * nothing was done, and there is nothing to end. */
@@ -181,7 +191,8 @@ typedef struct epio__backend {
     int (*open)(uint64_t *watched, void **state);
     void (*close)(void *state);
 
-    /* Accepts an op of the OS VFS: true, and epio_complete will follow. False:
+    /* Accepts an op of the OS VFS: true, and epio_complete will follow, or
+     * epio_offload if it cannot do it after all. False:
      * it has no asynchronous form here, and nothing was touched. */
     bool (*submit)(void *state, epio_op *op);
 

@@ -592,7 +592,8 @@ EPIO_API int epio_loop_create(epio_loop **loop, const epio_loop_options *options
 
 /* Delivers completions until nothing is in flight, or epio_loop_stop. Returns
  * how many were delivered. The owner, or any thread if the loop is detached. On POSIX
- * systems SIGXFSZ may be blocked on this thread while it and epio_loop_poll run. */
+ * systems SIGXFSZ may be blocked on this thread while a loop runs (also by epio_loop_poll,
+ * epio_wait and the like): threads and processes that a `done` starts inherit that. */
 EPIO_API uint64_t epio_loop_run(epio_loop *loop);
 
 /* Delivers what is ready, up to `max` (0: no limit), waiting for the first for

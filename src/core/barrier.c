@@ -147,8 +147,7 @@ static epio_file *file_as_submitted(epio_op *op)
  * lock op that still waits for its first is seen to when it begins. */
 static bool may_never_end(const epio_op *op, const epio_file *file)
 {
-    bool transfer = op->kind >= EPIO_KIND_READ && op->kind <= EPIO_KIND_WRITEV;
-    return (transfer && (file->traits & EPIO_FILE_STREAM) != 0) ||
+    return (epio__op_transfers(op) && (file->traits & EPIO_FILE_STREAM) != 0) ||
            (op->kind == EPIO_KIND_LOCK && op->phase != EPIO__PHASE_LINKED);
 }
 

@@ -636,7 +636,7 @@ static int64_t wait_in_flight(epio_op *op)
     return waiter.result;
 }
 
-/* The same by way of layers, which see it go and come back. */
+/* A read by way of layers, which see it go and come back. */
 static bool wait_for_plain(epio_loop *loop, epio_op *op)
 {
     if (!is_plain(op, EPIO__MESSAGE_PLAIN)) {

@@ -35,8 +35,8 @@ enum {
 };
 
 /* op->message: why it is in the inbox; or, outside of it, that there is nothing about
- * it: no link, no error, and no thread but the owner's. Reads are PLAIN from the verb
- * on, writes once they were carried out at once. */
+ * it: no link, no error, and no thread but the owner's. Reads by an op that was used before are
+ * PLAIN from the verb on, writes once they were carried out at once. */
 enum {
     EPIO__MESSAGE_SUBMITTED,
     EPIO__MESSAGE_COMPLETED,

@@ -275,8 +275,7 @@ void epio__stream_ready(epio__streams *streams, epio__os_file *file, uint32_t re
 
 bool epio__stream_cancel(epio__streams *streams, epio_op *op)
 {
-    bool transfer = op->kind >= EPIO_KIND_READ && op->kind <= EPIO_KIND_WRITEV;
-    if (!transfer || (op->file->traits & EPIO_FILE_STREAM) == 0) {
+    if (!epio__op_transfers(op) || (op->file->traits & EPIO_FILE_STREAM) == 0) {
         return false;
     }
     epio__os_file *file = epio__os_file_of(op);

@@ -13,7 +13,7 @@
 
 static epio_iovec part_at(const epio_op *op, uint64_t index)
 {
-    if (op->kind == EPIO_KIND_READV || op->kind == EPIO_KIND_WRITEV) {
+    if (epio__op_is_vectored(op)) {
         return ((const epio_iovec *)op->arguments.io.base)[index];
     }
     epio_iovec part = {.base = op->arguments.io.base, .len = (size_t)op->arguments.io.len};
@@ -22,8 +22,7 @@ static epio_iovec part_at(const epio_op *op, uint64_t index)
 
 static uint64_t part_count(const epio_op *op)
 {
-    bool vectored = op->kind == EPIO_KIND_READV || op->kind == EPIO_KIND_WRITEV;
-    return vectored ? op->arguments.io.len : 1;
+    return epio__op_is_vectored(op) ? op->arguments.io.len : 1;
 }
 
 void epio__cursor_advance(const epio_op *op, epio__cursor *cursor, uint64_t bytes)

@@ -150,11 +150,6 @@ static int uring_open(uint64_t *watched, void **opened)
 
 /* ---- Accepting ---- */
 
-static bool is_vectored(const epio_op *op)
-{
-    return op->kind == EPIO_KIND_READV || op->kind == EPIO_KIND_WRITEV;
-}
-
 /* The kernel would carry out a buffered write, and what it cannot read without
  * waiting, on threads of its own: a worker of ours is nearer. docs/performance.md
  * has the figures. */
@@ -174,18 +169,13 @@ static bool fits(const epio_op *op)
     if (bytes == 0 || bytes > EPIO__LARGE_COPY) {
         return false; /* to pin or copy so much takes the owner's time */
     }
-    return !is_vectored(op) || (op->progress == 0 && op->arguments.io.len <= MOST_PARTS);
-}
-
-static bool is_transfer(const epio_op *op)
-{
-    return op->kind >= EPIO_KIND_READ && op->kind <= EPIO_KIND_WRITEV;
+    return !epio__op_is_vectored(op) || (op->progress == 0 && op->arguments.io.len <= MOST_PARTS);
 }
 
 static bool uring_submit(void *opaque, epio_op *op)
 {
     uring_state *state = opaque;
-    if (!is_transfer(op) || (op->file->traits & EPIO_FILE_STREAM) != 0) {
+    if (!epio__op_transfers(op) || (op->file->traits & EPIO_FILE_STREAM) != 0) {
         return epio__backend_epoll.submit(state->epoll, op);
     }
     if (state->refused || !waits_for_the_disk(op) || !fits(op)) {
@@ -348,7 +338,7 @@ static void reap_op(uring_state *state, epio_op *op, int32_t outcome)
         epio_complete(op, (int64_t)op->progress);
     } else if (given_up) {
         epio_complete(op, EPIO_ECANCELED);
-    } else if (outcome <= 0 || is_vectored(op)) {
+    } else if (outcome <= 0 || epio__op_is_vectored(op)) {
         epio_offload(op);
     } else {
         epio__list_append(&state->waiting, &op->queue);
@@ -478,7 +468,7 @@ static void uring_poll(void *opaque, uint64_t deadline)
 static bool uring_cancel(void *opaque, epio_op *op)
 {
     uring_state *state = opaque;
-    if (!is_transfer(op) || (op->file->traits & EPIO_FILE_STREAM) != 0) {
+    if (!epio__op_transfers(op) || (op->file->traits & EPIO_FILE_STREAM) != 0) {
         return epio__backend_epoll.cancel(state->epoll, op);
     }
     if (op->queue.next != NULL) {

@@ -124,7 +124,7 @@ static bool waits_inside(const epio_op *op)
 /* What would be copied for long if it is in memory, or takes many calls, is for a worker. */
 static bool is_long(const epio_op *op)
 {
-    bool vectored = op->kind == EPIO_KIND_READV || op->kind == EPIO_KIND_WRITEV;
+    bool vectored = epio__op_is_vectored(op);
     bool stream = (op->file->traits & EPIO_FILE_STREAM) != 0;
     bool direct = epio__win32_file_of(op)->sector != 0; /* of which nothing is in memory */
     return !stream && !direct &&
@@ -160,7 +160,7 @@ static bool advance(iocp_state *state, epio_op *op, int64_t *result)
 static bool iocp_submit(void *opaque, epio_op *op)
 {
     iocp_state *state = opaque;
-    bool transfer = op->kind >= EPIO_KIND_READ && op->kind <= EPIO_KIND_WRITEV;
+    bool transfer = epio__op_transfers(op);
     if (!transfer || epio_op_bytes(op) == 0 || epio__check_transfer(op) != 0 || is_long(op) ||
         waits_inside(op) || !bind_file(state, epio__win32_file_of(op))) {
         return false;
@@ -176,7 +176,7 @@ static bool iocp_submit(void *opaque, epio_op *op)
 static bool iocp_cancel(void *opaque, epio_op *op)
 {
     (void)opaque;
-    bool transfer = op->kind >= EPIO_KIND_READ && op->kind <= EPIO_KIND_WRITEV;
+    bool transfer = epio__op_transfers(op);
     if (transfer) {
         HANDLE handle = (HANDLE)epio__win32_file_of(op)->base.transfer_handle;
         op->flags |= GIVEN_UP;

@@ -8,11 +8,6 @@
 /* Of NTFS, at most. File systems have many errors for what is beyond their own. */
 #define LARGEST_FILE ((uint64_t)1 << 53)
 
-static bool is_vectored(const epio_op *op)
-{
-    return op->kind == EPIO_KIND_READV || op->kind == EPIO_KIND_WRITEV;
-}
-
 static bool is_stream(const epio_op *op)
 {
     return (op->file->traits & EPIO_FILE_STREAM) != 0;
@@ -24,8 +19,8 @@ epio__piece epio__next_piece(const epio_op *op)
 {
     uint64_t done = op->progress;
     epio_iovec whole = {op->arguments.io.base, (size_t)op->arguments.io.len};
-    const epio_iovec *parts = is_vectored(op) ? op->arguments.io.base : &whole;
-    uint64_t count = is_vectored(op) ? op->arguments.io.len : 1;
+    const epio_iovec *parts = epio__op_is_vectored(op) ? op->arguments.io.base : &whole;
+    uint64_t count = epio__op_is_vectored(op) ? op->arguments.io.len : 1;
     for (uint64_t i = 0; i < count; i++) {
         if (done < parts[i].len) {
             uint64_t left = parts[i].len - done;
@@ -46,9 +41,9 @@ int epio__check_transfer(const epio_op *op)
     }
     /* Not every system checks it, and some would read into what lies beside. */
     uint64_t bits = op->arguments.io.offset;
-    uint64_t count = is_vectored(op) ? op->arguments.io.len : 1;
+    uint64_t count = epio__op_is_vectored(op) ? op->arguments.io.len : 1;
     epio_iovec whole = {op->arguments.io.base, (size_t)op->arguments.io.len};
-    const epio_iovec *parts = is_vectored(op) ? op->arguments.io.base : &whole;
+    const epio_iovec *parts = epio__op_is_vectored(op) ? op->arguments.io.base : &whole;
     for (uint64_t i = 0; i < count; i++) {
         bits |= parts[i].len | (uintptr_t)parts[i].base;
     }
