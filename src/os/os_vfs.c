@@ -52,7 +52,7 @@ static int64_t perform(epio_vfs *base, epio_op *op)
 
 /* What one turn may do on the owner's thread before the loop looks around, in bytes that
  * are copied: less than a millisecond, for the sake of user interfaces. */
-#define TURN_BYTES (INT64_C(4) << 20)
+#define TURN_BYTES (INT64_C(3) << 20)
 
 void epio__os_vfs_new_turn(epio__os_vfs *vfs)
 {

@@ -527,10 +527,13 @@ bool handle_close(intptr_t handle)
     return CloseHandle(handle_of(handle)) != 0;
 }
 
+/* As a file or pipe: the value of one that was closed may soon be a thread's or an
+ * event's. */
 bool handle_is_open(intptr_t handle)
 {
     DWORD flags;
-    return GetHandleInformation(handle_of(handle), &flags) != 0;
+    return GetHandleInformation(handle_of(handle), &flags) != 0 &&
+           GetFileType(handle_of(handle)) != FILE_TYPE_UNKNOWN;
 }
 
 intptr_t handle_duplicate(intptr_t handle)
