@@ -355,6 +355,67 @@ static void a_layer_sends_them_again(fixture *f)
     fixture_close(f, file);
 }
 
+/* Another thread has posted the op before the layer that sent it again has returned. */
+static epio_semaphore *last_permit;
+
+static void *release_at_once(void *argument)
+{
+    epio_semaphore_release(last_permit, 1);
+    return argument;
+}
+
+static bool sends_again_to_wait(epio_frame *frame, epio_op *op)
+{
+    again_vfs *vfs = again_of(frame->vfs);
+    test_thread thread;
+    if (vfs->sent[0]++ != 0) {
+        return true;
+    }
+    check_result(epio_semaphore_try_acquire(last_permit, 1), 0);
+    epio_frame_push(op, frame);
+    epio_forward(op, vfs->inner, vfs->inner_file); /* waits for the permit */
+    thread_start(&thread, release_at_once, NULL);
+    (void)thread_join(thread);
+    return false;
+}
+
+static void submit_to_wait(epio_vfs *base, epio_op *op)
+{
+    again_vfs *vfs = again_of(base);
+    vfs->frames[0].returned = sends_again_to_wait;
+    vfs->sent[0] = 0;
+    epio_frame_push(op, &vfs->frames[0]);
+    epio_forward(op, vfs->inner, vfs->inner_file);
+}
+
+static void sent_again_and_posted_meanwhile(fixture *f)
+{
+    static const epio_vfs_methods methods = {
+        .name = "again", .submit = submit_to_wait, .perform = perform_none, .cancel = cancel_none};
+    static again_vfs vfs;
+    char data[4] = {0};
+    epio_op op = {0};
+    epio_file *file = fixture_create(f, "file");
+    fixture_write(f, file, "data", 4, 0);
+    check_result(epio_wait(epio_read(&op, file, data, 4, 0)), 4); /* it was used before */
+    memset(&vfs, 0, sizeof vfs);
+    last_permit = f->semaphore;
+    vfs.base.methods = &methods;
+    vfs.base.loop = f->loop;
+    vfs.inner = f->vfs;
+    vfs.inner_file = file;
+    epio_file_init(&vfs.file, &vfs.base, EPIO_OPEN_READ, 0);
+    for (int round = 0; round < 3; round++) {
+        memset(data, 0, sizeof data);
+        epio_submit(epio_read(&op, &vfs.file, data, 4, 0));
+        check_result(epio_wait(&op), 4);
+        check(memcmp(data, "data", 4) == 0);
+        check(epio_loop_pending(f->loop) == 0);
+    }
+    epio_file_release(&vfs.file);
+    fixture_close(f, file);
+}
+
 /* ---- Waiting ------------------------------------------------------------------- */
 
 static void *release_later(void *argument)
@@ -401,6 +462,7 @@ int main(void)
         FIXTURE_TEST(writes_at_once, ON_OS),
         FIXTURE_TEST(the_loop_is_embedded_meanwhile, ON_OS | ON_MEMORY | ON_LIMIT_OS_3),
         FIXTURE_TEST(a_layer_sends_them_again, ON_OS | ON_MEMORY),
+        FIXTURE_TEST(sent_again_and_posted_meanwhile, ON_LIMIT_OS | ON_LIMIT_MEMORY),
         FIXTURE_TEST(a_read_waits_for_its_permit, ON_LIMIT_OS | ON_LIMIT_OS_3 | ON_LIMIT_MEMORY),
     };
     return FIXTURE_RUN("plain", tests);
