@@ -457,6 +457,41 @@ static void the_handle_tells_of_direct_reads(fixture *f)
     fixture_close(f, file);
 }
 
+static intptr_t handle_of_loop;
+
+static void *poll_when_told(void *argument)
+{
+    transfers *all = argument;
+    while (all->finished < all->count) {
+        require(handle_is_ready(handle_of_loop, 10000));
+        (void)epio_loop_poll(all->loop, 0, 0);
+    }
+    epio_loop_detach(all->loop);
+    return NULL;
+}
+
+/* Whoever takes the loop waits for its handle before he has ever polled it. */
+static void an_embedded_loop_changes_hands(fixture *f)
+{
+    transfers all;
+    test_thread thread;
+    epio_file *file = open_direct(f, "file");
+    transfers_make(&all, f, file, 64);
+    handle_of_loop = epio_loop_handle(f->loop);
+    check(handle_of_loop >= 0);
+    for (int round = 0; round < 20; round++) {
+        submit_all(&all, round == 0 ? submit_write : submit_read);
+        (void)epio_loop_poll(f->loop, 0, 1);
+        epio_loop_detach(f->loop);
+        thread_start(&thread, poll_when_told, &all);
+        (void)thread_join(thread);
+        (void)epio_loop_poll(f->loop, 0, 0);
+        check_blocks(&all);
+    }
+    transfers_free(&all);
+    fixture_close(f, file);
+}
+
 int main(void)
 {
     static const fixture_test tests[] = {
@@ -473,6 +508,7 @@ int main(void)
         FIXTURE_TEST(direct_reads_of_another_thread, ON_OS),
         FIXTURE_TEST(the_disk_and_a_stream_at_once, ON_OS),
         FIXTURE_TEST(the_handle_tells_of_direct_reads, ON_OS),
+        FIXTURE_TEST(an_embedded_loop_changes_hands, ON_OS),
     };
     return FIXTURE_RUN("direct", tests);
 }
