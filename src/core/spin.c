@@ -4,7 +4,9 @@
 #include "core/spin.h"
 
 #define LOOKS_AT_ONCE 64
-#define MOST_SKIPPED 255u
+/* More would keep both sides asleep for long once they have missed each other, fewer
+ * would cost more than a twentieth of the waits that are in vain. */
+#define MOST_SKIPPED 15u
 
 bool epio__spin_pays(epio__spin *spin, uint32_t processors)
 {
