@@ -95,6 +95,11 @@ static inline bool epio__op_transfers(const epio_op *op)
     return op->kind >= EPIO_KIND_READ && op->kind <= EPIO_KIND_WRITEV;
 }
 
+static inline bool epio__op_is_on_stream(const epio_op *op)
+{
+    return (op->file->traits & EPIO_FILE_STREAM) != 0;
+}
+
 static inline bool epio__op_is_vectored(const epio_op *op)
 {
     return op->kind == EPIO_KIND_READV || op->kind == EPIO_KIND_WRITEV;

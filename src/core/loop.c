@@ -145,7 +145,8 @@ static void spin(epio_loop *loop, uint64_t deadline)
 {
     bool only_writes = loop->writes_at_workers != 0 && loop->internal == 0 &&
                        loop->writes_at_workers == loop->at_workers;
-    if (!only_writes || loop->os.watched != 0 || !epio__spin_pays(&loop->spin, loop->processors)) {
+    if (!only_writes || loop->os.watched != 0 || !loop->workers.several_processors ||
+        !epio__spin_pays(&loop->spin)) {
         return;
     }
     uint64_t until = epio__deadline_after(SPIN_NS);
@@ -398,7 +399,6 @@ int epio_loop_create(epio_loop **created, const epio_loop_options *options)
     loop->os.base.loop = loop;
     loop->os.inline_writes = options->inline_writes;
     loop->owner = epio__thread_self();
-    loop->processors = epio__processor_count();
     epio__queue_init(&loop->ready);
     epio__queue_init(&loop->arrivals);
     epio__list_init(&loop->deferred);

@@ -56,7 +56,6 @@ struct epio_loop {
     uint64_t at_workers;        /* ops handed over and not yet back */
     uint64_t writes_at_workers; /* those of them that are writes */
     epio__spin spin;
-    uint32_t processors;
     uint64_t made_ready; /* ops put in the ready queue, ever */
     uint64_t taken;      /* from there, ever */
     uint64_t delivered;  /* ever */

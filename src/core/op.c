@@ -479,15 +479,25 @@ static void submit_plain_to_vfs(epio_loop *loop, epio_op *op)
     }
 }
 
-static inline void submit_plain(epio_loop *loop, epio_op *op)
+static inline void enter_plain(epio_loop *loop, epio_op *op)
 {
     op->result = EPIO_EPENDING;
     epio__store_u32(&op->state, EPIO__STATE_IN_FLIGHT);
     epio__count_size(&loop->in_flight, 1);
+}
+
+static inline void end_plain_at_once(epio_loop *loop, epio_op *op)
+{
+    op->phase = EPIO__PHASE_READY;
+    push_ready(loop, op);
+}
+
+static inline void submit_plain(epio_loop *loop, epio_op *op)
+{
+    enter_plain(loop, op);
     epio__count_size(&op->file->in_flight, 1);
     if (op->vfs == &loop->os.base && epio__os_vfs_read_at_once(&loop->os, op)) {
-        op->phase = EPIO__PHASE_READY;
-        push_ready(loop, op);
+        end_plain_at_once(loop, op);
     } else {
         submit_plain_to_vfs(loop, op);
     }
@@ -522,12 +532,9 @@ static bool write_at_once(epio_op *op)
         }
         return tried;
     }
-    op->result = EPIO_EPENDING;
-    epio__store_u32(&op->state, EPIO__STATE_IN_FLIGHT);
-    epio__count_size(&loop->in_flight, 1);
-    op->phase = EPIO__PHASE_READY;
+    enter_plain(loop, op);
     op->message = EPIO__MESSAGE_PLAIN;
-    push_ready(loop, op);
+    end_plain_at_once(loop, op);
     return true;
 }
 

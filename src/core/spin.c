@@ -8,11 +8,8 @@
  * would cost more than a twentieth of the waits that are in vain. */
 #define MOST_SKIPPED 15u
 
-bool epio__spin_pays(epio__spin *spin, uint32_t processors)
+bool epio__spin_pays(epio__spin *spin)
 {
-    if (processors < 2) {
-        return false;
-    }
     if (spin->skip != 0) {
         spin->skip--;
         return false;

@@ -11,8 +11,8 @@ typedef struct epio__spin {
     uint32_t after; /* what skip is to be after the next spin in vain */
 } epio__spin;
 
-/* True if a spin is worth a try now; never on a single processor. */
-bool epio__spin_pays(epio__spin *spin, uint32_t processors);
+/* True if a spin is worth a try now. Not to be asked on a single processor. */
+bool epio__spin_pays(epio__spin *spin);
 
 /* Spins until has_news(of), or `deadline` (monotonic): true if there is news. */
 bool epio__spin_until(epio__spin *spin, uint64_t deadline, bool (*has_news)(const void *of),

@@ -42,7 +42,7 @@ static uint32_t lane_of(const epio_op *op)
 
 void epio__workers_init(epio__workers *workers, uint32_t readers)
 {
-    uint32_t processors = epio__processor_count();
+    workers->several_processors = epio__processor_count() > 1;
     for (uint32_t i = 0; i < EPIO__LANES; i++) {
         epio__lane *lane = &workers->lanes[i];
         epio__mutex_init(&lane->mutex);
@@ -52,8 +52,7 @@ void epio__workers_init(epio__workers *workers, uint32_t readers)
         /* Writers of one file would only wait for each other in the kernel; its
          * locks are to be taken and released in order. */
         lane->one_per_file = i == LANE_WRITE || i == LANE_LOCK;
-        lane->spins = i == LANE_WRITE;
-        lane->processors = processors;
+        lane->spins = i == LANE_WRITE && workers->several_processors;
     }
 }
 
@@ -154,7 +153,7 @@ static bool was_handed_over(const void *of)
 /* True if there may be something to do, so that the thread need not sleep. */
 static bool spin_for_work(epio__lane *lane, epio__worker *worker)
 {
-    if (!lane->spins || !epio__spin_pays(&worker->spin, lane->processors)) {
+    if (!lane->spins || !epio__spin_pays(&worker->spin)) {
         return false;
     }
     handed_over look = {lane, lane->handed_over};

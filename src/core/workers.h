@@ -30,11 +30,11 @@ typedef struct epio__lane {
     bool one_per_file;    /* no two threads at one file */
     bool spins;           /* its ops are short and follow one another */
     bool stopping;
-    uint32_t processors;
     epio__worker workers[EPIO__LANE_THREADS];
 } epio__lane;
 
 typedef struct epio__workers {
+    bool several_processors; /* the owner and a worker can be at it at once */
     epio__lane lanes[EPIO__LANES];
 } epio__workers;
 

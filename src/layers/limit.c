@@ -43,7 +43,7 @@ static bool needs_permit(const epio_op *op)
     case EPIO_KIND_READV:
     case EPIO_KIND_WRITE:
     case EPIO_KIND_WRITEV:
-        return (op->file->traits & EPIO_FILE_STREAM) == 0;
+        return !epio__op_is_on_stream(op);
     default:
         return true;
     }

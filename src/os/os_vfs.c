@@ -76,11 +76,6 @@ void epio__os_vfs_leave(epio__os_vfs *vfs)
     }
 }
 
-static bool is_stream(const epio_op *op)
-{
-    return (op->file->traits & EPIO_FILE_STREAM) != 0;
-}
-
 static bool turn_is_spent(const epio__os_vfs *vfs)
 {
     return vfs->bytes_left <= 0;
@@ -105,7 +100,7 @@ void epio__os_spend(const epio_op *op, uint64_t bytes)
 /* What the back end has no asynchronous form for, a worker carries out. */
 static void hand_on(epio__os_vfs *vfs, epio_op *op)
 {
-    if (vfs->backend->transfers_at_once && !is_stream(op) && turn_is_spent(vfs)) {
+    if (vfs->backend->transfers_at_once && !epio__op_is_on_stream(op) && turn_is_spent(vfs)) {
         epio_defer(op);
     } else if (!vfs->backend->submit(vfs->backend_state, op)) {
         epio_offload(op);
@@ -133,7 +128,7 @@ static bool read_cached(epio_op *op, uint64_t bytes)
 
 bool epio__os_vfs_read_now(epio_op *op, bool may_wait, int64_t *result)
 {
-    if (is_stream(op)) {
+    if (epio__op_is_on_stream(op)) {
         return false;
     }
     if (may_wait) {
@@ -152,7 +147,7 @@ bool epio__os_vfs_read_now(epio_op *op, bool may_wait, int64_t *result)
 static void submit_read(epio__os_vfs *vfs, epio_op *op)
 {
     uint64_t bytes = epio_op_bytes(op);
-    if (is_stream(op)) {
+    if (epio__op_is_on_stream(op)) {
         hand_on(vfs, op);
     } else if (vfs->may_wait) {
         op->progress = 0;
@@ -179,7 +174,7 @@ static void perform_here(epio__os_vfs *vfs, epio_op *op, uint64_t bytes)
 
 bool epio__os_vfs_write_at_once(epio__os_vfs *vfs, epio_op *op, int64_t *result)
 {
-    if (is_stream(op) || !spend(vfs, op->arguments.io.len)) {
+    if (epio__op_is_on_stream(op) || !spend(vfs, op->arguments.io.len)) {
         return false;
     }
     epio__os_vfs_guard_write(vfs);
@@ -234,7 +229,7 @@ static void submit(epio_vfs *base, epio_op *op)
         return;
     case EPIO_KIND_WRITE:
     case EPIO_KIND_WRITEV:
-        if (is_stream(op)) {
+        if (epio__op_is_on_stream(op)) {
             hand_on(vfs, op);
         } else {
             submit_write(vfs, op);

@@ -275,7 +275,7 @@ void epio__stream_ready(epio__streams *streams, epio__os_file *file, uint32_t re
 
 bool epio__stream_cancel(epio__streams *streams, epio_op *op)
 {
-    if (!epio__op_transfers(op) || (op->file->traits & EPIO_FILE_STREAM) == 0) {
+    if (!epio__op_transfers(op) || !epio__op_is_on_stream(op)) {
         return false;
     }
     epio__os_file *file = epio__os_file_of(op);

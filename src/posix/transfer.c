@@ -273,7 +273,7 @@ static int64_t sync_file(epio_op *op)
 static int64_t size_of_file(epio_op *op)
 {
     struct stat status;
-    if ((op->file->traits & EPIO_FILE_STREAM) != 0) {
+    if (epio__op_is_on_stream(op)) {
         return EPIO_ESPIPE;
     }
     if (fstat(epio__descriptor_of(op), &status) != 0) {
@@ -299,7 +299,7 @@ int64_t epio__os_perform(epio_vfs *vfs, epio_op *op)
     case EPIO_KIND_READV:
     case EPIO_KIND_WRITE:
     case EPIO_KIND_WRITEV:
-        if ((op->file->traits & EPIO_FILE_STREAM) != 0) {
+        if (epio__op_is_on_stream(op)) {
             return epio__stream_perform(op);
         }
         return epio__transfer_perform(op);

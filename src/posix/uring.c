@@ -172,10 +172,15 @@ static bool fits(const epio_op *op)
     return !epio__op_is_vectored(op) || (op->progress == 0 && op->arguments.io.len <= MOST_PARTS);
 }
 
+static bool is_for_epoll(const epio_op *op)
+{
+    return !epio__op_transfers(op) || epio__op_is_on_stream(op);
+}
+
 static bool uring_submit(void *opaque, epio_op *op)
 {
     uring_state *state = opaque;
-    if (!epio__op_transfers(op) || (op->file->traits & EPIO_FILE_STREAM) != 0) {
+    if (is_for_epoll(op)) {
         return epio__backend_epoll.submit(state->epoll, op);
     }
     if (state->refused || !waits_for_the_disk(op) || !fits(op)) {
@@ -468,7 +473,7 @@ static void uring_poll(void *opaque, uint64_t deadline)
 static bool uring_cancel(void *opaque, epio_op *op)
 {
     uring_state *state = opaque;
-    if (!epio__op_transfers(op) || (op->file->traits & EPIO_FILE_STREAM) != 0) {
+    if (is_for_epoll(op)) {
         return epio__backend_epoll.cancel(state->epoll, op);
     }
     if (op->queue.next != NULL) {

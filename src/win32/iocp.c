@@ -112,7 +112,7 @@ static bool bind_file(iocp_state *state, epio__win32_file *file)
 static bool waits_inside(const epio_op *op)
 {
     LARGE_INTEGER size;
-    if (epio__op_reads(op) || (op->file->traits & EPIO_FILE_STREAM) != 0) {
+    if (epio__op_reads(op) || epio__op_is_on_stream(op)) {
         return false;
     }
     const epio__win32_file *file = epio__win32_file_of(op);
@@ -125,7 +125,7 @@ static bool waits_inside(const epio_op *op)
 static bool is_long(const epio_op *op)
 {
     bool vectored = epio__op_is_vectored(op);
-    bool stream = (op->file->traits & EPIO_FILE_STREAM) != 0;
+    bool stream = epio__op_is_on_stream(op);
     bool direct = epio__win32_file_of(op)->sector != 0; /* of which nothing is in memory */
     return !stream && !direct &&
            (epio_op_bytes(op) > LONG_COPY || (vectored && op->arguments.io.len > MANY_PARTS));

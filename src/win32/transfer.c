@@ -8,11 +8,6 @@
 /* Of NTFS, at most. File systems have many errors for what is beyond their own. */
 #define LARGEST_FILE ((uint64_t)1 << 53)
 
-static bool is_stream(const epio_op *op)
-{
-    return (op->file->traits & EPIO_FILE_STREAM) != 0;
-}
-
 /* ---- Pieces ---- */
 
 epio__piece epio__next_piece(const epio_op *op)
@@ -54,7 +49,7 @@ BOOL epio__start_piece(epio_op *op, OVERLAPPED *overlapped)
 {
     HANDLE handle = (HANDLE)epio__win32_file_of(op)->base.transfer_handle;
     epio__piece piece = epio__next_piece(op);
-    uint64_t offset = is_stream(op) ? 0 : piece.offset;
+    uint64_t offset = epio__op_is_on_stream(op) ? 0 : piece.offset;
     overlapped->Internal = 0;
     overlapped->InternalHigh = 0;
     overlapped->Offset = (DWORD)(offset & 0xFFFFFFFFu);
@@ -77,7 +72,7 @@ static int64_t fail_piece(epio_op *op, DWORD error)
         return EPIO_ECANCELED;
     }
     uint64_t end = op->arguments.io.offset + epio_op_bytes(op);
-    if (!epio__op_reads(op) && !is_stream(op) && end > LARGEST_FILE) {
+    if (!epio__op_reads(op) && !epio__op_is_on_stream(op) && end > LARGEST_FILE) {
         error = ERROR_FILE_TOO_LARGE;
     }
     return epio__op_fail_with(op, error);
@@ -91,8 +86,9 @@ static bool read_ended(epio_op *op, DWORD error, DWORD bytes, int64_t *result)
         return false; /* somebody wrote nothing, which is no end */
     }
     bool end = error == ERROR_HANDLE_EOF || nothing ||
-               (is_stream(op) && (error == ERROR_BROKEN_PIPE || error == ERROR_PIPE_NOT_CONNECTED));
-    if (end || (is_stream(op) && (error == 0 || error == ERROR_MORE_DATA))) {
+               (epio__op_is_on_stream(op) &&
+                (error == ERROR_BROKEN_PIPE || error == ERROR_PIPE_NOT_CONNECTED));
+    if (end || (epio__op_is_on_stream(op) && (error == 0 || error == ERROR_MORE_DATA))) {
         return finish(result, (int64_t)op->progress);
     }
     if (error != 0) {
@@ -129,7 +125,7 @@ static DWORD wait_for_piece(epio_op *op, HANDLE event, OVERLAPPED *overlapped, D
 {
     HANDLE handle = (HANDLE)epio__win32_file_of(op)->base.transfer_handle;
     DWORD milliseconds = INFINITE;
-    if (is_stream(op) && op->timeout_ns != 0) {
+    if (epio__op_is_on_stream(op) && op->timeout_ns != 0) {
         milliseconds = epio__milliseconds_until(op->timeout_ns);
     }
     bool late = WaitForSingleObject(event, milliseconds) == WAIT_TIMEOUT;
@@ -183,7 +179,7 @@ static int64_t truncate_file(epio_op *op)
 {
     FILE_END_OF_FILE_INFO end = {.EndOfFile = {.QuadPart = (LONGLONG)op->arguments.io.offset}};
     HANDLE handle = epio__handle_of(&epio__win32_file_of(op)->base);
-    if (is_stream(op)) {
+    if (epio__op_is_on_stream(op)) {
         return EPIO_EINVAL;
     }
     LARGE_INTEGER size;
@@ -201,7 +197,7 @@ static int64_t truncate_file(epio_op *op)
 static int64_t sync_file(epio_op *op)
 {
     HANDLE handle = epio__handle_of(&epio__win32_file_of(op)->base);
-    if (is_stream(op)) {
+    if (epio__op_is_on_stream(op)) {
         return EPIO_EINVAL; /* the system would wait until the other end has read all */
     }
     if ((op->file->flags & EPIO_OPEN_WRITE) == 0) {
@@ -219,7 +215,7 @@ static int64_t sync_file(epio_op *op)
 static int64_t size_of_file(epio_op *op)
 {
     LARGE_INTEGER size;
-    if (is_stream(op)) {
+    if (epio__op_is_on_stream(op)) {
         return EPIO_ESPIPE;
     }
     return GetFileSizeEx(epio__handle_of(&epio__win32_file_of(op)->base), &size)
