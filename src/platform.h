@@ -3,6 +3,8 @@
 #ifndef EPIO_PLATFORM_H
 #define EPIO_PLATFORM_H
 
+#include "compiler.h"
+
 #include <epio/vfs.h>
 
 /* ---- Threads ----------------------------------------------------------- */
@@ -44,8 +46,6 @@ void epio__thread_yield(void);
 void epio__thread_pause(void);
 /* Processors that this process may run on, 1 at least. */
 uint32_t epio__processor_count(void);
-/* An address that no other living thread has; never 0. */
-uintptr_t epio__thread_self(void);
 /* Another one in a child that was forked. */
 uint64_t epio__process_id(void);
 

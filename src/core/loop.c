@@ -33,6 +33,7 @@ static void enter(epio_loop *loop, const char *function)
         return;
     }
     if (owner == 0 && epio__compare_exchange_pointer(&loop->owner, &owner, self)) {
+        epio__store_relaxed_pointer(&loop->plain_owner, loop->makes_detours ? 0 : self);
         return;
     }
     epio__fatal(function, "the loop belongs to another thread, which must call "
@@ -53,6 +54,7 @@ void epio_loop_detach(epio_loop *loop)
             epio__loop_stand_by(loop);
         }
     }
+    epio__store_relaxed_pointer(&loop->plain_owner, 0);
     epio__store_pointer(&loop->owner, 0);
 }
 
@@ -65,7 +67,8 @@ static bool something_was_posted(const epio_loop *loop)
 
 static bool something_is_ready(const epio_loop *loop)
 {
-    return loop->ready.first != NULL || !epio__list_empty(&loop->deferred);
+    return loop->ready.first != NULL || loop->due.first != NULL ||
+           !epio__list_empty(&loop->deferred);
 }
 
 static bool something_to_hand_over(const epio_loop *loop)
@@ -399,7 +402,9 @@ int epio_loop_create(epio_loop **created, const epio_loop_options *options)
     loop->os.base.loop = loop;
     loop->os.inline_writes = options->inline_writes;
     loop->owner = epio__thread_self();
+    loop->plain_owner = loop->owner;
     epio__queue_init(&loop->ready);
+    epio__queue_init(&loop->due);
     epio__queue_init(&loop->arrivals);
     epio__list_init(&loop->deferred);
     epio__list_init(&loop->hand_over);

@@ -29,12 +29,13 @@ struct epio_loop {
     epio__os_vfs os; /* the operating system, completing here */
 
     /* Any thread. */
-    uintptr_t owner;   /* epio__thread_self of the owner; 0: detached */
-    uintptr_t inbox;   /* last epio_op posted from elsewhere, linked by queue.next */
-    uintptr_t cancels; /* last epio_op that was cancelled elsewhere, by cancel_next */
-    size_t visitors;   /* calls of other threads that still touch the loop */
-    size_t inbound;    /* ops submitted elsewhere that the owner has not seen */
-    size_t in_flight;  /* ops that it has seen; written by the owner */
+    uintptr_t owner;       /* epio__thread_self of the owner; 0: detached */
+    uintptr_t plain_owner; /* the same, unless the loop makes detours */
+    uintptr_t inbox;       /* last epio_op posted from elsewhere, linked by queue.next */
+    uintptr_t cancels;     /* last epio_op that was cancelled elsewhere, by cancel_next */
+    size_t visitors;       /* calls of other threads that still touch the loop */
+    size_t inbound;        /* ops submitted elsewhere that the owner has not seen */
+    size_t in_flight;      /* ops that it has seen; written by the owner */
     size_t open_files;
     uint32_t sleeping; /* the owner waits, or will look again only when woken */
     uint32_t woken;
@@ -42,6 +43,7 @@ struct epio_loop {
     uint32_t shared; /* a thread other than the owner has used the loop */
 
     epio__queue ready;          /* ended, not yet delivered */
+    epio__queue due;            /* those of them that the present turn delivers; see below */
     epio__queue arrivals;       /* taken from the inbox, not yet looked at */
     epio_node deferred;         /* to be submitted again in the next turn */
     epio_node hand_over;        /* for the workers, at the end of the turn */
@@ -56,10 +58,8 @@ struct epio_loop {
     uint64_t at_workers;        /* ops handed over and not yet back */
     uint64_t writes_at_workers; /* those of them that are writes */
     epio__spin spin;
-    uint64_t made_ready; /* ops put in the ready queue, ever */
-    uint64_t taken;      /* from there, ever */
-    uint64_t delivered;  /* ever */
-    uint32_t depth;      /* nested turns */
+    uint64_t delivered; /* ever */
+    uint32_t depth;     /* nested turns */
     bool closing;
     bool embedded;
     bool makes_detours; /* see epio__loop_make_detours */
@@ -70,16 +70,50 @@ struct epio_loop {
     epio__workers workers;
 };
 
-/* ---- op.c: from submission to the ready queue ---- */
+/* ---- plain.c: the short path, and the entry to the long one ---- */
+
+/* Delivers what is ready by now, up to `max` ops; 0: no limit. */
+void epio__loop_deliver(epio_loop *loop, uint32_t max);
+
+/* From now on every op takes the long one. */
+void epio__loop_make_detours(epio_loop *loop);
+
+/* May it be submitted by the short path? */
+static inline bool epio__op_is_plain(const epio_op *op)
+{
+    if (op == NULL || epio__load_u32(&op->state) != EPIO__STATE_PREPARED ||
+        op->message < EPIO__MESSAGE_PLAIN_WRITE || op->timeout_ns != 0) {
+        return false;
+    }
+    const epio_loop *loop = op->loop;
+    return loop != NULL && epio__load_relaxed_pointer(&loop->plain_owner) == epio__thread_self() &&
+           op->file->close == NULL;
+}
+
+/* ---- op.c: from submission to delivery ---- */
+
+/* epio_submit, epio_complete for a result that op->progress has, and the delivery
+ * of an op that may go on instead, for whatever there is about it. */
+void epio__op_submit(epio_op *op);
+void epio__op_complete(epio_op *op);
+void epio__op_deliver(epio_loop *loop, epio_op *op);
+/* Puts an op that did not end within its submit where a close of the loop finds it, and
+ * starts its deadline. */
+void epio__op_keep(epio_loop *loop, epio_op *op);
+/* A write that was carried out before it was submitted, and failed: it takes the way of
+ * all writes, as the next sync has to hear of it. */
+void epio__op_fail_at_once(epio_op *op, int64_t result);
+/* Lets the layers see the op come back: false if one sent it again, which */
+bool epio__op_pop_frames(epio_op *op);
+/* the loop then has to know. */
+void epio__op_go_on(epio_loop *loop, epio_op *op);
+/* The end of a delivery: the last access to the op is the call of its `done`. */
+void epio__op_give_back(epio_loop *loop, epio_op *op);
 
 /* Its turn has come: nothing holds it back any more. */
 void epio__op_start(epio_loop *loop, epio_op *op);
 /* A cancel or the deadline, on the owner's thread. */
 void epio__op_cancel(epio_loop *loop, epio_op *op);
-/* From now on no op has nothing about it (EPIO__MESSAGE_PLAIN). */
-void epio__loop_make_detours(epio_loop *loop);
-/* Delivers what is ready by now, up to `max` ops; 0: no limit. */
-void epio__loop_deliver(epio_loop *loop, uint32_t max);
 /* Takes what other threads posted. */
 void epio__loop_drain(epio_loop *loop);
 /* Acts on the timers whose time has come. */
@@ -96,7 +130,7 @@ static inline bool epio__loop_is_owner(const epio_loop *loop)
 static inline bool epio__loop_is_quiet(const epio_loop *loop)
 {
     return (epio__load_pointer(&loop->inbox) | epio__load_pointer(&loop->cancels)) == 0 &&
-           loop->ready.first == NULL && loop->timers == NULL &&
+           loop->ready.first == NULL && loop->due.first == NULL && loop->timers == NULL &&
            epio__list_empty(&loop->hand_over) && epio__list_empty(&loop->flush_files) &&
            epio__list_empty(&loop->deferred) && !loop->embedded && !loop->closing &&
            loop->os.watched == 0;
@@ -163,6 +197,17 @@ static inline void epio__queue_append(epio__queue *to, epio__queue *from)
     if (from->first != NULL) {
         *to->end = from->first;
         to->end = from->end;
+        epio__queue_init(from);
+    }
+}
+
+/* Moves all of `from` before the first of `to`. */
+static inline void epio__queue_prepend(epio__queue *to, epio__queue *from)
+{
+    if (from->first != NULL) {
+        *from->end = to->first;
+        to->end = to->first != NULL ? to->end : from->end;
+        to->first = from->first;
         epio__queue_init(from);
     }
 }

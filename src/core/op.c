@@ -1,6 +1,7 @@
 /* The life of an op in flight: from epio_submit, through whatever holds it, to
- * its one delivery; and the ways to end it early. What a turn of the loop does,
- * and in which order, is loop.c's.
+ * its one delivery; and the ways to end it early. Ops that have nothing about them
+ * are spared most of this: plain.c is their way, and the entry for all. What a turn of
+ * the loop does, and in which order, is loop.c's.
  *
  * Exactly one completion: an op is on the ready queue once, because
  * epio_complete checks that somebody held it. After delivery nobody has it:
@@ -80,27 +81,20 @@ static void silence(epio_loop *loop, epio_op *op)
     }
 }
 
-static inline void push_ready(epio_loop *loop, epio_op *op)
-{
-    epio__queue_push(&loop->ready, op);
-    loop->made_ready++;
-}
-
 static void make_ready(epio_loop *loop, epio_op *op)
 {
     if (op->phase == EPIO__PHASE_READY) {
         epio__fatal("epio_complete", "the op was completed already");
     }
     silence(loop, op);
+    op->message = EPIO__MESSAGE_SUBMITTED;
     op->phase = EPIO__PHASE_READY;
-    push_ready(loop, op);
+    epio__queue_push(&loop->ready, op);
 }
 
-void epio_complete(epio_op *op, int64_t result)
+void epio__op_complete(epio_op *op)
 {
     epio_loop *loop = op->loop;
-    /* op->result stays EPIO_EPENDING until the delivery. */
-    op->progress = (uint64_t)result;
     if (!epio__loop_is_owner(loop)) {
         post(loop, op, EPIO__MESSAGE_COMPLETED);
         return;
@@ -139,6 +133,7 @@ void epio_alarm(epio_op *op, uint64_t due)
 {
     epio_loop *loop = op->loop;
     epio__timer_stop(loop, op);
+    op->phase = EPIO__PHASE_HELD;
     op->marks |= EPIO__MARK_ALARM;
     op->due = due;
     epio__timer_start(loop, op);
@@ -269,7 +264,7 @@ void epio_resume(epio_op *op)
 
 /* Puts an op that did not end at once where a close of the loop finds it, and
  * starts its deadline. */
-static void keep(epio_loop *loop, epio_op *op)
+void epio__op_keep(epio_loop *loop, epio_op *op)
 {
     if (op->held.next == NULL && op->phase != EPIO__PHASE_BARRIER) {
         epio__list_append(&loop->held, &op->held);
@@ -317,6 +312,7 @@ static void cancel_in_phase(epio_loop *loop, epio_op *op)
         epio_complete(op, EPIO_ECANCELED);
         return;
     case EPIO__PHASE_HELD:
+    case EPIO__PHASE_PASSING:
         if (op->kind != EPIO_KIND_ACQUIRE) {
             cancel_held(op);
         } else if (epio__semaphore_withdraw(op->arguments.acquire.semaphore,
@@ -358,7 +354,7 @@ static void count_chain(epio_loop *loop, epio_op *first, bool inbound)
         }
         if (op != first) {
             op->phase = EPIO__PHASE_LINKED;
-            keep(loop, op);
+            epio__op_keep(loop, op);
             if ((op->marks & EPIO__MARK_CANCEL) != 0) {
                 cancel_in_phase(loop, op); /* somebody was quicker than this thread */
             }
@@ -371,7 +367,7 @@ static void arrive(epio_loop *loop, epio_op *op, bool inbound)
     count_chain(loop, op, inbound);
     epio__op_start(loop, op);
     if (op->phase != EPIO__PHASE_READY) {
-        keep(loop, op);
+        epio__op_keep(loop, op);
     }
 }
 
@@ -446,66 +442,9 @@ static void submit_here(epio_loop *loop, epio_op *op)
     epio__loop_notify_host(loop);
 }
 
-/* Most ops have nothing about them: no link, no deadline, no order to be kept. What
- * the rest of this file does for the others is nothing for them. */
-static inline bool is_plain(const epio_op *op, uint8_t message)
-{
-    /* First, as what is read before a call is read again after it. */
-    uintptr_t self = epio__thread_self();
-    if (op == NULL || epio__load_u32(&op->state) != EPIO__STATE_PREPARED ||
-        op->message != message || op->timeout_ns != 0) {
-        return false;
-    }
-    const epio_loop *loop = op->loop;
-    return loop != NULL && epio__load_relaxed_pointer(&loop->owner) == self &&
-           !loop->makes_detours && op->file->close == NULL;
-}
-
-/* Of another VFS, or not in memory. */
-static void submit_plain_to_vfs(epio_loop *loop, epio_op *op)
-{
-    op->phase = EPIO__PHASE_HELD;
-    op->way = EPIO__WAY_AT_ONCE;
-    op->message = EPIO__MESSAGE_SUBMITTED;
-    if (op->vfs != &loop->os.base) {
-        op->progress = 0;
-    }
-    op->vfs->methods->submit(op->vfs, op);
-    if (op->phase != EPIO__PHASE_READY) {
-        keep(loop, op);
-    } else if ((int64_t)op->progress >= 0) {
-        op->os_error = 0;
-        op->message = op->frames != NULL ? EPIO__MESSAGE_PLAIN_BY_LAYERS : EPIO__MESSAGE_PLAIN;
-    }
-}
-
-static inline void enter_plain(epio_loop *loop, epio_op *op)
-{
-    op->result = EPIO_EPENDING;
-    epio__store_u32(&op->state, EPIO__STATE_IN_FLIGHT);
-    epio__count_size(&loop->in_flight, 1);
-}
-
-static inline void end_plain_at_once(epio_loop *loop, epio_op *op)
-{
-    op->phase = EPIO__PHASE_READY;
-    push_ready(loop, op);
-}
-
-static inline void submit_plain(epio_loop *loop, epio_op *op)
-{
-    enter_plain(loop, op);
-    epio__count_size(&op->file->in_flight, 1);
-    if (op->vfs == &loop->os.base && epio__os_vfs_read_at_once(&loop->os, op)) {
-        end_plain_at_once(loop, op);
-    } else {
-        submit_plain_to_vfs(loop, op);
-    }
-}
-
 /* A write that failed within its submit takes the way of all writes, as the next sync
  * has to hear of it. */
-static void fail_at_once(epio_op *op, int64_t result)
+void epio__op_fail_at_once(epio_op *op, int64_t result)
 {
     epio_loop *loop = begin(op, "epio_submit");
     set_in_flight(op, 0);
@@ -513,47 +452,8 @@ static void fail_at_once(epio_op *op, int64_t result)
     epio_complete(op, result);
 }
 
-/* A write that is carried out at once: what is submitted later need not wait for it,
- * and a sync that covers it is delivered later anyway. False: it may not be. */
-static bool write_at_once(epio_op *op)
+void epio__op_submit(epio_op *op)
 {
-    epio_loop *loop = op->loop;
-    epio_file *file = op->file;
-    if (loop->os.inline_writes == 0 || op->vfs != &loop->os.base || epio__flush_has_failed(op)) {
-        return false;
-    }
-    int64_t result = 0;
-    epio__count_size(&file->in_flight, 1);
-    bool tried = epio__os_vfs_write_at_once(&loop->os, op, &result);
-    if (!tried || result < 0) {
-        epio__store_size(&file->in_flight, epio__load_relaxed_size(&file->in_flight) - 1);
-        if (tried) {
-            fail_at_once(op, result);
-        }
-        return tried;
-    }
-    enter_plain(loop, op);
-    op->message = EPIO__MESSAGE_PLAIN;
-    end_plain_at_once(loop, op);
-    return true;
-}
-
-static void submit_any(epio_op *op);
-
-void epio_submit(epio_op *op)
-{
-    if (is_plain(op, EPIO__MESSAGE_PLAIN)) {
-        submit_plain(op->loop, op);
-    } else {
-        submit_any(op);
-    }
-}
-
-static void submit_any(epio_op *op)
-{
-    if (is_plain(op, EPIO__MESSAGE_PLAIN_WRITE) && write_at_once(op)) {
-        return;
-    }
     epio_loop *loop = begin(op, "epio_submit");
     set_in_flight(op, 0);
     if (epio__loop_is_owner(loop)) {
@@ -646,7 +546,7 @@ static int64_t wait_in_flight(epio_op *op)
 /* A read by way of layers, which see it go and come back. */
 static bool wait_for_plain(epio_loop *loop, epio_op *op)
 {
-    if (!is_plain(op, EPIO__MESSAGE_PLAIN)) {
+    if (!epio__op_is_plain(op) || op->message != EPIO__MESSAGE_PLAIN) {
         return false;
     }
     epio__os_vfs_new_turn(&loop->os);
@@ -890,8 +790,7 @@ void epio__loop_fire_timers(epio_loop *loop)
 
 /* ---- Delivery ---- */
 
-/* Lets the layers see the op come back: false if one sent it again. */
-static bool pop_frames(epio_op *op)
+bool epio__op_pop_frames(epio_op *op)
 {
     while (op->frames != NULL) {
         epio_frame *frame = op->frames;
@@ -946,8 +845,7 @@ static void call_done(epio_loop *loop, epio_op *op, void (*done)(epio_op *op))
     epio__store_relaxed_u32(&loop->sleeping, 0);
 }
 
-/* The last access to the op is the call of its `done`. */
-static void give_back(epio_loop *loop, epio_op *op)
+void epio__op_give_back(epio_loop *loop, epio_op *op)
 {
     void (*done)(epio_op *) = op->done;
     int64_t result = op->result;
@@ -975,12 +873,11 @@ static void give_back(epio_loop *loop, epio_op *op)
     }
 }
 
-/* A layer has sent it again. */
-static void go_on(epio_loop *loop, epio_op *op)
+void epio__op_go_on(epio_loop *loop, epio_op *op)
 {
     op->result = EPIO_EPENDING;
     if (op->phase != EPIO__PHASE_READY && (op->marks & EPIO__MARK_INTERNAL) == 0) {
-        keep(loop, op);
+        epio__op_keep(loop, op);
     }
 }
 
@@ -994,14 +891,13 @@ static void count_way(epio_loop *loop, const epio_op *op)
     loop->counters.ways[way]++;
 }
 
-/* Delivers one op that has ended, unless it goes on. */
-static void deliver_any(epio_loop *loop, epio_op *op)
+void epio__op_deliver(epio_loop *loop, epio_op *op)
 {
     op->result = (int64_t)op->progress;
     if (op->frames != NULL) {
         op->phase = EPIO__PHASE_HELD;
-        if (!pop_frames(op)) {
-            go_on(loop, op);
+        if (!epio__op_pop_frames(op)) {
+            epio__op_go_on(loop, op);
             return;
         }
         op->phase = EPIO__PHASE_READY;
@@ -1031,67 +927,5 @@ static void deliver_any(epio_loop *loop, epio_op *op)
     epio__count_size(&loop->in_flight, SIZE_MAX);
     count_way(loop, op);
     loop->delivered++;
-    give_back(loop, op);
-}
-
-/* What submit_plain began, and nothing has come to it since. */
-static inline void deliver_plain(epio_loop *loop, epio_op *op)
-{
-    epio_file *file = op->file;
-    op->result = (int64_t)op->progress;
-    epio__store_size(&file->in_flight, epio__load_relaxed_size(&file->in_flight) - 1);
-    epio__count_size(&loop->in_flight, SIZE_MAX);
-    loop->delivered++;
-    void (*done)(epio_op *) = op->done;
-    uint32_t state = EPIO__STATE_IN_FLIGHT;
-    if (!epio__compare_exchange_u32(&op->state, &state, EPIO__STATE_DONE)) {
-        give_back(loop, op); /* somebody cancels it or waits for it */
-    } else if (done != NULL) {
-        done(op);
-    }
-}
-
-static void deliver_plain_by_layers(epio_loop *loop, epio_op *op)
-{
-    op->message = EPIO__MESSAGE_SUBMITTED; /* now: once it is sent again others may post it */
-    op->phase = EPIO__PHASE_HELD;
-    op->result = (int64_t)op->progress;
-    if (!pop_frames(op)) {
-        go_on(loop, op);
-        return;
-    }
-    op->phase = EPIO__PHASE_READY;
-    op->progress = (uint64_t)op->result;
-    if (op->result < 0 || op->file->close != NULL) {
-        deliver_any(loop, op);
-    } else {
-        deliver_plain(loop, op);
-    }
-}
-
-void epio__loop_make_detours(epio_loop *loop)
-{
-    loop->makes_detours = true;
-    for (epio_node *node = loop->ready.first; node != NULL; node = node->next) {
-        epio_op *op = epio__op_of_queue(node);
-        op->way = op->message == EPIO__MESSAGE_PLAIN ? EPIO__WAY_AT_ONCE : op->way;
-        op->message = EPIO__MESSAGE_SUBMITTED;
-    }
-}
-
-void epio__loop_deliver(epio_loop *loop, uint32_t max)
-{
-    uint64_t last = loop->made_ready;
-    uint64_t end = max != 0 ? loop->delivered + max : UINT64_MAX;
-    while (loop->taken < last && loop->delivered < end) { /* a nested poll takes some, too */
-        epio_op *op = epio__queue_pop(&loop->ready);
-        loop->taken++;
-        if (op->message == EPIO__MESSAGE_PLAIN && op->file->close == NULL) {
-            deliver_plain(loop, op);
-        } else if (op->message == EPIO__MESSAGE_PLAIN_BY_LAYERS) {
-            deliver_plain_by_layers(loop, op);
-        } else {
-            deliver_any(loop, op);
-        }
-    }
+    epio__op_give_back(loop, op);
 }

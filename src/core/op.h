@@ -31,6 +31,7 @@ enum {
     EPIO__PHASE_CLOSING,  /* a close that waits for the file's ops */
     EPIO__PHASE_PARKED,   /* waits for its `due` */
     EPIO__PHASE_HELD,     /* op->vfs has it */
+    EPIO__PHASE_PASSING,  /* likewise, within its submit, with nothing about the op so far */
     EPIO__PHASE_READY     /* ended; will be delivered */
 };
 
@@ -41,8 +42,8 @@ enum {
     EPIO__MESSAGE_SUBMITTED,
     EPIO__MESSAGE_COMPLETED,
     EPIO__MESSAGE_RESUMED,
-    EPIO__MESSAGE_PLAIN_WRITE,
     EPIO__MESSAGE_PLAIN_BY_LAYERS, /* done, and its frames are still on it */
+    EPIO__MESSAGE_PLAIN_WRITE,     /* this and what follows: may go by the short path of plain.c */
     EPIO__MESSAGE_PLAIN
 };
 
@@ -128,7 +129,6 @@ static inline void epio__forward(epio_op *op, epio_vfs *vfs, epio_file *file)
         epio_forward(op, vfs, file);
         return;
     }
-    op->phase = EPIO__PHASE_HELD;
     op->progress = 0;
     op->vfs = vfs;
     op->file = file;

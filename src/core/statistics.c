@@ -12,6 +12,15 @@ static uint64_t length_of(const epio_node *list)
     return count;
 }
 
+static uint64_t length_of_queue(const epio__queue *queue)
+{
+    uint64_t count = 0;
+    for (const epio_node *node = queue->first; node != NULL; node = node->next) {
+        count++;
+    }
+    return count;
+}
+
 static void fill_ways(epio_loop_statistics *statistics, const epio_loop *loop)
 {
     const uint64_t *ways = loop->counters.ways;
@@ -28,7 +37,7 @@ static void fill_ways(epio_loop_statistics *statistics, const epio_loop *loop)
 static void fill_lengths(epio_loop_statistics *statistics, const epio_loop *loop)
 {
     statistics->in_flight = epio_loop_pending(loop);
-    statistics->ready_now = loop->made_ready - loop->taken;
+    statistics->ready_now = length_of_queue(&loop->ready) + length_of_queue(&loop->due);
     statistics->deferred_now = length_of(&loop->deferred);
     statistics->to_hand_over_now = loop->hand_over_count;
     statistics->at_backend_now = loop->os.watched;

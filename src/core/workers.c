@@ -315,6 +315,7 @@ void epio__workers_perform_one(epio_loop *loop)
 void epio_offload(epio_op *op)
 {
     epio_loop *loop = op->loop;
+    op->phase = EPIO__PHASE_HELD;
     op->place = EPIO__PLACE_HAND_OVER;
     epio__list_append(&loop->hand_over, &op->queue);
     loop->hand_over_count++;
@@ -324,6 +325,7 @@ void epio_offload(epio_op *op)
 
 void epio_defer(epio_op *op)
 {
+    op->phase = EPIO__PHASE_HELD;
     op->place = EPIO__PLACE_DEFERRED;
     op->loop->counters.deferred++;
     epio__list_append(&op->loop->deferred, &op->queue);

@@ -119,7 +119,6 @@ void epio__condition_broadcast(epio__condition *condition)
     pthread_cond_broadcast(condition_of(condition));
 }
 
-static _Thread_local char thread_mark;
 static _Thread_local bool takes_no_signals;
 
 bool epio__thread_takes_no_signals(void)
@@ -202,11 +201,6 @@ uint32_t epio__processor_count(void)
 #endif
     long count = sysconf(_SC_NPROCESSORS_ONLN);
     return count > 0 ? (uint32_t)count : 1;
-}
-
-uintptr_t epio__thread_self(void)
-{
-    return (uintptr_t)&thread_mark;
 }
 
 uint64_t epio__process_id(void)

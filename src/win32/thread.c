@@ -133,13 +133,6 @@ void epio__thread_yield(void)
     }
 }
 
-static _Thread_local char thread_mark;
-
-uintptr_t epio__thread_self(void)
-{
-    return (uintptr_t)&thread_mark;
-}
-
 uint64_t epio__process_id(void)
 {
     return GetCurrentProcessId();

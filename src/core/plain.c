@@ -1,0 +1,210 @@
+/* The short path of an op that has nothing about it but to be carried out: no link, no
+ * deadline, no order to be kept, no file that is being closed, and no thread but the owner's.
+ * Most ops are such reads. They pass through here from epio_submit to their `done`, and
+ * nothing is noted of them that only others need. An op that turns out to have more to
+ * it goes on in op.c, from whichever point it has come to.
+ *
+ * What is rare is in op.c for this reason too: so the compiler keeps it, and the
+ * registers that it would need, out of these few functions. */
+#include "core/loop.h"
+#include "core/sticky.h"
+
+/* ---- Submit ---- */
+
+static inline void enter(epio_loop *loop, epio_op *op)
+{
+    op->result = EPIO_EPENDING;
+    epio__store_u32(&op->state, EPIO__STATE_IN_FLIGHT);
+    epio__count_size(&loop->in_flight, 1);
+}
+
+static inline void end_at_once(epio_loop *loop, epio_op *op)
+{
+    op->phase = EPIO__PHASE_READY;
+    epio__queue_push(&loop->ready, op);
+}
+
+/* Of another VFS, or not in memory. */
+static EPIO__NOINLINE void pass_to_vfs(epio_loop *loop, epio_op *op)
+{
+    op->phase = EPIO__PHASE_PASSING;
+    op->way = EPIO__WAY_AT_ONCE;
+    op->vfs->methods->submit(op->vfs, op);
+    if (op->phase == EPIO__PHASE_READY) {
+        return;
+    }
+    if (op->phase == EPIO__PHASE_PASSING) {
+        op->phase = EPIO__PHASE_HELD;
+    }
+    epio__op_keep(loop, op);
+}
+
+static EPIO__NOINLINE void read_at_once(epio_loop *loop, epio_op *op)
+{
+    if (epio__os_vfs_read_at_once(&loop->os, op)) {
+        end_at_once(loop, op);
+    } else {
+        pass_to_vfs(loop, op);
+    }
+}
+
+static inline void submit_read(epio_loop *loop, epio_op *op)
+{
+    epio_vfs *vfs = op->vfs;
+    epio_file *file = op->file;
+    enter(loop, op);
+    epio__count_size(&file->in_flight, 1);
+    if (vfs == &loop->os.base) {
+        read_at_once(loop, op);
+    } else {
+        op->progress = 0;
+        pass_to_vfs(loop, op);
+    }
+}
+
+/* A write that is carried out at once: what is submitted later need not wait for it,
+ * and a sync that covers it is delivered later anyway. False: it may not be. */
+static bool write_at_once(epio_loop *loop, epio_op *op)
+{
+    epio_file *file = op->file;
+    if (loop->os.inline_writes == 0 || op->vfs != &loop->os.base || epio__flush_has_failed(op)) {
+        return false;
+    }
+    int64_t result = 0;
+    epio__count_size(&file->in_flight, 1);
+    bool tried = epio__os_vfs_write_at_once(&loop->os, op, &result);
+    if (!tried || result < 0) {
+        epio__store_size(&file->in_flight, epio__load_relaxed_size(&file->in_flight) - 1);
+        if (tried) {
+            epio__op_fail_at_once(op, result);
+        }
+        return tried;
+    }
+    enter(loop, op);
+    op->message = EPIO__MESSAGE_PLAIN;
+    end_at_once(loop, op);
+    return true;
+}
+
+static EPIO__NOINLINE void submit_write(epio_loop *loop, epio_op *op)
+{
+    if (!write_at_once(loop, op)) {
+        epio__op_submit(op);
+    }
+}
+
+void epio_submit(epio_op *op)
+{
+    if (!epio__op_is_plain(op)) {
+        epio__op_submit(op);
+    } else if (op->message == EPIO__MESSAGE_PLAIN) {
+        submit_read(op->loop, op);
+    } else {
+        submit_write(op->loop, op);
+    }
+}
+
+/* ---- Completion ---- */
+
+void epio_complete(epio_op *op, int64_t result)
+{
+    epio_loop *loop = op->loop;
+    /* op->result stays EPIO_EPENDING until the delivery. */
+    op->progress = (uint64_t)result;
+    if (epio__load_relaxed_pointer(&loop->plain_owner) != epio__thread_self() ||
+        op->phase != EPIO__PHASE_PASSING || result < 0) {
+        epio__op_complete(op);
+        return;
+    }
+    op->os_error = 0;
+    if (op->frames != NULL) {
+        op->message = EPIO__MESSAGE_PLAIN_BY_LAYERS;
+    }
+    end_at_once(loop, op);
+}
+
+/* ---- Delivery ---- */
+
+/* What submit_read or write_at_once began, and nothing has come to it since. */
+static inline void deliver_plain(epio_loop *loop, epio_op *op)
+{
+    epio_file *file = op->file;
+    op->result = (int64_t)op->progress;
+    epio__store_size(&file->in_flight, epio__load_relaxed_size(&file->in_flight) - 1);
+    epio__count_size(&loop->in_flight, SIZE_MAX);
+    loop->delivered++;
+    void (*done)(epio_op *) = op->done;
+    uint32_t state = EPIO__STATE_IN_FLIGHT;
+    if (!epio__compare_exchange_u32(&op->state, &state, EPIO__STATE_DONE)) {
+        epio__op_give_back(loop, op); /* somebody cancels it or waits for it */
+    } else if (done != NULL) {
+        done(op);
+    }
+}
+
+static void deliver_by_layers(epio_loop *loop, epio_op *op)
+{
+    op->message = EPIO__MESSAGE_SUBMITTED; /* now: once it is sent again others may post it */
+    op->phase = EPIO__PHASE_HELD;
+    op->result = (int64_t)op->progress;
+    if (!epio__op_pop_frames(op)) {
+        epio__op_go_on(loop, op);
+        return;
+    }
+    op->phase = EPIO__PHASE_READY;
+    op->progress = (uint64_t)op->result;
+    if (op->result < 0 || op->file->close != NULL) {
+        epio__op_deliver(loop, op);
+    } else {
+        deliver_plain(loop, op);
+    }
+}
+
+/* Until that many were delivered ever. */
+static void deliver_due(epio_loop *loop, uint64_t end)
+{
+    epio_node *node;
+    while ((node = loop->due.first) != NULL && loop->delivered < end) {
+        epio_op *op = epio__op_of_queue(node);
+        loop->due.first = node->next;
+        node->next = NULL;
+        if (op->message == EPIO__MESSAGE_PLAIN && op->file->close == NULL) {
+            deliver_plain(loop, op);
+        } else if (op->message == EPIO__MESSAGE_PLAIN_BY_LAYERS) {
+            deliver_by_layers(loop, op);
+        } else {
+            epio__op_deliver(loop, op);
+        }
+    }
+}
+
+void epio__loop_deliver(epio_loop *loop, uint32_t max)
+{
+    uint64_t end = max != 0 ? loop->delivered + max : UINT64_MAX;
+    deliver_due(loop, end); /* what a turn around this one is at */
+    if (loop->due.first == NULL) {
+        loop->due = loop->ready;
+        epio__queue_init(&loop->ready);
+        deliver_due(loop, end);
+        epio__queue_prepend(&loop->ready, &loop->due);
+    }
+}
+
+/* ---- No more of it ---- */
+
+static void make_detour(const epio__queue *queue)
+{
+    for (epio_node *node = queue->first; node != NULL; node = node->next) {
+        epio_op *op = epio__op_of_queue(node);
+        op->way = op->message == EPIO__MESSAGE_PLAIN ? EPIO__WAY_AT_ONCE : op->way;
+        op->message = EPIO__MESSAGE_SUBMITTED;
+    }
+}
+
+void epio__loop_make_detours(epio_loop *loop)
+{
+    loop->makes_detours = true;
+    epio__store_relaxed_pointer(&loop->plain_owner, 0);
+    make_detour(&loop->ready);
+    make_detour(&loop->due);
+}
