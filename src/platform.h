@@ -4,6 +4,7 @@
 #define EPIO_PLATFORM_H
 
 #include "compiler.h"
+#include "core/queue.h"
 
 #include <epio/vfs.h>
 
@@ -63,12 +64,15 @@ int epio__error_from_os(int32_t os_error);
 
 /* ---- Files ------------------------------------------------------------- */
 
+/* Can the system tell what of a file it has in memory? */
+enum { EPIO__CACHED_READS_UNKNOWN, EPIO__CACHED_READS_WORK, EPIO__CACHED_READS_NEVER };
+
 /* A file of the operating system. */
 typedef struct epio__os_file {
     epio_file base;
     intptr_t handle;
     intptr_t transfer_handle; /* what reads and writes use: that, or the platform's own */
-    uint32_t no_cached_read;  /* atomic; 1: the system cannot tell what is cached */
+    uint32_t cached_reads;    /* atomic; EPIO__CACHED_READS_... */
     bool direct;              /* reads and writes go past the page cache */
     char *delete_path;        /* to be removed at close, owned; NULL: nothing */
     uint64_t device;          /* with the next: which file it is, whatever its name */
@@ -201,6 +205,12 @@ typedef struct epio__backend {
      * it has no asynchronous form here, and nothing was touched. */
     bool (*submit)(void *state, epio_op *op);
 
+    /* Begins `count` reads, linked by queue.next, whose files' cached reads work, by few
+     * calls of the kernel, and completes by epio__batch_ended what was in memory; the others
+     * follow in poll, by that or epio__leave_batch. Returns those for which there
+     * is no room. NULL: there is no such call. */
+    epio_node *(*read_together)(void *state, epio_node *first, uint32_t count);
+
     /* Starts what submit accepted, without waiting: the owner goes elsewhere.
      * NULL: submit has done so. */
     void (*flush)(void *state);
@@ -235,6 +245,13 @@ typedef struct epio__backend {
      * wait for what the disk is at. NULL: any thread will do. */
     void (*release)(void *state);
 } epio__backend;
+
+/* Reads of a batch are done, each with op->progress as its result. `waited`: so many
+ * had to wait for the disk. The owner. */
+void epio__batch_ended(epio__queue *reads, uint64_t waited);
+/* One is not: from here on it is an op like any other, for submit. False: somebody has
+ * cancelled it, and it has ended so. The owner. */
+bool epio__leave_batch(epio_op *op);
 
 /* Those of this platform, best first, ended by NULL. */
 extern const epio__backend *const epio__backends[];

@@ -661,6 +661,8 @@ typedef struct epio_loop_statistics {
     uint64_t in_flight;        /* as epio_loop_pending */
     uint64_t ready_now;        /* ended, but not yet delivered */
     uint64_t deferred_now;     /* wait for the next turn */
+    uint64_t to_read_now;      /* reads of what is probably in memory, which the end of this turn
+                                  or the beginning of the next will carry out together */
     uint64_t to_hand_over_now; /* will be handed over to workers when this turn ends */
     uint64_t at_backend_now;   /* reads and writes at the ring or the port, and streams that are
                                   waited for: one for each of their ops, or one for several */

@@ -68,7 +68,7 @@ static bool something_was_posted(const epio_loop *loop)
 static bool something_is_ready(const epio_loop *loop)
 {
     return loop->ready.first != NULL || loop->due.first != NULL ||
-           !epio__list_empty(&loop->deferred);
+           loop->os.batch.reads.first != NULL || !epio__list_empty(&loop->deferred);
 }
 
 static bool something_to_hand_over(const epio_loop *loop)
@@ -196,6 +196,7 @@ static void turn(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds_wa
     collect(loop);
     submit_deferred(loop);
     epio__barrier_flush(loop);
+    epio__os_vfs_read_batch(&loop->os);
     if (deadline == 0 || something_is_ready(loop)) {
         hand_over(loop);
         look_at_kernel(loop, 0);
@@ -227,6 +228,7 @@ void epio__loop_stand_by(epio_loop *loop)
 static void leave(epio_loop *loop)
 {
     epio__barrier_flush(loop);
+    epio__os_vfs_read_batch(&loop->os);
     if (loop->os.watched != 0 && loop->os.backend->flush != NULL) {
         loop->os.backend->flush(loop->os.backend_state);
     }
@@ -405,6 +407,7 @@ int epio_loop_create(epio_loop **created, const epio_loop_options *options)
     loop->plain_owner = loop->owner;
     epio__queue_init(&loop->ready);
     epio__queue_init(&loop->due);
+    epio__queue_init(&loop->os.batch.reads);
     epio__queue_init(&loop->arrivals);
     epio__list_init(&loop->deferred);
     epio__list_init(&loop->hand_over);

@@ -4,14 +4,9 @@
 #define EPIO_LOOP_H
 
 #include "core/op.h"
+#include "core/queue.h"
 #include "core/workers.h"
 #include "os/os_vfs.h"
-
-/* Ops in the order in which they came, linked by op->queue.next. */
-typedef struct epio__queue {
-    epio_node *first;
-    epio_node **end; /* where the next one's address goes */
-} epio__queue;
 
 /* For epio_loop_stats: what nobody else needs to know, and cannot be derived. */
 typedef struct epio__counters {
@@ -130,7 +125,8 @@ static inline bool epio__loop_is_owner(const epio_loop *loop)
 static inline bool epio__loop_is_quiet(const epio_loop *loop)
 {
     return (epio__load_pointer(&loop->inbox) | epio__load_pointer(&loop->cancels)) == 0 &&
-           loop->ready.first == NULL && loop->due.first == NULL && loop->timers == NULL &&
+           loop->ready.first == NULL && loop->due.first == NULL &&
+           loop->os.batch.reads.first == NULL && loop->timers == NULL &&
            epio__list_empty(&loop->hand_over) && epio__list_empty(&loop->flush_files) &&
            epio__list_empty(&loop->deferred) && !loop->embedded && !loop->closing &&
            loop->os.watched == 0;
@@ -159,69 +155,9 @@ void epio__loop_stand_by(epio_loop *loop);
 /* Runs the loop until *done. */
 void epio__loop_run_until(epio_loop *loop, const bool *done);
 
-static inline epio_op *epio__op_of_queue(epio_node *node)
-{
-    return EPIO__CONTAINER(node, epio_op, queue);
-}
-
 static inline epio_op *epio__op_of_held(epio_node *node)
 {
     return EPIO__CONTAINER(node, epio_op, held);
-}
-
-static inline void epio__queue_init(epio__queue *queue)
-{
-    queue->first = NULL;
-    queue->end = &queue->first;
-}
-
-static inline void epio__queue_push(epio__queue *queue, epio_op *op)
-{
-    op->queue.next = NULL;
-    *queue->end = &op->queue;
-    queue->end = &op->queue.next;
-}
-
-static inline void epio__queue_push_front(epio__queue *queue, epio_op *op)
-{
-    op->queue.next = queue->first;
-    if (queue->first == NULL) {
-        queue->end = &op->queue.next;
-    }
-    queue->first = &op->queue;
-}
-
-/* Moves all of `from` to the end of `to`. */
-static inline void epio__queue_append(epio__queue *to, epio__queue *from)
-{
-    if (from->first != NULL) {
-        *to->end = from->first;
-        to->end = from->end;
-        epio__queue_init(from);
-    }
-}
-
-/* Moves all of `from` before the first of `to`. */
-static inline void epio__queue_prepend(epio__queue *to, epio__queue *from)
-{
-    if (from->first != NULL) {
-        *from->end = to->first;
-        to->end = to->first != NULL ? to->end : from->end;
-        to->first = from->first;
-        epio__queue_init(from);
-    }
-}
-
-/* Takes the first; there is one. */
-static inline epio_op *epio__queue_pop(epio__queue *queue)
-{
-    epio_node *node = queue->first;
-    queue->first = node->next;
-    if (queue->first == NULL) {
-        queue->end = &queue->first;
-    }
-    node->next = NULL;
-    return epio__op_of_queue(node);
 }
 
 /* ---- barrier.c: law 5, law 6 and what close waits for ---- */

@@ -321,8 +321,8 @@ static void cancel_in_phase(epio_loop *loop, epio_op *op)
         }
         return;
     default:
-        /* In the inbox, where the mark is found; or at its end, if no layer sends
-         * it again. */
+        /* In the inbox or a batch, where the mark is found; or at its end, if no layer
+         * sends it again. */
         return;
     }
 }
@@ -553,6 +553,7 @@ static bool wait_for_plain(epio_loop *loop, epio_op *op)
     loop->os.may_wait = epio__loop_is_alone(loop);
     epio_submit(op);
     loop->os.may_wait = false;
+    epio__os_vfs_read_batch(&loop->os);
     if (loop->ready.first == &op->queue) {
         epio__loop_deliver(loop, 1);
     }

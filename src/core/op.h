@@ -32,7 +32,8 @@ enum {
     EPIO__PHASE_PARKED,   /* waits for its `due` */
     EPIO__PHASE_HELD,     /* op->vfs has it */
     EPIO__PHASE_PASSING,  /* likewise, within its submit, with nothing about the op so far */
-    EPIO__PHASE_READY     /* ended; will be delivered */
+    EPIO__PHASE_READY,    /* ended; will be delivered */
+    EPIO__PHASE_BATCHED /* collected with others, of which soon nobody will know which has begun */
 };
 
 /* op->message: why it is in the inbox; or, outside of it, that there is nothing about

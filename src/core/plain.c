@@ -30,7 +30,7 @@ static EPIO__NOINLINE void pass_to_vfs(epio_loop *loop, epio_op *op)
     op->phase = EPIO__PHASE_PASSING;
     op->way = EPIO__WAY_AT_ONCE;
     op->vfs->methods->submit(op->vfs, op);
-    if (op->phase == EPIO__PHASE_READY) {
+    if (op->phase == EPIO__PHASE_READY || op->phase == EPIO__PHASE_BATCHED) {
         return;
     }
     if (op->phase == EPIO__PHASE_PASSING) {
@@ -39,23 +39,14 @@ static EPIO__NOINLINE void pass_to_vfs(epio_loop *loop, epio_op *op)
     epio__op_keep(loop, op);
 }
 
-static EPIO__NOINLINE void read_at_once(epio_loop *loop, epio_op *op)
-{
-    if (epio__os_vfs_read_at_once(&loop->os, op)) {
-        end_at_once(loop, op);
-    } else {
-        pass_to_vfs(loop, op);
-    }
-}
-
 static inline void submit_read(epio_loop *loop, epio_op *op)
 {
     epio_vfs *vfs = op->vfs;
     epio_file *file = op->file;
     enter(loop, op);
     epio__count_size(&file->in_flight, 1);
-    if (vfs == &loop->os.base) {
-        read_at_once(loop, op);
+    if (vfs == &loop->os.base && epio__os_vfs_collect(&loop->os, op)) {
+        op->phase = EPIO__PHASE_BATCHED;
     } else {
         op->progress = 0;
         pass_to_vfs(loop, op);
@@ -121,6 +112,45 @@ void epio_complete(epio_op *op, int64_t result)
         op->message = EPIO__MESSAGE_PLAIN_BY_LAYERS;
     }
     end_at_once(loop, op);
+}
+
+bool epio__leave_batch(epio_op *op)
+{
+    op->phase = EPIO__PHASE_HELD;
+    op->way = EPIO__WAY_BACKEND;
+    op->message = EPIO__MESSAGE_SUBMITTED;
+    epio__op_keep(op->loop, op);
+    if ((op->marks & EPIO__MARK_CANCEL) == 0) {
+        return true;
+    }
+    epio_complete(op, EPIO_ECANCELED);
+    return false;
+}
+
+static void end_by_detour(epio__queue *reads, uint8_t way)
+{
+    while (reads->first != NULL) {
+        epio_op *op = epio__queue_pop(reads);
+        int64_t result = (int64_t)op->progress;
+        if (epio__leave_batch(op)) {
+            op->way = way;
+            epio_complete(op, result);
+        }
+    }
+}
+
+void epio__batch_ended(epio__queue *reads, uint64_t waited)
+{
+    if (reads->first == NULL) {
+        return;
+    }
+    epio_loop *loop = epio__op_of_queue(reads->first)->loop;
+    if (loop->makes_detours) {
+        end_by_detour(reads, waited != 0 ? EPIO__WAY_BACKEND : EPIO__WAY_AT_ONCE);
+        return;
+    }
+    loop->counters.ways[EPIO__WAY_BACKEND] += waited;
+    epio__queue_append(&loop->ready, reads);
 }
 
 /* ---- Delivery ---- */

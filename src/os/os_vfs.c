@@ -113,17 +113,57 @@ static void hand_on(epio__os_vfs *vfs, epio_op *op)
 static bool may_be_cached(const epio_op *op, uint64_t bytes)
 {
     return bytes <= EPIO__LARGE_COPY && (op->flags & EPIO__READ_MISSED_CACHE) == 0 &&
-           epio__load_relaxed_u32(&file_of(op)->no_cached_read) == 0;
+           epio__load_relaxed_u32(&file_of(op)->cached_reads) != EPIO__CACHED_READS_NEVER;
 }
 
 static bool read_cached(epio_op *op, uint64_t bytes)
 {
     if (op->kind == EPIO_KIND_READ ? epio__os_read_cached(op, bytes)
                                    : epio__os_readv_cached(op, bytes)) {
+        if (op->progress != 0) {
+            epio__store_relaxed_u32(&file_of(op)->cached_reads, EPIO__CACHED_READS_WORK);
+        }
         return true;
     }
     op->flags |= EPIO__READ_MISSED_CACHE;
     return false;
+}
+
+static void read_one_by_one(epio__os_vfs *vfs, epio_node *first)
+{
+    epio__queue ended;
+    epio__queue_init(&ended);
+    for (epio_node *node = first, *next; node != NULL; node = next) {
+        epio_op *op = epio__op_of_queue(node);
+        next = node->next;
+        if (epio__os_read_cached(op, op->arguments.io.len)) {
+            epio__queue_push(&ended, op);
+            continue;
+        }
+        node->next = NULL;
+        op->flags |= EPIO__READ_MISSED_CACHE;
+        if (epio__leave_batch(op)) {
+            hand_on(vfs, op);
+        }
+    }
+    epio__batch_ended(&ended, 0);
+}
+
+void epio__os_vfs_read_batch(epio__os_vfs *vfs)
+{
+    epio__read_batch *batch = &vfs->batch;
+    const epio__backend *backend = vfs->backend;
+    epio_node *first = batch->reads.first;
+    uint32_t count = batch->count;
+    if (first == NULL) {
+        return;
+    }
+    epio__queue_init(&batch->reads);
+    batch->count = 0;
+    if (count >= EPIO__READS_OF_A_BATCH && backend->read_together != NULL) {
+        first = backend->read_together(vfs->backend_state, first, count);
+    }
+    read_one_by_one(vfs, first);
 }
 
 bool epio__os_vfs_read_now(epio_op *op, bool may_wait, int64_t *result)
@@ -218,11 +258,12 @@ static void submit(epio_vfs *base, epio_op *op)
     epio__os_vfs *vfs = (epio__os_vfs *)(void *)base;
     switch (op->kind) {
     case EPIO_KIND_READ:
-        if (op->flags == 0 && !vfs->may_wait && epio__os_vfs_read_at_once(vfs, op)) {
-            epio_complete(op, (int64_t)op->progress);
-            return;
+        if (op->phase == EPIO__PHASE_PASSING && !vfs->may_wait && epio__os_vfs_collect(vfs, op)) {
+            op->phase = EPIO__PHASE_BATCHED;
+            op->message = op->frames != NULL ? EPIO__MESSAGE_PLAIN_BY_LAYERS : EPIO__MESSAGE_PLAIN;
+        } else {
+            submit_read(vfs, op);
         }
-        submit_read(vfs, op);
         return;
     case EPIO_KIND_READV:
         submit_read(vfs, op);

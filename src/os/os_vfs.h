@@ -3,6 +3,7 @@
 #define EPIO_OS_VFS_H
 
 #include "atomics.h"
+#include "os/read_batch.h"
 #include "platform.h"
 
 /* What an op takes of a turn beside its bytes: as long as these many to copy. */
@@ -15,6 +16,7 @@ typedef struct epio__os_vfs {
     void *backend_state;
     uint64_t watched;   /* things that the back end's poll could find */
     int64_t bytes_left; /* of this turn's budget for what runs on the owner's thread */
+    epio__read_batch batch;
     uint32_t inline_writes;
     bool in_turn;       /* the loop runs, and will call epio__os_vfs_leave */
     bool guards_writes; /* see epio__os_writes_begin */
@@ -30,24 +32,24 @@ extern const epio_vfs_methods epio__os_vfs_methods;
  * the page cache has and is quickly copied. */
 bool epio__os_vfs_read_now(epio_op *op, bool may_wait, int64_t *result);
 
-/* A plain read (op.h) of what is in memory, within the turn's budget: true, and
- * op->progress is its result. False: submit is next, and goes on from there. */
-static inline bool epio__os_vfs_read_at_once(epio__os_vfs *vfs, epio_op *op)
+/* A plain read (plain.c) of what is probably in memory, within the turn's budget: true, and
+ * epio__os_vfs_read_batch will see to it. */
+static inline bool epio__os_vfs_collect(epio__os_vfs *vfs, epio_op *op)
 {
     const epio__os_file *file = (const epio__os_file *)(const void *)op->file;
     uint64_t bytes = op->arguments.io.len;
-    if (bytes > EPIO__LARGE_COPY || vfs->bytes_left <= 0 ||
-        epio__load_relaxed_u32(&file->no_cached_read) != 0) {
-        op->progress = 0;
+    if (epio__load_relaxed_u32(&file->cached_reads) != EPIO__CACHED_READS_WORK ||
+        bytes > EPIO__LARGE_COPY || vfs->bytes_left <= 0) {
         return false;
     }
     vfs->bytes_left -= (int64_t)(bytes + EPIO__OP_COST);
-    if (!epio__os_read_cached(op, bytes)) {
-        op->flags |= EPIO__READ_MISSED_CACHE;
-        return false;
-    }
+    vfs->batch.count++;
+    epio__queue_push(&vfs->batch.reads, op);
     return true;
 }
+
+/* Carries out what was collected. */
+void epio__os_vfs_read_batch(epio__os_vfs *vfs);
 
 /* A plain write (op.h) on a loop with inline_writes: true, and *result, which is
  * op->progress or an error. False: not now, and nothing was done. */

@@ -100,7 +100,8 @@ static int fill_file(epio__os_file *file, int descriptor, uint32_t flags)
     bool stream = is_stream(descriptor, &status);
     file->base.traits = stream ? EPIO_FILE_STREAM : 0;
     file->direct = !stream && (flags & EPIO_OPEN_DIRECT) != 0;
-    file->no_cached_read = stream || file->direct ? 1 : 0;
+    file->cached_reads =
+        stream || file->direct ? EPIO__CACHED_READS_NEVER : EPIO__CACHED_READS_UNKNOWN;
     file->stream = stream ? stream_notes(descriptor, &status) : 0;
     return 0;
 }

@@ -160,7 +160,7 @@ static bool waits_for_the_disk(const epio_op *op)
         return true;
     }
     return epio__op_reads(op) && (op->flags & EPIO__READ_MISSED_CACHE) != 0 &&
-           epio__load_relaxed_u32(&file->no_cached_read) == 0;
+           epio__load_relaxed_u32(&file->cached_reads) != EPIO__CACHED_READS_NEVER;
 }
 
 static bool fits(const epio_op *op)
@@ -193,6 +193,14 @@ static bool uring_submit(void *opaque, epio_op *op)
 
 /* ---- Submitting ---- */
 
+/* An op of a batch is known by its entry's user data: its address, and this bit. */
+#define OF_BATCH ((uintptr_t)1)
+
+static epio_op *op_of(uintptr_t data)
+{
+    return (epio_op *)(data & ~OF_BATCH);
+}
+
 static void prepare(struct io_uring_sqe *entry, const epio_op *op)
 {
     int descriptor = epio__descriptor_of(op);
@@ -224,13 +232,15 @@ static void take_back_entries(uring_state *state)
     state->refused = true;
     state->writes = false;
     for (unsigned at = *queue->khead; at != queue->sqe_tail; at++) {
-        void *whose = (void *)(uintptr_t)queue->sqes[at & queue->ring_mask].user_data;
-        if (whose == state) {
+        uintptr_t whose = (uintptr_t)queue->sqes[at & queue->ring_mask].user_data;
+        if (whose == (uintptr_t)state) {
             state->watches_epoll = false;
-        } else if (whose != NULL) {
+        } else if (whose != 0) {
             state->in_kernel--;
             add_ops(state, UINT64_MAX);
-            epio_offload(whose);
+            if ((whose & OF_BATCH) == 0 || epio__leave_batch(op_of(whose))) {
+                epio_offload(op_of(whose));
+            }
         }
     }
     queue->sqe_head = queue->sqe_tail;
@@ -271,6 +281,13 @@ static struct io_uring_sqe *take_entry(uring_state *state)
         entry = io_uring_get_sqe(&state->ring);
     }
     return entry;
+}
+
+static void prepare_of_batch(struct io_uring_sqe *entry, const epio_op *op)
+{
+    io_uring_prep_read(entry, epio__descriptor_of(op), op->arguments.io.base,
+                       (unsigned)op->arguments.io.len, op->arguments.io.offset);
+    io_uring_sqe_set_data64(entry, (uintptr_t)op | OF_BATCH);
 }
 
 static void send_to_workers(uring_state *state)
@@ -351,27 +368,91 @@ static void reap_op(uring_state *state, epio_op *op, int32_t outcome)
     }
 }
 
-static void reap(uring_state *state)
+/* Not all that was asked for. */
+static void reap_rest_of_batch(uring_state *state, epio_op *op, int32_t outcome)
 {
-    bool epoll_is_ready = false;
-    unsigned head;
-    unsigned count = 0;
-    struct io_uring_cqe *entry;
-    io_uring_for_each_cqe(&state->ring, head, entry)
-    {
-        void *whose = io_uring_cqe_get_data(entry);
-        if (whose == state) {
-            epoll_is_ready = true;
-        } else if (whose != NULL) { /* else the answer to a cancel, which says nothing */
-            reap_op(state, whose, entry->res);
-        }
-        count++;
+    op->progress = 0;
+    if (epio__leave_batch(op)) {
+        reap_op(state, op, outcome);
+    } else {
+        state->in_kernel--;
+        add_ops(state, UINT64_MAX);
     }
-    io_uring_cq_advance(&state->ring, count);
+}
+
+/* `waited`: what is found has come after the call that began it. */
+static void reap(uring_state *state, bool waited)
+{
+    struct io_uring_cq *queue = &state->ring.cq;
+    unsigned head = *queue->khead;
+    unsigned tail = io_uring_smp_load_acquire(queue->ktail);
+    bool epoll_is_ready = false;
+    uint32_t ended_of_batch = 0;
+    epio__queue ended;
+    epio__queue_init(&ended);
+    for (; head != tail; head++) {
+        const struct io_uring_cqe *entry = &queue->cqes[head & queue->ring_mask];
+        uintptr_t whose = (uintptr_t)entry->user_data;
+        epio_op *op = op_of(whose);
+        if ((whose & OF_BATCH) != 0 && entry->res == (int32_t)op->arguments.io.len) {
+            op->progress = op->arguments.io.len;
+            epio__queue_push(&ended, op);
+            ended_of_batch++;
+        } else if ((whose & OF_BATCH) != 0) {
+            reap_rest_of_batch(state, op, entry->res);
+        } else if (whose == (uintptr_t)state) {
+            epoll_is_ready = true;
+        } else if (whose != 0) { /* else the answer to a cancel, which says nothing */
+            reap_op(state, op, entry->res);
+        }
+    }
+    io_uring_smp_store_release(queue->khead, head);
+    state->in_kernel -= ended_of_batch;
+    add_ops(state, 0 - (uint64_t)ended_of_batch);
+    epio__batch_ended(&ended, waited ? ended_of_batch : 0);
     if (epoll_is_ready) {
         state->watches_epoll = false;
         epio__backend_epoll.poll(state->epoll, 0);
     }
+}
+
+/* As many as the ring and the kernel have room for: how many. */
+static uint32_t prepare_batch(uring_state *state, epio_node **first, uint32_t count)
+{
+    struct io_uring_sq *queue = &state->ring.sq;
+    unsigned tail = queue->sqe_tail;
+    unsigned room = queue->ring_entries - (tail - IO_URING_READ_ONCE(*queue->khead));
+    uint32_t room_in_kernel = MOST_IN_KERNEL - state->in_kernel;
+    room = room < room_in_kernel ? room : room_in_kernel;
+    count = count < room ? count : room;
+    epio_node *node = *first;
+    for (unsigned end = tail + count; tail != end; tail++) {
+        epio_op *op = epio__op_of_queue(node);
+        node = node->next;
+        op->queue.next = NULL;
+        prepare_of_batch(&queue->sqes[tail & queue->ring_mask], op);
+    }
+    *first = node;
+    queue->sqe_tail = tail;
+    state->in_kernel += count;
+    add_ops(state, count);
+    return count;
+}
+
+static epio_node *uring_read_together(void *opaque, epio_node *first, uint32_t count)
+{
+    uring_state *state = opaque;
+    uint32_t begun = 1;
+    state->refused = state->refused || (!state->has_ring && !open_ring(state));
+    while (count != 0 && begun != 0 && !state->refused) {
+        begun = prepare_batch(state, &first, count);
+        count -= begun;
+        submit_entries(state);
+    }
+    if (state->has_ring) {
+        reap(state, false);
+    }
+    return first;
 }
 
 static bool something_is_due(const uring_state *state)
@@ -388,7 +469,7 @@ static void look(uring_state *state)
     if (something_is_due(state)) {
         (void)io_uring_get_events(&state->ring);
     }
-    reap(state);
+    reap(state, true);
 }
 
 /* Until the ring or epoll has something, or the deadline. */
@@ -407,7 +488,7 @@ static void wait_for_either(uring_state *state, uint64_t deadline)
         submit_entries(state);
     }
     if (state->writes || state->refused) {
-        reap(state);
+        reap(state, true);
         return;
     }
     struct __kernel_timespec left = {0, 0};
@@ -420,16 +501,16 @@ static void wait_for_either(uring_state *state, uint64_t deadline)
     struct io_uring_cqe *first = NULL;
     heed(state, io_uring_submit_and_wait_timeout(&state->ring, &first, 1,
                                                  deadline != EPIO_FOREVER ? &left : NULL, NULL));
-    reap(state);
+    reap(state, true);
 }
 
 /* What the kernel has been given will end, but nobody may wait for it any more. */
 static void wait_without_ring(uring_state *state, uint64_t deadline)
 {
     uint64_t soon = epio__monotonic_time() + LOOK_AGAIN_NS;
-    reap(state);
+    reap(state, true);
     epio__backend_epoll.poll(state->epoll, deadline < soon ? deadline : soon);
-    reap(state);
+    reap(state, true);
 }
 
 /* Completions signal the descriptor of wakes, which an embedded loop's host waits
@@ -563,6 +644,7 @@ const epio__backend epio__backend_uring = {
     .open = uring_open,
     .close = uring_close,
     .submit = uring_submit,
+    .read_together = uring_read_together,
     .flush = uring_flush,
     .poll = uring_poll,
     .cancel = uring_cancel,

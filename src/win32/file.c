@@ -19,7 +19,8 @@ static epio__win32_file *create_file(epio_vfs *vfs, uint32_t flags)
     if (file != NULL) {
         epio_file_init(&file->base.base, vfs, flags, 0);
         file->base.handle = -1;
-        file->base.no_cached_read = 1; /* the system cannot be asked what it has in memory */
+        file->base.cached_reads =
+            EPIO__CACHED_READS_NEVER; /* the system cannot be asked what it has in memory */
         epio__list_init(&file->base.readers);
         epio__list_init(&file->base.writers);
     }
