@@ -85,6 +85,8 @@ typedef struct epio__os_file {
     uint32_t stream;       /* the platform's notes on a stream */
     uint32_t watched;      /* what the back end waits for on it */
     int32_t watch_slot;    /* the back end's entry for it; 0: none */
+    uint32_t ring_table;   /* a ring's table of files, of that moment, which has it */
+    uint32_t ring_index;   /* there */
     epio_node readers;     /* ops that wait until it can be read, first come first served */
     epio_node writers;
 } epio__os_file;
@@ -208,7 +210,8 @@ typedef struct epio__backend {
     /* Begins `count` reads, linked by queue.next, whose files' cached reads work, by few
      * calls of the kernel, and completes by epio__batch_ended what was in memory; the others
      * follow in poll, by that or epio__leave_batch. Returns those for which there
-     * is no room. NULL: there is no such call. */
+     * is no room. `count` 0: there were some in the turn before, and no more now. NULL:
+     * there is no such call. */
     epio_node *(*read_together)(void *state, epio_node *first, uint32_t count);
 
     /* Starts what submit accepted, without waiting: the owner goes elsewhere.

@@ -158,6 +158,8 @@ struct epio_op {
     uint8_t phase;
     uint8_t message;
     uint8_t marks;
+    uint64_t progress;
+    epio_node queue; /* up to here and a few words on is all that a short op touches */
     union {
         struct {
             void *base; /* buffer, or the epio_iovec array when vectored */
@@ -204,9 +206,7 @@ struct epio_op {
     uint32_t timed;
     int32_t carried_error;
     int32_t carried_os_error;
-    uint64_t progress;
     uint64_t due;
-    epio_node queue;
     epio_node held;
     epio_op *timer_child;
     epio_op *timer_next;

@@ -229,6 +229,7 @@ static void leave(epio_loop *loop)
 {
     epio__barrier_flush(loop);
     epio__os_vfs_read_batch(&loop->os);
+    epio__os_vfs_read_batch(&loop->os); /* no more follow */
     if (loop->os.watched != 0 && loop->os.backend->flush != NULL) {
         loop->os.backend->flush(loop->os.backend_state);
     }

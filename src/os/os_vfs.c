@@ -155,14 +155,18 @@ void epio__os_vfs_read_batch(epio__os_vfs *vfs)
     const epio__backend *backend = vfs->backend;
     epio_node *first = batch->reads.first;
     uint32_t count = batch->count;
-    if (first == NULL) {
+    bool together = count >= EPIO__READS_OF_A_BATCH && backend->read_together != NULL;
+    if (first == NULL && !batch->together) {
         return;
     }
     epio__queue_init(&batch->reads);
     batch->count = 0;
-    if (count >= EPIO__READS_OF_A_BATCH && backend->read_together != NULL) {
+    if (together) {
         first = backend->read_together(vfs->backend_state, first, count);
+    } else if (batch->together) {
+        (void)backend->read_together(vfs->backend_state, NULL, 0);
     }
+    batch->together = together;
     read_one_by_one(vfs, first);
 }
 

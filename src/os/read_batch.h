@@ -11,6 +11,7 @@
 typedef struct epio__read_batch {
     epio__queue reads;
     uint32_t count;
+    bool together; /* the latest were */
 } epio__read_batch;
 
 #endif
