@@ -96,6 +96,7 @@ struct epio_file {
     uint32_t flags;  /* EPIO_OPEN_READ and EPIO_OPEN_WRITE: what it is open for */
     uint32_t traits; /* EPIO_FILE_... */
 
+    uint32_t plain; /* those of the flags whose ops may go by the short path */
     size_t in_flight;
     size_t inbound;
     size_t locks; /* lock ops among those in flight */

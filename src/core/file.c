@@ -18,6 +18,7 @@ void epio_file_init(epio_file *file, epio_vfs *vfs, uint32_t flags, uint32_t tra
     epio__list_init(&file->flushing);
 #if EPIO_ASYNC
     if (vfs->loop != NULL) {
+        file->plain = file->flags;
         epio__add_size(&vfs->loop->open_files, 1);
     }
 #endif

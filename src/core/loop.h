@@ -73,15 +73,11 @@ void epio__loop_deliver(epio_loop *loop, uint32_t max);
 /* From now on every op takes the long one. */
 void epio__loop_make_detours(epio_loop *loop);
 
-/* May it be submitted by the short path? */
-static inline bool epio__op_is_plain(const epio_op *op)
+/* May it be submitted by the short path? `state`: PLAIN_READ or PLAIN_WRITE. */
+static inline bool epio__op_is_plain(const epio_op *op, uint32_t state)
 {
-    if (op == NULL || epio__load_u32(&op->state) != EPIO__STATE_PREPARED ||
-        op->message < EPIO__MESSAGE_PLAIN_WRITE || op->timeout_ns != 0) {
-        return false;
-    }
-    const epio_loop *loop = op->loop;
-    return loop != NULL && epio__load_relaxed_pointer(&loop->plain_owner) == epio__thread_self() &&
+    return op != NULL && epio__load_u32(&op->state) == state && op->timeout_ns == 0 &&
+           epio__load_relaxed_pointer(&op->loop->plain_owner) == epio__thread_self() &&
            op->file->close == NULL;
 }
 

@@ -546,7 +546,7 @@ static int64_t wait_in_flight(epio_op *op)
 /* A read by way of layers, which see it go and come back. */
 static bool wait_for_plain(epio_loop *loop, epio_op *op)
 {
-    if (!epio__op_is_plain(op) || op->message != EPIO__MESSAGE_PLAIN) {
+    if (!epio__op_is_plain(op, EPIO__STATE_PLAIN_READ)) {
         return false;
     }
     epio__os_vfs_new_turn(&loop->os);
@@ -610,7 +610,7 @@ int64_t epio_wait(epio_op *op)
     if (state == EPIO__STATE_IN_FLIGHT) {
         return wait_in_flight(op);
     }
-    if (state == EPIO__STATE_PREPARED && op->loop != NULL && epio__loop_is_owner(op->loop) &&
+    if (epio__state_is_prepared(state) && op->loop != NULL && epio__loop_is_owner(op->loop) &&
         wait_for_read(op->loop, op)) {
         return op->result;
     }

@@ -12,8 +12,10 @@
  * was never zeroed. */
 enum {
     EPIO__STATE_ZEROED = 0,
-    EPIO__STATE_PREPARED = 0x45700001, /* a verb filled it */
-    EPIO__STATE_LINKED = 0x45700002,   /* follows another that was not submitted yet */
+    EPIO__STATE_PREPARED = 0x45700001,    /* a verb filled it */
+    EPIO__STATE_PLAIN_READ = 0x45700011,  /* likewise, and it may go by the short path */
+    EPIO__STATE_PLAIN_WRITE = 0x45700021, /* of plain.c */
+    EPIO__STATE_LINKED = 0x45700002,      /* follows another that was not submitted yet */
     EPIO__STATE_IN_FLIGHT = 0x45700004,
     EPIO__STATE_DONE = 0x45700008, /* delivered or performed: the caller's again */
 
@@ -25,26 +27,24 @@ enum {
 
 /* op->phase: who holds an op in flight. The owner's. */
 enum {
-    EPIO__PHASE_ARRIVING, /* in the inbox, or just taken from it */
+    EPIO__PHASE_ARRIVING, /* in the inbox or just taken from it, or in a batch of reads */
     EPIO__PHASE_LINKED,   /* waits for the op before it */
     EPIO__PHASE_BARRIER,  /* a sync that waits for writes or for its flush */
     EPIO__PHASE_CLOSING,  /* a close that waits for the file's ops */
     EPIO__PHASE_PARKED,   /* waits for its `due` */
     EPIO__PHASE_HELD,     /* op->vfs has it */
     EPIO__PHASE_PASSING,  /* likewise, within its submit, with nothing about the op so far */
-    EPIO__PHASE_READY,    /* ended; will be delivered */
-    EPIO__PHASE_BATCHED /* collected with others, of which soon nobody will know which has begun */
+    EPIO__PHASE_READY     /* ended; will be delivered */
 };
 
 /* op->message: why it is in the inbox; or, outside of it, that there is nothing about
- * it: no link, no error, and no thread but the owner's. Reads by an op that was used before are
- * PLAIN from the verb on, writes once they were carried out at once. */
+ * it: no link, no error, and no thread but the owner's. Reads by an op that was used before
+ * are PLAIN from the verb on, and writes as soon as they were carried out at once. */
 enum {
     EPIO__MESSAGE_SUBMITTED,
     EPIO__MESSAGE_COMPLETED,
     EPIO__MESSAGE_RESUMED,
     EPIO__MESSAGE_PLAIN_BY_LAYERS, /* done, and its frames are still on it */
-    EPIO__MESSAGE_PLAIN_WRITE,     /* this and what follows: may go by the short path of plain.c */
     EPIO__MESSAGE_PLAIN
 };
 
@@ -140,6 +140,12 @@ static inline void epio__forward(epio_op *op, epio_vfs *vfs, epio_file *file)
 
 /* The sum of their lengths, UINT64_MAX if it is beyond that; NULL has none. */
 uint64_t epio__bytes_of_parts(const epio_iovec *parts, uint64_t count);
+
+static inline bool epio__state_is_prepared(uint32_t state)
+{
+    return state == EPIO__STATE_PREPARED || state == EPIO__STATE_PLAIN_READ ||
+           state == EPIO__STATE_PLAIN_WRITE;
+}
 
 /* An op must have been prepared by a verb and not yet be used: aborts if not. */
 void epio__op_check_prepared(const epio_op *op, const char *function);

@@ -13,7 +13,6 @@
 
 static inline void enter(epio_loop *loop, epio_op *op)
 {
-    op->result = EPIO_EPENDING;
     epio__store_u32(&op->state, EPIO__STATE_IN_FLIGHT);
     epio__count_size(&loop->in_flight, 1);
 }
@@ -30,7 +29,7 @@ static EPIO__NOINLINE void pass_to_vfs(epio_loop *loop, epio_op *op)
     op->phase = EPIO__PHASE_PASSING;
     op->way = EPIO__WAY_AT_ONCE;
     op->vfs->methods->submit(op->vfs, op);
-    if (op->phase == EPIO__PHASE_READY || op->phase == EPIO__PHASE_BATCHED) {
+    if (op->phase == EPIO__PHASE_READY || op->phase == EPIO__PHASE_ARRIVING) {
         return;
     }
     if (op->phase == EPIO__PHASE_PASSING) {
@@ -45,9 +44,7 @@ static inline void submit_read(epio_loop *loop, epio_op *op)
     epio_file *file = op->file;
     enter(loop, op);
     epio__count_size(&file->in_flight, 1);
-    if (vfs == &loop->os.base && epio__os_vfs_collect(&loop->os, op)) {
-        op->phase = EPIO__PHASE_BATCHED;
-    } else {
+    if (vfs != &loop->os.base || !epio__os_vfs_collect(&loop->os, file, op)) {
         op->progress = 0;
         pass_to_vfs(loop, op);
     }
@@ -77,21 +74,19 @@ static bool write_at_once(epio_loop *loop, epio_op *op)
     return true;
 }
 
-static EPIO__NOINLINE void submit_write(epio_loop *loop, epio_op *op)
+static EPIO__NOINLINE void submit_other(epio_op *op)
 {
-    if (!write_at_once(loop, op)) {
+    if (!epio__op_is_plain(op, EPIO__STATE_PLAIN_WRITE) || !write_at_once(op->loop, op)) {
         epio__op_submit(op);
     }
 }
 
 void epio_submit(epio_op *op)
 {
-    if (!epio__op_is_plain(op)) {
-        epio__op_submit(op);
-    } else if (op->message == EPIO__MESSAGE_PLAIN) {
+    if (epio__op_is_plain(op, EPIO__STATE_PLAIN_READ)) {
         submit_read(op->loop, op);
     } else {
-        submit_write(op->loop, op);
+        submit_other(op);
     }
 }
 
@@ -116,6 +111,7 @@ void epio_complete(epio_op *op, int64_t result)
 
 bool epio__leave_batch(epio_op *op)
 {
+    op->queue.next = NULL;
     op->phase = EPIO__PHASE_HELD;
     op->way = EPIO__WAY_BACKEND;
     op->message = EPIO__MESSAGE_SUBMITTED;

@@ -15,6 +15,8 @@ void epio__op_check_prepared(const epio_op *op, const char *function)
     }
     switch (epio__load_u32(&op->state) & ~(uint32_t)EPIO__STATE_EXTRAS) {
     case EPIO__STATE_PREPARED:
+    case EPIO__STATE_PLAIN_READ:
+    case EPIO__STATE_PLAIN_WRITE:
         return;
     case EPIO__STATE_IN_FLIGHT:
         epio__fatal(function, "the op is in flight; wait for its completion first");
@@ -41,7 +43,7 @@ static void drop_link(epio_op *op)
 static void check_free(epio_op *op, const char *function)
 {
     uint32_t state = epio__load_u32(&op->state);
-    if (state == EPIO__STATE_PREPARED) {
+    if (epio__state_is_prepared(state)) {
         drop_link(op);
     } else if (state != EPIO__STATE_ZEROED) {
         epio__op_check_prepared(op, function);
@@ -51,7 +53,6 @@ static void check_free(epio_op *op, const char *function)
 /* What only an op in flight uses is as the last flight left it, cleared. */
 static inline void fill(epio_op *op, uint8_t kind, uint8_t message, epio_vfs *vfs, epio_loop *loop)
 {
-    op->result = 0;
     op->os_error = 0;
     op->file = NULL;
     op->vfs = vfs;
@@ -61,7 +62,6 @@ static inline void fill(epio_op *op, uint8_t kind, uint8_t message, epio_vfs *vf
     op->phase = 0;
     op->message = message;
     op->marks = 0;
-    epio__store_relaxed_u32(&op->state, EPIO__STATE_PREPARED);
 }
 
 static epio_op *prepare(epio_op *op, const char *function, uint8_t kind, epio_vfs *vfs)
@@ -73,7 +73,9 @@ static epio_op *prepare(epio_op *op, const char *function, uint8_t kind, epio_vf
         check_free(op, function);
     }
     fill(op, kind, EPIO__MESSAGE_SUBMITTED, vfs, vfs != NULL ? vfs->loop : NULL);
+    op->result = 0;
     op->marks = vfs != NULL ? 0 : EPIO__MARK_INVALID;
+    epio__store_relaxed_u32(&op->state, EPIO__STATE_PREPARED);
     return op;
 }
 
@@ -166,19 +168,22 @@ static inline bool prepare_again(epio_op *op, uint8_t kind, epio_file *file, con
                                  size_t len, uint64_t offset, uint32_t direction)
 {
     if (op == NULL || epio__load_u32(&op->state) != EPIO__STATE_DONE || file == NULL ||
-        (file->flags & direction) == 0 || base == NULL) {
+        (file->plain & direction) == 0 || base == NULL) {
         return false;
     }
     uint64_t end = offset + len; /* of three numbers below 2^63 none has the highest bit */
     if (((offset | len | end) >> 63) != 0) {
         return false;
     }
-    uint8_t message = kind == EPIO_KIND_READ ? EPIO__MESSAGE_PLAIN : EPIO__MESSAGE_PLAIN_WRITE;
-    fill(op, kind, message, file->vfs, file->vfs->loop);
+    bool reads = kind == EPIO_KIND_READ;
+    fill(op, kind, reads ? EPIO__MESSAGE_PLAIN : EPIO__MESSAGE_SUBMITTED, file->vfs,
+         file->vfs->loop);
+    op->result = EPIO_EPENDING; /* now, so that submit need not touch it */
     op->file = file;
     op->arguments.io.base = (void *)(uintptr_t)base;
     op->arguments.io.len = len;
     op->arguments.io.offset = offset;
+    epio__store_relaxed_u32(&op->state, reads ? EPIO__STATE_PLAIN_READ : EPIO__STATE_PLAIN_WRITE);
     return true;
 }
 
@@ -374,7 +379,9 @@ epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags)
         epio__fatal("epio_link", "unknown flags");
     }
     first->link = second;
-    first->message = EPIO__MESSAGE_SUBMITTED; /* no more plain */
+    if (epio__load_u32(&first->state) != EPIO__STATE_LINKED) {
+        epio__store_relaxed_u32(&first->state, EPIO__STATE_PREPARED); /* no more plain */
+    }
     if ((flags & EPIO_LINK_ALWAYS) != 0) {
         first->marks |= EPIO__MARK_LINK_ALWAYS;
     }

@@ -140,7 +140,6 @@ static void read_one_by_one(epio__os_vfs *vfs, epio_node *first)
             epio__queue_push(&ended, op);
             continue;
         }
-        node->next = NULL;
         op->flags |= EPIO__READ_MISSED_CACHE;
         if (epio__leave_batch(op)) {
             hand_on(vfs, op);
@@ -262,8 +261,9 @@ static void submit(epio_vfs *base, epio_op *op)
     epio__os_vfs *vfs = (epio__os_vfs *)(void *)base;
     switch (op->kind) {
     case EPIO_KIND_READ:
-        if (op->phase == EPIO__PHASE_PASSING && !vfs->may_wait && epio__os_vfs_collect(vfs, op)) {
-            op->phase = EPIO__PHASE_BATCHED;
+        if (op->phase == EPIO__PHASE_PASSING && !vfs->may_wait &&
+            epio__os_vfs_collect(vfs, op->file, op)) {
+            op->phase = EPIO__PHASE_ARRIVING;
             op->message = op->frames != NULL ? EPIO__MESSAGE_PLAIN_BY_LAYERS : EPIO__MESSAGE_PLAIN;
         } else {
             submit_read(vfs, op);

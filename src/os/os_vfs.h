@@ -34,9 +34,9 @@ bool epio__os_vfs_read_now(epio_op *op, bool may_wait, int64_t *result);
 
 /* A plain read (plain.c) of what is probably in memory, within the turn's budget: true, and
  * epio__os_vfs_read_batch will see to it. */
-static inline bool epio__os_vfs_collect(epio__os_vfs *vfs, epio_op *op)
+static inline bool epio__os_vfs_collect(epio__os_vfs *vfs, const epio_file *base, epio_op *op)
 {
-    const epio__os_file *file = (const epio__os_file *)(const void *)op->file;
+    const epio__os_file *file = (const epio__os_file *)(const void *)base;
     uint64_t bytes = op->arguments.io.len;
     if (epio__load_relaxed_u32(&file->cached_reads) != EPIO__CACHED_READS_WORK ||
         bytes > EPIO__LARGE_COPY || vfs->bytes_left <= 0) {

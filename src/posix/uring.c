@@ -324,15 +324,26 @@ static struct io_uring_sqe *take_entry(uring_state *state)
     return entry;
 }
 
-static void prepare_of_batch(const uring_state *state, struct io_uring_sqe *entry,
-                             const epio_op *op)
+/* How an entry names a file: by its descriptor, or its place in the table. */
+typedef struct ring_file {
+    const epio__os_file *file;
+    int descriptor;
+    uint8_t flags;
+} ring_file;
+
+static void name_file(const uring_state *state, const epio__os_file *file, ring_file *name)
 {
-    const epio__os_file *file = epio__os_file_of(op);
     bool is_registered = file->ring_table == state->table;
-    int descriptor = is_registered ? (int)file->ring_index : (int)file->transfer_handle;
-    io_uring_prep_read(entry, descriptor, op->arguments.io.base, (unsigned)op->arguments.io.len,
-                       op->arguments.io.offset);
-    io_uring_sqe_set_flags(entry, is_registered ? IOSQE_FIXED_FILE : 0u);
+    name->file = file;
+    name->descriptor = is_registered ? (int)file->ring_index : (int)file->transfer_handle;
+    name->flags = is_registered ? IOSQE_FIXED_FILE : 0;
+}
+
+static void prepare_of_batch(const ring_file *name, struct io_uring_sqe *entry, const epio_op *op)
+{
+    io_uring_prep_read(entry, name->descriptor, op->arguments.io.base,
+                       (unsigned)op->arguments.io.len, op->arguments.io.offset);
+    entry->flags = name->flags;
     io_uring_sqe_set_data64(entry, (uintptr_t)op | OF_BATCH);
 }
 
@@ -426,38 +437,44 @@ static void reap_rest_of_batch(uring_state *state, epio_op *op, int32_t outcome)
     }
 }
 
+static void reap_entry(uring_state *state, const struct io_uring_cqe *entry)
+{
+    uintptr_t whose = (uintptr_t)entry->user_data;
+    if ((whose & OF_BATCH) != 0) {
+        reap_rest_of_batch(state, op_of(whose), entry->res);
+    } else if (whose == (uintptr_t)state) {
+        state->watches_epoll = false;
+    } else if (whose != 0) { /* else the answer to a cancel, which says nothing */
+        reap_op(state, op_of(whose), entry->res);
+    }
+}
+
 /* `waited`: what is found has come after the call that began it. */
 static void reap(uring_state *state, bool waited)
 {
     struct io_uring_cq *queue = &state->ring.cq;
     unsigned head = *queue->khead;
     unsigned tail = io_uring_smp_load_acquire(queue->ktail);
-    bool epoll_is_ready = false;
-    uint32_t ended_of_batch = 0;
+    unsigned of_batch = tail - head;
+    bool watched_epoll = state->watches_epoll;
     epio__queue ended;
     epio__queue_init(&ended);
     for (; head != tail; head++) {
         const struct io_uring_cqe *entry = &queue->cqes[head & queue->ring_mask];
-        uintptr_t whose = (uintptr_t)entry->user_data;
-        epio_op *op = op_of(whose);
-        if ((whose & OF_BATCH) != 0 && entry->res == (int32_t)op->arguments.io.len) {
+        epio_op *op = op_of((uintptr_t)entry->user_data);
+        if ((entry->user_data & OF_BATCH) != 0 && entry->res == (int32_t)op->arguments.io.len) {
             op->progress = op->arguments.io.len;
             epio__queue_push(&ended, op);
-            ended_of_batch++;
-        } else if ((whose & OF_BATCH) != 0) {
-            reap_rest_of_batch(state, op, entry->res);
-        } else if (whose == (uintptr_t)state) {
-            epoll_is_ready = true;
-        } else if (whose != 0) { /* else the answer to a cancel, which says nothing */
-            reap_op(state, op, entry->res);
+        } else {
+            reap_entry(state, entry);
+            of_batch--;
         }
     }
     io_uring_smp_store_release(queue->khead, head);
-    state->in_kernel -= ended_of_batch;
-    add_ops(state, 0 - (uint64_t)ended_of_batch);
-    epio__batch_ended(&ended, waited ? ended_of_batch : 0);
-    if (epoll_is_ready) {
-        state->watches_epoll = false;
+    state->in_kernel -= of_batch;
+    add_ops(state, 0 - (uint64_t)of_batch);
+    epio__batch_ended(&ended, waited ? of_batch : 0);
+    if (watched_epoll && !state->watches_epoll) {
         epio__backend_epoll.poll(state->epoll, 0);
     }
 }
@@ -472,11 +489,14 @@ static uint32_t prepare_batch(uring_state *state, epio_node **first, uint32_t co
     room = room < room_in_kernel ? room : room_in_kernel;
     count = count < room ? count : room;
     epio_node *node = *first;
+    ring_file name = {NULL, -1, 0}; /* most are of the same file as the one before */
     for (unsigned end = tail + count; tail != end; tail++) {
-        epio_op *op = epio__op_of_queue(node);
+        const epio_op *op = epio__op_of_queue(node);
         node = node->next;
-        op->queue.next = NULL;
-        prepare_of_batch(state, &queue->sqes[tail & queue->ring_mask], op);
+        if (epio__os_file_of(op) != name.file) {
+            name_file(state, epio__os_file_of(op), &name);
+        }
+        prepare_of_batch(&name, &queue->sqes[tail & queue->ring_mask], op);
     }
     *first = node;
     queue->sqe_tail = tail;
