@@ -131,6 +131,9 @@ static bool read_cached(epio_op *op, uint64_t bytes)
 
 static void read_one_by_one(epio__os_vfs *vfs, epio_node *first)
 {
+    if (first == NULL) {
+        return;
+    }
     epio__queue ended;
     epio__queue_init(&ended);
     for (epio_node *node = first, *next; node != NULL; node = next) {
@@ -148,25 +151,59 @@ static void read_one_by_one(epio__os_vfs *vfs, epio_node *first)
     epio__batch_ended(&ended, 0);
 }
 
+static uint64_t cost_of(const epio_node *node)
+{
+    uint64_t cost = 0;
+    for (; node != NULL; node = node->next) {
+        cost += EPIO__CONTAINER(node, const epio_op, queue)->arguments.io.len + EPIO__OP_COST;
+    }
+    return cost;
+}
+
+enum { TOGETHER, ONE_BY_ONE };
+
+static void read_by(epio__os_vfs *vfs, uint32_t way, epio_node *first, uint32_t count)
+{
+    if (way == TOGETHER) {
+        vfs->batch.together = true;
+        first = vfs->backend->read_together(vfs->backend_state, first, count);
+    }
+    read_one_by_one(vfs, first);
+}
+
+/* Where both ways are open, as trials of them say. */
+static void read_several(epio__os_vfs *vfs, epio_node *first, uint32_t count)
+{
+    epio__trial *trial = &vfs->batch.trial;
+    if (!epio__trial_is_due(trial)) {
+        read_by(vfs, trial->quicker, first, count);
+        return;
+    }
+    uint64_t cost = cost_of(first);
+    uint64_t begun = epio__monotonic_time();
+    read_by(vfs, epio__trial_way(trial), first, count);
+    epio__trial_note(trial, epio__monotonic_time() - begun, cost);
+}
+
 void epio__os_vfs_read_batch(epio__os_vfs *vfs)
 {
     epio__read_batch *batch = &vfs->batch;
-    const epio__backend *backend = vfs->backend;
     epio_node *first = batch->reads.first;
     uint32_t count = batch->count;
-    bool together = count >= EPIO__READS_OF_A_BATCH && backend->read_together != NULL;
-    if (first == NULL && !batch->together) {
+    if (batch->together && count < EPIO__READS_OF_A_BATCH) {
+        batch->together = false;
+        (void)vfs->backend->read_together(vfs->backend_state, NULL, 0);
+    }
+    if (first == NULL) {
         return;
     }
     epio__queue_init(&batch->reads);
     batch->count = 0;
-    if (together) {
-        first = backend->read_together(vfs->backend_state, first, count);
-    } else if (batch->together) {
-        (void)backend->read_together(vfs->backend_state, NULL, 0);
+    if (count >= EPIO__READS_OF_A_BATCH && vfs->backend->read_together != NULL) {
+        read_several(vfs, first, count);
+    } else {
+        read_one_by_one(vfs, first);
     }
-    batch->together = together;
-    read_one_by_one(vfs, first);
 }
 
 bool epio__os_vfs_read_now(epio_op *op, bool may_wait, int64_t *result)

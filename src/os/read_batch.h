@@ -4,6 +4,7 @@
 #define EPIO_READ_BATCH_H
 
 #include "core/queue.h"
+#include "os/trial.h"
 
 /* From so many on one call for all may be worth its own cost. */
 #define EPIO__READS_OF_A_BATCH 8u
@@ -11,7 +12,8 @@
 typedef struct epio__read_batch {
     epio__queue reads;
     uint32_t count;
-    bool together; /* the latest were */
+    bool together;     /* one was, and the back end was not told yet of a turn without */
+    epio__trial trial; /* one by one or together */
 } epio__read_batch;
 
 #endif

@@ -1,0 +1,105 @@
+/* A ring's table of files, in which one stays open for the system whoever closes it: that
+ * it does so no longer than the loop runs. */
+#include "support.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#define READS 16
+#define ROUNDS 60
+
+static epio_op reads[READS];
+static char data[READS];
+static epio_file *file;
+static int left;
+
+static void go_on(epio_op *op)
+{
+    int index = (int)(op - reads);
+    check_result(op->result, 1);
+    if (left > 0) {
+        left--;
+        epio_submit(epio_read(op, file, &data[index], 1, (uint64_t)index));
+    }
+}
+
+static void go_on_and_close(epio_op *op)
+{
+    static epio_op close;
+    go_on(op);
+    if (left == 0) {
+        for (int i = 0; i < READS; i++) {
+            if (epio_pending(&reads[i])) {
+                return;
+            }
+        }
+        check_result(epio_perform(epio_close(&close, file)), 0);
+    }
+}
+
+static void run_reads(fixture *f, void (*done)(epio_op *op))
+{
+    left = READS * ROUNDS;
+    memset(reads, 0, sizeof reads);
+    for (int i = 0; i < READS; i++) {
+        reads[i].done = done;
+        epio_submit(epio_read(&reads[i], file, &data[i], 1, (uint64_t)i));
+    }
+    (void)epio_loop_run(f->loop);
+}
+
+/* Its lock is the open file's, and goes with it. */
+static int open_locked(const char *path)
+{
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    check(descriptor >= 0);
+    check(flock(descriptor, LOCK_EX | LOCK_NB) == 0);
+    return descriptor;
+}
+
+static bool somebody_has_it_open(const char *path)
+{
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    check(descriptor >= 0);
+    bool locked = flock(descriptor, LOCK_EX | LOCK_NB) != 0;
+    check(close(descriptor) == 0);
+    return locked;
+}
+
+static void adopt(fixture *f, const char *path)
+{
+    epio_op op = {0};
+    check_op(f, epio_adopt(&op, f->vfs, open_locked(path), EPIO_OPEN_READ), 0);
+    file = op.file;
+}
+
+static void nobody_keeps_a_closed_file_open(fixture *f)
+{
+    epio_op op = {0};
+    char path[1024];
+    fixture_put(f, "file", "0123456789abcdef", 16);
+    (void)snprintf(path, sizeof path, "%s", fixture_path(f, "file"));
+    adopt(f, path);
+    run_reads(f, go_on);
+    check(somebody_has_it_open(path));
+    check_result(epio_perform(epio_close(&op, file)), 0);
+    check(!somebody_has_it_open(path)); /* though the loop did nothing more */
+
+    adopt(f, path);
+    run_reads(f, go_on);
+    check_op(f, epio_close(&op, file), 0);
+    check(!somebody_has_it_open(path));
+
+    adopt(f, path);
+    run_reads(f, go_on_and_close);
+    check(!somebody_has_it_open(path));
+}
+
+int main(void)
+{
+    static const fixture_test tests[] = {
+        FIXTURE_TEST(nobody_keeps_a_closed_file_open, ON_OS | ON_LIMIT_OS),
+    };
+    return FIXTURE_RUN("read_batch_linux", tests);
+}
