@@ -3,6 +3,7 @@
 #include "support.h"
 
 #define PART 512u
+#define FAR 8192u
 #define PARTS 64u
 #define MOST 3000u
 
@@ -134,6 +135,18 @@ static void the_file_ends_in_between(fixture *f)
     fixture_close(f, all.file);
 }
 
+static void other_done(epio_op *op)
+{
+    batch *all = op->user;
+    unsigned index = (unsigned)(op - all->ops);
+    check_result(op->result, PART);
+    check_bytes(all->data[index], 'x', PART);
+    if (all->left > 0) {
+        all->left--;
+        begin_read(all, index);
+    }
+}
+
 /* Buffers of nothing at all, among others. */
 static void empty_reads_in_between(fixture *f)
 {
@@ -160,6 +173,39 @@ static void what_is_not_in_memory(fixture *f)
         batch_submit(&all);
         (void)epio_loop_run(f->loop);
         batch_check(&all);
+    }
+    fixture_close(f, all.file);
+}
+
+/* Each on a page of its own, far from the next. */
+static void more_than_the_disk_takes(fixture *f)
+{
+    static unsigned char far[MOST][FAR];
+    batch all;
+    batch_make(&all, f, "file", MOST);
+    fixture_close(f, all.file);
+    for (unsigned i = 0; i < MOST; i++) {
+        memset(far[i], (int)(i % 251), FAR);
+    }
+    fixture_put(f, "far", far, sizeof far);
+    all.file = fixture_open(f, "far", EPIO_OPEN_READ);
+    char byte;
+    fixture_read(f, all.file, &byte, 1, 0);
+    epio_op sync = {0};
+    check_op(f, epio_sync(&sync, all.file, EPIO_SYNC_FULL), 0); /* what is not written stays */
+    for (int round = 0; round < 2; round++) {
+        handle_drop_cache(epio_os_handle(all.file));
+        all.delivered = 0;
+        for (unsigned i = 0; i < MOST; i++) {
+            uint64_t offset = (uint64_t)(i * 1009 % MOST) * FAR;
+            epio_submit(epio_read(&all.ops[i], all.file, all.data[i], PART, offset));
+        }
+        (void)epio_loop_run(f->loop);
+        check(all.delivered == MOST);
+        for (unsigned i = 0; i < MOST; i++) {
+            check_result(all.ops[i].result, PART);
+            check_bytes(all.data[i], (unsigned char)(i * 1009 % MOST % 251), PART);
+        }
     }
     fixture_close(f, all.file);
 }
@@ -297,6 +343,37 @@ static void files_come_and_go(fixture *f)
     fixture_close(f, all.file);
 }
 
+static void two_files_in_one_run(fixture *f)
+{
+    batch all, other;
+    static epio_op ops[16];
+    static unsigned char data[16][PART];
+    batch_make(&all, f, "file", 16);
+    static unsigned char bytes[PARTS * PART];
+    memset(bytes, 'x', sizeof bytes);
+    fixture_put(f, "other", bytes, sizeof bytes);
+    other = all;
+    other.ops = ops;
+    other.data = data;
+    other.file = fixture_open(f, "other", EPIO_OPEN_READ);
+    memset(ops, 0, sizeof ops);
+    all.left = 4000;
+    for (unsigned i = 0; i < 16; i++) {
+        ops[i].done = other_done;
+        ops[i].user = &other;
+    }
+    for (int round = 0; round < 2; round++) {
+        other.left = 4000;
+        all.left = 4000;
+        batch_submit(&all);
+        batch_submit(&other);
+        (void)epio_loop_run(f->loop);
+    }
+    check(other.left == 0);
+    fixture_close(f, all.file);
+    fixture_close(f, other.file);
+}
+
 int main(void)
 {
     static const fixture_test tests[] = {
@@ -305,6 +382,8 @@ int main(void)
         FIXTURE_TEST(the_file_ends_in_between, ON_ANY_LOOP),
         FIXTURE_TEST(empty_reads_in_between, ON_ANY_LOOP),
         FIXTURE_TEST(what_is_not_in_memory, ON_OS | ON_LIMIT_OS),
+        FIXTURE_TEST(more_than_the_disk_takes, ON_OS),
+        FIXTURE_TEST(two_files_in_one_run, ON_OS | ON_LIMIT_OS),
         FIXTURE_TEST(cancels_among_them, ON_OS | ON_LIMIT_OS),
         FIXTURE_TEST(a_close_waits_for_all, ON_OS | ON_LIMIT_OS),
         FIXTURE_TEST(the_loop_closes_meanwhile, ON_OS),

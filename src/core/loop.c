@@ -84,14 +84,21 @@ static bool in_flight(const epio_loop *loop)
 
 static void collect(epio_loop *loop)
 {
-    epio__loop_drain(loop);
-    epio__loop_fire_timers(loop);
+    if (something_was_posted(loop) || loop->arrivals.first != NULL) {
+        epio__loop_drain(loop);
+    }
+    if (loop->timers != NULL) {
+        epio__loop_fire_timers(loop);
+    }
 }
 
 static void submit_deferred(epio_loop *loop)
 {
     /* Those that are put off once more wait for the turn after this one. */
     epio_node again;
+    if (epio__list_empty(&loop->deferred)) {
+        return;
+    }
     epio__list_init(&again);
     epio__list_move_all(&again, &loop->deferred);
     while (!epio__list_empty(&again) && epio__list_empty(&loop->deferred)) {
@@ -229,7 +236,6 @@ static void leave(epio_loop *loop)
 {
     epio__barrier_flush(loop);
     epio__os_vfs_read_batch(&loop->os);
-    epio__os_vfs_read_batch(&loop->os); /* no more follow */
     if (loop->os.watched != 0 && loop->os.backend->flush != NULL) {
         loop->os.backend->flush(loop->os.backend_state);
     }

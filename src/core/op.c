@@ -780,9 +780,6 @@ static void fire(epio_loop *loop, epio_op *op, uint64_t now)
 
 void epio__loop_fire_timers(epio_loop *loop)
 {
-    if (loop->timers == NULL) {
-        return;
-    }
     uint64_t now = epio__monotonic_time();
     for (epio_op *op = epio__timer_take(loop, now); op != NULL; op = epio__timer_take(loop, now)) {
         fire(loop, op, now);

@@ -325,25 +325,26 @@ static struct io_uring_sqe *take_entry(uring_state *state)
 }
 
 /* How an entry names a file: by its descriptor, or its place in the table. */
-typedef struct ring_file {
-    const epio__os_file *file;
+typedef struct file_name {
     int descriptor;
-    uint8_t flags;
-} ring_file;
+    uint32_t flags;
+} file_name;
 
-static void name_file(const uring_state *state, const epio__os_file *file, ring_file *name)
+static file_name name_file(uring_state *state, epio__os_file *file)
 {
-    bool is_registered = file->ring_table == state->table;
-    name->file = file;
-    name->descriptor = is_registered ? (int)file->ring_index : (int)file->transfer_handle;
-    name->flags = is_registered ? IOSQE_FIXED_FILE : 0;
+    if (state->has_table && state->batches > BATCHES_BEFORE_REGISTERING) {
+        register_file(state, file);
+    }
+    file_name by_place = {(int)file->ring_index, IOSQE_FIXED_FILE};
+    file_name by_descriptor = {(int)file->transfer_handle, 0};
+    return file->ring_table == state->table ? by_place : by_descriptor;
 }
 
-static void prepare_of_batch(const ring_file *name, struct io_uring_sqe *entry, const epio_op *op)
+static void prepare_of_batch(struct io_uring_sqe *entry, file_name name, const epio_op *op)
 {
-    io_uring_prep_read(entry, name->descriptor, op->arguments.io.base,
+    io_uring_prep_read(entry, name.descriptor, op->arguments.io.base,
                        (unsigned)op->arguments.io.len, op->arguments.io.offset);
-    entry->flags = name->flags;
+    io_uring_sqe_set_flags(entry, name.flags);
     io_uring_sqe_set_data64(entry, (uintptr_t)op | OF_BATCH);
 }
 
@@ -489,14 +490,16 @@ static uint32_t prepare_batch(uring_state *state, epio_node **first, uint32_t co
     room = room < room_in_kernel ? room : room_in_kernel;
     count = count < room ? count : room;
     epio_node *node = *first;
-    ring_file name = {NULL, -1, 0}; /* most are of the same file as the one before */
+    const epio__os_file *file = NULL; /* most are of the same as the one before */
+    file_name name = {-1, 0};
     for (unsigned end = tail + count; tail != end; tail++) {
         const epio_op *op = epio__op_of_queue(node);
         node = node->next;
-        if (epio__os_file_of(op) != name.file) {
-            name_file(state, epio__os_file_of(op), &name);
+        if (epio__os_file_of(op) != file) {
+            file = epio__os_file_of(op);
+            name = name_file(state, epio__os_file_of(op));
         }
-        prepare_of_batch(&name, &queue->sqes[tail & queue->ring_mask], op);
+        prepare_of_batch(&queue->sqes[tail & queue->ring_mask], name, op);
     }
     *first = node;
     queue->sqe_tail = tail;
@@ -515,9 +518,6 @@ static epio_node *uring_read_together(void *opaque, epio_node *first, uint32_t c
     }
     state->refused = state->refused || (!state->has_ring && !open_ring(state));
     state->batches++;
-    if (state->has_table && state->batches > BATCHES_BEFORE_REGISTERING && !state->refused) {
-        register_file(state, epio__os_file_of(epio__op_of_queue(first))); /* in time, all */
-    }
     while (count != 0 && begun != 0 && !state->refused) {
         begun = prepare_batch(state, &first, count);
         count -= begun;
