@@ -142,6 +142,9 @@ static void register_file(uring_state *state, epio__os_file *file)
     if (file->ring_table == state->table || state->registered == MOST_REGISTERED) {
         return;
     }
+    if (io_uring_sq_ready(&state->ring) != 0) {
+        return; /* what the kernel did not take yet may still name a place by an older table */
+    }
     if (io_uring_register_files_update(&state->ring, state->registered, &descriptor, 1) != 1) {
         state->has_table = false;
         return;
