@@ -4,9 +4,16 @@
 
 #include <stdint.h>
 
-#if defined(__ELF__) && defined(__has_builtin)
-#if __has_builtin(__builtin_thread_pointer)
+/* __has_builtin says yes to this one for targets that then refuse it. */
+#if defined(__ELF__) && (defined(__x86_64__) || defined(__aarch64__))
+#if defined(__clang__)
+#if __clang_major__ >= 14
 #define EPIO__HAS_THREAD_POINTER 1
+#endif
+#elif defined(__GNUC__)
+#if __GNUC__ >= 11
+#define EPIO__HAS_THREAD_POINTER 1
+#endif
 #endif
 #endif
 

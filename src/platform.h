@@ -210,7 +210,7 @@ typedef struct epio__backend {
     /* Begins `count` reads, linked by queue.next, whose files' cached reads work, by few
      * calls of the kernel, and completes by epio__batch_ended what was in memory; the others
      * follow in poll, by that or epio__leave_batch. Returns those for which there
-     * is no room. `count` 0: there were some in the turn before, and no more now. NULL:
+     * is no room. `count` 0: nothing of what the last ones needed is to be kept. NULL:
      * there is no such call. */
     epio_node *(*read_together)(void *state, epio_node *first, uint32_t count);
 
@@ -249,9 +249,9 @@ typedef struct epio__backend {
     void (*release)(void *state);
 } epio__backend;
 
-/* Reads of a batch are done, each with op->progress as its result. `waited`: so many
- * had to wait for the disk. The owner. */
-void epio__batch_ended(epio__queue *reads, uint64_t waited);
+/* Reads of a batch are done, each with op->progress as its result. `waited`: after the call
+ * that began them, for the disk. The owner. */
+void epio__batch_ended(epio__queue *reads, bool waited);
 /* One is not: from here on it is an op like any other, for submit. False: somebody has
  * cancelled it, and it has ended so. The owner. */
 bool epio__leave_batch(epio_op *op);

@@ -134,10 +134,46 @@ static void lose_the_right(void *argument)
     epio_loop_destroy(loop);
 }
 
+/* Reads that go together by a ring, of which the second half may not any more: by ops that
+ * have all read before, into buffers that show who was left out. */
+static void lose_the_right_to_batches(void *argument)
+{
+    enum { READS = 32, LEN = 16 };
+    static epio_op reads[READS];
+    static char data[READS][LEN];
+    epio_loop *loop = NULL;
+    epio_op op = {0};
+    check_result(epio_loop_create(&loop, NULL), 0);
+    write_and_read(loop, argument);
+    check_result(epio_wait(epio_open(&op, epio_loop_vfs(loop), argument,
+                                     EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE)),
+                 0);
+    epio_file *file = op.file;
+    check_result(epio_wait(epio_write(&op, file, "0123456789abcdef", LEN, 0)), LEN);
+    for (int round = 0; round < 60; round++) {
+        memset(data, 0, sizeof data);
+        for (int i = 0; i < READS; i++) {
+            epio_submit(epio_read(&reads[i], file, data[i], LEN, 0));
+        }
+        if (round == 10) {
+            refuse(SYS_io_uring_enter, EPERM);
+        }
+        check_result(epio_loop_run(loop), READS);
+        for (int i = 0; i < READS; i++) {
+            check_result(reads[i].result, LEN);
+            check(memcmp(data[i], "0123456789abcdef", LEN) == 0);
+        }
+    }
+    check_result(epio_wait(epio_close(&op, file)), 0);
+    epio_loop_destroy(loop);
+}
+
 /* The ring is there, and may not be used any more. */
 static void a_loop_loses_the_right_to_its_ring(fixture *f)
 {
     check_result(run_in_fork(lose_the_right, (void *)(uintptr_t)fixture_path(f, "file")), 0);
+    check_result(run_in_fork(lose_the_right_to_batches, (void *)(uintptr_t)fixture_path(f, "file")),
+                 0);
 }
 
 /* ---- Writes that may not be ---------------------------------------------------- */

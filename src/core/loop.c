@@ -2,10 +2,9 @@
  * beginning and end. What becomes of a single op is op.c's.
  *
  * A turn takes what other threads posted and what the clock brings, begins the
- * flushes that are due, hands over to the workers, looks at the kernel (waiting
- * only if there is nothing to deliver), and delivers what was ready when it
- * came to that: what a `done` submits waits for the next turn, so that no
- * callback starves the rest. */
+ * flushes that are due, reads what was collected, hands over to the workers, looks at the kernel
+ * (waiting only if there is nothing to deliver), and delivers what was ready when it came to that:
+ * what a `done` submits waits for the next turn, so that no callback starves the rest. */
 #include "core/loop.h"
 
 #include "core/fatal.h"
@@ -451,6 +450,9 @@ static void cancel_list(epio_loop *loop, epio_node *list)
 static void cancel_all(epio_loop *loop)
 {
     cancel_list(loop, &loop->held);
+    for (epio_node *node = loop->os.batch.reads.first; node != NULL; node = node->next) {
+        epio__op_cancel(loop, epio__op_of_queue(node));
+    }
     for (epio_node *node = loop->active_files.next; node != &loop->active_files;
          node = node->next) {
         epio_file *file = EPIO__CONTAINER(node, epio_file, active);

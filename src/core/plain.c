@@ -109,13 +109,18 @@ void epio_complete(epio_op *op, int64_t result)
     end_at_once(loop, op);
 }
 
-bool epio__leave_batch(epio_op *op)
+static void leave_batch(epio_op *op)
 {
     op->queue.next = NULL;
     op->phase = EPIO__PHASE_HELD;
     op->way = EPIO__WAY_BACKEND;
     op->message = EPIO__MESSAGE_SUBMITTED;
     epio__op_keep(op->loop, op);
+}
+
+bool epio__leave_batch(epio_op *op)
+{
+    leave_batch(op);
     if ((op->marks & EPIO__MARK_CANCEL) == 0) {
         return true;
     }
@@ -127,26 +132,23 @@ static void end_by_detour(epio__queue *reads, uint8_t way)
 {
     while (reads->first != NULL) {
         epio_op *op = epio__queue_pop(reads);
-        int64_t result = (int64_t)op->progress;
-        if (epio__leave_batch(op)) {
-            op->way = way;
-            epio_complete(op, result);
-        }
+        leave_batch(op);
+        op->way = way;
+        epio_complete(op, (int64_t)op->progress);
     }
 }
 
-void epio__batch_ended(epio__queue *reads, uint64_t waited)
+void epio__batch_ended(epio__queue *reads, bool waited)
 {
     if (reads->first == NULL) {
         return;
     }
     epio_loop *loop = epio__op_of_queue(reads->first)->loop;
-    if (loop->makes_detours) {
-        end_by_detour(reads, waited != 0 ? EPIO__WAY_BACKEND : EPIO__WAY_AT_ONCE);
-        return;
+    if (waited || loop->makes_detours) {
+        end_by_detour(reads, waited ? EPIO__WAY_BACKEND : EPIO__WAY_AT_ONCE);
+    } else {
+        epio__queue_append(&loop->ready, reads);
     }
-    loop->counters.ways[EPIO__WAY_BACKEND] += waited;
-    epio__queue_append(&loop->ready, reads);
 }
 
 /* ---- Delivery ---- */

@@ -45,6 +45,11 @@ static int64_t perform(epio_vfs *base, epio_op *op)
     if (epio__op_locks(op)) {
         return perform_lock(op);
     }
+#if EPIO_ASYNC
+    if (op->kind == EPIO_KIND_CLOSE && base->loop != NULL) {
+        epio__store_u32(&((epio__os_vfs *)(void *)base)->batch.closed, 1);
+    }
+#endif
     return epio__fileless_perform(op, &result) ? result : epio__os_perform(base, op);
 }
 
@@ -190,8 +195,10 @@ void epio__os_vfs_read_batch(epio__os_vfs *vfs)
     epio__read_batch *batch = &vfs->batch;
     epio_node *first = batch->reads.first;
     uint32_t count = batch->count;
-    if (batch->together && count < EPIO__READS_OF_A_BATCH) {
+    if (batch->together &&
+        (count < EPIO__READS_OF_A_BATCH || epio__load_u32(&batch->closed) != 0)) {
         batch->together = false;
+        epio__store_u32(&batch->closed, 0);
         (void)vfs->backend->read_together(vfs->backend_state, NULL, 0);
     }
     if (first == NULL) {

@@ -12,6 +12,7 @@
 typedef struct epio__read_batch {
     epio__queue reads;
     uint32_t count;
+    uint32_t closed;   /* atomic: a file was, since the latest */
     bool together;     /* one was, and the back end was not told yet of a turn without */
     epio__trial trial; /* one by one or together */
 } epio__read_batch;

@@ -6,7 +6,10 @@
  * so submissions are batched, a full ring neither fails nor recurses, and what
  * has not begun is given up without asking anybody. Whatever a ring says but
  * success is not taken for the truth: a worker tries again by the ordinary call,
- * and has the last word. */
+ * and has the last word.
+ *
+ * Reads of what is probably in memory come many at a time, and are over, most of them, when the
+ * call returns that began them all (uring_read_together). */
 #include "atomics.h"
 #include "core/list.h"
 #include "posix/backends.h"
@@ -30,7 +33,8 @@
 /* A ring's table of files, for batches alone: an entry saves the kernel from asking for the
  * file with each read, which is a tenth of one that is in memory. A file that is in the table
  * stays open for the system whoever closes it. So it is put there once so many batches
- * have followed each other, and taken out as soon as one turn has none. */
+ * have followed each other, and taken out by the first turn that has none, or comes after
+ * a close. */
 #define MOST_REGISTERED 16u
 #define BATCHES_BEFORE_REGISTERING 8u
 
@@ -51,7 +55,7 @@ typedef struct uring_state {
     bool has_table;
     uint32_t table;      /* file->ring_table of those that are in it now */
     uint32_t registered; /* how many they are */
-    uint32_t batches;    /* turns with a batch, without one between them that had none */
+    uint32_t batches;    /* since it was empty */
     uint32_t in_kernel;  /* ops that have an entry */
     uint64_t ops;        /* those and the ones that wait */
     epio_node waiting;
@@ -282,7 +286,11 @@ static void take_back_entries(uring_state *state)
         } else if (whose != 0) {
             state->in_kernel--;
             add_ops(state, UINT64_MAX);
-            if ((whose & OF_BATCH) == 0 || epio__leave_batch(op_of(whose))) {
+            bool of_batch = (whose & OF_BATCH) != 0;
+            if (of_batch) {
+                op_of(whose)->progress = 0;
+            }
+            if (!of_batch || epio__leave_batch(op_of(whose))) {
                 epio_offload(op_of(whose));
             }
         }
@@ -347,7 +355,15 @@ static void prepare_of_batch(struct io_uring_sqe *entry, file_name name, const e
 {
     io_uring_prep_read(entry, name.descriptor, op->arguments.io.base,
                        (unsigned)op->arguments.io.len, op->arguments.io.offset);
-    io_uring_sqe_set_flags(entry, name.flags);
+    entry->flags = (uint8_t)name.flags;
+    /* What liburing clears, some versions here, others where they hand out the entry. */
+    entry->ioprio = 0;
+    entry->rw_flags = 0;
+    entry->buf_index = 0;
+    entry->personality = 0;
+    entry->file_index = 0;
+    entry->addr3 = 0;
+    entry->__pad2[0] = 0;
     io_uring_sqe_set_data64(entry, (uintptr_t)op | OF_BATCH);
 }
 
@@ -477,7 +493,7 @@ static void reap(uring_state *state, bool waited)
     io_uring_smp_store_release(queue->khead, head);
     state->in_kernel -= of_batch;
     add_ops(state, 0 - (uint64_t)of_batch);
-    epio__batch_ended(&ended, waited ? of_batch : 0);
+    epio__batch_ended(&ended, waited);
     if (watched_epoll && !state->watches_epoll) {
         epio__backend_epoll.poll(state->epoll, 0);
     }
