@@ -201,7 +201,9 @@ static void turn(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds_wa
     }
     collect(loop);
     submit_deferred(loop);
-    epio__barrier_flush(loop);
+    if (!epio__list_empty(&loop->flush_files)) {
+        epio__barrier_flush(loop);
+    }
     epio__os_vfs_read_batch(&loop->os);
     if (deadline == 0 || something_is_ready(loop)) {
         hand_over(loop);

@@ -209,7 +209,9 @@ static void deliver_due(epio_loop *loop, uint64_t end)
 void epio__loop_deliver(epio_loop *loop, uint32_t max)
 {
     uint64_t end = max != 0 ? loop->delivered + max : UINT64_MAX;
-    deliver_due(loop, end); /* what a turn around this one is at */
+    if (loop->due.first != NULL) {
+        deliver_due(loop, end); /* what a turn around this one is at */
+    }
     if (loop->due.first == NULL) {
         loop->due = loop->ready;
         epio__queue_init(&loop->ready);
