@@ -638,8 +638,9 @@ typedef struct epio_loop_statistics {
 
     /* Ops delivered: the sum of the five ways that follow, by whichever an op went last. */
     uint64_t delivered;
-    uint64_t at_once;    /* on the owner's thread, when the VFS got them: what was in memory, short
-                            calls, inline writes, transfers that ended within the system's call */
+    uint64_t at_once;    /* on the owner's thread: what was in memory, in the turn in which the VFS
+                            got it; and when it got them short calls, inline writes, transfers
+                            that ended within the system's call */
     uint64_t by_backend; /* the ring or the port had it, or it waited for a stream to be ready */
     uint64_t by_workers; /* handed over to worker threads */
     uint64_t by_owner;   /* meant for a worker, but the owner had nothing else to do */

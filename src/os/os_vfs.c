@@ -1,6 +1,6 @@
-/* The operating system as a VFS: decides by which way an op goes. What is in
- * the page cache is read at once; what the back end can wait for goes there;
- * the rest is carried out by a worker. How each is done is the platform's. */
+/* The operating system as a VFS: decides by which way an op goes. What the page cache
+ * probably has is collected and read on the owner's thread; what the back end can wait for
+ * goes there; the rest is carried out by a worker. How each is done is the platform's. */
 #include "os/os_vfs.h"
 
 #include "atomics.h"
