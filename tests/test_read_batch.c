@@ -322,7 +322,7 @@ static void files_come_and_go(fixture *f)
         static char other[16];
         epio_op op = {0}, reads[16];
         memset(reads, 0, sizeof reads);
-        char name[16];
+        char name[16] = {0};
         (void)snprintf(name, sizeof name, "other %d", round);
         fixture_put(f, name, name, sizeof name);
         epio_file *file = fixture_open(f, name, EPIO_OPEN_READ);
