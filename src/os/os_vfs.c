@@ -153,7 +153,7 @@ static void read_one_by_one(epio__os_vfs *vfs, epio_node *first)
             hand_on(vfs, op);
         }
     }
-    epio__batch_ended(&ended, 0);
+    epio__batch_ended(&ended, false);
 }
 
 static uint64_t cost_of(const epio_node *node)

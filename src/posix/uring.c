@@ -74,6 +74,13 @@ static void add_ops(uring_state *state, uint64_t count)
     *state->watched += count;
 }
 
+/* The kernel has it no more, or never had it. */
+static void come_back(uring_state *state)
+{
+    state->in_kernel--;
+    add_ops(state, UINT64_MAX);
+}
+
 /* Out of what waits. */
 static void withdraw(uring_state *state, epio_op *op)
 {
@@ -249,6 +256,13 @@ static epio_op *op_of(uintptr_t data)
     return (epio_op *)(data & ~OF_BATCH);
 }
 
+/* As epio__leave_batch: nothing of it is done, whatever its last flight has left there. */
+static bool leave_batch(epio_op *op)
+{
+    op->progress = 0;
+    return epio__leave_batch(op);
+}
+
 static void prepare(struct io_uring_sqe *entry, const epio_op *op)
 {
     int descriptor = epio__descriptor_of(op);
@@ -284,13 +298,8 @@ static void take_back_entries(uring_state *state)
         if (whose == (uintptr_t)state) {
             state->watches_epoll = false;
         } else if (whose != 0) {
-            state->in_kernel--;
-            add_ops(state, UINT64_MAX);
-            bool of_batch = (whose & OF_BATCH) != 0;
-            if (of_batch) {
-                op_of(whose)->progress = 0;
-            }
-            if (!of_batch || epio__leave_batch(op_of(whose))) {
+            come_back(state);
+            if ((whose & OF_BATCH) == 0 || leave_batch(op_of(whose))) {
                 epio_offload(op_of(whose));
             }
         }
@@ -429,8 +438,7 @@ static bool is_finished(epio_op *op, int32_t done)
 
 static void reap_op(uring_state *state, epio_op *op, int32_t outcome)
 {
-    state->in_kernel--;
-    add_ops(state, UINT64_MAX);
+    come_back(state);
     bool given_up = (op->flags & GIVEN_UP) != 0;
     op->flags &= ~GIVEN_UP;
     if (outcome >= 0 && is_finished(op, outcome)) {
@@ -448,12 +456,10 @@ static void reap_op(uring_state *state, epio_op *op, int32_t outcome)
 /* Not all that was asked for. */
 static void reap_rest_of_batch(uring_state *state, epio_op *op, int32_t outcome)
 {
-    op->progress = 0;
-    if (epio__leave_batch(op)) {
+    if (leave_batch(op)) {
         reap_op(state, op, outcome);
     } else {
-        state->in_kernel--;
-        add_ops(state, UINT64_MAX);
+        come_back(state);
     }
 }
 
