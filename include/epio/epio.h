@@ -215,7 +215,10 @@ struct epio_op {
     epio_op *cancel_next;
     void *waiter;
     uint8_t way;
-    unsigned char reserved[EPIO_OP_SIZE - 16 * sizeof(void *) - 11 * 8 - 8 * 4 - 1];
+    uint8_t chain;
+    uint8_t stuck;
+    uint8_t reason;
+    unsigned char reserved[EPIO_OP_SIZE - 16 * sizeof(void *) - 11 * 8 - 8 * 4 - 4];
 };
 
 #ifdef __cplusplus
