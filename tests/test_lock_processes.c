@@ -121,6 +121,60 @@ static void sqlite_and_epio(fixture *f)
     check_table(f, BY_SQLITE, BY_EPIO, "SQLite holds, epio wants:");
 }
 
+/* Who goes from SHARED to EXCLUSIVE directly holds no byte of RESERVED, on the way at
+ * PENDING or there, and the journal that he rolls back must look hot to others. */
+static void check_direct_writer(fixture *f, partner_kind holder, partner_kind other)
+{
+    meeting all;
+    const char *path = make_file(f);
+    partner_start(&all.holder, holder, path);
+    partner_start(&all.other, other, path);
+    partner_start(&all.reader, BY_EPIO, path);
+    check_result(partner_go_directly(&all.holder), EPIO_LOCK_EXCLUSIVE);
+    check_result(partner_sees_reserved(&all.other), 0);
+    partner_let_go(&all.holder);
+    check_result(partner_go_to(&all.reader, EPIO_LOCK_SHARED), EPIO_LOCK_SHARED);
+    check_result(partner_go_directly(&all.holder), EPIO_LOCK_PENDING);
+    check_result(partner_sees_reserved(&all.other), 0);
+    partner_let_go(&all.holder);
+    check_result(partner_go_to(&all.holder, EPIO_LOCK_RESERVED), EPIO_LOCK_RESERVED);
+    check_result(partner_sees_reserved(&all.other), 1);
+    partner_end(&all.holder);
+    partner_end(&all.other);
+    partner_end(&all.reader);
+}
+
+/* What another process answers, and whoever holds: SQLite's answer is the reference. */
+static void a_direct_writer_holds_no_reserved(fixture *f)
+{
+    static const partner_kind kinds[] = {BY_EPIO, BY_SQLITE};
+    for (size_t holder = 0; holder < 2; holder++) {
+        for (size_t other = 0; other < 2; other++) {
+            if (partner_can_be(kinds[holder]) && partner_can_be(kinds[other])) {
+                check_direct_writer(f, kinds[holder], kinds[other]);
+                check(file_remove(fixture_path(f, "locked")));
+            }
+        }
+    }
+}
+
+/* The test's own answer about another process, in every setting. */
+static void a_direct_writer_elsewhere_is_not_reserved(fixture *f)
+{
+    partner other;
+    epio_op op = {0};
+    const char *path = make_file(f);
+    partner_start(&other, BY_EPIO, path);
+    epio_file *file = fixture_open(f, "locked", READ_WRITE);
+    check_result(partner_go_directly(&other), EPIO_LOCK_EXCLUSIVE);
+    check_op(f, epio_check_reserved_lock(&op, file), 0);
+    partner_let_go(&other);
+    check_result(partner_go_to(&other, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
+    check_op(f, epio_check_reserved_lock(&op, file), 1);
+    partner_end(&other);
+    fixture_close(f, file);
+}
+
 /* Two files of this process; in every setting that is test_lock's. */
 static void one_process(fixture *f)
 {
@@ -749,6 +803,8 @@ int main(int argc, char **argv)
         FIXTURE_TEST(epio_and_epio, ON_OS_PERFORM),
         FIXTURE_TEST(epio_and_sqlite, ON_OS_PERFORM),
         FIXTURE_TEST(sqlite_and_epio, ON_OS_PERFORM),
+        FIXTURE_TEST(a_direct_writer_holds_no_reserved, ON_OS_PERFORM),
+        FIXTURE_TEST(a_direct_writer_elsewhere_is_not_reserved, ON_ANY_OS),
         FIXTURE_TEST(one_process, ON_OS_PERFORM),
         FIXTURE_TEST(epio_hands_over, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS),
         FIXTURE_TEST(sqlite_hands_over, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS),

@@ -267,10 +267,10 @@ int epio__lock_go_down(epio__lock_holder *holder, epio_op *op, uint32_t level)
 int epio__lock_is_reserved(const epio__lock_holder *holder, epio_op *op)
 {
     const epio__lock_holder *writer = holder->node->writer;
-    if (writer == NULL || (!writer->reserved && writer->level < EPIO_LOCK_EXCLUSIVE)) {
-        /* PENDING alone does not count: who came there directly rolls back a hot journal,
-         * which must go on to look hot. */
-        return is_taken_elsewhere(holder, RESERVED_BYTE, 1 + SHARED_SIZE, op);
+    if (writer != NULL && (writer->reserved || writer->level == EPIO_LOCK_EXCLUSIVE)) {
+        return 1;
     }
-    return 1;
+    /* The byte alone: a holder that went up directly rolls back a hot journal, which must
+     * go on to look hot. */
+    return is_taken_elsewhere(holder, RESERVED_BYTE, 1, op);
 }

@@ -62,7 +62,7 @@ uint32_t locks_on(const char *path)
 
 /* ---- What is said on the line -------------------------------------------- */
 
-enum { GO_TO, LET_GO, SEES_RESERVED, LOCK, UNLOCK };
+enum { GO_TO, GO_DIRECTLY, LET_GO, SEES_RESERVED, LOCK, UNLOCK };
 
 /* Without gaps: all of its bytes are sent. */
 typedef struct request {
@@ -94,6 +94,11 @@ static int64_t ask_for(partner *one, request asked)
 uint32_t partner_go_to(partner *one, uint32_t level)
 {
     return (uint32_t)ask_for(one, (request){.what = GO_TO, .level = level});
+}
+
+uint32_t partner_go_directly(partner *one)
+{
+    return (uint32_t)ask_for(one, (request){.what = GO_DIRECTLY});
 }
 
 void partner_let_go(partner *one)
@@ -136,6 +141,10 @@ static int64_t answer_by_epio(epio_file *file, const request *asked)
     switch (asked->what) {
     case GO_TO:
         return lock_go_to(file, asked->level);
+    case GO_DIRECTLY:
+        (void)lock_go_to(file, EPIO_LOCK_SHARED);
+        (void)epio_perform(epio_lock(&op, file, EPIO_LOCK_EXCLUSIVE, 0));
+        return epio_lock_level(file);
     case LET_GO:
         sleep_ns(asked->timeout_ns);
         op.timeout_ns = 0;
@@ -218,11 +227,25 @@ static int go_to_by_sqlite(uint32_t level)
     return lock_state();
 }
 
+static sqlite3_file *file_of_database(void)
+{
+    sqlite3_file *file = NULL;
+    check(sqlite3_file_control(database, "main", SQLITE_FCNTL_FILE_POINTER, &file) == SQLITE_OK);
+    return file;
+}
+
+static int go_directly_by_sqlite(void)
+{
+    sqlite3_file *file = file_of_database();
+    (void)go_to_by_sqlite(EPIO_LOCK_SHARED);
+    (void)file->pMethods->xLock(file, SQLITE_LOCK_EXCLUSIVE);
+    return lock_state();
+}
+
 static int sees_reserved_by_sqlite(void)
 {
     int seen = -1;
-    sqlite3_file *file = NULL;
-    check(sqlite3_file_control(database, "main", SQLITE_FCNTL_FILE_POINTER, &file) == SQLITE_OK);
+    sqlite3_file *file = file_of_database();
     check(file->pMethods->xCheckReservedLock(file, &seen) == SQLITE_OK);
     return seen;
 }
@@ -235,6 +258,8 @@ static void serve_by_sqlite(const char *path)
         int64_t result = 0;
         if (asked.what == GO_TO) {
             result = go_to_by_sqlite(asked.level);
+        } else if (asked.what == GO_DIRECTLY) {
+            result = go_directly_by_sqlite();
         } else if (asked.what == SEES_RESERVED) {
             result = sees_reserved_by_sqlite();
         } else {

@@ -36,6 +36,10 @@ void partner_kill(partner *one);
  * that it has then. */
 uint32_t partner_go_to(partner *one, uint32_t level);
 
+/* The same from NONE to EXCLUSIVE by way of SHARED alone, as a hot journal is rolled
+ * back. */
+uint32_t partner_go_directly(partner *one);
+
 /* Back to NONE. */
 void partner_let_go(partner *one);
 /* The same after a while, for what is to wait meanwhile: then partner_answer is 0. */
