@@ -111,8 +111,6 @@ static void paths_that_lead_nowhere(fixture *f)
     check_refused(f, "file/below", READ_WRITE | EPIO_OPEN_CREATE, EPIO_ENOTDIR);
     check_refused(f, "file/", EPIO_OPEN_READ, EPIO_ENOTDIR);
     check_refused(f, name, READ_WRITE | EPIO_OPEN_CREATE, EPIO_ENAMETOOLONG);
-    epio_op op = {0};
-    check_op(f, epio_open(&op, f->vfs, "", EPIO_OPEN_READ), EPIO_ENOENT);
 }
 
 static void names_are_any_utf8(fixture *f)

@@ -31,7 +31,6 @@ static void delete_removes_a_name(fixture *f)
              EPIO_ENOENT);
     check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "three/below"), 0), EPIO_ENOTDIR);
     check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "no/folder"), 0), EPIO_ENOENT);
-    check_op(f, epio_delete(&op, f->vfs, "", 0), EPIO_ENOENT);
     check_op(f, epio_delete(&op, f->vfs, NULL, 0), EPIO_EINVAL);
     check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "three"), 1u << 31), EPIO_EINVAL);
     check_result(fixture_exists(f, "three"), 1);
@@ -123,6 +122,20 @@ static void rename_says_what_is_wrong(fixture *f)
     check_content(f, "folder/inside", "z", 1);
 }
 
+static void a_directory_does_not_go_into_itself(fixture *f)
+{
+    static const uint32_t flags[] = {0, EPIO_RENAME_NO_REPLACE, EPIO_RENAME_SYNC_DIR,
+                                     EPIO_RENAME_NO_REPLACE | EPIO_RENAME_SYNC_DIR};
+    epio_op op = {0};
+    make_directory(f, "folder");
+    fixture_put(f, "folder/file", "x", 1);
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
+        check_op(f, rename_op(f, &op, "folder", "folder/below", flags[i]), EPIO_EINVAL);
+        check_result(fixture_exists(f, "folder/below"), 0);
+        check_content(f, "folder/file", "x", 1);
+    }
+}
+
 static void rename_between_folders(fixture *f)
 {
     epio_op op = {0};
@@ -209,6 +222,25 @@ static void access_tells_what_is_there(fixture *f)
     check_op(f, epio_access(&op, f->vfs, fixture_path(f, "file"), 1u << 31), EPIO_EINVAL);
 }
 
+/* ---- Every verb that has a path ---------------------------------------- */
+
+static void an_empty_path_is_invalid(fixture *f)
+{
+    char found[PATH_ROOM];
+    epio_op op = {0};
+    fixture_put(f, "file", "x", 1);
+    check_op(f, epio_open(&op, f->vfs, "", EPIO_OPEN_READ), EPIO_EINVAL);
+    check_op(f, epio_open(&op, f->vfs, "", EPIO_OPEN_WRITE | EPIO_OPEN_CREATE), EPIO_EINVAL);
+    check_op(f, epio_open(&op, f->vfs, "", EPIO_OPEN_TEMPORARY), EPIO_EINVAL);
+    assert_null(op.file);
+    check_op(f, epio_delete(&op, f->vfs, "", EPIO_DELETE_SYNC_DIR), EPIO_EINVAL);
+    check_op(f, epio_rename(&op, f->vfs, "", fixture_path(f, "new"), 0), EPIO_EINVAL);
+    check_op(f, epio_rename(&op, f->vfs, fixture_path(f, "file"), "", 0), EPIO_EINVAL);
+    check_op(f, epio_access(&op, f->vfs, "", EPIO_ACCESS_EXISTS), EPIO_EINVAL);
+    check_op(f, epio_full_pathname(&op, f->vfs, "", found, sizeof found), EPIO_EINVAL);
+    check_content(f, "file", "x", 1);
+}
+
 /* ---- full_pathname ----------------------------------------------------- */
 
 static bool is_absolute(const char *path)
@@ -271,7 +303,6 @@ static void full_pathname_needs_the_folder(fixture *f)
     fixture_put(f, "file", "x", 1);
     check_op(f, epio_full_pathname(&op, f->vfs, fixture_path(f, "file/below"), found, sizeof found),
              EPIO_ENOTDIR);
-    check_op(f, epio_full_pathname(&op, f->vfs, "", found, sizeof found), EPIO_ENOENT);
     check_op(f, epio_full_pathname(&op, f->vfs, NULL, found, sizeof found), EPIO_EINVAL);
     check_op(f, epio_full_pathname(&op, f->vfs, SYSTEM_ROOT, NULL, sizeof found), EPIO_EINVAL);
     if (!f->memory) {
@@ -482,10 +513,12 @@ int main(void)
         FIXTURE_TEST(rename_moves_and_replaces, ON_ANY),
         FIXTURE_TEST(rename_without_replacing, ON_ANY),
         FIXTURE_TEST(rename_says_what_is_wrong, ON_ANY),
+        FIXTURE_TEST(a_directory_does_not_go_into_itself, ON_ANY),
         FIXTURE_TEST(rename_between_folders, ON_ANY),
         FIXTURE_TEST(an_open_file_follows_its_rename, ON_ANY),
         FIXTURE_TEST(a_file_servers_habit, ON_OS_PERFORM | ON_OS),
         FIXTURE_TEST(access_tells_what_is_there, ON_ANY),
+        FIXTURE_TEST(an_empty_path_is_invalid, ON_ANY),
         FIXTURE_TEST(full_pathname_is_absolute, ON_ANY),
         FIXTURE_TEST(full_pathname_needs_the_folder, ON_ANY),
         FIXTURE_TEST(full_pathname_writes_all_or_nothing, ON_ANY),

@@ -308,10 +308,18 @@ EPIO_API epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags);
  * the folder for it, or a file beside which it goes; NULL: the system's folder
  * for temporary files (TMPDIR, else /var/tmp, /tmp).
  *
+ * DELETE_ON_CLOSE removes the name under which the file lay when it was opened, if
+ * that is still this file's: of a path through symbolic links what they lead to, and
+ * the links stay. A close that cannot remove it says so.
+ *
  * FIFOs and terminals are opened without blocking and read by readiness; an
  * open for writing completes when the FIFO has a reader.
  *
- * Errors: EPIO_EINVAL (flags that contradict each other, NULL path),
+ * An open that fails leaves no file that it has made, unless another program has
+ * written to it by then. With SYNC_DIR, EPIO_EIO is also an open that made a file
+ * which could not be made durable.
+ *
+ * Errors: EPIO_EINVAL (flags that contradict each other, NULL or empty path),
  * EPIO_ENOENT, EPIO_EEXIST, EPIO_EACCES, EPIO_EISDIR (a folder), EPIO_ELOOP,
  * EPIO_ENOTDIR, EPIO_ENAMETOOLONG, EPIO_EMFILE, EPIO_ENOSPC, EPIO_EROFS,
  * EPIO_ESHARING, EPIO_ENOMEM, EPIO_ENOTSUP. See open(2). */
@@ -328,12 +336,12 @@ EPIO_API epio_op *epio_open(epio_op *op, epio_vfs *vfs, const char *path, uint32
  * VFS that has no descriptors). */
 EPIO_API epio_op *epio_adopt(epio_op *op, epio_vfs *vfs, intptr_t os_handle, uint32_t flags);
 
-/* Closes the file: 0, or the last error. Waits for all that was submitted to
- * the file before; waiting stream I/O and lock waits are cancelled. Cannot be
- * cancelled or timed out; the file is gone whatever the result (but for a close
- * that was linked and never began). An op submitted
- * to it later is a programming error. epio_perform of a close while ops are in
- * flight is EPIO_EBUSY, and the file stays open. */
+/* Closes the file: 0, or the last error; also that which kept the name of a
+ * DELETE_ON_CLOSE from being removed, which is then still there. Waits for all that was submitted
+ * to the file before; waiting stream I/O and lock waits are cancelled. Cannot be cancelled or timed
+ * out; the file is gone whatever the result (but for a close that was linked and never began). An
+ * op submitted to it later is a programming error. epio_perform of a close while ops are in flight
+ * is EPIO_EBUSY, and the file stays open. */
 EPIO_API epio_op *epio_close(epio_op *op, epio_file *file);
 
 /* Reads `len` bytes at `offset`: the number of bytes, less than asked only at
@@ -435,11 +443,12 @@ EPIO_API epio_op *epio_lock(epio_op *op, epio_file *file, uint32_t level, uint32
  * was asked for, but for a step to SHARED, which leaves EXCLUSIVE. */
 EPIO_API epio_op *epio_unlock(epio_op *op, epio_file *file, uint32_t level);
 
-/* 1 if any file, of this process or another, this one included, holds RESERVED or
- * more; else 0. As in SQLite, a PENDING that was reached from SHARED directly does
- * not count, since that is how a hot journal is rolled back, which must go on to
- * look hot. By the time it is read it may have changed. Errors: EPIO_ESPIPE,
- * EPIO_ENOTSUP. */
+/* 1 if another process has the byte of RESERVED, or a file of this process, this one
+ * included, holds RESERVED or more; else 0. Who went up from SHARED to EXCLUSIVE
+ * directly has no such byte, since that is how a hot journal is rolled back, which
+ * must go on to look hot: as in SQLite he does not count in another process, here
+ * only once he has EXCLUSIVE. By the time it is read it may have changed. Errors:
+ * EPIO_ESPIPE, EPIO_ENOTSUP. */
 EPIO_API epio_op *epio_check_reserved_lock(epio_op *op, epio_file *file);
 
 /* What this file holds now: EPIO_LOCK_NONE to EPIO_LOCK_EXCLUSIVE. While a lock op
@@ -452,12 +461,20 @@ EPIO_API intptr_t epio_os_handle(const epio_file *file);
 
 /* ---- Verbs: a VFS ------------------------------------------------------ */
 
+/* What was done and could not be made durable has one error. With SYNC_DIR what that
+ * takes is acquired first, and an error in it, such as EPIO_EMFILE, means that nothing
+ * was done. Once the name is made, moved or gone the only error is EPIO_EIO, with the
+ * os_error behind it: it took effect (but an open's new file is removed again), and may
+ * not outlive a crash of the system. A directory that may be searched but not read will
+ * do on Linux; elsewhere it is EPIO_EACCES. */
+
 #define EPIO_DELETE_SYNC_DIR 1u /* the removal is durable when this is done */
 
-/* Removes a file's name: 0. Errors: EPIO_EINVAL (NULL path, unknown flags),
+/* Removes a file's name: 0. Errors: EPIO_EINVAL (NULL or empty path, unknown flags),
  * EPIO_ENOENT, EPIO_EISDIR (a folder), EPIO_EACCES, EPIO_EPERM, EPIO_ENOTDIR,
- * EPIO_ELOOP, EPIO_ENAMETOOLONG, EPIO_EROFS, EPIO_EBUSY; EPIO_EIO also if the
- * name is gone but that could not be made durable. See unlink(2). */
+ * EPIO_ELOOP, EPIO_ENAMETOOLONG, EPIO_EROFS, EPIO_EBUSY; EPIO_EMFILE (SYNC_DIR);
+ * EPIO_EIO also if the name is gone but that could not be made durable. See
+ * unlink(2). */
 EPIO_API epio_op *epio_delete(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags);
 
 #define EPIO_RENAME_SYNC_DIR 1u   /* the new name is durable when this is done */
@@ -465,7 +482,9 @@ EPIO_API epio_op *epio_delete(epio_op *op, epio_vfs *vfs, const char *path, uint
 
 /* Renames a file: 0. Replaces what has the new name, atomically. Errors: those
  * of epio_delete, for either path, and EPIO_EXDEV (it is never a copy),
- * EPIO_EEXIST (NO_REPLACE), EPIO_ENOSPC. See rename(2). */
+ * EPIO_EEXIST (NO_REPLACE), EPIO_EINVAL (a directory into itself), EPIO_ENOSPC.
+ * EPIO_EIO also if the file has its new name but that could not be made durable. See
+ * rename(2). */
 EPIO_API epio_op *epio_rename(epio_op *op, epio_vfs *vfs, const char *from, const char *to,
                               uint32_t flags);
 
@@ -474,15 +493,15 @@ EPIO_API epio_op *epio_rename(epio_op *op, epio_vfs *vfs, const char *from, cons
 #define EPIO_ACCESS_READWRITE 2u
 
 /* 1 if the path exists, may be read, may be read and written; else 0. An error
- * only where that cannot be told: EPIO_EINVAL, EPIO_ELOOP, EPIO_ENAMETOOLONG,
- * EPIO_EIO. See access(2); the effective user counts. */
+ * only where that cannot be told: EPIO_EINVAL (NULL or empty path, unknown mode),
+ * EPIO_ELOOP, EPIO_ENAMETOOLONG, EPIO_EIO. See access(2); the effective user counts. */
 EPIO_API epio_op *epio_access(epio_op *op, epio_vfs *vfs, const char *path, uint32_t mode);
 
 /* Writes the absolute path, symbolic links resolved, ended by a NUL, into
  * `buffer`: its length without the NUL. The file itself need not exist, its
  * folder must. Errors: EPIO_ERANGE if `len` is not above the length (nothing is
- * written then), EPIO_EINVAL, EPIO_ENOENT, EPIO_ENOTDIR, EPIO_EACCES, EPIO_ELOOP,
- * EPIO_ENAMETOOLONG. See realpath(3). */
+ * written then), EPIO_EINVAL (NULL or empty path), EPIO_ENOENT, EPIO_ENOTDIR, EPIO_EACCES,
+ * EPIO_ELOOP, EPIO_ENAMETOOLONG. See realpath(3). */
 EPIO_API epio_op *epio_full_pathname(epio_op *op, epio_vfs *vfs, const char *path, char *buffer,
                                      size_t len);
 

@@ -110,6 +110,12 @@ static void require_direction(epio_op *op, uint32_t direction)
     }
 }
 
+/* The name of nothing is a mistake everywhere, not a file that is missing. */
+static bool is_path(const char *path)
+{
+    return path != NULL && path[0] != '\0';
+}
+
 epio_op *epio_open(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags)
 {
     prepare(op, "epio_open", EPIO_KIND_OPEN, vfs);
@@ -120,7 +126,7 @@ epio_op *epio_open(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags)
     op->arguments.path.path = path;
     op->arguments.path.len = 0;
     op->flags = flags;
-    require(op, path != NULL || (flags & EPIO_OPEN_TEMPORARY) != 0);
+    require(op, is_path(path) || (path == NULL && (flags & EPIO_OPEN_TEMPORARY) != 0));
     require(op, (flags & ~OPEN_FLAGS) == 0);
     require(op, (flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE)) != 0);
     require(op, (flags & EPIO_OPEN_TRUNCATE) == 0 || (flags & EPIO_OPEN_WRITE) != 0);
@@ -284,7 +290,7 @@ static epio_op *prepare_path(epio_op *op, const char *function, uint8_t kind, ep
     op->arguments.path.path = path;
     op->arguments.path.len = 0;
     op->flags = flags;
-    require(op, path != NULL && (flags & ~known_flags) == 0);
+    require(op, is_path(path) && (flags & ~known_flags) == 0);
     return op;
 }
 
@@ -299,7 +305,7 @@ epio_op *epio_rename(epio_op *op, epio_vfs *vfs, const char *from, const char *t
     prepare_path(op, "epio_rename", EPIO_KIND_RENAME, vfs, from, flags,
                  EPIO_RENAME_SYNC_DIR | EPIO_RENAME_NO_REPLACE);
     op->arguments.path.to = to;
-    require(op, to != NULL);
+    require(op, is_path(to));
     return op;
 }
 

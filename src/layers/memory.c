@@ -263,14 +263,14 @@ static void place_enter(place *to, const char *part, size_t len)
     to->folder = false;
 }
 
-/* 0, EPIO_ENOENT for an empty path, or EPIO_ENAMETOOLONG. */
+/* 0 or EPIO_ENAMETOOLONG. */
 static int place_init(place *to, const char *path)
 {
     size_t len = strlen(path);
     to->len = 0;
     to->vacant = false;
-    if (len == 0 || len >= PATH_SIZE) {
-        return len == 0 ? EPIO_ENOENT : EPIO_ENAMETOOLONG;
+    if (len >= PATH_SIZE) {
+        return EPIO_ENAMETOOLONG;
     }
     for (; *path != '\0'; path += len + (path[len] == '/')) {
         len = strcspn(path, "/");
@@ -513,11 +513,22 @@ static int64_t delete_file(memory_vfs *memory, const epio_op *op)
     return result;
 }
 
+/* Is the path one below this directory? */
+static bool is_below(const place *directory, const char *path)
+{
+    place at;
+    return place_init(&at, path) == 0 && at.len > directory->len &&
+           strncmp(at.name, directory->name, directory->len) == 0 && at.name[directory->len] == '/';
+}
+
 static int64_t rename_file(memory_vfs *memory, const epio_op *op)
 {
     place from;
     place to;
     int result = find(memory, op->arguments.path.path, &from);
+    if (result == EPIO_EISDIR && is_below(&from, op->arguments.path.to)) {
+        return EPIO_EINVAL;
+    }
     if (result < 0) {
         return result;
     }

@@ -84,7 +84,8 @@ static int64_t delete_path(epio_op *op)
     return 0;
 }
 
-/* Two steps, of which the first fails if the new name exists. */
+/* Each of these two has a step that fails if the new name exists: for what can have two
+ * names, */
 static int link_and_unlink(const char *from, const char *to)
 {
     if (link(from, to) != 0) {
@@ -97,6 +98,32 @@ static int link_and_unlink(const char *from, const char *to)
     (void)unlink(to);
     errno = error;
     return -1;
+}
+
+/* and for directories, which replace an empty one. */
+static int make_and_replace(const char *from, const char *to)
+{
+    if (mkdir(to, 0700) != 0) {
+        return -1;
+    }
+    if (rename(from, to) == 0) {
+        return 0;
+    }
+    int error = errno == ENOTEMPTY ? EEXIST : errno;
+    (void)rmdir(to);
+    errno = error;
+    return -1;
+}
+
+/* Where the system's own call says that it cannot do it, or something that is also what
+ * is wrong with the names: a directory that is to go into itself. */
+static int rename_in_two_steps(const char *from, const char *to)
+{
+    struct stat status;
+    if (lstat(from, &status) != 0) {
+        return -1;
+    }
+    return S_ISDIR(status.st_mode) ? make_and_replace(from, to) : link_and_unlink(from, to);
 }
 
 static int rename_without_replacing(const char *from, const char *to)
@@ -116,7 +143,7 @@ static int rename_without_replacing(const char *from, const char *to)
         return -1;
     }
 #endif
-    return link_and_unlink(from, to);
+    return rename_in_two_steps(from, to);
 }
 
 static int64_t rename_path(epio_op *op)
