@@ -401,14 +401,14 @@ static void fill_result(const struct comparison *comparison, epio_bench_result *
     result->speedup = divide((double)result->synchronous_ns, result->asynchronous_ns);
 }
 
-static int take_options(struct comparison *comparison, const epio_bench_options *given)
+/* Takes them over, with the defaults for what is 0: what is wrong with them, of its own
+ * alone; NULL: nothing. */
+static const char *fill_options(epio_bench_options *options, const epio_bench_options *given,
+                                bool reading)
 {
-    epio_bench_options *options = &comparison->options;
-    uint32_t known = EPIO_BENCH_DIRECT | (comparison->reading ? 0 : EPIO_BENCH_DURABLE);
-
     if (given != NULL) {
         if (given->size != sizeof *given) {
-            return EPIO_EINVAL;
+            return "size is not sizeof(epio_bench_options)";
         }
         *options = *given;
     }
@@ -424,7 +424,34 @@ static int take_options(struct comparison *comparison, const epio_bench_options 
     if (options->queue_depth > options->iterations) {
         options->queue_depth = (uint32_t)options->iterations;
     }
-    if ((options->flags & ~known) != 0 || options->iterations > INT64_MAX / options->bytes) {
+    if ((options->flags & ~(EPIO_BENCH_DIRECT | EPIO_BENCH_DURABLE)) != 0) {
+        return "unknown flags";
+    }
+    if (reading && (options->flags & EPIO_BENCH_DURABLE) != 0) {
+        return "DURABLE is for writing";
+    }
+    if (options->iterations > INT64_MAX / options->bytes) {
+        return "iterations * bytes is beyond INT64_MAX";
+    }
+    return NULL;
+}
+
+int64_t epio_bench_invalid_reason(const epio_bench_options *options, bool reading, char *buffer,
+                                  size_t len)
+{
+    epio_bench_options taken = {0};
+    const char *reason = fill_options(&taken, options, reading);
+    if (reason == NULL || (buffer == NULL && len != 0)) {
+        epio_loop_options of_loop = {.size = sizeof of_loop, .backend = taken.backend};
+        return epio_loop_invalid_reason(&of_loop, buffer, len);
+    }
+    return snprintf(buffer, len, "%s", reason);
+}
+
+static int take_options(struct comparison *comparison, const epio_bench_options *given)
+{
+    epio_bench_options *options = &comparison->options;
+    if (fill_options(options, given, comparison->reading) != NULL) {
         return EPIO_EINVAL;
     }
     comparison->total = options->iterations * HALVES * (comparison->reading ? 2 : 1);

@@ -147,7 +147,8 @@ enum { EPIO__RANGE_FREE, EPIO__RANGE_SHARED, EPIO__RANGE_EXCLUSIVE };
 
 /* Makes the file hold the range in this mode, wholly or, if it fails, as before.
  * Never waits for another holder. Down from exclusive to shared there is no moment
- * without either; up there may be one. 0; EPIO_EBUSY: somebody else's; or another
+ * without either; up there may be one. 0; EPIO_EBUSY: somebody else's; EPIO_EINVAL with
+ * *os_error 0: the kind of locks that the environment asks for is not there; or another
  * error. Sets *os_error if it fails. */
 int epio__range_set(const epio__os_file *file, uint64_t start, uint64_t len, uint32_t mode,
                     int32_t *os_error);

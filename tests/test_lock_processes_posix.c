@@ -119,6 +119,7 @@ static void lock_with_a_misnamed_kind(void *argument)
     check_result(epio_perform(epio_open(&op, epio_os_vfs(), path, READ_WRITE)), 0);
     epio_file *file = op.file;
     check_result(epio_perform(epio_lock(&op, file, EPIO_LOCK_SHARED, 0)), EPIO_EINVAL);
+    check(strstr(epio_invalid_reason(&op), "EPIO_RANGE_LOCKS") != NULL);
     check_result(epio_perform(epio_close(&op, file)), 0);
 }
 

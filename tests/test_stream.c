@@ -127,6 +127,7 @@ static void a_stream_has_no_size(fixture *f)
     check_op(f, epio_size(&op, reader), EPIO_ESPIPE);
     check_op(f, epio_size(&op, writer), EPIO_ESPIPE);
     check_op(f, epio_truncate(&op, writer, 0), EPIO_EINVAL);
+    assert_string_equal(epio_invalid_reason(&op), "a stream cannot be truncated");
     check_op(f, epio_truncate(&op, reader, 0), EPIO_EBADF);
     /* A sync of what cannot be synced is refused, and nothing sticks. */
     (void)fixture_result(f, epio_sync(&op, writer, EPIO_SYNC_FULL));

@@ -62,6 +62,11 @@ EPIO_API int epio_bench_compare_write(epio_bench_result *result, const epio_benc
  * cache, unless DIRECT. DURABLE is EPIO_EINVAL. */
 EPIO_API int epio_bench_compare_read(epio_bench_result *result, const epio_bench_options *options);
 
+/* Why one of those two would refuse these options (NULL: the defaults): as
+ * epio_loop_invalid_reason. */
+EPIO_API int64_t epio_bench_invalid_reason(const epio_bench_options *options, bool reading,
+                                           char *buffer, size_t len);
+
 /* Prints a result for people, in four lines. */
 EPIO_API void epio_bench_summary(const epio_bench_result *result, FILE *stream);
 

@@ -227,6 +227,15 @@ static_assert(sizeof(epio_op) == EPIO_OP_SIZE, "an op has the same size on every
 _Static_assert(sizeof(epio_op) == EPIO_OP_SIZE, "an op has the same size on every target");
 #endif
 
+/* Why an op ended with EPIO_EINVAL, or with EPIO_EBADF or EPIO_ESPIPE for what its verb was
+ * given: "unknown flags", "TRUNCATE needs WRITE", "offset + len is beyond INT64_MAX". Of
+ * several reasons the first. A static string, valid as soon as the op is done and until its
+ * next verb: in its `done`, after epio_wait and epio_perform. NULL if the op did not end so, or
+ * if it was the system that refused it (os_error says why), or a VFS of yours. Whoever may
+ * read the op's result. epio_loop_invalid_reason and epio_bench_invalid_reason say the same of
+ * options. */
+EPIO_API const char *epio_invalid_reason(const epio_op *op);
+
 /* ---- Runners ----------------------------------------------------------- */
 
 /* Carries the op out on this thread and returns its result; no loop is needed
@@ -241,13 +250,16 @@ EPIO_API int64_t epio_perform(epio_op *op);
 
 /* Hands the op to its VFS's loop. Never fails and never calls `done`: every
  * error arrives as the op's completion. Any thread. The library owns the op
- * and what it points at until the completion; nothing is copied. */
+ * and what it points at until the completion; nothing is copied. An op with neither file nor
+ * VFS (NULL) has no loop on which its EPIO_EINVAL could be delivered: a programming error,
+ * unless it is linked with one that has; then it completes there. */
 EPIO_API void epio_submit(epio_op *op);
 
 /* Submits the op if it was not yet, and returns its result when it is done. On
  * the loop's own thread it runs the loop meanwhile, delivering other ops; on
  * another it sleeps until the owner delivered this one. The op's `done` must
- * be NULL. One thread may wait for an op at a time. */
+ * be NULL. One thread may wait for an op at a time. An op with neither file nor VFS is
+ * EPIO_EINVAL. */
 EPIO_API int64_t epio_wait(epio_op *op);
 
 /* Asks for the op to end soon. A request: the op still completes exactly once,
@@ -608,9 +620,17 @@ typedef struct epio_loop_options {
 } epio_loop_options;
 
 /* Makes a loop that belongs to the calling thread. Starts no thread. NULL
- * options: the defaults. Errors: EPIO_EINVAL (an unknown back end, a size that
- * is not this version's), EPIO_EMFILE, EPIO_ENOMEM. */
+ * options: the defaults. Errors: EPIO_EINVAL (NULL loop, an unknown back end, a size that
+ * is not this version's; see epio_loop_invalid_reason), EPIO_EMFILE, EPIO_ENOMEM. */
 EPIO_API int epio_loop_create(epio_loop **loop, const epio_loop_options *options);
+
+/* Why epio_loop_create would refuse these options, or (NULL) the environment, as one sentence:
+ * "unknown back end 'urnig'; there are uring, epoll, poll". Writes it, ended by a NUL, into
+ * `buffer`: its length without the NUL, even if only the first `len` - 1 bytes of it had
+ * room (as snprintf does; NULL and 0: nothing is written). 0: there is nothing wrong with
+ * them. EPIO_EINVAL: NULL with a `len`. Any thread. */
+EPIO_API int64_t epio_loop_invalid_reason(const epio_loop_options *options, char *buffer,
+                                          size_t len);
 
 /* Delivers completions until nothing is in flight, or epio_loop_stop. Returns
  * how many were delivered. The owner, or any thread if the loop is detached. On POSIX

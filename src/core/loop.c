@@ -9,6 +9,8 @@
 
 #include "core/fatal.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -379,34 +381,85 @@ static int open_best_backend(epio_loop *loop, const epio__backend *const *backen
     return error;
 }
 
-/* One that the system refuses gives way to the next; a name that nobody knows is a
- * mistake. */
-static int open_backend_named(epio_loop *loop, const char *name)
+/* NULL: whichever is best. */
+static const char *name_of_backend(const epio_loop_options *options)
 {
-    for (size_t i = 0; epio__backends[i] != NULL; i++) {
-        if (strcmp(epio__backends[i]->name, name) == 0) {
-            return open_best_backend(loop, &epio__backends[i]);
-        }
-    }
-    return EPIO_EINVAL;
+    const char *name = options->backend != NULL ? options->backend : getenv("EPIO_BACKEND");
+    return name == NULL || name[0] == '\0' ? NULL : name;
 }
 
-static int choose_backend(epio_loop *loop, const char *name)
+/* The back end of this name and those after it, one of which is taken where the system
+ * refuses those before it. NULL: nobody knows the name. */
+static const epio__backend *const *backends_from(const char *name)
 {
-    if (name == NULL) {
-        name = getenv("EPIO_BACKEND");
+    const epio__backend *const *backends = epio__backends;
+    while (name != NULL && *backends != NULL && strcmp((*backends)->name, name) != 0) {
+        backends++;
     }
-    return name == NULL || name[0] == '\0' ? open_best_backend(loop, epio__backends)
-                                           : open_backend_named(loop, name);
+    return *backends != NULL ? backends : NULL;
+}
+
+static const epio_loop_options default_options = {.size = sizeof default_options};
+
+/* What is wrong with the options. */
+typedef enum options_fault {
+    NO_FAULT,
+    FAULT_IN_SIZE,
+    FAULT_IN_BACKEND,
+    FAULT_IN_INLINE_WRITES
+} options_fault;
+
+static options_fault fault_in(const epio_loop_options *options)
+{
+    if (options->size != sizeof *options) {
+        return FAULT_IN_SIZE;
+    }
+    if (options->inline_writes > 1) {
+        return FAULT_IN_INLINE_WRITES;
+    }
+    return backends_from(name_of_backend(options)) == NULL ? FAULT_IN_BACKEND : NO_FAULT;
+}
+
+static void list_backends(char *text, size_t size)
+{
+    size_t len = 0;
+    for (size_t i = 0; epio__backends[i] != NULL && len < size; i++) {
+        len += (size_t)snprintf(text + len, size - len, "%s%s", i != 0 ? ", " : "",
+                                epio__backends[i]->name);
+    }
+}
+
+int64_t epio_loop_invalid_reason(const epio_loop_options *options, char *buffer, size_t len)
+{
+    char there_are[64];
+    if (buffer == NULL && len != 0) {
+        return EPIO_EINVAL;
+    }
+    if (options == NULL) {
+        options = &default_options;
+    }
+    switch (fault_in(options)) {
+    case FAULT_IN_SIZE:
+        return snprintf(buffer, len, "size is %" PRIu64 ", not sizeof(epio_loop_options): %" PRIu64,
+                        (uint64_t)options->size, (uint64_t)sizeof *options);
+    case FAULT_IN_INLINE_WRITES:
+        return snprintf(buffer, len, "inline_writes is neither 0 nor 1");
+    case FAULT_IN_BACKEND:
+        list_backends(there_are, sizeof there_are);
+        return snprintf(buffer, len, "unknown back end '%s'%s; there are %s",
+                        name_of_backend(options),
+                        options->backend == NULL ? " in EPIO_BACKEND" : "", there_are);
+    default:
+        return snprintf(buffer, len, "%s", "");
+    }
 }
 
 int epio_loop_create(epio_loop **created, const epio_loop_options *options)
 {
-    epio_loop_options defaults = {.size = sizeof defaults};
     if (options == NULL) {
-        options = &defaults;
+        options = &default_options;
     }
-    if (created == NULL || options->size != sizeof *options || options->inline_writes > 1) {
+    if (created == NULL || fault_in(options) != NO_FAULT) {
         return EPIO_EINVAL;
     }
     epio_loop *loop = calloc(1, sizeof *loop);
@@ -428,7 +481,7 @@ int epio_loop_create(epio_loop **created, const epio_loop_options *options)
     epio__list_init(&loop->active_files);
     epio__list_init(&loop->flush_files);
     epio__os_vfs_new_turn(&loop->os);
-    int error = choose_backend(loop, options->backend);
+    int error = open_best_backend(loop, backends_from(name_of_backend(options)));
     if (error != 0) {
         free(loop);
         return error;

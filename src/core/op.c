@@ -181,7 +181,7 @@ static void start_acquire(epio_op *op)
     int outcome =
         epio__semaphore_enqueue(op->arguments.acquire.semaphore, &op->arguments.acquire.waiter);
     if (outcome != EPIO_EPENDING) {
-        epio_complete(op, outcome);
+        epio_complete(op, epio__semaphore_outcome(op, outcome));
     }
 }
 
@@ -383,15 +383,33 @@ static void check_nothing_follows_close(const epio_op *close)
     }
 }
 
+/* Its file or VFS is NULL, which is EPIO_EINVAL wherever that can be delivered. */
+static bool has_nothing(const epio_op *op)
+{
+    return op->vfs == NULL;
+}
+
+/* That of the first op in the chain that has anything. */
+static epio_loop *loop_of_chain(const epio_op *first, const char *function)
+{
+    const epio_op *op = first;
+    while (has_nothing(op) && op->link != NULL) {
+        op = op->link;
+    }
+    if (op->loop == NULL) {
+        epio__fatal(function, has_nothing(op) ? "the op has no file or VFS, and so no loop on "
+                                                "which it could complete"
+                                              : "the op's VFS has no loop; use epio_perform");
+    }
+    return op->loop;
+}
+
 static epio_loop *begin(epio_op *first, const char *function)
 {
     epio__op_check_prepared(first, function);
-    epio_loop *loop = first->loop;
-    if (loop == NULL) {
-        epio__fatal(function, first->vfs == NULL ? "the op has no file or VFS"
-                                                 : "the op's VFS has no loop; use epio_perform");
-    }
+    epio_loop *loop = loop_of_chain(first, function);
     for (epio_op *op = first; op != NULL; op = op->link) {
+        op->loop = has_nothing(op) ? loop : op->loop;
         if (op->loop != loop) {
             epio__fatal(function, "linked ops belong to different loops");
         }
@@ -406,9 +424,10 @@ static epio_loop *begin(epio_op *first, const char *function)
         op->phase = EPIO__PHASE_ARRIVING;
         op->message = EPIO__MESSAGE_SUBMITTED;
         op->way = EPIO__WAY_NOBODY;
-        op->progress = (uint64_t)(op->result < 0 ? op->result : EPIO_EINVAL);
+        op->progress = (uint64_t)op->result;
         if ((op->marks & EPIO__MARK_INVALID) == 0) {
             op->progress = 0;
+            op->reason = EPIO__REASON_NONE;
         }
         op->result = EPIO_EPENDING;
     }
@@ -609,6 +628,9 @@ int64_t epio_wait(epio_op *op)
     }
     if (state == EPIO__STATE_IN_FLIGHT) {
         return wait_in_flight(op);
+    }
+    if (epio__state_is_prepared(state) && has_nothing(op) && op->link == NULL) {
+        return epio_perform(op); /* which nothing needs to be waited for */
     }
     if (epio__state_is_prepared(state) && op->loop != NULL && epio__loop_is_owner(op->loop) &&
         wait_for_read(op->loop, op)) {

@@ -1,6 +1,7 @@
 /* epio_perform: one op, carried out on the calling thread. */
 #include "core/fatal.h"
 #include "core/op.h"
+#include "core/reason.h"
 #include "core/sticky.h"
 #if EPIO_ASYNC
 #include "core/semaphore.h"
@@ -55,8 +56,9 @@ static int64_t perform_kind(epio_op *op)
         break;
 #if EPIO_ASYNC
     case EPIO_KIND_ACQUIRE:
-        return epio__semaphore_acquire(op->arguments.acquire.semaphore,
-                                       op->arguments.acquire.waiter.permits, 0, op->timeout_ns);
+        return epio__semaphore_outcome(
+            op, epio__semaphore_acquire(op->arguments.acquire.semaphore,
+                                        op->arguments.acquire.waiter.permits, 0, op->timeout_ns));
 #endif
     default:
         break;
@@ -89,8 +91,9 @@ int64_t epio_perform(epio_op *op)
     }
     int64_t result;
     if ((op->marks & EPIO__MARK_INVALID) != 0) {
-        result = op->result < 0 ? op->result : EPIO_EINVAL;
+        result = op->result;
     } else {
+        op->reason = EPIO__REASON_NONE; /* an earlier one's, if the verb called nothing */
         /* From here to the end of the op it is a deadline. */
         if (op->timeout_ns != 0) {
             op->timeout_ns = epio__deadline_after(op->timeout_ns);

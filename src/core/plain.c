@@ -28,6 +28,7 @@ static EPIO__NOINLINE void pass_to_vfs(epio_loop *loop, epio_op *op)
 {
     op->phase = EPIO__PHASE_PASSING;
     op->way = EPIO__WAY_AT_ONCE;
+    op->reason = 0; /* of an earlier use, of which the verb has taken no notice */
     op->vfs->methods->submit(op->vfs, op);
     if (op->phase == EPIO__PHASE_READY || op->phase == EPIO__PHASE_ARRIVING) {
         return;

@@ -3,6 +3,7 @@
 #define EPIO_SEMAPHORE_H
 
 #include "core/op.h"
+#include "core/reason.h"
 
 /* Asks for waiter->permits and waiter->bytes. 0: it has them. EPIO_EPENDING:
  * waiter->granted will be called, from any thread, with waiter->outcome 0 or
@@ -20,5 +21,11 @@ void epio__semaphore_release(epio_semaphore *semaphore, uint32_t permits, uint64
  * 0: none. */
 int epio__semaphore_acquire(epio_semaphore *semaphore, uint32_t permits, uint64_t bytes,
                             uint64_t deadline);
+
+/* The outcome of either as an op's, which says why it is EPIO_EINVAL. */
+static inline int epio__semaphore_outcome(epio_op *op, int outcome)
+{
+    return outcome == EPIO_EINVAL ? epio__op_refuse(op, EPIO__REASON_TOO_MANY_PERMITS) : outcome;
+}
 
 #endif

@@ -2,6 +2,7 @@
  * carried out, and when, is left to the runners. */
 #include "core/fatal.h"
 #include "core/op.h"
+#include "core/reason.h"
 
 #define OPEN_FLAGS                                                                                 \
     (EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE |                   \
@@ -74,8 +75,24 @@ static epio_op *prepare(epio_op *op, const char *function, uint8_t kind, epio_vf
     }
     fill(op, kind, EPIO__MESSAGE_SUBMITTED, vfs, vfs != NULL ? vfs->loop : NULL);
     op->result = 0;
-    op->marks = vfs != NULL ? 0 : EPIO__MARK_INVALID;
+    op->reason = EPIO__REASON_NONE;
     epio__store_relaxed_u32(&op->state, EPIO__STATE_PREPARED);
+    return op;
+}
+
+/* The first reason to refuse the op is the one that counts. */
+static void require(epio_op *op, bool valid, uint8_t reason)
+{
+    if (!valid && (op->marks & EPIO__MARK_INVALID) == 0) {
+        op->marks |= EPIO__MARK_INVALID;
+        op->result = epio__op_refuse(op, reason);
+    }
+}
+
+static epio_op *prepare_vfs(epio_op *op, const char *function, uint8_t kind, epio_vfs *vfs)
+{
+    prepare(op, function, kind, vfs);
+    require(op, vfs != NULL, EPIO__REASON_VFS_IS_NULL);
     return op;
 }
 
@@ -83,42 +100,27 @@ static epio_op *prepare_file(epio_op *op, const char *function, uint8_t kind, ep
 {
     prepare(op, function, kind, file != NULL ? file->vfs : NULL);
     op->file = file;
+    require(op, file != NULL, EPIO__REASON_FILE_IS_NULL);
     return op;
-}
-
-static void require(epio_op *op, bool valid)
-{
-    if (!valid) {
-        op->marks |= EPIO__MARK_INVALID;
-    }
-}
-
-/* An error of its own, unless an argument is invalid beside it. */
-static void refuse(epio_op *op, int error)
-{
-    if ((op->marks & EPIO__MARK_INVALID) == 0) {
-        op->marks |= EPIO__MARK_INVALID;
-        op->result = error;
-    }
 }
 
 /* A file that is not open for a direction is EPIO_EBADF, as for read(2). */
 static void require_direction(epio_op *op, uint32_t direction)
 {
-    if (op->file != NULL && (op->file->flags & direction) == 0) {
-        refuse(op, EPIO_EBADF);
-    }
+    require(op, op->file == NULL || (op->file->flags & direction) != 0,
+            direction == EPIO_OPEN_READ ? EPIO__REASON_NOT_READABLE : EPIO__REASON_NOT_WRITABLE);
 }
 
 /* The name of nothing is a mistake everywhere, not a file that is missing. */
-static bool is_path(const char *path)
+static void require_path(epio_op *op, const char *path, uint8_t reason_if_null)
 {
-    return path != NULL && path[0] != '\0';
+    require(op, path != NULL, reason_if_null);
+    require(op, path == NULL || path[0] != '\0', EPIO__REASON_PATH_IS_EMPTY);
 }
 
 epio_op *epio_open(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags)
 {
-    prepare(op, "epio_open", EPIO_KIND_OPEN, vfs);
+    prepare_vfs(op, "epio_open", EPIO_KIND_OPEN, vfs);
     if ((flags & EPIO_OPEN_TEMPORARY) != 0) {
         flags |= EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE |
                  EPIO_OPEN_DELETE_ON_CLOSE;
@@ -126,26 +128,42 @@ epio_op *epio_open(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags)
     op->arguments.path.path = path;
     op->arguments.path.len = 0;
     op->flags = flags;
-    require(op, is_path(path) || (path == NULL && (flags & EPIO_OPEN_TEMPORARY) != 0));
-    require(op, (flags & ~OPEN_FLAGS) == 0);
-    require(op, (flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE)) != 0);
-    require(op, (flags & EPIO_OPEN_TRUNCATE) == 0 || (flags & EPIO_OPEN_WRITE) != 0);
-    require(op, (flags & EPIO_OPEN_EXCLUSIVE) == 0 || (flags & EPIO_OPEN_CREATE) != 0);
+    bool reads_or_writes = (flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE)) != 0;
+    if (path != NULL || (flags & EPIO_OPEN_TEMPORARY) == 0) {
+        require_path(op, path, EPIO__REASON_PATH_IS_NULL);
+    }
+    require(op, (flags & ~OPEN_FLAGS) == 0, EPIO__REASON_UNKNOWN_FLAGS);
+    require(op, (flags & EPIO_OPEN_TRUNCATE) == 0 || (flags & EPIO_OPEN_WRITE) != 0,
+            EPIO__REASON_TRUNCATE_ALONE);
+    require(op, (flags & EPIO_OPEN_EXCLUSIVE) == 0 || (flags & EPIO_OPEN_CREATE) != 0,
+            EPIO__REASON_EXCLUSIVE_ALONE);
+    require(op, (flags & EPIO_OPEN_CREATE) == 0 || reads_or_writes, EPIO__REASON_CREATE_ALONE);
+    require(op, reads_or_writes, EPIO__REASON_NO_DIRECTION);
     return op;
 }
 
 epio_op *epio_adopt(epio_op *op, epio_vfs *vfs, intptr_t os_handle, uint32_t flags)
 {
-    prepare(op, "epio_adopt", EPIO_KIND_ADOPT, vfs);
+    prepare_vfs(op, "epio_adopt", EPIO_KIND_ADOPT, vfs);
     op->arguments.adopt.os_handle = os_handle;
     op->flags = flags;
-    require(op, (flags & ~(EPIO_OPEN_READ | EPIO_OPEN_WRITE)) == 0);
+    require(op, (flags & ~(EPIO_OPEN_READ | EPIO_OPEN_WRITE)) == 0, EPIO__REASON_UNKNOWN_FLAGS);
     return op;
 }
 
 epio_op *epio_close(epio_op *op, epio_file *file)
 {
     return prepare_file(op, "epio_close", EPIO_KIND_CLOSE, file);
+}
+
+static bool no_part_is_null(const epio_iovec *parts, uint64_t count)
+{
+    for (uint64_t i = 0; parts != NULL && i < count; i++) {
+        if (parts[i].base == NULL && parts[i].len != 0) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* A read or write of `bytes` in all; `len` is that, or how many parts. */
@@ -157,12 +175,17 @@ static epio_op *prepare_transfer(epio_op *op, const char *function, uint8_t kind
     op->arguments.io.base = (void *)(uintptr_t)base;
     op->arguments.io.len = len;
     op->arguments.io.offset = offset;
-    if (file == NULL || (base == NULL && len != 0)) {
-        op->marks |= EPIO__MARK_INVALID;
+    if (file == NULL) {
         return op;
     }
+    bool vectored = kind == EPIO_KIND_READV || kind == EPIO_KIND_WRITEV;
     bool stream = (file->traits & EPIO_FILE_STREAM) != 0;
-    require(op, bytes <= INT64_MAX && (stream || offset <= INT64_MAX - bytes));
+    require(op, base != NULL || len == 0,
+            vectored ? EPIO__REASON_PARTS_ARE_NULL : EPIO__REASON_BUFFER_IS_NULL);
+    require(op, !vectored || no_part_is_null(base, len), EPIO__REASON_PART_IS_NULL);
+    require(op, stream || (bytes <= INT64_MAX && offset <= INT64_MAX - bytes),
+            EPIO__REASON_BEYOND_LIMIT);
+    require(op, bytes <= INT64_MAX, EPIO__REASON_TOO_LONG);
     bool writes = kind == EPIO_KIND_WRITE || kind == EPIO_KIND_WRITEV;
     require_direction(op, writes ? EPIO_OPEN_WRITE : EPIO_OPEN_READ);
     return op;
@@ -227,8 +250,9 @@ epio_op *epio_truncate(epio_op *op, epio_file *file, uint64_t size)
 {
     prepare_file(op, "epio_truncate", EPIO_KIND_TRUNCATE, file);
     op->arguments.io.offset = size;
-    require(op, size <= INT64_MAX);
+    require(op, size <= INT64_MAX, EPIO__REASON_SIZE_BEYOND_LIMIT);
     require_direction(op, EPIO_OPEN_WRITE);
+    require(op, file == NULL || (file->traits & EPIO_FILE_STREAM) == 0, EPIO__REASON_STREAM_SIZE);
     return op;
 }
 
@@ -236,7 +260,7 @@ epio_op *epio_sync(epio_op *op, epio_file *file, uint32_t flags)
 {
     prepare_file(op, "epio_sync", EPIO_KIND_SYNC, file);
     op->flags = flags;
-    require(op, flags <= EPIO_SYNC_DATA_ONLY);
+    require(op, flags <= EPIO_SYNC_DATA_ONLY, EPIO__REASON_UNKNOWN_FLAGS);
     return op;
 }
 
@@ -253,10 +277,8 @@ static epio_op *prepare_lock(epio_op *op, const char *function, uint8_t kind, ep
     op->arguments.lock.begun = 0;
     op->arguments.lock.delay_ns = 0;
     op->arguments.lock.conflicts = 0;
-    require(op, level <= EPIO_LOCK_EXCLUSIVE);
-    if (file != NULL && (file->traits & EPIO_FILE_STREAM) != 0) {
-        refuse(op, EPIO_ESPIPE);
-    }
+    require(op, level <= EPIO_LOCK_EXCLUSIVE, EPIO__REASON_UNKNOWN_LEVEL);
+    require(op, file == NULL || (file->traits & EPIO_FILE_STREAM) == 0, EPIO__REASON_STREAM_LOCKS);
     return op;
 }
 
@@ -264,8 +286,9 @@ epio_op *epio_lock(epio_op *op, epio_file *file, uint32_t level, uint32_t flags)
 {
     prepare_lock(op, "epio_lock", EPIO_KIND_LOCK, file, level);
     op->flags = flags;
-    require(op, level != EPIO_LOCK_NONE && level != EPIO_LOCK_PENDING);
-    require(op, (flags & ~EPIO_LOCK_WAIT) == 0);
+    require(op, level != EPIO_LOCK_NONE, EPIO__REASON_LOCK_TO_NONE);
+    require(op, level != EPIO_LOCK_PENDING, EPIO__REASON_LOCK_TO_PENDING);
+    require(op, (flags & ~EPIO_LOCK_WAIT) == 0, EPIO__REASON_UNKNOWN_FLAGS);
     require_direction(op, level == EPIO_LOCK_SHARED ? EPIO_OPEN_READ : EPIO_OPEN_WRITE);
     return op;
 }
@@ -273,7 +296,7 @@ epio_op *epio_lock(epio_op *op, epio_file *file, uint32_t level, uint32_t flags)
 epio_op *epio_unlock(epio_op *op, epio_file *file, uint32_t level)
 {
     prepare_lock(op, "epio_unlock", EPIO_KIND_UNLOCK, file, level);
-    require(op, level <= EPIO_LOCK_SHARED);
+    require(op, level <= EPIO_LOCK_SHARED, EPIO__REASON_UNLOCK_LEVEL);
     return op;
 }
 
@@ -286,11 +309,12 @@ epio_op *epio_check_reserved_lock(epio_op *op, epio_file *file)
 static epio_op *prepare_path(epio_op *op, const char *function, uint8_t kind, epio_vfs *vfs,
                              const char *path, uint32_t flags, uint32_t known_flags)
 {
-    prepare(op, function, kind, vfs);
+    prepare_vfs(op, function, kind, vfs);
     op->arguments.path.path = path;
     op->arguments.path.len = 0;
     op->flags = flags;
-    require(op, is_path(path) && (flags & ~known_flags) == 0);
+    require_path(op, path, EPIO__REASON_PATH_IS_NULL);
+    require(op, (flags & ~known_flags) == 0, EPIO__REASON_UNKNOWN_FLAGS);
     return op;
 }
 
@@ -305,14 +329,14 @@ epio_op *epio_rename(epio_op *op, epio_vfs *vfs, const char *from, const char *t
     prepare_path(op, "epio_rename", EPIO_KIND_RENAME, vfs, from, flags,
                  EPIO_RENAME_SYNC_DIR | EPIO_RENAME_NO_REPLACE);
     op->arguments.path.to = to;
-    require(op, is_path(to));
+    require_path(op, to, EPIO__REASON_NEW_PATH_IS_NULL);
     return op;
 }
 
 epio_op *epio_access(epio_op *op, epio_vfs *vfs, const char *path, uint32_t mode)
 {
     prepare_path(op, "epio_access", EPIO_KIND_ACCESS, vfs, path, mode, mode);
-    require(op, mode <= EPIO_ACCESS_READWRITE);
+    require(op, mode <= EPIO_ACCESS_READWRITE, EPIO__REASON_UNKNOWN_MODE);
     return op;
 }
 
@@ -321,38 +345,39 @@ epio_op *epio_full_pathname(epio_op *op, epio_vfs *vfs, const char *path, char *
     prepare_path(op, "epio_full_pathname", EPIO_KIND_FULL_PATHNAME, vfs, path, 0, 0);
     op->arguments.path.buffer = buffer;
     op->arguments.path.len = len;
-    require(op, buffer != NULL || len == 0);
+    require(op, buffer != NULL || len == 0, EPIO__REASON_BUFFER_IS_NULL);
     return op;
 }
 
 epio_op *epio_sleep(epio_op *op, epio_vfs *vfs, uint64_t nanoseconds)
 {
-    prepare(op, "epio_sleep", EPIO_KIND_SLEEP, vfs);
+    prepare_vfs(op, "epio_sleep", EPIO_KIND_SLEEP, vfs);
     op->arguments.sleep.nanoseconds = nanoseconds;
     /* The result must be able to say it. */
-    require(op, nanoseconds <= INT64_MAX);
+    require(op, nanoseconds <= INT64_MAX, EPIO__REASON_TIME_BEYOND_LIMIT);
     return op;
 }
 
 epio_op *epio_current_time(epio_op *op, epio_vfs *vfs)
 {
-    return prepare(op, "epio_current_time", EPIO_KIND_CURRENT_TIME, vfs);
+    return prepare_vfs(op, "epio_current_time", EPIO_KIND_CURRENT_TIME, vfs);
 }
 
 epio_op *epio_randomness(epio_op *op, epio_vfs *vfs, void *buffer, size_t len)
 {
-    prepare(op, "epio_randomness", EPIO_KIND_RANDOMNESS, vfs);
+    prepare_vfs(op, "epio_randomness", EPIO_KIND_RANDOMNESS, vfs);
     op->arguments.io.base = buffer;
     op->arguments.io.len = len;
-    require(op, (buffer != NULL || len == 0) && (uint64_t)len <= INT64_MAX);
+    require(op, buffer != NULL || len == 0, EPIO__REASON_BUFFER_IS_NULL);
+    require(op, (uint64_t)len <= INT64_MAX, EPIO__REASON_TOO_LONG);
     return op;
 }
 
 epio_op *epio_work(epio_op *op, epio_vfs *vfs, epio_work_function *function)
 {
-    prepare(op, "epio_work", EPIO_KIND_WORK, vfs);
+    prepare_vfs(op, "epio_work", EPIO_KIND_WORK, vfs);
     op->arguments.work.function = function;
-    require(op, function != NULL);
+    require(op, function != NULL, EPIO__REASON_FUNCTION_IS_NULL);
     return op;
 }
 
@@ -360,11 +385,12 @@ epio_op *epio_work(epio_op *op, epio_vfs *vfs, epio_work_function *function)
 
 epio_op *epio_acquire(epio_op *op, epio_semaphore *semaphore, epio_vfs *vfs, uint32_t permits)
 {
-    prepare(op, "epio_acquire", EPIO_KIND_ACQUIRE, vfs);
+    prepare_vfs(op, "epio_acquire", EPIO_KIND_ACQUIRE, vfs);
     op->arguments.acquire.semaphore = semaphore;
     op->arguments.acquire.waiter.permits = permits;
     op->arguments.acquire.waiter.bytes = 0;
-    require(op, semaphore != NULL);
+    require(op, semaphore != NULL, EPIO__REASON_SEMAPHORE_IS_NULL);
+    require(op, permits != 0, EPIO__REASON_NO_PERMITS);
     return op;
 }
 

@@ -6,6 +6,7 @@
  * order of syncs, deadlines and worker threads are the core's. */
 #include "core/fatal.h"
 #include "core/fileless.h"
+#include "core/reason.h"
 #include "os/lock.h"
 #include "platform.h"
 
@@ -521,13 +522,13 @@ static bool is_below(const place *directory, const char *path)
            strncmp(at.name, directory->name, directory->len) == 0 && at.name[directory->len] == '/';
 }
 
-static int64_t rename_file(memory_vfs *memory, const epio_op *op)
+static int64_t rename_file(memory_vfs *memory, epio_op *op)
 {
     place from;
     place to;
     int result = find(memory, op->arguments.path.path, &from);
     if (result == EPIO_EISDIR && is_below(&from, op->arguments.path.to)) {
-        return EPIO_EINVAL;
+        return epio__op_refuse(op, EPIO__REASON_INTO_ITSELF);
     }
     if (result < 0) {
         return result;

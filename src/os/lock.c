@@ -13,6 +13,7 @@
 #include "atomics.h"
 #include "core/event.h"
 #include "core/list.h"
+#include "core/reason.h"
 #include "os/lock_steps.h"
 #if EPIO_ASYNC
 #include "core/loop.h"
@@ -145,7 +146,9 @@ static epio__lock_verdict begin(epio__lock_holder *holder, epio_op *op)
         return epio__lock_end_with(op, 0);
     }
     if (!step_is_legal(from, op->arguments.lock.level)) {
-        return epio__lock_end_with(op, EPIO_EINVAL);
+        bool down = op->arguments.lock.level < from;
+        uint8_t reason = down ? EPIO__REASON_LOCK_DOWN : EPIO__REASON_LOCK_SKIPS;
+        return epio__lock_end_with(op, epio__op_refuse(op, reason));
     }
     bool newcomer = from == EPIO_LOCK_NONE;
     if (newcomer && !epio__list_empty(&holder->node->waiting)) {

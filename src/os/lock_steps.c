@@ -19,6 +19,7 @@
 
 #include "atomics.h"
 #include "core/list.h"
+#include "core/reason.h"
 
 #define PENDING_BYTE UINT64_C(0x40000000)
 #define RESERVED_BYTE (PENDING_BYTE + 1)
@@ -46,19 +47,30 @@ static void set_level(epio__lock_holder *holder, uint32_t level)
 
 /* ---- Bytes ---- */
 
+/* The platform's own EPIO_EINVAL, and not the system's, has one reason. */
+static int outcome_of(epio_op *op, int outcome)
+{
+    bool refused = outcome == EPIO_EINVAL && op->os_error == 0;
+    return refused ? epio__op_refuse(op, EPIO__REASON_RANGE_LOCKS) : outcome;
+}
+
 static int set_bytes(const epio__lock_holder *holder, uint64_t start, uint64_t len, uint32_t mode,
                      epio_op *op)
 {
-    return holder->bytes == NULL ? 0
-                                 : epio__range_set(holder->bytes, start, len, mode, &op->os_error);
+    if (holder->bytes == NULL) {
+        return 0;
+    }
+    return outcome_of(op, epio__range_set(holder->bytes, start, len, mode, &op->os_error));
 }
 
 /* 1 if another process, or another library in this one, holds the byte exclusively. */
 static int is_taken_elsewhere(const epio__lock_holder *holder, uint64_t start, uint64_t len,
                               epio_op *op)
 {
-    return holder->bytes == NULL ? 0
-                                 : epio__range_is_taken(holder->bytes, start, len, &op->os_error);
+    if (holder->bytes == NULL) {
+        return 0;
+    }
+    return outcome_of(op, epio__range_is_taken(holder->bytes, start, len, &op->os_error));
 }
 
 /* The bytes are those of all holders of the node. */

@@ -110,7 +110,7 @@ static int request(const epio__os_file *file, struct flock *range, bool set, int
     int descriptor = (int)file->lock_handle;
     uint32_t kind = kind_for(descriptor);
     if (kind == KIND_MISNAMED) {
-        *os_error = EINVAL;
+        *os_error = 0; /* the system was not asked */
         return EPIO_EINVAL;
     }
     int command = set ? F_SETLK : F_GETLK;

@@ -1,6 +1,7 @@
 /* Names: UTF-8 outside, and inside the form that is taken literally by the system, with
  * no limit of 260 letters: \\?\C:\folder\file or \\?\UNC\server\share\file. In it there
  * are no relative parts, so they are resolved here. */
+#include "core/reason.h"
 #include "win32/win32.h"
 
 #include <stdlib.h>
@@ -213,11 +214,12 @@ WCHAR *epio__wide_name(const char *path, int *error)
 WCHAR *epio__op_wide_name(epio_op *op, const char *path, int *error)
 {
     WCHAR *name = epio__wide_name(path, error);
-    if (name == NULL) {
-        op->os_error = *error == EPIO_EINVAL         ? ERROR_INVALID_NAME
-                       : *error == EPIO_ENAMETOOLONG ? ERROR_FILENAME_EXCED_RANGE
-                       : *error == EPIO_ENOENT       ? ERROR_PATH_NOT_FOUND
-                                                     : ERROR_NOT_ENOUGH_MEMORY;
+    if (name == NULL && *error == EPIO_EINVAL) {
+        *error = epio__op_refuse(op, EPIO__REASON_PATH_INVALID);
+    } else if (name == NULL) {
+        op->os_error = *error == EPIO_ENAMETOOLONG ? ERROR_FILENAME_EXCED_RANGE
+                       : *error == EPIO_ENOENT     ? ERROR_PATH_NOT_FOUND
+                                                   : ERROR_NOT_ENOUGH_MEMORY;
     }
     return name;
 }

@@ -1,6 +1,7 @@
 /* Reads, writes, and what is done with a file as a whole. A transfer goes piece by piece:
  * one part of a vectored op, or as much as one call takes. */
 #include "atomics.h"
+#include "core/reason.h"
 #include "win32/win32.h"
 
 #define LARGEST_PIECE ((uint64_t)1 << 30)
@@ -28,7 +29,7 @@ epio__piece epio__next_piece(const epio_op *op)
     return (epio__piece){0};
 }
 
-int epio__check_transfer(const epio_op *op)
+int epio__check_transfer(epio_op *op)
 {
     uint32_t sector = epio__win32_file_of(op)->sector;
     if (sector == 0) {
@@ -42,7 +43,7 @@ int epio__check_transfer(const epio_op *op)
     for (uint64_t i = 0; i < count; i++) {
         bits |= parts[i].len | (uintptr_t)parts[i].base;
     }
-    return bits % sector == 0 ? 0 : EPIO_EINVAL;
+    return bits % sector == 0 ? 0 : epio__op_refuse(op, EPIO__REASON_UNALIGNED);
 }
 
 BOOL epio__start_piece(epio_op *op, OVERLAPPED *overlapped)
@@ -179,9 +180,6 @@ static int64_t truncate_file(epio_op *op)
 {
     FILE_END_OF_FILE_INFO end = {.EndOfFile = {.QuadPart = (LONGLONG)op->arguments.io.offset}};
     HANDLE handle = epio__handle_of(&epio__win32_file_of(op)->base);
-    if (epio__op_is_on_stream(op)) {
-        return EPIO_EINVAL;
-    }
     LARGE_INTEGER size;
     bool grows = !GetFileSizeEx(handle, &size) || size.QuadPart < end.EndOfFile.QuadPart;
     if (SetFileInformationByHandle(handle, FileEndOfFileInfo, &end, sizeof end)) {
@@ -198,7 +196,8 @@ static int64_t sync_file(epio_op *op)
 {
     HANDLE handle = epio__handle_of(&epio__win32_file_of(op)->base);
     if (epio__op_is_on_stream(op)) {
-        return EPIO_EINVAL; /* the system would wait until the other end has read all */
+        /* The system would wait until the other end has read all. */
+        return epio__op_refuse(op, EPIO__REASON_STREAM_SYNC);
     }
     if ((op->file->flags & EPIO_OPEN_WRITE) == 0) {
         return 0; /* such a handle cannot flush what others wrote */

@@ -151,7 +151,7 @@ typedef struct epio__piece {
 
 epio__piece epio__next_piece(const epio_op *op);
 /* What is wrong with it before the system sees it: 0 or an error. */
-int epio__check_transfer(const epio_op *op);
+int epio__check_transfer(epio_op *op);
 /* Starts the next piece: TRUE or FALSE and GetLastError, as ReadFile and WriteFile. */
 BOOL epio__start_piece(epio_op *op, OVERLAPPED *overlapped);
 /* The outcome of a piece: true if the op is finished, with *result; else it goes on. */

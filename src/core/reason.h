@@ -1,0 +1,65 @@
+/* Why the library refuses an op: the sentences of epio_invalid_reason. */
+#ifndef EPIO_REASON_H
+#define EPIO_REASON_H
+
+#include <epio/vfs.h>
+
+/* Name, the result that it explains, the sentence. */
+#define EPIO__REASONS(X)                                                                           \
+    X(FILE_IS_NULL, EPIO_EINVAL, "the file is NULL")                                               \
+    X(VFS_IS_NULL, EPIO_EINVAL, "the VFS is NULL")                                                 \
+    X(PATH_IS_NULL, EPIO_EINVAL, "the path is NULL")                                               \
+    X(NEW_PATH_IS_NULL, EPIO_EINVAL, "the new path is NULL")                                       \
+    X(PATH_IS_EMPTY, EPIO_EINVAL, "the path is empty")                                             \
+    X(INTO_ITSELF, EPIO_EINVAL, "a directory cannot be moved into itself")                         \
+    X(BUFFER_IS_NULL, EPIO_EINVAL, "the buffer is NULL")                                           \
+    X(PARTS_ARE_NULL, EPIO_EINVAL, "the array of parts is NULL")                                   \
+    X(PART_IS_NULL, EPIO_EINVAL, "the buffer of a part is NULL")                                   \
+    X(FUNCTION_IS_NULL, EPIO_EINVAL, "the function is NULL")                                       \
+    X(SEMAPHORE_IS_NULL, EPIO_EINVAL, "the semaphore is NULL")                                     \
+    X(UNKNOWN_FLAGS, EPIO_EINVAL, "unknown flags")                                                 \
+    X(UNKNOWN_MODE, EPIO_EINVAL, "unknown access mode")                                            \
+    X(NO_DIRECTION, EPIO_EINVAL, "neither READ nor WRITE")                                         \
+    X(CREATE_ALONE, EPIO_EINVAL, "CREATE needs READ or WRITE")                                     \
+    X(TRUNCATE_ALONE, EPIO_EINVAL, "TRUNCATE needs WRITE")                                         \
+    X(EXCLUSIVE_ALONE, EPIO_EINVAL, "EXCLUSIVE needs CREATE")                                      \
+    X(TOO_LONG, EPIO_EINVAL, "the length is above INT64_MAX")                                      \
+    X(BEYOND_LIMIT, EPIO_EINVAL, "offset + len is beyond INT64_MAX")                               \
+    X(SIZE_BEYOND_LIMIT, EPIO_EINVAL, "the size is above INT64_MAX")                               \
+    X(TIME_BEYOND_LIMIT, EPIO_EINVAL, "the time is above INT64_MAX nanoseconds")                   \
+    X(UNKNOWN_LEVEL, EPIO_EINVAL, "unknown lock level")                                            \
+    X(LOCK_TO_NONE, EPIO_EINVAL, "a lock cannot be raised to NONE; epio_unlock lowers it")         \
+    X(LOCK_TO_PENDING, EPIO_EINVAL, "PENDING cannot be asked for; EXCLUSIVE passes through it")    \
+    X(UNLOCK_LEVEL, EPIO_EINVAL, "a lock can be lowered to SHARED or NONE alone")                  \
+    X(LOCK_DOWN, EPIO_EINVAL, "the file holds a higher level; epio_unlock lowers it")              \
+    X(LOCK_SKIPS, EPIO_EINVAL, "RESERVED and EXCLUSIVE need SHARED first")                         \
+    X(RANGE_LOCKS, EPIO_EINVAL,                                                                    \
+      "EPIO_RANGE_LOCKS in the environment names locks that this system does not have")            \
+    X(NO_PERMITS, EPIO_EINVAL, "0 permits")                                                        \
+    X(TOO_MANY_PERMITS, EPIO_EINVAL, "the semaphore never has so many permits")                    \
+    X(UNALIGNED, EPIO_EINVAL, "DIRECT needs buffer, length and offset in whole sectors")           \
+    X(STREAM_SIZE, EPIO_EINVAL, "a stream cannot be truncated")                                    \
+    X(STREAM_SYNC, EPIO_EINVAL, "a stream cannot be synced")                                       \
+    X(PATH_INVALID, EPIO_EINVAL, "the path is not UTF-8, or names a device")                       \
+    X(NOT_READABLE, EPIO_EBADF, "the file is not open for reading")                                \
+    X(NOT_WRITABLE, EPIO_EBADF, "the file is not open for writing")                                \
+    X(STREAM_LOCKS, EPIO_ESPIPE, "a stream has no locks")
+
+#define EPIO__REASON_NAME(name, error, text) EPIO__REASON_##name,
+enum { EPIO__REASON_NONE, EPIO__REASONS(EPIO__REASON_NAME) EPIO__REASON_COUNT };
+#undef EPIO__REASON_NAME
+
+_Static_assert(EPIO__REASON_COUNT <= UINT8_MAX, "op->reason is a byte");
+
+/* The result that the reason explains. */
+int epio__reason_error(uint32_t reason);
+
+/* Notes why the op is refused, by whoever has it, and returns the error. */
+static inline int epio__op_refuse(epio_op *op, uint8_t reason)
+{
+    op->reason = reason;
+    op->os_error = 0;
+    return epio__reason_error(reason);
+}
+
+#endif
