@@ -2,6 +2,7 @@
  * epoll descriptor is itself the handle for foreign loops; only for those is
  * there a timerfd in it. */
 #include "posix/backends.h"
+#include "posix/descriptor.h"
 #include "posix/stream.h"
 #include "posix/watcher.h"
 
@@ -86,10 +87,12 @@ static int epoll_open(uint64_t *watched, void **opened)
     state->streams.watch = watch;
     state->streams.state = state;
     state->streams.count = watched;
-    state->epoll = epoll_create1(EPOLL_CLOEXEC);
-    state->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (state->epoll < 0 || state->event < 0 ||
-        add_descriptor(state, state->event, &state->event) != 0) {
+    state->event = -1;
+    state->epoll = epio__descriptor_move(epoll_create1(EPOLL_CLOEXEC));
+    if (state->epoll >= 0) {
+        state->event = epio__descriptor_move(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    }
+    if (state->event < 0 || add_descriptor(state, state->event, &state->event) != 0) {
         int error = epio__error_from_os(errno);
         epoll_close(state);
         return error;
@@ -198,7 +201,7 @@ static int make_timer(epoll_state *state)
     if (state->timer >= 0) {
         return 0;
     }
-    int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    int timer = epio__descriptor_move(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
     if (timer < 0) {
         return epio__error_from_os(errno);
     }

@@ -1,5 +1,6 @@
 /* Making an epio_file of a path or a descriptor, and closing it. */
 #include "atomics.h"
+#include "posix/descriptor.h"
 #include "posix/posix.h"
 
 #include <errno.h>
@@ -138,7 +139,7 @@ static void discard_file(epio__os_file *file)
 
 static int flags_for_open(uint32_t flags)
 {
-    int wanted = O_CLOEXEC | O_NOCTTY | O_NONBLOCK; /* a FIFO must not block here */
+    int wanted = O_NOCTTY | O_NONBLOCK; /* a FIFO must not block here */
     switch (flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE)) {
     case EPIO_OPEN_READ:
         wanted |= O_RDONLY;
@@ -169,40 +170,9 @@ static mode_t permissions_of(uint32_t flags)
     return (mode_t)((given & 01000u) != 0 ? given & 0777u : 0666u);
 }
 
-/* Closes a descriptor that is no file's. Without memory it stays open, as it could
- * free the locks of another. */
-static void close_alone(int descriptor)
-{
-    int32_t os_error;
-    struct stat status;
-    epio__os_file *file = calloc(1, sizeof *file);
-    if (file != NULL) {
-        (void)take_descriptor(file, descriptor, &status);
-        (void)epio__os_file_close(file, &os_error);
-    }
-}
-
-/* Descriptors 0 to 2 are where others print: a file that got one of them, in a
- * program that closed its own, would be overwritten by the first error
- * message. */
-static int above_standard_streams(int descriptor)
-{
-    if (descriptor > STDERR_FILENO) {
-        return descriptor;
-    }
-    int moved = fcntl(descriptor, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    int error = errno == EINVAL ? EMFILE : errno; /* above the limit */
-    close_alone(descriptor);
-    errno = error;
-    return moved;
-}
-
 static int open_name(const char *path, uint32_t flags)
 {
-    int descriptor;
-    do {
-        descriptor = open(path, flags_for_open(flags), permissions_of(flags));
-    } while (descriptor < 0 && errno == EINTR);
+    int descriptor = epio__descriptor_open(path, flags_for_open(flags), permissions_of(flags));
     if (descriptor < 0) {
         return -1;
     }
@@ -255,8 +225,7 @@ static int open_path(const char *path, uint32_t flags)
     if (descriptor >= 0) {
         return descriptor;
     }
-    descriptor = open_name(path, flags);
-    return descriptor < 0 ? -1 : above_standard_streams(descriptor);
+    return open_name(path, flags);
 }
 
 static bool is_folder(const char *path)
@@ -302,7 +271,7 @@ static int open_temporary(const char *path, uint32_t flags)
         int descriptor = open_name(name, flags);
         if (descriptor >= 0) {
             (void)unlink(name);
-            return above_standard_streams(descriptor);
+            return descriptor;
         }
         if (errno != EEXIST) {
             return -1;
@@ -419,7 +388,8 @@ static void open_own_transfer_handle(epio__os_file *file, int mode)
     char path[64];
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", (int)file->handle);
     /* O_DIRECT is the packet mode of a pipe. */
-    int own = open(path, (mode & (O_ACCMODE | O_DIRECT)) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int own =
+        epio__descriptor_open(path, (mode & (O_ACCMODE | O_DIRECT)) | O_NONBLOCK | O_NOCTTY, 0);
     if (own >= 0) {
         file->transfer_handle = own;
         file->stream |= EPIO__STREAM_NONBLOCKING;

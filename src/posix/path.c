@@ -1,4 +1,5 @@
 /* What is done with paths alone: delete, rename, access, full_pathname. */
+#include "posix/descriptor.h"
 #include "posix/posix.h"
 
 #include <errno.h>
@@ -43,7 +44,7 @@ bool epio__folder_of(const char *path, char *folder, size_t size)
 
 static int sync_folder(const char *folder)
 {
-    int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int descriptor = epio__descriptor_open(folder, O_RDONLY | O_DIRECTORY, 0);
     if (descriptor < 0) {
         return -1;
     }

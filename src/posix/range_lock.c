@@ -8,6 +8,7 @@
  * variable EPIO_RANGE_LOCKS (ofd, classic) decides it by name. Both kinds exclude
  * each other, and SQLite's, which are classic. */
 #include "atomics.h"
+#include "posix/descriptor.h"
 #include "posix/posix.h"
 
 #include <errno.h>
@@ -182,7 +183,7 @@ static void open_own_lock_handle(epio__os_file *file)
     char path[64];
     int mode = fcntl((int)file->handle, F_GETFL);
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", (int)file->handle);
-    int own = mode < 0 ? -1 : open(path, (mode & O_ACCMODE) | O_NOCTTY | O_CLOEXEC);
+    int own = mode < 0 ? -1 : epio__descriptor_open(path, (mode & O_ACCMODE) | O_NOCTTY, 0);
     if (own >= 0) {
         file->lock_handle = own;
     }

@@ -13,6 +13,7 @@
 #include "atomics.h"
 #include "core/list.h"
 #include "posix/backends.h"
+#include "posix/descriptor.h"
 #include "posix/posix.h"
 
 #include <errno.h>
@@ -112,6 +113,15 @@ static int make_ring(struct io_uring *ring)
     return error;
 }
 
+/* Its memory was mapped by the descriptor that it was made with, and stays so. */
+static bool move_ring(struct io_uring *ring)
+{
+    int moved = epio__descriptor_move(ring->ring_fd);
+    ring->ring_fd = moved;
+    ring->enter_ring_fd = moved;
+    return moved >= 0;
+}
+
 static bool open_ring(uring_state *state)
 {
     if (make_ring(&state->ring) != 0) {
@@ -119,7 +129,7 @@ static bool open_ring(uring_state *state)
     }
     /* A wait with a limit (Linux 5.11), and no completion lost whatever comes. */
     unsigned needed = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP;
-    bool fit = (state->ring.features & needed) == needed;
+    bool fit = move_ring(&state->ring) && (state->ring.features & needed) == needed;
     if (fit && state->embedded) {
         fit =
             io_uring_register_eventfd(&state->ring, epio__epoll_wake_descriptor(state->epoll)) == 0;

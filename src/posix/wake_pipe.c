@@ -1,44 +1,64 @@
 /* See wake_pipe.h. */
 #include "posix/wake_pipe.h"
 
+#include "posix/descriptor.h"
 #include "posix/posix.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
-#if !defined(__linux__)
+#if defined(__linux__)
+
+/* At once, so that no process started meanwhile inherits them. */
+static int make_pipe(int ends[2])
+{
+    return pipe2(ends, O_CLOEXEC | O_NONBLOCK);
+}
+
 static bool prepare(int descriptor)
 {
-    return fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0 &&
+    return descriptor >= 0;
+}
+
+#else
+
+static int make_pipe(int ends[2])
+{
+    return pipe(ends);
+}
+
+static bool prepare(int descriptor)
+{
+    return descriptor >= 0 && fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0 &&
            fcntl(descriptor, F_SETFL, O_NONBLOCK) == 0;
 }
+
 #endif
 
 int epio__wake_pipe_open(int ends[2])
 {
-#if defined(__linux__)
-    /* At once, so that no process started meanwhile inherits them. */
-    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
+    if (make_pipe(ends) != 0) {
         return epio__error_from_os(errno);
     }
-#else
-    if (pipe(ends) != 0) {
-        return epio__error_from_os(errno);
+    for (int i = 0; i < 2; i++) {
+        ends[i] = epio__descriptor_move(ends[i]);
+        if (!prepare(ends[i])) {
+            int error = epio__error_from_os(errno);
+            epio__wake_pipe_close(ends);
+            return error;
+        }
     }
-    if (!prepare(ends[0]) || !prepare(ends[1])) {
-        int error = epio__error_from_os(errno);
-        epio__wake_pipe_close(ends);
-        return error;
-    }
-#endif
     return 0;
 }
 
 void epio__wake_pipe_close(const int ends[2])
 {
-    (void)close(ends[0]);
-    (void)close(ends[1]);
+    for (int i = 0; i < 2; i++) {
+        if (ends[i] >= 0) {
+            (void)close(ends[i]);
+        }
+    }
 }
 
 void epio__wake_pipe_send(int write_end)
