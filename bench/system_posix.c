@@ -2,7 +2,7 @@
 #if defined(__linux__)
 #define _GNU_SOURCE /* preadv2 */
 #elif !defined(__APPLE__)
-#define _POSIX_C_SOURCE 200809L
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #endif
 
 #include "system.h"

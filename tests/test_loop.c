@@ -169,9 +169,11 @@ static int64_t nothing(epio_op *op)
 static void workers_leave(fixture *f)
 {
     int threads = count_settled_threads();
+    if (threads < 0) {
+        fixture_skip(f, "the system does not count threads");
+    }
     epio_loop *loop = make_loop();
     epio_op op = {0};
-    (void)f;
     for (int round = 0; round < 2; round++) {
         check_result(epio_wait(epio_work(&op, epio_loop_vfs(loop), nothing)), 0);
         check(count_settled_threads() > threads);
@@ -734,7 +736,7 @@ static void endless_reads_starve_nobody(fixture *f)
         readers[i].then = read_again;
         readers[i].user = &state;
     }
-    check(epio_loop_poll(l.loop, 0, 0) > 0);
+    check(epio_loop_poll(l.loop, SYSTEM_TELLS_WHAT_IS_CACHED ? 0 : patience(), 0) > 0);
     uint64_t begun = now_ns();
     epio_submit(epio_sleep(track(&sleep), l.os, 5 * MILLISECOND));
     epio_submit(epio_write(track(&write_op), l.other[0], "x", 1, 0));

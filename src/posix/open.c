@@ -9,9 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#if defined(__linux__)
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#endif
 
 #include "core/list.h"
 
@@ -104,6 +108,9 @@ static int fill_file(epio__os_file *file, int descriptor, uint32_t flags)
     file->cached_reads =
         stream || file->direct ? EPIO__CACHED_READS_NEVER : EPIO__CACHED_READS_UNKNOWN;
     file->stream = stream ? stream_notes(descriptor, &status) : 0;
+    if (stream) {
+        epio__forbid_sigpipe(descriptor);
+    }
     return 0;
 }
 
@@ -381,8 +388,9 @@ static void open_own_transfer_handle(epio__os_file *file, int mode)
 #if defined(__linux__)
     uint32_t settled = EPIO__STREAM_NONBLOCKING | EPIO__STREAM_SOCKET;
     unsigned number;
+    /* The request is an unsigned long to one libc's ioctl, an int to another's. */
     if ((file->base.traits & EPIO_FILE_STREAM) == 0 || (file->stream & settled) != 0 ||
-        ioctl((int)file->handle, TIOCGPTN, &number) == 0) {
+        syscall(SYS_ioctl, (int)file->handle, TIOCGPTN, &number) == 0) {
         return; /* a terminal's master end would be another terminal */
     }
     char path[64];

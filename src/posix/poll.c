@@ -176,7 +176,11 @@ static void poll_poll(void *opaque, uint64_t deadline)
         if (events != 0) {
             epio__os_file *file = state->files[i];
             remove_slot(state, file);
-            epio__stream_ready(&state->streams, file, ready_of(events));
+            if ((events & POLLNVAL) != 0) {
+                epio__stream_unwatchable(&state->streams, file); /* macOS, /dev/tty */
+            } else {
+                epio__stream_ready(&state->streams, file, ready_of(events));
+            }
         }
     }
 }

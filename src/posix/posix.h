@@ -41,6 +41,25 @@ void epio__signal_guard_begin(epio__signal_guard *guard, int number);
 /* Leaves errno, by which it knows what was raised. */
 void epio__signal_guard_end(epio__signal_guard *guard, bool failed);
 
+/* How much may be written at `position`, or to a file of any length from 0 on, before
+ * the system would answer with SIGXFSZ. Linux gives that to the thread that writes, as
+ * POSIX says, where the guard takes it away; others give it to the process, one of whose
+ * threads takes it before anybody can: there it must not be raised. */
+#if defined(__linux__)
+static inline uint64_t epio__room_for_write(int descriptor, uint64_t position)
+{
+    (void)descriptor;
+    (void)position;
+    return UINT64_MAX;
+}
+#else
+uint64_t epio__room_for_write(int descriptor, uint64_t position);
+#endif
+
+/* The same for the SIGPIPE of a stream, where the descriptor itself can be told. (Once
+ * told it stays so: XNU takes away what else it was told, if this is taken back.) */
+void epio__forbid_sigpipe(int descriptor);
+
 /* ---- transfer.c: reads and writes ---- */
 
 #define EPIO__PARTS_AT_ONCE 64
@@ -75,14 +94,14 @@ enum {
     EPIO__STREAM_NONBLOCKING = 0x1,       /* O_NONBLOCK is set */
     EPIO__STREAM_SOCKET = 0x2,            /* takes MSG_DONTWAIT and MSG_NOSIGNAL */
     EPIO__STREAM_AWAITS_WRITER = 0x4,     /* a FIFO that nobody has written to yet */
-    EPIO__STREAM_CANNOT_BE_WATCHED = 0x8, /* the system calls it always ready */
+    EPIO__STREAM_CANNOT_BE_WATCHED = 0x8, /* epoll(7) calls it always ready, poll(2) invalid */
     EPIO__STREAM_TERMINAL = 0x10
 };
 
 /* Transfers what can be without waiting: true, and *result; false: it has to
  * wait, op->progress bytes are done. */
 bool epio__stream_attempt(epio_op *op, int64_t *result);
-/* Waits, until the op's deadline. */
+/* Waits, until the op's deadline; EPIO_RETRY where there is no readiness to wait for. */
 int64_t epio__stream_perform(epio_op *op);
 
 /* ---- range_lock.c ---- */

@@ -1,8 +1,8 @@
 /* Locks on ranges of bytes, by fcntl(2). They exclude other holders of such locks
  * alone: reads and writes go on.
  *
- * Open file description locks (Linux, proposed for POSIX) belong to what open(2)
- * made: two files of one process exclude each other, and closing one leaves the
+ * Open file description locks (Linux; macOS has some that nobody describes) belong to
+ * what open(2) made: two files of one process exclude each other, and closing one leaves the
  * locks of the other. The classic ones belong to the process, all of whose files
  * hold them in common. Which of them it is is found out once; the environment
  * variable EPIO_RANGE_LOCKS (ofd, classic) decides it by name. Both kinds exclude
@@ -26,7 +26,8 @@
 #include <sys/mount.h> /* needs the one above */
 #endif
 
-#if defined(F_OFD_SETLK)
+/* Not where a descriptor that was adopted cannot have a description of its own. */
+#if defined(__linux__) && defined(F_OFD_SETLK)
 #define OFD_SET F_OFD_SETLK
 #define OFD_GET F_OFD_GETLK
 #else

@@ -1,10 +1,14 @@
 /* Writes that would raise SIGPIPE or SIGXFSZ on the application's own thread.
  * Both are sent to the thread that writes, so blocking them there and taking
- * away what was raised leaves every disposition as it is. */
+ * away what was raised leaves every disposition as it is. Where they are sent to the
+ * process instead, they are avoided. */
 #include "posix/posix.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
 /* SIGXFSZ is blocked on this thread from one write to the next. */
 static _Thread_local bool held;
@@ -66,6 +70,29 @@ void epio__signal_guard_end(epio__signal_guard *guard, bool failed)
         pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     }
     errno = error;
+}
+
+#if !defined(__linux__)
+uint64_t epio__room_for_write(int descriptor, uint64_t position)
+{
+    struct rlimit limit;
+    struct stat status;
+    if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+        fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
+        return UINT64_MAX;
+    }
+    uint64_t most = (uint64_t)limit.rlim_cur;
+    return position < most ? most - position : 0;
+}
+#endif
+
+void epio__forbid_sigpipe(int descriptor)
+{
+#if defined(F_SETNOSIGPIPE)
+    (void)fcntl(descriptor, F_SETNOSIGPIPE, 1);
+#else
+    (void)descriptor;
+#endif
 }
 
 bool epio__os_writes_begin(void)

@@ -19,6 +19,9 @@
 /* A fast reader at the other end could keep one write going for ever. */
 #define ROUNDS_AT_ONCE 32
 
+/* How long until what poll(2) cannot watch is tried again. */
+#define UNWATCHED_DELAY_NS UINT64_C(10000000)
+
 /* ---- One transfer ---- */
 
 /* Several threads may be at one stream, by epio_perform. */
@@ -46,7 +49,7 @@ static int64_t transfer_some(epio_op *op, uint64_t limit)
     int count = epio__cursor_parts(op, cursor, limit, parts);
     if (has_note(file, EPIO__STREAM_SOCKET)) {
         struct msghdr message = {.msg_iov = parts};
-        message.msg_iovlen = (unsigned)count;
+        message.msg_iovlen = (uint8_t)count; /* an int here, a size_t there: it fits both */
         return epio__op_reads(op)
                    ? recvmsg((int)file->transfer_handle, &message, MSG_DONTWAIT)
                    : sendmsg((int)file->transfer_handle, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -147,6 +150,19 @@ bool epio__stream_attempt(epio_op *op, int64_t *result)
     return ended;
 }
 
+/* There is no readiness for it: the op is to be tried again a little later. One that
+ * has begun to write cannot begin anew, and keeps the thread. True: it did. */
+static bool wait_unwatched(epio_op *op, uint64_t deadline)
+{
+    uint64_t due = epio__monotonic_time() + UNWATCHED_DELAY_NS;
+    if (op->progress == 0) {
+        op->due = due;
+        return false;
+    }
+    epio__sleep_until(due < deadline ? due : deadline);
+    return true;
+}
+
 int64_t epio__stream_perform(epio_op *op)
 {
     int64_t result;
@@ -154,11 +170,17 @@ int64_t epio__stream_perform(epio_op *op)
     while (!epio__stream_attempt(op, &result)) {
         struct pollfd entry = {.fd = epio__descriptor_of(op), .events = events_for(op)};
         int ready = poll(&entry, 1, epio__milliseconds_until(deadline));
-        if (ready == 0 && epio__monotonic_time() >= deadline) {
-            return EPIO_ETIMEDOUT;
-        }
         if (ready < 0 && errno != EINTR) {
             return epio__op_fail(op);
+        }
+        if (ready > 0 && (entry.revents & POLLNVAL) != 0) {
+            if (!wait_unwatched(op, deadline)) {
+                return EPIO_RETRY;
+            }
+            ready = 0;
+        }
+        if (ready == 0 && epio__monotonic_time() >= deadline) {
+            return EPIO_ETIMEDOUT;
         }
     }
     return result;
@@ -271,6 +293,26 @@ void epio__stream_ready(epio__streams *streams, epio__os_file *file, uint32_t re
         fail_all(&file->readers, error);
         fail_all(&file->writers, error);
     }
+}
+
+static void offload_all(epio_node *queue)
+{
+    while (!epio__list_empty(queue)) {
+        epio_op *op = op_of(queue->next);
+        epio__list_remove(&op->queue);
+        epio_offload(op);
+    }
+}
+
+void epio__stream_unwatchable(epio__streams *streams, epio__os_file *file)
+{
+    if (file->watched != 0) {
+        (*streams->count)--;
+    }
+    file->watched = 0;
+    epio__set_bits_u32(&file->stream, EPIO__STREAM_CANNOT_BE_WATCHED);
+    offload_all(&file->readers);
+    offload_all(&file->writers);
 }
 
 bool epio__stream_cancel(epio__streams *streams, epio_op *op)

@@ -24,6 +24,9 @@ bool epio__stream_cancel(epio__streams *streams, epio_op *op);
 /* A file that was waited for became ready, and is waited for no more. */
 void epio__stream_ready(epio__streams *streams, epio__os_file *file, uint32_t ready);
 
+/* A file that was waited for cannot be, as came out only now: workers have its ops. */
+void epio__stream_unwatchable(epio__streams *streams, epio__os_file *file);
+
 #endif
 
 #endif

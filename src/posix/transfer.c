@@ -82,8 +82,17 @@ static int64_t transfer_some(epio_op *op, epio__cursor cursor)
     int descriptor = epio__descriptor_of(op);
     off_t position = (off_t)(op->arguments.io.offset + op->progress);
     char *base = (char *)op->arguments.io.base + op->progress;
+    uint64_t most = LARGEST_CALL;
+    if (!epio__op_reads(op)) {
+        uint64_t room = epio__room_for_write(descriptor, (uint64_t)position);
+        if (room == 0) {
+            errno = EFBIG;
+            return -1;
+        }
+        most = room < most ? room : most;
+    }
     uint64_t rest = op->arguments.io.len - op->progress;
-    size_t left = (size_t)(rest < LARGEST_CALL ? rest : LARGEST_CALL);
+    size_t left = (size_t)(rest < most ? rest : most);
     struct iovec parts[EPIO__PARTS_AT_ONCE];
     switch (op->kind) {
     case EPIO_KIND_READ:
@@ -91,11 +100,9 @@ static int64_t transfer_some(epio_op *op, epio__cursor cursor)
     case EPIO_KIND_WRITE:
         return pwrite(descriptor, base, left, position);
     case EPIO_KIND_READV:
-        return preadv(descriptor, parts, epio__cursor_parts(op, cursor, LARGEST_CALL, parts),
-                      position);
+        return preadv(descriptor, parts, epio__cursor_parts(op, cursor, most, parts), position);
     default:
-        return pwritev(descriptor, parts, epio__cursor_parts(op, cursor, LARGEST_CALL, parts),
-                       position);
+        return pwritev(descriptor, parts, epio__cursor_parts(op, cursor, most, parts), position);
     }
 }
 
@@ -231,6 +238,10 @@ static int64_t truncate_file(epio_op *op)
 {
     int outcome;
     epio__signal_guard guard;
+    if (epio__room_for_write(epio__descriptor_of(op), 0) < op->arguments.io.offset) {
+        errno = EFBIG;
+        return epio__op_fail(op);
+    }
     epio__signal_guard_begin(&guard, SIGXFSZ);
     do {
         outcome = ftruncate(epio__descriptor_of(op), (off_t)op->arguments.io.offset);

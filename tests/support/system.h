@@ -42,6 +42,13 @@
 #define SYSTEM_TELLS_WHAT_IS_CACHED false
 #endif
 
+/* A descriptor tells whether it is for direct transfers (O_DIRECT). */
+#if defined(__linux__) || defined(_WIN32)
+#define SYSTEM_TELLS_WHAT_IS_DIRECT true
+#else
+#define SYSTEM_TELLS_WHAT_IS_DIRECT false
+#endif
+
 /* Wine: every call is a round trip to a server, and some have gaps. */
 bool system_is_wine(void);
 
@@ -68,7 +75,8 @@ bool thread_try_join(test_thread one);
 void thread_yield(void);
 /* Of the calling thread: another number for each that lives. */
 uintptr_t thread_self(void);
-/* Threads of this process, those of its end that are still there too. */
+/* Threads of this process, those of its end that are still there too; -1 where the
+ * system does not tell. */
 int count_threads(void);
 
 void mutex_init(test_mutex *mutex);

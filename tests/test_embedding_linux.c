@@ -348,5 +348,5 @@ int main(void)
         FIXTURE_TEST(nothing_wakes_while_it_sleeps, ON_OS),
         FIXTURE_TEST(nothing_wakes_with_many_files_open, ON_OS),
     };
-    return FIXTURE_RUN("embedding, POSIX", tests);
+    return FIXTURE_RUN("embedding, Linux", tests);
 }
