@@ -200,6 +200,7 @@ static void no_descriptors_left(fixture *f)
     epio_op op = {0};
     size_t count = 0;
     const char *path = fixture_path(f, "file");
+    const char *other = fixture_path(f, "other");
     fixture_put(f, "file", "data", 4);
     /* Whatever the loop needs for itself it has by now. */
     fixture_works(f);
@@ -218,6 +219,12 @@ static void no_descriptors_left(fixture *f)
     bool nothing = op.file == NULL;
     int64_t temporary = fixture_result(f, epio_open(&op, f->vfs, f->folder, EPIO_OPEN_TEMPORARY));
     int64_t durable = fixture_result(f, epio_delete(&op, f->vfs, path, EPIO_DELETE_SYNC_DIR));
+    int64_t moved = fixture_result(f, epio_rename(&op, f->vfs, path, other, EPIO_RENAME_SYNC_DIR));
+    fixture_close(f, files[--count]); /* one is not enough */
+    int64_t made = fixture_result(
+        f, epio_open(&op, f->vfs, other, READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_SYNC_DIR));
+    int64_t moved_again =
+        fixture_result(f, epio_rename(&op, f->vfs, path, other, EPIO_RENAME_SYNC_DIR));
     char found[4];
     int64_t bytes = fixture_result(f, epio_read(&op, files[0], found, 4, 0));
 #if EPIO_ASYNC
@@ -231,8 +238,13 @@ static void no_descriptors_left(fixture *f)
     assert_true(nothing);
     assert_true(count > 50);
     check_result(temporary, EPIO_EMFILE);
-    /* It removed the name, or did nothing; that it cannot promise it, it says. */
+    /* Which is found out before anything is done. */
     check_result(durable, EPIO_EMFILE);
+    check_result(moved, EPIO_EMFILE);
+    check_result(made, EPIO_EMFILE);
+    check_result(moved_again, EPIO_EMFILE);
+    check_content(f, "file", "data", 4);
+    check_result(fixture_exists(f, "other"), 0);
     check_result(bytes, 4);
 #if EPIO_ASYNC
     check_result(created, EPIO_EMFILE);
@@ -302,6 +314,134 @@ static void open_as_somebody_else(void *argument)
 #endif
 }
 
+/* ---- Directories that do not permit everything ---------------------------- */
+
+/* Another user, for whom permissions count, and what serves his ops: a loop of his own, as
+ * threads stay with the parent. */
+typedef struct another {
+    fixture f;
+} another;
+
+static fixture *begin_another(another *user, const fixture *parent)
+{
+    memset(user, 0, sizeof *user);
+    user->f.performs = true;
+    user->f.vfs = epio_os_vfs();
+    user->f.folder = parent->folder;
+    if (geteuid() == 0) {
+        check(setgid(65534) == 0 && setuid(65534) == 0);
+    }
+    return &user->f;
+}
+
+/* The same by epio_perform and then on a loop. */
+static void run_as_another(fixture *parent, void (*run)(fixture *f))
+{
+    another user;
+    fixture *f = begin_another(&user, parent);
+    run(f);
+#if EPIO_ASYNC
+    f->on = ON_OS;
+    f->performs = false;
+    check(epio_loop_create(&f->loop, NULL) == 0);
+    f->vfs = epio_loop_vfs(f->loop);
+    run(f);
+    epio_loop_destroy(f->loop);
+#endif
+}
+
+/* His, with these permissions. */
+static void make_his_directory(fixture *f, const char *name, mode_t mode)
+{
+    const char *path = fixture_path(f, name);
+    assert_int_equal(mkdir(path, 0700), 0);
+    if (geteuid() == 0) {
+        assert_int_equal(chown(path, 65534, 65534), 0);
+    }
+    assert_int_equal(chmod(path, mode), 0);
+}
+
+static void change_names_durably(fixture *f)
+{
+    epio_op op = {0};
+    const char *in = fixture_path(f, "searched/in/file");
+    const char *out = fixture_path(f, "searched/file");
+    uint32_t flags = READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_SYNC_DIR;
+    for (int i = 0; i < 2; i++) {
+        check_op(f, epio_open(&op, f->vfs, in, flags), 0);
+        fixture_close(f, op.file);
+    }
+    check_op(f, epio_rename(&op, f->vfs, in, out, EPIO_RENAME_SYNC_DIR), 0);
+    check_op(f, epio_rename(&op, f->vfs, in, out, EPIO_RENAME_SYNC_DIR), EPIO_ENOENT);
+    check_op(f, epio_rename(&op, f->vfs, out, in, EPIO_RENAME_SYNC_DIR | EPIO_RENAME_NO_REPLACE),
+             0);
+    check_op(f, epio_delete(&op, f->vfs, in, EPIO_DELETE_SYNC_DIR), 0);
+    check_op(f, epio_delete(&op, f->vfs, in, EPIO_DELETE_SYNC_DIR), EPIO_ENOENT);
+}
+
+static void change_names_as_another(void *argument)
+{
+    run_as_another(argument, change_names_durably);
+}
+
+/* Write and search, but no read: no descriptor that could be flushed. */
+static void a_directory_that_cannot_be_read_is_made_durable(fixture *f)
+{
+    if (!SYSTEM_TELLS_WHAT_IS_CACHED) {
+        fixture_skip(f, "only Linux has syncfs");
+    }
+    assert_int_equal(chmod(f->folder, 0711), 0);
+    make_his_directory(f, "searched", 0300);
+    make_his_directory(f, "searched/in", 0300);
+    check_result(run_in_fork(change_names_as_another, f), 0);
+}
+
+static void lose_the_directory(fixture *f)
+{
+    epio_op op = {0};
+    const char *directory = fixture_path(f, "his");
+    const char *path = fixture_path(f, "his/file");
+    uint32_t flags = READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_DELETE_ON_CLOSE;
+    check_op(f, epio_open(&op, f->vfs, path, flags), 0);
+    epio_file *file = op.file;
+    check(chmod(directory, 0500) == 0);
+    check_op_fails(f, epio_close(&op, file), EPIO_EACCES, EACCES);
+    check(file_exists(path));
+    /* Nor can it be seen whether it is there. */
+    check(chmod(directory, 0700) == 0);
+    check_op(f, epio_open(&op, f->vfs, path, flags), 0);
+    file = op.file;
+    check(chmod(directory, 0000) == 0);
+    check_op_fails(f, epio_close(&op, file), EPIO_EACCES, EACCES);
+    check(chmod(directory, 0700) == 0);
+    check(file_exists(path));
+    /* Removed by somebody else, or another's by now: nothing is left. */
+    for (int anothers = 0; anothers < 2; anothers++) {
+        check_op(f, epio_open(&op, f->vfs, path, flags), 0);
+        file = op.file;
+        check(unlink(path) == 0);
+        if (anothers == 1) {
+            file_make(path);
+        }
+        check(chmod(directory, 0500) == 0);
+        check_op(f, epio_close(&op, file), 0);
+        check(chmod(directory, 0700) == 0);
+    }
+    check_op(f, epio_delete(&op, f->vfs, path, 0), 0);
+}
+
+static void lose_the_directory_as_another(void *argument)
+{
+    run_as_another(argument, lose_the_directory);
+}
+
+static void a_close_that_leaves_its_name_says_so(fixture *f)
+{
+    assert_int_equal(chmod(f->folder, 0711), 0);
+    make_his_directory(f, "his", 0700);
+    check_result(run_in_fork(lose_the_directory_as_another, f), 0);
+}
+
 static void what_is_not_permitted(fixture *f)
 {
     fixture_put(f, "secret", "x", 1);
@@ -326,6 +466,8 @@ int main(void)
         FIXTURE_TEST(no_signal_of_ours_is_seen, ON_ANY_OS),
         FIXTURE_TEST(no_descriptors_left, ON_ANY_OS),
         FIXTURE_TEST(what_cannot_be_opened_at_all, ON_ANY_OS),
+        FIXTURE_TEST(a_directory_that_cannot_be_read_is_made_durable, ON_OS_PERFORM),
+        FIXTURE_TEST(a_close_that_leaves_its_name_says_so, ON_OS_PERFORM),
         FIXTURE_TEST(what_is_not_permitted, ON_OS_PERFORM),
     };
     return FIXTURE_RUN("errors, POSIX", tests);

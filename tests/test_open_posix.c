@@ -57,6 +57,44 @@ static void links_are_followed_unless_told(fixture *f)
     check_result(fixture_exists(f, "new"), 1);
 }
 
+/* What a link leads to is the file: it goes, and the link stays. */
+static void delete_on_close_goes_through_links(fixture *f)
+{
+    static const char *const names[] = {"link", "chain", "in/link"};
+    assert_true(folder_make(fixture_path(f, "in")));
+    assert_int_equal(symlink("target", fixture_path(f, "link")), 0);
+    assert_int_equal(symlink("link", fixture_path(f, "chain")), 0);
+    assert_int_equal(symlink("../chain", fixture_path(f, "in/link")), 0);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        /* There already, or made through the link. */
+        for (int made = 0; made < 2; made++) {
+            if (made == 0) {
+                fixture_put(f, "target", "x", 1);
+            }
+            uint32_t flags = READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_DELETE_ON_CLOSE;
+            epio_file *file = fixture_open(f, names[i], flags);
+            check_result(fixture_exists(f, "target"), 1);
+            fixture_close(f, file);
+            check_result(fixture_exists(f, "target"), 0);
+            assert_int_equal(count_entries(f->real_folder), 3);
+        }
+    }
+}
+
+static void a_name_made_through_a_link_is_durable(fixture *f)
+{
+    assert_true(folder_make(fixture_path(f, "in")));
+    assert_int_equal(symlink("in/file", fixture_path(f, "link")), 0);
+    uint32_t flags = READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_SYNC_DIR;
+    for (int i = 0; i < 2; i++) {
+        fixture_close(f, fixture_open(f, "link", flags));
+        check_result(fixture_exists(f, "in/file"), 1);
+    }
+    check_refused(f, "link", flags | EPIO_OPEN_EXCLUSIVE, EPIO_EEXIST);
+    assert_int_equal(symlink("no/file", fixture_path(f, "broken")), 0);
+    check_refused(f, "broken", flags, EPIO_ENOENT);
+}
+
 static void permissions_are_less_the_umask(fixture *f)
 {
     static const struct {
@@ -141,6 +179,8 @@ int main(void)
 {
     static const fixture_test tests[] = {
         FIXTURE_TEST(links_are_followed_unless_told, ON_ANY_OS),
+        FIXTURE_TEST(delete_on_close_goes_through_links, ON_ANY_OS),
+        FIXTURE_TEST(a_name_made_through_a_link_is_durable, ON_ANY_OS),
         FIXTURE_TEST(permissions_are_less_the_umask, ON_ANY_OS),
         FIXTURE_TEST(adopt_changes_no_mode, ON_ANY_OS),
     };

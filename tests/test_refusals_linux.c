@@ -262,6 +262,139 @@ static void a_write_at_once_after_a_failed_flush(fixture *f)
     check_result(run_in_fork(fail_a_flush, (void *)(uintptr_t)fixture_path(f, "file")), 0);
 }
 
+/* ---- Names that are not durable, or stay ------------------------------------------ */
+
+typedef struct names {
+    const char *directory;
+    const char *file; /* is there */
+    const char *other;
+    const char *link; /* to `other` */
+    bool on_a_loop;
+    uint32_t call; /* that is refused */
+    int error;
+} names;
+
+static int64_t carry_out(const names *at, epio_op *op)
+{
+    return at->on_a_loop ? epio_wait(op) : epio_perform(op);
+}
+
+static epio_vfs *begin_refusing(const names *at, epio_loop **loop)
+{
+    *loop = NULL;
+    if (at->on_a_loop) {
+        check_result(epio_loop_create(loop, NULL), 0);
+    }
+    refuse(at->call, at->error);
+    return at->on_a_loop ? epio_loop_vfs(*loop) : epio_os_vfs();
+}
+
+static void run_refused(fixture *f, void (*run)(void *argument), uint32_t call, int error)
+{
+    names at = {f->folder,
+                fixture_path(f, "file"),
+                fixture_path(f, "other"),
+                fixture_path(f, "link"),
+                false,
+                call,
+                error};
+    fixture_put(f, "file", "x", 1);
+    link_make("other", at.link);
+    check_result(run_in_fork(run, &at), 0);
+    at.on_a_loop = true;
+    check_result(run_in_fork(run, &at), 0);
+    check_result(fixture_exists(f, "other"), 0);
+    assert_int_equal(count_entries(f->real_folder), 2);
+}
+
+static void change_names(void *argument)
+{
+    const names *at = argument;
+    epio_loop *loop;
+    epio_op op = {0};
+    epio_vfs *vfs = begin_refusing(at, &loop);
+    uint32_t flags = READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_SYNC_DIR;
+    const struct {
+        const char *path;
+        uint32_t flags;
+    } made[] = {{at->other, flags}, {at->other, flags | EPIO_OPEN_EXCLUSIVE}, {at->link, flags}};
+    for (size_t i = 0; i < sizeof made / sizeof made[0]; i++) {
+        check_result(carry_out(at, epio_open(&op, vfs, made[i].path, made[i].flags)), EPIO_EIO);
+        check(op.os_error == at->error && op.file == NULL && !file_exists(at->other));
+    }
+    /* Nothing is made, and nothing has to last. */
+    check_result(carry_out(at, epio_open(&op, vfs, at->file, flags)), 0);
+    check_result(carry_out(at, epio_close(&op, op.file)), 0);
+
+    check_result(carry_out(at, epio_rename(&op, vfs, at->file, at->other, EPIO_RENAME_SYNC_DIR)),
+                 EPIO_EIO);
+    check(op.os_error == at->error && file_exists(at->other) && !file_exists(at->file));
+    check_result(carry_out(at, epio_delete(&op, vfs, at->other, EPIO_DELETE_SYNC_DIR)), EPIO_EIO);
+    check(op.os_error == at->error && !file_exists(at->other));
+    check_result(carry_out(at, epio_delete(&op, vfs, at->other, EPIO_DELETE_SYNC_DIR)),
+                 EPIO_ENOENT);
+    file_make(at->file);
+    epio_loop_destroy(loop);
+}
+
+static void what_was_done_and_is_not_durable_is_one_error(fixture *f)
+{
+    run_refused(f, change_names, SYS_fsync, ENOSPC);
+}
+
+static void fail_to_open(void *argument)
+{
+    const names *at = argument;
+    epio_loop *loop;
+    epio_op op = {0};
+    epio_vfs *vfs = begin_refusing(at, &loop);
+    static const uint32_t ways[] = {0, EPIO_OPEN_EXCLUSIVE, EPIO_OPEN_TRUNCATE, EPIO_OPEN_SYNC_DIR,
+                                    EPIO_OPEN_DELETE_ON_CLOSE};
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        check(carry_out(
+                  at, epio_open(&op, vfs, at->other, READ_WRITE | EPIO_OPEN_CREATE | ways[i])) < 0);
+        check(op.os_error == at->error && op.file == NULL && !file_exists(at->other));
+    }
+    check(carry_out(at, epio_open(&op, vfs, at->link, READ_WRITE | EPIO_OPEN_CREATE)) < 0);
+    check(!file_exists(at->other));
+    /* What was there stays. */
+    check(carry_out(at, epio_open(&op, vfs, at->file, READ_WRITE | EPIO_OPEN_CREATE)) < 0);
+    check(file_size(at->file) == 1);
+    epio_loop_destroy(loop);
+}
+
+/* By what is done last, once the file is there. */
+static void a_failed_open_leaves_nothing_that_it_made(fixture *f)
+{
+    run_refused(f, fail_to_open, SYS_fcntl, EPERM);
+}
+
+static void keep_names(void *argument)
+{
+    const names *at = argument;
+    epio_loop *loop;
+    epio_op op = {0};
+    epio_vfs *vfs = begin_refusing(at, &loop);
+    check_result(
+        carry_out(at, epio_open(&op, vfs, at->file, READ_WRITE | EPIO_OPEN_DELETE_ON_CLOSE)), 0);
+    check(carry_out(at, epio_close(&op, op.file)) < 0);
+    check(op.os_error == at->error && file_exists(at->file));
+    /* With a name it could not be promised that none is left. */
+    if (carry_out(at, epio_open(&op, vfs, at->directory, EPIO_OPEN_TEMPORARY)) == 0) {
+        check(count_entries(at->directory) == 2);
+        check_result(carry_out(at, epio_close(&op, op.file)), 0);
+    } else {
+        check(op.os_error == at->error);
+    }
+    check(count_entries(at->directory) == 2);
+    epio_loop_destroy(loop);
+}
+
+static void a_name_that_cannot_be_removed(fixture *f)
+{
+    run_refused(f, keep_names, SYS_unlink, EROFS);
+}
+
 int main(void)
 {
     static const fixture_test tests[] = {
@@ -271,6 +404,9 @@ int main(void)
         FIXTURE_TEST(a_direct_write_beyond_the_limit, ON_OS_PERFORM),
         FIXTURE_TEST(a_write_at_once_that_fails, ON_OS_PERFORM),
         FIXTURE_TEST(a_write_at_once_after_a_failed_flush, ON_OS_PERFORM),
+        FIXTURE_TEST(what_was_done_and_is_not_durable_is_one_error, ON_OS_PERFORM),
+        FIXTURE_TEST(a_failed_open_leaves_nothing_that_it_made, ON_OS_PERFORM),
+        FIXTURE_TEST(a_name_that_cannot_be_removed, ON_OS_PERFORM),
     };
     return FIXTURE_RUN("refusals, Linux", tests);
 }

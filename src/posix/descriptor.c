@@ -106,8 +106,9 @@ static void release_standard_streams(const int *held, int count)
 int epio__descriptor_open(const char *path, int flags, mode_t mode)
 {
     int held[FIRST_NUMBER];
-    bool writes = (flags & O_ACCMODE) != O_RDONLY;
-    int count = writes ? hold_standard_streams(held) : 0;
+    /* What is made is not to be there, either, if there is no number for it. */
+    bool matters = (flags & O_ACCMODE) != O_RDONLY || (flags & O_CREAT) != 0;
+    int count = matters ? hold_standard_streams(held) : 0;
     int descriptor;
     do {
         descriptor = open(path, flags | O_CLOEXEC, mode);

@@ -1,6 +1,7 @@
 /* Making an epio_file of a path or a descriptor, and closing it. */
 #include "atomics.h"
 #include "posix/descriptor.h"
+#include "posix/open_path.h"
 #include "posix/posix.h"
 
 #include <errno.h>
@@ -18,8 +19,6 @@
 #endif
 
 #include "core/list.h"
-
-#define TEMPORARY_TRIES 100
 
 /* How often an open for writing looks whether its FIFO has a reader: at first
  * after half a millisecond, then ever less often. There is no readiness for
@@ -144,164 +143,6 @@ static void discard_file(epio__os_file *file)
 
 /* ---- Opening ---- */
 
-static int flags_for_open(uint32_t flags)
-{
-    int wanted = O_NOCTTY | O_NONBLOCK; /* a FIFO must not block here */
-    switch (flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE)) {
-    case EPIO_OPEN_READ:
-        wanted |= O_RDONLY;
-        break;
-    case EPIO_OPEN_WRITE:
-        wanted |= O_WRONLY;
-        break;
-    default:
-        wanted |= O_RDWR;
-        break;
-    }
-    wanted |= (flags & EPIO_OPEN_CREATE) != 0 ? O_CREAT : 0;
-    wanted |= (flags & EPIO_OPEN_EXCLUSIVE) != 0 ? O_EXCL : 0;
-    wanted |= (flags & EPIO_OPEN_TRUNCATE) != 0 ? O_TRUNC : 0;
-    wanted |= (flags & EPIO_OPEN_NOFOLLOW) != 0 ? O_NOFOLLOW : 0;
-#if defined(O_DIRECT)
-    wanted |= (flags & EPIO_OPEN_DIRECT) != 0 ? O_DIRECT : 0;
-#endif
-    return wanted;
-}
-
-static mode_t permissions_of(uint32_t flags)
-{
-    uint32_t given = flags >> 16;
-    if ((flags & EPIO_OPEN_TEMPORARY) != 0) {
-        return 0600;
-    }
-    return (mode_t)((given & 01000u) != 0 ? given & 0777u : 0666u);
-}
-
-static int open_name(const char *path, uint32_t flags)
-{
-    int descriptor = epio__descriptor_open(path, flags_for_open(flags), permissions_of(flags));
-    if (descriptor < 0) {
-        return -1;
-    }
-#if defined(F_NOCACHE)
-    if ((flags & EPIO_OPEN_DIRECT) != 0) {
-        (void)fcntl(descriptor, F_NOCACHE, 1);
-    }
-#endif
-    return descriptor;
-}
-
-/* What in the flags of an open decides what its descriptor can do. */
-static uint32_t abilities(uint32_t flags)
-{
-    return flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_DIRECT);
-}
-
-/* The descriptor of a file of the same name that was closed but could not be, so
- * that a program that opens and closes a file while it is locked does not run out
- * of them; -1: none. */
-static int reopen(const char *path, uint32_t flags)
-{
-    struct stat status;
-    if ((flags & EPIO_OPEN_EXCLUSIVE) != 0 || !epio__range_locks_are_common()) {
-        return -1;
-    }
-    bool follow = (flags & EPIO_OPEN_NOFOLLOW) == 0;
-    if ((follow ? stat(path, &status) : lstat(path, &status)) != 0) {
-        return -1;
-    }
-    epio__os_file *file =
-        epio__os_file_reopen((uint64_t)status.st_dev, (uint64_t)status.st_ino, abilities(flags));
-    if (file == NULL) {
-        return -1;
-    }
-    int descriptor = (int)file->handle;
-    if ((flags & EPIO_OPEN_TRUNCATE) != 0 && ftruncate(descriptor, 0) != 0) {
-        int32_t os_error;
-        (void)epio__os_file_close(file, &os_error); /* as it was; open will say why */
-        return -1;
-    }
-    free(file->delete_path);
-    free(file);
-    return descriptor;
-}
-
-static int open_path(const char *path, uint32_t flags)
-{
-    int descriptor = reopen(path, flags);
-    if (descriptor >= 0) {
-        return descriptor;
-    }
-    return open_name(path, flags);
-}
-
-static bool is_folder(const char *path)
-{
-    struct stat status;
-    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
-}
-
-/* The folder for a temporary file, as the header says. */
-static bool temporary_folder(const char *path, char *folder, size_t size)
-{
-    if (path != NULL) {
-        if (!is_folder(path)) {
-            return epio__folder_of(path, folder, size);
-        }
-        return (size_t)snprintf(folder, size, "%s", path) < size;
-    }
-    const char *const candidates[] = {getenv("TMPDIR"), "/var/tmp", "/tmp", "."};
-    for (size_t i = 0; i < sizeof candidates / sizeof candidates[0]; i++) {
-        const char *candidate = candidates[i];
-        if (candidate != NULL && is_folder(candidate) && access(candidate, W_OK | X_OK) == 0) {
-            return (size_t)snprintf(folder, size, "%s", candidate) < size;
-        }
-    }
-    return false;
-}
-
-/* A name that nobody can guess, gone from the folder as soon as it is open: so
- * nothing is left behind however the process ends. */
-static int open_temporary(const char *path, uint32_t flags)
-{
-    char folder[PATH_MAX];
-    char name[PATH_MAX + 64];
-    if (!temporary_folder(path, folder, sizeof folder)) {
-        errno = path != NULL ? ENAMETOOLONG : ENOENT;
-        return -1;
-    }
-    for (int i = 0; i < TEMPORARY_TRIES; i++) {
-        uint64_t random[2];
-        epio__random_bytes(random, sizeof random);
-        (void)snprintf(name, sizeof name, "%s/epio-%016llx%016llx", folder,
-                       (unsigned long long)random[0], (unsigned long long)random[1]);
-        int descriptor = open_name(name, flags);
-        if (descriptor >= 0) {
-            (void)unlink(name);
-            return descriptor;
-        }
-        if (errno != EEXIST) {
-            return -1;
-        }
-    }
-    return -1;
-}
-
-/* Absolute, since the process may change its folder before the close. */
-static char *path_to_delete(const char *path)
-{
-    char folder[PATH_MAX];
-    if (path[0] == '/' || getcwd(folder, sizeof folder) == NULL) {
-        return strdup(path);
-    }
-    size_t size = strlen(folder) + strlen(path) + 2;
-    char *joined = malloc(size);
-    if (joined != NULL) {
-        (void)snprintf(joined, size, "%s/%s", folder, path);
-    }
-    return joined;
-}
-
 static bool waits_for_reader(const epio_op *op, int error)
 {
     struct stat status;
@@ -322,20 +163,29 @@ static int64_t try_again_later(epio_op *op)
     return EPIO_RETRY;
 }
 
+/* The name that a close removes, noted before anything is made: absolute, since the process
+ * may change its directory, and what links lead to, since that is the file. 0, or -1 and
+ * errno. */
+static int note_name(epio__os_file *file, const epio_op *op)
+{
+    char resolved[PATH_MAX];
+    uint32_t wanted = EPIO_OPEN_DELETE_ON_CLOSE | EPIO_OPEN_TEMPORARY;
+    if ((op->flags & wanted) != EPIO_OPEN_DELETE_ON_CLOSE) {
+        return 0; /* a temporary file has no name by then */
+    }
+    if (epio__resolve_path(op->arguments.path.path, resolved) != 0) {
+        return -1;
+    }
+    file->delete_path = strdup(resolved);
+    return file->delete_path != NULL ? 0 : -1;
+}
+
 /* What must be done to the new descriptor before anybody has it: 0, or -1 and
  * errno. */
-static int finish_open(epio_op *op, epio__os_file *file)
+static int finish_file(const epio_op *op, epio__os_file *file)
 {
-    bool temporary = (op->flags & EPIO_OPEN_TEMPORARY) != 0;
-    file->opened_as = abilities(op->flags);
-    if ((op->flags & EPIO_OPEN_DELETE_ON_CLOSE) != 0 && !temporary) {
-        file->delete_path = path_to_delete(op->arguments.path.path);
-        if (file->delete_path == NULL) {
-            errno = ENOMEM;
-            return -1;
-        }
-    }
     int descriptor = (int)file->handle;
+    file->opened_as = epio__open_abilities(op->flags);
     if ((file->base.traits & EPIO_FILE_STREAM) == 0) {
         /* Only for FIFOs and terminals; whoever takes the descriptor expects
          * an ordinary one. */
@@ -349,11 +199,33 @@ static int finish_open(epio_op *op, epio__os_file *file)
             file->stream |= EPIO__STREAM_AWAITS_WRITER;
         }
     }
-    bool created = (op->flags & EPIO_OPEN_CREATE) != 0 && !temporary;
-    if (created && (op->flags & EPIO_OPEN_SYNC_DIR) != 0) {
-        return epio__sync_folder_of(op->arguments.path.path);
-    }
     return 0;
+}
+
+static int64_t fail_to_open(epio_op *op)
+{
+    bool temporary = (op->flags & EPIO_OPEN_TEMPORARY) != 0;
+    bool retry = errno == EWOULDBLOCK || (!temporary && waits_for_reader(op, errno));
+    return retry ? try_again_later(op) : epio__op_fail(op);
+}
+
+/* Fills the file: 0, or an error. */
+static int64_t open_file(epio_op *op, epio__os_file *file)
+{
+    epio__opening opening;
+    if (note_name(file, op) != 0) {
+        return epio__op_fail(op);
+    }
+    int descriptor = epio__opening_begin(&opening, op);
+    if (descriptor < 0) {
+        return fail_to_open(op);
+    }
+    bool whole = fill_file(file, descriptor, op->flags) == 0 && finish_file(op, file) == 0;
+    int64_t result = whole ? epio__opening_finish(&opening, op) : epio__op_fail(op);
+    if (result != 0) {
+        epio__opening_undo(&opening, file);
+    }
+    return result;
 }
 
 int64_t epio__open_perform(epio_vfs *vfs, epio_op *op)
@@ -362,21 +234,13 @@ int64_t epio__open_perform(epio_vfs *vfs, epio_op *op)
     if (file == NULL) {
         return epio__op_fail(op);
     }
-    bool temporary = (op->flags & EPIO_OPEN_TEMPORARY) != 0;
-    int descriptor = temporary ? open_temporary(op->arguments.path.path, op->flags)
-                               : open_path(op->arguments.path.path, op->flags);
-    int64_t error;
-    if (descriptor < 0) {
-        bool retry = errno == EWOULDBLOCK || (!temporary && waits_for_reader(op, errno));
-        error = retry ? try_again_later(op) : epio__op_fail(op);
-    } else if (fill_file(file, descriptor, op->flags) != 0 || finish_open(op, file) != 0) {
-        error = epio__op_fail(op);
-    } else {
+    int64_t result = open_file(op, file);
+    if (result == 0) {
         op->file = &file->base;
-        return 0;
+    } else {
+        discard_file(file);
     }
-    discard_file(file);
-    return error;
+    return result;
 }
 
 /* A blocking pipe or terminal that others may use too cannot be relied on to
@@ -446,22 +310,33 @@ int64_t epio__adopt_perform(epio_vfs *vfs, epio_op *op)
 
 /* ---- Closing ---- */
 
-/* The name may by now be another file's. */
-static void delete_name(const epio__os_file *file)
+/* 0 if it has gone, which others may have seen to, or is another file's by now; else an
+ * error. */
+static int remove_name(const epio__os_file *file, int32_t *os_error)
 {
     struct stat status;
-    if (lstat(file->delete_path, &status) == 0 && (uint64_t)status.st_dev == file->device &&
-        (uint64_t)status.st_ino == file->inode) {
-        (void)unlink(file->delete_path);
+    bool there = lstat(file->delete_path, &status) == 0;
+    if (there &&
+        ((uint64_t)status.st_dev != file->device || (uint64_t)status.st_ino != file->inode)) {
+        return 0;
     }
+    if ((there && unlink(file->delete_path) == 0) || errno == ENOENT || errno == ENOTDIR) {
+        return 0;
+    }
+    *os_error = errno;
+    return epio__error_from_os(errno);
 }
 
 int64_t epio__close_perform(epio_op *op)
 {
     epio__os_file *file = epio__os_file_of(op);
-    if (file->delete_path != NULL) {
-        delete_name(file);
-    }
+    int32_t os_error = 0;
+    int left = file->delete_path != NULL ? remove_name(file, &os_error) : 0;
     epio_file_release(&file->base);
-    return epio__os_file_close(file, &op->os_error);
+    int result = epio__os_file_close(file, &op->os_error);
+    if (result == 0 && left != 0) {
+        op->os_error = os_error;
+        result = left;
+    }
+    return result;
 }

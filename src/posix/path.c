@@ -1,5 +1,5 @@
 /* What is done with paths alone: delete, rename, access, full_pathname. */
-#include "posix/descriptor.h"
+#include "posix/durable.h"
 #include "posix/posix.h"
 
 #include <errno.h>
@@ -42,47 +42,30 @@ bool epio__folder_of(const char *path, char *folder, size_t size)
     return true;
 }
 
-static int sync_folder(const char *folder)
-{
-    int descriptor = epio__descriptor_open(folder, O_RDONLY | O_DIRECTORY, 0);
-    if (descriptor < 0) {
-        return -1;
-    }
-    int outcome;
-    do {
-        outcome = fsync(descriptor);
-    } while (outcome != 0 && errno == EINTR);
-    if (outcome != 0 && errno == EINVAL) {
-        outcome = 0; /* a file system that has no such thing */
-    }
-    int error = errno;
-    (void)close(descriptor);
-    errno = error;
-    return outcome;
-}
-
-int epio__sync_folder_of(const char *path)
-{
-    char folder[PATH_MAX];
-    return epio__folder_of(path, folder, sizeof folder) ? sync_folder(folder) : -1;
-}
-
 /* ---- Delete and rename ---- */
+
+static int remove_name(const char *path)
+{
+    if (unlink(path) == 0) {
+        return 0;
+    }
+    struct stat status;
+    if (errno == EPERM) { /* POSIX and macOS say so of a directory, too */
+        errno = lstat(path, &status) == 0 && S_ISDIR(status.st_mode) ? EISDIR : EPERM;
+    }
+    return -1;
+}
 
 static int64_t delete_path(epio_op *op)
 {
     const char *path = op->arguments.path.path;
-    if (unlink(path) != 0) {
-        struct stat status;
-        if (errno == EPERM && lstat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
-            errno = EISDIR; /* POSIX and macOS say EPERM */
-        }
+    epio__durable durable = {.descriptor = -1};
+    bool lasting = (op->flags & EPIO_DELETE_SYNC_DIR) != 0;
+    if ((lasting && epio__durable_begin(&durable, path) != 0) || remove_name(path) != 0) {
+        epio__durable_drop(&durable);
         return epio__op_fail(op);
     }
-    if ((op->flags & EPIO_DELETE_SYNC_DIR) != 0 && epio__sync_folder_of(path) != 0) {
-        return epio__op_fail(op);
-    }
-    return 0;
+    return lasting ? epio__durable_finish(&durable, op) : 0;
 }
 
 /* Each of these two has a step that fails if the new name exists: for what can have two
@@ -147,31 +130,40 @@ static int rename_without_replacing(const char *from, const char *to)
     return rename_in_two_steps(from, to);
 }
 
-static int64_t rename_path(epio_op *op)
+static int rename_name(const epio_op *op)
 {
     const char *from = op->arguments.path.path;
     const char *to = op->arguments.path.to;
-    int outcome = (op->flags & EPIO_RENAME_NO_REPLACE) != 0 ? rename_without_replacing(from, to)
-                                                            : rename(from, to);
-    if (outcome != 0) {
+    return (op->flags & EPIO_RENAME_NO_REPLACE) != 0 ? rename_without_replacing(from, to)
+                                                     : rename(from, to);
+}
+
+/* First where it is, then where it no longer is: at no moment is the file durably
+ * nowhere. */
+static int64_t rename_durably(epio_op *op)
+{
+    epio__durable to = {.descriptor = -1};
+    epio__durable from = {.descriptor = -1};
+    if (epio__durable_begin(&to, op->arguments.path.to) != 0 ||
+        epio__durable_begin(&from, op->arguments.path.path) != 0 || rename_name(op) != 0) {
+        epio__durable_drop(&from);
+        epio__durable_drop(&to);
         return epio__op_fail(op);
     }
-    if ((op->flags & EPIO_RENAME_SYNC_DIR) == 0) {
-        return 0;
+    int64_t result = epio__durable_finish(&to, op);
+    if (result == 0) {
+        return epio__durable_finish(&from, op);
     }
-    char from_folder[PATH_MAX];
-    char to_folder[PATH_MAX];
-    if (!epio__folder_of(from, from_folder, sizeof from_folder) ||
-        !epio__folder_of(to, to_folder, sizeof to_folder)) {
-        return epio__op_fail(op);
+    epio__durable_drop(&from);
+    return result;
+}
+
+static int64_t rename_path(epio_op *op)
+{
+    if ((op->flags & EPIO_RENAME_SYNC_DIR) != 0) {
+        return rename_durably(op);
     }
-    /* First where it is, then where it no longer is: at no moment is the file
-     * durably nowhere. */
-    if (sync_folder(to_folder) != 0 ||
-        (strcmp(from_folder, to_folder) != 0 && sync_folder(from_folder) != 0)) {
-        return epio__op_fail(op);
-    }
-    return 0;
+    return rename_name(op) == 0 ? 0 : epio__op_fail(op);
 }
 
 /* ---- Access ---- */
@@ -248,7 +240,7 @@ static int resolve_missing(const char *path, char *resolved, char *target)
     return 0;
 }
 
-static int resolve(const char *path, char *resolved)
+int epio__resolve_path(const char *path, char *resolved)
 {
     char pending[PATH_MAX];
     char target[PATH_MAX];
@@ -273,7 +265,7 @@ static int resolve(const char *path, char *resolved)
 static int64_t full_pathname(epio_op *op)
 {
     char resolved[PATH_MAX];
-    if (resolve(op->arguments.path.path, resolved) != 0) {
+    if (epio__resolve_path(op->arguments.path.path, resolved) != 0) {
         return epio__op_fail(op);
     }
     size_t len = strlen(resolved);

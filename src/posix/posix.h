@@ -78,6 +78,9 @@ int epio__cursor_parts(const epio_op *op, epio__cursor cursor, uint64_t limit, s
 
 int64_t epio__transfer_perform(epio_op *op);
 
+/* One call, as strong as EPIO_SYNC_... says: 0, or -1 and errno. */
+int epio__flush(int descriptor, uint32_t strength);
+
 static inline epio__os_file *epio__os_file_of(const epio_op *op)
 {
     return (epio__os_file *)(void *)op->file;
@@ -115,8 +118,9 @@ int64_t epio__open_perform(epio_vfs *vfs, epio_op *op);
 int64_t epio__adopt_perform(epio_vfs *vfs, epio_op *op);
 int64_t epio__close_perform(epio_op *op);
 int64_t epio__path_perform(epio_op *op);
-/* Makes the folder that holds `path` durable: 0 or -1 and errno. */
-int epio__sync_folder_of(const char *path);
+/* Makes the path absolute, with all links resolved; the file itself need not exist. There
+ * is room for PATH_MAX: 0, or -1 and errno. */
+int epio__resolve_path(const char *path, char *resolved);
 /* Copies the folder part of `path` ("." if it has none): false if it does not
  * fit. */
 bool epio__folder_of(const char *path, char *folder, size_t size);

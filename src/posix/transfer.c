@@ -250,7 +250,7 @@ static int64_t truncate_file(epio_op *op)
     return outcome == 0 ? 0 : epio__op_fail(op);
 }
 
-static int flush(int descriptor, uint32_t strength)
+int epio__flush(int descriptor, uint32_t strength)
 {
 #if defined(__APPLE__)
     /* There fsync leaves the data in the drive's cache. Not every file system
@@ -277,7 +277,7 @@ static int64_t sync_file(epio_op *op)
     }
     int outcome;
     do {
-        outcome = flush(epio__descriptor_of(op), op->flags);
+        outcome = epio__flush(epio__descriptor_of(op), op->flags);
     } while (outcome != 0 && errno == EINTR);
     return outcome == 0 ? 0 : epio__op_fail(op);
 }

@@ -1,0 +1,154 @@
+/* See durable.h. A directory is flushed by a descriptor that can read it. One that may be
+ * searched but not read has none: what can be opened of the same file system then serves
+ * to flush all of that (Linux, syncfs(2)). */
+#include "posix/durable.h"
+
+#include "posix/descriptor.h"
+#include "posix/posix.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#if defined(__linux__)
+#include <sys/vfs.h>
+#endif
+
+static int open_directory(const char *path)
+{
+    return epio__descriptor_open(path, O_RDONLY | O_DIRECTORY, 0);
+}
+
+#if defined(__linux__)
+
+/* A directory above it that may be read: a descriptor; or -1 and errno. */
+static int open_above(const char *directory, const struct stat *here)
+{
+    char path[PATH_MAX];
+    size_t len = (size_t)snprintf(path, sizeof path, "%s", directory);
+    ino_t below = here->st_ino;
+    while (len + sizeof "/.." <= sizeof path) {
+        struct stat status;
+        memcpy(path + len, "/..", sizeof "/..");
+        len += strlen("/..");
+        if (stat(path, &status) != 0 || status.st_dev != here->st_dev || status.st_ino == below) {
+            break; /* another file system, or the root */
+        }
+        int descriptor = open_directory(path);
+        if (descriptor >= 0 || errno != EACCES) {
+            return descriptor;
+        }
+        below = status.st_ino;
+    }
+    errno = EACCES;
+    return -1;
+}
+
+/* A file without a name, for which it takes what any change of a directory takes. */
+static int open_nameless(const char *directory)
+{
+    int descriptor = epio__descriptor_open(directory, O_TMPFILE | O_WRONLY, 0600);
+    if (descriptor < 0 && errno != EMFILE && errno != ENFILE) {
+        errno = EACCES;
+    }
+    return descriptor;
+}
+
+/* FUSE does not pass syncfs on. */
+static bool is_flushed_as_a_whole(int descriptor)
+{
+    struct statfs status;
+    return fstatfs(descriptor, &status) == 0 && (uint32_t)status.f_type != 0x65735546;
+}
+
+static int open_of_same_file_system(const char *directory)
+{
+    struct stat here;
+    if (stat(directory, &here) != 0) {
+        return -1;
+    }
+    int descriptor = open_above(directory, &here);
+    if (descriptor < 0 && errno == EACCES) {
+        descriptor = open_nameless(directory);
+    }
+    if (descriptor >= 0 && !is_flushed_as_a_whole(descriptor)) {
+        (void)close(descriptor);
+        errno = EACCES;
+        return -1;
+    }
+    return descriptor;
+}
+
+static int flush_file_system(int descriptor)
+{
+    return syncfs(descriptor);
+}
+
+#else
+
+static int open_of_same_file_system(const char *directory)
+{
+    (void)directory;
+    errno = EACCES;
+    return -1;
+}
+
+static int flush_file_system(int descriptor)
+{
+    (void)descriptor;
+    errno = ENOSYS;
+    return -1;
+}
+
+#endif
+
+int epio__durable_begin(epio__durable *durable, const char *path)
+{
+    char directory[PATH_MAX];
+    if (!epio__folder_of(path, directory, sizeof directory)) {
+        return -1;
+    }
+    durable->file_system = false;
+    durable->descriptor = open_directory(directory);
+    if (durable->descriptor < 0 && errno == EACCES) {
+        durable->file_system = true;
+        durable->descriptor = open_of_same_file_system(directory);
+    }
+    return durable->descriptor >= 0 ? 0 : -1;
+}
+
+static int flush(const epio__durable *durable)
+{
+    int outcome;
+    do {
+        outcome = durable->file_system ? flush_file_system(durable->descriptor)
+                                       : epio__flush(durable->descriptor, EPIO_SYNC_FULL);
+    } while (outcome != 0 && errno == EINTR);
+    /* EINVAL: a file system that has no such thing. */
+    return outcome != 0 && (durable->file_system || errno != EINVAL) ? -1 : 0;
+}
+
+int64_t epio__durable_finish(epio__durable *durable, epio_op *op)
+{
+    int64_t result = 0;
+    if (flush(durable) != 0) {
+        op->os_error = errno;
+        result = EPIO_EIO;
+    }
+    epio__durable_drop(durable);
+    return result;
+}
+
+void epio__durable_drop(epio__durable *durable)
+{
+    int error = errno;
+    if (durable->descriptor >= 0) {
+        (void)close(durable->descriptor);
+        durable->descriptor = -1;
+    }
+    errno = error;
+}

@@ -1,0 +1,306 @@
+/* From a path to a descriptor: opens what is there, makes what is missing, and knows which
+ * it was, so that what a failing open has made can be taken away, and what it makes be
+ * durable. Around the descriptor open.c puts the file. */
+#include "posix/open_path.h"
+
+#include "posix/descriptor.h"
+#include "posix/posix.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MOST_TRIES 100
+
+/* ---- One call ---- */
+
+static int flags_for_open(uint32_t flags)
+{
+    int wanted = O_NOCTTY | O_NONBLOCK; /* a FIFO must not block here */
+    switch (flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE)) {
+    case EPIO_OPEN_READ:
+        wanted |= O_RDONLY;
+        break;
+    case EPIO_OPEN_WRITE:
+        wanted |= O_WRONLY;
+        break;
+    default:
+        wanted |= O_RDWR;
+        break;
+    }
+    wanted |= (flags & EPIO_OPEN_CREATE) != 0 ? O_CREAT : 0;
+    wanted |= (flags & EPIO_OPEN_EXCLUSIVE) != 0 ? O_EXCL : 0;
+    wanted |= (flags & EPIO_OPEN_TRUNCATE) != 0 ? O_TRUNC : 0;
+    wanted |= (flags & EPIO_OPEN_NOFOLLOW) != 0 ? O_NOFOLLOW : 0;
+#if defined(O_DIRECT)
+    wanted |= (flags & EPIO_OPEN_DIRECT) != 0 ? O_DIRECT : 0;
+#endif
+    return wanted;
+}
+
+static mode_t permissions_of(uint32_t flags)
+{
+    uint32_t given = flags >> 16;
+    if ((flags & EPIO_OPEN_TEMPORARY) != 0) {
+        return 0600;
+    }
+    return (mode_t)((given & 01000u) != 0 ? given & 0777u : 0666u);
+}
+
+static int open_name(const char *path, uint32_t flags)
+{
+    int descriptor = epio__descriptor_open(path, flags_for_open(flags), permissions_of(flags));
+    if (descriptor < 0) {
+        return -1;
+    }
+#if defined(F_NOCACHE)
+    if ((flags & EPIO_OPEN_DIRECT) != 0) {
+        (void)fcntl(descriptor, F_NOCACHE, 1);
+    }
+#endif
+    return descriptor;
+}
+
+uint32_t epio__open_abilities(uint32_t flags)
+{
+    return flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_DIRECT);
+}
+
+/* ---- What is there, or is made ---- */
+
+/* The descriptor of a file of the same name that was closed but could not be, so
+ * that a program that opens and closes a file while it is locked does not run out
+ * of them; -1: none. */
+static int reopen(const char *path, uint32_t flags)
+{
+    struct stat status;
+    if ((flags & EPIO_OPEN_EXCLUSIVE) != 0 || !epio__range_locks_are_common()) {
+        return -1;
+    }
+    bool follow = (flags & EPIO_OPEN_NOFOLLOW) == 0;
+    if ((follow ? stat(path, &status) : lstat(path, &status)) != 0) {
+        return -1;
+    }
+    epio__os_file *file = epio__os_file_reopen((uint64_t)status.st_dev, (uint64_t)status.st_ino,
+                                               epio__open_abilities(flags));
+    if (file == NULL) {
+        return -1;
+    }
+    int descriptor = (int)file->handle;
+    if ((flags & EPIO_OPEN_TRUNCATE) != 0 && ftruncate(descriptor, 0) != 0) {
+        int32_t os_error;
+        (void)epio__os_file_close(file, &os_error); /* as it was; open will say why */
+        return -1;
+    }
+    free(file->delete_path);
+    free(file);
+    return descriptor;
+}
+
+static int look_at(const epio__opening *opening, struct stat *status)
+{
+    bool follow = (opening->flags & EPIO_OPEN_NOFOLLOW) == 0;
+    return follow ? stat(opening->path, status) : lstat(opening->path, status);
+}
+
+/* The call could still make it if it went meanwhile: then nobody would know. */
+static int open_what_is_there(const epio__opening *opening)
+{
+    bool must_know = (opening->flags & EPIO_OPEN_SYNC_DIR) != 0;
+    return open_name(opening->path,
+                     must_know ? opening->flags & ~EPIO_OPEN_CREATE : opening->flags);
+}
+
+static int make(epio__opening *opening)
+{
+    epio__durable_drop(&opening->durable);
+    if ((opening->flags & EPIO_OPEN_SYNC_DIR) != 0 &&
+        epio__durable_begin(&opening->durable, opening->path) != 0) {
+        return -1;
+    }
+    int descriptor = open_name(opening->path, opening->flags | EPIO_OPEN_EXCLUSIVE);
+    opening->made = descriptor >= 0;
+    return descriptor;
+}
+
+/* An exclusive open follows no link, to make what that leads to; nor may it where the
+ * system follows none, which says another error than ENOENT. */
+static bool follow_link(epio__opening *opening)
+{
+    char target[PATH_MAX];
+    if ((opening->flags & EPIO_OPEN_NOFOLLOW) != 0) {
+        return true;
+    }
+    if (epio__resolve_path(opening->path, target) != 0) {
+        return false;
+    }
+    memcpy(opening->link_target, target, strlen(target) + 1);
+    opening->path = opening->link_target;
+    return true;
+}
+
+static int open_or_make(epio__opening *opening)
+{
+    for (int i = 0; i < MOST_TRIES; i++) {
+        struct stat status;
+        int descriptor;
+        if (look_at(opening, &status) == 0) {
+            descriptor = open_what_is_there(opening);
+            if (descriptor >= 0 || errno != ENOENT) {
+                return descriptor;
+            }
+            continue; /* it has just gone */
+        }
+        bool missing = errno == ENOENT;
+        descriptor = make(opening);
+        if (descriptor >= 0 || errno != EEXIST) {
+            return descriptor;
+        }
+        if (!missing) {
+            return open_what_is_there(opening);
+        }
+        if (!follow_link(opening)) {
+            return -1;
+        }
+    }
+    errno = ENOENT;
+    return -1;
+}
+
+static int open_path(epio__opening *opening)
+{
+    int descriptor = reopen(opening->path, opening->flags);
+    if (descriptor >= 0) {
+        return descriptor;
+    }
+    if ((opening->flags & EPIO_OPEN_CREATE) == 0) {
+        return open_name(opening->path, opening->flags);
+    }
+    return (opening->flags & EPIO_OPEN_EXCLUSIVE) != 0 ? make(opening) : open_or_make(opening);
+}
+
+/* ---- Temporary files ---- */
+
+static bool is_folder(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* The folder for a temporary file, as the header says. */
+static bool temporary_folder(const char *path, char *folder, size_t size)
+{
+    if (path != NULL) {
+        if (!is_folder(path)) {
+            return epio__folder_of(path, folder, size);
+        }
+        return (size_t)snprintf(folder, size, "%s", path) < size;
+    }
+    const char *const candidates[] = {getenv("TMPDIR"), "/var/tmp", "/tmp", "."};
+    for (size_t i = 0; i < sizeof candidates / sizeof candidates[0]; i++) {
+        const char *candidate = candidates[i];
+        if (candidate != NULL && is_folder(candidate) && access(candidate, W_OK | X_OK) == 0) {
+            return (size_t)snprintf(folder, size, "%s", candidate) < size;
+        }
+    }
+    return false;
+}
+
+/* A file that never had a name, where the file system has such: -1 and errno. */
+static int open_nameless(const char *folder, uint32_t flags)
+{
+#if defined(O_TMPFILE)
+    int how = flags_for_open(epio__open_abilities(flags)) | O_TMPFILE | O_EXCL;
+    return epio__descriptor_open(folder, how, permissions_of(flags));
+#else
+    (void)folder;
+    (void)flags;
+    errno = EOPNOTSUPP;
+    return -1;
+#endif
+}
+
+/* A name that nobody can guess, gone from the directory as soon as it is open: so nothing
+ * is left behind however the process ends. */
+static int open_and_unlink(const char *folder, uint32_t flags)
+{
+    char name[PATH_MAX + 64];
+    for (int i = 0; i < MOST_TRIES; i++) {
+        uint64_t random[2];
+        epio__random_bytes(random, sizeof random);
+        (void)snprintf(name, sizeof name, "%s/epio-%016llx%016llx", folder,
+                       (unsigned long long)random[0], (unsigned long long)random[1]);
+        int descriptor = open_name(name, flags);
+        if (descriptor >= 0 && unlink(name) != 0) {
+            int error = errno; /* a directory that takes names, and gives none back */
+            (void)close(descriptor);
+            errno = error;
+            return -1;
+        }
+        if (descriptor >= 0 || errno != EEXIST) {
+            return descriptor;
+        }
+    }
+    return -1;
+}
+
+static int open_temporary(const char *path, uint32_t flags)
+{
+    char folder[PATH_MAX];
+    if (!temporary_folder(path, folder, sizeof folder)) {
+        errno = path != NULL ? ENAMETOOLONG : ENOENT;
+        return -1;
+    }
+    int descriptor = open_nameless(folder, flags);
+    if (descriptor >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)) {
+        return descriptor; /* EISDIR and EINVAL: Linux before 3.11 */
+    }
+    return open_and_unlink(folder, flags);
+}
+
+/* ---- An open ---- */
+
+int epio__opening_begin(epio__opening *opening, const epio_op *op)
+{
+    opening->path = op->arguments.path.path;
+    opening->flags = op->flags;
+    opening->made = false;
+    opening->durable.descriptor = -1;
+    if ((op->flags & EPIO_OPEN_TEMPORARY) != 0) {
+        return open_temporary(opening->path, op->flags);
+    }
+    int descriptor = open_path(opening);
+    if (!opening->made) {
+        epio__durable_drop(&opening->durable);
+    }
+    return descriptor;
+}
+
+int64_t epio__opening_finish(epio__opening *opening, epio_op *op)
+{
+    return opening->durable.descriptor >= 0 ? epio__durable_finish(&opening->durable, op) : 0;
+}
+
+/* What others have written to is theirs. */
+static bool is_anothers(const char *path, const epio__os_file *file)
+{
+    struct stat status;
+    bool known = file->inode != 0;
+    return lstat(path, &status) == 0 && ((known && ((uint64_t)status.st_dev != file->device ||
+                                                    (uint64_t)status.st_ino != file->inode)) ||
+                                         status.st_size != 0);
+}
+
+void epio__opening_undo(epio__opening *opening, const epio__os_file *file)
+{
+    int error = errno;
+    epio__durable_drop(&opening->durable);
+    if (opening->made && !is_anothers(opening->path, file)) {
+        (void)unlink(opening->path);
+    }
+    errno = error;
+}
