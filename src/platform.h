@@ -74,6 +74,8 @@ typedef struct epio__os_file {
     intptr_t transfer_handle; /* what reads and writes use: that, or the platform's own */
     uint32_t cached_reads;    /* atomic; EPIO__CACHED_READS_... */
     bool direct;              /* reads and writes go past the page cache */
+    bool may_be_pinned;       /* see epio__backend.pins_files */
+    uint32_t keeps_from_ring; /* atomic; not 0: such a back end is to have nothing of it */
     char *delete_path;        /* to be removed at close, owned; NULL: nothing */
     uint64_t device;          /* with the next: which file it is, whatever its name */
     uint64_t inode;
@@ -163,8 +165,9 @@ int epio__range_is_taken(const epio__os_file *file, uint64_t start, uint64_t len
 bool epio__range_locks_are_common(void);
 
 /* Before the first of the above for a file: makes sure that no other file holds the
- * same ranges as this one, and finds out whether the calls may take as long as a
- * server over the network (file->locks_are_remote). */
+ * same ranges as this one and that they end with the process (file->may_be_pinned), and
+ * finds out whether the calls may take as long as a server over the network
+ * (file->locks_are_remote). */
 void epio__range_locks_prepare(epio__os_file *file);
 
 /* ---- What `src/os` gives to the platform ------------------------------- */
@@ -197,6 +200,10 @@ typedef struct epio__backend {
     /* submit may carry out all of a transfer: it has its share of the turn, which
      * epio__os_spend counts. */
     bool transfers_at_once;
+
+    /* The system may keep a handle that it transfers by for a while after the process is
+     * gone, and with it whatever the handle has locked. */
+    bool pins_files;
 
     /* In *watched it keeps how many things poll could find without a wake. 0,
      * EPIO_ENOTSUP (not on this system), EPIO_EMFILE, EPIO_ENOMEM. */

@@ -1,6 +1,7 @@
 /* Locks and a forked process, which goes on with what its parent had; and the kinds
- * of byte-range locks, of which only POSIX has several. The rest is in
- * test_lock_processes.c. What does not depend on the back end: EPIO_TEST_ONCE; both
+ * of byte-range locks, of which only POSIX has several; a process that is killed while
+ * the kernel transfers for it. The rest is in test_lock_processes.c. EPIO_TEST_KILLS
+ * makes the kills more. What does not depend on the back end: EPIO_TEST_ONCE; both
  * kinds of byte-range locks: EPIO_TEST_RANGE_LOCKS. */
 #include "fork.h"
 #include "life.h"
@@ -9,6 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
@@ -130,6 +132,146 @@ static void a_kind_of_lock_that_is_unknown_is_refused(fixture *f)
     check_result(run_in_fork(lock_with_a_misnamed_kind, f), 0);
 }
 
+/* ---- Killed with transfers in flight ------------------------------------------------ */
+
+#define BLOCK 4096u
+#define BLOCKS 512u
+#define IN_FLIGHT 64u
+
+enum { DIRECT_READS, DIRECT_WRITES, COLD_READS, BATCHES, WORKLOADS };
+
+typedef struct victim {
+    const char *path;
+    const char *backend;
+    unsigned workload;
+    bool locks_last;         /* transfers are in flight already when it asks for its lock */
+    bool has_no_descriptors; /* to be had, once its file is open */
+    int line;                /* says that it has the lock */
+} victim;
+
+static uint64_t next_block;
+static const victim *this_victim;
+static epio_file *victims_file;
+static unsigned char *blocks;
+
+static void submit_next(epio_op *op)
+{
+    size_t slot = (size_t)(uintptr_t)op->user;
+    uint64_t offset = next_block++ * 7919 % BLOCKS * BLOCK;
+    if (this_victim->workload == COLD_READS && next_block % 16 == 0) {
+        handle_drop_cache(epio_os_handle(victims_file));
+    }
+    if (this_victim->workload == DIRECT_WRITES) {
+        epio_submit(epio_write(op, victims_file, blocks + slot * BLOCK, BLOCK, offset));
+    } else {
+        epio_submit(epio_read(op, victims_file, blocks + slot * BLOCK, BLOCK, offset));
+    }
+}
+
+/* Holds the lock and transfers, until it is killed. */
+static void lock_and_transfer(void *argument)
+{
+    static epio_op ops[IN_FLIGHT];
+    static unsigned char room[(IN_FLIGHT + 1) * BLOCK];
+    const victim *one = argument;
+    epio_loop_options options = {.size = sizeof options, .backend = one->backend};
+    epio_loop *loop = NULL;
+    epio_op op = {0};
+    uint32_t direct = one->workload <= DIRECT_WRITES ? EPIO_OPEN_DIRECT : 0;
+    this_victim = one;
+    blocks = room + BLOCK - (uintptr_t)room % BLOCK;
+    require(epio_loop_create(&loop, &options) == 0);
+    epio_vfs *vfs = epio_loop_vfs(loop);
+    require(epio_wait(epio_open(&op, vfs, one->path, READ_WRITE | direct)) == 0);
+    victims_file = op.file;
+    if (one->has_no_descriptors) {
+        struct rlimit limit;
+        require(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+        limit.rlim_cur = 3;
+        require(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    }
+    if (!one->locks_last) {
+        require(lock_go_to(victims_file, EPIO_LOCK_EXCLUSIVE) == EPIO_LOCK_EXCLUSIVE);
+    }
+    for (size_t i = 0; i < IN_FLIGHT; i++) {
+        ops[i].done = submit_next;
+        ops[i].user = (void *)(uintptr_t)i;
+        submit_next(&ops[i]);
+    }
+    if (one->locks_last) {
+        (void)epio_loop_poll(loop, 0, 0);
+        require(lock_go_to(victims_file, EPIO_LOCK_EXCLUSIVE) == EPIO_LOCK_EXCLUSIVE);
+    }
+    require(write(one->line, "L", 1) == 1);
+    (void)epio_loop_run(loop);
+}
+
+static void kill_one(fixture *f, victim *one, unsigned round)
+{
+    int ends[2];
+    char letter;
+    epio_op op = {0};
+    check(pipe(ends) == 0);
+    one->line = ends[1];
+    pid_t process = start_fork(lock_and_transfer, one);
+    check(close(ends[1]) == 0);
+    check(read(ends[0], &letter, 1) == 1);
+    check(close(ends[0]) == 0);
+    epio_file *file = fixture_open(f, "locked", READ_WRITE);
+    check_result(epio_perform(epio_lock(&op, file, EPIO_LOCK_SHARED, 0)), EPIO_EBUSY);
+    sleep_us(round * 37 % 1500);
+    check(kill(process, SIGKILL) == 0);
+    check_result(end_of_fork(process), 256 + SIGKILL);
+    uint32_t level = lock_go_to(file, EPIO_LOCK_EXCLUSIVE); /* at once */
+    fixture_close(f, file);
+    if (level != EPIO_LOCK_EXCLUSIVE) {
+        print_error("round %u on %s, workload %u: %s at once\n", round, one->backend, one->workload,
+                    lock_names[level]);
+    }
+    check_result(level, EPIO_LOCK_EXCLUSIVE);
+}
+
+/* On every back end, but most on the one that has the kernel transfer. */
+static void kill_many(fixture *f, unsigned rounds, bool has_no_descriptors)
+{
+    static const char *const backends[] = {"uring", "epoll", "uring", "poll"};
+    static unsigned char data[BLOCKS * BLOCK];
+    epio_op op = {0};
+    pattern_fill(data, sizeof data, 0);
+    fixture_put(f, "locked", data, sizeof data);
+    epio_file *file = fixture_open(f, "locked", READ_WRITE);
+    check_op(f, epio_sync(&op, file, EPIO_SYNC_FULL), 0);
+    fixture_close(f, file);
+    int64_t direct = epio_perform(epio_open(&op, epio_os_vfs(), fixture_path(f, "locked"),
+                                            EPIO_OPEN_READ | EPIO_OPEN_DIRECT));
+    if (direct == 0) {
+        check_result(epio_perform(epio_close(&op, op.file)), 0);
+    }
+    for (unsigned i = 0; i < rounds; i++) {
+        victim one = {.path = fixture_path(f, "locked"),
+                      .backend = backends[i / WORKLOADS % 4],
+                      .workload = i % WORKLOADS,
+                      .locks_last = !has_no_descriptors && i / WORKLOADS / 4 % 2 != 0,
+                      .has_no_descriptors = has_no_descriptors};
+        if (direct != 0) { /* not on every file system */
+            one.workload |= COLD_READS;
+        }
+        kill_one(f, &one, i);
+    }
+}
+
+static void a_lock_ends_with_its_process(fixture *f)
+{
+    const char *kills = getenv("EPIO_TEST_KILLS");
+    kill_many(f, kills != NULL ? (unsigned)strtoul(kills, NULL, 10) : 48, false);
+}
+
+/* Where a lock cannot have an open file of its own the kernel is to have nothing else. */
+static void a_lock_without_a_descriptor_ends_with_its_process(fixture *f)
+{
+    kill_many(f, 16, true);
+}
+
 int main(int argc, char **argv)
 {
     static const child_function children[] = {PARTNER_CHILDREN};
@@ -138,6 +280,8 @@ int main(int argc, char **argv)
         FIXTURE_TEST(a_forked_child_is_another_process, ON_OS_PERFORM | ON_OS),
         FIXTURE_TEST(a_child_of_a_busy_parent_can_lock, ON_OS_PERFORM),
         FIXTURE_TEST(a_close_releases_what_a_child_has_open, ON_OS_PERFORM | ON_OS),
+        FIXTURE_TEST(a_lock_ends_with_its_process, ON_OS_PERFORM),
+        FIXTURE_TEST(a_lock_without_a_descriptor_ends_with_its_process, ON_OS_PERFORM),
     };
     CHILDREN_ARE(children, argc, argv);
     return FIXTURE_RUN("locks between processes, POSIX", tests);

@@ -6,6 +6,9 @@
 #include "atomics.h"
 #include "core/fileless.h"
 #include "core/op.h"
+#if EPIO_ASYNC
+#include "core/loop.h"
+#endif
 #include "os/lock_table.h"
 
 static intptr_t os_handle(const epio_file *file)
@@ -39,6 +42,21 @@ static int64_t perform_lock(epio_op *op)
     return result;
 }
 
+#if EPIO_ASYNC
+
+/* Before a close, so that no one has the file open after it. What only the owner can do, its next
+ * iteration does for other threads. */
+static void let_go_of_file(epio__os_vfs *vfs, const epio_op *op)
+{
+    if (epio__load_pointer(&vfs->base.loop->owner) == epio__thread_self()) {
+        vfs->backend->forget(vfs->backend_state, file_of(op));
+    } else {
+        epio__store_u32(&vfs->batch.closed, 1);
+    }
+}
+
+#endif
+
 static int64_t perform(epio_vfs *base, epio_op *op)
 {
     int64_t result;
@@ -47,10 +65,20 @@ static int64_t perform(epio_vfs *base, epio_op *op)
     }
 #if EPIO_ASYNC
     if (op->kind == EPIO_KIND_CLOSE && base->loop != NULL) {
-        epio__store_u32(&((epio__os_vfs *)(void *)base)->batch.closed, 1);
+        let_go_of_file((epio__os_vfs *)(void *)base, op);
     }
 #endif
-    return epio__fileless_perform(op, &result) ? result : epio__os_perform(base, op);
+    if (epio__fileless_perform(op, &result)) {
+        return result;
+    }
+    result = epio__os_perform(base, op);
+#if EPIO_ASYNC
+    bool opens = op->kind == EPIO_KIND_OPEN || op->kind == EPIO_KIND_ADOPT;
+    if (opens && result == 0 && base->loop != NULL) {
+        file_of(op)->may_be_pinned = ((epio__os_vfs *)(void *)base)->backend->pins_files;
+    }
+#endif
+    return result;
 }
 
 #if EPIO_ASYNC
@@ -282,9 +310,12 @@ static void submit_write(epio__os_vfs *vfs, epio_op *op)
 
 /* The system's lock calls never wait for a holder, and are as short as calls can
  * be, unless there is a server to be asked. */
-static void submit_lock(epio_op *op)
+static void submit_lock(epio__os_vfs *vfs, epio_op *op)
 {
     epio__lock_holder *holder = epio__lock_table_join(file_of(op));
+    if (epio__load_relaxed_u32(&file_of(op)->keeps_from_ring) != 0) {
+        vfs->backend->forget(vfs->backend_state, file_of(op));
+    }
     if (holder != NULL && file_of(op)->locks_are_remote) {
         epio_offload(op);
     } else if (holder != NULL && op->kind == EPIO_KIND_LOCK) {
@@ -340,7 +371,7 @@ static void submit(epio_vfs *base, epio_op *op)
     case EPIO_KIND_LOCK:
     case EPIO_KIND_UNLOCK:
     case EPIO_KIND_CHECK_RESERVED_LOCK:
-        submit_lock(op);
+        submit_lock(vfs, op);
         return;
     case EPIO_KIND_CLOSE:
         vfs->backend->forget(vfs->backend_state, file_of(op));

@@ -176,18 +176,19 @@ static bool is_remote(int descriptor)
     return false;
 }
 
-/* The descriptor's open file description may be another's too, of this process or of
- * the one that it came from, and with it its locks: the inode is opened once more.
- * Where that is not permitted they stay common. */
-static void open_own_lock_handle(epio__os_file *file)
+/* Opens the inode once more, so that the file's locks are on an open file description
+ * that nothing else has. Without waiting for one who holds a lease. */
+static bool open_own_lock_handle(epio__os_file *file)
 {
     char path[64];
     int mode = fcntl((int)file->handle, F_GETFL);
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", (int)file->handle);
-    int own = mode < 0 ? -1 : epio__descriptor_open(path, (mode & O_ACCMODE) | O_NOCTTY, 0);
+    int flags = (mode & O_ACCMODE) | O_NOCTTY | O_NONBLOCK;
+    int own = mode < 0 ? -1 : epio__descriptor_open(path, flags, 0);
     if (own >= 0) {
         file->lock_handle = own;
     }
+    return own >= 0;
 }
 
 #else
@@ -203,17 +204,29 @@ static bool is_remote(int descriptor)
 #endif
 }
 
-static void open_own_lock_handle(epio__os_file *file)
+static bool open_own_lock_handle(const epio__os_file *file)
 {
     (void)file; /* classic locks are no description's */
+    return true;
 }
 
 #endif
 
+/* A lock lives as long as its open file description, which may be another's too: that of
+ * the program that handed the descriptor over, or of a ring, which keeps what it transfers
+ * by for a while when the process is gone. Where the file cannot have a second one, what it
+ * was adopted with stays common, and a ring gets nothing of it. */
 void epio__range_locks_prepare(epio__os_file *file)
 {
     file->locks_are_remote = is_remote((int)file->handle);
-    if (file->opened_as == 0 && !epio__range_locks_are_common()) {
-        open_own_lock_handle(file);
+    if (epio__range_locks_are_common()) {
+        return;
+    }
+    bool adopted = file->opened_as == 0;
+    /* A server that is asked to open a file may take its time. */
+    bool opens = adopted || (file->may_be_pinned && !file->locks_are_remote);
+    bool has_own = opens && open_own_lock_handle(file);
+    if (file->may_be_pinned && !has_own) {
+        epio__store_u32(&file->keeps_from_ring, 1);
     }
 }

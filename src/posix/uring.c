@@ -8,6 +8,11 @@
  * success is not taken for the truth: a worker tries again by the ordinary call,
  * and has the last word.
  *
+ * What a ring has, the kernel keeps open: after the process is gone for as long as it takes to
+ * end a transfer, and when a thread of the kernel's carries one out for a moment after it was
+ * completed. So the descriptor that holds a lock is never in a ring (range_lock.c); and nothing
+ * goes to those threads, since a file that is closed must be closed for everybody.
+ *
  * Reads of what is probably in memory come many at a time, and are over, most of them, when the
  * call returns that began them all (uring_read_together). */
 #include "atomics.h"
@@ -228,6 +233,11 @@ static bool waits_for_the_disk(const epio_op *op)
            epio__load_relaxed_u32(&file->cached_reads) != EPIO__CACHED_READS_NEVER;
 }
 
+static bool keeps_from_ring(const epio_op *op)
+{
+    return epio__load_relaxed_u32(&epio__os_file_of(op)->keeps_from_ring) != 0;
+}
+
 static bool fits(const epio_op *op)
 {
     uint64_t bytes = epio_op_bytes(op);
@@ -248,7 +258,7 @@ static bool uring_submit(void *opaque, epio_op *op)
     if (is_for_epoll(op)) {
         return epio__backend_epoll.submit(state->epoll, op);
     }
-    if (state->refused || !waits_for_the_disk(op) || !fits(op)) {
+    if (state->refused || !waits_for_the_disk(op) || !fits(op) || keeps_from_ring(op)) {
         return false;
     }
     epio__list_append(&state->waiting, &op->queue);
@@ -273,7 +283,7 @@ static bool leave_batch(epio_op *op)
     return epio__leave_batch(op);
 }
 
-static void prepare(struct io_uring_sqe *entry, const epio_op *op)
+static void prepare_transfer(struct io_uring_sqe *entry, const epio_op *op)
 {
     int descriptor = epio__descriptor_of(op);
     char *base = op->arguments.io.base;
@@ -294,6 +304,15 @@ static void prepare(struct io_uring_sqe *entry, const epio_op *op)
         io_uring_prep_writev(entry, descriptor, op->arguments.io.base, len, offset);
         return;
     }
+}
+
+static void prepare(struct io_uring_sqe *entry, epio_op *op)
+{
+    prepare_transfer(entry, op);
+    if (epio__os_file_of(op)->direct) {
+        entry->rw_flags = RWF_NOWAIT; /* by the disk, but by no thread of the kernel's */
+    }
+    io_uring_sqe_set_data(entry, op);
 }
 
 /* The process has lost the right to use rings, as one that locks itself in may: what
@@ -418,7 +437,6 @@ static bool fill(uring_state *state)
         epio_op *op = EPIO__CONTAINER(state->waiting.next, epio_op, queue);
         epio__list_remove(&op->queue);
         prepare(entry, op);
-        io_uring_sqe_set_data(entry, op);
         state->writes = state->writes || !epio__op_reads(op);
         state->in_kernel++;
     }
@@ -529,12 +547,16 @@ static uint32_t prepare_batch(uring_state *state, epio_node **first, uint32_t co
     file_name name = {-1, 0};
     for (unsigned end = tail + count; tail != end; tail++) {
         const epio_op *op = epio__op_of_queue(node);
-        node = node->next;
         if (epio__os_file_of(op) != file) {
+            if (keeps_from_ring(op)) {
+                count -= end - tail;
+                break;
+            }
             file = epio__os_file_of(op);
             name = name_file(state, epio__os_file_of(op));
         }
         prepare_of_batch(&queue->sqes[tail & queue->ring_mask], name, op);
+        node = node->next;
     }
     *first = node;
     queue->sqe_tail = tail;
@@ -703,6 +725,9 @@ static void uring_forget(void *opaque, epio__os_file *file)
     if (file->ring_table == state->table) {
         empty_table(state);
     }
+    if (state->has_ring && !state->refused && something_is_due(state)) {
+        look(state); /* it may be that the kernel lets go of the file's last op only now */
+    }
     epio__backend_epoll.forget(state->epoll, file);
 }
 
@@ -753,6 +778,7 @@ static int uring_notify(void *opaque, void (*ready)(void *user), void *user)
 
 const epio__backend epio__backend_uring = {
     .name = "uring",
+    .pins_files = true,
     .open = uring_open,
     .close = uring_close,
     .submit = uring_submit,
