@@ -460,5 +460,6 @@ int main(int argc, char **argv)
         FIXTURE_TEST(a_failed_open_releases_nothing, ON_ANY),
     };
     CHILDREN_ARE(children, argc, argv);
+    lock_observer_start();
     return FIXTURE_RUN("locks in one process", tests);
 }

@@ -819,5 +819,6 @@ int main(int argc, char **argv)
         FIXTURE_TEST(a_crowd_loses_no_update, ON_OS_PERFORM),
     };
     CHILDREN_ARE(children, argc, argv);
+    lock_observer_start();
     return FIXTURE_RUN("locks between processes", tests);
 }

@@ -284,5 +284,6 @@ int main(int argc, char **argv)
         FIXTURE_TEST(a_lock_without_a_descriptor_ends_with_its_process, ON_OS_PERFORM),
     };
     CHILDREN_ARE(children, argc, argv);
+    lock_observer_start();
     return FIXTURE_RUN("locks between processes, POSIX", tests);
 }

@@ -1421,5 +1421,6 @@ int main(int argc, char **argv)
         FIXTURE_TEST(another_thread_waits, ON_OS | ON_MEMORY),
     };
     CHILDREN_ARE(children, argc, argv);
+    lock_observer_start();
     return FIXTURE_RUN("waiting for locks", tests);
 }

@@ -12,10 +12,10 @@ typedef struct partner {
 } partner;
 
 /* For the CHILDREN_ARE of a test that has partners or asks locks_on. */
-#define PARTNER_CHILDREN CHILD(partner_child), CHILD(look_at_locks)
+#define PARTNER_CHILDREN CHILD(partner_child), CHILD(lock_observer)
 
 child_run partner_child;
-child_run look_at_locks;
+child_run lock_observer;
 
 /* False without SQLite. */
 bool partner_can_be(partner_kind kind);
@@ -64,6 +64,8 @@ int64_t partner_answer(partner *one);
 #define LOCKS_OTHER 0x10u /* what should not be */
 
 uint32_t locks_on(const char *path);
+/* Before the first of them, in main: from then on that process is there. */
+void lock_observer_start(void);
 
 /* What they are while one file holds this level, having gone step by step. */
 extern const uint32_t locks_of_level[5];

@@ -43,6 +43,9 @@
 #define ON_TRACE_MEMORY 0x1000u     /* `trace` over the memory VFS */
 #define ON_TRACE_OS_PERFORM 0x2000u /* `trace` over epio_os_vfs, epio_perform */
 
+/* The system's files in one setting, that of a loop where there is one: for what takes long. */
+#define ON_OS_ONCE (EPIO_ASYNC ? ON_OS : ON_OS_PERFORM)
+
 /* Every setting whose files are the system's; every one that there is. */
 #define ON_ANY_OS                                                                                  \
     (ON_OS_PERFORM | ON_OS | ON_OS_SUBMIT | ON_OS_LOOP_PERFORM | ON_LIMIT_OS | ON_LIMIT_OS_3 |     \
