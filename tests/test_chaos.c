@@ -588,7 +588,7 @@ static uint64_t number_of(const char *variable, uint64_t otherwise)
 
 static void everything_at_once(fixture *f)
 {
-    uint64_t end = now_ns() + number_of("EPIO_TEST_SECONDS", 3) * 1000 * MILLISECOND;
+    uint64_t end = now_ns() + number_of("EPIO_TEST_SECONDS", 1) * 1000 * MILLISECOND;
     chaos_seed = number_of("EPIO_TEST_SEED", now_ns());
     print_message("EPIO_TEST_SEED=%llu\n", (unsigned long long)chaos_seed);
     do {

@@ -1,5 +1,5 @@
 /* The loop: how it is made, what a poll and a run do, what a `done` may do, and
- * that nobody starves. EPIO_TEST_SERIAL: some of it is about time. */
+ * that nobody starves. */
 #include "life.h"
 
 #include <malloc.h>
@@ -38,10 +38,11 @@ static epio_loop *make_loop(void)
     return loop;
 }
 
-/* What a machine that is busy with other things may take for a moment. */
+/* What a machine that is busy with other things may take for a moment: far from the hour
+ * that the other end of the choice takes. */
 static uint64_t patience(void)
 {
-    return fixture_is_slow() ? 20 * SECOND : 2 * SECOND;
+    return 20 * SECOND;
 }
 
 /* ---- Creation ------------------------------------------------------------ */

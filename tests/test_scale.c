@@ -1,6 +1,5 @@
 /* Great numbers: operations in flight, open files, long chains; and the number
- * of allocations that an operation costs, which is none. EPIO_TEST_SERIAL: it
- * takes much of the machine. */
+ * of allocations that an operation costs, which is none. */
 #include "life.h"
 
 #include <stdatomic.h>
@@ -104,7 +103,7 @@ static void run_many(life *l, const tracked *ops, int count)
     uint64_t begun = now_ns();
     check_result(epio_loop_pending(l->loop), count);
     check_result(epio_loop_run(l->loop), count);
-    check(now_ns() - begun < 20 * SECOND);
+    check(now_ns() - begun < 60 * SECOND);
     check_result(epio_loop_pending(l->loop), 0);
     for (int i = 0; i < count; i++) {
         check_result(ops[i].calls, 1);
