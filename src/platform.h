@@ -42,6 +42,8 @@ void epio__condition_broadcast(epio__condition *condition);
  * EPIO_ENOMEM. */
 int epio__thread_start(epio__thread *thread, void (*run)(void *argument), void *argument);
 void epio__thread_join(epio__thread *thread);
+/* Instead: nobody waits for its end. */
+void epio__thread_detach(epio__thread *thread);
 void epio__thread_yield(void);
 /* In a loop that waits for another thread without sleeping. */
 void epio__thread_pause(void);
@@ -81,7 +83,7 @@ typedef struct epio__os_file {
     uint64_t inode;
     uint32_t opened_as;    /* the epio_open flags that its handle is good for; 0: it was adopted */
     intptr_t lock_handle;  /* what holds its ranges: `handle`, or the platform's own */
-    bool locks_are_remote; /* see epio__range_locks_prepare */
+    bool locks_are_remote; /* the calls about ranges may take as long as a server */
     uintptr_t lock;        /* atomic; the epio__lock_holder of src/os; 0: never asked for a lock */
     epio_node closing;     /* among the files of its inode that are still to be closed */
     uint32_t stream;       /* the platform's notes on a stream */
@@ -165,9 +167,7 @@ int epio__range_is_taken(const epio__os_file *file, uint64_t start, uint64_t len
 bool epio__range_locks_are_common(void);
 
 /* Before the first of the above for a file: makes sure that no other file holds the
- * same ranges as this one and that they end with the process (file->may_be_pinned), and
- * finds out whether the calls may take as long as a server over the network
- * (file->locks_are_remote). */
+ * same ranges as this one, and that they end with the process (file->may_be_pinned). */
 void epio__range_locks_prepare(epio__os_file *file);
 
 /* ---- What `src/os` gives to the platform ------------------------------- */

@@ -805,6 +805,7 @@ static void cached_reads_pass_what_is_slow(fixture *f)
     fillers flush;
     fillers path;
     fillers write;
+    fillers closes;
     tracked stream_read;
     tracked stream_open;
     tracked one;
@@ -823,9 +824,9 @@ static void cached_reads_pass_what_is_slow(fixture *f)
     gate_shut(&l);
     /* Each lane has workers of its own. */
     uint32_t waiting = 0;
-    static const lane lanes[] = {LANE_WORK, LANE_FLUSH, LANE_PATH, LANE_WRITE};
-    fillers *const all[] = {&work, &flush, &path, &write};
-    for (int i = 0; i < 4; i++) {
+    static const lane lanes[] = {LANE_CLOSE, LANE_WORK, LANE_FLUSH, LANE_PATH, LANE_WRITE};
+    fillers *const all[] = {&closes, &work, &flush, &path, &write};
+    for (int i = 0; i < 5; i++) {
         waiting += fillers_start(&l, all[i], lanes[i]);
         life_run_until_waiting(&l, waiting);
     }
@@ -842,10 +843,10 @@ static void cached_reads_pass_what_is_slow(fixture *f)
     epio_submit(epio_read(track(&one), l.file, into, 1, 0));
     life_run_until_waiting(&l, waiting + 1);
     check_result(stream_read.calls + stream_open.calls, 0);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 5; i++) {
         check_result(all[i]->ops[0].calls, 0);
     }
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 5; i++) {
         fillers_finish(&l, all[i]);
     }
     life_run_until_done(&l, &one);

@@ -297,13 +297,131 @@ static void the_owner_does_it_itself(fixture *f)
     epio_op op = {0};
     epio_loop *loop = make_loop(0);
     (void)f;
-    check_result(epio_wait(epio_access(&op, epio_loop_vfs(loop), SYSTEM_ROOT, 0)), 1);
-    epio_loop_statistics now = stats_of(loop);
+    epio_file *file = open_temporary(epio_loop_vfs(loop), BLOCK);
+    epio_loop_statistics before = stats_of(loop);
+    check_result(epio_wait(epio_size(&op, file)), BLOCK);
+    epio_loop_statistics now = since(&before, loop);
     check(now.delivered == 1);
     check(now.by_owner == 1);
     check(now.batches == 0);
-    check(now.threads_now == 0);
+    life_close(file);
     epio_loop_destroy(loop);
+}
+
+/* Each after the one before, so that a thread is always about to be free. */
+static void one_thread_serves_one_op_at_a_time(fixture *f)
+{
+    epio_op op = {0};
+    char path[512];
+    epio_loop *loop = make_loop(0);
+    epio_vfs *os = epio_loop_vfs(loop);
+    epio_file *file = open_temporary(os, BLOCK);
+    (void)snprintf(path, sizeof path, "%s", fixture_path(f, "file"));
+    for (int round = 0; round < 300; round++) {
+        tracked one;
+        epio_submit(epio_work(track(&one), os, nothing));
+        while (one.calls == 0) {
+            (void)epio_loop_poll(loop, SECOND, 0);
+        }
+    }
+    check(stats_of(loop).threads_now <= 2); /* the open had one */
+    for (int round = 0; round < 300; round++) {
+        tracked one;
+        epio_submit(epio_access(track(&one), os, path, EPIO_ACCESS_EXISTS));
+        while (one.calls == 0) {
+            (void)epio_loop_poll(loop, SECOND, 0);
+        }
+        epio_submit(epio_write(track(&one), file, "x", 1, 0));
+        while (one.calls == 0) {
+            (void)epio_loop_poll(loop, SECOND, 0);
+        }
+    }
+    check(stats_of(loop).threads_now <= 3);
+    check_result(epio_wait(epio_close(&op, file)), 0);
+    epio_loop_destroy(loop);
+}
+
+/* A VFS that keeps what it is given, for another thread to answer. */
+typedef struct keeper {
+    epio_vfs base;
+    epio_op *kept;
+} keeper;
+
+static void keep(epio_vfs *vfs, epio_op *op)
+{
+    ((keeper *)(void *)vfs)->kept = op;
+}
+
+static void keep_on(epio_vfs *vfs, epio_op *op)
+{
+    (void)vfs;
+    (void)op;
+}
+
+static void *answer_what_is_kept(void *argument)
+{
+    keeper *one = argument;
+    epio_complete(one->kept, 1);
+    return NULL;
+}
+
+static void what_a_vfs_keeps_is_not_at_once(fixture *f)
+{
+    static const epio_vfs_methods methods = {.name = "keeper", .submit = keep, .cancel = keep_on};
+    epio_semaphore *semaphore;
+    epio_vfs *layers[3];
+    epio_loop *loop = make_loop(0);
+    keeper one = {.base = {.methods = &methods, .loop = loop}};
+    (void)f;
+    check_result(epio_semaphore_create(&semaphore, 1), 0);
+    layers[0] = &one.base;
+    check_result(epio_trace_vfs_create(&layers[1], layers[0]), 0);
+    check_result(epio_limit_vfs_create(&layers[2], layers[1], semaphore), 0);
+    for (int i = 0; i < 3; i++) {
+        tracked op;
+        test_thread thread;
+        epio_loop_statistics before = stats_of(loop);
+        epio_submit(epio_access(track(&op), layers[i], "any", EPIO_ACCESS_EXISTS));
+        (void)epio_loop_poll(loop, 0, 0);
+        thread_start(&thread, answer_what_is_kept, &one);
+        (void)thread_join(thread);
+        check_result(epio_loop_run(loop), 1);
+        check_result(op.result, 1);
+        epio_loop_statistics now = since(&before, loop);
+        check(now.at_once == 0);
+        check(now.by_nobody == 1);
+    }
+    epio_vfs_destroy(layers[2]);
+    epio_vfs_destroy(layers[1]);
+    epio_semaphore_destroy(semaphore);
+    epio_loop_destroy(loop);
+}
+
+static void a_lock_that_waited_is_not_at_once(fixture *f)
+{
+    epio_op op = {0};
+    tracked waits;
+    life l;
+    life_begin(&l, f);
+    epio_file *one = life_open(&l, l.os, "file");
+    epio_file *other = life_open(&l, l.os, "file");
+    epio_loop_statistics before = stats_of(l.loop);
+    check_result(epio_wait(epio_lock(&op, one, EPIO_LOCK_SHARED, 0)), 0);
+    check_result(epio_wait(epio_lock(&op, one, EPIO_LOCK_EXCLUSIVE, 0)), 0);
+    check(since(&before, l.loop).at_once == 2);
+    epio_submit(epio_lock(track(&waits), other, EPIO_LOCK_SHARED, EPIO_LOCK_WAIT));
+    life_run_for(&l, MILLISECOND);
+    check_result(waits.calls, 0);
+    check_result(epio_wait(epio_unlock(&op, one, EPIO_LOCK_NONE)), 0);
+    life_run_until_done(&l, &waits);
+    check_result(waits.result, 0);
+    epio_loop_statistics now = since(&before, l.loop);
+    check(now.delivered == 4);
+    check(now.at_once == 3);
+    check(now.by_nobody == 1);
+    life_close(one);
+    life_close(other);
+    life_end(&l);
 }
 
 static void inline_writes_are_at_once(fixture *f)
@@ -694,6 +812,9 @@ int main(void)
         FIXTURE_TEST(a_spent_turn_defers, ON_OS_PERFORM),
         FIXTURE_TEST(work_is_handed_to_workers, ON_OS_PERFORM),
         FIXTURE_TEST(the_owner_does_it_itself, ON_OS_PERFORM),
+        FIXTURE_TEST(one_thread_serves_one_op_at_a_time, ON_OS_PERFORM),
+        FIXTURE_TEST(what_a_vfs_keeps_is_not_at_once, ON_OS_PERFORM),
+        FIXTURE_TEST(a_lock_that_waited_is_not_at_once, ON_OS_PERFORM),
         FIXTURE_TEST(inline_writes_are_at_once, ON_OS_PERFORM),
         FIXTURE_TEST(reads_in_place, ON_OS_PERFORM),
         FIXTURE_TEST(direct_reads_wait_for_the_disk, ON_OS),

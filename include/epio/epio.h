@@ -266,7 +266,13 @@ EPIO_API int64_t epio_wait(epio_op *op);
  * with EPIO_ECANCELED if it had not started or only waits, with its true
  * result if it took full effect. Any thread; an op that is not in flight is
  * left alone. The caller keeps the op alive and unreused during the call.
- * close and unlock cannot be cancelled. */
+ * close and unlock cannot be cancelled.
+ *
+ * An open, delete, rename, access or full_pathname that a thread of the loop's is at, on
+ * a mount that does not answer, ends a few milliseconds after it was cancelled or its
+ * deadline passed, and what it points at is the caller's again. The system may carry it
+ * out all the same, whenever the mount answers: a file may still be made, truncated,
+ * renamed or removed then; one that is opened is closed again. */
 EPIO_API void epio_cancel(epio_op *op);
 
 /* True from submit until the completion is delivered (for a linked op: from
@@ -609,12 +615,13 @@ EPIO_API int64_t epio_trace_summary(const epio_vfs *trace, char *buffer, size_t 
 /* ---- Loops ------------------------------------------------------------- */
 
 typedef struct epio_loop_options {
-    size_t size;         /* sizeof(epio_loop_options) */
-    const char *backend; /* "uring", "epoll", "poll", "iocp"; NULL: EPIO_BACKEND of the
-                            environment, else the best. One that the system refuses gives way
-                            to the next of these: epio_loop_backend says which it is */
-    uint32_t workers;    /* most threads that read at once, and most for epio_work; 0: 16, which is
-                            the most */
+    size_t size;            /* sizeof(epio_loop_options) */
+    const char *backend;    /* "uring", "epoll", "poll", "iocp"; NULL: EPIO_BACKEND of the
+                               environment, else the best. One that the system refuses gives way
+                               to the next of these: epio_loop_backend says which it is */
+    uint32_t workers;       /* most threads that read at once, most that are at paths (but at least
+                               4), and most for epio_work; 0: 16, which is the most. Threads that
+                               hang in the kernel do not count */
     uint32_t inline_writes; /* 1: buffered writes run on the owner's thread, which may then wait
                                for the disk */
 } epio_loop_options;
@@ -686,9 +693,10 @@ typedef struct epio_loop_statistics {
     uint64_t by_backend; /* the ring or the port had it, or it waited for a stream to be ready */
     uint64_t by_workers; /* handed over to worker threads */
     uint64_t by_owner;   /* meant for a worker, but the owner had nothing else to do */
-    uint64_t by_nobody;  /* syncs, which a flush answers; what only waits (sleep, acquire); what
-                            ended before anybody began it: invalid, cancelled, after a failed
-                            flush */
+    uint64_t by_nobody;  /* syncs, which a flush answers; what only waits (sleep, acquire, a lock
+                            that was not free); what a VFS kept and answered later, itself or by
+                            a thread of its own; what ended before it was begun: invalid,
+                            cancelled, after a failed flush */
 
     uint64_t in_place; /* reads that epio_wait did on the spot: never in flight, nor delivered */
     uint64_t flushes;  /* that have ended, begun by the loop for one or more syncs */

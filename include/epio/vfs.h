@@ -90,11 +90,17 @@ struct epio_vfs {
 /* Reads and writes on it wait for others, and positions mean nothing. */
 #define EPIO_FILE_STREAM 1u
 
-/* Embed it first in your own struct. All but the first three are the core's. */
+/* Its ops ask nothing but this machine's memory and disks, so they end soon: a loop that has
+ * nothing else to do may carry one out on its own thread. */
+#define EPIO_FILE_LOCAL 2u
+
+/* Embed it first in your own struct. All but the first four are the core's. */
 struct epio_file {
     epio_vfs *vfs;
     uint32_t flags;  /* EPIO_OPEN_READ and EPIO_OPEN_WRITE: what it is open for */
     uint32_t traits; /* EPIO_FILE_... */
+    uint64_t medium; /* what its ops wait for, of your own numbering: while one hangs, it keeps
+                        only workers of its own from the others; 0, from epio_file_init: unknown */
 
     uint32_t plain; /* those of the flags whose ops may go by the short path */
     size_t in_flight;

@@ -132,6 +132,7 @@ static void try_close(epio_file *file)
     op->phase = EPIO__PHASE_HELD;
     op->way = EPIO__WAY_AT_ONCE;
     op->vfs->methods->submit(op->vfs, op);
+    epio__op_note_if_kept(op);
 }
 
 static epio_file *file_as_submitted(epio_op *op)

@@ -107,6 +107,7 @@ static void submit_deferred(epio_loop *loop)
         epio__list_remove(&op->queue);
         op->place = EPIO__PLACE_NONE;
         op->vfs->methods->submit(op->vfs, op);
+        epio__op_note_if_kept(op);
     }
     if (!epio__list_empty(&again)) {
         /* The first that was put off again came before these. */
@@ -140,6 +141,9 @@ static void perform_itself(epio_loop *loop)
     }
     epio__os_vfs_guard_write(&loop->os);
     for (int i = 0; i < WRITES_AT_ONCE && loop->hand_over_writes != 0; i++) {
+        if (!epio__workers_owner_may_perform(loop)) {
+            return;
+        }
         epio__workers_perform_one(loop);
     }
 }
@@ -487,7 +491,7 @@ int epio_loop_create(epio_loop **created, const epio_loop_options *options)
         return error;
     }
     bool default_workers = options->workers == 0 || options->workers > EPIO__LANE_THREADS;
-    epio__workers_init(&loop->workers, default_workers ? EPIO__LANE_THREADS : options->workers);
+    epio__workers_init(loop, default_workers ? EPIO__LANE_THREADS : options->workers);
     *created = loop;
     return 0;
 }
@@ -554,16 +558,18 @@ void epio_loop_destroy(epio_loop *loop)
         epio__fatal("epio_loop_destroy", "called from inside a `done`, while the loop runs");
     }
     (void)epio_loop_close(loop, EPIO_FOREVER);
-    if (epio__load_size(&loop->open_files) != 0) {
+    /* In this order: a thread that was written off may have opened a file, and closes it. */
+    size_t being_disposed_of = epio__load_u32(&loop->workers.written_off);
+    if (epio__load_size(&loop->open_files) > being_disposed_of) {
         epio__fatal("epio_loop_destroy",
                     "a file is still open; close every file of the loop first");
     }
-    epio__workers_destroy(&loop->workers);
+    epio__workers_stop(&loop->workers);
     while (epio__load_size(&loop->visitors) != 0) {
         epio__thread_yield();
     }
     loop->os.backend->close(loop->os.backend_state);
-    free(loop);
+    epio__workers_release(&loop->workers);
 }
 
 const char *epio_loop_backend(const epio_loop *loop)

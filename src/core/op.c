@@ -13,6 +13,9 @@
 #include "core/semaphore.h"
 #include "core/sticky.h"
 
+/* How long an op on a path that is to end may go on before its thread is written off. */
+#define BEFORE_WRITING_OFF_NS UINT64_C(4000000)
+
 /* ---- Posts from other threads ---- */
 
 static void push_inbox(epio_loop *loop, epio_op *op)
@@ -62,6 +65,10 @@ static void mark_shared(epio_loop *loop)
 
 static void come_back_from_worker(epio_op *op)
 {
+    if (op->stuck != 0) {
+        epio__timer_stop(op->loop, op);
+        op->stuck = 0;
+    }
     if (op->place == EPIO__PLACE_TAKEN) {
         epio__workers_came_back(op);
     }
@@ -164,6 +171,7 @@ void epio_forward(epio_op *op, epio_vfs *vfs, epio_file *file)
         return;
     }
     silence(op->loop, op);
+    epio__op_waits_no_more(op);
     epio__forward(op, vfs, file);
 }
 
@@ -190,6 +198,7 @@ static void hold(epio_op *op)
     op->phase = EPIO__PHASE_HELD;
     op->way = EPIO__WAY_AT_ONCE;
     op->vfs->methods->submit(op->vfs, op);
+    epio__op_note_if_kept(op);
 }
 
 /* A file that is being closed waits for no lock, but one that is free may still be
@@ -247,6 +256,7 @@ static void resume(epio_loop *loop, epio_op *op)
         epio_complete(op, op->arguments.acquire.waiter.outcome);
     } else {
         op->vfs->methods->submit(op->vfs, op);
+        epio__op_note_if_kept(op);
     }
     epio__loop_notify_host(loop);
 }
@@ -281,7 +291,18 @@ static void unlink_from_first(epio_op *op)
     op->queue.previous = NULL;
 }
 
-static void cancel_held(epio_op *op)
+/* A thread that is at the op has a moment to bring its true result, should it not be stuck
+ * in the kernel; then it is left alone with what it is at. */
+static void begin_to_write_off(epio_loop *loop, epio_op *op)
+{
+    if (op->stuck == 0 && epio__workers_may_write_off(op)) {
+        epio__timer_stop(loop, op);
+        epio__workers_expect(op, epio__deadline_after(BEFORE_WRITING_OFF_NS));
+        epio__timer_start(loop, op);
+    }
+}
+
+static void cancel_held(epio_loop *loop, epio_op *op)
 {
     switch (epio__workers_take_back(op)) {
     case EPIO__TAKE_BACK_DONE:
@@ -292,6 +313,7 @@ static void cancel_held(epio_op *op)
         op->vfs->methods->cancel(op->vfs, op);
         return;
     case EPIO__TAKE_BACK_TOO_LATE:
+        begin_to_write_off(loop, op);
         return;
     }
 }
@@ -314,7 +336,7 @@ static void cancel_in_phase(epio_loop *loop, epio_op *op)
     case EPIO__PHASE_HELD:
     case EPIO__PHASE_PASSING:
         if (op->kind != EPIO_KIND_ACQUIRE) {
-            cancel_held(op);
+            cancel_held(loop, op);
         } else if (epio__semaphore_withdraw(op->arguments.acquire.semaphore,
                                             &op->arguments.acquire.waiter)) {
             epio_complete(op, EPIO_ECANCELED);
@@ -762,8 +784,20 @@ void epio__loop_drain(epio_loop *loop)
     drain_cancels(loop);
 }
 
+static void write_off(epio_op *op)
+{
+    op->stuck = 0;
+    if (epio__workers_write_off(op)) {
+        epio_complete(op, EPIO_ECANCELED);
+    }
+}
+
 static void fire(epio_loop *loop, epio_op *op, uint64_t now)
 {
+    if (op->stuck != 0) {
+        write_off(op);
+        return;
+    }
     if ((op->marks & EPIO__MARK_INTERNAL) != 0 && !epio_in_flight(op)) {
         return; /* a flush that was held back; the end of the turn begins it */
     }
@@ -896,6 +930,7 @@ void epio__op_give_back(epio_loop *loop, epio_op *op)
 void epio__op_go_on(epio_loop *loop, epio_op *op)
 {
     op->result = EPIO_EPENDING;
+    epio__op_note_if_kept(op);
     if (op->phase != EPIO__PHASE_READY && (op->marks & EPIO__MARK_INTERNAL) == 0) {
         epio__op_keep(loop, op);
     }

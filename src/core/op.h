@@ -100,6 +100,13 @@ static inline bool epio__op_is_ordered(const epio_op *op)
     return op->kind >= EPIO_KIND_WRITE && op->kind <= EPIO_KIND_SYNC;
 }
 
+/* Is all that it is about one path, or two? */
+static inline bool epio__op_is_on_path(const epio_op *op)
+{
+    return op->kind == EPIO_KIND_OPEN ||
+           (op->kind >= EPIO_KIND_DELETE && op->kind <= EPIO_KIND_FULL_PATHNAME);
+}
+
 static inline bool epio__op_opens(const epio_op *op)
 {
     return op->kind == EPIO_KIND_OPEN || op->kind == EPIO_KIND_ADOPT;
@@ -113,6 +120,24 @@ static inline uint64_t epio__deadline_after(uint64_t timeout)
 }
 
 #if EPIO_ASYNC
+
+/* An op that waited in a VFS goes on from there: what becomes of it now is what counts. */
+static inline void epio__op_waits_no_more(epio_op *op)
+{
+    if (op->way == EPIO__WAY_NOBODY) {
+        op->way = EPIO__WAY_AT_ONCE;
+    }
+}
+
+/* A VFS has been given the op, and has kept it: whatever answers it later, it did not
+ * end at once. */
+static inline void epio__op_note_if_kept(epio_op *op)
+{
+    if (op->phase == EPIO__PHASE_HELD && op->way == EPIO__WAY_AT_ONCE &&
+        op->place == EPIO__PLACE_NONE) {
+        op->way = EPIO__WAY_NOBODY;
+    }
+}
 
 /* Inline, for epio's own layers, through which every read may go: epio_frame_push, */
 static inline void epio__frame_push(epio_op *op, epio_frame *frame)

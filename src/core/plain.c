@@ -36,6 +36,7 @@ static EPIO__NOINLINE void pass_to_vfs(epio_loop *loop, epio_op *op)
     if (op->phase == EPIO__PHASE_PASSING) {
         op->phase = EPIO__PHASE_HELD;
     }
+    epio__op_note_if_kept(op);
     epio__op_keep(loop, op);
 }
 

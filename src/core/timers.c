@@ -9,6 +9,9 @@
 /* Does not change while the op is in the heap. */
 static uint64_t due_of(const epio_op *op)
 {
+    if (op->stuck != 0) {
+        return op->due;
+    }
     uint64_t deadline = op->timeout_ns != 0 ? op->timeout_ns : EPIO_FOREVER;
     bool waits_for_due = op->phase == EPIO__PHASE_PARKED || (op->marks & EPIO__MARK_ALARM) != 0;
     return waits_for_due && op->due < deadline ? op->due : deadline;

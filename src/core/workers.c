@@ -1,10 +1,18 @@
 /* See workers.h. A worker runs the `perform` of the VFS that holds the op and
  * posts the op back; it knows nothing else of it. Threads start when there is
- * work for them and leave when there was none for a while. */
+ * work for them and leave when there was none for a while.
+ *
+ * A system call on a dead mount may never return. So a lane does not count a thread
+ * that has been at one op for too long (it is overdue), and starts another in its
+ * place; and an op on a path is carried out on the thread's own copy, so that the
+ * owner can write the thread off and give the op back to its caller. */
 #include "core/workers.h"
 
 #include "core/fatal.h"
 #include "core/loop.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 #define IDLE_BEFORE_LEAVING_NS UINT64_C(2000000000)
 
@@ -14,9 +22,53 @@
 /* How far a thread looks for an op whose file nobody is at. */
 #define SEARCH_LIMIT 64
 
-enum { LANE_READ, LANE_WRITE, LANE_FLUSH, LANE_LOCK, LANE_PATH, LANE_WORK };
+/* A path that is looked up in memory takes microseconds; a disk, tens of milliseconds.
+ * Where as many threads hang as a lane has, the next are suspected sooner: what waits
+ * behind a hundred ops on a dead mount shall not notice. */
+#define PATIENCE_WITH_PATHS_NS UINT64_C(5000000)
+#define PATIENCE_WITH_FILES_NS UINT64_C(20000000)
+#define PATIENCE_WHILE_MANY_HANG_NS UINT64_C(1000000)
 
-enum { WORKER_NONE, WORKER_RUNNING, WORKER_LEFT };
+/* A flush that takes longer is not for the owner's thread. */
+#define LONG_FLUSH_NS UINT64_C(20000000)
+
+/* Of a lane, whatever hangs. */
+#define MOST_THREADS 1024
+
+/* No system has longer paths. */
+#define LONGEST_PATH (UINT64_C(128) << 10)
+
+enum {
+    LANE_READ,
+    LANE_WRITE,
+    LANE_FLUSH,
+    LANE_LOCK,
+    LANE_PATH,
+    LANE_CLOSE, /* which never waits behind an open */
+    LANE_WORK
+};
+
+typedef struct worker {
+    epio__lane *lane;
+    epio__thread thread;
+    epio_node node; /* among the lane's `threads`, or `left` */
+    epio__spin spin;
+    epio_op *op;           /* what it is at; NULL: nothing, or it was written off */
+    const epio_file *file; /* what it is at, for lanes with one thread a file */
+    uint64_t medium;       /* where it is at it; 0: nowhere, or unknown */
+    uint64_t ops;          /* that it began: two looks see whether it is still the same */
+    uint64_t ops_seen;     /* at the last look */
+    bool performing;
+    bool may_hang;    /* in the kernel: the op is the operating system's */
+    bool overdue;     /* it is not counted among those that run */
+    bool written_off; /* what it is at nobody waits for any more */
+    bool orphaned;    /* and its loop was destroyed meanwhile */
+
+    /* The thread's own copy of an op on a path, and of the names. */
+    epio_op copy;
+    char *names;
+    uint64_t room;
+} worker;
 
 static uint32_t lane_of(const epio_op *op)
 {
@@ -33,6 +85,8 @@ static uint32_t lane_of(const epio_op *op)
     case EPIO_KIND_LOCK:
     case EPIO_KIND_UNLOCK:
         return LANE_LOCK;
+    case EPIO_KIND_CLOSE:
+        return LANE_CLOSE;
     case EPIO_KIND_WORK:
         return LANE_WORK;
     default:
@@ -40,15 +94,25 @@ static uint32_t lane_of(const epio_op *op)
     }
 }
 
-void epio__workers_init(epio__workers *workers, uint32_t readers)
+void epio__workers_init(epio_loop *loop, uint32_t most)
 {
+    epio__workers *workers = &loop->workers;
+    workers->loop = loop;
+    workers->references = 1;
     workers->several_processors = epio__processor_count() > 1;
     for (uint32_t i = 0; i < EPIO__LANES; i++) {
         epio__lane *lane = &workers->lanes[i];
+        lane->workers = workers;
         epio__mutex_init(&lane->mutex);
         epio__condition_init(&lane->work);
+        epio__condition_init(&lane->watch);
         epio__list_init(&lane->queue);
-        lane->limit = i == LANE_READ || i == LANE_WORK ? readers : 4;
+        epio__list_init(&lane->threads);
+        epio__list_init(&lane->left);
+        bool as_many_as_asked = i == LANE_READ || i == LANE_WORK || (i == LANE_PATH && most > 4);
+        lane->limit = as_many_as_asked ? most : 4;
+        lane->patience = i == LANE_PATH ? PATIENCE_WITH_PATHS_NS : PATIENCE_WITH_FILES_NS;
+        lane->hangs = i != LANE_WORK;
         /* Writers of one file would only wait for each other in the kernel; its
          * locks are to be taken and released in order. */
         lane->one_per_file = i == LANE_WRITE || i == LANE_LOCK;
@@ -56,87 +120,339 @@ void epio__workers_init(epio__workers *workers, uint32_t readers)
     }
 }
 
-static bool somebody_is_at(const epio__lane *lane, const epio_file *file)
+static worker *worker_of(epio_node *node)
 {
-    for (uint32_t i = 0; i < lane->limit; i++) {
-        if (lane->workers[i].file == file) {
+    return EPIO__CONTAINER(node, worker, node);
+}
+
+/* ---- What may be begun ---- */
+
+static bool file_is_busy(const epio__lane *lane, const epio_file *file)
+{
+    for (epio_node *node = lane->threads.next; node != &lane->threads; node = node->next) {
+        if (worker_of(node)->file == file) {
             return true;
         }
     }
     return false;
 }
 
-/* The next op that may be begun; NULL: none. */
-static epio_op *next_op(epio__lane *lane)
+static uint64_t medium_of(const epio_op *op)
 {
-    uint32_t looked_at = 0;
+    return epio__op_has_file(op) ? op->file->medium : 0;
+}
+
+/* A medium has as many threads as the lane, overdue or not: a slow disk gets no more
+ * of them, and what waits for it leaves room for the others. */
+static bool medium_is_full(const epio__lane *lane, const epio_op *op)
+{
+    uint64_t medium = medium_of(op);
+    uint32_t threads = 0;
+    if (lane->overdue == 0 || medium == 0) {
+        return false;
+    }
+    for (epio_node *node = lane->threads.next; node != &lane->threads; node = node->next) {
+        threads += worker_of(node)->performing && worker_of(node)->medium == medium ? 1 : 0;
+    }
+    return threads >= lane->limit;
+}
+
+/* The next op that may be begun; NULL: none. */
+static epio_op *next_op(const epio__lane *lane)
+{
+    uint32_t passed = 0;
     for (epio_node *node = lane->queue.next; node != &lane->queue; node = node->next) {
         epio_op *op = epio__op_of_queue(node);
-        if (!lane->one_per_file || !somebody_is_at(lane, op->file)) {
+        if (medium_is_full(lane, op)) {
+            continue;
+        }
+        if (!lane->one_per_file || !file_is_busy(lane, op->file)) {
             return op;
         }
-        if (++looked_at == SEARCH_LIMIT) {
+        if (++passed == SEARCH_LIMIT) {
             return NULL;
         }
     }
     return NULL;
 }
 
+/* ---- Getting threads going ---- */
+
 static void worker_run(void *argument);
 
-/* Starts one more thread: false if there is no slot or no memory for one. */
+static void free_worker(worker *one)
+{
+    free(one->names);
+    free(one);
+}
+
+static void join_those_that_left(epio__lane *lane)
+{
+    while (!epio__list_empty(&lane->left)) {
+        worker *one = worker_of(lane->left.next);
+        epio__list_remove(&one->node);
+        epio__thread_join(&one->thread);
+        free_worker(one);
+    }
+}
+
+/* Starts one more thread: false if there is no room or no memory for one. */
 static bool start_worker(epio__lane *lane)
 {
-    for (uint32_t i = 0; i < lane->limit; i++) {
-        epio__worker *worker = &lane->workers[i];
-        if (worker->state == WORKER_RUNNING) {
-            continue;
-        }
-        if (worker->state == WORKER_LEFT) {
-            epio__thread_join(&worker->thread);
-        }
-        worker->lane = lane;
-        worker->file = NULL;
-        worker->state = WORKER_NONE;
-        if (epio__thread_start(&worker->thread, worker_run, worker) != 0) {
-            return false;
-        }
-        worker->state = WORKER_RUNNING;
-        return true;
+    /* One more than may perform: it looks out for those that hang. */
+    uint32_t most = lane->limit + (lane->hangs ? 1 : 0);
+    if (lane->running >= most || lane->running + lane->overdue >= MOST_THREADS) {
+        return false;
     }
-    return false;
+    if (lane->running == lane->limit && lane->performing < lane->limit) {
+        return false;
+    }
+    join_those_that_left(lane);
+    worker *one = calloc(1, sizeof *one);
+    if (one == NULL) {
+        return false;
+    }
+    one->lane = lane;
+    epio__list_append(&lane->threads, &one->node);
+    if (epio__thread_start(&one->thread, worker_run, one) != 0) {
+        epio__list_remove(&one->node);
+        free_worker(one);
+        return false;
+    }
+    lane->running++;
+    lane->starting++;
+    return true;
 }
 
-/* Gets threads going for `count` new ops. */
-static void rouse(epio__lane *lane, uint64_t count)
+/* Gets threads going for `wanted` ops, but for those that a thread which is about to look
+ * will find anyway: where one op follows another, one thread serves them all. */
+static void rouse(epio__lane *lane, uint64_t wanted)
 {
     epio__store_relaxed_u32(&lane->handed_over, lane->handed_over + 1);
-    count -= count < lane->spinning ? count : lane->spinning;
-    while (count > 0 && lane->idle > lane->signalled) {
+    if (lane->performing >= lane->limit && (lane->watched || !lane->hangs)) {
+        return; /* no thread may begin one now, and what hangs will be found */
+    }
+    uint64_t coming = (uint64_t)lane->spinning + lane->signalled + lane->starting +
+                      epio__load_u32(&lane->returning);
+    wanted -= wanted < coming ? wanted : coming;
+    while (wanted > 0 && lane->idle > lane->signalled) {
         lane->signalled++;
-        count--;
+        wanted--;
         epio__condition_signal(&lane->work);
     }
-    while (count > 0 && start_worker(lane)) {
-        count--;
+    while (wanted > 0 && start_worker(lane)) {
+        wanted--;
     }
 }
 
-static void run_op(epio__lane *lane, epio__worker *worker, epio_op *op)
+static void rouse_for_queue(epio__lane *lane)
 {
+    if (!lane->one_per_file) {
+        rouse(lane, lane->queued);
+    } else if (next_op(lane) != NULL) {
+        rouse(lane, 1); /* which rouses others as it finds files for them */
+    }
+}
+
+/* ---- Carrying out ---- */
+
+static bool is_of_the_system(const epio_op *op)
+{
+    return op->vfs == &op->loop->os.base;
+}
+
+bool epio__workers_may_write_off(const epio_op *op)
+{
+    return epio__op_is_on_path(op) && is_of_the_system(op);
+}
+
+static char *copy_name(char **room, const char *name)
+{
+    if (name == NULL) {
+        return NULL;
+    }
+    size_t size = strlen(name) + 1;
+    char *copy = memcpy(*room, name, size);
+    *room += size;
+    return copy;
+}
+
+static bool make_room(worker *one, uint64_t room)
+{
+    if (room > one->room) {
+        free(one->names);
+        one->names = malloc((size_t)room);
+        one->room = one->names != NULL ? room : 0;
+    }
+    return room <= one->room;
+}
+
+/* A copy of all that `perform` may look at, so that the op and the names can go back to
+ * the caller at any moment. False: no memory. */
+static bool copy_op(worker *one, const epio_op *op)
+{
+    const char *path = op->arguments.path.path;
+    bool renames = op->kind == EPIO_KIND_RENAME;
+    bool fills = op->kind == EPIO_KIND_FULL_PATHNAME;
+    const char *to = renames ? op->arguments.path.to : NULL;
+    uint64_t len = op->arguments.path.len;
+    len = fills && len > LONGEST_PATH ? LONGEST_PATH : len;
+    uint64_t room = (path != NULL ? strlen(path) + 1 : 0) + (to != NULL ? strlen(to) + 1 : 0);
+    if (!make_room(one, room + (fills ? len : 0))) {
+        return false;
+    }
+    char *names = one->names;
+    epio_op *copy = &one->copy;
+    memset(copy, 0, sizeof *copy);
+    copy->kind = op->kind;
+    copy->flags = op->flags;
+    copy->vfs = op->vfs;
+    copy->loop = op->loop;
+    copy->timeout_ns = op->timeout_ns;
+    copy->result = EPIO_EPENDING;
+    copy->state = EPIO__STATE_IN_FLIGHT;
+    copy->arguments.path.path = copy_name(&names, path);
+    copy->arguments.path.to = copy_name(&names, to);
+    copy->arguments.path.buffer = fills ? names : NULL;
+    copy->arguments.path.len = len;
+    return true;
+}
+
+/* What the copy has come to becomes the op's. */
+static void bring_back(epio_op *op, const epio_op *copy, int64_t result)
+{
+    op->os_error = copy->os_error;
+    op->file = copy->file;
+    if (op->kind == EPIO_KIND_FULL_PATHNAME) {
+        if (result >= 0) {
+            memcpy(op->arguments.path.buffer, copy->arguments.path.buffer, (size_t)result + 1);
+        }
+        return;
+    }
+    op->arguments.path.len = copy->arguments.path.len;
+    if (op->stuck == 0) {
+        op->due = copy->due; /* else that is the owner's, who wants no retry */
+    }
+}
+
+/* Nobody waits for it any more. */
+static void dispose(worker *one, int64_t result)
+{
+    epio_op *copy = &one->copy;
+    if (epio__op_opens(copy) && result >= 0) {
+        epio_op close = {0};
+        (void)epio_close(&close, copy->file);
+        (void)copy->vfs->methods->perform(copy->vfs, &close);
+    }
+    epio__subtract_u32(&one->lane->workers->written_off, 1);
+}
+
+/* Without the mutex, and with it again at the end. */
+static void perform_op(worker *one, epio_op *op)
+{
+    epio__lane *lane = one->lane;
+    epio__mutex_unlock(&lane->mutex);
+    int64_t result = op->vfs->methods->perform(op->vfs, op);
+    epio__add_u32(&lane->returning, 1);
+    epio_complete(op, result);
+    epio__mutex_lock(&lane->mutex);
+    epio__subtract_u32(&lane->returning, 1);
+}
+
+static void perform_copy(worker *one, epio_op *op)
+{
+    epio__lane *lane = one->lane;
+    one->op = op;
+    bool copied = copy_op(one, op);
+    epio__mutex_unlock(&lane->mutex);
+    int64_t result = EPIO_ENOMEM;
+    if (copied) {
+        result = one->copy.vfs->methods->perform(one->copy.vfs, &one->copy);
+    }
+    epio__mutex_lock(&lane->mutex);
+    bool wanted = !one->written_off;
+    if (wanted) {
+        one->op = NULL;
+        epio__add_u32(&lane->returning, 1);
+        if (copied) {
+            bring_back(op, &one->copy, result);
+        }
+    }
+    epio__mutex_unlock(&lane->mutex);
+    if (wanted) {
+        epio_complete(op, result);
+    } else {
+        dispose(one, result);
+    }
+    epio__mutex_lock(&lane->mutex);
+    epio__subtract_u32(&lane->returning, wanted ? 1 : 0);
+    one->written_off = false;
+}
+
+static void mark_overdue(epio__lane *lane, worker *one)
+{
+    if (!one->overdue) {
+        one->overdue = true;
+        lane->performing--;
+        lane->running--;
+        lane->overdue++;
+    }
+}
+
+static void run_op(worker *one, epio_op *op)
+{
+    epio__lane *lane = one->lane;
     epio__list_remove(&op->queue);
+    lane->queued--;
     epio__store_relaxed_u32(&op->place, EPIO__PLACE_TAKEN);
     bool flushes_for_writers = lane->one_per_file && op->kind == EPIO_KIND_SYNC;
     lane->flushing += flushes_for_writers ? 1 : 0;
-    worker->file = flushes_for_writers ? NULL : op->file; /* others may write */
-    if (lane->one_per_file && next_op(lane) != NULL) {
-        rouse(lane, 1); /* there is another file's */
+    one->file = flushes_for_writers ? NULL : op->file; /* others may write */
+    one->medium = medium_of(op);
+    one->may_hang = is_of_the_system(op);
+    one->ops++;
+    one->performing = true;
+    lane->performing++;
+    if (lane->one_per_file || lane->performing >= lane->limit) {
+        rouse_for_queue(lane); /* there may be another file's; or a watch is needed */
     }
-    epio__mutex_unlock(&lane->mutex);
-    epio_complete(op, op->vfs->methods->perform(op->vfs, op));
-    epio__mutex_lock(&lane->mutex);
-    worker->file = NULL;
+    if (epio__workers_may_write_off(op)) {
+        perform_copy(one, op);
+    } else {
+        perform_op(one, op);
+    }
+    one->performing = false;
+    one->file = NULL;
     lane->flushing -= flushes_for_writers ? 1 : 0;
+    if (one->overdue) {
+        one->overdue = false;
+        lane->running++;
+        lane->overdue--;
+    } else {
+        lane->performing--;
+    }
+}
+
+/* ---- A thread ---- */
+
+/* As many threads as may perform are at something, and more is waiting: looks out for
+ * those that hang. */
+static void watch_lane(epio__lane *lane)
+{
+    for (epio_node *node = lane->threads.next; node != &lane->threads; node = node->next) {
+        worker_of(node)->ops_seen = worker_of(node)->ops;
+    }
+    uint64_t patience = lane->overdue >= lane->limit ? PATIENCE_WHILE_MANY_HANG_NS : lane->patience;
+    lane->watched = true;
+    (void)epio__condition_wait_until(&lane->watch, &lane->mutex, epio__deadline_after(patience));
+    lane->watched = false;
+    for (epio_node *node = lane->threads.next; node != &lane->threads; node = node->next) {
+        worker *one = worker_of(node);
+        if (one->performing && one->may_hang && one->ops_seen == one->ops) {
+            mark_overdue(lane, one);
+        }
+    }
+    rouse_for_queue(lane);
 }
 
 typedef struct handed_over {
@@ -151,63 +467,87 @@ static bool was_handed_over(const void *of)
 }
 
 /* True if there may be something to do, so that the thread need not sleep. */
-static bool spin_for_work(epio__lane *lane, epio__worker *worker)
+static bool spin_for_work(worker *one)
 {
-    if (!lane->spins || !epio__spin_pays(&worker->spin)) {
+    epio__lane *lane = one->lane;
+    if (!lane->spins || !epio__spin_pays(&one->spin)) {
         return false;
     }
     handed_over look = {lane, lane->handed_over};
     lane->spinning++;
     epio__mutex_unlock(&lane->mutex);
-    (void)epio__spin_until(&worker->spin, epio__deadline_after(SPIN_NS), was_handed_over, &look);
+    (void)epio__spin_until(&one->spin, epio__deadline_after(SPIN_NS), was_handed_over, &look);
     epio__mutex_lock(&lane->mutex);
     lane->spinning--;
     return lane->handed_over != look.seen || lane->stopping;
 }
 
-static void worker_run(void *argument)
+/* False: nothing came for so long that the thread may leave. */
+static bool sleep_for_work(epio__lane *lane)
 {
-    epio__worker *worker = argument;
-    epio__lane *lane = worker->lane;
-    epio__mutex_lock(&lane->mutex);
-    for (;;) {
+    lane->idle++;
+    bool in_time = epio__condition_wait_until(&lane->work, &lane->mutex,
+                                              epio__deadline_after(IDLE_BEFORE_LEAVING_NS));
+    lane->idle--;
+    if (lane->signalled > 0) {
+        lane->signalled--;
+        return true;
+    }
+    return in_time || lane->queued != 0;
+}
+
+static void work_until_idle(worker *one)
+{
+    epio__lane *lane = one->lane;
+    while (!one->orphaned) {
         epio_op *op = next_op(lane);
-        if (op != NULL) {
-            run_op(lane, worker, op);
-            continue;
-        }
-        if (lane->stopping) {
-            break;
-        }
-        if (spin_for_work(lane, worker)) {
-            continue;
-        }
-        lane->idle++;
-        bool in_time = epio__condition_wait_until(&lane->work, &lane->mutex,
-                                                  epio__deadline_after(IDLE_BEFORE_LEAVING_NS));
-        lane->idle--;
-        if (lane->signalled > 0) {
-            lane->signalled--;
-        } else if (!in_time && epio__list_empty(&lane->queue)) {
-            break;
+        bool may_perform = lane->performing < lane->limit;
+        if (op != NULL && may_perform) {
+            run_op(one, op);
+        } else if (lane->stopping || lane->running > lane->limit + 1) {
+            return;
+        } else if (op != NULL && lane->hangs && !lane->watched) {
+            watch_lane(lane);
+        } else if (!spin_for_work(one) && !sleep_for_work(lane)) {
+            return;
         }
     }
-    worker->state = WORKER_LEFT;
+}
+
+static void worker_run(void *argument)
+{
+    worker *one = argument;
+    epio__lane *lane = one->lane;
+    epio__mutex_lock(&lane->mutex);
+    lane->starting--;
+    work_until_idle(one);
+    if (one->orphaned) {
+        epio__mutex_unlock(&lane->mutex);
+        free_worker(one);
+        epio__workers_release(lane->workers);
+        return;
+    }
+    lane->running--;
+    epio__list_remove(&one->node);
+    epio__list_append(&lane->left, &one->node);
     epio__mutex_unlock(&lane->mutex);
 }
 
+/* ---- Handing over ---- */
+
+/* There are threads, though some of them may hang. */
 static bool has_workers(const epio__lane *lane)
 {
-    for (uint32_t i = 0; i < lane->limit; i++) {
-        if (lane->workers[i].state == WORKER_RUNNING) {
+    for (epio_node *node = lane->threads.next; node != &lane->threads; node = node->next) {
+        if (!worker_of(node)->written_off) {
             return true;
         }
     }
     return false;
 }
 
-/* No thread is there and none can be had. */
-static void refuse_all(epio_node *queue)
+/* There is no thread, and none can be had. */
+static void fail_all(epio_node *queue)
 {
     while (!epio__list_empty(queue)) {
         epio_op *op = epio__op_of_queue(queue->next);
@@ -228,10 +568,11 @@ static bool give_flush_to_writer(epio_loop *loop, epio_node *flush)
     const epio_op *op = epio__op_of_queue(flush->next);
     /* One at a time: the other threads are for writes. */
     bool awake = lane->spinning != 0 && epio__list_empty(&lane->queue) && lane->flushing == 0 &&
-                 !somebody_is_at(lane, op->file);
+                 !file_is_busy(lane, op->file);
     if (awake) {
         epio__op_of_queue(flush->next)->place = EPIO__PLACE_QUEUED + LANE_WRITE;
         epio__list_move_all(&lane->queue, flush);
+        lane->queued++;
         rouse(lane, 1);
     }
     epio__mutex_unlock(&lane->mutex);
@@ -241,7 +582,7 @@ static bool give_flush_to_writer(epio_loop *loop, epio_node *flush)
 void epio__workers_hand_over(epio_loop *loop)
 {
     epio_node batches[EPIO__LANES];
-    uint64_t counts[EPIO__LANES] = {0};
+    uint32_t counts[EPIO__LANES] = {0};
     for (uint32_t i = 0; i < EPIO__LANES; i++) {
         epio__list_init(&batches[i]);
     }
@@ -269,16 +610,36 @@ void epio__workers_hand_over(epio_loop *loop)
         epio__lane *lane = &loop->workers.lanes[i];
         epio__mutex_lock(&lane->mutex);
         epio__list_move_all(&lane->queue, &batches[i]);
-        if (!lane->one_per_file) {
-            rouse(lane, counts[i]);
-        } else if (next_op(lane) != NULL) {
-            rouse(lane, 1); /* which rouses others as it finds files for them */
-        }
+        lane->queued += counts[i];
+        rouse_for_queue(lane);
         if (!has_workers(lane)) {
             epio__list_move_all(&batches[i], &lane->queue);
+            lane->queued = 0;
         }
         epio__mutex_unlock(&lane->mutex);
-        refuse_all(&batches[i]);
+        fail_all(&batches[i]);
+    }
+}
+
+/* ---- The owner instead ---- */
+
+/* The owner is deaf while it carries an op out: only what is short, and asks nothing but
+ * this machine's memory and disks. An open may end at a dead mount. */
+static bool is_short_and_local(const epio_op *op)
+{
+    if (!epio__op_has_file(op) || (op->file->traits & EPIO_FILE_LOCAL) == 0) {
+        return false;
+    }
+    if ((op->marks & EPIO__MARK_INTERNAL) != 0) {
+        uint64_t took = EPIO__CONTAINER(op, epio_file, flush)->flush_took;
+        return took != 0 && took < LONG_FLUSH_NS;
+    }
+    switch (op->kind) {
+    case EPIO_KIND_SIZE:
+    case EPIO_KIND_CLOSE:
+        return true;
+    default:
+        return epio__op_transfers(op) && epio_op_bytes(op) <= EPIO__LARGE_COPY;
     }
 }
 
@@ -291,8 +652,7 @@ bool epio__workers_owner_may_perform(const epio_loop *loop)
     if (loop->hand_over_count != loop->hand_over_writes && loop->hand_over_count != 1) {
         return false;
     }
-    const epio_op *op = EPIO__CONTAINER(loop->hand_over.next, epio_op, queue);
-    return op->kind != EPIO_KIND_WORK; /* promised to run on a worker */
+    return is_short_and_local(EPIO__CONTAINER(loop->hand_over.next, epio_op, queue));
 }
 
 static void take_from_hand_over(epio_op *op)
@@ -311,6 +671,8 @@ void epio__workers_perform_one(epio_loop *loop)
     op->way = EPIO__WAY_OWNER;
     epio_complete(op, op->vfs->methods->perform(op->vfs, op));
 }
+
+/* ---- For VFSes ---- */
 
 void epio_offload(epio_op *op)
 {
@@ -332,6 +694,8 @@ void epio_defer(epio_op *op)
     epio__loop_notify_host(op->loop);
 }
 
+/* ---- Taking back ---- */
+
 void epio__workers_came_back(epio_op *op)
 {
     op->place = EPIO__PLACE_NONE;
@@ -345,6 +709,7 @@ static bool take_back_from_queue(epio_op *op, epio__lane *lane)
     bool queued = op->place >= EPIO__PLACE_QUEUED;
     if (queued) {
         epio__list_remove(&op->queue);
+        lane->queued--;
         epio__workers_came_back(op);
     }
     epio__mutex_unlock(&lane->mutex);
@@ -375,37 +740,114 @@ epio__take_back epio__workers_take_back(epio_op *op)
     }
 }
 
+static worker *worker_at(const epio__lane *lane, const epio_op *op)
+{
+    for (epio_node *node = lane->threads.next; node != &lane->threads; node = node->next) {
+        if (worker_of(node)->op == op) {
+            return worker_of(node);
+        }
+    }
+    return NULL;
+}
+
+static epio__lane *lane_at_work_on(const epio_op *op)
+{
+    return &op->loop->workers.lanes[lane_of(op)];
+}
+
+void epio__workers_expect(epio_op *op, uint64_t due)
+{
+    epio__lane *lane = lane_at_work_on(op);
+    epio__mutex_lock(&lane->mutex); /* the thread sets op->due for a retry */
+    op->stuck = 1;
+    op->due = due;
+    epio__mutex_unlock(&lane->mutex);
+}
+
+bool epio__workers_write_off(epio_op *op)
+{
+    epio__lane *lane = lane_at_work_on(op);
+    epio__mutex_lock(&lane->mutex);
+    worker *one = worker_at(lane, op);
+    if (one != NULL) {
+        one->op = NULL;
+        one->written_off = true;
+        epio__add_u32(&lane->workers->written_off, 1);
+        mark_overdue(lane, one);
+        rouse_for_queue(lane);
+    }
+    epio__mutex_unlock(&lane->mutex);
+    if (one != NULL) {
+        epio__workers_came_back(op);
+    }
+    return one != NULL;
+}
+
 uint32_t epio__workers_count_threads(epio__workers *workers)
 {
     uint32_t threads = 0;
     for (uint32_t i = 0; i < EPIO__LANES; i++) {
         epio__lane *lane = &workers->lanes[i];
         epio__mutex_lock(&lane->mutex);
-        for (uint32_t j = 0; j < lane->limit; j++) {
-            threads += lane->workers[j].state == WORKER_RUNNING ? 1 : 0;
-        }
+        threads += lane->running + lane->overdue;
         epio__mutex_unlock(&lane->mutex);
     }
     return threads;
 }
 
-void epio__workers_destroy(epio__workers *workers)
+/* ---- The end ---- */
+
+static void free_lanes(epio__workers *workers)
+{
+    for (uint32_t i = 0; i < EPIO__LANES; i++) {
+        epio__condition_destroy(&workers->lanes[i].watch);
+        epio__condition_destroy(&workers->lanes[i].work);
+        epio__mutex_destroy(&workers->lanes[i].mutex);
+    }
+}
+
+void epio__workers_release(epio__workers *workers)
+{
+    if (epio__subtract_u32(&workers->references, 1) == 1) {
+        free_lanes(workers);
+        free(workers->loop);
+    }
+}
+
+/* Nobody joins a thread that may never return. */
+static void orphan_those_that_hang(epio__lane *lane)
+{
+    epio_node *node = lane->threads.next;
+    while (node != &lane->threads) {
+        worker *one = worker_of(node);
+        node = node->next;
+        if (one->written_off) {
+            one->orphaned = true;
+            epio__list_remove(&one->node);
+            epio__thread_detach(&one->thread);
+            epio__add_u32(&lane->workers->references, 1);
+        }
+    }
+}
+
+void epio__workers_stop(epio__workers *workers)
 {
     for (uint32_t i = 0; i < EPIO__LANES; i++) {
         epio__lane *lane = &workers->lanes[i];
         epio__mutex_lock(&lane->mutex);
         lane->stopping = true;
         epio__condition_broadcast(&lane->work);
-        epio__mutex_unlock(&lane->mutex);
-        for (uint32_t j = 0; j < lane->limit; j++) {
-            epio__mutex_lock(&lane->mutex);
-            bool started = lane->workers[j].state != WORKER_NONE;
+        epio__condition_broadcast(&lane->watch);
+        orphan_those_that_hang(lane);
+        while (!epio__list_empty(&lane->threads)) {
+            worker *one = worker_of(lane->threads.next);
             epio__mutex_unlock(&lane->mutex);
-            if (started) {
-                epio__thread_join(&lane->workers[j].thread);
-            }
+            epio__thread_join(&one->thread);
+            epio__mutex_lock(&lane->mutex);
+            epio__list_remove(&one->node); /* it is among those that left */
+            free_worker(one);
         }
-        epio__condition_destroy(&lane->work);
-        epio__mutex_destroy(&lane->mutex);
+        join_those_that_left(lane);
+        epio__mutex_unlock(&lane->mutex);
     }
 }

@@ -1,46 +1,59 @@
 /* Worker threads: the one door for what has no asynchronous form. Each lane has
  * a queue and threads of its own, so that one kind of work never holds up
- * another. */
+ * another; and what hangs in the kernel never holds up the rest of its lane. */
 #ifndef EPIO_WORKERS_H
 #define EPIO_WORKERS_H
 
 #include "core/spin.h"
 
-#define EPIO__LANES 6
+#define EPIO__LANES 7
+/* Of a lane, while none hangs. */
 #define EPIO__LANE_THREADS 16
 
-typedef struct epio__worker {
-    struct epio__lane *lane;
-    epio__thread thread;
-    const epio_file *file; /* what it is at */
-    epio__spin spin;
-    uint32_t state;
-} epio__worker;
-
 typedef struct epio__lane {
+    struct epio__workers *workers;
     epio__mutex mutex; /* guards the rest */
     epio__condition work;
+    epio__condition watch; /* see watch_lane */
     epio_node queue;
-    uint32_t limit; /* of threads */
-    uint32_t idle;
+    uint32_t queued;      /* its length */
+    epio_node threads;    /* those that run */
+    epio_node left;       /* those that ended, to be joined */
+    uint32_t limit;       /* of threads that perform at once, but for the overdue */
+    uint32_t running;     /* threads that are not overdue */
+    uint32_t performing;  /* those of them that carry out an op */
+    uint32_t overdue;     /* threads that have been at one op for long, or for nobody */
+    uint32_t idle;        /* threads that sleep */
     uint32_t signalled;   /* idle threads that are about to look */
+    uint32_t starting;    /* new threads that are about to look */
+    uint32_t returning;   /* atomic; threads that are about to look again after an op */
     uint32_t flushing;    /* threads of the lane of writes that are at a flush */
     uint32_t spinning;    /* threads that will see `handed_over` change */
     uint32_t handed_over; /* atomic, written under the mutex: how often there was something */
+    uint64_t patience;    /* how long a thread may be at one op before it is overdue */
+    bool hangs;           /* its ops may hang in the kernel, and are the system's, not the user's */
     bool one_per_file;    /* no two threads at one file */
     bool spins;           /* its ops are short and follow one another */
+    bool watched;         /* a thread looks out for those that are overdue */
     bool stopping;
-    epio__worker workers[EPIO__LANE_THREADS];
 } epio__lane;
 
 typedef struct epio__workers {
+    epio_loop *loop;
     bool several_processors; /* the owner and a worker can be at it at once */
+    uint32_t written_off;    /* atomic; threads at what nobody waits for any more */
+    uint32_t references;     /* atomic; the loop's own, and such threads after its end */
     epio__lane lanes[EPIO__LANES];
 } epio__workers;
 
-void epio__workers_init(epio__workers *workers, uint32_t readers);
-/* Waits for the threads to leave; nothing may be queued. */
-void epio__workers_destroy(epio__workers *workers);
+/* `most`: threads that read at once, are at paths, or run the functions of epio_work. */
+void epio__workers_init(epio_loop *loop, uint32_t most);
+/* Waits for the threads to leave, but for those that were written off; nothing may be
+ * queued. */
+void epio__workers_stop(epio__workers *workers);
+/* The owner needs the loop no more. Its memory goes now, or with the last thread that
+ * was written off. */
+void epio__workers_release(epio__workers *workers);
 
 /* Gives the workers what the loop has collected for them. Where no thread can
  * be started the ops end with EPIO_ENOMEM. */
@@ -54,6 +67,17 @@ typedef enum epio__take_back {
 
 /* Takes an op back from wherever epio_offload or epio_defer brought it. */
 epio__take_back epio__workers_take_back(epio_op *op);
+
+/* May an op that it is too late to take back be written off, once the thread has had
+ * some time to finish it? */
+bool epio__workers_may_write_off(const epio_op *op);
+
+/* The owner will do so at `due`, which is the op's from now on. */
+void epio__workers_expect(epio_op *op, uint64_t due);
+
+/* Leaves the thread alone with its own copy of the op: true, and the op is the
+ * caller's; what the thread brings it disposes of. False: it has just ended the op. */
+bool epio__workers_write_off(epio_op *op);
 
 /* A worker has ended it, and the owner knows. */
 void epio__workers_came_back(epio_op *op);

@@ -120,6 +120,7 @@ static void submit(epio_vfs *base, epio_op *op)
     limit_frame *frame = waiting_frame(base, op);
     if (frame != NULL) {
         frame->waiting = false;
+        epio__op_waits_no_more(op);
         go_on(vfs_of(base), frame, op, frame->waiter.outcome);
     } else {
         submit_new(vfs_of(base), op);

@@ -102,7 +102,14 @@ static int fill_file(epio__os_file *file, int descriptor, uint32_t flags)
     }
     epio__range_locks_decide(descriptor); /* a close depends on it */
     bool stream = is_stream(descriptor, &status);
-    file->base.traits = stream ? EPIO_FILE_STREAM : 0;
+    epio__medium medium = epio__medium_of(descriptor, file->device);
+    file->base.medium = file->device;
+    file->locks_are_remote = medium == EPIO__MEDIUM_REMOTE;
+    if (S_ISREG(status.st_mode) && medium == EPIO__MEDIUM_LOCAL) {
+        file->base.traits = EPIO_FILE_LOCAL;
+    } else {
+        file->base.traits = stream ? EPIO_FILE_STREAM : 0;
+    }
     file->direct = !stream && (flags & EPIO_OPEN_DIRECT) != 0;
     file->cached_reads =
         stream || file->direct ? EPIO__CACHED_READS_NEVER : EPIO__CACHED_READS_UNKNOWN;

@@ -107,6 +107,17 @@ bool epio__stream_attempt(epio_op *op, int64_t *result);
 /* Waits, until the op's deadline; EPIO_RETRY where there is no readiness to wait for. */
 int64_t epio__stream_perform(epio_op *op);
 
+/* ---- medium.c ---- */
+
+typedef enum epio__medium {
+    EPIO__MEDIUM_UNKNOWN,
+    EPIO__MEDIUM_LOCAL, /* this machine's memory and disks */
+    EPIO__MEDIUM_REMOTE /* a server, or a program */
+} epio__medium;
+
+/* `device`: the descriptor's st_dev. */
+epio__medium epio__medium_of(int descriptor, uint64_t device);
+
 /* ---- range_lock.c ---- */
 
 /* Finds out, once for the process, which kind of range locks the system has. */

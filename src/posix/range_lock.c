@@ -18,14 +18,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#if defined(__linux__)
-#include <sys/vfs.h>
-#elif defined(__APPLE__) || defined(__FreeBSD__) || defined(__OpenBSD__)
-#include <sys/param.h>
-
-#include <sys/mount.h> /* needs the one above */
-#endif
-
 /* Not where a descriptor that was adopted cannot have a description of its own. */
 #if defined(__linux__) && defined(F_OFD_SETLK)
 #define OFD_SET F_OFD_SETLK
@@ -147,35 +139,6 @@ int epio__range_is_taken(const epio__os_file *file, uint64_t start, uint64_t len
 
 #if defined(__linux__)
 
-/* statfs(2) and the kernel's magic.h; FUSE may be anything. */
-static bool is_remote(int descriptor)
-{
-    static const uint32_t remote[] = {
-        0x6969,     /* NFS */
-        0x517B,     /* SMB */
-        0xFF534D42, /* CIFS */
-        0xFE534D42, /* SMB2 */
-        0x65735546, /* FUSE */
-        0x01021997, /* 9P */
-        0x00C36400, /* Ceph */
-        0x5346414F, /* AFS */
-        0x73757245, /* Coda */
-        0x7461636F, /* OCFS2 */
-        0x01161970, /* GFS2 */
-        0x0BD00BD0, /* Lustre */
-    };
-    struct statfs status;
-    if (fstatfs(descriptor, &status) != 0) {
-        return false;
-    }
-    for (size_t i = 0; i < sizeof remote / sizeof remote[0]; i++) {
-        if ((uint32_t)status.f_type == remote[i]) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Opens the inode once more, so that the file's locks are on an open file description
  * that nothing else has. Without waiting for one who holds a lease. */
 static bool open_own_lock_handle(epio__os_file *file)
@@ -193,17 +156,6 @@ static bool open_own_lock_handle(epio__os_file *file)
 
 #else
 
-static bool is_remote(int descriptor)
-{
-#if defined(MNT_LOCAL)
-    struct statfs status;
-    return fstatfs(descriptor, &status) == 0 && (status.f_flags & MNT_LOCAL) == 0;
-#else
-    (void)descriptor;
-    return false; /* no portable way to ask */
-#endif
-}
-
 static bool open_own_lock_handle(const epio__os_file *file)
 {
     (void)file; /* classic locks are no description's */
@@ -218,7 +170,6 @@ static bool open_own_lock_handle(const epio__os_file *file)
  * was adopted with stays common, and a ring gets nothing of it. */
 void epio__range_locks_prepare(epio__os_file *file)
 {
-    file->locks_are_remote = is_remote((int)file->handle);
     if (epio__range_locks_are_common()) {
         return;
     }

@@ -177,6 +177,11 @@ void epio__thread_join(epio__thread *thread)
     pthread_join(*(pthread_t *)(void *)thread->space, NULL);
 }
 
+void epio__thread_detach(epio__thread *thread)
+{
+    pthread_detach(*(pthread_t *)(void *)thread->space);
+}
+
 void epio__thread_yield(void)
 {
     sched_yield();

@@ -115,6 +115,11 @@ void epio__thread_join(epio__thread *thread)
     (void)CloseHandle(*handle_of(thread));
 }
 
+void epio__thread_detach(epio__thread *thread)
+{
+    (void)CloseHandle(*handle_of(thread));
+}
+
 void epio__thread_pause(void)
 {
     YieldProcessor();

@@ -508,7 +508,7 @@ static void prepare_work(life *one, epio_op *op)
 const life_kind life_kinds[] = {
     {"open", LANE_PATH, 0, false, false, prepare_open, clear_open},
     {"adopt", LANE_PATH, 0, false, false, prepare_adopt, clear_adopt},
-    {"close", LANE_PATH, 0, true, false, prepare_close, clear_nothing},
+    {"close", LANE_CLOSE, 0, true, false, prepare_close, clear_nothing},
     {"read", LANE_READ, 100, false, false, prepare_read, clear_nothing},
     {"readv", LANE_READ, 100, false, false, prepare_readv, clear_nothing},
     {"write", LANE_WRITE, 100, false, false, prepare_write, clear_nothing},
@@ -530,6 +530,15 @@ const life_kind life_kinds[] = {
 
 const size_t life_kind_count = sizeof life_kinds / sizeof life_kinds[0];
 
+/* Opened beside the gate, which is shut; closed through it. */
+static epio_op *prepare_closing(life *one, epio_op *op, uint32_t number)
+{
+    static const char *const names[] = {"closing 0", "closing 1", "closing 2", "closing 3"};
+    epio_file *file = life_open(one, one->os, names[number]);
+    file->vfs = one->gate;
+    return epio_close(op, file);
+}
+
 static epio_op *prepare_filler(life *one, epio_op *op, lane which, uint32_t number)
 {
     static char into[16];
@@ -544,6 +553,8 @@ static epio_op *prepare_filler(life *one, epio_op *op, lane which, uint32_t numb
         return epio_unlock(op, one->file, EPIO_LOCK_NONE);
     case LANE_PATH:
         return epio_access(op, one->gate, SYSTEM_ROOT, EPIO_ACCESS_EXISTS);
+    case LANE_CLOSE:
+        return prepare_closing(one, op, number);
     default:
         return epio_work(op, one->gate, answer);
     }
@@ -551,7 +562,7 @@ static epio_op *prepare_filler(life *one, epio_op *op, lane which, uint32_t numb
 
 uint32_t fillers_start(life *one, fillers *all, lane which)
 {
-    all->count = which == LANE_FLUSH || which == LANE_PATH ? 4 : 1;
+    all->count = which == LANE_FLUSH || which == LANE_PATH || which == LANE_CLOSE ? 4 : 1;
     for (uint32_t i = 0; i < all->count; i++) {
         epio_submit(prepare_filler(one, track(&all->ops[i]), which, i));
     }

@@ -98,7 +98,15 @@ uint64_t now_ns(void);
 /* ---- One op of each kind ------------------------------------------------- */
 
 /* The workers that carry out a kind. */
-typedef enum lane { LANE_READ, LANE_WRITE, LANE_FLUSH, LANE_LOCK, LANE_PATH, LANE_WORK } lane;
+typedef enum lane {
+    LANE_READ,
+    LANE_WRITE,
+    LANE_FLUSH,
+    LANE_LOCK,
+    LANE_PATH,
+    LANE_CLOSE,
+    LANE_WORK
+} lane;
 
 typedef struct life_kind {
     const char *name;

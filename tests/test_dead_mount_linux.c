@@ -1,0 +1,671 @@
+/* A file system that never answers: what is on it keeps neither what is elsewhere nor its
+ * own callers. System calls about paths with "/dead/" in them, and flushes of the files of
+ * one device, are held by a filter which asks another thread (seccomp_unotify(2)),
+ * until the test lets them go. Only Linux has that. */
+#include "fork.h"
+#include "life.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#if defined(SECCOMP_RET_USER_NOTIF) && defined(SECCOMP_FILTER_FLAG_NEW_LISTENER) &&                \
+    defined(SECCOMP_USER_NOTIF_FLAG_CONTINUE)
+
+#define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
+#define MOST_HELD 4096
+
+/* ---- The mount -------------------------------------------------------------- */
+
+static struct {
+    pthread_mutex_t mutex;
+    int listener; /* the server's */
+    bool dead;
+    dev_t dead_device; /* flushes of its files hang, too; 0: none */
+    uint64_t held[MOST_HELD];
+    size_t count;
+} mount = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+/* Which of its arguments are paths: a call and two bits. */
+static const struct {
+    int number;
+    unsigned paths;
+} calls_about_paths[] = {
+#if defined(SYS_open)
+    {SYS_open, 1u << 0},
+    {SYS_unlink, 1u << 0},
+    {SYS_rename, 1u << 0 | 1u << 1},
+    {SYS_access, 1u << 0},
+    {SYS_readlink, 1u << 0},
+    {SYS_stat, 1u << 0},
+    {SYS_lstat, 1u << 0},
+#endif
+#if defined(SYS_renameat)
+    {SYS_renameat, 1u << 1 | 1u << 3},
+#endif
+#if defined(SYS_faccessat2)
+    {SYS_faccessat2, 1u << 1},
+#endif
+#if defined(SYS_newfstatat)
+    {SYS_newfstatat, 1u << 1},
+#endif
+    {SYS_openat, 1u << 1},
+    {SYS_unlinkat, 1u << 1},
+    {SYS_renameat2, 1u << 1 | 1u << 3},
+    {SYS_faccessat, 1u << 1},
+    {SYS_readlinkat, 1u << 1},
+};
+
+#define PATH_CALLS (sizeof calls_about_paths / sizeof calls_about_paths[0])
+
+static bool is_about_the_mount(const struct seccomp_data *data)
+{
+    for (size_t i = 0; i < PATH_CALLS; i++) {
+        for (unsigned argument = 0; argument < 4; argument++) {
+            if (calls_about_paths[i].number != data->nr ||
+                (calls_about_paths[i].paths & 1u << argument) == 0) {
+                continue;
+            }
+            /* The thread is in this process, and in the call. */
+            const char *path = (const char *)(uintptr_t)data->args[argument];
+            if (path != NULL && strstr(path, "/dead/") != NULL) {
+                return true;
+            }
+        }
+    }
+    struct stat status;
+    bool flushes = data->nr == SYS_fsync || data->nr == SYS_fdatasync;
+    return flushes && mount.dead_device != 0 && fstat((int)data->args[0], &status) == 0 &&
+           status.st_dev == mount.dead_device;
+}
+
+static void let_go(uint64_t id)
+{
+    struct seccomp_notif_resp answer = {.id = id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+    /* A thread that was killed does not wait any more. */
+    (void)ioctl(mount.listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
+}
+
+static int listener_line[2]; /* brings the server its listener */
+
+static void *serve_mount(void *unused)
+{
+    struct seccomp_notif call;
+    (void)unused;
+    require(read(listener_line[0], &mount.listener, sizeof mount.listener) ==
+            (ssize_t)sizeof mount.listener);
+    for (;;) {
+        memset(&call, 0, sizeof call);
+        if (ioctl(mount.listener, SECCOMP_IOCTL_NOTIF_RECV, &call) != 0) {
+            if (errno != EINTR && errno != ENOENT) {
+                return NULL;
+            }
+            continue;
+        }
+        pthread_mutex_lock(&mount.mutex);
+        bool hold = mount.dead && is_about_the_mount(&call.data);
+        if (hold) {
+            require(mount.count < MOST_HELD);
+            mount.held[mount.count++] = call.id;
+        }
+        pthread_mutex_unlock(&mount.mutex);
+        if (!hold) {
+            let_go(call.id);
+        }
+    }
+}
+
+static size_t mount_held(void)
+{
+    pthread_mutex_lock(&mount.mutex);
+    size_t count = mount.count;
+    pthread_mutex_unlock(&mount.mutex);
+    return count;
+}
+
+static void mount_set(bool dead)
+{
+    pthread_mutex_lock(&mount.mutex);
+    mount.dead = dead;
+    if (!dead) {
+        for (size_t i = 0; i < mount.count; i++) {
+            let_go(mount.held[i]);
+        }
+        mount.count = 0;
+    }
+    pthread_mutex_unlock(&mount.mutex);
+}
+
+static void mount_set_dead_device(dev_t device)
+{
+    pthread_mutex_lock(&mount.mutex);
+    mount.dead_device = device;
+    pthread_mutex_unlock(&mount.mutex);
+}
+
+/* For the calling thread and those that it starts from now on; there is no way back.
+ * False: the system has no such filters. */
+static bool mount_begin(void)
+{
+    const size_t asked = PATH_CALLS + 2;
+    struct sock_filter code[PATH_CALLS + 5] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+    };
+    for (size_t i = 0; i < asked; i++) {
+        const int flushes[] = {SYS_fsync, SYS_fdatasync};
+        int number = i < PATH_CALLS ? calls_about_paths[i].number : flushes[i - PATH_CALLS];
+        struct sock_filter ask =
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, (uint8_t)(asked - i), 0);
+        code[1 + i] = ask;
+    }
+    struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    struct sock_filter notify = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF);
+    code[1 + asked] = allow;
+    code[2 + asked] = notify;
+    struct sock_fprog program = {(unsigned short)(asked + 3), code};
+    pthread_t server;
+    check(pipe(listener_line) == 0);
+    check(pthread_create(&server, NULL, serve_mount, NULL) == 0); /* without the filter */
+    check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    long listener =
+        syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+    if (listener < 0) {
+        return false;
+    }
+    int number = (int)listener;
+    check(write(listener_line[1], &number, sizeof number) == (ssize_t)sizeof number);
+    return true;
+}
+
+/* ---- What the tests share ---------------------------------------------------- */
+
+typedef struct scene {
+    const char *folder;
+    epio_loop *loop;
+    epio_vfs *os;
+    epio_vfs *trace; /* over it */
+    epio_vfs *limit; /* over that, with room for all */
+    epio_semaphore *semaphore;
+} scene;
+
+static const char *path_in(const scene *s, const char *name, char *path)
+{
+    (void)snprintf(path, 512, "%s/%s", s->folder, name);
+    return path;
+}
+
+/* False: not on this system. The mount lives, as yet. */
+static bool scene_begin(scene *s, const char *folder)
+{
+    char path[512];
+    memset(s, 0, sizeof *s);
+    s->folder = folder;
+    (void)mkdir(path_in(s, "dead", path), 0700);
+    check_result(epio_loop_create(&s->loop, NULL), 0);
+    s->os = epio_loop_vfs(s->loop);
+    check_result(epio_trace_vfs_create(&s->trace, s->os), 0);
+    check_result(epio_semaphore_create(&s->semaphore, 1000), 0);
+    check_result(epio_limit_vfs_create(&s->limit, s->trace, s->semaphore), 0);
+    return mount_begin();
+}
+
+static void scene_end(scene *s)
+{
+    check_result(epio_loop_pending(s->loop), 0);
+    check_result(epio_semaphore_available(s->semaphore), 1000);
+    epio_vfs_destroy(s->limit);
+    epio_semaphore_destroy(s->semaphore);
+    epio_vfs_destroy(s->trace);
+    epio_loop_destroy(s->loop);
+}
+
+/* Polls until so many calls hang. */
+static void wait_until_held(const scene *s, size_t count)
+{
+    while (mount_held() < count) {
+        (void)epio_loop_poll(s->loop, MILLISECOND, 0);
+    }
+}
+
+static void run_out(const scene *s)
+{
+    while (epio_loop_pending(s->loop) != 0) {
+        (void)epio_loop_poll(s->loop, 10 * MILLISECOND, 0);
+    }
+}
+
+/* Until the process has no more threads and descriptors than that. What hung is on its way
+ * out; a worker that finds nothing to do leaves after two seconds. */
+static void wait_until_gone(int threads, int descriptors)
+{
+    while (count_threads() > threads || count_descriptors() > descriptors) {
+        thread_yield();
+    }
+}
+
+/* One of each verb about a healthy file. */
+static void works_elsewhere(const scene *s, epio_vfs *vfs, int round)
+{
+    char one[512];
+    char other[512];
+    char name[64];
+    char found[4096];
+    epio_op op = {0};
+    (void)snprintf(name, sizeof name, "healthy %d", round);
+    path_in(s, name, one);
+    (void)snprintf(name, sizeof name, "renamed %d", round);
+    path_in(s, name, other);
+    check_result(epio_wait(epio_open(&op, vfs, one, READ_WRITE | EPIO_OPEN_CREATE)), 0);
+    epio_file *file = op.file;
+    check_result(epio_wait(epio_write(&op, file, "x", 1, 0)), 1);
+    check_result(epio_wait(epio_sync(&op, file, EPIO_SYNC_FULL)), 0);
+    check_result(epio_wait(epio_size(&op, file)), 1);
+    check_result(epio_wait(epio_rename(&op, vfs, one, other, 0)), 0);
+    check_result(epio_wait(epio_access(&op, vfs, other, EPIO_ACCESS_READ)), 1);
+    check(epio_wait(epio_full_pathname(&op, vfs, other, found, sizeof found)) > 0);
+    check_result(epio_wait(epio_close(&op, file)), 0);
+    check_result(epio_wait(epio_delete(&op, vfs, other, 0)), 0);
+}
+
+/* ---- Others go on -------------------------------------------------------------- */
+
+#define MOST_HUNG 100
+
+static void others_go_on_in_child(void *folder)
+{
+    static const size_t counts[] = {1, 4, 20, MOST_HUNG};
+    static tracked hung[MOST_HUNG];
+    char path[512];
+    scene s;
+    if (!scene_begin(&s, folder)) {
+        return;
+    }
+    path_in(&s, "dead/file", path);
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        mount_set(true);
+        for (size_t j = 0; j < counts[i]; j++) {
+            epio_vfs *vfs = j % 2 == 0 ? s.limit : s.os;
+            epio_submit(epio_open(track(&hung[j]), vfs, path, READ_WRITE | EPIO_OPEN_CREATE));
+        }
+        for (int round = 0; round < 12; round++) {
+            works_elsewhere(&s, round % 2 == 0 ? s.os : s.limit, round);
+        }
+        wait_until_held(&s, counts[i]);
+        for (size_t j = 0; j < counts[i]; j++) {
+            check_result(hung[j].calls, 0);
+            epio_cancel(&hung[j].op);
+        }
+        run_out(&s); /* while the mount is as dead as ever */
+        for (size_t j = 0; j < counts[i]; j++) {
+            check_result(hung[j].result, EPIO_ECANCELED);
+            check(hung[j].op.file == NULL);
+        }
+        works_elsewhere(&s, s.os, 0);
+        mount_set(false);
+    }
+    scene_end(&s);
+}
+
+static void others_go_on(fixture *f)
+{
+    check_result(run_in_fork(others_go_on_in_child, (void *)(uintptr_t)f->folder), 0);
+}
+
+/* ---- Callers are given back ------------------------------------------------------- */
+
+enum { OPEN, TEMPORARY, DELETE, RENAME, RENAME_TO, ACCESS, FULL_PATHNAME, VERBS };
+
+/* `path` is on the mount, `other` is not. */
+static epio_op *prepare(epio_op *op, int verb, epio_vfs *vfs, const char *path, const char *other,
+                        char *buffer, size_t len)
+{
+    switch (verb) {
+    case OPEN:
+        return epio_open(op, vfs, path, READ_WRITE | EPIO_OPEN_CREATE);
+    case TEMPORARY:
+        return epio_open(op, vfs, path, EPIO_OPEN_TEMPORARY);
+    case DELETE:
+        return epio_delete(op, vfs, path, EPIO_DELETE_SYNC_DIR);
+    case RENAME:
+        return epio_rename(op, vfs, path, other, EPIO_RENAME_SYNC_DIR);
+    case RENAME_TO:
+        return epio_rename(op, vfs, other, path, EPIO_RENAME_NO_REPLACE);
+    case ACCESS:
+        return epio_access(op, vfs, path, EPIO_ACCESS_READWRITE);
+    default:
+        return epio_full_pathname(op, vfs, path, buffer, len);
+    }
+}
+
+enum { BY_CANCEL, BY_FOREIGN_CANCEL, BY_DEADLINE, ENDINGS };
+
+static void *cancel_in_thread(void *op)
+{
+    epio_cancel(op);
+    return NULL;
+}
+
+/* The names and the buffer are the caller's again at once, and freed: what the thread still
+ * looks at is its own. */
+static void give_back(scene *s, int verb, epio_vfs *vfs, int ending)
+{
+    char in_folder[512];
+    tracked one;
+    char *path = strdup(path_in(s, "dead/file", in_folder));
+    char *other = strdup(path_in(s, "elsewhere", in_folder));
+    char *buffer = malloc(4096);
+    check(path != NULL && other != NULL && buffer != NULL);
+    memset(buffer, 'b', 4096);
+    mount_set(true);
+    (void)prepare(track(&one), verb, vfs, path, other, buffer, 4096);
+    one.op.timeout_ns = ending == BY_DEADLINE ? 20 * MILLISECOND : 0;
+    epio_submit(&one.op);
+    wait_until_held(s, 1);
+    if (ending == BY_CANCEL) {
+        epio_cancel(&one.op);
+    } else if (ending == BY_FOREIGN_CANCEL) {
+        test_thread thread;
+        thread_start(&thread, cancel_in_thread, &one.op);
+        (void)thread_join(thread);
+    }
+    run_out(s);
+    check_result(one.calls, 1);
+    check_result(one.result, ending == BY_DEADLINE ? EPIO_ETIMEDOUT : EPIO_ECANCELED);
+    check_bytes(buffer, 'b', 4096);
+    memset(path, 'p', strlen(path));
+    memset(other, 'o', strlen(other));
+    free(path);
+    free(other);
+    free(buffer);
+    memset(&one, 0x77, sizeof one);
+}
+
+static void callers_are_given_back_in_child(void *folder)
+{
+    scene s;
+    if (!scene_begin(&s, folder)) {
+        return;
+    }
+    works_elsewhere(&s, s.os, 0);
+    int descriptors = count_descriptors();
+    for (int verb = 0; verb < VERBS; verb++) {
+        for (int ending = 0; ending < ENDINGS; ending++) {
+            give_back(&s, verb, ending % 2 == 0 ? s.os : s.limit, ending);
+            mount_set(false);
+        }
+    }
+    /* An open that came through in the end has been closed. */
+    wait_until_gone(INT32_MAX, descriptors);
+    scene_end(&s);
+}
+
+static void callers_are_given_back(fixture *f)
+{
+    check_result(run_in_fork(callers_are_given_back_in_child, (void *)(uintptr_t)f->folder), 0);
+}
+
+/* The threads that hang have to do without the loop, and bring nothing back. */
+static void a_loop_ends_without_what_hangs_in_child(void *folder)
+{
+    int threads = count_threads() + 1; /* that of the mount */
+    scene s;
+    for (int round = 0; round < 5; round++) {
+        if (round == 0 && !scene_begin(&s, folder)) {
+            return;
+        }
+        if (round != 0) {
+            check_result(epio_loop_create(&s.loop, NULL), 0);
+            s.os = epio_loop_vfs(s.loop);
+        }
+        int descriptors = round == 0 ? 0 : count_descriptors();
+        static tracked hung[VERBS];
+        char path[512];
+        char other[512];
+        char buffer[4096];
+        path_in(&s, "dead/file", path);
+        path_in(&s, "elsewhere", other);
+        mount_set(true);
+        for (int verb = 0; verb < VERBS; verb++) {
+            epio_submit(prepare(track(&hung[verb]), verb, s.os, path, other, buffer, 4096));
+        }
+        wait_until_held(&s, VERBS);
+        if (round == 0) {
+            check_result(epio_loop_close(s.loop, EPIO_FOREVER), 0);
+            scene_end(&s);
+        } else {
+            epio_loop_destroy(s.loop);
+        }
+        for (int verb = 0; verb < VERBS; verb++) {
+            check_result(hung[verb].calls, 1);
+            check_result(hung[verb].result, EPIO_ECANCELED);
+        }
+        memset(hung, 0x77, sizeof hung);
+        check(round == 0 || count_descriptors() < descriptors); /* the loop's are closed */
+        mount_set(false);
+        wait_until_gone(threads, INT32_MAX);
+    }
+}
+
+static void a_loop_ends_without_what_hangs(fixture *f)
+{
+    check_result(run_in_fork(a_loop_ends_without_what_hangs_in_child, (void *)(uintptr_t)f->folder),
+                 0);
+}
+
+/* EPIO_TEST_ROUNDS: how often; else a few times. */
+static void nothing_is_left_of_many_rounds_in_child(void *folder)
+{
+    static tracked hung[20];
+    const char *wanted = getenv("EPIO_TEST_ROUNDS");
+    int rounds = wanted != NULL ? atoi(wanted) : 20;
+    char path[512];
+    scene s;
+    if (!scene_begin(&s, folder)) {
+        return;
+    }
+    path_in(&s, "dead/file", path);
+    works_elsewhere(&s, s.os, 0);
+    int descriptors = count_descriptors();
+    int64_t memory = 0;
+    for (int round = 0; round < rounds; round++) {
+        mount_set(true);
+        for (size_t i = 0; i < 20; i++) {
+            epio_submit(epio_open(track(&hung[i]), s.limit, path, READ_WRITE | EPIO_OPEN_CREATE));
+        }
+        wait_until_held(&s, 20);
+        for (size_t i = 0; i < 20; i++) {
+            epio_cancel(&hung[i].op);
+        }
+        run_out(&s);
+        works_elsewhere(&s, s.os, 0);
+        mount_set(false);
+        wait_until_gone(INT32_MAX, descriptors);
+        memory = round == rounds / 2 ? system_peak_memory() : memory;
+    }
+    check(system_peak_memory() < memory + (8 << 20));
+    scene_end(&s);
+}
+
+static void nothing_is_left_of_many_rounds(fixture *f)
+{
+    check_result(run_in_fork(nothing_is_left_of_many_rounds_in_child, (void *)(uintptr_t)f->folder),
+                 0);
+}
+
+/* ---- Files of a mount that hangs ------------------------------------------------------ */
+
+#define HUNG_FLUSHES 12
+
+/* More flushes than there are threads for them hang on one file system; another's go on. */
+static void flushes_elsewhere_go_on_in_child(void *folder)
+{
+    static tracked syncs[HUNG_FLUSHES];
+    static epio_file *dead[HUNG_FLUSHES];
+    struct stat here;
+    struct stat there;
+    epio_op op = {0};
+    scene s;
+    if (stat(folder, &here) != 0 || stat("/dev/shm", &there) != 0 || here.st_dev == there.st_dev ||
+        !scene_begin(&s, folder)) {
+        return;
+    }
+    mount_set_dead_device(there.st_dev);
+    for (size_t i = 0; i < HUNG_FLUSHES; i++) {
+        epio_vfs *vfs = i % 2 == 0 ? s.os : s.limit;
+        check_result(epio_wait(epio_open(&op, vfs, "/dev/shm", EPIO_OPEN_TEMPORARY)), 0);
+        dead[i] = op.file;
+    }
+    mount_set(true);
+    for (size_t i = 0; i < HUNG_FLUSHES; i++) {
+        epio_submit(epio_sync(track(&syncs[i]), dead[i], EPIO_SYNC_FULL));
+    }
+    for (int round = 0; round < 10; round++) {
+        works_elsewhere(&s, round % 2 == 0 ? s.os : s.limit, round);
+    }
+    for (size_t i = 0; i < HUNG_FLUSHES; i++) {
+        check_result(syncs[i].calls, 0);
+        epio_cancel(&syncs[i].op); /* ends at once, as every sync */
+        check_result(epio_wait(epio_current_time(&op, s.os)) > 0, 1);
+        check_result(syncs[i].result, EPIO_ECANCELED);
+    }
+    mount_set(false);
+    for (size_t i = 0; i < HUNG_FLUSHES; i++) {
+        check_result(epio_wait(epio_close(&op, dead[i])), 0);
+    }
+    scene_end(&s);
+}
+
+static void flushes_elsewhere_go_on(fixture *f)
+{
+    check_result(run_in_fork(flushes_elsewhere_go_on_in_child, (void *)(uintptr_t)f->folder), 0);
+}
+
+/* ---- The owner heeds others ------------------------------------------------------------- */
+
+typedef struct intervention {
+    scene *scene;
+    epio_op *op;
+    int kind;
+} intervention;
+
+enum { STOP, WAKE, CANCEL, INTERVENTIONS };
+
+static void *intervene(void *argument)
+{
+    intervention *one = argument;
+    while (mount_held() == 0) {
+        thread_yield();
+    }
+    switch (one->kind) {
+    case STOP:
+        epio_loop_stop(one->scene->loop);
+        break;
+    case WAKE:
+        epio_loop_wake(one->scene->loop);
+        break;
+    default:
+        epio_cancel(one->op);
+        break;
+    }
+    return NULL;
+}
+
+/* The first that another thread ever wants of this loop, which has nothing else to do. */
+static void the_owner_is_not_deaf_in_child(void *folder)
+{
+    char path[512];
+    scene s;
+    for (int kind = 0; kind < INTERVENTIONS; kind++) {
+        tracked one;
+        test_thread thread;
+        if (kind == 0 && !scene_begin(&s, folder)) {
+            return;
+        }
+        epio_loop *loop = NULL;
+        check_result(epio_loop_create(&loop, NULL), 0);
+        scene other = s;
+        other.loop = loop;
+        intervention what = {&other, &one.op, kind};
+        mount_set(true);
+        epio_submit(epio_open(track(&one), epio_loop_vfs(loop), path_in(&s, "dead/file", path),
+                              EPIO_OPEN_READ));
+        thread_start(&thread, intervene, &what);
+        if (kind == WAKE) {
+            check_result(epio_loop_poll(loop, EPIO_FOREVER, 0), 0);
+        } else {
+            (void)epio_loop_run(loop);
+        }
+        (void)thread_join(thread);
+        check_result(one.calls, kind == CANCEL ? 1 : 0);
+        check(mount_held() == 1);
+        epio_loop_destroy(loop);
+        check_result(one.calls, 1);
+        mount_set(false);
+    }
+    scene_end(&s);
+}
+
+static void the_owner_is_not_deaf(fixture *f)
+{
+    check_result(run_in_fork(the_owner_is_not_deaf_in_child, (void *)(uintptr_t)f->folder), 0);
+}
+
+/* Waited for, with nothing else in flight. */
+static void a_deadline_is_kept_in_child(void *folder)
+{
+    char path[512];
+    char other[512];
+    char buffer[4096];
+    scene s;
+    if (!scene_begin(&s, folder)) {
+        return;
+    }
+    path_in(&s, "dead/file", path);
+    path_in(&s, "elsewhere", other);
+    for (int verb = 0; verb < VERBS; verb++) {
+        epio_op op = {0};
+        mount_set(true);
+        op.timeout_ns = 5 * MILLISECOND;
+        (void)prepare(&op, verb, s.os, path, other, buffer, sizeof buffer);
+        check_result(epio_wait(&op), EPIO_ETIMEDOUT);
+        mount_set(false);
+    }
+    scene_end(&s);
+}
+
+static void a_deadline_is_kept(fixture *f)
+{
+    check_result(run_in_fork(a_deadline_is_kept_in_child, (void *)(uintptr_t)f->folder), 0);
+}
+
+int main(void)
+{
+    static const fixture_test tests[] = {
+        FIXTURE_TEST(others_go_on, ON_OS_PERFORM),
+        FIXTURE_TEST(callers_are_given_back, ON_OS_PERFORM),
+        FIXTURE_TEST(a_loop_ends_without_what_hangs, ON_OS_PERFORM),
+        FIXTURE_TEST(nothing_is_left_of_many_rounds, ON_OS_PERFORM),
+        FIXTURE_TEST(flushes_elsewhere_go_on, ON_OS_PERFORM),
+        FIXTURE_TEST(the_owner_is_not_deaf, ON_OS_PERFORM),
+        FIXTURE_TEST(a_deadline_is_kept, ON_OS_PERFORM),
+    };
+    return FIXTURE_RUN("dead mount", tests);
+}
+
+#else
+
+int main(void)
+{
+    return 77; /* the kernel's headers know no such filters */
+}
+
+#endif
