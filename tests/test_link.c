@@ -2,6 +2,8 @@
  * for deadlines, syncs and closes. */
 #include "life.h"
 
+#include "fault_vfs.h"
+
 #define LONGEST 1000
 
 static tracked chain[LONGEST];
@@ -199,7 +201,8 @@ static void always_follows_a_failure(fixture *f)
     life_end(&l);
 }
 
-/* A link that is ALWAYS goes on even behind those that a failure ended. */
+/* A link that is ALWAYS goes on even behind those that a failure ended; what follows by
+ * one that is not ends all the same. */
 static void always_in_the_middle(fixture *f)
 {
     life l;
@@ -212,11 +215,136 @@ static void always_in_the_middle(fixture *f)
     (void)epio_link(&chain[3].op, &chain[4].op, 0);
     epio_submit(&chain[0].op);
     run_chain(&l, 5);
-    static const int64_t expected[] = {1, EPIO_EINVAL, EPIO_ECANCELED, 1, 1};
+    static const int64_t expected[] = {1, EPIO_EINVAL, EPIO_ECANCELED, 1, EPIO_ECANCELED};
     for (int i = 0; i < 5; i++) {
         check_result(chain[i].result, expected[i]);
     }
     life_end(&l);
+}
+
+/* Every chain of five: which of them fail if they begin, and which links are ALWAYS. */
+static void a_failure_is_remembered_down_the_chain(fixture *f)
+{
+    enum { COUNT = 5 };
+    life l;
+    life_begin(&l, f);
+    for (unsigned bad = 0; bad < 1u << COUNT; bad++) {
+        for (unsigned always = 0; always < 1u << (COUNT - 1); always++) {
+            for (unsigned i = 0; i < COUNT; i++) {
+                bool fails = (bad >> i & 1u) != 0;
+                (void)epio_randomness(member((int)i), l.os, fails ? NULL : l.buffer, 1);
+            }
+            for (unsigned i = 1; i < COUNT; i++) {
+                (void)epio_link(&chain[i - 1].op, &chain[i].op,
+                                (always >> (i - 1) & 1u) != 0 ? EPIO_LINK_ALWAYS : 0);
+            }
+            delivered = 0;
+            epio_submit(&chain[0].op);
+            run_chain(&l, COUNT);
+            bool failed = false;
+            for (unsigned i = 0; i < COUNT; i++) {
+                bool begins = i == 0 || !failed || (always >> (i - 1) & 1u) != 0;
+                bool fails = (bad >> i & 1u) != 0;
+                check_result(order[i], i);
+                check_result(chain[i].result, !begins ? EPIO_ECANCELED : fails ? EPIO_EINVAL : 1);
+                failed = failed || !begins || fails;
+            }
+        }
+    }
+    life_end(&l);
+}
+
+/* A chain of this op, an ALWAYS and one more: does the last begin? */
+static void check_breaks(life *l, int64_t result, bool breaks)
+{
+    (void)epio_size(member(1), l->file);
+    (void)epio_size(member(2), l->file);
+    (void)epio_link(&chain[0].op, &chain[1].op, EPIO_LINK_ALWAYS);
+    (void)epio_link(&chain[1].op, &chain[2].op, 0);
+    delivered = 0;
+    epio_submit(&chain[0].op);
+    if (result == EPIO_ECANCELED) {
+        epio_cancel(&chain[0].op);
+    }
+    run_chain(l, 3);
+    check_result(chain[0].result, result);
+    check(chain[1].result > 0);
+    check(breaks ? chain[2].result == EPIO_ECANCELED : chain[2].result > 0);
+}
+
+static void whatever_fails_breaks_a_chain(fixture *f)
+{
+    life l;
+    epio_op op = {0};
+    char byte;
+    life_begin(&l, f);
+    (void)epio_write(member(0), l.file, NULL, 1, 0);
+    check_breaks(&l, EPIO_EINVAL, true);
+    (void)epio_delete(member(0), l.os, life_path(&l, "no such file"), 0);
+    check_breaks(&l, EPIO_ENOENT, true);
+    (void)epio_sleep(member(0), l.os, HOUR);
+    check_breaks(&l, EPIO_ECANCELED, true);
+    (void)epio_sleep(member(0), l.os, HOUR);
+    chain[0].op.timeout_ns = MILLISECOND;
+    check_breaks(&l, EPIO_ETIMEDOUT, true);
+    epio_file *one = life_open(&l, l.os, "locked");
+    epio_file *two = life_open(&l, l.os, "locked");
+    check_result(epio_wait(epio_lock(&op, one, EPIO_LOCK_SHARED, 0)), 0);
+    check_result(epio_wait(epio_lock(&op, one, EPIO_LOCK_EXCLUSIVE, 0)), 0);
+    (void)epio_lock(member(0), two, EPIO_LOCK_SHARED, 0);
+    check_breaks(&l, EPIO_EBUSY, true);
+
+    /* What is no error is none, be it nothing or no. */
+    (void)epio_read(member(0), one, &byte, 1, 1000);
+    check_breaks(&l, 0, false);
+    (void)epio_access(member(0), l.os, life_path(&l, "no such file"), EPIO_ACCESS_EXISTS);
+    check_breaks(&l, 0, false);
+    check_result(epio_wait(epio_unlock(&op, one, EPIO_LOCK_NONE)), 0);
+    (void)epio_check_reserved_lock(member(0), two);
+    check_breaks(&l, 0, false);
+    life_close(one);
+    life_close(two);
+    life_end(&l);
+}
+
+/* How files are written safely: the new one takes the place of the old one only if it
+ * was written, is on the medium, and was closed without an error. */
+static void a_save_replaces_nothing_unless_all_went_well(fixture *f)
+{
+    static const uint8_t fails[] = {EPIO_KIND_NONE, EPIO_KIND_WRITE, EPIO_KIND_SYNC,
+                                    EPIO_KIND_CLOSE};
+    for (size_t i = 0; i < sizeof fails; i++) {
+        epio_vfs *fault;
+        epio_op op = {0};
+        epio_op write = {0};
+        epio_op sync = {0};
+        epio_op close = {0};
+        epio_op rename = {0};
+        bool good = fails[i] == EPIO_KIND_NONE;
+        fixture_put(f, "file", "old", 3);
+        check_result(fault_vfs_create(&fault, f->vfs), 0);
+        check_result(epio_wait(epio_open(&op, fault, fixture_path(f, "new"),
+                                         EPIO_OPEN_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_TRUNCATE)),
+                     0);
+        fault_vfs_fail_after(fault, fails[i], 0, 1, EPIO_ENOSPC, 77);
+        (void)epio_write(&write, op.file, "newer", 5, 0);
+        (void)epio_sync(&sync, op.file, EPIO_SYNC_FULL);
+        (void)epio_close(&close, op.file);
+        (void)epio_rename(&rename, fault, fixture_path(f, "new"), fixture_path(f, "file"), 0);
+        (void)epio_link(&write, &sync, 0);
+        (void)epio_link(&sync, &close, EPIO_LINK_ALWAYS);
+        (void)epio_link(&close, &rename, 0);
+        epio_submit(&write);
+        check_result(epio_wait(&rename), good ? 0 : EPIO_ECANCELED);
+        check_result(write.result, fails[i] == EPIO_KIND_WRITE ? EPIO_ENOSPC : 5);
+        check_result(sync.result, fails[i] == EPIO_KIND_WRITE  ? EPIO_ECANCELED
+                                  : fails[i] == EPIO_KIND_SYNC ? EPIO_ENOSPC
+                                                               : 0);
+        check_result(close.result, fails[i] == EPIO_KIND_CLOSE ? EPIO_ENOSPC : 0);
+        check_content(f, "file", good ? "newer" : "old", good ? 5 : 3);
+        check_result(fixture_exists(f, "new"), good ? 0 : 1);
+        epio_vfs_destroy(fault);
+    }
 }
 
 /* What an ordinary failure is: of the system, not of the arguments. */
@@ -271,6 +399,37 @@ static void a_cancel_of_each_member(fixture *f)
                 check_result(chain[i].result < 0 ? chain[i].result : 0,
                              i < victim ? 0 : EPIO_ECANCELED);
             }
+        }
+    }
+    life_end(&l);
+}
+
+/* What is linked behind a member that was cancelled goes on from there, and knows that it
+ * failed. */
+static void a_cancelled_member_is_a_failure(fixture *f)
+{
+    enum { BY_DEADLINE = WHO_COUNT };
+    life l;
+    life_begin(&l, f);
+    for (int by = 0; by <= BY_DEADLINE; by++) {
+        for (int last_always = 0; last_always < 2; last_always++) {
+            prepare_behind_gate(&l, 4);
+            chain[1].op.timeout_ns = by == BY_DEADLINE ? MILLISECOND : 0;
+            (void)epio_link(&chain[0].op, &chain[1].op, 0);
+            (void)epio_link(&chain[1].op, &chain[2].op, EPIO_LINK_ALWAYS);
+            (void)epio_link(&chain[2].op, &chain[3].op, last_always != 0 ? EPIO_LINK_ALWAYS : 0);
+            delivered = 0;
+            epio_submit(&chain[0].op);
+            if (by != BY_DEADLINE) {
+                life_cancel(&l, (who)by, &chain[1].op);
+            }
+            life_run_until_done(&l, &chain[3]);
+            check_result(chain[0].calls, 0);
+            check_result(chain[1].result, by == BY_DEADLINE ? EPIO_ETIMEDOUT : EPIO_ECANCELED);
+            check_result(chain[2].result, MICROSECOND);
+            check_result(chain[3].result, last_always != 0 ? (int64_t)MICROSECOND : EPIO_ECANCELED);
+            gate_open(&l);
+            run_chain(&l, 4);
         }
     }
     life_end(&l);
@@ -581,8 +740,12 @@ int main(void)
         FIXTURE_TEST(a_failure_ends_what_follows, ON_OS_PERFORM),
         FIXTURE_TEST(always_follows_a_failure, ON_OS_PERFORM),
         FIXTURE_TEST(always_in_the_middle, ON_OS_PERFORM),
+        FIXTURE_TEST(a_failure_is_remembered_down_the_chain, ON_OS_PERFORM),
+        FIXTURE_TEST(whatever_fails_breaks_a_chain, ON_OS_PERFORM),
+        FIXTURE_TEST(a_save_replaces_nothing_unless_all_went_well, ON_ANY_LOOP),
         FIXTURE_TEST(an_error_of_the_system_breaks_the_chain, ON_OS_PERFORM),
         FIXTURE_TEST(a_cancel_of_each_member, ON_OS_PERFORM),
+        FIXTURE_TEST(a_cancelled_member_is_a_failure, ON_OS_PERFORM),
         FIXTURE_TEST(a_cancel_of_all_members, ON_OS_PERFORM),
         FIXTURE_TEST(a_deadline_counts_from_the_first, ON_OS_PERFORM),
         FIXTURE_TEST(a_deadline_of_a_member_that_runs, ON_OS_PERFORM),

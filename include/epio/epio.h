@@ -279,16 +279,21 @@ EPIO_API void epio_cancel(epio_op *op);
  * the submit of its first). Any thread. */
 EPIO_API bool epio_pending(const epio_op *op);
 
-#define EPIO_LINK_ALWAYS 1u /* the second follows even if the first failed */
+#define EPIO_LINK_ALWAYS 1u /* the second follows even if an op before it failed */
 
-/* Lets `second` start when `first` has succeeded (result >= 0), else end with
- * EPIO_ECANCELED. Only the first is submitted; the second counts as submitted
- * with it, its timeout included. Both were prepared by a verb and belong to
- * one loop; chains may be of any length; an op has one successor. Link a close
- * or unlock with EPIO_LINK_ALWAYS: one that ends with EPIO_ECANCELED, because the
- * op before it failed, leaves its file open or locked. An op that is cancelled while it waits
- * for its first ends at once, and what is linked behind it goes on from there.
- * Returns `first`. */
+/* Makes a chain: `second` starts when `first` has ended and every op of the chain
+ * before it, `first` included, has succeeded (result >= 0); else it ends with
+ * EPIO_ECANCELED. With EPIO_LINK_ALWAYS it starts in any case, once `first` has ended;
+ * the failure is not forgotten by that, and ends what follows `second` without
+ * ALWAYS. So write, sync, close (ALWAYS), rename is how a file is replaced safely.
+ *
+ * Only the first of a chain is submitted; the others count as submitted with it,
+ * their timeouts included. All were prepared by a verb and belong to one loop; a
+ * chain may be of any length; an op has one successor. Link a close or unlock with
+ * EPIO_LINK_ALWAYS: one that ends with EPIO_ECANCELED, because an op before it failed,
+ * leaves its file open or locked. An op that is cancelled, or whose deadline passes,
+ * while it waits for `first` ends at once; what is linked behind it goes on from there,
+ * and an op before it has failed. Returns `first`. */
 EPIO_API epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags);
 
 #endif /* EPIO_ASYNC */

@@ -446,6 +446,7 @@ static epio_loop *begin(epio_op *first, const char *function)
         op->phase = EPIO__PHASE_ARRIVING;
         op->message = EPIO__MESSAGE_SUBMITTED;
         op->way = EPIO__WAY_NOBODY;
+        op->chain = 0;
         op->progress = (uint64_t)op->result;
         if ((op->marks & EPIO__MARK_INVALID) == 0) {
             op->progress = 0;
@@ -872,6 +873,8 @@ static void settle_result(epio_op *op)
     }
 }
 
+/* A failure goes down the chain with whatever follows: each member that starts hands it
+ * on to the next. */
 static void follow_link(epio_loop *loop, epio_op *op)
 {
     epio_op *second = op->link;
@@ -880,7 +883,11 @@ static void follow_link(epio_loop *loop, epio_op *op)
     }
     op->link = NULL;
     second->queue.previous = NULL;
-    if (op->result >= 0 || (op->marks & EPIO__MARK_LINK_ALWAYS) != 0) {
+    if (op->result < 0) {
+        op->chain |= EPIO__CHAIN_BROKEN;
+    }
+    second->chain = op->chain;
+    if (second->chain == 0 || (op->marks & EPIO__MARK_LINK_ALWAYS) != 0) {
         second->phase = EPIO__PHASE_ARRIVING;
         epio__op_start(loop, second);
     } else {

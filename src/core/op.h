@@ -60,6 +60,9 @@ enum {
     EPIO__MARK_ALARM = 0x80        /* held, and op->due is when its VFS wants to be called */
 };
 
+/* op->chain: what a linked op knows of those before it. The owner's. */
+enum { EPIO__CHAIN_BROKEN = 0x01 /* one of them failed */ };
+
 /* op->place: where the workers and the loop keep what a VFS gave them. */
 enum {
     EPIO__PLACE_NONE,
