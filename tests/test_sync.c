@@ -803,6 +803,258 @@ static void an_error_is_reported_exactly_once(fixture *f)
     bench_close(&b);
 }
 
+/* ---- Syncs that end early ---------------------------------------------- */
+
+/* Where a sync is that covers a failed write, how it ends without a flush of its own,
+ * and where the one is that the error goes to. */
+enum { FIRST_LINKED, FIRST_BEHIND_A_WRITE, FIRST_FLUSHING, FIRST_PLACES };
+enum { END_CANCELLED, END_BY_THREAD, END_EXPIRED, END_LINK_FAILED, END_INVALID, ENDS };
+enum { NEXT_LATER, NEXT_LINKED, NEXT_BEHIND_A_WRITE, NEXT_AS_FAR_AS_IT_GOES, NEXT_PLACES };
+
+typedef struct early_end {
+    bench b;
+    epio_op before_first;
+    epio_op before_next;
+    epio_op first;
+    epio_op next;
+    char into[4];
+    epio_iovec part;
+} early_end;
+
+static void submit_first(early_end *e, int place, int end)
+{
+    (void)epio_sync(&e->first, e->b.file, end == END_INVALID ? 77 : EPIO_SYNC_FULL);
+    e->first.timeout_ns = end == END_EXPIRED ? MILLISECOND : 0;
+    switch (place) {
+    case FIRST_LINKED:
+        (void)epio_read(&e->before_first, e->b.file, e->into, 4, 0);
+        epio_submit(epio_link(&e->before_first, &e->first, 0));
+        break;
+    case FIRST_BEHIND_A_WRITE:
+        epio_submit(epio_write(&e->before_first, e->b.file, "a", 1, 0));
+        epio_submit(&e->first);
+        break;
+    default:
+        epio_submit(&e->first);
+        break;
+    }
+    (void)epio_loop_poll(e->b.f->loop, 0, 0); /* gets going what can */
+}
+
+static void submit_next(early_end *e, int place)
+{
+    (void)epio_sync(&e->next, e->b.file, EPIO_SYNC_FULL);
+    switch (place) {
+    case NEXT_LINKED:
+        (void)epio_readv(&e->before_next, e->b.file, &e->part, 1, 0);
+        epio_submit(epio_link(&e->before_next, &e->next, 0));
+        break;
+    case NEXT_BEHIND_A_WRITE:
+        epio_submit(epio_writev(&e->before_next, e->b.file, &e->part, 1, 0));
+        epio_submit(&e->next);
+        break;
+    default:
+        epio_submit(&e->next);
+        break;
+    }
+    (void)epio_loop_poll(e->b.f->loop, 0, 0); /* gets going what can */
+}
+
+static void *cancel_first(void *argument)
+{
+    epio_cancel(&((early_end *)argument)->first);
+    return NULL;
+}
+
+static void end_first(early_end *e, int end)
+{
+    test_thread thread;
+    switch (end) {
+    case END_CANCELLED:
+        epio_cancel(&e->first);
+        break;
+    case END_BY_THREAD:
+        thread_start(&thread, cancel_first, e);
+        (void)thread_join(thread);
+        break;
+    case END_LINK_FAILED:
+        fault_vfs_fail_after(e->b.fault, EPIO_KIND_READ, 0, 1, EPIO_EIO, EIO);
+        fault_vfs_release(e->b.fault, EPIO_KIND_READ, 1);
+        break;
+    case END_INVALID: /* found when it begins */
+        fault_vfs_release(e->b.fault, EPIO_KIND_READ, 1);
+        break;
+    default:
+        break; /* of itself */
+    }
+    check_result(epio_wait(&e->first), end == END_INVALID   ? EPIO_EINVAL
+                                       : end == END_EXPIRED ? EPIO_ETIMEDOUT
+                                                            : EPIO_ECANCELED);
+}
+
+static void end_a_sync_early(fixture *f, int place, int end, int next)
+{
+    static const uint8_t held[] = {EPIO_KIND_READ, EPIO_KIND_READV, EPIO_KIND_WRITE,
+                                   EPIO_KIND_WRITEV, EPIO_KIND_SYNC};
+    early_end e = {.b = bench_open(f)};
+    e.part = (epio_iovec){e.into, 4};
+    fail_a_write(&e.b, EPIO_EFBIG, EFBIG);
+    for (size_t i = 0; i < sizeof held; i++) {
+        fault_vfs_hold(e.b.fault, held[i]);
+    }
+    submit_first(&e, place, end);
+    if (next != NEXT_LATER) {
+        submit_next(&e, next);
+    }
+    end_first(&e, end);
+    if (next == NEXT_LATER) {
+        submit_next(&e, next);
+    }
+    for (size_t i = 0; i < sizeof held; i++) {
+        fault_vfs_release_all(e.b.fault, held[i]);
+    }
+    check_result(epio_wait(&e.next), EPIO_EFBIG);
+    assert_int_equal(e.next.os_error, EFBIG);
+    check_result(sync_now(&e.b), 0);
+    bench_close(&e.b);
+}
+
+static void a_sync_that_ends_early_hands_its_error_on(fixture *f)
+{
+    for (int place = 0; place < FIRST_PLACES; place++) {
+        for (int end = 0; end < ENDS; end++) {
+            if (end == END_LINK_FAILED && place != FIRST_LINKED) {
+                continue;
+            }
+            for (int next = 0; next < NEXT_PLACES; next++) {
+                end_a_sync_early(f, place, end, next);
+            }
+        }
+    }
+}
+
+/* The write that fails is the one that a sync is linked behind. */
+static void a_failed_write_is_reported_past_its_chain(fixture *f)
+{
+    for (int syncs = 1; syncs < 4; syncs++) {
+        bench b = bench_open(f);
+        epio_op write = {0};
+        epio_op chain[3] = {{0}};
+        epio_op other = {0};
+        fault_vfs_hold(b.fault, EPIO_KIND_WRITE);
+        fault_vfs_fail_after(b.fault, EPIO_KIND_WRITE, 0, 1, EPIO_EFBIG, EFBIG);
+        (void)epio_write(&write, b.file, "a", 1, 0);
+        epio_op *last = &write;
+        for (int i = 0; i < syncs; i++) {
+            (void)epio_link(last, epio_sync(&chain[i], b.file, EPIO_SYNC_FULL), 0);
+            last = &chain[i];
+        }
+        epio_submit(&write);
+        epio_submit(epio_sync(&other, b.file, EPIO_SYNC_FULL));
+        fault_vfs_release_all(b.fault, EPIO_KIND_WRITE);
+        check_result(epio_wait(&other), EPIO_EFBIG);
+        assert_int_equal(other.os_error, EFBIG);
+        check_result(write.result, EPIO_EFBIG);
+        for (int i = 0; i < syncs; i++) {
+            check_result(epio_wait(&chain[i]), EPIO_ECANCELED);
+        }
+        check_result(sync_now(&b), 0);
+        bench_close(&b);
+    }
+}
+
+/* Both become ready by the same write; the one that was submitted first is delivered
+ * first, and reports. */
+static void a_linked_sync_is_not_overtaken(fixture *f)
+{
+    bench b = bench_open(f);
+    order list = {.count = 0};
+    epio_op write = {0};
+    epio_op first = {0};
+    epio_op second = {0};
+    fault_vfs_hold(b.fault, EPIO_KIND_WRITE);
+    fault_vfs_fail_after(b.fault, EPIO_KIND_WRITE, 0, 1, EPIO_EFBIG, EFBIG);
+    (void)noted(epio_write(&write, b.file, "a", 1, 0), &list);
+    (void)noted(epio_sync(&first, b.file, EPIO_SYNC_FULL), &list);
+    epio_submit(epio_link(&write, &first, EPIO_LINK_ALWAYS));
+    epio_submit(noted(epio_sync(&second, b.file, EPIO_SYNC_FULL), &list));
+    fault_vfs_release_all(b.fault, EPIO_KIND_WRITE);
+    while (epio_pending(&first) || epio_pending(&second)) {
+        (void)epio_loop_poll(f->loop, EPIO_FOREVER, 0);
+    }
+    check_result(first.result, EPIO_EFBIG);
+    check_result(second.result, 0);
+    assert_ptr_equal(list.delivered[1], &first);
+    assert_ptr_equal(list.delivered[2], &second);
+    assert_int_equal(flushes(&b), 1);
+
+    /* Cancelled when it has become ready, it leaves the error to the other. */
+    fault_vfs_hold(b.fault, EPIO_KIND_SYNC);
+    fault_vfs_fail_after(b.fault, EPIO_KIND_WRITE, 0, 1, EPIO_EFBIG, EFBIG);
+    list.count = 0;
+    (void)epio_write(&write, b.file, "a", 1, 0);
+    (void)epio_sync(&first, b.file, EPIO_SYNC_FULL);
+    epio_submit(epio_link(&write, &first, EPIO_LINK_ALWAYS));
+    epio_submit(epio_sync(&second, b.file, EPIO_SYNC_FULL));
+    wait_until_held(&b, EPIO_KIND_SYNC, 1);
+    epio_cancel(&first);
+    fault_vfs_release_all(b.fault, EPIO_KIND_SYNC);
+    while (epio_pending(&second)) {
+        (void)epio_loop_poll(f->loop, EPIO_FOREVER, 0);
+    }
+    check_result(first.result, EPIO_ECANCELED);
+    check_result(second.result, EPIO_EFBIG);
+    bench_close(&b);
+}
+
+/* A sync that waits for its link holds up no other, and so none may count on it. */
+static void the_first_to_complete_its_flush_reports(fixture *f)
+{
+    bench b = bench_open(f);
+    epio_op read = {0};
+    epio_op linked = {0};
+    epio_op other = {0};
+    char into[4];
+    fail_a_write(&b, EPIO_EFBIG, EFBIG);
+    fault_vfs_hold(b.fault, EPIO_KIND_READ);
+    (void)epio_read(&read, b.file, into, 4, 0);
+    (void)epio_sync(&linked, b.file, EPIO_SYNC_FULL);
+    epio_submit(epio_link(&read, &linked, 0));
+    check_result(epio_wait(epio_sync(&other, b.file, EPIO_SYNC_FULL)), EPIO_EFBIG);
+    assert_int_equal(other.os_error, EFBIG);
+    assert_true(epio_pending(&linked));
+    fault_vfs_release_all(b.fault, EPIO_KIND_READ);
+    check_result(epio_wait(&linked), 0);
+    check_result(sync_now(&b), 0);
+
+    /* It begins while the flush of the other is in flight. */
+    fail_a_write(&b, EPIO_EFBIG, EFBIG);
+    fault_vfs_hold(b.fault, EPIO_KIND_READ);
+    fault_vfs_hold(b.fault, EPIO_KIND_SYNC);
+    (void)epio_read(&read, b.file, into, 4, 0);
+    (void)epio_sync(&linked, b.file, EPIO_SYNC_FULL);
+    epio_submit(epio_link(&read, &linked, 0));
+    epio_submit(epio_sync(&other, b.file, EPIO_SYNC_FULL));
+    wait_until_held(&b, EPIO_KIND_SYNC, 1);
+    fault_vfs_release_all(b.fault, EPIO_KIND_READ);
+    check_result(epio_wait(&read) < 0, false);
+    fault_vfs_release(b.fault, EPIO_KIND_SYNC, 1);
+    check_result(epio_wait(&other), EPIO_EFBIG);
+    fault_vfs_release_all(b.fault, EPIO_KIND_SYNC);
+    check_result(epio_wait(&linked), 0);
+
+    /* What fails behind the linked one is not its business. */
+    fault_vfs_hold(b.fault, EPIO_KIND_READ);
+    (void)epio_read(&read, b.file, into, 4, 0);
+    (void)epio_sync(&linked, b.file, EPIO_SYNC_FULL);
+    epio_submit(epio_link(&read, &linked, 0));
+    fail_a_write(&b, EPIO_EFBIG, EFBIG);
+    fault_vfs_release_all(b.fault, EPIO_KIND_READ);
+    check_result(epio_wait(&linked), 0);
+    check_result(sync_now(&b), EPIO_EFBIG);
+    bench_close(&b);
+}
+
 /* ---- Failed flushes ---------------------------------------------------- */
 
 static void check_stuck(const bench *b, int32_t os_error)
@@ -983,6 +1235,333 @@ static void both_failures_are_told(fixture *f)
     assert_int_equal(op.os_error, EIO);
     check_result(write_now(&b, 0), EPIO_EIO);
     bench_close(&b);
+}
+
+/* Law 6 goes before law 5, wherever a sync is that has the error of a write to
+ * report. */
+static void a_failed_flush_goes_before_the_error_of_a_write(fixture *f)
+{
+    enum { SHARES, SHARES_TOO, READY, BEHIND, LINKED, SYNCS };
+    bench b = bench_open(f);
+    epio_op syncs[SYNCS] = {{0}};
+    epio_op held[2] = {{0}};
+    epio_op op = {0};
+    epio_iovec part = {(char[]){"abcd"}, 4};
+    char into[4];
+    fail_a_write(&b, EPIO_EFBIG, EFBIG);
+    fault_vfs_hold(b.fault, EPIO_KIND_SYNC);
+    fault_vfs_hold(b.fault, EPIO_KIND_WRITEV);
+    fault_vfs_hold(b.fault, EPIO_KIND_READ);
+    fault_vfs_fail_after(b.fault, EPIO_KIND_SYNC, 0, 1, EPIO_EIO, 77);
+    epio_submit(epio_sync(&syncs[SHARES], b.file, EPIO_SYNC_FULL));
+    epio_submit(epio_sync(&syncs[SHARES_TOO], b.file, EPIO_SYNC_FULL));
+    wait_until_held(&b, EPIO_KIND_SYNC, 1);
+    fail_a_write(&b, EPIO_EFBIG, EFBIG);
+    epio_submit(epio_sync(&syncs[READY], b.file, EPIO_SYNC_FULL));
+    fail_a_write(&b, EPIO_EFBIG, EFBIG);
+    epio_submit(epio_writev(&held[0], b.file, &part, 1, 0));
+    epio_submit(epio_sync(&syncs[BEHIND], b.file, EPIO_SYNC_DATA_ONLY));
+    fail_a_write(&b, EPIO_EFBIG, EFBIG);
+    (void)epio_read(&held[1], b.file, into, 4, 0);
+    (void)epio_sync(&syncs[LINKED], b.file, EPIO_SYNC_NORMAL);
+    epio_submit(epio_link(&held[1], &syncs[LINKED], EPIO_LINK_ALWAYS));
+    fixture_settle(f);
+    fault_vfs_release_all(b.fault, EPIO_KIND_SYNC);
+    fault_vfs_release_all(b.fault, EPIO_KIND_WRITEV);
+    fault_vfs_release_all(b.fault, EPIO_KIND_READ);
+    for (size_t i = 0; i < SYNCS; i++) {
+        check_result(epio_wait(&syncs[i]), EPIO_EIO);
+        assert_int_equal(syncs[i].os_error, 77);
+    }
+
+    /* A truncate may still fail, and its error is of no interest either. */
+    for (int i = 0; i < 3; i++) {
+        fault_vfs_fail_after(b.fault, EPIO_KIND_TRUNCATE, 0, 1, EPIO_ENOSPC, ENOSPC);
+        check_result(epio_wait(epio_truncate(&op, b.file, 4)), EPIO_ENOSPC);
+        (void)epio_sync(&op, b.file, EPIO_SYNC_FULL);
+        if (i == 0) {
+            check_result(epio_wait(&op), EPIO_EIO);
+        } else if (i == 1) {
+            check_result(epio_perform(&op), EPIO_EIO);
+        } else {
+            epio_submit(&op);
+            (void)epio_loop_run(f->loop);
+            check_result(op.result, EPIO_EIO);
+        }
+        assert_int_equal(op.os_error, 77);
+    }
+    assert_int_equal(flushes(&b), 1);
+    check_stuck(&b, 77);
+    bench_close(&b);
+}
+
+/* What says nothing of the medium completes no flush either. */
+static void a_refused_flush_leaves_the_error_of_a_write(fixture *f)
+{
+    bench b = bench_open(f);
+    epio_op syncs[2] = {{0}};
+    fail_a_write(&b, EPIO_EFBIG, EFBIG);
+    fault_vfs_fail(b.fault, EPIO_KIND_SYNC, 0, 1, EPIO_EINVAL, EINVAL);
+    epio_submit(epio_sync(&syncs[0], b.file, EPIO_SYNC_FULL));
+    epio_submit(epio_sync(&syncs[1], b.file, EPIO_SYNC_FULL));
+    for (size_t i = 0; i < 2; i++) {
+        check_result(epio_wait(&syncs[i]), EPIO_EINVAL);
+        assert_int_equal(syncs[i].os_error, EINVAL);
+    }
+    check_result(sync_now(&b), EPIO_EFBIG);
+    check_result(sync_now(&b), 0);
+    bench_close(&b);
+}
+
+/* The system tells a failure to one of two flushes. */
+static void a_flush_beside_one_that_fails_fails(fixture *f)
+{
+    bench b = bench_open(f);
+    epio_op sync = {0};
+    epio_op performed = {0};
+    fault_vfs_hold(b.fault, EPIO_KIND_SYNC);
+    epio_submit(epio_sync(&sync, b.file, EPIO_SYNC_FULL));
+    wait_until_held(&b, EPIO_KIND_SYNC, 1);
+    fault_vfs_fail(b.fault, EPIO_KIND_SYNC, 0, 1, EPIO_EIO, 77);
+    check_result(epio_perform(epio_sync(&performed, b.file, EPIO_SYNC_FULL)), EPIO_EIO);
+    fault_vfs_release_all(b.fault, EPIO_KIND_SYNC);
+    check_result(epio_wait(&sync), EPIO_EIO);
+    assert_int_equal(sync.os_error, 77);
+    bench_close(&b);
+}
+
+/* ---- Any order --------------------------------------------------------- */
+
+/* Random writes, syncs, links and cancels on one file, and what laws 5 and 3 say of
+ * each delivery. A write that fails says by its os_error which it is. */
+enum { MODEL_OPS = 40, MODEL_ROUNDS = 60, MODEL_MARK = 1000 };
+
+typedef struct model_op {
+    epio_op op;
+    struct model *model;
+    size_t index;
+    size_t behind;  /* the one that it is linked behind; MODEL_OPS: none */
+    bool always;    /* of that link */
+    bool fails;     /* a write that the fault layer lets fail */
+    bool syncs;     /* and is a valid sync */
+    bool cancelled; /* asked for, or by its deadline */
+    bool delivered;
+    bool broken;     /* it or one before it in its chain failed */
+    bool unreported; /* a failed write that no sync has reported */
+} model_op;
+
+typedef struct model {
+    bench b;
+    random_source random;
+    uint64_t seed;
+    model_op ops[MODEL_OPS];
+    size_t count;
+    size_t delivered;
+} model;
+
+static bool chance(model *m, unsigned percent)
+{
+    return random_between(&m->random, 0, 100) < percent;
+}
+
+static void expect(const model_op *one, bool holds, const char *what)
+{
+    if (!holds) {
+        print_error("op %zu, kind %d, result %d: %s; EPIO_TEST_SEED=%llu repeats it\n", one->index,
+                    (int)one->op.kind, (int)one->op.result, what,
+                    (unsigned long long)one->model->seed);
+        fail();
+    }
+}
+
+static int judge_by_model(const epio_op *op, int32_t *os_error)
+{
+    const model_op *one = op->user;
+    if (op->kind == EPIO_KIND_SYNC || one == NULL || !one->fails) {
+        return 0;
+    }
+    *os_error = (int32_t)(MODEL_MARK + one->index);
+    return EPIO_EFBIG;
+}
+
+/* A sync that came through: all that it covers was delivered, and it reports one of
+ * those that failed, if there are any, and thereby all. */
+static void check_covered(model *m, model_op *sync)
+{
+    bool failed = false;
+    for (size_t i = 0; i < sync->index; i++) {
+        model_op *one = &m->ops[i];
+        bool writes = one->op.kind != EPIO_KIND_SYNC && one->op.kind != EPIO_KIND_READ;
+        expect(sync, one->delivered || !writes, "a write that it covers is in flight");
+        if (one->unreported) {
+            failed = true;
+            one->unreported = false;
+            if (sync->op.os_error == (int32_t)(MODEL_MARK + i)) {
+                sync->unreported = true; /* for the moment: it reports one */
+            }
+        }
+    }
+    expect(sync, failed == (sync->op.result < 0), "an error is lost, or reported twice");
+    expect(sync, failed == sync->unreported, "it does not cover what it reports");
+    sync->unreported = false;
+}
+
+/* What the chain says: an op that was not cancelled is begun, or ended since one
+ * before it failed. */
+static void check_chain(const model *m, model_op *one)
+{
+    bool ended = one->op.result == EPIO_ECANCELED || one->op.result == EPIO_ETIMEDOUT;
+    bool broken = false;
+    if (one->behind != MODEL_OPS) {
+        const model_op *before = &m->ops[one->behind];
+        expect(one, before->delivered || one->cancelled, "it overtook the one before it");
+        broken = before->delivered && before->broken;
+    }
+    if (!one->cancelled) {
+        expect(one, ended == (broken && !one->always), "the chain does not remember");
+    }
+    one->broken = broken || one->op.result < 0;
+}
+
+static void model_delivered(epio_op *op)
+{
+    model_op *one = op->user;
+    model *m = one->model;
+    one->delivered = true;
+    m->delivered++;
+    check_chain(m, one);
+    if (op->result == EPIO_ECANCELED || op->result == EPIO_ETIMEDOUT) {
+        return;
+    }
+    if (one->syncs) {
+        check_covered(m, one);
+    } else if (op->kind != EPIO_KIND_SYNC && op->kind != EPIO_KIND_READ) {
+        expect(one, (op->result < 0) == one->fails, "not what the fault layer made of it");
+        one->unreported = op->result < 0;
+    }
+}
+
+static void prepare_model_op(model *m, model_op *one)
+{
+    static char into[4];
+    static const epio_iovec part = {into, 1};
+    memset(one, 0, sizeof *one);
+    one->model = m;
+    one->index = m->count++;
+    one->behind = MODEL_OPS;
+    one->op.done = model_delivered;
+    one->op.user = one;
+    if (chance(m, 10)) {
+        one->cancelled = true;
+        one->op.timeout_ns = 1 + random_between(&m->random, 0, MILLISECOND);
+    }
+    bool valid = !chance(m, 10);
+    switch (random_between(&m->random, 0, 8)) {
+    case 0:
+        (void)epio_read(&one->op, m->b.file, into, 4, 0);
+        return;
+    case 1:
+        (void)epio_writev(&one->op, m->b.file, &part, 1, 0);
+        break;
+    case 2:
+        (void)epio_truncate(&one->op, m->b.file, 4);
+        break;
+    case 3:
+    case 4:
+        (void)epio_write(&one->op, m->b.file, "w", 1, 0);
+        break;
+    default:
+        (void)epio_sync(&one->op, m->b.file, valid ? EPIO_SYNC_FULL : 77);
+        one->syncs = valid;
+        return;
+    }
+    one->fails = chance(m, 30);
+}
+
+static void submit_chain_of_model(model *m)
+{
+    model_op *first = &m->ops[m->count];
+    prepare_model_op(m, first);
+    model_op *last = first;
+    while (m->count < MODEL_OPS && chance(m, 50)) {
+        model_op *next = &m->ops[m->count];
+        prepare_model_op(m, next);
+        next->behind = last->index;
+        next->always = chance(m, 40);
+        (void)epio_link(&last->op, &next->op, next->always ? EPIO_LINK_ALWAYS : 0);
+        last = next;
+    }
+    epio_submit(&first->op);
+}
+
+static void step_of_model(model *m)
+{
+    static const uint8_t kinds[] = {EPIO_KIND_READ, EPIO_KIND_WRITE, EPIO_KIND_WRITEV,
+                                    EPIO_KIND_TRUNCATE, EPIO_KIND_SYNC};
+    uint8_t kind = kinds[random_between(&m->random, 0, sizeof kinds)];
+    model_op *one = m->count > 0 ? &m->ops[random_between(&m->random, 0, m->count)] : NULL;
+    switch (random_between(&m->random, 0, 6)) {
+    case 0:
+        if (one != NULL && !one->delivered) {
+            one->cancelled = true;
+            epio_cancel(&one->op);
+        }
+        return;
+    case 1:
+        fault_vfs_hold(m->b.fault, kind);
+        return;
+    case 2:
+        fault_vfs_release(m->b.fault, kind, (uint32_t)random_between(&m->random, 1, 4));
+        return;
+    case 3:
+        (void)epio_loop_poll(m->b.f->loop, 0, (uint32_t)random_between(&m->random, 0, 3));
+        return;
+    default:
+        if (m->count < MODEL_OPS) {
+            submit_chain_of_model(m);
+        }
+        return;
+    }
+}
+
+static void round_of_model(model *m)
+{
+    static const uint8_t kinds[] = {EPIO_KIND_READ, EPIO_KIND_WRITE, EPIO_KIND_WRITEV,
+                                    EPIO_KIND_TRUNCATE, EPIO_KIND_SYNC};
+    m->count = 0;
+    m->delivered = 0;
+    for (int i = 0; i < 150; i++) {
+        step_of_model(m);
+    }
+    for (size_t i = 0; i < sizeof kinds; i++) {
+        fault_vfs_release_all(m->b.fault, kinds[i]);
+    }
+    while (m->delivered < m->count) {
+        (void)epio_loop_poll(m->b.f->loop, EPIO_FOREVER, 0);
+    }
+    /* The next sync reports what is left. */
+    bool left = false;
+    for (size_t i = 0; i < m->count; i++) {
+        left |= m->ops[i].unreported;
+    }
+    check_result(sync_now(&m->b), left ? EPIO_EFBIG : 0);
+    check_result(sync_now(&m->b), 0);
+}
+
+static void no_error_is_lost_in_random_orders(fixture *f)
+{
+    static model m;
+    const char *seed = getenv("EPIO_TEST_SEED");
+    memset(&m, 0, sizeof m);
+    m.b = bench_open(f);
+    fault_vfs_judge(m.b.fault, judge_by_model);
+    check_result(write_now(&m.b, 0), 4);
+    for (uint64_t round = 1; round <= MODEL_ROUNDS; round++) {
+        m.seed = seed != NULL ? strtoull(seed, NULL, 10) : round;
+        m.random.state = m.seed;
+        round_of_model(&m);
+    }
+    bench_close(&m.b);
 }
 
 /* ---- The layer API ----------------------------------------------------- */
@@ -1207,6 +1786,15 @@ int main(void)
         FIXTURE_TEST(some_failures_do_not_stick, BENCH),
         FIXTURE_TEST(a_failed_flush_is_that_files_alone, BENCH),
         FIXTURE_TEST(both_failures_are_told, BENCH),
+#define EVERYWHERE (BENCH | ON_LIMIT_OS | ON_LIMIT_MEMORY_3 | ON_TRACE_OS | ON_TRACE_MEMORY)
+        FIXTURE_TEST(a_sync_that_ends_early_hands_its_error_on, EVERYWHERE),
+        FIXTURE_TEST(a_failed_write_is_reported_past_its_chain, EVERYWHERE),
+        FIXTURE_TEST(a_linked_sync_is_not_overtaken, EVERYWHERE),
+        FIXTURE_TEST(the_first_to_complete_its_flush_reports, EVERYWHERE),
+        FIXTURE_TEST(a_failed_flush_goes_before_the_error_of_a_write, EVERYWHERE),
+        FIXTURE_TEST(a_refused_flush_leaves_the_error_of_a_write, EVERYWHERE),
+        FIXTURE_TEST(a_flush_beside_one_that_fails_fails, EVERYWHERE),
+        FIXTURE_TEST(no_error_is_lost_in_random_orders, EVERYWHERE),
         FIXTURE_TEST(a_layer_repeats_ops, BENCH),
         FIXTURE_TEST(layers_stack, BENCH),
         FIXTURE_TEST(a_layer_cancels_what_it_holds, BENCH),

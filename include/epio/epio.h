@@ -177,6 +177,10 @@ struct epio_op {
             intptr_t os_handle;
         } adopt;
         struct {
+            epio_node node;
+            uint8_t stage;
+        } sync;
+        struct {
             uint64_t nanoseconds;
         } sleep;
         struct {
@@ -398,11 +402,16 @@ EPIO_API epio_op *epio_truncate(epio_op *op, epio_file *file, uint64_t size);
 #define EPIO_SYNC_DATA_ONLY 2u /* data, and the metadata that reading it back needs */
 
 /* Makes durable every write and truncate that was submitted to this file
- * before, finished or not: 0. If one of those failed, the first sync that
- * covers it flushes all the same and reports that error. Syncs share flushes.
- * After a failed flush every sync and write of this file is EPIO_EIO, with the
- * first os_error, until it is opened anew; rewrite what followed the last good
- * sync. NORMAL on a file open only for reading is 0. See fsync(2). */
+ * before, finished or not: 0. If one of those failed (a cancel or a deadline is no
+ * failure), the first sync that covers it and completes its flush reports that
+ * error; one that ends without (cancelled, an op before it in its chain failed, its
+ * arguments are invalid, its flush was refused) leaves the error to the next. Syncs
+ * share flushes.
+ *
+ * A failed flush goes before all that: those who asked for it get its error, and from
+ * then on every sync and write of this file is EPIO_EIO, with the first os_error,
+ * until it is opened anew; rewrite what followed the last good sync. NORMAL on a file
+ * open only for reading is 0. See fsync(2). */
 EPIO_API epio_op *epio_sync(epio_op *op, epio_file *file, uint32_t flags);
 
 /* The file's size in bytes. Errors: EPIO_ESPIPE (a stream), EPIO_EIO. */

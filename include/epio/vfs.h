@@ -116,6 +116,8 @@ struct epio_file {
     epio_node ordered;  /* writes, truncates and syncs in the order of submission */
     epio_node ready;    /* syncs whose writes have all been delivered */
     epio_node flushing; /* syncs that the flush in flight will answer */
+    epio_node syncs;    /* all that have no answer yet, in the order of submission */
+    size_t unreported;  /* those of them with an error to report */
     uint64_t hold_until;
     uint64_t flush_begun;
     uint64_t flush_took;

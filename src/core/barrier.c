@@ -2,33 +2,95 @@
  * syncs share flushes, and a close comes last. It lives above all VFSes, so
  * that no layer can let a sync overtake.
  *
- * Writes, truncates and syncs in flight are in file->ordered, in the order of
- * their submission. A sync that none of the first two precedes moves on to
- * file->ready, and from there, all that are ready at once, to file->flushing
- * when a flush begins: an op of the file's own, so that cancelling a sync
- * cancels nothing for the others. An error that no sync has reported yet is
- * handed along file->ordered to the next. */
+ * A file has two orders. file->ordered lists its writes, truncates and syncs in
+ * flight as they were submitted, and says which syncs nothing precedes any more.
+ * These move on to file->ready, and from there, all at once, to file->flushing
+ * when a flush begins: an op of the file's own, so that cancelling a sync cancels
+ * nothing for the others. file->syncs lists every sync that has no answer yet as
+ * it was submitted, wherever it is by now, and says who reports an error: the
+ * error of a write lies with the first of them that covers it. The first sync
+ * whose flush comes through reports, and takes over what lies with those before
+ * it; one that ends in any other way leaves it to the next. */
 #include "core/fatal.h"
 #include "core/loop.h"
 #include "core/sticky.h"
 
-/* Hands an error to the op at `to`, or, if that is the end of file->ordered, to
- * whichever is submitted next. The first error is the one that counts. */
-static void carry(epio_node *to, epio_file *file, int32_t error, int32_t os_error)
+/* Where a sync is. It may still wait for its link in the first two. */
+enum {
+    EPIO__SYNC_BEHIND,  /* in file->ordered, behind writes or not yet looked at */
+    EPIO__SYNC_CLEAR,   /* linked, and nothing but its link holds it up */
+    EPIO__SYNC_READY,   /* in file->ready */
+    EPIO__SYNC_FLUSHING /* in file->flushing */
+};
+
+/* How many of the last ops hold_back looks at. */
+#define LOOK_BACK 16
+
+static epio_op *op_of_sync(epio_node *node)
 {
-    if (to == &file->ordered) {
+    return EPIO__CONTAINER(node, epio_op, arguments.sync.node);
+}
+
+/* ---- Errors that no sync has reported yet ---- */
+
+/* Gives an error to a sync, or to a write that will hand it on when it is
+ * delivered. */
+static void give_error(epio_file *file, epio_op *op, int32_t error, int32_t os_error)
+{
+    if (op->kind == EPIO_KIND_SYNC && op->carried_error == 0) {
+        file->unreported++;
+    }
+    op->carried_error = error;
+    op->carried_os_error = os_error;
+}
+
+static void take_error(epio_file *file, epio_op *sync)
+{
+    if (sync->carried_error != 0) {
+        sync->carried_error = 0;
+        file->unreported--;
+    }
+}
+
+static void leave_error(epio_file *file, int32_t error, int32_t os_error)
+{
+    file->carried_error = error;
+    file->carried_os_error = os_error;
+}
+
+/* A write is delivered: what it knows of goes to the next in file->ordered, or to
+ * the sync that is submitted next. The first error is the one that counts. */
+static void pass_on_error(epio_file *file, const epio_op *write)
+{
+    if (write->held.next == &file->ordered) {
         if (file->carried_error == 0) {
-            file->carried_error = error;
-            file->carried_os_error = os_error;
+            leave_error(file, write->carried_error, write->carried_os_error);
         }
         return;
     }
-    epio_op *op = epio__op_of_held(to);
-    if (op->carried_error == 0) {
-        op->carried_error = error;
-        op->carried_os_error = os_error;
+    epio_op *next = epio__op_of_held(write->held.next);
+    if (next->carried_error == 0) {
+        give_error(file, next, write->carried_error, write->carried_os_error);
     }
 }
+
+/* A sync ends that reports nothing: what lies with it goes to the next sync, whose
+ * own error is of a later write. */
+static void hand_on_error(epio_file *file, epio_op *sync)
+{
+    if (sync->carried_error == 0) {
+        return;
+    }
+    epio_node *next = sync->arguments.sync.node.next;
+    if (next == &file->syncs) {
+        leave_error(file, sync->carried_error, sync->carried_os_error);
+    } else {
+        give_error(file, op_of_sync(next), sync->carried_error, sync->carried_os_error);
+    }
+    take_error(file, sync);
+}
+
+/* ---- Order ---- */
 
 /* It may outlive the syncs that asked for it. */
 static bool flush_is_running(const epio_file *file)
@@ -38,8 +100,18 @@ static bool flush_is_running(const epio_file *file)
 
 static bool file_is_idle(const epio_file *file)
 {
-    return epio__list_empty(&file->ordered) && epio__list_empty(&file->ready) &&
-           epio__list_empty(&file->flushing) && !flush_is_running(file);
+    return epio__list_empty(&file->ordered) && epio__list_empty(&file->syncs) &&
+           !flush_is_running(file);
+}
+
+static void enter_sync(epio_file *file, epio_op *op)
+{
+    op->arguments.sync.stage = EPIO__SYNC_BEHIND;
+    epio__list_append(&file->syncs, &op->arguments.sync.node);
+    if (file->carried_error != 0) {
+        give_error(file, op, file->carried_error, file->carried_os_error);
+        file->carried_error = 0;
+    }
 }
 
 void epio__barrier_enter(epio_loop *loop, epio_op *op)
@@ -53,33 +125,48 @@ void epio__barrier_enter(epio_loop *loop, epio_op *op)
     if (!epio__op_is_ordered(op)) {
         return;
     }
-    op->carried_error = file->carried_error;
-    op->carried_os_error = file->carried_os_error;
-    file->carried_error = 0;
+    op->carried_error = 0;
+    if (op->kind == EPIO_KIND_SYNC) {
+        enter_sync(file, op);
+    }
     if (file->active.next == NULL) {
         epio__list_append(&loop->active_files, &file->active);
     }
     epio__list_append(&file->ordered, &op->held);
 }
 
+/* Lets the end of the loop iteration begin a flush, or the end of the one in flight. */
+static void ask_for_flush(epio_file *file)
+{
+    if (file->waiting.next == NULL && !flush_is_running(file)) {
+        epio__list_append(&file->vfs->loop->flush_files, &file->waiting);
+    }
+}
+
+static void make_ready(epio_file *file, epio_op *op)
+{
+    if (epio__list_empty(&file->ready)) {
+        file->hold_until = 0;
+    }
+    op->arguments.sync.stage = EPIO__SYNC_READY;
+    epio__list_append(&file->ready, &op->held);
+    ask_for_flush(file);
+}
+
 /* Moves on the syncs that nothing precedes; one that still waits for its link
  * holds up nobody. */
 static void release_syncs(epio_file *file)
 {
-    epio_node *node = file->ordered.next;
-    while (node != &file->ordered) {
-        epio_op *op = epio__op_of_held(node);
-        node = node->next;
+    while (!epio__list_empty(&file->ordered)) {
+        epio_op *op = epio__op_of_held(file->ordered.next);
         if (op->kind != EPIO_KIND_SYNC) {
             return;
         }
+        epio__list_remove(&op->held);
         if (op->phase == EPIO__PHASE_BARRIER) {
-            if (epio__list_empty(&file->ready)) {
-                file->hold_until = 0;
-                epio__list_append(&file->vfs->loop->flush_files, &file->waiting);
-            }
-            epio__list_remove(&op->held);
-            epio__list_append(&file->ready, &op->held);
+            make_ready(file, op);
+        } else {
+            op->arguments.sync.stage = EPIO__SYNC_CLEAR;
         }
     }
 }
@@ -87,35 +174,34 @@ static void release_syncs(epio_file *file)
 void epio__barrier_start_sync(epio_op *op)
 {
     op->phase = EPIO__PHASE_BARRIER;
-    release_syncs(op->file);
-}
-
-/* What a sync that reports nothing has been handed goes to the next one. */
-static void pass_on_error(epio_op *op)
-{
-    if (op->carried_error != 0) {
-        epio_file *file = op->file;
-        /* Those that are ready come before those that still wait. */
-        epio_node *next = op->held.next;
-        if (next == &file->ready || next == &file->flushing) {
-            next = next == &file->flushing && !epio__list_empty(&file->ready) ? file->ready.next
-                                                                              : file->ordered.next;
-        }
-        carry(next, file, op->carried_error, op->carried_os_error);
-        op->carried_error = 0;
+    if (op->arguments.sync.stage == EPIO__SYNC_CLEAR) {
+        make_ready(op->file, op);
+    } else {
+        release_syncs(op->file);
     }
 }
 
 void epio__barrier_withdraw_sync(epio_op *op)
 {
     epio_file *file = op->file;
-    pass_on_error(op);
+    hand_on_error(file, op);
+    epio__list_remove(&op->arguments.sync.node);
     epio__list_remove(&op->held);
     if (epio__list_empty(&file->ready)) {
         epio__list_remove(&file->waiting);
         if (!flush_is_running(file)) {
-            epio__timer_stop(op->loop, &file->flush); /* nobody is left to be held back */
+            epio__timer_stop(op->loop, &file->flush); /* no sync is left to be held back */
         }
+    }
+}
+
+void epio__barrier_cancel_syncs(epio_loop *loop, epio_file *file)
+{
+    epio_node *node = file->syncs.next;
+    while (node != &file->syncs) {
+        epio_op *op = op_of_sync(node);
+        node = node->next;
+        epio__op_cancel(loop, op);
     }
 }
 
@@ -172,7 +258,8 @@ void epio__barrier_start_close(epio_loop *loop, epio_op *op)
     }
     file->close = op;
     op->phase = EPIO__PHASE_CLOSING;
-    if ((file->traits & EPIO_FILE_STREAM) != 0 || file->locks != 0) {
+    bool alone = epio__load_relaxed_size(&file->in_flight) == 1; /* the close counts itself */
+    if (!alone && ((file->traits & EPIO_FILE_STREAM) != 0 || file->locks != 0)) {
         cancel_endless(loop, file, &loop->held);
         cancel_endless(loop, file, &file->ordered);
     }
@@ -182,15 +269,17 @@ void epio__barrier_start_close(epio_loop *loop, epio_op *op)
 static void leave_ordered(epio_file *file, epio_op *op)
 {
     bool failed = op->result < 0 && op->result != EPIO_ECANCELED && op->result != EPIO_ETIMEDOUT;
-    if (op->kind != EPIO_KIND_SYNC && failed && op->carried_error == 0) {
-        op->carried_error = (int32_t)op->result;
-        op->carried_os_error = op->os_error;
-    }
+    /* A sync has gone when it was answered, and what ended at once never was there. */
     if (op->held.next != NULL) {
-        pass_on_error(op);
+        if (failed && op->carried_error == 0) {
+            give_error(file, op, (int32_t)op->result, op->os_error);
+        }
+        if (op->carried_error != 0) {
+            pass_on_error(file, op);
+        }
         epio__list_remove(&op->held);
+        release_syncs(file);
     }
-    release_syncs(file);
     if (file_is_idle(file)) {
         epio__list_remove(&file->active);
     }
@@ -215,23 +304,51 @@ void epio__barrier_leave(epio_op *op)
     }
 }
 
-/* How many they were. */
-static uint64_t answer_syncs(epio_node *list, int64_t result, int32_t os_error)
+/* ---- Flushes ---- */
+
+static void answer(epio_loop *loop, epio_op *op, int64_t result, int32_t os_error)
 {
-    uint64_t count = 0;
+    loop->counters.syncs += op->arguments.sync.stage == EPIO__SYNC_FLUSHING ? 1 : 0;
+    epio__list_remove(&op->held);
+    epio__list_remove(&op->arguments.sync.node);
+    op->os_error = os_error;
+    epio_complete(op, result);
+}
+
+/* A flush came through. In the order of submission, each reports what lies with those
+ * up to it. */
+static void answer_flushed(epio_loop *loop, epio_file *file)
+{
+    while (file->unreported == 0 && !epio__list_empty(&file->flushing)) {
+        answer(loop, epio__op_of_held(file->flushing.next), 0, 0);
+    }
+    int32_t error = 0;
+    int32_t os_error = 0;
+    epio_node *node = file->syncs.next;
+    while (!epio__list_empty(&file->flushing)) {
+        epio_op *op = op_of_sync(node);
+        node = node->next;
+        if (error == 0 && op->carried_error != 0) {
+            error = op->carried_error;
+            os_error = op->carried_os_error;
+        }
+        take_error(file, op);
+        if (op->arguments.sync.stage == EPIO__SYNC_FLUSHING) {
+            answer(loop, op, error, os_error);
+            error = 0;
+            os_error = 0;
+        }
+    }
+}
+
+static void fail_syncs(epio_loop *loop, epio_file *file, epio_node *list, int64_t result,
+                       int32_t os_error)
+{
     while (!epio__list_empty(list)) {
         epio_op *op = epio__op_of_held(list->next);
-        epio__list_remove(&op->held);
-        if (op->carried_error != 0) {
-            op->os_error = op->carried_os_error;
-            epio_complete(op, op->carried_error);
-        } else {
-            op->os_error = os_error;
-            epio_complete(op, result);
-        }
-        count++;
+        hand_on_error(file, op);
+        answer(loop, op, result, os_error);
     }
-    return count;
 }
 
 /* NORMAL asks nothing of a file that is open only for reading. */
@@ -247,28 +364,35 @@ static uint32_t strength_of(const epio_file *file, uint32_t flags)
     }
 }
 
-static uint32_t strongest(const epio_file *file, const epio_node *list)
+/* Moves all that are ready to the flush: the strongest that they ask for. */
+static uint32_t take_ready(epio_file *file)
 {
-    uint32_t flags = epio__op_of_held(list->next)->flags;
-    for (epio_node *node = list->next; node != list; node = node->next) {
-        const epio_op *op = epio__op_of_held(node);
+    uint32_t flags = epio__op_of_held(file->ready.next)->flags;
+    while (!epio__list_empty(&file->ready)) {
+        epio_op *op = epio__op_of_held(file->ready.next);
         if (strength_of(file, op->flags) > strength_of(file, flags)) {
             flags = op->flags;
         }
+        op->arguments.sync.stage = EPIO__SYNC_FLUSHING;
+        epio__list_remove(&op->held);
+        epio__list_append(&file->flushing, &op->held);
     }
     return flags;
 }
 
+/* Behind the latest writes; those that wait for their link will take longer. */
 static bool another_sync_will_be_ready(const epio_file *file)
 {
-    for (epio_node *node = file->ordered.previous; node != &file->ordered; node = node->previous) {
-        const epio_op *op = epio__op_of_held(node);
-        if (op->kind == EPIO_KIND_SYNC && op->phase == EPIO__PHASE_BARRIER) {
-            return true;
-        }
+    const epio_node *node = file->ordered.previous;
+    for (int i = 0; i < LOOK_BACK && node != &file->ordered; i++) {
+        const epio_op *op = EPIO__CONTAINER(node, const epio_op, held);
         if (op->kind != EPIO_KIND_SYNC) {
             return false; /* the latest writes have no sync behind them yet */
         }
+        if (op->phase == EPIO__PHASE_BARRIER) {
+            return true;
+        }
+        node = node->previous;
     }
     return false;
 }
@@ -301,8 +425,7 @@ static bool hold_back(epio_loop *loop, epio_file *file)
 
 static void begin_flush(epio_loop *loop, epio_file *file)
 {
-    epio__list_move_all(&file->flushing, &file->ready);
-    epio_op *flush = epio_sync(&file->flush, file, strongest(file, &file->flushing));
+    epio_op *flush = epio_sync(&file->flush, file, take_ready(file));
     flush->marks = EPIO__MARK_INTERNAL;
     flush->phase = EPIO__PHASE_HELD;
     flush->progress = 0;
@@ -315,16 +438,17 @@ static void begin_flush(epio_loop *loop, epio_file *file)
 
 void epio__barrier_flush(epio_loop *loop)
 {
-    epio_node *node = loop->flush_files.next;
-    while (node != &loop->flush_files) {
-        epio_file *file = EPIO__CONTAINER(node, epio_file, waiting);
-        node = node->next;
-        if (flush_is_running(file) || hold_back(loop, file)) {
-            continue;
-        }
+    epio_node asking; /* taken one by one: a VFS may cancel what it likes meanwhile */
+    epio__list_init(&asking);
+    epio__list_move_all(&asking, &loop->flush_files);
+    while (!epio__list_empty(&asking)) {
+        epio_file *file = EPIO__CONTAINER(asking.next, epio_file, waiting);
         epio__list_remove(&file->waiting);
-        if (epio__load_u32(&file->flush_failed) == EPIO__FLUSH_FAILED) {
-            (void)answer_syncs(&file->ready, EPIO_EIO, file->flush_os_error);
+        if (epio__flush_has_failed(file)) {
+            epio__timer_stop(loop, &file->flush);
+            fail_syncs(loop, file, &file->ready, EPIO_EIO, file->flush_os_error);
+        } else if (hold_back(loop, file)) {
+            epio__list_append(&loop->flush_files, &file->waiting);
         } else {
             begin_flush(loop, file);
         }
@@ -335,12 +459,18 @@ void epio__barrier_flushed(epio_loop *loop, epio_op *op)
 {
     epio_file *file = op->file;
     loop->internal--;
-    file->flush_took = epio__monotonic_time() - file->flush_begun;
-    epio__flush_note(file, op->result, op->os_error);
     loop->counters.flushes++;
-    loop->counters.syncs +=
-        answer_syncs(&file->flushing, op->result < 0 ? op->result : 0, op->os_error);
-    if (epio__list_empty(&file->ordered) && epio__list_empty(&file->ready)) {
+    file->flush_took = epio__monotonic_time() - file->flush_begun;
+    int64_t result = epio__flush_outcome(file, op->result, &op->os_error);
+    if (result < 0) {
+        fail_syncs(loop, file, &file->flushing, result, op->os_error);
+    } else {
+        answer_flushed(loop, file);
+    }
+    if (!epio__list_empty(&file->ready)) {
+        epio__list_append(&loop->flush_files, &file->waiting);
+    }
+    if (epio__list_empty(&file->ordered) && epio__list_empty(&file->syncs)) {
         epio__list_remove(&file->active);
     }
     /* As in epio__barrier_leave: the flush alone may have kept the file. */

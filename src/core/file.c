@@ -16,6 +16,7 @@ void epio_file_init(epio_file *file, epio_vfs *vfs, uint32_t flags, uint32_t tra
     epio__list_init(&file->ordered);
     epio__list_init(&file->ready);
     epio__list_init(&file->flushing);
+    epio__list_init(&file->syncs);
 #if EPIO_ASYNC
     if (vfs->loop != NULL) {
         file->plain = file->flags;

@@ -516,8 +516,7 @@ static void cancel_all(epio_loop *loop)
          node = node->next) {
         epio_file *file = EPIO__CONTAINER(node, epio_file, active);
         cancel_list(loop, &file->ordered);
-        cancel_list(loop, &file->ready);
-        cancel_list(loop, &file->flushing);
+        epio__barrier_cancel_syncs(loop, file);
         if (epio_in_flight(&file->flush)) {
             epio__op_cancel(loop, &file->flush); /* a VFS may keep it waiting */
         }

@@ -44,7 +44,7 @@ struct epio_loop {
     epio_node hand_over;        /* for the workers, at the end of the turn */
     epio_node held;             /* ops in flight that are in no list of a file */
     epio_node active_files;     /* files with writes or syncs in flight */
-    epio_node flush_files;      /* those of them with syncs that are ready */
+    epio_node flush_files;      /* those of them that want a flush to begin */
     epio_op *timers;            /* earliest op of the heap */
     uint64_t user_timers;       /* timers other than those of held-back flushes */
     uint64_t hand_over_count;   /* ops in hand_over */
@@ -162,8 +162,11 @@ static inline epio_op *epio__op_of_held(epio_node *node)
 void epio__barrier_enter(epio_loop *loop, epio_op *op);
 /* A sync may begin as far as its links are concerned. */
 void epio__barrier_start_sync(epio_op *op);
-/* A sync ends before its flush did: the cancelled one leaves the others alone. */
+/* A sync ends before its flush did: it leaves the others alone, and to the next one the
+ * error that it has not reported. */
 void epio__barrier_withdraw_sync(epio_op *op);
+/* Every sync of the file that has no answer yet is to end. */
+void epio__barrier_cancel_syncs(epio_loop *loop, epio_file *file);
 /* Likewise for a close. */
 void epio__barrier_start_close(epio_loop *loop, epio_op *op);
 /* An op of a file is being delivered, with op->result final. */

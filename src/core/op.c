@@ -212,15 +212,24 @@ static void hold_lock(epio_loop *loop, epio_op *op)
     }
 }
 
+/* It has not begun, or waits for a flush, and will not go on. */
+static void end_early(epio_op *op, int64_t result)
+{
+    if (op->kind == EPIO_KIND_SYNC && op->file != NULL) {
+        epio__barrier_withdraw_sync(op);
+    }
+    epio_complete(op, result);
+}
+
 void epio__op_start(epio_loop *loop, epio_op *op)
 {
     if ((op->marks & EPIO__MARK_INVALID) != 0) {
-        epio_complete(op, (int64_t)op->progress);
+        end_early(op, (int64_t)op->progress);
         return;
     }
     bool cancelled = loop->closing || (op->marks & EPIO__MARK_CANCEL) != 0;
     if (cancelled && !epio__op_must_run(op)) {
-        epio_complete(op, EPIO_ECANCELED);
+        end_early(op, EPIO_ECANCELED);
         return;
     }
     switch (op->kind) {
@@ -238,7 +247,7 @@ void epio__op_start(epio_loop *loop, epio_op *op)
         return;
     case EPIO_KIND_WRITE:
     case EPIO_KIND_WRITEV:
-        if (epio__flush_has_failed(op)) {
+        if (epio__flush_forbids(op)) {
             epio_complete(op, EPIO_EIO);
             return;
         }
@@ -323,11 +332,10 @@ static void cancel_in_phase(epio_loop *loop, epio_op *op)
     switch (op->phase) {
     case EPIO__PHASE_LINKED:
         unlink_from_first(op);
-        epio_complete(op, EPIO_ECANCELED);
+        end_early(op, EPIO_ECANCELED);
         return;
     case EPIO__PHASE_BARRIER:
-        epio__barrier_withdraw_sync(op);
-        epio_complete(op, EPIO_ECANCELED);
+        end_early(op, EPIO_ECANCELED);
         return;
     case EPIO__PHASE_PARKED:
         epio__timer_stop(loop, op);
@@ -891,7 +899,7 @@ static void follow_link(epio_loop *loop, epio_op *op)
         second->phase = EPIO__PHASE_ARRIVING;
         epio__op_start(loop, second);
     } else {
-        epio_complete(second, EPIO_ECANCELED);
+        end_early(second, EPIO_ECANCELED);
     }
 }
 

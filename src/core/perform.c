@@ -33,12 +33,11 @@ static int64_t perform_close(epio_op *op)
 
 static int64_t perform_sync(epio_op *op)
 {
-    if (epio__flush_has_failed(op)) {
+    if (epio__flush_forbids(op)) {
         return EPIO_EIO;
     }
     int64_t result = op->vfs->methods->perform(op->vfs, op);
-    epio__flush_note(op->file, result, op->os_error);
-    return result;
+    return epio__flush_outcome(op->file, result, &op->os_error);
 }
 
 static int64_t perform_kind(epio_op *op)
@@ -50,7 +49,7 @@ static int64_t perform_kind(epio_op *op)
         return perform_sync(op);
     case EPIO_KIND_WRITE:
     case EPIO_KIND_WRITEV:
-        if (epio__flush_has_failed(op)) {
+        if (epio__flush_forbids(op)) {
             return EPIO_EIO;
         }
         break;

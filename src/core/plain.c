@@ -57,7 +57,7 @@ static inline void submit_read(epio_loop *loop, epio_op *op)
 static bool write_at_once(epio_loop *loop, epio_op *op)
 {
     epio_file *file = op->file;
-    if (loop->os.inline_writes == 0 || op->vfs != &loop->os.base || epio__flush_has_failed(op)) {
+    if (loop->os.inline_writes == 0 || op->vfs != &loop->os.base || epio__flush_forbids(op)) {
         return false;
     }
     int64_t result = 0;

@@ -42,6 +42,7 @@ typedef struct fault_vfs {
     record *held; /* in the order of their coming */
     uint32_t sync_flags;
     uint32_t writes_at_sync;
+    fault_judge *judge;
     rules rules[EPIO_KIND_COUNT];
 } fault_vfs;
 
@@ -104,6 +105,16 @@ static bool strikes(fault *next, epio_op *op, int64_t *result)
     return true;
 }
 
+static void judge(const fault_vfs *vfs, epio_op *op)
+{
+    int32_t os_error = 0;
+    int result = vfs->judge != NULL && op->result >= 0 ? vfs->judge(op, &os_error) : 0;
+    if (result != 0) {
+        op->result = result;
+        op->os_error = os_error;
+    }
+}
+
 static void note_arrival(fault_vfs *vfs, const epio_op *op)
 {
     rules *now = &vfs->rules[op->kind];
@@ -133,6 +144,7 @@ static bool op_returned(epio_frame *frame, epio_op *op)
     }
     now->under_way--;
     (void)strikes(&now->after, op, &op->result);
+    judge(vfs, op);
     if (opens(op) && op->result >= 0) {
         wrap_file(vfs, op);
     } else if (op->kind == EPIO_KIND_CLOSE) {
@@ -284,6 +296,11 @@ void fault_vfs_fail_after(epio_vfs *vfs, uint8_t kind, uint32_t skip, uint32_t t
                           int32_t os_error)
 {
     rules_of(vfs, kind)->after = (fault){skip, times, result, os_error};
+}
+
+void fault_vfs_judge(epio_vfs *vfs, fault_judge *says)
+{
+    ((fault_vfs *)(void *)vfs)->judge = says;
 }
 
 void fault_vfs_repeat(epio_vfs *vfs, uint8_t kind, uint32_t times)

@@ -19,6 +19,11 @@ void fault_vfs_fail(epio_vfs *vfs, uint8_t kind, uint32_t skip, uint32_t times, 
 void fault_vfs_fail_after(epio_vfs *vfs, uint8_t kind, uint32_t skip, uint32_t times, int result,
                           int32_t os_error);
 
+/* The function says of each submitted op that came back whether it fails after all:
+ * another result, and its os_error, or 0. Not for opens and closes. */
+typedef int fault_judge(const epio_op *op, int32_t *os_error);
+void fault_vfs_judge(epio_vfs *vfs, fault_judge *says);
+
 /* Each op of the kind is sent to the inner VFS so many times more, once it came
  * back. Not for opens and closes. */
 void fault_vfs_repeat(epio_vfs *vfs, uint8_t kind, uint32_t times);
