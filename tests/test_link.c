@@ -661,6 +661,154 @@ static void a_close_waits_for_a_chain(fixture *f)
     life_end(&l);
 }
 
+/* ---- Long chains --------------------------------------------------------- */
+
+/* So many that what takes a look at all others for each would take minutes. */
+static epio_op *make_many(int *count)
+{
+    *count = fixture_is_slow() ? 20000 : 150000;
+    epio_op *many = calloc((size_t)*count, sizeof *many);
+    check(many != NULL);
+    return many;
+}
+
+static void link_many(epio_op *many, int count, uint32_t flags)
+{
+    for (int i = 1; i < count; i++) {
+        (void)epio_link(&many[i - 1], &many[i], flags);
+    }
+}
+
+static epio_op *prepare_long(epio_op *op, uint8_t kind, fixture *f, epio_file *file, int number)
+{
+    static char byte;
+    switch (kind) {
+    case EPIO_KIND_READ:
+        return epio_read(op, file, &byte, 1, 0);
+    case EPIO_KIND_WRITE:
+        return epio_write(op, file, "x", 1, 0);
+    case EPIO_KIND_TRUNCATE:
+        return epio_truncate(op, file, 1);
+    case EPIO_KIND_SYNC:
+        return epio_sync(op, file, EPIO_SYNC_FULL);
+    case EPIO_KIND_SIZE:
+        return epio_size(op, file);
+    case EPIO_KIND_LOCK:
+        return number % 2 == 0 ? epio_lock(op, file, EPIO_LOCK_SHARED, EPIO_LOCK_WAIT)
+                               : epio_unlock(op, file, EPIO_LOCK_NONE);
+    case EPIO_KIND_SLEEP:
+        return epio_sleep(op, f->vfs, 0);
+    default:
+        return number % 2 == 0 ? epio_write(op, file, "x", 1, 0)
+                               : epio_sync(op, file, EPIO_SYNC_FULL);
+    }
+}
+
+static void long_chains_of_every_kind(fixture *f)
+{
+    static const uint8_t kinds[] = {EPIO_KIND_READ,  EPIO_KIND_WRITE, EPIO_KIND_TRUNCATE,
+                                    EPIO_KIND_SYNC,  EPIO_KIND_SIZE,  EPIO_KIND_LOCK,
+                                    EPIO_KIND_SLEEP, EPIO_KIND_NONE};
+    int count;
+    epio_op *many = make_many(&count);
+    epio_file *file = fixture_create(f, "data");
+    fixture_write(f, file, "x", 1, 0);
+    for (size_t kind = 0; kind < sizeof kinds; kind++) {
+        for (int i = 0; i < count; i++) {
+            (void)prepare_long(&many[i], kinds[kind], f, file, i);
+        }
+        link_many(many, count, 0);
+        epio_submit(&many[0]);
+        (void)epio_loop_run(f->loop);
+        for (int i = 0; i < count; i++) {
+            check(many[i].result >= 0);
+        }
+    }
+    fixture_close(f, file);
+    free(many);
+}
+
+static void long_chains_of_closes(fixture *f)
+{
+    int count;
+    epio_op *many = make_many(&count);
+    const char *path = fixture_path(f, "data");
+    for (int i = 0; i < count; i++) {
+        check_result(epio_wait(epio_open(&many[i], f->vfs, path,
+                                         EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE)),
+                     0);
+        (void)epio_close(&many[i], many[i].file);
+    }
+    link_many(many, count, EPIO_LINK_ALWAYS);
+    epio_submit(&many[0]);
+    (void)epio_loop_run(f->loop);
+    for (int i = 0; i < count; i++) {
+        check_result(many[i].result, 0);
+    }
+    free(many);
+}
+
+/* Syncs behind an op that waits, and what ends them. */
+static void long_chains_that_end_early(fixture *f)
+{
+    enum { FROM_FIRST, FROM_LAST, BY_DEADLINE, BY_FAILURE, WAYS };
+    int count;
+    epio_op *many = make_many(&count);
+    epio_file *file = fixture_create(f, "data");
+    for (int way = 0; way < WAYS; way++) {
+        for (int i = 0; i < count; i++) {
+            many[i].timeout_ns = way == BY_DEADLINE ? MILLISECOND : 0;
+            (void)(i == 0 ? epio_sleep(&many[i], f->vfs, HOUR)
+                          : epio_sync(&many[i], file, EPIO_SYNC_FULL));
+        }
+        link_many(many, count, way == BY_FAILURE ? 0 : EPIO_LINK_ALWAYS);
+        epio_submit(&many[0]);
+        for (int i = 0; i < count && way == FROM_FIRST; i++) {
+            epio_cancel(&many[i]);
+        }
+        for (int i = count; i > 0 && way == FROM_LAST; i--) {
+            epio_cancel(&many[i - 1]);
+        }
+        if (way == BY_FAILURE) {
+            epio_cancel(&many[0]);
+        }
+        (void)epio_loop_run(f->loop);
+        for (int i = 0; i < count; i++) {
+            check_result(many[i].result, way == BY_DEADLINE ? EPIO_ETIMEDOUT : EPIO_ECANCELED);
+        }
+    }
+    fixture_close(f, file);
+    free(many);
+}
+
+static void a_loop_closes_with_a_long_chain(fixture *f)
+{
+    epio_loop *loop;
+    epio_vfs *memory;
+    epio_op op = {0};
+    int count;
+    epio_op *many = make_many(&count);
+    (void)f;
+    check_result(epio_loop_create(&loop, NULL), 0);
+    check_result(epio_memory_vfs_create(&memory, loop), 0);
+    check_result(epio_wait(epio_open(&op, memory, "data", EPIO_OPEN_WRITE | EPIO_OPEN_CREATE)), 0);
+    for (int i = 0; i < count; i++) {
+        (void)(i == 0           ? epio_sleep(&many[i], memory, HOUR)
+               : i == count - 1 ? epio_close(&many[i], op.file)
+               : i % 2 == 0     ? epio_write(&many[i], op.file, "x", 1, 0)
+                                : epio_sync(&many[i], op.file, EPIO_SYNC_FULL));
+    }
+    link_many(many, count, EPIO_LINK_ALWAYS);
+    epio_submit(&many[0]);
+    check_result(epio_loop_close(loop, EPIO_FOREVER), 0);
+    for (int i = 0; i < count; i++) {
+        check_result(many[i].result, i == count - 1 ? 0 : EPIO_ECANCELED);
+    }
+    epio_vfs_destroy(memory);
+    epio_loop_destroy(loop);
+    free(many);
+}
+
 /* ---- Preparing anew ------------------------------------------------------ */
 
 static void preparing_the_first_drops_the_link(fixture *f)
@@ -756,6 +904,10 @@ int main(void)
         FIXTURE_TEST(a_write_behind_its_sync, ON_OS_PERFORM),
         FIXTURE_TEST(an_ended_write_is_no_failure, ON_OS_PERFORM),
         FIXTURE_TEST(a_close_waits_for_a_chain, ON_OS_PERFORM),
+        FIXTURE_TEST(long_chains_of_every_kind, ON_MEMORY),
+        FIXTURE_TEST(long_chains_of_closes, ON_MEMORY | ON_TRACE_MEMORY),
+        FIXTURE_TEST(long_chains_that_end_early, ON_MEMORY),
+        FIXTURE_TEST(a_loop_closes_with_a_long_chain, ON_OS_PERFORM),
         FIXTURE_TEST(preparing_the_first_drops_the_link, ON_OS_PERFORM),
         FIXTURE_TEST(a_chain_from_its_own_done, ON_OS_PERFORM),
     };

@@ -111,13 +111,14 @@ struct epio_file {
     int32_t carried_error;
     int32_t carried_os_error;
     epio_op *close;
-    epio_node active;   /* among the loop's files that have ops in the lists below */
-    epio_node waiting;  /* among the loop's files that want a flush */
-    epio_node ordered;  /* writes, truncates and syncs in the order of submission */
-    epio_node ready;    /* syncs whose writes have all been delivered */
-    epio_node flushing; /* syncs that the flush in flight will answer */
-    epio_node syncs;    /* all that have no answer yet, in the order of submission */
-    size_t unreported;  /* those of them with an error to report */
+    epio_node active;      /* among the loop's files that have ops in the lists below */
+    epio_node waiting;     /* among the loop's files that want a flush */
+    epio_node ordered;     /* writes, truncates and syncs in the order of submission */
+    epio_node ready;       /* syncs whose writes have all been delivered */
+    epio_node flushing;    /* syncs that the flush in flight will answer */
+    epio_node syncs;       /* all that have no answer yet, in the order of submission */
+    size_t unreported;     /* those of them with an error to report */
+    uint32_t chain_closes; /* while a chain is checked: it closes the file before here */
     uint64_t hold_until;
     uint64_t flush_begun;
     uint64_t flush_took;

@@ -403,12 +403,25 @@ static void arrive(epio_loop *loop, epio_op *op, bool inbound)
 
 /* ---- Submitting ---- */
 
-/* A close that has the file's later ops behind it would wait for itself. */
-static void check_nothing_follows_close(const epio_op *close)
+/* A close that has the file's later ops behind it would wait for itself. The files
+ * note which of them are closed further ahead in the chain; a thread that looks at
+ * the same file meanwhile closes it too, which is a mistake of its own. */
+static void check_nothing_follows_closes(epio_op *first)
 {
-    for (const epio_op *op = close->link; op != NULL; op = op->link) {
-        if (epio__op_has_file(op) && op->file == close->file) {
+    for (epio_op *op = first; op != NULL; op = op->link) {
+        if (!epio__op_has_file(op)) {
+            continue;
+        }
+        if (epio__load_relaxed_u32(&op->file->chain_closes) != 0) {
             epio__fatal("epio_submit", "an op is linked behind the close of its file");
+        }
+        if (op->kind == EPIO_KIND_CLOSE) {
+            epio__store_relaxed_u32(&op->file->chain_closes, 1);
+        }
+    }
+    for (epio_op *op = first; op != NULL; op = op->link) {
+        if (op->kind == EPIO_KIND_CLOSE && op->file != NULL) {
+            epio__store_relaxed_u32(&op->file->chain_closes, 0);
         }
     }
 }
@@ -438,14 +451,13 @@ static epio_loop *begin(epio_op *first, const char *function)
 {
     epio__op_check_prepared(first, function);
     epio_loop *loop = loop_of_chain(first, function);
+    bool closes = false;
     for (epio_op *op = first; op != NULL; op = op->link) {
         op->loop = has_nothing(op) ? loop : op->loop;
         if (op->loop != loop) {
             epio__fatal(function, "linked ops belong to different loops");
         }
-        if (op->kind == EPIO_KIND_CLOSE) {
-            check_nothing_follows_close(op);
-        }
+        closes |= op->kind == EPIO_KIND_CLOSE && op->link != NULL;
         if (epio__op_must_run(op)) {
             op->timeout_ns = 0; /* it has no deadline, whoever holds it */
         } else if (op->timeout_ns != 0) {
@@ -461,6 +473,9 @@ static epio_loop *begin(epio_op *first, const char *function)
             op->reason = EPIO__REASON_NONE;
         }
         op->result = EPIO_EPENDING;
+    }
+    if (closes) {
+        check_nothing_follows_closes(first);
     }
     return loop;
 }
