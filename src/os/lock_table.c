@@ -106,10 +106,10 @@ epio__lock_holder *epio__lock_table_join(epio__os_file *file)
     if (holder != NULL) {
         return holder;
     }
+    epio__range_locks_prepare(file); /* alone: a dead mount is not to hold up other files */
     epio__mutex_lock(epio__process_mutex());
     holder = epio__lock_table_find(file); /* two threads may come at once */
     if (holder == NULL) {
-        epio__range_locks_prepare(file);
         holder = create_holder(file);
         epio__store_pointer(&file->lock, (uintptr_t)holder);
     }
@@ -139,10 +139,9 @@ void epio__lock_table_settle(epio__lock_holder *holder)
     }
 }
 
-static void leave(epio__lock_holder *holder)
+/* One file less needs it. */
+static void drop_entry(table_entry *entry)
 {
-    table_entry *entry = entry_of(holder->node);
-    epio__lock_table_settle(holder);
     epio__mutex_lock(epio__process_mutex());
     if (--entry->files == 0) {
         epio__list_remove(&entry->in_bucket);
@@ -150,28 +149,42 @@ static void leave(epio__lock_holder *holder)
         free(entry);
     }
     epio__mutex_unlock(epio__process_mutex());
+}
+
+static void leave(epio__lock_holder *holder)
+{
+    table_entry *entry = entry_of(holder->node);
+    epio__lock_table_settle(holder);
+    drop_entry(entry);
     free(holder);
 }
 
-/* The process's mutex is held until the descriptor is closed or put by, so that no
- * file gets the inode's first lock in between. */
+/* No file gets the inode's first lock before the descriptor is closed or put by: the node's
+ * mutex keeps it off, or where there is none the process's. The latter not where a server
+ * may take its time to close the file, unless there is no memory for a node. */
 static int close_where_common(epio__os_file *file, int32_t *os_error)
 {
     int result = 0;
     epio__mutex_lock(epio__process_mutex());
     table_entry *entry = find_entry(file->device, file->inode);
+    if (entry == NULL && file->locks_are_remote) {
+        entry = create_entry(file);
+    }
     if (entry == NULL) {
         result = epio__os_file_dispose(file, os_error);
-    } else {
-        epio__mutex_lock(&entry->node.mutex);
-        if (entry->node.holder_count == 0) {
-            result = epio__os_file_dispose(file, os_error);
-        } else {
-            epio__list_append(&entry->to_close, &file->closing);
-        }
-        epio__mutex_unlock(&entry->node.mutex);
+        epio__mutex_unlock(epio__process_mutex());
+        return result;
     }
+    entry->files++;
     epio__mutex_unlock(epio__process_mutex());
+    epio__mutex_lock(&entry->node.mutex);
+    if (entry->node.holder_count == 0) {
+        result = epio__os_file_dispose(file, os_error);
+    } else {
+        epio__list_append(&entry->to_close, &file->closing);
+    }
+    epio__mutex_unlock(&entry->node.mutex);
+    drop_entry(entry);
     return result;
 }
 

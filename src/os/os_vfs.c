@@ -312,11 +312,15 @@ static void submit_write(epio__os_vfs *vfs, epio_op *op)
  * be, unless there is a server to be asked. */
 static void submit_lock(epio__os_vfs *vfs, epio_op *op)
 {
-    epio__lock_holder *holder = epio__lock_table_join(file_of(op));
-    if (epio__load_relaxed_u32(&file_of(op)->keeps_from_ring) != 0) {
-        vfs->backend->forget(vfs->backend_state, file_of(op));
+    epio__os_file *file = file_of(op);
+    if (file->locks_are_remote && file->may_be_pinned) {
+        epio__store_u32(&file->keeps_from_ring, 1);
     }
-    if (holder != NULL && file_of(op)->locks_are_remote) {
+    epio__lock_holder *holder = file->locks_are_remote ? NULL : epio__lock_table_join(file);
+    if (epio__load_relaxed_u32(&file->keeps_from_ring) != 0) {
+        vfs->backend->forget(vfs->backend_state, file);
+    }
+    if (file->locks_are_remote) {
         epio_offload(op);
     } else if (holder != NULL && op->kind == EPIO_KIND_LOCK) {
         epio__lock_submit(holder, op);

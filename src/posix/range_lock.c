@@ -140,7 +140,8 @@ int epio__range_is_taken(const epio__os_file *file, uint64_t start, uint64_t len
 #if defined(__linux__)
 
 /* Opens the inode once more, so that the file's locks are on an open file description
- * that nothing else has. Without waiting for one who holds a lease. */
+ * that nothing else has. Without waiting for one who holds a lease. Two threads may come at
+ * once. */
 static bool open_own_lock_handle(epio__os_file *file)
 {
     char path[64];
@@ -148,8 +149,10 @@ static bool open_own_lock_handle(epio__os_file *file)
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", (int)file->handle);
     int flags = (mode & O_ACCMODE) | O_NOCTTY | O_NONBLOCK;
     int own = mode < 0 ? -1 : epio__descriptor_open(path, flags, 0);
-    if (own >= 0) {
-        file->lock_handle = own;
+    uintptr_t common = (uintptr_t)file->handle;
+    uintptr_t *at = (uintptr_t *)(void *)&file->lock_handle;
+    if (own >= 0 && !epio__compare_exchange_pointer(at, &common, (uintptr_t)own)) {
+        (void)close(own);
     }
     return own >= 0;
 }
