@@ -1,5 +1,6 @@
 /* Where the kernel does not give what epio asks for: no ring at all, as in containers,
- * no second ring, writes that may not be or fail at once. Only Linux has rings, and
+ * no second ring, a call that is refused from some moment on, writes that may not be or
+ * fail at once. Only Linux has rings, and
  * filters of system calls. What goes through a ring is in test_direct.c. */
 #include "fork.h"
 
@@ -174,6 +175,219 @@ static void a_loop_loses_the_right_to_its_ring(fixture *f)
     check_result(run_in_fork(lose_the_right, (void *)(uintptr_t)fixture_path(f, "file")), 0);
     check_result(run_in_fork(lose_the_right_to_batches, (void *)(uintptr_t)fixture_path(f, "file")),
                  0);
+}
+
+/* ---- Whatever is refused, whenever --------------------------------------------------- */
+
+static const struct refused_call {
+    const char *name;
+    uint32_t call;
+} refused_calls[] = {
+    {"nothing", UINT32_MAX},
+    {"io_uring_setup", SYS_io_uring_setup},
+    {"io_uring_enter", SYS_io_uring_enter},
+    {"io_uring_register", SYS_io_uring_register},
+    {"timerfd_create", SYS_timerfd_create},
+    {"timerfd_settime", SYS_timerfd_settime},
+    {"eventfd2", SYS_eventfd2},
+    {"epoll_create1", SYS_epoll_create1},
+    {"epoll_pwait2", SYS_epoll_pwait2},
+    {"preadv2", SYS_preadv2},
+};
+
+/* When it is refused. */
+enum { BEFORE_ALL, IN_FLIGHT, BEFORE_EMBEDDING, WHILE_EMBEDDED, MOMENTS };
+
+typedef struct trial {
+    const char *path;
+    const char *backend;
+    uint32_t call; /* 0: all that have to do with rings */
+    int error;
+    unsigned moment;
+} trial;
+
+#define READS 48u
+#define SLEEP_NS UINT64_C(2000000)
+
+typedef struct trial_ops {
+    _Alignas(BLOCK) unsigned char blocks[READS][BLOCK];
+    unsigned char small[READS][64];
+    epio_op direct[READS];
+    epio_op cached[READS];
+    epio_op cold[READS];
+    epio_op sleep;
+    epio_op stream;
+    char letter;
+    unsigned finished;
+    unsigned started;
+} trial_ops;
+
+static void count_finished(epio_op *op)
+{
+    (*(unsigned *)op->user)++;
+}
+
+static void start(trial_ops *all, epio_op *op)
+{
+    op->done = count_finished;
+    op->user = &all->finished;
+    all->started++;
+    epio_submit(op);
+}
+
+/* Something of everything that a loop may wait for. */
+static void start_all(trial_ops *all, epio_file *direct, epio_file *cached, epio_file *pipe,
+                      epio_vfs *vfs)
+{
+    all->finished = 0;
+    all->started = 0;
+    memset(all->blocks, 0, sizeof all->blocks);
+    memset(all->small, 0, sizeof all->small);
+    for (unsigned i = 0; i < READS; i++) {
+        start(all, epio_read(&all->direct[i], direct, all->blocks[i], BLOCK, (uint64_t)i * BLOCK));
+        start(all, epio_read(&all->cached[i], cached, all->small[i], 32, (uint64_t)i * BLOCK));
+        if (i == READS / 2) {
+            handle_drop_cache(epio_os_handle(cached));
+        }
+        start(all, epio_read(&all->cold[i], cached, all->small[i] + 32, 32, (uint64_t)i * BLOCK));
+    }
+    start(all, epio_sleep(&all->sleep, vfs, SLEEP_NS));
+    start(all, epio_read(&all->stream, pipe, &all->letter, 1, 0));
+}
+
+static void check_all(const trial_ops *all)
+{
+    check(all->finished == all->started);
+    for (unsigned i = 0; i < READS; i++) {
+        check_result(all->direct[i].result, BLOCK);
+        check_bytes(all->blocks[i], (unsigned char)(i + 1), BLOCK);
+        check_result(all->cached[i].result, 32);
+        check_result(all->cold[i].result, 32);
+        check_bytes(all->small[i], (unsigned char)(i + 1), 64);
+    }
+    check_result(all->sleep.result, SLEEP_NS);
+    check_result(all->stream.result, 1);
+}
+
+static void refuse_what_it_says(const trial *one)
+{
+    static const uint32_t rings[] = {SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register};
+    if (one->call != 0) {
+        refuse(one->call, one->error);
+        return;
+    }
+    for (size_t i = 0; i < 3; i++) {
+        refuse(rings[i], one->error);
+    }
+}
+
+static void poll_by_handle(epio_loop *loop, intptr_t handle, const trial_ops *all)
+{
+    while (all->finished < all->started) {
+        check(handle_is_ready(handle, 30000));
+        (void)epio_loop_poll(loop, 0, 0);
+    }
+}
+
+static epio_file *open_on(epio_loop *loop, const char *path, uint32_t flags)
+{
+    epio_op op = {0};
+    check_result(epio_wait(epio_open(&op, epio_loop_vfs(loop), path, READ_WRITE | flags)), 0);
+    return op.file;
+}
+
+static void use_a_loop(void *argument)
+{
+    static trial_ops all;
+    const trial *one = argument;
+    epio_loop_options options = {.size = sizeof options, .backend = one->backend};
+    epio_loop *loop = NULL;
+    intptr_t ends[2];
+    epio_op op = {0};
+    if (one->moment == BEFORE_ALL) {
+        refuse_what_it_says(one);
+    }
+    check_result(epio_loop_create(&loop, &options), 0);
+    epio_vfs *vfs = epio_loop_vfs(loop);
+    epio_file *direct = open_on(loop, one->path, EPIO_OPEN_DIRECT);
+    epio_file *cached = open_on(loop, one->path, 0);
+    pipe_make(ends);
+    check_result(epio_wait(epio_adopt(&op, vfs, ends[0], EPIO_OPEN_READ)), 0);
+    epio_file *pipe = op.file;
+
+    start_all(&all, direct, cached, pipe, vfs);
+    if (one->moment == IN_FLIGHT) {
+        (void)epio_loop_poll(loop, 0, 1); /* has begun them */
+        refuse_what_it_says(one);
+    }
+    check(pipe_write(ends[1], "x", 1) == 1);
+    (void)epio_loop_run(loop);
+    check_all(&all);
+
+    if (one->moment == BEFORE_EMBEDDING) {
+        start_all(&all, direct, cached, pipe, vfs);
+        (void)epio_loop_poll(loop, 0, 1);
+        refuse_what_it_says(one);
+    }
+    intptr_t handle = epio_loop_handle(loop);
+    check(handle >= 0);
+    for (int round = 0; round < 3; round++) {
+        if (one->moment != BEFORE_EMBEDDING || round != 0) {
+            start_all(&all, direct, cached, pipe, vfs);
+        }
+        if (one->moment == WHILE_EMBEDDED && round == 1) {
+            (void)epio_loop_poll(loop, 0, 1);
+            refuse_what_it_says(one);
+        }
+        check(pipe_write(ends[1], "x", 1) == 1);
+        if (round == 2) { /* in flight while the loop changes hands */
+            (void)epio_loop_poll(loop, 0, 1);
+            epio_loop_detach(loop);
+        }
+        poll_by_handle(loop, handle, &all);
+        check_all(&all);
+    }
+    start_all(&all, direct, cached, pipe, vfs);
+    check(pipe_write(ends[1], "x", 1) == 1);
+    check_result(epio_loop_close(loop, EPIO_FOREVER), 0);
+    check(all.finished == all.started);
+    check_result(epio_perform(epio_close(&op, pipe)), 0);
+    check_result(epio_perform(epio_close(&op, cached)), 0);
+    check_result(epio_perform(epio_close(&op, direct)), 0);
+    epio_loop_destroy(loop);
+    check(handle_close(ends[1]));
+}
+
+static void try_refusal(trial one, const char *name)
+{
+    int status = run_in_fork(use_a_loop, &one);
+    if (status != 0) {
+        print_error("%s on %s, error %d, moment %u\n", name, one.backend, one.error, one.moment);
+    }
+    check_result(status, 0);
+}
+
+/* On this back end; what it asks the kernel for it may be refused at any time. */
+static void whatever_is_refused_a_loop_goes_on(fixture *f)
+{
+    static _Alignas(BLOCK) unsigned char data[READS][BLOCK];
+    for (unsigned i = 0; i < READS; i++) {
+        memset(data[i], (int)i + 1, BLOCK);
+    }
+    fixture_put(f, "file", data, sizeof data);
+    trial one = {.path = fixture_path(f, "file"), .backend = getenv("EPIO_BACKEND")};
+    for (size_t i = 0; i < sizeof refused_calls / sizeof refused_calls[0]; i++) {
+        for (one.moment = 0; one.moment < MOMENTS; one.moment++) {
+            one.call = refused_calls[i].call;
+            one.error = one.moment % 2 == 0 ? EPERM : ENOSYS;
+            try_refusal(one, refused_calls[i].name);
+        }
+    }
+    for (one.moment = 0; one.moment < MOMENTS; one.moment++) {
+        one.call = 0;
+        one.error = EINVAL; /* which no call of ours deserves */
+        try_refusal(one, "all of io_uring");
+    }
 }
 
 /* ---- Writes that may not be ---------------------------------------------------- */
@@ -401,6 +615,7 @@ int main(void)
         FIXTURE_TEST(a_refused_ring_is_no_error, ON_OS_PERFORM),
         FIXTURE_TEST(a_loop_goes_on_without_its_ring, ON_OS_PERFORM),
         FIXTURE_TEST(a_loop_loses_the_right_to_its_ring, ON_OS_PERFORM),
+        FIXTURE_TEST(whatever_is_refused_a_loop_goes_on, ON_OS_PERFORM),
         FIXTURE_TEST(a_direct_write_beyond_the_limit, ON_OS_PERFORM),
         FIXTURE_TEST(a_write_at_once_that_fails, ON_OS_PERFORM),
         FIXTURE_TEST(a_write_at_once_after_a_failed_flush, ON_OS_PERFORM),

@@ -747,8 +747,11 @@ EPIO_API epio_vfs *epio_loop_vfs(epio_loop *loop);
 /* For another event loop: a descriptor that is readable (POSIX), a HANDLE that
  * is signalled (Windows), whenever epio_loop_poll(loop, 0, max) has something
  * to do, and not otherwise. Owned by the loop; only to be waited on. From the
- * first call on the loop pays for keeping it right. A negative error if it
- * cannot be made (EPIO_EMFILE, EPIO_ENOMEM). The owner. */
+ * first call on the loop pays for keeping it right. Where the system refuses what
+ * the best way needs (io_uring_register, timerfd_create) there is another, with a
+ * thread. What is left is a negative error: EPIO_EMFILE (no descriptor to be had),
+ * EPIO_ENOMEM (nor memory, or a thread). The loop goes on without, and the call can
+ * be made again. The owner. */
 EPIO_API intptr_t epio_loop_handle(epio_loop *loop);
 
 /* The other way round: `ready(user)` is called, from a thread of the library's,

@@ -16,4 +16,9 @@ int epio__epoll_descriptor(const void *state);
 int epio__epoll_wake_descriptor(const void *state);
 void epio__epoll_disarm(void *state);
 
+/* One more descriptor that ends a poll when it is readable, and is uring's to look at. False:
+ * the system will not have it. */
+bool epio__epoll_add_other(void *state, int descriptor);
+void epio__epoll_remove_other(void *state, int descriptor);
+
 #endif

@@ -1,6 +1,6 @@
 /* Linux: streams are waited for by epoll, other threads wake by an eventfd. The
  * epoll descriptor is itself the handle for foreign loops; only for those is
- * there a timerfd in it. */
+ * there a timerfd in it, or a thread that watches the clock. */
 #include "posix/backends.h"
 #include "posix/descriptor.h"
 #include "posix/stream.h"
@@ -19,8 +19,9 @@
 
 typedef struct epoll_state {
     int epoll;
-    int event; /* eventfd: wake */
-    int timer; /* timerfd, once embedded; else -1 */
+    int event;            /* eventfd: wake */
+    int timer;            /* timerfd, once embedded; else -1 */
+    epio__watcher *clock; /* in place of a timerfd that the system refuses; else NULL */
     uint64_t timer_deadline;
     bool only_milliseconds; /* the kernel has no epoll_pwait2 for us */
     epio__streams streams;
@@ -64,6 +65,7 @@ static void epoll_close(void *opaque)
 {
     epoll_state *state = opaque;
     epio__watcher_destroy(state->watcher);
+    epio__watcher_destroy(state->clock);
     if (state->timer >= 0) {
         (void)close(state->timer);
     }
@@ -150,12 +152,19 @@ static int wait_for_events(epoll_state *state, uint64_t deadline)
 
 static void handle_event(epoll_state *state, const struct epoll_event *event)
 {
+    if (event->data.ptr == state) {
+        return; /* see epio__epoll_add_other */
+    }
     if (event->data.ptr == &state->event) {
         read_counter(state->event);
         return;
     }
     if (event->data.ptr == &state->timer) {
-        read_counter(state->timer);
+        if (state->clock != NULL) {
+            epio__watcher_disarm(state->clock);
+        } else {
+            read_counter(state->timer);
+        }
         state->timer_deadline = EPIO_FOREVER;
         return;
     }
@@ -196,22 +205,67 @@ static void epoll_wake(void *opaque)
     errno = error;
 }
 
-static int make_timer(epoll_state *state)
+/* A thread that makes a descriptor readable when the time has come. */
+static int make_clock(epoll_state *state)
 {
-    if (state->timer >= 0) {
-        return 0;
-    }
-    int timer = epio__descriptor_move(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-    if (timer < 0) {
-        return epio__error_from_os(errno);
-    }
-    if (add_descriptor(state, timer, &state->timer) != 0) {
-        int error = epio__error_from_os(errno);
-        (void)close(timer);
+    epio__watcher *clock;
+    int error = epio__watcher_create(&clock);
+    if (error != 0) {
         return error;
     }
-    state->timer = timer;
+    if (add_descriptor(state, epio__watcher_handle(clock), &state->timer) != 0) {
+        error = epio__error_from_os(errno);
+        epio__watcher_destroy(clock);
+        return error;
+    }
+    state->clock = clock;
     return 0;
+}
+
+static bool make_timerfd(epoll_state *state)
+{
+    int timer = epio__descriptor_move(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+    if (timer >= 0 && add_descriptor(state, timer, &state->timer) != 0) {
+        (void)close(timer);
+        timer = -1;
+    }
+    state->timer = timer;
+    return timer >= 0;
+}
+
+/* Whatever is the matter with the one, the other may be had. */
+static int make_timer(epoll_state *state)
+{
+    bool there = state->timer >= 0 || state->clock != NULL || make_timerfd(state);
+    return there ? 0 : make_clock(state);
+}
+
+static bool set_timerfd(const epoll_state *state, uint64_t deadline)
+{
+    struct itimerspec setting;
+    memset(&setting, 0, sizeof setting); /* all zero: disarmed */
+    if (deadline != EPIO_FOREVER) {
+        setting.it_value = epio__timespec(deadline);
+    }
+    return timerfd_settime(state->timer, TFD_TIMER_ABSTIME, &setting, NULL) == 0;
+}
+
+static void set_timer(epoll_state *state, uint64_t deadline)
+{
+    state->timer_deadline = deadline;
+    if (state->timer >= 0) {
+        if (set_timerfd(state, deadline)) {
+            return;
+        }
+        (void)close(state->timer);
+        state->timer = -1;
+        if (make_clock(state) != 0) {
+            epoll_wake(state); /* too early rather than never */
+        }
+    }
+    if (state->clock != NULL) {
+        epio__watcher_arm(state->clock, NULL, 0, deadline);
+    }
 }
 
 static intptr_t epoll_handle(void *opaque)
@@ -224,14 +278,9 @@ static intptr_t epoll_handle(void *opaque)
 static void epoll_arm(void *opaque, uint64_t deadline)
 {
     epoll_state *state = opaque;
-    if (state->timer >= 0 && deadline != state->timer_deadline) {
-        struct itimerspec setting;
-        memset(&setting, 0, sizeof setting); /* all zero: disarmed */
-        if (deadline != EPIO_FOREVER) {
-            setting.it_value = epio__timespec(deadline);
-        }
-        (void)timerfd_settime(state->timer, TFD_TIMER_ABSTIME, &setting, NULL);
-        state->timer_deadline = deadline;
+    bool has_timer = state->timer >= 0 || state->clock != NULL;
+    if (has_timer && deadline != state->timer_deadline) {
+        set_timer(state, deadline);
     }
     if (state->watcher != NULL) {
         struct pollfd set = {.fd = state->epoll, .events = POLLIN};
@@ -262,6 +311,18 @@ int epio__epoll_wake_descriptor(const void *opaque)
 {
     const epoll_state *state = opaque;
     return state->event;
+}
+
+bool epio__epoll_add_other(void *opaque, int descriptor)
+{
+    epoll_state *state = opaque;
+    return add_descriptor(state, descriptor, state) == 0;
+}
+
+void epio__epoll_remove_other(void *opaque, int descriptor)
+{
+    const epoll_state *state = opaque;
+    (void)epoll_ctl(state->epoll, EPOLL_CTL_DEL, descriptor, NULL);
 }
 
 const epio__backend epio__backend_epoll = {

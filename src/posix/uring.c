@@ -20,12 +20,14 @@
 #include "posix/backends.h"
 #include "posix/descriptor.h"
 #include "posix/posix.h"
+#include "posix/wake_pipe.h"
 
 #include <errno.h>
 #include <liburing.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Entries to submit at once, and ops that the kernel has at a time: disks have
  * shorter queues. Its own queue holds twice as many completions, so that those of
@@ -44,17 +46,24 @@
 #define MOST_REGISTERED 16u
 #define BATCHES_BEFORE_REGISTERING 8u
 
-/* How often to look for completions that cannot be waited for. */
-#define LOOK_AGAIN_NS UINT64_C(5000000)
+/* The place behind those is the sentinel's: see give_up_ring. */
+#define PLACES (MOST_REGISTERED + 1)
 
-/* In op->flags of an op in the ring: a cancel was asked for. */
+/* In op->flags, which transfers have no use for: it is listed in in_ring, came there from
+ * a batch; a cancel was asked for. */
 #define GIVEN_UP 2u
+#define LISTED 4u
+#define WAS_OF_BATCH 8u
+
+/* op->progress of one of a batch that has not ended. No result is as low. */
+#define NOT_ENDED ((uint64_t)INT64_MIN)
 
 typedef struct uring_state {
     void *epoll;
     struct io_uring ring;
     bool has_ring;
     bool refused;       /* no ring is to be had any more: all goes to workers */
+    int sentinel;       /* ends when the kernel has nothing of the ring any more; -1: no ring */
     bool embedded;      /* completions have to make epoll's descriptor readable */
     bool watches_epoll; /* the ring will tell when epoll's descriptor is readable */
     bool writes;        /* among the entries that were not submitted yet */
@@ -65,6 +74,10 @@ typedef struct uring_state {
     uint32_t in_kernel;  /* ops that have an entry */
     uint64_t ops;        /* those and the ones that wait */
     epio_node waiting;
+    epio_node in_ring;      /* those that have an entry, but for the next */
+    uint32_t listed;        /* how many those are */
+    uint32_t begun_at_once; /* how many of these are in use */
+    epio_op *begun[MOST_IN_KERNEL];
     uint64_t *watched; /* ops, and epoll's streams */
 } uring_state;
 
@@ -80,9 +93,26 @@ static void add_ops(uring_state *state, uint64_t count)
     *state->watched += count;
 }
 
-/* The kernel has it no more, or never had it. */
-static void come_back(uring_state *state)
+static void list_op(uring_state *state, epio_op *op)
 {
+    op->flags |= LISTED;
+    epio__list_append(&state->in_ring, &op->queue);
+    state->listed++;
+}
+
+static void take_off_list(uring_state *state, epio_op *op)
+{
+    if ((op->flags & LISTED) != 0) {
+        op->flags &= ~(LISTED | WAS_OF_BATCH);
+        epio__list_remove(&op->queue);
+        state->listed--;
+    }
+}
+
+/* The kernel has it no more, or never had it. */
+static void come_back(uring_state *state, epio_op *op)
+{
+    take_off_list(state, op);
     state->in_kernel--;
     add_ops(state, UINT64_MAX);
 }
@@ -127,6 +157,33 @@ static bool move_ring(struct io_uring *ring)
     return moved >= 0;
 }
 
+/* The ring gets a table of files, among them the only descriptor of a pipe's write end: so
+ * the read end says when the kernel is done with the ring and all that was in it. */
+static bool fill_table(uring_state *state)
+{
+    int ends[2];
+    int files[PLACES];
+    if (epio__wake_pipe_open(ends) != 0) {
+        return false;
+    }
+    memset(files, -1, sizeof files);
+    files[MOST_REGISTERED] = ends[1];
+    bool filled = io_uring_register_files(&state->ring, files, PLACES) == 0;
+    state->sentinel = ends[0];
+    (void)close(ends[1]);
+    return filled;
+}
+
+static void close_sentinel(uring_state *state)
+{
+    if (state->sentinel >= 0) {
+        (void)close(state->sentinel);
+        state->sentinel = -1;
+    }
+}
+
+/* Its descriptor is not registered as those of files are, which would save a tenth of a
+ * microsecond: a ring that is has no end before its thread, should the kernel refuse that. */
 static bool open_ring(uring_state *state)
 {
     if (make_ring(&state->ring) != 0) {
@@ -139,27 +196,26 @@ static bool open_ring(uring_state *state)
         fit =
             io_uring_register_eventfd(&state->ring, epio__epoll_wake_descriptor(state->epoll)) == 0;
     }
-    if (!fit) {
+    if (!fit || !fill_table(state)) {
         io_uring_queue_exit(&state->ring);
+        close_sentinel(state);
         return false;
     }
-    (void)io_uring_register_ring_fd(&state->ring); /* only saves some time */
-    state->has_table = io_uring_register_files_sparse(&state->ring, MOST_REGISTERED) == 0;
+    state->has_table = true;
     state->watches_epoll = false;
     state->has_ring = true;
     return true;
 }
 
-static void empty_table(uring_state *state)
+/* False: the kernel has the files for good, or as long as the ring. */
+static bool take_out_files(uring_state *state)
 {
-    state->batches = 0;
-    if (state->registered != 0) {
-        int none[MOST_REGISTERED];
-        memset(none, -1, sizeof none);
-        (void)io_uring_register_files_update(&state->ring, 0, none, state->registered);
-        state->registered = 0;
-        state->table++;
-    }
+    int none[MOST_REGISTERED];
+    unsigned count = state->registered;
+    memset(none, -1, sizeof none);
+    state->registered = 0;
+    state->table++;
+    return io_uring_register_files_update(&state->ring, 0, none, count) == (int)count;
 }
 
 static void register_file(uring_state *state, epio__os_file *file)
@@ -182,9 +238,12 @@ static void register_file(uring_state *state, epio__os_file *file)
 static void close_ring(uring_state *state)
 {
     if (state->has_ring) {
-        empty_table(state);
-        io_uring_queue_exit(&state->ring);
+        if (state->registered != 0) {
+            (void)take_out_files(state); /* now, and not when the kernel comes to it */
+        }
         state->has_ring = false;
+        state->watches_epoll = false;
+        io_uring_queue_exit(&state->ring);
     }
 }
 
@@ -192,6 +251,7 @@ static void uring_close(void *opaque)
 {
     uring_state *state = opaque;
     close_ring(state);
+    close_sentinel(state);
     epio__backend_epoll.close(state->epoll);
     free(state);
 }
@@ -204,7 +264,9 @@ static int uring_open(uint64_t *watched, void **opened)
     }
     state->watched = watched;
     state->table = 1;
+    state->sentinel = -1;
     epio__list_init(&state->waiting);
+    epio__list_init(&state->in_ring);
     int error = epio__backend_epoll.open(watched, &state->epoll);
     if (error != 0) {
         free(state);
@@ -315,21 +377,28 @@ static void prepare(struct io_uring_sqe *entry, epio_op *op)
     io_uring_sqe_set_data(entry, op);
 }
 
-/* The process has lost the right to use rings, as one that locks itself in may: what
- * the kernel was not given yet goes to workers. */
+/* It was not carried out, as far as can be told. */
+static void give_up_op(epio_op *op)
+{
+    bool cancelled = (op->flags & GIVEN_UP) != 0;
+    op->flags &= ~GIVEN_UP;
+    if (cancelled) {
+        epio_complete(op, EPIO_ECANCELED);
+    } else {
+        epio_offload(op);
+    }
+}
+
+/* What the kernel was not given yet goes to workers. */
 static void take_back_entries(uring_state *state)
 {
     struct io_uring_sq *queue = &state->ring.sq;
-    state->refused = true;
-    state->writes = false;
     for (unsigned at = *queue->khead; at != queue->sqe_tail; at++) {
         uintptr_t whose = (uintptr_t)queue->sqes[at & queue->ring_mask].user_data;
-        if (whose == (uintptr_t)state) {
-            state->watches_epoll = false;
-        } else if (whose != 0) {
-            come_back(state);
+        if (whose != (uintptr_t)state && whose != 0) {
+            come_back(state, op_of(whose));
             if ((whose & OF_BATCH) == 0 || leave_batch(op_of(whose))) {
-                epio_offload(op_of(whose));
+                give_up_op(op_of(whose));
             }
         }
     }
@@ -338,10 +407,76 @@ static void take_back_entries(uring_state *state)
     *queue->ktail = queue->sqe_tail;
 }
 
+/* Those of the last batches that the kernel still has. */
+static void list_begun(uring_state *state)
+{
+    for (uint32_t i = 0; i < state->begun_at_once; i++) {
+        if (state->begun[i]->progress == NOT_ENDED) {
+            state->begun[i]->flags |= WAS_OF_BATCH;
+            list_op(state, state->begun[i]);
+        }
+    }
+    state->begun_at_once = 0;
+}
+
+static bool ring_has_ended(const uring_state *state, int milliseconds)
+{
+    struct pollfd sentinel = {.fd = state->sentinel, .events = POLLIN};
+    return poll(&sentinel, 1, milliseconds) > 0;
+}
+
+/* The ring that was given up, waiting for its end. */
+static void end_ring(uring_state *state)
+{
+    while (!ring_has_ended(state, -1)) {
+    }
+    epio__epoll_remove_other(state->epoll, state->sentinel);
+    close_sentinel(state);
+    while (!epio__list_empty(&state->in_ring)) {
+        epio_op *op = EPIO__CONTAINER(state->in_ring.next, epio_op, queue);
+        bool of_batch = (op->flags & WAS_OF_BATCH) != 0;
+        come_back(state, op);
+        if (!of_batch || leave_batch(op)) {
+            give_up_op(op);
+        }
+    }
+}
+
+static void reap(uring_state *state, bool waited);
+
+/* The process has lost the right to use rings, as one that locks itself in may. What the
+ * kernel has now would not be seen to end: completions of a deferred ring appear within calls
+ * that are refused. But the disk may write into the buffers all that time. So the ring is
+ * closed, and the kernel closes the other end of the sentinel when nothing of it is left;
+ * then workers carry all of it out once more (end_ring). */
+static void give_up_ring(uring_state *state)
+{
+    state->refused = true;
+    state->writes = false;
+    take_back_entries(state);
+    reap(state, true);
+    list_begun(state);
+    close_ring(state);
+    if (state->in_kernel == 0) {
+        close_sentinel(state);
+    } else if (!epio__epoll_add_other(state->epoll, state->sentinel)) {
+        end_ring(state);
+    }
+}
+
 static void heed(uring_state *state, int outcome)
 {
-    if (outcome == -EPERM || outcome == -EACCES || outcome == -ENOSYS) {
-        take_back_entries(state);
+    bool later = outcome == -EAGAIN || outcome == -EBUSY || outcome == -EINTR || outcome == -ETIME;
+    if (outcome < 0 && !later) {
+        give_up_ring(state);
+    }
+}
+
+static void empty_table(uring_state *state)
+{
+    state->batches = 0;
+    if (state->registered != 0 && !take_out_files(state)) {
+        give_up_ring(state);
     }
 }
 
@@ -368,7 +503,7 @@ static struct io_uring_sqe *take_entry(uring_state *state)
     struct io_uring_sqe *entry = io_uring_get_sqe(&state->ring);
     if (entry == NULL) {
         submit_entries(state);
-        entry = io_uring_get_sqe(&state->ring);
+        entry = state->has_ring ? io_uring_get_sqe(&state->ring) : NULL;
     }
     return entry;
 }
@@ -437,6 +572,7 @@ static bool fill(uring_state *state)
         epio_op *op = EPIO__CONTAINER(state->waiting.next, epio_op, queue);
         epio__list_remove(&op->queue);
         prepare(entry, op);
+        list_op(state, op);
         state->writes = state->writes || !epio__op_reads(op);
         state->in_kernel++;
     }
@@ -448,7 +584,7 @@ static void uring_flush(void *opaque)
     uring_state *state = opaque;
     if (fill(state) && state->has_ring && io_uring_sq_ready(&state->ring) != 0) {
         submit_entries(state);
-        if (state->embedded && io_uring_sq_ready(&state->ring) != 0) {
+        if (state->embedded && state->has_ring && io_uring_sq_ready(&state->ring) != 0) {
             epio__backend_epoll.wake(state->epoll); /* to try again */
         }
     }
@@ -466,40 +602,27 @@ static bool is_finished(epio_op *op, int32_t done)
 
 static void reap_op(uring_state *state, epio_op *op, int32_t outcome)
 {
-    come_back(state);
-    bool given_up = (op->flags & GIVEN_UP) != 0;
-    op->flags &= ~GIVEN_UP;
     if (outcome >= 0 && is_finished(op, outcome)) {
+        op->flags &= ~GIVEN_UP;
         epio_complete(op, (int64_t)op->progress);
-    } else if (given_up) {
-        epio_complete(op, EPIO_ECANCELED);
-    } else if (outcome <= 0 || epio__op_is_vectored(op)) {
-        epio_offload(op);
+    } else if (outcome <= 0 || epio__op_is_vectored(op) || (op->flags & GIVEN_UP) != 0) {
+        give_up_op(op);
     } else {
         epio__list_append(&state->waiting, &op->queue);
         add_ops(state, 1);
     }
 }
 
-/* Not all that was asked for. */
-static void reap_rest_of_batch(uring_state *state, epio_op *op, int32_t outcome)
-{
-    if (leave_batch(op)) {
-        reap_op(state, op, outcome);
-    } else {
-        come_back(state);
-    }
-}
-
 static void reap_entry(uring_state *state, const struct io_uring_cqe *entry)
 {
     uintptr_t whose = (uintptr_t)entry->user_data;
-    if ((whose & OF_BATCH) != 0) {
-        reap_rest_of_batch(state, op_of(whose), entry->res);
-    } else if (whose == (uintptr_t)state) {
+    if (whose == (uintptr_t)state) {
         state->watches_epoll = false;
     } else if (whose != 0) { /* else the answer to a cancel, which says nothing */
-        reap_op(state, op_of(whose), entry->res);
+        come_back(state, op_of(whose));
+        if ((whose & OF_BATCH) == 0 || leave_batch(op_of(whose))) {
+            reap_op(state, op_of(whose), entry->res);
+        }
     }
 }
 
@@ -507,6 +630,9 @@ static void reap_entry(uring_state *state, const struct io_uring_cqe *entry)
 static void reap(uring_state *state, bool waited)
 {
     struct io_uring_cq *queue = &state->ring.cq;
+    if (!state->has_ring) {
+        return;
+    }
     unsigned head = *queue->khead;
     unsigned tail = io_uring_smp_load_acquire(queue->ktail);
     unsigned of_batch = tail - head;
@@ -518,6 +644,7 @@ static void reap(uring_state *state, bool waited)
         epio_op *op = op_of((uintptr_t)entry->user_data);
         if ((entry->user_data & OF_BATCH) != 0 && entry->res == (int32_t)op->arguments.io.len) {
             op->progress = op->arguments.io.len;
+            take_off_list(state, op);
             epio__queue_push(&ended, op);
         } else {
             reap_entry(state, entry);
@@ -546,7 +673,7 @@ static uint32_t prepare_batch(uring_state *state, epio_node **first, uint32_t co
     const epio__os_file *file = NULL; /* most are of the same as the one before */
     file_name name = {-1, 0};
     for (unsigned end = tail + count; tail != end; tail++) {
-        const epio_op *op = epio__op_of_queue(node);
+        epio_op *op = epio__op_of_queue(node);
         if (epio__os_file_of(op) != file) {
             if (keeps_from_ring(op)) {
                 count -= end - tail;
@@ -556,6 +683,8 @@ static uint32_t prepare_batch(uring_state *state, epio_node **first, uint32_t co
             name = name_file(state, epio__os_file_of(op));
         }
         prepare_of_batch(&queue->sqes[tail & queue->ring_mask], name, op);
+        op->progress = NOT_ENDED;
+        state->begun[state->begun_at_once++] = op;
         node = node->next;
     }
     *first = node;
@@ -582,6 +711,10 @@ static epio_node *uring_read_together(void *opaque, epio_node *first, uint32_t c
     }
     if (state->has_ring) {
         reap(state, false);
+        if (state->in_kernel != state->listed) {
+            list_begun(state);
+        }
+        state->begun_at_once = 0;
     }
     return first;
 }
@@ -594,11 +727,14 @@ static bool something_is_due(const uring_state *state)
 
 static void look(uring_state *state)
 {
+    if (!state->has_ring) {
+        return;
+    }
     if (io_uring_sq_ready(&state->ring) != 0) {
         submit_entries(state);
     }
-    if (something_is_due(state)) {
-        (void)io_uring_get_events(&state->ring);
+    if (state->has_ring && something_is_due(state)) {
+        heed(state, io_uring_get_events(&state->ring));
     }
     reap(state, true);
 }
@@ -635,15 +771,6 @@ static void wait_for_either(uring_state *state, uint64_t deadline)
     reap(state, true);
 }
 
-/* What the kernel has been given will end, but nobody may wait for it any more. */
-static void wait_without_ring(uring_state *state, uint64_t deadline)
-{
-    uint64_t soon = epio__monotonic_time() + LOOK_AGAIN_NS;
-    reap(state, true);
-    epio__backend_epoll.poll(state->epoll, deadline < soon ? deadline : soon);
-    reap(state, true);
-}
-
 /* Completions signal the descriptor of wakes, which an embedded loop's host waits
  * for. It is reset after a look, and looked at once more, for what came in between. */
 static void poll_embedded(uring_state *state, uint64_t deadline)
@@ -667,7 +794,10 @@ static void uring_poll(void *opaque, uint64_t deadline)
     if (state->in_kernel == 0) {
         epio__backend_epoll.poll(state->epoll, deadline);
     } else if (state->refused) {
-        wait_without_ring(state, deadline);
+        epio__backend_epoll.poll(state->epoll, deadline);
+        if (ring_has_ended(state, 0)) {
+            end_ring(state);
+        }
     } else if (state->embedded) {
         poll_embedded(state, deadline);
     } else if (deadline != 0) {
@@ -688,16 +818,16 @@ static bool uring_cancel(void *opaque, epio_op *op)
     if (is_for_epoll(op)) {
         return epio__backend_epoll.cancel(state->epoll, op);
     }
-    if (op->queue.next != NULL) {
+    if ((op->flags & LISTED) == 0 && op->queue.next != NULL) {
         withdraw(state, op);
         return true;
     }
-    struct io_uring_sqe *entry = state->refused ? NULL : take_entry(state);
+    struct io_uring_sqe *entry = state->has_ring ? take_entry(state) : NULL;
     if (entry != NULL) { /* else it ends when it ends */
-        op->flags |= GIVEN_UP;
         io_uring_prep_cancel(entry, op, 0);
         io_uring_sqe_set_data(entry, NULL);
     }
+    op->flags |= (op->flags & LISTED) != 0 ? GIVEN_UP : 0;
     return false;
 }
 
@@ -706,14 +836,14 @@ static bool uring_cancel(void *opaque, epio_op *op)
 static void uring_release(void *opaque)
 {
     uring_state *state = opaque;
-    while (state->in_kernel != 0) {
-        if (state->refused) {
-            wait_without_ring(state, EPIO_FOREVER);
-        } else {
-            wait_for_either(state, EPIO_FOREVER);
-        }
+    while (state->in_kernel != 0 && !state->refused) {
+        wait_for_either(state, EPIO_FOREVER);
+    }
+    if (state->in_kernel != 0) {
+        end_ring(state);
     }
     close_ring(state);
+    close_sentinel(state);
     if (state->embedded && !epio__list_empty(&state->waiting)) {
         epio__backend_epoll.wake(state->epoll);
     }
@@ -743,37 +873,36 @@ static void uring_arm(void *opaque, uint64_t deadline)
     epio__backend_epoll.arm(state->epoll, deadline);
 }
 
-static int embed(uring_state *state)
+static void embed(uring_state *state)
 {
     if (state->embedded) {
-        return 0;
+        return;
     }
     if (state->has_ring) {
         int error =
             io_uring_register_eventfd(&state->ring, epio__epoll_wake_descriptor(state->epoll));
         if (error != 0) {
-            return epio__error_from_os(-error);
+            give_up_ring(state);
         }
         if (state->in_kernel != 0) {
             epio__backend_epoll.wake(state->epoll); /* there may be completions already */
         }
     }
     state->embedded = true;
-    return 0;
 }
 
 static intptr_t uring_handle(void *opaque)
 {
     uring_state *state = opaque;
-    int error = embed(state);
-    return error != 0 ? error : epio__backend_epoll.handle(state->epoll);
+    embed(state);
+    return epio__backend_epoll.handle(state->epoll);
 }
 
 static int uring_notify(void *opaque, void (*ready)(void *user), void *user)
 {
     uring_state *state = opaque;
-    int error = embed(state);
-    return error != 0 ? error : epio__backend_epoll.notify(state->epoll, ready, user);
+    embed(state);
+    return epio__backend_epoll.notify(state->epoll, ready, user);
 }
 
 const epio__backend epio__backend_uring = {

@@ -76,7 +76,9 @@ static void watch_once(epio__watcher *watcher)
         tell(watcher); /* too early, but not too late */
         return;
     }
-    memcpy(watcher->polled, watcher->set, count * sizeof watcher->set[0]);
+    if (count != 0) {
+        memcpy(watcher->polled, watcher->set, count * sizeof watcher->set[0]);
+    }
     watcher->polled[count].fd = watcher->control[0];
     watcher->polled[count].events = POLLIN;
     watcher->polled[count].revents = 0;
@@ -188,7 +190,9 @@ void epio__watcher_arm(epio__watcher *watcher, const struct pollfd *set, size_t 
         return;
     }
     if (reserve(&watcher->set, &watcher->capacity, count)) {
-        memcpy(watcher->set, set, count * sizeof set[0]);
+        if (count != 0) {
+            memcpy(watcher->set, set, count * sizeof set[0]);
+        }
         watcher->count = count;
         watcher->deadline = deadline;
         watcher->armed = true;

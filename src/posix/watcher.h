@@ -15,8 +15,8 @@ typedef struct epio__watcher epio__watcher;
 int epio__watcher_create(epio__watcher **watcher);
 void epio__watcher_destroy(epio__watcher *watcher);
 
-/* Waits for one of the descriptors or the deadline; then tells, once. The set
- * is copied; without memory for that it tells at once. */
+/* Waits for one of the descriptors, of which there may be none, or the deadline; then tells, once.
+ * The set is copied; without memory for that it tells at once. */
 void epio__watcher_arm(epio__watcher *watcher, const struct pollfd *set, size_t count,
                        uint64_t deadline);
 /* Tells no more until the next arm, and empties the handle. */
