@@ -13,9 +13,6 @@
 #include "core/semaphore.h"
 #include "core/sticky.h"
 
-/* How long an op on a path that is to end may go on before its thread is written off. */
-#define BEFORE_WRITING_OFF_NS UINT64_C(4000000)
-
 /* ---- Posts from other threads ---- */
 
 static void push_inbox(epio_loop *loop, epio_op *op)
@@ -306,7 +303,7 @@ static void begin_to_write_off(epio_loop *loop, epio_op *op)
 {
     if (op->stuck == 0 && epio__workers_may_write_off(op)) {
         epio__timer_stop(loop, op);
-        epio__workers_expect(op, epio__deadline_after(BEFORE_WRITING_OFF_NS));
+        epio__workers_expect(op);
         epio__timer_start(loop, op);
     }
 }

@@ -32,6 +32,11 @@
 /* A flush that takes longer is not for the owner's thread. */
 #define LONG_FLUSH_NS UINT64_C(20000000)
 
+/* What a thread has, to bring the true result of an op on a path that is to end, before it
+ * is written off: less, if the op was handed over a while ago. */
+#define MOMENT_NS UINT64_C(4000000)
+#define LAST_MOMENT_NS UINT64_C(1000000)
+
 /* Of a lane, whatever hangs. */
 #define MOST_THREADS 1024
 
@@ -196,15 +201,23 @@ static void join_those_that_left(epio__lane *lane)
     }
 }
 
+/* How many may perform at once, but for the overdue. Where those are all that a lane may
+ * have, the rest of the queue may be for the same dead mount, and all shall soon be found. */
+static uint32_t limit_now(const epio__lane *lane)
+{
+    return lane->limit + (lane->overdue >= lane->limit ? lane->overdue : 0);
+}
+
 /* Starts one more thread: false if there is no room or no memory for one. */
 static bool start_worker(epio__lane *lane)
 {
     /* One more than may perform: it looks out for those that hang. */
-    uint32_t most = lane->limit + (lane->hangs ? 1 : 0);
+    uint32_t limit = limit_now(lane);
+    uint32_t most = limit + (lane->hangs ? 1 : 0);
     if (lane->running >= most || lane->running + lane->overdue >= MOST_THREADS) {
         return false;
     }
-    if (lane->running == lane->limit && lane->performing < lane->limit) {
+    if (lane->running == limit && lane->performing < limit) {
         return false;
     }
     join_those_that_left(lane);
@@ -229,7 +242,7 @@ static bool start_worker(epio__lane *lane)
 static void rouse(epio__lane *lane, uint64_t wanted)
 {
     epio__store_relaxed_u32(&lane->handed_over, lane->handed_over + 1);
-    if (lane->performing >= lane->limit && (lane->watched || !lane->hangs)) {
+    if (lane->performing >= limit_now(lane) && (lane->watched || !lane->hangs)) {
         return; /* no thread may begin one now, and what hangs will be found */
     }
     uint64_t coming = (uint64_t)lane->spinning + lane->signalled + lane->starting +
@@ -413,7 +426,7 @@ static void run_op(worker *one, epio_op *op)
     one->ops++;
     one->performing = true;
     lane->performing++;
-    if (lane->one_per_file || lane->performing >= lane->limit) {
+    if (lane->one_per_file || lane->performing >= limit_now(lane)) {
         rouse_for_queue(lane); /* there may be another file's; or a watch is needed */
     }
     if (epio__workers_may_write_off(op)) {
@@ -501,10 +514,10 @@ static void work_until_idle(worker *one)
     epio__lane *lane = one->lane;
     while (!one->orphaned) {
         epio_op *op = next_op(lane);
-        bool may_perform = lane->performing < lane->limit;
+        bool may_perform = lane->performing < limit_now(lane);
         if (op != NULL && may_perform) {
             run_op(one, op);
-        } else if (lane->stopping || lane->running > lane->limit + 1) {
+        } else if (lane->stopping || lane->running > limit_now(lane) + 1) {
             return;
         } else if (op != NULL && lane->hangs && !lane->watched) {
             watch_lane(lane);
@@ -586,9 +599,14 @@ void epio__workers_hand_over(epio_loop *loop)
     for (uint32_t i = 0; i < EPIO__LANES; i++) {
         epio__list_init(&batches[i]);
     }
+    uint64_t now = 0;
     while (!epio__list_empty(&loop->hand_over)) {
         epio_op *op = epio__op_of_queue(loop->hand_over.next);
         uint32_t lane = lane_of(op);
+        if (epio__workers_may_write_off(op)) {
+            now = now != 0 ? now : epio__monotonic_time();
+            op->due = now; /* see epio__workers_expect */
+        }
         epio__list_remove(&op->queue);
         op->place = EPIO__PLACE_QUEUED + lane;
         op->way = EPIO__WAY_WORKER;
@@ -755,12 +773,14 @@ static epio__lane *lane_at_work_on(const epio_op *op)
     return &op->loop->workers.lanes[lane_of(op)];
 }
 
-void epio__workers_expect(epio_op *op, uint64_t due)
+void epio__workers_expect(epio_op *op)
 {
     epio__lane *lane = lane_at_work_on(op);
+    uint64_t now = epio__monotonic_time();
     epio__mutex_lock(&lane->mutex); /* the thread sets op->due for a retry */
+    bool for_long = now - op->due >= PATIENCE_WITH_PATHS_NS;
     op->stuck = 1;
-    op->due = due;
+    op->due = now + (for_long ? LAST_MOMENT_NS : MOMENT_NS);
     epio__mutex_unlock(&lane->mutex);
 }
 

@@ -72,8 +72,8 @@ epio__take_back epio__workers_take_back(epio_op *op);
  * some time to finish it? */
 bool epio__workers_may_write_off(const epio_op *op);
 
-/* The owner will do so at `due`, which is the op's from now on. */
-void epio__workers_expect(epio_op *op, uint64_t due);
+/* The owner will do so once op->due, which this sets, has come. */
+void epio__workers_expect(epio_op *op);
 
 /* Leaves the thread alone with its own copy of the op: true, and the op is the
  * caller's; what the thread brings it disposes of. False: it has just ended the op. */
