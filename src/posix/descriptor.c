@@ -5,15 +5,12 @@
  * The kernel gives out the lowest number that is free, and knows no other way: the new
  * descriptor is moved. For a moment it is there, which does no harm to what only the
  * library uses (a few bytes wake a loop), but is too long for a file that can be written.
- * So before such a one is opened, the free ones among these numbers are held by
- * descriptors that are good for nothing. That takes calls of its own; it is
- * done while a number is known to be free, and once in any case to find out. Only the
- * first file after a program closed one of its streams may still pass over that number,
- * as many microseconds as two calls take. */
+ * So while such a one is opened, the free ones among these numbers are held by descriptors
+ * that are good for nothing. To ask whether there are any takes two of the cheapest calls,
+ * every time: a program may close its streams whenever it likes. */
 #include "posix/descriptor.h"
 
-#include "atomics.h"
-#include "platform.h"
+#include "posix/posix.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,11 +19,6 @@
 #include <unistd.h>
 
 #define FIRST_NUMBER (STDERR_FILENO + 1)
-
-/* What the process's standard streams were when last seen. */
-enum { NOT_SEEN, SOME_ARE_FREE, NONE_IS_FREE };
-
-static uint32_t standard_streams;
 
 /* Where files hold locks in common, closing one drops those of the others. Without memory
  * to put that off it stays open. */
@@ -54,7 +46,6 @@ int epio__descriptor_move(int descriptor)
     if (descriptor < 0 || descriptor >= FIRST_NUMBER) {
         return descriptor;
     }
-    epio__store_u32(&standard_streams, SOME_ARE_FREE);
     int moved = fcntl(descriptor, F_DUPFD_CLOEXEC, FIRST_NUMBER);
     int error = errno == EINVAL ? EMFILE : errno; /* above the limit */
     close_original(descriptor);
@@ -72,47 +63,91 @@ static int open_placeholder(void)
 #endif
 }
 
-/* Takes those of the numbers that are free: how many it took. */
-static int hold_standard_streams(int held[FIRST_NUMBER])
+/* The numbers that are held, by whichever thread found them free, for as long as any is at
+ * an open that needs it. */
+typedef struct held_numbers {
+    uint32_t opens;
+    int count;
+    int numbers[FIRST_NUMBER];
+} held_numbers;
+
+static held_numbers held; /* guarded by epio__descriptor_mutex */
+
+static bool is_free(int number)
 {
-    int count = 0;
-    if (epio__load_u32(&standard_streams) == NONE_IS_FREE) {
-        return 0;
-    }
-    while (count < FIRST_NUMBER) {
-        int placeholder = open_placeholder();
-        if (placeholder < 0) {
-            return count;
-        }
-        if (placeholder >= FIRST_NUMBER) {
-            (void)close(placeholder);
-            break;
-        }
-        held[count++] = placeholder;
-    }
-    epio__store_u32(&standard_streams, count == 0 ? NONE_IS_FREE : SOME_ARE_FREE);
-    return count;
+    return fcntl(number, F_GETFD) < 0;
 }
 
-static void release_standard_streams(const int *held, int count)
+/* Nobody prints to number 0; but what is made is not to be there either, if it turns out
+ * that there is no other number for it. */
+static bool must_hold(int flags)
+{
+    return is_free(STDOUT_FILENO) || is_free(STDERR_FILENO) ||
+           ((flags & O_CREAT) != 0 && is_free(STDIN_FILENO));
+}
+
+static void hold_free_numbers(void)
+{
+    while (held.count < FIRST_NUMBER) {
+        int placeholder = open_placeholder();
+        if (placeholder >= FIRST_NUMBER) {
+            (void)close(placeholder);
+        }
+        if (placeholder < 0 || placeholder >= FIRST_NUMBER) {
+            return;
+        }
+        held.numbers[held.count++] = placeholder;
+    }
+}
+
+static void release_numbers(void)
+{
+    while (held.count > 0) {
+        (void)close(held.numbers[--held.count]);
+    }
+}
+
+static void begin_open(int flags)
+{
+    epio__mutex *mutex = epio__descriptor_mutex();
+    epio__mutex_lock(mutex);
+    held.opens++;
+    if (must_hold(flags)) {
+        hold_free_numbers();
+    }
+    epio__mutex_unlock(mutex);
+}
+
+static void end_open(void)
 {
     int error = errno;
-    while (count > 0) {
-        (void)close(held[--count]);
+    epio__mutex *mutex = epio__descriptor_mutex();
+    epio__mutex_lock(mutex);
+    if (--held.opens == 0) {
+        release_numbers();
     }
+    epio__mutex_unlock(mutex);
     errno = error;
+}
+
+void epio__descriptors_in_child(void)
+{
+    held.opens = 0;
+    release_numbers();
 }
 
 int epio__descriptor_open(const char *path, int flags, mode_t mode)
 {
-    int held[FIRST_NUMBER];
-    /* What is made is not to be there, either, if there is no number for it. */
-    bool matters = (flags & O_ACCMODE) != O_RDONLY || (flags & O_CREAT) != 0;
-    int count = matters ? hold_standard_streams(held) : 0;
+    bool lasting = (flags & O_CREAT) != 0 || (flags & O_ACCMODE) != O_RDONLY;
     int descriptor;
+    if (lasting) {
+        begin_open(flags);
+    }
     do {
         descriptor = open(path, flags | O_CLOEXEC, mode);
     } while (descriptor < 0 && errno == EINTR);
-    release_standard_streams(held, count);
+    if (lasting) {
+        end_open();
+    }
     return epio__descriptor_move(descriptor);
 }

@@ -12,4 +12,7 @@ int epio__descriptor_open(const char *path, int flags, mode_t mode);
  * as it is, -1 too, with errno. -1 and errno: there is none, and it is closed. */
 int epio__descriptor_move(int descriptor);
 
+/* In a forked child, whose only thread is at no open, with epio__descriptor_mutex held. */
+void epio__descriptors_in_child(void);
+
 #endif

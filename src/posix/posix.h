@@ -22,6 +22,9 @@ int64_t epio__op_fail(epio_op *op);
 
 /* ---- thread.c ---- */
 
+/* As epio__process_mutex, for descriptor.c; taken after that one. */
+epio__mutex *epio__descriptor_mutex(void);
+
 /* A thread of epio__thread_start: no signal reaches it. */
 bool epio__thread_takes_no_signals(void);
 

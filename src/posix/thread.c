@@ -1,4 +1,5 @@
 /* Threads, mutexes and conditions, by pthreads. */
+#include "posix/descriptor.h"
 #include "posix/posix.h"
 
 #include <pthread.h>
@@ -42,32 +43,53 @@ void epio__mutex_unlock(epio__mutex *mutex)
     pthread_mutex_unlock(mutex_of(mutex));
 }
 
-static union {
+typedef union static_mutex {
     pthread_mutex_t system;
     epio__mutex mutex;
-} of_process = {.system = PTHREAD_MUTEX_INITIALIZER};
+} static_mutex;
+
+static static_mutex of_process = {.system = PTHREAD_MUTEX_INITIALIZER};
+static static_mutex of_descriptors = {.system = PTHREAD_MUTEX_INITIALIZER};
 
 static void before_fork(void)
 {
     pthread_mutex_lock(&of_process.system);
+    pthread_mutex_lock(&of_descriptors.system);
 }
 
 static void after_fork(void)
 {
+    pthread_mutex_unlock(&of_descriptors.system);
     pthread_mutex_unlock(&of_process.system);
 }
 
-/* Nobody holds it in a child, whatever the other threads of its parent did. */
+static void after_fork_in_child(void)
+{
+    epio__descriptors_in_child();
+    after_fork();
+}
+
+/* Nobody holds them in a child, whatever the other threads of its parent did. */
 static void survive_forks(void)
 {
-    (void)pthread_atfork(before_fork, after_fork, after_fork);
+    (void)pthread_atfork(before_fork, after_fork, after_fork_in_child);
+}
+
+static epio__mutex *survivor(static_mutex *one)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, survive_forks);
+    return &one->mutex;
 }
 
 epio__mutex *epio__process_mutex(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    (void)pthread_once(&once, survive_forks);
-    return &of_process.mutex;
+    return survivor(&of_process);
+}
+
+epio__mutex *epio__descriptor_mutex(void)
+{
+    return survivor(&of_descriptors);
 }
 
 void epio__condition_init(epio__condition *condition)
