@@ -330,8 +330,9 @@ EPIO_API epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags);
 /* Opens a file: 0, and op->file. Always close-on-exec. READ, WRITE or both are
  * needed, unless TEMPORARY.
  *
- * TEMPORARY makes a file that nobody else finds: a random name, 0600, open for
- * reading and writing, gone when it is closed (or the process ends). `path` is
+ * TEMPORARY makes a file that nobody else finds: without a name, or with a random one
+ * that goes at once (on Windows with the file), 0600, open for reading and writing,
+ * gone when it is closed (or the process ends). `path` is
  * the folder for it, or a file beside which it goes; NULL: the system's folder
  * for temporary files (TMPDIR, else /var/tmp, /tmp).
  *
@@ -344,7 +345,7 @@ EPIO_API epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags);
  *
  * An open that fails leaves no file that it has made, unless another program has
  * written to it by then. With SYNC_DIR, EPIO_EIO is also an open that made a file
- * which could not be made durable.
+ * which could not be made durable; for a file that was there it does nothing.
  *
  * Errors: EPIO_EINVAL (flags that contradict each other, NULL or empty path),
  * EPIO_ENOENT, EPIO_EEXIST, EPIO_EACCES, EPIO_EISDIR (a folder), EPIO_ELOOP,
@@ -498,7 +499,7 @@ EPIO_API intptr_t epio_os_handle(const epio_file *file);
  * was done. Once the name is made, moved or gone the only error is EPIO_EIO, with the
  * os_error behind it: it took effect (but an open's new file is removed again), and may
  * not outlive a crash of the system. A directory that may be searched but not read will
- * do on Linux; elsewhere it is EPIO_EACCES. */
+ * do on Linux, on file systems of this machine; elsewhere it is EPIO_EACCES. */
 
 #define EPIO_DELETE_SYNC_DIR 1u /* the removal is durable when this is done */
 

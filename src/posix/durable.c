@@ -14,10 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#if defined(__linux__)
-#include <sys/vfs.h>
-#endif
-
 static int open_directory(const char *path)
 {
     return epio__descriptor_open(path, O_RDONLY | O_DIRECTORY, 0);
@@ -58,13 +54,6 @@ static int open_nameless(const char *directory)
     return descriptor;
 }
 
-/* FUSE does not pass syncfs on. */
-static bool is_flushed_as_a_whole(int descriptor)
-{
-    struct statfs status;
-    return fstatfs(descriptor, &status) == 0 && (uint32_t)status.f_type != 0x65735546;
-}
-
 static int open_of_same_file_system(const char *directory)
 {
     struct stat here;
@@ -75,7 +64,9 @@ static int open_of_same_file_system(const char *directory)
     if (descriptor < 0 && errno == EACCES) {
         descriptor = open_nameless(directory);
     }
-    if (descriptor >= 0 && !is_flushed_as_a_whole(descriptor)) {
+    /* FUSE and the like do not pass syncfs on. */
+    if (descriptor >= 0 &&
+        epio__medium_of(descriptor, (uint64_t)here.st_dev) == EPIO__MEDIUM_REMOTE) {
         (void)close(descriptor);
         errno = EACCES;
         return -1;
