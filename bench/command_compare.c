@@ -31,7 +31,7 @@ struct comparison {
 static bool show_progress(void *user, uint64_t done, uint64_t total)
 {
     const struct comparison *comparison = user;
-    size_t all = comparison->options->rounds * WORKLOADS;
+    size_t all = (size_t)comparison->options->rounds * WORKLOADS;
 
     /* The last step is the end of the last comparison, not before. */
     bench_progress("compare", comparison->finished * 1000 + done * 999 / total, all * 1000);
@@ -70,7 +70,7 @@ static int run_one(struct comparison *comparison, size_t workload, epio_bench_re
 
 static int run_all(struct comparison *comparison)
 {
-    size_t rounds = comparison->options->rounds;
+    size_t rounds = (size_t)comparison->options->rounds;
     size_t round, workload;
     int error = 0;
 
@@ -155,7 +155,7 @@ static void print_row(const epio_bench_result *results, size_t rounds, double *v
 static void print_all(const struct comparison *comparison, double *values)
 {
     const bench_options *options = comparison->options;
-    size_t rounds = options->rounds;
+    size_t rounds = (size_t)options->rounds;
     size_t i;
 
     if (!options->json) {

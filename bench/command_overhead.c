@@ -204,7 +204,7 @@ static int compare_backends(const bench_options *options, const bench_workload *
     contest.workload = workload->name;
     contest.contenders = contenders;
     contest.count = count;
-    contest.rounds = options->rounds;
+    contest.rounds = (size_t)options->rounds;
     contest.seconds = options->seconds;
     error = bench_contest_run(&contest);
     if (error == 0 && options->json) {

@@ -210,7 +210,7 @@ static int compare_depths(const bench_options *options, struct scale *scale)
     contest.workload = workload.name;
     contest.contenders = contenders;
     contest.count = DEPTHS;
-    contest.rounds = options->rounds;
+    contest.rounds = (size_t)options->rounds;
     contest.seconds = options->seconds;
     error = bench_contest_run(&contest);
     if (error == 0) {

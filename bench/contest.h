@@ -33,7 +33,7 @@ typedef struct bench_contest {
     const char *workload;
     const bench_contender *contenders;
     size_t count;
-    uint64_t rounds;
+    size_t rounds;
     double seconds;   /* of one turn, of which the last fifth is for latencies */
     double *measured; /* see bench_contest_value */
     double *values;   /* of one contender's rounds, for sorting */

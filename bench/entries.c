@@ -147,7 +147,7 @@ static int compete(struct field *field, const char *bench, const bench_workload 
     contest.workload = workload->name;
     contest.contenders = field->contenders;
     contest.count = field->count;
-    contest.rounds = field->options->rounds;
+    contest.rounds = (size_t)field->options->rounds;
     contest.seconds = seconds_of_turn(field->options, budget);
     error = bench_contest_run(&contest);
     if (error == 0 && workload->kind == BENCH_OVERWRITE) {

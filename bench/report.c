@@ -59,7 +59,7 @@ static void print_table_head(const bench_contest *contest)
 {
     size_t i;
 
-    printf("%s (%" PRIu64 " rounds, turns of %.0f ms)\n", contest->workload, contest->rounds,
+    printf("%s (%zu rounds, turns of %.0f ms)\n", contest->workload, contest->rounds,
            contest->seconds * 1e3);
     printf("%7s  %-35s %11s %8s %9s %9s", "depth", "engine", "ops/s", "CPU us", "p50 us", "p99 us");
     for (i = 0; i < RATIO_COUNT; i++) {

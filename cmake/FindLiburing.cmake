@@ -1,4 +1,5 @@
-# Finds liburing by pkg-config, and defines Liburing::liburing.
+# Finds liburing by pkg-config, and defines Liburing::liburing; Liburing_STATIC_LIBS is
+# what a linker is given for the static one.
 if(NOT TARGET Liburing::liburing)
     find_package(PkgConfig QUIET)
     if(PkgConfig_FOUND)
@@ -7,6 +8,7 @@ if(NOT TARGET Liburing::liburing)
     endif()
     if(TARGET PkgConfig::Liburing_PC)
         set(Liburing_TARGET PkgConfig::Liburing_PC)
+        set(Liburing_STATIC_LIBS ${Liburing_PC_STATIC_LDFLAGS})
     endif()
 else()
     set(Liburing_TARGET Liburing::liburing)

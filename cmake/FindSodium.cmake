@@ -1,9 +1,13 @@
 # Finds libsodium, as vcpkg's CMake package or by pkg-config, and defines
-# Sodium::sodium.
+# Sodium::sodium; Sodium_STATIC_LIBS is what a linker is given for the static one.
 if(NOT TARGET Sodium::sodium)
     find_package(unofficial-sodium CONFIG QUIET)
     if(TARGET unofficial-sodium::sodium)
         set(Sodium_TARGET unofficial-sodium::sodium)
+        set(Sodium_STATIC_LIBS -lsodium)
+        if(MSVC)
+            set(Sodium_STATIC_LIBS -llibsodium)
+        endif()
     else()
         find_package(PkgConfig QUIET)
         if(PkgConfig_FOUND)
@@ -11,6 +15,7 @@ if(NOT TARGET Sodium::sodium)
         endif()
         if(TARGET PkgConfig::Sodium_PC)
             set(Sodium_TARGET PkgConfig::Sodium_PC)
+            set(Sodium_STATIC_LIBS ${Sodium_PC_STATIC_LDFLAGS})
         endif()
     endif()
 else()

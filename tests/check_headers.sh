@@ -1,6 +1,6 @@
 #!/bin/sh
 # Each public header compiles alone, as C11 and as C++17, with and without the
-# asynchronous half.
+# asynchronous half, and so do the macros that take arguments. In C++ no cast is C's.
 # Usage: check_headers.sh INCLUDE-DIR C-COMPILER [C++-COMPILER]
 set -u
 include=$1
@@ -8,15 +8,22 @@ c_compiler=$2
 cxx_compiler=${3:-}
 failed=0
 
-# compile HEADER COMMAND...: the header is all that is compiled.
+# What a user writes with the header: a macro is compiled only where it is used.
+use() {
+    case $1 in
+    epio.h) echo 'uint32_t flags(int mode); uint32_t flags(int mode) { return EPIO_OPEN_PERMISSIONS(mode); }' ;;
+    esac
+}
+
+# compile HEADER COMMAND...: the header is all that is compiled, but for its use.
 compile() {
-    header=$1
+    header=${1##*/}
     shift
     for async in 0 1; do
-        if ! printf '#include <epio/%s>\n' "${header##*/}" |
-            "$@" -pedantic-errors -Wall -Wextra -Werror -fsyntax-only \
+        if ! { printf '#include <epio/%s>\n' "$header" && use "$header"; } |
+            "$@" -pedantic-errors -Wall -Wextra -Wconversion -Werror -fsyntax-only \
                 -DEPIO_ASYNC=$async -I"$include" -; then
-            echo "${header##*/}: does not compile alone by $* with EPIO_ASYNC=$async"
+            echo "$header: does not compile alone by $* with EPIO_ASYNC=$async"
             failed=1
         fi
     done
@@ -26,7 +33,7 @@ for header in "$include"/epio/*.h; do
     compile "$header" "$c_compiler" -std=c11 -x c
     case $cxx_compiler in
     '' | *NOTFOUND) echo "no C++ compiler: ${header##*/} was tried as C alone" ;;
-    *) compile "$header" "$cxx_compiler" -std=c++17 -x c++ ;;
+    *) compile "$header" "$cxx_compiler" -std=c++17 -Wold-style-cast -Wzero-as-null-pointer-constant -x c++ ;;
     esac
 done
 exit $failed

@@ -1,35 +1,78 @@
 #!/bin/sh
 # Installs what was built into a folder of its own and builds a program outside
-# of the tree against it: by pkg-config, shared and static, and by CMake.
-# Usage: check_installation.sh CMAKE BUILD-DIR CONSUMER-DIR C-COMPILER
+# of the tree against it: by pkg-config, shared and static, and by CMake. Another such
+# program has epio's sources in its own tree.
+# Usage: check_installation.sh CMAKE BUILD-DIR CONFIGURATION CONSUMER-DIR C-COMPILER
 #            [TOOLCHAIN-FILE EMULATOR LIBRARY-PREFIX COMPILER-OPTION...]
 # Those for another system are built by CMake with TOOLCHAIN-FILE, by the compiler
 # with its options, both with libsodium from LIBRARY-PREFIX; EMULATOR runs them.
 set -eu
 cmake=$1
 build=$2
-consumer=$3
-compiler=$4
-shift 4
+configuration=$3
+consumer=$4
+compiler=$5
+shift 5
 toolchain=
 emulator=
 if [ $# -gt 0 ]; then
     toolchain=$1
     emulator=$2
     export PKG_CONFIG_LIBDIR="$3/lib/pkgconfig" EPIO_CROSS_PREFIX="$3"
+    # Where this is Windows, a program finds the DLLs of the prefix there.
+    PATH="$3/bin:$PATH"
     shift 3
 fi
+source=$(sed -n 's/^epio_SOURCE_DIR:STATIC=//p' "$build/CMakeCache.txt")
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-installed=$folder/installed
+
+fail() {
+    echo "$1"
+    exit 1
+}
+
+# logged COMMAND...: its output only if it fails.
+logged() {
+    "$@" >"$folder/log" 2>&1 || {
+        cat "$folder/log"
+        fail "failed: $*"
+    }
+}
+
+# ---- Installing ----
+
 # Moved after it was installed: nothing in it may know where it was.
-"$cmake" --install "$build" --prefix "$installed" >"$folder/log"
-mv "$installed" "$folder/prefix"
+logged "$cmake" --install "$build" --config "$configuration" --prefix "$folder/installed"
+mv "$folder/installed" "$folder/prefix"
 prefix=$folder/prefix
-library=$(dirname "$(find "$prefix" -name libepio.a)")
+package=$(dirname "$(find "$prefix" -name epio.pc)")
+library=$(dirname "$package")
 # Where the program finds the shared library; the last is Wine's.
 export LD_LIBRARY_PATH="$library" DYLD_LIBRARY_PATH="$library" WINEPATH="$prefix/bin"
+PATH="$prefix/bin:$PATH"
+export PATH
+
+documents=$(dirname "$(find "$prefix" -name LICENSE)")
+for document in README.md CHANGELOG.md docs/locking.md; do
+    [ -f "$documents/$document" ] || fail "$document is not installed beside the licence"
+done
+if grep -rqF "$folder/installed" "$prefix"/lib*/cmake "$package"; then
+    fail "what is installed knows where it was installed"
+fi
+
+# A package is made of what lies under DESTDIR, as if that were the root.
+staged() {
+    DESTDIR=$folder/stage logged "$cmake" --install "$build" --config "$configuration" --prefix /usr
+    (cd "$prefix" && find . ! -type d | sort) >"$folder/in-prefix"
+    (cd "$folder/stage/usr" && find . ! -type d | sort) >"$folder/in-stage"
+    cmp "$folder/in-prefix" "$folder/in-stage" || fail "DESTDIR holds other files than the prefix"
+    rm -r "$folder/stage"
+    echo "DESTDIR: as many files"
+}
+
+# ---- Programs ----
 
 # The consumer's check of what it was built with and against. For Windows its file
 # ends in .exe.
@@ -37,10 +80,7 @@ run() {
     program=$2
     [ -e "$program" ] || program=$program.exe
     printf '%s: ' "$1"
-    (cd "$folder" && ${emulator:+"$emulator"} "$program" consumer.tmp) || {
-        echo "exit status $?"
-        exit 1
-    }
+    (cd "$folder" && ${emulator:+"$emulator"} "$program" consumer.tmp) || fail "exit status $?"
 }
 
 # A toolchain looks for packages in its own folders and in the staging prefix.
@@ -50,16 +90,39 @@ configure() {
     else
         set -- "$@" -DCMAKE_C_COMPILER="$compiler" -DCMAKE_PREFIX_PATH="$prefix"
     fi
-    "$cmake" -S "$consumer" -B "$folder/cmake" -G Ninja "$@"
+    "$cmake" -S "$consumer" -B "$folder/cmake" -G Ninja -DCMAKE_BUILD_TYPE=Debug "$@"
 }
 
+# by_cmake NAME EXPECTED-TYPE OPTION...
 by_cmake() {
-    for target in epio::epio epio::epio_static epio::epio_shared; do
+    name=$1
+    type=$2
+    shift 2
+    logged configure "$@"
+    grep -qx "$type" "$folder/cmake/consumer-uses" ||
+        fail "$name: $(cat "$folder/cmake/consumer-uses") instead of $type"
+    logged "$cmake" --build "$folder/cmake"
+    run "$name" "$folder/cmake/consumer"
+}
+
+by_package() {
+    for target in epio::epio epio::epio_shared epio::epio_static; do
+        type=SHARED_LIBRARY
+        [ $target != epio::epio_static ] || type=STATIC_LIBRARY
         rm -rf "$folder/cmake"
-        configure -DCONSUMER_TARGET=$target >"$folder/log" || { cat "$folder/log" && exit 1; }
-        "$cmake" --build "$folder/cmake" >"$folder/log" || { cat "$folder/log" && exit 1; }
-        run "find_package, $target" "$folder/cmake/consumer"
+        by_cmake "find_package, $target" $type -DCONSUMER_TARGET=$target
     done
+}
+
+# The objects of the first serve the second.
+by_subdirectory() {
+    rm -rf "$folder/cmake"
+    set -- -DCONSUMER_EPIO_SOURCE="$source" \
+        "$(grep -h '^EPIO_ASYNC:' "$build/CMakeCache.txt" | sed 's/^/-D/')"
+    by_cmake "add_subdirectory, BUILD_SHARED_LIBS=OFF" STATIC_LIBRARY "$@" -DBUILD_SHARED_LIBS=OFF
+    [ -z "$(find "$folder/cmake/epio" -name 'libepio*.so*' -o -name 'libepio*.d[ly]*')" ] ||
+        fail "add_subdirectory: builds the shared library that nobody links"
+    by_cmake "add_subdirectory, BUILD_SHARED_LIBS=ON" SHARED_LIBRARY "$@" -DBUILD_SHARED_LIBS=ON
 }
 
 # by_pkg_config NAME PKG-CONFIG-OPTION COMPILER-OPTION...; no option may be "".
@@ -70,15 +133,40 @@ by_pkg_config() {
     # The flags are words to be split.
     # shellcheck disable=SC2046
     "$compiler" "$@" -std=c11 -Wall -Wextra -Werror -o "$folder/$name" "$consumer/main.c" \
-        $(PKG_CONFIG_PATH="$library/pkgconfig" pkg-config ${option:+"$option"} --cflags --libs epio)
+        $(pkg-config ${option:+"$option"} --cflags --libs epio)
     run "pkg-config, $name" "$folder/$name"
 }
 
-by_cmake
+# With nothing to be found of what epio is made of: the shared library alone.
+without_dependencies() {
+    (
+        export PKG_CONFIG_LIBDIR="$package" PKG_CONFIG_PATH=
+        by_pkg_config without-libsodium '' "$@"
+        rm -rf "$folder/cmake"
+        if [ -n "$toolchain" ]; then
+            exit 0 # it says itself where packages are
+        fi
+        by_cmake "find_package without libsodium" SHARED_LIBRARY
+        rm -rf "$folder/cmake"
+        if configure -DCONSUMER_COMPONENTS=static >"$folder/log" 2>&1; then
+            fail "find_package finds a static library that cannot be linked"
+        fi
+        grep -q 'development files of:.*libsodium' "$folder/log" || {
+            cat "$folder/log"
+            fail "find_package does not say what is missing"
+        }
+    )
+}
+
+staged
+by_package
+by_subdirectory
 if ! command -v pkg-config >/dev/null; then
     echo "pkg-config is not installed"
     exit 0
 fi
+without_dependencies "$@"
+export PKG_CONFIG_PATH="$package"
 by_pkg_config shared '' "$@"
 # Other systems need not have all the static libraries that -static asks for.
 if [ -n "$toolchain" ]; then

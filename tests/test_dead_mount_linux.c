@@ -92,7 +92,7 @@ static void let_go(uint64_t id)
 {
     struct seccomp_notif_resp answer = {.id = id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
     /* A thread that was killed does not wait any more. */
-    (void)ioctl(mount.listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
+    (void)syscall(SYS_ioctl, mount.listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
 }
 
 static int listener_line[2]; /* brings the server its listener */
@@ -105,7 +105,7 @@ static void *serve_mount(void *unused)
             (ssize_t)sizeof mount.listener);
     for (;;) {
         memset(&call, 0, sizeof call);
-        if (ioctl(mount.listener, SECCOMP_IOCTL_NOTIF_RECV, &call) != 0) {
+        if (syscall(SYS_ioctl, mount.listener, SECCOMP_IOCTL_NOTIF_RECV, &call) != 0) {
             if (errno != EINTR && errno != ENOENT) {
                 return NULL;
             }

@@ -369,7 +369,7 @@ static void reads_what_is_not_cached(fixture *f)
         handle_drop_cache(handle);
         memset(found, 0, LENGTH);
         check_op(f, epio_read(&op, file, found, LENGTH, cached), LENGTH - cached);
-        assert_memory_equal(found, written + cached, LENGTH - cached);
+        assert_memory_equal(found, written + cached, (size_t)(LENGTH - cached));
     }
     fixture_close(f, file);
 }

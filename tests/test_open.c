@@ -433,7 +433,7 @@ static void adopt_refuses_what_is_no_file(fixture *f)
     check_adopt_refused(f, -1, 0, EPIO_EBADF);
     check_op_fails(f, epio_adopt(&op, f->vfs, 60000, 0), EPIO_EBADF, OS_ERROR(EBADF));
     assert_null(op.file);
-    check_op(f, epio_adopt(&op, f->vfs, (intptr_t)INT_MAX + 1, 0), EPIO_EBADF);
+    check_op(f, epio_adopt(&op, f->vfs, (intptr_t)((uintptr_t)INT_MAX + 1), 0), EPIO_EBADF);
     check_op(f, epio_adopt(&op, f->vfs, INTPTR_MIN, 0), EPIO_EBADF);
     check_adopt_refused(f, handle_open_folder(f->folder), 0, EPIO_EISDIR);
     check_adopt_refused(f, open_handle(f, "file", READ_WRITE), EPIO_OPEN_CREATE, EPIO_EINVAL);

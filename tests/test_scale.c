@@ -7,7 +7,7 @@
 /* ---- Counting allocations ------------------------------------------------ */
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||                               \
-    !(defined(__GLIBC__) || defined(__MINGW32__))
+    !(defined(__GLIBC__) || defined(__MINGW64__))
 #define COUNTS_ALLOCATIONS 0
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
@@ -30,7 +30,7 @@ static void count_allocation(void)
     }
 }
 
-#if defined(__MINGW32__)
+#if defined(__MINGW64__)
 
 /* Of support/guarded_heap_win32.c. */
 extern void (*heap_allocated)(void);

@@ -1367,8 +1367,8 @@ static bool chance(model *m, unsigned percent)
 static void expect(const model_op *one, bool holds, const char *what)
 {
     if (!holds) {
-        print_error("op %zu, kind %d, result %d: %s; EPIO_TEST_SEED=%llu repeats it\n", one->index,
-                    (int)one->op.kind, (int)one->op.result, what,
+        print_error("op %d, kind %d, result %d: %s; EPIO_TEST_SEED=%llu repeats it\n",
+                    (int)one->index, (int)one->op.kind, (int)one->op.result, what,
                     (unsigned long long)one->model->seed);
         fail();
     }

@@ -43,11 +43,12 @@ static int wait_by_select(struct pollfd *set, nfds_t count, const struct timespe
     FD_ZERO(&readable);
     FD_ZERO(&writable);
     for (nfds_t i = 0; i < count; i++) {
+        unsigned descriptor = (unsigned)set[i].fd;
         if ((set[i].events & POLLIN) != 0) {
-            FD_SET(set[i].fd, &readable);
+            FD_SET(descriptor, &readable);
         }
         if ((set[i].events & POLLOUT) != 0) {
-            FD_SET(set[i].fd, &writable);
+            FD_SET(descriptor, &writable);
         }
         highest = set[i].fd > highest ? set[i].fd : highest;
     }
@@ -55,8 +56,9 @@ static int wait_by_select(struct pollfd *set, nfds_t count, const struct timespe
         return -1;
     }
     for (nfds_t i = 0; i < count; i++) {
-        short can_read = FD_ISSET(set[i].fd, &readable) ? POLLIN : 0;
-        short can_write = FD_ISSET(set[i].fd, &writable) ? POLLOUT : 0;
+        unsigned descriptor = (unsigned)set[i].fd;
+        short can_read = FD_ISSET(descriptor, &readable) ? POLLIN : 0;
+        short can_write = FD_ISSET(descriptor, &writable) ? POLLOUT : 0;
         set[i].revents = (short)(set[i].events & (can_read | can_write));
         ready += set[i].revents != 0 ? 1 : 0;
     }

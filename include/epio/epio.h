@@ -325,7 +325,11 @@ EPIO_API epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags);
 /* The permissions of a file that is created (POSIX mode bits, less the umask),
  * to be or-ed to the flags: EPIO_OPEN_PERMISSIONS(0600). Without it: 0666, for
  * TEMPORARY always 0600. Ignored by Windows but for the owner's write bit. */
+#ifdef __cplusplus
+#define EPIO_OPEN_PERMISSIONS(mode) (((static_cast<uint32_t>(mode) & 0777u) | 01000u) << 16)
+#else
 #define EPIO_OPEN_PERMISSIONS(mode) ((((uint32_t)(mode)&0777u) | 01000u) << 16)
+#endif
 
 /* Opens a file: 0, and op->file. Always close-on-exec. READ, WRITE or both are
  * needed, unless TEMPORARY.

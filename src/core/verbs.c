@@ -369,7 +369,7 @@ epio_op *epio_randomness(epio_op *op, epio_vfs *vfs, void *buffer, size_t len)
     op->arguments.io.base = buffer;
     op->arguments.io.len = len;
     require(op, buffer != NULL || len == 0, EPIO__REASON_BUFFER_IS_NULL);
-    require(op, (uint64_t)len <= INT64_MAX, EPIO__REASON_TOO_LONG);
+    require(op, op->arguments.io.len <= INT64_MAX, EPIO__REASON_TOO_LONG);
     return op;
 }
 

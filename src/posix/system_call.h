@@ -8,9 +8,18 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#if defined(__x86_64__) && defined(__LP64__) && defined(__linux__)
-
+#if defined(__linux__)
 #include <sys/syscall.h>
+#include <unistd.h>
+
+/* musl has neither the name nor the call before 1.2.5; the kernel has both. */
+#if defined(SYS_preadv2) && !defined(RWF_NOWAIT)
+#define RWF_NOWAIT 0x8
+#define EPIO__NO_PREADV2_IN_LIBC
+#endif
+#endif
+
+#if defined(__x86_64__) && defined(__LP64__) && defined(__linux__)
 
 static inline int64_t epio__preadv2(int descriptor, const struct iovec *parts, int count,
                                     uint64_t offset, int flags)
@@ -29,6 +38,16 @@ static inline int64_t epio__preadv2(int descriptor, const struct iovec *parts, i
         return -1;
     }
     return result;
+}
+
+#elif defined(EPIO__NO_PREADV2_IN_LIBC)
+
+static inline int64_t epio__preadv2(int descriptor, const struct iovec *parts, int count,
+                                    uint64_t offset, int flags)
+{
+    unsigned long low_half = (unsigned long)offset;
+    unsigned long high_half = (unsigned long)(sizeof(long) == 8 ? 0 : offset >> 32);
+    return syscall(SYS_preadv2, descriptor, parts, count, low_half, high_half, flags);
 }
 
 #elif defined(RWF_NOWAIT)

@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -185,18 +186,22 @@ int epio__thread_start(epio__thread *thread, void (*run)(void *argument), void *
     sigset_t before;
     fill_with_asynchronous(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create((pthread_t *)(void *)thread->space, NULL, run_thread, note);
+    pthread_t started;
+    int error = pthread_create(&started, NULL, run_thread, note);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error != 0) {
         free(note);
         return EPIO_ENOMEM;
     }
+    memcpy(thread->space, &started, sizeof started); /* a number here, a pointer there */
     return 0;
 }
 
 void epio__thread_join(epio__thread *thread)
 {
-    pthread_join(*(pthread_t *)(void *)thread->space, NULL);
+    pthread_t started;
+    memcpy(&started, thread->space, sizeof started);
+    pthread_join(started, NULL);
 }
 
 void epio__thread_detach(epio__thread *thread)
