@@ -681,6 +681,356 @@ static void ready_replaces_itself(fixture *f)
     check_result(epio_loop_on_ready(f->loop, NULL, NULL), 0);
 }
 
+/* ---- A poll gives its thread back ------------------------------------------- */
+
+/* A loop that has a limit, which the fixture's has not, and a VFS as the setting says. */
+typedef struct limited {
+    epio_loop *loop;
+    intptr_t handle;
+    epio_semaphore *semaphore;
+    epio_vfs *memory;
+    epio_vfs *layer;
+    epio_vfs *vfs;
+} limited;
+
+#define ON_EACH_LAYER (ON_OS | ON_MEMORY | ON_LIMIT_OS | ON_LIMIT_MEMORY | ON_TRACE_OS)
+
+#define MANY 100
+
+static void limited_begin(limited *one, fixture *f, uint64_t budget)
+{
+    epio_loop_options options = {.size = sizeof options, .poll_budget_ns = budget};
+    memset(one, 0, sizeof *one);
+    one->handle = NO_HANDLE;
+    check_result(epio_loop_create(&one->loop, &options), 0);
+    one->vfs = epio_loop_vfs(one->loop);
+    if (f->memory) {
+        check_result(epio_memory_vfs_create(&one->memory, one->loop), 0);
+        one->vfs = one->memory;
+    }
+    if (f->semaphore != NULL) {
+        check_result(epio_semaphore_create(&one->semaphore, 2 * MANY), 0);
+        check_result(epio_limit_vfs_create(&one->layer, one->vfs, one->semaphore), 0);
+    } else if (f->on == ON_TRACE_OS) {
+        check_result(epio_trace_vfs_create(&one->layer, one->vfs), 0);
+    }
+    one->vfs = one->layer != NULL ? one->layer : one->vfs;
+}
+
+static void limited_embed(limited *one)
+{
+    one->handle = epio_loop_handle(one->loop);
+    check(one->handle >= 0);
+}
+
+static void limited_end(limited *one)
+{
+    check_result(epio_loop_pending(one->loop), 0);
+    epio_vfs_destroy(one->layer);
+    epio_semaphore_destroy(one->semaphore);
+    epio_vfs_destroy(one->memory);
+    epio_loop_destroy(one->loop);
+}
+
+static uint64_t ready_now(const limited *one)
+{
+    epio_loop_statistics statistics = {.size = sizeof statistics};
+    check_result(epio_loop_stats(one->loop, &statistics), 0);
+    return statistics.ready_now;
+}
+
+static epio_op many[MANY];
+static int many_calls;
+
+/* Each in its turn, and each is busy for a millisecond. */
+static void be_busy(epio_op *op)
+{
+    uint64_t begun = now_ns();
+    check(op == &many[many_calls]);
+    many_calls++;
+    while (now_ns() - begun < MILLISECOND) {
+    }
+}
+
+static void be_quick(epio_op *op)
+{
+    check(op == &many[many_calls]);
+    many_calls++;
+}
+
+static void submit_all(epio_vfs *vfs, void (*done)(epio_op *op))
+{
+    memset(many, 0, sizeof many);
+    many_calls = 0;
+    for (size_t i = 0; i < MANY; i++) {
+        many[i].done = done;
+        epio_submit(epio_current_time(&many[i], vfs));
+    }
+}
+
+/* Polls as a host does; no poll delivers more than so many, nor none. */
+static void drive_limited(limited *one, uint64_t most)
+{
+    uint64_t delivered = 0;
+    while (delivered < MANY) {
+        check(readable_within(one->handle, PATIENCE_MS));
+        uint64_t count = epio_loop_poll(one->loop, 0, 0);
+        check(count >= 1 && count <= most);
+        delivered += count;
+        check_result(many_calls, delivered);
+    }
+    check_result(epio_loop_pending(one->loop), 0);
+}
+
+/* A millisecond each: what a window can spare has room for no more than five. */
+static void a_poll_leaves_busy_callbacks_for_the_next(fixture *f)
+{
+    limited one;
+    limited_begin(&one, f, 0);
+    limited_embed(&one);
+    submit_all(one.vfs, be_busy);
+    drive_limited(&one, 5);
+    limited_end(&one);
+}
+
+static void without_a_host_a_poll_delivers_all(fixture *f)
+{
+    limited one;
+    limited_begin(&one, f, 0);
+    submit_all(one.vfs, be_busy);
+    check_result(epio_loop_poll(one.loop, 0, 0), MANY);
+    check_result(many_calls, MANY);
+    limited_end(&one);
+}
+
+static void a_poll_without_a_limit_delivers_all(fixture *f)
+{
+    limited one;
+    limited_begin(&one, f, EPIO_FOREVER);
+    limited_embed(&one);
+    submit_all(one.vfs, be_busy);
+    check(readable_within(one.handle, PATIENCE_MS));
+    check_result(epio_loop_poll(one.loop, 0, 0), MANY);
+    limited_end(&one);
+}
+
+static void the_shortest_poll_delivers_one(fixture *f)
+{
+    limited one;
+    limited_begin(&one, f, 1);
+    limited_embed(&one);
+    submit_all(one.vfs, be_quick);
+    drive_limited(&one, 1);
+    limited_end(&one);
+}
+
+static void a_run_of_an_embedded_loop_has_no_limit(fixture *f)
+{
+    limited one;
+    limited_begin(&one, f, 1);
+    limited_embed(&one);
+    submit_all(one.vfs, be_quick);
+    check_result(epio_loop_run(one.loop), MANY);
+    limited_end(&one);
+}
+
+static void a_poll_leaves_timers_for_the_next(fixture *f)
+{
+    limited one;
+    int calls = 0;
+    limited_begin(&one, f, 1);
+    limited_embed(&one);
+    memset(many, 0, sizeof many);
+    for (size_t i = 0; i < MANY; i++) {
+        epio_submit(epio_sleep(counted(&many[i], &calls), one.vfs, 1));
+    }
+    sleep_us(10);
+    for (int i = 0; i < MANY; i++) {
+        check(readable_within(one.handle, PATIENCE_MS));
+        check_result(epio_loop_poll(one.loop, 0, 0), 1);
+        check(ready_now(&one) <= (uint64_t)i + 1); /* at most two come for each that goes */
+        check_result(calls, i + 1);
+    }
+    limited_end(&one);
+}
+
+static void *submit_all_elsewhere(void *vfs)
+{
+    submit_all(vfs, be_quick);
+    return NULL;
+}
+
+static void a_poll_leaves_the_inbox_for_the_next(fixture *f)
+{
+    limited one;
+    test_thread thread;
+    limited_begin(&one, f, 1);
+    limited_embed(&one);
+    thread_start(&thread, submit_all_elsewhere, one.vfs);
+    (void)thread_join(thread);
+    for (int i = 0; i < MANY; i++) {
+        check(readable_within(one.handle, PATIENCE_MS));
+        check_result(epio_loop_poll(one.loop, 0, 0), 1);
+        check(ready_now(&one) <= (uint64_t)i + 1); /* nor do more come than there is time for */
+    }
+    check_result(many_calls, MANY);
+    limited_end(&one);
+}
+
+static void *submit_sleeps_elsewhere(void *vfs)
+{
+    memset(many, 0, sizeof many);
+    many_calls = 0;
+    for (size_t i = 0; i + 1 < MANY; i++) {
+        epio_submit(epio_sleep(&many[i], vfs, 3600000 * MILLISECOND));
+    }
+    epio_submit(epio_current_time(counted(&many[MANY - 1], &many_calls), vfs));
+    return NULL;
+}
+
+/* Of which nothing is ready. */
+static void what_is_left_of_the_inbox_makes_the_handle_readable(fixture *f)
+{
+    limited one;
+    test_thread thread;
+    limited_begin(&one, f, 1);
+    limited_embed(&one);
+    thread_start(&thread, submit_sleeps_elsewhere, one.vfs);
+    (void)thread_join(thread);
+    while (many_calls == 0) {
+        check(readable_within(one.handle, PATIENCE_MS));
+        check(epio_loop_poll(one.loop, 0, 0) <= 1);
+    }
+    check_result(epio_loop_close(one.loop, EPIO_FOREVER), 0);
+    limited_end(&one);
+}
+
+static void *submit_and_cancel_elsewhere(void *vfs)
+{
+    memset(many, 0, sizeof many);
+    many_calls = 0;
+    for (size_t i = 0; i < MANY; i++) {
+        epio_submit(epio_sleep(counted(&many[i], &many_calls), vfs, 3600000 * MILLISECOND));
+    }
+    for (size_t i = 0; i < MANY; i++) {
+        epio_cancel(&many[i]);
+    }
+    return NULL;
+}
+
+/* Nobody is cancelled before he has arrived. */
+static void a_poll_leaves_cancels_behind_the_inbox(fixture *f)
+{
+    limited one;
+    test_thread thread;
+    limited_begin(&one, f, 1);
+    limited_embed(&one);
+    thread_start(&thread, submit_and_cancel_elsewhere, one.vfs);
+    (void)thread_join(thread);
+    while (epio_loop_pending(one.loop) != 0) {
+        check(readable_within(one.handle, PATIENCE_MS));
+        check(epio_loop_poll(one.loop, 0, 0) <= 1);
+    }
+    check_result(many_calls, MANY);
+    for (size_t i = 0; i < MANY; i++) {
+        check_result(many[i].result, EPIO_ECANCELED);
+    }
+    limited_end(&one);
+}
+
+static void a_poll_leaves_reads_for_the_next(fixture *f)
+{
+    enum { READS = 20, LENGTH = 1 << 20 };
+    static char into[LENGTH];
+    limited one;
+    int calls = 0;
+    epio_op op = {0};
+    epio_loop_statistics now = {.size = sizeof now};
+    if (!SYSTEM_TELLS_WHAT_IS_CACHED) {
+        fixture_skip(f, "a worker reads");
+    }
+    fixture_put(f, "cached", into, LENGTH);
+    limited_begin(&one, f, 1);
+    check_result(epio_wait(epio_open(&op, one.vfs, fixture_path(f, "cached"), EPIO_OPEN_READ)), 0);
+    epio_file *file = op.file;
+    check_result(epio_wait(epio_read(&op, file, into, 1, 0)), 1);
+    limited_embed(&one);
+    memset(many, 0, sizeof many);
+    for (size_t i = 0; i < READS; i++) {
+        epio_submit(epio_read(counted(&many[i], &calls), file, into, LENGTH, 0));
+    }
+    check_result(epio_loop_stats(one.loop, &now), 0);
+    uint64_t left = now.deferred_now;
+    while (left > 0) {
+        check(readable_within(one.handle, PATIENCE_MS));
+        check(epio_loop_poll(one.loop, 0, 0) <= 1);
+        check_result(epio_loop_stats(one.loop, &now), 0);
+        check(now.deferred_now + 1 >= left); /* no more than one was read */
+        left = now.deferred_now;
+    }
+    while (calls < READS) {
+        check(readable_within(one.handle, PATIENCE_MS));
+        check(epio_loop_poll(one.loop, 0, 0) <= 1);
+    }
+    check_result(epio_wait(epio_close(&op, file)), 0);
+    limited_end(&one);
+}
+
+static void poll_once_more(epio_op *op)
+{
+    limited *one = op->user;
+    many_calls++;
+    if (op == &many[0]) {
+        check_result(epio_loop_poll(one->loop, 0, 0), 1); /* one of its own */
+        check_result(many_calls, 2);
+    }
+}
+
+static void a_poll_inside_done_has_a_time_of_its_own(fixture *f)
+{
+    limited one;
+    limited_begin(&one, f, 1);
+    limited_embed(&one);
+    memset(many, 0, sizeof many);
+    many_calls = 0;
+    for (size_t i = 0; i < 10; i++) {
+        many[i].done = poll_once_more;
+        many[i].user = &one;
+        epio_submit(epio_current_time(&many[i], one.vfs));
+    }
+    check_result(epio_loop_poll(one.loop, 0, 0), 2);
+    for (int i = 0; i < 8; i++) {
+        check_result(epio_loop_poll(one.loop, 0, 0), 1);
+    }
+    limited_end(&one);
+}
+
+static void count_wish(void *user)
+{
+    (void)atomic_fetch_add((atomic_int *)user, 1);
+}
+
+static void ready_is_called_for_what_a_poll_left(fixture *f)
+{
+    limited one;
+    atomic_int wishes;
+    atomic_init(&wishes, 0);
+    limited_begin(&one, f, 1);
+    check_result(epio_loop_on_ready(one.loop, count_wish, &wishes), 0);
+    submit_all(one.vfs, be_quick);
+    for (int i = 0; i < MANY; i++) {
+        uint64_t deadline = now_ns() + PATIENCE_MS * MILLISECOND;
+        while (atomic_load(&wishes) == 0) {
+            check(now_ns() < deadline);
+            thread_yield();
+        }
+        atomic_store(&wishes, 0);
+        check_result(epio_loop_poll(one.loop, 0, 0), 1);
+    }
+    check_result(epio_loop_on_ready(one.loop, NULL, NULL), 0);
+    limited_end(&one);
+}
+
 /* ---- GLib --------------------------------------------------------------------------- */
 
 #ifdef EPIO_TEST_GLIB
@@ -831,6 +1181,18 @@ static const fixture_test tests[] = {
     FIXTURE_TEST(removal_waits_for_a_running_call, ON_OS),
     FIXTURE_TEST(no_call_after_removal, ON_OS),
     FIXTURE_TEST(ready_replaces_itself, ON_OS),
+    FIXTURE_TEST(a_poll_leaves_busy_callbacks_for_the_next, ON_EACH_LAYER),
+    FIXTURE_TEST(without_a_host_a_poll_delivers_all, ON_EACH_LAYER),
+    FIXTURE_TEST(a_poll_without_a_limit_delivers_all, ON_EACH_LAYER),
+    FIXTURE_TEST(the_shortest_poll_delivers_one, ON_EACH_LAYER),
+    FIXTURE_TEST(a_run_of_an_embedded_loop_has_no_limit, ON_EACH_LAYER),
+    FIXTURE_TEST(a_poll_leaves_timers_for_the_next, ON_OS | ON_MEMORY),
+    FIXTURE_TEST(a_poll_leaves_the_inbox_for_the_next, ON_EACH_LAYER),
+    FIXTURE_TEST(what_is_left_of_the_inbox_makes_the_handle_readable, ON_EACH_LAYER),
+    FIXTURE_TEST(a_poll_leaves_cancels_behind_the_inbox, ON_EACH_LAYER),
+    FIXTURE_TEST(a_poll_leaves_reads_for_the_next, ON_OS | ON_LIMIT_OS | ON_TRACE_OS),
+    FIXTURE_TEST(a_poll_inside_done_has_a_time_of_its_own, ON_OS | ON_MEMORY),
+    FIXTURE_TEST(ready_is_called_for_what_a_poll_left, ON_EACH_LAYER),
     FIXTURE_TEST_POSIX(runs_in_glib, ON_OS, "GLib waits for descriptors"),
     FIXTURE_TEST_POSIX(glib_runs_by_being_told, ON_OS, "GLib is not there"),
 };

@@ -643,11 +643,18 @@ typedef struct epio_loop_options {
                                hang in the kernel do not count */
     uint32_t inline_writes; /* 1: buffered writes run on the owner's thread, which may then wait
                                for the disk */
+    /* Since 0.2: */
+    uint64_t poll_budget_ns; /* nanoseconds. Of an embedded loop (epio_loop_handle,
+                                epio_loop_on_ready): when an epio_loop_poll has been busy for so
+                                long it returns, and leaves the rest for the next: a window has
+                                frames to draw. It ends between two operations, and has
+                                delivered one at least if any was ready. 0: 4 ms;
+                                EPIO_FOREVER: no limit */
 } epio_loop_options;
 
 /* Makes a loop that belongs to the calling thread. Starts no thread. NULL
  * options: the defaults. Errors: EPIO_EINVAL (NULL loop, an unknown back end, a size that
- * is not this version's; see epio_loop_invalid_reason), EPIO_EMFILE, EPIO_ENOMEM. */
+ * no version up to this one has; see epio_loop_invalid_reason), EPIO_EMFILE, EPIO_ENOMEM. */
 EPIO_API int epio_loop_create(epio_loop **loop, const epio_loop_options *options);
 
 /* Why epio_loop_create would refuse these options, or (NULL) the environment, as one sentence:
@@ -667,7 +674,8 @@ EPIO_API uint64_t epio_loop_run(epio_loop *loop);
 /* Delivers what is ready, up to `max` (0: no limit), waiting for the first for
  * `timeout_ns` at most (0: not at all; EPIO_FOREVER). Returns how many were
  * delivered. May be called from inside a `done`. Returns 0 early after
- * epio_loop_wake or epio_loop_stop. */
+ * epio_loop_wake or epio_loop_stop. Of an embedded loop it may leave some of what is
+ * ready: see poll_budget_ns. */
 EPIO_API uint64_t epio_loop_poll(epio_loop *loop, uint64_t timeout_ns, uint32_t max);
 
 /* Makes epio_loop_run, the present or else the next, return. Any thread. */

@@ -69,7 +69,8 @@ static bool something_was_posted(const epio_loop *loop)
 static bool something_is_ready(const epio_loop *loop)
 {
     return loop->ready.first != NULL || loop->due.first != NULL ||
-           loop->os.batch.reads.first != NULL || !epio__list_empty(&loop->deferred);
+           loop->os.batch.reads.first != NULL || !epio__list_empty(&loop->deferred) ||
+           loop->arrivals.first != NULL;
 }
 
 static bool something_to_hand_over(const epio_loop *loop)
@@ -86,7 +87,7 @@ static bool in_flight(const epio_loop *loop)
 static void collect(epio_loop *loop)
 {
     if (something_was_posted(loop) || loop->arrivals.first != NULL) {
-        epio__loop_drain(loop);
+        epio__loop_drain_in_time(loop);
     }
     if (loop->timers != NULL) {
         epio__loop_fire_timers(loop);
@@ -195,10 +196,18 @@ static void sleep_until(epio_loop *loop, uint64_t deadline, bool heeds_wake)
     epio__store_relaxed_u32(&loop->sleeping, 0);
 }
 
-/* `deadline` 0: does not wait. `max` 0: no limit. */
-static void turn(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds_wake)
+/* Half of a poll's time is for what comes in, half for what goes out: neither can
+ * keep the other from getting on. */
+static void allow_half(epio_loop *loop, uint64_t budget)
+{
+    loop->os.late_at = budget == EPIO_FOREVER ? EPIO_FOREVER : epio__deadline_after(budget / 2);
+}
+
+/* `deadline` 0: does not wait. `max` 0: no limit. `budget`: see poll_budget_ns. */
+static void turn(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds_wake, uint64_t budget)
 {
     loop->depth++;
+    allow_half(loop, budget);
     epio__os_vfs_new_turn(&loop->os);
     loop->os.in_turn = true;
     if (loop->embedded) {
@@ -220,8 +229,10 @@ static void turn(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds_wa
         hand_over(loop);
         spin(loop, deadline);
         sleep_until(loop, deadline, heeds_wake);
+        allow_half(loop, budget); /* waiting is no part of it */
     }
     collect(loop);
+    allow_half(loop, budget);
     epio__loop_deliver(loop, max);
     loop->depth--;
 }
@@ -230,7 +241,10 @@ void epio__loop_stand_by(epio_loop *loop)
 {
     loop->os.backend->arm(loop->os.backend_state, epio__timer_next(loop));
     epio__exchange_u32(&loop->sleeping, 1);
-    bool something_to_do = something_was_posted(loop) || something_is_ready(loop);
+    /* A timer that a poll left for the next is in the past: nothing would go off for it. */
+    bool something_to_do =
+        something_was_posted(loop) || something_is_ready(loop) ||
+        (loop->timers != NULL && epio__timer_next(loop) <= epio__monotonic_time());
     if (something_to_do && !loop->signalled) {
         loop->signalled = true;
         epio__loop_notify(loop);
@@ -271,15 +285,17 @@ uint64_t epio_loop_run(epio_loop *loop)
 {
     enter(loop, "epio_loop_run");
     uint64_t before = loop->delivered;
+    uint64_t late_at = loop->os.late_at;
     for (;;) {
         /* In this order: a stop comes with a wake. */
         (void)take_flag(&loop->woken);
         if (take_flag(&loop->stopping) || !in_flight(loop)) {
             break;
         }
-        turn(loop, EPIO_FOREVER, 0, true);
+        turn(loop, EPIO_FOREVER, 0, true, EPIO_FOREVER);
     }
     leave(loop);
+    loop->os.late_at = late_at;
     return loop->delivered - before;
 }
 
@@ -287,26 +303,31 @@ uint64_t epio_loop_poll(epio_loop *loop, uint64_t timeout_ns, uint32_t max)
 {
     enter(loop, "epio_loop_poll");
     uint64_t before = loop->delivered;
+    uint64_t late_at = loop->os.late_at; /* of a poll around this one */
+    uint64_t budget = loop->embedded ? loop->poll_budget : EPIO_FOREVER;
     uint64_t deadline = 0;
     if (timeout_ns != 0) {
         deadline = timeout_ns == EPIO_FOREVER ? EPIO_FOREVER : epio__deadline_after(timeout_ns);
     }
     bool again;
     do {
-        turn(loop, deadline, max, true);
+        turn(loop, deadline, max, true, budget);
         again = timeout_ns != 0 && loop->delivered == before && !take_flag(&loop->woken) &&
                 (deadline == EPIO_FOREVER || epio__monotonic_time() < deadline);
     } while (again);
     leave(loop);
+    loop->os.late_at = late_at;
     return loop->delivered - before;
 }
 
 void epio__loop_run_until(epio_loop *loop, const bool *done)
 {
+    uint64_t late_at = loop->os.late_at;
     while (!*done) {
-        turn(loop, EPIO_FOREVER, 0, false);
+        turn(loop, EPIO_FOREVER, 0, false, EPIO_FOREVER);
     }
     leave(loop);
+    loop->os.late_at = late_at;
 }
 
 /* The owner may see the flag, leave and destroy the loop: the visit keeps it
@@ -405,6 +426,18 @@ static const epio__backend *const *backends_from(const char *name)
 
 static const epio_loop_options default_options = {.size = sizeof default_options};
 
+/* Of version 0.1, which had no more fields. */
+#define SIZE_OF_OPTIONS_0_1 offsetof(epio_loop_options, poll_budget_ns)
+
+/* A window shows a frame every 16 ms, and draws one in a part of that. */
+#define DEFAULT_POLL_BUDGET_NS UINT64_C(4000000)
+
+static uint64_t poll_budget_of(const epio_loop_options *options)
+{
+    bool has_one = options->size > SIZE_OF_OPTIONS_0_1 && options->poll_budget_ns != 0;
+    return has_one ? options->poll_budget_ns : DEFAULT_POLL_BUDGET_NS;
+}
+
 /* What is wrong with the options. */
 typedef enum options_fault {
     NO_FAULT,
@@ -415,7 +448,7 @@ typedef enum options_fault {
 
 static options_fault fault_in(const epio_loop_options *options)
 {
-    if (options->size != sizeof *options) {
+    if (options->size != sizeof *options && options->size != SIZE_OF_OPTIONS_0_1) {
         return FAULT_IN_SIZE;
     }
     if (options->inline_writes > 1) {
@@ -473,6 +506,8 @@ int epio_loop_create(epio_loop **created, const epio_loop_options *options)
     loop->os.base.methods = &epio__os_vfs_methods;
     loop->os.base.loop = loop;
     loop->os.inline_writes = options->inline_writes;
+    loop->os.late_at = EPIO_FOREVER;
+    loop->poll_budget = poll_budget_of(options);
     loop->owner = epio__thread_self();
     loop->plain_owner = loop->owner;
     epio__queue_init(&loop->ready);
@@ -534,14 +569,14 @@ int epio_loop_close(epio_loop *loop, uint64_t timeout_ns)
     cancel_all(loop);
     while (in_flight(loop)) {
         if (deadline != EPIO_FOREVER && epio__monotonic_time() >= deadline) {
-            turn(loop, 0, 0, false);
+            turn(loop, 0, 0, false, EPIO_FOREVER);
             if (in_flight(loop)) {
                 leave(loop);
                 return EPIO_ETIMEDOUT;
             }
             break;
         }
-        turn(loop, deadline, 0, false);
+        turn(loop, deadline, 0, false, EPIO_FOREVER);
     }
     leave(loop);
     return 0;

@@ -53,8 +53,9 @@ struct epio_loop {
     uint64_t at_workers;        /* ops handed over and not yet back */
     uint64_t writes_at_workers; /* those of them that are writes */
     epio__spin spin;
-    uint64_t delivered; /* ever */
-    uint32_t depth;     /* nested turns */
+    uint64_t poll_budget; /* of an embedded loop, in nanoseconds; EPIO_FOREVER: none */
+    uint64_t delivered;   /* ever */
+    uint32_t depth;       /* nested turns */
     bool closing;
     bool embedded;
     bool makes_detours; /* see epio__loop_make_detours */
@@ -107,7 +108,9 @@ void epio__op_start(epio_loop *loop, epio_op *op);
 void epio__op_cancel(epio_loop *loop, epio_op *op);
 /* Takes what other threads posted. */
 void epio__loop_drain(epio_loop *loop);
-/* Acts on the timers whose time has come. */
+/* The same, but once a poll has taken its time the rest stays for the next. */
+void epio__loop_drain_in_time(epio_loop *loop);
+/* Acts on the timers whose time has come, likewise. */
 void epio__loop_fire_timers(epio_loop *loop);
 /* Makes the owner look again if it sleeps. Any thread. */
 void epio__loop_notify(epio_loop *loop);

@@ -799,6 +799,18 @@ static void drain_inbox(epio_loop *loop)
     }
 }
 
+void epio__loop_drain_in_time(epio_loop *loop)
+{
+    collect_inbox(loop);
+    while (loop->arrivals.first != NULL) {
+        take_message(loop, epio__queue_pop(&loop->arrivals));
+        if (loop->arrivals.first != NULL && epio__os_vfs_is_late(&loop->os)) {
+            return; /* whose ops are cancelled may not be here yet */
+        }
+    }
+    drain_cancels(loop);
+}
+
 void epio__loop_drain(epio_loop *loop)
 {
     drain_inbox(loop);
@@ -858,8 +870,11 @@ static void fire(epio_loop *loop, epio_op *op, uint64_t now)
 void epio__loop_fire_timers(epio_loop *loop)
 {
     uint64_t now = epio__monotonic_time();
-    for (epio_op *op = epio__timer_take(loop, now); op != NULL; op = epio__timer_take(loop, now)) {
+    epio_op *op;
+    bool late = false;
+    while (!late && (op = epio__timer_take(loop, now)) != NULL) {
         fire(loop, op, now);
+        late = epio__os_vfs_is_late(&loop->os);
     }
 }
 

@@ -190,7 +190,8 @@ static void deliver_by_layers(epio_loop *loop, epio_op *op)
     }
 }
 
-/* Until that many were delivered ever. */
+/* Until that many were delivered ever, or a poll has taken its time: which ops of the
+ * short path need not ask, as an embedded loop has none. */
 static void deliver_due(epio_loop *loop, uint64_t end)
 {
     epio_node *node;
@@ -204,6 +205,9 @@ static void deliver_due(epio_loop *loop, uint64_t end)
             deliver_by_layers(loop, op);
         } else {
             epio__op_deliver(loop, op);
+            if (epio__os_vfs_is_late(&loop->os)) {
+                return;
+            }
         }
     }
 }

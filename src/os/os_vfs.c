@@ -114,10 +114,10 @@ static bool turn_is_spent(const epio__os_vfs *vfs)
     return vfs->bytes_left <= 0;
 }
 
-/* False: the turn has had its share. */
+/* False: the turn has had its share. One op is always taken, so that all get on. */
 static bool spend(epio__os_vfs *vfs, uint64_t bytes)
 {
-    if (turn_is_spent(vfs)) {
+    if (turn_is_spent(vfs) || (vfs->bytes_left != TURN_BYTES && epio__os_vfs_is_late(vfs))) {
         return false;
     }
     vfs->bytes_left -=

@@ -16,6 +16,7 @@ typedef struct epio__os_vfs {
     void *backend_state;
     uint64_t watched;   /* things that the back end's poll could find */
     int64_t bytes_left; /* of this turn's budget for what runs on the owner's thread */
+    uint64_t late_at;   /* when an embedded loop's poll has taken its time; EPIO_FOREVER: never */
     epio__read_batch batch;
     uint32_t inline_writes;
     bool in_turn;       /* the loop runs, and will call epio__os_vfs_leave */
@@ -54,6 +55,12 @@ void epio__os_vfs_read_batch(epio__os_vfs *vfs);
 /* A plain write (op.h) on a loop with inline_writes: true, and *result, which is
  * op->progress or an error. False: not now, and nothing was done. */
 bool epio__os_vfs_write_at_once(epio__os_vfs *vfs, epio_op *op, int64_t *result);
+
+/* The poll is to come to its end. The clock is only looked at where there is a limit. */
+static inline bool epio__os_vfs_is_late(const epio__os_vfs *vfs)
+{
+    return vfs->late_at != EPIO_FOREVER && epio__monotonic_time() >= vfs->late_at;
+}
 
 /* The loop begins a turn. */
 void epio__os_vfs_new_turn(epio__os_vfs *vfs);

@@ -209,7 +209,8 @@ void life_close_stream(epio_file *file, intptr_t other)
 
 void life_begin(life *one, fixture *f)
 {
-    epio_loop_options options = {.size = sizeof options, .workers = 1};
+    epio_loop_options options = {
+        .size = sizeof options, .workers = 1, .poll_budget_ns = EPIO_FOREVER};
     epio_op op = {0};
     memset(one, 0, sizeof *one);
     one->f = f;
