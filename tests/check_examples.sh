@@ -422,6 +422,28 @@ log_order()
         fails_with 1 awk -v expected=400 "$order_of_calls" trace-without-flushes
 }
 
+# ---- gtk_load ----------------------------------------------------------------
+
+# Its screen is in memory, and so is what it draws.
+load_in_a_window()
+{
+    if [ ! -x "$programs/gtk_load" ]; then
+        skip "gtk_load" "it was built without GTK 4"
+        return
+    fi
+    if ! command -v xvfb-run >/dev/null; then
+        skip "gtk_load" "no xvfb-run"
+        return
+    fi
+    check "gtk_load exits with 0" env GSK_RENDERER=cairo GSETTINGS_BACKEND=memory \
+        xvfb-run -a "$programs/gtk_load" --create 20 load
+    cp .output load.txt
+    check "gtk_load loads all, and tells of its frames" grep -Eq \
+        '^20 of 20 MiB in [0-9]+ ms: [0-9]+ frames, longest gap [0-9.]+ ms$' load.txt
+    check "gtk_load needs a file" fails_with 2 "$programs/gtk_load"
+    rm -f load
+}
+
 if [ -n "$launcher" ]; then
     launch_by_scripts
 fi
@@ -433,6 +455,7 @@ copy_interrupted
 log_runs
 log_killed
 log_order
+load_in_a_window
 
 echo "$passed checks passed, $failed failed"
 [ "$failed" -eq 0 ]
