@@ -4,6 +4,8 @@
  * embedded. */
 #include "support.h"
 
+#include <stdatomic.h>
+
 #define BLOCK 4096u
 #define MILLISECOND UINT64_C(1000000)
 #define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
@@ -216,6 +218,70 @@ static void a_read_beyond_the_end_is_short(fixture *f)
     check_op(f, epio_read(&op, file, data, sizeof data, 0), len);
     check(memcmp(data, wanted, (size_t)len) == 0);
     fixture_close(f, file);
+}
+
+/* ---- A file that grows -------------------------------------------------------- */
+
+#define SHORT_LEN (BLOCK + 904u)
+#define LONG_LEN (5u * BLOCK)
+
+typedef struct grower {
+    epio_file *file;
+    atomic_bool stop;
+} grower;
+
+/* Longer and shorter, as fast as can be. */
+static void *grow_and_shrink(void *argument)
+{
+    grower *one = argument;
+    epio_op op = {0};
+    while (!atomic_load(&one->stop)) {
+        require(epio_perform(epio_truncate(&op, one->file, LONG_LEN)) == 0);
+        require(epio_perform(epio_truncate(&op, one->file, SHORT_LEN)) == 0);
+    }
+    return NULL;
+}
+
+/* Whoever reads across an end that moves gets what was there, at one time or other. */
+static void a_read_across_the_end_of_a_growing_file(fixture *f)
+{
+    enum { PARTS = 4 };
+    static _Alignas(BLOCK) unsigned char data[PARTS * BLOCK];
+    static unsigned char wanted[SHORT_LEN];
+    unsigned rounds = fixture_is_slow() ? 100 : 500;
+    grower other = {.stop = false};
+    test_thread thread;
+    epio_iovec parts[PARTS];
+    epio_op op = {0};
+    fill_file(f, "file", SHORT_LEN);
+    pattern_fill(wanted, sizeof wanted, 0);
+    epio_file *direct = open_direct(f, "file");
+    check_result(epio_perform(epio_open(&op, epio_os_vfs(), fixture_path(f, "file"), READ_WRITE)),
+                 0);
+    other.file = op.file;
+    for (unsigned i = 0; i < PARTS; i++) {
+        parts[i].base = data + (size_t)i * BLOCK;
+        parts[i].len = BLOCK;
+    }
+    thread_start(&thread, grow_and_shrink, &other);
+    for (unsigned i = 0; i < rounds; i++) {
+        memset(data, 1, sizeof data);
+        int64_t got = fixture_result(f, i % 2 == 0 ? epio_read(&op, direct, data, sizeof data, 0)
+                                                   : epio_readv(&op, direct, parts, PARTS, 0));
+        bool right = got >= (int64_t)SHORT_LEN && got <= (int64_t)sizeof data;
+        if (!right) {
+            atomic_store(&other.stop, true);
+            (void)thread_join(thread);
+            print_error("round %u\n", i);
+            check_result(got, SHORT_LEN);
+        }
+        check(memcmp(data, wanted, SHORT_LEN) == 0);
+        check_bytes(data + SHORT_LEN, 0, (size_t)got - SHORT_LEN);
+    }
+    atomic_store(&other.stop, true);
+    (void)thread_join(thread);
+    check_result(epio_perform(epio_close(&op, other.file)), 0);
+    fixture_close(f, direct);
 }
 
 static void direct_parts(fixture *f)
@@ -499,6 +565,8 @@ int main(void)
         FIXTURE_TEST(many_reads_that_miss_the_cache, ON_OS),
         FIXTURE_TEST(direct_reads_follow_one_another, ON_OS),
         FIXTURE_TEST(a_read_beyond_the_end_is_short, ON_OS | ON_OS_SUBMIT | ON_OS_PERFORM),
+        FIXTURE_TEST(a_read_across_the_end_of_a_growing_file,
+                     ON_OS | ON_OS_SUBMIT | ON_OS_PERFORM | ON_LIMIT_OS | ON_TRACE_OS),
         FIXTURE_TEST(direct_parts, ON_OS | ON_OS_SUBMIT | ON_OS_PERFORM),
         FIXTURE_TEST(a_sync_covers_direct_writes, ON_OS),
         FIXTURE_TEST(a_close_waits_for_direct_writes, ON_OS),

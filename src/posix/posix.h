@@ -4,6 +4,7 @@
 
 #include "platform.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -92,6 +93,19 @@ static inline epio__os_file *epio__os_file_of(const epio_op *op)
 static inline int epio__descriptor_of(const epio_op *op)
 {
     return (int)epio__os_file_of(op)->transfer_handle;
+}
+
+/* The smallest block that a disk has. */
+#define EPIO__SMALLEST_BLOCK 512u
+
+/* A read past the page cache that was cut short within a block has met the end of the file.
+ * Where the file has grown since, the rest cannot be read from there: EINVAL, by which
+ * it is known that the end was one. (Without blocks, on a server's file, it may have been
+ * cut short anywhere, and can go on.) */
+static inline bool epio__read_met_end(const epio_op *op, int error)
+{
+    return error == EINVAL && epio__op_reads(op) && epio__os_file_of(op)->direct &&
+           op->progress % EPIO__SMALLEST_BLOCK != 0;
 }
 
 /* ---- stream.c: pipes, FIFOs, sockets, terminals ---- */

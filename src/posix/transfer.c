@@ -115,6 +115,9 @@ static int64_t transfer_all(epio_op *op, uint64_t bytes)
             if (errno == EINTR) {
                 continue;
             }
+            if (epio__read_met_end(op, errno)) {
+                break;
+            }
             return epio__op_fail(op);
         }
         if (done == 0) {

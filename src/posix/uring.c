@@ -602,7 +602,8 @@ static bool is_finished(epio_op *op, int32_t done)
 
 static void reap_op(uring_state *state, epio_op *op, int32_t outcome)
 {
-    if (outcome >= 0 && is_finished(op, outcome)) {
+    bool met_end = outcome < 0 && epio__read_met_end(op, -outcome);
+    if (met_end || (outcome >= 0 && is_finished(op, outcome))) {
         op->flags &= ~GIVEN_UP;
         epio_complete(op, (int64_t)op->progress);
     } else if (outcome <= 0 || epio__op_is_vectored(op) || (op->flags & GIVEN_UP) != 0) {
