@@ -743,6 +743,84 @@ static void a_terminal_read_can_be_cancelled(fixture *f)
 
 #endif
 
+/* ---- Messages ---------------------------------------------------------------- */
+
+#define MOST_PARTS 1024
+
+static void check_messages(fixture *f, int type)
+{
+    static char text[20000];
+    static char got[sizeof text];
+    static epio_iovec parts[MOST_PARTS + 1];
+    static epio_iovec room[200];
+    int ends[2];
+    epio_op op = {0};
+    assert_int_equal(socketpair(AF_UNIX, type, 0, ends), 0);
+    epio_file *writer = adopt(f, ends[0]);
+    epio_file *reader = adopt(f, ends[1]);
+    pattern_fill(text, sizeof text, 0);
+
+    /* Of any number of parts, one is one. */
+    for (size_t count = 1; count <= MOST_PARTS; count += 341) {
+        for (size_t i = 0; i < count; i++) {
+            parts[i].base = text + 3 * i;
+            parts[i].len = 3;
+        }
+        parts[count / 2].len = count > 1 ? 0 : 3;
+        uint64_t len = 3 * count - (count > 1 ? 3 : 0);
+        check_op(f, epio_writev(&op, writer, parts, count, 0), len);
+        check_op(f, epio_write(&op, writer, "next", 4, 0), 4);
+        check_op(f, epio_read(&op, reader, got, sizeof got, 0), len);
+        check_op(f, epio_read(&op, reader, got, sizeof got, 0), 4);
+        check(memcmp(got, "next", 4) == 0);
+    }
+    for (size_t i = 0; i <= MOST_PARTS; i++) {
+        parts[i].len = 1;
+        parts[i].base = text;
+    }
+    check_op(f, epio_writev(&op, writer, parts, MOST_PARTS + 1, 0), EPIO_EINVAL);
+
+    /* So is one of more than a pipe takes at once, and so are its readers' parts. */
+    check_op(f, epio_write(&op, writer, text, sizeof text, 0), sizeof text);
+    for (size_t i = 0; i < 200; i++) {
+        room[i].base = got + 100 * i;
+        room[i].len = 100;
+    }
+    check_op(f, epio_readv(&op, reader, room, 200, 0), sizeof text);
+    check(memcmp(got, text, sizeof text) == 0);
+
+    /* What does not fit into a read is lost; nothing is a message too. */
+    check_op(f, epio_write(&op, writer, "0123456789", 10, 0), 10);
+    check_op(f, epio_write(&op, writer, "", 0, 0), 0);
+    check_op(f, epio_write(&op, writer, "end", 3, 0), 3);
+    check_op(f, epio_read(&op, reader, got, 4, 0), 4);
+    check_op(f, epio_read(&op, reader, got, 4, 0), 0);
+    check_op(f, epio_read(&op, reader, got, 4, 0), 3);
+
+    /* A full one is waited for. */
+    while (send(ends[0], text, sizeof text, MSG_DONTWAIT) > 0) {
+    }
+    op.timeout_ns = MILLISECOND;
+    check_op(f, epio_write(&op, writer, "late", 4, 0), EPIO_ETIMEDOUT);
+#if EPIO_ASYNC
+    if (!f->performs) {
+        epio_submit(epio_write(&op, writer, "late", 4, 0));
+        while (recv(ends[1], got, sizeof got, MSG_DONTWAIT) == (ssize_t)sizeof text) {
+        }
+        check_result(epio_wait(&op), 4);
+        check_op(f, epio_read(&op, reader, got, sizeof got, 0), 4);
+    }
+#endif
+    fixture_close(f, writer);
+    fixture_close(f, reader);
+}
+
+static void a_write_is_a_message(fixture *f)
+{
+    check_messages(f, SOCK_DGRAM);
+    check_messages(f, SOCK_SEQPACKET);
+}
+
 int main(void)
 {
     static const fixture_test tests[] = {
@@ -771,6 +849,7 @@ int main(void)
         FIXTURE_TEST(both_ends_on_one_loop, LOOPS),
         FIXTURE_TEST(a_terminal_read_can_be_cancelled, LOOPS),
 #endif
+        FIXTURE_TEST(a_write_is_a_message, ON_ANY_OS),
     };
     return FIXTURE_RUN("stream, POSIX", tests);
 }

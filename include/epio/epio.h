@@ -390,7 +390,13 @@ EPIO_API epio_op *epio_readv(epio_op *op, epio_file *file, const epio_iovec *par
 /* Writes `len` bytes at `offset`: all of them, or an error. Beyond the end of
  * the file it leaves a hole of zeros. To a stream: `offset` is ignored. After
  * an error or a cancel the range is undefined. Errors: EPIO_EINVAL, EPIO_EBADF,
- * EPIO_ENOSPC, EPIO_EFBIG, EPIO_EPIPE, EPIO_EIO, ... See pwrite(2). */
+ * EPIO_ENOSPC, EPIO_EFBIG, EPIO_EPIPE, EPIO_EIO, ... See pwrite(2).
+ *
+ * Where writes are messages (sockets of datagrams or packets; eventfd and its like; what in
+ * /proc cannot be written at an offset) each is one, never more, and so is each read: what is
+ * not read of it is lost. An empty message is written, and read, as 0 bytes. More parts than
+ * one call of the system takes (IOV_MAX) are EPIO_EINVAL, to what is no socket more
+ * than 4096 bytes of several parts, too. */
 EPIO_API epio_op *epio_write(epio_op *op, epio_file *file, const void *buffer, size_t len,
                              uint64_t offset);
 

@@ -15,6 +15,7 @@
 
 #if defined(__linux__)
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #endif
 
@@ -28,6 +29,22 @@
 
 /* ---- A file around a descriptor ---- */
 
+/* By a call that transfers nothing, and that no driver sees. */
+static bool refuses_positions(int descriptor, bool reads)
+{
+    struct iovec none = {NULL, 0};
+    ssize_t outcome = reads ? preadv(descriptor, &none, 0, 0) : pwritev(descriptor, &none, 0, 0);
+    return outcome < 0 && errno == ESPIPE;
+}
+
+/* Of datagrams or packets. */
+static bool has_messages(int socket)
+{
+    int type = SOCK_STREAM;
+    socklen_t size = sizeof type;
+    return getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type != SOCK_STREAM;
+}
+
 static uint32_t stream_notes(int descriptor, const struct stat *status)
 {
     uint32_t notes = 0;
@@ -37,21 +54,32 @@ static uint32_t stream_notes(int descriptor, const struct stat *status)
     }
     if (S_ISSOCK(status->st_mode)) {
         notes |= EPIO__STREAM_SOCKET;
+        notes |= has_messages(descriptor) ? EPIO__STREAM_MESSAGES : 0u;
     }
     if (S_ISCHR(status->st_mode) && isatty(descriptor) == 1) {
         notes |= EPIO__STREAM_TERMINAL;
     }
+    /* What the kernel makes that has no name, or looks like a file: eventfd and its like, and
+     * what is in /proc. */
+    if ((status->st_mode & S_IFMT) == 0 || S_ISREG(status->st_mode)) {
+        bool reads_at =
+            mode >= 0 && (mode & O_ACCMODE) != O_WRONLY && !refuses_positions(descriptor, true);
+        notes |= EPIO__STREAM_MESSAGES | (reads_at ? EPIO__STREAM_READS_AT_OFFSET : 0u);
+    }
     return notes;
 }
 
-/* Pipes, FIFOs, sockets, terminals: what has no positions. */
-static bool is_stream(int descriptor, const struct stat *status)
+/* What has no positions: pipes, FIFOs, sockets, terminals; and what has some as far as
+ * lseek(2) can tell, but refuses reads or writes at them. A file that has a length does not. */
+static bool is_stream(int descriptor, const struct stat *status, uint32_t flags)
 {
-    if (S_ISREG(status->st_mode) || S_ISBLK(status->st_mode)) {
+    if ((S_ISREG(status->st_mode) && status->st_size != 0) || S_ISBLK(status->st_mode)) {
         return false;
     }
-    return S_ISFIFO(status->st_mode) || S_ISSOCK(status->st_mode) ||
-           (lseek(descriptor, 0, SEEK_CUR) < 0 && errno == ESPIPE);
+    bool seeks = S_ISREG(status->st_mode) || lseek(descriptor, 0, SEEK_CUR) >= 0;
+    return S_ISFIFO(status->st_mode) || S_ISSOCK(status->st_mode) || !seeks ||
+           ((flags & EPIO_OPEN_READ) != 0 && refuses_positions(descriptor, true)) ||
+           ((flags & EPIO_OPEN_WRITE) != 0 && refuses_positions(descriptor, false));
 }
 
 static void set_handles(epio__os_file *file, int descriptor)
@@ -101,14 +129,15 @@ static int fill_file(epio__os_file *file, int descriptor, uint32_t flags)
         return -1;
     }
     epio__range_locks_decide(descriptor); /* a close depends on it */
-    bool stream = is_stream(descriptor, &status);
+    bool stream = is_stream(descriptor, &status, flags);
     epio__medium medium = epio__medium_of(descriptor, file->device);
     file->base.medium = file->device;
     file->locks_are_remote = medium == EPIO__MEDIUM_REMOTE;
-    if (S_ISREG(status.st_mode) && medium == EPIO__MEDIUM_LOCAL) {
-        file->base.traits = EPIO_FILE_LOCAL;
+    bool local = S_ISREG(status.st_mode) && medium == EPIO__MEDIUM_LOCAL;
+    if (stream) {
+        file->base.traits = EPIO_FILE_STREAM;
     } else {
-        file->base.traits = stream ? EPIO_FILE_STREAM : 0;
+        file->base.traits = local ? EPIO_FILE_LOCAL : 0;
     }
     file->direct = !stream && (flags & EPIO_OPEN_DIRECT) != 0;
     file->cached_reads =

@@ -115,7 +115,9 @@ enum {
     EPIO__STREAM_SOCKET = 0x2,            /* takes MSG_DONTWAIT and MSG_NOSIGNAL */
     EPIO__STREAM_AWAITS_WRITER = 0x4,     /* a FIFO that nobody has written to yet */
     EPIO__STREAM_CANNOT_BE_WATCHED = 0x8, /* epoll(7) calls it always ready, poll(2) invalid */
-    EPIO__STREAM_TERMINAL = 0x10
+    EPIO__STREAM_TERMINAL = 0x10,
+    EPIO__STREAM_MESSAGES = 0x20,       /* what one call writes is one thing to the reader */
+    EPIO__STREAM_READS_AT_OFFSET = 0x40 /* only writes refuse positions */
 };
 
 /* Transfers what can be without waiting: true, and *result; false: it has to

@@ -9,12 +9,30 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <stddef.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0 /* the signal guard is there as well */
 #endif
+
+/* Parts of one call. */
+#ifdef IOV_MAX
+#define MOST_PARTS IOV_MAX
+#else
+#define MOST_PARTS 16 /* POSIX promises no more */
+#endif
+
+/* Bytes of one call to what is no socket and takes several parts for as many calls. */
+#define LARGEST_TOGETHER 4096
+
+/* An epio_iovec array is given to the kernel as it is. */
+_Static_assert(sizeof(epio_iovec) == sizeof(struct iovec) &&
+                   offsetof(epio_iovec, base) == offsetof(struct iovec, iov_base) &&
+                   offsetof(epio_iovec, len) == offsetof(struct iovec, iov_len),
+               "the parts of an op are what readv(2) takes");
 
 /* A fast reader at the other end could keep one write going for ever. */
 #define ROUNDS_AT_ONCE 32
@@ -41,21 +59,86 @@ static short ready_events(const epio_op *op)
     return poll(&entry, 1, 0) > 0 ? entry.revents : 0;
 }
 
-static int64_t transfer_some(epio_op *op, uint64_t limit)
+static int64_t transfer_parts(const epio_op *op, struct iovec *parts, int count)
 {
     const epio__os_file *file = epio__os_file_of(op);
+    int descriptor = (int)file->transfer_handle;
+    bool reads = epio__op_reads(op);
+    if (has_note(file, EPIO__STREAM_SOCKET)) {
+        struct msghdr message = {.msg_iov = parts};
+        message.msg_iovlen = (uint16_t)count; /* an int here, a size_t there: it fits both */
+        return reads ? recvmsg(descriptor, &message, MSG_DONTWAIT)
+                     : sendmsg(descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+    if (reads && has_note(file, EPIO__STREAM_READS_AT_OFFSET)) {
+        return preadv(descriptor, parts, count, (off_t)op->arguments.io.offset);
+    }
+    return reads ? readv(descriptor, parts, count) : writev(descriptor, parts, count);
+}
+
+static int64_t transfer_some(const epio_op *op, uint64_t limit)
+{
+    /* In one call as the caller has them: for who reads messages they belong together. */
+    if (epio__op_is_vectored(op) && op->progress == 0 && limit == UINT64_MAX &&
+        op->arguments.io.len <= MOST_PARTS) {
+        return transfer_parts(op, op->arguments.io.base, (int)op->arguments.io.len);
+    }
     struct iovec parts[EPIO__PARTS_AT_ONCE];
     epio__cursor cursor = epio__cursor_at(op, op->progress);
     int count = epio__cursor_parts(op, cursor, limit, parts);
-    if (has_note(file, EPIO__STREAM_SOCKET)) {
-        struct msghdr message = {.msg_iov = parts};
-        message.msg_iovlen = (uint8_t)count; /* an int here, a size_t there: it fits both */
-        return epio__op_reads(op)
-                   ? recvmsg((int)file->transfer_handle, &message, MSG_DONTWAIT)
-                   : sendmsg((int)file->transfer_handle, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return transfer_parts(op, parts, count);
+}
+
+static void copy_parts(const epio_op *op, char *memory, uint64_t bytes)
+{
+    const epio_iovec *part = op->arguments.io.base;
+    for (uint64_t done = 0; done < bytes; part++) {
+        uint64_t len = bytes - done < part->len ? bytes - done : part->len;
+        if (len != 0 && epio__op_reads(op)) {
+            memcpy(part->base, memory + done, (size_t)len);
+        } else if (len != 0) {
+            memcpy(memory + done, part->base, (size_t)len);
+        }
+        done += len;
     }
-    return epio__op_reads(op) ? readv((int)file->transfer_handle, parts, count)
-                              : writev((int)file->transfer_handle, parts, count);
+}
+
+/* Counters, timers, watches of the kernel's and files that are none take what one part has for
+ * a write of its own, and read as much as fits into one. They are small. */
+static int64_t transfer_together(const epio_op *op)
+{
+    char memory[LARGEST_TOGETHER];
+    int descriptor = epio__descriptor_of(op);
+    uint64_t bytes = epio_op_bytes(op);
+    if (epio__op_reads(op)) {
+        size_t room = bytes < sizeof memory ? (size_t)bytes : sizeof memory;
+        ssize_t got = read(descriptor, memory, room);
+        if (got > 0) {
+            copy_parts(op, memory, (uint64_t)got);
+        }
+        return got;
+    }
+    if (bytes > sizeof memory) {
+        errno = EINVAL;
+        return -1;
+    }
+    copy_parts(op, memory, bytes);
+    return write(descriptor, memory, (size_t)bytes);
+}
+
+static int64_t transfer_message(const epio_op *op)
+{
+    const epio__os_file *file = epio__os_file_of(op);
+    if (!epio__op_is_vectored(op) || op->arguments.io.len <= 1) {
+        return transfer_some(op, UINT64_MAX);
+    }
+    if (op->arguments.io.len > MOST_PARTS) {
+        errno = EINVAL;
+        return -1;
+    }
+    bool takes_parts = has_note(file, EPIO__STREAM_SOCKET) ||
+                       (epio__op_reads(op) && has_note(file, EPIO__STREAM_READS_AT_OFFSET));
+    return takes_parts ? transfer_some(op, UINT64_MAX) : transfer_together(op);
 }
 
 /* Has to wait, for all that can be told without trying. */
@@ -86,7 +169,8 @@ static bool attempt_read(epio_op *op, int64_t *result)
         if (would_block(op)) {
             return false;
         }
-        int64_t done = transfer_some(op, UINT64_MAX);
+        int64_t done = has_note(file, EPIO__STREAM_MESSAGES) ? transfer_message(op)
+                                                             : transfer_some(op, UINT64_MAX);
         if (done > 0) {
             if (has_note(file, EPIO__STREAM_AWAITS_WRITER)) {
                 epio__clear_bits_u32(&file->stream, EPIO__STREAM_AWAITS_WRITER);
@@ -113,6 +197,27 @@ static bool attempt_read(epio_op *op, int64_t *result)
     }
 }
 
+/* All by one call, and what that takes is the whole of it. */
+static bool attempt_message(epio_op *op, int64_t *result)
+{
+    int64_t bytes = (int64_t)epio_op_bytes(op);
+    int64_t done;
+    do {
+        if (would_block(op)) {
+            return false;
+        }
+        done = transfer_message(op);
+    } while (done < 0 && errno == EINTR);
+    if (done < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        return false;
+    }
+    if (done >= 0 && done != bytes) {
+        errno = EIO; /* the rest would be another */
+    }
+    *result = done == bytes ? done : epio__op_fail(op);
+    return true;
+}
+
 static bool attempt_write(epio_op *op, int64_t *result)
 {
     uint64_t bytes = epio_op_bytes(op);
@@ -136,16 +241,19 @@ static bool attempt_write(epio_op *op, int64_t *result)
 
 bool epio__stream_attempt(epio_op *op, int64_t *result)
 {
-    if (epio_op_bytes(op) == 0) {
+    bool messages = has_note(epio__os_file_of(op), EPIO__STREAM_MESSAGES);
+    bool reads = epio__op_reads(op);
+    bool may_be_empty = messages && !reads && has_note(epio__os_file_of(op), EPIO__STREAM_SOCKET);
+    if (epio_op_bytes(op) == 0 && !may_be_empty) {
         *result = 0;
         return true;
     }
-    if (epio__op_reads(op)) {
+    if (reads) {
         return attempt_read(op, result);
     }
     epio__signal_guard guard;
     epio__signal_guard_begin(&guard, SIGPIPE);
-    bool ended = attempt_write(op, result);
+    bool ended = messages ? attempt_message(op, result) : attempt_write(op, result);
     epio__signal_guard_end(&guard, ended && *result < 0);
     return ended;
 }
