@@ -211,13 +211,10 @@ static uint32_t limit_now(const epio__lane *lane)
 /* Starts one more thread: false if there is no room or no memory for one. */
 static bool start_worker(epio__lane *lane)
 {
-    /* One more than may perform: it looks out for those that hang. */
-    uint32_t limit = limit_now(lane);
-    uint32_t most = limit + (lane->hangs ? 1 : 0);
-    if (lane->running >= most || lane->running + lane->overdue >= MOST_THREADS) {
-        return false;
-    }
-    if (lane->running == limit && lane->performing < limit) {
+    /* Where all are at something, one more looks out for those that hang. */
+    bool watch = lane->hangs && lane->running == lane->performing;
+    if ((lane->running >= limit_now(lane) && !watch) ||
+        lane->running + lane->overdue >= MOST_THREADS) {
         return false;
     }
     join_those_that_left(lane);
@@ -517,10 +514,10 @@ static void work_until_idle(worker *one)
         bool may_perform = lane->performing < limit_now(lane);
         if (op != NULL && may_perform) {
             run_op(one, op);
+        } else if (op != NULL && lane->hangs && !lane->watched && !lane->stopping) {
+            watch_lane(lane);
         } else if (lane->stopping || lane->running > limit_now(lane) + 1) {
             return;
-        } else if (op != NULL && lane->hangs && !lane->watched) {
-            watch_lane(lane);
         } else if (!spin_for_work(one) && !sleep_for_work(lane)) {
             return;
         }
