@@ -17,7 +17,11 @@
 #endif
 #endif
 
-/* An address that no other living thread has; never 0. Every op asks twice. */
+/* Below this there is no thread. */
+#define EPIO__THREAD_NONE_BELOW 16u
+
+/* What no other living thread has. Every op asks twice. Where it is an address in the thread's
+ * memory, a later thread may get it again: see epio__thread_watch_end. */
 #if defined(EPIO__HAS_THREAD_POINTER)
 
 static inline uintptr_t epio__thread_self(void)
@@ -29,6 +33,15 @@ static inline uintptr_t epio__thread_self(void)
 
 uintptr_t epio__thread_self(void);
 
+#endif
+
+/* An address in the calling function's part of the stack, above its variables. */
+#if defined(_MSC_VER) && !defined(__clang__)
+void *_AddressOfReturnAddress(void);
+#pragma intrinsic(_AddressOfReturnAddress)
+#define EPIO__STACK_ADDRESS() ((uintptr_t)_AddressOfReturnAddress())
+#else
+#define EPIO__STACK_ADDRESS() ((uintptr_t)__builtin_frame_address(0))
 #endif
 
 /* A function that stays one, so that its callers need not save what only it uses. */

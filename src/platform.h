@@ -51,6 +51,19 @@ void epio__thread_pause(void);
 uint32_t epio__processor_count(void);
 /* Another one in a child that was forked. */
 uint64_t epio__process_id(void);
+/* How many forks lie between this process and the first in which the library was used; 0
+ * where there are none. What vfork and posix_spawn make is not counted. */
+uint32_t epio__process_generation(void);
+
+/* From now on, until the next call of epio__thread_forget_ends, epio__process_thread_ends is
+ * called when this thread ends; where the system says so, and its identity (compiler.h) may
+ * be another thread's later. With the process's mutex. */
+void epio__thread_watch_end(void);
+void epio__thread_forget_ends(void);
+
+/* The bounds of the calling thread's own stack, which grows down: false where they cannot be
+ * told. Code that runs on a stack of its own (a coroutine) is not within them. */
+bool epio__thread_stack(uintptr_t *low, uintptr_t *high);
 
 /* ---- Clocks ------------------------------------------------------------ */
 
@@ -78,6 +91,7 @@ typedef struct epio__os_file {
     bool direct;              /* reads and writes go past the page cache */
     bool may_be_pinned;       /* see epio__backend.pins_files */
     uint32_t keeps_from_ring; /* atomic; not 0: such a back end is to have nothing of it */
+    uint32_t generation;      /* epio__process_generation of the process that opened it */
     char *delete_path;        /* to be removed at close, owned; NULL: nothing */
     uint64_t device;          /* with the next: which file it is, whatever its name */
     uint64_t inode;
@@ -85,13 +99,14 @@ typedef struct epio__os_file {
     intptr_t lock_handle;  /* what holds its ranges: `handle`, or the platform's own */
     bool locks_are_remote; /* the calls about ranges may take as long as a server */
     uintptr_t lock;        /* atomic; the epio__lock_holder of src/os; 0: never asked for a lock */
-    epio_node closing;     /* among the files of its inode that are still to be closed */
-    uint32_t stream;       /* the platform's notes on a stream */
-    uint32_t watched;      /* what the back end waits for on it */
-    int32_t watch_slot;    /* the back end's entry for it; 0: none */
-    uint32_t ring_table;   /* a ring's table of files, of that moment, which has it */
-    uint32_t ring_index;   /* there */
-    epio_node readers;     /* ops that wait until it can be read, first come first served */
+    uint32_t lock_generation; /* atomic; of the process whose that and the lock_handle are */
+    epio_node closing;        /* among the files of its inode that are still to be closed */
+    uint32_t stream;          /* the platform's notes on a stream */
+    uint32_t watched;         /* what the back end waits for on it */
+    int32_t watch_slot;       /* the back end's entry for it; 0: none */
+    uint32_t ring_table;      /* a ring's table of files, of that moment, which has it */
+    uint32_t ring_index;      /* there */
+    epio_node readers;        /* ops that wait until it can be read, first come first served */
     epio_node writers;
 } epio__os_file;
 
@@ -166,11 +181,25 @@ int epio__range_is_taken(const epio__os_file *file, uint64_t start, uint64_t len
  * frees the ranges of all. Known once a file is open. */
 bool epio__range_locks_are_common(void);
 
-/* Before the first of the above for a file: makes sure that no other file holds the
- * same ranges as this one, and that they end with the process (file->may_be_pinned). */
+/* In a forked child, before the next: what the file had for its locks is the parent's. */
+void epio__range_locks_disinherit(epio__os_file *file);
+
+/* Before the first of the above for a file, in each process that uses it: makes sure that no
+ * other file, and no other process, holds the same ranges as this one, and that they end with
+ * the process (file->may_be_pinned). */
 void epio__range_locks_prepare(epio__os_file *file);
 
-/* ---- What `src/os` gives to the platform ------------------------------- */
+/* ---- What `src/core` and `src/os` give to the platform ------------------ */
+
+/* To be called with the process's mutex held: around a fork, and when a thread ends that was
+ * to be watched. */
+void epio__process_before_fork(void);
+void epio__process_after_fork(bool in_child);
+void epio__process_thread_ends(void);
+
+/* Instead of free for the memory of a file that was released, which is kept until some more
+ * were: so that a second close, or another use that is too late, is found out. Any thread. */
+void epio__file_free(void *memory);
 
 /* Random bytes fit for keys, for the names of temporary files. */
 void epio__random_bytes(void *buffer, size_t len);
@@ -255,6 +284,11 @@ typedef struct epio__backend {
     /* The owner gives the loop up: the next call comes from another thread. May
      * wait for what the disk is at. NULL: any thread will do. */
     void (*release)(void *state);
+
+    /* Instead of close in a forked child: frees the state and closes the child's
+     * descriptors, and does nothing to what the parent has too. Its threads are not
+     * here, and its mutexes may be locked. NULL: nothing forks. */
+    void (*abandon)(void *state);
 } epio__backend;
 
 /* Reads of a batch are done, each with op->progress as its result. `waited`: after the call

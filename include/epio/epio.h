@@ -575,8 +575,9 @@ EPIO_API epio_vfs *epio_os_vfs(void);
  * `loop`; NULL: epio_perform alone. 0 or EPIO_ENOMEM. Any thread. */
 EPIO_API int epio_memory_vfs_create(epio_vfs **vfs, epio_loop *loop);
 
-/* Frees a VFS that a ..._vfs_create function made, NULL too; an inner one is
- * left alone. Its files must be closed; the VFSes above it are destroyed first. */
+/* Frees a VFS that a ..._vfs_create function made; NULL is ignored; an inner one is
+ * left alone. Its files must be closed and its ops delivered; the VFSes above it are
+ * destroyed first: aborts if one of them is not so. By the loop's owner, if it has a loop. */
 EPIO_API void epio_vfs_destroy(epio_vfs *vfs);
 
 /* ---- Tracing ----------------------------------------------------------- */
@@ -638,6 +639,19 @@ EPIO_API int64_t epio_trace_summary(const epio_vfs *trace, char *buffer, size_t 
 #if EPIO_ASYNC
 
 /* ---- Loops ------------------------------------------------------------- */
+
+/* A loop belongs to the thread that created it, until epio_loop_detach. If that thread ends
+ * before, every later use aborts, but for epio_loop_pending, _backend, _vfs, _wake and _stop.
+ *
+ * It belongs to the process too. In a forked child, submit, wait and cancel abort for a loop
+ * that the parent made, and so do all functions of the loop but those five (wake and stop do
+ * nothing there) and epio_loop_destroy: make a new loop; a daemon makes its own after it has
+ * daemonized. epio_perform goes on working there on the loop's VFS, the layers over it and
+ * their files, which are inherited descriptors without the parent's locks; permits of a `limit` are
+ * not asked for. epio_perform of a close, epio_vfs_destroy and epio_loop_destroy free what is the
+ * child's and touch nothing of the parent's: its ops go on, and a DELETE_ON_CLOSE name stays. A
+ * `done` in which the process forks must not return in the child. What was in flight stays so in
+ * the child for ever: use new ops there. */
 
 typedef struct epio_loop_options {
     size_t size;            /* sizeof(epio_loop_options) */
@@ -705,7 +719,8 @@ EPIO_API uint64_t epio_loop_pending(const epio_loop *loop);
 EPIO_API int epio_loop_close(epio_loop *loop, uint64_t timeout_ns);
 
 /* epio_loop_close without limit, then frees the loop; NULL is ignored. Every
- * file must be closed by then. Not from inside a `done`. */
+ * file must be closed by then. Not from inside a `done`. In a forked child of the owner's
+ * process: frees the child's copy alone. */
 EPIO_API void epio_loop_destroy(epio_loop *loop);
 
 /* The name of the back end in use. Any thread. */
@@ -792,8 +807,8 @@ EPIO_API int epio_semaphore_create(epio_semaphore **semaphore, uint32_t permits)
  * Before the first use. */
 EPIO_API void epio_semaphore_limit_bytes(epio_semaphore *semaphore, uint64_t bytes);
 
-/* Nobody may wait for it, use it or hold permits of ops in flight. NULL is
- * ignored. */
+/* NULL is ignored. Aborts if ops wait for it, an epio_acquire is in flight, or there is still a
+ * `limit` VFS over it. Permits that the caller holds go with it. */
 EPIO_API void epio_semaphore_destroy(epio_semaphore *semaphore);
 
 /* Takes permits now: 0; EPIO_EBUSY if they are not free or others wait;

@@ -118,7 +118,10 @@ void epio__barrier_enter(epio_loop *loop, epio_op *op)
 {
     epio_file *file = op->file;
     if (file->close != NULL) {
-        epio__fatal("epio_submit", "the op's file is being closed; submit it before the close");
+        epio__fatal("epio_submit", epio__file_is_released(file)
+                                       ? "the op's file is closed already"
+                                       : "the op's file is being closed; submit it before the "
+                                         "close");
     }
     epio__count_size(&file->in_flight, 1);
     file->locks += op->kind == EPIO_KIND_LOCK ? 1 : 0;

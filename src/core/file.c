@@ -1,15 +1,19 @@
 /* What every file and op has in common, whichever VFS it belongs to. */
 #include "core/fatal.h"
 #include "core/op.h"
+#include "core/registry.h"
 #if EPIO_ASYNC
 #include "core/loop.h"
 #endif
 
+#include <stdlib.h>
 #include <string.h>
 
 void epio_file_init(epio_file *file, epio_vfs *vfs, uint32_t flags, uint32_t traits)
 {
+    epio__require(file, "epio_file_init", "the file is NULL");
     memset(file, 0, sizeof *file);
+    epio__require(vfs, "epio_file_init", "the VFS is NULL");
     file->vfs = vfs;
     file->flags = flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE);
     file->traits = traits;
@@ -27,13 +31,34 @@ void epio_file_init(epio_file *file, epio_vfs *vfs, uint32_t flags, uint32_t tra
 
 void epio_file_release(epio_file *file)
 {
+    epio__file_check(file, "epio_file_release");
+    file->plain = 0; /* the short ways look at nothing else */
+    file->close = &epio__released;
 #if EPIO_ASYNC
     if (file->vfs->loop != NULL) {
         epio__subtract_size(&file->vfs->loop->open_files, 1);
     }
-#else
-    (void)file;
 #endif
+}
+
+epio_op epio__released;
+
+void epio__file_check(const epio_file *file, const char *function)
+{
+    epio__require(file, function, "the file is NULL");
+    if (epio__file_is_released(file)) {
+        epio__fatal(function, "the file is closed already");
+    }
+}
+
+#define RELEASED_KEPT 64u
+
+void epio__file_free(void *memory)
+{
+    static uintptr_t kept[RELEASED_KEPT];
+    static uint32_t released;
+    uint32_t at = epio__add_u32(&released, 1) % RELEASED_KEPT;
+    free((void *)epio__exchange_pointer(&kept[at], (uintptr_t)memory));
 }
 
 uint64_t epio__bytes_of_parts(const epio_iovec *parts, uint64_t count)
@@ -51,6 +76,7 @@ uint64_t epio__bytes_of_parts(const epio_iovec *parts, uint64_t count)
 
 uint64_t epio_op_bytes(const epio_op *op)
 {
+    epio__require(op, "epio_op_bytes", "the op is NULL");
     switch (op->kind) {
     case EPIO_KIND_READ:
     case EPIO_KIND_WRITE:
@@ -95,6 +121,7 @@ const char *epio_kind_name(uint32_t kind)
 
 bool epio_in_flight(const epio_op *op)
 {
+    epio__require(op, "epio_in_flight", "the op is NULL");
     uint32_t state = epio__load_u32(&op->state);
     return (state & ~(uint32_t)EPIO__STATE_EXTRAS) == EPIO__STATE_IN_FLIGHT;
 }
@@ -106,17 +133,13 @@ uint64_t epio_monotonic_time(void)
 
 intptr_t epio_os_handle(const epio_file *file)
 {
-    if (file == NULL) {
-        epio__fatal("epio_os_handle", "the file is NULL");
-    }
+    epio__file_check(file, "epio_os_handle");
     return file->vfs->methods->os_handle != NULL ? file->vfs->methods->os_handle(file) : -1;
 }
 
 uint32_t epio_lock_level(const epio_file *file)
 {
-    if (file == NULL) {
-        epio__fatal("epio_lock_level", "the file is NULL");
-    }
+    epio__file_check(file, "epio_lock_level");
     const epio_vfs_methods *methods = file->vfs->methods;
     return methods->lock_level != NULL ? methods->lock_level(file) : EPIO_LOCK_NONE;
 }
@@ -128,6 +151,10 @@ void epio_vfs_destroy(epio_vfs *vfs)
     }
     if (vfs->methods->destroy == NULL) {
         epio__fatal("epio_vfs_destroy", "this VFS is not the caller's to destroy");
+    }
+    const char *needed = epio__registry_needs_vfs(vfs);
+    if (needed != NULL) {
+        epio__fatal("epio_vfs_destroy", needed);
     }
     vfs->methods->destroy(vfs);
 }

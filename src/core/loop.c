@@ -23,27 +23,23 @@
 
 /* ---- Ownership ---- */
 
-static void enter(epio_loop *loop, const char *function)
+static inline void enter(epio_loop *loop, const char *function, uintptr_t here)
+{
+    if (loop == NULL || !epio__loop_is_owner(loop) || loop->depth != 0) {
+        epio__loop_enter(loop, function, here);
+    }
+}
+
+static void check_loop(const epio_loop *loop, const char *function)
 {
     if (loop == NULL) {
         epio__fatal(function, "the loop is NULL");
     }
-    uintptr_t self = epio__thread_self();
-    uintptr_t owner = epio__load_pointer(&loop->owner);
-    if (owner == self) {
-        return;
-    }
-    if (owner == 0 && epio__compare_exchange_pointer(&loop->owner, &owner, self)) {
-        epio__store_relaxed_pointer(&loop->plain_owner, loop->makes_detours ? 0 : self);
-        return;
-    }
-    epio__fatal(function, "the loop belongs to another thread, which must call "
-                          "epio_loop_detach first");
 }
 
 void epio_loop_detach(epio_loop *loop)
 {
-    enter(loop, "epio_loop_detach");
+    enter(loop, "epio_loop_detach", EPIO__STACK_ADDRESS());
     if (loop->depth != 0) {
         epio__fatal("epio_loop_detach", "called from inside a `done`, while the loop runs");
     }
@@ -56,7 +52,7 @@ void epio_loop_detach(epio_loop *loop)
         }
     }
     epio__store_relaxed_pointer(&loop->plain_owner, 0);
-    epio__store_pointer(&loop->owner, 0);
+    epio__store_pointer(&loop->owner, EPIO__OWNER_NONE);
 }
 
 /* ---- A turn ---- */
@@ -206,6 +202,9 @@ static void allow_half(epio_loop *loop, uint64_t budget)
 /* `deadline` 0: does not wait. `max` 0: no limit. `budget`: see poll_budget_ns. */
 static void turn(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds_wake, uint64_t budget)
 {
+    volatile uintptr_t mark = epio__turn_mark(loop);
+    uintptr_t outer = loop->turn_at;
+    loop->turn_at = (uintptr_t)&mark;
     loop->depth++;
     allow_half(loop, budget);
     epio__os_vfs_new_turn(&loop->os);
@@ -234,7 +233,12 @@ static void turn(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds_wa
     collect(loop);
     allow_half(loop, budget);
     epio__loop_deliver(loop, max);
+    if (epio__loop_is_inherited(loop)) {
+        epio__fatal("fork", "the child has returned from a `done` into the loop of its parent; "
+                            "it must exec, exit, or go on inside of the `done`");
+    }
     loop->depth--;
+    loop->turn_at = outer;
 }
 
 void epio__loop_stand_by(epio_loop *loop)
@@ -283,7 +287,7 @@ static bool take_flag(uint32_t *flag)
 
 uint64_t epio_loop_run(epio_loop *loop)
 {
-    enter(loop, "epio_loop_run");
+    enter(loop, "epio_loop_run", EPIO__STACK_ADDRESS());
     uint64_t before = loop->delivered;
     uint64_t late_at = loop->os.late_at;
     for (;;) {
@@ -301,7 +305,7 @@ uint64_t epio_loop_run(epio_loop *loop)
 
 uint64_t epio_loop_poll(epio_loop *loop, uint64_t timeout_ns, uint32_t max)
 {
-    enter(loop, "epio_loop_poll");
+    enter(loop, "epio_loop_poll", EPIO__STACK_ADDRESS());
     uint64_t before = loop->delivered;
     uint64_t late_at = loop->os.late_at; /* of a poll around this one */
     uint64_t budget = loop->embedded ? loop->poll_budget : EPIO_FOREVER;
@@ -334,6 +338,7 @@ void epio__loop_run_until(epio_loop *loop, const bool *done)
  * until this thread is done with it. */
 void epio_loop_wake(epio_loop *loop)
 {
+    check_loop(loop, "epio_loop_wake");
     epio__add_size(&loop->visitors, 1);
     epio__exchange_u32(&loop->woken, 1);
     epio__loop_notify(loop);
@@ -342,6 +347,7 @@ void epio_loop_wake(epio_loop *loop)
 
 void epio_loop_stop(epio_loop *loop)
 {
+    check_loop(loop, "epio_loop_stop");
     epio__add_size(&loop->visitors, 1);
     epio__exchange_u32(&loop->stopping, 1);
     epio_loop_wake(loop);
@@ -350,6 +356,7 @@ void epio_loop_stop(epio_loop *loop)
 
 uint64_t epio_loop_pending(const epio_loop *loop)
 {
+    check_loop(loop, "epio_loop_pending");
     /* In this order: an op that is on its way in is seen twice rather than not. */
     size_t inbound = epio__load_size(&loop->inbound);
     return inbound + epio__load_size(&loop->in_flight);
@@ -366,7 +373,7 @@ static void embed(epio_loop *loop)
 
 intptr_t epio_loop_handle(epio_loop *loop)
 {
-    enter(loop, "epio_loop_handle");
+    enter(loop, "epio_loop_handle", EPIO__STACK_ADDRESS());
     intptr_t handle = loop->os.backend->handle(loop->os.backend_state);
     if (handle >= 0) {
         embed(loop);
@@ -376,7 +383,7 @@ intptr_t epio_loop_handle(epio_loop *loop)
 
 int epio_loop_on_ready(epio_loop *loop, void (*ready)(void *user), void *user)
 {
-    enter(loop, "epio_loop_on_ready");
+    enter(loop, "epio_loop_on_ready", EPIO__STACK_ADDRESS());
     int error = loop->os.backend->notify(loop->os.backend_state, ready, user);
     if (error == 0) {
         loop->calls_host = ready != NULL;
@@ -508,8 +515,6 @@ int epio_loop_create(epio_loop **created, const epio_loop_options *options)
     loop->os.inline_writes = options->inline_writes;
     loop->os.late_at = EPIO_FOREVER;
     loop->poll_budget = poll_budget_of(options);
-    loop->owner = epio__thread_self();
-    loop->plain_owner = loop->owner;
     epio__queue_init(&loop->ready);
     epio__queue_init(&loop->due);
     epio__queue_init(&loop->os.batch.reads);
@@ -527,6 +532,7 @@ int epio_loop_create(epio_loop **created, const epio_loop_options *options)
     }
     bool default_workers = options->workers == 0 || options->workers > EPIO__LANE_THREADS;
     epio__workers_init(loop, default_workers ? EPIO__LANE_THREADS : options->workers);
+    epio__loop_claim(loop);
     *created = loop;
     return 0;
 }
@@ -560,7 +566,7 @@ static void cancel_all(epio_loop *loop)
 
 int epio_loop_close(epio_loop *loop, uint64_t timeout_ns)
 {
-    enter(loop, "epio_loop_close");
+    enter(loop, "epio_loop_close", EPIO__STACK_ADDRESS());
     uint64_t deadline =
         timeout_ns == EPIO_FOREVER ? EPIO_FOREVER : epio__deadline_after(timeout_ns);
     epio__loop_drain(loop);
@@ -582,12 +588,27 @@ int epio_loop_close(epio_loop *loop, uint64_t timeout_ns)
     return 0;
 }
 
+/* The parent's goes on: what is shared with it is left alone. Its workers are not here, whose
+ * lists may have been changing, and nobody visits. */
+static void destroy_in_child(epio_loop *loop)
+{
+    epio__loop_disclaim(loop);
+    if (loop->os.backend->abandon != NULL) {
+        loop->os.backend->abandon(loop->os.backend_state);
+    }
+    free(loop);
+}
+
 void epio_loop_destroy(epio_loop *loop)
 {
+    if (epio__loop_is_inherited(loop)) {
+        destroy_in_child(loop);
+        return;
+    }
     if (loop == NULL) {
         return;
     }
-    enter(loop, "epio_loop_destroy");
+    enter(loop, "epio_loop_destroy", EPIO__STACK_ADDRESS());
     if (loop->depth != 0) {
         epio__fatal("epio_loop_destroy", "called from inside a `done`, while the loop runs");
     }
@@ -602,16 +623,19 @@ void epio_loop_destroy(epio_loop *loop)
     while (epio__load_size(&loop->visitors) != 0) {
         epio__thread_yield();
     }
+    epio__loop_disclaim(loop);
     loop->os.backend->close(loop->os.backend_state);
     epio__workers_release(&loop->workers);
 }
 
 const char *epio_loop_backend(const epio_loop *loop)
 {
+    check_loop(loop, "epio_loop_backend");
     return loop->os.backend->name;
 }
 
 epio_vfs *epio_loop_vfs(epio_loop *loop)
 {
+    check_loop(loop, "epio_loop_vfs");
     return &loop->os.base;
 }

@@ -5,6 +5,7 @@
 
 #include "core/op.h"
 #include "core/queue.h"
+#include "core/registry.h"
 #include "core/workers.h"
 #include "os/os_vfs.h"
 
@@ -20,11 +21,22 @@ typedef struct epio__counters {
     uint64_t sleeps;
 } epio__counters;
 
+/* loop->owner, where it is no thread (epio__thread_self). */
+enum {
+    EPIO__OWNER_NONE,   /* detached */
+    EPIO__OWNER_ENDED,  /* a thread that has ended */
+    EPIO__OWNER_PARENT, /* a process from which this one was forked */
+    EPIO__OWNERS
+};
+
+_Static_assert((uint32_t)EPIO__OWNERS <= EPIO__THREAD_NONE_BELOW, "no thread is one of them");
+
 struct epio_loop {
     epio__os_vfs os; /* the operating system, completing here */
+    epio__entry entry;
 
     /* Any thread. */
-    uintptr_t owner;       /* epio__thread_self of the owner; 0: detached */
+    uintptr_t owner;       /* epio__thread_self of the owner, or EPIO__OWNER_... */
     uintptr_t plain_owner; /* the same, unless the loop makes detours */
     uintptr_t inbox;       /* last epio_op posted from elsewhere, linked by queue.next */
     uintptr_t cancels;     /* last epio_op that was cancelled elsewhere, by cancel_next */
@@ -56,6 +68,7 @@ struct epio_loop {
     uint64_t poll_budget; /* of an embedded loop, in nanoseconds; EPIO_FOREVER: none */
     uint64_t delivered;   /* ever */
     uint32_t depth;       /* nested turns */
+    uintptr_t turn_at;    /* where on the stack the innermost has its mark */
     bool closing;
     bool embedded;
     bool makes_detours; /* see epio__loop_make_detours */
@@ -144,6 +157,33 @@ static inline void epio__loop_notify_host(epio_loop *loop)
     if (loop->embedded) {
         epio__loop_notify(loop);
     }
+}
+
+/* ---- owner.c: whose the loop is ---- */
+
+/* Makes the calling thread the owner of a new loop; and the end of that. */
+void epio__loop_claim(epio_loop *loop);
+void epio__loop_disclaim(epio_loop *loop);
+
+/* Aborts unless the calling thread may run the loop, and takes it if it was detached. `here`:
+ * EPIO__STACK_ADDRESS of the public function that was called. */
+void epio__loop_enter(epio_loop *loop, const char *function, uintptr_t here);
+/* Aborts if the owner can run the loop no more: what is submitted would never complete. Any
+ * thread. */
+void epio__loop_check_lives(const epio_loop *loop, const char *function);
+/* Aborts if the turn around this call was left, or if calls are nested too deep. */
+void epio__loop_check_nested(const epio_loop *loop, const char *function, uintptr_t here);
+
+/* What a turn has at loop->turn_at as long as it is not left. */
+static inline uintptr_t epio__turn_mark(const epio_loop *loop)
+{
+    return (uintptr_t)loop ^ (uintptr_t)0x5475726eu;
+}
+
+/* Made by another process, from which this one was forked. NULL: no loop. */
+static inline bool epio__loop_is_inherited(const epio_loop *loop)
+{
+    return loop != NULL && epio__load_relaxed_pointer(&loop->owner) == EPIO__OWNER_PARENT;
 }
 
 /* ---- loop.c ---- */

@@ -123,6 +123,7 @@ static void park(epio_loop *loop, epio_op *op, uint64_t due)
 
 void epio_complete_at(epio_op *op, uint64_t due, int64_t result)
 {
+    epio__require(op, "epio_complete_at", "the op is NULL");
     if ((op->marks & EPIO__MARK_CANCEL) != 0) {
         epio_complete(op, EPIO_ECANCELED);
         return;
@@ -135,6 +136,7 @@ void epio_complete_at(epio_op *op, uint64_t due, int64_t result)
 
 void epio_alarm(epio_op *op, uint64_t due)
 {
+    epio__require(op, "epio_alarm", "the op is NULL");
     epio_loop *loop = op->loop;
     epio__timer_stop(loop, op);
     op->phase = EPIO__PHASE_HELD;
@@ -156,11 +158,15 @@ bool epio_pending(const epio_op *op)
 
 void epio_frame_push(epio_op *op, epio_frame *frame)
 {
+    epio__require(op, "epio_frame_push", "the op is NULL");
+    epio__require(frame, "epio_frame_push", "the frame is NULL");
     epio__frame_push(op, frame);
 }
 
 void epio_forward(epio_op *op, epio_vfs *vfs, epio_file *file)
 {
+    epio__require(op, "epio_forward", "the op is NULL");
+    epio__require(vfs, "epio_forward", "the VFS is NULL");
     if ((op->marks & EPIO__MARK_CANCEL) != 0) {
         op->phase = EPIO__PHASE_HELD;
         op->progress = 0;
@@ -269,6 +275,7 @@ static void resume(epio_loop *loop, epio_op *op)
 
 void epio_resume(epio_op *op)
 {
+    epio__require(op, "epio_resume", "the op is NULL");
     epio_loop *loop = op->loop;
     if (epio__loop_is_owner(loop)) {
         resume(loop, op);
@@ -470,6 +477,7 @@ static epio_loop *begin(epio_op *first, const char *function)
             op->reason = EPIO__REASON_NONE;
         }
         op->result = EPIO_EPENDING;
+        epio__semaphore_count_op(op, 1);
     }
     if (closes) {
         check_nothing_follows_closes(first);
@@ -485,8 +493,9 @@ static void set_in_flight(epio_op *first, uint32_t extras)
     epio__store_u32(&first->state, EPIO__STATE_IN_FLIGHT | extras);
 }
 
-static void submit_elsewhere(epio_loop *loop, epio_op *first)
+static void submit_elsewhere(epio_loop *loop, epio_op *first, const char *function)
 {
+    epio__loop_check_lives(loop, function);
     for (epio_op *op = first; op != NULL; op = op->link) {
         count_inbound(loop, op, 1);
     }
@@ -521,7 +530,7 @@ void epio__op_submit(epio_op *op)
     if (epio__loop_is_owner(loop)) {
         submit_here(loop, op);
     } else {
-        submit_elsewhere(loop, op);
+        submit_elsewhere(loop, op, "epio_submit");
     }
 }
 
@@ -563,11 +572,19 @@ static bool attach_waiter(epio_op *op, op_waiter *waiter)
     }
 }
 
-static int64_t submit_and_wait(epio_loop *loop, epio_op *op)
+static void check_nested(const epio_loop *loop, uintptr_t here)
+{
+    if (loop->depth != 0) {
+        epio__loop_check_nested(loop, "epio_wait", here);
+    }
+}
+
+static int64_t submit_and_wait(epio_loop *loop, epio_op *op, uintptr_t here)
 {
     op_waiter waiter = {.foreign = !epio__loop_is_owner(loop)};
     op->waiter = &waiter;
     if (!waiter.foreign) {
+        check_nested(loop, here);
         set_in_flight(op, EPIO__STATE_WAITED_FOR);
         submit_here(loop, op);
         epio__loop_run_until(loop, &waiter.done);
@@ -575,7 +592,7 @@ static int64_t submit_and_wait(epio_loop *loop, epio_op *op)
     }
     epio__event_init(&waiter.event);
     set_in_flight(op, EPIO__STATE_WAITED_FOR);
-    submit_elsewhere(loop, op);
+    submit_elsewhere(loop, op, "epio_wait");
     (void)epio__event_wait(&waiter.event, EPIO_FOREVER);
     epio__event_destroy(&waiter.event);
     return waiter.result;
@@ -584,7 +601,7 @@ static int64_t submit_and_wait(epio_loop *loop, epio_op *op)
 /* Another thread may deliver the op at any moment and then destroy the loop: the
  * event's mutex, which it needs for that, makes it wait until the loop was
  * looked at. */
-static int64_t wait_in_flight(epio_op *op)
+static int64_t wait_in_flight(epio_op *op, uintptr_t here)
 {
     op_waiter waiter = {.foreign = true};
     epio__event_init(&waiter.event);
@@ -592,6 +609,8 @@ static int64_t wait_in_flight(epio_op *op)
     bool attached = attach_waiter(op, &waiter);
     if (attached && epio__loop_is_owner(op->loop)) {
         waiter.foreign = false; /* nobody but this thread can deliver it */
+    } else if (attached) {
+        epio__loop_check_lives(op->loop, "epio_wait");
     }
     epio__mutex_unlock(&waiter.event.mutex);
     if (!attached) {
@@ -599,6 +618,7 @@ static int64_t wait_in_flight(epio_op *op)
     } else if (waiter.foreign) {
         (void)epio__event_wait(&waiter.event, EPIO_FOREVER);
     } else {
+        check_nested(op->loop, here);
         epio__loop_run_until(op->loop, &waiter.done);
     }
     epio__event_destroy(&waiter.event);
@@ -606,7 +626,7 @@ static int64_t wait_in_flight(epio_op *op)
 }
 
 /* A read by way of layers, which see it go and come back. */
-static bool wait_for_plain(epio_loop *loop, epio_op *op)
+static bool wait_for_plain(epio_loop *loop, epio_op *op, uintptr_t here)
 {
     if (!epio__op_is_plain(op, EPIO__STATE_PLAIN_READ)) {
         return false;
@@ -624,7 +644,7 @@ static bool wait_for_plain(epio_loop *loop, epio_op *op)
         epio__loop_run_until(loop, &done); /* what came of it gets going */
     }
     if (epio_in_flight(op)) {
-        (void)wait_in_flight(op);
+        (void)wait_in_flight(op, here);
     }
     return true;
 }
@@ -633,14 +653,14 @@ static bool wait_for_plain(epio_loop *loop, epio_op *op)
  * other thread need ever see it in flight. If the loop has nothing else to do
  * at all, now or because of anybody else, the calling thread may as well wait
  * in the read itself; else it takes what the page cache has. */
-static bool wait_for_read(epio_loop *loop, epio_op *op)
+static bool wait_for_read(epio_loop *loop, epio_op *op, uintptr_t here)
 {
     if (!epio__op_reads(op) || op->marks != 0 || op->link != NULL || op->timeout_ns != 0 ||
         op->file->close != NULL || !epio__loop_is_quiet(loop)) {
         return false;
     }
     if (op->vfs != &loop->os.base) {
-        return wait_for_plain(loop, op);
+        return wait_for_plain(loop, op, here);
     }
     /* Counted, so that no other thread closes the file under the read. */
     epio_file *file = op->file;
@@ -662,6 +682,7 @@ int64_t epio_wait(epio_op *op)
     if (op == NULL) {
         epio__fatal("epio_wait", "the op is NULL");
     }
+    uintptr_t here = EPIO__STACK_ADDRESS();
     uint32_t state = epio__load_u32(&op->state) & ~(uint32_t)EPIO__STATE_EXTRAS;
     if (state == EPIO__STATE_DONE) {
         return op->result; /* the owner was faster */
@@ -670,16 +691,16 @@ int64_t epio_wait(epio_op *op)
         epio__fatal("epio_wait", "the op has a `done`; an op is either waited for or delivered");
     }
     if (state == EPIO__STATE_IN_FLIGHT) {
-        return wait_in_flight(op);
+        return wait_in_flight(op, here);
     }
     if (epio__state_is_prepared(state) && has_nothing(op) && op->link == NULL) {
         return epio_perform(op); /* which nothing needs to be waited for */
     }
     if (epio__state_is_prepared(state) && op->loop != NULL && epio__loop_is_owner(op->loop) &&
-        wait_for_read(op->loop, op)) {
+        wait_for_read(op->loop, op, here)) {
         return op->result;
     }
-    return submit_and_wait(begin(op, "epio_wait"), op);
+    return submit_and_wait(begin(op, "epio_wait"), op, here);
 }
 
 /* ---- Cancelling ---- */
@@ -724,6 +745,7 @@ static bool pin(epio_op *op)
 
 static void cancel_elsewhere(epio_loop *loop, epio_op *op)
 {
+    epio__loop_check_lives(loop, "epio_cancel");
     mark_shared(loop);
     epio__add_size(&loop->visitors, 1);
     push_cancel(loop, op);
@@ -1019,6 +1041,7 @@ void epio__op_deliver(epio_loop *loop, epio_op *op)
     if (epio__op_has_file(op)) {
         epio__barrier_leave(op);
     }
+    epio__semaphore_count_op(op, SIZE_MAX);
     epio__list_remove(&op->held);
     follow_link(loop, op);
     epio__count_size(&loop->in_flight, SIZE_MAX);

@@ -110,6 +110,18 @@ static inline bool epio__op_is_on_path(const epio_op *op)
            (op->kind >= EPIO_KIND_DELETE && op->kind <= EPIO_KIND_FULL_PATHNAME);
 }
 
+/* In place of its close, in a file that was released. */
+extern epio_op epio__released;
+
+/* Does the file's memory say that it is closed? It does for some time after the close. */
+static inline bool epio__file_is_released(const epio_file *file)
+{
+    return file->close == &epio__released;
+}
+
+/* Aborts if the file is NULL or closed. */
+void epio__file_check(const epio_file *file, const char *function);
+
 static inline bool epio__op_opens(const epio_op *op)
 {
     return op->kind == EPIO_KIND_OPEN || op->kind == EPIO_KIND_ADOPT;

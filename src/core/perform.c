@@ -4,11 +4,14 @@
 #include "core/reason.h"
 #include "core/sticky.h"
 #if EPIO_ASYNC
+#include "core/loop.h"
 #include "core/semaphore.h"
 #endif
 
 int64_t epio_perform_on(epio_op *op, epio_vfs *vfs, epio_file *file)
 {
+    epio__require(op, "epio_perform_on", "the op is NULL");
+    epio__require(vfs, "epio_perform_on", "the VFS is NULL");
     epio_vfs *own_vfs = op->vfs;
     epio_file *own_file = op->file;
     op->vfs = vfs;
@@ -21,11 +24,23 @@ int64_t epio_perform_on(epio_op *op, epio_vfs *vfs, epio_file *file)
     return result;
 }
 
+/* Of a loop of the process that this one was forked from, where alone its ops go on. */
+static bool is_inherited(const epio_file *file)
+{
+#if EPIO_ASYNC
+    return epio__loop_is_inherited(file->vfs->loop);
+#else
+    (void)file;
+    return false;
+#endif
+}
+
 static int64_t perform_close(epio_op *op)
 {
     epio_file *file = op->file;
-    if (epio__load_size(&file->inbound) != 0 || epio__load_size(&file->in_flight) != 0 ||
-        epio_in_flight(&file->flush)) {
+    bool busy = epio__load_size(&file->inbound) != 0 || epio__load_size(&file->in_flight) != 0 ||
+                epio_in_flight(&file->flush);
+    if (busy && !is_inherited(file)) {
         return EPIO_EBUSY;
     }
     return op->vfs->methods->perform(op->vfs, op);
@@ -92,6 +107,9 @@ int64_t epio_perform(epio_op *op)
     if ((op->marks & EPIO__MARK_INVALID) != 0) {
         result = op->result;
     } else {
+        if (op->file != NULL) {
+            epio__file_check(op->file, "epio_perform");
+        }
         op->reason = EPIO__REASON_NONE; /* an earlier one's, if the verb called nothing */
         /* From here to the end of the op it is a deadline. */
         if (op->timeout_ns != 0) {

@@ -6,6 +6,7 @@
  *
  * What is rare is in op.c for this reason too: so the compiler keeps it, and the
  * registers that it would need, out of these few functions. */
+#include "core/fatal.h"
 #include "core/loop.h"
 #include "core/sticky.h"
 
@@ -96,6 +97,7 @@ void epio_submit(epio_op *op)
 
 void epio_complete(epio_op *op, int64_t result)
 {
+    epio__require(op, "epio_complete", "the op is NULL");
     epio_loop *loop = op->loop;
     /* op->result stays EPIO_EPENDING until the delivery. */
     op->progress = (uint64_t)result;

@@ -8,6 +8,7 @@
 
 #include "core/event.h"
 #include "core/fatal.h"
+#include "core/registry.h"
 
 #include <stdlib.h>
 
@@ -15,6 +16,7 @@
 #define GUARDED UINT32_MAX
 
 struct epio_semaphore {
+    epio__entry entry;
     uint32_t quick;    /* atomic; permits that are free, or GUARDED */
     epio__mutex mutex; /* guards the rest */
     epio_node waiters;
@@ -22,7 +24,10 @@ struct epio_semaphore {
     uint64_t bytes_free;
     uint32_t permits_total;
     uint32_t permits_free;
+    size_t limits; /* atomic; `limit` VFSes over it */
+    size_t ops;    /* atomic; each an epio_acquire in flight, begun or not */
     bool closed;
+    bool inherited; /* this process was forked from the one that made it */
 };
 
 /* ---- With the mutex and without ---- */
@@ -72,6 +77,33 @@ static bool give_quickly(epio_semaphore *semaphore, uint32_t permits)
 
 /* ---- A semaphore ---- */
 
+static epio_semaphore *semaphore_of(epio__entry *entry)
+{
+    return EPIO__CONTAINER(entry, epio_semaphore, entry);
+}
+
+static void before_fork(epio__entry *entry)
+{
+    epio__mutex_lock(&semaphore_of(entry)->mutex);
+}
+
+/* Ops of the parent, which have or wait for permits there, neither give any back in a child
+ * nor get some. */
+static void after_fork(epio__entry *entry, bool in_child)
+{
+    epio_semaphore *semaphore = semaphore_of(entry);
+    if (in_child) {
+        epio__list_init(&semaphore->waiters);
+        semaphore->inherited = true;
+    }
+    epio__mutex_unlock(&semaphore->mutex);
+}
+
+static const epio__entry_methods semaphore_methods = {
+    .before_fork = before_fork,
+    .after_fork = after_fork,
+};
+
 int epio_semaphore_create(epio_semaphore **semaphore, uint32_t permits)
 {
     if (semaphore == NULL || permits == 0) {
@@ -86,12 +118,14 @@ int epio_semaphore_create(epio_semaphore **semaphore, uint32_t permits)
     created->permits_total = permits;
     created->permits_free = permits;
     created->quick = permits;
+    epio__registry_add(&created->entry, &semaphore_methods);
     *semaphore = created;
     return 0;
 }
 
 void epio_semaphore_limit_bytes(epio_semaphore *semaphore, uint64_t bytes)
 {
+    epio__require(semaphore, "epio_semaphore_limit_bytes", "the semaphore is NULL");
     enter(semaphore);
     if (!epio__list_empty(&semaphore->waiters) ||
         semaphore->permits_free != semaphore->permits_total) {
@@ -107,13 +141,31 @@ void epio_semaphore_destroy(epio_semaphore *semaphore)
     if (semaphore == NULL) {
         return;
     }
-    epio__mutex_lock(&semaphore->mutex);
+    if (epio__load_size(&semaphore->limits) != 0) {
+        epio__fatal("epio_semaphore_destroy", "a `limit` VFS uses it; destroy that first");
+    }
+    enter(semaphore);
     if (!epio__list_empty(&semaphore->waiters)) {
         epio__fatal("epio_semaphore_destroy", "operations still wait for it; close it first");
     }
-    epio__mutex_unlock(&semaphore->mutex);
+    if (epio__load_size(&semaphore->ops) != 0 && !semaphore->inherited) {
+        epio__fatal("epio_semaphore_destroy",
+                    "an epio_acquire is in flight; wait for its completion first");
+    }
+    leave(semaphore);
+    epio__registry_remove(&semaphore->entry);
     epio__mutex_destroy(&semaphore->mutex);
     free(semaphore);
+}
+
+void epio__semaphore_count_limit(epio_semaphore *semaphore, size_t amount)
+{
+    epio__add_size(&semaphore->limits, amount);
+}
+
+void epio__semaphore_count_acquire(epio_semaphore *semaphore, size_t amount)
+{
+    epio__add_size(&semaphore->ops, amount);
 }
 
 /* One request may be larger than all there is: it takes all. */
@@ -221,6 +273,7 @@ void epio__semaphore_release(epio_semaphore *semaphore, uint32_t permits, uint64
 int epio_semaphore_try_acquire(epio_semaphore *semaphore, uint32_t permits)
 {
     int outcome;
+    epio__require(semaphore, "epio_semaphore_try_acquire", "the semaphore is NULL");
     if (take_quickly(semaphore, permits)) {
         return 0;
     }
@@ -240,11 +293,13 @@ int epio_semaphore_try_acquire(epio_semaphore *semaphore, uint32_t permits)
 
 void epio_semaphore_release(epio_semaphore *semaphore, uint32_t permits)
 {
+    epio__require(semaphore, "epio_semaphore_release", "the semaphore is NULL");
     epio__semaphore_release(semaphore, permits, 0);
 }
 
 uint32_t epio_semaphore_available(const epio_semaphore *semaphore)
 {
+    epio__require(semaphore, "epio_semaphore_available", "the semaphore is NULL");
     uint32_t quick = epio__load_u32(&semaphore->quick);
     if (quick != GUARDED) {
         return quick;
@@ -260,6 +315,7 @@ uint32_t epio_semaphore_available(const epio_semaphore *semaphore)
 void epio_semaphore_close(epio_semaphore *semaphore)
 {
     epio_node granted;
+    epio__require(semaphore, "epio_semaphore_close", "the semaphore is NULL");
     epio__list_init(&granted);
     enter(semaphore);
     semaphore->closed = true;

@@ -28,4 +28,16 @@ static inline int epio__semaphore_outcome(epio_op *op, int outcome)
     return outcome == EPIO_EINVAL ? epio__op_refuse(op, EPIO__REASON_TOO_MANY_PERMITS) : outcome;
 }
 
+/* What must not be there any more when it is destroyed: 1 more, or SIZE_MAX: 1 less. Ops of
+ * other kinds are not counted. Any thread. */
+void epio__semaphore_count_limit(epio_semaphore *semaphore, size_t amount);
+void epio__semaphore_count_acquire(epio_semaphore *semaphore, size_t amount);
+
+static inline void epio__semaphore_count_op(const epio_op *op, size_t amount)
+{
+    if (op->kind == EPIO_KIND_ACQUIRE && (op->marks & EPIO__MARK_INVALID) == 0) {
+        epio__semaphore_count_acquire(op->arguments.acquire.semaphore, amount);
+    }
+}
+
 #endif

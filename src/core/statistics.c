@@ -52,6 +52,7 @@ int epio_loop_stats(const epio_loop *loop, epio_loop_statistics *statistics)
     if (loop == NULL || statistics == NULL || statistics->size != sizeof *statistics) {
         return EPIO_EINVAL;
     }
+    epio__loop_check_lives(loop, "epio_loop_stats");
     if (!epio__loop_is_owner(loop)) {
         epio__fatal("epio_loop_stats", "the loop belongs to another thread, or to none");
     }

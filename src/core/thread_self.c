@@ -3,11 +3,17 @@
 
 #if !defined(EPIO__HAS_THREAD_POINTER)
 
-static _Thread_local char thread_mark;
+#include "atomics.h"
 
+/* Numbers, and not an address in the thread's memory, which the next thread may get. */
 uintptr_t epio__thread_self(void)
 {
-    return (uintptr_t)&thread_mark;
+    static size_t latest = EPIO__THREAD_NONE_BELOW;
+    static _Thread_local uintptr_t number;
+    if (number == 0) {
+        number = epio__add_size(&latest, 1);
+    }
+    return number;
 }
 
 #else

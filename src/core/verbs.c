@@ -98,6 +98,9 @@ static epio_op *prepare_vfs(epio_op *op, const char *function, uint8_t kind, epi
 
 static epio_op *prepare_file(epio_op *op, const char *function, uint8_t kind, epio_file *file)
 {
+    if (file != NULL) {
+        epio__file_check(file, function);
+    }
     prepare(op, function, kind, file != NULL ? file->vfs : NULL);
     op->file = file;
     require(op, file != NULL, EPIO__REASON_FILE_IS_NULL);

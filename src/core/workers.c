@@ -691,6 +691,7 @@ void epio__workers_perform_one(epio_loop *loop)
 
 void epio_offload(epio_op *op)
 {
+    epio__require(op, "epio_offload", "the op is NULL");
     epio_loop *loop = op->loop;
     op->phase = EPIO__PHASE_HELD;
     op->place = EPIO__PLACE_HAND_OVER;
@@ -702,6 +703,7 @@ void epio_offload(epio_op *op)
 
 void epio_defer(epio_op *op)
 {
+    epio__require(op, "epio_defer", "the op is NULL");
     op->phase = EPIO__PHASE_HELD;
     op->place = EPIO__PLACE_DEFERRED;
     op->loop->counters.deferred++;

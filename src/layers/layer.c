@@ -40,7 +40,7 @@ static void free_file(epio__layer_file *file)
 {
     epio__subtract_size(&layer_of(file->base.vfs)->open_files, 1);
     epio_file_release(&file->base);
-    free(file);
+    epio__file_free(file);
 }
 
 /* ---- epio_perform ---- */
@@ -89,10 +89,12 @@ static epio__layer_frame *frame_of_close(const epio_op *op)
 static epio__layer_frame *take_frame(epio__layer *layer)
 {
     epio__layer_frame *frame = layer->free_frames;
-    if (frame == NULL) {
-        return calloc(1, layer->frame_size);
+    if (frame != NULL) {
+        layer->free_frames = frame->next_free;
+        return frame;
     }
-    layer->free_frames = frame->next_free;
+    frame = calloc(1, layer->frame_size);
+    layer->frames += frame != NULL ? 1 : 0;
     return frame;
 }
 
@@ -136,6 +138,16 @@ int64_t epio__layer_do_without(epio__layer *layer, epio_op *op)
     return op->kind == EPIO_KIND_UNLOCK ? epio__layer_perform(layer, op) : EPIO_ENOMEM;
 }
 
+/* Some are on ops in flight. */
+static bool frames_are_missing(const epio__layer *layer)
+{
+    size_t frames = 0;
+    for (const epio__layer_frame *at = layer->free_frames; at != NULL; at = at->next_free) {
+        frames++;
+    }
+    return frames != layer->frames;
+}
+
 static void free_frames(epio__layer *layer)
 {
     while (layer->free_frames != NULL) {
@@ -147,6 +159,12 @@ static void free_frames(epio__layer *layer)
 
 #else
 
+static bool frames_are_missing(const epio__layer *layer)
+{
+    (void)layer;
+    return false;
+}
+
 static void free_frames(epio__layer *layer)
 {
     (void)layer;
@@ -156,6 +174,40 @@ static void free_frames(epio__layer *layer)
 
 /* ---- The VFS ---- */
 
+static epio__layer *layer_of_entry(epio__entry *entry)
+{
+    return EPIO__CONTAINER(entry, epio__layer, entry);
+}
+
+static void before_fork(epio__entry *entry)
+{
+    epio__mutex *mutex = layer_of_entry(entry)->mutex;
+    if (mutex != NULL) {
+        epio__mutex_lock(mutex);
+    }
+}
+
+static void after_fork(epio__entry *entry, bool in_child)
+{
+    epio__layer *layer = layer_of_entry(entry);
+    layer->inherited = layer->inherited || in_child;
+    if (layer->mutex != NULL) {
+        epio__mutex_unlock(layer->mutex);
+    }
+}
+
+static const char *needs_vfs(const epio__entry *entry, const epio_vfs *vfs)
+{
+    const epio__layer *layer = layer_of_entry((epio__entry *)(uintptr_t)entry);
+    return layer->inner == vfs ? "a VFS lies over this one; destroy that first" : NULL;
+}
+
+static const epio__entry_methods layer_entry_methods = {
+    .before_fork = before_fork,
+    .after_fork = after_fork,
+    .needs_vfs = needs_vfs,
+};
+
 void epio__layer_init(epio__layer *layer, const epio_vfs_methods *methods, epio_vfs *inner,
                       bool (*returned)(epio_frame *frame, epio_op *op), size_t frame_size)
 {
@@ -164,17 +216,23 @@ void epio__layer_init(epio__layer *layer, const epio_vfs_methods *methods, epio_
     layer->inner = inner;
     layer->returned = returned;
     layer->frame_size = frame_size;
+    epio__registry_add(&layer->entry, &layer_entry_methods);
 }
 
-void epio__layer_check_closed(epio__layer *layer)
+void epio__layer_check_unused(epio__layer *layer)
 {
     if (epio__load_size(&layer->open_files) != 0) {
         epio__fatal("epio_vfs_destroy", "a file of the VFS is still open; close it first");
+    }
+    if (!layer->inherited && frames_are_missing(layer)) {
+        epio__fatal("epio_vfs_destroy", "operations of the VFS are in flight; wait for their "
+                                        "completion first");
     }
 }
 
 void epio__layer_destroy(epio__layer *layer)
 {
+    epio__registry_remove(&layer->entry);
     free_frames(layer);
     free(layer);
 }

@@ -6,6 +6,7 @@
 #define EPIO_LAYER_H
 
 #include "core/op.h"
+#include "core/registry.h"
 
 typedef struct epio__layer_file epio__layer_file;
 typedef struct epio__layer_frame epio__layer_frame;
@@ -14,9 +15,13 @@ typedef struct epio__layer_frame epio__layer_frame;
 typedef struct epio__layer {
     epio_vfs base;
     epio_vfs *inner;
-    size_t open_files; /* atomic */
+    epio__entry entry;
+    epio__mutex *mutex; /* the layer's own, which a forked child is to find free; NULL: none */
+    bool inherited;     /* this process was forked from the one that made it */
+    size_t open_files;  /* atomic */
     bool (*returned)(epio_frame *frame, epio_op *op);
     size_t frame_size;
+    size_t frames; /* ever made, but for those of closes */
     epio__layer_frame *free_frames;
 } epio__layer;
 
@@ -26,8 +31,9 @@ typedef struct epio__layer {
 void epio__layer_init(epio__layer *layer, const epio_vfs_methods *methods, epio_vfs *inner,
                       bool (*returned)(epio_frame *frame, epio_op *op), size_t frame_size);
 
-/* Aborts if a file of the layer's is open, for which it is too early to destroy it. */
-void epio__layer_check_closed(epio__layer *layer);
+/* Aborts if it is too early to destroy the layer: a file of its is open, or an op in flight
+ * has a frame of it. */
+void epio__layer_check_unused(epio__layer *layer);
 /* Frees the layer and all that it has. */
 void epio__layer_destroy(epio__layer *layer);
 

@@ -142,7 +142,8 @@ static void cancel(epio_vfs *base, epio_op *op)
 static int64_t perform(epio_vfs *base, epio_op *op)
 {
     limit_vfs *vfs = vfs_of(base);
-    if (!needs_permit(op)) {
+    /* Permits that a forked child inherits may never come back: ops of its parent have them. */
+    if (!needs_permit(op) || vfs->base.inherited) {
         return epio__layer_perform(&vfs->base, op);
     }
     uint64_t bytes = epio_op_bytes(op);
@@ -160,7 +161,8 @@ static int64_t perform(epio_vfs *base, epio_op *op)
 static void destroy(epio_vfs *base)
 {
     limit_vfs *vfs = vfs_of(base);
-    epio__layer_check_closed(&vfs->base);
+    epio__layer_check_unused(&vfs->base);
+    epio__semaphore_count_limit(vfs->semaphore, SIZE_MAX);
     epio__layer_destroy(&vfs->base);
 }
 
@@ -185,6 +187,7 @@ int epio_limit_vfs_create(epio_vfs **created, epio_vfs *inner, epio_semaphore *s
     }
     epio__layer_init(&vfs->base, &limit_methods, inner, returned, sizeof(limit_frame));
     vfs->semaphore = semaphore;
+    epio__semaphore_count_limit(semaphore, 1);
     *created = &vfs->base.base;
     return 0;
 }

@@ -7,6 +7,7 @@
 #include "core/fatal.h"
 #include "core/fileless.h"
 #include "core/reason.h"
+#include "core/registry.h"
 #include "os/lock.h"
 #include "platform.h"
 
@@ -58,6 +59,7 @@ typedef struct memory_file {
 
 typedef struct memory_vfs {
     epio_vfs base;
+    epio__entry entry;
     epio__mutex turn;    /* held by the next who gets `mutex` */
     epio__mutex mutex;   /* guards the rest, nodes and blocks included */
     memory_node **named; /* sorted by name */
@@ -464,7 +466,7 @@ static int64_t close_file(memory_vfs *memory, memory_file *file)
     node_release(file->node);
     memory->open_files--;
     epio_file_release(&file->base);
-    free(file);
+    epio__file_free(file);
     return 0;
 }
 
@@ -645,6 +647,7 @@ static void memory_destroy(epio_vfs *vfs)
     if (memory->open_files > 0) {
         epio__fatal("epio_vfs_destroy", "a file of this VFS is still open; close it first");
     }
+    epio__registry_remove(&memory->entry);
     while (memory->named_count > 0) {
         names_remove(memory, memory->named_count - 1);
     }
@@ -703,8 +706,37 @@ static const epio_vfs_methods memory_methods = {
     .lock_level = memory_lock_level,
 };
 
+static memory_vfs *memory_of(epio__entry *entry)
+{
+    return EPIO__CONTAINER(entry, memory_vfs, entry);
+}
+
+/* A forked child gets a copy that nobody was changing. */
+static void before_fork(epio__entry *entry)
+{
+    memory_vfs *memory = memory_of(entry);
+    epio__mutex_lock(&memory->turn);
+    epio__mutex_lock(&memory->mutex);
+}
+
+static void after_fork(epio__entry *entry, bool in_child)
+{
+    memory_vfs *memory = memory_of(entry);
+    (void)in_child;
+    epio__mutex_unlock(&memory->mutex);
+    epio__mutex_unlock(&memory->turn);
+}
+
+static const epio__entry_methods memory_entry_methods = {
+    .before_fork = before_fork,
+    .after_fork = after_fork,
+};
+
 int epio_memory_vfs_create(epio_vfs **vfs, epio_loop *loop)
 {
+    if (vfs == NULL) {
+        return EPIO_EINVAL;
+    }
     memory_vfs *memory = calloc(1, sizeof *memory);
     if (memory == NULL) {
         return EPIO_ENOMEM;
@@ -713,6 +745,7 @@ int epio_memory_vfs_create(epio_vfs **vfs, epio_loop *loop)
     memory->base.loop = loop;
     epio__mutex_init(&memory->turn);
     epio__mutex_init(&memory->mutex);
+    epio__registry_add(&memory->entry, &memory_entry_methods);
     *vfs = &memory->base;
     return 0;
 }

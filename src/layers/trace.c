@@ -243,9 +243,8 @@ static int64_t perform(epio_vfs *base, epio_op *op)
 static void destroy(epio_vfs *base)
 {
     trace_vfs *vfs = vfs_of(base);
-    epio__layer_check_closed(&vfs->base);
-    epio__mutex_destroy(&vfs->mutex);
-    epio__layer_destroy(&vfs->base);
+    epio__layer_check_unused(&vfs->base);
+    epio__layer_destroy(&vfs->base); /* and the mutex with it */
 }
 
 static const epio_vfs_methods trace_methods = {
@@ -269,12 +268,13 @@ int epio_trace_vfs_create(epio_vfs **created, epio_vfs *inner)
     if (vfs == NULL) {
         return EPIO_ENOMEM;
     }
+    epio__mutex_init(&vfs->mutex);
+    vfs->base.mutex = &vfs->mutex;
 #if EPIO_ASYNC
     epio__layer_init(&vfs->base, &trace_methods, inner, returned, sizeof(trace_frame));
 #else
     epio__layer_init(&vfs->base, &trace_methods, inner, NULL, 0);
 #endif
-    epio__mutex_init(&vfs->mutex);
     for (size_t i = 0; i < EPIO_KIND_COUNT; i++) {
         vfs->records[i].pacer.saved = TIMINGS_SAVED;
     }

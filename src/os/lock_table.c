@@ -95,9 +95,42 @@ static epio__lock_holder *create_holder(epio__os_file *file)
     return holder;
 }
 
+/* What the file has to do with locks is that of a process from which this one was forked. */
+static bool locks_are_parents(const epio__os_file *file)
+{
+    return epio__load_u32(&file->lock_generation) != epio__process_generation();
+}
+
 epio__lock_holder *epio__lock_table_find(const epio__os_file *file)
 {
-    return (epio__lock_holder *)epio__load_pointer(&file->lock);
+    uintptr_t holder = epio__load_pointer(&file->lock);
+    return holder != 0 && !locks_are_parents(file) ? (epio__lock_holder *)holder : NULL;
+}
+
+/* The holder goes, and whatever it held stays the parent's. Its node's mutex may be locked. */
+static void forget_holder(epio__os_file *file)
+{
+    epio__lock_holder *holder = (epio__lock_holder *)epio__load_pointer(&file->lock);
+    forget_parent(); /* its nodes are in no bucket then */
+    if (holder != NULL && --entry_of(holder->node)->files == 0) {
+        free(entry_of(holder->node));
+    }
+    free(holder);
+    epio__store_pointer(&file->lock, 0);
+}
+
+static void make_own(epio__os_file *file)
+{
+    if (!locks_are_parents(file)) {
+        return;
+    }
+    epio__mutex_lock(epio__process_mutex());
+    if (locks_are_parents(file)) {
+        forget_holder(file);
+        epio__range_locks_disinherit(file);
+        epio__store_u32(&file->lock_generation, epio__process_generation());
+    }
+    epio__mutex_unlock(epio__process_mutex());
 }
 
 epio__lock_holder *epio__lock_table_join(epio__os_file *file)
@@ -106,6 +139,7 @@ epio__lock_holder *epio__lock_table_join(epio__os_file *file)
     if (holder != NULL) {
         return holder;
     }
+    make_own(file);
     epio__range_locks_prepare(file); /* alone: a dead mount is not to hold up other files */
     epio__mutex_lock(epio__process_mutex());
     holder = epio__lock_table_find(file); /* two threads may come at once */
@@ -219,6 +253,7 @@ epio__os_file *epio__os_file_reopen(uint64_t device, uint64_t inode, uint32_t fl
 
 int epio__os_file_close(epio__os_file *file, int32_t *os_error)
 {
+    make_own(file);
     epio__lock_holder *holder = epio__lock_table_find(file);
     if (holder != NULL) {
         epio__lock_release_all(holder);

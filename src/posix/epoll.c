@@ -61,11 +61,8 @@ static int watch(void *opaque, epio__os_file *file, uint32_t interest)
     return errno == EPERM ? EPIO_ENOTSUP : epio__error_from_os(errno);
 }
 
-static void epoll_close(void *opaque)
+static void close_descriptors(epoll_state *state)
 {
-    epoll_state *state = opaque;
-    epio__watcher_destroy(state->watcher);
-    epio__watcher_destroy(state->clock);
     if (state->timer >= 0) {
         (void)close(state->timer);
     }
@@ -76,6 +73,23 @@ static void epoll_close(void *opaque)
         (void)close(state->epoll);
     }
     free(state);
+}
+
+static void epoll_close(void *opaque)
+{
+    epoll_state *state = opaque;
+    epio__watcher_destroy(state->watcher);
+    epio__watcher_destroy(state->clock);
+    close_descriptors(state);
+}
+
+/* What is watched stays so for the parent, whose epoll it is. */
+static void epoll_abandon(void *opaque)
+{
+    epoll_state *state = opaque;
+    epio__watcher_abandon(state->watcher);
+    epio__watcher_abandon(state->clock);
+    close_descriptors(state);
 }
 
 static int epoll_open(uint64_t *watched, void **opened)
@@ -329,6 +343,7 @@ const epio__backend epio__backend_epoll = {
     .name = "epoll",
     .open = epoll_open,
     .close = epoll_close,
+    .abandon = epoll_abandon,
     .submit = epoll_submit,
     .poll = epoll_poll,
     .cancel = epoll_cancel,

@@ -112,6 +112,8 @@ static epio__os_file *create_file(epio_vfs *vfs, uint32_t flags)
     }
     epio_file_init(&file->base, vfs, flags, 0);
     set_handles(file, -1);
+    file->generation = epio__process_generation();
+    file->lock_generation = file->generation;
     epio__list_init(&file->readers);
     epio__list_init(&file->writers);
     return file;
@@ -165,7 +167,7 @@ int epio__os_file_dispose(epio__os_file *file, int32_t *os_error)
         result = epio__error_from_os(errno);
     }
     free(file->delete_path);
-    free(file);
+    epio__file_free(file);
     return result;
 }
 
@@ -367,7 +369,9 @@ int64_t epio__close_perform(epio_op *op)
 {
     epio__os_file *file = epio__os_file_of(op);
     int32_t os_error = 0;
-    int left = file->delete_path != NULL ? remove_name(file, &os_error) : 0;
+    /* In a forked child the name is the parent's. */
+    bool removes = file->delete_path != NULL && file->generation == epio__process_generation();
+    int left = removes ? remove_name(file, &os_error) : 0;
     epio_file_release(&file->base);
     int result = epio__os_file_close(file, &op->os_error);
     if (result == 0 && left != 0) {

@@ -77,14 +77,26 @@ static int watch(void *opaque, epio__os_file *file, uint32_t interest)
     return 0;
 }
 
-static void poll_close(void *opaque)
+static void free_state(poll_state *state)
 {
-    poll_state *state = opaque;
-    epio__watcher_destroy(state->watcher);
     epio__wake_pipe_close(state->wake);
     free(state->set);
     free(state->files);
     free(state);
+}
+
+static void poll_close(void *opaque)
+{
+    poll_state *state = opaque;
+    epio__watcher_destroy(state->watcher);
+    free_state(state);
+}
+
+static void poll_abandon(void *opaque)
+{
+    poll_state *state = opaque;
+    epio__watcher_abandon(state->watcher);
+    free_state(state);
 }
 
 static int poll_open(uint64_t *watched, void **opened)
@@ -225,6 +237,7 @@ const epio__backend epio__backend_poll = {
     .name = "poll",
     .open = poll_open,
     .close = poll_close,
+    .abandon = poll_abandon,
     .submit = poll_submit,
     .poll = poll_poll,
     .cancel = poll_cancel,

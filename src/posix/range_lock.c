@@ -157,6 +157,14 @@ static bool open_own_lock_handle(epio__os_file *file)
     return own >= 0;
 }
 
+/* The description is the parent's too, whose locks must not be taken for the child's. */
+static void go_without_locks(epio__os_file *file)
+{
+    uintptr_t common = (uintptr_t)file->handle;
+    uintptr_t *at = (uintptr_t *)(void *)&file->lock_handle;
+    (void)epio__compare_exchange_pointer(at, &common, (uintptr_t)-1);
+}
+
 #else
 
 static bool open_own_lock_handle(const epio__os_file *file)
@@ -165,7 +173,20 @@ static bool open_own_lock_handle(const epio__os_file *file)
     return true;
 }
 
+static void go_without_locks(epio__os_file *file)
+{
+    (void)file;
+}
+
 #endif
+
+void epio__range_locks_disinherit(epio__os_file *file)
+{
+    if (file->lock_handle != file->handle) {
+        (void)close((int)file->lock_handle);
+        file->lock_handle = file->handle;
+    }
+}
 
 /* A lock lives as long as its open file description, which may be another's too: that of
  * the program that handed the descriptor over, or of a ring, which keeps what it transfers
@@ -176,10 +197,14 @@ void epio__range_locks_prepare(epio__os_file *file)
     if (epio__range_locks_are_common()) {
         return;
     }
+    bool inherited = file->generation != epio__process_generation();
     bool adopted = file->opened_as == 0;
     /* A server that is asked to open a file may take its time. */
-    bool opens = adopted || (file->may_be_pinned && !file->locks_are_remote);
+    bool opens = inherited || adopted || (file->may_be_pinned && !file->locks_are_remote);
     bool has_own = opens && open_own_lock_handle(file);
+    if (inherited && !has_own) {
+        go_without_locks(file);
+    }
     if (file->may_be_pinned && !has_own) {
         epio__store_u32(&file->keeps_from_ring, 1);
     }

@@ -52,45 +52,140 @@ typedef union static_mutex {
 static static_mutex of_process = {.system = PTHREAD_MUTEX_INITIALIZER};
 static static_mutex of_descriptors = {.system = PTHREAD_MUTEX_INITIALIZER};
 
+static uint32_t generation;
+
 static void before_fork(void)
 {
     pthread_mutex_lock(&of_process.system);
     pthread_mutex_lock(&of_descriptors.system);
+    epio__process_before_fork();
 }
 
-static void after_fork(void)
+static void after_fork_in_parent(void)
 {
+    epio__process_after_fork(false);
     pthread_mutex_unlock(&of_descriptors.system);
     pthread_mutex_unlock(&of_process.system);
 }
 
+/* No other thread is here yet. */
 static void after_fork_in_child(void)
 {
+    generation++;
     epio__descriptors_in_child();
-    after_fork();
+    epio__process_after_fork(true);
+    pthread_mutex_unlock(&of_descriptors.system);
+    pthread_mutex_unlock(&of_process.system);
 }
 
-/* Nobody holds them in a child, whatever the other threads of its parent did. */
+static void register_handlers(void)
+{
+    (void)pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+/* A child finds free what is taken here, whatever the other threads of its parent do. */
 static void survive_forks(void)
 {
-    (void)pthread_atfork(before_fork, after_fork, after_fork_in_child);
-}
-
-static epio__mutex *survivor(static_mutex *one)
-{
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    (void)pthread_once(&once, survive_forks);
-    return &one->mutex;
+    (void)pthread_once(&once, register_handlers);
 }
 
 epio__mutex *epio__process_mutex(void)
 {
-    return survivor(&of_process);
+    survive_forks();
+    return &of_process.mutex;
 }
 
 epio__mutex *epio__descriptor_mutex(void)
 {
-    return survivor(&of_descriptors);
+    survive_forks();
+    return &of_descriptors.mutex;
+}
+
+uint32_t epio__process_generation(void)
+{
+    survive_forks();
+    return generation;
+}
+
+/* ---- The end of a thread ---- */
+
+static pthread_key_t end_key;
+static bool end_is_watched;
+
+/* Called when a thread ends, in no certain order among others of its kind, one of which may
+ * still want to destroy a loop: it sees to it that there is a second round. */
+static void end_thread(void *round)
+{
+    static char second;
+    if (round != &second) {
+        (void)pthread_setspecific(end_key, &second);
+        return;
+    }
+    pthread_mutex_lock(&of_process.system);
+    epio__process_thread_ends();
+    pthread_mutex_unlock(&of_process.system);
+}
+
+void epio__thread_watch_end(void)
+{
+    static char first;
+    if (!end_is_watched) {
+        end_is_watched = pthread_key_create(&end_key, end_thread) == 0;
+    }
+    if (end_is_watched) {
+        (void)pthread_setspecific(end_key, &first);
+    }
+}
+
+/* So that the library may be unloaded. */
+void epio__thread_forget_ends(void)
+{
+    if (end_is_watched) {
+        (void)pthread_key_delete(end_key);
+        end_is_watched = false;
+    }
+}
+
+/* ---- The stack of a thread ---- */
+
+typedef struct stack_bounds {
+    uintptr_t low; /* 0: not asked for yet, or not known */
+    uintptr_t high;
+    bool known;
+} stack_bounds;
+
+static stack_bounds find_stack(void)
+{
+    stack_bounds found = {.known = true};
+#if defined(__APPLE__)
+    found.high = (uintptr_t)pthread_get_stackaddr_np(pthread_self());
+    found.low = found.high - pthread_get_stacksize_np(pthread_self());
+#elif defined(__linux__)
+    void *low;
+    size_t size;
+    pthread_attr_t attributes;
+    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+        if (pthread_attr_getstack(&attributes, &low, &size) == 0) {
+            found.low = (uintptr_t)low;
+            found.high = found.low + size;
+        }
+        (void)pthread_attr_destroy(&attributes);
+    }
+#endif
+    return found;
+}
+
+/* The first question is dear: the main thread's answer is read from /proc. */
+bool epio__thread_stack(uintptr_t *low, uintptr_t *high)
+{
+    static _Thread_local stack_bounds bounds;
+    if (!bounds.known) {
+        bounds = find_stack();
+    }
+    *low = bounds.low;
+    *high = bounds.high;
+    return bounds.low != 0;
 }
 
 void epio__condition_init(epio__condition *condition)

@@ -256,6 +256,18 @@ static void uring_close(void *opaque)
     free(state);
 }
 
+/* The ring in memory is the parent's too: it is let go, and not written to. */
+static void uring_abandon(void *opaque)
+{
+    uring_state *state = opaque;
+    if (state->has_ring) {
+        io_uring_queue_exit(&state->ring);
+    }
+    close_sentinel(state);
+    epio__backend_epoll.abandon(state->epoll);
+    free(state);
+}
+
 static int uring_open(uint64_t *watched, void **opened)
 {
     uring_state *state = calloc(1, sizeof *state);
@@ -911,6 +923,7 @@ const epio__backend epio__backend_uring = {
     .pins_files = true,
     .open = uring_open,
     .close = uring_close,
+    .abandon = uring_abandon,
     .submit = uring_submit,
     .read_together = uring_read_together,
     .flush = uring_flush,

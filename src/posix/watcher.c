@@ -157,6 +157,14 @@ void epio__watcher_destroy(epio__watcher *watcher)
     epio__thread_join(&watcher->thread);
     epio__condition_destroy(&watcher->changed);
     epio__mutex_destroy(&watcher->mutex);
+    epio__watcher_abandon(watcher);
+}
+
+void epio__watcher_abandon(epio__watcher *watcher)
+{
+    if (watcher == NULL) {
+        return;
+    }
     epio__wake_pipe_close(watcher->control);
     epio__wake_pipe_close(watcher->handle);
     free(watcher->set);

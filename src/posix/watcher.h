@@ -14,6 +14,8 @@ typedef struct epio__watcher epio__watcher;
 /* Starts the thread: 0, EPIO_EMFILE, EPIO_ENOMEM. */
 int epio__watcher_create(epio__watcher **watcher);
 void epio__watcher_destroy(epio__watcher *watcher);
+/* In a forked child, where the thread is not: frees the watcher alone. */
+void epio__watcher_abandon(epio__watcher *watcher);
 
 /* Waits for one of the descriptors, of which there may be none, or the deadline; then tells, once.
  * The set is copied; without memory for that it tells at once. */

@@ -123,7 +123,7 @@ int epio__os_file_dispose(epio__os_file *file, int32_t *os_error)
         result = epio__error_from_os(*os_error);
     }
     free(((epio__win32_file *)(void *)file)->delete_name);
-    free(file);
+    epio__file_free(file);
     return result;
 }
 

@@ -204,6 +204,11 @@ bool epio__range_locks_are_common(void)
     return false;
 }
 
+void epio__range_locks_disinherit(epio__os_file *file)
+{
+    (void)file; /* nothing forks */
+}
+
 void epio__range_locks_prepare(epio__os_file *file)
 {
     FILE_REMOTE_PROTOCOL_INFO information;

@@ -138,6 +138,32 @@ void epio__thread_yield(void)
     }
 }
 
+uint32_t epio__process_generation(void)
+{
+    return 0; /* nothing forks */
+}
+
+/* Thread identities are not used again here, and the system's own notice of an end comes for
+ * fibers too. */
+void epio__thread_watch_end(void)
+{
+}
+
+void epio__thread_forget_ends(void)
+{
+}
+
+/* Of the fiber, where the thread runs one. */
+bool epio__thread_stack(uintptr_t *low, uintptr_t *high)
+{
+    ULONG_PTR lowest;
+    ULONG_PTR highest;
+    GetCurrentThreadStackLimits(&lowest, &highest);
+    *low = lowest;
+    *high = highest;
+    return true;
+}
+
 uint64_t epio__process_id(void)
 {
     return GetCurrentProcessId();
