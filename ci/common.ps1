@@ -10,22 +10,28 @@ function Invoke-Program([string]$Program, [string[]]$Arguments) {
     }
 }
 
-# Which presets build epio here, and where their programs are: Visual Studio's, with
-# vcpkg, else those of a gcc that is installed.
+# Which presets build epio here, and where their programs are: with vcpkg those of
+# Microsoft's compiler (by Ninja where this is a prompt of Visual Studio, else by the
+# newest one that is there), without it those of a gcc that is installed.
 function Get-Presets([switch]$Release) {
     # The vcpkg inside Visual Studio, which its prompt names, has no ports of its own.
     if ($env:VCPKG_INSTALLATION_ROOT) {
         $env:VCPKG_ROOT = $env:VCPKG_INSTALLATION_ROOT
     }
     if ($env:VCPKG_ROOT) {
-        $build = 'vs2022'
+        $name = 'msvc'
+        if ((Get-Command cl -ErrorAction SilentlyContinue) -and
+            (Get-Command ninja -ErrorAction SilentlyContinue)) {
+            $name = 'msvc-ninja'
+        }
+        $build = $name
         if ($Release) {
-            $build = 'vs2022-release'
+            $build = "$name-release"
         }
         return @{
-            Configure = 'vs2022'
+            Configure = $name
             Build = $build
-            Folder = 'build/vs2022'
+            Folder = "build/$name"
             Configuration = 'RelWithDebInfo'
         }
     }
@@ -44,5 +50,5 @@ function Get-Presets([switch]$Release) {
             Configuration = '.'
         }
     }
-    throw 'epio needs CMake 3.25 and either Visual Studio 2022 with vcpkg (VCPKG_ROOT names its folder), or gcc, Ninja, pkg-config and libsodium'
+    throw 'epio needs CMake 3.25 and either Visual Studio (2022, version 17.8, or newer) with vcpkg (VCPKG_ROOT names its folder), or gcc, Ninja, pkg-config and libsodium'
 }

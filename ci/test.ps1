@@ -1,15 +1,17 @@
 # Builds epio on Windows and runs its tests. The last line is always
 # "N passed, N failed", and the exit code 1 if anything failed.
 #
-# Usage: ci/test.ps1
+# Usage: ci/test.ps1 [option of cmake...]
+# Options, such as '-DVCPKG_TARGET_TRIPLET=x64-windows-static', configure the build.
 
 . (Join-Path $PSScriptRoot 'common.ps1')
 
-if ($args.Count -gt 0) {
-    Write-Host 'Usage: ci/test.ps1'
-    exit 2
+if ($args -contains '--help' -or $args -contains '-h') {
+    Write-Host 'Usage: ci/test.ps1 [option of cmake...]'
+    exit 0
 }
 
+$options = $args
 $passed = 0
 $failed = 1
 Push-Location (Split-Path $PSScriptRoot)
@@ -21,7 +23,7 @@ try {
         Remove-Item $results
     }
 
-    Invoke-Program 'cmake' @('--preset', $presets.Configure, '-DEPIO_BUILD_TESTS=ON')
+    Invoke-Program 'cmake' (@('--preset', $presets.Configure, '-DEPIO_BUILD_TESTS=ON') + $options)
     Invoke-Program 'cmake' @('--build', '--preset', $presets.Build, '--parallel', $jobs)
     & ctest --preset $presets.Build --parallel $jobs --output-junit $results
     $status = $LASTEXITCODE

@@ -180,7 +180,11 @@ copy_refuses()
     check "copy needs a target" fails_with 2 "$programs/copy" large
     check "copy knows no --force" fails_with 2 "$programs/copy" --force large other
     check "copy onto itself" fails_with 1 "$programs/copy" itself ./itself
-    check "copy onto itself by a link" fails_with 1 "$programs/copy" itself link
+    if [ -L link ]; then
+        check "copy onto itself by a link" fails_with 1 "$programs/copy" itself link
+    else
+        skip "copy onto itself by a link" "this shell makes a copy of it"
+    fi
     check "copy onto itself in its folder" fails_with 1 "$programs/copy" itself .
     check "copy onto itself changed nothing" cmp large itself
     check "copy of what is not there" fails_with 1 "$programs/copy" absent other

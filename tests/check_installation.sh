@@ -19,8 +19,6 @@ if [ $# -gt 0 ]; then
     toolchain=$1
     emulator=$2
     export PKG_CONFIG_LIBDIR="$3/lib/pkgconfig" EPIO_CROSS_PREFIX="$3"
-    # Where this is Windows, a program finds the DLLs of the prefix there.
-    PATH="$3/bin:$PATH"
     shift 3
 fi
 source=$(sed -n 's/^epio_SOURCE_DIR:STATIC=//p' "$build/CMakeCache.txt")
@@ -49,10 +47,9 @@ mv "$folder/installed" "$folder/prefix"
 prefix=$folder/prefix
 package=$(dirname "$(find "$prefix" -name epio.pc)")
 library=$(dirname "$package")
-# Where the program finds the shared library; the last is Wine's.
+# Where the program finds the shared library: elsewhere, under Wine, and on Windows.
 export LD_LIBRARY_PATH="$library" DYLD_LIBRARY_PATH="$library" WINEPATH="$prefix/bin"
-PATH="$prefix/bin:$PATH"
-export PATH
+export PATH="$prefix/bin:$PATH"
 
 documents=$(dirname "$(find "$prefix" -name LICENSE)")
 for document in README.md CHANGELOG.md docs/locking.md; do

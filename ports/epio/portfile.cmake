@@ -16,6 +16,7 @@ vcpkg_cmake_configure(
     OPTIONS
         -DEPIO_INSTALL=ON
         -DEPIO_INSTALL_LIBRARIES=${libraries}
+        -DEPIO_HARDEN=OFF # the triplet says what there is to be of that
         -DEPIO_BUILD_TESTS=OFF
         -DEPIO_BUILD_EXAMPLES=OFF
         -DEPIO_BUILD_BENCH=OFF
@@ -25,7 +26,11 @@ vcpkg_copy_pdbs()
 vcpkg_cmake_config_fixup(CONFIG_PATH lib/cmake/epio)
 vcpkg_fixup_pkgconfig()
 
-file(REMOVE_RECURSE "${CURRENT_PACKAGES_DIR}/debug/include")
+file(REMOVE_RECURSE
+    "${CURRENT_PACKAGES_DIR}/debug/include"
+    "${CURRENT_PACKAGES_DIR}/debug/share"
+    "${CURRENT_PACKAGES_DIR}/share/doc"
+)
 
 file(INSTALL "${CMAKE_CURRENT_LIST_DIR}/usage" DESTINATION "${CURRENT_PACKAGES_DIR}/share/${PORT}")
 vcpkg_install_copyright(FILE_LIST "${SOURCE_PATH}/LICENSE")
