@@ -319,7 +319,7 @@ static void check_options(const epio_loop_options *options, const char *expected
 /* The environment as it was, afterwards. */
 static void of_options(fixture *f)
 {
-    char expected[256];
+    char expected[512];
     char before[64] = "";
     const char *found = getenv("EPIO_BACKEND");
     epio_loop_options options = {.size = sizeof options};

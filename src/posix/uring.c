@@ -383,8 +383,11 @@ static void prepare_transfer(struct io_uring_sqe *entry, const epio_op *op)
 static void prepare(struct io_uring_sqe *entry, epio_op *op)
 {
     prepare_transfer(entry, op);
-    if (epio__os_file_of(op)->direct) {
-        entry->rw_flags = RWF_NOWAIT; /* by the disk, but by no thread of the kernel's */
+    if (epio__os_file_of(op)->direct && (op->file->flags & EPIO_OPEN_WRITE) != 0) {
+        /* By the disk, but by no thread of the kernel's, which would keep the file open for
+         * writing. Reads of what cannot be written may take that way: pages that another
+         * program has yet to write out would else send each of them to a worker. */
+        entry->rw_flags = RWF_NOWAIT;
     }
     io_uring_sqe_set_data(entry, op);
 }
