@@ -1,8 +1,11 @@
 /* The benchmark helpers of epio/bench.h: the same work done synchronously and
- * asynchronously. Part of the library, and a plain user of its public headers;
+ * asynchronously. Part of the library, and a plain user of its public headers, but
+ * for its mistakes;
  * the program epio-bench, which has rivals to measure, is beside it. */
 #include <epio/bench.h>
 #include <epio/vfs.h>
+
+#include "core/fatal.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -502,6 +505,8 @@ static void print_half(FILE *stream, const char *name, uint64_t elapsed, double 
 
 void epio_bench_summary(const epio_bench_result *result, FILE *stream)
 {
+    epio__require(result, "epio_bench_summary", "the result is NULL");
+    epio__require(stream, "epio_bench_summary", "the stream is NULL");
     fprintf(stream, "%s: %" PRIu64 " x %" PRIu64 " bytes, up to %" PRIu32 " in flight (%s)\n",
             result->workload, result->iterations, result->bytes, result->queue_depth,
             result->backend);

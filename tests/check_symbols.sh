@@ -1,13 +1,15 @@
 #!/bin/sh
 # The shared library exports what the public headers declare, all of it and
-# nothing else; the static one defines nothing outside epio's two prefixes.
-# Usage: check_symbols.sh INCLUDE-DIR EPIO_ASYNC C-COMPILER STATIC SHARED
+# nothing else; the static one defines nothing outside epio's two prefixes. Each of these
+# functions is in a table of test_misuse.c, which tries what it does with NULL.
+# Usage: check_symbols.sh INCLUDE-DIR EPIO_ASYNC C-COMPILER STATIC SHARED TESTS
 set -u
 include=$1
 async=$2
 compiler=$3
 static=$4
 shared=$5
+tests=$6
 failed=0
 
 command -v nm >/dev/null || {
@@ -58,6 +60,9 @@ folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT
 exported >"$folder/exported"
 declared >"$folder/declared"
+# Between the tables' first line and the first function that uses them.
+sed -n '/^#define NULL_ABORTS/,/^static /p' "$tests/test_misuse.c" | grep -o 'epio_[a-z_]*(' |
+    tr -d '(' | sort -u >"$folder/tried"
 if [ ! -s "$folder/exported" ] || [ ! -s "$folder/declared" ]; then
     echo "found no symbols at all"
     exit 1
@@ -67,6 +72,10 @@ complain "the shared library exports what is not epio_'s" \
     "$(grep -v '^epio_[a-z]' "$folder/exported")"
 complain "exported, but in no header" "$(comm -23 "$folder/exported" "$folder/declared")"
 complain "in a header, but not exported" "$(comm -13 "$folder/exported" "$folder/declared")"
+if [ "$async" = 1 ]; then
+    complain "in a header, but not tried with NULL in tests/test_misuse.c" \
+        "$(comm -23 "$folder/declared" "$folder/tried")"
+fi
 complain "the static library defines what is not epio_'s or epio__'s" \
     "$(nm -g "$static" | awk 'NF == 3 && $2 != "U"' | names | grep -vE '^(\.refptr\.)?epio_')"
 exit $failed

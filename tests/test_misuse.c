@@ -2,6 +2,9 @@
  * with one line that says what was wrong. */
 #include "life.h"
 
+#include <epio/bench.h>
+#include <epio/vfs.h>
+
 /* ---- A child that is to abort -------------------------------------------- */
 
 /* What it has at hand. */
@@ -12,6 +15,16 @@ typedef struct hand {
     epio_op op;
     epio_op other;
     char byte;
+
+    /* For the table of NULLs. */
+    epio_semaphore *semaphore;
+    epio_vfs *trace;
+    epio_vfs *created;
+    epio_file memory;
+    epio_frame frame;
+    epio_loop_statistics statistics;
+    epio_trace_counts counts;
+    epio_bench_result result;
 } hand;
 
 typedef struct mistake {
@@ -29,6 +42,8 @@ static void set_up_hand(hand *c)
     check_result(epio_wait(epio_open(&c->op, c->vfs, NULL, EPIO_OPEN_TEMPORARY)), 0);
     c->file = c->op.file;
     memset(&c->op, 0, sizeof c->op);
+    check_result(epio_semaphore_create(&c->semaphore, 1), 0);
+    c->statistics.size = sizeof c->statistics;
 }
 
 static const mistake *find_mistake(const char *name);
@@ -200,6 +215,13 @@ static void wait_without_loop(hand *c)
 static void submit_without_vfs(hand *c)
 {
     epio_submit(epio_sleep(&c->op, NULL, 1));
+}
+
+static void submit_chain_without_anything(hand *c)
+{
+    (void)epio_sleep(&c->op, NULL, 1);
+    (void)epio_read(&c->other, NULL, &c->byte, 1, 0);
+    epio_submit(epio_link(&c->op, &c->other, 0));
 }
 
 static void submit_without_file(hand *c)
@@ -385,6 +407,99 @@ static void close_twice(hand *c)
     epio_submit(epio_close(&c->other, c->file));
 }
 
+/* ---- Files that are closed already: their memory is kept for a while ---- */
+
+static void close_closed(hand *c)
+{
+    check_result(epio_wait(epio_close(&c->op, c->file)), 0);
+    (void)epio_close(&c->op, c->file);
+}
+
+static void close_performed(hand *c)
+{
+    check_result(epio_perform(epio_close(&c->op, c->file)), 0);
+    (void)epio_perform(epio_close(&c->op, c->file));
+}
+
+static void close_closed_of_layer(hand *c)
+{
+    epio_vfs *trace;
+    epio_vfs *memory;
+    check_result(epio_memory_vfs_create(&memory, c->loop), 0);
+    check_result(epio_trace_vfs_create(&trace, memory), 0);
+    check_result(epio_wait(epio_open(&c->op, trace, "name", EPIO_OPEN_WRITE | EPIO_OPEN_CREATE)),
+                 0);
+    epio_file *file = c->op.file;
+    check_result(epio_wait(epio_close(&c->op, file)), 0);
+    (void)epio_close(&c->op, file);
+}
+
+static void close_closed_of_memory(hand *c)
+{
+    epio_vfs *memory;
+    check_result(epio_memory_vfs_create(&memory, c->loop), 0);
+    check_result(epio_wait(epio_open(&c->op, memory, "name", EPIO_OPEN_WRITE | EPIO_OPEN_CREATE)),
+                 0);
+    epio_file *file = c->op.file;
+    check_result(epio_wait(epio_close(&c->op, file)), 0);
+    (void)epio_close(&c->op, file);
+}
+
+/* While other files come and go, and the loop with them. */
+static void close_closed_much_later(hand *c)
+{
+    check_result(epio_wait(epio_close(&c->op, c->file)), 0);
+    for (int i = 0; i < 30; i++) {
+        check_result(epio_wait(epio_open(&c->op, c->vfs, NULL, EPIO_OPEN_TEMPORARY)), 0);
+        check_result(epio_wait(epio_close(&c->op, c->op.file)), 0);
+    }
+    epio_loop_destroy(c->loop);
+    (void)epio_close(&c->op, c->file);
+}
+
+/* Reads by an op that was used before have a way of their own. */
+static void read_closed(hand *c)
+{
+    check_result(epio_wait(epio_read(&c->other, c->file, &c->byte, 1, 0)), 0);
+    check_result(epio_wait(epio_close(&c->op, c->file)), 0);
+    (void)epio_read(&c->other, c->file, &c->byte, 1, 0);
+}
+
+static void submit_prepared_before_close(hand *c)
+{
+    check_result(epio_wait(epio_read(&c->other, c->file, &c->byte, 1, 0)), 0);
+    (void)epio_read(&c->other, c->file, &c->byte, 1, 0);
+    check_result(epio_wait(epio_close(&c->op, c->file)), 0);
+    epio_submit(&c->other);
+}
+
+static void wait_prepared_before_close(hand *c)
+{
+    check_result(epio_wait(epio_read(&c->other, c->file, &c->byte, 1, 0)), 0);
+    (void)epio_read(&c->other, c->file, &c->byte, 1, 0);
+    check_result(epio_wait(epio_close(&c->op, c->file)), 0);
+    (void)epio_wait(&c->other);
+}
+
+static void perform_prepared_before_close(hand *c)
+{
+    (void)epio_read(&c->other, c->file, &c->byte, 1, 0);
+    check_result(epio_wait(epio_close(&c->op, c->file)), 0);
+    (void)epio_perform(&c->other);
+}
+
+static void handle_of_closed(hand *c)
+{
+    check_result(epio_wait(epio_close(&c->op, c->file)), 0);
+    (void)epio_os_handle(c->file);
+}
+
+static void level_of_closed(hand *c)
+{
+    check_result(epio_wait(epio_close(&c->op, c->file)), 0);
+    (void)epio_lock_level(c->file);
+}
+
 /* The owner finds it in its inbox. */
 static void submit_elsewhere_after_close(hand *c)
 {
@@ -488,6 +603,122 @@ static void run_after_detach(hand *c)
     (void)epio_loop_run(c->loop);
 }
 
+static void *make_loop_and_end(void *made)
+{
+    check_result(epio_loop_create(made, NULL), 0);
+    return NULL;
+}
+
+static void *take_loop_and_end(void *loop)
+{
+    (void)epio_loop_poll(loop, 0, 0);
+    return NULL;
+}
+
+/* A thread that comes later, perhaps in the place of the one that ended. */
+static void *run_after_the_end(void *unused)
+{
+    epio_loop *loop;
+    (void)unused;
+    (void)run_in_thread(make_loop_and_end, &loop);
+    (void)run_in_thread(run_loop, loop);
+    return NULL;
+}
+
+static void owner_ended(hand *c)
+{
+    (void)c;
+    (void)run_in_thread(run_after_the_end, NULL);
+}
+
+static void second_owner_ended(hand *c)
+{
+    epio_loop_detach(c->loop);
+    (void)run_in_thread(take_loop_and_end, c->loop);
+    (void)run_in_thread(poll_loop, c->loop);
+}
+
+static void submit_after_the_end(hand *c)
+{
+    epio_loop *loop;
+    (void)run_in_thread(make_loop_and_end, &loop);
+    epio_submit(epio_sleep(&c->op, epio_loop_vfs(loop), 1));
+    (void)epio_loop_run(loop); /* where nobody is told of the end */
+}
+
+static jmp_buf out;
+
+static void leave_done(epio_op *op)
+{
+    (void)op;
+    longjmp(out, 1);
+}
+
+static void submit_and_leave(hand *c)
+{
+    c->op.done = leave_done;
+    epio_submit(epio_current_time(&c->op, c->vfs));
+    if (setjmp(out) == 0) {
+        (void)epio_loop_run(c->loop);
+    }
+}
+
+static void run_after_longjmp(hand *c)
+{
+    submit_and_leave(c);
+    (void)epio_loop_run(c->loop);
+}
+
+static void poll_after_longjmp(hand *c)
+{
+    c->op.done = leave_done;
+    epio_submit(epio_current_time(&c->op, c->vfs));
+    if (setjmp(out) == 0) {
+        (void)epio_loop_poll(c->loop, 0, 0);
+    }
+    (void)epio_loop_poll(c->loop, 0, 0);
+}
+
+static void wait_after_longjmp(hand *c)
+{
+    submit_and_leave(c);
+    (void)epio_wait(epio_sleep(&c->other, c->vfs, 1));
+}
+
+static void destroy_after_longjmp(hand *c)
+{
+    submit_and_leave(c);
+    epio_loop_destroy(c->loop);
+}
+
+/* What lies where the turn was is other functions' by now. */
+static uint64_t use_stack(epio_loop *loop, int depth)
+{
+    volatile char bytes[512];
+    memset((void *)(uintptr_t)bytes, depth, sizeof bytes);
+    uint64_t delivered = depth > 0 ? use_stack(loop, depth - 1) : epio_loop_poll(loop, 0, 0);
+    return delivered + (uint64_t)bytes[0];
+}
+
+static void poll_deeper_after_longjmp(hand *c)
+{
+    submit_and_leave(c);
+    (void)use_stack(c->loop, 20);
+}
+
+static void wait_in_done(epio_op *op)
+{
+    epio_op next = {.done = wait_in_done};
+    epio_op last = {0};
+    epio_submit(epio_current_time(&next, op->vfs));
+    (void)epio_wait(epio_sleep(&last, op->vfs, 0));
+}
+
+static void wait_without_end(hand *c)
+{
+    wait_in_done(epio_current_time(&c->op, c->vfs));
+}
+
 static void run_null(hand *c)
 {
     (void)c;
@@ -577,6 +808,97 @@ static void destroy_semaphore_with_waiters(hand *c)
     epio_semaphore_destroy(semaphore);
 }
 
+static void destroy_semaphore_under_limit(hand *c)
+{
+    epio_semaphore *semaphore;
+    epio_vfs *limit;
+    check_result(epio_semaphore_create(&semaphore, 1), 0);
+    check_result(epio_limit_vfs_create(&limit, c->vfs, semaphore), 0);
+    epio_semaphore_destroy(semaphore);
+}
+
+/* It was granted, and nobody has heard of it yet. */
+static void destroy_semaphore_with_acquire(hand *c)
+{
+    epio_semaphore *semaphore;
+    check_result(epio_semaphore_create(&semaphore, 1), 0);
+    epio_submit(epio_acquire(&c->op, semaphore, c->vfs, 1));
+    epio_semaphore_destroy(semaphore);
+}
+
+static void destroy_semaphore_with_linked_acquire(hand *c)
+{
+    epio_semaphore *semaphore;
+    check_result(epio_semaphore_create(&semaphore, 1), 0);
+    (void)epio_sleep(&c->op, c->vfs, HOUR);
+    epio_submit(epio_link(&c->op, epio_acquire(&c->other, semaphore, c->vfs, 1), 0));
+    epio_semaphore_destroy(semaphore);
+}
+
+static void destroy_inner(hand *c)
+{
+    epio_vfs *memory;
+    epio_vfs *trace;
+    check_result(epio_memory_vfs_create(&memory, c->loop), 0);
+    check_result(epio_trace_vfs_create(&trace, memory), 0);
+    epio_vfs_destroy(memory);
+}
+
+static epio_vfs *layer_over_memory(hand *c)
+{
+    epio_vfs *memory;
+    epio_vfs *trace;
+    check_result(epio_memory_vfs_create(&memory, c->loop), 0);
+    check_result(epio_trace_vfs_create(&trace, memory), 0);
+    return trace;
+}
+
+static void destroy_layer_with_op(hand *c)
+{
+    epio_vfs *trace = layer_over_memory(c);
+    epio_submit(epio_sleep(&c->op, trace, HOUR));
+    epio_vfs_destroy(trace);
+}
+
+/* It has ended, but was not delivered. */
+static void destroy_layer_with_ready_op(hand *c)
+{
+    epio_vfs *trace = layer_over_memory(c);
+    epio_submit(epio_current_time(&c->op, trace));
+    epio_vfs_destroy(trace);
+}
+
+static void destroy_layer_with_linked_op(hand *c)
+{
+    epio_vfs *trace = layer_over_memory(c);
+    (void)epio_sleep(&c->op, c->vfs, HOUR);
+    epio_submit(epio_link(&c->op, epio_current_time(&c->other, trace), 0));
+    epio_vfs_destroy(trace);
+}
+
+static void destroy_layer_with_op_in_inbox(hand *c)
+{
+    epio_vfs *trace = layer_over_memory(c);
+    submit_elsewhere(epio_current_time(&c->op, trace));
+    epio_vfs_destroy(trace);
+}
+
+static void destroy_layer_of_detached_loop_with_op(hand *c)
+{
+    epio_vfs *trace = layer_over_memory(c);
+    epio_submit(epio_sleep(&c->op, trace, HOUR));
+    epio_loop_detach(c->loop);
+    epio_vfs_destroy(trace);
+}
+
+static void destroy_memory_with_op(hand *c)
+{
+    epio_vfs *memory;
+    check_result(epio_memory_vfs_create(&memory, c->loop), 0);
+    epio_submit(epio_access(&c->op, memory, "name", EPIO_ACCESS_EXISTS));
+    epio_vfs_destroy(memory);
+}
+
 static void limit_bytes_in_use(hand *c)
 {
     epio_semaphore *semaphore;
@@ -631,6 +953,180 @@ static void destroy_memory_with_file(hand *c)
 #make, make, function, words                                                               \
     }
 
+/* ---- Every function, every pointer, NULL ---------------------------------- */
+
+/* check_symbols.sh sees to it that no public function is missing here: in one of the three
+ * tables, or in that of those to which a caller gives no pointer.
+ *
+ * What no result could say ends the process with a line. */
+#define NULL_ABORTS(X)                                                                             \
+    X(invalid_reason, "epio_invalid_reason", epio_invalid_reason(NULL))                            \
+    X(perform, "epio_perform", epio_perform(NULL))                                                 \
+    X(submit, "epio_submit", epio_submit(NULL))                                                    \
+    X(wait, "epio_wait", epio_wait(NULL))                                                          \
+    X(cancel, "epio_cancel", epio_cancel(NULL))                                                    \
+    X(pending, "epio_pending", epio_pending(NULL))                                                 \
+    X(link_first, "epio_link", epio_link(NULL, epio_sleep(&c->op, c->vfs, 0), 0))                  \
+    X(link_second, "epio_link", epio_link(epio_sleep(&c->op, c->vfs, 0), NULL, 0))                 \
+    X(open, "epio_open", epio_open(NULL, c->vfs, "x", EPIO_OPEN_READ))                             \
+    X(adopt, "epio_adopt", epio_adopt(NULL, c->vfs, 0, 0))                                         \
+    X(close, "epio_close", epio_close(NULL, c->file))                                              \
+    X(read, "epio_read", epio_read(NULL, c->file, &c->byte, 1, 0))                                 \
+    X(readv, "epio_readv", epio_readv(NULL, c->file, NULL, 0, 0))                                  \
+    X(write, "epio_write", epio_write(NULL, c->file, &c->byte, 1, 0))                              \
+    X(writev, "epio_writev", epio_writev(NULL, c->file, NULL, 0, 0))                               \
+    X(truncate, "epio_truncate", epio_truncate(NULL, c->file, 0))                                  \
+    X(sync, "epio_sync", epio_sync(NULL, c->file, 0))                                              \
+    X(size, "epio_size", epio_size(NULL, c->file))                                                 \
+    X(lock, "epio_lock", epio_lock(NULL, c->file, EPIO_LOCK_SHARED, 0))                            \
+    X(unlock, "epio_unlock", epio_unlock(NULL, c->file, EPIO_LOCK_NONE))                           \
+    X(check_lock, "epio_check_reserved_lock", epio_check_reserved_lock(NULL, c->file))             \
+    X(delete, "epio_delete", epio_delete(NULL, c->vfs, "x", 0))                                    \
+    X(rename, "epio_rename", epio_rename(NULL, c->vfs, "x", "y", 0))                               \
+    X(access, "epio_access", epio_access(NULL, c->vfs, "x", 0))                                    \
+    X(pathname, "epio_full_pathname", epio_full_pathname(NULL, c->vfs, "x", &c->byte, 1))          \
+    X(sleep, "epio_sleep", epio_sleep(NULL, c->vfs, 0))                                            \
+    X(current_time, "epio_current_time", epio_current_time(NULL, c->vfs))                          \
+    X(randomness, "epio_randomness", epio_randomness(NULL, c->vfs, &c->byte, 1))                   \
+    X(work, "epio_work", epio_work(NULL, c->vfs, do_nothing))                                      \
+    X(acquire, "epio_acquire", epio_acquire(NULL, c->semaphore, c->vfs, 1))                        \
+    X(lock_level, "epio_lock_level", epio_lock_level(NULL))                                        \
+    X(os_handle, "epio_os_handle", epio_os_handle(NULL))                                           \
+    X(loop_run, "epio_loop_run", epio_loop_run(NULL))                                              \
+    X(loop_poll, "epio_loop_poll", epio_loop_poll(NULL, 0, 0))                                     \
+    X(loop_stop, "epio_loop_stop", epio_loop_stop(NULL))                                           \
+    X(loop_wake, "epio_loop_wake", epio_loop_wake(NULL))                                           \
+    X(loop_detach, "epio_loop_detach", epio_loop_detach(NULL))                                     \
+    X(loop_pending, "epio_loop_pending", epio_loop_pending(NULL))                                  \
+    X(loop_close, "epio_loop_close", epio_loop_close(NULL, 0))                                     \
+    X(loop_backend, "epio_loop_backend", epio_loop_backend(NULL))                                  \
+    X(loop_vfs, "epio_loop_vfs", epio_loop_vfs(NULL))                                              \
+    X(loop_handle, "epio_loop_handle", epio_loop_handle(NULL))                                     \
+    X(loop_on_ready, "epio_loop_on_ready", epio_loop_on_ready(NULL, NULL, NULL))                   \
+    X(limit_bytes, "epio_semaphore_limit_bytes", epio_semaphore_limit_bytes(NULL, 1))              \
+    X(try_acquire, "epio_semaphore_try_acquire", epio_semaphore_try_acquire(NULL, 1))              \
+    X(release, "epio_semaphore_release", epio_semaphore_release(NULL, 1))                          \
+    X(available, "epio_semaphore_available", epio_semaphore_available(NULL))                       \
+    X(close_semaphore, "epio_semaphore_close", epio_semaphore_close(NULL))                         \
+    X(file_init, "epio_file_init", epio_file_init(NULL, c->vfs, 0, 0))                             \
+    X(file_init_vfs, "epio_file_init", epio_file_init(&c->memory, NULL, 0, 0))                     \
+    X(file_release, "epio_file_release", epio_file_release(NULL))                                  \
+    X(op_bytes, "epio_op_bytes", epio_op_bytes(NULL))                                              \
+    X(in_flight, "epio_in_flight", epio_in_flight(NULL))                                           \
+    X(perform_on, "epio_perform_on", epio_perform_on(NULL, c->vfs, c->file))                       \
+    X(perform_on_vfs, "epio_perform_on", epio_perform_on(&c->op, NULL, c->file))                   \
+    X(complete, "epio_complete", epio_complete(NULL, 0))                                           \
+    X(complete_at, "epio_complete_at", epio_complete_at(NULL, 0, 0))                               \
+    X(alarm, "epio_alarm", epio_alarm(NULL, 0))                                                    \
+    X(offload, "epio_offload", epio_offload(NULL))                                                 \
+    X(defer, "epio_defer", epio_defer(NULL))                                                       \
+    X(resume, "epio_resume", epio_resume(NULL))                                                    \
+    X(frame_push, "epio_frame_push", epio_frame_push(NULL, &c->frame))                             \
+    X(frame_push_frame, "epio_frame_push", epio_frame_push(&c->op, NULL))                          \
+    X(forward, "epio_forward", epio_forward(NULL, c->vfs, NULL))                                   \
+    X(forward_vfs, "epio_forward", epio_forward(&c->op, NULL, NULL))                               \
+    X(summary, "epio_bench_summary", epio_bench_summary(NULL, stdout))                             \
+    X(summary_stream, "epio_bench_summary", epio_bench_summary(&c->result, NULL))
+
+/* What a result can say is EPIO_EINVAL. */
+#define NULL_REFUSED(X)                                                                            \
+    X(epio_perform(epio_open(&c->op, NULL, "x", EPIO_OPEN_READ)))                                  \
+    X(epio_perform(epio_open(&c->op, c->vfs, NULL, EPIO_OPEN_READ)))                               \
+    X(epio_perform(epio_adopt(&c->op, NULL, 0, 0)))                                                \
+    X(epio_perform(epio_close(&c->op, NULL)))                                                      \
+    X(epio_perform(epio_read(&c->op, NULL, &c->byte, 1, 0)))                                       \
+    X(epio_perform(epio_read(&c->op, c->file, NULL, 1, 0)))                                        \
+    X(epio_perform(epio_readv(&c->op, NULL, NULL, 0, 0)))                                          \
+    X(epio_perform(epio_readv(&c->op, c->file, NULL, 1, 0)))                                       \
+    X(epio_perform(epio_write(&c->op, NULL, &c->byte, 1, 0)))                                      \
+    X(epio_perform(epio_write(&c->op, c->file, NULL, 1, 0)))                                       \
+    X(epio_perform(epio_writev(&c->op, NULL, NULL, 0, 0)))                                         \
+    X(epio_perform(epio_writev(&c->op, c->file, NULL, 1, 0)))                                      \
+    X(epio_perform(epio_truncate(&c->op, NULL, 0)))                                                \
+    X(epio_perform(epio_sync(&c->op, NULL, 0)))                                                    \
+    X(epio_perform(epio_size(&c->op, NULL)))                                                       \
+    X(epio_perform(epio_lock(&c->op, NULL, EPIO_LOCK_SHARED, 0)))                                  \
+    X(epio_perform(epio_unlock(&c->op, NULL, EPIO_LOCK_NONE)))                                     \
+    X(epio_perform(epio_check_reserved_lock(&c->op, NULL)))                                        \
+    X(epio_perform(epio_delete(&c->op, NULL, "x", 0)))                                             \
+    X(epio_perform(epio_delete(&c->op, c->vfs, NULL, 0)))                                          \
+    X(epio_perform(epio_rename(&c->op, NULL, "x", "y", 0)))                                        \
+    X(epio_perform(epio_rename(&c->op, c->vfs, NULL, "y", 0)))                                     \
+    X(epio_perform(epio_rename(&c->op, c->vfs, "x", NULL, 0)))                                     \
+    X(epio_perform(epio_access(&c->op, NULL, "x", 0)))                                             \
+    X(epio_perform(epio_access(&c->op, c->vfs, NULL, 0)))                                          \
+    X(epio_perform(epio_full_pathname(&c->op, NULL, "x", &c->byte, 1)))                            \
+    X(epio_perform(epio_full_pathname(&c->op, c->vfs, NULL, &c->byte, 1)))                         \
+    X(epio_perform(epio_full_pathname(&c->op, c->vfs, "x", NULL, 1)))                              \
+    X(epio_perform(epio_sleep(&c->op, NULL, 0)))                                                   \
+    X(epio_perform(epio_current_time(&c->op, NULL)))                                               \
+    X(epio_perform(epio_randomness(&c->op, NULL, &c->byte, 1)))                                    \
+    X(epio_perform(epio_randomness(&c->op, c->vfs, NULL, 1)))                                      \
+    X(epio_perform(epio_work(&c->op, NULL, do_nothing)))                                           \
+    X(epio_perform(epio_work(&c->op, c->vfs, NULL)))                                               \
+    X(epio_perform(epio_acquire(&c->op, NULL, c->vfs, 1)))                                         \
+    X(epio_perform(epio_acquire(&c->op, c->semaphore, NULL, 1)))                                   \
+    X(epio_wait(epio_read(&c->op, NULL, &c->byte, 1, 0)))                                          \
+    X(epio_wait(epio_sleep(&c->op, NULL, 0)))                                                      \
+    X(epio_wait(epio_open(&c->op, c->vfs, NULL, EPIO_OPEN_READ)))                                  \
+    X(epio_loop_create(NULL, NULL))                                                                \
+    X(epio_loop_invalid_reason(NULL, NULL, 1))                                                     \
+    X(epio_loop_stats(NULL, &c->statistics))                                                       \
+    X(epio_loop_stats(c->loop, NULL))                                                              \
+    X(epio_memory_vfs_create(NULL, c->loop))                                                       \
+    X(epio_semaphore_create(NULL, 1))                                                              \
+    X(epio_limit_vfs_create(NULL, c->vfs, c->semaphore))                                           \
+    X(epio_limit_vfs_create(&c->created, NULL, c->semaphore))                                      \
+    X(epio_limit_vfs_create(&c->created, c->vfs, NULL))                                            \
+    X(epio_trace_vfs_create(NULL, c->vfs))                                                         \
+    X(epio_trace_vfs_create(&c->created, NULL))                                                    \
+    X(epio_trace_read(NULL, EPIO_KIND_READ, &c->counts))                                           \
+    X(epio_trace_read(c->trace, EPIO_KIND_READ, NULL))                                             \
+    X(epio_trace_reset(NULL))                                                                      \
+    X(epio_trace_summary(NULL, &c->byte, 1))                                                       \
+    X(epio_trace_summary(c->trace, NULL, 1))                                                       \
+    X(epio_bench_compare_write(NULL, NULL))                                                        \
+    X(epio_bench_compare_read(NULL, NULL))                                                         \
+    X(epio_bench_invalid_reason(NULL, true, NULL, 1))
+
+/* What NULL is allowed for, and means nothing, or the defaults: 0 or more. */
+#define NULL_ALLOWED(X)                                                                            \
+    X(epio_perform(epio_read(&c->op, c->file, NULL, 0, 0)))                                        \
+    X(epio_perform(epio_randomness(&c->op, c->vfs, NULL, 0)))                                      \
+    X(epio_loop_invalid_reason(NULL, NULL, 0))                                                     \
+    X(epio_bench_invalid_reason(NULL, false, NULL, 0))                                             \
+    X(epio_trace_summary(c->trace, NULL, 0))                                                       \
+    X(epio_loop_on_ready(c->loop, NULL, NULL))                                                     \
+    X((epio_vfs_destroy(NULL), 0))                                                                 \
+    X((epio_loop_destroy(NULL), 0))                                                                \
+    X((epio_semaphore_destroy(NULL), 0))
+
+#define NO_POINTERS(X)                                                                             \
+    X(epio_version() == NULL)                                                                      \
+    X(epio_error_name(0) == NULL)                                                                  \
+    X(epio_error_message(0) == NULL)                                                               \
+    X(epio_error_from_os(0))                                                                       \
+    X(epio_os_vfs() == NULL)                                                                       \
+    X(epio_kind_name(0) == NULL)                                                                   \
+    X(epio_monotonic_time() == 0)
+
+static int64_t do_nothing(epio_op *op)
+{
+    (void)op;
+    return 0;
+}
+
+#define MAKE_NULL_FUNCTION(id, name, call)                                                         \
+    static void null_##id(hand *c)                                                                 \
+    {                                                                                              \
+        (void)c;                                                                                   \
+        (void)(call);                                                                              \
+    }
+NULL_ABORTS(MAKE_NULL_FUNCTION)
+
+#define MAKE_NULL_MISTAKE(id, name, call) MISTAKE(null_##id, name, "NULL"),
+static const mistake mistakes_of_null[] = {NULL_ABORTS(MAKE_NULL_MISTAKE)};
+
 static const mistake mistakes_of_ops[] = {
     MISTAKE(submit_null, "epio_submit", "NULL"),
     MISTAKE(wait_null, "epio_wait", "NULL"),
@@ -652,6 +1148,7 @@ static const mistake mistakes_of_ops[] = {
     MISTAKE(wait_without_loop, "epio_wait", "loop"),
     MISTAKE(submit_without_vfs, "epio_submit", "VFS"),
     MISTAKE(submit_without_file, "epio_submit", "file"),
+    MISTAKE(submit_chain_without_anything, "epio_submit", "file or VFS"),
     MISTAKE(wait_with_done, "epio_wait", "done"),
     MISTAKE(wait_with_done_in_flight, "epio_wait", "done"),
     MISTAKE(wait_twice, "epio_wait", "another thread"),
@@ -680,6 +1177,17 @@ static const mistake mistakes_of_files[] = {
     MISTAKE(wait_after_close, "epio_", "close"),
     MISTAKE(sync_after_close, "epio_submit", "close"),
     MISTAKE(close_twice, "epio_submit", "close"),
+    MISTAKE(close_closed, "epio_close", "closed already"),
+    MISTAKE(close_performed, "epio_close", "closed already"),
+    MISTAKE(close_closed_of_layer, "epio_close", "closed already"),
+    MISTAKE(close_closed_of_memory, "epio_close", "closed already"),
+    MISTAKE(close_closed_much_later, "epio_close", "closed already"),
+    MISTAKE(read_closed, "epio_read", "closed already"),
+    MISTAKE(submit_prepared_before_close, "epio_submit", "closed already"),
+    MISTAKE(wait_prepared_before_close, "epio_submit", "closed already"),
+    MISTAKE(perform_prepared_before_close, "epio_perform", "closed already"),
+    MISTAKE(handle_of_closed, "epio_os_handle", "closed already"),
+    MISTAKE(level_of_closed, "epio_lock_level", "closed already"),
     MISTAKE(submit_elsewhere_after_close, "epio_submit", "close"),
     MISTAKE(handle_of_null, "epio_os_handle", "NULL"),
     MISTAKE(level_of_null, "epio_lock_level", "NULL"),
@@ -694,6 +1202,15 @@ static const mistake mistakes_of_loops[] = {
     MISTAKE(stats_elsewhere, "epio_loop_stats", "thread"),
     MISTAKE(stats_of_a_detached_loop, "epio_loop_stats", "none"),
     MISTAKE(run_after_detach, "epio_loop_run", "thread"),
+    MISTAKE(owner_ended, "epio_loop_run", "epio_loop_detach"),
+    MISTAKE(second_owner_ended, "epio_loop_poll", "epio_loop_detach"),
+    MISTAKE(submit_after_the_end, "epio_", "epio_loop_detach"),
+    MISTAKE(run_after_longjmp, "epio_loop_run", "longjmp"),
+    MISTAKE(poll_after_longjmp, "epio_loop_poll", "longjmp"),
+    MISTAKE(wait_after_longjmp, "epio_wait", "longjmp"),
+    MISTAKE(destroy_after_longjmp, "epio_loop_destroy", "longjmp"),
+    MISTAKE(poll_deeper_after_longjmp, "epio_loop_poll", "longjmp"),
+    MISTAKE(wait_without_end, "epio_wait", "nested"),
     MISTAKE(run_null, "epio_loop_run", "NULL"),
     MISTAKE(poll_null, "epio_loop_poll", "NULL"),
     MISTAKE(destroy_with_open_file, "epio_loop_destroy", "open"),
@@ -707,6 +1224,16 @@ static const mistake mistakes_of_others[] = {
     MISTAKE(release_too_much, "epio_semaphore_release", "permits"),
     MISTAKE(release_never_taken, "epio_semaphore_release", "permits"),
     MISTAKE(destroy_semaphore_with_waiters, "epio_semaphore_destroy", "wait"),
+    MISTAKE(destroy_semaphore_under_limit, "epio_semaphore_destroy", "limit"),
+    MISTAKE(destroy_semaphore_with_acquire, "epio_semaphore_destroy", "in flight"),
+    MISTAKE(destroy_semaphore_with_linked_acquire, "epio_semaphore_destroy", "in flight"),
+    MISTAKE(destroy_inner, "epio_vfs_destroy", "destroy that first"),
+    MISTAKE(destroy_layer_with_op, "epio_vfs_destroy", "in flight"),
+    MISTAKE(destroy_layer_with_ready_op, "epio_vfs_destroy", "in flight"),
+    MISTAKE(destroy_layer_with_linked_op, "epio_vfs_destroy", "in flight"),
+    MISTAKE(destroy_layer_with_op_in_inbox, "epio_vfs_destroy", "in flight"),
+    MISTAKE(destroy_layer_of_detached_loop_with_op, "epio_vfs_destroy", "in flight"),
+    MISTAKE(destroy_memory_with_op, "epio_vfs_destroy", "in flight"),
     MISTAKE(limit_bytes_in_use, "epio_semaphore_limit_bytes", "in use"),
     MISTAKE(destroy_os_vfs, "epio_vfs_destroy", "destroy"),
     MISTAKE(destroy_loop_vfs, "epio_vfs_destroy", "destroy"),
@@ -744,6 +1271,31 @@ static void of_loops(fixture *f)
     CHECK_MISTAKES(mistakes_of_loops)
 }
 
+static void of_null(fixture *f)
+{
+    (void)f;
+    CHECK_MISTAKES(mistakes_of_null)
+}
+
+static void of_null_that_a_result_can_say(fixture *f)
+{
+    hand one;
+    hand *c = &one;
+    (void)f;
+    set_up_hand(c);
+    check_result(epio_trace_vfs_create(&c->trace, c->vfs), 0);
+#define CHECK_REFUSED(call) check_result(call, EPIO_EINVAL);
+    NULL_REFUSED(CHECK_REFUSED)
+#define CHECK_ALLOWED(call) check((call) >= 0);
+    NULL_ALLOWED(CHECK_ALLOWED)
+#define CHECK_ZERO(call) check_result(call, 0);
+    NO_POINTERS(CHECK_ZERO)
+    epio_vfs_destroy(c->trace);
+    epio_semaphore_destroy(c->semaphore);
+    check_result(epio_wait(epio_close(&c->op, c->file)), 0);
+    epio_loop_destroy(c->loop);
+}
+
 static void of_semaphores_and_vfses(fixture *f)
 {
     (void)f;
@@ -752,8 +1304,46 @@ static void of_semaphores_and_vfses(fixture *f)
 
 /* ---- What looks like a mistake and is none ------------------------------- */
 
+/* A call inside a `done` of another, a thousand times over. */
+static void wait_deep(epio_op *op)
+{
+    int *depth = op->user;
+    if (--*depth > 0) {
+        epio_op next = {.done = wait_deep, .user = depth};
+        epio_op last = {0};
+        epio_submit(epio_current_time(&next, op->vfs));
+        check_result(epio_wait(epio_sleep(&last, op->vfs, 0)), 0);
+    }
+}
+
+/* Left by longjmp, but not past the loop. */
+static void leave_own_frames(epio_op *op)
+{
+    jmp_buf here;
+    epio_op next = {0};
+    if (setjmp(here) == 0) {
+        longjmp(here, 1);
+    }
+    check_result(epio_wait(epio_current_time(&next, op->vfs)) > 0, 1);
+}
+
 static void nothing_wrong(hand *c)
 {
+    int depth = fixture_is_slow() ? 100 : 1000;
+    c->other.done = wait_deep;
+    c->other.user = &depth;
+    epio_submit(epio_current_time(&c->other, c->vfs));
+    (void)epio_loop_run(c->loop);
+    check_result(depth, 0);
+    c->other.done = leave_own_frames;
+    epio_submit(epio_current_time(&c->other, c->vfs));
+    (void)epio_loop_run(c->loop);
+    c->other.done = NULL;
+
+    /* Permits that the caller holds go with their semaphore. */
+    check_result(epio_semaphore_try_acquire(c->semaphore, 1), 0);
+    epio_semaphore_destroy(c->semaphore);
+
     /* An op may be reused as it is, and a prepared one be forgotten or changed. */
     (void)epio_sleep(&c->op, c->vfs, HOUR);
     check_result(epio_wait(epio_read(&c->op, c->file, &c->byte, 1, 0)), 0);
@@ -781,8 +1371,13 @@ static const mistake *find_mistake(const char *name)
     static const struct {
         const mistake *list;
         size_t count;
-    } lists[] = {LIST(mistakes_of_ops),   LIST(mistakes_of_links),  LIST(mistakes_of_files),
-                 LIST(mistakes_of_loops), LIST(mistakes_of_others), LIST(none)};
+    } lists[] = {LIST(mistakes_of_ops),
+                 LIST(mistakes_of_links),
+                 LIST(mistakes_of_files),
+                 LIST(mistakes_of_loops),
+                 LIST(mistakes_of_others),
+                 LIST(mistakes_of_null),
+                 LIST(none)};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         for (size_t j = 0; j < lists[i].count; j++) {
             if (strcmp(lists[i].list[j].name, name) == 0) {
@@ -814,6 +1409,8 @@ int main(int argc, char **argv)
         FIXTURE_TEST(of_files, ON_OS_PERFORM),
         FIXTURE_TEST(of_loops, ON_OS_PERFORM),
         FIXTURE_TEST(of_semaphores_and_vfses, ON_OS_PERFORM),
+        FIXTURE_TEST(of_null, ON_OS_PERFORM),
+        FIXTURE_TEST(of_null_that_a_result_can_say, ON_OS_PERFORM),
         FIXTURE_TEST(is_no_mistake, ON_OS_PERFORM),
     };
     CHILDREN_ARE(children, argc, argv);

@@ -643,7 +643,12 @@ EPIO_API int64_t epio_trace_summary(const epio_vfs *trace, char *buffer, size_t 
 /* A loop belongs to the thread that created it, until epio_loop_detach. If that thread ends
  * before, every later use aborts, but for epio_loop_pending, _backend, _vfs, _wake and _stop.
  *
- * It belongs to the process too. In a forked child, submit, wait and cancel abort for a loop
+ * A `done` returns to its loop. If it was left by longjmp or an exception, the next call
+ * that runs the loop aborts (where both lie on the thread's own stack, and something is left
+ * there to tell it by). Calls may be nested, each in a `done` of the one before, as deep as
+ * the stack allows, but for its last 32 KiB, and 10,000 deep at most; then they abort.
+ *
+ * A loop belongs to its process too. In a forked child, submit, wait and cancel abort for a loop
  * that the parent made, and so do all functions of the loop but those five (wake and stop do
  * nothing there) and epio_loop_destroy: make a new loop; a daemon makes its own after it has
  * daemonized. epio_perform goes on working there on the loop's VFS, the layers over it and

@@ -107,7 +107,7 @@ int64_t epio_perform(epio_op *op)
     if ((op->marks & EPIO__MARK_INVALID) != 0) {
         result = op->result;
     } else {
-        if (op->file != NULL) {
+        if (op->file != NULL && epio__file_is_released(op->file)) {
             epio__file_check(op->file, "epio_perform");
         }
         op->reason = EPIO__REASON_NONE; /* an earlier one's, if the verb called nothing */

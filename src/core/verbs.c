@@ -98,7 +98,7 @@ static epio_op *prepare_vfs(epio_op *op, const char *function, uint8_t kind, epi
 
 static epio_op *prepare_file(epio_op *op, const char *function, uint8_t kind, epio_file *file)
 {
-    if (file != NULL) {
+    if (file != NULL && epio__file_is_released(file)) {
         epio__file_check(file, function);
     }
     prepare(op, function, kind, file != NULL ? file->vfs : NULL);
