@@ -80,7 +80,12 @@ int epio__error_from_os(int32_t os_error);
 /* ---- Files ------------------------------------------------------------- */
 
 /* Can the system tell what of a file it has in memory? */
-enum { EPIO__CACHED_READS_UNKNOWN, EPIO__CACHED_READS_WORK, EPIO__CACHED_READS_NEVER };
+enum {
+    EPIO__CACHED_READS_UNKNOWN,
+    EPIO__CACHED_READS_WORK,
+    EPIO__CACHED_READS_ALWAYS, /* it need not: the file is nowhere else */
+    EPIO__CACHED_READS_NEVER
+};
 
 /* A file of the operating system. */
 typedef struct epio__os_file {

@@ -1,5 +1,6 @@
 /* What Linux makes descriptors of that are no files, and files that are none: counters, timers,
  * signals, watches, and what in /proc refuses to be written at a position. All are streams.
+ * And files that are in memory alone.
  * Serves a library without loops too: EPIO_TEST_WITHOUT_LOOP. */
 #include "support.h"
 
@@ -12,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
@@ -215,6 +217,66 @@ static void files_are_no_streams(fixture *f)
     }
 }
 
+#if EPIO_ASYNC
+
+static uint64_t by_worker(fixture *f)
+{
+    epio_loop_statistics statistics = {.size = sizeof statistics};
+    check_result(epio_loop_stats(f->loop, &statistics), 0);
+    return statistics.by_workers;
+}
+
+static void check_reads_at_once(fixture *f, epio_file *file)
+{
+    static _Alignas(4096) unsigned char data[16][4096];
+    epio_op ops[16];
+    epio_iovec parts[2] = {{data[0], 4096}, {data[1], 4096}};
+    memset(ops, 0, sizeof ops);
+    uint64_t before = by_worker(f);
+    for (int round = 0; round < 40; round++) {
+        for (unsigned i = 0; i < 16; i++) {
+            memset(data[i], 0, 4096);
+            epio_submit(epio_read(&ops[i], file, data[i], 4096, i % 4 * UINT64_C(4096)));
+        }
+        for (unsigned i = 0; i < 16; i++) {
+            check_result(epio_wait(&ops[i]), 4096);
+            check_bytes(data[i], (unsigned char)(i % 4 + 1), 4096);
+        }
+        check_result(epio_wait(epio_readv(&ops[0], file, parts, 2, 3 * 4096)), 4096);
+        check_result(epio_wait(epio_read(&ops[0], file, data[0], 4096, 4 * 4096)), 0);
+    }
+    check(by_worker(f) == before);
+}
+
+/* There is nothing to wait for. */
+static void reads_of_files_in_memory_are_done_at_once(fixture *f)
+{
+    static _Alignas(4096) unsigned char data[4][4096];
+    static const uint32_t flags[] = {0, EPIO_OPEN_DIRECT};
+    struct statfs status;
+    epio_op op = {0};
+    if (statfs("/dev/shm", &status) != 0 || status.f_type != 0x01021994) {
+        fixture_skip(f, "/dev/shm is no tmpfs here");
+    }
+    for (int i = 0; i < 4; i++) {
+        memset(data[i], i + 1, 4096);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        int64_t opened = fixture_result(
+            f, epio_open(&op, f->vfs, "/dev/shm", READ_WRITE | EPIO_OPEN_TEMPORARY | flags[i]));
+        if (i == 1 && opened == EPIO_EINVAL) {
+            break; /* not with every kernel */
+        }
+        check_result(opened, 0);
+        epio_file *file = op.file;
+        check_op(f, epio_write(&op, file, data, sizeof data, 0), sizeof data);
+        check_reads_at_once(f, file);
+        fixture_close(f, file);
+    }
+}
+
+#endif
+
 int main(void)
 {
     static const fixture_test tests[] = {
@@ -225,6 +287,10 @@ int main(void)
         FIXTURE_TEST(the_name_of_a_thread, ON_ANY_OS),
         FIXTURE_TEST(the_slack_of_timers, ON_ANY_OS),
         FIXTURE_TEST(files_are_no_streams, ON_ANY_OS),
+#if EPIO_ASYNC
+        FIXTURE_TEST(reads_of_files_in_memory_are_done_at_once,
+                     ON_OS | ON_LIMIT_OS_3 | ON_TRACE_OS),
+#endif
     };
     return FIXTURE_RUN("special files, Linux", tests);
 }

@@ -153,8 +153,9 @@ static bool read_cached(epio_op *op, uint64_t bytes)
 {
     if (op->kind == EPIO_KIND_READ ? epio__os_read_cached(op, bytes)
                                    : epio__os_readv_cached(op, bytes)) {
-        if (op->progress != 0) {
-            epio__store_relaxed_u32(&file_of(op)->cached_reads, EPIO__CACHED_READS_WORK);
+        uint32_t *known = &file_of(op)->cached_reads;
+        if (op->progress != 0 && epio__load_relaxed_u32(known) == EPIO__CACHED_READS_UNKNOWN) {
+            epio__store_relaxed_u32(known, EPIO__CACHED_READS_WORK);
         }
         return true;
     }

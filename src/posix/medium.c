@@ -38,8 +38,6 @@ static const uint32_t local_types[] = {
     0xEF53,     /* ext2, ext3, ext4 */
     0x58465342, /* XFS */
     0x9123683E, /* Btrfs */
-    0x01021994, /* tmpfs */
-    0x858458F6, /* ramfs */
     0x794C7630, /* overlayfs */
     0xF2F52010, /* F2FS */
     0x2FC12FC1, /* ZFS */
@@ -50,6 +48,13 @@ static const uint32_t local_types[] = {
     0x4D44,     /* FAT */
     0x2011BAB0, /* exFAT */
     0x7366746E, /* NTFS */
+};
+
+/* Also local. Pages of tmpfs may have been swapped out, as those of any memory. */
+static const uint32_t memory_types[] = {
+    0x01021994, /* tmpfs */
+    0x858458F6, /* ramfs */
+    0x958458F6, /* hugetlbfs */
 };
 
 static bool is_among(uint32_t type, const uint32_t *types, size_t count)
@@ -71,6 +76,9 @@ static epio__medium ask(int descriptor)
     uint32_t type = (uint32_t)status.f_type;
     if (is_among(type, remote_types, sizeof remote_types / sizeof remote_types[0])) {
         return EPIO__MEDIUM_REMOTE;
+    }
+    if (is_among(type, memory_types, sizeof memory_types / sizeof memory_types[0])) {
+        return EPIO__MEDIUM_MEMORY;
     }
     return is_among(type, local_types, sizeof local_types / sizeof local_types[0])
                ? EPIO__MEDIUM_LOCAL

@@ -135,15 +135,20 @@ static int fill_file(epio__os_file *file, int descriptor, uint32_t flags)
     epio__medium medium = epio__medium_of(descriptor, file->device);
     file->base.medium = file->device;
     file->locks_are_remote = medium == EPIO__MEDIUM_REMOTE;
+    bool memory = S_ISREG(status.st_mode) && medium == EPIO__MEDIUM_MEMORY;
     bool local = S_ISREG(status.st_mode) && medium == EPIO__MEDIUM_LOCAL;
     if (stream) {
         file->base.traits = EPIO_FILE_STREAM;
     } else {
-        file->base.traits = local ? EPIO_FILE_LOCAL : 0;
+        file->base.traits = local || memory ? EPIO_FILE_LOCAL : 0;
     }
-    file->direct = !stream && (flags & EPIO_OPEN_DIRECT) != 0;
-    file->cached_reads =
-        stream || file->direct ? EPIO__CACHED_READS_NEVER : EPIO__CACHED_READS_UNKNOWN;
+    file->direct = !stream && !memory && (flags & EPIO_OPEN_DIRECT) != 0;
+    file->cached_reads = EPIO__CACHED_READS_UNKNOWN;
+    if (stream || file->direct) {
+        file->cached_reads = EPIO__CACHED_READS_NEVER;
+    } else if (memory) {
+        file->cached_reads = EPIO__CACHED_READS_ALWAYS;
+    }
     file->stream = stream ? stream_notes(descriptor, &status) : 0;
     if (stream) {
         epio__forbid_sigpipe(descriptor);

@@ -130,8 +130,9 @@ int64_t epio__stream_perform(epio_op *op);
 
 typedef enum epio__medium {
     EPIO__MEDIUM_UNKNOWN,
-    EPIO__MEDIUM_LOCAL, /* this machine's memory and disks */
-    EPIO__MEDIUM_REMOTE /* a server, or a program */
+    EPIO__MEDIUM_LOCAL,  /* this machine's disks */
+    EPIO__MEDIUM_MEMORY, /* and memory */
+    EPIO__MEDIUM_REMOTE  /* a server, or a program */
 } epio__medium;
 
 /* `device`: the descriptor's st_dev. */

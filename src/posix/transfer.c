@@ -164,12 +164,19 @@ static bool is_at_end(const epio_op *op)
     return op->arguments.io.offset + op->progress >= (uint64_t)status.st_size;
 }
 
+static int flags_of_cached_read(const epio_op *op)
+{
+    const epio__os_file *file = epio__os_file_of(op);
+    bool always = epio__load_relaxed_u32(&file->cached_reads) == EPIO__CACHED_READS_ALWAYS;
+    return always ? 0 : RWF_NOWAIT;
+}
+
 static int64_t read_cached_some(const epio_op *op, epio__cursor cursor)
 {
     struct iovec parts[EPIO__PARTS_AT_ONCE];
     int count = epio__cursor_parts(op, cursor, UINT64_MAX, parts);
     return epio__preadv2(epio__descriptor_of(op), parts, count,
-                         op->arguments.io.offset + op->progress, RWF_NOWAIT);
+                         op->arguments.io.offset + op->progress, flags_of_cached_read(op));
 }
 
 /* After a read that brought less than it was asked for. */
@@ -210,8 +217,8 @@ bool epio__os_read_cached(epio_op *op, uint64_t bytes)
 {
     /* The first try is for most reads the only one. */
     struct iovec part = {.iov_base = op->arguments.io.base, .iov_len = (size_t)bytes};
-    int64_t done =
-        epio__preadv2(epio__descriptor_of(op), &part, 1, op->arguments.io.offset, RWF_NOWAIT);
+    int64_t done = epio__preadv2(epio__descriptor_of(op), &part, 1, op->arguments.io.offset,
+                                 flags_of_cached_read(op));
     op->progress = (uint64_t)done;
     return done == (int64_t)bytes || read_cached_rest(op, bytes, done);
 }
