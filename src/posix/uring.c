@@ -10,8 +10,9 @@
  *
  * What a ring has, the kernel keeps open: after the process is gone for as long as it takes to
  * end a transfer, and when a thread of the kernel's carries one out for a moment after it was
- * completed. So the descriptor that holds a lock is never in a ring (range_lock.c); and nothing
- * goes to those threads, since a file that is closed must be closed for everybody.
+ * completed. So the descriptor that holds a lock is never in a ring (range_lock.c); and no
+ * direct transfer of what could be written to goes to those threads, since a file that is closed
+ * must be closed for everybody.
  *
  * Reads of what is probably in memory come many at a time, and are over, most of them, when the
  * call returns that began them all (uring_read_together). */
