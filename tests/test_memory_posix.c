@@ -1,6 +1,6 @@
 /* The memory VFS runs out of memory: only POSIX can limit that of a process that
  * runs (RLIMIT_AS). The rest is in test_memory.c. Serves a library without loops too:
- * EPIO_TEST_WITHOUT_LOOP. */
+ * EPIO_TEST_WITHOUT_LOOP; and has none with one: EPIO_TEST_ONCE. */
 #include "fork.h"
 
 #include <sys/resource.h>

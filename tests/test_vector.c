@@ -219,13 +219,23 @@ static void an_op_tells_its_bytes(fixture *f)
     fixture_close(f, file);
 }
 
+/* Direct where that is to be had: a hole takes no memory then, and hardly any time. */
+static epio_file *open_hole(fixture *f, const char *name)
+{
+    epio_op op = {0};
+    int64_t result = fixture_result(
+        f, epio_open(&op, f->vfs, fixture_path(f, name), EPIO_OPEN_READ | EPIO_OPEN_DIRECT));
+    return result == 0 ? op.file : fixture_open(f, name, EPIO_OPEN_READ);
+}
+
 /* Both limits of a system call at once: the parts, and 2 GiB. The parts share
  * one buffer, so that nothing large is in memory. */
 static void more_than_2_gib_in_parts(fixture *f)
 {
-    enum { PART = 1 << 20, COUNT = 2050 };
+    enum { PART = 1 << 20, COUNT = 2050, PAGE = 4096 };
     static epio_iovec parts[COUNT];
-    static unsigned char buffer[PART];
+    static unsigned char memory[PART + PAGE];
+    unsigned char *buffer = memory + PAGE - (uintptr_t)memory % PAGE;
     const int64_t total = (int64_t)PART * COUNT;
     epio_op op = {0};
     if (sizeof(size_t) < 8 || fixture_is_watched()) {
@@ -244,6 +254,8 @@ static void more_than_2_gib_in_parts(fixture *f)
     epio_file *file = fixture_create(f, "sparse");
     check_op(f, epio_truncate(&op, file, (uint64_t)total - 1), 0);
     fixture_write(f, file, "last", 4, (uint64_t)total - 5);
+    fixture_close(f, file);
+    file = open_hole(f, "sparse");
     check_op(f, epio_readv(&op, file, parts, COUNT, 0), total - 1);
     assert_memory_equal(buffer + PART - 5, "last", 4);
     check_bytes(buffer, 0, PART - 5);
