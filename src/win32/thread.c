@@ -1,4 +1,5 @@
 /* Threads, mutexes and conditions, by slim reader/writer locks. */
+#include "atomics.h"
 #include "win32/win32.h"
 
 #include <stdlib.h>
@@ -118,6 +119,41 @@ void epio__thread_join(epio__thread *thread)
 void epio__thread_detach(epio__thread *thread)
 {
     (void)CloseHandle(*handle_of(thread));
+}
+
+/* A slot of every thread's, that numbers them; 0: there is none. */
+static DWORD number_slot(void)
+{
+    static uint32_t known; /* atomic; the slot and 1 */
+    uint32_t slot = epio__load_u32(&known);
+    if (slot == 0) {
+        DWORD made = TlsAlloc();
+        if (made == TLS_OUT_OF_INDEXES) {
+            return 0;
+        }
+        if (epio__compare_exchange_u32(&known, &slot, made + 1)) {
+            slot = made + 1;
+        } else {
+            (void)TlsFree(made); /* another thread was quicker */
+        }
+    }
+    return slot;
+}
+
+/* Numbers, and not an address, which a later thread may get again. By the system's own call:
+ * a thread-local variable of mingw's takes a mutex. */
+uintptr_t epio__thread_self(void)
+{
+    static size_t latest = EPIO__THREAD_NONE_BELOW;
+    DWORD slot = number_slot();
+    uintptr_t number = slot != 0 ? (uintptr_t)TlsGetValue(slot - 1) : 0;
+    if (number == 0) {
+        number = epio__add_size(&latest, 1);
+        if (slot == 0 || !TlsSetValue(slot - 1, (void *)number)) {
+            return (uintptr_t)NtCurrentTeb(); /* there is no memory: the next best */
+        }
+    }
+    return number;
 }
 
 void epio__thread_pause(void)
