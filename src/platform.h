@@ -268,6 +268,10 @@ typedef struct epio__backend {
      * for an op that it does not have. */
     bool (*cancel)(void *state, epio_op *op);
 
+    /* Asks for the call to end that a worker is in, or will be, for this read or write, if
+     * it waits for others; op->kind alone is the caller's to look at. NULL: no call can be. */
+    void (*interrupt)(void *state, epio_op *op);
+
     /* The file, on which nothing is in flight any more, will be closed. */
     void (*forget)(void *state, epio__os_file *file);
 

@@ -407,11 +407,18 @@ static void a_read_of_a_stream_on_a_worker(fixture *f)
         life_run_for(&l, 20 * MILLISECOND); /* by now it waits inside */
         life_cancel(&l, (who)by, &read_op.op);
         life_run_for(&l, 5 * MILLISECOND);
-        check_result(read_op.calls, 0);
+        if (system_interrupts_calls()) {
+            life_run_until_done(&l, &read_op);
+            check_result(read_op.result, EPIO_ECANCELED);
+        } else {
+            check_result(read_op.calls, 0);
+        }
         check(pipe_write(ends[1], "four", 4) == 4);
-        life_run_until_done(&l, &read_op);
-        check_result(read_op.result, 4);
-        check(memcmp(into, "four", 4) == 0);
+        if (!system_interrupts_calls()) {
+            life_run_until_done(&l, &read_op);
+            check_result(read_op.result, 4);
+            check(memcmp(into, "four", 4) == 0);
+        }
         life_close(stream);
         check(handle_close(ends[1]));
     }

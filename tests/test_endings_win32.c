@@ -507,6 +507,129 @@ static void a_message_comes_in_parts(fixture *f)
     epio_loop_destroy(loop);
 }
 
+/* ---- Streams of others ------------------------------------------------------------------ */
+
+static bool modes_can_be_told;
+static bool modes_are_set;
+
+static bool told_modes(HANDLE handle, ULONG *modes)
+{
+    (void)handle;
+    *modes = modes_are_set ? FILE_SKIP_COMPLETION_PORT_ON_SUCCESS : 0;
+    return modes_can_be_told;
+}
+
+/* There is something to be read: at once, with a packet unless the handle is told not to. */
+static BOOL WINAPI read_at_once(HANDLE handle, LPVOID into, DWORD len, LPDWORD bytes,
+                                LPOVERLAPPED overlapped)
+{
+    (void)handle;
+    (void)bytes;
+    calls++;
+    memset(into, 'x', len);
+    fill(overlapped, STATUS_OF_SUCCESS, len);
+    if (((ULONG_PTR)overlapped->hEvent & 1) != 0) {
+        (void)SetEvent((HANDLE)((ULONG_PTR)overlapped->hEvent & ~(ULONG_PTR)1));
+    } else if (!modes_are_set) {
+        post(overlapped);
+    }
+    return TRUE;
+}
+
+static void a_stream_that_skips_packets_or_not(fixture *f)
+{
+    (void)f;
+    for (int turn = 0; turn < 8; turn++) {
+        intptr_t ends[2];
+        epio_op op = {0};
+        char found[4] = "";
+        check_result(epio_loop_create(&loop, NULL), 0);
+        port = (HANDLE)epio_loop_handle(loop);
+        pipe_make(ends);
+        check_result(epio_wait(epio_adopt(&op, epio_loop_vfs(loop), ends[0], 0)), 0);
+        file = op.file;
+        real = epio__win32;
+        modes_can_be_told = (turn & 1) != 0;
+        may_skip = (turn & 2) != 0;
+        modes_are_set = (turn & 4) != 0 || (may_skip && !modes_can_be_told);
+        epio__win32.read_file = read_at_once;
+        epio__win32.set_notification_modes = modes_as_told;
+        epio__win32.get_notification_modes = told_modes;
+        calls = 0;
+        for (int i = 1; i <= 3; i++) {
+            check_result(result_of(epio_read(&op, file, found, 3, 0)), 3);
+            assert_memory_equal(found, "xxx", 3);
+            check_result(calls, i);
+        }
+        epio__win32 = real;
+        check_result(epio_wait(epio_close(&op, file)), 0);
+        check(handle_close(ends[1]));
+        epio_loop_destroy(loop);
+    }
+}
+
+/* A server or a driver can give up what nobody here wanted to end. */
+static BOOL WINAPI read_given_up(HANDLE handle, LPVOID into, DWORD len, LPDWORD bytes,
+                                 LPOVERLAPPED overlapped)
+{
+    (void)handle;
+    (void)into;
+    (void)len;
+    (void)bytes;
+    fill(overlapped, STATUS_OF_CANCEL, 0);
+    if (((ULONG_PTR)overlapped->hEvent & 1) != 0) {
+        (void)SetEvent((HANDLE)((ULONG_PTR)overlapped->hEvent & ~(ULONG_PTR)1));
+    } else {
+        post(overlapped);
+    }
+    return end_with(ERROR_IO_PENDING);
+}
+
+static void what_nobody_cancelled_is_an_error(fixture *f)
+{
+    epio_op op = {0};
+    open_scene(f, false);
+    epio__win32.read_file = read_given_up;
+    check_result(result_of(prepare_read(&op, 0)), EPIO_EIO);
+    check_result(op.os_error, ERROR_OPERATION_ABORTED);
+    check_result(epio_perform(prepare_read(&op, 0)), EPIO_EIO);
+    check_result(op.os_error, ERROR_OPERATION_ABORTED);
+    close_scene();
+}
+
+/* A console's read ends with success, nothing and this when Ctrl-C is pressed. */
+static BOOL WINAPI read_console(HANDLE handle, LPVOID into, DWORD len, LPDWORD bytes,
+                                LPOVERLAPPED overlapped)
+{
+    (void)handle;
+    check(overlapped == NULL && len >= 3);
+    calls++;
+    *bytes = calls < 3 ? 0 : 3;
+    memcpy(into, "abc", *bytes);
+    SetLastError(calls < 3 ? ERROR_OPERATION_ABORTED : 0);
+    return TRUE;
+}
+
+static void control_c_at_a_console_is_no_end(fixture *f)
+{
+    intptr_t ends[2];
+    epio_op op = {0};
+    char found[4] = "";
+    (void)f;
+    pipe_make_plain(ends);
+    check_result(epio_perform(epio_adopt(&op, epio_os_vfs(), ends[0], 0)), 0);
+    file = op.file;
+    real = epio__win32;
+    epio__win32.read_file = read_console;
+    calls = 0;
+    check_result(epio_perform(epio_read(&op, file, found, 3, 0)), 3);
+    assert_memory_equal(found, "abc", 3);
+    check_result(calls, 3);
+    epio__win32 = real;
+    check_result(epio_perform(epio_close(&op, file)), 0);
+    check(handle_close(ends[1]));
+}
+
 /* ---- Flushes ---------------------------------------------------------------------------- */
 
 static DWORD flush_error;
@@ -656,6 +779,9 @@ int main(void)
         FIXTURE_TEST(what_ends_at_once_has_its_share_of_a_turn, ON_OS_PERFORM),
         FIXTURE_TEST(a_direct_file_may_end_anywhere, ON_OS_PERFORM),
         FIXTURE_TEST(a_message_comes_in_parts, ON_OS_PERFORM),
+        FIXTURE_TEST(a_stream_that_skips_packets_or_not, ON_OS_PERFORM),
+        FIXTURE_TEST(what_nobody_cancelled_is_an_error, ON_OS_PERFORM),
+        FIXTURE_TEST(control_c_at_a_console_is_no_end, ON_OS_PERFORM),
         FIXTURE_TEST(a_flush_that_fails, ON_OS_PERFORM),
         FIXTURE_TEST(a_lock_ends_in_each_way, ON_OS_PERFORM),
         FIXTURE_TEST(mixed_endings_lose_nothing, ON_OS_PERFORM),

@@ -4,6 +4,10 @@
 
 #include "win32/win32.h"
 
+#define MILLISECOND UINT64_C(1000000)
+#define SECOND (1000 * MILLISECOND)
+#define LOOPS (ON_OS | ON_LIMIT_OS_3 | ON_TRACE_OS)
+
 static epio_file *adopt(fixture *f, intptr_t handle)
 {
     epio_op op = {0};
@@ -63,6 +67,188 @@ static void an_empty_message_is_no_end(fixture *f)
     check(handle_close(ends[1]));
 }
 
+/* There is no call that takes it from several places. */
+static void a_message_in_parts_is_refused(fixture *f)
+{
+    intptr_t ends[2];
+    char found[8];
+    epio_op op = {0};
+    epio_iovec parts[] = {{"ab", 2}, {NULL, 0}, {"cde", 3}};
+    make_message_pipe(ends, PIPE_WAIT);
+    epio_file *file = adopt(f, ends[1]);
+    check_op_fails(f, epio_writev(&op, file, parts, 3, 0), EPIO_EINVAL, 0);
+    check_op(f, epio_writev(&op, file, parts, 2, 0), 2);
+    check_result(pipe_read(ends[0], found, sizeof found), 2);
+    assert_memory_equal(found, "ab", 2);
+    fixture_close(f, file);
+    check(handle_close(ends[0]));
+}
+
+/* Whoever had the handle before may have told it so, and nobody can take it back. */
+static void a_pipe_that_skips_packets_loses_nothing(fixture *f)
+{
+    for (int messages = 0; messages < 2; messages++) {
+        intptr_t ends[2];
+        char found[8];
+        epio_op op = {0};
+        if (messages == 1) {
+            make_message_pipe(ends, PIPE_WAIT);
+        } else {
+            pipe_make(ends);
+        }
+        for (int i = 0; i < 2; i++) {
+            check(SetFileCompletionNotificationModes((HANDLE)ends[i],
+                                                     FILE_SKIP_COMPLETION_PORT_ON_SUCCESS));
+        }
+        epio_file *reader = adopt(f, ends[0]);
+        epio_file *writer = adopt(f, ends[1]);
+        for (int i = 0; i < 3; i++) {
+            fixture_write(f, writer, "abcde", 5, 0);
+            check_op(f, epio_read(&op, reader, found, 3, 0), 3);
+            assert_memory_equal(found, "abc", 3);
+            check_op(f, epio_read(&op, reader, found, sizeof found, 0), 2);
+            assert_memory_equal(found, "de", 2);
+        }
+        fixture_close(f, writer);
+        check_op(f, epio_read(&op, reader, found, sizeof found, 0), 0);
+        fixture_close(f, reader);
+    }
+}
+
+/* ---- Read and written by workers ------------------------------------------------- */
+
+/* Handles that no port of a loop can have: not overlapped, or at another port. */
+static HANDLE make_pipe_for_workers(intptr_t ends[2], bool at_port)
+{
+    HANDLE port = NULL;
+    if (!at_port) {
+        pipe_make_plain(ends);
+        return port;
+    }
+    pipe_make(ends);
+    for (int i = 0; i < 2; i++) {
+        port = CreateIoCompletionPort((HANDLE)ends[i], port, 7, 0);
+        check(port != NULL);
+    }
+    return port;
+}
+
+static void close_port(HANDLE port)
+{
+    DWORD bytes;
+    ULONG_PTR key;
+    OVERLAPPED *overlapped;
+    if (port != NULL) {
+        check(!GetQueuedCompletionStatus(port, &bytes, &key, &overlapped, 0));
+        check(overlapped == NULL); /* and nothing of ours was sent there */
+        check(CloseHandle(port));
+    }
+}
+
+static void a_deadline_ends_what_a_thread_waits_in(fixture *f)
+{
+    for (int at_port = 0; at_port < 2; at_port++) {
+        intptr_t ends[2];
+        char found[8];
+        epio_op op = {0};
+        HANDLE port = make_pipe_for_workers(ends, at_port == 1);
+        epio_file *reader = adopt(f, ends[0]);
+        for (int i = 0; i < 3; i++) {
+            op.timeout_ns = 20 * MILLISECOND;
+            check_op(f, epio_read(&op, reader, found, sizeof found, 0), EPIO_ETIMEDOUT);
+            check_result(pipe_write(ends[1], "abc", 3), 3);
+            op.timeout_ns = 100 * SECOND;
+            check_op(f, epio_read(&op, reader, found, sizeof found, 0), 3);
+        }
+        fixture_close(f, reader);
+        check(handle_close(ends[1]));
+        close_port(port);
+    }
+}
+
+#if EPIO_ASYNC
+
+static void a_cancel_ends_what_a_worker_waits_in(fixture *f)
+{
+    for (int at_port = 0; at_port < 2; at_port++) {
+        intptr_t ends[2];
+        char found[8];
+        HANDLE port = make_pipe_for_workers(ends, at_port == 1);
+        epio_file *reader = adopt(f, ends[0]);
+        for (int i = 0; i < 20; i++) {
+            epio_op op = {0};
+            epio_submit(epio_read(&op, reader, found, sizeof found, 0));
+            /* At first it may not have begun, nor the thread have entered the system. */
+            (void)epio_loop_poll(f->loop, (uint64_t)i * MILLISECOND / 4, 0);
+            epio_cancel(&op);
+            check_result(epio_wait(&op), EPIO_ECANCELED);
+            check_result(pipe_write(ends[1], "abc", 3), 3);
+            check_op(f, epio_read(&op, reader, found, sizeof found, 0), 3);
+            assert_memory_equal(found, "abc", 3);
+        }
+        fixture_close(f, reader);
+        check(handle_close(ends[1]));
+        close_port(port);
+    }
+}
+
+static void a_close_ends_what_workers_wait_in(fixture *f)
+{
+    enum { LARGE = 1024 * 1024 };
+    static unsigned char data[LARGE];
+    for (int at_port = 0; at_port < 2; at_port++) {
+        intptr_t ends[2];
+        char found[8];
+        epio_op ops[3] = {{0}};
+        HANDLE port = make_pipe_for_workers(ends, at_port == 1);
+        epio_file *reader = adopt(f, ends[0]);
+        epio_submit(epio_read(&ops[0], reader, found, sizeof found, 0));
+        (void)epio_loop_poll(f->loop, 10 * MILLISECOND, 0);
+        fixture_close(f, reader);
+        check_result(ops[0].result, EPIO_ECANCELED);
+        check(handle_close(ends[1]));
+        close_port(port);
+
+        port = make_pipe_for_workers(ends, at_port == 1);
+        epio_file *writer = adopt(f, ends[1]);
+        epio_submit(epio_write(&ops[1], writer, data, LARGE, 0));
+        epio_submit(epio_write(&ops[2], writer, data, LARGE, 0));
+        (void)epio_loop_poll(f->loop, 10 * MILLISECOND, 0);
+        fixture_close(f, writer);
+        check_result(ops[1].result, EPIO_ECANCELED);
+        check_result(ops[2].result, EPIO_ECANCELED);
+        check(handle_close(ends[0]));
+        close_port(port);
+    }
+}
+
+/* The owner has nothing else to do, but then nobody would hear of the cancel. */
+static void *cancel_soon(void *op)
+{
+    sleep_ns(50 * MILLISECOND);
+    epio_cancel(op);
+    return NULL;
+}
+
+static void another_thread_ends_what_a_worker_waits_in(fixture *f)
+{
+    intptr_t ends[2];
+    char found[8];
+    epio_op op = {0};
+    test_thread thread;
+    pipe_make_plain(ends);
+    epio_file *reader = adopt(f, ends[0]);
+    (void)epio_read(&op, reader, found, sizeof found, 0);
+    epio_submit(&op);
+    thread_start(&thread, cancel_soon, &op);
+    check_result(epio_wait(&op), EPIO_ECANCELED);
+    (void)thread_join(thread);
+    fixture_close(f, reader);
+    check(handle_close(ends[1]));
+}
+
+#endif
+
 /* Neither does a call on it wait, nor does the system say when it could go on. */
 static void a_polled_pipe_is_not_taken(fixture *f)
 {
@@ -93,6 +279,14 @@ int main(void)
     static const fixture_test tests[] = {
         FIXTURE_TEST(a_message_is_read_in_parts, ON_ANY_OS),
         FIXTURE_TEST(an_empty_message_is_no_end, ON_ANY_OS),
+        FIXTURE_TEST(a_message_in_parts_is_refused, ON_ANY_OS),
+        FIXTURE_TEST(a_pipe_that_skips_packets_loses_nothing, ON_ANY_OS),
+        FIXTURE_TEST(a_deadline_ends_what_a_thread_waits_in, ON_ANY_OS),
+#if EPIO_ASYNC
+        FIXTURE_TEST(a_cancel_ends_what_a_worker_waits_in, LOOPS),
+        FIXTURE_TEST(a_close_ends_what_workers_wait_in, LOOPS),
+        FIXTURE_TEST(another_thread_ends_what_a_worker_waits_in, LOOPS),
+#endif
         FIXTURE_TEST(a_polled_pipe_is_not_taken, ON_ANY_OS),
         FIXTURE_TEST(a_sync_of_a_pipe_is_refused, ON_ANY_OS),
     };

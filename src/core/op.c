@@ -327,6 +327,7 @@ static void cancel_held(epio_loop *loop, epio_op *op)
         return;
     case EPIO__TAKE_BACK_TOO_LATE:
         begin_to_write_off(loop, op);
+        epio__os_vfs_interrupt(&loop->os, op);
         return;
     }
 }

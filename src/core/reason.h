@@ -38,6 +38,7 @@
     X(NO_PERMITS, EPIO_EINVAL, "0 permits")                                                        \
     X(TOO_MANY_PERMITS, EPIO_EINVAL, "the semaphore never has so many permits")                    \
     X(UNALIGNED, EPIO_EINVAL, "DIRECT needs buffer, length and offset in whole sectors")           \
+    X(MESSAGE_PARTS, EPIO_EINVAL, "the system takes no message in so many parts")                  \
     X(STREAM_SIZE, EPIO_EINVAL, "a stream cannot be truncated")                                    \
     X(STREAM_SYNC, EPIO_EINVAL, "a stream cannot be synced")                                       \
     X(PATH_INVALID, EPIO_EINVAL, "the path is not UTF-8, or names a device")                       \

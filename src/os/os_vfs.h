@@ -62,6 +62,10 @@ static inline bool epio__os_vfs_is_late(const epio__os_vfs *vfs)
     return vfs->late_at != EPIO_FOREVER && epio__monotonic_time() >= vfs->late_at;
 }
 
+/* Asks for the call to end that a worker is in, or will be, for this op, whichever VFS gave it
+ * to the worker: the op's fields are the worker's. */
+void epio__os_vfs_interrupt(epio__os_vfs *vfs, epio_op *op);
+
 /* The loop begins a turn. */
 void epio__os_vfs_new_turn(epio__os_vfs *vfs);
 

@@ -4,6 +4,7 @@
 #define FLUSH_DATA_ONLY 4u
 #define ACCESS_INFORMATION 8
 #define MODE_INFORMATION 16
+#define NOTIFICATION_INFORMATION 41
 
 /* The documented layout of what ntdll reports into. */
 typedef struct nt_status_block {
@@ -65,13 +66,30 @@ bool epio__nt_mode_of(HANDLE handle, ULONG *mode)
     return query(handle, MODE_INFORMATION, mode);
 }
 
+static bool get_notification_modes(HANDLE handle, ULONG *modes)
+{
+    return query(handle, NOTIFICATION_INFORMATION, modes);
+}
+
+static BOOL cancel_synchronous(DWORD thread)
+{
+    HANDLE handle = OpenThread(THREAD_TERMINATE, FALSE, thread);
+    BOOL done = handle != NULL && CancelSynchronousIo(handle);
+    if (handle != NULL) {
+        (void)CloseHandle(handle);
+    }
+    return done;
+}
+
 epio__win32_calls epio__win32 = {
     .read_file = ReadFile,
     .write_file = WriteFile,
     .get_overlapped_result = GetOverlappedResult,
     .get_completions = GetQueuedCompletionStatusEx,
     .cancel = CancelIoEx,
+    .cancel_synchronous = cancel_synchronous,
     .set_notification_modes = SetFileCompletionNotificationModes,
+    .get_notification_modes = get_notification_modes,
     .lock_file = LockFileEx,
     .unlock_file = UnlockFileEx,
     .flush = FlushFileBuffers,

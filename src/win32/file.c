@@ -80,7 +80,9 @@ static int fill_stream(epio__win32_file *file, int32_t *os_error)
         *os_error = ERROR_NOT_SUPPORTED;
         return EPIO_ENOTSUP;
     }
-    file->pipe = GetNamedPipeInfo(handle, NULL, NULL, NULL, NULL) != FALSE;
+    DWORD pipe_flags = 0;
+    file->pipe = GetNamedPipeInfo(handle, &pipe_flags, NULL, NULL, NULL) != FALSE;
+    file->messages = (pipe_flags & PIPE_TYPE_MESSAGE) != 0;
     file->base.base.traits = EPIO_FILE_STREAM;
     return 0;
 }

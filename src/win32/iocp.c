@@ -22,9 +22,6 @@
 #define LONG_COPY (UINT64_C(1) << 20)
 #define MANY_PARTS 64
 
-/* In op->flags of a read or write: a cancel came, maybe between two pieces. */
-#define GIVEN_UP 0x100u
-
 enum { KEY_WAKE, KEY_FILE };
 
 typedef struct iocp_state {
@@ -86,6 +83,30 @@ static int iocp_open(uint64_t *watched, void **opened)
 
 /* ---- Submitting ---- */
 
+/* Finds out whether a call that succeeds at once sends a packet; false: that cannot be
+ * told. Whoever had an adopted handle before may have chosen, for good. Streams are left as
+ * they are, as their warnings are successes or not. */
+static bool settle_packets(epio__win32_file *file, HANDLE handle)
+{
+    ULONG told = 0;
+    UCHAR modes = FILE_SKIP_COMPLETION_PORT_ON_SUCCESS | FILE_SKIP_SET_EVENT_ON_HANDLE;
+    bool stream = (file->base.base.traits & EPIO_FILE_STREAM) != 0;
+    bool is_new = file->base.opened_as != 0;
+    if (!stream && epio__win32.set_notification_modes(handle, modes)) {
+        file->skips_packets = true;
+        return true;
+    }
+    if (is_new) {
+        return true;
+    }
+    if (epio__win32.get_notification_modes(handle, &told)) {
+        file->skips_packets = (told & FILE_SKIP_COMPLETION_PORT_ON_SUCCESS) != 0;
+        return true;
+    }
+    file->skips_packets = epio__win32.set_notification_modes(handle, modes) != FALSE;
+    return file->skips_packets;
+}
+
 /* Binds the file to the port with its first op: a handle can be bound once, so one that
  * was adopted may belong to another port already. */
 static bool bind_file(iocp_state *state, epio__win32_file *file)
@@ -94,17 +115,22 @@ static bool bind_file(iocp_state *state, epio__win32_file *file)
         return file->bound;
     }
     HANDLE handle = epio__handle_of(&file->base);
-    if (CreateIoCompletionPort(handle, state->port, KEY_FILE, 0) == NULL) {
-        file->cannot_bind = true;
-        return false;
-    }
-    file->bound = true;
-    if ((file->base.base.traits & EPIO_FILE_STREAM) != 0) {
-        return true; /* whether warnings send packets, as of a part of a message, is nowhere said */
-    }
-    UCHAR modes = FILE_SKIP_COMPLETION_PORT_ON_SUCCESS | FILE_SKIP_SET_EVENT_ON_HANDLE;
-    file->skips_packets = epio__win32.set_notification_modes(handle, modes) != FALSE;
-    return true;
+    file->bound = CreateIoCompletionPort(handle, state->port, KEY_FILE, 0) != NULL &&
+                  settle_packets(file, handle);
+    file->cannot_bind = !file->bound;
+    return file->bound;
+}
+
+/* Is it a read that may bring a part of a message, at once and without a packet, or with
+ * one? Whether such a warning is a success is nowhere said. */
+static bool may_skip_or_not(const epio_op *op)
+{
+    DWORD state;
+    const epio__win32_file *file = epio__win32_file_of(op);
+    return file->skips_packets && file->messages && epio__op_reads(op) &&
+           (!GetNamedPipeHandleStateW(epio__handle_of(&file->base), &state, NULL, NULL, NULL, NULL,
+                                      0) ||
+            (state & PIPE_READMODE_MESSAGE) != 0);
 }
 
 /* NTFS extends a file inside the call, which then waits for the disk; so it does to fill
@@ -162,7 +188,7 @@ static bool iocp_submit(void *opaque, epio_op *op)
     iocp_state *state = opaque;
     bool transfer = epio__op_transfers(op);
     if (!transfer || epio_op_bytes(op) == 0 || epio__check_transfer(op) != 0 || is_long(op) ||
-        waits_inside(op) || !bind_file(state, epio__win32_file_of(op))) {
+        waits_inside(op) || !bind_file(state, epio__win32_file_of(op)) || may_skip_or_not(op)) {
         return false;
     }
     int64_t result;
@@ -179,10 +205,16 @@ static bool iocp_cancel(void *opaque, epio_op *op)
     bool transfer = epio__op_transfers(op);
     if (transfer) {
         HANDLE handle = (HANDLE)epio__win32_file_of(op)->base.transfer_handle;
-        op->flags |= GIVEN_UP;
+        op->flags |= EPIO__GIVEN_UP;
         (void)epio__win32.cancel(handle, overlapped_of(op));
     }
     return false; /* its packet is still to come, and says how it ended */
+}
+
+static void iocp_interrupt(void *opaque, epio_op *op)
+{
+    (void)opaque;
+    epio__blocking_interrupt(op);
 }
 
 static void iocp_forget(void *opaque, epio__os_file *file)
@@ -206,9 +238,12 @@ static void take_packet(iocp_state *state, const OVERLAPPED_ENTRY *packet)
     DWORD error = done ? 0 : GetLastError();
     int64_t result;
     --*state->watched;
+    if (error == ERROR_OPERATION_ABORTED && (op->flags & EPIO__GIVEN_UP) != 0) {
+        error = ERROR_CANCELLED;
+    }
     if (epio__piece_ended(op, error, done || error == ERROR_MORE_DATA ? bytes : 0, &result)) {
         epio_complete(op, result);
-    } else if ((op->flags & GIVEN_UP) != 0) {
+    } else if ((op->flags & EPIO__GIVEN_UP) != 0) {
         epio_complete(op, EPIO_ECANCELED);
     } else if (advance(state, op, &result)) {
         epio_complete(op, result);
@@ -339,6 +374,7 @@ const epio__backend epio__backend_iocp = {
     .submit = iocp_submit,
     .poll = iocp_poll,
     .cancel = iocp_cancel,
+    .interrupt = iocp_interrupt,
     .forget = iocp_forget,
     .wake = iocp_wake,
     .handle = iocp_handle,

@@ -6,12 +6,6 @@
 
 #define LOOKS 3
 
-/* An event with its lowest bit set keeps the call's packet off the port. */
-static HANDLE event_without_packet(HANDLE event)
-{
-    return (HANDLE)((ULONG_PTR)event | 1);
-}
-
 static DWORD low(uint64_t value)
 {
     return (DWORD)(value & 0xFFFFFFFFu);
@@ -34,18 +28,18 @@ static DWORD outcome_of(const epio__os_file *file, BOOL done, OVERLAPPED *overla
 
 static DWORD lock_range(const epio__os_file *file, uint64_t start, uint64_t len, bool exclusive)
 {
-    HANDLE event = CreateEventW(NULL, TRUE, FALSE, NULL);
+    HANDLE event = epio__event_take();
     if (event == NULL) {
         return GetLastError();
     }
-    OVERLAPPED overlapped = {.hEvent = event_without_packet(event)};
+    OVERLAPPED overlapped = {.hEvent = epio__event_without_packet(event)};
     overlapped.Offset = low(start);
     overlapped.OffsetHigh = high(start);
     DWORD flags = LOCKFILE_FAIL_IMMEDIATELY | (exclusive ? LOCKFILE_EXCLUSIVE_LOCK : 0);
     BOOL done =
         epio__win32.lock_file(epio__handle_of(file), flags, 0, low(len), high(len), &overlapped);
     DWORD error = outcome_of(file, done, &overlapped);
-    (void)CloseHandle(event);
+    epio__event_give_back(event);
     return error;
 }
 

@@ -29,11 +29,25 @@ epio__piece epio__next_piece(const epio_op *op)
     return (epio__piece){0};
 }
 
+/* A write to a pipe of messages makes one, and no call takes a message in parts. */
+static bool is_message_in_parts(const epio_op *op)
+{
+    uint64_t filled = 0;
+    if (op->kind != EPIO_KIND_WRITEV || !epio__win32_file_of(op)->messages) {
+        return false;
+    }
+    const epio_iovec *parts = op->arguments.io.base;
+    for (uint64_t i = 0; i < op->arguments.io.len; i++) {
+        filled += parts[i].len != 0 ? 1 : 0;
+    }
+    return filled > 1;
+}
+
 int epio__check_transfer(epio_op *op)
 {
     uint32_t sector = epio__win32_file_of(op)->sector;
     if (sector == 0) {
-        return 0;
+        return is_message_in_parts(op) ? epio__op_refuse(op, EPIO__REASON_MESSAGE_PARTS) : 0;
     }
     /* Not every system checks it, and some would read into what lies beside. */
     uint64_t bits = op->arguments.io.offset;
@@ -66,11 +80,14 @@ static bool finish(int64_t *result, int64_t value)
     return true;
 }
 
-/* A cancel is no failure of the system's. */
 static int64_t fail_piece(epio_op *op, DWORD error)
 {
+    if (error == ERROR_CANCELLED) {
+        return EPIO_ECANCELED; /* no failure of the system's */
+    }
     if (error == ERROR_OPERATION_ABORTED) {
-        return EPIO_ECANCELED;
+        op->os_error = ERROR_OPERATION_ABORTED;
+        return EPIO_EIO; /* nobody here wanted it: a server or a driver gave it up */
     }
     uint64_t end = op->arguments.io.offset + epio_op_bytes(op);
     if (!epio__op_reads(op) && !epio__op_is_on_stream(op) && end > LARGEST_FILE) {
@@ -120,8 +137,7 @@ bool epio__piece_ended(epio_op *op, DWORD error, DWORD bytes, int64_t *result)
 
 /* ---- On this thread ---- */
 
-/* Waits for a call that did not end at once, for a stream until the deadline: 0 or its
- * error. */
+/* Waits for a call that did not end at once: 0 or its error. */
 static DWORD wait_for_piece(epio_op *op, HANDLE event, OVERLAPPED *overlapped, DWORD *bytes)
 {
     HANDLE handle = (HANDLE)epio__win32_file_of(op)->base.transfer_handle;
@@ -140,19 +156,88 @@ static DWORD wait_for_piece(epio_op *op, HANDLE event, OVERLAPPED *overlapped, D
     return late && error == ERROR_OPERATION_ABORTED ? ERROR_TIMEOUT : error;
 }
 
-static DWORD transfer_piece(epio_op *op, HANDLE event, DWORD *bytes)
+/* `call`: NULL for a file. */
+static DWORD transfer_piece(epio_op *op, epio__blocking_call *call, HANDLE event,
+                            OVERLAPPED *overlapped, DWORD *bytes)
 {
     HANDLE handle = (HANDLE)epio__win32_file_of(op)->base.transfer_handle;
-    /* The lowest bit keeps the packet off the port that the handle may be bound to. */
-    OVERLAPPED overlapped = {.hEvent = (HANDLE)((ULONG_PTR)event | 1)};
     *bytes = 0;
-    BOOL done = epio__start_piece(op, &overlapped);
+    BOOL done = epio__start_piece(op, overlapped);
     DWORD error = done ? 0 : GetLastError();
     if (done || error == ERROR_MORE_DATA) {
-        return epio__win32.get_overlapped_result(handle, &overlapped, bytes, TRUE) ? 0
-                                                                                   : GetLastError();
+        return epio__win32.get_overlapped_result(handle, overlapped, bytes, TRUE) ? 0
+                                                                                  : GetLastError();
     }
-    return error == ERROR_IO_PENDING ? wait_for_piece(op, event, &overlapped, bytes) : error;
+    if (error != ERROR_IO_PENDING) {
+        return error;
+    }
+    if (call != NULL) {
+        (void)epio__blocking_is_interrupted(call); /* if so, that gives the piece up */
+    }
+    return wait_for_piece(op, event, overlapped, bytes);
+}
+
+/* On a stream whose handle is not overlapped: the system waits within the call. */
+static DWORD transfer_piece_inside(epio_op *op, DWORD *bytes)
+{
+    HANDLE handle = (HANDLE)epio__win32_file_of(op)->base.transfer_handle;
+    epio__piece piece = epio__next_piece(op);
+    *bytes = 0;
+    SetLastError(0);
+    BOOL done = epio__op_reads(op)
+                    ? epio__win32.read_file(handle, piece.base, piece.len, bytes, NULL)
+                    : epio__win32.write_file(handle, piece.base, piece.len, bytes, NULL);
+    DWORD error = GetLastError();
+    if (done) {
+        /* Ctrl-C at a console ends a read so, for the application's handler: no end. */
+        return *bytes == 0 && error == ERROR_OPERATION_ABORTED ? ERROR_RETRY : 0;
+    }
+    return error;
+}
+
+static DWORD transfer_piece_of_stream(epio_op *op, epio__blocking_call *call, HANDLE event,
+                                      DWORD *bytes)
+{
+    DWORD error;
+    do {
+        if (epio__blocking_is_interrupted(call)) {
+            return ERROR_CANCELLED;
+        }
+        error = call->overlapped != NULL ? transfer_piece(op, call, event, call->overlapped, bytes)
+                                         : transfer_piece_inside(op, bytes);
+    } while (error == ERROR_RETRY);
+    bool given_up = error == ERROR_OPERATION_ABORTED && epio__blocking_is_interrupted(call);
+    return given_up ? ERROR_CANCELLED : error;
+}
+
+static int64_t perform_on_stream(epio_op *op, HANDLE event, OVERLAPPED *overlapped)
+{
+    HANDLE handle = (HANDLE)epio__win32_file_of(op)->base.transfer_handle;
+    bool waits_inside = epio__win32_file_of(op)->synchronous;
+    epio__blocking_call call;
+    int64_t result;
+    DWORD error;
+    DWORD bytes;
+    epio__blocking_begin(&call, op, handle, waits_inside ? NULL : overlapped,
+                         waits_inside ? op->timeout_ns : 0);
+    do {
+        error = transfer_piece_of_stream(op, &call, event, &bytes);
+    } while (error != ERROR_TIMEOUT && !epio__piece_ended(op, error, bytes, &result));
+    epio__blocking_end(&call);
+    bool late = error == ERROR_TIMEOUT || (error == ERROR_CANCELLED && op->timeout_ns != 0 &&
+                                           op->timeout_ns <= epio__monotonic_time());
+    return late ? EPIO_ETIMEDOUT : result;
+}
+
+static int64_t perform_on_file(epio_op *op, HANDLE event, OVERLAPPED *overlapped)
+{
+    int64_t result;
+    DWORD error;
+    DWORD bytes;
+    do {
+        error = transfer_piece(op, NULL, event, overlapped, &bytes);
+    } while (!epio__piece_ended(op, error, bytes, &result));
+    return result;
 }
 
 int64_t epio__transfer_perform(epio_op *op)
@@ -161,17 +246,15 @@ int64_t epio__transfer_perform(epio_op *op)
     if (result != 0 || op->progress >= epio_op_bytes(op)) {
         return result != 0 ? result : (int64_t)op->progress;
     }
-    HANDLE event = CreateEventW(NULL, TRUE, FALSE, NULL);
+    HANDLE event = epio__event_take();
     if (event == NULL) {
         return epio__op_fail(op);
     }
-    DWORD error;
-    DWORD bytes;
-    do {
-        error = transfer_piece(op, event, &bytes);
-    } while (error != ERROR_TIMEOUT && !epio__piece_ended(op, error, bytes, &result));
-    (void)CloseHandle(event);
-    return error == ERROR_TIMEOUT ? EPIO_ETIMEDOUT : result;
+    OVERLAPPED overlapped = {.hEvent = epio__event_without_packet(event)};
+    result = epio__op_is_on_stream(op) ? perform_on_stream(op, event, &overlapped)
+                                       : perform_on_file(op, event, &overlapped);
+    epio__event_give_back(event);
+    return result;
 }
 
 /* ---- The file as a whole ---- */

@@ -31,7 +31,11 @@ typedef struct epio__win32_calls {
     BOOL(WINAPI *get_overlapped_result)(HANDLE, LPOVERLAPPED, LPDWORD, BOOL);
     BOOL(WINAPI *get_completions)(HANDLE, LPOVERLAPPED_ENTRY, ULONG, PULONG, DWORD, BOOL);
     BOOL(WINAPI *cancel)(HANDLE, LPOVERLAPPED);
+    /* Ends what a thread waits for in a call on a handle that is not overlapped. */
+    BOOL (*cancel_synchronous)(DWORD thread);
     BOOL(WINAPI *set_notification_modes)(HANDLE, UCHAR);
+    /* What was set, by whomever; false if that cannot be told. */
+    bool (*get_notification_modes)(HANDLE, ULONG *modes);
     BOOL(WINAPI *lock_file)(HANDLE, DWORD, DWORD, DWORD, DWORD, LPOVERLAPPED);
     BOOL(WINAPI *unlock_file)(HANDLE, DWORD, DWORD, DWORD, LPOVERLAPPED);
     BOOL(WINAPI *flush)(HANDLE);
@@ -47,6 +51,47 @@ bool epio__nt_access_of(HANDLE handle, ACCESS_MASK *access);
 bool epio__nt_mode_of(HANDLE handle, ULONG *mode);
 #define EPIO__NT_SYNCHRONOUS 0x30u /* each call on it waits */
 #define EPIO__NT_UNBUFFERED 0x08u
+
+/* ---- blocking.c ---- */
+
+/* An event for one call to be waited for: the system resets it when the call begins.
+ * NULL and GetLastError. */
+HANDLE epio__event_take(void);
+void epio__event_give_back(HANDLE event);
+/* Those that are kept for the next call. */
+void epio__events_close(void);
+
+/* As OVERLAPPED wants it for a call that sends no packet to the port of its handle. */
+static inline HANDLE epio__event_without_packet(HANDLE event)
+{
+    return (HANDLE)((ULONG_PTR)event | 1);
+}
+
+/* In op->flags of a read or write: somebody wants it to end, maybe between two pieces. */
+#define EPIO__GIVEN_UP 0x100u
+
+/* A transfer on a stream while a thread carries it out. */
+typedef struct epio__blocking_call {
+    struct epio__blocking_call *next;
+    epio_op *op;
+    HANDLE handle;
+    OVERLAPPED *overlapped; /* of all its pieces; NULL: the handle is not overlapped */
+    DWORD thread;
+    bool under_way;
+    bool interrupted;
+    PTP_TIMER timer; /* asks for its end; NULL: not yet */
+} epio__blocking_call;
+
+/* `call` stays where it is until the end; both by the thread that carries the op out.
+ * `deadline`: when it is interrupted in any case, by the monotonic clock; 0: never. */
+void epio__blocking_begin(epio__blocking_call *call, epio_op *op, HANDLE handle,
+                          OVERLAPPED *overlapped, uint64_t deadline);
+void epio__blocking_end(epio__blocking_call *call);
+/* True if it is to end. By the thread that carries it out, before and after it has started
+ * a piece: what is asked for in between finds nothing to cancel yet. */
+bool epio__blocking_is_interrupted(epio__blocking_call *call);
+/* Asks for the op's call to end, now or as soon as a thread begins it. Any thread. */
+void epio__blocking_interrupt(epio_op *op);
 
 /* ---- error.c ---- */
 
@@ -81,7 +126,8 @@ typedef struct epio__win32_file {
     uint32_t sector;  /* what NO_BUFFERING wants transfers to be aligned to; 0: nothing */
     bool synchronous; /* each call on the handle waits */
     bool pipe;
-    bool bound; /* to the loop's port */
+    bool messages; /* a pipe on which each write is a message of its own */
+    bool bound;    /* to the loop's port */
     bool cannot_bind;
     bool skips_packets; /* a call that succeeds at once sends no packet */
     /* Atomic. A truncate made it longer: a write may have to fill what lies before. */
@@ -154,7 +200,8 @@ epio__piece epio__next_piece(const epio_op *op);
 int epio__check_transfer(epio_op *op);
 /* Starts the next piece: TRUE or FALSE and GetLastError, as ReadFile and WriteFile. */
 BOOL epio__start_piece(epio_op *op, OVERLAPPED *overlapped);
-/* The outcome of a piece: true if the op is finished, with *result; else it goes on. */
+/* The outcome of a piece: true if the op is finished, with *result; else it goes on.
+ * ERROR_CANCELLED: somebody wants it to end, and the system has given it up. */
 bool epio__piece_ended(epio_op *op, DWORD error, DWORD bytes, int64_t *result);
 
 int64_t epio__transfer_perform(epio_op *op);

@@ -51,6 +51,8 @@
 
 /* Wine: every call is a round trip to a server, and some have gaps. */
 bool system_is_wine(void);
+/* Can a cancel end a call that a worker thread waits in? */
+bool system_interrupts_calls(void);
 
 /* ---- Threads ------------------------------------------------------------- */
 

@@ -26,6 +26,11 @@ static void must(bool holds, const char *what)
     }
 }
 
+bool system_interrupts_calls(void)
+{
+    return false;
+}
+
 bool system_is_wine(void)
 {
     return false;
