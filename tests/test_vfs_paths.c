@@ -127,7 +127,9 @@ static void a_directory_does_not_go_into_itself(fixture *f)
     static const uint32_t flags[] = {0, EPIO_RENAME_NO_REPLACE, EPIO_RENAME_SYNC_DIR,
                                      EPIO_RENAME_NO_REPLACE | EPIO_RENAME_SYNC_DIR};
     epio_op op = {0};
-    make_directory(f, "folder");
+    if (!f->memory) {
+        make_directory(f, "folder");
+    }
     fixture_put(f, "folder/file", "x", 1);
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         check_op(f, rename_op(f, &op, "folder", "folder/below", flags[i]), EPIO_EINVAL);
