@@ -28,6 +28,48 @@
 #define ERROR_DISK_QUOTA_EXCEEDED 1295L
 #endif
 
+/* ERROR_CLOUD_FILE_...: what stands in for a file that is elsewhere. By number, as they are
+ * not in every header. */
+static int meaning_of_cloud_error(int32_t os_error)
+{
+    switch (os_error) {
+    case 358: /* SYNC_ROOT_METADATA_CORRUPT */
+    case 362: /* PROVIDER_NOT_RUNNING */
+    case 363: /* METADATA_CORRUPT */
+    case 377: /* NOT_IN_SYNC */
+    case 383: /* VALIDATION_FAILED */
+    case 388: /* NETWORK_UNAVAILABLE */
+    case 389: /* UNSUCCESSFUL */
+    case 393: /* REQUEST_ABORTED */
+    case 394: /* PROPERTY_CORRUPT */
+    case 398: /* REQUEST_CANCELED: by the user or the provider, not by us */
+    case 404: /* PROVIDER_TERMINATED */
+    case 426: /* REQUEST_TIMEOUT */
+        return EPIO_EIO;
+    case 382: /* CONNECTED_PROVIDER_ONLY */
+    case 386: /* AUTHENTICATION_FAILED */
+    case 395: /* ACCESS_DENIED */
+        return EPIO_EACCES;
+    case 381: /* READ_ONLY_VOLUME */
+        return EPIO_EROFS;
+    case 364: /* METADATA_TOO_LARGE */
+    case 387: /* INSUFFICIENT_RESOURCES */
+        return EPIO_ENOMEM;
+    case 391: /* IN_USE */
+    case 397: /* PROPERTY_LOCK_CONFLICT */
+        return EPIO_EBUSY;
+    case 379: /* NOT_SUPPORTED */
+    case 380: /* INVALID_REQUEST */
+    case 390: /* NOT_UNDER_SYNC_ROOT */
+    case 392: /* PINNED */
+    case 396: /* INCOMPATIBLE_HARDLINKS */
+    case 434: /* DEHYDRATION_DISALLOWED */
+        return EPIO_ENOTSUP;
+    default:
+        return EPIO_EUNKNOWN;
+    }
+}
+
 int epio__error_from_os(int32_t os_error)
 {
     switch (os_error) {
@@ -65,6 +107,24 @@ int epio__error_from_os(int32_t os_error)
     case ERROR_DISK_CORRUPT:
     case ERROR_UNEXP_NET_ERR:
     case ERROR_DATA_CHECKSUM_ERROR:
+    /* A server that is not there, does not answer, or hangs up. */
+    case ERROR_REM_NOT_LIST:
+    case ERROR_NETWORK_BUSY:
+    case ERROR_ADAP_HDW_ERR:
+    case ERROR_BAD_NET_RESP:
+    case ERROR_BAD_REM_ADAP:
+    case ERROR_VC_DISCONNECTED:
+    case ERROR_REQ_NOT_ACCEP:
+    case ERROR_CONNECTION_UNAVAIL:
+    case ERROR_NO_NET_OR_BAD_PATH:
+    case ERROR_NO_NETWORK:
+    case ERROR_CONNECTION_REFUSED:
+    case ERROR_GRACEFUL_DISCONNECT:
+    case ERROR_CONNECTION_INVALID:
+    case ERROR_NETWORK_UNREACHABLE:
+    case ERROR_HOST_UNREACHABLE:
+    case ERROR_PORT_UNREACHABLE:
+    case ERROR_CONNECTION_ABORTED:
         return EPIO_EIO;
     case ERROR_FILE_NOT_FOUND:
     case ERROR_PATH_NOT_FOUND:
@@ -80,6 +140,28 @@ int epio__error_from_os(int32_t os_error)
     case ERROR_CANT_ACCESS_FILE:
     case ERROR_VIRUS_INFECTED:
     case ERROR_VIRUS_DELETED:
+    /* A server that does not let this user in. */
+    case ERROR_INVALID_PASSWORD:
+    case ERROR_SESSION_CREDENTIAL_CONFLICT:
+    case ERROR_LOGIN_TIME_RESTRICTION:
+    case ERROR_LOGIN_WKSTA_RESTRICTION:
+    case ERROR_NOT_LOGGED_ON:
+    case ERROR_NO_LOGON_SERVERS:
+    case ERROR_NO_SUCH_LOGON_SESSION:
+    case ERROR_LOGON_FAILURE:
+    case ERROR_ACCOUNT_RESTRICTION:
+    case ERROR_INVALID_LOGON_HOURS:
+    case ERROR_INVALID_WORKSTATION:
+    case ERROR_PASSWORD_EXPIRED:
+    case ERROR_ACCOUNT_DISABLED:
+    case ERROR_LOGON_TYPE_NOT_GRANTED:
+    case ERROR_MUTUAL_AUTH_FAILED:
+    case ERROR_TIME_SKEW:
+    case ERROR_TRUSTED_DOMAIN_FAILURE:
+    case ERROR_TRUSTED_RELATIONSHIP_FAILURE:
+    case ERROR_ACCOUNT_EXPIRED:
+    case ERROR_PASSWORD_MUST_CHANGE:
+    case ERROR_ACCOUNT_LOCKED_OUT:
         return EPIO_EACCES;
     case ERROR_PRIVILEGE_NOT_HELD:
         return EPIO_EPERM;
@@ -145,7 +227,7 @@ int epio__error_from_os(int32_t os_error)
     case ERROR_FILE_INVALID: /* the volume was exchanged */
         return EPIO_ENODEV;
     default:
-        return EPIO_EUNKNOWN;
+        return meaning_of_cloud_error(os_error);
     }
 }
 

@@ -81,10 +81,26 @@ typedef struct start_note {
     void *argument;
 } start_note;
 
+/* For debuggers; by name, as the function came with Windows 10, version 1607. */
+static void name_this_thread(void)
+{
+    typedef HRESULT(WINAPI * describe_function)(HANDLE, PCWSTR);
+    typedef void (*any_function)(void);
+    HMODULE kernel = GetModuleHandleW(L"kernel32.dll");
+    describe_function describe =
+        kernel != NULL
+            ? (describe_function)(any_function)GetProcAddress(kernel, "SetThreadDescription")
+            : NULL;
+    if (describe != NULL) {
+        (void)describe(GetCurrentThread(), L"epio");
+    }
+}
+
 static DWORD WINAPI run_thread(void *argument)
 {
     start_note note = *(start_note *)argument;
     free(argument);
+    name_this_thread();
     note.run(note.argument);
     return 0;
 }
