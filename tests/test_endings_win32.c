@@ -635,6 +635,8 @@ static void control_c_at_a_console_is_no_end(fixture *f)
 static DWORD flush_error;
 static DWORD flush_data_error;
 static int flushes;
+static int data_flushes;
+static bool on_ntfs = true;
 
 static BOOL WINAPI flush_as_told(HANDLE handle)
 {
@@ -646,7 +648,14 @@ static BOOL WINAPI flush_as_told(HANDLE handle)
 static DWORD flush_data_as_told(HANDLE handle)
 {
     (void)handle;
+    data_flushes++;
     return flush_data_error;
+}
+
+static bool is_on_told_system(HANDLE handle)
+{
+    (void)handle;
+    return on_ntfs;
 }
 
 static void check_flush(fixture *f, DWORD error, DWORD data_error, uint32_t flags, int64_t expected)
@@ -656,6 +665,7 @@ static void check_flush(fixture *f, DWORD error, DWORD data_error, uint32_t flag
     next_ending = LATER;
     epio__win32.flush = flush_as_told;
     epio__win32.flush_data = flush_data_as_told;
+    epio__win32.is_on_ntfs = is_on_told_system;
     flush_error = error;
     flush_data_error = data_error;
     check_result(result_of(epio_sync(&op, file, flags)), expected);
@@ -679,6 +689,67 @@ static void a_flush_that_fails(fixture *f)
     check_flush(f, 0, ERROR_NOT_SUPPORTED, EPIO_SYNC_DATA_ONLY, 0);
     check_result(flushes, 2); /* where there is no other, it takes its place */
     check_flush(f, ERROR_IO_DEVICE, ERROR_NOT_SUPPORTED, EPIO_SYNC_DATA_ONLY, EPIO_EIO);
+}
+
+/* Other file systems may take the flag, and do nothing. */
+static void data_alone_is_flushed_on_ntfs(fixture *f)
+{
+    for (int ntfs = 0; ntfs < 2; ntfs++) {
+        on_ntfs = ntfs == 1;
+        flushes = 0;
+        data_flushes = 0;
+        check_flush(f, 0, 0, EPIO_SYNC_DATA_ONLY, 0);
+        check_result(data_flushes, ntfs);
+        check_result(flushes, 2 - ntfs);
+    }
+}
+
+/* ---- Files whose calls take long --------------------------------------------------------- */
+
+static bool far_away;
+static DWORD attribute;
+
+static BOOL WINAPI information_as_told(HANDLE handle, FILE_INFO_BY_HANDLE_CLASS class, LPVOID data,
+                                       DWORD size)
+{
+    if (class == FileRemoteProtocolInfo) {
+        return far_away ? TRUE : end_with(ERROR_INVALID_PARAMETER);
+    }
+    BOOL done = real.get_information(handle, class, data, size);
+    if (done && class == FileBasicInfo) {
+        ((FILE_BASIC_INFO *)data)->FileAttributes |= attribute;
+    }
+    return done;
+}
+
+/* Behind a server, offline, in a cloud: no call on them is the owner's. */
+static void what_is_far_away_is_for_workers(fixture *f)
+{
+    static const DWORD attributes[] = {0, FILE_ATTRIBUTE_OFFLINE, 0x00040000, 0x00400000,
+                                       FILE_ATTRIBUTE_COMPRESSED};
+    const uint64_t count = sizeof attributes / sizeof attributes[0];
+    static unsigned char data[100];
+    real = epio__win32;
+    for (uint64_t i = 0; i <= count; i++) {
+        epio_op op = {0};
+        epio_loop_statistics statistics = {.size = sizeof statistics};
+        far_away = i == count;
+        attribute = far_away ? 0 : attributes[i];
+        fixture_put(f, "file", data, sizeof data);
+        check_result(epio_loop_create(&loop, NULL), 0);
+        epio__win32.get_information = information_as_told;
+        check_result(epio_wait(epio_open(&op, epio_loop_vfs(loop), fixture_path(f, "file"),
+                                         EPIO_OPEN_READ | EPIO_OPEN_WRITE)),
+                     0);
+        epio__win32 = real;
+        file = op.file;
+        check_result(result_of(epio_write(&op, file, data, 10, 0)), 10);
+        check_result(result_of(epio_read(&op, file, data, 10, 0)), 10);
+        check_result(epio_loop_stats(loop, &statistics), 0);
+        check_result(statistics.by_backend + statistics.at_once, i == 0 ? 2 : 0);
+        check_result(epio_wait(epio_close(&op, file)), 0);
+        epio_loop_destroy(loop);
+    }
 }
 
 /* ---- Locks ------------------------------------------------------------------------------ */
@@ -783,6 +854,8 @@ int main(void)
         FIXTURE_TEST(what_nobody_cancelled_is_an_error, ON_OS_PERFORM),
         FIXTURE_TEST(control_c_at_a_console_is_no_end, ON_OS_PERFORM),
         FIXTURE_TEST(a_flush_that_fails, ON_OS_PERFORM),
+        FIXTURE_TEST(data_alone_is_flushed_on_ntfs, ON_OS_PERFORM),
+        FIXTURE_TEST(what_is_far_away_is_for_workers, ON_OS_PERFORM),
         FIXTURE_TEST(a_lock_ends_in_each_way, ON_OS_PERFORM),
         FIXTURE_TEST(mixed_endings_lose_nothing, ON_OS_PERFORM),
     };

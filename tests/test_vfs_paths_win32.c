@@ -36,17 +36,17 @@ static void check_refused(fixture *f, const char *name, int64_t expected)
     char found[512];
     epio_op op = {0};
     const char *path = fixture_path(f, name);
+    const int32_t os_error = expected == EPIO_EINVAL ? 0 : OS_ERROR_THAT_FITS;
     check_op_fails(f, epio_open(&op, f->vfs, path, READ_WRITE | EPIO_OPEN_CREATE), expected,
-                   OS_ERROR_THAT_FITS);
-    check_op_fails(f, epio_delete(&op, f->vfs, path, 0), expected, OS_ERROR_THAT_FITS);
+                   os_error);
+    check_op_fails(f, epio_delete(&op, f->vfs, path, 0), expected, os_error);
     check_op_fails(f, epio_rename(&op, f->vfs, path, fixture_path(f, "other"), 0), expected,
-                   OS_ERROR_THAT_FITS);
+                   os_error);
     check_op_fails(f, epio_rename(&op, f->vfs, fixture_path(f, "here"), path, 0), expected,
-                   OS_ERROR_THAT_FITS);
-    check_op_fails(f, epio_access(&op, f->vfs, path, EPIO_ACCESS_EXISTS), expected,
-                   OS_ERROR_THAT_FITS);
+                   os_error);
+    check_op_fails(f, epio_access(&op, f->vfs, path, EPIO_ACCESS_EXISTS), expected, os_error);
     check_op_fails(f, epio_full_pathname(&op, f->vfs, path, found, sizeof found), expected,
-                   OS_ERROR_THAT_FITS);
+                   os_error);
     f->names_used = 0;
 }
 
@@ -125,6 +125,110 @@ static void names_become_absolute(fixture *f)
     check_wide("//?/C:/a", L"\\\\?\\C:\\a");
     check_wide("\\\\.\\pipe\\name", L"\\\\.\\pipe\\name");
     check_wide("//./pipe/name", L"\\\\.\\pipe\\name");
+}
+
+/* As GetFullPathNameW answers, of a folder that nobody need have. */
+static const WCHAR *current;
+
+static DWORD WINAPI full_path_of_current(LPCWSTR name, DWORD size, LPWSTR full, LPWSTR *last)
+{
+    DWORD len = (DWORD)wcslen(current);
+    check(wcscmp(name, L".") == 0 && last == NULL);
+    if (size <= len) {
+        return len + 1;
+    }
+    wcscpy(full, current);
+    return len;
+}
+
+/* Processes that a program starts which canonicalizes its paths have a current folder whose
+ * name is taken literally. */
+static void the_current_folder_may_be_literal(fixture *f)
+{
+    static const struct {
+        const WCHAR *folder;
+        const char *name;
+        const WCHAR *expected;
+    } cases[] = {
+        {L"C:\\a\\b", "x", L"\\\\?\\C:\\a\\b\\x"},
+        {L"C:\\", "x", L"\\\\?\\C:\\x"},
+        {L"C:\\a", "/x", L"\\\\?\\C:\\x"},
+        {L"\\\\?\\C:\\a\\b", "x", L"\\\\?\\C:\\a\\b\\x"},
+        {L"\\\\?\\C:\\a\\b\\", "../x/./y", L"\\\\?\\C:\\a\\x\\y"},
+        {L"\\\\?\\C:\\a", "../../..", L"\\\\?\\C:\\"},
+        {L"\\\\?\\C:\\a", "/x", L"\\\\?\\C:\\x"},
+        {L"\\\\server\\share\\a", "x", L"\\\\?\\UNC\\server\\share\\a\\x"},
+        {L"\\\\server\\share\\a", "/x", L"\\\\?\\UNC\\server\\share\\x"},
+        {L"\\\\?\\UNC\\server\\share\\a", "../../x", L"\\\\?\\UNC\\server\\share\\x"},
+        {L"\\\\?\\UNC\\server\\share", "/x", L"\\\\?\\UNC\\server\\share\\x"},
+        {L"\\\\?\\Volume{1}\\a", "../../x", L"\\\\?\\Volume{1}\\x"},
+        {L"\\\\?\\Volume{1}\\a", "/x", L"\\\\?\\Volume{1}\\x"},
+    };
+    (void)f;
+    epio__win32_calls real = epio__win32;
+    epio__win32.get_full_path = full_path_of_current;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        current = cases[i].folder;
+        check_wide(cases[i].name, cases[i].expected);
+    }
+    epio__win32 = real;
+}
+
+static bool leads_to_pipe(const char *path)
+{
+    WCHAR *name = wide(path);
+    bool pipe = epio__may_be_pipe(name);
+    free(name);
+    return pipe;
+}
+
+/* Their servers could act as whoever opens them. The flag against that has another meaning
+ * for files. */
+static void names_of_pipes_are_known(fixture *f)
+{
+    static const char *const pipes[] = {"//./pipe/x",
+                                        "\\\\.\\PIPE\\x",
+                                        "\\\\.\\Global\\pipe/x",
+                                        "\\\\.\\x\\..\\pipe\\x",
+                                        "\\\\?\\pipe\\x",
+                                        "//server/pipe/x",
+                                        "\\\\?\\UNC\\server\\pipe\\x",
+                                        "\\\\.\\UNC\\server\\pipe\\x",
+                                        "\\\\?\\GLOBALROOT\\Device\\NamedPipe\\x"};
+    static const char *const files[] = {"pipe/x",
+                                        "C:/pipe/x",
+                                        "\\\\?\\C:\\pipe\\x",
+                                        "\\\\.\\C:\\pipe\\x",
+                                        "//server/share/pipe/x",
+                                        "//pipe/share/x",
+                                        "\\\\?\\Volume{1}\\x"};
+    (void)f;
+    for (size_t i = 0; i < sizeof pipes / sizeof pipes[0]; i++) {
+        check(leads_to_pipe(pipes[i]));
+    }
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        check(!leads_to_pipe(files[i]));
+    }
+}
+
+/* And they can be opened and used all the same. */
+static void a_pipe_is_opened_by_its_name(fixture *f)
+{
+    char found[8];
+    char path[64];
+    WCHAR name[64];
+    epio_op op = {0};
+    (void)swprintf(name, 64, L"\\\\.\\pipe\\epio-opened-%lx", GetCurrentProcessId());
+    (void)snprintf(path, sizeof path, "//./pipe/epio-opened-%lx", GetCurrentProcessId());
+    HANDLE server = CreateNamedPipeW(name, PIPE_ACCESS_DUPLEX | FILE_FLAG_OVERLAPPED,
+                                     PIPE_TYPE_BYTE, 1, 4096, 4096, 0, NULL);
+    check(server != INVALID_HANDLE_VALUE);
+    check_op(f, epio_open(&op, f->vfs, path, READ_WRITE), 0);
+    check_result(pipe_write((intptr_t)server, "abc", 3), 3);
+    epio_file *file = op.file;
+    check_op(f, epio_read(&op, file, found, sizeof found, 0), 3);
+    fixture_close(f, file);
+    check(CloseHandle(server));
 }
 
 static void names_go_by_the_current_folder(fixture *f)
@@ -225,6 +329,11 @@ static void long_ways_to_short_names(fixture *f)
     path[255] = '\0';
     fixture_put(f, path, "x", 1);
     check_content(f, path, "x", 1);
+    /* The name of a stream does not count. */
+    int error = 0;
+    (void)strcpy(path + 255, ":stream");
+    free(epio__wide_name(path, &error));
+    check_result(error, 0);
 }
 
 /* ---- Shared or not ------------------------------------------------------------------ */
@@ -300,6 +409,295 @@ static void who_keeps_a_file_is_named(fixture *f)
     }
 }
 
+/* ---- Read-only files ------------------------------------------------------------------ */
+
+static DWORD attributes_of(fixture *f, const char *name)
+{
+    WCHAR *wide_name = wide(fixture_path(f, name));
+    DWORD attributes = GetFileAttributesW(wide_name);
+    free(wide_name);
+    return attributes;
+}
+
+static void put_read_only(fixture *f, const char *name, const char *content)
+{
+    fixture_put(f, name, content, strlen(content));
+    WCHAR *wide_name = wide(fixture_path(f, name));
+    check(SetFileAttributesW(wide_name, FILE_ATTRIBUTE_READONLY | FILE_ATTRIBUTE_HIDDEN));
+    free(wide_name);
+}
+
+/* As on POSIX: who may change the folder may take a name from it. */
+static void a_read_only_file_can_be_deleted_and_replaced(fixture *f)
+{
+    for (uint32_t durable = 0; durable < 2; durable++) {
+        epio_op op = {0};
+        put_read_only(f, "file", "old");
+        check_op(f,
+                 epio_delete(&op, f->vfs, fixture_path(f, "file"),
+                             durable != 0 ? EPIO_DELETE_SYNC_DIR : 0),
+                 0);
+        check_result(fixture_exists(f, "file"), 0);
+
+        put_read_only(f, "file", "old");
+        fixture_put(f, "new", "new", 3);
+        check_op(f,
+                 epio_rename(&op, f->vfs, fixture_path(f, "new"), fixture_path(f, "file"),
+                             EPIO_RENAME_NO_REPLACE),
+                 EPIO_EEXIST);
+        check((attributes_of(f, "file") & FILE_ATTRIBUTE_READONLY) != 0);
+        check_op(f,
+                 epio_rename(&op, f->vfs, fixture_path(f, "new"), fixture_path(f, "file"),
+                             durable != 0 ? EPIO_RENAME_SYNC_DIR : 0),
+                 0);
+        check_content(f, "file", "new", 3);
+        check((attributes_of(f, "file") & FILE_ATTRIBUTE_READONLY) == 0);
+
+        /* One that is read-only itself stays so. */
+        put_read_only(f, "other", "other");
+        check_op(f,
+                 epio_rename(&op, f->vfs, fixture_path(f, "other"), fixture_path(f, "file"),
+                             durable != 0 ? EPIO_RENAME_SYNC_DIR : 0),
+                 0);
+        check((attributes_of(f, "file") & FILE_ATTRIBUTE_READONLY) != 0);
+        check_content(f, "file", "other", 5);
+        check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "file"), 0), 0);
+        check_result(count_entries(f->folder), 0);
+    }
+}
+
+static void what_cannot_go_stays_read_only(fixture *f)
+{
+    epio_op op = {0};
+    put_read_only(f, "file", "data");
+    fixture_put(f, "other", "other", 5);
+    HANDLE holder = hold_alone(f, "file");
+    /* Without a deadline, at which a thread may still be at it. */
+    int64_t deleted = fixture_result(f, epio_delete(&op, f->vfs, fixture_path(f, "file"), 0));
+    check(deleted == EPIO_ESHARING || deleted == EPIO_EACCES);
+    int64_t renamed = fixture_result(
+        f, epio_rename(&op, f->vfs, fixture_path(f, "other"), fixture_path(f, "file"), 0));
+    check(renamed == EPIO_ESHARING || renamed == EPIO_EACCES);
+    check(CloseHandle(holder));
+    check((attributes_of(f, "file") & FILE_ATTRIBUTE_READONLY) != 0);
+    check_content(f, "file", "data", 4);
+}
+
+/* ---- By calls that end as they are told to --------------------------------------------- */
+
+static epio__win32_calls real;
+static bool knows_read_only; /* Windows 10, version 1809 */
+static bool knows_posix;     /* version 1607, and a file system that has it */
+static int renames;
+static int deletes;
+
+static BOOL end_with(DWORD error)
+{
+    SetLastError(error);
+    return error == 0;
+}
+
+/* FileRenameInfoEx and FileDispositionInfoEx, by what Wine has. */
+static BOOL WINAPI set_as_told(HANDLE handle, FILE_INFO_BY_HANDLE_CLASS class, LPVOID data,
+                               DWORD size)
+{
+    DWORD flags = *(DWORD *)data;
+    DWORD known = class == 22 ? 0x3 : 0x3;
+    known |= knows_read_only ? (class == 22 ? 0x40u : 0x10u) : 0;
+    if (class != 21 && class != 22) {
+        return real.set_information(handle, class, data, size);
+    }
+    if (!knows_posix || (flags & ~known) != 0) {
+        return end_with(ERROR_INVALID_PARAMETER);
+    }
+    check((flags & 0x2) != 0);
+    if (class == 21) {
+        FILE_DISPOSITION_INFO disposition = {.DeleteFile = TRUE};
+        FILE_BASIC_INFO basic = {.FileAttributes = FILE_ATTRIBUTE_NORMAL};
+        check(real.get_information(handle, FileBasicInfo, &basic, sizeof basic));
+        if ((basic.FileAttributes & FILE_ATTRIBUTE_READONLY) != 0) {
+            return end_with(ERROR_ACCESS_DENIED);
+        }
+        deletes++;
+        return real.set_information(handle, FileDispositionInfo, &disposition, sizeof disposition);
+    }
+    renames++;
+    *(DWORD *)data = flags & 1;
+    return real.set_information(handle, FileRenameInfo, data, size);
+}
+
+static void posix_semantics_where_there_are_some(fixture *f)
+{
+    for (int turn = 0; turn < 3; turn++) {
+        epio_op op = {0};
+        knows_posix = turn > 0;
+        knows_read_only = turn > 1;
+        renames = 0;
+        deletes = 0;
+        fixture_put(f, "file", "old", 3);
+        fixture_put(f, "new", "new", 3);
+        real = epio__win32;
+        epio__win32.set_information = set_as_told;
+        check_op(f, epio_rename(&op, f->vfs, fixture_path(f, "new"), fixture_path(f, "file"), 0),
+                 0);
+        check_op(f,
+                 epio_rename(&op, f->vfs, fixture_path(f, "file"), fixture_path(f, "last"),
+                             EPIO_RENAME_NO_REPLACE),
+                 0);
+        check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "last"), 0), 0);
+        epio__win32 = real;
+        check_result(renames, knows_posix ? 2 : 0);
+        check_result(deletes, knows_posix ? 1 : 0);
+        check_result(count_entries(f->folder), 0);
+    }
+}
+
+static DWORD flush_error;
+static int flushes;
+
+static BOOL WINAPI flush_as_told(HANDLE handle)
+{
+    flushes++;
+    return flush_error != 0 ? end_with(flush_error) : real.flush(handle);
+}
+
+/* A name is durable by a flush, of the file or of another beside it. */
+static void sync_dir_flushes(fixture *f)
+{
+    for (int fails = 0; fails < 2; fails++) {
+        const int64_t expected = fails ? EPIO_EIO : 0;
+        const int32_t os_error = fails ? ERROR_DISK_FULL : 0;
+        epio_op op = {0};
+        fixture_put(f, "file", "data", 4);
+        put_read_only(f, "read-only", "data");
+        real = epio__win32;
+        epio__win32.flush = flush_as_told;
+        flush_error = (DWORD)os_error;
+        flushes = 0;
+        check_op_fails(f,
+                       epio_rename(&op, f->vfs, fixture_path(f, "file"), fixture_path(f, "new"),
+                                   EPIO_RENAME_SYNC_DIR),
+                       expected, os_error);
+        check_result(fixture_exists(f, "new"), 1);
+        check_result(flushes, 1);
+        check_op_fails(f,
+                       epio_rename(&op, f->vfs, fixture_path(f, "read-only"),
+                                   fixture_path(f, "file"), EPIO_RENAME_SYNC_DIR),
+                       expected, os_error);
+        check_result(flushes, 2);
+        check_op_fails(f, epio_delete(&op, f->vfs, fixture_path(f, "new"), EPIO_DELETE_SYNC_DIR),
+                       expected, os_error);
+        check_result(fixture_exists(f, "new"), 0);
+        check_result(flushes, 3);
+        check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "file"), 0), 0);
+        check_result(flushes, 3);
+        epio__win32 = real;
+        check_result(count_entries(f->folder), 0); /* nothing of the library's is left */
+    }
+}
+
+/* What an open made and could not finish is gone again. */
+static void an_open_that_fails_leaves_nothing(fixture *f)
+{
+    static const uint32_t directions[] = {EPIO_OPEN_READ, EPIO_OPEN_WRITE, READ_WRITE};
+    for (size_t i = 0; i < sizeof directions / sizeof directions[0]; i++) {
+        const uint32_t flags = directions[i] | EPIO_OPEN_CREATE | EPIO_OPEN_SYNC_DIR;
+        epio_op op = {0};
+        real = epio__win32;
+        epio__win32.flush = flush_as_told;
+        flush_error = 0;
+        flushes = 0;
+        check_op(f, epio_open(&op, f->vfs, fixture_path(f, "good"), flags), 0);
+        check_result(flushes, 1);
+        fixture_close(f, op.file);
+        flush_error = ERROR_DISK_FULL;
+        check_op_fails(f, epio_open(&op, f->vfs, fixture_path(f, "new"), flags), EPIO_EIO,
+                       ERROR_DISK_FULL);
+        check(op.file == NULL);
+        check_result(fixture_exists(f, "new"), 0);
+        check_result(flushes, 2);
+        /* What was there is nobody's to make durable, nor to remove. */
+        check_op(f, epio_open(&op, f->vfs, fixture_path(f, "good"), flags), 0);
+        check_result(flushes, 2);
+        epio__win32 = real;
+        fixture_close(f, op.file);
+        check_result(count_entries(f->folder), 1);
+        check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "good"), 0), 0);
+    }
+}
+
+static BOOL WINAPI delete_nothing(LPCWSTR name)
+{
+    (void)name;
+    return end_with(ERROR_ACCESS_DENIED);
+}
+
+/* A running program can be replaced, but not removed. */
+static void what_has_to_stay_is_swept_up_later(fixture *f)
+{
+    epio_op op = {0};
+    for (int turn = 0; turn < 3; turn++) {
+        bool runs = turn < 2;
+        fixture_put(f, "program", "old", 3);
+        fixture_put(f, "new", "new", 3);
+        epio_file *running = fixture_open(f, "program", EPIO_OPEN_READ);
+        real = epio__win32;
+        epio__win32.delete_file = runs ? delete_nothing : real.delete_file;
+        check_op(f, epio_rename(&op, f->vfs, fixture_path(f, "new"), fixture_path(f, "program"), 0),
+                 0);
+        epio__win32 = real;
+        fixture_close(f, running);
+        check_content(f, "program", "new", 3);
+        check_result(count_entries(f->folder), runs ? 2 + turn : 1);
+    }
+}
+
+static BOOL WINAPI set_nothing(HANDLE handle, FILE_INFO_BY_HANDLE_CLASS class, LPVOID data,
+                               DWORD size)
+{
+    (void)handle;
+    (void)class;
+    (void)data;
+    (void)size;
+    return end_with(ERROR_INVALID_PARAMETER);
+}
+
+static void a_close_that_cannot_delete_says_so(fixture *f)
+{
+    const uint32_t flags = READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_DELETE_ON_CLOSE;
+    epio_op op = {0};
+    epio_file *file = fixture_open(f, "file", flags);
+    real = epio__win32;
+    epio__win32.set_information = set_nothing;
+    epio__win32.delete_file = delete_nothing;
+    check_op_fails(f, epio_close(&op, file), EPIO_EACCES, ERROR_ACCESS_DENIED);
+    epio__win32 = real;
+    check_result(fixture_exists(f, "file"), 1);
+    file = fixture_open(f, "file", flags);
+    fixture_close(f, file);
+    check_result(fixture_exists(f, "file"), 0);
+}
+
+/* ---- Appending --------------------------------------------------------------------------- */
+
+/* Windows puts all that is written by such a handle at the end. */
+static void a_handle_that_only_appends_can_be_adopted(fixture *f)
+{
+    epio_op op = {0};
+    WCHAR *name = wide(fixture_path(f, "file"));
+    HANDLE handle = CreateFileW(name, FILE_APPEND_DATA | FILE_READ_ATTRIBUTES | SYNCHRONIZE,
+                                FILE_SHARE_READ, NULL, CREATE_NEW, FILE_FLAG_OVERLAPPED, NULL);
+    free(name);
+    check(handle != INVALID_HANDLE_VALUE);
+    check_op(f, epio_adopt(&op, f->vfs, (intptr_t)handle, 0), 0);
+    epio_file *file = op.file;
+    fixture_write(f, file, "abc", 3, 0);
+    fixture_write(f, file, "def", 3, 3);
+    check_op(f, epio_sync(&op, file, 0), 0);
+    fixture_close(f, file);
+    check_content(f, "file", "abcdef", 6);
+}
+
 int main(void)
 {
     static const fixture_test tests[] = {
@@ -308,10 +706,21 @@ int main(void)
         FIXTURE_TEST(dots_and_blanks_at_the_end_are_kept, ON_ANY_OS),
         FIXTURE_TEST(names_become_absolute, ON_OS_PERFORM),
         FIXTURE_TEST(names_go_by_the_current_folder, ON_ANY_OS),
+        FIXTURE_TEST(the_current_folder_may_be_literal, ON_OS_PERFORM),
+        FIXTURE_TEST(names_of_pipes_are_known, ON_OS_PERFORM),
+        FIXTURE_TEST(a_pipe_is_opened_by_its_name, ON_ANY_OS),
         FIXTURE_TEST(paths_of_thousands_of_letters, ON_ANY_OS),
         FIXTURE_TEST(long_ways_to_short_names, ON_ANY_OS),
         FIXTURE_TEST(who_holds_a_file_is_waited_for, ON_ANY_OS),
         FIXTURE_TEST(who_keeps_a_file_is_named, ON_OS_PERFORM | ON_OS),
+        FIXTURE_TEST(a_read_only_file_can_be_deleted_and_replaced, ON_ANY_OS),
+        FIXTURE_TEST(what_cannot_go_stays_read_only, ON_OS_PERFORM | ON_OS),
+        FIXTURE_TEST(posix_semantics_where_there_are_some, ON_ANY_OS),
+        FIXTURE_TEST(sync_dir_flushes, ON_ANY_OS),
+        FIXTURE_TEST(an_open_that_fails_leaves_nothing, ON_ANY_OS),
+        FIXTURE_TEST(what_has_to_stay_is_swept_up_later, ON_ANY_OS),
+        FIXTURE_TEST(a_close_that_cannot_delete_says_so, ON_ANY_OS),
+        FIXTURE_TEST(a_handle_that_only_appends_can_be_adopted, ON_ANY_OS),
     };
     return FIXTURE_RUN("paths on Windows", tests);
 }

@@ -1,6 +1,8 @@
 /* The calls that tests can replace, and those that are looked up by name. */
 #include "win32/win32.h"
 
+#include <wchar.h>
+
 #define FLUSH_DATA_ONLY 4u
 #define ACCESS_INFORMATION 8
 #define MODE_INFORMATION 16
@@ -44,6 +46,13 @@ static DWORD flush_data(HANDLE handle)
     default:
         return status >= 0 ? 0 : error_of(status);
     }
+}
+
+static bool is_on_ntfs(HANDLE handle)
+{
+    WCHAR name[MAX_PATH + 1];
+    return GetVolumeInformationByHandleW(handle, NULL, 0, NULL, NULL, NULL, name, MAX_PATH + 1) &&
+           wcscmp(name, L"NTFS") == 0;
 }
 
 static bool query(HANDLE handle, int which, ULONG *answer)
@@ -92,6 +101,11 @@ epio__win32_calls epio__win32 = {
     .get_notification_modes = get_notification_modes,
     .lock_file = LockFileEx,
     .unlock_file = UnlockFileEx,
+    .set_information = SetFileInformationByHandle,
+    .get_information = GetFileInformationByHandleEx,
+    .delete_file = DeleteFileW,
+    .get_full_path = GetFullPathNameW,
     .flush = FlushFileBuffers,
     .flush_data = flush_data,
+    .is_on_ntfs = is_on_ntfs,
 };

@@ -11,6 +11,10 @@
 #define OWNER_WRITE 0200u
 #define ID_INFO ((FILE_INFO_BY_HANDLE_CLASS)18)
 
+/* Of a file in a cloud; not in every header. */
+#define RECALL_ON_OPEN 0x00040000u
+#define RECALL_ON_DATA_ACCESS 0x00400000u
+
 /* ---- A file around a handle ---- */
 
 static epio__win32_file *create_file(epio_vfs *vfs, uint32_t flags)
@@ -87,6 +91,19 @@ static int fill_stream(epio__win32_file *file, int32_t *os_error)
     return 0;
 }
 
+/* What the system does within each call is for workers: it transforms what it reads and
+ * writes, or fetches it from somewhere. */
+#define TRANSFORMED (FILE_ATTRIBUTE_COMPRESSED | FILE_ATTRIBUTE_ENCRYPTED)
+#define FETCHED (FILE_ATTRIBUTE_OFFLINE | RECALL_ON_OPEN | RECALL_ON_DATA_ACCESS)
+
+/* So are the calls on files behind a server, which may ask it, as long as that takes. */
+static bool is_remote(HANDLE handle)
+{
+    FILE_REMOTE_PROTOCOL_INFO information;
+    return epio__win32.get_information(handle, FileRemoteProtocolInfo, &information,
+                                       sizeof information) != FALSE;
+}
+
 /* 0, or an error with *os_error. */
 static int fill_file(epio__win32_file *file, uint32_t flags, int32_t *os_error)
 {
@@ -100,7 +117,7 @@ static int fill_file(epio__win32_file *file, uint32_t flags, int32_t *os_error)
         }
         return fill_stream(file, os_error);
     }
-    if (!GetFileInformationByHandleEx(handle, FileBasicInfo, &information, sizeof information) ||
+    if (!epio__win32.get_information(handle, FileBasicInfo, &information, sizeof information) ||
         !epio__identity_of(handle, &file->base.device, &file->base.inode)) {
         *os_error = (int32_t)GetLastError();
         return epio__error_from_os(*os_error);
@@ -109,9 +126,11 @@ static int fill_file(epio__win32_file *file, uint32_t flags, int32_t *os_error)
         *os_error = ERROR_DIRECTORY_NOT_SUPPORTED;
         return EPIO_EISDIR;
     }
-    /* The system transforms what is in it within each call: that is for workers. */
-    file->cannot_bind =
-        (information.FileAttributes & (FILE_ATTRIBUTE_COMPRESSED | FILE_ATTRIBUTE_ENCRYPTED)) != 0;
+    file->base.locks_are_remote = is_remote(handle);
+    bool is_far = file->base.locks_are_remote || (information.FileAttributes & FETCHED) != 0;
+    file->cannot_bind = is_far || (information.FileAttributes & TRANSFORMED) != 0;
+    file->base.base.traits = is_far ? 0 : EPIO_FILE_LOCAL;
+    file->base.base.medium = file->base.device;
     file->base.direct = (flags & EPIO_OPEN_DIRECT) != 0;
     file->sector = file->base.direct ? sector_of(handle) : 0;
     return 0;
@@ -156,7 +175,7 @@ static DWORD disposition_for(uint32_t flags)
     return (flags & EPIO_OPEN_EXCLUSIVE) != 0 ? CREATE_NEW : OPEN_ALWAYS;
 }
 
-static DWORD attributes_for(uint32_t flags)
+static DWORD attributes_for(const WCHAR *name, uint32_t flags)
 {
     uint32_t given = flags >> 16;
     bool read_only = (given & 01000u) != 0 && (given & OWNER_WRITE) == 0;
@@ -169,14 +188,22 @@ static DWORD attributes_for(uint32_t flags)
     attributes |= (flags & EPIO_OPEN_TEMPORARY) != 0
                       ? FILE_FLAG_DELETE_ON_CLOSE | FILE_ATTRIBUTE_TEMPORARY
                       : 0;
+    /* The server of a pipe could act as its client. For a file the first of these bits is
+     * FILE_FLAG_OPEN_NO_RECALL. */
+    attributes |= epio__may_be_pipe(name) ? SECURITY_SQOS_PRESENT | SECURITY_IDENTIFICATION : 0;
     return attributes;
 }
 
-static HANDLE open_name(const WCHAR *name, uint32_t flags)
+/* *created, if it is opened: it was not there before. */
+static HANDLE open_name(const WCHAR *name, uint32_t flags, bool *created)
 {
     DWORD share = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
-    return CreateFileW(name, access_for(flags), share, NULL, disposition_for(flags),
-                       attributes_for(flags), NULL);
+    DWORD disposition = disposition_for(flags);
+    HANDLE handle = CreateFileW(name, access_for(flags), share, NULL, disposition,
+                                attributes_for(name, flags), NULL);
+    *created = disposition == CREATE_NEW ||
+               (disposition == OPEN_ALWAYS && GetLastError() != ERROR_ALREADY_EXISTS);
+    return handle;
 }
 
 /* What was found without following: 0 for a file. */
@@ -201,9 +228,10 @@ static bool are_the_same(HANDLE one, HANDLE other)
 
 /* Opens without following a link, but by way of whatever else gives a file its content
  * (deduplication, compression by files, clouds). */
-static HANDLE open_no_link(const WCHAR *name, uint32_t flags)
+static HANDLE open_no_link(const WCHAR *name, uint32_t flags, bool *created)
 {
-    HANDLE handle = open_name(name, flags);
+    bool ignored;
+    HANDLE handle = open_name(name, flags, created);
     DWORD tag = handle != INVALID_HANDLE_VALUE ? reparse_tag_of(handle) : 0;
     if (tag == 0) {
         return handle;
@@ -211,7 +239,7 @@ static HANDLE open_no_link(const WCHAR *name, uint32_t flags)
     uint32_t as_it_is =
         flags & ~(uint32_t)(EPIO_OPEN_NOFOLLOW | EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE);
     HANDLE whole =
-        IsReparseTagNameSurrogate(tag) ? INVALID_HANDLE_VALUE : open_name(name, as_it_is);
+        IsReparseTagNameSurrogate(tag) ? INVALID_HANDLE_VALUE : open_name(name, as_it_is, &ignored);
     bool same = whole != INVALID_HANDLE_VALUE && are_the_same(handle, whole);
     (void)CloseHandle(handle);
     if (same) {
@@ -231,15 +259,46 @@ static bool truncate_to_nothing(HANDLE handle)
 }
 
 /* What must be done to the new handle before anybody has it: 0 or an error. */
-static int64_t finish_open(epio_op *op, HANDLE handle)
+static int64_t finish_open(epio_op *op, HANDLE handle, const WCHAR *name, bool created)
 {
     if ((op->flags & EPIO_OPEN_TRUNCATE) != 0 && !truncate_to_nothing(handle)) {
         return epio__op_fail(op);
     }
-    bool durable = (op->flags & EPIO_OPEN_CREATE) != 0 && (op->flags & EPIO_OPEN_SYNC_DIR) != 0 &&
-                   (op->flags & EPIO_OPEN_WRITE) != 0;
+    if (!created || (op->flags & EPIO_OPEN_SYNC_DIR) == 0) {
+        return 0;
+    }
     /* The file's own metadata, its name among them on NTFS, go with its flush. */
-    return durable && !epio__win32.flush(handle) ? epio__op_fail(op) : 0;
+    DWORD error = 0;
+    if ((op->flags & EPIO_OPEN_WRITE) == 0) {
+        error = epio__make_name_durable(name);
+    } else if (!epio__win32.flush(handle)) {
+        error = GetLastError();
+    }
+    return error == 0 ? 0 : epio__op_fail_to_be_durable(op, error);
+}
+
+/* Is the name that of the file? By now it may be another's. False and GetLastError if
+ * nothing can be found under it. */
+static bool has_name(HANDLE file, const WCHAR *name)
+{
+    HANDLE handle = CreateFileW(name, 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
+                                NULL, OPEN_EXISTING, FILE_FLAG_OPEN_REPARSE_POINT, NULL);
+    if (handle == INVALID_HANDLE_VALUE) {
+        return false;
+    }
+    bool same = are_the_same(file, handle);
+    (void)CloseHandle(handle);
+    SetLastError(0);
+    return same;
+}
+
+/* An open that fails leaves nothing that it has made, unless somebody has written to it. */
+static void undo_create(HANDLE handle, const WCHAR *name)
+{
+    LARGE_INTEGER size;
+    if (GetFileSizeEx(handle, &size) && size.QuadPart == 0 && has_name(handle, name)) {
+        (void)epio__remove_name(name, false);
+    }
 }
 
 static int64_t fail_to_open(epio_op *op, const WCHAR *name, DWORD error)
@@ -254,14 +313,22 @@ static int64_t fail_to_open(epio_op *op, const WCHAR *name, DWORD error)
 static int64_t open_file(epio_op *op, epio__win32_file *file, const WCHAR *name)
 {
     bool follows = (op->flags & EPIO_OPEN_NOFOLLOW) == 0;
-    HANDLE handle = follows ? open_name(name, op->flags) : open_no_link(name, op->flags);
+    bool created;
+    HANDLE handle =
+        follows ? open_name(name, op->flags, &created) : open_no_link(name, op->flags, &created);
     if (handle == INVALID_HANDLE_VALUE) {
         return fail_to_open(op, name, GetLastError());
     }
     set_handle(file, handle);
     file->base.opened_as = op->flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_DIRECT);
-    int error = fill_file(file, op->flags, &op->os_error);
-    return error != 0 ? error : finish_open(op, handle);
+    int64_t result = fill_file(file, op->flags, &op->os_error);
+    if (result == 0) {
+        result = finish_open(op, handle, name, created);
+    }
+    if (result != 0 && created) {
+        undo_create(handle, name);
+    }
+    return result;
 }
 
 /* ---- Temporary files ---- */
@@ -272,17 +339,17 @@ static WCHAR *temporary_folder(const char *path, int *error)
     WCHAR *folder = NULL;
     if (path == NULL) {
         WCHAR temporary[MAX_PATH + 2];
-        DWORD len = GetTempPathW(MAX_PATH + 1, temporary); /* a backslash at its end */
+        DWORD len = GetTempPathW(MAX_PATH + 1, temporary);
         if (len == 0 || len > MAX_PATH) {
             *error = EPIO_ENOENT;
             return NULL;
         }
-        folder = _wcsdup(temporary);
         *error = EPIO_ENOMEM;
+        folder = epio__literal_name(_wcsdup(temporary), error);
     } else {
         folder = epio__wide_name(path, error);
     }
-    if (folder != NULL && (path == NULL || !epio__is_folder(folder))) {
+    if (folder != NULL && path != NULL && !epio__is_folder(folder)) {
         *wcsrchr(folder, L'\\') = L'\0'; /* or beside that file */
     }
     return folder;
@@ -321,10 +388,12 @@ static int64_t open_path(epio_op *op, epio__win32_file *file)
         result = open_file(op, file, name);
     }
     if (result == 0 && (op->flags & EPIO_OPEN_DELETE_ON_CLOSE) != 0) {
-        file->delete_name = name;
-    } else {
-        free(name);
+        /* Where the file is; the links that lead there stay. */
+        WCHAR *final = epio__final_name(epio__handle_of(&file->base));
+        file->delete_name = final != NULL ? final : name;
+        name = final != NULL ? name : NULL;
     }
+    free(name);
     return result;
 }
 
@@ -346,18 +415,23 @@ int64_t epio__open_perform(epio_vfs *vfs, epio_op *op)
 
 /* ---- Adopting ---- */
 
-static int64_t check_handle(epio_op *op, HANDLE handle, uint32_t *flags)
+/* *appends: it may write, but at the end of the file alone. (For a pipe that bit is another
+ * right.) */
+static int64_t check_handle(epio_op *op, HANDLE handle, uint32_t *flags, bool *appends)
 {
     DWORD information;
     ACCESS_MASK access;
+    *appends = false;
     if (handle == INVALID_HANDLE_VALUE || !GetHandleInformation(handle, &information)) {
         op->os_error = ERROR_INVALID_HANDLE;
         return EPIO_EBADF;
     }
     uint32_t allowed = EPIO_OPEN_READ | EPIO_OPEN_WRITE;
     if (epio__nt_access_of(handle, &access)) {
+        *appends = (access & (FILE_WRITE_DATA | FILE_APPEND_DATA)) == FILE_APPEND_DATA &&
+                   GetFileType(handle) == FILE_TYPE_DISK;
         allowed = ((access & FILE_READ_DATA) != 0 ? EPIO_OPEN_READ : 0) |
-                  ((access & FILE_WRITE_DATA) != 0 ? EPIO_OPEN_WRITE : 0);
+                  ((access & FILE_WRITE_DATA) != 0 || *appends ? EPIO_OPEN_WRITE : 0);
     }
     *flags = op->flags != 0 ? op->flags : allowed;
     return (*flags & ~allowed) != 0 ? EPIO_EBADF : 0;
@@ -367,7 +441,8 @@ int64_t epio__adopt_perform(epio_vfs *vfs, epio_op *op)
 {
     HANDLE handle = (HANDLE)op->arguments.adopt.os_handle;
     uint32_t flags;
-    int64_t result = check_handle(op, handle, &flags);
+    bool appends;
+    int64_t result = check_handle(op, handle, &flags, &appends);
     if (result != 0) {
         return result;
     }
@@ -376,6 +451,7 @@ int64_t epio__adopt_perform(epio_vfs *vfs, epio_op *op)
         return EPIO_ENOMEM;
     }
     set_handle(file, handle);
+    file->appends = appends;
     ULONG mode = EPIO__NT_SYNCHRONOUS; /* if it cannot be told: right for either kind */
     (void)epio__nt_mode_of(handle, &mode);
     file->synchronous = (mode & EPIO__NT_SYNCHRONOUS) != 0;
@@ -390,56 +466,31 @@ int64_t epio__adopt_perform(epio_vfs *vfs, epio_op *op)
     return 0;
 }
 
-/* The name may by now be another file's. */
-static bool still_has_name(const epio__win32_file *file)
+/* 0 or an error. */
+static DWORD delete_at_close(const epio__win32_file *file)
 {
-    uint64_t device;
-    uint64_t inode;
-    HANDLE handle =
-        CreateFileW(file->delete_name, 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
-                    NULL, OPEN_EXISTING, FILE_FLAG_OPEN_REPARSE_POINT, NULL);
-    if (handle == INVALID_HANDLE_VALUE) {
-        return false;
+    HANDLE handle = epio__handle_of(&file->base);
+    if (!has_name(handle, file->delete_name)) {
+        DWORD error = GetLastError();
+        return error == ERROR_FILE_NOT_FOUND || error == ERROR_PATH_NOT_FOUND ? 0 : error;
     }
-    bool told = epio__identity_of(handle, &device, &inode);
-    (void)CloseHandle(handle);
-    return told && device == file->base.device && inode == file->base.inode;
-}
-
-/* With its last handle, if somebody has it open who does not let it go now. */
-static void delete_later(const epio__win32_file *file)
-{
+    if (epio__remove_name(file->delete_name, false)) {
+        return 0;
+    }
+    DWORD error = GetLastError();
+    /* With its last handle, if somebody has it open who does not let it go now. */
     FILE_DISPOSITION_INFO disposition = {.DeleteFile = TRUE};
-    (void)SetFileInformationByHandle(epio__handle_of(&file->base), FileDispositionInfo,
-                                     &disposition, sizeof disposition);
-}
-
-/* Which says who may write to the file, not who may delete it. */
-static void clear_read_only(const WCHAR *name)
-{
-    DWORD attributes = epio__attributes_of(name);
-    if ((attributes & FILE_ATTRIBUTE_READONLY) != 0) {
-        (void)SetFileAttributesW(name, attributes & ~(DWORD)FILE_ATTRIBUTE_READONLY);
-    }
-}
-
-static void delete_at_close(const epio__win32_file *file)
-{
-    if (still_has_name(file)) {
-        clear_read_only(file->delete_name);
-        if (!epio__remove_name(file->delete_name, false)) {
-            delete_later(file);
-        }
-    }
+    return epio__win32.set_information(handle, FileDispositionInfo, &disposition,
+                                       sizeof disposition)
+               ? 0
+               : error;
 }
 
 int64_t epio__close_perform(epio_op *op)
 {
-    epio__os_file *file = &epio__win32_file_of(op)->base;
-    const epio__win32_file *named = epio__win32_file_of(op);
-    if (named->delete_name != NULL) {
-        delete_at_close(named);
-    }
-    epio_file_release(&file->base);
-    return epio__os_file_close(file, &op->os_error);
+    epio__win32_file *file = epio__win32_file_of(op);
+    DWORD error = file->delete_name != NULL ? delete_at_close(file) : 0;
+    epio_file_release(&file->base.base);
+    int64_t result = epio__os_file_close(&file->base, &op->os_error);
+    return result == 0 && error != 0 ? epio__op_fail_with(op, error) : result;
 }

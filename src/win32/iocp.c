@@ -19,6 +19,9 @@
 /* Of a longer wait a tick too much is no large part. */
 #define FINE_MILLISECONDS 100
 
+/* After a failure of the port. */
+#define PAUSE_MILLISECONDS 10
+
 #define LONG_COPY (UINT64_C(1) << 20)
 #define MANY_PARTS 64
 
@@ -142,7 +145,7 @@ static bool waits_inside(const epio_op *op)
         return false;
     }
     const epio__win32_file *file = epio__win32_file_of(op);
-    return epio__load_relaxed_u32(&file->has_grown) != 0 ||
+    return file->appends || epio__load_relaxed_u32(&file->has_grown) != 0 ||
            !GetFileSizeEx(epio__handle_of(&file->base), &size) ||
            op->arguments.io.offset + epio_op_bytes(op) > (uint64_t)size.QuadPart;
 }
@@ -188,7 +191,7 @@ static bool iocp_submit(void *opaque, epio_op *op)
     iocp_state *state = opaque;
     bool transfer = epio__op_transfers(op);
     if (!transfer || epio_op_bytes(op) == 0 || epio__check_transfer(op) != 0 || is_long(op) ||
-        waits_inside(op) || !bind_file(state, epio__win32_file_of(op)) || may_skip_or_not(op)) {
+        !bind_file(state, epio__win32_file_of(op)) || waits_inside(op) || may_skip_or_not(op)) {
         return false;
     }
     int64_t result;
@@ -250,14 +253,28 @@ static void take_packet(iocp_state *state, const OVERLAPPED_ENTRY *packet)
     }
 }
 
+/* False: none came in time. A failure of another kind (there is no memory) is as good as
+ * a short wait: the loop would ask again at once. */
+static bool take_some(iocp_state *state, OVERLAPPED_ENTRY *packets, ULONG *count,
+                      DWORD milliseconds)
+{
+    if (epio__win32.get_completions(state->port, packets, PACKETS_AT_ONCE, count, milliseconds,
+                                    FALSE)) {
+        return true;
+    }
+    if (GetLastError() != WAIT_TIMEOUT && milliseconds != 0) {
+        Sleep(milliseconds < PAUSE_MILLISECONDS ? milliseconds : PAUSE_MILLISECONDS);
+    }
+    return false;
+}
+
 /* Takes all that is there, waiting for the first: false if none came. */
 static bool take_packets(iocp_state *state, DWORD milliseconds)
 {
     OVERLAPPED_ENTRY packets[PACKETS_AT_ONCE];
     ULONG count = 0;
     bool some = false;
-    while (epio__win32.get_completions(state->port, packets, PACKETS_AT_ONCE, &count, milliseconds,
-                                       FALSE)) {
+    while (take_some(state, packets, &count, milliseconds)) {
         for (ULONG i = 0; i < count; i++) {
             take_packet(state, &packets[i]);
         }

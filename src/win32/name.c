@@ -44,13 +44,13 @@ static WCHAR *widen(const char *path, int *error)
 static WCHAR *present_folder(const WCHAR *drive)
 {
     DWORD size;
-    DWORD len = GetFullPathNameW(drive, 0, NULL, NULL);
+    DWORD len = epio__win32.get_full_path(drive, 0, NULL, NULL);
     WCHAR *folder = NULL;
     do { /* another thread may change it in between */
         free(folder);
         size = len;
         folder = malloc(((size_t)size + 1) * sizeof *folder);
-        len = folder != NULL ? GetFullPathNameW(drive, size, folder, NULL) : 0;
+        len = folder != NULL ? epio__win32.get_full_path(drive, size, folder, NULL) : 0;
     } while (len >= size && size != 0);
     if (len == 0) {
         free(folder);
@@ -71,33 +71,6 @@ static size_t share_len(const WCHAR *name)
     const WCHAR *share = wcschr(name, L'\\');
     const WCHAR *folder = share != NULL ? wcschr(share + 1, L'\\') : NULL;
     return folder != NULL ? (size_t)(folder - name) : wcslen(name);
-}
-
-/* How much of a folder is its drive or share. */
-static size_t root_of(const WCHAR *folder)
-{
-    return has_drive(folder) ? wcslen(L"X:") : wcslen(L"\\\\") + share_len(folder + 2);
-}
-
-/* What has to stand in front of the name to make it absolute; to be freed. *rest is what
- * is left of the name. */
-static WCHAR *find_base(const WCHAR *name, const WCHAR **rest)
-{
-    WCHAR drive[] = L"X:.";
-    *rest = name;
-    if (starts_with(name, L"\\\\") || (has_drive(name) && name[2] == L'\\')) {
-        return calloc(1, sizeof(WCHAR));
-    }
-    if (has_drive(name)) {
-        drive[0] = name[0];
-        *rest = name + 2;
-        return present_folder(drive);
-    }
-    WCHAR *base = present_folder(L".");
-    if (base != NULL && name[0] == L'\\') {
-        base[root_of(base)] = L'\0';
-    }
-    return base;
 }
 
 /* ---- Parts ---- */
@@ -123,14 +96,22 @@ static bool is_device(const WCHAR *part, size_t len)
     return numbered && (_wcsnicmp(part, L"COM", 3) == 0 || _wcsnicmp(part, L"LPT", 3) == 0);
 }
 
-/* Where the parts that can be left by ".." begin. */
+/* Where the parts that can be left by ".." begin: behind a drive, a share or a volume. */
 static size_t root_len(const WCHAR *name)
 {
     const WCHAR *unc = L"\\\\?\\UNC\\";
-    if (!starts_with(name, unc)) {
-        return wcslen(L"\\\\?\\X:");
+    const WCHAR *literal = L"\\\\?\\";
+    if (starts_with(name, unc)) {
+        return wcslen(unc) + share_len(name + wcslen(unc));
     }
-    return wcslen(unc) + share_len(name + wcslen(unc));
+    return wcslen(literal) + wcscspn(name + wcslen(literal), L"\\");
+}
+
+/* Without the stream that is named behind a colon, which has a limit of its own. */
+static size_t len_of_file(const WCHAR *part, size_t len)
+{
+    const WCHAR *colon = wmemchr(part, L':', len);
+    return colon != NULL ? (size_t)(colon - part) : len;
 }
 
 /* Resolves the relative parts, in place: 0, EPIO_EINVAL, EPIO_ENAMETOOLONG. */
@@ -146,7 +127,7 @@ static int resolve(WCHAR *name)
             while (to > name + root && *--to != L'\\') {
             }
         } else if (len > 0 && !(len == 1 && from[0] == L'.')) {
-            if (len > LONGEST_PART) {
+            if (len_of_file(from, len) > LONGEST_PART) {
                 return EPIO_ENAMETOOLONG;
             }
             if (is_device(from, len)) {
@@ -165,24 +146,55 @@ static int resolve(WCHAR *name)
     return to - name < LONGEST_NAME ? 0 : EPIO_ENAMETOOLONG;
 }
 
+/* Both, with a backslash between them, in the form that is taken literally; to be freed.
+ * `first` is absolute, and perhaps in that form already: so is the current folder of what
+ * a program started that makes all its names canonical. */
+static WCHAR *join(const WCHAR *first, const WCHAR *second)
+{
+    bool literal = starts_with(first, L"\\\\?\\");
+    bool unc = !literal && starts_with(first, L"\\\\");
+    const WCHAR *prefix = literal ? L"" : unc ? L"\\\\?\\UNC" : L"\\\\?\\";
+    size_t room = wcslen(prefix) + wcslen(first) + wcslen(second) + 2;
+    WCHAR *whole = malloc(room * sizeof *whole);
+    if (whole != NULL) {
+        wcscpy(whole, prefix);
+        wcscat(whole, first + (unc ? 1 : 0));
+        wcscat(whole, L"\\");
+        wcscat(whole, second);
+    }
+    return whole;
+}
+
+/* To be freed; NULL if there is no memory. */
+static WCHAR *join_to_present(const WCHAR *name)
+{
+    WCHAR of_drive[] = L"X:.";
+    const WCHAR *which = L".";
+    if (has_drive(name)) {
+        of_drive[0] = name[0];
+        which = of_drive;
+        name += 2;
+    }
+    bool rooted = name[0] == L'\\';
+    WCHAR *folder = present_folder(which);
+    WCHAR *base = folder != NULL ? join(folder, L"") : NULL;
+    if (base != NULL && rooted) {
+        base[root_len(base)] = L'\0';
+    }
+    WCHAR *absolute = base != NULL ? join(base, name) : NULL;
+    free(base);
+    free(folder);
+    return absolute;
+}
+
 static WCHAR *make_absolute(const WCHAR *name, int *error)
 {
-    const WCHAR *rest;
-    WCHAR *base = find_base(name, &rest);
-    const WCHAR *first = base != NULL && base[0] != L'\0' ? base : rest;
-    bool unc = starts_with(first, L"\\\\");
-    size_t room = wcslen(L"\\\\?\\UNC") + (base != NULL ? wcslen(base) : 0) + wcslen(rest) + 3;
-    WCHAR *absolute = base != NULL ? malloc(room * sizeof *absolute) : NULL;
+    bool is_absolute = starts_with(name, L"\\\\") || (has_drive(name) && name[2] == L'\\');
+    WCHAR *absolute = is_absolute ? join(name, L"") : join_to_present(name);
     if (absolute == NULL) {
-        free(base);
         *error = EPIO_ENOMEM;
         return NULL;
     }
-    wcscpy(absolute, unc ? L"\\\\?\\UNC" : L"\\\\?\\");
-    wcscat(absolute, base[0] != L'\0' ? base + (unc ? 1 : 0) : L"");
-    wcscat(absolute, base[0] != L'\0' ? L"\\" : L"");
-    wcscat(absolute, base[0] != L'\0' ? rest : rest + (unc ? 1 : 0));
-    free(base);
     *error = resolve(absolute);
     if (*error != 0) {
         free(absolute);
@@ -193,7 +205,11 @@ static WCHAR *make_absolute(const WCHAR *name, int *error)
 
 WCHAR *epio__wide_name(const char *path, int *error)
 {
-    WCHAR *name = widen(path, error);
+    return epio__literal_name(widen(path, error), error);
+}
+
+WCHAR *epio__literal_name(WCHAR *name, int *error)
+{
     /* Already in the form that is taken literally, or a device such as a pipe. */
     if (name == NULL || starts_with(name, L"\\\\?\\") || starts_with(name, L"\\\\.\\")) {
         return name;
@@ -222,6 +238,36 @@ WCHAR *epio__op_wide_name(epio_op *op, const char *path, int *error)
                                                    : ERROR_NOT_ENOUGH_MEMORY;
     }
     return name;
+}
+
+/* Does a part that is called so begin there? With either slash, as a device's name may have. */
+static bool is_part(const WCHAR *at, const WCHAR *part)
+{
+    size_t len = wcslen(part);
+    return _wcsnicmp(at, part, len) == 0 && (at[len] == L'\\' || at[len] == L'/');
+}
+
+bool epio__may_be_pipe(const WCHAR *name)
+{
+    const WCHAR *at = name + wcslen(L"\\\\.\\");
+    bool literal = starts_with(name, L"\\\\?\\");
+    if (!literal && !starts_with(name, L"\\\\.\\")) {
+        return false;
+    }
+    if (is_part(at, L"UNC")) {
+        at += wcslen(L"UNC\\");
+        return is_part(at + wcscspn(at, L"\\/") + 1, L"pipe");
+    }
+    if (has_drive(at)) {
+        return false;
+    }
+    /* \\.\pipe, \\.\Global\pipe, \\?\GLOBALROOT\Device\NamedPipe and the like. */
+    for (; *at != L'\0'; at += wcscspn(at, L"\\/"), at += *at != L'\0' ? 1 : 0) {
+        if (is_part(at, L"pipe") || is_part(at, L"NamedPipe")) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* ---- What has the name ---- */
@@ -295,7 +341,7 @@ int64_t epio__op_fail_or_retry(epio_op *op, const WCHAR *name, DWORD error, bool
 
 /* ---- To UTF-8 ---- */
 
-char *epio__narrow_name(const WCHAR *name)
+char *epio__narrow_name(const WCHAR *name, int *error)
 {
     bool unc = starts_with(name, L"\\\\?\\UNC\\");
     if (unc) {
@@ -303,10 +349,15 @@ char *epio__narrow_name(const WCHAR *name)
     } else if (starts_with(name, L"\\\\?\\")) {
         name += wcslen(L"\\\\?\\");
     }
-    int len = WideCharToMultiByte(CP_UTF8, 0, name, -1, NULL, 0, NULL, NULL);
-    char *path = len > 0 ? malloc((size_t)len) : NULL;
+    int len = WideCharToMultiByte(CP_UTF8, WC_ERR_INVALID_CHARS, name, -1, NULL, 0, NULL, NULL);
+    if (len <= 0) {
+        *error = EPIO_EINVAL;
+        return NULL;
+    }
+    char *path = malloc((size_t)len);
+    *error = EPIO_ENOMEM;
     if (path != NULL) {
-        (void)WideCharToMultiByte(CP_UTF8, 0, name, -1, path, len, NULL, NULL);
+        (void)WideCharToMultiByte(CP_UTF8, WC_ERR_INVALID_CHARS, name, -1, path, len, NULL, NULL);
         if (unc) {
             path[0] = '\\'; /* where the C of UNC stood */
         }

@@ -1,18 +1,25 @@
 /* What is done with paths alone: delete, rename, access, full_pathname. */
+#include "core/reason.h"
 #include "win32/win32.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <wchar.h>
 
 /* Windows 10, version 1607: by number, as older headers do not name them. */
 #define DISPOSITION_INFO_EX ((FILE_INFO_BY_HANDLE_CLASS)21)
 #define RENAME_INFO_EX ((FILE_INFO_BY_HANDLE_CLASS)22)
-#define DELETE_POSIX 0x3u         /* delete, with POSIX semantics */
-#define RENAME_REPLACE_POSIX 0x3u /* likewise */
+#define DELETE_POSIX 0x3u /* delete, with POSIX semantics */
+#define RENAME_REPLACE 0x1u
 #define RENAME_POSIX 0x2u
 
-/* What is done to the name by a handle that writes through is on the medium then. */
+/* Windows 10, version 1809: whether the file itself may be written to is not asked. */
+#define DELETE_READ_ONLY 0x10u
+#define RENAME_OVER_READ_ONLY 0x40u
+
+/* What is done to the name by a handle that writes through is on the medium then, unless
+ * the device does not mind the flag: see make_durable. */
 static HANDLE open_for(const WCHAR *name, DWORD access, bool durable)
 {
     DWORD share = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
@@ -21,9 +28,152 @@ static HANDLE open_for(const WCHAR *name, DWORD access, bool durable)
                        flags | (durable ? FILE_FLAG_WRITE_THROUGH : 0), NULL);
 }
 
-static bool is_read_only(const WCHAR *name)
+/* `tail`, which has two numbers, in the folder of a name; to be freed. NULL: no memory. */
+static WCHAR *beside(const WCHAR *name, const WCHAR *tail)
 {
-    return (epio__attributes_of(name) & FILE_ATTRIBUTE_READONLY) != 0;
+    size_t folder_len = (size_t)(wcsrchr(name, L'\\') - name);
+    size_t room = folder_len + 64;
+    uint64_t random;
+    WCHAR *other = malloc(room * sizeof *other);
+    if (other != NULL) {
+        epio__random_bytes(&random, sizeof random);
+        wmemcpy(other, name, folder_len);
+        (void)swprintf(other + folder_len, room - folder_len, tail, (unsigned long)(random >> 32),
+                       (unsigned long)(random & 0xFFFFFFFFu));
+    }
+    return other;
+}
+
+/* ---- Durable ---- */
+
+/* What was done to names of a volume is in its log. A flush of any of its files writes that,
+ * and makes the device write what it has taken, which it may not do for the sake of
+ * FILE_FLAG_WRITE_THROUGH alone. A handle for it, to be had before anything is done: of the
+ * file itself (NULL: there will be none), if that may be written to, else of a new one beside
+ * `name`. INVALID_HANDLE_VALUE and GetLastError. */
+static HANDLE begin_durable(const WCHAR *file, const WCHAR *name)
+{
+    const DWORD share = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
+    HANDLE handle = INVALID_HANDLE_VALUE;
+    if (file != NULL) {
+        handle = CreateFileW(file, GENERIC_WRITE, share, NULL, OPEN_EXISTING,
+                             FILE_FLAG_OPEN_REPARSE_POINT, NULL);
+    }
+    if (handle != INVALID_HANDLE_VALUE) {
+        return handle;
+    }
+    WCHAR *other = beside(name, L"\\.epio-sync-%08lx%08lx");
+    if (other == NULL) {
+        SetLastError(ERROR_NOT_ENOUGH_MEMORY);
+        return handle;
+    }
+    handle = CreateFileW(other, GENERIC_WRITE | DELETE, share, NULL, CREATE_NEW,
+                         FILE_FLAG_DELETE_ON_CLOSE | FILE_ATTRIBUTE_HIDDEN, NULL);
+    DWORD error = GetLastError();
+    free(other);
+    SetLastError(error);
+    return handle;
+}
+
+static DWORD end_durable(HANDLE handle)
+{
+    DWORD error = epio__win32.flush(handle) ? 0 : GetLastError();
+    (void)CloseHandle(handle);
+    return error;
+}
+
+DWORD epio__make_name_durable(const WCHAR *name)
+{
+    HANDLE handle = begin_durable(name, name);
+    return handle != INVALID_HANDLE_VALUE ? end_durable(handle) : GetLastError();
+}
+
+int64_t epio__op_fail_to_be_durable(epio_op *op, DWORD error)
+{
+    op->os_error = (int32_t)error;
+    return EPIO_EIO;
+}
+
+/* `file` as in begin_durable. */
+static int64_t change_durably(epio_op *op, const WCHAR *file, const WCHAR *from, const WCHAR *to,
+                              int64_t (*change)(epio_op *op, const WCHAR *from, const WCHAR *to))
+{
+    HANDLE handle = begin_durable(file, to);
+    if (handle == INVALID_HANDLE_VALUE) {
+        return epio__op_fail_for(op, to, GetLastError());
+    }
+    int64_t result = change(op, from, to);
+    if (result != 0) {
+        (void)CloseHandle(handle);
+        return result;
+    }
+    DWORD error = end_durable(handle);
+    return error == 0 ? 0 : epio__op_fail_to_be_durable(op, error);
+}
+
+/* ---- Read-only files ---- */
+
+/* POSIX asks the folder who may take or replace a name. Where the system cannot be told to,
+ * the attribute goes for the moment; with it, of a file that has other names, for good.
+ * False: the file was none of these. */
+static bool lift_read_only(const WCHAR *name, DWORD *attributes)
+{
+    *attributes = epio__attributes_of(name);
+    DWORD others = *attributes & ~(DWORD)FILE_ATTRIBUTE_READONLY;
+    return (*attributes & FILE_ATTRIBUTE_READONLY) != 0 &&
+           SetFileAttributesW(name, others != 0 ? others : FILE_ATTRIBUTE_NORMAL);
+}
+
+/* ---- Two steps, where there are no POSIX semantics ---- */
+
+/* A file first gets another name, since its own would be taken until whoever has it open
+ * has closed it. To be freed; NULL: it still has the old one. */
+static WCHAR *put_aside(const WCHAR *name, bool durable)
+{
+    WCHAR *aside = beside(name, L"\\.epio-%08lx%08lx");
+    if (aside != NULL && !MoveFileExW(name, aside, durable ? MOVEFILE_WRITE_THROUGH : 0)) {
+        free(aside);
+        return NULL;
+    }
+    return aside;
+}
+
+/* Removes what earlier calls had to leave in this folder, but for what is still in use. */
+static void sweep(const WCHAR *name)
+{
+    size_t folder_len = (size_t)(wcsrchr(name, L'\\') - name) + 1;
+    size_t room = folder_len + MAX_PATH + 1;
+    WIN32_FIND_DATAW found;
+    WCHAR *path = malloc(room * sizeof *path);
+    if (path == NULL) {
+        return;
+    }
+    wmemcpy(path, name, folder_len);
+    wcscpy(path + folder_len, L".epio-old-*");
+    HANDLE list = FindFirstFileW(path, &found);
+    if (list != INVALID_HANDLE_VALUE) {
+        do {
+            wcscpy(path + folder_len, found.cFileName);
+            (void)epio__win32.delete_file(path);
+        } while (FindNextFileW(list, &found));
+        (void)FindClose(list);
+    }
+    free(path);
+}
+
+/* A file that was replaced: a program that runs, or one that is mapped, cannot go. It is
+ * hidden then, until the next sweep or, for those who may ask for it, the next start. */
+static void discard(const WCHAR *aside)
+{
+    if (epio__win32.delete_file(aside)) {
+        return;
+    }
+    WCHAR *old = beside(aside, L"\\.epio-old-%08lx%08lx");
+    const WCHAR *kept = old != NULL && MoveFileExW(aside, old, 0) ? old : aside;
+    DWORD attributes = epio__attributes_of(kept);
+    (void)SetFileAttributesW(kept, attributes | FILE_ATTRIBUTE_HIDDEN);
+    (void)MoveFileExW(kept, NULL, MOVEFILE_DELAY_UNTIL_REBOOT);
+    free(old);
 }
 
 /* ---- Delete ---- */
@@ -32,42 +182,24 @@ static bool is_read_only(const WCHAR *name)
  * systems can. */
 static bool delete_as_posix(const WCHAR *name, bool durable)
 {
-    DWORD flags = DELETE_POSIX;
+    DWORD flags = DELETE_POSIX | DELETE_READ_ONLY;
     HANDLE handle = open_for(name, DELETE, durable);
     if (handle == INVALID_HANDLE_VALUE) {
         return false;
     }
-    BOOL done = SetFileInformationByHandle(handle, DISPOSITION_INFO_EX, &flags, sizeof flags);
+    BOOL done = epio__win32.set_information(handle, DISPOSITION_INFO_EX, &flags, sizeof flags);
+    if (!done) {
+        flags = DELETE_POSIX;
+        done = epio__win32.set_information(handle, DISPOSITION_INFO_EX, &flags, sizeof flags);
+    }
     (void)CloseHandle(handle);
     return done != FALSE;
-}
-
-/* Elsewhere it first gets another name, since its own would be taken until whoever has
- * it open has closed it. To be freed; NULL: it still has the old one. */
-static WCHAR *put_aside(const WCHAR *name, bool durable)
-{
-    const WCHAR *last = wcsrchr(name, L'\\');
-    size_t folder_len = (size_t)(last - name);
-    size_t room = folder_len + 64;
-    uint64_t random;
-    WCHAR *aside = malloc(room * sizeof *aside);
-    if (aside == NULL) {
-        return NULL;
-    }
-    epio__random_bytes(&random, sizeof random);
-    (void)swprintf(aside, room, L"%.*ls\\.epio-%08lx%08lx", (int)folder_len, name,
-                   (unsigned long)(random >> 32), (unsigned long)(random & 0xFFFFFFFFu));
-    if (!MoveFileExW(name, aside, durable ? MOVEFILE_WRITE_THROUGH : 0)) {
-        free(aside);
-        return NULL;
-    }
-    return aside;
 }
 
 static bool delete_in_two_steps(const WCHAR *name, bool durable)
 {
     WCHAR *aside = put_aside(name, durable);
-    bool done = aside != NULL && DeleteFileW(aside);
+    bool done = aside != NULL && epio__win32.delete_file(aside);
     DWORD error = GetLastError();
     if (aside != NULL && !done) {
         (void)MoveFileExW(aside, name, 0);
@@ -77,24 +209,44 @@ static bool delete_in_two_steps(const WCHAR *name, bool durable)
     return done;
 }
 
-bool epio__remove_name(const WCHAR *name, bool durable)
+static bool delete_somehow(const WCHAR *name, bool durable)
 {
     return delete_as_posix(name, durable) || delete_in_two_steps(name, durable) ||
-           DeleteFileW(name);
+           epio__win32.delete_file(name);
+}
+
+bool epio__remove_name(const WCHAR *name, bool durable)
+{
+    DWORD attributes;
+    if (delete_as_posix(name, durable)) {
+        return true;
+    }
+    bool lifted = lift_read_only(name, &attributes);
+    bool done = delete_somehow(name, durable);
+    DWORD error = GetLastError();
+    if (lifted && !done) {
+        (void)SetFileAttributesW(name, attributes);
+    }
+    SetLastError(error);
+    return done;
+}
+
+static int64_t remove_it(epio_op *op, const WCHAR *name, const WCHAR *same)
+{
+    (void)same;
+    return epio__remove_name(name, (op->flags & EPIO_DELETE_SYNC_DIR) != 0)
+               ? 0
+               : epio__op_fail_or_retry(op, name, GetLastError(), true);
 }
 
 static int64_t delete_name(epio_op *op, const WCHAR *name)
 {
-    if (epio__is_folder(name)) {
+    DWORD attributes = epio__attributes_of(name);
+    if ((attributes & FILE_ATTRIBUTE_DIRECTORY) != 0) {
         return epio__op_fail_with(op, ERROR_DIRECTORY_NOT_SUPPORTED);
     }
-    if (is_read_only(name)) {
-        return epio__op_fail_with(op, ERROR_ACCESS_DENIED);
-    }
-    if (epio__remove_name(name, (op->flags & EPIO_DELETE_SYNC_DIR) != 0)) {
-        return 0;
-    }
-    return epio__op_fail_or_retry(op, name, GetLastError(), true);
+    bool durable = (op->flags & EPIO_DELETE_SYNC_DIR) != 0 && attributes != 0;
+    return durable ? change_durably(op, NULL, name, name, remove_it) : remove_it(op, name, name);
 }
 
 /* ---- Rename ---- */
@@ -107,18 +259,22 @@ typedef struct rename_information {
 } rename_information;
 
 /* Replaces a file that is open, too. */
-static bool rename_as_posix(const WCHAR *from, const WCHAR *to, DWORD flags, bool durable)
+static bool rename_as_posix(const WCHAR *from, const WCHAR *to, bool replace, bool durable)
 {
     size_t bytes = wcslen(to) * sizeof *to;
-    rename_information *information = calloc(1, sizeof *information + bytes);
+    DWORD size = (DWORD)(sizeof(rename_information) + bytes);
+    rename_information *information = calloc(1, size);
     HANDLE handle = open_for(from, DELETE | SYNCHRONIZE, durable);
     BOOL done = FALSE;
     if (information != NULL && handle != INVALID_HANDLE_VALUE) {
-        information->flags = flags;
+        information->flags = RENAME_POSIX | (replace ? RENAME_REPLACE | RENAME_OVER_READ_ONLY : 0);
         information->bytes = (DWORD)bytes;
         memcpy(information->name, to, bytes);
-        done = SetFileInformationByHandle(handle, RENAME_INFO_EX, information,
-                                          (DWORD)(sizeof *information + bytes));
+        done = epio__win32.set_information(handle, RENAME_INFO_EX, information, size);
+        if (!done && replace) {
+            information->flags = RENAME_POSIX | RENAME_REPLACE;
+            done = epio__win32.set_information(handle, RENAME_INFO_EX, information, size);
+        }
     }
     if (handle != INVALID_HANDLE_VALUE) {
         (void)CloseHandle(handle);
@@ -128,48 +284,95 @@ static bool rename_as_posix(const WCHAR *from, const WCHAR *to, DWORD flags, boo
 }
 
 /* Older systems and file systems do not let an open file be replaced: it gets another name
- * first, so that for a moment nothing has this one. */
+ * first, so that for a moment nothing has this one. (ReplaceFileW has that moment too, and
+ * would mix the old file's attributes, permissions and streams into the new one.) */
 static bool replace_in_two_steps(const WCHAR *from, const WCHAR *to, bool durable)
 {
     WCHAR *aside = put_aside(to, durable);
     bool done = aside != NULL && MoveFileExW(from, to, durable ? MOVEFILE_WRITE_THROUGH : 0);
+    DWORD error = GetLastError();
     if (aside != NULL && done) {
-        (void)DeleteFileW(aside);
+        discard(aside);
+        sweep(to);
     } else if (aside != NULL) {
         (void)MoveFileExW(aside, to, 0);
     }
     free(aside);
+    SetLastError(error);
     return done;
+}
+
+/* In whichever way there is: false and GetLastError. */
+static bool move(const WCHAR *from, const WCHAR *to, bool replace, bool durable)
+{
+    DWORD flags =
+        (replace ? MOVEFILE_REPLACE_EXISTING : 0) | (durable ? MOVEFILE_WRITE_THROUGH : 0);
+    if (rename_as_posix(from, to, replace, durable) || MoveFileExW(from, to, flags)) {
+        return true;
+    }
+    DWORD error = GetLastError();
+    bool in_the_way = replace && error == ERROR_ACCESS_DENIED && epio__attributes_of(to) != 0 &&
+                      !epio__is_folder(to) && epio__attributes_of(from) != 0;
+    if (in_the_way && replace_in_two_steps(from, to, durable)) {
+        return true;
+    }
+    SetLastError(error);
+    return false;
+}
+
+static bool move_over_read_only(const WCHAR *from, const WCHAR *to, bool durable)
+{
+    DWORD attributes;
+    DWORD error = GetLastError();
+    if (error != ERROR_ACCESS_DENIED || epio__is_folder(to) || !lift_read_only(to, &attributes)) {
+        SetLastError(error);
+        return false;
+    }
+    bool done = move(from, to, true, durable);
+    error = GetLastError();
+    if (!done) {
+        (void)SetFileAttributesW(to, attributes);
+    }
+    SetLastError(error);
+    return done;
+}
+
+/* A folder cannot go into itself; the system has several errors for it, some of which look
+ * like somebody else's doing. */
+static bool is_into_itself(const WCHAR *from, const WCHAR *to)
+{
+    size_t len = wcslen(from);
+    return _wcsnicmp(from, to, len) == 0 && to[len] == L'\\' && epio__is_folder(from);
+}
+
+static int64_t rename_it(epio_op *op, const WCHAR *from, const WCHAR *to)
+{
+    bool replace = (op->flags & EPIO_RENAME_NO_REPLACE) == 0;
+    bool durable = (op->flags & EPIO_RENAME_SYNC_DIR) != 0;
+    if (move(from, to, replace, durable) || (replace && move_over_read_only(from, to, durable))) {
+        return 0;
+    }
+    DWORD error = GetLastError();
+    if (epio__attributes_of(from) != 0 && error == ERROR_PATH_NOT_FOUND) {
+        return epio__op_fail_for(op, to, error);
+    }
+    return epio__op_fail_or_retry(op, from, error, true);
 }
 
 static int64_t rename_name(epio_op *op, const WCHAR *from, const WCHAR *to)
 {
     bool replace = (op->flags & EPIO_RENAME_NO_REPLACE) == 0;
+    if (is_into_itself(from, to)) {
+        return epio__op_refuse(op, EPIO__REASON_INTO_ITSELF);
+    }
     if (!replace && epio__attributes_of(to) != 0 && epio__attributes_of(from) != 0) {
         return epio__op_fail_with(op, ERROR_ALREADY_EXISTS); /* the file itself counts too */
     }
-    bool durable = (op->flags & EPIO_RENAME_SYNC_DIR) != 0;
     if (replace && epio__is_folder(to) && !epio__is_folder(from)) {
         return epio__op_fail_with(op, ERROR_DIRECTORY_NOT_SUPPORTED);
     }
-    if (rename_as_posix(from, to, replace ? RENAME_REPLACE_POSIX : RENAME_POSIX, durable)) {
-        return 0;
-    }
-    DWORD flags =
-        (replace ? MOVEFILE_REPLACE_EXISTING : 0) | (durable ? MOVEFILE_WRITE_THROUGH : 0);
-    if (MoveFileExW(from, to, flags)) {
-        return 0;
-    }
-    DWORD error = GetLastError();
-    bool in_the_way = replace && error == ERROR_ACCESS_DENIED && !is_read_only(to) &&
-                      !epio__is_folder(to) && epio__attributes_of(from) != 0;
-    if (in_the_way && replace_in_two_steps(from, to, durable)) {
-        return 0;
-    }
-    if (epio__attributes_of(from) != 0 && error == ERROR_PATH_NOT_FOUND) {
-        return epio__op_fail_for(op, to, error);
-    }
-    return epio__op_fail_or_retry(op, from, error, true);
+    bool durable = (op->flags & EPIO_RENAME_SYNC_DIR) != 0 && epio__attributes_of(from) != 0;
+    return durable ? change_durably(op, from, from, to, rename_it) : rename_it(op, from, to);
 }
 
 static int64_t rename_path(epio_op *op, const WCHAR *from)
@@ -217,14 +420,8 @@ static int64_t access_name(epio_op *op, const WCHAR *name)
 
 /* ---- Full pathname ---- */
 
-/* What a handle is called, links resolved; NULL if the system does not say. */
-static WCHAR *final_name(const WCHAR *name)
+WCHAR *epio__final_name(HANDLE handle)
 {
-    HANDLE handle = CreateFileW(name, 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
-                                NULL, OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS, NULL);
-    if (handle == INVALID_HANDLE_VALUE) {
-        return NULL;
-    }
     DWORD room = GetFinalPathNameByHandleW(handle, NULL, 0, FILE_NAME_NORMALIZED);
     WCHAR *final = room > 0 ? malloc(((size_t)room + 1) * sizeof *final) : NULL;
     if (final != NULL) {
@@ -234,6 +431,17 @@ static WCHAR *final_name(const WCHAR *name)
             final = NULL;
         }
     }
+    return final;
+}
+
+static WCHAR *final_name(const WCHAR *name)
+{
+    HANDLE handle = CreateFileW(name, 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
+                                NULL, OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS, NULL);
+    if (handle == INVALID_HANDLE_VALUE) {
+        return NULL;
+    }
+    WCHAR *final = epio__final_name(handle);
     (void)CloseHandle(handle);
     return final;
 }
@@ -274,10 +482,12 @@ static int64_t full_pathname(epio_op *op, WCHAR *name)
     if (final == NULL && !there) {
         return epio__op_fail_for(op, name, ERROR_PATH_NOT_FOUND);
     }
-    char *path = epio__narrow_name(final != NULL ? final : name);
+    int error;
+    char *path = epio__narrow_name(final != NULL ? final : name, &error);
     free(final);
     if (path == NULL) {
-        return EPIO_ENOMEM;
+        op->os_error = error == EPIO_EINVAL ? ERROR_NO_UNICODE_TRANSLATION : 0;
+        return error;
     }
     size_t len = strlen(path);
     int64_t result = EPIO_ERANGE;

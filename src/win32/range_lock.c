@@ -205,8 +205,5 @@ void epio__range_locks_disinherit(epio__os_file *file)
 
 void epio__range_locks_prepare(epio__os_file *file)
 {
-    FILE_REMOTE_PROTOCOL_INFO information;
-    file->locks_are_remote =
-        GetFileInformationByHandleEx(epio__handle_of(file), FileRemoteProtocolInfo, &information,
-                                     sizeof information) != FALSE;
+    (void)file; /* that it is remote was found when it was opened */
 }

@@ -275,6 +275,22 @@ static int64_t truncate_file(epio_op *op)
     return epio__op_fail_with(op, too_large ? ERROR_FILE_TOO_LARGE : GetLastError());
 }
 
+enum { DATA_FLUSH_UNKNOWN, DATA_FLUSH_WORKS, DATA_FLUSH_NEVER };
+
+/* Other file systems may take the flag and do less, or nothing: only of NTFS is said what
+ * it does; and not of NTFS behind a server. */
+static bool can_flush_data(epio__win32_file *file)
+{
+    uint32_t known = epio__load_relaxed_u32(&file->data_flush);
+    if (known == DATA_FLUSH_UNKNOWN) {
+        bool works =
+            !file->base.locks_are_remote && epio__win32.is_on_ntfs(epio__handle_of(&file->base));
+        known = works ? DATA_FLUSH_WORKS : DATA_FLUSH_NEVER;
+        epio__store_relaxed_u32(&file->data_flush, known);
+    }
+    return known == DATA_FLUSH_WORKS;
+}
+
 static int64_t sync_file(epio_op *op)
 {
     HANDLE handle = epio__handle_of(&epio__win32_file_of(op)->base);
@@ -285,7 +301,7 @@ static int64_t sync_file(epio_op *op)
     if ((op->file->flags & EPIO_OPEN_WRITE) == 0) {
         return 0; /* such a handle cannot flush what others wrote */
     }
-    if (op->flags == EPIO_SYNC_DATA_ONLY) {
+    if (op->flags == EPIO_SYNC_DATA_ONLY && can_flush_data(epio__win32_file_of(op))) {
         DWORD error = epio__win32.flush_data(handle);
         if (error != ERROR_NOT_SUPPORTED) {
             return error == 0 ? 0 : epio__op_fail_with(op, error);

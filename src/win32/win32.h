@@ -38,9 +38,14 @@ typedef struct epio__win32_calls {
     bool (*get_notification_modes)(HANDLE, ULONG *modes);
     BOOL(WINAPI *lock_file)(HANDLE, DWORD, DWORD, DWORD, DWORD, LPOVERLAPPED);
     BOOL(WINAPI *unlock_file)(HANDLE, DWORD, DWORD, DWORD, LPOVERLAPPED);
+    BOOL(WINAPI *set_information)(HANDLE, FILE_INFO_BY_HANDLE_CLASS, LPVOID, DWORD);
+    BOOL(WINAPI *get_information)(HANDLE, FILE_INFO_BY_HANDLE_CLASS, LPVOID, DWORD);
+    BOOL(WINAPI *delete_file)(LPCWSTR);
+    DWORD(WINAPI *get_full_path)(LPCWSTR, DWORD, LPWSTR, LPWSTR *);
     BOOL(WINAPI *flush)(HANDLE);
     /* 0 or an error; ERROR_NOT_SUPPORTED where only the whole file can be flushed. */
     DWORD (*flush_data)(HANDLE);
+    bool (*is_on_ntfs)(HANDLE);
 } epio__win32_calls;
 
 extern epio__win32_calls epio__win32;
@@ -129,7 +134,9 @@ typedef struct epio__win32_file {
     bool messages; /* a pipe on which each write is a message of its own */
     bool bound;    /* to the loop's port */
     bool cannot_bind;
-    bool skips_packets; /* a call that succeeds at once sends no packet */
+    bool appends;        /* the handle writes at the end alone */
+    uint32_t data_flush; /* atomic; DATA_FLUSH_... of transfer.c */
+    bool skips_packets;  /* a call that succeeds at once sends no packet */
     /* Atomic. A truncate made it longer: a write may have to fill what lies before. */
     uint32_t has_grown;
     WCHAR *delete_name; /* to be removed at close, owned; NULL: nothing */
@@ -158,6 +165,10 @@ bool epio__identity_of(HANDLE handle, uint64_t *device, uint64_t *inode);
 /* The UTF-16 name for the system, absolute and beyond its limits on length and letters;
  * to be freed. NULL: EPIO_EINVAL, EPIO_ENAMETOOLONG or EPIO_ENOMEM in *error. */
 WCHAR *epio__wide_name(const char *path, int *error);
+/* The same of a name of UTF-16, which it frees; NULL is passed on. */
+WCHAR *epio__literal_name(WCHAR *name, int *error);
+/* Is it one of pipes, rather than of files? As epio__wide_name has it. */
+bool epio__may_be_pipe(const WCHAR *name);
 /* epio__wide_name for an op, whose os_error tells of a failure. */
 WCHAR *epio__op_wide_name(epio_op *op, const char *path, int *error);
 /* A name that was written as a folder's, with a separator at its end, leads to a file:
@@ -175,16 +186,22 @@ int64_t epio__op_fail_for(epio_op *op, const WCHAR *name, DWORD error);
  * later: EPIO_RETRY. `denied`: so is what access is denied to. */
 int64_t epio__op_fail_or_retry(epio_op *op, const WCHAR *name, DWORD error, bool denied);
 
-/* As UTF-8, to be freed; NULL if there is no memory. The prefix for long names is left
- * out. */
-char *epio__narrow_name(const WCHAR *name);
+/* As UTF-8, to be freed; the prefix for long names is left out. NULL: EPIO_ENOMEM, or
+ * EPIO_EINVAL for one with half a character, which Windows allows, in *error. */
+char *epio__narrow_name(const WCHAR *name, int *error);
 
 /* ---- path.c ---- */
 
 int64_t epio__path_perform(epio_op *op);
-/* Takes the name from a file, whoever has it open; `durable`: on the medium too.
- * False and GetLastError if it cannot. */
+/* Takes the name from a file, whoever has it open, and though it is read-only; `durable`:
+ * written through. False and GetLastError if it cannot. */
 bool epio__remove_name(const WCHAR *name, bool durable);
+/* Makes durable what was done to the name: 0 or an error. */
+DWORD epio__make_name_durable(const WCHAR *name);
+/* What could not be made durable though it was done: notes the error and returns EPIO_EIO. */
+int64_t epio__op_fail_to_be_durable(epio_op *op, DWORD error);
+/* What a handle is called, links resolved, to be freed; NULL if the system does not say. */
+WCHAR *epio__final_name(HANDLE handle);
 
 /* ---- transfer.c ---- */
 
