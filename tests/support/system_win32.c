@@ -3,6 +3,9 @@
 
 #include "win32/win32.h"
 
+#if defined(_MSC_VER)
+#include <crtdbg.h>
+#endif
 #include <psapi.h>
 #include <signal.h>
 #include <tlhelp32.h>
@@ -261,6 +264,21 @@ static void start_thread_pool(void)
     CloseThreadpoolTimer(timer);
 }
 
+/* What ends a program, a test's or its child's, is said on stderr: the debug run-time library
+ * of Microsoft's would show a window and wait for a click, even before SIGABRT. */
+static void show_no_windows(void)
+{
+    (void)SetErrorMode(SEM_FAILCRITICALERRORS | SEM_NOGPFAULTERRORBOX);
+#if defined(_MSC_VER)
+    static const int kinds[] = {_CRT_WARN, _CRT_ERROR, _CRT_ASSERT};
+    (void)_set_abort_behavior(0, _WRITE_ABORT_MSG | _CALL_REPORTFAULT);
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        (void)_CrtSetReportMode(kinds[i], _CRTDBG_MODE_FILE);
+        (void)_CrtSetReportFile(kinds[i], _CRTDBG_FILE_STDERR);
+    }
+#endif
+}
+
 /* Its thread is there before a test counts handles, and stays. */
 void hang_guard(unsigned seconds, const char *what)
 {
@@ -272,6 +290,7 @@ void hang_guard(unsigned seconds, const char *what)
         must(thread != NULL, "CreateThread");
         (void)CloseHandle(thread);
         start_thread_pool();
+        show_no_windows();
         guard_is_on_duty = true;
     }
     ReleaseSRWLockExclusive(&guard_lock);
@@ -976,11 +995,10 @@ static void end_by_abort(int signal_number)
     (void)TerminateProcess(GetCurrentProcess(), CODE_ABORTED);
 }
 
-/* No window asks what to do about an abort. */
 void process_begin(void)
 {
+    show_no_windows();
     (void)signal(SIGABRT, end_by_abort);
-    (void)SetErrorMode(SEM_FAILCRITICALERRORS | SEM_NOGPFAULTERRORBOX);
 }
 
 intptr_t process_input(void)
