@@ -158,7 +158,9 @@ static void threads_start_on_demand(fixture *f)
     for (int i = 0; i < 60; i += 3) {
         epio_submit(epio_write(track(&ops[i]), file, "0123456789abcdef", 16, 0));
         epio_submit(epio_sleep(track(&ops[i + 1]), os, MICROSECOND));
-        epio_submit(epio_read(track(&ops[i + 2]), file, into, 16, 0));
+        if (SYSTEM_TELLS_WHAT_IS_CACHED) {
+            epio_submit(epio_read(track(&ops[i + 2]), file, into, 16, 0));
+        }
     }
     while (epio_loop_pending(loop) != 0) {
         (void)epio_loop_poll(loop, SECOND, 0);

@@ -11,6 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#if defined(__linux__)
+#include <sys/syscall.h>
+#endif
+
 /* As many as Linux follows. */
 #define MOST_LINKS 40
 
@@ -112,8 +116,10 @@ static int rename_in_two_steps(const char *from, const char *to)
 
 static int rename_without_replacing(const char *from, const char *to)
 {
-#if defined(RENAME_NOREPLACE)
-    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
+#if defined(SYS_renameat2)
+    /* musl has neither the name nor the call. */
+    const unsigned no_replace = 1;
+    if (syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, no_replace) == 0) {
         return 0;
     }
     if (errno != EINVAL && errno != ENOSYS) {

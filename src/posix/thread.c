@@ -7,8 +7,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
+
+#if defined(__linux__)
+#include <sys/syscall.h>
+#endif
 
 _Static_assert(sizeof(pthread_mutex_t) <= sizeof(epio__mutex), "a mutex fits");
 _Static_assert(sizeof(pthread_cond_t) <= sizeof(epio__condition), "a condition fits");
@@ -169,6 +174,15 @@ static stack_bounds find_stack(void)
         if (pthread_attr_getstack(&attributes, &low, &size) == 0) {
             found.low = (uintptr_t)low;
             found.high = found.low + size;
+#if !defined(__GLIBC__)
+            /* musl says of the main thread's how much of it there is by now: it grows. */
+            struct rlimit limit;
+            if (syscall(SYS_gettid) == getpid() && getrlimit(RLIMIT_STACK, &limit) == 0 &&
+                limit.rlim_cur > size) {
+                found.low =
+                    limit.rlim_cur < found.high ? found.high - (uintptr_t)limit.rlim_cur : 0;
+            }
+#endif
         }
         (void)pthread_attr_destroy(&attributes);
     }
