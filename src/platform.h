@@ -294,6 +294,10 @@ typedef struct epio__backend {
      * wait for what the disk is at. NULL: any thread will do. */
     void (*release)(void *state);
 
+    /* In a forked child, before anything else runs there: gives up what would keep something
+     * of the parent's from ending with it. NULL: there is no such thing. */
+    void (*forked)(void *state);
+
     /* Instead of close in a forked child: frees the state and closes the child's
      * descriptors, and does nothing to what the parent has too. Its threads are not
      * here, and its mutexes may be locked. NULL: nothing forks. */

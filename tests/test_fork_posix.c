@@ -1,6 +1,7 @@
 /* A process that forks while it has a loop: its child may perform on the files that it
  * inherits, close them and destroy the loop; whatever else it does with the loop ends it with
- * one line; and nothing of this is felt by the parent, whose operations go on. */
+ * one line; and nothing of this is felt by the parent, whose operations go on.
+ * EPIO_TEST_RANGE_LOCKS */
 #include "fork.h"
 #include "life.h"
 
@@ -399,6 +400,12 @@ static void of_an_embedded_loop(fixture *f)
     be_done(&all);
 }
 
+static void close_loop(void *argument)
+{
+    const fixture *f = argument;
+    epio_loop_destroy(f->loop);
+}
+
 static void wake_and_stop(void *argument)
 {
     const fixture *f = argument;
@@ -422,6 +429,69 @@ static void wake_and_stop_stay_in_the_child(fixture *f)
     epio_cancel(&op);
     (void)epio_loop_run(f->loop);
     check_result(op.result, EPIO_ECANCELED);
+}
+
+/* Where the system tells: a ring that a child has open or mapped outlives its process, with
+ * the files in it. */
+static void look_for_a_ring(void *argument)
+{
+    char line[512];
+    FILE *maps = fopen("/proc/self/maps", "r");
+    (void)argument;
+    while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
+        check(strstr(line, "io_uring") == NULL);
+    }
+    for (int i = 0; i < 100; i++) {
+        char name[64];
+        (void)snprintf(name, sizeof name, "/proc/self/fd/%d", i);
+        ssize_t len = readlink(name, line, sizeof line - 1);
+        line[len > 0 ? len : 0] = '\0';
+        check(strstr(line, "io_uring") == NULL);
+    }
+}
+
+static void a_child_keeps_no_ring_of_its_parent(fixture *f)
+{
+    busy all;
+    get_busy(&all, f);
+    check_result(run_in_fork(look_for_a_ring, f), 0);
+    check_goes_on(&all);
+    be_done(&all);
+}
+
+/* As many as go to a ring, if there is one, where they wait for the disk. */
+static void what_is_in_a_ring_goes_on(fixture *f)
+{
+    enum { READS = 64, SIZE = 4096 };
+    static unsigned char *data;
+    static epio_op ops[READS];
+    epio_op op = {0};
+    const char *path = fixture_path(f, "file");
+    fixture_close(f, fixture_create(f, "file"));
+    int64_t opened = epio_wait(
+        epio_open(&op, f->vfs, path, EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_DIRECT));
+    if (opened != 0) {
+        fixture_skip(f, "the file system has no direct transfers");
+    }
+    epio_file *file = op.file;
+    data = aligned_alloc(SIZE, (size_t)READS * SIZE);
+    check(data != NULL);
+    memset(data, 0x55, (size_t)READS * SIZE);
+    check_result(epio_wait(epio_write(&op, file, data, (size_t)READS * SIZE, 0)), READS * SIZE);
+    memset(data, 0, (size_t)READS * SIZE);
+    memset(ops, 0, sizeof ops);
+    for (size_t i = 0; i < READS; i++) {
+        epio_submit(epio_read(&ops[i], file, data + i * SIZE, SIZE, i * SIZE));
+    }
+    (void)epio_loop_poll(f->loop, 0, 1);
+    check_result(run_in_fork(close_loop, f), 0);
+    (void)epio_loop_run(f->loop);
+    for (size_t i = 0; i < READS; i++) {
+        check_result(ops[i].result, SIZE);
+    }
+    check_bytes(data, 0x55, (size_t)READS * SIZE);
+    check_result(epio_wait(epio_close(&op, file)), 0);
+    free(data);
 }
 
 /* ---- What belongs to the parent --------------------------------------------- */
@@ -590,6 +660,8 @@ int main(void)
         FIXTURE_TEST(a_child_performs_on_the_files, ON_ANY_LOOP),
         FIXTURE_TEST(a_child_closes_all_and_the_parent_goes_on, ON_ANY_LOOP),
         FIXTURE_TEST(of_an_embedded_loop, ON_OS),
+        FIXTURE_TEST(a_child_keeps_no_ring_of_its_parent, ON_OS),
+        FIXTURE_TEST(what_is_in_a_ring_goes_on, ON_OS),
         FIXTURE_TEST(wake_and_stop_stay_in_the_child, ON_OS),
         FIXTURE_TEST(a_name_goes_with_the_file_that_the_parent_closes, ON_OS | ON_OS_PERFORM),
         FIXTURE_TEST(locks_stay_with_the_parent, ON_ANY_OS),

@@ -257,13 +257,20 @@ static void uring_close(void *opaque)
     free(state);
 }
 
-/* The ring in memory is the parent's too: it is let go, and not written to. */
-static void uring_abandon(void *opaque)
+/* A ring does not end, nor let go of its files, while a child has it. Its memory is the
+ * parent's too, and is not written to. */
+static void uring_forked(void *opaque)
 {
     uring_state *state = opaque;
     if (state->has_ring) {
+        state->has_ring = false;
         io_uring_queue_exit(&state->ring);
     }
+}
+
+static void uring_abandon(void *opaque)
+{
+    uring_state *state = opaque;
     close_sentinel(state);
     epio__backend_epoll.abandon(state->epoll);
     free(state);
@@ -927,6 +934,7 @@ const epio__backend epio__backend_uring = {
     .pins_files = true,
     .open = uring_open,
     .close = uring_close,
+    .forked = uring_forked,
     .abandon = uring_abandon,
     .submit = uring_submit,
     .read_together = uring_read_together,
