@@ -1205,12 +1205,6 @@ static const mistake mistakes_of_loops[] = {
     MISTAKE(owner_ended, "epio_loop_run", "epio_loop_detach"),
     MISTAKE(second_owner_ended, "epio_loop_poll", "epio_loop_detach"),
     MISTAKE(submit_after_the_end, "epio_", "epio_loop_detach"),
-    MISTAKE(run_after_longjmp, "epio_loop_run", "longjmp"),
-    MISTAKE(poll_after_longjmp, "epio_loop_poll", "longjmp"),
-    MISTAKE(wait_after_longjmp, "epio_wait", "longjmp"),
-    MISTAKE(destroy_after_longjmp, "epio_loop_destroy", "longjmp"),
-    MISTAKE(poll_deeper_after_longjmp, "epio_loop_poll", "longjmp"),
-    MISTAKE(wait_without_end, "epio_wait", "nested"),
     MISTAKE(run_null, "epio_loop_run", "NULL"),
     MISTAKE(poll_null, "epio_loop_poll", "NULL"),
     MISTAKE(destroy_with_open_file, "epio_loop_destroy", "open"),
@@ -1218,6 +1212,15 @@ static const mistake mistakes_of_loops[] = {
     MISTAKE(destroy_with_open_in_flight, "epio_loop_destroy", "open"),
     MISTAKE(destroy_inside, "epio_loop_destroy", "done"),
     MISTAKE(detach_inside, "epio_loop_detach", "done"),
+};
+
+static const mistake mistakes_of_stacks[] = {
+    MISTAKE(run_after_longjmp, "epio_loop_run", "longjmp"),
+    MISTAKE(poll_after_longjmp, "epio_loop_poll", "longjmp"),
+    MISTAKE(wait_after_longjmp, "epio_wait", "longjmp"),
+    MISTAKE(destroy_after_longjmp, "epio_loop_destroy", "longjmp"),
+    MISTAKE(poll_deeper_after_longjmp, "epio_loop_poll", "longjmp"),
+    MISTAKE(wait_without_end, "epio_wait", "nested"),
 };
 
 static const mistake mistakes_of_others[] = {
@@ -1269,6 +1272,14 @@ static void of_loops(fixture *f)
 {
     (void)f;
     CHECK_MISTAKES(mistakes_of_loops)
+}
+
+static void of_stacks(fixture *f)
+{
+    if (!SYSTEM_TELLS_STACKS) {
+        fixture_skip(f, "the system does not tell where a thread's stack is");
+    }
+    CHECK_MISTAKES(mistakes_of_stacks)
 }
 
 static void of_null(fixture *f)
@@ -1371,13 +1382,10 @@ static const mistake *find_mistake(const char *name)
     static const struct {
         const mistake *list;
         size_t count;
-    } lists[] = {LIST(mistakes_of_ops),
-                 LIST(mistakes_of_links),
-                 LIST(mistakes_of_files),
-                 LIST(mistakes_of_loops),
-                 LIST(mistakes_of_others),
-                 LIST(mistakes_of_null),
-                 LIST(none)};
+    } lists[] = {LIST(mistakes_of_ops),    LIST(mistakes_of_links),
+                 LIST(mistakes_of_files),  LIST(mistakes_of_loops),
+                 LIST(mistakes_of_stacks), LIST(mistakes_of_others),
+                 LIST(mistakes_of_null),   LIST(none)};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         for (size_t j = 0; j < lists[i].count; j++) {
             if (strcmp(lists[i].list[j].name, name) == 0) {
@@ -1408,6 +1416,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(of_links, ON_OS_PERFORM),
         FIXTURE_TEST(of_files, ON_OS_PERFORM),
         FIXTURE_TEST(of_loops, ON_OS_PERFORM),
+        FIXTURE_TEST(of_stacks, ON_OS_PERFORM),
         FIXTURE_TEST(of_semaphores_and_vfses, ON_OS_PERFORM),
         FIXTURE_TEST(of_null, ON_OS_PERFORM),
         FIXTURE_TEST(of_null_that_a_result_can_say, ON_OS_PERFORM),

@@ -302,8 +302,10 @@ static void the_owner_does_it_itself(fixture *f)
     check_result(epio_wait(epio_size(&op, file)), BLOCK);
     epio_loop_statistics now = since(&before, loop);
     check(now.delivered == 1);
-    check(now.by_owner == 1);
-    check(now.batches == 0);
+    if (SYSTEM_TELLS_WHAT_IS_LOCAL) {
+        check(now.by_owner == 1);
+        check(now.batches == 0);
+    }
     life_close(file);
     epio_loop_destroy(loop);
 }
@@ -324,7 +326,9 @@ static void one_thread_serves_one_op_at_a_time(fixture *f)
             (void)epio_loop_poll(loop, SECOND, 0);
         }
     }
-    check(stats_of(loop).threads_now <= 2); /* the open had one */
+    /* The open had one, and what follows it another where the owner may not. */
+    uint32_t others = SYSTEM_TELLS_WHAT_IS_LOCAL ? 1 : 2;
+    check(stats_of(loop).threads_now <= others + 1);
     for (int round = 0; round < 300; round++) {
         tracked one;
         epio_submit(epio_access(track(&one), os, path, EPIO_ACCESS_EXISTS));
@@ -441,7 +445,7 @@ static void inline_writes_are_at_once(fixture *f)
             epio_submit(epio_write(&op, file, "x", 1, 0)); /* the op's second */
             check_result(epio_loop_run(loop), 1);
             check(since(&before, loop).at_once == 2);
-        } else if (SYSTEM_IS_POSIX) {
+        } else if (SYSTEM_IS_POSIX && SYSTEM_TELLS_WHAT_IS_LOCAL) {
             check(now.by_owner == 1);
         }
         life_close(file);

@@ -42,6 +42,21 @@
 #define SYSTEM_TELLS_WHAT_IS_CACHED false
 #endif
 
+/* A file tells whether it is local (fstatfs), and so whether the owner may wait for it. */
+#if defined(__linux__) || defined(__APPLE__) || defined(__FreeBSD__) || defined(__OpenBSD__) ||    \
+    defined(_WIN32)
+#define SYSTEM_TELLS_WHAT_IS_LOCAL true
+#else
+#define SYSTEM_TELLS_WHAT_IS_LOCAL false
+#endif
+
+/* A thread can tell the bounds of its stack. */
+#if defined(__linux__) || defined(__APPLE__) || defined(_WIN32)
+#define SYSTEM_TELLS_STACKS true
+#else
+#define SYSTEM_TELLS_STACKS false
+#endif
+
 /* A descriptor tells whether it is for direct transfers (O_DIRECT). */
 #if defined(__linux__) || defined(_WIN32)
 #define SYSTEM_TELLS_WHAT_IS_DIRECT true
