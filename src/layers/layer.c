@@ -190,7 +190,9 @@ static void before_fork(epio__entry *entry)
 static void after_fork(epio__entry *entry, bool in_child)
 {
     epio__layer *layer = layer_of_entry(entry);
-    layer->inherited = layer->inherited || in_child;
+    if (in_child) {
+        layer->inherited = true; /* the parent's threads read it meanwhile */
+    }
     if (layer->mutex != NULL) {
         epio__mutex_unlock(layer->mutex);
     }
