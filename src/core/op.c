@@ -626,6 +626,13 @@ static int64_t wait_in_flight(epio_op *op, uintptr_t here)
     return waiter.result;
 }
 
+/* The owner hears nobody while it is in a read: a server, or a program that answers for
+ * one, may take as long as it likes, and somebody may come for the first time. */
+static bool owner_may_wait_in(const epio_loop *loop, const epio_op *read)
+{
+    return epio__loop_is_alone(loop) && (read->file->traits & EPIO_FILE_LOCAL) != 0;
+}
+
 /* A read by way of layers, which see it go and come back. */
 static bool wait_for_plain(epio_loop *loop, epio_op *op, uintptr_t here)
 {
@@ -633,7 +640,7 @@ static bool wait_for_plain(epio_loop *loop, epio_op *op, uintptr_t here)
         return false;
     }
     epio__os_vfs_new_turn(&loop->os);
-    loop->os.may_wait = epio__loop_is_alone(loop);
+    loop->os.may_wait = owner_may_wait_in(loop, op);
     epio_submit(op);
     loop->os.may_wait = false;
     epio__os_vfs_read_batch(&loop->os);
@@ -667,7 +674,7 @@ static bool wait_for_read(epio_loop *loop, epio_op *op, uintptr_t here)
     epio_file *file = op->file;
     size_t in_flight = epio__load_relaxed_size(&file->in_flight);
     epio__store_relaxed_size(&file->in_flight, in_flight + 1);
-    bool ended = epio__os_vfs_read_now(op, epio__loop_is_alone(loop), &op->result);
+    bool ended = epio__os_vfs_read_now(op, owner_may_wait_in(loop, op), &op->result);
     epio__store_size(&file->in_flight, in_flight);
     if (!ended) {
         op->result = 0;
@@ -842,8 +849,9 @@ void epio__loop_drain(epio_loop *loop)
 
 static void write_off(epio_op *op)
 {
-    op->stuck = 0;
-    if (epio__workers_write_off(op)) {
+    bool is_ours = epio__workers_write_off(op);
+    op->stuck = 0; /* not before: the thread may have been looking at it */
+    if (is_ours) {
         epio_complete(op, EPIO_ECANCELED);
     }
 }

@@ -71,7 +71,7 @@ static epio__medium ask(int descriptor)
 {
     struct statfs status;
     if (fstatfs(descriptor, &status) != 0) {
-        return EPIO__MEDIUM_UNKNOWN;
+        return EPIO__MEDIUM_REMOTE; /* a program that does not answer this; no disk fails here */
     }
     uint32_t type = (uint32_t)status.f_type;
     if (is_among(type, remote_types, sizeof remote_types / sizeof remote_types[0])) {
