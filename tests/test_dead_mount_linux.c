@@ -1,6 +1,6 @@
 /* A file system that never answers: what is on it keeps neither what is elsewhere nor its
- * own callers. System calls about paths with "/dead/" in them, and flushes of the files of
- * one device, are held by a filter which asks another thread (seccomp_unotify(2)),
+ * own callers. System calls about paths with "/dead/" in them, and those about the files
+ * of one device, are held by a filter which asks another thread (seccomp_unotify(2)),
  * until the test lets them go. Only Linux has that. */
 #include "fork.h"
 #include "life.h"
@@ -30,7 +30,7 @@ static struct {
     pthread_mutex_t mutex;
     int listener; /* the server's */
     bool dead;
-    dev_t dead_device; /* flushes of its files hang, too; 0: none */
+    dev_t dead_device; /* calls about its files hang, too; 0: none */
     uint64_t held[MOST_HELD];
     size_t count;
 } mount = {.mutex = PTHREAD_MUTEX_INITIALIZER};
@@ -67,6 +67,17 @@ static const struct {
 
 #define PATH_CALLS (sizeof calls_about_paths / sizeof calls_about_paths[0])
 
+/* The first argument is the file. */
+static const int calls_about_files[] = {SYS_fsync, SYS_fdatasync, SYS_ftruncate, SYS_pread64};
+
+#define FILE_CALLS (sizeof calls_about_files / sizeof calls_about_files[0])
+#define CALLS (PATH_CALLS + FILE_CALLS)
+
+static int number_of_call(size_t i)
+{
+    return i < PATH_CALLS ? calls_about_paths[i].number : calls_about_files[i - PATH_CALLS];
+}
+
 static bool is_about_the_mount(const struct seccomp_data *data)
 {
     for (size_t i = 0; i < PATH_CALLS; i++) {
@@ -83,8 +94,11 @@ static bool is_about_the_mount(const struct seccomp_data *data)
         }
     }
     struct stat status;
-    bool flushes = data->nr == SYS_fsync || data->nr == SYS_fdatasync;
-    return flushes && mount.dead_device != 0 && fstat((int)data->args[0], &status) == 0 &&
+    bool about_file = false;
+    for (size_t i = 0; i < FILE_CALLS; i++) {
+        about_file |= data->nr == calls_about_files[i];
+    }
+    return about_file && mount.dead_device != 0 && fstat((int)data->args[0], &status) == 0 &&
            status.st_dev == mount.dead_device;
 }
 
@@ -156,15 +170,13 @@ static void mount_set_dead_device(dev_t device)
  * False: the system has no such filters. */
 static bool mount_begin(void)
 {
-    const size_t asked = PATH_CALLS + 2;
-    struct sock_filter code[PATH_CALLS + 5] = {
+    const size_t asked = CALLS;
+    struct sock_filter code[CALLS + 3] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
     };
     for (size_t i = 0; i < asked; i++) {
-        const int flushes[] = {SYS_fsync, SYS_fdatasync};
-        int number = i < PATH_CALLS ? calls_about_paths[i].number : flushes[i - PATH_CALLS];
-        struct sock_filter ask =
-            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, (uint8_t)(asked - i), 0);
+        struct sock_filter ask = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number_of_call(i),
+                                          (uint8_t)(asked - i), 0);
         code[1 + i] = ask;
     }
     struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
@@ -546,6 +558,48 @@ static void flushes_elsewhere_go_on(fixture *f)
     check_result(run_in_fork(flushes_elsewhere_go_on_in_child, (void *)(uintptr_t)f->folder), 0);
 }
 
+#define WRITES_BEHIND 100
+
+/* One file hangs, and more waits for it than a thread looks through for another's. */
+static void writes_elsewhere_go_on_in_child(void *folder)
+{
+    static tracked ops[1 + WRITES_BEHIND];
+    struct stat here;
+    struct stat there;
+    epio_op op = {0};
+    scene s;
+    if (stat(folder, &here) != 0 || stat("/dev/shm", &there) != 0 || here.st_dev == there.st_dev ||
+        !scene_begin(&s, folder)) {
+        return;
+    }
+    mount_set_dead_device(there.st_dev);
+    check_result(epio_wait(epio_open(&op, s.limit, "/dev/shm", EPIO_OPEN_TEMPORARY)), 0);
+    epio_file *dead = op.file;
+    mount_set(true);
+    epio_submit(epio_truncate(track(&ops[0]), dead, 1));
+    wait_until_held(&s, 1);
+    for (size_t i = 1; i <= WRITES_BEHIND; i++) {
+        epio_submit(epio_write(track(&ops[i]), dead, "x", 1, i));
+    }
+    for (int round = 0; round < 10; round++) {
+        works_elsewhere(&s, round % 2 == 0 ? s.os : s.limit, round);
+    }
+    check_result(ops[0].calls, 0);
+    mount_set(false);
+    run_out(&s);
+    check_result(ops[0].result, 0);
+    for (size_t i = 1; i <= WRITES_BEHIND; i++) {
+        check_result(ops[i].result, 1);
+    }
+    check_result(epio_wait(epio_close(&op, dead)), 0);
+    scene_end(&s);
+}
+
+static void writes_elsewhere_go_on(fixture *f)
+{
+    check_result(run_in_fork(writes_elsewhere_go_on_in_child, (void *)(uintptr_t)f->folder), 0);
+}
+
 /* ---- The owner heeds others ------------------------------------------------------------- */
 
 typedef struct intervention {
@@ -616,6 +670,58 @@ static void the_owner_is_not_deaf(fixture *f)
     check_result(run_in_fork(the_owner_is_not_deaf_in_child, (void *)(uintptr_t)f->folder), 0);
 }
 
+static void *submit_and_let_go(void *argument)
+{
+    const scene *s = argument;
+    epio_op op = {0};
+    while (mount_held() == 0) {
+        thread_yield();
+    }
+    check_result(epio_wait(epio_sleep(&op, s->os, 0)) >= 0, 1); /* whoever runs the loop hears it */
+    mount_set(false);
+    return NULL;
+}
+
+/* A read that is waited for, of a file that is on no disk of this machine. */
+static void the_owner_waits_in_no_read_in_child(void *folder)
+{
+    char bytes[16];
+    struct stat status;
+    scene s;
+    if (stat("/proc/version", &status) != 0 || !scene_begin(&s, folder)) {
+        return;
+    }
+    mount_set_dead_device(status.st_dev);
+    for (int layers = 0; layers < 2; layers++) {
+        test_thread thread;
+        epio_op op = {0};
+        scene fresh = s; /* a loop that no other thread has used */
+        epio_vfs *trace = NULL;
+        check_result(epio_loop_create(&fresh.loop, NULL), 0);
+        fresh.os = epio_loop_vfs(fresh.loop);
+        check_result(epio_trace_vfs_create(&trace, fresh.os), 0);
+        epio_vfs *vfs = layers != 0 ? trace : fresh.os;
+        check_result(epio_wait(epio_open(&op, vfs, "/proc/version", EPIO_OPEN_READ)), 0);
+        epio_file *file = op.file;
+        for (int again = 0; again < 2; again++) { /* the second is on the short path */
+            check(epio_wait(epio_read(&op, file, bytes, sizeof bytes, 0)) > 0);
+        }
+        mount_set(true);
+        thread_start(&thread, submit_and_let_go, &fresh);
+        check(epio_wait(epio_read(&op, file, bytes, sizeof bytes, 0)) > 0);
+        (void)thread_join(thread);
+        check_result(epio_wait(epio_close(&op, file)), 0);
+        epio_vfs_destroy(trace);
+        epio_loop_destroy(fresh.loop);
+    }
+    scene_end(&s);
+}
+
+static void the_owner_waits_in_no_read(fixture *f)
+{
+    check_result(run_in_fork(the_owner_waits_in_no_read_in_child, (void *)(uintptr_t)f->folder), 0);
+}
+
 /* Waited for, with nothing else in flight. */
 static void a_deadline_is_kept_in_child(void *folder)
 {
@@ -652,7 +758,9 @@ int main(void)
         FIXTURE_TEST(a_loop_ends_without_what_hangs, ON_OS_PERFORM),
         FIXTURE_TEST(nothing_is_left_of_many_rounds, ON_OS_PERFORM),
         FIXTURE_TEST(flushes_elsewhere_go_on, ON_OS_PERFORM),
+        FIXTURE_TEST(writes_elsewhere_go_on, ON_OS_PERFORM),
         FIXTURE_TEST(the_owner_is_not_deaf, ON_OS_PERFORM),
+        FIXTURE_TEST(the_owner_waits_in_no_read, ON_OS_PERFORM),
         FIXTURE_TEST(a_deadline_is_kept, ON_OS_PERFORM),
     };
     return FIXTURE_RUN("dead mount", tests);

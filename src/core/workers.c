@@ -132,14 +132,15 @@ static worker *worker_of(epio_node *node)
 
 /* ---- What may be begun ---- */
 
-static bool file_is_busy(const epio__lane *lane, const epio_file *file)
+/* The thread that is at it; NULL: none. */
+static const worker *worker_at_file(const epio__lane *lane, const epio_file *file)
 {
     for (epio_node *node = lane->threads.next; node != &lane->threads; node = node->next) {
         if (worker_of(node)->file == file) {
-            return true;
+            return worker_of(node);
         }
     }
-    return false;
+    return NULL;
 }
 
 static uint64_t medium_of(const epio_op *op)
@@ -162,19 +163,24 @@ static bool medium_is_full(const epio__lane *lane, const epio_op *op)
     return threads >= lane->limit;
 }
 
-/* The next op that may be begun; NULL: none. */
-static epio_op *next_op(const epio__lane *lane)
+/* The next op that may be begun; NULL: none, as far as it looked. What waits for a thread
+ * that hangs is passed by: others are behind it. */
+static epio_op *next_op(epio__lane *lane)
 {
     uint32_t passed = 0;
+    lane->searched_in_vain = false;
     for (epio_node *node = lane->queue.next; node != &lane->queue; node = node->next) {
         epio_op *op = epio__op_of_queue(node);
         if (medium_is_full(lane, op)) {
             continue;
         }
-        if (!lane->one_per_file || !file_is_busy(lane, op->file)) {
+        const worker *busy = lane->one_per_file ? worker_at_file(lane, op->file) : NULL;
+        if (busy == NULL) {
             return op;
         }
-        if (++passed == SEARCH_LIMIT) {
+        passed += busy->overdue ? 0 : 1;
+        if (passed == SEARCH_LIMIT) {
+            lane->searched_in_vain = true;
             return NULL;
         }
     }
@@ -259,8 +265,8 @@ static void rouse_for_queue(epio__lane *lane)
 {
     if (!lane->one_per_file) {
         rouse(lane, lane->queued);
-    } else if (next_op(lane) != NULL) {
-        rouse(lane, 1); /* which rouses others as it finds files for them */
+    } else if (next_op(lane) != NULL || (lane->searched_in_vain && !lane->watched)) {
+        rouse(lane, 1); /* which rouses others as it finds files for them; or looks out */
     }
 }
 
@@ -332,6 +338,7 @@ static bool copy_op(worker *one, const epio_op *op)
 static void bring_back(epio_op *op, const epio_op *copy, int64_t result)
 {
     op->os_error = copy->os_error;
+    op->reason = copy->reason;
     op->file = copy->file;
     if (op->kind == EPIO_KIND_FULL_PATHNAME) {
         if (result >= 0) {
@@ -445,8 +452,8 @@ static void run_op(worker *one, epio_op *op)
 
 /* ---- A thread ---- */
 
-/* As many threads as may perform are at something, and more is waiting: looks out for
- * those that hang. */
+/* As many threads as may perform are at something and more is waiting, or so much waits for
+ * one file that nothing else is to be found: looks out for those that hang. */
 static void watch_lane(epio__lane *lane)
 {
     for (epio_node *node = lane->threads.next; node != &lane->threads; node = node->next) {
@@ -514,7 +521,8 @@ static void work_until_idle(worker *one)
         bool may_perform = lane->performing < limit_now(lane);
         if (op != NULL && may_perform) {
             run_op(one, op);
-        } else if (op != NULL && lane->hangs && !lane->watched && !lane->stopping) {
+        } else if ((op != NULL || lane->searched_in_vain) && lane->hangs && !lane->watched &&
+                   !lane->stopping) {
             watch_lane(lane);
         } else if (lane->stopping || lane->running > limit_now(lane) + 1) {
             return;
@@ -556,7 +564,16 @@ static bool has_workers(const epio__lane *lane)
     return false;
 }
 
-/* There is no thread, and none can be had. */
+/* What is left in the queue of a lane that has no thread and gets none. */
+static void take_if_deserted(epio__lane *lane, epio_node *queue)
+{
+    if (!has_workers(lane)) {
+        epio__list_move_all(queue, &lane->queue);
+        lane->queued = 0;
+    }
+}
+
+/* Ends what nobody will carry out, but for what must be. */
 static void fail_all(epio_node *queue)
 {
     while (!epio__list_empty(queue)) {
@@ -578,7 +595,7 @@ static bool give_flush_to_writer(epio_loop *loop, epio_node *flush)
     const epio_op *op = epio__op_of_queue(flush->next);
     /* One at a time: the other threads are for writes. */
     bool awake = lane->spinning != 0 && epio__list_empty(&lane->queue) && lane->flushing == 0 &&
-                 !file_is_busy(lane, op->file);
+                 worker_at_file(lane, op->file) == NULL;
     if (awake) {
         epio__op_of_queue(flush->next)->place = EPIO__PLACE_QUEUED + LANE_WRITE;
         epio__list_move_all(&lane->queue, flush);
@@ -627,10 +644,7 @@ void epio__workers_hand_over(epio_loop *loop)
         epio__list_move_all(&lane->queue, &batches[i]);
         lane->queued += counts[i];
         rouse_for_queue(lane);
-        if (!has_workers(lane)) {
-            epio__list_move_all(&batches[i], &lane->queue);
-            lane->queued = 0;
-        }
+        take_if_deserted(lane, &batches[i]);
         epio__mutex_unlock(&lane->mutex);
         fail_all(&batches[i]);
     }
@@ -786,6 +800,8 @@ void epio__workers_expect(epio_op *op)
 bool epio__workers_write_off(epio_op *op)
 {
     epio__lane *lane = lane_at_work_on(op);
+    epio_node deserted;
+    epio__list_init(&deserted);
     epio__mutex_lock(&lane->mutex);
     worker *one = worker_at(lane, op);
     if (one != NULL) {
@@ -794,8 +810,10 @@ bool epio__workers_write_off(epio_op *op)
         epio__add_u32(&lane->workers->written_off, 1);
         mark_overdue(lane, one);
         rouse_for_queue(lane);
+        take_if_deserted(lane, &deserted);
     }
     epio__mutex_unlock(&lane->mutex);
+    fail_all(&deserted);
     if (one != NULL) {
         epio__workers_came_back(op);
     }

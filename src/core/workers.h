@@ -35,6 +35,7 @@ typedef struct epio__lane {
     bool one_per_file;    /* no two threads at one file */
     bool spins;           /* its ops are short and follow one another */
     bool watched;         /* a thread looks out for those that are overdue */
+    bool searched_in_vain; /* the last look at the queue met too much that waits for files */
     bool stopping;
 } epio__lane;
 

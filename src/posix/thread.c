@@ -315,7 +315,9 @@ void epio__thread_join(epio__thread *thread)
 
 void epio__thread_detach(epio__thread *thread)
 {
-    pthread_detach(*(pthread_t *)(void *)thread->space);
+    pthread_t started;
+    memcpy(&started, thread->space, sizeof started);
+    pthread_detach(started);
 }
 
 void epio__thread_yield(void)
