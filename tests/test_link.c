@@ -733,6 +733,8 @@ static void long_chains_of_closes(fixture *f)
     int count;
     epio_op *many = make_many(&count);
     const char *path = fixture_path(f, "data");
+    /* A heap that guards each allocation has no room for so many files. */
+    count = fixture_is_watched() ? count / 4 : count;
     for (int i = 0; i < count; i++) {
         check_result(epio_wait(epio_open(&many[i], f->vfs, path,
                                          EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE)),
