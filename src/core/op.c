@@ -701,12 +701,12 @@ int64_t epio_wait(epio_op *op)
     if (state == EPIO__STATE_IN_FLIGHT) {
         return wait_in_flight(op, here);
     }
-    if (epio__state_is_prepared(state) && has_nothing(op) && op->link == NULL) {
-        return epio_perform(op); /* which nothing needs to be waited for */
-    }
     if (epio__state_is_prepared(state) && op->loop != NULL && epio__loop_is_owner(op->loop) &&
         wait_for_read(op->loop, op, here)) {
         return op->result;
+    }
+    if (epio__state_is_prepared(state) && has_nothing(op) && op->link == NULL) {
+        return epio_perform(op); /* which nothing needs to be waited for */
     }
     return submit_and_wait(begin(op, "epio_wait"), op, here);
 }
