@@ -109,25 +109,31 @@ void epio__os_vfs_leave(epio__os_vfs *vfs)
     }
 }
 
+/* One op is always taken, so that all get on. */
 static bool turn_is_spent(const epio__os_vfs *vfs)
 {
-    return vfs->bytes_left <= 0;
+    return vfs->bytes_left <= 0 || (vfs->bytes_left != TURN_BYTES && epio__os_vfs_is_late(vfs));
 }
 
-/* False: the turn has had its share. One op is always taken, so that all get on. */
-static bool spend(epio__os_vfs *vfs, uint64_t bytes)
+static void note_spent(epio__os_vfs *vfs, uint64_t bytes)
 {
-    if (turn_is_spent(vfs) || (vfs->bytes_left != TURN_BYTES && epio__os_vfs_is_late(vfs))) {
-        return false;
-    }
     vfs->bytes_left -=
         (int64_t)(bytes < (uint64_t)TURN_BYTES ? bytes : (uint64_t)TURN_BYTES) + EPIO__OP_COST;
-    return true;
+}
+
+/* False: the turn has had its share. */
+static bool spend(epio__os_vfs *vfs, uint64_t bytes)
+{
+    bool may = !turn_is_spent(vfs);
+    if (may) {
+        note_spent(vfs, bytes);
+    }
+    return may;
 }
 
 void epio__os_spend(const epio_op *op, uint64_t bytes)
 {
-    (void)spend((epio__os_vfs *)(void *)op->vfs, bytes);
+    note_spent((epio__os_vfs *)(void *)op->vfs, bytes);
 }
 
 /* What the back end has no asynchronous form for, a worker carries out. */
