@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #if defined(SECCOMP_RET_USER_NOTIF) && defined(SECCOMP_FILTER_FLAG_NEW_LISTENER) &&                \
@@ -78,17 +79,30 @@ static int number_of_call(size_t i)
     return i < PATH_CALLS ? calls_about_paths[i].number : calls_about_files[i - PATH_CALLS];
 }
 
+/* The thread is in this process, and in the call; but what it wrote there no lock has
+ * brought here, so the kernel reads it. */
+static bool is_on_the_mount(uint64_t path)
+{
+    char text[512] = {0};
+    struct iovec here = {.iov_base = text, .iov_len = sizeof text - 1};
+    struct iovec there = {.iov_base = (void *)(uintptr_t)path, .iov_len = sizeof text - 1};
+    /* As much as there is before the next page that is not. */
+    if (process_vm_readv(getpid(), &here, 1, &there, 1, 0) <= 0) {
+        size_t to_the_page = 4096 - path % 4096;
+        here.iov_len = to_the_page < sizeof text ? to_the_page : sizeof text - 1;
+        there.iov_len = here.iov_len;
+        (void)process_vm_readv(getpid(), &here, 1, &there, 1, 0);
+    }
+    return strstr(text, "/dead/") != NULL;
+}
+
 static bool is_about_the_mount(const struct seccomp_data *data)
 {
     for (size_t i = 0; i < PATH_CALLS; i++) {
         for (unsigned argument = 0; argument < 4; argument++) {
-            if (calls_about_paths[i].number != data->nr ||
-                (calls_about_paths[i].paths & 1u << argument) == 0) {
-                continue;
-            }
-            /* The thread is in this process, and in the call. */
-            const char *path = (const char *)(uintptr_t)data->args[argument];
-            if (path != NULL && strstr(path, "/dead/") != NULL) {
+            if (calls_about_paths[i].number == data->nr &&
+                (calls_about_paths[i].paths & 1u << argument) != 0 &&
+                is_on_the_mount(data->args[argument])) {
                 return true;
             }
         }
