@@ -100,10 +100,25 @@ static void hold_free_numbers(void)
     }
 }
 
+/* While an open hangs, the program may have made the number its own by dup2. */
+static bool is_placeholder(int descriptor)
+{
+#if defined(O_PATH)
+    int mode = fcntl(descriptor, F_GETFL);
+    return mode >= 0 && (mode & O_PATH) != 0;
+#else
+    (void)descriptor; /* nothing tells it from what the program opens */
+    return true;
+#endif
+}
+
 static void release_numbers(void)
 {
     while (held.count > 0) {
-        (void)close(held.numbers[--held.count]);
+        int descriptor = held.numbers[--held.count];
+        if (is_placeholder(descriptor)) {
+            (void)close(descriptor);
+        }
     }
 }
 
