@@ -130,6 +130,9 @@ static void check_direct_writer(fixture *f, partner_kind holder, partner_kind ot
     partner_start(&all.holder, holder, path);
     partner_start(&all.other, other, path);
     partner_start(&all.reader, BY_EPIO, path);
+    /* They have started: SQLite reads the file as it opens it. */
+    check_result(partner_sees_reserved(&all.other), 0);
+    check_result(partner_sees_reserved(&all.reader), 0);
     check_result(partner_go_directly(&all.holder), EPIO_LOCK_EXCLUSIVE);
     check_result(partner_sees_reserved(&all.other), 0);
     partner_let_go(&all.holder);
