@@ -662,6 +662,9 @@ static void a_child_finds_all_mutexes_free(fixture *f)
 
 int main(void)
 {
+    if (fixture_is_emulated()) {
+        return 77; /* it calls leaked what a child cannot free: of its parent's threads */
+    }
     static const fixture_test tests[] = {
         FIXTURE_TEST(a_child_must_not_use_the_loop, ON_OS),
         FIXTURE_TEST(a_child_must_not_use_a_detached_loop, ON_OS),

@@ -274,6 +274,11 @@ bool fixture_is_watched(void)
     return SANITIZED || getenv("EPIO_TEST_VALGRIND") != NULL || getenv("EPIO_TEST_HEAP") != NULL;
 }
 
+bool fixture_is_emulated(void)
+{
+    return getenv("EPIO_TEST_VALGRIND") != NULL;
+}
+
 bool fixture_is_slow(void)
 {
     return fixture_is_watched() || system_is_wine();

@@ -113,6 +113,8 @@ _Noreturn void fixture_skip(fixture *f, const char *reason);
 /* True where a sanitizer, valgrind or the guarded heap looks on: they have a heap and locks
  * of their own, and much to say about an abort. */
 bool fixture_is_watched(void);
+/* True under valgrind, which gives out descriptors and looks for leaks in its own way. */
+bool fixture_is_emulated(void);
 /* True there, and where a call of the system's takes many times as long as elsewhere. */
 bool fixture_is_slow(void);
 
