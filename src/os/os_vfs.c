@@ -48,7 +48,7 @@ static int64_t perform_lock(epio_op *op)
  * iteration does for other threads. */
 static void let_go_of_file(epio__os_vfs *vfs, const epio_op *op)
 {
-    if (epio__load_pointer(&vfs->base.loop->owner) == epio__thread_self()) {
+    if (epio__loop_is_owner(vfs->base.loop)) {
         vfs->backend->forget(vfs->backend_state, file_of(op));
     } else {
         epio__store_u32(&vfs->batch.closed, 1);
@@ -73,8 +73,7 @@ static int64_t perform(epio_vfs *base, epio_op *op)
     }
     result = epio__os_perform(base, op);
 #if EPIO_ASYNC
-    bool opens = op->kind == EPIO_KIND_OPEN || op->kind == EPIO_KIND_ADOPT;
-    if (opens && result == 0 && base->loop != NULL) {
+    if (epio__op_opens(op) && result == 0 && base->loop != NULL) {
         file_of(op)->may_be_pinned = ((epio__os_vfs *)(void *)base)->backend->pins_files;
     }
 #endif
