@@ -189,5 +189,7 @@ static inline bool epio__state_is_prepared(uint32_t state)
 
 /* An op must have been prepared by a verb and not yet be used: aborts if not. */
 void epio__op_check_prepared(const epio_op *op, const char *function);
+/* Aborts if the op is about a file that was closed since. */
+void epio__op_check_open(const epio_op *op, const char *function);
 
 #endif

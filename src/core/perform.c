@@ -107,9 +107,7 @@ int64_t epio_perform(epio_op *op)
     if ((op->marks & EPIO__MARK_INVALID) != 0) {
         result = op->result;
     } else {
-        if (op->file != NULL && epio__file_is_released(op->file)) {
-            epio__file_check(op->file, "epio_perform");
-        }
+        epio__op_check_open(op, "epio_perform");
         op->reason = EPIO__REASON_NONE; /* an earlier one's, if the verb called nothing */
         /* From here to the end of the op it is a deadline. */
         if (op->timeout_ns != 0) {

@@ -31,6 +31,13 @@ void epio__op_check_prepared(const epio_op *op, const char *function)
     }
 }
 
+void epio__op_check_open(const epio_op *op, const char *function)
+{
+    if (op->file != NULL) {
+        epio__file_check(op->file, function);
+    }
+}
+
 /* An op that was linked and then prepared anew leaves its chain. */
 static void drop_link(epio_op *op)
 {

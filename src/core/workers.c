@@ -199,12 +199,14 @@ static void free_worker(worker *one)
 
 static void join_those_that_left(epio__lane *lane)
 {
-    while (!epio__list_empty(&lane->left)) {
-        worker *one = worker_of(lane->left.next);
-        epio__list_remove(&one->node);
+    epio_node *node = lane->left.next;
+    while (node != &lane->left) {
+        worker *one = worker_of(node);
+        node = node->next;
         epio__thread_join(&one->thread);
         free_worker(one);
     }
+    epio__list_init(&lane->left);
 }
 
 /* How many may perform at once, but for the overdue. Where those are all that a lane may
