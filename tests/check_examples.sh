@@ -299,11 +299,11 @@ log_runs()
     check "log is whole again" is_whole plain.log 431
 }
 
-# A number from 0 to 999.
+# A number from 0 to 299.
 random_number()
 {
     number=$(od -An -N2 -tu2 /dev/urandom | tr -d ' ')
-    echo $((number % 1000))
+    echo $((number % 300))
 }
 
 log_killed()

@@ -431,7 +431,7 @@ static void a_read_of_a_stream_on_a_worker(fixture *f)
 
 static unsigned race_rounds(void)
 {
-    return fixture_is_slow() ? 600 : 6000;
+    return fixture_rounds(3000);
 }
 
 /* Cancels what is put before it, at random moments. */

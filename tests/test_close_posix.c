@@ -117,7 +117,7 @@ static int execute(const char *path)
 
 static void what_was_written_can_be_executed(fixture *f)
 {
-    unsigned rounds = fixture_is_slow() ? 5 : 40;
+    unsigned rounds = fixture_rounds(12);
     const char *path = fixture_path(f, "program");
     program one = load();
     unsigned char *room;

@@ -646,7 +646,7 @@ static void a_child_finds_all_mutexes_free(fixture *f)
     for (int i = 0; i < 3; i++) {
         thread_start(&threads[i], use_shared, &all);
     }
-    for (int i = 0; i < (fixture_is_slow() ? 20 : 200); i++) {
+    for (unsigned i = 0; i < fixture_rounds(60); i++) {
         check_result(run_in_fork(use_shared_in_child, &all), 0);
     }
     epio_semaphore_close(all.semaphore);

@@ -244,11 +244,11 @@ static void a_close_releases(fixture *f)
 static void a_close_leaves_the_locks_of_others(fixture *f)
 {
     static const uint32_t levels[] = {EPIO_LOCK_SHARED, EPIO_LOCK_RESERVED, EPIO_LOCK_EXCLUSIVE};
-    int rounds = system_is_wine() ? 150 : 1500;
+    unsigned rounds = fixture_rounds(300);
     for (size_t i = 0; i < 3; i++) {
         epio_file *file = hold(f, levels[i]);
         int before = count_descriptors();
-        for (int round = 0; round < rounds; round++) {
+        for (unsigned round = 0; round < rounds; round++) {
             static const uint32_t ways[] = {0, EPIO_OPEN_NOFOLLOW, EPIO_OPEN_TRUNCATE};
             uint32_t flags = ways[round % 3];
             fixture_close(f, fixture_open(f, "locked", READ_WRITE | flags));

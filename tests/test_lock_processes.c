@@ -419,8 +419,8 @@ static void try_in_vain(const char *path)
 
 static void who_has_reserved_gets_exclusive(fixture *f)
 {
-    int rounds = fixture_is_slow() ? 50 : 500;
-    int reached = 0;
+    unsigned rounds = fixture_rounds(500);
+    unsigned reached = 0;
     const char *path = make_file(f);
     child other;
     epio_file *file = fixture_open(f, "locked", READ_WRITE);
@@ -768,7 +768,7 @@ static void check_counters(const char *path, shared_state *shared, const uint64_
 static void a_crowd_loses_no_update(fixture *f)
 {
     uint64_t seed = number_from("EPIO_TEST_SEED", now_ns());
-    uint64_t rounds = number_from("EPIO_TEST_KILLS", fixture_is_slow() ? 10 : 60);
+    uint64_t rounds = number_from("EPIO_TEST_KILLS", fixture_rounds(20));
     random_source random = {.state = seed};
     child processes[CROWD];
     uint64_t kills[CROWD] = {0};

@@ -84,7 +84,7 @@ static void a_child_of_a_busy_parent_can_lock(fixture *f)
     for (size_t i = 0; i < 2; i++) {
         check(pthread_create(&threads[i], NULL, keep_locking, &parent) == 0);
     }
-    for (int i = 0; i < 200; i++) {
+    for (unsigned i = 0; i < fixture_rounds(50); i++) {
         check_result(run_in_fork(open_lock_and_close, childs), 0);
     }
     atomic_store(&parent.stop, true);

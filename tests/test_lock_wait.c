@@ -1160,7 +1160,7 @@ typedef struct contest {
     epio_vfs *memory; /* or NULL */
     atomic_int inside;
     uint64_t counter; /* guarded by the lock alone */
-    int rounds;
+    unsigned rounds;
 } contest;
 
 typedef struct contestant {
@@ -1225,7 +1225,7 @@ static void *contend(void *argument)
     }
     check_result(epio_perform(epio_open(&op, vfs, c->path, READ_WRITE | EPIO_OPEN_CREATE)), 0);
     epio_file *file = op.file;
-    for (int i = 0; i < c->rounds; i++) {
+    for (unsigned i = 0; i < c->rounds; i++) {
         fight(one, file, loop, &random);
     }
     check_result(epio_perform(epio_close(&op, file)), 0);
@@ -1235,7 +1235,7 @@ static void *contend(void *argument)
 
 static void threads_exclude_each_other(fixture *f)
 {
-    contest c = {.path = fixture_path(f, "locked"), .rounds = fixture_is_slow() ? 50 : 500};
+    contest c = {.path = fixture_path(f, "locked"), .rounds = fixture_rounds(500)};
     test_thread threads[THREADS];
     contestant all[THREADS];
     if (f->memory) {
@@ -1265,14 +1265,14 @@ static void a_grant_and_a_cancel_at_once(fixture *f)
     epio_file *holder = open_locked(f);
     epio_file *file = open_locked(f);
     int granted = 0;
-    int rounds = fixture_is_slow() ? 100 : 1000;
-    for (int i = 0; i < rounds; i++) {
+    unsigned rounds = fixture_rounds(500);
+    for (unsigned i = 0; i < rounds; i++) {
         tracked one;
         test_thread thread;
         take(holder, EPIO_LOCK_EXCLUSIVE);
         submit_lock((track(&one), &one), file, EPIO_LOCK_SHARED);
         thread_start(&thread, release_at_once, holder);
-        for (volatile int spin = 0; spin < i * 50; spin++) {
+        for (volatile int spin = 0; spin < (int)i * 100; spin++) {
         }
         epio_cancel(&one.op);
         run_until_done(f, &one);
@@ -1282,7 +1282,7 @@ static void a_grant_and_a_cancel_at_once(fixture *f)
         granted += one.result == 0 ? 1 : 0;
         give(file, EPIO_LOCK_NONE);
     }
-    print_message("granted %d times of %d\n", granted, rounds);
+    print_message("granted %d times of %u\n", granted, rounds);
     fixture_close(f, holder);
     fixture_close(f, file);
 }

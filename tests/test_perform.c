@@ -155,7 +155,7 @@ typedef struct performer {
     bool failed;
 } performer;
 
-enum { THREADS = 4, ROUNDS = 200, RECORD = 64 };
+enum { THREADS = 4, ROUNDS = 100, RECORD = 64 };
 
 static bool perform_round(performer *one, unsigned round)
 {

@@ -464,7 +464,7 @@ static void *contend(void *argument)
 static void permits_survive_every_race(fixture *f)
 {
     (void)f;
-    contest shared = {.semaphore = create(TOTAL), .rounds = fixture_is_slow() ? 300 : 4000};
+    contest shared = {.semaphore = create(TOTAL), .rounds = fixture_rounds(3000)};
     contender contenders[CONTENDERS];
     test_thread threads[CONTENDERS];
     for (unsigned i = 0; i < CONTENDERS; i++) {

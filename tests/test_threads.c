@@ -14,11 +14,6 @@ static void pause_ns(uint64_t nanoseconds)
     sleep_ns(nanoseconds);
 }
 
-static unsigned rounds(unsigned many)
-{
-    return fixture_is_slow() ? many / 10 : many;
-}
-
 static test_thread start(void *(*run)(void *), void *argument)
 {
     test_thread thread;
@@ -113,7 +108,8 @@ static void waits_from_threads_that_do_not_own_it(fixture *f)
     epio_file *file = fixture_create(f, "pages");
     runner_start(&owner, f->loop);
     for (unsigned i = 0; i < THREADS; i++) {
-        clients[i] = (client){.vfs = f->vfs, .file = file, .index = i, .count = rounds(500)};
+        clients[i] =
+            (client){.vfs = f->vfs, .file = file, .index = i, .count = fixture_rounds(500)};
         threads[i] = start(write_and_read, &clients[i]);
     }
     for (unsigned i = 0; i < THREADS; i++) {
@@ -180,8 +176,8 @@ static void submits_and_cancels_from_several_threads(fixture *f)
     epio_file *file = fixture_create(f, "data");
     runner_start(&owner, f->loop);
     for (unsigned i = 0; i < THREADS; i++) {
-        clients[i] =
-            (client){.vfs = f->vfs, .file = file, .index = i, .count = rounds(300), .seed = i + 1};
+        clients[i] = (client){
+            .vfs = f->vfs, .file = file, .index = i, .count = fixture_rounds(300), .seed = i + 1};
         threads[i] = start(submit_and_cancel, &clients[i]);
     }
     for (unsigned i = 0; i < THREADS; i++) {
@@ -225,7 +221,7 @@ static void chains_from_several_threads(fixture *f)
     client clients[THREADS];
     runner_start(&owner, f->loop);
     for (unsigned i = 0; i < THREADS; i++) {
-        clients[i] = (client){.vfs = f->vfs, .count = rounds(300)};
+        clients[i] = (client){.vfs = f->vfs, .count = fixture_rounds(300)};
         threads[i] = start(submit_chains, &clients[i]);
     }
     for (unsigned i = 0; i < THREADS; i++) {
@@ -343,7 +339,7 @@ static void sync_covers_writes_while_the_owner_runs(fixture *f)
     static ordered one;
     epio_file *file = fixture_create(f, "data");
     runner_start(&owner, f->loop);
-    for (unsigned i = 0; i < (fixture_is_slow() ? 50u : 200u); i++) {
+    for (unsigned i = 0; i < fixture_rounds(100); i++) {
         prepare_ordered(&one, file);
         (void)submit_write(&one);
         join(start(submit_sync, &one));
@@ -467,7 +463,7 @@ static void loop_changes_hands_many_times(fixture *f)
     fixture_put(f, "data", "x", 1);
     one.file = fixture_open(f, "data", EPIO_OPEN_READ | EPIO_OPEN_WRITE);
     epio_loop_detach(f->loop);
-    for (unsigned i = 0; i < rounds(200); i++) {
+    for (unsigned i = 0; i < fixture_rounds(200); i++) {
         join(start(take_turns, &one));
     }
     (void)epio_loop_poll(f->loop, 0, 0);
@@ -533,7 +529,7 @@ static void several_loops_in_several_threads(fixture *f)
     epio_semaphore *semaphore = NULL;
     check_result(epio_semaphore_create(&semaphore, 2), 0);
     for (unsigned i = 0; i < THREADS; i++) {
-        islands[i] = (island){fixture_path(f, names[i]), semaphore, rounds(500)};
+        islands[i] = (island){fixture_path(f, names[i]), semaphore, fixture_rounds(500)};
         threads[i] = start(live_alone, &islands[i]);
     }
     for (unsigned i = 0; i < THREADS; i++) {
@@ -594,7 +590,7 @@ static void no_wake_is_lost(fixture *f)
     runner one = {.loop = f->loop};
     epio_submit(epio_sleep(&one.forever, f->vfs, 3600000 * MILLISECOND));
     test_thread thread = start(wake_for_ever, &one);
-    for (unsigned i = 0; i < rounds(1500); i++) {
+    for (unsigned i = 0; i < fixture_rounds(1500); i++) {
         check_result(epio_loop_poll(f->loop, EPIO_FOREVER, 0), 0);
     }
     epio_cancel(&one.forever);
@@ -708,7 +704,7 @@ static void destroy_beside(void (*use)(meeting *meeting))
     static meeting one;
     memset(&one, 0, sizeof one);
     one.use = use;
-    one.rounds = rounds(1000);
+    one.rounds = fixture_rounds(1000);
     test_thread thread = start(meet, &one);
     for (unsigned round = 1; round <= one.rounds; round++) {
         check_result(epio_loop_create(&one.loop, NULL), 0);
@@ -757,7 +753,7 @@ static void *submit_until_cancelled(void *argument)
 static void close_ends_what_threads_submit(fixture *f)
 {
     (void)f;
-    for (unsigned round = 0; round < rounds(100) + 1; round++) {
+    for (unsigned round = 0; round < fixture_rounds(100) + 1; round++) {
         epio_loop *loop = NULL;
         test_thread threads[THREADS];
         client one = {.vfs = NULL};

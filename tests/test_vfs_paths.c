@@ -173,10 +173,10 @@ static void a_file_servers_habit(fixture *f)
 {
     enum { LENGTH = 1 << 20 };
     static unsigned char data[LENGTH];
-    int rounds = fixture_is_watched() ? 50 : 1000;
+    unsigned rounds = fixture_rounds(250);
     unsigned char found;
     epio_op op = {0};
-    for (int round = 0; round < rounds; round++) {
+    for (unsigned round = 0; round < rounds; round++) {
         unsigned char mark = (unsigned char)round;
         fixture_put(f, "served", "old", 3);
         epio_file *before = fixture_open(f, "served", EPIO_OPEN_READ);

@@ -284,6 +284,14 @@ bool fixture_is_slow(void)
     return fixture_is_watched() || system_is_wine();
 }
 
+unsigned fixture_rounds(unsigned rounds)
+{
+    const char *effort = getenv("EPIO_TEST_EFFORT");
+    unsigned long times = effort != NULL ? strtoul(effort, NULL, 10) : 1;
+    rounds *= times > 0 ? (unsigned)times : 1;
+    return fixture_is_slow() && rounds > 10 ? rounds / 10 : rounds;
+}
+
 /* ---- Doing ------------------------------------------------------------- */
 
 #if EPIO_ASYNC
@@ -510,8 +518,9 @@ uint64_t random_between(random_source *random, uint64_t low, uint64_t high)
 void random_fill(random_source *random, void *data, size_t len)
 {
     unsigned char *bytes = data;
-    for (size_t i = 0; i < len; i++) {
-        bytes[i] = (unsigned char)random_next(random);
+    for (size_t i = 0; i < len; i += sizeof(uint64_t)) {
+        uint64_t next = random_next(random);
+        memcpy(bytes + i, &next, len - i < sizeof next ? len - i : sizeof next);
     }
 }
 
