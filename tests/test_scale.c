@@ -369,7 +369,7 @@ static void ended_by_a_close_of_the_loop(fixture *f)
 
 static void of_open_files(fixture *f)
 {
-    int count = how_many() / 10;
+    int count = how_many() / 50;
     tracked *ops = make_many(count);
     epio_file **files = calloc((size_t)count, sizeof(epio_file *));
     char *into = calloc((size_t)count, 1);
@@ -665,7 +665,7 @@ static uint64_t allocations_of(steady *s, steady_round *run, const steady_kind *
 {
     atomic_store(&allocations, 0);
     atomic_store(&counting, true);
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < 4; i++) {
         run(s, kind);
     }
     atomic_store(&counting, false);
