@@ -197,6 +197,28 @@ static void workers_leave(fixture *f)
     check_threads_at_most(threads);
 }
 
+static uint32_t threads_now(epio_loop *loop)
+{
+    epio_loop_statistics statistics = {.size = sizeof statistics};
+    check_result(epio_loop_stats(loop, &statistics), 0);
+    return (uint32_t)statistics.threads_now;
+}
+
+static void workers_that_left_are_not_counted(fixture *f)
+{
+    epio_op op = {0};
+    epio_loop *loop = make_loop();
+    (void)f;
+    check_result(epio_wait(epio_work(&op, epio_loop_vfs(loop), nothing)), 0);
+    check(threads_now(loop) == 1);
+    uint64_t deadline = now_ns() + 30 * SECOND;
+    while (threads_now(loop) != 0) {
+        check(now_ns() < deadline);
+        check_result(epio_loop_poll(loop, 20 * MILLISECOND, 0), 0);
+    }
+    epio_loop_destroy(loop);
+}
+
 static void workers_are_limited(fixture *f)
 {
     tracked ops[20];
@@ -875,6 +897,7 @@ int main(void)
         FIXTURE_TEST(a_new_loop_is_small, ON_OS_PERFORM),
         FIXTURE_TEST(threads_start_on_demand, ON_OS_PERFORM),
         FIXTURE_TEST(workers_leave, ON_OS_PERFORM),
+        FIXTURE_TEST(workers_that_left_are_not_counted, ON_OS_PERFORM),
         FIXTURE_TEST(workers_are_limited, ON_OS_PERFORM),
         FIXTURE_TEST(poll_without_waiting, ON_OS_PERFORM),
         FIXTURE_TEST(poll_for_a_while, ON_OS_PERFORM),

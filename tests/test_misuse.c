@@ -1,5 +1,6 @@
 /* Programming errors, which no completion could report: each ends the process
- * with one line that says what was wrong. */
+ * with one line that says what was wrong. What does not depend on the back end:
+ * EPIO_TEST_ONCE. */
 #include "life.h"
 
 #include <epio/bench.h>

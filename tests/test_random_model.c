@@ -557,7 +557,7 @@ static uint64_t number_from(const char *variable, uint64_t otherwise)
 static void random_ops_match_the_model(fixture *f)
 {
     static world w;
-    unsigned steps = (unsigned)number_from("EPIO_TEST_STEPS", fixture_is_slow() ? 60 : 1500);
+    unsigned steps = (unsigned)number_from("EPIO_TEST_STEPS", fixture_rounds(1000));
     uint64_t seed = (uint64_t)system_time_ns() / 1000 + f->on;
     memset(&w, 0, sizeof w);
     w.f = f;

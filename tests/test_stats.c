@@ -788,22 +788,6 @@ static void nobody_wakes_who_is_awake(fixture *f)
     epio_loop_destroy(loop);
 }
 
-static void threads_that_left_are_not_counted(fixture *f)
-{
-    epio_op op = {0};
-    epio_loop *loop = make_loop(0);
-    (void)f;
-    check_result(epio_wait(epio_work(&op, epio_loop_vfs(loop), nothing)), 7);
-    check(stats_of(loop).threads_now == 1);
-    uint64_t deadline = now_ns() + 30 * SECOND;
-    while (stats_of(loop).threads_now != 0) {
-        check(now_ns() < deadline);
-        check_result(epio_loop_poll(loop, 20 * MILLISECOND, 0), 0);
-    }
-    check(stats_of(loop).sleeps > 1);
-    epio_loop_destroy(loop);
-}
-
 int main(void)
 {
     static const fixture_test tests[] = {
@@ -830,7 +814,6 @@ int main(void)
         FIXTURE_TEST(syncs_share_a_flush, ON_OS_PERFORM),
         FIXTURE_TEST(a_thread_wakes_a_sleeper, ON_OS_PERFORM),
         FIXTURE_TEST(nobody_wakes_who_is_awake, ON_OS_PERFORM),
-        FIXTURE_TEST(threads_that_left_are_not_counted, ON_OS_PERFORM),
     };
     return FIXTURE_RUN("stats", tests);
 }

@@ -704,7 +704,7 @@ static void destroy_beside(void (*use)(meeting *meeting))
     static meeting one;
     memset(&one, 0, sizeof one);
     one.use = use;
-    one.rounds = fixture_rounds(1000);
+    one.rounds = fixture_rounds(500);
     test_thread thread = start(meet, &one);
     for (unsigned round = 1; round <= one.rounds; round++) {
         check_result(epio_loop_create(&one.loop, NULL), 0);
