@@ -101,7 +101,8 @@ typedef struct fixture_test {
 
 /* Runs each test in each of its settings; what main returns. EPIO_TEST_FILTER,
  * a pattern such as "reads*", chooses by name; with EPIO_TEST_LIST set the names are
- * only written. */
+ * only written; with EPIO_TEST_OTHER_BACKEND set a test that has settings with a loop runs
+ * in those alone. */
 int fixture_run(const char *group, const fixture_test *tests, size_t count);
 
 #define FIXTURE_RUN(group, tests) fixture_run(group, tests, sizeof(tests) / sizeof((tests)[0]))
