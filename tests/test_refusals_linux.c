@@ -371,6 +371,9 @@ static void try_refusal(trial one, const char *name)
 static void whatever_is_refused_a_loop_goes_on(fixture *f)
 {
     static _Alignas(BLOCK) unsigned char data[READS][BLOCK];
+    if (fixture_is_emulated()) {
+        fixture_skip(f, "valgrind says nothing of forked children, and takes minutes for them");
+    }
     for (unsigned i = 0; i < READS; i++) {
         memset(data[i], (int)i + 1, BLOCK);
     }
