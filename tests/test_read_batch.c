@@ -93,9 +93,10 @@ static void thousands_in_one_run(fixture *f)
 {
     batch all;
     batch_make(&all, f, "file", 16);
-    all.left = 40000;
+    unsigned more = fixture_rounds(40000);
+    all.left = more;
     batch_submit(&all);
-    check_result(epio_loop_run(f->loop), 40016);
+    check_result(epio_loop_run(f->loop), 16 + more);
     all.delivered = all.count;
     batch_check(&all);
     fixture_close(f, all.file);
@@ -318,12 +319,12 @@ static void files_come_and_go(fixture *f)
 {
     batch all;
     batch_make(&all, f, "file", 16);
-    for (int round = 0; round < 40; round++) {
+    for (unsigned round = 0; round < fixture_rounds(40); round++) {
         static char other[16];
         epio_op op = {0}, reads[16];
         memset(reads, 0, sizeof reads);
         char name[16] = {0};
-        (void)snprintf(name, sizeof name, "other %d", round);
+        (void)snprintf(name, sizeof name, "other %d", (int)round);
         fixture_put(f, name, name, sizeof name);
         epio_file *file = fixture_open(f, name, EPIO_OPEN_READ);
         for (int again = 0; again < 3; again++) {

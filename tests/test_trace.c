@@ -242,7 +242,7 @@ static void times_are_true(fixture *f)
     epio_vfs_destroy(trace);
 }
 
-#define QUICK 20000
+#define QUICK fixture_rounds(20000)
 
 /* Not all are timed, but all are counted, and enough of them are timed. */
 static void in_quick_succession_some_are_timed(fixture *f)

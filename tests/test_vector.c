@@ -73,7 +73,9 @@ static void parts_of_all_sizes(fixture *f)
 static void any_number_of_parts(fixture *f)
 {
     static const size_t counts[] = {1023, 1024, 1025, 2048, 2049, MANY};
-    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+    size_t last = sizeof counts / sizeof counts[0] - 1;
+    /* On Windows each part is a call, whatever their number. */
+    for (size_t i = system_is_wine() ? last : 0; i <= last; i++) {
         check_round_trip(f, counts[i], mixed_length, 5);
         check_round_trip(f, counts[i], short_length, 0);
     }
