@@ -767,6 +767,31 @@ static void a_deadline_is_kept(fixture *f)
     check_result(run_in_fork(a_deadline_is_kept_in_child, (void *)(uintptr_t)f->folder), 0);
 }
 
+/* What hangs may have opened a file, but not one of those that the caller forgot. */
+static void a_forgotten_file_is_told_in_child(void *folder)
+{
+    char path[512];
+    scene s;
+    if (!scene_begin(&s, folder)) {
+        abort();
+    }
+    path_in(&s, "dead/file", path);
+    epio_op op = {0};
+    check_result(epio_wait(epio_open(&op, s.os, folder, EPIO_OPEN_TEMPORARY)), 0);
+    mount_set(true);
+    for (int i = 0; i < 3; i++) {
+        op.timeout_ns = 5 * MILLISECOND;
+        check_result(epio_wait(epio_access(&op, s.os, path, EPIO_ACCESS_EXISTS)), EPIO_ETIMEDOUT);
+    }
+    epio_loop_destroy(s.loop);
+}
+
+static void a_forgotten_file_is_told(fixture *f)
+{
+    check_result(run_in_fork(a_forgotten_file_is_told_in_child, (void *)(uintptr_t)f->folder),
+                 256 + SIGABRT);
+}
+
 int main(void)
 {
     static const fixture_test tests[] = {
@@ -779,6 +804,7 @@ int main(void)
         FIXTURE_TEST(the_owner_is_not_deaf, ON_OS_PERFORM),
         FIXTURE_TEST(the_owner_waits_in_no_read, ON_OS_PERFORM),
         FIXTURE_TEST(a_deadline_is_kept, ON_OS_PERFORM),
+        FIXTURE_TEST(a_forgotten_file_is_told, ON_OS_PERFORM),
     };
     return FIXTURE_RUN("dead mount", tests);
 }

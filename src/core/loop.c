@@ -614,7 +614,7 @@ void epio_loop_destroy(epio_loop *loop)
     }
     (void)epio_loop_close(loop, EPIO_FOREVER);
     /* In this order: a thread that was written off may have opened a file, and closes it. */
-    size_t being_disposed_of = epio__load_u32(&loop->workers.written_off);
+    size_t being_disposed_of = epio__load_u32(&loop->workers.late_opens);
     if (epio__load_size(&loop->open_files) > being_disposed_of) {
         epio__fatal("epio_loop_destroy",
                     "a file is still open; close every file of the loop first");

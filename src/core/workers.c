@@ -66,6 +66,7 @@ typedef struct worker {
     bool performing;
     bool may_hang;    /* in the kernel: the op is the operating system's */
     bool overdue;     /* it is not counted among those that run */
+    bool opens;       /* what it performs a copy of is an open */
     bool written_off; /* what it is at nobody waits for any more */
     bool orphaned;    /* and its loop was destroyed meanwhile */
 
@@ -358,12 +359,15 @@ static void bring_back(epio_op *op, const epio_op *copy, int64_t result)
 static void dispose(worker *one, int64_t result)
 {
     epio_op *copy = &one->copy;
-    if (epio__op_opens(copy) && result >= 0) {
+    if (!one->opens) {
+        return;
+    }
+    if (result >= 0) {
         epio_op close = {0};
         (void)epio_close(&close, copy->file);
         (void)copy->vfs->methods->perform(copy->vfs, &close);
     }
-    epio__subtract_u32(&one->lane->workers->written_off, 1);
+    epio__subtract_u32(&one->lane->workers->late_opens, 1);
 }
 
 /* Without the mutex, and with it again at the end. */
@@ -382,6 +386,7 @@ static void perform_copy(worker *one, epio_op *op)
 {
     epio__lane *lane = one->lane;
     one->op = op;
+    one->opens = epio__op_opens(op);
     bool copied = copy_op(one, op);
     epio__mutex_unlock(&lane->mutex);
     int64_t result = EPIO_ENOMEM;
@@ -809,7 +814,7 @@ bool epio__workers_write_off(epio_op *op)
     if (one != NULL) {
         one->op = NULL;
         one->written_off = true;
-        epio__add_u32(&lane->workers->written_off, 1);
+        epio__add_u32(&lane->workers->late_opens, one->opens ? 1 : 0);
         mark_overdue(lane, one);
         rouse_for_queue(lane);
         take_if_deserted(lane, &deserted);

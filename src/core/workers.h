@@ -42,7 +42,7 @@ typedef struct epio__lane {
 typedef struct epio__workers {
     epio_loop *loop;
     bool several_processors; /* the owner and a worker can be at it at once */
-    uint32_t written_off;    /* atomic; threads at what nobody waits for any more */
+    uint32_t late_opens;     /* atomic; threads at an open that nobody waits for any more */
     uint32_t references;     /* atomic; the loop's own, and such threads after its end */
     epio__lane lanes[EPIO__LANES];
 } epio__workers;
