@@ -718,7 +718,8 @@ EPIO_API void epio_loop_detach(epio_loop *loop);
 EPIO_API uint64_t epio_loop_pending(const epio_loop *loop);
 
 /* Cancels all that is in flight and delivers every completion: 0, or
- * EPIO_ETIMEDOUT if some were left after `timeout_ns` (EPIO_FOREVER: no limit).
+ * EPIO_ETIMEDOUT if some were left after `timeout_ns` (EPIO_FOREVER: no limit): reads,
+ * writes, syncs and closes that the system is at on a mount that does not answer.
  * From then on new ops end with EPIO_ECANCELED unstarted; closes still work.
  * The owner. */
 EPIO_API int epio_loop_close(epio_loop *loop, uint64_t timeout_ns);
