@@ -197,11 +197,11 @@ static void workers_leave(fixture *f)
     check_threads_at_most(threads);
 }
 
-static uint32_t threads_now(epio_loop *loop)
+static epio_loop_statistics stats_of(epio_loop *loop)
 {
     epio_loop_statistics statistics = {.size = sizeof statistics};
     check_result(epio_loop_stats(loop, &statistics), 0);
-    return (uint32_t)statistics.threads_now;
+    return statistics;
 }
 
 static void workers_that_left_are_not_counted(fixture *f)
@@ -210,12 +210,13 @@ static void workers_that_left_are_not_counted(fixture *f)
     epio_loop *loop = make_loop();
     (void)f;
     check_result(epio_wait(epio_work(&op, epio_loop_vfs(loop), nothing)), 0);
-    check(threads_now(loop) == 1);
+    check(stats_of(loop).threads_now == 1);
     uint64_t deadline = now_ns() + 30 * SECOND;
-    while (threads_now(loop) != 0) {
+    while (stats_of(loop).threads_now != 0) {
         check(now_ns() < deadline);
         check_result(epio_loop_poll(loop, 20 * MILLISECOND, 0), 0);
     }
+    check(stats_of(loop).sleeps > 1);
     epio_loop_destroy(loop);
 }
 
