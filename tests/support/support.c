@@ -297,7 +297,10 @@ unsigned fixture_rounds(unsigned rounds)
     const char *effort = getenv("EPIO_TEST_EFFORT");
     unsigned long times = effort != NULL ? strtoul(effort, NULL, 10) : 1;
     rounds *= times > 0 ? (unsigned)times : 1;
-    return fixture_is_slow() && rounds > 10 ? rounds / 10 : rounds;
+    if (!fixture_is_slow() || rounds <= 10) {
+        return rounds;
+    }
+    return rounds > 100 ? rounds / 10 : 10;
 }
 
 /* ---- Doing ------------------------------------------------------------- */

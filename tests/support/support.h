@@ -119,7 +119,8 @@ bool fixture_is_emulated(void);
 /* True there, and where a call of the system's takes many times as long as elsewhere. */
 bool fixture_is_slow(void);
 /* How often to repeat what goes wrong only now and then: `rounds` times, a tenth of that
- * where all is slow; EPIO_TEST_EFFORT=N makes it N times as often. */
+ * where all is slow, though not below ten; EPIO_TEST_EFFORT=N makes it N times as
+ * often. */
 unsigned fixture_rounds(unsigned rounds);
 
 /* ---- Doing ------------------------------------------------------------- */
