@@ -7,9 +7,8 @@
 
 #define BLOCK 4096u
 #define BLOCKS 1024u
-/* Operations, of which some are in flight. All of them are used in turn at each
- * depth, so that the processor's caches serve all depths alike. */
-#define MOST 100000u
+/* 1, 10, ... in flight, as far as --depth allows. */
+#define DEPTHS 7u
 /* Small reads: what an op costs shall not drown in the copying of data, nor in
  * what that data does to the processor's caches. */
 #define READ_SIZE 64u
@@ -21,8 +20,11 @@ struct scale {
     epio_loop *loop;
     bench_target target;
     epio_file *file;
-    struct task *tasks; /* MOST of them, whatever the depth */
-    uint32_t *idle;     /* which of them: a ring of MOST places, first come first served */
+    /* As many operations as there may be in flight. All of them are used in turn at
+     * each depth, so that the processor's caches serve all depths alike. */
+    uint64_t most;
+    struct task *tasks;
+    uint32_t *idle; /* which of them: a ring of so many places, first come first served */
     uint64_t first_idle;
     uint64_t state; /* of the order of blocks */
     uint64_t until;
@@ -51,7 +53,7 @@ static void start_next(struct scale *scale)
 {
     struct task *task = &scale->tasks[scale->idle[scale->first_idle]];
 
-    scale->first_idle = (scale->first_idle + 1) % MOST;
+    scale->first_idle = (scale->first_idle + 1) % scale->most;
     scale->started++;
     task->number = bench_block_next(&scale->state, BLOCKS);
     if (scale->latencies != NULL) {
@@ -60,13 +62,13 @@ static void start_next(struct scale *scale)
     epio_submit(epio_read(&task->op, scale->file, task->buffer, READ_SIZE, task->number * BLOCK));
 }
 
-/* As many are idle as have been started and not finished less than MOST: the
- * ring's end follows from its start. */
+/* The ring's end follows from its start: what is not in flight is idle. */
 static void put_idle(struct scale *scale, const struct task *task)
 {
     uint64_t in_flight = scale->started - scale->finished;
 
-    scale->idle[(scale->first_idle + MOST - in_flight) % MOST] = (uint32_t)(task - scale->tasks);
+    scale->idle[(scale->first_idle + scale->most - in_flight) % scale->most] =
+        (uint32_t)(task - scale->tasks);
     scale->finished++;
 }
 
@@ -141,12 +143,12 @@ static int open_tasks(struct scale *scale)
 {
     uint32_t i;
 
-    scale->tasks = calloc(MOST, sizeof *scale->tasks);
-    scale->idle = calloc(MOST, sizeof *scale->idle);
+    scale->tasks = calloc((size_t)scale->most, sizeof *scale->tasks);
+    scale->idle = calloc((size_t)scale->most, sizeof *scale->idle);
     if (scale->tasks == NULL || scale->idle == NULL) {
         return EPIO_ENOMEM;
     }
-    for (i = 0; i < MOST; i++) {
+    for (i = 0; i < scale->most; i++) {
         struct task *task = &scale->tasks[i];
 
         scale->idle[i] = i;
@@ -162,6 +164,7 @@ static int open_scale(struct scale *scale, const bench_options *options)
     int error;
 
     scale->state = 1;
+    scale->most = options->depth;
     error = open_tasks(scale);
     if (error == 0) {
         error = bench_target_open(&scale->target, options, &workload, 1);
@@ -187,21 +190,20 @@ static void close_scale(struct scale *scale)
 /* The depths are the contenders: each gets a contest's line of its own. */
 static int compare_depths(const bench_options *options, struct scale *scale)
 {
-    static const uint64_t in_flight[] = {1, 10, 100, 1000, 10000, MOST};
-    enum { DEPTHS = sizeof in_flight / sizeof in_flight[0] };
     struct depth depths[DEPTHS];
     bench_contender contenders[DEPTHS] = {{0}};
     bench_contest contest = {0};
+    uint64_t in_flight = 1;
     size_t i;
     int error;
 
-    for (i = 0; i < DEPTHS; i++) {
+    for (i = 0; i < DEPTHS && in_flight <= scale->most; i++, in_flight *= 10) {
         depths[i].scale = scale;
-        depths[i].in_flight = in_flight[i];
+        depths[i].in_flight = in_flight;
         contenders[i].name = "epio";
         contenders[i].backend = epio_loop_backend(scale->loop);
         contenders[i].mode = BENCH_ALONE;
-        contenders[i].depth = in_flight[i];
+        contenders[i].depth = in_flight;
         contenders[i].roles = i == 0 ? BENCH_ROLE_SINGLE : 0;
         contenders[i].run = run_epio;
         contenders[i].context = &depths[i];
@@ -209,7 +211,7 @@ static int compare_depths(const bench_options *options, struct scale *scale)
     contest.bench = "scale";
     contest.workload = workload.name;
     contest.contenders = contenders;
-    contest.count = DEPTHS;
+    contest.count = i;
     contest.rounds = (size_t)options->rounds;
     contest.seconds = options->seconds;
     error = bench_contest_run(&contest);
@@ -235,11 +237,11 @@ static int run_scale(const bench_options *options)
 const bench_command bench_scale = {
     .name = "scale",
     .summary = "the cost of an operation from 1 to 100,000 in flight",
-    .help = "Keeps 1, 10, ... 100,000 cached reads of 64 bytes in flight; each that completes\n"
-            "is followed by another. At each depth the same 100,000 ops are used in turn, so\n"
-            "that memory is as near or far for all. The ratio is the rate over that of one in\n"
-            "flight in the same round.",
-    .options = BENCH_ROUNDS | BENCH_SECONDS,
-    .defaults = {.rounds = 15, .seconds = 0.1, .path = "."},
+    .help = "Keeps 1, 10, 100 and so on, as far as --depth allows, cached reads of 64 bytes in\n"
+            "flight; each that completes is followed by another. At each depth as many ops as\n"
+            "the largest needs are used in turn, so that memory is as near or far for all. The\n"
+            "ratio is the rate over that of one in flight in the same round.",
+    .options = BENCH_ROUNDS | BENCH_SECONDS | BENCH_DEPTH,
+    .defaults = {.rounds = 15, .seconds = 0.1, .depth = 100000, .path = "."},
     .run = run_scale,
 };
