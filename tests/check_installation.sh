@@ -103,10 +103,10 @@ by_cmake() {
 }
 
 by_package() {
+    rm -rf "$folder/cmake"
     for target in epio::epio epio::epio_shared epio::epio_static; do
         type=SHARED_LIBRARY
         [ $target != epio::epio_static ] || type=STATIC_LIBRARY
-        rm -rf "$folder/cmake"
         by_cmake "find_package, $target" $type -DCONSUMER_TARGET=$target
     done
 }

@@ -768,7 +768,7 @@ static void check_counters(const char *path, shared_state *shared, const uint64_
 static void a_crowd_loses_no_update(fixture *f)
 {
     uint64_t seed = number_from("EPIO_TEST_SEED", now_ns());
-    uint64_t rounds = number_from("EPIO_TEST_KILLS", fixture_rounds(20));
+    uint64_t rounds = number_from("EPIO_TEST_KILLS", fixture_rounds(10));
     random_source random = {.state = seed};
     child processes[CROWD];
     uint64_t kills[CROWD] = {0};
