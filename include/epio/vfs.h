@@ -102,26 +102,29 @@ struct epio_file {
     uint64_t medium; /* what its ops wait for, of your own numbering: while one hangs, it keeps
                         only workers of its own from the others; 0, from epio_file_init: unknown */
 
+    /* What seldom changes: threads that carry its ops out read it, and what the owner counts
+     * below shall not take it from their caches. */
     uint32_t plain; /* those of the flags whose ops may go by the short path */
+    uint32_t flush_failed;
+    int32_t flush_os_error;
+    uint32_t chain_closes; /* while a chain is checked: it closes the file before here */
+    epio_op *close;
+    uint64_t hold_until;
+    uint64_t flush_took;
+
     size_t in_flight;
     size_t inbound;
     size_t locks; /* lock ops among those in flight */
-    uint32_t flush_failed;
-    int32_t flush_os_error;
     int32_t carried_error;
     int32_t carried_os_error;
-    epio_op *close;
-    epio_node active;      /* among the loop's files that have ops in the lists below */
-    epio_node waiting;     /* among the loop's files that want a flush */
-    epio_node ordered;     /* writes, truncates and syncs in the order of submission */
-    epio_node ready;       /* syncs whose writes have all been delivered */
-    epio_node flushing;    /* syncs that the flush in flight will answer */
-    epio_node syncs;       /* all that have no answer yet, in the order of submission */
-    size_t unreported;     /* those of them with an error to report */
-    uint32_t chain_closes; /* while a chain is checked: it closes the file before here */
-    uint64_t hold_until;
+    epio_node active;   /* among the loop's files that have ops in the lists below */
+    epio_node waiting;  /* among the loop's files that want a flush */
+    epio_node ordered;  /* writes, truncates and syncs in the order of submission */
+    epio_node ready;    /* syncs whose writes have all been delivered */
+    epio_node flushing; /* syncs that the flush in flight will answer */
+    epio_node syncs;    /* all that have no answer yet, in the order of submission */
+    size_t unreported;  /* those of them with an error to report */
     uint64_t flush_begun;
-    uint64_t flush_took;
     epio_op flush;
 };
 

@@ -58,16 +58,17 @@ typedef struct worker {
     epio__thread thread;
     epio_node node; /* among the lane's `threads`, or `left` */
     epio__spin spin;
-    epio_op *op;           /* what it is at; NULL: nothing, or it was written off */
-    const epio_file *file; /* what it is at, for lanes with one thread a file */
-    uint64_t medium;       /* where it is at it; 0: nowhere, or unknown */
-    uint64_t ops;          /* that it began: two looks see whether it is still the same */
-    uint64_t ops_seen;     /* at the last look */
+    epio_op *op;       /* what it is at; NULL: nothing, or it was written off */
+    uintptr_t file;    /* atomic; the epio_file that it is at, for lanes with one thread each */
+    uint64_t medium;   /* where it is at it; 0: nowhere, or unknown */
+    uint64_t ops;      /* that it began: two looks see whether it is still the same */
+    uint64_t ops_seen; /* at the last look */
     bool performing;
     bool may_hang;    /* in the kernel: the op is the operating system's */
     bool overdue;     /* it is not counted among those that run */
     bool opens;       /* what it performs a copy of is an open */
     bool written_off; /* what it is at nobody waits for any more */
+    bool has_spun;    /* since it began its latest op, and nothing came */
     bool orphaned;    /* and its loop was destroyed meanwhile */
 
     /* The thread's own copy of an op on a path, and of the names. */
@@ -137,7 +138,7 @@ static worker *worker_of(epio_node *node)
 static const worker *worker_at_file(const epio__lane *lane, const epio_file *file)
 {
     for (epio_node *node = lane->threads.next; node != &lane->threads; node = node->next) {
-        if (worker_of(node)->file == file) {
+        if (epio__load_relaxed_pointer(&worker_of(node)->file) == (uintptr_t)file) {
             return worker_of(node);
         }
     }
@@ -153,9 +154,9 @@ static uint64_t medium_of(const epio_op *op)
  * of them, and what waits for it leaves room for the others. */
 static bool medium_is_full(const epio__lane *lane, const epio_op *op)
 {
-    uint64_t medium = medium_of(op);
+    uint64_t medium = lane->overdue != 0 ? medium_of(op) : 0;
     uint32_t threads = 0;
-    if (lane->overdue == 0 || medium == 0) {
+    if (medium == 0) {
         return false;
     }
     for (epio_node *node = lane->threads.next; node != &lane->threads; node = node->next) {
@@ -243,16 +244,29 @@ static bool start_worker(epio__lane *lane)
     return true;
 }
 
+/* Threads that have ended their op and are on the way back to the queue. Of writes, which
+ * follow one another most closely, the owner counts what came back, and so no line of memory
+ * has to change hands for it. */
+static uint32_t about_to_look(const epio__lane *lane)
+{
+    const epio__workers *workers = lane->workers;
+    if (lane != &workers->lanes[LANE_WRITE]) {
+        return epio__load_u32(&lane->returning);
+    }
+    int32_t writers = (int32_t)(epio__load_relaxed_u32(&workers->writes_ended) - lane->looked);
+    return epio__load_u32(&lane->returning) + (writers > 0 ? (uint32_t)writers : 0);
+}
+
 /* Gets threads going for `wanted` ops, but for those that a thread which is about to look
  * will find anyway: where one op follows another, one thread serves them all. */
 static void rouse(epio__lane *lane, uint64_t wanted)
 {
-    epio__store_relaxed_u32(&lane->handed_over, lane->handed_over + 1);
+    lane->handed_over++;
     if (lane->performing >= limit_now(lane) && (lane->watched || !lane->hangs)) {
         return; /* no thread may begin one now, and what hangs will be found */
     }
-    uint64_t coming = (uint64_t)lane->spinning + lane->signalled + lane->starting +
-                      epio__load_u32(&lane->returning);
+    uint64_t coming =
+        (uint64_t)lane->spinning + lane->signalled + lane->starting + about_to_look(lane);
     wanted -= wanted < coming ? wanted : coming;
     while (wanted > 0 && lane->idle > lane->signalled) {
         lane->signalled++;
@@ -370,16 +384,52 @@ static void dispose(worker *one, int64_t result)
     epio__subtract_u32(&one->lane->workers->late_opens, 1);
 }
 
-/* Without the mutex, and with it again at the end. */
+/* What a thread that spins looks at changes when the mutex is free, which it takes next. */
+static void unlock_and_announce(epio__lane *lane)
+{
+    uint32_t handed_over = lane->handed_over;
+    epio__mutex_unlock(&lane->mutex);
+    if (epio__load_relaxed_u32(&lane->announced) != handed_over) {
+        epio__store_relaxed_u32(&lane->announced, handed_over);
+    }
+}
+
+typedef struct handed_over {
+    const epio__lane *lane;
+    uint32_t seen;
+} handed_over;
+
+static bool was_handed_over(const void *of)
+{
+    const handed_over *look = of;
+    return (int32_t)(epio__load_relaxed_u32(&look->lane->announced) - look->seen) > 0;
+}
+
+/* Without the mutex, and with it again at the end. A write may follow at once: it is waited
+ * for without the mutex, which the owner needs to hand it over. */
 static void perform_op(worker *one, epio_op *op)
 {
     epio__lane *lane = one->lane;
-    epio__mutex_unlock(&lane->mutex);
+    handed_over look = {lane, lane->handed_over};
+    bool writes = lane_of(op) == LANE_WRITE; /* no flush that was given to a writer */
+    bool spins = writes && lane->spins && lane->queued == 0 && epio__spin_pays(&one->spin);
+    unlock_and_announce(lane);
     int64_t result = op->vfs->methods->perform(op->vfs, op);
-    epio__add_u32(&lane->returning, 1);
+    epio__store_relaxed_pointer(&one->file, 0);
+    if (!writes) {
+        epio__add_u32(&lane->returning, 1);
+    }
     epio_complete(op, result);
+    if (spins) {
+        one->has_spun =
+            !epio__spin_until(&one->spin, epio__deadline_after(SPIN_NS), was_handed_over, &look);
+    }
     epio__mutex_lock(&lane->mutex);
-    epio__subtract_u32(&lane->returning, 1);
+    if (writes) {
+        lane->looked++;
+    } else {
+        epio__subtract_u32(&lane->returning, 1);
+    }
 }
 
 static void perform_copy(worker *one, epio_op *op)
@@ -388,7 +438,7 @@ static void perform_copy(worker *one, epio_op *op)
     one->op = op;
     one->opens = epio__op_opens(op);
     bool copied = copy_op(one, op);
-    epio__mutex_unlock(&lane->mutex);
+    unlock_and_announce(lane);
     int64_t result = EPIO_ENOMEM;
     if (copied) {
         result = one->copy.vfs->methods->perform(one->copy.vfs, &one->copy);
@@ -431,13 +481,15 @@ static void run_op(worker *one, epio_op *op)
     epio__store_relaxed_u32(&op->place, EPIO__PLACE_TAKEN);
     bool flushes_for_writers = lane->one_per_file && op->kind == EPIO_KIND_SYNC;
     lane->flushing += flushes_for_writers ? 1 : 0;
-    one->file = flushes_for_writers ? NULL : op->file; /* others may write */
+    /* While it is at a flush others may write. */
+    epio__store_relaxed_pointer(&one->file, flushes_for_writers ? 0 : (uintptr_t)op->file);
     one->medium = medium_of(op);
     one->may_hang = is_of_the_system(op);
     one->ops++;
+    one->has_spun = false;
     one->performing = true;
     lane->performing++;
-    if (lane->one_per_file || lane->performing >= limit_now(lane)) {
+    if (lane->queued != 0 && (lane->one_per_file || lane->performing >= limit_now(lane))) {
         rouse_for_queue(lane); /* there may be another file's; or a watch is needed */
     }
     if (epio__workers_may_write_off(op)) {
@@ -446,7 +498,7 @@ static void run_op(worker *one, epio_op *op)
         perform_op(one, op);
     }
     one->performing = false;
-    one->file = NULL;
+    epio__store_relaxed_pointer(&one->file, 0);
     lane->flushing -= flushes_for_writers ? 1 : 0;
     if (one->overdue) {
         one->overdue = false;
@@ -479,22 +531,12 @@ static void watch_lane(epio__lane *lane)
     rouse_for_queue(lane);
 }
 
-typedef struct handed_over {
-    const epio__lane *lane;
-    uint32_t seen;
-} handed_over;
-
-static bool was_handed_over(const void *of)
-{
-    const handed_over *look = of;
-    return epio__load_relaxed_u32(&look->lane->handed_over) != look->seen;
-}
-
 /* True if there may be something to do, so that the thread need not sleep. */
 static bool spin_for_work(worker *one)
 {
     epio__lane *lane = one->lane;
-    if (!lane->spins || !epio__spin_pays(&one->spin)) {
+    if (!lane->spins || one->has_spun || !epio__spin_pays(&one->spin)) {
+        one->has_spun = false;
         return false;
     }
     handed_over look = {lane, lane->handed_over};
@@ -563,6 +605,9 @@ static void worker_run(void *argument)
 /* There are threads, though some of them may hang. */
 static bool has_workers(const epio__lane *lane)
 {
+    if (lane->running != 0) {
+        return true;
+    }
     for (epio_node *node = lane->threads.next; node != &lane->threads; node = node->next) {
         if (!worker_of(node)->written_off) {
             return true;
@@ -580,13 +625,21 @@ static void take_if_deserted(epio__lane *lane, epio_node *queue)
     }
 }
 
+/* The workers have it no more. */
+static void leave_workers(epio_op *op)
+{
+    op->place = EPIO__PLACE_NONE;
+    op->loop->at_workers--;
+    op->loop->writes_at_workers -= lane_of(op) == LANE_WRITE ? 1 : 0;
+}
+
 /* Ends what nobody will carry out, but for what must be. */
 static void fail_all(epio_node *queue)
 {
     while (!epio__list_empty(queue)) {
         epio_op *op = epio__op_of_queue(queue->next);
         epio__list_remove(&op->queue);
-        op->place = EPIO__PLACE_TAKEN;
+        leave_workers(op);
         bool here = epio__op_must_run(op);
         op->way = here ? EPIO__WAY_OWNER : EPIO__WAY_NOBODY;
         epio_complete(op, here ? op->vfs->methods->perform(op->vfs, op) : EPIO_ENOMEM);
@@ -601,15 +654,15 @@ static bool give_flush_to_writer(epio_loop *loop, epio_node *flush)
     epio__mutex_lock(&lane->mutex);
     const epio_op *op = epio__op_of_queue(flush->next);
     /* One at a time: the other threads are for writes. */
-    bool awake = lane->spinning != 0 && epio__list_empty(&lane->queue) && lane->flushing == 0 &&
-                 worker_at_file(lane, op->file) == NULL;
+    bool awake = lane->spinning + about_to_look(lane) != 0 && epio__list_empty(&lane->queue) &&
+                 lane->flushing == 0 && worker_at_file(lane, op->file) == NULL;
     if (awake) {
         epio__op_of_queue(flush->next)->place = EPIO__PLACE_QUEUED + LANE_WRITE;
         epio__list_move_all(&lane->queue, flush);
         lane->queued++;
         rouse(lane, 1);
     }
-    epio__mutex_unlock(&lane->mutex);
+    unlock_and_announce(lane);
     return awake;
 }
 
@@ -650,9 +703,10 @@ void epio__workers_hand_over(epio_loop *loop)
         epio__mutex_lock(&lane->mutex);
         epio__list_move_all(&lane->queue, &batches[i]);
         lane->queued += counts[i];
+        lane->handed_over++;
         rouse_for_queue(lane);
         take_if_deserted(lane, &batches[i]);
-        epio__mutex_unlock(&lane->mutex);
+        unlock_and_announce(lane);
         fail_all(&batches[i]);
     }
 }
@@ -736,9 +790,11 @@ void epio_defer(epio_op *op)
 
 void epio__workers_came_back(epio_op *op)
 {
-    op->place = EPIO__PLACE_NONE;
-    op->loop->at_workers--;
-    op->loop->writes_at_workers -= lane_of(op) == LANE_WRITE ? 1 : 0;
+    epio__workers *workers = &op->loop->workers;
+    if (lane_of(op) == LANE_WRITE) {
+        epio__store_relaxed_u32(&workers->writes_ended, workers->writes_ended + 1);
+    }
+    leave_workers(op);
 }
 
 static bool take_back_from_queue(epio_op *op, epio__lane *lane)
@@ -748,7 +804,7 @@ static bool take_back_from_queue(epio_op *op, epio__lane *lane)
     if (queued) {
         epio__list_remove(&op->queue);
         lane->queued--;
-        epio__workers_came_back(op);
+        leave_workers(op);
     }
     epio__mutex_unlock(&lane->mutex);
     return queued;
@@ -822,7 +878,7 @@ bool epio__workers_write_off(epio_op *op)
     epio__mutex_unlock(&lane->mutex);
     fail_all(&deserted);
     if (one != NULL) {
-        epio__workers_came_back(op);
+        leave_workers(op);
     }
     return one != NULL;
 }

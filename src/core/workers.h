@@ -26,10 +26,11 @@ typedef struct epio__lane {
     uint32_t idle;        /* threads that sleep */
     uint32_t signalled;   /* idle threads that are about to look */
     uint32_t starting;    /* new threads that are about to look */
-    uint32_t returning;   /* atomic; threads that are about to look again after an op */
+    uint32_t returning;   /* atomic; threads about to look again after an op that is no write */
     uint32_t flushing;    /* threads of the lane of writes that are at a flush */
-    uint32_t spinning;    /* threads that will see `handed_over` change */
-    uint32_t handed_over; /* atomic, written under the mutex: how often there was something */
+    uint32_t spinning;    /* threads that will see `announced` change */
+    uint32_t handed_over; /* how often there was something */
+    uint32_t looked;      /* how often a thread has looked again after a write */
     uint64_t patience;    /* how long a thread may be at one op before it is overdue */
     bool hangs;           /* its ops may hang in the kernel, and are the system's, not the user's */
     bool one_per_file;    /* no two threads at one file */
@@ -37,11 +38,15 @@ typedef struct epio__lane {
     bool watched;         /* a thread looks out for those that are overdue */
     bool searched_in_vain; /* the last look at the queue met too much that waits for files */
     bool stopping;
+    char apart[64];     /* what threads look at while they spin is in nobody's way */
+    uint32_t announced; /* atomic; handed_over, once the mutex was free again */
+    char from_here[64];
 } epio__lane;
 
 typedef struct epio__workers {
     epio_loop *loop;
     bool several_processors; /* the owner and a worker can be at it at once */
+    uint32_t writes_ended;   /* atomic, written by the owner: by threads */
     uint32_t late_opens;     /* atomic; threads at an open that nobody waits for any more */
     uint32_t references;     /* atomic; the loop's own, and such threads after its end */
     epio__lane lanes[EPIO__LANES];
