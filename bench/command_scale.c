@@ -239,7 +239,7 @@ const bench_command bench_scale = {
     .summary = "the cost of an operation from 1 to 100,000 in flight",
     .help = "Keeps 1, 10, 100 and so on, as far as --depth allows, cached reads of 64 bytes in\n"
             "flight; each that completes is followed by another. At each depth as many ops as\n"
-            "the largest needs are used in turn, so that memory is as near or far for all. The\n"
+            "--depth says are used in turn, so that memory is as near or far for all. The\n"
             "ratio is the rate over that of one in flight in the same round.",
     .options = BENCH_ROUNDS | BENCH_SECONDS | BENCH_DEPTH,
     .defaults = {.rounds = 15, .seconds = 0.1, .depth = 100000, .path = "."},

@@ -68,7 +68,7 @@ typedef struct worker {
     bool overdue;     /* it is not counted among those that run */
     bool opens;       /* what it performs a copy of is an open */
     bool written_off; /* what it is at nobody waits for any more */
-    bool has_spun;    /* since it began its latest op, and nothing came */
+    bool has_spun;    /* after its latest op, and nothing came */
     bool orphaned;    /* and its loop was destroyed meanwhile */
 
     /* The thread's own copy of an op on a path, and of the names. */
@@ -261,7 +261,6 @@ static uint32_t about_to_look(const epio__lane *lane)
  * will find anyway: where one op follows another, one thread serves them all. */
 static void rouse(epio__lane *lane, uint64_t wanted)
 {
-    lane->handed_over++;
     if (lane->performing >= limit_now(lane) && (lane->watched || !lane->hangs)) {
         return; /* no thread may begin one now, and what hangs will be found */
     }
@@ -280,6 +279,7 @@ static void rouse(epio__lane *lane, uint64_t wanted)
 
 static void rouse_for_queue(epio__lane *lane)
 {
+    lane->handed_over++; /* a thread that spins after a write has to look at the queue */
     if (!lane->one_per_file) {
         rouse(lane, lane->queued);
     } else if (next_op(lane) != NULL || (lane->searched_in_vain && !lane->watched)) {
@@ -415,15 +415,14 @@ static void perform_op(worker *one, epio_op *op)
     bool spins = writes && lane->spins && lane->queued == 0 && epio__spin_pays(&one->spin);
     unlock_and_announce(lane);
     int64_t result = op->vfs->methods->perform(op->vfs, op);
-    epio__store_relaxed_pointer(&one->file, 0);
-    if (!writes) {
+    if (writes) {
+        epio__store_relaxed_pointer(&one->file, 0); /* the next may begin */
+    } else {
         epio__add_u32(&lane->returning, 1);
     }
     epio_complete(op, result);
-    if (spins) {
-        one->has_spun =
-            !epio__spin_until(&one->spin, epio__deadline_after(SPIN_NS), was_handed_over, &look);
-    }
+    one->has_spun = spins && !epio__spin_until(&one->spin, epio__deadline_after(SPIN_NS),
+                                               was_handed_over, &look);
     epio__mutex_lock(&lane->mutex);
     if (writes) {
         lane->looked++;
@@ -486,7 +485,6 @@ static void run_op(worker *one, epio_op *op)
     one->medium = medium_of(op);
     one->may_hang = is_of_the_system(op);
     one->ops++;
-    one->has_spun = false;
     one->performing = true;
     lane->performing++;
     if (lane->queued != 0 && (lane->one_per_file || lane->performing >= limit_now(lane))) {
@@ -536,12 +534,11 @@ static bool spin_for_work(worker *one)
 {
     epio__lane *lane = one->lane;
     if (!lane->spins || one->has_spun || !epio__spin_pays(&one->spin)) {
-        one->has_spun = false;
         return false;
     }
     handed_over look = {lane, lane->handed_over};
     lane->spinning++;
-    epio__mutex_unlock(&lane->mutex);
+    unlock_and_announce(lane);
     (void)epio__spin_until(&one->spin, epio__deadline_after(SPIN_NS), was_handed_over, &look);
     epio__mutex_lock(&lane->mutex);
     lane->spinning--;
@@ -660,7 +657,7 @@ static bool give_flush_to_writer(epio_loop *loop, epio_node *flush)
         epio__op_of_queue(flush->next)->place = EPIO__PLACE_QUEUED + LANE_WRITE;
         epio__list_move_all(&lane->queue, flush);
         lane->queued++;
-        rouse(lane, 1);
+        rouse_for_queue(lane);
     }
     unlock_and_announce(lane);
     return awake;
@@ -703,7 +700,6 @@ void epio__workers_hand_over(epio_loop *loop)
         epio__mutex_lock(&lane->mutex);
         epio__list_move_all(&lane->queue, &batches[i]);
         lane->queued += counts[i];
-        lane->handed_over++;
         rouse_for_queue(lane);
         take_if_deserted(lane, &batches[i]);
         unlock_and_announce(lane);
@@ -875,7 +871,7 @@ bool epio__workers_write_off(epio_op *op)
         rouse_for_queue(lane);
         take_if_deserted(lane, &deserted);
     }
-    epio__mutex_unlock(&lane->mutex);
+    unlock_and_announce(lane);
     fail_all(&deserted);
     if (one != NULL) {
         leave_workers(op);
