@@ -9,8 +9,9 @@
 #define EPIO__LOCK_FIRST_DELAY_NS UINT32_C(200000)
 #define EPIO__LOCK_LAST_DELAY_NS UINT32_C(20000000)
 
-/* Who could never get his lock is not refused before he has asked a few times in a row. */
-#define EPIO__LOCK_MOST_CONFLICTS 3
+/* Retries before a request that would deadlock fails. The other process may hold its byte
+ * only until it has looked, and be preempted there: these take 45 ms. */
+#define EPIO__LOCK_MOST_CONFLICTS 8
 
 typedef enum epio__lock_verdict {
     EPIO__LOCK_ENDED,          /* with op->arguments.lock.outcome */
