@@ -68,7 +68,7 @@ typedef struct worker {
     bool overdue;     /* it is not counted among those that run */
     bool opens;       /* what it performs a copy of is an open */
     bool written_off; /* what it is at nobody waits for any more */
-    bool has_spun;    /* after its latest op, and nothing came */
+    bool has_asked;   /* after its latest op, whether to spin: it did in vain, or did not */
     bool orphaned;    /* and its loop was destroyed meanwhile */
 
     /* The thread's own copy of an op on a path, and of the names. */
@@ -412,7 +412,8 @@ static void perform_op(worker *one, epio_op *op)
     epio__lane *lane = one->lane;
     handed_over look = {lane, lane->handed_over};
     bool writes = lane_of(op) == LANE_WRITE; /* no flush that was given to a writer */
-    bool spins = writes && lane->spins && lane->queued == 0 && epio__spin_pays(&one->spin);
+    bool asks = writes && lane->spins && lane->queued == 0;
+    bool spins = asks && epio__spin_pays(&one->spin);
     unlock_and_announce(lane);
     int64_t result = op->vfs->methods->perform(op->vfs, op);
     if (writes) {
@@ -421,8 +422,8 @@ static void perform_op(worker *one, epio_op *op)
         epio__add_u32(&lane->returning, 1);
     }
     epio_complete(op, result);
-    one->has_spun = spins && !epio__spin_until(&one->spin, epio__deadline_after(SPIN_NS),
-                                               was_handed_over, &look);
+    one->has_asked = asks && !(spins && epio__spin_until(&one->spin, epio__deadline_after(SPIN_NS),
+                                                         was_handed_over, &look));
     epio__mutex_lock(&lane->mutex);
     if (writes) {
         lane->looked++;
@@ -533,7 +534,7 @@ static void watch_lane(epio__lane *lane)
 static bool spin_for_work(worker *one)
 {
     epio__lane *lane = one->lane;
-    if (!lane->spins || one->has_spun || !epio__spin_pays(&one->spin)) {
+    if (!lane->spins || one->has_asked || !epio__spin_pays(&one->spin)) {
         return false;
     }
     handed_over look = {lane, lane->handed_over};
