@@ -1,13 +1,12 @@
-/* A loop woken and stopped by a signal handler, which only POSIX has. The rest is in
- * test_threads.c. */
-#include "support.h"
+/* A loop woken and stopped by a signal handler, and how often threads wake, which only POSIX
+ * tells. The rest is in test_threads.c. */
+#include "life.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <time.h>
-
-#define MILLISECOND UINT64_C(1000000)
 
 static void pause_ns(uint64_t nanoseconds)
 {
@@ -72,10 +71,48 @@ static void wake_and_stop_from_a_signal_handler(fixture *f)
     check_result(epio_loop_run(f->loop), 1);
 }
 
+static int64_t count_sleeps(void)
+{
+    struct rusage usage;
+    check(getrusage(RUSAGE_SELF, &usage) == 0);
+    return usage.ru_nvcsw;
+}
+
+/* Every thread of the lane is at something that takes its time, and more waits. */
+static void nothing_wakes_while_a_vfs_is_slow(fixture *f)
+{
+    static const lane lanes[] = {LANE_READ, LANE_PATH};
+    for (size_t i = 0; i < sizeof lanes / sizeof lanes[0]; i++) {
+        life l;
+        fillers all;
+        tracked more;
+        life_begin(&l, f);
+        gate_shut(&l);
+        fillers_submit(&l, &all, lanes[i]);
+        if (lanes[i] == LANE_READ) {
+            epio_submit(epio_read(track(&more), l.file, l.buffer, 1, 0));
+        } else {
+            epio_submit(epio_access(track(&more), l.gate, f->folder, EPIO_ACCESS_EXISTS));
+        }
+        life_run_for(&l, 100 * MILLISECOND);
+        int64_t before = count_sleeps();
+        pause_ns(900 * MILLISECOND);
+        /* A sanitizer has a thread of its own. */
+        check(count_sleeps() - before < 20);
+        check_result(more.calls, 0);
+        gate_open(&l);
+        fillers_finish(&l, &all);
+        life_run_until_done(&l, &more);
+        check_result(more.result, 1);
+        life_end(&l);
+    }
+}
+
 int main(void)
 {
     static const fixture_test tests[] = {
         FIXTURE_TEST(wake_and_stop_from_a_signal_handler, ON_OS),
+        FIXTURE_TEST(nothing_wakes_while_a_vfs_is_slow, ON_OS_PERFORM),
     };
     return FIXTURE_RUN("threads, POSIX", tests);
 }

@@ -257,11 +257,24 @@ static uint32_t about_to_look(const epio__lane *lane)
     return epio__load_u32(&lane->returning) + (writers > 0 ? (uint32_t)writers : 0);
 }
 
+/* What is carried out by somebody else's VFS takes as long as it takes: to look out for that
+ * would only wake a thread for nothing, again and again. */
+static bool may_hang(const epio__lane *lane)
+{
+    for (epio_node *node = lane->threads.next; node != &lane->threads; node = node->next) {
+        const worker *one = worker_of(node);
+        if (one->performing && one->may_hang && !one->overdue) {
+            return lane->hangs;
+        }
+    }
+    return false;
+}
+
 /* Gets threads going for `wanted` ops, but for those that a thread which is about to look
  * will find anyway: where one op follows another, one thread serves them all. */
 static void rouse(epio__lane *lane, uint64_t wanted)
 {
-    if (lane->performing >= limit_now(lane) && (lane->watched || !lane->hangs)) {
+    if (lane->performing >= limit_now(lane) && (lane->watched || !may_hang(lane))) {
         return; /* no thread may begin one now, and what hangs will be found */
     }
     uint64_t coming =
@@ -568,8 +581,8 @@ static void work_until_idle(worker *one)
         bool may_perform = lane->performing < limit_now(lane);
         if (op != NULL && may_perform) {
             run_op(one, op);
-        } else if ((op != NULL || lane->searched_in_vain) && lane->hangs && !lane->watched &&
-                   !lane->stopping) {
+        } else if ((op != NULL || lane->searched_in_vain) && !lane->watched && !lane->stopping &&
+                   may_hang(lane)) {
             watch_lane(lane);
         } else if (lane->stopping || lane->running > limit_now(lane) + 1) {
             return;
