@@ -32,6 +32,8 @@ static struct {
     int listener; /* the server's */
     bool dead;
     dev_t dead_device; /* calls about its files hang, too; 0: none */
+    bool no_threads;   /* whoever wants to start one is told EAGAIN */
+    size_t refused;    /* how often */
     uint64_t held[MOST_HELD];
     size_t count;
 } mount = {.mutex = PTHREAD_MUTEX_INITIALIZER};
@@ -72,11 +74,33 @@ static const struct {
 static const int calls_about_files[] = {SYS_fsync, SYS_fdatasync, SYS_ftruncate, SYS_pread64};
 
 #define FILE_CALLS (sizeof calls_about_files / sizeof calls_about_files[0])
-#define CALLS (PATH_CALLS + FILE_CALLS)
+
+/* By which a thread begins. */
+static const int calls_for_threads[] = {
+    SYS_clone,
+#if defined(SYS_clone3)
+    SYS_clone3,
+#endif
+};
+
+#define THREAD_CALLS (sizeof calls_for_threads / sizeof calls_for_threads[0])
+#define CALLS (PATH_CALLS + FILE_CALLS + THREAD_CALLS)
 
 static int number_of_call(size_t i)
 {
+    if (i >= PATH_CALLS + FILE_CALLS) {
+        return calls_for_threads[i - PATH_CALLS - FILE_CALLS];
+    }
     return i < PATH_CALLS ? calls_about_paths[i].number : calls_about_files[i - PATH_CALLS];
+}
+
+static bool is_for_thread(const struct seccomp_data *data)
+{
+    bool is = false;
+    for (size_t i = 0; i < THREAD_CALLS; i++) {
+        is |= data->nr == calls_for_threads[i];
+    }
+    return is;
 }
 
 /* The thread is in this process, and in the call; but what it wrote there no lock has
@@ -124,6 +148,12 @@ static void let_go(uint64_t id)
     (void)syscall(SYS_ioctl, mount.listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
 }
 
+static void refuse(uint64_t id)
+{
+    struct seccomp_notif_resp answer = {.id = id, .error = -EAGAIN};
+    (void)syscall(SYS_ioctl, mount.listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
+}
+
 static int listener_line[2]; /* brings the server its listener */
 
 static void *serve_mount(void *unused)
@@ -141,13 +171,18 @@ static void *serve_mount(void *unused)
             continue;
         }
         pthread_mutex_lock(&mount.mutex);
-        bool hold = mount.dead && is_about_the_mount(&call.data);
+        bool thread = is_for_thread(&call.data);
+        bool no = thread && mount.no_threads;
+        mount.refused += no ? 1 : 0;
+        bool hold = mount.dead && !thread && is_about_the_mount(&call.data);
         if (hold) {
             require(mount.count < MOST_HELD);
             mount.held[mount.count++] = call.id;
         }
         pthread_mutex_unlock(&mount.mutex);
-        if (!hold) {
+        if (no) {
+            refuse(call.id);
+        } else if (!hold) {
             let_go(call.id);
         }
     }
@@ -179,6 +214,22 @@ static void mount_set_dead_device(dev_t device)
     pthread_mutex_lock(&mount.mutex);
     mount.dead_device = device;
     pthread_mutex_unlock(&mount.mutex);
+}
+
+static void mount_set_no_threads(bool none)
+{
+    pthread_mutex_lock(&mount.mutex);
+    mount.no_threads = none;
+    mount.refused = 0;
+    pthread_mutex_unlock(&mount.mutex);
+}
+
+static size_t mount_refused(void)
+{
+    pthread_mutex_lock(&mount.mutex);
+    size_t count = mount.refused;
+    pthread_mutex_unlock(&mount.mutex);
+    return count;
 }
 
 /* For the calling thread and those that it starts from now on; there is no way back.
@@ -618,6 +669,68 @@ static void writes_elsewhere_go_on(fixture *f)
     check_result(run_in_fork(writes_elsewhere_go_on_in_child, (void *)(uintptr_t)f->folder), 0);
 }
 
+/* ---- No more threads ---------------------------------------------------------------------- */
+
+/* The only thread of a lane hangs, and there is none to be had for what is elsewhere; a moment
+ * later there is. */
+static void threads_are_to_be_had_again_in_child(void *folder)
+{
+    static tracked hung;
+    static tracked healthy;
+    struct stat here;
+    struct stat there;
+    char path[512];
+    epio_op op = {0};
+    scene s;
+    if (stat(folder, &here) != 0 || stat("/dev/shm", &there) != 0 || here.st_dev == there.st_dev ||
+        !scene_begin(&s, folder)) {
+        return;
+    }
+    /* An op on a path, */
+    mount_set(true);
+    epio_submit(epio_open(track(&hung), s.os, path_in(&s, "dead/file", path), EPIO_OPEN_READ));
+    wait_until_held(&s, 1);
+    mount_set_no_threads(true);
+    epio_submit(epio_access(track(&healthy), s.os, folder, EPIO_ACCESS_EXISTS));
+    while (mount_refused() == 0) {
+        (void)epio_loop_poll(s.loop, MILLISECOND, 0);
+    }
+    mount_set_no_threads(false);
+    check(epio_loop_poll(s.loop, 5 * SECOND, 0) == 1);
+    check_result(healthy.result, 1);
+    epio_cancel(&hung.op);
+    run_out(&s);
+    mount_set(false);
+    /* and a flush. */
+    check_result(epio_wait(epio_open(&op, s.os, "/dev/shm", EPIO_OPEN_TEMPORARY)), 0);
+    epio_file *dead = op.file;
+    check_result(epio_wait(epio_open(&op, s.os, folder, EPIO_OPEN_TEMPORARY)), 0);
+    epio_file *file = op.file;
+    mount_set_dead_device(there.st_dev);
+    mount_set(true);
+    epio_submit(epio_sync(track(&hung), dead, EPIO_SYNC_FULL));
+    wait_until_held(&s, 1);
+    mount_set_no_threads(true);
+    epio_submit(epio_sync(track(&healthy), file, EPIO_SYNC_FULL));
+    while (mount_refused() == 0) {
+        (void)epio_loop_poll(s.loop, MILLISECOND, 0);
+    }
+    mount_set_no_threads(false);
+    check(epio_loop_poll(s.loop, 5 * SECOND, 0) == 1);
+    check_result(healthy.result, 0);
+    mount_set(false);
+    run_out(&s);
+    check_result(epio_wait(epio_close(&op, dead)), 0);
+    check_result(epio_wait(epio_close(&op, file)), 0);
+    scene_end(&s);
+}
+
+static void threads_are_to_be_had_again(fixture *f)
+{
+    check_result(run_in_fork(threads_are_to_be_had_again_in_child, (void *)(uintptr_t)f->folder),
+                 0);
+}
+
 /* ---- The owner heeds others ------------------------------------------------------------- */
 
 typedef struct intervention {
@@ -802,6 +915,7 @@ int main(void)
         FIXTURE_TEST(nothing_is_left_of_many_rounds, ON_OS_PERFORM),
         FIXTURE_TEST(flushes_elsewhere_go_on, ON_OS_PERFORM),
         FIXTURE_TEST(writes_elsewhere_go_on, ON_OS_PERFORM),
+        FIXTURE_TEST(threads_are_to_be_had_again, ON_OS_PERFORM),
         FIXTURE_TEST(the_owner_is_not_deaf, ON_OS_PERFORM),
         FIXTURE_TEST(the_owner_waits_in_no_read, ON_OS_PERFORM),
         FIXTURE_TEST(a_deadline_is_kept, ON_OS_PERFORM),

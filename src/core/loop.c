@@ -118,6 +118,7 @@ static void hand_over(epio_loop *loop)
         loop->counters.batches++;
         epio__workers_hand_over(loop);
     }
+    epio__workers_try_again(loop);
 }
 
 /* A loop that has nothing else to do, now or because of anybody else, saves the
@@ -246,9 +247,9 @@ void epio__loop_stand_by(epio_loop *loop)
     loop->os.backend->arm(loop->os.backend_state, epio__timer_next(loop));
     epio__exchange_u32(&loop->sleeping, 1);
     /* A timer that a poll left for the next is in the past: nothing would go off for it. */
-    bool something_to_do =
-        something_was_posted(loop) || something_is_ready(loop) ||
-        (loop->timers != NULL && epio__timer_next(loop) <= epio__monotonic_time());
+    bool something_to_do = something_was_posted(loop) || something_is_ready(loop) ||
+                           ((loop->timers != NULL || loop->try_again_at != 0) &&
+                            epio__timer_next(loop) <= epio__monotonic_time());
     if (something_to_do && !loop->signalled) {
         loop->signalled = true;
         epio__loop_notify(loop);

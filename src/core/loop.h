@@ -64,6 +64,7 @@ struct epio_loop {
     uint64_t internal;          /* flushes of the core's own in flight */
     uint64_t at_workers;        /* ops handed over and not yet back */
     uint64_t writes_at_workers; /* those of them that are writes */
+    uint64_t try_again_at;      /* when to ask the system once more for threads; 0: never */
     epio__spin spin;
     uint64_t poll_budget; /* of an embedded loop, in nanoseconds; EPIO_FOREVER: none */
     uint64_t delivered;   /* ever */
@@ -223,7 +224,7 @@ void epio__barrier_flushed(epio_loop *loop, epio_op *op);
 
 void epio__timer_start(epio_loop *loop, epio_op *op);
 void epio__timer_stop(epio_loop *loop, epio_op *op);
-/* When the earliest timer is due; EPIO_FOREVER if there is none. */
+/* When the earliest timer is due, or something else by the clock; EPIO_FOREVER if nothing is. */
 uint64_t epio__timer_next(const epio_loop *loop);
 /* Takes an op whose time has come; NULL: none. */
 epio_op *epio__timer_take(epio_loop *loop, uint64_t now);

@@ -40,6 +40,9 @@
 /* Of a lane, whatever hangs. */
 #define MOST_THREADS 1024
 
+/* After which the system is asked once more for a thread that it did not give. */
+#define TRY_AGAIN_NS UINT64_C(10000000)
+
 /* No system has longer paths. */
 #define LONGEST_PATH (UINT64_C(128) << 10)
 
@@ -230,6 +233,7 @@ static bool start_worker(epio__lane *lane)
     join_those_that_left(lane);
     worker *one = calloc(1, sizeof *one);
     if (one == NULL) {
+        lane->lacks_thread = true;
         return false;
     }
     one->lane = lane;
@@ -237,6 +241,7 @@ static bool start_worker(epio__lane *lane)
     if (epio__thread_start(&one->thread, worker_run, one) != 0) {
         epio__list_remove(&one->node);
         free_worker(one);
+        lane->lacks_thread = true;
         return false;
     }
     lane->running++;
@@ -397,11 +402,22 @@ static void dispose(worker *one, int64_t result)
     epio__subtract_u32(&one->lane->workers->late_opens, 1);
 }
 
-/* What a thread that spins looks at changes when the mutex is free, which it takes next. */
+/* What a thread that spins looks at changes when the mutex is free, which it takes next. The
+ * owner hears that there is no thread for what waits, and tries again. */
 static void unlock_and_announce(epio__lane *lane)
 {
+    epio_loop *loop = lane->workers->loop;
     uint32_t handed_over = lane->handed_over;
+    bool lacks = lane->lacks_thread && !lane->stopping &&
+                 epio__exchange_u32(&lane->workers->lacks_threads, 1) == 0;
+    if (lacks) {
+        epio__add_size(&loop->visitors, 1); /* the op of this thread may be written off meanwhile */
+    }
     epio__mutex_unlock(&lane->mutex);
+    if (lacks) {
+        epio__loop_notify(loop);
+        epio__subtract_size(&loop->visitors, 1);
+    }
     if (epio__load_relaxed_u32(&lane->announced) != handed_over) {
         epio__store_relaxed_u32(&lane->announced, handed_over);
     }
@@ -718,6 +734,39 @@ void epio__workers_hand_over(epio_loop *loop)
         take_if_deserted(lane, &batches[i]);
         unlock_and_announce(lane);
         fail_all(&batches[i]);
+    }
+}
+
+static void try_again_in(epio__lane *lane)
+{
+    epio_node deserted;
+    epio__list_init(&deserted);
+    epio__mutex_lock(&lane->mutex);
+    if (lane->lacks_thread) {
+        lane->lacks_thread = false;
+        rouse_for_queue(lane);
+        take_if_deserted(lane, &deserted);
+    }
+    unlock_and_announce(lane);
+    fail_all(&deserted);
+}
+
+void epio__workers_try_again(epio_loop *loop)
+{
+    if (epio__load_u32(&loop->workers.lacks_threads) == 0) {
+        return;
+    }
+    uint64_t now = epio__monotonic_time();
+    if (loop->try_again_at != 0 && loop->try_again_at <= now) {
+        epio__store_u32(&loop->workers.lacks_threads, 0);
+        for (uint32_t i = 0; i < EPIO__LANES; i++) {
+            try_again_in(&loop->workers.lanes[i]);
+        }
+        loop->try_again_at = 0;
+    }
+    bool still = epio__load_u32(&loop->workers.lacks_threads) != 0;
+    if (still && loop->try_again_at == 0) {
+        loop->try_again_at = now + TRY_AGAIN_NS;
     }
 }
 

@@ -37,6 +37,7 @@ typedef struct epio__lane {
     bool spins;           /* its ops are short and follow one another */
     bool watched;         /* a thread looks out for those that are overdue */
     bool searched_in_vain; /* the last look at the queue met too much that waits for files */
+    bool lacks_thread;     /* the system gave none for what is in the queue */
     bool stopping;
     char apart[64];     /* what threads look at while they spin is in nobody's way */
     uint32_t announced; /* atomic; handed_over, once the mutex was free again */
@@ -48,6 +49,7 @@ typedef struct epio__workers {
     bool several_processors; /* the owner and a worker can be at it at once */
     uint32_t writes_ended;   /* atomic, written by the owner: by threads */
     uint32_t late_opens;     /* atomic; threads at an open that nobody waits for any more */
+    uint32_t lacks_threads;  /* atomic; some lane does, and the owner knows or is told */
     uint32_t references;     /* atomic; the loop's own, and such threads after its end */
     epio__lane lanes[EPIO__LANES];
 } epio__workers;
@@ -64,6 +66,10 @@ void epio__workers_release(epio__workers *workers);
 /* Gives the workers what the loop has collected for them. Where no thread can
  * be started the ops end with EPIO_ENOMEM. */
 void epio__workers_hand_over(epio_loop *loop);
+
+/* Once in a while, if some lane could start no thread for what waits: it may wait for those
+ * that hang. */
+void epio__workers_try_again(epio_loop *loop);
 
 typedef enum epio__take_back {
     EPIO__TAKE_BACK_NOT_THERE, /* it was neither offloaded nor deferred */
