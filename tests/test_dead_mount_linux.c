@@ -669,6 +669,72 @@ static void writes_elsewhere_go_on(fixture *f)
     check_result(run_in_fork(writes_elsewhere_go_on_in_child, (void *)(uintptr_t)f->folder), 0);
 }
 
+#define READS_BEHIND 20000
+
+static uint64_t quickest_read(scene *s, epio_file *file)
+{
+    uint64_t quickest = UINT64_MAX;
+    epio_op op = {0};
+    char bytes[16];
+    for (int i = 0; i < 50; i++) {
+        (void)epio_loop_poll(s->loop, MILLISECOND, 0); /* other ops get to wait, too */
+        uint64_t begun = now_ns();
+        epio_submit(epio_read(&op, file, bytes, sizeof bytes, 0));
+        check(epio_wait(&op) > 0);
+        uint64_t took = now_ns() - begun;
+        quickest = took < quickest ? took : quickest;
+    }
+    return quickest;
+}
+
+/* So many reads wait for what hangs that looking through them takes longer than a read. */
+static void reads_elsewhere_are_as_quick_in_child(void *folder)
+{
+    static tracked hung[READS_BEHIND];
+    static const char elsewhere[] = "/sys/devices/system/cpu/online";
+    static char bytes[READS_BEHIND][8];
+    struct stat here;
+    struct stat there;
+    epio_op op = {0};
+    scene s;
+    if (stat(elsewhere, &here) != 0 || stat("/proc/version", &there) != 0 ||
+        here.st_dev == there.st_dev || !scene_begin(&s, folder)) {
+        return;
+    }
+    mount_set_dead_device(there.st_dev);
+    check_result(epio_wait(epio_open(&op, s.os, "/proc/version", EPIO_OPEN_READ)), 0);
+    epio_file *dead = op.file;
+    check_result(epio_wait(epio_open(&op, s.os, elsewhere, EPIO_OPEN_READ)), 0);
+    epio_file *file = op.file;
+    uint64_t alone = quickest_read(&s, file);
+    mount_set(true);
+    for (size_t i = 0; i < READS_BEHIND; i++) {
+        epio_submit(epio_read(track(&hung[i]), dead, bytes[i], sizeof bytes[i], 0));
+    }
+    uint64_t behind = quickest_read(&s, file);
+    check(fixture_is_slow() || behind < 50 * alone);
+    for (size_t i = 1; i <= READS_BEHIND / 2; i++) {
+        epio_cancel(&hung[READS_BEHIND - i].op);
+    }
+    while (epio_loop_pending(s.loop) != READS_BEHIND / 2) {
+        (void)epio_loop_poll(s.loop, MILLISECOND, 0);
+    }
+    mount_set(false);
+    run_out(&s);
+    for (size_t i = 0; i < READS_BEHIND; i++) {
+        check_result(hung[i].result, i < READS_BEHIND / 2 ? 8 : EPIO_ECANCELED);
+    }
+    check_result(epio_wait(epio_close(&op, dead)), 0);
+    check_result(epio_wait(epio_close(&op, file)), 0);
+    scene_end(&s);
+}
+
+static void reads_elsewhere_are_as_quick(fixture *f)
+{
+    check_result(run_in_fork(reads_elsewhere_are_as_quick_in_child, (void *)(uintptr_t)f->folder),
+                 0);
+}
+
 /* ---- No more threads ---------------------------------------------------------------------- */
 
 /* The only thread of a lane hangs, and there is none to be had for what is elsewhere; a moment
@@ -915,6 +981,7 @@ int main(void)
         FIXTURE_TEST(nothing_is_left_of_many_rounds, ON_OS_PERFORM),
         FIXTURE_TEST(flushes_elsewhere_go_on, ON_OS_PERFORM),
         FIXTURE_TEST(writes_elsewhere_go_on, ON_OS_PERFORM),
+        FIXTURE_TEST(reads_elsewhere_are_as_quick, ON_OS_PERFORM),
         FIXTURE_TEST(threads_are_to_be_had_again, ON_OS_PERFORM),
         FIXTURE_TEST(the_owner_is_not_deaf, ON_OS_PERFORM),
         FIXTURE_TEST(the_owner_waits_in_no_read, ON_OS_PERFORM),

@@ -96,7 +96,7 @@ static void nothing_wakes_while_a_vfs_is_slow(fixture *f)
         }
         life_run_for(&l, 100 * MILLISECOND);
         int64_t before = count_sleeps();
-        pause_ns(900 * MILLISECOND);
+        pause_ns(400 * MILLISECOND);
         /* A sanitizer has a thread of its own. */
         check(count_sleeps() - before < 20);
         check_result(more.calls, 0);

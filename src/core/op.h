@@ -69,7 +69,8 @@ enum {
     EPIO__PLACE_DEFERRED,  /* for the next turn */
     EPIO__PLACE_HAND_OVER, /* for the workers, at the end of the turn */
     EPIO__PLACE_TAKEN,     /* a worker is at it */
-    EPIO__PLACE_QUEUED     /* and up: in that lane's queue; this and TAKEN under its lock */
+    EPIO__PLACE_QUEUED     /* and up: in that lane's queue, or as many more: behind what hangs;
+                              this and TAKEN under its lock */
 };
 
 /* op->way: by whom it was carried out, for epio_loop_stats. The owner's, and of no

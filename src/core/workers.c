@@ -71,6 +71,7 @@ typedef struct worker {
     bool overdue;     /* it is not counted among those that run */
     bool opens;       /* what it performs a copy of is an open */
     bool written_off; /* what it is at nobody waits for any more */
+    bool blocks;      /* something in the lane's `behind` waits for its end */
     bool has_asked;   /* after its latest op, whether to spin: it did in vain, or did not */
     bool orphaned;    /* and its loop was destroyed meanwhile */
 
@@ -117,6 +118,7 @@ void epio__workers_init(epio_loop *loop, uint32_t most)
         epio__condition_init(&lane->work);
         epio__condition_init(&lane->watch);
         epio__list_init(&lane->queue);
+        epio__list_init(&lane->behind);
         epio__list_init(&lane->threads);
         epio__list_init(&lane->left);
         bool as_many_as_asked = i == LANE_READ || i == LANE_WORK || (i == LANE_PATH && most > 4);
@@ -138,7 +140,7 @@ static worker *worker_of(epio_node *node)
 /* ---- What may be begun ---- */
 
 /* The thread that is at it; NULL: none. */
-static const worker *worker_at_file(const epio__lane *lane, const epio_file *file)
+static worker *worker_at_file(const epio__lane *lane, const epio_file *file)
 {
     for (epio_node *node = lane->threads.next; node != &lane->threads; node = node->next) {
         if (epio__load_relaxed_pointer(&worker_of(node)->file) == (uintptr_t)file) {
@@ -168,23 +170,59 @@ static bool medium_is_full(const epio__lane *lane, const epio_op *op)
     return threads >= lane->limit;
 }
 
+/* Until a thread ends that blocks it nobody looks at it again: so much may wait for what
+ * hangs that others would notice the looking. */
+static void put_behind(epio__lane *lane, epio_op *op)
+{
+    epio__list_remove(&op->queue);
+    epio__list_append(&lane->behind, &op->queue);
+    lane->queued--;
+    epio__store_relaxed_u32(&op->place, op->place + EPIO__LANES);
+}
+
+static void put_behind_medium(epio__lane *lane, epio_op *op)
+{
+    uint64_t medium = medium_of(op);
+    for (epio_node *node = lane->threads.next; node != &lane->threads; node = node->next) {
+        worker_of(node)->blocks |= worker_of(node)->performing && worker_of(node)->medium == medium;
+    }
+    put_behind(lane, op);
+}
+
+/* All that was put behind may be looked at again, before what came later. */
+static void bring_forward(epio__lane *lane)
+{
+    for (epio_node *node = lane->behind.next; node != &lane->behind; node = node->next) {
+        epio_op *op = epio__op_of_queue(node);
+        epio__store_relaxed_u32(&op->place, op->place - EPIO__LANES);
+        lane->queued++;
+    }
+    epio__list_move_all(&lane->behind, &lane->queue);
+    epio__list_move_all(&lane->queue, &lane->behind);
+}
+
 /* The next op that may be begun; NULL: none, as far as it looked. What waits for a thread
  * that hangs is passed by: others are behind it. */
 static epio_op *next_op(epio__lane *lane)
 {
     uint32_t passed = 0;
     lane->searched_in_vain = false;
-    for (epio_node *node = lane->queue.next; node != &lane->queue; node = node->next) {
+    epio_node *node = lane->queue.next;
+    while (node != &lane->queue) {
         epio_op *op = epio__op_of_queue(node);
+        node = node->next;
         if (medium_is_full(lane, op)) {
+            put_behind_medium(lane, op);
             continue;
         }
-        const worker *busy = lane->one_per_file ? worker_at_file(lane, op->file) : NULL;
+        worker *busy = lane->one_per_file ? worker_at_file(lane, op->file) : NULL;
         if (busy == NULL) {
             return op;
         }
-        passed += busy->overdue ? 0 : 1;
-        if (passed == SEARCH_LIMIT) {
+        if (busy->overdue) {
+            busy->blocks = true;
+            put_behind(lane, op);
+        } else if (++passed == SEARCH_LIMIT) {
             lane->searched_in_vain = true;
             return NULL;
         }
@@ -528,12 +566,21 @@ static void run_op(worker *one, epio_op *op)
     one->performing = false;
     epio__store_relaxed_pointer(&one->file, 0);
     lane->flushing -= flushes_for_writers ? 1 : 0;
-    if (one->overdue) {
+    bool hung = one->overdue;
+    if (hung) {
         one->overdue = false;
         lane->running++;
         lane->overdue--;
     } else {
         lane->performing--;
+    }
+    bool none_hangs = hung && lane->overdue == 0; /* and so no medium is full any more */
+    if (one->blocks || none_hangs) {
+        one->blocks = false;
+        bring_forward(lane);
+    }
+    if (none_hangs && lane->queued != 0) {
+        rouse_for_queue(lane); /* else there is room for one op, which this thread will find */
     }
 }
 
@@ -647,6 +694,7 @@ static bool has_workers(const epio__lane *lane)
 static void take_if_deserted(epio__lane *lane, epio_node *queue)
 {
     if (!has_workers(lane)) {
+        bring_forward(lane);
         epio__list_move_all(queue, &lane->queue);
         lane->queued = 0;
     }
@@ -862,7 +910,7 @@ static bool take_back_from_queue(epio_op *op, epio__lane *lane)
     bool queued = op->place >= EPIO__PLACE_QUEUED;
     if (queued) {
         epio__list_remove(&op->queue);
-        lane->queued--;
+        lane->queued -= op->place < EPIO__PLACE_QUEUED + EPIO__LANES ? 1 : 0;
         leave_workers(op);
     }
     epio__mutex_unlock(&lane->mutex);
@@ -887,9 +935,9 @@ epio__take_back epio__workers_take_back(epio_op *op)
     case EPIO__PLACE_TAKEN:
         return EPIO__TAKE_BACK_TOO_LATE;
     default:
-        return take_back_from_queue(op, &op->loop->workers.lanes[place - EPIO__PLACE_QUEUED])
-                   ? EPIO__TAKE_BACK_DONE
-                   : EPIO__TAKE_BACK_TOO_LATE;
+        place = (place - EPIO__PLACE_QUEUED) % EPIO__LANES;
+        return take_back_from_queue(op, &op->loop->workers.lanes[place]) ? EPIO__TAKE_BACK_DONE
+                                                                         : EPIO__TAKE_BACK_TOO_LATE;
     }
 }
 

@@ -17,6 +17,7 @@ typedef struct epio__lane {
     epio__condition watch; /* see watch_lane */
     epio_node queue;
     uint32_t queued;      /* its length */
+    epio_node behind;     /* what cannot begin before one of the threads that block it ends */
     epio_node threads;    /* those that run */
     epio_node left;       /* those that ended, to be joined */
     uint32_t limit;       /* of threads that perform at once, but for the overdue */
