@@ -74,6 +74,13 @@ static bool something_to_hand_over(const epio_loop *loop)
     return !epio__list_empty(&loop->hand_over);
 }
 
+/* When the owner has something to do by the clock; EPIO_FOREVER: never. */
+static uint64_t next_due(const epio_loop *loop)
+{
+    uint64_t due = epio__timer_next(loop);
+    return loop->try_again_at != 0 && loop->try_again_at < due ? loop->try_again_at : due;
+}
+
 static bool in_flight(const epio_loop *loop)
 {
     return epio__load_relaxed_size(&loop->in_flight) != 0 || loop->internal != 0 ||
@@ -163,7 +170,7 @@ static void spin(epio_loop *loop, uint64_t deadline)
         return;
     }
     uint64_t until = epio__deadline_after(SPIN_NS);
-    uint64_t timer = epio__timer_next(loop);
+    uint64_t timer = next_due(loop);
     until = timer < until ? timer : until;
     (void)epio__spin_until(&loop->spin, deadline < until ? deadline : until, has_news, loop);
 }
@@ -172,7 +179,7 @@ static void look_at_kernel(epio_loop *loop, uint64_t deadline)
 {
     loop->signalled = false;
     if (deadline != 0) {
-        uint64_t timer = epio__timer_next(loop);
+        uint64_t timer = next_due(loop);
         loop->os.backend->poll(loop->os.backend_state, timer < deadline ? timer : deadline);
     } else if (loop->embedded || loop->os.watched != 0) {
         loop->os.backend->poll(loop->os.backend_state, 0);
@@ -244,12 +251,12 @@ static void turn(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds_wa
 
 void epio__loop_stand_by(epio_loop *loop)
 {
-    loop->os.backend->arm(loop->os.backend_state, epio__timer_next(loop));
+    uint64_t due = next_due(loop);
+    loop->os.backend->arm(loop->os.backend_state, due);
     epio__exchange_u32(&loop->sleeping, 1);
     /* A timer that a poll left for the next is in the past: nothing would go off for it. */
     bool something_to_do = something_was_posted(loop) || something_is_ready(loop) ||
-                           ((loop->timers != NULL || loop->try_again_at != 0) &&
-                            epio__timer_next(loop) <= epio__monotonic_time());
+                           (due != EPIO_FOREVER && due <= epio__monotonic_time());
     if (something_to_do && !loop->signalled) {
         loop->signalled = true;
         epio__loop_notify(loop);

@@ -224,7 +224,7 @@ void epio__barrier_flushed(epio_loop *loop, epio_op *op);
 
 void epio__timer_start(epio_loop *loop, epio_op *op);
 void epio__timer_stop(epio_loop *loop, epio_op *op);
-/* When the earliest timer is due, or something else by the clock; EPIO_FOREVER if nothing is. */
+/* When the earliest timer is due; EPIO_FOREVER if there is none. */
 uint64_t epio__timer_next(const epio_loop *loop);
 /* Takes an op whose time has come; NULL: none. */
 epio_op *epio__timer_take(epio_loop *loop, uint64_t now);

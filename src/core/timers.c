@@ -106,8 +106,7 @@ void epio__timer_stop(epio_loop *loop, epio_op *op)
 
 uint64_t epio__timer_next(const epio_loop *loop)
 {
-    uint64_t due = loop->timers != NULL ? due_of(loop->timers) : EPIO_FOREVER;
-    return loop->try_again_at != 0 && loop->try_again_at < due ? loop->try_again_at : due;
+    return loop->timers != NULL ? due_of(loop->timers) : EPIO_FOREVER;
 }
 
 epio_op *epio__timer_take(epio_loop *loop, uint64_t now)

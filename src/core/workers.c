@@ -805,17 +805,17 @@ void epio__workers_try_again(epio_loop *loop)
         return;
     }
     uint64_t now = epio__monotonic_time();
-    if (loop->try_again_at != 0 && loop->try_again_at <= now) {
+    if (loop->try_again_at > now) {
+        return;
+    }
+    if (loop->try_again_at != 0) {
         epio__store_u32(&loop->workers.lacks_threads, 0);
         for (uint32_t i = 0; i < EPIO__LANES; i++) {
             try_again_in(&loop->workers.lanes[i]);
         }
-        loop->try_again_at = 0;
     }
-    bool still = epio__load_u32(&loop->workers.lacks_threads) != 0;
-    if (still && loop->try_again_at == 0) {
-        loop->try_again_at = now + TRY_AGAIN_NS;
-    }
+    bool lacks = epio__load_u32(&loop->workers.lacks_threads) != 0;
+    loop->try_again_at = lacks ? now + TRY_AGAIN_NS : 0;
 }
 
 /* ---- The owner instead ---- */
