@@ -737,8 +737,19 @@ static void reads_elsewhere_are_as_quick(fixture *f)
 
 /* ---- No more threads ---------------------------------------------------------------------- */
 
-/* The only thread of a lane hangs, and there is none to be had for what is elsewhere; a moment
- * later there is. */
+/* There is no thread to be had for the op, and a moment later there is. */
+static void get_a_thread_later(scene *s, epio_op *op)
+{
+    mount_set_no_threads(true);
+    epio_submit(op);
+    while (mount_refused() == 0) {
+        (void)epio_loop_poll(s->loop, MILLISECOND, 0);
+    }
+    mount_set_no_threads(false);
+    check(epio_loop_poll(s->loop, 5 * SECOND, 0) == 1);
+}
+
+/* The only thread of a lane hangs while something elsewhere wants one. */
 static void threads_are_to_be_had_again_in_child(void *folder)
 {
     static tracked hung;
@@ -756,13 +767,7 @@ static void threads_are_to_be_had_again_in_child(void *folder)
     mount_set(true);
     epio_submit(epio_open(track(&hung), s.os, path_in(&s, "dead/file", path), EPIO_OPEN_READ));
     wait_until_held(&s, 1);
-    mount_set_no_threads(true);
-    epio_submit(epio_access(track(&healthy), s.os, folder, EPIO_ACCESS_EXISTS));
-    while (mount_refused() == 0) {
-        (void)epio_loop_poll(s.loop, MILLISECOND, 0);
-    }
-    mount_set_no_threads(false);
-    check(epio_loop_poll(s.loop, 5 * SECOND, 0) == 1);
+    get_a_thread_later(&s, epio_access(track(&healthy), s.os, folder, EPIO_ACCESS_EXISTS));
     check_result(healthy.result, 1);
     epio_cancel(&hung.op);
     run_out(&s);
@@ -776,13 +781,7 @@ static void threads_are_to_be_had_again_in_child(void *folder)
     mount_set(true);
     epio_submit(epio_sync(track(&hung), dead, EPIO_SYNC_FULL));
     wait_until_held(&s, 1);
-    mount_set_no_threads(true);
-    epio_submit(epio_sync(track(&healthy), file, EPIO_SYNC_FULL));
-    while (mount_refused() == 0) {
-        (void)epio_loop_poll(s.loop, MILLISECOND, 0);
-    }
-    mount_set_no_threads(false);
-    check(epio_loop_poll(s.loop, 5 * SECOND, 0) == 1);
+    get_a_thread_later(&s, epio_sync(track(&healthy), file, EPIO_SYNC_FULL));
     check_result(healthy.result, 0);
     mount_set(false);
     run_out(&s);
