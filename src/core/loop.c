@@ -43,8 +43,8 @@ void epio_loop_detach(epio_loop *loop)
     if (loop->depth != 0) {
         epio__fatal("epio_loop_detach", "called from inside a `done`, while the loop runs");
     }
-    if (loop->os.backend->release != NULL) {
-        loop->os.backend->release(loop->os.backend_state);
+    if (loop->backend->release != NULL) {
+        loop->backend->release(loop->backend_state);
         if (loop->embedded) {
             loop->signalled = false; /* whatever was said, the release has taken back */
             epio__workers_hand_over(loop);
@@ -134,7 +134,7 @@ static bool may_perform_itself(const epio_loop *loop, uint64_t deadline)
 {
     return deadline == EPIO_FOREVER && something_to_hand_over(loop) && !loop->embedded &&
            epio__load_relaxed_u32(&loop->shared) == 0 && loop->user_timers == 0 &&
-           loop->os.watched == 0 && epio__workers_owner_may_perform(loop);
+           loop->watched == 0 && epio__workers_owner_may_perform(loop);
 }
 
 /* A single op, or a few writes: more would only be late for whoever comes. */
@@ -165,7 +165,7 @@ static void spin(epio_loop *loop, uint64_t deadline)
 {
     bool only_writes = loop->writes_at_workers != 0 && loop->internal == 0 &&
                        loop->writes_at_workers == loop->at_workers;
-    if (!only_writes || loop->os.watched != 0 || !loop->workers.several_processors ||
+    if (!only_writes || loop->watched != 0 || !loop->workers.several_processors ||
         !epio__spin_pays(&loop->spin)) {
         return;
     }
@@ -180,9 +180,9 @@ static void look_at_kernel(epio_loop *loop, uint64_t deadline)
     loop->signalled = false;
     if (deadline != 0) {
         uint64_t timer = next_due(loop);
-        loop->os.backend->poll(loop->os.backend_state, timer < deadline ? timer : deadline);
-    } else if (loop->embedded || loop->os.watched != 0) {
-        loop->os.backend->poll(loop->os.backend_state, 0);
+        loop->backend->poll(loop->backend_state, timer < deadline ? timer : deadline);
+    } else if (loop->embedded || loop->watched != 0) {
+        loop->backend->poll(loop->backend_state, 0);
     }
 }
 
@@ -252,7 +252,7 @@ static void turn(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds_wa
 void epio__loop_stand_by(epio_loop *loop)
 {
     uint64_t due = next_due(loop);
-    loop->os.backend->arm(loop->os.backend_state, due);
+    loop->backend->arm(loop->backend_state, due);
     epio__exchange_u32(&loop->sleeping, 1);
     /* A timer that a poll left for the next is in the past: nothing would go off for it. */
     bool something_to_do = something_was_posted(loop) || something_is_ready(loop) ||
@@ -269,8 +269,8 @@ static void leave(epio_loop *loop)
 {
     epio__barrier_flush(loop);
     epio__os_vfs_read_batch(&loop->os);
-    if (loop->os.watched != 0 && loop->os.backend->flush != NULL) {
-        loop->os.backend->flush(loop->os.backend_state);
+    if (loop->watched != 0 && loop->backend->flush != NULL) {
+        loop->backend->flush(loop->backend_state);
     }
     hand_over(loop);
     if (loop->depth == 0) {
@@ -382,7 +382,7 @@ static void embed(epio_loop *loop)
 intptr_t epio_loop_handle(epio_loop *loop)
 {
     enter(loop, "epio_loop_handle", EPIO__STACK_ADDRESS());
-    intptr_t handle = loop->os.backend->handle(loop->os.backend_state);
+    intptr_t handle = loop->backend->handle(loop->backend_state);
     if (handle >= 0) {
         embed(loop);
     }
@@ -392,7 +392,7 @@ intptr_t epio_loop_handle(epio_loop *loop)
 int epio_loop_on_ready(epio_loop *loop, void (*ready)(void *user), void *user)
 {
     enter(loop, "epio_loop_on_ready", EPIO__STACK_ADDRESS());
-    int error = loop->os.backend->notify(loop->os.backend_state, ready, user);
+    int error = loop->backend->notify(loop->backend_state, ready, user);
     if (error == 0) {
         loop->calls_host = ready != NULL;
     }
@@ -406,8 +406,10 @@ int epio_loop_on_ready(epio_loop *loop, void (*ready)(void *user), void *user)
 
 static int open_backend(epio_loop *loop, const epio__backend *backend)
 {
-    loop->os.backend = backend;
-    return backend->open(&loop->os.watched, &loop->os.backend_state);
+    int error = backend->open(&loop->watched, &loop->backend_state);
+    loop->backend = loop->os.backend = backend;
+    loop->os.backend_state = loop->backend_state;
+    return error;
 }
 
 /* The best of these. Whatever forbids one, a container for instance, may allow the
@@ -601,8 +603,8 @@ int epio_loop_close(epio_loop *loop, uint64_t timeout_ns)
 static void destroy_in_child(epio_loop *loop)
 {
     epio__loop_disclaim(loop);
-    if (loop->os.backend->abandon != NULL) {
-        loop->os.backend->abandon(loop->os.backend_state);
+    if (loop->backend->abandon != NULL) {
+        loop->backend->abandon(loop->backend_state);
     }
     free(loop);
 }
@@ -632,14 +634,14 @@ void epio_loop_destroy(epio_loop *loop)
         epio__thread_yield();
     }
     epio__loop_disclaim(loop);
-    loop->os.backend->close(loop->os.backend_state);
+    loop->backend->close(loop->backend_state);
     epio__workers_release(&loop->workers);
 }
 
 const char *epio_loop_backend(const epio_loop *loop)
 {
     check_loop(loop, "epio_loop_backend");
-    return loop->os.backend->name;
+    return loop->backend->name;
 }
 
 epio_vfs *epio_loop_vfs(epio_loop *loop)

@@ -35,6 +35,11 @@ struct epio_loop {
     epio__os_vfs os; /* the operating system, completing here */
     epio__entry entry;
 
+    /* How it waits for what is in flight. */
+    const epio__backend *backend;
+    void *backend_state;
+    uint64_t watched; /* things that the back end's poll could find without a wake */
+
     /* Any thread. */
     uintptr_t owner;       /* epio__thread_self of the owner, or EPIO__OWNER_... */
     uintptr_t plain_owner; /* the same, unless the loop makes detours */
@@ -142,7 +147,7 @@ static inline bool epio__loop_is_quiet(const epio_loop *loop)
            loop->os.batch.reads.first == NULL && loop->timers == NULL &&
            epio__list_empty(&loop->hand_over) && epio__list_empty(&loop->flush_files) &&
            epio__list_empty(&loop->deferred) && !loop->embedded && !loop->closing &&
-           loop->os.watched == 0;
+           loop->watched == 0;
 }
 
 /* And nothing is in flight that could soon want it. */

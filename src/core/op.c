@@ -36,7 +36,7 @@ void epio__loop_notify(epio_loop *loop)
     if (epio__load_u32(&loop->sleeping) != 0 && epio__exchange_u32(&loop->sleeping, 0) != 0) {
         /* Before the wake, so that who is woken by it finds it counted. */
         epio__add_size(&loop->counters.wakes, 1);
-        loop->os.backend->wake(loop->os.backend_state);
+        loop->backend->wake(loop->backend_state);
     }
 }
 
@@ -315,6 +315,15 @@ static void begin_to_write_off(epio_loop *loop, epio_op *op)
     }
 }
 
+/* Asks for the call to end that a worker is in, or will be, whichever VFS gave the op to the
+ * worker, whose its fields are. */
+static void interrupt(epio_loop *loop, epio_op *op)
+{
+    if (loop->backend->interrupt != NULL && epio__op_transfers(op)) {
+        loop->backend->interrupt(loop->backend_state, op);
+    }
+}
+
 static void cancel_held(epio_loop *loop, epio_op *op)
 {
     switch (epio__workers_take_back(op)) {
@@ -327,7 +336,7 @@ static void cancel_held(epio_loop *loop, epio_op *op)
         return;
     case EPIO__TAKE_BACK_TOO_LATE:
         begin_to_write_off(loop, op);
-        epio__os_vfs_interrupt(&loop->os, op);
+        interrupt(loop, op);
         return;
     }
 }

@@ -103,8 +103,8 @@ static void after_fork(epio__entry *entry, bool in_child)
 {
     epio_loop *loop = loop_of(entry);
     if (in_child) {
-        if (loop->os.backend->forked != NULL) {
-            loop->os.backend->forked(loop->os.backend_state);
+        if (loop->backend->forked != NULL) {
+            loop->backend->forked(loop->backend_state);
         }
         epio__store_pointer(&loop->owner, EPIO__OWNER_PARENT);
         epio__store_relaxed_pointer(&loop->plain_owner, 0);

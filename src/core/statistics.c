@@ -41,7 +41,7 @@ static void fill_lengths(epio_loop_statistics *statistics, const epio_loop *loop
     statistics->deferred_now = length_of(&loop->deferred);
     statistics->to_read_now = loop->os.batch.count;
     statistics->to_hand_over_now = loop->hand_over_count;
-    statistics->at_backend_now = loop->os.watched;
+    statistics->at_backend_now = loop->watched;
     statistics->at_workers_now = loop->at_workers;
     /* Of which nothing changes but its mutexes. */
     statistics->threads_now = epio__workers_count_threads((epio__workers *)&loop->workers);

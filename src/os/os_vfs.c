@@ -335,13 +335,6 @@ static void submit_lock(epio__os_vfs *vfs, epio_op *op)
     }
 }
 
-void epio__os_vfs_interrupt(epio__os_vfs *vfs, epio_op *op)
-{
-    if (vfs->backend->interrupt != NULL && epio__op_transfers(op)) {
-        vfs->backend->interrupt(vfs->backend_state, op);
-    }
-}
-
 static void alarm_lock(epio_vfs *base, epio_op *op)
 {
     (void)base;

@@ -12,9 +12,8 @@
 typedef struct epio__os_vfs {
     epio_vfs base;
 #if EPIO_ASYNC
-    const epio__backend *backend;
+    const epio__backend *backend; /* the loop's, as the next */
     void *backend_state;
-    uint64_t watched;   /* things that the back end's poll could find */
     int64_t bytes_left; /* of this turn's budget for what runs on the owner's thread */
     uint64_t late_at;   /* when an embedded loop's poll has taken its time; EPIO_FOREVER: never */
     epio__read_batch batch;
@@ -61,10 +60,6 @@ static inline bool epio__os_vfs_is_late(const epio__os_vfs *vfs)
 {
     return vfs->late_at != EPIO_FOREVER && epio__monotonic_time() >= vfs->late_at;
 }
-
-/* Asks for the call to end that a worker is in, or will be, for this op, whichever VFS gave it
- * to the worker: the op's fields are the worker's. */
-void epio__os_vfs_interrupt(epio__os_vfs *vfs, epio_op *op);
 
 /* The loop begins a turn. */
 void epio__os_vfs_new_turn(epio__os_vfs *vfs);
