@@ -3,6 +3,7 @@
 #ifndef EPIO_PLATFORM_H
 #define EPIO_PLATFORM_H
 
+#include "atomics.h"
 #include "compiler.h"
 #include "core/queue.h"
 
@@ -114,6 +115,13 @@ typedef struct epio__os_file {
     epio_node readers;        /* ops that wait until it can be read, first come first served */
     epio_node writers;
 } epio__os_file;
+
+/* The core is told which files are worth collecting reads of. Any thread. */
+static inline void epio__os_file_note_cached_reads(epio__os_file *file, uint32_t cached_reads)
+{
+    epio__store_relaxed_u32(&file->cached_reads, cached_reads);
+    epio__store_relaxed_u32(&file->base.collects, cached_reads == EPIO__CACHED_READS_WORK ? 1 : 0);
+}
 
 static inline bool epio__op_reads(const epio_op *op)
 {

@@ -104,7 +104,8 @@ struct epio_file {
 
     /* What seldom changes: threads that carry its ops out read it, and what the owner counts
      * below shall not take it from their caches. */
-    uint32_t plain; /* those of the flags whose ops may go by the short path */
+    uint32_t plain;    /* those of the flags whose ops may go by the short path */
+    uint32_t collects; /* atomic; its reads are collected, to be carried out together */
     uint32_t flush_failed;
     int32_t flush_os_error;
     uint32_t chain_closes; /* while a chain is checked: it closes the file before here */

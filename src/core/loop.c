@@ -9,10 +9,7 @@
 
 #include "core/fatal.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* What the owner carries out itself before it looks around. */
 #define WRITES_AT_ONCE 16
@@ -64,9 +61,8 @@ static bool something_was_posted(const epio_loop *loop)
 
 static bool something_is_ready(const epio_loop *loop)
 {
-    return loop->ready.first != NULL || loop->due.first != NULL ||
-           loop->os.batch.reads.first != NULL || !epio__list_empty(&loop->deferred) ||
-           loop->arrivals.first != NULL;
+    return loop->ready.first != NULL || loop->due.first != NULL || loop->collected.first != NULL ||
+           !epio__list_empty(&loop->deferred) || loop->arrivals.first != NULL;
 }
 
 static bool something_to_hand_over(const epio_loop *loop)
@@ -144,7 +140,7 @@ static void perform_itself(epio_loop *loop)
         epio__workers_perform_one(loop);
         return;
     }
-    epio__os_vfs_guard_write(&loop->os);
+    loop->hooks->writes_begin(loop->resident);
     for (int i = 0; i < WRITES_AT_ONCE && loop->hand_over_writes != 0; i++) {
         if (!epio__workers_owner_may_perform(loop)) {
             return;
@@ -204,7 +200,7 @@ static void sleep_until(epio_loop *loop, uint64_t deadline, bool heeds_wake)
  * keep the other from getting on. */
 static void allow_half(epio_loop *loop, uint64_t budget)
 {
-    loop->os.late_at = budget == EPIO_FOREVER ? EPIO_FOREVER : epio__deadline_after(budget / 2);
+    loop->late_at = budget == EPIO_FOREVER ? EPIO_FOREVER : epio__deadline_after(budget / 2);
 }
 
 /* `deadline` 0: does not wait. `max` 0: no limit. `budget`: see poll_budget_ns. */
@@ -215,8 +211,8 @@ static void turn(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds_wa
     loop->turn_at = (uintptr_t)&mark;
     loop->depth++;
     allow_half(loop, budget);
-    epio__os_vfs_new_turn(&loop->os);
-    loop->os.in_turn = true;
+    loop->bytes_left = EPIO__TURN_BYTES;
+    loop->iterates = true;
     if (loop->embedded) {
         /* Awake: what this turn completes is delivered without telling the host. */
         epio__store_relaxed_u32(&loop->sleeping, 0);
@@ -226,7 +222,7 @@ static void turn(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds_wa
     if (!epio__list_empty(&loop->flush_files)) {
         epio__barrier_flush(loop);
     }
-    epio__os_vfs_read_batch(&loop->os);
+    loop->hooks->read_collected(loop->resident);
     if (deadline == 0 || something_is_ready(loop)) {
         hand_over(loop);
         look_at_kernel(loop, 0);
@@ -268,13 +264,14 @@ void epio__loop_stand_by(epio_loop *loop)
 static void leave(epio_loop *loop)
 {
     epio__barrier_flush(loop);
-    epio__os_vfs_read_batch(&loop->os);
+    loop->hooks->read_collected(loop->resident);
     if (loop->watched != 0 && loop->backend->flush != NULL) {
         loop->backend->flush(loop->backend_state);
     }
     hand_over(loop);
     if (loop->depth == 0) {
-        epio__os_vfs_leave(&loop->os);
+        loop->iterates = false;
+        loop->hooks->thread_leaves(loop->resident);
     }
     if (!loop->embedded) {
         return;
@@ -297,7 +294,7 @@ uint64_t epio_loop_run(epio_loop *loop)
 {
     enter(loop, "epio_loop_run", EPIO__STACK_ADDRESS());
     uint64_t before = loop->delivered;
-    uint64_t late_at = loop->os.late_at;
+    uint64_t late_at = loop->late_at;
     for (;;) {
         /* In this order: a stop comes with a wake. */
         (void)take_flag(&loop->woken);
@@ -307,7 +304,7 @@ uint64_t epio_loop_run(epio_loop *loop)
         turn(loop, EPIO_FOREVER, 0, true, EPIO_FOREVER);
     }
     leave(loop);
-    loop->os.late_at = late_at;
+    loop->late_at = late_at;
     return loop->delivered - before;
 }
 
@@ -315,7 +312,7 @@ uint64_t epio_loop_poll(epio_loop *loop, uint64_t timeout_ns, uint32_t max)
 {
     enter(loop, "epio_loop_poll", EPIO__STACK_ADDRESS());
     uint64_t before = loop->delivered;
-    uint64_t late_at = loop->os.late_at; /* of a poll around this one */
+    uint64_t late_at = loop->late_at; /* of a poll around this one */
     uint64_t budget = loop->embedded ? loop->poll_budget : EPIO_FOREVER;
     uint64_t deadline = 0;
     if (timeout_ns != 0) {
@@ -328,18 +325,18 @@ uint64_t epio_loop_poll(epio_loop *loop, uint64_t timeout_ns, uint32_t max)
                 (deadline == EPIO_FOREVER || epio__monotonic_time() < deadline);
     } while (again);
     leave(loop);
-    loop->os.late_at = late_at;
+    loop->late_at = late_at;
     return loop->delivered - before;
 }
 
 void epio__loop_run_until(epio_loop *loop, const bool *done)
 {
-    uint64_t late_at = loop->os.late_at;
+    uint64_t late_at = loop->late_at;
     while (!*done) {
         turn(loop, EPIO_FOREVER, 0, false, EPIO_FOREVER);
     }
     leave(loop);
-    loop->os.late_at = late_at;
+    loop->late_at = late_at;
 }
 
 /* The owner may see the flag, leave and destroy the loop: the visit keeps it
@@ -404,147 +401,27 @@ int epio_loop_on_ready(epio_loop *loop, void (*ready)(void *user), void *user)
 
 /* ---- Beginning and end ---- */
 
-static int open_backend(epio_loop *loop, const epio__backend *backend)
+void epio__loop_init(epio_loop *loop, epio_vfs *resident, const epio__loop_hooks *hooks)
 {
-    int error = backend->open(&loop->watched, &loop->backend_state);
-    loop->backend = loop->os.backend = backend;
-    loop->os.backend_state = loop->backend_state;
-    return error;
-}
-
-/* The best of these. Whatever forbids one, a container for instance, may allow the
- * next. */
-static int open_best_backend(epio_loop *loop, const epio__backend *const *backends)
-{
-    int error = EPIO_ENOTSUP;
-    for (size_t i = 0; backends[i] != NULL && error != 0; i++) {
-        error = open_backend(loop, backends[i]);
-    }
-    return error;
-}
-
-/* NULL: whichever is best. */
-static const char *name_of_backend(const epio_loop_options *options)
-{
-    const char *name = options->backend != NULL ? options->backend : getenv("EPIO_BACKEND");
-    return name == NULL || name[0] == '\0' ? NULL : name;
-}
-
-/* The back end of this name and those after it, one of which is taken where the system
- * refuses those before it. NULL: nobody knows the name. */
-static const epio__backend *const *backends_from(const char *name)
-{
-    const epio__backend *const *backends = epio__backends;
-    while (name != NULL && *backends != NULL && strcmp((*backends)->name, name) != 0) {
-        backends++;
-    }
-    return *backends != NULL ? backends : NULL;
-}
-
-static const epio_loop_options default_options = {.size = sizeof default_options};
-
-/* Of version 0.1, which had no more fields. */
-#define SIZE_OF_OPTIONS_0_1 offsetof(epio_loop_options, poll_budget_ns)
-
-/* A window shows a frame every 16 ms, and draws one in a part of that. */
-#define DEFAULT_POLL_BUDGET_NS UINT64_C(4000000)
-
-static uint64_t poll_budget_of(const epio_loop_options *options)
-{
-    bool has_one = options->size > SIZE_OF_OPTIONS_0_1 && options->poll_budget_ns != 0;
-    return has_one ? options->poll_budget_ns : DEFAULT_POLL_BUDGET_NS;
-}
-
-/* What is wrong with the options. */
-typedef enum options_fault {
-    NO_FAULT,
-    FAULT_IN_SIZE,
-    FAULT_IN_BACKEND,
-    FAULT_IN_INLINE_WRITES
-} options_fault;
-
-static options_fault fault_in(const epio_loop_options *options)
-{
-    if (options->size != sizeof *options && options->size != SIZE_OF_OPTIONS_0_1) {
-        return FAULT_IN_SIZE;
-    }
-    if (options->inline_writes > 1) {
-        return FAULT_IN_INLINE_WRITES;
-    }
-    return backends_from(name_of_backend(options)) == NULL ? FAULT_IN_BACKEND : NO_FAULT;
-}
-
-static void list_backends(char *text, size_t size)
-{
-    size_t len = 0;
-    for (size_t i = 0; epio__backends[i] != NULL && len < size; i++) {
-        len += (size_t)snprintf(text + len, size - len, "%s%s", i != 0 ? ", " : "",
-                                epio__backends[i]->name);
-    }
-}
-
-int64_t epio_loop_invalid_reason(const epio_loop_options *options, char *buffer, size_t len)
-{
-    char there_are[64];
-    if (buffer == NULL && len != 0) {
-        return EPIO_EINVAL;
-    }
-    if (options == NULL) {
-        options = &default_options;
-    }
-    switch (fault_in(options)) {
-    case FAULT_IN_SIZE:
-        return snprintf(buffer, len, "size is %" PRIu64 ", not sizeof(epio_loop_options): %" PRIu64,
-                        (uint64_t)options->size, (uint64_t)sizeof *options);
-    case FAULT_IN_INLINE_WRITES:
-        return snprintf(buffer, len, "inline_writes is neither 0 nor 1");
-    case FAULT_IN_BACKEND:
-        list_backends(there_are, sizeof there_are);
-        return snprintf(buffer, len, "unknown back end '%s'%s; there are %s",
-                        name_of_backend(options),
-                        options->backend == NULL ? " in EPIO_BACKEND" : "", there_are);
-    default:
-        return snprintf(buffer, len, "%s", "");
-    }
-}
-
-int epio_loop_create(epio_loop **created, const epio_loop_options *options)
-{
-    if (options == NULL) {
-        options = &default_options;
-    }
-    if (created == NULL || fault_in(options) != NO_FAULT) {
-        return EPIO_EINVAL;
-    }
-    epio_loop *loop = calloc(1, sizeof *loop);
-    if (loop == NULL) {
-        return EPIO_ENOMEM;
-    }
-    loop->os.base.methods = &epio__os_vfs_methods;
-    loop->os.base.loop = loop;
-    loop->os.inline_writes = options->inline_writes;
-    loop->os.late_at = EPIO_FOREVER;
-    loop->poll_budget = poll_budget_of(options);
+    loop->resident = resident;
+    loop->hooks = hooks;
+    loop->late_at = EPIO_FOREVER;
+    loop->bytes_left = EPIO__TURN_BYTES;
     epio__queue_init(&loop->ready);
     epio__queue_init(&loop->due);
-    epio__queue_init(&loop->os.batch.reads);
+    epio__queue_init(&loop->collected);
     epio__queue_init(&loop->arrivals);
     epio__list_init(&loop->deferred);
     epio__list_init(&loop->hand_over);
     epio__list_init(&loop->held);
     epio__list_init(&loop->active_files);
     epio__list_init(&loop->flush_files);
-    epio__os_vfs_new_turn(&loop->os);
-    int error = open_best_backend(loop, backends_from(name_of_backend(options)));
-    if (error != 0) {
-        free(loop);
-        return error;
-    }
-    bool default_workers = options->workers == 0 || options->workers > EPIO__LANE_THREADS;
-    epio__workers_init(loop, default_workers ? EPIO__LANE_THREADS : options->workers);
+}
+
+void epio__loop_begin(epio_loop *loop, uint32_t workers)
+{
+    epio__workers_init(loop, workers);
     epio__loop_claim(loop);
-    *created = loop;
-    return 0;
 }
 
 static void cancel_list(epio_loop *loop, epio_node *list)
@@ -560,7 +437,7 @@ static void cancel_list(epio_loop *loop, epio_node *list)
 static void cancel_all(epio_loop *loop)
 {
     cancel_list(loop, &loop->held);
-    for (epio_node *node = loop->os.batch.reads.first; node != NULL; node = node->next) {
+    for (epio_node *node = loop->collected.first; node != NULL; node = node->next) {
         epio__op_cancel(loop, epio__op_of_queue(node));
     }
     for (epio_node *node = loop->active_files.next; node != &loop->active_files;
@@ -647,5 +524,5 @@ const char *epio_loop_backend(const epio_loop *loop)
 epio_vfs *epio_loop_vfs(epio_loop *loop)
 {
     check_loop(loop, "epio_loop_vfs");
-    return &loop->os.base;
+    return loop->resident;
 }

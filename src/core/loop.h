@@ -3,11 +3,11 @@
 #ifndef EPIO_LOOP_H
 #define EPIO_LOOP_H
 
+#include "core/loop_hooks.h"
 #include "core/op.h"
 #include "core/queue.h"
 #include "core/registry.h"
 #include "core/workers.h"
-#include "os/os_vfs.h"
 
 /* For epio_loop_stats: what nobody else needs to know, and cannot be derived. */
 typedef struct epio__counters {
@@ -32,7 +32,8 @@ enum {
 _Static_assert((uint32_t)EPIO__OWNERS <= EPIO__THREAD_NONE_BELOW, "no thread is one of them");
 
 struct epio_loop {
-    epio__os_vfs os; /* the operating system, completing here */
+    epio_vfs *resident; /* the VFS that lives here: epio_loop_vfs */
+    const epio__loop_hooks *hooks;
     epio__entry entry;
 
     /* How it waits for what is in flight. */
@@ -57,6 +58,7 @@ struct epio_loop {
     epio__queue ready;          /* ended, not yet delivered */
     epio__queue due;            /* those of them that the present turn delivers; see below */
     epio__queue arrivals;       /* taken from the inbox, not yet looked at */
+    epio__queue collected;      /* reads for hooks->read_collected */
     epio_node deferred;         /* to be submitted again in the next turn */
     epio_node hand_over;        /* for the workers, at the end of the turn */
     epio_node held;             /* ops in flight that are in no list of a file */
@@ -66,17 +68,23 @@ struct epio_loop {
     uint64_t user_timers;       /* timers other than those of held-back flushes */
     uint64_t hand_over_count;   /* ops in hand_over */
     uint64_t hand_over_writes;  /* those of them that are writes */
+    uint64_t collected_count;   /* ops in collected */
     uint64_t internal;          /* flushes of the core's own in flight */
     uint64_t at_workers;        /* ops handed over and not yet back */
     uint64_t writes_at_workers; /* those of them that are writes */
     uint64_t try_again_at;      /* when to ask the system once more for threads; 0: never */
     epio__spin spin;
     uint64_t poll_budget; /* of an embedded loop, in nanoseconds; EPIO_FOREVER: none */
+    int64_t bytes_left;   /* of what this turn may do on the owner's thread */
+    uint64_t late_at;     /* when an embedded loop's poll has taken its time; EPIO_FOREVER: never */
     uint64_t delivered;   /* ever */
     uint32_t depth;       /* nested turns */
     uintptr_t turn_at;    /* where on the stack the innermost has its mark */
     bool closing;
     bool embedded;
+    bool inline_writes; /* the owner carries out buffered writes within their submit */
+    bool iterates;      /* the loop runs, and will call hooks->thread_leaves */
+    bool may_wait;      /* for a read: the loop has nothing else to do */
     bool makes_detours; /* see epio__loop_make_detours */
     bool signalled;     /* the handle is readable by the owner's own doing */
     bool calls_host;    /* epio_loop_on_ready is in use: what it told cannot be taken back */
@@ -143,11 +151,10 @@ static inline bool epio__loop_is_owner(const epio_loop *loop)
 static inline bool epio__loop_is_quiet(const epio_loop *loop)
 {
     return (epio__load_pointer(&loop->inbox) | epio__load_pointer(&loop->cancels)) == 0 &&
-           loop->ready.first == NULL && loop->due.first == NULL &&
-           loop->os.batch.reads.first == NULL && loop->timers == NULL &&
-           epio__list_empty(&loop->hand_over) && epio__list_empty(&loop->flush_files) &&
-           epio__list_empty(&loop->deferred) && !loop->embedded && !loop->closing &&
-           loop->watched == 0;
+           loop->ready.first == NULL && loop->due.first == NULL && loop->collected.first == NULL &&
+           loop->timers == NULL && epio__list_empty(&loop->hand_over) &&
+           epio__list_empty(&loop->flush_files) && epio__list_empty(&loop->deferred) &&
+           !loop->embedded && !loop->closing && loop->watched == 0;
 }
 
 /* And nothing is in flight that could soon want it. */
@@ -155,6 +162,58 @@ static inline bool epio__loop_is_alone(const epio_loop *loop)
 {
     return epio__load_relaxed_size(&loop->in_flight) == 0 && loop->internal == 0 &&
            epio__load_relaxed_u32(&loop->shared) == 0;
+}
+
+/* The poll is to come to its end. The clock is only looked at where there is a limit. */
+static inline bool epio__loop_is_late(const epio_loop *loop)
+{
+    return loop->late_at != EPIO_FOREVER && epio__monotonic_time() >= loop->late_at;
+}
+
+/* What one turn may do on the owner's thread before the loop looks around, in bytes that
+ * are copied: less than a millisecond, for the sake of user interfaces. */
+#define EPIO__TURN_BYTES (INT64_C(3) << 20)
+
+/* Fixed cost of an op, in bytes of copying. */
+#define EPIO__OP_COST 4096u
+
+/* The turn has had its share. One op is always taken, so that all get on. */
+static inline bool epio__loop_is_spent(const epio_loop *loop)
+{
+    return loop->bytes_left <= 0 ||
+           (loop->bytes_left != EPIO__TURN_BYTES && epio__loop_is_late(loop));
+}
+
+/* So many bytes were copied by the owner for an op. */
+static inline void epio__loop_charge(epio_loop *loop, uint64_t bytes)
+{
+    uint64_t most = (uint64_t)EPIO__TURN_BYTES;
+    loop->bytes_left -= (int64_t)(bytes < most ? bytes : most) + EPIO__OP_COST;
+}
+
+/* Before an op is carried out by the owner. False: not in this turn (epio_defer). */
+static inline bool epio__loop_spend(epio_loop *loop, uint64_t bytes)
+{
+    bool may = !epio__loop_is_spent(loop);
+    if (may) {
+        epio__loop_charge(loop, bytes);
+    }
+    return may;
+}
+
+/* A read of what is probably in memory, within the turn's budget: true, and
+ * hooks->read_collected will see to it. */
+static inline bool epio__loop_collect(epio_loop *loop, const epio_file *file, epio_op *op)
+{
+    uint64_t bytes = op->arguments.io.len;
+    if (epio__load_relaxed_u32(&file->collects) == 0 || bytes > EPIO__LARGE_COPY ||
+        loop->bytes_left <= 0) {
+        return false;
+    }
+    loop->bytes_left -= (int64_t)(bytes + EPIO__OP_COST);
+    loop->collected_count++;
+    epio__queue_push(&loop->collected, op);
+    return true;
 }
 
 /* The owner has made work for the loop, perhaps between two polls. */
@@ -193,6 +252,12 @@ static inline bool epio__loop_is_inherited(const epio_loop *loop)
 }
 
 /* ---- loop.c ---- */
+
+/* The loop's memory, all zero, is at the start of what malloc gave, and the core frees it at
+ * the loop's end. What is not set here is for the caller: the back end, and the options. */
+void epio__loop_init(epio_loop *loop, epio_vfs *resident, const epio__loop_hooks *hooks);
+/* The calling thread owns it from now on. `workers`: see epio__workers_init. */
+void epio__loop_begin(epio_loop *loop, uint32_t workers);
 
 /* While an embedded loop is not running, or a `done` runs that may run the
  * foreign loop: its handle is readable if there is something to do. */

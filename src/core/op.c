@@ -648,11 +648,11 @@ static bool wait_for_plain(epio_loop *loop, epio_op *op, uintptr_t here)
     if (!epio__op_is_plain(op, EPIO__STATE_PLAIN_READ)) {
         return false;
     }
-    epio__os_vfs_new_turn(&loop->os);
-    loop->os.may_wait = owner_may_wait_in(loop, op);
+    loop->bytes_left = EPIO__TURN_BYTES;
+    loop->may_wait = owner_may_wait_in(loop, op);
     epio_submit(op);
-    loop->os.may_wait = false;
-    epio__os_vfs_read_batch(&loop->os);
+    loop->may_wait = false;
+    loop->hooks->read_collected(loop->resident);
     if (loop->ready.first == &op->queue) {
         epio__loop_deliver(loop, 1);
     }
@@ -676,14 +676,14 @@ static bool wait_for_read(epio_loop *loop, epio_op *op, uintptr_t here)
         op->file->close != NULL || !epio__loop_is_quiet(loop)) {
         return false;
     }
-    if (op->vfs != &loop->os.base) {
+    if (op->vfs != loop->resident) {
         return wait_for_plain(loop, op, here);
     }
     /* Counted, so that no other thread closes the file under the read. */
     epio_file *file = op->file;
     size_t in_flight = epio__load_relaxed_size(&file->in_flight);
     epio__store_relaxed_size(&file->in_flight, in_flight + 1);
-    bool ended = epio__os_vfs_read_now(op, owner_may_wait_in(loop, op), &op->result);
+    bool ended = loop->hooks->try_now(op->vfs, op, owner_may_wait_in(loop, op), &op->result);
     epio__store_size(&file->in_flight, in_flight);
     if (!ended) {
         op->result = 0;
@@ -843,7 +843,7 @@ void epio__loop_drain_in_time(epio_loop *loop)
     collect_inbox(loop);
     while (loop->arrivals.first != NULL) {
         take_message(loop, epio__queue_pop(&loop->arrivals));
-        if (loop->arrivals.first != NULL && epio__os_vfs_is_late(&loop->os)) {
+        if (loop->arrivals.first != NULL && epio__loop_is_late(loop)) {
             return; /* whose ops are cancelled may not be here yet */
         }
     }
@@ -914,7 +914,7 @@ void epio__loop_fire_timers(epio_loop *loop)
     bool late = false;
     while (!late && (op = epio__timer_take(loop, now)) != NULL) {
         fire(loop, op, now);
-        late = epio__os_vfs_is_late(&loop->os);
+        late = epio__loop_is_late(loop);
     }
 }
 

@@ -47,7 +47,7 @@ static inline void submit_read(epio_loop *loop, epio_op *op)
     epio_file *file = op->file;
     enter(loop, op);
     epio__count_size(&file->in_flight, 1);
-    if (vfs != &loop->os.base || !epio__os_vfs_collect(&loop->os, file, op)) {
+    if (vfs != loop->resident || !epio__loop_collect(loop, file, op)) {
         op->progress = 0;
         pass_to_vfs(loop, op);
     }
@@ -58,12 +58,12 @@ static inline void submit_read(epio_loop *loop, epio_op *op)
 static bool write_at_once(epio_loop *loop, epio_op *op)
 {
     epio_file *file = op->file;
-    if (loop->os.inline_writes == 0 || op->vfs != &loop->os.base || epio__flush_forbids(op)) {
+    if (!loop->inline_writes || op->vfs != loop->resident || epio__flush_forbids(op)) {
         return false;
     }
     int64_t result = 0;
     epio__count_size(&file->in_flight, 1);
-    bool tried = epio__os_vfs_write_at_once(&loop->os, op, &result);
+    bool tried = loop->hooks->try_now(op->vfs, op, true, &result);
     if (!tried || result < 0) {
         epio__store_size(&file->in_flight, epio__load_relaxed_size(&file->in_flight) - 1);
         if (tried) {
@@ -207,7 +207,7 @@ static void deliver_due(epio_loop *loop, uint64_t end)
             deliver_by_layers(loop, op);
         } else {
             epio__op_deliver(loop, op);
-            if (epio__os_vfs_is_late(&loop->os)) {
+            if (epio__loop_is_late(loop)) {
                 return;
             }
         }

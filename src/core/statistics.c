@@ -39,7 +39,7 @@ static void fill_lengths(epio_loop_statistics *statistics, const epio_loop *loop
     statistics->in_flight = epio_loop_pending(loop);
     statistics->ready_now = length_of_queue(&loop->ready) + length_of_queue(&loop->due);
     statistics->deferred_now = length_of(&loop->deferred);
-    statistics->to_read_now = loop->os.batch.count;
+    statistics->to_read_now = loop->collected_count;
     statistics->to_hand_over_now = loop->hand_over_count;
     statistics->at_backend_now = loop->watched;
     statistics->at_workers_now = loop->at_workers;

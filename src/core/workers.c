@@ -347,7 +347,7 @@ static void rouse_for_queue(epio__lane *lane)
 
 static bool is_of_the_system(const epio_op *op)
 {
-    return op->vfs == &op->loop->os.base;
+    return op->vfs == op->loop->resident;
 }
 
 bool epio__workers_may_write_off(const epio_op *op)

@@ -10,6 +10,9 @@
 #include "core/registry.h"
 #include "os/lock.h"
 #include "platform.h"
+#if EPIO_ASYNC
+#include "core/loop.h"
+#endif
 
 #include <stdlib.h>
 #include <string.h>
@@ -659,21 +662,23 @@ static void memory_destroy(epio_vfs *vfs)
 
 #if EPIO_ASYNC
 
-static bool takes_long(const epio_op *op)
+static uint64_t bytes_of(const epio_op *op)
 {
-    uint64_t bytes = op->kind == EPIO_KIND_RANDOMNESS ? op->arguments.io.len : epio_op_bytes(op);
-    return op->kind == EPIO_KIND_WORK || bytes > INLINE_LIMIT;
+    return op->kind == EPIO_KIND_RANDOMNESS ? op->arguments.io.len : epio_op_bytes(op);
 }
 
 static void memory_submit(epio_vfs *vfs, epio_op *op)
 {
+    uint64_t bytes = bytes_of(op);
     op->os_error = 0;
     if (op->kind == EPIO_KIND_SLEEP) {
         epio__fileless_submit_sleep(op);
     } else if (op->kind == EPIO_KIND_LOCK) {
         epio__lock_submit(holder_of(op), op);
-    } else if (takes_long(op)) {
+    } else if (op->kind == EPIO_KIND_WORK || bytes > INLINE_LIMIT) {
         epio_offload(op);
+    } else if (bytes != 0 && !epio__loop_spend(vfs->loop, bytes)) {
+        epio_defer(op);
     } else {
         epio_complete(op, memory_perform(vfs, op));
     }

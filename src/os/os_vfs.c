@@ -11,6 +11,15 @@
 #endif
 #include "os/lock_table.h"
 
+#if EPIO_ASYNC
+
+static epio__os_vfs *vfs_of(epio_vfs *base)
+{
+    return (epio__os_vfs *)(void *)base;
+}
+
+#endif
+
 static intptr_t os_handle(const epio_file *file)
 {
     return ((const epio__os_file *)(const void *)file)->handle;
@@ -51,7 +60,7 @@ static void let_go_of_file(epio__os_vfs *vfs, const epio_op *op)
     if (epio__loop_is_owner(vfs->base.loop)) {
         vfs->backend->forget(vfs->backend_state, file_of(op));
     } else {
-        epio__store_u32(&vfs->batch.closed, 1);
+        epio__store_u32(&vfs->closed_file, 1);
     }
 }
 
@@ -65,7 +74,7 @@ static int64_t perform(epio_vfs *base, epio_op *op)
     }
 #if EPIO_ASYNC
     if (op->kind == EPIO_KIND_CLOSE && base->loop != NULL) {
-        let_go_of_file((epio__os_vfs *)(void *)base, op);
+        let_go_of_file(vfs_of(base), op);
     }
 #endif
     if (epio__fileless_perform(op, &result)) {
@@ -74,7 +83,7 @@ static int64_t perform(epio_vfs *base, epio_op *op)
     result = epio__os_perform(base, op);
 #if EPIO_ASYNC
     if (epio__op_opens(op) && result == 0 && base->loop != NULL) {
-        file_of(op)->may_be_pinned = ((epio__os_vfs *)(void *)base)->backend->pins_files;
+        file_of(op)->may_be_pinned = (vfs_of(base))->backend->pins_files;
     }
 #endif
     return result;
@@ -82,63 +91,33 @@ static int64_t perform(epio_vfs *base, epio_op *op)
 
 #if EPIO_ASYNC
 
-/* What one turn may do on the owner's thread before the loop looks around, in bytes that
- * are copied: less than a millisecond, for the sake of user interfaces. */
-#define TURN_BYTES (INT64_C(3) << 20)
-
-void epio__os_vfs_new_turn(epio__os_vfs *vfs)
+static void writes_begin(epio_vfs *base)
 {
-    vfs->bytes_left = TURN_BYTES;
-}
-
-/* One write often follows another, with little in between. */
-void epio__os_vfs_guard_write(epio__os_vfs *vfs)
-{
-    if (vfs->in_turn && !vfs->guards_writes) {
+    epio__os_vfs *vfs = vfs_of(base);
+    if (base->loop->iterates && !vfs->guards_writes) {
         vfs->guards_writes = epio__os_writes_begin();
     }
 }
 
-void epio__os_vfs_leave(epio__os_vfs *vfs)
+static void thread_leaves(epio_vfs *base)
 {
-    vfs->in_turn = false;
+    epio__os_vfs *vfs = vfs_of(base);
     if (vfs->guards_writes) {
         vfs->guards_writes = false;
         epio__os_writes_end();
     }
 }
 
-/* One op is always taken, so that all get on. */
-static bool turn_is_spent(const epio__os_vfs *vfs)
-{
-    return vfs->bytes_left <= 0 || (vfs->bytes_left != TURN_BYTES && epio__os_vfs_is_late(vfs));
-}
-
-static void note_spent(epio__os_vfs *vfs, uint64_t bytes)
-{
-    vfs->bytes_left -=
-        (int64_t)(bytes < (uint64_t)TURN_BYTES ? bytes : (uint64_t)TURN_BYTES) + EPIO__OP_COST;
-}
-
-/* False: the turn has had its share. */
-static bool spend(epio__os_vfs *vfs, uint64_t bytes)
-{
-    bool may = !turn_is_spent(vfs);
-    if (may) {
-        note_spent(vfs, bytes);
-    }
-    return may;
-}
-
 void epio__os_spend(const epio_op *op, uint64_t bytes)
 {
-    note_spent((epio__os_vfs *)(void *)op->vfs, bytes);
+    epio__loop_charge(op->loop, bytes);
 }
 
 /* What the back end has no asynchronous form for, a worker carries out. */
 static void hand_on(epio__os_vfs *vfs, epio_op *op)
 {
-    if (vfs->backend->transfers_at_once && !epio__op_is_on_stream(op) && turn_is_spent(vfs)) {
+    if (vfs->backend->transfers_at_once && !epio__op_is_on_stream(op) &&
+        epio__loop_is_spent(op->loop)) {
         epio_defer(op);
     } else if (!vfs->backend->submit(vfs->backend_state, op)) {
         epio_offload(op);
@@ -158,9 +137,10 @@ static bool read_cached(epio_op *op, uint64_t bytes)
 {
     if (op->kind == EPIO_KIND_READ ? epio__os_read_cached(op, bytes)
                                    : epio__os_readv_cached(op, bytes)) {
-        uint32_t *known = &file_of(op)->cached_reads;
-        if (op->progress != 0 && epio__load_relaxed_u32(known) == EPIO__CACHED_READS_UNKNOWN) {
-            epio__store_relaxed_u32(known, EPIO__CACHED_READS_WORK);
+        epio__os_file *file = file_of(op);
+        if (op->progress != 0 &&
+            epio__load_relaxed_u32(&file->cached_reads) == EPIO__CACHED_READS_UNKNOWN) {
+            epio__os_file_note_cached_reads(file, EPIO__CACHED_READS_WORK);
         }
         return true;
     }
@@ -204,7 +184,7 @@ enum { TOGETHER, ONE_BY_ONE };
 static void read_by(epio__os_vfs *vfs, uint32_t way, epio_node *first, uint32_t count)
 {
     if (way == TOGETHER) {
-        vfs->batch.together = true;
+        vfs->read_together = true;
         first = vfs->backend->read_together(vfs->backend_state, first, count);
     }
     read_one_by_one(vfs, first);
@@ -213,7 +193,7 @@ static void read_by(epio__os_vfs *vfs, uint32_t way, epio_node *first, uint32_t 
 /* Where both ways are open, as trials of them say. */
 static void read_several(epio__os_vfs *vfs, epio_node *first, uint32_t count)
 {
-    epio__trial *trial = &vfs->batch.trial;
+    epio__trial *trial = &vfs->trial;
     if (!epio__trial_is_due(trial)) {
         read_by(vfs, trial->quicker, first, count);
         return;
@@ -224,34 +204,32 @@ static void read_several(epio__os_vfs *vfs, epio_node *first, uint32_t count)
     epio__trial_note(trial, epio__monotonic_time() - begun, cost);
 }
 
-void epio__os_vfs_read_batch(epio__os_vfs *vfs)
+static void read_collected(epio_vfs *base)
 {
-    epio__read_batch *batch = &vfs->batch;
-    epio_node *first = batch->reads.first;
-    uint32_t count = batch->count;
-    if (batch->together &&
-        (count < EPIO__READS_OF_A_BATCH || epio__load_u32(&batch->closed) != 0)) {
-        batch->together = false;
-        epio__store_u32(&batch->closed, 0);
+    epio__os_vfs *vfs = vfs_of(base);
+    epio_loop *loop = base->loop;
+    epio_node *first = loop->collected.first;
+    uint64_t count = loop->collected_count;
+    if (vfs->read_together &&
+        (count < EPIO__READS_OF_A_BATCH || epio__load_u32(&vfs->closed_file) != 0)) {
+        vfs->read_together = false;
+        epio__store_u32(&vfs->closed_file, 0);
         (void)vfs->backend->read_together(vfs->backend_state, NULL, 0);
     }
     if (first == NULL) {
         return;
     }
-    epio__queue_init(&batch->reads);
-    batch->count = 0;
+    epio__queue_init(&loop->collected);
+    loop->collected_count = 0;
     if (count >= EPIO__READS_OF_A_BATCH && vfs->backend->read_together != NULL) {
-        read_several(vfs, first, count);
+        read_several(vfs, first, (uint32_t)count);
     } else {
         read_one_by_one(vfs, first);
     }
 }
 
-bool epio__os_vfs_read_now(epio_op *op, bool may_wait, int64_t *result)
+static bool read_now(epio_op *op, bool may_wait, int64_t *result)
 {
-    if (epio__op_is_on_stream(op)) {
-        return false;
-    }
     if (may_wait) {
         op->progress = 0;
         *result = epio__os_perform(op->vfs, op);
@@ -265,17 +243,37 @@ bool epio__os_vfs_read_now(epio_op *op, bool may_wait, int64_t *result)
     return true;
 }
 
+static bool write_now(epio_op *op, int64_t *result)
+{
+    if (!epio__loop_spend(op->loop, op->arguments.io.len)) {
+        return false;
+    }
+    writes_begin(op->vfs);
+    op->progress = 0;
+    *result = epio__os_perform(op->vfs, op);
+    return true;
+}
+
+static bool try_now(epio_vfs *base, epio_op *op, bool may_wait, int64_t *result)
+{
+    (void)base;
+    if (epio__op_is_on_stream(op)) {
+        return false;
+    }
+    return epio__op_reads(op) ? read_now(op, may_wait, result) : write_now(op, result);
+}
+
 static void submit_read(epio__os_vfs *vfs, epio_op *op)
 {
     uint64_t bytes = epio_op_bytes(op);
     if (epio__op_is_on_stream(op)) {
         hand_on(vfs, op);
-    } else if (vfs->may_wait) {
+    } else if (vfs->base.loop->may_wait) {
         op->progress = 0;
         epio_complete(op, epio__os_perform(&vfs->base, op));
     } else if (!may_be_cached(op, bytes)) {
         hand_on(vfs, op);
-    } else if (!spend(vfs, bytes)) {
+    } else if (!epio__loop_spend(vfs->base.loop, bytes)) {
         epio_defer(op);
     } else if (read_cached(op, bytes)) {
         epio_complete(op, (int64_t)op->progress);
@@ -286,28 +284,17 @@ static void submit_read(epio__os_vfs *vfs, epio_op *op)
 
 static void perform_here(epio__os_vfs *vfs, epio_op *op, uint64_t bytes)
 {
-    if (spend(vfs, bytes)) {
+    if (epio__loop_spend(vfs->base.loop, bytes)) {
         epio_complete(op, perform(&vfs->base, op));
     } else {
         epio_defer(op);
     }
 }
 
-bool epio__os_vfs_write_at_once(epio__os_vfs *vfs, epio_op *op, int64_t *result)
-{
-    if (epio__op_is_on_stream(op) || !spend(vfs, op->arguments.io.len)) {
-        return false;
-    }
-    epio__os_vfs_guard_write(vfs);
-    op->progress = 0;
-    *result = epio__os_perform(&vfs->base, op);
-    return true;
-}
-
 static void submit_write(epio__os_vfs *vfs, epio_op *op)
 {
-    if (vfs->inline_writes != 0) {
-        epio__os_vfs_guard_write(vfs);
+    if (vfs->base.loop->inline_writes) {
+        writes_begin(&vfs->base);
         perform_here(vfs, op, epio_op_bytes(op));
     } else {
         hand_on(vfs, op);
@@ -343,11 +330,11 @@ static void alarm_lock(epio_vfs *base, epio_op *op)
 
 static void submit(epio_vfs *base, epio_op *op)
 {
-    epio__os_vfs *vfs = (epio__os_vfs *)(void *)base;
+    epio__os_vfs *vfs = vfs_of(base);
     switch (op->kind) {
     case EPIO_KIND_READ:
-        if (op->phase == EPIO__PHASE_PASSING && !vfs->may_wait &&
-            epio__os_vfs_collect(vfs, op->file, op)) {
+        if (op->phase == EPIO__PHASE_PASSING && !vfs->base.loop->may_wait &&
+            epio__loop_collect(op->loop, op->file, op)) {
             op->phase = EPIO__PHASE_ARRIVING;
             op->message = op->frames != NULL ? EPIO__MESSAGE_PLAIN_BY_LAYERS : EPIO__MESSAGE_PLAIN;
         } else {
@@ -395,13 +382,24 @@ static void submit(epio_vfs *base, epio_op *op)
 
 static void cancel(epio_vfs *base, epio_op *op)
 {
-    epio__os_vfs *vfs = (epio__os_vfs *)(void *)base;
+    epio__os_vfs *vfs = vfs_of(base);
     if (op->kind == EPIO_KIND_LOCK) {
         epio__lock_cancel(op);
     } else if (vfs->backend->cancel(vfs->backend_state, op)) {
         epio_complete(op, EPIO_ECANCELED);
     }
 }
+
+#endif
+
+#if EPIO_ASYNC
+
+const epio__loop_hooks epio__os_vfs_hooks = {
+    .read_collected = read_collected,
+    .try_now = try_now,
+    .writes_begin = writes_begin,
+    .thread_leaves = thread_leaves,
+};
 
 #endif
 

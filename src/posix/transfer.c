@@ -194,8 +194,7 @@ static bool read_cached_rest(epio_op *op, uint64_t bytes, int64_t done)
         } else if (errno != EINTR) {
             if (errno != EAGAIN) {
                 /* Not for this file; or an error, which the ordinary read reports. */
-                epio__store_relaxed_u32(&epio__os_file_of(op)->cached_reads,
-                                        EPIO__CACHED_READS_NEVER);
+                epio__os_file_note_cached_reads(epio__os_file_of(op), EPIO__CACHED_READS_NEVER);
             }
             return false;
         }
@@ -229,7 +228,7 @@ bool epio__os_read_cached(epio_op *op, uint64_t bytes)
 {
     (void)bytes;
     op->progress = 0;
-    epio__store_relaxed_u32(&epio__os_file_of(op)->cached_reads, EPIO__CACHED_READS_NEVER);
+    epio__os_file_note_cached_reads(epio__os_file_of(op), EPIO__CACHED_READS_NEVER);
     return false;
 }
 

@@ -1,0 +1,148 @@
+/* A loop of the operating system: where core, os and platform are put together. What is
+ * asked for is checked here, and the back end chosen. */
+#include "core/loop.h"
+#include "os/os_vfs.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The loop and its resident live and end together: the core frees the loop. */
+typedef struct os_loop {
+    epio_loop loop;
+    epio__os_vfs vfs;
+} os_loop;
+
+/* ---- What is asked for ---- */
+
+/* NULL: whichever is best. */
+static const char *name_of_backend(const epio_loop_options *options)
+{
+    const char *name = options->backend != NULL ? options->backend : getenv("EPIO_BACKEND");
+    return name == NULL || name[0] == '\0' ? NULL : name;
+}
+
+/* The back end of this name and those after it, one of which is taken where the system
+ * refuses those before it. NULL: nobody knows the name. */
+static const epio__backend *const *backends_from(const char *name)
+{
+    const epio__backend *const *backends = epio__backends;
+    while (name != NULL && *backends != NULL && strcmp((*backends)->name, name) != 0) {
+        backends++;
+    }
+    return *backends != NULL ? backends : NULL;
+}
+
+static const epio_loop_options default_options = {.size = sizeof default_options};
+
+/* Of version 0.1, which had no more fields. */
+#define SIZE_OF_OPTIONS_0_1 offsetof(epio_loop_options, poll_budget_ns)
+
+/* A window shows a frame every 16 ms, and draws one in a part of that. */
+#define DEFAULT_POLL_BUDGET_NS UINT64_C(4000000)
+
+static uint64_t poll_budget_of(const epio_loop_options *options)
+{
+    bool has_one = options->size > SIZE_OF_OPTIONS_0_1 && options->poll_budget_ns != 0;
+    return has_one ? options->poll_budget_ns : DEFAULT_POLL_BUDGET_NS;
+}
+
+/* What is wrong with the options. */
+typedef enum options_fault {
+    NO_FAULT,
+    FAULT_IN_SIZE,
+    FAULT_IN_BACKEND,
+    FAULT_IN_INLINE_WRITES
+} options_fault;
+
+static options_fault fault_in(const epio_loop_options *options)
+{
+    if (options->size != sizeof *options && options->size != SIZE_OF_OPTIONS_0_1) {
+        return FAULT_IN_SIZE;
+    }
+    if (options->inline_writes > 1) {
+        return FAULT_IN_INLINE_WRITES;
+    }
+    return backends_from(name_of_backend(options)) == NULL ? FAULT_IN_BACKEND : NO_FAULT;
+}
+
+static void list_backends(char *text, size_t size)
+{
+    size_t len = 0;
+    for (size_t i = 0; epio__backends[i] != NULL && len < size; i++) {
+        len += (size_t)snprintf(text + len, size - len, "%s%s", i != 0 ? ", " : "",
+                                epio__backends[i]->name);
+    }
+}
+
+int64_t epio_loop_invalid_reason(const epio_loop_options *options, char *buffer, size_t len)
+{
+    char there_are[64];
+    if (buffer == NULL && len != 0) {
+        return EPIO_EINVAL;
+    }
+    if (options == NULL) {
+        options = &default_options;
+    }
+    switch (fault_in(options)) {
+    case FAULT_IN_SIZE:
+        return snprintf(buffer, len, "size is %" PRIu64 ", not sizeof(epio_loop_options): %" PRIu64,
+                        (uint64_t)options->size, (uint64_t)sizeof *options);
+    case FAULT_IN_INLINE_WRITES:
+        return snprintf(buffer, len, "inline_writes is neither 0 nor 1");
+    case FAULT_IN_BACKEND:
+        list_backends(there_are, sizeof there_are);
+        return snprintf(buffer, len, "unknown back end '%s'%s; there are %s",
+                        name_of_backend(options),
+                        options->backend == NULL ? " in EPIO_BACKEND" : "", there_are);
+    default:
+        return snprintf(buffer, len, "%s", "");
+    }
+}
+
+/* ---- Creating ---- */
+
+/* The best of these. Whatever forbids one, a container for instance, may allow the
+ * next. */
+static int open_best_backend(os_loop *one, const epio__backend *const *backends)
+{
+    epio_loop *loop = &one->loop;
+    int error = EPIO_ENOTSUP;
+    for (size_t i = 0; backends[i] != NULL && error != 0; i++) {
+        loop->backend = backends[i];
+        error = loop->backend->open(&loop->watched, &loop->backend_state);
+    }
+    one->vfs.backend = loop->backend;
+    one->vfs.backend_state = loop->backend_state;
+    return error;
+}
+
+int epio_loop_create(epio_loop **created, const epio_loop_options *options)
+{
+    if (options == NULL) {
+        options = &default_options;
+    }
+    if (created == NULL || fault_in(options) != NO_FAULT) {
+        return EPIO_EINVAL;
+    }
+    os_loop *one = calloc(1, sizeof *one);
+    if (one == NULL) {
+        return EPIO_ENOMEM;
+    }
+    epio_loop *loop = &one->loop;
+    one->vfs.base.methods = &epio__os_vfs_methods;
+    one->vfs.base.loop = loop;
+    epio__loop_init(loop, &one->vfs.base, &epio__os_vfs_hooks);
+    loop->inline_writes = options->inline_writes != 0;
+    loop->poll_budget = poll_budget_of(options);
+    int error = open_best_backend(one, backends_from(name_of_backend(options)));
+    if (error != 0) {
+        free(one);
+        return error;
+    }
+    bool default_workers = options->workers == 0 || options->workers > EPIO__LANE_THREADS;
+    epio__loop_begin(loop, default_workers ? EPIO__LANE_THREADS : options->workers);
+    *created = loop;
+    return 0;
+}
