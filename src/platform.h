@@ -149,11 +149,23 @@ static inline bool epio__op_is_vectored(const epio_op *op)
 bool epio__os_writes_begin(void);
 void epio__os_writes_end(void);
 
-/* Carries out one op of the OS VFS on this thread, whatever its kind, and
- * returns the result. It waits for streams, until the deadline; an open that
- * would wait for another program is EPIO_RETRY. By now op->timeout_ns is the
- * deadline, 0 for none; op->progress bytes of a read or write are done. */
-int64_t epio__os_perform(epio_vfs *vfs, epio_op *op);
+/* Each carries out one op of the OS VFS on this thread, whose kind its name says, and
+ * returns the result. By now op->timeout_ns is the deadline, 0 for none. */
+
+/* An open that would wait for another program is EPIO_RETRY. */
+int64_t epio__os_open(epio_vfs *vfs, epio_op *op);
+int64_t epio__os_adopt(epio_vfs *vfs, epio_op *op);
+int64_t epio__os_close(epio_op *op);
+/* Reads and writes, of which op->progress bytes are done. Waits for streams, until the
+ * deadline. */
+int64_t epio__os_transfer(epio_op *op);
+int64_t epio__os_truncate(epio_op *op);
+int64_t epio__os_sync(epio_op *op);
+int64_t epio__os_size(epio_op *op);
+int64_t epio__os_delete(epio_op *op);
+int64_t epio__os_rename(epio_op *op);
+int64_t epio__os_access(epio_op *op);
+int64_t epio__os_full_pathname(epio_op *op);
 
 /* Reads what the system has in memory, without waiting. `bytes` are the op's, of which
  * none is done yet. True: the op is finished, and op->progress is its result. False:

@@ -66,6 +66,39 @@ static void let_go_of_file(epio__os_vfs *vfs, const epio_op *op)
 
 #endif
 
+static int64_t perform_by_platform(epio_vfs *base, epio_op *op)
+{
+    switch (op->kind) {
+    case EPIO_KIND_OPEN:
+        return epio__os_open(base, op);
+    case EPIO_KIND_ADOPT:
+        return epio__os_adopt(base, op);
+    case EPIO_KIND_CLOSE:
+        return epio__os_close(op);
+    case EPIO_KIND_READ:
+    case EPIO_KIND_READV:
+    case EPIO_KIND_WRITE:
+    case EPIO_KIND_WRITEV:
+        return epio__os_transfer(op);
+    case EPIO_KIND_TRUNCATE:
+        return epio__os_truncate(op);
+    case EPIO_KIND_SYNC:
+        return epio__os_sync(op);
+    case EPIO_KIND_SIZE:
+        return epio__os_size(op);
+    case EPIO_KIND_DELETE:
+        return epio__os_delete(op);
+    case EPIO_KIND_RENAME:
+        return epio__os_rename(op);
+    case EPIO_KIND_ACCESS:
+        return epio__os_access(op);
+    case EPIO_KIND_FULL_PATHNAME:
+        return epio__os_full_pathname(op);
+    default:
+        return EPIO_ENOTSUP;
+    }
+}
+
 static int64_t perform(epio_vfs *base, epio_op *op)
 {
     int64_t result;
@@ -80,7 +113,7 @@ static int64_t perform(epio_vfs *base, epio_op *op)
     if (epio__fileless_perform(op, &result)) {
         return result;
     }
-    result = epio__os_perform(base, op);
+    result = perform_by_platform(base, op);
 #if EPIO_ASYNC
     if (epio__op_opens(op) && result == 0 && base->loop != NULL) {
         file_of(op)->may_be_pinned = (vfs_of(base))->backend->pins_files;
@@ -232,7 +265,7 @@ static bool read_now(epio_op *op, bool may_wait, int64_t *result)
 {
     if (may_wait) {
         op->progress = 0;
-        *result = epio__os_perform(op->vfs, op);
+        *result = epio__os_transfer(op);
         return true;
     }
     uint64_t bytes = epio_op_bytes(op);
@@ -250,7 +283,7 @@ static bool write_now(epio_op *op, int64_t *result)
     }
     writes_begin(op->vfs);
     op->progress = 0;
-    *result = epio__os_perform(op->vfs, op);
+    *result = epio__os_transfer(op);
     return true;
 }
 
@@ -270,7 +303,7 @@ static void submit_read(epio__os_vfs *vfs, epio_op *op)
         hand_on(vfs, op);
     } else if (vfs->base.loop->may_wait) {
         op->progress = 0;
-        epio_complete(op, epio__os_perform(&vfs->base, op));
+        epio_complete(op, epio__os_transfer(op));
     } else if (!may_be_cached(op, bytes)) {
         hand_on(vfs, op);
     } else if (!epio__loop_spend(vfs->base.loop, bytes)) {

@@ -271,7 +271,7 @@ static int64_t open_file(epio_op *op, epio__os_file *file)
     return result;
 }
 
-int64_t epio__open_perform(epio_vfs *vfs, epio_op *op)
+int64_t epio__os_open(epio_vfs *vfs, epio_op *op)
 {
     epio__os_file *file = create_file(vfs, op->flags);
     if (file == NULL) {
@@ -315,7 +315,7 @@ static void open_own_transfer_handle(epio__os_file *file, int mode)
 #endif
 }
 
-int64_t epio__adopt_perform(epio_vfs *vfs, epio_op *op)
+int64_t epio__os_adopt(epio_vfs *vfs, epio_op *op)
 {
     intptr_t handle = op->arguments.adopt.os_handle;
     int descriptor = handle >= 0 && handle <= INT_MAX ? (int)handle : -1;
@@ -370,7 +370,7 @@ static int remove_name(const epio__os_file *file, int32_t *os_error)
     return epio__error_from_os(errno);
 }
 
-int64_t epio__close_perform(epio_op *op)
+int64_t epio__os_close(epio_op *op)
 {
     epio__os_file *file = epio__os_file_of(op);
     int32_t os_error = 0;

@@ -60,7 +60,7 @@ static int remove_name(const char *path)
     return -1;
 }
 
-static int64_t delete_path(epio_op *op)
+int64_t epio__os_delete(epio_op *op)
 {
     const char *path = op->arguments.path.path;
     epio__durable durable = {.descriptor = -1};
@@ -164,7 +164,7 @@ static int64_t rename_durably(epio_op *op)
     return result;
 }
 
-static int64_t rename_path(epio_op *op)
+int64_t epio__os_rename(epio_op *op)
 {
     if ((op->flags & EPIO_RENAME_SYNC_DIR) != 0) {
         return rename_durably(op);
@@ -174,7 +174,7 @@ static int64_t rename_path(epio_op *op)
 
 /* ---- Access ---- */
 
-static int64_t access_path(epio_op *op)
+int64_t epio__os_access(epio_op *op)
 {
     int mode = F_OK;
     if (op->flags == EPIO_ACCESS_READ) {
@@ -268,7 +268,7 @@ int epio__resolve_path(const char *path, char *resolved)
     return -1;
 }
 
-static int64_t full_pathname(epio_op *op)
+int64_t epio__os_full_pathname(epio_op *op)
 {
     char resolved[PATH_MAX];
     if (epio__resolve_path(op->arguments.path.path, resolved) != 0) {
@@ -280,20 +280,4 @@ static int64_t full_pathname(epio_op *op)
     }
     memcpy(op->arguments.path.buffer, resolved, len + 1);
     return (int64_t)len;
-}
-
-int64_t epio__path_perform(epio_op *op)
-{
-    switch (op->kind) {
-    case EPIO_KIND_DELETE:
-        return delete_path(op);
-    case EPIO_KIND_RENAME:
-        return rename_path(op);
-    case EPIO_KIND_ACCESS:
-        return access_path(op);
-    case EPIO_KIND_FULL_PATHNAME:
-        return full_pathname(op);
-    default:
-        return EPIO_ENOTSUP;
-    }
 }

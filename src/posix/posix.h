@@ -80,8 +80,6 @@ void epio__cursor_advance(const epio_op *op, epio__cursor *cursor, uint64_t byte
 /* Lists what is left, up to EPIO__PARTS_AT_ONCE parts and `limit` bytes. */
 int epio__cursor_parts(const epio_op *op, epio__cursor cursor, uint64_t limit, struct iovec *parts);
 
-int64_t epio__transfer_perform(epio_op *op);
-
 /* One call, as strong as EPIO_SYNC_... says: 0, or -1 and errno. */
 int epio__flush(int descriptor, uint32_t strength);
 
@@ -145,10 +143,6 @@ void epio__range_locks_decide(int descriptor);
 
 /* ---- open.c, path.c ---- */
 
-int64_t epio__open_perform(epio_vfs *vfs, epio_op *op);
-int64_t epio__adopt_perform(epio_vfs *vfs, epio_op *op);
-int64_t epio__close_perform(epio_op *op);
-int64_t epio__path_perform(epio_op *op);
 /* Makes the path absolute, with all links resolved; the file itself need not exist. There
  * is room for PATH_MAX: 0, or -1 and errno. */
 int epio__resolve_path(const char *path, char *resolved);

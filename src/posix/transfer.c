@@ -137,8 +137,11 @@ static int64_t transfer_all(epio_op *op, uint64_t bytes)
     return (int64_t)op->progress;
 }
 
-int64_t epio__transfer_perform(epio_op *op)
+int64_t epio__os_transfer(epio_op *op)
 {
+    if (epio__op_is_on_stream(op)) {
+        return epio__stream_perform(op);
+    }
     uint64_t bytes = epio_op_bytes(op);
     if (epio__op_reads(op)) {
         return transfer_all(op, bytes);
@@ -243,7 +246,7 @@ bool epio__os_readv_cached(epio_op *op, uint64_t bytes)
 
 /* ---- The file as a whole ---- */
 
-static int64_t truncate_file(epio_op *op)
+int64_t epio__os_truncate(epio_op *op)
 {
     int outcome;
     epio__signal_guard guard;
@@ -279,7 +282,7 @@ int epio__flush(int descriptor, uint32_t strength)
 #endif
 }
 
-static int64_t sync_file(epio_op *op)
+int64_t epio__os_sync(epio_op *op)
 {
     if (op->flags == EPIO_SYNC_NORMAL && (op->file->flags & EPIO_OPEN_WRITE) == 0) {
         return 0;
@@ -291,7 +294,7 @@ static int64_t sync_file(epio_op *op)
     return outcome == 0 ? 0 : epio__op_fail(op);
 }
 
-static int64_t size_of_file(epio_op *op)
+int64_t epio__os_size(epio_op *op)
 {
     struct stat status;
     if (epio__op_is_on_stream(op)) {
@@ -305,32 +308,4 @@ static int64_t size_of_file(epio_op *op)
         return end >= 0 ? (int64_t)end : epio__op_fail(op);
     }
     return (int64_t)status.st_size;
-}
-
-int64_t epio__os_perform(epio_vfs *vfs, epio_op *op)
-{
-    switch (op->kind) {
-    case EPIO_KIND_OPEN:
-        return epio__open_perform(vfs, op);
-    case EPIO_KIND_ADOPT:
-        return epio__adopt_perform(vfs, op);
-    case EPIO_KIND_CLOSE:
-        return epio__close_perform(op);
-    case EPIO_KIND_READ:
-    case EPIO_KIND_READV:
-    case EPIO_KIND_WRITE:
-    case EPIO_KIND_WRITEV:
-        if (epio__op_is_on_stream(op)) {
-            return epio__stream_perform(op);
-        }
-        return epio__transfer_perform(op);
-    case EPIO_KIND_TRUNCATE:
-        return truncate_file(op);
-    case EPIO_KIND_SYNC:
-        return sync_file(op);
-    case EPIO_KIND_SIZE:
-        return size_of_file(op);
-    default:
-        return epio__path_perform(op);
-    }
 }

@@ -397,7 +397,7 @@ static int64_t open_path(epio_op *op, epio__win32_file *file)
     return result;
 }
 
-int64_t epio__open_perform(epio_vfs *vfs, epio_op *op)
+int64_t epio__os_open(epio_vfs *vfs, epio_op *op)
 {
     epio__win32_file *file = create_file(vfs, op->flags);
     if (file == NULL) {
@@ -437,7 +437,7 @@ static int64_t check_handle(epio_op *op, HANDLE handle, uint32_t *flags, bool *a
     return (*flags & ~allowed) != 0 ? EPIO_EBADF : 0;
 }
 
-int64_t epio__adopt_perform(epio_vfs *vfs, epio_op *op)
+int64_t epio__os_adopt(epio_vfs *vfs, epio_op *op)
 {
     HANDLE handle = (HANDLE)op->arguments.adopt.os_handle;
     uint32_t flags;
@@ -486,7 +486,7 @@ static DWORD delete_at_close(const epio__win32_file *file)
                : error;
 }
 
-int64_t epio__close_perform(epio_op *op)
+int64_t epio__os_close(epio_op *op)
 {
     epio__win32_file *file = epio__win32_file_of(op);
     DWORD error = file->delete_name != NULL ? delete_at_close(file) : 0;

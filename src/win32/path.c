@@ -239,7 +239,7 @@ static int64_t remove_it(epio_op *op, const WCHAR *name, const WCHAR *same)
                : epio__op_fail_or_retry(op, name, GetLastError(), true);
 }
 
-static int64_t delete_name(epio_op *op, const WCHAR *name)
+static int64_t delete_name(epio_op *op, WCHAR *name)
 {
     DWORD attributes = epio__attributes_of(name);
     if ((attributes & FILE_ATTRIBUTE_DIRECTORY) != 0) {
@@ -375,7 +375,7 @@ static int64_t rename_name(epio_op *op, const WCHAR *from, const WCHAR *to)
     return durable ? change_durably(op, from, from, to, rename_it) : rename_it(op, from, to);
 }
 
-static int64_t rename_path(epio_op *op, const WCHAR *from)
+static int64_t rename_path(epio_op *op, WCHAR *from)
 {
     int error;
     WCHAR *to = epio__op_wide_name(op, op->arguments.path.to, &error);
@@ -395,7 +395,7 @@ static bool means_not_there(DWORD error)
     return meaning == EPIO_ENOENT || meaning == EPIO_ENOTDIR || meaning == EPIO_EACCES;
 }
 
-static int64_t access_name(epio_op *op, const WCHAR *name)
+static int64_t access_name(epio_op *op, WCHAR *name)
 {
     DWORD attributes = GetFileAttributesW(name);
     if (attributes == INVALID_FILE_ATTRIBUTES) {
@@ -499,37 +499,38 @@ static int64_t full_pathname(epio_op *op, WCHAR *name)
     return result;
 }
 
-int64_t epio__path_perform(epio_op *op)
+/* `moves`: the name itself goes away. */
+static int64_t act_on_name(epio_op *op, bool moves, int64_t (*act)(epio_op *op, WCHAR *name))
 {
     int error;
-    int64_t result;
     WCHAR *name = epio__op_wide_name(op, op->arguments.path.path, &error);
     if (name == NULL) {
         return error;
     }
-    bool moves = op->kind == EPIO_KIND_DELETE || op->kind == EPIO_KIND_RENAME;
-    result = moves ? epio__check_folder_mark(op, op->arguments.path.path, name) : 0;
-    if (result != 0) {
-        free(name);
-        return result;
-    }
-    switch (op->kind) {
-    case EPIO_KIND_DELETE:
-        result = delete_name(op, name);
-        break;
-    case EPIO_KIND_RENAME:
-        result = rename_path(op, name);
-        break;
-    case EPIO_KIND_ACCESS:
-        result = access_name(op, name);
-        break;
-    case EPIO_KIND_FULL_PATHNAME:
-        result = full_pathname(op, name);
-        break;
-    default:
-        result = EPIO_ENOTSUP;
-        break;
+    int64_t result = moves ? epio__check_folder_mark(op, op->arguments.path.path, name) : 0;
+    if (result == 0) {
+        result = act(op, name);
     }
     free(name);
     return result;
+}
+
+int64_t epio__os_delete(epio_op *op)
+{
+    return act_on_name(op, true, delete_name);
+}
+
+int64_t epio__os_rename(epio_op *op)
+{
+    return act_on_name(op, true, rename_path);
+}
+
+int64_t epio__os_access(epio_op *op)
+{
+    return act_on_name(op, false, access_name);
+}
+
+int64_t epio__os_full_pathname(epio_op *op)
+{
+    return act_on_name(op, false, full_pathname);
 }

@@ -240,7 +240,7 @@ static int64_t perform_on_file(epio_op *op, HANDLE event, OVERLAPPED *overlapped
     return result;
 }
 
-int64_t epio__transfer_perform(epio_op *op)
+int64_t epio__os_transfer(epio_op *op)
 {
     int64_t result = epio__check_transfer(op);
     if (result != 0 || op->progress >= epio_op_bytes(op)) {
@@ -259,7 +259,7 @@ int64_t epio__transfer_perform(epio_op *op)
 
 /* ---- The file as a whole ---- */
 
-static int64_t truncate_file(epio_op *op)
+int64_t epio__os_truncate(epio_op *op)
 {
     FILE_END_OF_FILE_INFO end = {.EndOfFile = {.QuadPart = (LONGLONG)op->arguments.io.offset}};
     HANDLE handle = epio__handle_of(&epio__win32_file_of(op)->base);
@@ -291,7 +291,7 @@ static bool can_flush_data(epio__win32_file *file)
     return known == DATA_FLUSH_WORKS;
 }
 
-static int64_t sync_file(epio_op *op)
+int64_t epio__os_sync(epio_op *op)
 {
     HANDLE handle = epio__handle_of(&epio__win32_file_of(op)->base);
     if (epio__op_is_on_stream(op)) {
@@ -310,7 +310,7 @@ static int64_t sync_file(epio_op *op)
     return epio__win32.flush(handle) ? 0 : epio__op_fail(op);
 }
 
-static int64_t size_of_file(epio_op *op)
+int64_t epio__os_size(epio_op *op)
 {
     LARGE_INTEGER size;
     if (epio__op_is_on_stream(op)) {
@@ -319,31 +319,6 @@ static int64_t size_of_file(epio_op *op)
     return GetFileSizeEx(epio__handle_of(&epio__win32_file_of(op)->base), &size)
                ? (int64_t)size.QuadPart
                : epio__op_fail(op);
-}
-
-int64_t epio__os_perform(epio_vfs *vfs, epio_op *op)
-{
-    switch (op->kind) {
-    case EPIO_KIND_OPEN:
-        return epio__open_perform(vfs, op);
-    case EPIO_KIND_ADOPT:
-        return epio__adopt_perform(vfs, op);
-    case EPIO_KIND_CLOSE:
-        return epio__close_perform(op);
-    case EPIO_KIND_READ:
-    case EPIO_KIND_READV:
-    case EPIO_KIND_WRITE:
-    case EPIO_KIND_WRITEV:
-        return epio__transfer_perform(op);
-    case EPIO_KIND_TRUNCATE:
-        return truncate_file(op);
-    case EPIO_KIND_SYNC:
-        return sync_file(op);
-    case EPIO_KIND_SIZE:
-        return size_of_file(op);
-    default:
-        return epio__path_perform(op);
-    }
 }
 
 bool epio__os_read_cached(epio_op *op, uint64_t bytes)

@@ -153,9 +153,6 @@ static inline HANDLE epio__handle_of(const epio__os_file *file)
     return (HANDLE)file->handle;
 }
 
-int64_t epio__open_perform(epio_vfs *vfs, epio_op *op);
-int64_t epio__adopt_perform(epio_vfs *vfs, epio_op *op);
-int64_t epio__close_perform(epio_op *op);
 
 /* Which file a handle leads to: false and GetLastError if that cannot be told. */
 bool epio__identity_of(HANDLE handle, uint64_t *device, uint64_t *inode);
@@ -192,7 +189,6 @@ char *epio__narrow_name(const WCHAR *name, int *error);
 
 /* ---- path.c ---- */
 
-int64_t epio__path_perform(epio_op *op);
 /* Takes the name from a file, whoever has it open, and though it is read-only; `durable`:
  * written through. False and GetLastError if it cannot. */
 bool epio__remove_name(const WCHAR *name, bool durable);
@@ -220,7 +216,5 @@ BOOL epio__start_piece(epio_op *op, OVERLAPPED *overlapped);
 /* The outcome of a piece: true if the op is finished, with *result; else it goes on.
  * ERROR_CANCELLED: somebody wants it to end, and the system has given it up. */
 bool epio__piece_ended(epio_op *op, DWORD error, DWORD bytes, int64_t *result);
-
-int64_t epio__transfer_perform(epio_op *op);
 
 #endif
