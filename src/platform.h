@@ -5,7 +5,7 @@
 
 #include "atomics.h"
 #include "compiler.h"
-#include "core/queue.h"
+#include "queue.h"
 
 #include <epio/vfs.h>
 

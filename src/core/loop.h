@@ -5,7 +5,7 @@
 
 #include "core/loop_hooks.h"
 #include "core/op.h"
-#include "core/queue.h"
+#include "queue.h"
 #include "core/registry.h"
 #include "core/workers.h"
 

@@ -5,7 +5,7 @@
 #define EPIO_OP_H
 
 #include "atomics.h"
-#include "core/list.h"
+#include "list.h"
 #include "platform.h"
 
 /* op->state: who may touch the op. The high half tells an op from memory that

@@ -1,5 +1,5 @@
 /* See reason.h. */
-#include "core/reason.h"
+#include "reason.h"
 
 #include "core/fatal.h"
 #include "core/op.h"

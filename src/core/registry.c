@@ -1,7 +1,7 @@
 /* See registry.h. */
 #include "core/registry.h"
 
-#include "core/list.h"
+#include "list.h"
 
 /* Guarded by the process's mutex. All zero at first. */
 static epio_node entries;

@@ -3,7 +3,7 @@
 #define EPIO_SEMAPHORE_H
 
 #include "core/op.h"
-#include "core/reason.h"
+#include "reason.h"
 
 /* Asks for waiter->permits and waiter->bytes. 0: it has them. EPIO_EPENDING:
  * waiter->granted will be called, from any thread, with waiter->outcome 0 or

@@ -2,7 +2,7 @@
  * carried out, and when, is left to the runners. */
 #include "core/fatal.h"
 #include "core/op.h"
-#include "core/reason.h"
+#include "reason.h"
 
 #define OPEN_FLAGS                                                                                 \
     (EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE |                   \

@@ -6,7 +6,7 @@
  * order of syncs, deadlines and worker threads are the core's. */
 #include "core/fatal.h"
 #include "core/fileless.h"
-#include "core/reason.h"
+#include "reason.h"
 #include "core/registry.h"
 #include "os/lock.h"
 #include "platform.h"

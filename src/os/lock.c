@@ -12,8 +12,8 @@
 
 #include "atomics.h"
 #include "core/event.h"
-#include "core/list.h"
-#include "core/reason.h"
+#include "list.h"
+#include "reason.h"
 #include "os/lock_steps.h"
 #if EPIO_ASYNC
 #include "core/loop.h"

@@ -18,8 +18,8 @@
 #include "os/lock_steps.h"
 
 #include "atomics.h"
-#include "core/list.h"
-#include "core/reason.h"
+#include "list.h"
+#include "reason.h"
 
 #define PENDING_BYTE UINT64_C(0x40000000)
 #define RESERVED_BYTE (PENDING_BYTE + 1)

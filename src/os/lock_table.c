@@ -7,7 +7,7 @@
 #include "os/lock_table.h"
 
 #include "atomics.h"
-#include "core/list.h"
+#include "list.h"
 
 #include <stdlib.h>
 

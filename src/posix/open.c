@@ -19,7 +19,7 @@
 #include <sys/syscall.h>
 #endif
 
-#include "core/list.h"
+#include "list.h"
 
 /* How often an open for writing looks whether its FIFO has a reader: at first
  * after half a millisecond, then ever less often. There is no readiness for

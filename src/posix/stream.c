@@ -4,7 +4,7 @@
 #include "posix/stream.h"
 
 #include "atomics.h"
-#include "core/list.h"
+#include "list.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -17,7 +17,7 @@
  * Reads of what is probably in memory come many at a time, and are over, most of them, when the
  * call returns that began them all (uring_read_together). */
 #include "atomics.h"
-#include "core/list.h"
+#include "list.h"
 #include "posix/backends.h"
 #include "posix/descriptor.h"
 #include "posix/posix.h"

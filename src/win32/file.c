@@ -1,5 +1,5 @@
 /* Making an epio_file of a path or a handle, and closing it. */
-#include "core/list.h"
+#include "list.h"
 #include "win32/win32.h"
 
 #include <stdio.h>

@@ -3,7 +3,7 @@
  * handle could not be told otherwise, a call that succeeds at once sends a packet too. An
  * op's memory is the system's until its packet came, whatever was cancelled. */
 #include "atomics.h"
-#include "core/list.h"
+#include "list.h"
 #include "win32/backends.h"
 #include "win32/watcher.h"
 #include "win32/win32.h"

@@ -1,7 +1,7 @@
 /* Names: UTF-8 outside, and inside the form that is taken literally by the system, with
  * no limit of 260 letters: \\?\C:\folder\file or \\?\UNC\server\share\file. In it there
  * are no relative parts, so they are resolved here. */
-#include "core/reason.h"
+#include "reason.h"
 #include "win32/win32.h"
 
 #include <stdlib.h>

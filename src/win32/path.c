@@ -1,5 +1,5 @@
 /* What is done with paths alone: delete, rename, access, full_pathname. */
-#include "core/reason.h"
+#include "reason.h"
 #include "win32/win32.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* Reads, writes, and what is done with a file as a whole. A transfer goes piece by piece:
  * one part of a vectored op, or as much as one call takes. */
 #include "atomics.h"
-#include "core/reason.h"
+#include "reason.h"
 #include "win32/win32.h"
 
 #define LARGEST_PIECE ((uint64_t)1 << 30)

@@ -2,7 +2,7 @@
 #ifndef EPIO_QUEUE_H
 #define EPIO_QUEUE_H
 
-#include "core/list.h"
+#include "list.h"
 
 /* Ops in the order in which they came, linked by op->queue.next. */
 typedef struct epio__queue {
