@@ -8,7 +8,7 @@
 #include "core/fileless.h"
 #include "reason.h"
 #include "core/registry.h"
-#include "os/lock.h"
+#include "locks/lock.h"
 #include "platform.h"
 #if EPIO_ASYNC
 #include "core/loop.h"

@@ -2,7 +2,7 @@
 #ifndef EPIO_LOCK_TABLE_H
 #define EPIO_LOCK_TABLE_H
 
-#include "os/lock.h"
+#include "locks/lock.h"
 
 /* The file's holder, made if it has none; NULL if there is no memory. */
 epio__lock_holder *epio__lock_table_join(epio__os_file *file);

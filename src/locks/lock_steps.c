@@ -15,7 +15,7 @@
  *
  * Inside the process the node says who is in the way; only what that allows asks
  * for bytes. Waiting is left to lock.c. */
-#include "os/lock_steps.h"
+#include "locks/lock_steps.h"
 
 #include "atomics.h"
 #include "list.h"

@@ -8,13 +8,13 @@
  * An op that waits is told of news by a call from any thread, to which its own
  * thread answers. Between the two (`told`) it stays where it is, whatever
  * happens to it meanwhile. */
-#include "os/lock.h"
+#include "locks/lock.h"
 
 #include "atomics.h"
 #include "core/event.h"
 #include "list.h"
 #include "reason.h"
-#include "os/lock_steps.h"
+#include "locks/lock_steps.h"
 #if EPIO_ASYNC
 #include "core/loop.h"
 #endif

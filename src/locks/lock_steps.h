@@ -3,7 +3,7 @@
 #ifndef EPIO_LOCK_STEPS_H
 #define EPIO_LOCK_STEPS_H
 
-#include "os/lock.h"
+#include "locks/lock.h"
 
 /* How long until the first in a queue asks other processes again. */
 #define EPIO__LOCK_FIRST_DELAY_NS UINT32_C(200000)
