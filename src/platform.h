@@ -104,7 +104,7 @@ typedef struct epio__os_file {
     uint32_t opened_as;    /* the epio_open flags that its handle is good for; 0: it was adopted */
     intptr_t lock_handle;  /* what holds its ranges: `handle`, or the platform's own */
     bool locks_are_remote; /* the calls about ranges may take as long as a server */
-    uintptr_t lock;        /* atomic; the epio__lock_holder of src/locks; 0: never asked for a lock */
+    uintptr_t lock; /* atomic; the epio__lock_holder of src/locks; 0: never asked for a lock */
     uint32_t lock_generation; /* atomic; of the process whose that and the lock_handle are */
     epio_node closing;        /* among the files of its inode that are still to be closed */
     uint32_t stream;          /* the platform's notes on a stream */

@@ -5,9 +5,9 @@
 
 #include "core/loop_hooks.h"
 #include "core/op.h"
-#include "queue.h"
 #include "core/registry.h"
 #include "core/workers.h"
+#include "queue.h"
 
 /* For epio_loop_stats: what nobody else needs to know, and cannot be derived. */
 typedef struct epio__counters {

@@ -1,8 +1,8 @@
 /* epio_perform: one op, carried out on the calling thread. */
 #include "core/fatal.h"
 #include "core/op.h"
-#include "reason.h"
 #include "core/sticky.h"
+#include "reason.h"
 #if EPIO_ASYNC
 #include "core/loop.h"
 #include "core/semaphore.h"

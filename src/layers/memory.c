@@ -6,10 +6,10 @@
  * order of syncs, deadlines and worker threads are the core's. */
 #include "core/fatal.h"
 #include "core/fileless.h"
-#include "reason.h"
 #include "core/registry.h"
 #include "locks/lock.h"
 #include "platform.h"
+#include "reason.h"
 #if EPIO_ASYNC
 #include "core/loop.h"
 #endif

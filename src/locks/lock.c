@@ -13,8 +13,8 @@
 #include "atomics.h"
 #include "core/event.h"
 #include "list.h"
-#include "reason.h"
 #include "locks/lock_steps.h"
+#include "reason.h"
 #if EPIO_ASYNC
 #include "core/loop.h"
 #endif

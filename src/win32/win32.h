@@ -153,7 +153,6 @@ static inline HANDLE epio__handle_of(const epio__os_file *file)
     return (HANDLE)file->handle;
 }
 
-
 /* Which file a handle leads to: false and GetLastError if that cannot be told. */
 bool epio__identity_of(HANDLE handle, uint64_t *device, uint64_t *inode);
 
