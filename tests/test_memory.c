@@ -463,6 +463,32 @@ static void large_copies_are_whole(fixture *f)
     fixture_close(f, file);
 }
 
+#if EPIO_ASYNC
+
+/* A turn has its share of copying, whichever VFS it is that copies: what is submitted beyond
+ * it waits for the next. */
+static void a_submit_copies_no_more_than_a_turn_may(fixture *f)
+{
+    enum { READS = 32 };
+    static unsigned char found[MIB];
+    static epio_op ops[READS];
+    epio_loop_statistics now = {.size = sizeof now};
+    epio_file *file = open_path(f, "large", CREATE);
+    fixture_write(f, file, found, sizeof found, 0);
+    for (int i = 0; i < READS; i++) {
+        epio_submit(epio_read(&ops[i], file, found, sizeof found, 0));
+    }
+    check_result(epio_loop_stats(f->loop, &now), 0);
+    check(now.deferred_now >= READS - 4); /* 3 MiB are a turn's share */
+    check_result((int64_t)epio_loop_run(f->loop), READS);
+    for (int i = 0; i < READS; i++) {
+        check_result(ops[i].result, MIB);
+    }
+    fixture_close(f, file);
+}
+
+#endif
+
 static void destroy_too_early(const char *argument)
 {
     epio_op op = {0};
@@ -699,6 +725,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(a_sync_covers_large_copies, ON_MEMORY | ON_LIMIT_MEMORY_3),
         FIXTURE_TEST(a_large_copy_ends_whole_or_cancelled, ON_MEMORY | ON_LIMIT_MEMORY),
         FIXTURE_TEST(a_sleep_can_be_cancelled, ON_ANY_MEMORY & ON_ANY_LOOP),
+        FIXTURE_TEST(a_submit_copies_no_more_than_a_turn_may, ON_MEMORY | ON_TRACE_MEMORY),
 #endif
     };
     CHILDREN_ARE(children, argc, argv);
