@@ -5,7 +5,7 @@
 #include <epio/bench.h>
 #include <epio/vfs.h>
 
-#include "core/fatal.h"
+#include "fatal.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -136,7 +136,7 @@ static void a_new_loop_is_small(fixture *f)
 #endif
     check_threads_at_most(threads);
     epio_loop_destroy(loop);
-    check_result(sizeof(epio_op), 256);
+    check_result(sizeof(epio_op), 320);
     check_result(sizeof(epio_op), EPIO_OP_SIZE);
 }
 

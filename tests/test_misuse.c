@@ -3,6 +3,8 @@
  * EPIO_TEST_ONCE. */
 #include "life.h"
 
+#include "core/phase.h"
+
 #include <epio/bench.h>
 #include <epio/vfs.h>
 
@@ -947,6 +949,115 @@ static void destroy_memory_with_file(hand *c)
     epio_vfs_destroy(memory);
 }
 
+/* ---- A VFS that ends an op, and then does something else with it ---------- */
+
+typedef struct ending_vfs {
+    epio_vfs base;
+    void (*then)(epio_op *op);
+} ending_vfs;
+
+static void submit_and_go_on(epio_vfs *vfs, epio_op *op)
+{
+    epio_complete(op, 0);
+    ((ending_vfs *)(void *)vfs)->then(op);
+}
+
+static int64_t perform_nothing(epio_vfs *vfs, epio_op *op)
+{
+    (void)vfs;
+    (void)op;
+    return 0;
+}
+
+static void cancel_nothing(epio_vfs *vfs, epio_op *op)
+{
+    (void)vfs;
+    (void)op;
+}
+
+static const epio_vfs_methods ending_methods = {
+    .name = "ending",
+    .submit = submit_and_go_on,
+    .perform = perform_nothing,
+    .cancel = cancel_nothing,
+};
+
+static ending_vfs make_ending_vfs(hand *c, void (*then)(epio_op *op))
+{
+    return (ending_vfs){.base = {.methods = &ending_methods, .loop = c->loop}, .then = then};
+}
+
+static void sleep_and_then(hand *c, void (*then)(epio_op *op))
+{
+    ending_vfs vfs = make_ending_vfs(c, then);
+    epio_submit(epio_sleep(&c->op, &vfs.base, HOUR));
+}
+
+static void complete(epio_op *op)
+{
+    epio_complete(op, 0);
+}
+
+static void complete_again(hand *c)
+{
+    sleep_and_then(c, complete);
+}
+
+static void nothing_more(epio_op *op)
+{
+    (void)op;
+}
+
+/* The second use of an op takes the fast path. */
+static void complete_a_read_again(hand *c)
+{
+    ending_vfs vfs = make_ending_vfs(c, nothing_more);
+    epio_file_init(&c->memory, &vfs.base, EPIO_OPEN_READ, 0);
+    check_result(epio_wait(epio_read(&c->op, &c->memory, &c->byte, 1, 0)), 0);
+    vfs.then = complete;
+    epio_submit(epio_read(&c->op, &c->memory, &c->byte, 1, 0));
+}
+
+#if EPIO_ASSERTIONS
+
+static void offload_what_ended(hand *c)
+{
+    sleep_and_then(c, epio_offload);
+}
+
+static void defer_what_ended(hand *c)
+{
+    sleep_and_then(c, epio_defer);
+}
+
+static void park(epio_op *op)
+{
+    epio_complete_at(op, 1, 0);
+}
+
+static void park_what_ended(hand *c)
+{
+    sleep_and_then(c, park);
+}
+
+static void set_alarm(epio_op *op)
+{
+    epio_alarm(op, 1);
+}
+
+static void alarm_what_ended(hand *c)
+{
+    sleep_and_then(c, set_alarm);
+}
+
+/* No such call is public: a transition that no row of the table has. */
+static void enter_a_forbidden_phase(hand *c)
+{
+    epio__op_enter(epio_sleep(&c->op, c->vfs, HOUR), EPIO__PHASE_CLOSING);
+}
+
+#endif
+
 /* ---- All of them --------------------------------------------------------- */
 
 #define MISTAKE(make, function, words)                                                             \
@@ -1228,6 +1339,18 @@ static const mistake mistakes_without_end[] = {
     MISTAKE(wait_without_end, "epio_wait", "nested"),
 };
 
+static const mistake mistakes_of_vfses[] = {
+    MISTAKE(complete_again, "epio_complete", "completed already"),
+    MISTAKE(complete_a_read_again, "epio_complete", "completed already"),
+#if EPIO_ASSERTIONS
+    MISTAKE(offload_what_ended, "sleep", "completed already"),
+    MISTAKE(defer_what_ended, "sleep", "completed already"),
+    MISTAKE(park_what_ended, "sleep", "completed already"),
+    MISTAKE(alarm_what_ended, "sleep", "completed already"),
+    MISTAKE(enter_a_forbidden_phase, "sleep", "from NONE to CLOSING"),
+#endif
+};
+
 static const mistake mistakes_of_others[] = {
     MISTAKE(release_too_much, "epio_semaphore_release", "permits"),
     MISTAKE(release_never_taken, "epio_semaphore_release", "permits"),
@@ -1337,6 +1460,12 @@ static void of_null_that_a_result_can_say(fixture *f)
     epio_loop_destroy(c->loop);
 }
 
+static void of_operations_that_ended(fixture *f)
+{
+    (void)f;
+    CHECK_MISTAKES(mistakes_of_vfses)
+}
+
 static void of_semaphores_and_vfses(fixture *f)
 {
     (void)f;
@@ -1412,9 +1541,11 @@ static const mistake *find_mistake(const char *name)
     static const struct {
         const mistake *list;
         size_t count;
-    } lists[] = {LIST(mistakes_of_ops),   LIST(mistakes_of_links),    LIST(mistakes_of_files),
-                 LIST(mistakes_of_loops), LIST(mistakes_of_stacks),   LIST(mistakes_of_others),
-                 LIST(mistakes_of_null),  LIST(mistakes_without_end), LIST(none)};
+    } lists[] = {LIST(mistakes_of_ops),    LIST(mistakes_of_links),
+                 LIST(mistakes_of_files),  LIST(mistakes_of_loops),
+                 LIST(mistakes_of_stacks), LIST(mistakes_of_others),
+                 LIST(mistakes_of_null),   LIST(mistakes_without_end),
+                 LIST(mistakes_of_vfses),  LIST(none)};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         for (size_t j = 0; j < lists[i].count; j++) {
             if (strcmp(lists[i].list[j].name, name) == 0) {
@@ -1446,6 +1577,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(of_files, ON_OS_PERFORM),
         FIXTURE_TEST(of_loops, ON_OS_PERFORM),
         FIXTURE_TEST(of_stacks, ON_OS_PERFORM),
+        FIXTURE_TEST(of_operations_that_ended, ON_OS_PERFORM),
         FIXTURE_TEST(of_semaphores_and_vfses, ON_OS_PERFORM),
         FIXTURE_TEST(of_calls_without_end, ON_OS_PERFORM),
         FIXTURE_TEST(of_null, ON_OS_PERFORM),

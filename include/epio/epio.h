@@ -132,7 +132,7 @@ typedef struct epio_waiter {
     int32_t outcome;
 } epio_waiter;
 
-#define EPIO_OP_SIZE 256
+#define EPIO_OP_SIZE 320
 
 /* One operation. Start with all bytes zero (`epio_op op = {0};`); after its
  * completion was delivered it may be reused as it is, or freed. It may not be
@@ -156,7 +156,7 @@ struct epio_op {
     uint32_t flags;
     uint8_t kind;
     uint8_t phase;
-    uint8_t message;
+    uint8_t fast;
     uint8_t marks;
     uint64_t progress;
     epio_node queue; /* up to here and a few words on is all that a short op touches */
@@ -220,9 +220,11 @@ struct epio_op {
     void *waiter;
     uint8_t way;
     uint8_t chain;
-    uint8_t stuck;
+    uint8_t due_for;
     uint8_t reason;
-    unsigned char reserved[EPIO_OP_SIZE - 16 * sizeof(void *) - 11 * 8 - 8 * 4 - 4];
+    uint8_t message;
+    uint64_t offloaded_at;
+    unsigned char reserved[EPIO_OP_SIZE - 16 * sizeof(void *) - 12 * 8 - 8 * 4 - 8];
 };
 
 #ifdef __cplusplus

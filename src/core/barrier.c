@@ -11,9 +11,9 @@
  * error of a write lies with the first of them that covers it. The first sync
  * whose flush comes through reports, and takes over what lies with those before
  * it; one that ends in any other way leaves it to the next. */
-#include "core/fatal.h"
 #include "core/loop.h"
 #include "core/sticky.h"
+#include "fatal.h"
 
 /* Where a sync is. It may still wait for its link in the first two. */
 enum {
@@ -176,7 +176,7 @@ static void release_syncs(epio_file *file)
 
 void epio__barrier_start_sync(epio_op *op)
 {
-    op->phase = EPIO__PHASE_BARRIER;
+    epio__op_enter(op, EPIO__PHASE_BARRIER);
     if (op->arguments.sync.stage == EPIO__SYNC_CLEAR) {
         make_ready(op->file, op);
     } else {
@@ -218,7 +218,7 @@ static void try_close(epio_file *file)
     epio__timer_stop(op->loop, &file->flush);
     epio__list_remove(&file->active);
     op->marks |= EPIO__MARK_CLOSED;
-    op->phase = EPIO__PHASE_HELD;
+    epio__op_enter(op, EPIO__PHASE_HELD);
     op->way = EPIO__WAY_AT_ONCE;
     op->vfs->methods->submit(op->vfs, op);
     epio__op_note_if_kept(op);
@@ -260,7 +260,7 @@ void epio__barrier_start_close(epio_loop *loop, epio_op *op)
         epio__fatal("epio_submit", "the file is being closed already");
     }
     file->close = op;
-    op->phase = EPIO__PHASE_CLOSING;
+    epio__op_enter(op, EPIO__PHASE_CLOSING);
     bool alone = epio__load_relaxed_size(&file->in_flight) == 1; /* the close counts itself */
     if (!alone && ((file->traits & EPIO_FILE_STREAM) != 0 || file->locks != 0)) {
         cancel_endless(loop, file, &loop->held);
@@ -419,7 +419,7 @@ static bool hold_back(epio_loop *loop, epio_file *file)
     }
     if (file->flush.timed == 0) {
         file->flush.marks = EPIO__MARK_INTERNAL;
-        file->flush.phase = EPIO__PHASE_PARKED;
+        file->flush.due_for = EPIO__DUE_FLUSH;
         file->flush.due = file->hold_until;
         epio__timer_start(loop, &file->flush);
     }
@@ -430,7 +430,8 @@ static void begin_flush(epio_loop *loop, epio_file *file)
 {
     epio_op *flush = epio_sync(&file->flush, file, take_ready(file));
     flush->marks = EPIO__MARK_INTERNAL;
-    flush->phase = EPIO__PHASE_HELD;
+    flush->due_for = EPIO__DUE_NOTHING;
+    epio__op_enter(flush, EPIO__PHASE_HELD);
     flush->progress = 0;
     flush->result = EPIO_EPENDING;
     epio__store_u32(&flush->state, EPIO__STATE_IN_FLIGHT);

@@ -1,6 +1,6 @@
 /* Names and messages of errors, the version, and the way out for programming
  * errors. What an OS error means is the platform's to say. */
-#include "core/fatal.h"
+#include "fatal.h"
 #include "platform.h"
 
 #include <stdio.h>
@@ -57,3 +57,15 @@ _Noreturn void epio__fatal(const char *function, const char *message)
     (void)fflush(stderr);
     abort();
 }
+
+#if EPIO_ASSERTIONS
+
+_Noreturn void epio__assertion_failed(const char *file, int line, const char *condition)
+{
+    (void)fprintf(stderr, "epio: %s:%d: not so: %s; this is a fault of epio\n", file, line,
+                  condition);
+    (void)fflush(stderr);
+    abort();
+}
+
+#endif

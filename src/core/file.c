@@ -1,7 +1,7 @@
 /* What every file and op has in common, whichever VFS it belongs to. */
-#include "core/fatal.h"
 #include "core/op.h"
 #include "core/registry.h"
+#include "fatal.h"
 #if EPIO_ASYNC
 #include "core/loop.h"
 #endif

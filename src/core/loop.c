@@ -7,7 +7,7 @@
  * what a `done` submits waits for the next turn, so that no callback starves the rest. */
 #include "core/loop.h"
 
-#include "core/fatal.h"
+#include "fatal.h"
 
 #include <stdlib.h>
 

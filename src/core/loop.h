@@ -122,10 +122,9 @@ void epio__op_keep(epio_loop *loop, epio_op *op);
 /* A write that was carried out before it was submitted, and failed: it takes the way of
  * all writes, as the next sync has to hear of it. */
 void epio__op_fail_at_once(epio_op *op, int64_t result);
-/* Lets the layers see the op come back: false if one sent it again, which */
-bool epio__op_pop_frames(epio_op *op);
-/* the loop then has to know. */
-void epio__op_go_on(epio_loop *loop, epio_op *op);
+/* Lets the layers see an op come back whose result is in op->result. False: one sent it
+ * again. */
+bool epio__op_return(epio_loop *loop, epio_op *op);
 /* The end of a delivery: the last access to the op is the call of its `done`. */
 void epio__op_give_back(epio_loop *loop, epio_op *op);
 
@@ -212,6 +211,7 @@ static inline bool epio__loop_collect(epio_loop *loop, const epio_file *file, ep
     }
     loop->bytes_left -= (int64_t)(bytes + EPIO__OP_COST);
     loop->collected_count++;
+    epio__op_enter(op, EPIO__PHASE_COLLECTED);
     epio__queue_push(&loop->collected, op);
     return true;
 }

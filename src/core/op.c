@@ -8,10 +8,10 @@
  * deliver() first lets every foreign epio_cancel finish that has found the op
  * in flight, then gives the op away in one atomic step. */
 #include "core/event.h"
-#include "core/fatal.h"
 #include "core/loop.h"
 #include "core/semaphore.h"
 #include "core/sticky.h"
+#include "fatal.h"
 
 /* ---- Posts from other threads ---- */
 
@@ -60,11 +60,24 @@ static void mark_shared(epio_loop *loop)
 
 /* ---- Completion ---- */
 
+/* The deadline counts no more, either. */
+static void stop_waiting_for_due(epio_loop *loop, epio_op *op)
+{
+    epio__timer_stop(loop, op);
+    op->due_for = EPIO__DUE_NOTHING;
+}
+
+static void start_deadline(epio_loop *loop, epio_op *op)
+{
+    if (op->timeout_ns != 0 && op->timed == 0) {
+        epio__timer_start(loop, op);
+    }
+}
+
 static void come_back_from_worker(epio_op *op)
 {
-    if (op->stuck != 0) {
-        epio__timer_stop(op->loop, op);
-        op->stuck = 0;
+    if (op->due_for == EPIO__DUE_WRITE_OFF) {
+        stop_waiting_for_due(op->loop, op);
     }
     if (op->place == EPIO__PLACE_TAKEN) {
         epio__workers_came_back(op);
@@ -72,27 +85,16 @@ static void come_back_from_worker(epio_op *op)
     op->place = EPIO__PLACE_NONE;
 }
 
-/* An alarm is of the VFS that set it, and of no use once that has given the op on. */
-static void silence(epio_loop *loop, epio_op *op)
-{
-    if ((op->marks & EPIO__MARK_ALARM) == 0) {
-        return;
-    }
-    epio__timer_stop(loop, op);
-    op->marks &= (uint8_t)~EPIO__MARK_ALARM;
-    if (op->timeout_ns != 0) {
-        epio__timer_start(loop, op);
-    }
-}
-
 static void make_ready(epio_loop *loop, epio_op *op)
 {
     if (op->phase == EPIO__PHASE_READY) {
         epio__fatal("epio_complete", "the op was completed already");
     }
-    silence(loop, op);
-    op->message = EPIO__MESSAGE_SUBMITTED;
-    op->phase = EPIO__PHASE_READY;
+    if (op->due_for != EPIO__DUE_NOTHING) {
+        stop_waiting_for_due(loop, op);
+    }
+    op->fast = EPIO__FAST_NOT;
+    epio__op_enter(op, EPIO__PHASE_READY);
     epio__queue_push(&loop->ready, op);
 }
 
@@ -108,13 +110,19 @@ void epio__op_complete(epio_op *op)
     epio__loop_notify_host(loop);
 }
 
-static void park(epio_loop *loop, epio_op *op, uint64_t due)
+static void wait_for_due(epio_loop *loop, epio_op *op, uint8_t due_for, uint64_t due)
 {
     epio__timer_stop(loop, op);
-    op->phase = EPIO__PHASE_PARKED;
-    op->way = EPIO__WAY_NOBODY;
+    op->due_for = due_for;
     op->due = due;
     epio__timer_start(loop, op);
+}
+
+static void park(epio_loop *loop, epio_op *op, uint8_t due_for, uint64_t due)
+{
+    epio__op_enter(op, EPIO__PHASE_PARKED);
+    op->way = EPIO__WAY_NOBODY;
+    wait_for_due(loop, op, due_for, due);
     /* A flush is the file's; its syncs are what a close of the loop finds. */
     if (op->held.next == NULL && (op->marks & EPIO__MARK_INTERNAL) == 0) {
         epio__list_append(&loop->held, &op->held);
@@ -129,8 +137,7 @@ void epio_complete_at(epio_op *op, uint64_t due, int64_t result)
         return;
     }
     op->progress = (uint64_t)result;
-    op->marks &= (uint8_t)~EPIO__MARK_RETRY;
-    park(op->loop, op, due);
+    park(op->loop, op, EPIO__DUE_END, due);
     epio__loop_notify_host(op->loop);
 }
 
@@ -138,11 +145,8 @@ void epio_alarm(epio_op *op, uint64_t due)
 {
     epio__require(op, "epio_alarm", "the op is NULL");
     epio_loop *loop = op->loop;
-    epio__timer_stop(loop, op);
-    op->phase = EPIO__PHASE_HELD;
-    op->marks |= EPIO__MARK_ALARM;
-    op->due = due;
-    epio__timer_start(loop, op);
+    epio__op_enter(op, EPIO__PHASE_HELD);
+    wait_for_due(loop, op, EPIO__DUE_ALARM, due);
     epio__loop_notify_host(loop);
 }
 
@@ -168,12 +172,15 @@ void epio_forward(epio_op *op, epio_vfs *vfs, epio_file *file)
     epio__require(op, "epio_forward", "the op is NULL");
     epio__require(vfs, "epio_forward", "the VFS is NULL");
     if ((op->marks & EPIO__MARK_CANCEL) != 0) {
-        op->phase = EPIO__PHASE_HELD;
+        epio__op_enter(op, EPIO__PHASE_HELD);
         op->progress = 0;
         epio_complete(op, EPIO_ECANCELED);
         return;
     }
-    silence(op->loop, op);
+    if (op->due_for == EPIO__DUE_ALARM) { /* of the VFS that gives the op on */
+        stop_waiting_for_due(op->loop, op);
+        start_deadline(op->loop, op);
+    }
     epio__op_waits_no_more(op);
     epio__forward(op, vfs, file);
 }
@@ -187,7 +194,7 @@ static void acquire_granted(epio_waiter *waiter)
 
 static void start_acquire(epio_op *op)
 {
-    op->phase = EPIO__PHASE_HELD;
+    epio__op_enter(op, EPIO__PHASE_HELD);
     op->arguments.acquire.waiter.granted = acquire_granted;
     int outcome =
         epio__semaphore_enqueue(op->arguments.acquire.semaphore, &op->arguments.acquire.waiter);
@@ -198,7 +205,7 @@ static void start_acquire(epio_op *op)
 
 static void hold(epio_op *op)
 {
-    op->phase = EPIO__PHASE_HELD;
+    epio__op_enter(op, EPIO__PHASE_HELD);
     op->way = EPIO__WAY_AT_ONCE;
     op->vfs->methods->submit(op->vfs, op);
     epio__op_note_if_kept(op);
@@ -292,9 +299,7 @@ void epio__op_keep(epio_loop *loop, epio_op *op)
     if (op->held.next == NULL && op->phase != EPIO__PHASE_BARRIER) {
         epio__list_append(&loop->held, &op->held);
     }
-    if (op->timeout_ns != 0 && op->timed == 0) {
-        epio__timer_start(loop, op);
-    }
+    start_deadline(loop, op);
 }
 
 static void unlink_from_first(epio_op *op)
@@ -308,7 +313,7 @@ static void unlink_from_first(epio_op *op)
  * in the kernel; then it is left alone with what it is at. */
 static void begin_to_write_off(epio_loop *loop, epio_op *op)
 {
-    if (op->stuck == 0 && epio__workers_may_write_off(op)) {
+    if (op->due_for == EPIO__DUE_NOTHING && epio__workers_may_write_off(op)) {
         epio__timer_stop(loop, op);
         epio__workers_expect(op);
         epio__timer_start(loop, op);
@@ -352,11 +357,10 @@ static void cancel_in_phase(epio_loop *loop, epio_op *op)
         end_early(op, EPIO_ECANCELED);
         return;
     case EPIO__PHASE_PARKED:
-        epio__timer_stop(loop, op);
         epio_complete(op, EPIO_ECANCELED);
         return;
     case EPIO__PHASE_HELD:
-    case EPIO__PHASE_PASSING:
+    case EPIO__PHASE_RETURNING:
         if (op->kind != EPIO_KIND_ACQUIRE) {
             cancel_held(loop, op);
         } else if (epio__semaphore_withdraw(op->arguments.acquire.semaphore,
@@ -397,7 +401,7 @@ static void count_chain(epio_loop *loop, epio_op *first, bool inbound)
             op->link->queue.previous = &op->queue;
         }
         if (op != first) {
-            op->phase = EPIO__PHASE_LINKED;
+            epio__op_enter(op, EPIO__PHASE_LINKED);
             epio__op_keep(loop, op);
             if ((op->marks & EPIO__MARK_CANCEL) != 0) {
                 cancel_in_phase(loop, op); /* somebody was quicker than this thread */
@@ -477,8 +481,8 @@ static epio_loop *begin(epio_op *first, const char *function)
         } else if (op->timeout_ns != 0) {
             op->timeout_ns = epio__deadline_after(op->timeout_ns);
         }
-        op->phase = EPIO__PHASE_ARRIVING;
-        op->message = EPIO__MESSAGE_SUBMITTED;
+        epio__op_enter(op, EPIO__PHASE_ARRIVING);
+        op->fast = EPIO__FAST_NOT;
         op->way = EPIO__WAY_NOBODY;
         op->chain = 0;
         op->progress = (uint64_t)op->result;
@@ -856,54 +860,54 @@ void epio__loop_drain(epio_loop *loop)
     drain_cancels(loop);
 }
 
+/* The thread that is at the op may look at what it is due for until then. */
 static void write_off(epio_op *op)
 {
     bool is_ours = epio__workers_write_off(op);
-    op->stuck = 0; /* not before: the thread may have been looking at it */
+    op->due_for = EPIO__DUE_NOTHING;
     if (is_ours) {
         epio_complete(op, EPIO_ECANCELED);
     }
 }
 
-static void fire(epio_loop *loop, epio_op *op, uint64_t now)
+static void expire(epio_loop *loop, epio_op *op)
 {
-    if (op->stuck != 0) {
-        write_off(op);
-        return;
-    }
-    if ((op->marks & EPIO__MARK_INTERNAL) != 0 && !epio_in_flight(op)) {
-        return; /* a flush that was held back; the end of the turn begins it */
-    }
-    bool expired = op->timeout_ns != 0 && op->timeout_ns <= now;
-    bool alarm = (op->marks & EPIO__MARK_ALARM) != 0;
-    /* Else op->due is somebody else's. */
-    bool due = (alarm || op->phase == EPIO__PHASE_PARKED) && op->due <= now &&
-               (!expired || op->due <= op->timeout_ns);
-    op->marks &= (uint8_t)~EPIO__MARK_ALARM;
-    if (due && alarm) {
-        if (op->timeout_ns != 0) {
-            epio__timer_start(loop, op);
-        }
-        op->vfs->methods->alarm(op->vfs, op);
-        return;
-    }
-    if (due) {
-        bool retry = (op->marks & EPIO__MARK_RETRY) != 0;
-        op->marks &= (uint8_t)~EPIO__MARK_RETRY;
-        if (!retry) {
-            epio_complete(op, (int64_t)op->progress);
-            return;
-        }
-        op->phase = EPIO__PHASE_HELD;
-        if (op->timeout_ns != 0) {
-            epio__timer_start(loop, op);
-        }
-        hold(op);
-        return;
-    }
     if ((op->marks & EPIO__MARK_CANCEL) == 0) {
         op->marks |= EPIO__MARK_EXPIRED;
         epio__op_cancel(loop, op);
+    }
+}
+
+static void fire(epio_loop *loop, epio_op *op)
+{
+    uint8_t due_for = op->due_for;
+    if (due_for == EPIO__DUE_NOTHING) {
+        expire(loop, op);
+        return;
+    }
+    if (due_for == EPIO__DUE_WRITE_OFF) {
+        write_off(op);
+        return;
+    }
+    op->due_for = EPIO__DUE_NOTHING;
+    if (op->timeout_ns != 0 && op->timeout_ns < op->due) {
+        expire(loop, op);
+        return;
+    }
+    switch (due_for) {
+    case EPIO__DUE_END:
+        epio_complete(op, (int64_t)op->progress);
+        return;
+    case EPIO__DUE_RETRY:
+        start_deadline(loop, op);
+        hold(op);
+        return;
+    case EPIO__DUE_ALARM:
+        start_deadline(loop, op);
+        op->vfs->methods->alarm(op->vfs, op);
+        return;
+    default:
+        return; /* a flush that was held back: the end of the iteration begins it */
     }
 }
 
@@ -913,14 +917,15 @@ void epio__loop_fire_timers(epio_loop *loop)
     epio_op *op;
     bool late = false;
     while (!late && (op = epio__timer_take(loop, now)) != NULL) {
-        fire(loop, op, now);
+        fire(loop, op);
         late = epio__loop_is_late(loop);
     }
 }
 
 /* ---- Delivery ---- */
 
-bool epio__op_pop_frames(epio_op *op)
+/* False: a layer sent it again. */
+static bool pop_frames(epio_op *op)
 {
     while (op->frames != NULL) {
         epio_frame *frame = op->frames;
@@ -963,7 +968,7 @@ static void follow_link(epio_loop *loop, epio_op *op)
     }
     second->chain = op->chain;
     if (second->chain == 0 || (op->marks & EPIO__MARK_LINK_ALWAYS) != 0) {
-        second->phase = EPIO__PHASE_ARRIVING;
+        epio__op_enter(second, EPIO__PHASE_ARRIVING);
         epio__op_start(loop, second);
     } else {
         end_early(second, EPIO_ECANCELED);
@@ -1009,18 +1014,27 @@ void epio__op_give_back(epio_loop *loop, epio_op *op)
     }
 }
 
-void epio__op_go_on(epio_loop *loop, epio_op *op)
+bool epio__op_return(epio_loop *loop, epio_op *op)
 {
+    epio__op_enter(op, EPIO__PHASE_RETURNING);
+    if (pop_frames(op)) {
+        epio__op_enter(op, EPIO__PHASE_READY);
+        return true;
+    }
     op->result = EPIO_EPENDING;
+    if (op->phase == EPIO__PHASE_RETURNING) {
+        epio__op_enter(op, EPIO__PHASE_HELD);
+    }
     epio__op_note_if_kept(op);
     if (op->phase != EPIO__PHASE_READY && (op->marks & EPIO__MARK_INTERNAL) == 0) {
         epio__op_keep(loop, op);
     }
+    return false;
 }
 
 static void count_way(epio_loop *loop, const epio_op *op)
 {
-    uint8_t way = op->message == EPIO__MESSAGE_PLAIN ? EPIO__WAY_AT_ONCE : op->way;
+    uint8_t way = op->fast == EPIO__FAST ? EPIO__WAY_AT_ONCE : op->way;
     bool given_up = op->result == EPIO_ECANCELED || op->result == EPIO_ETIMEDOUT;
     if (way == EPIO__WAY_AT_ONCE && given_up) {
         way = EPIO__WAY_NOBODY; /* it waited in its VFS */
@@ -1031,13 +1045,8 @@ static void count_way(epio_loop *loop, const epio_op *op)
 void epio__op_deliver(epio_loop *loop, epio_op *op)
 {
     op->result = (int64_t)op->progress;
-    if (op->frames != NULL) {
-        op->phase = EPIO__PHASE_HELD;
-        if (!epio__op_pop_frames(op)) {
-            epio__op_go_on(loop, op);
-            return;
-        }
-        op->phase = EPIO__PHASE_READY;
+    if (op->frames != NULL && !epio__op_return(loop, op)) {
+        return;
     }
     if (op->result == EPIO_RETRY) {
         bool unwanted = loop->closing || (op->marks & EPIO__MARK_CANCEL) != 0;
@@ -1045,11 +1054,12 @@ void epio__op_deliver(epio_loop *loop, epio_op *op)
         if (!unwanted || epio__op_must_run(op)) {
             op->result = EPIO_EPENDING;
             op->progress = 0;
-            op->marks |= EPIO__MARK_RETRY;
-            park(loop, op, op->due);
+            epio__op_enter(op, EPIO__PHASE_RETURNING);
+            park(loop, op, EPIO__DUE_RETRY, op->due);
             return;
         }
     }
+    EPIO__ASSERT(op->due_for == EPIO__DUE_NOTHING);
     settle_result(op);
     epio__timer_stop(loop, op);
     if ((op->marks & EPIO__MARK_INTERNAL) != 0) {

@@ -1,10 +1,11 @@
 /* The life of an operation, as the core's files share it: the states that any
- * thread may look at, and the phases that the loop's owner moves it through.
+ * thread may look at, and what the loop's owner notes. Its phases are phase.h's.
  * docs/architecture.md draws both. */
 #ifndef EPIO_OP_H
 #define EPIO_OP_H
 
 #include "atomics.h"
+#include "core/phase.h"
 #include "list.h"
 #include "platform.h"
 
@@ -25,27 +26,18 @@ enum {
     EPIO__STATE_EXTRAS = EPIO__STATE_CANCELLING | EPIO__STATE_WAITED_FOR
 };
 
-/* op->phase: who holds an op in flight. The owner's. */
-enum {
-    EPIO__PHASE_ARRIVING, /* in the inbox or just taken from it, or in a batch of reads */
-    EPIO__PHASE_LINKED,   /* waits for the op before it */
-    EPIO__PHASE_BARRIER,  /* a sync that waits for writes or for its flush */
-    EPIO__PHASE_CLOSING,  /* a close that waits for the file's ops */
-    EPIO__PHASE_PARKED,   /* waits for its `due` */
-    EPIO__PHASE_HELD,     /* op->vfs has it */
-    EPIO__PHASE_PASSING,  /* likewise, within its submit, with nothing about the op so far */
-    EPIO__PHASE_READY     /* ended; will be delivered */
-};
+/* op->message: why it is in the inbox. */
+enum { EPIO__MESSAGE_SUBMITTED, EPIO__MESSAGE_COMPLETED, EPIO__MESSAGE_RESUMED };
 
-/* op->message: why it is in the inbox; or, outside of it, that there is nothing about
- * it: no link, no error, and no thread but the owner's. Reads by an op that was used before
- * are PLAIN from the verb on, and writes as soon as they were carried out at once. */
+/* op->fast: whether there is nothing about it: no link, no deadline, no error, and no thread but
+ * the owner's. Reads by an op that was used before are so from the verb on, and writes as soon
+ * as they were carried out at once; no more once a VFS has kept the op beyond its submit. The
+ * owner's. */
 enum {
-    EPIO__MESSAGE_SUBMITTED,
-    EPIO__MESSAGE_COMPLETED,
-    EPIO__MESSAGE_RESUMED,
-    EPIO__MESSAGE_PLAIN_BY_LAYERS, /* done, and its frames are still on it */
-    EPIO__MESSAGE_PLAIN
+    EPIO__FAST_NOT,
+    EPIO__FAST,
+    EPIO__FAST_IN_VFS,        /* within the submit of its VFS */
+    EPIO__FAST_THROUGH_LAYERS /* ended, and its frames are still on it */
 };
 
 /* op->marks. Set by the verb and the submitter, then the owner's. */
@@ -54,10 +46,19 @@ enum {
     EPIO__MARK_CANCEL = 0x02,      /* somebody wants it to end */
     EPIO__MARK_EXPIRED = 0x04,     /* that was its deadline */
     EPIO__MARK_LINK_ALWAYS = 0x08, /* the next follows whatever happens */
-    EPIO__MARK_RETRY = 0x10,       /* parked to be submitted again, not to end */
-    EPIO__MARK_INTERNAL = 0x20,    /* a flush of the core's own */
-    EPIO__MARK_CLOSED = 0x40,      /* a close that reached its VFS: the file is gone */
-    EPIO__MARK_ALARM = 0x80        /* held, and op->due is when its VFS wants to be called */
+    EPIO__MARK_INTERNAL = 0x10,    /* a flush of the core's own */
+    EPIO__MARK_CLOSED = 0x20       /* a close that reached its VFS: the file is gone */
+};
+
+/* op->due_for: what happens at op->due, should the op's deadline not come first. The owner's;
+ * a worker that is at the op reads it under its lane's mutex. */
+enum {
+    EPIO__DUE_NOTHING,
+    EPIO__DUE_END,       /* parked: it ends, with the result that it has */
+    EPIO__DUE_RETRY,     /* parked: its VFS is given it again */
+    EPIO__DUE_ALARM,     /* held: its VFS wants to be called */
+    EPIO__DUE_WRITE_OFF, /* held: the thread that is at it is left alone, deadline or not */
+    EPIO__DUE_FLUSH      /* a file's own flush, held back: it may begin */
 };
 
 /* op->chain: what a linked op knows of those before it. The owner's. */
@@ -74,7 +75,7 @@ enum {
 };
 
 /* op->way: by whom it was carried out, for epio_loop_stats. The owner's, and of no
- * meaning for what went the whole way as EPIO__MESSAGE_PLAIN: that was at once. */
+ * meaning for what was EPIO__FAST to its end: that was at once. */
 enum {
     EPIO__WAY_NOBODY,
     EPIO__WAY_AT_ONCE,
@@ -167,7 +168,7 @@ static inline void epio__frame_push(epio_op *op, epio_frame *frame)
 /* and epio_forward for an op that nobody has anything to do with meanwhile. */
 static inline void epio__forward(epio_op *op, epio_vfs *vfs, epio_file *file)
 {
-    if ((op->marks & (EPIO__MARK_CANCEL | EPIO__MARK_ALARM)) != 0) {
+    if ((op->marks & EPIO__MARK_CANCEL) != 0 || op->due_for != EPIO__DUE_NOTHING) {
         epio_forward(op, vfs, file);
         return;
     }

@@ -1,7 +1,7 @@
 /* To whom a loop belongs: one thread of one process. Also what tells that this thread has
  * ended, that the process is a fork, or that a `done` never returned to its loop. */
-#include "core/fatal.h"
 #include "core/loop.h"
+#include "fatal.h"
 
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /* epio_perform: one op, carried out on the calling thread. */
-#include "core/fatal.h"
 #include "core/op.h"
 #include "core/sticky.h"
+#include "fatal.h"
 #include "reason.h"
 #if EPIO_ASYNC
 #include "core/loop.h"

@@ -6,9 +6,9 @@
  *
  * What is rare is in op.c for this reason too: so the compiler keeps it, and the
  * registers that it would need, out of these few functions. */
-#include "core/fatal.h"
 #include "core/loop.h"
 #include "core/sticky.h"
+#include "fatal.h"
 
 /* ---- Submit ---- */
 
@@ -20,23 +20,22 @@ static inline void enter(epio_loop *loop, epio_op *op)
 
 static inline void end_at_once(epio_loop *loop, epio_op *op)
 {
-    op->phase = EPIO__PHASE_READY;
+    epio__op_enter(op, EPIO__PHASE_READY);
     epio__queue_push(&loop->ready, op);
 }
 
 /* Of another VFS, or not in memory. */
 static EPIO__NOINLINE void pass_to_vfs(epio_loop *loop, epio_op *op)
 {
-    op->phase = EPIO__PHASE_PASSING;
+    epio__op_enter(op, EPIO__PHASE_HELD);
+    op->fast = EPIO__FAST_IN_VFS;
     op->way = EPIO__WAY_AT_ONCE;
     op->reason = 0; /* of an earlier use, of which the verb has taken no notice */
     op->vfs->methods->submit(op->vfs, op);
-    if (op->phase == EPIO__PHASE_READY || op->phase == EPIO__PHASE_ARRIVING) {
+    if (op->phase == EPIO__PHASE_READY || op->phase == EPIO__PHASE_COLLECTED) {
         return;
     }
-    if (op->phase == EPIO__PHASE_PASSING) {
-        op->phase = EPIO__PHASE_HELD;
-    }
+    op->fast = EPIO__FAST_NOT;
     epio__op_note_if_kept(op);
     epio__op_keep(loop, op);
 }
@@ -72,7 +71,7 @@ static bool write_at_once(epio_loop *loop, epio_op *op)
         return tried;
     }
     enter(loop, op);
-    op->message = EPIO__MESSAGE_PLAIN;
+    op->fast = EPIO__FAST;
     end_at_once(loop, op);
     return true;
 }
@@ -102,23 +101,21 @@ void epio_complete(epio_op *op, int64_t result)
     /* op->result stays EPIO_EPENDING until the delivery. */
     op->progress = (uint64_t)result;
     if (epio__load_relaxed_pointer(&loop->plain_owner) != epio__thread_self() ||
-        op->phase != EPIO__PHASE_PASSING || result < 0) {
+        op->fast != EPIO__FAST_IN_VFS || result < 0) {
         epio__op_complete(op);
         return;
     }
     op->os_error = 0;
-    if (op->frames != NULL) {
-        op->message = EPIO__MESSAGE_PLAIN_BY_LAYERS;
-    }
+    op->fast = op->frames != NULL ? EPIO__FAST_THROUGH_LAYERS : EPIO__FAST;
     end_at_once(loop, op);
 }
 
 static void leave_batch(epio_op *op)
 {
     op->queue.next = NULL;
-    op->phase = EPIO__PHASE_HELD;
+    epio__op_enter(op, EPIO__PHASE_HELD);
     op->way = EPIO__WAY_BACKEND;
-    op->message = EPIO__MESSAGE_SUBMITTED;
+    op->fast = EPIO__FAST_NOT;
     epio__op_keep(op->loop, op);
 }
 
@@ -176,14 +173,11 @@ static inline void deliver_plain(epio_loop *loop, epio_op *op)
 
 static void deliver_by_layers(epio_loop *loop, epio_op *op)
 {
-    op->message = EPIO__MESSAGE_SUBMITTED; /* now: once it is sent again others may post it */
-    op->phase = EPIO__PHASE_HELD;
+    op->fast = EPIO__FAST_NOT;
     op->result = (int64_t)op->progress;
-    if (!epio__op_pop_frames(op)) {
-        epio__op_go_on(loop, op);
+    if (!epio__op_return(loop, op)) {
         return;
     }
-    op->phase = EPIO__PHASE_READY;
     op->progress = (uint64_t)op->result;
     if (op->result < 0 || op->file->close != NULL) {
         epio__op_deliver(loop, op);
@@ -201,9 +195,9 @@ static void deliver_due(epio_loop *loop, uint64_t end)
         epio_op *op = epio__op_of_queue(node);
         loop->due.first = node->next;
         node->next = NULL;
-        if (op->message == EPIO__MESSAGE_PLAIN && op->file->close == NULL) {
+        if (op->fast == EPIO__FAST && op->file->close == NULL) {
             deliver_plain(loop, op);
-        } else if (op->message == EPIO__MESSAGE_PLAIN_BY_LAYERS) {
+        } else if (op->fast == EPIO__FAST_THROUGH_LAYERS) {
             deliver_by_layers(loop, op);
         } else {
             epio__op_deliver(loop, op);
@@ -234,8 +228,8 @@ static void make_detour(const epio__queue *queue)
 {
     for (epio_node *node = queue->first; node != NULL; node = node->next) {
         epio_op *op = epio__op_of_queue(node);
-        op->way = op->message == EPIO__MESSAGE_PLAIN ? EPIO__WAY_AT_ONCE : op->way;
-        op->message = EPIO__MESSAGE_SUBMITTED;
+        op->way = op->fast == EPIO__FAST ? EPIO__WAY_AT_ONCE : op->way;
+        op->fast = EPIO__FAST_NOT;
     }
 }
 

@@ -1,5 +1,5 @@
 /* Random bytes, by libsodium, which asks the system for its seed and locks. */
-#include "core/fatal.h"
+#include "fatal.h"
 #include "platform.h"
 
 #include <sodium.h>

@@ -1,8 +1,8 @@
 /* See reason.h. */
 #include "reason.h"
 
-#include "core/fatal.h"
 #include "core/op.h"
+#include "fatal.h"
 
 int epio__reason_error(uint32_t reason)
 {

@@ -7,8 +7,8 @@
 #include "core/semaphore.h"
 
 #include "core/event.h"
-#include "core/fatal.h"
 #include "core/registry.h"
+#include "fatal.h"
 
 #include <stdlib.h>
 

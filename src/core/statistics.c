@@ -1,7 +1,7 @@
 /* epio_loop_stats: what the loop's counters and lists say. They belong to the owner, who
  * writes them as it goes; what a cached read would have to pay for is derived here. */
-#include "core/fatal.h"
 #include "core/loop.h"
+#include "fatal.h"
 
 static uint64_t length_of(const epio_node *list)
 {

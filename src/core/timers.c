@@ -9,12 +9,15 @@
 /* Does not change while the op is in the heap. */
 static uint64_t due_of(const epio_op *op)
 {
-    if (op->stuck != 0) {
-        return op->due;
-    }
     uint64_t deadline = op->timeout_ns != 0 ? op->timeout_ns : EPIO_FOREVER;
-    bool waits_for_due = op->phase == EPIO__PHASE_PARKED || (op->marks & EPIO__MARK_ALARM) != 0;
-    return waits_for_due && op->due < deadline ? op->due : deadline;
+    switch (op->due_for) {
+    case EPIO__DUE_NOTHING:
+        return deadline;
+    case EPIO__DUE_WRITE_OFF:
+        return op->due;
+    default:
+        return op->due < deadline ? op->due : deadline;
+    }
 }
 
 static epio_op *meld(epio_op *one, epio_op *other)

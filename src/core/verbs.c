@@ -1,7 +1,7 @@
 /* The verbs: each checks its arguments and notes them in the op. How the op is
  * carried out, and when, is left to the runners. */
-#include "core/fatal.h"
 #include "core/op.h"
+#include "fatal.h"
 #include "reason.h"
 
 #define OPEN_FLAGS                                                                                 \
@@ -59,7 +59,7 @@ static void check_free(epio_op *op, const char *function)
 }
 
 /* What only an op in flight uses is as the last flight left it, cleared. */
-static inline void fill(epio_op *op, uint8_t kind, uint8_t message, epio_vfs *vfs, epio_loop *loop)
+static inline void fill(epio_op *op, uint8_t kind, uint8_t fast, epio_vfs *vfs, epio_loop *loop)
 {
     op->os_error = 0;
     op->file = NULL;
@@ -67,8 +67,8 @@ static inline void fill(epio_op *op, uint8_t kind, uint8_t message, epio_vfs *vf
     op->loop = loop;
     op->flags = 0;
     op->kind = kind;
-    op->phase = 0;
-    op->message = message;
+    epio__op_enter(op, EPIO__PHASE_NONE);
+    op->fast = fast;
     op->marks = 0;
 }
 
@@ -80,7 +80,7 @@ static epio_op *prepare(epio_op *op, const char *function, uint8_t kind, epio_vf
     if (epio__load_u32(&op->state) != EPIO__STATE_DONE) {
         check_free(op, function);
     }
-    fill(op, kind, EPIO__MESSAGE_SUBMITTED, vfs, vfs != NULL ? vfs->loop : NULL);
+    fill(op, kind, EPIO__FAST_NOT, vfs, vfs != NULL ? vfs->loop : NULL);
     op->result = 0;
     op->reason = EPIO__REASON_NONE;
     epio__store_relaxed_u32(&op->state, EPIO__STATE_PREPARED);
@@ -215,8 +215,7 @@ static inline bool prepare_again(epio_op *op, uint8_t kind, epio_file *file, con
         return false;
     }
     bool reads = kind == EPIO_KIND_READ;
-    fill(op, kind, reads ? EPIO__MESSAGE_PLAIN : EPIO__MESSAGE_SUBMITTED, file->vfs,
-         file->vfs->loop);
+    fill(op, kind, reads ? EPIO__FAST : EPIO__FAST_NOT, file->vfs, file->vfs->loop);
     op->result = EPIO_EPENDING; /* now, so that submit need not touch it */
     op->file = file;
     op->arguments.io.base = (void *)(uintptr_t)base;

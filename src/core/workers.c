@@ -8,8 +8,8 @@
  * owner can write the thread off and give the op back to its caller. */
 #include "core/workers.h"
 
-#include "core/fatal.h"
 #include "core/loop.h"
+#include "fatal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -420,7 +420,7 @@ static void bring_back(epio_op *op, const epio_op *copy, int64_t result)
         return;
     }
     op->arguments.path.len = copy->arguments.path.len;
-    if (op->stuck == 0) {
+    if (op->due_for == EPIO__DUE_NOTHING) {
         op->due = copy->due; /* else that is the owner's, who wants no retry */
     }
 }
@@ -754,7 +754,7 @@ void epio__workers_hand_over(epio_loop *loop)
         uint32_t lane = lane_of(op);
         if (epio__workers_may_write_off(op)) {
             now = now != 0 ? now : epio__monotonic_time();
-            op->due = now; /* see epio__workers_expect */
+            op->offloaded_at = now;
         }
         epio__list_remove(&op->queue);
         op->place = EPIO__PLACE_QUEUED + lane;
@@ -875,7 +875,7 @@ void epio_offload(epio_op *op)
 {
     epio__require(op, "epio_offload", "the op is NULL");
     epio_loop *loop = op->loop;
-    op->phase = EPIO__PHASE_HELD;
+    epio__op_enter(op, EPIO__PHASE_HELD);
     op->place = EPIO__PLACE_HAND_OVER;
     epio__list_append(&loop->hand_over, &op->queue);
     loop->hand_over_count++;
@@ -886,7 +886,7 @@ void epio_offload(epio_op *op)
 void epio_defer(epio_op *op)
 {
     epio__require(op, "epio_defer", "the op is NULL");
-    op->phase = EPIO__PHASE_HELD;
+    epio__op_enter(op, EPIO__PHASE_HELD);
     op->place = EPIO__PLACE_DEFERRED;
     op->loop->counters.deferred++;
     epio__list_append(&op->loop->deferred, &op->queue);
@@ -961,8 +961,8 @@ void epio__workers_expect(epio_op *op)
     epio__lane *lane = lane_at_work_on(op);
     uint64_t now = epio__monotonic_time();
     epio__mutex_lock(&lane->mutex); /* the thread sets op->due for a retry */
-    bool for_long = now - op->due >= PATIENCE_WITH_PATHS_NS;
-    op->stuck = 1;
+    bool for_long = now - op->offloaded_at >= PATIENCE_WITH_PATHS_NS;
+    op->due_for = EPIO__DUE_WRITE_OFF;
     op->due = now + (for_long ? LAST_MOMENT_NS : MOMENT_NS);
     epio__mutex_unlock(&lane->mutex);
 }

@@ -1,7 +1,7 @@
 /* See layer.h. */
 #include "layers/layer.h"
 
-#include "core/fatal.h"
+#include "fatal.h"
 
 #include <stdlib.h>
 

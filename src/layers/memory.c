@@ -4,9 +4,9 @@
  *
  * Owns the names, the nodes that they lead to, and their blocks. Arguments, the
  * order of syncs, deadlines and worker threads are the core's. */
-#include "core/fatal.h"
 #include "core/fileless.h"
 #include "core/registry.h"
+#include "fatal.h"
 #include "locks/lock.h"
 #include "platform.h"
 #include "reason.h"

@@ -366,10 +366,9 @@ static void submit(epio_vfs *base, epio_op *op)
     epio__os_vfs *vfs = vfs_of(base);
     switch (op->kind) {
     case EPIO_KIND_READ:
-        if (op->phase == EPIO__PHASE_PASSING && !vfs->base.loop->may_wait &&
+        if (op->fast == EPIO__FAST_IN_VFS && !vfs->base.loop->may_wait &&
             epio__loop_collect(op->loop, op->file, op)) {
-            op->phase = EPIO__PHASE_ARRIVING;
-            op->message = op->frames != NULL ? EPIO__MESSAGE_PLAIN_BY_LAYERS : EPIO__MESSAGE_PLAIN;
+            op->fast = op->frames != NULL ? EPIO__FAST_THROUGH_LAYERS : EPIO__FAST;
         } else {
             submit_read(vfs, op);
         }
