@@ -1018,6 +1018,12 @@ static void complete_a_read_again(hand *c)
     epio_submit(epio_read(&c->op, &c->memory, &c->byte, 1, 0));
 }
 
+static void resume_without_method(hand *c)
+{
+    ending_vfs vfs = make_ending_vfs(c, nothing_more);
+    epio_resume(epio_sleep(&c->op, &vfs.base, HOUR));
+}
+
 #if EPIO_ASSERTIONS
 
 static void offload_what_ended(hand *c)
@@ -1341,6 +1347,7 @@ static const mistake mistakes_without_end[] = {
 
 static const mistake mistakes_of_vfses[] = {
     MISTAKE(complete_again, "epio_complete", "completed already"),
+    MISTAKE(resume_without_method, "epio_resume", "`resumed`"),
     MISTAKE(complete_a_read_again, "epio_complete", "completed already"),
 #if EPIO_ASSERTIONS
     MISTAKE(offload_what_ended, "sleep", "completed already"),

@@ -199,7 +199,6 @@ struct epio_op {
             uint32_t unlocks;
             uint8_t level;
             uint8_t found;
-            uint8_t begun;
             uint8_t told;
             uint8_t looks;
             uint8_t conflicts;

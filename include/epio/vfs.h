@@ -41,7 +41,7 @@ enum {
     EPIO_KIND_SLEEP,               /* sleep */
     EPIO_KIND_CURRENT_TIME,        /* nothing */
     EPIO_KIND_RANDOMNESS,          /* io.base, io.len */
-    EPIO_KIND_ACQUIRE,             /* the core's own: no VFS sees it */
+    EPIO_KIND_ACQUIRE,             /* a semaphore's own: no other VFS sees it */
     EPIO_KIND_WORK,                /* work */
     EPIO_KIND_COUNT
 };
@@ -79,6 +79,9 @@ typedef struct epio_vfs_methods {
     /* The time of epio_alarm has come. NULL unless the VFS sets alarms. The
      * owner. */
     void (*alarm)(epio_vfs *vfs, epio_op *op);
+
+    /* The answer to epio_resume. NULL unless the VFS calls that. The owner. */
+    void (*resumed)(epio_vfs *vfs, epio_op *op);
 } epio_vfs_methods;
 
 /* Embed it first in your own struct. */
@@ -178,7 +181,7 @@ EPIO_API void epio_offload(epio_op *op);
  * that has done its share of this one. The owner. */
 EPIO_API void epio_defer(epio_op *op);
 
-/* Lets the owner call vfs->submit(op->vfs, op) again. Any thread; at most one
+/* Lets the owner call vfs->resumed(op->vfs, op). Any thread; at most one
  * at a time for an op, which must not be completed before that call. */
 EPIO_API void epio_resume(epio_op *op);
 

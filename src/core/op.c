@@ -12,6 +12,7 @@
 #include "core/semaphore.h"
 #include "core/sticky.h"
 #include "fatal.h"
+#include "reason.h"
 
 /* ---- Posts from other threads ---- */
 
@@ -187,22 +188,6 @@ void epio_forward(epio_op *op, epio_vfs *vfs, epio_file *file)
 
 /* ---- Starting ---- */
 
-static void acquire_granted(epio_waiter *waiter)
-{
-    epio_resume(EPIO__CONTAINER(waiter, epio_op, arguments.acquire.waiter));
-}
-
-static void start_acquire(epio_op *op)
-{
-    epio__op_enter(op, EPIO__PHASE_HELD);
-    op->arguments.acquire.waiter.granted = acquire_granted;
-    int outcome =
-        epio__semaphore_enqueue(op->arguments.acquire.semaphore, &op->arguments.acquire.waiter);
-    if (outcome != EPIO_EPENDING) {
-        epio_complete(op, epio__semaphore_outcome(op, outcome));
-    }
-}
-
 static void hold(epio_op *op)
 {
     epio__op_enter(op, EPIO__PHASE_HELD);
@@ -252,9 +237,6 @@ void epio__op_start(epio_loop *loop, epio_op *op)
     case EPIO_KIND_CLOSE:
         epio__barrier_start_close(loop, op);
         return;
-    case EPIO_KIND_ACQUIRE:
-        start_acquire(op);
-        return;
     case EPIO_KIND_WRITE:
     case EPIO_KIND_WRITEV:
         if (epio__flush_forbids(op)) {
@@ -271,18 +253,17 @@ void epio__op_start(epio_loop *loop, epio_op *op)
 
 static void resume(epio_loop *loop, epio_op *op)
 {
-    if (op->kind == EPIO_KIND_ACQUIRE) {
-        epio_complete(op, op->arguments.acquire.waiter.outcome);
-    } else {
-        op->vfs->methods->submit(op->vfs, op);
-        epio__op_note_if_kept(op);
-    }
+    op->vfs->methods->resumed(op->vfs, op);
+    epio__op_note_if_kept(op);
     epio__loop_notify_host(loop);
 }
 
 void epio_resume(epio_op *op)
 {
     epio__require(op, "epio_resume", "the op is NULL");
+    if (op->vfs->methods->resumed == NULL) {
+        epio__fatal("epio_resume", "the op's VFS has no `resumed` in its methods");
+    }
     epio_loop *loop = op->loop;
     if (epio__loop_is_owner(loop)) {
         resume(loop, op);
@@ -361,12 +342,7 @@ static void cancel_in_phase(epio_loop *loop, epio_op *op)
         return;
     case EPIO__PHASE_HELD:
     case EPIO__PHASE_RETURNING:
-        if (op->kind != EPIO_KIND_ACQUIRE) {
-            cancel_held(loop, op);
-        } else if (epio__semaphore_withdraw(op->arguments.acquire.semaphore,
-                                            &op->arguments.acquire.waiter)) {
-            epio_complete(op, EPIO_ECANCELED);
-        }
+        cancel_held(loop, op);
         return;
     default:
         /* In the inbox or a batch, where the mark is found; or at its end, if no layer

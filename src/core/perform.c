@@ -68,12 +68,6 @@ static int64_t perform_kind(epio_op *op)
             return EPIO_EIO;
         }
         break;
-#if EPIO_ASYNC
-    case EPIO_KIND_ACQUIRE:
-        return epio__semaphore_outcome(
-            op, epio__semaphore_acquire(op->arguments.acquire.semaphore,
-                                        op->arguments.acquire.waiter.permits, 0, op->timeout_ns));
-#endif
     default:
         break;
     }

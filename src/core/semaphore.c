@@ -9,6 +9,7 @@
 #include "core/event.h"
 #include "core/registry.h"
 #include "fatal.h"
+#include "reason.h"
 
 #include <stdlib.h>
 
@@ -16,6 +17,7 @@
 #define GUARDED UINT32_MAX
 
 struct epio_semaphore {
+    epio_vfs vfs; /* of each epio_acquire */
     epio__entry entry;
     uint32_t quick;    /* atomic; permits that are free, or GUARDED */
     epio__mutex mutex; /* guards the rest */
@@ -75,7 +77,7 @@ static bool give_quickly(epio_semaphore *semaphore, uint32_t permits)
     return true;
 }
 
-/* ---- A semaphore ---- */
+/* ---- Forks ---- */
 
 static epio_semaphore *semaphore_of(epio__entry *entry)
 {
@@ -104,6 +106,61 @@ static const epio__entry_methods semaphore_methods = {
     .after_fork = after_fork,
 };
 
+/* ---- epio_acquire ---- */
+
+epio_vfs *epio__semaphore_vfs(epio_semaphore *semaphore)
+{
+    return &semaphore->vfs;
+}
+
+static int outcome_of(epio_op *op, int outcome)
+{
+    return outcome == EPIO_EINVAL ? epio__op_refuse(op, EPIO__REASON_TOO_MANY_PERMITS) : outcome;
+}
+
+static void acquire_granted(epio_waiter *waiter)
+{
+    epio_complete(EPIO__CONTAINER(waiter, epio_op, arguments.acquire.waiter), waiter->outcome);
+}
+
+static void submit_acquire(epio_vfs *vfs, epio_op *op)
+{
+    (void)vfs;
+    epio_waiter *waiter = &op->arguments.acquire.waiter;
+    waiter->granted = acquire_granted;
+    op->way = EPIO__WAY_NOBODY; /* there is nothing to carry out */
+    int outcome = epio__semaphore_enqueue(op->arguments.acquire.semaphore, waiter);
+    if (outcome != EPIO_EPENDING) {
+        epio_complete(op, outcome_of(op, outcome));
+    }
+}
+
+static int64_t perform_acquire(epio_vfs *vfs, epio_op *op)
+{
+    (void)vfs;
+    int outcome = epio__semaphore_acquire(op->arguments.acquire.semaphore,
+                                          op->arguments.acquire.waiter.permits, 0, op->timeout_ns);
+    return outcome_of(op, outcome);
+}
+
+/* One that was granted meanwhile ends with its permits. */
+static void cancel_acquire(epio_vfs *vfs, epio_op *op)
+{
+    (void)vfs;
+    if (epio__semaphore_withdraw(op->arguments.acquire.semaphore, &op->arguments.acquire.waiter)) {
+        epio_complete(op, EPIO_ECANCELED);
+    }
+}
+
+static const epio_vfs_methods acquire_methods = {
+    .name = "semaphore",
+    .submit = submit_acquire,
+    .perform = perform_acquire,
+    .cancel = cancel_acquire,
+};
+
+/* ---- A semaphore ---- */
+
 int epio_semaphore_create(epio_semaphore **semaphore, uint32_t permits)
 {
     if (semaphore == NULL || permits == 0) {
@@ -113,6 +170,7 @@ int epio_semaphore_create(epio_semaphore **semaphore, uint32_t permits)
     if (created == NULL) {
         return EPIO_ENOMEM;
     }
+    created->vfs.methods = &acquire_methods;
     epio__mutex_init(&created->mutex);
     epio__list_init(&created->waiters);
     created->permits_total = permits;

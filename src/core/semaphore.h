@@ -3,7 +3,6 @@
 #define EPIO_SEMAPHORE_H
 
 #include "core/op.h"
-#include "reason.h"
 
 /* Asks for waiter->permits and waiter->bytes. 0: it has them. EPIO_EPENDING:
  * waiter->granted will be called, from any thread, with waiter->outcome 0 or
@@ -22,11 +21,8 @@ void epio__semaphore_release(epio_semaphore *semaphore, uint32_t permits, uint64
 int epio__semaphore_acquire(epio_semaphore *semaphore, uint32_t permits, uint64_t bytes,
                             uint64_t deadline);
 
-/* The outcome of either as an op's, which says why it is EPIO_EINVAL. */
-static inline int epio__semaphore_outcome(epio_op *op, int outcome)
-{
-    return outcome == EPIO_EINVAL ? epio__op_refuse(op, EPIO__REASON_TOO_MANY_PERMITS) : outcome;
-}
+/* What carries out an epio_acquire; it has no loop of its own. */
+epio_vfs *epio__semaphore_vfs(epio_semaphore *semaphore);
 
 /* What must not be there any more when it is destroyed: 1 more, or SIZE_MAX: 1 less. Ops of
  * other kinds are not counted. Any thread. */

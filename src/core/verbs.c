@@ -1,6 +1,7 @@
 /* The verbs: each checks its arguments and notes them in the op. How the op is
  * carried out, and when, is left to the runners. */
 #include "core/op.h"
+#include "core/semaphore.h"
 #include "fatal.h"
 #include "reason.h"
 
@@ -283,7 +284,7 @@ static epio_op *prepare_lock(epio_op *op, const char *function, uint8_t kind, ep
 {
     prepare_file(op, function, kind, file);
     op->arguments.lock.level = (uint8_t)level;
-    op->arguments.lock.begun = 0;
+    op->arguments.lock.unlocks = 0;
     op->arguments.lock.delay_ns = 0;
     op->arguments.lock.conflicts = 0;
     require(op, level <= EPIO_LOCK_EXCLUSIVE, EPIO__REASON_UNKNOWN_LEVEL);
@@ -400,6 +401,9 @@ epio_op *epio_acquire(epio_op *op, epio_semaphore *semaphore, epio_vfs *vfs, uin
     op->arguments.acquire.waiter.bytes = 0;
     require(op, semaphore != NULL, EPIO__REASON_SEMAPHORE_IS_NULL);
     require(op, permits != 0, EPIO__REASON_NO_PERMITS);
+    if (op->marks == 0) {
+        op->vfs = epio__semaphore_vfs(semaphore); /* the loop stays that of `vfs` */
+    }
     return op;
 }
 

@@ -12,7 +12,6 @@ typedef struct limit_frame {
     epio__layer_frame base;
     epio_waiter waiter;
     epio_op *op;
-    bool waiting;
     bool holds;
 } limit_frame;
 
@@ -79,60 +78,44 @@ static void go_on(limit_vfs *vfs, limit_frame *frame, epio_op *op, int outcome)
     }
 }
 
-static void submit_new(limit_vfs *vfs, epio_op *op)
+static void submit(epio_vfs *base, epio_op *op)
 {
+    limit_vfs *vfs = vfs_of(base);
     limit_frame *frame = (limit_frame *)(void *)epio__layer_begin(&vfs->base, op);
     if (frame == NULL) {
         epio_complete(op, epio__layer_do_without(&vfs->base, op));
         return;
     }
     frame->op = op;
-    frame->waiting = false;
     frame->holds = false;
     frame->waiter.permits = 0;
+    frame->waiter.outcome = 0;
     int outcome = 0;
     if (needs_permit(op)) {
         frame->waiter.granted = granted;
         frame->waiter.permits = 1;
         frame->waiter.bytes = op->kind == EPIO_KIND_READ ? op->arguments.io.len : epio_op_bytes(op);
-        frame->waiting = true;
         outcome = epio__semaphore_enqueue(vfs->semaphore, &frame->waiter);
         if (outcome == EPIO_EPENDING) {
             return;
         }
-        frame->waiting = false;
     }
     go_on(vfs, frame, op, outcome);
 }
 
-/* The op's frame if it waits here for a permit. */
-static limit_frame *waiting_frame(const epio_vfs *vfs, const epio_op *op)
+static void resumed(epio_vfs *base, epio_op *op)
 {
-    epio_frame *top = op->frames;
-    if (top == NULL || top->vfs != vfs || top->returned != returned || !frame_of(top)->waiting) {
-        return NULL;
-    }
-    return frame_of(top);
+    limit_frame *frame = frame_of(op->frames);
+    epio__op_waits_no_more(op);
+    go_on(vfs_of(base), frame, op, frame->waiter.outcome);
 }
 
-static void submit(epio_vfs *base, epio_op *op)
-{
-    limit_frame *frame = waiting_frame(base, op);
-    if (frame != NULL) {
-        frame->waiting = false;
-        epio__op_waits_no_more(op);
-        go_on(vfs_of(base), frame, op, frame->waiter.outcome);
-    } else {
-        submit_new(vfs_of(base), op);
-    }
-}
-
+/* One that was granted meanwhile is on its way: epio_forward ends it. */
 static void cancel(epio_vfs *base, epio_op *op)
 {
-    limit_frame *frame = waiting_frame(base, op);
-    /* One that was granted meanwhile is on its way: epio_forward ends it. */
-    if (frame != NULL && epio__semaphore_withdraw(vfs_of(base)->semaphore, &frame->waiter)) {
-        frame->waiting = false;
+    epio_frame *top = op->frames;
+    if (top != NULL && top->vfs == base && top->returned == returned &&
+        epio__semaphore_withdraw(vfs_of(base)->semaphore, &frame_of(top)->waiter)) {
         epio_complete(op, EPIO_ECANCELED);
     }
 }
@@ -171,6 +154,7 @@ static const epio_vfs_methods limit_methods = {
     .submit = submit,
     .perform = perform,
     .cancel = cancel,
+    .resumed = resumed,
     .destroy = destroy,
     .os_handle = epio__layer_os_handle,
     .lock_level = epio__layer_lock_level,

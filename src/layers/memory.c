@@ -693,6 +693,13 @@ static void memory_cancel(epio_vfs *vfs, epio_op *op)
     }
 }
 
+/* A lock. */
+static void memory_resumed(epio_vfs *vfs, epio_op *op)
+{
+    (void)vfs;
+    epio__lock_resumed(op);
+}
+
 #endif
 
 static uint32_t memory_lock_level(const epio_file *file)
@@ -705,6 +712,7 @@ static const epio_vfs_methods memory_methods = {
 #if EPIO_ASYNC
     .submit = memory_submit,
     .cancel = memory_cancel,
+    .resumed = memory_resumed,
 #endif
     .perform = memory_perform,
     .destroy = memory_destroy,

@@ -431,13 +431,14 @@ static void lock_here(epio__lock_holder *holder, epio_op *op)
     epio__event_destroy(&event);
 }
 
+/* The first try notes how often that was; 0: none has. */
 static bool was_unlocked_since(epio__lock_holder *holder, epio_op *op)
 {
-    if (op->arguments.lock.begun == 0) {
-        op->arguments.lock.begun = 1;
-        op->arguments.lock.unlocks = holder->unlocks;
+    uint32_t unlocks = holder->unlocks + 1;
+    if (op->arguments.lock.unlocks == 0) {
+        op->arguments.lock.unlocks = unlocks;
     }
-    return op->arguments.lock.unlocks != holder->unlocks;
+    return op->arguments.lock.unlocks != unlocks;
 }
 
 /* For a worker: one try, and nothing is left of it if it has to wait, but that an
@@ -457,7 +458,7 @@ static int64_t try_to_lock(epio__lock_holder *holder, epio_op *op)
     if (again) {
         withdraw(op, EPIO_EBUSY, &news);
     } else {
-        op->arguments.lock.begun = 0;
+        op->arguments.lock.unlocks = 0; /* a layer may send it again */
     }
     epio__mutex_unlock(&holder->node->mutex);
     spread(&news);
@@ -494,11 +495,18 @@ int64_t epio__lock_perform(epio__lock_holder *holder, epio_op *op)
 
 #if EPIO_ASYNC
 
-/* A layer may send it again: then it is a new one. */
-static void complete(epio_op *op, int outcome)
+/* The node's mutex is held, and let go. */
+static void settle(epio__lock_node *node, epio_op *op, epio_node *news)
 {
-    op->arguments.lock.begun = 0;
-    epio_complete(op, outcome);
+    int outcome = op->arguments.lock.outcome;
+    bool looks = op->arguments.lock.looks != 0;
+    epio__mutex_unlock(&node->mutex);
+    spread(news);
+    if (outcome != EPIO_EPENDING) {
+        epio_complete(op, outcome);
+    } else if (looks) {
+        epio_alarm(op, next_look(op));
+    }
 }
 
 void epio__lock_submit(epio__lock_holder *holder, epio_op *op)
@@ -506,22 +514,19 @@ void epio__lock_submit(epio__lock_holder *holder, epio_op *op)
     epio_node news;
     epio__list_init(&news);
     epio__mutex_lock(&holder->node->mutex);
-    if (op->arguments.lock.begun == 0) {
-        op->arguments.lock.begun = 1;
-        op->arguments.lock.news = epio_resume;
-        take(holder, op, &news);
-    } else {
-        op->arguments.lock.told = 0;
-    }
-    int outcome = op->arguments.lock.outcome;
-    bool looks = op->arguments.lock.looks != 0;
-    epio__mutex_unlock(&holder->node->mutex);
-    spread(&news);
-    if (outcome != EPIO_EPENDING) {
-        complete(op, outcome);
-    } else if (looks) {
-        epio_alarm(op, next_look(op));
-    }
+    op->arguments.lock.news = epio_resume;
+    take(holder, op, &news);
+    settle(holder->node, op, &news);
+}
+
+void epio__lock_resumed(epio_op *op)
+{
+    epio__lock_node *node = holder_of(op)->node;
+    epio_node news;
+    epio__list_init(&news);
+    epio__mutex_lock(&node->mutex);
+    op->arguments.lock.told = 0;
+    settle(node, op, &news);
 }
 
 void epio__lock_alarm(epio_op *op)
@@ -558,7 +563,7 @@ void epio__lock_cancel(epio_op *op)
     epio__mutex_unlock(&node->mutex);
     spread(&news);
     if (ended) {
-        complete(op, EPIO_ECANCELED);
+        epio_complete(op, EPIO_ECANCELED);
     }
 }
 

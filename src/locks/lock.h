@@ -59,6 +59,7 @@ void epio__lock_release_all(epio__lock_holder *holder);
 /* The methods of a VFS whose files have holders, for its EPIO_KIND_LOCK: completes
  * the op, now or when it gets its lock. */
 void epio__lock_submit(epio__lock_holder *holder, epio_op *op);
+void epio__lock_resumed(epio_op *op);
 void epio__lock_alarm(epio_op *op);
 void epio__lock_cancel(epio_op *op);
 

@@ -361,6 +361,12 @@ static void alarm_lock(epio_vfs *base, epio_op *op)
     epio__lock_alarm(op);
 }
 
+static void resumed_lock(epio_vfs *base, epio_op *op)
+{
+    (void)base;
+    epio__lock_resumed(op);
+}
+
 static void submit(epio_vfs *base, epio_op *op)
 {
     epio__os_vfs *vfs = vfs_of(base);
@@ -441,6 +447,7 @@ const epio_vfs_methods epio__os_vfs_methods = {
     .submit = submit,
     .cancel = cancel,
     .alarm = alarm_lock,
+    .resumed = resumed_lock,
 #endif
     .perform = perform,
     .os_handle = os_handle,
