@@ -135,7 +135,7 @@ static inline bool epio__op_transfers(const epio_op *op)
 
 static inline bool epio__op_is_on_stream(const epio_op *op)
 {
-    return (op->file->traits & EPIO_FILE_STREAM) != 0;
+    return (op->file->attributes & EPIO_FILE_STREAM) != 0;
 }
 
 static inline bool epio__op_is_vectored(const epio_op *op)

@@ -84,7 +84,7 @@ static void wrap_or_free(layer *one, epio_op *op)
         layer_file *file = calloc(1, sizeof *file);
         check(file != NULL);
         file->inner = op->file;
-        epio_file_init(&file->base, &one->base, op->file->flags, op->file->traits);
+        epio_file_init(&file->base, &one->base, op->file->flags, op->file->attributes);
         op->file = &file->base;
     } else if (op->kind == EPIO_KIND_CLOSE) {
         epio_file_release(op->file);

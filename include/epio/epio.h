@@ -157,7 +157,7 @@ struct epio_op {
     uint8_t kind;
     uint8_t phase;
     uint8_t fast;
-    uint8_t marks;
+    uint8_t state_flags;
     uint64_t progress;
     epio_node queue; /* up to here and a few words on is all that a short op touches */
     union {
@@ -205,8 +205,8 @@ struct epio_op {
         } lock;
         uint64_t space[7];
     } arguments;
-    uint32_t place;
-    uint32_t timed;
+    uint32_t worker_state;
+    uint32_t in_heap;
     int32_t carried_error;
     int32_t carried_os_error;
     uint64_t due;
@@ -217,7 +217,7 @@ struct epio_op {
     epio_op *link;
     epio_op *cancel_next;
     void *waiter;
-    uint8_t way;
+    uint8_t route;
     uint8_t chain;
     uint8_t due_for;
     uint8_t reason;

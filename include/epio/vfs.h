@@ -100,14 +100,14 @@ struct epio_vfs {
 /* Embed it first in your own struct. All but the first four are the core's. */
 struct epio_file {
     epio_vfs *vfs;
-    uint32_t flags;  /* EPIO_OPEN_READ and EPIO_OPEN_WRITE: what it is open for */
-    uint32_t traits; /* EPIO_FILE_... */
-    uint64_t medium; /* what its ops wait for, of your own numbering: while one hangs, it keeps
-                        only workers of its own from the others; 0, from epio_file_init: unknown */
+    uint32_t flags;      /* EPIO_OPEN_READ and EPIO_OPEN_WRITE: what it is open for */
+    uint32_t attributes; /* EPIO_FILE_... */
+    uint64_t medium;     /* what its ops wait for, of your own numbering: while one hangs, it keeps
+                            only workers of its own from the others; 0, from epio_file_init: unknown */
 
     /* What seldom changes: threads that carry its ops out read it, and what the owner counts
      * below shall not take it from their caches. */
-    uint32_t plain;    /* those of the flags whose ops may go by the short path */
+    uint32_t fast;     /* those of the flags whose ops may go by the fast path */
     uint32_t collects; /* atomic; its reads are collected, to be carried out together */
     uint32_t flush_failed;
     int32_t flush_os_error;
@@ -134,7 +134,7 @@ struct epio_file {
 
 /* Fills the base of a file that an open or adopt is about to hand out. `flags`
  * are the open's, of which the directions are kept. Any thread. */
-EPIO_API void epio_file_init(epio_file *file, epio_vfs *vfs, uint32_t flags, uint32_t traits);
+EPIO_API void epio_file_init(epio_file *file, epio_vfs *vfs, uint32_t flags, uint32_t attributes);
 
 /* The counterpart, before a close frees the file's memory. Any thread. */
 EPIO_API void epio_file_release(epio_file *file);

@@ -11,8 +11,8 @@
  * error of a write lies with the first of them that covers it. The first sync
  * whose flush comes through reports, and takes over what lies with those before
  * it; one that ends in any other way leaves it to the next. */
+#include "core/flush_error.h"
 #include "core/loop.h"
-#include "core/sticky.h"
 #include "fatal.h"
 
 /* Where a sync is. It may still wait for its link in the first two. */
@@ -217,9 +217,9 @@ static void try_close(epio_file *file)
     }
     epio__timer_stop(op->loop, &file->flush);
     epio__list_remove(&file->active);
-    op->marks |= EPIO__MARK_CLOSED;
+    op->state_flags |= EPIO__FLAG_CLOSED;
     epio__op_enter(op, EPIO__PHASE_HELD);
-    op->way = EPIO__WAY_AT_ONCE;
+    op->route = EPIO__ROUTE_AT_ONCE;
     op->vfs->methods->submit(op->vfs, op);
     epio__op_note_if_kept(op);
 }
@@ -237,7 +237,7 @@ static epio_file *file_as_submitted(epio_op *op)
  * lock op that still waits for its first is seen to when it begins. */
 static bool may_never_end(const epio_op *op, const epio_file *file)
 {
-    return (epio__op_transfers(op) && (file->traits & EPIO_FILE_STREAM) != 0) ||
+    return (epio__op_transfers(op) && (file->attributes & EPIO_FILE_STREAM) != 0) ||
            (op->kind == EPIO_KIND_LOCK && op->phase != EPIO__PHASE_LINKED);
 }
 
@@ -262,7 +262,7 @@ void epio__barrier_start_close(epio_loop *loop, epio_op *op)
     file->close = op;
     epio__op_enter(op, EPIO__PHASE_CLOSING);
     bool alone = epio__load_relaxed_size(&file->in_flight) == 1; /* the close counts itself */
-    if (!alone && ((file->traits & EPIO_FILE_STREAM) != 0 || file->locks != 0)) {
+    if (!alone && ((file->attributes & EPIO_FILE_STREAM) != 0 || file->locks != 0)) {
         cancel_endless(loop, file, &loop->held);
         cancel_endless(loop, file, &file->ordered);
     }
@@ -290,7 +290,7 @@ static void leave_ordered(epio_file *file, epio_op *op)
 
 void epio__barrier_leave(epio_op *op)
 {
-    if ((op->marks & EPIO__MARK_CLOSED) != 0) {
+    if ((op->state_flags & EPIO__FLAG_CLOSED) != 0) {
         return; /* the file is gone */
     }
     epio_file *file = op->file;
@@ -417,8 +417,8 @@ static bool hold_back(epio_loop *loop, epio_file *file)
         epio__timer_stop(loop, &file->flush);
         return false;
     }
-    if (file->flush.timed == 0) {
-        file->flush.marks = EPIO__MARK_INTERNAL;
+    if (file->flush.in_heap == 0) {
+        file->flush.state_flags = EPIO__FLAG_INTERNAL;
         file->flush.due_for = EPIO__DUE_FLUSH;
         file->flush.due = file->hold_until;
         epio__timer_start(loop, &file->flush);
@@ -429,7 +429,7 @@ static bool hold_back(epio_loop *loop, epio_file *file)
 static void begin_flush(epio_loop *loop, epio_file *file)
 {
     epio_op *flush = epio_sync(&file->flush, file, take_ready(file));
-    flush->marks = EPIO__MARK_INTERNAL;
+    flush->state_flags = EPIO__FLAG_INTERNAL;
     flush->due_for = EPIO__DUE_NOTHING;
     epio__op_enter(flush, EPIO__PHASE_HELD);
     flush->progress = 0;

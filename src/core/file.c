@@ -9,21 +9,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-void epio_file_init(epio_file *file, epio_vfs *vfs, uint32_t flags, uint32_t traits)
+void epio_file_init(epio_file *file, epio_vfs *vfs, uint32_t flags, uint32_t attributes)
 {
     epio__require(file, "epio_file_init", "the file is NULL");
     memset(file, 0, sizeof *file);
     epio__require(vfs, "epio_file_init", "the VFS is NULL");
     file->vfs = vfs;
     file->flags = flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE);
-    file->traits = traits;
+    file->attributes = attributes;
     epio__list_init(&file->ordered);
     epio__list_init(&file->ready);
     epio__list_init(&file->flushing);
     epio__list_init(&file->syncs);
 #if EPIO_ASYNC
     if (vfs->loop != NULL) {
-        file->plain = file->flags;
+        file->fast = file->flags;
         epio__add_size(&vfs->loop->open_files, 1);
     }
 #endif
@@ -32,7 +32,7 @@ void epio_file_init(epio_file *file, epio_vfs *vfs, uint32_t flags, uint32_t tra
 void epio_file_release(epio_file *file)
 {
     epio__file_check(file, "epio_file_release");
-    file->plain = 0; /* the short ways look at nothing else */
+    file->fast = 0; /* the fast path looks at nothing else */
     file->close = &epio__released;
 #if EPIO_ASYNC
     if (file->vfs->loop != NULL) {

@@ -48,7 +48,7 @@ void epio_loop_detach(epio_loop *loop)
             epio__loop_stand_by(loop);
         }
     }
-    epio__store_relaxed_pointer(&loop->plain_owner, 0);
+    epio__store_relaxed_pointer(&loop->fast_owner, 0);
     epio__store_pointer(&loop->owner, EPIO__OWNER_NONE);
 }
 
@@ -105,7 +105,7 @@ static void submit_deferred(epio_loop *loop)
     while (!epio__list_empty(&again) && epio__list_empty(&loop->deferred)) {
         epio_op *op = epio__op_of_queue(again.next);
         epio__list_remove(&op->queue);
-        op->place = EPIO__PLACE_NONE;
+        op->worker_state = EPIO__WORKER_NOT;
         op->vfs->methods->submit(op->vfs, op);
         epio__op_note_if_kept(op);
     }
@@ -372,7 +372,7 @@ uint64_t epio_loop_pending(const epio_loop *loop)
 static void embed(epio_loop *loop)
 {
     loop->embedded = true;
-    epio__loop_make_detours(loop);
+    epio__loop_use_slow_path(loop);
     leave(loop);
 }
 
@@ -458,7 +458,7 @@ int epio_loop_close(epio_loop *loop, uint64_t timeout_ns)
         timeout_ns == EPIO_FOREVER ? EPIO_FOREVER : epio__deadline_after(timeout_ns);
     epio__loop_drain(loop);
     loop->closing = true;
-    epio__loop_make_detours(loop);
+    epio__loop_use_slow_path(loop);
     cancel_all(loop);
     while (in_flight(loop)) {
         if (deadline != EPIO_FOREVER && epio__monotonic_time() >= deadline) {

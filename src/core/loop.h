@@ -11,8 +11,8 @@
 
 /* For epio_loop_stats: what nobody else needs to know, and cannot be derived. */
 typedef struct epio__counters {
-    size_t wakes;              /* atomic; any thread */
-    uint64_t ways[EPIO__WAYS]; /* ops delivered, but for the plain ones, which were at once */
+    size_t wakes;                  /* atomic; any thread */
+    uint64_t routes[EPIO__ROUTES]; /* ops delivered, but for the plain ones, which were at once */
     uint64_t in_place;
     uint64_t flushes;
     uint64_t syncs;
@@ -42,13 +42,13 @@ struct epio_loop {
     uint64_t watched; /* things that the back end's poll could find without a wake */
 
     /* Any thread. */
-    uintptr_t owner;       /* epio__thread_self of the owner, or EPIO__OWNER_... */
-    uintptr_t plain_owner; /* the same, unless the loop makes detours */
-    uintptr_t inbox;       /* last epio_op posted from elsewhere, linked by queue.next */
-    uintptr_t cancels;     /* last epio_op that was cancelled elsewhere, by cancel_next */
-    size_t visitors;       /* calls of other threads that still touch the loop */
-    size_t inbound;        /* ops submitted elsewhere that the owner has not seen */
-    size_t in_flight;      /* ops that it has seen; written by the owner */
+    uintptr_t owner;      /* epio__thread_self of the owner, or EPIO__OWNER_... */
+    uintptr_t fast_owner; /* the same, while the loop has a fast path */
+    uintptr_t inbox;      /* last epio_op posted from elsewhere, linked by queue.next */
+    uintptr_t cancels;    /* last epio_op that was cancelled elsewhere, by cancel_next */
+    size_t visitors;      /* calls of other threads that still touch the loop */
+    size_t inbound;       /* ops submitted elsewhere that the owner has not seen */
+    size_t in_flight;     /* ops that it has seen; written by the owner */
     size_t open_files;
     uint32_t sleeping; /* the owner waits, or will look again only when woken */
     uint32_t woken;
@@ -82,30 +82,30 @@ struct epio_loop {
     uintptr_t turn_at;    /* where on the stack the innermost has its mark */
     bool closing;
     bool embedded;
-    bool inline_writes; /* the owner carries out buffered writes within their submit */
-    bool iterates;      /* the loop runs, and will call hooks->thread_leaves */
-    bool may_wait;      /* for a read: the loop has nothing else to do */
-    bool makes_detours; /* see epio__loop_make_detours */
-    bool signalled;     /* the handle is readable by the owner's own doing */
-    bool calls_host;    /* epio_loop_on_ready is in use: what it told cannot be taken back */
+    bool inline_writes;  /* the owner carries out buffered writes within their submit */
+    bool iterates;       /* the loop runs, and will call hooks->thread_leaves */
+    bool may_wait;       /* for a read: the loop has nothing else to do */
+    bool uses_slow_path; /* see epio__loop_use_slow_path */
+    bool signalled;      /* the handle is readable by the owner's own doing */
+    bool calls_host;     /* epio_loop_on_ready is in use: what it told cannot be taken back */
     epio__counters counters;
 
     epio__workers workers;
 };
 
-/* ---- plain.c: the short path, and the entry to the long one ---- */
+/* ---- fast_path.c: the fast path, and the entry to the slow path ---- */
 
 /* Delivers what is ready by now, up to `max` ops; 0: no limit. */
 void epio__loop_deliver(epio_loop *loop, uint32_t max);
 
-/* From now on every op takes the long one. */
-void epio__loop_make_detours(epio_loop *loop);
+/* From now on every op takes the slow path. */
+void epio__loop_use_slow_path(epio_loop *loop);
 
-/* May it be submitted by the short path? `state`: PLAIN_READ or PLAIN_WRITE. */
-static inline bool epio__op_is_plain(const epio_op *op, uint32_t state)
+/* May it be submitted by the fast path? `state`: FAST_READ or FAST_WRITE. */
+static inline bool epio__op_is_fast(const epio_op *op, uint32_t state)
 {
     return op != NULL && epio__load_u32(&op->state) == state && op->timeout_ns == 0 &&
-           epio__load_relaxed_pointer(&op->loop->plain_owner) == epio__thread_self() &&
+           epio__load_relaxed_pointer(&op->loop->fast_owner) == epio__thread_self() &&
            op->file->close == NULL;
 }
 

@@ -1,6 +1,6 @@
 /* The life of an op in flight: from epio_submit, through whatever holds it, to
  * its one delivery; and the ways to end it early. Ops that have nothing about them
- * are spared most of this: plain.c is their way, and the entry for all. What a turn of
+ * are spared most of this: fast_path.c is their way, and the entry for all. What a turn of
  * the loop does, and in which order, is loop.c's.
  *
  * Exactly one completion: an op is on the ready queue once, because
@@ -8,9 +8,9 @@
  * deliver() first lets every foreign epio_cancel finish that has found the op
  * in flight, then gives the op away in one atomic step. */
 #include "core/event.h"
+#include "core/flush_error.h"
 #include "core/loop.h"
 #include "core/semaphore.h"
-#include "core/sticky.h"
 #include "fatal.h"
 #include "reason.h"
 
@@ -70,7 +70,7 @@ static void stop_waiting_for_due(epio_loop *loop, epio_op *op)
 
 static void start_deadline(epio_loop *loop, epio_op *op)
 {
-    if (op->timeout_ns != 0 && op->timed == 0) {
+    if (op->timeout_ns != 0 && op->in_heap == 0) {
         epio__timer_start(loop, op);
     }
 }
@@ -80,10 +80,10 @@ static void come_back_from_worker(epio_op *op)
     if (op->due_for == EPIO__DUE_WRITE_OFF) {
         stop_waiting_for_due(op->loop, op);
     }
-    if (op->place == EPIO__PLACE_TAKEN) {
+    if (op->worker_state == EPIO__WORKER_TAKEN) {
         epio__workers_came_back(op);
     }
-    op->place = EPIO__PLACE_NONE;
+    op->worker_state = EPIO__WORKER_NOT;
 }
 
 static void make_ready(epio_loop *loop, epio_op *op)
@@ -122,10 +122,10 @@ static void wait_for_due(epio_loop *loop, epio_op *op, uint8_t due_for, uint64_t
 static void park(epio_loop *loop, epio_op *op, uint8_t due_for, uint64_t due)
 {
     epio__op_enter(op, EPIO__PHASE_PARKED);
-    op->way = EPIO__WAY_NOBODY;
+    op->route = EPIO__ROUTE_NOBODY;
     wait_for_due(loop, op, due_for, due);
     /* A flush is the file's; its syncs are what a close of the loop finds. */
-    if (op->held.next == NULL && (op->marks & EPIO__MARK_INTERNAL) == 0) {
+    if (op->held.next == NULL && (op->state_flags & EPIO__FLAG_INTERNAL) == 0) {
         epio__list_append(&loop->held, &op->held);
     }
 }
@@ -133,7 +133,7 @@ static void park(epio_loop *loop, epio_op *op, uint8_t due_for, uint64_t due)
 void epio_complete_at(epio_op *op, uint64_t due, int64_t result)
 {
     epio__require(op, "epio_complete_at", "the op is NULL");
-    if ((op->marks & EPIO__MARK_CANCEL) != 0) {
+    if ((op->state_flags & EPIO__FLAG_CANCEL) != 0) {
         epio_complete(op, EPIO_ECANCELED);
         return;
     }
@@ -172,7 +172,7 @@ void epio_forward(epio_op *op, epio_vfs *vfs, epio_file *file)
 {
     epio__require(op, "epio_forward", "the op is NULL");
     epio__require(vfs, "epio_forward", "the VFS is NULL");
-    if ((op->marks & EPIO__MARK_CANCEL) != 0) {
+    if ((op->state_flags & EPIO__FLAG_CANCEL) != 0) {
         epio__op_enter(op, EPIO__PHASE_HELD);
         op->progress = 0;
         epio_complete(op, EPIO_ECANCELED);
@@ -191,7 +191,7 @@ void epio_forward(epio_op *op, epio_vfs *vfs, epio_file *file)
 static void hold(epio_op *op)
 {
     epio__op_enter(op, EPIO__PHASE_HELD);
-    op->way = EPIO__WAY_AT_ONCE;
+    op->route = EPIO__ROUTE_AT_ONCE;
     op->vfs->methods->submit(op->vfs, op);
     epio__op_note_if_kept(op);
 }
@@ -218,11 +218,11 @@ static void end_early(epio_op *op, int64_t result)
 
 void epio__op_start(epio_loop *loop, epio_op *op)
 {
-    if ((op->marks & EPIO__MARK_INVALID) != 0) {
+    if ((op->state_flags & EPIO__FLAG_INVALID) != 0) {
         end_early(op, (int64_t)op->progress);
         return;
     }
-    bool cancelled = loop->closing || (op->marks & EPIO__MARK_CANCEL) != 0;
+    bool cancelled = loop->closing || (op->state_flags & EPIO__FLAG_CANCEL) != 0;
     if (cancelled && !epio__op_must_run(op)) {
         end_early(op, EPIO_ECANCELED);
         return;
@@ -314,7 +314,7 @@ static void cancel_held(epio_loop *loop, epio_op *op)
 {
     switch (epio__workers_take_back(op)) {
     case EPIO__TAKE_BACK_DONE:
-        op->way = EPIO__WAY_NOBODY;
+        op->route = EPIO__ROUTE_NOBODY;
         epio_complete(op, EPIO_ECANCELED);
         return;
     case EPIO__TAKE_BACK_NOT_THERE:
@@ -379,7 +379,7 @@ static void count_chain(epio_loop *loop, epio_op *first, bool inbound)
         if (op != first) {
             epio__op_enter(op, EPIO__PHASE_LINKED);
             epio__op_keep(loop, op);
-            if ((op->marks & EPIO__MARK_CANCEL) != 0) {
+            if ((op->state_flags & EPIO__FLAG_CANCEL) != 0) {
                 cancel_in_phase(loop, op); /* somebody was quicker than this thread */
             }
         }
@@ -459,10 +459,10 @@ static epio_loop *begin(epio_op *first, const char *function)
         }
         epio__op_enter(op, EPIO__PHASE_ARRIVING);
         op->fast = EPIO__FAST_NOT;
-        op->way = EPIO__WAY_NOBODY;
+        op->route = EPIO__ROUTE_NOBODY;
         op->chain = 0;
         op->progress = (uint64_t)op->result;
-        if ((op->marks & EPIO__MARK_INVALID) == 0) {
+        if ((op->state_flags & EPIO__FLAG_INVALID) == 0) {
             op->progress = 0;
             op->reason = EPIO__REASON_NONE;
         }
@@ -619,13 +619,13 @@ static int64_t wait_in_flight(epio_op *op, uintptr_t here)
  * one, may take as long as it likes, and somebody may come for the first time. */
 static bool owner_may_wait_in(const epio_loop *loop, const epio_op *read)
 {
-    return epio__loop_is_alone(loop) && (read->file->traits & EPIO_FILE_LOCAL) != 0;
+    return epio__loop_is_alone(loop) && (read->file->attributes & EPIO_FILE_LOCAL) != 0;
 }
 
 /* A read by way of layers, which see it go and come back. */
-static bool wait_for_plain(epio_loop *loop, epio_op *op, uintptr_t here)
+static bool wait_for_fast(epio_loop *loop, epio_op *op, uintptr_t here)
 {
-    if (!epio__op_is_plain(op, EPIO__STATE_PLAIN_READ)) {
+    if (!epio__op_is_fast(op, EPIO__STATE_FAST_READ)) {
         return false;
     }
     loop->bytes_left = EPIO__TURN_BYTES;
@@ -652,12 +652,12 @@ static bool wait_for_plain(epio_loop *loop, epio_op *op, uintptr_t here)
  * in the read itself; else it takes what the page cache has. */
 static bool wait_for_read(epio_loop *loop, epio_op *op, uintptr_t here)
 {
-    if (!epio__op_reads(op) || op->marks != 0 || op->link != NULL || op->timeout_ns != 0 ||
+    if (!epio__op_reads(op) || op->state_flags != 0 || op->link != NULL || op->timeout_ns != 0 ||
         op->file->close != NULL || !epio__loop_is_quiet(loop)) {
         return false;
     }
     if (op->vfs != loop->resident) {
-        return wait_for_plain(loop, op, here);
+        return wait_for_fast(loop, op, here);
     }
     /* Counted, so that no other thread closes the file under the read. */
     epio_file *file = op->file;
@@ -704,10 +704,10 @@ int64_t epio_wait(epio_op *op)
 
 void epio__op_cancel(epio_loop *loop, epio_op *op)
 {
-    if (epio__op_must_run(op) || (op->marks & EPIO__MARK_CANCEL) != 0) {
+    if (epio__op_must_run(op) || (op->state_flags & EPIO__FLAG_CANCEL) != 0) {
         return;
     }
-    op->marks |= EPIO__MARK_CANCEL;
+    op->state_flags |= EPIO__FLAG_CANCEL;
     cancel_in_phase(loop, op);
 }
 
@@ -848,8 +848,8 @@ static void write_off(epio_op *op)
 
 static void expire(epio_loop *loop, epio_op *op)
 {
-    if ((op->marks & EPIO__MARK_CANCEL) == 0) {
-        op->marks |= EPIO__MARK_EXPIRED;
+    if ((op->state_flags & EPIO__FLAG_CANCEL) == 0) {
+        op->state_flags |= EPIO__FLAG_EXPIRED;
         epio__op_cancel(loop, op);
     }
 }
@@ -919,7 +919,7 @@ static bool pop_frames(epio_op *op)
 
 static void settle_result(epio_op *op)
 {
-    if (op->result == EPIO_ECANCELED && (op->marks & EPIO__MARK_EXPIRED) != 0) {
+    if (op->result == EPIO_ECANCELED && (op->state_flags & EPIO__FLAG_EXPIRED) != 0) {
         op->result = EPIO_ETIMEDOUT;
     }
     if (op->result >= 0) {
@@ -943,7 +943,7 @@ static void follow_link(epio_loop *loop, epio_op *op)
         op->chain |= EPIO__CHAIN_BROKEN;
     }
     second->chain = op->chain;
-    if (second->chain == 0 || (op->marks & EPIO__MARK_LINK_ALWAYS) != 0) {
+    if (second->chain == 0 || (op->state_flags & EPIO__FLAG_LINK_ALWAYS) != 0) {
         epio__op_enter(second, EPIO__PHASE_ARRIVING);
         epio__op_start(loop, second);
     } else {
@@ -1002,20 +1002,20 @@ bool epio__op_return(epio_loop *loop, epio_op *op)
         epio__op_enter(op, EPIO__PHASE_HELD);
     }
     epio__op_note_if_kept(op);
-    if (op->phase != EPIO__PHASE_READY && (op->marks & EPIO__MARK_INTERNAL) == 0) {
+    if (op->phase != EPIO__PHASE_READY && (op->state_flags & EPIO__FLAG_INTERNAL) == 0) {
         epio__op_keep(loop, op);
     }
     return false;
 }
 
-static void count_way(epio_loop *loop, const epio_op *op)
+static void count_route(epio_loop *loop, const epio_op *op)
 {
-    uint8_t way = op->fast == EPIO__FAST ? EPIO__WAY_AT_ONCE : op->way;
+    uint8_t route = op->fast == EPIO__FAST ? EPIO__ROUTE_AT_ONCE : op->route;
     bool given_up = op->result == EPIO_ECANCELED || op->result == EPIO_ETIMEDOUT;
-    if (way == EPIO__WAY_AT_ONCE && given_up) {
-        way = EPIO__WAY_NOBODY; /* it waited in its VFS */
+    if (route == EPIO__ROUTE_AT_ONCE && given_up) {
+        route = EPIO__ROUTE_NOBODY; /* it waited in its VFS */
     }
-    loop->counters.ways[way]++;
+    loop->counters.routes[route]++;
 }
 
 void epio__op_deliver(epio_loop *loop, epio_op *op)
@@ -1025,7 +1025,7 @@ void epio__op_deliver(epio_loop *loop, epio_op *op)
         return;
     }
     if (op->result == EPIO_RETRY) {
-        bool unwanted = loop->closing || (op->marks & EPIO__MARK_CANCEL) != 0;
+        bool unwanted = loop->closing || (op->state_flags & EPIO__FLAG_CANCEL) != 0;
         op->result = EPIO_ECANCELED;
         if (!unwanted || epio__op_must_run(op)) {
             op->result = EPIO_EPENDING;
@@ -1038,7 +1038,7 @@ void epio__op_deliver(epio_loop *loop, epio_op *op)
     EPIO__ASSERT(op->due_for == EPIO__DUE_NOTHING);
     settle_result(op);
     epio__timer_stop(loop, op);
-    if ((op->marks & EPIO__MARK_INTERNAL) != 0) {
+    if ((op->state_flags & EPIO__FLAG_INTERNAL) != 0) {
         epio__barrier_flushed(loop, op);
         return;
     }
@@ -1049,7 +1049,7 @@ void epio__op_deliver(epio_loop *loop, epio_op *op)
     epio__list_remove(&op->held);
     follow_link(loop, op);
     epio__count_size(&loop->in_flight, SIZE_MAX);
-    count_way(loop, op);
+    count_route(loop, op);
     loop->delivered++;
     epio__op_give_back(loop, op);
 }

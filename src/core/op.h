@@ -13,10 +13,10 @@
  * was never zeroed. */
 enum {
     EPIO__STATE_ZEROED = 0,
-    EPIO__STATE_PREPARED = 0x45700001,    /* a verb filled it */
-    EPIO__STATE_PLAIN_READ = 0x45700011,  /* likewise, and it may go by the short path */
-    EPIO__STATE_PLAIN_WRITE = 0x45700021, /* of plain.c */
-    EPIO__STATE_LINKED = 0x45700002,      /* follows another that was not submitted yet */
+    EPIO__STATE_PREPARED = 0x45700001,   /* a verb filled it */
+    EPIO__STATE_FAST_READ = 0x45700011,  /* likewise, and it may go by the fast path */
+    EPIO__STATE_FAST_WRITE = 0x45700021, /* of fast_path.c */
+    EPIO__STATE_LINKED = 0x45700002,     /* follows another that was not submitted yet */
     EPIO__STATE_IN_FLIGHT = 0x45700004,
     EPIO__STATE_DONE = 0x45700008, /* delivered or performed: the caller's again */
 
@@ -40,14 +40,14 @@ enum {
     EPIO__FAST_THROUGH_LAYERS /* ended, and its frames are still on it */
 };
 
-/* op->marks. Set by the verb and the submitter, then the owner's. */
+/* op->state_flags. Set by the verb and the submitter, then the owner's. */
 enum {
-    EPIO__MARK_INVALID = 0x01,     /* an argument is wrong: EPIO_EINVAL once submitted */
-    EPIO__MARK_CANCEL = 0x02,      /* somebody wants it to end */
-    EPIO__MARK_EXPIRED = 0x04,     /* that was its deadline */
-    EPIO__MARK_LINK_ALWAYS = 0x08, /* the next follows whatever happens */
-    EPIO__MARK_INTERNAL = 0x10,    /* a flush of the core's own */
-    EPIO__MARK_CLOSED = 0x20       /* a close that reached its VFS: the file is gone */
+    EPIO__FLAG_INVALID = 0x01,     /* an argument is wrong: EPIO_EINVAL once submitted */
+    EPIO__FLAG_CANCEL = 0x02,      /* somebody wants it to end */
+    EPIO__FLAG_EXPIRED = 0x04,     /* that was its deadline */
+    EPIO__FLAG_LINK_ALWAYS = 0x08, /* the next follows whatever happens */
+    EPIO__FLAG_INTERNAL = 0x10,    /* a flush of the core's own */
+    EPIO__FLAG_CLOSED = 0x20       /* a close that reached its VFS: the file is gone */
 };
 
 /* op->due_for: what happens at op->due, should the op's deadline not come first. The owner's;
@@ -64,25 +64,25 @@ enum {
 /* op->chain: what a linked op knows of those before it. The owner's. */
 enum { EPIO__CHAIN_BROKEN = 0x01 /* one of them failed */ };
 
-/* op->place: where the workers and the loop keep what a VFS gave them. */
+/* op->worker_state: where the workers and the loop keep what a VFS gave them. */
 enum {
-    EPIO__PLACE_NONE,
-    EPIO__PLACE_DEFERRED,  /* for the next turn */
-    EPIO__PLACE_HAND_OVER, /* for the workers, at the end of the turn */
-    EPIO__PLACE_TAKEN,     /* a worker is at it */
-    EPIO__PLACE_QUEUED     /* and up: in that lane's queue, or as many more: behind what hangs;
+    EPIO__WORKER_NOT,
+    EPIO__WORKER_DEFERRED,  /* for the next turn */
+    EPIO__WORKER_COLLECTED, /* for the workers, at the end of the turn */
+    EPIO__WORKER_TAKEN,     /* a worker is at it */
+    EPIO__WORKER_QUEUED     /* and up: in that lane's queue, or as many more: behind what hangs;
                               this and TAKEN under its lock */
 };
 
-/* op->way: by whom it was carried out, for epio_loop_stats. The owner's, and of no
+/* op->route: by whom it was carried out, for epio_loop_stats. The owner's, and of no
  * meaning for what was EPIO__FAST to its end: that was at once. */
 enum {
-    EPIO__WAY_NOBODY,
-    EPIO__WAY_AT_ONCE,
-    EPIO__WAY_BACKEND,
-    EPIO__WAY_WORKER,
-    EPIO__WAY_OWNER, /* instead of a worker */
-    EPIO__WAYS
+    EPIO__ROUTE_NOBODY,
+    EPIO__ROUTE_AT_ONCE,
+    EPIO__ROUTE_BACKEND,
+    EPIO__ROUTE_WORKER,
+    EPIO__ROUTE_OWNER, /* instead of a worker */
+    EPIO__ROUTES
 };
 
 /* Is it about an open file, which must stay open until the op is delivered? */
@@ -141,8 +141,8 @@ static inline uint64_t epio__deadline_after(uint64_t timeout)
 /* An op that waited in a VFS goes on from there: what becomes of it now is what counts. */
 static inline void epio__op_waits_no_more(epio_op *op)
 {
-    if (op->way == EPIO__WAY_NOBODY) {
-        op->way = EPIO__WAY_AT_ONCE;
+    if (op->route == EPIO__ROUTE_NOBODY) {
+        op->route = EPIO__ROUTE_AT_ONCE;
     }
 }
 
@@ -150,9 +150,9 @@ static inline void epio__op_waits_no_more(epio_op *op)
  * end at once. */
 static inline void epio__op_note_if_kept(epio_op *op)
 {
-    if (op->phase == EPIO__PHASE_HELD && op->way == EPIO__WAY_AT_ONCE &&
-        op->place == EPIO__PLACE_NONE) {
-        op->way = EPIO__WAY_NOBODY;
+    if (op->phase == EPIO__PHASE_HELD && op->route == EPIO__ROUTE_AT_ONCE &&
+        op->worker_state == EPIO__WORKER_NOT) {
+        op->route = EPIO__ROUTE_NOBODY;
     }
 }
 
@@ -168,7 +168,7 @@ static inline void epio__frame_push(epio_op *op, epio_frame *frame)
 /* and epio_forward for an op that nobody has anything to do with meanwhile. */
 static inline void epio__forward(epio_op *op, epio_vfs *vfs, epio_file *file)
 {
-    if ((op->marks & EPIO__MARK_CANCEL) != 0 || op->due_for != EPIO__DUE_NOTHING) {
+    if ((op->state_flags & EPIO__FLAG_CANCEL) != 0 || op->due_for != EPIO__DUE_NOTHING) {
         epio_forward(op, vfs, file);
         return;
     }
@@ -185,8 +185,8 @@ uint64_t epio__bytes_of_parts(const epio_iovec *parts, uint64_t count);
 
 static inline bool epio__state_is_prepared(uint32_t state)
 {
-    return state == EPIO__STATE_PREPARED || state == EPIO__STATE_PLAIN_READ ||
-           state == EPIO__STATE_PLAIN_WRITE;
+    return state == EPIO__STATE_PREPARED || state == EPIO__STATE_FAST_READ ||
+           state == EPIO__STATE_FAST_WRITE;
 }
 
 /* An op must have been prepared by a verb and not yet be used: aborts if not. */

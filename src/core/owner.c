@@ -51,7 +51,7 @@ void epio__loop_enter(epio_loop *loop, const char *function, uintptr_t here)
     uintptr_t self = epio__thread_self();
     uintptr_t owner = epio__load_pointer(&loop->owner);
     if (owner == EPIO__OWNER_NONE && epio__compare_exchange_pointer(&loop->owner, &owner, self)) {
-        epio__store_relaxed_pointer(&loop->plain_owner, loop->makes_detours ? 0 : self);
+        epio__store_relaxed_pointer(&loop->fast_owner, loop->uses_slow_path ? 0 : self);
         watch_end_of_thread();
         return;
     }
@@ -107,7 +107,7 @@ static void after_fork(epio__entry *entry, bool in_child)
             loop->backend->forked(loop->backend_state);
         }
         epio__store_pointer(&loop->owner, EPIO__OWNER_PARENT);
-        epio__store_relaxed_pointer(&loop->plain_owner, 0);
+        epio__store_relaxed_pointer(&loop->fast_owner, 0);
         epio__store_u32(&loop->sleeping, 0);
         epio__queue_init(&loop->ready);
         epio__queue_init(&loop->due);
@@ -119,7 +119,7 @@ static void thread_ends(epio__entry *entry)
     epio_loop *loop = loop_of(entry);
     uintptr_t self = epio__thread_self();
     if (epio__compare_exchange_pointer(&loop->owner, &self, EPIO__OWNER_ENDED)) {
-        epio__store_relaxed_pointer(&loop->plain_owner, 0);
+        epio__store_relaxed_pointer(&loop->fast_owner, 0);
     }
 }
 
@@ -194,7 +194,7 @@ static size_t loops;
 void epio__loop_claim(epio_loop *loop)
 {
     loop->owner = epio__thread_self();
-    loop->plain_owner = loop->owner;
+    loop->fast_owner = loop->owner;
     epio__mutex_lock(epio__process_mutex());
     loops++;
     epio__thread_watch_end();

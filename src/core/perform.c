@@ -1,6 +1,6 @@
 /* epio_perform: one op, carried out on the calling thread. */
+#include "core/flush_error.h"
 #include "core/op.h"
-#include "core/sticky.h"
 #include "fatal.h"
 #include "reason.h"
 #if EPIO_ASYNC
@@ -98,7 +98,7 @@ int64_t epio_perform(epio_op *op)
         epio__fatal("epio_perform", "the op has a successor; linked ops are for epio_submit");
     }
     int64_t result;
-    if ((op->marks & EPIO__MARK_INVALID) != 0) {
+    if ((op->state_flags & EPIO__FLAG_INVALID) != 0) {
         result = op->result;
     } else {
         epio__op_check_open(op, "epio_perform");

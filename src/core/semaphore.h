@@ -31,7 +31,7 @@ void epio__semaphore_count_acquire(epio_semaphore *semaphore, size_t amount);
 
 static inline void epio__semaphore_count_op(const epio_op *op, size_t amount)
 {
-    if (op->kind == EPIO_KIND_ACQUIRE && (op->marks & EPIO__MARK_INVALID) == 0) {
+    if (op->kind == EPIO_KIND_ACQUIRE && (op->state_flags & EPIO__FLAG_INVALID) == 0) {
         epio__semaphore_count_acquire(op->arguments.acquire.semaphore, amount);
     }
 }

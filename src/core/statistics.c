@@ -23,12 +23,12 @@ static uint64_t length_of_queue(const epio__queue *queue)
 
 static void fill_ways(epio_loop_statistics *statistics, const epio_loop *loop)
 {
-    const uint64_t *ways = loop->counters.ways;
+    const uint64_t *ways = loop->counters.routes;
     statistics->delivered = loop->delivered;
-    statistics->by_backend = ways[EPIO__WAY_BACKEND];
-    statistics->by_workers = ways[EPIO__WAY_WORKER];
-    statistics->by_owner = ways[EPIO__WAY_OWNER];
-    statistics->by_nobody = ways[EPIO__WAY_NOBODY];
+    statistics->by_backend = ways[EPIO__ROUTE_BACKEND];
+    statistics->by_workers = ways[EPIO__ROUTE_WORKER];
+    statistics->by_owner = ways[EPIO__ROUTE_OWNER];
+    statistics->by_nobody = ways[EPIO__ROUTE_NOBODY];
     /* Plain reads that were in memory are counted nowhere else. */
     statistics->at_once = statistics->delivered - statistics->by_backend - statistics->by_workers -
                           statistics->by_owner - statistics->by_nobody;

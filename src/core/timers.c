@@ -76,20 +76,20 @@ void epio__timer_start(epio_loop *loop, epio_op *op)
     op->timer_child = NULL;
     op->timer_next = NULL;
     op->timer_previous = NULL;
-    op->timed = 1;
+    op->in_heap = 1;
     loop->timers = meld(loop->timers, op);
-    if ((op->marks & EPIO__MARK_INTERNAL) == 0) {
+    if ((op->state_flags & EPIO__FLAG_INTERNAL) == 0) {
         loop->user_timers++;
     }
 }
 
 void epio__timer_stop(epio_loop *loop, epio_op *op)
 {
-    if (op->timed == 0) {
+    if (op->in_heap == 0) {
         return;
     }
-    op->timed = 0;
-    if ((op->marks & EPIO__MARK_INTERNAL) == 0) {
+    op->in_heap = 0;
+    if ((op->state_flags & EPIO__FLAG_INTERNAL) == 0) {
         loop->user_timers--;
     }
     if (op == loop->timers) {

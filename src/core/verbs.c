@@ -17,8 +17,8 @@ void epio__op_check_prepared(const epio_op *op, const char *function)
     }
     switch (epio__load_u32(&op->state) & ~(uint32_t)EPIO__STATE_EXTRAS) {
     case EPIO__STATE_PREPARED:
-    case EPIO__STATE_PLAIN_READ:
-    case EPIO__STATE_PLAIN_WRITE:
+    case EPIO__STATE_FAST_READ:
+    case EPIO__STATE_FAST_WRITE:
         return;
     case EPIO__STATE_IN_FLIGHT:
         epio__fatal(function, "the op is in flight; wait for its completion first");
@@ -70,7 +70,7 @@ static inline void fill(epio_op *op, uint8_t kind, uint8_t fast, epio_vfs *vfs, 
     op->kind = kind;
     epio__op_enter(op, EPIO__PHASE_NONE);
     op->fast = fast;
-    op->marks = 0;
+    op->state_flags = 0;
 }
 
 static epio_op *prepare(epio_op *op, const char *function, uint8_t kind, epio_vfs *vfs)
@@ -91,8 +91,8 @@ static epio_op *prepare(epio_op *op, const char *function, uint8_t kind, epio_vf
 /* The first reason to refuse the op is the one that counts. */
 static void require(epio_op *op, bool valid, uint8_t reason)
 {
-    if (!valid && (op->marks & EPIO__MARK_INVALID) == 0) {
-        op->marks |= EPIO__MARK_INVALID;
+    if (!valid && (op->state_flags & EPIO__FLAG_INVALID) == 0) {
+        op->state_flags |= EPIO__FLAG_INVALID;
         op->result = epio__op_refuse(op, reason);
     }
 }
@@ -190,7 +190,7 @@ static epio_op *prepare_transfer(epio_op *op, const char *function, uint8_t kind
         return op;
     }
     bool vectored = kind == EPIO_KIND_READV || kind == EPIO_KIND_WRITEV;
-    bool stream = (file->traits & EPIO_FILE_STREAM) != 0;
+    bool stream = (file->attributes & EPIO_FILE_STREAM) != 0;
     require(op, base != NULL || len == 0,
             vectored ? EPIO__REASON_PARTS_ARE_NULL : EPIO__REASON_BUFFER_IS_NULL);
     require(op, !vectored || no_part_is_null(base, len), EPIO__REASON_PART_IS_NULL);
@@ -208,7 +208,7 @@ static inline bool prepare_again(epio_op *op, uint8_t kind, epio_file *file, con
                                  size_t len, uint64_t offset, uint32_t direction)
 {
     if (op == NULL || epio__load_u32(&op->state) != EPIO__STATE_DONE || file == NULL ||
-        (file->plain & direction) == 0 || base == NULL) {
+        (file->fast & direction) == 0 || base == NULL) {
         return false;
     }
     uint64_t end = offset + len; /* of three numbers below 2^63 none has the highest bit */
@@ -222,7 +222,7 @@ static inline bool prepare_again(epio_op *op, uint8_t kind, epio_file *file, con
     op->arguments.io.base = (void *)(uintptr_t)base;
     op->arguments.io.len = len;
     op->arguments.io.offset = offset;
-    epio__store_relaxed_u32(&op->state, reads ? EPIO__STATE_PLAIN_READ : EPIO__STATE_PLAIN_WRITE);
+    epio__store_relaxed_u32(&op->state, reads ? EPIO__STATE_FAST_READ : EPIO__STATE_FAST_WRITE);
     return true;
 }
 
@@ -262,7 +262,8 @@ epio_op *epio_truncate(epio_op *op, epio_file *file, uint64_t size)
     op->arguments.io.offset = size;
     require(op, size <= INT64_MAX, EPIO__REASON_SIZE_BEYOND_LIMIT);
     require_direction(op, EPIO_OPEN_WRITE);
-    require(op, file == NULL || (file->traits & EPIO_FILE_STREAM) == 0, EPIO__REASON_STREAM_SIZE);
+    require(op, file == NULL || (file->attributes & EPIO_FILE_STREAM) == 0,
+            EPIO__REASON_STREAM_SIZE);
     return op;
 }
 
@@ -288,7 +289,8 @@ static epio_op *prepare_lock(epio_op *op, const char *function, uint8_t kind, ep
     op->arguments.lock.delay_ns = 0;
     op->arguments.lock.conflicts = 0;
     require(op, level <= EPIO_LOCK_EXCLUSIVE, EPIO__REASON_UNKNOWN_LEVEL);
-    require(op, file == NULL || (file->traits & EPIO_FILE_STREAM) == 0, EPIO__REASON_STREAM_LOCKS);
+    require(op, file == NULL || (file->attributes & EPIO_FILE_STREAM) == 0,
+            EPIO__REASON_STREAM_LOCKS);
     return op;
 }
 
@@ -401,7 +403,7 @@ epio_op *epio_acquire(epio_op *op, epio_semaphore *semaphore, epio_vfs *vfs, uin
     op->arguments.acquire.waiter.bytes = 0;
     require(op, semaphore != NULL, EPIO__REASON_SEMAPHORE_IS_NULL);
     require(op, permits != 0, EPIO__REASON_NO_PERMITS);
-    if (op->marks == 0) {
+    if (op->state_flags == 0) {
         op->vfs = epio__semaphore_vfs(semaphore); /* the loop stays that of `vfs` */
     }
     return op;
@@ -428,7 +430,7 @@ epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags)
         epio__store_relaxed_u32(&first->state, EPIO__STATE_PREPARED); /* no more plain */
     }
     if ((flags & EPIO_LINK_ALWAYS) != 0) {
-        first->marks |= EPIO__MARK_LINK_ALWAYS;
+        first->state_flags |= EPIO__FLAG_LINK_ALWAYS;
     }
     epio__store_relaxed_u32(&second->state, EPIO__STATE_LINKED);
     return first;

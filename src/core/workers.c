@@ -177,7 +177,7 @@ static void put_behind(epio__lane *lane, epio_op *op)
     epio__list_remove(&op->queue);
     epio__list_append(&lane->behind, &op->queue);
     lane->queued--;
-    epio__store_relaxed_u32(&op->place, op->place + EPIO__LANES);
+    epio__store_relaxed_u32(&op->worker_state, op->worker_state + EPIO__LANES);
 }
 
 static void put_behind_medium(epio__lane *lane, epio_op *op)
@@ -194,7 +194,7 @@ static void bring_forward(epio__lane *lane)
 {
     for (epio_node *node = lane->behind.next; node != &lane->behind; node = node->next) {
         epio_op *op = epio__op_of_queue(node);
-        epio__store_relaxed_u32(&op->place, op->place - EPIO__LANES);
+        epio__store_relaxed_u32(&op->worker_state, op->worker_state - EPIO__LANES);
         lane->queued++;
     }
     epio__list_move_all(&lane->behind, &lane->queue);
@@ -545,7 +545,7 @@ static void run_op(worker *one, epio_op *op)
     epio__lane *lane = one->lane;
     epio__list_remove(&op->queue);
     lane->queued--;
-    epio__store_relaxed_u32(&op->place, EPIO__PLACE_TAKEN);
+    epio__store_relaxed_u32(&op->worker_state, EPIO__WORKER_TAKEN);
     bool flushes_for_writers = lane->one_per_file && op->kind == EPIO_KIND_SYNC;
     lane->flushing += flushes_for_writers ? 1 : 0;
     /* While it is at a flush others may write. */
@@ -703,7 +703,7 @@ static void take_if_deserted(epio__lane *lane, epio_node *queue)
 /* The workers have it no more. */
 static void leave_workers(epio_op *op)
 {
-    op->place = EPIO__PLACE_NONE;
+    op->worker_state = EPIO__WORKER_NOT;
     op->loop->at_workers--;
     op->loop->writes_at_workers -= lane_of(op) == LANE_WRITE ? 1 : 0;
 }
@@ -716,7 +716,7 @@ static void fail_all(epio_node *queue)
         epio__list_remove(&op->queue);
         leave_workers(op);
         bool here = epio__op_must_run(op);
-        op->way = here ? EPIO__WAY_OWNER : EPIO__WAY_NOBODY;
+        op->route = here ? EPIO__ROUTE_OWNER : EPIO__ROUTE_NOBODY;
         epio_complete(op, here ? op->vfs->methods->perform(op->vfs, op) : EPIO_ENOMEM);
     }
 }
@@ -732,7 +732,7 @@ static bool give_flush_to_writer(epio_loop *loop, epio_node *flush)
     bool awake = lane->spinning + about_to_look(lane) != 0 && epio__list_empty(&lane->queue) &&
                  lane->flushing == 0 && worker_at_file(lane, op->file) == NULL;
     if (awake) {
-        epio__op_of_queue(flush->next)->place = EPIO__PLACE_QUEUED + LANE_WRITE;
+        epio__op_of_queue(flush->next)->worker_state = EPIO__WORKER_QUEUED + LANE_WRITE;
         epio__list_move_all(&lane->queue, flush);
         lane->queued++;
         rouse_for_queue(lane);
@@ -757,8 +757,8 @@ void epio__workers_hand_over(epio_loop *loop)
             op->offloaded_at = now;
         }
         epio__list_remove(&op->queue);
-        op->place = EPIO__PLACE_QUEUED + lane;
-        op->way = EPIO__WAY_WORKER;
+        op->worker_state = EPIO__WORKER_QUEUED + lane;
+        op->route = EPIO__ROUTE_WORKER;
         epio__list_append(&batches[lane], &op->queue);
         counts[lane]++;
         loop->at_workers++;
@@ -824,10 +824,10 @@ void epio__workers_try_again(epio_loop *loop)
  * this machine's memory and disks. An open may end at a dead mount. */
 static bool is_short_and_local(const epio_op *op)
 {
-    if (!epio__op_has_file(op) || (op->file->traits & EPIO_FILE_LOCAL) == 0) {
+    if (!epio__op_has_file(op) || (op->file->attributes & EPIO_FILE_LOCAL) == 0) {
         return false;
     }
-    if ((op->marks & EPIO__MARK_INTERNAL) != 0) {
+    if ((op->state_flags & EPIO__FLAG_INTERNAL) != 0) {
         uint64_t took = EPIO__CONTAINER(op, epio_file, flush)->flush_took;
         return took != 0 && took < LONG_FLUSH_NS;
     }
@@ -858,14 +858,14 @@ static void take_from_hand_over(epio_op *op)
     epio__list_remove(&op->queue);
     loop->hand_over_count--;
     loop->hand_over_writes -= lane_of(op) == LANE_WRITE ? 1 : 0;
-    op->place = EPIO__PLACE_NONE;
+    op->worker_state = EPIO__WORKER_NOT;
 }
 
 void epio__workers_perform_one(epio_loop *loop)
 {
     epio_op *op = epio__op_of_queue(loop->hand_over.next);
     take_from_hand_over(op);
-    op->way = EPIO__WAY_OWNER;
+    op->route = EPIO__ROUTE_OWNER;
     epio_complete(op, op->vfs->methods->perform(op->vfs, op));
 }
 
@@ -876,7 +876,7 @@ void epio_offload(epio_op *op)
     epio__require(op, "epio_offload", "the op is NULL");
     epio_loop *loop = op->loop;
     epio__op_enter(op, EPIO__PHASE_HELD);
-    op->place = EPIO__PLACE_HAND_OVER;
+    op->worker_state = EPIO__WORKER_COLLECTED;
     epio__list_append(&loop->hand_over, &op->queue);
     loop->hand_over_count++;
     loop->hand_over_writes += lane_of(op) == LANE_WRITE ? 1 : 0;
@@ -887,7 +887,7 @@ void epio_defer(epio_op *op)
 {
     epio__require(op, "epio_defer", "the op is NULL");
     epio__op_enter(op, EPIO__PHASE_HELD);
-    op->place = EPIO__PLACE_DEFERRED;
+    op->worker_state = EPIO__WORKER_DEFERRED;
     op->loop->counters.deferred++;
     epio__list_append(&op->loop->deferred, &op->queue);
     epio__loop_notify_host(op->loop);
@@ -907,10 +907,10 @@ void epio__workers_came_back(epio_op *op)
 static bool take_back_from_queue(epio_op *op, epio__lane *lane)
 {
     epio__mutex_lock(&lane->mutex);
-    bool queued = op->place >= EPIO__PLACE_QUEUED;
+    bool queued = op->worker_state >= EPIO__WORKER_QUEUED;
     if (queued) {
         epio__list_remove(&op->queue);
-        lane->queued -= op->place < EPIO__PLACE_QUEUED + EPIO__LANES ? 1 : 0;
+        lane->queued -= op->worker_state < EPIO__WORKER_QUEUED + EPIO__LANES ? 1 : 0;
         leave_workers(op);
     }
     epio__mutex_unlock(&lane->mutex);
@@ -921,21 +921,21 @@ epio__take_back epio__workers_take_back(epio_op *op)
 {
     /* Only a worker changes the place of an op behind the owner's back, and only
      * of one that is in its queue. */
-    uint32_t place = epio__load_relaxed_u32(&op->place);
+    uint32_t place = epio__load_relaxed_u32(&op->worker_state);
     switch (place) {
-    case EPIO__PLACE_NONE:
+    case EPIO__WORKER_NOT:
         return EPIO__TAKE_BACK_NOT_THERE;
-    case EPIO__PLACE_DEFERRED:
+    case EPIO__WORKER_DEFERRED:
         epio__list_remove(&op->queue);
-        op->place = EPIO__PLACE_NONE;
+        op->worker_state = EPIO__WORKER_NOT;
         return EPIO__TAKE_BACK_DONE;
-    case EPIO__PLACE_HAND_OVER:
+    case EPIO__WORKER_COLLECTED:
         take_from_hand_over(op);
         return EPIO__TAKE_BACK_DONE;
-    case EPIO__PLACE_TAKEN:
+    case EPIO__WORKER_TAKEN:
         return EPIO__TAKE_BACK_TOO_LATE;
     default:
-        place = (place - EPIO__PLACE_QUEUED) % EPIO__LANES;
+        place = (place - EPIO__WORKER_QUEUED) % EPIO__LANES;
         return take_back_from_queue(op, &op->loop->workers.lanes[place]) ? EPIO__TAKE_BACK_DONE
                                                                          : EPIO__TAKE_BACK_TOO_LATE;
     }

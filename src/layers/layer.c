@@ -31,7 +31,7 @@ static void wrap_opened(epio__layer *layer, epio__layer_file *file, epio_op *op,
         return;
     }
     file->inner = op->file;
-    epio_file_init(&file->base, &layer->base, op->file->flags, op->file->traits);
+    epio_file_init(&file->base, &layer->base, op->file->flags, op->file->attributes);
     epio__add_size(&layer->open_files, 1);
     op->file = &file->base;
 }

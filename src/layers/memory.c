@@ -4,7 +4,7 @@
  *
  * Owns the names, the nodes that they lead to, and their blocks. Arguments, the
  * order of syncs, deadlines and worker threads are the core's. */
-#include "core/fileless.h"
+#include "core/generic_ops.h"
 #include "core/registry.h"
 #include "fatal.h"
 #include "locks/lock.h"
@@ -632,7 +632,7 @@ static int64_t memory_perform(epio_vfs *vfs, epio_op *op)
     if (epio__op_locks(op)) {
         return epio__lock_perform(holder_of(op), op);
     }
-    if (epio__fileless_perform(op, &result)) {
+    if (epio__generic_perform(op, &result)) {
         return result;
     }
     if (op->kind == EPIO_KIND_CLOSE) {
@@ -672,7 +672,7 @@ static void memory_submit(epio_vfs *vfs, epio_op *op)
     uint64_t bytes = bytes_of(op);
     op->os_error = 0;
     if (op->kind == EPIO_KIND_SLEEP) {
-        epio__fileless_submit_sleep(op);
+        epio__generic_submit_sleep(op);
     } else if (op->kind == EPIO_KIND_LOCK) {
         epio__lock_submit(holder_of(op), op);
     } else if (op->kind == EPIO_KIND_WORK || bytes > INLINE_LIMIT) {

@@ -13,7 +13,7 @@
  * of PENDING but without the byte of RESERVED, whose holder would seem to own the
  * journal.
  *
- * Inside the process the node says who is in the way; only what that allows asks
+ * Inside the process the node says who is in the route; only what that allows asks
  * for bytes. Waiting is left to lock.c. */
 #include "locks/lock_steps.h"
 

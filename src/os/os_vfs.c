@@ -4,7 +4,7 @@
 #include "os/os_vfs.h"
 
 #include "atomics.h"
-#include "core/fileless.h"
+#include "core/generic_ops.h"
 #include "core/op.h"
 #if EPIO_ASYNC
 #include "core/loop.h"
@@ -110,7 +110,7 @@ static int64_t perform(epio_vfs *base, epio_op *op)
         let_go_of_file(vfs_of(base), op);
     }
 #endif
-    if (epio__fileless_perform(op, &result)) {
+    if (epio__generic_perform(op, &result)) {
         return result;
     }
     result = perform_by_platform(base, op);
@@ -155,7 +155,7 @@ static void hand_on(epio__os_vfs *vfs, epio_op *op)
     } else if (!vfs->backend->submit(vfs->backend_state, op)) {
         epio_offload(op);
     } else if (op->phase != EPIO__PHASE_READY) {
-        op->way = EPIO__WAY_BACKEND; /* else it took no longer than the call */
+        op->route = EPIO__ROUTE_BACKEND; /* else it took no longer than the call */
     }
 }
 
@@ -391,7 +391,7 @@ static void submit(epio_vfs *base, epio_op *op)
         }
         return;
     case EPIO_KIND_SLEEP:
-        epio__fileless_submit_sleep(op);
+        epio__generic_submit_sleep(op);
         return;
     case EPIO_KIND_CURRENT_TIME:
         epio_complete(op, perform(base, op));

@@ -2,7 +2,7 @@
 #ifndef EPIO_OS_VFS_H
 #define EPIO_OS_VFS_H
 
-#include "os/trial.h"
+#include "os/tuner.h"
 #include "platform.h"
 
 #if EPIO_ASYNC

@@ -138,9 +138,9 @@ static int fill_file(epio__os_file *file, int descriptor, uint32_t flags)
     bool memory = S_ISREG(status.st_mode) && medium == EPIO__MEDIUM_MEMORY;
     bool local = S_ISREG(status.st_mode) && medium == EPIO__MEDIUM_LOCAL;
     if (stream) {
-        file->base.traits = EPIO_FILE_STREAM;
+        file->base.attributes = EPIO_FILE_STREAM;
     } else {
-        file->base.traits = local || memory ? EPIO_FILE_LOCAL : 0;
+        file->base.attributes = local || memory ? EPIO_FILE_LOCAL : 0;
     }
     file->direct = !stream && !memory && (flags & EPIO_OPEN_DIRECT) != 0;
     file->cached_reads = EPIO__CACHED_READS_UNKNOWN;
@@ -229,7 +229,7 @@ static int finish_file(const epio_op *op, epio__os_file *file)
 {
     int descriptor = (int)file->handle;
     file->opened_as = epio__open_abilities(op->flags);
-    if ((file->base.traits & EPIO_FILE_STREAM) == 0) {
+    if ((file->base.attributes & EPIO_FILE_STREAM) == 0) {
         /* Only for FIFOs and terminals; whoever takes the descriptor expects
          * an ordinary one. */
         int mode = fcntl(descriptor, F_GETFL);
@@ -296,7 +296,7 @@ static void open_own_transfer_handle(epio__os_file *file, int mode)
     uint32_t settled = EPIO__STREAM_NONBLOCKING | EPIO__STREAM_SOCKET;
     unsigned number;
     /* The request is an unsigned long to one libc's ioctl, an int to another's. */
-    if ((file->base.traits & EPIO_FILE_STREAM) == 0 || (file->stream & settled) != 0 ||
+    if ((file->base.attributes & EPIO_FILE_STREAM) == 0 || (file->stream & settled) != 0 ||
         syscall(SYS_ioctl, (int)file->handle, TIOCGPTN, &number) == 0) {
         return; /* a terminal's master end would be another terminal */
     }

@@ -337,7 +337,7 @@ static int update_watch(epio__streams *streams, epio__os_file *file)
 bool epio__stream_submit(epio__streams *streams, epio_op *op)
 {
     epio__os_file *file = epio__os_file_of(op);
-    bool stream = (file->base.traits & EPIO_FILE_STREAM) != 0;
+    bool stream = (file->base.attributes & EPIO_FILE_STREAM) != 0;
     if (!stream || has_note(file, EPIO__STREAM_CANNOT_BE_WATCHED)) {
         return false;
     }

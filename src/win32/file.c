@@ -87,7 +87,7 @@ static int fill_stream(epio__win32_file *file, int32_t *os_error)
     DWORD pipe_flags = 0;
     file->pipe = GetNamedPipeInfo(handle, &pipe_flags, NULL, NULL, NULL) != FALSE;
     file->messages = (pipe_flags & PIPE_TYPE_MESSAGE) != 0;
-    file->base.base.traits = EPIO_FILE_STREAM;
+    file->base.base.attributes = EPIO_FILE_STREAM;
     return 0;
 }
 
@@ -129,7 +129,7 @@ static int fill_file(epio__win32_file *file, uint32_t flags, int32_t *os_error)
     file->base.locks_are_remote = is_remote(handle);
     bool is_far = file->base.locks_are_remote || (information.FileAttributes & FETCHED) != 0;
     file->cannot_bind = is_far || (information.FileAttributes & TRANSFORMED) != 0;
-    file->base.base.traits = is_far ? 0 : EPIO_FILE_LOCAL;
+    file->base.base.attributes = is_far ? 0 : EPIO_FILE_LOCAL;
     file->base.base.medium = file->base.device;
     file->base.direct = (flags & EPIO_OPEN_DIRECT) != 0;
     file->sector = file->base.direct ? sector_of(handle) : 0;

@@ -93,7 +93,7 @@ static bool settle_packets(epio__win32_file *file, HANDLE handle)
 {
     ULONG told = 0;
     UCHAR modes = FILE_SKIP_COMPLETION_PORT_ON_SUCCESS | FILE_SKIP_SET_EVENT_ON_HANDLE;
-    bool stream = (file->base.base.traits & EPIO_FILE_STREAM) != 0;
+    bool stream = (file->base.base.attributes & EPIO_FILE_STREAM) != 0;
     bool is_new = file->base.opened_as != 0;
     if (!stream && epio__win32.set_notification_modes(handle, modes)) {
         file->skips_packets = true;

@@ -77,7 +77,7 @@ static void wrap_file(fault_vfs *vfs, epio_op *op)
 {
     fault_file *file = allocate(sizeof *file);
     file->inner = op->file;
-    epio_file_init(&file->base, &vfs->base, op->file->flags, op->file->traits);
+    epio_file_init(&file->base, &vfs->base, op->file->flags, op->file->attributes);
     op->file = &file->base;
 }
 

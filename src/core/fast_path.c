@@ -1,4 +1,4 @@
-/* The short path of an op that has nothing about it but to be carried out: no link, no
+/* The fast path of an op that has nothing about it but to be carried out: no link, no
  * deadline, no order to be kept, no file that is being closed, and no thread but the owner's.
  * Most ops are such reads. They pass through here from epio_submit to their `done`, and
  * nothing is noted of them that only others need. An op that turns out to have more to
@@ -6,8 +6,8 @@
  *
  * What is rare is in op.c for this reason too: so the compiler keeps it, and the
  * registers that it would need, out of these few functions. */
+#include "core/flush_error.h"
 #include "core/loop.h"
-#include "core/sticky.h"
 #include "fatal.h"
 
 /* ---- Submit ---- */
@@ -29,7 +29,7 @@ static EPIO__NOINLINE void pass_to_vfs(epio_loop *loop, epio_op *op)
 {
     epio__op_enter(op, EPIO__PHASE_HELD);
     op->fast = EPIO__FAST_IN_VFS;
-    op->way = EPIO__WAY_AT_ONCE;
+    op->route = EPIO__ROUTE_AT_ONCE;
     op->reason = 0; /* of an earlier use, of which the verb has taken no notice */
     op->vfs->methods->submit(op->vfs, op);
     if (op->phase == EPIO__PHASE_READY || op->phase == EPIO__PHASE_COLLECTED) {
@@ -78,14 +78,14 @@ static bool write_at_once(epio_loop *loop, epio_op *op)
 
 static EPIO__NOINLINE void submit_other(epio_op *op)
 {
-    if (!epio__op_is_plain(op, EPIO__STATE_PLAIN_WRITE) || !write_at_once(op->loop, op)) {
+    if (!epio__op_is_fast(op, EPIO__STATE_FAST_WRITE) || !write_at_once(op->loop, op)) {
         epio__op_submit(op);
     }
 }
 
 void epio_submit(epio_op *op)
 {
-    if (epio__op_is_plain(op, EPIO__STATE_PLAIN_READ)) {
+    if (epio__op_is_fast(op, EPIO__STATE_FAST_READ)) {
         submit_read(op->loop, op);
     } else {
         submit_other(op);
@@ -100,7 +100,7 @@ void epio_complete(epio_op *op, int64_t result)
     epio_loop *loop = op->loop;
     /* op->result stays EPIO_EPENDING until the delivery. */
     op->progress = (uint64_t)result;
-    if (epio__load_relaxed_pointer(&loop->plain_owner) != epio__thread_self() ||
+    if (epio__load_relaxed_pointer(&loop->fast_owner) != epio__thread_self() ||
         op->fast != EPIO__FAST_IN_VFS || result < 0) {
         epio__op_complete(op);
         return;
@@ -114,7 +114,7 @@ static void leave_batch(epio_op *op)
 {
     op->queue.next = NULL;
     epio__op_enter(op, EPIO__PHASE_HELD);
-    op->way = EPIO__WAY_BACKEND;
+    op->route = EPIO__ROUTE_BACKEND;
     op->fast = EPIO__FAST_NOT;
     epio__op_keep(op->loop, op);
 }
@@ -122,19 +122,19 @@ static void leave_batch(epio_op *op)
 bool epio__leave_batch(epio_op *op)
 {
     leave_batch(op);
-    if ((op->marks & EPIO__MARK_CANCEL) == 0) {
+    if ((op->state_flags & EPIO__FLAG_CANCEL) == 0) {
         return true;
     }
     epio_complete(op, EPIO_ECANCELED);
     return false;
 }
 
-static void end_by_detour(epio__queue *reads, uint8_t way)
+static void end_by_slow_path(epio__queue *reads, uint8_t route)
 {
     while (reads->first != NULL) {
         epio_op *op = epio__queue_pop(reads);
         leave_batch(op);
-        op->way = way;
+        op->route = route;
         epio_complete(op, (int64_t)op->progress);
     }
 }
@@ -145,8 +145,8 @@ void epio__batch_ended(epio__queue *reads, bool waited)
         return;
     }
     epio_loop *loop = epio__op_of_queue(reads->first)->loop;
-    if (waited || loop->makes_detours) {
-        end_by_detour(reads, waited ? EPIO__WAY_BACKEND : EPIO__WAY_AT_ONCE);
+    if (waited || loop->uses_slow_path) {
+        end_by_slow_path(reads, waited ? EPIO__ROUTE_BACKEND : EPIO__ROUTE_AT_ONCE);
     } else {
         epio__queue_append(&loop->ready, reads);
     }
@@ -155,7 +155,7 @@ void epio__batch_ended(epio__queue *reads, bool waited)
 /* ---- Delivery ---- */
 
 /* What submit_read or write_at_once began, and nothing has come to it since. */
-static inline void deliver_plain(epio_loop *loop, epio_op *op)
+static inline void deliver_fast(epio_loop *loop, epio_op *op)
 {
     epio_file *file = op->file;
     op->result = (int64_t)op->progress;
@@ -182,12 +182,12 @@ static void deliver_by_layers(epio_loop *loop, epio_op *op)
     if (op->result < 0 || op->file->close != NULL) {
         epio__op_deliver(loop, op);
     } else {
-        deliver_plain(loop, op);
+        deliver_fast(loop, op);
     }
 }
 
 /* Until that many were delivered ever, or a poll has taken its time: which ops of the
- * short path need not ask, as an embedded loop has none. */
+ * fast path need not ask, as an embedded loop has none. */
 static void deliver_due(epio_loop *loop, uint64_t end)
 {
     epio_node *node;
@@ -196,7 +196,7 @@ static void deliver_due(epio_loop *loop, uint64_t end)
         loop->due.first = node->next;
         node->next = NULL;
         if (op->fast == EPIO__FAST && op->file->close == NULL) {
-            deliver_plain(loop, op);
+            deliver_fast(loop, op);
         } else if (op->fast == EPIO__FAST_THROUGH_LAYERS) {
             deliver_by_layers(loop, op);
         } else {
@@ -224,19 +224,19 @@ void epio__loop_deliver(epio_loop *loop, uint32_t max)
 
 /* ---- No more of it ---- */
 
-static void make_detour(const epio__queue *queue)
+static void use_slow_path(const epio__queue *queue)
 {
     for (epio_node *node = queue->first; node != NULL; node = node->next) {
         epio_op *op = epio__op_of_queue(node);
-        op->way = op->fast == EPIO__FAST ? EPIO__WAY_AT_ONCE : op->way;
+        op->route = op->fast == EPIO__FAST ? EPIO__ROUTE_AT_ONCE : op->route;
         op->fast = EPIO__FAST_NOT;
     }
 }
 
-void epio__loop_make_detours(epio_loop *loop)
+void epio__loop_use_slow_path(epio_loop *loop)
 {
-    loop->makes_detours = true;
-    epio__store_relaxed_pointer(&loop->plain_owner, 0);
-    make_detour(&loop->ready);
-    make_detour(&loop->due);
+    loop->uses_slow_path = true;
+    epio__store_relaxed_pointer(&loop->fast_owner, 0);
+    use_slow_path(&loop->ready);
+    use_slow_path(&loop->due);
 }

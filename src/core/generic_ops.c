@@ -1,5 +1,5 @@
-/* See fileless.h. */
-#include "core/fileless.h"
+/* See generic_ops.h. */
+#include "core/generic_ops.h"
 
 static int64_t sleep_here(const epio_op *op)
 {
@@ -13,7 +13,7 @@ static int64_t sleep_here(const epio_op *op)
     return (int64_t)nanoseconds;
 }
 
-bool epio__fileless_perform(epio_op *op, int64_t *result)
+bool epio__generic_perform(epio_op *op, int64_t *result)
 {
     switch (op->kind) {
     case EPIO_KIND_SLEEP:
@@ -36,7 +36,7 @@ bool epio__fileless_perform(epio_op *op, int64_t *result)
 
 #if EPIO_ASYNC
 
-void epio__fileless_submit_sleep(epio_op *op)
+void epio__generic_submit_sleep(epio_op *op)
 {
     uint64_t nanoseconds = op->arguments.sleep.nanoseconds;
     epio_complete_at(op, epio__monotonic_time() + nanoseconds, (int64_t)nanoseconds);

@@ -1,7 +1,7 @@
 /* Which of two ways of doing the same, again and again, is the quicker here: asked of the
  * clock now and then, as processors and kernels differ in it, and so do the times of day. */
-#ifndef EPIO_TRIAL_H
-#define EPIO_TRIAL_H
+#ifndef EPIO_TUNER_H
+#define EPIO_TUNER_H
 
 #include "platform.h"
 

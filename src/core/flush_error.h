@@ -1,7 +1,7 @@
 /* A failed flush is never forgotten: what the system could not write it may
  * have dropped, so later flushes that succeed prove nothing. */
-#ifndef EPIO_STICKY_H
-#define EPIO_STICKY_H
+#ifndef EPIO_FLUSH_ERROR_H
+#define EPIO_FLUSH_ERROR_H
 
 #include "core/op.h"
 

@@ -1,6 +1,6 @@
-/* See trial.h. What counts of either way is its best time, since whatever interferes only takes
+/* See tuner.h. What counts of either way is its best time, since whatever interferes only takes
  * longer. */
-#include "os/trial.h"
+#include "os/tuner.h"
 
 /* Of each way. The first get used to it: caches, and what a way prepares for the next. */
 #define TRIES 16u
