@@ -107,6 +107,7 @@ static void cancel_nothing(epio_vfs *vfs, epio_op *op)
 }
 
 static const epio_vfs_methods nothing_methods = {
+    .size = sizeof(epio_vfs_methods),
     .name = "nothing",
     .submit = submit_nothing,
     .perform = perform_nothing,

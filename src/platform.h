@@ -5,6 +5,7 @@
 
 #include "atomics.h"
 #include "compiler.h"
+#include "kinds.h"
 #include "queue.h"
 
 #include <epio/vfs.h>
@@ -123,24 +124,9 @@ static inline void epio__os_file_note_cached_reads(epio__os_file *file, uint32_t
     epio__store_relaxed_u32(&file->base.collects, cached_reads == EPIO__CACHED_READS_WORK ? 1 : 0);
 }
 
-static inline bool epio__op_reads(const epio_op *op)
-{
-    return op->kind == EPIO_KIND_READ || op->kind == EPIO_KIND_READV;
-}
-
-static inline bool epio__op_transfers(const epio_op *op)
-{
-    return op->kind >= EPIO_KIND_READ && op->kind <= EPIO_KIND_WRITEV;
-}
-
 static inline bool epio__op_is_on_stream(const epio_op *op)
 {
     return (op->file->attributes & EPIO_FILE_STREAM) != 0;
-}
-
-static inline bool epio__op_is_vectored(const epio_op *op)
-{
-    return op->kind == EPIO_KIND_READV || op->kind == EPIO_KIND_WRITEV;
 }
 
 /* Around several writes on this thread, and whatever else it does in between: what
@@ -176,9 +162,10 @@ bool epio__os_readv_cached(epio_op *op, uint64_t bytes);
 /* A single copy above this is not for the owner's thread. */
 #define EPIO__LARGE_COPY (UINT64_C(1) << 20)
 
-/* In op->flags of a read, which has none of its own: epio__os_read_cached was in
- * vain. */
-#define EPIO__READ_MISSED_CACHE 1u
+/* In op->notes, of reads and writes alone. */
+#define EPIO__NOTE_MISSED_CACHE 1u /* epio__os_read_cached found it not in memory */
+#define EPIO__NOTE_GIVEN_UP 2u     /* it is to end, perhaps between two pieces */
+#define EPIO__NOTE_OF_BACKEND 4u   /* and up: the back end's own */
 
 /* Closes what the system knows of the file and frees its memory: 0, or an error
  * with *os_error. */

@@ -17,6 +17,7 @@
     X(PART_IS_NULL, EPIO_EINVAL, "the buffer of a part is NULL")                                   \
     X(FUNCTION_IS_NULL, EPIO_EINVAL, "the function is NULL")                                       \
     X(SEMAPHORE_IS_NULL, EPIO_EINVAL, "the semaphore is NULL")                                     \
+    X(KIND_IS_EPIOS, EPIO_EINVAL, "kinds of VFSes outside begin at EPIO_KIND_USER")                \
     X(UNKNOWN_FLAGS, EPIO_EINVAL, "unknown flags")                                                 \
     X(UNKNOWN_MODE, EPIO_EINVAL, "unknown access mode")                                            \
     X(NO_DIRECTION, EPIO_EINVAL, "neither READ nor WRITE")                                         \

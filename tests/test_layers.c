@@ -184,6 +184,7 @@ static void layer_cancel(epio_vfs *vfs, epio_op *op)
 }
 
 static const epio_vfs_methods layer_methods = {
+    .size = sizeof(epio_vfs_methods),
     .name = "layer",
     .submit = layer_submit,
     .perform = layer_perform,
@@ -266,6 +267,7 @@ static void sleepy_cancel(epio_vfs *vfs, epio_op *op)
 }
 
 static const epio_vfs_methods sleepy_methods = {
+    .size = sizeof(epio_vfs_methods),
     .name = "sleepy",
     .submit = sleepy_submit,
     .cancel = sleepy_cancel,
@@ -517,6 +519,7 @@ static void give_up(epio_vfs *vfs, epio_op *op)
 }
 
 static const epio_vfs_methods keeping_methods = {
+    .size = sizeof(epio_vfs_methods),
     .name = "keeper",
     .submit = layer_submit,
     .perform = layer_perform,
@@ -664,6 +667,7 @@ static void take_back(epio_vfs *vfs, epio_op *op)
 }
 
 static const epio_vfs_methods deferring_methods = {
+    .size = sizeof(epio_vfs_methods),
     .name = "deferrer",
     .submit = layer_submit,
     .perform = layer_perform,
@@ -904,6 +908,7 @@ static void device_cancel(epio_vfs *vfs, epio_op *op)
 }
 
 static const epio_vfs_methods device_methods = {
+    .size = sizeof(epio_vfs_methods),
     .name = "device",
     .submit = device_submit,
     .perform = device_perform,
@@ -985,6 +990,7 @@ static void offload(layer *one, epio_op *op)
 }
 
 static const epio_vfs_methods device_like_methods = {
+    .size = sizeof(epio_vfs_methods),
     .name = "offloader",
     .submit = layer_submit,
     .perform = device_perform,

@@ -976,6 +976,7 @@ static void cancel_nothing(epio_vfs *vfs, epio_op *op)
 }
 
 static const epio_vfs_methods ending_methods = {
+    .size = sizeof(epio_vfs_methods),
     .name = "ending",
     .submit = submit_and_go_on,
     .perform = perform_nothing,
@@ -1016,6 +1017,32 @@ static void complete_a_read_again(hand *c)
     check_result(epio_wait(epio_read(&c->op, &c->memory, &c->byte, 1, 0)), 0);
     vfs.then = complete;
     epio_submit(epio_read(&c->op, &c->memory, &c->byte, 1, 0));
+}
+
+static void sleep_by(hand *c, const epio_vfs_methods *methods)
+{
+    epio_vfs vfs = {.methods = methods, .loop = c->loop};
+    (void)epio_sleep(&c->op, &vfs, HOUR);
+}
+
+static void use_vfs_without_methods(hand *c)
+{
+    sleep_by(c, NULL);
+}
+
+static void use_methods_without_size(hand *c)
+{
+    epio_vfs_methods methods = ending_methods;
+    methods.size = 0;
+    sleep_by(c, &methods);
+}
+
+static void use_methods_that_are_too_short(hand *c)
+{
+    epio_vfs_methods methods = ending_methods;
+    methods.size -= 1;
+    epio_vfs vfs = {.methods = &methods, .loop = c->loop};
+    epio_file_init(&c->memory, &vfs, EPIO_OPEN_READ, 0);
 }
 
 static void resume_without_method(hand *c)
@@ -1138,6 +1165,7 @@ static void enter_a_forbidden_phase(hand *c)
     X(alarm, "epio_alarm", epio_alarm(NULL, 0))                                                    \
     X(offload, "epio_offload", epio_offload(NULL))                                                 \
     X(defer, "epio_defer", epio_defer(NULL))                                                       \
+    X(op_prepare, "epio_op_prepare", epio_op_prepare(NULL, c->vfs, NULL, EPIO_KIND_USER))          \
     X(resume, "epio_resume", epio_resume(NULL))                                                    \
     X(frame_push, "epio_frame_push", epio_frame_push(NULL, &c->frame))                             \
     X(frame_push_frame, "epio_frame_push", epio_frame_push(&c->op, NULL))                          \
@@ -1347,6 +1375,9 @@ static const mistake mistakes_without_end[] = {
 
 static const mistake mistakes_of_vfses[] = {
     MISTAKE(complete_again, "epio_complete", "completed already"),
+    MISTAKE(use_vfs_without_methods, "epio_sleep", "size"),
+    MISTAKE(use_methods_without_size, "epio_sleep", "size"),
+    MISTAKE(use_methods_that_are_too_short, "epio_file_init", "size"),
     MISTAKE(resume_without_method, "epio_resume", "`resumed`"),
     MISTAKE(complete_a_read_again, "epio_complete", "completed already"),
 #if EPIO_ASSERTIONS

@@ -206,6 +206,7 @@ static void refuse_all_submitted(epio_vfs *vfs, epio_op *op)
 static void a_vfs_of_the_users_has_no_words(fixture *f)
 {
     static const epio_vfs_methods methods = {
+        .size = sizeof(epio_vfs_methods),
         .name = "refuses",
         .perform = refuse_all,
 #if EPIO_ASYNC

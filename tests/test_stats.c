@@ -115,10 +115,6 @@ static void arguments_are_checked(fixture *f)
     check_result(epio_loop_stats(loop, NULL), EPIO_EINVAL);
     now.size = 0;
     check_result(epio_loop_stats(loop, &now), EPIO_EINVAL);
-    now.size = sizeof now - 1;
-    check_result(epio_loop_stats(loop, &now), EPIO_EINVAL);
-    now.size = sizeof now + 8;
-    check_result(epio_loop_stats(loop, &now), EPIO_EINVAL);
     epio_loop_destroy(loop);
 }
 
@@ -371,7 +367,8 @@ static void *answer_what_is_kept(void *argument)
 
 static void what_a_vfs_keeps_is_not_at_once(fixture *f)
 {
-    static const epio_vfs_methods methods = {.name = "keeper", .submit = keep, .cancel = keep_on};
+    static const epio_vfs_methods methods = {
+        .size = sizeof methods, .name = "keeper", .submit = keep, .cancel = keep_on};
     epio_semaphore *semaphore;
     epio_vfs *layers[3];
     epio_loop *loop = make_loop(0);

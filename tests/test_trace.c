@@ -20,7 +20,7 @@ static epio_vfs *trace_make(epio_vfs *inner)
 
 static epio_trace_counts counts_of(const epio_vfs *trace, uint32_t kind)
 {
-    epio_trace_counts counts;
+    epio_trace_counts counts = {.size = sizeof counts};
     check_result(epio_trace_read(trace, kind, &counts), 0);
     return counts;
 }
@@ -302,6 +302,7 @@ static void patient_submit(epio_vfs *vfs, epio_op *op)
 static void tries_count_once(fixture *f)
 {
     static const epio_vfs_methods methods = {
+        .size = sizeof(epio_vfs_methods),
         .name = "patient",
 #if EPIO_ASYNC
         .submit = patient_submit,
@@ -511,7 +512,7 @@ static void a_reset_begins_anew(fixture *f)
 static void bad_arguments_are_refused(fixture *f)
 {
     epio_vfs *trace = NULL;
-    epio_trace_counts counts;
+    epio_trace_counts counts = {.size = sizeof counts};
     char text[10];
     check_result(epio_trace_vfs_create(NULL, f->vfs), EPIO_EINVAL);
     check_result(epio_trace_vfs_create(&trace, NULL), EPIO_EINVAL);
@@ -655,7 +656,7 @@ static void *look_on(void *argument)
     char text[4096];
     uint64_t seen = 0;
     while (!atomic_load(&one->leave)) {
-        epio_trace_counts counts;
+        epio_trace_counts counts = {.size = sizeof counts};
         require(epio_trace_read(one->trace, EPIO_KIND_READ, &counts) == 0);
         require(counts.count >= seen && counts.bytes <= counts.count + DEPTH);
         seen = counts.count;

@@ -15,9 +15,7 @@
 #ifndef EPIO_EPIO_H
 #define EPIO_EPIO_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include <epio/op.h>
 
 /* 0 where the library was built without its asynchronous half: no loop, no
  * thread, epio_perform alone. The package files define it for you. */
@@ -96,141 +94,20 @@ EPIO_API const char *epio_error_message(int64_t result);
  * for one that has no name here. Any thread. */
 EPIO_API int epio_error_from_os(int32_t os_error);
 
+/* Structs that tell each other's versions apart begin with their size: programs set it to
+ * sizeof. The library accepts any from the first version's on. What an older program does not
+ * have is 0; what a newer one has beyond is filled with 0 in results, and must be 0 in
+ * options. */
+
 /* ---- Nouns ------------------------------------------------------------- */
 
-typedef struct epio_op epio_op;               /* one operation, owned by the caller */
 typedef struct epio_loop epio_loop;           /* where completions arrive */
 typedef struct epio_vfs epio_vfs;             /* anything that can carry out operations */
 typedef struct epio_file epio_file;           /* an open file of some VFS */
 typedef struct epio_semaphore epio_semaphore; /* counted permits, first come first served */
-typedef struct epio_frame epio_frame;         /* see epio/vfs.h */
-
-/* One part of a vectored read or write. */
-typedef struct epio_iovec {
-    void *base;
-    size_t len;
-} epio_iovec;
-
-/* The function of epio_work: its return value becomes the op's result. */
-typedef int64_t epio_work_function(epio_op *op);
 
 /* No limit, for the functions that take a timeout. */
 #define EPIO_FOREVER UINT64_MAX
-
-/* Links of the library's own lists. */
-typedef struct epio_node {
-    struct epio_node *next;
-    struct epio_node *previous;
-} epio_node;
-
-/* A place in a semaphore's queue. */
-typedef struct epio_waiter {
-    epio_node node;
-    void (*granted)(struct epio_waiter *waiter);
-    uint64_t bytes;
-    uint32_t permits;
-    int32_t outcome;
-} epio_waiter;
-
-#define EPIO_OP_SIZE 320
-
-/* One operation. Start with all bytes zero (`epio_op op = {0};`); after its
- * completion was delivered it may be reused as it is, or freed. It may not be
- * moved or copied while in flight. */
-struct epio_op {
-    /* The caller's; verbs leave the first two alone. */
-    void (*done)(epio_op *op); /* called by the loop's owner; NULL: none */
-    void *user;                /* anything */
-    uint64_t timeout_ns;       /* 0: none; counts from submit, used up by one submission */
-
-    /* Results, valid once the op is done. */
-    int64_t result;   /* >= 0, or EPIO_E...; EPIO_EPENDING while in flight */
-    int32_t os_error; /* errno or GetLastError behind a failure, else 0 */
-
-    /* The library's. */
-    uint32_t state;
-    epio_file *file; /* after an open or adopt: the file, NULL if it failed */
-    epio_vfs *vfs;
-    epio_loop *loop;
-    epio_frame *frames;
-    uint32_t flags;
-    uint8_t kind;
-    uint8_t phase;
-    uint8_t fast;
-    uint8_t state_flags;
-    uint64_t progress;
-    epio_node queue; /* up to here and a few words on is all that a short op touches */
-    union {
-        struct {
-            void *base; /* buffer, or the epio_iovec array when vectored */
-            uint64_t len;
-            uint64_t offset;
-            uint64_t system[4]; /* what the system wants to have until the end */
-        } io;
-        struct {
-            const char *path;
-            const char *to;
-            char *buffer;
-            uint64_t len;
-        } path;
-        struct {
-            intptr_t os_handle;
-        } adopt;
-        struct {
-            epio_node node;
-            uint8_t stage;
-        } sync;
-        struct {
-            uint64_t nanoseconds;
-        } sleep;
-        struct {
-            epio_work_function *function;
-        } work;
-        struct {
-            epio_semaphore *semaphore;
-            epio_waiter waiter;
-        } acquire;
-        struct {
-            epio_node node;
-            void *holder;
-            void (*news)(epio_op *op);
-            uint32_t delay_ns;
-            int32_t outcome;
-            uint32_t unlocks;
-            uint8_t level;
-            uint8_t found;
-            uint8_t told;
-            uint8_t looks;
-            uint8_t conflicts;
-        } lock;
-        uint64_t space[7];
-    } arguments;
-    uint32_t worker_state;
-    uint32_t in_heap;
-    int32_t carried_error;
-    int32_t carried_os_error;
-    uint64_t due;
-    epio_node held;
-    epio_op *timer_child;
-    epio_op *timer_next;
-    epio_op *timer_previous;
-    epio_op *link;
-    epio_op *cancel_next;
-    void *waiter;
-    uint8_t route;
-    uint8_t chain;
-    uint8_t due_for;
-    uint8_t reason;
-    uint8_t message;
-    uint64_t offloaded_at;
-    unsigned char reserved[EPIO_OP_SIZE - 16 * sizeof(void *) - 12 * 8 - 8 * 4 - 8];
-};
-
-#ifdef __cplusplus
-static_assert(sizeof(epio_op) == EPIO_OP_SIZE, "an op has the same size on every target");
-#else
-_Static_assert(sizeof(epio_op) == EPIO_OP_SIZE, "an op has the same size on every target");
-#endif
 
 /* Why an op ended with EPIO_EINVAL, or with EPIO_EBADF or EPIO_ESPIPE for what its verb was
  * given: "unknown flags", "TRUNCATE needs WRITE", "offset + len is beyond INT64_MAX". Of
@@ -589,6 +466,8 @@ EPIO_API void epio_vfs_destroy(epio_vfs *vfs);
 
 /* What became of one kind of ops on their way through a `trace` VFS. */
 typedef struct epio_trace_counts {
+    size_t size; /* sizeof(epio_trace_counts) */
+
     uint64_t in_flight; /* now: came to the VFS, and not back */
     uint64_t count;     /* came back; what follows is about these */
     uint64_t failed;    /* with an error other than the next */
@@ -621,9 +500,11 @@ typedef struct epio_trace_counts {
  * last try, or not at all if it is given up in between. */
 EPIO_API int epio_trace_vfs_create(epio_vfs **vfs, epio_vfs *inner);
 
-/* What was counted of one EPIO_KIND_... (epio/vfs.h) since the VFS was created, or
- * the last reset: 0. While ops end on another thread the numbers may be a moment
- * apart. EPIO_EINVAL: NULL, an unknown kind, not a `trace` VFS. Any thread. */
+/* What was counted of one EPIO_KIND_... (epio/vfs.h; those from EPIO_KIND_USER on share one
+ * count) since the VFS was created, or the last reset: 0. Fills all but `size`, which the
+ * caller sets. While ops end on another thread the numbers may be a moment apart.
+ * EPIO_EINVAL: NULL, a size below that of the first version, an unknown kind, not a `trace`
+ * VFS. Any thread. */
 EPIO_API int epio_trace_read(const epio_vfs *trace, uint32_t kind, epio_trace_counts *counts);
 
 /* All counts but in_flight begin at 0 again; ops in flight will count when they end.
@@ -679,8 +560,9 @@ typedef struct epio_loop_options {
 } epio_loop_options;
 
 /* Makes a loop that belongs to the calling thread. Starts no thread. NULL
- * options: the defaults. Errors: EPIO_EINVAL (NULL loop, an unknown back end, a size that
- * no version up to this one has; see epio_loop_invalid_reason), EPIO_EMFILE, EPIO_ENOMEM. */
+ * options: the defaults. Errors: EPIO_EINVAL (NULL loop, an unknown back end, a size below
+ * that of the first version, an option set that this one does not know; see
+ * epio_loop_invalid_reason), EPIO_EMFILE, EPIO_ENOMEM. */
 EPIO_API int epio_loop_create(epio_loop **loop, const epio_loop_options *options);
 
 /* Why epio_loop_create would refuse these options, or (NULL) the environment, as one sentence:
@@ -777,8 +659,8 @@ typedef struct epio_loop_statistics {
 } epio_loop_statistics;
 
 /* Fills all but `size`, which the caller sets: 0. Counting costs the loop next to nothing,
- * reading it a few locks. Also from inside a `done`. EPIO_EINVAL: NULL, a size that is not
- * this version's. The owner. */
+ * reading it a few locks. Also from inside a `done`. EPIO_EINVAL: NULL, a size below that of
+ * the first version. The owner. */
 EPIO_API int epio_loop_stats(const epio_loop *loop, epio_loop_statistics *statistics);
 
 /* The operating system as a VFS that completes on this loop. Lives as long as

@@ -43,14 +43,20 @@ enum {
     EPIO_KIND_RANDOMNESS,          /* io.base, io.len */
     EPIO_KIND_ACQUIRE,             /* a semaphore's own: no other VFS sees it */
     EPIO_KIND_WORK,                /* work */
-    EPIO_KIND_COUNT
+    EPIO_KIND_COUNT,
+
+    /* And up to 255, of VFSes outside: words, or whatever they make of it; see
+     * epio_op_prepare. */
+    EPIO_KIND_USER = 128
 };
 
 /* "read" for EPIO_KIND_READ, and so on: the verb's name without epio_; "none" for
- * EPIO_KIND_NONE, "?" for a number that is no kind. Static strings, any thread. */
+ * EPIO_KIND_NONE, "user" from EPIO_KIND_USER on, "?" for a number that is no kind. Static
+ * strings, any thread. */
 EPIO_API const char *epio_kind_name(uint32_t kind);
 
 typedef struct epio_vfs_methods {
+    size_t size; /* sizeof(epio_vfs_methods) */
     const char *name;
 
     /* Accepts an op. Called by the owner of vfs->loop, with op->vfs == vfs.
@@ -64,7 +70,8 @@ typedef struct epio_vfs_methods {
 
     /* Asks for an op that this VFS holds (op->vfs == vfs) to end: complete it
      * with EPIO_ECANCELED if it waits, else do nothing. Not called for one that
-     * was deferred, offloaded or parked: those the core ends itself. The owner. */
+     * was deferred, offloaded or parked: those the core ends itself. NULL if the VFS
+     * keeps no other. The owner. */
     void (*cancel)(epio_vfs *vfs, epio_op *op);
 
     /* Frees the VFS; NULL: it is not the user's to free. */
@@ -83,6 +90,8 @@ typedef struct epio_vfs_methods {
     /* The answer to epio_resume. NULL unless the VFS calls that. The owner. */
     void (*resumed)(epio_vfs *vfs, epio_op *op);
 } epio_vfs_methods;
+
+typedef struct epio_frame epio_frame;
 
 /* Embed it first in your own struct. */
 struct epio_vfs {
@@ -141,6 +150,15 @@ EPIO_API void epio_file_release(epio_file *file);
 
 /* Bytes that a read or write is about, vectored or not; 0 for other kinds. */
 EPIO_API uint64_t epio_op_bytes(const epio_op *op);
+
+/* Fills an op of a kind of your own, EPIO_KIND_USER to 255, and returns it, as a verb does:
+ * what a library beside epio builds its verbs from. Its VFS gets it by submit, perform, cancel,
+ * layers pass it on, and links, deadlines and epio_offload (among the functions of epio_work)
+ * are as for any other. op->arguments.words are the caller's, to be set after this; they are not
+ * cleared. With a file, which may be NULL, it is an op of that file: a close waits for it, and
+ * `vfs` may be NULL. EPIO_EINVAL once it is run: a kind below EPIO_KIND_USER, neither VFS nor
+ * file. Any thread. */
+EPIO_API epio_op *epio_op_prepare(epio_op *op, epio_vfs *vfs, epio_file *file, uint32_t kind);
 
 /* True if the op was submitted, false inside epio_perform. */
 EPIO_API bool epio_in_flight(const epio_op *op);

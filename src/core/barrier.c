@@ -125,7 +125,7 @@ void epio__barrier_enter(epio_loop *loop, epio_op *op)
     }
     epio__count_size(&file->in_flight, 1);
     file->locks += op->kind == EPIO_KIND_LOCK ? 1 : 0;
-    if (!epio__op_is_ordered(op)) {
+    if (!epio__op_is(op, EPIO__KIND_ORDERED)) {
         return;
     }
     op->carried_error = 0;
@@ -295,7 +295,7 @@ void epio__barrier_leave(epio_op *op)
     }
     epio_file *file = op->file;
     file->locks -= op->kind == EPIO_KIND_LOCK ? 1 : 0;
-    if (epio__op_is_ordered(op)) {
+    if (epio__op_is(op, EPIO__KIND_ORDERED)) {
         leave_ordered(file, op);
     }
     /* Once the count is 0 an epio_perform of another thread may close the file;

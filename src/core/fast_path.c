@@ -99,7 +99,7 @@ void epio_complete(epio_op *op, int64_t result)
     epio__require(op, "epio_complete", "the op is NULL");
     epio_loop *loop = op->loop;
     /* op->result stays EPIO_EPENDING until the delivery. */
-    op->progress = (uint64_t)result;
+    op->outcome = result;
     if (epio__load_relaxed_pointer(&loop->fast_owner) != epio__thread_self() ||
         op->fast != EPIO__FAST_IN_VFS || result < 0) {
         epio__op_complete(op);
@@ -158,7 +158,7 @@ void epio__batch_ended(epio__queue *reads, bool waited)
 static inline void deliver_fast(epio_loop *loop, epio_op *op)
 {
     epio_file *file = op->file;
-    op->result = (int64_t)op->progress;
+    op->result = op->outcome;
     epio__store_size(&file->in_flight, epio__load_relaxed_size(&file->in_flight) - 1);
     epio__count_size(&loop->in_flight, SIZE_MAX);
     loop->delivered++;
@@ -174,11 +174,11 @@ static inline void deliver_fast(epio_loop *loop, epio_op *op)
 static void deliver_by_layers(epio_loop *loop, epio_op *op)
 {
     op->fast = EPIO__FAST_NOT;
-    op->result = (int64_t)op->progress;
+    op->result = op->outcome;
     if (!epio__op_return(loop, op)) {
         return;
     }
-    op->progress = (uint64_t)op->result;
+    op->outcome = op->result;
     if (op->result < 0 || op->file->close != NULL) {
         epio__op_deliver(loop, op);
     } else {

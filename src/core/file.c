@@ -1,6 +1,7 @@
 /* What every file and op has in common, whichever VFS it belongs to. */
 #include "core/op.h"
 #include "core/registry.h"
+#include "core/struct_size.h"
 #include "fatal.h"
 #if EPIO_ASYNC
 #include "core/loop.h"
@@ -14,6 +15,7 @@ void epio_file_init(epio_file *file, epio_vfs *vfs, uint32_t flags, uint32_t att
     epio__require(file, "epio_file_init", "the file is NULL");
     memset(file, 0, sizeof *file);
     epio__require(vfs, "epio_file_init", "the VFS is NULL");
+    epio__vfs_check(vfs, "epio_file_init");
     file->vfs = vfs;
     file->flags = flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE);
     file->attributes = attributes;
@@ -42,6 +44,13 @@ void epio_file_release(epio_file *file)
 }
 
 epio_op epio__released;
+
+void epio__vfs_check(const epio_vfs *vfs, const char *function)
+{
+    if (vfs->methods == NULL || vfs->methods->size < EPIO__SIZE_UP_TO(epio_vfs_methods, resumed)) {
+        epio__fatal(function, "the VFS has no methods, or they do not begin with their size");
+    }
+}
 
 void epio__file_check(const epio_file *file, const char *function)
 {
@@ -87,36 +96,6 @@ uint64_t epio_op_bytes(const epio_op *op)
     default:
         return 0;
     }
-}
-
-const char *epio_kind_name(uint32_t kind)
-{
-    static const char *const names[EPIO_KIND_COUNT] = {
-        [EPIO_KIND_NONE] = "none",
-        [EPIO_KIND_OPEN] = "open",
-        [EPIO_KIND_ADOPT] = "adopt",
-        [EPIO_KIND_CLOSE] = "close",
-        [EPIO_KIND_READ] = "read",
-        [EPIO_KIND_READV] = "readv",
-        [EPIO_KIND_WRITE] = "write",
-        [EPIO_KIND_WRITEV] = "writev",
-        [EPIO_KIND_TRUNCATE] = "truncate",
-        [EPIO_KIND_SYNC] = "sync",
-        [EPIO_KIND_SIZE] = "size",
-        [EPIO_KIND_LOCK] = "lock",
-        [EPIO_KIND_UNLOCK] = "unlock",
-        [EPIO_KIND_CHECK_RESERVED_LOCK] = "check_reserved_lock",
-        [EPIO_KIND_DELETE] = "delete",
-        [EPIO_KIND_RENAME] = "rename",
-        [EPIO_KIND_ACCESS] = "access",
-        [EPIO_KIND_FULL_PATHNAME] = "full_pathname",
-        [EPIO_KIND_SLEEP] = "sleep",
-        [EPIO_KIND_CURRENT_TIME] = "current_time",
-        [EPIO_KIND_RANDOMNESS] = "randomness",
-        [EPIO_KIND_ACQUIRE] = "acquire",
-        [EPIO_KIND_WORK] = "work",
-    };
-    return kind < EPIO_KIND_COUNT ? names[kind] : "?";
 }
 
 bool epio_in_flight(const epio_op *op)

@@ -130,14 +130,49 @@ void epio__op_give_back(epio_loop *loop, epio_op *op);
 
 /* Its turn has come: nothing holds it back any more. */
 void epio__op_start(epio_loop *loop, epio_op *op);
+/* It has not begun, or waits for a flush, and will not go on. */
+void epio__op_end_early(epio_op *op, int64_t result);
+/* Checks a chain that is being submitted, and makes it ready to be: its loop. */
+epio_loop *epio__op_begin(epio_op *first, const char *function);
+/* Then submits it, from whichever thread this is. `extras`: EPIO__STATE_WAITED_FOR or 0. */
+void epio__op_launch(epio_loop *loop, epio_op *first, uint32_t extras, const char *function);
+/* What an op in the inbox is there for: submitted, completed, resumed elsewhere. */
+void epio__op_arrive(epio_loop *loop, epio_op *op);
+void epio__op_come_back(epio_loop *loop, epio_op *op);
+void epio__op_resume(epio_loop *loop, epio_op *op);
+/* Acts on the timers whose time has come, but once a poll has taken its time the rest stays
+ * for the next. */
+void epio__loop_fire_timers(epio_loop *loop);
+
+/* ---- cancel.c ---- */
+
 /* A cancel or the deadline, on the owner's thread. */
 void epio__op_cancel(epio_loop *loop, epio_op *op);
-/* Takes what other threads posted. */
+/* The same for one that has the mark of it already. */
+void epio__op_cancel_in_phase(epio_loop *loop, epio_op *op);
+/* Its deadline has passed. */
+void epio__op_expire(epio_loop *loop, epio_op *op);
+/* The thread that is at it had its moment. */
+void epio__op_write_off(epio_op *op);
+
+/* ---- wait.c ---- */
+
+/* op->waiter of an op that is WAITED_FOR has its result. */
+void epio__waiter_notify(void *waiter, int64_t result);
+
+/* ---- inbox.c ---- */
+
+/* From another thread than the owner's. After these the op may be gone, and its loop. */
+void epio__inbox_post(epio_loop *loop, epio_op *op, uint8_t message);
+void epio__inbox_post_cancel(epio_loop *loop, epio_op *op);
+/* Another thread than the owner uses the loop. */
+void epio__loop_mark_shared(epio_loop *loop);
+/* Takes what other threads posted; */
 void epio__loop_drain(epio_loop *loop);
-/* The same, but once a poll has taken its time the rest stays for the next. */
+/* the same, but once a poll has taken its time the rest stays for the next; */
 void epio__loop_drain_in_time(epio_loop *loop);
-/* Acts on the timers whose time has come, likewise. */
-void epio__loop_fire_timers(epio_loop *loop);
+/* cancels alone. */
+void epio__inbox_drain_cancels(epio_loop *loop);
 /* Makes the owner look again if it sleeps. Any thread. */
 void epio__loop_notify(epio_loop *loop);
 

@@ -1,63 +1,18 @@
 /* The life of an op in flight: from epio_submit, through whatever holds it, to
- * its one delivery; and the ways to end it early. Ops that have nothing about them
- * are spared most of this: fast_path.c is their way, and the entry for all. What a turn of
- * the loop does, and in which order, is loop.c's.
+ * its one delivery. Ops that have nothing about them are spared most of this: fast_path.c
+ * is their way, and the entry for all. Ending one early is cancel.c's, waiting for one
+ * wait.c's, what other threads post inbox.c's; what an iteration of the loop does, and in
+ * which order, is loop.c's.
  *
  * Exactly one completion: an op is on the ready queue once, because
  * epio_complete checks that somebody held it. After delivery nobody has it:
- * deliver() first lets every foreign epio_cancel finish that has found the op
+ * epio__op_give_back first lets every foreign epio_cancel finish that has found the op
  * in flight, then gives the op away in one atomic step. */
-#include "core/event.h"
 #include "core/flush_error.h"
 #include "core/loop.h"
 #include "core/semaphore.h"
 #include "fatal.h"
 #include "reason.h"
-
-/* ---- Posts from other threads ---- */
-
-static void push_inbox(epio_loop *loop, epio_op *op)
-{
-    uintptr_t head = epio__load_pointer(&loop->inbox);
-    do {
-        op->queue.next = head == 0 ? NULL : &((epio_op *)head)->queue;
-    } while (!epio__compare_exchange_pointer(&loop->inbox, &head, (uintptr_t)op));
-}
-
-static void push_cancel(epio_loop *loop, epio_op *op)
-{
-    uintptr_t head = epio__load_pointer(&loop->cancels);
-    do {
-        op->cancel_next = (epio_op *)head;
-    } while (!epio__compare_exchange_pointer(&loop->cancels, &head, (uintptr_t)op));
-}
-
-void epio__loop_notify(epio_loop *loop)
-{
-    if (epio__load_u32(&loop->sleeping) != 0 && epio__exchange_u32(&loop->sleeping, 0) != 0) {
-        /* Before the wake, so that who is woken by it finds it counted. */
-        epio__add_size(&loop->counters.wakes, 1);
-        loop->backend->wake(loop->backend_state);
-    }
-}
-
-/* Once the op is pushed it may be delivered and the loop be destroyed: the
- * visit makes epio_loop_destroy wait until this call has left. */
-static void post(epio_loop *loop, epio_op *op, uint8_t message)
-{
-    op->message = message;
-    epio__add_size(&loop->visitors, 1);
-    push_inbox(loop, op);
-    epio__loop_notify(loop);
-    epio__subtract_size(&loop->visitors, 1);
-}
-
-static void mark_shared(epio_loop *loop)
-{
-    if (epio__load_relaxed_u32(&loop->shared) == 0) {
-        epio__store_relaxed_u32(&loop->shared, 1);
-    }
-}
 
 /* ---- Completion ---- */
 
@@ -75,7 +30,7 @@ static void start_deadline(epio_loop *loop, epio_op *op)
     }
 }
 
-static void come_back_from_worker(epio_op *op)
+static void leave_worker(epio_op *op)
 {
     if (op->due_for == EPIO__DUE_WRITE_OFF) {
         stop_waiting_for_due(op->loop, op);
@@ -99,15 +54,20 @@ static void make_ready(epio_loop *loop, epio_op *op)
     epio__queue_push(&loop->ready, op);
 }
 
+void epio__op_come_back(epio_loop *loop, epio_op *op)
+{
+    leave_worker(op);
+    make_ready(loop, op);
+}
+
 void epio__op_complete(epio_op *op)
 {
     epio_loop *loop = op->loop;
     if (!epio__loop_is_owner(loop)) {
-        post(loop, op, EPIO__MESSAGE_COMPLETED);
+        epio__inbox_post(loop, op, EPIO__MESSAGE_COMPLETED);
         return;
     }
-    come_back_from_worker(op);
-    make_ready(loop, op);
+    epio__op_come_back(loop, op);
     epio__loop_notify_host(loop);
 }
 
@@ -137,7 +97,7 @@ void epio_complete_at(epio_op *op, uint64_t due, int64_t result)
         epio_complete(op, EPIO_ECANCELED);
         return;
     }
-    op->progress = (uint64_t)result;
+    op->outcome = result;
     park(op->loop, op, EPIO__DUE_END, due);
     epio__loop_notify_host(op->loop);
 }
@@ -208,7 +168,7 @@ static void hold_lock(epio_loop *loop, epio_op *op)
 }
 
 /* It has not begun, or waits for a flush, and will not go on. */
-static void end_early(epio_op *op, int64_t result)
+void epio__op_end_early(epio_op *op, int64_t result)
 {
     if (op->kind == EPIO_KIND_SYNC && op->file != NULL) {
         epio__barrier_withdraw_sync(op);
@@ -219,12 +179,12 @@ static void end_early(epio_op *op, int64_t result)
 void epio__op_start(epio_loop *loop, epio_op *op)
 {
     if ((op->state_flags & EPIO__FLAG_INVALID) != 0) {
-        end_early(op, (int64_t)op->progress);
+        epio__op_end_early(op, op->outcome);
         return;
     }
     bool cancelled = loop->closing || (op->state_flags & EPIO__FLAG_CANCEL) != 0;
-    if (cancelled && !epio__op_must_run(op)) {
-        end_early(op, EPIO_ECANCELED);
+    if (cancelled && !epio__op_is(op, EPIO__KIND_MUST_RUN)) {
+        epio__op_end_early(op, EPIO_ECANCELED);
         return;
     }
     switch (op->kind) {
@@ -251,7 +211,7 @@ void epio__op_start(epio_loop *loop, epio_op *op)
     }
 }
 
-static void resume(epio_loop *loop, epio_op *op)
+void epio__op_resume(epio_loop *loop, epio_op *op)
 {
     op->vfs->methods->resumed(op->vfs, op);
     epio__op_note_if_kept(op);
@@ -266,10 +226,10 @@ void epio_resume(epio_op *op)
     }
     epio_loop *loop = op->loop;
     if (epio__loop_is_owner(loop)) {
-        resume(loop, op);
+        epio__op_resume(loop, op);
     } else {
-        mark_shared(loop);
-        post(loop, op, EPIO__MESSAGE_RESUMED);
+        epio__loop_mark_shared(loop);
+        epio__inbox_post(loop, op, EPIO__MESSAGE_RESUMED);
     }
 }
 
@@ -281,74 +241,6 @@ void epio__op_keep(epio_loop *loop, epio_op *op)
         epio__list_append(&loop->held, &op->held);
     }
     start_deadline(loop, op);
-}
-
-static void unlink_from_first(epio_op *op)
-{
-    epio_op *first = epio__op_of_queue(op->queue.previous);
-    first->link = NULL;
-    op->queue.previous = NULL;
-}
-
-/* A thread that is at the op has a moment to bring its true result, should it not be stuck
- * in the kernel; then it is left alone with what it is at. */
-static void begin_to_write_off(epio_loop *loop, epio_op *op)
-{
-    if (op->due_for == EPIO__DUE_NOTHING && epio__workers_may_write_off(op)) {
-        epio__timer_stop(loop, op);
-        epio__workers_expect(op);
-        epio__timer_start(loop, op);
-    }
-}
-
-/* Asks for the call to end that a worker is in, or will be, whichever VFS gave the op to the
- * worker, whose its fields are. */
-static void interrupt(epio_loop *loop, epio_op *op)
-{
-    if (loop->backend->interrupt != NULL && epio__op_transfers(op)) {
-        loop->backend->interrupt(loop->backend_state, op);
-    }
-}
-
-static void cancel_held(epio_loop *loop, epio_op *op)
-{
-    switch (epio__workers_take_back(op)) {
-    case EPIO__TAKE_BACK_DONE:
-        op->route = EPIO__ROUTE_NOBODY;
-        epio_complete(op, EPIO_ECANCELED);
-        return;
-    case EPIO__TAKE_BACK_NOT_THERE:
-        op->vfs->methods->cancel(op->vfs, op);
-        return;
-    case EPIO__TAKE_BACK_TOO_LATE:
-        begin_to_write_off(loop, op);
-        interrupt(loop, op);
-        return;
-    }
-}
-
-static void cancel_in_phase(epio_loop *loop, epio_op *op)
-{
-    switch (op->phase) {
-    case EPIO__PHASE_LINKED:
-        unlink_from_first(op);
-        end_early(op, EPIO_ECANCELED);
-        return;
-    case EPIO__PHASE_BARRIER:
-        end_early(op, EPIO_ECANCELED);
-        return;
-    case EPIO__PHASE_PARKED:
-        epio_complete(op, EPIO_ECANCELED);
-        return;
-    case EPIO__PHASE_HELD:
-    case EPIO__PHASE_RETURNING:
-        cancel_held(loop, op);
-        return;
-    default:
-        /* In the inbox or a batch, where the mark is found; or at its end, if no layer
-         * sends it again. */
-        return;
-    }
 }
 
 /* Submitted by another thread, and not yet seen by the owner: 1 more, or
@@ -380,7 +272,7 @@ static void count_chain(epio_loop *loop, epio_op *first, bool inbound)
             epio__op_enter(op, EPIO__PHASE_LINKED);
             epio__op_keep(loop, op);
             if ((op->state_flags & EPIO__FLAG_CANCEL) != 0) {
-                cancel_in_phase(loop, op); /* somebody was quicker than this thread */
+                epio__op_cancel_in_phase(loop, op); /* somebody was quicker than this thread */
             }
         }
     }
@@ -393,6 +285,11 @@ static void arrive(epio_loop *loop, epio_op *op, bool inbound)
     if (op->phase != EPIO__PHASE_READY) {
         epio__op_keep(loop, op);
     }
+}
+
+void epio__op_arrive(epio_loop *loop, epio_op *op)
+{
+    arrive(loop, op, true);
 }
 
 /* ---- Submitting ---- */
@@ -441,7 +338,7 @@ static epio_loop *loop_of_chain(const epio_op *first, const char *function)
     return op->loop;
 }
 
-static epio_loop *begin(epio_op *first, const char *function)
+epio_loop *epio__op_begin(epio_op *first, const char *function)
 {
     epio__op_check_prepared(first, function);
     epio_loop *loop = loop_of_chain(first, function);
@@ -452,7 +349,7 @@ static epio_loop *begin(epio_op *first, const char *function)
             epio__fatal(function, "linked ops belong to different loops");
         }
         closes |= op->kind == EPIO_KIND_CLOSE && op->link != NULL;
-        if (epio__op_must_run(op)) {
+        if (epio__op_is(op, EPIO__KIND_MUST_RUN)) {
             op->timeout_ns = 0; /* it has no deadline, whoever holds it */
         } else if (op->timeout_ns != 0) {
             op->timeout_ns = epio__deadline_after(op->timeout_ns);
@@ -461,7 +358,7 @@ static epio_loop *begin(epio_op *first, const char *function)
         op->fast = EPIO__FAST_NOT;
         op->route = EPIO__ROUTE_NOBODY;
         op->chain = 0;
-        op->progress = (uint64_t)op->result;
+        op->outcome = op->result;
         if ((op->state_flags & EPIO__FLAG_INVALID) == 0) {
             op->progress = 0;
             op->reason = EPIO__REASON_NONE;
@@ -489,14 +386,14 @@ static void submit_elsewhere(epio_loop *loop, epio_op *first, const char *functi
     for (epio_op *op = first; op != NULL; op = op->link) {
         count_inbound(loop, op, 1);
     }
-    mark_shared(loop);
-    post(loop, first, EPIO__MESSAGE_SUBMITTED);
+    epio__loop_mark_shared(loop);
+    epio__inbox_post(loop, first, EPIO__MESSAGE_SUBMITTED);
 }
 
 static void submit_here(epio_loop *loop, epio_op *op)
 {
     /* What other threads submitted before must count as before. */
-    if (op->kind == EPIO_KIND_SYNC || epio__op_must_run(op) || op->link != NULL) {
+    if (op->kind == EPIO_KIND_SYNC || epio__op_is(op, EPIO__KIND_MUST_RUN) || op->link != NULL) {
         epio__loop_drain(loop);
     }
     arrive(loop, op, false);
@@ -507,372 +404,48 @@ static void submit_here(epio_loop *loop, epio_op *op)
  * has to hear of it. */
 void epio__op_fail_at_once(epio_op *op, int64_t result)
 {
-    epio_loop *loop = begin(op, "epio_submit");
+    epio_loop *loop = epio__op_begin(op, "epio_submit");
     set_in_flight(op, 0);
     count_chain(loop, op, false);
     epio_complete(op, result);
 }
 
+void epio__op_launch(epio_loop *loop, epio_op *first, uint32_t extras, const char *function)
+{
+    set_in_flight(first, extras);
+    if (epio__loop_is_owner(loop)) {
+        submit_here(loop, first);
+    } else {
+        submit_elsewhere(loop, first, function);
+    }
+}
+
 void epio__op_submit(epio_op *op)
 {
-    epio_loop *loop = begin(op, "epio_submit");
-    set_in_flight(op, 0);
-    if (epio__loop_is_owner(loop)) {
-        submit_here(loop, op);
-    } else {
-        submit_elsewhere(loop, op, "epio_submit");
-    }
+    epio__op_launch(epio__op_begin(op, "epio_submit"), op, 0, "epio_submit");
 }
 
-/* ---- Waiting ---- */
-
-typedef struct op_waiter {
-    int64_t result;
-    bool done;    /* for the owner, who runs the loop meanwhile */
-    bool foreign; /* not the loop's owner */
-    epio__event event;
-} op_waiter;
-
-static void tell_waiter(op_waiter *waiter, int64_t result)
-{
-    waiter->result = result;
-    if (waiter->foreign) {
-        epio__event_set(&waiter->event);
-    } else {
-        waiter->done = true;
-    }
-}
-
-/* False: the op was delivered meanwhile. */
-static bool attach_waiter(epio_op *op, op_waiter *waiter)
-{
-    uint32_t state = epio__load_u32(&op->state);
-    for (;;) {
-        if ((state & EPIO__STATE_WAITED_FOR) != 0) {
-            epio__fatal("epio_wait", "another thread waits for the op already");
-        }
-        if ((state & ~(uint32_t)EPIO__STATE_EXTRAS) != EPIO__STATE_IN_FLIGHT) {
-            return false;
-        }
-        /* Read by the deliverer only after it has seen the mark. */
-        op->waiter = waiter;
-        if (epio__compare_exchange_u32(&op->state, &state, state | EPIO__STATE_WAITED_FOR)) {
-            return true;
-        }
-    }
-}
-
-static void check_nested(const epio_loop *loop, uintptr_t here)
-{
-    if (loop->depth != 0) {
-        epio__loop_check_nested(loop, "epio_wait", here);
-    }
-}
-
-static int64_t submit_and_wait(epio_loop *loop, epio_op *op, uintptr_t here)
-{
-    op_waiter waiter = {.foreign = !epio__loop_is_owner(loop)};
-    op->waiter = &waiter;
-    if (!waiter.foreign) {
-        check_nested(loop, here);
-        set_in_flight(op, EPIO__STATE_WAITED_FOR);
-        submit_here(loop, op);
-        epio__loop_run_until(loop, &waiter.done);
-        return waiter.result;
-    }
-    epio__event_init(&waiter.event);
-    set_in_flight(op, EPIO__STATE_WAITED_FOR);
-    submit_elsewhere(loop, op, "epio_wait");
-    (void)epio__event_wait(&waiter.event, EPIO_FOREVER);
-    epio__event_destroy(&waiter.event);
-    return waiter.result;
-}
-
-/* Another thread may deliver the op at any moment and then destroy the loop: the
- * event's mutex, which it needs for that, makes it wait until the loop was
- * looked at. */
-static int64_t wait_in_flight(epio_op *op, uintptr_t here)
-{
-    op_waiter waiter = {.foreign = true};
-    epio__event_init(&waiter.event);
-    epio__mutex_lock(&waiter.event.mutex);
-    bool attached = attach_waiter(op, &waiter);
-    if (attached && epio__loop_is_owner(op->loop)) {
-        waiter.foreign = false; /* nobody but this thread can deliver it */
-    } else if (attached) {
-        epio__loop_check_lives(op->loop, "epio_wait");
-    }
-    epio__mutex_unlock(&waiter.event.mutex);
-    if (!attached) {
-        waiter.result = op->result;
-    } else if (waiter.foreign) {
-        (void)epio__event_wait(&waiter.event, EPIO_FOREVER);
-    } else {
-        check_nested(op->loop, here);
-        epio__loop_run_until(op->loop, &waiter.done);
-    }
-    epio__event_destroy(&waiter.event);
-    return waiter.result;
-}
-
-/* The owner hears nobody while it is in a read: a server, or a program that answers for
- * one, may take as long as it likes, and somebody may come for the first time. */
-static bool owner_may_wait_in(const epio_loop *loop, const epio_op *read)
-{
-    return epio__loop_is_alone(loop) && (read->file->attributes & EPIO_FILE_LOCAL) != 0;
-}
-
-/* A read by way of layers, which see it go and come back. */
-static bool wait_for_fast(epio_loop *loop, epio_op *op, uintptr_t here)
-{
-    if (!epio__op_is_fast(op, EPIO__STATE_FAST_READ)) {
-        return false;
-    }
-    loop->bytes_left = EPIO__TURN_BYTES;
-    loop->may_wait = owner_may_wait_in(loop, op);
-    epio_submit(op);
-    loop->may_wait = false;
-    loop->hooks->read_collected(loop->resident);
-    if (loop->ready.first == &op->queue) {
-        epio__loop_deliver(loop, 1);
-    }
-    if (!epio__loop_is_quiet(loop)) {
-        const bool done = true;
-        epio__loop_run_until(loop, &done); /* what came of it gets going */
-    }
-    if (epio_in_flight(op)) {
-        (void)wait_in_flight(op, here);
-    }
-    return true;
-}
-
-/* A read on a loop where nothing else wants attention is a turn of its own: no
- * other thread need ever see it in flight. If the loop has nothing else to do
- * at all, now or because of anybody else, the calling thread may as well wait
- * in the read itself; else it takes what the page cache has. */
-static bool wait_for_read(epio_loop *loop, epio_op *op, uintptr_t here)
-{
-    if (!epio__op_reads(op) || op->state_flags != 0 || op->link != NULL || op->timeout_ns != 0 ||
-        op->file->close != NULL || !epio__loop_is_quiet(loop)) {
-        return false;
-    }
-    if (op->vfs != loop->resident) {
-        return wait_for_fast(loop, op, here);
-    }
-    /* Counted, so that no other thread closes the file under the read. */
-    epio_file *file = op->file;
-    size_t in_flight = epio__load_relaxed_size(&file->in_flight);
-    epio__store_relaxed_size(&file->in_flight, in_flight + 1);
-    bool ended = loop->hooks->try_now(op->vfs, op, owner_may_wait_in(loop, op), &op->result);
-    epio__store_size(&file->in_flight, in_flight);
-    if (!ended) {
-        op->result = 0;
-        return false;
-    }
-    epio__store_u32(&op->state, EPIO__STATE_DONE);
-    loop->counters.in_place++;
-    return true;
-}
-
-int64_t epio_wait(epio_op *op)
-{
-    if (op == NULL) {
-        epio__fatal("epio_wait", "the op is NULL");
-    }
-    uintptr_t here = EPIO__STACK_ADDRESS();
-    uint32_t state = epio__load_u32(&op->state) & ~(uint32_t)EPIO__STATE_EXTRAS;
-    if (state == EPIO__STATE_DONE) {
-        return op->result; /* the owner was faster */
-    }
-    if (op->done != NULL) {
-        epio__fatal("epio_wait", "the op has a `done`; an op is either waited for or delivered");
-    }
-    if (state == EPIO__STATE_IN_FLIGHT) {
-        return wait_in_flight(op, here);
-    }
-    if (epio__state_is_prepared(state) && op->loop != NULL && epio__loop_is_owner(op->loop) &&
-        wait_for_read(op->loop, op, here)) {
-        return op->result;
-    }
-    if (epio__state_is_prepared(state) && has_nothing(op) && op->link == NULL) {
-        return epio_perform(op); /* which nothing needs to be waited for */
-    }
-    return submit_and_wait(begin(op, "epio_wait"), op, here);
-}
-
-/* ---- Cancelling ---- */
-
-void epio__op_cancel(epio_loop *loop, epio_op *op)
-{
-    if (epio__op_must_run(op) || (op->state_flags & EPIO__FLAG_CANCEL) != 0) {
-        return;
-    }
-    op->state_flags |= EPIO__FLAG_CANCEL;
-    cancel_in_phase(loop, op);
-}
-
-static void drain_cancels(epio_loop *loop)
-{
-    if (epio__load_pointer(&loop->cancels) == 0) {
-        return;
-    }
-    epio_op *op = (epio_op *)epio__exchange_pointer(&loop->cancels, 0);
-    while (op != NULL) {
-        epio_op *next = op->cancel_next;
-        epio__clear_bits_u32(&op->state, EPIO__STATE_CANCELLING);
-        epio__op_cancel(loop, op);
-        op = next;
-    }
-}
-
-/* From here on the op cannot be delivered, nor its loop go away, before the mark
- * is taken off: the loop may be looked at. False: it is not in flight, or
- * somebody else is about to cancel it. */
-static bool pin(epio_op *op)
-{
-    uint32_t state = epio__load_u32(&op->state);
-    do {
-        bool in_flight = (state & ~(uint32_t)EPIO__STATE_EXTRAS) == EPIO__STATE_IN_FLIGHT;
-        if (!in_flight || (state & EPIO__STATE_CANCELLING) != 0) {
-            return false;
-        }
-    } while (!epio__compare_exchange_u32(&op->state, &state, state | EPIO__STATE_CANCELLING));
-    return true;
-}
-
-static void cancel_elsewhere(epio_loop *loop, epio_op *op)
-{
-    epio__loop_check_lives(loop, "epio_cancel");
-    mark_shared(loop);
-    epio__add_size(&loop->visitors, 1);
-    push_cancel(loop, op);
-    epio__loop_notify(loop);
-    epio__subtract_size(&loop->visitors, 1);
-}
-
-static void cancel_here(epio_loop *loop, epio_op *op)
-{
-    epio__clear_bits_u32(&op->state, EPIO__STATE_CANCELLING);
-    epio__loop_drain(loop);
-    epio__op_cancel(loop, op);
-    epio__loop_notify_host(loop);
-}
-
-void epio_cancel(epio_op *op)
-{
-    if (op == NULL) {
-        epio__fatal("epio_cancel", "the op is NULL");
-    }
-    if (!pin(op)) {
-        return;
-    }
-    epio_loop *loop = op->loop;
-    if (epio__loop_is_owner(loop)) {
-        cancel_here(loop, op);
-    } else {
-        cancel_elsewhere(loop, op);
-    }
-}
-
-/* ---- The inbox and the clock ---- */
-
-static void take_message(epio_loop *loop, epio_op *op)
-{
-    switch (op->message) {
-    case EPIO__MESSAGE_SUBMITTED:
-        arrive(loop, op, true);
-        return;
-    case EPIO__MESSAGE_COMPLETED:
-        come_back_from_worker(op);
-        make_ready(loop, op);
-        return;
-    default:
-        resume(loop, op);
-        return;
-    }
-}
-
-/* Brings what was posted into the order in which it came, behind what an outer
- * call has not yet taken: a VFS may submit or cancel while it takes an op. */
-static void collect_inbox(epio_loop *loop)
-{
-    if (epio__load_pointer(&loop->inbox) == 0) {
-        return;
-    }
-    epio_op *last = (epio_op *)epio__exchange_pointer(&loop->inbox, 0);
-    epio__queue batch;
-    epio__queue_init(&batch);
-    while (last != NULL) { /* the last came first */
-        epio_node *before = last->queue.next;
-        epio__queue_push_front(&batch, last);
-        last = before != NULL ? epio__op_of_queue(before) : NULL;
-    }
-    epio__queue_append(&loop->arrivals, &batch);
-}
-
-static void drain_inbox(epio_loop *loop)
-{
-    collect_inbox(loop);
-    while (loop->arrivals.first != NULL) {
-        take_message(loop, epio__queue_pop(&loop->arrivals));
-    }
-}
-
-void epio__loop_drain_in_time(epio_loop *loop)
-{
-    collect_inbox(loop);
-    while (loop->arrivals.first != NULL) {
-        take_message(loop, epio__queue_pop(&loop->arrivals));
-        if (loop->arrivals.first != NULL && epio__loop_is_late(loop)) {
-            return; /* whose ops are cancelled may not be here yet */
-        }
-    }
-    drain_cancels(loop);
-}
-
-void epio__loop_drain(epio_loop *loop)
-{
-    drain_inbox(loop);
-    drain_cancels(loop);
-}
-
-/* The thread that is at the op may look at what it is due for until then. */
-static void write_off(epio_op *op)
-{
-    bool is_ours = epio__workers_write_off(op);
-    op->due_for = EPIO__DUE_NOTHING;
-    if (is_ours) {
-        epio_complete(op, EPIO_ECANCELED);
-    }
-}
-
-static void expire(epio_loop *loop, epio_op *op)
-{
-    if ((op->state_flags & EPIO__FLAG_CANCEL) == 0) {
-        op->state_flags |= EPIO__FLAG_EXPIRED;
-        epio__op_cancel(loop, op);
-    }
-}
+/* ---- What is due ---- */
 
 static void fire(epio_loop *loop, epio_op *op)
 {
     uint8_t due_for = op->due_for;
     if (due_for == EPIO__DUE_NOTHING) {
-        expire(loop, op);
+        epio__op_expire(loop, op);
         return;
     }
     if (due_for == EPIO__DUE_WRITE_OFF) {
-        write_off(op);
+        epio__op_write_off(op);
         return;
     }
     op->due_for = EPIO__DUE_NOTHING;
     if (op->timeout_ns != 0 && op->timeout_ns < op->due) {
-        expire(loop, op);
+        epio__op_expire(loop, op);
         return;
     }
     switch (due_for) {
     case EPIO__DUE_END:
-        epio_complete(op, (int64_t)op->progress);
+        epio_complete(op, op->outcome);
         return;
     case EPIO__DUE_RETRY:
         start_deadline(loop, op);
@@ -907,7 +480,7 @@ static bool pop_frames(epio_op *op)
         epio_frame *frame = op->frames;
         op->frames = frame->below;
         op->vfs = frame->vfs;
-        if (!epio__op_opens(op)) {
+        if (!epio__op_is(op, EPIO__KIND_OPENS)) {
             op->file = frame->file;
         }
         if (!frame->returned(frame, op)) {
@@ -924,7 +497,7 @@ static void settle_result(epio_op *op)
     }
     if (op->result >= 0) {
         op->os_error = 0;
-    } else if (epio__op_opens(op)) {
+    } else if (epio__op_is(op, EPIO__KIND_OPENS)) {
         op->file = NULL;
     }
 }
@@ -947,7 +520,7 @@ static void follow_link(epio_loop *loop, epio_op *op)
         epio__op_enter(second, EPIO__PHASE_ARRIVING);
         epio__op_start(loop, second);
     } else {
-        end_early(second, EPIO_ECANCELED);
+        epio__op_end_early(second, EPIO_ECANCELED);
     }
 }
 
@@ -971,17 +544,17 @@ void epio__op_give_back(epio_loop *loop, epio_op *op)
     for (;;) {
         if ((state & EPIO__STATE_CANCELLING) != 0) {
             /* A foreign epio_cancel is about to put it on the list. */
-            drain_cancels(loop);
+            epio__inbox_drain_cancels(loop);
             state = epio__load_u32(&op->state);
             if ((state & EPIO__STATE_CANCELLING) != 0) {
                 epio__thread_yield();
             }
             continue;
         }
-        op_waiter *waiter = (state & EPIO__STATE_WAITED_FOR) != 0 ? op->waiter : NULL;
+        void *waiter = (state & EPIO__STATE_WAITED_FOR) != 0 ? op->waiter : NULL;
         if (epio__compare_exchange_u32(&op->state, &state, EPIO__STATE_DONE)) {
             if (waiter != NULL) {
-                tell_waiter(waiter, result);
+                epio__waiter_notify(waiter, result);
             } else if (done != NULL) {
                 call_done(loop, op, done);
             }
@@ -1020,14 +593,14 @@ static void count_route(epio_loop *loop, const epio_op *op)
 
 void epio__op_deliver(epio_loop *loop, epio_op *op)
 {
-    op->result = (int64_t)op->progress;
+    op->result = op->outcome;
     if (op->frames != NULL && !epio__op_return(loop, op)) {
         return;
     }
     if (op->result == EPIO_RETRY) {
         bool unwanted = loop->closing || (op->state_flags & EPIO__FLAG_CANCEL) != 0;
         op->result = EPIO_ECANCELED;
-        if (!unwanted || epio__op_must_run(op)) {
+        if (!unwanted || epio__op_is(op, EPIO__KIND_MUST_RUN)) {
             op->result = EPIO_EPENDING;
             op->progress = 0;
             epio__op_enter(op, EPIO__PHASE_RETURNING);

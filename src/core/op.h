@@ -1,11 +1,12 @@
 /* The life of an operation, as the core's files share it: the states that any
  * thread may look at, and what the loop's owner notes. Its phases are phase.h's.
  * docs/architecture.md draws both. */
-#ifndef EPIO_OP_H
-#define EPIO_OP_H
+#ifndef EPIO_CORE_OP_H
+#define EPIO_CORE_OP_H
 
 #include "atomics.h"
 #include "core/phase.h"
+#include "kinds.h"
 #include "list.h"
 #include "platform.h"
 
@@ -85,33 +86,6 @@ enum {
     EPIO__ROUTES
 };
 
-/* Is it about an open file, which must stay open until the op is delivered? */
-static inline bool epio__op_has_file(const epio_op *op)
-{
-    return op->kind >= EPIO_KIND_CLOSE && op->kind <= EPIO_KIND_CHECK_RESERVED_LOCK &&
-           op->file != NULL;
-}
-
-/* Is it of those that nothing may keep from being carried out: no cancel, no
- * deadline, no want of a thread? */
-static inline bool epio__op_must_run(const epio_op *op)
-{
-    return op->kind == EPIO_KIND_CLOSE || op->kind == EPIO_KIND_UNLOCK;
-}
-
-/* Is it of those that a sync must not overtake, or a sync? */
-static inline bool epio__op_is_ordered(const epio_op *op)
-{
-    return op->kind >= EPIO_KIND_WRITE && op->kind <= EPIO_KIND_SYNC;
-}
-
-/* Is all that it is about one path, or two? */
-static inline bool epio__op_is_on_path(const epio_op *op)
-{
-    return op->kind == EPIO_KIND_OPEN ||
-           (op->kind >= EPIO_KIND_DELETE && op->kind <= EPIO_KIND_FULL_PATHNAME);
-}
-
 /* In place of its close, in a file that was released. */
 extern epio_op epio__released;
 
@@ -121,13 +95,11 @@ static inline bool epio__file_is_released(const epio_file *file)
     return file->close == &epio__released;
 }
 
+/* Aborts if the VFS's methods are not those of any version. */
+void epio__vfs_check(const epio_vfs *vfs, const char *function);
+
 /* Aborts if the file is NULL or closed. */
 void epio__file_check(const epio_file *file, const char *function);
-
-static inline bool epio__op_opens(const epio_op *op)
-{
-    return op->kind == EPIO_KIND_OPEN || op->kind == EPIO_KIND_ADOPT;
-}
 
 /* The clock's reading `timeout` from now; EPIO_FOREVER stays what it is. */
 static inline uint64_t epio__deadline_after(uint64_t timeout)

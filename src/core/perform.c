@@ -18,7 +18,7 @@ int64_t epio_perform_on(epio_op *op, epio_vfs *vfs, epio_file *file)
     op->file = file;
     int64_t result = vfs->methods->perform(vfs, op);
     op->vfs = own_vfs;
-    if (!epio__op_opens(op)) {
+    if (!epio__op_is(op, EPIO__KIND_OPENS)) {
         op->file = own_file;
     }
     return result;

@@ -153,6 +153,7 @@ static void cancel_acquire(epio_vfs *vfs, epio_op *op)
 }
 
 static const epio_vfs_methods acquire_methods = {
+    .size = sizeof(epio_vfs_methods),
     .name = "semaphore",
     .submit = submit_acquire,
     .perform = perform_acquire,

@@ -1,6 +1,7 @@
 /* epio_loop_stats: what the loop's counters and lists say. They belong to the owner, who
  * writes them as it goes; what a cached read would have to pay for is derived here. */
 #include "core/loop.h"
+#include "core/struct_size.h"
 #include "fatal.h"
 
 static uint64_t length_of(const epio_node *list)
@@ -21,14 +22,14 @@ static uint64_t length_of_queue(const epio__queue *queue)
     return count;
 }
 
-static void fill_ways(epio_loop_statistics *statistics, const epio_loop *loop)
+static void fill_routes(epio_loop_statistics *statistics, const epio_loop *loop)
 {
-    const uint64_t *ways = loop->counters.routes;
+    const uint64_t *routes = loop->counters.routes;
     statistics->delivered = loop->delivered;
-    statistics->by_backend = ways[EPIO__ROUTE_BACKEND];
-    statistics->by_workers = ways[EPIO__ROUTE_WORKER];
-    statistics->by_owner = ways[EPIO__ROUTE_OWNER];
-    statistics->by_nobody = ways[EPIO__ROUTE_NOBODY];
+    statistics->by_backend = routes[EPIO__ROUTE_BACKEND];
+    statistics->by_workers = routes[EPIO__ROUTE_WORKER];
+    statistics->by_owner = routes[EPIO__ROUTE_OWNER];
+    statistics->by_nobody = routes[EPIO__ROUTE_NOBODY];
     /* Plain reads that were in memory are counted nowhere else. */
     statistics->at_once = statistics->delivered - statistics->by_backend - statistics->by_workers -
                           statistics->by_owner - statistics->by_nobody;
@@ -47,9 +48,13 @@ static void fill_lengths(epio_loop_statistics *statistics, const epio_loop *loop
     statistics->threads_now = epio__workers_count_threads((epio__workers *)&loop->workers);
 }
 
-int epio_loop_stats(const epio_loop *loop, epio_loop_statistics *statistics)
+/* Of the first version. */
+#define FIRST_SIZE EPIO__SIZE_UP_TO(epio_loop_statistics, threads_now)
+
+int epio_loop_stats(const epio_loop *loop, epio_loop_statistics *given)
 {
-    if (loop == NULL || statistics == NULL || statistics->size != sizeof *statistics) {
+    epio_loop_statistics now = {0};
+    if (loop == NULL || given == NULL || given->size < FIRST_SIZE) {
         return EPIO_EINVAL;
     }
     epio__loop_check_lives(loop, "epio_loop_stats");
@@ -57,14 +62,15 @@ int epio_loop_stats(const epio_loop *loop, epio_loop_statistics *statistics)
         epio__fatal("epio_loop_stats", "the loop belongs to another thread, or to none");
     }
     const epio__counters *counters = &loop->counters;
-    fill_ways(statistics, loop);
-    statistics->in_place = counters->in_place;
-    statistics->flushes = counters->flushes;
-    statistics->syncs = counters->syncs;
-    statistics->deferred = counters->deferred;
-    statistics->batches = counters->batches;
-    statistics->sleeps = counters->sleeps;
-    statistics->wakes = epio__load_relaxed_size(&counters->wakes);
-    fill_lengths(statistics, loop);
+    fill_routes(&now, loop);
+    now.in_place = counters->in_place;
+    now.flushes = counters->flushes;
+    now.syncs = counters->syncs;
+    now.deferred = counters->deferred;
+    now.batches = counters->batches;
+    now.sleeps = counters->sleeps;
+    now.wakes = epio__load_relaxed_size(&counters->wakes);
+    fill_lengths(&now, loop);
+    (void)epio__result_give(&now, sizeof now, FIRST_SIZE, given);
     return 0;
 }

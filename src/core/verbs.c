@@ -99,6 +99,9 @@ static void require(epio_op *op, bool valid, uint8_t reason)
 
 static epio_op *prepare_vfs(epio_op *op, const char *function, uint8_t kind, epio_vfs *vfs)
 {
+    if (vfs != NULL) {
+        epio__vfs_check(vfs, function);
+    }
     prepare(op, function, kind, vfs);
     require(op, vfs != NULL, EPIO__REASON_VFS_IS_NULL);
     return op;
@@ -390,6 +393,23 @@ epio_op *epio_work(epio_op *op, epio_vfs *vfs, epio_work_function *function)
     prepare_vfs(op, "epio_work", EPIO_KIND_WORK, vfs);
     op->arguments.work.function = function;
     require(op, function != NULL, EPIO__REASON_FUNCTION_IS_NULL);
+    return op;
+}
+
+epio_op *epio_op_prepare(epio_op *op, epio_vfs *vfs, epio_file *file, uint32_t kind)
+{
+    bool known = kind >= EPIO_KIND_USER && kind <= UINT8_MAX;
+    uint8_t prepared = (uint8_t)(known ? kind : EPIO_KIND_USER);
+    if (file != NULL) {
+        prepare_file(op, "epio_op_prepare", prepared, file);
+        if (vfs != NULL) {
+            op->vfs = vfs;
+            op->loop = vfs->loop;
+        }
+    } else {
+        prepare_vfs(op, "epio_op_prepare", prepared, vfs);
+    }
+    require(op, known, EPIO__REASON_KIND_IS_EPIOS);
     return op;
 }
 

@@ -101,7 +101,7 @@ static uint32_t lane_of(const epio_op *op)
     case EPIO_KIND_WORK:
         return LANE_WORK;
     default:
-        return LANE_PATH;
+        return op->kind >= EPIO_KIND_USER ? LANE_WORK : LANE_PATH;
     }
 }
 
@@ -352,7 +352,7 @@ static bool is_of_the_system(const epio_op *op)
 
 bool epio__workers_may_write_off(const epio_op *op)
 {
-    return epio__op_is_on_path(op) && is_of_the_system(op);
+    return epio__op_is(op, EPIO__KIND_ON_PATH) && is_of_the_system(op);
 }
 
 static char *copy_name(char **room, const char *name)
@@ -503,7 +503,7 @@ static void perform_copy(worker *one, epio_op *op)
 {
     epio__lane *lane = one->lane;
     one->op = op;
-    one->opens = epio__op_opens(op);
+    one->opens = epio__op_is(op, EPIO__KIND_OPENS);
     bool copied = copy_op(one, op);
     unlock_and_announce(lane);
     int64_t result = EPIO_ENOMEM;
@@ -715,7 +715,7 @@ static void fail_all(epio_node *queue)
         epio_op *op = epio__op_of_queue(queue->next);
         epio__list_remove(&op->queue);
         leave_workers(op);
-        bool here = epio__op_must_run(op);
+        bool here = epio__op_is(op, EPIO__KIND_MUST_RUN);
         op->route = here ? EPIO__ROUTE_OWNER : EPIO__ROUTE_NOBODY;
         epio_complete(op, here ? op->vfs->methods->perform(op->vfs, op) : EPIO_ENOMEM);
     }

@@ -112,7 +112,7 @@ epio__layer_frame *epio__layer_make_frame(epio__layer *layer, epio_op *op)
         return NULL;
     }
     frame->base.returned = layer->returned;
-    if (epio__op_opens(op)) {
+    if (epio__op_is(op, EPIO__KIND_OPENS)) {
         frame->opened = make_file(layer);
         if (frame->opened == NULL) {
             put_frame(layer, frame);

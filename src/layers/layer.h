@@ -72,9 +72,7 @@ void epio__layer_settle(epio__layer *layer, epio__layer_frame *frame, epio_op *o
 
 static inline bool epio__layer_is_ordinary(const epio_op *op)
 {
-    _Static_assert(EPIO_KIND_OPEN < EPIO_KIND_CLOSE && EPIO_KIND_ADOPT < EPIO_KIND_CLOSE,
-                   "the kinds that make and free files come first");
-    return op->kind > EPIO_KIND_CLOSE;
+    return !epio__op_is(op, EPIO__KIND_OPENS | EPIO__KIND_CLOSES);
 }
 
 /* A frame for an op that has just come, pushed. NULL: there is no memory, which

@@ -150,6 +150,7 @@ static void destroy(epio_vfs *base)
 }
 
 static const epio_vfs_methods limit_methods = {
+    .size = sizeof(epio_vfs_methods),
     .name = "limit",
     .submit = submit,
     .perform = perform,

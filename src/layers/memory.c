@@ -629,7 +629,7 @@ static int64_t memory_perform(epio_vfs *vfs, epio_op *op)
     if (op->kind == EPIO_KIND_SYNC) {
         return 0;
     }
-    if (epio__op_locks(op)) {
+    if (epio__op_is(op, EPIO__KIND_LOCKS)) {
         return epio__lock_perform(holder_of(op), op);
     }
     if (epio__generic_perform(op, &result)) {
@@ -708,6 +708,7 @@ static uint32_t memory_lock_level(const epio_file *file)
 }
 
 static const epio_vfs_methods memory_methods = {
+    .size = sizeof(epio_vfs_methods),
     .name = "memory",
 #if EPIO_ASYNC
     .submit = memory_submit,

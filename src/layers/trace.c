@@ -6,6 +6,7 @@
  * and then is one of them timed; so they pay for neither a lock nor a clock. All
  * others, and what epio_perform carries out, go straight to the sums, which a mutex
  * guards. */
+#include "core/struct_size.h"
 #include "layers/layer.h"
 
 #include <stdlib.h>
@@ -48,15 +49,23 @@ typedef struct record {
     epio_trace_counts sums;
 } record;
 
+/* A record for each kind of epio's own, and one for all of VFSes outside. */
+#define RECORDS (EPIO_KIND_COUNT + 1)
+
 typedef struct trace_vfs {
     epio__layer base;
     epio__mutex mutex;
-    record records[EPIO_KIND_COUNT];
+    record records[RECORDS];
 } trace_vfs;
 
 static trace_vfs *vfs_of(epio_vfs *base)
 {
     return (trace_vfs *)(void *)base;
+}
+
+static record *record_of(trace_vfs *vfs, uint8_t kind)
+{
+    return &vfs->records[kind < EPIO_KIND_COUNT ? kind : EPIO_KIND_COUNT];
 }
 
 /* ---- Time ---- */
@@ -118,13 +127,13 @@ static void add_time(epio_trace_counts *sums, uint64_t nanoseconds)
 
 static int64_t bytes_of(uint8_t kind, int64_t result)
 {
-    bool transfers = kind >= EPIO_KIND_READ && kind <= EPIO_KIND_WRITEV;
+    bool transfers = (epio__kind_attributes[kind] & (EPIO__KIND_READS | EPIO__KIND_WRITES)) != 0;
     return transfers && result > 0 ? result : 0;
 }
 
 static void count_in_sums(trace_vfs *vfs, uint8_t kind, int64_t result, uint64_t begun)
 {
-    epio_trace_counts *sums = &vfs->records[kind].sums;
+    epio_trace_counts *sums = &record_of(vfs, kind)->sums;
     uint64_t ended = begun != 0 ? epio__monotonic_time() : 0;
     epio__mutex_lock(&vfs->mutex);
     sums->count++;
@@ -181,7 +190,7 @@ static bool returned(epio_frame *base, epio_op *op)
 {
     trace_vfs *vfs = vfs_of(base->vfs);
     trace_frame *frame = (trace_frame *)(void *)base;
-    record *one = &vfs->records[op->kind];
+    record *one = record_of(vfs, op->kind);
     uint64_t begun = frame->begun;
     int64_t bytes = bytes_of(op->kind, op->result);
     epio__count_size(&one->under_way, SIZE_MAX);
@@ -200,7 +209,7 @@ static bool returned(epio_frame *base, epio_op *op)
 static void submit(epio_vfs *base, epio_op *op)
 {
     trace_vfs *vfs = vfs_of(base);
-    record *one = &vfs->records[op->kind];
+    record *one = record_of(vfs, op->kind);
     trace_frame *frame = (trace_frame *)(void *)epio__layer_begin(&vfs->base, op);
     if (frame == NULL) {
         int64_t result = epio__layer_do_without(&vfs->base, op);
@@ -227,7 +236,7 @@ static void cancel(epio_vfs *base, epio_op *op)
 static int64_t perform(epio_vfs *base, epio_op *op)
 {
     trace_vfs *vfs = vfs_of(base);
-    record *one = &vfs->records[op->kind];
+    record *one = record_of(vfs, op->kind);
     (void)epio__add_size(&one->performing, 1);
     uint64_t begun = begin_timing(&one->pacer);
     int64_t result = epio__layer_perform(&vfs->base, op);
@@ -248,6 +257,7 @@ static void destroy(epio_vfs *base)
 }
 
 static const epio_vfs_methods trace_methods = {
+    .size = sizeof(epio_vfs_methods),
     .name = "trace",
 #if EPIO_ASYNC
     .submit = submit,
@@ -275,7 +285,7 @@ int epio_trace_vfs_create(epio_vfs **created, epio_vfs *inner)
 #else
     epio__layer_init(&vfs->base, &trace_methods, inner, NULL, 0);
 #endif
-    for (size_t i = 0; i < EPIO_KIND_COUNT; i++) {
+    for (size_t i = 0; i < RECORDS; i++) {
         vfs->records[i].pacer.saved = TIMINGS_SAVED;
     }
     *created = &vfs->base.base;
@@ -292,20 +302,24 @@ static trace_vfs *trace_of(const epio_vfs *vfs)
                                                          : NULL;
 }
 
+/* Of the first version. */
+#define FIRST_SIZE EPIO__SIZE_UP_TO(epio_trace_counts, buckets)
+
 int epio_trace_read(const epio_vfs *vfs, uint32_t kind, epio_trace_counts *counts)
 {
     trace_vfs *trace = trace_of(vfs);
-    if (trace == NULL || kind >= EPIO_KIND_COUNT || counts == NULL) {
+    bool known = kind < EPIO_KIND_COUNT || (kind >= EPIO_KIND_USER && kind <= UINT8_MAX);
+    if (trace == NULL || !known || counts == NULL) {
         return EPIO_EINVAL;
     }
-    record *one = &trace->records[kind];
+    record *one = record_of(trace, (uint8_t)kind);
     epio__mutex_lock(&trace->mutex);
     fold(one);
-    *counts = one->sums;
+    epio_trace_counts now = one->sums;
     epio__mutex_unlock(&trace->mutex);
-    counts->in_flight = (uint64_t)epio__load_relaxed_size(&one->under_way) +
-                        epio__load_relaxed_size(&one->performing);
-    return 0;
+    now.in_flight = (uint64_t)epio__load_relaxed_size(&one->under_way) +
+                    epio__load_relaxed_size(&one->performing);
+    return epio__result_give(&now, sizeof now, FIRST_SIZE, counts) ? 0 : EPIO_EINVAL;
 }
 
 int epio_trace_reset(epio_vfs *vfs)
@@ -315,7 +329,7 @@ int epio_trace_reset(epio_vfs *vfs)
         return EPIO_EINVAL;
     }
     epio__mutex_lock(&trace->mutex);
-    for (size_t i = 0; i < EPIO_KIND_COUNT; i++) {
+    for (size_t i = 0; i < RECORDS; i++) {
         fold(&trace->records[i]);
         memset(&trace->records[i].sums, 0, sizeof trace->records[i].sums);
     }

@@ -127,13 +127,14 @@ int64_t epio_trace_summary(const epio_vfs *trace, char *buffer, size_t len)
 {
     text made = {buffer, len, 0};
     epio_trace_counts all = {0};
-    epio_trace_counts counts;
+    epio_trace_counts counts = {.size = sizeof counts};
     int error = epio_trace_read(trace, EPIO_KIND_NONE, &counts);
     if (error != 0 || (buffer == NULL && len > 0)) {
         return EPIO_EINVAL;
     }
     append_head(&made);
-    for (uint32_t kind = EPIO_KIND_NONE; kind < EPIO_KIND_COUNT; kind++) {
+    for (uint32_t i = EPIO_KIND_NONE; i <= EPIO_KIND_COUNT; i++) {
+        uint32_t kind = i < EPIO_KIND_COUNT ? i : EPIO_KIND_USER; /* they share a record */
         (void)epio_trace_read(trace, kind, &counts);
         if (counts.count > 0 || counts.in_flight > 0) {
             append_counts(&made, epio_kind_name(kind), &counts);

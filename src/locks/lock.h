@@ -39,11 +39,6 @@ void epio__lock_node_destroy(epio__lock_node *node);
 void epio__lock_holder_init(epio__lock_holder *holder, epio__lock_node *node, const epio_file *file,
                             const epio__os_file *bytes);
 
-static inline bool epio__op_locks(const epio_op *op)
-{
-    return op->kind >= EPIO_KIND_LOCK && op->kind <= EPIO_KIND_CHECK_RESERVED_LOCK;
-}
-
 uint32_t epio__lock_level_of(const epio__lock_holder *holder);
 
 /* Carries such an op out on this thread, waiting if it asks for that; for one in

@@ -1,6 +1,7 @@
 /* A loop of the operating system: where core, os and platform are put together. What is
  * asked for is checked here, and the back end chosen. */
 #include "core/loop.h"
+#include "core/struct_size.h"
 #include "os/os_vfs.h"
 
 #include <inttypes.h>
@@ -42,12 +43,6 @@ static const epio_loop_options default_options = {.size = sizeof default_options
 /* A window shows a frame every 16 ms, and draws one in a part of that. */
 #define DEFAULT_POLL_BUDGET_NS UINT64_C(4000000)
 
-static uint64_t poll_budget_of(const epio_loop_options *options)
-{
-    bool has_one = options->size > SIZE_OF_OPTIONS_0_1 && options->poll_budget_ns != 0;
-    return has_one ? options->poll_budget_ns : DEFAULT_POLL_BUDGET_NS;
-}
-
 /* What is wrong with the options. */
 typedef enum options_fault {
     NO_FAULT,
@@ -56,9 +51,11 @@ typedef enum options_fault {
     FAULT_IN_INLINE_WRITES
 } options_fault;
 
-static options_fault fault_in(const epio_loop_options *options)
+/* Takes over what is given; NULL: the defaults. */
+static options_fault take(epio_loop_options *options, const epio_loop_options *given)
 {
-    if (options->size != sizeof *options && options->size != SIZE_OF_OPTIONS_0_1) {
+    if (!epio__options_take(options, sizeof *options, SIZE_OF_OPTIONS_0_1,
+                            given != NULL ? given : &default_options)) {
         return FAULT_IN_SIZE;
     }
     if (options->inline_writes > 1) {
@@ -76,26 +73,35 @@ static void list_backends(char *text, size_t size)
     }
 }
 
-int64_t epio_loop_invalid_reason(const epio_loop_options *options, char *buffer, size_t len)
+static int64_t print_size_fault(const epio_loop_options *given, char *buffer, size_t len)
+{
+    if (given->size < SIZE_OF_OPTIONS_0_1) {
+        return snprintf(buffer, len, "size is %" PRIu64 ", not sizeof(epio_loop_options): %" PRIu64,
+                        (uint64_t)given->size, (uint64_t)sizeof *given);
+    }
+    return snprintf(buffer, len,
+                    "options are set that this version does not know: it has %" PRIu64
+                    " bytes of them, not %" PRIu64,
+                    (uint64_t)sizeof *given, (uint64_t)given->size);
+}
+
+int64_t epio_loop_invalid_reason(const epio_loop_options *given, char *buffer, size_t len)
 {
     char there_are[64];
+    epio_loop_options options;
     if (buffer == NULL && len != 0) {
         return EPIO_EINVAL;
     }
-    if (options == NULL) {
-        options = &default_options;
-    }
-    switch (fault_in(options)) {
+    switch (take(&options, given)) {
     case FAULT_IN_SIZE:
-        return snprintf(buffer, len, "size is %" PRIu64 ", not sizeof(epio_loop_options): %" PRIu64,
-                        (uint64_t)options->size, (uint64_t)sizeof *options);
+        return print_size_fault(given, buffer, len);
     case FAULT_IN_INLINE_WRITES:
         return snprintf(buffer, len, "inline_writes is neither 0 nor 1");
     case FAULT_IN_BACKEND:
         list_backends(there_are, sizeof there_are);
         return snprintf(buffer, len, "unknown back end '%s'%s; there are %s",
-                        name_of_backend(options),
-                        options->backend == NULL ? " in EPIO_BACKEND" : "", there_are);
+                        name_of_backend(&options),
+                        options.backend == NULL ? " in EPIO_BACKEND" : "", there_are);
     default:
         return snprintf(buffer, len, "%s", "");
     }
@@ -118,12 +124,10 @@ static int open_best_backend(os_loop *one, const epio__backend *const *backends)
     return error;
 }
 
-int epio_loop_create(epio_loop **created, const epio_loop_options *options)
+int epio_loop_create(epio_loop **created, const epio_loop_options *given)
 {
-    if (options == NULL) {
-        options = &default_options;
-    }
-    if (created == NULL || fault_in(options) != NO_FAULT) {
+    epio_loop_options options;
+    if (created == NULL || take(&options, given) != NO_FAULT) {
         return EPIO_EINVAL;
     }
     os_loop *one = calloc(1, sizeof *one);
@@ -134,15 +138,16 @@ int epio_loop_create(epio_loop **created, const epio_loop_options *options)
     one->vfs.base.methods = &epio__os_vfs_methods;
     one->vfs.base.loop = loop;
     epio__loop_init(loop, &one->vfs.base, &epio__os_vfs_hooks);
-    loop->inline_writes = options->inline_writes != 0;
-    loop->poll_budget = poll_budget_of(options);
-    int error = open_best_backend(one, backends_from(name_of_backend(options)));
+    loop->inline_writes = options.inline_writes != 0;
+    loop->poll_budget =
+        options.poll_budget_ns != 0 ? options.poll_budget_ns : DEFAULT_POLL_BUDGET_NS;
+    int error = open_best_backend(one, backends_from(name_of_backend(&options)));
     if (error != 0) {
         free(one);
         return error;
     }
-    bool default_workers = options->workers == 0 || options->workers > EPIO__LANE_THREADS;
-    epio__loop_begin(loop, default_workers ? EPIO__LANE_THREADS : options->workers);
+    bool default_workers = options.workers == 0 || options.workers > EPIO__LANE_THREADS;
+    epio__loop_begin(loop, default_workers ? EPIO__LANE_THREADS : options.workers);
     *created = loop;
     return 0;
 }

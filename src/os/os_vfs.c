@@ -102,7 +102,7 @@ static int64_t perform_by_platform(epio_vfs *base, epio_op *op)
 static int64_t perform(epio_vfs *base, epio_op *op)
 {
     int64_t result;
-    if (epio__op_locks(op)) {
+    if (epio__op_is(op, EPIO__KIND_LOCKS)) {
         return perform_lock(op);
     }
 #if EPIO_ASYNC
@@ -115,7 +115,7 @@ static int64_t perform(epio_vfs *base, epio_op *op)
     }
     result = perform_by_platform(base, op);
 #if EPIO_ASYNC
-    if (epio__op_opens(op) && result == 0 && base->loop != NULL) {
+    if (epio__op_is(op, EPIO__KIND_OPENS) && result == 0 && base->loop != NULL) {
         file_of(op)->may_be_pinned = (vfs_of(base))->backend->pins_files;
     }
 #endif
@@ -162,7 +162,7 @@ static void hand_on(epio__os_vfs *vfs, epio_op *op)
 /* May be tried on the owner's thread, and has not been in vain. */
 static bool may_be_cached(const epio_op *op, uint64_t bytes)
 {
-    return bytes <= EPIO__LARGE_COPY && (op->flags & EPIO__READ_MISSED_CACHE) == 0 &&
+    return bytes <= EPIO__LARGE_COPY && (op->notes & EPIO__NOTE_MISSED_CACHE) == 0 &&
            epio__load_relaxed_u32(&file_of(op)->cached_reads) != EPIO__CACHED_READS_NEVER;
 }
 
@@ -177,7 +177,7 @@ static bool read_cached(epio_op *op, uint64_t bytes)
         }
         return true;
     }
-    op->flags |= EPIO__READ_MISSED_CACHE;
+    op->notes |= EPIO__NOTE_MISSED_CACHE;
     return false;
 }
 
@@ -195,7 +195,7 @@ static void read_one_by_one(epio__os_vfs *vfs, epio_node *first)
             epio__queue_push(&ended, op);
             continue;
         }
-        op->flags |= EPIO__READ_MISSED_CACHE;
+        op->notes |= EPIO__NOTE_MISSED_CACHE;
         if (epio__leave_batch(op)) {
             hand_on(vfs, op);
         }
@@ -293,7 +293,8 @@ static bool try_now(epio_vfs *base, epio_op *op, bool may_wait, int64_t *result)
     if (epio__op_is_on_stream(op)) {
         return false;
     }
-    return epio__op_reads(op) ? read_now(op, may_wait, result) : write_now(op, result);
+    return epio__op_is(op, EPIO__KIND_READS) ? read_now(op, may_wait, result)
+                                             : write_now(op, result);
 }
 
 static void submit_read(epio__os_vfs *vfs, epio_op *op)
@@ -442,6 +443,7 @@ const epio__loop_hooks epio__os_vfs_hooks = {
 #endif
 
 const epio_vfs_methods epio__os_vfs_methods = {
+    .size = sizeof(epio_vfs_methods),
     .name = "os",
 #if EPIO_ASYNC
     .submit = submit,

@@ -102,7 +102,7 @@ static inline int epio__descriptor_of(const epio_op *op)
  * cut short anywhere, and can go on.) */
 static inline bool epio__read_met_end(const epio_op *op, int error)
 {
-    return error == EINVAL && epio__op_reads(op) && epio__os_file_of(op)->direct &&
+    return error == EINVAL && epio__op_is(op, EPIO__KIND_READS) && epio__os_file_of(op)->direct &&
            op->progress % EPIO__SMALLEST_BLOCK != 0;
 }
 

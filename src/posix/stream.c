@@ -50,7 +50,7 @@ static bool has_note(const epio__os_file *file, uint32_t notes)
 
 static short events_for(const epio_op *op)
 {
-    return epio__op_reads(op) ? POLLIN : POLLOUT;
+    return epio__op_is(op, EPIO__KIND_READS) ? POLLIN : POLLOUT;
 }
 
 static short ready_events(const epio_op *op)
@@ -63,7 +63,7 @@ static int64_t transfer_parts(const epio_op *op, struct iovec *parts, int count)
 {
     const epio__os_file *file = epio__os_file_of(op);
     int descriptor = (int)file->transfer_handle;
-    bool reads = epio__op_reads(op);
+    bool reads = epio__op_is(op, EPIO__KIND_READS);
     if (has_note(file, EPIO__STREAM_SOCKET)) {
         struct msghdr message = {.msg_iov = parts};
         message.msg_iovlen = (uint16_t)count; /* an int here, a size_t there: it fits both */
@@ -79,7 +79,7 @@ static int64_t transfer_parts(const epio_op *op, struct iovec *parts, int count)
 static int64_t transfer_some(const epio_op *op, uint64_t limit)
 {
     /* In one call as the caller has them: for who reads messages they belong together. */
-    if (epio__op_is_vectored(op) && op->progress == 0 && limit == UINT64_MAX &&
+    if (epio__op_is(op, EPIO__KIND_VECTORED) && op->progress == 0 && limit == UINT64_MAX &&
         op->arguments.io.len <= MOST_PARTS) {
         return transfer_parts(op, op->arguments.io.base, (int)op->arguments.io.len);
     }
@@ -94,7 +94,7 @@ static void copy_parts(const epio_op *op, char *memory, uint64_t bytes)
     const epio_iovec *part = op->arguments.io.base;
     for (uint64_t done = 0; done < bytes; part++) {
         uint64_t len = bytes - done < part->len ? bytes - done : part->len;
-        if (len != 0 && epio__op_reads(op)) {
+        if (len != 0 && epio__op_is(op, EPIO__KIND_READS)) {
             memcpy(part->base, memory + done, (size_t)len);
         } else if (len != 0) {
             memcpy(memory + done, part->base, (size_t)len);
@@ -110,7 +110,7 @@ static int64_t transfer_together(const epio_op *op)
     char memory[LARGEST_TOGETHER];
     int descriptor = epio__descriptor_of(op);
     uint64_t bytes = epio_op_bytes(op);
-    if (epio__op_reads(op)) {
+    if (epio__op_is(op, EPIO__KIND_READS)) {
         size_t room = bytes < sizeof memory ? (size_t)bytes : sizeof memory;
         ssize_t got = read(descriptor, memory, room);
         if (got > 0) {
@@ -129,15 +129,16 @@ static int64_t transfer_together(const epio_op *op)
 static int64_t transfer_message(const epio_op *op)
 {
     const epio__os_file *file = epio__os_file_of(op);
-    if (!epio__op_is_vectored(op) || op->arguments.io.len <= 1) {
+    if (!epio__op_is(op, EPIO__KIND_VECTORED) || op->arguments.io.len <= 1) {
         return transfer_some(op, UINT64_MAX);
     }
     if (op->arguments.io.len > MOST_PARTS) {
         errno = EINVAL;
         return -1;
     }
-    bool takes_parts = has_note(file, EPIO__STREAM_SOCKET) ||
-                       (epio__op_reads(op) && has_note(file, EPIO__STREAM_READS_AT_OFFSET));
+    bool takes_parts =
+        has_note(file, EPIO__STREAM_SOCKET) ||
+        (epio__op_is(op, EPIO__KIND_READS) && has_note(file, EPIO__STREAM_READS_AT_OFFSET));
     return takes_parts ? transfer_some(op, UINT64_MAX) : transfer_together(op);
 }
 
@@ -242,7 +243,7 @@ static bool attempt_write(epio_op *op, int64_t *result)
 bool epio__stream_attempt(epio_op *op, int64_t *result)
 {
     bool messages = has_note(epio__os_file_of(op), EPIO__STREAM_MESSAGES);
-    bool reads = epio__op_reads(op);
+    bool reads = epio__op_is(op, EPIO__KIND_READS);
     bool may_be_empty = messages && !reads && has_note(epio__os_file_of(op), EPIO__STREAM_SOCKET);
     if (epio_op_bytes(op) == 0 && !may_be_empty) {
         *result = 0;
@@ -301,7 +302,7 @@ int64_t epio__stream_perform(epio_op *op)
 static epio_node *queue_of(epio_op *op)
 {
     epio__os_file *file = epio__os_file_of(op);
-    return epio__op_reads(op) ? &file->readers : &file->writers;
+    return epio__op_is(op, EPIO__KIND_READS) ? &file->readers : &file->writers;
 }
 
 static epio_op *op_of(epio_node *node)

@@ -13,7 +13,7 @@
 
 static epio_iovec part_at(const epio_op *op, uint64_t index)
 {
-    if (epio__op_is_vectored(op)) {
+    if (epio__op_is(op, EPIO__KIND_VECTORED)) {
         return ((const epio_iovec *)op->arguments.io.base)[index];
     }
     epio_iovec part = {.base = op->arguments.io.base, .len = (size_t)op->arguments.io.len};
@@ -22,7 +22,7 @@ static epio_iovec part_at(const epio_op *op, uint64_t index)
 
 static uint64_t part_count(const epio_op *op)
 {
-    return epio__op_is_vectored(op) ? op->arguments.io.len : 1;
+    return epio__op_is(op, EPIO__KIND_VECTORED) ? op->arguments.io.len : 1;
 }
 
 void epio__cursor_advance(const epio_op *op, epio__cursor *cursor, uint64_t bytes)
@@ -83,7 +83,7 @@ static int64_t transfer_some(epio_op *op, epio__cursor cursor)
     off_t position = (off_t)(op->arguments.io.offset + op->progress);
     char *base = (char *)op->arguments.io.base + op->progress;
     uint64_t most = LARGEST_CALL;
-    if (!epio__op_reads(op)) {
+    if (!epio__op_is(op, EPIO__KIND_READS)) {
         uint64_t room = epio__room_for_write(descriptor, (uint64_t)position);
         if (room == 0) {
             errno = EFBIG;
@@ -121,7 +121,7 @@ static int64_t transfer_all(epio_op *op, uint64_t bytes)
             return epio__op_fail(op);
         }
         if (done == 0) {
-            if (epio__op_reads(op)) {
+            if (epio__op_is(op, EPIO__KIND_READS)) {
                 break; /* the end of the file */
             }
             /* POSIX leaves open what a write of nothing means: never seen, and
@@ -143,7 +143,7 @@ int64_t epio__os_transfer(epio_op *op)
         return epio__stream_perform(op);
     }
     uint64_t bytes = epio_op_bytes(op);
-    if (epio__op_reads(op)) {
+    if (epio__op_is(op, EPIO__KIND_READS)) {
         return transfer_all(op, bytes);
     }
     epio__signal_guard guard;

@@ -50,11 +50,9 @@
 /* The place behind those is the sentinel's: see give_up_ring. */
 #define PLACES (MOST_REGISTERED + 1)
 
-/* In op->flags, which transfers have no use for: it is listed in in_ring, came there from
- * a batch; a cancel was asked for. */
-#define GIVEN_UP 2u
-#define LISTED 4u
-#define WAS_OF_BATCH 8u
+/* In op->notes: it is listed in in_ring; came there from a batch. */
+#define NOTE_LISTED EPIO__NOTE_OF_BACKEND
+#define NOTE_OF_BATCH (EPIO__NOTE_OF_BACKEND << 1)
 
 /* op->progress of one of a batch that has not ended. No result is as low. */
 #define NOT_ENDED ((uint64_t)INT64_MIN)
@@ -96,15 +94,15 @@ static void add_ops(uring_state *state, uint64_t count)
 
 static void list_op(uring_state *state, epio_op *op)
 {
-    op->flags |= LISTED;
+    op->notes |= NOTE_LISTED;
     epio__list_append(&state->in_ring, &op->queue);
     state->listed++;
 }
 
 static void take_off_list(uring_state *state, epio_op *op)
 {
-    if ((op->flags & LISTED) != 0) {
-        op->flags &= ~(LISTED | WAS_OF_BATCH);
+    if ((op->notes & NOTE_LISTED) != 0) {
+        op->notes &= ~(NOTE_LISTED | NOTE_OF_BATCH);
         epio__list_remove(&op->queue);
         state->listed--;
     }
@@ -311,7 +309,7 @@ static bool waits_for_the_disk(const epio_op *op)
     if (file->direct) {
         return true;
     }
-    return epio__op_reads(op) && (op->flags & EPIO__READ_MISSED_CACHE) != 0 &&
+    return epio__op_is(op, EPIO__KIND_READS) && (op->notes & EPIO__NOTE_MISSED_CACHE) != 0 &&
            epio__load_relaxed_u32(&file->cached_reads) != EPIO__CACHED_READS_NEVER;
 }
 
@@ -326,7 +324,8 @@ static bool fits(const epio_op *op)
     if (bytes == 0 || bytes > EPIO__LARGE_COPY) {
         return false; /* to pin or copy so much takes the owner's time */
     }
-    return !epio__op_is_vectored(op) || (op->progress == 0 && op->arguments.io.len <= MOST_PARTS);
+    return !epio__op_is(op, EPIO__KIND_VECTORED) ||
+           (op->progress == 0 && op->arguments.io.len <= MOST_PARTS);
 }
 
 static bool is_for_epoll(const epio_op *op)
@@ -403,8 +402,8 @@ static void prepare(struct io_uring_sqe *entry, epio_op *op)
 /* It was not carried out, as far as can be told. */
 static void give_up_op(epio_op *op)
 {
-    bool cancelled = (op->flags & GIVEN_UP) != 0;
-    op->flags &= ~GIVEN_UP;
+    bool cancelled = (op->notes & EPIO__NOTE_GIVEN_UP) != 0;
+    op->notes &= ~EPIO__NOTE_GIVEN_UP;
     if (cancelled) {
         epio_complete(op, EPIO_ECANCELED);
     } else {
@@ -435,7 +434,7 @@ static void list_begun(uring_state *state)
 {
     for (uint32_t i = 0; i < state->begun_at_once; i++) {
         if (state->begun[i]->progress == NOT_ENDED) {
-            state->begun[i]->flags |= WAS_OF_BATCH;
+            state->begun[i]->notes |= NOTE_OF_BATCH;
             list_op(state, state->begun[i]);
         }
     }
@@ -457,7 +456,7 @@ static void end_ring(uring_state *state)
     close_sentinel(state);
     while (!epio__list_empty(&state->in_ring)) {
         epio_op *op = EPIO__CONTAINER(state->in_ring.next, epio_op, queue);
-        bool of_batch = (op->flags & WAS_OF_BATCH) != 0;
+        bool of_batch = (op->notes & NOTE_OF_BATCH) != 0;
         come_back(state, op);
         if (!of_batch || leave_batch(op)) {
             give_up_op(op);
@@ -596,7 +595,7 @@ static bool fill(uring_state *state)
         epio__list_remove(&op->queue);
         prepare(entry, op);
         list_op(state, op);
-        state->writes = state->writes || !epio__op_reads(op);
+        state->writes = state->writes || !epio__op_is(op, EPIO__KIND_READS);
         state->in_kernel++;
     }
     return true;
@@ -618,7 +617,7 @@ static void uring_flush(void *opaque)
 /* True: the kernel has done all that it was asked for, or there is no more. */
 static bool is_finished(epio_op *op, int32_t done)
 {
-    bool ended = done == 0 && epio__op_reads(op); /* the end of the file */
+    bool ended = done == 0 && epio__op_is(op, EPIO__KIND_READS); /* the end of the file */
     op->progress += (uint64_t)done;
     return ended || op->progress == epio_op_bytes(op);
 }
@@ -627,9 +626,10 @@ static void reap_op(uring_state *state, epio_op *op, int32_t outcome)
 {
     bool met_end = outcome < 0 && epio__read_met_end(op, -outcome);
     if (met_end || (outcome >= 0 && is_finished(op, outcome))) {
-        op->flags &= ~GIVEN_UP;
+        op->notes &= ~EPIO__NOTE_GIVEN_UP;
         epio_complete(op, (int64_t)op->progress);
-    } else if (outcome <= 0 || epio__op_is_vectored(op) || (op->flags & GIVEN_UP) != 0) {
+    } else if (outcome <= 0 || epio__op_is(op, EPIO__KIND_VECTORED) ||
+               (op->notes & EPIO__NOTE_GIVEN_UP) != 0) {
         give_up_op(op);
     } else {
         epio__list_append(&state->waiting, &op->queue);
@@ -842,7 +842,7 @@ static bool uring_cancel(void *opaque, epio_op *op)
     if (is_for_epoll(op)) {
         return epio__backend_epoll.cancel(state->epoll, op);
     }
-    if ((op->flags & LISTED) == 0 && op->queue.next != NULL) {
+    if ((op->notes & NOTE_LISTED) == 0 && op->queue.next != NULL) {
         withdraw(state, op);
         return true;
     }
@@ -851,7 +851,7 @@ static bool uring_cancel(void *opaque, epio_op *op)
         io_uring_prep_cancel(entry, op, 0);
         io_uring_sqe_set_data(entry, NULL);
     }
-    op->flags |= (op->flags & LISTED) != 0 ? GIVEN_UP : 0;
+    op->notes |= (op->notes & NOTE_LISTED) != 0 ? EPIO__NOTE_GIVEN_UP : 0;
     return false;
 }
 

@@ -103,7 +103,7 @@ void epio__blocking_begin(epio__blocking_call *call, epio_op *op, HANDLE handle,
                                   .thread = GetCurrentThreadId(),
                                   .under_way = true};
     AcquireSRWLockExclusive(&calls_lock);
-    call->interrupted = (op->flags & EPIO__GIVEN_UP) != 0;
+    call->interrupted = (op->notes & EPIO__NOTE_GIVEN_UP) != 0;
     call->next = calls;
     calls = call;
     if (deadline != 0) {
@@ -150,7 +150,7 @@ void epio__blocking_interrupt(epio_op *op)
     if (call != NULL) {
         interrupt(call);
     } else {
-        op->flags |= EPIO__GIVEN_UP; /* for the thread to find */
+        op->notes |= EPIO__NOTE_GIVEN_UP; /* for the thread to find */
     }
     ReleaseSRWLockExclusive(&calls_lock);
 }

@@ -130,7 +130,7 @@ static bool may_skip_or_not(const epio_op *op)
 {
     DWORD state;
     const epio__win32_file *file = epio__win32_file_of(op);
-    return file->skips_packets && file->messages && epio__op_reads(op) &&
+    return file->skips_packets && file->messages && epio__op_is(op, EPIO__KIND_READS) &&
            (!GetNamedPipeHandleStateW(epio__handle_of(&file->base), &state, NULL, NULL, NULL, NULL,
                                       0) ||
             (state & PIPE_READMODE_MESSAGE) != 0);
@@ -141,7 +141,7 @@ static bool may_skip_or_not(const epio_op *op)
 static bool waits_inside(const epio_op *op)
 {
     LARGE_INTEGER size;
-    if (epio__op_reads(op) || epio__op_is_on_stream(op)) {
+    if (epio__op_is(op, EPIO__KIND_READS) || epio__op_is_on_stream(op)) {
         return false;
     }
     const epio__win32_file *file = epio__win32_file_of(op);
@@ -153,7 +153,7 @@ static bool waits_inside(const epio_op *op)
 /* What would be copied for long if it is in memory, or takes many calls, is for a worker. */
 static bool is_long(const epio_op *op)
 {
-    bool vectored = epio__op_is_vectored(op);
+    bool vectored = epio__op_is(op, EPIO__KIND_VECTORED);
     bool stream = epio__op_is_on_stream(op);
     bool direct = epio__win32_file_of(op)->sector != 0; /* of which nothing is in memory */
     return !stream && !direct &&
@@ -208,7 +208,7 @@ static bool iocp_cancel(void *opaque, epio_op *op)
     bool transfer = epio__op_transfers(op);
     if (transfer) {
         HANDLE handle = (HANDLE)epio__win32_file_of(op)->base.transfer_handle;
-        op->flags |= EPIO__GIVEN_UP;
+        op->notes |= EPIO__NOTE_GIVEN_UP;
         (void)epio__win32.cancel(handle, overlapped_of(op));
     }
     return false; /* its packet is still to come, and says how it ended */
@@ -241,12 +241,12 @@ static void take_packet(iocp_state *state, const OVERLAPPED_ENTRY *packet)
     DWORD error = done ? 0 : GetLastError();
     int64_t result;
     --*state->watched;
-    if (error == ERROR_OPERATION_ABORTED && (op->flags & EPIO__GIVEN_UP) != 0) {
+    if (error == ERROR_OPERATION_ABORTED && (op->notes & EPIO__NOTE_GIVEN_UP) != 0) {
         error = ERROR_CANCELLED;
     }
     if (epio__piece_ended(op, error, done || error == ERROR_MORE_DATA ? bytes : 0, &result)) {
         epio_complete(op, result);
-    } else if ((op->flags & EPIO__GIVEN_UP) != 0) {
+    } else if ((op->notes & EPIO__NOTE_GIVEN_UP) != 0) {
         epio_complete(op, EPIO_ECANCELED);
     } else if (advance(state, op, &result)) {
         epio_complete(op, result);

@@ -15,8 +15,8 @@ epio__piece epio__next_piece(const epio_op *op)
 {
     uint64_t done = op->progress;
     epio_iovec whole = {op->arguments.io.base, (size_t)op->arguments.io.len};
-    const epio_iovec *parts = epio__op_is_vectored(op) ? op->arguments.io.base : &whole;
-    uint64_t count = epio__op_is_vectored(op) ? op->arguments.io.len : 1;
+    const epio_iovec *parts = epio__op_is(op, EPIO__KIND_VECTORED) ? op->arguments.io.base : &whole;
+    uint64_t count = epio__op_is(op, EPIO__KIND_VECTORED) ? op->arguments.io.len : 1;
     for (uint64_t i = 0; i < count; i++) {
         if (done < parts[i].len) {
             uint64_t left = parts[i].len - done;
@@ -51,9 +51,9 @@ int epio__check_transfer(epio_op *op)
     }
     /* Not every system checks it, and some would read into what lies beside. */
     uint64_t bits = op->arguments.io.offset;
-    uint64_t count = epio__op_is_vectored(op) ? op->arguments.io.len : 1;
+    uint64_t count = epio__op_is(op, EPIO__KIND_VECTORED) ? op->arguments.io.len : 1;
     epio_iovec whole = {op->arguments.io.base, (size_t)op->arguments.io.len};
-    const epio_iovec *parts = epio__op_is_vectored(op) ? op->arguments.io.base : &whole;
+    const epio_iovec *parts = epio__op_is(op, EPIO__KIND_VECTORED) ? op->arguments.io.base : &whole;
     for (uint64_t i = 0; i < count; i++) {
         bits |= parts[i].len | (uintptr_t)parts[i].base;
     }
@@ -69,7 +69,7 @@ BOOL epio__start_piece(epio_op *op, OVERLAPPED *overlapped)
     overlapped->InternalHigh = 0;
     overlapped->Offset = (DWORD)(offset & 0xFFFFFFFFu);
     overlapped->OffsetHigh = (DWORD)(offset >> 32);
-    return epio__op_reads(op)
+    return epio__op_is(op, EPIO__KIND_READS)
                ? epio__win32.read_file(handle, piece.base, piece.len, NULL, overlapped)
                : epio__win32.write_file(handle, piece.base, piece.len, NULL, overlapped);
 }
@@ -90,7 +90,7 @@ static int64_t fail_piece(epio_op *op, DWORD error)
         return EPIO_EIO; /* nobody here wanted it: a server or a driver gave it up */
     }
     uint64_t end = op->arguments.io.offset + epio_op_bytes(op);
-    if (!epio__op_reads(op) && !epio__op_is_on_stream(op) && end > LARGEST_FILE) {
+    if (!epio__op_is(op, EPIO__KIND_READS) && !epio__op_is_on_stream(op) && end > LARGEST_FILE) {
         error = ERROR_FILE_TOO_LARGE;
     }
     return epio__op_fail_with(op, error);
@@ -122,7 +122,7 @@ static bool read_ended(epio_op *op, DWORD error, DWORD bytes, int64_t *result)
 
 bool epio__piece_ended(epio_op *op, DWORD error, DWORD bytes, int64_t *result)
 {
-    if (epio__op_reads(op)) {
+    if (epio__op_is(op, EPIO__KIND_READS)) {
         return read_ended(op, error, bytes, result);
     }
     op->progress += bytes;
@@ -184,7 +184,7 @@ static DWORD transfer_piece_inside(epio_op *op, DWORD *bytes)
     epio__piece piece = epio__next_piece(op);
     *bytes = 0;
     SetLastError(0);
-    BOOL done = epio__op_reads(op)
+    BOOL done = epio__op_is(op, EPIO__KIND_READS)
                     ? epio__win32.read_file(handle, piece.base, piece.len, bytes, NULL)
                     : epio__win32.write_file(handle, piece.base, piece.len, bytes, NULL);
     DWORD error = GetLastError();

@@ -72,9 +72,6 @@ static inline HANDLE epio__event_without_packet(HANDLE event)
     return (HANDLE)((ULONG_PTR)event | 1);
 }
 
-/* In op->flags of a read or write: somebody wants it to end, maybe between two pieces. */
-#define EPIO__GIVEN_UP 0x100u
-
 /* A transfer on a stream while a thread carries it out. */
 typedef struct epio__blocking_call {
     struct epio__blocking_call *next;

@@ -261,6 +261,7 @@ static intptr_t os_handle(const epio_file *file)
 }
 
 static const epio_vfs_methods methods = {
+    .size = sizeof(epio_vfs_methods),
     .name = "fault",
     .submit = submit,
     .perform = perform,

@@ -103,6 +103,7 @@ static void gate_destroy(epio_vfs *base)
 }
 
 static const epio_vfs_methods gate_methods = {
+    .size = sizeof(epio_vfs_methods),
     .name = "gate",
     .submit = gate_submit,
     .perform = gate_perform,
@@ -911,7 +912,7 @@ static void begin_traced_read(life *one, epio_op *op)
 
 static void end_traced_read(life *one, epio_op *op)
 {
-    epio_trace_counts counts;
+    epio_trace_counts counts = {.size = sizeof counts};
     epio_semaphore_release(semaphore, 1);
     life_close(limited);
     check_result(epio_trace_read(trace, EPIO_KIND_READ, &counts), 0);

@@ -318,8 +318,11 @@ static void cancel_none(epio_vfs *vfs, epio_op *op)
 
 static void a_layer_sends_them_again(fixture *f)
 {
-    static const epio_vfs_methods methods = {
-        .name = "again", .submit = submit_again, .perform = perform_none, .cancel = cancel_none};
+    static const epio_vfs_methods methods = {.size = sizeof(epio_vfs_methods),
+                                             .name = "again",
+                                             .submit = submit_again,
+                                             .perform = perform_none,
+                                             .cancel = cancel_none};
     static reads all;
     static again_vfs vfs;
     epio_file *file = fixture_create(f, "file");
@@ -390,8 +393,11 @@ static void submit_to_wait(epio_vfs *base, epio_op *op)
 
 static void sent_again_and_posted_meanwhile(fixture *f)
 {
-    static const epio_vfs_methods methods = {
-        .name = "again", .submit = submit_to_wait, .perform = perform_none, .cancel = cancel_none};
+    static const epio_vfs_methods methods = {.size = sizeof(epio_vfs_methods),
+                                             .name = "again",
+                                             .submit = submit_to_wait,
+                                             .perform = perform_none,
+                                             .cancel = cancel_none};
     static again_vfs vfs;
     char data[4] = {0};
     epio_op op = {0};
@@ -465,5 +471,5 @@ int main(void)
         FIXTURE_TEST(sent_again_and_posted_meanwhile, ON_LIMIT_OS | ON_LIMIT_MEMORY),
         FIXTURE_TEST(a_read_waits_for_its_permit, ON_LIMIT_OS | ON_LIMIT_OS_3 | ON_LIMIT_MEMORY),
     };
-    return FIXTURE_RUN("plain", tests);
+    return FIXTURE_RUN("fast path", tests);
 }

@@ -1,0 +1,172 @@
+/* An operation as it lies in memory. Users of epio include epio/epio.h, need the first six
+ * fields and call the rest the library's; who writes a VFS finds in epio/vfs.h which of them
+ * are his. */
+#ifndef EPIO_OP_H
+#define EPIO_OP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct epio_file;
+struct epio_frame;
+struct epio_loop;
+struct epio_semaphore;
+struct epio_vfs;
+
+typedef struct epio_op epio_op; /* one operation, owned by the caller */
+
+/* One part of a vectored read or write. */
+typedef struct epio_iovec {
+    void *base;
+    size_t len;
+} epio_iovec;
+
+/* The function of epio_work: its return value becomes the op's result. */
+typedef int64_t epio_work_function(epio_op *op);
+
+/* Links of the library's own lists. */
+typedef struct epio_node {
+    struct epio_node *next;
+    struct epio_node *previous;
+} epio_node;
+
+/* A place in a semaphore's queue. */
+typedef struct epio_waiter {
+    epio_node node;
+    void (*granted)(struct epio_waiter *waiter);
+    uint64_t bytes;
+    uint32_t permits;
+    int32_t outcome;
+} epio_waiter;
+
+/* On every target. */
+#define EPIO_OP_SIZE 320
+
+/* What of it no version uses yet; the compiler checks both. */
+#if UINTPTR_MAX > UINT32_MAX
+#define EPIO_OP_RESERVE 48
+#else
+#define EPIO_OP_RESERVE 112
+#endif
+
+/* One operation. Start with all bytes zero (`epio_op op = EPIO_OP_INIT;`); after its
+ * completion was delivered it may be reused as it is, or freed. It may not be
+ * moved or copied while in flight. */
+struct epio_op {
+    /* The caller's; verbs leave the first three alone. */
+    void (*done)(epio_op *op); /* called by the loop's owner; NULL: none */
+    void *user;                /* anything */
+    uint64_t timeout_ns;       /* 0: none; counts from submit, used up by one submission */
+
+    /* Results, valid once the op is done. */
+    int64_t result;         /* >= 0, or EPIO_E...; EPIO_EPENDING while in flight */
+    struct epio_file *file; /* after an open or adopt: the file, NULL if it failed */
+    int32_t os_error;       /* errno or GetLastError behind a failure, else 0 */
+
+    /* The library's. */
+    uint32_t state;
+    struct epio_vfs *vfs;
+    struct epio_loop *loop;
+    struct epio_frame *frames;
+    union {
+        uint32_t flags; /* the verb's */
+        uint32_t notes; /* of a read or write, which have none: who carries it out, while he does */
+    };
+    uint8_t kind;
+    uint8_t phase;
+    uint8_t fast;
+    uint8_t state_flags;
+    union {
+        uint64_t progress; /* bytes of a transfer that are done, */
+        int64_t outcome;   /* until it has ended: the result to be delivered */
+    };
+    epio_node queue; /* up to here and a few words on is all that a short op touches */
+    union {
+        struct {
+            void *base; /* buffer, or the epio_iovec array when vectored */
+            uint64_t len;
+            uint64_t offset;
+            uint64_t system[4]; /* what the system wants to have until the end */
+        } io;
+        struct {
+            const char *path;
+            const char *to;
+            char *buffer;
+            uint64_t len;
+        } path;
+        struct {
+            intptr_t os_handle;
+        } adopt;
+        struct {
+            epio_node node;
+            uint8_t stage;
+        } sync;
+        struct {
+            uint64_t nanoseconds;
+        } sleep;
+        struct {
+            epio_work_function *function;
+        } work;
+        struct {
+            struct epio_semaphore *semaphore;
+            epio_waiter waiter;
+        } acquire;
+        struct {
+            epio_node node;
+            void *holder;
+            void (*news)(epio_op *op);
+            uint32_t delay_ns;
+            int32_t outcome;
+            uint32_t unlocks;
+            uint8_t level;
+            uint8_t found;
+            uint8_t told;
+            uint8_t looks;
+            uint8_t conflicts;
+        } lock;
+        uint64_t words[8]; /* of kinds from EPIO_KIND_USER on */
+    } arguments;
+    uint32_t worker_state;
+    uint32_t in_heap;
+    int32_t carried_error;
+    int32_t carried_os_error;
+    uint64_t due;
+    uint64_t offloaded_at;
+    epio_node held;
+    epio_op *timer_child;
+    epio_op *timer_next;
+    epio_op *timer_previous;
+    epio_op *link;
+    epio_op *cancel_next;
+    void *waiter; /* the thread that waits, in epio_wait or in an epio_perform of a lock */
+    uint8_t route;
+    uint8_t chain;
+    uint8_t due_for;
+    uint8_t reason;
+    uint8_t message;
+    uint8_t unused[3];
+    uint64_t reserved[EPIO_OP_RESERVE / 8];
+};
+
+#ifdef __cplusplus
+#define EPIO_OP_INIT                                                                               \
+    {                                                                                              \
+    }
+static_assert(sizeof(epio_op) == EPIO_OP_SIZE, "an op has the same size on every target");
+static_assert(EPIO_OP_RESERVE >= 40, "an op has room for what verbs to come need");
+}
+#else
+#define EPIO_OP_INIT                                                                               \
+    {                                                                                              \
+        0                                                                                          \
+    }
+_Static_assert(sizeof(epio_op) == EPIO_OP_SIZE, "an op has the same size on every target");
+_Static_assert(EPIO_OP_RESERVE >= 40, "an op has room for what verbs to come need");
+#endif
+
+#endif

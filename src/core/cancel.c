@@ -1,0 +1,151 @@
+/* Ending an op early: by epio_cancel, by its deadline, by a close of its loop. What is undone
+ * depends on the op's phase. An op ends by epio_complete, as any other. */
+#include "core/loop.h"
+#include "fatal.h"
+
+static void unlink_from_first(epio_op *op)
+{
+    epio_op *first = epio__op_of_queue(op->queue.previous);
+    first->link = NULL;
+    op->queue.previous = NULL;
+}
+
+/* A thread that is at the op has a moment to bring its true result, should it not be stuck
+ * in the kernel; then it is left alone with what it is at. */
+static void begin_to_write_off(epio_loop *loop, epio_op *op)
+{
+    if (op->due_for == EPIO__DUE_NOTHING && epio__workers_may_write_off(op)) {
+        epio__timer_stop(loop, op);
+        epio__workers_expect(op);
+        epio__timer_start(loop, op);
+    }
+}
+
+/* Asks for the call to end that a worker is in, or will be, whichever VFS gave the op to the
+ * worker, whose its fields are. */
+static void interrupt(epio_loop *loop, epio_op *op)
+{
+    if (loop->backend->interrupt != NULL && epio__op_transfers(op)) {
+        loop->backend->interrupt(loop->backend_state, op);
+    }
+}
+
+static void cancel_held(epio_loop *loop, epio_op *op)
+{
+    switch (epio__workers_take_back(op)) {
+    case EPIO__TAKE_BACK_DONE:
+        op->route = EPIO__ROUTE_NOBODY;
+        epio_complete(op, EPIO_ECANCELED);
+        return;
+    case EPIO__TAKE_BACK_NOT_THERE:
+        if (op->vfs->methods->cancel != NULL) {
+            op->vfs->methods->cancel(op->vfs, op);
+        }
+        return;
+    case EPIO__TAKE_BACK_TOO_LATE:
+        begin_to_write_off(loop, op);
+        interrupt(loop, op);
+        return;
+    }
+}
+
+void epio__op_cancel_in_phase(epio_loop *loop, epio_op *op)
+{
+    switch (op->phase) {
+    case EPIO__PHASE_LINKED:
+        unlink_from_first(op);
+        epio__op_end_early(op, EPIO_ECANCELED);
+        return;
+    case EPIO__PHASE_BARRIER:
+        epio__op_end_early(op, EPIO_ECANCELED);
+        return;
+    case EPIO__PHASE_PARKED:
+        epio_complete(op, EPIO_ECANCELED);
+        return;
+    case EPIO__PHASE_HELD:
+    case EPIO__PHASE_RETURNING:
+        cancel_held(loop, op);
+        return;
+    default:
+        /* In the inbox or a batch, where the mark is found; or at its end, if no layer
+         * sends it again. */
+        return;
+    }
+}
+
+void epio__op_cancel(epio_loop *loop, epio_op *op)
+{
+    if (epio__op_is(op, EPIO__KIND_MUST_RUN) || (op->state_flags & EPIO__FLAG_CANCEL) != 0) {
+        return;
+    }
+    op->state_flags |= EPIO__FLAG_CANCEL;
+    epio__op_cancel_in_phase(loop, op);
+}
+
+/* ---- epio_cancel ---- */
+
+/* From here on the op cannot be delivered, nor its loop go away, before the mark
+ * is taken off: the loop may be looked at. False: it is not in flight, or
+ * somebody else is about to cancel it. */
+static bool pin(epio_op *op)
+{
+    uint32_t state = epio__load_u32(&op->state);
+    do {
+        bool in_flight = (state & ~(uint32_t)EPIO__STATE_EXTRAS) == EPIO__STATE_IN_FLIGHT;
+        if (!in_flight || (state & EPIO__STATE_CANCELLING) != 0) {
+            return false;
+        }
+    } while (!epio__compare_exchange_u32(&op->state, &state, state | EPIO__STATE_CANCELLING));
+    return true;
+}
+
+static void cancel_elsewhere(epio_loop *loop, epio_op *op)
+{
+    epio__loop_check_lives(loop, "epio_cancel");
+    epio__loop_mark_shared(loop);
+    epio__inbox_post_cancel(loop, op);
+}
+
+static void cancel_here(epio_loop *loop, epio_op *op)
+{
+    epio__clear_bits_u32(&op->state, EPIO__STATE_CANCELLING);
+    epio__loop_drain(loop);
+    epio__op_cancel(loop, op);
+    epio__loop_notify_host(loop);
+}
+
+void epio_cancel(epio_op *op)
+{
+    if (op == NULL) {
+        epio__fatal("epio_cancel", "the op is NULL");
+    }
+    if (!pin(op)) {
+        return;
+    }
+    epio_loop *loop = op->loop;
+    if (epio__loop_is_owner(loop)) {
+        cancel_here(loop, op);
+    } else {
+        cancel_elsewhere(loop, op);
+    }
+}
+
+/* ---- What is due ---- */
+
+/* The thread that is at the op may look at what it is due for until then. */
+void epio__op_write_off(epio_op *op)
+{
+    bool is_ours = epio__workers_write_off(op);
+    op->due_for = EPIO__DUE_NOTHING;
+    if (is_ours) {
+        epio_complete(op, EPIO_ECANCELED);
+    }
+}
+
+void epio__op_expire(epio_loop *loop, epio_op *op)
+{
+    if ((op->state_flags & EPIO__FLAG_CANCEL) == 0) {
+        op->state_flags |= EPIO__FLAG_EXPIRED;
+        epio__op_cancel(loop, op);
+    }
+}
