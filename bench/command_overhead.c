@@ -75,13 +75,13 @@ static int run_operations(struct overhead *overhead, uint64_t count)
 
 static int run_turn(void *context, uint64_t nanoseconds, bench_sample *sample)
 {
-    uint64_t began = epio_monotonic_time();
+    uint64_t began = epio_clock_monotonic();
     int error;
 
     do {
         error = run_operations(context, OPERATIONS_PER_LOOK);
         sample->operations += OPERATIONS_PER_LOOK;
-        sample->nanoseconds = epio_monotonic_time() - began;
+        sample->nanoseconds = epio_clock_monotonic() - began;
     } while (error == 0 && sample->nanoseconds < nanoseconds);
     return error;
 }

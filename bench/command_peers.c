@@ -215,7 +215,7 @@ static int run_peers(const bench_options *options)
 
     tournament.options = options;
     tournament.backend_count = bench_backends(options, tournament.backends);
-    tournament.budget.deadline = epio_monotonic_time() + seconds * 1000000000u;
+    tournament.budget.deadline = epio_clock_monotonic() + seconds * 1000000000u;
     visit_contests(&tournament, count_entries);
     if (tournament.budget.entries == 0) {
         return tell_unknown(options);

@@ -57,7 +57,7 @@ static void start_next(struct scale *scale)
     scale->started++;
     task->number = bench_block_next(&scale->state, BLOCKS);
     if (scale->latencies != NULL) {
-        task->begun = epio_monotonic_time();
+        task->begun = epio_clock_monotonic();
     }
     epio_submit(epio_read(&task->op, scale->file, task->buffer, READ_SIZE, task->number * BLOCK));
 }
@@ -78,7 +78,7 @@ static bool time_is_up(const struct scale *scale)
         return false;
     }
     /* Looking at the clock costs a fraction of a read. */
-    return scale->started % 64 == 0 && epio_monotonic_time() >= scale->until;
+    return scale->started % 64 == 0 && epio_clock_monotonic() >= scale->until;
 }
 
 static void fail(struct scale *scale, int64_t error)
@@ -95,7 +95,7 @@ static void task_done(epio_op *op)
 
     put_idle(scale, task);
     if (scale->latencies != NULL) {
-        bench_histogram_record(scale->latencies, epio_monotonic_time() - task->begun);
+        bench_histogram_record(scale->latencies, epio_clock_monotonic() - task->begun);
     }
     if (op->result < 0) {
         fail(scale, op->result);
@@ -116,7 +116,7 @@ static int run_epio(void *context, uint64_t nanoseconds, bench_sample *sample)
 {
     const struct depth *depth = context;
     struct scale *scale = depth->scale;
-    uint64_t began = epio_monotonic_time();
+    uint64_t began = epio_clock_monotonic();
     uint64_t i;
 
     scale->started = 0;
@@ -128,7 +128,7 @@ static int run_epio(void *context, uint64_t nanoseconds, bench_sample *sample)
         start_next(scale);
     }
     epio_loop_run(scale->loop);
-    sample->nanoseconds = epio_monotonic_time() - began;
+    sample->nanoseconds = epio_clock_monotonic() - began;
     sample->operations = scale->finished;
     return scale->error;
 }

@@ -164,14 +164,14 @@ static void run_asynchronous(struct comparison *comparison, uint64_t begin, uint
 
 static void run_half(struct comparison *comparison, int half, uint64_t begin, uint64_t end)
 {
-    uint64_t started = epio_monotonic_time();
+    uint64_t started = epio_clock_monotonic();
 
     if (half == SYNCHRONOUS) {
         run_synchronous(comparison, begin, end);
     } else {
         run_asynchronous(comparison, begin, end);
     }
-    comparison->elapsed[half] += epio_monotonic_time() - started;
+    comparison->elapsed[half] += epio_clock_monotonic() - started;
 }
 
 static uint64_t count_slices(const epio_bench_options *options)

@@ -21,7 +21,7 @@ struct context {
 /* Where there is a write, its end is the turn's. */
 static bool goes_on(const struct context *context)
 {
-    return context->written == NULL || epio_pending(&context->sync);
+    return context->written == NULL || epio_op_pending(&context->sync);
 }
 
 static void read_on(struct context *context)
@@ -40,7 +40,7 @@ static void read_on(struct context *context)
 
 static void end_write(struct context *context)
 {
-    while (epio_pending(&context->write) || epio_pending(&context->sync)) {
+    while (epio_op_pending(&context->write) || epio_op_pending(&context->sync)) {
         epio_loop_poll(context->loop, EPIO_FOREVER, 0);
     }
     if (context->write.result < 0) {

@@ -100,13 +100,13 @@ static int run(void *argument, uint64_t nanoseconds, bench_sample *sample)
     while (running < context->count && bench_thread_start(&context->workers[running].thread)) {
         running++;
     }
-    began = epio_monotonic_time();
+    began = epio_clock_monotonic();
     atomic_store(&context->may_begin, running == context->count ? 1 : -1);
     for (i = 0; i < running; i++) {
         bench_thread_join(&context->workers[i].thread);
         error = error != 0 ? error : context->workers[i].error;
     }
-    sample->nanoseconds = epio_monotonic_time() - began;
+    sample->nanoseconds = epio_clock_monotonic() - began;
     for (i = 0; i < running; i++) {
         collect(&context->workers[i], sample);
     }

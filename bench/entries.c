@@ -122,7 +122,7 @@ static void close_all(struct field *field)
 
 static double seconds_of_turn(const bench_options *options, const bench_budget *budget)
 {
-    uint64_t now = epio_monotonic_time();
+    uint64_t now = epio_clock_monotonic();
     double left, turns, seconds;
 
     if (options->seconds > 0 || budget == NULL) {

@@ -48,7 +48,7 @@ void bench_queue_begin(bench_queue *queue, uint64_t nanoseconds, bench_sample *s
     queue->looks_after = 1;
     queue->looks_in = 2; /* no turn is so short that nothing is done in it */
     queue->error = 0;
-    queue->began = epio_monotonic_time();
+    queue->began = epio_clock_monotonic();
     queue->looked = queue->began;
     queue->until = queue->began + nanoseconds;
 }
@@ -62,7 +62,7 @@ static bool time_is_up(bench_queue *queue)
     if (--queue->looks_in > 0) {
         return false;
     }
-    now = bench_interrupted() ? UINT64_MAX : epio_monotonic_time();
+    now = bench_interrupted() ? UINT64_MAX : epio_clock_monotonic();
     if (now - queue->looked > LONG_BETWEEN_LOOKS) {
         queue->looks_after = 1;
     } else if (queue->looks_after < MOST_LOOKS_AFTER) {
@@ -95,7 +95,7 @@ bool bench_queue_next(bench_queue *queue, bench_slot *slot)
     }
     choose(queue, slot);
     if (queue->sample->latencies != NULL) {
-        slot->begun = epio_monotonic_time();
+        slot->begun = epio_clock_monotonic();
     }
     return true;
 }
@@ -119,12 +119,12 @@ void bench_queue_finish(bench_queue *queue, const bench_slot *slot, int64_t resu
     }
     queue->sample->operations++;
     if (queue->sample->latencies != NULL) {
-        bench_histogram_record(queue->sample->latencies, epio_monotonic_time() - slot->begun);
+        bench_histogram_record(queue->sample->latencies, epio_clock_monotonic() - slot->begun);
     }
 }
 
 int bench_queue_end(bench_queue *queue)
 {
-    queue->sample->nanoseconds = epio_monotonic_time() - queue->began;
+    queue->sample->nanoseconds = epio_clock_monotonic() - queue->began;
     return queue->error;
 }

@@ -31,7 +31,7 @@ void bench_file_close(epio_file *file)
 
 intptr_t bench_target_handle(const bench_target *target)
 {
-    return epio_os_handle(target->files[0]);
+    return epio_file_os_handle(target->files[0]);
 }
 
 int bench_file_adopt(const bench_target *target, size_t index, epio_vfs *vfs, epio_file **file)
@@ -39,7 +39,7 @@ int bench_file_adopt(const bench_target *target, size_t index, epio_vfs *vfs, ep
     epio_op op = {0};
     intptr_t handle;
     int64_t result;
-    int error = bench_handle_duplicate(epio_os_handle(target->files[index]), BENCH_FOR_EPIO,
+    int error = bench_handle_duplicate(epio_file_os_handle(target->files[index]), BENCH_FOR_EPIO,
                                        target->workload->direct, &handle);
 
     if (error != 0) {

@@ -119,7 +119,7 @@ static uint32_t permissions_of(const epio_file *file)
 {
     struct stat status;
 
-    if (fstat((int)epio_os_handle(file), &status) != 0 || !S_ISREG(status.st_mode)) {
+    if (fstat((int)epio_file_os_handle(file), &status) != 0 || !S_ISREG(status.st_mode)) {
         return 0666;
     }
     return (uint32_t)status.st_mode & 0777;
@@ -150,7 +150,7 @@ static void catch_signals(void (*handler)(int number))
 static int64_t wait_or_cancel(epio_op *op)
 {
     epio_submit(op);
-    while (epio_pending(op)) {
+    while (epio_op_pending(op)) {
         if (interrupted) {
             epio_cancel(op);
         }

@@ -78,6 +78,8 @@ void epio__sleep_until(uint64_t deadline);
 
 /* The EPIO_E... for an OS error; EPIO_EUNKNOWN for one without a name. */
 int epio__error_from_os(int32_t os_error);
+/* The usual OS error for an EPIO_E.... */
+int32_t epio__error_to_os(int error);
 
 /* ---- Files ------------------------------------------------------------- */
 

@@ -19,7 +19,7 @@ static int64_t when_cancelled(const life_kind *kind)
 static int64_t prepared(life *l, const life_kind *kind, tracked *one, who by)
 {
     life_cancel(l, by, &one->op);
-    check(!epio_pending(&one->op));
+    check(!epio_op_pending(&one->op));
     check_result(one->calls, 0);
     epio_submit(&one->op);
     return kind->success;
@@ -194,7 +194,7 @@ static void an_idle_op(fixture *f)
     for (int by = 0; by < WHO_COUNT; by++) {
         track(&one);
         life_cancel(&l, (who)by, &one.op);
-        check(!epio_pending(&one.op));
+        check(!epio_op_pending(&one.op));
         check_result(one.calls, 0);
         epio_submit(epio_current_time(&one.op, l.os));
         life_run_until_done(&l, &one);
@@ -220,7 +220,7 @@ static void a_linked_op_before_its_first_is_submitted(fixture *f)
         (void)epio_link(&first.op, &second.op, 0);
         life_cancel(&l, (who)by, &second.op);
         life_cancel(&l, (who)by, &first.op);
-        check(!epio_pending(&second.op));
+        check(!epio_op_pending(&second.op));
         second.calls = 0;
         epio_submit(&first.op);
         life_run_until_done(&l, &second);
@@ -266,7 +266,7 @@ static void cancel_wait(life *l, const life_wait *wait, who by)
     tracked one;
     track(&one);
     wait->begin(l, &one.op);
-    if (!epio_pending(&one.op)) {
+    if (!epio_op_pending(&one.op)) {
         epio_submit(&one.op);
     }
     life_run_for(l, 3 * MILLISECOND);
@@ -305,7 +305,7 @@ static void what_would_wait(fixture *f)
         for (size_t i = 0; i < life_wait_count; i++) {
             track(&one);
             life_waits[i].begin(&l, &one.op);
-            if (!epio_pending(&one.op)) {
+            if (!epio_op_pending(&one.op)) {
                 submit_elsewhere(&one.op);
             }
             life_cancel(&l, (who)by, &one.op);
@@ -388,6 +388,44 @@ static void a_sync_hands_its_error_on(fixture *f)
 
 /* A VFS may let a worker wait in the inner one's `perform`. What that one would
  * do with such an op if it held it itself is of no concern to a cancel. */
+/* Whatever is in flight on the file, and nothing else. */
+static void all_of_a_file(fixture *f)
+{
+    enum { WRITE, SYNC, LINKED, LOCKED, IN_INBOX, OTHER_FILE, NO_FILE, OPS };
+    tracked ops[OPS];
+    epio_op op = {0};
+    life l;
+    life_begin(&l, f);
+    epio_file *holder = life_open(&l, l.os, "locked");
+    epio_file *file = life_open(&l, l.gate, "locked");
+    check_result(epio_wait(epio_lock(&op, holder, EPIO_LOCK_SHARED, 0)), 0);
+    check_result(epio_wait(epio_lock(&op, holder, EPIO_LOCK_EXCLUSIVE, 0)), 0);
+    gate_shut(&l);
+    epio_submit(epio_write(track(&ops[WRITE]), file, l.buffer, 1, 0));
+    (void)epio_read(track(&ops[LINKED]), file, l.buffer, 1, 0);
+    epio_submit(epio_link(epio_sync(track(&ops[SYNC]), file, EPIO_SYNC_FULL), &ops[LINKED].op, 0));
+    epio_submit(epio_lock(track(&ops[LOCKED]), file, EPIO_LOCK_SHARED, EPIO_LOCK_WAIT));
+    epio_submit(epio_sync(track(&ops[OTHER_FILE]), l.file, EPIO_SYNC_FULL));
+    epio_submit(epio_sleep(track(&ops[NO_FILE]), l.os, HOUR));
+    submit_elsewhere(epio_sync(track(&ops[IN_INBOX]), file, EPIO_SYNC_FULL));
+    epio_cancel_all(file);
+    gate_open(&l);
+    for (int i = 0; i < NO_FILE; i++) {
+        life_run_until_done(&l, &ops[i]);
+        /* A write that a worker is at may be carried out. */
+        check(ops[i].result == (i == OTHER_FILE ? 0 : EPIO_ECANCELED) ||
+              (i == WRITE && ops[i].result == 1));
+    }
+    check_result(ops[NO_FILE].calls, 0);
+    epio_cancel_all(file); /* nothing is in flight */
+    check_result(epio_wait(epio_sync(&op, file, EPIO_SYNC_FULL)), 0);
+    epio_cancel(&ops[NO_FILE].op);
+    life_run_until_done(&l, &ops[NO_FILE]);
+    life_close(file);
+    life_close(holder);
+    life_end(&l);
+}
+
 static void a_read_of_a_stream_on_a_worker(fixture *f)
 {
     static char into[4];
@@ -522,7 +560,7 @@ static int64_t prepare_racer(race *r, epio_op *op, uint64_t kind)
         (void)epio_work(op, r->l->os, nine);
         return 9;
     case 4:
-        (void)epio_acquire(op, r->semaphore, r->l->os, 1);
+        (void)epio_acquire(op, r->l->os, r->semaphore, 1);
         return 0;
     case 5:
         (void)epio_read(op, r->limited, r->into, 100, 0);
@@ -636,7 +674,7 @@ static void *submit_and_wait(void *argument)
         int64_t result = epio_wait(&one->op);
         canceller_await(&one->cancellers[0]);
         canceller_await(&one->cancellers[1]);
-        one->failed = result != one->op.result || epio_pending(&one->op) ||
+        one->failed = result != one->op.result || epio_op_pending(&one->op) ||
                       (result != expected && result != EPIO_ECANCELED && result != EPIO_ETIMEDOUT);
         if (kind == 4 && result == 0) {
             epio_semaphore_release(one->r->semaphore, 1);
@@ -721,6 +759,7 @@ int main(void)
         FIXTURE_TEST(an_op_from_its_own_done, ON_OS_PERFORM),
         FIXTURE_TEST(a_cancel_is_used_up, ON_OS_PERFORM),
         FIXTURE_TEST(a_sync_hands_its_error_on, ON_OS_PERFORM),
+        FIXTURE_TEST(all_of_a_file, ON_OS_PERFORM),
         FIXTURE_TEST(a_read_of_a_stream_on_a_worker, ON_OS_PERFORM),
         FIXTURE_TEST(race_with_another_thread, ON_OS_PERFORM),
         FIXTURE_TEST(race_of_many_threads, ON_OS_PERFORM),

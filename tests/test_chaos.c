@@ -163,7 +163,7 @@ static void check_alone(const slot *s)
 {
     static atomic_int readers;
     static atomic_int writers;
-    uint32_t level = epio_lock_level(locked_by(s));
+    uint32_t level = epio_file_lock_level(locked_by(s));
     atomic_int *mine = level == EPIO_LOCK_EXCLUSIVE ? &writers : &readers;
     if (level == EPIO_LOCK_NONE) {
         return;
@@ -268,7 +268,7 @@ static void prepare_lock(slot *s)
 {
     static const uint32_t next[] = {EPIO_LOCK_SHARED, EPIO_LOCK_RESERVED, EPIO_LOCK_EXCLUSIVE,
                                     EPIO_LOCK_EXCLUSIVE, EPIO_LOCK_EXCLUSIVE};
-    uint32_t level = next[epio_lock_level(locked_by(s))];
+    uint32_t level = next[epio_file_lock_level(locked_by(s))];
     if (pick(s->owner, 4) == 0) {
         level = (uint32_t)pick(s->owner, 5);
     }
@@ -305,7 +305,7 @@ static void prepare(slot *s)
         (void)epio_work(&s->op, vfs, return_7);
         return;
     case ACT_ACQUIRE:
-        (void)epio_acquire(&s->op, one->semaphore, vfs, 1);
+        (void)epio_acquire(&s->op, vfs, one->semaphore, 1);
         return;
     case ACT_OPEN:
         (void)epio_open(&s->op, vfs, one->paths[s->file], EPIO_OPEN_READ);
@@ -528,7 +528,7 @@ static void visit(guest *one, owner *host)
         require_seeded(memcmp(data, found, REGION) == 0);
     }
     op.timeout_ns = random_between(&one->random, 1, 100000);
-    result = epio_wait(epio_acquire(&op, host->semaphore, host->vfs[0], 2));
+    result = epio_wait(epio_acquire(&op, host->vfs[0], host->semaphore, 2));
     require_seeded(result == 0 || result == EPIO_ETIMEDOUT);
     if (result == 0) {
         epio_semaphore_release(host->semaphore, 2);

@@ -212,7 +212,7 @@ static void is_busy_when_performed_too_early(fixture *f)
     epio_op op = {0};
     life_begin(&l, f);
     epio_file *file = life_open(&l, l.gate, "closed");
-    intptr_t descriptor = epio_os_handle(file);
+    intptr_t descriptor = epio_file_os_handle(file);
     (void)descriptor;
     gate_shut(&l);
     epio_submit(epio_write(track(&write), file, "data", 4, 0));
@@ -247,7 +247,7 @@ static void of_a_file_with_a_failed_op(fixture *f)
     char byte;
     life_begin(&l, f);
     epio_file *file = life_open(&l, l.os, "closed");
-    intptr_t descriptor = epio_os_handle(file);
+    intptr_t descriptor = epio_file_os_handle(file);
     check(is_open(descriptor));
     epio_submit(epio_write(track(&bad), file, NULL, 1, 0));
     epio_submit(epio_close(track(&close), file));
@@ -271,7 +271,7 @@ static void reports_an_error_and_is_gone(fixture *f)
     epio_op op = {0};
     life_begin(&l, f);
     epio_file *file = life_open(&l, l.os, "closed");
-    check(handle_close(epio_os_handle(file))); /* behind its back */
+    check(handle_close(epio_file_os_handle(file))); /* behind its back */
     check_result(epio_wait(epio_close(&op, file)), EPIO_EBADF);
     check_os_error(&op, OS_ERROR(EBADF));
     life_end(&l); /* would abort if the file still counted */
@@ -334,7 +334,7 @@ static int submit_everything(life *l, epio_file *limited, epio_file *stream,
         }
         epio_submit(epio_sync(track(&many[n++]), l->other[1], EPIO_SYNC_FULL));
         epio_submit(epio_sleep(track(&many[n++]), l->os, HOUR));
-        epio_submit(epio_acquire(track(&many[n++]), none_free, l->os, 1));
+        epio_submit(epio_acquire(track(&many[n++]), l->os, none_free, 1));
         epio_submit(epio_read(track(&many[n++]), stream, into, 1, 0));
         epio_submit(epio_read(track(&many[n++]), limited, into, 1, 0));
         epio_submit(epio_sync(track(&many[n++]), limited, EPIO_SYNC_FULL));
@@ -398,7 +398,7 @@ static void check_everything_ended(full_loop *full)
 {
     for (int i = 0; i < full->count; i++) {
         check_result(many[i].calls, 1);
-        check(!epio_pending(&many[i].op));
+        check(!epio_op_pending(&many[i].op));
         check(many[i].result >= 0 || many[i].result == EPIO_ECANCELED);
     }
     check_result(epio_loop_pending(full->l.loop), 0);
@@ -486,7 +486,7 @@ static void destroy_ends_everything(fixture *f)
     for (int i = 0; i < SLEEPS; i++) {
         epio_submit(epio_sleep(track(&sleeps[i]), os, i % 2 == 0 ? 0 : HOUR));
     }
-    epio_submit(epio_acquire(track(&acquire), semaphore, os, 1));
+    epio_submit(epio_acquire(track(&acquire), os, semaphore, 1));
     epio_submit(epio_work(track(&work), os, seven));
     for (int i = 0; i < 3; i++) {
         (void)epio_sleep(track(&chain[i]), os, HOUR);
@@ -521,7 +521,7 @@ static void of_a_loop_in_every_wait(fixture *f)
         life_begin(&l, f);
         track(&one);
         life_waits[i].begin(&l, &one.op);
-        if (!epio_pending(&one.op)) {
+        if (!epio_op_pending(&one.op)) {
             if (from_here) {
                 epio_submit(&one.op);
             } else {

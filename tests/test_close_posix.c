@@ -90,7 +90,7 @@ static void make_program(fixture *f, const char *path, const program *one, unsig
     }
     if (workload == COLD_READS) {
         check_op(f, epio_sync(&op, file, EPIO_SYNC_FULL), 0);
-        handle_drop_cache(epio_os_handle(file));
+        handle_drop_cache(epio_file_os_handle(file));
         submit_blocks(f, file, one, false, room);
     }
     if (!performs) {

@@ -181,7 +181,7 @@ static void of_what_waits(fixture *f)
         one.op.timeout_ns = 20 * MILLISECOND;
         uint64_t begun = now_ns();
         wait->begin(&l, &one.op);
-        if (one.calls == 0 && !epio_pending(&one.op)) {
+        if (one.calls == 0 && !epio_op_pending(&one.op)) {
             begun = now_ns();
             epio_submit(&one.op);
         }
@@ -390,10 +390,10 @@ static void limits_what_waits_in_perform(fixture *f)
     check_result(epio_semaphore_create(&semaphore, 1), 0);
     check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
     op.timeout_ns = SHORTLY;
-    check_result(epio_perform(epio_acquire(&op, semaphore, f->vfs, 1)), EPIO_ETIMEDOUT);
+    check_result(epio_perform(epio_acquire(&op, f->vfs, semaphore, 1)), EPIO_ETIMEDOUT);
     epio_semaphore_release(semaphore, 1);
     op.timeout_ns = SHORTLY;
-    check_result(epio_perform(epio_acquire(&op, semaphore, f->vfs, 1)), 0);
+    check_result(epio_perform(epio_acquire(&op, f->vfs, semaphore, 1)), 0);
     epio_semaphore_release(semaphore, 1);
     epio_semaphore_destroy(semaphore);
 }

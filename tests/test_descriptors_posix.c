@@ -208,7 +208,7 @@ static void open_and_close(const char *path)
     check_result(epio_perform(epio_open(&op, vfs, path, READ_WRITE)), 0);
     epio_file *file = op.file;
     /* Its own lock descriptor, opened anew. */
-    int adopted = fcntl((int)epio_os_handle(file), F_DUPFD_CLOEXEC, STREAMS);
+    int adopted = fcntl((int)epio_file_os_handle(file), F_DUPFD_CLOEXEC, STREAMS);
     check_result(epio_perform(epio_adopt(&op, vfs, adopted, 0)), 0);
     epio_file *other = op.file;
     check_result(epio_perform(epio_lock(&op, other, EPIO_LOCK_SHARED, 0)), 0);
@@ -263,7 +263,7 @@ static void adopt_a_stream(void *argument)
     for (int i = 0; i < STREAMS; i++) {
         check_result(epio_perform(epio_adopt(&op, epio_os_vfs(), i, 0)), 0);
         epio_file *file = op.file;
-        check(epio_os_handle(file) == i);
+        check(epio_file_os_handle(file) == i);
         check_result(epio_perform(epio_read(&op, file, found, 3, 0)), 3);
         check_result(epio_perform(epio_close(&op, file)), 0);
         check(!is_open(i));

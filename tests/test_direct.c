@@ -131,7 +131,7 @@ static epio_file *open_uncached(fixture *f, const char *name)
     epio_op op = {0};
     epio_file *file = fixture_open(f, name, READ_WRITE);
     check_op(f, epio_sync(&op, file, EPIO_SYNC_FULL), 0);
-    handle_drop_cache(epio_os_handle(file));
+    handle_drop_cache(epio_file_os_handle(file));
     return file;
 }
 
@@ -477,7 +477,7 @@ static void the_disk_and_a_stream_at_once(fixture *f)
     for (int round = 0; round < 20; round++) {
         submit_all(&all, submit_write);
         wait_for_all(&all);
-        check(epio_pending(&read));
+        check(epio_op_pending(&read));
         submit_all(&all, submit_read);
         check(pipe_write(ends[1], "x", 1) == 1);
         check_result(epio_wait(&read), 1);

@@ -243,7 +243,7 @@ static void handle_tells_of_streams(fixture *f)
     /* More than a pipe holds: goes on as the reader takes it. */
     epio_submit(epio_write(&writing, writer, big, sizeof big, 0));
     size_t got = 0;
-    while (epio_pending(&writing)) {
+    while (epio_op_pending(&writing)) {
         /* Where a write is one call of the system it tells only when all was taken. */
         int patience = got < sizeof big ? 100 : PATIENCE_MS;
         check(readable_within(handle, patience) || got < sizeof big);
@@ -309,7 +309,7 @@ static void handle_tells_of_other_threads(fixture *f)
     check_result(epio_semaphore_create(&one.semaphore, 1), 0);
     check_result(epio_semaphore_try_acquire(one.semaphore, 1), 0);
     epio_submit(epio_sleep(&sleeping, f->vfs, 3600000 * MILLISECOND));
-    epio_submit(epio_acquire(&waiting, one.semaphore, f->vfs, 1));
+    epio_submit(epio_acquire(&waiting, f->vfs, one.semaphore, 1));
     thread_start(&thread, submit_from_outside, &one);
     check(drive(f, handle, 0) + 1 >= 3); /* the op of the thread may come before the loop ends */
     (void)thread_join(thread);
@@ -383,7 +383,7 @@ static void nest_deeper(epio_op *op)
     mine[2].done = nest_deeper;
     mine[2].user = one;
     epio_submit(epio_access(&mine[2], one->f->vfs, one->f->folder, EPIO_ACCESS_EXISTS));
-    while (epio_pending(&mine[0]) || epio_pending(&mine[1]) || epio_pending(&mine[2])) {
+    while (epio_op_pending(&mine[0]) || epio_op_pending(&mine[1]) || epio_op_pending(&mine[2])) {
         if (one->foreign) {
             check(readable_within(one->handle, PATIENCE_MS / 10));
             (void)epio_loop_poll(one->f->loop, 0, 1);
@@ -541,7 +541,7 @@ static void ready_is_called_for_other_threads(fixture *f)
     for (int i = 1; i <= 5; i++) {
         submit_elsewhere(&one);
         check(ready_calls_reach(i));
-        while (epio_pending(&one.op)) {
+        while (epio_op_pending(&one.op)) {
             (void)epio_loop_poll(f->loop, 0, 0);
         }
     }
@@ -561,7 +561,7 @@ static void ready_is_called_for_what_came_before_it(fixture *f)
         check_result(atomic_load(&ready_calls), 0);
         check_result(epio_loop_on_ready(f->loop, count_ready, NULL), 0);
         check(ready_calls_reach(1));
-        while (epio_pending(&one.op)) {
+        while (epio_op_pending(&one.op)) {
             (void)epio_loop_poll(f->loop, 0, 0);
         }
         check_result(epio_loop_on_ready(f->loop, NULL, NULL), 0);
@@ -595,13 +595,13 @@ static void removal_waits_for_a_running_call(fixture *f)
     atomic_store(&ready_removed, 1);
     check(atomic_load(&inside_ready) == 2);
     for (int i = 0; i < 3; i++) {
-        while (epio_pending(&one.op)) {
+        while (epio_op_pending(&one.op)) {
             (void)epio_loop_poll(f->loop, 0, 0);
         }
         submit_elsewhere(&one);
         pause_ns(5 * MILLISECOND);
     }
-    while (epio_pending(&one.op)) {
+    while (epio_op_pending(&one.op)) {
         (void)epio_loop_poll(f->loop, 0, 0);
     }
 }
@@ -661,7 +661,7 @@ static void ready_replaces_itself(fixture *f)
         pause_ns(MILLISECOND);
     }
     check(atomic_load(&inside_ready) == 1);
-    while (epio_pending(&one.op)) {
+    while (epio_op_pending(&one.op)) {
         (void)epio_loop_poll(f->loop, 0, 0);
     }
     int calls = atomic_load(&ready_calls);
@@ -670,7 +670,7 @@ static void ready_replaces_itself(fixture *f)
         pause_ns(MILLISECOND);
     }
     check(atomic_load(&ready_calls) > calls);
-    while (epio_pending(&one.op)) {
+    while (epio_op_pending(&one.op)) {
         (void)epio_loop_poll(f->loop, 0, 0);
     }
     check_result(epio_loop_on_ready(f->loop, NULL, NULL), 0);
@@ -729,8 +729,8 @@ static void limited_end(limited *one)
 
 static uint64_t ready_now(const limited *one)
 {
-    epio_loop_statistics statistics = {.size = sizeof statistics};
-    check_result(epio_loop_stats(one->loop, &statistics), 0);
+    epio_loop_stats statistics = {.size = sizeof statistics};
+    check_result(epio_loop_get_stats(one->loop, &statistics), 0);
     return statistics.ready_now;
 }
 
@@ -951,7 +951,7 @@ static void a_poll_leaves_reads_for_the_next(fixture *f)
     limited one;
     int calls = 0;
     epio_op op = {0};
-    epio_loop_statistics now = {.size = sizeof now};
+    epio_loop_stats now = {.size = sizeof now};
     if (!SYSTEM_TELLS_WHAT_IS_CACHED) {
         fixture_skip(f, "a worker reads");
     }
@@ -965,12 +965,12 @@ static void a_poll_leaves_reads_for_the_next(fixture *f)
     for (size_t i = 0; i < READS; i++) {
         epio_submit(epio_read(counted(&many[i], &calls), file, into, LENGTH, 0));
     }
-    check_result(epio_loop_stats(one.loop, &now), 0);
+    check_result(epio_loop_get_stats(one.loop, &now), 0);
     uint64_t left = now.deferred_now;
     while (left > 0) {
         check(readable_within(one.handle, PATIENCE_MS));
         check(epio_loop_poll(one.loop, 0, 0) <= 1);
-        check_result(epio_loop_stats(one.loop, &now), 0);
+        check_result(epio_loop_get_stats(one.loop, &now), 0);
         check(now.deferred_now + 1 >= left); /* no more than one was read */
         left = now.deferred_now;
     }

@@ -274,8 +274,8 @@ static void *watch_silence(void *argument)
 
 static uint64_t worker_threads(const epio_loop *loop)
 {
-    epio_loop_statistics now = {.size = sizeof now};
-    check_result(epio_loop_stats(loop, &now), 0);
+    epio_loop_stats now = {.size = sizeof now};
+    check_result(epio_loop_get_stats(loop, &now), 0);
     return now.threads_now;
 }
 
@@ -301,7 +301,7 @@ static void use_files(fixture *f, epio_file **files)
     }
     (void)epio_loop_run(f->loop);
     check_op(f, epio_sync(&op, files[0], EPIO_SYNC_FULL), 0);
-    handle_drop_cache(epio_os_handle(files[0]));
+    handle_drop_cache(epio_file_os_handle(files[0]));
     for (int i = 0; i < OPEN_FILES; i++) {
         epio_submit(epio_read(&ops[i], files[i], &bytes[i], 1, 0));
     }

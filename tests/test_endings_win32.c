@@ -232,7 +232,7 @@ static int64_t result_of(epio_op *op)
     op->done = count;
     epio_submit(op);
     assert_int_equal(delivered, 0);
-    while (epio_pending(op)) {
+    while (epio_op_pending(op)) {
         (void)epio_loop_poll(loop, SECOND, 0);
     }
     assert_int_equal(delivered, 1);
@@ -349,9 +349,9 @@ static void a_cancel_and_its_two_packets(fixture *f)
             assert_non_null(waiting);
             if (!by_deadline) {
                 epio_cancel(&op);
-                assert_true(epio_pending(&op)); /* the memory is the system's until its packet */
+                assert_true(epio_op_pending(&op)); /* the memory is the system's until its packet */
             }
-            while (epio_pending(&op)) {
+            while (epio_op_pending(&op)) {
                 (void)epio_loop_poll(loop, SECOND, 0);
             }
             assert_int_equal(delivered, 1);
@@ -368,7 +368,7 @@ static int64_t result_of_cancelled_read(ending how)
     op.done = count;
     epio_submit(epio_read(&op, file, buffer, 100, 0));
     epio_cancel(&op);
-    while (epio_pending(&op)) {
+    while (epio_op_pending(&op)) {
         (void)epio_loop_poll(loop, SECOND, 0);
     }
     return op.result;
@@ -732,7 +732,7 @@ static void what_is_far_away_is_for_workers(fixture *f)
     real = epio__win32;
     for (uint64_t i = 0; i <= count; i++) {
         epio_op op = {0};
-        epio_loop_statistics statistics = {.size = sizeof statistics};
+        epio_loop_stats statistics = {.size = sizeof statistics};
         far_away = i == count;
         attribute = far_away ? 0 : attributes[i];
         fixture_put(f, "file", data, sizeof data);
@@ -745,7 +745,7 @@ static void what_is_far_away_is_for_workers(fixture *f)
         file = op.file;
         check_result(result_of(epio_write(&op, file, data, 10, 0)), 10);
         check_result(result_of(epio_read(&op, file, data, 10, 0)), 10);
-        check_result(epio_loop_stats(loop, &statistics), 0);
+        check_result(epio_loop_get_stats(loop, &statistics), 0);
         check_result(statistics.by_backend + statistics.at_once, i == 0 ? 2 : 0);
         check_result(epio_wait(epio_close(&op, file)), 0);
         epio_loop_destroy(loop);

@@ -60,7 +60,26 @@ static void the_version_is_one(fixture *f)
     assert_string_equal(epio_version(), expected);
 }
 
-/* ---- From the system --------------------------------------------------- */
+/* ---- From the system, and back ------------------------------------------ */
+
+static void each_has_an_error_of_the_system(fixture *f)
+{
+    (void)f;
+    for (int64_t error = EPIO_EPENDING; error >= EPIO_ERROR_LAST; error--) {
+        int32_t of_system = epio_error_to_os(error);
+        check(of_system != 0);
+        /* Those that the system has no word for become what is nearest. */
+        bool epios_own = error == EPIO_EPENDING || error == EPIO_ETIMEDOUT ||
+                         error == EPIO_ESHARING || error == EPIO_ECLOSED || error == EPIO_EUNKNOWN;
+        if (!epios_own) {
+            check_result(epio_error_from_os(of_system), error);
+        }
+    }
+    check_result(epio_error_to_os(0), 0);
+    check_result(epio_error_to_os(1), 0);
+    check_result(epio_error_to_os(EPIO_ERROR_LAST - 1), epio_error_to_os(EPIO_EUNKNOWN));
+    check_result(epio_error_to_os(INT64_MIN), epio_error_to_os(EPIO_EUNKNOWN));
+}
 
 /* ---- Paths and permissions --------------------------------------------- */
 
@@ -109,6 +128,7 @@ int main(void)
     static const fixture_test tests[] = {
         FIXTURE_TEST(every_error_has_a_name_and_a_message, ON_OS_PERFORM),
         FIXTURE_TEST(what_is_no_error_has_a_name_too, ON_OS_PERFORM),
+        FIXTURE_TEST(each_has_an_error_of_the_system, ON_OS_PERFORM),
         FIXTURE_TEST(the_version_is_one, ON_OS_PERFORM),
         FIXTURE_TEST(paths_that_do_not_open, ON_ANY_OS),
     };

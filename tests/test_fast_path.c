@@ -55,7 +55,7 @@ static void reads_check(const reads *all)
     for (int i = 0; i < READS; i++) {
         check_result(all->ops[i].result, BYTES);
         check(all->ops[i].os_error == 0);
-        check(!epio_pending(&all->ops[i]));
+        check(!epio_op_pending(&all->ops[i]));
         pattern_fill(wanted, BYTES, (uint64_t)i * BYTES);
         check(memcmp(all->data[i], wanted, BYTES) == 0);
     }
@@ -69,7 +69,7 @@ static void ops_serve_again_and_again(fixture *f)
     for (int round = 0; round < 5; round++) {
         reads_submit(&all);
         check(all.delivered == 0); /* not from inside of submit */
-        check(epio_pending(&all.ops[0]) && epio_loop_pending(f->loop) == READS);
+        check(epio_op_pending(&all.ops[0]) && epio_loop_pending(f->loop) == READS);
         check_result(all.ops[0].result, EPIO_EPENDING);
         check_result(epio_loop_run(f->loop), READS);
         reads_check(&all);

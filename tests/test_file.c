@@ -350,7 +350,7 @@ static void reads_what_is_not_cached(fixture *f)
     static unsigned char found[LENGTH];
     epio_op op = {0};
     epio_file *file = fixture_create(f, "data");
-    intptr_t handle = epio_os_handle(file);
+    intptr_t handle = epio_file_os_handle(file);
     pattern_fill(written, LENGTH, 0);
     fixture_write(f, file, written, LENGTH, 0);
     check_op(f, epio_sync(&op, file, EPIO_SYNC_FULL), 0);

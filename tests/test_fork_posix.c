@@ -62,7 +62,7 @@ static void get_busy(busy *all, fixture *f)
     epio_submit(epio_link(&all->working.op, &all->linked.op, 0));
     check_result(epio_semaphore_create(&all->semaphore, 1), 0);
     check_result(epio_semaphore_try_acquire(all->semaphore, 1), 0);
-    epio_submit(epio_acquire(track(&all->acquiring), all->semaphore, f->vfs, 1));
+    epio_submit(epio_acquire(track(&all->acquiring), f->vfs, all->semaphore, 1));
     (void)epio_loop_poll(f->loop, 0, 0); /* all is where it waits */
     check(epio_loop_pending(f->loop) == 5);
 }
@@ -182,8 +182,8 @@ static void close_it(busy *all)
 
 static void ask_for_statistics(busy *all)
 {
-    epio_loop_statistics now = {.size = sizeof now};
-    (void)epio_loop_stats(all->f->loop, &now);
+    epio_loop_stats now = {.size = sizeof now};
+    (void)epio_loop_get_stats(all->f->loop, &now);
 }
 
 static const mistake mistakes[] = {
@@ -192,7 +192,7 @@ static const mistake mistakes[] = {
     {"epio_cancel", cancel},          {"epio_loop_run", run},
     {"epio_loop_poll", poll_it},      {"epio_loop_handle", get_handle},
     {"epio_loop_on_ready", on_ready}, {"epio_loop_detach", detach},
-    {"epio_loop_close", close_it},    {"epio_loop_stats", ask_for_statistics},
+    {"epio_loop_close", close_it},    {"epio_loop_get_stats", ask_for_statistics},
 };
 
 typedef struct said {
@@ -548,7 +548,7 @@ static void lock_there(void *argument)
 {
     const opened *one = argument;
     epio_op op = {0};
-    check_result(epio_lock_level(one->file), EPIO_LOCK_NONE);
+    check_result(epio_file_lock_level(one->file), EPIO_LOCK_NONE);
     check_result(epio_perform(epio_unlock(&op, one->file, EPIO_LOCK_NONE)), 0);
     check_result(epio_perform(epio_lock(&op, one->file, EPIO_LOCK_SHARED, 0)), EPIO_EBUSY);
     check_result(epio_perform(epio_unlock(&op, one->file, EPIO_LOCK_NONE)), 0);
@@ -563,7 +563,7 @@ static void lock_what_is_free(void *argument)
     epio_op op = {0};
     check_result(epio_perform(epio_lock(&op, one->file, EPIO_LOCK_SHARED, 0)), 0);
     check_result(epio_perform(epio_lock(&op, one->file, EPIO_LOCK_EXCLUSIVE, 0)), 0);
-    check_result(epio_lock_level(one->file), EPIO_LOCK_EXCLUSIVE);
+    check_result(epio_file_lock_level(one->file), EPIO_LOCK_EXCLUSIVE);
     check_result(run_in_fork(lock_by_name, one->f), 1);
     check_result(epio_perform(epio_close(&op, one->file)), 0);
     check_result(run_in_fork(lock_by_name, one->f), 0);
@@ -580,7 +580,7 @@ static void locks_stay_with_the_parent(fixture *f)
     check_result(run_in_fork(close_it_there, &one), 0);
     check_result(run_in_fork(lock_by_name, f), 1);
     check_result(run_in_fork(lock_there, &one), 0);
-    check_result(epio_lock_level(file), EPIO_LOCK_EXCLUSIVE);
+    check_result(epio_file_lock_level(file), EPIO_LOCK_EXCLUSIVE);
     check_result(run_in_fork(lock_by_name, f), 1);
     check_op(f, epio_unlock(&op, file, EPIO_LOCK_NONE), 0);
     check_result(run_in_fork(lock_by_name, f), 0);
@@ -606,7 +606,7 @@ static void *use_shared(void *argument)
     char bytes[256] = {0};
     while (epio_semaphore_try_acquire(all->semaphore, 1) != EPIO_ECLOSED) {
         int64_t written = epio_perform(epio_write(&op, all->file, bytes, sizeof bytes, 0));
-        int64_t acquired = epio_perform(epio_acquire(&op, all->semaphore, all->memory, 1));
+        int64_t acquired = epio_perform(epio_acquire(&op, all->memory, all->semaphore, 1));
         require(written == sizeof bytes || written == EPIO_ECLOSED);
         require(acquired == 0 || acquired == EPIO_ECLOSED);
         epio_semaphore_release(all->semaphore, acquired == 0 ? 2 : 1);

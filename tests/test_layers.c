@@ -150,7 +150,7 @@ static void layer_submit(epio_vfs *vfs, epio_op *op)
 {
     layer *one = layer_of(vfs);
     check(op->vfs == vfs);
-    check(epio_in_flight(op));
+    check(epio_op_in_flight(op));
     one->arrived[op->kind]++;
     if (one->hooks[op->kind] != NULL) {
         one->hooks[op->kind](one, op);
@@ -164,7 +164,7 @@ static int64_t layer_perform(epio_vfs *vfs, epio_op *op)
     layer *one = layer_of(vfs);
     bool flips = one->mask != 0 && (op->kind == EPIO_KIND_READ || op->kind == EPIO_KIND_WRITE);
     one->arrived[op->kind]++;
-    check(!epio_in_flight(op));
+    check(!epio_op_in_flight(op));
     if (flips && op->kind == EPIO_KIND_WRITE) {
         flip(one, op);
     }
@@ -237,7 +237,7 @@ static sleepy_vfs *sleepy_of(epio_vfs *vfs)
 static void sleepy_submit(epio_vfs *vfs, epio_op *op)
 {
     sleepy_vfs *one = sleepy_of(vfs);
-    epio_alarm(op, epio_monotonic_time() + 5 * MILLISECOND);
+    epio_alarm(op, epio_clock_monotonic() + 5 * MILLISECOND);
     switch (one->also) {
     case COMPLETES:
         epio_complete(op, 1);
@@ -246,7 +246,7 @@ static void sleepy_submit(epio_vfs *vfs, epio_op *op)
         epio_forward(op, one->inner, NULL);
         return;
     case SETS_TWICE:
-        epio_alarm(op, epio_monotonic_time() + 20 * MILLISECOND);
+        epio_alarm(op, epio_clock_monotonic() + 20 * MILLISECOND);
         return;
     default:
         return;
@@ -277,10 +277,10 @@ static const epio_vfs_methods sleepy_methods = {
 static int64_t sleepy_result(fixture *f, sleepy_vfs *one, uint64_t timeout_ns, uint64_t at_least)
 {
     epio_op op = {.timeout_ns = timeout_ns};
-    uint64_t begun = epio_monotonic_time();
+    uint64_t begun = epio_clock_monotonic();
     (void)epio_wait(epio_sleep(&op, &one->base, 30 * MILLISECOND));
-    check(epio_monotonic_time() - begun >= at_least);
-    while (epio_monotonic_time() - begun < 10 * MILLISECOND) {
+    check(epio_clock_monotonic() - begun >= at_least);
+    while (epio_clock_monotonic() - begun < 10 * MILLISECOND) {
         (void)epio_loop_poll(f->loop, MILLISECOND, 0); /* a late one would ring now */
     }
     return op.result;
@@ -577,7 +577,7 @@ static void forward_ends_what_was_cancelled(fixture *f)
     settle(f);
     epio_cancel(&op);
     settle(f);
-    check(epio_pending(&op) && layers[1].cancels == 1);
+    check(epio_op_pending(&op) && layers[1].cancels == 1);
     pass_on(&layers[1], kept);
     check_result(epio_wait(&op), EPIO_ECANCELED);
     check(layers[0].arrived[EPIO_KIND_READ] == 0);
@@ -590,7 +590,7 @@ static void forward_ends_what_was_cancelled(fixture *f)
 static void retry_twice(layer *one, epio_op *op)
 {
     if (one->arrived[op->kind] <= 2) {
-        op->due = epio_monotonic_time() + 5 * MILLISECOND;
+        op->due = epio_clock_monotonic() + 5 * MILLISECOND;
         epio_complete(op, EPIO_RETRY);
     } else {
         pass_on(one, op);
@@ -600,7 +600,7 @@ static void retry_twice(layer *one, epio_op *op)
 static void retry_for_ever(layer *one, epio_op *op)
 {
     (void)one;
-    op->due = epio_monotonic_time() + MILLISECOND;
+    op->due = epio_clock_monotonic() + MILLISECOND;
     epio_complete(op, EPIO_RETRY);
 }
 
@@ -613,9 +613,9 @@ static void op_is_tried_again(fixture *f)
     layer_init(&layers[1], &layers[0].base);
     epio_file *file = open_on(f, &layers[1].base, "data");
     layers[0].hooks[EPIO_KIND_WRITE] = retry_twice;
-    uint64_t begun = epio_monotonic_time();
+    uint64_t begun = epio_clock_monotonic();
     check_op(f, epio_write(&op, file, &byte, 1, 0), 1);
-    check(epio_monotonic_time() - begun >= 10 * MILLISECOND);
+    check(epio_clock_monotonic() - begun >= 10 * MILLISECOND);
     check(layers[1].arrived[EPIO_KIND_WRITE] == 3); /* from the top */
     check(layers[0].arrived[EPIO_KIND_WRITE] == 3);
 
@@ -624,7 +624,7 @@ static void op_is_tried_again(fixture *f)
     check_op(f, epio_write(&op, file, &byte, 1, 0), EPIO_ETIMEDOUT);
     epio_submit(epio_write(&op, file, &byte, 1, 0));
     settle(f);
-    check(epio_pending(&op));
+    check(epio_op_pending(&op));
     check_result(op.result, EPIO_EPENDING);
     epio_cancel(&op);
     check_result(epio_wait(&op), EPIO_ECANCELED);
@@ -706,7 +706,7 @@ static uint64_t delay_ns;
 static void delay_then_7(layer *one, epio_op *op)
 {
     (void)one;
-    epio_complete_at(op, epio_monotonic_time() + delay_ns, 7);
+    epio_complete_at(op, epio_clock_monotonic() + delay_ns, 7);
 }
 
 static void op_completes_at_its_time(fixture *f)
@@ -718,9 +718,9 @@ static void op_completes_at_its_time(fixture *f)
     one.hooks[EPIO_KIND_READ] = delay_then_7;
     epio_file *file = open_on(f, &one.base, "data");
     delay_ns = 10 * MILLISECOND;
-    uint64_t begun = epio_monotonic_time();
+    uint64_t begun = epio_clock_monotonic();
     check_op(f, epio_read(&op, file, &byte, 1, 0), 7);
-    check(epio_monotonic_time() - begun >= delay_ns);
+    check(epio_clock_monotonic() - begun >= delay_ns);
     delay_ns = 3600000 * MILLISECOND;
     op.timeout_ns = 10 * MILLISECOND;
     check_op(f, epio_read(&op, file, &byte, 1, 0), EPIO_ETIMEDOUT);
@@ -753,11 +753,11 @@ static void delay_after_a_cancel_ends_at_once(fixture *f)
             epio_cancel(&op);
         }
         check(one.cancels == (uint32_t)i + 1);
-        epio_complete_at(kept, epio_monotonic_time() + 50 * MILLISECOND, 7);
-        for (int j = 0; j < 100 && epio_pending(&op); j++) {
+        epio_complete_at(kept, epio_clock_monotonic() + 50 * MILLISECOND, 7);
+        for (int j = 0; j < 100 && epio_op_pending(&op); j++) {
             (void)epio_loop_poll(f->loop, MILLISECOND, 0);
         }
-        check(!epio_pending(&op));
+        check(!epio_op_pending(&op));
         check_result(op.result, i == 0 ? EPIO_ECANCELED : EPIO_ETIMEDOUT);
     }
     epio_op close = {0};
@@ -769,7 +769,7 @@ static void delay_close(layer *one, epio_op *op)
 {
     (void)one;
     wrap_or_free(one, op);
-    epio_complete_at(op, epio_monotonic_time() + 20 * MILLISECOND, 0);
+    epio_complete_at(op, epio_clock_monotonic() + 20 * MILLISECOND, 0);
 }
 
 static void open_nothing(layer *one, epio_op *op)
@@ -791,18 +791,18 @@ static void delayed_close_has_no_deadline(fixture *f)
     epio_file *file = open_on(f, &one.base, "data");
     op.timeout_ns = MILLISECOND;
     epio_submit(epio_close(&op, file));
-    for (int i = 0; i < 200 && epio_pending(&op); i++) {
+    for (int i = 0; i < 200 && epio_op_pending(&op); i++) {
         (void)epio_loop_poll(f->loop, MILLISECOND, 0);
         epio_cancel(&op);
     }
-    check(!epio_pending(&op));
+    check(!epio_op_pending(&op));
     check_result(op.result, 0);
 }
 
 static void delay_then_0(layer *one, epio_op *op)
 {
     (void)one;
-    epio_complete_at(op, epio_monotonic_time() + delay_ns, 0);
+    epio_complete_at(op, epio_clock_monotonic() + delay_ns, 0);
 }
 
 /* A slow flush: done by the clock, for all syncs that share it. */
@@ -815,7 +815,7 @@ static void sync_completes_at_its_time(fixture *f)
     one.hooks[EPIO_KIND_SYNC] = delay_then_0;
     epio_file *file = open_on(f, &one.base, "data");
     delay_ns = 20 * MILLISECOND;
-    uint64_t begun = epio_monotonic_time();
+    uint64_t begun = epio_clock_monotonic();
     for (int i = 0; i < 3; i++) {
         epio_submit(epio_sync(&syncs[i], file, 0));
     }
@@ -827,7 +827,7 @@ static void sync_completes_at_its_time(fixture *f)
     check_result(syncs[0].result, 0);
     check_result(syncs[1].result, EPIO_ECANCELED);
     check_result(syncs[2].result, 0);
-    check(epio_monotonic_time() - begun >= delay_ns);
+    check(epio_clock_monotonic() - begun >= delay_ns);
     check(one.arrived[EPIO_KIND_SYNC] == 1);
     check_op(f, epio_close(&op, file), 0);
 }

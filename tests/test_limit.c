@@ -119,7 +119,7 @@ static void files_share_the_permits_in_order(fixture *f)
         check(fault_vfs_arrived(l.fault, EPIO_KIND_WRITE) == 2 * i + 2);
         check(epio_semaphore_available(l.semaphore) == 0);
         for (size_t j = 0; j < 6; j++) {
-            check(epio_pending(&ops[j]) == (j >= 2 * i));
+            check(epio_op_pending(&ops[j]) == (j >= 2 * i));
         }
         fault_vfs_release(l.fault, EPIO_KIND_WRITE, 2);
         check_result(epio_wait(&ops[2 * i]), 1);
@@ -225,7 +225,7 @@ static void bytes_in_flight_are_limited(fixture *f)
     check_result(epio_wait(&ops[2]), 1);
     wait_until_held(&l, EPIO_KIND_WRITE, 1);
     fixture_settle(f);
-    check(fault_vfs_held(l.fault, EPIO_KIND_WRITE) == 1 && epio_pending(&ops[4]));
+    check(fault_vfs_held(l.fault, EPIO_KIND_WRITE) == 1 && epio_op_pending(&ops[4]));
     fault_vfs_release(l.fault, EPIO_KIND_WRITE, 1);
     check_result(epio_wait(&ops[3]), 500);
     fixture_settle(f);
@@ -254,7 +254,7 @@ static void bytes_come_back(fixture *f)
         epio_submit(epio_write(&ops[2], file, data, 1, 0));
         wait_until_held(&l, EPIO_KIND_WRITEV, 1);
         fixture_settle(f);
-        check(epio_pending(&ops[1]) && epio_pending(&ops[2]));
+        check(epio_op_pending(&ops[1]) && epio_op_pending(&ops[2]));
         epio_cancel(&ops[1]);
         epio_cancel(&ops[0]);
         check_result(epio_wait(&ops[0]), EPIO_ECANCELED);
@@ -280,7 +280,7 @@ static void close_and_sleep_need_no_permit(fixture *f)
     check_op(f, epio_sleep(&op, l.vfs, 1000), 1000);
     check_op(f, epio_close(&op, file), 0);
     fixture_settle(f);
-    check(epio_pending(&waiting));
+    check(epio_op_pending(&waiting));
     epio_semaphore_release(l.semaphore, 1);
     check_result(epio_wait(&waiting), 1);
     limited_close(&l);
@@ -301,7 +301,7 @@ static void waiting_stream_needs_no_permit(fixture *f)
     epio_file *writer = op.file;
     epio_submit(epio_read(&reading, reader, found, 2, 0));
     fixture_settle(f);
-    check(epio_pending(&reading));
+    check(epio_op_pending(&reading));
     check(epio_semaphore_available(l.semaphore) == 1);
     check_op(f, epio_write(&op, file, &byte, 1, 0), 1);
     check_op(f, epio_read(&op, file, &byte, 1, 0), 1);
@@ -310,7 +310,7 @@ static void waiting_stream_needs_no_permit(fixture *f)
     check(strcmp(found, "ok") == 0);
     epio_submit(epio_write(&writing, writer, big, sizeof big, 0));
     fixture_settle(f);
-    check(epio_pending(&writing)); /* the pipe is full */
+    check(epio_op_pending(&writing)); /* the pipe is full */
     check_op(f, epio_read(&op, file, &byte, 1, 0), 1);
     epio_cancel(&writing);
     check_result(epio_wait(&writing), EPIO_ECANCELED);
@@ -328,7 +328,7 @@ static void waiting_open_of_a_fifo_holds_no_permit(fixture *f)
     fifo_make(path);
     epio_submit(epio_open(&opening, l.vfs, path, EPIO_OPEN_WRITE));
     fixture_settle(f);
-    check(epio_pending(&opening));
+    check(epio_op_pending(&opening));
     check_op(f, epio_access(&op, l.vfs, path, EPIO_ACCESS_EXISTS), 1);
     check_op(f, epio_open(&op, l.vfs, path, EPIO_OPEN_READ), 0);
     epio_file *reader = op.file;
@@ -361,7 +361,7 @@ static void cancel_and_deadline_while_waiting(fixture *f)
     check_result(epio_wait(&ops[0]), EPIO_ECANCELED);
     check_result(epio_wait(&ops[1]), EPIO_ETIMEDOUT);
     check(fault_vfs_arrived(l.fault, EPIO_KIND_WRITE) == 0);
-    check(epio_pending(&ops[2]));
+    check(epio_op_pending(&ops[2]));
     epio_semaphore_release(l.semaphore, 1);
     check_result(epio_wait(&ops[2]), 1);
     /* Granted but not yet told, then cancelled: the permit comes back. */
@@ -390,7 +390,7 @@ static void semaphore_closed_while_waiting(fixture *f)
     epio_semaphore_close(l.semaphore);
     check_result(epio_wait(&ops[1]), EPIO_ECLOSED);
     check_result(epio_wait(&ops[2]), EPIO_ECLOSED);
-    check(epio_pending(&ops[0])); /* what has its permit goes on */
+    check(epio_op_pending(&ops[0])); /* what has its permit goes on */
     fault_vfs_release_all(l.fault, EPIO_KIND_WRITE);
     check_result(epio_wait(&ops[0]), 1);
     check_op(f, epio_read(&op, file, &byte, 1, 0), EPIO_ECLOSED);

@@ -62,7 +62,7 @@ static void chains_of_all_lengths(fixture *f)
         link_all(count, 0);
         epio_submit(&chain[0].op);
         for (int j = 0; j < count; j++) {
-            check(epio_pending(&chain[j].op));
+            check(epio_op_pending(&chain[j].op));
             check_result(chain[j].op.result, EPIO_EPENDING);
         }
         check_result(epio_loop_pending(l.loop), count);
@@ -104,7 +104,7 @@ static void from_another_thread(fixture *f)
     link_all(20, 0);
     submit_elsewhere(&chain[0].op);
     for (int i = 0; i < 20; i++) {
-        check(epio_pending(&chain[i].op));
+        check(epio_op_pending(&chain[i].op));
     }
     check_result(epio_loop_pending(l.loop), 20);
     run_chain(&l, 20);
@@ -128,7 +128,7 @@ static void a_wait_for_any_member(fixture *f)
         }
         check_result(epio_wait(&ops[waited]), MILLISECOND);
         for (int i = 0; i < 3; i++) {
-            check(epio_pending(&ops[i]) == (i > waited));
+            check(epio_op_pending(&ops[i]) == (i > waited));
         }
         check_result(epio_wait(&ops[2]), MILLISECOND);
     }
@@ -826,10 +826,10 @@ static void preparing_the_first_drops_the_link(fixture *f)
     life_run_until_done(&l, &chain[0]);
     life_run_for(&l, MILLISECOND);
     check_result(delivered, 1);
-    check(!epio_pending(&chain[1].op));
+    check(!epio_op_pending(&chain[1].op));
     /* The rest is a chain of its own, and the second is its first. */
     epio_submit(&chain[1].op);
-    check(epio_pending(&chain[2].op));
+    check(epio_op_pending(&chain[2].op));
     run_chain(&l, 3);
     /* An op that was in a chain is an op like any other. */
     delivered = 0;

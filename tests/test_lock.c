@@ -15,7 +15,7 @@ static void lock(fixture *f, epio_file *file, uint32_t level)
 {
     epio_op op = {0};
     check_op(f, epio_lock(&op, file, level, 0), 0);
-    check_result(epio_lock_level(file), level);
+    check_result(epio_file_lock_level(file), level);
 }
 
 static void unlock(fixture *f, epio_file *file, uint32_t level)
@@ -31,13 +31,13 @@ static uint32_t go_to(fixture *f, epio_file *file, uint32_t level)
     static const uint32_t steps[] = {EPIO_LOCK_SHARED, EPIO_LOCK_RESERVED, EPIO_LOCK_EXCLUSIVE};
     for (size_t i = 0; i < 3 && steps[i] <= level; i++) {
         epio_op op = {0};
-        if (steps[i] > epio_lock_level(file) &&
+        if (steps[i] > epio_file_lock_level(file) &&
             fixture_result(f, epio_lock(&op, file, steps[i], 0)) != 0) {
             check_result(op.result, EPIO_EBUSY);
             break;
         }
     }
-    return epio_lock_level(file);
+    return epio_file_lock_level(file);
 }
 
 /* Other processes see what the file holds. */
@@ -60,7 +60,7 @@ static epio_file *hold(fixture *f, uint32_t level)
     } else {
         check_result(go_to(f, file, level), level);
     }
-    check_result(epio_lock_level(file), level);
+    check_result(epio_file_lock_level(file), level);
     return file;
 }
 
@@ -79,7 +79,7 @@ static uint32_t outcome(fixture *f, uint32_t held, uint32_t wanted)
     check_op(f, epio_check_reserved_lock(&op, other), held >= EPIO_LOCK_RESERVED ? 1 : 0);
     check_op(f, epio_check_reserved_lock(&op, holder), held >= EPIO_LOCK_RESERVED ? 1 : 0);
     uint32_t reached = go_to(f, other, goal);
-    check_result(epio_lock_level(holder), held);
+    check_result(epio_file_lock_level(holder), held);
     if (reader == NULL) {
         check_bytes_of(f, locks_of_level[held] | locks_of_level[reached]);
     }
@@ -126,7 +126,7 @@ static void only_legal_steps_lead_up(fixture *f)
             for (uint32_t flags = 0; flags <= EPIO_LOCK_WAIT; flags++) {
                 check_op(f, epio_lock(&op, file, wanted, flags), expected);
                 check_result(op.os_error, 0);
-                check_result(epio_lock_level(file), expected == 0 ? wanted : held);
+                check_result(epio_file_lock_level(file), expected == 0 ? wanted : held);
             }
             fixture_close(f, file);
         }
@@ -142,7 +142,7 @@ static void steps_lead_down_to_shared_and_none(fixture *f)
             bool legal = to <= EPIO_LOCK_SHARED;
             uint32_t then = legal && to < held ? to : held;
             check_op(f, epio_unlock(&op, file, to), legal ? 0 : EPIO_EINVAL);
-            check_result(epio_lock_level(file), then);
+            check_result(epio_file_lock_level(file), then);
             check_bytes_of(f, locks_of_level[then]);
             /* What it no longer has, another can have. */
             epio_file *other = open_locked(f);
@@ -180,11 +180,11 @@ static void a_refused_exclusive_keeps_new_readers_out(fixture *f)
         epio_file *newcomer = open_locked(f);
         epio_file *writer = hold(f, from);
         check_op(f, epio_lock(&op, writer, EPIO_LOCK_EXCLUSIVE, 0), EPIO_EBUSY);
-        check_result(epio_lock_level(writer), EPIO_LOCK_PENDING);
+        check_result(epio_file_lock_level(writer), EPIO_LOCK_PENDING);
         /* Who came there directly rolls back a hot journal, which must look hot. */
         check_op(f, epio_check_reserved_lock(&op, reader), from == EPIO_LOCK_RESERVED ? 1 : 0);
         check_op(f, epio_lock(&op, newcomer, EPIO_LOCK_SHARED, 0), EPIO_EBUSY);
-        check_result(epio_lock_level(newcomer), EPIO_LOCK_NONE);
+        check_result(epio_file_lock_level(newcomer), EPIO_LOCK_NONE);
         /* Again and again, until the reader has gone. */
         check_op(f, epio_lock(&op, writer, EPIO_LOCK_EXCLUSIVE, 0), EPIO_EBUSY);
         unlock(f, reader, EPIO_LOCK_NONE);
@@ -204,7 +204,7 @@ static void a_direct_exclusive_yields_to_reserved(fixture *f)
     epio_file *writer = hold(f, EPIO_LOCK_RESERVED);
     epio_file *other = hold(f, EPIO_LOCK_SHARED);
     check_op(f, epio_lock(&op, other, EPIO_LOCK_EXCLUSIVE, 0), EPIO_EBUSY);
-    check_result(epio_lock_level(other), EPIO_LOCK_SHARED); /* not PENDING: they would block */
+    check_result(epio_file_lock_level(other), EPIO_LOCK_SHARED); /* not PENDING: they would block */
     check_bytes_of(f, locks_of_level[EPIO_LOCK_RESERVED]);
     unlock(f, other, EPIO_LOCK_NONE);
     lock(f, writer, EPIO_LOCK_EXCLUSIVE);
@@ -258,7 +258,7 @@ static void a_close_leaves_the_locks_of_others(fixture *f)
         epio_file *other = open_locked(f);
         check_result(go_to(f, other, EPIO_LOCK_EXCLUSIVE),
                      lock_outcomes[levels[i]][EPIO_LOCK_EXCLUSIVE]);
-        check_result(epio_lock_level(file), levels[i]);
+        check_result(epio_file_lock_level(file), levels[i]);
         fixture_close(f, other);
         fixture_close(f, file);
     }
@@ -323,7 +323,7 @@ static void bad_arguments_are_refused(fixture *f)
     check_op(f, epio_lock(&op, file, EPIO_LOCK_RESERVED, EPIO_LOCK_WAIT), EPIO_EINVAL);
     check_op(f, epio_unlock(&op, file, EPIO_LOCK_RESERVED), EPIO_EINVAL);
     check_op(f, epio_unlock(&op, file, 256), EPIO_EINVAL);
-    check_result(epio_lock_level(file), EPIO_LOCK_NONE);
+    check_result(epio_file_lock_level(file), EPIO_LOCK_NONE);
     fixture_close(f, file);
     if (f->performs) {
         check_op(f, epio_lock(&op, NULL, EPIO_LOCK_SHARED, 0), EPIO_EINVAL);
@@ -365,7 +365,7 @@ static void a_stream_has_no_locks(fixture *f)
     check_op(f, epio_lock(&op, file, EPIO_LOCK_SHARED, 0), EPIO_ESPIPE);
     check_op(f, epio_unlock(&op, file, EPIO_LOCK_NONE), EPIO_ESPIPE);
     check_op(f, epio_check_reserved_lock(&op, file), EPIO_ESPIPE);
-    check_result(epio_lock_level(file), EPIO_LOCK_NONE);
+    check_result(epio_file_lock_level(file), EPIO_LOCK_NONE);
     fixture_close(f, file);
     check(SYSTEM_HAS_FIFOS || handle_close(ends[1]));
 }

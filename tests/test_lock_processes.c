@@ -197,7 +197,7 @@ static void one_process(fixture *f)
             if (wanted == EPIO_LOCK_PENDING) {
                 (void)lock_go_to(files[2], EPIO_LOCK_SHARED);
             }
-            check_result(epio_lock_level(files[0]), held);
+            check_result(epio_file_lock_level(files[0]), held);
             reached[held][wanted] =
                 lock_go_to(files[1], wanted == EPIO_LOCK_PENDING ? EPIO_LOCK_EXCLUSIVE : wanted);
             check_result(reached[held][wanted], lock_outcomes[held][wanted]);
@@ -286,7 +286,7 @@ static void a_writer_gets_in_between_processes(fixture *f)
         check(now_ns() < deadline);
         sleep_us(1000);
         epio_file *file = files[turn % 3];
-        if (epio_lock_level(file) == EPIO_LOCK_NONE) {
+        if (epio_file_lock_level(file) == EPIO_LOCK_NONE) {
             continue;
         }
         check_op(f, epio_unlock(&op, file, EPIO_LOCK_NONE), 0);
@@ -318,7 +318,7 @@ static void a_reader_meets_a_writer_elsewhere(fixture *f)
                                                                          : EPIO_LOCK_RESERVED),
                          held);
             check_op(f, epio_lock(&op, file, wishes[i], WAIT), EPIO_EBUSY);
-            check_result(epio_lock_level(file), EPIO_LOCK_SHARED);
+            check_result(epio_file_lock_level(file), EPIO_LOCK_SHARED);
             check_op(f, epio_unlock(&op, file, EPIO_LOCK_NONE), 0);
             check_result(partner_lock(&other, EPIO_LOCK_EXCLUSIVE, WAIT, 0), 0);
             partner_let_go(&other);
@@ -390,10 +390,10 @@ static void reserved_here_and_pending_there(fixture *f)
     child_start(&foreign, hold_the_byte_of_pending, path, CHILD_LINE);
     check(pipe_read(foreign.from, &byte, 1) == 1);
     check_op(f, epio_lock(&op, file, EPIO_LOCK_EXCLUSIVE, WAIT), EPIO_EBUSY);
-    check_result(epio_lock_level(file), EPIO_LOCK_RESERVED);
+    check_result(epio_file_lock_level(file), EPIO_LOCK_RESERVED);
     check_op(f, epio_unlock(&op, file, EPIO_LOCK_SHARED), 0);
     check_op(f, epio_lock(&op, file, EPIO_LOCK_RESERVED, WAIT), EPIO_EBUSY);
-    check_result(epio_lock_level(file), EPIO_LOCK_SHARED);
+    check_result(epio_file_lock_level(file), EPIO_LOCK_SHARED);
     check_result(locks_on(path), LOCKS_SHARED | LOCKS_PENDING);
     check_result(partner_sees_reserved(&other), 0); /* a hot journal must look hot */
     child_kill(&foreign);

@@ -121,7 +121,7 @@ static void lock_with_a_misnamed_kind(void *argument)
     check_result(epio_perform(epio_open(&op, epio_os_vfs(), path, READ_WRITE)), 0);
     epio_file *file = op.file;
     check_result(epio_perform(epio_lock(&op, file, EPIO_LOCK_SHARED, 0)), EPIO_EINVAL);
-    check(strstr(epio_invalid_reason(&op), "EPIO_RANGE_LOCKS") != NULL);
+    check(strstr(epio_op_invalid_reason(&op), "EPIO_RANGE_LOCKS") != NULL);
     check_result(epio_perform(epio_close(&op, file)), 0);
 }
 
@@ -159,7 +159,7 @@ static void submit_next(epio_op *op)
     size_t slot = (size_t)(uintptr_t)op->user;
     uint64_t offset = next_block++ * 7919 % BLOCKS * BLOCK;
     if (this_victim->workload == COLD_READS && next_block % 16 == 0) {
-        handle_drop_cache(epio_os_handle(victims_file));
+        handle_drop_cache(epio_file_os_handle(victims_file));
     }
     if (this_victim->workload == DIRECT_WRITES) {
         epio_submit(epio_write(op, victims_file, blocks + slot * BLOCK, BLOCK, offset));

@@ -140,7 +140,7 @@ static void a_thousand_of_one_file_are_served_in_order(fixture *f)
     give(holder, EPIO_LOCK_NONE);
     poll_now(f);
     check_result(served, CROWD);
-    check_result(epio_lock_level(file), EPIO_LOCK_SHARED);
+    check_result(epio_file_lock_level(file), EPIO_LOCK_SHARED);
     fixture_close(f, file);
     fixture_close(f, holder);
 }
@@ -162,7 +162,7 @@ static void some_of_a_thousand_lose_patience(fixture *f)
     for (size_t i = 0; i < CROWD; i++) {
         check_result(crowd[i].calls, 1);
         check_result(crowd[i].result, i % 2 == 0 ? EPIO_ECANCELED : 0);
-        check_result(epio_lock_level(crowd_files[i]), i % 2 == 0 ? 0 : EPIO_LOCK_SHARED);
+        check_result(epio_file_lock_level(crowd_files[i]), i % 2 == 0 ? 0 : EPIO_LOCK_SHARED);
     }
     crowd_leaves(f);
     fixture_close(f, holder);
@@ -203,12 +203,12 @@ static void holders_go_before_newcomers(fixture *f)
     submit_lock(&upgrade, writer, EPIO_LOCK_EXCLUSIVE);
     submit_lock(&newcomer, other, EPIO_LOCK_SHARED);
     poll_now(f);
-    check_result(epio_lock_level(writer), EPIO_LOCK_PENDING);
+    check_result(epio_file_lock_level(writer), EPIO_LOCK_PENDING);
     give(reader, EPIO_LOCK_NONE);
     poll_now(f);
     check_result(upgrade.calls, 1);
     check_result(newcomer.calls, 0);
-    check_result(epio_lock_level(writer), EPIO_LOCK_EXCLUSIVE);
+    check_result(epio_file_lock_level(writer), EPIO_LOCK_EXCLUSIVE);
     give(writer, EPIO_LOCK_SHARED);
     poll_now(f);
     check_result(newcomer.calls, 1);
@@ -261,7 +261,7 @@ static void an_upgrade_that_waits_for_pending_comes_first(fixture *f)
     submit_lock(&newcomer, other, EPIO_LOCK_SHARED);
     foreign_set(foreign, PENDING_BYTE, 1, HANDLE_UNLOCK);
     run_for(f, 30 * MILLISECOND);
-    check_result(epio_lock_level(writer), EPIO_LOCK_PENDING);
+    check_result(epio_file_lock_level(writer), EPIO_LOCK_PENDING);
     check_result(newcomer.calls, 0);
     foreign_set(foreign, SHARED_FIRST, 510, HANDLE_UNLOCK);
     run_until_done(f, &upgrade);
@@ -284,7 +284,7 @@ static void nobody_passes_those_who_wait(fixture *f)
     submit_lock((track(&waiting), &waiting), first, EPIO_LOCK_SHARED);
     check_result(epio_wait(epio_lock(&op, second, EPIO_LOCK_SHARED, 0)), EPIO_EBUSY);
     give(holder, EPIO_LOCK_NONE);
-    check_result(epio_lock_level(first), EPIO_LOCK_SHARED); /* at once, before any turn */
+    check_result(epio_file_lock_level(first), EPIO_LOCK_SHARED); /* at once, before any turn */
     check_result(waiting.calls, 0);
     check_result(epio_wait(epio_lock(&op, second, EPIO_LOCK_SHARED, 0)), 0);
     check_result(waiting.calls, 1);
@@ -451,14 +451,14 @@ static void scene_begin(scene *s, fixture *f, const wait_step *step)
 
 static void check_waits(scene *s)
 {
-    check_result(epio_lock_level(s->waiter), s->step->while_waiting);
+    check_result(epio_file_lock_level(s->waiter), s->step->while_waiting);
 }
 
 /* The waiter is as it was, to this process and to others; and when all have gone
  * another process takes every level. */
 static void scene_end(scene *s, partner *other)
 {
-    check_result(epio_lock_level(s->waiter), s->step->found);
+    check_result(epio_file_lock_level(s->waiter), s->step->found);
     check_result(locks_on(fixture_path(s->f, "locked")), s->bytes);
     handle_unlock_all(s->foreign);
     if (s->holder != NULL) {
@@ -597,7 +597,7 @@ static void by_unlock(scene *s)
     poll_now(s->f);
     check_result(one.calls, 1);
     check_result(one.result, EPIO_ECANCELED);
-    check_result(epio_lock_level(s->waiter), EPIO_LOCK_NONE);
+    check_result(epio_file_lock_level(s->waiter), EPIO_LOCK_NONE);
     /* As scene_end expects it. */
     handle_unlock_all(s->foreign);
     if (s->holder != NULL) {
@@ -652,7 +652,7 @@ static void by_being_granted(scene *s)
     run_until_done(s->f, &one);
     check_result(one.result, 0);
     check_result(one.op.os_error, 0);
-    check_result(epio_lock_level(s->waiter), s->step->wanted);
+    check_result(epio_file_lock_level(s->waiter), s->step->wanted);
     give(s->waiter, EPIO_LOCK_NONE);
     take_any(s->f, s->waiter, s->step->found);
     s->bytes = locks_on(fixture_path(s->f, "locked"));
@@ -687,7 +687,7 @@ static int64_t by_submit(fixture *f, epio_op *op)
 {
     epio_submit(op);
     poll_now(f);
-    check(!epio_pending(op));
+    check(!epio_op_pending(op));
     return op->result;
 }
 
@@ -696,11 +696,11 @@ static run_lock *const runners[] = {by_wait, by_perform, by_submit};
 /* No deadline: it would hang. */
 static void check_refused(fixture *f, epio_file *file, uint32_t level, int64_t expected)
 {
-    uint32_t found = epio_lock_level(file);
+    uint32_t found = epio_file_lock_level(file);
     for (size_t i = 0; i < 3; i++) {
         epio_op op = {0};
         check_result(runners[i](f, epio_lock(&op, file, level, WAIT)), expected);
-        check_result(epio_lock_level(file), found);
+        check_result(epio_file_lock_level(file), found);
     }
 }
 
@@ -756,9 +756,9 @@ static void a_perform_that_waits_for_its_own_loop(fixture *f)
     give(holder, EPIO_LOCK_SHARED);
     take(other, EPIO_LOCK_RESERVED);
     check_result(epio_perform(epio_lock(&op, other, EPIO_LOCK_EXCLUSIVE, WAIT)), EPIO_EDEADLK);
-    check_result(epio_lock_level(other), EPIO_LOCK_RESERVED);
+    check_result(epio_file_lock_level(other), EPIO_LOCK_RESERVED);
     check_result(epio_perform(epio_lock(&op, other, EPIO_LOCK_EXCLUSIVE, 0)), EPIO_EBUSY);
-    check_result(epio_lock_level(other), EPIO_LOCK_PENDING);
+    check_result(epio_file_lock_level(other), EPIO_LOCK_PENDING);
     fixture_close(f, holder);
     fixture_close(f, other);
 }
@@ -782,7 +782,7 @@ static void a_perform_that_waits_for_who_waits_for_its_own_loop(fixture *f)
     check_result(epio_perform(epio_open(&op, epio_os_vfs(), path, READ_WRITE)), 0);
     epio_file *writer = op.file;
     thread_start(&thread, go_up_elsewhere, writer);
-    while (epio_lock_level(writer) != EPIO_LOCK_PENDING) {
+    while (epio_file_lock_level(writer) != EPIO_LOCK_PENDING) {
         sleep_us(100);
     }
     check_result(epio_perform(epio_lock(&op, newcomer, EPIO_LOCK_SHARED, WAIT)), EPIO_EDEADLK);
@@ -816,7 +816,7 @@ static void a_perform_behind_an_op_of_its_own_loop(fixture *f)
         thread_start(&thread, free_shortly, &foreign);
         check_result(epio_perform(epio_lock(&op, second, EPIO_LOCK_SHARED, WAIT)), 0);
         check_result(one.calls, 0);
-        check_result(epio_lock_level(first), EPIO_LOCK_SHARED);
+        check_result(epio_file_lock_level(first), EPIO_LOCK_SHARED);
         poll_now(f);
         check_result(one.calls, 1);
         check_result(one.result, 0);
@@ -871,7 +871,7 @@ static void a_perform_waits_for_others(fixture *f)
     thread_start(&thread, release_shortly, holder);
     check_result(epio_perform(epio_lock(&op, other, EPIO_LOCK_SHARED, WAIT)), 0);
     (void)thread_join(thread);
-    check_result(epio_lock_level(other), EPIO_LOCK_SHARED);
+    check_result(epio_file_lock_level(other), EPIO_LOCK_SHARED);
     check_result(epio_perform(epio_close(&op, holder)), 0);
     fixture_close(f, other);
 }
@@ -978,7 +978,7 @@ static void of_workers_locks_and_unlocks_keep_their_order(fixture *f)
         life_run_until_done(&l, &lock);
         life_run_until_done(&l, &unlock);
         check_result(lock.result, 0);
-        check_result(epio_lock_level(file), EPIO_LOCK_NONE);
+        check_result(epio_file_lock_level(file), EPIO_LOCK_NONE);
     }
     life_close(file);
     life_end(&l);
@@ -1006,7 +1006,7 @@ static void ops_of_one_file_go_one_after_the_other(fixture *f)
         check_result(ops[i].calls, 1);
         check_result(ops[i].result, i == 2 ? EPIO_EINVAL : 0);
     }
-    check_result(epio_lock_level(file), EPIO_LOCK_EXCLUSIVE);
+    check_result(epio_file_lock_level(file), EPIO_LOCK_EXCLUSIVE);
     fixture_close(f, holder);
     fixture_close(f, file);
 }
@@ -1080,7 +1080,7 @@ static void a_chain_goes_up_writes_and_unlocks(fixture *f)
         check_result(ops[i].calls, 1);
         check_result(ops[i].result, i == 3 ? 1 : 0);
     }
-    check_result(epio_lock_level(file), EPIO_LOCK_NONE);
+    check_result(epio_file_lock_level(file), EPIO_LOCK_NONE);
     fixture_close(f, holder);
     fixture_close(f, file);
 }
@@ -1145,7 +1145,7 @@ static void the_end_of_a_loop_ends_waits_and_lets_unlocks_through(fixture *f)
     check_result(epio_wait(epio_lock(&op, file, EPIO_LOCK_SHARED, 0)), EPIO_ECANCELED);
     take(file, EPIO_LOCK_SHARED);
     check_result(epio_wait(epio_unlock(&op, file, EPIO_LOCK_NONE)), 0);
-    check_result(epio_lock_level(file), EPIO_LOCK_NONE);
+    check_result(epio_file_lock_level(file), EPIO_LOCK_NONE);
     check_result(epio_wait(epio_close(&op, file)), 0);
     epio_loop_destroy(loop);
     fixture_close(f, holder);
@@ -1195,12 +1195,12 @@ static void fight(contestant *one, epio_file *file, epio_loop *loop, random_sour
         if (op.result != 0) {
             check(op.result == EPIO_ETIMEDOUT || op.result == EPIO_EDEADLK ||
                   op.result == EPIO_ECANCELED);
-            check(epio_lock_level(file) < way[i]);
+            check(epio_file_lock_level(file) < way[i]);
             break;
         }
-        check_result(epio_lock_level(file), way[i]);
+        check_result(epio_file_lock_level(file), way[i]);
     }
-    if (epio_lock_level(file) == EPIO_LOCK_EXCLUSIVE) {
+    if (epio_file_lock_level(file) == EPIO_LOCK_EXCLUSIVE) {
         check(atomic_fetch_add(&c->inside, 1) == 0);
         c->counter++;
         check(atomic_fetch_sub(&c->inside, 1) == 1);
@@ -1278,7 +1278,8 @@ static void a_grant_and_a_cancel_at_once(fixture *f)
         run_until_done(f, &one);
         (void)thread_join(thread);
         check(one.result == 0 || one.result == EPIO_ECANCELED);
-        check_result(epio_lock_level(file), one.result == 0 ? EPIO_LOCK_SHARED : EPIO_LOCK_NONE);
+        check_result(epio_file_lock_level(file),
+                     one.result == 0 ? EPIO_LOCK_SHARED : EPIO_LOCK_NONE);
         granted += one.result == 0 ? 1 : 0;
         give(file, EPIO_LOCK_NONE);
     }
@@ -1321,7 +1322,7 @@ static void after_a_bustle(fixture *f, bool frees, bool cancels, int64_t expecte
     sleep_us(20000); /* it is in the queue, or this tests less */
     submit_lock((track(&one), &one), file, EPIO_LOCK_SHARED);
     (void)thread_join(thread);
-    check_result(epio_lock_level(file), frees ? EPIO_LOCK_SHARED : EPIO_LOCK_NONE);
+    check_result(epio_file_lock_level(file), frees ? EPIO_LOCK_SHARED : EPIO_LOCK_NONE);
     if (cancels) {
         epio_cancel(&one.op);
     }
@@ -1333,7 +1334,7 @@ static void after_a_bustle(fixture *f, bool frees, bool cancels, int64_t expecte
     run_for(f, SHORTLY);
     check_result(one.calls, 1);
     check_result(one.result, expected);
-    check_result(epio_lock_level(file), expected == 0 ? EPIO_LOCK_SHARED : EPIO_LOCK_NONE);
+    check_result(epio_file_lock_level(file), expected == 0 ? EPIO_LOCK_SHARED : EPIO_LOCK_NONE);
     fixture_close(f, file);
     fixture_close(f, b.before);
     fixture_close(f, b.bystander);
@@ -1365,7 +1366,7 @@ static void another_thread_waits(fixture *f)
     run_for(f, SHORTLY);
     give(holder, EPIO_LOCK_NONE);
     uint64_t deadline = now_ns() + 10 * SECOND;
-    while (epio_lock_level(file) != EPIO_LOCK_SHARED || epio_loop_pending(f->loop) != 0) {
+    while (epio_file_lock_level(file) != EPIO_LOCK_SHARED || epio_loop_pending(f->loop) != 0) {
         check(now_ns() < deadline);
         (void)epio_loop_poll(f->loop, MILLISECOND, 0);
     }

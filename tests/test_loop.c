@@ -186,10 +186,10 @@ static void workers_leave(fixture *f)
     check_threads_at_most(threads);
 }
 
-static epio_loop_statistics stats_of(epio_loop *loop)
+static epio_loop_stats stats_of(epio_loop *loop)
 {
-    epio_loop_statistics statistics = {.size = sizeof statistics};
-    check_result(epio_loop_stats(loop, &statistics), 0);
+    epio_loop_stats statistics = {.size = sizeof statistics};
+    check_result(epio_loop_get_stats(loop, &statistics), 0);
     return statistics;
 }
 
@@ -438,13 +438,48 @@ static void never_from_inside_submit(fixture *f)
     for (int i = 0; i < 5; i++) {
         check_result(ops[i].calls, 0);
         check_result(ops[i].op.result, EPIO_EPENDING);
-        check(epio_pending(&ops[i].op));
+        check(epio_op_pending(&ops[i].op));
     }
     check_result(epio_loop_pending(l.loop), 5);
     life_run_out(&l);
     check_result(ops[0].result, 16);
     check_result(ops[2].result, EPIO_EINVAL);
     life_close(file);
+    life_end(&l);
+}
+
+/* A run ends without them, and not before the others. */
+static void what_is_unreferenced_keeps_no_run_going(fixture *f)
+{
+    life l;
+    tracked endless[3];
+    tracked other;
+    life_begin(&l, f);
+    epio_submit(epio_op_unref(epio_sleep(track(&endless[0]), l.os, HOUR)));
+    (void)epio_op_unref(epio_sleep(track(&endless[2]), l.os, HOUR));
+    epio_submit(
+        epio_link(epio_op_unref(epio_sleep(track(&endless[1]), l.os, HOUR)), &endless[2].op, 0));
+    check_result(epio_loop_run(l.loop), 0);
+    check_result(epio_loop_pending(l.loop), 3);
+    epio_submit(epio_sleep(track(&other), l.os, MILLISECOND));
+    check_result(epio_loop_run(l.loop), 1);
+    check_result(other.calls, 1);
+    for (int i = 0; i < 3; i++) {
+        epio_cancel(&endless[i].op);
+        life_run_until_done(&l, &endless[i]);
+    }
+    /* It holds for one submission. */
+    epio_submit(epio_sleep(track(&endless[0]), l.os, MILLISECOND));
+    check_result(epio_loop_run(l.loop), 1);
+    /* Reads, which else take the fast path, and what ends while a run goes on. */
+    for (int i = 0; i < 3; i++) {
+        epio_submit(epio_op_unref(epio_read(track(&endless[0]), l.file, l.buffer, 1, 0)));
+        life_run_until_done(&l, &endless[0]);
+    }
+    epio_submit(epio_op_unref(epio_sleep(track(&endless[0]), l.os, MILLISECOND)));
+    epio_submit(epio_sleep(track(&other), l.os, 20 * MILLISECOND));
+    check_result(epio_loop_run(l.loop), 2);
+    check_result(epio_loop_run(l.loop), 0);
     life_end(&l);
 }
 
@@ -896,6 +931,7 @@ int main(void)
         FIXTURE_TEST(stop_ends_a_run, ON_OS_PERFORM),
         FIXTURE_TEST(stop_among_wakes, ON_OS_PERFORM),
         FIXTURE_TEST(never_from_inside_submit, ON_OS_PERFORM),
+        FIXTURE_TEST(what_is_unreferenced_keeps_no_run_going, ON_OS_PERFORM),
         FIXTURE_TEST(pending_is_counted, ON_OS_PERFORM),
         FIXTURE_TEST(a_done_resubmits_its_op, ON_OS_PERFORM),
         FIXTURE_TEST(a_turn_ends, ON_OS_PERFORM),

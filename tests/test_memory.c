@@ -472,13 +472,13 @@ static void a_submit_copies_no_more_than_a_turn_may(fixture *f)
     enum { READS = 32 };
     static unsigned char found[MIB];
     static epio_op ops[READS];
-    epio_loop_statistics now = {.size = sizeof now};
+    epio_loop_stats now = {.size = sizeof now};
     epio_file *file = open_path(f, "large", CREATE);
     fixture_write(f, file, found, sizeof found, 0);
     for (int i = 0; i < READS; i++) {
         epio_submit(epio_read(&ops[i], file, found, sizeof found, 0));
     }
-    check_result(epio_loop_stats(f->loop, &now), 0);
+    check_result(epio_loop_get_stats(f->loop, &now), 0);
     check(now.deferred_now >= READS - 4); /* 3 MiB are a turn's share */
     check_result((int64_t)epio_loop_run(f->loop), READS);
     for (int i = 0; i < READS; i++) {
@@ -688,7 +688,7 @@ static void a_sleep_can_be_cancelled(fixture *f)
     epio_op short_one = {0};
     epio_submit(epio_sleep(&sleeper, f->vfs, HOUR));
     check_op(f, epio_sleep(&short_one, f->vfs, 1000000), 1000000);
-    check(epio_pending(&sleeper));
+    check(epio_op_pending(&sleeper));
     epio_cancel(&sleeper);
     check_result(epio_wait(&sleeper), EPIO_ECANCELED);
 }

@@ -25,7 +25,7 @@ typedef struct hand {
     epio_vfs *created;
     epio_file memory;
     epio_frame frame;
-    epio_loop_statistics statistics;
+    epio_loop_stats statistics;
     epio_trace_counts counts;
     epio_bench_result result;
 } hand;
@@ -140,7 +140,7 @@ static void cancel_null(hand *c)
 static void pending_null(hand *c)
 {
     (void)c;
-    (void)epio_pending(NULL);
+    (void)epio_op_pending(NULL);
 }
 
 static void verb_of_null(hand *c)
@@ -494,13 +494,13 @@ static void perform_prepared_before_close(hand *c)
 static void handle_of_closed(hand *c)
 {
     check_result(epio_wait(epio_close(&c->op, c->file)), 0);
-    (void)epio_os_handle(c->file);
+    (void)epio_file_os_handle(c->file);
 }
 
 static void level_of_closed(hand *c)
 {
     check_result(epio_wait(epio_close(&c->op, c->file)), 0);
-    (void)epio_lock_level(c->file);
+    (void)epio_file_lock_level(c->file);
 }
 
 /* The owner finds it in its inbox. */
@@ -514,13 +514,13 @@ static void submit_elsewhere_after_close(hand *c)
 static void handle_of_null(hand *c)
 {
     (void)c;
-    (void)epio_os_handle(NULL);
+    (void)epio_file_os_handle(NULL);
 }
 
 static void level_of_null(hand *c)
 {
     (void)c;
-    (void)epio_lock_level(NULL);
+    (void)epio_file_lock_level(NULL);
 }
 
 /* ---- Loops --------------------------------------------------------------- */
@@ -582,8 +582,8 @@ static void detach_elsewhere(hand *c)
 
 static void *read_stats(void *loop)
 {
-    epio_loop_statistics now = {.size = sizeof now};
-    (void)epio_loop_stats(loop, &now);
+    epio_loop_stats now = {.size = sizeof now};
+    (void)epio_loop_get_stats(loop, &now);
     return NULL;
 }
 
@@ -806,7 +806,7 @@ static void destroy_semaphore_with_waiters(hand *c)
     epio_semaphore *semaphore;
     check_result(epio_semaphore_create(&semaphore, 1), 0);
     check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
-    epio_submit(epio_acquire(&c->op, semaphore, c->vfs, 1));
+    epio_submit(epio_acquire(&c->op, c->vfs, semaphore, 1));
     (void)epio_loop_poll(c->loop, 0, 0);
     epio_semaphore_destroy(semaphore);
 }
@@ -825,7 +825,7 @@ static void destroy_semaphore_with_acquire(hand *c)
 {
     epio_semaphore *semaphore;
     check_result(epio_semaphore_create(&semaphore, 1), 0);
-    epio_submit(epio_acquire(&c->op, semaphore, c->vfs, 1));
+    epio_submit(epio_acquire(&c->op, c->vfs, semaphore, 1));
     epio_semaphore_destroy(semaphore);
 }
 
@@ -834,7 +834,7 @@ static void destroy_semaphore_with_linked_acquire(hand *c)
     epio_semaphore *semaphore;
     check_result(epio_semaphore_create(&semaphore, 1), 0);
     (void)epio_sleep(&c->op, c->vfs, HOUR);
-    epio_submit(epio_link(&c->op, epio_acquire(&c->other, semaphore, c->vfs, 1), 0));
+    epio_submit(epio_link(&c->op, epio_acquire(&c->other, c->vfs, semaphore, 1), 0));
     epio_semaphore_destroy(semaphore);
 }
 
@@ -1091,6 +1091,26 @@ static void enter_a_forbidden_phase(hand *c)
 
 #endif
 
+/* ---- A handler of the program's own ---------------------------------------- */
+
+static void say_it_in_other_words(const char *function, const char *message)
+{
+    (void)fprintf(stderr, "epio: in other words, %s: %s\n", function, message);
+}
+
+static void handle(hand *c)
+{
+    check(epio_set_fatal_handler(say_it_in_other_words) == NULL);
+    epio_submit(&c->op);
+}
+
+static void handle_no_more(hand *c)
+{
+    (void)epio_set_fatal_handler(say_it_in_other_words);
+    check(epio_set_fatal_handler(NULL) == say_it_in_other_words);
+    epio_submit(&c->op);
+}
+
 /* ---- All of them --------------------------------------------------------- */
 
 #define MISTAKE(make, function, words)                                                             \
@@ -1105,12 +1125,12 @@ static void enter_a_forbidden_phase(hand *c)
  *
  * What no result could say ends the process with a line. */
 #define NULL_ABORTS(X)                                                                             \
-    X(invalid_reason, "epio_invalid_reason", epio_invalid_reason(NULL))                            \
+    X(invalid_reason, "epio_op_invalid_reason", epio_op_invalid_reason(NULL))                      \
     X(perform, "epio_perform", epio_perform(NULL))                                                 \
     X(submit, "epio_submit", epio_submit(NULL))                                                    \
     X(wait, "epio_wait", epio_wait(NULL))                                                          \
     X(cancel, "epio_cancel", epio_cancel(NULL))                                                    \
-    X(pending, "epio_pending", epio_pending(NULL))                                                 \
+    X(pending, "epio_op_pending", epio_op_pending(NULL))                                           \
     X(link_first, "epio_link", epio_link(NULL, epio_sleep(&c->op, c->vfs, 0), 0))                  \
     X(link_second, "epio_link", epio_link(epio_sleep(&c->op, c->vfs, 0), NULL, 0))                 \
     X(open, "epio_open", epio_open(NULL, c->vfs, "x", EPIO_OPEN_READ))                             \
@@ -1134,9 +1154,9 @@ static void enter_a_forbidden_phase(hand *c)
     X(current_time, "epio_current_time", epio_current_time(NULL, c->vfs))                          \
     X(randomness, "epio_randomness", epio_randomness(NULL, c->vfs, &c->byte, 1))                   \
     X(work, "epio_work", epio_work(NULL, c->vfs, do_nothing))                                      \
-    X(acquire, "epio_acquire", epio_acquire(NULL, c->semaphore, c->vfs, 1))                        \
-    X(lock_level, "epio_lock_level", epio_lock_level(NULL))                                        \
-    X(os_handle, "epio_os_handle", epio_os_handle(NULL))                                           \
+    X(acquire, "epio_acquire", epio_acquire(NULL, c->vfs, c->semaphore, 1))                        \
+    X(lock_level, "epio_file_lock_level", epio_file_lock_level(NULL))                              \
+    X(os_handle, "epio_file_os_handle", epio_file_os_handle(NULL))                                 \
     X(loop_run, "epio_loop_run", epio_loop_run(NULL))                                              \
     X(loop_poll, "epio_loop_poll", epio_loop_poll(NULL, 0, 0))                                     \
     X(loop_stop, "epio_loop_stop", epio_loop_stop(NULL))                                           \
@@ -1157,7 +1177,7 @@ static void enter_a_forbidden_phase(hand *c)
     X(file_init_vfs, "epio_file_init", epio_file_init(&c->memory, NULL, 0, 0))                     \
     X(file_release, "epio_file_release", epio_file_release(NULL))                                  \
     X(op_bytes, "epio_op_bytes", epio_op_bytes(NULL))                                              \
-    X(in_flight, "epio_in_flight", epio_in_flight(NULL))                                           \
+    X(in_flight, "epio_op_in_flight", epio_op_in_flight(NULL))                                     \
     X(perform_on, "epio_perform_on", epio_perform_on(NULL, c->vfs, c->file))                       \
     X(perform_on_vfs, "epio_perform_on", epio_perform_on(&c->op, NULL, c->file))                   \
     X(complete, "epio_complete", epio_complete(NULL, 0))                                           \
@@ -1165,6 +1185,8 @@ static void enter_a_forbidden_phase(hand *c)
     X(alarm, "epio_alarm", epio_alarm(NULL, 0))                                                    \
     X(offload, "epio_offload", epio_offload(NULL))                                                 \
     X(defer, "epio_defer", epio_defer(NULL))                                                       \
+    X(op_unref, "epio_op_unref", epio_op_unref(NULL))                                              \
+    X(cancel_all, "epio_cancel_all", epio_cancel_all(NULL))                                        \
     X(op_prepare, "epio_op_prepare", epio_op_prepare(NULL, c->vfs, NULL, EPIO_KIND_USER))          \
     X(resume, "epio_resume", epio_resume(NULL))                                                    \
     X(frame_push, "epio_frame_push", epio_frame_push(NULL, &c->frame))                             \
@@ -1210,15 +1232,15 @@ static void enter_a_forbidden_phase(hand *c)
     X(epio_perform(epio_randomness(&c->op, c->vfs, NULL, 1)))                                      \
     X(epio_perform(epio_work(&c->op, NULL, do_nothing)))                                           \
     X(epio_perform(epio_work(&c->op, c->vfs, NULL)))                                               \
-    X(epio_perform(epio_acquire(&c->op, NULL, c->vfs, 1)))                                         \
-    X(epio_perform(epio_acquire(&c->op, c->semaphore, NULL, 1)))                                   \
+    X(epio_perform(epio_acquire(&c->op, c->vfs, NULL, 1)))                                         \
+    X(epio_perform(epio_acquire(&c->op, NULL, c->semaphore, 1)))                                   \
     X(epio_wait(epio_read(&c->op, NULL, &c->byte, 1, 0)))                                          \
     X(epio_wait(epio_sleep(&c->op, NULL, 0)))                                                      \
     X(epio_wait(epio_open(&c->op, c->vfs, NULL, EPIO_OPEN_READ)))                                  \
     X(epio_loop_create(NULL, NULL))                                                                \
     X(epio_loop_invalid_reason(NULL, NULL, 1))                                                     \
-    X(epio_loop_stats(NULL, &c->statistics))                                                       \
-    X(epio_loop_stats(c->loop, NULL))                                                              \
+    X(epio_loop_get_stats(NULL, &c->statistics))                                                   \
+    X(epio_loop_get_stats(c->loop, NULL))                                                          \
     X(epio_memory_vfs_create(NULL, c->loop))                                                       \
     X(epio_semaphore_create(NULL, 1))                                                              \
     X(epio_limit_vfs_create(NULL, c->vfs, c->semaphore))                                           \
@@ -1245,16 +1267,18 @@ static void enter_a_forbidden_phase(hand *c)
     X(epio_loop_on_ready(c->loop, NULL, NULL))                                                     \
     X((epio_vfs_destroy(NULL), 0))                                                                 \
     X((epio_loop_destroy(NULL), 0))                                                                \
-    X((epio_semaphore_destroy(NULL), 0))
+    X((epio_semaphore_destroy(NULL), 0))                                                           \
+    X((epio_set_fatal_handler(NULL), 0))
 
 #define NO_POINTERS(X)                                                                             \
     X(epio_version() == NULL)                                                                      \
     X(epio_error_name(0) == NULL)                                                                  \
     X(epio_error_message(0) == NULL)                                                               \
+    X(epio_error_to_os(0))                                                                         \
     X(epio_error_from_os(0))                                                                       \
     X(epio_os_vfs() == NULL)                                                                       \
     X(epio_kind_name(0) == NULL)                                                                   \
-    X(epio_monotonic_time() == 0)
+    X(epio_clock_monotonic() == 0)
 
 static int64_t do_nothing(epio_op *op)
 {
@@ -1278,7 +1302,7 @@ static const mistake mistakes_of_ops[] = {
     MISTAKE(wait_null, "epio_wait", "NULL"),
     MISTAKE(perform_null, "epio_perform", "NULL"),
     MISTAKE(cancel_null, "epio_cancel", "NULL"),
-    MISTAKE(pending_null, "epio_pending", "NULL"),
+    MISTAKE(pending_null, "epio_op_pending", "NULL"),
     MISTAKE(verb_of_null, "epio_read", "NULL"),
     MISTAKE(verb_not_zeroed, "epio_read", "zeroed"),
     MISTAKE(submit_not_zeroed, "epio_submit", "zeroed"),
@@ -1332,11 +1356,11 @@ static const mistake mistakes_of_files[] = {
     MISTAKE(submit_prepared_before_close, "epio_submit", "closed already"),
     MISTAKE(wait_prepared_before_close, "epio_submit", "closed already"),
     MISTAKE(perform_prepared_before_close, "epio_perform", "closed already"),
-    MISTAKE(handle_of_closed, "epio_os_handle", "closed already"),
-    MISTAKE(level_of_closed, "epio_lock_level", "closed already"),
+    MISTAKE(handle_of_closed, "epio_file_os_handle", "closed already"),
+    MISTAKE(level_of_closed, "epio_file_lock_level", "closed already"),
     MISTAKE(submit_elsewhere_after_close, "epio_submit", "close"),
-    MISTAKE(handle_of_null, "epio_os_handle", "NULL"),
-    MISTAKE(level_of_null, "epio_lock_level", "NULL"),
+    MISTAKE(handle_of_null, "epio_file_os_handle", "NULL"),
+    MISTAKE(level_of_null, "epio_file_lock_level", "NULL"),
 };
 
 static const mistake mistakes_of_loops[] = {
@@ -1345,8 +1369,8 @@ static const mistake mistakes_of_loops[] = {
     MISTAKE(close_elsewhere, "epio_loop_close", "thread"),
     MISTAKE(destroy_elsewhere, "epio_loop_destroy", "thread"),
     MISTAKE(detach_elsewhere, "epio_loop_detach", "thread"),
-    MISTAKE(stats_elsewhere, "epio_loop_stats", "thread"),
-    MISTAKE(stats_of_a_detached_loop, "epio_loop_stats", "none"),
+    MISTAKE(stats_elsewhere, "epio_loop_get_stats", "thread"),
+    MISTAKE(stats_of_a_detached_loop, "epio_loop_get_stats", "none"),
     MISTAKE(run_after_detach, "epio_loop_run", "thread"),
     MISTAKE(owner_ended, "epio_loop_run", "epio_loop_detach"),
     MISTAKE(second_owner_ended, "epio_loop_poll", "epio_loop_detach"),
@@ -1387,6 +1411,11 @@ static const mistake mistakes_of_vfses[] = {
     MISTAKE(alarm_what_ended, "sleep", "completed already"),
     MISTAKE(enter_a_forbidden_phase, "sleep", "from NONE to CLOSING"),
 #endif
+};
+
+static const mistake mistakes_of_handlers[] = {
+    MISTAKE(handle, "in other words, epio_submit", "not prepared"),
+    MISTAKE(handle_no_more, "epio: epio_submit", "not prepared"),
 };
 
 static const mistake mistakes_of_others[] = {
@@ -1504,6 +1533,12 @@ static void of_operations_that_ended(fixture *f)
     CHECK_MISTAKES(mistakes_of_vfses)
 }
 
+static void that_a_handler_sees(fixture *f)
+{
+    (void)f;
+    CHECK_MISTAKES(mistakes_of_handlers)
+}
+
 static void of_semaphores_and_vfses(fixture *f)
 {
     (void)f;
@@ -1579,11 +1614,17 @@ static const mistake *find_mistake(const char *name)
     static const struct {
         const mistake *list;
         size_t count;
-    } lists[] = {LIST(mistakes_of_ops),    LIST(mistakes_of_links),
-                 LIST(mistakes_of_files),  LIST(mistakes_of_loops),
-                 LIST(mistakes_of_stacks), LIST(mistakes_of_others),
-                 LIST(mistakes_of_null),   LIST(mistakes_without_end),
-                 LIST(mistakes_of_vfses),  LIST(none)};
+    } lists[] = {LIST(mistakes_of_ops),
+                 LIST(mistakes_of_links),
+                 LIST(mistakes_of_files),
+                 LIST(mistakes_of_loops),
+                 LIST(mistakes_of_stacks),
+                 LIST(mistakes_of_others),
+                 LIST(mistakes_of_null),
+                 LIST(mistakes_without_end),
+                 LIST(mistakes_of_vfses),
+                 LIST(mistakes_of_handlers),
+                 LIST(none)};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         for (size_t j = 0; j < lists[i].count; j++) {
             if (strcmp(lists[i].list[j].name, name) == 0) {
@@ -1616,6 +1657,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(of_loops, ON_OS_PERFORM),
         FIXTURE_TEST(of_stacks, ON_OS_PERFORM),
         FIXTURE_TEST(of_operations_that_ended, ON_OS_PERFORM),
+        FIXTURE_TEST(that_a_handler_sees, ON_OS_PERFORM),
         FIXTURE_TEST(of_semaphores_and_vfses, ON_OS_PERFORM),
         FIXTURE_TEST(of_calls_without_end, ON_OS_PERFORM),
         FIXTURE_TEST(of_null, ON_OS_PERFORM),

@@ -23,7 +23,7 @@ static void check_refused(fixture *f, const char *name, uint32_t flags, int expe
 
 static intptr_t handle_of(const epio_file *file)
 {
-    intptr_t handle = epio_os_handle(file);
+    intptr_t handle = epio_file_os_handle(file);
     assert_true(handle >= 0 && handle <= INT_MAX);
     return handle;
 }
@@ -372,7 +372,7 @@ static void adopt_takes_a_descriptor(fixture *f)
     epio_op op = {0};
     intptr_t descriptor = open_handle(f, "file", READ_WRITE | EPIO_OPEN_CREATE);
     epio_file *file = adopt(f, descriptor, 0);
-    assert_int_equal(epio_os_handle(file), descriptor);
+    assert_int_equal(epio_file_os_handle(file), descriptor);
     fixture_write(f, file, "abcd", 4, 0);
     fixture_read(f, file, found, 4, 0);
     assert_memory_equal(found, "abcd", 4);
@@ -454,7 +454,7 @@ static void a_vfs_without_descriptors_adopts_none(fixture *f)
     assert_null(op.file);
     assert_true(handle_close(descriptor));
     epio_file *file = fixture_create(f, "file");
-    assert_int_equal(epio_os_handle(file), -1);
+    assert_int_equal(epio_file_os_handle(file), -1);
     fixture_close(f, file);
 }
 

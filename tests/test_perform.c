@@ -241,7 +241,7 @@ static void performing_delivers_nothing(fixture *f)
     check_result(epio_perform(epio_read(&op, file, found, 4, 0)), 4);
     check_result(epio_perform(epio_sync(&op, file, EPIO_SYNC_FULL)), 0);
     check_result(epio_perform(epio_sleep(&op, f->vfs, 20 * MILLISECOND)), 20 * MILLISECOND);
-    assert_true(epio_pending(&submitted));
+    assert_true(epio_op_pending(&submitted));
     assert_int_equal(epio_loop_pending(f->loop), 1);
     check_result(epio_wait(&submitted), 7);
     fixture_close(f, file);

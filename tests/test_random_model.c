@@ -255,11 +255,11 @@ static void run_performed(world *w, batch *b, transfer *const order[BATCH])
 static void expect_covered(const world *w, const batch *b, transfer *const order[BATCH])
 {
     for (size_t i = 0; i < b->count; i++) {
-        if (order[i]->what != SYNCS || epio_pending(&order[i]->op)) {
+        if (order[i]->what != SYNCS || epio_op_pending(&order[i]->op)) {
             continue;
         }
         for (size_t j = 0; j < i && !order[i]->cancelled; j++) {
-            expect(w, order[j]->what != WRITES || !epio_pending(&order[j]->op));
+            expect(w, order[j]->what != WRITES || !epio_op_pending(&order[j]->op));
         }
     }
 }

@@ -170,7 +170,7 @@ static void what_is_not_in_memory(fixture *f)
     batch all;
     batch_make(&all, f, "file", PARTS);
     for (int round = 0; round < 3; round++) {
-        handle_drop_cache(epio_os_handle(all.file));
+        handle_drop_cache(epio_file_os_handle(all.file));
         batch_submit(&all);
         (void)epio_loop_run(f->loop);
         batch_check(&all);
@@ -195,7 +195,7 @@ static void more_than_the_disk_takes(fixture *f)
     epio_op sync = {0};
     check_op(f, epio_sync(&sync, all.file, EPIO_SYNC_FULL), 0); /* what is not written stays */
     for (int round = 0; round < 2; round++) {
-        handle_drop_cache(epio_os_handle(all.file));
+        handle_drop_cache(epio_file_os_handle(all.file));
         all.delivered = 0;
         for (unsigned i = 0; i < MOST; i++) {
             uint64_t offset = (uint64_t)(i * 1009 % MOST) * FAR;
@@ -216,7 +216,7 @@ static void cancels_among_them(fixture *f)
     batch all;
     batch_make(&all, f, "file", PARTS);
     for (int round = 0; round < 2; round++) {
-        handle_drop_cache(epio_os_handle(all.file));
+        handle_drop_cache(epio_file_os_handle(all.file));
         batch_submit(&all);
         for (unsigned i = 0; i < PARTS; i += 2) {
             epio_cancel(&all.ops[i]);
@@ -245,7 +245,7 @@ static void a_close_waits_for_all(fixture *f)
     batch all;
     epio_op close = {0};
     batch_make(&all, f, "file", PARTS);
-    handle_drop_cache(epio_os_handle(all.file));
+    handle_drop_cache(epio_file_os_handle(all.file));
     batch_submit(&all);
     epio_submit(epio_close(&close, all.file));
     check_result(epio_wait(&close), 0);
@@ -256,7 +256,7 @@ static void the_loop_closes_meanwhile(fixture *f)
 {
     batch all;
     batch_make(&all, f, "file", PARTS);
-    handle_drop_cache(epio_os_handle(all.file));
+    handle_drop_cache(epio_file_os_handle(all.file));
     batch_submit(&all);
     check_result(epio_loop_close(f->loop, EPIO_FOREVER), 0);
     check(all.delivered == PARTS);
@@ -287,7 +287,7 @@ static void the_loop_goes_to_another_thread(fixture *f)
     all.left = 2000;
     batch_submit(&all);
     (void)epio_loop_run(f->loop);
-    handle_drop_cache(epio_os_handle(all.file));
+    handle_drop_cache(epio_file_os_handle(all.file));
     batch_submit(&all);
     epio_loop_detach(f->loop);
     thread_start(&thread, run_here, &all);
@@ -302,7 +302,7 @@ static void the_loop_is_embedded_with_one(fixture *f)
 {
     batch all;
     batch_make(&all, f, "file", PARTS);
-    handle_drop_cache(epio_os_handle(all.file));
+    handle_drop_cache(epio_file_os_handle(all.file));
     batch_submit(&all);
     intptr_t handle = epio_loop_handle(f->loop);
     check(handle >= 0);

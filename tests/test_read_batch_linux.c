@@ -30,7 +30,7 @@ static void go_on_and_close(epio_op *op)
     go_on(op);
     if (left == 0) {
         for (int i = 0; i < READS; i++) {
-            if (epio_pending(&reads[i])) {
+            if (epio_op_pending(&reads[i])) {
                 return;
             }
         }

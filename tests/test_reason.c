@@ -1,4 +1,4 @@
-/* epio_invalid_reason and its like for options: every refusal says what is wrong, whoever
+/* epio_op_invalid_reason and its like for options: every refusal says what is wrong, whoever
  * carries the op out, and nothing else does. Serves a library without loops too:
  * EPIO_TEST_WITHOUT_LOOP. */
 #include "support.h"
@@ -26,7 +26,7 @@ static void check_text_at(const char *text, const char *expected, const char *so
         epio_op *refused_ = (op);                                                                  \
         check_op(f, refused_, error);                                                              \
         check_result(refused_->os_error, 0);                                                       \
-        check_text(epio_invalid_reason(refused_), reason);                                         \
+        check_text(epio_op_invalid_reason(refused_), reason);                                      \
     } while (0)
 
 static int64_t nothing(epio_op *op)
@@ -88,7 +88,7 @@ static void of_transfers(fixture *f)
                   "offset + len is beyond INT64_MAX");
     check_refused(f, epio_truncate(&op, file, most + 1), EPIO_EINVAL,
                   "the size is above INT64_MAX");
-    check_refused(f, epio_sync(&op, file, 3), EPIO_EINVAL, "unknown flags");
+    check_refused(f, epio_sync(&op, file, 3), EPIO_EINVAL, "unknown mode");
     fixture_close(f, file);
 
     file = fixture_open(f, "file", EPIO_OPEN_READ);
@@ -118,7 +118,7 @@ static void of_locks(fixture *f)
     check_refused(f, epio_lock(&op, file, EPIO_LOCK_RESERVED, 0), EPIO_EINVAL,
                   "RESERVED and EXCLUSIVE need SHARED first");
     check_op(f, epio_lock(&op, file, EPIO_LOCK_SHARED, 0), 0);
-    check_text(epio_invalid_reason(&op), NULL);
+    check_text(epio_op_invalid_reason(&op), NULL);
     check_op(f, epio_lock(&op, file, EPIO_LOCK_RESERVED, 0), 0);
     check_refused(f, epio_lock(&op, file, EPIO_LOCK_SHARED, 0), EPIO_EINVAL,
                   "the file holds a higher level; epio_unlock lowers it");
@@ -136,7 +136,7 @@ static void of_paths_and_others(fixture *f)
     check_refused(f, epio_rename(&op, f->vfs, path, NULL, 0), EPIO_EINVAL, "the new path is NULL");
     check_refused(f, epio_rename(&op, f->vfs, path, "", 0), EPIO_EINVAL, "the path is empty");
     check_refused(f, epio_rename(&op, f->vfs, path, path, 4), EPIO_EINVAL, "unknown flags");
-    check_refused(f, epio_access(&op, f->vfs, path, 3), EPIO_EINVAL, "unknown access mode");
+    check_refused(f, epio_access(&op, f->vfs, path, 3), EPIO_EINVAL, "unknown mode");
     check_refused(f, epio_full_pathname(&op, f->vfs, path, NULL, 8), EPIO_EINVAL,
                   "the buffer is NULL");
     check_refused(f, epio_sleep(&op, f->vfs, UINT64_MAX), EPIO_EINVAL,
@@ -144,7 +144,7 @@ static void of_paths_and_others(fixture *f)
     check_refused(f, epio_randomness(&op, f->vfs, NULL, 8), EPIO_EINVAL, "the buffer is NULL");
     check_refused(f, epio_work(&op, f->vfs, NULL), EPIO_EINVAL, "the function is NULL");
     check_op(f, epio_randomness(&op, f->vfs, buffer, sizeof buffer), sizeof buffer);
-    check_text(epio_invalid_reason(&op), NULL);
+    check_text(epio_op_invalid_reason(&op), NULL);
     check_op(f, epio_work(&op, f->vfs, nothing), 0);
 }
 
@@ -170,17 +170,17 @@ static void only_of_the_last_result(fixture *f)
     char byte = 1;
     epio_op op = {0};
     epio_file *file = fixture_create(f, "file");
-    check_text(epio_invalid_reason(&op), NULL);
+    check_text(epio_op_invalid_reason(&op), NULL);
     check_refused(f, epio_write(&op, file, NULL, 1, 0), EPIO_EINVAL, "the buffer is NULL");
     (void)epio_write(&op, file, &byte, 1, 0);
-    check_text(epio_invalid_reason(&op), NULL);
+    check_text(epio_op_invalid_reason(&op), NULL);
     check_op(f, &op, 1);
-    check_text(epio_invalid_reason(&op), NULL);
+    check_text(epio_op_invalid_reason(&op), NULL);
     check_refused(f, epio_read(&op, file, NULL, 1, 0), EPIO_EINVAL, "the buffer is NULL");
     check_op(f, epio_read(&op, file, &byte, 1, 0), 1);
-    check_text(epio_invalid_reason(&op), NULL);
+    check_text(epio_op_invalid_reason(&op), NULL);
     check_op(f, epio_open(&op, f->vfs, fixture_path(f, "none"), EPIO_OPEN_READ), EPIO_ENOENT);
-    check_text(epio_invalid_reason(&op), NULL);
+    check_text(epio_op_invalid_reason(&op), NULL);
     fixture_close(f, file);
 }
 
@@ -225,7 +225,7 @@ static void a_vfs_of_the_users_has_no_words(fixture *f)
     for (int i = 0; i < 2; i++) {
         check_refused(f, epio_read(&op, &file, NULL, 1, 0), EPIO_EINVAL, "the buffer is NULL");
         check_op(f, epio_read(&op, &file, &byte, 1, 0), EPIO_EINVAL);
-        check_text(epio_invalid_reason(&op), NULL);
+        check_text(epio_op_invalid_reason(&op), NULL);
     }
     check_op(f, epio_close(&op, &file), 0);
 }
@@ -236,7 +236,7 @@ static const char *reason_in_done;
 
 static void note_reason(epio_op *op)
 {
-    reason_in_done = epio_invalid_reason(op);
+    reason_in_done = epio_op_invalid_reason(op);
 }
 
 static void told_in_done_from_any_thread(fixture *f)
@@ -246,7 +246,7 @@ static void told_in_done_from_any_thread(fixture *f)
     epio_file *file = fixture_create(f, "file");
     reason_in_done = NULL;
     epio_submit(epio_read(&op, file, &byte, 1, UINT64_MAX));
-    check_text(epio_invalid_reason(&op), NULL); /* not yet */
+    check_text(epio_op_invalid_reason(&op), NULL); /* not yet */
     (void)epio_loop_run(f->loop);
     check_text(reason_in_done, "offset + len is beyond INT64_MAX");
     fixture_close(f, file);
@@ -261,9 +261,9 @@ static void a_cancelled_op_was_not_refused(fixture *f)
     (void)epio_delete(&second, f->vfs, NULL, 0);
     epio_submit(epio_link(&first, &second, 0));
     (void)epio_loop_run(f->loop);
-    check_text(epio_invalid_reason(&first), "the path is NULL");
+    check_text(epio_op_invalid_reason(&first), "the path is NULL");
     check_result(second.result, EPIO_ECANCELED);
-    check_text(epio_invalid_reason(&second), NULL);
+    check_text(epio_op_invalid_reason(&second), NULL);
 }
 
 /* An op without file or VFS completes where the rest of its chain does. */
@@ -283,7 +283,7 @@ static void in_a_chain_nothing_has_a_loop(fixture *f)
         check_result(epio_wait(&ops[2]), at == 2 ? EPIO_EINVAL : 1);
         for (int i = 0; i < 3; i++) {
             check_result(ops[i].result, at == i ? EPIO_EINVAL : 1);
-            check_text(epio_invalid_reason(&ops[i]), at == i ? "the file is NULL" : NULL);
+            check_text(epio_op_invalid_reason(&ops[i]), at == i ? "the file is NULL" : NULL);
         }
     }
 }
@@ -293,12 +293,12 @@ static void of_permits(fixture *f)
     epio_semaphore *semaphore;
     epio_op op = {0};
     check_result(epio_semaphore_create(&semaphore, 2), 0);
-    check_refused(f, epio_acquire(&op, NULL, f->vfs, 1), EPIO_EINVAL, "the semaphore is NULL");
-    check_refused(f, epio_acquire(&op, semaphore, f->vfs, 0), EPIO_EINVAL, "0 permits");
-    check_refused(f, epio_acquire(&op, semaphore, f->vfs, 3), EPIO_EINVAL,
+    check_refused(f, epio_acquire(&op, f->vfs, NULL, 1), EPIO_EINVAL, "the semaphore is NULL");
+    check_refused(f, epio_acquire(&op, f->vfs, semaphore, 0), EPIO_EINVAL, "0 permits");
+    check_refused(f, epio_acquire(&op, f->vfs, semaphore, 3), EPIO_EINVAL,
                   "the semaphore never has so many permits");
-    check_op(f, epio_acquire(&op, semaphore, f->vfs, 2), 0);
-    check_text(epio_invalid_reason(&op), NULL);
+    check_op(f, epio_acquire(&op, f->vfs, semaphore, 2), 0);
+    check_text(epio_op_invalid_reason(&op), NULL);
     epio_semaphore_release(semaphore, 2);
     epio_semaphore_destroy(semaphore);
 }

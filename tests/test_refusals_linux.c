@@ -247,7 +247,7 @@ static void start_all(trial_ops *all, epio_file *direct, epio_file *cached, epio
         start(all, epio_read(&all->direct[i], direct, all->blocks[i], BLOCK, (uint64_t)i * BLOCK));
         start(all, epio_read(&all->cached[i], cached, all->small[i], 32, (uint64_t)i * BLOCK));
         if (i == READS / 2) {
-            handle_drop_cache(epio_os_handle(cached));
+            handle_drop_cache(epio_file_os_handle(cached));
         }
         start(all, epio_read(&all->cold[i], cached, all->small[i] + 32, 32, (uint64_t)i * BLOCK));
     }

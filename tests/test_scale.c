@@ -314,7 +314,7 @@ static void of_permits(fixture *f)
     life_begin(&l, f);
     check_result(epio_semaphore_create(&permits, 3), 0);
     for (int i = 0; i < count; i++) {
-        epio_submit(epio_acquire(track(&ops[i]), permits, l.os, 1));
+        epio_submit(epio_acquire(track(&ops[i]), l.os, permits, 1));
         ops[i].then = release_permit;
     }
     run_many(&l, ops, count);
@@ -519,7 +519,7 @@ static void prepare_steady_work(steady *s, int i)
 
 static void prepare_steady_acquire(steady *s, int i)
 {
-    (void)epio_acquire(&s->ops[i], s->free_permits, s->vfs, 1);
+    (void)epio_acquire(&s->ops[i], s->vfs, s->free_permits, 1);
 }
 
 static void prepare_steady_truncate(steady *s, int i)

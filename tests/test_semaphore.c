@@ -42,7 +42,7 @@ static void ask(fixture *f, asker *one, epio_semaphore *semaphore, uint32_t perm
     one->counter = counter;
     one->op.done = asker_done;
     one->op.user = one;
-    epio_submit(epio_acquire(&one->op, semaphore, f->vfs, permits));
+    epio_submit(epio_acquire(&one->op, f->vfs, semaphore, permits));
 }
 
 static epio_semaphore *create(uint32_t permits)
@@ -61,13 +61,13 @@ static void refuses_what_can_never_be(fixture *f)
     check_result(epio_semaphore_create(&semaphore, 0), EPIO_EINVAL);
     check_result(epio_semaphore_create(NULL, 1), EPIO_EINVAL);
     semaphore = create(3);
-    check_op(f, epio_acquire(&op, semaphore, f->vfs, 0), EPIO_EINVAL);
-    check_op(f, epio_acquire(&op, semaphore, f->vfs, 4), EPIO_EINVAL);
-    check_op(f, epio_acquire(&op, NULL, f->vfs, 1), EPIO_EINVAL);
+    check_op(f, epio_acquire(&op, f->vfs, semaphore, 0), EPIO_EINVAL);
+    check_op(f, epio_acquire(&op, f->vfs, semaphore, 4), EPIO_EINVAL);
+    check_op(f, epio_acquire(&op, f->vfs, NULL, 1), EPIO_EINVAL);
     check_result(epio_semaphore_try_acquire(semaphore, 0), EPIO_EINVAL);
     check_result(epio_semaphore_try_acquire(semaphore, 4), EPIO_EINVAL);
     check(epio_semaphore_available(semaphore) == 3);
-    check_op(f, epio_acquire(&op, semaphore, f->vfs, 3), 0);
+    check_op(f, epio_acquire(&op, f->vfs, semaphore, 3), 0);
     check(epio_semaphore_available(semaphore) == 0);
     check_result(epio_semaphore_try_acquire(semaphore, 1), EPIO_EBUSY);
     epio_semaphore_release(semaphore, 3);
@@ -216,7 +216,7 @@ static void timed_out_waiter_lets_others_pass(fixture *f)
     big.op.done = asker_done;
     big.op.user = &big;
     big.op.timeout_ns = 20 * MILLISECOND;
-    epio_submit(epio_acquire(&big.op, semaphore, f->vfs, 2));
+    epio_submit(epio_acquire(&big.op, f->vfs, semaphore, 2));
     ask(f, &small, semaphore, 1, &counter);
     check_result(epio_loop_run(f->loop), 2);
     check_result(big.op.result, EPIO_ETIMEDOUT);
@@ -263,7 +263,7 @@ static void close_wakes_all(fixture *f)
     epio_semaphore_release(semaphore, 2);
     check(epio_semaphore_available(semaphore) == 2);
     check_result(epio_semaphore_try_acquire(semaphore, 1), EPIO_ECLOSED);
-    check_op(f, epio_acquire(&op, semaphore, f->vfs, 1), EPIO_ECLOSED);
+    check_op(f, epio_acquire(&op, f->vfs, semaphore, 1), EPIO_ECLOSED);
     epio_semaphore_destroy(semaphore);
 }
 
@@ -275,8 +275,8 @@ static void loop_close_ends_the_wait(fixture *f)
     epio_op waiting[2] = {{0}, {0}};
     check_result(epio_loop_create(&loop, NULL), 0);
     check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
-    epio_submit(epio_acquire(&waiting[0], semaphore, epio_loop_vfs(loop), 1));
-    epio_submit(epio_acquire(&waiting[1], semaphore, epio_loop_vfs(loop), 1));
+    epio_submit(epio_acquire(&waiting[0], epio_loop_vfs(loop), semaphore, 1));
+    epio_submit(epio_acquire(&waiting[1], epio_loop_vfs(loop), semaphore, 1));
     check_result(epio_loop_close(loop, EPIO_FOREVER), 0);
     check_result(waiting[0].result, EPIO_ECANCELED);
     check_result(waiting[1].result, EPIO_ECANCELED);
@@ -308,7 +308,7 @@ static void release_from_inside_done_goes_on(fixture *f)
         batons[i].base.counter = &counter;
         batons[i].base.op.done = pass_baton;
         batons[i].base.op.user = &batons[i];
-        epio_submit(epio_acquire(&batons[i].base.op, semaphore, f->vfs, 1));
+        epio_submit(epio_acquire(&batons[i].base.op, f->vfs, semaphore, 1));
     }
     check_result(epio_loop_run(f->loop), 1000);
     for (int i = 0; i < 1000; i++) {
@@ -347,7 +347,7 @@ static void waits_for_another_thread(fixture *f)
         test_thread thread;
         check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
         thread_start(&thread, release_later, &one);
-        check_op(f, epio_acquire(&op, semaphore, f->vfs, 1), i == 0 ? 0 : EPIO_ECLOSED);
+        check_op(f, epio_acquire(&op, f->vfs, semaphore, 1), i == 0 ? 0 : EPIO_ECLOSED);
         (void)thread_join(thread);
         epio_semaphore_release(semaphore, 1);
     }
@@ -361,12 +361,12 @@ static void times_out_by_every_runner(fixture *f)
     epio_op op = {.timeout_ns = 20 * MILLISECOND};
     uint64_t begun = now_ns();
     check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
-    check_op(f, epio_acquire(&op, semaphore, f->vfs, 1), EPIO_ETIMEDOUT);
+    check_op(f, epio_acquire(&op, f->vfs, semaphore, 1), EPIO_ETIMEDOUT);
     check(now_ns() - begun >= 20 * MILLISECOND);
     epio_semaphore_release(semaphore, 1);
     check(epio_semaphore_available(semaphore) == 1);
     op.timeout_ns = 1;
-    check_op(f, epio_acquire(&op, semaphore, f->vfs, 1), 0); /* needs no waiting */
+    check_op(f, epio_acquire(&op, f->vfs, semaphore, 1), 0); /* needs no waiting */
     epio_semaphore_release(semaphore, 1);
     epio_semaphore_destroy(semaphore);
 }
@@ -431,13 +431,13 @@ static void contend_once(contest *shared, epio_loop *loop, random_source *random
         result = epio_semaphore_try_acquire(shared->semaphore, permits);
         break;
     case 1:
-        result = epio_perform(epio_acquire(&op, shared->semaphore, epio_os_vfs(), permits));
+        result = epio_perform(epio_acquire(&op, epio_os_vfs(), shared->semaphore, permits));
         break;
     case 2:
-        result = epio_wait(epio_acquire(&op, shared->semaphore, epio_loop_vfs(loop), permits));
+        result = epio_wait(epio_acquire(&op, epio_loop_vfs(loop), shared->semaphore, permits));
         break;
     default:
-        result = race_a_cancel(epio_acquire(&op, shared->semaphore, epio_loop_vfs(loop), permits),
+        result = race_a_cancel(epio_acquire(&op, epio_loop_vfs(loop), shared->semaphore, permits),
                                random);
         break;
     }

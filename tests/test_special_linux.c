@@ -33,7 +33,7 @@ static void read_when(fixture *f, epio_op *op, void (*happen)(int descriptor), i
     if (!f->performs) {
         epio_submit(op);
         (void)epio_loop_poll(f->loop, 1000000, 0);
-        check(epio_pending(op));
+        check(epio_op_pending(op));
         happen(descriptor);
         (void)epio_wait(op);
         return;
@@ -222,8 +222,8 @@ static void files_are_no_streams(fixture *f)
 
 static uint64_t by_worker(fixture *f)
 {
-    epio_loop_statistics statistics = {.size = sizeof statistics};
-    check_result(epio_loop_stats(f->loop, &statistics), 0);
+    epio_loop_stats statistics = {.size = sizeof statistics};
+    check_result(epio_loop_get_stats(f->loop, &statistics), 0);
     return statistics.by_workers;
 }
 

@@ -1,4 +1,4 @@
-/* epio_loop_stats: which way ops went, what was shared and saved, and how long the
+/* epio_loop_get_stats: which way ops went, what was shared and saved, and how long the
  * queues are. EPIO_TEST_SERIAL: some of it waits for a thread to sleep. */
 #include "life.h"
 
@@ -6,10 +6,10 @@
 #define BLOCK 4096u
 
 /* With what holds whatever happened. */
-static epio_loop_statistics stats_of(const epio_loop *loop)
+static epio_loop_stats stats_of(const epio_loop *loop)
 {
-    epio_loop_statistics now = {.size = sizeof now};
-    check_result(epio_loop_stats(loop, &now), 0);
+    epio_loop_stats now = {.size = sizeof now};
+    check_result(epio_loop_get_stats(loop, &now), 0);
     check(now.size == sizeof now);
     check(now.at_once <= now.delivered);
     check(now.at_once + now.by_backend + now.by_workers + now.by_owner + now.by_nobody ==
@@ -19,9 +19,9 @@ static epio_loop_statistics stats_of(const epio_loop *loop)
 }
 
 /* What was counted since then; the lengths are those of now. */
-static epio_loop_statistics since(const epio_loop_statistics *before, const epio_loop *loop)
+static epio_loop_stats since(const epio_loop_stats *before, const epio_loop *loop)
 {
-    epio_loop_statistics now = stats_of(loop);
+    epio_loop_stats now = stats_of(loop);
     now.delivered -= before->delivered;
     now.at_once -= before->at_once;
     now.by_backend -= before->by_backend;
@@ -40,7 +40,7 @@ static epio_loop_statistics since(const epio_loop_statistics *before, const epio
 
 static void check_all_queues_are_empty(const epio_loop *loop)
 {
-    epio_loop_statistics now = stats_of(loop);
+    epio_loop_stats now = stats_of(loop);
     check(now.in_flight == 0);
     check(now.ready_now == 0);
     check(now.deferred_now == 0);
@@ -109,37 +109,36 @@ static epio_file *open_temporary(epio_vfs *vfs, uint64_t len)
 static void arguments_are_checked(fixture *f)
 {
     epio_loop *loop = make_loop(0);
-    epio_loop_statistics now = {.size = sizeof now};
+    epio_loop_stats now = {.size = sizeof now};
     (void)f;
-    check_result(epio_loop_stats(NULL, &now), EPIO_EINVAL);
-    check_result(epio_loop_stats(loop, NULL), EPIO_EINVAL);
+    check_result(epio_loop_get_stats(NULL, &now), EPIO_EINVAL);
+    check_result(epio_loop_get_stats(loop, NULL), EPIO_EINVAL);
     now.size = 0;
-    check_result(epio_loop_stats(loop, &now), EPIO_EINVAL);
+    check_result(epio_loop_get_stats(loop, &now), EPIO_EINVAL);
     epio_loop_destroy(loop);
 }
 
 static void a_new_loop_has_done_nothing(fixture *f)
 {
     epio_loop *loop = make_loop(0);
-    epio_loop_statistics now;
-    epio_loop_statistics zero = {.size = sizeof zero};
+    epio_loop_stats now;
+    epio_loop_stats zero = {.size = sizeof zero};
     (void)f;
     memset(&now, 0xFF, sizeof now);
     now.size = sizeof now;
-    check_result(epio_loop_stats(loop, &now), 0);
+    check_result(epio_loop_get_stats(loop, &now), 0);
     check(now.threads_now == 0);
-    size_t first = offsetof(epio_loop_statistics, delivered); /* there may be a gap before it */
-    size_t last = offsetof(epio_loop_statistics, threads_now);
+    size_t first = offsetof(epio_loop_stats, delivered); /* there may be a gap before it */
+    size_t last = offsetof(epio_loop_stats, threads_now);
     check(memcmp((char *)&now + first, (char *)&zero + first, last - first) == 0);
     epio_loop_destroy(loop);
 }
 
 /* Whoever carries them out: where the system can tell what it has in memory nobody is
  * needed, and nobody is woken. */
-static void check_cached_reads(const epio_loop_statistics *before, const epio_loop *loop,
-                               uint64_t count)
+static void check_cached_reads(const epio_loop_stats *before, const epio_loop *loop, uint64_t count)
 {
-    epio_loop_statistics now = since(before, loop);
+    epio_loop_stats now = since(before, loop);
     check(now.delivered == count);
     check(now.by_nobody == 0);
     if (SYSTEM_TELLS_WHAT_IS_CACHED) {
@@ -157,7 +156,7 @@ static void cached_reads_are_at_once(fixture *f)
     life_begin(&l, f);
     epio_file *file = open_temporary(l.os, BLOCK);
     use_up(ops, COUNT, l.loop);
-    epio_loop_statistics before = stats_of(l.loop);
+    epio_loop_stats before = stats_of(l.loop);
     submit_reads(ops, COUNT, file);
     check(stats_of(l.loop).in_flight == COUNT);
     if (SYSTEM_TELLS_WHAT_IS_CACHED) {
@@ -178,13 +177,13 @@ static void cached_reads_of_an_embedded_loop(fixture *f)
     life_begin(&l, f);
     epio_file *file = open_temporary(l.os, BLOCK);
     use_up(ops, COUNT, l.loop);
-    epio_loop_statistics before = stats_of(l.loop);
+    epio_loop_stats before = stats_of(l.loop);
     submit_reads(ops, COUNT / 2, file); /* ready when it becomes one */
     check(epio_loop_handle(l.loop) >= 0);
     submit_reads(&ops[COUNT / 2], COUNT / 2, file);
     life_run_out(&l);
     check_reads(ops, COUNT);
-    epio_loop_statistics now = since(&before, l.loop);
+    epio_loop_stats now = since(&before, l.loop);
     check(now.delivered == COUNT);
     if (SYSTEM_TELLS_WHAT_IS_CACHED) {
         check(now.at_once == COUNT);
@@ -203,7 +202,7 @@ static void a_layer_changes_no_way(fixture *f)
     check_result(epio_trace_vfs_create(&trace, l.os), 0);
     epio_file *file = open_temporary(trace, BLOCK);
     use_up(ops, COUNT, l.loop);
-    epio_loop_statistics before = stats_of(l.loop);
+    epio_loop_stats before = stats_of(l.loop);
     submit_reads(ops, COUNT, file);
     life_run_out(&l);
     check_reads(ops, COUNT);
@@ -226,11 +225,11 @@ static void memory_is_at_once(fixture *f)
     check_result(epio_memory_vfs_create(&memory, l.loop), 0);
     epio_file *file = open_temporary(memory, BLOCK);
     use_up(ops, COUNT, l.loop);
-    epio_loop_statistics before = stats_of(l.loop);
+    epio_loop_stats before = stats_of(l.loop);
     submit_reads(ops, COUNT, file);
     life_run_out(&l);
     check_reads(ops, COUNT);
-    epio_loop_statistics now = since(&before, l.loop);
+    epio_loop_stats now = since(&before, l.loop);
     check(now.delivered == COUNT);
     check(now.at_once == COUNT);
     life_close(file);
@@ -248,10 +247,10 @@ static void a_spent_turn_defers(fixture *f)
     life_begin(&l, f);
     epio_file *file = open_temporary(l.os, BLOCK);
     use_up(ops, MANY, l.loop);
-    epio_loop_statistics before = stats_of(l.loop);
+    epio_loop_stats before = stats_of(l.loop);
     check(before.deferred_now == 0);
     submit_reads(ops, MANY, file);
-    epio_loop_statistics now = since(&before, l.loop);
+    epio_loop_stats now = since(&before, l.loop);
     if (SYSTEM_TELLS_WHAT_IS_CACHED) {
         check(now.deferred_now > 0 && now.deferred_now < MANY);
         check(now.ready_now + now.to_read_now + now.deferred_now == MANY);
@@ -273,7 +272,7 @@ static void work_is_handed_to_workers(fixture *f)
     for (int i = 0; i < 3; i++) {
         epio_submit(epio_work(track(&ops[i]), epio_loop_vfs(loop), nothing));
     }
-    epio_loop_statistics now = stats_of(loop);
+    epio_loop_stats now = stats_of(loop);
     check(now.to_hand_over_now == 3);
     check(now.at_workers_now == 0);
     check(now.threads_now == 0);
@@ -294,9 +293,9 @@ static void the_owner_does_it_itself(fixture *f)
     epio_loop *loop = make_loop(0);
     (void)f;
     epio_file *file = open_temporary(epio_loop_vfs(loop), BLOCK);
-    epio_loop_statistics before = stats_of(loop);
+    epio_loop_stats before = stats_of(loop);
     check_result(epio_wait(epio_size(&op, file)), BLOCK);
-    epio_loop_statistics now = since(&before, loop);
+    epio_loop_stats now = since(&before, loop);
     check(now.delivered == 1);
     if (SYSTEM_TELLS_WHAT_IS_LOCAL) {
         check(now.by_owner == 1);
@@ -381,14 +380,14 @@ static void what_a_vfs_keeps_is_not_at_once(fixture *f)
     for (int i = 0; i < 3; i++) {
         tracked op;
         test_thread thread;
-        epio_loop_statistics before = stats_of(loop);
+        epio_loop_stats before = stats_of(loop);
         epio_submit(epio_access(track(&op), layers[i], "any", EPIO_ACCESS_EXISTS));
         (void)epio_loop_poll(loop, 0, 0);
         thread_start(&thread, answer_what_is_kept, &one);
         (void)thread_join(thread);
         check_result(epio_loop_run(loop), 1);
         check_result(op.result, 1);
-        epio_loop_statistics now = since(&before, loop);
+        epio_loop_stats now = since(&before, loop);
         check(now.at_once == 0);
         check(now.by_nobody == 1);
     }
@@ -406,7 +405,7 @@ static void a_lock_that_waited_is_not_at_once(fixture *f)
     life_begin(&l, f);
     epio_file *one = life_open(&l, l.os, "file");
     epio_file *other = life_open(&l, l.os, "file");
-    epio_loop_statistics before = stats_of(l.loop);
+    epio_loop_stats before = stats_of(l.loop);
     check_result(epio_wait(epio_lock(&op, one, EPIO_LOCK_SHARED, 0)), 0);
     check_result(epio_wait(epio_lock(&op, one, EPIO_LOCK_EXCLUSIVE, 0)), 0);
     check(since(&before, l.loop).at_once == 2);
@@ -416,7 +415,7 @@ static void a_lock_that_waited_is_not_at_once(fixture *f)
     check_result(epio_wait(epio_unlock(&op, one, EPIO_LOCK_NONE)), 0);
     life_run_until_done(&l, &waits);
     check_result(waits.result, 0);
-    epio_loop_statistics now = since(&before, l.loop);
+    epio_loop_stats now = since(&before, l.loop);
     check(now.delivered == 4);
     check(now.at_once == 3);
     check(now.by_nobody == 1);
@@ -432,9 +431,9 @@ static void inline_writes_are_at_once(fixture *f)
         epio_op op = {0};
         epio_loop *loop = make_loop(inline_writes);
         epio_file *file = open_temporary(epio_loop_vfs(loop), BLOCK);
-        epio_loop_statistics before = stats_of(loop);
+        epio_loop_stats before = stats_of(loop);
         check_result(epio_wait(epio_write(&op, file, "x", 1, 0)), 1);
-        epio_loop_statistics now = since(&before, loop);
+        epio_loop_stats now = since(&before, loop);
         check(now.delivered == 1);
         check(now.by_nobody == 0);
         if (inline_writes != 0) {
@@ -458,9 +457,9 @@ static void reads_in_place(fixture *f)
     epio_loop *loop = make_loop(0);
     (void)f;
     epio_file *file = open_temporary(epio_loop_vfs(loop), BLOCK);
-    epio_loop_statistics before = stats_of(loop);
+    epio_loop_stats before = stats_of(loop);
     check_result(epio_wait(epio_read(&op, file, into, sizeof into, 0)), sizeof into);
-    epio_loop_statistics now = since(&before, loop);
+    epio_loop_stats now = since(&before, loop);
     check(now.in_place == (SYSTEM_TELLS_WHAT_IS_LOCAL || SYSTEM_TELLS_WHAT_IS_CACHED ? 1 : 0));
     check(now.delivered == 1 - now.in_place);
     life_close(file);
@@ -490,12 +489,12 @@ static void direct_reads_wait_for_the_disk(fixture *f)
     check(memory != NULL);
     unsigned char *aligned = memory + BLOCK - (uintptr_t)memory % BLOCK;
     const char *backend = epio_loop_backend(f->loop);
-    epio_loop_statistics before = stats_of(f->loop);
+    epio_loop_stats before = stats_of(f->loop);
     for (unsigned i = 0; i < COUNT; i++) {
         epio_submit(epio_read(track(&ops[i]), file, aligned + (size_t)i * BLOCK, BLOCK,
                               (uint64_t)i * BLOCK));
     }
-    epio_loop_statistics now = since(&before, f->loop);
+    epio_loop_stats now = since(&before, f->loop);
     check(now.at_backend_now + now.to_hand_over_now + now.ready_now + now.deferred_now == COUNT);
     if (strcmp(backend, "uring") == 0) {
         check(now.at_backend_now == COUNT);
@@ -524,15 +523,15 @@ static void streams_are_waited_for(fixture *f)
     life l;
     life_begin(&l, f);
     epio_file *stream = life_open_stream(&l, l.os, "stream", &other);
-    epio_loop_statistics before = stats_of(l.loop);
+    epio_loop_stats before = stats_of(l.loop);
     epio_submit(epio_read(track(&read), stream, into, sizeof into, 0));
     life_run_for(&l, MILLISECOND);
-    epio_loop_statistics now = since(&before, l.loop);
+    epio_loop_stats now = since(&before, l.loop);
     check(now.at_backend_now == 1);
     check(now.in_flight == 1);
     check(now.delivered == 0);
     before = stats_of(l.loop);
-    intptr_t writer = other != NO_HANDLE ? other : epio_os_handle(stream);
+    intptr_t writer = other != NO_HANDLE ? other : epio_file_os_handle(stream);
     check(pipe_write(writer, "x", 1) == 1);
     life_run_until_done(&l, &read);
     check_result(read.result, 1);
@@ -558,13 +557,13 @@ static void what_nobody_carries_out(fixture *f)
     life l;
     life_begin(&l, f);
     check_result(epio_semaphore_create(&semaphore, 1), 0);
-    epio_loop_statistics before = stats_of(l.loop);
+    epio_loop_stats before = stats_of(l.loop);
     epio_submit(epio_read(track(&invalid), l.file, NULL, 1, 0));
     epio_submit(epio_sleep(track(&sleeping), l.os, 1));
-    epio_submit(epio_acquire(track(&acquired), semaphore, l.os, 1));
+    epio_submit(epio_acquire(track(&acquired), l.os, semaphore, 1));
     life_run_out(&l);
     epio_semaphore_release(semaphore, 1);
-    epio_loop_statistics now = since(&before, l.loop);
+    epio_loop_stats now = since(&before, l.loop);
     check(now.delivered == 3);
     check(now.by_nobody == 3);
 
@@ -619,7 +618,7 @@ static void what_only_waits_in_a_layer(fixture *f)
     check_result(epio_limit_vfs_create(&limit, l.os, semaphore), 0);
     epio_file *file = open_temporary(limit, BLOCK);
     check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
-    epio_loop_statistics before = stats_of(l.loop);
+    epio_loop_stats before = stats_of(l.loop);
     epio_submit(epio_read(track(&read), file, into, sizeof into, 0));
     epio_cancel(&read.op);
     life_run_out(&l);
@@ -645,7 +644,7 @@ static void queues_have_their_length(fixture *f)
     }
     check(stats_of(l.loop).to_hand_over_now == 3);
     life_run_until_waiting(&l, 1);
-    epio_loop_statistics now = stats_of(l.loop);
+    epio_loop_stats now = stats_of(l.loop);
     check(now.to_hand_over_now == 0);
     check(now.at_workers_now == 3);
     check(now.in_flight == 3);
@@ -667,7 +666,7 @@ static void queues_have_their_length(fixture *f)
 }
 
 static const epio_loop *loop_of_done;
-static epio_loop_statistics seen_in_done;
+static epio_loop_stats seen_in_done;
 
 static void look_in_done(tracked *one)
 {
@@ -698,7 +697,7 @@ static void syncs_share_a_flush(fixture *f)
     life l;
     life_begin(&l, f);
     epio_file *file = open_temporary(l.os, BLOCK);
-    epio_loop_statistics before = stats_of(l.loop);
+    epio_loop_stats before = stats_of(l.loop);
     for (unsigned i = 0; i < 8; i++) {
         epio_submit(epio_write(track(&writes[i]), file, "x", 1, i));
     }
@@ -706,7 +705,7 @@ static void syncs_share_a_flush(fixture *f)
         epio_submit(epio_sync(track(&syncs[i]), file, EPIO_SYNC_DATA_ONLY));
     }
     life_run_out(&l);
-    epio_loop_statistics now = since(&before, l.loop);
+    epio_loop_stats now = since(&before, l.loop);
     check(now.syncs == 8);
     check(now.flushes == 1);
     check(now.delivered == 16);
@@ -766,7 +765,7 @@ static void nobody_wakes_who_is_awake(fixture *f)
     epio_loop *loop = make_loop(0);
     (void)f;
     submit_elsewhere(epio_current_time(track(&one), epio_loop_vfs(loop)));
-    epio_loop_statistics now = stats_of(loop);
+    epio_loop_stats now = stats_of(loop);
     check(now.wakes == 0);
     check(now.in_flight == 1);
     check(now.ready_now == 0);

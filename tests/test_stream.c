@@ -127,7 +127,7 @@ static void a_stream_has_no_size(fixture *f)
     check_op(f, epio_size(&op, reader), EPIO_ESPIPE);
     check_op(f, epio_size(&op, writer), EPIO_ESPIPE);
     check_op(f, epio_truncate(&op, writer, 0), EPIO_EINVAL);
-    assert_string_equal(epio_invalid_reason(&op), "a stream cannot be truncated");
+    assert_string_equal(epio_op_invalid_reason(&op), "a stream cannot be truncated");
     check_op(f, epio_truncate(&op, reader, 0), EPIO_EBADF);
     /* A sync of what cannot be synced is refused, and nothing sticks. */
     (void)fixture_result(f, epio_sync(&op, writer, EPIO_SYNC_FULL));
@@ -258,7 +258,7 @@ static void reads_are_served_in_order(fixture *f)
     fixture_settle(f);
     assert_memory_equal(found, "abcde\0fghij\0", 12);
     for (size_t i = 0; i < READS; i++) {
-        assert_int_equal(epio_pending(&ops[i]), i > 10);
+        assert_int_equal(epio_op_pending(&ops[i]), i > 10);
     }
     /* The end of the stream is the end for all. */
     close_descriptor(ends[1]);
@@ -299,7 +299,7 @@ static void a_long_write_waits_for_its_reader(fixture *f)
         epio_file *writer = adopt(f, ends[1]);
         epio_submit(epio_write(&write, writer, large, sizeof large, 0));
         fixture_settle(f);
-        assert_true(epio_pending(&write));
+        assert_true(epio_op_pending(&write));
         fixture_works(f);
         read_through(reader, sizeof large);
         check_result(epio_wait(&write), sizeof large);
@@ -390,12 +390,12 @@ static void both_directions_wait_at_once(fixture *f)
     epio_submit(epio_write(&write_op, file, large, sizeof large, 0));
     epio_submit(epio_read(&read_op, file, found, 4, 0));
     fixture_settle(f);
-    assert_true(epio_pending(&read_op) && epio_pending(&write_op));
+    assert_true(epio_op_pending(&read_op) && epio_op_pending(&write_op));
     put_bytes(ends[1], "abc", 3);
     check_result(epio_wait(&read_op), 3);
-    assert_true(epio_pending(&write_op));
+    assert_true(epio_op_pending(&write_op));
     static unsigned char sink[65536];
-    while (epio_pending(&write_op)) {
+    while (epio_op_pending(&write_op)) {
         (void)pipe_read_some(ends[1], sink, sizeof sink);
         (void)epio_loop_poll(f->loop, MILLISECOND, 0);
     }
@@ -437,7 +437,7 @@ static void a_close_ends_waiting_transfers(fixture *f)
     epio_submit(epio_close(&close, file));
     check_result(epio_wait(&close), 0);
     for (size_t i = 0; i < 3; i++) {
-        assert_false(epio_pending(&reads[i]));
+        assert_false(epio_op_pending(&reads[i]));
         check_result(reads[i].result, EPIO_ECANCELED);
     }
     check_result(write.result, EPIO_ECANCELED);

@@ -200,10 +200,10 @@ static void what_epio_opens_does_not_block(fixture *f)
     epio_file *reader = op.file;
     check_op(f, epio_open(&op, f->vfs, path, EPIO_OPEN_WRITE), 0);
     epio_file *writer = op.file;
-    int descriptor = (int)epio_os_handle(writer);
+    int descriptor = (int)epio_file_os_handle(writer);
     assert_int_equal(fcntl(descriptor, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
     assert_int_equal(fcntl(descriptor, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
-    descriptor = (int)epio_os_handle(reader);
+    descriptor = (int)epio_file_os_handle(reader);
     assert_int_equal(fcntl(descriptor, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
     assert_int_equal(fcntl(descriptor, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
     fixture_close(f, reader);
@@ -265,7 +265,7 @@ static void standard_input_can_be_adopted(fixture *f)
         assert_int_equal(dup2(inputs[i], STDIN_FILENO), STDIN_FILENO);
         close_descriptor(inputs[i]);
         epio_file *file = adopt(f, STDIN_FILENO);
-        assert_int_equal(epio_os_handle(file), STDIN_FILENO);
+        assert_int_equal(epio_file_os_handle(file), STDIN_FILENO);
         check_op(f, epio_read(&op, file, found, sizeof found, 0), contents[i].len);
         assert_memory_equal(found, contents[i].text, (size_t)contents[i].len);
         fixture_close(f, file);
@@ -289,7 +289,7 @@ static void a_terminal_is_a_stream(fixture *f)
     }
     check_op(f, epio_open(&op, f->vfs, path, READ_WRITE), 0);
     epio_file *file = op.file;
-    assert_true(isatty((int)epio_os_handle(file)) == 1);
+    assert_true(isatty((int)epio_file_os_handle(file)) == 1);
     op.timeout_ns = 10 * MILLISECOND;
     check_op(f, epio_read(&op, file, found, sizeof found, 0), EPIO_ETIMEDOUT);
 
@@ -426,7 +426,7 @@ static void waiting_reads_hold_no_worker(fixture *f)
     fixture_settle(f);
     fixture_works(f);
     for (size_t i = 0; i < WAITERS; i++) {
-        assert_true(epio_pending(&reads[i]));
+        assert_true(epio_op_pending(&reads[i]));
     }
 
     /* A third gets data, a third is cancelled, the rest is left to the close. */
@@ -544,7 +544,7 @@ static void a_long_write_takes_all_that_it_needs(fixture *f)
             epio_file *writer = adopt(f, pairs[j][1]);
             epio_submit(epio_write(&write, writer, large, sizeof large, 0));
             fixture_settle(f);
-            assert_true(epio_pending(&write));
+            assert_true(epio_op_pending(&write));
             fixture_works(f);
             read_through(reader, sizeof large);
             check_result(epio_wait(&write), sizeof large);
@@ -589,7 +589,7 @@ static void a_blocking_terminal_does_not_block(fixture *f)
     epio_file *file = adopt(f, open(path, O_RDWR | O_NOCTTY | O_CLOEXEC));
     epio_submit(epio_write(&write, file, large, sizeof large, 0));
     fixture_settle(f);
-    bool pending = epio_pending(&write);
+    bool pending = epio_op_pending(&write);
     fixture_works(f);
     epio_cancel(&write);
     int64_t result = epio_wait(&write);
@@ -617,11 +617,11 @@ static void a_reader_that_comes_too_late_waits_on(fixture *f)
     }
     fixture_settle(f);
     put_bytes(ends[1], "x", 1);
-    while (epio_pending(&ops[0]) && epio_pending(&ops[1])) {
+    while (epio_op_pending(&ops[0]) && epio_op_pending(&ops[1])) {
         (void)epio_loop_poll(f->loop, EPIO_FOREVER, 0);
     }
     fixture_settle(f);
-    assert_int_equal(epio_pending(&ops[0]) + epio_pending(&ops[1]), 1);
+    assert_int_equal(epio_op_pending(&ops[0]) + epio_op_pending(&ops[1]), 1);
     fixture_works(f);
     put_bytes(ends[1], "y", 1);
     check_result(epio_wait(&ops[0]), 1);

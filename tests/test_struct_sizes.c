@@ -53,8 +53,8 @@ static void of_newer_options(fixture *f)
 /* ---- Results: what is beyond becomes 0 ------------------------------------ */
 
 typedef union any_statistics {
-    epio_loop_statistics known;
-    unsigned char bytes[sizeof(epio_loop_statistics) + 64];
+    epio_loop_stats known;
+    unsigned char bytes[sizeof(epio_loop_stats) + 64];
 } any_statistics;
 
 static void of_statistics(fixture *f)
@@ -64,17 +64,17 @@ static void of_statistics(fixture *f)
     check_result(epio_wait(epio_sleep(&op, f->vfs, 1)), 1);
     memset(&got, 0xdd, sizeof got);
     got.known.size = sizeof got;
-    check_result(epio_loop_stats(f->loop, &got.known), 0);
+    check_result(epio_loop_get_stats(f->loop, &got.known), 0);
     check(got.known.size == sizeof got && got.known.delivered == 1);
     for (size_t i = sizeof got.known; i < sizeof got; i++) {
         check(got.bytes[i] == 0);
     }
-    size_t first = offsetof(epio_loop_statistics, threads_now) + sizeof got.known.threads_now;
+    size_t first = offsetof(epio_loop_stats, threads_now) + sizeof got.known.threads_now;
     for (got.known.size = 0; got.known.size < first; got.known.size++) {
-        check_result(epio_loop_stats(f->loop, &got.known), EPIO_EINVAL);
+        check_result(epio_loop_get_stats(f->loop, &got.known), EPIO_EINVAL);
     }
     got.bytes[first] = 0xdd;
-    check_result(epio_loop_stats(f->loop, &got.known), 0);
+    check_result(epio_loop_get_stats(f->loop, &got.known), 0);
     check(got.bytes[first] == 0xdd); /* behind what the program has */
 }
 

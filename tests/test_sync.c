@@ -113,12 +113,12 @@ static void a_sync_waits_for_the_writes_before_it(fixture *f)
                                                    : epio_truncate(&write, b.file, 10));
         epio_submit(epio_sync(&sync, b.file, EPIO_SYNC_FULL));
         fixture_settle(f);
-        assert_true(epio_pending(&write));
-        assert_true(epio_pending(&sync));
+        assert_true(epio_op_pending(&write));
+        assert_true(epio_op_pending(&sync));
         assert_int_equal(flushes(&b), 0);
         fault_vfs_release_all(b.fault, kinds[i]);
         check_result(epio_wait(&sync), 0);
-        assert_false(epio_pending(&write));
+        assert_false(epio_op_pending(&write));
         assert_true(write.result >= 0);
         assert_int_equal(flushes(&b), 1);
         assert_int_equal(fault_vfs_writes_at_sync(b.fault), 0);
@@ -142,10 +142,10 @@ static void a_sync_is_delivered_after_its_writes(fixture *f)
     while (fault_vfs_held(b.fault, EPIO_KIND_WRITE) > 0) {
         fixture_settle(f);
         assert_int_equal(flushes(&b), 0);
-        assert_true(epio_pending(&sync));
+        assert_true(epio_op_pending(&sync));
         fault_vfs_release(b.fault, EPIO_KIND_WRITE, 1);
     }
-    while (epio_pending(&sync)) {
+    while (epio_op_pending(&sync)) {
         (void)epio_loop_poll(f->loop, EPIO_FOREVER, 0);
     }
     assert_int_equal(list.count, WRITES + 1);
@@ -166,14 +166,14 @@ static void a_sync_from_a_callback_covers_its_write(fixture *f)
     epio_iovec part = {(char[]){"x"}, 1};
     epio_submit(noted(epio_writev(&held, b.file, &part, 1, 100), &list));
     epio_submit(noted(epio_write(&quick, b.file, "y", 1, 0), &list));
-    while (epio_pending(&quick)) {
+    while (epio_op_pending(&quick)) {
         (void)epio_loop_poll(f->loop, EPIO_FOREVER, 0);
     }
     epio_submit(noted(epio_sync(&sync, b.file, EPIO_SYNC_FULL), &list));
     fixture_settle(f);
-    assert_true(epio_pending(&sync));
+    assert_true(epio_op_pending(&sync));
     fault_vfs_release_all(b.fault, EPIO_KIND_WRITEV);
-    while (epio_pending(&sync)) {
+    while (epio_op_pending(&sync)) {
         (void)epio_loop_poll(f->loop, EPIO_FOREVER, 0);
     }
     assert_ptr_equal(list.delivered[1], &held);
@@ -192,8 +192,8 @@ static void later_writes_do_not_hold_a_sync(fixture *f)
     fault_vfs_hold(b.fault, EPIO_KIND_TRUNCATE);
     epio_submit(epio_truncate(&later, b.file, 100));
     check_result(epio_wait(&sync), 0);
-    assert_false(epio_pending(&first));
-    assert_true(epio_pending(&later));
+    assert_false(epio_op_pending(&first));
+    assert_true(epio_op_pending(&later));
     fault_vfs_release_all(b.fault, EPIO_KIND_TRUNCATE);
     check_result(epio_wait(&later), 0);
     bench_close(&b);
@@ -216,8 +216,8 @@ static void reads_and_other_files_do_not_hold_a_sync(fixture *f)
     epio_submit(epio_read(&read, b.file, found, 4, 0));
     epio_submit(epio_write(&write, other, "x", 1, 0));
     check_result(sync_now(&b), 0);
-    assert_true(epio_pending(&read));
-    assert_true(epio_pending(&write));
+    assert_true(epio_op_pending(&read));
+    assert_true(epio_op_pending(&write));
     fault_vfs_release_all(b.fault, EPIO_KIND_READ);
     fault_vfs_release_all(b.fault, EPIO_KIND_WRITE);
     check_result(epio_wait(&read), 4);
@@ -244,7 +244,7 @@ static void a_sync_covers_linked_writes(fixture *f)
     fixture_settle(f);
     assert_int_equal(list.count, 0);
     fault_vfs_release_all(b.fault, EPIO_KIND_TRUNCATE);
-    while (epio_pending(&sync)) {
+    while (epio_op_pending(&sync)) {
         (void)epio_loop_poll(f->loop, EPIO_FOREVER, 0);
     }
     assert_int_equal(list.count, 4);
@@ -266,7 +266,7 @@ static void a_linked_sync_follows_its_write(fixture *f)
     (void)epio_write(&write, b.file, "a", 1, 0);
     epio_submit(epio_link(&write, epio_sync(&sync, b.file, EPIO_SYNC_FULL), 0));
     fixture_settle(f);
-    assert_true(epio_pending(&sync));
+    assert_true(epio_op_pending(&sync));
     assert_int_equal(flushes(&b), 0);
     fault_vfs_release_all(b.fault, EPIO_KIND_WRITE);
     check_result(epio_wait(&sync), 0);
@@ -305,7 +305,7 @@ static void a_close_waits_for_write_and_sync(fixture *f)
     fixture_settle(f);
     assert_int_equal(list.count, 0);
     fault_vfs_release_all(b.fault, EPIO_KIND_WRITE);
-    while (epio_pending(&close)) {
+    while (epio_op_pending(&close)) {
         (void)epio_loop_poll(f->loop, EPIO_FOREVER, 0);
     }
     assert_int_equal(list.count, 3);
@@ -361,7 +361,7 @@ static void syncs_during_a_flush_share_the_next(fixture *f)
     }
     for (size_t i = 0; i < TASKS; i++) {
         check_result(epio_wait(&writes[i]), 4);
-        assert_true(epio_pending(&syncs[i]));
+        assert_true(epio_op_pending(&syncs[i]));
     }
     fixture_settle(f);
     assert_int_equal(flushes(&b), 1);
@@ -389,7 +389,7 @@ static void a_running_flush_is_too_old(fixture *f)
     fault_vfs_release(b.fault, EPIO_KIND_SYNC, 1);
     check_result(epio_wait(&first), 0);
     wait_until_held(&b, EPIO_KIND_SYNC, 1);
-    assert_true(epio_pending(&second));
+    assert_true(epio_op_pending(&second));
     assert_int_equal(flushes(&b), 2);
     fault_vfs_release_all(b.fault, EPIO_KIND_SYNC);
     check_result(epio_wait(&second), 0);
@@ -573,7 +573,7 @@ static void only_the_sync_that_covers_it_reports(fixture *f)
     fault_vfs_fail_after(b.fault, EPIO_KIND_TRUNCATE, 0, 1, EPIO_ENOSPC, ENOSPC);
     fault_vfs_release_all(b.fault, EPIO_KIND_TRUNCATE);
     check_result(epio_wait(&bad), EPIO_ENOSPC);
-    assert_true(epio_pending(&syncs[0]));
+    assert_true(epio_op_pending(&syncs[0]));
     fault_vfs_release_all(b.fault, EPIO_KIND_WRITE);
     for (size_t i = 0; i < 4; i++) {
         check_result(epio_wait(&syncs[i]), i == 1 ? EPIO_ENOSPC : 0);
@@ -634,8 +634,8 @@ static void a_cancelled_sync_ends_at_once(fixture *f)
     epio_cancel(&syncs[0]);
     check_result(epio_wait(&syncs[0]), EPIO_ECANCELED);
     check_result(epio_wait(&syncs[1]), EPIO_ETIMEDOUT);
-    assert_true(epio_pending(&write));
-    assert_true(epio_pending(&syncs[2]));
+    assert_true(epio_op_pending(&write));
+    assert_true(epio_op_pending(&syncs[2]));
     fault_vfs_release_all(b.fault, EPIO_KIND_WRITE);
     check_result(epio_wait(&syncs[2]), 0);
     assert_int_equal(flushes(&b), 1);
@@ -654,8 +654,8 @@ static void a_cancelled_sync_leaves_the_flush_to_the_others(fixture *f)
     epio_cancel(&syncs[1]);
     check_result(epio_wait(&syncs[1]), EPIO_ECANCELED);
     assert_int_equal(fault_vfs_held(b.fault, EPIO_KIND_SYNC), 1);
-    assert_true(epio_pending(&syncs[0]));
-    assert_true(epio_pending(&syncs[2]));
+    assert_true(epio_op_pending(&syncs[0]));
+    assert_true(epio_op_pending(&syncs[2]));
     fault_vfs_release_all(b.fault, EPIO_KIND_SYNC);
     check_result(epio_wait(&syncs[0]), 0);
     check_result(epio_wait(&syncs[2]), 0);
@@ -681,7 +681,7 @@ static void a_flush_outlives_its_syncs(fixture *f)
     assert_int_equal(fault_vfs_held(b.fault, EPIO_KIND_SYNC), 1);
     epio_submit(epio_close(&close, b.file));
     fixture_settle(f);
-    assert_true(epio_pending(&close));
+    assert_true(epio_op_pending(&close));
     fault_vfs_release_all(b.fault, EPIO_KIND_SYNC);
     check_result(epio_wait(&close), 0);
     epio_vfs_destroy(b.fault);
@@ -979,7 +979,7 @@ static void a_linked_sync_is_not_overtaken(fixture *f)
     epio_submit(epio_link(&write, &first, EPIO_LINK_ALWAYS));
     epio_submit(noted(epio_sync(&second, b.file, EPIO_SYNC_FULL), &list));
     fault_vfs_release_all(b.fault, EPIO_KIND_WRITE);
-    while (epio_pending(&first) || epio_pending(&second)) {
+    while (epio_op_pending(&first) || epio_op_pending(&second)) {
         (void)epio_loop_poll(f->loop, EPIO_FOREVER, 0);
     }
     check_result(first.result, EPIO_EFBIG);
@@ -999,7 +999,7 @@ static void a_linked_sync_is_not_overtaken(fixture *f)
     wait_until_held(&b, EPIO_KIND_SYNC, 1);
     epio_cancel(&first);
     fault_vfs_release_all(b.fault, EPIO_KIND_SYNC);
-    while (epio_pending(&second)) {
+    while (epio_op_pending(&second)) {
         (void)epio_loop_poll(f->loop, EPIO_FOREVER, 0);
     }
     check_result(first.result, EPIO_ECANCELED);
@@ -1022,7 +1022,7 @@ static void the_first_to_complete_its_flush_reports(fixture *f)
     epio_submit(epio_link(&read, &linked, 0));
     check_result(epio_wait(epio_sync(&other, b.file, EPIO_SYNC_FULL)), EPIO_EFBIG);
     assert_int_equal(other.os_error, EFBIG);
-    assert_true(epio_pending(&linked));
+    assert_true(epio_op_pending(&linked));
     fault_vfs_release_all(b.fault, EPIO_KIND_READ);
     check_result(epio_wait(&linked), 0);
     check_result(sync_now(&b), 0);
@@ -1153,7 +1153,7 @@ static void a_failed_flush_answers_everybody(fixture *f)
     for (size_t i = 0; i < 3; i++) {
         check_result(epio_wait(&sharing[i]), EPIO_EIO);
         assert_int_equal(sharing[i].os_error, EIO);
-        assert_true(epio_pending(&waiting[i]));
+        assert_true(epio_op_pending(&waiting[i]));
     }
     /* What was under way ends as it may. */
     fault_vfs_release_all(b.fault, EPIO_KIND_WRITE);
@@ -1602,7 +1602,7 @@ static void layers_stack(fixture *f)
                  0);
     epio_file *file = op.file;
     assert_ptr_equal(file->vfs, top);
-    assert_int_equal(epio_os_handle(file) >= 0, !f->memory);
+    assert_int_equal(epio_file_os_handle(file) >= 0, !f->memory);
     check_result(epio_wait(epio_write(&op, file, "data", 4, 0)), 4);
     assert_ptr_equal(op.file, file);
     assert_ptr_equal(op.vfs, top);
@@ -1717,7 +1717,7 @@ static void a_thousand_writes_and_a_sync(fixture *f)
     }
     check_result(epio_wait(epio_sync(&sync, file, EPIO_SYNC_DATA_ONLY)), 0);
     for (size_t i = 0; i < WRITES; i++) {
-        assert_false(epio_pending(&writes[i]));
+        assert_false(epio_op_pending(&writes[i]));
         check_result(writes[i].result, PART);
     }
     fixture_close(f, file);

@@ -161,7 +161,7 @@ static void *submit_and_cancel(void *argument)
         }
         for (unsigned j = 0; j < AT_ONCE; j++) {
             require(ops[j].result >= 0 || ops[j].result == EPIO_ECANCELED);
-            require(!epio_pending(&ops[j]));
+            require(!epio_op_pending(&ops[j]));
             one->cancelled += ops[j].result == EPIO_ECANCELED ? 1 : 0;
         }
     }
@@ -244,7 +244,7 @@ static void waiter_sleeps_until_the_owner_delivers(fixture *f)
     test_thread waiter = start(wait_for_op, &op);
     pause_ns(20 * MILLISECOND);
     epio_cancel(&op);
-    check(epio_pending(&op)); /* delivery is the owner's */
+    check(epio_op_pending(&op)); /* delivery is the owner's */
     check_result(epio_loop_run(f->loop), 1);
     cancelled = thread_join(waiter);
     check(cancelled != NULL);
@@ -323,7 +323,7 @@ static void sync_covers_writes_of_other_threads(fixture *f)
             (void)epio_loop_poll(f->loop, 2 * MILLISECOND, 0);
         }
         check(fault_vfs_held(fault, EPIO_KIND_WRITE) == 1);
-        check(epio_pending(&one.sync) && epio_pending(&one.write));
+        check(epio_op_pending(&one.sync) && epio_op_pending(&one.write));
         check(fault_vfs_arrived(fault, EPIO_KIND_SYNC) == (uint32_t)by_owner);
         fault_vfs_release_all(fault, EPIO_KIND_WRITE);
         check_result(epio_loop_run(f->loop), 2);
@@ -343,7 +343,7 @@ static void sync_covers_writes_while_the_owner_runs(fixture *f)
         prepare_ordered(&one, file);
         (void)submit_write(&one);
         join(start(submit_sync, &one));
-        while (epio_pending(&one.sync)) {
+        while (epio_op_pending(&one.sync)) {
             thread_yield();
         }
         /* The flag is set before `done` is called; an op behind both is not. */
@@ -510,7 +510,7 @@ static void *live_alone(void *argument)
     epio_file *file = op.file;
     for (unsigned i = 0; i < one->count; i++) {
         pattern_fill(page, sizeof page, i);
-        require(epio_wait(epio_acquire(&op, one->semaphore, epio_loop_vfs(loop), 1)) == 0);
+        require(epio_wait(epio_acquire(&op, epio_loop_vfs(loop), one->semaphore, 1)) == 0);
         require(epio_wait(epio_write(&op, file, page, sizeof page, i)) == sizeof page);
         require(epio_wait(epio_read(&op, file, found, sizeof found, i)) == sizeof found);
         require(memcmp(page, found, sizeof page) == 0);
@@ -569,7 +569,7 @@ static void wake_and_stop_from_another_thread(fixture *f)
     check_result(epio_loop_poll(f->loop, EPIO_FOREVER, 0), 0);
     epio_loop_stop(f->loop);
     check_result(epio_loop_run(f->loop), 0);
-    check(epio_pending(&op));
+    check(epio_op_pending(&op));
     epio_cancel(&op);
     check_result(epio_loop_run(f->loop), 1);
 }
@@ -578,7 +578,7 @@ static void wake_and_stop_from_another_thread(fixture *f)
 static void *wake_for_ever(void *argument)
 {
     runner *one = argument;
-    while (epio_pending(&one->forever)) {
+    while (epio_op_pending(&one->forever)) {
         epio_loop_wake(one->loop);
         thread_yield();
     }
@@ -594,7 +594,7 @@ static void no_wake_is_lost(fixture *f)
         check_result(epio_loop_poll(f->loop, EPIO_FOREVER, 0), 0);
     }
     epio_cancel(&one.forever);
-    while (epio_pending(&one.forever)) {
+    while (epio_op_pending(&one.forever)) {
         (void)epio_loop_poll(f->loop, EPIO_FOREVER, 0);
     }
     join(thread);

@@ -218,12 +218,12 @@ static void times_are_true(fixture *f)
     static const uint64_t lengths[] = {3, 6, 12}; /* milliseconds, a power of two apart */
     epio_vfs *trace = trace_make(f->vfs);
     epio_op op = {0};
-    uint64_t begun = epio_monotonic_time();
+    uint64_t begun = epio_clock_monotonic();
     for (size_t i = 0; i < 3; i++) {
         int64_t nanoseconds = (int64_t)(lengths[i] * MILLISECOND);
         check_op(f, epio_sleep(&op, trace, (uint64_t)nanoseconds), nanoseconds);
     }
-    uint64_t gone = epio_monotonic_time() - begun;
+    uint64_t gone = epio_clock_monotonic() - begun;
     epio_trace_counts counts = counts_of(trace, EPIO_KIND_SLEEP);
     check_consistent(&counts);
     check_result(counts.timed, 3);
@@ -288,7 +288,7 @@ static int64_t patient_perform(epio_vfs *vfs, epio_op *op)
 {
     patient_vfs *one = (patient_vfs *)(void *)vfs;
     one->tries++;
-    op->due = epio_monotonic_time() + MILLISECOND;
+    op->due = epio_clock_monotonic() + MILLISECOND;
     return one->tries % 3 == 0 ? 7 : EPIO_RETRY;
 }
 
@@ -327,11 +327,11 @@ static void a_file_is_that_of_the_inner_vfs(fixture *f)
     epio_vfs *trace = trace_make(f->vfs);
     epio_op op = {0};
     epio_file *file = open_through(f, trace, "data");
-    check((epio_os_handle(file) == -1) == f->memory);
+    check((epio_file_os_handle(file) == -1) == f->memory);
     check_op(f, epio_lock(&op, file, EPIO_LOCK_SHARED, 0), 0);
-    check_result(epio_lock_level(file), EPIO_LOCK_SHARED);
+    check_result(epio_file_lock_level(file), EPIO_LOCK_SHARED);
     check_op(f, epio_unlock(&op, file, EPIO_LOCK_NONE), 0);
-    check_result(epio_lock_level(file), EPIO_LOCK_NONE);
+    check_result(epio_file_lock_level(file), EPIO_LOCK_NONE);
     check_op(f, epio_close(&op, file), 0);
     epio_vfs_destroy(trace);
 }

@@ -162,7 +162,7 @@ static void it_reads_what_comes_later(fixture *f)
     int before = atomic_load(&refusals);
     epio_submit(epio_read(&reading, one.file, bytes, sizeof bytes, 0));
     epio_wait(epio_sleep(&sleeping, f->vfs, 50 * MILLISECOND));
-    assert_true(epio_pending(&reading));
+    assert_true(epio_op_pending(&reading));
     /* Not as often as a processor can: that is what this is about. */
     assert_in_range(atomic_load(&refusals) - before, 0, 1000);
     assert_int_equal(write(one.other, "late", 4), 4);

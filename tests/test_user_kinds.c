@@ -170,7 +170,7 @@ static void keep_their_file_open(fixture *f)
     epio_submit(epio_op_prepare(&waiting, NULL, file, KIND_WAIT));
     epio_submit(epio_close(&close, file));
     (void)epio_loop_poll(f->loop, 0, 0);
-    check(epio_pending(&close) && epio_pending(&waiting));
+    check(epio_op_pending(&close) && epio_op_pending(&waiting));
     epio_cancel(&waiting);
     check_result(epio_wait(&close), 0);
     check_result(waiting.result, EPIO_ECANCELED);
@@ -183,7 +183,7 @@ static void are_told_from_epios_own(fixture *f)
     uint32_t wrong[] = {EPIO_KIND_NONE, EPIO_KIND_READ, EPIO_KIND_COUNT, EPIO_KIND_USER - 1, 256};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         check_result(epio_wait(epio_op_prepare(&op, &one.base, NULL, wrong[i])), EPIO_EINVAL);
-        assert_non_null(strstr(epio_invalid_reason(&op), "EPIO_KIND_USER"));
+        assert_non_null(strstr(epio_op_invalid_reason(&op), "EPIO_KIND_USER"));
     }
     check_result(epio_perform(epio_op_prepare(&op, NULL, NULL, KIND_ADD)), EPIO_EINVAL);
     /* A VFS that does not know them says so. */

@@ -31,6 +31,17 @@
 #endif
 #endif
 
+/* A verb: the op that it returns is for a runner, or for epio_link. */
+#if defined(__cplusplus)
+#define EPIO_VERB [[nodiscard]] EPIO_API
+#elif defined(__clang__)
+#define EPIO_VERB __attribute__((warn_unused_result)) EPIO_API
+#elif defined(__GNUC__) && __GNUC__ >= 11
+#define EPIO_VERB __extension__ [[nodiscard]] EPIO_API
+#else
+#define EPIO_VERB EPIO_API
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -94,6 +105,21 @@ EPIO_API const char *epio_error_message(int64_t result);
  * for one that has no name here. Any thread. */
 EPIO_API int epio_error_from_os(int32_t os_error);
 
+/* The way back, for callers that speak in errno (POSIX) or GetLastError values (Windows): the
+ * usual one for an EPIO_E..., which epio_error_from_os need not give back; 0 for any result
+ * >= 0. Where it matters what the system said, op->os_error is that. Any thread. */
+EPIO_API int32_t epio_error_to_os(int64_t result);
+
+/* ---- Programming errors ------------------------------------------------ */
+
+/* What no completion could report ends the process: one line on standard error, "epio:
+ * FUNCTION: what to fix", and abort. `handler`, if it is not NULL, is called before with the
+ * two parts of the line, which is then its to print; it may end the process in its own way,
+ * or by longjmp or an exception leave for good a thread that calls epio no more. If it returns,
+ * abort follows. For the whole process, from any thread; returns the one before. */
+typedef void epio_fatal_handler(const char *function, const char *message);
+EPIO_API epio_fatal_handler *epio_set_fatal_handler(epio_fatal_handler *handler);
+
 /* Structs that tell each other's versions apart begin with their size: programs set it to
  * sizeof. The library accepts any from the first version's on. What an older program does not
  * have is 0; what a newer one has beyond is filled with 0 in results, and must be 0 in
@@ -106,8 +132,10 @@ typedef struct epio_vfs epio_vfs;             /* anything that can carry out ope
 typedef struct epio_file epio_file;           /* an open file of some VFS */
 typedef struct epio_semaphore epio_semaphore; /* counted permits, first come first served */
 
-/* No limit, for the functions that take a timeout. */
+/* For the functions that take a timeout: no limit, not at all. op->timeout_ns is no such: as
+ * nobody has set it, 0 is no limit there, and so is EPIO_FOREVER. */
 #define EPIO_FOREVER UINT64_MAX
+#define EPIO_NOW UINT64_C(0)
 
 /* Why an op ended with EPIO_EINVAL, or with EPIO_EBADF or EPIO_ESPIPE for what its verb was
  * given: "unknown flags", "TRUNCATE needs WRITE", "offset + len is beyond INT64_MAX". Of
@@ -116,7 +144,7 @@ typedef struct epio_semaphore epio_semaphore; /* counted permits, first come fir
  * if it was the system that refused it (os_error says why), or a VFS of yours. Whoever may
  * read the op's result. epio_loop_invalid_reason and epio_bench_invalid_reason say the same of
  * options. */
-EPIO_API const char *epio_invalid_reason(const epio_op *op);
+EPIO_API const char *epio_op_invalid_reason(const epio_op *op);
 
 /* ---- Runners ----------------------------------------------------------- */
 
@@ -157,9 +185,19 @@ EPIO_API int64_t epio_wait(epio_op *op);
  * renamed or removed then; one that is opened is closed again. */
 EPIO_API void epio_cancel(epio_op *op);
 
+/* epio_cancel for every op of this file that was submitted through it: but for those that a
+ * layer below holds as its own, and closes. The owner of its loop. */
+EPIO_API void epio_cancel_all(epio_file *file);
+
+/* Says of an op that was prepared and not yet submitted that it shall not keep epio_loop_run
+ * going, which returns when all that is in flight is like that: a read of a terminal, a timer
+ * that comes again and again. It counts for everything else. For this submission. Returns
+ * `op`, for a runner. */
+EPIO_VERB epio_op *epio_op_unref(epio_op *op);
+
 /* True from submit until the completion is delivered (for a linked op: from
  * the submit of its first). Any thread. */
-EPIO_API bool epio_pending(const epio_op *op);
+EPIO_API bool epio_op_pending(const epio_op *op);
 
 #define EPIO_LINK_ALWAYS 1u /* the second follows even if an op before it failed */
 
@@ -176,7 +214,7 @@ EPIO_API bool epio_pending(const epio_op *op);
  * leaves its file open or locked. An op that is cancelled, or whose deadline passes,
  * while it waits for `first` ends at once; what is linked behind it goes on from there,
  * and an op before it has failed. Returns `first`. */
-EPIO_API epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags);
+EPIO_VERB epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags);
 
 #endif /* EPIO_ASYNC */
 
@@ -233,7 +271,7 @@ EPIO_API epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags);
  * EPIO_ENOENT, EPIO_EEXIST, EPIO_EACCES, EPIO_EISDIR (a folder), EPIO_ELOOP,
  * EPIO_ENOTDIR, EPIO_ENAMETOOLONG, EPIO_EMFILE, EPIO_ENOSPC, EPIO_EROFS,
  * EPIO_ESHARING, EPIO_ENOMEM, EPIO_ENOTSUP. See open(2). */
-EPIO_API epio_op *epio_open(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags);
+EPIO_VERB epio_op *epio_open(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags);
 
 /* Makes a file of an open descriptor (POSIX) or HANDLE (Windows) that the
  * caller hands over: 0, and op->file; epio_close closes it. On failure it stays
@@ -244,7 +282,7 @@ EPIO_API epio_op *epio_open(epio_op *op, epio_vfs *vfs, const char *path, uint32
  * pwrite(2).
  * Errors: EPIO_EBADF, EPIO_EINVAL, EPIO_EISDIR, EPIO_ENOMEM, EPIO_ENOTSUP (a
  * VFS that has no descriptors). */
-EPIO_API epio_op *epio_adopt(epio_op *op, epio_vfs *vfs, intptr_t os_handle, uint32_t flags);
+EPIO_VERB epio_op *epio_adopt(epio_op *op, epio_vfs *vfs, intptr_t os_handle, uint32_t flags);
 
 /* Closes the file: 0, or the last error; also that which kept the name of a
  * DELETE_ON_CLOSE from being removed, which is then still there. Waits for all that was submitted
@@ -252,18 +290,18 @@ EPIO_API epio_op *epio_adopt(epio_op *op, epio_vfs *vfs, intptr_t os_handle, uin
  * out; the file is gone whatever the result (but for a close that was linked and never began). An
  * op submitted to it later is a programming error. epio_perform of a close while ops are in flight
  * is EPIO_EBUSY, and the file stays open. */
-EPIO_API epio_op *epio_close(epio_op *op, epio_file *file);
+EPIO_VERB epio_op *epio_close(epio_op *op, epio_file *file);
 
 /* Reads `len` bytes at `offset`: the number of bytes, less than asked only at
  * the end of the file. From a stream: what is there, 0 at its end; `offset` is
  * ignored. Errors: EPIO_EINVAL (offset + len beyond INT64_MAX, NULL buffer),
  * EPIO_EBADF (not open for reading), EPIO_EIO, ... See pread(2). */
-EPIO_API epio_op *epio_read(epio_op *op, epio_file *file, void *buffer, size_t len,
-                            uint64_t offset);
+EPIO_VERB epio_op *epio_read(epio_op *op, epio_file *file, void *buffer, size_t len,
+                             uint64_t offset);
 
 /* The same into `count` parts, any number of them. */
-EPIO_API epio_op *epio_readv(epio_op *op, epio_file *file, const epio_iovec *parts, size_t count,
-                             uint64_t offset);
+EPIO_VERB epio_op *epio_readv(epio_op *op, epio_file *file, const epio_iovec *parts, size_t count,
+                              uint64_t offset);
 
 /* Writes `len` bytes at `offset`: all of them, or an error. Beyond the end of
  * the file it leaves a hole of zeros. To a stream: `offset` is ignored. After
@@ -275,16 +313,16 @@ EPIO_API epio_op *epio_readv(epio_op *op, epio_file *file, const epio_iovec *par
  * not read of it is lost. An empty message is written, and read, as 0 bytes. More parts than
  * one call of the system takes (IOV_MAX) are EPIO_EINVAL, to what is no socket more
  * than 4096 bytes of several parts, too. */
-EPIO_API epio_op *epio_write(epio_op *op, epio_file *file, const void *buffer, size_t len,
-                             uint64_t offset);
+EPIO_VERB epio_op *epio_write(epio_op *op, epio_file *file, const void *buffer, size_t len,
+                              uint64_t offset);
 
 /* The same from `count` parts, any number of them. */
-EPIO_API epio_op *epio_writev(epio_op *op, epio_file *file, const epio_iovec *parts, size_t count,
-                              uint64_t offset);
+EPIO_VERB epio_op *epio_writev(epio_op *op, epio_file *file, const epio_iovec *parts, size_t count,
+                               uint64_t offset);
 
 /* Makes the file `size` bytes long: 0. What it gains is zeros. Errors:
  * EPIO_EINVAL (above INT64_MAX, or a stream), EPIO_EBADF, EPIO_EFBIG, ... */
-EPIO_API epio_op *epio_truncate(epio_op *op, epio_file *file, uint64_t size);
+EPIO_VERB epio_op *epio_truncate(epio_op *op, epio_file *file, uint64_t size);
 
 #define EPIO_SYNC_FULL 0u      /* data and all of the metadata are on the medium */
 #define EPIO_SYNC_NORMAL 1u    /* the same, but on macOS only ordered (F_BARRIERFSYNC) */
@@ -301,10 +339,10 @@ EPIO_API epio_op *epio_truncate(epio_op *op, epio_file *file, uint64_t size);
  * then on every sync and write of this file is EPIO_EIO, with the first os_error,
  * until it is opened anew; rewrite what followed the last good sync. NORMAL on a file
  * open only for reading is 0. See fsync(2). */
-EPIO_API epio_op *epio_sync(epio_op *op, epio_file *file, uint32_t flags);
+EPIO_VERB epio_op *epio_sync(epio_op *op, epio_file *file, uint32_t mode);
 
 /* The file's size in bytes. Errors: EPIO_ESPIPE (a stream), EPIO_EIO. */
-EPIO_API epio_op *epio_size(epio_op *op, epio_file *file);
+EPIO_VERB epio_op *epio_size(epio_op *op, epio_file *file);
 
 /* ---- Verbs: locks ------------------------------------------------------ */
 
@@ -353,7 +391,7 @@ EPIO_API epio_op *epio_size(epio_op *op, epio_file *file);
  * file system has no locks), EPIO_ENOMEM (also: no room in the system's table of
  * locks). EPIO_EINVAL for every lock op, if the environment variable
  * EPIO_RANGE_LOCKS names a kind of lock that the system does not have. */
-EPIO_API epio_op *epio_lock(epio_op *op, epio_file *file, uint32_t level, uint32_t flags);
+EPIO_VERB epio_op *epio_lock(epio_op *op, epio_file *file, uint32_t level, uint32_t flags);
 
 /* Lowers what this file holds to SHARED or NONE: 0, also if it holds no more. From
  * EXCLUSIVE to SHARED nobody gets in between. Cannot be cancelled or timed out; but
@@ -362,7 +400,7 @@ EPIO_API epio_op *epio_lock(epio_op *op, epio_file *file, uint32_t level, uint32
  * the end of the process, release all. Errors: EPIO_EINVAL (another level);
  * EPIO_EIO and the like if the system failed: then too the file holds no more than
  * was asked for, but for a step to SHARED, which leaves EXCLUSIVE. */
-EPIO_API epio_op *epio_unlock(epio_op *op, epio_file *file, uint32_t level);
+EPIO_VERB epio_op *epio_unlock(epio_op *op, epio_file *file, uint32_t level);
 
 /* 1 if another process has the byte of RESERVED, or a file of this process, this one
  * included, holds RESERVED or more; else 0. Who went up from SHARED to EXCLUSIVE
@@ -370,15 +408,15 @@ EPIO_API epio_op *epio_unlock(epio_op *op, epio_file *file, uint32_t level);
  * must go on to look hot: as in SQLite he does not count in another process, here
  * only once he has EXCLUSIVE. By the time it is read it may have changed. Errors:
  * EPIO_ESPIPE, EPIO_ENOTSUP. */
-EPIO_API epio_op *epio_check_reserved_lock(epio_op *op, epio_file *file);
+EPIO_VERB epio_op *epio_check_reserved_lock(epio_op *op, epio_file *file);
 
 /* What this file holds now: EPIO_LOCK_NONE to EPIO_LOCK_EXCLUSIVE. While a lock op
  * waits for EXCLUSIVE this may be PENDING. Any thread. */
-EPIO_API uint32_t epio_lock_level(const epio_file *file);
+EPIO_API uint32_t epio_file_lock_level(const epio_file *file);
 
 /* The descriptor or HANDLE behind a file, still owned by it; -1 if there is
  * none (a memory file). Any thread. */
-EPIO_API intptr_t epio_os_handle(const epio_file *file);
+EPIO_API intptr_t epio_file_os_handle(const epio_file *file);
 
 /* ---- Verbs: a VFS ------------------------------------------------------ */
 
@@ -396,7 +434,7 @@ EPIO_API intptr_t epio_os_handle(const epio_file *file);
  * EPIO_ELOOP, EPIO_ENAMETOOLONG, EPIO_EROFS, EPIO_EBUSY; EPIO_EMFILE (SYNC_DIR);
  * EPIO_EIO also if the name is gone but that could not be made durable. See
  * unlink(2). */
-EPIO_API epio_op *epio_delete(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags);
+EPIO_VERB epio_op *epio_delete(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags);
 
 #define EPIO_RENAME_SYNC_DIR 1u   /* the new name is durable when this is done */
 #define EPIO_RENAME_NO_REPLACE 2u /* EPIO_EEXIST if the new name exists */
@@ -406,8 +444,8 @@ EPIO_API epio_op *epio_delete(epio_op *op, epio_vfs *vfs, const char *path, uint
  * EPIO_EEXIST (NO_REPLACE), EPIO_EINVAL (a directory into itself), EPIO_ENOSPC.
  * EPIO_EIO also if the file has its new name but that could not be made durable. See
  * rename(2). */
-EPIO_API epio_op *epio_rename(epio_op *op, epio_vfs *vfs, const char *from, const char *to,
-                              uint32_t flags);
+EPIO_VERB epio_op *epio_rename(epio_op *op, epio_vfs *vfs, const char *from, const char *to,
+                               uint32_t flags);
 
 #define EPIO_ACCESS_EXISTS 0u
 #define EPIO_ACCESS_READ 1u
@@ -416,31 +454,31 @@ EPIO_API epio_op *epio_rename(epio_op *op, epio_vfs *vfs, const char *from, cons
 /* 1 if the path exists, may be read, may be read and written; else 0. An error
  * only where that cannot be told: EPIO_EINVAL (NULL or empty path, unknown mode),
  * EPIO_ELOOP, EPIO_ENAMETOOLONG, EPIO_EIO. See access(2); the effective user counts. */
-EPIO_API epio_op *epio_access(epio_op *op, epio_vfs *vfs, const char *path, uint32_t mode);
+EPIO_VERB epio_op *epio_access(epio_op *op, epio_vfs *vfs, const char *path, uint32_t mode);
 
 /* Writes the absolute path, symbolic links resolved, ended by a NUL, into
  * `buffer`: its length without the NUL. The file itself need not exist, its
  * folder must. Errors: EPIO_ERANGE if `len` is not above the length (nothing is
  * written then), EPIO_EINVAL (NULL or empty path), EPIO_ENOENT, EPIO_ENOTDIR, EPIO_EACCES,
  * EPIO_ELOOP, EPIO_ENAMETOOLONG. See realpath(3). */
-EPIO_API epio_op *epio_full_pathname(epio_op *op, epio_vfs *vfs, const char *path, char *buffer,
-                                     size_t len);
+EPIO_VERB epio_op *epio_full_pathname(epio_op *op, epio_vfs *vfs, const char *path, char *buffer,
+                                      size_t len);
 
 /* Waits at least so long: `nanoseconds`. EPIO_EINVAL above INT64_MAX. */
-EPIO_API epio_op *epio_sleep(epio_op *op, epio_vfs *vfs, uint64_t nanoseconds);
+EPIO_VERB epio_op *epio_sleep(epio_op *op, epio_vfs *vfs, uint64_t nanoseconds);
 
 /* Nanoseconds since 1970-01-01 00:00 UTC. Does not fail. */
-EPIO_API epio_op *epio_current_time(epio_op *op, epio_vfs *vfs);
+EPIO_VERB epio_op *epio_current_time(epio_op *op, epio_vfs *vfs);
 
 /* Fills the buffer with random bytes fit for keys (libsodium): `len`.
  * EPIO_EINVAL: NULL. */
-EPIO_API epio_op *epio_randomness(epio_op *op, epio_vfs *vfs, void *buffer, size_t len);
+EPIO_VERB epio_op *epio_randomness(epio_op *op, epio_vfs *vfs, void *buffer, size_t len);
 
 /* Runs `function(op)` on a worker thread: what it returned. All signals but
  * those of faults are blocked there. A function that has begun cannot be
  * cancelled; it may look at op->user, and at nothing else of the op.
  * epio_perform runs it on the calling thread. */
-EPIO_API epio_op *epio_work(epio_op *op, epio_vfs *vfs, epio_work_function *function);
+EPIO_VERB epio_op *epio_work(epio_op *op, epio_vfs *vfs, epio_work_function *function);
 
 /* ---- VFSes ------------------------------------------------------------- */
 
@@ -573,14 +611,15 @@ EPIO_API int epio_loop_create(epio_loop **loop, const epio_loop_options *options
 EPIO_API int64_t epio_loop_invalid_reason(const epio_loop_options *options, char *buffer,
                                           size_t len);
 
-/* Delivers completions until nothing is in flight, or epio_loop_stop. Returns
+/* Delivers completions until nothing is in flight (but for epio_op_unref), or
+ * epio_loop_stop. Returns
  * how many were delivered. The owner, or any thread if the loop is detached. On POSIX
  * systems SIGXFSZ may be blocked on this thread while a loop runs (also by epio_loop_poll,
  * epio_wait and the like): threads and processes that a `done` starts inherit that. */
 EPIO_API uint64_t epio_loop_run(epio_loop *loop);
 
 /* Delivers what is ready, up to `max` (0: no limit), waiting for the first for
- * `timeout_ns` at most (0: not at all; EPIO_FOREVER). Returns how many were
+ * `timeout_ns` at most (EPIO_NOW, EPIO_FOREVER). Returns how many were
  * delivered. May be called from inside a `done`. Returns 0 early after
  * epio_loop_wake or epio_loop_stop. Of an embedded loop it may leave some of what is
  * ready: see poll_budget_ns. */
@@ -619,8 +658,8 @@ EPIO_API const char *epio_loop_backend(const epio_loop *loop);
  * the way that it went below the layer; one that the layer sent down again by the last
  * that was not at once. What epio_perform carries out is in none of
  * these. */
-typedef struct epio_loop_statistics {
-    size_t size; /* sizeof(epio_loop_statistics) */
+typedef struct epio_loop_stats {
+    size_t size; /* sizeof(epio_loop_stats) */
 
     /* Ops delivered: the sum of the five ways that follow, by whichever an op went last. */
     uint64_t delivered;
@@ -656,12 +695,12 @@ typedef struct epio_loop_statistics {
                                   waited for: one for each of their ops, or one for several */
     uint64_t at_workers_now;   /* handed over, begun or not, and not yet back */
     uint32_t threads_now;      /* worker threads, idle ones too */
-} epio_loop_statistics;
+} epio_loop_stats;
 
 /* Fills all but `size`, which the caller sets: 0. Counting costs the loop next to nothing,
  * reading it a few locks. Also from inside a `done`. EPIO_EINVAL: NULL, a size below that of
  * the first version. The owner. */
-EPIO_API int epio_loop_stats(const epio_loop *loop, epio_loop_statistics *statistics);
+EPIO_API int epio_loop_get_stats(const epio_loop *loop, epio_loop_stats *statistics);
 
 /* The operating system as a VFS that completes on this loop. Lives as long as
  * the loop. Any thread. */
@@ -717,8 +756,8 @@ EPIO_API void epio_semaphore_close(epio_semaphore *semaphore);
 /* Waits for permits: 0, completing on the loop of `vfs`. The caller releases
  * them. Cancelled or timed out, it holds none. Errors: EPIO_EINVAL (0, or more
  * than exist), EPIO_ECLOSED. */
-EPIO_API epio_op *epio_acquire(epio_op *op, epio_semaphore *semaphore, epio_vfs *vfs,
-                               uint32_t permits);
+EPIO_VERB epio_op *epio_acquire(epio_op *op, epio_vfs *vfs, epio_semaphore *semaphore,
+                                uint32_t permits);
 
 /* A VFS over `inner` where every op holds a permit of `semaphore` until it
  * completes. close, unlock, sleep and all that waits for others (streams,

@@ -77,10 +77,10 @@ typedef struct epio_vfs_methods {
     /* Frees the VFS; NULL: it is not the user's to free. */
     void (*destroy)(epio_vfs *vfs);
 
-    /* What epio_os_handle answers; NULL: -1. */
+    /* What epio_file_os_handle answers; NULL: -1. */
     intptr_t (*os_handle)(const epio_file *file);
 
-    /* What epio_lock_level answers; NULL: EPIO_LOCK_NONE. Any thread. */
+    /* What epio_file_lock_level answers; NULL: EPIO_LOCK_NONE. Any thread. */
     uint32_t (*lock_level)(const epio_file *file);
 
     /* The time of epio_alarm has come. NULL unless the VFS sets alarms. The
@@ -161,7 +161,7 @@ EPIO_API uint64_t epio_op_bytes(const epio_op *op);
 EPIO_API epio_op *epio_op_prepare(epio_op *op, epio_vfs *vfs, epio_file *file, uint32_t kind);
 
 /* True if the op was submitted, false inside epio_perform. */
-EPIO_API bool epio_in_flight(const epio_op *op);
+EPIO_API bool epio_op_in_flight(const epio_op *op);
 
 /* A result that no user sees: the op could not be carried out yet, and is to be
  * tried again at op->due, from the top. Until then all frames are off, it holds
@@ -169,7 +169,7 @@ EPIO_API bool epio_in_flight(const epio_op *op);
 #define EPIO_RETRY (-1000)
 
 /* The clock of all deadlines, in nanoseconds. */
-EPIO_API uint64_t epio_monotonic_time(void);
+EPIO_API uint64_t epio_clock_monotonic(void);
 
 /* Lets another VFS perform the op, with another file: a layer's way to pass on
  * inside its `perform`. Restores op->vfs and op->file afterwards, but leaves

@@ -233,6 +233,31 @@ static epio_file *file_as_submitted(epio_op *op)
     return file;
 }
 
+void epio__barrier_cancel_all(epio_loop *loop, epio_file *file)
+{
+    epio_node *node = loop->held.next;
+    while (node != &loop->held) {
+        epio_op *op = epio__op_of_held(node);
+        node = node->next;
+        if (epio__op_has_file(op) && file_as_submitted(op) == file) {
+            epio__op_cancel(loop, op);
+        }
+    }
+    for (node = loop->collected.first; node != NULL; node = node->next) {
+        epio_op *op = epio__op_of_queue(node);
+        if (file_as_submitted(op) == file) {
+            epio__op_cancel(loop, op);
+        }
+    }
+    node = file->ordered.next;
+    while (node != &file->ordered) {
+        epio_op *op = epio__op_of_held(node);
+        node = node->next;
+        epio__op_cancel(loop, op);
+    }
+    epio__barrier_cancel_syncs(loop, file);
+}
+
 /* What nothing else might end: reads and writes of a stream, waits for a lock. A
  * lock op that still waits for its first is seen to when it begins. */
 static bool may_never_end(const epio_op *op, const epio_file *file)

@@ -130,6 +130,22 @@ void epio_cancel(epio_op *op)
     }
 }
 
+void epio_cancel_all(epio_file *file)
+{
+    epio__file_check(file, "epio_cancel_all");
+    epio_loop *loop = file->vfs->loop;
+    if (loop == NULL) {
+        return;
+    }
+    epio__loop_check_lives(loop, "epio_cancel_all");
+    if (!epio__loop_is_owner(loop)) {
+        epio__fatal("epio_cancel_all", "the file's loop belongs to another thread, or to none");
+    }
+    epio__loop_drain(loop);
+    epio__barrier_cancel_all(loop, file);
+    epio__loop_notify_host(loop);
+}
+
 /* ---- What is due ---- */
 
 /* The thread that is at the op may look at what it is due for until then. */

@@ -51,10 +51,32 @@ int epio_error_from_os(int32_t os_error)
     return os_error == 0 ? 0 : epio__error_from_os(os_error);
 }
 
+int32_t epio_error_to_os(int64_t result)
+{
+    if (result >= 0) {
+        return 0;
+    }
+    return epio__error_to_os(result >= EPIO_ERROR_LAST ? (int)result : EPIO_EUNKNOWN);
+}
+
+/* ---- Programming errors ---- */
+
+static uintptr_t fatal_handler; /* atomic */
+
+epio_fatal_handler *epio_set_fatal_handler(epio_fatal_handler *handler)
+{
+    return (epio_fatal_handler *)epio__exchange_pointer(&fatal_handler, (uintptr_t)handler);
+}
+
 _Noreturn void epio__fatal(const char *function, const char *message)
 {
-    (void)fprintf(stderr, "epio: %s: %s\n", function, message);
-    (void)fflush(stderr);
+    epio_fatal_handler *handler = (epio_fatal_handler *)epio__load_pointer(&fatal_handler);
+    if (handler != NULL) {
+        handler(function, message);
+    } else {
+        (void)fprintf(stderr, "epio: %s: %s\n", function, message);
+        (void)fflush(stderr);
+    }
     abort();
 }
 
@@ -62,10 +84,10 @@ _Noreturn void epio__fatal(const char *function, const char *message)
 
 _Noreturn void epio__assertion_failed(const char *file, int line, const char *condition)
 {
-    (void)fprintf(stderr, "epio: %s:%d: not so: %s; this is a fault of epio\n", file, line,
-                  condition);
-    (void)fflush(stderr);
-    abort();
+    char message[200];
+    (void)snprintf(message, sizeof message, "%d: not so: %s; this is a fault of epio", line,
+                   condition);
+    epio__fatal(file, message);
 }
 
 #endif

@@ -98,27 +98,27 @@ uint64_t epio_op_bytes(const epio_op *op)
     }
 }
 
-bool epio_in_flight(const epio_op *op)
+bool epio_op_in_flight(const epio_op *op)
 {
-    epio__require(op, "epio_in_flight", "the op is NULL");
+    epio__require(op, "epio_op_in_flight", "the op is NULL");
     uint32_t state = epio__load_u32(&op->state);
     return (state & ~(uint32_t)EPIO__STATE_EXTRAS) == EPIO__STATE_IN_FLIGHT;
 }
 
-uint64_t epio_monotonic_time(void)
+uint64_t epio_clock_monotonic(void)
 {
     return epio__monotonic_time();
 }
 
-intptr_t epio_os_handle(const epio_file *file)
+intptr_t epio_file_os_handle(const epio_file *file)
 {
-    epio__file_check(file, "epio_os_handle");
+    epio__file_check(file, "epio_file_os_handle");
     return file->vfs->methods->os_handle != NULL ? file->vfs->methods->os_handle(file) : -1;
 }
 
-uint32_t epio_lock_level(const epio_file *file)
+uint32_t epio_file_lock_level(const epio_file *file)
 {
-    epio__file_check(file, "epio_lock_level");
+    epio__file_check(file, "epio_file_lock_level");
     const epio_vfs_methods *methods = file->vfs->methods;
     return methods->lock_level != NULL ? methods->lock_level(file) : EPIO_LOCK_NONE;
 }

@@ -83,6 +83,12 @@ static bool in_flight(const epio_loop *loop)
            epio__load_size(&loop->inbound) != 0;
 }
 
+static bool keeps_going(const epio_loop *loop)
+{
+    return epio__load_relaxed_size(&loop->in_flight) > loop->unreferenced || loop->internal != 0 ||
+           epio__load_size(&loop->inbound) != 0;
+}
+
 static void collect(epio_loop *loop)
 {
     if (something_was_posted(loop) || loop->arrivals.first != NULL) {
@@ -298,7 +304,7 @@ uint64_t epio_loop_run(epio_loop *loop)
     for (;;) {
         /* In this order: a stop comes with a wake. */
         (void)take_flag(&loop->woken);
-        if (take_flag(&loop->stopping) || !in_flight(loop)) {
+        if (take_flag(&loop->stopping) || !keeps_going(loop)) {
             break;
         }
         turn(loop, EPIO_FOREVER, 0, true, EPIO_FOREVER);
@@ -445,7 +451,7 @@ static void cancel_all(epio_loop *loop)
         epio_file *file = EPIO__CONTAINER(node, epio_file, active);
         cancel_list(loop, &file->ordered);
         epio__barrier_cancel_syncs(loop, file);
-        if (epio_in_flight(&file->flush)) {
+        if (epio_op_in_flight(&file->flush)) {
             epio__op_cancel(loop, &file->flush); /* a VFS may keep it waiting */
         }
     }

@@ -9,7 +9,7 @@
 #include "core/workers.h"
 #include "queue.h"
 
-/* For epio_loop_stats: what nobody else needs to know, and cannot be derived. */
+/* For epio_loop_get_stats: what nobody else needs to know, and cannot be derived. */
 typedef struct epio__counters {
     size_t wakes;                  /* atomic; any thread */
     uint64_t routes[EPIO__ROUTES]; /* ops delivered, but for the plain ones, which were at once */
@@ -50,6 +50,8 @@ struct epio_loop {
     size_t inbound;       /* ops submitted elsewhere that the owner has not seen */
     size_t in_flight;     /* ops that it has seen; written by the owner */
     size_t open_files;
+    size_t
+        unreferenced;  /* of those in_flight, which do not keep epio_loop_run going; the owner's */
     uint32_t sleeping; /* the owner waits, or will look again only when woken */
     uint32_t woken;
     uint32_t stopping;
@@ -316,6 +318,8 @@ void epio__barrier_start_sync(epio_op *op);
 void epio__barrier_withdraw_sync(epio_op *op);
 /* Every sync of the file that has no answer yet is to end. */
 void epio__barrier_cancel_syncs(epio_loop *loop, epio_file *file);
+/* Every op of the file is to end. */
+void epio__barrier_cancel_all(epio_loop *loop, epio_file *file);
 /* Likewise for a close. */
 void epio__barrier_start_close(epio_loop *loop, epio_op *op);
 /* An op of a file is being delivered, with op->result final. */

@@ -111,12 +111,12 @@ void epio_alarm(epio_op *op, uint64_t due)
     epio__loop_notify_host(loop);
 }
 
-bool epio_pending(const epio_op *op)
+bool epio_op_pending(const epio_op *op)
 {
     if (op == NULL) {
-        epio__fatal("epio_pending", "the op is NULL");
+        epio__fatal("epio_op_pending", "the op is NULL");
     }
-    return epio_in_flight(op);
+    return epio_op_in_flight(op);
 }
 
 /* ---- Layers ---- */
@@ -259,6 +259,7 @@ static void count_chain(epio_loop *loop, epio_op *first, bool inbound)
 {
     for (epio_op *op = first; op != NULL; op = op->link) {
         epio__count_size(&loop->in_flight, 1);
+        loop->unreferenced += (op->state_flags & EPIO__FLAG_UNREFERENCED) != 0 ? 1 : 0;
         if (epio__op_has_file(op)) {
             epio__barrier_enter(loop, op);
         }
@@ -621,6 +622,7 @@ void epio__op_deliver(epio_loop *loop, epio_op *op)
     epio__semaphore_count_op(op, SIZE_MAX);
     epio__list_remove(&op->held);
     follow_link(loop, op);
+    loop->unreferenced -= (op->state_flags & EPIO__FLAG_UNREFERENCED) != 0 ? 1 : 0;
     epio__count_size(&loop->in_flight, SIZE_MAX);
     count_route(loop, op);
     loop->delivered++;

@@ -48,7 +48,8 @@ enum {
     EPIO__FLAG_EXPIRED = 0x04,     /* that was its deadline */
     EPIO__FLAG_LINK_ALWAYS = 0x08, /* the next follows whatever happens */
     EPIO__FLAG_INTERNAL = 0x10,    /* a flush of the core's own */
-    EPIO__FLAG_CLOSED = 0x20       /* a close that reached its VFS: the file is gone */
+    EPIO__FLAG_CLOSED = 0x20,      /* a close that reached its VFS: the file is gone */
+    EPIO__FLAG_UNREFERENCED = 0x40 /* it does not keep epio_loop_run going */
 };
 
 /* op->due_for: what happens at op->due, should the op's deadline not come first. The owner's;
@@ -75,7 +76,7 @@ enum {
                               this and TAKEN under its lock */
 };
 
-/* op->route: by whom it was carried out, for epio_loop_stats. The owner's, and of no
+/* op->route: by whom it was carried out, for epio_loop_get_stats. The owner's, and of no
  * meaning for what was EPIO__FAST to its end: that was at once. */
 enum {
     EPIO__ROUTE_NOBODY,

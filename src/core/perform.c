@@ -39,7 +39,7 @@ static int64_t perform_close(epio_op *op)
 {
     epio_file *file = op->file;
     bool busy = epio__load_size(&file->inbound) != 0 || epio__load_size(&file->in_flight) != 0 ||
-                epio_in_flight(&file->flush);
+                epio_op_in_flight(&file->flush);
     if (busy && !is_inherited(file)) {
         return EPIO_EBUSY;
     }

@@ -14,7 +14,7 @@ int epio__reason_error(uint32_t reason)
     return errors[reason];
 }
 
-const char *epio_invalid_reason(const epio_op *op)
+const char *epio_op_invalid_reason(const epio_op *op)
 {
     static const char *const texts[] = {NULL,
 #define TEXT_OF(name, error, text) text,
@@ -22,7 +22,7 @@ const char *epio_invalid_reason(const epio_op *op)
 #undef TEXT_OF
     };
     if (op == NULL) {
-        epio__fatal("epio_invalid_reason", "the op is NULL");
+        epio__fatal("epio_op_invalid_reason", "the op is NULL");
     }
     /* An op that was refused may have ended otherwise, cancelled behind another; and an
      * earlier reason is still there in an op that the system refuses now. */

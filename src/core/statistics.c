@@ -1,4 +1,4 @@
-/* epio_loop_stats: what the loop's counters and lists say. They belong to the owner, who
+/* epio_loop_get_stats: what the loop's counters and lists say. They belong to the owner, who
  * writes them as it goes; what a cached read would have to pay for is derived here. */
 #include "core/loop.h"
 #include "core/struct_size.h"
@@ -22,7 +22,7 @@ static uint64_t length_of_queue(const epio__queue *queue)
     return count;
 }
 
-static void fill_routes(epio_loop_statistics *statistics, const epio_loop *loop)
+static void fill_routes(epio_loop_stats *statistics, const epio_loop *loop)
 {
     const uint64_t *routes = loop->counters.routes;
     statistics->delivered = loop->delivered;
@@ -35,7 +35,7 @@ static void fill_routes(epio_loop_statistics *statistics, const epio_loop *loop)
                           statistics->by_owner - statistics->by_nobody;
 }
 
-static void fill_lengths(epio_loop_statistics *statistics, const epio_loop *loop)
+static void fill_lengths(epio_loop_stats *statistics, const epio_loop *loop)
 {
     statistics->in_flight = epio_loop_pending(loop);
     statistics->ready_now = length_of_queue(&loop->ready) + length_of_queue(&loop->due);
@@ -49,17 +49,17 @@ static void fill_lengths(epio_loop_statistics *statistics, const epio_loop *loop
 }
 
 /* Of the first version. */
-#define FIRST_SIZE EPIO__SIZE_UP_TO(epio_loop_statistics, threads_now)
+#define FIRST_SIZE EPIO__SIZE_UP_TO(epio_loop_stats, threads_now)
 
-int epio_loop_stats(const epio_loop *loop, epio_loop_statistics *given)
+int epio_loop_get_stats(const epio_loop *loop, epio_loop_stats *given)
 {
-    epio_loop_statistics now = {0};
+    epio_loop_stats now = {0};
     if (loop == NULL || given == NULL || given->size < FIRST_SIZE) {
         return EPIO_EINVAL;
     }
-    epio__loop_check_lives(loop, "epio_loop_stats");
+    epio__loop_check_lives(loop, "epio_loop_get_stats");
     if (!epio__loop_is_owner(loop)) {
-        epio__fatal("epio_loop_stats", "the loop belongs to another thread, or to none");
+        epio__fatal("epio_loop_get_stats", "the loop belongs to another thread, or to none");
     }
     const epio__counters *counters = &loop->counters;
     fill_routes(&now, loop);

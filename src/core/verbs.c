@@ -270,11 +270,11 @@ epio_op *epio_truncate(epio_op *op, epio_file *file, uint64_t size)
     return op;
 }
 
-epio_op *epio_sync(epio_op *op, epio_file *file, uint32_t flags)
+epio_op *epio_sync(epio_op *op, epio_file *file, uint32_t mode)
 {
     prepare_file(op, "epio_sync", EPIO_KIND_SYNC, file);
-    op->flags = flags;
-    require(op, flags <= EPIO_SYNC_DATA_ONLY, EPIO__REASON_UNKNOWN_FLAGS);
+    op->flags = mode;
+    require(op, mode <= EPIO_SYNC_DATA_ONLY, EPIO__REASON_UNKNOWN_MODE);
     return op;
 }
 
@@ -415,7 +415,7 @@ epio_op *epio_op_prepare(epio_op *op, epio_vfs *vfs, epio_file *file, uint32_t k
 
 #if EPIO_ASYNC
 
-epio_op *epio_acquire(epio_op *op, epio_semaphore *semaphore, epio_vfs *vfs, uint32_t permits)
+epio_op *epio_acquire(epio_op *op, epio_vfs *vfs, epio_semaphore *semaphore, uint32_t permits)
 {
     prepare_vfs(op, "epio_acquire", EPIO_KIND_ACQUIRE, vfs);
     op->arguments.acquire.semaphore = semaphore;
@@ -426,6 +426,16 @@ epio_op *epio_acquire(epio_op *op, epio_semaphore *semaphore, epio_vfs *vfs, uin
     if (op->state_flags == 0) {
         op->vfs = epio__semaphore_vfs(semaphore); /* the loop stays that of `vfs` */
     }
+    return op;
+}
+
+epio_op *epio_op_unref(epio_op *op)
+{
+    epio__op_check_prepared(op, "epio_op_unref");
+    if (epio__load_u32(&op->state) != EPIO__STATE_LINKED) {
+        epio__store_relaxed_u32(&op->state, EPIO__STATE_PREPARED); /* no more fast */
+    }
+    op->state_flags |= EPIO__FLAG_UNREFERENCED;
     return op;
 }
 

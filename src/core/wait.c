@@ -116,7 +116,7 @@ static bool wait_for_fast(epio_loop *loop, epio_op *op, uintptr_t here)
         const bool done = true;
         epio__loop_run_until(loop, &done); /* what came of it gets going */
     }
-    if (epio_in_flight(op)) {
+    if (epio_op_in_flight(op)) {
         (void)wait_in_flight(op, here);
     }
     return true;

@@ -241,10 +241,10 @@ void epio__layer_destroy(epio__layer *layer)
 
 intptr_t epio__layer_os_handle(const epio_file *file)
 {
-    return epio_os_handle(((const epio__layer_file *)(const void *)file)->inner);
+    return epio_file_os_handle(((const epio__layer_file *)(const void *)file)->inner);
 }
 
 uint32_t epio__layer_lock_level(const epio_file *file)
 {
-    return epio_lock_level(((const epio__layer_file *)(const void *)file)->inner);
+    return epio_file_lock_level(((const epio__layer_file *)(const void *)file)->inner);
 }

@@ -487,7 +487,7 @@ int64_t epio__lock_perform(epio__lock_holder *holder, epio_op *op)
     case EPIO_KIND_CHECK_RESERVED_LOCK:
         return check_reserved(holder, op);
     default:
-        return epio_in_flight(op) ? try_to_lock(holder, op) : lock_by_thread(holder, op);
+        return epio_op_in_flight(op) ? try_to_lock(holder, op) : lock_by_thread(holder, op);
     }
 }
 

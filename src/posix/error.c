@@ -86,3 +86,28 @@ int64_t epio__op_fail(epio_op *op)
     op->os_error = errno;
     return epio__error_from_os(errno);
 }
+
+/* At -EPIO_E.... */
+static const int32_t usual_errors[] = {
+    [-EPIO_EPENDING] = EINPROGRESS, [-EPIO_EINVAL] = EINVAL,
+    [-EPIO_ECANCELED] = ECANCELED,  [-EPIO_ETIMEDOUT] = ETIMEDOUT,
+    [-EPIO_ENOMEM] = ENOMEM,        [-EPIO_EIO] = EIO,
+    [-EPIO_ENOENT] = ENOENT,        [-EPIO_EEXIST] = EEXIST,
+    [-EPIO_EACCES] = EACCES,        [-EPIO_EPERM] = EPERM,
+    [-EPIO_EISDIR] = EISDIR,        [-EPIO_ENOTDIR] = ENOTDIR,
+    [-EPIO_ELOOP] = ELOOP,          [-EPIO_ENAMETOOLONG] = ENAMETOOLONG,
+    [-EPIO_ENOSPC] = ENOSPC,        [-EPIO_EFBIG] = EFBIG,
+    [-EPIO_EMFILE] = EMFILE,        [-EPIO_EBADF] = EBADF,
+    [-EPIO_EBUSY] = EBUSY,          [-EPIO_ESHARING] = ETXTBSY,
+    [-EPIO_EDEADLK] = EDEADLK,      [-EPIO_EPIPE] = EPIPE,
+    [-EPIO_ESPIPE] = ESPIPE,        [-EPIO_EROFS] = EROFS,
+    [-EPIO_EXDEV] = EXDEV,          [-EPIO_ENOTEMPTY] = ENOTEMPTY,
+    [-EPIO_ERANGE] = ERANGE,        [-EPIO_ENOTSUP] = ENOTSUP,
+    [-EPIO_ENODEV] = ENODEV,        [-EPIO_ECLOSED] = ECANCELED,
+    [-EPIO_EUNKNOWN] = EIO,
+};
+
+int32_t epio__error_to_os(int error)
+{
+    return usual_errors[-error];
+}

@@ -257,7 +257,7 @@ static void destroy(epio_vfs *vfs)
 
 static intptr_t os_handle(const epio_file *file)
 {
-    return epio_os_handle(((const fault_file *)(const void *)file)->inner);
+    return epio_file_os_handle(((const fault_file *)(const void *)file)->inner);
 }
 
 static const epio_vfs_methods methods = {

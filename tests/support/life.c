@@ -9,7 +9,7 @@
 
 uint64_t now_ns(void)
 {
-    return epio_monotonic_time();
+    return epio_clock_monotonic();
 }
 
 /* ---- Ops that are watched ------------------------------------------------ */
@@ -19,7 +19,7 @@ static void tracked_done(epio_op *op)
     tracked *one = op->user;
     one->calls++;
     one->result = op->result;
-    check(!epio_pending(op));
+    check(!epio_op_pending(op));
     check(op->result != EPIO_EPENDING);
     check(op->timeout_ns == 0);
     if (one->then != NULL) {
@@ -433,7 +433,8 @@ static void prepare_lock(life *one, epio_op *op)
 static void clear_lock(life *one, epio_op *op)
 {
     epio_op unlock = {0};
-    check_result(epio_lock_level(one->file), op->result == 0 ? EPIO_LOCK_SHARED : EPIO_LOCK_NONE);
+    check_result(epio_file_lock_level(one->file),
+                 op->result == 0 ? EPIO_LOCK_SHARED : EPIO_LOCK_NONE);
     check_result(epio_perform(epio_unlock(&unlock, one->file, EPIO_LOCK_NONE)), 0);
 }
 
@@ -447,7 +448,7 @@ static void prepare_unlock(life *one, epio_op *op)
 static void clear_unlock(life *one, epio_op *op)
 {
     (void)op;
-    check_result(epio_lock_level(one->file), EPIO_LOCK_NONE);
+    check_result(epio_file_lock_level(one->file), EPIO_LOCK_NONE);
 }
 
 static void prepare_check_reserved_lock(life *one, epio_op *op)
@@ -720,7 +721,7 @@ static void begin_acquire(life *one, epio_op *op)
 {
     check_result(epio_semaphore_create(&semaphore, 3), 0);
     check_result(epio_semaphore_try_acquire(semaphore, 2), 0);
-    (void)epio_acquire(op, semaphore, one->os, 2);
+    (void)epio_acquire(op, one->os, semaphore, 2);
 }
 
 static void end_acquire(life *one, epio_op *op)
@@ -854,7 +855,7 @@ static void end_lock(life *one, epio_op *op)
     (void)op;
     /* Nothing of the waiter's is in the way of the other one. */
     check_result(epio_perform(epio_lock(&unlock, locker, EPIO_LOCK_SHARED, 0)),
-                 epio_lock_level(locker) > EPIO_LOCK_SHARED ? EPIO_EINVAL : 0);
+                 epio_file_lock_level(locker) > EPIO_LOCK_SHARED ? EPIO_EINVAL : 0);
     life_close(locker);
     life_close(waiter);
 }
@@ -866,7 +867,7 @@ static void begin_shared_lock(life *one, epio_op *op)
 
 static void end_shared_lock(life *one, epio_op *op)
 {
-    check_result(epio_lock_level(waiter), EPIO_LOCK_NONE);
+    check_result(epio_file_lock_level(waiter), EPIO_LOCK_NONE);
     end_lock(one, op);
 }
 
@@ -877,7 +878,7 @@ static void begin_exclusive_lock(life *one, epio_op *op)
 
 static void end_exclusive_lock(life *one, epio_op *op)
 {
-    check_result(epio_lock_level(waiter), EPIO_LOCK_SHARED);
+    check_result(epio_file_lock_level(waiter), EPIO_LOCK_SHARED);
     end_lock(one, op);
 }
 

@@ -20,13 +20,13 @@ uint32_t lock_go_to(epio_file *file, uint32_t level)
     static const uint32_t steps[] = {EPIO_LOCK_SHARED, EPIO_LOCK_RESERVED, EPIO_LOCK_EXCLUSIVE};
     for (size_t i = 0; i < 3 && steps[i] <= level; i++) {
         epio_op op = {0};
-        if (steps[i] > epio_lock_level(file) &&
+        if (steps[i] > epio_file_lock_level(file) &&
             epio_perform(epio_lock(&op, file, steps[i], 0)) != 0) {
             check_result(op.result, EPIO_EBUSY);
             break;
         }
     }
-    return epio_lock_level(file);
+    return epio_file_lock_level(file);
 }
 
 /* ---- The bytes ------------------------------------------------------------- */
@@ -187,7 +187,7 @@ static int64_t answer_by_epio(epio_file *file, const request *asked)
     case GO_DIRECTLY:
         (void)lock_go_to(file, EPIO_LOCK_SHARED);
         (void)epio_perform(epio_lock(&op, file, EPIO_LOCK_EXCLUSIVE, 0));
-        return epio_lock_level(file);
+        return epio_file_lock_level(file);
     case LET_GO:
         sleep_ns(asked->timeout_ns);
         op.timeout_ns = 0;

@@ -331,7 +331,7 @@ static int64_t submit_and_run(fixture *f, epio_op *op)
         print_error("done was called by epio_submit\n");
         fail_at(__FILE__, __LINE__);
     }
-    while (epio_pending(op)) {
+    while (epio_op_pending(op)) {
         (void)epio_loop_poll(f->loop, EPIO_FOREVER, 0);
     }
     if (calls != 1) {
