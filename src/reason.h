@@ -19,7 +19,7 @@
     X(SEMAPHORE_IS_NULL, EPIO_EINVAL, "the semaphore is NULL")                                     \
     X(KIND_IS_EPIOS, EPIO_EINVAL, "kinds of VFSes outside begin at EPIO_KIND_USER")                \
     X(UNKNOWN_FLAGS, EPIO_EINVAL, "unknown flags")                                                 \
-    X(UNKNOWN_MODE, EPIO_EINVAL, "unknown mode")                                            \
+    X(UNKNOWN_MODE, EPIO_EINVAL, "unknown mode")                                                   \
     X(NO_DIRECTION, EPIO_EINVAL, "neither READ nor WRITE")                                         \
     X(CREATE_ALONE, EPIO_EINVAL, "CREATE needs READ or WRITE")                                     \
     X(TRUNCATE_ALONE, EPIO_EINVAL, "TRUNCATE needs WRITE")                                         \
