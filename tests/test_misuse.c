@@ -6,7 +6,7 @@
 #include "core/phase.h"
 
 #include <epio/bench.h>
-#include <epio/vfs.h>
+#include <epio/layer.h>
 
 /* ---- A child that is to abort -------------------------------------------- */
 
@@ -1185,6 +1185,7 @@ static void handle_no_more(hand *c)
     X(alarm, "epio_alarm", epio_alarm(NULL, 0))                                                    \
     X(offload, "epio_offload", epio_offload(NULL))                                                 \
     X(defer, "epio_defer", epio_defer(NULL))                                                       \
+    X(layer_file, "epio_layer_file_state", epio_layer_file_state(NULL))                            \
     X(op_unref, "epio_op_unref", epio_op_unref(NULL))                                              \
     X(cancel_all, "epio_cancel_all", epio_cancel_all(NULL))                                        \
     X(op_prepare, "epio_op_prepare", epio_op_prepare(NULL, c->vfs, NULL, EPIO_KIND_USER))          \
@@ -1246,6 +1247,7 @@ static void handle_no_more(hand *c)
     X(epio_limit_vfs_create(NULL, c->vfs, c->semaphore))                                           \
     X(epio_limit_vfs_create(&c->created, NULL, c->semaphore))                                      \
     X(epio_limit_vfs_create(&c->created, c->vfs, NULL))                                            \
+    X(epio_layer_vfs_create(NULL, c->vfs, NULL, NULL))                                             \
     X(epio_trace_vfs_create(NULL, c->vfs))                                                         \
     X(epio_trace_vfs_create(&c->created, NULL))                                                    \
     X(epio_trace_read(NULL, EPIO_KIND_READ, &c->counts))                                           \

@@ -5,11 +5,6 @@
 
 #include <stdlib.h>
 
-static epio__layer *layer_of(epio_vfs *vfs)
-{
-    return (epio__layer *)(void *)vfs;
-}
-
 static epio__layer_file *file_of(epio_file *file)
 {
     return (epio__layer_file *)(void *)file;
@@ -20,7 +15,8 @@ static epio__layer_file *file_of(epio_file *file)
 /* With the frame of its close behind it, since a close must not need memory. */
 static epio__layer_file *make_file(const epio__layer *layer)
 {
-    return calloc(1, sizeof(epio__layer_file) + layer->frame_size);
+    return calloc(1, EPIO__ALIGNED_SIZE(sizeof(epio__layer_file)) +
+                         EPIO__ALIGNED_SIZE(layer->frame_size) + layer->file_state);
 }
 
 /* The file that an open is to hand out, if it found one. */
@@ -36,10 +32,10 @@ static void wrap_opened(epio__layer *layer, epio__layer_file *file, epio_op *op,
     op->file = &file->base;
 }
 
-static void free_file(epio__layer_file *file)
+void epio__layer_free_file(epio__layer *layer, epio_file *file)
 {
-    epio__subtract_size(&layer_of(file->base.vfs)->open_files, 1);
-    epio_file_release(&file->base);
+    epio__subtract_size(&layer->open_files, 1);
+    epio_file_release(file);
     epio__file_free(file);
 }
 
@@ -60,7 +56,7 @@ static int64_t perform_close(epio__layer *layer, epio_op *op)
 {
     epio__layer_file *file = file_of(op->file);
     int64_t result = epio_perform_on(op, layer->inner, file->inner);
-    free_file(file);
+    epio__layer_free_file(layer, &file->base);
     return result;
 }
 
@@ -83,7 +79,8 @@ int64_t epio__layer_perform(epio__layer *layer, epio_op *op)
 
 static epio__layer_frame *frame_of_close(const epio_op *op)
 {
-    return (epio__layer_frame *)(void *)(file_of(op->file) + 1);
+    char *file = (char *)op->file;
+    return (epio__layer_frame *)(void *)(file + EPIO__ALIGNED_SIZE(sizeof(epio__layer_file)));
 }
 
 static epio__layer_frame *take_frame(epio__layer *layer)
@@ -122,13 +119,30 @@ epio__layer_frame *epio__layer_make_frame(epio__layer *layer, epio_op *op)
     return frame;
 }
 
+void epio__layer_wrap(epio__layer *layer, epio__layer_frame *frame, epio_op *op)
+{
+    if (frame->opened != NULL) {
+        wrap_opened(layer, frame->opened, op, op->result);
+        frame->opened = NULL;
+    }
+}
+
 void epio__layer_settle(epio__layer *layer, epio__layer_frame *frame, epio_op *op)
 {
     if (op->kind == EPIO_KIND_CLOSE) {
-        free_file(file_of(op->file));
+        epio__layer_free_file(layer, op->file);
         return;
     }
-    wrap_opened(layer, frame->opened, op, op->result);
+    epio__layer_wrap(layer, frame, op);
+    put_frame(layer, frame);
+}
+
+void epio__layer_give_up(epio__layer *layer, epio_op *op)
+{
+    epio__layer_frame *frame = (epio__layer_frame *)(void *)op->frames;
+    op->frames = frame->base.below;
+    free(frame->opened);
+    frame->opened = NULL;
     put_frame(layer, frame);
 }
 

@@ -2,8 +2,8 @@
  * their own around each inner one, from its open to its close; frames for the
  * ops in flight, from a pool that grows to its high-water mark; and the way of
  * an op to the inner VFS. What a layer does beside that is its own file's. */
-#ifndef EPIO_LAYER_H
-#define EPIO_LAYER_H
+#ifndef EPIO_LAYERS_LAYER_H
+#define EPIO_LAYERS_LAYER_H
 
 #include "core/op.h"
 #include "core/registry.h"
@@ -21,7 +21,8 @@ typedef struct epio__layer {
     size_t open_files;  /* atomic */
     bool (*returned)(epio_frame *frame, epio_op *op);
     size_t frame_size;
-    size_t frames; /* ever made, but for those of closes */
+    size_t file_state; /* bytes of each file for who has the layer */
+    size_t frames;     /* ever made, but for those of closes */
     epio__layer_frame *free_frames;
 } epio__layer;
 
@@ -48,8 +49,19 @@ int64_t epio__layer_perform(epio__layer *layer, epio_op *op);
 struct epio__layer_file {
     epio_file base;
     epio_file *inner;
-    /* Behind it: the frame of its close. */
+    /* Behind it: the frame of its close, and the file's state. */
 };
+
+/* Of a struct that ends where another object begins which may be anything. */
+#define EPIO__ALIGNED_SIZE(size) (((size) + 15u) & ~(size_t)15u)
+
+static inline void *epio__layer_state_of(const epio__layer *layer, epio__layer_file *file)
+{
+    return (char *)file + EPIO__ALIGNED_SIZE(sizeof *file) + EPIO__ALIGNED_SIZE(layer->frame_size);
+}
+
+/* Frees a file that is closed below. */
+void epio__layer_free_file(epio__layer *layer, epio_file *file);
 
 static inline epio_file *epio__layer_inner_file(const epio_op *op)
 {
@@ -65,6 +77,10 @@ struct epio__layer_frame {
     epio__layer_file *opened; /* for the file that an open is to find */
     epio__layer_frame *next_free;
 };
+
+/* The op is an open that came back: op->file becomes one of the layer's. To be called before
+ * epio__layer_end by who wants to see it. */
+void epio__layer_wrap(epio__layer *layer, epio__layer_frame *frame, epio_op *op);
 
 /* The rare parts of the next two: opens, closes, and an empty pool. */
 epio__layer_frame *epio__layer_make_frame(epio__layer *layer, epio_op *op);
@@ -109,6 +125,9 @@ static inline void epio__layer_forward(epio__layer *layer, epio_op *op)
 {
     epio__forward(op, layer->inner, epio__layer_inner_file(op));
 }
+
+/* Takes the frame that an op was given by epio__layer_begin off again, unless it is a close. */
+void epio__layer_give_up(epio__layer *layer, epio_op *op);
 
 /* The result of an op for which there is no frame. */
 int64_t epio__layer_do_without(epio__layer *layer, epio_op *op);

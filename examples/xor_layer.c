@@ -1,0 +1,111 @@
+/* A layer that changes the bytes of every file on their way: what is written is xor-ed with a
+ * key, and what is read with the same key again. No cipher; a real one goes the same way.
+ *
+ *     xor_layer FILE    writes a line through the layer, and reads it back twice */
+#include <epio/layer.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static unsigned char key_at(const void *user, uint64_t offset)
+{
+    const unsigned char *key = user;
+    return key[offset % 4];
+}
+
+/* Those of one part, which begins at this offset of the file. */
+static void flip(const void *user, unsigned char *to, const unsigned char *from, size_t len,
+                 uint64_t offset)
+{
+    for (size_t i = 0; i < len; i++) {
+        to[i] = (unsigned char)(from[i] ^ key_at(user, offset + i));
+    }
+}
+
+/* A write's bytes are the caller's: what is written is a copy, as one part. */
+static int before(void *user, epio_op *op, void *state)
+{
+    epio_iovec *copy = state;
+    if (op->kind != EPIO_KIND_WRITE && op->kind != EPIO_KIND_WRITEV) {
+        return 0;
+    }
+    copy->len = (size_t)epio_op_bytes(op);
+    copy->base = malloc(copy->len + 1);
+    if (copy->base == NULL) {
+        return EPIO_ENOMEM;
+    }
+    epio_iovec whole = {op->arguments.io.base, (size_t)op->arguments.io.len};
+    bool vectored = op->kind == EPIO_KIND_WRITEV;
+    const epio_iovec *parts = vectored ? op->arguments.io.base : &whole;
+    size_t done = 0;
+    for (size_t i = 0; done < copy->len; done += parts[i++].len) {
+        flip(user, (unsigned char *)copy->base + done, parts[i].base, parts[i].len,
+             op->arguments.io.offset + done);
+    }
+    op->arguments.io.base = vectored ? (void *)copy : copy->base;
+    op->arguments.io.len = vectored ? 1 : copy->len;
+    return 0;
+}
+
+static void after(void *user, epio_op *op, void *state)
+{
+    epio_iovec whole = {op->arguments.io.base, (size_t)op->arguments.io.len};
+    const epio_iovec *parts = op->kind == EPIO_KIND_READV ? op->arguments.io.base : &whole;
+    bool reads = op->kind == EPIO_KIND_READ || op->kind == EPIO_KIND_READV;
+    uint64_t left = reads && op->result > 0 ? (uint64_t)op->result : 0;
+    uint64_t offset = op->arguments.io.offset;
+    for (; left > 0; parts++) {
+        size_t len = parts->len < left ? parts->len : (size_t)left;
+        flip(user, parts->base, parts->base, len, offset);
+        offset += len;
+        left -= len;
+    }
+    free(((epio_iovec *)state)->base);
+}
+
+static const epio_layer_methods xor_methods = {
+    .size = sizeof(epio_layer_methods),
+    .name = "xor",
+    .op_state = sizeof(epio_iovec),
+    .before = before,
+    .after = after,
+};
+
+static int copy_through(epio_vfs *vfs, const char *path, const char *line, size_t len)
+{
+    epio_op op = EPIO_OP_INIT;
+    char found[64] = {0};
+    uint32_t flags = EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE;
+    int64_t result = epio_perform(epio_open(&op, vfs, path, flags));
+    if (result != 0) {
+        fprintf(stderr, "%s: %s\n", path, epio_error_message(result));
+        return 1;
+    }
+    epio_file *file = op.file;
+    result = line != NULL ? epio_perform(epio_write(&op, file, line, len, 0)) : 0;
+    if (result >= 0) {
+        result = epio_perform(epio_read(&op, file, found, sizeof found - 1, 0));
+    }
+    (void)epio_perform(epio_close(&op, file));
+    printf("%s\n", result >= 0 ? found : epio_error_message(result));
+    return result < 0;
+}
+
+int main(int argc, char **argv)
+{
+    static unsigned char key[4] = {0x15, 0x2a, 0x01, 0x33};
+    static const char line[] = "the quick brown fox";
+    epio_vfs *layer;
+    if (argc != 2) {
+        fprintf(stderr, "usage: xor_layer FILE\n");
+        return 2;
+    }
+    if (epio_layer_vfs_create(&layer, epio_os_vfs(), &xor_methods, key) != 0) {
+        fprintf(stderr, "out of memory\n");
+        return 1;
+    }
+    int failed = copy_through(layer, argv[1], line, sizeof line - 1);
+    epio_vfs_destroy(layer);
+    printf("without the layer: ");
+    return copy_through(epio_os_vfs(), argv[1], NULL, 0) | failed;
+}

@@ -1,0 +1,52 @@
+/* For those who write a layer: a VFS over another that looks at ops on their way to it, or
+ * changes them, and sees them come back. Files of the inner VFS are wrapped, ops in flight kept
+ * track of, and closes carried out without memory by the library; the layer is two functions.
+ * examples/xor_layer.c is one. What is no layer is a VFS of its own: see epio/vfs.h. */
+#ifndef EPIO_LAYER_H
+#define EPIO_LAYER_H
+
+#include <epio/vfs.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* `state` is `op_state` bytes for each op, all zero at first; aligned as by malloc. op->file is
+ * the layer's own file, op->vfs the layer. Both functions are called on the owner's thread for
+ * what is submitted, and for what is performed on whichever thread that is, several at once. */
+typedef struct epio_layer_methods {
+    size_t size; /* sizeof(epio_layer_methods) */
+    const char *name;
+    size_t op_state;
+    size_t file_state; /* see epio_layer_file_state */
+
+    /* An op is about to go to the inner VFS. 0; or an error, with which it ends instead, and
+     * `after` is not called; for a close or an unlock, which nothing may keep from being
+     * carried out, an error means nothing. It may put another buffer, length or offset
+     * into op->arguments.io, which are taken back before `after`; the bytes of a write are the
+     * caller's and constant. NULL: nothing is to be done. */
+    int (*before)(void *user, epio_op *op, void *state);
+
+    /* It came back with op->result and op->os_error, which may be changed; after an open that
+     * succeeded op->file is new. NULL: nothing is to be done. */
+    void (*after)(void *user, epio_op *op, void *state);
+
+    /* epio_vfs_destroy has freed the VFS. NULL: nothing is to be done. */
+    void (*destroy)(void *user);
+} epio_layer_methods;
+
+/* Makes a layer over `inner`, on whose loop it completes, if there is one; to be destroyed by
+ * epio_vfs_destroy, before that. `user` is what its functions get; the methods must outlive it.
+ * 0; EPIO_EINVAL: NULL, a size below that of the first version; EPIO_ENOMEM. Any thread. */
+EPIO_API int epio_layer_vfs_create(epio_vfs **vfs, epio_vfs *inner,
+                                   const epio_layer_methods *methods, void *user);
+
+/* The layer's own state of one of its files, from the `after` of its open to that of its close:
+ * `file_state` bytes, all zero at first, aligned as by malloc. Any thread. */
+EPIO_API void *epio_layer_file_state(epio_file *file);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
