@@ -134,12 +134,14 @@ by_pkg_config() {
     run "pkg-config, $name" "$folder/$name"
 }
 
-# What a program outside writes a layer with.
-layer_by_pkg_config() {
-    # shellcheck disable=SC2046
-    "$compiler" "$@" -std=c11 -Wall -Wextra -Werror -o "$folder/xor_layer" \
-        "$source/examples/xor_layer.c" $(pkg-config --cflags --libs epio)
-    run "pkg-config, a layer" "$folder/xor_layer"
+# What a program outside writes a layer and a VFS with.
+examples_by_pkg_config() {
+    for name in xor_layer remote_vfs; do
+        # shellcheck disable=SC2046
+        "$compiler" "$@" -std=c11 -Wall -Wextra -Werror -o "$folder/$name" \
+            "$source/examples/$name.c" $(pkg-config --cflags --libs epio)
+        run "pkg-config, $name" "$folder/$name"
+    done
 }
 
 # With nothing to be found of what epio is made of: the shared library alone.
@@ -174,7 +176,7 @@ without_dependencies "$@"
 export PKG_CONFIG_PATH="$package"
 by_pkg_config shared '' "$@"
 if grep -q '^EPIO_ASYNC:BOOL=ON' "$build/CMakeCache.txt"; then
-    layer_by_pkg_config "$@"
+    examples_by_pkg_config "$@"
 fi
 # Other systems need not have all the static libraries that -static asks for.
 if [ -n "$toolchain" ]; then

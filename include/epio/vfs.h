@@ -3,7 +3,19 @@
  * A VFS is three functions. `submit` accepts an op, for which epio_complete
  * follows exactly once; `perform` carries one out on the calling thread;
  * `cancel` asks for one to end. Opens, paths and files go through the same
- * three, so that a layer, which passes most ops on to an inner VFS, is short.
+ * three, so that a layer, which passes most ops on to an inner VFS, is short; for most
+ * of them there is epio/layer.h.
+ *
+ * Of an op that a VFS was given and has not ended, these fields are its own: `queue`, to keep
+ * the op in a list; `progress`, 0 at first; `os_error`; of a read or write `notes`, and
+ * arguments.io.system, four words. It may put others into `arguments` on the op's way to an
+ * inner VFS (another buffer in io.base), if it puts them back when the op returns. `kind`,
+ * `flags`, `file`, `vfs`, `loop`, `timeout_ns` (by now the deadline on epio_clock_monotonic, 0:
+ * none) and `user` are to be read; all else is the core's. An open allocates before it goes
+ * further what its return will need, since a file that was opened cannot be lost.
+ *
+ * What is no file's (sleep, current_time, randomness, work) a VFS may pass on, by
+ * epio_forward and epio_perform_on, to the loop's VFS or epio_os_vfs.
  *
  * What the core has done before an op gets here: arguments are valid, syncs
  * wait for what they cover and share a flush, a close comes alone, deadlines
