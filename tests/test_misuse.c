@@ -7,6 +7,7 @@
 
 #include <epio/bench.h>
 #include <epio/layer.h>
+#include <epio/locks.h>
 
 /* ---- A child that is to abort -------------------------------------------- */
 
@@ -1185,6 +1186,12 @@ static void handle_no_more(hand *c)
     X(alarm, "epio_alarm", epio_alarm(NULL, 0))                                                    \
     X(offload, "epio_offload", epio_offload(NULL))                                                 \
     X(defer, "epio_defer", epio_defer(NULL))                                                       \
+    X(holder_level, "epio_lock_holder_level", epio_lock_holder_level(NULL))                        \
+    X(holder_perform, "epio_lock_holder_perform", epio_lock_holder_perform(NULL, &c->op))          \
+    X(holder_submit, "epio_lock_holder_submit", epio_lock_holder_submit(NULL, &c->op))             \
+    X(holder_cancel, "epio_lock_holder_cancel", epio_lock_holder_cancel(NULL))                     \
+    X(holder_resumed, "epio_lock_holder_resumed", epio_lock_holder_resumed(NULL))                  \
+    X(holder_alarm, "epio_lock_holder_alarm", epio_lock_holder_alarm(NULL))                        \
     X(layer_file, "epio_layer_file_state", epio_layer_file_state(NULL))                            \
     X(op_unref, "epio_op_unref", epio_op_unref(NULL))                                              \
     X(cancel_all, "epio_cancel_all", epio_cancel_all(NULL))                                        \
@@ -1247,6 +1254,8 @@ static void handle_no_more(hand *c)
     X(epio_limit_vfs_create(NULL, c->vfs, c->semaphore))                                           \
     X(epio_limit_vfs_create(&c->created, NULL, c->semaphore))                                      \
     X(epio_limit_vfs_create(&c->created, c->vfs, NULL))                                            \
+    X(epio_lock_node_create(NULL))                                                                 \
+    X(epio_lock_holder_create(NULL, NULL, NULL))                                                   \
     X(epio_layer_vfs_create(NULL, c->vfs, NULL, NULL))                                             \
     X(epio_trace_vfs_create(NULL, c->vfs))                                                         \
     X(epio_trace_vfs_create(&c->created, NULL))                                                    \
@@ -1267,6 +1276,8 @@ static void handle_no_more(hand *c)
     X(epio_bench_invalid_reason(NULL, false, NULL, 0))                                             \
     X(epio_trace_summary(c->trace, NULL, 0))                                                       \
     X(epio_loop_on_ready(c->loop, NULL, NULL))                                                     \
+    X((epio_lock_node_destroy(NULL), 0))                                                           \
+    X((epio_lock_holder_destroy(NULL), 0))                                                         \
     X((epio_vfs_destroy(NULL), 0))                                                                 \
     X((epio_loop_destroy(NULL), 0))                                                                \
     X((epio_semaphore_destroy(NULL), 0))                                                           \

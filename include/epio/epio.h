@@ -15,31 +15,13 @@
 #ifndef EPIO_EPIO_H
 #define EPIO_EPIO_H
 
+#include <epio/compiler.h>
 #include <epio/op.h>
 
 /* 0 where the library was built without its asynchronous half: no loop, no
  * thread, epio_perform alone. The package files define it for you. */
 #ifndef EPIO_ASYNC
 #define EPIO_ASYNC 1
-#endif
-
-#ifndef EPIO_API
-#if defined(_WIN32) && defined(EPIO_SHARED)
-#define EPIO_API __declspec(dllimport)
-#else
-#define EPIO_API
-#endif
-#endif
-
-/* A verb: the op that it returns is for a runner, or for epio_link. */
-#if defined(__cplusplus)
-#define EPIO_VERB [[nodiscard]] EPIO_API
-#elif defined(__clang__)
-#define EPIO_VERB __attribute__((warn_unused_result)) EPIO_API
-#elif defined(__GNUC__) && __GNUC__ >= 11
-#define EPIO_VERB __extension__ [[nodiscard]] EPIO_API
-#else
-#define EPIO_VERB EPIO_API
 #endif
 
 #ifdef __cplusplus
