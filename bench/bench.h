@@ -2,7 +2,7 @@
  * went wrong.
  *
  * A command is one file command_<name>.c that defines a bench_command, and its
- * line in main.c. engine.h is about those that are compared, contest.h about how
+ * line in main.c. engine.h is about those that are compared, comparison.h about how
  * they are, system.h about the operating system. */
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H

@@ -1,11 +1,10 @@
 /* epio-bench compare: the helpers of epio/bench.h, for the usual workloads. */
-#include "contest.h"
+#include "report.h"
 
 #include <epio/bench.h>
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 static const struct workload {
     const char *name;
@@ -20,21 +19,22 @@ static const struct workload {
 
 #define WORKLOADS (sizeof workloads / sizeof workloads[0])
 
-/* All rounds of all workloads, one after another. */
-struct comparison {
+/* What is measured, in the order of the columns that show it. */
+enum { SYNCHRONOUS_NS, ASYNCHRONOUS_NS, SYNCHRONOUS_RATE, ASYNCHRONOUS_RATE, SPEEDUP, FIELDS };
+
+/* ---- Measuring ----------------------------------------------------------- */
+
+struct context {
     const bench_options *options;
-    epio_bench_result *results; /* rounds of the first workload, of the second, ... */
-    int errors[WORKLOADS];
-    size_t finished; /* comparisons, of rounds times WORKLOADS */
+    const char *backend;
+    bool refused[WORKLOADS]; /* by the file system */
 };
 
-static bool show_progress(void *user, uint64_t done, uint64_t total)
+static bool go_on(void *user, uint64_t done, uint64_t total)
 {
-    const struct comparison *comparison = user;
-    size_t all = (size_t)comparison->options->rounds * WORKLOADS;
-
-    /* The last step is the end of the last comparison, not before. */
-    bench_progress("compare", comparison->finished * 1000 + done * 999 / total, all * 1000);
+    (void)user;
+    (void)done;
+    (void)total;
     return !bench_interrupted();
 }
 
@@ -45,153 +45,118 @@ static bool is_refusal(const struct workload *workload, int error)
     return workload->flags == EPIO_BENCH_DIRECT && (error == EPIO_EINVAL || error == EPIO_ENOTSUP);
 }
 
-static int run_one(struct comparison *comparison, size_t workload, epio_bench_result *result)
+static int measure(void *argument, size_t index, double *fields)
 {
-    const bench_options *options = comparison->options;
-    epio_bench_options bench = {0};
-    int error;
+    struct context *context = argument;
+    const bench_options *options = context->options;
+    epio_bench_options bench = {.size = sizeof bench,
+                                .path = options->path,
+                                .iterations = options->iterations,
+                                .bytes = (size_t)options->size,
+                                .queue_depth = (uint32_t)options->depth,
+                                .flags = workloads[index].flags,
+                                .backend = options->backend,
+                                .progress = go_on};
+    epio_bench_result result = {0};
+    int error = context->refused[index] ? 0 : workloads[index].compare(&result, &bench);
 
-    if (comparison->errors[workload] != 0) {
+    if (is_refusal(&workloads[index], error)) {
+        context->refused[index] = true;
         return 0;
     }
-    bench.size = sizeof bench;
-    bench.path = options->path;
-    bench.iterations = options->iterations;
-    bench.bytes = (size_t)options->size;
-    bench.queue_depth = (uint32_t)options->depth;
-    bench.flags = workloads[workload].flags;
-    bench.backend = options->backend;
-    bench.progress = show_progress;
-    bench.user = comparison;
-    error = workloads[workload].compare(result, &bench);
-    comparison->errors[workload] = error;
-    return is_refusal(&workloads[workload], error) ? 0 : error;
-}
-
-static int run_all(struct comparison *comparison)
-{
-    size_t rounds = (size_t)comparison->options->rounds;
-    size_t round, workload;
-    int error = 0;
-
-    for (round = 0; round < rounds && error == 0; round++) {
-        for (workload = 0; workload < WORKLOADS && error == 0; workload++) {
-            error = run_one(comparison, workload, &comparison->results[workload * rounds + round]);
-            comparison->finished++;
-        }
+    if (result.backend != NULL) {
+        context->backend = result.backend;
     }
-    bench_progress("compare", 1, 1);
+    fields[SYNCHRONOUS_NS] = (double)result.synchronous_ns;
+    fields[ASYNCHRONOUS_NS] = (double)result.asynchronous_ns;
+    fields[SYNCHRONOUS_RATE] = result.synchronous_bytes_per_second;
+    fields[ASYNCHRONOUS_RATE] = result.asynchronous_bytes_per_second;
+    fields[SPEEDUP] = result.speedup;
     return error;
 }
 
-enum field { SYNCHRONOUS_NS, ASYNCHRONOUS_NS, SYNCHRONOUS_RATE, ASYNCHRONOUS_RATE, SPEEDUP };
+/* ---- Results ------------------------------------------------------------- */
 
-static double get(const epio_bench_result *result, enum field field)
-{
-    switch (field) {
-    case SYNCHRONOUS_NS:
-        return (double)result->synchronous_ns;
-    case ASYNCHRONOUS_NS:
-        return (double)result->asynchronous_ns;
-    case SYNCHRONOUS_RATE:
-        return result->synchronous_bytes_per_second;
-    case ASYNCHRONOUS_RATE:
-        return result->asynchronous_bytes_per_second;
-    case SPEEDUP:
-        return result->speedup;
-    }
-    return 0;
-}
+enum { WORKLOAD = BENCH_HEAD_COUNT, ITERATIONS, BYTES, FIRST_FIELD };
+enum { SYNCHRONOUS_MB = FIRST_FIELD + FIELDS, ASYNCHRONOUS_MB, SPEEDUP_SHOWN };
 
-static bench_spread spread_of(const epio_bench_result *results, size_t rounds, double *values,
-                              enum field field)
+static const bench_column columns[] = {
+    BENCH_HEAD_COLUMNS,
+    {NULL, "workload", -16, 0, 0, 0},
+    {"iterations", NULL, 0, 0, 0, 0},
+    {"bytes", NULL, 0, 0, 0, 0},
+    {"synchronous_ns", NULL, 0, 0, 0, 0},
+    {"asynchronous_ns", NULL, 0, 0, 0, 0},
+    {"synchronous_bytes_per_s", NULL, 0, 0, 0, 0},
+    {"asynchronous_bytes_per_s", NULL, 0, 0, 0, 0},
+    {"speedup", NULL, 0, 4, 0, BENCH_QUARTILES},
+    {NULL, "synchronous MB/s", 18, 0, 1, 0},
+    {NULL, "asynchronous MB/s", 18, 0, 1, 0},
+    {NULL, "speed-up", -19, 0, 2, BENCH_QUARTILES},
+};
+
+#define COLUMN_COUNT (sizeof columns / sizeof columns[0])
+
+static void fill_row(const struct context *context, const bench_rounds *rounds, size_t index,
+                     bench_cell *cells)
 {
+    bench_candidate candidate = {.name = "epio", .backend = context->backend};
     size_t i;
 
-    for (i = 0; i < rounds; i++) {
-        values[i] = get(&results[i], field);
+    candidate.depth = context->options->depth;
+    bench_head_fill(cells, "compare", workloads[index].name, &candidate);
+    cells[WORKLOAD] = bench_text(workloads[index].name);
+    cells[ITERATIONS] = bench_number((double)context->options->iterations);
+    cells[BYTES] = bench_number((double)context->options->size);
+    for (i = 0; i < FIELDS; i++) {
+        cells[FIRST_FIELD + i] = bench_spread(bench_rounds_quartiles(rounds, index, i));
     }
-    return bench_spread_of(values, rounds);
+    cells[SYNCHRONOUS_MB] = bench_number(cells[FIRST_FIELD + SYNCHRONOUS_RATE].number.median / 1e6);
+    cells[ASYNCHRONOUS_MB] =
+        bench_number(cells[FIRST_FIELD + ASYNCHRONOUS_RATE].number.median / 1e6);
+    cells[SPEEDUP_SHOWN] = cells[FIRST_FIELD + SPEEDUP];
 }
 
-static void print_json(const epio_bench_result *results, size_t rounds, double *values)
+static void report(const struct context *context, const bench_rounds *rounds)
 {
-    const epio_bench_result *first = &results[0];
-    bench_spread speedup = spread_of(results, rounds, values, SPEEDUP);
-
-    printf("{\"bench\":\"compare\",\"workload\":\"%s\",\"depth\":%" PRIu32
-           ",\"engine\":\"epio\",\"backend\":\"%s\",\"iterations\":%" PRIu64 ",\"bytes\":%" PRIu64,
-           first->workload, first->queue_depth, first->backend, first->iterations, first->bytes);
-    printf(",\"synchronous_ns\":%.0f", spread_of(results, rounds, values, SYNCHRONOUS_NS).median);
-    printf(",\"asynchronous_ns\":%.0f", spread_of(results, rounds, values, ASYNCHRONOUS_NS).median);
-    printf(",\"synchronous_bytes_per_s\":%.0f",
-           spread_of(results, rounds, values, SYNCHRONOUS_RATE).median);
-    printf(",\"asynchronous_bytes_per_s\":%.0f",
-           spread_of(results, rounds, values, ASYNCHRONOUS_RATE).median);
-    printf(",\"speedup\":%.4f,\"speedup_low\":%.4f,\"speedup_high\":%.4f}\n", speedup.median,
-           speedup.low, speedup.high);
-}
-
-static void print_head(const bench_options *options)
-{
-    printf("%" PRIu64 " operations of %" PRIu64 " bytes, up to %" PRIu64
-           " in flight; medians of %" PRIu64 " rounds\n\n",
-           options->iterations, options->size, options->depth, options->rounds);
-    printf("%-16s %18s %18s  %s\n", "workload", "synchronous MB/s", "asynchronous MB/s",
-           "speed-up");
-}
-
-static void print_row(const epio_bench_result *results, size_t rounds, double *values)
-{
-    bench_spread speedup = spread_of(results, rounds, values, SPEEDUP);
-
-    printf("%-16s %18.1f", results[0].workload,
-           spread_of(results, rounds, values, SYNCHRONOUS_RATE).median / 1e6);
-    printf(" %18.1f  %.2f  (%.2f to %.2f)\n",
-           spread_of(results, rounds, values, ASYNCHRONOUS_RATE).median / 1e6, speedup.median,
-           speedup.low, speedup.high);
-}
-
-static void print_all(const struct comparison *comparison, double *values)
-{
-    const bench_options *options = comparison->options;
-    size_t rounds = (size_t)options->rounds;
-    size_t i;
+    const bench_options *options = context->options;
+    bench_cell cells[WORKLOADS * COLUMN_COUNT] = {{0}};
+    size_t count = 0, i;
 
     if (!options->json) {
-        print_head(options);
+        printf("%" PRIu64 " operations of %" PRIu64 " bytes, up to %" PRIu64
+               " in flight; medians of %" PRIu64 " rounds\n\n",
+               options->iterations, options->size, options->depth, options->rounds);
     }
     for (i = 0; i < WORKLOADS; i++) {
-        const epio_bench_result *results = &comparison->results[i * rounds];
-
-        if (comparison->errors[i] == 0 && options->json) {
-            print_json(results, rounds, values);
-        } else if (comparison->errors[i] == 0) {
-            print_row(results, rounds, values);
+        if (!context->refused[i]) {
+            fill_row(context, rounds, i, &cells[count++ * COLUMN_COUNT]);
         } else if (!options->json) {
-            printf("%-16s not offered by this file system\n", workloads[i].name);
+            printf("%s: not offered by this file system\n", workloads[i].name);
         }
     }
+    bench_report(options, columns, COLUMN_COUNT, cells, count);
 }
 
 static int run_compare(const bench_options *options)
 {
-    struct comparison comparison = {0};
-    double *values = calloc((size_t)options->rounds, sizeof *values);
-    int error;
+    struct context context = {.options = options};
+    bench_rounds rounds = {.label = "compare",
+                           .count = (size_t)options->rounds,
+                           .series = WORKLOADS,
+                           .fields = FIELDS,
+                           .measure = measure,
+                           .context = &context};
+    int error = bench_rounds_take(&rounds);
 
-    comparison.options = options;
-    comparison.results = calloc((size_t)options->rounds * WORKLOADS, sizeof *comparison.results);
-    error = values == NULL || comparison.results == NULL ? EPIO_ENOMEM : run_all(&comparison);
     if (error == 0) {
-        print_all(&comparison, values);
+        report(&context, &rounds);
     }
-    free(comparison.results);
-    free(values);
+    bench_rounds_free(&rounds);
     return error;
 }
 
-const bench_command bench_compare = {
+const bench_command bench_compare_command = {
     .name = "compare",
     .summary = "each call waited for, beside a queue of operations in flight",
     .help = "Does the same work twice, synchronously (epio_perform) and asynchronously\n"

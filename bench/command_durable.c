@@ -1,6 +1,6 @@
 /* epio-bench durable: tasks that append to one file and wait until each block
  * is on the medium, in both ways that they can be written. */
-#include "contest.h"
+#include "comparison.h"
 
 #include <string.h>
 
@@ -60,7 +60,7 @@ static int run_durable(const bench_options *options)
     return error != 0 ? error : bench_plot_draw(options);
 }
 
-const bench_command bench_durable = {
+const bench_command bench_durable_command = {
     .name = "durable",
     .summary = "appends with a sync each, on one loop and on threads",
     .help = "Tasks append blocks of 4 KiB to one file and wait until each is durable: on one\n"

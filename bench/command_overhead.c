@@ -1,5 +1,5 @@
 /* epio-bench overhead: what epio itself costs, from the verb to the callback. */
-#include "contest.h"
+#include "comparison.h"
 
 #include <epio/vfs.h>
 
@@ -33,7 +33,6 @@ struct overhead {
     epio_vfs nothing_vfs;
     epio_file nothing_file;
     void *memory;
-    bool checks; /* the blocks that were read */
     int error;
     struct task tasks[DEPTH];
 };
@@ -182,41 +181,6 @@ static void close_overhead(struct overhead *overhead)
 
 /* ---- Measuring ----------------------------------------------------------- */
 
-static void print_text(const bench_contest *contest)
-{
-    size_t i;
-
-    for (i = 0; i < contest->count; i++) {
-        bench_spread rate = bench_contest_spread(contest, i, BENCH_RATE);
-
-        printf("%-24s depth %" PRIu64 "  %-8s %8.1f ns per operation (%.1f-%.1f)\n",
-               contest->workload, contest->contenders[i].depth, contest->contenders[i].backend,
-               1e9 / rate.median, 1e9 / rate.high, 1e9 / rate.low);
-    }
-}
-
-static int compare_backends(const bench_options *options, const bench_workload *workload,
-                            const bench_contender *contenders, size_t count)
-{
-    bench_contest contest = {0};
-    int error;
-
-    contest.bench = "overhead";
-    contest.workload = workload->name;
-    contest.contenders = contenders;
-    contest.count = count;
-    contest.rounds = (size_t)options->rounds;
-    contest.seconds = options->seconds;
-    error = bench_contest_run(&contest);
-    if (error == 0 && options->json) {
-        error = bench_report_contest(options, &contest);
-    } else if (error == 0) {
-        print_text(&contest);
-    }
-    bench_contest_free(&contest);
-    return error;
-}
-
 /* For callgrind: nothing that depends on the time. */
 static int run_exactly(const bench_options *options, struct overhead *overhead)
 {
@@ -233,24 +197,30 @@ static int run_workload(const bench_options *options, const bench_workload *work
                         const bench_target *target)
 {
     const char *backends[BENCH_MOST_BACKENDS];
-    bench_contender contenders[BENCH_MOST_BACKENDS] = {{0}};
+    bench_candidate candidates[BENCH_MOST_BACKENDS] = {{0}};
     struct overhead *all = calloc(BENCH_MOST_BACKENDS, sizeof *all);
     size_t count = bench_backends(options, backends), i;
     int error = all == NULL ? EPIO_ENOMEM : 0;
 
     for (i = 0; i < count && error == 0; i++) {
-        contenders[i].name = "epio";
-        contenders[i].backend = backends[i];
-        contenders[i].mode = BENCH_ALONE;
-        contenders[i].depth = DEPTH;
-        contenders[i].run = run_turn;
-        contenders[i].context = &all[i];
+        candidates[i] = (bench_candidate){.name = "epio",
+                                          .backend = backends[i],
+                                          .mode = BENCH_ALONE,
+                                          .depth = DEPTH,
+                                          .run = run_turn,
+                                          .context = &all[i]};
         error = open_overhead(&all[i], backends[i], target);
     }
     if (error == 0 && options->iterations != 0) {
         error = run_exactly(options, &all[0]);
     } else if (error == 0) {
-        error = compare_backends(options, workload, contenders, count);
+        bench_comparison comparison = {.bench = "overhead",
+                                       .workload = workload->name,
+                                       .candidates = candidates,
+                                       .count = count,
+                                       .seconds = options->seconds};
+
+        error = bench_compare(options, &comparison);
     }
     for (i = 0; i < count && all != NULL; i++) {
         close_overhead(&all[i]);
@@ -291,7 +261,7 @@ static int run_overhead(const bench_options *options)
 
 static const char *const workloads[] = {"read", "none", NULL};
 
-const bench_command bench_overhead = {
+const bench_command bench_overhead_command = {
     .name = "overhead",
     .summary = "what an operation costs from submit to done",
     .help = "Keeps 32 operations in flight: reads of 4 KiB that a VFS of this program completes\n"

@@ -1,6 +1,6 @@
 /* epio-bench peers: epio on each back end, beside what one would write without
  * it. */
-#include "contest.h"
+#include "comparison.h"
 
 #include <epio/vfs.h>
 
@@ -226,7 +226,7 @@ static int run_peers(const bench_options *options)
     return error != 0 ? error : bench_plot_draw(options);
 }
 
-const bench_command bench_peers = {
+const bench_command bench_peers_command = {
     .name = "peers",
     .summary = "epio beside blocking calls, threads, liburing, libuv and POSIX AIO",
     .help = "Compares epio, on each back end, with those that do the same work without it and\n"

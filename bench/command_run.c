@@ -1,6 +1,6 @@
 /* epio-bench run: epio alone, for as long as one likes, with how long its
  * operations took. */
-#include "contest.h"
+#include "report.h"
 #include "system.h"
 
 #include <inttypes.h>
@@ -49,74 +49,70 @@ static bench_workload workload_of(const bench_options *options)
 
 struct outcome {
     const char *backend;
+    bench_mode mode;
     bench_sample sample;
     uint64_t cpu;
     bench_histogram latencies;
 };
 
-static const struct {
-    const char *name;
-    const char *key; /* in JSON */
-    double part;
-} quantiles[] = {{"p50", "p50_us", 0.5},
-                 {"p90", "p90_us", 0.9},
-                 {"p99", "p99_us", 0.99},
-                 {"p99.9", "p999_us", 0.999}};
+/* ---- Results ------------------------------------------------------------- */
 
-#define QUANTILE_COUNT (sizeof quantiles / sizeof quantiles[0])
+#define QUANTILES 4
+static const double quantiles[QUANTILES] = {0.5, 0.9, 0.99, 0.999};
 
-static double microseconds(const bench_histogram *latencies, size_t quantile)
-{
-    return (double)bench_histogram_quantile(latencies, quantiles[quantile].part) / 1e3;
-}
+enum { SIZE = BENCH_HEAD_COUNT, FILES, RATE, MEGABYTES, CPU, MIN, FIRST_QUANTILE };
+enum { MAX = FIRST_QUANTILE + QUANTILES, COLUMN_COUNT };
 
-static double rate_of(const struct outcome *outcome)
-{
-    return (double)outcome->sample.operations * 1e9 / (double)outcome->sample.nanoseconds;
-}
+static const bench_column columns[COLUMN_COUNT] = {
+    BENCH_HEAD_COLUMNS,
+    {"size", NULL, 0, 0, 0, 0},
+    {"files", NULL, 0, 0, 0, 0},
+    {"ops_per_s", "ops/s", 11, 1, 0, 0},
+    {"mb_per_s", "MB/s", 9, 2, 1, 0},
+    {"cpu_us_per_op", "CPU us", 8, 4, 2, 0},
+    {"min_us", "min us", 9, 3, 2, 0},
+    {"p50_us", "p50 us", 9, 3, 2, 0},
+    {"p90_us", "p90 us", 9, 3, 2, 0},
+    {"p99_us", "p99 us", 9, 3, 2, 0},
+    {"p999_us", "p99.9 us", 9, 3, 2, 0},
+    {"max_us", "max us", 9, 3, 2, 0},
+};
 
-static double cpu_of(const struct outcome *outcome)
-{
-    return (double)outcome->cpu / 1e3 / (double)outcome->sample.operations;
-}
-
-static void print_json(const bench_options *options, const struct outcome *outcome)
+static void report(const bench_options *options, const struct outcome *outcome)
 {
     const bench_histogram *latencies = &outcome->latencies;
+    double operations = (double)outcome->sample.operations;
+    double rate = operations * 1e9 / (double)outcome->sample.nanoseconds;
+    bench_candidate candidate = {.name = "epio",
+                                 .backend = outcome->backend,
+                                 .mode = outcome->mode,
+                                 .depth = options->depth};
+    bench_cell cells[COLUMN_COUNT] = {{0}};
     size_t i;
 
-    printf("{\"bench\":\"run\",\"workload\":\"%s\",\"depth\":%" PRIu64
-           ",\"engine\":\"epio\",\"backend\":\"%s\",\"mode\":\"%s\",\"size\":%" PRIu64
-           ",\"files\":%" PRIu64,
-           options->workload, options->depth, outcome->backend,
-           bench_mode_name(options->inline_writes ? BENCH_INLINE : BENCH_ALONE), options->size,
-           options->files);
-    printf(",\"ops_per_s\":%.1f,\"mb_per_s\":%.2f,\"cpu_us_per_op\":%.4f", rate_of(outcome),
-           rate_of(outcome) * (double)options->size / 1e6, cpu_of(outcome));
-    printf(",\"min_us\":%.3f", (double)latencies->least / 1e3);
-    for (i = 0; i < QUANTILE_COUNT; i++) {
-        printf(",\"%s\":%.3f", quantiles[i].key, microseconds(latencies, i));
+    bench_head_fill(cells, "run", options->workload, &candidate);
+    cells[SIZE] = bench_number((double)options->size);
+    cells[FILES] = bench_number((double)options->files);
+    cells[RATE] = bench_number(rate);
+    cells[MEGABYTES] = bench_number(rate * (double)options->size / 1e6);
+    cells[CPU] = bench_number((double)outcome->cpu / 1e3 / operations);
+    cells[MIN] = bench_number((double)latencies->least / 1e3);
+    for (i = 0; i < QUANTILES; i++) {
+        uint64_t quantile = bench_histogram_quantile(latencies, quantiles[i]);
+
+        cells[FIRST_QUANTILE + i] = bench_number((double)quantile / 1e3);
     }
-    printf(",\"max_us\":%.3f}\n", (double)latencies->most / 1e3);
+    cells[MAX] = bench_number((double)latencies->most / 1e3);
+    if (!options->json) {
+        printf("%s%s of %" PRIu64 " bytes, %" PRIu64 " in flight, %" PRIu64 " file%s, %s%s\n",
+               options->direct ? "direct " : "", options->workload, options->size, options->depth,
+               options->files, options->files == 1 ? "" : "s", outcome->backend,
+               options->inline_writes ? ", inline" : "");
+    }
+    bench_report(options, columns, COLUMN_COUNT, cells, 1);
 }
 
-static void print_text(const bench_options *options, const struct outcome *outcome)
-{
-    const bench_histogram *latencies = &outcome->latencies;
-    size_t i;
-
-    printf("%s%s of %" PRIu64 " bytes, %" PRIu64 " in flight, %" PRIu64 " file%s, %s%s\n",
-           options->direct ? "direct " : "", options->workload, options->size, options->depth,
-           options->files, options->files == 1 ? "" : "s", outcome->backend,
-           options->inline_writes ? ", inline" : "");
-    printf("  %.0f operations/s, %.1f MB/s, %.2f us of CPU per operation\n", rate_of(outcome),
-           rate_of(outcome) * (double)options->size / 1e6, cpu_of(outcome));
-    printf("  latency in us: min %.2f", (double)latencies->least / 1e3);
-    for (i = 0; i < QUANTILE_COUNT; i++) {
-        printf(", %s %.2f", quantiles[i].name, microseconds(latencies, i));
-    }
-    printf(", max %.2f\n", (double)latencies->most / 1e3);
-}
+/* ---- Measuring ----------------------------------------------------------- */
 
 static int measure(const bench_options *options, const bench_target *target, void *context,
                    struct outcome *outcome)
@@ -150,13 +146,14 @@ static int run_on(const bench_options *options, const bench_target *target)
     setup.backend = backends[0];
     setup.mode = options->inline_writes ? BENCH_INLINE : BENCH_ALONE;
     outcome.backend = backends[0];
+    outcome.mode = setup.mode;
     error = bench_engine_epio.open(&setup, &context);
     if (error == 0) {
         error = measure(options, target, context, &outcome);
     }
     bench_engine_epio.close(context);
     if (error == 0) {
-        (options->json ? print_json : print_text)(options, &outcome);
+        report(options, &outcome);
     }
     return error;
 }
@@ -179,7 +176,7 @@ static int run_run(const bench_options *options)
 
 static const char *const workloads[] = {"read", "write", "append", NULL};
 
-const bench_command bench_run = {
+const bench_command bench_run_command = {
     .name = "run",
     .summary = "epio alone on one workload: rate, CPU, latency percentiles",
     .help = "Reads or overwrites random blocks of files that exist, or appends blocks and waits\n"

@@ -1,5 +1,5 @@
 /* epio-bench scale: whether an operation costs more when many are in flight. */
-#include "contest.h"
+#include "comparison.h"
 
 #include <epio/vfs.h>
 
@@ -187,39 +187,30 @@ static void close_scale(struct scale *scale)
     free(scale->tasks);
 }
 
-/* The depths are the contenders: each gets a contest's line of its own. */
+/* The depths are the candidates. */
 static int compare_depths(const bench_options *options, struct scale *scale)
 {
     struct depth depths[DEPTHS];
-    bench_contender contenders[DEPTHS] = {{0}};
-    bench_contest contest = {0};
+    bench_candidate candidates[DEPTHS];
+    bench_comparison comparison = {.bench = "scale",
+                                   .workload = workload.name,
+                                   .candidates = candidates,
+                                   .seconds = options->seconds};
     uint64_t in_flight = 1;
     size_t i;
-    int error;
 
     for (i = 0; i < DEPTHS && in_flight <= scale->most; i++, in_flight *= 10) {
-        depths[i].scale = scale;
-        depths[i].in_flight = in_flight;
-        contenders[i].name = "epio";
-        contenders[i].backend = epio_loop_backend(scale->loop);
-        contenders[i].mode = BENCH_ALONE;
-        contenders[i].depth = in_flight;
-        contenders[i].roles = i == 0 ? BENCH_ROLE_SINGLE : 0;
-        contenders[i].run = run_epio;
-        contenders[i].context = &depths[i];
+        depths[i] = (struct depth){scale, in_flight};
+        candidates[i] = (bench_candidate){.name = "epio",
+                                          .backend = epio_loop_backend(scale->loop),
+                                          .mode = BENCH_ALONE,
+                                          .depth = in_flight,
+                                          .roles = i == 0 ? BENCH_ROLE_SINGLE : 0,
+                                          .run = run_epio,
+                                          .context = &depths[i]};
     }
-    contest.bench = "scale";
-    contest.workload = workload.name;
-    contest.contenders = contenders;
-    contest.count = i;
-    contest.rounds = (size_t)options->rounds;
-    contest.seconds = options->seconds;
-    error = bench_contest_run(&contest);
-    if (error == 0) {
-        error = bench_report_contest(options, &contest);
-    }
-    bench_contest_free(&contest);
-    return error;
+    comparison.count = i;
+    return bench_compare(options, &comparison);
 }
 
 static int run_scale(const bench_options *options)
@@ -234,7 +225,7 @@ static int run_scale(const bench_options *options)
     return error;
 }
 
-const bench_command bench_scale = {
+const bench_command bench_scale_command = {
     .name = "scale",
     .summary = "the cost of an operation from 1 to 100,000 in flight",
     .help = "Keeps 1, 10, 100 and so on, as far as --depth allows, cached reads of 64 bytes in\n"

@@ -1,5 +1,5 @@
-/* Engines in a contest: opened on one target, for turns that fit into the time. */
-#include "contest.h"
+/* Engines in a comparison: opened on one target, for turns that fit into the time. */
+#include "comparison.h"
 
 #include <epio/vfs.h>
 
@@ -13,42 +13,42 @@
 /* What a turn that does not count, before the first round, takes of one that does. */
 #define ROUNDS_TO_WARM_UP 0.2
 
-/* All of one contest. */
+/* All of one comparison. */
 struct field {
     const bench_options *options;
     bench_target target;
-    bench_contender *contenders; /* those that can do it */
-    const bench_entry **entries; /* of each contender */
+    bench_candidate *candidates; /* those that can do it */
+    const bench_entry **entries; /* of each candidate */
     size_t count;
 };
 
 /* What another's library cannot do here, for want of room in the system or the
  * like, must not keep the others from being compared. */
-static int try_rival(const bench_workload *workload, const bench_contender *contender)
+static int try_rival(const bench_workload *workload, const bench_candidate *candidate)
 {
     bench_sample sample = {0};
-    int error = contender->run(contender->context, (uint64_t)(LEAST_SECONDS * 1e9), &sample);
+    int error = candidate->run(candidate->context, (uint64_t)(LEAST_SECONDS * 1e9), &sample);
     char text[128];
 
     if (error == 0) {
         return 0;
     }
-    snprintf(text, sizeof text, "leaves out %s of '%s', depth %u", contender->name, workload->name,
+    snprintf(text, sizeof text, "leaves out %s of '%s', depth %u", candidate->name, workload->name,
              (unsigned int)workload->depth);
     bench_report_error(text, error);
     return EPIO_ENOTSUP;
 }
 
-/* The engine itself, or a process apart for it: 0 and the contender's way to run. */
+/* The engine itself, or a process apart for it: 0 and the candidate's way to run. */
 static int open_engine(const bench_engine *engine, const bench_setup *setup,
-                       bench_contender *contender)
+                       bench_candidate *candidate)
 {
     if (engine->leaves_threads) {
-        contender->run = bench_apart_run;
-        return bench_apart_open(engine, setup, &contender->context);
+        candidate->run = bench_apart_run;
+        return bench_apart_open(engine, setup, &candidate->context);
     }
-    contender->run = engine->run;
-    return engine->open(setup, &contender->context);
+    candidate->run = engine->run;
+    return engine->open(setup, &candidate->context);
 }
 
 static void close_engine(const bench_engine *engine, void *context)
@@ -63,7 +63,7 @@ static void close_engine(const bench_engine *engine, void *context)
 static int open_entry(struct field *field, const bench_entry *entry)
 {
     const bench_engine *engine = entry->engine;
-    bench_contender *contender = &field->contenders[field->count];
+    bench_candidate *candidate = &field->candidates[field->count];
     bench_setup setup = {0};
     int error;
 
@@ -73,23 +73,22 @@ static int open_entry(struct field *field, const bench_entry *entry)
     setup.mode = entry->mode;
     setup.layers = entry->layers;
     setup.together = entry->together;
-    contender->name = entry->name != NULL ? entry->name : engine->name;
-    contender->backend = entry->backend;
-    contender->mode = entry->mode;
-    contender->depth = field->target.workload->depth;
-    contender->roles = engine->roles | entry->roles;
-    contender->timed = engine->timed;
-    contender->target = &field->target;
-    error = open_engine(engine, &setup, contender);
+    candidate->name = entry->name != NULL ? entry->name : engine->name;
+    candidate->backend = entry->backend;
+    candidate->mode = entry->mode;
+    candidate->depth = field->target.workload->depth;
+    candidate->roles = engine->roles | entry->roles;
+    candidate->timed = engine->timed;
+    error = open_engine(engine, &setup, candidate);
     if (error == 0 && entry->backend == NULL) {
-        error = try_rival(field->target.workload, contender);
+        error = try_rival(field->target.workload, candidate);
     }
     if (error == 0) {
         field->entries[field->count++] = entry;
         return 0;
     }
-    close_engine(engine, contender->context);
-    contender->context = NULL;
+    close_engine(engine, candidate->context);
+    candidate->context = NULL;
     return error == EPIO_ENOTSUP ? 0 : error;
 }
 
@@ -98,9 +97,9 @@ static int open_all(struct field *field, const bench_entry *entries, size_t coun
     int error = 0;
     size_t i;
 
-    field->contenders = calloc(count, sizeof *field->contenders);
+    field->candidates = calloc(count, sizeof *field->candidates);
     field->entries = calloc(count, sizeof(const bench_entry *));
-    if (field->contenders == NULL || field->entries == NULL) {
+    if (field->candidates == NULL || field->entries == NULL) {
         return EPIO_ENOMEM;
     }
     for (i = 0; i < count && error == 0; i++) {
@@ -114,10 +113,10 @@ static void close_all(struct field *field)
     size_t i;
 
     for (i = 0; i < field->count; i++) {
-        close_engine(field->entries[i]->engine, field->contenders[i].context);
+        close_engine(field->entries[i]->engine, field->candidates[i].context);
     }
     free(field->entries);
-    free(field->contenders);
+    free(field->candidates);
 }
 
 static double seconds_of_turn(const bench_options *options, const bench_budget *budget)
@@ -137,27 +136,17 @@ static double seconds_of_turn(const bench_options *options, const bench_budget *
     return seconds < MOST_SECONDS ? seconds : MOST_SECONDS;
 }
 
-static int compete(struct field *field, const char *bench, const bench_workload *workload,
-                   const bench_budget *budget)
+static int compare(struct field *field, const char *bench, const bench_budget *budget)
 {
-    bench_contest contest = {0};
-    int error;
+    bench_comparison comparison = {0};
 
-    contest.bench = bench;
-    contest.workload = workload->name;
-    contest.contenders = field->contenders;
-    contest.count = field->count;
-    contest.rounds = (size_t)field->options->rounds;
-    contest.seconds = seconds_of_turn(field->options, budget);
-    error = bench_contest_run(&contest);
-    if (error == 0 && workload->kind == BENCH_OVERWRITE) {
-        error = bench_target_check(&field->target);
-    }
-    if (error == 0) {
-        error = bench_report_contest(field->options, &contest);
-    }
-    bench_contest_free(&contest);
-    return error;
+    comparison.bench = bench;
+    comparison.workload = field->target.workload->name;
+    comparison.candidates = field->candidates;
+    comparison.count = field->count;
+    comparison.target = &field->target;
+    comparison.seconds = seconds_of_turn(field->options, budget);
+    return bench_compare(field->options, &comparison);
 }
 
 /* File systems may refuse to go past the page cache. */
@@ -176,12 +165,15 @@ int bench_entries_compete(const bench_options *options, const char *bench,
     field.options = options;
     error = bench_target_open(&field.target, options, workload, 1);
     if (is_refusal(workload, error)) {
-        bench_report_absent(options, workload);
+        if (!options->json) {
+            printf("%s, depth %u: not offered by this file system\n\n", workload->name,
+                   (unsigned int)workload->depth);
+        }
         error = 0;
     } else if (error == 0) {
         error = open_all(&field, entries, count);
         if (error == 0 && field.count > 0) {
-            error = compete(&field, bench, workload, budget);
+            error = compare(&field, bench, budget);
         }
         close_all(&field);
     }

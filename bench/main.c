@@ -7,15 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const bench_command bench_compare;
-extern const bench_command bench_durable;
-extern const bench_command bench_overhead;
-extern const bench_command bench_peers;
-extern const bench_command bench_run;
-extern const bench_command bench_scale;
+extern const bench_command bench_compare_command;
+extern const bench_command bench_durable_command;
+extern const bench_command bench_overhead_command;
+extern const bench_command bench_peers_command;
+extern const bench_command bench_run_command;
+extern const bench_command bench_scale_command;
 
 static const bench_command *const commands[] = {
-    &bench_peers, &bench_run, &bench_durable, &bench_scale, &bench_overhead, &bench_compare,
+    &bench_peers_command, &bench_run_command,      &bench_durable_command,
+    &bench_scale_command, &bench_overhead_command, &bench_compare_command,
 };
 
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])

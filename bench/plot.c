@@ -1,7 +1,7 @@
 /* The picture of a comparison: one group of bars for each workload, which begin at
  * the blocking loop's rate and go up where an engine is faster, down where it is
  * slower. gnuplot draws it. */
-#include "contest.h"
+#include "report.h"
 #include "system.h"
 
 #include <inttypes.h>
@@ -17,7 +17,7 @@ struct bar {
     char label[LABEL_SIZE];
     const char *backend; /* NULL: not epio */
     bench_mode mode;
-    bench_spread ratio;
+    bench_quartiles ratio;
 };
 
 /* One workload at one depth. */
@@ -39,7 +39,7 @@ static void *grow(void *array, size_t count, size_t size)
 }
 
 /* The title stands below the bars, in two lines. */
-static int add_group(const bench_contest *contest)
+static int add_group(const bench_comparison *comparison)
 {
     struct group *more = grow(groups, group_count + 1, sizeof *groups);
 
@@ -48,13 +48,13 @@ static int add_group(const bench_contest *contest)
     }
     groups = more;
     snprintf(groups[group_count].title, sizeof groups->title, "%s\\ndepth %" PRIu64,
-             contest->workload, contest->contenders[0].depth);
+             comparison->workload, comparison->candidates[0].depth);
     groups[group_count].bars = 0;
     group_count++;
     return 0;
 }
 
-static int add_bar(const bench_contender *contender, const bench_spread *ratio)
+static int add_bar(const bench_candidate *candidate, const bench_quartiles *ratio)
 {
     struct bar *more = grow(bars, bar_count + 1, sizeof *bars);
     struct bar *bar;
@@ -66,27 +66,27 @@ static int add_bar(const bench_contender *contender, const bench_spread *ratio)
     bar = &bars[bar_count++];
     bar->group = group_count - 1;
     bar->place = groups[bar->group].bars++;
-    bar->backend = contender->backend;
-    bar->mode = contender->mode;
+    bar->backend = candidate->backend;
+    bar->mode = candidate->mode;
     bar->ratio = *ratio;
-    bench_contender_label(contender, bar->label, sizeof bar->label);
+    bench_candidate_label(candidate, bar->label, sizeof bar->label);
     return 0;
 }
 
-int bench_plot_add(const bench_contest *contest)
+int bench_plot_add(const bench_comparison *comparison)
 {
-    bench_spread ratio;
+    bench_quartiles ratio;
     int error;
     size_t i;
 
-    if (!bench_contest_ratio(contest, 0, BENCH_ROLE_BLOCKING, BENCH_RATE, &ratio)) {
+    if (!bench_comparison_ratio(comparison, 0, BENCH_ROLE_BLOCKING, BENCH_RATE, &ratio)) {
         return 0;
     }
-    error = add_group(contest);
-    for (i = 0; i < contest->count && error == 0; i++) {
-        if ((contest->contenders[i].roles & BENCH_ROLE_BLOCKING) == 0) {
-            bench_contest_ratio(contest, i, BENCH_ROLE_BLOCKING, BENCH_RATE, &ratio);
-            error = add_bar(&contest->contenders[i], &ratio);
+    error = add_group(comparison);
+    for (i = 0; i < comparison->count && error == 0; i++) {
+        if ((comparison->candidates[i].roles & BENCH_ROLE_BLOCKING) == 0) {
+            bench_comparison_ratio(comparison, i, BENCH_ROLE_BLOCKING, BENCH_RATE, &ratio);
+            error = add_bar(&comparison->candidates[i], &ratio);
         }
     }
     return error;

@@ -1,6 +1,6 @@
-/* How epio-bench shows what it found: a table or JSON lines on standard output,
- * a progress bar and errors on standard error. */
-#include "contest.h"
+/* Tables and JSON lines on standard output, a progress bar and errors on standard
+ * error. What the columns are is not known here. */
+#include "report.h"
 #include "system.h"
 
 #include <inttypes.h>
@@ -10,197 +10,157 @@
 #define BAR_WIDTH 30
 #define LINE_WIDTH 78
 
-/* What a contender may be measured by. */
-typedef struct ratio {
-    const char *key;   /* in JSON */
-    const char *title; /* of a column */
-    uint32_t roles;
-    bench_field field;
-} ratio;
+/* ---- Cells --------------------------------------------------------------- */
 
-static const ratio ratios[] = {
-    {"vs_blocking", "of blocking", BENCH_ROLE_BLOCKING, BENCH_RATE},
-    {"vs_nowait", "of NOWAIT loop", BENCH_ROLE_NOWAIT, BENCH_RATE},
-    {"vs_threads", "of threads", BENCH_ROLE_THREADS, BENCH_RATE},
-    {"vs_best_peer", "of best peer", BENCH_ROLE_PEER, BENCH_RATE},
-    {"vs_ideal", "of ideal", BENCH_ROLE_IDEAL, BENCH_RATE},
-    {"vs_without_layers", "of none", BENCH_ROLE_PLAIN, BENCH_RATE},
-    {"vs_depth_1", "of one", BENCH_ROLE_SINGLE, BENCH_RATE},
-    {"p99_vs_alone", "p99, of alone", BENCH_ROLE_UNDISTURBED, BENCH_P99},
-};
-
-#define RATIO_COUNT (sizeof ratios / sizeof ratios[0])
-
-void bench_contender_label(const bench_contender *contender, char *label, size_t size)
+bench_cell bench_text(const char *text)
 {
-    if (contender->backend == NULL) {
-        snprintf(label, size, "%s", contender->name);
+    return (bench_cell){.text = text, .known = true};
+}
+
+bench_cell bench_number(double number)
+{
+    return (bench_cell){.number = {number, number, number}, .known = true};
+}
+
+bench_cell bench_time(double microseconds)
+{
+    return microseconds > 0 ? bench_number(microseconds) : (bench_cell){0};
+}
+
+bench_cell bench_spread(bench_quartiles quartiles)
+{
+    return (bench_cell){.number = quartiles, .known = true};
+}
+
+void bench_head_fill(bench_cell *cells, const char *bench, const char *workload,
+                     const bench_candidate *candidate)
+{
+    cells[0] = bench_text(bench);
+    cells[1] = bench_text(workload);
+    cells[2] = bench_number((double)candidate->depth);
+    cells[3] = bench_text(candidate->name);
+    cells[4] = bench_text(candidate->backend != NULL ? candidate->backend : "");
+    cells[5] = bench_text(bench_mode_name(candidate->mode));
+}
+
+void bench_candidate_label(const bench_candidate *candidate, char *label, size_t size)
+{
+    if (candidate->backend == NULL) {
+        snprintf(label, size, "%s", candidate->name);
     } else {
-        snprintf(label, size, "%s (%s, %s)", contender->name, contender->backend,
-                 bench_mode_name(contender->mode));
+        snprintf(label, size, "%s (%s, %s)", candidate->name, candidate->backend,
+                 bench_mode_name(candidate->mode));
     }
-}
-
-/* ---- Table --------------------------------------------------------------- */
-
-/* The ideal of appends is also what blocks there: one column is enough. */
-static bool is_column(const bench_contest *contest, const ratio *which)
-{
-    bench_spread spread, ideal;
-
-    if (!bench_contest_ratio(contest, 0, which->roles, which->field, &spread)) {
-        return false;
-    }
-    return which->roles != BENCH_ROLE_BLOCKING ||
-           !bench_contest_ratio(contest, 0, BENCH_ROLE_IDEAL, BENCH_RATE, &ideal);
-}
-
-static void print_table_head(const bench_contest *contest)
-{
-    size_t i;
-
-    printf("%s (%zu rounds, turns of %.0f ms)\n", contest->workload, contest->rounds,
-           contest->seconds * 1e3);
-    printf("%7s  %-35s %11s %8s %9s %9s", "depth", "engine", "ops/s", "CPU us", "p50 us", "p99 us");
-    for (i = 0; i < RATIO_COUNT; i++) {
-        if (is_column(contest, &ratios[i])) {
-            printf("  %-19s", ratios[i].title);
-        }
-    }
-    putchar('\n');
-}
-
-/* Where the first digits would be zeros there are more of them. */
-static void print_spread(const bench_spread *spread)
-{
-    int digits = spread->median < 0.1 ? 3 : 2;
-    char text[64];
-
-    snprintf(text, sizeof text, "%.*f (%.*f-%.*f)", digits, spread->median, digits, spread->low,
-             digits, spread->high);
-    printf("  %-19s", text);
-}
-
-static void print_table_ratios(const bench_contest *contest, size_t contender)
-{
-    size_t i;
-
-    for (i = 0; i < RATIO_COUNT; i++) {
-        const ratio *which = &ratios[i];
-        bench_spread spread;
-
-        if (is_column(contest, which) &&
-            bench_contest_ratio(contest, contender, which->roles, which->field, &spread)) {
-            print_spread(&spread);
-        }
-    }
-}
-
-static void print_table_row(const bench_contest *contest, size_t contender)
-{
-    char label[64];
-
-    bench_contender_label(&contest->contenders[contender], label, sizeof label);
-    printf("%7" PRIu64 "  %-35s %11.0f %8.2f", contest->contenders[contender].depth, label,
-           bench_contest_spread(contest, contender, BENCH_RATE).median,
-           bench_contest_spread(contest, contender, BENCH_CPU).median);
-    printf(" %9.2f %9.2f", bench_contest_spread(contest, contender, BENCH_P50).median,
-           bench_contest_spread(contest, contender, BENCH_P99).median);
-    print_table_ratios(contest, contender);
-    putchar('\n');
-}
-
-static void print_table(const bench_contest *contest)
-{
-    size_t i;
-
-    print_table_head(contest);
-    for (i = 0; i < contest->count; i++) {
-        print_table_row(contest, i);
-    }
-    putchar('\n');
 }
 
 /* ---- JSON ---------------------------------------------------------------- */
 
-/* null: it was not measured. */
-static void print_json_time(const bench_contest *contest, size_t contender, bench_field field,
-                            const char *key)
+static void print_json_cell(const bench_column *column, const bench_cell *cell)
 {
-    double median = bench_contest_spread(contest, contender, field).median;
+    const bench_quartiles *number = &cell->number;
 
-    if (median > 0) {
-        printf(",\"%s\":%.3f", key, median);
+    if (!cell->known) {
+        printf("\"%s\":null", column->key);
+    } else if (cell->text != NULL) {
+        printf("\"%s\":\"%s\"", column->key, cell->text);
     } else {
-        printf(",\"%s\":null", key);
+        printf("\"%s\":%.*f", column->key, column->digits, number->median);
+    }
+    if (cell->known && (column->flags & BENCH_QUARTILES) != 0) {
+        printf(",\"%s_low\":%.*f,\"%s_high\":%.*f", column->key, column->digits, number->low,
+               column->key, column->digits, number->high);
     }
 }
 
-/* Two ratios are in every line, so that all have what people look for. */
-static bool is_always_there(const ratio *which)
+static void print_json(const bench_column *columns, size_t count, const bench_cell *cells)
 {
-    return (which->roles & (BENCH_ROLE_BLOCKING | BENCH_ROLE_PEER)) != 0;
-}
-
-static void print_json_ratio(const bench_contest *contest, size_t contender, const ratio *which)
-{
-    bench_spread spread;
-
-    if (bench_contest_ratio(contest, contender, which->roles, which->field, &spread)) {
-        printf(",\"%s\":%.4f,\"%s_low\":%.4f,\"%s_high\":%.4f", which->key, spread.median,
-               which->key, spread.low, which->key, spread.high);
-    } else if (is_always_there(which)) {
-        printf(",\"%s\":null", which->key);
-    }
-}
-
-/* Every string here is one of the program's own and needs no escaping. */
-static void print_json_row(const bench_contest *contest, size_t contender)
-{
-    const bench_contender *who = &contest->contenders[contender];
-    double rate = bench_contest_spread(contest, contender, BENCH_RATE).median;
+    const char *separator = "{";
     size_t i;
 
-    printf("{\"bench\":\"%s\",\"workload\":\"%s\",\"depth\":%" PRIu64
-           ",\"engine\":\"%s\",\"backend\":\"%s\",\"mode\":\"%s\"",
-           contest->bench, contest->workload, who->depth, who->name,
-           who->backend != NULL ? who->backend : "", bench_mode_name(who->mode));
-    printf(",\"ops_per_s\":%.1f,\"us_per_op\":%.4f,\"cpu_us_per_op\":%.4f", rate, 1e6 / rate,
-           bench_contest_spread(contest, contender, BENCH_CPU).median);
-    print_json_time(contest, contender, BENCH_P50, "p50_us");
-    print_json_time(contest, contender, BENCH_P99, "p99_us");
-    for (i = 0; i < RATIO_COUNT; i++) {
-        print_json_ratio(contest, contender, &ratios[i]);
+    for (i = 0; i < count; i++) {
+        if (columns[i].key != NULL &&
+            (cells[i].known || (columns[i].flags & BENCH_REQUIRED) != 0)) {
+            fputs(separator, stdout);
+            print_json_cell(&columns[i], &cells[i]);
+            separator = ",";
+        }
     }
     printf("}\n");
 }
 
-static void print_json(const bench_contest *contest)
-{
-    size_t i;
+/* ---- Tables -------------------------------------------------------------- */
 
-    for (i = 0; i < contest->count; i++) {
-        print_json_row(contest, i);
+/* Where the first digits would be zeros there are more of them. */
+static void print_table_cell(const bench_column *column, const bench_cell *cell)
+{
+    const bench_quartiles *number = &cell->number;
+    int digits = column->table_digits;
+    char text[64];
+
+    if (!cell->known) {
+        snprintf(text, sizeof text, "-");
+    } else if (cell->text != NULL) {
+        snprintf(text, sizeof text, "%s", cell->text);
+    } else if ((column->flags & BENCH_QUARTILES) != 0) {
+        digits += number->median < 0.1;
+        snprintf(text, sizeof text, "%.*f (%.*f-%.*f)", digits, number->median, digits, number->low,
+                 digits, number->high);
+    } else {
+        snprintf(text, sizeof text, "%.*f", digits, number->median);
     }
+    printf("%*s", column->width, text);
 }
 
-int bench_report_contest(const bench_options *options, const bench_contest *contest)
+static bool is_shown(const bench_column *columns, size_t column, size_t count,
+                     const bench_cell *cells, size_t rows)
 {
-    if (options->json) {
-        print_json(contest);
-    } else {
-        print_table(contest);
+    size_t row;
+
+    for (row = 0; row < rows; row++) {
+        if (cells[row * count + column].known) {
+            return columns[column].title != NULL;
+        }
+    }
+    return false;
+}
+
+static void print_table(const bench_column *columns, size_t count, const bench_cell *cells,
+                        size_t rows)
+{
+    size_t row, i;
+
+    for (row = 0; row <= rows; row++) {
+        const char *separator = "";
+
+        for (i = 0; i < count; i++) {
+            if (!is_shown(columns, i, count, cells, rows)) {
+                continue;
+            }
+            fputs(separator, stdout);
+            separator = "  ";
+            if (row == 0) {
+                printf("%*s", columns[i].width, columns[i].title);
+            } else {
+                print_table_cell(&columns[i], &cells[(row - 1) * count + i]);
+            }
+        }
+        putchar('\n');
+    }
+    putchar('\n');
+}
+
+void bench_report(const bench_options *options, const bench_column *columns, size_t column_count,
+                  const bench_cell *cells, size_t row_count)
+{
+    size_t row;
+
+    for (row = 0; row < row_count && options->json; row++) {
+        print_json(columns, column_count, &cells[row * column_count]);
+    }
+    if (!options->json) {
+        print_table(columns, column_count, cells, row_count);
     }
     fflush(stdout);
-    return options->plot != NULL ? bench_plot_add(contest) : 0;
-}
-
-void bench_report_absent(const bench_options *options, const bench_workload *workload)
-{
-    if (!options->json) {
-        printf("%s, depth %" PRIu32 ": not offered by this file system\n\n", workload->name,
-               workload->depth);
-    }
 }
 
 /* ---- Standard error ------------------------------------------------------ */

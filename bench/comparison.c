@@ -1,0 +1,288 @@
+/* A comparison of candidates: their turns, what is measured of them, and which
+ * columns show it. */
+#include "comparison.h"
+#include "report.h"
+#include "system.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* The turn of each candidate that does not count, as a part of one that does. */
+#define WARM_UP_PART 0.2
+
+/* What goes before a turn and does not count either: others have left their marks on
+ * the processor's caches, and those in processes of their own on the memory's pages. */
+#define LEAD_IN_PART 0.1
+
+/* The part of a turn in which operations are timed one by one. It does not count for
+ * the rate, so that looking at the clock costs nothing there. */
+#define TIMED_PART 0.2
+
+/* ---- Turns --------------------------------------------------------------- */
+
+static int run_turn(const bench_comparison *comparison, const bench_candidate *candidate,
+                    double seconds, bench_sample *sample)
+{
+    int error = comparison->target != NULL ? bench_target_empty(comparison->target) : 0;
+
+    if (error == 0) {
+        error = candidate->run(candidate->context, (uint64_t)(seconds * 1e9), sample);
+    }
+    if (error != 0) {
+        return error;
+    }
+    if (bench_interrupted()) {
+        return EPIO_ECANCELED;
+    }
+    return sample->operations == 0 || sample->nanoseconds == 0 ? EPIO_EIO : 0;
+}
+
+static int measure_rate(const bench_comparison *comparison, const bench_candidate *candidate,
+                        double seconds, bench_histogram *latencies, double *fields)
+{
+    bench_sample sample = {0};
+    uint64_t spent = bench_cpu_time();
+    int error;
+
+    sample.latencies = candidate->timed ? latencies : NULL;
+    error = run_turn(comparison, candidate, seconds, &sample);
+    if (error == 0) {
+        fields[BENCH_RATE] = (double)sample.operations * 1e9 / (double)sample.nanoseconds;
+        spent = sample.cpu_nanoseconds != 0 ? sample.cpu_nanoseconds : bench_cpu_time() - spent;
+        fields[BENCH_CPU] = (double)spent / 1e3 / (double)sample.operations;
+    }
+    return error;
+}
+
+static int measure(const bench_comparison *comparison, const bench_candidate *candidate,
+                   double *fields)
+{
+    bench_histogram latencies = {0};
+    double seconds = comparison->seconds;
+    double untimed = candidate->timed ? seconds : seconds * (1 - TIMED_PART);
+    bench_sample lead_in = {0}, sample = {0};
+    int error = run_turn(comparison, candidate, seconds * LEAD_IN_PART, &lead_in);
+
+    if (error == 0) {
+        error = measure_rate(comparison, candidate, untimed, &latencies, fields);
+    }
+    if (error == 0 && !candidate->timed) {
+        sample.latencies = &latencies;
+        error = run_turn(comparison, candidate, seconds * TIMED_PART, &sample);
+    }
+    if (error == 0) {
+        fields[BENCH_P50] = (double)bench_histogram_quantile(&latencies, 0.5) / 1e3;
+        fields[BENCH_P99] = (double)bench_histogram_quantile(&latencies, 0.99) / 1e3;
+    }
+    return error;
+}
+
+/* Says who failed. */
+static int tell_failure(const bench_comparison *comparison, size_t candidate, int error)
+{
+    char label[64], text[160];
+
+    if (error == 0 || error == EPIO_ECANCELED) {
+        return error;
+    }
+    bench_candidate_label(&comparison->candidates[candidate], label, sizeof label);
+    snprintf(text, sizeof text, "%s, %s, %s", comparison->bench, comparison->workload, label);
+    bench_report_error(text, error);
+    return EXIT_FAILURE;
+}
+
+static int measure_candidate(void *context, size_t candidate, double *fields)
+{
+    const bench_comparison *comparison = context;
+
+    return tell_failure(comparison, candidate,
+                        measure(comparison, &comparison->candidates[candidate], fields));
+}
+
+static int warm_up(const bench_comparison *comparison)
+{
+    int error = 0;
+    size_t i;
+
+    for (i = 0; i < comparison->count && error == 0; i++) {
+        bench_sample sample = {0};
+
+        error = run_turn(comparison, &comparison->candidates[i], comparison->seconds * WARM_UP_PART,
+                         &sample);
+        error = tell_failure(comparison, i, error);
+    }
+    return error;
+}
+
+/* ---- Ratios -------------------------------------------------------------- */
+
+/* The best value in this round of those with one of the roles; 0: none has one. */
+static double best_of(const bench_comparison *comparison, uint32_t roles, size_t round,
+                      bench_measure measure)
+{
+    double best = 0;
+    size_t i;
+
+    for (i = 0; i < comparison->count; i++) {
+        double value = bench_rounds_at(&comparison->rounds, i, round)[measure];
+        bool better = best <= 0 || (measure == BENCH_RATE ? value > best : value < best);
+
+        if ((comparison->candidates[i].roles & roles) != 0 && value > 0 && better) {
+            best = value;
+        }
+    }
+    return best;
+}
+
+bool bench_comparison_ratio(const bench_comparison *comparison, size_t candidate, uint32_t roles,
+                            bench_measure measure, bench_quartiles *ratio)
+{
+    const bench_rounds *rounds = &comparison->rounds;
+    size_t round;
+
+    for (round = 0; round < rounds->count; round++) {
+        double best = best_of(comparison, roles, round, measure);
+
+        if (best <= 0) {
+            return false;
+        }
+        rounds->sorted[round] = bench_rounds_at(rounds, candidate, round)[measure] / best;
+    }
+    *ratio = bench_quartiles_of(rounds->sorted, rounds->count);
+    return true;
+}
+
+/* ---- Results ------------------------------------------------------------- */
+
+enum { LABEL_DEPTH = BENCH_HEAD_COUNT, LABEL, RATE, MEAN, SPREAD, CPU, P50, P99, FIRST_RATIO };
+
+static const bench_column columns[] = {
+    BENCH_HEAD_COLUMNS,
+    {NULL, "depth", 7, 0, 0, 0},
+    {NULL, "engine", -35, 0, 0, 0},
+    {"ops_per_s", "ops/s", 11, 1, 0, 0},
+    {"us_per_op", NULL, 0, 4, 0, 0},
+    {NULL, "ns/op", -21, 0, 1, BENCH_QUARTILES},
+    {"cpu_us_per_op", "CPU us", 7, 4, 2, 0},
+    {"p50_us", "p50 us", 8, 3, 2, BENCH_REQUIRED},
+    {"p99_us", "p99 us", 8, 3, 2, BENCH_REQUIRED},
+    /* Two ratios are in every line, so that all have what people look for. */
+    {"vs_blocking", "of blocking", -19, 4, 2, BENCH_QUARTILES | BENCH_REQUIRED},
+    {"vs_nowait", "of NOWAIT loop", -19, 4, 2, BENCH_QUARTILES},
+    {"vs_threads", "of threads", -19, 4, 2, BENCH_QUARTILES},
+    {"vs_best_peer", "of best peer", -19, 4, 2, BENCH_QUARTILES | BENCH_REQUIRED},
+    {"vs_ideal", "of ideal", -19, 4, 2, BENCH_QUARTILES},
+    {"vs_without_layers", "of none", -19, 4, 2, BENCH_QUARTILES},
+    {"vs_depth_1", "of one", -19, 4, 2, BENCH_QUARTILES},
+    {"p99_vs_alone", "p99, of alone", -19, 4, 2, BENCH_QUARTILES},
+};
+
+#define COLUMN_COUNT (sizeof columns / sizeof columns[0])
+
+/* What a candidate is measured by, in the columns from FIRST_RATIO on. */
+static const uint32_t baselines[COLUMN_COUNT - FIRST_RATIO] = {
+    BENCH_ROLE_BLOCKING, BENCH_ROLE_NOWAIT, BENCH_ROLE_THREADS, BENCH_ROLE_PEER,
+    BENCH_ROLE_IDEAL,    BENCH_ROLE_PLAIN,  BENCH_ROLE_SINGLE,  BENCH_ROLE_UNDISTURBED,
+};
+
+/* Nanoseconds per operation, of operations per second. */
+static bench_quartiles times_of(bench_quartiles rates)
+{
+    return (bench_quartiles){1e9 / rates.median, 1e9 / rates.high, 1e9 / rates.low};
+}
+
+static void fill_ratios(const bench_comparison *comparison, size_t candidate, bool table,
+                        bench_cell *cells)
+{
+    bench_quartiles ratio;
+    size_t i;
+
+    for (i = FIRST_RATIO; i < COLUMN_COUNT; i++) {
+        uint32_t roles = baselines[i - FIRST_RATIO];
+        bench_measure measure = roles == BENCH_ROLE_UNDISTURBED ? BENCH_P99 : BENCH_RATE;
+
+        /* The ideal of appends is also what blocks there: one column is enough. */
+        if (table && roles == BENCH_ROLE_BLOCKING &&
+            bench_comparison_ratio(comparison, candidate, BENCH_ROLE_IDEAL, BENCH_RATE, &ratio)) {
+            continue;
+        }
+        if (bench_comparison_ratio(comparison, candidate, roles, measure, &ratio)) {
+            cells[i] = bench_spread(ratio);
+        }
+    }
+}
+
+static void fill_row(const bench_comparison *comparison, size_t index, bool table, char label[64],
+                     bench_cell *cells)
+{
+    const bench_candidate *candidate = &comparison->candidates[index];
+    const bench_rounds *rounds = &comparison->rounds;
+    bench_quartiles rate = bench_rounds_quartiles(rounds, index, BENCH_RATE);
+
+    bench_candidate_label(candidate, label, 64);
+    bench_head_fill(cells, comparison->bench, comparison->workload, candidate);
+    cells[LABEL_DEPTH] = bench_number((double)candidate->depth);
+    cells[LABEL] = bench_text(label);
+    cells[RATE] = bench_number(rate.median);
+    cells[MEAN] = bench_number(1e6 / rate.median);
+    cells[CPU] = bench_number(bench_rounds_quartiles(rounds, index, BENCH_CPU).median);
+    cells[P50] = bench_time(bench_rounds_quartiles(rounds, index, BENCH_P50).median);
+    cells[P99] = bench_time(bench_rounds_quartiles(rounds, index, BENCH_P99).median);
+    /* Operations that are not timed one by one have a mean. */
+    if (!cells[P50].known) {
+        cells[SPREAD] = bench_spread(times_of(rate));
+    }
+    fill_ratios(comparison, index, table, cells);
+}
+
+static int report(const bench_options *options, const bench_comparison *comparison)
+{
+    bench_cell *cells = calloc(comparison->count * COLUMN_COUNT, sizeof *cells);
+    char(*labels)[64] = calloc(comparison->count, sizeof *labels);
+    size_t i;
+
+    if (cells != NULL && labels != NULL) {
+        for (i = 0; i < comparison->count; i++) {
+            fill_row(comparison, i, !options->json, labels[i], &cells[i * COLUMN_COUNT]);
+        }
+        if (!options->json) {
+            printf("%s (%zu rounds, turns of %.0f ms)\n", comparison->workload,
+                   comparison->rounds.count, comparison->seconds * 1e3);
+        }
+        bench_report(options, columns, COLUMN_COUNT, cells, comparison->count);
+    }
+    free(labels);
+    free(cells);
+    if (cells == NULL || labels == NULL) {
+        return EPIO_ENOMEM;
+    }
+    return options->plot != NULL ? bench_plot_add(comparison) : 0;
+}
+
+int bench_compare(const bench_options *options, bench_comparison *comparison)
+{
+    const bench_target *target = comparison->target;
+    char label[64];
+    int error;
+
+    snprintf(label, sizeof label, "%s, %u", comparison->workload,
+             (unsigned int)comparison->candidates[0].depth);
+    comparison->rounds = (bench_rounds){.label = label,
+                                        .count = (size_t)options->rounds,
+                                        .series = comparison->count,
+                                        .fields = BENCH_MEASURES,
+                                        .measure = measure_candidate,
+                                        .context = comparison};
+    error = warm_up(comparison);
+    if (error == 0) {
+        error = bench_rounds_take(&comparison->rounds);
+    }
+    if (error == 0 && target != NULL && target->workload->kind == BENCH_OVERWRITE) {
+        error = bench_target_check(target);
+    }
+    if (error == 0) {
+        error = report(options, comparison);
+    }
+    bench_rounds_free(&comparison->rounds);
+    return error;
+}

@@ -1,0 +1,127 @@
+/* How candidates are compared: they take turns, round after round, and are measured
+ * against what ran beside them in the same round, since machines speed up and slow
+ * down by themselves. */
+#ifndef BENCH_COMPARISON_H
+#define BENCH_COMPARISON_H
+
+#include "engine.h"
+
+/* ---- Rounds -------------------------------------------------------------- */
+
+/* A median, and between which values half of all lie. */
+typedef struct bench_quartiles {
+    double median;
+    double low;
+    double high;
+} bench_quartiles;
+
+/* Several series of measurements, each of which has its turn in every round. */
+typedef struct bench_rounds {
+    const char *label; /* of the progress bar */
+    size_t count;      /* of rounds */
+    size_t series;
+    size_t fields; /* numbers that one measurement fills in */
+
+    /* 0; what is not 0 ends all. */
+    int (*measure)(void *context, size_t series, double *fields);
+    void *context;
+
+    double *measured;
+    double *sorted; /* of one field of one series */
+} bench_rounds;
+
+/* Takes turns, in an order that changes from round to round. 0, EPIO_ENOMEM,
+ * EPIO_ECANCELED after Ctrl-C, or what `measure` returned. Freeing works after all
+ * of them. */
+int bench_rounds_take(bench_rounds *rounds);
+void bench_rounds_free(bench_rounds *rounds);
+
+double *bench_rounds_at(const bench_rounds *rounds, size_t series, size_t round);
+bench_quartiles bench_rounds_quartiles(const bench_rounds *rounds, size_t series, size_t field);
+
+/* Sorts the values. count > 0. */
+bench_quartiles bench_quartiles_of(double *values, size_t count);
+
+/* ---- Comparisons --------------------------------------------------------- */
+
+/* What is measured of one turn. */
+typedef enum bench_measure {
+    BENCH_RATE, /* operations per second */
+    BENCH_CPU,  /* microseconds of all threads' CPU time per operation */
+    BENCH_P50,  /* microseconds; 0: operations were not timed one by one */
+    BENCH_P99,
+    BENCH_MEASURES
+} bench_measure;
+
+/* One of those that are compared. */
+typedef struct bench_candidate {
+    const char *name;
+    const char *backend; /* NULL: not epio */
+    bench_mode mode;
+    uint64_t depth;
+    uint32_t roles; /* BENCH_ROLE_... */
+    bool timed;     /* as in bench_engine */
+    int (*run)(void *context, uint64_t nanoseconds, bench_sample *sample);
+    void *context;
+} bench_candidate;
+
+typedef struct bench_comparison {
+    const char *bench;
+    const char *workload;
+    const bench_candidate *candidates;
+    size_t count;
+    double seconds;             /* of one turn, of which the last fifth is for latencies */
+    const bench_target *target; /* of all candidates; NULL: none that needs care */
+    bench_rounds rounds;        /* bench_compare fills it in */
+} bench_comparison;
+
+/* Lets the candidates take turns, after a short one each that does not count, and
+ * shows what came out: in a table, or JSON lines, and in the plot, if there is to be
+ * one. 0, EPIO_ECANCELED after Ctrl-C, EPIO_ENOMEM, or EXIT_FAILURE: which candidate
+ * failed was told. */
+int bench_compare(const bench_options *options, bench_comparison *comparison);
+
+/* The candidate's values over those of the best with one of the roles in the same
+ * round. False: no candidate has one. */
+bool bench_comparison_ratio(const bench_comparison *comparison, size_t candidate, uint32_t roles,
+                            bench_measure measure, bench_quartiles *ratio);
+
+/* ---- Engines as candidates ----------------------------------------------- */
+
+/* Time that is shared out evenly among the turns that are left. */
+typedef struct bench_budget {
+    uint64_t deadline;
+    uint64_t entries; /* of all comparisons that are left */
+} bench_budget;
+
+typedef struct bench_entry {
+    const bench_engine *engine;
+    const char *name; /* NULL: the engine's */
+    const char *backend;
+    bench_mode mode;
+    bool layers;
+    bool together;
+    uint32_t roles; /* besides the engine's */
+} bench_entry;
+
+/* Makes the target, opens the engines that can do the workload and compares them. The
+ * turns are as long as the options say, or else the budget, from which these entries
+ * are taken. What bench_compare returns. */
+int bench_entries_compete(const bench_options *options, const char *bench,
+                          const bench_workload *workload, const bench_entry *entries, size_t count,
+                          bench_budget *budget);
+
+/* ---- The plot ------------------------------------------------------------ */
+
+/* Before anything is measured for a plot: 0, or EXIT_FAILURE if it cannot be drawn
+ * here, which was told. */
+int bench_plot_check(const bench_options *options);
+
+/* Notes the comparison for the plot: 0 or EPIO_ENOMEM. */
+int bench_plot_add(const bench_comparison *comparison);
+
+/* Draws all that was noted into the file of the options; does nothing without
+ * one. 0, or EXIT_FAILURE: what went wrong was told. */
+int bench_plot_draw(const bench_options *options);
+
+#endif
