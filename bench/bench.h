@@ -68,6 +68,9 @@ bool bench_interrupted(void);
 /* A bar on standard error, if that is a terminal. `done` == `total` removes it. */
 void bench_progress(const char *label, uint64_t done, uint64_t total);
 
+/* Prints to standard output, beside what a table says; nothing with --json. */
+void bench_say(const bench_options *options, const char *format, ...);
+
 /* "epio-bench: what: EPIO_EIO: an input or output error" on standard error. */
 void bench_report_error(const char *what, int64_t error);
 

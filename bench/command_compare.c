@@ -123,16 +123,15 @@ static void report(const struct context *context, const bench_rounds *rounds)
     bench_cell cells[WORKLOADS * COLUMN_COUNT] = {{0}};
     size_t count = 0, i;
 
-    if (!options->json) {
-        printf("%" PRIu64 " operations of %" PRIu64 " bytes, up to %" PRIu64
-               " in flight; medians of %" PRIu64 " rounds\n\n",
-               options->iterations, options->size, options->depth, options->rounds);
-    }
+    bench_say(options,
+              "%" PRIu64 " operations of %" PRIu64 " bytes, up to %" PRIu64
+              " in flight; medians of %" PRIu64 " rounds\n\n",
+              options->iterations, options->size, options->depth, options->rounds);
     for (i = 0; i < WORKLOADS; i++) {
         if (!context->refused[i]) {
             fill_row(context, rounds, i, &cells[count++ * COLUMN_COUNT]);
-        } else if (!options->json) {
-            printf("%s: not offered by this file system\n", workloads[i].name);
+        } else {
+            bench_say(options, "%s: not offered by this file system\n", workloads[i].name);
         }
     }
     bench_report(options, columns, COLUMN_COUNT, cells, count);

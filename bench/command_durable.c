@@ -2,47 +2,14 @@
  * is on the medium, in both ways that they can be written. */
 #include "comparison.h"
 
-#include <string.h>
-
-#define BLOCK 4096u
-#define MOST_ENTRIES (2 + 4 * BENCH_MOST_BACKENDS)
-
-/* Each task waits for its write and syncs then, or submits both in one go. */
-static size_t list_entries(const bench_options *options, bench_entry entries[MOST_ENTRIES])
-{
-    static const bench_mode modes[] = {BENCH_ALONE, BENCH_HANDED_OVER};
-    const char *backends[BENCH_MOST_BACKENDS];
-    size_t backend_count = bench_backends(options, backends);
-    size_t count = 0, backend, mode, together;
-
-    memset(entries, 0, MOST_ENTRIES * sizeof *entries);
-    entries[count++].engine = &bench_engine_ideal;
-    entries[count++].engine = &bench_engine_threads;
-    for (backend = 0; backend < backend_count; backend++) {
-        for (mode = 0; mode < 2; mode++) {
-            for (together = 0; together < 2; together++) {
-                bench_entry *entry = &entries[count++];
-
-                entry->engine = &bench_engine_epio;
-                entry->name = together != 0 ? "both at once" : "write, then sync";
-                entry->backend = backends[backend];
-                entry->mode = modes[mode];
-                entry->together = together != 0;
-            }
-        }
-    }
-    return count;
-}
-
 static int compare_tasks(const bench_options *options, uint64_t tasks)
 {
-    bench_workload workload = {
-        .name = "append 4 KiB and sync", .kind = BENCH_APPEND, .size = BLOCK};
-    bench_entry entries[MOST_ENTRIES];
-    size_t count = list_entries(options, entries);
+    const bench_workload workload = {.name = "append 4 KiB and sync",
+                                     .kind = BENCH_APPEND,
+                                     .size = 4096,
+                                     .depth = (uint32_t)tasks};
 
-    workload.depth = (uint32_t)tasks;
-    return bench_entries_compete(options, "durable", &workload, entries, count, NULL);
+    return bench_compare_engines(options, "durable", &workload, BENCH_DURABLE, NULL, NULL);
 }
 
 static int run_durable(const bench_options *options)

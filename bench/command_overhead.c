@@ -4,7 +4,6 @@
 #include <epio/vfs.h>
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,16 +71,16 @@ static int run_operations(struct overhead *overhead, uint64_t count)
     return overhead->error;
 }
 
-static int run_turn(void *context, uint64_t nanoseconds, bench_sample *sample)
+static int run_turn(void *context, bench_turn *turn)
 {
     uint64_t began = epio_clock_monotonic();
     int error;
 
     do {
         error = run_operations(context, OPERATIONS_PER_LOOK);
-        sample->operations += OPERATIONS_PER_LOOK;
-        sample->nanoseconds = epio_clock_monotonic() - began;
-    } while (error == 0 && sample->nanoseconds < nanoseconds);
+        turn->operations += OPERATIONS_PER_LOOK;
+        turn->elapsed = epio_clock_monotonic() - began;
+    } while (error == 0 && turn->elapsed < turn->nanoseconds);
     return error;
 }
 
@@ -186,9 +185,9 @@ static int run_exactly(const bench_options *options, struct overhead *overhead)
 {
     int error = run_operations(overhead, options->iterations);
 
-    if (error == 0 && !options->json) {
-        printf("%" PRIu64 " operations on %s\n", options->iterations,
-               epio_loop_backend(overhead->loop));
+    if (error == 0) {
+        bench_say(options, "%" PRIu64 " operations on %s\n", options->iterations,
+                  epio_loop_backend(overhead->loop));
     }
     return error;
 }

@@ -12,186 +12,79 @@
 #define QUICK_BUDGET 32
 #define USUAL_BUDGET 200
 
-#define MOST_ENTRIES 32u
-
 #define KIB 1024u
 #define SMALL (4 * KIB)
 #define LARGE (64 * KIB)
 #define CACHED (8u << 20)  /* bytes of a file that stays in the page cache */
 #define DIRECT (64u << 20) /* bytes of one that is read past it */
 
-/* Whom epio is compared with. */
-typedef enum rivalry {
-    WITH_RIVALS,
-    WITHOUT_LAYERS, /* epio itself, through two layers and not */
-    WITHOUT_WRITE   /* epio itself, with a large write beside and not */
-} rivalry;
-
 struct plan {
     bench_workload workload;
-    rivalry rivalry;
+    uint32_t comparison;
 };
 
 /* What waits for the medium, and so may take longer than it should, comes first: the
  * rest shares what is left of the time. */
 static const struct plan plans[] = {
     {{"cached read 4 KiB, 64 MiB written beside", BENCH_READ, false, SMALL, 1, CACHED / SMALL},
-     WITHOUT_WRITE},
-    {{"append 4 KiB and sync", BENCH_APPEND, false, SMALL, 1, 0}, WITH_RIVALS},
-    {{"append 4 KiB and sync", BENCH_APPEND, false, SMALL, 8, 0}, WITH_RIVALS},
-    {{"append 4 KiB and sync", BENCH_APPEND, false, SMALL, 32, 0}, WITH_RIVALS},
-    {{"cached read 4 KiB", BENCH_READ, false, SMALL, 1, CACHED / SMALL}, WITH_RIVALS},
-    {{"cached read 4 KiB", BENCH_READ, false, SMALL, 32, CACHED / SMALL}, WITH_RIVALS},
-    {{"cached read 64 KiB", BENCH_READ, false, LARGE, 1, CACHED / LARGE}, WITH_RIVALS},
-    {{"cached read 64 KiB", BENCH_READ, false, LARGE, 32, CACHED / LARGE}, WITH_RIVALS},
-    {{"cached overwrite 4 KiB", BENCH_OVERWRITE, false, SMALL, 1, CACHED / SMALL}, WITH_RIVALS},
-    {{"cached overwrite 4 KiB", BENCH_OVERWRITE, false, SMALL, 32, CACHED / SMALL}, WITH_RIVALS},
-    {{"direct read 4 KiB", BENCH_READ, true, SMALL, 1, DIRECT / SMALL}, WITH_RIVALS},
-    {{"direct read 4 KiB", BENCH_READ, true, SMALL, 32, DIRECT / SMALL}, WITH_RIVALS},
-    {{"cached read 4 KiB, two layers", BENCH_READ, false, SMALL, 1, CACHED / SMALL},
-     WITHOUT_LAYERS},
-    {{"cached read 4 KiB, two layers", BENCH_READ, false, SMALL, 32, CACHED / SMALL},
-     WITHOUT_LAYERS},
+     BENCH_BESIDE},
+    {{"append 4 KiB and sync", BENCH_APPEND, false, SMALL, 1, 0}, BENCH_PEERS},
+    {{"append 4 KiB and sync", BENCH_APPEND, false, SMALL, 8, 0}, BENCH_PEERS},
+    {{"append 4 KiB and sync", BENCH_APPEND, false, SMALL, 32, 0}, BENCH_PEERS},
+    {{"cached read 4 KiB", BENCH_READ, false, SMALL, 1, CACHED / SMALL}, BENCH_PEERS},
+    {{"cached read 4 KiB", BENCH_READ, false, SMALL, 32, CACHED / SMALL}, BENCH_PEERS},
+    {{"cached read 64 KiB", BENCH_READ, false, LARGE, 1, CACHED / LARGE}, BENCH_PEERS},
+    {{"cached read 64 KiB", BENCH_READ, false, LARGE, 32, CACHED / LARGE}, BENCH_PEERS},
+    {{"cached overwrite 4 KiB", BENCH_OVERWRITE, false, SMALL, 1, CACHED / SMALL}, BENCH_PEERS},
+    {{"cached overwrite 4 KiB", BENCH_OVERWRITE, false, SMALL, 32, CACHED / SMALL}, BENCH_PEERS},
+    {{"direct read 4 KiB", BENCH_READ, true, SMALL, 1, DIRECT / SMALL}, BENCH_PEERS},
+    {{"direct read 4 KiB", BENCH_READ, true, SMALL, 32, DIRECT / SMALL}, BENCH_PEERS},
+    {{"cached read 4 KiB, two layers", BENCH_READ, false, SMALL, 1, CACHED / SMALL}, BENCH_LAYERS},
+    {{"cached read 4 KiB, two layers", BENCH_READ, false, SMALL, 32, CACHED / SMALL}, BENCH_LAYERS},
 };
 
 #define PLAN_COUNT (sizeof plans / sizeof plans[0])
-
-/* All that is to be compared. */
-struct tournament {
-    const bench_options *options;
-    const char *backends[BENCH_MOST_BACKENDS];
-    size_t backend_count;
-    bench_budget budget;
-};
-
-struct list {
-    bench_entry entries[MOST_ENTRIES];
-    size_t count;
-};
-
-static bench_entry *add_entry(struct list *list, const bench_engine *engine)
-{
-    bench_entry *entry = &list->entries[list->count++];
-
-    memset(entry, 0, sizeof *entry);
-    entry->engine = engine;
-    return entry;
-}
-
-static bench_entry *add_epio(struct list *list, const bench_engine *engine, const char *backend,
-                             bench_mode mode)
-{
-    bench_entry *entry = add_entry(list, engine);
-
-    entry->backend = backend;
-    entry->mode = mode;
-    return entry;
-}
-
-/* Reads are the same in all modes; a flush waits for the disk, which inline_writes
- * is not about. */
-static void add_modes(struct list *list, const char *backend, bench_kind kind)
-{
-    add_epio(list, &bench_engine_epio, backend, BENCH_ALONE);
-    if (kind != BENCH_READ) {
-        add_epio(list, &bench_engine_epio, backend, BENCH_HANDED_OVER);
-    }
-    if (kind == BENCH_OVERWRITE) {
-        add_epio(list, &bench_engine_epio, backend, BENCH_INLINE);
-    }
-}
-
-static void list_with_rivals(struct list *list, const struct tournament *tournament,
-                             bench_kind kind)
-{
-    size_t i;
-
-    for (i = 0; bench_rivals[i] != NULL; i++) {
-        add_entry(list, bench_rivals[i]);
-    }
-    for (i = 0; i < tournament->backend_count; i++) {
-        add_modes(list, tournament->backends[i], kind);
-    }
-}
-
-static void list_with_layers(struct list *list, const char *backend)
-{
-    bench_entry *plain = add_epio(list, &bench_engine_epio, backend, BENCH_ALONE);
-    bench_entry *layered = add_epio(list, &bench_engine_epio, backend, BENCH_ALONE);
-
-    plain->roles = BENCH_ROLE_PLAIN;
-    layered->layers = true;
-    layered->name = "epio, two layers";
-}
-
-static void list_with_write(struct list *list, const char *backend)
-{
-    add_epio(list, &bench_engine_reads_alone, backend, BENCH_ALONE);
-    add_epio(list, &bench_engine_reads_beside_write, backend, BENCH_ALONE);
-    add_epio(list, &bench_engine_reads_beside_write, backend, BENCH_HANDED_OVER);
-}
-
-/* What epio is compared with itself for, it is on each back end apart. */
-static size_t contests_of(const struct tournament *tournament, const struct plan *plan)
-{
-    return plan->rivalry == WITH_RIVALS ? 1 : tournament->backend_count;
-}
-
-static void list_entries(struct list *list, const struct tournament *tournament,
-                         const struct plan *plan, size_t contest)
-{
-    list->count = 0;
-    switch (plan->rivalry) {
-    case WITH_RIVALS:
-        list_with_rivals(list, tournament, plan->workload.kind);
-        break;
-    case WITHOUT_LAYERS:
-        list_with_layers(list, tournament->backends[contest]);
-        break;
-    case WITHOUT_WRITE:
-        list_with_write(list, tournament->backends[contest]);
-        break;
-    }
-}
 
 static bool is_wanted(const bench_options *options, const struct plan *plan)
 {
     return options->workload == NULL || strstr(plan->workload.name, options->workload) != NULL;
 }
 
-/* Does something for each contest that is wanted, until an error. */
-static int visit_contests(struct tournament *tournament,
-                          int (*visit)(struct tournament *tournament, const struct plan *plan,
-                                       const struct list *list))
+/* One comparison, or one for each backend where epio is compared with itself: if
+ * `measures` is false it is only added to the budget. */
+static int visit_plan(const bench_options *options, const struct plan *plan, bench_budget *budget,
+                      bool measures)
 {
-    struct list list;
-    size_t i, contest;
+    const char *backends[BENCH_MOST_BACKENDS] = {NULL};
+    size_t count = plan->comparison == BENCH_PEERS ? 1 : bench_backends(options, backends);
+    size_t i;
     int error = 0;
 
-    for (i = 0; i < PLAN_COUNT && error == 0; i++) {
-        if (!is_wanted(tournament->options, &plans[i])) {
-            continue;
-        }
-        for (contest = 0; contest < contests_of(tournament, &plans[i]) && error == 0; contest++) {
-            list_entries(&list, tournament, &plans[i], contest);
-            error = visit(tournament, &plans[i], &list);
+    for (i = 0; i < count && error == 0; i++) {
+        bench_setup setups[BENCH_MOST_CANDIDATES];
+
+        if (measures) {
+            error = bench_compare_engines(options, "peers", &plan->workload, plan->comparison,
+                                          backends[i], budget);
+        } else {
+            budget->candidates += bench_engines_choose(options, &plan->workload, plan->comparison,
+                                                       backends[i], setups);
         }
     }
     return error;
 }
 
-static int count_entries(struct tournament *tournament, const struct plan *plan,
-                         const struct list *list)
+static int visit_plans(const bench_options *options, bench_budget *budget, bool measures)
 {
-    (void)plan;
-    tournament->budget.entries += list->count;
-    return 0;
-}
+    size_t i;
+    int error = 0;
 
-static int compare(struct tournament *tournament, const struct plan *plan, const struct list *list)
-{
-    return bench_entries_compete(tournament->options, "peers", &plan->workload, list->entries,
-                                 list->count, &tournament->budget);
+    for (i = 0; i < PLAN_COUNT && error == 0; i++) {
+        if (is_wanted(options, &plans[i])) {
+            error = visit_plan(options, &plans[i], budget, measures);
+        }
+    }
+    return error;
 }
 
 static int tell_unknown(const bench_options *options)
@@ -209,19 +102,16 @@ static int tell_unknown(const bench_options *options)
 
 static int run_peers(const bench_options *options)
 {
-    struct tournament tournament = {0};
     uint64_t seconds = options->quick ? QUICK_BUDGET : USUAL_BUDGET;
+    bench_budget budget = {.deadline = epio_clock_monotonic() + seconds * 1000000000u};
     int error = bench_plot_check(options);
 
-    tournament.options = options;
-    tournament.backend_count = bench_backends(options, tournament.backends);
-    tournament.budget.deadline = epio_clock_monotonic() + seconds * 1000000000u;
-    visit_contests(&tournament, count_entries);
-    if (tournament.budget.entries == 0) {
+    visit_plans(options, &budget, false);
+    if (budget.candidates == 0) {
         return tell_unknown(options);
     }
     if (error == 0) {
-        error = visit_contests(&tournament, compare);
+        error = visit_plans(options, &budget, true);
     }
     return error != 0 ? error : bench_plot_draw(options);
 }

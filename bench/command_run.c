@@ -50,8 +50,7 @@ static bench_workload workload_of(const bench_options *options)
 struct outcome {
     const char *backend;
     bench_mode mode;
-    bench_sample sample;
-    uint64_t cpu;
+    bench_turn turn;
     bench_histogram latencies;
 };
 
@@ -81,8 +80,8 @@ static const bench_column columns[COLUMN_COUNT] = {
 static void report(const bench_options *options, const struct outcome *outcome)
 {
     const bench_histogram *latencies = &outcome->latencies;
-    double operations = (double)outcome->sample.operations;
-    double rate = operations * 1e9 / (double)outcome->sample.nanoseconds;
+    double operations = (double)outcome->turn.operations;
+    double rate = operations * 1e9 / (double)outcome->turn.elapsed;
     bench_candidate candidate = {.name = "epio",
                                  .backend = outcome->backend,
                                  .mode = outcome->mode,
@@ -95,7 +94,7 @@ static void report(const bench_options *options, const struct outcome *outcome)
     cells[FILES] = bench_number((double)options->files);
     cells[RATE] = bench_number(rate);
     cells[MEGABYTES] = bench_number(rate * (double)options->size / 1e6);
-    cells[CPU] = bench_number((double)outcome->cpu / 1e3 / operations);
+    cells[CPU] = bench_number((double)outcome->turn.cpu / 1e3 / operations);
     cells[MIN] = bench_number((double)latencies->least / 1e3);
     for (i = 0; i < QUANTILES; i++) {
         uint64_t quantile = bench_histogram_quantile(latencies, quantiles[i]);
@@ -103,55 +102,50 @@ static void report(const bench_options *options, const struct outcome *outcome)
         cells[FIRST_QUANTILE + i] = bench_number((double)quantile / 1e3);
     }
     cells[MAX] = bench_number((double)latencies->most / 1e3);
-    if (!options->json) {
-        printf("%s%s of %" PRIu64 " bytes, %" PRIu64 " in flight, %" PRIu64 " file%s, %s%s\n",
-               options->direct ? "direct " : "", options->workload, options->size, options->depth,
-               options->files, options->files == 1 ? "" : "s", outcome->backend,
-               options->inline_writes ? ", inline" : "");
-    }
+    bench_say(options,
+              "%s%s of %" PRIu64 " bytes, %" PRIu64 " in flight, %" PRIu64 " file%s, %s%s\n",
+              options->direct ? "direct " : "", options->workload, options->size, options->depth,
+              options->files, options->files == 1 ? "" : "s", outcome->backend,
+              options->inline_writes ? ", inline" : "");
     bench_report(options, columns, COLUMN_COUNT, cells, 1);
 }
 
 /* ---- Measuring ----------------------------------------------------------- */
 
-static int measure(const bench_options *options, const bench_target *target, void *context,
-                   struct outcome *outcome)
+static int measure(const bench_target *target, bench_instance *instance, struct outcome *outcome)
 {
+    bench_turn *turn = &outcome->turn;
     uint64_t spent = bench_cpu_time();
-    int error;
+    int error = bench_engine_run(instance, turn);
 
-    outcome->sample.latencies = &outcome->latencies;
-    error = bench_engine_epio.run(context, (uint64_t)(options->seconds * 1e9), &outcome->sample);
-    outcome->cpu = bench_cpu_time() - spent;
+    turn->cpu = bench_cpu_time() - spent;
     if (error == 0 && target->workload->kind == BENCH_OVERWRITE) {
         error = bench_target_check(target);
     }
-    if (error == 0 && outcome->sample.operations == 0) {
-        error = EPIO_EIO;
-    }
-    return error;
+    return error == 0 && turn->operations == 0 ? EPIO_EIO : error;
 }
 
 static int run_on(const bench_options *options, const bench_target *target)
 {
-    bench_setup setup = {0};
-    struct outcome outcome = {0};
-    void *context = NULL;
+    bench_mode mode = options->inline_writes ? BENCH_INLINE : BENCH_ALONE;
     const char *backends[BENCH_MOST_BACKENDS];
+    struct outcome outcome = {.mode = mode};
+    bench_instance instance;
+    bench_setup setup = {.options = options, .target = target};
     int error;
 
     bench_backends(options, backends);
-    setup.options = options;
-    setup.target = target;
     setup.backend = backends[0];
-    setup.mode = options->inline_writes ? BENCH_INLINE : BENCH_ALONE;
+    setup.engine = bench_engine_epio(mode);
     outcome.backend = backends[0];
-    outcome.mode = setup.mode;
-    error = bench_engine_epio.open(&setup, &context);
+    outcome.turn.nanoseconds = (uint64_t)(options->seconds * 1e9);
+    outcome.turn.depth = options->depth;
+    outcome.turn.latencies = &outcome.latencies;
+    error = bench_engine_open(&instance, &setup);
     if (error == 0) {
-        error = measure(options, target, context, &outcome);
+        error = measure(target, &instance, &outcome);
     }
-    bench_engine_epio.close(context);
+    bench_engine_close(&instance);
     if (error == 0) {
         report(options, &outcome);
     }

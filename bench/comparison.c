@@ -21,12 +21,14 @@
 /* ---- Turns --------------------------------------------------------------- */
 
 static int run_turn(const bench_comparison *comparison, const bench_candidate *candidate,
-                    double seconds, bench_sample *sample)
+                    double seconds, bench_turn *turn)
 {
     int error = comparison->target != NULL ? bench_target_empty(comparison->target) : 0;
 
+    turn->nanoseconds = (uint64_t)(seconds * 1e9);
+    turn->depth = candidate->depth;
     if (error == 0) {
-        error = candidate->run(candidate->context, (uint64_t)(seconds * 1e9), sample);
+        error = candidate->run(candidate->context, turn);
     }
     if (error != 0) {
         return error;
@@ -34,22 +36,20 @@ static int run_turn(const bench_comparison *comparison, const bench_candidate *c
     if (bench_interrupted()) {
         return EPIO_ECANCELED;
     }
-    return sample->operations == 0 || sample->nanoseconds == 0 ? EPIO_EIO : 0;
+    return turn->operations == 0 || turn->elapsed == 0 ? EPIO_EIO : 0;
 }
 
 static int measure_rate(const bench_comparison *comparison, const bench_candidate *candidate,
                         double seconds, bench_histogram *latencies, double *fields)
 {
-    bench_sample sample = {0};
+    bench_turn turn = {.latencies = candidate->timed ? latencies : NULL};
     uint64_t spent = bench_cpu_time();
-    int error;
+    int error = run_turn(comparison, candidate, seconds, &turn);
 
-    sample.latencies = candidate->timed ? latencies : NULL;
-    error = run_turn(comparison, candidate, seconds, &sample);
     if (error == 0) {
-        fields[BENCH_RATE] = (double)sample.operations * 1e9 / (double)sample.nanoseconds;
-        spent = sample.cpu_nanoseconds != 0 ? sample.cpu_nanoseconds : bench_cpu_time() - spent;
-        fields[BENCH_CPU] = (double)spent / 1e3 / (double)sample.operations;
+        fields[BENCH_RATE] = (double)turn.operations * 1e9 / (double)turn.elapsed;
+        spent = turn.cpu != 0 ? turn.cpu : bench_cpu_time() - spent;
+        fields[BENCH_CPU] = (double)spent / 1e3 / (double)turn.operations;
     }
     return error;
 }
@@ -60,15 +60,14 @@ static int measure(const bench_comparison *comparison, const bench_candidate *ca
     bench_histogram latencies = {0};
     double seconds = comparison->seconds;
     double untimed = candidate->timed ? seconds : seconds * (1 - TIMED_PART);
-    bench_sample lead_in = {0}, sample = {0};
+    bench_turn lead_in = {0}, timed = {.latencies = &latencies};
     int error = run_turn(comparison, candidate, seconds * LEAD_IN_PART, &lead_in);
 
     if (error == 0) {
         error = measure_rate(comparison, candidate, untimed, &latencies, fields);
     }
     if (error == 0 && !candidate->timed) {
-        sample.latencies = &latencies;
-        error = run_turn(comparison, candidate, seconds * TIMED_PART, &sample);
+        error = run_turn(comparison, candidate, seconds * TIMED_PART, &timed);
     }
     if (error == 0) {
         fields[BENCH_P50] = (double)bench_histogram_quantile(&latencies, 0.5) / 1e3;
@@ -105,10 +104,10 @@ static int warm_up(const bench_comparison *comparison)
     size_t i;
 
     for (i = 0; i < comparison->count && error == 0; i++) {
-        bench_sample sample = {0};
+        bench_turn turn = {0};
 
         error = run_turn(comparison, &comparison->candidates[i], comparison->seconds * WARM_UP_PART,
-                         &sample);
+                         &turn);
         error = tell_failure(comparison, i, error);
     }
     return error;
@@ -245,10 +244,8 @@ static int report(const bench_options *options, const bench_comparison *comparis
         for (i = 0; i < comparison->count; i++) {
             fill_row(comparison, i, !options->json, labels[i], &cells[i * COLUMN_COUNT]);
         }
-        if (!options->json) {
-            printf("%s (%zu rounds, turns of %.0f ms)\n", comparison->workload,
-                   comparison->rounds.count, comparison->seconds * 1e3);
-        }
+        bench_say(options, "%s (%zu rounds, turns of %.0f ms)\n", comparison->workload,
+                  comparison->rounds.count, comparison->seconds * 1e3);
         bench_report(options, columns, COLUMN_COUNT, cells, comparison->count);
     }
     free(labels);

@@ -60,8 +60,8 @@ typedef struct bench_candidate {
     bench_mode mode;
     uint64_t depth;
     uint32_t roles; /* BENCH_ROLE_... */
-    bool timed;     /* as in bench_engine */
-    int (*run)(void *context, uint64_t nanoseconds, bench_sample *sample);
+    bool timed;     /* each operation: there is no part that does not count */
+    int (*run)(void *context, bench_turn *turn);
     void *context;
 } bench_candidate;
 
@@ -91,24 +91,14 @@ bool bench_comparison_ratio(const bench_comparison *comparison, size_t candidate
 /* Time that is shared out evenly among the turns that are left. */
 typedef struct bench_budget {
     uint64_t deadline;
-    uint64_t entries; /* of all comparisons that are left */
+    uint64_t candidates; /* of all comparisons that are left */
 } bench_budget;
 
-typedef struct bench_entry {
-    const bench_engine *engine;
-    const char *name; /* NULL: the engine's */
-    const char *backend;
-    bench_mode mode;
-    bool layers;
-    bool together;
-    uint32_t roles; /* besides the engine's */
-} bench_entry;
-
-/* Makes the target, opens the engines that can do the workload and compares them. The
- * turns are as long as the options say, or else the budget, from which these entries
- * are taken. What bench_compare returns. */
-int bench_entries_compete(const bench_options *options, const char *bench,
-                          const bench_workload *workload, const bench_entry *entries, size_t count,
+/* Makes the target, opens the engines of bench_engines_choose and compares those that
+ * can do the workload. The turns are as long as the options say, or else the budget, from
+ * which these candidates are taken. What bench_compare returns. */
+int bench_compare_engines(const bench_options *options, const char *bench,
+                          const bench_workload *workload, uint32_t comparison, const char *backend,
                           bench_budget *budget);
 
 /* ---- The plot ------------------------------------------------------------ */

@@ -2,8 +2,9 @@
  *
  * A workload says what is done again and again; a target is the file that all
  * engines of a comparison do it to; a queue chooses what comes next, checks what
- * came back and keeps the time, the same way for all. So an engine, one file
- * engine_<name>.c, is left with its own way to carry operations out. */
+ * came back and keeps the time, the same way for all. So an engine, methods in a file
+ * engine_<name>.c and its line in engines.c, is left with its own way to carry
+ * operations out. */
 #ifndef BENCH_ENGINE_H
 #define BENCH_ENGINE_H
 
@@ -12,6 +13,9 @@
 
 #include <stdatomic.h>
 #include <string.h>
+
+typedef struct bench_engine bench_engine;
+typedef struct bench_methods bench_methods;
 
 /* ---- Workloads --------------------------------------------------------- */
 
@@ -58,58 +62,83 @@ int bench_target_check(const bench_target *target);
 /* The system's handle of the only file of a target. */
 intptr_t bench_target_handle(const bench_target *target);
 
+/* What an engine is opened for. */
+typedef struct bench_setup {
+    const bench_options *options;
+    const bench_engine *engine;
+    const char *backend; /* NULL: not epio */
+    const bench_target *target;
+    size_t slots;   /* of its queue; 0: as many as the workload's depth */
+    uint32_t bytes; /* of a block that an operation moves; 0: all */
+} bench_setup;
+
 /* ---- Queues ------------------------------------------------------------ */
 
-/* What a turn did. */
-typedef struct bench_sample {
-    uint64_t operations;
-    uint64_t nanoseconds;
-    uint64_t cpu_nanoseconds;   /* 0: was spent in this process */
+/* What a turn is to be, and what it was. */
+typedef struct bench_turn {
+    uint64_t nanoseconds;       /* to last about so long */
+    uint64_t depth;             /* most in flight */
     bench_histogram *latencies; /* NULL: operations are not timed one by one */
-} bench_sample;
+    uint64_t operations;
+    uint64_t elapsed; /* nanoseconds */
+    uint64_t cpu;     /* nanoseconds; 0: were spent in this process */
+} bench_turn;
 
 /* A place in a queue: one operation in flight, or none. */
 typedef struct bench_slot {
     unsigned char *buffer; /* aligned as going past the page cache needs it */
     uint64_t number;       /* of the block */
     uint64_t begun;
+    bool flushing; /* of an append: it was written */
 } bench_slot;
 
 typedef struct bench_queue {
+    const bench_methods *methods;
     const bench_target *target;
     const bench_workload *workload;
+    uint32_t bytes; /* of one operation */
     bench_slot *slots;
     size_t slot_count;
+    /* Where fewer are in flight than there are slots, those are used in turn, so that
+     * the processor's caches serve all depths alike: a ring of the idle ones. */
+    uint32_t *idle;
+    size_t first_idle;
+    size_t idle_count;
     uint64_t state;              /* of the order of blocks */
     _Atomic(uint64_t) *appended; /* blocks so far in this turn; may be shared */
     _Atomic(uint64_t) own_appended;
     void *memory;
 
     /* Of the turn. */
-    bench_sample *sample;
+    bench_turn *turn;
     uint64_t began;
     uint64_t until;
     uint64_t looked; /* at the clock */
-    uint32_t looks_in;
+    uint64_t looks_in;
     uint32_t looks_after;
+    bool over; /* nothing more is to begin */
     int error; /* the first */
 } bench_queue;
 
-/* A queue with so many slots. 0 or EPIO_ENOMEM; closing works after both. */
-int bench_queue_open(bench_queue *queue, const bench_target *target, size_t slots);
+/* A queue with so many slots, at least as many as are to be in flight. 0 or
+ * EPIO_ENOMEM; closing works after both. */
+int bench_queue_open(bench_queue *queue, const bench_setup *setup, size_t slots);
 void bench_queue_close(bench_queue *queue);
 
-/* Begins a turn that is to last about so long. */
-void bench_queue_begin(bench_queue *queue, uint64_t nanoseconds, bench_sample *sample);
+/* A turn of an engine that has the methods start and wait. */
+int bench_queue_run(bench_queue *queue, bench_turn *turn);
 
-/* Chooses the slot's next operation. False: there is none, the turn is to end. */
+/* Such an engine has done what `start` or `flush` began: bytes, or an error. Goes on
+ * with the slot: flushes what it appended, or else starts the next operation. */
+void bench_queue_done(bench_queue *queue, bench_slot *slot, int64_t result);
+
+/* The same step by step, for engines with a loop of their own. Next: chooses the slot's
+ * next operation; false: there is none, the turn is to end. Finish: it ended, with as
+ * many bytes as it has, or else with an error. End: nothing is in flight any more; 0 or
+ * the turn's error. */
+void bench_queue_begin(bench_queue *queue, bench_turn *turn);
 bool bench_queue_next(bench_queue *queue, bench_slot *slot);
-
-/* The slot's operation ended: with as many bytes as a block has, or else with an
- * error. */
 void bench_queue_finish(bench_queue *queue, const bench_slot *slot, int64_t result);
-
-/* Ends the turn, in which nothing may be in flight any more: 0 or its error. */
 int bench_queue_end(bench_queue *queue);
 
 /* Lets the turn end early. */
@@ -162,15 +191,25 @@ typedef enum bench_mode {
 /* "alone" and the like; "" for none. */
 const char *bench_mode_name(bench_mode mode);
 
-/* What an engine is opened for. The last ones matter to epio's alone. */
-typedef struct bench_setup {
-    const bench_options *options;
-    const bench_target *target;
-    const char *backend;
-    bench_mode mode;
-    bool layers;   /* two of them, over the loop's VFS */
-    bool together; /* appends: write and sync are submitted in one go */
-} bench_setup;
+/* What an engine does, in a context of its own that begins with its queue. */
+struct bench_methods {
+    size_t size;         /* of the context */
+    bool leaves_threads; /* in its process: see child.c */
+
+    /* Opens what follows the queue: 0; EPIO_ENOTSUP: this is not for it; or an error.
+     * It is closed all the same. */
+    int (*open)(void *context, const bench_setup *setup);
+    void (*close)(void *context);
+
+    /* Works for a turn: 0 or an error. NULL: bench_queue_run, by the other three. */
+    int (*run)(void *context, bench_turn *turn);
+
+    /* Starts the slot's transfer; the flush of what it appended; and waits until no
+     * slot is in flight: 0 or an error. */
+    void (*start)(bench_queue *queue, bench_slot *slot);
+    void (*flush)(bench_queue *queue, bench_slot *slot);
+    int (*wait)(bench_queue *queue);
+};
 
 /* What an engine is to the others that it is compared with. */
 #define BENCH_ROLE_BLOCKING 0x01u    /* a loop of blocking calls, on one thread */
@@ -182,42 +221,73 @@ typedef struct bench_setup {
 #define BENCH_ROLE_UNDISTURBED 0x40u /* the same engine with nothing beside */
 #define BENCH_ROLE_SINGLE 0x80u      /* the same engine with one in flight */
 
-typedef struct bench_engine {
+/* The comparisons that it takes part in. */
+#define BENCH_PEERS 0x1u   /* of what one would write without epio */
+#define BENCH_LAYERS 0x2u  /* of epio with and without layers */
+#define BENCH_BESIDE 0x4u  /* of epio with and without a long write beside */
+#define BENCH_DURABLE 0x8u /* of ways to append */
+
+/* What it can do. */
+#define BENCH_CACHED_READS 0x1u
+#define BENCH_DIRECT_READS 0x2u
+#define BENCH_OVERWRITES 0x4u
+#define BENCH_APPENDS 0x8u
+#define BENCH_ALL_WORK 0xfu
+
+/* How it differs from others of the same methods. */
+#define BENCH_WITH_NOWAIT 0x01u     /* the call that reads only what is cached */
+#define BENCH_WITH_REGISTERED 0x02u /* file and buffers */
+#define BENCH_WITH_LAYERS 0x04u     /* two of them, over the loop's VFS */
+#define BENCH_WITH_TOGETHER 0x08u   /* write and sync are submitted in one go */
+#define BENCH_WITH_WRITE 0x10u      /* a long one beside, and its sync; its end is the turn's */
+#define BENCH_WITH_TIMES 0x20u      /* of each operation: there is no part that does not count */
+
+struct bench_engine {
     const char *name;
+    const bench_methods *methods;
+    uint32_t comparisons;
+    uint32_t work;
     uint32_t roles;
-    bool timed;          /* each operation of its turns, not those of a part that does not count */
-    bool leaves_threads; /* in its process: see apart.c */
+    uint32_t with;
+    bench_mode mode; /* without one it has no backend either */
+};
 
-    /* 0 and *context; EPIO_ENOTSUP: this workload is not for it; or an error. What
-     * *context is then, unless NULL, is closed all the same. */
-    int (*open)(const bench_setup *setup, void **context);
+#define BENCH_MOST_CANDIDATES 32u
 
-    /* Works for about so long, and says how much it did: 0 or an error. */
-    int (*run)(void *context, uint64_t nanoseconds, bench_sample *sample);
+/* Fills in the engines of a comparison that can do the workload, first those without
+ * a backend, then those of each. `backend` NULL: all that there are. Returns how many. */
+size_t bench_engines_choose(const bench_options *options, const bench_workload *workload,
+                            uint32_t comparison, const char *backend,
+                            bench_setup setups[BENCH_MOST_CANDIDATES]);
 
-    void (*close)(void *context);
-} bench_engine;
+/* epio's, that does all work. */
+const bench_engine *bench_engine_epio(bench_mode mode);
 
-/* The same three functions, for an engine that leaves threads. */
-int bench_apart_open(const bench_engine *engine, const bench_setup *setup, void **context);
-int bench_apart_run(void *context, uint64_t nanoseconds, bench_sample *sample);
-void bench_apart_close(void *context);
+/* An engine that was opened. */
+typedef struct bench_instance {
+    bench_setup setup;
+    void *context;                 /* NULL: it is opened in child processes */
+    struct bench_account *account; /* of child processes */
+} bench_instance;
 
-/* Those that do without epio and were found when this was built; NULL last. */
-extern const bench_engine *const bench_rivals[];
-extern const bench_engine bench_engine_threads;
-extern const bench_engine bench_engine_ideal;
+/* 0; EPIO_ENOTSUP: this is not for it; or an error. Closing works after all. */
+int bench_engine_open(bench_instance *instance, const bench_setup *setup);
+int bench_engine_run(void *instance, bench_turn *turn);
+void bench_engine_close(bench_instance *instance);
 
-extern const bench_engine bench_engine_epio;
+/* The same for an engine that leaves threads. */
+int bench_child_open(bench_instance *instance);
+int bench_child_turn(bench_instance *instance, bench_turn *turn);
+void bench_child_close(bench_instance *instance);
 
-/* epio's reads one at a time, without and with a large write and a sync of it beside
- * them on the same loop, for as long as that takes. */
-extern const bench_engine bench_engine_reads_alone;
-extern const bench_engine bench_engine_reads_beside_write;
+/* In this process. */
+int bench_context_open(void **context, const bench_setup *setup);
+int bench_context_run(void *context, bench_turn *turn);
+void bench_context_close(void *context);
 
 /* ---- epio's part ------------------------------------------------------- */
 
-/* A loop that works in this way. NULL: the default back end. */
+/* A loop that works in this way. NULL: the default backend. */
 int bench_loop_create(const char *backend, bench_mode mode, epio_loop **loop);
 
 /* The target's file of this index as one of `vfs`. */
@@ -226,13 +296,13 @@ int bench_file_adopt(const bench_target *target, size_t index, epio_vfs *vfs, ep
 /* Closes it; NULL is ignored. */
 void bench_file_close(epio_file *file);
 
-/* Opens a temporary file in the folder of the options; `flags` are further ones of
+/* Opens a temporary file in the directory of the options; `flags` are further ones of
  * epio_open. */
 int bench_file_open(const bench_options *options, epio_vfs *vfs, uint32_t flags, epio_file **file);
 
 #define BENCH_MOST_BACKENDS 4
 
-/* Fills `names` with the back ends to measure: the one of the options or of the
+/* Fills `names` with the backends to measure: the one of the options or of the
  * environment, else all that work here but `poll` where there is a better one.
  * Returns how many. */
 size_t bench_backends(const bench_options *options, const char *names[BENCH_MOST_BACKENDS]);

@@ -1,164 +1,256 @@
-/* The engines of one thread that does one call after another: what a program
- * without any asynchronous files does, and what none can beat by much as long as
- * there is nothing to overlap. */
+/* The engines of blocking calls. One thread that does one call after another: what a
+ * program without any asynchronous files does, and what none can beat by much as long
+ * as there is nothing to overlap. And several threads with one call each: an append and
+ * a flush per task, or direct reads by as many threads as help. */
 #include "engine.h"
 #include "system.h"
 
+#include <epio/vfs.h>
+
 #include <stdlib.h>
 
-typedef int64_t read_function(intptr_t handle, void *buffer, size_t size, uint64_t offset);
+/* Of direct reads, whatever the depth. */
+#define MOST_READERS 16u
 
-struct context {
+/* What one thread works with. */
+struct lane {
     bench_queue queue;
     intptr_t handle;
-    read_function *read;
+    bool nowait;
 };
 
-static void close_context(void *argument)
+static int open_lane(struct lane *lane, const bench_setup *setup)
 {
-    struct context *context = argument;
-
-    if (context != NULL) {
-        bench_queue_close(&context->queue);
-        bench_handle_close(context->handle);
-        free(context);
-    }
+    lane->nowait = (setup->engine->with & BENCH_WITH_NOWAIT) != 0;
+    return bench_handle_duplicate(bench_target_handle(setup->target), BENCH_FOR_BLOCKING,
+                                  setup->target->workload->direct, &lane->handle);
 }
 
-static int open_context(const bench_setup *setup, read_function *read, void **result)
+static int64_t transfer(const struct lane *lane, const bench_slot *slot)
 {
-    const bench_target *target = setup->target;
-    struct context *context = calloc(1, sizeof *context);
-    int error;
+    const bench_workload *workload = lane->queue.workload;
+    uint64_t offset = bench_slot_offset(&lane->queue, slot);
 
-    if (context == NULL) {
-        return EPIO_ENOMEM;
+    if (workload->kind != BENCH_READ) {
+        return bench_write_at(lane->handle, slot->buffer, workload->size, offset);
     }
-    *result = context;
-    context->read = read;
-    context->handle = -1;
-    error = bench_queue_open(&context->queue, target, target->workload->depth);
-    if (error != 0) {
-        return error;
-    }
-    return bench_handle_duplicate(bench_target_handle(target), BENCH_FOR_BLOCKING,
-                                  target->workload->direct, &context->handle);
+    return (lane->nowait ? bench_read_cached_at : bench_read_at)(lane->handle, slot->buffer,
+                                                                 workload->size, offset);
 }
 
-static int64_t carry_out(const struct context *context, const bench_slot *slot)
+static int64_t carry_out(const struct lane *lane, const bench_slot *slot)
 {
-    const bench_workload *workload = context->queue.workload;
-    uint64_t offset = bench_slot_offset(&context->queue, slot);
+    int64_t result = transfer(lane, slot);
+    int error = 0;
 
-    if (workload->kind == BENCH_READ) {
-        return context->read(context->handle, slot->buffer, workload->size, offset);
+    if (lane->queue.workload->kind == BENCH_APPEND && result >= 0) {
+        error = bench_flush(lane->handle);
     }
-    return bench_write_at(context->handle, slot->buffer, workload->size, offset);
+    return error != 0 ? error : result;
 }
 
-static int run_one_by_one(void *argument, uint64_t nanoseconds, bench_sample *sample)
+static int run_lane(struct lane *lane, bench_turn *turn)
 {
-    struct context *context = argument;
-    bench_queue *queue = &context->queue;
+    bench_queue *queue = &lane->queue;
     size_t i = 0;
 
     /* As many buffers as the others have, so that the processor's caches hold no more
      * of them for this one. */
-    bench_queue_begin(queue, nanoseconds, sample);
+    bench_queue_begin(queue, turn);
     while (bench_queue_next(queue, &queue->slots[i])) {
-        bench_queue_finish(queue, &queue->slots[i], carry_out(context, &queue->slots[i]));
+        bench_queue_finish(queue, &queue->slots[i], carry_out(lane, &queue->slots[i]));
         i = i + 1 < queue->slot_count ? i + 1 : 0;
     }
-    return bench_queue_end(&context->queue);
+    return bench_queue_end(queue);
 }
 
-static int open_blocking(const bench_setup *setup, void **context)
-{
-    if (setup->target->workload->kind == BENCH_APPEND) {
-        return EPIO_ENOTSUP;
-    }
-    return open_context(setup, bench_read_at, context);
-}
+/* ---- One thread ---------------------------------------------------------- */
 
-static int open_nowait(const bench_setup *setup, void **context)
+static int open_one(void *context, const bench_setup *setup)
 {
-    const bench_workload *workload = setup->target->workload;
+    struct lane *lane = context;
     int error;
 
-    if (workload->kind != BENCH_READ || workload->direct) {
-        return EPIO_ENOTSUP;
-    }
-    error = open_context(setup, bench_read_cached_at, context);
-    if (error == 0) {
-        const struct context *opened = *context;
-
-        error = carry_out(opened, &opened->queue.slots[0]) == EPIO_ENOTSUP ? EPIO_ENOTSUP : 0;
+    lane->handle = -1;
+    error = open_lane(lane, setup);
+    if (error == 0 && lane->nowait && transfer(lane, &lane->queue.slots[0]) == EPIO_ENOTSUP) {
+        error = EPIO_ENOTSUP;
     }
     return error;
 }
 
-/* Appends for all tasks, then flushes once for all. */
-static int append_for_all(struct context *context)
+static void close_one(void *context)
 {
-    bench_queue *queue = &context->queue;
+    const struct lane *lane = context;
+
+    bench_handle_close(lane->handle);
+}
+
+/* Appends for all tasks, then flushes once for all. */
+static bool append_for_all(struct lane *lane)
+{
+    bench_queue *queue = &lane->queue;
     size_t begun = 0, i;
     int error = 0;
 
     while (begun < queue->slot_count && bench_queue_next(queue, &queue->slots[begun])) {
-        int64_t result = carry_out(context, &queue->slots[begun++]);
+        int64_t result = transfer(lane, &queue->slots[begun++]);
 
-        if (result != (int64_t)queue->workload->size) {
+        if (result != (int64_t)queue->bytes) {
             bench_queue_fail(queue, result);
         }
     }
     if (begun > 0) {
-        error = bench_flush(context->handle);
+        error = bench_flush(lane->handle);
     }
     for (i = 0; i < begun; i++) {
-        bench_queue_finish(queue, &queue->slots[i],
-                           error != 0 ? error : (int64_t)queue->workload->size);
+        bench_queue_finish(queue, &queue->slots[i], error != 0 ? error : (int64_t)queue->bytes);
     }
     return begun == queue->slot_count;
 }
 
-static int run_ideal(void *argument, uint64_t nanoseconds, bench_sample *sample)
+static int run_one(void *context, bench_turn *turn)
+{
+    struct lane *lane = context;
+
+    if (lane->queue.workload->kind != BENCH_APPEND) {
+        return run_lane(lane, turn);
+    }
+    bench_queue_begin(&lane->queue, turn);
+    while (append_for_all(lane)) {
+    }
+    return bench_queue_end(&lane->queue);
+}
+
+const bench_methods bench_one_thread = {
+    .size = sizeof(struct lane),
+    .open = open_one,
+    .close = close_one,
+    .run = run_one,
+};
+
+/* ---- Several threads ----------------------------------------------------- */
+
+struct context;
+
+struct worker {
+    struct lane lane;
+    struct context *context;
+    bench_thread thread;
+    bench_turn turn;
+    bench_histogram latencies;
+    int error;
+};
+
+struct context {
+    bench_queue queue; /* whose count of appends all share */
+    struct worker *workers;
+    size_t count;
+    _Atomic(int) may_begin; /* 1: all threads are there; -1: some are not, leave */
+};
+
+static void work(void *argument)
+{
+    struct worker *worker = argument;
+    int may_begin;
+
+    while ((may_begin = atomic_load(&worker->context->may_begin)) == 0) {
+        bench_thread_yield();
+    }
+    worker->error = may_begin > 0 ? run_lane(&worker->lane, &worker->turn) : 0;
+}
+
+static void prepare(struct worker *worker, const bench_turn *turn)
+{
+    worker->turn = *turn;
+    if (turn->latencies != NULL) {
+        memset(&worker->latencies, 0, sizeof worker->latencies);
+        worker->turn.latencies = &worker->latencies;
+    }
+}
+
+static void collect(const struct worker *worker, bench_turn *turn)
+{
+    turn->operations += worker->turn.operations;
+    if (turn->latencies != NULL) {
+        bench_histogram_add(turn->latencies, &worker->latencies);
+    }
+}
+
+static int run_several(void *argument, bench_turn *turn)
 {
     struct context *context = argument;
+    size_t running = 0, i;
+    uint64_t began;
+    int error = 0;
 
-    bench_queue_begin(&context->queue, nanoseconds, sample);
-    while (append_for_all(context)) {
+    atomic_store(&context->queue.own_appended, 0);
+    atomic_store(&context->may_begin, 0);
+    for (i = 0; i < context->count; i++) {
+        prepare(&context->workers[i], turn);
     }
-    return bench_queue_end(&context->queue);
+    while (running < context->count && bench_thread_start(&context->workers[running].thread)) {
+        running++;
+    }
+    began = epio_clock_monotonic();
+    atomic_store(&context->may_begin, running == context->count ? 1 : -1);
+    for (i = 0; i < running; i++) {
+        bench_thread_join(&context->workers[i].thread);
+        error = error != 0 ? error : context->workers[i].error;
+    }
+    turn->elapsed = epio_clock_monotonic() - began;
+    for (i = 0; i < running; i++) {
+        collect(&context->workers[i], turn);
+    }
+    return running < context->count ? EPIO_ENOMEM : error;
 }
 
-static int open_ideal(const bench_setup *setup, void **context)
+static int open_worker(struct context *context, struct worker *worker, const bench_setup *setup)
 {
-    if (setup->target->workload->kind != BENCH_APPEND) {
-        return EPIO_ENOTSUP;
-    }
-    return open_context(setup, NULL, context);
+    bench_queue *queue = &worker->lane.queue;
+    int error = bench_queue_open(queue, setup, 1);
+
+    worker->context = context;
+    worker->thread.function = work;
+    worker->thread.argument = worker;
+    queue->appended = &context->queue.own_appended;
+    queue->state = (uint64_t)(worker - context->workers) + 1;
+    worker->lane.handle = -1;
+    return error != 0 ? error : open_lane(&worker->lane, setup);
 }
 
-const bench_engine bench_engine_blocking = {
-    .name = "blocking",
-    .roles = BENCH_ROLE_BLOCKING,
-    .open = open_blocking,
-    .run = run_one_by_one,
-    .close = close_context,
-};
+static int open_several(void *argument, const bench_setup *setup)
+{
+    const bench_workload *workload = setup->target->workload;
+    struct context *context = argument;
+    size_t most = workload->kind == BENCH_APPEND ? workload->depth : MOST_READERS;
+    int error = 0;
 
-const bench_engine bench_engine_nowait = {
-    .name = "nowait",
-    .roles = BENCH_ROLE_NOWAIT,
-    .open = open_nowait,
-    .run = run_one_by_one,
-    .close = close_context,
-};
+    context->workers = calloc(most, sizeof *context->workers);
+    if (context->workers == NULL) {
+        return EPIO_ENOMEM;
+    }
+    while (context->count < most && error == 0) {
+        error = open_worker(context, &context->workers[context->count++], setup);
+    }
+    return error;
+}
 
-const bench_engine bench_engine_ideal = {
-    .name = "ideal",
-    .roles = BENCH_ROLE_BLOCKING | BENCH_ROLE_IDEAL,
-    .open = open_ideal,
-    .run = run_ideal,
-    .close = close_context,
+static void close_several(void *argument)
+{
+    struct context *context = argument;
+    size_t i;
+
+    for (i = 0; i < context->count; i++) {
+        bench_queue_close(&context->workers[i].lane.queue);
+        bench_handle_close(context->workers[i].lane.handle);
+    }
+    free(context->workers);
+}
+
+const bench_methods bench_several_threads = {
+    .size = sizeof(struct context),
+    .open = open_several,
+    .close = close_several,
+    .run = run_several,
 };

@@ -1,161 +1,189 @@
-/* epio's engine: one loop with one operation per slot in flight. Depth 1 is waited
- * for, one operation at a time; else each completion starts the next. */
+/* epio's engine: one loop with one operation per slot in flight. Reads at depth 1 are
+ * waited for, one at a time, with or without a long write of the same loop beside; else
+ * each completion starts the next. */
 #include "engine.h"
-#include "system.h"
 
 #include <epio/vfs.h>
 
 #include <stdlib.h>
-#include <string.h>
 
 /* What is stacked for the workloads through layers. */
 #define LAYERS 2u
 
-struct context;
+#define WRITE_SIZE ((size_t)64 << 20)
 
 struct task {
     epio_op op;
-    epio_op sync; /* of an append */
     bench_slot *slot;
     struct context *context;
 };
 
+/* The write beside, and its sync. */
+struct beside {
+    epio_file *file; /* NULL: none */
+    unsigned char *data;
+    void *memory;
+    epio_op write;
+    epio_op sync;
+};
+
 struct context {
     bench_queue queue;
-    bool together;
+    uint32_t with;
     epio_loop *loop;
     epio_vfs *layers[LAYERS];
     epio_semaphore *semaphore; /* with more permits than there are operations */
     epio_file **files;
     size_t file_count;
-    struct task *tasks;
+    struct task *tasks; /* one per slot */
+    struct task *syncs; /* the same, of appends */
+    struct beside beside;
 };
 
-static epio_op *prepare(struct context *context, epio_op *op, const bench_slot *slot)
+static epio_file *file_of(const struct context *context, const bench_slot *slot)
 {
-    epio_file *file = context->files[bench_slot_file(&context->queue, slot)];
-    uint64_t offset = bench_slot_offset(&context->queue, slot);
-    uint32_t size = context->queue.workload->size;
+    return context->files[bench_slot_file(&context->queue, slot)];
+}
 
-    if (context->queue.workload->kind == BENCH_READ) {
-        return epio_read(op, file, slot->buffer, size, offset);
+static epio_op *prepare(const struct context *context, epio_op *op, const bench_slot *slot)
+{
+    const bench_queue *queue = &context->queue;
+    uint64_t offset = bench_slot_offset(queue, slot);
+
+    if (queue->workload->kind == BENCH_READ) {
+        return epio_read(op, file_of(context, slot), slot->buffer, queue->bytes, offset);
     }
-    return epio_write(op, file, slot->buffer, size, offset);
+    return epio_write(op, file_of(context, slot), slot->buffer, queue->bytes, offset);
 }
 
 /* ---- One at a time ------------------------------------------------------- */
 
-static int run_one_by_one(struct context *context, uint64_t nanoseconds, bench_sample *sample)
+static void begin_write(struct beside *beside)
+{
+    epio_submit(epio_write(&beside->write, beside->file, beside->data, WRITE_SIZE, 0));
+    epio_submit(epio_sync(&beside->sync, beside->file, EPIO_SYNC_DATA_ONLY));
+}
+
+static void end_write(struct context *context)
+{
+    const struct beside *beside = &context->beside;
+
+    while (epio_op_pending(&beside->write) || epio_op_pending(&beside->sync)) {
+        epio_loop_poll(context->loop, EPIO_FOREVER, 0);
+    }
+    if (beside->write.result < 0 || beside->sync.result < 0) {
+        bench_queue_fail(&context->queue,
+                         beside->write.result < 0 ? beside->write.result : beside->sync.result);
+    }
+}
+
+/* Where there is a write, its end is the turn's. */
+static int run_one_by_one(struct context *context, bench_turn *turn)
 {
     bench_queue *queue = &context->queue;
     bench_slot *slot = &queue->slots[0];
+    const struct beside *beside = &context->beside;
     epio_op op = {0};
 
-    bench_queue_begin(queue, nanoseconds, sample);
-    while (bench_queue_next(queue, slot)) {
+    bench_queue_begin(queue, turn);
+    if (beside->file != NULL) {
+        queue->until = UINT64_MAX / 2;
+        begin_write(&context->beside);
+    }
+    while ((beside->file == NULL || epio_op_pending(&beside->sync)) &&
+           bench_queue_next(queue, slot)) {
         bench_queue_finish(queue, slot, epio_wait(prepare(context, &op, slot)));
+    }
+    if (beside->file != NULL) {
+        end_write(context);
     }
     return bench_queue_end(queue);
 }
 
 /* ---- Several in flight --------------------------------------------------- */
 
-static void submit_sync(struct task *task)
+static void flush(bench_queue *queue, bench_slot *slot)
 {
-    struct context *context = task->context;
-    epio_file *file = context->files[bench_slot_file(&context->queue, task->slot)];
+    struct context *context = (struct context *)queue;
+    epio_op *op = &context->syncs[slot - queue->slots].op;
 
-    epio_submit(epio_sync(&task->sync, file, EPIO_SYNC_DATA_ONLY));
+    epio_submit(epio_sync(op, file_of(context, slot), EPIO_SYNC_DATA_ONLY));
 }
 
-static void start_next(struct task *task)
+static void start(bench_queue *queue, bench_slot *slot)
 {
-    struct context *context = task->context;
+    struct context *context = (struct context *)queue;
 
-    if (bench_queue_next(&context->queue, task->slot)) {
-        epio_submit(prepare(context, &task->op, task->slot));
-        if (context->together) {
-            submit_sync(task);
-        }
+    epio_submit(prepare(context, &context->tasks[slot - queue->slots].op, slot));
+    if ((context->with & BENCH_WITH_TOGETHER) != 0) {
+        slot->flushing = true;
+        flush(queue, slot);
     }
 }
 
-static void operation_done(epio_op *op)
+static void op_done(epio_op *op)
 {
     struct task *task = op->user;
 
-    bench_queue_finish(&task->context->queue, task->slot, op->result);
-    start_next(task);
+    bench_queue_done(&task->context->queue, task->slot, op->result);
 }
 
-static void append_done(epio_op *op)
+/* Its sync, submitted in the same go, ends the append. */
+static void together_done(epio_op *op)
 {
     struct task *task = op->user;
     bench_queue *queue = &task->context->queue;
 
-    if (op->result != (int64_t)queue->workload->size) {
+    if (op->result != (int64_t)queue->bytes) {
         bench_queue_fail(queue, op->result);
-    } else if (!task->context->together) {
-        submit_sync(task);
     }
 }
 
-static void sync_done(epio_op *op)
+static int wait_for_all(bench_queue *queue)
 {
-    struct task *task = op->user;
-    bench_queue *queue = &task->context->queue;
-
-    bench_queue_finish(queue, task->slot, op->result < 0 ? op->result : queue->workload->size);
-    start_next(task);
+    epio_loop_run(((struct context *)queue)->loop);
+    return 0;
 }
 
-static int run_queue(struct context *context, uint64_t nanoseconds, bench_sample *sample)
-{
-    size_t i;
-
-    bench_queue_begin(&context->queue, nanoseconds, sample);
-    for (i = 0; i < context->queue.slot_count; i++) {
-        start_next(&context->tasks[i]);
-    }
-    epio_loop_run(context->loop);
-    return bench_queue_end(&context->queue);
-}
-
-static int run(void *argument, uint64_t nanoseconds, bench_sample *sample)
+static int run(void *argument, bench_turn *turn)
 {
     struct context *context = argument;
-    const bench_workload *workload = context->queue.workload;
 
     /* A write is waited for by the loop that runs, so that both ways of doing it are
      * the loop's. */
-    if (workload->depth == 1 && workload->kind == BENCH_READ) {
-        return run_one_by_one(context, nanoseconds, sample);
+    if (context->queue.slot_count == 1 && context->queue.workload->kind == BENCH_READ) {
+        return run_one_by_one(context, turn);
     }
-    return run_queue(context, nanoseconds, sample);
+    return bench_queue_run(&context->queue, turn);
 }
 
 /* ---- Opening and closing ------------------------------------------------- */
 
-static int open_tasks(struct context *context)
+static struct task *open_tasks(struct context *context, void (*done)(epio_op *op))
 {
-    size_t count = context->queue.slot_count, i;
+    bench_queue *queue = &context->queue;
+    struct task *tasks = calloc(queue->slot_count, sizeof *tasks);
+    size_t i;
+
+    for (i = 0; tasks != NULL && i < queue->slot_count; i++) {
+        tasks[i].slot = &queue->slots[i];
+        tasks[i].context = context;
+        tasks[i].op.done = done;
+        tasks[i].op.user = &tasks[i];
+    }
+    return tasks;
+}
+
+static int open_all_tasks(struct context *context)
+{
+    bool together = (context->with & BENCH_WITH_TOGETHER) != 0;
     bool appends = context->queue.workload->kind == BENCH_APPEND;
 
-    context->tasks = calloc(count, sizeof *context->tasks);
-    if (context->tasks == NULL) {
-        return EPIO_ENOMEM;
+    context->tasks = open_tasks(context, together ? together_done : op_done);
+    if (appends) {
+        context->syncs = open_tasks(context, op_done);
     }
-    for (i = 0; i < count; i++) {
-        struct task *task = &context->tasks[i];
-
-        task->slot = &context->queue.slots[i];
-        task->context = context;
-        task->op.done = appends ? append_done : operation_done;
-        task->op.user = task;
-        task->sync.done = sync_done;
-        task->sync.user = task;
-    }
-    return 0;
+    return context->tasks == NULL || (appends && context->syncs == NULL) ? EPIO_ENOMEM : 0;
 }
 
 /* Two layers, neither of which holds anything up, over the loop's VFS. */
@@ -173,8 +201,9 @@ static int open_layers(struct context *context)
     return error;
 }
 
-static int open_files(struct context *context, const bench_target *target, epio_vfs *vfs)
+static int open_files(struct context *context, const bench_target *target)
 {
+    epio_vfs *vfs = context->layers[LAYERS - 1];
     int error = 0;
 
     context->files = calloc(target->count, sizeof(epio_file *));
@@ -184,36 +213,43 @@ static int open_files(struct context *context, const bench_target *target, epio_
     while (context->file_count < target->count && error == 0) {
         size_t i = context->file_count++;
 
-        error = bench_file_adopt(target, i, vfs, &context->files[i]);
+        error = bench_file_adopt(target, i, vfs != NULL ? vfs : epio_loop_vfs(context->loop),
+                                 &context->files[i]);
     }
     return error;
 }
 
-static int open_context(const bench_setup *setup, void **result)
+static int open_beside(struct context *context, const bench_options *options)
 {
-    struct context *context = calloc(1, sizeof *context);
-    int error;
+    struct beside *beside = &context->beside;
 
-    if (context == NULL) {
+    beside->memory = bench_aligned_memory(WRITE_SIZE, &beside->data);
+    if (beside->memory == NULL) {
         return EPIO_ENOMEM;
     }
-    *result = context;
-    context->together = setup->together;
-    error = bench_queue_open(&context->queue, setup->target, setup->target->workload->depth);
+    return bench_file_open(options, epio_loop_vfs(context->loop), 0, &beside->file);
+}
+
+static int open_context(void *argument, const bench_setup *setup)
+{
+    struct context *context = argument;
+    int error;
+
+    context->with = setup->engine->with;
+    error = open_all_tasks(context);
     if (error == 0) {
-        error = open_tasks(context);
+        error = bench_loop_create(setup->backend, setup->engine->mode, &context->loop);
     }
-    if (error == 0) {
-        error = bench_loop_create(setup->backend, setup->mode, &context->loop);
-    }
-    if (error == 0 && setup->layers) {
+    if (error == 0 && (context->with & BENCH_WITH_LAYERS) != 0) {
         error = open_layers(context);
     }
-    if (error != 0) {
-        return error;
+    if (error == 0) {
+        error = open_files(context, setup->target);
     }
-    return open_files(context, setup->target,
-                      setup->layers ? context->layers[LAYERS - 1] : epio_loop_vfs(context->loop));
+    if (error == 0 && (context->with & BENCH_WITH_WRITE) != 0) {
+        error = open_beside(context, setup->options);
+    }
+    return error;
 }
 
 static void close_context(void *argument)
@@ -221,9 +257,7 @@ static void close_context(void *argument)
     struct context *context = argument;
     size_t i;
 
-    if (context == NULL) {
-        return;
-    }
+    bench_file_close(context->beside.file);
     for (i = 0; i < context->file_count; i++) {
         bench_file_close(context->files[i]);
     }
@@ -232,15 +266,18 @@ static void close_context(void *argument)
     }
     epio_semaphore_destroy(context->semaphore);
     epio_loop_destroy(context->loop);
+    free(context->beside.memory);
     free(context->files);
+    free(context->syncs);
     free(context->tasks);
-    bench_queue_close(&context->queue);
-    free(context);
 }
 
-const bench_engine bench_engine_epio = {
-    .name = "epio",
+const bench_methods bench_epio = {
+    .size = sizeof(struct context),
     .open = open_context,
-    .run = run,
     .close = close_context,
+    .run = run,
+    .start = start,
+    .flush = flush,
+    .wait = wait_for_all,
 };

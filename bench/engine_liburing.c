@@ -16,18 +16,15 @@ struct context {
     size_t in_flight; /* completions that are to come */
 };
 
-/* Two for each slot: of an append, the first is the write, the second the flush. */
-static uint64_t tag_of(const struct context *context, const bench_slot *slot)
-{
-    return (uint64_t)(slot - context->queue.slots) * 2;
-}
-
-/* The last step of an entry: preparing it clears the flags. */
+/* The last step of an entry: preparing it clears the flags. The tag is that of the slot's
+ * first operation, or of the flush of what it appends. */
 static void finish_entry(struct context *context, struct io_uring_sqe *entry, unsigned int flags,
-                         uint64_t tag)
+                         const bench_slot *slot, bool flushes)
 {
+    uint64_t tag = (uint64_t)(slot - context->queue.slots) * 2;
+
     io_uring_sqe_set_flags(entry, flags | (context->registered ? IOSQE_FIXED_FILE : 0));
-    io_uring_sqe_set_data64(entry, tag);
+    io_uring_sqe_set_data64(entry, tag + flushes);
     context->in_flight++;
 }
 
@@ -50,33 +47,22 @@ static void submit_transfer(struct context *context, const bench_slot *slot, uns
     } else {
         io_uring_prep_write(entry, context->descriptor, slot->buffer, workload->size, offset);
     }
-    finish_entry(context, entry, flags, tag_of(context, slot));
+    finish_entry(context, entry, flags, slot, false);
 }
 
-static void submit_flush(struct context *context, const bench_slot *slot)
+static void start(bench_queue *queue, bench_slot *slot)
 {
-    struct io_uring_sqe *entry = io_uring_get_sqe(&context->ring);
+    struct context *context = (struct context *)queue;
+    struct io_uring_sqe *entry;
 
-    io_uring_prep_fsync(entry, context->descriptor, IORING_FSYNC_DATASYNC);
-    finish_entry(context, entry, 0, tag_of(context, slot) + 1);
-}
-
-static void start_next(struct context *context, bench_slot *slot)
-{
-    if (!bench_queue_next(&context->queue, slot)) {
+    if (queue->workload->kind != BENCH_APPEND) {
+        submit_transfer(context, slot, 0);
         return;
     }
-    if (context->queue.workload->kind == BENCH_APPEND) {
-        submit_transfer(context, slot, IOSQE_IO_LINK);
-        submit_flush(context, slot);
-    } else {
-        submit_transfer(context, slot, 0);
-    }
-}
-
-static int64_t result_of(const struct io_uring_cqe *completion)
-{
-    return completion->res < 0 ? epio_error_from_os(-completion->res) : completion->res;
+    submit_transfer(context, slot, IOSQE_IO_LINK);
+    entry = io_uring_get_sqe(&context->ring);
+    io_uring_prep_fsync(entry, context->descriptor, IORING_FSYNC_DATASYNC);
+    finish_entry(context, entry, 0, slot, true);
 }
 
 static void complete(struct context *context, const struct io_uring_cqe *completion)
@@ -84,53 +70,37 @@ static void complete(struct context *context, const struct io_uring_cqe *complet
     uint64_t tag = io_uring_cqe_get_data64(completion);
     bench_queue *queue = &context->queue;
     bench_slot *slot = &queue->slots[tag / 2];
-    int64_t result = result_of(completion);
+    int64_t result = completion->res < 0 ? epio_error_from_os(-completion->res) : completion->res;
 
     context->in_flight--;
-    if (queue->workload->kind == BENCH_APPEND && tag % 2 == 0) {
-        if (result != (int64_t)queue->workload->size) {
-            bench_queue_fail(queue, result);
-        }
-        return;
+    slot->flushing = tag % 2 == 1;
+    if (queue->workload->kind != BENCH_APPEND || slot->flushing) {
+        bench_queue_done(queue, slot, result);
+    } else if (result != (int64_t)queue->bytes) {
+        bench_queue_fail(queue, result);
     }
-    if (queue->workload->kind == BENCH_APPEND && result == 0) {
-        result = queue->workload->size;
-    }
-    bench_queue_finish(queue, slot, result);
-    start_next(context, slot);
 }
 
-static void complete_all(struct context *context)
+static int wait_for_all(bench_queue *queue)
 {
-    struct io_uring_cqe *completion;
-    unsigned int head, count = 0;
+    struct context *context = (struct context *)queue;
 
-    io_uring_for_each_cqe(&context->ring, head, completion)
-    {
-        complete(context, completion);
-        count++;
-    }
-    io_uring_cq_advance(&context->ring, count);
-}
-
-static int run(void *argument, uint64_t nanoseconds, bench_sample *sample)
-{
-    struct context *context = argument;
-    size_t i;
-
-    bench_queue_begin(&context->queue, nanoseconds, sample);
-    for (i = 0; i < context->queue.slot_count; i++) {
-        start_next(context, &context->queue.slots[i]);
-    }
     while (context->in_flight > 0) {
         int submitted = io_uring_submit_and_wait(&context->ring, 1);
+        struct io_uring_cqe *completion;
+        unsigned int head, count = 0;
 
         if (submitted < 0 && submitted != -EINTR) {
             return epio_error_from_os(-submitted);
         }
-        complete_all(context);
+        io_uring_for_each_cqe(&context->ring, head, completion)
+        {
+            complete(context, completion);
+            count++;
+        }
+        io_uring_cq_advance(&context->ring, count);
     }
-    return bench_queue_end(&context->queue);
+    return 0;
 }
 
 /* The best first; older kernels know less. */
@@ -187,59 +157,32 @@ static int register_all(struct context *context)
     return 0;
 }
 
-static int open_context(const bench_setup *setup, bool registered, void **result)
+static int open_context(void *argument, const bench_setup *setup)
 {
-    struct context *context = calloc(1, sizeof *context);
+    struct context *context = argument;
     int error;
 
-    if (context == NULL) {
-        return EPIO_ENOMEM;
-    }
-    *result = context;
     context->descriptor = (int)bench_target_handle(setup->target);
-    error = bench_queue_open(&context->queue, setup->target, setup->target->workload->depth);
-    if (error == 0) {
-        error = open_ring(context);
+    error = open_ring(context);
+    if (error == 0 && (setup->engine->with & BENCH_WITH_REGISTERED) != 0) {
+        error = register_all(context);
     }
-    return error == 0 && registered ? register_all(context) : error;
-}
-
-static int open_plain(const bench_setup *setup, void **context)
-{
-    return open_context(setup, false, context);
-}
-
-static int open_registered(const bench_setup *setup, void **context)
-{
-    return open_context(setup, true, context);
+    return error;
 }
 
 static void close_context(void *argument)
 {
     struct context *context = argument;
 
-    if (context == NULL) {
-        return;
-    }
     if (context->has_ring) {
         io_uring_queue_exit(&context->ring);
     }
-    bench_queue_close(&context->queue);
-    free(context);
 }
 
-const bench_engine bench_engine_liburing = {
-    .name = "liburing",
-    .roles = BENCH_ROLE_PEER,
-    .open = open_plain,
-    .run = run,
+const bench_methods bench_liburing = {
+    .size = sizeof(struct context),
+    .open = open_context,
     .close = close_context,
-};
-
-const bench_engine bench_engine_liburing_registered = {
-    .name = "liburing, registered",
-    .roles = BENCH_ROLE_PEER,
-    .open = open_registered,
-    .run = run,
-    .close = close_context,
+    .start = start,
+    .wait = wait_for_all,
 };

@@ -5,141 +5,76 @@
 #include <stdlib.h>
 #include <uv.h>
 
-struct context;
-
-struct task {
-    uv_fs_t request;
-    bench_slot *slot;
-    struct context *context;
-};
-
 struct context {
     bench_queue queue;
     uv_loop_t loop;
     bool has_loop;
     uv_file descriptor;
-    struct task *tasks;
+    uv_fs_t *requests; /* one per slot */
 };
 
-static int64_t result_of(uv_fs_t *request)
+static void request_done(uv_fs_t *request)
 {
+    struct context *context = request->data;
+    bench_queue *queue = &context->queue;
     int64_t result = request->result;
 
     uv_fs_req_cleanup(request);
-    return result < 0 ? epio_error_from_os((int32_t)-result) : result;
+    bench_queue_done(queue, &queue->slots[request - context->requests],
+                     result < 0 ? epio_error_from_os((int32_t)-result) : result);
 }
 
-static void transfer_done(uv_fs_t *request);
-static void append_done(uv_fs_t *request);
-
-static void start_next(struct task *task)
+static void fail_unless_begun(bench_queue *queue, int error)
 {
-    struct context *context = task->context;
-    const bench_workload *workload = context->queue.workload;
-    bench_slot *slot = task->slot;
-    uv_buf_t buffer;
-    int64_t offset;
-    int error;
-
-    if (!bench_queue_next(&context->queue, slot)) {
-        return;
-    }
-    buffer = uv_buf_init((char *)slot->buffer, workload->size);
-    offset = (int64_t)bench_slot_offset(&context->queue, slot);
-    if (workload->kind == BENCH_READ) {
-        error = uv_fs_read(&context->loop, &task->request, context->descriptor, &buffer, 1, offset,
-                           transfer_done);
-    } else {
-        error = uv_fs_write(&context->loop, &task->request, context->descriptor, &buffer, 1, offset,
-                            workload->kind == BENCH_APPEND ? append_done : transfer_done);
-    }
     if (error < 0) {
-        bench_queue_fail(&context->queue, epio_error_from_os(-error));
+        bench_queue_fail(queue, epio_error_from_os(-error));
     }
 }
 
-static void transfer_done(uv_fs_t *request)
+static void start(bench_queue *queue, bench_slot *slot)
 {
-    struct task *task = request->data;
+    struct context *context = (struct context *)queue;
+    uv_fs_t *request = &context->requests[slot - queue->slots];
+    uv_buf_t buffer = uv_buf_init((char *)slot->buffer, queue->bytes);
+    int64_t offset = (int64_t)bench_slot_offset(queue, slot);
+    bool reads = queue->workload->kind == BENCH_READ;
 
-    bench_queue_finish(&task->context->queue, task->slot, result_of(request));
-    start_next(task);
+    fail_unless_begun(queue, (reads ? uv_fs_read : uv_fs_write)(&context->loop, request,
+                                                                context->descriptor, &buffer, 1,
+                                                                offset, request_done));
 }
 
-static void flush_done(uv_fs_t *request)
+static void flush(bench_queue *queue, bench_slot *slot)
 {
-    struct task *task = request->data;
-    bench_queue *queue = &task->context->queue;
-    int64_t result = result_of(request);
+    struct context *context = (struct context *)queue;
+    uv_fs_t *request = &context->requests[slot - queue->slots];
 
-    bench_queue_finish(queue, task->slot, result < 0 ? result : queue->workload->size);
-    start_next(task);
+    fail_unless_begun(queue,
+                      uv_fs_fdatasync(&context->loop, request, context->descriptor, request_done));
 }
 
-static void append_done(uv_fs_t *request)
+static int wait_for_all(bench_queue *queue)
 {
-    struct task *task = request->data;
-    struct context *context = task->context;
-    int64_t result = result_of(request);
-    int error = 0;
-
-    if (result != (int64_t)context->queue.workload->size) {
-        bench_queue_fail(&context->queue, result);
-        return;
-    }
-    error = uv_fs_fdatasync(&context->loop, request, context->descriptor, flush_done);
-    if (error < 0) {
-        bench_queue_fail(&context->queue, epio_error_from_os(-error));
-    }
-}
-
-static int run(void *argument, uint64_t nanoseconds, bench_sample *sample)
-{
-    struct context *context = argument;
-    size_t i;
-
-    bench_queue_begin(&context->queue, nanoseconds, sample);
-    for (i = 0; i < context->queue.slot_count; i++) {
-        start_next(&context->tasks[i]);
-    }
-    uv_run(&context->loop, UV_RUN_DEFAULT);
-    return bench_queue_end(&context->queue);
-}
-
-static int open_tasks(struct context *context)
-{
-    size_t i;
-
-    context->tasks = calloc(context->queue.slot_count, sizeof *context->tasks);
-    if (context->tasks == NULL) {
-        return EPIO_ENOMEM;
-    }
-    for (i = 0; i < context->queue.slot_count; i++) {
-        context->tasks[i].slot = &context->queue.slots[i];
-        context->tasks[i].context = context;
-        context->tasks[i].request.data = &context->tasks[i];
-    }
+    uv_run(&((struct context *)queue)->loop, UV_RUN_DEFAULT);
     return 0;
 }
 
-static int open_context(const bench_setup *setup, void **result)
+static int open_context(void *argument, const bench_setup *setup)
 {
-    struct context *context = calloc(1, sizeof *context);
+    struct context *context = argument;
+    size_t count = context->queue.slot_count, i;
     int error;
 
-    if (context == NULL) {
+    context->descriptor = (uv_file)bench_target_handle(setup->target);
+    context->requests = calloc(count, sizeof *context->requests);
+    if (context->requests == NULL) {
         return EPIO_ENOMEM;
     }
-    *result = context;
-    context->descriptor = (uv_file)bench_target_handle(setup->target);
-    error = bench_queue_open(&context->queue, setup->target, setup->target->workload->depth);
-    if (error == 0) {
-        error = open_tasks(context);
+    for (i = 0; i < count; i++) {
+        context->requests[i].data = context;
     }
-    if (error == 0) {
-        error = epio_error_from_os(-uv_loop_init(&context->loop));
-        context->has_loop = error == 0;
-    }
+    error = epio_error_from_os(-uv_loop_init(&context->loop));
+    context->has_loop = error == 0;
     return error;
 }
 
@@ -147,22 +82,18 @@ static void close_context(void *argument)
 {
     struct context *context = argument;
 
-    if (context == NULL) {
-        return;
-    }
     if (context->has_loop) {
         uv_loop_close(&context->loop);
     }
-    free(context->tasks);
-    bench_queue_close(&context->queue);
-    free(context);
+    free(context->requests);
 }
 
-const bench_engine bench_engine_libuv = {
-    .name = "libuv",
-    .roles = BENCH_ROLE_PEER,
+const bench_methods bench_libuv = {
+    .size = sizeof(struct context),
     .leaves_threads = true,
     .open = open_context,
-    .run = run,
     .close = close_context,
+    .start = start,
+    .flush = flush,
+    .wait = wait_for_all,
 };

@@ -6,157 +6,112 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
-
-struct task {
-    struct aiocb block;
-    bench_slot *slot;
-    bool flushes; /* the second half of an append */
-};
 
 struct context {
     bench_queue queue;
     int descriptor;
-    struct task *tasks;
-    const struct aiocb **waited_for; /* per task; NULL: not in flight */
+    struct aiocb *blocks;
+    const struct aiocb **waited_for; /* per slot; NULL: not in flight */
     size_t in_flight;
 };
 
-static void note_begun(struct context *context, const struct task *task, int result)
+static struct aiocb *prepare(struct context *context, const bench_slot *slot)
+{
+    struct aiocb *block = &context->blocks[slot - context->queue.slots];
+
+    memset(block, 0, sizeof *block);
+    block->aio_fildes = context->descriptor;
+    block->aio_sigevent.sigev_notify = SIGEV_NONE;
+    return block;
+}
+
+static void note_begun(struct context *context, const struct aiocb *block, int result)
 {
     if (result != 0) {
         bench_queue_fail(&context->queue, epio_error_from_os(errno));
         return;
     }
-    context->waited_for[task - context->tasks] = &task->block;
+    context->waited_for[block - context->blocks] = block;
     context->in_flight++;
 }
 
-static void start_next(struct context *context, struct task *task)
+static void start(bench_queue *queue, bench_slot *slot)
 {
-    const bench_workload *workload = context->queue.workload;
+    struct context *context = (struct context *)queue;
+    struct aiocb *block = prepare(context, slot);
 
-    if (!bench_queue_next(&context->queue, task->slot)) {
+    block->aio_buf = slot->buffer;
+    block->aio_nbytes = queue->bytes;
+    block->aio_offset = (off_t)bench_slot_offset(queue, slot);
+    note_begun(context, block,
+               queue->workload->kind == BENCH_READ ? aio_read(block) : aio_write(block));
+}
+
+static void flush(bench_queue *queue, bench_slot *slot)
+{
+    struct context *context = (struct context *)queue;
+    struct aiocb *block = prepare(context, slot);
+
+    note_begun(context, block, aio_fsync(O_DSYNC, block));
+}
+
+static void complete(struct context *context, size_t index)
+{
+    int error = aio_error(context->waited_for[index]);
+    int64_t result;
+
+    if (error == EINPROGRESS) {
         return;
     }
-    memset(&task->block, 0, sizeof task->block);
-    task->block.aio_fildes = context->descriptor;
-    task->block.aio_buf = task->slot->buffer;
-    task->block.aio_nbytes = workload->size;
-    task->block.aio_offset = (off_t)bench_slot_offset(&context->queue, task->slot);
-    task->block.aio_sigevent.sigev_notify = SIGEV_NONE;
-    task->flushes = false;
-    note_begun(context, task,
-               workload->kind == BENCH_READ ? aio_read(&task->block) : aio_write(&task->block));
-}
-
-static void start_flush(struct context *context, struct task *task)
-{
-    memset(&task->block, 0, sizeof task->block);
-    task->block.aio_fildes = context->descriptor;
-    task->block.aio_sigevent.sigev_notify = SIGEV_NONE;
-    task->flushes = true;
-    note_begun(context, task, aio_fsync(O_DSYNC, &task->block));
-}
-
-static void complete(struct context *context, struct task *task, int error)
-{
-    ssize_t returned = aio_return(&task->block);
-    int64_t result = error != 0 ? epio_error_from_os(error) : returned;
-    bench_queue *queue = &context->queue;
-
-    context->waited_for[task - context->tasks] = NULL;
+    result = aio_return(&context->blocks[index]);
+    context->waited_for[index] = NULL;
     context->in_flight--;
-    if (queue->workload->kind == BENCH_APPEND && !task->flushes) {
-        if (result != (int64_t)queue->workload->size) {
-            bench_queue_fail(queue, result);
-            return;
-        }
-        start_flush(context, task);
-        return;
-    }
-    if (task->flushes && result == 0) {
-        result = queue->workload->size;
-    }
-    bench_queue_finish(queue, task->slot, result);
-    start_next(context, task);
+    bench_queue_done(&context->queue, &context->queue.slots[index],
+                     error != 0 ? epio_error_from_os(error) : result);
 }
 
-static void complete_all(struct context *context)
+static int wait_for_all(bench_queue *queue)
 {
+    struct context *context = (struct context *)queue;
     size_t i;
 
-    for (i = 0; i < context->queue.slot_count; i++) {
-        int error;
-
-        if (context->waited_for[i] == NULL) {
-            continue;
-        }
-        error = aio_error(context->waited_for[i]);
-        if (error != EINPROGRESS) {
-            complete(context, &context->tasks[i], error);
-        }
-    }
-}
-
-static int run(void *argument, uint64_t nanoseconds, bench_sample *sample)
-{
-    struct context *context = argument;
-    size_t count = context->queue.slot_count, i;
-
-    bench_queue_begin(&context->queue, nanoseconds, sample);
-    for (i = 0; i < count; i++) {
-        start_next(context, &context->tasks[i]);
-    }
     while (context->in_flight > 0) {
         /* Its only other failure is a signal. */
-        aio_suspend(context->waited_for, (int)count, NULL);
-        complete_all(context);
+        aio_suspend(context->waited_for, (int)queue->slot_count, NULL);
+        for (i = 0; i < queue->slot_count; i++) {
+            if (context->waited_for[i] != NULL) {
+                complete(context, i);
+            }
+        }
     }
-    return bench_queue_end(&context->queue);
+    return 0;
 }
 
-static int open_context(const bench_setup *setup, void **result)
+static int open_context(void *argument, const bench_setup *setup)
 {
-    struct context *context = calloc(1, sizeof *context);
-    size_t count = setup->target->workload->depth, i;
-    int error;
+    struct context *context = argument;
+    size_t count = context->queue.slot_count;
 
-    if (context == NULL) {
-        return EPIO_ENOMEM;
-    }
-    *result = context;
     context->descriptor = (int)bench_target_handle(setup->target);
-    context->tasks = calloc(count, sizeof *context->tasks);
+    context->blocks = calloc(count, sizeof *context->blocks);
     context->waited_for = calloc(count, sizeof(const struct aiocb *));
-    if (context->tasks == NULL || context->waited_for == NULL) {
-        return EPIO_ENOMEM;
-    }
-    error = bench_queue_open(&context->queue, setup->target, count);
-    for (i = 0; i < count && error == 0; i++) {
-        context->tasks[i].slot = &context->queue.slots[i];
-    }
-    return error;
+    return context->blocks == NULL || context->waited_for == NULL ? EPIO_ENOMEM : 0;
 }
 
 static void close_context(void *argument)
 {
     struct context *context = argument;
 
-    if (context == NULL) {
-        return;
-    }
     free(context->waited_for);
-    free(context->tasks);
-    bench_queue_close(&context->queue);
-    free(context);
+    free(context->blocks);
 }
 
-const bench_engine bench_engine_posix_aio = {
-    .name = "POSIX AIO",
-    .roles = BENCH_ROLE_PEER,
+const bench_methods bench_posix_aio = {
+    .size = sizeof(struct context),
     .leaves_threads = true,
     .open = open_context,
-    .run = run,
     .close = close_context,
+    .start = start,
+    .flush = flush,
+    .wait = wait_for_all,
 };

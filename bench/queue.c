@@ -5,52 +5,73 @@
 #include <epio/vfs.h>
 
 #include <stdlib.h>
-#include <string.h>
 
 /* The clock is looked at after so many operations at most, and after each one
  * when so much time lay between two looks. */
 #define MOST_LOOKS_AFTER 64u
 #define LONG_BETWEEN_LOOKS 50000u
 
-int bench_queue_open(bench_queue *queue, const bench_target *target, size_t slots)
+/* Where slots are used in turn, a turn has at least so many times the depth, so that
+ * filling the queue does not count much. */
+#define LEAST_FILLS 3u
+
+/* ---- Opening and closing ------------------------------------------------- */
+
+static int open_ring(bench_queue *queue)
 {
-    size_t size = target->workload->size;
+    uint32_t i;
+
+    queue->idle = calloc(queue->slot_count, sizeof *queue->idle);
+    queue->idle_count = queue->slot_count;
+    for (i = 0; queue->idle != NULL && i < queue->slot_count; i++) {
+        queue->idle[i] = i;
+    }
+    return queue->idle != NULL ? 0 : EPIO_ENOMEM;
+}
+
+int bench_queue_open(bench_queue *queue, const bench_setup *setup, size_t slots)
+{
     unsigned char *buffers = NULL;
     size_t i;
 
-    memset(queue, 0, sizeof *queue);
-    queue->target = target;
-    queue->workload = target->workload;
+    queue->target = setup->target;
+    queue->workload = setup->target->workload;
+    queue->bytes = setup->bytes != 0 ? setup->bytes : queue->workload->size;
     queue->slot_count = slots;
     queue->state = 1;
     queue->appended = &queue->own_appended;
     queue->slots = calloc(slots, sizeof *queue->slots);
-    queue->memory = bench_aligned_memory(slots * size, &buffers);
+    queue->memory = bench_aligned_memory(slots * queue->bytes, &buffers);
     if (queue->slots == NULL || queue->memory == NULL) {
         return EPIO_ENOMEM;
     }
     for (i = 0; i < slots; i++) {
-        queue->slots[i].buffer = buffers + i * size;
+        queue->slots[i].buffer = buffers + i * queue->bytes;
     }
-    return 0;
+    return setup->slots != 0 ? open_ring(queue) : 0;
 }
 
 void bench_queue_close(bench_queue *queue)
 {
+    free(queue->idle);
     free(queue->memory);
     free(queue->slots);
 }
 
-void bench_queue_begin(bench_queue *queue, uint64_t nanoseconds, bench_sample *sample)
+/* ---- Step by step -------------------------------------------------------- */
+
+void bench_queue_begin(bench_queue *queue, bench_turn *turn)
 {
     atomic_store(&queue->own_appended, 0);
-    queue->sample = sample;
+    queue->turn = turn;
     queue->looks_after = 1;
-    queue->looks_in = 2; /* no turn is so short that nothing is done in it */
+    /* No turn is so short that nothing is done in it. */
+    queue->looks_in = queue->idle != NULL ? turn->depth * LEAST_FILLS : 2;
+    queue->over = false;
     queue->error = 0;
     queue->began = epio_clock_monotonic();
     queue->looked = queue->began;
-    queue->until = queue->began + nanoseconds;
+    queue->until = queue->began + turn->nanoseconds;
 }
 
 /* Looking at the clock costs a fraction of a short operation; but long ones must
@@ -68,10 +89,10 @@ static bool time_is_up(bench_queue *queue)
     } else if (queue->looks_after < MOST_LOOKS_AFTER) {
         queue->looks_after *= 2;
     }
-    /* Once it is up it stays so: others in flight ask too. */
-    queue->looks_in = now < queue->until ? queue->looks_after : 1;
+    queue->looks_in = queue->looks_after;
     queue->looked = now;
-    return now >= queue->until;
+    queue->over = now >= queue->until;
+    return queue->over;
 }
 
 static void choose(bench_queue *queue, bench_slot *slot)
@@ -90,11 +111,11 @@ static void choose(bench_queue *queue, bench_slot *slot)
 
 bool bench_queue_next(bench_queue *queue, bench_slot *slot)
 {
-    if (queue->error != 0 || time_is_up(queue)) {
+    if (queue->over || time_is_up(queue)) {
         return false;
     }
     choose(queue, slot);
-    if (queue->sample->latencies != NULL) {
+    if (queue->turn->latencies != NULL) {
         slot->begun = epio_clock_monotonic();
     }
     return true;
@@ -105,11 +126,12 @@ void bench_queue_fail(bench_queue *queue, int64_t error)
     if (queue->error == 0) {
         queue->error = error < 0 ? (int)error : EPIO_EIO;
     }
+    queue->over = true;
 }
 
 void bench_queue_finish(bench_queue *queue, const bench_slot *slot, int64_t result)
 {
-    if (result != (int64_t)queue->workload->size) {
+    if (result != (int64_t)queue->bytes) {
         bench_queue_fail(queue, result);
         return;
     }
@@ -117,14 +139,75 @@ void bench_queue_finish(bench_queue *queue, const bench_slot *slot, int64_t resu
         bench_queue_fail(queue, EPIO_EIO);
         return;
     }
-    queue->sample->operations++;
-    if (queue->sample->latencies != NULL) {
-        bench_histogram_record(queue->sample->latencies, epio_clock_monotonic() - slot->begun);
+    queue->turn->operations++;
+    if (queue->turn->latencies != NULL) {
+        bench_histogram_record(queue->turn->latencies, epio_clock_monotonic() - slot->begun);
     }
 }
 
 int bench_queue_end(bench_queue *queue)
 {
-    queue->sample->nanoseconds = epio_clock_monotonic() - queue->began;
+    queue->turn->elapsed = epio_clock_monotonic() - queue->began;
     return queue->error;
+}
+
+/* ---- Driven -------------------------------------------------------------- */
+
+static void put_idle(bench_queue *queue, const bench_slot *slot)
+{
+    size_t last = (queue->first_idle + queue->idle_count++) % queue->slot_count;
+
+    queue->idle[last] = (uint32_t)(slot - queue->slots);
+}
+
+static void start(bench_queue *queue, bench_slot *slot)
+{
+    if (queue->idle != NULL) {
+        slot = &queue->slots[queue->idle[queue->first_idle]];
+    }
+    if (!bench_queue_next(queue, slot)) {
+        return;
+    }
+    if (queue->idle != NULL) {
+        queue->first_idle = (queue->first_idle + 1) % queue->slot_count;
+        queue->idle_count--;
+    }
+    queue->methods->start(queue, slot);
+}
+
+static void done(bench_queue *queue, bench_slot *slot, int64_t result)
+{
+    bench_queue_finish(queue, slot, result);
+    if (queue->idle != NULL) {
+        put_idle(queue, slot);
+    }
+    start(queue, slot);
+}
+
+void bench_queue_done(bench_queue *queue, bench_slot *slot, int64_t result)
+{
+    if (queue->workload->kind != BENCH_APPEND) {
+        done(queue, slot, result);
+    } else if (slot->flushing) {
+        slot->flushing = false;
+        done(queue, slot, result < 0 ? result : (int64_t)queue->bytes);
+    } else if (result == (int64_t)queue->bytes) {
+        slot->flushing = true;
+        queue->methods->flush(queue, slot);
+    } else {
+        bench_queue_fail(queue, result);
+    }
+}
+
+int bench_queue_run(bench_queue *queue, bench_turn *turn)
+{
+    size_t i;
+    int error;
+
+    bench_queue_begin(queue, turn);
+    for (i = 0; i < turn->depth; i++) {
+        start(queue, &queue->slots[i]);
+    }
+    error = queue->methods->wait(queue);
+    return error != 0 ? error : bench_queue_end(queue);
 }

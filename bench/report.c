@@ -4,6 +4,7 @@
 #include "system.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -161,6 +162,17 @@ void bench_report(const bench_options *options, const bench_column *columns, siz
         print_table(columns, column_count, cells, row_count);
     }
     fflush(stdout);
+}
+
+void bench_say(const bench_options *options, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    if (!options->json) {
+        vprintf(format, arguments);
+    }
+    va_end(arguments);
 }
 
 /* ---- Standard error ------------------------------------------------------ */
