@@ -81,6 +81,20 @@ static double seconds_of_turn(const bench_options *options, const bench_budget *
     return seconds < MOST_SECONDS ? seconds : MOST_SECONDS;
 }
 
+/* Its share of the time until the end, or a tenth: some turns wait for the medium, however
+ * short they are to be. */
+static uint64_t deadline_of(const bench_budget *budget, size_t candidates)
+{
+    uint64_t now = epio_clock_monotonic(), left, share;
+
+    if (budget == NULL || budget->end == 0) {
+        return 0;
+    }
+    left = now < budget->end ? budget->end - now : 0;
+    share = left * candidates / budget->candidates;
+    return now + (share > left / 10 ? share : left / 10);
+}
+
 static int compare(const bench_options *options, const char *bench, struct field *field,
                    const bench_budget *budget)
 {
@@ -89,7 +103,8 @@ static int compare(const bench_options *options, const char *bench, struct field
                                    .candidates = field->candidates,
                                    .count = field->count,
                                    .target = &field->target,
-                                   .seconds = seconds_of_turn(options, budget)};
+                                   .seconds = seconds_of_turn(options, budget),
+                                   .deadline = deadline_of(budget, field->count)};
 
     return field->count > 0 ? bench_compare(options, &comparison) : 0;
 }
@@ -134,8 +149,14 @@ int bench_compare_engines(const bench_options *options, const char *bench,
 {
     bench_setup setups[BENCH_MOST_CANDIDATES];
     size_t count = bench_engines_choose(options, workload, comparison, backend, setups);
-    int error = open_and_compare(options, bench, workload, setups, count, budget);
+    int error = 0;
 
+    if (budget != NULL && budget->end != 0 && epio_clock_monotonic() >= budget->end) {
+        fprintf(stderr, "epio-bench %s: leaves out '%s', depth %u, as time is over\n", bench,
+                workload->name, (unsigned int)workload->depth);
+    } else {
+        error = open_and_compare(options, bench, workload, setups, count, budget);
+    }
     if (budget != NULL) {
         budget->candidates -= count;
     }

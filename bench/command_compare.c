@@ -1,4 +1,5 @@
 /* epio-bench compare: the helpers of epio/bench.h, for the usual workloads. */
+#include "load.h"
 #include "report.h"
 
 #include <epio/bench.h>
@@ -122,11 +123,12 @@ static void report(const struct context *context, const bench_rounds *rounds)
     const bench_options *options = context->options;
     bench_cell cells[WORKLOADS * COLUMN_COUNT] = {{0}};
     size_t count = 0, i;
+    char text[128];
 
+    bench_rounds_describe(rounds, text, sizeof text);
     bench_say(options,
-              "%" PRIu64 " operations of %" PRIu64 " bytes, up to %" PRIu64
-              " in flight; medians of %" PRIu64 " rounds\n\n",
-              options->iterations, options->size, options->depth, options->rounds);
+              "%" PRIu64 " operations of %" PRIu64 " bytes, up to %" PRIu64 " in flight (%s)\n\n",
+              options->iterations, options->size, options->depth, text);
     for (i = 0; i < WORKLOADS; i++) {
         if (!context->refused[i]) {
             fill_row(context, rounds, i, &cells[count++ * COLUMN_COUNT]);
@@ -141,12 +143,15 @@ static int run_compare(const bench_options *options)
 {
     struct context context = {.options = options};
     bench_rounds rounds = {.label = "compare",
-                           .count = (size_t)options->rounds,
+                           .planned = (size_t)options->rounds,
                            .series = WORKLOADS,
                            .fields = FIELDS,
                            .measure = measure,
                            .context = &context};
-    int error = bench_rounds_take(&rounds);
+    int error;
+
+    bench_load_before();
+    error = bench_rounds_take(&rounds);
 
     if (error == 0) {
         report(&context, &rounds);

@@ -1,5 +1,6 @@
 /* epio-bench run: epio alone, for as long as one likes, with how long its
  * operations took. */
+#include "load.h"
 #include "report.h"
 #include "system.h"
 
@@ -115,9 +116,12 @@ static void report(const bench_options *options, const struct outcome *outcome)
 static int measure(const bench_target *target, bench_instance *instance, struct outcome *outcome)
 {
     bench_turn *turn = &outcome->turn;
-    uint64_t spent = bench_cpu_time();
-    int error = bench_engine_run(instance, turn);
+    uint64_t spent;
+    int error;
 
+    bench_load_before();
+    spent = bench_cpu_time();
+    error = bench_engine_run(instance, turn);
     turn->cpu = bench_cpu_time() - spent;
     if (error == 0 && target->workload->kind == BENCH_OVERWRITE) {
         error = bench_target_check(target);

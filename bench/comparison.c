@@ -1,6 +1,7 @@
 /* A comparison of candidates: their turns, what is measured of them, and which
  * columns show it. */
 #include "comparison.h"
+#include "load.h"
 #include "report.h"
 #include "system.h"
 
@@ -154,6 +155,7 @@ bool bench_comparison_ratio(const bench_comparison *comparison, size_t candidate
 /* ---- Results ------------------------------------------------------------- */
 
 enum { LABEL_DEPTH = BENCH_HEAD_COUNT, LABEL, RATE, MEAN, SPREAD, CPU, P50, P99, FIRST_RATIO };
+enum { ROUNDS = FIRST_RATIO + 8, OTHERS };
 
 static const bench_column columns[] = {
     BENCH_HEAD_COLUMNS,
@@ -174,12 +176,14 @@ static const bench_column columns[] = {
     {"vs_without_layers", "of none", -19, 4, 2, BENCH_QUARTILES},
     {"vs_depth_1", "of one", -19, 4, 2, BENCH_QUARTILES},
     {"p99_vs_alone", "p99, of alone", -19, 4, 2, BENCH_QUARTILES},
+    {"rounds", NULL, 0, 0, 0, 0},
+    {"others_cpu_percent", NULL, 0, 1, 0, 0},
 };
 
 #define COLUMN_COUNT (sizeof columns / sizeof columns[0])
 
 /* What a candidate is measured by, in the columns from FIRST_RATIO on. */
-static const uint32_t baselines[COLUMN_COUNT - FIRST_RATIO] = {
+static const uint32_t baselines[ROUNDS - FIRST_RATIO] = {
     BENCH_ROLE_BLOCKING, BENCH_ROLE_NOWAIT, BENCH_ROLE_THREADS, BENCH_ROLE_PEER,
     BENCH_ROLE_IDEAL,    BENCH_ROLE_PLAIN,  BENCH_ROLE_SINGLE,  BENCH_ROLE_UNDISTURBED,
 };
@@ -196,7 +200,7 @@ static void fill_ratios(const bench_comparison *comparison, size_t candidate, bo
     bench_quartiles ratio;
     size_t i;
 
-    for (i = FIRST_RATIO; i < COLUMN_COUNT; i++) {
+    for (i = FIRST_RATIO; i < ROUNDS; i++) {
         uint32_t roles = baselines[i - FIRST_RATIO];
         bench_measure measure = roles == BENCH_ROLE_UNDISTURBED ? BENCH_P99 : BENCH_RATE;
 
@@ -232,20 +236,26 @@ static void fill_row(const bench_comparison *comparison, size_t index, bool tabl
         cells[SPREAD] = bench_spread(times_of(rate));
     }
     fill_ratios(comparison, index, table, cells);
+    cells[ROUNDS] = bench_number((double)rounds->count);
+    if (rounds->others >= 0) {
+        cells[OTHERS] = bench_number(rounds->others);
+    }
 }
 
 static int report(const bench_options *options, const bench_comparison *comparison)
 {
     bench_cell *cells = calloc(comparison->count * COLUMN_COUNT, sizeof *cells);
     char(*labels)[64] = calloc(comparison->count, sizeof *labels);
+    char text[128];
     size_t i;
 
     if (cells != NULL && labels != NULL) {
         for (i = 0; i < comparison->count; i++) {
             fill_row(comparison, i, !options->json, labels[i], &cells[i * COLUMN_COUNT]);
         }
-        bench_say(options, "%s (%zu rounds, turns of %.0f ms)\n", comparison->workload,
-                  comparison->rounds.count, comparison->seconds * 1e3);
+        bench_rounds_describe(&comparison->rounds, text, sizeof text);
+        bench_say(options, "%s (%s, turns of %.0f ms)\n", comparison->workload, text,
+                  comparison->seconds * 1e3);
         bench_report(options, columns, COLUMN_COUNT, cells, comparison->count);
     }
     free(labels);
@@ -265,11 +275,13 @@ int bench_compare(const bench_options *options, bench_comparison *comparison)
     snprintf(label, sizeof label, "%s, %u", comparison->workload,
              (unsigned int)comparison->candidates[0].depth);
     comparison->rounds = (bench_rounds){.label = label,
-                                        .count = (size_t)options->rounds,
+                                        .planned = (size_t)options->rounds,
+                                        .deadline = comparison->deadline,
                                         .series = comparison->count,
                                         .fields = BENCH_MEASURES,
                                         .measure = measure_candidate,
                                         .context = comparison};
+    bench_load_before();
     error = warm_up(comparison);
     if (error == 0) {
         error = bench_rounds_take(&comparison->rounds);

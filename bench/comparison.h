@@ -18,7 +18,8 @@ typedef struct bench_quartiles {
 /* Several series of measurements, each of which has its turn in every round. */
 typedef struct bench_rounds {
     const char *label; /* of the progress bar */
-    size_t count;      /* of rounds */
+    size_t planned;    /* rounds */
+    uint64_t deadline; /* a round that would end later is not begun, but the first; 0: none */
     size_t series;
     size_t fields; /* numbers that one measurement fills in */
 
@@ -26,9 +27,14 @@ typedef struct bench_rounds {
     int (*measure)(void *context, size_t series, double *fields);
     void *context;
 
+    size_t count;  /* of the rounds that were taken */
+    double others; /* what other programs used of the processors, as bench_load_end */
     double *measured;
     double *sorted; /* of one field of one series */
 } bench_rounds;
+
+/* "time for 7 of 15 rounds, other programs used 12 % of the processors" */
+void bench_rounds_describe(const bench_rounds *rounds, char *text, size_t size);
 
 /* Takes turns, in an order that changes from round to round. 0, EPIO_ENOMEM,
  * EPIO_ECANCELED after Ctrl-C, or what `measure` returned. Freeing works after all
@@ -71,6 +77,7 @@ typedef struct bench_comparison {
     const bench_candidate *candidates;
     size_t count;
     double seconds;             /* of one turn, of which the last fifth is for latencies */
+    uint64_t deadline;          /* as of the rounds */
     const bench_target *target; /* of all candidates; NULL: none that needs care */
     bench_rounds rounds;        /* bench_compare fills it in */
 } bench_comparison;
@@ -91,6 +98,7 @@ bool bench_comparison_ratio(const bench_comparison *comparison, size_t candidate
 /* Time that is shared out evenly among the turns that are left. */
 typedef struct bench_budget {
     uint64_t deadline;
+    uint64_t end;        /* rounds that would end later are dropped; 0: none */
     uint64_t candidates; /* of all comparisons that are left */
 } bench_budget;
 

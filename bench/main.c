@@ -1,6 +1,6 @@
 /* epio-bench: how fast epio is on this machine, beside what one would write
  * without it. Owns the list of commands; each has a file of its own. */
-#include "bench.h"
+#include "load.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -68,6 +68,7 @@ static int run(const bench_command *command, int count, char **arguments)
     }
     signal(SIGINT, interrupt);
     error = command->run(&options);
+    bench_load_after();
     if (bench_interrupted()) {
         fprintf(stderr, "epio-bench %s: interrupted\n", command->name);
         return BENCH_INTERRUPTED;

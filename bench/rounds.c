@@ -1,6 +1,10 @@
 /* Interleaved rounds and their statistics. What is measured is not known here. */
 #include "comparison.h"
+#include "load.h"
 
+#include <epio/vfs.h>
+
+#include <stdio.h>
 #include <stdlib.h>
 
 static int compare_doubles(const void *left, const void *right)
@@ -58,7 +62,7 @@ static int take_round(const bench_rounds *rounds, size_t round)
         size_t series = (round + turn) % rounds->series;
 
         bench_progress(rounds->label, round * rounds->series + turn,
-                       rounds->count * rounds->series);
+                       rounds->planned * rounds->series);
         error = rounds->measure(rounds->context, series, bench_rounds_at(rounds, series, round));
         if (error == 0 && bench_interrupted()) {
             error = EPIO_ECANCELED;
@@ -67,21 +71,72 @@ static int take_round(const bench_rounds *rounds, size_t round)
     return error;
 }
 
-int bench_rounds_take(bench_rounds *rounds)
+static int take_rounds(bench_rounds *rounds)
 {
-    size_t turns = rounds->count * rounds->series, round;
+    uint64_t began = epio_clock_monotonic(), now = began, longest = 0;
     int error = 0;
 
-    rounds->measured = calloc(turns * rounds->fields, sizeof *rounds->measured);
-    rounds->sorted = calloc(rounds->count, sizeof *rounds->sorted);
+    while (rounds->count < rounds->planned && error == 0 &&
+           (rounds->count == 0 || rounds->deadline == 0 || now + longest <= rounds->deadline)) {
+        error = take_round(rounds, rounds->count);
+        rounds->count++;
+        began = now;
+        now = epio_clock_monotonic();
+        longest = now - began > longest ? now - began : longest;
+    }
+    return error;
+}
+
+/* How far apart the quartiles of most series are, in percent of the median. */
+static double scatter_of(const bench_rounds *rounds)
+{
+    double *scatters = calloc(rounds->series, sizeof *scatters), scatter = 0;
+    size_t i;
+
+    for (i = 0; i < rounds->series && scatters != NULL; i++) {
+        bench_quartiles quartiles = bench_rounds_quartiles(rounds, i, 0);
+
+        scatters[i] = 100.0 * (quartiles.high - quartiles.low) / quartiles.median;
+    }
+    if (scatters != NULL) {
+        scatter = bench_quartiles_of(scatters, rounds->series).median;
+    }
+    free(scatters);
+    return scatter;
+}
+
+int bench_rounds_take(bench_rounds *rounds)
+{
+    bench_load load;
+    int error;
+
+    rounds->measured =
+        calloc(rounds->planned * rounds->series * rounds->fields, sizeof *rounds->measured);
+    rounds->sorted = calloc(rounds->planned, sizeof *rounds->sorted);
     if (rounds->measured == NULL || rounds->sorted == NULL) {
         return EPIO_ENOMEM;
     }
-    for (round = 0; round < rounds->count && error == 0; round++) {
-        error = take_round(rounds, round);
+    bench_load_begin(&load);
+    error = take_rounds(rounds);
+    rounds->others = bench_load_end(&load);
+    if (error == 0 && !load.known) {
+        bench_load_note_unsteady(scatter_of(rounds));
     }
     bench_progress(rounds->label, 1, 1);
     return error;
+}
+
+void bench_rounds_describe(const bench_rounds *rounds, char *text, size_t size)
+{
+    int length =
+        rounds->count == rounds->planned
+            ? snprintf(text, size, "%zu rounds", rounds->count)
+            : snprintf(text, size, "time for %zu of %zu rounds", rounds->count, rounds->planned);
+
+    if (rounds->others >= 0) {
+        snprintf(text + length, size - (size_t)length,
+                 ", other programs used %.0f %% of the processors", rounds->others);
+    }
 }
 
 void bench_rounds_free(bench_rounds *rounds)

@@ -14,6 +14,13 @@ bool bench_is_terminal(FILE *stream);
 /* CPU time of all threads of this process, in nanoseconds. */
 uint64_t bench_cpu_time(void);
 
+/* CPU time, in nanoseconds, that all processors have had so far, and what other programs
+ * used of it. False: the system does not tell. */
+bool bench_others_time(uint64_t *others, uint64_t *all);
+
+/* "Linux 6.1 x86_64, 8 processors (model)", as far as the system tells. */
+void bench_machine_name(char *name, size_t size);
+
 /* ---- Files ------------------------------------------------------------- */
 
 /* What it is wanted for: blocking calls, or epio_adopt. */

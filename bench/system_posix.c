@@ -14,7 +14,9 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,6 +34,84 @@ uint64_t bench_cpu_time(void)
         return 0;
     }
     return (uint64_t)spent.tv_sec * 1000000000u + (uint64_t)spent.tv_nsec;
+}
+
+#if defined(__linux__)
+static uint64_t nanoseconds_of(struct timeval time)
+{
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_usec * 1000u;
+}
+
+/* Interrupts serve this process like others, and belong to neither. */
+bool bench_others_time(uint64_t *others, uint64_t *all)
+{
+    enum { USER, NICE, SYSTEM, IDLE, IO_WAIT, INTERRUPTS, SOFT_INTERRUPTS, STOLEN, COUNT };
+    unsigned long long ticks[COUNT] = {0}, total = 0;
+    uint64_t tick = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK), busy, own;
+    struct rusage children;
+    FILE *file = fopen("/proc/stat", "r");
+    int read = 0, i;
+
+    if (file != NULL) {
+        read = fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &ticks[USER],
+                      &ticks[NICE], &ticks[SYSTEM], &ticks[IDLE], &ticks[IO_WAIT],
+                      &ticks[INTERRUPTS], &ticks[SOFT_INTERRUPTS], &ticks[STOLEN]);
+        fclose(file);
+    }
+    if (read != COUNT || getrusage(RUSAGE_CHILDREN, &children) != 0) {
+        return false;
+    }
+    for (i = 0; i < COUNT; i++) {
+        total += ticks[i];
+    }
+    busy = (ticks[USER] + ticks[NICE] + ticks[SYSTEM] + ticks[STOLEN]) * tick;
+    own = bench_cpu_time() + nanoseconds_of(children.ru_utime) + nanoseconds_of(children.ru_stime);
+    *others = busy > own ? busy - own : 0;
+    *all = total * tick;
+    return true;
+}
+
+static void name_processor(char *name, size_t size)
+{
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    char line[256], model[128];
+
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "model name : %127[^\n]", model) == 1) {
+            snprintf(name, size, " (%s)", model);
+            break;
+        }
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+}
+#else
+bool bench_others_time(uint64_t *others, uint64_t *all)
+{
+    *others = *all = 0;
+    return false;
+}
+
+static void name_processor(char *name, size_t size)
+{
+    (void)name;
+    (void)size;
+}
+#endif
+
+void bench_machine_name(char *name, size_t size)
+{
+    struct utsname system;
+    char processor[160] = "";
+
+    if (uname(&system) < 0) {
+        snprintf(name, size, "unknown machine");
+        return;
+    }
+    name_processor(processor, sizeof processor);
+    snprintf(name, size, "%s %s %s, %ld processors%s", system.sysname, system.release,
+             system.machine, sysconf(_SC_NPROCESSORS_ONLN), processor);
 }
 
 /* ---- Files --------------------------------------------------------------- */

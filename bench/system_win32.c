@@ -37,6 +37,31 @@ uint64_t bench_cpu_time(void)
     return (count_of(kernel) + count_of(user)) * 100u;
 }
 
+/* The kernel's time includes the idle one's. */
+bool bench_others_time(uint64_t *others, uint64_t *all)
+{
+    FILETIME idle, kernel, user;
+    uint64_t busy, own = bench_cpu_time();
+
+    if (!GetSystemTimes(&idle, &kernel, &user)) {
+        return false;
+    }
+    *all = (count_of(kernel) + count_of(user)) * 100u;
+    busy = *all - count_of(idle) * 100u;
+    *others = busy > own ? busy - own : 0;
+    return true;
+}
+
+void bench_machine_name(char *name, size_t size)
+{
+    const char *processor = getenv("PROCESSOR_IDENTIFIER");
+
+    snprintf(name, size, "Windows, %lu processors%s%s%s",
+             (unsigned long)GetActiveProcessorCount(ALL_PROCESSOR_GROUPS),
+             processor != NULL ? " (" : "", processor != NULL ? processor : "",
+             processor != NULL ? ")" : "");
+}
+
 static int last_error(void)
 {
     return epio_error_from_os((int32_t)GetLastError());

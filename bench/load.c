@@ -1,0 +1,82 @@
+/* How busy other programs keep the machine, which says whether what is measured can be
+ * judged. */
+#include "load.h"
+#include "system.h"
+
+#include <stdio.h>
+
+/* A share of all processors: less is lost among the differences between rounds. */
+#define TOO_BUSY 15.0
+
+/* Rates that differ so much, in percent, where the system does not tell who is busy. */
+#define TOO_UNSTEADY 50.0
+
+/* Systems count in ticks of 10 ms: what is shorter is not told. */
+#define LEAST_TIME 100000000u
+
+static bench_load whole;
+static bool has_begun;
+static double unsteady;
+
+void bench_load_begin(bench_load *load)
+{
+    load->known = bench_others_time(&load->others, &load->all);
+}
+
+double bench_load_end(const bench_load *load)
+{
+    uint64_t others, all;
+
+    if (!load->known || !bench_others_time(&others, &all) || all - load->all < LEAST_TIME) {
+        return -1;
+    }
+    /* The system's ticks and the exact time of this process may differ. */
+    return others < load->others
+               ? 0
+               : 100.0 * (double)(others - load->others) / (double)(all - load->all);
+}
+
+void bench_load_note_unsteady(double percent)
+{
+    unsteady = percent > unsteady ? percent : unsteady;
+}
+
+static void tell(const char *verb, double percent)
+{
+    if (percent >= TOO_BUSY) {
+        fprintf(stderr,
+                "epio-bench: this machine is too busy to judge: other programs %s %.0f %% of its"
+                " processors\n",
+                verb, percent);
+    }
+}
+
+void bench_load_before(void)
+{
+    epio_op op = {0};
+
+    if (has_begun) {
+        return;
+    }
+    has_begun = true;
+    bench_load_begin(&whole);
+    if (whole.known) {
+        epio_perform(epio_sleep(&op, epio_os_vfs(), LEAST_TIME));
+        tell("use", bench_load_end(&whole));
+    }
+    bench_load_begin(&whole);
+}
+
+void bench_load_after(void)
+{
+    if (!has_begun) {
+        return;
+    }
+    tell("used", bench_load_end(&whole));
+    if (!whole.known && unsteady >= TOO_UNSTEADY) {
+        fprintf(stderr,
+                "epio-bench: this machine is too unsteady to judge: rates differ by %.0f %% from"
+                " round to round\n",
+                unsteady);
+    }
+}
