@@ -1,254 +1,93 @@
-/* The picture of a comparison: one group of bars for each workload, which begin at
- * the blocking loop's rate and go up where an engine is faster, down where it is
- * slower. gnuplot draws it. */
+/* The plot of a command: a panel for each comparison with blocking calls, and in it a
+ * bar for each engine, which begins at the rate of those calls and goes to the right
+ * where the engine is faster, to the left where it is slower. gnuplot draws it. */
 #include "report.h"
 #include "system.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define LABEL_SIZE 64
+#include <time.h>
 
 struct bar {
-    size_t group;
-    size_t place; /* in the group */
-    char label[LABEL_SIZE];
-    const char *backend; /* NULL: not epio */
-    bench_mode mode;
+    char name[64];
+    char value[64]; /* what stands beside it */
+    bool epio;
     bench_quartiles ratio;
 };
 
 /* One workload at one depth. */
-struct group {
+struct panel {
     char title[96];
-    size_t bars;
+    size_t count;
+    struct bar bars[BENCH_MOST_CANDIDATES];
 };
 
-static struct bar *bars;
-static size_t bar_count;
-static struct group *groups;
-static size_t group_count;
+static struct panel *panels;
+static size_t panel_count;
+static const char *bench;
+static double others; /* the most that other programs used of the processors, in percent */
 
 /* ---- Noting -------------------------------------------------------------- */
 
-static void *grow(void *array, size_t count, size_t size)
+static void fill_bar(struct bar *bar, const bench_comparison *comparison, size_t index)
 {
-    return realloc(array, count * size);
-}
+    const bench_candidate *candidate = &comparison->candidates[index];
+    double rate = bench_rounds_quartiles(&comparison->rounds, index, BENCH_RATE).median;
 
-/* The title stands below the bars, in two lines. */
-static int add_group(const bench_comparison *comparison)
-{
-    struct group *more = grow(groups, group_count + 1, sizeof *groups);
-
-    if (more == NULL) {
-        return EPIO_ENOMEM;
+    bench_candidate_label(candidate, bar->name, sizeof bar->name);
+    bench_comparison_ratio(comparison, index, BENCH_ROLE_BLOCKING, BENCH_RATE, &bar->ratio);
+    bar->epio = candidate->backend != NULL;
+    if ((candidate->roles & BENCH_ROLE_BLOCKING) != 0) {
+        snprintf(bar->value, sizeof bar->value, "1 = %.0f operations/s", rate);
+    } else {
+        snprintf(bar->value, sizeof bar->value, "%.*f", bar->ratio.median < 0.1 ? 3 : 2,
+                 bar->ratio.median);
     }
-    groups = more;
-    snprintf(groups[group_count].title, sizeof groups->title, "%s\\ndepth %" PRIu64,
-             comparison->workload, comparison->candidates[0].depth);
-    groups[group_count].bars = 0;
-    group_count++;
-    return 0;
-}
-
-static int add_bar(const bench_candidate *candidate, const bench_quartiles *ratio)
-{
-    struct bar *more = grow(bars, bar_count + 1, sizeof *bars);
-    struct bar *bar;
-
-    if (more == NULL) {
-        return EPIO_ENOMEM;
-    }
-    bars = more;
-    bar = &bars[bar_count++];
-    bar->group = group_count - 1;
-    bar->place = groups[bar->group].bars++;
-    bar->backend = candidate->backend;
-    bar->mode = candidate->mode;
-    bar->ratio = *ratio;
-    bench_candidate_label(candidate, bar->label, sizeof bar->label);
-    return 0;
 }
 
 int bench_plot_add(const bench_comparison *comparison)
 {
     bench_quartiles ratio;
-    int error;
+    struct panel *more, *panel;
     size_t i;
 
     if (!bench_comparison_ratio(comparison, 0, BENCH_ROLE_BLOCKING, BENCH_RATE, &ratio)) {
         return 0;
     }
-    error = add_group(comparison);
-    for (i = 0; i < comparison->count && error == 0; i++) {
-        if ((comparison->candidates[i].roles & BENCH_ROLE_BLOCKING) == 0) {
-            bench_comparison_ratio(comparison, i, BENCH_ROLE_BLOCKING, BENCH_RATE, &ratio);
-            error = add_bar(&comparison->candidates[i], &ratio);
-        }
+    more = realloc(panels, (panel_count + 1) * sizeof *panels);
+    if (more == NULL) {
+        return EPIO_ENOMEM;
     }
-    return error;
-}
-
-static void forget_all(void)
-{
-    free(bars);
-    free(groups);
-    bars = NULL;
-    groups = NULL;
-    bar_count = 0;
-    group_count = 0;
+    panels = more;
+    panel = &panels[panel_count++];
+    panel->count = comparison->count;
+    snprintf(panel->title, sizeof panel->title, "%s, %u in flight", comparison->workload,
+             (unsigned int)comparison->candidates[0].depth);
+    for (i = 0; i < comparison->count; i++) {
+        fill_bar(&panel->bars[i], comparison, i);
+    }
+    bench = comparison->bench;
+    others = comparison->rounds.others > others ? comparison->rounds.others : others;
+    return 0;
 }
 
 /* ---- Drawing ------------------------------------------------------------- */
 
-/* Of epio: a colour for each back end, a shade for each mode; the others' are
- * greys and warm ones, so that the two are told apart at a glance. */
-#define SHADES 3u
-static const char *const epio_colours[][SHADES] = {{"#0b3c8c", "#2f7de1", "#8ec1ff"},
-                                                   {"#00665e", "#16a394", "#8fdcd2"},
-                                                   {"#3f2a78", "#7a5bd0", "#bda9f2"}};
-static const char *const other_colours[] = {"#4d4d4d", "#9a9a9a", "#b5470b", "#f0862c",
-                                            "#c9a400", "#8e4a9e", "#c26aa0"};
+/* Of a panel, in pixels, and of what is around all. */
+#define MOST_COLUMNS 3u
+#define LETTER 7.5 /* of a name */
+#define AREA 300u
+#define TITLE 50u
+#define AXIS 55u
+#define BAR 17u
+#define HEADER 50u
+#define FOOTER 105u
+#define MARGIN 30u
 
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-
-static bool is_first_of_label(size_t index)
-{
-    size_t i;
-
-    for (i = 0; i < index; i++) {
-        if (strcmp(bars[i].label, bars[index].label) == 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* How many back ends come before this bar's. */
-static size_t rank_of_backend(const struct bar *bar)
-{
-    const char *seen[BENCH_MOST_BACKENDS];
-    size_t count = 0, i, known;
-
-    for (i = 0; i < bar_count; i++) {
-        if (bars[i].backend == NULL) {
-            continue;
-        }
-        for (known = 0; known < count && strcmp(seen[known], bars[i].backend) != 0; known++) {
-        }
-        if (known == count && count < BENCH_MOST_BACKENDS) {
-            seen[count++] = bars[i].backend;
-        }
-        if (strcmp(bars[i].backend, bar->backend) == 0) {
-            return known;
-        }
-    }
-    return 0;
-}
-
-static const char *colour_of(const struct bar *bar, size_t others_before)
-{
-    if (bar->backend == NULL) {
-        return other_colours[others_before % COUNT_OF(other_colours)];
-    }
-    return epio_colours[rank_of_backend(bar) % COUNT_OF(epio_colours)]
-                       [(size_t)(bar->mode - BENCH_ALONE) % SHADES];
-}
-
-/* x, y, and the box's edges, then the quartiles. */
-static void print_bar(FILE *gnuplot, const struct bar *bar)
-{
-    double width = 0.84 / (double)groups[bar->group].bars;
-    double left = (double)bar->group - 0.42 + width * (double)bar->place;
-    double ratio = bar->ratio.median;
-
-    fprintf(gnuplot, "%.4f %.4f %.4f %.4f %.4f %.4f %.4f %.4f\n", left + width / 2, ratio, left,
-            left + width * 0.92, ratio < 1 ? ratio : 1, ratio < 1 ? 1 : ratio, bar->ratio.low,
-            bar->ratio.high);
-}
-
-static void print_data(FILE *gnuplot)
-{
-    size_t i, other;
-
-    for (i = 0; i < bar_count; i++) {
-        if (!is_first_of_label(i)) {
-            continue;
-        }
-        fprintf(gnuplot, "$bars%u << END\n", (unsigned int)i);
-        for (other = i; other < bar_count; other++) {
-            if (strcmp(bars[other].label, bars[i].label) == 0) {
-                print_bar(gnuplot, &bars[other]);
-            }
-        }
-        fprintf(gnuplot, "END\n");
-    }
-}
-
-/* From a little below the lowest bar to a little above the highest. */
-static void print_range(FILE *gnuplot)
-{
-    double low = 0.5, high = 2;
-    size_t i;
-
-    for (i = 0; i < bar_count; i++) {
-        low = bars[i].ratio.low < low ? bars[i].ratio.low : low;
-        high = bars[i].ratio.high > high ? bars[i].ratio.high : high;
-    }
-    fprintf(gnuplot, "set yrange [%g:%g]\n", low * 0.8, high * 1.25);
-}
-
-static void print_axes(FILE *gnuplot)
-{
-    size_t i;
-
-    fprintf(gnuplot,
-            "set title \"Operations per second, as a multiple of one thread's blocking calls"
-            " (of appends: of one flush for all)\" font \",19\"\n"
-            "set key tmargin center horizontal Left reverse samplen 1.2 spacing 1.4 width 2\n"
-            "set bmargin 4\n"
-            "set style fill solid 1.0 noborder\n"
-            "set logscale y\n"
-            "set format y \"%%g\"\n"
-            "set ytics (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10) nomirror\n"
-            "set grid ytics lc rgb \"#e3e3e3\" lt 1 lw 1\n"
-            "set border 2 lc rgb \"#808080\"\n"
-            "set tics scale 0.4 textcolor rgb \"#303030\"\n"
-            "set xrange [-0.5:%u.5]\n"
-            "set xtics scale 0 (",
-            (unsigned int)(group_count - 1));
-    for (i = 0; i < group_count; i++) {
-        fprintf(gnuplot, "%s\"%s\" %u", i == 0 ? "" : ", ", groups[i].title, (unsigned int)i);
-    }
-    fprintf(gnuplot, ")\n");
-    for (i = 1; i < group_count; i++) {
-        fprintf(gnuplot,
-                "set arrow from %u.5, graph 0 to %u.5, graph 1 nohead lc rgb \"#eeeeee\"\n",
-                (unsigned int)(i - 1), (unsigned int)(i - 1));
-    }
-}
-
-static void print_plot(FILE *gnuplot)
-{
-    size_t others = 0, i;
-
-    fprintf(gnuplot, "plot 1 with lines lc rgb \"#303030\" lw 1.5 title"
-                     " \"blocking calls, one flush for all\"");
-    for (i = 0; i < bar_count; i++) {
-        if (!is_first_of_label(i)) {
-            continue;
-        }
-        fprintf(gnuplot,
-                ", $bars%u using 1:2:3:4:5:6 with boxxyerror lc rgb \"%s\" title \"%s\""
-                ", $bars%u using 1:2:7:8 with yerrorbars pt 0 lc rgb \"#202020\" notitle",
-                (unsigned int)i, colour_of(&bars[i], others), bars[i].label, (unsigned int)i);
-        others += bars[i].backend == NULL;
-    }
-    fprintf(gnuplot, "\n");
-}
+/* Names tell the engines apart; the colours only show at a glance which are epio's. */
+#define EPIO_COLOUR 0x2f7de1
+#define OTHER_COLOUR 0xb4b4b4
 
 /* In gnuplot's single quotes only they themselves are special. */
 static void print_quoted(FILE *gnuplot, const char *text)
@@ -260,20 +99,151 @@ static void print_quoted(FILE *gnuplot, const char *text)
     fputc('\'', gnuplot);
 }
 
+/* The most bars of a panel, and the longest name. */
+static void measure_panels(size_t *most, size_t *longest)
+{
+    size_t panel, i;
+
+    *most = *longest = 0;
+    for (panel = 0; panel < panel_count; panel++) {
+        *most = panels[panel].count > *most ? panels[panel].count : *most;
+        for (i = 0; i < panels[panel].count; i++) {
+            size_t length = strlen(panels[panel].bars[i].name);
+
+            *longest = length > *longest ? length : *longest;
+        }
+    }
+}
+
+/* The terminal, and where panels are: gnuplot counts in parts of the picture. */
+static void print_layout(FILE *gnuplot, const char *file)
+{
+    unsigned int columns = panel_count < MOST_COLUMNS ? (unsigned int)panel_count : MOST_COLUMNS;
+    unsigned int rows = ((unsigned int)panel_count + columns - 1) / columns;
+    size_t most, longest;
+    double names, width, height;
+
+    measure_panels(&most, &longest);
+    names = MARGIN + LETTER * (double)longest;
+    width = columns * (names + AREA) + MARGIN;
+    /* A single panel has room for what stands below. */
+    width = width < 1000 ? 1000 : width;
+    height = HEADER + rows * (TITLE + BAR * (double)most + AXIS) + FOOTER;
+    fprintf(gnuplot,
+            "set terminal svg size %.0f,%.0f dynamic noenhanced"
+            " font \"Helvetica,Arial,sans-serif,13\" background \"#ffffff\"\n"
+            "set encoding utf8\nset output ",
+            width, height);
+    print_quoted(gnuplot, file);
+    fprintf(gnuplot, "\nset multiplot layout %u,%u margins %f,%f,%f,%f spacing %f,%f\n", rows,
+            columns, names / width, 1 - MARGIN / width, (FOOTER + AXIS) / height,
+            1 - (HEADER + TITLE) / height, names / width, (TITLE + AXIS) / height);
+    fprintf(gnuplot,
+            "set label 1 \"epio-bench %s: operations per second, as a multiple of one thread's"
+            " blocking calls\" at screen 0.5, screen %f center font \",19\"\n",
+            bench, 1 - 28 / height);
+    fprintf(gnuplot, "footer(line) = (%u - 22 * line) / %f\n", FOOTER - 25, height);
+}
+
+static void print_footer(FILE *gnuplot)
+{
+    char machine[256], date[32] = "", busy[80] = "";
+    time_t now = time(NULL);
+    const struct tm *local = localtime(&now);
+
+    bench_machine_name(machine, sizeof machine);
+    if (local != NULL) {
+        strftime(date, sizeof date, ", %Y-%m-%d %H:%M", local);
+    }
+    if (others >= 0) {
+        snprintf(busy, sizeof busy, "; other programs used up to %.0f %% of its processors",
+                 others);
+    }
+    fprintf(gnuplot,
+            "set label 2 \"How to read it: each bar begins at 1, which is one thread with one"
+            " blocking call after another (of appends: that flushes once for all tasks).\""
+            " at screen 0.02, screen footer(0)\n"
+            "set label 3 \"A bar to the right is faster, to the left slower; the number is the"
+            " median of the rounds, half of which lie within the thin line. Compare within a"
+            " panel.\" at screen 0.02, screen footer(1)\nset label 4 ");
+    print_quoted(gnuplot, machine);
+    fprintf(gnuplot, ".\"%s%s\" at screen 0.02, screen footer(2)\n", date, busy);
+}
+
+/* From a little below the lowest bar to where its number fits beside the highest. */
+static void print_axes(FILE *gnuplot)
+{
+    double low = 0.5, high = 2;
+    size_t panel, i;
+
+    for (panel = 0; panel < panel_count; panel++) {
+        for (i = 0; i < panels[panel].count; i++) {
+            const bench_quartiles *ratio = &panels[panel].bars[i].ratio;
+
+            low = ratio->low < low ? ratio->low : low;
+            high = ratio->high > high ? ratio->high : high;
+        }
+    }
+    fprintf(gnuplot,
+            "unset key\n"
+            "set style fill solid 1.0 noborder\n"
+            "set logscale x\n"
+            "set format x \"%%g\"\n"
+            "set xrange [%g:%g]\n"
+            "set xlabel \"times as many operations per second (logarithmic)\" offset 0,0.4\n"
+            "set label 5 \"engine\" at graph 0, graph 1 right offset -1.3,0.9\n"
+            "set grid xtics lc rgb \"#e3e3e3\" lt 1 lw 1\n"
+            "set border 1 lc rgb \"#808080\"\n"
+            "set xtics (0.001, 0.01, 0.1, 0.5, 1, 2, 10, 100) nomirror scale 0.4"
+            " textcolor rgb \"#303030\"\n"
+            "set ytics nomirror scale 0 textcolor rgb \"#303030\"\n"
+            "set arrow 1 from 1, graph 0 to 1, graph 1 nohead lc rgb \"#303030\" lw 1.5 front\n",
+            low * 0.8, high * high / low > 100 ? high * 8 : high * 4);
+}
+
+/* Place, ratio, both ends of the bar, quartiles, where the number stands, colour,
+ * number and name. */
+static void print_data(FILE *gnuplot, const struct panel *panel)
+{
+    size_t i;
+
+    fprintf(gnuplot, "$bars << END\n");
+    for (i = 0; i < panel->count; i++) {
+        const struct bar *bar = &panel->bars[i];
+        double ratio = bar->ratio.median, high = bar->ratio.high > 1 ? bar->ratio.high : 1;
+
+        fprintf(gnuplot, "%u %.4f %.4f %.4f %.4f %.4f %.4f %d \"%s\" \"%s\"\n", (unsigned int)i,
+                ratio, ratio < 1 ? ratio : 1, ratio < 1 ? 1 : ratio, bar->ratio.low,
+                bar->ratio.high, high, bar->epio ? EPIO_COLOUR : OTHER_COLOUR, bar->value,
+                bar->name);
+    }
+    fprintf(gnuplot, "END\n");
+}
+
+static void print_panel(FILE *gnuplot, const struct panel *panel)
+{
+    print_data(gnuplot, panel);
+    fprintf(gnuplot,
+            "set title \"%s\" font \",14\" offset 0,-0.4\n"
+            "set yrange [%u.6:-0.6]\n"
+            "plot $bars using 2:1:3:4:($1-0.38):($1+0.38):8:yticlabels(10) with boxxyerror"
+            " lc rgb variable, $bars using 2:1:5:6 with xerrorbars pt 0 lc rgb \"#202020\","
+            " $bars using 7:1:9 with labels left offset 0.8,0 font \",12\"\n"
+            "unset label 1; unset label 2; unset label 3; unset label 4\n",
+            panel->title, (unsigned int)panel->count - 1);
+}
+
 static void print_script(FILE *gnuplot, const char *file)
 {
-    unsigned int width = 260 + 150 * (unsigned int)group_count;
+    size_t i;
 
-    fprintf(gnuplot,
-            "set terminal svg size %u,760 dynamic font \"Helvetica,Arial,sans-serif,14\""
-            " background \"#ffffff\"\nset output ",
-            width < 900 ? 900 : width);
-    print_quoted(gnuplot, file);
-    fprintf(gnuplot, "\n");
+    print_layout(gnuplot, file);
+    print_footer(gnuplot);
     print_axes(gnuplot);
-    print_range(gnuplot);
-    print_data(gnuplot);
-    print_plot(gnuplot);
+    for (i = 0; i < panel_count; i++) {
+        print_panel(gnuplot, &panels[i]);
+    }
+    fprintf(gnuplot, "unset multiplot\n");
 }
 
 static int tell_failure(const char *what)
@@ -305,7 +275,7 @@ int bench_plot_draw(const bench_options *options)
     if (options->plot == NULL) {
         return 0;
     }
-    if (group_count == 0) {
+    if (panel_count == 0) {
         return tell_failure("nothing was compared with blocking calls");
     }
     gnuplot = bench_command_open("gnuplot");
@@ -314,6 +284,8 @@ int bench_plot_draw(const bench_options *options)
     }
     print_script(gnuplot, options->plot);
     status = bench_command_close(gnuplot);
-    forget_all();
+    free(panels);
+    panels = NULL;
+    panel_count = 0;
     return status != 0 ? tell_failure("gnuplot failed") : 0;
 }
