@@ -59,6 +59,13 @@ if grep -rqF "$folder/installed" "$prefix"/lib*/cmake "$package"; then
     fail "what is installed knows where it was installed"
 fi
 
+# The program is installed where it is built, and needs nothing of the build.
+bench=$(find "$prefix/bin" -name 'epio-bench' -o -name 'epio-bench.exe' 2>/dev/null)
+if [ -e "$build/bench/$(basename "${bench:-epio-bench}")" ]; then
+    logged ${emulator:+"$emulator"} "$bench" --help
+    echo "epio-bench: starts where it is installed"
+fi
+
 # A package is made of what lies under DESTDIR, as if that were the root.
 staged() {
     DESTDIR=$folder/stage logged "$cmake" --install "$build" --config "$configuration" --prefix /usr

@@ -11,6 +11,8 @@ else()
     set(libraries static)
 endif()
 
+vcpkg_check_features(OUT_FEATURE_OPTIONS features FEATURES bench EPIO_BUILD_BENCH)
+
 vcpkg_cmake_configure(
     SOURCE_PATH "${SOURCE_PATH}"
     OPTIONS
@@ -19,12 +21,16 @@ vcpkg_cmake_configure(
         -DEPIO_HARDEN=OFF # the triplet says what there is to be of that
         -DEPIO_BUILD_TESTS=OFF
         -DEPIO_BUILD_EXAMPLES=OFF
-        -DEPIO_BUILD_BENCH=OFF
+        ${features}
 )
 vcpkg_cmake_install()
 vcpkg_copy_pdbs()
 vcpkg_cmake_config_fixup(CONFIG_PATH lib/cmake/epio)
 vcpkg_fixup_pkgconfig()
+if("bench" IN_LIST FEATURES)
+    # Into tools/epio, as vcpkg wants programs.
+    vcpkg_copy_tools(TOOL_NAMES epio-bench AUTO_CLEAN)
+endif()
 
 file(REMOVE_RECURSE
     "${CURRENT_PACKAGES_DIR}/debug/include"
