@@ -122,47 +122,36 @@ static const bench_workload cached_read = {.name = "cached read 4 KiB",
 static const bench_workload no_kernel_call = {
     .name = "without the kernel call", .kind = BENCH_READ, .size = BLOCK, .depth = DEPTH};
 
-static int open_file(struct overhead *overhead, const bench_target *target)
-{
-    if (target != NULL) {
-        return bench_file_adopt(target, 0, epio_loop_vfs(overhead->loop), &overhead->file);
-    }
-    overhead->nothing_vfs.methods = &nothing_methods;
-    overhead->nothing_vfs.loop = overhead->loop;
-    epio_file_init(&overhead->nothing_file, &overhead->nothing_vfs, EPIO_OPEN_READ, 0);
-    overhead->file = &overhead->nothing_file;
-    return 0;
-}
-
 /* `target` NULL: without the kernel call. Closing works after an error too. */
 static int open_overhead(struct overhead *overhead, const char *backend, const bench_target *target)
 {
     unsigned char *buffers;
     size_t i;
-    int error;
+    int error = bench_loop_create(backend, BENCH_ALONE, &overhead->loop);
 
-    memset(overhead, 0, sizeof *overhead);
     overhead->memory = bench_aligned_memory((size_t)DEPTH * BLOCK, &buffers);
-    if (overhead->memory == NULL) {
-        return EPIO_ENOMEM;
+    if (error != 0 || overhead->memory == NULL) {
+        return error != 0 ? error : EPIO_ENOMEM;
+    }
+    if (target == NULL) {
+        overhead->nothing_vfs.methods = &nothing_methods;
+        overhead->nothing_vfs.loop = overhead->loop;
+        epio_file_init(&overhead->nothing_file, &overhead->nothing_vfs, EPIO_OPEN_READ, 0);
+        overhead->file = &overhead->nothing_file;
+    } else {
+        error = bench_file_adopt(target, 0, epio_loop_vfs(overhead->loop), &overhead->file);
     }
     for (i = 0; i < DEPTH; i++) {
-        overhead->tasks[i].overhead = overhead;
-        overhead->tasks[i].buffer = buffers + i * BLOCK;
-        overhead->tasks[i].op.done = task_done;
-        overhead->tasks[i].op.user = &overhead->tasks[i];
-    }
-    error = bench_loop_create(backend, BENCH_ALONE, &overhead->loop);
-    if (error == 0) {
-        error = open_file(overhead, target);
-    }
-    for (i = 0; i < DEPTH && error == 0; i++) {
-        overhead->tasks[i].file = overhead->file;
-        overhead->tasks[i].number = i;
-        overhead->tasks[i].offset = i * BLOCK;
-        if (target == NULL) {
-            bench_block_mark(overhead->tasks[i].buffer, i);
-        }
+        struct task *task = &overhead->tasks[i];
+
+        task->op.done = task_done;
+        task->op.user = task;
+        task->overhead = overhead;
+        task->file = overhead->file;
+        task->number = i;
+        task->offset = i * BLOCK;
+        task->buffer = buffers + i * BLOCK;
+        bench_block_mark(task->buffer, i);
     }
     return error;
 }
@@ -179,18 +168,6 @@ static void close_overhead(struct overhead *overhead)
 }
 
 /* ---- Measuring ----------------------------------------------------------- */
-
-/* For callgrind: nothing that depends on the time. */
-static int run_exactly(const bench_options *options, struct overhead *overhead)
-{
-    int error = run_operations(overhead, options->iterations);
-
-    if (error == 0) {
-        bench_say(options, "%" PRIu64 " operations on %s\n", options->iterations,
-                  epio_loop_backend(overhead->loop));
-    }
-    return error;
-}
 
 static int run_workload(const bench_options *options, const bench_workload *workload,
                         const bench_target *target)
@@ -211,7 +188,9 @@ static int run_workload(const bench_options *options, const bench_workload *work
         error = open_overhead(&all[i], backends[i], target);
     }
     if (error == 0 && options->iterations != 0) {
-        error = run_exactly(options, &all[0]);
+        /* For callgrind: nothing that depends on the time. */
+        error = run_operations(&all[0], options->iterations);
+        bench_say(options, "%" PRIu64 " operations on %s\n", options->iterations, backends[0]);
     } else if (error == 0) {
         bench_comparison comparison = {.bench = "overhead",
                                        .workload = workload->name,
@@ -228,33 +207,23 @@ static int run_workload(const bench_options *options, const bench_workload *work
     return error;
 }
 
-static bool is_wanted(const bench_options *options, const char *name)
+static int run_overhead(const bench_options *options)
 {
-    return options->workload == NULL || strcmp(options->workload, name) == 0;
-}
-
-static int run_reads(const bench_options *options)
-{
+    bool all = options->workload == NULL;
     bench_target target = {0};
-    int error = bench_target_open(&target, options, &cached_read, 1);
+    int error = 0;
 
+    if (all || strcmp(options->workload, "none") == 0) {
+        error = run_workload(options, &no_kernel_call, NULL);
+    }
+    if (error != 0 || (!all && strcmp(options->workload, "read") != 0)) {
+        return error;
+    }
+    error = bench_target_open(&target, options, &cached_read, 1);
     if (error == 0) {
         error = run_workload(options, &cached_read, &target);
     }
     bench_target_close(&target);
-    return error;
-}
-
-static int run_overhead(const bench_options *options)
-{
-    int error = 0;
-
-    if (is_wanted(options, "none")) {
-        error = run_workload(options, &no_kernel_call, NULL);
-    }
-    if (error == 0 && is_wanted(options, "read")) {
-        error = run_reads(options);
-    }
     return error;
 }
 

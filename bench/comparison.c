@@ -55,6 +55,18 @@ static int measure_rate(const bench_comparison *comparison, const bench_candidat
     return error;
 }
 
+static void fill_latencies(const bench_histogram *latencies, double *fields)
+{
+    static const double parts[] = {0.5, 0.9, 0.99, 0.999};
+    size_t i;
+
+    fields[BENCH_MIN] = (double)latencies->least / 1e3;
+    for (i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        fields[BENCH_P50 + i] = (double)bench_histogram_quantile(latencies, parts[i]) / 1e3;
+    }
+    fields[BENCH_MAX] = (double)latencies->most / 1e3;
+}
+
 static int measure(const bench_comparison *comparison, const bench_candidate *candidate,
                    double *fields)
 {
@@ -70,10 +82,7 @@ static int measure(const bench_comparison *comparison, const bench_candidate *ca
     if (error == 0 && !candidate->timed) {
         error = run_turn(comparison, candidate, seconds * TIMED_PART, &timed);
     }
-    if (error == 0) {
-        fields[BENCH_P50] = (double)bench_histogram_quantile(&latencies, 0.5) / 1e3;
-        fields[BENCH_P99] = (double)bench_histogram_quantile(&latencies, 0.99) / 1e3;
-    }
+    fill_latencies(&latencies, fields);
     return error;
 }
 
@@ -154,19 +163,27 @@ bool bench_comparison_ratio(const bench_comparison *comparison, size_t candidate
 
 /* ---- Results ------------------------------------------------------------- */
 
-enum { LABEL_DEPTH = BENCH_HEAD_COUNT, LABEL, RATE, MEAN, SPREAD, CPU, P50, P99, FIRST_RATIO };
+enum { LABEL_DEPTH = BENCH_HEAD_COUNT, LABEL, SIZE, FILES, RATE, MEGABYTES, MEAN, SPREAD, CPU };
+enum { FIRST_LATENCY = CPU + 1, FIRST_RATIO = FIRST_LATENCY + BENCH_MEASURES - BENCH_MIN };
 enum { ROUNDS = FIRST_RATIO + 8, OTHERS };
 
 static const bench_column columns[] = {
     BENCH_HEAD_COLUMNS,
     {NULL, "depth", 7, 0, 0, 0},
     {NULL, "engine", -35, 0, 0, 0},
+    {"size", NULL, 0, 0, 0, 0},
+    {"files", NULL, 0, 0, 0, 0},
     {"ops_per_s", "ops/s", 11, 1, 0, 0},
+    {"mb_per_s", "MB/s", 9, 2, 1, 0},
     {"us_per_op", NULL, 0, 4, 0, 0},
     {NULL, "ns/op", -21, 0, 1, BENCH_QUARTILES},
     {"cpu_us_per_op", "CPU us", 7, 4, 2, 0},
+    {"min_us", "min us", 8, 3, 2, 0},
     {"p50_us", "p50 us", 8, 3, 2, BENCH_REQUIRED},
+    {"p90_us", "p90 us", 8, 3, 2, 0},
     {"p99_us", "p99 us", 8, 3, 2, BENCH_REQUIRED},
+    {"p999_us", "p99.9 us", 8, 3, 2, 0},
+    {"max_us", "max us", 8, 3, 2, 0},
     /* Two ratios are in every line, so that all have what people look for. */
     {"vs_blocking", "of blocking", -19, 4, 2, BENCH_QUARTILES | BENCH_REQUIRED},
     {"vs_nowait", "of NOWAIT loop", -19, 4, 2, BENCH_QUARTILES},
@@ -215,12 +232,33 @@ static void fill_ratios(const bench_comparison *comparison, size_t candidate, bo
     }
 }
 
+static double median_of(const bench_comparison *comparison, size_t index, bench_measure measure)
+{
+    return bench_rounds_quartiles(&comparison->rounds, index, measure).median;
+}
+
+static void fill_details(const bench_comparison *comparison, size_t index, bench_cell *cells)
+{
+    const bench_target *target = comparison->target;
+    uint32_t size = target->workload->size;
+    int i;
+
+    cells[SIZE] = bench_number(size);
+    cells[FILES] = bench_number((double)target->count);
+    cells[MEGABYTES] = bench_number(cells[RATE].number.median * size / 1e6);
+    for (i = BENCH_MIN; i < BENCH_MEASURES; i++) {
+        cells[FIRST_LATENCY + i - BENCH_MIN] =
+            bench_time(median_of(comparison, index, (bench_measure)i));
+    }
+}
+
 static void fill_row(const bench_comparison *comparison, size_t index, bool table, char label[64],
                      bench_cell *cells)
 {
     const bench_candidate *candidate = &comparison->candidates[index];
     const bench_rounds *rounds = &comparison->rounds;
     bench_quartiles rate = bench_rounds_quartiles(rounds, index, BENCH_RATE);
+    bench_cell *latencies = &cells[FIRST_LATENCY - BENCH_MIN];
 
     bench_candidate_label(candidate, label, 64);
     bench_head_fill(cells, comparison->bench, comparison->workload, candidate);
@@ -228,12 +266,15 @@ static void fill_row(const bench_comparison *comparison, size_t index, bool tabl
     cells[LABEL] = bench_text(label);
     cells[RATE] = bench_number(rate.median);
     cells[MEAN] = bench_number(1e6 / rate.median);
-    cells[CPU] = bench_number(bench_rounds_quartiles(rounds, index, BENCH_CPU).median);
-    cells[P50] = bench_time(bench_rounds_quartiles(rounds, index, BENCH_P50).median);
-    cells[P99] = bench_time(bench_rounds_quartiles(rounds, index, BENCH_P99).median);
+    cells[CPU] = bench_number(median_of(comparison, index, BENCH_CPU));
+    latencies[BENCH_P50] = bench_time(median_of(comparison, index, BENCH_P50));
+    latencies[BENCH_P99] = bench_time(median_of(comparison, index, BENCH_P99));
     /* Operations that are not timed one by one have a mean. */
-    if (!cells[P50].known) {
+    if (!latencies[BENCH_P50].known) {
         cells[SPREAD] = bench_spread(times_of(rate));
+    }
+    if (comparison->detailed) {
+        fill_details(comparison, index, cells);
     }
     fill_ratios(comparison, index, table, cells);
     cells[ROUNDS] = bench_number((double)rounds->count);

@@ -54,8 +54,12 @@ bench_quartiles bench_quartiles_of(double *values, size_t count);
 typedef enum bench_measure {
     BENCH_RATE, /* operations per second */
     BENCH_CPU,  /* microseconds of all threads' CPU time per operation */
-    BENCH_P50,  /* microseconds; 0: operations were not timed one by one */
+    BENCH_MIN,  /* microseconds; 0: operations were not timed one by one */
+    BENCH_P50,
+    BENCH_P90,
     BENCH_P99,
+    BENCH_P999,
+    BENCH_MAX,
     BENCH_MEASURES
 } bench_measure;
 
@@ -79,6 +83,7 @@ typedef struct bench_comparison {
     double seconds;             /* of one turn, of which the last fifth is for latencies */
     uint64_t deadline;          /* as of the rounds */
     const bench_target *target; /* of all candidates; NULL: none that needs care */
+    bool detailed;              /* shows bytes and more of the latencies */
     bench_rounds rounds;        /* bench_compare fills it in */
 } bench_comparison;
 

@@ -30,23 +30,17 @@ static void finish_entry(struct context *context, struct io_uring_sqe *entry, un
 
 static void submit_transfer(struct context *context, const bench_slot *slot, unsigned int flags)
 {
-    const bench_workload *workload = context->queue.workload;
+    /* Of reads and of writes, plain and from registered buffers. */
+    static const uint8_t codes[2][2] = {{IORING_OP_READ, IORING_OP_READ_FIXED},
+                                        {IORING_OP_WRITE, IORING_OP_WRITE_FIXED}};
+    const bench_queue *queue = &context->queue;
     /* There is an entry for each that can be in flight. */
     struct io_uring_sqe *entry = io_uring_get_sqe(&context->ring);
-    uint64_t offset = bench_slot_offset(&context->queue, slot);
-    int index = (int)(slot - context->queue.slots);
 
-    if (workload->kind == BENCH_READ && context->registered) {
-        io_uring_prep_read_fixed(entry, context->descriptor, slot->buffer, workload->size, offset,
-                                 index);
-    } else if (workload->kind == BENCH_READ) {
-        io_uring_prep_read(entry, context->descriptor, slot->buffer, workload->size, offset);
-    } else if (context->registered) {
-        io_uring_prep_write_fixed(entry, context->descriptor, slot->buffer, workload->size, offset,
-                                  index);
-    } else {
-        io_uring_prep_write(entry, context->descriptor, slot->buffer, workload->size, offset);
-    }
+    io_uring_prep_rw(codes[queue->workload->kind != BENCH_READ][context->registered], entry,
+                     context->descriptor, slot->buffer, queue->bytes,
+                     bench_slot_offset(queue, slot));
+    entry->buf_index = (uint16_t)(context->registered ? slot - queue->slots : 0);
     finish_entry(context, entry, flags, slot, false);
 }
 

@@ -69,24 +69,13 @@ int bench_loop_create(const char *backend, bench_mode mode, epio_loop **loop)
     return error;
 }
 
-static bool works_here(const char *backend)
+/* The name of this backend, or of the one that is used when none is named; NULL: it does
+ * not work here. */
+static const char *find_backend(const char *name)
 {
     epio_loop *loop;
 
-    if (bench_loop_create(backend, BENCH_ALONE, &loop) != 0) {
-        return false;
-    }
-    epio_loop_destroy(loop);
-    return true;
-}
-
-/* The name of the back end that is used when none is named. */
-static const char *default_backend(void)
-{
-    const char *name;
-    epio_loop *loop;
-
-    if (bench_loop_create(NULL, BENCH_ALONE, &loop) != 0) {
+    if (bench_loop_create(name, BENCH_ALONE, &loop) != 0) {
         return NULL;
     }
     name = epio_loop_backend(loop); /* outlives the loop */
@@ -98,21 +87,15 @@ size_t bench_backends(const bench_options *options, const char *names[BENCH_MOST
 {
     static const char *const preferred[] = {"uring", "epoll", "iocp"};
     const char *environment = getenv("EPIO_BACKEND");
+    bool chosen = options->backend != NULL || (environment != NULL && environment[0] != '\0');
     size_t count = 0, i;
 
-    if (options->backend != NULL) {
-        names[count++] = options->backend;
-        return count;
-    }
-    if (environment == NULL || environment[0] == '\0') {
-        for (i = 0; i < sizeof preferred / sizeof preferred[0]; i++) {
-            if (works_here(preferred[i])) {
-                names[count++] = preferred[i];
-            }
-        }
+    for (i = 0; i < sizeof preferred / sizeof preferred[0] && !chosen; i++) {
+        names[count] = find_backend(preferred[i]);
+        count += names[count] != NULL;
     }
     if (count == 0) {
-        names[count++] = default_backend();
+        names[count++] = find_backend(options->backend);
     }
     return count;
 }

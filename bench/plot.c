@@ -26,6 +26,9 @@ struct panel {
 static struct panel *panels;
 static size_t panel_count;
 static const char *bench;
+static size_t most_bars;
+static size_t longest_name;
+static double lowest = 0.5, highest = 2; /* of all quartiles, and these */
 static double others; /* the most that other programs used of the processors, in percent */
 
 /* ---- Noting -------------------------------------------------------------- */
@@ -38,6 +41,9 @@ static void fill_bar(struct bar *bar, const bench_comparison *comparison, size_t
     bench_candidate_label(candidate, bar->name, sizeof bar->name);
     bench_comparison_ratio(comparison, index, BENCH_ROLE_BLOCKING, BENCH_RATE, &bar->ratio);
     bar->epio = candidate->backend != NULL;
+    longest_name = strlen(bar->name) > longest_name ? strlen(bar->name) : longest_name;
+    lowest = bar->ratio.low < lowest ? bar->ratio.low : lowest;
+    highest = bar->ratio.high > highest ? bar->ratio.high : highest;
     if ((candidate->roles & BENCH_ROLE_BLOCKING) != 0) {
         snprintf(bar->value, sizeof bar->value, "1 = %.0f operations/s", rate);
     } else {
@@ -67,6 +73,7 @@ int bench_plot_add(const bench_comparison *comparison)
     for (i = 0; i < comparison->count; i++) {
         fill_bar(&panel->bars[i], comparison, i);
     }
+    most_bars = panel->count > most_bars ? panel->count : most_bars;
     bench = comparison->bench;
     others = comparison->rounds.others > others ? comparison->rounds.others : others;
     return 0;
@@ -99,36 +106,17 @@ static void print_quoted(FILE *gnuplot, const char *text)
     fputc('\'', gnuplot);
 }
 
-/* The most bars of a panel, and the longest name. */
-static void measure_panels(size_t *most, size_t *longest)
-{
-    size_t panel, i;
-
-    *most = *longest = 0;
-    for (panel = 0; panel < panel_count; panel++) {
-        *most = panels[panel].count > *most ? panels[panel].count : *most;
-        for (i = 0; i < panels[panel].count; i++) {
-            size_t length = strlen(panels[panel].bars[i].name);
-
-            *longest = length > *longest ? length : *longest;
-        }
-    }
-}
-
 /* The terminal, and where panels are: gnuplot counts in parts of the picture. */
 static void print_layout(FILE *gnuplot, const char *file)
 {
     unsigned int columns = panel_count < MOST_COLUMNS ? (unsigned int)panel_count : MOST_COLUMNS;
     unsigned int rows = ((unsigned int)panel_count + columns - 1) / columns;
-    size_t most, longest;
-    double names, width, height;
+    double names = MARGIN + LETTER * (double)longest_name;
+    double width = columns * (names + AREA) + MARGIN;
+    double height = HEADER + rows * (TITLE + BAR * (double)most_bars + AXIS) + FOOTER;
 
-    measure_panels(&most, &longest);
-    names = MARGIN + LETTER * (double)longest;
-    width = columns * (names + AREA) + MARGIN;
     /* A single panel has room for what stands below. */
     width = width < 1000 ? 1000 : width;
-    height = HEADER + rows * (TITLE + BAR * (double)most + AXIS) + FOOTER;
     fprintf(gnuplot,
             "set terminal svg size %.0f,%.0f dynamic noenhanced"
             " font \"Helvetica,Arial,sans-serif,13\" background \"#ffffff\"\n"
@@ -173,17 +161,6 @@ static void print_footer(FILE *gnuplot)
 /* From a little below the lowest bar to where its number fits beside the highest. */
 static void print_axes(FILE *gnuplot)
 {
-    double low = 0.5, high = 2;
-    size_t panel, i;
-
-    for (panel = 0; panel < panel_count; panel++) {
-        for (i = 0; i < panels[panel].count; i++) {
-            const bench_quartiles *ratio = &panels[panel].bars[i].ratio;
-
-            low = ratio->low < low ? ratio->low : low;
-            high = ratio->high > high ? ratio->high : high;
-        }
-    }
     fprintf(gnuplot,
             "unset key\n"
             "set style fill solid 1.0 noborder\n"
@@ -198,7 +175,7 @@ static void print_axes(FILE *gnuplot)
             " textcolor rgb \"#303030\"\n"
             "set ytics nomirror scale 0 textcolor rgb \"#303030\"\n"
             "set arrow 1 from 1, graph 0 to 1, graph 1 nohead lc rgb \"#303030\" lw 1.5 front\n",
-            low * 0.8, high * high / low > 100 ? high * 8 : high * 4);
+            lowest * 0.8, highest * (highest / lowest > 50 ? 8 : 4));
 }
 
 /* Place, ratio, both ends of the bar, quartiles, where the number stands, colour,

@@ -130,7 +130,7 @@ void bench_rounds_describe(const bench_rounds *rounds, char *text, size_t size)
 {
     int length =
         rounds->count == rounds->planned
-            ? snprintf(text, size, "%zu rounds", rounds->count)
+            ? snprintf(text, size, "%zu round%s", rounds->count, rounds->count == 1 ? "" : "s")
             : snprintf(text, size, "time for %zu of %zu rounds", rounds->count, rounds->planned);
 
     if (rounds->others >= 0) {

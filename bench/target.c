@@ -78,78 +78,61 @@ void *bench_aligned_memory(size_t bytes, unsigned char **aligned)
 
 /* ---- Filling and checking ------------------------------------------------ */
 
-/* Consecutive blocks of one file, in memory. */
+/* Consecutive blocks of one file, written or else checked. */
 struct piece {
-    const bench_target *target;
     size_t file;
     uint64_t first; /* block of the file */
     uint64_t blocks;
     unsigned char *buffer;
+    bool writes;
 };
 
-static int64_t write_piece(const struct piece *piece)
+static int64_t transfer_piece(const bench_target *target, const struct piece *piece)
 {
-    const bench_target *target = piece->target;
-    uint32_t size = target->workload->size;
-    epio_op op = {0};
-    uint64_t i;
-
-    for (i = 0; i < piece->blocks; i++) {
-        bench_block_mark(piece->buffer + i * size,
-                         (piece->first + i) * target->count + piece->file);
-    }
-    return epio_perform(epio_write(&op, target->files[piece->file], piece->buffer,
-                                   (size_t)(piece->blocks * size), piece->first * size));
-}
-
-static int64_t check_piece(const struct piece *piece)
-{
-    const bench_target *target = piece->target;
     uint32_t size = target->workload->size;
     size_t bytes = (size_t)(piece->blocks * size);
+    epio_file *file = target->files[piece->file];
     epio_op op = {0};
-    int64_t result = epio_perform(
-        epio_read(&op, target->files[piece->file], piece->buffer, bytes, piece->first * size));
+    int64_t result = 0;
     uint64_t i;
 
-    if (result < 0) {
-        return result;
+    if (!piece->writes) {
+        result = epio_perform(epio_read(&op, file, piece->buffer, bytes, piece->first * size));
     }
-    for (i = 0; i < piece->blocks; i++) {
-        if (!bench_block_is(piece->buffer + i * size,
-                            (piece->first + i) * target->count + piece->file)) {
-            return EPIO_EIO;
+    for (i = 0; i < piece->blocks && result >= 0; i++) {
+        unsigned char *block = piece->buffer + i * size;
+        uint64_t number = (piece->first + i) * target->count + piece->file;
+
+        if (piece->writes) {
+            bench_block_mark(block, number);
+        } else if (!bench_block_is(block, number)) {
+            result = EPIO_EIO;
         }
     }
-    return result == (int64_t)bytes ? 0 : EPIO_EIO;
+    if (piece->writes) {
+        result = epio_perform(epio_write(&op, file, piece->buffer, bytes, piece->first * size));
+    }
+    return result < 0 || result == (int64_t)bytes ? result : EPIO_EIO;
 }
 
-static uint64_t blocks_of(const bench_target *target, size_t file)
-{
-    uint64_t blocks = target->workload->blocks;
-
-    return blocks / target->count + (file < blocks % target->count ? 1 : 0);
-}
-
-/* Does this to all blocks of all files, piece by piece. */
-static int visit_pieces(const bench_target *target, int64_t (*visit)(const struct piece *piece))
+/* All blocks of all files, piece by piece. */
+static int transfer_all(const bench_target *target, bool writes)
 {
     uint32_t size = target->workload->size;
-    uint64_t most = PIECE % size == 0 ? PIECE / size : 1;
-    struct piece piece = {0};
+    uint64_t most = PIECE % size == 0 ? PIECE / size : 1, blocks = target->workload->blocks;
+    struct piece piece = {.writes = writes};
     int64_t result = 0;
     void *memory = bench_aligned_memory((size_t)(most * size), &piece.buffer);
 
     if (memory == NULL) {
         return EPIO_ENOMEM;
     }
-    piece.target = target;
     for (; piece.file < target->count && result >= 0; piece.file++) {
-        uint64_t all = blocks_of(target, piece.file);
+        uint64_t all = blocks / target->count + (piece.file < blocks % target->count ? 1 : 0);
 
         for (piece.first = 0; piece.first < all && result >= 0; piece.first += most) {
             piece.blocks = all - piece.first < most ? all - piece.first : most;
-            result = visit(&piece);
+            result = transfer_piece(target, &piece);
         }
     }
     free(memory);
@@ -169,19 +152,9 @@ static int sync_files(const bench_target *target)
     return result < 0 ? (int)result : 0;
 }
 
-static int fill(const bench_target *target)
-{
-    int error = visit_pieces(target, write_piece);
-
-    if (error == 0) {
-        error = sync_files(target);
-    }
-    return error != 0 ? error : bench_target_check(target);
-}
-
 int bench_target_check(const bench_target *target)
 {
-    return visit_pieces(target, check_piece);
+    return transfer_all(target, false);
 }
 
 int bench_target_empty(const bench_target *target)
@@ -219,7 +192,13 @@ int bench_target_open(bench_target *target, const bench_options *options,
         error = bench_file_open(options, epio_os_vfs(), flags, &target->files[i]);
         target->count += error == 0;
     }
-    return error != 0 ? error : fill(target);
+    if (error == 0) {
+        error = transfer_all(target, true);
+    }
+    if (error == 0) {
+        error = sync_files(target);
+    }
+    return error != 0 ? error : bench_target_check(target);
 }
 
 void bench_target_close(bench_target *target)
