@@ -21,10 +21,7 @@ files() {
 }
 
 # All of the library but its platform folders.
-portable=$(
-    files include src | grep -v -e '^src/posix/' -e '^src/win32/'
-    echo bench/compare.c
-)
+portable=$(files include src | grep -v -e '^src/posix/' -e '^src/win32/')
 
 # ---- Conditions on an operating system or compiler ----
 
@@ -72,12 +69,12 @@ complain "includes that go up" "$(ci/include-graph | sed -n '/go up/,$p')"
 # What only gcc and clang have, or only POSIX. Microsoft's compiler has to take all
 # else; the two compiler.h ask which of them there are, and say what else will do.
 complain "only src/posix and compiler.h may use these words" "$(
-    files include src bench/compare.c | grep -v -e '^src/posix/' -e '/compiler\.h$' |
+    files include src | grep -v -e '^src/posix/' -e '/compiler\.h$' |
         xargs grep -nwE '__attribute__|__builtin_[a-z_]+|__typeof__|ssize_t|clock_gettime|unistd\.h'
 )"
 # Programs on top of epio may include it; the tests use the library's.
 complain "only src/win32/win32.h may include this" "$(
-    files include src tests bench/compare.c | grep -v '^src/win32/win32\.h$' |
+    files include src tests | grep -v '^src/win32/win32\.h$' |
         xargs grep -niE '^[ 	]*#[ 	]*include[ 	]*[<"](windows|winsock2?|winternl)\.h'
 )"
 complain "type names end in _t only in the standard" "$(

@@ -1,7 +1,6 @@
 /* The benchmark helpers of epio/bench.h: the same work done synchronously and
- * asynchronously. Part of the library, and a plain user of its public headers, but
- * for its mistakes;
- * the program epio-bench, which has rivals to measure, is beside it. */
+ * asynchronously. A plain user of the public headers, but for how misuse ends; what epio
+ * is compared with is the program epio-bench's. */
 #include <epio/bench.h>
 #include <epio/vfs.h>
 
@@ -29,7 +28,7 @@ struct comparison {
     unsigned char *buffers;
     size_t stride;
     struct task *tasks;
-    uint64_t next; /* the asynchronous half's next iteration, and where its turn ends */
+    uint64_t next; /* the asynchronous half's next iteration, and where its slice ends */
     uint64_t end;
     uint64_t elapsed[HALVES];
     uint64_t done; /* for the progress callback */
@@ -82,31 +81,29 @@ static bool report_progress(struct comparison *comparison, uint64_t more)
     return false;
 }
 
-static epio_op *prepare(const struct comparison *comparison, epio_op *op, int half,
-                        unsigned char *buffer, uint64_t iteration)
+static epio_op *prepare(const struct comparison *comparison, epio_op *op, epio_file *file,
+                        bool reading, unsigned char *buffer, uint64_t iteration)
 {
     size_t bytes = comparison->options.bytes;
-    epio_file *file = comparison->files[half];
+    uint64_t offset = iteration * bytes;
 
-    if (comparison->reading) {
-        return epio_read(op, file, buffer, bytes, iteration * bytes);
-    }
-    return epio_write(op, file, buffer, bytes, iteration * bytes);
+    return reading ? epio_read(op, file, buffer, bytes, offset)
+                   : epio_write(op, file, buffer, bytes, offset);
 }
 
-static bool run_one(struct comparison *comparison, uint64_t iteration)
+static int64_t perform_one(struct comparison *comparison, epio_file *file, bool reading,
+                           uint64_t iteration)
 {
     epio_op op = {0};
-    int64_t result =
-        epio_perform(prepare(comparison, &op, SYNCHRONOUS, comparison->buffers, iteration));
 
-    if (!moved_all(comparison, result)) {
-        return false;
-    }
-    if (!durable(comparison)) {
-        return true;
-    }
-    result = epio_perform(epio_sync(&op, comparison->files[SYNCHRONOUS], EPIO_SYNC_DATA_ONLY));
+    return epio_perform(prepare(comparison, &op, file, reading, comparison->buffers, iteration));
+}
+
+static bool sync_now(struct comparison *comparison, epio_file *file)
+{
+    epio_op op = {0};
+    int64_t result = epio_perform(epio_sync(&op, file, EPIO_SYNC_DATA_ONLY));
+
     if (result < 0) {
         fail(comparison, result);
     }
@@ -115,10 +112,14 @@ static bool run_one(struct comparison *comparison, uint64_t iteration)
 
 static void run_synchronous(struct comparison *comparison, uint64_t begin, uint64_t end)
 {
-    uint64_t i = begin;
+    epio_file *file = comparison->files[SYNCHRONOUS];
+    uint64_t i;
 
-    while (i < end && run_one(comparison, i)) {
-        i++;
+    for (i = begin; i < end; i++) {
+        if (!moved_all(comparison, perform_one(comparison, file, comparison->reading, i)) ||
+            (durable(comparison) && !sync_now(comparison, file))) {
+            return;
+        }
     }
 }
 
@@ -129,7 +130,8 @@ static void start_next(struct task *task)
     if (comparison->next == comparison->end || comparison->error != 0) {
         return;
     }
-    epio_submit(prepare(comparison, &task->op, ASYNCHRONOUS, task->buffer, comparison->next++));
+    epio_submit(prepare(comparison, &task->op, comparison->files[ASYNCHRONOUS], comparison->reading,
+                        task->buffer, comparison->next++));
 }
 
 static void task_done(epio_op *op)
@@ -267,58 +269,30 @@ static int open_files(struct comparison *comparison)
     return 0;
 }
 
-static int64_t write_one(struct comparison *comparison, epio_file *file, uint64_t iteration)
+/* All of a file, in order, without being timed. */
+static bool pass_over(struct comparison *comparison, epio_file *file, bool reading)
 {
-    size_t bytes = comparison->options.bytes;
-    epio_op op = {0};
+    uint64_t i = 0;
 
-    return epio_perform(epio_write(&op, file, comparison->buffers, bytes, iteration * bytes));
+    while (i < comparison->options.iterations &&
+           moved_all(comparison, perform_one(comparison, file, reading, i))) {
+        i++;
+    }
+    return comparison->error == 0;
 }
 
-static int64_t read_one(struct comparison *comparison, epio_file *file, uint64_t iteration)
-{
-    size_t bytes = comparison->options.bytes;
-    epio_op op = {0};
-
-    return epio_perform(epio_read(&op, file, comparison->buffers, bytes, iteration * bytes));
-}
-
-/* Gives a file that is to be read its contents, and has them in the page cache
+/* Gives the files that are to be read their contents, and has them in the page cache
  * for good: pages that are still to be written may make a reader wait. */
-static void write_contents(struct comparison *comparison, epio_file *file)
+static void write_contents(struct comparison *comparison)
 {
-    uint64_t iterations = comparison->options.iterations;
-    epio_op op = {0};
-    int64_t result;
-    uint64_t i;
-
-    for (i = 0; i < iterations; i++) {
-        if (!moved_all(comparison, write_one(comparison, file, i))) {
-            return;
-        }
-    }
-    result = epio_perform(epio_sync(&op, file, EPIO_SYNC_DATA_ONLY));
-    if (result < 0) {
-        fail(comparison, result);
-        return;
-    }
-    if (comparison->options.flags & EPIO_BENCH_DIRECT) {
-        return;
-    }
-    for (i = 0; i < iterations; i++) {
-        if (!moved_all(comparison, read_one(comparison, file, i))) {
-            return;
-        }
-    }
-}
-
-static void write_all_contents(struct comparison *comparison)
-{
+    bool direct = (comparison->options.flags & EPIO_BENCH_DIRECT) != 0;
     int half;
 
     for (half = 0; half < HALVES; half++) {
-        write_contents(comparison, comparison->files[half]);
-        if (comparison->error != 0 ||
+        epio_file *file = comparison->files[half];
+
+        if (!pass_over(comparison, file, false) || !sync_now(comparison, file) ||
+            !(direct || pass_over(comparison, file, true)) ||
             !report_progress(comparison, comparison->options.iterations)) {
             return;
         }
@@ -342,7 +316,7 @@ static void run(struct comparison *comparison)
         return;
     }
     if (comparison->reading) {
-        write_all_contents(comparison);
+        write_contents(comparison);
     }
     if (comparison->error == 0) {
         run_slices(comparison);
@@ -451,31 +425,20 @@ int64_t epio_bench_invalid_reason(const epio_bench_options *options, bool readin
     return snprintf(buffer, len, "%s", reason);
 }
 
-static int take_options(struct comparison *comparison, const epio_bench_options *given)
-{
-    epio_bench_options *options = &comparison->options;
-    if (fill_options(options, given, comparison->reading) != NULL) {
-        return EPIO_EINVAL;
-    }
-    comparison->total = options->iterations * HALVES * (comparison->reading ? 2 : 1);
-    return 0;
-}
-
 static int compare(epio_bench_result *result, const epio_bench_options *options, bool reading)
 {
     struct comparison comparison = {0};
     const char *backend = NULL;
-    int error;
 
     if (result == NULL) {
         return EPIO_EINVAL;
     }
     memset(result, 0, sizeof *result);
     comparison.reading = reading;
-    error = take_options(&comparison, options);
-    if (error != 0) {
-        return error;
+    if (fill_options(&comparison.options, options, reading) != NULL) {
+        return EPIO_EINVAL;
     }
+    comparison.total = comparison.options.iterations * HALVES * (reading ? 2 : 1);
     run(&comparison);
     if (comparison.loop != NULL) {
         backend = epio_loop_backend(comparison.loop);
