@@ -14,7 +14,7 @@ typedef struct bench_options {
     uint64_t rounds;
     double seconds;      /* of one engine's turn in a round */
     const char *backend; /* NULL: the default */
-    const char *path;    /* folder for the files */
+    const char *path;    /* directory for the files */
     const char *workload;
     const char *plot; /* NULL, or the picture's file */
     bool json;
@@ -37,7 +37,7 @@ typedef struct bench_options {
 #define BENCH_TASKS 0x020u
 #define BENCH_WORKLOAD 0x040u
 #define BENCH_FILES 0x080u
-#define BENCH_WAYS 0x100u /* --direct and --inline */
+#define BENCH_ROUTES 0x100u /* --direct and --inline */
 #define BENCH_QUICK 0x200u
 #define BENCH_PLOT 0x400u
 

@@ -68,7 +68,7 @@ typedef struct bench_setup {
     const bench_engine *engine;
     const char *backend; /* NULL: not epio */
     const bench_target *target;
-    size_t slots;   /* of its queue; 0: as many as the workload's depth */
+    size_t slots;   /* of its queue, at least the depth; 0: as many as that */
     uint32_t bytes; /* of a block that an operation moves; 0: all */
 } bench_setup;
 
@@ -120,9 +120,8 @@ typedef struct bench_queue {
     int error; /* the first */
 } bench_queue;
 
-/* A queue with so many slots, at least as many as are to be in flight. 0 or
- * EPIO_ENOMEM; closing works after both. */
-int bench_queue_open(bench_queue *queue, const bench_setup *setup, size_t slots);
+/* 0 or EPIO_ENOMEM; closing works after both. */
+int bench_queue_open(bench_queue *queue, const bench_setup *setup);
 void bench_queue_close(bench_queue *queue);
 
 /* A turn of an engine that has the methods start and wait. */
@@ -194,7 +193,7 @@ const char *bench_mode_name(bench_mode mode);
 /* What an engine does, in a context of its own that begins with its queue. */
 struct bench_methods {
     size_t size;         /* of the context */
-    bool leaves_threads; /* in its process: see child.c */
+    bool leaves_threads; /* in its process: see instance.c */
 
     /* Opens what follows the queue: 0; EPIO_ENOTSUP: this is not for it; or an error.
      * It is closed all the same. */
@@ -275,12 +274,7 @@ int bench_engine_open(bench_instance *instance, const bench_setup *setup);
 int bench_engine_run(void *instance, bench_turn *turn);
 void bench_engine_close(bench_instance *instance);
 
-/* The same for an engine that leaves threads. */
-int bench_child_open(bench_instance *instance);
-int bench_child_turn(bench_instance *instance, bench_turn *turn);
-void bench_child_close(bench_instance *instance);
-
-/* In this process. */
+/* The same without child processes. */
 int bench_context_open(void **context, const bench_setup *setup);
 int bench_context_run(void *context, bench_turn *turn);
 void bench_context_close(void *context);

@@ -12,19 +12,13 @@
 /* Of direct reads, whatever the depth. */
 #define MOST_READERS 16u
 
-/* What one thread works with. */
+/* ---- One thread ---------------------------------------------------------- */
+
 struct lane {
     bench_queue queue;
     intptr_t handle;
     bool nowait;
 };
-
-static int open_lane(struct lane *lane, const bench_setup *setup)
-{
-    lane->nowait = (setup->engine->with & BENCH_WITH_NOWAIT) != 0;
-    return bench_handle_duplicate(bench_target_handle(setup->target), BENCH_FOR_BLOCKING,
-                                  setup->target->workload->direct, &lane->handle);
-}
 
 static int64_t transfer(const struct lane *lane, const bench_slot *slot)
 {
@@ -38,52 +32,39 @@ static int64_t transfer(const struct lane *lane, const bench_slot *slot)
                                                                  workload->size, offset);
 }
 
-static int64_t carry_out(const struct lane *lane, const bench_slot *slot)
-{
-    int64_t result = transfer(lane, slot);
-    int error = 0;
-
-    if (lane->queue.workload->kind == BENCH_APPEND && result >= 0) {
-        error = bench_flush(lane->handle);
-    }
-    return error != 0 ? error : result;
-}
-
-static int run_lane(struct lane *lane, bench_turn *turn)
-{
-    bench_queue *queue = &lane->queue;
-    size_t i = 0;
-
-    /* As many buffers as the others have, so that the processor's caches hold no more
-     * of them for this one. */
-    bench_queue_begin(queue, turn);
-    while (bench_queue_next(queue, &queue->slots[i])) {
-        bench_queue_finish(queue, &queue->slots[i], carry_out(lane, &queue->slots[i]));
-        i = i + 1 < queue->slot_count ? i + 1 : 0;
-    }
-    return bench_queue_end(queue);
-}
-
-/* ---- One thread ---------------------------------------------------------- */
-
-static int open_one(void *context, const bench_setup *setup)
+static int open_lane(void *context, const bench_setup *setup)
 {
     struct lane *lane = context;
     int error;
 
+    lane->nowait = (setup->engine->with & BENCH_WITH_NOWAIT) != 0;
     lane->handle = -1;
-    error = open_lane(lane, setup);
+    error = bench_handle_duplicate(bench_target_handle(setup->target), BENCH_FOR_BLOCKING,
+                                   setup->target->workload->direct, &lane->handle);
     if (error == 0 && lane->nowait && transfer(lane, &lane->queue.slots[0]) == EPIO_ENOTSUP) {
         error = EPIO_ENOTSUP;
     }
     return error;
 }
 
-static void close_one(void *context)
+static void close_lane(void *context)
 {
     const struct lane *lane = context;
 
     bench_handle_close(lane->handle);
+}
+
+/* As many buffers as the others have, so that the processor's caches hold no more of them
+ * for this one. */
+static void transfer_one_by_one(struct lane *lane)
+{
+    bench_queue *queue = &lane->queue;
+    size_t i = 0;
+
+    while (bench_queue_next(queue, &queue->slots[i])) {
+        bench_queue_finish(queue, &queue->slots[i], transfer(lane, &queue->slots[i]));
+        i = i + 1 < queue->slot_count ? i + 1 : 0;
+    }
 }
 
 /* Appends for all tasks, then flushes once for all. */
@@ -109,24 +90,25 @@ static bool append_for_all(struct lane *lane)
     return begun == queue->slot_count;
 }
 
-static int run_one(void *context, bench_turn *turn)
+static int run_lane(void *context, bench_turn *turn)
 {
     struct lane *lane = context;
 
-    if (lane->queue.workload->kind != BENCH_APPEND) {
-        return run_lane(lane, turn);
-    }
     bench_queue_begin(&lane->queue, turn);
-    while (append_for_all(lane)) {
+    if (lane->queue.workload->kind != BENCH_APPEND) {
+        transfer_one_by_one(lane);
+    } else {
+        while (append_for_all(lane)) {
+        }
     }
     return bench_queue_end(&lane->queue);
 }
 
 const bench_methods bench_one_thread = {
     .size = sizeof(struct lane),
-    .open = open_one,
-    .close = close_one,
-    .run = run_one,
+    .open = open_lane,
+    .close = close_lane,
+    .run = run_lane,
 };
 
 /* ---- Several threads ----------------------------------------------------- */
@@ -134,8 +116,8 @@ const bench_methods bench_one_thread = {
 struct context;
 
 struct worker {
-    struct lane lane;
     struct context *context;
+    void *lane;
     bench_thread thread;
     bench_turn turn;
     bench_histogram latencies;
@@ -157,7 +139,7 @@ static void work(void *argument)
     while ((may_begin = atomic_load(&worker->context->may_begin)) == 0) {
         bench_thread_yield();
     }
-    worker->error = may_begin > 0 ? run_lane(&worker->lane, &worker->turn) : 0;
+    worker->error = may_begin > 0 ? bench_context_run(worker->lane, &worker->turn) : 0;
 }
 
 static void prepare(struct worker *worker, const bench_turn *turn)
@@ -205,18 +187,26 @@ static int run_several(void *argument, bench_turn *turn)
     return running < context->count ? EPIO_ENOMEM : error;
 }
 
+/* A worker is the engine of one thread, with one slot. */
 static int open_worker(struct context *context, struct worker *worker, const bench_setup *setup)
 {
-    bench_queue *queue = &worker->lane.queue;
-    int error = bench_queue_open(queue, setup, 1);
+    static const bench_engine engine = {.methods = &bench_one_thread};
+    bench_setup of_lane = *setup;
+    bench_queue *queue;
+    int error;
 
+    of_lane.engine = &engine;
+    of_lane.slots = 1;
+    error = bench_context_open(&worker->lane, &of_lane);
     worker->context = context;
     worker->thread.function = work;
     worker->thread.argument = worker;
-    queue->appended = &context->queue.own_appended;
-    queue->state = (uint64_t)(worker - context->workers) + 1;
-    worker->lane.handle = -1;
-    return error != 0 ? error : open_lane(&worker->lane, setup);
+    if (error == 0) {
+        queue = worker->lane;
+        queue->appended = &context->queue.own_appended;
+        queue->state = (uint64_t)(worker - context->workers) + 1;
+    }
+    return error;
 }
 
 static int open_several(void *argument, const bench_setup *setup)
@@ -242,8 +232,7 @@ static void close_several(void *argument)
     size_t i;
 
     for (i = 0; i < context->count; i++) {
-        bench_queue_close(&context->workers[i].lane.queue);
-        bench_handle_close(context->workers[i].lane.handle);
+        bench_context_close(context->workers[i].lane);
     }
     free(context->workers);
 }

@@ -1,7 +1,6 @@
 /* The command line of epio-bench, and the help that describes it. */
 #include "engine.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,41 +13,48 @@ typedef struct option {
     const char *value; /* what the help calls it; NULL: takes none */
     const char *help;
     enum option_type type;
-    size_t at;      /* in bench_options */
-    uint32_t only;  /* BENCH_...; 0: every command has it */
-    uint64_t least; /* TYPE_COUNT */
-    uint64_t most;
+    uint32_t only; /* BENCH_...; 0: every command has it */
+    size_t at;     /* in bench_options */
+    double least;  /* of a number */
+    double most;
 } option;
 
 #define AT(field) offsetof(bench_options, field)
+#define FLAG(name, help, field, only)                                                              \
+    {                                                                                              \
+        name, NULL, help, TYPE_FLAG, only, AT(field), 0, 0                                         \
+    }
+#define TEXT(name, value, help, field, only)                                                       \
+    {                                                                                              \
+        name, value, help, TYPE_TEXT, only, AT(field), 0, 0                                        \
+    }
+#define COUNT(name, value, help, only, least, most)                                                \
+    {                                                                                              \
+#name, value, help, TYPE_COUNT, only, AT(name), least, most                                \
+    }
 
 static const option known_options[] = {
-    {"workload", "NAME", "what to measure", TYPE_TEXT, AT(workload), BENCH_WORKLOAD, 0, 0},
-    {"rounds", "N", "rounds, in which the engines take turns", TYPE_COUNT, AT(rounds), BENCH_ROUNDS,
-     1, 10000},
-    {"seconds", "S", "length of one turn", TYPE_SECONDS, AT(seconds), BENCH_SECONDS, 0, 0},
-    {"quick", NULL, "all of it in 40 seconds, by shorter turns", TYPE_FLAG, AT(quick), BENCH_QUICK,
-     0, 0},
-    {"iterations", "N", "so many operations", TYPE_COUNT, AT(iterations), BENCH_ITERATIONS, 1,
-     1000000000},
+    TEXT("workload", "NAME", "what to measure", workload, BENCH_WORKLOAD),
+    COUNT(rounds, "N", "rounds, in which the engines take turns", BENCH_ROUNDS, 1, 10000),
+    {"seconds", "S", "length of one turn", TYPE_SECONDS, BENCH_SECONDS, AT(seconds), 0.001, 3600},
+    FLAG("quick", "all of it in 40 seconds, by shorter turns", quick, BENCH_QUICK),
+    COUNT(iterations, "N", "so many operations", BENCH_ITERATIONS, 1, 1e9),
     /* A block begins with its number. */
-    {"size", "BYTES", "bytes of one operation", TYPE_COUNT, AT(size), BENCH_SIZE, 8, 1u << 30},
-    {"depth", "N", "most operations in flight", TYPE_COUNT, AT(depth), BENCH_DEPTH, 1, 1000000},
-    {"files", "N", "files that they are spread over", TYPE_COUNT, AT(files), BENCH_FILES, 1,
-     BENCH_MOST_FILES},
-    {"tasks", "N", "only so many tasks, not 1, 8 and 32", TYPE_COUNT, AT(tasks), BENCH_TASKS, 1,
-     1000},
-    {"direct", NULL, "past the page cache", TYPE_FLAG, AT(direct), BENCH_WAYS, 0, 0},
-    {"inline", NULL, "submit writes itself (inline_writes)", TYPE_FLAG, AT(inline_writes),
-     BENCH_WAYS, 0, 0},
-    {"backend", "NAME", "epio's back end: uring, epoll, poll, iocp", TYPE_TEXT, AT(backend), 0, 0,
-     0},
-    {"path", "FOLDER", "where the files are made", TYPE_TEXT, AT(path), 0, 0, 0},
-    {"json", NULL, "one JSON object a line instead of a table", TYPE_FLAG, AT(json), 0, 0, 0},
-    {"plot", "FILE.svg", "draw it, too; needs gnuplot", TYPE_TEXT, AT(plot), BENCH_PLOT, 0, 0},
+    COUNT(size, "BYTES", "bytes of one operation", BENCH_SIZE, 8, 1u << 30),
+    COUNT(depth, "N", "most operations in flight", BENCH_DEPTH, 1, 1000000),
+    COUNT(files, "N", "files that they are spread over", BENCH_FILES, 1, BENCH_MOST_FILES),
+    COUNT(tasks, "N", "only so many tasks, not 1, 8 and 32", BENCH_TASKS, 1, 1000),
+    FLAG("direct", "past the page cache", direct, BENCH_ROUTES),
+    FLAG("inline", "submit writes itself (inline_writes)", inline_writes, BENCH_ROUTES),
+    TEXT("backend", "NAME", "epio's backend: uring, epoll, poll, iocp", backend, 0),
+    TEXT("path", "DIRECTORY", "where the files are made", path, 0),
+    FLAG("json", "one JSON object a line instead of a table", json, 0),
+    TEXT("plot", "FILE.svg", "draw it, too; needs gnuplot", plot, BENCH_PLOT),
 };
 
 #define OPTION_COUNT (sizeof known_options / sizeof known_options[0])
+
+/* ---- Help ---------------------------------------------------------------- */
 
 static bool has_option(const bench_command *command, const option *opt)
 {
@@ -100,6 +106,8 @@ static void print_help(const bench_command *command)
     printf("  %-20s this text\n", "--help");
 }
 
+/* ---- Values --------------------------------------------------------------- */
+
 static bool refuse(const bench_command *command, int *status)
 {
     fprintf(stderr, "See epio-bench %s --help.\n", command->name);
@@ -130,39 +138,19 @@ static const option *find_option(const bench_command *command, const char *argum
     return NULL;
 }
 
-static bool parse_count(const char *text, const option *opt, uint64_t *count)
+static bool parse_number(const char *text, const option *opt, double *number)
 {
     char *rest;
-    unsigned long long value;
 
-    /* strtoull takes a sign. */
-    if (text[0] < '0' || text[0] > '9') {
-        return false;
-    }
-    errno = 0;
-    value = strtoull(text, &rest, 10);
-    if (*rest != '\0' || errno != 0 || value < opt->least || value > opt->most) {
-        return false;
-    }
-    *count = value;
-    return true;
-}
-
-static bool parse_seconds(const char *text, double *seconds)
-{
-    char *rest;
-    double value = strtod(text, &rest);
-
-    if (rest == text || *rest != '\0' || !(value >= 0.001 && value <= 3600.0)) {
-        return false;
-    }
-    *seconds = value;
-    return true;
+    /* strtod takes more than this. */
+    *number = strspn(text, "0123456789.") == strlen(text) ? strtod(text, &rest) : -1;
+    return *number >= opt->least && *number <= opt->most && *rest == '\0';
 }
 
 static bool set_option(const option *opt, const char *value, bench_options *options)
 {
     void *field = (unsigned char *)options + opt->at;
+    double number;
 
     switch (opt->type) {
     case TYPE_FLAG:
@@ -171,10 +159,14 @@ static bool set_option(const option *opt, const char *value, bench_options *opti
     case TYPE_TEXT:
         *(const char **)field = value;
         return value[0] != '\0';
-    case TYPE_COUNT:
-        return parse_count(value, opt, field);
     case TYPE_SECONDS:
-        return parse_seconds(value, field);
+        return parse_number(value, opt, field);
+    case TYPE_COUNT:
+        if (!parse_number(value, opt, &number) || strchr(value, '.') != NULL) {
+            return false;
+        }
+        *(uint64_t *)field = (uint64_t)number;
+        return true;
     }
     return false;
 }
@@ -182,13 +174,13 @@ static bool set_option(const option *opt, const char *value, bench_options *opti
 static void tell_bad_value(const option *opt, const char *value)
 {
     fprintf(stderr, "epio-bench: --%s: not a valid value: '%s'", opt->name, value);
-    if (opt->type == TYPE_COUNT) {
-        fprintf(stderr, " (%" PRIu64 " to %" PRIu64 ")", opt->least, opt->most);
-    } else if (opt->type == TYPE_SECONDS) {
-        fprintf(stderr, " (0.001 to 3600)");
+    if (opt->most > 0) {
+        fprintf(stderr, " (%.10g to %.10g)", opt->least, opt->most);
     }
     fputc('\n', stderr);
 }
+
+/* ---- The environment ------------------------------------------------------ */
 
 static void tell_error(const char *what, const char *name, const char *why, int64_t error)
 {
@@ -202,7 +194,7 @@ static bool check_backend(const bench_options *options)
     int error = bench_loop_create(options->backend, BENCH_ALONE, &loop);
 
     if (error != 0) {
-        tell_error("back end", name != NULL ? name : "",
+        tell_error("backend", name != NULL ? name : "",
                    error == EPIO_EINVAL ? "there is none of this name" : epio_error_message(error),
                    error);
         return false;
@@ -218,7 +210,7 @@ static bool check_path(const bench_options *options)
     int64_t result =
         epio_perform(epio_access(&op, epio_os_vfs(), options->path, EPIO_ACCESS_EXISTS));
 
-    /* A temporary file may also go beside a file that is not there: a folder
+    /* A temporary file may also go beside a file that is not there: a directory
      * that was misspelt would go unnoticed. */
     if (result == 0) {
         result = EPIO_ENOENT;
@@ -255,6 +247,35 @@ static bool check_environment(const bench_command *command, const bench_options 
     return check_workload(command, options) && check_backend(options) && check_path(options);
 }
 
+/* Takes one option, whose value may be the next argument. */
+static bool take_option(const bench_command *command, int count, char **arguments, int *index,
+                        bench_options *options)
+{
+    const char *argument = arguments[*index], *value = NULL;
+    const option *opt = find_option(command, argument, &value);
+
+    if (opt == NULL) {
+        fprintf(stderr, "epio-bench %s: unknown argument '%s'\n", command->name, argument);
+        return false;
+    }
+    if (opt->type == TYPE_FLAG && value != NULL) {
+        fprintf(stderr, "epio-bench: --%s takes no value\n", opt->name);
+        return false;
+    }
+    if (opt->type != TYPE_FLAG && value == NULL && ++*index < count) {
+        value = arguments[*index];
+    }
+    if (opt->type != TYPE_FLAG && value == NULL) {
+        fprintf(stderr, "epio-bench: --%s needs a value: %s\n", opt->name, opt->value);
+        return false;
+    }
+    if (!set_option(opt, value, options)) {
+        tell_bad_value(opt, value);
+        return false;
+    }
+    return true;
+}
+
 bool bench_options_parse(const bench_command *command, int count, char **arguments,
                          bench_options *options, int *status)
 {
@@ -262,32 +283,12 @@ bool bench_options_parse(const bench_command *command, int count, char **argumen
 
     *options = command->defaults;
     for (i = 0; i < count; i++) {
-        const char *value = NULL;
-        const option *opt;
-
         if (strcmp(arguments[i], "--help") == 0 || strcmp(arguments[i], "-h") == 0) {
             print_help(command);
             *status = EXIT_SUCCESS;
             return false;
         }
-        opt = find_option(command, arguments[i], &value);
-        if (opt == NULL) {
-            fprintf(stderr, "epio-bench %s: unknown argument '%s'\n", command->name, arguments[i]);
-            return refuse(command, status);
-        }
-        if (opt->type == TYPE_FLAG && value != NULL) {
-            fprintf(stderr, "epio-bench: --%s takes no value\n", opt->name);
-            return refuse(command, status);
-        }
-        if (opt->type != TYPE_FLAG && value == NULL) {
-            if (i + 1 == count) {
-                fprintf(stderr, "epio-bench: --%s needs a value: %s\n", opt->name, opt->value);
-                return refuse(command, status);
-            }
-            value = arguments[++i];
-        }
-        if (!set_option(opt, value, options)) {
-            tell_bad_value(opt, value);
+        if (!take_option(command, count, arguments, &i, options)) {
             return refuse(command, status);
         }
     }

@@ -29,8 +29,9 @@ static int open_ring(bench_queue *queue)
     return queue->idle != NULL ? 0 : EPIO_ENOMEM;
 }
 
-int bench_queue_open(bench_queue *queue, const bench_setup *setup, size_t slots)
+int bench_queue_open(bench_queue *queue, const bench_setup *setup)
 {
+    size_t slots = setup->slots != 0 ? setup->slots : setup->target->workload->depth;
     unsigned char *buffers = NULL;
     size_t i;
 
@@ -48,7 +49,7 @@ int bench_queue_open(bench_queue *queue, const bench_setup *setup, size_t slots)
     for (i = 0; i < slots; i++) {
         queue->slots[i].buffer = buffers + i * queue->bytes;
     }
-    return setup->slots != 0 ? open_ring(queue) : 0;
+    return setup->slots > 1 ? open_ring(queue) : 0;
 }
 
 void bench_queue_close(bench_queue *queue)
