@@ -1,4 +1,4 @@
-/* What the commands of epio-bench share: their options, and how they tell what
+/* What the commands of epio-bench share: their options, and how they report what
  * went wrong.
  *
  * A command is one file command_<name>.c that defines a bench_command, and its
@@ -49,7 +49,7 @@ typedef struct bench_command {
     bench_options defaults;
     const char *const *workloads; /* what --workload may be, NULL last; NULL: any text */
 
-    /* 0; an error for main to tell; or an exit status, if it was told. */
+    /* 0; an error for main to report; or an exit status, if it was reported. */
     int (*run)(const bench_options *options);
 } bench_command;
 
@@ -62,7 +62,7 @@ typedef struct bench_command {
 bool bench_options_parse(const bench_command *command, int count, char **arguments,
                          bench_options *options, int *status);
 
-/* True once somebody pressed Ctrl-C: what runs should end soon. */
+/* True after Ctrl-C: what runs should end soon. */
 bool bench_interrupted(void);
 
 /* A bar on standard error, if that is a terminal. `done` == `total` removes it. */

@@ -109,12 +109,12 @@ static void fill_row(const struct context *context, const bench_rounds *rounds, 
     cells[ITERATIONS] = bench_number((double)context->options->iterations);
     cells[BYTES] = bench_number((double)context->options->size);
     for (i = 0; i < SPEEDUP; i++) {
-        cells[FIRST_FIELD + i] = bench_spread(bench_rounds_quartiles(rounds, index, i));
+        cells[FIRST_FIELD + i] = bench_range(bench_rounds_quartiles(rounds, index, i));
     }
     cells[SYNCHRONOUS_MB] = bench_number(cells[FIRST_FIELD + SYNCHRONOUS_RATE].number.median / 1e6);
     cells[ASYNCHRONOUS_MB] =
         bench_number(cells[FIRST_FIELD + ASYNCHRONOUS_RATE].number.median / 1e6);
-    cells[SPEEDUP_COLUMN] = bench_spread(bench_rounds_quartiles(rounds, index, SPEEDUP));
+    cells[SPEEDUP_COLUMN] = bench_range(bench_rounds_quartiles(rounds, index, SPEEDUP));
 }
 
 static void report(const struct context *context, const bench_rounds *rounds)

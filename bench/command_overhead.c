@@ -10,8 +10,8 @@
 #define DEPTH 32u
 #define BLOCK 4096u
 #define BLOCKS DEPTH
-/* Looking at the clock is no part of an operation. */
-#define OPERATIONS_PER_LOOK 8192u
+/* Reading the clock is no part of an operation. */
+#define OPERATIONS_PER_CLOCK 8192u
 
 struct overhead;
 
@@ -77,8 +77,8 @@ static int run_turn(void *context, bench_turn *turn)
     int error;
 
     do {
-        error = run_operations(context, OPERATIONS_PER_LOOK);
-        turn->operations += OPERATIONS_PER_LOOK;
+        error = run_operations(context, OPERATIONS_PER_CLOCK);
+        turn->operations += OPERATIONS_PER_CLOCK;
         turn->elapsed = epio_clock_monotonic() - began;
     } while (error == 0 && turn->elapsed < turn->nanoseconds);
     return error;
@@ -236,7 +236,7 @@ const bench_command bench_overhead_command = {
             "at once, without a call of the kernel (--workload none), and cached reads of a file\n"
             "(--workload read). Verb, submit, delivery, callback and the C library's wrapper of\n"
             "the call are included. With --iterations, exactly so many are carried out, on one\n"
-            "back end, and nothing is measured: run that twice under valgrind --tool=callgrind,\n"
+            "backend, and nothing is measured: run that twice under valgrind --tool=callgrind,\n"
             "and the difference is what these operations took; ci/bench does.",
     .options = BENCH_ROUNDS | BENCH_SECONDS | BENCH_WORKLOAD | BENCH_ITERATIONS,
     .defaults = {.rounds = 15, .seconds = 0.05, .path = "."},

@@ -1,4 +1,4 @@
-/* epio-bench peers: epio on each back end, beside what one would write without
+/* epio-bench peers: epio on each backend, beside what one would write without
  * it. */
 #include "comparison.h"
 
@@ -90,7 +90,7 @@ static int visit_plans(const bench_options *options, bench_budget *budget, bool 
     return error;
 }
 
-static int tell_unknown(const bench_options *options)
+static int report_unknown(const bench_options *options)
 {
     size_t i;
 
@@ -113,7 +113,7 @@ static int run_peers(const bench_options *options)
 
     visit_plans(options, &budget, false);
     if (budget.candidates == 0) {
-        return tell_unknown(options);
+        return report_unknown(options);
     }
     if (error == 0) {
         error = visit_plans(options, &budget, true);
@@ -124,7 +124,7 @@ static int run_peers(const bench_options *options)
 const bench_command bench_peers_command = {
     .name = "peers",
     .summary = "epio beside blocking calls, threads, liburing, libuv and POSIX AIO",
-    .help = "Compares epio, on each back end, with those that do the same work without it and\n"
+    .help = "Compares epio, on each backend, with those that do the same work without it and\n"
             "were found when this was built. Engines take turns within each round; ratios are\n"
             "taken within a round, and printed with their quartiles: to one thread's blocking\n"
             "calls, to the same by a call that reads only what is cached (NOWAIT), to blocking\n"
@@ -136,7 +136,7 @@ const bench_command bench_peers_command = {
             "over; 'handed over' one that a second thread has used once, so that workers write\n"
             "and flush; 'inline' one with inline_writes. Blocks that were read are checked.\n"
             "Latencies come from the last fifth of each turn, which does not count for the rate,\n"
-            "as looking at the clock takes a while. --workload takes a part of a name.",
+            "as reading the clock takes a while. --workload takes a part of a name.",
     .options = BENCH_ROUNDS | BENCH_SECONDS | BENCH_WORKLOAD | BENCH_QUICK | BENCH_PLOT,
     .defaults = {.rounds = 15, .path = "."},
     .run = run_peers,

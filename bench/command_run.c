@@ -99,7 +99,7 @@ const bench_command bench_run_command = {
     .name = "run",
     .summary = "epio alone on one workload: rate, CPU, latency percentiles",
     .help = "Reads or overwrites random blocks of files that exist, or appends blocks and waits\n"
-            "until each is on the medium, on the best back end or another. Every operation is\n"
+            "until each is on the medium, on the best backend or another. Every operation is\n"
             "timed, which costs short ones a few percent of their rate; epio-bench peers takes\n"
             "rates without. Blocks that were read are checked, and overwritten files at the end.",
     .options =

@@ -4,7 +4,7 @@
 /* 1, 10, ... in flight, as far as --depth allows. */
 #define DEPTHS 7u
 
-/* Small reads: what an op costs shall not drown in the copying of data, nor in
+/* Small reads: what an op costs must not drown in the copying of data, nor in
  * what that data does to the processor's caches. */
 #define READ_SIZE 64u
 

@@ -16,7 +16,7 @@
 #define LEAD_IN_PART 0.1
 
 /* The part of a turn in which operations are timed one by one. It does not count for
- * the rate, so that looking at the clock costs nothing there. */
+ * the rate, so that reading the clock costs nothing there. */
 #define TIMED_PART 0.2
 
 /* ---- Turns --------------------------------------------------------------- */
@@ -87,7 +87,7 @@ static int measure(const bench_comparison *comparison, const bench_candidate *ca
 }
 
 /* Says who failed. */
-static int tell_failure(const bench_comparison *comparison, size_t candidate, int error)
+static int report_failure(const bench_comparison *comparison, size_t candidate, int error)
 {
     char label[64], text[160];
 
@@ -104,8 +104,8 @@ static int measure_candidate(void *context, size_t candidate, double *fields)
 {
     const bench_comparison *comparison = context;
 
-    return tell_failure(comparison, candidate,
-                        measure(comparison, &comparison->candidates[candidate], fields));
+    return report_failure(comparison, candidate,
+                          measure(comparison, &comparison->candidates[candidate], fields));
 }
 
 static int warm_up(const bench_comparison *comparison)
@@ -118,7 +118,7 @@ static int warm_up(const bench_comparison *comparison)
 
         error = run_turn(comparison, &comparison->candidates[i], comparison->seconds * WARM_UP_PART,
                          &turn);
-        error = tell_failure(comparison, i, error);
+        error = report_failure(comparison, i, error);
     }
     return error;
 }
@@ -163,7 +163,7 @@ bool bench_comparison_ratio(const bench_comparison *comparison, size_t candidate
 
 /* ---- Results ------------------------------------------------------------- */
 
-enum { LABEL_DEPTH = BENCH_HEAD_COUNT, LABEL, SIZE, FILES, RATE, MEGABYTES, MEAN, SPREAD, CPU };
+enum { LABEL_DEPTH = BENCH_HEAD_COUNT, LABEL, SIZE, FILES, RATE, MEGABYTES, MEAN, MEAN_NS, CPU };
 enum { FIRST_LATENCY = CPU + 1, FIRST_RATIO = FIRST_LATENCY + BENCH_MEASURES - BENCH_MIN };
 enum { ROUNDS = FIRST_RATIO + 8, OTHERS };
 
@@ -227,7 +227,7 @@ static void fill_ratios(const bench_comparison *comparison, size_t candidate, bo
             continue;
         }
         if (bench_comparison_ratio(comparison, candidate, roles, measure, &ratio)) {
-            cells[i] = bench_spread(ratio);
+            cells[i] = bench_range(ratio);
         }
     }
 }
@@ -271,7 +271,7 @@ static void fill_row(const bench_comparison *comparison, size_t index, bool tabl
     latencies[BENCH_P99] = bench_time(median_of(comparison, index, BENCH_P99));
     /* Operations that are not timed one by one have a mean. */
     if (!latencies[BENCH_P50].known) {
-        cells[SPREAD] = bench_spread(times_of(rate));
+        cells[MEAN_NS] = bench_range(times_of(rate));
     }
     if (comparison->detailed) {
         fill_details(comparison, index, cells);

@@ -90,7 +90,7 @@ typedef struct bench_comparison {
 /* Lets the candidates take turns, after a short one each that does not count, and
  * shows what came out: in a table, or JSON lines, and in the plot, if there is to be
  * one. 0, EPIO_ECANCELED after Ctrl-C, EPIO_ENOMEM, or EXIT_FAILURE: which candidate
- * failed was told. */
+ * failed was reported. */
 int bench_compare(const bench_options *options, bench_comparison *comparison);
 
 /* The candidate's values over those of the best with one of the roles in the same
@@ -117,14 +117,14 @@ int bench_compare_engines(const bench_options *options, const char *bench,
 /* ---- The plot ------------------------------------------------------------ */
 
 /* Before anything is measured for a plot: 0, or EXIT_FAILURE if it cannot be drawn
- * here, which was told. */
+ * here, which was reported. */
 int bench_plot_check(const bench_options *options);
 
 /* Notes the comparison for the plot: 0 or EPIO_ENOMEM. */
 int bench_plot_add(const bench_comparison *comparison);
 
 /* Draws all that was noted into the file of the options; does nothing without
- * one. 0, or EXIT_FAILURE: what went wrong was told. */
+ * one. 0, or EXIT_FAILURE: what went wrong was reported. */
 int bench_plot_draw(const bench_options *options);
 
 #endif

@@ -38,7 +38,7 @@ typedef struct bench_workload {
 
 #define BENCH_MOST_FILES 1024u
 
-/* Files that nobody else sees and that are gone when they are closed. Block N is
+/* Files without a name, which are gone when they are closed. Block N is
  * in the file N % count, and begins with its number. */
 typedef struct bench_target {
     const bench_workload *workload;
@@ -46,7 +46,7 @@ typedef struct bench_target {
     epio_file **files; /* of epio_os_vfs */
 } bench_target;
 
-/* Makes the files in the folder of the options: filled, on the medium and, unless
+/* Makes the files in the directory of the options: filled, on the medium and, unless
  * past it, in the page cache. 0 or an error; closing works after both. */
 int bench_target_open(bench_target *target, const bench_options *options,
                       const bench_workload *workload, size_t count);
@@ -113,9 +113,9 @@ typedef struct bench_queue {
     bench_turn *turn;
     uint64_t began;
     uint64_t until;
-    uint64_t looked; /* at the clock */
-    uint64_t looks_in;
-    uint32_t looks_after;
+    uint64_t clock;       /* as it was last read */
+    uint64_t until_clock; /* operations until it is read again */
+    uint32_t clock_interval;
     bool over; /* nothing more is to begin */
     int error; /* the first */
 } bench_queue;

@@ -8,10 +8,10 @@
 /* A share of all processors: less is lost among the differences between rounds. */
 #define TOO_BUSY 15.0
 
-/* Rates that differ so much, in percent, where the system does not tell who is busy. */
+/* Rates that differ so much, in percent, where the system does not say who is busy. */
 #define TOO_UNSTEADY 50.0
 
-/* Systems count in ticks of 10 ms: what is shorter is not told. */
+/* Systems count in ticks of 10 ms: what is shorter is not known. */
 #define LEAST_TIME 100000000u
 
 static bench_load whole;
@@ -41,7 +41,7 @@ void bench_load_note_unsteady(double percent)
     unsteady = percent > unsteady ? percent : unsteady;
 }
 
-static void tell(const char *verb, double percent)
+static void warn(const char *verb, double percent)
 {
     if (percent >= TOO_BUSY) {
         fprintf(stderr,
@@ -62,7 +62,7 @@ void bench_load_before(void)
     bench_load_begin(&whole);
     if (whole.known) {
         epio_perform(epio_sleep(&op, epio_os_vfs(), LEAST_TIME));
-        tell("use", bench_load_end(&whole));
+        warn("use", bench_load_end(&whole));
     }
     bench_load_begin(&whole);
 }
@@ -72,7 +72,7 @@ void bench_load_after(void)
     if (!has_begun) {
         return;
     }
-    tell("used", bench_load_end(&whole));
+    warn("used", bench_load_end(&whole));
     if (!whole.known && unsteady >= TOO_UNSTEADY) {
         fprintf(stderr,
                 "epio-bench: this machine is too unsteady to judge: rates differ by %.0f %% from"

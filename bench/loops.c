@@ -1,4 +1,4 @@
-/* The loops of epio's engines: which back ends there are here, and how a loop is
+/* The loops of epio's engines: which backends there are here, and how a loop is
  * brought to work in one mode. */
 #include "engine.h"
 #include "system.h"

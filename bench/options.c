@@ -171,7 +171,7 @@ static bool set_option(const option *opt, const char *value, bench_options *opti
     return false;
 }
 
-static void tell_bad_value(const option *opt, const char *value)
+static void report_bad_value(const option *opt, const char *value)
 {
     fprintf(stderr, "epio-bench: --%s: not a valid value: '%s'", opt->name, value);
     if (opt->most > 0) {
@@ -182,7 +182,7 @@ static void tell_bad_value(const option *opt, const char *value)
 
 /* ---- The environment ------------------------------------------------------ */
 
-static void tell_error(const char *what, const char *name, const char *why, int64_t error)
+static void report_error(const char *what, const char *name, const char *why, int64_t error)
 {
     fprintf(stderr, "epio-bench: %s '%s': %s: %s\n", what, name, epio_error_name(error), why);
 }
@@ -194,9 +194,9 @@ static bool check_backend(const bench_options *options)
     int error = bench_loop_create(options->backend, BENCH_ALONE, &loop);
 
     if (error != 0) {
-        tell_error("backend", name != NULL ? name : "",
-                   error == EPIO_EINVAL ? "there is none of this name" : epio_error_message(error),
-                   error);
+        report_error(
+            "backend", name != NULL ? name : "",
+            error == EPIO_EINVAL ? "there is none of this name" : epio_error_message(error), error);
         return false;
     }
     epio_loop_destroy(loop);
@@ -220,7 +220,7 @@ static bool check_path(const bench_options *options)
     }
     bench_file_close(file);
     if (result < 0) {
-        tell_error("cannot make a file in", options->path, epio_error_message(result), result);
+        report_error("cannot make a file in", options->path, epio_error_message(result), result);
     }
     return result >= 0;
 }
@@ -270,7 +270,7 @@ static bool take_option(const bench_command *command, int count, char **argument
         return false;
     }
     if (!set_option(opt, value, options)) {
-        tell_bad_value(opt, value);
+        report_bad_value(opt, value);
         return false;
     }
     return true;

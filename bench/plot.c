@@ -223,7 +223,7 @@ static void print_script(FILE *gnuplot, const char *file)
     fprintf(gnuplot, "unset multiplot\n");
 }
 
-static int tell_failure(const char *what)
+static int report_failure(const char *what)
 {
     fprintf(stderr, "epio-bench: --plot: %s\n", what);
     return EXIT_FAILURE;
@@ -239,7 +239,7 @@ int bench_plot_check(const bench_options *options)
     /* At the end of its input, which comes at once, it succeeds. */
     gnuplot = bench_command_open("gnuplot");
     if (gnuplot == NULL || bench_command_close(gnuplot) != 0) {
-        return tell_failure("needs gnuplot, which cannot be started");
+        return report_failure("needs gnuplot, which cannot be started");
     }
     return 0;
 }
@@ -253,16 +253,16 @@ int bench_plot_draw(const bench_options *options)
         return 0;
     }
     if (panel_count == 0) {
-        return tell_failure("nothing was compared with blocking calls");
+        return report_failure("nothing was compared with blocking calls");
     }
     gnuplot = bench_command_open("gnuplot");
     if (gnuplot == NULL) {
-        return tell_failure("gnuplot cannot be started");
+        return report_failure("gnuplot cannot be started");
     }
     print_script(gnuplot, options->plot);
     status = bench_command_close(gnuplot);
     free(panels);
     panels = NULL;
     panel_count = 0;
-    return status != 0 ? tell_failure("gnuplot failed") : 0;
+    return status != 0 ? report_failure("gnuplot failed") : 0;
 }

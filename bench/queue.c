@@ -6,10 +6,10 @@
 
 #include <stdlib.h>
 
-/* The clock is looked at after so many operations at most, and after each one
- * when so much time lay between two looks. */
-#define MOST_LOOKS_AFTER 64u
-#define LONG_BETWEEN_LOOKS 50000u
+/* The clock is read after so many operations at most, and after each one when so much
+ * time lay between two readings. */
+#define MOST_BETWEEN_CLOCKS 64u
+#define LONG_BETWEEN_CLOCKS 50000u
 
 /* Where slots are used in turn, a turn has at least so many times the depth, so that
  * filling the queue does not count much. */
@@ -65,33 +65,33 @@ void bench_queue_begin(bench_queue *queue, bench_turn *turn)
 {
     atomic_store(&queue->own_appended, 0);
     queue->turn = turn;
-    queue->looks_after = 1;
+    queue->clock_interval = 1;
     /* No turn is so short that nothing is done in it. */
-    queue->looks_in = queue->idle != NULL ? turn->depth * LEAST_FILLS : 2;
+    queue->until_clock = queue->idle != NULL ? turn->depth * LEAST_FILLS : 2;
     queue->over = false;
     queue->error = 0;
     queue->began = epio_clock_monotonic();
-    queue->looked = queue->began;
+    queue->clock = queue->began;
     queue->until = queue->began + turn->nanoseconds;
 }
 
-/* Looking at the clock costs a fraction of a short operation; but long ones must
+/* Reading the clock costs a fraction of a short operation; but long ones must
  * not be counted out for long. */
 static bool time_is_up(bench_queue *queue)
 {
     uint64_t now;
 
-    if (--queue->looks_in > 0) {
+    if (--queue->until_clock > 0) {
         return false;
     }
     now = bench_interrupted() ? UINT64_MAX : epio_clock_monotonic();
-    if (now - queue->looked > LONG_BETWEEN_LOOKS) {
-        queue->looks_after = 1;
-    } else if (queue->looks_after < MOST_LOOKS_AFTER) {
-        queue->looks_after *= 2;
+    if (now - queue->clock > LONG_BETWEEN_CLOCKS) {
+        queue->clock_interval = 1;
+    } else if (queue->clock_interval < MOST_BETWEEN_CLOCKS) {
+        queue->clock_interval *= 2;
     }
-    queue->looks_in = queue->looks_after;
-    queue->looked = now;
+    queue->until_clock = queue->clock_interval;
+    queue->clock = now;
     queue->over = now >= queue->until;
     return queue->over;
 }

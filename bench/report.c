@@ -28,7 +28,7 @@ bench_cell bench_time(double microseconds)
     return microseconds > 0 ? bench_number(microseconds) : (bench_cell){0};
 }
 
-bench_cell bench_spread(bench_quartiles quartiles)
+bench_cell bench_range(bench_quartiles quartiles)
 {
     return (bench_cell){.number = quartiles, .known = true};
 }

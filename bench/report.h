@@ -26,7 +26,7 @@ typedef struct bench_cell {
 bench_cell bench_text(const char *text);
 bench_cell bench_number(double number);
 bench_cell bench_time(double microseconds); /* 0: not known */
-bench_cell bench_spread(bench_quartiles quartiles);
+bench_cell bench_range(bench_quartiles quartiles);
 
 /* What every JSON line begins with, in the order of bench_head_fill. */
 #define BENCH_HEAD_COLUMNS                                                                         \

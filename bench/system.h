@@ -15,10 +15,10 @@ bool bench_is_terminal(FILE *stream);
 uint64_t bench_cpu_time(void);
 
 /* CPU time, in nanoseconds, that all processors have had so far, and what other programs
- * used of it. False: the system does not tell. */
+ * used of it. False: the system does not say. */
 bool bench_others_time(uint64_t *others, uint64_t *all);
 
-/* "Linux 6.1 x86_64, 8 processors (model)", as far as the system tells. */
+/* "Linux 6.1 x86_64, 8 processors (model)", as far as the system says. */
 void bench_machine_name(char *name, size_t size);
 
 /* ---- Files ------------------------------------------------------------- */

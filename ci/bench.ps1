@@ -3,7 +3,7 @@
 # baseline for Windows to compare them with.
 #
 # Usage: ci/bench.ps1 [option of epio-bench...]
-# Options, such as --rounds 3 or --path FOLDER, go to each benchmark.
+# Options, such as --rounds 3 or --path DIRECTORY, go to each benchmark.
 
 . (Join-Path $PSScriptRoot 'common.ps1')
 

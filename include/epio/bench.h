@@ -23,7 +23,7 @@ extern "C" {
 /* What to measure. 0 and NULL stand for the defaults in parentheses. */
 typedef struct epio_bench_options {
     size_t size;          /* sizeof(epio_bench_options) */
-    const char *path;     /* folder for the files (the system's for temporary files) */
+    const char *path;     /* directory for the files (the system's for temporary files) */
     uint64_t iterations;  /* operations of each half (1000) */
     size_t bytes;         /* of one operation (4096) */
     uint32_t queue_depth; /* most operations in flight (32) */
@@ -54,7 +54,7 @@ typedef struct epio_bench_result {
  * is all zero. The files have no name that others see and are gone when this
  * returns. Needs room for 2 * iterations * bytes. Any thread. Errors:
  * EPIO_EINVAL (NULL result, a size that is not this version's, unknown flags or
- * back end, more than INT64_MAX bytes), EPIO_ENOMEM, EPIO_ECANCELED, and those
+ * backend, more than INT64_MAX bytes), EPIO_ENOMEM, EPIO_ECANCELED, and those
  * of open, write and sync. */
 EPIO_API int epio_bench_compare_write(epio_bench_result *result, const epio_bench_options *options);
 
