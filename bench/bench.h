@@ -74,4 +74,35 @@ void bench_say(const bench_options *options, const char *format, ...);
 /* "epio-bench: what: EPIO_EIO: an input or output error" on standard error. */
 void bench_report_error(const char *what, int64_t error);
 
+/* Before anything is measured for a plot: 0, or EXIT_FAILURE if it cannot be drawn
+ * here, which was reported. */
+int bench_plot_check(const bench_options *options);
+
+/* Draws what was noted into the file of the options; does nothing without one. 0, or
+ * EXIT_FAILURE: what went wrong was reported. */
+int bench_plot_draw(const bench_options *options);
+
+/* ---- How busy other programs keep the machine ------------------------------ */
+
+/* From where on it is measured. */
+typedef struct bench_load {
+    uint64_t others;
+    uint64_t all;
+    bool known;
+} bench_load;
+
+void bench_load_begin(bench_load *load);
+
+/* How much of the processors other programs used since then, in percent; negative: not
+ * known. */
+double bench_load_end(const bench_load *load);
+
+/* Where that is not known: how much rates differ from round to round, in percent. */
+void bench_load_note_scatter(double percent);
+
+/* Before the first measurement of a command, and after all: says on standard error
+ * if the machine is too busy to judge. */
+void bench_load_before(void);
+void bench_load_after(void);
+
 #endif

@@ -17,6 +17,7 @@
 struct field {
     bench_target target;
     bench_instance instances[BENCH_MOST_CANDIDATES];
+    size_t instance_count;
     bench_candidate candidates[BENCH_MOST_CANDIDATES]; /* those that can do it */
     size_t count;
 };
@@ -38,29 +39,30 @@ static int try_peer(const bench_workload *workload, const bench_candidate *candi
     return EPIO_ENOTSUP;
 }
 
-static int open_candidate(struct field *field, const bench_setup *setup)
+static int open_candidate(struct field *field, const bench_setup *setup, bool timed)
 {
     const bench_engine *engine = setup->engine;
-    bench_instance *instance = &field->instances[field->count];
-    bench_candidate *candidate = &field->candidates[field->count];
-    int error = bench_engine_open(instance, setup);
+    bool opened = setup->slots != 0 && field->count > 0;
+    bench_instance *instance = &field->instances[opened ? 0 : field->instance_count++];
+    int error = opened ? 0 : bench_engine_open(instance, setup);
+    bench_candidate candidate = {.name = engine->name,
+                                 .backend = setup->backend,
+                                 .mode = engine->mode,
+                                 .depth = setup->depth,
+                                 .roles = engine->roles | setup->roles,
+                                 .timed = timed || (engine->with & BENCH_WITH_TIMES) != 0,
+                                 .run = bench_engine_run,
+                                 .context = instance};
 
-    *candidate = (bench_candidate){.name = engine->name,
-                                   .backend = setup->backend,
-                                   .mode = engine->mode,
-                                   .depth = setup->target->workload->depth,
-                                   .roles = engine->roles,
-                                   .timed = (engine->with & BENCH_WITH_TIMES) != 0,
-                                   .run = bench_engine_run,
-                                   .context = instance};
+    if (candidate.depth == 0) {
+        candidate.depth = field->target.workload->depth;
+    }
     if (error == 0 && setup->backend == NULL) {
-        error = try_peer(setup->target->workload, candidate);
+        error = try_peer(field->target.workload, &candidate);
     }
     if (error == 0) {
-        field->count++;
-        return 0;
+        field->candidates[field->count++] = candidate;
     }
-    bench_engine_close(instance);
     return error == EPIO_ENOTSUP ? 0 : error;
 }
 
@@ -95,67 +97,67 @@ static uint64_t deadline_of(const bench_budget *budget, size_t candidates)
     return now + (share > left / 10 ? share : left / 10);
 }
 
-static int compare(const bench_options *options, const char *bench, struct field *field,
-                   const bench_budget *budget)
+static int open_and_compare(const bench_options *options, const bench_plan *plan,
+                            struct field *field, bench_setup *setups, size_t count)
 {
-    bench_comparison comparison = {.bench = bench,
-                                   .workload = field->target.workload->name,
+    bench_comparison comparison = {.bench = plan->bench,
+                                   .workload = plan->workload->name,
                                    .candidates = field->candidates,
-                                   .count = field->count,
                                    .target = &field->target,
-                                   .seconds = seconds_of_turn(options, budget),
-                                   .deadline = deadline_of(budget, field->count)};
-
-    return field->count > 0 ? bench_compare(options, &comparison) : 0;
-}
-
-/* File systems may refuse to go past the page cache. */
-static bool is_refusal(const bench_workload *workload, int error)
-{
-    return workload->direct && (error == EPIO_EINVAL || error == EPIO_ENOTSUP);
-}
-
-static int open_and_compare(const bench_options *options, const char *bench,
-                            const bench_workload *workload, bench_setup *setups, size_t count,
-                            const bench_budget *budget)
-{
-    struct field field = {.count = 0};
-    int error = bench_target_open(&field.target, options, workload, 1);
+                                   .detailed = plan->detailed};
+    int error = 0;
     size_t i;
 
-    if (is_refusal(workload, error)) {
-        bench_say(options, "%s, depth %u: not offered by this file system\n\n", workload->name,
-                  (unsigned int)workload->depth);
-        error = 0;
-        count = 0;
-    }
     for (i = 0; i < count && error == 0; i++) {
-        setups[i].target = &field.target;
-        error = open_candidate(&field, &setups[i]);
+        setups[i].target = &field->target;
+        error = open_candidate(field, &setups[i], plan->detailed);
     }
+    comparison.count = field->count;
+    comparison.seconds = seconds_of_turn(options, plan->budget);
+    comparison.deadline = deadline_of(plan->budget, field->count);
+    return error == 0 && field->count > 0 ? bench_compare(options, &comparison) : error;
+}
+
+/* File systems may refuse to go past the page cache, which is of no interest to others. */
+static bool is_refusal(const bench_plan *plan, int error)
+{
+    return plan->workload->direct && !plan->detailed &&
+           (error == EPIO_EINVAL || error == EPIO_ENOTSUP);
+}
+
+static int compare_on_target(const bench_options *options, const bench_plan *plan,
+                             bench_setup *setups, size_t count)
+{
+    struct field field = {.count = 0};
+    int error = bench_target_open(&field.target, options, plan->workload,
+                                  plan->files != 0 ? plan->files : 1);
+    size_t i;
+
     if (error == 0) {
-        error = compare(options, bench, &field, budget);
+        error = open_and_compare(options, plan, &field, setups, count);
+    } else if (is_refusal(plan, error)) {
+        bench_say(options, "%s, depth %u: not offered by this file system\n\n",
+                  plan->workload->name, (unsigned int)plan->workload->depth);
+        error = 0;
     }
-    for (i = 0; i < field.count; i++) {
+    for (i = 0; i < field.instance_count; i++) {
         bench_engine_close(&field.instances[i]);
     }
     bench_target_close(&field.target);
     return error;
 }
 
-int bench_compare_engines(const bench_options *options, const char *bench,
-                          const bench_workload *workload, uint32_t comparison, const char *backend,
-                          bench_budget *budget)
+int bench_compare_engines(const bench_options *options, const bench_plan *plan, bench_setup *setups,
+                          size_t count)
 {
-    bench_setup setups[BENCH_MOST_CANDIDATES];
-    size_t count = bench_engines_choose(options, workload, comparison, backend, setups);
+    bench_budget *budget = plan->budget;
     int error = 0;
 
     if (budget != NULL && budget->end != 0 && epio_clock_monotonic() >= budget->end) {
-        fprintf(stderr, "epio-bench %s: leaves out '%s', depth %u, as time is over\n", bench,
-                workload->name, (unsigned int)workload->depth);
+        fprintf(stderr, "epio-bench %s: leaves out '%s', depth %u, as time is over\n", plan->bench,
+                plan->workload->name, (unsigned int)plan->workload->depth);
     } else {
-        error = open_and_compare(options, bench, workload, setups, count, budget);
+        error = compare_on_target(options, plan, setups, count);
     }
     if (budget != NULL) {
         budget->candidates -= count;

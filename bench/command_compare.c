@@ -1,5 +1,4 @@
 /* epio-bench compare: the helpers of epio/bench.h, for the usual workloads. */
-#include "load.h"
 #include "report.h"
 
 #include <epio/bench.h>

@@ -8,23 +8,23 @@ static int compare_tasks(const bench_options *options, uint64_t tasks)
                                      .kind = BENCH_APPEND,
                                      .size = 4096,
                                      .depth = (uint32_t)tasks};
+    const bench_plan plan = {.bench = "durable", .workload = &workload};
+    bench_setup setups[BENCH_MOST_CANDIDATES];
+    size_t count = bench_engines_choose(options, &workload, BENCH_DURABLE, NULL, setups);
 
-    return bench_compare_engines(options, "durable", &workload, BENCH_DURABLE, NULL, NULL);
+    return bench_compare_engines(options, &plan, setups, count);
 }
 
 static int run_durable(const bench_options *options)
 {
     static const uint64_t usual[] = {1, 8, 32};
-    size_t i;
-    int error = bench_plot_check(options);
+    size_t count = options->tasks != 0 ? 1 : sizeof usual / sizeof usual[0], i;
+    int error = 0;
 
-    if (error == 0 && options->tasks != 0) {
-        error = compare_tasks(options, options->tasks);
+    for (i = 0; i < count && error == 0; i++) {
+        error = compare_tasks(options, options->tasks != 0 ? options->tasks : usual[i]);
     }
-    for (i = 0; i < sizeof usual / sizeof usual[0] && error == 0 && options->tasks == 0; i++) {
-        error = compare_tasks(options, usual[i]);
-    }
-    return error != 0 ? error : bench_plot_draw(options);
+    return error;
 }
 
 const bench_command bench_durable_command = {

@@ -58,20 +58,21 @@ static bool is_wanted(const bench_options *options, const struct plan *plan)
 static int visit_plan(const bench_options *options, const struct plan *plan, bench_budget *budget,
                       bool measures)
 {
+    const bench_plan of_engines = {.bench = "peers", .workload = &plan->workload, .budget = budget};
     const char *backends[BENCH_MOST_BACKENDS] = {NULL};
-    size_t count = plan->comparison == BENCH_PEERS ? 1 : bench_backends(options, backends);
+    size_t comparisons = plan->comparison == BENCH_PEERS ? 1 : bench_backends(options, backends);
     size_t i;
     int error = 0;
 
-    for (i = 0; i < count && error == 0; i++) {
+    for (i = 0; i < comparisons && error == 0; i++) {
         bench_setup setups[BENCH_MOST_CANDIDATES];
+        size_t count =
+            bench_engines_choose(options, &plan->workload, plan->comparison, backends[i], setups);
 
         if (measures) {
-            error = bench_compare_engines(options, "peers", &plan->workload, plan->comparison,
-                                          backends[i], budget);
+            error = bench_compare_engines(options, &of_engines, setups, count);
         } else {
-            budget->candidates += bench_engines_choose(options, &plan->workload, plan->comparison,
-                                                       backends[i], setups);
+            budget->candidates += count;
         }
     }
     return error;
@@ -109,16 +110,9 @@ static int run_peers(const bench_options *options)
     bench_budget budget = {.deadline =
                                now + (options->quick ? QUICK_BUDGET : USUAL_BUDGET) * SECOND,
                            .end = options->quick ? now + QUICK_END * SECOND : 0};
-    int error = bench_plot_check(options);
 
     visit_plans(options, &budget, false);
-    if (budget.candidates == 0) {
-        return report_unknown(options);
-    }
-    if (error == 0) {
-        error = visit_plans(options, &budget, true);
-    }
-    return error != 0 ? error : bench_plot_draw(options);
+    return budget.candidates == 0 ? report_unknown(options) : visit_plans(options, &budget, true);
 }
 
 const bench_command bench_peers_command = {

@@ -7,23 +7,12 @@
 
 #define FILE_SIZE ((uint64_t)16 << 20) /* of all files together, or one block */
 
-/* The largest power of two that is not above it. */
-static uint64_t power_of_two(uint64_t most)
-{
-    uint64_t power = 1;
-
-    while (power <= most / 2) {
-        power *= 2;
-    }
-    return power;
-}
-
-/* Every file has a block at least. */
+/* A power of two, and every file has a block at least. */
 static uint64_t count_blocks(const bench_options *options)
 {
-    uint64_t blocks = power_of_two(FILE_SIZE / options->size + 1);
+    uint64_t blocks = 1;
 
-    while (blocks < options->files) {
+    while (blocks < options->files || blocks * 2 * options->size <= FILE_SIZE) {
         blocks *= 2;
     }
     return blocks;
@@ -45,51 +34,23 @@ static bench_workload workload_of(const bench_options *options)
     return workload;
 }
 
-static int run_on(const bench_options *options, const bench_target *target)
+static int run_run(const bench_options *options)
 {
     const char *backends[BENCH_MOST_BACKENDS];
-    bench_instance instance;
-    bench_setup setup = {.options = options, .target = target};
-    bench_candidate candidate = {.name = "epio", .depth = options->depth, .timed = true};
-    bench_comparison comparison = {.bench = "run",
-                                   .workload = options->workload,
-                                   .candidates = &candidate,
-                                   .count = 1,
-                                   .seconds = options->seconds,
-                                   .target = target,
-                                   .detailed = true};
+    bench_workload workload = workload_of(options);
+    const bench_plan plan = {
+        .bench = "run", .workload = &workload, .files = (size_t)options->files, .detailed = true};
+    bench_setup setup = {.options = options};
     int error;
 
     bench_backends(options, backends);
-    candidate.backend = setup.backend = backends[0];
-    candidate.mode = options->inline_writes ? BENCH_INLINE : BENCH_ALONE;
-    candidate.run = bench_engine_run;
-    candidate.context = &instance;
-    setup.engine = bench_engine_epio(candidate.mode);
-    error = bench_engine_open(&instance, &setup);
-    if (error == 0) {
-        bench_say(options, "%s%u bytes each, %u file%s\n", options->direct ? "direct, " : "",
-                  (unsigned int)options->size, (unsigned int)options->files,
-                  options->files == 1 ? "" : "s");
-        error = bench_compare(options, &comparison);
-    }
-    bench_engine_close(&instance);
-    return error;
-}
-
-static int run_run(const bench_options *options)
-{
-    bench_workload workload = workload_of(options);
-    bench_target target = {0};
-    int error = bench_target_open(&target, options, &workload, (size_t)options->files);
-
-    if (error == 0) {
-        error = run_on(options, &target);
-    } else if (options->direct) {
+    setup.backend = backends[0];
+    setup.engine = bench_engine_epio(options->inline_writes ? BENCH_INLINE : BENCH_ALONE);
+    error = bench_compare_engines(options, &plan, &setup, 1);
+    if (error < 0 && options->direct) {
         fprintf(stderr, "epio-bench run: --direct may not be offered by this file system, "
                         "or not with this --size\n");
     }
-    bench_target_close(&target);
     return error;
 }
 

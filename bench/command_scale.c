@@ -12,52 +12,25 @@ static const bench_workload workload = {
     .name = "cached read 64 bytes", .kind = BENCH_READ, .size = 4096, .depth = 1, .blocks = 1024};
 
 /* The depths are the candidates, of one engine with as many slots as --depth says. */
-static int compare_depths(const bench_options *options, bench_instance *instance)
-{
-    bench_candidate candidates[DEPTHS];
-    bench_comparison comparison = {.bench = "scale",
-                                   .workload = workload.name,
-                                   .candidates = candidates,
-                                   .seconds = options->seconds};
-    uint64_t depth = 1;
-    size_t i;
-
-    for (i = 0; i < DEPTHS && depth <= options->depth; i++, depth *= 10) {
-        candidates[i] = (bench_candidate){.name = "epio",
-                                          .backend = instance->setup.backend,
-                                          .mode = BENCH_ALONE,
-                                          .depth = depth,
-                                          .roles = i == 0 ? BENCH_ROLE_SINGLE : 0,
-                                          .run = bench_engine_run,
-                                          .context = instance};
-    }
-    comparison.count = i;
-    return bench_compare(options, &comparison);
-}
-
 static int run_scale(const bench_options *options)
 {
     const char *backends[BENCH_MOST_BACKENDS];
-    bench_target target = {0};
-    bench_setup setup = {.options = options,
-                         .engine = bench_engine_epio(BENCH_ALONE),
-                         .target = &target,
-                         .slots = (size_t)options->depth,
-                         .bytes = READ_SIZE};
-    bench_instance instance = {.context = NULL};
-    int error = bench_target_open(&target, options, &workload, 1);
+    const bench_plan plan = {.bench = "scale", .workload = &workload};
+    bench_setup setups[DEPTHS];
+    uint64_t depth = 1;
+    size_t i;
 
     bench_backends(options, backends);
-    setup.backend = backends[0];
-    if (error == 0) {
-        error = bench_engine_open(&instance, &setup);
+    for (i = 0; i < DEPTHS && depth <= options->depth; i++, depth *= 10) {
+        setups[i] = (bench_setup){.options = options,
+                                  .engine = bench_engine_epio(BENCH_ALONE),
+                                  .backend = backends[0],
+                                  .depth = depth,
+                                  .roles = i == 0 ? BENCH_ROLE_SINGLE : 0,
+                                  .slots = (size_t)options->depth,
+                                  .bytes = READ_SIZE};
     }
-    if (error == 0) {
-        error = compare_depths(options, &instance);
-    }
-    bench_engine_close(&instance);
-    bench_target_close(&target);
-    return error;
+    return bench_compare_engines(options, &plan, setups, i);
 }
 
 const bench_command bench_scale_command = {

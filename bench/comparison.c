@@ -1,7 +1,6 @@
 /* A comparison of candidates: their turns, what is measured of them, and which
  * columns show it. */
 #include "comparison.h"
-#include "load.h"
 #include "report.h"
 #include "system.h"
 
@@ -295,6 +294,13 @@ static int report(const bench_options *options, const bench_comparison *comparis
             fill_row(comparison, i, !options->json, labels[i], &cells[i * COLUMN_COUNT]);
         }
         bench_rounds_describe(&comparison->rounds, text, sizeof text);
+        if (comparison->detailed) {
+            bench_say(options, "%s%u bytes each, %u file%s, ",
+                      comparison->target->workload->direct ? "direct, " : "",
+                      (unsigned int)comparison->target->workload->size,
+                      (unsigned int)comparison->target->count,
+                      comparison->target->count == 1 ? "" : "s");
+        }
         bench_say(options, "%s (%s, turns of %.0f ms)\n", comparison->workload, text,
                   comparison->seconds * 1e3);
         bench_report(options, columns, COLUMN_COUNT, cells, comparison->count);

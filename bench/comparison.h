@@ -107,24 +107,24 @@ typedef struct bench_budget {
     uint64_t candidates; /* of all comparisons that are left */
 } bench_budget;
 
-/* Makes the target, opens the engines of bench_engines_choose and compares those that
- * can do the workload. The turns are as long as the options say, or else the budget, from
- * which these candidates are taken. What bench_compare returns. */
-int bench_compare_engines(const bench_options *options, const char *bench,
-                          const bench_workload *workload, uint32_t comparison, const char *backend,
-                          bench_budget *budget);
+/* What engines are compared on. */
+typedef struct bench_plan {
+    const char *bench;
+    const bench_workload *workload;
+    size_t files;         /* of the target; 0: one */
+    bool detailed;        /* as of a comparison; each operation is timed */
+    bench_budget *budget; /* from which the candidates are taken; NULL: turns are as long as
+                             the options say */
+} bench_plan;
+
+/* Makes the target, opens the engines and compares those that can do the workload. Where
+ * a setup has slots, its engine is opened once for all. What bench_compare returns. */
+int bench_compare_engines(const bench_options *options, const bench_plan *plan, bench_setup *setups,
+                          size_t count);
 
 /* ---- The plot ------------------------------------------------------------ */
 
-/* Before anything is measured for a plot: 0, or EXIT_FAILURE if it cannot be drawn
- * here, which was reported. */
-int bench_plot_check(const bench_options *options);
-
 /* Notes the comparison for the plot: 0 or EPIO_ENOMEM. */
 int bench_plot_add(const bench_comparison *comparison);
-
-/* Draws all that was noted into the file of the options; does nothing without
- * one. 0, or EXIT_FAILURE: what went wrong was reported. */
-int bench_plot_draw(const bench_options *options);
 
 #endif

@@ -68,6 +68,8 @@ typedef struct bench_setup {
     const bench_engine *engine;
     const char *backend; /* NULL: not epio */
     const bench_target *target;
+    uint64_t depth; /* most in flight; 0: the workload's */
+    uint32_t roles; /* besides the engine's */
     size_t slots;   /* of its queue, at least the depth; 0: as many as that */
     uint32_t bytes; /* of a block that an operation moves; 0: all */
 } bench_setup;

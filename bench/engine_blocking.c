@@ -142,23 +142,6 @@ static void work(void *argument)
     worker->error = may_begin > 0 ? bench_context_run(worker->lane, &worker->turn) : 0;
 }
 
-static void prepare(struct worker *worker, const bench_turn *turn)
-{
-    worker->turn = *turn;
-    if (turn->latencies != NULL) {
-        memset(&worker->latencies, 0, sizeof worker->latencies);
-        worker->turn.latencies = &worker->latencies;
-    }
-}
-
-static void collect(const struct worker *worker, bench_turn *turn)
-{
-    turn->operations += worker->turn.operations;
-    if (turn->latencies != NULL) {
-        bench_histogram_add(turn->latencies, &worker->latencies);
-    }
-}
-
 static int run_several(void *argument, bench_turn *turn)
 {
     struct context *context = argument;
@@ -169,7 +152,13 @@ static int run_several(void *argument, bench_turn *turn)
     atomic_store(&context->queue.own_appended, 0);
     atomic_store(&context->may_begin, 0);
     for (i = 0; i < context->count; i++) {
-        prepare(&context->workers[i], turn);
+        struct worker *worker = &context->workers[i];
+
+        worker->turn = *turn;
+        if (turn->latencies != NULL) {
+            memset(&worker->latencies, 0, sizeof worker->latencies);
+            worker->turn.latencies = &worker->latencies;
+        }
     }
     while (running < context->count && bench_thread_start(&context->workers[running].thread)) {
         running++;
@@ -182,7 +171,10 @@ static int run_several(void *argument, bench_turn *turn)
     }
     turn->elapsed = epio_clock_monotonic() - began;
     for (i = 0; i < running; i++) {
-        collect(&context->workers[i], turn);
+        turn->operations += context->workers[i].turn.operations;
+        if (turn->latencies != NULL) {
+            bench_histogram_add(turn->latencies, &context->workers[i].latencies);
+        }
     }
     return running < context->count ? EPIO_ENOMEM : error;
 }

@@ -1,14 +1,16 @@
 /* How busy other programs keep the machine, which says whether what is measured can be
  * judged. */
-#include "load.h"
+#include "bench.h"
 #include "system.h"
 
+#include <math.h>
 #include <stdio.h>
 
 /* A share of all processors: less is lost among the differences between rounds. */
 #define TOO_BUSY 15.0
 
-/* Rates that differ so much, in percent, where the system does not say who is busy. */
+/* Quartiles so far apart, in percent of the median, where the system does not say who is
+ * busy. What waits for the medium may differ so much, but not all of a command. */
 #define TOO_UNSTEADY 50.0
 
 /* Systems count in ticks of 10 ms: what is shorter is not known. */
@@ -16,7 +18,7 @@
 
 static bench_load whole;
 static bool has_begun;
-static double unsteady;
+static double least_scatter = HUGE_VAL;
 
 void bench_load_begin(bench_load *load)
 {
@@ -36,9 +38,9 @@ double bench_load_end(const bench_load *load)
                : 100.0 * (double)(others - load->others) / (double)(all - load->all);
 }
 
-void bench_load_note_unsteady(double percent)
+void bench_load_note_scatter(double percent)
 {
-    unsteady = percent > unsteady ? percent : unsteady;
+    least_scatter = percent < least_scatter ? percent : least_scatter;
 }
 
 static void warn(const char *verb, double percent)
@@ -73,10 +75,10 @@ void bench_load_after(void)
         return;
     }
     warn("used", bench_load_end(&whole));
-    if (!whole.known && unsteady >= TOO_UNSTEADY) {
+    if (!whole.known && least_scatter >= TOO_UNSTEADY && least_scatter < HUGE_VAL) {
         fprintf(stderr,
                 "epio-bench: this machine is too unsteady to judge: rates differ by %.0f %% from"
                 " round to round\n",
-                unsteady);
+                least_scatter);
     }
 }

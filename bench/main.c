@@ -1,6 +1,6 @@
 /* epio-bench: how fast epio is on this machine, beside what one would write
  * without it. Owns the list of commands; each has a file of its own. */
-#include "load.h"
+#include "bench.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -67,8 +67,14 @@ static int run(const bench_command *command, int count, char **arguments)
         return status;
     }
     signal(SIGINT, interrupt);
-    error = command->run(&options);
-    bench_load_after();
+    error = bench_plot_check(&options);
+    if (error == 0) {
+        error = command->run(&options);
+        bench_load_after();
+    }
+    if (error == 0) {
+        error = bench_plot_draw(&options);
+    }
     if (bench_interrupted()) {
         fprintf(stderr, "epio-bench %s: interrupted\n", command->name);
         return BENCH_INTERRUPTED;

@@ -1,6 +1,5 @@
 /* Interleaved rounds and their statistics. What is measured is not known here. */
 #include "comparison.h"
-#include "load.h"
 
 #include <epio/vfs.h>
 
@@ -87,24 +86,6 @@ static int take_rounds(bench_rounds *rounds)
     return error;
 }
 
-/* How far apart the quartiles of most series are, in percent of the median. */
-static double scatter_of(const bench_rounds *rounds)
-{
-    double *scatters = calloc(rounds->series, sizeof *scatters), scatter = 0;
-    size_t i;
-
-    for (i = 0; i < rounds->series && scatters != NULL; i++) {
-        bench_quartiles quartiles = bench_rounds_quartiles(rounds, i, 0);
-
-        scatters[i] = 100.0 * (quartiles.high - quartiles.low) / quartiles.median;
-    }
-    if (scatters != NULL) {
-        scatter = bench_quartiles_of(scatters, rounds->series).median;
-    }
-    free(scatters);
-    return scatter;
-}
-
 int bench_rounds_take(bench_rounds *rounds)
 {
     bench_load load;
@@ -120,7 +101,9 @@ int bench_rounds_take(bench_rounds *rounds)
     error = take_rounds(rounds);
     rounds->others = bench_load_end(&load);
     if (error == 0 && !load.known) {
-        bench_load_note_unsteady(scatter_of(rounds));
+        bench_quartiles rates = bench_rounds_quartiles(rounds, 0, 0);
+
+        bench_load_note_scatter(100 * (rates.high - rates.low) / rates.median);
     }
     bench_progress(rounds->label, 1, 1);
     return error;
