@@ -29,7 +29,7 @@ static const char *bench;
 static size_t most_bars;
 static size_t longest_name;
 static double lowest = 0.5, highest = 2; /* of all quartiles, and these */
-static double others; /* the most that other programs used of the processors, in percent */
+static double others = -1; /* the most that other programs used of the processors, in percent */
 
 /* ---- Noting -------------------------------------------------------------- */
 
