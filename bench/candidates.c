@@ -27,7 +27,7 @@ struct field {
 static int try_peer(const bench_workload *workload, const bench_candidate *candidate)
 {
     bench_turn turn = {.nanoseconds = (uint64_t)(LEAST_SECONDS * 1e9), .depth = workload->depth};
-    int error = candidate->run(candidate->context, &turn);
+    int error = bench_engine_run(candidate->instance, &turn);
     char text[128];
 
     if (error == 0 || error == EPIO_ENOTSUP) {
@@ -51,8 +51,7 @@ static int open_candidate(struct field *field, const bench_setup *setup, bool ti
                                  .depth = setup->depth,
                                  .roles = engine->roles | setup->roles,
                                  .timed = timed || (engine->with & BENCH_WITH_TIMES) != 0,
-                                 .run = bench_engine_run,
-                                 .context = instance};
+                                 .instance = instance};
 
     if (candidate.depth == 0) {
         candidate.depth = field->target.workload->depth;

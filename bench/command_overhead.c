@@ -9,7 +9,6 @@
 
 #define DEPTH 32u
 #define BLOCK 4096u
-#define BLOCKS DEPTH
 /* Reading the clock is no part of an operation. */
 #define OPERATIONS_PER_CLOCK 8192u
 
@@ -27,11 +26,11 @@ struct task {
 /* Operations on one loop, each of which is followed by another. As little as can be
  * is done besides: what this file costs is counted too. */
 struct overhead {
+    bench_queue queue; /* whose buffers are used, no more */
     epio_loop *loop;
     epio_file *file;
     epio_vfs nothing_vfs;
     epio_file nothing_file;
-    void *memory;
     int error;
     struct task tasks[DEPTH];
 };
@@ -112,34 +111,22 @@ static const epio_vfs_methods nothing_methods = {
     .cancel = cancel_nothing,
 };
 
-/* ---- The two workloads --------------------------------------------------- */
+/* ---- The engine ---------------------------------------------------------- */
 
-static const bench_workload cached_read = {.name = "cached read 4 KiB",
-                                           .kind = BENCH_READ,
-                                           .size = BLOCK,
-                                           .depth = DEPTH,
-                                           .blocks = BLOCKS};
-static const bench_workload no_kernel_call = {
-    .name = "without the kernel call", .kind = BENCH_READ, .size = BLOCK, .depth = DEPTH};
-
-/* `target` NULL: without the kernel call. Closing works after an error too. */
-static int open_overhead(struct overhead *overhead, const char *backend, const bench_target *target)
+static int open_overhead(void *context, const bench_setup *setup)
 {
-    unsigned char *buffers;
+    struct overhead *overhead = context;
+    bool calls_kernel = setup->target->workload->blocks != 0;
     size_t i;
-    int error = bench_loop_create(backend, BENCH_ALONE, &overhead->loop);
+    int error = bench_loop_create(setup->backend, BENCH_ALONE, &overhead->loop);
 
-    overhead->memory = bench_aligned_memory((size_t)DEPTH * BLOCK, &buffers);
-    if (error != 0 || overhead->memory == NULL) {
-        return error != 0 ? error : EPIO_ENOMEM;
-    }
-    if (target == NULL) {
+    if (error == 0 && calls_kernel) {
+        error = bench_file_adopt(setup->target, 0, epio_loop_vfs(overhead->loop), &overhead->file);
+    } else if (error == 0) {
         overhead->nothing_vfs.methods = &nothing_methods;
         overhead->nothing_vfs.loop = overhead->loop;
         epio_file_init(&overhead->nothing_file, &overhead->nothing_vfs, EPIO_OPEN_READ, 0);
         overhead->file = &overhead->nothing_file;
-    } else {
-        error = bench_file_adopt(target, 0, epio_loop_vfs(overhead->loop), &overhead->file);
     }
     for (i = 0; i < DEPTH; i++) {
         struct task *task = &overhead->tasks[i];
@@ -150,80 +137,85 @@ static int open_overhead(struct overhead *overhead, const char *backend, const b
         task->file = overhead->file;
         task->number = i;
         task->offset = i * BLOCK;
-        task->buffer = buffers + i * BLOCK;
+        task->buffer = overhead->queue.slots[i].buffer;
         bench_block_mark(task->buffer, i);
     }
     return error;
 }
 
-static void close_overhead(struct overhead *overhead)
+static void close_overhead(void *context)
 {
+    struct overhead *overhead = context;
+
     if (overhead->file == &overhead->nothing_file) {
         epio_file_release(overhead->file);
     } else {
         bench_file_close(overhead->file);
     }
     epio_loop_destroy(overhead->loop);
-    free(overhead->memory);
 }
+
+static const bench_methods methods = {
+    .size = sizeof(struct overhead),
+    .open = open_overhead,
+    .close = close_overhead,
+    .run = run_turn,
+};
+
+static const bench_engine engine = {.name = "epio", .methods = &methods, .mode = BENCH_ALONE};
 
 /* ---- Measuring ----------------------------------------------------------- */
 
-static int run_workload(const bench_options *options, const bench_workload *workload,
-                        const bench_target *target)
+/* For callgrind: nothing that depends on the time. */
+static int run_exactly(const bench_options *options, const bench_workload *workload,
+                       bench_setup *setup)
 {
-    const char *backends[BENCH_MOST_BACKENDS];
-    bench_candidate candidates[BENCH_MOST_BACKENDS] = {{0}};
-    struct overhead *all = calloc(BENCH_MOST_BACKENDS, sizeof *all);
-    size_t count = bench_backends(options, backends), i;
-    int error = all == NULL ? EPIO_ENOMEM : 0;
+    bench_target target;
+    bench_instance instance = {.context = NULL};
+    int error = bench_target_open(&target, options, workload, 1);
 
-    for (i = 0; i < count && error == 0; i++) {
-        candidates[i] = (bench_candidate){.name = "epio",
-                                          .backend = backends[i],
-                                          .mode = BENCH_ALONE,
-                                          .depth = DEPTH,
-                                          .run = run_turn,
-                                          .context = &all[i]};
-        error = open_overhead(&all[i], backends[i], target);
+    setup->target = &target;
+    if (error == 0) {
+        error = bench_engine_open(&instance, setup);
     }
-    if (error == 0 && options->iterations != 0) {
-        /* For callgrind: nothing that depends on the time. */
-        error = run_operations(&all[0], options->iterations);
-        bench_say(options, "%" PRIu64 " operations on %s\n", options->iterations, backends[0]);
-    } else if (error == 0) {
-        bench_comparison comparison = {.bench = "overhead",
-                                       .workload = workload->name,
-                                       .candidates = candidates,
-                                       .count = count,
-                                       .seconds = options->seconds};
-
-        error = bench_compare(options, &comparison);
+    if (error == 0) {
+        error = run_operations(instance.context, options->iterations);
+        bench_say(options, "%" PRIu64 " operations on %s\n", options->iterations, setup->backend);
     }
-    for (i = 0; i < count && all != NULL; i++) {
-        close_overhead(&all[i]);
-    }
-    free(all);
+    bench_engine_close(&instance);
+    bench_target_close(&target);
     return error;
+}
+
+static int run_workload(const bench_options *options, const bench_workload *workload)
+{
+    const bench_plan plan = {.bench = "overhead", .workload = workload};
+    const char *backends[BENCH_MOST_BACKENDS];
+    bench_setup setups[BENCH_MOST_BACKENDS];
+    size_t count = bench_backends(options, backends), i;
+
+    for (i = 0; i < count; i++) {
+        setups[i] = (bench_setup){.options = options, .engine = &engine, .backend = backends[i]};
+    }
+    return options->iterations != 0 ? run_exactly(options, workload, &setups[0])
+                                    : bench_compare_engines(options, &plan, setups, count);
 }
 
 static int run_overhead(const bench_options *options)
 {
-    bool all = options->workload == NULL;
-    bench_target target = {0};
+    static const struct {
+        const char *name;
+        bench_workload workload;
+    } all[] = {{"none", {"without the kernel call", BENCH_READ, false, BLOCK, DEPTH, 0}},
+               {"read", {"cached read 4 KiB", BENCH_READ, false, BLOCK, DEPTH, DEPTH}}};
+    size_t i;
     int error = 0;
 
-    if (all || strcmp(options->workload, "none") == 0) {
-        error = run_workload(options, &no_kernel_call, NULL);
+    for (i = 0; i < sizeof all / sizeof all[0] && error == 0; i++) {
+        if (options->workload == NULL || strcmp(options->workload, all[i].name) == 0) {
+            error = run_workload(options, &all[i].workload);
+        }
     }
-    if (error != 0 || (!all && strcmp(options->workload, "read") != 0)) {
-        return error;
-    }
-    error = bench_target_open(&target, options, &cached_read, 1);
-    if (error == 0) {
-        error = run_workload(options, &cached_read, &target);
-    }
-    bench_target_close(&target);
     return error;
 }
 

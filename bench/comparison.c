@@ -23,12 +23,12 @@
 static int run_turn(const bench_comparison *comparison, const bench_candidate *candidate,
                     double seconds, bench_turn *turn)
 {
-    int error = comparison->target != NULL ? bench_target_empty(comparison->target) : 0;
+    int error = bench_target_empty(comparison->target);
 
     turn->nanoseconds = (uint64_t)(seconds * 1e9);
     turn->depth = candidate->depth;
     if (error == 0) {
-        error = candidate->run(candidate->context, turn);
+        error = bench_engine_run(candidate->instance, turn);
     }
     if (error != 0) {
         return error;
@@ -333,7 +333,7 @@ int bench_compare(const bench_options *options, bench_comparison *comparison)
     if (error == 0) {
         error = bench_rounds_take(&comparison->rounds);
     }
-    if (error == 0 && target != NULL && target->workload->kind == BENCH_OVERWRITE) {
+    if (error == 0 && target->workload->kind == BENCH_OVERWRITE) {
         error = bench_target_check(target);
     }
     if (error == 0) {

@@ -71,8 +71,7 @@ typedef struct bench_candidate {
     uint64_t depth;
     uint32_t roles; /* BENCH_ROLE_... */
     bool timed;     /* each operation: there is no part that does not count */
-    int (*run)(void *context, bench_turn *turn);
-    void *context;
+    bench_instance *instance;
 } bench_candidate;
 
 typedef struct bench_comparison {
@@ -82,7 +81,7 @@ typedef struct bench_comparison {
     size_t count;
     double seconds;             /* of one turn, of which the last fifth is for latencies */
     uint64_t deadline;          /* as of the rounds */
-    const bench_target *target; /* of all candidates; NULL: none that needs care */
+    const bench_target *target; /* of all candidates */
     bool detailed;              /* shows bytes and more of the latencies */
     bench_rounds rounds;        /* bench_compare fills it in */
 } bench_comparison;

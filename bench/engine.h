@@ -273,7 +273,7 @@ typedef struct bench_instance {
 
 /* 0; EPIO_ENOTSUP: this is not for it; or an error. Closing works after all. */
 int bench_engine_open(bench_instance *instance, const bench_setup *setup);
-int bench_engine_run(void *instance, bench_turn *turn);
+int bench_engine_run(bench_instance *instance, bench_turn *turn);
 void bench_engine_close(bench_instance *instance);
 
 /* The same without child processes. */

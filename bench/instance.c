@@ -124,10 +124,8 @@ int bench_engine_open(bench_instance *instance, const bench_setup *setup)
     return instance->account != NULL ? 0 : EPIO_ENOMEM;
 }
 
-int bench_engine_run(void *argument, bench_turn *turn)
+int bench_engine_run(bench_instance *instance, bench_turn *turn)
 {
-    bench_instance *instance = argument;
-
     return instance->account == NULL ? bench_context_run(instance->context, turn)
                                      : run_child(instance, turn);
 }
