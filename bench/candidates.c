@@ -13,15 +13,6 @@
 /* What a turn that does not count, before the first round, takes of one that does. */
 #define ROUNDS_TO_WARM_UP 0.2
 
-/* All of one comparison. */
-struct field {
-    bench_target target;
-    bench_instance instances[BENCH_MOST_CANDIDATES];
-    size_t instance_count;
-    bench_candidate candidates[BENCH_MOST_CANDIDATES]; /* those that can do it */
-    size_t count;
-};
-
 /* What another's library cannot do here, for want of room in the system or the
  * like, must not keep the others from being compared. */
 static int try_peer(const bench_workload *workload, const bench_candidate *candidate)
@@ -39,28 +30,29 @@ static int try_peer(const bench_workload *workload, const bench_candidate *candi
     return EPIO_ENOTSUP;
 }
 
-static int open_candidate(struct field *field, const bench_setup *setup, bool timed)
+static int open_candidate(bench_comparison *comparison, const bench_setup *setup)
 {
     const bench_engine *engine = setup->engine;
-    bool opened = setup->slots != 0 && field->count > 0;
-    bench_instance *instance = &field->instances[opened ? 0 : field->instance_count++];
+    bool opened = setup->slots != 0 && comparison->count > 0;
+    bench_instance *instance = &comparison->instances[opened ? 0 : comparison->instance_count++];
     int error = opened ? 0 : bench_engine_open(instance, setup);
     bench_candidate candidate = {.name = engine->name,
                                  .backend = setup->backend,
                                  .mode = engine->mode,
                                  .depth = setup->depth,
                                  .roles = engine->roles | setup->roles,
-                                 .timed = timed || (engine->with & BENCH_WITH_TIMES) != 0,
+                                 .timed = comparison->plan->detailed ||
+                                          (engine->with & BENCH_WITH_TIMES) != 0,
                                  .instance = instance};
 
     if (candidate.depth == 0) {
-        candidate.depth = field->target.workload->depth;
+        candidate.depth = comparison->plan->workload->depth;
     }
     if (error == 0 && setup->backend == NULL) {
-        error = try_peer(field->target.workload, &candidate);
+        error = try_peer(comparison->plan->workload, &candidate);
     }
     if (error == 0) {
-        field->candidates[field->count++] = candidate;
+        comparison->candidates[comparison->count++] = candidate;
     }
     return error == EPIO_ENOTSUP ? 0 : error;
 }
@@ -96,25 +88,20 @@ static uint64_t deadline_of(const bench_budget *budget, size_t candidates)
     return now + (share > left / 10 ? share : left / 10);
 }
 
-static int open_and_compare(const bench_options *options, const bench_plan *plan,
-                            struct field *field, bench_setup *setups, size_t count)
+static int open_and_compare(const bench_options *options, bench_comparison *comparison,
+                            bench_setup *setups, size_t count)
 {
-    bench_comparison comparison = {.bench = plan->bench,
-                                   .workload = plan->workload->name,
-                                   .candidates = field->candidates,
-                                   .target = &field->target,
-                                   .detailed = plan->detailed};
+    const bench_plan *plan = comparison->plan;
     int error = 0;
     size_t i;
 
     for (i = 0; i < count && error == 0; i++) {
-        setups[i].target = &field->target;
-        error = open_candidate(field, &setups[i], plan->detailed);
+        setups[i].target = &comparison->target;
+        error = open_candidate(comparison, &setups[i]);
     }
-    comparison.count = field->count;
-    comparison.seconds = seconds_of_turn(options, plan->budget);
-    comparison.deadline = deadline_of(plan->budget, field->count);
-    return error == 0 && field->count > 0 ? bench_compare(options, &comparison) : error;
+    comparison->seconds = seconds_of_turn(options, plan->budget);
+    comparison->deadline = deadline_of(plan->budget, comparison->count);
+    return error == 0 && comparison->count > 0 ? bench_compare(options, comparison) : error;
 }
 
 /* File systems may refuse to go past the page cache, which is of no interest to others. */
@@ -127,22 +114,22 @@ static bool is_refusal(const bench_plan *plan, int error)
 static int compare_on_target(const bench_options *options, const bench_plan *plan,
                              bench_setup *setups, size_t count)
 {
-    struct field field = {.count = 0};
-    int error = bench_target_open(&field.target, options, plan->workload,
+    bench_comparison comparison = {.plan = plan};
+    int error = bench_target_open(&comparison.target, options, plan->workload,
                                   plan->files != 0 ? plan->files : 1);
     size_t i;
 
     if (error == 0) {
-        error = open_and_compare(options, plan, &field, setups, count);
+        error = open_and_compare(options, &comparison, setups, count);
     } else if (is_refusal(plan, error)) {
         bench_say(options, "%s, depth %u: not offered by this file system\n\n",
                   plan->workload->name, (unsigned int)plan->workload->depth);
         error = 0;
     }
-    for (i = 0; i < field.instance_count; i++) {
-        bench_engine_close(&field.instances[i]);
+    for (i = 0; i < comparison.instance_count; i++) {
+        bench_engine_close(&comparison.instances[i]);
     }
-    bench_target_close(&field.target);
+    bench_target_close(&comparison.target);
     return error;
 }
 

@@ -23,7 +23,7 @@
 static int run_turn(const bench_comparison *comparison, const bench_candidate *candidate,
                     double seconds, bench_turn *turn)
 {
-    int error = bench_target_empty(comparison->target);
+    int error = bench_target_empty(&comparison->target);
 
     turn->nanoseconds = (uint64_t)(seconds * 1e9);
     turn->depth = candidate->depth;
@@ -94,7 +94,8 @@ static int report_failure(const bench_comparison *comparison, size_t candidate, 
         return error;
     }
     bench_candidate_label(&comparison->candidates[candidate], label, sizeof label);
-    snprintf(text, sizeof text, "%s, %s, %s", comparison->bench, comparison->workload, label);
+    snprintf(text, sizeof text, "%s, %s, %s", comparison->plan->bench,
+             comparison->plan->workload->name, label);
     bench_report_error(text, error);
     return EXIT_FAILURE;
 }
@@ -238,12 +239,11 @@ static double median_of(const bench_comparison *comparison, size_t index, bench_
 
 static void fill_details(const bench_comparison *comparison, size_t index, bench_cell *cells)
 {
-    const bench_target *target = comparison->target;
-    uint32_t size = target->workload->size;
+    uint32_t size = comparison->plan->workload->size;
     int i;
 
     cells[SIZE] = bench_number(size);
-    cells[FILES] = bench_number((double)target->count);
+    cells[FILES] = bench_number((double)comparison->target.count);
     cells[MEGABYTES] = bench_number(cells[RATE].number.median * size / 1e6);
     for (i = BENCH_MIN; i < BENCH_MEASURES; i++) {
         cells[FIRST_LATENCY + i - BENCH_MIN] =
@@ -260,7 +260,7 @@ static void fill_row(const bench_comparison *comparison, size_t index, bool tabl
     bench_cell *latencies = &cells[FIRST_LATENCY - BENCH_MIN];
 
     bench_candidate_label(candidate, label, 64);
-    bench_head_fill(cells, comparison->bench, comparison->workload, candidate);
+    bench_head_fill(cells, comparison->plan->bench, comparison->plan->workload->name, candidate);
     cells[LABEL_DEPTH] = bench_number((double)candidate->depth);
     cells[LABEL] = bench_text(label);
     cells[RATE] = bench_number(rate.median);
@@ -272,7 +272,7 @@ static void fill_row(const bench_comparison *comparison, size_t index, bool tabl
     if (!latencies[BENCH_P50].known) {
         cells[MEAN_NS] = bench_range(times_of(rate));
     }
-    if (comparison->detailed) {
+    if (comparison->plan->detailed) {
         fill_details(comparison, index, cells);
     }
     fill_ratios(comparison, index, table, cells);
@@ -294,14 +294,14 @@ static int report(const bench_options *options, const bench_comparison *comparis
             fill_row(comparison, i, !options->json, labels[i], &cells[i * COLUMN_COUNT]);
         }
         bench_rounds_describe(&comparison->rounds, text, sizeof text);
-        if (comparison->detailed) {
+        if (comparison->plan->detailed) {
             bench_say(options, "%s%u bytes each, %u file%s, ",
-                      comparison->target->workload->direct ? "direct, " : "",
-                      (unsigned int)comparison->target->workload->size,
-                      (unsigned int)comparison->target->count,
-                      comparison->target->count == 1 ? "" : "s");
+                      comparison->plan->workload->direct ? "direct, " : "",
+                      (unsigned int)comparison->plan->workload->size,
+                      (unsigned int)comparison->target.count,
+                      comparison->target.count == 1 ? "" : "s");
         }
-        bench_say(options, "%s (%s, turns of %.0f ms)\n", comparison->workload, text,
+        bench_say(options, "%s (%s, turns of %.0f ms)\n", comparison->plan->workload->name, text,
                   comparison->seconds * 1e3);
         bench_report(options, columns, COLUMN_COUNT, cells, comparison->count);
     }
@@ -315,11 +315,11 @@ static int report(const bench_options *options, const bench_comparison *comparis
 
 int bench_compare(const bench_options *options, bench_comparison *comparison)
 {
-    const bench_target *target = comparison->target;
+    const bench_workload *workload = comparison->plan->workload;
     char label[64];
     int error;
 
-    snprintf(label, sizeof label, "%s, %u", comparison->workload,
+    snprintf(label, sizeof label, "%s, %u", workload->name,
              (unsigned int)comparison->candidates[0].depth);
     comparison->rounds = (bench_rounds){.label = label,
                                         .planned = (size_t)options->rounds,
@@ -333,8 +333,8 @@ int bench_compare(const bench_options *options, bench_comparison *comparison)
     if (error == 0) {
         error = bench_rounds_take(&comparison->rounds);
     }
-    if (error == 0 && target->workload->kind == BENCH_OVERWRITE) {
-        error = bench_target_check(target);
+    if (error == 0 && workload->kind == BENCH_OVERWRITE) {
+        error = bench_target_check(&comparison->target);
     }
     if (error == 0) {
         error = report(options, comparison);

@@ -74,31 +74,6 @@ typedef struct bench_candidate {
     bench_instance *instance;
 } bench_candidate;
 
-typedef struct bench_comparison {
-    const char *bench;
-    const char *workload;
-    const bench_candidate *candidates;
-    size_t count;
-    double seconds;             /* of one turn, of which the last fifth is for latencies */
-    uint64_t deadline;          /* as of the rounds */
-    const bench_target *target; /* of all candidates */
-    bool detailed;              /* shows bytes and more of the latencies */
-    bench_rounds rounds;        /* bench_compare fills it in */
-} bench_comparison;
-
-/* Lets the candidates take turns, after a short one each that does not count, and
- * shows what came out: in a table, or JSON lines, and in the plot, if there is to be
- * one. 0, EPIO_ECANCELED after Ctrl-C, EPIO_ENOMEM, or EXIT_FAILURE: which candidate
- * failed was reported. */
-int bench_compare(const bench_options *options, bench_comparison *comparison);
-
-/* The candidate's values over those of the best with one of the roles in the same
- * round. False: no candidate has one. */
-bool bench_comparison_ratio(const bench_comparison *comparison, size_t candidate, uint32_t roles,
-                            bench_measure measure, bench_quartiles *ratio);
-
-/* ---- Engines as candidates ----------------------------------------------- */
-
 /* Time that is shared out evenly among the turns that are left. */
 typedef struct bench_budget {
     uint64_t deadline;
@@ -111,15 +86,39 @@ typedef struct bench_plan {
     const char *bench;
     const bench_workload *workload;
     size_t files;         /* of the target; 0: one */
-    bool detailed;        /* as of a comparison; each operation is timed */
+    bool detailed;        /* each operation is timed, and more shown of that */
     bench_budget *budget; /* from which the candidates are taken; NULL: turns are as long as
                              the options say */
 } bench_plan;
 
-/* Makes the target, opens the engines and compares those that can do the workload. Where
- * a setup has slots, its engine is opened once for all. What bench_compare returns. */
+/* A plan that is carried out. */
+typedef struct bench_comparison {
+    const bench_plan *plan;
+    bench_target target;
+    bench_instance instances[BENCH_MOST_CANDIDATES];
+    size_t instance_count;
+    bench_candidate candidates[BENCH_MOST_CANDIDATES]; /* those that can do the workload */
+    size_t count;
+    double seconds;    /* of one turn, of which the last fifth is for latencies */
+    uint64_t deadline; /* as of the rounds */
+    bench_rounds rounds;
+} bench_comparison;
+
+/* Makes the target, opens the engines, lets those that can do the workload take turns,
+ * after a short one each that does not count, and shows what came out: in a table, or JSON
+ * lines, and in the plot, if there is to be one. Where a setup has slots, its engine is
+ * opened once for all. 0, EPIO_ECANCELED after Ctrl-C, another error, or EXIT_FAILURE:
+ * which candidate failed was reported. */
 int bench_compare_engines(const bench_options *options, const bench_plan *plan, bench_setup *setups,
                           size_t count);
+
+/* The second half of it, with candidates. */
+int bench_compare(const bench_options *options, bench_comparison *comparison);
+
+/* The candidate's values over those of the best with one of the roles in the same
+ * round. False: no candidate has one. */
+bool bench_comparison_ratio(const bench_comparison *comparison, size_t candidate, uint32_t roles,
+                            bench_measure measure, bench_quartiles *ratio);
 
 /* ---- The plot ------------------------------------------------------------ */
 

@@ -68,13 +68,13 @@ int bench_plot_add(const bench_comparison *comparison)
     panels = more;
     panel = &panels[panel_count++];
     panel->count = comparison->count;
-    snprintf(panel->title, sizeof panel->title, "%s, %u in flight", comparison->workload,
-             (unsigned int)comparison->candidates[0].depth);
+    snprintf(panel->title, sizeof panel->title, "%s, %u in flight",
+             comparison->plan->workload->name, (unsigned int)comparison->candidates[0].depth);
     for (i = 0; i < comparison->count; i++) {
         fill_bar(&panel->bars[i], comparison, i);
     }
     most_bars = panel->count > most_bars ? panel->count : most_bars;
-    bench = comparison->bench;
+    bench = comparison->plan->bench;
     others = comparison->rounds.others > others ? comparison->rounds.others : others;
     return 0;
 }
