@@ -77,7 +77,8 @@ typedef struct bench_candidate {
 /* Time that is shared out evenly among the turns that are left. */
 typedef struct bench_budget {
     uint64_t deadline;
-    uint64_t end;        /* rounds that would end later are dropped; 0: none */
+    uint64_t end;        /* no comparison begins later, and rounds that take more than their share
+                            are dropped; 0: all are taken */
     uint64_t candidates; /* of all comparisons that are left */
 } bench_budget;
 
