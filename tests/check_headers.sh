@@ -11,6 +11,7 @@ failed=0
 # What a user writes with the header: a macro is compiled only where it is used.
 use() {
     case $1 in
+    compiler.h) echo 'EPIO_API void declared(void);' ;;
     epio.h) echo 'uint32_t flags(int mode); uint32_t flags(int mode) { return EPIO_OPEN_PERMISSIONS(mode); }' ;;
     esac
 }
