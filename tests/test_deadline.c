@@ -330,16 +330,16 @@ static void are_kept_in_order(fixture *f)
     random_source random = {.state = 5};
     life_begin(&l, f);
     order_count = 0;
-    uint64_t submitted = epio_monotonic_time();
+    uint64_t submitted = epio_clock_monotonic();
     for (size_t i = 0; i < 200; i++) {
         track(&all[i]);
         all[i].then = note_order;
         uint64_t at = submitted + (1 + random_between(&random, 0, 20)) * 20 * MILLISECOND;
-        earliest[i] = epio_monotonic_time();
+        earliest[i] = epio_clock_monotonic();
         uint64_t delay = at > earliest[i] ? at - earliest[i] : 0;
         earliest[i] += delay;
         epio_submit(epio_sleep(&all[i].op, l.os, delay));
-        latest[i] = epio_monotonic_time() + delay;
+        latest[i] = epio_clock_monotonic() + delay;
     }
     while (order_count < 20) {
         (void)epio_loop_poll(l.loop, SECOND, 1);
