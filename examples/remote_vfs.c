@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SIZE = 65536, LATENCY_NS = 2000000, OPS = 8 };
+enum { OBJECT_SIZE = 65536, LATENCY_NS = 2000000, OPS = 8 };
 
 /* ---- The server: a thread that answers in the order of asking ------------- */
 
@@ -27,7 +27,7 @@ struct remote {
     epio_node *last;
     bool stopping;
     struct thread thread;
-    unsigned char object[SIZE];
+    unsigned char object[OBJECT_SIZE];
 };
 
 static struct remote *remote_of(epio_vfs *vfs)
@@ -76,10 +76,11 @@ static void serve(void *argument)
 static int64_t transfer(struct remote *remote, epio_op *op)
 {
     uint64_t offset = op->arguments.io.offset;
-    if (offset >= SIZE) {
+    if (offset >= OBJECT_SIZE) {
         return op->kind == EPIO_KIND_READ ? 0 : EPIO_ENOSPC;
     }
-    uint64_t len = op->arguments.io.len < SIZE - offset ? op->arguments.io.len : SIZE - offset;
+    uint64_t len =
+        op->arguments.io.len < OBJECT_SIZE - offset ? op->arguments.io.len : OBJECT_SIZE - offset;
     if (op->kind == EPIO_KIND_READ) {
         memcpy(op->arguments.io.base, remote->object + offset, (size_t)len);
     } else if (len == op->arguments.io.len) {
@@ -115,7 +116,7 @@ static int64_t perform(epio_vfs *vfs, epio_op *op)
     case EPIO_KIND_WRITE:
         return transfer(remote_of(vfs), op);
     case EPIO_KIND_SIZE:
-        return SIZE;
+        return OBJECT_SIZE;
     case EPIO_KIND_SYNC:
         return 0;
     default:
