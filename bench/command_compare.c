@@ -57,7 +57,7 @@ static int measure(void *argument, size_t index, double *fields)
                                 .flags = workloads[index].flags,
                                 .backend = options->backend,
                                 .progress = go_on};
-    epio_bench_result result = {0};
+    epio_bench_result result = {.size = sizeof result};
     int error = context->refused[index] ? 0 : workloads[index].compare(&result, &bench);
 
     if (is_refusal(&workloads[index], error)) {

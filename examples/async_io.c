@@ -329,7 +329,8 @@ static int64_t compare(const char *folder, uint64_t iterations, uint32_t flags,
                        int (*run)(epio_bench_result *, const epio_bench_options *))
 {
     epio_bench_options options = {0};
-    epio_bench_result result;
+    epio_bench_result result = {.size = sizeof result};
+    char summary[512];
     int error;
 
     options.size = sizeof options;
@@ -338,7 +339,8 @@ static int64_t compare(const char *folder, uint64_t iterations, uint32_t flags,
     options.flags = flags;
     error = run(&result, &options);
     if (error == 0) {
-        epio_bench_summary(&result, stdout);
+        (void)epio_bench_summary(&result, summary, sizeof summary);
+        fputs(summary, stdout);
     }
     return error;
 }

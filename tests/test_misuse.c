@@ -1200,9 +1200,7 @@ static void handle_no_more(hand *c)
     X(frame_push, "epio_frame_push", epio_frame_push(NULL, &c->frame))                             \
     X(frame_push_frame, "epio_frame_push", epio_frame_push(&c->op, NULL))                          \
     X(forward, "epio_forward", epio_forward(NULL, c->vfs, NULL))                                   \
-    X(forward_vfs, "epio_forward", epio_forward(&c->op, NULL, NULL))                               \
-    X(summary, "epio_bench_summary", epio_bench_summary(NULL, stdout))                             \
-    X(summary_stream, "epio_bench_summary", epio_bench_summary(&c->result, NULL))
+    X(forward_vfs, "epio_forward", epio_forward(&c->op, NULL, NULL))
 
 /* What a result can say is EPIO_EINVAL. */
 #define NULL_REFUSED(X)                                                                            \
@@ -1264,6 +1262,8 @@ static void handle_no_more(hand *c)
     X(epio_trace_reset(NULL))                                                                      \
     X(epio_trace_summary(NULL, &c->byte, 1))                                                       \
     X(epio_trace_summary(c->trace, NULL, 1))                                                       \
+    X(epio_bench_summary(NULL, &c->byte, 1))                                                       \
+    X(epio_bench_summary(&c->result, NULL, 1))                                                     \
     X(epio_bench_compare_write(NULL, NULL))                                                        \
     X(epio_bench_compare_read(NULL, NULL))                                                         \
     X(epio_bench_invalid_reason(NULL, true, NULL, 1))

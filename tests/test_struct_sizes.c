@@ -2,6 +2,7 @@
  * smaller or larger. What does not depend on the back end: EPIO_TEST_ONCE. */
 #include "support.h"
 
+#include <epio/bench.h>
 #include <epio/vfs.h>
 
 #include <stddef.h>
@@ -103,6 +104,36 @@ static void of_trace_counts(fixture *f)
     epio_vfs_destroy(trace);
 }
 
+typedef union any_result {
+    epio_bench_result known;
+    unsigned char bytes[sizeof(epio_bench_result) + 64];
+} any_result;
+
+typedef struct newer_bench_options {
+    epio_bench_options known;
+    uint64_t one;
+} newer_bench_options;
+
+static void of_benchmarks(fixture *f)
+{
+    newer_bench_options options = {.known = {.size = sizeof options, .iterations = 4, .bytes = 1}};
+    any_result got;
+    options.known.path = f->folder;
+    memset(&got, 0xdd, sizeof got);
+    got.known.size = sizeof got;
+    check_result(epio_bench_compare_write(&got.known, &options.known), 0);
+    check(got.known.size == sizeof got && got.known.iterations == 4);
+    for (size_t i = sizeof got.known; i < sizeof got; i++) {
+        check(got.bytes[i] == 0);
+    }
+    got.known.size = sizeof got.known - 1;
+    check_result(epio_bench_compare_write(&got.known, &options.known), EPIO_EINVAL);
+    check(got.known.iterations == 4);
+    got.known.size = sizeof got;
+    options.one = 1;
+    check_result(epio_bench_compare_write(&got.known, &options.known), EPIO_EINVAL);
+}
+
 /* ---- Methods -------------------------------------------------------------- */
 
 typedef struct newer_methods {
@@ -138,7 +169,7 @@ int main(void)
     static const fixture_test tests[] = {
         FIXTURE_TEST(of_older_options, ON_OS), FIXTURE_TEST(of_newer_options, ON_OS),
         FIXTURE_TEST(of_statistics, ON_OS),    FIXTURE_TEST(of_trace_counts, ON_OS),
-        FIXTURE_TEST(of_newer_methods, ON_OS),
+        FIXTURE_TEST(of_benchmarks, ON_OS),    FIXTURE_TEST(of_newer_methods, ON_OS),
     };
     return FIXTURE_RUN("struct sizes", tests);
 }

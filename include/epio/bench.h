@@ -9,8 +9,6 @@
 
 #include <epio/epio.h>
 
-#include <stdio.h>
-
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -37,6 +35,7 @@ typedef struct epio_bench_options {
 } epio_bench_options;
 
 typedef struct epio_bench_result {
+    size_t size;          /* sizeof(epio_bench_result); the caller's to set */
     const char *workload; /* "write", "durable write", "direct read", ...; static */
     const char *backend;  /* static */
     uint64_t iterations;
@@ -51,9 +50,9 @@ typedef struct epio_bench_result {
 
 /* Writes `iterations` consecutive pieces to a new file, each half to its own.
  * NULL options: the defaults. 0, and the result is filled; or an error, and it
- * is all zero. The files have no name that others see and are gone when this
+ * is all zero but for its size. The files have no name that others see and are gone when this
  * returns. Needs room for 2 * iterations * bytes. Any thread. Errors:
- * EPIO_EINVAL (NULL result, a size that is not this version's, unknown flags or
+ * EPIO_EINVAL (NULL result, a size below that of the first version, unknown flags or
  * backend, more than INT64_MAX bytes), EPIO_ENOMEM, EPIO_ECANCELED, and those
  * of open, write and sync. */
 EPIO_API int epio_bench_compare_write(epio_bench_result *result, const epio_bench_options *options);
@@ -67,8 +66,10 @@ EPIO_API int epio_bench_compare_read(epio_bench_result *result, const epio_bench
 EPIO_API int64_t epio_bench_invalid_reason(const epio_bench_options *options, bool reading,
                                            char *buffer, size_t len);
 
-/* Prints a result for people, in four lines. */
-EPIO_API void epio_bench_summary(const epio_bench_result *result, FILE *stream);
+/* Writes a result for people, in four lines ended by a NUL, into `buffer`: its length without
+ * the NUL, even if only the first `len` - 1 bytes of it had room (as snprintf does; NULL and
+ * 0: nothing is written). EPIO_EINVAL: NULL. Any thread. */
+EPIO_API int64_t epio_bench_summary(const epio_bench_result *result, char *buffer, size_t len);
 
 #endif /* EPIO_ASYNC */
 

@@ -4,9 +4,10 @@
 #include <epio/bench.h>
 #include <epio/vfs.h>
 
-#include "fatal.h"
+#include "core/struct_size.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -383,11 +384,10 @@ static void fill_result(const struct comparison *comparison, epio_bench_result *
 static const char *fill_options(epio_bench_options *options, const epio_bench_options *given,
                                 bool reading)
 {
-    if (given != NULL) {
-        if (given->size != sizeof *given) {
-            return "size is not sizeof(epio_bench_options)";
-        }
-        *options = *given;
+    size_t first = EPIO__SIZE_UP_TO(epio_bench_options, user);
+    if (given != NULL && !epio__options_take(options, sizeof *options, first, given)) {
+        return given->size < first ? "size is not sizeof(epio_bench_options)"
+                                   : "options are set that this version does not know";
     }
     if (options->iterations == 0) {
         options->iterations = 1000;
@@ -425,15 +425,22 @@ int64_t epio_bench_invalid_reason(const epio_bench_options *options, bool readin
     return snprintf(buffer, len, "%s", reason);
 }
 
+static bool give(const epio_bench_result *found, epio_bench_result *result)
+{
+    return epio__result_give(found, sizeof *found, EPIO__SIZE_UP_TO(epio_bench_result, speedup),
+                             result);
+}
+
 static int compare(epio_bench_result *result, const epio_bench_options *options, bool reading)
 {
     struct comparison comparison = {0};
     const char *backend = NULL;
 
-    if (result == NULL) {
+    epio_bench_result found = {0};
+
+    if (result == NULL || !give(&found, result)) {
         return EPIO_EINVAL;
     }
-    memset(result, 0, sizeof *result);
     comparison.reading = reading;
     if (fill_options(&comparison.options, options, reading) != NULL) {
         return EPIO_EINVAL;
@@ -445,7 +452,8 @@ static int compare(epio_bench_result *result, const epio_bench_options *options,
     }
     clean_up(&comparison);
     if (comparison.error == 0) {
-        fill_result(&comparison, result, backend);
+        fill_result(&comparison, &found, backend);
+        (void)give(&found, result);
     }
     return comparison.error;
 }
@@ -460,21 +468,19 @@ int epio_bench_compare_read(epio_bench_result *result, const epio_bench_options 
     return compare(result, options, true);
 }
 
-static void print_half(FILE *stream, const char *name, uint64_t elapsed, double throughput)
+int64_t epio_bench_summary(const epio_bench_result *result, char *buffer, size_t len)
 {
-    fprintf(stream, "  %-13s %10.2f ms %10.1f MB/s\n", name, (double)elapsed / 1e6,
-            throughput / 1e6);
-}
-
-void epio_bench_summary(const epio_bench_result *result, FILE *stream)
-{
-    epio__require(result, "epio_bench_summary", "the result is NULL");
-    epio__require(stream, "epio_bench_summary", "the stream is NULL");
-    fprintf(stream, "%s: %" PRIu64 " x %" PRIu64 " bytes, up to %" PRIu32 " in flight (%s)\n",
-            result->workload, result->iterations, result->bytes, result->queue_depth,
-            result->backend);
-    print_half(stream, "synchronous", result->synchronous_ns, result->synchronous_bytes_per_second);
-    print_half(stream, "asynchronous", result->asynchronous_ns,
-               result->asynchronous_bytes_per_second);
-    fprintf(stream, "  %-13s %10.2f times\n", "speed-up", result->speedup);
+    if (result == NULL || (buffer == NULL && len != 0)) {
+        return EPIO_EINVAL;
+    }
+    return snprintf(buffer, len,
+                    "%s: %" PRIu64 " x %" PRIu64 " bytes, up to %" PRIu32 " in flight (%s)\n"
+                    "  %-13s %10.2f ms %10.1f MB/s\n"
+                    "  %-13s %10.2f ms %10.1f MB/s\n"
+                    "  %-13s %10.2f times\n",
+                    result->workload, result->iterations, result->bytes, result->queue_depth,
+                    result->backend, "synchronous", (double)result->synchronous_ns / 1e6,
+                    result->synchronous_bytes_per_second / 1e6, "asynchronous",
+                    (double)result->asynchronous_ns / 1e6,
+                    result->asynchronous_bytes_per_second / 1e6, "speed-up", result->speedup);
 }
