@@ -20,7 +20,7 @@ try {
     Invoke-Program 'cmake' @('--preset', $presets.Configure, '-DEPIO_BUILD_TESTS=OFF')
     Invoke-Program 'cmake' @('--build', '--preset', $presets.Build)
 
-    $program = "./$($presets.Folder)/bench/$($presets.Configuration)/epio-bench.exe"
+    $program = "./$($presets.Directory)/bench/$($presets.Configuration)/epio-bench.exe"
     $lines = foreach ($command in @('peers', 'durable', 'scale', 'overhead', 'compare')) {
         & $program $command --json @options
         if ($LASTEXITCODE -ne 0) {

@@ -31,7 +31,7 @@ function Get-Presets([switch]$Release) {
         return @{
             Configure = $name
             Build = $build
-            Folder = "build/$name"
+            Directory = "build/$name"
             Configuration = 'RelWithDebInfo'
         }
     }
@@ -46,9 +46,9 @@ function Get-Presets([switch]$Release) {
         return @{
             Configure = $name
             Build = $name
-            Folder = "build/$name"
+            Directory = "build/$name"
             Configuration = '.'
         }
     }
-    throw 'epio needs CMake 3.25 and either Visual Studio (2022, version 17.8, or newer) with vcpkg (VCPKG_ROOT names its folder), or gcc, Ninja, pkg-config and libsodium'
+    throw 'epio needs CMake 3.25 and either Visual Studio (2022, version 17.8, or newer) with vcpkg (VCPKG_ROOT names its directory), or gcc, Ninja, pkg-config and libsodium'
 }

@@ -15,7 +15,7 @@ try {
     $presets = Get-Presets -Release
     Invoke-Program 'cmake' @('--preset', $presets.Configure, '-DEPIO_BUILD_TESTS=OFF')
     Invoke-Program 'cmake' @('--build', '--preset', $presets.Build)
-    Invoke-Program "./$($presets.Folder)/examples/$($presets.Configuration)/async_io.exe" @()
+    Invoke-Program "./$($presets.Directory)/examples/$($presets.Configuration)/async_io.exe" @()
 } finally {
     Pop-Location
 }

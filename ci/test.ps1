@@ -18,7 +18,7 @@ Push-Location (Split-Path $PSScriptRoot)
 try {
     $presets = Get-Presets
     $jobs = $env:NUMBER_OF_PROCESSORS
-    $results = Join-Path (Get-Location).Path "$($presets.Folder)/results.xml"
+    $results = Join-Path (Get-Location).Path "$($presets.Directory)/results.xml"
     if (Test-Path $results) {
         Remove-Item $results
     }

@@ -4,10 +4,10 @@ set(CMAKE_C_COMPILER clang)
 set(CMAKE_C_COMPILER_TARGET x86_64-w64-mingw32)
 include(${CMAKE_CURRENT_LIST_DIR}/toolchain-mingw.cmake)
 
-# Debian calls the folder of gcc's own libraries such that clang misses it.
+# Debian calls the directory of gcc's own libraries such that clang misses it.
 execute_process(COMMAND x86_64-w64-mingw32-gcc -print-libgcc-file-name
     OUTPUT_VARIABLE mingw_libgcc OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
-cmake_path(GET mingw_libgcc PARENT_PATH mingw_gcc_folder)
+cmake_path(GET mingw_libgcc PARENT_PATH mingw_gcc_directory)
 foreach(kind IN ITEMS EXE SHARED MODULE)
-    string(APPEND CMAKE_${kind}_LINKER_FLAGS_INIT " -L${mingw_gcc_folder}")
+    string(APPEND CMAKE_${kind}_LINKER_FLAGS_INIT " -L${mingw_gcc_directory}")
 endforeach()

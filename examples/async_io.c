@@ -1,9 +1,9 @@
 /* A tour of epio in four parts: files, the VFS around them, backpressure, and
  * what an asynchronous loop gains on this machine.
  *
- *     async_io [FOLDER]
+ *     async_io [DIRECTORY]
  *
- * Works on two small files in FOLDER (the current one if none is named) and
+ * Works on two small files in DIRECTORY (the current one if none is named) and
  * removes them again. Portable: C11 and epio alone. */
 #include <epio/bench.h>
 #include <epio/epio.h>
@@ -325,7 +325,7 @@ static int64_t part_limit(struct tour *tour)
 
 /* ---- Part 4: performance ------------------------------------------------ */
 
-static int64_t compare(const char *folder, uint64_t iterations, uint32_t flags,
+static int64_t compare(const char *directory, uint64_t iterations, uint32_t flags,
                        int (*run)(epio_bench_result *, const epio_bench_options *))
 {
     epio_bench_options options = {0};
@@ -334,7 +334,7 @@ static int64_t compare(const char *folder, uint64_t iterations, uint32_t flags,
     int error;
 
     options.size = sizeof options;
-    options.path = folder;
+    options.path = directory;
     options.iterations = iterations;
     options.flags = flags;
     error = run(&result, &options);
@@ -347,14 +347,14 @@ static int64_t compare(const char *folder, uint64_t iterations, uint32_t flags,
 
 /* An asynchronous loop gains where there is something to wait for. What the
  * page cache has at hand is fast either way. */
-static int64_t part_performance(const char *folder)
+static int64_t part_performance(const char *directory)
 {
     int64_t result;
 
     printf("\n4. Performance\n");
-    result = compare(folder, 500, EPIO_BENCH_DURABLE, epio_bench_compare_write);
+    result = compare(directory, 500, EPIO_BENCH_DURABLE, epio_bench_compare_write);
     if (result >= 0) {
-        result = compare(folder, 20000, 0, epio_bench_compare_read);
+        result = compare(directory, 20000, 0, epio_bench_compare_read);
     }
     return result;
 }
@@ -362,7 +362,7 @@ static int64_t part_performance(const char *folder)
 /* ---- The tour ----------------------------------------------------------- */
 
 /* Names that nobody else has, so that no file of somebody's is touched. */
-static int64_t choose_names(struct tour *tour, const char *folder)
+static int64_t choose_names(struct tour *tour, const char *directory)
 {
     uint32_t number;
     epio_op op = {0};
@@ -372,8 +372,8 @@ static int64_t choose_names(struct tour *tour, const char *folder)
     if (result < 0) {
         return result;
     }
-    needed = snprintf(tour->path, PATH_SIZE, "%s/epio-%08" PRIx32 ".txt", folder, number);
-    snprintf(tour->renamed, PATH_SIZE, "%s/epio-%08" PRIx32 ".old", folder, number);
+    needed = snprintf(tour->path, PATH_SIZE, "%s/epio-%08" PRIx32 ".txt", directory, number);
+    snprintf(tour->renamed, PATH_SIZE, "%s/epio-%08" PRIx32 ".old", directory, number);
     return needed < 0 || needed >= PATH_SIZE ? EPIO_ENAMETOOLONG : 0;
 }
 
@@ -386,7 +386,7 @@ static void remove_files(struct tour *tour)
     epio_wait(epio_delete(&op, tour->vfs, tour->renamed, 0));
 }
 
-static int64_t run_parts(struct tour *tour, const char *folder)
+static int64_t run_parts(struct tour *tour, const char *directory)
 {
     int64_t result;
 
@@ -399,7 +399,7 @@ static int64_t run_parts(struct tour *tour, const char *folder)
         result = part_limit(tour);
     }
     if (result >= 0) {
-        result = part_performance(folder);
+        result = part_performance(directory);
     }
     if (result < 0) {
         remove_files(tour);
@@ -410,24 +410,24 @@ static int64_t run_parts(struct tour *tour, const char *folder)
 int main(int count, char **arguments)
 {
     static struct tour tour;
-    const char *folder = count > 1 ? arguments[1] : ".";
+    const char *directory = count > 1 ? arguments[1] : ".";
     int64_t result;
 
-    if (strcmp(folder, "--help") == 0) {
-        printf("usage: async_io [FOLDER]\n");
+    if (strcmp(directory, "--help") == 0) {
+        printf("usage: async_io [DIRECTORY]\n");
         return EXIT_SUCCESS;
     }
-    if (count > 2 || folder[0] == '-') {
-        fprintf(stderr, "usage: async_io [FOLDER]\n");
+    if (count > 2 || directory[0] == '-') {
+        fprintf(stderr, "usage: async_io [DIRECTORY]\n");
         return 2;
     }
-    result = choose_names(&tour, folder);
+    result = choose_names(&tour, directory);
     if (result >= 0) {
         result = epio_loop_create(&tour.loop, NULL);
     }
     if (result >= 0) {
         tour.vfs = epio_loop_vfs(tour.loop);
-        result = run_parts(&tour, folder);
+        result = run_parts(&tour, directory);
         epio_loop_destroy(tour.loop);
     }
     if (result < 0) {

@@ -40,7 +40,7 @@
 
 /* ---- What epio has no verb for ------------------------------------------ */
 
-enum path_kind { NOTHING, REGULAR_FILE, FOLDER, SOMETHING_ELSE };
+enum path_kind { NOTHING, REGULAR_FILE, DIRECTORY, SOMETHING_ELSE };
 
 #ifdef _WIN32
 
@@ -57,7 +57,7 @@ static bool is_separator(char c)
     return c == '/' || c == '\\';
 }
 
-/* The names of two files in one folder. */
+/* The names of two files in one directory. */
 static bool same_name(const char *one, const char *other)
 {
     return _stricmp(one, other) == 0;
@@ -69,7 +69,7 @@ static enum path_kind kind_of_path(const char *path)
     int64_t result = epio_perform(epio_open(&op, epio_os_vfs(), path, EPIO_OPEN_READ));
 
     if (result == EPIO_EISDIR) {
-        return FOLDER;
+        return DIRECTORY;
     }
     if (op.file != NULL) {
         epio_perform(epio_close(&op, op.file));
@@ -112,7 +112,7 @@ static enum path_kind kind_of_path(const char *path)
     if (S_ISREG(status.st_mode)) {
         return REGULAR_FILE;
     }
-    return S_ISDIR(status.st_mode) ? FOLDER : SOMETHING_ELSE;
+    return S_ISDIR(status.st_mode) ? DIRECTORY : SOMETHING_ELSE;
 }
 
 static uint32_t permissions_of(const epio_file *file)
@@ -380,14 +380,14 @@ static const char *name_of(const char *path)
     return name;
 }
 
-/* A name in the target's folder that nobody else has. */
+/* A name in the target's directory that nobody else has. */
 static int64_t choose_temporary(const char *target, char *path)
 {
-    int folder = (int)(name_of(target) - target);
+    int directory = (int)(name_of(target) - target);
     uint64_t number;
     epio_op op = {0};
     int64_t result = epio_perform(epio_randomness(&op, epio_os_vfs(), &number, sizeof number));
-    int needed = snprintf(path, PATH_SIZE, "%.*s.copy-%016" PRIx64 ".part", folder, target,
+    int needed = snprintf(path, PATH_SIZE, "%.*s.copy-%016" PRIx64 ".part", directory, target,
                           result < 0 ? 0 : number);
 
     if (result < 0) {
@@ -515,13 +515,13 @@ static int copy_file(const char *source, const char *target)
 
 /* ---- The command line --------------------------------------------------- */
 
-static int copy_into_folder(const char *source, const char *folder)
+static int copy_into_directory(const char *source, const char *directory)
 {
     char target[PATH_SIZE];
     const char *name = name_of(source);
-    size_t len = strlen(folder);
-    const char *separator = len > 0 && is_separator(folder[len - 1]) ? "" : "/";
-    int needed = snprintf(target, sizeof target, "%s%s%s", folder, separator, name);
+    size_t len = strlen(directory);
+    const char *separator = len > 0 && is_separator(directory[len - 1]) ? "" : "/";
+    int needed = snprintf(target, sizeof target, "%s%s%s", directory, separator, name);
 
     if (name[0] == '\0') {
         return tell_why(source, epio_error_message(EPIO_EISDIR));
@@ -554,18 +554,18 @@ static int copy_all(char **sources, int count, const char *target)
     int status = EXIT_SUCCESS;
     int i;
 
-    if (kind_of_path(target) != FOLDER) {
+    if (kind_of_path(target) != DIRECTORY) {
         if (count == 1 && name_of(target)[0] != '\0') {
             return copy_file(sources[0], target);
         }
-        tell_why(target, "is no folder");
+        tell_why(target, "is no directory");
         return USAGE;
     }
     if (names_clash(sources, count)) {
         return USAGE;
     }
     for (i = 0; i < count && !interrupted; i++) {
-        int one = copy_into_folder(sources[i], target);
+        int one = copy_into_directory(sources[i], target);
 
         if (one != EXIT_SUCCESS) {
             status = one;
@@ -578,7 +578,7 @@ static void print_usage(FILE *stream)
 {
     fprintf(stream,
             "usage: copy SOURCE... TARGET\n\n"
-            "Copies a file to TARGET, or files into the folder TARGET. What was there is\n"
+            "Copies a file to TARGET, or files into the directory TARGET. What was there is\n"
             "replaced when the copy is complete and on the medium, not before. A source\n"
             "may be a stream, such as %s. Ctrl-C gives up and cleans up.\n",
             STREAM_EXAMPLE);

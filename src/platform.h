@@ -99,7 +99,7 @@ typedef struct epio__os_file {
     uint32_t cached_reads;    /* atomic; EPIO__CACHED_READS_... */
     bool direct;              /* reads and writes go past the page cache */
     bool may_be_pinned;       /* see epio__backend.pins_files */
-    uint32_t keeps_from_ring; /* atomic; not 0: such a back end is to have nothing of it */
+    uint32_t keeps_from_ring; /* atomic; not 0: such a backend is to have nothing of it */
     uint32_t generation;      /* epio__process_generation of the process that opened it */
     char *delete_path;        /* to be removed at close, owned; NULL: nothing */
     uint64_t device;          /* with the next: which file it is, whatever its name */
@@ -111,8 +111,8 @@ typedef struct epio__os_file {
     uint32_t lock_generation; /* atomic; of the process whose that and the lock_handle are */
     epio_node closing;        /* among the files of its inode that are still to be closed */
     uint32_t stream;          /* the platform's notes on a stream */
-    uint32_t watched;         /* what the back end waits for on it */
-    int32_t watch_slot;       /* the back end's entry for it; 0: none */
+    uint32_t watched;         /* what the backend waits for on it */
+    int32_t watch_slot;       /* the backend's entry for it; 0: none */
     uint32_t ring_table;      /* a ring's table of files, of that moment, which has it */
     uint32_t ring_index;      /* there */
     epio_node readers;        /* ops that wait until it can be read, first come first served */
@@ -167,7 +167,7 @@ bool epio__os_readv_cached(epio_op *op, uint64_t bytes);
 /* In op->notes, of reads and writes alone. */
 #define EPIO__NOTE_MISSED_CACHE 1u /* epio__os_read_cached found it not in memory */
 #define EPIO__NOTE_GIVEN_UP 2u     /* it is to end, perhaps between two pieces */
-#define EPIO__NOTE_OF_BACKEND 4u   /* and up: the back end's own */
+#define EPIO__NOTE_OF_BACKEND 4u   /* and up: the backend's own */
 
 /* Closes what the system knows of the file and frees its memory: 0, or an error
  * with *os_error. */
@@ -229,18 +229,18 @@ epio__os_file *epio__os_file_reopen(uint64_t device, uint64_t inode, uint32_t fl
 
 #if EPIO_ASYNC
 
-/* The back end, on the owner's thread, has carried out so many bytes of the op within
+/* The backend, on the owner's thread, has carried out so many bytes of the op within
  * submit. */
 void epio__os_spend(const epio_op *op, uint64_t bytes);
 
-/* ---- Back ends --------------------------------------------------------- */
+/* ---- Backends --------------------------------------------------------- */
 
 /* One way of waiting for completions. All but wake are called by the loop's
- * owner; the state belongs to the back end. */
+ * owner; the state belongs to the backend. */
 typedef struct epio__backend {
     const char *name;
 
-    /* submit may carry out all of a transfer: it has its share of the turn, which
+    /* submit may carry out all of a transfer: it has its share of the iteration, which
      * epio__os_spend counts. */
     bool transfers_at_once;
 

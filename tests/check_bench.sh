@@ -99,8 +99,8 @@ for command in $commands; do
     says errors "unknown argument '--no-such-option'"
     ends_with 2 $command --backend abacus
     says errors "abacus"
-    ends_with 2 $command --path no/such/folder
-    says errors "no/such/folder"
+    ends_with 2 $command --path no/such/directory
+    says errors "no/such/directory"
 done
 ends_with 2
 ends_with 2 juggle

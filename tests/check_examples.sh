@@ -1,9 +1,9 @@
 #!/bin/sh
 # Runs the built examples and checks what they promise.
 #
-#     check_examples.sh FOLDER [LAUNCHER]
+#     check_examples.sh DIRECTORY [LAUNCHER]
 #
-# FOLDER holds the programs async_io, copy and log, or async_io.exe and so on for
+# DIRECTORY holds the programs async_io, copy and log, or async_io.exe and so on for
 # Windows; LAUNCHER is what runs them elsewhere, by its full path (ci/run-in-wine).
 # The order of system calls is looked at with strace, where it is there and allowed to
 # trace. EPIO_CHECK_KILLS says how often the log is killed (10).
@@ -11,7 +11,7 @@
 set -u
 export LC_ALL=C
 
-programs=$(cd "${1:?usage: check_examples.sh FOLDER [LAUNCHER]}" && pwd) || exit 2
+programs=$(cd "${1:?usage: check_examples.sh DIRECTORY [LAUNCHER]}" && pwd) || exit 2
 launcher=${2:-}
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/epio-examples-XXXXXX") || exit 2
 kills=${EPIO_CHECK_KILLS:-10}
@@ -78,15 +78,15 @@ fails_with()
     return 1
 }
 
-# No file but those named is in the folder, hidden ones included.
+# No file but those named is in the directory, hidden ones included.
 holds_only()
 {
-    folder=$1
+    directory=$1
     shift
-    found=$(ls -A "$folder" | sort | tr '\n' ' ')
+    found=$(ls -A "$directory" | sort | tr '\n' ' ')
     wanted=$(for name in "$@"; do echo "$name"; done | sort | tr '\n' ' ')
     [ "$found" = "$wanted" ] && return 0
-    echo "$folder holds '$found' instead of '$wanted'"
+    echo "$directory holds '$found' instead of '$wanted'"
     return 1
 }
 
@@ -112,8 +112,8 @@ run_async_io()
     check "async_io tells its four parts" grep -q "All four parts are done" tour.txt
     check "async_io keeps its limit" grep -Eq "100 done, at most ([1-9]|10) at the same time" tour.txt
     check "async_io leaves no file" holds_only tour
-    check "async_io refuses a folder that is not there" fails_with 1 "$programs/async_io" nowhere
-    check "async_io refuses two folders" fails_with 2 "$programs/async_io" tour tour
+    check "async_io refuses a directory that is not there" fails_with 1 "$programs/async_io" nowhere
+    check "async_io refuses two directories" fails_with 2 "$programs/async_io" tour tour
 }
 
 # ---- copy --------------------------------------------------------------------
@@ -133,10 +133,10 @@ copy_files()
     check "copy left nothing else" holds_only copies empty one slot slot1 large
 
     rm copies/*
-    check "copy into a folder" "$programs/copy" empty one large copies
-    check "copy into a folder has them all" holds_only copies empty one large
-    check "copy into a folder is right" cmp large copies/large
-    check "copy into a folder with a slash" "$programs/copy" slot copies/
+    check "copy into a directory" "$programs/copy" empty one large copies
+    check "copy into a directory has them all" holds_only copies empty one large
+    check "copy into a directory is right" cmp large copies/large
+    check "copy into a directory with a slash" "$programs/copy" slot copies/
     check "copy replaces" "$programs/copy" slot1 copies/slot
     check "copy replaced it" cmp slot1 copies/slot
 
@@ -185,11 +185,11 @@ copy_refuses()
     else
         skip "copy onto itself by a link" "this shell makes a copy of it"
     fi
-    check "copy onto itself in its folder" fails_with 1 "$programs/copy" itself .
+    check "copy onto itself in its directory" fails_with 1 "$programs/copy" itself .
     check "copy onto itself changed nothing" cmp large itself
     check "copy of what is not there" fails_with 1 "$programs/copy" absent other
-    check "copy of a folder" fails_with 1 "$programs/copy" copies other
-    check "copy to where no folder is" fails_with 1 "$programs/copy" large absent/large
+    check "copy of a directory" fails_with 1 "$programs/copy" copies other
+    check "copy to where no directory is" fails_with 1 "$programs/copy" large absent/large
     check "copy of two to a file" fails_with 2 "$programs/copy" one slot itself
     check "copy of two of one name" fails_with 2 "$programs/copy" one ./one other
     if $windows; then

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what was built into a folder of its own and builds a program outside
+# Installs what was built into a directory of its own and builds a program outside
 # of the tree against it: by pkg-config, shared and static, and by CMake. Another such
 # program has epio's sources in its own tree.
 # Usage: check_installation.sh CMAKE BUILD-DIR CONFIGURATION CONSUMER-DIR C-COMPILER
@@ -23,8 +23,8 @@ if [ $# -gt 0 ]; then
 fi
 source=$(sed -n 's/^epio_SOURCE_DIR:STATIC=//p' "$build/CMakeCache.txt")
 
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
+directory=$(mktemp -d)
+trap 'rm -rf "$directory"' EXIT
 
 fail() {
     echo "$1"
@@ -33,8 +33,8 @@ fail() {
 
 # logged COMMAND...: its output only if it fails.
 logged() {
-    "$@" >"$folder/log" 2>&1 || {
-        cat "$folder/log"
+    "$@" >"$directory/log" 2>&1 || {
+        cat "$directory/log"
         fail "failed: $*"
     }
 }
@@ -42,9 +42,9 @@ logged() {
 # ---- Installing ----
 
 # Moved after it was installed: nothing in it may know where it was.
-logged "$cmake" --install "$build" --config "$configuration" --prefix "$folder/installed"
-mv "$folder/installed" "$folder/prefix"
-prefix=$folder/prefix
+logged "$cmake" --install "$build" --config "$configuration" --prefix "$directory/installed"
+mv "$directory/installed" "$directory/prefix"
+prefix=$directory/prefix
 package=$(dirname "$(find "$prefix" -name epio.pc)")
 library=$(dirname "$package")
 # Where the program finds the shared library: elsewhere, under Wine, and on Windows.
@@ -55,7 +55,7 @@ documents=$(dirname "$(find "$prefix" -name LICENSE)")
 for document in README.md CHANGELOG.md docs/locking.md; do
     [ -f "$documents/$document" ] || fail "$document is not installed beside the licence"
 done
-if grep -rqF "$folder/installed" "$prefix"/lib*/cmake "$package"; then
+if grep -rqF "$directory/installed" "$prefix"/lib*/cmake "$package"; then
     fail "what is installed knows where it was installed"
 fi
 
@@ -68,11 +68,11 @@ fi
 
 # A package is made of what lies under DESTDIR, as if that were the root.
 staged() {
-    DESTDIR=$folder/stage logged "$cmake" --install "$build" --config "$configuration" --prefix /usr
-    (cd "$prefix" && find . ! -type d | sort) >"$folder/in-prefix"
-    (cd "$folder/stage/usr" && find . ! -type d | sort) >"$folder/in-stage"
-    cmp "$folder/in-prefix" "$folder/in-stage" || fail "DESTDIR holds other files than the prefix"
-    rm -r "$folder/stage"
+    DESTDIR=$directory/stage logged "$cmake" --install "$build" --config "$configuration" --prefix /usr
+    (cd "$prefix" && find . ! -type d | sort) >"$directory/in-prefix"
+    (cd "$directory/stage/usr" && find . ! -type d | sort) >"$directory/in-stage"
+    cmp "$directory/in-prefix" "$directory/in-stage" || fail "DESTDIR holds other files than the prefix"
+    rm -r "$directory/stage"
     echo "DESTDIR: as many files"
 }
 
@@ -84,17 +84,17 @@ run() {
     program=$2
     [ -e "$program" ] || program=$program.exe
     printf '%s: ' "$1"
-    (cd "$folder" && ${emulator:+"$emulator"} "$program" consumer.tmp) || fail "exit status $?"
+    (cd "$directory" && ${emulator:+"$emulator"} "$program" consumer.tmp) || fail "exit status $?"
 }
 
-# A toolchain looks for packages in its own folders and in the staging prefix.
+# A toolchain looks for packages in its own directories and in the staging prefix.
 configure() {
     if [ -n "$toolchain" ]; then
         set -- "$@" -DCMAKE_TOOLCHAIN_FILE="$toolchain" -DCMAKE_STAGING_PREFIX="$prefix"
     else
         set -- "$@" -DCMAKE_C_COMPILER="$compiler" -DCMAKE_PREFIX_PATH="$prefix"
     fi
-    "$cmake" -S "$consumer" -B "$folder/cmake" -G Ninja -DCMAKE_BUILD_TYPE=Debug "$@"
+    "$cmake" -S "$consumer" -B "$directory/cmake" -G Ninja -DCMAKE_BUILD_TYPE=Debug "$@"
 }
 
 # by_cmake NAME EXPECTED-TYPE OPTION...
@@ -103,14 +103,14 @@ by_cmake() {
     type=$2
     shift 2
     logged configure "$@"
-    grep -qx "$type" "$folder/cmake/consumer-uses" ||
-        fail "$name: $(cat "$folder/cmake/consumer-uses") instead of $type"
-    logged "$cmake" --build "$folder/cmake"
-    run "$name" "$folder/cmake/consumer"
+    grep -qx "$type" "$directory/cmake/consumer-uses" ||
+        fail "$name: $(cat "$directory/cmake/consumer-uses") instead of $type"
+    logged "$cmake" --build "$directory/cmake"
+    run "$name" "$directory/cmake/consumer"
 }
 
 by_package() {
-    rm -rf "$folder/cmake"
+    rm -rf "$directory/cmake"
     for target in epio::epio epio::epio_shared epio::epio_static; do
         type=SHARED_LIBRARY
         [ $target != epio::epio_static ] || type=STATIC_LIBRARY
@@ -120,11 +120,11 @@ by_package() {
 
 # The objects of the first serve the second.
 by_subdirectory() {
-    rm -rf "$folder/cmake"
+    rm -rf "$directory/cmake"
     set -- -DCONSUMER_EPIO_SOURCE="$source" \
         "$(grep -h '^EPIO_ASYNC:' "$build/CMakeCache.txt" | sed 's/^/-D/')"
     by_cmake "add_subdirectory, BUILD_SHARED_LIBS=OFF" STATIC_LIBRARY "$@" -DBUILD_SHARED_LIBS=OFF
-    [ -z "$(find "$folder/cmake/epio" -name 'libepio*.so*' -o -name 'libepio*.d[ly]*')" ] ||
+    [ -z "$(find "$directory/cmake/epio" -name 'libepio*.so*' -o -name 'libepio*.d[ly]*')" ] ||
         fail "add_subdirectory: builds the shared library that nobody links"
     by_cmake "add_subdirectory, BUILD_SHARED_LIBS=ON" SHARED_LIBRARY "$@" -DBUILD_SHARED_LIBS=ON
 }
@@ -136,18 +136,18 @@ by_pkg_config() {
     shift 2
     # The flags are words to be split.
     # shellcheck disable=SC2046
-    "$compiler" "$@" -std=c11 -Wall -Wextra -Werror -o "$folder/$name" "$consumer/main.c" \
+    "$compiler" "$@" -std=c11 -Wall -Wextra -Werror -o "$directory/$name" "$consumer/main.c" \
         $(pkg-config ${option:+"$option"} --cflags --libs epio)
-    run "pkg-config, $name" "$folder/$name"
+    run "pkg-config, $name" "$directory/$name"
 }
 
 # What a program outside writes a layer and a VFS with.
 examples_by_pkg_config() {
     for name in xor_layer remote_vfs; do
         # shellcheck disable=SC2046
-        "$compiler" "$@" -std=c11 -Wall -Wextra -Werror -o "$folder/$name" \
+        "$compiler" "$@" -std=c11 -Wall -Wextra -Werror -o "$directory/$name" \
             "$source/examples/$name.c" $(pkg-config --cflags --libs epio)
-        run "pkg-config, $name" "$folder/$name"
+        run "pkg-config, $name" "$directory/$name"
     done
 }
 
@@ -156,17 +156,17 @@ without_dependencies() {
     (
         export PKG_CONFIG_LIBDIR="$package" PKG_CONFIG_PATH=
         by_pkg_config without-libsodium '' "$@"
-        rm -rf "$folder/cmake"
+        rm -rf "$directory/cmake"
         if [ -n "$toolchain" ]; then
             exit 0 # it says itself where packages are
         fi
         by_cmake "find_package without libsodium" SHARED_LIBRARY
-        rm -rf "$folder/cmake"
-        if configure -DCONSUMER_COMPONENTS=static >"$folder/log" 2>&1; then
+        rm -rf "$directory/cmake"
+        if configure -DCONSUMER_COMPONENTS=static >"$directory/log" 2>&1; then
             fail "find_package finds a static library that cannot be linked"
         fi
-        grep -q 'development files of:.*libsodium' "$folder/log" || {
-            cat "$folder/log"
+        grep -q 'development files of:.*libsodium' "$directory/log" || {
+            cat "$directory/log"
             fail "find_package does not say what is missing"
         }
     )

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What a compiler does not see of the house's rules: which folders may know the
+# What a compiler does not see of the house's rules: which directories may know the
 # operating system, and the form of the text.
 # Usage: check_style.sh ROOT
 set -u
@@ -15,12 +15,12 @@ complain() {
     fi
 }
 
-# files FOLDER...: the C files in them.
+# files DIRECTORY...: the C files in them.
 files() {
     find "$@" -name '*.[ch]' -type f | sort
 }
 
-# All of the library but its platform folders.
+# All of the library but its platform directories.
 portable=$(files include src | grep -v -e '^src/posix/' -e '^src/win32/')
 
 # ---- Conditions on an operating system or compiler ----
@@ -44,7 +44,7 @@ systems="$systems|_?_?(MACH__|unix|unix__|FreeBSD__|NetBSD__|OpenBSD__|DragonFly
 systems="$systems|TARGET_OS_[A-Z]+|_MSC_VER|__GNUC__|__clang__|_POSIX_[A-Z_]+"
 # How Windows imports from a DLL is part of every declaration, so this one line
 # of the public header is the exception; and src/compiler.h is about compilers.
-complain "#if on an operating system or compiler outside the platform folders" "$(
+complain "#if on an operating system or compiler outside the platform directories" "$(
     conditions | grep -E "[^A-Za-z0-9_]($systems)([^A-Za-z0-9_]|\$)" |
         grep -v -e '^include/epio/compiler.h:[0-9]*: #if defined(_WIN32) && defined(EPIO_SHARED)$' \
             -e '^include/epio/compiler\.h:[0-9]*: #e*l*if .*\(__clang__\|__GNUC__\)' \

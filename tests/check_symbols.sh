@@ -56,25 +56,25 @@ complain() {
     fi
 }
 
-folder=$(mktemp -d) || exit 1
-trap 'rm -rf "$folder"' EXIT
-exported >"$folder/exported"
-declared >"$folder/declared"
+directory=$(mktemp -d) || exit 1
+trap 'rm -rf "$directory"' EXIT
+exported >"$directory/exported"
+declared >"$directory/declared"
 # Between the tables' first line and the first function that uses them.
 sed -n '/^#define NULL_ABORTS/,/^static /p' "$tests/test_misuse.c" | grep -o 'epio_[a-z_]*(' |
-    tr -d '(' | sort -u >"$folder/tried"
-if [ ! -s "$folder/exported" ] || [ ! -s "$folder/declared" ]; then
+    tr -d '(' | sort -u >"$directory/tried"
+if [ ! -s "$directory/exported" ] || [ ! -s "$directory/declared" ]; then
     echo "found no symbols at all"
     exit 1
 fi
 
 complain "the shared library exports what is not epio_'s" \
-    "$(grep -v '^epio_[a-z]' "$folder/exported")"
-complain "exported, but in no header" "$(comm -23 "$folder/exported" "$folder/declared")"
-complain "in a header, but not exported" "$(comm -13 "$folder/exported" "$folder/declared")"
+    "$(grep -v '^epio_[a-z]' "$directory/exported")"
+complain "exported, but in no header" "$(comm -23 "$directory/exported" "$directory/declared")"
+complain "in a header, but not exported" "$(comm -13 "$directory/exported" "$directory/declared")"
 if [ "$async" = 1 ]; then
     complain "in a header, but not tried with NULL in tests/test_misuse.c" \
-        "$(comm -23 "$folder/declared" "$folder/tried")"
+        "$(comm -23 "$directory/declared" "$directory/tried")"
 fi
 complain "the static library defines what is not epio_'s or epio__'s" \
     "$(nm -g "$static" | awk 'NF == 3 && $2 != "U"' | names | grep -vE '^(\.refptr\.)?epio_')"

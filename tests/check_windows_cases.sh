@@ -9,8 +9,8 @@ launcher=$3
 readme=$4
 failed=0
 
-folder=$(mktemp -d) || exit 1
-trap 'rm -rf "$folder"' EXIT
+directory=$(mktemp -d) || exit 1
+trap 'rm -rf "$directory"' EXIT
 
 # complain TEXT NAMES: a failure unless there are none.
 complain() {
@@ -21,7 +21,7 @@ complain() {
     fi
 }
 
-# list SUFFIX FOLDER [LAUNCHER]: the cases of all programs in it, in each setting.
+# list SUFFIX DIRECTORY [LAUNCHER]: the cases of all programs in it, in each setting.
 list() {
     find "$2" -maxdepth 1 -name "test_*$1" -type f -perm -u+x | sort | while read -r program; do
         EPIO_TEST_LIST=1 ${3:-} "$program" </dev/null || echo "$program cannot tell its cases"
@@ -33,23 +33,23 @@ names() {
     sed 's/ (.*//' | sort -u
 }
 
-list '' "$posix" >"$folder/posix"
-list .exe "$windows" "$launcher" >"$folder/windows"
+list '' "$posix" >"$directory/posix"
+list .exe "$windows" "$launcher" >"$directory/windows"
 sed -n '/^| test cases | why /,/^$/p' "$readme" | grep -o '^|[^|]*|' | grep -o '`[a-z_0-9]*`' |
-    tr -d '`' | sort >"$folder/excused"
-if [ ! -s "$folder/posix" ] || [ ! -s "$folder/windows" ] || [ ! -s "$folder/excused" ]; then
+    tr -d '`' | sort >"$directory/excused"
+if [ ! -s "$directory/posix" ] || [ ! -s "$directory/windows" ] || [ ! -s "$directory/excused" ]; then
     echo "found no test cases at all"
     exit 1
 fi
 
-comm -23 "$folder/posix" "$folder/windows" | names >"$folder/missing"
-complain "not on Windows, and not in README.md" "$(comm -23 "$folder/missing" "$folder/excused")"
-complain "in README.md, but on Windows too" "$(comm -13 "$folder/missing" "$folder/excused")"
-complain "with several reasons" "$(uniq -d "$folder/excused")"
+comm -23 "$directory/posix" "$directory/windows" | names >"$directory/missing"
+complain "not on Windows, and not in README.md" "$(comm -23 "$directory/missing" "$directory/excused")"
+complain "in README.md, but on Windows too" "$(comm -13 "$directory/missing" "$directory/excused")"
+complain "with several reasons" "$(uniq -d "$directory/excused")"
 
-echo "$(wc -l <"$folder/posix") cases for POSIX; for Windows" \
-    "$(comm -12 "$folder/posix" "$folder/windows" | wc -l) of them and" \
-    "$(comm -13 "$folder/posix" "$folder/windows" | wc -l) of its own;" \
-    "$(comm -23 "$folder/posix" "$folder/windows" | wc -l) left out, which are" \
-    "$(wc -l <"$folder/missing") functions in several settings"
+echo "$(wc -l <"$directory/posix") cases for POSIX; for Windows" \
+    "$(comm -12 "$directory/posix" "$directory/windows" | wc -l) of them and" \
+    "$(comm -13 "$directory/posix" "$directory/windows" | wc -l) of its own;" \
+    "$(comm -23 "$directory/posix" "$directory/windows" | wc -l) left out, which are" \
+    "$(wc -l <"$directory/missing") functions in several settings"
 exit $failed

@@ -7,7 +7,7 @@
 typedef int compare_function(epio_bench_result *result, const epio_bench_options *options);
 
 /* Of the test that runs. */
-static const char *folder;
+static const char *directory;
 
 /* What the progress callback saw. */
 struct progress {
@@ -38,8 +38,8 @@ static epio_bench_options small_options(const fixture *f)
     epio_bench_options options = {0};
 
     options.size = sizeof options;
-    folder = f->folder;
-    options.path = folder;
+    directory = f->directory;
+    options.path = directory;
     options.iterations = 101; /* no multiple of the depth */
     options.bytes = 4096;
     options.queue_depth = 4;
@@ -63,7 +63,7 @@ static void check_refused(compare_function *compare, const epio_bench_options *o
     result.size = sizeof result;
     check_result(compare(&result, options), expected);
     assert_true(is_zero(&result));
-    assert_int_equal(count_entries(folder), 0);
+    assert_int_equal(count_entries(directory), 0);
 }
 
 static void check_close(double actual, double expected)
@@ -87,7 +87,7 @@ static void check_adds_up(const epio_bench_result *result, const epio_bench_opti
     check_close(result->asynchronous_bytes_per_second,
                 bytes * 1e9 / (double)result->asynchronous_ns);
     check_close(result->speedup, (double)result->synchronous_ns / (double)result->asynchronous_ns);
-    assert_int_equal(count_entries(folder), 0);
+    assert_int_equal(count_entries(directory), 0);
 }
 
 static void check_workload(const fixture *f, compare_function *compare, uint32_t flags,

@@ -78,7 +78,7 @@ typedef struct slot {
 } slot;
 
 struct owner {
-    const char *folder;
+    const char *directory;
     epio_semaphore *semaphore;
     random_source random;
     uint64_t deadline;
@@ -392,7 +392,7 @@ static void open_files(owner *one)
     require_seeded(epio_limit_vfs_create(&one->vfs[3], one->vfs[1], one->semaphore) == 0);
     for (size_t i = 0; i < FILES; i++) {
         epio_op op = {0};
-        (void)snprintf(one->paths[i], sizeof one->paths[i], "%s/%s-%zu", one->folder, names[i],
+        (void)snprintf(one->paths[i], sizeof one->paths[i], "%s/%s-%zu", one->directory, names[i],
                        one->index);
         require_seeded(epio_wait(epio_open(&op, one->vfs[i], one->paths[i],
                                            EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE |
@@ -406,7 +406,7 @@ static void open_files(owner *one)
 static void open_locked(owner *one)
 {
     char path[600];
-    (void)snprintf(path, sizeof path, "%s/locked", one->folder);
+    (void)snprintf(path, sizeof path, "%s/locked", one->directory);
     for (size_t i = 0; i < LOCKED; i++) {
         epio_op op = {0};
         require_seeded(epio_wait(epio_open(&op, one->vfs[2 * i], path,
@@ -562,7 +562,7 @@ static void run_once(fixture *f, uint64_t seed, uint64_t duration)
     require_seeded(epio_semaphore_create(&semaphore, PERMITS) == 0);
     epio_semaphore_limit_bytes(semaphore, 2 * REGION);
     for (size_t i = 0; i < OWNERS; i++) {
-        owners[i].folder = f->folder;
+        owners[i].directory = f->directory;
         owners[i].semaphore = semaphore;
         owners[i].random.state = seed * 31 + i;
         owners[i].deadline = visitor.deadline;

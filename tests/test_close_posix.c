@@ -206,8 +206,8 @@ static void a_close_between_reads_that_go_together(fixture *f)
 static unsigned count_threads_of_rings(void)
 {
     unsigned count = 0;
-    DIR *folder = opendir("/proc/self/task");
-    for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
+    DIR *directory = opendir("/proc/self/task");
+    for (struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;) {
         char path[300];
         char name[32] = "";
         (void)snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
@@ -218,8 +218,8 @@ static unsigned count_threads_of_rings(void)
         }
         count += strncmp(name, "iou-wrk", 7) == 0 ? 1 : 0;
     }
-    if (folder != NULL) {
-        (void)closedir(folder);
+    if (directory != NULL) {
+        (void)closedir(directory);
     }
     return count;
 }

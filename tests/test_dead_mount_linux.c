@@ -267,7 +267,7 @@ static bool mount_begin(void)
 /* ---- What the tests share ---------------------------------------------------- */
 
 typedef struct scene {
-    const char *folder;
+    const char *directory;
     epio_loop *loop;
     epio_vfs *os;
     epio_vfs *trace; /* over it */
@@ -277,16 +277,16 @@ typedef struct scene {
 
 static const char *path_in(const scene *s, const char *name, char *path)
 {
-    (void)snprintf(path, 512, "%s/%s", s->folder, name);
+    (void)snprintf(path, 512, "%s/%s", s->directory, name);
     return path;
 }
 
 /* False: not on this system. The mount lives, as yet. */
-static bool scene_begin(scene *s, const char *folder)
+static bool scene_begin(scene *s, const char *directory)
 {
     char path[512];
     memset(s, 0, sizeof *s);
-    s->folder = folder;
+    s->directory = directory;
     (void)mkdir(path_in(s, "dead", path), 0700);
     check_result(epio_loop_create(&s->loop, NULL), 0);
     s->os = epio_loop_vfs(s->loop);
@@ -360,13 +360,13 @@ static void works_elsewhere(const scene *s, epio_vfs *vfs, int round)
 
 #define MOST_HUNG 100
 
-static void others_go_on_in_child(void *folder)
+static void others_go_on_in_child(void *directory)
 {
     static const size_t counts[] = {1, 4, 20, MOST_HUNG};
     static tracked hung[MOST_HUNG];
     char path[512];
     scene s;
-    if (!scene_begin(&s, folder)) {
+    if (!scene_begin(&s, directory)) {
         return;
     }
     path_in(&s, "dead/file", path);
@@ -397,7 +397,7 @@ static void others_go_on_in_child(void *folder)
 
 static void others_go_on(fixture *f)
 {
-    check_result(run_in_fork(others_go_on_in_child, (void *)(uintptr_t)f->folder), 0);
+    check_result(run_in_fork(others_go_on_in_child, (void *)(uintptr_t)f->directory), 0);
 }
 
 /* ---- Callers are given back ------------------------------------------------------- */
@@ -438,10 +438,10 @@ static void *cancel_in_thread(void *op)
  * looks at is its own. */
 static void give_back(scene *s, int verb, epio_vfs *vfs, int ending)
 {
-    char in_folder[512];
+    char in_directory[512];
     tracked one;
-    char *path = strdup(path_in(s, "dead/file", in_folder));
-    char *other = strdup(path_in(s, "elsewhere", in_folder));
+    char *path = strdup(path_in(s, "dead/file", in_directory));
+    char *other = strdup(path_in(s, "elsewhere", in_directory));
     char *buffer = malloc(4096);
     check(path != NULL && other != NULL && buffer != NULL);
     memset(buffer, 'b', 4096);
@@ -469,10 +469,10 @@ static void give_back(scene *s, int verb, epio_vfs *vfs, int ending)
     memset(&one, 0x77, sizeof one);
 }
 
-static void callers_are_given_back_in_child(void *folder)
+static void callers_are_given_back_in_child(void *directory)
 {
     scene s;
-    if (!scene_begin(&s, folder)) {
+    if (!scene_begin(&s, directory)) {
         return;
     }
     works_elsewhere(&s, s.os, 0);
@@ -490,11 +490,11 @@ static void callers_are_given_back_in_child(void *folder)
 
 static void callers_are_given_back(fixture *f)
 {
-    check_result(run_in_fork(callers_are_given_back_in_child, (void *)(uintptr_t)f->folder), 0);
+    check_result(run_in_fork(callers_are_given_back_in_child, (void *)(uintptr_t)f->directory), 0);
 }
 
 /* The threads that hang have to do without the loop, and bring nothing back. */
-static void a_loop_ends_without_what_hangs_in_child(void *folder)
+static void a_loop_ends_without_what_hangs_in_child(void *directory)
 {
     static tracked hung[VERBS];
     int threads = count_threads() + 1; /* that of the mount */
@@ -502,7 +502,7 @@ static void a_loop_ends_without_what_hangs_in_child(void *folder)
     char other[512];
     char buffer[4096];
     scene s;
-    if (!scene_begin(&s, folder)) {
+    if (!scene_begin(&s, directory)) {
         return;
     }
     path_in(&s, "dead/file", path);
@@ -534,19 +534,19 @@ static void a_loop_ends_without_what_hangs_in_child(void *folder)
 
 static void a_loop_ends_without_what_hangs(fixture *f)
 {
-    check_result(run_in_fork(a_loop_ends_without_what_hangs_in_child, (void *)(uintptr_t)f->folder),
-                 0);
+    check_result(
+        run_in_fork(a_loop_ends_without_what_hangs_in_child, (void *)(uintptr_t)f->directory), 0);
 }
 
 /* EPIO_TEST_ROUNDS: how often; else a few times. */
-static void nothing_is_left_of_many_rounds_in_child(void *folder)
+static void nothing_is_left_of_many_rounds_in_child(void *directory)
 {
     static tracked hung[20];
     const char *wanted = getenv("EPIO_TEST_ROUNDS");
     int rounds = wanted != NULL ? atoi(wanted) : 20;
     char path[512];
     scene s;
-    if (!scene_begin(&s, folder)) {
+    if (!scene_begin(&s, directory)) {
         return;
     }
     path_in(&s, "dead/file", path);
@@ -575,8 +575,8 @@ static void nothing_is_left_of_many_rounds_in_child(void *folder)
 
 static void nothing_is_left_of_many_rounds(fixture *f)
 {
-    check_result(run_in_fork(nothing_is_left_of_many_rounds_in_child, (void *)(uintptr_t)f->folder),
-                 0);
+    check_result(
+        run_in_fork(nothing_is_left_of_many_rounds_in_child, (void *)(uintptr_t)f->directory), 0);
 }
 
 /* ---- Files of a mount that hangs ------------------------------------------------------ */
@@ -584,7 +584,7 @@ static void nothing_is_left_of_many_rounds(fixture *f)
 #define HUNG_FLUSHES 12
 
 /* More flushes than there are threads for them hang on one file system; another's go on. */
-static void flushes_elsewhere_go_on_in_child(void *folder)
+static void flushes_elsewhere_go_on_in_child(void *directory)
 {
     static tracked syncs[HUNG_FLUSHES];
     static epio_file *dead[HUNG_FLUSHES];
@@ -592,8 +592,8 @@ static void flushes_elsewhere_go_on_in_child(void *folder)
     struct stat there;
     epio_op op = {0};
     scene s;
-    if (stat(folder, &here) != 0 || stat("/dev/shm", &there) != 0 || here.st_dev == there.st_dev ||
-        !scene_begin(&s, folder)) {
+    if (stat(directory, &here) != 0 || stat("/dev/shm", &there) != 0 ||
+        here.st_dev == there.st_dev || !scene_begin(&s, directory)) {
         return;
     }
     mount_set_dead_device(there.st_dev);
@@ -624,21 +624,21 @@ static void flushes_elsewhere_go_on_in_child(void *folder)
 
 static void flushes_elsewhere_go_on(fixture *f)
 {
-    check_result(run_in_fork(flushes_elsewhere_go_on_in_child, (void *)(uintptr_t)f->folder), 0);
+    check_result(run_in_fork(flushes_elsewhere_go_on_in_child, (void *)(uintptr_t)f->directory), 0);
 }
 
 #define WRITES_BEHIND 100
 
 /* One file hangs, and more waits for it than a thread looks through for another's. */
-static void writes_elsewhere_go_on_in_child(void *folder)
+static void writes_elsewhere_go_on_in_child(void *directory)
 {
     static tracked ops[1 + WRITES_BEHIND];
     struct stat here;
     struct stat there;
     epio_op op = {0};
     scene s;
-    if (stat(folder, &here) != 0 || stat("/dev/shm", &there) != 0 || here.st_dev == there.st_dev ||
-        !scene_begin(&s, folder)) {
+    if (stat(directory, &here) != 0 || stat("/dev/shm", &there) != 0 ||
+        here.st_dev == there.st_dev || !scene_begin(&s, directory)) {
         return;
     }
     mount_set_dead_device(there.st_dev);
@@ -666,7 +666,7 @@ static void writes_elsewhere_go_on_in_child(void *folder)
 
 static void writes_elsewhere_go_on(fixture *f)
 {
-    check_result(run_in_fork(writes_elsewhere_go_on_in_child, (void *)(uintptr_t)f->folder), 0);
+    check_result(run_in_fork(writes_elsewhere_go_on_in_child, (void *)(uintptr_t)f->directory), 0);
 }
 
 #define READS_BEHIND 20000
@@ -688,7 +688,7 @@ static uint64_t quickest_read(scene *s, epio_file *file)
 }
 
 /* So many reads wait for what hangs that looking through them takes longer than a read. */
-static void reads_elsewhere_are_as_quick_in_child(void *folder)
+static void reads_elsewhere_are_as_quick_in_child(void *directory)
 {
     static tracked hung[READS_BEHIND];
     static const char elsewhere[] = "/sys/devices/system/cpu/online";
@@ -698,7 +698,7 @@ static void reads_elsewhere_are_as_quick_in_child(void *folder)
     epio_op op = {0};
     scene s;
     if (stat(elsewhere, &here) != 0 || stat("/proc/version", &there) != 0 ||
-        here.st_dev == there.st_dev || !scene_begin(&s, folder)) {
+        here.st_dev == there.st_dev || !scene_begin(&s, directory)) {
         return;
     }
     mount_set_dead_device(there.st_dev);
@@ -731,8 +731,8 @@ static void reads_elsewhere_are_as_quick_in_child(void *folder)
 
 static void reads_elsewhere_are_as_quick(fixture *f)
 {
-    check_result(run_in_fork(reads_elsewhere_are_as_quick_in_child, (void *)(uintptr_t)f->folder),
-                 0);
+    check_result(
+        run_in_fork(reads_elsewhere_are_as_quick_in_child, (void *)(uintptr_t)f->directory), 0);
 }
 
 /* ---- No more threads ---------------------------------------------------------------------- */
@@ -750,7 +750,7 @@ static void get_a_thread_later(scene *s, epio_op *op)
 }
 
 /* The only thread of a lane hangs while something elsewhere wants one. */
-static void threads_are_to_be_had_again_in_child(void *folder)
+static void threads_are_to_be_had_again_in_child(void *directory)
 {
     static tracked hung;
     static tracked healthy;
@@ -759,15 +759,15 @@ static void threads_are_to_be_had_again_in_child(void *folder)
     char path[512];
     epio_op op = {0};
     scene s;
-    if (stat(folder, &here) != 0 || stat("/dev/shm", &there) != 0 || here.st_dev == there.st_dev ||
-        !scene_begin(&s, folder)) {
+    if (stat(directory, &here) != 0 || stat("/dev/shm", &there) != 0 ||
+        here.st_dev == there.st_dev || !scene_begin(&s, directory)) {
         return;
     }
     /* An op on a path, */
     mount_set(true);
     epio_submit(epio_open(track(&hung), s.os, path_in(&s, "dead/file", path), EPIO_OPEN_READ));
     wait_until_held(&s, 1);
-    get_a_thread_later(&s, epio_access(track(&healthy), s.os, folder, EPIO_ACCESS_EXISTS));
+    get_a_thread_later(&s, epio_access(track(&healthy), s.os, directory, EPIO_ACCESS_EXISTS));
     check_result(healthy.result, 1);
     epio_cancel(&hung.op);
     run_out(&s);
@@ -775,7 +775,7 @@ static void threads_are_to_be_had_again_in_child(void *folder)
     /* and a flush. */
     check_result(epio_wait(epio_open(&op, s.os, "/dev/shm", EPIO_OPEN_TEMPORARY)), 0);
     epio_file *dead = op.file;
-    check_result(epio_wait(epio_open(&op, s.os, folder, EPIO_OPEN_TEMPORARY)), 0);
+    check_result(epio_wait(epio_open(&op, s.os, directory, EPIO_OPEN_TEMPORARY)), 0);
     epio_file *file = op.file;
     mount_set_dead_device(there.st_dev);
     mount_set(true);
@@ -792,7 +792,7 @@ static void threads_are_to_be_had_again_in_child(void *folder)
 
 static void threads_are_to_be_had_again(fixture *f)
 {
-    check_result(run_in_fork(threads_are_to_be_had_again_in_child, (void *)(uintptr_t)f->folder),
+    check_result(run_in_fork(threads_are_to_be_had_again_in_child, (void *)(uintptr_t)f->directory),
                  0);
 }
 
@@ -827,14 +827,14 @@ static void *intervene(void *argument)
 }
 
 /* The first that another thread ever wants of this loop, which has nothing else to do. */
-static void the_owner_is_not_deaf_in_child(void *folder)
+static void the_owner_is_not_deaf_in_child(void *directory)
 {
     char path[512];
     scene s;
     for (int kind = 0; kind < INTERVENTIONS; kind++) {
         tracked one;
         test_thread thread;
-        if (kind == 0 && !scene_begin(&s, folder)) {
+        if (kind == 0 && !scene_begin(&s, directory)) {
             return;
         }
         epio_loop *loop = NULL;
@@ -863,7 +863,7 @@ static void the_owner_is_not_deaf_in_child(void *folder)
 
 static void the_owner_is_not_deaf(fixture *f)
 {
-    check_result(run_in_fork(the_owner_is_not_deaf_in_child, (void *)(uintptr_t)f->folder), 0);
+    check_result(run_in_fork(the_owner_is_not_deaf_in_child, (void *)(uintptr_t)f->directory), 0);
 }
 
 static void *submit_and_let_go(void *argument)
@@ -879,12 +879,12 @@ static void *submit_and_let_go(void *argument)
 }
 
 /* A read that is waited for, of a file that is on no disk of this machine. */
-static void the_owner_waits_in_no_read_in_child(void *folder)
+static void the_owner_waits_in_no_read_in_child(void *directory)
 {
     char bytes[16];
     struct stat status;
     scene s;
-    if (stat("/proc/version", &status) != 0 || !scene_begin(&s, folder)) {
+    if (stat("/proc/version", &status) != 0 || !scene_begin(&s, directory)) {
         return;
     }
     mount_set_dead_device(status.st_dev);
@@ -915,17 +915,18 @@ static void the_owner_waits_in_no_read_in_child(void *folder)
 
 static void the_owner_waits_in_no_read(fixture *f)
 {
-    check_result(run_in_fork(the_owner_waits_in_no_read_in_child, (void *)(uintptr_t)f->folder), 0);
+    check_result(run_in_fork(the_owner_waits_in_no_read_in_child, (void *)(uintptr_t)f->directory),
+                 0);
 }
 
 /* Waited for, with nothing else in flight. */
-static void a_deadline_is_kept_in_child(void *folder)
+static void a_deadline_is_kept_in_child(void *directory)
 {
     char path[512];
     char other[512];
     char buffer[4096];
     scene s;
-    if (!scene_begin(&s, folder)) {
+    if (!scene_begin(&s, directory)) {
         return;
     }
     path_in(&s, "dead/file", path);
@@ -943,20 +944,20 @@ static void a_deadline_is_kept_in_child(void *folder)
 
 static void a_deadline_is_kept(fixture *f)
 {
-    check_result(run_in_fork(a_deadline_is_kept_in_child, (void *)(uintptr_t)f->folder), 0);
+    check_result(run_in_fork(a_deadline_is_kept_in_child, (void *)(uintptr_t)f->directory), 0);
 }
 
 /* What hangs may have opened a file, but not one of those that the caller forgot. */
-static void a_forgotten_file_is_told_in_child(void *folder)
+static void a_forgotten_file_is_told_in_child(void *directory)
 {
     char path[512];
     scene s;
-    if (!scene_begin(&s, folder)) {
+    if (!scene_begin(&s, directory)) {
         abort();
     }
     path_in(&s, "dead/file", path);
     epio_op op = {0};
-    check_result(epio_wait(epio_open(&op, s.os, folder, EPIO_OPEN_TEMPORARY)), 0);
+    check_result(epio_wait(epio_open(&op, s.os, directory, EPIO_OPEN_TEMPORARY)), 0);
     mount_set(true);
     for (int i = 0; i < 3; i++) {
         op.timeout_ns = 5 * MILLISECOND;
@@ -967,7 +968,7 @@ static void a_forgotten_file_is_told_in_child(void *folder)
 
 static void a_forgotten_file_is_told(fixture *f)
 {
-    check_result(run_in_fork(a_forgotten_file_is_told_in_child, (void *)(uintptr_t)f->folder),
+    check_result(run_in_fork(a_forgotten_file_is_told_in_child, (void *)(uintptr_t)f->directory),
                  256 + SIGABRT);
 }
 

@@ -180,7 +180,7 @@ static void use_everything(void *argument)
 
 static void no_descriptor_is_a_standard_stream(fixture *f)
 {
-    paths at = {f->folder, fixture_path(f, "file"), fixture_path(f, "other"),
+    paths at = {f->directory, fixture_path(f, "file"), fixture_path(f, "other"),
                 fixture_path(f, "fifo")};
     check_result(run_in_fork(use_everything, &at), 0);
 }
@@ -307,11 +307,11 @@ static void numbers_below_three_are_no_room(fixture *f)
     if (fixture_is_emulated()) {
         fixture_skip(f, "valgrind opens a file first, then finds that it may not");
     }
-    paths at = {f->folder, fixture_path(f, "file"), fixture_path(f, "other"), NULL};
+    paths at = {f->directory, fixture_path(f, "file"), fixture_path(f, "other"), NULL};
     fixture_put(f, "file", "abc", 3);
     check_result(run_in_fork(open_without_room, &at), 0);
     check_result(fixture_exists(f, "other"), 0);
-    assert_int_equal(count_entries(f->real_folder), 1);
+    assert_int_equal(count_entries(f->real_directory), 1);
 }
 
 int main(void)

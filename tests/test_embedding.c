@@ -382,7 +382,7 @@ static void nest_deeper(epio_op *op)
     epio_submit(epio_sleep(counted(&mine[1], &one->calls), one->f->vfs, MILLISECOND));
     mine[2].done = nest_deeper;
     mine[2].user = one;
-    epio_submit(epio_access(&mine[2], one->f->vfs, one->f->folder, EPIO_ACCESS_EXISTS));
+    epio_submit(epio_access(&mine[2], one->f->vfs, one->f->directory, EPIO_ACCESS_EXISTS));
     while (epio_op_pending(&mine[0]) || epio_op_pending(&mine[1]) || epio_op_pending(&mine[2])) {
         if (one->foreign) {
             check(readable_within(one->handle, PATIENCE_MS / 10));
@@ -1142,7 +1142,7 @@ static void glib_runs_by_being_told(fixture *f)
     for (size_t i = 0; i < 5; i++) {
         epio_submit(epio_sleep(glib_op(&one, &one.ops[i]), f->vfs, i * 5 * MILLISECOND));
         epio_submit(
-            epio_access(glib_op(&one, &one.ops[5 + i]), f->vfs, f->folder, EPIO_ACCESS_EXISTS));
+            epio_access(glib_op(&one, &one.ops[5 + i]), f->vfs, f->directory, EPIO_ACCESS_EXISTS));
     }
     g_main_loop_run(one.main);
     check(one.calls == 10);

@@ -67,16 +67,16 @@ static void have_all_threads(void)
 
 static void list_tasks(task_list *tasks)
 {
-    DIR *folder = opendir("/proc/self/task");
+    DIR *directory = opendir("/proc/self/task");
     struct dirent *entry;
     tasks->count = 0;
-    check(folder != NULL);
-    while ((entry = readdir(folder)) != NULL) {
+    check(directory != NULL);
+    while ((entry = readdir(directory)) != NULL) {
         if (entry->d_name[0] != '.' && tasks->count < MAX_TASKS) {
             tasks->ids[tasks->count++] = atoi(entry->d_name);
         }
     }
-    (void)closedir(folder);
+    (void)closedir(directory);
 }
 
 static bool is_in(const task_list *tasks, int id)

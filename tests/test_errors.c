@@ -88,7 +88,7 @@ static void paths_that_do_not_open(fixture *f)
     epio_op op = {0};
     char name[400];
     fixture_put(f, "file", "x", 1);
-    assert_true(folder_make(fixture_path(f, "folder")));
+    assert_true(directory_make(fixture_path(f, "directory")));
     memset(name, 'n', sizeof name - 1);
     name[sizeof name - 1] = '\0';
     const struct {
@@ -98,9 +98,9 @@ static void paths_that_do_not_open(fixture *f)
         int32_t os_error;
     } cases[] = {
         {"nothing", EPIO_OPEN_READ, EPIO_ENOENT, OS_ERROR(ENOENT)},
-        {"no/folder", READ_WRITE | EPIO_OPEN_CREATE, EPIO_ENOENT, OS_ERROR(ENOENT)},
-        {"folder", EPIO_OPEN_WRITE, EPIO_EISDIR, OS_ERROR(EISDIR)},
-        {"folder", EPIO_OPEN_READ, EPIO_EISDIR, OS_ERROR(EISDIR)},
+        {"no/directory", READ_WRITE | EPIO_OPEN_CREATE, EPIO_ENOENT, OS_ERROR(ENOENT)},
+        {"directory", EPIO_OPEN_WRITE, EPIO_EISDIR, OS_ERROR(EISDIR)},
+        {"directory", EPIO_OPEN_READ, EPIO_EISDIR, OS_ERROR(EISDIR)},
         {"file/below", EPIO_OPEN_READ, EPIO_ENOTDIR, OS_ERROR(ENOTDIR)},
         {"file", READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE, EPIO_EEXIST,
          OS_ERROR(EEXIST)},

@@ -217,7 +217,8 @@ static void no_descriptors_left(fixture *f)
     }
     int32_t os_error = op.os_error;
     bool nothing = op.file == NULL;
-    int64_t temporary = fixture_result(f, epio_open(&op, f->vfs, f->folder, EPIO_OPEN_TEMPORARY));
+    int64_t temporary =
+        fixture_result(f, epio_open(&op, f->vfs, f->directory, EPIO_OPEN_TEMPORARY));
     int64_t durable = fixture_result(f, epio_delete(&op, f->vfs, path, EPIO_DELETE_SYNC_DIR));
     int64_t moved = fixture_result(f, epio_rename(&op, f->vfs, path, other, EPIO_RENAME_SYNC_DIR));
     fixture_close(f, files[--count]); /* one is not enough */
@@ -283,7 +284,7 @@ static void open_as_somebody_else(void *argument)
     fixture here = {.performs = true, .vfs = epio_os_vfs()};
     fixture *f = &here;
     epio_op op = {0};
-    here.folder = parent->folder;
+    here.directory = parent->directory;
     if (geteuid() == 0) {
         check(setgid(65534) == 0 && setuid(65534) == 0);
     }
@@ -329,7 +330,7 @@ static fixture *begin_another(another *user, const fixture *parent)
     memset(user, 0, sizeof *user);
     user->f.performs = true;
     user->f.vfs = epio_os_vfs();
-    user->f.folder = parent->folder;
+    user->f.directory = parent->directory;
     if (geteuid() == 0) {
         check(setgid(65534) == 0 && setuid(65534) == 0);
     }
@@ -392,7 +393,7 @@ static void a_directory_that_cannot_be_read_is_made_durable(fixture *f)
     if (!SYSTEM_TELLS_WHAT_IS_CACHED) {
         fixture_skip(f, "only Linux has syncfs");
     }
-    assert_int_equal(chmod(f->folder, 0711), 0);
+    assert_int_equal(chmod(f->directory, 0711), 0);
     make_his_directory(f, "searched", 0300);
     make_his_directory(f, "searched/in", 0300);
     check_result(run_in_fork(change_names_as_another, f), 0);
@@ -439,7 +440,7 @@ static void lose_the_directory_as_another(void *argument)
 
 static void a_close_that_leaves_its_name_says_so(fixture *f)
 {
-    assert_int_equal(chmod(f->folder, 0711), 0);
+    assert_int_equal(chmod(f->directory, 0711), 0);
     make_his_directory(f, "his", 0700);
     check_result(run_in_fork(lose_the_directory_as_another, f), 0);
 }
@@ -450,7 +451,7 @@ static void what_is_not_permitted(fixture *f)
     fixture_put(f, "readable", "x", 1);
     assert_int_equal(mkdir(fixture_path(f, "locked"), 0755), 0);
     fixture_put(f, "locked/file", "x", 1);
-    assert_int_equal(chmod(f->folder, 0755), 0);
+    assert_int_equal(chmod(f->directory, 0755), 0);
     assert_int_equal(chmod(fixture_path(f, "readable"), 0444), 0);
     assert_int_equal(chmod(fixture_path(f, "secret"), 0000), 0);
     assert_int_equal(chmod(fixture_path(f, "locked"), 0000), 0);

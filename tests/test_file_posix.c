@@ -109,7 +109,7 @@ static void require_speed(fixture *f)
     if (sizeof(size_t) < 8 || fixture_is_slow()) {
         fixture_skip(f, "too slow here");
     }
-    if (statvfs(f->folder, &space) != 0 ||
+    if (statvfs(f->directory, &space) != 0 ||
         space.f_bavail * space.f_frsize < UINT64_C(0x100000000)) {
         fixture_skip(f, "not enough space");
     }

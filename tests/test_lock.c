@@ -427,7 +427,7 @@ static void a_failed_open_releases_nothing(fixture *f)
     const char *name = fixture_path(f, "locked");
     check_op(f, epio_open(&op, f->vfs, name, READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE),
              EPIO_EEXIST);
-    check_op(f, epio_open(&op, f->vfs, f->folder, EPIO_OPEN_READ), EPIO_EISDIR);
+    check_op(f, epio_open(&op, f->vfs, f->directory, EPIO_OPEN_READ), EPIO_EISDIR);
     check_bytes_of(f, locks_of_level[EPIO_LOCK_EXCLUSIVE]);
     epio_file *other = open_locked(f);
     check_op(f, epio_lock(&op, other, EPIO_LOCK_SHARED, 0), EPIO_EBUSY);

@@ -1,7 +1,7 @@
 /* Locks between processes: epio's and those of the system's SQLite agree on every
  * pair of levels, die with their holder, and lose no update in a crowd of both that
  * is killed at random. EPIO_TEST_SEED repeats the kills, EPIO_TEST_KILLS makes them
- * more. What does not depend on the back end: EPIO_TEST_ONCE; both kinds of
+ * more. What does not depend on the backend: EPIO_TEST_ONCE; both kinds of
  * byte-range locks: EPIO_TEST_RANGE_LOCKS. */
 #include "life.h"
 #include "partner.h"

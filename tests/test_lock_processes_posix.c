@@ -1,7 +1,7 @@
 /* Locks and a forked process, which goes on with what its parent had; and the kinds
  * of byte-range locks, of which only POSIX has several; a process that is killed while
  * the kernel transfers for it. The rest is in test_lock_processes.c. EPIO_TEST_KILLS
- * makes the kills more. What does not depend on the back end: EPIO_TEST_ONCE; both
+ * makes the kills more. What does not depend on the backend: EPIO_TEST_ONCE; both
  * kinds of byte-range locks: EPIO_TEST_RANGE_LOCKS. */
 #include "fork.h"
 #include "life.h"
@@ -246,7 +246,7 @@ static const char *backend_if_known(const char *name)
     return name;
 }
 
-/* On every back end, but most on the one that has the kernel transfer. */
+/* On every backend, but most on the one that has the kernel transfer. */
 static void kill_many(fixture *f, unsigned rounds, bool has_no_descriptors)
 {
     static const char *const backends[] = {"uring", "epoll", "uring", "poll"};

@@ -1,4 +1,4 @@
-/* What is particular to the memory VFS: holes, names without folders, copies
+/* What is particular to the memory VFS: holes, names without directories, copies
  * large enough for a worker, several threads. What it
  * shares with the others is in the tests that run on all of them. Serves a
  * library without loops too: EPIO_TEST_WITHOUT_LOOP. */
@@ -282,7 +282,7 @@ static void full_pathnames_fail(fixture *f)
     check_op(f, epio_full_pathname(&op, f->vfs, "file", NULL, 0), EPIO_ERANGE);
 }
 
-static void slashes_make_folders(fixture *f)
+static void slashes_make_directories(fixture *f)
 {
     put_text(f, "/home/user/file", "text");
     put_text(f, "/home/users", "");
@@ -304,7 +304,7 @@ static void slashes_make_folders(fixture *f)
     put_text(f, "/home/user", "a file now");
 }
 
-static void a_file_is_no_folder(fixture *f)
+static void a_file_is_no_directory(fixture *f)
 {
     put_text(f, "/a/file", "text");
     refuses_open(f, "/a/file/b", CREATE, EPIO_ENOTDIR);
@@ -710,8 +710,8 @@ int main(int argc, char **argv)
         FIXTURE_TEST(temporary_files_have_no_name, ON_ANY_MEMORY),
         FIXTURE_TEST(full_pathnames_are_normal, ON_ANY_MEMORY),
         FIXTURE_TEST(full_pathnames_fail, ON_ANY_MEMORY),
-        FIXTURE_TEST(slashes_make_folders, ON_ANY_MEMORY),
-        FIXTURE_TEST(a_file_is_no_folder, ON_ANY_MEMORY),
+        FIXTURE_TEST(slashes_make_directories, ON_ANY_MEMORY),
+        FIXTURE_TEST(a_file_is_no_directory, ON_ANY_MEMORY),
         FIXTURE_TEST(long_names_have_a_limit, ON_ANY_MEMORY),
         FIXTURE_TEST(permissions_are_the_owners, ON_ANY_MEMORY),
         FIXTURE_TEST(many_names_are_kept_apart, ON_MEMORY_PERFORM | ON_MEMORY),

@@ -1,5 +1,5 @@
 /* Programming errors, which no completion could report: each ends the process
- * with one line that says what was wrong. What does not depend on the back end:
+ * with one line that says what was wrong. What does not depend on the backend:
  * EPIO_TEST_ONCE. */
 #include "life.h"
 

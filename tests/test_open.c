@@ -98,15 +98,15 @@ static void paths_that_lead_nowhere(fixture *f)
     memset(name, 'n', 300);
     name[300] = '\0';
     if (!f->memory) {
-        assert_true(folder_make(fixture_path(f, "folder")));
+        assert_true(directory_make(fixture_path(f, "directory")));
         check_refused(f, "no/file", READ_WRITE | EPIO_OPEN_CREATE, EPIO_ENOENT);
     }
     fixture_put(f, "file", "abc", 3);
-    fixture_put(f, "folder/inside", "abc", 3);
-    check_refused(f, "folder", EPIO_OPEN_READ, EPIO_EISDIR);
-    check_refused(f, "folder", READ_WRITE, EPIO_EISDIR);
-    check_refused(f, "folder", READ_WRITE | EPIO_OPEN_CREATE, EPIO_EISDIR);
-    check_refused(f, "folder/", EPIO_OPEN_READ, EPIO_EISDIR);
+    fixture_put(f, "directory/inside", "abc", 3);
+    check_refused(f, "directory", EPIO_OPEN_READ, EPIO_EISDIR);
+    check_refused(f, "directory", READ_WRITE, EPIO_EISDIR);
+    check_refused(f, "directory", READ_WRITE | EPIO_OPEN_CREATE, EPIO_EISDIR);
+    check_refused(f, "directory/", EPIO_OPEN_READ, EPIO_EISDIR);
     check_refused(f, "file/below", EPIO_OPEN_READ, EPIO_ENOTDIR);
     check_refused(f, "file/below", READ_WRITE | EPIO_OPEN_CREATE, EPIO_ENOTDIR);
     check_refused(f, "file/", EPIO_OPEN_READ, EPIO_ENOTDIR);
@@ -151,7 +151,7 @@ static void files_are_closed_on_exec(fixture *f)
         assert_false(handle_is_open(handle));
     }
     epio_op op = {0};
-    check_op(f, epio_open(&op, f->vfs, f->folder, EPIO_OPEN_TEMPORARY), 0);
+    check_op(f, epio_open(&op, f->vfs, f->directory, EPIO_OPEN_TEMPORARY), 0);
     assert_false(handle_is_inherited(handle_of(op.file)));
     fixture_close(f, op.file);
 }
@@ -203,16 +203,16 @@ static void delete_on_close_removes_nothing_else(fixture *f)
     check_content(f, "file", "new", 3);
 }
 
-static void delete_on_close_knows_its_folder(fixture *f)
+static void delete_on_close_knows_its_directory(fixture *f)
 {
     char before[4096];
     epio_op op = {0};
-    assert_true(current_folder(before, sizeof before));
-    assert_true(current_folder_set(f->folder));
+    assert_true(current_directory(before, sizeof before));
+    assert_true(current_directory_set(f->directory));
     int64_t result =
         fixture_result(f, epio_open(&op, f->vfs, "relative",
                                     READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_DELETE_ON_CLOSE));
-    assert_true(current_folder_set(before));
+    assert_true(current_directory_set(before));
     check_result(result, 0);
     check_result(fixture_exists(f, "relative"), 1);
     fixture_close(f, op.file);
@@ -237,14 +237,14 @@ static void temporary_files_leave_nothing(fixture *f)
     epio_op op = {0};
     epio_file *files[3];
     fixture_put(f, "beside", "x", 1);
-    const char *paths[3] = {f->folder, fixture_path(f, "beside"), fixture_path(f, "missing")};
+    const char *paths[3] = {f->directory, fixture_path(f, "beside"), fixture_path(f, "missing")};
     unsigned before = system_umask(0);
     for (size_t i = 0; i < 3; i++) {
         check_op(f, epio_open(&op, f->vfs, paths[i], EPIO_OPEN_TEMPORARY), 0);
         files[i] = op.file;
         check_temporary(f, files[i]);
         if (!f->memory) {
-            assert_true(handle_is_beside(handle_of(files[i]), f->folder));
+            assert_true(handle_is_beside(handle_of(files[i]), f->directory));
         }
     }
     (void)system_umask(before);
@@ -257,12 +257,12 @@ static void temporary_files_leave_nothing(fixture *f)
     for (size_t i = 0; i < 3; i++) {
         fixture_close(f, files[i]);
     }
-    assert_int_equal(count_entries(f->real_folder), f->memory ? 0 : 1);
+    assert_int_equal(count_entries(f->real_directory), f->memory ? 0 : 1);
     check_content(f, "beside", "x", 1);
     check_result(fixture_exists(f, "missing"), 0);
 }
 
-/* NULL is the system's folder, which the environment may name. */
+/* NULL is the system's directory, which the environment may name. */
 static void temporary_files_have_a_place(fixture *f)
 {
     char saved[4096] = "";
@@ -271,32 +271,32 @@ static void temporary_files_have_a_place(fixture *f)
     if (set != NULL) {
         (void)snprintf(saved, sizeof saved, "%s", set);
     }
-    environment_set(SYSTEM_TEMPORARY_VARIABLE, f->folder);
+    environment_set(SYSTEM_TEMPORARY_VARIABLE, f->directory);
     int64_t result = fixture_result(f, epio_open(&op, f->vfs, NULL, EPIO_OPEN_TEMPORARY));
     environment_set(SYSTEM_TEMPORARY_VARIABLE, saved[0] != '\0' ? saved : NULL);
     check_result(result, 0);
     check_temporary(f, op.file);
     if (!f->memory) {
-        assert_true(handle_is_beside(handle_of(op.file), f->folder));
+        assert_true(handle_is_beside(handle_of(op.file), f->directory));
     }
     fixture_close(f, op.file);
-    assert_int_equal(count_entries(f->real_folder), 0);
+    assert_int_equal(count_entries(f->real_directory), 0);
 
     check_op(f, epio_open(&op, f->vfs, NULL, EPIO_OPEN_TEMPORARY), 0);
     check_temporary(f, op.file);
     fixture_close(f, op.file);
 }
 
-static void temporary_files_need_their_folder(fixture *f)
+static void temporary_files_need_their_directory(fixture *f)
 {
-    check_refused(f, "no/folder/at-all", EPIO_OPEN_TEMPORARY, EPIO_ENOENT);
-    assert_int_equal(count_entries(f->real_folder), 0);
+    check_refused(f, "no/directory/at-all", EPIO_OPEN_TEMPORARY, EPIO_ENOENT);
+    assert_int_equal(count_entries(f->real_directory), 0);
 }
 
-static void wait_with_a_temporary_file(const char *folder)
+static void wait_with_a_temporary_file(const char *directory)
 {
     epio_op op = {0};
-    check_result(epio_perform(epio_open(&op, epio_os_vfs(), folder, EPIO_OPEN_TEMPORARY)), 0);
+    check_result(epio_perform(epio_open(&op, epio_os_vfs(), directory, EPIO_OPEN_TEMPORARY)), 0);
     check_result(epio_perform(epio_write(&op, op.file, "abc", 3, 0)), 3);
     check(pipe_write(process_output(), "x", 1) == 1);
     for (;;) {
@@ -308,10 +308,10 @@ static void temporary_files_end_with_the_process(fixture *f)
 {
     child one;
     char byte;
-    child_start(&one, wait_with_a_temporary_file, f->folder, CHILD_LINE);
+    child_start(&one, wait_with_a_temporary_file, f->directory, CHILD_LINE);
     check(pipe_read(one.from, &byte, 1) == 1);
     child_kill(&one);
-    assert_int_equal(count_entries(f->real_folder), 0);
+    assert_int_equal(count_entries(f->real_directory), 0);
 }
 
 /* ---- Past the page cache ----------------------------------------------- */
@@ -435,7 +435,7 @@ static void adopt_refuses_what_is_no_file(fixture *f)
     assert_null(op.file);
     check_op(f, epio_adopt(&op, f->vfs, (intptr_t)((uintptr_t)INT_MAX + 1), 0), EPIO_EBADF);
     check_op(f, epio_adopt(&op, f->vfs, INTPTR_MIN, 0), EPIO_EBADF);
-    check_adopt_refused(f, handle_open_folder(f->folder), 0, EPIO_EISDIR);
+    check_adopt_refused(f, handle_open_directory(f->directory), 0, EPIO_EISDIR);
     check_adopt_refused(f, open_handle(f, "file", READ_WRITE), EPIO_OPEN_CREATE, EPIO_EINVAL);
     /* Not open for this. */
     check_adopt_refused(f, open_handle(f, "file", EPIO_OPEN_READ), EPIO_OPEN_WRITE, 0);
@@ -447,7 +447,7 @@ static void a_vfs_without_descriptors_adopts_none(fixture *f)
 {
     epio_op op = {0};
     char path[600];
-    (void)snprintf(path, sizeof path, "%s/beside", f->real_folder);
+    (void)snprintf(path, sizeof path, "%s/beside", f->real_directory);
     intptr_t descriptor = handle_open(path, READ_WRITE | EPIO_OPEN_CREATE);
     assert_true(descriptor != NO_HANDLE);
     check_op(f, epio_adopt(&op, f->vfs, descriptor, 0), EPIO_ENOTSUP);
@@ -471,10 +471,10 @@ int main(int argc, char **argv)
         FIXTURE_TEST(files_are_closed_on_exec, ON_ANY_OS),
         FIXTURE_TEST(delete_on_close, ON_ANY),
         FIXTURE_TEST(delete_on_close_removes_nothing_else, ON_ANY),
-        FIXTURE_TEST(delete_on_close_knows_its_folder, ON_ANY_OS),
+        FIXTURE_TEST(delete_on_close_knows_its_directory, ON_ANY_OS),
         FIXTURE_TEST(temporary_files_leave_nothing, ON_ANY),
         FIXTURE_TEST(temporary_files_have_a_place, ON_ANY),
-        FIXTURE_TEST(temporary_files_need_their_folder, ON_ANY_OS),
+        FIXTURE_TEST(temporary_files_need_their_directory, ON_ANY_OS),
         FIXTURE_TEST(temporary_files_end_with_the_process, ON_OS_PERFORM),
         FIXTURE_TEST(direct_transfers_aligned_blocks, ON_ANY),
         FIXTURE_TEST(adopt_takes_a_descriptor, ON_ANY_OS),

@@ -33,11 +33,11 @@ static uint32_t mode_of(fixture *f, const char *name)
 static void links_are_followed_unless_told(fixture *f)
 {
     fixture_put(f, "target", "abc", 3);
-    assert_true(folder_make(fixture_path(f, "folder")));
-    fixture_put(f, "folder/file", "inside", 6);
+    assert_true(directory_make(fixture_path(f, "directory")));
+    fixture_put(f, "directory/file", "inside", 6);
     assert_int_equal(symlink("target", fixture_path(f, "link")), 0);
     assert_int_equal(symlink("new", fixture_path(f, "dangling")), 0);
-    assert_int_equal(symlink("folder", fixture_path(f, "to-folder")), 0);
+    assert_int_equal(symlink("directory", fixture_path(f, "to-directory")), 0);
     assert_int_equal(symlink("loop", fixture_path(f, "loop")), 0);
 
     check_content(f, "link", "abc", 3);
@@ -51,7 +51,7 @@ static void links_are_followed_unless_told(fixture *f)
 
     /* Only the last part counts. */
     fixture_close(f, fixture_open(f, "target", EPIO_OPEN_READ | EPIO_OPEN_NOFOLLOW));
-    fixture_close(f, fixture_open(f, "to-folder/file", EPIO_OPEN_READ | EPIO_OPEN_NOFOLLOW));
+    fixture_close(f, fixture_open(f, "to-directory/file", EPIO_OPEN_READ | EPIO_OPEN_NOFOLLOW));
 
     fixture_close(f, fixture_open(f, "dangling", READ_WRITE | EPIO_OPEN_CREATE));
     check_result(fixture_exists(f, "new"), 1);
@@ -61,7 +61,7 @@ static void links_are_followed_unless_told(fixture *f)
 static void delete_on_close_goes_through_links(fixture *f)
 {
     static const char *const names[] = {"link", "chain", "in/link"};
-    assert_true(folder_make(fixture_path(f, "in")));
+    assert_true(directory_make(fixture_path(f, "in")));
     assert_int_equal(symlink("target", fixture_path(f, "link")), 0);
     assert_int_equal(symlink("link", fixture_path(f, "chain")), 0);
     assert_int_equal(symlink("../chain", fixture_path(f, "in/link")), 0);
@@ -76,14 +76,14 @@ static void delete_on_close_goes_through_links(fixture *f)
             check_result(fixture_exists(f, "target"), 1);
             fixture_close(f, file);
             check_result(fixture_exists(f, "target"), 0);
-            assert_int_equal(count_entries(f->real_folder), 3);
+            assert_int_equal(count_entries(f->real_directory), 3);
         }
     }
 }
 
 static void a_name_made_through_a_link_is_durable(fixture *f)
 {
-    assert_true(folder_make(fixture_path(f, "in")));
+    assert_true(directory_make(fixture_path(f, "in")));
     assert_int_equal(symlink("in/file", fixture_path(f, "link")), 0);
     uint32_t flags = READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_SYNC_DIR;
     for (int i = 0; i < 2; i++) {

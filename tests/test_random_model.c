@@ -68,7 +68,7 @@ static const char *path_of(world *w, int name)
     static char paths[2][600];
     static size_t turn;
     char *path = paths[turn++ % 2];
-    (void)snprintf(path, sizeof paths[0], "%s/file%d", w->f->folder, name);
+    (void)snprintf(path, sizeof paths[0], "%s/file%d", w->f->directory, name);
     return path;
 }
 

@@ -74,7 +74,7 @@ static void write_and_read(epio_loop *loop, const char *path)
 
 typedef struct refusal {
     const char *path;
-    const char *name; /* the back end that is asked for; NULL: none */
+    const char *name; /* the backend that is asked for; NULL: none */
     int error;
 } refusal;
 
@@ -367,7 +367,7 @@ static void try_refusal(trial one, const char *name)
     check_result(status, 0);
 }
 
-/* On this back end; what it asks the kernel for it may be refused at any time. */
+/* On this backend; what it asks the kernel for it may be refused at any time. */
 static void whatever_is_refused_a_loop_goes_on(fixture *f)
 {
     static _Alignas(BLOCK) unsigned char data[READS][BLOCK];
@@ -508,7 +508,7 @@ static epio_vfs *begin_refusing(const names *at, epio_loop **loop)
 
 static void run_refused(fixture *f, void (*run)(void *argument), uint32_t call, int error)
 {
-    names at = {f->folder,
+    names at = {f->directory,
                 fixture_path(f, "file"),
                 fixture_path(f, "other"),
                 fixture_path(f, "link"),
@@ -521,7 +521,7 @@ static void run_refused(fixture *f, void (*run)(void *argument), uint32_t call, 
     at.on_a_loop = true;
     check_result(run_in_fork(run, &at), 0);
     check_result(fixture_exists(f, "other"), 0);
-    assert_int_equal(count_entries(f->real_folder), 2);
+    assert_int_equal(count_entries(f->real_directory), 2);
 }
 
 static void change_names(void *argument)

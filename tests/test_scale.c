@@ -383,7 +383,7 @@ static void of_open_files(fixture *f)
     }
     life_begin(&l, f);
     for (int i = 0; i < count; i++) {
-        epio_submit(epio_open(track(&ops[i]), l.os, f->folder, EPIO_OPEN_TEMPORARY));
+        epio_submit(epio_open(track(&ops[i]), l.os, f->directory, EPIO_OPEN_TEMPORARY));
     }
     run_many(&l, ops, count);
     for (int i = 0; i < count; i++) {

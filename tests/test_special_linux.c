@@ -117,13 +117,13 @@ static void a_signal(fixture *f)
     check(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
 }
 
-static const char *watched_folder;
+static const char *watched_directory;
 
 static void make_file(int descriptor)
 {
     char path[700];
     (void)descriptor;
-    (void)snprintf(path, sizeof path, "%s/new", watched_folder);
+    (void)snprintf(path, sizeof path, "%s/new", watched_directory);
     file_make(path);
 }
 
@@ -132,8 +132,8 @@ static void a_watch(fixture *f)
     static _Alignas(struct inotify_event) char events[4096];
     epio_op op = {0};
     int descriptor = inotify_init1(IN_CLOEXEC);
-    check(inotify_add_watch(descriptor, f->folder, IN_CREATE) >= 0);
-    watched_folder = f->folder;
+    check(inotify_add_watch(descriptor, f->directory, IN_CREATE) >= 0);
+    watched_directory = f->directory;
     epio_file *file = adopt(f, descriptor);
     epio_iovec parts[2] = {{events, 4}, {events + 4, sizeof events - 4}};
     read_when(f, epio_readv(&op, file, parts, 2, 0), make_file, descriptor);

@@ -1,5 +1,5 @@
 /* Programs that were built with an older or a newer version of the headers: their structs are
- * smaller or larger. What does not depend on the back end: EPIO_TEST_ONCE. */
+ * smaller or larger. What does not depend on the backend: EPIO_TEST_ONCE. */
 #include "support.h"
 
 #include <epio/bench.h>
@@ -118,7 +118,7 @@ static void of_benchmarks(fixture *f)
 {
     newer_bench_options options = {.known = {.size = sizeof options, .iterations = 4, .bytes = 1}};
     any_result got;
-    options.known.path = f->folder;
+    options.known.path = f->directory;
     memset(&got, 0xdd, sizeof got);
     got.known.size = sizeof got;
     check_result(epio_bench_compare_write(&got.known, &options.known), 0);

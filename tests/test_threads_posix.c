@@ -92,7 +92,7 @@ static void nothing_wakes_while_a_vfs_is_slow(fixture *f)
         if (lanes[i] == LANE_READ) {
             epio_submit(epio_read(track(&more), l.file, l.buffer, 1, 0));
         } else {
-            epio_submit(epio_access(track(&more), l.gate, f->folder, EPIO_ACCESS_EXISTS));
+            epio_submit(epio_access(track(&more), l.gate, f->directory, EPIO_ACCESS_EXISTS));
         }
         life_run_for(&l, 100 * MILLISECOND);
         int64_t before = count_sleeps();

@@ -10,7 +10,7 @@
 
 static void make_directory(fixture *f, const char *name)
 {
-    assert_true(folder_make(fixture_path(f, name)));
+    assert_true(directory_make(fixture_path(f, name)));
 }
 
 /* ---- delete ------------------------------------------------------------ */
@@ -30,23 +30,23 @@ static void delete_removes_a_name(fixture *f)
     check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "one"), EPIO_DELETE_SYNC_DIR),
              EPIO_ENOENT);
     check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "three/below"), 0), EPIO_ENOTDIR);
-    check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "no/folder"), 0), EPIO_ENOENT);
+    check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "no/directory"), 0), EPIO_ENOENT);
     check_op(f, epio_delete(&op, f->vfs, NULL, 0), EPIO_EINVAL);
     check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "three"), 1u << 31), EPIO_EINVAL);
     check_result(fixture_exists(f, "three"), 1);
 }
 
-static void delete_spares_folders(fixture *f)
+static void delete_spares_directories(fixture *f)
 {
     epio_op op = {0};
     if (!f->memory) {
-        make_directory(f, "folder");
-        check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "folder"), 0), EPIO_EISDIR);
+        make_directory(f, "directory");
+        check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "directory"), 0), EPIO_EISDIR);
     }
-    fixture_put(f, "folder/inside", "x", 1);
-    check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "folder"), EPIO_DELETE_SYNC_DIR),
+    fixture_put(f, "directory/inside", "x", 1);
+    check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "directory"), EPIO_DELETE_SYNC_DIR),
              EPIO_EISDIR);
-    check_result(fixture_exists(f, "folder/inside"), 1);
+    check_result(fixture_exists(f, "directory/inside"), 1);
 }
 
 /* ---- rename ------------------------------------------------------------ */
@@ -102,24 +102,25 @@ static void rename_says_what_is_wrong(fixture *f)
     fixture_put(f, "file", "x", 1);
     fixture_put(f, "other", "y", 1);
     if (!f->memory) {
-        make_directory(f, "folder");
+        make_directory(f, "directory");
     }
-    fixture_put(f, "folder/inside", "z", 1);
+    fixture_put(f, "directory/inside", "z", 1);
     check_op(f, rename_op(f, &op, "nothing", "new", 0), EPIO_ENOENT);
     check_op(f, rename_op(f, &op, "nothing", "file", EPIO_RENAME_NO_REPLACE), EPIO_ENOENT);
     check_op(f, rename_op(f, &op, "file/below", "new", 0), EPIO_ENOTDIR);
     check_op(f, rename_op(f, &op, "file", "other/below", 0), EPIO_ENOTDIR);
-    check_op(f, rename_op(f, &op, "file", "folder", 0), EPIO_EISDIR);
-    check_op(f, rename_op(f, &op, "file", "folder", EPIO_RENAME_NO_REPLACE), EPIO_EEXIST);
+    check_op(f, rename_op(f, &op, "file", "directory", 0), EPIO_EISDIR);
+    check_op(f, rename_op(f, &op, "file", "directory", EPIO_RENAME_NO_REPLACE), EPIO_EEXIST);
     check_op(f, epio_rename(&op, f->vfs, NULL, "x", 0), EPIO_EINVAL);
     check_op(f, epio_rename(&op, f->vfs, fixture_path(f, "file"), NULL, 0), EPIO_EINVAL);
     check_op(f, rename_op(f, &op, "file", "new", 1u << 31), EPIO_EINVAL);
     if (!f->memory) {
-        check_op_fails(f, rename_op(f, &op, "file", "no/folder", 0), EPIO_ENOENT, OS_ERROR(ENOENT));
+        check_op_fails(f, rename_op(f, &op, "file", "no/directory", 0), EPIO_ENOENT,
+                       OS_ERROR(ENOENT));
     }
     check_content(f, "file", "x", 1);
     check_content(f, "other", "y", 1);
-    check_content(f, "folder/inside", "z", 1);
+    check_content(f, "directory/inside", "z", 1);
 }
 
 static void a_directory_does_not_go_into_itself(fixture *f)
@@ -128,17 +129,17 @@ static void a_directory_does_not_go_into_itself(fixture *f)
                                      EPIO_RENAME_NO_REPLACE | EPIO_RENAME_SYNC_DIR};
     epio_op op = {0};
     if (!f->memory) {
-        make_directory(f, "folder");
+        make_directory(f, "directory");
     }
-    fixture_put(f, "folder/file", "x", 1);
+    fixture_put(f, "directory/file", "x", 1);
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
-        check_op(f, rename_op(f, &op, "folder", "folder/below", flags[i]), EPIO_EINVAL);
-        check_result(fixture_exists(f, "folder/below"), 0);
-        check_content(f, "folder/file", "x", 1);
+        check_op(f, rename_op(f, &op, "directory", "directory/below", flags[i]), EPIO_EINVAL);
+        check_result(fixture_exists(f, "directory/below"), 0);
+        check_content(f, "directory/file", "x", 1);
     }
 }
 
-static void rename_between_folders(fixture *f)
+static void rename_between_directories(fixture *f)
 {
     epio_op op = {0};
     if (!f->memory) {
@@ -202,7 +203,7 @@ static void a_file_servers_habit(fixture *f)
         }
         f->names_used = 0;
     }
-    check_result(count_entries(f->folder), 0);
+    check_result(count_entries(f->directory), 0);
 }
 
 /* ---- access ------------------------------------------------------------ */
@@ -215,10 +216,10 @@ static void access_tells_what_is_there(fixture *f)
     for (size_t i = 0; i < 3; i++) {
         check_op(f, epio_access(&op, f->vfs, fixture_path(f, "file"), modes[i]), 1);
         check_op(f, epio_access(&op, f->vfs, fixture_path(f, "nothing"), modes[i]), 0);
-        check_op(f, epio_access(&op, f->vfs, fixture_path(f, "no/folder"), modes[i]), 0);
+        check_op(f, epio_access(&op, f->vfs, fixture_path(f, "no/directory"), modes[i]), 0);
         check_op(f, epio_access(&op, f->vfs, fixture_path(f, "file/below"), modes[i]), 0);
     }
-    check_op(f, epio_access(&op, f->vfs, f->folder, EPIO_ACCESS_EXISTS), 1);
+    check_op(f, epio_access(&op, f->vfs, f->directory, EPIO_ACCESS_EXISTS), 1);
     check_op(f, epio_access(&op, f->vfs, NULL, EPIO_ACCESS_EXISTS), EPIO_EINVAL);
     check_op(f, epio_access(&op, f->vfs, fixture_path(f, "file"), 3), EPIO_EINVAL);
     check_op(f, epio_access(&op, f->vfs, fixture_path(f, "file"), 1u << 31), EPIO_EINVAL);
@@ -250,7 +251,7 @@ static bool is_absolute(const char *path)
     return path[0] == '/' || (path[0] != '\0' && path[1] == ':');
 }
 
-/* A path in the test's folder comes out as another one. */
+/* A path in the test's directory comes out as another one. */
 static void check_full(fixture *f, const char *name, const char *expected)
 {
     char found[PATH_ROOM];
@@ -279,7 +280,7 @@ static void full_pathname_is_absolute(fixture *f)
     check_full(f, "sub/../not-there", "not-there");
     check_full(f, "sub/not-there", "sub/not-there");
     check_full(f, "sub/./../sub//inside", "sub/inside");
-    check_full(f, "sub/..", f->folder);
+    check_full(f, "sub/..", f->directory);
     check_full(f, "sub/.", "sub");
     check_full(f, "sub/", "sub");
     check_full(f, "sub", "sub");
@@ -298,7 +299,7 @@ static void full_pathname_is_absolute(fixture *f)
     }
 }
 
-static void full_pathname_needs_the_folder(fixture *f)
+static void full_pathname_needs_the_directory(fixture *f)
 {
     char found[PATH_ROOM] = "unchanged";
     epio_op op = {0};
@@ -351,25 +352,25 @@ static void full_pathname_of_a_relative_path(fixture *f)
     char before[PATH_ROOM];
     char found[PATH_ROOM];
     epio_op op = {0};
-    assert_true(current_folder(before, sizeof before));
+    assert_true(current_directory(before, sizeof before));
     make_directory(f, "sub");
     fixture_put(f, "sub/file", "x", 1);
-    const char *expected[] = {fixture_path(f, "sub/file"), fixture_path(f, "sub"), f->folder,
+    const char *expected[] = {fixture_path(f, "sub/file"), fixture_path(f, "sub"), f->directory,
                               fixture_path(f, "not-there")};
     static const char *const paths[] = {"file", ".", "..", "../not-there"};
 
-    assert_true(current_folder_set(fixture_path(f, "sub")));
+    assert_true(current_directory_set(fixture_path(f, "sub")));
     for (size_t i = 0; i < 4; i++) {
         memset(found, 'g', sizeof found);
         int64_t result =
             fixture_result(f, epio_full_pathname(&op, f->vfs, paths[i], found, sizeof found));
         if (result != (int64_t)strlen(expected[i]) || !paths_agree(found, expected[i])) {
             print_error("%s gave %lld\n", paths[i], (long long)result);
-            assert_true(current_folder_set(before));
+            assert_true(current_directory_set(before));
             fail();
         }
     }
-    assert_true(current_folder_set(before));
+    assert_true(current_directory_set(before));
 }
 
 /* ---- Time -------------------------------------------------------------- */
@@ -511,18 +512,18 @@ int main(void)
 {
     static const fixture_test tests[] = {
         FIXTURE_TEST(delete_removes_a_name, ON_ANY),
-        FIXTURE_TEST(delete_spares_folders, ON_ANY),
+        FIXTURE_TEST(delete_spares_directories, ON_ANY),
         FIXTURE_TEST(rename_moves_and_replaces, ON_ANY),
         FIXTURE_TEST(rename_without_replacing, ON_ANY),
         FIXTURE_TEST(rename_says_what_is_wrong, ON_ANY),
         FIXTURE_TEST(a_directory_does_not_go_into_itself, ON_ANY),
-        FIXTURE_TEST(rename_between_folders, ON_ANY),
+        FIXTURE_TEST(rename_between_directories, ON_ANY),
         FIXTURE_TEST(an_open_file_follows_its_rename, ON_ANY),
         FIXTURE_TEST(a_file_servers_habit, ON_OS_PERFORM | ON_OS),
         FIXTURE_TEST(access_tells_what_is_there, ON_ANY),
         FIXTURE_TEST(an_empty_path_is_invalid, ON_ANY),
         FIXTURE_TEST(full_pathname_is_absolute, ON_ANY),
-        FIXTURE_TEST(full_pathname_needs_the_folder, ON_ANY),
+        FIXTURE_TEST(full_pathname_needs_the_directory, ON_ANY),
         FIXTURE_TEST(full_pathname_writes_all_or_nothing, ON_ANY),
         FIXTURE_TEST(full_pathname_of_a_relative_path, ON_ANY_OS),
         FIXTURE_TEST(sleep_takes_as_long_as_asked, ON_ANY),

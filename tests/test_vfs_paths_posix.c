@@ -11,7 +11,7 @@
 
 static void make_directory(fixture *f, const char *name)
 {
-    assert_true(folder_make(fixture_path(f, name)));
+    assert_true(directory_make(fixture_path(f, name)));
 }
 
 static void make_link(fixture *f, const char *target, const char *name)
@@ -25,14 +25,14 @@ static void delete_removes_the_link_alone(fixture *f)
     fixture_put(f, "target", "x", 1);
     make_link(f, "target", "link");
     make_link(f, "nowhere", "dangling");
-    make_directory(f, "folder");
-    make_link(f, "folder", "to-folder");
+    make_directory(f, "directory");
+    make_link(f, "directory", "to-directory");
     check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "link"), 0), 0);
     check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "dangling"), 0), 0);
-    check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "to-folder"), 0), 0);
+    check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "to-directory"), 0), 0);
     check_content(f, "target", "x", 1);
-    check_result(fixture_exists(f, "folder"), 1);
-    assert_int_equal(count_entries(f->real_folder), 2);
+    check_result(fixture_exists(f, "directory"), 1);
+    assert_int_equal(count_entries(f->real_directory), 2);
 }
 
 static epio_op *rename_op(fixture *f, epio_op *op, const char *from, const char *to, uint32_t flags)
@@ -49,7 +49,7 @@ static void rename_without_replacing_minds_links(fixture *f)
     check_content(f, "old", "old", 3);
     check_op(f, rename_op(f, &op, "old", "new", 0), 0);
     check_content(f, "new", "old", 3);
-    assert_int_equal(count_entries(f->real_folder), 1);
+    assert_int_equal(count_entries(f->real_directory), 1);
 }
 
 static void rename_never_copies(fixture *f)
@@ -62,7 +62,7 @@ static void rename_never_copies(fixture *f)
     if (mkdtemp(elsewhere) == NULL) {
         fixture_skip(f, "no second file system");
     }
-    if (stat(f->folder, &here) != 0 || stat(elsewhere, &there) != 0 ||
+    if (stat(f->directory, &here) != 0 || stat(elsewhere, &there) != 0 ||
         here.st_dev == there.st_dev) {
         (void)rmdir(elsewhere);
         fixture_skip(f, "no second file system");
@@ -113,13 +113,13 @@ static void access_minds_permissions(fixture *f)
 {
     fixture_put(f, "readable", "x", 1);
     fixture_put(f, "secret", "x", 1);
-    assert_int_equal(chmod(f->folder, 0755), 0);
+    assert_int_equal(chmod(f->directory, 0755), 0);
     assert_int_equal(chmod(fixture_path(f, "readable"), 0444), 0);
     assert_int_equal(chmod(fixture_path(f, "secret"), 0000), 0);
     assert_int_equal(run_in_fork(access_as_somebody_else, f), 0);
 }
 
-/* A path in the test's folder comes out as another one. */
+/* A path in the test's directory comes out as another one. */
 static void check_full(fixture *f, const char *name, const char *expected)
 {
     char found[PATH_ROOM];
@@ -140,8 +140,8 @@ static void full_pathname_resolves_links(fixture *f)
     make_directory(f, "real");
     make_directory(f, "real/deep");
     fixture_put(f, "real/file", "x", 1);
-    make_link(f, "real", "folder");
-    make_link(f, "folder/file", "link");
+    make_link(f, "real", "directory");
+    make_link(f, "directory/file", "link");
     make_link(f, "link", "chain");
     make_link(f, "nowhere", "dangling");
     make_link(f, "real/nowhere", "dangling-inside");
@@ -149,19 +149,19 @@ static void full_pathname_resolves_links(fixture *f)
     make_link(f, fixture_path(f, "real/file"), "absolute");
     make_link(f, "loop-b", "loop-a");
     make_link(f, "loop-a", "loop-b");
-    make_link(f, "no/folder", "broken");
+    make_link(f, "no/directory", "broken");
 
     check_full(f, "link", "real/file");
     check_full(f, "chain", "real/file");
     check_full(f, "absolute", "real/file");
-    check_full(f, "folder", "real");
-    check_full(f, "folder/not-there", "real/not-there");
+    check_full(f, "directory", "real");
+    check_full(f, "directory/not-there", "real/not-there");
     check_full(f, "dangling", "nowhere");
     check_full(f, "dangling-inside", "real/nowhere");
-    /* `..` leaves the folder that the link leads to, not the link's. */
+    /* `..` leaves the directory that the link leads to, not the link's. */
     check_full(f, "deep/..", "real");
     check_full(f, "deep/../file", "real/file");
-    check_full(f, "folder/deep/../../chain", "real/file");
+    check_full(f, "directory/deep/../../chain", "real/file");
 
     check_op_fails(f,
                    epio_full_pathname(&op, f->vfs, fixture_path(f, "loop-a"), found, sizeof found),

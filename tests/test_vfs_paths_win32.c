@@ -62,14 +62,14 @@ static void names_of_devices_are_refused(fixture *f)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         check_refused(f, names[i], EPIO_EINVAL);
     }
-    check_result(count_entries(f->folder), 1);
+    check_result(count_entries(f->directory), 1);
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         fixture_put(f, others[i], others[i], strlen(others[i]));
     }
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         check_content(f, others[i], others[i], strlen(others[i]));
     }
-    check_result(count_entries(f->folder), 1 + sizeof others / sizeof others[0]);
+    check_result(count_entries(f->directory), 1 + sizeof others / sizeof others[0]);
 }
 
 static void what_is_not_utf8_is_refused(fixture *f)
@@ -80,7 +80,7 @@ static void what_is_not_utf8_is_refused(fixture *f)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         check_refused(f, names[i], EPIO_EINVAL);
     }
-    check_result(count_entries(f->folder), 1);
+    check_result(count_entries(f->directory), 1);
 }
 
 /* Windows' own functions drop what is at the end. */
@@ -99,7 +99,7 @@ static void dots_and_blanks_at_the_end_are_kept(fixture *f)
         check(GetFileAttributesW(name) != INVALID_FILE_ATTRIBUTES);
         free(name);
     }
-    check_result(count_entries(f->folder), (int)count);
+    check_result(count_entries(f->directory), (int)count);
     epio_op op = {0};
     check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "name."), 0), 0);
     check_result(fixture_exists(f, "name."), 0);
@@ -127,7 +127,7 @@ static void names_become_absolute(fixture *f)
     check_wide("//./pipe/name", L"\\\\.\\pipe\\name");
 }
 
-/* As GetFullPathNameW answers, of a folder that nobody need have. */
+/* As GetFullPathNameW answers, of a directory that nobody need have. */
 static const WCHAR *current;
 
 static DWORD WINAPI full_path_of_current(LPCWSTR name, DWORD size, LPWSTR full, LPWSTR *last)
@@ -141,12 +141,12 @@ static DWORD WINAPI full_path_of_current(LPCWSTR name, DWORD size, LPWSTR full, 
     return len;
 }
 
-/* Processes that a program starts which canonicalizes its paths have a current folder whose
+/* Processes that a program starts which canonicalizes its paths have a current directory whose
  * name is taken literally. */
-static void the_current_folder_may_be_literal(fixture *f)
+static void the_current_directory_may_be_literal(fixture *f)
 {
     static const struct {
-        const WCHAR *folder;
+        const WCHAR *directory;
         const char *name;
         const WCHAR *expected;
     } cases[] = {
@@ -168,7 +168,7 @@ static void the_current_folder_may_be_literal(fixture *f)
     epio__win32_calls real = epio__win32;
     epio__win32.get_full_path = full_path_of_current;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        current = cases[i].folder;
+        current = cases[i].directory;
         check_wide(cases[i].name, cases[i].expected);
     }
     epio__win32 = real;
@@ -231,18 +231,18 @@ static void a_pipe_is_opened_by_its_name(fixture *f)
     check(CloseHandle(server));
 }
 
-static void names_go_by_the_current_folder(fixture *f)
+static void names_go_by_the_current_directory(fixture *f)
 {
     char before[1024];
     char found[1024];
     char expected[1024];
     epio_op op = {0};
-    check(current_folder(before, sizeof before));
-    check(current_folder_set(f->folder));
+    check(current_directory(before, sizeof before));
+    check(current_directory_set(f->directory));
     fixture_put(f, "file", "data", 4);
-    char drive[] = {f->folder[0], ':', 'f', 'i', 'l', 'e', '\0'};
+    char drive[] = {f->directory[0], ':', 'f', 'i', 'l', 'e', '\0'};
     static const char *const same[] = {"file", "./file", "file/../file", "x/../file"};
-    (void)snprintf(expected, sizeof expected, "%s/file", f->folder);
+    (void)snprintf(expected, sizeof expected, "%s/file", f->directory);
     for (size_t i = 0; i <= sizeof same / sizeof same[0]; i++) {
         const char *path = i == 0 ? drive : same[i - 1];
         check_op(f, epio_full_pathname(&op, f->vfs, path, found, sizeof found),
@@ -250,21 +250,21 @@ static void names_go_by_the_current_folder(fixture *f)
         check(paths_agree(found, expected));
     }
     /* From the root of the current drive. */
-    check_op(f, epio_open(&op, f->vfs, f->folder + 2, EPIO_OPEN_READ), EPIO_EISDIR);
-    check(current_folder_set(before));
+    check_op(f, epio_open(&op, f->vfs, f->directory + 2, EPIO_OPEN_READ), EPIO_EISDIR);
+    check(current_directory_set(before));
 }
 
 /* ---- Long names ------------------------------------------------------------------- */
 
-/* Folders in folders; returns how many, and their path in `path`. */
+/* Directories in directories; returns how many, and their path in `path`. */
 static int make_deep(fixture *f, char *path, size_t len)
 {
-    static const char part[] = "/a-folder-whose-name-has-a-length-of-some-fifty-letters";
-    size_t used = strlen(strcpy(path, f->folder));
+    static const char part[] = "/a-directory-whose-name-has-a-length-of-some-fifty-letters";
+    size_t used = strlen(strcpy(path, f->directory));
     int depth = 0;
     while (used + 2 * sizeof part < len) {
         used += strlen(strcpy(path + used, part));
-        check(folder_make(path));
+        check(directory_make(path));
         depth++;
     }
     return depth;
@@ -273,13 +273,13 @@ static int make_deep(fixture *f, char *path, size_t len)
 static void paths_of_thousands_of_letters(fixture *f)
 {
     /* Wine hands names to a system that takes 4,095 bytes. */
-    static char folder[6000], path[6100], other[6100], found[7000];
+    static char directory[6000], path[6100], other[6100], found[7000];
     epio_op op = {0};
     size_t len = system_is_wine() ? 3800 : 5500;
-    int depth = make_deep(f, folder, len);
-    check(strlen(folder) > len - 200);
-    (void)snprintf(path, sizeof path, "%s/d\xc3\xa9j\xc3\xa0.bin", folder);
-    (void)snprintf(other, sizeof other, "%s/other", folder);
+    int depth = make_deep(f, directory, len);
+    check(strlen(directory) > len - 200);
+    (void)snprintf(path, sizeof path, "%s/d\xc3\xa9j\xc3\xa0.bin", directory);
+    (void)snprintf(other, sizeof other, "%s/other", directory);
     check_op(f, epio_open(&op, f->vfs, path, READ_WRITE | EPIO_OPEN_CREATE), 0);
     epio_file *file = op.file;
     fixture_write(f, file, "data", 4, 0);
@@ -297,8 +297,8 @@ static void paths_of_thousands_of_letters(fixture *f)
     fixture_close(f, op.file);
     check_op(f, epio_delete(&op, f->vfs, other, EPIO_DELETE_SYNC_DIR), 0);
     for (; depth > 0; depth--) {
-        check(folder_remove(folder));
-        *strrchr(folder, '/') = '\0';
+        check(directory_remove(directory));
+        *strrchr(directory, '/') = '\0';
     }
 }
 
@@ -307,19 +307,19 @@ static void long_ways_to_short_names(fixture *f)
     static char path[40000];
     epio_op op = {0};
     fixture_put(f, "file", "data", 4);
-    check(folder_make(fixture_path(f, "folder")));
-    size_t used = strlen(strcpy(path, f->folder));
+    check(directory_make(fixture_path(f, "directory")));
+    size_t used = strlen(strcpy(path, f->directory));
     while (used < 5000) {
-        used += strlen(strcpy(path + used, "/folder/.."));
+        used += strlen(strcpy(path + used, "/directory/.."));
     }
     (void)strcpy(path + used, "/file");
     check_op(f, epio_open(&op, f->vfs, path, EPIO_OPEN_READ), 0);
     fixture_close(f, op.file);
 
     /* The system's limit is 32,767; that of a part 255. */
-    used = strlen(f->folder);
+    used = strlen(f->directory);
     while (used < 35000) {
-        used += strlen(strcpy(path + used, "/folder"));
+        used += strlen(strcpy(path + used, "/directory"));
     }
     check_op(f, epio_open(&op, f->vfs, path, EPIO_OPEN_READ), EPIO_ENAMETOOLONG);
     check_op(f, epio_access(&op, f->vfs, path, EPIO_ACCESS_EXISTS), EPIO_ENAMETOOLONG);
@@ -405,7 +405,7 @@ static void who_keeps_a_file_is_named(fixture *f)
         check(op.os_error == ERROR_SHARING_VIOLATION || op.os_error == ERROR_ACCESS_DENIED);
         check(CloseHandle(holder));
         check_content(f, "file", "data", 4);
-        check_result(count_entries(f->folder), 2);
+        check_result(count_entries(f->directory), 2);
     }
 }
 
@@ -427,7 +427,7 @@ static void put_read_only(fixture *f, const char *name, const char *content)
     free(wide_name);
 }
 
-/* As on POSIX: who may change the folder may take a name from it. */
+/* As on POSIX: who may change the directory may take a name from it. */
 static void a_read_only_file_can_be_deleted_and_replaced(fixture *f)
 {
     for (uint32_t durable = 0; durable < 2; durable++) {
@@ -462,7 +462,7 @@ static void a_read_only_file_can_be_deleted_and_replaced(fixture *f)
         check((attributes_of(f, "file") & FILE_ATTRIBUTE_READONLY) != 0);
         check_content(f, "file", "other", 5);
         check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "file"), 0), 0);
-        check_result(count_entries(f->folder), 0);
+        check_result(count_entries(f->directory), 0);
     }
 }
 
@@ -548,7 +548,7 @@ static void posix_semantics_where_there_are_some(fixture *f)
         epio__win32 = real;
         check_result(renames, knows_posix ? 2 : 0);
         check_result(deletes, knows_posix ? 1 : 0);
-        check_result(count_entries(f->folder), 0);
+        check_result(count_entries(f->directory), 0);
     }
 }
 
@@ -592,7 +592,7 @@ static void sync_dir_flushes(fixture *f)
         check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "file"), 0), 0);
         check_result(flushes, 3);
         epio__win32 = real;
-        check_result(count_entries(f->folder), 0); /* nothing of the library's is left */
+        check_result(count_entries(f->directory), 0); /* nothing of the library's is left */
     }
 }
 
@@ -621,7 +621,7 @@ static void an_open_that_fails_leaves_nothing(fixture *f)
         check_result(flushes, 2);
         epio__win32 = real;
         fixture_close(f, op.file);
-        check_result(count_entries(f->folder), 1);
+        check_result(count_entries(f->directory), 1);
         check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "good"), 0), 0);
     }
 }
@@ -648,7 +648,7 @@ static void what_has_to_stay_is_swept_up_later(fixture *f)
         epio__win32 = real;
         fixture_close(f, running);
         check_content(f, "program", "new", 3);
-        check_result(count_entries(f->folder), runs ? 2 + turn : 1);
+        check_result(count_entries(f->directory), runs ? 2 + turn : 1);
     }
 }
 
@@ -705,8 +705,8 @@ int main(void)
         FIXTURE_TEST(what_is_not_utf8_is_refused, ON_ANY_OS),
         FIXTURE_TEST(dots_and_blanks_at_the_end_are_kept, ON_ANY_OS),
         FIXTURE_TEST(names_become_absolute, ON_OS_PERFORM),
-        FIXTURE_TEST(names_go_by_the_current_folder, ON_ANY_OS),
-        FIXTURE_TEST(the_current_folder_may_be_literal, ON_OS_PERFORM),
+        FIXTURE_TEST(names_go_by_the_current_directory, ON_ANY_OS),
+        FIXTURE_TEST(the_current_directory_may_be_literal, ON_OS_PERFORM),
         FIXTURE_TEST(names_of_pipes_are_known, ON_OS_PERFORM),
         FIXTURE_TEST(a_pipe_is_opened_by_its_name, ON_ANY_OS),
         FIXTURE_TEST(paths_of_thousands_of_letters, ON_ANY_OS),

@@ -46,12 +46,12 @@ EPIO_API const char *epio_version(void);
     X(EPIO_ETIMEDOUT, -4, "the operation's deadline passed")                                       \
     X(EPIO_ENOMEM, -5, "out of memory")                                                            \
     X(EPIO_EIO, -6, "an input or output error; after a failed flush, every write and sync")        \
-    X(EPIO_ENOENT, -7, "no such file or folder")                                                   \
+    X(EPIO_ENOENT, -7, "no such file or directory")                                                \
     X(EPIO_EEXIST, -8, "the file exists already")                                                  \
     X(EPIO_EACCES, -9, "permission denied")                                                        \
     X(EPIO_EPERM, -10, "the system does not permit this operation")                                \
-    X(EPIO_EISDIR, -11, "it is a folder, not a file")                                              \
-    X(EPIO_ENOTDIR, -12, "a part of the path is not a folder")                                     \
+    X(EPIO_EISDIR, -11, "it is a directory, not a file")                                           \
+    X(EPIO_ENOTDIR, -12, "a part of the path is not a directory")                                  \
     X(EPIO_ELOOP, -13, "too many symbolic links, or one where none may be followed")               \
     X(EPIO_ENAMETOOLONG, -14, "the path or a name in it is too long")                              \
     X(EPIO_ENOSPC, -15, "no space is left on the device, or the quota is used up")                 \
@@ -65,7 +65,7 @@ EPIO_API const char *epio_version(void);
     X(EPIO_ESPIPE, -23, "a stream has no size and no positions")                                   \
     X(EPIO_EROFS, -24, "the file system is read-only")                                             \
     X(EPIO_EXDEV, -25, "the two paths are on different file systems")                              \
-    X(EPIO_ENOTEMPTY, -26, "the folder is not empty")                                              \
+    X(EPIO_ENOTEMPTY, -26, "the directory is not empty")                                           \
     X(EPIO_ERANGE, -27, "the buffer is too small for the result")                                  \
     X(EPIO_ENOTSUP, -28, "not supported here")                                                     \
     X(EPIO_ENODEV, -29, "no such device")                                                          \
@@ -235,7 +235,7 @@ EPIO_VERB epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags);
  * TEMPORARY makes a file that nobody else finds: without a name, or with a random one
  * that goes at once (on Windows with the file), 0600, open for reading and writing,
  * gone when it is closed (or the process ends). `path` is
- * the folder for it, or a file beside which it goes; NULL: the system's folder
+ * the directory for it, or a file beside which it goes; NULL: the system's directory
  * for temporary files (TMPDIR, else /var/tmp, /tmp).
  *
  * DELETE_ON_CLOSE removes the name under which the file lay when it was opened, if
@@ -250,7 +250,7 @@ EPIO_VERB epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags);
  * which could not be made durable; for a file that was there it does nothing.
  *
  * Errors: EPIO_EINVAL (flags that contradict each other, NULL or empty path),
- * EPIO_ENOENT, EPIO_EEXIST, EPIO_EACCES, EPIO_EISDIR (a folder), EPIO_ELOOP,
+ * EPIO_ENOENT, EPIO_EEXIST, EPIO_EACCES, EPIO_EISDIR (a directory), EPIO_ELOOP,
  * EPIO_ENOTDIR, EPIO_ENAMETOOLONG, EPIO_EMFILE, EPIO_ENOSPC, EPIO_EROFS,
  * EPIO_ESHARING, EPIO_ENOMEM, EPIO_ENOTSUP. See open(2). */
 EPIO_VERB epio_op *epio_open(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags);
@@ -412,7 +412,7 @@ EPIO_API intptr_t epio_file_os_handle(const epio_file *file);
 #define EPIO_DELETE_SYNC_DIR 1u /* the removal is durable when this is done */
 
 /* Removes a file's name: 0. Errors: EPIO_EINVAL (NULL or empty path, unknown flags),
- * EPIO_ENOENT, EPIO_EISDIR (a folder), EPIO_EACCES, EPIO_EPERM, EPIO_ENOTDIR,
+ * EPIO_ENOENT, EPIO_EISDIR (a directory), EPIO_EACCES, EPIO_EPERM, EPIO_ENOTDIR,
  * EPIO_ELOOP, EPIO_ENAMETOOLONG, EPIO_EROFS, EPIO_EBUSY; EPIO_EMFILE (SYNC_DIR);
  * EPIO_EIO also if the name is gone but that could not be made durable. See
  * unlink(2). */
@@ -440,7 +440,7 @@ EPIO_VERB epio_op *epio_access(epio_op *op, epio_vfs *vfs, const char *path, uin
 
 /* Writes the absolute path, symbolic links resolved, ended by a NUL, into
  * `buffer`: its length without the NUL. The file itself need not exist, its
- * folder must. Errors: EPIO_ERANGE if `len` is not above the length (nothing is
+ * directory must. Errors: EPIO_ERANGE if `len` is not above the length (nothing is
  * written then), EPIO_EINVAL (NULL or empty path), EPIO_ENOENT, EPIO_ENOTDIR, EPIO_EACCES,
  * EPIO_ELOOP, EPIO_ENAMETOOLONG. See realpath(3). */
 EPIO_VERB epio_op *epio_full_pathname(epio_op *op, epio_vfs *vfs, const char *path, char *buffer,
@@ -469,7 +469,7 @@ EPIO_VERB epio_op *epio_work(epio_op *op, epio_vfs *vfs, epio_work_function *fun
 EPIO_API epio_vfs *epio_os_vfs(void);
 
 /* A VFS whose files live in memory, with the behaviour of the real one; a path
- * is a name, there are no folders but what its slashes suggest. Ops complete on
+ * is a name, there are no directories but what its slashes suggest. Ops complete on
  * `loop`; NULL: epio_perform alone. 0 or EPIO_ENOMEM. Any thread. */
 EPIO_API int epio_memory_vfs_create(epio_vfs **vfs, epio_loop *loop);
 
@@ -580,13 +580,13 @@ typedef struct epio_loop_options {
 } epio_loop_options;
 
 /* Makes a loop that belongs to the calling thread. Starts no thread. NULL
- * options: the defaults. Errors: EPIO_EINVAL (NULL loop, an unknown back end, a size below
+ * options: the defaults. Errors: EPIO_EINVAL (NULL loop, an unknown backend, a size below
  * that of the first version, an option set that this one does not know; see
  * epio_loop_invalid_reason), EPIO_EMFILE, EPIO_ENOMEM. */
 EPIO_API int epio_loop_create(epio_loop **loop, const epio_loop_options *options);
 
 /* Why epio_loop_create would refuse these options, or (NULL) the environment, as one sentence:
- * "unknown back end 'urnig'; there are uring, epoll, poll". Writes it, ended by a NUL, into
+ * "unknown backend 'urnig'; there are uring, epoll, poll". Writes it, ended by a NUL, into
  * `buffer`: its length without the NUL, even if only the first `len` - 1 bytes of it had
  * room (as snprintf does; NULL and 0: nothing is written). 0: there is nothing wrong with
  * them. EPIO_EINVAL: NULL with a `len`. Any thread. */
@@ -633,7 +633,7 @@ EPIO_API int epio_loop_close(epio_loop *loop, uint64_t timeout_ns);
  * process: frees the child's copy alone. */
 EPIO_API void epio_loop_destroy(epio_loop *loop);
 
-/* The name of the back end in use. Any thread. */
+/* The name of the backend in use. Any thread. */
 EPIO_API const char *epio_loop_backend(const epio_loop *loop);
 
 /* What a loop has done since it was created, and what it is at. A layer's op counts by
@@ -645,9 +645,10 @@ typedef struct epio_loop_stats {
 
     /* Ops delivered: the sum of the five ways that follow, by whichever an op went last. */
     uint64_t delivered;
-    uint64_t at_once;    /* on the owner's thread: what was in memory, in the turn in which the VFS
-                            got it; and when it got them short calls, inline writes, transfers
-                            that ended within the system's call */
+    uint64_t
+        at_once; /* on the owner's thread: what was in memory, in the iteration in which the VFS
+                    got it; and when it got them short calls, inline writes, transfers
+                    that ended within the system's call */
     uint64_t by_backend; /* the ring or the port had it, or it waited for a stream to be ready */
     uint64_t by_workers; /* handed over to worker threads */
     uint64_t by_owner;   /* meant for a worker, but the owner had nothing else to do */
@@ -659,7 +660,7 @@ typedef struct epio_loop_stats {
     uint64_t in_place; /* reads that epio_wait did on the spot: never in flight, nor delivered */
     uint64_t flushes;  /* that have ended, begun by the loop for one or more syncs */
     uint64_t syncs;    /* answered by those: the flushes saved are syncs - flushes */
-    uint64_t deferred; /* times an op was put off, because its turn had done its share */
+    uint64_t deferred; /* times an op was put off, because its iteration had done its share */
     uint64_t batches;  /* times that ops were handed over to workers, any number at once */
     uint64_t sleeps;   /* times the owner waited in the kernel */
     uint64_t wakes;    /* times it was woken from there, or its host told, by a system call of
@@ -667,12 +668,12 @@ typedef struct epio_loop_stats {
                           begins at 0 again after 2^32 - 1 */
 
     /* Now. But for the first, the flushes count too. */
-    uint64_t in_flight;        /* as epio_loop_pending */
-    uint64_t ready_now;        /* ended, but not yet delivered */
-    uint64_t deferred_now;     /* wait for the next turn */
-    uint64_t to_read_now;      /* reads of what is probably in memory, which the end of this turn
-                                  or the beginning of the next will carry out together */
-    uint64_t to_hand_over_now; /* will be handed over to workers when this turn ends */
+    uint64_t in_flight;    /* as epio_loop_pending */
+    uint64_t ready_now;    /* ended, but not yet delivered */
+    uint64_t deferred_now; /* wait for the next iteration */
+    uint64_t to_read_now;  /* reads of what is probably in memory, which the end of this iteration
+                              or the beginning of the next will carry out together */
+    uint64_t to_hand_over_now; /* will be handed over to workers when this iteration ends */
     uint64_t at_backend_now;   /* reads and writes at the ring or the port, and streams that are
                                   waited for: one for each of their ops, or one for several */
     uint64_t at_workers_now;   /* handed over, begun or not, and not yet back */

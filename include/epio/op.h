@@ -119,14 +119,14 @@ struct epio_op {
         struct {
             epio_node node;
             void *holder;
-            void (*news)(epio_op *op);
+            void (*notify)(epio_op *op);
             uint32_t delay_ns;
             int32_t outcome;
             uint32_t unlocks;
             uint8_t level;
-            uint8_t found;
-            uint8_t told;
-            uint8_t looks;
+            uint8_t initial_level;
+            uint8_t notified;
+            uint8_t polling;
             uint8_t conflicts;
         } lock;
         uint64_t words[8]; /* of kinds from EPIO_KIND_USER on */

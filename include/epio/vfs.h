@@ -207,7 +207,7 @@ EPIO_API void epio_alarm(epio_op *op, uint64_t due);
  * owner. */
 EPIO_API void epio_offload(epio_op *op);
 
-/* Lets the loop call vfs->submit(op->vfs, op) again in its next turn: for a VFS
+/* Lets the loop call vfs->submit(op->vfs, op) again in its next iteration: for a VFS
  * that has done its share of this one. The owner. */
 EPIO_API void epio_defer(epio_op *op);
 

@@ -212,7 +212,7 @@ void epio__loop_deliver(epio_loop *loop, uint32_t max)
 {
     uint64_t end = max != 0 ? loop->delivered + max : UINT64_MAX;
     if (loop->due.first != NULL) {
-        deliver_due(loop, end); /* what a turn around this one is at */
+        deliver_due(loop, end); /* what an iteration around this one is at */
     }
     if (loop->due.first == NULL) {
         loop->due = loop->ready;

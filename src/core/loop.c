@@ -1,10 +1,10 @@
-/* The loop: what a turn does and in which order, who may run it, and its
+/* The loop: what an iteration does and in which order, who may run it, and its
  * beginning and end. What becomes of a single op is op.c's.
  *
- * A turn takes what other threads posted and what the clock brings, begins the
+ * An iteration takes what other threads posted and what the clock brings, begins the
  * flushes that are due, reads what was collected, hands over to the workers, looks at the kernel
  * (waiting only if there is nothing to deliver), and delivers what was ready when it came to that:
- * what a `done` submits waits for the next turn, so that no callback starves the rest. */
+ * what a `done` submits waits for the next iteration, so that no callback starves the rest. */
 #include "core/loop.h"
 
 #include "fatal.h"
@@ -52,7 +52,7 @@ void epio_loop_detach(epio_loop *loop)
     epio__store_pointer(&loop->owner, EPIO__OWNER_NONE);
 }
 
-/* ---- A turn ---- */
+/* ---- An iteration ---- */
 
 static bool something_was_posted(const epio_loop *loop)
 {
@@ -101,7 +101,7 @@ static void collect(epio_loop *loop)
 
 static void submit_deferred(epio_loop *loop)
 {
-    /* Those that are put off once more wait for the turn after this one. */
+    /* Those that are put off once more wait for the iteration after this one. */
     epio_node again;
     if (epio__list_empty(&loop->deferred)) {
         return;
@@ -210,17 +210,18 @@ static void allow_half(epio_loop *loop, uint64_t budget)
 }
 
 /* `deadline` 0: does not wait. `max` 0: no limit. `budget`: see poll_budget_ns. */
-static void turn(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds_wake, uint64_t budget)
+static void iterate(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds_wake,
+                    uint64_t budget)
 {
-    volatile uintptr_t mark = epio__turn_mark(loop);
-    uintptr_t outer = loop->turn_at;
-    loop->turn_at = (uintptr_t)&mark;
+    volatile uintptr_t mark = epio__iteration_mark(loop);
+    uintptr_t outer = loop->iteration_at;
+    loop->iteration_at = (uintptr_t)&mark;
     loop->depth++;
     allow_half(loop, budget);
-    loop->bytes_left = EPIO__TURN_BYTES;
+    loop->bytes_left = EPIO__ITERATION_BYTES;
     loop->iterates = true;
     if (loop->embedded) {
-        /* Awake: what this turn completes is delivered without telling the host. */
+        /* Awake: what this iteration completes is delivered without telling the host. */
         epio__store_relaxed_u32(&loop->sleeping, 0);
     }
     collect(loop);
@@ -248,7 +249,7 @@ static void turn(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds_wa
                             "it must exec, exit, or go on inside of the `done`");
     }
     loop->depth--;
-    loop->turn_at = outer;
+    loop->iteration_at = outer;
 }
 
 void epio__loop_stand_by(epio_loop *loop)
@@ -290,7 +291,7 @@ static void leave(epio_loop *loop)
 
 /* ---- Running ---- */
 
-/* Looks before it writes, which would be a tenth of a short turn. */
+/* Looks before it writes, which would be a tenth of a short iteration. */
 static bool take_flag(uint32_t *flag)
 {
     return epio__load_u32(flag) != 0 && epio__exchange_u32(flag, 0) != 0;
@@ -307,7 +308,7 @@ uint64_t epio_loop_run(epio_loop *loop)
         if (take_flag(&loop->stopping) || !keeps_going(loop)) {
             break;
         }
-        turn(loop, EPIO_FOREVER, 0, true, EPIO_FOREVER);
+        iterate(loop, EPIO_FOREVER, 0, true, EPIO_FOREVER);
     }
     leave(loop);
     loop->late_at = late_at;
@@ -326,7 +327,7 @@ uint64_t epio_loop_poll(epio_loop *loop, uint64_t timeout_ns, uint32_t max)
     }
     bool again;
     do {
-        turn(loop, deadline, max, true, budget);
+        iterate(loop, deadline, max, true, budget);
         again = timeout_ns != 0 && loop->delivered == before && !take_flag(&loop->woken) &&
                 (deadline == EPIO_FOREVER || epio__monotonic_time() < deadline);
     } while (again);
@@ -339,7 +340,7 @@ void epio__loop_run_until(epio_loop *loop, const bool *done)
 {
     uint64_t late_at = loop->late_at;
     while (!*done) {
-        turn(loop, EPIO_FOREVER, 0, false, EPIO_FOREVER);
+        iterate(loop, EPIO_FOREVER, 0, false, EPIO_FOREVER);
     }
     leave(loop);
     loop->late_at = late_at;
@@ -412,7 +413,7 @@ void epio__loop_init(epio_loop *loop, epio_vfs *resident, const epio__loop_hooks
     loop->resident = resident;
     loop->hooks = hooks;
     loop->late_at = EPIO_FOREVER;
-    loop->bytes_left = EPIO__TURN_BYTES;
+    loop->bytes_left = EPIO__ITERATION_BYTES;
     epio__queue_init(&loop->ready);
     epio__queue_init(&loop->due);
     epio__queue_init(&loop->collected);
@@ -468,14 +469,14 @@ int epio_loop_close(epio_loop *loop, uint64_t timeout_ns)
     cancel_all(loop);
     while (in_flight(loop)) {
         if (deadline != EPIO_FOREVER && epio__monotonic_time() >= deadline) {
-            turn(loop, 0, 0, false, EPIO_FOREVER);
+            iterate(loop, 0, 0, false, EPIO_FOREVER);
             if (in_flight(loop)) {
                 leave(loop);
                 return EPIO_ETIMEDOUT;
             }
             break;
         }
-        turn(loop, deadline, 0, false, EPIO_FOREVER);
+        iterate(loop, deadline, 0, false, EPIO_FOREVER);
     }
     leave(loop);
     return 0;

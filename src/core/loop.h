@@ -39,7 +39,7 @@ struct epio_loop {
     /* How it waits for what is in flight. */
     const epio__backend *backend;
     void *backend_state;
-    uint64_t watched; /* things that the back end's poll could find without a wake */
+    uint64_t watched; /* things that the backend's poll could find without a wake */
 
     /* Any thread. */
     uintptr_t owner;      /* epio__thread_self of the owner, or EPIO__OWNER_... */
@@ -58,11 +58,11 @@ struct epio_loop {
     uint32_t shared; /* a thread other than the owner has used the loop */
 
     epio__queue ready;          /* ended, not yet delivered */
-    epio__queue due;            /* those of them that the present turn delivers; see below */
+    epio__queue due;            /* those of them that the present iteration delivers; see below */
     epio__queue arrivals;       /* taken from the inbox, not yet looked at */
     epio__queue collected;      /* reads for hooks->read_collected */
-    epio_node deferred;         /* to be submitted again in the next turn */
-    epio_node hand_over;        /* for the workers, at the end of the turn */
+    epio_node deferred;         /* to be submitted again in the next iteration */
+    epio_node hand_over;        /* for the workers, at the end of the iteration */
     epio_node held;             /* ops in flight that are in no list of a file */
     epio_node active_files;     /* files with writes or syncs in flight */
     epio_node flush_files;      /* those of them that want a flush to begin */
@@ -77,11 +77,11 @@ struct epio_loop {
     uint64_t try_again_at;      /* when to ask the system once more for threads; 0: never */
     epio__spin spin;
     uint64_t poll_budget; /* of an embedded loop, in nanoseconds; EPIO_FOREVER: none */
-    int64_t bytes_left;   /* of what this turn may do on the owner's thread */
+    int64_t bytes_left;   /* of what this iteration may do on the owner's thread */
     uint64_t late_at;     /* when an embedded loop's poll has taken its time; EPIO_FOREVER: never */
     uint64_t delivered;   /* ever */
-    uint32_t depth;       /* nested turns */
-    uintptr_t turn_at;    /* where on the stack the innermost has its mark */
+    uint32_t depth;       /* nested iterations */
+    uintptr_t iteration_at; /* where on the stack the innermost has its mark */
     bool closing;
     bool embedded;
     bool inline_writes;  /* the owner carries out buffered writes within their submit */
@@ -206,28 +206,28 @@ static inline bool epio__loop_is_late(const epio_loop *loop)
     return loop->late_at != EPIO_FOREVER && epio__monotonic_time() >= loop->late_at;
 }
 
-/* What one turn may do on the owner's thread before the loop looks around, in bytes that
+/* What one iteration may do on the owner's thread before the loop looks around, in bytes that
  * are copied: less than a millisecond, for the sake of user interfaces. */
-#define EPIO__TURN_BYTES (INT64_C(3) << 20)
+#define EPIO__ITERATION_BYTES (INT64_C(3) << 20)
 
 /* Fixed cost of an op, in bytes of copying. */
 #define EPIO__OP_COST 4096u
 
-/* The turn has had its share. One op is always taken, so that all get on. */
+/* The iteration has had its share. One op is always taken, so that all get on. */
 static inline bool epio__loop_is_spent(const epio_loop *loop)
 {
     return loop->bytes_left <= 0 ||
-           (loop->bytes_left != EPIO__TURN_BYTES && epio__loop_is_late(loop));
+           (loop->bytes_left != EPIO__ITERATION_BYTES && epio__loop_is_late(loop));
 }
 
 /* So many bytes were copied by the owner for an op. */
 static inline void epio__loop_charge(epio_loop *loop, uint64_t bytes)
 {
-    uint64_t most = (uint64_t)EPIO__TURN_BYTES;
+    uint64_t most = (uint64_t)EPIO__ITERATION_BYTES;
     loop->bytes_left -= (int64_t)(bytes < most ? bytes : most) + EPIO__OP_COST;
 }
 
-/* Before an op is carried out by the owner. False: not in this turn (epio_defer). */
+/* Before an op is carried out by the owner. False: not in this iteration (epio_defer). */
 static inline bool epio__loop_spend(epio_loop *loop, uint64_t bytes)
 {
     bool may = !epio__loop_is_spent(loop);
@@ -237,7 +237,7 @@ static inline bool epio__loop_spend(epio_loop *loop, uint64_t bytes)
     return may;
 }
 
-/* A read of what is probably in memory, within the turn's budget: true, and
+/* A read of what is probably in memory, within the iteration's budget: true, and
  * hooks->read_collected will see to it. */
 static inline bool epio__loop_collect(epio_loop *loop, const epio_file *file, epio_op *op)
 {
@@ -273,11 +273,11 @@ void epio__loop_enter(epio_loop *loop, const char *function, uintptr_t here);
 /* Aborts if the owner can run the loop no more: what is submitted would never complete. Any
  * thread. */
 void epio__loop_check_lives(const epio_loop *loop, const char *function);
-/* Aborts if the turn around this call was left, or if calls are nested too deep. */
+/* Aborts if the iteration around this call was left, or if calls are nested too deep. */
 void epio__loop_check_nested(const epio_loop *loop, const char *function, uintptr_t here);
 
-/* What a turn has at loop->turn_at as long as it is not left. */
-static inline uintptr_t epio__turn_mark(const epio_loop *loop)
+/* What an iteration has at loop->iteration_at as long as it is not left. */
+static inline uintptr_t epio__iteration_mark(const epio_loop *loop)
 {
     return (uintptr_t)loop ^ (uintptr_t)0x5475726eu;
 }
@@ -291,7 +291,7 @@ static inline bool epio__loop_is_inherited(const epio_loop *loop)
 /* ---- loop.c ---- */
 
 /* The loop's memory, all zero, is at the start of what malloc gave, and the core frees it at
- * the loop's end. What is not set here is for the caller: the back end, and the options. */
+ * the loop's end. What is not set here is for the caller: the backend, and the options. */
 void epio__loop_init(epio_loop *loop, epio_vfs *resident, const epio__loop_hooks *hooks);
 /* The calling thread owns it from now on. `workers`: see epio__workers_init. */
 void epio__loop_begin(epio_loop *loop, uint32_t workers);
@@ -324,7 +324,7 @@ void epio__barrier_cancel_all(epio_loop *loop, epio_file *file);
 void epio__barrier_start_close(epio_loop *loop, epio_op *op);
 /* An op of a file is being delivered, with op->result final. */
 void epio__barrier_leave(epio_op *op);
-/* At the end of a turn: begins the flushes that nothing holds back. */
+/* At the end of an iteration: begins the flushes that nothing holds back. */
 void epio__barrier_flush(epio_loop *loop);
 /* The core's own flush came back. */
 void epio__barrier_flushed(epio_loop *loop, epio_op *op);

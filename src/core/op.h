@@ -69,8 +69,8 @@ enum { EPIO__CHAIN_BROKEN = 0x01 /* one of them failed */ };
 /* op->worker_state: where the workers and the loop keep what a VFS gave them. */
 enum {
     EPIO__WORKER_NOT,
-    EPIO__WORKER_DEFERRED,  /* for the next turn */
-    EPIO__WORKER_COLLECTED, /* for the workers, at the end of the turn */
+    EPIO__WORKER_DEFERRED,  /* for the next iteration */
+    EPIO__WORKER_COLLECTED, /* for the workers, at the end of the iteration */
     EPIO__WORKER_TAKEN,     /* a worker is at it */
     EPIO__WORKER_QUEUED     /* and up: in that lane's queue, or as many more: behind what hangs;
                               this and TAKEN under its lock */

@@ -5,10 +5,10 @@
 
 #include <stdlib.h>
 
-/* Nested turns, wherever their stack is: far more than any program means to have. */
+/* Nested iterations, wherever their stack is: far more than any program means to have. */
 #define MOST_NESTED 10000u
 
-/* What a nested turn finds left of its thread's stack, for itself and a `done`. */
+/* What a nested iteration finds left of its thread's stack, for itself and a `done`. */
 #define STACK_RESERVE ((size_t)32 * 1024)
 
 /* ---- Who may use it ---- */
@@ -63,10 +63,10 @@ void epio__loop_enter(epio_loop *loop, const char *function, uintptr_t here)
     }
 }
 
-/* ---- Nested turns ---- */
+/* ---- Nested iterations ---- */
 
-/* A call from inside a `done` lies below the turn that called that; a turn that was left by
- * longjmp or an exception lies below a later call, or what it had there is overwritten. Told
+/* A call from inside a `done` lies below the iteration that called that; an iteration that was left
+ * by longjmp or an exception lies below a later call, or what it had there is overwritten. Told
  * only where both are on the thread's own stack: those of coroutines have no order. */
 void epio__loop_check_nested(const epio_loop *loop, const char *function, uintptr_t here)
 {
@@ -78,9 +78,9 @@ void epio__loop_check_nested(const epio_loop *loop, const char *function, uintpt
     if (!epio__thread_stack(&low, &high) || here < low || here >= high) {
         return;
     }
-    uintptr_t turn = loop->turn_at;
-    bool comparable = turn >= low && turn < high;
-    if (comparable && (turn <= here || *(const uintptr_t *)turn != epio__turn_mark(loop))) {
+    uintptr_t mark = loop->iteration_at;
+    bool comparable = mark >= low && mark < high;
+    if (comparable && (mark <= here || *(const uintptr_t *)mark != epio__iteration_mark(loop))) {
         epio__fatal(function, "a `done` was left by longjmp or an exception, and so was the "
                               "loop that called it");
     }

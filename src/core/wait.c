@@ -104,7 +104,7 @@ static bool wait_for_fast(epio_loop *loop, epio_op *op, uintptr_t here)
     if (!epio__op_is_fast(op, EPIO__STATE_FAST_READ)) {
         return false;
     }
-    loop->bytes_left = EPIO__TURN_BYTES;
+    loop->bytes_left = EPIO__ITERATION_BYTES;
     loop->may_wait = owner_may_wait_in(loop, op);
     epio_submit(op);
     loop->may_wait = false;
@@ -122,7 +122,7 @@ static bool wait_for_fast(epio_loop *loop, epio_op *op, uintptr_t here)
     return true;
 }
 
-/* A read on a loop where nothing else wants attention is a turn of its own: no
+/* A read on a loop where nothing else wants attention is an iteration of its own: no
  * other thread need ever see it in flight. If the loop has nothing else to do
  * at all, now or because of anybody else, the calling thread may as well wait
  * in the read itself; else it takes what the page cache has. */

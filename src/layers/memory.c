@@ -75,9 +75,9 @@ typedef struct memory_vfs {
 typedef struct place {
     char name[PATH_SIZE + 2]; /* "/part/part", the root is ""; with room for one more slash */
     size_t len;
-    size_t index; /* among the names: where the file is or would be */
-    bool folder;  /* written as a folder's, with a slash or dots at its end */
-    bool vacant;  /* nothing is there, and a file could be */
+    size_t index;   /* among the names: where the file is or would be */
+    bool directory; /* written as a directory's, with a slash or dots at its end */
+    bool vacant;    /* nothing is there, and a file could be */
 } place;
 
 static memory_node *node_of(const epio_op *op)
@@ -260,13 +260,13 @@ static void place_enter(place *to, const char *part, size_t len)
     if (up || len == 0 || (len == 1 && part[0] == '.')) {
         while (up && to->len > 0 && to->name[--to->len] != '/') {
         }
-        to->folder = true;
+        to->directory = true;
         return;
     }
     to->name[to->len] = '/';
     memcpy(to->name + to->len + 1, part, len);
     to->len += 1 + len;
-    to->folder = false;
+    to->directory = false;
 }
 
 /* 0 or EPIO_ENAMETOOLONG. */
@@ -284,7 +284,7 @@ static int place_init(place *to, const char *path)
             return EPIO_ENAMETOOLONG;
         }
         place_enter(to, path, len);
-        to->folder = to->folder || path[len] == '/';
+        to->directory = to->directory || path[len] == '/';
     }
     to->name[to->len] = '\0';
     return 0;
@@ -314,7 +314,7 @@ static bool names_have(const memory_vfs *memory, const char *name, size_t len, s
     return names_begin(memory, name, len, index) && memory->named[*index]->name[len] == '\0';
 }
 
-/* Is it a folder, because other names go on behind it? */
+/* Is it a directory, because other names go on behind it? */
 static bool names_have_below(const memory_vfs *memory, place *at)
 {
     size_t index;
@@ -360,8 +360,8 @@ static void names_remove(memory_vfs *memory, size_t index)
     node_release(node);
 }
 
-/* 0 if the path leads to a file; EPIO_ENOENT; EPIO_EISDIR for a folder;
- * EPIO_ENOTDIR if it needs a folder where a file is; EPIO_ENAMETOOLONG. */
+/* 0 if the path leads to a file; EPIO_ENOENT; EPIO_EISDIR for a directory;
+ * EPIO_ENOTDIR if it needs a directory where a file is; EPIO_ENAMETOOLONG. */
 static int find(const memory_vfs *memory, const char *path, place *at)
 {
     int result = place_init(at, path);
@@ -377,7 +377,7 @@ static int find(const memory_vfs *memory, const char *path, place *at)
         return EPIO_EISDIR;
     }
     if (names_have(memory, at->name, at->len, &at->index)) {
-        return at->folder ? EPIO_ENOTDIR : 0;
+        return at->directory ? EPIO_ENOTDIR : 0;
     }
     at->vacant = true;
     return EPIO_ENOENT;
@@ -418,7 +418,7 @@ static int open_node(memory_vfs *memory, const char *path, uint32_t flags, memor
     place at;
     int result = find(memory, path, &at);
     if (at.vacant && (flags & EPIO_OPEN_CREATE) != 0) {
-        result = at.folder ? EPIO_EISDIR : create_at(memory, &at, flags);
+        result = at.directory ? EPIO_EISDIR : create_at(memory, &at, flags);
     } else if ((result == 0 || result == EPIO_EISDIR) && (flags & EPIO_OPEN_EXCLUSIVE) != 0) {
         result = EPIO_EEXIST;
     } else if (result == 0 && !node_permits(memory->named[at.index], flags)) {
@@ -543,7 +543,7 @@ static int64_t rename_file(memory_vfs *memory, epio_op *op)
         return EPIO_EEXIST;
     }
     if (to.vacant) {
-        result = to.folder ? EPIO_ENOTDIR : 0;
+        result = to.directory ? EPIO_ENOTDIR : 0;
     }
     if (result < 0 || (!to.vacant && to.index == from.index)) {
         return result;

@@ -1,12 +1,12 @@
 /* Waiting for SQLite's locks. How a holder goes from level to level is lock_steps.c's.
  *
  * Whoever gives something up lets those that wait have it, in their order, before the
- * mutex is let go: `serve`. What an op is waiting for is either here, and then a
+ * mutex is let go: `grant_waiters`. What an op is waiting for is either here, and then a
  * release will serve it, or elsewhere, and then the first in the queue looks again
  * from time to time.
  *
- * An op that waits is told of news by a call from any thread, to which its own
- * thread answers. Between the two (`told`) it stays where it is, whatever
+ * An op that waits is notified by a call from any thread, to which its own
+ * thread answers. Between the two (`notified`) it stays where it is, whatever
  * happens to it meanwhile. */
 #include "locks/lock.h"
 
@@ -65,22 +65,22 @@ static void wake_thread(epio_op *op)
 }
 
 /* Notes, in a list to be spread when the mutex is free, that an op has ended or is
- * to look for itself. It is told once until its thread has answered. */
-static void tell(epio_node *news, epio_op *op)
+ * to look for itself. It is notified once until its thread has answered. */
+static void queue_notification(epio_node *notifications, epio_op *op)
 {
-    if (op->arguments.lock.told == 0) {
-        op->arguments.lock.told = 1;
-        epio__list_append(news, &op->queue);
+    if (op->arguments.lock.notified == 0) {
+        op->arguments.lock.notified = 1;
+        epio__list_append(notifications, &op->queue);
     }
 }
 
 /* Each op may be gone when its call returns. */
-static void spread(epio_node *news)
+static void notify_all(epio_node *notifications)
 {
-    while (!epio__list_empty(news)) {
-        epio_op *op = EPIO__CONTAINER(news->next, epio_op, queue);
+    while (!epio__list_empty(notifications)) {
+        epio_op *op = EPIO__CONTAINER(notifications->next, epio_op, queue);
         epio__list_remove(&op->queue);
-        op->arguments.lock.news(op);
+        op->arguments.lock.notify(op);
     }
 }
 
@@ -99,35 +99,36 @@ static bool is_first(const epio_op *op)
 
 /* The first in the queue waits for somebody elsewhere. Threads that wait behind it look
  * too, since they cannot know that its loop will run. */
-static void tell_threads(epio__lock_node *node, epio_node *news)
+static void notify_threads(epio__lock_node *node, epio_node *notifications)
 {
     for (epio_node *at = node->waiting.next; at != &node->waiting; at = at->next) {
         epio_op *op = op_of_waiting(at);
-        if (op->arguments.lock.news == wake_thread) {
-            tell(news, op);
+        if (op->arguments.lock.notify == wake_thread) {
+            queue_notification(notifications, op);
         }
     }
 }
 
-static bool first_looks(const epio__lock_node *node)
+static bool first_polls(const epio__lock_node *node)
 {
     return !epio__list_empty(&node->waiting) &&
-           op_of_waiting(node->waiting.next)->arguments.lock.looks != 0;
+           op_of_waiting(node->waiting.next)->arguments.lock.polling != 0;
 }
 
 static void enqueue(epio__lock_holder *holder, epio_op *op)
 {
     epio_node *waiting = &holder->node->waiting;
     epio_node *before = waiting;
-    if (op->arguments.lock.found != EPIO_LOCK_NONE) {
+    if (op->arguments.lock.initial_level != EPIO_LOCK_NONE) {
         /* Holders before newcomers, which wait for them to go. */
         before = waiting->next;
-        while (before != waiting && op_of_waiting(before)->arguments.lock.found != EPIO_LOCK_NONE) {
+        while (before != waiting &&
+               op_of_waiting(before)->arguments.lock.initial_level != EPIO_LOCK_NONE) {
             before = before->next;
         }
     }
     epio__list_append(before, &op->arguments.lock.node); /* in front of it */
-    holder->asking = op;
+    holder->request = op;
 }
 
 static bool step_is_legal(uint32_t from, uint32_t to)
@@ -138,10 +139,10 @@ static bool step_is_legal(uint32_t from, uint32_t to)
 }
 
 /* How far an op gets that has not been in the queue. */
-static epio__lock_verdict begin(epio__lock_holder *holder, epio_op *op)
+static epio__lock_outcome begin(epio__lock_holder *holder, epio_op *op)
 {
     uint32_t from = holder->level;
-    op->arguments.lock.found = (uint8_t)from;
+    op->arguments.lock.initial_level = (uint8_t)from;
     if (from == op->arguments.lock.level) {
         return epio__lock_end_with(op, 0);
     }
@@ -152,13 +153,13 @@ static epio__lock_verdict begin(epio__lock_holder *holder, epio_op *op)
     }
     bool newcomer = from == EPIO_LOCK_NONE;
     if (newcomer && !epio__list_empty(&holder->node->waiting)) {
-        return EPIO__LOCK_WAITS_HERE; /* for those who came before */
+        return EPIO__LOCK_BLOCKED_HERE; /* for those who came before */
     }
-    return epio__lock_go_up(holder, op);
+    return epio__lock_raise(holder, op);
 }
 
 /* An op that will not wait: what it gets instead of waiting. */
-static int refuse(epio__lock_holder *holder, epio_op *op, epio__lock_verdict reached)
+static int refuse(epio__lock_holder *holder, epio_op *op, epio__lock_outcome reached)
 {
     int outcome = reached == EPIO__LOCK_ENDED ? op->arguments.lock.outcome : EPIO_EBUSY;
     bool only_readers_left = reached != EPIO__LOCK_ENDED;
@@ -166,104 +167,104 @@ static int refuse(epio__lock_holder *holder, epio_op *op, epio__lock_verdict rea
         outcome = EPIO_EBUSY;
     }
     if (outcome != 0 && !only_readers_left) {
-        epio__lock_go_back(holder, op);
+        epio__lock_revert(holder, op);
     }
     return outcome;
 }
 
 /* Begins an op whose holder has no other in the queue: it has ended, or it is in
  * the queue. */
-static void ask(epio__lock_holder *holder, epio_op *op, epio_node *news)
+static void try_to_acquire(epio__lock_holder *holder, epio_op *op, epio_node *notifications)
 {
-    epio__lock_verdict reached = begin(holder, op);
+    epio__lock_outcome reached = begin(holder, op);
     if (!epio__lock_may_wait(op)) {
         op->arguments.lock.outcome = refuse(holder, op, reached);
         return;
     }
     if (reached == EPIO__LOCK_ENDED) {
         if (op->arguments.lock.outcome != 0) {
-            epio__lock_go_back(holder, op);
+            epio__lock_revert(holder, op);
         }
         return;
     }
     op->arguments.lock.outcome = EPIO_EPENDING;
-    op->arguments.lock.looks = 0;
+    op->arguments.lock.polling = 0;
     enqueue(holder, op);
-    if (reached == EPIO__LOCK_WAITS_ELSEWHERE) {
-        op->arguments.lock.looks = 1;
-        tell_threads(holder->node, news);
+    if (reached == EPIO__LOCK_BLOCKED_BY_PROCESS) {
+        op->arguments.lock.polling = 1;
+        notify_threads(holder->node, notifications);
     }
 }
 
 /* Begins what the holder was asked for behind the op that has just ended. */
-static void go_on(epio__lock_holder *holder, epio_node *news)
+static void start_next(epio__lock_holder *holder, epio_node *notifications)
 {
-    while (holder->asking == NULL && !epio__list_empty(&holder->later)) {
+    while (holder->request == NULL && !epio__list_empty(&holder->later)) {
         epio_op *op = op_of_waiting(holder->later.next);
         epio__list_remove(&op->arguments.lock.node);
-        ask(holder, op, news);
-        if (!waits(op) || op->arguments.lock.looks != 0) {
-            tell(news, op);
+        try_to_acquire(holder, op, notifications);
+        if (!waits(op) || op->arguments.lock.polling != 0) {
+            queue_notification(notifications, op);
         }
     }
 }
 
 /* Takes an op out of the queue, whose outcome is known. */
-static void leave_queue(epio_op *op, epio_node *news)
+static void leave_queue(epio_op *op, epio_node *notifications)
 {
     epio__lock_holder *holder = holder_of(op);
     epio__list_remove(&op->arguments.lock.node);
-    if (holder->asking != op) {
+    if (holder->request != op) {
         return; /* it was still behind another */
     }
-    holder->asking = NULL;
+    holder->request = NULL;
     if (op->arguments.lock.outcome != 0) {
-        epio__lock_go_back(holder, op);
+        epio__lock_revert(holder, op);
     }
-    go_on(holder, news);
+    start_next(holder, notifications);
 }
 
 /* Gives those that wait what they can have now. */
-static void serve(epio__lock_node *node, epio_node *news)
+static void grant_waiters(epio__lock_node *node, epio_node *notifications)
 {
     while (!epio__list_empty(&node->waiting)) {
         epio_op *op = op_of_waiting(node->waiting.next);
-        epio__lock_verdict reached = epio__lock_go_up(holder_of(op), op);
+        epio__lock_outcome reached = epio__lock_raise(holder_of(op), op);
         if (reached != EPIO__LOCK_ENDED) {
             op->arguments.lock.outcome = EPIO_EPENDING;
-            if (reached == EPIO__LOCK_WAITS_ELSEWHERE && op->arguments.lock.looks == 0) {
-                op->arguments.lock.looks = 1;
-                tell(news, op);
-                tell_threads(node, news);
+            if (reached == EPIO__LOCK_BLOCKED_BY_PROCESS && op->arguments.lock.polling == 0) {
+                op->arguments.lock.polling = 1;
+                queue_notification(notifications, op);
+                notify_threads(node, notifications);
             }
             return;
         }
-        tell(news, op);
-        leave_queue(op, news);
+        queue_notification(notifications, op);
+        leave_queue(op, notifications);
     }
 }
 
 /* Ends an op that waits, and has nothing to show for it. */
-static void withdraw(epio_op *op, int outcome, epio_node *news)
+static void withdraw(epio_op *op, int outcome, epio_node *notifications)
 {
     op->arguments.lock.outcome = outcome;
     op->os_error = 0;
-    leave_queue(op, news);
-    serve(holder_of(op)->node, news);
+    leave_queue(op, notifications);
+    grant_waiters(holder_of(op)->node, notifications);
 }
 
 /* An op is new: afterwards it has ended or waits, in the queue or behind another
  * of its holder's. */
-static void take(epio__lock_holder *holder, epio_op *op, epio_node *news)
+static void submit(epio__lock_holder *holder, epio_op *op, epio_node *notifications)
 {
     op->arguments.lock.holder = holder;
-    op->arguments.lock.told = 0;
-    op->arguments.lock.looks = 0;
+    op->arguments.lock.notified = 0;
+    op->arguments.lock.polling = 0;
     op->os_error = 0;
     /* The lock may have become free since the first in the queue last looked. */
-    serve(holder->node, news);
-    if (holder->asking == NULL) {
-        ask(holder, op, news);
+    grant_waiters(holder->node, notifications);
+    if (holder->request == NULL) {
+        try_to_acquire(holder, op, notifications);
     } else if (epio__lock_may_wait(op)) {
         op->arguments.lock.outcome = EPIO_EPENDING;
         epio__list_append(&holder->later, &op->arguments.lock.node);
@@ -272,7 +273,7 @@ static void take(epio__lock_holder *holder, epio_op *op, epio_node *news)
     }
 }
 
-static uint64_t next_look(epio_op *op)
+static uint64_t next_poll(epio_op *op)
 {
     uint32_t delay = op->arguments.lock.delay_ns;
     delay = delay == 0 ? EPIO__LOCK_FIRST_DELAY_NS : delay * 2;
@@ -288,29 +289,29 @@ static uint64_t next_look(epio_op *op)
 
 /* Ends what the holder was asked for, the latest first, so that none begins
  * because another ended. */
-static void end_asking(epio__lock_holder *holder, epio_node *news)
+static void end_requests(epio__lock_holder *holder, epio_node *notifications)
 {
-    while (holder->asking != NULL) {
+    while (holder->request != NULL) {
         bool alone = epio__list_empty(&holder->later);
-        epio_op *op = alone ? holder->asking : op_of_waiting(holder->later.previous);
+        epio_op *op = alone ? holder->request : op_of_waiting(holder->later.previous);
         op->arguments.lock.outcome = EPIO_ECANCELED;
         op->os_error = 0;
-        tell(news, op);
-        leave_queue(op, news);
+        queue_notification(notifications, op);
+        leave_queue(op, notifications);
     }
 }
 
 static int64_t unlock(epio__lock_holder *holder, epio_op *op)
 {
-    epio_node news;
-    epio__list_init(&news);
+    epio_node notifications;
+    epio__list_init(&notifications);
     epio__mutex_lock(&holder->node->mutex);
-    end_asking(holder, &news);
+    end_requests(holder, &notifications);
     holder->unlocks++;
-    int result = epio__lock_go_down(holder, op, op->arguments.lock.level);
-    serve(holder->node, &news);
+    int result = epio__lock_lower(holder, op, op->arguments.lock.level);
+    grant_waiters(holder->node, &notifications);
     epio__mutex_unlock(&holder->node->mutex);
-    spread(&news);
+    notify_all(&notifications);
     return result;
 }
 
@@ -328,7 +329,7 @@ void epio__lock_release_all(epio__lock_holder *holder)
     op.arguments.lock.level = EPIO_LOCK_NONE;
     (void)unlock(holder, &op);
     while (epio__load_size(&holder->performers) != 0) {
-        epio__thread_yield(); /* they were told */
+        epio__thread_yield(); /* they were notified */
     }
 }
 
@@ -347,8 +348,9 @@ static bool is_own_loop(const epio_loop *loop)
 static bool waits_for_own_loop(const epio__lock_holder *holder)
 {
     epio__lock_node *node = holder->node;
-    bool upgrade = !epio__list_empty(&node->waiting) &&
-                   op_of_waiting(node->waiting.next)->arguments.lock.found != EPIO_LOCK_NONE;
+    bool upgrade =
+        !epio__list_empty(&node->waiting) &&
+        op_of_waiting(node->waiting.next)->arguments.lock.initial_level != EPIO_LOCK_NONE;
     for (epio_node *at = node->holders.next; at != &node->holders; at = at->next) {
         const epio__lock_holder *other = EPIO__CONTAINER(at, epio__lock_holder, holding);
         bool in_the_way = other != holder && (upgrade || other->level >= EPIO_LOCK_PENDING);
@@ -373,29 +375,29 @@ static bool waits_for_own_loop(const epio__lock_holder *holder)
 static uint64_t sleeps_until(epio_op *op)
 {
     uint64_t deadline = op->timeout_ns != 0 ? op->timeout_ns : EPIO_FOREVER;
-    if (!first_looks(holder_of(op)->node)) {
+    if (!first_polls(holder_of(op)->node)) {
         return deadline;
     }
-    uint64_t look = next_look(op);
+    uint64_t look = next_poll(op);
     return look < deadline ? look : deadline;
 }
 
 /* The thread is awake, with the mutex: looks itself, or gives up. */
-static void look_here(epio_op *op, epio_node *news)
+static void poll_here(epio_op *op, epio_node *notifications)
 {
     epio__lock_holder *holder = holder_of(op);
     if (waits(op)) {
-        serve(holder->node, news);
+        grant_waiters(holder->node, notifications);
     }
     if (!waits(op)) {
         return;
     }
     if (op->timeout_ns != 0 && op->timeout_ns <= epio__monotonic_time()) {
-        withdraw(op, EPIO_ETIMEDOUT, news);
+        withdraw(op, EPIO_ETIMEDOUT, notifications);
     } else if (waits_for_own_loop(holder)) {
-        withdraw(op, EPIO_EDEADLK, news);
+        withdraw(op, EPIO_EDEADLK, notifications);
     } else if (!is_first(op)) {
-        op->arguments.lock.looks = 0; /* to be told when it is first again */
+        op->arguments.lock.polling = 0; /* to be notified when it is first again */
     }
 }
 
@@ -403,30 +405,30 @@ static void lock_here(epio__lock_holder *holder, epio_op *op)
 {
     epio__lock_node *node = holder->node;
     epio__event event;
-    epio_node news;
-    epio__list_init(&news);
+    epio_node notifications;
+    epio__list_init(&notifications);
     epio__event_init(&event);
     op->waiter = &event;
-    op->arguments.lock.news = wake_thread;
+    op->arguments.lock.notify = wake_thread;
 
     epio__mutex_lock(&node->mutex);
-    take(holder, op, &news);
+    submit(holder, op, &notifications);
     if (waits(op) && waits_for_own_loop(holder)) {
-        withdraw(op, EPIO_EDEADLK, &news);
+        withdraw(op, EPIO_EDEADLK, &notifications);
     }
-    while (waits(op) || op->arguments.lock.told != 0) {
+    while (waits(op) || op->arguments.lock.notified != 0) {
         uint64_t until = sleeps_until(op);
         epio__mutex_unlock(&node->mutex);
-        spread(&news);
-        bool told = epio__event_wait(&event, until);
+        notify_all(&notifications);
+        bool notified = epio__event_wait(&event, until);
         epio__mutex_lock(&node->mutex);
-        if (told) {
-            op->arguments.lock.told = 0;
+        if (notified) {
+            op->arguments.lock.notified = 0;
         }
-        look_here(op, &news);
+        poll_here(op, &notifications);
     }
     epio__mutex_unlock(&node->mutex);
-    spread(&news);
+    notify_all(&notifications);
     op->waiter = NULL;
     epio__event_destroy(&event);
 }
@@ -445,27 +447,27 @@ static bool was_unlocked_since(epio__lock_holder *holder, epio_op *op)
  * unlock ends it. */
 static int64_t try_to_lock(epio__lock_holder *holder, epio_op *op)
 {
-    epio_node news;
-    epio__list_init(&news);
+    epio_node notifications;
+    epio__list_init(&notifications);
     epio__mutex_lock(&holder->node->mutex);
     bool again = false;
     if (was_unlocked_since(holder, op)) {
         op->arguments.lock.outcome = EPIO_ECANCELED;
     } else {
-        take(holder, op, &news);
+        submit(holder, op, &notifications);
         again = waits(op);
     }
     if (again) {
-        withdraw(op, EPIO_EBUSY, &news);
+        withdraw(op, EPIO_EBUSY, &notifications);
     } else {
         op->arguments.lock.unlocks = 0; /* a layer may send it again */
     }
     epio__mutex_unlock(&holder->node->mutex);
-    spread(&news);
+    notify_all(&notifications);
     if (!again) {
         return op->arguments.lock.outcome;
     }
-    op->due = next_look(op);
+    op->due = next_poll(op);
     return EPIO_RETRY;
 }
 
@@ -496,55 +498,55 @@ int64_t epio__lock_perform(epio__lock_holder *holder, epio_op *op)
 #if EPIO_ASYNC
 
 /* The node's mutex is held, and let go. */
-static void settle(epio__lock_node *node, epio_op *op, epio_node *news)
+static void settle(epio__lock_node *node, epio_op *op, epio_node *notifications)
 {
     int outcome = op->arguments.lock.outcome;
-    bool looks = op->arguments.lock.looks != 0;
+    bool polls = op->arguments.lock.polling != 0;
     epio__mutex_unlock(&node->mutex);
-    spread(news);
+    notify_all(notifications);
     if (outcome != EPIO_EPENDING) {
         epio_complete(op, outcome);
-    } else if (looks) {
-        epio_alarm(op, next_look(op));
+    } else if (polls) {
+        epio_alarm(op, next_poll(op));
     }
 }
 
 void epio__lock_submit(epio__lock_holder *holder, epio_op *op)
 {
-    epio_node news;
-    epio__list_init(&news);
+    epio_node notifications;
+    epio__list_init(&notifications);
     epio__mutex_lock(&holder->node->mutex);
-    op->arguments.lock.news = epio_resume;
-    take(holder, op, &news);
-    settle(holder->node, op, &news);
+    op->arguments.lock.notify = epio_resume;
+    submit(holder, op, &notifications);
+    settle(holder->node, op, &notifications);
 }
 
 void epio__lock_resumed(epio_op *op)
 {
     epio__lock_node *node = holder_of(op)->node;
-    epio_node news;
-    epio__list_init(&news);
+    epio_node notifications;
+    epio__list_init(&notifications);
     epio__mutex_lock(&node->mutex);
-    op->arguments.lock.told = 0;
-    settle(node, op, &news);
+    op->arguments.lock.notified = 0;
+    settle(node, op, &notifications);
 }
 
 void epio__lock_alarm(epio_op *op)
 {
     epio__lock_node *node = holder_of(op)->node;
-    bool looks_again = false;
-    epio_node news;
-    epio__list_init(&news);
+    bool polls_again = false;
+    epio_node notifications;
+    epio__list_init(&notifications);
     epio__mutex_lock(&node->mutex);
-    if (waits(op) && op->arguments.lock.told == 0) {
-        serve(node, &news);
-        looks_again = waits(op) && is_first(op);
-        op->arguments.lock.looks = looks_again ? 1 : 0;
+    if (waits(op) && op->arguments.lock.notified == 0) {
+        grant_waiters(node, &notifications);
+        polls_again = waits(op) && is_first(op);
+        op->arguments.lock.polling = polls_again ? 1 : 0;
     }
     epio__mutex_unlock(&node->mutex);
-    spread(&news);
-    if (looks_again) {
-        epio_alarm(op, next_look(op));
+    notify_all(&notifications);
+    if (polls_again) {
+        epio_alarm(op, next_poll(op));
     }
 }
 
@@ -552,16 +554,16 @@ void epio__lock_cancel(epio_op *op)
 {
     epio__lock_node *node = holder_of(op)->node;
     bool ended = false;
-    epio_node news;
-    epio__list_init(&news);
+    epio_node notifications;
+    epio__list_init(&notifications);
     epio__mutex_lock(&node->mutex);
     if (waits(op)) {
-        withdraw(op, EPIO_ECANCELED, &news);
-        /* One that was told must not end before it has heard. */
-        ended = op->arguments.lock.told == 0;
+        withdraw(op, EPIO_ECANCELED, &notifications);
+        /* One that was notified must not end before its owner has answered. */
+        ended = op->arguments.lock.notified == 0;
     }
     epio__mutex_unlock(&node->mutex);
-    spread(&news);
+    notify_all(&notifications);
     if (ended) {
         epio_complete(op, EPIO_ECANCELED);
     }

@@ -28,7 +28,7 @@ struct epio__lock_holder {
     size_t performers;          /* atomic; threads inside epio__lock_perform */
     uint32_t level;             /* atomic for those who only look */
     epio_node holding;          /* in node->holders */
-    epio_op *asking;            /* its lock op in node->waiting; NULL: none */
+    epio_op *request;           /* its lock op in node->waiting; NULL: none */
     epio_node later;            /* its lock ops behind that one */
 };
 

@@ -79,7 +79,7 @@ static bool bytes_are_common(const epio__lock_holder *holder)
     return holder->bytes != NULL && epio__range_locks_are_common();
 }
 
-/* ---- Going up, as far as it goes at once ---- */
+/* ---- Raising, as far as it goes at once ---- */
 
 static int take_shared_bytes(epio__lock_holder *holder, epio_op *op)
 {
@@ -98,15 +98,15 @@ static int take_shared_bytes(epio__lock_holder *holder, epio_op *op)
     return error != 0 ? error : release_error;
 }
 
-static epio__lock_verdict go_to_shared(epio__lock_holder *holder, epio_op *op)
+static epio__lock_outcome raise_to_shared(epio__lock_holder *holder, epio_op *op)
 {
     const epio__lock_holder *writer = holder->node->writer;
     if (writer != NULL && writer->level >= EPIO_LOCK_PENDING) {
-        return EPIO__LOCK_WAITS_HERE;
+        return EPIO__LOCK_BLOCKED_HERE;
     }
     int error = take_shared_bytes(holder, op);
     if (error == EPIO_EBUSY) {
-        return EPIO__LOCK_WAITS_ELSEWHERE;
+        return EPIO__LOCK_BLOCKED_BY_PROCESS;
     }
     if (error == 0) {
         set_level(holder, EPIO_LOCK_SHARED);
@@ -125,7 +125,7 @@ static int check_free_elsewhere(const epio__lock_holder *holder, uint64_t byte, 
  * use in waiting for him. Who came to PENDING directly has no byte of RESERVED, so
  * that is looked at too; not before, as a look may be in the way of others where the
  * system cannot be asked but only be tried. */
-static epio__lock_verdict go_to_reserved(epio__lock_holder *holder, epio_op *op)
+static epio__lock_outcome raise_to_reserved(epio__lock_holder *holder, epio_op *op)
 {
     if (holder->node->writer != NULL) {
         return epio__lock_end_with(op, EPIO_EDEADLK);
@@ -146,7 +146,7 @@ static epio__lock_verdict go_to_reserved(epio__lock_holder *holder, epio_op *op)
 
 /* This one has a byte by which the other will see that he must give up, if he has
  * only just come: he gets a moment. */
-static epio__lock_verdict end_unless_new(epio_op *op, int error)
+static epio__lock_outcome end_unless_new(epio_op *op, int error)
 {
     bool new = error == EPIO_EBUSY &&epio__lock_may_wait(op) &&
                op->arguments.lock.conflicts < EPIO__LOCK_MOST_CONFLICTS;
@@ -156,10 +156,10 @@ static epio__lock_verdict end_unless_new(epio_op *op, int error)
     if (op->arguments.lock.conflicts++ == 0) {
         op->arguments.lock.delay_ns = 0;
     }
-    return EPIO__LOCK_WAITS_ELSEWHERE;
+    return EPIO__LOCK_BLOCKED_BY_PROCESS;
 }
 
-static epio__lock_verdict go_to_pending(epio__lock_holder *holder, epio_op *op)
+static epio__lock_outcome raise_to_pending(epio__lock_holder *holder, epio_op *op)
 {
     int error = holder->reserved ? 0 : check_free_elsewhere(holder, RESERVED_BYTE, op);
     if (error != 0) {
@@ -169,7 +169,7 @@ static epio__lock_verdict go_to_pending(epio__lock_holder *holder, epio_op *op)
     if (error == EPIO_EBUSY) {
         error = check_free_elsewhere(holder, PENDING_BYTE, op);
         if (error == 0) {
-            return EPIO__LOCK_WAITS_ELSEWHERE; /* for a reader who passes by */
+            return EPIO__LOCK_BLOCKED_BY_PROCESS; /* for a reader who passes by */
         }
         return holder->reserved ? end_unless_new(op, error) : epio__lock_end_with(op, error);
     }
@@ -179,14 +179,14 @@ static epio__lock_verdict go_to_pending(epio__lock_holder *holder, epio_op *op)
     return epio__lock_end_with(op, error);
 }
 
-static epio__lock_verdict go_to_exclusive(epio__lock_holder *holder, epio_op *op)
+static epio__lock_outcome raise_to_exclusive(epio__lock_holder *holder, epio_op *op)
 {
     epio__lock_node *node = holder->node;
     if (node->writer != NULL && node->writer != holder) {
         return epio__lock_end_with(op, EPIO_EDEADLK);
     }
     if (holder->level < EPIO_LOCK_PENDING) {
-        epio__lock_verdict reached = go_to_pending(holder, op);
+        epio__lock_outcome reached = raise_to_pending(holder, op);
         if (reached != EPIO__LOCK_ENDED || op->arguments.lock.outcome != 0) {
             return reached;
         }
@@ -199,11 +199,11 @@ static epio__lock_verdict go_to_exclusive(epio__lock_holder *holder, epio_op *op
     }
     op->arguments.lock.conflicts = 0;
     if (node->holder_count > 1) {
-        return EPIO__LOCK_WAITS_HERE;
+        return EPIO__LOCK_BLOCKED_HERE;
     }
     int error = set_bytes(holder, SHARED_FIRST, SHARED_SIZE, EPIO__RANGE_EXCLUSIVE, op);
     if (error == EPIO_EBUSY) {
-        return EPIO__LOCK_WAITS_ELSEWHERE;
+        return EPIO__LOCK_BLOCKED_BY_PROCESS;
     }
     if (error == 0) {
         set_level(holder, EPIO_LOCK_EXCLUSIVE);
@@ -211,24 +211,24 @@ static epio__lock_verdict go_to_exclusive(epio__lock_holder *holder, epio_op *op
     return epio__lock_end_with(op, error);
 }
 
-epio__lock_verdict epio__lock_go_up(epio__lock_holder *holder, epio_op *op)
+epio__lock_outcome epio__lock_raise(epio__lock_holder *holder, epio_op *op)
 {
     op->os_error = 0;
     switch (op->arguments.lock.level) {
     case EPIO_LOCK_SHARED:
-        return go_to_shared(holder, op);
+        return raise_to_shared(holder, op);
     case EPIO_LOCK_RESERVED:
-        return go_to_reserved(holder, op);
+        return raise_to_reserved(holder, op);
     default:
-        return go_to_exclusive(holder, op);
+        return raise_to_exclusive(holder, op);
     }
 }
 
 /* ---- Going down ---- */
 
-void epio__lock_go_back(epio__lock_holder *holder, epio_op *op)
+void epio__lock_revert(epio__lock_holder *holder, epio_op *op)
 {
-    uint32_t found = op->arguments.lock.found;
+    uint32_t found = op->arguments.lock.initial_level;
     if (holder->level != found) {
         /* Nothing but PENDING is ever between. */
         int32_t os_error = op->os_error;
@@ -266,7 +266,7 @@ static int go_down_to_none(epio__lock_holder *holder, epio_op *op)
     return error;
 }
 
-int epio__lock_go_down(epio__lock_holder *holder, epio_op *op, uint32_t level)
+int epio__lock_lower(epio__lock_holder *holder, epio_op *op, uint32_t level)
 {
     if (holder->level <= level) {
         return 0;

@@ -13,29 +13,29 @@
  * only until it has looked, and be preempted there: these take 45 ms. */
 #define EPIO__LOCK_MOST_CONFLICTS 8
 
-typedef enum epio__lock_verdict {
-    EPIO__LOCK_ENDED,          /* with op->arguments.lock.outcome */
-    EPIO__LOCK_WAITS_HERE,     /* for a file of this process */
-    EPIO__LOCK_WAITS_ELSEWHERE /* for somebody of whom nothing will be heard */
-} epio__lock_verdict;
+typedef enum epio__lock_outcome {
+    EPIO__LOCK_ENDED,             /* with op->arguments.lock.outcome */
+    EPIO__LOCK_BLOCKED_HERE,      /* for a file of this process */
+    EPIO__LOCK_BLOCKED_BY_PROCESS /* for somebody of whom nothing will be heard */
+} epio__lock_outcome;
 
 static inline bool epio__lock_may_wait(const epio_op *op)
 {
     return (op->flags & EPIO_LOCK_WAIT) != 0;
 }
 
-static inline epio__lock_verdict epio__lock_end_with(epio_op *op, int outcome)
+static inline epio__lock_outcome epio__lock_end_with(epio_op *op, int outcome)
 {
     op->arguments.lock.outcome = outcome;
     return EPIO__LOCK_ENDED;
 }
 
 /* Takes the holder as far towards the level that the op asks for as it goes now. */
-epio__lock_verdict epio__lock_go_up(epio__lock_holder *holder, epio_op *op);
+epio__lock_outcome epio__lock_raise(epio__lock_holder *holder, epio_op *op);
 /* Gives back what an op got on its way to a level that it did not get. */
-void epio__lock_go_back(epio__lock_holder *holder, epio_op *op);
+void epio__lock_revert(epio__lock_holder *holder, epio_op *op);
 /* Down to SHARED or NONE: 0 or an error. */
-int epio__lock_go_down(epio__lock_holder *holder, epio_op *op, uint32_t level);
+int epio__lock_lower(epio__lock_holder *holder, epio_op *op, uint32_t level);
 /* Of anybody: 1, 0, or an error. */
 int epio__lock_is_reserved(const epio__lock_holder *holder, epio_op *op);
 

@@ -1,5 +1,5 @@
 /* A loop of the operating system: where core, os and platform are put together. What is
- * asked for is checked here, and the back end chosen. */
+ * asked for is checked here, and the backend chosen. */
 #include "core/loop.h"
 #include "core/struct_size.h"
 #include "os/os_vfs.h"
@@ -24,7 +24,7 @@ static const char *name_of_backend(const epio_loop_options *options)
     return name == NULL || name[0] == '\0' ? NULL : name;
 }
 
-/* The back end of this name and those after it, one of which is taken where the system
+/* The backend of this name and those after it, one of which is taken where the system
  * refuses those before it. NULL: nobody knows the name. */
 static const epio__backend *const *backends_from(const char *name)
 {
@@ -99,7 +99,7 @@ int64_t epio_loop_invalid_reason(const epio_loop_options *given, char *buffer, s
         return snprintf(buffer, len, "inline_writes is neither 0 nor 1");
     case FAULT_IN_BACKEND:
         list_backends(there_are, sizeof there_are);
-        return snprintf(buffer, len, "unknown back end '%s'%s; there are %s",
+        return snprintf(buffer, len, "unknown backend '%s'%s; there are %s",
                         name_of_backend(&options),
                         options.backend == NULL ? " in EPIO_BACKEND" : "", there_are);
     default:

@@ -1,5 +1,5 @@
 /* The operating system as a VFS: decides by which way an op goes. What the page cache
- * probably has is collected and read on the owner's thread; what the back end can wait for
+ * probably has is collected and read on the owner's thread; what the backend can wait for
  * goes there; the rest is carried out by a worker. How each is done is the platform's. */
 #include "os/os_vfs.h"
 
@@ -146,7 +146,7 @@ void epio__os_spend(const epio_op *op, uint64_t bytes)
     epio__loop_charge(op->loop, bytes);
 }
 
-/* What the back end has no asynchronous form for, a worker carries out. */
+/* What the backend has no asynchronous form for, a worker carries out. */
 static void hand_on(epio__os_vfs *vfs, epio_op *op)
 {
     if (vfs->backend->transfers_at_once && !epio__op_is_on_stream(op) &&

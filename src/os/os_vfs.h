@@ -21,7 +21,7 @@ typedef struct epio__os_vfs {
     /* Of collected reads. */
     epio__trial trial;    /* one by one or together */
     uint32_t closed_file; /* atomic; a file was closed since the latest were read together */
-    bool read_together;   /* and the back end was not told yet that there are no more */
+    bool read_together;   /* and the backend was not told yet that there are no more */
 
     bool guards_writes; /* see epio__os_writes_begin */
 #endif

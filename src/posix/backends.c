@@ -1,4 +1,4 @@
-/* The back ends of POSIX systems, best first. */
+/* The backends of POSIX systems, best first. */
 #include "posix/backends.h"
 
 const epio__backend *const epio__backends[] = {

@@ -1,4 +1,4 @@
-/* The back ends that this folder has. */
+/* The backends that this directory has. */
 #ifndef EPIO_BACKENDS_H
 #define EPIO_BACKENDS_H
 

@@ -100,7 +100,7 @@ static int flush_file_system(int descriptor)
 int epio__durable_begin(epio__durable *durable, const char *path)
 {
     char directory[PATH_MAX];
-    if (!epio__folder_of(path, directory, sizeof directory)) {
+    if (!epio__directory_of(path, directory, sizeof directory)) {
         return -1;
     }
     durable->file_system = false;

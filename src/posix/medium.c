@@ -29,7 +29,7 @@ static const uint32_t remote_types[] = {
     0x7461636F, /* OCFS2 */
     0x01161970, /* GFS2 */
     0x0BD00BD0, /* Lustre */
-    0x786F4256, /* a folder of VirtualBox's host */
+    0x786F4256, /* a directory of VirtualBox's host */
     0x0187,     /* autofs */
 };
 

@@ -185,39 +185,39 @@ static int open_path(epio__opening *opening)
 
 /* ---- Temporary files ---- */
 
-static bool is_folder(const char *path)
+static bool is_directory(const char *path)
 {
     struct stat status;
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-/* The folder for a temporary file, as the header says. */
-static bool temporary_folder(const char *path, char *folder, size_t size)
+/* The directory for a temporary file, as the header says. */
+static bool temporary_directory(const char *path, char *directory, size_t size)
 {
     if (path != NULL) {
-        if (!is_folder(path)) {
-            return epio__folder_of(path, folder, size);
+        if (!is_directory(path)) {
+            return epio__directory_of(path, directory, size);
         }
-        return (size_t)snprintf(folder, size, "%s", path) < size;
+        return (size_t)snprintf(directory, size, "%s", path) < size;
     }
     const char *const candidates[] = {getenv("TMPDIR"), "/var/tmp", "/tmp", "."};
     for (size_t i = 0; i < sizeof candidates / sizeof candidates[0]; i++) {
         const char *candidate = candidates[i];
-        if (candidate != NULL && is_folder(candidate) && access(candidate, W_OK | X_OK) == 0) {
-            return (size_t)snprintf(folder, size, "%s", candidate) < size;
+        if (candidate != NULL && is_directory(candidate) && access(candidate, W_OK | X_OK) == 0) {
+            return (size_t)snprintf(directory, size, "%s", candidate) < size;
         }
     }
     return false;
 }
 
 /* A file that never had a name, where the file system has such: -1 and errno. */
-static int open_nameless(const char *folder, uint32_t flags)
+static int open_nameless(const char *directory, uint32_t flags)
 {
 #if defined(O_TMPFILE)
     int how = flags_for_open(epio__open_abilities(flags)) | O_TMPFILE | O_EXCL;
-    return epio__descriptor_open(folder, how, permissions_of(flags));
+    return epio__descriptor_open(directory, how, permissions_of(flags));
 #else
-    (void)folder;
+    (void)directory;
     (void)flags;
     errno = EOPNOTSUPP;
     return -1;
@@ -226,13 +226,13 @@ static int open_nameless(const char *folder, uint32_t flags)
 
 /* A name that nobody can guess, gone from the directory as soon as it is open: so nothing
  * is left behind however the process ends. */
-static int open_and_unlink(const char *folder, uint32_t flags)
+static int open_and_unlink(const char *directory, uint32_t flags)
 {
     char name[PATH_MAX + 64];
     for (int i = 0; i < MOST_TRIES; i++) {
         uint64_t random[2];
         epio__random_bytes(random, sizeof random);
-        (void)snprintf(name, sizeof name, "%s/epio-%016llx%016llx", folder,
+        (void)snprintf(name, sizeof name, "%s/epio-%016llx%016llx", directory,
                        (unsigned long long)random[0], (unsigned long long)random[1]);
         int descriptor = open_name(name, flags);
         if (descriptor >= 0 && unlink(name) != 0) {
@@ -250,16 +250,16 @@ static int open_and_unlink(const char *folder, uint32_t flags)
 
 static int open_temporary(const char *path, uint32_t flags)
 {
-    char folder[PATH_MAX];
-    if (!temporary_folder(path, folder, sizeof folder)) {
+    char directory[PATH_MAX];
+    if (!temporary_directory(path, directory, sizeof directory)) {
         errno = path != NULL ? ENAMETOOLONG : ENOENT;
         return -1;
     }
-    int descriptor = open_nameless(folder, flags);
+    int descriptor = open_nameless(directory, flags);
     if (descriptor >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)) {
         return descriptor; /* EISDIR and EINVAL: Linux before 3.11 */
     }
-    return open_and_unlink(folder, flags);
+    return open_and_unlink(directory, flags);
 }
 
 /* ---- An open ---- */

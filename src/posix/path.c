@@ -18,9 +18,9 @@
 /* As many as Linux follows. */
 #define MOST_LINKS 40
 
-/* ---- Folders ---- */
+/* ---- Directories ---- */
 
-bool epio__folder_of(const char *path, char *folder, size_t size)
+bool epio__directory_of(const char *path, char *directory, size_t size)
 {
     const char *end = path + strlen(path);
     while (end > path + 1 && end[-1] == '/') {
@@ -41,8 +41,8 @@ bool epio__folder_of(const char *path, char *folder, size_t size)
         errno = ENAMETOOLONG;
         return false;
     }
-    memcpy(folder, path, len);
-    folder[len] = '\0';
+    memcpy(directory, path, len);
+    directory[len] = '\0';
     return true;
 }
 
@@ -206,31 +206,32 @@ static const char *last_part(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
-static bool join(char *joined, size_t size, const char *folder, const char *name)
+static bool join(char *joined, size_t size, const char *directory, const char *name)
 {
-    const char *between = strcmp(folder, "/") == 0 ? "" : "/";
-    if ((size_t)snprintf(joined, size, "%s%s%s", folder, between, name) >= size) {
+    const char *between = strcmp(directory, "/") == 0 ? "" : "/";
+    if ((size_t)snprintf(joined, size, "%s%s%s", directory, between, name) >= size) {
         errno = ENAMETOOLONG;
         return false;
     }
     return true;
 }
 
-/* One step for a path whose file does not exist: its folder resolved and its
+/* One step for a path whose file does not exist: its directory resolved and its
  * name appended; if that is a link, the link's target goes to `target` to be
  * looked at next. 1: resolved. 0: look at the target. -1: errno. */
 static int resolve_missing(const char *path, char *resolved, char *target)
 {
-    char folder[PATH_MAX];
-    char real_folder[PATH_MAX];
+    char directory[PATH_MAX];
+    char real_directory[PATH_MAX];
     const char *name = last_part(path);
-    /* "." and ".." as names cannot be missing: their folder is. */
+    /* "." and ".." as names cannot be missing: their directory is. */
     if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
         errno = ENOENT;
         return -1;
     }
-    if (!epio__folder_of(path, folder, sizeof folder) || realpath(folder, real_folder) == NULL ||
-        !join(resolved, PATH_MAX, real_folder, name)) {
+    if (!epio__directory_of(path, directory, sizeof directory) ||
+        realpath(directory, real_directory) == NULL ||
+        !join(resolved, PATH_MAX, real_directory, name)) {
         return -1;
     }
     ssize_t len = readlink(resolved, target, PATH_MAX - 1);
@@ -241,7 +242,7 @@ static int resolve_missing(const char *path, char *resolved, char *target)
     if (target[0] != '/') {
         char relative[PATH_MAX];
         memcpy(relative, target, (size_t)len + 1);
-        return join(target, PATH_MAX, real_folder, relative) ? 0 : -1;
+        return join(target, PATH_MAX, real_directory, relative) ? 0 : -1;
     }
     return 0;
 }

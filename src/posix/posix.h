@@ -146,8 +146,8 @@ void epio__range_locks_decide(int descriptor);
 /* Makes the path absolute, with all links resolved; the file itself need not exist. There
  * is room for PATH_MAX: 0, or -1 and errno. */
 int epio__resolve_path(const char *path, char *resolved);
-/* Copies the folder part of `path` ("." if it has none): false if it does not
+/* Copies the directory part of `path` ("." if it has none): false if it does not
  * fit. */
-bool epio__folder_of(const char *path, char *folder, size_t size);
+bool epio__directory_of(const char *path, char *directory, size_t size);
 
 #endif

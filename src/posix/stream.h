@@ -1,4 +1,4 @@
-/* Streams that wait, as the back ends epoll and poll share them. */
+/* Streams that wait, as the backends epoll and poll share them. */
 #ifndef EPIO_STREAM_H
 #define EPIO_STREAM_H
 

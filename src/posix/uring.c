@@ -42,7 +42,7 @@
 /* A ring's table of files, for batches alone: an entry saves the kernel from asking for the
  * file with each read, which is a tenth of one that is in memory. A file that is in the table
  * stays open for the system whoever closes it. So it is put there once so many batches
- * have followed each other, and taken out by the first turn that has none, or comes after
+ * have followed each other, and taken out by the first iteration that has none, or comes after
  * a close. */
 #define MOST_REGISTERED 16u
 #define BATCHES_BEFORE_REGISTERING 8u

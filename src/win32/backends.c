@@ -1,4 +1,4 @@
-/* The back ends of Windows. */
+/* The backends of Windows. */
 #include "win32/backends.h"
 
 const epio__backend *const epio__backends[] = {

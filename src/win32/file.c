@@ -304,7 +304,7 @@ static void undo_create(HANDLE handle, const WCHAR *name)
 static int64_t fail_to_open(epio_op *op, const WCHAR *name, DWORD error)
 {
     bool exclusive = (op->flags & EPIO_OPEN_EXCLUSIVE) != 0;
-    if (exclusive && error == ERROR_ACCESS_DENIED && epio__is_folder(name)) {
+    if (exclusive && error == ERROR_ACCESS_DENIED && epio__is_directory(name)) {
         error = ERROR_FILE_EXISTS;
     }
     return epio__op_fail_or_retry(op, name, error, false);
@@ -333,10 +333,10 @@ static int64_t open_file(epio_op *op, epio__win32_file *file, const WCHAR *name)
 
 /* ---- Temporary files ---- */
 
-/* The folder for it as UTF-16, without a backslash at its end; to be freed. */
-static WCHAR *temporary_folder(const char *path, int *error)
+/* The directory for it as UTF-16, without a backslash at its end; to be freed. */
+static WCHAR *temporary_directory(const char *path, int *error)
 {
-    WCHAR *folder = NULL;
+    WCHAR *directory = NULL;
     if (path == NULL) {
         WCHAR temporary[MAX_PATH + 2];
         DWORD len = GetTempPathW(MAX_PATH + 1, temporary);
@@ -345,27 +345,27 @@ static WCHAR *temporary_folder(const char *path, int *error)
             return NULL;
         }
         *error = EPIO_ENOMEM;
-        folder = epio__literal_name(_wcsdup(temporary), error);
+        directory = epio__literal_name(_wcsdup(temporary), error);
     } else {
-        folder = epio__wide_name(path, error);
+        directory = epio__wide_name(path, error);
     }
-    if (folder != NULL && path != NULL && !epio__is_folder(folder)) {
-        *wcsrchr(folder, L'\\') = L'\0'; /* or beside that file */
+    if (directory != NULL && path != NULL && !epio__is_directory(directory)) {
+        *wcsrchr(directory, L'\\') = L'\0'; /* or beside that file */
     }
-    return folder;
+    return directory;
 }
 
 static int64_t open_temporary(epio_op *op, epio__win32_file *file)
 {
     int error;
-    WCHAR *folder = temporary_folder(op->arguments.path.path, &error);
-    size_t room = folder != NULL ? wcslen(folder) + 64 : 0;
-    WCHAR *name = folder != NULL ? malloc(room * sizeof *name) : NULL;
-    int64_t result = folder == NULL ? error : EPIO_ENOMEM;
+    WCHAR *directory = temporary_directory(op->arguments.path.path, &error);
+    size_t room = directory != NULL ? wcslen(directory) + 64 : 0;
+    WCHAR *name = directory != NULL ? malloc(room * sizeof *name) : NULL;
+    int64_t result = directory == NULL ? error : EPIO_ENOMEM;
     for (int i = 0; name != NULL && i < TEMPORARY_TRIES; i++) {
         uint64_t random[2];
         epio__random_bytes(random, sizeof random);
-        (void)swprintf(name, room, L"%ls\\epio-%08lx%08lx%08lx%08lx", folder,
+        (void)swprintf(name, room, L"%ls\\epio-%08lx%08lx%08lx%08lx", directory,
                        (unsigned long)(random[0] >> 32), (unsigned long)(random[0] & 0xFFFFFFFFu),
                        (unsigned long)(random[1] >> 32), (unsigned long)(random[1] & 0xFFFFFFFFu));
         result = open_file(op, file, name);
@@ -374,7 +374,7 @@ static int64_t open_temporary(epio_op *op, epio__win32_file *file)
         }
     }
     free(name);
-    free(folder);
+    free(directory);
     return result;
 }
 
@@ -383,7 +383,7 @@ static int64_t open_path(epio_op *op, epio__win32_file *file)
     int error;
     WCHAR *name = epio__op_wide_name(op, op->arguments.path.path, &error);
     int64_t result =
-        name != NULL ? epio__check_folder_mark(op, op->arguments.path.path, name) : error;
+        name != NULL ? epio__check_directory_mark(op, op->arguments.path.path, name) : error;
     if (result == 0) {
         result = open_file(op, file, name);
     }

@@ -31,7 +31,7 @@ typedef struct iocp_state {
     HANDLE port;
     uint64_t *watched;      /* calls whose packets are to come */
     uint32_t wake_posted;   /* atomic; a wake is on its way already */
-    epio__watcher *watcher; /* once embedded by call-back */
+    epio__watcher *watcher; /* once embedded by callback */
     HANDLE wait_timer;      /* once poll had to end soon */
     PTP_TIMER timer;        /* once embedded: wakes when a timer of the loop is due */
 } iocp_state;

@@ -1,5 +1,5 @@
 /* Names: UTF-8 outside, and inside the form that is taken literally by the system, with
- * no limit of 260 letters: \\?\C:\folder\file or \\?\UNC\server\share\file. In it there
+ * no limit of 260 letters: \\?\C:\directory\file or \\?\UNC\server\share\file. In it there
  * are no relative parts, so they are resolved here. */
 #include "reason.h"
 #include "win32/win32.h"
@@ -40,23 +40,23 @@ static WCHAR *widen(const char *path, int *error)
     return name;
 }
 
-/* The present folder, of a drive if `drive` names one ("X:."); to be freed. */
-static WCHAR *present_folder(const WCHAR *drive)
+/* The present directory, of a drive if `drive` names one ("X:."); to be freed. */
+static WCHAR *present_directory(const WCHAR *drive)
 {
     DWORD size;
     DWORD len = epio__win32.get_full_path(drive, 0, NULL, NULL);
-    WCHAR *folder = NULL;
+    WCHAR *directory = NULL;
     do { /* another thread may change it in between */
-        free(folder);
+        free(directory);
         size = len;
-        folder = malloc(((size_t)size + 1) * sizeof *folder);
-        len = folder != NULL ? epio__win32.get_full_path(drive, size, folder, NULL) : 0;
+        directory = malloc(((size_t)size + 1) * sizeof *directory);
+        len = directory != NULL ? epio__win32.get_full_path(drive, size, directory, NULL) : 0;
     } while (len >= size && size != 0);
     if (len == 0) {
-        free(folder);
+        free(directory);
         return NULL;
     }
-    return folder;
+    return directory;
 }
 
 static bool has_drive(const WCHAR *name)
@@ -65,12 +65,12 @@ static bool has_drive(const WCHAR *name)
            name[1] == L':';
 }
 
-/* Where a share ends, "server\share\folder" being given. */
+/* Where a share ends, "server\share\directory" being given. */
 static size_t share_len(const WCHAR *name)
 {
     const WCHAR *share = wcschr(name, L'\\');
-    const WCHAR *folder = share != NULL ? wcschr(share + 1, L'\\') : NULL;
-    return folder != NULL ? (size_t)(folder - name) : wcslen(name);
+    const WCHAR *directory = share != NULL ? wcschr(share + 1, L'\\') : NULL;
+    return directory != NULL ? (size_t)(directory - name) : wcslen(name);
 }
 
 /* ---- Parts ---- */
@@ -140,14 +140,14 @@ static int resolve(WCHAR *name)
         from += len;
     }
     if (to == name + root) {
-        *to++ = L'\\'; /* the root folder itself */
+        *to++ = L'\\'; /* the root directory itself */
     }
     *to = L'\0';
     return to - name < LONGEST_NAME ? 0 : EPIO_ENAMETOOLONG;
 }
 
 /* Both, with a backslash between them, in the form that is taken literally; to be freed.
- * `first` is absolute, and perhaps in that form already: so is the current folder of what
+ * `first` is absolute, and perhaps in that form already: so is the current directory of what
  * a program started that makes all its names canonical. */
 static WCHAR *join(const WCHAR *first, const WCHAR *second)
 {
@@ -176,14 +176,14 @@ static WCHAR *join_to_present(const WCHAR *name)
         name += 2;
     }
     bool rooted = name[0] == L'\\';
-    WCHAR *folder = present_folder(which);
-    WCHAR *base = folder != NULL ? join(folder, L"") : NULL;
+    WCHAR *directory = present_directory(which);
+    WCHAR *base = directory != NULL ? join(directory, L"") : NULL;
     if (base != NULL && rooted) {
         base[root_len(base)] = L'\0';
     }
     WCHAR *absolute = base != NULL ? join(base, name) : NULL;
     free(base);
-    free(folder);
+    free(directory);
     return absolute;
 }
 
@@ -272,7 +272,7 @@ bool epio__may_be_pipe(const WCHAR *name)
 
 /* ---- What has the name ---- */
 
-int64_t epio__check_folder_mark(epio_op *op, const char *path, const WCHAR *name)
+int64_t epio__check_directory_mark(epio_op *op, const char *path, const WCHAR *name)
 {
     char last = path[strlen(path) - 1];
     DWORD attributes = last == '/' || last == '\\' ? epio__attributes_of(name) : 0;
@@ -288,12 +288,12 @@ DWORD epio__attributes_of(const WCHAR *name)
     return attributes != INVALID_FILE_ATTRIBUTES ? attributes : 0;
 }
 
-bool epio__is_folder(const WCHAR *name)
+bool epio__is_directory(const WCHAR *name)
 {
     return (epio__attributes_of(name) & FILE_ATTRIBUTE_DIRECTORY) != 0;
 }
 
-/* Is a part of it, but the last, no folder? */
+/* Is a part of it, but the last, no directory? */
 static bool leads_through_file(const WCHAR *name)
 {
     WCHAR *part = _wcsdup(name);
@@ -311,11 +311,11 @@ static bool leads_through_file(const WCHAR *name)
 
 int64_t epio__op_fail_for(epio_op *op, const WCHAR *name, DWORD error)
 {
-    if (error == ERROR_ACCESS_DENIED && epio__is_folder(name)) {
+    if (error == ERROR_ACCESS_DENIED && epio__is_directory(name)) {
         error = ERROR_DIRECTORY_NOT_SUPPORTED;
     } else if ((error == ERROR_PATH_NOT_FOUND || error == ERROR_FILE_NOT_FOUND) &&
                leads_through_file(name)) {
-        error = ERROR_DIRECTORY; /* it is not a valid folder */
+        error = ERROR_DIRECTORY; /* it is not a valid directory */
     }
     return epio__op_fail_with(op, error);
 }
@@ -325,7 +325,7 @@ int64_t epio__op_fail_for(epio_op *op, const WCHAR *name, DWORD error)
 int64_t epio__op_fail_or_retry(epio_op *op, const WCHAR *name, DWORD error, bool denied)
 {
     bool in_use = error == ERROR_SHARING_VIOLATION ||
-                  (denied && error == ERROR_ACCESS_DENIED && !epio__is_folder(name) &&
+                  (denied && error == ERROR_ACCESS_DENIED && !epio__is_directory(name) &&
                    (epio__attributes_of(name) & FILE_ATTRIBUTE_READONLY) == 0);
     uint64_t waited = op->arguments.path.len;
     bool patient = op->timeout_ns != 0 || waited < MOST_PATIENCE_NS;

@@ -28,18 +28,18 @@ static HANDLE open_for(const WCHAR *name, DWORD access, bool durable)
                        flags | (durable ? FILE_FLAG_WRITE_THROUGH : 0), NULL);
 }
 
-/* `tail`, which has two numbers, in the folder of a name; to be freed. NULL: no memory. */
+/* `tail`, which has two numbers, in the directory of a name; to be freed. NULL: no memory. */
 static WCHAR *beside(const WCHAR *name, const WCHAR *tail)
 {
-    size_t folder_len = (size_t)(wcsrchr(name, L'\\') - name);
-    size_t room = folder_len + 64;
+    size_t directory_len = (size_t)(wcsrchr(name, L'\\') - name);
+    size_t room = directory_len + 64;
     uint64_t random;
     WCHAR *other = malloc(room * sizeof *other);
     if (other != NULL) {
         epio__random_bytes(&random, sizeof random);
-        wmemcpy(other, name, folder_len);
-        (void)swprintf(other + folder_len, room - folder_len, tail, (unsigned long)(random >> 32),
-                       (unsigned long)(random & 0xFFFFFFFFu));
+        wmemcpy(other, name, directory_len);
+        (void)swprintf(other + directory_len, room - directory_len, tail,
+                       (unsigned long)(random >> 32), (unsigned long)(random & 0xFFFFFFFFu));
     }
     return other;
 }
@@ -113,7 +113,7 @@ static int64_t change_durably(epio_op *op, const WCHAR *file, const WCHAR *from,
 
 /* ---- Read-only files ---- */
 
-/* POSIX asks the folder who may take or replace a name. Where the system cannot be told to,
+/* POSIX asks the directory who may take or replace a name. Where the system cannot be told to,
  * the attribute goes for the moment; with it, of a file that has other names, for good.
  * False: the file was none of these. */
 static bool lift_read_only(const WCHAR *name, DWORD *attributes)
@@ -138,22 +138,22 @@ static WCHAR *put_aside(const WCHAR *name, bool durable)
     return aside;
 }
 
-/* Removes what earlier calls had to leave in this folder, but for what is still in use. */
+/* Removes what earlier calls had to leave in this directory, but for what is still in use. */
 static void sweep(const WCHAR *name)
 {
-    size_t folder_len = (size_t)(wcsrchr(name, L'\\') - name) + 1;
-    size_t room = folder_len + MAX_PATH + 1;
+    size_t directory_len = (size_t)(wcsrchr(name, L'\\') - name) + 1;
+    size_t room = directory_len + MAX_PATH + 1;
     WIN32_FIND_DATAW found;
     WCHAR *path = malloc(room * sizeof *path);
     if (path == NULL) {
         return;
     }
-    wmemcpy(path, name, folder_len);
-    wcscpy(path + folder_len, L".epio-old-*");
+    wmemcpy(path, name, directory_len);
+    wcscpy(path + directory_len, L".epio-old-*");
     HANDLE list = FindFirstFileW(path, &found);
     if (list != INVALID_HANDLE_VALUE) {
         do {
-            wcscpy(path + folder_len, found.cFileName);
+            wcscpy(path + directory_len, found.cFileName);
             (void)epio__win32.delete_file(path);
         } while (FindNextFileW(list, &found));
         (void)FindClose(list);
@@ -312,7 +312,7 @@ static bool move(const WCHAR *from, const WCHAR *to, bool replace, bool durable)
     }
     DWORD error = GetLastError();
     bool in_the_way = replace && error == ERROR_ACCESS_DENIED && epio__attributes_of(to) != 0 &&
-                      !epio__is_folder(to) && epio__attributes_of(from) != 0;
+                      !epio__is_directory(to) && epio__attributes_of(from) != 0;
     if (in_the_way && replace_in_two_steps(from, to, durable)) {
         return true;
     }
@@ -324,7 +324,8 @@ static bool move_over_read_only(const WCHAR *from, const WCHAR *to, bool durable
 {
     DWORD attributes;
     DWORD error = GetLastError();
-    if (error != ERROR_ACCESS_DENIED || epio__is_folder(to) || !lift_read_only(to, &attributes)) {
+    if (error != ERROR_ACCESS_DENIED || epio__is_directory(to) ||
+        !lift_read_only(to, &attributes)) {
         SetLastError(error);
         return false;
     }
@@ -337,12 +338,12 @@ static bool move_over_read_only(const WCHAR *from, const WCHAR *to, bool durable
     return done;
 }
 
-/* A folder cannot go into itself; the system has several errors for it, some of which look
+/* A directory cannot go into itself; the system has several errors for it, some of which look
  * like somebody else's doing. */
 static bool is_into_itself(const WCHAR *from, const WCHAR *to)
 {
     size_t len = wcslen(from);
-    return _wcsnicmp(from, to, len) == 0 && to[len] == L'\\' && epio__is_folder(from);
+    return _wcsnicmp(from, to, len) == 0 && to[len] == L'\\' && epio__is_directory(from);
 }
 
 static int64_t rename_it(epio_op *op, const WCHAR *from, const WCHAR *to)
@@ -368,7 +369,7 @@ static int64_t rename_name(epio_op *op, const WCHAR *from, const WCHAR *to)
     if (!replace && epio__attributes_of(to) != 0 && epio__attributes_of(from) != 0) {
         return epio__op_fail_with(op, ERROR_ALREADY_EXISTS); /* the file itself counts too */
     }
-    if (replace && epio__is_folder(to) && !epio__is_folder(from)) {
+    if (replace && epio__is_directory(to) && !epio__is_directory(from)) {
         return epio__op_fail_with(op, ERROR_DIRECTORY_NOT_SUPPORTED);
     }
     bool durable = (op->flags & EPIO_RENAME_SYNC_DIR) != 0 && epio__attributes_of(from) != 0;
@@ -379,7 +380,7 @@ static int64_t rename_path(epio_op *op, WCHAR *from)
 {
     int error;
     WCHAR *to = epio__op_wide_name(op, op->arguments.path.to, &error);
-    int64_t result = to != NULL ? epio__check_folder_mark(op, op->arguments.path.to, to) : error;
+    int64_t result = to != NULL ? epio__check_directory_mark(op, op->arguments.path.to, to) : error;
     if (result == 0) {
         result = rename_name(op, from, to);
     }
@@ -405,8 +406,8 @@ static int64_t access_name(epio_op *op, WCHAR *name)
         return 1;
     }
     bool writes = op->flags == EPIO_ACCESS_READWRITE;
-    bool folder = (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
-    DWORD access = GENERIC_READ | (writes && !folder ? GENERIC_WRITE : 0);
+    bool directory = (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
+    DWORD access = GENERIC_READ | (writes && !directory ? GENERIC_WRITE : 0);
     DWORD share = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
     HANDLE handle =
         CreateFileW(name, access, share, NULL, OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS, NULL);
@@ -446,8 +447,8 @@ static WCHAR *final_name(const WCHAR *name)
     return final;
 }
 
-/* The file is not there: its folder's final name and its own. NULL: neither is its
- * folder, or there is no memory. */
+/* The file is not there: its directory's final name and its own. NULL: neither is its
+ * directory, or there is no memory. */
 static WCHAR *final_name_of_missing(WCHAR *name)
 {
     WCHAR *last = wcsrchr(name, L'\\');
@@ -455,10 +456,10 @@ static WCHAR *final_name_of_missing(WCHAR *name)
     bool drive = last == wcschr(name, L':') + 1; /* a drive needs its slash */
     WCHAR root[] = L"\\\\?\\X:\\";
     root[4] = name[4];
-    const WCHAR *folder = drive ? root : name;
-    WCHAR *resolved = epio__is_folder(folder) ? final_name(folder) : NULL;
-    if (resolved == NULL && epio__is_folder(folder)) {
-        resolved = _wcsdup(folder);
+    const WCHAR *directory = drive ? root : name;
+    WCHAR *resolved = epio__is_directory(directory) ? final_name(directory) : NULL;
+    if (resolved == NULL && epio__is_directory(directory)) {
+        resolved = _wcsdup(directory);
     }
     WCHAR *joined = NULL;
     if (resolved != NULL) {
@@ -507,7 +508,7 @@ static int64_t act_on_name(epio_op *op, bool moves, int64_t (*act)(epio_op *op, 
     if (name == NULL) {
         return error;
     }
-    int64_t result = moves ? epio__check_folder_mark(op, op->arguments.path.path, name) : 0;
+    int64_t result = moves ? epio__check_directory_mark(op, op->arguments.path.path, name) : 0;
     if (result == 0) {
         result = act(op, name);
     }

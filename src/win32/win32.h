@@ -164,16 +164,16 @@ WCHAR *epio__literal_name(WCHAR *name, int *error);
 bool epio__may_be_pipe(const WCHAR *name);
 /* epio__wide_name for an op, whose os_error tells of a failure. */
 WCHAR *epio__op_wide_name(epio_op *op, const char *path, int *error);
-/* A name that was written as a folder's, with a separator at its end, leads to a file:
+/* A name that was written as a directory's, with a separator at its end, leads to a file:
  * the error, and else 0. */
-int64_t epio__check_folder_mark(epio_op *op, const char *path, const WCHAR *name);
+int64_t epio__check_directory_mark(epio_op *op, const char *path, const WCHAR *name);
 
 /* The attributes of what has the name; 0: nothing has. */
 DWORD epio__attributes_of(const WCHAR *name);
-bool epio__is_folder(const WCHAR *name);
+bool epio__is_directory(const WCHAR *name);
 /* An op failed for the name: notes the error and returns what it means. The system says
  * that a path is not found where a part of it is a file, and that access is denied where
- * a folder is no file. */
+ * a directory is no file. */
 int64_t epio__op_fail_for(epio_op *op, const WCHAR *name, DWORD error);
 /* The same, but what fails because somebody has the file open for a moment is tried again
  * later: EPIO_RETRY. `denied`: so is what access is denied to. */

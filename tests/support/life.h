@@ -53,7 +53,7 @@ void life_end(life *one);
 /* fixture_path, which remembers: a test may ask as often as it likes. */
 const char *life_path(life *one, const char *name);
 
-/* A file in the test's folder, made if it is not there, opened on `vfs`. */
+/* A file in the test's directory, made if it is not there, opened on `vfs`. */
 epio_file *life_open(life *one, epio_vfs *vfs, const char *name);
 void life_close(epio_file *file);
 

@@ -142,12 +142,12 @@ static int set_up(void **state)
     hang_guard(HANG_GUARD_SECONDS, now->name);
     f->descriptors = descriptors_left >= 0 ? descriptors_left : count_descriptors();
     descriptors_left = -1;
-    if (!test_folder_make(f->real_folder, sizeof f->real_folder)) {
+    if (!test_directory_make(f->real_directory, sizeof f->real_directory)) {
         return -1;
     }
     /* All names of the memory VFS begin with a slash. */
-    f->folder =
-        (now->setting->on & ON_ANY_MEMORY) != 0 ? strchr(f->real_folder, '/') : f->real_folder;
+    f->directory = (now->setting->on & ON_ANY_MEMORY) != 0 ? strchr(f->real_directory, '/')
+                                                           : f->real_directory;
     return open_setting(f, now->setting);
 }
 
@@ -181,7 +181,7 @@ static int tear_down(void **state)
     fixture *f = now->fixture;
     int result = 0;
     hang_guard(0, "");
-    test_folder_remove(f->real_folder);
+    test_directory_remove(f->real_directory);
     /* A failed test leaves ops in flight and files open; those are left alone,
      * for the loop would rightly abort. */
     if (!f->over) {
@@ -207,7 +207,7 @@ static void run_case(void **state)
     now->fixture->over = true;
 }
 
-/* Without a loop there is no back end: what has run beside one need not beside the others.
+/* Without a loop there is no backend: what has run beside one need not beside the others.
  * A test that has no other setting may make loops of its own. */
 static bool is_repetition(const fixture_test *test, const setting *one)
 {
@@ -370,16 +370,16 @@ int64_t fixture_result(fixture *f, epio_op *op)
 
 const char *fixture_path(fixture *f, const char *name)
 {
-    size_t folder_len = strlen(f->folder) + 1;
-    size_t len = folder_len + strlen(name) + 1;
+    size_t directory_len = strlen(f->directory) + 1;
+    size_t len = directory_len + strlen(name) + 1;
     for (const char *at = f->names; at < f->names + f->names_used; at += strlen(at) + 1) {
-        if (strcmp(at + folder_len, name) == 0) {
+        if (strcmp(at + directory_len, name) == 0) {
             return at;
         }
     }
     char *path = f->names + f->names_used;
     check(len <= sizeof f->names - f->names_used);
-    (void)snprintf(path, len, "%s/%s", f->folder, name);
+    (void)snprintf(path, len, "%s/%s", f->directory, name);
     f->names_used += len;
     return path;
 }

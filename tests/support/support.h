@@ -1,5 +1,5 @@
 /* What the tests share: a fixture that runs one test in several settings (VFS
- * and runner), in a folder of its own that is removed afterwards, and checks
+ * and runner), in a directory of its own that is removed afterwards, and checks
  * that say what went wrong. The checks of a library with and without its
  * asynchronous half are the same; the settings that need a loop are left out of
  * the latter. */
@@ -59,12 +59,12 @@
 #define ON_ANY_LOOP (ON_ANY & ~ON_ANY_PERFORM)
 
 typedef struct fixture {
-    const char *setting; /* its name */
-    uint32_t on;         /* the one ON_... bit */
-    bool memory;         /* files are the memory VFS's */
-    bool performs;       /* ops run by epio_perform */
-    epio_vfs *vfs;       /* what the test uses */
-    const char *folder;  /* made for this test; the memory VFS uses its name only */
+    const char *setting;   /* its name */
+    uint32_t on;           /* the one ON_... bit */
+    bool memory;           /* files are the memory VFS's */
+    bool performs;         /* ops run by epio_perform */
+    epio_vfs *vfs;         /* what the test uses */
+    const char *directory; /* made for this test; the memory VFS uses its name only */
 #if EPIO_ASYNC
     epio_loop *loop;           /* NULL in a setting without one */
     epio_semaphore *semaphore; /* of the limit; else NULL */
@@ -73,9 +73,9 @@ typedef struct fixture {
 
     /* The fixture's own. */
     epio_vfs *memory_vfs;
-    epio_vfs *layer;       /* `limit` or `trace`; else NULL */
-    char real_folder[512]; /* `folder`, with the drive that Windows knows it by */
-    char names[16384];     /* what fixture_path handed out */
+    epio_vfs *layer;          /* `limit` or `trace`; else NULL */
+    char real_directory[512]; /* `directory`, with the drive that Windows knows it by */
+    char names[16384];        /* what fixture_path handed out */
     size_t names_used;
     int descriptors;
     bool over; /* the test came to its end, or was skipped */
@@ -128,10 +128,10 @@ unsigned fixture_rounds(unsigned rounds);
 /* Carries the op out as the setting says, and returns its result. */
 int64_t fixture_result(fixture *f, epio_op *op);
 
-/* The path of a name in the test's folder; valid until the test ends. */
+/* The path of a name in the test's directory; valid until the test ends. */
 const char *fixture_path(fixture *f, const char *name);
 
-/* Opens by name in the test's folder; the test fails if it cannot. */
+/* Opens by name in the test's directory; the test fails if it cannot. */
 epio_file *fixture_open(fixture *f, const char *name, uint32_t flags);
 
 /* A new empty file, open for both directions. */
@@ -146,7 +146,7 @@ void fixture_read(fixture *f, epio_file *file, void *data, size_t len, uint64_t 
 /* Makes a file with this content, and none open. */
 void fixture_put(fixture *f, const char *name, const void *data, size_t len);
 
-/* 1 if the name in the test's folder exists, else 0. */
+/* 1 if the name in the test's directory exists, else 0. */
 int64_t fixture_exists(fixture *f, const char *name);
 
 /* Fails unless all goes on, whatever failed or waits: a file is written, synced and read,
@@ -196,7 +196,7 @@ void check_failure_at(fixture *f, epio_op *op, int64_t expected, int32_t os_erro
 void check_os_error_at(const epio_op *op, int32_t os_error, const char *what, const char *source,
                        int line);
 
-/* The whole content of a file, by name in the test's folder. */
+/* The whole content of a file, by name in the test's directory. */
 #define check_content(f, name, data, len) check_content_at(f, name, data, len, __FILE__, __LINE__)
 
 void check_content_at(fixture *f, const char *name, const void *data, size_t len,

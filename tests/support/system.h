@@ -16,13 +16,13 @@
 /* What op->os_error is after a failure: on Windows the same failure has several
  * numbers, so that a check asks only for one that means the error. */
 #define OS_ERROR(errno_of_posix) OS_ERROR_THAT_FITS
-/* The folder that every absolute path begins with. */
+/* The directory that every absolute path begins with. */
 #define SYSTEM_ROOT "C:/"
-/* The variable that names the folder of temporary files. */
+/* The variable that names the directory of temporary files. */
 #define SYSTEM_TEMPORARY_VARIABLE "TMP"
-/* FIFOs that have a name in a folder, and whose open waits for the other end. */
+/* FIFOs that have a name in a directory, and whose open waits for the other end. */
 #define SYSTEM_HAS_FIFOS false
-/* A back end that every such machine has. */
+/* A backend that every such machine has. */
 #define SYSTEM_BACKEND "iocp"
 #else
 #define SYSTEM_IS_POSIX true
@@ -138,19 +138,19 @@ int count_descriptors(void);
 
 /* ---- Files --------------------------------------------------------------- */
 
-/* A new empty folder for one test; absolute, with all links resolved. False if
+/* A new empty directory for one test; absolute, with all links resolved. False if
  * there is none, or its path is too long. */
-bool test_folder_make(char *folder, size_t len);
+bool test_directory_make(char *directory, size_t len);
 /* With all that is in it. */
-void test_folder_remove(const char *folder);
+void test_directory_remove(const char *directory);
 
-bool folder_make(const char *path);
-bool folder_remove(const char *path);
-/* Entries of a real folder, without `.` and `..`; -1: there is none. */
-int count_entries(const char *folder);
-/* The current folder of the process. */
-bool current_folder(char *path, size_t len);
-bool current_folder_set(const char *path);
+bool directory_make(const char *path);
+bool directory_remove(const char *path);
+/* Entries of a real directory, without `.` and `..`; -1: there is none. */
+int count_entries(const char *directory);
+/* The current directory of the process. */
+bool current_directory(char *path, size_t len);
+bool current_directory_set(const char *path);
 
 /* True for the same path, with whatever separators the system writes it. */
 bool paths_agree(const char *found, const char *wanted);
@@ -182,8 +182,8 @@ intptr_t handle_duplicate(intptr_t handle);
 int64_t handle_read_at(intptr_t handle, void *data, size_t len, uint64_t offset);
 int64_t handle_write_at(intptr_t handle, const void *data, size_t len, uint64_t offset);
 int64_t handle_size(intptr_t handle);
-/* Of a folder. */
-intptr_t handle_open_folder(const char *path);
+/* Of a directory. */
+intptr_t handle_open_directory(const char *path);
 /* Its own position, for those who read and write without an offset. */
 int64_t handle_position(intptr_t handle);
 bool handle_is_inherited(intptr_t handle);

@@ -278,7 +278,7 @@ int count_descriptors(void)
 
 /* ---- Files --------------------------------------------------------------- */
 
-bool test_folder_make(char *folder, size_t len)
+bool test_directory_make(char *directory, size_t len)
 {
     const char *parent = getenv("TMPDIR");
     char made[512];
@@ -295,7 +295,7 @@ bool test_folder_make(char *folder, size_t len)
         free(resolved);
         return false;
     }
-    memcpy(folder, resolved, strlen(resolved) + 1);
+    memcpy(directory, resolved, strlen(resolved) + 1);
     free(resolved);
     return true;
 }
@@ -308,24 +308,24 @@ static int remove_entry(const char *path, const struct stat *status, int type, s
     return remove(path);
 }
 
-void test_folder_remove(const char *folder)
+void test_directory_remove(const char *directory)
 {
-    (void)nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    (void)nftw(directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-bool folder_make(const char *path)
+bool directory_make(const char *path)
 {
     return mkdir(path, 0755) == 0;
 }
 
-bool folder_remove(const char *path)
+bool directory_remove(const char *path)
 {
     return rmdir(path) == 0;
 }
 
-int count_entries(const char *folder)
+int count_entries(const char *directory)
 {
-    DIR *entries = opendir(folder);
+    DIR *entries = opendir(directory);
     int count = 0;
     if (entries == NULL) {
         return -1;
@@ -337,12 +337,12 @@ int count_entries(const char *folder)
     return count - 2;
 }
 
-bool current_folder(char *path, size_t len)
+bool current_directory(char *path, size_t len)
 {
     return getcwd(path, len) != NULL;
 }
 
-bool current_folder_set(const char *path)
+bool current_directory_set(const char *path)
 {
     return chdir(path) == 0;
 }
@@ -438,11 +438,11 @@ int64_t handle_size(intptr_t handle)
     return fstat((int)handle, &status) == 0 ? (int64_t)status.st_size : -1;
 }
 
-intptr_t handle_open_folder(const char *path)
+intptr_t handle_open_directory(const char *path)
 {
-    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    must(folder >= 0, path);
-    return folder;
+    int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    must(directory >= 0, path);
+    return directory;
 }
 
 int64_t handle_position(intptr_t handle)

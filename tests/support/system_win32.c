@@ -354,7 +354,7 @@ int count_descriptors(void)
 
 /* ---- Files --------------------------------------------------------------- */
 
-bool test_folder_make(char *folder, size_t len)
+bool test_directory_make(char *directory, size_t len)
 {
     static unsigned number;
     wchar_t parent[512], resolved[512];
@@ -369,32 +369,32 @@ bool test_folder_make(char *folder, size_t len)
     }
     /* A process that was killed may have left one, and its number come again. */
     for (int tries = 0; tries < 1000; tries++) {
-        int written = snprintf(folder, len, "%sepio-test-%lx-%x", path,
+        int written = snprintf(directory, len, "%sepio-test-%lx-%x", path,
                                (unsigned long)GetCurrentProcessId(), number++);
         if (written <= 0 || (size_t)written >= len) {
             return false;
         }
-        if (folder_make(folder)) {
+        if (directory_make(directory)) {
             return true;
         }
     }
     return false;
 }
 
-static void remove_entry(const char *folder, const WIN32_FIND_DATAW *found)
+static void remove_entry(const char *directory, const WIN32_FIND_DATAW *found)
 {
     char name[1024];
     char path[4096];
     if (!narrow_path(found->cFileName, name, sizeof name) || strcmp(name, ".") == 0 ||
         strcmp(name, "..") == 0 ||
-        snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path) {
+        snprintf(path, sizeof path, "%s/%s", directory, name) >= (int)sizeof path) {
         return;
     }
-    bool is_folder = (found->dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
-    if (is_folder && (found->dwFileAttributes & FILE_ATTRIBUTE_REPARSE_POINT) == 0) {
-        test_folder_remove(path);
-    } else if (is_folder) {
-        (void)folder_remove(path);
+    bool is_directory = (found->dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
+    if (is_directory && (found->dwFileAttributes & FILE_ATTRIBUTE_REPARSE_POINT) == 0) {
+        test_directory_remove(path);
+    } else if (is_directory) {
+        (void)directory_remove(path);
     } else {
         wchar_t *wide = wide_path(path);
         (void)SetFileAttributesW(wide, FILE_ATTRIBUTE_NORMAL);
@@ -403,10 +403,10 @@ static void remove_entry(const char *folder, const WIN32_FIND_DATAW *found)
     }
 }
 
-static HANDLE list_folder(const char *folder, WIN32_FIND_DATAW *found)
+static HANDLE list_directory(const char *directory, WIN32_FIND_DATAW *found)
 {
     char pattern[4096];
-    if (snprintf(pattern, sizeof pattern, "%s/*", folder) >= (int)sizeof pattern) {
+    if (snprintf(pattern, sizeof pattern, "%s/*", directory) >= (int)sizeof pattern) {
         return INVALID_HANDLE_VALUE;
     }
     wchar_t *wide = wide_path(pattern);
@@ -415,20 +415,20 @@ static HANDLE list_folder(const char *folder, WIN32_FIND_DATAW *found)
     return list;
 }
 
-void test_folder_remove(const char *folder)
+void test_directory_remove(const char *directory)
 {
     WIN32_FIND_DATAW found;
-    HANDLE list = list_folder(folder, &found);
+    HANDLE list = list_directory(directory, &found);
     if (list != INVALID_HANDLE_VALUE) {
         do {
-            remove_entry(folder, &found);
+            remove_entry(directory, &found);
         } while (FindNextFileW(list, &found));
         (void)FindClose(list);
     }
-    (void)folder_remove(folder);
+    (void)directory_remove(directory);
 }
 
-bool folder_make(const char *path)
+bool directory_make(const char *path)
 {
     wchar_t *wide = wide_path(path);
     bool made = CreateDirectoryW(wide, NULL) != 0;
@@ -436,7 +436,7 @@ bool folder_make(const char *path)
     return made;
 }
 
-bool folder_remove(const char *path)
+bool directory_remove(const char *path)
 {
     wchar_t *wide = wide_path(path);
     bool removed = RemoveDirectoryW(wide) != 0;
@@ -444,11 +444,11 @@ bool folder_remove(const char *path)
     return removed;
 }
 
-int count_entries(const char *folder)
+int count_entries(const char *directory)
 {
     WIN32_FIND_DATAW found;
     int count = 0;
-    HANDLE list = list_folder(folder, &found);
+    HANDLE list = list_directory(directory, &found);
     if (list == INVALID_HANDLE_VALUE) {
         return -1;
     }
@@ -460,14 +460,14 @@ int count_entries(const char *folder)
     return count;
 }
 
-bool current_folder(char *path, size_t len)
+bool current_directory(char *path, size_t len)
 {
     wchar_t wide[4096];
     DWORD wide_len = GetCurrentDirectoryW(4096, wide);
     return wide_len > 0 && wide_len < 4096 && narrow_path(wide, path, len);
 }
 
-bool current_folder_set(const char *path)
+bool current_directory_set(const char *path)
 {
     wchar_t wide[4096];
     return MultiByteToWideChar(CP_UTF8, 0, path, -1, wide, 4096) > 0 &&
@@ -603,15 +603,15 @@ static BOOL WINAPI call_write(HANDLE handle, void *data, DWORD len, OVERLAPPED *
     return WriteFile(handle, data, len, NULL, overlapped);
 }
 
-intptr_t handle_open_folder(const char *path)
+intptr_t handle_open_directory(const char *path)
 {
     wchar_t *wide = wide_path(path);
-    HANDLE folder =
+    HANDLE directory =
         CreateFileW(wide, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
                     NULL, OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OVERLAPPED, NULL);
     free(wide);
-    must(folder != INVALID_HANDLE_VALUE, path);
-    return (intptr_t)folder;
+    must(directory != INVALID_HANDLE_VALUE, path);
+    return (intptr_t)directory;
 }
 
 int64_t handle_position(intptr_t handle)
@@ -638,10 +638,10 @@ bool handle_is_beside(intptr_t handle, const char *path)
 {
     BY_HANDLE_FILE_INFORMATION one;
     BY_HANDLE_FILE_INFORMATION other;
-    intptr_t folder = handle_open_folder(path);
+    intptr_t directory = handle_open_directory(path);
     bool known = GetFileInformationByHandle(handle_of(handle), &one) != 0 &&
-                 GetFileInformationByHandle(handle_of(folder), &other) != 0;
-    (void)handle_close(folder);
+                 GetFileInformationByHandle(handle_of(directory), &other) != 0;
+    (void)handle_close(directory);
     return known && one.dwVolumeSerialNumber == other.dwVolumeSerialNumber;
 }
 
