@@ -60,7 +60,7 @@ if grep -rqF "$directory/installed" "$prefix"/lib*/cmake "$package"; then
 fi
 
 # The program is installed where it is built, and needs nothing of the build.
-bench=$(find "$prefix/bin" -name 'epio-bench' -o -name 'epio-bench.exe' 2>/dev/null)
+bench=$(find "$prefix" -name 'epio-bench' -o -name 'epio-bench.exe')
 if [ -e "$build/bench/$(basename "${bench:-epio-bench}")" ]; then
     logged ${emulator:+"$emulator"} "$bench" --help
     echo "epio-bench: starts where it is installed"
