@@ -1,12 +1,12 @@
 #!/bin/sh
-# The test cases for Windows are those for POSIX, but for the ones that README.md
-# names in its table, each with a reason; and it names no others.
-# Usage: check_windows_cases.sh POSIX-TESTS WINDOWS-TESTS LAUNCHER README
+# The test cases for Windows are those for POSIX, but for the ones that
+# docs/windows.md names in its table, each with a reason; and it names no others.
+# Usage: check_windows_cases.sh POSIX-TESTS WINDOWS-TESTS LAUNCHER TABLE
 set -u
 posix=$1
 windows=$2
 launcher=$3
-readme=$4
+table=$4
 failed=0
 
 directory=$(mktemp -d) || exit 1
@@ -35,7 +35,7 @@ names() {
 
 list '' "$posix" >"$directory/posix"
 list .exe "$windows" "$launcher" >"$directory/windows"
-sed -n '/^| test cases | why /,/^$/p' "$readme" | grep -o '^|[^|]*|' | grep -o '`[a-z_0-9]*`' |
+sed -n '/^| test cases | why /,/^$/p' "$table" | grep -o '^|[^|]*|' | grep -o '`[a-z_0-9]*`' |
     tr -d '`' | sort >"$directory/excused"
 if [ ! -s "$directory/posix" ] || [ ! -s "$directory/windows" ] || [ ! -s "$directory/excused" ]; then
     echo "found no test cases at all"
@@ -43,8 +43,8 @@ if [ ! -s "$directory/posix" ] || [ ! -s "$directory/windows" ] || [ ! -s "$dire
 fi
 
 comm -23 "$directory/posix" "$directory/windows" | names >"$directory/missing"
-complain "not on Windows, and not in README.md" "$(comm -23 "$directory/missing" "$directory/excused")"
-complain "in README.md, but on Windows too" "$(comm -13 "$directory/missing" "$directory/excused")"
+complain "not on Windows, and not in docs/windows.md" "$(comm -23 "$directory/missing" "$directory/excused")"
+complain "in docs/windows.md, but on Windows too" "$(comm -13 "$directory/missing" "$directory/excused")"
 complain "with several reasons" "$(uniq -d "$directory/excused")"
 
 echo "$(wc -l <"$directory/posix") cases for POSIX; for Windows" \
