@@ -1,15 +1,13 @@
-/* What the commands of epio-bench share: their options, and how they report what
- * went wrong.
+/* Shared by the commands of epio-bench: their options, and how they report errors.
  *
- * A command is one file command_<name>.c that defines a bench_command, and its
- * line in main.c. engine.h is about those that are compared, comparison.h about how
- * they are, system.h about the operating system. */
+ * A command is one file command_<name>.c that defines a bench_command, and its line in main.c.
+ * engine.h has what is compared, comparison.h how, system.h the operating system. */
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
 
 #include <epio/epio.h>
 
-/* What the command line says; a command's own values are the defaults. */
+/* The command line; the defaults are the command's own values. */
 typedef struct bench_options {
     uint64_t rounds;
     double seconds;      /* of one engine's turn in a round */
@@ -47,44 +45,44 @@ typedef struct bench_command {
     const char *help;    /* what is measured, in a few lines */
     uint32_t options;    /* BENCH_... */
     bench_options defaults;
-    const char *const *workloads; /* what --workload may be, NULL last; NULL: any text */
+    const char *const *workloads; /* the values of --workload, NULL last; NULL: any text */
 
     /* 0; an error for main to report; or an exit status, if it was reported. */
     int (*run)(const bench_options *options);
 } bench_command;
 
-/* Exit statuses: of a bad command line, after Ctrl-C. */
+/* Exit statuses: after a wrong command line, after Ctrl-C. */
 #define BENCH_USAGE 2
 #define BENCH_INTERRUPTED 130
 
-/* Fills the options from what follows the command's name. False: an error or
- * the help was printed, and *status is the program's exit status. */
+/* Parses the arguments after the command's name. False: an error or the help was printed, and
+ * *status is the program's exit status. */
 bool bench_options_parse(const bench_command *command, int count, char **arguments,
                          bench_options *options, int *status);
 
-/* True after Ctrl-C: what runs should end soon. */
+/* True after Ctrl-C: measurements should end soon. */
 bool bench_interrupted(void);
 
 /* A bar on standard error, if that is a terminal. `done` == `total` removes it. */
 void bench_progress(const char *label, uint64_t done, uint64_t total);
 
-/* Prints to standard output, beside what a table says; nothing with --json. */
+/* Prints to standard output, beside a table; nothing with --json. */
 void bench_say(const bench_options *options, const char *format, ...);
 
 /* "epio-bench: what: EPIO_EIO: an input or output error" on standard error. */
 void bench_report_error(const char *what, int64_t error);
 
-/* Before anything is measured for a plot: 0, or EXIT_FAILURE if it cannot be drawn
- * here, which was reported. */
+/* Called before anything is measured for a plot: 0, or EXIT_FAILURE if it cannot be drawn here,
+ * which was reported. */
 int bench_plot_check(const bench_options *options);
 
-/* Draws what was noted into the file of the options; does nothing without one. 0, or
- * EXIT_FAILURE: what went wrong was reported. */
+/* Draws the recorded comparisons into the file of the options; does nothing without one. 0, or
+ * EXIT_FAILURE: the error was reported. */
 int bench_plot_draw(const bench_options *options);
 
-/* ---- How busy other programs keep the machine ------------------------------ */
+/* ---- Load by other programs ------------------------------------------------ */
 
-/* From where on it is measured. */
+/* The start of a measurement. */
 typedef struct bench_load {
     uint64_t others;
     uint64_t all;
@@ -93,15 +91,14 @@ typedef struct bench_load {
 
 void bench_load_begin(bench_load *load);
 
-/* How much of the processors other programs used since then, in percent; negative: not
- * known. */
+/* The processor time that other programs used since then, in percent; negative: unknown. */
 double bench_load_end(const bench_load *load);
 
-/* Where that is not known: how much rates differ from round to round, in percent. */
+/* Used where that is unknown: how much rates differ from round to round, in percent. */
 void bench_load_note_scatter(double percent);
 
-/* Before the first measurement of a command, and after all: says on standard error
- * if the machine is too busy to judge. */
+/* Called before the first measurement of a command, and after the last: reports on standard error
+ * if the machine is too busy for valid results. */
 void bench_load_before(void);
 void bench_load_after(void);
 

@@ -1,20 +1,20 @@
-/* Engines as the candidates of a comparison: opened on one target, for turns that fit
- * into the time. */
+/* Engines as the candidates of a comparison: opened on one target, with turns that fit into the
+ * time. */
 #include "comparison.h"
 
 #include <epio/vfs.h>
 
 #include <stdio.h>
 
-/* A shorter turn means nothing, a longer one says no more. */
+/* A shorter turn means nothing, a longer one adds nothing. */
 #define LEAST_SECONDS 0.001
 #define MOST_SECONDS 0.12
 
-/* What a turn that does not count, before the first round, takes of one that does. */
+/* Length of the warm-up turn before the first round, as a part of one that counts. */
 #define ROUNDS_TO_WARM_UP 0.2
 
-/* What another's library cannot do here, for want of room in the system or the
- * like, must not keep the others from being compared. */
+/* If another library cannot run here, for lack of memory or the like, the others are compared all
+ * the same. */
 static int try_peer(const bench_workload *workload, const bench_candidate *candidate)
 {
     bench_turn turn = {.nanoseconds = (uint64_t)(LEAST_SECONDS * 1e9), .depth = workload->depth};
@@ -74,8 +74,8 @@ static double seconds_of_turn(const bench_options *options, const bench_budget *
     return seconds < MOST_SECONDS ? seconds : MOST_SECONDS;
 }
 
-/* Its share of the time, and a fifth more for what goes before turns; or a tenth of all,
- * as some turns wait for the medium, however short they are to be. */
+/* Its share of the time, and 20 % more for what precedes the turns; or 10 % of all the time, as
+ * some turns wait for the medium, however short they are to be. */
 static uint64_t deadline_of(const bench_budget *budget, size_t candidates)
 {
     uint64_t now = epio_clock_monotonic(), left, share;
@@ -104,7 +104,7 @@ static int open_and_compare(const bench_options *options, bench_comparison *comp
     return error == 0 && comparison->count > 0 ? bench_compare(options, comparison) : error;
 }
 
-/* File systems may refuse to go past the page cache, which is of no interest to others. */
+/* File systems may refuse direct I/O, which does not concern the other comparisons. */
 static bool is_refusal(const bench_plan *plan, int error)
 {
     return plan->workload->direct && !plan->detailed &&

@@ -19,7 +19,7 @@ static const struct workload {
 
 #define WORKLOADS (sizeof workloads / sizeof workloads[0])
 
-/* What is measured, in the order of the columns that show it. */
+/* The measurements, in the order of the columns that show them. */
 enum { SYNCHRONOUS_NS, ASYNCHRONOUS_NS, SYNCHRONOUS_RATE, ASYNCHRONOUS_RATE, SPEEDUP, FIELDS };
 
 /* ---- Measuring ----------------------------------------------------------- */
@@ -38,8 +38,7 @@ static bool go_on(void *user, uint64_t done, uint64_t total)
     return !bench_interrupted();
 }
 
-/* File systems may refuse to go past the page cache; the rest is of interest
- * all the same. */
+/* File systems may refuse direct I/O; the other workloads are measured all the same. */
 static bool is_refusal(const struct workload *workload, int error)
 {
     return workload->flags == EPIO_BENCH_DIRECT && (error == EPIO_EINVAL || error == EPIO_ENOTSUP);

@@ -1,5 +1,5 @@
-/* epio-bench durable: tasks that append to one file and wait until each block
- * is on the medium, written in both ways. */
+/* epio-bench durable: tasks that append to one file and wait until each block is on the medium,
+ * written in two forms. */
 #include "comparison.h"
 
 static int compare_tasks(const bench_options *options, uint64_t tasks)

@@ -1,4 +1,4 @@
-/* epio-bench overhead: what epio itself costs, from the verb to the callback. */
+/* epio-bench overhead: the cost of epio itself, from the verb to the callback. */
 #include "comparison.h"
 
 #include <epio/vfs.h>
@@ -9,7 +9,7 @@
 
 #define DEPTH 32u
 #define BLOCK 4096u
-/* Reading the clock is no part of an operation. */
+/* Reading the clock must not count as part of an operation. */
 #define OPERATIONS_PER_CLOCK 8192u
 
 struct overhead;
@@ -23,10 +23,10 @@ struct task {
     unsigned char *buffer;
 };
 
-/* Operations on one loop, each of which is followed by another. As little as can be
- * is done besides: what this file costs is counted too. */
+/* Operations on one loop, each followed by another. Nothing else is done, since the cost of this
+ * file is measured too. */
 struct overhead {
-    bench_queue queue; /* whose buffers are used, no more */
+    bench_queue queue; /* only its buffers are used */
     epio_loop *loop;
     epio_file *file;
     epio_vfs nothing_vfs;
@@ -37,10 +37,10 @@ struct overhead {
 
 /* ---- Operations ---------------------------------------------------------- */
 
-/* Operations to be started. */
+/* Operations not started yet. */
 static uint64_t left;
 
-/* Every task reads its own block again and again. */
+/* Every task reads its own block repeatedly. */
 static void start_next(struct task *task)
 {
     left--;

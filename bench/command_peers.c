@@ -1,5 +1,4 @@
-/* epio-bench peers: epio on each backend, beside what one would write without
- * it. */
+/* epio-bench peers: epio on each backend, and what a program would use without it. */
 #include "comparison.h"
 
 #include <epio/vfs.h>
@@ -8,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Wall-clock seconds, of which a part goes to making files. A busy machine takes longer
- * than it should: --quick then has fewer rounds, so that it ends in 40 s. */
+/* Wall-clock seconds, including the time to create files. On a busy machine everything takes
+ * longer: --quick then has fewer rounds, so that it ends in 40 s. */
 #define QUICK_BUDGET 32
 #define QUICK_END 37
 #define USUAL_BUDGET 200
@@ -19,15 +18,15 @@
 #define SMALL (4 * KIB)
 #define LARGE (64 * KIB)
 #define CACHED (8u << 20)  /* bytes of a file that stays in the page cache */
-#define DIRECT (64u << 20) /* bytes of one that is read past it */
+#define DIRECT (64u << 20) /* bytes of a file for direct reads */
 
 struct plan {
     bench_workload workload;
     uint32_t comparison;
 };
 
-/* What waits for the medium, and so may take longer than it should, comes first: the
- * rest shares what is left of the time. */
+/* Workloads that wait for the medium, and so may take longer than planned, come first: the others
+ * share the rest of the time. */
 static const struct plan plans[] = {
     {{"cached read 4 KiB, 64 MiB written beside", BENCH_READ, false, SMALL, 1, CACHED / SMALL},
      BENCH_BESIDE},
@@ -53,8 +52,8 @@ static bool is_wanted(const bench_options *options, const struct plan *plan)
     return options->workload == NULL || strstr(plan->workload.name, options->workload) != NULL;
 }
 
-/* One comparison, or one for each backend where epio is compared with itself: if
- * `measures` is false it is only added to the budget. */
+/* One comparison, or one for each backend where epio is compared with itself; if `measures` is
+ * false it is only added to the budget. */
 static int visit_plan(const bench_options *options, const struct plan *plan, bench_budget *budget,
                       bool measures)
 {

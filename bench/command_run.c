@@ -1,5 +1,4 @@
-/* epio-bench run: epio alone, for as long as one likes, with how long its
- * operations took. */
+/* epio-bench run: epio alone, for a chosen time, with the latencies of its operations. */
 #include "comparison.h"
 
 #include <stdio.h>
@@ -7,7 +6,7 @@
 
 #define FILE_SIZE ((uint64_t)16 << 20) /* of all files together, or one block */
 
-/* A power of two, and every file has a block at least. */
+/* A power of two, and at least one block per file. */
 static uint64_t count_blocks(const bench_options *options)
 {
     uint64_t blocks = 1;

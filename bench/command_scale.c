@@ -1,17 +1,17 @@
 /* epio-bench scale: whether an operation costs more when many are in flight. */
 #include "comparison.h"
 
-/* 1, 10, ... in flight, as far as --depth allows. */
+/* 1, 10, ... in flight, up to --depth. */
 #define DEPTHS 7u
 
-/* Small reads: what an op costs must not drown in the copying of data, nor in
- * what that data does to the processor's caches. */
+/* Small reads: the cost of an op must not disappear behind the copying of data, nor behind the
+ * cache misses of that data. */
 #define READ_SIZE 64u
 
 static const bench_workload workload = {
     .name = "cached read 64 bytes", .kind = BENCH_READ, .size = 4096, .depth = 1, .blocks = 1024};
 
-/* The depths are the candidates, of one engine with as many slots as --depth says. */
+/* The depths are the candidates, of one engine with as many slots as --depth. */
 static int run_scale(const bench_options *options)
 {
     const char *backends[BENCH_MOST_BACKENDS];

@@ -1,5 +1,4 @@
-/* A comparison of candidates: their turns, what is measured of them, and which
- * columns show it. */
+/* A comparison of candidates: their turns, the measurements, and the columns that show them. */
 #include "comparison.h"
 #include "report.h"
 #include "system.h"
@@ -7,15 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The turn of each candidate that does not count, as a part of one that does. */
+/* Length of each candidate's warm-up turn, as a part of one that counts. */
 #define WARM_UP_PART 0.2
 
-/* What goes before a turn and does not count either: others have left their marks on
- * the processor's caches, and those in processes of their own on the memory's pages. */
+/* Length of the lead-in before a turn, which does not count either: other candidates have changed
+ * the processor's caches, and child processes the memory's pages. */
 #define LEAD_IN_PART 0.1
 
-/* The part of a turn in which operations are timed one by one. It does not count for
- * the rate, so that reading the clock costs nothing there. */
+/* The part of a turn in which operations are timed one by one. It does not count for the rate, so
+ * that reading the clock does not lower that. */
 #define TIMED_PART 0.2
 
 /* ---- Turns --------------------------------------------------------------- */
@@ -85,7 +84,7 @@ static int measure(const bench_comparison *comparison, const bench_candidate *ca
     return error;
 }
 
-/* Says who failed. */
+/* Reports which candidate failed. */
 static int report_failure(const bench_comparison *comparison, size_t candidate, int error)
 {
     char label[64], text[160];
@@ -125,7 +124,7 @@ static int warm_up(const bench_comparison *comparison)
 
 /* ---- Ratios -------------------------------------------------------------- */
 
-/* The best value in this round of those with one of the roles; 0: none has one. */
+/* The best value in this round among the candidates with one of the roles; 0: there is none. */
 static double best_of(const bench_comparison *comparison, uint32_t roles, size_t round,
                       bench_measure measure)
 {
@@ -184,7 +183,7 @@ static const bench_column columns[] = {
     {"p99_us", "p99 us", 8, 3, 2, BENCH_REQUIRED},
     {"p999_us", "p99.9 us", 8, 3, 2, 0},
     {"max_us", "max us", 8, 3, 2, 0},
-    /* Two ratios are in every line, so that all have what people look for. */
+    /* Two ratios are in every line, so that all lines have the most common ones. */
     {"vs_blocking", "of blocking", -19, 4, 2, BENCH_QUARTILES | BENCH_REQUIRED},
     {"vs_nowait", "of NOWAIT loop", -19, 4, 2, BENCH_QUARTILES},
     {"vs_threads", "of threads", -19, 4, 2, BENCH_QUARTILES},
@@ -199,13 +198,13 @@ static const bench_column columns[] = {
 
 #define COLUMN_COUNT (sizeof columns / sizeof columns[0])
 
-/* What a candidate is measured by, in the columns from FIRST_RATIO on. */
+/* The baseline of each column from FIRST_RATIO on. */
 static const uint32_t baselines[ROUNDS - FIRST_RATIO] = {
     BENCH_ROLE_BLOCKING, BENCH_ROLE_NOWAIT, BENCH_ROLE_THREADS, BENCH_ROLE_PEER,
     BENCH_ROLE_IDEAL,    BENCH_ROLE_PLAIN,  BENCH_ROLE_SINGLE,  BENCH_ROLE_UNDISTURBED,
 };
 
-/* Nanoseconds per operation, of operations per second. */
+/* Converts operations per second to nanoseconds per operation. */
 static bench_quartiles times_of(bench_quartiles rates)
 {
     return (bench_quartiles){1e9 / rates.median, 1e9 / rates.high, 1e9 / rates.low};
@@ -221,7 +220,7 @@ static void fill_ratios(const bench_comparison *comparison, size_t candidate, bo
         uint32_t roles = baselines[i - FIRST_RATIO];
         bench_measure measure = roles == BENCH_ROLE_UNDISTURBED ? BENCH_P99 : BENCH_RATE;
 
-        /* The ideal of appends is also what blocks there: one column is enough. */
+        /* The ideal of appends is also their blocking baseline: one column is enough. */
         if (table && roles == BENCH_ROLE_BLOCKING &&
             bench_comparison_ratio(comparison, candidate, BENCH_ROLE_IDEAL, BENCH_RATE, &ratio)) {
             continue;

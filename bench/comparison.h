@@ -1,6 +1,5 @@
-/* How candidates are compared: they take turns, round after round, and are measured
- * against what ran beside them in the same round, since machines speed up and slow
- * down by themselves. */
+/* How candidates are compared: they take turns, round after round, and are compared with the
+ * baseline of the same round, since the speed of a machine varies. */
 #ifndef BENCH_COMPARISON_H
 #define BENCH_COMPARISON_H
 
@@ -8,37 +7,36 @@
 
 /* ---- Rounds -------------------------------------------------------------- */
 
-/* A median, and between which values half of all lie. */
+/* A median, and the quartiles around it. */
 typedef struct bench_quartiles {
     double median;
     double low;
     double high;
 } bench_quartiles;
 
-/* Several series of measurements, each of which has its turn in every round. */
+/* Several series of measurements, each with one turn per round. */
 typedef struct bench_rounds {
     const char *label; /* of the progress bar */
     size_t planned;    /* rounds */
-    uint64_t deadline; /* a round that would end later is not begun, but the first; 0: none */
+    uint64_t deadline; /* a round that would end later is not started, except the first; 0: none */
     size_t series;
-    size_t fields; /* numbers that one measurement fills in */
+    size_t fields; /* numbers per measurement */
 
-    /* 0; what is not 0 ends all. */
+    /* 0; any other value ends all rounds. */
     int (*measure)(void *context, size_t series, double *fields);
     void *context;
 
-    size_t count;  /* of the rounds that were taken */
-    double others; /* what other programs used of the processors, as bench_load_end */
+    size_t count;  /* rounds taken */
+    double others; /* processor time of other programs, as bench_load_end */
     double *measured;
-    double *sorted; /* of one field of one series */
+    double *sorted; /* one field of one series */
 } bench_rounds;
 
 /* "time for 7 of 15 rounds, other programs used 12 % of the processors" */
 void bench_rounds_describe(const bench_rounds *rounds, char *text, size_t size);
 
-/* Takes turns, in an order that changes from round to round. 0, EPIO_ENOMEM,
- * EPIO_ECANCELED after Ctrl-C, or what `measure` returned. Freeing works after all
- * of them. */
+/* Takes turns, in an order that changes from round to round. 0, EPIO_ENOMEM, EPIO_ECANCELED after
+ * Ctrl-C, or what `measure` returned. Freeing works after all of them. */
 int bench_rounds_take(bench_rounds *rounds);
 void bench_rounds_free(bench_rounds *rounds);
 
@@ -50,7 +48,7 @@ bench_quartiles bench_quartiles_of(double *values, size_t count);
 
 /* ---- Comparisons --------------------------------------------------------- */
 
-/* What is measured of one turn. */
+/* The measurements of one turn. */
 typedef enum bench_measure {
     BENCH_RATE, /* operations per second */
     BENCH_CPU,  /* microseconds of all threads' CPU time per operation */
@@ -63,36 +61,35 @@ typedef enum bench_measure {
     BENCH_MEASURES
 } bench_measure;
 
-/* One of those that are compared. */
+/* A member of a comparison. */
 typedef struct bench_candidate {
     const char *name;
     const char *backend; /* NULL: not epio */
     bench_mode mode;
     uint64_t depth;
     uint32_t roles; /* BENCH_ROLE_... */
-    bool timed;     /* each operation: there is no part that does not count */
+    bool timed;     /* each operation, including those that count for the rate */
     bench_instance *instance;
 } bench_candidate;
 
-/* Time that is shared out evenly among the turns that are left. */
+/* Time divided evenly among the remaining turns. */
 typedef struct bench_budget {
     uint64_t deadline;
-    uint64_t end;        /* no comparison begins later, and rounds that take more than their share
-                            are dropped; 0: all are taken */
-    uint64_t candidates; /* of all comparisons that are left */
+    uint64_t end; /* no comparison starts later, and rounds beyond a comparison's share are dropped;
+                     0: all are taken */
+    uint64_t candidates; /* of all remaining comparisons */
 } bench_budget;
 
-/* What engines are compared on. */
+/* A comparison to be made. */
 typedef struct bench_plan {
     const char *bench;
     const bench_workload *workload;
     size_t files;         /* of the target; 0: one */
-    bool detailed;        /* each operation is timed, and more shown of that */
-    bench_budget *budget; /* from which the candidates are taken; NULL: turns are as long as
-                             the options say */
+    bool detailed;        /* each operation is timed, and more latencies are shown */
+    bench_budget *budget; /* the candidates share it; NULL: the options give the length of a turn */
 } bench_plan;
 
-/* A plan that is carried out. */
+/* A comparison in progress. */
 typedef struct bench_comparison {
     const bench_plan *plan;
     bench_target target;
@@ -105,25 +102,24 @@ typedef struct bench_comparison {
     bench_rounds rounds;
 } bench_comparison;
 
-/* Makes the target, opens the engines, lets those that can do the workload take turns,
- * after a short one each that does not count, and shows what came out: in a table, or JSON
- * lines, and in the plot, if there is to be one. Where a setup has slots, its engine is
- * opened once for all. 0, EPIO_ECANCELED after Ctrl-C, another error, or EXIT_FAILURE:
- * which candidate failed was reported. */
+/* Creates the target, opens the engines, lets those that can do the workload take turns, after a
+ * short warm-up turn each, and shows the results: in a table or JSON lines, and in the plot, if
+ * requested. If a setup has slots, its engine is opened once for all. 0, EPIO_ECANCELED after
+ * Ctrl-C, another error, or EXIT_FAILURE: the candidate that failed was reported. */
 int bench_compare_engines(const bench_options *options, const bench_plan *plan, bench_setup *setups,
                           size_t count);
 
-/* The second half of it, with candidates. */
+/* The second half of it, with given candidates. */
 int bench_compare(const bench_options *options, bench_comparison *comparison);
 
-/* The candidate's values over those of the best with one of the roles in the same
- * round. False: no candidate has one. */
+/* The candidate's values divided by those of the best candidate with one of the roles in the same
+ * round. False: there is none. */
 bool bench_comparison_ratio(const bench_comparison *comparison, size_t candidate, uint32_t roles,
                             bench_measure measure, bench_quartiles *ratio);
 
 /* ---- The plot ------------------------------------------------------------ */
 
-/* Notes the comparison for the plot: 0 or EPIO_ENOMEM. */
+/* Records the comparison for the plot: 0 or EPIO_ENOMEM. */
 int bench_plot_add(const bench_comparison *comparison);
 
 #endif

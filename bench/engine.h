@@ -1,10 +1,9 @@
 /* Workloads, and the engines that are compared on them.
  *
- * A workload says what is done again and again; a target is the file that all
- * engines of a comparison do it to; a queue chooses what comes next, checks what
- * came back and keeps the time, the same way for all. So an engine, methods in a file
- * engine_<name>.c and its line in engines.c, is left with its own way to carry
- * operations out. */
+ * A workload says which operation is repeated; a target is the file that all engines of a
+ * comparison use; a queue chooses the next operation, checks the results and keeps the time, the
+ * same for all. So an engine, methods in a file engine_<name>.c and its line in engines.c, only
+ * carries operations out. */
 #ifndef BENCH_ENGINE_H
 #define BENCH_ENGINE_H
 
@@ -22,15 +21,15 @@ typedef struct bench_methods bench_methods;
 typedef enum bench_kind {
     BENCH_READ,      /* random blocks, each checked */
     BENCH_OVERWRITE, /* random blocks of a file that exists fully */
-    BENCH_APPEND     /* a block at the end, and wait until it is on the medium */
+    BENCH_APPEND     /* a block at the end, then wait until it is on the medium */
 } bench_kind;
 
 typedef struct bench_workload {
     const char *name;
     bench_kind kind;
-    bool direct; /* past the page cache */
+    bool direct; /* bypasses the page cache */
     uint32_t size;
-    uint32_t depth;  /* most in flight; of appends: so many tasks, each with one */
+    uint32_t depth;  /* most in flight; for appends: the number of tasks, each with one */
     uint64_t blocks; /* of `size` bytes, in all files; a power of two; appends: 0 */
 } bench_workload;
 
@@ -38,60 +37,60 @@ typedef struct bench_workload {
 
 #define BENCH_MOST_FILES 1024u
 
-/* Files without a name, which are gone when they are closed. Block N is
- * in the file N % count, and begins with its number. */
+/* Files without a name, deleted when they are closed. Block N is in the file N % count, and
+ * begins with its number. */
 typedef struct bench_target {
     const bench_workload *workload;
     size_t count;
     epio_file **files; /* of epio_os_vfs */
 } bench_target;
 
-/* Makes the files in the directory of the options: filled, on the medium and, unless
- * past it, in the page cache. 0 or an error; closing works after both. */
+/* Creates the files in the directory of the options: filled, on the medium and, unless they
+ * bypass it, in the page cache. 0 or an error; closing works after both. */
 int bench_target_open(bench_target *target, const bench_options *options,
                       const bench_workload *workload, size_t count);
 void bench_target_close(bench_target *target);
 
-/* Before a turn of appends: nothing is in the files, and nothing of an earlier turn
- * is left for the medium to do. Leaves other targets alone. */
+/* Before a turn of appends: empties the files, and waits until the medium has nothing left to do
+ * for an earlier turn. Does nothing to other targets. */
 int bench_target_empty(const bench_target *target);
 
 /* After overwrites: every block still begins with its number. */
 int bench_target_check(const bench_target *target);
 
-/* The system's handle of the only file of a target. */
+/* The OS handle of a target's only file. */
 intptr_t bench_target_handle(const bench_target *target);
 
-/* What an engine is opened for. */
+/* What an engine is opened with. */
 typedef struct bench_setup {
     const bench_options *options;
     const bench_engine *engine;
     const char *backend; /* NULL: not epio */
     const bench_target *target;
     uint64_t depth; /* most in flight; 0: the workload's */
-    uint32_t roles; /* besides the engine's */
-    size_t slots;   /* of its queue, at least the depth; 0: as many as that */
-    uint32_t bytes; /* of a block that an operation moves; 0: all */
+    uint32_t roles; /* in addition to the engine's */
+    size_t slots;   /* of its queue, at least the depth; 0: the depth */
+    uint32_t bytes; /* of a block that an operation transfers; 0: all */
 } bench_setup;
 
 /* ---- Queues ------------------------------------------------------------ */
 
-/* What a turn is to be, and what it was. */
+/* The plan of a turn, and its results. */
 typedef struct bench_turn {
-    uint64_t nanoseconds;       /* to last about so long */
+    uint64_t nanoseconds;       /* planned length, approximately */
     uint64_t depth;             /* most in flight */
     bench_histogram *latencies; /* NULL: operations are not timed one by one */
     uint64_t operations;
     uint64_t elapsed; /* nanoseconds */
-    uint64_t cpu;     /* nanoseconds; 0: were spent in this process */
+    uint64_t cpu;     /* nanoseconds; 0: spent in this process */
 } bench_turn;
 
-/* A place in a queue: one operation in flight, or none. */
+/* A slot of a queue: one operation in flight, or none. */
 typedef struct bench_slot {
-    unsigned char *buffer; /* aligned as going past the page cache needs it */
+    unsigned char *buffer; /* aligned for direct I/O */
     uint64_t number;       /* of the block */
     uint64_t begun;
-    bool flushing; /* of an append: it was written */
+    bool flushing; /* an append has been written, and is being flushed */
 } bench_slot;
 
 typedef struct bench_queue {
@@ -101,12 +100,12 @@ typedef struct bench_queue {
     uint32_t bytes; /* of one operation */
     bench_slot *slots;
     size_t slot_count;
-    /* Where fewer are in flight than there are slots, those are used in turn, so that
-     * the processor's caches serve all depths alike: a ring of the idle ones. */
+    /* If fewer are in flight than there are slots, the slots are used in rotation, so that the
+     * processor's caches have the same effect at all depths: a ring of idle slots. */
     uint32_t *idle;
     size_t first_idle;
     size_t idle_count;
-    uint64_t state;              /* of the order of blocks */
+    uint64_t state;              /* generates the order of blocks */
     _Atomic(uint64_t) *appended; /* blocks so far in this turn; may be shared */
     _Atomic(uint64_t) own_appended;
     void *memory;
@@ -115,10 +114,10 @@ typedef struct bench_queue {
     bench_turn *turn;
     uint64_t began;
     uint64_t until;
-    uint64_t clock;       /* as it was last read */
+    uint64_t clock;       /* last value read */
     uint64_t until_clock; /* operations until it is read again */
     uint32_t clock_interval;
-    bool over; /* nothing more is to begin */
+    bool over; /* nothing more may start */
     int error; /* the first */
 } bench_queue;
 
@@ -126,26 +125,25 @@ typedef struct bench_queue {
 int bench_queue_open(bench_queue *queue, const bench_setup *setup);
 void bench_queue_close(bench_queue *queue);
 
-/* A turn of an engine that has the methods start and wait. */
+/* Runs a turn of an engine that has the methods start and wait. */
 int bench_queue_run(bench_queue *queue, bench_turn *turn);
 
-/* Such an engine has done what `start` or `flush` began: bytes, or an error. Goes on
- * with the slot: flushes what it appended, or else starts the next operation. */
+/* Such an engine has completed what `start` or `flush` began: bytes, or an error. Goes on with
+ * the slot: flushes what it appended, or starts the next operation. */
 void bench_queue_done(bench_queue *queue, bench_slot *slot, int64_t result);
 
-/* The same step by step, for engines with a loop of their own. Next: chooses the slot's
- * next operation; false: there is none, the turn is to end. Finish: it ended, with as
- * many bytes as it has, or else with an error. End: nothing is in flight any more; 0 or
- * the turn's error. */
+/* The same step by step, for engines with a loop of their own. Next: chooses the slot's next
+ * operation; false: there is none, the turn is to end. Finish: it ended, with all its bytes or
+ * else with an error. End: nothing is in flight any more; 0 or the turn's error. */
 void bench_queue_begin(bench_queue *queue, bench_turn *turn);
 bool bench_queue_next(bench_queue *queue, bench_slot *slot);
 void bench_queue_finish(bench_queue *queue, const bench_slot *slot, int64_t result);
 int bench_queue_end(bench_queue *queue);
 
-/* Lets the turn end early. */
+/* Ends the turn early. */
 void bench_queue_fail(bench_queue *queue, int64_t error);
 
-/* Where the slot's block is: the target's file of this index, and in it. */
+/* Location of the slot's block: the index of the target's file, and the offset in it. */
 static inline size_t bench_slot_file(const bench_queue *queue, const bench_slot *slot)
 {
     size_t count = queue->target->count;
@@ -160,11 +158,11 @@ static inline uint64_t bench_slot_offset(const bench_queue *queue, const bench_s
     return (count == 1 ? slot->number : slot->number / count) * queue->workload->size;
 }
 
-/* The next block to work on, in an order that is the same for all engines.
- * `blocks` is a power of two. */
+/* The next block to work on, in an order that is the same for all engines. `blocks` is a power of
+ * two. */
 uint64_t bench_block_next(uint64_t *state, uint64_t blocks);
 
-/* Blocks differ in their first bytes only; what follows is of no interest. */
+/* Only the first bytes of a block matter; the rest is not checked. */
 static inline void bench_block_mark(void *block, uint64_t number)
 {
     memcpy(block, &number, sizeof number);
@@ -175,8 +173,7 @@ static inline bool bench_block_is(const void *block, uint64_t number)
     return memcmp(block, &number, sizeof number) == 0;
 }
 
-/* `bytes` of memory, of which *aligned may be read to and written from past the
- * page cache; free() it. NULL: none is left. */
+/* `bytes` of memory, at *aligned usable for direct I/O; free() it. NULL: out of memory. */
 void *bench_aligned_memory(size_t bytes, unsigned char **aligned);
 
 /* ---- Engines ----------------------------------------------------------- */
@@ -184,49 +181,49 @@ void *bench_aligned_memory(size_t bytes, unsigned char **aligned);
 /* How an epio loop does buffered writes and flushes. */
 typedef enum bench_mode {
     BENCH_NO_MODE,     /* not epio */
-    BENCH_ALONE,       /* a loop that waits alone, and does itself what it would hand over */
-    BENCH_HANDED_OVER, /* a second thread has used the loop once: workers do it */
-    BENCH_INLINE       /* inline_writes: submit does it */
+    BENCH_ALONE,       /* a loop that waits alone, and runs ops that it would offload */
+    BENCH_HANDED_OVER, /* a second thread has used the loop once: workers run them */
+    BENCH_INLINE       /* inline_writes: submit runs them */
 } bench_mode;
 
-/* "alone" and the like; "" for none. */
+/* "alone" etc.; "" for none. */
 const char *bench_mode_name(bench_mode mode);
 
-/* What an engine does, in a context of its own that begins with its queue. */
+/* The methods of an engine. Its context begins with its queue. */
 struct bench_methods {
     size_t size;         /* of the context */
-    bool leaves_threads; /* in its process: see instance.c */
+    bool leaves_threads; /* leaves threads in its process: see instance.c */
 
-    /* Opens what follows the queue: 0; EPIO_ENOTSUP: this is not for it; or an error.
-     * It is closed all the same. */
+    /* Opens the rest of the context: 0; EPIO_ENOTSUP: not possible with it; or an error. It is
+     * closed after each of them. */
     int (*open)(void *context, const bench_setup *setup);
     void (*close)(void *context);
 
-    /* Works for a turn: 0 or an error. NULL: bench_queue_run, by the other three. */
+    /* Runs a turn: 0 or an error. NULL: bench_queue_run, with the other three. */
     int (*run)(void *context, bench_turn *turn);
 
-    /* Starts the slot's transfer; the flush of what it appended; and waits until no
-     * slot is in flight: 0 or an error. */
+    /* Start the slot's transfer, and the flush of what it appended; wait until no slot is in
+     * flight: 0 or an error. */
     void (*start)(bench_queue *queue, bench_slot *slot);
     void (*flush)(bench_queue *queue, bench_slot *slot);
     int (*wait)(bench_queue *queue);
 };
 
-/* What an engine is to the others that it is compared with. */
+/* What an engine is to the others in a comparison. */
 #define BENCH_ROLE_BLOCKING 0x01u    /* a loop of blocking calls, on one thread */
-#define BENCH_ROLE_NOWAIT 0x02u      /* the same by the call that reads only what is cached */
+#define BENCH_ROLE_NOWAIT 0x02u      /* the same with the call that reads only cached data */
 #define BENCH_ROLE_THREADS 0x04u     /* blocking calls on several threads */
 #define BENCH_ROLE_PEER 0x08u        /* asynchronous, driven by one thread */
-#define BENCH_ROLE_IDEAL 0x10u       /* cannot be had by independent tasks */
+#define BENCH_ROLE_IDEAL 0x10u       /* impossible for independent tasks */
 #define BENCH_ROLE_PLAIN 0x20u       /* the same engine without layers */
-#define BENCH_ROLE_UNDISTURBED 0x40u /* the same engine with nothing beside */
+#define BENCH_ROLE_UNDISTURBED 0x40u /* the same engine without other load */
 #define BENCH_ROLE_SINGLE 0x80u      /* the same engine with one in flight */
 
 /* The comparisons that it takes part in. */
-#define BENCH_PEERS 0x1u   /* of what one would write without epio */
+#define BENCH_PEERS 0x1u   /* of what a program would use without epio */
 #define BENCH_LAYERS 0x2u  /* of epio with and without layers */
-#define BENCH_BESIDE 0x4u  /* of epio with and without a long write beside */
-#define BENCH_DURABLE 0x8u /* of ways to append */
+#define BENCH_BESIDE 0x4u  /* of epio with and without a long write in flight */
+#define BENCH_DURABLE 0x8u /* of several forms of appending */
 
 /* What it can do. */
 #define BENCH_CACHED_READS 0x1u
@@ -235,13 +232,13 @@ struct bench_methods {
 #define BENCH_APPENDS 0x8u
 #define BENCH_ALL_WORK 0xfu
 
-/* How it differs from others of the same methods. */
-#define BENCH_WITH_NOWAIT 0x01u     /* the call that reads only what is cached */
+/* How it differs from engines with the same methods. */
+#define BENCH_WITH_NOWAIT 0x01u     /* the call that reads only cached data */
 #define BENCH_WITH_REGISTERED 0x02u /* file and buffers */
 #define BENCH_WITH_LAYERS 0x04u     /* two of them, over the loop's VFS */
-#define BENCH_WITH_TOGETHER 0x08u   /* write and sync are submitted in one go */
-#define BENCH_WITH_WRITE 0x10u      /* a long one beside, and its sync; its end is the turn's */
-#define BENCH_WITH_TIMES 0x20u      /* of each operation: there is no part that does not count */
+#define BENCH_WITH_TOGETHER 0x08u   /* write and sync are submitted together */
+#define BENCH_WITH_WRITE 0x10u      /* a long one and its sync in flight, which end the turn */
+#define BENCH_WITH_TIMES 0x20u      /* of each operation, including those that count for the rate */
 
 struct bench_engine {
     const char *name;
@@ -250,28 +247,28 @@ struct bench_engine {
     uint32_t work;
     uint32_t roles;
     uint32_t with;
-    bench_mode mode; /* without one it has no backend either */
+    bench_mode mode; /* without a mode it has no backend either */
 };
 
 #define BENCH_MOST_CANDIDATES 32u
 
-/* Fills in the engines of a comparison that can do the workload, first those without
- * a backend, then those of each. `backend` NULL: all that there are. Returns how many. */
+/* Fills in the engines of a comparison that can do the workload, first those without a backend,
+ * then those of each. `backend` NULL: all backends. Returns how many. */
 size_t bench_engines_choose(const bench_options *options, const bench_workload *workload,
                             uint32_t comparison, const char *backend,
                             bench_setup setups[BENCH_MOST_CANDIDATES]);
 
-/* epio's, that does all work. */
+/* epio's engine for all workloads. */
 const bench_engine *bench_engine_epio(bench_mode mode);
 
-/* An engine that was opened. */
+/* An open engine. */
 typedef struct bench_instance {
     bench_setup setup;
     void *context;                 /* NULL: it is opened in child processes */
     struct bench_account *account; /* of child processes */
 } bench_instance;
 
-/* 0; EPIO_ENOTSUP: this is not for it; or an error. Closing works after all. */
+/* 0; EPIO_ENOTSUP: not possible with it; or an error. Closing works after all. */
 int bench_engine_open(bench_instance *instance, const bench_setup *setup);
 int bench_engine_run(bench_instance *instance, bench_turn *turn);
 void bench_engine_close(bench_instance *instance);
@@ -281,26 +278,25 @@ int bench_context_open(void **context, const bench_setup *setup);
 int bench_context_run(void *context, bench_turn *turn);
 void bench_context_close(void *context);
 
-/* ---- epio's part ------------------------------------------------------- */
+/* ---- For epio's engine ------------------------------------------------- */
 
-/* A loop that works in this way. NULL: the default backend. */
+/* A loop in this mode. NULL: the default backend. */
 int bench_loop_create(const char *backend, bench_mode mode, epio_loop **loop);
 
-/* The target's file of this index as one of `vfs`. */
+/* Adopts the target's file of this index into `vfs`. */
 int bench_file_adopt(const bench_target *target, size_t index, epio_vfs *vfs, epio_file **file);
 
 /* Closes it; NULL is ignored. */
 void bench_file_close(epio_file *file);
 
-/* Opens a temporary file in the directory of the options; `flags` are further ones of
+/* Opens a temporary file in the directory of the options; `flags` are added to those of
  * epio_open. */
 int bench_file_open(const bench_options *options, epio_vfs *vfs, uint32_t flags, epio_file **file);
 
 #define BENCH_MOST_BACKENDS 4
 
-/* Fills `names` with the backends to measure: the one of the options or of the
- * environment, else all that work here but `poll` where there is a better one.
- * Returns how many. */
+/* Fills `names` with the backends to measure: the one of the options or of the environment, else
+ * all that work here except `poll` where there is a better one. Returns how many. */
 size_t bench_backends(const bench_options *options, const char *names[BENCH_MOST_BACKENDS]);
 
 #endif

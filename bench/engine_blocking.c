@@ -1,7 +1,6 @@
-/* The engines of blocking calls. One thread that does one call after another: what a
- * program without any asynchronous files does, and what none can beat by much as long
- * as there is nothing to overlap. And several threads with one call each: an append and
- * a flush per task, or direct reads by as many threads as help. */
+/* The engines of blocking calls. One thread with one call after another: a program without
+ * asynchronous files, hard to beat unless there is something to overlap. And several threads with
+ * one call each: an append and a flush per task, or direct reads by as many threads as help. */
 #include "engine.h"
 #include "system.h"
 
@@ -9,7 +8,7 @@
 
 #include <stdlib.h>
 
-/* Of direct reads, whatever the depth. */
+/* For direct reads, at any depth. */
 #define MOST_READERS 16u
 
 /* ---- One thread ---------------------------------------------------------- */
@@ -54,8 +53,8 @@ static void close_lane(void *context)
     bench_handle_close(lane->handle);
 }
 
-/* As many buffers as the others have, so that the processor's caches hold no more of them
- * for this one. */
+/* Uses as many buffers as the other engines, so that no more of them fit in the processor's
+ * caches here. */
 static void transfer_one_by_one(struct lane *lane)
 {
     bench_queue *queue = &lane->queue;
@@ -125,10 +124,10 @@ struct worker {
 };
 
 struct context {
-    bench_queue queue; /* whose count of appends all share */
+    bench_queue queue; /* its count of appends is shared by all */
     struct worker *workers;
     size_t count;
-    _Atomic(int) may_begin; /* 1: all threads are there; -1: some are not, leave */
+    _Atomic(int) may_begin; /* 1: all threads have started; -1: some could not, return */
 };
 
 static void work(void *argument)

@@ -1,13 +1,13 @@
-/* epio's engine: one loop with one operation per slot in flight. Reads at depth 1 are
- * waited for, one at a time, with or without a long write of the same loop beside; else
- * each completion starts the next. */
+/* epio's engine: one loop with one operation per slot in flight. Reads at depth 1 are waited for,
+ * one at a time, with or without a long write in flight on the same loop; otherwise each
+ * completion starts the next. */
 #include "engine.h"
 
 #include <epio/vfs.h>
 
 #include <stdlib.h>
 
-/* What is stacked for the workloads through layers. */
+/* The number of layers for the workloads through layers. */
 #define LAYERS 2u
 
 #define WRITE_SIZE ((size_t)64 << 20)
@@ -18,7 +18,7 @@ struct task {
     struct context *context;
 };
 
-/* The write beside, and its sync. */
+/* The write in flight beside the reads, and its sync. */
 struct beside {
     epio_file *file; /* NULL: none */
     unsigned char *data;
@@ -36,7 +36,7 @@ struct context {
     epio_file **files;
     size_t file_count;
     struct task *tasks; /* one per slot */
-    struct task *syncs; /* the same, of appends */
+    struct task *syncs; /* the same, for appends */
     struct beside beside;
 };
 
@@ -77,7 +77,7 @@ static void end_write(struct context *context)
     }
 }
 
-/* Where there is a write, its end is the turn's. */
+/* With a write in flight, its end is the end of the turn. */
 static int run_one_by_one(struct context *context, bench_turn *turn)
 {
     bench_queue *queue = &context->queue;
@@ -128,7 +128,7 @@ static void op_done(epio_op *op)
     bench_queue_done(&task->context->queue, task->slot, op->result);
 }
 
-/* Its sync, submitted in the same go, ends the append. */
+/* The append ends with its sync, submitted together with it. */
 static void together_done(epio_op *op)
 {
     struct task *task = op->user;
@@ -149,8 +149,8 @@ static int run(void *argument, bench_turn *turn)
 {
     struct context *context = argument;
 
-    /* A write is waited for by the loop that runs, so that both ways of doing it are
-     * the loop's. */
+    /* A write is waited for by running the loop, so that the loop carries it out whether it is
+     * offloaded or not. */
     if (context->queue.slot_count == 1 && context->queue.workload->kind == BENCH_READ) {
         return run_one_by_one(context, turn);
     }
@@ -186,7 +186,7 @@ static int open_all_tasks(struct context *context)
     return context->tasks == NULL || (appends && context->syncs == NULL) ? EPIO_ENOMEM : 0;
 }
 
-/* Two layers, neither of which holds anything up, over the loop's VFS. */
+/* Two layers, neither of which delays anything, over the loop's VFS. */
 static int open_layers(struct context *context)
 {
     epio_vfs **layers = context->layers;

@@ -1,6 +1,5 @@
-/* liburing, with what makes it fastest: one issuer, whose completions wait until it
- * asks, and one system call for all that is to be submitted and what has ended; once
- * plain, and once with the file and the buffers registered. */
+/* liburing at its fastest: a single issuer, deferred completions, and one system call for all
+ * submissions and completions; once without and once with the file and the buffers registered. */
 #include "engine.h"
 
 #include <errno.h>
@@ -13,11 +12,11 @@ struct context {
     bool has_ring;
     bool registered;
     int descriptor;   /* or the index of the registered file */
-    size_t in_flight; /* completions that are to come */
+    size_t in_flight; /* completions still to arrive */
 };
 
-/* The last step of an entry: preparing it clears the flags. The tag is that of the slot's
- * first operation, or of the flush of what it appends. */
+/* The last step of an entry: preparing it clears the flags. The tag is that of the slot's first
+ * operation, or of the flush of its append. */
 static void finish_entry(struct context *context, struct io_uring_sqe *entry, unsigned int flags,
                          const bench_slot *slot, bool flushes)
 {
@@ -30,11 +29,11 @@ static void finish_entry(struct context *context, struct io_uring_sqe *entry, un
 
 static void submit_transfer(struct context *context, const bench_slot *slot, unsigned int flags)
 {
-    /* Of reads and of writes, plain and from registered buffers. */
+    /* For reads and writes, unregistered and registered buffers. */
     static const uint8_t codes[2][2] = {{IORING_OP_READ, IORING_OP_READ_FIXED},
                                         {IORING_OP_WRITE, IORING_OP_WRITE_FIXED}};
     const bench_queue *queue = &context->queue;
-    /* There is an entry for each that can be in flight. */
+    /* There is an entry for each operation in flight. */
     struct io_uring_sqe *entry = io_uring_get_sqe(&context->ring);
 
     io_uring_prep_rw(codes[queue->workload->kind != BENCH_READ][context->registered], entry,
@@ -97,7 +96,7 @@ static int wait_for_all(bench_queue *queue)
     return 0;
 }
 
-/* The best first; older kernels know less. */
+/* The best first; older kernels support fewer flags. */
 static int open_ring(struct context *context)
 {
     static const unsigned int flags[] = {
@@ -117,7 +116,7 @@ static int open_ring(struct context *context)
         result = io_uring_queue_init(entries, &context->ring, flags[i]);
     }
     context->has_ring = result == 0;
-    /* A kernel without it, or a container that forbids it. */
+    /* The kernel lacks io_uring, or a container forbids it. */
     return result == 0 ? 0 : EPIO_ENOTSUP;
 }
 

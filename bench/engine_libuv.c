@@ -1,5 +1,4 @@
-/* libuv, whose files go to its pool of threads; with as many as it starts by
- * itself. */
+/* libuv, which offloads file operations to its thread pool; of the default size. */
 #include "engine.h"
 
 #include <stdlib.h>

@@ -1,5 +1,4 @@
-/* The asynchronous files of POSIX: one control block per slot, aio_suspend until
- * one of them has ended. */
+/* POSIX AIO: one control block per slot, and aio_suspend until one of them has ended. */
 #include "engine.h"
 
 #include <aio.h>
@@ -76,7 +75,7 @@ static int wait_for_all(bench_queue *queue)
     size_t i;
 
     while (context->in_flight > 0) {
-        /* Its only other failure is a signal. */
+        /* It fails otherwise only for a signal. */
         aio_suspend(context->waited_for, (int)queue->slot_count, NULL);
         for (i = 0; i < queue->slot_count; i++) {
             if (context->waited_for[i] != NULL) {

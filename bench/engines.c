@@ -1,5 +1,5 @@
-/* The table of engines: who takes part in which comparison, and does what. Which of
- * those without epio there are was found when this was built. */
+/* The table of engines: in which comparisons each takes part, and what it does. The build
+ * determines which engines without epio are available. */
 #include "engine.h"
 
 #include <stdlib.h>
@@ -25,7 +25,7 @@ static const bench_engine engines[] = {
      BENCH_ROLE_BLOCKING | BENCH_ROLE_IDEAL, 0, BENCH_NO_MODE},
     {"nowait", &bench_one_thread, BENCH_PEERS, BENCH_CACHED_READS, BENCH_ROLE_NOWAIT,
      BENCH_WITH_NOWAIT, BENCH_NO_MODE},
-    /* What is in the page cache has no thread wait. */
+    /* Cached data makes no thread wait. */
     {"threads", &bench_several_threads, BENCH_PEERS | BENCH_DURABLE,
      BENCH_APPENDS | BENCH_DIRECT_READS, BENCH_ROLE_THREADS, 0, BENCH_NO_MODE},
 #if defined(BENCH_HAS_LIBURING)
@@ -39,8 +39,8 @@ static const bench_engine engines[] = {
 #if defined(BENCH_HAS_POSIX_AIO)
     {"POSIX AIO", &bench_posix_aio, BENCH_PEERS, ALL, BENCH_ROLE_PEER, 0, BENCH_NO_MODE},
 #endif
-    /* Reads are the same in all modes; a flush waits for the disk, which inline_writes
-     * is not about. */
+    /* Reads are the same in all modes; a flush waits for the disk, to which inline_writes does
+     * not apply. */
     {"epio", &bench_epio, BENCH_PEERS, ALL, 0, 0, BENCH_ALONE},
     {"epio", &bench_epio, BENCH_PEERS, WRITES, 0, 0, BENCH_HANDED_OVER},
     {"epio", &bench_epio, BENCH_PEERS, BENCH_OVERWRITES, 0, 0, BENCH_INLINE},
@@ -50,7 +50,7 @@ static const bench_engine engines[] = {
      BENCH_ALONE},
     {"epio, a write beside", &bench_epio, BENCH_BESIDE, ALL, 0, BESIDE, BENCH_ALONE},
     {"epio, a write beside", &bench_epio, BENCH_BESIDE, ALL, 0, BESIDE, BENCH_HANDED_OVER},
-    /* Each task waits for its write and syncs then, or submits both in one go. */
+    /* Each task waits for its write and then syncs, or submits both together. */
     {"write, then sync", &bench_epio, BENCH_DURABLE, ALL, 0, 0, BENCH_ALONE},
     {"both at once", &bench_epio, BENCH_DURABLE, ALL, 0, BENCH_WITH_TOGETHER, BENCH_ALONE},
     {"write, then sync", &bench_epio, BENCH_DURABLE, ALL, 0, 0, BENCH_HANDED_OVER},
@@ -74,7 +74,7 @@ static uint32_t work_of(const bench_workload *workload)
     return 0;
 }
 
-/* Those of this backend; NULL: those without one. */
+/* The engines of this backend; NULL: those without one. */
 static size_t add_engines(const bench_options *options, const bench_workload *workload,
                           uint32_t comparison, const char *backend, bench_setup *setups)
 {

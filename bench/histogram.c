@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-/* The first two powers' worth of counters are exact: one for each number. */
+/* The first two powers of two have exact counters: one per number. */
 static size_t counter_of(uint64_t value)
 {
     uint64_t rest = value;
@@ -17,7 +17,7 @@ static size_t counter_of(uint64_t value)
     return counter < BENCH_HISTOGRAM_COUNTERS ? counter : BENCH_HISTOGRAM_COUNTERS - 1;
 }
 
-/* The largest value that this counter counts. */
+/* The largest value of this counter. */
 static uint64_t highest_of(size_t counter)
 {
     size_t power = counter < 2 * BENCH_HISTOGRAM_PARTS ? 0 : counter / BENCH_HISTOGRAM_PARTS - 1;

@@ -1,6 +1,5 @@
-/* How long operations took, in a fixed number of counters: each power of two is
- * divided evenly, so that what is read back is off by 3 % at most. Recording
- * allocates nothing. */
+/* Latencies in a fixed number of counters: each power of two is divided evenly, so that values
+ * are off by 3 % at most. Recording allocates nothing. */
 #ifndef BENCH_HISTOGRAM_H
 #define BENCH_HISTOGRAM_H
 
@@ -19,11 +18,11 @@ typedef struct bench_histogram {
 
 void bench_histogram_record(bench_histogram *histogram, uint64_t nanoseconds);
 
-/* Adds all that `other` has. */
+/* Adds all values of `other`. */
 void bench_histogram_add(bench_histogram *histogram, const bench_histogram *other);
 
-/* The time within which this part of the operations (0.99: 99 %) ended, in
- * nanoseconds; 0 if nothing was recorded. */
+/* The time within which this part of the operations (0.99: 99 %) ended, in nanoseconds; 0 if
+ * nothing was recorded. */
 uint64_t bench_histogram_quantile(const bench_histogram *histogram, double part);
 
 #endif

@@ -1,16 +1,15 @@
-/* Engines that were opened: in this process, or, where their threads would stay, in a
- * child process for each turn: in a process with threads every call on a file costs more,
- * whichever thread makes it, as the kernel then counts the file's users; and one engine
- * must not slow down the others. */
+/* Open engines: in this process or, if their threads would stay, in a child process for each
+ * turn. In a process with several threads each call on a file costs more, on any thread, as the
+ * kernel then counts the users of the file; one engine must not slow down the others. */
 #include "engine.h"
 #include "system.h"
 
 #include <stdlib.h>
 
-/* What does not count of a child, while the engine's threads start, in nanoseconds. */
+/* Nanoseconds of a child that do not count, while the engine's threads start. */
 #define WARM_UP 1000000u
 
-/* What a child process shares with this one. */
+/* Shared between a child process and this one. */
 struct bench_account {
     bench_turn turn;
     bench_histogram latencies;
@@ -61,7 +60,7 @@ void bench_context_close(void *context)
 
 /* ---- In a child process -------------------------------------------------- */
 
-/* A turn of an engine that was just opened. */
+/* Runs a turn of an engine that was just opened. */
 static int run_opened(const bench_instance *instance, void *context)
 {
     bench_turn *turn = &instance->account->turn;
@@ -100,7 +99,7 @@ static int run_child(bench_instance *instance, bench_turn *turn)
         memset(&account->latencies, 0, sizeof account->latencies);
         account->turn.latencies = &account->latencies; /* is there in the child too */
     }
-    account->error = EPIO_EIO; /* if the child is lost on its way */
+    account->error = EPIO_EIO; /* if the child process dies */
     if (!bench_child_run(run_in_child, instance)) {
         return EPIO_ENOMEM;
     }
@@ -112,7 +111,7 @@ static int run_child(bench_instance *instance, bench_turn *turn)
     return account->error;
 }
 
-/* ---- Either -------------------------------------------------------------- */
+/* ---- Both kinds ---------------------------------------------------------- */
 
 int bench_engine_open(bench_instance *instance, const bench_setup *setup)
 {

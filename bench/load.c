@@ -1,19 +1,18 @@
-/* How busy other programs keep the machine, which says whether what is measured can be
- * judged. */
+/* The load by other programs, which decides whether measurements are valid. */
 #include "bench.h"
 #include "system.h"
 
 #include <math.h>
 #include <stdio.h>
 
-/* A share of all processors: less is lost among the differences between rounds. */
+/* In percent of all processors: less disappears in the differences between rounds. */
 #define TOO_BUSY 15.0
 
-/* Quartiles so far apart, in percent of the median, where the system does not say who is
- * busy. What waits for the medium may differ so much, but not all of a command. */
+/* Distance of the quartiles, in percent of the median, used where the system does not report the
+ * load. A workload that waits for the medium may vary so much, but not all of a command. */
 #define TOO_UNSTEADY 50.0
 
-/* Systems count in ticks of 10 ms: what is shorter is not known. */
+/* Systems count in ticks of 10 ms: shorter times are unknown. */
 #define LEAST_TIME 100000000u
 
 static bench_load whole;

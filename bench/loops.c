@@ -1,5 +1,4 @@
-/* The loops of epio's engines: which backends there are here, and how a loop is
- * brought to work in one mode. */
+/* The loops of epio's engines: the backends available here, and how a loop is set to a mode. */
 #include "engine.h"
 #include "system.h"
 
@@ -69,8 +68,7 @@ int bench_loop_create(const char *backend, bench_mode mode, epio_loop **loop)
     return error;
 }
 
-/* The name of this backend, or of the one that is used when none is named; NULL: it does
- * not work here. */
+/* The name of this backend, or of the default if none is named; NULL: it does not work here. */
 static const char *find_backend(const char *name)
 {
     epio_loop *loop;

@@ -1,5 +1,5 @@
-/* epio-bench: how fast epio is on this machine, beside what one would write
- * without it. Owns the list of commands; each has a file of its own. */
+/* epio-bench: how fast epio is on this machine, compared with what a program would use without
+ * it. Owns the list of commands; each has a file of its own. */
 #include "bench.h"
 
 #include <signal.h>
@@ -25,7 +25,7 @@ static volatile sig_atomic_t interrupted;
 
 static void interrupt(int number)
 {
-    /* The second one ends the program at once. */
+    /* The second signal ends the program at once. */
     signal(number, SIG_DFL);
     interrupted = 1;
 }

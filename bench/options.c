@@ -10,12 +10,12 @@ enum option_type { TYPE_FLAG, TYPE_TEXT, TYPE_COUNT, TYPE_SECONDS };
 
 typedef struct option {
     const char *name;
-    const char *value; /* what the help calls it; NULL: takes none */
+    const char *value; /* its name in the help; NULL: takes none */
     const char *help;
     enum option_type type;
-    uint32_t only; /* BENCH_...; 0: every command has it */
-    size_t at;     /* in bench_options */
-    double least;  /* of a number */
+    uint32_t only; /* BENCH_...; 0: for all commands */
+    size_t at;     /* offset in bench_options */
+    double least;  /* minimum of a number */
     double most;
 } option;
 
@@ -115,7 +115,7 @@ static bool refuse(const bench_command *command, int *status)
     return false;
 }
 
-/* Finds "--name" or "--name=value"; *value is what follows the sign, or NULL. */
+/* Finds "--name" or "--name=value"; *value is the text after the "=", or NULL. */
 static const option *find_option(const bench_command *command, const char *argument,
                                  const char **value)
 {
@@ -142,7 +142,7 @@ static bool parse_number(const char *text, const option *opt, double *number)
 {
     char *rest;
 
-    /* strtod takes more than this. */
+    /* strtod accepts more than this. */
     *number = strspn(text, "0123456789.") == strlen(text) ? strtod(text, &rest) : -1;
     return *number >= opt->least && *number <= opt->most && *rest == '\0';
 }
@@ -210,8 +210,8 @@ static bool check_path(const bench_options *options)
     int64_t result =
         epio_perform(epio_access(&op, epio_os_vfs(), options->path, EPIO_ACCESS_EXISTS));
 
-    /* A temporary file may also go beside a file that is not there: a directory
-     * that was misspelt would go unnoticed. */
+    /* A temporary file may also be made beside a missing file: a misspelt directory would go
+     * unnoticed. */
     if (result == 0) {
         result = EPIO_ENOENT;
     }
@@ -241,7 +241,7 @@ static bool check_workload(const bench_command *command, const bench_options *op
     return false;
 }
 
-/* Says now, and clearly, what every engine would stumble over later. */
+/* Reports early, and clearly, what would fail later in every engine. */
 static bool check_environment(const bench_command *command, const bench_options *options)
 {
     return check_workload(command, options) && check_backend(options) && check_path(options);

@@ -1,6 +1,6 @@
-/* The plot of a command: a panel for each comparison with blocking calls, and in it a
- * bar for each engine, which begins at the rate of those calls and goes to the right
- * where the engine is faster, to the left where it is slower. gnuplot draws it. */
+/* The plot of a command: a panel for each comparison with blocking calls, and in it a bar for
+ * each engine, which starts at the rate of those calls and extends to the right where the engine
+ * is faster, to the left where it is slower. gnuplot draws it. */
 #include "report.h"
 #include "system.h"
 
@@ -11,7 +11,7 @@
 
 struct bar {
     char name[64];
-    char value[64]; /* what stands beside it */
+    char value[64]; /* the text beside it */
     bool epio;
     bench_quartiles ratio;
 };
@@ -28,10 +28,10 @@ static size_t panel_count;
 static const char *bench;
 static size_t most_bars;
 static size_t longest_name;
-static double lowest = 0.5, highest = 2; /* of all quartiles, and these */
+static double lowest = 0.5, highest = 2; /* of all quartiles and these */
 static double others = -1; /* the most that other programs used of the processors, in percent */
 
-/* ---- Noting -------------------------------------------------------------- */
+/* ---- Recording ----------------------------------------------------------- */
 
 static void fill_bar(struct bar *bar, const bench_comparison *comparison, size_t index)
 {
@@ -81,9 +81,9 @@ int bench_plot_add(const bench_comparison *comparison)
 
 /* ---- Drawing ------------------------------------------------------------- */
 
-/* Of a panel, in pixels, and of what is around all. */
+/* Of a panel and of the margins, in pixels. */
 #define MOST_COLUMNS 3u
-#define LETTER 7.5 /* of a name */
+#define LETTER 7.5 /* width of a letter in a name */
 #define AREA 300u
 #define TITLE 50u
 #define AXIS 55u
@@ -92,11 +92,11 @@ int bench_plot_add(const bench_comparison *comparison)
 #define FOOTER 105u
 #define MARGIN 30u
 
-/* Names tell the engines apart; the colours only show at a glance which are epio's. */
+/* Names identify the engines; colours only show at a glance which are epio's. */
 #define EPIO_COLOUR 0x2f7de1
 #define OTHER_COLOUR 0xb4b4b4
 
-/* In gnuplot's single quotes only they themselves are special. */
+/* In gnuplot's single quotes only the quotes themselves are special. */
 static void print_quoted(FILE *gnuplot, const char *text)
 {
     fputc('\'', gnuplot);
@@ -106,7 +106,7 @@ static void print_quoted(FILE *gnuplot, const char *text)
     fputc('\'', gnuplot);
 }
 
-/* The terminal, and where panels are: gnuplot counts in parts of the picture. */
+/* The terminal, and the positions of the panels: gnuplot counts in parts of the picture. */
 static void print_layout(FILE *gnuplot, const char *file)
 {
     unsigned int columns = panel_count < MOST_COLUMNS ? (unsigned int)panel_count : MOST_COLUMNS;
@@ -115,7 +115,7 @@ static void print_layout(FILE *gnuplot, const char *file)
     double width = columns * (names + AREA) + MARGIN;
     double height = HEADER + rows * (TITLE + BAR * (double)most_bars + AXIS) + FOOTER;
 
-    /* A single panel has room for what stands below. */
+    /* A single panel is wide enough for the text below it. */
     width = width < 1000 ? 1000 : width;
     fprintf(gnuplot,
             "set terminal svg size %.0f,%.0f dynamic noenhanced"
@@ -158,7 +158,7 @@ static void print_footer(FILE *gnuplot)
     fprintf(gnuplot, ".\"%s%s\" at screen 0.02, screen footer(2)\n", date, busy);
 }
 
-/* From a little below the lowest bar to where its number fits beside the highest. */
+/* From a little below the lowest bar to where the number of the highest fits. */
 static void print_axes(FILE *gnuplot)
 {
     fprintf(gnuplot,
@@ -178,8 +178,8 @@ static void print_axes(FILE *gnuplot)
             lowest * 0.8, highest * (highest / lowest > 50 ? 8 : 4));
 }
 
-/* Place, ratio, both ends of the bar, quartiles, where the number stands, colour,
- * number and name. */
+/* Position, ratio, both ends of the bar, quartiles, position of the number, colour, number and
+ * name. */
 static void print_data(FILE *gnuplot, const struct panel *panel)
 {
     size_t i;
@@ -236,7 +236,7 @@ int bench_plot_check(const bench_options *options)
     if (options->plot == NULL) {
         return 0;
     }
-    /* At the end of its input, which comes at once, it succeeds. */
+    /* With an empty input it succeeds at once. */
     gnuplot = bench_command_open("gnuplot");
     if (gnuplot == NULL || bench_command_close(gnuplot) != 0) {
         return report_failure("needs gnuplot, which cannot be started");

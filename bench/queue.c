@@ -1,18 +1,17 @@
-/* What all engines have in common: which block comes next, whether what came back
- * is right, and when the turn is over. */
+/* Common to all engines: chooses the next block, checks the results, and ends the turn. */
 #include "engine.h"
 
 #include <epio/vfs.h>
 
 #include <stdlib.h>
 
-/* The clock is read after so many operations at most, and after each one when so much
- * time lay between two readings. */
+/* The clock is read after this many operations at most, and after each one if this much time
+ * passed between two readings. */
 #define MOST_BETWEEN_CLOCKS 64u
 #define LONG_BETWEEN_CLOCKS 50000u
 
-/* Where slots are used in turn, a turn has at least so many times the depth, so that
- * filling the queue does not count much. */
+/* If slots are used in rotation, a turn has at least this many times the depth, so that filling
+ * the queue hardly counts. */
 #define LEAST_FILLS 3u
 
 /* ---- Opening and closing ------------------------------------------------- */
@@ -66,7 +65,7 @@ void bench_queue_begin(bench_queue *queue, bench_turn *turn)
     atomic_store(&queue->own_appended, 0);
     queue->turn = turn;
     queue->clock_interval = 1;
-    /* No turn is so short that nothing is done in it. */
+    /* Even the shortest turn does something. */
     queue->until_clock = queue->idle != NULL ? turn->depth * LEAST_FILLS : 2;
     queue->over = false;
     queue->error = 0;
@@ -75,8 +74,8 @@ void bench_queue_begin(bench_queue *queue, bench_turn *turn)
     queue->until = queue->began + turn->nanoseconds;
 }
 
-/* Reading the clock costs a fraction of a short operation; but long ones must
- * not be counted out for long. */
+/* Reading the clock costs a fraction of a short operation; but with long ones it must be read
+ * soon. */
 static bool time_is_up(bench_queue *queue)
 {
     uint64_t now;
@@ -152,7 +151,7 @@ int bench_queue_end(bench_queue *queue)
     return queue->error;
 }
 
-/* ---- Driven -------------------------------------------------------------- */
+/* ---- Engines with start and wait ----------------------------------------- */
 
 static void put_idle(bench_queue *queue, const bench_slot *slot)
 {

@@ -1,5 +1,5 @@
-/* Tables and JSON lines on standard output, a progress bar and errors on standard
- * error. What the columns are is not known here. */
+/* Tables and JSON lines on standard output, a progress bar and errors on standard error. The
+ * callers define the columns. */
 #include "report.h"
 #include "system.h"
 
@@ -91,7 +91,7 @@ static void print_json(const bench_column *columns, size_t count, const bench_ce
 
 /* ---- Tables -------------------------------------------------------------- */
 
-/* Where the first digits would be zeros there are more of them. */
+/* Small numbers have more digits, where the first would be zeros. */
 static void print_table_cell(const bench_column *column, const bench_cell *cell)
 {
     const bench_quartiles *number = &cell->number;

@@ -1,4 +1,4 @@
-/* How results are shown: one description of columns for tables and JSON lines. */
+/* Shows results: one description of columns for tables and JSON lines. */
 #ifndef BENCH_REPORT_H
 #define BENCH_REPORT_H
 
@@ -13,10 +13,10 @@ typedef struct bench_column {
     uint32_t flags;
 } bench_column;
 
-#define BENCH_QUARTILES 0x1u /* are shown beside the median */
-#define BENCH_REQUIRED 0x2u  /* in JSON null if it is not known, not left out */
+#define BENCH_QUARTILES 0x1u /* shown beside the median */
+#define BENCH_REQUIRED 0x2u  /* null in JSON if unknown, not left out */
 
-/* All zero: not known. */
+/* All zero: unknown. */
 typedef struct bench_cell {
     const char *text; /* NULL: a number */
     bench_quartiles number;
@@ -25,10 +25,10 @@ typedef struct bench_cell {
 
 bench_cell bench_text(const char *text);
 bench_cell bench_number(double number);
-bench_cell bench_time(double microseconds); /* 0: not known */
+bench_cell bench_time(double microseconds); /* 0: unknown */
 bench_cell bench_range(bench_quartiles quartiles);
 
-/* What every JSON line begins with, in the order of bench_head_fill. */
+/* The beginning of every JSON line, in the order of bench_head_fill. */
 #define BENCH_HEAD_COLUMNS                                                                         \
     {"bench", NULL, 0, 0, 0, 0}, {"workload", NULL, 0, 0, 0, 0}, {"depth", NULL, 0, 0, 0, 0},      \
         {"engine", NULL, 0, 0, 0, 0}, {"backend", NULL, 0, 0, 0, 0},                               \
@@ -41,8 +41,8 @@ bench_cell bench_range(bench_quartiles quartiles);
 void bench_head_fill(bench_cell *cells, const char *bench, const char *workload,
                      const bench_candidate *candidate);
 
-/* Prints rows of as many cells as there are columns. A table has no column of which
- * nothing is known. Strings are the program's own, and need no escaping. */
+/* Prints rows with one cell per column. A table omits a column without any known value. Strings
+ * are the program's own, and need no escaping. */
 void bench_report(const bench_options *options, const bench_column *columns, size_t column_count,
                   const bench_cell *cells, size_t row_count);
 

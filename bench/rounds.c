@@ -1,4 +1,4 @@
-/* Interleaved rounds and their statistics. What is measured is not known here. */
+/* Interleaved rounds and their statistics, for any measurement. */
 #include "comparison.h"
 
 #include <epio/vfs.h>
@@ -13,7 +13,7 @@ static int compare_doubles(const void *left, const void *right)
     return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/* Between two values, linearly. */
+/* Interpolates linearly between two values. */
 static double quantile(const double *sorted, size_t count, double part)
 {
     double place = part * (double)(count - 1);

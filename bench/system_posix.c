@@ -1,4 +1,4 @@
-/* POSIX's side of system.h. */
+/* system.h for POSIX. */
 #if defined(__linux__)
 #define _GNU_SOURCE /* preadv2 */
 #elif !defined(__APPLE__)
@@ -42,7 +42,7 @@ static uint64_t nanoseconds_of(struct timeval time)
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_usec * 1000u;
 }
 
-/* Interrupts serve this process like others, and belong to neither. */
+/* Interrupts serve all processes, and count for none. */
 bool bench_others_time(uint64_t *others, uint64_t *all)
 {
     enum { USER, NICE, SYSTEM, IDLE, IO_WAIT, INTERRUPTS, SOFT_INTERRUPTS, STOLEN, COUNT };
@@ -121,7 +121,7 @@ static int64_t result_of(ssize_t got)
     return got < 0 ? epio_error_from_os(errno) : got;
 }
 
-/* A duplicate serves both purposes, and is as direct as the first. */
+/* A duplicate serves both purposes, and is direct if the original is. */
 int bench_handle_duplicate(intptr_t handle, bench_purpose purpose, bool direct, intptr_t *duplicate)
 {
     (void)purpose;
@@ -159,7 +159,7 @@ int64_t bench_read_cached_at(intptr_t handle, void *buffer, size_t size, uint64_
     if (got < 0 && errno != EAGAIN) {
         return EPIO_ENOTSUP;
     }
-    /* A page that is being written out may be missed. */
+    /* A page under writeback may be missed. */
     return bench_read_at(handle, buffer, size, offset);
 #else
     (void)handle;

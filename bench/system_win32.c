@@ -1,7 +1,7 @@
-/* Windows' side of system.h.
+/* system.h for Windows.
  *
- * Blocking calls need handles that are not overlapped, and on such a handle the
- * kernel lets one call in at a time: each thread opens the file of its own anew. */
+ * Blocking calls need handles that are not overlapped, and on such a handle the kernel allows one
+ * call at a time: each thread opens the file again. */
 #define WIN32_LEAN_AND_MEAN
 #undef _WIN32_WINNT
 #define _WIN32_WINNT 0x0A00
@@ -20,8 +20,8 @@ bool bench_is_terminal(FILE *stream)
     return _isatty(_fileno(stream)) != 0;
 }
 
-/* In units of 100 ns. Windows counts them in ticks of its clock, some 15 ms: the
- * shorter a turn, the rougher. */
+/* In units of 100 ns. Windows counts in ticks of its clock, about 15 ms: the shorter a turn, the
+ * less exact. */
 static uint64_t count_of(FILETIME time)
 {
     return (uint64_t)time.dwHighDateTime << 32 | time.dwLowDateTime;
@@ -37,7 +37,7 @@ uint64_t bench_cpu_time(void)
     return (count_of(kernel) + count_of(user)) * 100u;
 }
 
-/* The kernel's time includes the idle one's. */
+/* The kernel time includes the idle time. */
 bool bench_others_time(uint64_t *others, uint64_t *all)
 {
     FILETIME idle, kernel, user;
@@ -119,7 +119,7 @@ int64_t bench_write_at(intptr_t handle, const void *buffer, size_t size, uint64_
     return result_of(succeeded, put);
 }
 
-/* Windows has no read that fails rather than wait for the disk. */
+/* Windows has no read that fails instead of waiting for the disk. */
 int64_t bench_read_cached_at(intptr_t handle, void *buffer, size_t size, uint64_t offset)
 {
     (void)handle;

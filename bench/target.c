@@ -1,18 +1,18 @@
-/* The files that engines work on, and the loops that epio's work with. */
+/* The files that engines work on. */
 #include "engine.h"
 #include "system.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Files are filled and checked in pieces of so many bytes, which is a multiple of
- * every block's size, or else in pieces of one block. */
+/* Files are filled and checked in pieces of this many bytes, a multiple of every block size, or
+ * else in pieces of one block. */
 #define PIECE (1u << 20)
 
 int bench_file_open(const bench_options *options, epio_vfs *vfs, uint32_t flags, epio_file **file)
 {
     epio_op op = {0};
-    /* On the loop's own thread, or without a loop: both know how to run an op here. */
+    /* On the loop's own thread, or without a loop: both can run an op here. */
     int64_t result = epio_perform(epio_open(
         &op, vfs, options->path, EPIO_OPEN_TEMPORARY | EPIO_OPEN_READ | EPIO_OPEN_WRITE | flags));
 
@@ -78,7 +78,7 @@ void *bench_aligned_memory(size_t bytes, unsigned char **aligned)
 
 /* ---- Filling and checking ------------------------------------------------ */
 
-/* Consecutive blocks of one file, written or else checked. */
+/* Consecutive blocks of one file, to be written or checked. */
 struct piece {
     size_t file;
     uint64_t first; /* block of the file */

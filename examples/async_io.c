@@ -1,10 +1,10 @@
-/* A tour of epio in four parts: files, the VFS around them, backpressure, and
- * what an asynchronous loop gains on this machine.
+/* A tour of epio in four parts: files, the VFS around them, backpressure, and what an
+ * asynchronous loop gains on this machine.
  *
  *     async_io [DIRECTORY]
  *
- * Works on two small files in DIRECTORY (the current one if none is named) and
- * removes them again. Portable: C11 and epio alone. */
+ * Works on two small files in DIRECTORY (default: the current one) and deletes them. Portable:
+ * C11 and epio alone. */
 #include <epio/bench.h>
 #include <epio/epio.h>
 
@@ -17,7 +17,7 @@
 
 #define PATH_SIZE 4096
 
-/* What the parts share. */
+/* Shared by the parts. */
 struct tour {
     epio_loop *loop;
     epio_vfs *vfs; /* the operating system, completing on that loop */
@@ -25,7 +25,7 @@ struct tour {
     char renamed[PATH_SIZE];
 };
 
-/* Prints what an operation brought. False if that is an error. */
+/* Prints the result of an operation. False if that is an error. */
 static bool show(const char *what, const epio_op *op)
 {
     if (op->result < 0) {
@@ -39,8 +39,7 @@ static bool show(const char *what, const epio_op *op)
 
 /* ---- Part 1: files ------------------------------------------------------ */
 
-/* The loop calls this when an operation has ended. What a callback needs is in
- * op->user. */
+/* The loop calls this when an operation has ended. op->user has what the callback needs. */
 static void count_done(epio_op *op)
 {
     int *done = op->user;
@@ -50,8 +49,8 @@ static void count_done(epio_op *op)
     }
 }
 
-/* Two writes in flight, and a sync that covers both. epio_submit returns at
- * once; epio_loop_run calls `done` as each operation ends. */
+/* Two writes in flight, and a sync that covers both. epio_submit returns immediately;
+ * epio_loop_run calls `done` as each operation ends. */
 static int64_t write_two_lines(struct tour *tour, epio_file *file)
 {
     static const char first[] = "the first line\n", second[] = "the second line\n";
@@ -77,8 +76,8 @@ static int64_t write_two_lines(struct tour *tour, epio_file *file)
     return 0;
 }
 
-/* epio_wait submits, and returns when the operation is done; the loop's other
- * operations are delivered meanwhile. */
+/* epio_wait submits the op and returns when it is done; meanwhile the loop delivers its other
+ * operations. */
 static int64_t read_back(epio_file *file)
 {
     char text[64];
@@ -97,7 +96,7 @@ static int64_t read_back(epio_file *file)
     return 0;
 }
 
-/* SQLite's locks: from nothing to being alone with the file. */
+/* SQLite's locks: from no lock to the exclusive one. */
 static int64_t lock_for_writing(epio_file *file)
 {
     static const uint32_t levels[] = {EPIO_LOCK_SHARED, EPIO_LOCK_RESERVED, EPIO_LOCK_EXCLUSIVE};
@@ -114,8 +113,8 @@ static int64_t lock_for_writing(epio_file *file)
     return op.result;
 }
 
-/* Two open files exclude each other, here as in two processes, one of which may be
- * SQLite. Who waits blocks no thread, and is handed the lock as soon as it is free. */
+/* Two open files exclude each other, here as in two processes, one of which may be SQLite. A
+ * waiting op blocks no thread, and gets the lock as soon as it is free. */
 static int64_t take_turns(epio_file *file, epio_file *other)
 {
     epio_op waiting = {0}, op = {0};
@@ -148,7 +147,7 @@ static int64_t use_locks(struct tour *tour, epio_file *file)
         return op.result;
     }
     result = take_turns(file, op.file);
-    epio_wait(epio_close(&op, op.file)); /* which releases its lock */
+    epio_wait(epio_close(&op, op.file)); /* releases its lock */
     return result;
 }
 
@@ -172,7 +171,7 @@ static int64_t part_files(struct tour *tour)
     if (result >= 0) {
         result = use_locks(tour, file);
     }
-    /* A file is closed in any case; of two errors the first is told. */
+    /* The file is closed in any case; of two errors the first is returned. */
     epio_wait(epio_close(&op, file));
     if (!show("close", &op) && result >= 0) {
         result = op.result;
@@ -211,7 +210,7 @@ static int64_t rename_and_delete(struct tour *tour)
     if (!show("the old name exists", &op)) {
         return op.result;
     }
-    /* With SYNC_DIR the removal is on the medium when this is done. */
+    /* With SYNC_DIR the removal is durable when this is done. */
     epio_wait(epio_delete(&op, tour->vfs, tour->renamed, EPIO_DELETE_SYNC_DIR));
     show("delete", &op);
     return op.result;
@@ -263,7 +262,7 @@ static int64_t part_vfs(struct tour *tour)
 #define JOBS 100
 #define LIMIT 10
 
-/* How many jobs run, seen by the jobs themselves: they run on worker threads. */
+/* The number of running jobs, counted by the jobs themselves on worker threads. */
 static atomic_int running;
 static atomic_int most;
 
@@ -277,14 +276,14 @@ static int64_t job(epio_op *op)
     while (now > seen && !atomic_compare_exchange_weak(&most, &seen, now)) {
         ;
     }
-    /* Something slow. epio_perform needs no loop: it serves on any thread. */
+    /* Something slow. epio_perform needs no loop: it works on any thread. */
     epio_perform(epio_sleep(&pause, epio_os_vfs(), 2 * 1000 * 1000));
     atomic_fetch_sub(&running, 1);
     return pause.result < 0 ? pause.result : 0;
 }
 
-/* All jobs are submitted at once. The limit passes ten on, and another whenever
- * one ends: there is no queue to write, and nobody is blocked. */
+/* All jobs are submitted at once. The limit passes ten on, and another whenever one ends: no
+ * queue to write, and no thread blocked. */
 static int64_t run_jobs(struct tour *tour, epio_vfs *limited)
 {
     static epio_op ops[JOBS];
@@ -345,8 +344,8 @@ static int64_t compare(const char *directory, uint64_t iterations, uint32_t flag
     return error;
 }
 
-/* An asynchronous loop gains where there is something to wait for. What the
- * page cache has at hand is fast either way. */
+/* An asynchronous loop gains where there is something to wait for. Cached data is fast either
+ * way. */
 static int64_t part_performance(const char *directory)
 {
     int64_t result;
@@ -361,7 +360,7 @@ static int64_t part_performance(const char *directory)
 
 /* ---- The tour ----------------------------------------------------------- */
 
-/* Names that nobody else has, so that no file of somebody's is touched. */
+/* Unused names, so that no existing file is changed. */
 static int64_t choose_names(struct tour *tour, const char *directory)
 {
     uint32_t number;
@@ -377,7 +376,7 @@ static int64_t choose_names(struct tour *tour, const char *directory)
     return needed < 0 || needed >= PATH_SIZE ? EPIO_ENAMETOOLONG : 0;
 }
 
-/* Leaves no file behind when a part has failed half way. */
+/* Leaves no file behind if a part fails. */
 static void remove_files(struct tour *tour)
 {
     epio_op op = {0};

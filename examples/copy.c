@@ -2,10 +2,9 @@
  *
  *     copy SOURCE... TARGET
  *
- * Each copy is written under another name beside its target, made durable, and
- * then renamed: nobody ever sees half of a file under the target's name, and
- * Ctrl-C leaves what was there before. Everything runs on one thread, in the
- * callbacks of one loop. */
+ * Each copy is written under another name beside its target, made durable, and then renamed: the
+ * target's name never has half a file, and Ctrl-C leaves what was there before. Everything runs
+ * on one thread, in the callbacks of one loop. */
 #if !defined(_WIN32) && !defined(__APPLE__)
 #define _POSIX_C_SOURCE 200809L
 #endif
@@ -35,16 +34,16 @@
 #define USAGE 2
 #define INTERRUPTED 130
 
-/* An error of this program's own, beside epio's. */
+/* An error of this program, distinct from epio's. */
 #define SOURCE_CHANGED (EPIO_ERROR_LAST - 1)
 
-/* ---- What epio has no verb for ------------------------------------------ */
+/* ---- System calls that epio has no verb for ------------------------------ */
 
 enum path_kind { NOTHING, REGULAR_FILE, DIRECTORY, SOMETHING_ELSE };
 
 #ifdef _WIN32
 
-/* A stream that has a name. */
+/* The name of a stream. */
 #define STREAM_EXAMPLE "\\\\.\\pipe\\NAME"
 
 static bool is_terminal(FILE *stream)
@@ -57,7 +56,7 @@ static bool is_separator(char c)
     return c == '/' || c == '\\';
 }
 
-/* The names of two files in one directory. */
+/* Do both names mean the same file of one directory? */
 static bool same_name(const char *one, const char *other)
 {
     return _stricmp(one, other) == 0;
@@ -132,7 +131,7 @@ static uint32_t permissions_of(const epio_file *file)
 static epio_loop *loop;
 static volatile sig_atomic_t interrupted;
 
-/* Only notes it and wakes the loop; what is to be done is done there. */
+/* Only sets a flag and wakes the loop, which does the rest. */
 static void interrupt(int number)
 {
     signal(number, interrupt);
@@ -161,7 +160,7 @@ static int64_t wait_or_cancel(epio_op *op)
 
 /* ---- One copy ----------------------------------------------------------- */
 
-/* A buffer on its way: filled by a read, then emptied by a write. */
+/* A buffer in use: filled by a read, then emptied by a write. */
 struct slot {
     epio_op op;
     struct copy *copy;
@@ -197,7 +196,7 @@ static void draw_bar(const struct copy *copy, uint64_t percent)
     fprintf(stderr, "\r%-24.24s [%s] %3" PRIu64 " %%", copy->name, bar, percent);
 }
 
-/* Draws only what has changed, as terminals are slower than files. */
+/* Draws only changes, as terminals are slower than files. */
 static void show_progress(struct copy *copy)
 {
     uint64_t now;
@@ -229,8 +228,8 @@ static void fail(struct copy *copy, int64_t error)
     }
 }
 
-/* Lets idle slots read on. A stream gives its pieces in the order of the reads,
- * and how long a piece is shows only afterwards: one read at a time. */
+/* Starts reads in the idle slots. A stream returns its pieces in the order of the reads, and the
+ * length of a piece is known only afterwards: one read at a time. */
 static void start_reads(struct copy *copy)
 {
     int i;
@@ -260,7 +259,7 @@ static void start_reads(struct copy *copy)
     }
 }
 
-/* Fewer bytes than asked for are the end of a file; of a stream, none are. */
+/* For a file, fewer bytes than requested mean the end; for a stream, none. */
 static void note_end(struct copy *copy, const struct slot *slot, uint64_t n)
 {
     uint64_t after = slot->offset + n;
@@ -309,8 +308,8 @@ static void cancel_all(struct copy *copy)
     }
 }
 
-/* Moves the contents. The order in which pieces arrive does not matter, as each
- * is written where it was read. */
+/* Transfers the contents. The order in which pieces complete does not matter, as each is written
+ * at the offset where it was read. */
 static int64_t transfer(struct copy *copy)
 {
     int i;
@@ -331,8 +330,8 @@ static int64_t transfer(struct copy *copy)
         }
         epio_loop_poll(loop, EPIO_FOREVER, 0);
     }
-    /* Somebody made the file longer or shorter meanwhile: this is no copy of
-     * anything that it ever was. */
+    /* Another program changed the length of the file meanwhile: this copy matches no state that
+     * it ever had. */
     if (copy->error == 0 && copy->copied != copy->end) {
         fail(copy, SOURCE_CHANGED);
     }
@@ -380,7 +379,7 @@ static const char *name_of(const char *path)
     return name;
 }
 
-/* A name in the target's directory that nobody else has. */
+/* An unused name in the target's directory. */
 static int64_t choose_temporary(const char *target, char *path)
 {
     int directory = (int)(name_of(target) - target);
@@ -418,7 +417,7 @@ static int tell_error(const char *path, int64_t error)
     return tell_why(path, epio_error_message(error));
 }
 
-/* For what may be either side's fault. */
+/* For errors that may concern either file. */
 static int tell_both(const char *source, const char *target, int64_t error)
 {
     fprintf(stderr, "copy: %s to %s: %s\n", source, target,
@@ -427,7 +426,7 @@ static int tell_both(const char *source, const char *target, int64_t error)
     return EXIT_FAILURE;
 }
 
-/* Closing and removing must not be given up half way: epio_wait. */
+/* Closing and deleting must not be cancelled halfway: epio_wait. */
 static int64_t close_file(epio_file *file)
 {
     epio_op op = {0};
@@ -470,14 +469,14 @@ static int64_t replace_target(const char *name, epio_file *source, const char *t
         result = epio_wait(
             epio_rename(&op, epio_loop_vfs(loop), temporary, target, EPIO_RENAME_SYNC_DIR));
     }
-    /* What exists already is not ours to remove. */
+    /* A file that already existed is not this program's to delete. */
     if (result < 0 && result != EPIO_EEXIST) {
         epio_wait(epio_delete(&op, epio_loop_vfs(loop), temporary, 0));
     }
     return result;
 }
 
-/* Copies one file and tells what went wrong: 0 or the program's exit status. */
+/* Copies one file and reports errors: 0 or the program's exit status. */
 static int copy_file(const char *source, const char *target)
 {
     char full[PATH_SIZE];
@@ -485,8 +484,7 @@ static int copy_file(const char *source, const char *target)
     epio_op op = {0};
     int64_t result;
 
-    /* Resolved, so that a link stays one and the file that it means is
-     * replaced. */
+    /* Resolved, so that a link stays a link and its target is replaced. */
     result = epio_wait(epio_full_pathname(&op, epio_loop_vfs(loop), target, full, sizeof full));
     if (result < 0) {
         return tell_error(target, result);
@@ -532,7 +530,7 @@ static int copy_into_directory(const char *source, const char *directory)
     return copy_file(source, target);
 }
 
-/* Two sources of one name would replace each other. */
+/* Two sources with one name would replace each other. */
 static bool names_clash(char **sources, int count)
 {
     int i, j;
@@ -610,7 +608,7 @@ int main(int count, char **arguments)
     }
     catch_signals(interrupt);
     status = copy_all(arguments + first, count - first - 1, arguments[count - 1]);
-    /* The handler must not wake a loop that is gone. */
+    /* The handler must not wake a destroyed loop. */
     catch_signals(SIG_IGN);
     epio_loop_destroy(loop);
     return status;

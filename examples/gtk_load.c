@@ -1,14 +1,14 @@
-/* A window of GTK 4 that goes on drawing while it loads a file.
+/* A GTK 4 window that keeps drawing while it loads a file.
  *
  *     gtk_load [--create MIB] FILE
  *
- * Reads FILE into memory with some reads in flight, and says how many frames were
- * drawn meanwhile and what the longest gap between two of them was. --create makes
- * the file first. Without a screen: GSK_RENDERER=cairo xvfb-run gtk_load FILE.
+ * Reads FILE into memory with several reads in flight, and reports how many frames were drawn
+ * meanwhile and the longest gap between two of them. --create makes the file first. Without a
+ * screen: GSK_RENDERER=cairo xvfb-run gtk_load FILE.
  *
- * Two things keep the window alive. The loop's handle is watched at a priority
- * after redraw, so that a frame that is due goes first. And a poll gives the thread
- * back after a while, whatever is left to do (epio_loop_options.poll_budget_ns). */
+ * Two things keep the window responsive. The loop's handle is polled at a priority after redraw,
+ * so that a frame that is due goes first. And a poll returns after a limited time, whatever is
+ * left to do (epio_loop_options.poll_budget_ns). */
 #include <epio/epio.h>
 
 #include <glib-unix.h>
@@ -24,13 +24,13 @@
 #define BLOCK (MIB / 8)
 #define IN_FLIGHT 16
 
-/* A frame comes so much later if it is due while a poll runs. */
+/* How much a frame may be delayed if it becomes due during a poll. */
 #define POLL_BUDGET_NS 2000000
 
-/* GDK draws at this priority, and at its default g_unix_fd_add goes before that. */
+/* GDK draws at this priority; g_unix_fd_add, by default, runs before it. */
 #define AFTER_REDRAW (GDK_PRIORITY_REDRAW + 10)
 
-/* Drawn before the load and after it, for a window needs some to get into its stride. */
+/* Drawn before and after the load: a new window needs some frames until its rate is steady. */
 #define FRAMES_AROUND 30
 
 struct frames {
@@ -85,7 +85,7 @@ static int64_t create_file(const char *path, uint64_t size)
     return result;
 }
 
-/* Opens it and finds room for it. */
+/* Opens it and allocates memory for it. */
 static int64_t open_file(struct load *load, const char *path)
 {
     epio_op op = {0};
@@ -163,7 +163,7 @@ static gboolean on_readable(gint descriptor, GIOCondition condition, gpointer us
 
 /* ---- The window --------------------------------------------------------- */
 
-/* A bar that never rests, one that grows, and a line of text. */
+/* A bar in constant motion, one that grows, and a line of text. */
 static void draw(GtkDrawingArea *area, cairo_t *cairo, int width, int height, gpointer user)
 {
     const struct load *load = user;
@@ -186,7 +186,7 @@ static void draw(GtkDrawingArea *area, cairo_t *cairo, int width, int height, gp
     cairo_show_text(cairo, text);
 }
 
-/* Once a frame. */
+/* Called for each frame. */
 static gboolean on_frame(GtkWidget *area, GdkFrameClock *clock, gpointer user)
 {
     struct load *load = user;
@@ -215,7 +215,7 @@ static gboolean on_close(GtkWindow *window, gpointer user)
 
     (void)window;
     g_main_loop_quit(load->main);
-    return TRUE; /* the window goes at the end */
+    return TRUE; /* the window is closed at the end */
 }
 
 static void show_window(struct load *load)
@@ -234,7 +234,7 @@ static void show_window(struct load *load)
     gtk_window_destroy(GTK_WINDOW(window));
 }
 
-/* ---- All together ------------------------------------------------------- */
+/* ---- The program -------------------------------------------------------- */
 
 static void tell(const struct load *load)
 {

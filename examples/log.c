@@ -1,13 +1,11 @@
-/* A log that several threads append to. `log_append` returns when its record,
- * and every record before it, is on the medium; threads that append at the same
- * time share one flush.
+/* A log that several threads append to. `log_append` returns when its record, and every record
+ * before it, is on the medium; threads that append at the same time share one flush.
  *
  *     log [--path FILE] [--threads N] [--records N] [--acknowledge]
  *     log --verify FILE
  *
- * A record is one line: a sequence number, a checksum, the text. Opening a log
- * again drops what a crash left unfinished at its end and goes on after the
- * last good record. */
+ * A record is one line: a sequence number, a checksum, the text. Reopening a log drops what a
+ * crash left incomplete at its end and continues after the last good record. */
 #if !defined(_WIN32) && !defined(__APPLE__)
 #define _POSIX_C_SOURCE 200809L
 #endif
@@ -32,7 +30,7 @@
 
 /* ---- Records ------------------------------------------------------------ */
 
-/* FNV-1a: enough to tell a whole record from a torn one. */
+/* FNV-1a: enough to detect a torn record. */
 static uint32_t checksum(uint64_t sequence, const char *text, size_t len)
 {
     uint32_t hash = 2166136261u;
@@ -58,8 +56,8 @@ static size_t format_record(char *record, uint64_t sequence, const char *text)
     return (size_t)n;
 }
 
-/* The length of the whole, undamaged record that `data` starts with, if it has
- * this sequence number; else 0. */
+/* The length of the complete, undamaged record at the start of `data`, if it has this sequence
+ * number; else 0. */
 static size_t match_record(const char *data, size_t len, uint64_t sequence)
 {
     char text[TEXT_SIZE + 1], expected[RECORD_SIZE + 1];
@@ -82,10 +80,10 @@ static size_t match_record(const char *data, size_t len, uint64_t sequence)
 
 struct log {
     epio_file *file;
-    struct mutex mutex; /* of all below */
+    struct mutex mutex; /* protects all below */
     uint64_t sequence;  /* of the next record */
-    uint64_t end;       /* where it goes */
-    int64_t error;      /* of the first write or sync that failed; for ever */
+    uint64_t end;       /* its offset */
+    int64_t error;      /* of the first write or sync that failed; permanent */
 };
 
 static void log_fail(struct log *log, int64_t error)
@@ -97,8 +95,8 @@ static void log_fail(struct log *log, int64_t error)
     mutex_unlock(&log->mutex);
 }
 
-/* Runs on the loop's thread, and before the sync that covers this write is
- * delivered: so whoever waits for that sync finds the error. */
+/* Runs on the loop's thread, and before the sync that covers this write is delivered: so the
+ * thread that waits for that sync sees the error. */
 static void write_done(epio_op *op)
 {
     if (op->result < 0) {
@@ -106,8 +104,8 @@ static void write_done(epio_op *op)
     }
 }
 
-/* Appends a record and returns when it is durable: 0 and its sequence number,
- * or an error; then the log takes no more records. Any thread but the loop's. */
+/* Appends a record and returns when it is durable: 0 and its sequence number, or an error; after
+ * an error the log accepts no more records. Any thread but the loop's. */
 static int64_t log_append(struct log *log, const char *text, uint64_t *sequence)
 {
     char record[RECORD_SIZE + 1];
@@ -118,10 +116,9 @@ static int64_t log_append(struct log *log, const char *text, uint64_t *sequence)
     write.done = write_done;
     write.user = log;
 
-    /* Room is reserved and the two are submitted under one lock. So the order
-     * of the syncs is that of the records, and as a sync covers every write
-     * that was submitted before it, no record is durable before those in front
-     * of it. Submitting does not block: the lock is held for a moment only. */
+    /* Space is reserved and both ops are submitted under one lock. So the syncs are in the order
+     * of the records, and as a sync covers every write submitted before it, no record is durable
+     * before its predecessors. Submitting does not block: the lock is held only for a moment. */
     mutex_lock(&log->mutex);
     error = log->error;
     if (error == 0) {
@@ -136,8 +133,8 @@ static int64_t log_append(struct log *log, const char *text, uint64_t *sequence)
         return error;
     }
 
-    /* The write ends before the sync does: both ops and the record are free to
-     * go when this returns. */
+    /* The write ends before the sync does: both ops and the record may be freed when this
+     * returns. */
     if (epio_wait(&sync) < 0) {
         log_fail(log, sync.result);
     }
@@ -147,8 +144,8 @@ static int64_t log_append(struct log *log, const char *text, uint64_t *sequence)
     return error;
 }
 
-/* Reads the log from its start to the first record that is not whole, and sets
- * `sequence` and `end` to what follows. */
+/* Reads the log from its start to the first incomplete record, and sets `sequence` and `end` for
+ * the next one. */
 static int64_t log_scan(struct log *log)
 {
     static char data[64 * 1024];
@@ -169,7 +166,7 @@ static int64_t log_scan(struct log *log)
             log->sequence++;
         }
         log->end += used;
-        /* The last record of a full buffer is read again, with its rest. */
+        /* The last record of a full buffer is read again, completely. */
     } while (used > 0 && (size_t)n == sizeof data);
     return 0;
 }
@@ -200,7 +197,7 @@ static int64_t log_open(struct log *log, epio_vfs *vfs, const char *path)
     return 0;
 }
 
-/* Nobody appends any more. The loop's thread. */
+/* No thread appends any more. The loop's thread. */
 static int64_t log_close(struct log *log)
 {
     epio_op op = {0};
@@ -223,7 +220,7 @@ struct program {
     struct options options;
     struct log log;
     epio_loop *loop;
-    struct mutex mutex; /* of the next */
+    struct mutex mutex; /* protects the next */
     uint64_t working;   /* producers that are not done */
 };
 
@@ -248,7 +245,7 @@ static int64_t append_one(struct producer *producer, uint64_t record)
     char text[TEXT_SIZE + 1];
     uint64_t sequence;
     int64_t error;
-    /* Records of different lengths, as in real life. */
+    /* Records of different lengths, as in practice. */
     int n =
         snprintf(text, sizeof text, "thread %" PRIu64 " record %" PRIu64 " %.*s", producer->number,
                  record, (int)(record % 40), "........................................");
@@ -293,8 +290,7 @@ static void produce(void *argument)
     leave(producer->program);
 }
 
-/* Starts the producers and runs the loop, which is this thread's, until they
- * are done. */
+/* Starts the producers and runs the loop, on this thread, until they are done. */
 static int64_t run_producers(struct program *program, struct producer *producers,
                              uint64_t *appended)
 {
@@ -433,7 +429,7 @@ static bool parse_value(const char *name, const char *value, struct options *opt
     return true;
 }
 
-/* False: told what is wrong. */
+/* False: reported what is wrong. */
 static bool parse_options(int count, char **arguments, struct options *options)
 {
     int i;

@@ -1,6 +1,6 @@
-/* A VFS of its own, whose answers come from another thread: here a server that keeps one
- * object of so many bytes, behind a wire that takes its time. A library for a real one would
- * send requests and complete ops as the replies come in.
+/* A VFS whose results come from another thread: here a server with one object of fixed size,
+ * behind a slow connection. A library for a real server would send requests and complete ops as
+ * the replies arrive.
  *
  *     remote_vfs    writes and reads the object, several ops at a time, and cancels one */
 #if !defined(_WIN32) && !defined(__APPLE__)
@@ -19,10 +19,10 @@ enum { OBJECT_SIZE = 65536, LATENCY_NS = 2000000, OPS = 8 };
 
 /* ---- The server: a thread that answers in the order of asking ------------- */
 
-/* Of an op that it holds the VFS may use op->queue: here, to find the next. */
+/* The VFS may use op->queue of an op that it holds: here, as the link of a list. */
 struct remote {
     epio_vfs base;
-    struct mutex mutex; /* guards the rest */
+    struct mutex mutex; /* protects the rest */
     epio_node *first;
     epio_node *last;
     bool stopping;
@@ -101,7 +101,7 @@ static int64_t open_object(struct remote *remote, epio_op *op)
     return 0;
 }
 
-/* Carries out what it knows, on any thread. */
+/* Carries out the ops that it supports, on any thread. */
 static int64_t perform(epio_vfs *vfs, epio_op *op)
 {
     op->os_error = 0;
@@ -139,7 +139,7 @@ static void submit(epio_vfs *vfs, epio_op *op)
     mutex_unlock(&remote->mutex);
 }
 
-/* What was not sent yet ends now; the rest ends as the server says. The loop's thread. */
+/* An op that was not sent yet ends now; others end when the server replies. The loop's thread. */
 static void cancel(epio_vfs *vfs, epio_op *op)
 {
     struct remote *remote = remote_of(vfs);

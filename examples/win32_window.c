@@ -1,18 +1,17 @@
-/* A window that reads a file without ever standing still.
+/* A window that stays responsive while it reads a file.
  *
  *     win32_window [--post] [FILE]
  *
- * Reads FILE, or what is dropped on the window, with several reads in flight and
- * counts its lines; the title shows how far it is. There is one thread, the
- * window's, and its message loop drives epio in one of two ways:
+ * Reads FILE, or a file dropped on the window, with several reads in flight and counts its lines;
+ * the title shows the progress. The window's thread is the only one, and its message loop drives
+ * epio in one of two forms:
  *
- *   as it is   waits for messages and for the loop's handle at the same time. No
- *              other thread is needed, but the message loop must be one's own:
+ *   default    waits for messages and for the loop's handle at the same time. No
+ *              other thread is needed, but the message loop must be the program's own:
  *              while the system runs another (the user drags the window, a menu or
  *              a message box is open) epio pauses
- *   --post     epio posts a message to the window when there is something to do.
- *              Works in any message loop, also those of the system and of
- *              frameworks */
+ *   --post     epio posts a message to the window when it has work. Works in any
+ *              message loop, including those of the system and of frameworks */
 #define UNICODE
 #define WIN32_LEAN_AND_MEAN
 
@@ -36,12 +35,12 @@
 #define PATH_SIZE (3 * WIDE_SIZE)
 #define TEXT_SIZE 512
 
-/* Completions delivered before the user has a turn again. */
+/* Completions delivered before user input is handled again. */
 #define DELIVERIES 64
 
-/* Posted to the window: epio has something to do. */
+/* Posted to the window: epio has work. */
 #define WM_EPIO_READY (WM_APP + 1)
-/* epio's turn, put off. */
+/* A poll that was put off. */
 #define EPIO_TIMER 1
 
 #define TITLE "epio"
@@ -56,18 +55,18 @@ struct viewer {
     HWND window;
     epio_loop *loop;
     char text[TEXT_SIZE];   /* what the window shows */
-    char path[PATH_SIZE];   /* of the file that is being read */
-    char wanted[PATH_SIZE]; /* the one after it; "": none */
+    char path[PATH_SIZE];   /* of the file being read */
+    char wanted[PATH_SIZE]; /* the next file; "": none */
     bool active;            /* from opening to closing */
-    bool given_up;          /* another file is wanted, or the end of the program */
-    epio_op op;             /* opens, asks for the size, closes */
+    bool given_up;          /* another file is wanted, or the program ends */
+    epio_op op;             /* opens, gets the size, closes */
     epio_file *file;
     uint64_t size;
     uint64_t next;     /* where the next read starts */
-    uint64_t finished; /* bytes that were read */
+    uint64_t finished; /* bytes read */
     uint64_t lines;
     unsigned shown; /* per cent, in the title */
-    unsigned busy;  /* slots that are in flight */
+    unsigned busy;  /* slots in flight */
     int64_t error;  /* the first */
     struct slot slots[SLOTS];
 };
@@ -118,7 +117,7 @@ static void set_text(const char *format, ...)
     InvalidateRect(viewer.window, NULL, TRUE);
 }
 
-/* Drawing is slow beside reading: only what has changed. */
+/* Drawing is slow compared with reading: draws only changes. */
 static void show_progress(void)
 {
     double part = viewer.size == 0 ? 1 : (double)viewer.finished / (double)viewer.size;
@@ -253,7 +252,7 @@ static void file_opened(epio_op *op)
     epio_submit(epio_size(op, viewer.file));
 }
 
-/* Begins with the wanted file, if there is one and no other is being read. */
+/* Starts the wanted file, if there is one and no other is being read. */
 static void start_wanted(void)
 {
     if (viewer.active || viewer.wanted[0] == '\0') {
@@ -271,8 +270,8 @@ static void start_wanted(void)
     epio_submit(epio_open(&viewer.op, epio_loop_vfs(viewer.loop), viewer.path, EPIO_OPEN_READ));
 }
 
-/* What is in flight ends soon; the last of it closes the file. Idle ops do not
- * mind, nor does a close, which cannot be cancelled. */
+/* Ops in flight end soon; the last of them closes the file. Cancelling has no effect on idle ops,
+ * nor on a close. */
 static void give_up(void)
 {
     int i;
@@ -323,15 +322,15 @@ static void paint(HWND window)
     EndPaint(window, &paint);
 }
 
-/* What is posted comes before the user's input and before painting, so a fast file
- * would keep those waiting until its end. When some wait, epio lets them by: it posts
- * no more before it is polled, and a timer's message comes last. */
+/* Posted messages come before the user's input and before painting, so a fast file would delay
+ * those until its end. If some are waiting, epio lets them go first: it posts no more before it
+ * is polled, and a timer's message comes last. */
 static void epio_is_ready(HWND window)
 {
     bool others_wait = HIWORD(GetQueueStatus(QS_INPUT | QS_PAINT)) != 0;
 
     if (!others_wait || SetTimer(window, EPIO_TIMER, USER_TIMER_MINIMUM, NULL) == 0) {
-        /* If this leaves something, epio posts again. */
+        /* If this leaves work, epio posts again. */
         epio_loop_poll(viewer.loop, 0, DELIVERIES);
     }
 }
@@ -389,7 +388,7 @@ static bool make_window(HINSTANCE instance, int show)
 
 /* ---- Two message loops -------------------------------------------------- */
 
-/* False: the program shall end. */
+/* False: the program has to end. */
 static bool dispatch_messages(void)
 {
     MSG message;
@@ -404,8 +403,7 @@ static bool dispatch_messages(void)
     return true;
 }
 
-/* Waits for both, and then serves both, whichever it was: of two that are ready
- * only the first is told. */
+/* Waits for both and then handles both: if two are ready, only the first is reported. */
 static int64_t run_on_handle(void)
 {
     intptr_t handle = epio_loop_handle(viewer.loop);
@@ -427,7 +425,7 @@ static int64_t run_on_handle(void)
     return 0;
 }
 
-/* Any thread. Nothing is done here but to tell the window. */
+/* Any thread. Only posts a message to the window. */
 static void tell_window(void *user)
 {
     PostMessageW(user, WM_EPIO_READY, 0, 0);
@@ -463,7 +461,7 @@ static void prepare_slots(void)
     }
 }
 
-/* Begins with the file of the command line. True: --post. */
+/* Starts the file of the command line. True: --post. */
 static bool take_arguments(void)
 {
     int count = 0, i = 1;
@@ -511,7 +509,7 @@ int WINAPI wWinMain(HINSTANCE instance, HINSTANCE previous, PWSTR command_line, 
         set_text("Drop a file here.");
         error = take_arguments() ? run_on_messages() : run_on_handle();
     }
-    /* The file may still be open, and reads of it in flight. */
+    /* The file may still be open, with reads in flight. */
     viewer.wanted[0] = '\0';
     give_up();
     epio_loop_run(viewer.loop);

@@ -1,5 +1,5 @@
-/* A layer that changes the bytes of every file on their way: what is written is xor-ed with a
- * key, and what is read with the same key again. No cipher; a real one goes the same way.
+/* A layer that transforms the bytes of every file: writes are xor-ed with a key, and reads with
+ * the same key again. Not a cipher, but a real one has the same structure.
  *
  *     xor_layer FILE    writes a line through the layer, and reads it back twice */
 #include <epio/layer.h>
@@ -13,7 +13,7 @@ static unsigned char key_at(const void *user, uint64_t offset)
     return key[offset % 4];
 }
 
-/* Those of one part, which begins at this offset of the file. */
+/* The bytes of one part, which begins at this offset of the file. */
 static void flip(const void *user, unsigned char *to, const unsigned char *from, size_t len,
                  uint64_t offset)
 {
@@ -22,7 +22,7 @@ static void flip(const void *user, unsigned char *to, const unsigned char *from,
     }
 }
 
-/* A write's bytes are the caller's: what is written is a copy, as one part. */
+/* A write's bytes belong to the caller: a copy is written, as one part. */
 static int before(void *user, epio_op *op, void *state)
 {
     epio_iovec *copy = state;

@@ -1,10 +1,9 @@
-/* Atomic access to plain fields. Public structs hold no `_Atomic`, so that they
- * compile as C++ and under every compiler; the fields that several threads
- * touch are reached through this header and nowhere else. `_Atomic T` has the
- * size and form of T for these types on every compiler that we support, and is as
- * strictly aligned: 64 bits, which need not be, are not among them. What is
- * not said to be relaxed is sequentially consistent, but for the stores, which
- * release; there are no fences, which ThreadSanitizer cannot see. */
+/* Atomic access to plain fields. Public structs hold no `_Atomic`, so that they compile as C++ and
+ * under every compiler; the fields that several threads touch are reached through this header and
+ * nowhere else. `_Atomic T` has the size and form of T for these types on every compiler that we
+ * support, and is as strictly aligned: 64-bit types, which may not be, are left out. Operations not
+ * named relaxed are sequentially consistent, except stores, which release; there are no fences, as
+ * ThreadSanitizer does not see them. */
 #ifndef EPIO_ATOMICS_H
 #define EPIO_ATOMICS_H
 
@@ -56,7 +55,7 @@ static inline size_t epio__add_size(size_t *at, size_t amount)
     return atomic_fetch_add((_Atomic(size_t) *)at, amount);
 }
 
-/* Wraps around: the counterpart of the above. */
+/* The counterpart of the above; may wrap. */
 static inline uint32_t epio__subtract_u32(uint32_t *at, uint32_t amount)
 {
     return atomic_fetch_sub((_Atomic(uint32_t) *)at, amount);

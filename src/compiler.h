@@ -1,10 +1,10 @@
-/* What is asked of the compiler beyond C11. */
+/* Compiler features beyond C11. */
 #ifndef EPIO_COMPILER_H
 #define EPIO_COMPILER_H
 
 #include <stdint.h>
 
-/* __has_builtin says yes to this one for targets that then refuse it. */
+/* No test by __has_builtin, which is true for this one on targets that then reject it. */
 #if defined(__ELF__) && (defined(__x86_64__) || defined(__aarch64__))
 #if defined(__clang__)
 #if __clang_major__ >= 14
@@ -17,11 +17,11 @@
 #endif
 #endif
 
-/* Below this there is no thread. */
+/* No thread's identity is below this. */
 #define EPIO__THREAD_NONE_BELOW 16u
 
-/* What no other living thread has. Every op asks twice. Where it is an address in the thread's
- * memory, a later thread may get it again: see epio__thread_watch_end. */
+/* The calling thread's identity, unique among living threads. Read twice by every op. If it is an
+ * address in the thread's memory, a later thread may get the same: see epio__thread_watch_end. */
 #if defined(EPIO__HAS_THREAD_POINTER)
 
 static inline uintptr_t epio__thread_self(void)
@@ -35,7 +35,7 @@ uintptr_t epio__thread_self(void);
 
 #endif
 
-/* An address in the calling function's part of the stack, above its variables. */
+/* An address in the calling function's stack frame, above its variables. */
 #if defined(_MSC_VER) && !defined(__clang__)
 void *_AddressOfReturnAddress(void);
 #pragma intrinsic(_AddressOfReturnAddress)
@@ -44,7 +44,8 @@ void *_AddressOfReturnAddress(void);
 #define EPIO__STACK_ADDRESS() ((uintptr_t)__builtin_frame_address(0))
 #endif
 
-/* A function that stays one, so that its callers need not save what only it uses. */
+/* A function that is not inlined, so that its callers need not save the registers that only it
+ * uses. */
 #if defined(__has_attribute)
 #if __has_attribute(noinline)
 #define EPIO__NOINLINE __attribute__((noinline))

@@ -8,7 +8,7 @@
  * says what to fix. */
 _Noreturn void epio__fatal(const char *function, const char *message);
 
-/* Aborts if the argument of that name, "the op" for instance, is NULL. */
+/* Aborts with this message, "the op is NULL" for instance, if the argument is NULL. */
 static inline void epio__require(const void *argument, const char *function, const char *message)
 {
     if (argument == NULL) {
@@ -16,7 +16,7 @@ static inline void epio__require(const void *argument, const char *function, con
     }
 }
 
-/* What the library's own code relies on; checked in debug builds and in all tests. */
+/* Assertions about the library's own code; checked in debug builds and in all tests. */
 #if EPIO_ASSERTIONS
 _Noreturn void epio__assertion_failed(const char *file, int line, const char *condition);
 #define EPIO__ASSERT(condition)                                                                    \

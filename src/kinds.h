@@ -1,19 +1,19 @@
-/* What each kind of op has: the one table of them. */
+/* The table of op kinds and their attributes. */
 #ifndef EPIO_KINDS_H
 #define EPIO_KINDS_H
 
 #include <epio/vfs.h>
 
 enum {
-    EPIO__KIND_ON_FILE = 0x01,  /* about an open file, which stays open until the op's delivery */
-    EPIO__KIND_ON_PATH = 0x02,  /* all that it is about is a path, or two */
-    EPIO__KIND_OPENS = 0x04,    /* its result is a file */
-    EPIO__KIND_READS = 0x08,    /* bytes of a file */
-    EPIO__KIND_WRITES = 0x10,   /* likewise */
+    EPIO__KIND_ON_FILE = 0x01, /* works on an open file, which stays open until the op's delivery */
+    EPIO__KIND_ON_PATH = 0x02, /* its only objects are one or two paths */
+    EPIO__KIND_OPENS = 0x04,   /* its result is a file */
+    EPIO__KIND_READS = 0x08,   /* bytes of a file */
+    EPIO__KIND_WRITES = 0x10,  /* likewise */
     EPIO__KIND_VECTORED = 0x20, /* io.base is an array of parts */
     EPIO__KIND_ORDERED = 0x40,  /* a sync must not overtake it, or it is one */
     EPIO__KIND_LOCKS = 0x80,
-    EPIO__KIND_MUST_RUN = 0x100, /* no cancel, no deadline, no want of a thread keeps it from it */
+    EPIO__KIND_MUST_RUN = 0x100, /* despite cancel, deadline or lack of a thread */
     EPIO__KIND_CLOSES = 0x200
 };
 
@@ -44,7 +44,7 @@ enum {
     X(ACQUIRE, "acquire", 0)                                                                       \
     X(WORK, "work", 0)
 
-/* Of every number that op->kind can be; those from EPIO_KIND_USER on are ON_FILE. */
+/* Indexed by op->kind, any value; those from EPIO_KIND_USER on are ON_FILE. */
 extern const uint16_t epio__kind_attributes[UINT8_MAX + 1];
 
 static inline bool epio__op_is(const epio_op *op, uint32_t attributes)

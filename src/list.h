@@ -1,6 +1,5 @@
-/* Circular doubly-linked lists through nodes that live in what they link. A
- * list is a node of its own; an empty one, and a node in no list, links to
- * itself or is all zero. */
+/* Circular doubly-linked lists through nodes embedded in the linked objects. A list is a node of
+ * its own; an empty one, and a node in no list, links to itself or is all zero. */
 #ifndef EPIO_LIST_H
 #define EPIO_LIST_H
 

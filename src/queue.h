@@ -1,13 +1,13 @@
-/* Queues of ops, singly linked: an op is in one at most, and leaves it at the front. */
+/* Queues of ops, singly linked: an op is in at most one, and leaves it at the front. */
 #ifndef EPIO_QUEUE_H
 #define EPIO_QUEUE_H
 
 #include "list.h"
 
-/* Ops in the order in which they came, linked by op->queue.next. */
+/* Ops in order of arrival, linked by op->queue.next. */
 typedef struct epio__queue {
     epio_node *first;
-    epio_node **end; /* where the next one's address goes */
+    epio_node **end; /* where the address of the next op goes */
 } epio__queue;
 
 static inline epio_op *epio__op_of_queue(epio_node *node)

@@ -56,7 +56,7 @@ _Static_assert(EPIO__REASON_COUNT <= UINT8_MAX, "op->reason is a byte");
 /* The result that the reason explains. */
 int epio__reason_error(uint32_t reason);
 
-/* Notes why the op is refused, by whoever has it, and returns the error. */
+/* Records why the op is refused and returns the error. Called by the op's present holder. */
 static inline int epio__op_refuse(epio_op *op, uint8_t reason)
 {
     op->reason = reason;

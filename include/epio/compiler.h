@@ -1,4 +1,4 @@
-/* What the public headers ask of compilers beyond C11 and C++11: the marks on declarations. */
+/* Compiler-specific attributes of the public declarations, beyond C11 and C++11. */
 #ifndef EPIO_PUBLIC_COMPILER_H
 #define EPIO_PUBLIC_COMPILER_H
 
@@ -10,7 +10,7 @@
 #endif
 #endif
 
-/* A verb: the op that it returns is for a runner, or for epio_link. */
+/* A verb: the op that it returns must be passed to a runner or to epio_link. */
 #if defined(__cplusplus)
 #define EPIO_VERB [[nodiscard]] EPIO_API
 #elif defined(__clang__)

@@ -1,7 +1,7 @@
-/* For those who write a layer: a VFS over another that looks at ops on their way to it, or
- * changes them, and sees them come back. Files of the inner VFS are wrapped, ops in flight kept
- * track of, and closes carried out without memory by the library; the layer is two functions.
- * examples/xor_layer.c is one. What is no layer is a VFS of its own: see epio/vfs.h. */
+/* For those who write a layer: a VFS over another that sees, or changes, ops on their way down and
+ * on their return. The library wraps the files of the inner VFS, tracks ops in flight, and closes
+ * files without allocating; the layer is two functions. examples/xor_layer.c is one. For a VFS that
+ * is not a layer see epio/vfs.h. */
 #ifndef EPIO_LAYER_H
 #define EPIO_LAYER_H
 
@@ -11,9 +11,9 @@
 extern "C" {
 #endif
 
-/* `state` is `op_state` bytes for each op, all zero at first; aligned as by malloc. op->file is
- * the layer's own file, op->vfs the layer. Both functions are called on the owner's thread for
- * what is submitted, and for what is performed on whichever thread that is, several at once. */
+/* `state` is `op_state` bytes for each op, all zero at first; aligned as by malloc. op->file is the
+ * layer's own file, op->vfs the layer. Both functions are called on the owner's thread for
+ * submitted ops, and on the calling thread, several at once, for epio_perform. */
 typedef struct epio_layer_methods {
     size_t size; /* sizeof(epio_layer_methods) */
     const char *name;
@@ -21,22 +21,21 @@ typedef struct epio_layer_methods {
     size_t file_state; /* see epio_layer_file_state */
 
     /* An op is about to go to the inner VFS. 0; or an error, with which it ends instead, and
-     * `after` is not called; for a close or an unlock, which nothing may keep from being
-     * carried out, an error means nothing. It may put another buffer, length or offset
-     * into op->arguments.io, which are taken back before `after`; the bytes of a write are the
-     * caller's and constant. NULL: nothing is to be done. */
+     * `after` is not called; for a close or an unlock, which must be carried out, an error is
+     * ignored. It may set another buffer, length or offset in op->arguments.io, which are restored
+     * before `after`; the bytes of a write are the caller's and constant. NULL: not called. */
     int (*before)(void *user, epio_op *op, void *state);
 
-    /* It came back with op->result and op->os_error, which may be changed; after an open that
-     * succeeded op->file is new. NULL: nothing is to be done. */
+    /* It returned with op->result and op->os_error, which may be changed; after an open that
+     * succeeded op->file is new. NULL: not called. */
     void (*after)(void *user, epio_op *op, void *state);
 
-    /* epio_vfs_destroy has freed the VFS. NULL: nothing is to be done. */
+    /* epio_vfs_destroy has freed the VFS. NULL: not called. */
     void (*destroy)(void *user);
 } epio_layer_methods;
 
-/* Makes a layer over `inner`, on whose loop it completes, if there is one; to be destroyed by
- * epio_vfs_destroy, before that. `user` is what its functions get; the methods must outlive it.
+/* Makes a layer over `inner`, which completes on the same loop, if any; destroy it by
+ * epio_vfs_destroy, before `inner`. `user` is passed to its functions; the methods must outlive it.
  * 0; EPIO_EINVAL: NULL, a size below that of the first version; EPIO_ENOMEM. Any thread. */
 EPIO_API int epio_layer_vfs_create(epio_vfs **vfs, epio_vfs *inner,
                                    const epio_layer_methods *methods, void *user);

@@ -1,12 +1,11 @@
-/* For those who write a VFS: SQLite's locks (epio_lock, epio_unlock, epio_check_reserved_lock)
- * for its files, with waiting, deadlines, cancel and order as docs/locking.md says, among the
- * files of this process. Which files are the same is the VFS's to say: those that have one node
- * in common. Each has a holder.
+/* For those who write a VFS: SQLite's locks (epio_lock, epio_unlock, epio_check_reserved_lock) for
+ * its files, with waiting, deadlines, cancel and order as docs/locking.md says, among the files of
+ * this process. The VFS says which files are the same: those share one node. Each has a holder.
  *
- * The VFS hands ops of the three kinds to the holder of op->file: on `submit` an
- * EPIO_KIND_LOCK to epio_lock_holder_submit and the others, completed with what it returns, to
- * epio_lock_holder_perform, as all three on `perform`; and from its methods of those
- * names ops of EPIO_KIND_LOCK to epio_lock_holder_cancel, _resumed and _alarm. */
+ * The VFS passes ops of the three kinds to the holder of op->file: on `submit` an EPIO_KIND_LOCK to
+ * epio_lock_holder_submit, the other two to epio_lock_holder_perform, completing them with what it
+ * returns; on `perform` all three to epio_lock_holder_perform. Its methods `cancel`, `resumed` and
+ * `alarm` pass ops of EPIO_KIND_LOCK to epio_lock_holder_cancel, _resumed and _alarm. */
 #ifndef EPIO_LOCKS_H
 #define EPIO_LOCKS_H
 
@@ -16,29 +15,29 @@
 extern "C" {
 #endif
 
-typedef struct epio__lock_node epio_lock_node;     /* what the files of one name have in common */
-typedef struct epio__lock_holder epio_lock_holder; /* what one of them holds */
+typedef struct epio__lock_node epio_lock_node;     /* shared by all open files of one name */
+typedef struct epio__lock_holder epio_lock_holder; /* the locks that one of them holds */
 
 /* 0; EPIO_EINVAL: NULL; EPIO_ENOMEM. Any thread. */
 EPIO_API int epio_lock_node_create(epio_lock_node **node);
 
-/* NULL is ignored. Its holders were destroyed before. Any thread. */
+/* NULL is ignored. Its holders must be destroyed before. Any thread. */
 EPIO_API void epio_lock_node_destroy(epio_lock_node *node);
 
-/* For a file that an open is about to hand out, after epio_file_init. 0; EPIO_EINVAL: NULL;
+/* For a file that an open is about to return, after epio_file_init. 0; EPIO_EINVAL: NULL;
  * EPIO_ENOMEM. Any thread. */
 EPIO_API int epio_lock_holder_create(epio_lock_holder **holder, epio_lock_node *node,
                                      const epio_file *file);
 
-/* For a close, before epio_file_release: gives up all that it holds, and ends what waits for it
- * with EPIO_ECANCELED. NULL is ignored. Any thread. */
+/* For a close, before epio_file_release: releases all that it holds, and ends its waiting ops with
+ * EPIO_ECANCELED. NULL is ignored. Any thread. */
 EPIO_API void epio_lock_holder_destroy(epio_lock_holder *holder);
 
-/* What epio_file_lock_level is to answer. Any thread. */
+/* The value for epio_file_lock_level. Any thread. */
 EPIO_API uint32_t epio_lock_holder_level(const epio_lock_holder *holder);
 
-/* Carries out an op of the three kinds on this thread, waiting if it asks for that; within an
- * epio_offload EPIO_RETRY instead. Returns the result. Any thread. */
+/* Carries out an op of the three kinds on this thread, waiting if its flags ask for that; within an
+ * epio_offload it returns EPIO_RETRY instead of waiting. Returns the result. Any thread. */
 EPIO_API int64_t epio_lock_holder_perform(epio_lock_holder *holder, epio_op *op);
 
 #if EPIO_ASYNC

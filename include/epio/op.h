@@ -1,6 +1,5 @@
-/* An operation as it lies in memory. Users of epio include epio/epio.h, need the first six
- * fields and call the rest the library's; who writes a VFS finds in epio/vfs.h which of them
- * are his. */
+/* The layout of an operation. Users include epio/epio.h and need the first six fields; the rest is
+ * the library's. epio/vfs.h says which fields a VFS may use. */
 #ifndef EPIO_OP_H
 #define EPIO_OP_H
 
@@ -47,7 +46,7 @@ typedef struct epio_waiter {
 /* On every target. */
 #define EPIO_OP_SIZE 320
 
-/* What of it no version uses yet; the compiler checks both. */
+/* Bytes of it that no version uses yet; the compiler checks both. */
 #if UINTPTR_MAX > UINT32_MAX
 #define EPIO_OP_RESERVE 48
 #else
@@ -75,23 +74,24 @@ struct epio_op {
     struct epio_frame *frames;
     union {
         uint32_t flags; /* the verb's */
-        uint32_t notes; /* of a read or write, which have none: who carries it out, while he does */
+        uint32_t notes; /* of a read or write, which have none: set by the VFS that carries it out,
+                           for that time */
     };
     uint8_t kind;
     uint8_t phase;
     uint8_t fast;
     uint8_t state_flags;
     union {
-        uint64_t progress; /* bytes of a transfer that are done, */
-        int64_t outcome;   /* until it has ended: the result to be delivered */
+        uint64_t progress; /* bytes of a transfer that are done; */
+        int64_t outcome;   /* once it has ended: the result to be delivered */
     };
-    epio_node queue; /* up to here and a few words on is all that a short op touches */
+    epio_node queue; /* a short op touches only what is up to here, and a few words more */
     union {
         struct {
             void *base; /* buffer, or the epio_iovec array when vectored */
             uint64_t len;
             uint64_t offset;
-            uint64_t system[4]; /* what the system wants to have until the end */
+            uint64_t system[4]; /* what the system call needs until its end */
         } io;
         struct {
             const char *path;

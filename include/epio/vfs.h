@@ -1,25 +1,24 @@
 /* For those who write a VFS: something that carries out operations.
  *
- * A VFS is three functions. `submit` accepts an op, for which epio_complete
- * follows exactly once; `perform` carries one out on the calling thread;
- * `cancel` asks for one to end. Opens, paths and files go through the same
- * three, so that a layer, which passes most ops on to an inner VFS, is short; for most
- * of them there is epio/layer.h.
+ * A VFS is three functions. `submit` accepts an op, for which epio_complete follows exactly once;
+ * `perform` carries one out on the calling thread; `cancel` requests that one ends early. Opens,
+ * paths and files go through the same three, so that a layer, which passes most ops on to an inner
+ * VFS, is short; for most of them there is epio/layer.h.
  *
- * Of an op that a VFS was given and has not ended, these fields are its own: `queue`, to keep
- * the op in a list; `progress`, 0 at first; `os_error`; of a read or write `notes`, and
- * arguments.io.system, four words. It may put others into `arguments` on the op's way to an
- * inner VFS (another buffer in io.base), if it puts them back when the op returns. `kind`,
+ * While a VFS holds an op, from submit or perform until it ends it, these fields are the VFS's:
+ * `queue`, to keep the op in a list; `progress`, 0 at first; `os_error`; of a read or write
+ * `notes`, and arguments.io.system, four words. It may change `arguments` before it passes the op
+ * to an inner VFS (another buffer in io.base), if it restores them when the op returns. `kind`,
  * `flags`, `file`, `vfs`, `loop`, `timeout_ns` (by now the deadline on epio_clock_monotonic, 0:
- * none) and `user` are to be read; all else is the core's. An open allocates before it goes
- * further what its return will need, since a file that was opened cannot be lost.
+ * none) and `user` are read-only; all else is the core's. An open allocates what its return will
+ * need before it goes further down, since a file that was opened must not be lost.
  *
- * What is no file's (sleep, current_time, randomness, work) a VFS may pass on, by
- * epio_forward and epio_perform_on, to the loop's VFS or epio_os_vfs.
+ * Ops without a file (sleep, current_time, randomness, work) may be passed on, by epio_forward and
+ * epio_perform_on, to the loop's VFS or epio_os_vfs.
  *
- * What the core has done before an op gets here: arguments are valid, syncs
- * wait for what they cover and share a flush, a close comes alone, deadlines
- * and links are the core's. `docs/architecture.md` shows the whole path. */
+ * What the core guarantees: arguments are valid, syncs have waited for what they cover and share a
+ * flush, a close comes when no other op of the file is in flight; deadlines and links are the
+ * core's. `docs/architecture.md` shows the whole path. */
 #ifndef EPIO_VFS_H
 #define EPIO_VFS_H
 
@@ -29,8 +28,8 @@
 extern "C" {
 #endif
 
-/* What op->kind can be. op->arguments says with what; op->flags are the
- * verb's. A layer forwards the kinds that it does not know. */
+/* Values of op->kind, each with its member of op->arguments; op->flags are the verb's. A layer
+ * forwards the kinds that it does not know. */
 enum {
     EPIO_KIND_NONE,
     EPIO_KIND_OPEN,                /* path; flags; sets op->file */
@@ -44,7 +43,7 @@ enum {
     EPIO_KIND_SYNC,                /* flags: EPIO_SYNC_... */
     EPIO_KIND_SIZE,                /* op->file */
     EPIO_KIND_LOCK,                /* lock.level; flags */
-    EPIO_KIND_UNLOCK,              /* lock.level; must not fail for want of memory */
+    EPIO_KIND_UNLOCK,              /* lock.level; must not fail for lack of memory */
     EPIO_KIND_CHECK_RESERVED_LOCK, /* op->file */
     EPIO_KIND_DELETE,              /* path.path; flags */
     EPIO_KIND_RENAME,              /* path.path, path.to; flags */
@@ -57,7 +56,7 @@ enum {
     EPIO_KIND_WORK,                /* work */
     EPIO_KIND_COUNT,
 
-    /* And up to 255, of VFSes outside: words, or whatever they make of it; see
+    /* From here up to 255: kinds of VFSes outside epio; arguments.words, in their own format. See
      * epio_op_prepare. */
     EPIO_KIND_USER = 128
 };
@@ -75,31 +74,28 @@ typedef struct epio_vfs_methods {
      * May call epio_complete before it returns. Never blocks. */
     void (*submit)(epio_vfs *vfs, epio_op *op);
 
-    /* Carries the op out and returns its result, having set op->os_error. Any
-     * thread, several at once. The same function serves epio_perform and
-     * epio_offload. */
+    /* Carries the op out, sets op->os_error and returns the result. Any thread, several at once.
+     * Used by both epio_perform and epio_offload. */
     int64_t (*perform)(epio_vfs *vfs, epio_op *op);
 
-    /* Asks for an op that this VFS holds (op->vfs == vfs) to end: complete it
-     * with EPIO_ECANCELED if it waits, else do nothing. Not called for one that
-     * was deferred, offloaded or parked: those the core ends itself. NULL if the VFS
-     * keeps no other. The owner. */
+    /* Requests that an op which this VFS holds (op->vfs == vfs) ends: complete it with
+     * EPIO_ECANCELED if it waits, else do nothing. Not called for one that was deferred, offloaded
+     * or parked: the core ends those itself. NULL if the VFS keeps no others. The owner. */
     void (*cancel)(epio_vfs *vfs, epio_op *op);
 
     /* Frees the VFS; NULL: it is not the user's to free. */
     void (*destroy)(epio_vfs *vfs);
 
-    /* What epio_file_os_handle answers; NULL: -1. */
+    /* For epio_file_os_handle; NULL: -1. */
     intptr_t (*os_handle)(const epio_file *file);
 
-    /* What epio_file_lock_level answers; NULL: EPIO_LOCK_NONE. Any thread. */
+    /* For epio_file_lock_level; NULL: EPIO_LOCK_NONE. Any thread. */
     uint32_t (*lock_level)(const epio_file *file);
 
-    /* The time of epio_alarm has come. NULL unless the VFS sets alarms. The
-     * owner. */
+    /* The time set by epio_alarm has come. NULL unless the VFS sets alarms. The owner. */
     void (*alarm)(epio_vfs *vfs, epio_op *op);
 
-    /* The answer to epio_resume. NULL unless the VFS calls that. The owner. */
+    /* Called for epio_resume. NULL unless the VFS calls that. The owner. */
     void (*resumed)(epio_vfs *vfs, epio_op *op);
 } epio_vfs_methods;
 
@@ -111,28 +107,28 @@ struct epio_vfs {
     epio_loop *loop; /* where its ops complete; NULL: epio_perform alone */
 };
 
-/* Reads and writes on it wait for others, and positions mean nothing. */
+/* Reads and writes wait for other programs, and offsets are ignored. */
 #define EPIO_FILE_STREAM 1u
 
-/* Its ops ask nothing but this machine's memory and disks, so they end soon: a loop that has
- * nothing else to do may carry one out on its own thread. */
+/* Its ops need only this machine's memory and disks, so they end soon: an idle loop may carry one
+ * out on its own thread. */
 #define EPIO_FILE_LOCAL 2u
 
 /* Embed it first in your own struct. All but the first four are the core's. */
 struct epio_file {
     epio_vfs *vfs;
-    uint32_t flags;      /* EPIO_OPEN_READ and EPIO_OPEN_WRITE: what it is open for */
+    uint32_t flags;      /* EPIO_OPEN_READ and EPIO_OPEN_WRITE: how it is open */
     uint32_t attributes; /* EPIO_FILE_... */
-    uint64_t medium;     /* what its ops wait for, of your own numbering: while one hangs, it keeps
-                            only workers of its own from the others; 0, from epio_file_init: unknown */
+    uint64_t medium; /* the device that its ops wait for, by a number of your choice: one that hangs
+                        blocks only its own share of the workers; 0, from epio_file_init: unknown */
 
-    /* What seldom changes: threads that carry its ops out read it, and what the owner counts
-     * below shall not take it from their caches. */
-    uint32_t fast;     /* those of the flags whose ops may go by the fast path */
-    uint32_t collects; /* atomic; its reads are collected, to be carried out together */
+    /* Rarely changed fields, read by the threads that carry its ops out: apart from the owner's
+     * counters below, so that those do not evict them from other caches. */
+    uint32_t fast;     /* flags whose ops may take the fast path */
+    uint32_t collects; /* atomic; its reads are batched */
     uint32_t flush_failed;
     int32_t flush_os_error;
-    uint32_t chain_closes; /* while a chain is checked: it closes the file before here */
+    uint32_t chain_closes; /* while a chain is checked: an earlier op of it closes the file */
     epio_op *close;
     uint64_t hold_until;
     uint64_t flush_took;
@@ -143,55 +139,52 @@ struct epio_file {
     int32_t carried_error;
     int32_t carried_os_error;
     epio_node active;   /* among the loop's files that have ops in the lists below */
-    epio_node waiting;  /* among the loop's files that want a flush */
+    epio_node waiting;  /* among the loop's files that wait for a flush */
     epio_node ordered;  /* writes, truncates and syncs in the order of submission */
     epio_node ready;    /* syncs whose writes have all been delivered */
-    epio_node flushing; /* syncs that the flush in flight will answer */
-    epio_node syncs;    /* all that have no answer yet, in the order of submission */
+    epio_node flushing; /* syncs that the flush in flight will complete */
+    epio_node syncs;    /* all that have not ended, in the order of submission */
     size_t unreported;  /* those of them with an error to report */
     uint64_t flush_begun;
     epio_op flush;
 };
 
-/* Fills the base of a file that an open or adopt is about to hand out. `flags`
- * are the open's, of which the directions are kept. Any thread. */
+/* Fills the base of a file that an open or adopt is about to return. `flags` are the open's; only
+ * READ and WRITE are kept. Any thread. */
 EPIO_API void epio_file_init(epio_file *file, epio_vfs *vfs, uint32_t flags, uint32_t attributes);
 
 /* The counterpart, before a close frees the file's memory. Any thread. */
 EPIO_API void epio_file_release(epio_file *file);
 
-/* Bytes that a read or write is about, vectored or not; 0 for other kinds. */
+/* The length of a read or write in bytes, vectored or not; 0 for other kinds. */
 EPIO_API uint64_t epio_op_bytes(const epio_op *op);
 
-/* Fills an op of a kind of your own, EPIO_KIND_USER to 255, and returns it, as a verb does:
- * what a library beside epio builds its verbs from. Its VFS gets it by submit, perform, cancel,
- * layers pass it on, and links, deadlines and epio_offload (among the functions of epio_work)
- * are as for any other. op->arguments.words are the caller's, to be set after this; they are not
- * cleared. With a file, which may be NULL, it is an op of that file: a close waits for it, and
- * `vfs` may be NULL. EPIO_EINVAL once it is run: a kind below EPIO_KIND_USER, neither VFS nor
- * file. Any thread. */
+/* Fills an op of a kind of your own, EPIO_KIND_USER to 255, and returns it, as a verb does: for
+ * libraries that build their own verbs. Its VFS gets it by submit, perform and cancel, layers pass
+ * it on, and links, deadlines and epio_offload (on the threads of epio_work) work as for any other.
+ * op->arguments.words are the caller's, to be set after this call; they are not cleared. With a
+ * file, which may be NULL, it is an op of that file: a close waits for it, and `vfs` may be NULL.
+ * EPIO_EINVAL once it is run: a kind below EPIO_KIND_USER, neither VFS nor file. Any thread. */
 EPIO_API epio_op *epio_op_prepare(epio_op *op, epio_vfs *vfs, epio_file *file, uint32_t kind);
 
 /* True if the op was submitted, false inside epio_perform. */
 EPIO_API bool epio_op_in_flight(const epio_op *op);
 
-/* A result that no user sees: the op could not be carried out yet, and is to be
- * tried again at op->due, from the top. Until then all frames are off, it holds
- * nothing, and a cancel or its deadline ends it. */
+/* A result that no user sees: the op could not be carried out yet, and is retried at op->due, from
+ * the topmost VFS. Until then it has no frames and holds nothing, and a cancel or its deadline ends
+ * it. */
 #define EPIO_RETRY (-1000)
 
 /* The clock of all deadlines, in nanoseconds. */
 EPIO_API uint64_t epio_clock_monotonic(void);
 
-/* Lets another VFS perform the op, with another file: a layer's way to pass on
- * inside its `perform`. Restores op->vfs and op->file afterwards, but leaves
- * the file that an open or adopt found. */
+/* Lets another VFS perform the op, with another file: for a layer's `perform`. Restores op->vfs and
+ * op->file afterwards, except the file that an open or adopt returned. */
 EPIO_API int64_t epio_perform_on(epio_op *op, epio_vfs *vfs, epio_file *file);
 
 #if EPIO_ASYNC
 
-/* Ends an op. Any thread. The op is the core's again from here on. Set
- * op->os_error before. */
+/* Ends an op, which is the core's again from here on. Set op->os_error before. Any thread. */
 EPIO_API void epio_complete(epio_op *op, int64_t result);
 
 /* Ends an op with `result` once the monotonic clock has reached `due`; a cancel
@@ -207,33 +200,32 @@ EPIO_API void epio_alarm(epio_op *op, uint64_t due);
  * owner. */
 EPIO_API void epio_offload(epio_op *op);
 
-/* Lets the loop call vfs->submit(op->vfs, op) again in its next iteration: for a VFS
- * that has done its share of this one. The owner. */
+/* Lets the loop call vfs->submit(op->vfs, op) again in its next iteration: for a VFS whose budget
+ * for this one is spent. The owner. */
 EPIO_API void epio_defer(epio_op *op);
 
 /* Lets the owner call vfs->resumed(op->vfs, op). Any thread; at most one
  * at a time for an op, which must not be completed before that call. */
 EPIO_API void epio_resume(epio_op *op);
 
-/* A layer's mark on an op that it passed on, from the layer's own memory. */
+/* A layer's record on an op that it passed on, in the layer's own memory. */
 struct epio_frame {
     epio_frame *below;
     epio_vfs *vfs;
     epio_file *file;
 
-    /* The op came back: op->result is what it brought, op->vfs and op->file
-     * are what they were at epio_frame_push (but an open's file is the one that
-     * was found). True: passed on, perhaps with another result. False: sent
-     * again, by epio_forward. The owner. The frame is the layer's again. */
+    /* The op returned: op->result is set, op->vfs and op->file are what they were at
+     * epio_frame_push (but an open's file is the new one). True: the op returns further up, perhaps
+     * with another result. False: it was sent again, by epio_forward. The frame is the layer's
+     * again. The owner. */
     bool (*returned)(epio_frame *frame, epio_op *op);
 };
 
-/* Notes op->vfs and op->file in the frame, which is the core's until
- * `returned`. The owner. */
+/* Saves op->vfs and op->file in the frame, which is the core's until `returned`. The owner. */
 EPIO_API void epio_frame_push(epio_op *op, epio_frame *frame);
 
-/* Passes an op on to another VFS, with another file. An op that somebody wants
- * to cancel ends here instead. The owner. */
+/* Passes an op on to another VFS, with another file. An op that was cancelled ends here instead.
+ * The owner. */
 EPIO_API void epio_forward(epio_op *op, epio_vfs *vfs, epio_file *file);
 
 #endif /* EPIO_ASYNC */

@@ -1,6 +1,6 @@
-/* The benchmark helpers of epio/bench.h: the same work done synchronously and
- * asynchronously. A plain user of the public headers, but for how misuse ends; what epio
- * is compared with is the program epio-bench's. */
+/* The benchmark helpers of epio/bench.h: the same work done synchronously and asynchronously. Uses
+ * only the public headers, and struct_size.h. What epio is compared with is in the program
+ * epio-bench. */
 #include <epio/bench.h>
 #include <epio/vfs.h>
 
@@ -11,11 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Turns that each half takes at most; fewer when the queue would hardly fill. */
+/* Slices of each half at most; fewer if the queue would hardly fill. */
 #define SLICES 16
 #define QUEUE_FILLS_PER_SLICE 8
 
-/* Buffers start at a page, which is what DIRECT asks for. */
+/* Buffers are page-aligned, as DIRECT needs. */
 #define ALIGNMENT 4096u
 
 enum { SYNCHRONOUS, ASYNCHRONOUS, HALVES };
@@ -25,7 +25,7 @@ struct comparison {
     bool reading;
     epio_loop *loop;
     epio_file *files[HALVES];
-    void *memory; /* what `buffers`, of `stride` bytes each, was cut from */
+    void *memory; /* the allocation that `buffers`, of `stride` bytes each, is in */
     unsigned char *buffers;
     size_t stride;
     struct task *tasks;
@@ -37,7 +37,7 @@ struct comparison {
     int error; /* the first */
 };
 
-/* One place in the queue: carries out one iteration after another. */
+/* One slot of the queue: carries out one iteration after another. */
 struct task {
     epio_op op;
     struct comparison *comparison;
@@ -57,7 +57,7 @@ static void fail(struct comparison *comparison, int64_t result)
     }
 }
 
-/* A read or write that moved less than all of it has found the file changed. */
+/* A short read or write means that the file was changed: an error. */
 static bool moved_all(struct comparison *comparison, int64_t result)
 {
     if (result == (int64_t)comparison->options.bytes) {
@@ -195,7 +195,7 @@ static void run_slices(struct comparison *comparison)
         uint64_t begin = slice * each;
         uint64_t end = slice + 1 == slices ? comparison->options.iterations : begin + each;
 
-        /* Neither half is always the one that goes first. */
+        /* The halves alternate in going first. */
         for (turn = 0; turn < HALVES; turn++) {
             run_half(comparison, (int)((slice + (uint64_t)turn) % HALVES), begin, end);
             if (comparison->error != 0 || !report_progress(comparison, end - begin)) {
@@ -270,7 +270,7 @@ static int open_files(struct comparison *comparison)
     return 0;
 }
 
-/* All of a file, in order, without being timed. */
+/* Reads or writes a whole file, in order, untimed. */
 static bool pass_over(struct comparison *comparison, epio_file *file, bool reading)
 {
     uint64_t i = 0;
@@ -282,8 +282,8 @@ static bool pass_over(struct comparison *comparison, epio_file *file, bool readi
     return comparison->error == 0;
 }
 
-/* Gives the files that are to be read their contents, and has them in the page cache
- * for good: pages that are still to be written may make a reader wait. */
+/* Writes the files that will be read, syncs them, and reads them into the page cache: readers may
+ * have to wait for pages that are still dirty. */
 static void write_contents(struct comparison *comparison)
 {
     bool direct = (comparison->options.flags & EPIO_BENCH_DIRECT) != 0;
@@ -379,8 +379,8 @@ static void fill_result(const struct comparison *comparison, epio_bench_result *
     result->speedup = divide((double)result->synchronous_ns, result->asynchronous_ns);
 }
 
-/* Takes them over, with the defaults for what is 0: what is wrong with them, of its own
- * alone; NULL: nothing. */
+/* Copies the options, with defaults for what is 0. Returns what is wrong with them, apart from the
+ * loop's; NULL: nothing. */
 static const char *fill_options(epio_bench_options *options, const epio_bench_options *given,
                                 bool reading)
 {

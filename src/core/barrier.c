@@ -1,29 +1,26 @@
-/* What keeps the order of an open file: a sync waits for the writes before it,
- * syncs share flushes, and a close comes last. It lives above all VFSes, so
- * that no layer can let a sync overtake.
+/* Keeps the order of an open file: a sync waits for the writes before it, syncs share flushes, and
+ * a close comes last. It is above all VFSes, so that no layer can let a sync overtake a write.
  *
- * A file has two orders. file->ordered lists its writes, truncates and syncs in
- * flight as they were submitted, and says which syncs nothing precedes any more.
- * These move on to file->ready, and from there, all at once, to file->flushing
- * when a flush begins: an op of the file's own, so that cancelling a sync cancels
- * nothing for the others. file->syncs lists every sync that has no answer yet as
- * it was submitted, wherever it is by now, and says who reports an error: the
- * error of a write lies with the first of them that covers it. The first sync
- * whose flush comes through reports, and takes over what lies with those before
- * it; one that ends in any other way leaves it to the next. */
+ * A file has two orders. file->ordered lists its writes, truncates and syncs in flight as they were
+ * submitted, and tells which syncs no op precedes any more. These move to file->ready, and from
+ * there, all at once, to file->flushing when a flush starts. The flush is an op of the file's own,
+ * so that cancelling a sync cancels nothing for the others. file->syncs lists every sync that has
+ * not ended in the order of submission, and tells which one reports an error: the error of a write
+ * is carried by the first sync that covers it. The first sync whose flush succeeds reports it, and
+ * what the syncs before it carry; one that ends in any other way leaves it to the next. */
 #include "core/flush_error.h"
 #include "core/loop.h"
 #include "fatal.h"
 
-/* Where a sync is. It may still wait for its link in the first two. */
+/* Where a sync is. In the first two it may still wait for its link. */
 enum {
-    EPIO__SYNC_BEHIND,  /* in file->ordered, behind writes or not yet looked at */
-    EPIO__SYNC_CLEAR,   /* linked, and nothing but its link holds it up */
+    EPIO__SYNC_BEHIND,  /* in file->ordered, behind writes or not yet checked */
+    EPIO__SYNC_CLEAR,   /* linked, and only waits for its link */
     EPIO__SYNC_READY,   /* in file->ready */
     EPIO__SYNC_FLUSHING /* in file->flushing */
 };
 
-/* How many of the last ops hold_back looks at. */
+/* How many of the last ops hold_back checks. */
 #define LOOK_BACK 16
 
 static epio_op *op_of_sync(epio_node *node)
@@ -33,8 +30,7 @@ static epio_op *op_of_sync(epio_node *node)
 
 /* ---- Errors that no sync has reported yet ---- */
 
-/* Gives an error to a sync, or to a write that will hand it on when it is
- * delivered. */
+/* Gives an error to a sync, or to a write, which passes it on when it is delivered. */
 static void give_error(epio_file *file, epio_op *op, int32_t error, int32_t os_error)
 {
     if (op->kind == EPIO_KIND_SYNC && op->carried_error == 0) {
@@ -58,8 +54,8 @@ static void leave_error(epio_file *file, int32_t error, int32_t os_error)
     file->carried_os_error = os_error;
 }
 
-/* A write is delivered: what it knows of goes to the next in file->ordered, or to
- * the sync that is submitted next. The first error is the one that counts. */
+/* A write is delivered: the error that it carries goes to the next op in file->ordered, or to the
+ * sync that is submitted next. The first error counts. */
 static void pass_on_error(epio_file *file, const epio_op *write)
 {
     if (write->held.next == &file->ordered) {
@@ -74,8 +70,8 @@ static void pass_on_error(epio_file *file, const epio_op *write)
     }
 }
 
-/* A sync ends that reports nothing: what lies with it goes to the next sync, whose
- * own error is of a later write. */
+/* A sync ends without reporting: its error goes to the next sync, replacing that one's, which is of
+ * a later write. */
 static void hand_on_error(epio_file *file, epio_op *sync)
 {
     if (sync->carried_error == 0) {
@@ -92,7 +88,7 @@ static void hand_on_error(epio_file *file, epio_op *sync)
 
 /* ---- Order ---- */
 
-/* It may outlive the syncs that asked for it. */
+/* It may outlive the syncs that requested it. */
 static bool flush_is_running(const epio_file *file)
 {
     return epio__load_relaxed_u32(&file->flush.state) == EPIO__STATE_IN_FLIGHT;
@@ -138,7 +134,7 @@ void epio__barrier_enter(epio_loop *loop, epio_op *op)
     epio__list_append(&file->ordered, &op->held);
 }
 
-/* Lets the end of the loop iteration begin a flush, or the end of the one in flight. */
+/* Requests a flush, which starts at the end of the loop iteration, or after the one in flight. */
 static void ask_for_flush(epio_file *file)
 {
     if (file->waiting.next == NULL && !flush_is_running(file)) {
@@ -156,8 +152,7 @@ static void make_ready(epio_file *file, epio_op *op)
     ask_for_flush(file);
 }
 
-/* Moves on the syncs that nothing precedes; one that still waits for its link
- * holds up nobody. */
+/* Moves the syncs that no op precedes; one that still waits for its link holds up no others. */
 static void release_syncs(epio_file *file)
 {
     while (!epio__list_empty(&file->ordered)) {
@@ -258,8 +253,8 @@ void epio__barrier_cancel_all(epio_loop *loop, epio_file *file)
     epio__barrier_cancel_syncs(loop, file);
 }
 
-/* What nothing else might end: reads and writes of a stream, waits for a lock. A
- * lock op that still waits for its first is seen to when it begins. */
+/* Ops that might never end: reads and writes of a stream, waits for a lock. A lock op that still
+ * waits for its link is cancelled when it starts. */
 static bool may_never_end(const epio_op *op, const epio_file *file)
 {
     return (epio__op_transfers(op) && (file->attributes & EPIO_FILE_STREAM) != 0) ||
@@ -297,7 +292,7 @@ void epio__barrier_start_close(epio_loop *loop, epio_op *op)
 static void leave_ordered(epio_file *file, epio_op *op)
 {
     bool failed = op->result < 0 && op->result != EPIO_ECANCELED && op->result != EPIO_ETIMEDOUT;
-    /* A sync has gone when it was answered, and what ended at once never was there. */
+    /* A sync left the list when it ended, and an op that ended at once never was in it. */
     if (op->held.next != NULL) {
         if (failed && op->carried_error == 0) {
             give_error(file, op, (int32_t)op->result, op->os_error);
@@ -343,7 +338,7 @@ static void answer(epio_loop *loop, epio_op *op, int64_t result, int32_t os_erro
     epio_complete(op, result);
 }
 
-/* A flush came through. In the order of submission, each reports what lies with those
+/* A flush succeeded. In the order of submission, each sync reports the first error carried by those
  * up to it. */
 static void answer_flushed(epio_loop *loop, epio_file *file)
 {
@@ -379,7 +374,7 @@ static void fail_syncs(epio_loop *loop, epio_file *file, epio_node *list, int64_
     }
 }
 
-/* NORMAL asks nothing of a file that is open only for reading. */
+/* NORMAL does nothing for a file that is open only for reading. */
 static uint32_t strength_of(const epio_file *file, uint32_t flags)
 {
     switch (flags) {
@@ -392,7 +387,7 @@ static uint32_t strength_of(const epio_file *file, uint32_t flags)
     }
 }
 
-/* Moves all that are ready to the flush: the strongest that they ask for. */
+/* Moves all ready syncs to the flush. Returns the strongest mode among them. */
 static uint32_t take_ready(epio_file *file)
 {
     uint32_t flags = epio__op_of_held(file->ready.next)->flags;
@@ -408,7 +403,7 @@ static uint32_t take_ready(epio_file *file)
     return flags;
 }
 
-/* Behind the latest writes; those that wait for their link will take longer. */
+/* Is there one behind the latest writes? Those that wait for their link will take longer. */
 static bool another_sync_will_be_ready(const epio_file *file)
 {
     const epio_node *node = file->ordered.previous;
@@ -425,9 +420,9 @@ static bool another_sync_will_be_ready(const epio_file *file)
     return false;
 }
 
-/* Tasks that submit write and sync together become ready one after the other;
- * a short wait lets them share. No longer than the last flush took: then it
- * costs nobody more than a flush that came just too late for him. */
+/* Tasks that submit write and sync together become ready one after the other; a short wait lets
+ * them share a flush. The wait is no longer than the last flush took, so it costs a sync no more
+ * than just missing a flush. */
 static bool hold_back(epio_loop *loop, epio_file *file)
 {
     if (file->flush_took == 0 || !another_sync_will_be_ready(file)) {
@@ -467,7 +462,7 @@ static void begin_flush(epio_loop *loop, epio_file *file)
 
 void epio__barrier_flush(epio_loop *loop)
 {
-    epio_node asking; /* taken one by one: a VFS may cancel what it likes meanwhile */
+    epio_node asking; /* taken one by one: a VFS may cancel any op meanwhile */
     epio__list_init(&asking);
     epio__list_move_all(&asking, &loop->flush_files);
     while (!epio__list_empty(&asking)) {
@@ -502,7 +497,7 @@ void epio__barrier_flushed(epio_loop *loop, epio_op *op)
     if (epio__list_empty(&file->ordered) && epio__list_empty(&file->syncs)) {
         epio__list_remove(&file->active);
     }
-    /* As in epio__barrier_leave: the flush alone may have kept the file. */
+    /* As in epio__barrier_leave: the flush may have been all that kept the file open. */
     bool closing = file->close != NULL;
     epio__store_u32(&op->state, EPIO__STATE_DONE);
     if (closing) {

@@ -1,5 +1,5 @@
-/* Ending an op early: by epio_cancel, by its deadline, by a close of its loop. What is undone
- * depends on the op's phase. An op ends by epio_complete, as any other. */
+/* Ending an op early: by epio_cancel, by its deadline, by a close of its loop. What has to be
+ * undone depends on the op's phase. The op ends by epio_complete, like any other. */
 #include "core/loop.h"
 #include "fatal.h"
 
@@ -10,8 +10,8 @@ static void unlink_from_first(epio_op *op)
     op->queue.previous = NULL;
 }
 
-/* A thread that is at the op has a moment to bring its true result, should it not be stuck
- * in the kernel; then it is left alone with what it is at. */
+/* The worker that carries the op out gets a moment to return its true result, in case it is not
+ * stuck in the kernel; then the thread is written off. */
 static void begin_to_write_off(epio_loop *loop, epio_op *op)
 {
     if (op->due_for == EPIO__DUE_NOTHING && epio__workers_may_write_off(op)) {
@@ -21,8 +21,8 @@ static void begin_to_write_off(epio_loop *loop, epio_op *op)
     }
 }
 
-/* Asks for the call to end that a worker is in, or will be, whichever VFS gave the op to the
- * worker, whose its fields are. */
+/* Requests that the call ends which a worker is in, or will be, whichever VFS offloaded the op. The
+ * op's fields are the worker's. */
 static void interrupt(epio_loop *loop, epio_op *op)
 {
     if (loop->backend->interrupt != NULL && epio__op_transfers(op)) {
@@ -67,8 +67,8 @@ void epio__op_cancel_in_phase(epio_loop *loop, epio_op *op)
         cancel_held(loop, op);
         return;
     default:
-        /* In the inbox or a batch, where the mark is found; or at its end, if no layer
-         * sends it again. */
+        /* In the inbox or a batch, which check the mark; or at its end, unless a layer sends it
+         * again. */
         return;
     }
 }
@@ -84,9 +84,8 @@ void epio__op_cancel(epio_loop *loop, epio_op *op)
 
 /* ---- epio_cancel ---- */
 
-/* From here on the op cannot be delivered, nor its loop go away, before the mark
- * is taken off: the loop may be looked at. False: it is not in flight, or
- * somebody else is about to cancel it. */
+/* Until the mark is cleared the op cannot be delivered nor its loop be destroyed, so op->loop may
+ * be used. False: it is not in flight, or another thread is about to cancel it. */
 static bool pin(epio_op *op)
 {
     uint32_t state = epio__load_u32(&op->state);
@@ -148,7 +147,7 @@ void epio_cancel_all(epio_file *file)
 
 /* ---- What is due ---- */
 
-/* The thread that is at the op may look at what it is due for until then. */
+/* Until the write-off the worker may read op->due_for. */
 void epio__op_write_off(epio_op *op)
 {
     bool is_ours = epio__workers_write_off(op);

@@ -1,5 +1,5 @@
-/* Names and messages of errors, the version, and the way out for programming
- * errors. What an OS error means is the platform's to say. */
+/* Names and messages of errors, the version, and the abort on programming errors. The platform maps
+ * OS errors. */
 #include "fatal.h"
 #include "platform.h"
 

@@ -1,11 +1,10 @@
-/* The fast path of an op that has nothing about it but to be carried out: no link, no
- * deadline, no order to be kept, no file that is being closed, and no thread but the owner's.
- * Most ops are such reads. They pass through here from epio_submit to their `done`, and
- * nothing is noted of them that only others need. An op that turns out to have more to
- * it goes on in op.c, from whichever point it has come to.
+/* The fast path: for ops without link, deadline or order to keep, on a file that is not being
+ * closed, submitted by the owner. Most ops are such reads. They take this path from epio_submit to
+ * their `done`, without the bookkeeping that only other ops need. An op that turns out to need more
+ * continues on the slow path in op.c, from any point.
  *
- * What is rare is in op.c for this reason too: so the compiler keeps it, and the
- * registers that it would need, out of these few functions. */
+ * Rare cases are in op.c also to keep them, and the registers that they would need, out of these
+ * few functions. */
 #include "core/flush_error.h"
 #include "core/loop.h"
 #include "fatal.h"
@@ -30,7 +29,7 @@ static EPIO__NOINLINE void pass_to_vfs(epio_loop *loop, epio_op *op)
     epio__op_enter(op, EPIO__PHASE_HELD);
     op->fast = EPIO__FAST_IN_VFS;
     op->route = EPIO__ROUTE_AT_ONCE;
-    op->reason = 0; /* of an earlier use, of which the verb has taken no notice */
+    op->reason = 0; /* of an earlier use; the verb did not clear it */
     op->vfs->methods->submit(op->vfs, op);
     if (op->phase == EPIO__PHASE_READY || op->phase == EPIO__PHASE_COLLECTED) {
         return;
@@ -52,8 +51,8 @@ static inline void submit_read(epio_loop *loop, epio_op *op)
     }
 }
 
-/* A write that is carried out at once: what is submitted later need not wait for it,
- * and a sync that covers it is delivered later anyway. False: it may not be. */
+/* Carries out a write at once: what is submitted later need not wait for it, and a sync that covers
+ * it is delivered later anyway. False: it must take the slow path. */
 static bool write_at_once(epio_loop *loop, epio_op *op)
 {
     epio_file *file = op->file;
@@ -154,7 +153,7 @@ void epio__batch_ended(epio__queue *reads, bool waited)
 
 /* ---- Delivery ---- */
 
-/* What submit_read or write_at_once began, and nothing has come to it since. */
+/* For ops that submit_read or write_at_once started and that stayed on the fast path. */
 static inline void deliver_fast(epio_loop *loop, epio_op *op)
 {
     epio_file *file = op->file;
@@ -165,7 +164,7 @@ static inline void deliver_fast(epio_loop *loop, epio_op *op)
     void (*done)(epio_op *) = op->done;
     uint32_t state = EPIO__STATE_IN_FLIGHT;
     if (!epio__compare_exchange_u32(&op->state, &state, EPIO__STATE_DONE)) {
-        epio__op_give_back(loop, op); /* somebody cancels it or waits for it */
+        epio__op_give_back(loop, op); /* another thread cancels it or waits for it */
     } else if (done != NULL) {
         done(op);
     }
@@ -186,8 +185,8 @@ static void deliver_by_layers(epio_loop *loop, epio_op *op)
     }
 }
 
-/* Until that many were delivered ever, or a poll has taken its time: which ops of the
- * fast path need not ask, as an embedded loop has none. */
+/* Until loop->delivered is `end`, or a poll's time budget is spent. Ops of the fast path need not
+ * check the time, as an embedded loop has none. */
 static void deliver_due(epio_loop *loop, uint64_t end)
 {
     epio_node *node;
@@ -212,7 +211,7 @@ void epio__loop_deliver(epio_loop *loop, uint32_t max)
 {
     uint64_t end = max != 0 ? loop->delivered + max : UINT64_MAX;
     if (loop->due.first != NULL) {
-        deliver_due(loop, end); /* what an iteration around this one is at */
+        deliver_due(loop, end); /* what an outer iteration has not delivered yet */
     }
     if (loop->due.first == NULL) {
         loop->due = loop->ready;
@@ -222,7 +221,7 @@ void epio__loop_deliver(epio_loop *loop, uint32_t max)
     }
 }
 
-/* ---- No more of it ---- */
+/* ---- Leaving the fast path ---- */
 
 static void use_slow_path(const epio__queue *queue)
 {

@@ -1,4 +1,4 @@
-/* What every file and op has in common, whichever VFS it belongs to. */
+/* Functions common to the files and ops of every VFS. */
 #include "core/op.h"
 #include "core/registry.h"
 #include "core/struct_size.h"
@@ -34,7 +34,7 @@ void epio_file_init(epio_file *file, epio_vfs *vfs, uint32_t flags, uint32_t att
 void epio_file_release(epio_file *file)
 {
     epio__file_check(file, "epio_file_release");
-    file->fast = 0; /* the fast path looks at nothing else */
+    file->fast = 0; /* the fast path checks only this */
     file->close = &epio__released;
 #if EPIO_ASYNC
     if (file->vfs->loop != NULL) {
@@ -74,7 +74,7 @@ uint64_t epio__bytes_of_parts(const epio_iovec *parts, uint64_t count)
 {
     uint64_t bytes = 0;
     for (uint64_t i = 0; parts != NULL && i < count; i++) {
-        /* A sum beyond the type is beyond every limit too. */
+        /* A sum that overflows is above every limit too. */
         if (parts[i].len > UINT64_MAX - bytes) {
             return UINT64_MAX;
         }

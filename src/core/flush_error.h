@@ -1,5 +1,5 @@
-/* A failed flush is never forgotten: what the system could not write it may
- * have dropped, so later flushes that succeed prove nothing. */
+/* A failed flush is never forgotten: the system may have dropped what it could not write, so a
+ * later success proves nothing. */
 #ifndef EPIO_FLUSH_ERROR_H
 #define EPIO_FLUSH_ERROR_H
 
@@ -22,7 +22,7 @@ static inline bool epio__flush_forbids(epio_op *op)
     return true;
 }
 
-/* Bad requests and cancels say nothing about the medium. */
+/* Invalid requests and cancels say nothing about the medium. */
 static inline bool epio__flush_sticks(int64_t result)
 {
     return result < 0 && result != EPIO_EINVAL && result != EPIO_ENOTSUP &&
@@ -30,13 +30,13 @@ static inline bool epio__flush_sticks(int64_t result)
            result != EPIO_EBADF && result != EPIO_ECLOSED;
 }
 
-/* The result of a flush for its syncs. The first failure is noted, and from then on no
- * other flush has succeeded, whatever its own result: the system reports a failure to
- * one of several flushes in flight. */
+/* The result of a flush for its syncs. The first failure is recorded, and from then on every flush
+ * fails, whatever its own result: the system reports a failure to only one of several flushes in
+ * flight. */
 static inline int64_t epio__flush_outcome(epio_file *file, int64_t result, int32_t *os_error)
 {
     uint32_t state = EPIO__FLUSH_GOOD;
-    /* Two epio_perform may fail at once: one claims it, then tells. */
+    /* Two epio_perform may fail at once: one claims the state, then publishes the error. */
     if (epio__flush_sticks(result) &&
         epio__compare_exchange_u32(&file->flush_failed, &state, EPIO__FLUSH_FAILING)) {
         file->flush_os_error = *os_error;

@@ -1,5 +1,5 @@
-/* What other threads post to a loop: ops that they submit, complete or resume, cancels; and
- * the wake that makes a sleeping owner look. What becomes of a message is op.c's. */
+/* What other threads post to a loop: ops that they submit, complete or resume, and cancels; and the
+ * wake of a sleeping owner. op.c handles the messages. */
 #include "core/loop.h"
 
 /* ---- Posts from other threads ---- */
@@ -23,14 +23,14 @@ static void push_cancel(epio_loop *loop, epio_op *op)
 void epio__loop_notify(epio_loop *loop)
 {
     if (epio__load_u32(&loop->sleeping) != 0 && epio__exchange_u32(&loop->sleeping, 0) != 0) {
-        /* Before the wake, so that who is woken by it finds it counted. */
+        /* Before the wake, so that the woken owner sees it counted. */
         epio__add_size(&loop->counters.wakes, 1);
         loop->backend->wake(loop->backend_state);
     }
 }
 
-/* Once the op is pushed it may be delivered and the loop be destroyed: the
- * visit makes epio_loop_destroy wait until this call has left. */
+/* Once the op is pushed it may be delivered and the loop be destroyed: epio_loop_destroy waits for
+ * visitors. */
 void epio__inbox_post(epio_loop *loop, epio_op *op, uint8_t message)
 {
     op->message = message;
@@ -72,8 +72,8 @@ static void take_message(epio_loop *loop, epio_op *op)
     }
 }
 
-/* Brings what was posted into the order in which it came, behind what an outer
- * call has not yet taken: a VFS may submit or cancel while it takes an op. */
+/* Restores the order of posting, behind what an outer call has not yet taken: a VFS may submit or
+ * cancel inside its submit. */
 static void collect_inbox(epio_loop *loop)
 {
     if (epio__load_pointer(&loop->inbox) == 0) {
@@ -82,7 +82,7 @@ static void collect_inbox(epio_loop *loop)
     epio_op *last = (epio_op *)epio__exchange_pointer(&loop->inbox, 0);
     epio__queue batch;
     epio__queue_init(&batch);
-    while (last != NULL) { /* the last came first */
+    while (last != NULL) { /* the list starts with the last posted */
         epio_node *before = last->queue.next;
         epio__queue_push_front(&batch, last);
         last = before != NULL ? epio__op_of_queue(before) : NULL;
@@ -118,7 +118,7 @@ void epio__loop_drain_in_time(epio_loop *loop)
     while (loop->arrivals.first != NULL) {
         take_message(loop, epio__queue_pop(&loop->arrivals));
         if (loop->arrivals.first != NULL && epio__loop_is_late(loop)) {
-            return; /* whose ops are cancelled may not be here yet */
+            return; /* cancels must wait: their ops may still be among the arrivals */
         }
     }
     epio__inbox_drain_cancels(loop);

@@ -1,21 +1,21 @@
-/* The loop: what an iteration does and in which order, who may run it, and its
- * beginning and end. What becomes of a single op is op.c's.
+/* The loop: what an iteration does and in which order, running, embedding, creation and end. Single
+ * ops are op.c's, ownership is owner.c's.
  *
- * An iteration takes what other threads posted and what the clock brings, begins the
- * flushes that are due, reads what was collected, hands over to the workers, looks at the kernel
- * (waiting only if there is nothing to deliver), and delivers what was ready when it came to that:
- * what a `done` submits waits for the next iteration, so that no callback starves the rest. */
+ * An iteration takes what other threads posted, fires timers, starts the flushes that are due,
+ * reads what was collected, offloads to the workers, polls the kernel (waiting only if there is
+ * nothing to deliver), and delivers what is ready by then: what a `done` submits waits for the next
+ * iteration, so that no callback starves the rest. */
 #include "core/loop.h"
 
 #include "fatal.h"
 
 #include <stdlib.h>
 
-/* What the owner carries out itself before it looks around. */
+/* Writes that the owner carries out itself before it polls again. */
 #define WRITES_AT_ONCE 16
 
-/* How long the owner looks out for a write to come back before it sleeps: longer than
- * a worker needs to wake up. */
+/* How long the owner spins for a write to end before it sleeps: longer than a worker takes to wake
+ * up. */
 #define SPIN_NS UINT64_C(100000)
 
 /* ---- Ownership ---- */
@@ -43,7 +43,7 @@ void epio_loop_detach(epio_loop *loop)
     if (loop->backend->release != NULL) {
         loop->backend->release(loop->backend_state);
         if (loop->embedded) {
-            loop->signalled = false; /* whatever was said, the release has taken back */
+            loop->signalled = false; /* the release has reset the handle */
             epio__workers_hand_over(loop);
             epio__loop_stand_by(loop);
         }
@@ -101,7 +101,7 @@ static void collect(epio_loop *loop)
 
 static void submit_deferred(epio_loop *loop)
 {
-    /* Those that are put off once more wait for the iteration after this one. */
+    /* Ops that are deferred again wait for the next iteration. */
     epio_node again;
     if (epio__list_empty(&loop->deferred)) {
         return;
@@ -116,7 +116,7 @@ static void submit_deferred(epio_loop *loop)
         epio__op_note_if_kept(op);
     }
     if (!epio__list_empty(&again)) {
-        /* The first that was put off again came before these. */
+        /* The one that was deferred again came before these. */
         epio__list_move_all(&loop->deferred, &again);
     }
 }
@@ -130,8 +130,8 @@ static void hand_over(epio_loop *loop)
     epio__workers_try_again(loop);
 }
 
-/* A loop that has nothing else to do, now or because of anybody else, saves the
- * way to a worker and back. */
+/* If the loop is idle and no other thread can post to it, the owner saves the round trip to a
+ * worker. */
 static bool may_perform_itself(const epio_loop *loop, uint64_t deadline)
 {
     return deadline == EPIO_FOREVER && something_to_hand_over(loop) && !loop->embedded &&
@@ -139,7 +139,7 @@ static bool may_perform_itself(const epio_loop *loop, uint64_t deadline)
            loop->watched == 0 && epio__workers_owner_may_perform(loop);
 }
 
-/* A single op, or a few writes: more would only be late for whoever comes. */
+/* A single op, or a few writes: more would delay other events. */
 static void perform_itself(epio_loop *loop)
 {
     if (loop->hand_over_writes == 0) {
@@ -161,8 +161,8 @@ static bool has_news(const void *of)
     return something_was_posted(loop) || epio__load_relaxed_u32(&loop->woken) != 0;
 }
 
-/* Buffered writes come back soon, and wake nobody who is still looking. While a flush
- * is under way the kernel's own threads need the processors. */
+/* Buffered writes end soon, and a spinning owner needs no wake. During a flush the kernel's own
+ * threads need the processors. */
 static void spin(epio_loop *loop, uint64_t deadline)
 {
     bool only_writes = loop->writes_at_workers != 0 && loop->internal == 0 &&
@@ -188,8 +188,8 @@ static void look_at_kernel(epio_loop *loop, uint64_t deadline)
     }
 }
 
-/* Waits for the kernel, a worker or another thread. Whoever posts after the
- * exchange sees that the owner sleeps; whoever posted before is seen here. */
+/* Waits for the kernel, a worker or another thread. A thread that posts after the exchange sees
+ * that the owner sleeps; what was posted before is seen here. */
 static void sleep_until(epio_loop *loop, uint64_t deadline, bool heeds_wake)
 {
     epio__exchange_u32(&loop->sleeping, 1);
@@ -202,8 +202,7 @@ static void sleep_until(epio_loop *loop, uint64_t deadline, bool heeds_wake)
     epio__store_relaxed_u32(&loop->sleeping, 0);
 }
 
-/* Half of a poll's time is for what comes in, half for what goes out: neither can
- * keep the other from getting on. */
+/* Half of a poll's time is for arrivals, half for deliveries, so that neither starves the other. */
 static void allow_half(epio_loop *loop, uint64_t budget)
 {
     loop->late_at = budget == EPIO_FOREVER ? EPIO_FOREVER : epio__deadline_after(budget / 2);
@@ -221,7 +220,7 @@ static void iterate(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds
     loop->bytes_left = EPIO__ITERATION_BYTES;
     loop->iterates = true;
     if (loop->embedded) {
-        /* Awake: what this iteration completes is delivered without telling the host. */
+        /* Awake: what this iteration completes is delivered without notifying the host. */
         epio__store_relaxed_u32(&loop->sleeping, 0);
     }
     collect(loop);
@@ -239,7 +238,7 @@ static void iterate(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds
         hand_over(loop);
         spin(loop, deadline);
         sleep_until(loop, deadline, heeds_wake);
-        allow_half(loop, budget); /* waiting is no part of it */
+        allow_half(loop, budget); /* waiting does not count */
     }
     collect(loop);
     allow_half(loop, budget);
@@ -257,7 +256,7 @@ void epio__loop_stand_by(epio_loop *loop)
     uint64_t due = next_due(loop);
     loop->backend->arm(loop->backend_state, due);
     epio__exchange_u32(&loop->sleeping, 1);
-    /* A timer that a poll left for the next is in the past: nothing would go off for it. */
+    /* A timer that a poll left for the next is in the past: the alarm would not fire for it. */
     bool something_to_do = something_was_posted(loop) || something_is_ready(loop) ||
                            (due != EPIO_FOREVER && due <= epio__monotonic_time());
     if (something_to_do && !loop->signalled) {
@@ -266,8 +265,7 @@ void epio__loop_stand_by(epio_loop *loop)
     }
 }
 
-/* Before the thread goes elsewhere: what was submitted gets going, and whoever
- * embeds the loop will be told when it has to do something. */
+/* Before the call returns to the program: starts what was submitted, and arms the host. */
 static void leave(epio_loop *loop)
 {
     epio__barrier_flush(loop);
@@ -284,14 +282,14 @@ static void leave(epio_loop *loop)
         return;
     }
     if (loop->signalled && !loop->calls_host && !something_is_ready(loop)) {
-        look_at_kernel(loop, 0); /* takes back what was said while a `done` ran */
+        look_at_kernel(loop, 0); /* resets what was signalled while a `done` ran */
     }
     epio__loop_stand_by(loop);
 }
 
 /* ---- Running ---- */
 
-/* Looks before it writes, which would be a tenth of a short iteration. */
+/* Test before the exchange: the atomic costs 10 % of a short iteration. */
 static bool take_flag(uint32_t *flag)
 {
     return epio__load_u32(flag) != 0 && epio__exchange_u32(flag, 0) != 0;
@@ -346,8 +344,8 @@ void epio__loop_run_until(epio_loop *loop, const bool *done)
     loop->late_at = late_at;
 }
 
-/* The owner may see the flag, leave and destroy the loop: the visit keeps it
- * until this thread is done with it. */
+/* The owner may see the flag, return and destroy the loop: the visit keeps the loop until this call
+ * returns. */
 void epio_loop_wake(epio_loop *loop)
 {
     check_loop(loop, "epio_loop_wake");
@@ -369,7 +367,8 @@ void epio_loop_stop(epio_loop *loop)
 uint64_t epio_loop_pending(const epio_loop *loop)
 {
     check_loop(loop, "epio_loop_pending");
-    /* In this order: an op that is on its way in is seen twice rather than not. */
+    /* In this order: an op that moves between the counts is counted twice rather than not at
+     * all. */
     size_t inbound = epio__load_size(&loop->inbound);
     return inbound + epio__load_size(&loop->in_flight);
 }
@@ -482,8 +481,8 @@ int epio_loop_close(epio_loop *loop, uint64_t timeout_ns)
     return 0;
 }
 
-/* The parent's goes on: what is shared with it is left alone. Its workers are not here, whose
- * lists may have been changing, and nobody visits. */
+/* The parent's loop lives on: what is shared with it is left alone. The child has no workers, whose
+ * lists may have been changing at the fork, and no visitors. */
 static void destroy_in_child(epio_loop *loop)
 {
     epio__loop_disclaim(loop);
@@ -507,7 +506,7 @@ void epio_loop_destroy(epio_loop *loop)
         epio__fatal("epio_loop_destroy", "called from inside a `done`, while the loop runs");
     }
     (void)epio_loop_close(loop, EPIO_FOREVER);
-    /* In this order: a thread that was written off may have opened a file, and closes it. */
+    /* In this order: a thread that was written off may have opened a file, and will close it. */
     size_t being_disposed_of = epio__load_u32(&loop->workers.late_opens);
     if (epio__load_size(&loop->open_files) > being_disposed_of) {
         epio__fatal("epio_loop_destroy",

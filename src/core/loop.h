@@ -1,5 +1,5 @@
-/* The loop as the core's files share it. Everything that has no word about
- * threads beside it belongs to the owner. */
+/* The loop as the core's files share it. Fields without a word about threads belong to the
+ * owner. */
 #ifndef EPIO_LOOP_H
 #define EPIO_LOOP_H
 
@@ -9,10 +9,10 @@
 #include "core/workers.h"
 #include "queue.h"
 
-/* For epio_loop_get_stats: what nobody else needs to know, and cannot be derived. */
+/* Only for epio_loop_get_stats: what cannot be derived. */
 typedef struct epio__counters {
     size_t wakes;                  /* atomic; any thread */
-    uint64_t routes[EPIO__ROUTES]; /* ops delivered, but for the plain ones, which were at once */
+    uint64_t routes[EPIO__ROUTES]; /* ops delivered; fast-path ones are left out */
     uint64_t in_place;
     uint64_t flushes;
     uint64_t syncs;
@@ -21,7 +21,7 @@ typedef struct epio__counters {
     uint64_t sleeps;
 } epio__counters;
 
-/* loop->owner, where it is no thread (epio__thread_self). */
+/* Values of loop->owner that are no thread (epio__thread_self). */
 enum {
     EPIO__OWNER_NONE,   /* detached */
     EPIO__OWNER_ENDED,  /* a thread that has ended */
@@ -36,60 +36,59 @@ struct epio_loop {
     const epio__loop_hooks *hooks;
     epio__entry entry;
 
-    /* How it waits for what is in flight. */
+    /* The backend, which waits for what is in flight. */
     const epio__backend *backend;
     void *backend_state;
-    uint64_t watched; /* things that the backend's poll could find without a wake */
+    uint64_t watched; /* pending events: what the backend's poll could find without a wake */
 
     /* Any thread. */
     uintptr_t owner;      /* epio__thread_self of the owner, or EPIO__OWNER_... */
     uintptr_t fast_owner; /* the same, while the loop has a fast path */
-    uintptr_t inbox;      /* last epio_op posted from elsewhere, linked by queue.next */
-    uintptr_t cancels;    /* last epio_op that was cancelled elsewhere, by cancel_next */
+    uintptr_t inbox;      /* last epio_op posted by another thread, linked by queue.next */
+    uintptr_t cancels;    /* last epio_op cancelled by another thread, linked by cancel_next */
     size_t visitors;      /* calls of other threads that still touch the loop */
     size_t inbound;       /* ops submitted elsewhere that the owner has not seen */
     size_t in_flight;     /* ops that it has seen; written by the owner */
     size_t open_files;
-    size_t
-        unreferenced;  /* of those in_flight, which do not keep epio_loop_run going; the owner's */
-    uint32_t sleeping; /* the owner waits, or will look again only when woken */
+    size_t unreferenced; /* those in in_flight that do not keep epio_loop_run going; the owner's */
+    uint32_t sleeping;   /* the owner waits, or will poll again only when woken */
     uint32_t woken;
     uint32_t stopping;
     uint32_t shared; /* a thread other than the owner has used the loop */
 
     epio__queue ready;          /* ended, not yet delivered */
-    epio__queue due;            /* those of them that the present iteration delivers; see below */
-    epio__queue arrivals;       /* taken from the inbox, not yet looked at */
+    epio__queue due;            /* those of them that the current iteration delivers */
+    epio__queue arrivals;       /* taken from the inbox, not yet handled */
     epio__queue collected;      /* reads for hooks->read_collected */
     epio_node deferred;         /* to be submitted again in the next iteration */
     epio_node hand_over;        /* for the workers, at the end of the iteration */
     epio_node held;             /* ops in flight that are in no list of a file */
     epio_node active_files;     /* files with writes or syncs in flight */
-    epio_node flush_files;      /* those of them that want a flush to begin */
+    epio_node flush_files;      /* those of them that wait for a flush to start */
     epio_op *timers;            /* earliest op of the heap */
     uint64_t user_timers;       /* timers other than those of held-back flushes */
     uint64_t hand_over_count;   /* ops in hand_over */
     uint64_t hand_over_writes;  /* those of them that are writes */
     uint64_t collected_count;   /* ops in collected */
     uint64_t internal;          /* flushes of the core's own in flight */
-    uint64_t at_workers;        /* ops handed over and not yet back */
+    uint64_t at_workers;        /* ops offloaded and not yet collected */
     uint64_t writes_at_workers; /* those of them that are writes */
-    uint64_t try_again_at;      /* when to ask the system once more for threads; 0: never */
+    uint64_t try_again_at;      /* when to retry starting threads; 0: never */
     epio__spin spin;
     uint64_t poll_budget; /* of an embedded loop, in nanoseconds; EPIO_FOREVER: none */
-    int64_t bytes_left;   /* of what this iteration may do on the owner's thread */
-    uint64_t late_at;     /* when an embedded loop's poll has taken its time; EPIO_FOREVER: never */
-    uint64_t delivered;   /* ever */
-    uint32_t depth;       /* nested iterations */
+    int64_t bytes_left;   /* budget of this iteration on the owner's thread */
+    uint64_t late_at;   /* when an embedded loop's poll has used up its time; EPIO_FOREVER: never */
+    uint64_t delivered; /* ever */
+    uint32_t depth;     /* nested iterations */
     uintptr_t iteration_at; /* where on the stack the innermost has its mark */
     bool closing;
     bool embedded;
     bool inline_writes;  /* the owner carries out buffered writes within their submit */
     bool iterates;       /* the loop runs, and will call hooks->thread_leaves */
-    bool may_wait;       /* for a read: the loop has nothing else to do */
+    bool may_wait;       /* for a read: the loop is idle, so it may block */
     bool uses_slow_path; /* see epio__loop_use_slow_path */
-    bool signalled;      /* the handle is readable by the owner's own doing */
-    bool calls_host;     /* epio_loop_on_ready is in use: what it told cannot be taken back */
+    bool signalled;      /* the owner made the handle readable itself */
+    bool calls_host; /* epio_loop_on_ready is in use: a posted notification cannot be withdrawn */
     epio__counters counters;
 
     epio__workers workers;
@@ -97,13 +96,13 @@ struct epio_loop {
 
 /* ---- fast_path.c: the fast path, and the entry to the slow path ---- */
 
-/* Delivers what is ready by now, up to `max` ops; 0: no limit. */
+/* Delivers what is ready now, up to `max` ops; 0: no limit. */
 void epio__loop_deliver(epio_loop *loop, uint32_t max);
 
 /* From now on every op takes the slow path. */
 void epio__loop_use_slow_path(epio_loop *loop);
 
-/* May it be submitted by the fast path? `state`: FAST_READ or FAST_WRITE. */
+/* May it take the fast path? `state`: FAST_READ or FAST_WRITE. */
 static inline bool epio__op_is_fast(const epio_op *op, uint32_t state)
 {
     return op != NULL && epio__load_u32(&op->state) == state && op->timeout_ns == 0 &&
@@ -113,69 +112,67 @@ static inline bool epio__op_is_fast(const epio_op *op, uint32_t state)
 
 /* ---- op.c: from submission to delivery ---- */
 
-/* epio_submit, epio_complete for a result that op->progress has, and the delivery
- * of an op that may go on instead, for whatever there is about it. */
+/* The slow path of epio_submit, of epio_complete (the result is in op->outcome), and of the
+ * delivery, in which a layer may send the op again. */
 void epio__op_submit(epio_op *op);
 void epio__op_complete(epio_op *op);
 void epio__op_deliver(epio_loop *loop, epio_op *op);
-/* Puts an op that did not end within its submit where a close of the loop finds it, and
- * starts its deadline. */
+/* Lists an op that did not end within its submit in loop->held, for a close of the loop, and starts
+ * its deadline. */
 void epio__op_keep(epio_loop *loop, epio_op *op);
-/* A write that was carried out before it was submitted, and failed: it takes the way of
- * all writes, as the next sync has to hear of it. */
+/* A write that was carried out before it was submitted, and failed: it takes the slow path, as the
+ * next sync must report it. */
 void epio__op_fail_at_once(epio_op *op, int64_t result);
-/* Lets the layers see an op come back whose result is in op->result. False: one sent it
- * again. */
+/* Returns an op with its op->result through its layers. False: one sent it again. */
 bool epio__op_return(epio_loop *loop, epio_op *op);
 /* The end of a delivery: the last access to the op is the call of its `done`. */
 void epio__op_give_back(epio_loop *loop, epio_op *op);
 
-/* Its turn has come: nothing holds it back any more. */
+/* Starts an op that no link holds back any more. */
 void epio__op_start(epio_loop *loop, epio_op *op);
-/* It has not begun, or waits for a flush, and will not go on. */
+/* Ends an op that has not started, or waits for a flush. */
 void epio__op_end_early(epio_op *op, int64_t result);
-/* Checks a chain that is being submitted, and makes it ready to be: its loop. */
+/* Checks and prepares a chain that is being submitted. Returns its loop. */
 epio_loop *epio__op_begin(epio_op *first, const char *function);
-/* Then submits it, from whichever thread this is. `extras`: EPIO__STATE_WAITED_FOR or 0. */
+/* Then submits it, from any thread. `extras`: EPIO__STATE_WAITED_FOR or 0. */
 void epio__op_launch(epio_loop *loop, epio_op *first, uint32_t extras, const char *function);
-/* What an op in the inbox is there for: submitted, completed, resumed elsewhere. */
+/* Handle an op from the inbox: submitted, completed or resumed by another thread. */
 void epio__op_arrive(epio_loop *loop, epio_op *op);
 void epio__op_come_back(epio_loop *loop, epio_op *op);
 void epio__op_resume(epio_loop *loop, epio_op *op);
-/* Acts on the timers whose time has come, but once a poll has taken its time the rest stays
- * for the next. */
+/* Fires the timers that are due; once a poll has used up its time the rest stays for the next. */
 void epio__loop_fire_timers(epio_loop *loop);
 
 /* ---- cancel.c ---- */
 
 /* A cancel or the deadline, on the owner's thread. */
 void epio__op_cancel(epio_loop *loop, epio_op *op);
-/* The same for one that has the mark of it already. */
+/* The same for one that has its cancel mark already. */
 void epio__op_cancel_in_phase(epio_loop *loop, epio_op *op);
 /* Its deadline has passed. */
 void epio__op_expire(epio_loop *loop, epio_op *op);
-/* The thread that is at it had its moment. */
+/* Writes off the worker that carries it out, whose time to finish is over. */
 void epio__op_write_off(epio_op *op);
 
 /* ---- wait.c ---- */
 
-/* op->waiter of an op that is WAITED_FOR has its result. */
+/* Passes the result to op->waiter of an op that is WAITED_FOR. */
 void epio__waiter_notify(void *waiter, int64_t result);
 
 /* ---- inbox.c ---- */
 
-/* From another thread than the owner's. After these the op may be gone, and its loop. */
+/* From another thread than the owner's. After these the op and its loop may be gone. */
 void epio__inbox_post(epio_loop *loop, epio_op *op, uint8_t message);
 void epio__inbox_post_cancel(epio_loop *loop, epio_op *op);
 /* Another thread than the owner uses the loop. */
 void epio__loop_mark_shared(epio_loop *loop);
 /* Takes what other threads posted; */
 void epio__loop_drain(epio_loop *loop);
-/* the same, but once a poll has taken its time the rest stays for the next; */
+/* the same, but once a poll has used up its time the rest stays for the next; */
 void epio__loop_drain_in_time(epio_loop *loop);
 /* cancels alone. */
 void epio__inbox_drain_cancels(epio_loop *loop);
-/* Makes the owner look again if it sleeps. Any thread. */
+/* Wakes the owner if it sleeps. Any thread. */
 void epio__loop_notify(epio_loop *loop);
 
 static inline bool epio__loop_is_owner(const epio_loop *loop)
@@ -183,7 +180,7 @@ static inline bool epio__loop_is_owner(const epio_loop *loop)
     return epio__load_relaxed_pointer(&loop->owner) == epio__thread_self();
 }
 
-/* Nothing at all wants the loop's attention. */
+/* The loop has nothing to do. */
 static inline bool epio__loop_is_quiet(const epio_loop *loop)
 {
     return (epio__load_pointer(&loop->inbox) | epio__load_pointer(&loop->cancels)) == 0 &&
@@ -193,34 +190,34 @@ static inline bool epio__loop_is_quiet(const epio_loop *loop)
            !loop->embedded && !loop->closing && loop->watched == 0;
 }
 
-/* And nothing is in flight that could soon want it. */
+/* And nothing is in flight that could soon change that. */
 static inline bool epio__loop_is_alone(const epio_loop *loop)
 {
     return epio__load_relaxed_size(&loop->in_flight) == 0 && loop->internal == 0 &&
            epio__load_relaxed_u32(&loop->shared) == 0;
 }
 
-/* The poll is to come to its end. The clock is only looked at where there is a limit. */
+/* The poll has used up its time. The clock is only read if there is a limit. */
 static inline bool epio__loop_is_late(const epio_loop *loop)
 {
     return loop->late_at != EPIO_FOREVER && epio__monotonic_time() >= loop->late_at;
 }
 
-/* What one iteration may do on the owner's thread before the loop looks around, in bytes that
- * are copied: less than a millisecond, for the sake of user interfaces. */
+/* Budget of an iteration on the owner's thread, in bytes of copying: less than a millisecond, as
+ * user interfaces must not stall. */
 #define EPIO__ITERATION_BYTES (INT64_C(3) << 20)
 
 /* Fixed cost of an op, in bytes of copying. */
 #define EPIO__OP_COST 4096u
 
-/* The iteration has had its share. One op is always taken, so that all get on. */
+/* The iteration's budget is spent. One op is always allowed, so that all make progress. */
 static inline bool epio__loop_is_spent(const epio_loop *loop)
 {
     return loop->bytes_left <= 0 ||
            (loop->bytes_left != EPIO__ITERATION_BYTES && epio__loop_is_late(loop));
 }
 
-/* So many bytes were copied by the owner for an op. */
+/* Charges the budget for an op for which the owner copied `bytes`. */
 static inline void epio__loop_charge(epio_loop *loop, uint64_t bytes)
 {
     uint64_t most = (uint64_t)EPIO__ITERATION_BYTES;
@@ -237,8 +234,8 @@ static inline bool epio__loop_spend(epio_loop *loop, uint64_t bytes)
     return may;
 }
 
-/* A read of what is probably in memory, within the iteration's budget: true, and
- * hooks->read_collected will see to it. */
+/* Collects a read of data that is probably in memory, within the iteration's budget: true, and
+ * hooks->read_collected will carry it out. */
 static inline bool epio__loop_collect(epio_loop *loop, const epio_file *file, epio_op *op)
 {
     uint64_t bytes = op->arguments.io.len;
@@ -261,22 +258,22 @@ static inline void epio__loop_notify_host(epio_loop *loop)
     }
 }
 
-/* ---- owner.c: whose the loop is ---- */
+/* ---- owner.c: ownership ---- */
 
-/* Makes the calling thread the owner of a new loop; and the end of that. */
+/* Makes the calling thread the owner of a new loop; and ends the ownership. */
 void epio__loop_claim(epio_loop *loop);
 void epio__loop_disclaim(epio_loop *loop);
 
 /* Aborts unless the calling thread may run the loop, and takes it if it was detached. `here`:
  * EPIO__STACK_ADDRESS of the public function that was called. */
 void epio__loop_enter(epio_loop *loop, const char *function, uintptr_t here);
-/* Aborts if the owner can run the loop no more: what is submitted would never complete. Any
+/* Aborts if the owner cannot run the loop any more: what is submitted would never complete. Any
  * thread. */
 void epio__loop_check_lives(const epio_loop *loop, const char *function);
 /* Aborts if the iteration around this call was left, or if calls are nested too deep. */
 void epio__loop_check_nested(const epio_loop *loop, const char *function, uintptr_t here);
 
-/* What an iteration has at loop->iteration_at as long as it is not left. */
+/* The value at loop->iteration_at while the iteration has not been left. */
 static inline uintptr_t epio__iteration_mark(const epio_loop *loop)
 {
     return (uintptr_t)loop ^ (uintptr_t)0x5475726eu;
@@ -290,14 +287,14 @@ static inline bool epio__loop_is_inherited(const epio_loop *loop)
 
 /* ---- loop.c ---- */
 
-/* The loop's memory, all zero, is at the start of what malloc gave, and the core frees it at
- * the loop's end. What is not set here is for the caller: the backend, and the options. */
+/* The loop's memory, all zero, is the start of a malloc block, which the core frees at the loop's
+ * end. The caller sets the backend and the options. */
 void epio__loop_init(epio_loop *loop, epio_vfs *resident, const epio__loop_hooks *hooks);
 /* The calling thread owns it from now on. `workers`: see epio__workers_init. */
 void epio__loop_begin(epio_loop *loop, uint32_t workers);
 
-/* While an embedded loop is not running, or a `done` runs that may run the
- * foreign loop: its handle is readable if there is something to do. */
+/* Arms the host, before an embedded loop returns and before a `done`, which may run the host's
+ * loop: the handle is readable if there is something to do. */
 void epio__loop_stand_by(epio_loop *loop);
 /* Runs the loop until *done. */
 void epio__loop_run_until(epio_loop *loop, const bool *done);
@@ -307,26 +304,26 @@ static inline epio_op *epio__op_of_held(epio_node *node)
     return EPIO__CONTAINER(node, epio_op, held);
 }
 
-/* ---- barrier.c: law 5, law 6 and what close waits for ---- */
+/* ---- barrier.c: syncs, flush errors, and what a close waits for ---- */
 
 /* An op of a file was submitted: the file counts it. */
 void epio__barrier_enter(epio_loop *loop, epio_op *op);
-/* A sync may begin as far as its links are concerned. */
+/* Starts a sync whose links have ended. */
 void epio__barrier_start_sync(epio_op *op);
-/* A sync ends before its flush did: it leaves the others alone, and to the next one the
- * error that it has not reported. */
+/* A sync ends before its flush: the others continue, and the next one gets the error that it has
+ * not reported. */
 void epio__barrier_withdraw_sync(epio_op *op);
-/* Every sync of the file that has no answer yet is to end. */
+/* Cancels every sync of the file. */
 void epio__barrier_cancel_syncs(epio_loop *loop, epio_file *file);
-/* Every op of the file is to end. */
+/* Cancels every op of the file. */
 void epio__barrier_cancel_all(epio_loop *loop, epio_file *file);
-/* Likewise for a close. */
+/* Starts a close whose links have ended. */
 void epio__barrier_start_close(epio_loop *loop, epio_op *op);
 /* An op of a file is being delivered, with op->result final. */
 void epio__barrier_leave(epio_op *op);
-/* At the end of an iteration: begins the flushes that nothing holds back. */
+/* At the end of an iteration: starts the flushes that are not held back. */
 void epio__barrier_flush(epio_loop *loop);
-/* The core's own flush came back. */
+/* The core's own flush ended. */
 void epio__barrier_flushed(epio_loop *loop, epio_op *op);
 
 /* ---- timers.c: deadlines and sleeps, earliest first ---- */
@@ -335,7 +332,7 @@ void epio__timer_start(epio_loop *loop, epio_op *op);
 void epio__timer_stop(epio_loop *loop, epio_op *op);
 /* When the earliest timer is due; EPIO_FOREVER if there is none. */
 uint64_t epio__timer_next(const epio_loop *loop);
-/* Takes an op whose time has come; NULL: none. */
+/* Takes an op that is due; NULL: none. */
 epio_op *epio__timer_take(epio_loop *loop, uint64_t now);
 
 #endif

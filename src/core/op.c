@@ -1,13 +1,12 @@
-/* The life of an op in flight: from epio_submit, through whatever holds it, to
- * its one delivery. Ops that have nothing about them are spared most of this: fast_path.c
- * is their way, and the entry for all. Ending one early is cancel.c's, waiting for one
- * wait.c's, what other threads post inbox.c's; what an iteration of the loop does, and in
- * which order, is loop.c's.
+/* The slow path of an op in flight: from epio_submit, through whatever holds it up, to its one
+ * delivery. fast_path.c is the entry for all ops, and spares most of them this. Ending one early is
+ * cancel.c's, waiting for one wait.c's, what other threads post inbox.c's; what an iteration of the
+ * loop does, and in which order, is loop.c's.
  *
- * Exactly one completion: an op is on the ready queue once, because
- * epio_complete checks that somebody held it. After delivery nobody has it:
- * epio__op_give_back first lets every foreign epio_cancel finish that has found the op
- * in flight, then gives the op away in one atomic step. */
+ * Exactly one completion: an op is on the ready queue once, because epio_complete checks that it is
+ * not there already. After delivery the library does not touch it: epio__op_give_back first lets
+ * every epio_cancel of another thread finish that has found the op in flight, then gives the op to
+ * the caller in one atomic step. */
 #include "core/flush_error.h"
 #include "core/loop.h"
 #include "core/semaphore.h"
@@ -16,7 +15,7 @@
 
 /* ---- Completion ---- */
 
-/* The deadline counts no more, either. */
+/* Stops the deadline, too. */
 static void stop_waiting_for_due(epio_loop *loop, epio_op *op)
 {
     epio__timer_stop(loop, op);
@@ -84,7 +83,7 @@ static void park(epio_loop *loop, epio_op *op, uint8_t due_for, uint64_t due)
     epio__op_enter(op, EPIO__PHASE_PARKED);
     op->route = EPIO__ROUTE_NOBODY;
     wait_for_due(loop, op, due_for, due);
-    /* A flush is the file's; its syncs are what a close of the loop finds. */
+    /* A flush is the file's own: a close of the loop cancels it through the file. */
     if (op->held.next == NULL && (op->state_flags & EPIO__FLAG_INTERNAL) == 0) {
         epio__list_append(&loop->held, &op->held);
     }
@@ -138,7 +137,7 @@ void epio_forward(epio_op *op, epio_vfs *vfs, epio_file *file)
         epio_complete(op, EPIO_ECANCELED);
         return;
     }
-    if (op->due_for == EPIO__DUE_ALARM) { /* of the VFS that gives the op on */
+    if (op->due_for == EPIO__DUE_ALARM) { /* of the VFS that forwards the op */
         stop_waiting_for_due(op->loop, op);
         start_deadline(op->loop, op);
     }
@@ -156,8 +155,7 @@ static void hold(epio_op *op)
     epio__op_note_if_kept(op);
 }
 
-/* A file that is being closed waits for no lock, but one that is free may still be
- * had. */
+/* A file that is being closed waits for no lock, but may still get one that is free. */
 static void hold_lock(epio_loop *loop, epio_op *op)
 {
     const epio_file *file = op->file;
@@ -167,7 +165,7 @@ static void hold_lock(epio_loop *loop, epio_op *op)
     }
 }
 
-/* It has not begun, or waits for a flush, and will not go on. */
+/* It has not started, or waits for a flush. */
 void epio__op_end_early(epio_op *op, int64_t result)
 {
     if (op->kind == EPIO_KIND_SYNC && op->file != NULL) {
@@ -233,8 +231,8 @@ void epio_resume(epio_op *op)
     }
 }
 
-/* Puts an op that did not end at once where a close of the loop finds it, and
- * starts its deadline. */
+/* Lists an op that did not end at once in loop->held, for a close of the loop, and starts its
+ * deadline. */
 void epio__op_keep(epio_loop *loop, epio_op *op)
 {
     if (op->held.next == NULL && op->phase != EPIO__PHASE_BARRIER) {
@@ -253,8 +251,8 @@ static void count_inbound(epio_loop *loop, epio_op *op, size_t amount)
     }
 }
 
-/* `inbound`: another thread submitted it, and counted it as such. The new count
- * is added before the old one goes, so that nobody sees the op in neither. */
+/* `inbound`: another thread submitted it, and counted it as such. The new count is added before the
+ * old one is subtracted, so that no thread sees the op in neither. */
 static void count_chain(epio_loop *loop, epio_op *first, bool inbound)
 {
     for (epio_op *op = first; op != NULL; op = op->link) {
@@ -273,7 +271,7 @@ static void count_chain(epio_loop *loop, epio_op *first, bool inbound)
             epio__op_enter(op, EPIO__PHASE_LINKED);
             epio__op_keep(loop, op);
             if ((op->state_flags & EPIO__FLAG_CANCEL) != 0) {
-                epio__op_cancel_in_phase(loop, op); /* somebody was quicker than this thread */
+                epio__op_cancel_in_phase(loop, op); /* it was cancelled before it arrived */
             }
         }
     }
@@ -295,9 +293,8 @@ void epio__op_arrive(epio_loop *loop, epio_op *op)
 
 /* ---- Submitting ---- */
 
-/* A close that has the file's later ops behind it would wait for itself. The files
- * note which of them are closed further ahead in the chain; a thread that looks at
- * the same file meanwhile closes it too, which is a mistake of its own. */
+/* A close with ops of its file linked behind it would wait for itself. The mark is in the file;
+ * another thread that sees it is closing the same file, which is a programming error anyway. */
 static void check_nothing_follows_closes(epio_op *first)
 {
     for (epio_op *op = first; op != NULL; op = op->link) {
@@ -324,7 +321,7 @@ static bool has_nothing(const epio_op *op)
     return op->vfs == NULL;
 }
 
-/* That of the first op in the chain that has anything. */
+/* The loop of the first op in the chain that has a file or VFS. */
 static epio_loop *loop_of_chain(const epio_op *first, const char *function)
 {
     const epio_op *op = first;
@@ -351,7 +348,7 @@ epio_loop *epio__op_begin(epio_op *first, const char *function)
         }
         closes |= op->kind == EPIO_KIND_CLOSE && op->link != NULL;
         if (epio__op_is(op, EPIO__KIND_MUST_RUN)) {
-            op->timeout_ns = 0; /* it has no deadline, whoever holds it */
+            op->timeout_ns = 0; /* it has no deadline, in any phase */
         } else if (op->timeout_ns != 0) {
             op->timeout_ns = epio__deadline_after(op->timeout_ns);
         }
@@ -393,7 +390,7 @@ static void submit_elsewhere(epio_loop *loop, epio_op *first, const char *functi
 
 static void submit_here(epio_loop *loop, epio_op *op)
 {
-    /* What other threads submitted before must count as before. */
+    /* Ops that other threads submitted before must come first. */
     if (op->kind == EPIO_KIND_SYNC || epio__op_is(op, EPIO__KIND_MUST_RUN) || op->link != NULL) {
         epio__loop_drain(loop);
     }
@@ -401,8 +398,7 @@ static void submit_here(epio_loop *loop, epio_op *op)
     epio__loop_notify_host(loop);
 }
 
-/* A write that failed within its submit takes the way of all writes, as the next sync
- * has to hear of it. */
+/* A write that failed within its submit takes the slow path, as the next sync must report it. */
 void epio__op_fail_at_once(epio_op *op, int64_t result)
 {
     epio_loop *loop = epio__op_begin(op, "epio_submit");
@@ -457,7 +453,7 @@ static void fire(epio_loop *loop, epio_op *op)
         op->vfs->methods->alarm(op->vfs, op);
         return;
     default:
-        return; /* a flush that was held back: the end of the iteration begins it */
+        return; /* a flush that was held back: the end of the iteration starts it */
     }
 }
 
@@ -503,8 +499,7 @@ static void settle_result(epio_op *op)
     }
 }
 
-/* A failure goes down the chain with whatever follows: each member that starts hands it
- * on to the next. */
+/* A failure stays with the chain: each op that starts passes it on to the next. */
 static void follow_link(epio_loop *loop, epio_op *op)
 {
     epio_op *second = op->link;
@@ -531,7 +526,7 @@ static void call_done(epio_loop *loop, epio_op *op, void (*done)(epio_op *op))
         done(op);
         return;
     }
-    epio__loop_stand_by(loop); /* it may run the foreign loop */
+    epio__loop_stand_by(loop); /* it may run the host's loop */
     done(op);
     epio__store_relaxed_u32(&loop->sleeping, 0);
 }
@@ -544,7 +539,7 @@ void epio__op_give_back(epio_loop *loop, epio_op *op)
     uint32_t state = epio__load_u32(&op->state);
     for (;;) {
         if ((state & EPIO__STATE_CANCELLING) != 0) {
-            /* A foreign epio_cancel is about to put it on the list. */
+            /* An epio_cancel of another thread is about to put it on the list. */
             epio__inbox_drain_cancels(loop);
             state = epio__load_u32(&op->state);
             if ((state & EPIO__STATE_CANCELLING) != 0) {

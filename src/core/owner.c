@@ -1,14 +1,14 @@
-/* To whom a loop belongs: one thread of one process. Also what tells that this thread has
- * ended, that the process is a fork, or that a `done` never returned to its loop. */
+/* Ownership of a loop: one thread of one process. Also detects that this thread has ended, that the
+ * process is a fork, or that a `done` never returned to its loop. */
 #include "core/loop.h"
 #include "fatal.h"
 
 #include <stdlib.h>
 
-/* Nested iterations, wherever their stack is: far more than any program means to have. */
+/* Nested iterations, wherever their stack is: far more than any program intends. */
 #define MOST_NESTED 10000u
 
-/* What a nested iteration finds left of its thread's stack, for itself and a `done`. */
+/* Stack that must be left for a nested iteration and its `done`. */
 #define STACK_RESERVE ((size_t)32 * 1024)
 
 /* ---- Who may use it ---- */
@@ -66,8 +66,8 @@ void epio__loop_enter(epio_loop *loop, const char *function, uintptr_t here)
 /* ---- Nested iterations ---- */
 
 /* A call from inside a `done` lies below the iteration that called that; an iteration that was left
- * by longjmp or an exception lies below a later call, or what it had there is overwritten. Told
- * only where both are on the thread's own stack: those of coroutines have no order. */
+ * by longjmp or an exception lies below a later call, or its mark is overwritten. Checked only if
+ * both are on the thread's own stack: those of coroutines have no order. */
 void epio__loop_check_nested(const epio_loop *loop, const char *function, uintptr_t here)
 {
     uintptr_t low;
@@ -97,8 +97,8 @@ static epio_loop *loop_of(epio__entry *entry)
     return EPIO__CONTAINER(entry, epio_loop, entry);
 }
 
-/* The child has its own copy, in which nothing goes on: what was to be delivered is the
- * parent's, and nobody is to be woken. */
+/* The child's copy of the loop is dead: what was to be delivered is the parent's, and no thread is
+ * to be woken. */
 static void after_fork(epio__entry *entry, bool in_child)
 {
     epio_loop *loop = loop_of(entry);
@@ -132,7 +132,7 @@ static bool passes(const epio_op *op, const epio_vfs *vfs)
     return found;
 }
 
-/* And what is linked behind it, where that is in no other list. */
+/* Also checks what is linked behind it, which may be in no other list. */
 static bool chain_passes(const epio_op *op, const epio_vfs *vfs)
 {
     while (op != NULL && !passes(op, vfs)) {
@@ -149,7 +149,7 @@ static bool queue_passes(const epio_node *node, const epio_vfs *vfs)
     return node != NULL;
 }
 
-/* Is an op in flight that this VFS has to do with? Ops of open files are not looked for. */
+/* Is an op in flight that passes this VFS? Ops of open files are not searched. */
 static bool is_in_use(const epio_loop *loop, const epio_vfs *vfs)
 {
     const epio_op *posted = (const epio_op *)epio__load_pointer(&loop->inbox);
@@ -163,7 +163,7 @@ static bool is_in_use(const epio_loop *loop, const epio_vfs *vfs)
            (posted != NULL && queue_passes(&posted->queue, vfs));
 }
 
-/* Only the owner can look; a loop that has none is held for the moment. */
+/* Only the owner can check; a detached loop is owned for the moment. */
 static const char *needs_vfs(const epio__entry *entry, const epio_vfs *vfs)
 {
     epio_loop *loop = loop_of((epio__entry *)(uintptr_t)entry);
@@ -188,7 +188,7 @@ static const epio__entry_methods loop_methods = {
 
 /* ---- Beginning and end ---- */
 
-/* Loops of this process, with its mutex. */
+/* Loops of this process; guarded by its mutex. */
 static size_t loops;
 
 void epio__loop_claim(epio_loop *loop)

@@ -24,7 +24,8 @@ int64_t epio_perform_on(epio_op *op, epio_vfs *vfs, epio_file *file)
     return result;
 }
 
-/* Of a loop of the process that this one was forked from, where alone its ops go on. */
+/* The file's loop belongs to the process from which this one was forked: its ops continue only
+ * there. */
 static bool is_inherited(const epio_file *file)
 {
 #if EPIO_ASYNC
@@ -74,7 +75,7 @@ static int64_t perform_kind(epio_op *op)
     return op->vfs->methods->perform(op->vfs, op);
 }
 
-/* What cannot be carried out yet is tried again when it asked for it. */
+/* Retries what cannot be carried out yet, at the time that it asked for. */
 static int64_t perform_until_done(epio_op *op)
 {
     for (;;) {
@@ -102,7 +103,7 @@ int64_t epio_perform(epio_op *op)
         result = op->result;
     } else {
         epio__op_check_open(op, "epio_perform");
-        op->reason = EPIO__REASON_NONE; /* an earlier one's, if the verb called nothing */
+        op->reason = EPIO__REASON_NONE; /* may be an earlier use's: verbs do not always clear it */
         /* From here to the end of the op it is a deadline. */
         if (op->timeout_ns != 0) {
             op->timeout_ns = epio__deadline_after(op->timeout_ns);

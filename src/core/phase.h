@@ -1,8 +1,8 @@
 /* Where an op in flight is: the phases, and the one function that changes them.
  *
- * A phase says who holds the op and which list it is in, and so what has to be undone when it
- * is cancelled. The owner alone changes it, but for an op that is being submitted, which is
- * the submitter's.
+ * A phase says who holds the op and which list it is in, and so what has to be undone when it is
+ * cancelled. Only the owner changes it, except while an op is being submitted, when it is the
+ * submitter's.
  *
  *                 entered by                        left by                in which list
  *     NONE        a verb                            a runner               none
@@ -23,8 +23,8 @@
  *     PARKED      epio_complete_at, EPIO_RETRY      its time; a cancel     the timers' heap; held
  *     READY       epio_complete                     delivery               ready, then due, by
  *                                                                          `queue`
- *     RETURNING   delivery through layers, or of    the last frame; who    none
- *                 EPIO_RETRY                        sends it again
+ *     RETURNING   delivery through layers, or of    the last frame; a      none
+ *                 EPIO_RETRY                        layer sending it again
  *
  * After delivery the phase stays what it was, READY or COLLECTED: the op is the caller's, and
  * op->state says so. */

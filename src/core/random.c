@@ -1,4 +1,4 @@
-/* Random bytes, by libsodium, which asks the system for its seed and locks. */
+/* Random bytes, by libsodium, which gets its seed from the system and is thread-safe. */
 #include "fatal.h"
 #include "platform.h"
 
@@ -6,7 +6,7 @@
 
 void epio__random_bytes(void *buffer, size_t len)
 {
-    /* Does its work once; safe in any thread. */
+    /* Initializes once; safe in any thread. */
     if (sodium_init() < 0) {
         epio__fatal("epio_randomness", "libsodium finds no source of randomness");
     }

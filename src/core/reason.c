@@ -24,8 +24,8 @@ const char *epio_op_invalid_reason(const epio_op *op)
     if (op == NULL) {
         epio__fatal("epio_op_invalid_reason", "the op is NULL");
     }
-    /* An op that was refused may have ended otherwise, cancelled behind another; and an
-     * earlier reason is still there in an op that the system refuses now. */
+    /* An op that was refused may have ended otherwise, cancelled behind another; and an op that the
+     * system refuses now may still have an earlier reason. */
     bool refused = epio__load_u32(&op->state) == EPIO__STATE_DONE && op->reason != 0 &&
                    op->os_error == 0 && op->result == epio__reason_error(op->reason);
     return refused ? texts[op->reason] : NULL;

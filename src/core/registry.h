@@ -1,5 +1,5 @@
-/* What this process has of loops, VFSes and semaphores, for what concerns them all: a fork,
- * the end of a thread, a VFS that is destroyed too early. */
+/* All loops, VFSes and semaphores of this process, for events that concern them all: a fork, the
+ * end of a thread, a VFS that is destroyed too early. */
 #ifndef EPIO_REGISTRY_H
 #define EPIO_REGISTRY_H
 
@@ -7,10 +7,10 @@
 
 typedef struct epio__entry epio__entry;
 
-/* All are called with the process's mutex held; NULL: nothing is to be done. */
+/* All are called with the process's mutex held; NULL: not called. */
 typedef struct epio__entry_methods {
-    /* Around a fork of this process: takes a mutex that the child must find free, and gives
-     * it back in both. Between the two nothing of the entry changes. */
+    /* Around a fork of this process: locks a mutex that must be free in the child, and unlocks it
+     * in both processes. Between the two nothing of the entry changes. */
     void (*before_fork)(epio__entry *entry);
     void (*after_fork)(epio__entry *entry, bool in_child);
 

@@ -1,9 +1,9 @@
-/* Counted permits and bytes with one queue for both, first come first served:
- * who wants more than is free holds up those behind, else it might never get
- * it. Who waits, and on which loop, is left to the waiter's `granted`.
+/* Counted permits and bytes with one queue for both, first come first served: a request for more
+ * than is free holds up those behind it, else it might never be granted. The waiter's `granted`
+ * resumes its op or thread.
  *
- * While nobody waits and bytes do not count, there is but one number: it is taken
- * and given without the mutex. Whoever has the mutex has that number too. */
+ * While no request waits and bytes are not limited, the permits are one atomic number, `quick`,
+ * which changes without the mutex. A thread that holds the mutex takes that number over. */
 #include "core/semaphore.h"
 
 #include "core/event.h"
@@ -13,7 +13,7 @@
 
 #include <stdlib.h>
 
-/* In place of the number: it is permits_free, and the mutex guards it. */
+/* In place of the number: permits_free has it, guarded by the mutex. */
 #define GUARDED UINT32_MAX
 
 struct epio_semaphore {
@@ -27,7 +27,7 @@ struct epio_semaphore {
     uint32_t permits_total;
     uint32_t permits_free;
     size_t limits; /* atomic; `limit` VFSes over it */
-    size_t ops;    /* atomic; each an epio_acquire in flight, begun or not */
+    size_t ops;    /* atomic; each an epio_acquire in flight, started or not */
     bool closed;
     bool inherited; /* this process was forked from the one that made it */
 };
@@ -53,7 +53,7 @@ static void leave(epio_semaphore *semaphore)
     epio__mutex_unlock(&semaphore->mutex);
 }
 
-/* False: that is for the mutex, or there are not so many. */
+/* False: the mutex is needed, or there are not enough. */
 static bool take_quickly(epio_semaphore *semaphore, uint32_t permits)
 {
     uint32_t quick = epio__load_u32(&semaphore->quick);
@@ -65,7 +65,7 @@ static bool take_quickly(epio_semaphore *semaphore, uint32_t permits)
     return true;
 }
 
-/* False: that is for the mutex, or they were never taken. */
+/* False: the mutex is needed, or they were never acquired. */
 static bool give_quickly(epio_semaphore *semaphore, uint32_t permits)
 {
     uint32_t quick = epio__load_u32(&semaphore->quick);
@@ -89,8 +89,8 @@ static void before_fork(epio__entry *entry)
     epio__mutex_lock(&semaphore_of(entry)->mutex);
 }
 
-/* Ops of the parent, which have or wait for permits there, neither give any back in a child
- * nor get some. */
+/* Ops of the parent that hold or wait for permits neither release any in the child nor get any
+ * there. */
 static void after_fork(epio__entry *entry, bool in_child)
 {
     epio_semaphore *semaphore = semaphore_of(entry);
@@ -227,7 +227,7 @@ void epio__semaphore_count_acquire(epio_semaphore *semaphore, size_t amount)
     epio__add_size(&semaphore->ops, amount);
 }
 
-/* One request may be larger than all there is: it takes all. */
+/* A request larger than the limit takes all. */
 static uint64_t bytes_charged(const epio_semaphore *semaphore, uint64_t bytes)
 {
     return bytes < semaphore->bytes_total ? bytes : semaphore->bytes_total;
@@ -244,7 +244,7 @@ static bool take(epio_semaphore *semaphore, uint32_t permits, uint64_t bytes)
     return true;
 }
 
-/* Moves those whose turn has come to `granted`. */
+/* Moves the waiters that can be granted now to `granted`. */
 static void collect_granted(epio_semaphore *semaphore, epio_node *granted)
 {
     while (!epio__list_empty(&semaphore->waiters)) {
@@ -261,8 +261,8 @@ static void collect_granted(epio_semaphore *semaphore, epio_node *granted)
     }
 }
 
-/* Outside of the lock, since it may start operations; each waiter may be gone
- * when its call returns. */
+/* Without the mutex, since it may start operations; each waiter may be gone when its call
+ * returns. */
 static void call_granted(epio_node *granted)
 {
     while (!epio__list_empty(granted)) {
@@ -363,7 +363,7 @@ uint32_t epio_semaphore_available(const epio_semaphore *semaphore)
     if (quick != GUARDED) {
         return quick;
     }
-    /* The lock is no part of what the caller sees as constant. */
+    /* The mutex is not part of the caller's const view. */
     epio_semaphore *changed = (epio_semaphore *)(uintptr_t)semaphore;
     enter(changed);
     uint32_t available = changed->permits_free;
@@ -399,8 +399,8 @@ static int wait_for_grant(epio_semaphore *semaphore, thread_waiter *waiter, uint
         if (epio__semaphore_withdraw(semaphore, &waiter->base)) {
             return EPIO_ETIMEDOUT;
         }
-        /* Granted at the last moment: its call is still to be awaited, since it
-         * uses this thread's stack. */
+        /* Granted at the last moment: wait for the call of `granted`, since it uses this thread's
+         * stack. */
         (void)epio__event_wait(&waiter->event, EPIO_FOREVER);
     }
     return waiter->base.outcome;

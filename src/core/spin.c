@@ -1,11 +1,10 @@
-/* See spin.h. A spin that was in vain makes the next ones rarer, not shorter: one that
- * is shorter than a wake-up would miss whoever has to be woken himself, and go on
- * missing him. */
+/* See spin.h. A spin without success makes the next ones rarer, not shorter: one that is shorter
+ * than a wake-up would always miss a thread that has to be woken first. */
 #include "core/spin.h"
 
 #define LOOKS_AT_ONCE 64
-/* More would keep both sides asleep for long once they have missed each other, fewer
- * would cost more than a twentieth of the waits that are in vain. */
+/* With more, both sides sleep for long once they have missed each other; with fewer, useless spins
+ * take more than a twentieth of the waits. */
 #define MOST_SKIPPED 15u
 
 bool epio__spin_pays(epio__spin *spin)

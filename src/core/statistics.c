@@ -1,5 +1,5 @@
-/* epio_loop_get_stats: what the loop's counters and lists say. They belong to the owner, who
- * writes them as it goes; what a cached read would have to pay for is derived here. */
+/* epio_loop_get_stats: what the loop's counters and lists say. They belong to the owner; what would
+ * cost every cached read something is derived here. */
 #include "core/loop.h"
 #include "core/struct_size.h"
 #include "fatal.h"
@@ -30,7 +30,7 @@ static void fill_routes(epio_loop_stats *statistics, const epio_loop *loop)
     statistics->by_workers = routes[EPIO__ROUTE_WORKER];
     statistics->by_owner = routes[EPIO__ROUTE_OWNER];
     statistics->by_nobody = routes[EPIO__ROUTE_NOBODY];
-    /* Plain reads that were in memory are counted nowhere else. */
+    /* Fast-path reads from memory are counted nowhere else. */
     statistics->at_once = statistics->delivered - statistics->by_backend - statistics->by_workers -
                           statistics->by_owner - statistics->by_nobody;
 }
@@ -44,7 +44,7 @@ static void fill_lengths(epio_loop_stats *statistics, const epio_loop *loop)
     statistics->to_hand_over_now = loop->hand_over_count;
     statistics->at_backend_now = loop->watched;
     statistics->at_workers_now = loop->at_workers;
-    /* Of which nothing changes but its mutexes. */
+    /* Only its mutexes change. */
     statistics->threads_now = epio__workers_count_threads((epio__workers *)&loop->workers);
 }
 

@@ -1,5 +1,5 @@
-/* Structs that cross the library's boundary, and grow from version to version: each begins with
- * its size as the program knows it. Any size from that of the first version on will do. */
+/* Structs that cross the library's boundary, and grow from version to version: each begins with its
+ * size as the program knows it. Any size from that of the first version on is accepted. */
 #ifndef EPIO_STRUCT_SIZE_H
 #define EPIO_STRUCT_SIZE_H
 
@@ -9,13 +9,13 @@
 /* The size of `type` in the version whose last field is `member`. */
 #define EPIO__SIZE_UP_TO(type, member) (offsetof(type, member) + sizeof(((type *)0)->member))
 
-/* Takes over what the caller asks for, as this version's struct of `size` bytes: fields that he
- * does not know are 0. False: his size is below `first`, or beyond `size` he asks for
- * something that this version does not know. */
+/* Copies the caller's options to this version's struct of `size` bytes: fields that the caller does
+ * not have are 0. False: the caller's size is below `first`, or fields beyond `size`, which this
+ * version does not know, are not 0. */
 bool epio__options_take(void *options, size_t size, size_t first, const void *given);
 
-/* Fills what the caller knows of a result of `size` bytes, and the rest of his with 0; his size
- * stays. False: it is below `first`, and nothing was done. */
+/* Fills the caller's struct from a result of `size` bytes, and what is beyond that with 0; the
+ * caller's size stays. False: that is below `first`, and nothing was done. */
 bool epio__result_give(const void *result, size_t size, size_t first, void *given);
 
 #endif

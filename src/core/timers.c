@@ -1,9 +1,8 @@
-/* Timers: a pairing heap through the ops themselves, so that no timer needs
- * memory of its own. What happens when one is due is left to op.c.
+/* Timers: a pairing heap through the ops themselves, so that no timer needs memory of its own. op.c
+ * decides what happens when one is due.
  *
- * Fredman, Sedgewick, Sleator, Tarjan: "The pairing heap" (1986). Siblings are
- * linked by timer_next; timer_previous is the elder sibling or, for the eldest,
- * the parent. */
+ * Fredman, Sedgewick, Sleator, Tarjan: "The pairing heap" (1986). Siblings are linked by
+ * timer_next; timer_previous is the elder sibling or, for the eldest, the parent. */
 #include "core/loop.h"
 
 /* Does not change while the op is in the heap. */

@@ -1,5 +1,5 @@
-/* The verbs: each checks its arguments and notes them in the op. How the op is
- * carried out, and when, is left to the runners. */
+/* The verbs: each checks its arguments and stores them in the op. The runners decide how and when
+ * it is carried out. */
 #include "core/op.h"
 #include "core/semaphore.h"
 #include "fatal.h"
@@ -48,7 +48,7 @@ static void drop_link(epio_op *op)
     }
 }
 
-/* The state of an op that a verb may fill; aborts for any other. */
+/* Aborts unless the op's state allows a verb to fill it. */
 static void check_free(epio_op *op, const char *function)
 {
     uint32_t state = epio__load_u32(&op->state);
@@ -59,7 +59,7 @@ static void check_free(epio_op *op, const char *function)
     }
 }
 
-/* What only an op in flight uses is as the last flight left it, cleared. */
+/* Fields that only an op in flight uses were cleared at the end of the last flight. */
 static inline void fill(epio_op *op, uint8_t kind, uint8_t fast, epio_vfs *vfs, epio_loop *loop)
 {
     op->os_error = 0;
@@ -88,7 +88,7 @@ static epio_op *prepare(epio_op *op, const char *function, uint8_t kind, epio_vf
     return op;
 }
 
-/* The first reason to refuse the op is the one that counts. */
+/* The first reason to refuse the op counts. */
 static void require(epio_op *op, bool valid, uint8_t reason)
 {
     if (!valid && (op->state_flags & EPIO__FLAG_INVALID) == 0) {
@@ -125,7 +125,7 @@ static void require_direction(epio_op *op, uint32_t direction)
             direction == EPIO_OPEN_READ ? EPIO__REASON_NOT_READABLE : EPIO__REASON_NOT_WRITABLE);
 }
 
-/* The name of nothing is a mistake everywhere, not a file that is missing. */
+/* An empty path is an invalid argument on every system, not a missing file. */
 static void require_path(epio_op *op, const char *path, uint8_t reason_if_null)
 {
     require(op, path != NULL, reason_if_null);
@@ -180,7 +180,7 @@ static bool no_part_is_null(const epio_iovec *parts, uint64_t count)
     return true;
 }
 
-/* A read or write of `bytes` in all; `len` is that, or how many parts. */
+/* A read or write of `bytes` in total; `len` is that, or the number of parts. */
 static epio_op *prepare_transfer(epio_op *op, const char *function, uint8_t kind, epio_file *file,
                                  const void *base, uint64_t len, uint64_t bytes, uint64_t offset)
 {
@@ -205,8 +205,8 @@ static epio_op *prepare_transfer(epio_op *op, const char *function, uint8_t kind
     return op;
 }
 
-/* An op that was used before, for a transfer that nothing is wrong with: this is all
- * that there is to do, and calls nothing. False: nothing was done. */
+/* The short form for an op that was used before and valid arguments, without any call. False:
+ * nothing was done. */
 static inline bool prepare_again(epio_op *op, uint8_t kind, epio_file *file, const void *base,
                                  size_t len, uint64_t offset, uint32_t direction)
 {
@@ -214,13 +214,13 @@ static inline bool prepare_again(epio_op *op, uint8_t kind, epio_file *file, con
         (file->fast & direction) == 0 || base == NULL) {
         return false;
     }
-    uint64_t end = offset + len; /* of three numbers below 2^63 none has the highest bit */
+    uint64_t end = offset + len; /* all are below 2^63 if none has the highest bit */
     if (((offset | len | end) >> 63) != 0) {
         return false;
     }
     bool reads = kind == EPIO_KIND_READ;
     fill(op, kind, reads ? EPIO__FAST : EPIO__FAST_NOT, file->vfs, file->vfs->loop);
-    op->result = EPIO_EPENDING; /* now, so that submit need not touch it */
+    op->result = EPIO_EPENDING; /* here, so that submit need not set it */
     op->file = file;
     op->arguments.io.base = (void *)(uintptr_t)base;
     op->arguments.io.len = len;
@@ -368,7 +368,7 @@ epio_op *epio_sleep(epio_op *op, epio_vfs *vfs, uint64_t nanoseconds)
 {
     prepare_vfs(op, "epio_sleep", EPIO_KIND_SLEEP, vfs);
     op->arguments.sleep.nanoseconds = nanoseconds;
-    /* The result must be able to say it. */
+    /* The result must be able to hold it. */
     require(op, nanoseconds <= INT64_MAX, EPIO__REASON_TIME_BEYOND_LIMIT);
     return op;
 }
@@ -433,7 +433,7 @@ epio_op *epio_op_unref(epio_op *op)
 {
     epio__op_check_prepared(op, "epio_op_unref");
     if (epio__load_u32(&op->state) != EPIO__STATE_LINKED) {
-        epio__store_relaxed_u32(&op->state, EPIO__STATE_PREPARED); /* no more fast */
+        epio__store_relaxed_u32(&op->state, EPIO__STATE_PREPARED); /* not fast any more */
     }
     op->state_flags |= EPIO__FLAG_UNREFERENCED;
     return op;
@@ -445,7 +445,7 @@ epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags)
     if (first == second) {
         epio__fatal("epio_link", "an op cannot follow itself");
     }
-    /* The first may itself be the second of another: a chain grows at its end. */
+    /* `first` may be linked behind another: a chain grows at its end. */
     if (first == NULL || epio__load_u32(&first->state) != EPIO__STATE_LINKED) {
         epio__op_check_prepared(first, "epio_link");
     }
@@ -457,7 +457,7 @@ epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags)
     }
     first->link = second;
     if (epio__load_u32(&first->state) != EPIO__STATE_LINKED) {
-        epio__store_relaxed_u32(&first->state, EPIO__STATE_PREPARED); /* no more plain */
+        epio__store_relaxed_u32(&first->state, EPIO__STATE_PREPARED); /* not fast any more */
     }
     if ((flags & EPIO_LINK_ALWAYS) != 0) {
         first->state_flags |= EPIO__FLAG_LINK_ALWAYS;

@@ -5,8 +5,8 @@
 
 typedef struct op_waiter {
     int64_t result;
-    bool done;    /* for the owner, who runs the loop meanwhile */
-    bool foreign; /* not the loop's owner */
+    bool done;    /* for the owner, which runs the loop meanwhile */
+    bool foreign; /* it waits on another thread than the owner */
     epio__event event;
 } op_waiter;
 
@@ -64,9 +64,8 @@ static int64_t submit_and_wait(epio_loop *loop, epio_op *op, uintptr_t here)
     return waiter.result;
 }
 
-/* Another thread may deliver the op at any moment and then destroy the loop: the
- * event's mutex, which it needs for that, makes it wait until the loop was
- * looked at. */
+/* Another thread may deliver the op at any moment and then destroy the loop: the event's mutex,
+ * which the delivery needs, blocks it until this thread has read the loop. */
 static int64_t wait_in_flight(epio_op *op, uintptr_t here)
 {
     op_waiter waiter = {.foreign = true};
@@ -74,7 +73,7 @@ static int64_t wait_in_flight(epio_op *op, uintptr_t here)
     epio__mutex_lock(&waiter.event.mutex);
     bool attached = attach_waiter(op, &waiter);
     if (attached && epio__loop_is_owner(op->loop)) {
-        waiter.foreign = false; /* nobody but this thread can deliver it */
+        waiter.foreign = false; /* only this thread can deliver it */
     } else if (attached) {
         epio__loop_check_lives(op->loop, "epio_wait");
     }
@@ -91,14 +90,15 @@ static int64_t wait_in_flight(epio_op *op, uintptr_t here)
     return waiter.result;
 }
 
-/* The owner hears nobody while it is in a read: a server, or a program that answers for
- * one, may take as long as it likes, and somebody may come for the first time. */
+/* The owner reacts to nothing while it is in a read. A server, or a program that serves a file
+ * system, may take any time, and another thread may use the loop for the first time meanwhile:
+ * local files only. */
 static bool owner_may_wait_in(const epio_loop *loop, const epio_op *read)
 {
     return epio__loop_is_alone(loop) && (read->file->attributes & EPIO_FILE_LOCAL) != 0;
 }
 
-/* A read by way of layers, which see it go and come back. */
+/* A read through layers. */
 static bool wait_for_fast(epio_loop *loop, epio_op *op, uintptr_t here)
 {
     if (!epio__op_is_fast(op, EPIO__STATE_FAST_READ)) {
@@ -114,7 +114,7 @@ static bool wait_for_fast(epio_loop *loop, epio_op *op, uintptr_t here)
     }
     if (!epio__loop_is_quiet(loop)) {
         const bool done = true;
-        epio__loop_run_until(loop, &done); /* what came of it gets going */
+        epio__loop_run_until(loop, &done); /* starts what it brought about */
     }
     if (epio_op_in_flight(op)) {
         (void)wait_in_flight(op, here);
@@ -122,10 +122,9 @@ static bool wait_for_fast(epio_loop *loop, epio_op *op, uintptr_t here)
     return true;
 }
 
-/* A read on a loop where nothing else wants attention is an iteration of its own: no
- * other thread need ever see it in flight. If the loop has nothing else to do
- * at all, now or because of anybody else, the calling thread may as well wait
- * in the read itself; else it takes what the page cache has. */
+/* On a loop with nothing else to do a read is an iteration of its own, and never in flight for
+ * other threads. If nothing can come up either, now or from another thread, the calling thread may
+ * block in the read itself; else it only takes what the page cache has. */
 static bool wait_for_read(epio_loop *loop, epio_op *op, uintptr_t here)
 {
     if (!epio__op_is(op, EPIO__KIND_READS) || op->state_flags != 0 || op->link != NULL ||
@@ -135,7 +134,7 @@ static bool wait_for_read(epio_loop *loop, epio_op *op, uintptr_t here)
     if (op->vfs != loop->resident) {
         return wait_for_fast(loop, op, here);
     }
-    /* Counted, so that no other thread closes the file under the read. */
+    /* Counted, so that no other thread closes the file during the read. */
     epio_file *file = op->file;
     size_t in_flight = epio__load_relaxed_size(&file->in_flight);
     epio__store_relaxed_size(&file->in_flight, in_flight + 1);
@@ -171,7 +170,7 @@ int64_t epio_wait(epio_op *op)
         return op->result;
     }
     if (epio__state_is_prepared(state) && op->vfs == NULL && op->link == NULL) {
-        return epio_perform(op); /* which nothing needs to be waited for */
+        return epio_perform(op); /* it has no loop: EPIO_EINVAL at once */
     }
     return submit_and_wait(epio__op_begin(op, "epio_wait"), op, here);
 }

@@ -1,11 +1,10 @@
-/* See workers.h. A worker runs the `perform` of the VFS that holds the op and
- * posts the op back; it knows nothing else of it. Threads start when there is
- * work for them and leave when there was none for a while.
+/* See workers.h. A worker runs the `perform` of the VFS that holds the op and posts the op back.
+ * Threads start when there is work and end when there was none for a while.
  *
- * A system call on a dead mount may never return. So a lane does not count a thread
- * that has been at one op for too long (it is overdue), and starts another in its
- * place; and an op on a path is carried out on the thread's own copy, so that the
- * owner can write the thread off and give the op back to its caller. */
+ * A system call on a dead mount may never return. So a lane does not count a thread whose op takes
+ * too long (it is overdue), and starts another in its place; and an op on a path is carried out on
+ * the thread's own copy, so that the owner can write the thread off and return the op to its
+ * caller. */
 #include "core/workers.h"
 
 #include "core/loop.h"
@@ -16,31 +15,31 @@
 
 #define IDLE_BEFORE_LEAVING_NS UINT64_C(2000000000)
 
-/* How long a writer looks out for the next write before it sleeps. */
+/* How long a writer spins for the next write before it sleeps. */
 #define SPIN_NS UINT64_C(50000)
 
-/* How far a thread looks for an op whose file nobody is at. */
+/* How far a thread searches for an op whose file is not busy. */
 #define SEARCH_LIMIT 64
 
-/* A path that is looked up in memory takes microseconds; a disk, tens of milliseconds.
- * Where as many threads hang as a lane has, the next are suspected sooner: what waits
- * behind a hundred ops on a dead mount shall not notice. */
+/* A path lookup in memory takes microseconds; a disk, tens of milliseconds. When as many threads
+ * hang as a lane's limit, the next are suspected sooner: ops behind a hundred others on a dead
+ * mount should not be delayed noticeably. */
 #define PATIENCE_WITH_PATHS_NS UINT64_C(5000000)
 #define PATIENCE_WITH_FILES_NS UINT64_C(20000000)
 #define PATIENCE_WHILE_MANY_HANG_NS UINT64_C(1000000)
 
-/* A flush that takes longer is not for the owner's thread. */
+/* Slower flushes are not for the owner's thread. */
 #define LONG_FLUSH_NS UINT64_C(20000000)
 
-/* What a thread has, to bring the true result of an op on a path that is to end, before it
- * is written off: less, if the op was handed over a while ago. */
+/* Time for a thread to return the true result of a cancelled op on a path before it is written off:
+ * less if the op was offloaded a while ago. */
 #define MOMENT_NS UINT64_C(4000000)
 #define LAST_MOMENT_NS UINT64_C(1000000)
 
-/* Of a lane, whatever hangs. */
+/* Threads of a lane, however many hang. */
 #define MOST_THREADS 1024
 
-/* After which the system is asked once more for a thread that it did not give. */
+/* Time until the next try to start a thread, after one failed. */
 #define TRY_AGAIN_NS UINT64_C(10000000)
 
 /* No system has longer paths. */
@@ -52,7 +51,7 @@ enum {
     LANE_FLUSH,
     LANE_LOCK,
     LANE_PATH,
-    LANE_CLOSE, /* which never waits behind an open */
+    LANE_CLOSE, /* apart, so that a close never waits behind an open */
     LANE_WORK
 };
 
@@ -61,21 +60,21 @@ typedef struct worker {
     epio__thread thread;
     epio_node node; /* among the lane's `threads`, or `left` */
     epio__spin spin;
-    epio_op *op;       /* what it is at; NULL: nothing, or it was written off */
-    uintptr_t file;    /* atomic; the epio_file that it is at, for lanes with one thread each */
-    uint64_t medium;   /* where it is at it; 0: nowhere, or unknown */
-    uint64_t ops;      /* that it began: two looks see whether it is still the same */
-    uint64_t ops_seen; /* at the last look */
+    epio_op *op;    /* the op of its copy, in progress; NULL: none, or written off */
+    uintptr_t file; /* atomic; the epio_file that it works on, for lanes with one thread per file */
+    uint64_t medium;   /* the medium of that file; 0: none, or unknown */
+    uint64_t ops;      /* started so far: shows whether it still carries out the same one */
+    uint64_t ops_seen; /* at the last check */
     bool performing;
-    bool may_hang;    /* in the kernel: the op is the operating system's */
-    bool overdue;     /* it is not counted among those that run */
-    bool opens;       /* what it performs a copy of is an open */
-    bool written_off; /* what it is at nobody waits for any more */
-    bool blocks;      /* something in the lane's `behind` waits for its end */
-    bool has_asked;   /* after its latest op, whether to spin: it did in vain, or did not */
-    bool orphaned;    /* and its loop was destroyed meanwhile */
+    bool may_hang;    /* in the kernel: the op is of the OS VFS */
+    bool overdue;     /* not counted in lane->running */
+    bool opens;       /* the op that it copied is an open */
+    bool written_off; /* its op was returned to the caller */
+    bool blocks;      /* an op in the lane's `behind` waits for its end */
+    bool has_asked;   /* has spun, or decided not to, since its latest op: no second spin */
+    bool orphaned;    /* written off, and its loop was destroyed meanwhile */
 
-    /* The thread's own copy of an op on a path, and of the names. */
+    /* The thread's own copy of an op on a path, and of its names. */
     epio_op copy;
     char *names;
     uint64_t room;
@@ -125,8 +124,8 @@ void epio__workers_init(epio_loop *loop, uint32_t most)
         lane->limit = as_many_as_asked ? most : 4;
         lane->patience = i == LANE_PATH ? PATIENCE_WITH_PATHS_NS : PATIENCE_WITH_FILES_NS;
         lane->hangs = i != LANE_WORK;
-        /* Writers of one file would only wait for each other in the kernel; its
-         * locks are to be taken and released in order. */
+        /* Writers of one file would only wait for each other in the kernel; its locks must be taken
+         * and released in order. */
         lane->one_per_file = i == LANE_WRITE || i == LANE_LOCK;
         lane->spins = i == LANE_WRITE && workers->several_processors;
     }
@@ -137,9 +136,9 @@ static worker *worker_of(epio_node *node)
     return EPIO__CONTAINER(node, worker, node);
 }
 
-/* ---- What may be begun ---- */
+/* ---- What may start ---- */
 
-/* The thread that is at it; NULL: none. */
+/* The thread that works on the file; NULL: none. */
 static worker *worker_at_file(const epio__lane *lane, const epio_file *file)
 {
     for (epio_node *node = lane->threads.next; node != &lane->threads; node = node->next) {
@@ -155,8 +154,8 @@ static uint64_t medium_of(const epio_op *op)
     return epio__op_has_file(op) ? op->file->medium : 0;
 }
 
-/* A medium has as many threads as the lane, overdue or not: a slow disk gets no more
- * of them, and what waits for it leaves room for the others. */
+/* A medium gets as many threads as the lane's limit, overdue or not: so a slow disk leaves threads
+ * for the others. */
 static bool medium_is_full(const epio__lane *lane, const epio_op *op)
 {
     uint64_t medium = lane->overdue != 0 ? medium_of(op) : 0;
@@ -170,8 +169,8 @@ static bool medium_is_full(const epio__lane *lane, const epio_op *op)
     return threads >= lane->limit;
 }
 
-/* Until a thread ends that blocks it nobody looks at it again: so much may wait for what
- * hangs that others would notice the looking. */
+/* The op is not searched again until a thread that blocks it ends: so many may wait for what hangs
+ * that searching them would delay others. */
 static void put_behind(epio__lane *lane, epio_op *op)
 {
     epio__list_remove(&op->queue);
@@ -189,7 +188,7 @@ static void put_behind_medium(epio__lane *lane, epio_op *op)
     put_behind(lane, op);
 }
 
-/* All that was put behind may be looked at again, before what came later. */
+/* All that was put behind is searched again, before what came later. */
 static void bring_forward(epio__lane *lane)
 {
     for (epio_node *node = lane->behind.next; node != &lane->behind; node = node->next) {
@@ -201,8 +200,8 @@ static void bring_forward(epio__lane *lane)
     epio__list_move_all(&lane->queue, &lane->behind);
 }
 
-/* The next op that may be begun; NULL: none, as far as it looked. What waits for a thread
- * that hangs is passed by: others are behind it. */
+/* The next op that may start; NULL: none was found. Ops that wait for a thread that hangs are
+ * skipped: others are behind them. */
 static epio_op *next_op(epio__lane *lane)
 {
     uint32_t passed = 0;
@@ -230,7 +229,7 @@ static epio_op *next_op(epio__lane *lane)
     return NULL;
 }
 
-/* ---- Getting threads going ---- */
+/* ---- Waking and starting threads ---- */
 
 static void worker_run(void *argument);
 
@@ -252,8 +251,8 @@ static void join_those_that_left(epio__lane *lane)
     epio__list_init(&lane->left);
 }
 
-/* How many may perform at once, but for the overdue. Where those are all that a lane may
- * have, the rest of the queue may be for the same dead mount, and all shall soon be found. */
+/* How many may perform at once, without the overdue. If those reach the lane's limit, the rest of
+ * the queue may be for the same dead mount, and should be found out soon. */
 static uint32_t limit_now(const epio__lane *lane)
 {
     return lane->limit + (lane->overdue >= lane->limit ? lane->overdue : 0);
@@ -262,7 +261,7 @@ static uint32_t limit_now(const epio__lane *lane)
 /* Starts one more thread: false if there is no room or no memory for one. */
 static bool start_worker(epio__lane *lane)
 {
-    /* Where all are at something, one more looks out for those that hang. */
+    /* If all are busy, one more watches for those that hang. */
     bool watch = lane->hangs && lane->running == lane->performing;
     if ((lane->running >= limit_now(lane) && !watch) ||
         lane->running + lane->overdue >= MOST_THREADS) {
@@ -287,9 +286,9 @@ static bool start_worker(epio__lane *lane)
     return true;
 }
 
-/* Threads that have ended their op and are on the way back to the queue. Of writes, which
- * follow one another most closely, the owner counts what came back, and so no line of memory
- * has to change hands for it. */
+/* Threads that have ended their op and will check the queue next. For writes, which follow one
+ * another most closely, the owner counts those that it collected, which needs no shared cache
+ * line. */
 static uint32_t about_to_look(const epio__lane *lane)
 {
     const epio__workers *workers = lane->workers;
@@ -300,8 +299,8 @@ static uint32_t about_to_look(const epio__lane *lane)
     return epio__load_u32(&lane->returning) + (writers > 0 ? (uint32_t)writers : 0);
 }
 
-/* What is carried out by somebody else's VFS takes as long as it takes: to look out for that
- * would only wake a thread for nothing, again and again. */
+/* An op of a VFS outside may take any time: watching it would only wake a thread for nothing, again
+ * and again. */
 static bool may_hang(const epio__lane *lane)
 {
     for (epio_node *node = lane->threads.next; node != &lane->threads; node = node->next) {
@@ -313,12 +312,12 @@ static bool may_hang(const epio__lane *lane)
     return false;
 }
 
-/* Gets threads going for `wanted` ops, but for those that a thread which is about to look
- * will find anyway: where one op follows another, one thread serves them all. */
+/* Wakes or starts workers for `wanted` ops, less those that a thread will find which is about to
+ * check the queue: where one op follows another, one thread serves them all. */
 static void rouse(epio__lane *lane, uint64_t wanted)
 {
     if (lane->performing >= limit_now(lane) && (lane->watched || !may_hang(lane))) {
-        return; /* no thread may begin one now, and what hangs will be found */
+        return; /* no thread may start one now, and what hangs is watched */
     }
     uint64_t coming =
         (uint64_t)lane->spinning + lane->signalled + lane->starting + about_to_look(lane);
@@ -335,11 +334,11 @@ static void rouse(epio__lane *lane, uint64_t wanted)
 
 static void rouse_for_queue(epio__lane *lane)
 {
-    lane->handed_over++; /* a thread that spins after a write has to look at the queue */
+    lane->handed_over++; /* a thread that spins after a write must check the queue */
     if (!lane->one_per_file) {
         rouse(lane, lane->queued);
     } else if (next_op(lane) != NULL || (lane->searched_in_vain && !lane->watched)) {
-        rouse(lane, 1); /* which rouses others as it finds files for them; or looks out */
+        rouse(lane, 1); /* it wakes others as it finds files for them, or watches */
     }
 }
 
@@ -376,8 +375,8 @@ static bool make_room(worker *one, uint64_t room)
     return room <= one->room;
 }
 
-/* A copy of all that `perform` may look at, so that the op and the names can go back to
- * the caller at any moment. False: no memory. */
+/* Copies all that `perform` may read, so that the op and the names can be returned to the caller at
+ * any moment. False: no memory. */
 static bool copy_op(worker *one, const epio_op *op)
 {
     const char *path = op->arguments.path.path;
@@ -407,7 +406,7 @@ static bool copy_op(worker *one, const epio_op *op)
     return true;
 }
 
-/* What the copy has come to becomes the op's. */
+/* Copies the results to the op. */
 static void bring_back(epio_op *op, const epio_op *copy, int64_t result)
 {
     op->os_error = copy->os_error;
@@ -421,11 +420,11 @@ static void bring_back(epio_op *op, const epio_op *copy, int64_t result)
     }
     op->arguments.path.len = copy->arguments.path.len;
     if (op->due_for == EPIO__DUE_NOTHING) {
-        op->due = copy->due; /* else that is the owner's, who wants no retry */
+        op->due = copy->due; /* else op->due is the owner's, and no retry is wanted */
     }
 }
 
-/* Nobody waits for it any more. */
+/* The op was returned to its caller: closes the file of an open. */
 static void dispose(worker *one, int64_t result)
 {
     epio_op *copy = &one->copy;
@@ -440,8 +439,8 @@ static void dispose(worker *one, int64_t result)
     epio__subtract_u32(&one->lane->workers->late_opens, 1);
 }
 
-/* What a thread that spins looks at changes when the mutex is free, which it takes next. The
- * owner hears that there is no thread for what waits, and tries again. */
+/* Publishes what threads spin on once the mutex is free, as they lock it next. Notifies the owner
+ * if no thread could be started, so that it retries. */
 static void unlock_and_announce(epio__lane *lane)
 {
     epio_loop *loop = lane->workers->loop;
@@ -449,7 +448,7 @@ static void unlock_and_announce(epio__lane *lane)
     bool lacks = lane->lacks_thread && !lane->stopping &&
                  epio__exchange_u32(&lane->workers->lacks_threads, 1) == 0;
     if (lacks) {
-        epio__add_size(&loop->visitors, 1); /* the op of this thread may be written off meanwhile */
+        epio__add_size(&loop->visitors, 1); /* the op may be written off now */
     }
     epio__mutex_unlock(&lane->mutex);
     if (lacks) {
@@ -472,19 +471,19 @@ static bool was_handed_over(const void *of)
     return (int32_t)(epio__load_relaxed_u32(&look->lane->announced) - look->seen) > 0;
 }
 
-/* Without the mutex, and with it again at the end. A write may follow at once: it is waited
- * for without the mutex, which the owner needs to hand it over. */
+/* Unlocks the mutex, and locks it again at the end. The next write may come at once: the spin for
+ * it is without the mutex, which the owner needs to queue it. */
 static void perform_op(worker *one, epio_op *op)
 {
     epio__lane *lane = one->lane;
     handed_over look = {lane, lane->handed_over};
-    bool writes = lane_of(op) == LANE_WRITE; /* no flush that was given to a writer */
+    bool writes = lane_of(op) == LANE_WRITE; /* false for a flush that was given to a writer */
     bool asks = writes && lane->spins && lane->queued == 0;
     bool spins = asks && epio__spin_pays(&one->spin);
     unlock_and_announce(lane);
     int64_t result = op->vfs->methods->perform(op->vfs, op);
     if (writes) {
-        epio__store_relaxed_pointer(&one->file, 0); /* the next may begin */
+        epio__store_relaxed_pointer(&one->file, 0); /* the next may start */
     } else {
         epio__add_u32(&lane->returning, 1);
     }
@@ -548,7 +547,7 @@ static void run_op(worker *one, epio_op *op)
     epio__store_relaxed_u32(&op->worker_state, EPIO__WORKER_TAKEN);
     bool flushes_for_writers = lane->one_per_file && op->kind == EPIO_KIND_SYNC;
     lane->flushing += flushes_for_writers ? 1 : 0;
-    /* While it is at a flush others may write. */
+    /* During its flush others may write. */
     epio__store_relaxed_pointer(&one->file, flushes_for_writers ? 0 : (uintptr_t)op->file);
     one->medium = medium_of(op);
     one->may_hang = is_of_the_system(op);
@@ -556,7 +555,7 @@ static void run_op(worker *one, epio_op *op)
     one->performing = true;
     lane->performing++;
     if (lane->queued != 0 && (lane->one_per_file || lane->performing >= limit_now(lane))) {
-        rouse_for_queue(lane); /* there may be another file's; or a watch is needed */
+        rouse_for_queue(lane); /* there may be one of another file; or a watch is needed */
     }
     if (epio__workers_may_write_off(op)) {
         perform_copy(one, op);
@@ -574,20 +573,20 @@ static void run_op(worker *one, epio_op *op)
     } else {
         lane->performing--;
     }
-    bool none_hangs = hung && lane->overdue == 0; /* and so no medium is full any more */
+    bool none_hangs = hung && lane->overdue == 0; /* so no medium is full any more */
     if (one->blocks || none_hangs) {
         one->blocks = false;
         bring_forward(lane);
     }
     if (none_hangs && lane->queued != 0) {
-        rouse_for_queue(lane); /* else there is room for one op, which this thread will find */
+        rouse_for_queue(lane); /* else there is room for one op, which this thread takes next */
     }
 }
 
 /* ---- A thread ---- */
 
-/* As many threads as may perform are at something and more is waiting, or so much waits for
- * one file that nothing else is to be found: looks out for those that hang. */
+/* All threads that may perform are busy and more ops wait, or so many wait for one file that the
+ * search found no other: watches for threads that hang. */
 static void watch_lane(epio__lane *lane)
 {
     for (epio_node *node = lane->threads.next; node != &lane->threads; node = node->next) {
@@ -606,7 +605,7 @@ static void watch_lane(epio__lane *lane)
     rouse_for_queue(lane);
 }
 
-/* True if there may be something to do, so that the thread need not sleep. */
+/* True if there may be work, so that the thread need not sleep. */
 static bool spin_for_work(worker *one)
 {
     epio__lane *lane = one->lane;
@@ -622,7 +621,7 @@ static bool spin_for_work(worker *one)
     return lane->handed_over != look.seen || lane->stopping;
 }
 
-/* False: nothing came for so long that the thread may leave. */
+/* False: nothing came for so long that the thread may end. */
 static bool sleep_for_work(epio__lane *lane)
 {
     lane->idle++;
@@ -674,9 +673,9 @@ static void worker_run(void *argument)
     epio__mutex_unlock(&lane->mutex);
 }
 
-/* ---- Handing over ---- */
+/* ---- Offloading ---- */
 
-/* There are threads, though some of them may hang. */
+/* Does the lane have threads, some of which may hang? */
 static bool has_workers(const epio__lane *lane)
 {
     if (lane->running != 0) {
@@ -690,7 +689,7 @@ static bool has_workers(const epio__lane *lane)
     return false;
 }
 
-/* What is left in the queue of a lane that has no thread and gets none. */
+/* Takes the queue of a lane that has no thread and gets none. */
 static void take_if_deserted(epio__lane *lane, epio_node *queue)
 {
     if (!has_workers(lane)) {
@@ -700,7 +699,7 @@ static void take_if_deserted(epio__lane *lane, epio_node *queue)
     }
 }
 
-/* The workers have it no more. */
+/* The workers do not have it any more. */
 static void leave_workers(epio_op *op)
 {
     op->worker_state = EPIO__WORKER_NOT;
@@ -708,7 +707,7 @@ static void leave_workers(epio_op *op)
     op->loop->writes_at_workers -= lane_of(op) == LANE_WRITE ? 1 : 0;
 }
 
-/* Ends what nobody will carry out, but for what must be. */
+/* Ends what no worker will carry out; what must run the owner carries out. */
 static void fail_all(epio_node *queue)
 {
     while (!epio__list_empty(queue)) {
@@ -721,14 +720,14 @@ static void fail_all(epio_node *queue)
     }
 }
 
-/* A flush often follows a write, whose thread is still awake and has nothing else to
- * do: true, and the flush is its. */
+/* A flush often follows a write, whose thread is still awake and idle: true, and that thread gets
+ * the flush. */
 static bool give_flush_to_writer(epio_loop *loop, epio_node *flush)
 {
     epio__lane *lane = &loop->workers.lanes[LANE_WRITE];
     epio__mutex_lock(&lane->mutex);
     const epio_op *op = epio__op_of_queue(flush->next);
-    /* One at a time: the other threads are for writes. */
+    /* One flush at a time: the other threads are for writes. */
     bool awake = lane->spinning + about_to_look(lane) != 0 && epio__list_empty(&lane->queue) &&
                  lane->flushing == 0 && worker_at_file(lane, op->file) == NULL;
     if (awake) {
@@ -818,10 +817,10 @@ void epio__workers_try_again(epio_loop *loop)
     loop->try_again_at = lacks ? now + TRY_AGAIN_NS : 0;
 }
 
-/* ---- The owner instead ---- */
+/* ---- On the owner's thread ---- */
 
-/* The owner is deaf while it carries an op out: only what is short, and asks nothing but
- * this machine's memory and disks. An open may end at a dead mount. */
+/* The owner reacts to nothing while it carries an op out: only short ops that need no more than
+ * this machine's memory and disks. An open may reach a dead mount. */
 static bool is_short_and_local(const epio_op *op)
 {
     if (!epio__op_has_file(op) || (op->file->attributes & EPIO_FILE_LOCAL) == 0) {
@@ -845,7 +844,7 @@ bool epio__workers_owner_may_perform(const epio_loop *loop)
     if (loop->at_workers != 0 || loop->hand_over_count == 0) {
         return false;
     }
-    /* Several ops gain by running side by side, but for buffered writes. */
+    /* Several ops gain by running in parallel, except buffered writes. */
     if (loop->hand_over_count != loop->hand_over_writes && loop->hand_over_count != 1) {
         return false;
     }
@@ -919,8 +918,7 @@ static bool take_back_from_queue(epio_op *op, epio__lane *lane)
 
 epio__take_back epio__workers_take_back(epio_op *op)
 {
-    /* Only a worker changes the place of an op behind the owner's back, and only
-     * of one that is in its queue. */
+    /* A worker changes this state only of an op that is in its queue. */
     uint32_t place = epio__load_relaxed_u32(&op->worker_state);
     switch (place) {
     case EPIO__WORKER_NOT:
@@ -960,7 +958,7 @@ void epio__workers_expect(epio_op *op)
 {
     epio__lane *lane = lane_at_work_on(op);
     uint64_t now = epio__monotonic_time();
-    epio__mutex_lock(&lane->mutex); /* the thread sets op->due for a retry */
+    epio__mutex_lock(&lane->mutex); /* the thread, too, sets op->due, for a retry */
     bool for_long = now - op->offloaded_at >= PATIENCE_WITH_PATHS_NS;
     op->due_for = EPIO__DUE_WRITE_OFF;
     op->due = now + (for_long ? LAST_MOMENT_NS : MOMENT_NS);
@@ -1021,7 +1019,7 @@ void epio__workers_release(epio__workers *workers)
     }
 }
 
-/* Nobody joins a thread that may never return. */
+/* A thread that may never return is not joined. */
 static void orphan_those_that_hang(epio__lane *lane)
 {
     epio_node *node = lane->threads.next;
@@ -1051,7 +1049,7 @@ void epio__workers_stop(epio__workers *workers)
             epio__mutex_unlock(&lane->mutex);
             epio__thread_join(&one->thread);
             epio__mutex_lock(&lane->mutex);
-            epio__list_remove(&one->node); /* it is among those that left */
+            epio__list_remove(&one->node); /* it moved itself to `left` */
             free_worker(one);
         }
         join_those_that_left(lane);

@@ -1,4 +1,4 @@
-/* A layer of the program's own: epio/layer.h. */
+/* Layers of programs: epio/layer.h. */
 #include <epio/layer.h>
 
 #include "core/struct_size.h"
@@ -18,9 +18,9 @@ static custom_vfs *vfs_of(epio_vfs *base)
     return (custom_vfs *)(void *)base;
 }
 
-/* ---- Both ways ---- */
+/* ---- On a loop and by epio_perform ---- */
 
-/* What `before` may change, as it was. */
+/* The original of what `before` may change. */
 typedef struct arguments {
     void *base;
     uint64_t len;
@@ -130,7 +130,7 @@ static int64_t perform_below(custom_vfs *vfs, epio_op *op, void *state)
     return op->result;
 }
 
-/* A close needs no memory: it has that of the frame which its file has for it. */
+/* A close needs no memory: it uses the frame that its file has for it. */
 static void *state_of_close(const epio_op *op)
 {
     return (char *)op->file + EPIO__ALIGNED_SIZE(sizeof(epio__layer_file)) + FRAME_SIZE;

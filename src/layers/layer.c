@@ -12,14 +12,14 @@ static epio__layer_file *file_of(epio_file *file)
 
 /* ---- Files ---- */
 
-/* With the frame of its close behind it, since a close must not need memory. */
+/* The frame of its close is behind it, since a close must not need memory. */
 static epio__layer_file *make_file(const epio__layer *layer)
 {
     return calloc(1, EPIO__ALIGNED_SIZE(sizeof(epio__layer_file)) +
                          EPIO__ALIGNED_SIZE(layer->frame_size) + layer->file_state);
 }
 
-/* The file that an open is to hand out, if it found one. */
+/* Replaces the file of an open that succeeded by the layer's; frees that if it failed. */
 static void wrap_opened(epio__layer *layer, epio__layer_file *file, epio_op *op, int64_t result)
 {
     if (result < 0) {
@@ -148,11 +148,11 @@ void epio__layer_give_up(epio__layer *layer, epio_op *op)
 
 int64_t epio__layer_do_without(epio__layer *layer, epio_op *op)
 {
-    /* An unlock must not fail for want of memory, and waits for nothing. */
+    /* An unlock must not fail for lack of memory, and waits for nothing. */
     return op->kind == EPIO_KIND_UNLOCK ? epio__layer_perform(layer, op) : EPIO_ENOMEM;
 }
 
-/* Some are on ops in flight. */
+/* Are some on ops in flight? */
 static bool frames_are_missing(const epio__layer *layer)
 {
     size_t frames = 0;
@@ -205,7 +205,7 @@ static void after_fork(epio__entry *entry, bool in_child)
 {
     epio__layer *layer = layer_of_entry(entry);
     if (in_child) {
-        layer->inherited = true; /* the parent's threads read it meanwhile */
+        layer->inherited = true; /* in the child alone: other threads of the parent read it */
     }
     if (layer->mutex != NULL) {
         epio__mutex_unlock(layer->mutex);

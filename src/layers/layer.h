@@ -1,7 +1,6 @@
-/* What all layers have in common that wrap the files of an inner VFS: a file of
- * their own around each inner one, from its open to its close; frames for the
- * ops in flight, from a pool that grows to its high-water mark; and the way of
- * an op to the inner VFS. What a layer does beside that is its own file's. */
+/* The common part of layers, which wrap the files of an inner VFS: a file of their own around each
+ * inner one, from its open to its close; frames for the ops in flight, from a pool that grows to
+ * its high-water mark; and forwarding ops to the inner VFS. */
 #ifndef EPIO_LAYERS_LAYER_H
 #define EPIO_LAYERS_LAYER_H
 
@@ -11,39 +10,39 @@
 typedef struct epio__layer_file epio__layer_file;
 typedef struct epio__layer_frame epio__layer_frame;
 
-/* Embed it first in your own struct. The owner's, but for open_files. */
+/* Embed it first in your own struct. The owner's, except open_files. */
 typedef struct epio__layer {
     epio_vfs base;
     epio_vfs *inner;
     epio__entry entry;
-    epio__mutex *mutex; /* the layer's own, which a forked child is to find free; NULL: none */
+    epio__mutex *mutex; /* the layer's own, which must be free in a forked child; NULL: none */
     bool inherited;     /* this process was forked from the one that made it */
     size_t open_files;  /* atomic */
     bool (*returned)(epio_frame *frame, epio_op *op);
     size_t frame_size;
-    size_t file_state; /* bytes of each file for who has the layer */
-    size_t frames;     /* ever made, but for those of closes */
+    size_t file_state; /* bytes of each file for the layer's user */
+    size_t frames;     /* ever allocated, without those of closes */
     epio__layer_frame *free_frames;
 } epio__layer;
 
-/* Fills what was all zero. `returned` is that of all frames, which are
- * `frame_size` bytes: a struct of the layer's own that begins with an
- * epio__layer_frame. Without the asynchronous half: NULL and 0. */
+/* Fills a zeroed layer. `returned` is called for every frame; frames are `frame_size` bytes: a
+ * struct of the layer's own that begins with an epio__layer_frame. Without the asynchronous half:
+ * NULL and 0. */
 void epio__layer_init(epio__layer *layer, const epio_vfs_methods *methods, epio_vfs *inner,
                       bool (*returned)(epio_frame *frame, epio_op *op), size_t frame_size);
 
-/* Aborts if it is too early to destroy the layer: a file of its is open, or an op in flight
- * has a frame of it. */
+/* Aborts if the layer is still in use: a file of it is open, or an op in flight has a frame of
+ * it. */
 void epio__layer_check_unused(epio__layer *layer);
-/* Frees the layer and all that it has. */
+/* Frees the layer and its frames. */
 void epio__layer_destroy(epio__layer *layer);
 
-/* As the methods of a VFS, of a file of the layer's. */
+/* Methods of a VFS, for a file of the layer. */
 intptr_t epio__layer_os_handle(const epio_file *file);
 uint32_t epio__layer_lock_level(const epio_file *file);
 
-/* Lets the inner VFS perform the op: its result. Wraps the file of an open, frees
- * that of a close. Any thread. */
+/* Lets the inner VFS perform the op, and returns the result. Wraps the file of an open, frees that
+ * of a close. Any thread. */
 int64_t epio__layer_perform(epio__layer *layer, epio_op *op);
 
 struct epio__layer_file {
@@ -52,7 +51,7 @@ struct epio__layer_file {
     /* Behind it: the frame of its close, and the file's state. */
 };
 
-/* Of a struct that ends where another object begins which may be anything. */
+/* The size of a struct behind which another object of any type begins. */
 #define EPIO__ALIGNED_SIZE(size) (((size) + 15u) & ~(size_t)15u)
 
 static inline void *epio__layer_state_of(const epio__layer *layer, epio__layer_file *file)
@@ -60,7 +59,7 @@ static inline void *epio__layer_state_of(const epio__layer *layer, epio__layer_f
     return (char *)file + EPIO__ALIGNED_SIZE(sizeof *file) + EPIO__ALIGNED_SIZE(layer->frame_size);
 }
 
-/* Frees a file that is closed below. */
+/* Frees a file whose inner file is closed. */
 void epio__layer_free_file(epio__layer *layer, epio_file *file);
 
 static inline epio_file *epio__layer_inner_file(const epio_op *op)
@@ -70,16 +69,16 @@ static inline epio_file *epio__layer_inner_file(const epio_op *op)
 
 #if EPIO_ASYNC
 
-/* Embed it first in your own struct. What is behind it is all zero in a frame that
- * was never used, else as the last op left it. */
+/* Embed it first in your own struct. What follows it is all zero in a new frame, else as the last
+ * op left it. */
 struct epio__layer_frame {
     epio_frame base;
-    epio__layer_file *opened; /* for the file that an open is to find */
+    epio__layer_file *opened; /* for the result of an open */
     epio__layer_frame *next_free;
 };
 
-/* The op is an open that came back: op->file becomes one of the layer's. To be called before
- * epio__layer_end by who wants to see it. */
+/* For an open that returned: op->file becomes the layer's file. Call it before epio__layer_end if
+ * that is needed. */
 void epio__layer_wrap(epio__layer *layer, epio__layer_frame *frame, epio_op *op);
 
 /* The rare parts of the next two: opens, closes, and an empty pool. */
@@ -91,8 +90,8 @@ static inline bool epio__layer_is_ordinary(const epio_op *op)
     return !epio__op_is(op, EPIO__KIND_OPENS | EPIO__KIND_CLOSES);
 }
 
-/* A frame for an op that has just come, pushed. NULL: there is no memory, which
- * does not happen to a close; see epio__layer_do_without. */
+/* Pushes a frame for a new op. NULL: no memory, which a close does not need; see
+ * epio__layer_do_without. */
 static inline epio__layer_frame *epio__layer_begin(epio__layer *layer, epio_op *op)
 {
     epio__layer_frame *frame = layer->free_frames;
@@ -108,8 +107,8 @@ static inline epio__layer_frame *epio__layer_begin(epio__layer *layer, epio_op *
     return frame;
 }
 
-/* For `returned`, once: wraps the file that an open found, frees that of a close,
- * and takes the frame back, which must not be looked at any more. */
+/* For `returned`, once: wraps the file of an open, frees that of a close, and returns the frame to
+ * the pool: it must not be used any more. */
 static inline void epio__layer_end(epio__layer *layer, epio__layer_frame *frame, epio_op *op)
 {
     if (epio__layer_is_ordinary(op)) {
@@ -120,16 +119,16 @@ static inline void epio__layer_end(epio__layer *layer, epio__layer_frame *frame,
     }
 }
 
-/* Passes an op that has its frame on to the inner VFS. */
+/* Passes an op, with its frame, on to the inner VFS. */
 static inline void epio__layer_forward(epio__layer *layer, epio_op *op)
 {
     epio__forward(op, layer->inner, epio__layer_inner_file(op));
 }
 
-/* Takes the frame that an op was given by epio__layer_begin off again, unless it is a close. */
+/* Removes and frees the frame of epio__layer_begin. Not for a close. */
 void epio__layer_give_up(epio__layer *layer, epio_op *op);
 
-/* The result of an op for which there is no frame. */
+/* The result of an op for which there was no memory for a frame. */
 int64_t epio__layer_do_without(epio__layer *layer, epio_op *op);
 
 #endif

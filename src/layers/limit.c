@@ -1,8 +1,7 @@
-/* Backpressure as a VFS: every op that passes holds a permit of a semaphore, and
- * its bytes, from before it starts until it has completed. What only waits for
- * others (sleep, streams, locks) or ends waits (close, unlock) needs none, so that
- * nothing queues behind what it would end; an open that has to try again gives its
- * permit back in between, since EPIO_RETRY takes the frames off. */
+/* Backpressure as a VFS: every op that passes holds a permit of a semaphore, and its bytes, from
+ * before it starts until it has completed. Ops that only wait for others (sleep, streams, locks) or
+ * end waits (close, unlock) need none, so that no op queues behind one that it would end; an open
+ * that is retried releases its permit in between, since EPIO_RETRY removes the frames. */
 #include "core/semaphore.h"
 #include "layers/layer.h"
 
@@ -110,7 +109,7 @@ static void resumed(epio_vfs *base, epio_op *op)
     go_on(vfs_of(base), frame, op, frame->waiter.outcome);
 }
 
-/* One that was granted meanwhile is on its way: epio_forward ends it. */
+/* One that was granted meanwhile will be resumed: epio_forward ends it. */
 static void cancel(epio_vfs *base, epio_op *op)
 {
     epio_frame *top = op->frames;
@@ -125,7 +124,7 @@ static void cancel(epio_vfs *base, epio_op *op)
 static int64_t perform(epio_vfs *base, epio_op *op)
 {
     limit_vfs *vfs = vfs_of(base);
-    /* Permits that a forked child inherits may never come back: ops of its parent have them. */
+    /* Permits in a forked child may never be released: ops of its parent hold them. */
     if (!needs_permit(op) || vfs->base.inherited) {
         return epio__layer_perform(&vfs->base, op);
     }

@@ -1,9 +1,9 @@
-/* A VFS whose files live in memory, for tests without a disk and for data that
- * needs none. It behaves like the real one on POSIX: a file that was deleted or
- * replaced lives on until its last close, and holes cost nothing.
+/* A VFS whose files live in memory, for tests without a disk and for data that needs none. It
+ * behaves like a POSIX file system: a file that was deleted or replaced stays until its last close,
+ * and holes cost nothing.
  *
- * Owns the names, the nodes that they lead to, and their blocks. Arguments, the
- * order of syncs, deadlines and worker threads are the core's. */
+ * Owns the names, their nodes and their blocks. Arguments, the order of syncs, deadlines and worker
+ * threads are the core's. */
 #include "core/generic_ops.h"
 #include "core/registry.h"
 #include "fatal.h"
@@ -17,19 +17,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A file's blocks hang in a tree that is as high as its last block needs and
- * whose missing parts are holes; 9 levels reach all of INT64_MAX. */
+/* A file's blocks are in a tree, as high as its last block needs; missing parts are holes; 9 levels
+ * reach INT64_MAX. */
 #define BLOCK_BITS 14
 #define BLOCK_SIZE ((size_t)1 << BLOCK_BITS)
 #define FANOUT_BITS 6
 #define FANOUT ((size_t)1 << FANOUT_BITS)
 
-/* A long copy lets others in between its slices, and above the limit a worker
- * makes it: the loop's owner never waits for one. */
+/* A long copy lets others in between its slices, and above the limit it is offloaded to a worker:
+ * the loop's owner never waits for one. */
 #define SLICE_SIZE ((size_t)64 * 1024)
 #define INLINE_LIMIT ((uint64_t)1024 * 1024)
 
-/* The usual ones: a path with its NUL, a part of it without. */
+/* The usual limits: a path with its NUL, a part of it without. */
 #define PATH_SIZE 4096
 #define PART_LIMIT 255
 
@@ -42,9 +42,9 @@ typedef struct branch {
     void *below[FANOUT]; /* branches, or blocks at the lowest level; NULL: a hole */
 } branch;
 
-/* What a name leads to. */
+/* A file, which a name refers to. */
 typedef struct memory_node {
-    char *name;          /* as in place; NULL: none any more */
+    char *name;          /* as in struct place; NULL: it was removed */
     void *root;          /* a branch, or the only block where the height is 0 */
     uint32_t height;     /* levels of branches */
     uint32_t mode;       /* POSIX mode bits */
@@ -63,7 +63,7 @@ typedef struct memory_file {
 typedef struct memory_vfs {
     epio_vfs base;
     epio__entry entry;
-    epio__mutex turn;    /* held by the next who gets `mutex` */
+    epio__mutex turn;    /* held by the next thread that gets `mutex` */
     epio__mutex mutex;   /* guards the rest, nodes and blocks included */
     memory_node **named; /* sorted by name */
     size_t named_count;
@@ -71,7 +71,7 @@ typedef struct memory_vfs {
     uint64_t open_files;
 } memory_vfs;
 
-/* What a path means here. */
+/* A resolved path. */
 typedef struct place {
     char name[PATH_SIZE + 2]; /* "/part/part", the root is ""; with room for one more slash */
     size_t len;
@@ -90,8 +90,8 @@ static epio__lock_holder *holder_of(const epio_op *op)
     return &((memory_file *)(void *)op->file)->lock;
 }
 
-/* First come, first served. A plain mutex would let a long copy have it back,
- * slice after slice, before a waiter has woken up. */
+/* First come, first served. With one mutex a long copy would get it back, slice after slice, before
+ * a waiter has woken up. */
 static void memory_lock(memory_vfs *memory)
 {
     epio__mutex_lock(&memory->turn);
@@ -124,8 +124,8 @@ static unsigned char *block_find(const memory_node *node, uint64_t number)
     return at;
 }
 
-/* The block, made if it is a hole; NULL if there is no memory. What was made on
- * the way stays: it is a tree with a hole like any other. */
+/* The block, made if it is a hole; NULL if there is no memory. Branches made on the way stay: the
+ * tree is valid, with a hole there. */
 static unsigned char *block_make(memory_node *node, uint64_t number)
 {
     while (!tree_reaches(node, number)) {
@@ -150,8 +150,8 @@ static unsigned char *block_make(memory_node *node, uint64_t number)
     return *slot;
 }
 
-/* Frees what a tree of that height has from block `first` on. Returns what is
- * left: the tree, or NULL. */
+/* Frees the blocks from `first` on of a tree of that height. Returns what is left: the tree, or
+ * NULL. */
 static void *tree_trim(void *at, uint32_t height, uint64_t first)
 {
     if (at == NULL) {
@@ -208,7 +208,7 @@ static void node_release(memory_node *node)
     }
 }
 
-/* `directions`: EPIO_OPEN_READ and EPIO_OPEN_WRITE; other flags do not count. */
+/* `directions`: EPIO_OPEN_READ and EPIO_OPEN_WRITE; other flags are ignored. */
 static bool node_permits(const memory_node *node, uint32_t directions)
 {
     return ((directions & EPIO_OPEN_READ) == 0 || (node->mode & OWNER_READ) != 0) &&
@@ -233,8 +233,8 @@ static int64_t node_read(memory_node *node, unsigned char *to, size_t len, uint6
     return (int64_t)len;
 }
 
-/* The file grows with every block, so that what was written before the memory
- * ran out is not left beyond its end. */
+/* The file grows with every block, so that what was written before memory ran out is not beyond its
+ * end. */
 static int64_t node_write(memory_node *node, unsigned char *from, size_t len, uint64_t offset)
 {
     for (size_t done = 0; done < len;) {
@@ -308,13 +308,13 @@ static bool names_begin(const memory_vfs *memory, const char *name, size_t len, 
     return low < memory->named_count && strncmp(memory->named[low]->name, name, len) == 0;
 }
 
-/* The whole name sorts before those that go on behind it. */
+/* The whole name sorts before longer names that begin with it. */
 static bool names_have(const memory_vfs *memory, const char *name, size_t len, size_t *index)
 {
     return names_begin(memory, name, len, index) && memory->named[*index]->name[len] == '\0';
 }
 
-/* Is it a directory, because other names go on behind it? */
+/* Is it a directory, because other names are below it? */
 static bool names_have_below(const memory_vfs *memory, place *at)
 {
     size_t index;
@@ -324,7 +324,7 @@ static bool names_have_below(const memory_vfs *memory, place *at)
     return found;
 }
 
-/* False if there is no memory. There is room for a node that was just taken. */
+/* False if there is no memory. After names_take there always is room. */
 static bool names_insert(memory_vfs *memory, size_t index, memory_node *node)
 {
     if (memory->named_count == memory->named_room) {
@@ -407,8 +407,7 @@ static int create_at(memory_vfs *memory, const place *at, uint32_t flags)
     return 0;
 }
 
-/* Hands out a reference to the node. A temporary one has no name at all, so
- * that nobody can find it. */
+/* Returns a reference to the node. A temporary one has no name, so that no other open finds it. */
 static int open_node(memory_vfs *memory, const char *path, uint32_t flags, memory_node **node)
 {
     if ((flags & EPIO_OPEN_TEMPORARY) != 0) {
@@ -684,7 +683,7 @@ static void memory_submit(epio_vfs *vfs, epio_op *op)
     }
 }
 
-/* Of what it holds only locks wait: what is parked or offloaded the core ends. */
+/* Only locks wait in this VFS: parked and offloaded ops the core ends itself. */
 static void memory_cancel(epio_vfs *vfs, epio_op *op)
 {
     (void)vfs;
@@ -693,7 +692,7 @@ static void memory_cancel(epio_vfs *vfs, epio_op *op)
     }
 }
 
-/* A lock. */
+/* Only locks are resumed. */
 static void memory_resumed(epio_vfs *vfs, epio_op *op)
 {
     (void)vfs;
@@ -725,7 +724,7 @@ static memory_vfs *memory_of(epio__entry *entry)
     return EPIO__CONTAINER(entry, memory_vfs, entry);
 }
 
-/* A forked child gets a copy that nobody was changing. */
+/* No other thread changes the files at the fork, so the child's copy is consistent. */
 static void before_fork(epio__entry *entry)
 {
     memory_vfs *memory = memory_of(entry);

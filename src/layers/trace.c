@@ -1,41 +1,40 @@
-/* Tracing as a VFS: counts what passes, by kind, and takes its time. The text for
- * people is trace_summary.c's.
+/* Tracing as a VFS: counts the ops that pass, by kind, and times them. The text for people is
+ * trace_summary.c's.
  *
- * Most ops on a loop are reads and writes that succeed at once, a microsecond
- * apart. They are counted in words that the loop's owner alone writes, and only now
- * and then is one of them timed; so they pay for neither a lock nor a clock. All
- * others, and what epio_perform carries out, go straight to the sums, which a mutex
- * guards. */
+ * Most ops on a loop are reads and writes that succeed at once, a microsecond apart. They are
+ * counted in words that only the loop's owner writes, and only a sample is timed; so most pay for
+ * neither a mutex nor a clock. All others, and those of epio_perform, are counted in the sums
+ * directly, which a mutex guards. */
 #include "core/struct_size.h"
 #include "layers/layer.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Timings that may be taken at leisure: one in so many nanoseconds, which is less
- * than one per cent of them, and some more after a pause. */
+/* Timings are limited to one per TIMING_SPACING nanoseconds, which costs less than one per cent of
+ * the time, and some more after a pause. */
 #define TIMING_SPACING 16000u
 #define TIMINGS_SAVED (64u * TIMING_SPACING)
 
-/* Ops that then go by before the clock is looked at again. With the one that is
- * timed that is a prime number, so that no pattern of a program's falls in with it. */
+/* Ops to skip before the clock is read again. With the one that is timed that makes a prime, so
+ * that the sample does not follow a program's pattern. */
 #define TIMINGS_SKIPPED 30u
 
-/* The words of the quick ones go to the sums after so many, before they can wrap
- * around: where they have 32 bits too. */
+/* The words of the fast ops are merged into the sums after so many, before they can wrap, even with
+ * 32 bits. */
 #define QUICK_COUNT 1024u
 #define QUICK_BYTES (1 << 20)
 
 /* When the next op is timed. Threads that race may time one more or less. */
 typedef struct pacer {
-    size_t skip;    /* ops that are not, before the clock is looked at again */
-    size_t saved;   /* nanoseconds not yet used up by timings */
-    size_t read_at; /* the clock's reading, or what fits in here of it */
+    size_t skip;    /* ops that are not timed, before the clock is read again */
+    size_t saved;   /* credit: nanoseconds not yet spent on timings */
+    size_t read_at; /* the clock at the last reading, its low bits */
 } pacer;
 
-/* What there is of one kind. */
+/* The counts of one kind. */
 typedef struct record {
-    /* Written by the owner; the first two only grow, and wrap around. */
+    /* Written by the owner; the first two only grow, and wrap. */
     size_t quick;
     size_t quick_bytes;
     size_t under_way;
@@ -44,12 +43,12 @@ typedef struct record {
     pacer pacer;       /* any thread */
 
     /* Guarded by the mutex. */
-    size_t folded; /* of `quick`, in the sums already */
+    size_t folded; /* the part of `quick` already merged into the sums */
     size_t folded_bytes;
     epio_trace_counts sums;
 } record;
 
-/* A record for each kind of epio's own, and one for all of VFSes outside. */
+/* A record for each of epio's kinds, and one for all kinds of VFSes outside. */
 #define RECORDS (EPIO_KIND_COUNT + 1)
 
 typedef struct trace_vfs {
@@ -70,7 +69,8 @@ static record *record_of(trace_vfs *vfs, uint8_t kind)
 
 /* ---- Time ---- */
 
-/* Pays for a timing with the time gone by. False: nothing is left for the next. */
+/* Adds the time gone by to the credit, and spends a timing's share. False: not enough is left for
+ * the next. */
 static bool pay_for_timing(pacer *pace, uint64_t now)
 {
     size_t gone = (size_t)now - epio__load_relaxed_size(&pace->read_at);
@@ -82,7 +82,7 @@ static bool pay_for_timing(pacer *pace, uint64_t now)
     return saved >= TIMING_SPACING;
 }
 
-/* What the clock says, if this op is to be timed; else 0. */
+/* The monotonic time, if this op is to be timed; else 0. */
 static uint64_t begin_timing(pacer *pace)
 {
     size_t skip = epio__load_relaxed_size(&pace->skip);
@@ -97,7 +97,7 @@ static uint64_t begin_timing(pacer *pace)
     return now;
 }
 
-/* The power of two that is in it; 0 for 0. */
+/* The index of its highest bit, up to the last bucket; 0 for 0. */
 static unsigned bucket_of(uint64_t nanoseconds)
 {
     unsigned power = 0;
@@ -149,12 +149,12 @@ static void count_in_sums(trace_vfs *vfs, uint8_t kind, int64_t result, uint64_t
     epio__mutex_unlock(&vfs->mutex);
 }
 
-/* Takes the words of the quick ones into the sums. With the mutex. */
+/* Merges the words of the fast ops into the sums. With the mutex held. */
 static void fold(record *one)
 {
     size_t quick = epio__load_relaxed_size(&one->quick);
     size_t bytes = epio__load_relaxed_size(&one->quick_bytes);
-    /* Lone counts may go through zero: the difference is what it is. */
+    /* The words may have wrapped: the difference is still right. */
     one->sums.count += (size_t)(quick - one->folded);
     one->sums.bytes += (size_t)(bytes - one->folded_bytes);
     one->folded = quick;
@@ -222,7 +222,7 @@ static void submit(epio_vfs *base, epio_op *op)
     epio__layer_forward(&vfs->base, op);
 }
 
-/* Nothing waits here: whoever has the op is asked. */
+/* No op waits in this VFS: its holder below gets the cancel. */
 static void cancel(epio_vfs *base, epio_op *op)
 {
     (void)base;
@@ -292,10 +292,10 @@ int epio_trace_vfs_create(epio_vfs **created, epio_vfs *inner)
     return 0;
 }
 
-/* ---- What was counted ---- */
+/* ---- Reading the counts ---- */
 
-/* NULL: it is another VFS. The lock, and where counts are kept, are no part of what
- * the caller sees as constant. */
+/* NULL: it is another VFS. The mutex and the merging of counts are not part of the caller's const
+ * view. */
 static trace_vfs *trace_of(const epio_vfs *vfs)
 {
     return vfs != NULL && vfs->methods == &trace_methods ? vfs_of((epio_vfs *)(uintptr_t)vfs)

@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What snprintf would have written into the caller's buffer, piece by piece. */
+/* Appends to the caller's buffer piece by piece, with snprintf's rules. */
 typedef struct text {
     char *buffer;
     size_t room;
-    size_t len; /* of all, whether there was room for it or not */
+    size_t len; /* of all text, whether it fit or not */
 } text;
 
 /* A number with its unit; the longest is "16777216 TiB". */
@@ -36,8 +36,8 @@ typedef struct unit {
     const char *name;
 } unit;
 
-/* In the largest unit of which there is one at least, to three digits or so. No
- * floating point, whose form a locale could change. */
+/* In the largest unit that gives at least 1, to about three digits. No floating point, whose format
+ * depends on the locale. */
 static quantity in_units(uint64_t value, const unit *units, size_t count)
 {
     quantity made;
@@ -75,7 +75,7 @@ static quantity bytes_of(uint64_t bytes)
 
 /* ---- The table ---- */
 
-/* A time that so many per cent of them stayed below, as far as buckets can tell. */
+/* A time that so many per cent of the ops stayed below, to the precision of the buckets. */
 static uint64_t below(const epio_trace_counts *counts, uint64_t per_cent)
 {
     uint64_t wanted = counts->timed - counts->timed / 100 * (100 - per_cent) -

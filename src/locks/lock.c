@@ -1,13 +1,11 @@
-/* Waiting for SQLite's locks. How a holder goes from level to level is lock_steps.c's.
+/* Waiting for SQLite's locks. The steps between levels are lock_steps.c's.
  *
- * Whoever gives something up lets those that wait have it, in their order, before the
- * mutex is let go: `grant_waiters`. What an op is waiting for is either here, and then a
- * release will serve it, or elsewhere, and then the first in the queue looks again
- * from time to time.
+ * Each release grants the waiters what they can have, in their order, before it unlocks the mutex:
+ * `grant_waiters`. An op waits either for this process, and then a release grants it, or for
+ * another process, and then the first in the queue polls.
  *
- * An op that waits is notified by a call from any thread, to which its own
- * thread answers. Between the two (`notified`) it stays where it is, whatever
- * happens to it meanwhile. */
+ * An op that waits is notified by a call from any thread, which its own thread acknowledges.
+ * Between the two (`notified`) it must not end, whatever its outcome. */
 #include "locks/lock.h"
 
 #include "atomics.h"
@@ -57,15 +55,15 @@ uint32_t epio__lock_level_of(const epio__lock_holder *holder)
     return epio__load_u32(&holder->level);
 }
 
-/* ---- News ---- */
+/* ---- Notifications ---- */
 
 static void wake_thread(epio_op *op)
 {
     epio__event_set(op->waiter);
 }
 
-/* Notes, in a list to be spread when the mutex is free, that an op has ended or is
- * to look for itself. It is notified once until its thread has answered. */
+/* Queues a notification, for notify_all once the mutex is free: an op has ended, or is to poll.
+ * Only one is queued until its thread has acknowledged it. */
 static void queue_notification(epio_node *notifications, epio_op *op)
 {
     if (op->arguments.lock.notified == 0) {
@@ -97,8 +95,8 @@ static bool is_first(const epio_op *op)
     return node->waiting.next == &op->arguments.lock.node;
 }
 
-/* The first in the queue waits for somebody elsewhere. Threads that wait behind it look
- * too, since they cannot know that its loop will run. */
+/* The first in the queue waits for another process. Threads that wait behind it poll too, since the
+ * loop of the first may not run. */
 static void notify_threads(epio__lock_node *node, epio_node *notifications)
 {
     for (epio_node *at = node->waiting.next; at != &node->waiting; at = at->next) {
@@ -120,7 +118,7 @@ static void enqueue(epio__lock_holder *holder, epio_op *op)
     epio_node *waiting = &holder->node->waiting;
     epio_node *before = waiting;
     if (op->arguments.lock.initial_level != EPIO_LOCK_NONE) {
-        /* Holders before newcomers, which wait for them to go. */
+        /* Holders before newcomers, which wait for the holders to release. */
         before = waiting->next;
         while (before != waiting &&
                op_of_waiting(before)->arguments.lock.initial_level != EPIO_LOCK_NONE) {
@@ -138,7 +136,7 @@ static bool step_is_legal(uint32_t from, uint32_t to)
                                       : from >= EPIO_LOCK_SHARED;
 }
 
-/* How far an op gets that has not been in the queue. */
+/* Starts an op that has not been in the queue: as far as it gets now. */
 static epio__lock_outcome begin(epio__lock_holder *holder, epio_op *op)
 {
     uint32_t from = holder->level;
@@ -153,12 +151,12 @@ static epio__lock_outcome begin(epio__lock_holder *holder, epio_op *op)
     }
     bool newcomer = from == EPIO_LOCK_NONE;
     if (newcomer && !epio__list_empty(&holder->node->waiting)) {
-        return EPIO__LOCK_BLOCKED_HERE; /* for those who came before */
+        return EPIO__LOCK_BLOCKED_HERE; /* behind those that came before */
     }
     return epio__lock_raise(holder, op);
 }
 
-/* An op that will not wait: what it gets instead of waiting. */
+/* The result of an op that will not wait. */
 static int refuse(epio__lock_holder *holder, epio_op *op, epio__lock_outcome reached)
 {
     int outcome = reached == EPIO__LOCK_ENDED ? op->arguments.lock.outcome : EPIO_EBUSY;
@@ -172,8 +170,7 @@ static int refuse(epio__lock_holder *holder, epio_op *op, epio__lock_outcome rea
     return outcome;
 }
 
-/* Begins an op whose holder has no other in the queue: it has ended, or it is in
- * the queue. */
+/* Starts an op whose holder has no other in the queue: then it has ended or is in the queue. */
 static void try_to_acquire(epio__lock_holder *holder, epio_op *op, epio_node *notifications)
 {
     epio__lock_outcome reached = begin(holder, op);
@@ -196,7 +193,7 @@ static void try_to_acquire(epio__lock_holder *holder, epio_op *op, epio_node *no
     }
 }
 
-/* Begins what the holder was asked for behind the op that has just ended. */
+/* Starts the holder's later ops, behind the one that has just ended. */
 static void start_next(epio__lock_holder *holder, epio_node *notifications)
 {
     while (holder->request == NULL && !epio__list_empty(&holder->later)) {
@@ -224,7 +221,7 @@ static void leave_queue(epio_op *op, epio_node *notifications)
     start_next(holder, notifications);
 }
 
-/* Gives those that wait what they can have now. */
+/* Grants the waiters what they can have now. */
 static void grant_waiters(epio__lock_node *node, epio_node *notifications)
 {
     while (!epio__list_empty(&node->waiting)) {
@@ -244,7 +241,7 @@ static void grant_waiters(epio__lock_node *node, epio_node *notifications)
     }
 }
 
-/* Ends an op that waits, and has nothing to show for it. */
+/* Ends an op that waits, without its lock. */
 static void withdraw(epio_op *op, int outcome, epio_node *notifications)
 {
     op->arguments.lock.outcome = outcome;
@@ -253,15 +250,15 @@ static void withdraw(epio_op *op, int outcome, epio_node *notifications)
     grant_waiters(holder_of(op)->node, notifications);
 }
 
-/* An op is new: afterwards it has ended or waits, in the queue or behind another
- * of its holder's. */
+/* Starts a new op: afterwards it has ended or waits, in the queue or behind another op of its
+ * holder. */
 static void submit(epio__lock_holder *holder, epio_op *op, epio_node *notifications)
 {
     op->arguments.lock.holder = holder;
     op->arguments.lock.notified = 0;
     op->arguments.lock.polling = 0;
     op->os_error = 0;
-    /* The lock may have become free since the first in the queue last looked. */
+    /* The lock may have become free since the first in the queue last polled. */
     grant_waiters(holder->node, notifications);
     if (holder->request == NULL) {
         try_to_acquire(holder, op, notifications);
@@ -279,7 +276,7 @@ static uint64_t next_poll(epio_op *op)
     delay = delay == 0 ? EPIO__LOCK_FIRST_DELAY_NS : delay * 2;
     delay = delay > EPIO__LOCK_LAST_DELAY_NS ? EPIO__LOCK_LAST_DELAY_NS : delay;
     op->arguments.lock.delay_ns = delay;
-    /* Several processes that wait must not go on asking in step. */
+    /* Jitter, so that several waiting processes do not poll in step. */
     uint32_t random;
     epio__random_bytes(&random, sizeof random);
     return epio__monotonic_time() + delay / 2 + random % delay;
@@ -287,8 +284,7 @@ static uint64_t next_poll(epio_op *op)
 
 /* ---- Unlock and check ---- */
 
-/* Ends what the holder was asked for, the latest first, so that none begins
- * because another ended. */
+/* Ends the holder's ops, the latest first, so that none starts because another ended. */
 static void end_requests(epio__lock_holder *holder, epio_node *notifications)
 {
     while (holder->request != NULL) {
@@ -342,9 +338,9 @@ static bool is_own_loop(const epio_loop *loop)
     return loop != NULL && epio__loop_is_owner(loop);
 }
 
-/* A file whose loop is the calling thread's is in the way: while the thread waits, the
- * loop does not run. If somebody waits for EXCLUSIVE, who comes before all others, every
- * holder is in the way, else only one that keeps readers out. */
+/* Does a file block this one whose loop is the calling thread's, and so does not run while the
+ * thread waits? If an op waits for EXCLUSIVE, which is granted before all others, every holder
+ * blocks, else only one that keeps readers out. */
 static bool waits_for_own_loop(const epio__lock_holder *holder)
 {
     epio__lock_node *node = holder->node;
@@ -371,7 +367,7 @@ static bool waits_for_own_loop(const epio__lock_holder *holder)
 
 #endif
 
-/* Until when the thread sleeps: its deadline, or its next look at what is elsewhere. */
+/* Until when the thread sleeps: its deadline, or its next poll of other processes. */
 static uint64_t sleeps_until(epio_op *op)
 {
     uint64_t deadline = op->timeout_ns != 0 ? op->timeout_ns : EPIO_FOREVER;
@@ -382,7 +378,7 @@ static uint64_t sleeps_until(epio_op *op)
     return look < deadline ? look : deadline;
 }
 
-/* The thread is awake, with the mutex: looks itself, or gives up. */
+/* The thread is awake, with the mutex: polls, or gives up. */
 static void poll_here(epio_op *op, epio_node *notifications)
 {
     epio__lock_holder *holder = holder_of(op);
@@ -433,7 +429,7 @@ static void lock_here(epio__lock_holder *holder, epio_op *op)
     epio__event_destroy(&event);
 }
 
-/* The first try notes how often that was; 0: none has. */
+/* The first try stores the holder's count of unlocks, plus 1; 0: not yet stored. */
 static bool was_unlocked_since(epio__lock_holder *holder, epio_op *op)
 {
     uint32_t unlocks = holder->unlocks + 1;
@@ -443,8 +439,8 @@ static bool was_unlocked_since(epio__lock_holder *holder, epio_op *op)
     return op->arguments.lock.unlocks != unlocks;
 }
 
-/* For a worker: one try, and nothing is left of it if it has to wait, but that an
- * unlock ends it. */
+/* For a worker: one try, which leaves nothing behind if it has to wait, except that an unlock ends
+ * the op. */
 static int64_t try_to_lock(epio__lock_holder *holder, epio_op *op)
 {
     epio_node notifications;
@@ -497,7 +493,7 @@ int64_t epio__lock_perform(epio__lock_holder *holder, epio_op *op)
 
 #if EPIO_ASYNC
 
-/* The node's mutex is held, and let go. */
+/* The node's mutex is held, and is unlocked here. */
 static void settle(epio__lock_node *node, epio_op *op, epio_node *notifications)
 {
     int outcome = op->arguments.lock.outcome;
@@ -559,7 +555,7 @@ void epio__lock_cancel(epio_op *op)
     epio__mutex_lock(&node->mutex);
     if (waits(op)) {
         withdraw(op, EPIO_ECANCELED, &notifications);
-        /* One that was notified must not end before its owner has answered. */
+        /* One that was notified must not end before its owner has acknowledged it. */
         ended = op->arguments.lock.notified == 0;
     }
     epio__mutex_unlock(&node->mutex);

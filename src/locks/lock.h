@@ -1,9 +1,9 @@
-/* SQLite's file locks: what files hold of one inode, and who waits for it.
+/* SQLite's file locks: the locks held on one inode, and the ops that wait for them.
  *
- * A lock node is what the files of one inode in this process have in common; each
- * has a holder of its own in it. The bytes by which other processes see a holder
- * are the platform's; a holder without them (in memory) has only this process to
- * agree with. Which files share a node is left to whoever makes it. */
+ * A lock node is shared by the files of one inode in this process; each has a holder of its own in
+ * it. Other processes see a holder by its byte-range locks, which are the platform's; a holder
+ * without them (in memory) excludes only others of this process. The creator of a node decides
+ * which files share it. */
 #ifndef EPIO_LOCK_H
 #define EPIO_LOCK_H
 
@@ -22,11 +22,11 @@ typedef struct epio__lock_node {
 struct epio__lock_holder {
     epio__lock_node *node;
     const epio_file *file;
-    const epio__os_file *bytes; /* NULL: nobody outside this process can see it */
+    const epio__os_file *bytes; /* NULL: other processes cannot see it */
     bool reserved;              /* it has the byte of RESERVED */
     uint32_t unlocks;           /* how often it was unlocked */
     size_t performers;          /* atomic; threads inside epio__lock_perform */
-    uint32_t level;             /* atomic for those who only look */
+    uint32_t level;             /* atomic for readers without the mutex */
     epio_node holding;          /* in node->holders */
     epio_op *request;           /* its lock op in node->waiting; NULL: none */
     epio_node later;            /* its lock ops behind that one */
@@ -41,12 +41,12 @@ void epio__lock_holder_init(epio__lock_holder *holder, epio__lock_node *node, co
 
 uint32_t epio__lock_level_of(const epio__lock_holder *holder);
 
-/* Carries such an op out on this thread, waiting if it asks for that; for one in
- * flight, which must not keep a worker waiting, EPIO_RETRY instead. */
+/* Carries such an op out on this thread, waiting if its flags ask for that; for one in flight,
+ * which must not block a worker, EPIO_RETRY instead. */
 int64_t epio__lock_perform(epio__lock_holder *holder, epio_op *op);
 
-/* Gives up all that the holder has, and ends what waits for it, before its file
- * goes: when this returns nobody has anything to do with it. */
+/* Releases all that the holder has, and ends its waiting ops, before its file is closed: when this
+ * returns no thread uses the holder. */
 void epio__lock_release_all(epio__lock_holder *holder);
 
 #if EPIO_ASYNC

@@ -1,20 +1,19 @@
-/* How a holder goes from level to level, as https://www.sqlite.org/lockingv3.html and the
- * comments of SQLite's os_unix.c describe it.
+/* The steps between the levels, as https://www.sqlite.org/lockingv3.html and the comments of
+ * SQLite's os_unix.c describe it.
  *
- * Against other processes a level is locks on ranges of bytes:
+ * For other processes a level is a set of byte-range locks:
  *
  *     SHARED     shared on the 510 bytes of SHARED; on the way there, for a moment,
- *                shared on PENDING, so that a writer who has it keeps readers out
+ *                shared on PENDING, so that a writer that has it keeps readers out
  *     RESERVED   and exclusive on RESERVED
  *     PENDING    and exclusive on PENDING
  *     EXCLUSIVE  and exclusive on SHARED
  *
- * A hot journal is rolled back by going from SHARED to EXCLUSIVE directly, by way
- * of PENDING but without the byte of RESERVED, whose holder would seem to own the
- * journal.
+ * A hot journal is rolled back by going from SHARED to EXCLUSIVE directly, through PENDING but
+ * without the byte of RESERVED, whose holder would seem to own the journal.
  *
- * Inside the process the node says who is in the route; only what that allows asks
- * for bytes. Waiting is left to lock.c. */
+ * Inside the process the node knows the conflicting holders; byte-range locks are requested only if
+ * there are none. Waiting is lock.c's. */
 #include "locks/lock_steps.h"
 
 #include "atomics.h"
@@ -26,7 +25,7 @@
 #define SHARED_FIRST (PENDING_BYTE + 2)
 #define SHARED_SIZE UINT64_C(510)
 
-/* Notes what the holder has now. */
+/* Records the holder's new level. */
 static void set_level(epio__lock_holder *holder, uint32_t level)
 {
     epio__lock_node *node = holder->node;
@@ -47,7 +46,7 @@ static void set_level(epio__lock_holder *holder, uint32_t level)
 
 /* ---- Bytes ---- */
 
-/* The platform's own EPIO_EINVAL, and not the system's, has one reason. */
+/* EPIO_EINVAL from the platform, not from the system, has one reason. */
 static int outcome_of(epio_op *op, int outcome)
 {
     bool refused = outcome == EPIO_EINVAL && op->os_error == 0;
@@ -73,7 +72,7 @@ static int is_taken_elsewhere(const epio__lock_holder *holder, uint64_t start, u
     return outcome_of(op, epio__range_is_taken(holder->bytes, start, len, &op->os_error));
 }
 
-/* The bytes are those of all holders of the node. */
+/* All holders of the node share the byte-range locks. */
 static bool bytes_are_common(const epio__lock_holder *holder)
 {
     return holder->bytes != NULL && epio__range_locks_are_common();
@@ -114,17 +113,16 @@ static epio__lock_outcome raise_to_shared(epio__lock_holder *holder, epio_op *op
     return epio__lock_end_with(op, error);
 }
 
-/* 0 unless somebody elsewhere has the byte, which is EPIO_EBUSY, or another error. */
+/* 0, or EPIO_EBUSY if another process has the byte, or another error. */
 static int check_free_elsewhere(const epio__lock_holder *holder, uint64_t byte, epio_op *op)
 {
     int taken = is_taken_elsewhere(holder, byte, 1, op);
     return taken > 0 ? EPIO_EBUSY : taken;
 }
 
-/* Whoever has RESERVED or PENDING waits for this one's SHARED to go: there is no
- * use in waiting for him. Who came to PENDING directly has no byte of RESERVED, so
- * that is looked at too; not before, as a look may be in the way of others where the
- * system cannot be asked but only be tried. */
+/* A holder of RESERVED or PENDING waits for this one's SHARED to be released: waiting for it would
+ * deadlock. One that went to PENDING directly has no byte of RESERVED, so PENDING is tested too;
+ * only afterwards, as on systems that can only test by trying, the test may block others. */
 static epio__lock_outcome raise_to_reserved(epio__lock_holder *holder, epio_op *op)
 {
     if (holder->node->writer != NULL) {
@@ -144,8 +142,8 @@ static epio__lock_outcome raise_to_reserved(epio__lock_holder *holder, epio_op *
     return epio__lock_end_with(op, 0);
 }
 
-/* This one has a byte by which the other will see that he must give up, if he has
- * only just come: he gets a moment. */
+/* This holder has a byte by which the other sees that it must give up, if it has only just started:
+ * it gets some time. */
 static epio__lock_outcome end_unless_new(epio_op *op, int error)
 {
     bool new = error == EPIO_EBUSY &&epio__lock_may_wait(op) &&
@@ -169,7 +167,7 @@ static epio__lock_outcome raise_to_pending(epio__lock_holder *holder, epio_op *o
     if (error == EPIO_EBUSY) {
         error = check_free_elsewhere(holder, PENDING_BYTE, op);
         if (error == 0) {
-            return EPIO__LOCK_BLOCKED_BY_PROCESS; /* for a reader who passes by */
+            return EPIO__LOCK_BLOCKED_BY_PROCESS; /* for a reader that is just acquiring SHARED */
         }
         return holder->reserved ? end_unless_new(op, error) : epio__lock_end_with(op, error);
     }
@@ -224,13 +222,13 @@ epio__lock_outcome epio__lock_raise(epio__lock_holder *holder, epio_op *op)
     }
 }
 
-/* ---- Going down ---- */
+/* ---- Lowering ---- */
 
 void epio__lock_revert(epio__lock_holder *holder, epio_op *op)
 {
     uint32_t found = op->arguments.lock.initial_level;
     if (holder->level != found) {
-        /* Nothing but PENDING is ever between. */
+        /* The only level in between is PENDING. */
         int32_t os_error = op->os_error;
         (void)set_bytes(holder, PENDING_BYTE, 1, EPIO__RANGE_FREE, op);
         op->os_error = os_error;
@@ -274,7 +272,7 @@ int epio__lock_lower(epio__lock_holder *holder, epio_op *op, uint32_t level)
     return level == EPIO_LOCK_SHARED ? go_down_to_shared(holder, op) : go_down_to_none(holder, op);
 }
 
-/* ---- Looking ---- */
+/* ---- Testing ---- */
 
 int epio__lock_is_reserved(const epio__lock_holder *holder, epio_op *op)
 {
@@ -282,7 +280,7 @@ int epio__lock_is_reserved(const epio__lock_holder *holder, epio_op *op)
     if (writer != NULL && (writer->reserved || writer->level == EPIO_LOCK_EXCLUSIVE)) {
         return 1;
     }
-    /* The byte alone: a holder that went up directly rolls back a hot journal, which must
-     * go on to look hot. */
+    /* Only the byte counts: a holder that was raised directly rolls back a hot journal, which must
+     * keep looking hot. */
     return is_taken_elsewhere(holder, RESERVED_BYTE, 1, op);
 }

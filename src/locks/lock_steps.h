@@ -5,18 +5,18 @@
 
 #include "locks/lock.h"
 
-/* How long until the first in a queue asks other processes again. */
+/* How long until the first in a queue polls again. */
 #define EPIO__LOCK_FIRST_DELAY_NS UINT32_C(200000)
 #define EPIO__LOCK_LAST_DELAY_NS UINT32_C(20000000)
 
-/* Retries before a request that would deadlock fails. The other process may hold its byte
- * only until it has looked, and be preempted there: these take 45 ms. */
+/* Retries before a request that would deadlock fails. The other process may hold its byte only for
+ * a test, and be preempted there: these take 45 ms. */
 #define EPIO__LOCK_MOST_CONFLICTS 8
 
 typedef enum epio__lock_outcome {
     EPIO__LOCK_ENDED,             /* with op->arguments.lock.outcome */
     EPIO__LOCK_BLOCKED_HERE,      /* for a file of this process */
-    EPIO__LOCK_BLOCKED_BY_PROCESS /* for somebody of whom nothing will be heard */
+    EPIO__LOCK_BLOCKED_BY_PROCESS /* which does not notify us: poll */
 } epio__lock_outcome;
 
 static inline bool epio__lock_may_wait(const epio_op *op)
@@ -30,13 +30,13 @@ static inline epio__lock_outcome epio__lock_end_with(epio_op *op, int outcome)
     return EPIO__LOCK_ENDED;
 }
 
-/* Takes the holder as far towards the level that the op asks for as it goes now. */
+/* Raises the holder towards the op's level, as far as it goes now. */
 epio__lock_outcome epio__lock_raise(epio__lock_holder *holder, epio_op *op);
-/* Gives back what an op got on its way to a level that it did not get. */
+/* Reverts to the level before an op that did not get its lock. */
 void epio__lock_revert(epio__lock_holder *holder, epio_op *op);
-/* Down to SHARED or NONE: 0 or an error. */
+/* Lowers to SHARED or NONE: 0 or an error. */
 int epio__lock_lower(epio__lock_holder *holder, epio_op *op, uint32_t level);
-/* Of anybody: 1, 0, or an error. */
+/* Does any holder, of any process, have RESERVED: 1, 0, or an error. */
 int epio__lock_is_reserved(const epio__lock_holder *holder, epio_op *op);
 
 #endif

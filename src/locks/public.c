@@ -1,5 +1,4 @@
-/* epio/locks.h: locks for the files of a VFS outside, which has the memory of nodes and holders
- * from here. */
+/* epio/locks.h: locks for the files of VFSes outside epio. Allocates their nodes and holders. */
 #include <epio/locks.h>
 
 #include "fatal.h"

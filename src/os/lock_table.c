@@ -1,9 +1,9 @@
-/* A table of the inodes whose locks this process has anything to do with. A file
- * joins it with its first lock op, and leaves it when it is closed.
+/* A table of the inodes that this process locks. A file joins it with its first lock op, and leaves
+ * it when it is closed.
  *
- * Where the files of a process hold ranges in common, closing any of them, even
- * one that never locked, would free the locks of all: there a close waits until
- * the last lock of the inode is gone. */
+ * Where the files of a process share range locks, closing any of them, even one that never locked,
+ * would release the locks of all: there a close waits until the last lock of the inode is
+ * released. */
 #include "os/lock_table.h"
 
 #include "atomics.h"
@@ -31,8 +31,8 @@ static table_entry *entry_of(epio__lock_node *node)
     return EPIO__CONTAINER(node, table_entry, node);
 }
 
-/* A forked child has none of its parent's locks: for the files that it opens itself,
- * nobody here is in the way. */
+/* A forked child has none of its parent's locks: they do not block the files that it opens
+ * itself. */
 static void forget_parent(void)
 {
     if (process == epio__process_id()) {
@@ -49,7 +49,7 @@ static void forget_parent(void)
 
 static epio_node *bucket_of(uint64_t device, uint64_t inode)
 {
-    /* Inodes are numbered one after the other. */
+    /* Inode numbers are consecutive, so the sum spreads well. */
     return &buckets[(inode + device) % BUCKETS];
 }
 
@@ -95,7 +95,7 @@ static epio__lock_holder *create_holder(epio__os_file *file)
     return holder;
 }
 
-/* What the file has to do with locks is that of a process from which this one was forked. */
+/* Is the file's lock state that of a process from which this one was forked? */
 static bool locks_are_parents(const epio__os_file *file)
 {
     return epio__load_u32(&file->lock_generation) != epio__process_generation();
@@ -107,11 +107,12 @@ epio__lock_holder *epio__lock_table_find(const epio__os_file *file)
     return holder != 0 && !locks_are_parents(file) ? (epio__lock_holder *)holder : NULL;
 }
 
-/* The holder goes, and whatever it held stays the parent's. Its node's mutex may be locked. */
+/* Frees the holder; the locks stay the parent's. The node's mutex may be locked, and is not
+ * destroyed. */
 static void forget_holder(epio__os_file *file)
 {
     epio__lock_holder *holder = (epio__lock_holder *)epio__load_pointer(&file->lock);
-    forget_parent(); /* its nodes are in no bucket then */
+    forget_parent(); /* then its nodes are in no bucket */
     if (holder != NULL && --entry_of(holder->node)->files == 0) {
         free(entry_of(holder->node));
     }
@@ -140,9 +141,10 @@ epio__lock_holder *epio__lock_table_join(epio__os_file *file)
         return holder;
     }
     make_own(file);
-    epio__range_locks_prepare(file); /* alone: a dead mount is not to hold up other files */
+    /* Without the mutex: a dead mount must not hold up other files. */
+    epio__range_locks_prepare(file);
     epio__mutex_lock(epio__process_mutex());
-    holder = epio__lock_table_find(file); /* two threads may come at once */
+    holder = epio__lock_table_find(file); /* two threads may join at once */
     if (holder == NULL) {
         holder = create_holder(file);
         epio__store_pointer(&file->lock, (uintptr_t)holder);
@@ -151,8 +153,8 @@ epio__lock_holder *epio__lock_table_join(epio__os_file *file)
     return holder;
 }
 
-/* Closes what waited for the last lock to go. The node's mutex is held, so that
- * nobody gets a lock meanwhile, which the close would free. */
+/* Closes the files that waited for the last lock's release. The node's mutex is held, so that no
+ * lock is granted meanwhile, which the close would release. */
 static void close_waiting(table_entry *entry)
 {
     while (entry->node.holder_count == 0 && !epio__list_empty(&entry->to_close)) {
@@ -173,7 +175,7 @@ void epio__lock_table_settle(epio__lock_holder *holder)
     }
 }
 
-/* One file less needs it. */
+/* One file fewer uses it. */
 static void drop_entry(table_entry *entry)
 {
     epio__mutex_lock(epio__process_mutex());
@@ -193,9 +195,9 @@ static void leave(epio__lock_holder *holder)
     free(holder);
 }
 
-/* No file gets the inode's first lock before the descriptor is closed or put by: the node's
- * mutex keeps it off, or where there is none the process's. The latter not where a server
- * may take its time to close the file, unless there is no memory for a node. */
+/* No file may get the inode's first lock until the descriptor is closed or listed to be closed: the
+ * node's mutex prevents it, or, without a node, the process's. The latter is avoided where closing
+ * may wait for a server, unless there is no memory for a node. */
 static int close_where_common(epio__os_file *file, int32_t *os_error)
 {
     int result = 0;

@@ -1,5 +1,5 @@
-/* A loop of the operating system: where core, os and platform are put together. What is
- * asked for is checked here, and the backend chosen. */
+/* A loop of the operating system: puts core, os and platform together. Checks the options and
+ * chooses the backend. */
 #include "core/loop.h"
 #include "core/struct_size.h"
 #include "os/os_vfs.h"
@@ -15,17 +15,17 @@ typedef struct os_loop {
     epio__os_vfs vfs;
 } os_loop;
 
-/* ---- What is asked for ---- */
+/* ---- Options ---- */
 
-/* NULL: whichever is best. */
+/* NULL: the best. */
 static const char *name_of_backend(const epio_loop_options *options)
 {
     const char *name = options->backend != NULL ? options->backend : getenv("EPIO_BACKEND");
     return name == NULL || name[0] == '\0' ? NULL : name;
 }
 
-/* The backend of this name and those after it, one of which is taken where the system
- * refuses those before it. NULL: nobody knows the name. */
+/* The backend of this name and those after it, to fall back on if the system refuses it. NULL: the
+ * name is unknown. */
 static const epio__backend *const *backends_from(const char *name)
 {
     const epio__backend *const *backends = epio__backends;
@@ -37,10 +37,10 @@ static const epio__backend *const *backends_from(const char *name)
 
 static const epio_loop_options default_options = {.size = sizeof default_options};
 
-/* Of version 0.1, which had no more fields. */
+/* The size in version 0.1, which had fewer fields. */
 #define SIZE_OF_OPTIONS_0_1 offsetof(epio_loop_options, poll_budget_ns)
 
-/* A window shows a frame every 16 ms, and draws one in a part of that. */
+/* A window shows a frame every 16 ms, and needs a part of that to draw it. */
 #define DEFAULT_POLL_BUDGET_NS UINT64_C(4000000)
 
 /* What is wrong with the options. */
@@ -51,7 +51,7 @@ typedef enum options_fault {
     FAULT_IN_INLINE_WRITES
 } options_fault;
 
-/* Takes over what is given; NULL: the defaults. */
+/* Copies and checks the given options; NULL: the defaults. */
 static options_fault take(epio_loop_options *options, const epio_loop_options *given)
 {
     if (!epio__options_take(options, sizeof *options, SIZE_OF_OPTIONS_0_1,
@@ -109,8 +109,8 @@ int64_t epio_loop_invalid_reason(const epio_loop_options *given, char *buffer, s
 
 /* ---- Creating ---- */
 
-/* The best of these. Whatever forbids one, a container for instance, may allow the
- * next. */
+/* Opens the first of these that the system allows: a container, for instance, may forbid one and
+ * allow the next. */
 static int open_best_backend(os_loop *one, const epio__backend *const *backends)
 {
     epio_loop *loop = &one->loop;

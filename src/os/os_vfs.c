@@ -1,6 +1,6 @@
-/* The operating system as a VFS: decides by which way an op goes. What the page cache
- * probably has is collected and read on the owner's thread; what the backend can wait for
- * goes there; the rest is carried out by a worker. How each is done is the platform's. */
+/* The operating system as a VFS: decides the route of an op. Reads that the page cache can probably
+ * serve are collected and read on the owner's thread; what the backend has an asynchronous form for
+ * goes there; the rest is offloaded to a worker. How each is done is the platform's. */
 #include "os/os_vfs.h"
 
 #include "atomics.h"
@@ -53,8 +53,8 @@ static int64_t perform_lock(epio_op *op)
 
 #if EPIO_ASYNC
 
-/* Before a close, so that no one has the file open after it. What only the owner can do, its next
- * iteration does for other threads. */
+/* Before a close: makes the backend release the file, which otherwise stays open. Only the owner
+ * can do that; for other threads its next iteration does. */
 static void let_go_of_file(epio__os_vfs *vfs, const epio_op *op)
 {
     if (epio__loop_is_owner(vfs->base.loop)) {
@@ -146,7 +146,7 @@ void epio__os_spend(const epio_op *op, uint64_t bytes)
     epio__loop_charge(op->loop, bytes);
 }
 
-/* What the backend has no asynchronous form for, a worker carries out. */
+/* Routes an op to the backend, or, if that has no asynchronous form for it, to a worker. */
 static void hand_on(epio__os_vfs *vfs, epio_op *op)
 {
     if (vfs->backend->transfers_at_once && !epio__op_is_on_stream(op) &&
@@ -155,11 +155,11 @@ static void hand_on(epio__os_vfs *vfs, epio_op *op)
     } else if (!vfs->backend->submit(vfs->backend_state, op)) {
         epio_offload(op);
     } else if (op->phase != EPIO__PHASE_READY) {
-        op->route = EPIO__ROUTE_BACKEND; /* else it took no longer than the call */
+        op->route = EPIO__ROUTE_BACKEND; /* else it ended within the call */
     }
 }
 
-/* May be tried on the owner's thread, and has not been in vain. */
+/* May be tried on the owner's thread, and did not miss the cache before. */
 static bool may_be_cached(const epio_op *op, uint64_t bytes)
 {
     return bytes <= EPIO__LARGE_COPY && (op->notes & EPIO__NOTE_MISSED_CACHE) == 0 &&
@@ -223,7 +223,7 @@ static void read_by(epio__os_vfs *vfs, uint32_t way, epio_node *first, uint32_t 
     read_one_by_one(vfs, first);
 }
 
-/* Where both ways are open, as trials of them say. */
+/* Where both methods are available, by the quicker one according to the tuner. */
 static void read_several(epio__os_vfs *vfs, epio_node *first, uint32_t count)
 {
     epio__trial *trial = &vfs->trial;
@@ -335,8 +335,8 @@ static void submit_write(epio__os_vfs *vfs, epio_op *op)
     }
 }
 
-/* The system's lock calls never wait for a holder, and are as short as calls can
- * be, unless there is a server to be asked. */
+/* The system's lock calls never wait for a holder, and are as short as system calls can be, unless
+ * they have to ask a server. */
 static void submit_lock(epio__os_vfs *vfs, epio_op *op)
 {
     epio__os_file *file = file_of(op);

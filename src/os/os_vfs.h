@@ -9,7 +9,7 @@
 #include "core/loop_hooks.h"
 #endif
 
-/* From so many reads on one call for all may be worth its own cost. */
+/* From this many reads on, one call for all may be worth its cost. */
 #define EPIO__READS_OF_A_BATCH 8u
 
 typedef struct epio__os_vfs {
@@ -18,10 +18,10 @@ typedef struct epio__os_vfs {
     const epio__backend *backend; /* the loop's, as the next */
     void *backend_state;
 
-    /* Of collected reads. */
+    /* For collected reads. */
     epio__trial trial;    /* one by one or together */
     uint32_t closed_file; /* atomic; a file was closed since the latest were read together */
-    bool read_together;   /* and the backend was not told yet that there are no more */
+    bool read_together;   /* and the backend still keeps what that needed */
 
     bool guards_writes; /* see epio__os_writes_begin */
 #endif

@@ -1,13 +1,13 @@
-/* See tuner.h. What counts of either way is its best time, since whatever interferes only takes
- * longer. */
+/* See tuner.h. Of either method the best time counts, since interference only adds time. */
 #include "os/tuner.h"
 
-/* Of each way. The first get used to it: caches, and what a way prepares for the next. */
+/* Tries of each method. The first are warm-up: for caches, and for what one try prepares for the
+ * next. */
 #define TRIES 16u
 #define TRIES_THAT_COUNT 4u
 #define TIMES_BETWEEN_TRIALS 1000u
 
-/* Nanoseconds for that much work, so that the quotient has some digits. */
+/* Times are nanoseconds per this much work, so that the quotient has enough digits. */
 #define UNIT 65536u
 
 uint32_t epio__trial_way(const epio__trial *trial)

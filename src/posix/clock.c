@@ -10,7 +10,7 @@
 
 struct timespec epio__timespec(uint64_t nanoseconds)
 {
-    /* Where time_t has 32 bits, 68 years must do. */
+    /* A 32-bit time_t holds no more than 68 years. */
     if (sizeof(time_t) == 4 && nanoseconds / SECOND > INT32_MAX) {
         nanoseconds = INT32_MAX * SECOND;
     }
@@ -52,7 +52,7 @@ int epio__milliseconds_until(uint64_t deadline)
     }
     uint64_t now = epio__monotonic_time();
     uint64_t left = deadline > now ? deadline - now : 0;
-    /* Rounded up: a wait that ends early would only be begun again. */
+    /* Rounded up: a wait that ends early would have to be started again. */
     uint64_t milliseconds = left / MILLISECOND + (left % MILLISECOND != 0 ? 1 : 0);
     return milliseconds > INT_MAX ? INT_MAX : (int)milliseconds;
 }

@@ -1,13 +1,12 @@
-/* Descriptors 0 to 2 are where others print and read: one of the library's that got such
- * a number, in a program that closed its own, would take the next error message for a
- * write. So none of them is; whatever makes a descriptor passes it through here.
+/* Keeps every descriptor of the library above the standard streams. In a program that closed its
+ * own 0 to 2, a file of the library with such a number would take the next error message as a
+ * write.
  *
- * The kernel gives out the lowest number that is free, and knows no other way: the new
- * descriptor is moved. For a moment it is there, which does no harm to what only the
- * library uses (a few bytes wake a loop), but is too long for a file that can be written.
- * So while such a one is opened, the free ones among these numbers are held by descriptors
- * that are good for nothing. To ask whether there are any takes two of the cheapest calls,
- * every time: a program may close its streams whenever it likes. */
+ * The kernel always gives out the lowest free number, so a new descriptor is moved afterwards.
+ * For a descriptor that only the library uses, that moment is harmless (a few bytes wake a loop);
+ * for a file that can be written it is not. So while such a file is opened, placeholder
+ * descriptors hold the free numbers. Testing for free numbers takes two of the cheapest calls,
+ * and is done each time: a program may close its streams at any time. */
 #include "posix/descriptor.h"
 
 #include "posix/posix.h"
@@ -20,8 +19,8 @@
 
 #define FIRST_NUMBER (STDERR_FILENO + 1)
 
-/* Where files hold locks in common, closing one drops those of the others. Without memory
- * to put that off it stays open. */
+/* Under classic locks, closing one descriptor drops the locks of the file's others. If there is
+ * no memory to defer the close, the descriptor stays open. */
 static void close_original(int descriptor)
 {
     struct stat status;
@@ -53,7 +52,7 @@ int epio__descriptor_move(int descriptor)
     return moved;
 }
 
-/* Neither can be written, and what O_PATH opens cannot even be read. */
+/* Neither kind can be written, and an O_PATH descriptor cannot even be read. */
 static int open_placeholder(void)
 {
 #if defined(O_PATH)
@@ -63,23 +62,22 @@ static int open_placeholder(void)
 #endif
 }
 
-/* The numbers that are held, by whichever thread found them free, for as long as any is at
- * an open that needs it. */
+/* The numbers held: by the thread that found them free, until no open needs them. */
 typedef struct held_numbers {
     uint32_t opens;
     int count;
     int numbers[FIRST_NUMBER];
 } held_numbers;
 
-static held_numbers held; /* guarded by epio__descriptor_mutex */
+static held_numbers held; /* protected by epio__descriptor_mutex */
 
 static bool is_free(int number)
 {
     return fcntl(number, F_GETFD) < 0;
 }
 
-/* Nobody prints to number 0; but what is made is not to be there either, if it turns out
- * that there is no other number for it. */
+/* Nothing prints to number 0; but the new descriptor must not stay there either, if no other
+ * number is free. */
 static bool must_hold(int flags)
 {
     return is_free(STDOUT_FILENO) || is_free(STDERR_FILENO) ||
@@ -100,14 +98,14 @@ static void hold_free_numbers(void)
     }
 }
 
-/* While an open hangs, the program may have made the number its own by dup2. */
+/* While an open hangs, the program may have taken the number with dup2. */
 static bool is_placeholder(int descriptor)
 {
 #if defined(O_PATH)
     int mode = fcntl(descriptor, F_GETFL);
     return mode >= 0 && (mode & O_PATH) != 0;
 #else
-    (void)descriptor; /* nothing tells it from what the program opens */
+    (void)descriptor; /* not distinguishable from what the program opens */
     return true;
 #endif
 }

@@ -1,6 +1,6 @@
-/* See durable.h. A directory is flushed by a descriptor that can read it. One that may be
- * searched but not read has none: what can be opened of the same file system then serves
- * to flush all of that (Linux, syncfs(2)). */
+/* See durable.h. A directory is flushed through a descriptor opened for reading. If it may be
+ * searched but not read, any other descriptor of the same file system serves to flush all of that
+ * file system (Linux, syncfs(2)). */
 #include "posix/durable.h"
 
 #include "posix/descriptor.h"
@@ -21,7 +21,7 @@ static int open_directory(const char *path)
 
 #if defined(__linux__)
 
-/* A directory above it that may be read: a descriptor; or -1 and errno. */
+/* Opens a readable directory above this one: a descriptor, or -1 and errno. */
 static int open_above(const char *directory, const struct stat *here)
 {
     char path[PATH_MAX];
@@ -44,7 +44,7 @@ static int open_above(const char *directory, const struct stat *here)
     return -1;
 }
 
-/* A file without a name, for which it takes what any change of a directory takes. */
+/* Opens a file without a name: requires the same permissions as any change of the directory. */
 static int open_nameless(const char *directory)
 {
     int descriptor = epio__descriptor_open(directory, O_TMPFILE | O_WRONLY, 0600);
@@ -64,7 +64,7 @@ static int open_of_same_file_system(const char *directory)
     if (descriptor < 0 && errno == EACCES) {
         descriptor = open_nameless(directory);
     }
-    /* FUSE and the like do not pass syncfs on. */
+    /* FUSE and similar file systems do not forward syncfs. */
     if (descriptor >= 0 &&
         epio__medium_of(descriptor, (uint64_t)here.st_dev) == EPIO__MEDIUM_REMOTE) {
         (void)close(descriptor);
@@ -119,7 +119,7 @@ static int flush(const epio__durable *durable)
         outcome = durable->file_system ? flush_file_system(durable->descriptor)
                                        : epio__flush(durable->descriptor, EPIO_SYNC_FULL);
     } while (outcome != 0 && errno == EINTR);
-    /* EINVAL: a file system that has no such thing. */
+    /* EINVAL: the file system cannot flush a directory */
     return outcome != 0 && (durable->file_system || errno != EINVAL) ? -1 : 0;
 }
 

@@ -1,6 +1,6 @@
-/* Linux: streams are waited for by epoll, other threads wake by an eventfd. The
- * epoll descriptor is itself the handle for foreign loops; only for those is
- * there a timerfd in it, or a thread that watches the clock. */
+/* Linux: streams wait in epoll, other threads wake the owner through an eventfd. The epoll
+ * descriptor is itself the handle for embedding; only then does it hold a timerfd, or is there a
+ * thread that watches the clock. */
 #include "posix/backends.h"
 #include "posix/descriptor.h"
 #include "posix/stream.h"
@@ -21,15 +21,15 @@ typedef struct epoll_state {
     int epoll;
     int event;            /* eventfd: wake */
     int timer;            /* timerfd, once embedded; else -1 */
-    epio__watcher *clock; /* in place of a timerfd that the system refuses; else NULL */
+    epio__watcher *clock; /* replaces a timerfd that the system refuses; else NULL */
     uint64_t timer_deadline;
-    bool only_milliseconds; /* the kernel has no epoll_pwait2 for us */
+    bool only_milliseconds; /* epoll_pwait2 is missing or forbidden */
     epio__streams streams;
     epio__watcher *watcher; /* for epio_loop_on_ready */
     struct epoll_event events[EVENTS_AT_ONCE];
 } epoll_state;
 
-/* What an event belongs to: a file, or by its own address one of these. */
+/* `what` identifies the event's source: a file, or the address of one of these descriptors. */
 static int add_descriptor(epoll_state *state, int descriptor, void *what)
 {
     struct epoll_event event = {.events = EPOLLIN, .data = {.ptr = what}};
@@ -48,7 +48,7 @@ static int watch(void *opaque, epio__os_file *file, uint32_t interest)
     int descriptor = (int)file->transfer_handle;
     struct epoll_event event = {.events = events_of_interest(interest), .data = {.ptr = file}};
     if (interest == 0) {
-        /* Without any event it would still report a hang-up. */
+        /* Registered without events, it would still report a hang-up. */
         file->watch_slot = 0;
         (void)epoll_ctl(state->epoll, EPOLL_CTL_DEL, descriptor, NULL);
         return 0;
@@ -83,7 +83,7 @@ static void epoll_close(void *opaque)
     close_descriptors(state);
 }
 
-/* What is watched stays so for the parent, whose epoll it is. */
+/* Nothing is removed from the epoll, which is still the parent's. */
 static void epoll_abandon(void *opaque)
 {
     epoll_state *state = opaque;
@@ -143,7 +143,7 @@ static void read_counter(int descriptor)
     (void)!read(descriptor, &count, sizeof count);
 }
 
-/* Nanoseconds where the kernel has them (5.11), else milliseconds. */
+/* In nanoseconds where the kernel can (5.11), else in milliseconds. */
 static int wait_for_events(epoll_state *state, uint64_t deadline)
 {
 #if defined(SYS_epoll_pwait2)
@@ -156,7 +156,7 @@ static int wait_for_events(epoll_state *state, uint64_t deadline)
         if (count >= 0 || errno == EINTR) {
             return (int)count;
         }
-        /* Not known to this kernel, or forbidden: containers say so by EPERM. */
+        /* Unknown to this kernel, or forbidden: containers return EPERM. */
         state->only_milliseconds = true;
     }
 #endif
@@ -219,7 +219,7 @@ static void epoll_wake(void *opaque)
     errno = error;
 }
 
-/* A thread that makes a descriptor readable when the time has come. */
+/* Starts a thread that makes a descriptor readable when the deadline has come. */
 static int make_clock(epoll_state *state)
 {
     epio__watcher *clock;
@@ -247,7 +247,7 @@ static bool make_timerfd(epoll_state *state)
     return timer >= 0;
 }
 
-/* Whatever is the matter with the one, the other may be had. */
+/* Whatever makes one of them fail, the other may work. */
 static int make_timer(epoll_state *state)
 {
     bool there = state->timer >= 0 || state->clock != NULL || make_timerfd(state);

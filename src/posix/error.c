@@ -1,4 +1,4 @@
-/* What each errno means: the one place that says so. */
+/* The only place that maps errno values to EPIO_E... codes. */
 #include "posix/posix.h"
 
 #include <errno.h>
@@ -17,7 +17,7 @@ int epio__error_from_os(int32_t os_error)
         return EPIO_ENOMEM;
     case EIO:
     case ESTALE:
-    case ETIMEDOUT: /* of a network file system; not of an op's deadline */
+    case ETIMEDOUT: /* of a network file system, not an op's deadline */
         return EPIO_EIO;
     case ENOENT:
         return EPIO_ENOENT;
@@ -87,7 +87,7 @@ int64_t epio__op_fail(epio_op *op)
     return epio__error_from_os(errno);
 }
 
-/* At -EPIO_E.... */
+/* Indexed by -EPIO_E.... */
 static const int32_t usual_errors[] = {
     [-EPIO_EPENDING] = EINPROGRESS, [-EPIO_EINVAL] = EINVAL,
     [-EPIO_ECANCELED] = ECANCELED,  [-EPIO_ETIMEDOUT] = ETIMEDOUT,

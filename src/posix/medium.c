@@ -1,6 +1,5 @@
-/* What answers the calls about a file: this machine, or something that may take its time,
- * as a server over the network or a program does. Known once the file is open, so that
- * nobody has to ask a dead mount. */
+/* Which medium a file is on: this machine, or a server or a program that may be slow to answer.
+ * Determined once, after the open, so that no later call has to ask a dead mount. */
 #include "atomics.h"
 #include "posix/posix.h"
 
@@ -9,7 +8,7 @@
 #elif defined(__APPLE__) || defined(__FreeBSD__) || defined(__OpenBSD__)
 #include <sys/param.h>
 
-#include <sys/mount.h> /* needs the one above */
+#include <sys/mount.h> /* needs the header above */
 #endif
 
 #if defined(__linux__)
@@ -33,7 +32,7 @@ static const uint32_t remote_types[] = {
     0x0187,     /* autofs */
 };
 
-/* What is in neither list is taken for local as to its locks, and not relied on. */
+/* A type in neither list counts as local for locks, but is not relied on. */
 static const uint32_t local_types[] = {
     0xEF53,     /* ext2, ext3, ext4 */
     0x58465342, /* XFS */
@@ -50,7 +49,7 @@ static const uint32_t local_types[] = {
     0x7366746E, /* NTFS */
 };
 
-/* Also local. Pages of tmpfs may have been swapped out, as those of any memory. */
+/* Local too. Pages of tmpfs may be swapped out, as any memory. */
 static const uint32_t memory_types[] = {
     0x01021994, /* tmpfs */
     0x858458F6, /* ramfs */
@@ -71,7 +70,7 @@ static epio__medium ask(int descriptor)
 {
     struct statfs status;
     if (fstatfs(descriptor, &status) != 0) {
-        return EPIO__MEDIUM_REMOTE; /* a program that does not answer this; no disk fails here */
+        return EPIO__MEDIUM_REMOTE; /* a program that does not answer; disks do not fail here */
     }
     uint32_t type = (uint32_t)status.f_type;
     if (is_among(type, remote_types, sizeof remote_types / sizeof remote_types[0])) {
@@ -103,9 +102,8 @@ static epio__medium ask(int descriptor)
 
 #endif
 
-/* A server answers statfs by a message, which is not to be sent with every open: the
- * last few devices that were remote. One that has become another file system's number is
- * only slower for it. */
+/* A server answers statfs by a message, too slow for each open: so the last few remote devices
+ * are remembered. If a number is reused for another file system, that one is only slower. */
 #define REMEMBERED 8
 
 static uintptr_t remote_devices[REMEMBERED];

@@ -1,4 +1,4 @@
-/* Making an epio_file of a path or a descriptor, and closing it. */
+/* Makes an epio_file from a path or a descriptor, and closes it. */
 #include "atomics.h"
 #include "posix/descriptor.h"
 #include "posix/open_path.h"
@@ -21,15 +21,14 @@
 
 #include "list.h"
 
-/* How often an open for writing looks whether its FIFO has a reader: at first
- * after half a millisecond, then ever less often. There is no readiness for
- * it. */
+/* How often an open for writing checks whether its FIFO has a reader: after half a millisecond,
+ * then at growing intervals. There is no readiness event for it. */
 #define FIRST_FIFO_DELAY_NS UINT64_C(500000)
 #define LAST_FIFO_DELAY_NS UINT64_C(16000000)
 
 /* ---- A file around a descriptor ---- */
 
-/* By a call that transfers nothing, and that no driver sees. */
+/* Tested by a call that transfers nothing and reaches no driver. */
 static bool refuses_positions(int descriptor, bool reads)
 {
     struct iovec none = {NULL, 0};
@@ -37,7 +36,7 @@ static bool refuses_positions(int descriptor, bool reads)
     return outcome < 0 && errno == ESPIPE;
 }
 
-/* Of datagrams or packets. */
+/* Datagrams or packets. */
 static bool has_messages(int socket)
 {
     int type = SOCK_STREAM;
@@ -59,8 +58,8 @@ static uint32_t stream_notes(int descriptor, const struct stat *status)
     if (S_ISCHR(status->st_mode) && isatty(descriptor) == 1) {
         notes |= EPIO__STREAM_TERMINAL;
     }
-    /* What the kernel makes that has no name, or looks like a file: eventfd and its like, and
-     * what is in /proc. */
+    /* Kernel objects that have no name or look like a file: eventfd and similar ones, and the
+     * entries of /proc. */
     if ((status->st_mode & S_IFMT) == 0 || S_ISREG(status->st_mode)) {
         bool reads_at =
             mode >= 0 && (mode & O_ACCMODE) != O_WRONLY && !refuses_positions(descriptor, true);
@@ -69,8 +68,8 @@ static uint32_t stream_notes(int descriptor, const struct stat *status)
     return notes;
 }
 
-/* What has no positions: pipes, FIFOs, sockets, terminals; and what has some as far as
- * lseek(2) can tell, but refuses reads or writes at them. A file that has a length does not. */
+/* Files without positions: pipes, FIFOs, sockets, terminals; and those that lseek(2) accepts but
+ * that refuse reads or writes at an offset. A file with a length is no stream. */
 static bool is_stream(int descriptor, const struct stat *status, uint32_t flags)
 {
     if ((S_ISREG(status->st_mode) && status->st_size != 0) || S_ISBLK(status->st_mode)) {
@@ -89,7 +88,7 @@ static void set_handles(epio__os_file *file, int descriptor)
     file->lock_handle = descriptor;
 }
 
-/* Gives the file its descriptor, and notes what that is: 0, or -1 and errno. */
+/* Stores the descriptor in the file with what it is: 0, or -1 and errno. */
 static int take_descriptor(epio__os_file *file, int descriptor, struct stat *status)
 {
     set_handles(file, descriptor);
@@ -101,8 +100,8 @@ static int take_descriptor(epio__os_file *file, int descriptor, struct stat *sta
     return 0;
 }
 
-/* NULL and errno on failure. There is memory before there is a descriptor, since
- * where locks are common not every descriptor can be closed at once. */
+/* NULL and errno on failure. Memory is allocated before there is a descriptor: under classic
+ * locks not every descriptor can be closed at once. */
 static epio__os_file *create_file(epio_vfs *vfs, uint32_t flags)
 {
     epio__os_file *file = calloc(1, sizeof *file);
@@ -130,7 +129,7 @@ static int fill_file(epio__os_file *file, int descriptor, uint32_t flags)
         errno = EISDIR;
         return -1;
     }
-    epio__range_locks_decide(descriptor); /* a close depends on it */
+    epio__range_locks_decide(descriptor); /* close depends on it */
     bool stream = is_stream(descriptor, &status, flags);
     epio__medium medium = epio__medium_of(descriptor, file->device);
     file->base.medium = file->device;
@@ -165,8 +164,7 @@ int epio__os_file_dispose(epio__os_file *file, int32_t *os_error)
     if (file->lock_handle != file->handle) {
         (void)close((int)file->lock_handle);
     }
-    /* An interrupted close has released the descriptor all the same: Linux
-     * close(2). */
+    /* An interrupted close has still released the descriptor: Linux close(2). */
     if (file->handle >= 0 && close((int)file->handle) != 0 && errno != EINTR) {
         *os_error = errno;
         result = epio__error_from_os(errno);
@@ -176,7 +174,7 @@ int epio__os_file_dispose(epio__os_file *file, int32_t *os_error)
     return result;
 }
 
-/* A file that nobody will have, with or without a descriptor. */
+/* Frees a file that no caller has seen, with or without a descriptor. */
 static void discard_file(epio__os_file *file)
 {
     int32_t os_error;
@@ -194,11 +192,11 @@ static bool waits_for_reader(const epio_op *op, int error)
            stat(op->arguments.path.path, &status) == 0 && S_ISFIFO(status.st_mode);
 }
 
-/* Nobody reads the FIFO yet, or somebody holds a lease on the file, which the
- * first try asked him to give up: to be tried again a little later. */
+/* The FIFO has no reader yet, or another process holds a lease on the file, which the first
+ * attempt asked it to release: retried after a delay. */
 static int64_t try_again_later(epio_op *op)
 {
-    uint64_t delay = op->arguments.path.len; /* of no other use to an open */
+    uint64_t delay = op->arguments.path.len; /* unused by an open otherwise */
     delay = delay == 0 ? FIRST_FIFO_DELAY_NS : delay * 2;
     delay = delay > LAST_FIFO_DELAY_NS ? LAST_FIFO_DELAY_NS : delay;
     op->arguments.path.len = delay;
@@ -206,15 +204,14 @@ static int64_t try_again_later(epio_op *op)
     return EPIO_RETRY;
 }
 
-/* The name that a close removes, noted before anything is made: absolute, since the process
- * may change its directory, and what links lead to, since that is the file. 0, or -1 and
- * errno. */
+/* Records the name that close removes, before anything is created: absolute, since the process
+ * may change its directory, and with links resolved, since that is the file. 0, or -1 and errno. */
 static int note_name(epio__os_file *file, const epio_op *op)
 {
     char resolved[PATH_MAX];
     uint32_t wanted = EPIO_OPEN_DELETE_ON_CLOSE | EPIO_OPEN_TEMPORARY;
     if ((op->flags & wanted) != EPIO_OPEN_DELETE_ON_CLOSE) {
-        return 0; /* a temporary file has no name by then */
+        return 0; /* a temporary file no longer has a name */
     }
     if (epio__resolve_path(op->arguments.path.path, resolved) != 0) {
         return -1;
@@ -223,14 +220,13 @@ static int note_name(epio__os_file *file, const epio_op *op)
     return file->delete_path != NULL ? 0 : -1;
 }
 
-/* What must be done to the new descriptor before anybody has it: 0, or -1 and
- * errno. */
+/* Prepares the new descriptor before the caller gets it: 0, or -1 and errno. */
 static int finish_file(const epio_op *op, epio__os_file *file)
 {
     int descriptor = (int)file->handle;
     file->opened_as = epio__open_abilities(op->flags);
     if ((file->base.attributes & EPIO_FILE_STREAM) == 0) {
-        /* Only for FIFOs and terminals; whoever takes the descriptor expects
+        /* Only FIFOs and terminals stay non-blocking; a caller that takes the descriptor expects
          * an ordinary one. */
         int mode = fcntl(descriptor, F_GETFL);
         if (mode < 0 || fcntl(descriptor, F_SETFL, mode & ~O_NONBLOCK) != 0) {
@@ -252,7 +248,7 @@ static int64_t fail_to_open(epio_op *op)
     return retry ? try_again_later(op) : epio__op_fail(op);
 }
 
-/* Fills the file: 0, or an error. */
+/* Opens the file: 0, or an error. */
 static int64_t open_file(epio_op *op, epio__os_file *file)
 {
     epio__opening opening;
@@ -286,23 +282,22 @@ int64_t epio__os_open(epio_vfs *vfs, epio_op *op)
     return result;
 }
 
-/* A blocking pipe or terminal that others may use too cannot be relied on to
- * take or have as much as poll(2) said a moment ago. Its blocking mode is shared
- * with those others, so it is opened once more, non-blocking, where the system
- * has a name for it. */
+/* On a blocking pipe or terminal that others may use too, what poll(2) reported a moment ago may
+ * no longer hold. The blocking mode is shared with them, so it is opened once more, non-blocking,
+ * if the system has a name for it. */
 static void open_own_transfer_handle(epio__os_file *file, int mode)
 {
 #if defined(__linux__)
     uint32_t settled = EPIO__STREAM_NONBLOCKING | EPIO__STREAM_SOCKET;
     unsigned number;
-    /* The request is an unsigned long to one libc's ioctl, an int to another's. */
+    /* ioctl takes the request as unsigned long in one libc, as int in another. */
     if ((file->base.attributes & EPIO_FILE_STREAM) == 0 || (file->stream & settled) != 0 ||
         syscall(SYS_ioctl, (int)file->handle, TIOCGPTN, &number) == 0) {
-        return; /* a terminal's master end would be another terminal */
+        return; /* reopening a terminal's master end makes another terminal */
     }
     char path[64];
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", (int)file->handle);
-    /* O_DIRECT is the packet mode of a pipe. */
+    /* On a pipe, O_DIRECT is packet mode. */
     int own =
         epio__descriptor_open(path, (mode & (O_ACCMODE | O_DIRECT)) | O_NONBLOCK | O_NOCTTY, 0);
     if (own >= 0) {
@@ -342,7 +337,7 @@ int64_t epio__os_adopt(epio_vfs *vfs, epio_op *op)
     }
     if (fill_file(file, descriptor, flags) != 0) {
         int64_t error = epio__op_fail(op);
-        set_handles(file, -1); /* the descriptor stays the caller's */
+        set_handles(file, -1); /* the caller keeps the descriptor */
         discard_file(file);
         return error;
     }
@@ -353,8 +348,7 @@ int64_t epio__os_adopt(epio_vfs *vfs, epio_op *op)
 
 /* ---- Closing ---- */
 
-/* 0 if it has gone, which others may have seen to, or is another file's by now; else an
- * error. */
+/* 0 if the name is already gone, or now belongs to another file; else an error. */
 static int remove_name(const epio__os_file *file, int32_t *os_error)
 {
     struct stat status;

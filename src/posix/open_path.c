@@ -1,6 +1,6 @@
-/* From a path to a descriptor: opens what is there, makes what is missing, and knows which
- * it was, so that what a failing open has made can be taken away, and what it makes be
- * durable. Around the descriptor open.c puts the file. */
+/* From a path to a descriptor: opens the file, creates it if missing, and records whether it did:
+ * a failed open removes what it created, and a created name can be made durable. open.c makes the
+ * file around the descriptor. */
 #include "posix/open_path.h"
 
 #include "posix/descriptor.h"
@@ -70,11 +70,10 @@ uint32_t epio__open_abilities(uint32_t flags)
     return flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_DIRECT);
 }
 
-/* ---- What is there, or is made ---- */
+/* ---- Existing and new files ---- */
 
-/* The descriptor of a file of the same name that was closed but could not be, so
- * that a program that opens and closes a file while it is locked does not run out
- * of them; -1: none. */
+/* A descriptor of the same file whose close was deferred, so that a program that opens and closes
+ * a file while it is locked does not run out of descriptors; -1: none. */
 static int reopen(const char *path, uint32_t flags)
 {
     struct stat status;
@@ -93,7 +92,7 @@ static int reopen(const char *path, uint32_t flags)
     int descriptor = (int)file->handle;
     if ((flags & EPIO_OPEN_TRUNCATE) != 0 && ftruncate(descriptor, 0) != 0) {
         int32_t os_error;
-        (void)epio__os_file_close(file, &os_error); /* as it was; open will say why */
+        (void)epio__os_file_close(file, &os_error); /* unused: the caller's open will report why */
         return -1;
     }
     free(file->delete_path);
@@ -107,7 +106,8 @@ static int look_at(const epio__opening *opening, struct stat *status)
     return follow ? stat(opening->path, status) : lstat(opening->path, status);
 }
 
-/* The call could still make it if it went meanwhile: then nobody would know. */
+/* If the file were deleted meanwhile, O_CREAT would create it without a record that this open
+ * did. */
 static int open_what_is_there(const epio__opening *opening)
 {
     bool must_know = (opening->flags & EPIO_OPEN_SYNC_DIR) != 0;
@@ -127,8 +127,8 @@ static int make(epio__opening *opening)
     return descriptor;
 }
 
-/* An exclusive open follows no link, to make what that leads to; nor may it where the
- * system follows none, which says another error than ENOENT. */
+/* An exclusive open follows no link, so the link is resolved here to create its target. Not with
+ * NOFOLLOW, under which the system fails with an error other than ENOENT. */
 static bool follow_link(epio__opening *opening)
 {
     char target[PATH_MAX];
@@ -153,7 +153,7 @@ static int open_or_make(epio__opening *opening)
             if (descriptor >= 0 || errno != ENOENT) {
                 return descriptor;
             }
-            continue; /* it has just gone */
+            continue; /* deleted just now */
         }
         bool missing = errno == ENOENT;
         descriptor = make(opening);
@@ -191,7 +191,7 @@ static bool is_directory(const char *path)
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-/* The directory for a temporary file, as the header says. */
+/* Finds the directory for a temporary file, as documented in the header. */
 static bool temporary_directory(const char *path, char *directory, size_t size)
 {
     if (path != NULL) {
@@ -210,7 +210,7 @@ static bool temporary_directory(const char *path, char *directory, size_t size)
     return false;
 }
 
-/* A file that never had a name, where the file system has such: -1 and errno. */
+/* Opens a file that never has a name, if the file system can: else -1 and errno. */
 static int open_nameless(const char *directory, uint32_t flags)
 {
 #if defined(O_TMPFILE)
@@ -224,8 +224,8 @@ static int open_nameless(const char *directory, uint32_t flags)
 #endif
 }
 
-/* A name that nobody can guess, gone from the directory as soon as it is open: so nothing
- * is left behind however the process ends. */
+/* Creates an unpredictable name and removes it as soon as the file is open: nothing is left
+ * behind however the process ends. */
 static int open_and_unlink(const char *directory, uint32_t flags)
 {
     char name[PATH_MAX + 64];
@@ -236,7 +236,7 @@ static int open_and_unlink(const char *directory, uint32_t flags)
                        (unsigned long long)random[0], (unsigned long long)random[1]);
         int descriptor = open_name(name, flags);
         if (descriptor >= 0 && unlink(name) != 0) {
-            int error = errno; /* a directory that takes names, and gives none back */
+            int error = errno; /* a directory that allows creating names, but not removing them */
             (void)close(descriptor);
             errno = error;
             return -1;
@@ -262,7 +262,7 @@ static int open_temporary(const char *path, uint32_t flags)
     return open_and_unlink(directory, flags);
 }
 
-/* ---- An open ---- */
+/* ---- One open ---- */
 
 int epio__opening_begin(epio__opening *opening, const epio_op *op)
 {
@@ -285,7 +285,7 @@ int64_t epio__opening_finish(epio__opening *opening, epio_op *op)
     return opening->durable.descriptor >= 0 ? epio__durable_finish(&opening->durable, op) : 0;
 }
 
-/* What others have written to is theirs. */
+/* A file that another process has written to is not removed. */
 static bool is_anothers(const char *path, const epio__os_file *file)
 {
     struct stat status;

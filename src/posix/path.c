@@ -1,4 +1,4 @@
-/* What is done with paths alone: delete, rename, access, full_pathname. */
+/* Operations on paths alone: delete, rename, access, full_pathname. */
 #include "posix/durable.h"
 #include "posix/posix.h"
 
@@ -15,7 +15,7 @@
 #include <sys/syscall.h>
 #endif
 
-/* As many as Linux follows. */
+/* Links followed per path, as on Linux. */
 #define MOST_LINKS 40
 
 /* ---- Directories ---- */
@@ -54,7 +54,7 @@ static int remove_name(const char *path)
         return 0;
     }
     struct stat status;
-    if (errno == EPERM) { /* POSIX and macOS say so of a directory, too */
+    if (errno == EPERM) { /* POSIX and macOS return it for a directory, too */
         errno = lstat(path, &status) == 0 && S_ISDIR(status.st_mode) ? EISDIR : EPERM;
     }
     return -1;
@@ -72,8 +72,8 @@ int64_t epio__os_delete(epio_op *op)
     return lasting ? epio__durable_finish(&durable, op) : 0;
 }
 
-/* Each of these two has a step that fails if the new name exists: for what can have two
- * names, */
+/* Renames a file, which can have two names, without replacing: link(2) fails if the new name
+ * exists. */
 static int link_and_unlink(const char *from, const char *to)
 {
     if (link(from, to) != 0) {
@@ -88,7 +88,8 @@ static int link_and_unlink(const char *from, const char *to)
     return -1;
 }
 
-/* and for directories, which replace an empty one. */
+/* Renames a directory without replacing: mkdir(2) fails if the new name exists, and rename(2)
+ * replaces the empty directory. */
 static int make_and_replace(const char *from, const char *to)
 {
     if (mkdir(to, 0700) != 0) {
@@ -103,8 +104,8 @@ static int make_and_replace(const char *from, const char *to)
     return -1;
 }
 
-/* Where the system's own call says that it cannot do it, or something that is also what
- * is wrong with the names: a directory that is to go into itself. */
+/* Used where the system has no call that does not replace, or where its error may also mean that
+ * the names are wrong, as for a directory that is to move into itself. */
 static int rename_in_two_steps(const char *from, const char *to)
 {
     struct stat status;
@@ -144,8 +145,8 @@ static int rename_name(const epio_op *op)
                                                      : rename(from, to);
 }
 
-/* First where it is, then where it no longer is: at no moment is the file durably
- * nowhere. */
+/* Flushes the new directory first, then the old: at no moment is the file durably absent from
+ * both. */
 static int64_t rename_durably(epio_op *op)
 {
     epio__durable to = {.descriptor = -1};
@@ -216,15 +217,15 @@ static bool join(char *joined, size_t size, const char *directory, const char *n
     return true;
 }
 
-/* One step for a path whose file does not exist: its directory resolved and its
- * name appended; if that is a link, the link's target goes to `target` to be
- * looked at next. 1: resolved. 0: look at the target. -1: errno. */
+/* One step for a path whose file does not exist: resolves its directory and appends its name; if
+ * that is a link, its target goes to `target`, for the next step. 1: resolved. 0: continue with
+ * the target. -1: errno. */
 static int resolve_missing(const char *path, char *resolved, char *target)
 {
     char directory[PATH_MAX];
     char real_directory[PATH_MAX];
     const char *name = last_part(path);
-    /* "." and ".." as names cannot be missing: their directory is. */
+    /* "." and ".." themselves cannot be missing: their directory is. */
     if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
         errno = ENOENT;
         return -1;

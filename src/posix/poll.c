@@ -1,6 +1,5 @@
-/* Any POSIX system: streams are waited for by poll(2), other threads wake by a
- * pipe. poll has no descriptor of its own to wait on, so for foreign loops a
- * watcher thread stands in. */
+/* Any POSIX system: streams wait in poll(2), other threads wake the owner through a pipe. poll
+ * has no descriptor to wait on, so an embedded loop has a watcher thread. */
 #include "posix/backends.h"
 #include "posix/stream.h"
 #include "posix/wake_pipe.h"
@@ -9,7 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* The set is the wake pipe, then one entry a file. */
+/* The set is the wake pipe, then one entry per file. */
 #define FIRST_SLOT 1
 
 typedef struct poll_state {
@@ -42,7 +41,7 @@ static bool reserve(poll_state *state)
     return true;
 }
 
-/* The last entry takes the place of the one that goes. */
+/* The last entry moves into the free slot. */
 static void remove_slot(poll_state *state, epio__os_file *file)
 {
     size_t slot = (size_t)file->watch_slot;
@@ -181,8 +180,8 @@ static void poll_poll(void *opaque, uint64_t deadline)
     if (state->set[0].revents != 0) {
         epio__wake_pipe_drain(state->wake[0]);
     }
-    /* From the end, since the last entry takes the place of one that goes; an
-     * entry that is added while going through has no event yet. */
+    /* From the end, since the last entry moves into a removed slot; an entry added during the
+     * pass has no event yet. */
     for (size_t i = state->count; i-- > FIRST_SLOT;) {
         short events = state->set[i].revents;
         if (events != 0) {

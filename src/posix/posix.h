@@ -1,4 +1,4 @@
-/* What the POSIX files share among themselves. */
+/* Shared by the POSIX files. */
 #ifndef EPIO_POSIX_H
 #define EPIO_POSIX_H
 
@@ -18,7 +18,7 @@ int epio__milliseconds_until(uint64_t deadline);
 
 /* ---- error.c ---- */
 
-/* Notes errno in the op and returns what it means. */
+/* Stores errno in the op and returns its EPIO_E... code. */
 int64_t epio__op_fail(epio_op *op);
 
 /* ---- thread.c ---- */
@@ -26,29 +26,29 @@ int64_t epio__op_fail(epio_op *op);
 /* As epio__process_mutex, for descriptor.c; taken after that one. */
 epio__mutex *epio__descriptor_mutex(void);
 
-/* A thread of epio__thread_start: no signal reaches it. */
+/* Is this a thread of epio__thread_start? They block all signals. */
 bool epio__thread_takes_no_signals(void);
 
 /* ---- signal_guard.c ---- */
 
-/* Keeps the SIGPIPE of a write to a stream, or the SIGXFSZ of one to a file, from
- * the application: between the two calls it is blocked for this thread, and one that
- * the write raised is taken away. */
+/* Hides from the application the SIGPIPE of a write to a stream and the SIGXFSZ of a write to a
+ * file: it is blocked on this thread between the two calls, and one that the write raised is
+ * consumed. */
 typedef struct epio__signal_guard {
     int number;
     bool active;
     bool unblock; /* it was not blocked before */
-    bool pending; /* it was, and this one is the application's */
+    bool pending; /* it was pending before, and is the application's */
 } epio__signal_guard;
 
 void epio__signal_guard_begin(epio__signal_guard *guard, int number);
-/* Leaves errno, by which it knows what was raised. */
+/* Preserves errno, which shows what the write raised. */
 void epio__signal_guard_end(epio__signal_guard *guard, bool failed);
 
-/* How much may be written at `position`, or to a file of any length from 0 on, before
- * the system would answer with SIGXFSZ. Linux gives that to the thread that writes, as
- * POSIX says, where the guard takes it away; others give it to the process, one of whose
- * threads takes it before anybody can: there it must not be raised. */
+/* How much may be written at `position`, or to a file of any length from 0 on, before the system
+ * raises SIGXFSZ. Linux sends that to the writing thread, as POSIX requires, and the guard
+ * consumes it; other systems send it to the process, where another thread may take it first:
+ * there it must not be raised. */
 #if defined(__linux__)
 static inline uint64_t epio__room_for_write(int descriptor, uint64_t position)
 {
@@ -60,15 +60,15 @@ static inline uint64_t epio__room_for_write(int descriptor, uint64_t position)
 uint64_t epio__room_for_write(int descriptor, uint64_t position);
 #endif
 
-/* The same for the SIGPIPE of a stream, where the descriptor itself can be told. (Once
- * told it stays so: XNU takes away what else it was told, if this is taken back.) */
+/* The same for the SIGPIPE of a stream, where the descriptor can be set to raise none. (It is
+ * never reset: on XNU a reset also drops other settings.) */
 void epio__forbid_sigpipe(int descriptor);
 
 /* ---- transfer.c: reads and writes ---- */
 
 #define EPIO__PARTS_AT_ONCE 64
 
-/* Where a transfer stands in its buffers. */
+/* Position of a transfer in its buffers. */
 typedef struct epio__cursor {
     uint64_t part;
     uint64_t done_of_part;
@@ -77,10 +77,10 @@ typedef struct epio__cursor {
 /* The cursor after the first `done` bytes. */
 epio__cursor epio__cursor_at(const epio_op *op, uint64_t done);
 void epio__cursor_advance(const epio_op *op, epio__cursor *cursor, uint64_t bytes);
-/* Lists what is left, up to EPIO__PARTS_AT_ONCE parts and `limit` bytes. */
+/* Lists the rest, up to EPIO__PARTS_AT_ONCE parts and `limit` bytes. */
 int epio__cursor_parts(const epio_op *op, epio__cursor cursor, uint64_t limit, struct iovec *parts);
 
-/* One call, as strong as EPIO_SYNC_... says: 0, or -1 and errno. */
+/* One flush call of the given EPIO_SYNC_... strength: 0, or -1 and errno. */
 int epio__flush(int descriptor, uint32_t strength);
 
 static inline epio__os_file *epio__os_file_of(const epio_op *op)
@@ -93,13 +93,12 @@ static inline int epio__descriptor_of(const epio_op *op)
     return (int)epio__os_file_of(op)->transfer_handle;
 }
 
-/* The smallest block that a disk has. */
+/* The smallest block of a disk. */
 #define EPIO__SMALLEST_BLOCK 512u
 
-/* A read past the page cache that was cut short within a block has met the end of the file.
- * Where the file has grown since, the rest cannot be read from there: EINVAL, by which
- * it is known that the end was one. (Without blocks, on a server's file, it may have been
- * cut short anywhere, and can go on.) */
+/* A direct read that ends within a block has met the end of the file. If the file has grown
+ * since, reading on from there fails with EINVAL, which shows that it was the end. (Files without
+ * blocks, on a server, may end a read anywhere, and reading on works.) */
 static inline bool epio__read_met_end(const epio_op *op, int error)
 {
     return error == EINVAL && epio__op_is(op, EPIO__KIND_READS) && epio__os_file_of(op)->direct &&
@@ -111,17 +110,17 @@ static inline bool epio__read_met_end(const epio_op *op, int error)
 enum {
     EPIO__STREAM_NONBLOCKING = 0x1,       /* O_NONBLOCK is set */
     EPIO__STREAM_SOCKET = 0x2,            /* takes MSG_DONTWAIT and MSG_NOSIGNAL */
-    EPIO__STREAM_AWAITS_WRITER = 0x4,     /* a FIFO that nobody has written to yet */
-    EPIO__STREAM_CANNOT_BE_WATCHED = 0x8, /* epoll(7) calls it always ready, poll(2) invalid */
+    EPIO__STREAM_AWAITS_WRITER = 0x4,     /* a FIFO that has had no writer yet */
+    EPIO__STREAM_CANNOT_BE_WATCHED = 0x8, /* epoll(7) reports it always ready, poll(2) as invalid */
     EPIO__STREAM_TERMINAL = 0x10,
-    EPIO__STREAM_MESSAGES = 0x20,       /* what one call writes is one thing to the reader */
-    EPIO__STREAM_READS_AT_OFFSET = 0x40 /* only writes refuse positions */
+    EPIO__STREAM_MESSAGES = 0x20,       /* each write is one message to the reader */
+    EPIO__STREAM_READS_AT_OFFSET = 0x40 /* only writes refuse an offset */
 };
 
-/* Transfers what can be without waiting: true, and *result; false: it has to
- * wait, op->progress bytes are done. */
+/* Transfers what it can without waiting: true, and *result; false: it has to wait, op->progress
+ * bytes are done. */
 bool epio__stream_attempt(epio_op *op, int64_t *result);
-/* Waits, until the op's deadline; EPIO_RETRY where there is no readiness to wait for. */
+/* Waits, until the op's deadline; EPIO_RETRY if the stream has no readiness to wait for. */
 int64_t epio__stream_perform(epio_op *op);
 
 /* ---- medium.c ---- */
@@ -130,7 +129,7 @@ typedef enum epio__medium {
     EPIO__MEDIUM_UNKNOWN,
     EPIO__MEDIUM_LOCAL,  /* this machine's disks */
     EPIO__MEDIUM_MEMORY, /* and memory */
-    EPIO__MEDIUM_REMOTE  /* a server, or a program */
+    EPIO__MEDIUM_REMOTE  /* a server or a program */
 } epio__medium;
 
 /* `device`: the descriptor's st_dev. */
@@ -138,16 +137,15 @@ epio__medium epio__medium_of(int descriptor, uint64_t device);
 
 /* ---- range_lock.c ---- */
 
-/* Finds out, once for the process, which kind of range locks the system has. */
+/* Determines, once per process, which kind of range locks the system has. */
 void epio__range_locks_decide(int descriptor);
 
 /* ---- open.c, path.c ---- */
 
-/* Makes the path absolute, with all links resolved; the file itself need not exist. There
- * is room for PATH_MAX: 0, or -1 and errno. */
+/* Makes the path absolute, with all links resolved; the file itself need not exist. `resolved`
+ * has room for PATH_MAX: 0, or -1 and errno. */
 int epio__resolve_path(const char *path, char *resolved);
-/* Copies the directory part of `path` ("." if it has none): false if it does not
- * fit. */
+/* Copies the directory part of `path` ("." if it has none): false if it does not fit. */
 bool epio__directory_of(const char *path, char *directory, size_t size);
 
 #endif

@@ -1,12 +1,11 @@
-/* Locks on ranges of bytes, by fcntl(2). They exclude other holders of such locks
- * alone: reads and writes go on.
+/* Byte-range locks, by fcntl(2). They exclude only other holders of such locks: reads and writes
+ * are not affected.
  *
- * Open file description locks (Linux; macOS has some that nobody describes) belong to
- * what open(2) made: two files of one process exclude each other, and closing one leaves the
- * locks of the other. The classic ones belong to the process, all of whose files
- * hold them in common. Which of them it is is found out once; the environment
- * variable EPIO_RANGE_LOCKS (ofd, classic) decides it by name. Both kinds exclude
- * each other, and SQLite's, which are classic. */
+ * Open file description locks (Linux; those of macOS are undocumented) belong to what open(2)
+ * made: two files of one process exclude each other, and closing one keeps the locks of the
+ * other. Classic locks belong to the process and are shared by all its files. The kind is
+ * determined once; the environment variable EPIO_RANGE_LOCKS (ofd, classic) chooses it by name.
+ * Both kinds exclude each other, and the locks of SQLite, which are classic. */
 #include "atomics.h"
 #include "posix/descriptor.h"
 #include "posix/posix.h"
@@ -18,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Not where a descriptor that was adopted cannot have a description of its own. */
+/* Not usable on systems where an adopted descriptor cannot get a description of its own. */
 #if defined(__linux__) && defined(F_OFD_SETLK)
 #define OFD_SET F_OFD_SETLK
 #define OFD_GET F_OFD_GETLK
@@ -32,7 +31,7 @@ enum { KIND_UNKNOWN, KIND_OFD, KIND_CLASSIC, KIND_MISNAMED };
 static struct flock range_of(uint64_t start, uint64_t len, short type)
 {
     struct flock range;
-    memset(&range, 0, sizeof range); /* l_pid too must be 0 for OFD locks */
+    memset(&range, 0, sizeof range); /* OFD locks require l_pid 0 too */
     range.l_type = type;
     range.l_whence = SEEK_SET;
     range.l_start = (off_t)start;
@@ -40,7 +39,7 @@ static struct flock range_of(uint64_t start, uint64_t len, short type)
     return range;
 }
 
-/* Older kernels call the request itself invalid. */
+/* Older kernels reject the request itself as invalid. */
 static bool system_has_ofd(int descriptor)
 {
     struct flock range = range_of(0, 1, F_RDLCK);
@@ -59,7 +58,7 @@ static uint32_t find_kind(int descriptor)
     return strcmp(name, "classic") == 0 ? KIND_CLASSIC : KIND_MISNAMED;
 }
 
-/* One kind for the whole process: mixed, the files would exclude themselves. */
+/* One kind for the whole process: mixed kinds would exclude the process's own files. */
 static uint32_t kind_in_use;
 
 static uint32_t kind_for(int descriptor)
@@ -88,23 +87,23 @@ static int fail(const epio__os_file *file, int32_t *os_error)
 {
     *os_error = errno;
     switch (errno) {
-    case EACCES: /* POSIX allows either for a lock that another holds */
+    case EACCES: /* POSIX allows either for a lock held by another */
     case EAGAIN:
         return EPIO_EBUSY;
-    case ENOLCK: /* a server without locks; here, the system's table is full */
+    case ENOLCK: /* a server without locks; locally, a full lock table */
         return file->locks_are_remote ? EPIO_ENOTSUP : EPIO_ENOMEM;
     default:
         return epio__error_from_os(errno);
     }
 }
 
-/* `set`: asks for the range; else finds out who has it. */
+/* `set`: acquires the range; else finds its holder. */
 static int request(const epio__os_file *file, struct flock *range, bool set, int32_t *os_error)
 {
     int descriptor = (int)file->lock_handle;
     uint32_t kind = kind_for(descriptor);
     if (kind == KIND_MISNAMED) {
-        *os_error = 0; /* the system was not asked */
+        *os_error = 0; /* no system call was made */
         return EPIO_EINVAL;
     }
     int command = set ? F_SETLK : F_GETLK;
@@ -128,7 +127,7 @@ int epio__range_set(const epio__os_file *file, uint64_t start, uint64_t len, uin
 
 int epio__range_is_taken(const epio__os_file *file, uint64_t start, uint64_t len, int32_t *os_error)
 {
-    /* Only an exclusive holder keeps a reader out. */
+    /* Only an exclusive holder blocks a reader. */
     struct flock range = range_of(start, len, F_RDLCK);
     int error = request(file, &range, false, os_error);
     if (error != 0) {
@@ -139,9 +138,8 @@ int epio__range_is_taken(const epio__os_file *file, uint64_t start, uint64_t len
 
 #if defined(__linux__)
 
-/* Opens the inode once more, so that the file's locks are on an open file description
- * that nothing else has. Without waiting for one who holds a lease. Two threads may come at
- * once. */
+/* Opens the inode once more, so that the file's locks are on an open file description that
+ * nothing else has. Does not wait for the holder of a lease. Two threads may get here at once. */
 static bool open_own_lock_handle(epio__os_file *file)
 {
     char path[64];
@@ -157,7 +155,7 @@ static bool open_own_lock_handle(epio__os_file *file)
     return own >= 0;
 }
 
-/* The description is the parent's too, whose locks must not be taken for the child's. */
+/* The description is shared with the parent, whose locks must not count as the child's. */
 static void go_without_locks(epio__os_file *file)
 {
     uintptr_t common = (uintptr_t)file->handle;
@@ -169,7 +167,7 @@ static void go_without_locks(epio__os_file *file)
 
 static bool open_own_lock_handle(const epio__os_file *file)
 {
-    (void)file; /* classic locks are no description's */
+    (void)file; /* classic locks belong to no description */
     return true;
 }
 
@@ -188,10 +186,10 @@ void epio__range_locks_disinherit(epio__os_file *file)
     }
 }
 
-/* A lock lives as long as its open file description, which may be another's too: that of
- * the program that handed the descriptor over, or of a ring, which keeps what it transfers
- * by for a while when the process is gone. Where the file cannot have a second one, what it
- * was adopted with stays common, and a ring gets nothing of it. */
+/* A lock lives as long as its open file description, which may be shared: with the program that
+ * passed the descriptor, or with a ring, which keeps a file in transfer open for a moment after the
+ * process has ended. If the file cannot have a second description, the adopted one stays shared,
+ * and no op on it goes to a ring. */
 void epio__range_locks_prepare(epio__os_file *file)
 {
     if (epio__range_locks_are_common()) {
@@ -199,7 +197,7 @@ void epio__range_locks_prepare(epio__os_file *file)
     }
     bool inherited = file->generation != epio__process_generation();
     bool adopted = file->opened_as == 0;
-    /* A server that is asked to open a file may take its time. */
+    /* A server may be slow to open a file. */
     bool opens = inherited || adopted || (file->may_be_pinned && !file->locks_are_remote);
     bool has_own = opens && open_own_lock_handle(file);
     if (inherited && !has_own) {

@@ -1,7 +1,6 @@
-/* Writes that would raise SIGPIPE or SIGXFSZ on the application's own thread.
- * Both are sent to the thread that writes, so blocking them there and taking
- * away what was raised leaves every disposition as it is. Where they are sent to the
- * process instead, they are avoided. */
+/* Writes that would raise SIGPIPE or SIGXFSZ on the application's own thread. Both are sent to
+ * the writing thread, so blocking them there and consuming what was raised changes no
+ * disposition. Where they are sent to the process instead, they are avoided. */
 #include "posix/posix.h"
 
 #include <errno.h>
@@ -10,7 +9,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-/* SIGXFSZ is blocked on this thread from one write to the next. */
+/* SIGXFSZ stays blocked on this thread between writes. */
 static _Thread_local bool held;
 static _Thread_local epio__signal_guard around_several;
 
@@ -45,7 +44,7 @@ void epio__signal_guard_begin(epio__signal_guard *guard, int number)
     sigset_t before;
     pthread_sigmask(SIG_BLOCK, &set, &before);
     guard->unblock = sigismember(&before, number) == 0;
-    /* Only a signal that the application blocks can be pending already. */
+    /* Only a signal that the application blocks can already be pending. */
     guard->pending = !guard->unblock && is_pending(number);
 }
 

@@ -1,6 +1,5 @@
-/* Pipes, FIFOs, sockets and terminals: transfers that never hold up a thread,
- * and the queues of those that wait. How a descriptor is waited for is the back
- * end's. */
+/* Pipes, FIFOs, sockets and terminals: transfers that never block a thread, and the queues of
+ * those that wait. The backend waits for the descriptor. */
 #include "posix/stream.h"
 
 #include "atomics.h"
@@ -15,34 +14,34 @@
 #include <unistd.h>
 
 #ifndef MSG_NOSIGNAL
-#define MSG_NOSIGNAL 0 /* the signal guard is there as well */
+#define MSG_NOSIGNAL 0 /* the signal guard covers it */
 #endif
 
-/* Parts of one call. */
+/* Parts per call. */
 #ifdef IOV_MAX
 #define MOST_PARTS IOV_MAX
 #else
-#define MOST_PARTS 16 /* POSIX promises no more */
+#define MOST_PARTS 16 /* the minimum that POSIX guarantees */
 #endif
 
-/* Bytes of one call to what is no socket and takes several parts for as many calls. */
+/* Bytes per call to a descriptor that is no socket and treats each part as a call of its own. */
 #define LARGEST_TOGETHER 4096
 
-/* An epio_iovec array is given to the kernel as it is. */
+/* The kernel reads an epio_iovec array as struct iovec. */
 _Static_assert(sizeof(epio_iovec) == sizeof(struct iovec) &&
                    offsetof(epio_iovec, base) == offsetof(struct iovec, iov_base) &&
                    offsetof(epio_iovec, len) == offsetof(struct iovec, iov_len),
                "the parts of an op are what readv(2) takes");
 
-/* A fast reader at the other end could keep one write going for ever. */
+/* Limits one write: a fast reader at the other end could keep it running without end. */
 #define ROUNDS_AT_ONCE 32
 
-/* How long until what poll(2) cannot watch is tried again. */
+/* Delay before a retry on what poll(2) cannot watch. */
 #define UNWATCHED_DELAY_NS UINT64_C(10000000)
 
 /* ---- One transfer ---- */
 
-/* Several threads may be at one stream, by epio_perform. */
+/* Atomic: several threads may use one stream, by epio_perform. */
 static bool has_note(const epio__os_file *file, uint32_t notes)
 {
     return (epio__load_relaxed_u32(&file->stream) & notes) != 0;
@@ -66,7 +65,7 @@ static int64_t transfer_parts(const epio_op *op, struct iovec *parts, int count)
     bool reads = epio__op_is(op, EPIO__KIND_READS);
     if (has_note(file, EPIO__STREAM_SOCKET)) {
         struct msghdr message = {.msg_iov = parts};
-        message.msg_iovlen = (uint16_t)count; /* an int here, a size_t there: it fits both */
+        message.msg_iovlen = (uint16_t)count; /* int on one system, size_t on another: fits both */
         return reads ? recvmsg(descriptor, &message, MSG_DONTWAIT)
                      : sendmsg(descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     }
@@ -78,7 +77,7 @@ static int64_t transfer_parts(const epio_op *op, struct iovec *parts, int count)
 
 static int64_t transfer_some(const epio_op *op, uint64_t limit)
 {
-    /* In one call as the caller has them: for who reads messages they belong together. */
+    /* In one call as the caller passed them: a reader of messages gets them as one. */
     if (epio__op_is(op, EPIO__KIND_VECTORED) && op->progress == 0 && limit == UINT64_MAX &&
         op->arguments.io.len <= MOST_PARTS) {
         return transfer_parts(op, op->arguments.io.base, (int)op->arguments.io.len);
@@ -103,8 +102,9 @@ static void copy_parts(const epio_op *op, char *memory, uint64_t bytes)
     }
 }
 
-/* Counters, timers, watches of the kernel's and files that are none take what one part has for
- * a write of its own, and read as much as fits into one. They are small. */
+/* Kernel counters, timers and watches, and descriptors that are no files, take each part as a
+ * write of its own, and fill only one part per read. Their transfers are small, so the parts are
+ * joined. */
 static int64_t transfer_together(const epio_op *op)
 {
     char memory[LARGEST_TOGETHER];
@@ -142,7 +142,7 @@ static int64_t transfer_message(const epio_op *op)
     return takes_parts ? transfer_some(op, UINT64_MAX) : transfer_together(op);
 }
 
-/* Has to wait, for all that can be told without trying. */
+/* True if it would have to wait, as far as is known without trying. */
 static bool would_block(epio_op *op)
 {
     const epio__os_file *file = epio__os_file_of(op);
@@ -152,13 +152,13 @@ static bool would_block(epio_op *op)
     return ready_events(op) == 0;
 }
 
-/* A blocking pipe that is said to be writable takes PIPE_BUF bytes at once, and
- * perhaps no more: poll(2), pipe(7). A terminal promises a single one. */
+/* A blocking pipe reported writable takes PIPE_BUF bytes at once, and perhaps no more: poll(2),
+ * pipe(7). A terminal guarantees a single byte. */
 static uint64_t write_limit(const epio_op *op)
 {
     const epio__os_file *file = epio__os_file_of(op);
     if (has_note(file, EPIO__STREAM_NONBLOCKING | EPIO__STREAM_SOCKET)) {
-        return UINT64_MAX; /* the kernel says when it has to wait */
+        return UINT64_MAX; /* the kernel reports when it has to wait */
     }
     return has_note(file, EPIO__STREAM_TERMINAL) ? 1 : PIPE_BUF;
 }
@@ -180,8 +180,8 @@ static bool attempt_read(epio_op *op, int64_t *result)
             return true;
         }
         if (done == 0) {
-            /* Without a writer a FIFO reads as ended; poll(2) knows better, as
-             * long as there has been none. */
+            /* Without a writer a FIFO reads as ended; poll(2) tells the difference until the
+             * first writer. */
             if (has_note(file, EPIO__STREAM_AWAITS_WRITER) && ready_events(op) == 0) {
                 return false;
             }
@@ -198,7 +198,7 @@ static bool attempt_read(epio_op *op, int64_t *result)
     }
 }
 
-/* All by one call, and what that takes is the whole of it. */
+/* In one call, whose result is the result of the op. */
 static bool attempt_message(epio_op *op, int64_t *result)
 {
     int64_t bytes = (int64_t)epio_op_bytes(op);
@@ -213,7 +213,7 @@ static bool attempt_message(epio_op *op, int64_t *result)
         return false;
     }
     if (done >= 0 && done != bytes) {
-        errno = EIO; /* the rest would be another */
+        errno = EIO; /* the rest would be another message */
     }
     *result = done == bytes ? done : epio__op_fail(op);
     return true;
@@ -259,8 +259,8 @@ bool epio__stream_attempt(epio_op *op, int64_t *result)
     return ended;
 }
 
-/* There is no readiness for it: the op is to be tried again a little later. One that
- * has begun to write cannot begin anew, and keeps the thread. True: it did. */
+/* There is no readiness event for it: the op is retried after a delay. A write that has begun
+ * cannot be restarted, and keeps the thread. True: it waited. */
 static bool wait_unwatched(epio_op *op, uint64_t deadline)
 {
     uint64_t due = epio__monotonic_time() + UNWATCHED_DELAY_NS;
@@ -297,7 +297,7 @@ int64_t epio__stream_perform(epio_op *op)
 
 #if EPIO_ASYNC
 
-/* ---- Those that wait ---- */
+/* ---- Waiting ops ---- */
 
 static epio_node *queue_of(epio_op *op)
 {
@@ -390,7 +390,7 @@ void epio__stream_ready(epio__streams *streams, epio__os_file *file, uint32_t re
     if (file->watched != 0) {
         (*streams->count)--;
     }
-    file->watched = 0; /* one event a watch */
+    file->watched = 0; /* a watch reports one event */
     if ((ready & EPIO__WATCH_READ) != 0) {
         advance(&file->readers);
     }
@@ -434,7 +434,7 @@ bool epio__stream_cancel(epio__streams *streams, epio_op *op)
         return false; /* a worker has it */
     }
     if (op->queue.next == NULL) {
-        return false; /* it waits nowhere */
+        return false; /* it is not waiting */
     }
     epio__list_remove(&op->queue);
     (void)update_watch(streams, file);

@@ -1,4 +1,4 @@
-/* Streams that wait, as the backends epoll and poll share them. */
+/* Waiting streams, shared by the backends epoll and poll. */
 #ifndef EPIO_STREAM_H
 #define EPIO_STREAM_H
 
@@ -9,22 +9,22 @@
 enum { EPIO__WATCH_READ = 1, EPIO__WATCH_WRITE = 2 };
 
 typedef struct epio__streams {
-    /* Waits for one of the events of `interest` (0: for none) on the file, once;
-     * epio__stream_ready tells. 0, EPIO_ENOTSUP (not to be waited for), or
-     * the error that the op gets. file->watched is what it waits for now. */
+    /* Waits for one of the events of `interest` (0: none) on the file, once; the backend then
+     * calls epio__stream_ready. 0, EPIO_ENOTSUP (cannot be waited for), or the error for the op.
+     * file->watched has the pending events. */
     int (*watch)(void *state, epio__os_file *file, uint32_t interest);
     void *state;
-    uint64_t *count; /* of files that are waited for */
+    uint64_t *count; /* files that are waited for */
 } epio__streams;
 
 /* See epio__backend.submit and .cancel. */
 bool epio__stream_submit(epio__streams *streams, epio_op *op);
 bool epio__stream_cancel(epio__streams *streams, epio_op *op);
 
-/* A file that was waited for became ready, and is waited for no more. */
+/* The file became ready, and is no longer waited for. */
 void epio__stream_ready(epio__streams *streams, epio__os_file *file, uint32_t ready);
 
-/* A file that was waited for cannot be, as came out only now: workers have its ops. */
+/* The file turned out not to be watchable: its ops go to workers. */
 void epio__stream_unwatchable(epio__streams *streams, epio__os_file *file);
 
 #endif

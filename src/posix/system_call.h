@@ -1,6 +1,6 @@
-/* preadv2(2) as bare as can be. A read out of the page cache is little more than this
- * call, and libc's wrappers, where threads can be cancelled and arguments are moved
- * for any number of them, take as many instructions as the way of an op to it. */
+/* preadv2(2) without libc. A read from the page cache costs little more than this call; libc's
+ * wrappers, with cancellation points and variable arguments, take as many instructions as the op
+ * itself up to here. */
 #ifndef EPIO_SYSTEM_CALL_H
 #define EPIO_SYSTEM_CALL_H
 
@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* musl has neither the name nor the call before 1.2.5; the kernel has both. */
+/* musl before 1.2.5 has neither the name nor the call; the kernel has both. */
 #if defined(SYS_preadv2) && !defined(RWF_NOWAIT)
 #define RWF_NOWAIT 0x8
 #define EPIO__NO_PREADV2_IN_LIBC

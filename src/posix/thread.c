@@ -73,7 +73,7 @@ static void after_fork_in_parent(void)
     pthread_mutex_unlock(&of_process.system);
 }
 
-/* No other thread is here yet. */
+/* No other thread exists yet. */
 static void after_fork_in_child(void)
 {
     generation++;
@@ -88,7 +88,7 @@ static void register_handlers(void)
     (void)pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
-/* A child finds free what is taken here, whatever the other threads of its parent do. */
+/* In a child the mutexes taken here are free, whatever the parent's other threads do. */
 static void survive_forks(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -113,13 +113,13 @@ uint32_t epio__process_generation(void)
     return generation;
 }
 
-/* ---- The end of a thread ---- */
+/* ---- End of a thread ---- */
 
 static pthread_key_t end_key;
 static bool end_is_watched;
 
-/* Called when a thread ends, in no certain order among others of its kind, one of which may
- * still want to destroy a loop: it sees to it that there is a second round. */
+/* Runs when a thread ends, in no defined order among other thread-specific destructors, one of
+ * which may still destroy a loop: so it requests a second round. */
 static void end_thread(void *round)
 {
     static char second;
@@ -143,7 +143,7 @@ void epio__thread_watch_end(void)
     }
 }
 
-/* So that the library may be unloaded. */
+/* Allows the library to be unloaded. */
 void epio__thread_forget_ends(void)
 {
     if (end_is_watched) {
@@ -155,7 +155,7 @@ void epio__thread_forget_ends(void)
 /* ---- The stack of a thread ---- */
 
 typedef struct stack_bounds {
-    uintptr_t low; /* 0: not asked for yet, or not known */
+    uintptr_t low; /* 0: not determined yet, or unknown */
     uintptr_t high;
     bool known;
 } stack_bounds;
@@ -175,7 +175,7 @@ static stack_bounds find_stack(void)
             found.low = (uintptr_t)low;
             found.high = found.low + size;
 #if !defined(__GLIBC__)
-            /* musl says of the main thread's how much of it there is by now: it grows. */
+            /* For the main thread musl reports the present size, but the stack grows. */
             struct rlimit limit;
             if (syscall(SYS_gettid) == getpid() && getrlimit(RLIMIT_STACK, &limit) == 0 &&
                 limit.rlim_cur > size) {
@@ -190,7 +190,7 @@ static stack_bounds find_stack(void)
     return found;
 }
 
-/* The first question is dear: the main thread's answer is read from /proc. */
+/* The first call is slow: for the main thread the answer is read from /proc. */
 bool epio__thread_stack(uintptr_t *low, uintptr_t *high)
 {
     static _Thread_local stack_bounds bounds;
@@ -272,8 +272,8 @@ static void *run_thread(void *argument)
     return NULL;
 }
 
-/* All but those that a fault raises: blocked, they would kill the process past
- * every handler that the application has for them. */
+/* All signals except those that a fault raises: if blocked, they would kill the process without
+ * calling the application's handlers. */
 static void fill_with_asynchronous(sigset_t *set)
 {
     static const int by_fault[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
@@ -302,7 +302,7 @@ int epio__thread_start(epio__thread *thread, void (*run)(void *argument), void *
         free(note);
         return EPIO_ENOMEM;
     }
-    memcpy(thread->space, &started, sizeof started); /* a number here, a pointer there */
+    memcpy(thread->space, &started, sizeof started); /* a number or a pointer, by system */
     return 0;
 }
 

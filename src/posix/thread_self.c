@@ -1,11 +1,11 @@
-/* See compiler.h: for compilers that do not say by themselves. */
+/* See compiler.h: for compilers without a built-in. */
 #include "compiler.h"
 
 #if !defined(EPIO__HAS_THREAD_POINTER)
 
 #include "atomics.h"
 
-/* Numbers, and not an address in the thread's memory, which the next thread may get. */
+/* Numbers, not the address of the thread's memory, which the next thread may get. */
 uintptr_t epio__thread_self(void)
 {
     static size_t latest = EPIO__THREAD_NONE_BELOW;
@@ -18,6 +18,6 @@ uintptr_t epio__thread_self(void)
 
 #else
 
-typedef int epio__not_empty; /* as ISO C wants of a file */
+typedef int epio__not_empty; /* ISO C requires a declaration in each file */
 
 #endif

@@ -1,5 +1,4 @@
-/* Reads and writes at a position, and what is said of the file as a whole:
- * truncate, sync, size. */
+/* Reads and writes at an offset, and operations on the file as a whole: truncate, sync, size. */
 #include "atomics.h"
 #include "posix/posix.h"
 #include "posix/system_call.h"
@@ -73,10 +72,10 @@ int epio__cursor_parts(const epio_op *op, epio__cursor cursor, uint64_t limit, s
 
 /* ---- Transfers ---- */
 
-/* Linux transfers no more at once; macOS refuses INT_MAX and above. */
+/* Linux transfers no more per call; macOS rejects INT_MAX and above. */
 #define LARGEST_CALL UINT64_C(0x7ffff000)
 
-/* One system call for what comes next; its result. */
+/* One system call for the next bytes; its result. */
 static int64_t transfer_some(epio_op *op, epio__cursor cursor)
 {
     int descriptor = epio__descriptor_of(op);
@@ -124,8 +123,8 @@ static int64_t transfer_all(epio_op *op, uint64_t bytes)
             if (epio__op_is(op, EPIO__KIND_READS)) {
                 break; /* the end of the file */
             }
-            /* POSIX leaves open what a write of nothing means: never seen, and
-             * not to be tried for ever. */
+            /* POSIX does not define a write that returns 0: never seen, and not to be retried
+             * without end. */
             errno = EIO;
             return epio__op_fail(op);
         }
@@ -157,7 +156,7 @@ int64_t epio__os_transfer(epio_op *op)
 
 #if defined(RWF_NOWAIT)
 
-/* True if the bytes up to op->progress are all that the file has. */
+/* True if the file ends at op->progress. */
 static bool is_at_end(const epio_op *op)
 {
     struct stat status;
@@ -182,7 +181,7 @@ static int64_t read_cached_some(const epio_op *op, epio__cursor cursor)
                          op->arguments.io.offset + op->progress, flags_of_cached_read(op));
 }
 
-/* After a read that brought less than it was asked for. */
+/* After a short read. */
 static bool read_cached_rest(epio_op *op, uint64_t bytes, int64_t done)
 {
     epio__cursor cursor = {0, 0};
@@ -192,11 +191,11 @@ static bool read_cached_rest(epio_op *op, uint64_t bytes, int64_t done)
             op->progress += (uint64_t)done;
             epio__cursor_advance(op, &cursor, (uint64_t)done);
         } else if (done == 0) {
-            /* Kernels have said 0 in the middle of a file, too. */
+            /* Kernels have returned 0 in the middle of a file, too. */
             return is_at_end(op);
         } else if (errno != EINTR) {
             if (errno != EAGAIN) {
-                /* Not for this file; or an error, which the ordinary read reports. */
+                /* Not supported by this file; or an error, which the ordinary read reports. */
                 epio__os_file_note_cached_reads(epio__os_file_of(op), EPIO__CACHED_READS_NEVER);
             }
             return false;
@@ -217,7 +216,7 @@ bool epio__os_readv_cached(epio_op *op, uint64_t bytes)
 
 bool epio__os_read_cached(epio_op *op, uint64_t bytes)
 {
-    /* The first try is for most reads the only one. */
+    /* Most reads need only this first try. */
     struct iovec part = {.iov_base = op->arguments.io.base, .iov_len = (size_t)bytes};
     int64_t done = epio__preadv2(epio__descriptor_of(op), &part, 1, op->arguments.io.offset,
                                  flags_of_cached_read(op));
@@ -265,8 +264,8 @@ int64_t epio__os_truncate(epio_op *op)
 int epio__flush(int descriptor, uint32_t strength)
 {
 #if defined(__APPLE__)
-    /* There fsync leaves the data in the drive's cache. Not every file system
-     * knows the stronger calls. */
+    /* There fsync leaves the data in the drive's cache. Not every file system supports the
+     * stronger calls. */
     if (strength != EPIO_SYNC_DATA_ONLY) {
         int request = strength == EPIO_SYNC_FULL ? F_FULLFSYNC : F_BARRIERFSYNC;
         if (fcntl(descriptor, request, 0) == 0) {

@@ -1,21 +1,18 @@
-/* Linux: reads and writes that would wait for the disk go to an io_uring; all
- * else, streams and wakes and timers, is left to epoll, whose descriptor the ring
- * waits for beside its own completions.
+/* Linux: reads and writes that would wait for the disk go to an io_uring; streams, wakes and
+ * timers are left to epoll, whose descriptor the ring polls beside its own completions.
  *
- * An op that was accepted lies in `waiting` until the next look at the kernel:
- * so submissions are batched, a full ring neither fails nor recurses, and what
- * has not begun is given up without asking anybody. Whatever a ring says but
- * success is not taken for the truth: a worker tries again by the ordinary call,
- * and has the last word.
+ * An accepted op stays in `waiting` until the next poll: so submissions are batched, a full ring
+ * neither fails nor recurses, and an op that has not started is withdrawn without a system call.
+ * No result of a ring but success is final: a worker retries by the ordinary call, whose result
+ * counts.
  *
- * What a ring has, the kernel keeps open: after the process is gone for as long as it takes to
- * end a transfer, and when a thread of the kernel's carries one out for a moment after it was
- * completed. So the descriptor that holds a lock is never in a ring (range_lock.c); and no
- * direct transfer of what could be written to goes to those threads, since a file that is closed
- * must be closed for everybody.
+ * The kernel keeps files in a ring open: after the process has ended, until the transfer ends,
+ * and for a moment after the completion if a kernel thread carried it out. So the descriptor that
+ * holds a lock never enters a ring (range_lock.c), and a direct transfer on a file open for
+ * writing never goes to a kernel thread: a closed file must be closed for other processes too.
  *
- * Reads of what is probably in memory come many at a time, and are over, most of them, when the
- * call returns that began them all (uring_read_together). */
+ * Reads that are probably cached are submitted in batches, and most are complete when the call
+ * that submits them returns (uring_read_together). */
 #include "atomics.h"
 #include "list.h"
 #include "posix/backends.h"
@@ -30,57 +27,55 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Entries to submit at once, and ops that the kernel has at a time: disks have
- * shorter queues. Its own queue holds twice as many completions, so that those of
- * cancels find room too. */
+/* Entries per submit, and ops in flight in the kernel: disks have shorter queues. The completion
+ * queue holds twice as many, which leaves room for the completions of cancels. */
 #define SUBMISSIONS 256u
 #define MOST_IN_KERNEL 1024u
 
-/* IOV_MAX of Linux. */
+/* IOV_MAX on Linux. */
 #define MOST_PARTS 1024u
 
-/* A ring's table of files, for batches alone: an entry saves the kernel from asking for the
- * file with each read, which is a tenth of one that is in memory. A file that is in the table
- * stays open for the system whoever closes it. So it is put there once so many batches
- * have followed each other, and taken out by the first iteration that has none, or comes after
- * a close. */
+/* The ring's table of registered files, for batches alone: it saves the kernel the file lookup of
+ * each read, 10 % of a cached read. A registered file stays open for the system even if the
+ * program closes it. So files are registered only after this many successive batches, and
+ * unregistered by the first iteration without a batch, or after a close. */
 #define MOST_REGISTERED 16u
 #define BATCHES_BEFORE_REGISTERING 8u
 
-/* The place behind those is the sentinel's: see give_up_ring. */
+/* The slot after those is the sentinel's: see give_up_ring. */
 #define PLACES (MOST_REGISTERED + 1)
 
-/* In op->notes: it is listed in in_ring; came there from a batch. */
+/* In op->notes: the op is listed in in_ring; it was submitted in a batch. */
 #define NOTE_LISTED EPIO__NOTE_OF_BACKEND
 #define NOTE_OF_BATCH (EPIO__NOTE_OF_BACKEND << 1)
 
-/* op->progress of one of a batch that has not ended. No result is as low. */
+/* op->progress of a batched op in flight. No result is as low. */
 #define NOT_ENDED ((uint64_t)INT64_MIN)
 
 typedef struct uring_state {
     void *epoll;
     struct io_uring ring;
     bool has_ring;
-    bool refused;       /* no ring is to be had any more: all goes to workers */
-    int sentinel;       /* ends when the kernel has nothing of the ring any more; -1: no ring */
+    bool refused;       /* no ring is allowed any more: all goes to workers */
+    int sentinel;       /* hangs up when the kernel is done with the ring; -1: no ring */
     bool embedded;      /* completions have to make epoll's descriptor readable */
-    bool watches_epoll; /* the ring will tell when epoll's descriptor is readable */
-    bool writes;        /* among the entries that were not submitted yet */
+    bool watches_epoll; /* a poll of epoll's descriptor is in the ring */
+    bool writes;        /* there are writes among the unsubmitted entries */
     bool has_table;
-    uint32_t table;      /* file->ring_table of those that are in it now */
-    uint32_t registered; /* how many they are */
-    uint32_t batches;    /* since it was empty */
+    uint32_t table;      /* file->ring_table of the files registered now */
+    uint32_t registered; /* number of registered files */
+    uint32_t batches;    /* successive batches since the table was empty */
     uint32_t in_kernel;  /* ops that have an entry */
-    uint64_t ops;        /* those and the ones that wait */
+    uint64_t ops;        /* those and the waiting ones */
     epio_node waiting;
-    epio_node in_ring;      /* those that have an entry, but for the next */
-    uint32_t listed;        /* how many those are */
-    uint32_t begun_at_once; /* how many of these are in use */
+    epio_node in_ring;      /* ops that have an entry, except those in `begun` */
+    uint32_t listed;        /* length of in_ring */
+    uint32_t begun_at_once; /* how many in `begun` are in use */
     epio_op *begun[MOST_IN_KERNEL];
     uint64_t *watched; /* ops, and epoll's streams */
 } uring_state;
 
-/* An epio_iovec array is given to the kernel as it is. */
+/* The kernel reads an epio_iovec array as struct iovec. */
 _Static_assert(sizeof(epio_iovec) == sizeof(struct iovec) &&
                    offsetof(epio_iovec, base) == offsetof(struct iovec, iov_base) &&
                    offsetof(epio_iovec, len) == offsetof(struct iovec, iov_len),
@@ -108,7 +103,7 @@ static void take_off_list(uring_state *state, epio_op *op)
     }
 }
 
-/* The kernel has it no more, or never had it. */
+/* The kernel no longer has the op, or never had it. */
 static void come_back(uring_state *state, epio_op *op)
 {
     take_off_list(state, op);
@@ -116,18 +111,18 @@ static void come_back(uring_state *state, epio_op *op)
     add_ops(state, UINT64_MAX);
 }
 
-/* Out of what waits. */
+/* Removes a waiting op. */
 static void withdraw(uring_state *state, epio_op *op)
 {
     epio__list_remove(&op->queue);
     add_ops(state, UINT64_MAX);
 }
 
-/* ---- The ring's life ---- */
+/* ---- Creating and closing the ring ---- */
 
-/* Best first. With DEFER_TASKRUN completions are worked on when the owner asks for
- * them and never interrupt it, with COOP_TASKRUN at its next system call; both say
- * by a flag in memory that there are some. */
+/* Best first. With DEFER_TASKRUN completions are processed when the owner asks for them and never
+ * interrupt it, with COOP_TASKRUN at its next system call; both set a flag in memory when there
+ * are some. */
 static int make_ring(struct io_uring *ring)
 {
     static const unsigned flags[] = {
@@ -147,7 +142,7 @@ static int make_ring(struct io_uring *ring)
     return error;
 }
 
-/* Its memory was mapped by the descriptor that it was made with, and stays so. */
+/* Its memory was mapped through the original descriptor, and stays mapped. */
 static bool move_ring(struct io_uring *ring)
 {
     int moved = epio__descriptor_move(ring->ring_fd);
@@ -156,8 +151,8 @@ static bool move_ring(struct io_uring *ring)
     return moved >= 0;
 }
 
-/* The ring gets a table of files, among them the only descriptor of a pipe's write end: so
- * the read end says when the kernel is done with the ring and all that was in it. */
+/* Registers the ring's table of files, with the only descriptor of a pipe's write end in it: so
+ * the read end reports when the kernel is done with the ring and all that was in it. */
 static bool fill_table(uring_state *state)
 {
     int ends[2];
@@ -181,14 +176,14 @@ static void close_sentinel(uring_state *state)
     }
 }
 
-/* Its descriptor is not registered as those of files are, which would save a tenth of a
- * microsecond: a ring that is has no end before its thread, should the kernel refuse that. */
+/* The ring's descriptor is not registered, which would save 0.1 us per call: should the kernel
+ * refuse further calls, a registered ring could not end before its thread. */
 static bool open_ring(uring_state *state)
 {
     if (make_ring(&state->ring) != 0) {
         return false;
     }
-    /* A wait with a limit (Linux 5.11), and no completion lost whatever comes. */
+    /* A wait with a timeout (Linux 5.11), and no completion lost even if the queue is full. */
     unsigned needed = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP;
     bool fit = move_ring(&state->ring) && (state->ring.features & needed) == needed;
     if (fit && state->embedded) {
@@ -206,7 +201,7 @@ static bool open_ring(uring_state *state)
     return true;
 }
 
-/* False: the kernel has the files for good, or as long as the ring. */
+/* False: the kernel keeps the files, at least as long as the ring. */
 static bool take_out_files(uring_state *state)
 {
     int none[MOST_REGISTERED];
@@ -224,7 +219,7 @@ static void register_file(uring_state *state, epio__os_file *file)
         return;
     }
     if (io_uring_sq_ready(&state->ring) != 0) {
-        return; /* what the kernel did not take yet may still name a place by an older table */
+        return; /* unsubmitted entries may still name a slot of an older table */
     }
     if (io_uring_register_files_update(&state->ring, state->registered, &descriptor, 1) != 1) {
         state->has_table = false;
@@ -238,7 +233,7 @@ static void close_ring(uring_state *state)
 {
     if (state->has_ring) {
         if (state->registered != 0) {
-            (void)take_out_files(state); /* now, and not when the kernel comes to it */
+            (void)take_out_files(state); /* now, not when the kernel gets to it */
         }
         state->has_ring = false;
         state->watches_epoll = false;
@@ -255,8 +250,8 @@ static void uring_close(void *opaque)
     free(state);
 }
 
-/* A ring does not end, nor let go of its files, while a child has it. Its memory is the
- * parent's too, and is not written to. */
+/* While a child has the ring, it does not end and keeps its files open. Its memory is shared with
+ * the parent, and is not written to. */
 static void uring_forked(void *opaque)
 {
     uring_state *state = opaque;
@@ -298,11 +293,10 @@ static int uring_open(uint64_t *watched, void **opened)
     return 0;
 }
 
-/* ---- Accepting ---- */
+/* ---- Accepting ops ---- */
 
-/* The kernel would carry out a buffered write, and what it cannot read without
- * waiting, on threads of its own: a worker of ours is nearer. docs/performance.md
- * has the figures. */
+/* The kernel would carry out a buffered write, and a read that has to wait, on threads of its
+ * own: a worker of the library costs less. docs/performance.md has the figures. */
 static bool waits_for_the_disk(const epio_op *op)
 {
     const epio__os_file *file = epio__os_file_of(op);
@@ -322,7 +316,7 @@ static bool fits(const epio_op *op)
 {
     uint64_t bytes = epio_op_bytes(op);
     if (bytes == 0 || bytes > EPIO__LARGE_COPY) {
-        return false; /* to pin or copy so much takes the owner's time */
+        return false; /* pinning or copying so much takes too much of the owner's time */
     }
     return !epio__op_is(op, EPIO__KIND_VECTORED) ||
            (op->progress == 0 && op->arguments.io.len <= MOST_PARTS);
@@ -349,7 +343,7 @@ static bool uring_submit(void *opaque, epio_op *op)
 
 /* ---- Submitting ---- */
 
-/* An op of a batch is known by its entry's user data: its address, and this bit. */
+/* This bit in an entry's user data, beside the op's address, marks an op of a batch. */
 #define OF_BATCH ((uintptr_t)1)
 
 static epio_op *op_of(uintptr_t data)
@@ -357,7 +351,8 @@ static epio_op *op_of(uintptr_t data)
     return (epio_op *)(data & ~OF_BATCH);
 }
 
-/* As epio__leave_batch: nothing of it is done, whatever its last flight has left there. */
+/* As epio__leave_batch, with progress reset: nothing is done, and the field still has a value
+ * from the batch. */
 static bool leave_batch(epio_op *op)
 {
     op->progress = 0;
@@ -391,15 +386,15 @@ static void prepare(struct io_uring_sqe *entry, epio_op *op)
 {
     prepare_transfer(entry, op);
     if (epio__os_file_of(op)->direct && (op->file->flags & EPIO_OPEN_WRITE) != 0) {
-        /* By the disk, but by no thread of the kernel's, which would keep the file open for
-         * writing. Reads of what cannot be written may take that way: pages that another
-         * program has yet to write out would else send each of them to a worker. */
+        /* By the disk, but not by a kernel thread, which would keep the file open for writing.
+         * Reads of a file that is not open for writing may use one: pages that another program
+         * has yet to write out would otherwise send each read to a worker. */
         entry->rw_flags = RWF_NOWAIT;
     }
     io_uring_sqe_set_data(entry, op);
 }
 
-/* It was not carried out, as far as can be told. */
+/* The op was not carried out, as far as is known. */
 static void give_up_op(epio_op *op)
 {
     bool cancelled = (op->notes & EPIO__NOTE_GIVEN_UP) != 0;
@@ -411,7 +406,7 @@ static void give_up_op(epio_op *op)
     }
 }
 
-/* What the kernel was not given yet goes to workers. */
+/* Entries that the kernel has not consumed go to workers. */
 static void take_back_entries(uring_state *state)
 {
     struct io_uring_sq *queue = &state->ring.sq;
@@ -425,11 +420,11 @@ static void take_back_entries(uring_state *state)
         }
     }
     queue->sqe_head = queue->sqe_tail;
-    *queue->khead = queue->sqe_tail; /* ours to write now that the kernel never looks */
+    *queue->khead = queue->sqe_tail; /* may be written here: the kernel no longer reads the queue */
     *queue->ktail = queue->sqe_tail;
 }
 
-/* Those of the last batches that the kernel still has. */
+/* Lists the ops of the last batches that are still in flight. */
 static void list_begun(uring_state *state)
 {
     for (uint32_t i = 0; i < state->begun_at_once; i++) {
@@ -447,7 +442,7 @@ static bool ring_has_ended(const uring_state *state, int milliseconds)
     return poll(&sentinel, 1, milliseconds) > 0;
 }
 
-/* The ring that was given up, waiting for its end. */
+/* Waits for the end of the ring that was given up. */
 static void end_ring(uring_state *state)
 {
     while (!ring_has_ended(state, -1)) {
@@ -466,11 +461,11 @@ static void end_ring(uring_state *state)
 
 static void reap(uring_state *state, bool waited);
 
-/* The process has lost the right to use rings, as one that locks itself in may. What the
- * kernel has now would not be seen to end: completions of a deferred ring appear within calls
- * that are refused. But the disk may write into the buffers all that time. So the ring is
- * closed, and the kernel closes the other end of the sentinel when nothing of it is left;
- * then workers carry all of it out once more (end_ring). */
+/* The process has lost the right to use rings, as one that sandboxes itself may. Ops in flight
+ * would never be seen to end: completions of a deferred ring appear within calls that are now
+ * refused. But the disk may still write into their buffers. So the ring is closed, and the kernel
+ * closes the other end of the sentinel when it is done with the ring; then workers carry out all
+ * these ops again (end_ring). */
 static void give_up_ring(uring_state *state)
 {
     state->refused = true;
@@ -502,15 +497,15 @@ static void empty_table(uring_state *state)
     }
 }
 
-/* Gives the kernel what was prepared. What it does not take now (it lacks memory,
- * or completions are to be reaped first) stays for the next time. */
+/* Submits the prepared entries. Those that the kernel does not take now (it lacks memory, or
+ * completions must be reaped first) stay for the next time. */
 static void submit_entries(uring_state *state)
 {
     if (!state->writes) {
         heed(state, io_uring_submit(&state->ring));
         return;
     }
-    /* A write begins inside of the call, with the signals that are its own. */
+    /* A write starts inside the call, and may raise its signals there. */
     epio__signal_guard guard;
     epio__signal_guard_begin(&guard, SIGXFSZ);
     int outcome = io_uring_submit(&state->ring);
@@ -530,7 +525,7 @@ static struct io_uring_sqe *take_entry(uring_state *state)
     return entry;
 }
 
-/* How an entry names a file: by its descriptor, or its place in the table. */
+/* How an entry names a file: by its descriptor, or its slot in the table. */
 typedef struct file_name {
     int descriptor;
     uint32_t flags;
@@ -551,7 +546,8 @@ static void prepare_of_batch(struct io_uring_sqe *entry, file_name name, const e
     io_uring_prep_read(entry, name.descriptor, op->arguments.io.base,
                        (unsigned)op->arguments.io.len, op->arguments.io.offset);
     entry->flags = (uint8_t)name.flags;
-    /* What liburing clears, some versions here, others where they hand out the entry. */
+    /* The fields that liburing clears, in some versions here, in others when it returns the
+     * entry. */
     entry->ioprio = 0;
     entry->rw_flags = 0;
     entry->buf_index = 0;
@@ -571,8 +567,8 @@ static void send_to_workers(uring_state *state)
     }
 }
 
-/* Gives the ring what waits, as much as it takes. False: there is no ring to be had,
- * and the loop has new work for its workers. */
+/* Moves waiting ops into the ring, as many as fit. False: no ring can be had, and the loop has
+ * new work for its workers. */
 static bool fill(uring_state *state)
 {
     if (epio__list_empty(&state->waiting)) {
@@ -614,7 +610,7 @@ static void uring_flush(void *opaque)
 
 /* ---- Completions ---- */
 
-/* True: the kernel has done all that it was asked for, or there is no more. */
+/* True: all bytes are transferred, or the file has ended. */
 static bool is_finished(epio_op *op, int32_t done)
 {
     bool ended = done == 0 && epio__op_is(op, EPIO__KIND_READS); /* the end of the file */
@@ -642,7 +638,7 @@ static void reap_entry(uring_state *state, const struct io_uring_cqe *entry)
     uintptr_t whose = (uintptr_t)entry->user_data;
     if (whose == (uintptr_t)state) {
         state->watches_epoll = false;
-    } else if (whose != 0) { /* else the answer to a cancel, which says nothing */
+    } else if (whose != 0) { /* else the completion of a cancel, which says nothing */
         come_back(state, op_of(whose));
         if ((whose & OF_BATCH) == 0 || leave_batch(op_of(whose))) {
             reap_op(state, op_of(whose), entry->res);
@@ -650,7 +646,7 @@ static void reap_entry(uring_state *state, const struct io_uring_cqe *entry)
     }
 }
 
-/* `waited`: what is found has come after the call that began it. */
+/* `waited`: the completions arrived after the call that submitted their ops. */
 static void reap(uring_state *state, bool waited)
 {
     struct io_uring_cq *queue = &state->ring.cq;
@@ -684,7 +680,7 @@ static void reap(uring_state *state, bool waited)
     }
 }
 
-/* As many as the ring and the kernel have room for: how many. */
+/* Prepares as many as the ring and the kernel have room for; returns how many. */
 static uint32_t prepare_batch(uring_state *state, epio_node **first, uint32_t count)
 {
     struct io_uring_sq *queue = &state->ring.sq;
@@ -694,7 +690,7 @@ static uint32_t prepare_batch(uring_state *state, epio_node **first, uint32_t co
     room = room < room_in_kernel ? room : room_in_kernel;
     count = count < room ? count : room;
     epio_node *node = *first;
-    const epio__os_file *file = NULL; /* most are of the same as the one before */
+    const epio__os_file *file = NULL; /* most are on the same file as the one before */
     file_name name = {-1, 0};
     for (unsigned end = tail + count; tail != end; tail++) {
         epio_op *op = epio__op_of_queue(node);
@@ -763,7 +759,7 @@ static void look(uring_state *state)
     reap(state, true);
 }
 
-/* Until the ring or epoll has something, or the deadline. */
+/* Waits until the ring or epoll has something, or the deadline. */
 static void wait_for_either(uring_state *state, uint64_t deadline)
 {
     struct io_uring_sqe *entry = state->watches_epoll ? NULL : take_entry(state);
@@ -773,7 +769,7 @@ static void wait_for_either(uring_state *state, uint64_t deadline)
         state->watches_epoll = true;
     }
     if (!state->watches_epoll) {
-        return; /* nothing would tell of wakes; the next look may have more luck */
+        return; /* no wake would be noticed; the next poll retries */
     }
     if (state->writes) {
         submit_entries(state);
@@ -795,8 +791,8 @@ static void wait_for_either(uring_state *state, uint64_t deadline)
     reap(state, true);
 }
 
-/* Completions signal the descriptor of wakes, which an embedded loop's host waits
- * for. It is reset after a look, and looked at once more, for what came in between. */
+/* Completions signal the wake descriptor, which an embedded loop's host waits for. It is reset
+ * after a poll, and polled once more for what arrived in between. */
 static void poll_embedded(uring_state *state, uint64_t deadline)
 {
     epio__epoll_disarm(state->epoll);
@@ -834,7 +830,7 @@ static void uring_poll(void *opaque, uint64_t deadline)
     }
 }
 
-/* ---- Everything else ---- */
+/* ---- Other calls ---- */
 
 static bool uring_cancel(void *opaque, epio_op *op)
 {
@@ -847,7 +843,7 @@ static bool uring_cancel(void *opaque, epio_op *op)
         return true;
     }
     struct io_uring_sqe *entry = state->has_ring ? take_entry(state) : NULL;
-    if (entry != NULL) { /* else it ends when it ends */
+    if (entry != NULL) { /* else it ends by itself */
         io_uring_prep_cancel(entry, op, 0);
         io_uring_sqe_set_data(entry, NULL);
     }
@@ -855,8 +851,8 @@ static bool uring_cancel(void *opaque, epio_op *op)
     return false;
 }
 
-/* A ring serves the thread that made it, and the kernel drops what is in it when
- * that thread ends. */
+/* A ring serves the thread that created it, and the kernel cancels what is in it when that thread
+ * ends. */
 static void uring_release(void *opaque)
 {
     uring_state *state = opaque;
@@ -880,7 +876,7 @@ static void uring_forget(void *opaque, epio__os_file *file)
         empty_table(state);
     }
     if (state->has_ring && !state->refused && something_is_due(state)) {
-        look(state); /* it may be that the kernel lets go of the file's last op only now */
+        look(state); /* the kernel may release the file of its last op only now */
     }
     epio__backend_epoll.forget(state->epoll, file);
 }

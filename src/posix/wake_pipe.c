@@ -10,7 +10,7 @@
 
 #if defined(__linux__)
 
-/* At once, so that no process started meanwhile inherits them. */
+/* Sets the flags in the same call, so that no process started meanwhile inherits the ends. */
 static int make_pipe(int ends[2])
 {
     return pipe2(ends, O_CLOEXEC | O_NONBLOCK);
@@ -64,7 +64,7 @@ void epio__wake_pipe_close(const int ends[2])
 void epio__wake_pipe_send(int write_end)
 {
     int error = errno;
-    /* A full pipe says it already. */
+    /* A full pipe is readable already. */
     while (write(write_end, "", 1) < 0 && errno == EINTR) {
     }
     errno = error;

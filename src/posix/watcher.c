@@ -1,6 +1,6 @@
-/* See watcher.h. While armed the thread sleeps in poll(2) on a copy of what the
- * loop would wait for; a pipe of its own interrupts it. Everything is guarded
- * by one mutex, so that nothing is told after disarm has returned. */
+/* See watcher.h. While armed the thread sleeps in poll(2) on a copy of the loop's set; a pipe of
+ * its own interrupts it. One mutex protects everything, so that no notification follows the
+ * return of disarm. */
 #include "posix/watcher.h"
 
 #if EPIO_ASYNC
@@ -25,7 +25,7 @@ struct epio__watcher {
     uint64_t deadline;
     uint64_t generation;
     bool armed;
-    bool told; /* a byte is in the handle */
+    bool told; /* a byte is in the handle's pipe */
     bool polling;
     bool stopping;
     bool calling;
@@ -66,7 +66,7 @@ static bool reserve(struct pollfd **set, size_t *capacity, size_t count)
     return true;
 }
 
-/* Polls the armed set once; tells if that is due. */
+/* Polls the armed set once; notifies if that is due. */
 static void watch_once(epio__watcher *watcher)
 {
     uint64_t generation = watcher->generation;
@@ -191,7 +191,7 @@ void epio__watcher_arm(epio__watcher *watcher, const struct pollfd *set, size_t 
     epio__mutex_lock(&watcher->mutex);
     if (watcher->told) {
         epio__mutex_unlock(&watcher->mutex);
-        return; /* nobody has looked since */
+        return; /* not polled since the last notification */
     }
     if (watcher->armed && watcher->deadline == deadline && same_set(watcher, set, count)) {
         epio__mutex_unlock(&watcher->mutex);
@@ -210,7 +210,7 @@ void epio__watcher_arm(epio__watcher *watcher, const struct pollfd *set, size_t 
         }
         epio__condition_broadcast(&watcher->changed);
     } else {
-        tell(watcher); /* rather too early than never */
+        tell(watcher); /* too early rather than never */
     }
     epio__mutex_unlock(&watcher->mutex);
 }
@@ -244,7 +244,7 @@ void epio__watcher_notify(epio__watcher *watcher, void (*ready)(void *user), voi
     }
     watcher->ready = ready;
     watcher->user = user;
-    forget_what_was_told(watcher); /* the new one has not heard it */
+    forget_what_was_told(watcher); /* the new callback has not been called yet */
     epio__mutex_unlock(&watcher->mutex);
 }
 

@@ -1,12 +1,12 @@
-/* Calls that a thread of ours waits in: the events that they end with, and how another
- * thread ends one. */
+/* Calls in which a worker blocks: the events that they end with, and how another thread
+ * interrupts one. */
 #include "atomics.h"
 #include "win32/win32.h"
 
 /* ---- Events ---- */
 
-/* Making and closing one would triple the cost of a call. More than these are in use at
- * once only where as many threads wait. */
+/* Spare events: creating and closing one would triple the cost of a call. More are in use at once
+ * only if more threads wait. */
 #define SPARE_EVENTS 32
 
 static uintptr_t spare_events[SPARE_EVENTS]; /* atomic; 0: none */
@@ -46,8 +46,8 @@ void epio__events_close(void)
 
 /* ---- Transfers on streams, which wait for the other end ---- */
 
-/* A thread that waits within the system can be found there only once it is in: it is looked
- * for again. */
+/* A thread that is about to block can be interrupted only once it is inside the call: so the
+ * attempt is repeated. */
 #define AGAIN_MS 5
 
 static SRWLOCK calls_lock = SRWLOCK_INIT;
@@ -55,8 +55,7 @@ static epio__blocking_call *calls;
 
 static void interrupt(epio__blocking_call *call);
 
-/* Under the lock the thread cannot go on to anything else, which would be cancelled in the
- * call's place. */
+/* Under the lock the thread cannot start another call, which would be cancelled instead. */
 static VOID CALLBACK interrupt_again(PTP_CALLBACK_INSTANCE instance, PVOID opaque, PTP_TIMER timer)
 {
     epio__blocking_call *call = opaque;
@@ -150,7 +149,7 @@ void epio__blocking_interrupt(epio_op *op)
     if (call != NULL) {
         interrupt(call);
     } else {
-        op->notes |= EPIO__NOTE_GIVEN_UP; /* for the thread to find */
+        op->notes |= EPIO__NOTE_GIVEN_UP; /* tells the thread to end */
     }
     ReleaseSRWLockExclusive(&calls_lock);
 }

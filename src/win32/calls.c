@@ -8,7 +8,7 @@
 #define MODE_INFORMATION 16
 #define NOTIFICATION_INFORMATION 41
 
-/* The documented layout of what ntdll reports into. */
+/* The documented layout of the structure in which ntdll returns a status. */
 typedef struct nt_status_block {
     void *status;
     ULONG_PTR information;
@@ -26,8 +26,7 @@ static any_function find_in_ntdll(const char *name)
     return ntdll != NULL ? (any_function)GetProcAddress(ntdll, name) : NULL;
 }
 
-/* A failure is one, and not a reason to try another flush, which might find the pages
- * clean that were lost. */
+/* A failed flush is final: another kind of flush might find the lost pages clean. */
 static DWORD flush_data(HANDLE handle)
 {
     nt_status_block block;

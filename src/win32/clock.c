@@ -39,7 +39,7 @@ DWORD epio__milliseconds_until(uint64_t deadline)
     }
     uint64_t now = epio__monotonic_time();
     uint64_t left = deadline > now ? deadline - now : 0;
-    /* Rounded up: a wait that ends early would only be begun again. */
+    /* Rounded up: a wait that ends early would have to be started again. */
     uint64_t milliseconds = left / MILLISECOND + (left % MILLISECOND != 0 ? 1 : 0);
     return milliseconds >= INFINITE ? INFINITE - 1 : (DWORD)milliseconds;
 }

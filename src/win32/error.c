@@ -1,7 +1,7 @@
-/* What each Win32 error means: the one place that says so. */
+/* The only place that maps Win32 errors to EPIO_E... codes. */
 #include "win32/win32.h"
 
-/* Not in every header. */
+/* Missing from some headers. */
 #ifndef ERROR_DEVICE_HARDWARE_ERROR
 #define ERROR_DEVICE_HARDWARE_ERROR 483L
 #endif
@@ -28,8 +28,8 @@
 #define ERROR_DISK_QUOTA_EXCEEDED 1295L
 #endif
 
-/* ERROR_CLOUD_FILE_...: what stands in for a file that is elsewhere. By number, as they are
- * not in every header. */
+/* ERROR_CLOUD_FILE_...: a placeholder for a file that is stored elsewhere. By number: some
+ * headers lack the names. */
 static int meaning_of_cloud_error(int32_t os_error)
 {
     switch (os_error) {
@@ -42,7 +42,7 @@ static int meaning_of_cloud_error(int32_t os_error)
     case 389: /* UNSUCCESSFUL */
     case 393: /* REQUEST_ABORTED */
     case 394: /* PROPERTY_CORRUPT */
-    case 398: /* REQUEST_CANCELED: by the user or the provider, not by us */
+    case 398: /* REQUEST_CANCELED: by the user or the provider, not by this library */
     case 404: /* PROVIDER_TERMINATED */
     case 426: /* REQUEST_TIMEOUT */
         return EPIO_EIO;
@@ -107,7 +107,7 @@ int epio__error_from_os(int32_t os_error)
     case ERROR_DISK_CORRUPT:
     case ERROR_UNEXP_NET_ERR:
     case ERROR_DATA_CHECKSUM_ERROR:
-    /* A server that is not there, does not answer, or hangs up. */
+    /* A server that is missing, does not answer, or closes the connection. */
     case ERROR_REM_NOT_LIST:
     case ERROR_NETWORK_BUSY:
     case ERROR_ADAP_HDW_ERR:
@@ -140,7 +140,7 @@ int epio__error_from_os(int32_t os_error)
     case ERROR_CANT_ACCESS_FILE:
     case ERROR_VIRUS_INFECTED:
     case ERROR_VIRUS_DELETED:
-    /* A server that does not let this user in. */
+    /* A server that refuses this user. */
     case ERROR_INVALID_PASSWORD:
     case ERROR_SESSION_CREDENTIAL_CONFLICT:
     case ERROR_LOGIN_TIME_RESTRICTION:
@@ -242,7 +242,7 @@ int64_t epio__op_fail(epio_op *op)
     return epio__op_fail_with(op, GetLastError());
 }
 
-/* At -EPIO_E.... */
+/* Indexed by -EPIO_E.... */
 static const int32_t usual_errors[] = {
     [-EPIO_EPENDING] = ERROR_IO_PENDING,
     [-EPIO_EINVAL] = ERROR_INVALID_PARAMETER,

@@ -1,4 +1,4 @@
-/* Making an epio_file of a path or a handle, and closing it. */
+/* Makes an epio_file from a path or a handle, and closes it. */
 #include "list.h"
 #include "win32/win32.h"
 
@@ -11,7 +11,7 @@
 #define OWNER_WRITE 0200u
 #define ID_INFO ((FILE_INFO_BY_HANDLE_CLASS)18)
 
-/* Of a file in a cloud; not in every header. */
+/* A file in a cloud; missing from some headers. */
 #define RECALL_ON_OPEN 0x00040000u
 #define RECALL_ON_DATA_ACCESS 0x00400000u
 
@@ -24,7 +24,7 @@ static epio__win32_file *create_file(epio_vfs *vfs, uint32_t flags)
         epio_file_init(&file->base.base, vfs, flags, 0);
         file->base.handle = -1;
         file->base.cached_reads =
-            EPIO__CACHED_READS_NEVER; /* the system cannot be asked what it has in memory */
+            EPIO__CACHED_READS_NEVER; /* the system cannot report what is cached */
         epio__list_init(&file->base.readers);
         epio__list_init(&file->base.writers);
     }
@@ -48,8 +48,8 @@ static uint32_t sector_of(HANDLE handle)
 
 bool epio__identity_of(HANDLE handle, uint64_t *device, uint64_t *inode)
 {
-    /* Windows 8: ReFS numbers its files by 128 bits. By number and by our own layout, as
-     * older headers name neither. */
+    /* Windows 8: ReFS has file IDs of 128 bits. By number and with a layout of our own: older
+     * headers lack both. */
     struct {
         uint64_t volume;
         uint64_t file[2];
@@ -68,7 +68,7 @@ bool epio__identity_of(HANDLE handle, uint64_t *device, uint64_t *inode)
     return true;
 }
 
-/* Calls on it do not wait, nor does the system say when they could go on. */
+/* Calls on it do not wait, and the system does not report when they could proceed. */
 static bool is_polled_pipe(HANDLE handle)
 {
     DWORD state;
@@ -91,12 +91,13 @@ static int fill_stream(epio__win32_file *file, int32_t *os_error)
     return 0;
 }
 
-/* What the system does within each call is for workers: it transforms what it reads and
- * writes, or fetches it from somewhere. */
+/* Attributes that send transfers to workers: within each call the system transforms the data, or
+ * fetches it from elsewhere. */
 #define TRANSFORMED (FILE_ATTRIBUTE_COMPRESSED | FILE_ATTRIBUTE_ENCRYPTED)
 #define FETCHED (FILE_ATTRIBUTE_OFFLINE | RECALL_ON_OPEN | RECALL_ON_DATA_ACCESS)
 
-/* So are the calls on files behind a server, which may ask it, as long as that takes. */
+/* Files on a server go to workers too: a call may ask the server, and takes as long as that
+ * does. */
 static bool is_remote(HANDLE handle)
 {
     FILE_REMOTE_PROTOCOL_INFO information;
@@ -166,7 +167,7 @@ static DWORD access_for(uint32_t flags)
     return access;
 }
 
-/* An existing file is truncated afterwards: CREATE_ALWAYS would also change what it is. */
+/* An existing file is truncated afterwards: CREATE_ALWAYS would also change its attributes. */
 static DWORD disposition_for(uint32_t flags)
 {
     if ((flags & EPIO_OPEN_CREATE) == 0) {
@@ -183,18 +184,18 @@ static DWORD attributes_for(const WCHAR *name, uint32_t flags)
     attributes |= read_only ? FILE_ATTRIBUTE_READONLY : FILE_ATTRIBUTE_NORMAL;
     attributes |= (flags & EPIO_OPEN_DIRECT) != 0 ? FILE_FLAG_NO_BUFFERING : 0;
     attributes |= (flags & EPIO_OPEN_NOFOLLOW) != 0 ? FILE_FLAG_OPEN_REPARSE_POINT : 0;
-    /* Not for DELETE_ON_CLOSE: it would also delete what an open that fails has found, what
-     * a link leads to, and a file that has another name by then. */
+    /* Not for DELETE_ON_CLOSE: it would also delete an existing file if the open fails, the
+     * target of a link, and a file that has another name by then. */
     attributes |= (flags & EPIO_OPEN_TEMPORARY) != 0
                       ? FILE_FLAG_DELETE_ON_CLOSE | FILE_ATTRIBUTE_TEMPORARY
                       : 0;
-    /* The server of a pipe could act as its client. For a file the first of these bits is
-     * FILE_FLAG_OPEN_NO_RECALL. */
+    /* Otherwise the server of a pipe could impersonate the program. On a file the first of these
+     * bits is FILE_FLAG_OPEN_NO_RECALL. */
     attributes |= epio__may_be_pipe(name) ? SECURITY_SQOS_PRESENT | SECURITY_IDENTIFICATION : 0;
     return attributes;
 }
 
-/* *created, if it is opened: it was not there before. */
+/* *created, if it is opened: the file was not there before. */
 static HANDLE open_name(const WCHAR *name, uint32_t flags, bool *created)
 {
     DWORD share = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
@@ -206,7 +207,7 @@ static HANDLE open_name(const WCHAR *name, uint32_t flags, bool *created)
     return handle;
 }
 
-/* What was found without following: 0 for a file. */
+/* The tag of what was opened without following; 0 for a file. */
 static DWORD reparse_tag_of(HANDLE handle)
 {
     FILE_ATTRIBUTE_TAG_INFO information;
@@ -226,8 +227,8 @@ static bool are_the_same(HANDLE one, HANDLE other)
            inodes[0] == inodes[1];
 }
 
-/* Opens without following a link, but by way of whatever else gives a file its content
- * (deduplication, compression by files, clouds). */
+/* Opens without following a link, but through any other reparse point that provides a file's
+ * content (deduplication, compression by file, clouds). */
 static HANDLE open_no_link(const WCHAR *name, uint32_t flags, bool *created)
 {
     bool ignored;
@@ -258,7 +259,7 @@ static bool truncate_to_nothing(HANDLE handle)
     return SetFileInformationByHandle(handle, FileEndOfFileInfo, &end, sizeof end) != FALSE;
 }
 
-/* What must be done to the new handle before anybody has it: 0 or an error. */
+/* Prepares the new handle before the caller gets it: 0 or an error. */
 static int64_t finish_open(epio_op *op, HANDLE handle, const WCHAR *name, bool created)
 {
     if ((op->flags & EPIO_OPEN_TRUNCATE) != 0 && !truncate_to_nothing(handle)) {
@@ -267,7 +268,7 @@ static int64_t finish_open(epio_op *op, HANDLE handle, const WCHAR *name, bool c
     if (!created || (op->flags & EPIO_OPEN_SYNC_DIR) == 0) {
         return 0;
     }
-    /* The file's own metadata, its name among them on NTFS, go with its flush. */
+    /* A flush of the file includes its metadata, on NTFS its name too. */
     DWORD error = 0;
     if ((op->flags & EPIO_OPEN_WRITE) == 0) {
         error = epio__make_name_durable(name);
@@ -277,8 +278,7 @@ static int64_t finish_open(epio_op *op, HANDLE handle, const WCHAR *name, bool c
     return error == 0 ? 0 : epio__op_fail_to_be_durable(op, error);
 }
 
-/* Is the name that of the file? By now it may be another's. False and GetLastError if
- * nothing can be found under it. */
+/* Does the name still belong to the file? False and GetLastError if nothing is found under it. */
 static bool has_name(HANDLE file, const WCHAR *name)
 {
     HANDLE handle = CreateFileW(name, 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
@@ -292,7 +292,7 @@ static bool has_name(HANDLE file, const WCHAR *name)
     return same;
 }
 
-/* An open that fails leaves nothing that it has made, unless somebody has written to it. */
+/* A failed open leaves no file that it created, unless another handle has written to it. */
 static void undo_create(HANDLE handle, const WCHAR *name)
 {
     LARGE_INTEGER size;
@@ -333,7 +333,7 @@ static int64_t open_file(epio_op *op, epio__win32_file *file, const WCHAR *name)
 
 /* ---- Temporary files ---- */
 
-/* The directory for it as UTF-16, without a backslash at its end; to be freed. */
+/* The directory for it as UTF-16, without a backslash at its end; the caller frees it. */
 static WCHAR *temporary_directory(const char *path, int *error)
 {
     WCHAR *directory = NULL;
@@ -388,7 +388,7 @@ static int64_t open_path(epio_op *op, epio__win32_file *file)
         result = open_file(op, file, name);
     }
     if (result == 0 && (op->flags & EPIO_OPEN_DELETE_ON_CLOSE) != 0) {
-        /* Where the file is; the links that lead there stay. */
+        /* The path of the file itself; the links that lead to it stay. */
         WCHAR *final = epio__final_name(epio__handle_of(&file->base));
         file->delete_name = final != NULL ? final : name;
         name = final != NULL ? name : NULL;
@@ -415,8 +415,8 @@ int64_t epio__os_open(epio_vfs *vfs, epio_op *op)
 
 /* ---- Adopting ---- */
 
-/* *appends: it may write, but at the end of the file alone. (For a pipe that bit is another
- * right.) */
+/* *appends: the handle may write, but only at the end of the file. (For a pipe that bit is
+ * another right.) */
 static int64_t check_handle(epio_op *op, HANDLE handle, uint32_t *flags, bool *appends)
 {
     DWORD information;
@@ -452,13 +452,13 @@ int64_t epio__os_adopt(epio_vfs *vfs, epio_op *op)
     }
     set_handle(file, handle);
     file->appends = appends;
-    ULONG mode = EPIO__NT_SYNCHRONOUS; /* if it cannot be told: right for either kind */
+    ULONG mode = EPIO__NT_SYNCHRONOUS; /* if it cannot be queried: right for either kind */
     (void)epio__nt_mode_of(handle, &mode);
     file->synchronous = (mode & EPIO__NT_SYNCHRONOUS) != 0;
     bool direct = (mode & EPIO__NT_UNBUFFERED) != 0;
     result = fill_file(file, flags | (direct ? EPIO_OPEN_DIRECT : 0), &op->os_error);
     if (result != 0) {
-        file->base.handle = -1; /* it stays the caller's */
+        file->base.handle = -1; /* the caller keeps the handle */
         discard_file(file);
         return result;
     }
@@ -478,7 +478,7 @@ static DWORD delete_at_close(const epio__win32_file *file)
         return 0;
     }
     DWORD error = GetLastError();
-    /* With its last handle, if somebody has it open who does not let it go now. */
+    /* Deleted with its last handle, if another handle prevents it now. */
     FILE_DISPOSITION_INFO disposition = {.DeleteFile = TRUE};
     return epio__win32.set_information(handle, FileDispositionInfo, &disposition,
                                        sizeof disposition)

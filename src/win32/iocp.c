@@ -1,7 +1,7 @@
-/* The completion port: where the reads and writes of overlapped handles end. A call can
- * end in three ways: at once, at once with an error, or later by a packet; where the
- * handle could not be told otherwise, a call that succeeds at once sends a packet too. An
- * op's memory is the system's until its packet came, whatever was cancelled. */
+/* The completion port, which receives the completions of overlapped handles. A call ends in one
+ * of three ways: at once, at once with an error, or later by a packet; unless the handle could be
+ * set to skip it, a call that succeeds at once sends a packet too. The system uses an op's memory
+ * until its packet arrives, cancelled or not. */
 #include "atomics.h"
 #include "list.h"
 #include "win32/backends.h"
@@ -12,14 +12,14 @@
 
 #define PACKETS_AT_ONCE 64
 
-/* One thread at a time polls. But a thread that did so counts for the system until it
- * waits elsewhere, and would keep the next owner of a detached loop from its packets. */
+/* Only one thread at a time polls. But a thread that has polled counts for the port until it
+ * waits elsewhere, and would keep packets from the next owner of a detached loop. */
 #define MANY_THREADS 0x7FFFFFFF
 
-/* Of a longer wait a tick too much is no large part. */
+/* In a longer wait one tick too many does not matter. */
 #define FINE_MILLISECONDS 100
 
-/* After a failure of the port. */
+/* After an error of the port. */
 #define PAUSE_MILLISECONDS 10
 
 #define LONG_COPY (UINT64_C(1) << 20)
@@ -29,11 +29,11 @@ enum { KEY_WAKE, KEY_FILE };
 
 typedef struct iocp_state {
     HANDLE port;
-    uint64_t *watched;      /* calls whose packets are to come */
-    uint32_t wake_posted;   /* atomic; a wake is on its way already */
+    uint64_t *watched;      /* calls whose packets have not arrived */
+    uint32_t wake_posted;   /* atomic; a wake packet is in the port */
     epio__watcher *watcher; /* once embedded by callback */
-    HANDLE wait_timer;      /* once poll had to end soon */
-    PTP_TIMER timer;        /* once embedded: wakes when a timer of the loop is due */
+    HANDLE wait_timer;      /* once poll had to end at a precise time */
+    PTP_TIMER timer;        /* once embedded: wakes at the loop's next deadline */
 } iocp_state;
 
 _Static_assert(sizeof(OVERLAPPED) <= sizeof(((epio_op *)0)->arguments.io.system),
@@ -49,7 +49,7 @@ static epio_op *op_of(OVERLAPPED *overlapped)
     return EPIO__CONTAINER(overlapped, epio_op, arguments.io.system);
 }
 
-/* ---- Beginning and end ---- */
+/* ---- Creating and closing ---- */
 
 static void iocp_close(void *opaque)
 {
@@ -86,9 +86,9 @@ static int iocp_open(uint64_t *watched, void **opened)
 
 /* ---- Submitting ---- */
 
-/* Finds out whether a call that succeeds at once sends a packet; false: that cannot be
- * told. Whoever had an adopted handle before may have chosen, for good. Streams are left as
- * they are, as their warnings are successes or not. */
+/* Determines whether a call that succeeds at once sends a packet; false: unknown. On an adopted
+ * handle the previous owner may have set it, which is permanent. Streams keep their mode: their
+ * warnings may or may not count as successes. */
 static bool settle_packets(epio__win32_file *file, HANDLE handle)
 {
     ULONG told = 0;
@@ -110,8 +110,8 @@ static bool settle_packets(epio__win32_file *file, HANDLE handle)
     return file->skips_packets;
 }
 
-/* Binds the file to the port with its first op: a handle can be bound once, so one that
- * was adopted may belong to another port already. */
+/* Binds the file to the port with its first op: a handle can be bound once, so an adopted one may
+ * belong to another port already. */
 static bool bind_file(iocp_state *state, epio__win32_file *file)
 {
     if (file->bound || file->cannot_bind || file->synchronous) {
@@ -124,8 +124,8 @@ static bool bind_file(iocp_state *state, epio__win32_file *file)
     return file->bound;
 }
 
-/* Is it a read that may bring a part of a message, at once and without a packet, or with
- * one? Whether such a warning is a success is nowhere said. */
+/* Is it a read that may end at once with part of a message, with or without a packet? Whether
+ * such a warning counts as a success is undocumented. */
 static bool may_skip_or_not(const epio_op *op)
 {
     DWORD state;
@@ -136,8 +136,8 @@ static bool may_skip_or_not(const epio_op *op)
             (state & PIPE_READMODE_MESSAGE) != 0);
 }
 
-/* NTFS extends a file inside the call, which then waits for the disk; so it does to fill
- * with zeros what was never written before the place of a write. */
+/* NTFS extends a file inside the call, which then waits for the disk; the same when it fills the
+ * gap before a write with zeros. */
 static bool waits_inside(const epio_op *op)
 {
     LARGE_INTEGER size;
@@ -150,18 +150,18 @@ static bool waits_inside(const epio_op *op)
            op->arguments.io.offset + epio_op_bytes(op) > (uint64_t)size.QuadPart;
 }
 
-/* What would be copied for long if it is in memory, or takes many calls, is for a worker. */
+/* A long copy, if the data is cached, and an op of many calls go to a worker. */
 static bool is_long(const epio_op *op)
 {
     bool vectored = epio__op_is(op, EPIO__KIND_VECTORED);
     bool stream = epio__op_is_on_stream(op);
-    bool direct = epio__win32_file_of(op)->sector != 0; /* of which nothing is in memory */
+    bool direct = epio__win32_file_of(op)->sector != 0; /* nothing of it is cached */
     return !stream && !direct &&
            (epio_op_bytes(op) > LONG_COPY || (vectored && op->arguments.io.len > MANY_PARTS));
 }
 
-/* Starts pieces until one has to be waited for, or the op is finished: then true, and
- * *result. Those that ended at once were copied on this thread. */
+/* Starts pieces until one is pending, or the op is finished: then true, and *result. Pieces that
+ * ended at once were copied on this thread. */
 static bool advance(iocp_state *state, epio_op *op, int64_t *result)
 {
     epio__win32_file *file = epio__win32_file_of(op);
@@ -172,7 +172,7 @@ static bool advance(iocp_state *state, epio_op *op, int64_t *result)
         overlapped->hEvent = NULL;
         BOOL done = epio__start_piece(op, overlapped);
         error = done ? 0 : GetLastError();
-        /* A part of a message is no failure to the system. */
+        /* To the system, part of a message is no failure. */
         bool succeeded = done || error == ERROR_MORE_DATA;
         if (succeeded) {
             epio__os_spend(op, overlapped->InternalHigh);
@@ -211,7 +211,7 @@ static bool iocp_cancel(void *opaque, epio_op *op)
         op->notes |= EPIO__NOTE_GIVEN_UP;
         (void)epio__win32.cancel(handle, overlapped_of(op));
     }
-    return false; /* its packet is still to come, and says how it ended */
+    return false; /* its packet follows, with the outcome */
 }
 
 static void iocp_interrupt(void *opaque, epio_op *op)
@@ -223,7 +223,7 @@ static void iocp_interrupt(void *opaque, epio_op *op)
 static void iocp_forget(void *opaque, epio__os_file *file)
 {
     (void)opaque;
-    (void)file; /* nothing of it is at the port any more */
+    (void)file; /* the port has nothing of it any more */
 }
 
 /* ---- Waiting ---- */
@@ -253,8 +253,8 @@ static void take_packet(iocp_state *state, const OVERLAPPED_ENTRY *packet)
     }
 }
 
-/* False: none came in time. A failure of another kind (there is no memory) is as good as
- * a short wait: the loop would ask again at once. */
+/* False: none arrived in time. Another failure (no memory) counts as a short wait: the loop would
+ * otherwise poll again at once. */
 static bool take_some(iocp_state *state, OVERLAPPED_ENTRY *packets, ULONG *count,
                       DWORD milliseconds)
 {
@@ -268,7 +268,7 @@ static bool take_some(iocp_state *state, OVERLAPPED_ENTRY *packets, ULONG *count
     return false;
 }
 
-/* Takes all that is there, waiting for the first: false if none came. */
+/* Takes all packets, waiting for the first: false if none arrived. */
 static bool take_packets(iocp_state *state, DWORD milliseconds)
 {
     OVERLAPPED_ENTRY packets[PACKETS_AT_ONCE];
@@ -287,8 +287,8 @@ static bool take_packets(iocp_state *state, DWORD milliseconds)
     return some;
 }
 
-/* The port's own time-out goes by the clock's ticks of 16 ms; a timer beside it does not.
- * False: there is none, and nobody waited. */
+/* The port's own timeout has the 16 ms ticks of the clock; a timer beside it is exact. False:
+ * there is none, and nothing was waited for. */
 static bool wait_finely(iocp_state *state, uint64_t deadline)
 {
     if (state->wait_timer == NULL) {
@@ -325,7 +325,7 @@ static void iocp_wake(void *opaque)
     iocp_state *state = opaque;
     if (epio__exchange_u32(&state->wake_posted, 1) == 0) {
         while (!PostQueuedCompletionStatus(state->port, 0, KEY_WAKE, NULL)) {
-            Sleep(1); /* the system is out of memory; nobody else will wake the owner */
+            Sleep(1); /* no memory for a packet: nothing else will wake the owner */
         }
     }
 }
@@ -347,7 +347,7 @@ static bool make_timer(iocp_state *state)
     return state->timer != NULL;
 }
 
-/* The port itself is signalled while there are packets in it. */
+/* The port itself is signalled while it has packets. */
 static intptr_t iocp_handle(void *opaque)
 {
     iocp_state *state = opaque;

@@ -1,6 +1,6 @@
-/* Names: UTF-8 outside, and inside the form that is taken literally by the system, with
- * no limit of 260 letters: \\?\C:\directory\file or \\?\UNC\server\share\file. In it there
- * are no relative parts, so they are resolved here. */
+/* Names: UTF-8 outside; inside, the form that the system takes literally, without the limit of
+ * 260 characters: \\?\C:\directory\file or \\?\UNC\server\share\file. It has no relative parts,
+ * so they are resolved here. */
 #include "reason.h"
 #include "win32/win32.h"
 
@@ -11,8 +11,8 @@
 #define LONGEST_NAME 32767
 #define LONGEST_PART 255
 
-/* Scanners and indexers hold files open for a moment: what fails for that is tried again,
- * for a second in all if the op has no deadline. */
+/* Scanners and indexers hold files open for a moment: what fails because of that is retried, for
+ * a second in all if the op has no deadline. */
 #define FIRST_DELAY_NS UINT64_C(1000000)
 #define LAST_DELAY_NS UINT64_C(64000000)
 #define MOST_PATIENCE_NS UINT64_C(1000000000)
@@ -40,13 +40,13 @@ static WCHAR *widen(const char *path, int *error)
     return name;
 }
 
-/* The present directory, of a drive if `drive` names one ("X:."); to be freed. */
+/* The current directory, of a drive if `drive` names one ("X:."); the caller frees it. */
 static WCHAR *present_directory(const WCHAR *drive)
 {
     DWORD size;
     DWORD len = epio__win32.get_full_path(drive, 0, NULL, NULL);
     WCHAR *directory = NULL;
-    do { /* another thread may change it in between */
+    do { /* another thread may change the directory in between */
         free(directory);
         size = len;
         directory = malloc(((size_t)size + 1) * sizeof *directory);
@@ -65,7 +65,7 @@ static bool has_drive(const WCHAR *name)
            name[1] == L':';
 }
 
-/* Where a share ends, "server\share\directory" being given. */
+/* The length of the share in "server\share\directory". */
 static size_t share_len(const WCHAR *name)
 {
     const WCHAR *share = wcschr(name, L'\\');
@@ -75,7 +75,7 @@ static size_t share_len(const WCHAR *name)
 
 /* ---- Parts ---- */
 
-/* Names that lead to devices wherever they stand, up to their first dot. */
+/* Names that denote devices in any directory, up to their first dot. */
 static bool is_device(const WCHAR *part, size_t len)
 {
     static const WCHAR *const devices[] = {L"CON", L"PRN", L"AUX", L"NUL", L"CONIN$", L"CONOUT$"};
@@ -96,7 +96,7 @@ static bool is_device(const WCHAR *part, size_t len)
     return numbered && (_wcsnicmp(part, L"COM", 3) == 0 || _wcsnicmp(part, L"LPT", 3) == 0);
 }
 
-/* Where the parts that can be left by ".." begin: behind a drive, a share or a volume. */
+/* The length of the root, which ".." cannot leave: a drive, a share or a volume. */
 static size_t root_len(const WCHAR *name)
 {
     const WCHAR *unc = L"\\\\?\\UNC\\";
@@ -107,14 +107,14 @@ static size_t root_len(const WCHAR *name)
     return wcslen(literal) + wcscspn(name + wcslen(literal), L"\\");
 }
 
-/* Without the stream that is named behind a colon, which has a limit of its own. */
+/* Without the name of a stream after a colon, which has a limit of its own. */
 static size_t len_of_file(const WCHAR *part, size_t len)
 {
     const WCHAR *colon = wmemchr(part, L':', len);
     return colon != NULL ? (size_t)(colon - part) : len;
 }
 
-/* Resolves the relative parts, in place: 0, EPIO_EINVAL, EPIO_ENAMETOOLONG. */
+/* Resolves relative parts, in place: 0, EPIO_EINVAL, EPIO_ENAMETOOLONG. */
 static int resolve(WCHAR *name)
 {
     size_t root = root_len(name);
@@ -146,9 +146,9 @@ static int resolve(WCHAR *name)
     return to - name < LONGEST_NAME ? 0 : EPIO_ENAMETOOLONG;
 }
 
-/* Both, with a backslash between them, in the form that is taken literally; to be freed.
- * `first` is absolute, and perhaps in that form already: so is the current directory of what
- * a program started that makes all its names canonical. */
+/* Joins both with a backslash, in literal form; the caller frees it. `first` is absolute, and may
+ * be in that form already: so is the current directory of a process started by a program that
+ * makes all its names canonical. */
 static WCHAR *join(const WCHAR *first, const WCHAR *second)
 {
     bool literal = starts_with(first, L"\\\\?\\");
@@ -165,7 +165,7 @@ static WCHAR *join(const WCHAR *first, const WCHAR *second)
     return whole;
 }
 
-/* To be freed; NULL if there is no memory. */
+/* The caller frees it; NULL if there is no memory. */
 static WCHAR *join_to_present(const WCHAR *name)
 {
     WCHAR of_drive[] = L"X:.";
@@ -210,7 +210,7 @@ WCHAR *epio__wide_name(const char *path, int *error)
 
 WCHAR *epio__literal_name(WCHAR *name, int *error)
 {
-    /* Already in the form that is taken literally, or a device such as a pipe. */
+    /* Already in literal form, or a device such as a pipe. */
     if (name == NULL || starts_with(name, L"\\\\?\\") || starts_with(name, L"\\\\.\\")) {
         return name;
     }
@@ -240,7 +240,7 @@ WCHAR *epio__op_wide_name(epio_op *op, const char *path, int *error)
     return name;
 }
 
-/* Does a part that is called so begin there? With either slash, as a device's name may have. */
+/* Does a part with this name begin here? With either slash, which a device's name may have. */
 static bool is_part(const WCHAR *at, const WCHAR *part)
 {
     size_t len = wcslen(part);
@@ -270,7 +270,7 @@ bool epio__may_be_pipe(const WCHAR *name)
     return false;
 }
 
-/* ---- What has the name ---- */
+/* ---- What a name refers to ---- */
 
 int64_t epio__check_directory_mark(epio_op *op, const char *path, const WCHAR *name)
 {
@@ -293,7 +293,7 @@ bool epio__is_directory(const WCHAR *name)
     return (epio__attributes_of(name) & FILE_ATTRIBUTE_DIRECTORY) != 0;
 }
 
-/* Is a part of it, but the last, no directory? */
+/* Is a part of it, other than the last, not a directory? */
 static bool leads_through_file(const WCHAR *name)
 {
     WCHAR *part = _wcsdup(name);
@@ -320,8 +320,7 @@ int64_t epio__op_fail_for(epio_op *op, const WCHAR *name, DWORD error)
     return epio__op_fail_with(op, error);
 }
 
-/* op->arguments.path.len, of no other use to the ops that are tried again, is how long
- * it was patient. */
+/* op->arguments.path.len, unused by the ops that are retried, counts the time spent retrying. */
 int64_t epio__op_fail_or_retry(epio_op *op, const WCHAR *name, DWORD error, bool denied)
 {
     bool in_use = error == ERROR_SHARING_VIOLATION ||
@@ -359,7 +358,7 @@ char *epio__narrow_name(const WCHAR *name, int *error)
     if (path != NULL) {
         (void)WideCharToMultiByte(CP_UTF8, WC_ERR_INVALID_CHARS, name, -1, path, len, NULL, NULL);
         if (unc) {
-            path[0] = '\\'; /* where the C of UNC stood */
+            path[0] = '\\'; /* in place of the C of UNC */
         }
     }
     return path;

@@ -1,4 +1,4 @@
-/* What is done with paths alone: delete, rename, access, full_pathname. */
+/* Operations on paths alone: delete, rename, access, full_pathname. */
 #include "reason.h"
 #include "win32/win32.h"
 
@@ -7,19 +7,19 @@
 #include <string.h>
 #include <wchar.h>
 
-/* Windows 10, version 1607: by number, as older headers do not name them. */
+/* Windows 10, version 1607: by number, as older headers lack the names. */
 #define DISPOSITION_INFO_EX ((FILE_INFO_BY_HANDLE_CLASS)21)
 #define RENAME_INFO_EX ((FILE_INFO_BY_HANDLE_CLASS)22)
 #define DELETE_POSIX 0x3u /* delete, with POSIX semantics */
 #define RENAME_REPLACE 0x1u
 #define RENAME_POSIX 0x2u
 
-/* Windows 10, version 1809: whether the file itself may be written to is not asked. */
+/* Windows 10, version 1809: deletes without checking the read-only attribute. */
 #define DELETE_READ_ONLY 0x10u
 #define RENAME_OVER_READ_ONLY 0x40u
 
-/* What is done to the name by a handle that writes through is on the medium then, unless
- * the device does not mind the flag: see make_durable. */
+/* What a write-through handle does to a name is on the medium when the call returns, unless the
+ * device ignores the flag: see begin_durable. */
 static HANDLE open_for(const WCHAR *name, DWORD access, bool durable)
 {
     DWORD share = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
@@ -28,7 +28,8 @@ static HANDLE open_for(const WCHAR *name, DWORD access, bool durable)
                        flags | (durable ? FILE_FLAG_WRITE_THROUGH : 0), NULL);
 }
 
-/* `tail`, which has two numbers, in the directory of a name; to be freed. NULL: no memory. */
+/* `tail`, a format of two numbers, in the directory of a name; the caller frees it. NULL: no
+ * memory. */
 static WCHAR *beside(const WCHAR *name, const WCHAR *tail)
 {
     size_t directory_len = (size_t)(wcsrchr(name, L'\\') - name);
@@ -44,13 +45,12 @@ static WCHAR *beside(const WCHAR *name, const WCHAR *tail)
     return other;
 }
 
-/* ---- Durable ---- */
+/* ---- Durable names ---- */
 
-/* What was done to names of a volume is in its log. A flush of any of its files writes that,
- * and makes the device write what it has taken, which it may not do for the sake of
- * FILE_FLAG_WRITE_THROUGH alone. A handle for it, to be had before anything is done: of the
- * file itself (NULL: there will be none), if that may be written to, else of a new one beside
- * `name`. INVALID_HANDLE_VALUE and GetLastError. */
+/* A volume logs changes of names. Flushing any of its files writes the log and empties the
+ * device's cache, which FILE_FLAG_WRITE_THROUGH alone may not do. A handle for that, opened
+ * before anything is changed: of the file itself (NULL: there will be none), if it can be
+ * written, else of a new file beside `name`. INVALID_HANDLE_VALUE and GetLastError. */
 static HANDLE begin_durable(const WCHAR *file, const WCHAR *name)
 {
     const DWORD share = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
@@ -113,9 +113,9 @@ static int64_t change_durably(epio_op *op, const WCHAR *file, const WCHAR *from,
 
 /* ---- Read-only files ---- */
 
-/* POSIX asks the directory who may take or replace a name. Where the system cannot be told to,
- * the attribute goes for the moment; with it, of a file that has other names, for good.
- * False: the file was none of these. */
+/* In POSIX the permissions of the directory decide who may delete or replace a name. Where the
+ * system has no such flag, the read-only attribute is removed for the moment; if the file has
+ * other names, for good. False: it was not read-only, or the attribute stays. */
 static bool lift_read_only(const WCHAR *name, DWORD *attributes)
 {
     *attributes = epio__attributes_of(name);
@@ -126,8 +126,8 @@ static bool lift_read_only(const WCHAR *name, DWORD *attributes)
 
 /* ---- Two steps, where there are no POSIX semantics ---- */
 
-/* A file first gets another name, since its own would be taken until whoever has it open
- * has closed it. To be freed; NULL: it still has the old one. */
+/* Renames the file first: its own name would stay in use until the last handle is closed. The
+ * caller frees it; NULL: it still has the old name. */
 static WCHAR *put_aside(const WCHAR *name, bool durable)
 {
     WCHAR *aside = beside(name, L"\\.epio-%08lx%08lx");
@@ -138,7 +138,7 @@ static WCHAR *put_aside(const WCHAR *name, bool durable)
     return aside;
 }
 
-/* Removes what earlier calls had to leave in this directory, but for what is still in use. */
+/* Deletes the files that earlier calls left in this directory, except those still in use. */
 static void sweep(const WCHAR *name)
 {
     size_t directory_len = (size_t)(wcsrchr(name, L'\\') - name) + 1;
@@ -161,8 +161,8 @@ static void sweep(const WCHAR *name)
     free(path);
 }
 
-/* A file that was replaced: a program that runs, or one that is mapped, cannot go. It is
- * hidden then, until the next sweep or, for those who may ask for it, the next start. */
+/* Deletes a replaced file. A running program or a mapped file cannot be deleted: it is hidden
+ * until the next sweep or, if the user has the right to request that, the next start. */
 static void discard(const WCHAR *aside)
 {
     if (epio__win32.delete_file(aside)) {
@@ -178,8 +178,8 @@ static void discard(const WCHAR *aside)
 
 /* ---- Delete ---- */
 
-/* The name goes at once, even if somebody has the file open; only newer systems and file
- * systems can. */
+/* The name is gone at once, even if the file is open; only newer systems and file systems can do
+ * it. */
 static bool delete_as_posix(const WCHAR *name, bool durable)
 {
     DWORD flags = DELETE_POSIX | DELETE_READ_ONLY;
@@ -258,7 +258,7 @@ typedef struct rename_information {
     WCHAR name[1];
 } rename_information;
 
-/* Replaces a file that is open, too. */
+/* Replaces an open file, too. */
 static bool rename_as_posix(const WCHAR *from, const WCHAR *to, bool replace, bool durable)
 {
     size_t bytes = wcslen(to) * sizeof *to;
@@ -283,9 +283,9 @@ static bool rename_as_posix(const WCHAR *from, const WCHAR *to, bool replace, bo
     return done != FALSE;
 }
 
-/* Older systems and file systems do not let an open file be replaced: it gets another name
- * first, so that for a moment nothing has this one. (ReplaceFileW has that moment too, and
- * would mix the old file's attributes, permissions and streams into the new one.) */
+/* Older systems and file systems do not replace an open file: it is renamed first, so that for a
+ * moment no file has the name. (ReplaceFileW has that moment too, and would mix the old file's
+ * attributes, permissions and streams into the new one.) */
 static bool replace_in_two_steps(const WCHAR *from, const WCHAR *to, bool durable)
 {
     WCHAR *aside = put_aside(to, durable);
@@ -302,7 +302,7 @@ static bool replace_in_two_steps(const WCHAR *from, const WCHAR *to, bool durabl
     return done;
 }
 
-/* In whichever way there is: false and GetLastError. */
+/* By whichever call works: false and GetLastError. */
 static bool move(const WCHAR *from, const WCHAR *to, bool replace, bool durable)
 {
     DWORD flags =
@@ -338,8 +338,8 @@ static bool move_over_read_only(const WCHAR *from, const WCHAR *to, bool durable
     return done;
 }
 
-/* A directory cannot go into itself; the system has several errors for it, some of which look
- * like somebody else's doing. */
+/* A directory cannot move into itself; the system has several errors for it, some of which look
+ * as if another process had caused them. */
 static bool is_into_itself(const WCHAR *from, const WCHAR *to)
 {
     size_t len = wcslen(from);
@@ -415,7 +415,7 @@ static int64_t access_name(epio_op *op, WCHAR *name)
         (void)CloseHandle(handle);
         return 1;
     }
-    /* Somebody has it and does not share it: he would be let in at another time. */
+    /* Another handle does not share it now: the access is allowed at another time. */
     return GetLastError() == ERROR_SHARING_VIOLATION ? 1 : 0;
 }
 
@@ -447,8 +447,8 @@ static WCHAR *final_name(const WCHAR *name)
     return final;
 }
 
-/* The file is not there: its directory's final name and its own. NULL: neither is its
- * directory, or there is no memory. */
+/* For a missing file: its directory's final name and its own name. NULL: the directory is missing
+ * too, or there is no memory. */
 static WCHAR *final_name_of_missing(WCHAR *name)
 {
     WCHAR *last = wcsrchr(name, L'\\');
@@ -500,7 +500,7 @@ static int64_t full_pathname(epio_op *op, WCHAR *name)
     return result;
 }
 
-/* `moves`: the name itself goes away. */
+/* `moves`: the op removes the name itself. */
 static int64_t act_on_name(epio_op *op, bool moves, int64_t (*act)(epio_op *op, WCHAR *name))
 {
     int error;

@@ -1,7 +1,6 @@
-/* Locks on ranges of bytes, by LockFileEx. Here they are mandatory: nobody else, not
- * even another handle of this process, reads or writes the bytes. They belong to the
- * handle, and are never waited for in the system, since a wait that is cancelled there
- * may be granted all the same. */
+/* Byte-range locks, by LockFileEx. On Windows they are mandatory: no other handle, even of this
+ * process, reads or writes the bytes. They belong to the handle. The system never waits for one,
+ * since a wait cancelled there may still be granted. */
 #include "win32/win32.h"
 
 #define LOOKS 3
@@ -16,7 +15,7 @@ static DWORD high(uint64_t value)
     return (DWORD)(value >> 32);
 }
 
-/* Waits for the call if it did not end at once: 0 or its error. */
+/* Waits for the call if it is pending: 0 or its error. */
 static DWORD outcome_of(const epio__os_file *file, BOOL done, OVERLAPPED *overlapped)
 {
     DWORD bytes;
@@ -43,8 +42,8 @@ static DWORD lock_range(const epio__os_file *file, uint64_t start, uint64_t len,
     return error;
 }
 
-/* A reader of SQLite's, on Windows, has PENDING exclusively while he passes. Who only
- * wants to know that there is no writer looks again before he says so. */
+/* On Windows a reader of SQLite holds PENDING exclusively for a moment. So a test for a writer
+ * retries before it reports one. */
 static DWORD share_range(const epio__os_file *file, uint64_t start, uint64_t len)
 {
     DWORD error = lock_range(file, start, len, false);
@@ -88,7 +87,7 @@ static epio__held_range *free_note(epio__win32_file *file)
     return NULL;
 }
 
-/* All that lies inside: the first error, but it goes on to the end. */
+/* Unlocks all ranges inside: returns the first error, but goes on to the end. */
 static DWORD release(epio__win32_file *file, uint64_t start, uint64_t len)
 {
     DWORD first = 0;
@@ -121,7 +120,7 @@ static DWORD take(epio__win32_file *file, uint64_t start, uint64_t len, uint32_t
     return 0;
 }
 
-/* Both are held for a moment: the first unlock takes the exclusive one away. */
+/* Both locks are held for a moment: the first unlock releases the exclusive one. */
 static DWORD weaken(epio__win32_file *file, epio__held_range *range)
 {
     DWORD error = lock_range(&file->base, range->start, range->len, false);
@@ -132,7 +131,7 @@ static DWORD weaken(epio__win32_file *file, epio__held_range *range)
     return error;
 }
 
-/* Not without a gap: whoever asks for this keeps others out of it by another range. */
+/* There is a gap without a lock: the caller excludes others in it by another range. */
 static DWORD strengthen(epio__win32_file *file, epio__held_range *range)
 {
     DWORD error = unlock_range(&file->base, range->start, range->len);
@@ -176,7 +175,7 @@ static int meaning_of(DWORD error, int32_t *os_error)
 int epio__range_set(const epio__os_file *file, uint64_t start, uint64_t len, uint32_t mode,
                     int32_t *os_error)
 {
-    /* The notes are no part of what the caller sees as constant. */
+    /* The records of held ranges are not part of what the caller sees as constant. */
     epio__win32_file *noted = (epio__win32_file *)(uintptr_t)file;
     return meaning_of(set(noted, start, len, mode), os_error);
 }
@@ -200,10 +199,10 @@ bool epio__range_locks_are_common(void)
 
 void epio__range_locks_disinherit(epio__os_file *file)
 {
-    (void)file; /* nothing forks */
+    (void)file; /* Windows has no fork */
 }
 
 void epio__range_locks_prepare(epio__os_file *file)
 {
-    (void)file; /* that it is remote was found when it was opened */
+    (void)file; /* whether it is remote was determined at open */
 }

@@ -25,7 +25,7 @@ void epio__mutex_init(epio__mutex *mutex)
 
 void epio__mutex_destroy(epio__mutex *mutex)
 {
-    (void)mutex; /* it holds nothing */
+    (void)mutex; /* it holds no resources */
 }
 
 void epio__mutex_lock(epio__mutex *mutex)
@@ -81,7 +81,7 @@ typedef struct start_note {
     void *argument;
 } start_note;
 
-/* For debuggers; by name, as the function came with Windows 10, version 1607. */
+/* For debuggers; looked up by name, as the function came with Windows 10, version 1607. */
 static void name_this_thread(void)
 {
     typedef HRESULT(WINAPI * describe_function)(HANDLE, PCWSTR);
@@ -137,10 +137,10 @@ void epio__thread_detach(epio__thread *thread)
     (void)CloseHandle(*handle_of(thread));
 }
 
-/* A slot of every thread's, that numbers them; 0: there is none. */
+/* A thread-local slot that numbers the threads; 0: there is none. */
 static DWORD number_slot(void)
 {
-    static uint32_t known; /* atomic; the slot and 1 */
+    static uint32_t known; /* atomic; the slot plus 1 */
     uint32_t slot = epio__load_u32(&known);
     if (slot == 0) {
         DWORD made = TlsAlloc();
@@ -150,14 +150,14 @@ static DWORD number_slot(void)
         if (epio__compare_exchange_u32(&known, &slot, made + 1)) {
             slot = made + 1;
         } else {
-            (void)TlsFree(made); /* another thread was quicker */
+            (void)TlsFree(made); /* another thread was first */
         }
     }
     return slot;
 }
 
-/* Numbers, and not an address, which a later thread may get again. By the system's own call:
- * a thread-local variable of mingw's takes a mutex. */
+/* Numbers, not an address, which a later thread may get again. By the system's own call: a
+ * thread-local variable of mingw takes a mutex. */
 uintptr_t epio__thread_self(void)
 {
     static size_t latest = EPIO__THREAD_NONE_BELOW;
@@ -166,7 +166,7 @@ uintptr_t epio__thread_self(void)
     if (number == 0) {
         number = epio__add_size(&latest, 1);
         if (slot == 0 || !TlsSetValue(slot - 1, (void *)number)) {
-            return (uintptr_t)NtCurrentTeb(); /* there is no memory: the next best */
+            return (uintptr_t)NtCurrentTeb(); /* no memory: the next best */
         }
     }
     return number;
@@ -192,11 +192,11 @@ void epio__thread_yield(void)
 
 uint32_t epio__process_generation(void)
 {
-    return 0; /* nothing forks */
+    return 0; /* Windows has no fork */
 }
 
-/* Thread identities are not used again here, and the system's own notice of an end comes for
- * fibers too. */
+/* Thread identities are not reused here, and the system's notification of an end also comes for
+ * fibers. */
 void epio__thread_watch_end(void)
 {
 }
@@ -205,7 +205,7 @@ void epio__thread_forget_ends(void)
 {
 }
 
-/* Of the fiber, where the thread runs one. */
+/* Of the fiber, if the thread runs one. */
 bool epio__thread_stack(uintptr_t *low, uintptr_t *high)
 {
     ULONG_PTR lowest;

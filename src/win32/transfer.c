@@ -1,12 +1,12 @@
-/* Reads, writes, and what is done with a file as a whole. A transfer goes piece by piece:
- * one part of a vectored op, or as much as one call takes. */
+/* Reads, writes, and operations on the file as a whole. A transfer goes piece by piece: one part
+ * of a vectored op, or as much as one call takes. */
 #include "atomics.h"
 #include "reason.h"
 #include "win32/win32.h"
 
 #define LARGEST_PIECE ((uint64_t)1 << 30)
 
-/* Of NTFS, at most. File systems have many errors for what is beyond their own. */
+/* The maximum of NTFS. File systems have various errors for offsets beyond their own. */
 #define LARGEST_FILE ((uint64_t)1 << 53)
 
 /* ---- Pieces ---- */
@@ -29,7 +29,7 @@ epio__piece epio__next_piece(const epio_op *op)
     return (epio__piece){0};
 }
 
-/* A write to a pipe of messages makes one, and no call takes a message in parts. */
+/* A write to a message pipe is one message, and no call takes a message in parts. */
 static bool is_message_in_parts(const epio_op *op)
 {
     uint64_t filled = 0;
@@ -49,7 +49,7 @@ int epio__check_transfer(epio_op *op)
     if (sector == 0) {
         return is_message_in_parts(op) ? epio__op_refuse(op, EPIO__REASON_MESSAGE_PARTS) : 0;
     }
-    /* Not every system checks it, and some would read into what lies beside. */
+    /* Not every system checks alignment, and some would read into adjacent memory. */
     uint64_t bits = op->arguments.io.offset;
     uint64_t count = epio__op_is(op, EPIO__KIND_VECTORED) ? op->arguments.io.len : 1;
     epio_iovec whole = {op->arguments.io.base, (size_t)op->arguments.io.len};
@@ -83,11 +83,11 @@ static bool finish(int64_t *result, int64_t value)
 static int64_t fail_piece(epio_op *op, DWORD error)
 {
     if (error == ERROR_CANCELLED) {
-        return EPIO_ECANCELED; /* no failure of the system's */
+        return EPIO_ECANCELED; /* no failure of the system */
     }
     if (error == ERROR_OPERATION_ABORTED) {
         op->os_error = ERROR_OPERATION_ABORTED;
-        return EPIO_EIO; /* nobody here wanted it: a server or a driver gave it up */
+        return EPIO_EIO; /* not cancelled by this library: a server or a driver aborted it */
     }
     uint64_t end = op->arguments.io.offset + epio_op_bytes(op);
     if (!epio__op_is(op, EPIO__KIND_READS) && !epio__op_is_on_stream(op) && end > LARGEST_FILE) {
@@ -101,7 +101,7 @@ static bool read_ended(epio_op *op, DWORD error, DWORD bytes, int64_t *result)
     op->progress += bytes;
     bool nothing = error == 0 && bytes == 0;
     if (nothing && epio__win32_file_of(op)->pipe) {
-        return false; /* somebody wrote nothing, which is no end */
+        return false; /* a write of 0 bytes to the pipe, not its end */
     }
     bool end = error == ERROR_HANDLE_EOF || nothing ||
                (epio__op_is_on_stream(op) &&
@@ -114,9 +114,9 @@ static bool read_ended(epio_op *op, DWORD error, DWORD bytes, int64_t *result)
     }
     uint32_t sector = epio__win32_file_of(op)->sector;
     if (sector != 0 && bytes % sector != 0) {
-        return finish(result, (int64_t)op->progress); /* the end, and no more can be asked for */
+        return finish(result, (int64_t)op->progress); /* the end, and no more can be requested */
     }
-    /* A short read of a file is no end of it: it goes on. */
+    /* A short read of a file is not its end: it goes on. */
     return op->progress == epio_op_bytes(op) ? finish(result, (int64_t)op->progress) : false;
 }
 
@@ -127,7 +127,7 @@ bool epio__piece_ended(epio_op *op, DWORD error, DWORD bytes, int64_t *result)
     }
     op->progress += bytes;
     if (error == 0 && bytes == 0) {
-        error = ERROR_WRITE_FAULT; /* a device that takes nothing would be asked for ever */
+        error = ERROR_WRITE_FAULT; /* a device that accepts nothing would be retried without end */
     }
     if (error != 0) {
         return finish(result, fail_piece(op, error));
@@ -137,7 +137,7 @@ bool epio__piece_ended(epio_op *op, DWORD error, DWORD bytes, int64_t *result)
 
 /* ---- On this thread ---- */
 
-/* Waits for a call that did not end at once: 0 or its error. */
+/* Waits for a call that is pending: 0 or its error. */
 static DWORD wait_for_piece(epio_op *op, HANDLE event, OVERLAPPED *overlapped, DWORD *bytes)
 {
     HANDLE handle = (HANDLE)epio__win32_file_of(op)->base.transfer_handle;
@@ -172,12 +172,12 @@ static DWORD transfer_piece(epio_op *op, epio__blocking_call *call, HANDLE event
         return error;
     }
     if (call != NULL) {
-        (void)epio__blocking_is_interrupted(call); /* if so, that gives the piece up */
+        (void)epio__blocking_is_interrupted(call); /* if so, that cancels the piece */
     }
     return wait_for_piece(op, event, overlapped, bytes);
 }
 
-/* On a stream whose handle is not overlapped: the system waits within the call. */
+/* On a stream whose handle is not overlapped: the system waits inside the call. */
 static DWORD transfer_piece_inside(epio_op *op, DWORD *bytes)
 {
     HANDLE handle = (HANDLE)epio__win32_file_of(op)->base.transfer_handle;
@@ -189,7 +189,8 @@ static DWORD transfer_piece_inside(epio_op *op, DWORD *bytes)
                     : epio__win32.write_file(handle, piece.base, piece.len, bytes, NULL);
     DWORD error = GetLastError();
     if (done) {
-        /* Ctrl-C at a console ends a read so, for the application's handler: no end. */
+        /* Ctrl-C at a console ends a read like this, for the application's handler: not the end
+         * of the stream. */
         return *bytes == 0 && error == ERROR_OPERATION_ABORTED ? ERROR_RETRY : 0;
     }
     return error;
@@ -277,8 +278,8 @@ int64_t epio__os_truncate(epio_op *op)
 
 enum { DATA_FLUSH_UNKNOWN, DATA_FLUSH_WORKS, DATA_FLUSH_NEVER };
 
-/* Other file systems may take the flag and do less, or nothing: only of NTFS is said what
- * it does; and not of NTFS behind a server. */
+/* Other file systems may accept the flag and do less, or nothing: its effect is documented only
+ * for NTFS, and not for NTFS on a server. */
 static bool can_flush_data(epio__win32_file *file)
 {
     uint32_t known = epio__load_relaxed_u32(&file->data_flush);
@@ -295,7 +296,7 @@ int64_t epio__os_sync(epio_op *op)
 {
     HANDLE handle = epio__handle_of(&epio__win32_file_of(op)->base);
     if (epio__op_is_on_stream(op)) {
-        /* The system would wait until the other end has read all. */
+        /* The system would wait until the other end has read everything. */
         return epio__op_refuse(op, EPIO__REASON_STREAM_SYNC);
     }
     if ((op->file->flags & EPIO_OPEN_WRITE) == 0) {
@@ -325,7 +326,7 @@ bool epio__os_read_cached(epio_op *op, uint64_t bytes)
 {
     (void)bytes;
     op->progress = 0;
-    return false; /* nothing here says what is in memory */
+    return false; /* the system does not report what is cached */
 }
 
 bool epio__os_readv_cached(epio_op *op, uint64_t bytes)
@@ -333,7 +334,7 @@ bool epio__os_readv_cached(epio_op *op, uint64_t bytes)
     return epio__os_read_cached(op, bytes);
 }
 
-/* There are no signals. */
+/* Windows has no signals. */
 bool epio__os_writes_begin(void)
 {
     return false;

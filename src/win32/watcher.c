@@ -1,19 +1,19 @@
-/* See watcher.h. A port can be waited on like any handle, and takes nothing from it. */
+/* See watcher.h. A port can be waited on like any handle; the wait takes no packet. */
 #include "win32/watcher.h"
 
 #include <stdlib.h>
 
 struct epio__watcher {
     HANDLE port;
-    HANDLE nudge; /* what the thread is to do has changed */
+    HANDLE nudge; /* what the thread has to do has changed */
     epio__thread thread;
-    epio__mutex mutex; /* guards the rest */
+    epio__mutex mutex; /* protects the rest */
     epio__condition call_ended;
     void (*ready)(void *user);
     void *user;
     uintptr_t calling; /* the thread that is in a call of `ready`; 0: none */
     bool armed;
-    bool told; /* since the last poll: the host has a message of it already */
+    bool told; /* notified since the last poll: the host already has a message */
     bool stopping;
 };
 
@@ -108,7 +108,7 @@ void epio__watcher_arm(epio__watcher *watcher)
 void epio__watcher_disarm(epio__watcher *watcher)
 {
     epio__mutex_lock(&watcher->mutex);
-    watcher->armed = false; /* the thread finds that out when the port has something */
+    watcher->armed = false; /* the thread notices when the port has something */
     watcher->told = false;
     epio__mutex_unlock(&watcher->mutex);
 }
@@ -121,6 +121,6 @@ void epio__watcher_notify(epio__watcher *watcher, void (*ready)(void *user), voi
     while (watcher->calling != 0 && watcher->calling != epio__thread_self()) {
         epio__condition_wait(&watcher->call_ended, &watcher->mutex);
     }
-    watcher->told = false; /* the new one has not heard it */
+    watcher->told = false; /* the new callback has not been called yet */
     epio__mutex_unlock(&watcher->mutex);
 }

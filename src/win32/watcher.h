@@ -1,5 +1,5 @@
-/* A helper thread for embedding: waits for packets beside a loop that is not running, and
- * tells when there are some. */
+/* A helper thread for embedding: waits for packets of a loop that is not running, and notifies
+ * its host when there are some. */
 #ifndef EPIO_WATCHER_H
 #define EPIO_WATCHER_H
 
@@ -12,13 +12,13 @@ int epio__watcher_create(epio__watcher **watcher, HANDLE port);
 /* NULL is ignored. */
 void epio__watcher_destroy(epio__watcher *watcher);
 
-/* Waits for the port to have something; then tells, once. */
+/* Waits until the port has something; then notifies, once. */
 void epio__watcher_arm(epio__watcher *watcher);
-/* Tells no more until the next arm. */
+/* No notification until the next arm. */
 void epio__watcher_disarm(epio__watcher *watcher);
 
-/* Is called when it tells; NULL: nothing is. Waits for a running call, unless it is this
- * thread's own. */
+/* Called with each notification; NULL: none. Waits for a running call, unless it is on this
+ * thread. */
 void epio__watcher_notify(epio__watcher *watcher, void (*ready)(void *user), void *user);
 
 #endif

@@ -1,5 +1,4 @@
-/* What the Windows files share among themselves; the only one that includes the
- * system's own headers. */
+/* Shared by the Windows files; the only file that includes the system's headers. */
 #ifndef EPIO_WIN32_H
 #define EPIO_WIN32_H
 
@@ -13,7 +12,7 @@
 #endif
 #include <windows.h>
 
-/* Not in every header. */
+/* Missing from some headers. */
 #ifndef ERROR_DIRECTORY_NOT_SUPPORTED
 #define ERROR_DIRECTORY_NOT_SUPPORTED 336L
 #endif
@@ -23,18 +22,17 @@
 
 /* ---- calls.c ---- */
 
-/* The calls whose ways to end Windows has more of than any one machine shows. Tests put
- * their own in their place. */
+/* Calls that can end in more ways than any one machine shows. Tests replace them. */
 typedef struct epio__win32_calls {
     BOOL(WINAPI *read_file)(HANDLE, LPVOID, DWORD, LPDWORD, LPOVERLAPPED);
     BOOL(WINAPI *write_file)(HANDLE, LPCVOID, DWORD, LPDWORD, LPOVERLAPPED);
     BOOL(WINAPI *get_overlapped_result)(HANDLE, LPOVERLAPPED, LPDWORD, BOOL);
     BOOL(WINAPI *get_completions)(HANDLE, LPOVERLAPPED_ENTRY, ULONG, PULONG, DWORD, BOOL);
     BOOL(WINAPI *cancel)(HANDLE, LPOVERLAPPED);
-    /* Ends what a thread waits for in a call on a handle that is not overlapped. */
+    /* Interrupts what a thread waits for in a call on a handle that is not overlapped. */
     BOOL (*cancel_synchronous)(DWORD thread);
     BOOL(WINAPI *set_notification_modes)(HANDLE, UCHAR);
-    /* What was set, by whomever; false if that cannot be told. */
+    /* What was set, by this program or another; false if unknown. */
     bool (*get_notification_modes)(HANDLE, ULONG *modes);
     BOOL(WINAPI *lock_file)(HANDLE, DWORD, DWORD, DWORD, DWORD, LPOVERLAPPED);
     BOOL(WINAPI *unlock_file)(HANDLE, DWORD, DWORD, DWORD, LPOVERLAPPED);
@@ -50,8 +48,7 @@ typedef struct epio__win32_calls {
 
 extern epio__win32_calls epio__win32;
 
-/* Of ntdll: the access with which a handle was opened, and how it was; false if that
- * cannot be told. */
+/* From ntdll: the access of a handle, and the mode in which it was opened; false if unknown. */
 bool epio__nt_access_of(HANDLE handle, ACCESS_MASK *access);
 bool epio__nt_mode_of(HANDLE handle, ULONG *mode);
 #define EPIO__NT_SYNCHRONOUS 0x30u /* each call on it waits */
@@ -59,11 +56,10 @@ bool epio__nt_mode_of(HANDLE handle, ULONG *mode);
 
 /* ---- blocking.c ---- */
 
-/* An event for one call to be waited for: the system resets it when the call begins.
- * NULL and GetLastError. */
+/* An event for one call: the system resets it when the call begins. NULL and GetLastError. */
 HANDLE epio__event_take(void);
 void epio__event_give_back(HANDLE event);
-/* Those that are kept for the next call. */
+/* Closes the events that are kept for the next call. */
 void epio__events_close(void);
 
 /* As OVERLAPPED wants it for a call that sends no packet to the port of its handle. */
@@ -81,40 +77,40 @@ typedef struct epio__blocking_call {
     DWORD thread;
     bool under_way;
     bool interrupted;
-    PTP_TIMER timer; /* asks for its end; NULL: not yet */
+    PTP_TIMER timer; /* interrupts it; NULL: not needed yet */
 } epio__blocking_call;
 
-/* `call` stays where it is until the end; both by the thread that carries the op out.
- * `deadline`: when it is interrupted in any case, by the monotonic clock; 0: never. */
+/* `call` stays where it is until the end; both by the thread that carries out the op. `deadline`:
+ * when it is interrupted in any case, by the monotonic clock; 0: never. */
 void epio__blocking_begin(epio__blocking_call *call, epio_op *op, HANDLE handle,
                           OVERLAPPED *overlapped, uint64_t deadline);
 void epio__blocking_end(epio__blocking_call *call);
-/* True if it is to end. By the thread that carries it out, before and after it has started
- * a piece: what is asked for in between finds nothing to cancel yet. */
+/* True if it is to end. By the thread that carries it out, before and after it has started a
+ * piece: an interrupt in between finds nothing to cancel yet. */
 bool epio__blocking_is_interrupted(epio__blocking_call *call);
-/* Asks for the op's call to end, now or as soon as a thread begins it. Any thread. */
+/* Interrupts the op's call, now or as soon as a thread begins it. Any thread. */
 void epio__blocking_interrupt(epio_op *op);
 
 /* ---- error.c ---- */
 
-/* Notes GetLastError in the op and returns what it means. */
+/* Stores GetLastError in the op and returns its EPIO_E... code. */
 int64_t epio__op_fail(epio_op *op);
-/* The same for an error that is at hand. */
+/* The same for a known error. */
 int64_t epio__op_fail_with(epio_op *op, DWORD error);
 
 /* ---- clock.c ---- */
 
 /* Milliseconds from now, rounded up; INFINITE for EPIO_FOREVER. */
 DWORD epio__milliseconds_until(uint64_t deadline);
-/* From now, as the system's timers want it: negative, in 100 ns. */
+/* From now, in the form of the system's timers: negative, in 100 ns. */
 LARGE_INTEGER epio__time_until(uint64_t deadline);
-/* A timer to be waited for, as exact as the system has; NULL: none. */
+/* A timer to wait for, as exact as the system has; NULL: none. */
 HANDLE epio__timer_create(void);
 bool epio__timer_set(HANDLE timer, uint64_t deadline);
 
 /* ---- file.c ---- */
 
-/* A range that a file holds: UnlockFileEx wants it back as it was locked. */
+/* A range that a file holds: UnlockFileEx requires the same range as was locked. */
 typedef struct epio__held_range {
     uint64_t start;
     uint64_t len;
@@ -125,16 +121,16 @@ typedef struct epio__held_range {
 
 typedef struct epio__win32_file {
     epio__os_file base;
-    uint32_t sector;  /* what NO_BUFFERING wants transfers to be aligned to; 0: nothing */
+    uint32_t sector;  /* alignment that NO_BUFFERING requires of transfers; 0: none */
     bool synchronous; /* each call on the handle waits */
     bool pipe;
-    bool messages; /* a pipe on which each write is a message of its own */
+    bool messages; /* a pipe on which each write is one message */
     bool bound;    /* to the loop's port */
     bool cannot_bind;
-    bool appends;        /* the handle writes at the end alone */
+    bool appends;        /* the handle writes only at the end */
     uint32_t data_flush; /* atomic; DATA_FLUSH_... of transfer.c */
     bool skips_packets;  /* a call that succeeds at once sends no packet */
-    /* Atomic. A truncate made it longer: a write may have to fill what lies before. */
+    /* Atomic. A truncate made it longer: a write may have to fill the gap before it with zeros. */
     uint32_t has_grown;
     WCHAR *delete_name; /* to be removed at close, owned; NULL: nothing */
     epio__held_range held[EPIO__MOST_RANGES];
@@ -150,54 +146,55 @@ static inline HANDLE epio__handle_of(const epio__os_file *file)
     return (HANDLE)file->handle;
 }
 
-/* Which file a handle leads to: false and GetLastError if that cannot be told. */
+/* Identifies the file of a handle: false and GetLastError if unknown. */
 bool epio__identity_of(HANDLE handle, uint64_t *device, uint64_t *inode);
 
 /* ---- name.c ---- */
 
-/* The UTF-16 name for the system, absolute and beyond its limits on length and letters;
- * to be freed. NULL: EPIO_EINVAL, EPIO_ENAMETOOLONG or EPIO_ENOMEM in *error. */
+/* The UTF-16 name for the system, absolute and free of its limits on length and characters; the
+ * caller frees it. NULL: EPIO_EINVAL, EPIO_ENAMETOOLONG or EPIO_ENOMEM in *error. */
 WCHAR *epio__wide_name(const char *path, int *error);
-/* The same of a name of UTF-16, which it frees; NULL is passed on. */
+/* The same for a UTF-16 name, which it frees; NULL is passed on. */
 WCHAR *epio__literal_name(WCHAR *name, int *error);
-/* Is it one of pipes, rather than of files? As epio__wide_name has it. */
+/* Is it the name of a pipe, not a file? In the form of epio__wide_name. */
 bool epio__may_be_pipe(const WCHAR *name);
-/* epio__wide_name for an op, whose os_error tells of a failure. */
+/* epio__wide_name for an op, whose os_error has the reason of a failure. */
 WCHAR *epio__op_wide_name(epio_op *op, const char *path, int *error);
-/* A name that was written as a directory's, with a separator at its end, leads to a file:
- * the error, and else 0. */
+/* A name written as a directory's, with a trailing separator, that refers to a file: the error,
+ * else 0. */
 int64_t epio__check_directory_mark(epio_op *op, const char *path, const WCHAR *name);
 
-/* The attributes of what has the name; 0: nothing has. */
+/* The attributes of the file with the name; 0: there is none. */
 DWORD epio__attributes_of(const WCHAR *name);
 bool epio__is_directory(const WCHAR *name);
-/* An op failed for the name: notes the error and returns what it means. The system says
- * that a path is not found where a part of it is a file, and that access is denied where
- * a directory is no file. */
+/* An op failed because of the name: stores the error and returns its EPIO_E... code. The system
+ * reports that a path is not found where a part of it is a file, and that access is denied where
+ * a directory is not a file. */
 int64_t epio__op_fail_for(epio_op *op, const WCHAR *name, DWORD error);
-/* The same, but what fails because somebody has the file open for a moment is tried again
- * later: EPIO_RETRY. `denied`: so is what access is denied to. */
+/* The same, but what fails because another handle has the file open for a moment is retried:
+ * EPIO_RETRY. `denied`: so is a denied access. */
 int64_t epio__op_fail_or_retry(epio_op *op, const WCHAR *name, DWORD error, bool denied);
 
-/* As UTF-8, to be freed; the prefix for long names is left out. NULL: EPIO_ENOMEM, or
- * EPIO_EINVAL for one with half a character, which Windows allows, in *error. */
+/* As UTF-8, without the prefix for long names; the caller frees it. NULL: EPIO_ENOMEM, or
+ * EPIO_EINVAL for a name with an unpaired surrogate, which Windows allows, in *error. */
 char *epio__narrow_name(const WCHAR *name, int *error);
 
 /* ---- path.c ---- */
 
-/* Takes the name from a file, whoever has it open, and though it is read-only; `durable`:
- * written through. False and GetLastError if it cannot. */
+/* Removes the name of a file, even if it is open or read-only; `durable`: written through. False
+ * and GetLastError if it cannot. */
 bool epio__remove_name(const WCHAR *name, bool durable);
-/* Makes durable what was done to the name: 0 or an error. */
+/* Makes changes of the name durable: 0 or an error. */
 DWORD epio__make_name_durable(const WCHAR *name);
-/* What could not be made durable though it was done: notes the error and returns EPIO_EIO. */
+/* The change was made, but could not be made durable: stores the error and returns EPIO_EIO. */
 int64_t epio__op_fail_to_be_durable(epio_op *op, DWORD error);
-/* What a handle is called, links resolved, to be freed; NULL if the system does not say. */
+/* The final path of a handle, links resolved; the caller frees it. NULL if the system does not
+ * report it. */
 WCHAR *epio__final_name(HANDLE handle);
 
 /* ---- transfer.c ---- */
 
-/* The part of a read or write that comes next, op->progress bytes being done. */
+/* The next part of a read or write, after op->progress bytes. */
 typedef struct epio__piece {
     unsigned char *base;
     DWORD len;
@@ -205,12 +202,12 @@ typedef struct epio__piece {
 } epio__piece;
 
 epio__piece epio__next_piece(const epio_op *op);
-/* What is wrong with it before the system sees it: 0 or an error. */
+/* Checks it before the system sees it: 0 or an error. */
 int epio__check_transfer(epio_op *op);
 /* Starts the next piece: TRUE or FALSE and GetLastError, as ReadFile and WriteFile. */
 BOOL epio__start_piece(epio_op *op, OVERLAPPED *overlapped);
 /* The outcome of a piece: true if the op is finished, with *result; else it goes on.
- * ERROR_CANCELLED: somebody wants it to end, and the system has given it up. */
+ * ERROR_CANCELLED: the op is to end, and the system has cancelled it. */
 bool epio__piece_ended(epio_op *op, DWORD error, DWORD bytes, int64_t *result);
 
 #endif
