@@ -7,56 +7,60 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static unsigned char key_at(const void *user, uint64_t offset)
-{
-    const unsigned char *key = user;
-    return key[offset % 4];
-}
-
 /* The bytes of one part, which begins at this offset of the file. */
-static void flip(const void *user, unsigned char *to, const unsigned char *from, size_t len,
+static void flip(const unsigned char *key, unsigned char *to, const unsigned char *from, size_t len,
                  uint64_t offset)
 {
     for (size_t i = 0; i < len; i++) {
-        to[i] = (unsigned char)(from[i] ^ key_at(user, offset + i));
+        to[i] = (unsigned char)(from[i] ^ key[(offset + i) % 4]);
     }
 }
 
-/* A write's bytes belong to the caller: a copy is written, as one part. */
+/* The parts of a transfer: those of a vectored one, or `whole`. */
+static const epio_iovec *parts_of(const epio_op *op, epio_iovec *whole, size_t *count)
+{
+    bool vectored = op->kind == EPIO_KIND_READV || op->kind == EPIO_KIND_WRITEV;
+    *whole = (epio_iovec){op->arguments.io.base, (size_t)op->arguments.io.len};
+    *count = vectored ? whole->len : 1;
+    return vectored ? whole->base : whole;
+}
+
+/* A write's bytes are the caller's: what is written is a copy, as one part. */
 static int before(void *user, epio_op *op, void *state)
 {
     epio_iovec *copy = state;
+    epio_iovec whole;
+    size_t count;
     if (op->kind != EPIO_KIND_WRITE && op->kind != EPIO_KIND_WRITEV) {
         return 0;
     }
+    const epio_iovec *parts = parts_of(op, &whole, &count);
+    size_t done = 0;
     copy->len = (size_t)epio_op_bytes(op);
     copy->base = malloc(copy->len + 1);
     if (copy->base == NULL) {
         return EPIO_ENOMEM;
     }
-    epio_iovec whole = {op->arguments.io.base, (size_t)op->arguments.io.len};
-    bool vectored = op->kind == EPIO_KIND_WRITEV;
-    const epio_iovec *parts = vectored ? op->arguments.io.base : &whole;
-    size_t done = 0;
-    for (size_t i = 0; done < copy->len; done += parts[i++].len) {
+    for (size_t i = 0; i < count; done += parts[i++].len) {
         flip(user, (unsigned char *)copy->base + done, parts[i].base, parts[i].len,
              op->arguments.io.offset + done);
     }
-    op->arguments.io.base = vectored ? (void *)copy : copy->base;
-    op->arguments.io.len = vectored ? 1 : copy->len;
+    op->arguments.io.base = parts == &whole ? copy->base : (void *)copy;
+    op->arguments.io.len = parts == &whole ? copy->len : 1;
     return 0;
 }
 
 static void after(void *user, epio_op *op, void *state)
 {
-    epio_iovec whole = {op->arguments.io.base, (size_t)op->arguments.io.len};
-    const epio_iovec *parts = op->kind == EPIO_KIND_READV ? op->arguments.io.base : &whole;
+    epio_iovec whole;
+    size_t count = 0;
     bool reads = op->kind == EPIO_KIND_READ || op->kind == EPIO_KIND_READV;
-    uint64_t left = reads && op->result > 0 ? (uint64_t)op->result : 0;
+    const epio_iovec *parts = reads ? parts_of(op, &whole, &count) : NULL;
+    uint64_t left = op->result > 0 ? (uint64_t)op->result : 0;
     uint64_t offset = op->arguments.io.offset;
-    for (; left > 0; parts++) {
-        size_t len = parts->len < left ? parts->len : (size_t)left;
-        flip(user, parts->base, parts->base, len, offset);
+    for (size_t i = 0; i < count && left > 0; i++) {
+        size_t len = parts[i].len < left ? parts[i].len : (size_t)left;
+        flip(user, parts[i].base, parts[i].base, len, offset);
         offset += len;
         left -= len;
     }
