@@ -331,7 +331,7 @@ static void of_options(fixture *f)
     options.backend = "urnig";
     char text[256];
     check(epio_loop_invalid_reason(&options, text, sizeof text) > 0);
-    check(strncmp(text, "unknown backend 'urnig'; there are ", 36) == 0);
+    check(strncmp(text, "unknown backend 'urnig'; there are ", 35) == 0);
     check(strstr(text, SYSTEM_BACKEND) != NULL);
     check_options(&options, text);
     (void)snprintf(expected, sizeof expected, "unknown backend 'urnig' in EPIO_BACKEND%s",
