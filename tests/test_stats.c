@@ -45,7 +45,7 @@ static void check_all_queues_are_empty(const epio_loop *loop)
     check(now.ready_now == 0);
     check(now.deferred_now == 0);
     check(now.to_read_now == 0);
-    check(now.to_hand_over_now == 0);
+    check(now.to_offload_now == 0);
     check(now.at_backend_now == 0);
     check(now.at_workers_now == 0);
 }
@@ -273,7 +273,7 @@ static void work_is_handed_to_workers(fixture *f)
         epio_submit(epio_work(track(&ops[i]), epio_loop_vfs(loop), nothing));
     }
     epio_loop_stats now = stats_of(loop);
-    check(now.to_hand_over_now == 3);
+    check(now.to_offload_now == 3);
     check(now.at_workers_now == 0);
     check(now.threads_now == 0);
     check_result(epio_loop_run(loop), 3);
@@ -495,7 +495,7 @@ static void direct_reads_wait_for_the_disk(fixture *f)
                               (uint64_t)i * BLOCK));
     }
     epio_loop_stats now = since(&before, f->loop);
-    check(now.at_backend_now + now.to_hand_over_now + now.ready_now + now.deferred_now == COUNT);
+    check(now.at_backend_now + now.to_offload_now + now.ready_now + now.deferred_now == COUNT);
     if (strcmp(backend, "uring") == 0) {
         check(now.at_backend_now == COUNT);
     }
@@ -642,10 +642,10 @@ static void queues_have_their_length(fixture *f)
     for (int i = 0; i < 3; i++) {
         epio_submit(epio_work(track(&at_gate[i]), l.gate, nothing));
     }
-    check(stats_of(l.loop).to_hand_over_now == 3);
+    check(stats_of(l.loop).to_offload_now == 3);
     life_run_until_waiting(&l, 1);
     epio_loop_stats now = stats_of(l.loop);
-    check(now.to_hand_over_now == 0);
+    check(now.to_offload_now == 0);
     check(now.at_workers_now == 3);
     check(now.in_flight == 3);
     check(now.threads_now >= 1);

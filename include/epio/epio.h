@@ -636,11 +636,11 @@ typedef struct epio_loop_stats {
     uint64_t deferred_now; /* waiting for the next iteration */
     uint64_t to_read_now; /* reads of data probably in memory, batched for the end of this iteration
                              or the beginning of the next */
-    uint64_t to_hand_over_now; /* will be offloaded to workers when this iteration ends */
-    uint64_t at_backend_now;   /* reads and writes at the ring or the port, and polled streams: one
-                                  for each of their ops, or one for several */
-    uint64_t at_workers_now;   /* offloaded, started or not, and not yet collected */
-    uint32_t threads_now;      /* worker threads, idle ones too */
+    uint64_t to_offload_now; /* will be offloaded to workers when this iteration ends */
+    uint64_t at_backend_now; /* reads and writes at the ring or the port, and polled streams: one
+                                for each of their ops, or one for several */
+    uint64_t at_workers_now; /* offloaded, started or not, and not yet collected */
+    uint32_t threads_now;    /* worker threads, idle ones too */
 } epio_loop_stats;
 
 /* Fills all but `size`, which the caller sets: 0. Counting costs the loop next to nothing, this

@@ -34,7 +34,7 @@ static void cancel_held(epio_loop *loop, epio_op *op)
 {
     switch (epio__workers_take_back(op)) {
     case EPIO__TAKE_BACK_DONE:
-        op->route = EPIO__ROUTE_NOBODY;
+        op->route = EPIO__ROUTE_NONE;
         epio_complete(op, EPIO_ECANCELED);
         return;
     case EPIO__TAKE_BACK_NOT_THERE:

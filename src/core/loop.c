@@ -44,7 +44,7 @@ void epio_loop_detach(epio_loop *loop)
         loop->backend->release(loop->backend_state);
         if (loop->embedded) {
             loop->signalled = false; /* the release has reset the handle */
-            epio__workers_hand_over(loop);
+            epio__workers_offload(loop);
             epio__loop_stand_by(loop);
         }
     }
@@ -65,16 +65,16 @@ static bool something_is_ready(const epio_loop *loop)
            !epio__list_empty(&loop->deferred) || loop->arrivals.first != NULL;
 }
 
-static bool something_to_hand_over(const epio_loop *loop)
+static bool something_to_offload(const epio_loop *loop)
 {
-    return !epio__list_empty(&loop->hand_over);
+    return !epio__list_empty(&loop->to_offload);
 }
 
 /* When the owner has something to do by the clock; EPIO_FOREVER: never. */
 static uint64_t next_due(const epio_loop *loop)
 {
     uint64_t due = epio__timer_next(loop);
-    return loop->try_again_at != 0 && loop->try_again_at < due ? loop->try_again_at : due;
+    return loop->retry_at != 0 && loop->retry_at < due ? loop->retry_at : due;
 }
 
 static bool in_flight(const epio_loop *loop)
@@ -111,7 +111,7 @@ static void submit_deferred(epio_loop *loop)
     while (!epio__list_empty(&again) && epio__list_empty(&loop->deferred)) {
         epio_op *op = epio__op_of_queue(again.next);
         epio__list_remove(&op->queue);
-        op->worker_state = EPIO__WORKER_NOT;
+        op->worker_state = EPIO__WORKER_NONE;
         op->vfs->methods->submit(op->vfs, op);
         epio__op_note_if_kept(op);
     }
@@ -121,20 +121,20 @@ static void submit_deferred(epio_loop *loop)
     }
 }
 
-static void hand_over(epio_loop *loop)
+static void offload(epio_loop *loop)
 {
-    if (something_to_hand_over(loop)) {
+    if (something_to_offload(loop)) {
         loop->counters.batches++;
-        epio__workers_hand_over(loop);
+        epio__workers_offload(loop);
     }
-    epio__workers_try_again(loop);
+    epio__workers_retry(loop);
 }
 
 /* If the loop is idle and no other thread can post to it, the owner saves the round trip to a
  * worker. */
 static bool may_perform_itself(const epio_loop *loop, uint64_t deadline)
 {
-    return deadline == EPIO_FOREVER && something_to_hand_over(loop) && !loop->embedded &&
+    return deadline == EPIO_FOREVER && something_to_offload(loop) && !loop->embedded &&
            epio__load_relaxed_u32(&loop->shared) == 0 && loop->user_timers == 0 &&
            loop->watched == 0 && epio__workers_owner_may_perform(loop);
 }
@@ -142,12 +142,12 @@ static bool may_perform_itself(const epio_loop *loop, uint64_t deadline)
 /* A single op, or a few writes: more would delay other events. */
 static void perform_itself(epio_loop *loop)
 {
-    if (loop->hand_over_writes == 0) {
+    if (loop->to_offload_writes == 0) {
         epio__workers_perform_one(loop);
         return;
     }
     loop->hooks->writes_begin(loop->resident);
-    for (int i = 0; i < WRITES_AT_ONCE && loop->hand_over_writes != 0; i++) {
+    for (int i = 0; i < WRITES_AT_ONCE && loop->to_offload_writes != 0; i++) {
         if (!epio__workers_owner_may_perform(loop)) {
             return;
         }
@@ -230,12 +230,12 @@ static void iterate(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds
     }
     loop->hooks->read_collected(loop->resident);
     if (deadline == 0 || something_is_ready(loop)) {
-        hand_over(loop);
+        offload(loop);
         look_at_kernel(loop, 0);
     } else if (may_perform_itself(loop, deadline)) {
         perform_itself(loop);
     } else {
-        hand_over(loop);
+        offload(loop);
         spin(loop, deadline);
         sleep_until(loop, deadline, heeds_wake);
         allow_half(loop, budget); /* waiting does not count */
@@ -273,7 +273,7 @@ static void leave(epio_loop *loop)
     if (loop->watched != 0 && loop->backend->flush != NULL) {
         loop->backend->flush(loop->backend_state);
     }
-    hand_over(loop);
+    offload(loop);
     if (loop->depth == 0) {
         loop->iterates = false;
         loop->hooks->thread_leaves(loop->resident);
@@ -418,7 +418,7 @@ void epio__loop_init(epio_loop *loop, epio_vfs *resident, const epio__loop_hooks
     epio__queue_init(&loop->collected);
     epio__queue_init(&loop->arrivals);
     epio__list_init(&loop->deferred);
-    epio__list_init(&loop->hand_over);
+    epio__list_init(&loop->to_offload);
     epio__list_init(&loop->held);
     epio__list_init(&loop->active_files);
     epio__list_init(&loop->flush_files);

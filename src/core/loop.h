@@ -61,19 +61,19 @@ struct epio_loop {
     epio__queue arrivals;       /* taken from the inbox, not yet handled */
     epio__queue collected;      /* reads for hooks->read_collected */
     epio_node deferred;         /* to be submitted again in the next iteration */
-    epio_node hand_over;        /* for the workers, at the end of the iteration */
+    epio_node to_offload;       /* for the workers, at the end of the iteration */
     epio_node held;             /* ops in flight that are in no list of a file */
     epio_node active_files;     /* files with writes or syncs in flight */
     epio_node flush_files;      /* those of them that wait for a flush to start */
     epio_op *timers;            /* earliest op of the heap */
     uint64_t user_timers;       /* timers other than those of held-back flushes */
-    uint64_t hand_over_count;   /* ops in hand_over */
-    uint64_t hand_over_writes;  /* those of them that are writes */
+    uint64_t to_offload_count;  /* ops in to_offload */
+    uint64_t to_offload_writes; /* those of them that are writes */
     uint64_t collected_count;   /* ops in collected */
     uint64_t internal;          /* flushes of the core's own in flight */
     uint64_t at_workers;        /* ops offloaded and not yet collected */
     uint64_t writes_at_workers; /* those of them that are writes */
-    uint64_t try_again_at;      /* when to retry starting threads; 0: never */
+    uint64_t retry_at;          /* when to retry starting threads; 0: never */
     epio__spin spin;
     uint64_t poll_budget; /* of an embedded loop, in nanoseconds; EPIO_FOREVER: none */
     int64_t bytes_left;   /* budget of this iteration on the owner's thread */
@@ -185,7 +185,7 @@ static inline bool epio__loop_is_quiet(const epio_loop *loop)
 {
     return (epio__load_pointer(&loop->inbox) | epio__load_pointer(&loop->cancels)) == 0 &&
            loop->ready.first == NULL && loop->due.first == NULL && loop->collected.first == NULL &&
-           loop->timers == NULL && epio__list_empty(&loop->hand_over) &&
+           loop->timers == NULL && epio__list_empty(&loop->to_offload) &&
            epio__list_empty(&loop->flush_files) && epio__list_empty(&loop->deferred) &&
            !loop->embedded && !loop->closing && loop->watched == 0;
 }

@@ -35,9 +35,9 @@ static void leave_worker(epio_op *op)
         stop_waiting_for_due(op->loop, op);
     }
     if (op->worker_state == EPIO__WORKER_TAKEN) {
-        epio__workers_came_back(op);
+        epio__workers_collect(op);
     }
-    op->worker_state = EPIO__WORKER_NOT;
+    op->worker_state = EPIO__WORKER_NONE;
 }
 
 static void make_ready(epio_loop *loop, epio_op *op)
@@ -81,7 +81,7 @@ static void wait_for_due(epio_loop *loop, epio_op *op, uint8_t due_for, uint64_t
 static void park(epio_loop *loop, epio_op *op, uint8_t due_for, uint64_t due)
 {
     epio__op_enter(op, EPIO__PHASE_PARKED);
-    op->route = EPIO__ROUTE_NOBODY;
+    op->route = EPIO__ROUTE_NONE;
     wait_for_due(loop, op, due_for, due);
     /* A flush is the file's own: a close of the loop cancels it through the file. */
     if (op->held.next == NULL && (op->state_flags & EPIO__FLAG_INTERNAL) == 0) {
@@ -354,7 +354,7 @@ epio_loop *epio__op_begin(epio_op *first, const char *function)
         }
         epio__op_enter(op, EPIO__PHASE_ARRIVING);
         op->fast = EPIO__FAST_NOT;
-        op->route = EPIO__ROUTE_NOBODY;
+        op->route = EPIO__ROUTE_NONE;
         op->chain = 0;
         op->outcome = op->result;
         if ((op->state_flags & EPIO__FLAG_INVALID) == 0) {
@@ -582,7 +582,7 @@ static void count_route(epio_loop *loop, const epio_op *op)
     uint8_t route = op->fast == EPIO__FAST ? EPIO__ROUTE_AT_ONCE : op->route;
     bool given_up = op->result == EPIO_ECANCELED || op->result == EPIO_ETIMEDOUT;
     if (route == EPIO__ROUTE_AT_ONCE && given_up) {
-        route = EPIO__ROUTE_NOBODY; /* it waited in its VFS */
+        route = EPIO__ROUTE_NONE; /* it waited in its VFS */
     }
     loop->counters.routes[route]++;
 }

@@ -66,18 +66,18 @@ enum { EPIO__CHAIN_BROKEN = 0x01 /* one of them failed */ };
 
 /* op->worker_state: where an op is that a VFS offloaded or deferred. */
 enum {
-    EPIO__WORKER_NOT,
-    EPIO__WORKER_DEFERRED,  /* for the next iteration */
-    EPIO__WORKER_COLLECTED, /* for the workers, at the end of the iteration */
-    EPIO__WORKER_TAKEN,     /* a worker carries it out */
-    EPIO__WORKER_QUEUED /* plus the lane: in its queue; plus EPIO__LANES: in its `behind`. This and
+    EPIO__WORKER_NONE,
+    EPIO__WORKER_DEFERRED,   /* for the next iteration */
+    EPIO__WORKER_TO_OFFLOAD, /* for the workers, at the end of the iteration */
+    EPIO__WORKER_TAKEN,      /* a worker carries it out */
+    EPIO__WORKER_QUEUED /* plus the lane: in its queue; plus EPIO__LANES: in its `aside`. This and
                            TAKEN under the lane's mutex */
 };
 
 /* op->route: who carried it out, for epio_loop_get_stats. The owner's; unused for an op that is
  * EPIO__FAST to its end, which is AT_ONCE. */
 enum {
-    EPIO__ROUTE_NOBODY,
+    EPIO__ROUTE_NONE,
     EPIO__ROUTE_AT_ONCE,
     EPIO__ROUTE_BACKEND,
     EPIO__ROUTE_WORKER,
@@ -112,7 +112,7 @@ static inline uint64_t epio__deadline_after(uint64_t timeout)
 /* An op that waited in a VFS continues: its further route counts. */
 static inline void epio__op_waits_no_more(epio_op *op)
 {
-    if (op->route == EPIO__ROUTE_NOBODY) {
+    if (op->route == EPIO__ROUTE_NONE) {
         op->route = EPIO__ROUTE_AT_ONCE;
     }
 }
@@ -121,8 +121,8 @@ static inline void epio__op_waits_no_more(epio_op *op)
 static inline void epio__op_note_if_kept(epio_op *op)
 {
     if (op->phase == EPIO__PHASE_HELD && op->route == EPIO__ROUTE_AT_ONCE &&
-        op->worker_state == EPIO__WORKER_NOT) {
-        op->route = EPIO__ROUTE_NOBODY;
+        op->worker_state == EPIO__WORKER_NONE) {
+        op->route = EPIO__ROUTE_NONE;
     }
 }
 

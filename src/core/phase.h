@@ -18,7 +18,7 @@
  *     CLOSING     a close's start                   the end of the file's  held; file->close
  *                                                   last op
  *     HELD        a VFS being given it              epio_complete and the  as its VFS keeps it;
- *                                                   like                   hand_over or deferred by
+ *                                                   like                   to_offload, deferred by
  *                                                                          `queue`; held
  *     PARKED      epio_complete_at, EPIO_RETRY      its time; a cancel     the timers' heap; held
  *     READY       epio_complete                     delivery               ready, then due, by

@@ -128,7 +128,7 @@ static void submit_acquire(epio_vfs *vfs, epio_op *op)
     (void)vfs;
     epio_waiter *waiter = &op->arguments.acquire.waiter;
     waiter->granted = acquire_granted;
-    op->route = EPIO__ROUTE_NOBODY; /* there is nothing to carry out */
+    op->route = EPIO__ROUTE_NONE; /* there is nothing to carry out */
     int outcome = epio__semaphore_enqueue(op->arguments.acquire.semaphore, waiter);
     if (outcome != EPIO_EPENDING) {
         epio_complete(op, outcome_of(op, outcome));

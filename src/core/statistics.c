@@ -29,7 +29,7 @@ static void fill_routes(epio_loop_stats *statistics, const epio_loop *loop)
     statistics->by_backend = routes[EPIO__ROUTE_BACKEND];
     statistics->by_workers = routes[EPIO__ROUTE_WORKER];
     statistics->by_owner = routes[EPIO__ROUTE_OWNER];
-    statistics->by_nobody = routes[EPIO__ROUTE_NOBODY];
+    statistics->by_nobody = routes[EPIO__ROUTE_NONE];
     /* Fast-path reads from memory are counted nowhere else. */
     statistics->at_once = statistics->delivered - statistics->by_backend - statistics->by_workers -
                           statistics->by_owner - statistics->by_nobody;
@@ -41,7 +41,7 @@ static void fill_lengths(epio_loop_stats *statistics, const epio_loop *loop)
     statistics->ready_now = length_of_queue(&loop->ready) + length_of_queue(&loop->due);
     statistics->deferred_now = length_of(&loop->deferred);
     statistics->to_read_now = loop->collected_count;
-    statistics->to_hand_over_now = loop->hand_over_count;
+    statistics->to_offload_now = loop->to_offload_count;
     statistics->at_backend_now = loop->watched;
     statistics->at_workers_now = loop->at_workers;
     /* Only its mutexes change. */

@@ -1,49 +1,10 @@
-/* Worker threads, for all that has no asynchronous form. Each lane has a queue and threads of its
- * own, so that one kind of work never holds up another; and what hangs in the kernel never holds up
- * the rest of its lane. */
+/* Worker threads, for all that has no asynchronous form: what the owner may_spin of them. Each lane
+ * (lane.h) has a queue and threads (worker.h) of its own, so that one kind of work never holds up
+ * another; and what hangs in the kernel never holds up the rest of its lane. */
 #ifndef EPIO_WORKERS_H
 #define EPIO_WORKERS_H
 
-#include "core/spin.h"
-
-#define EPIO__LANES 7
-/* Threads of a lane, while none hangs. */
-#define EPIO__LANE_THREADS 16
-
-typedef struct epio__lane {
-    struct epio__workers *workers;
-    epio__mutex mutex; /* guards the rest */
-    epio__condition work;
-    epio__condition watch; /* see watch_lane */
-    epio_node queue;
-    uint32_t queued;       /* its length */
-    epio_node behind;      /* ops that wait for a thread that hangs */
-    epio_node threads;     /* running threads */
-    epio_node left;        /* ended threads, to be joined */
-    uint32_t limit;        /* of threads that perform at once, without overdue ones */
-    uint32_t running;      /* threads that are not overdue */
-    uint32_t performing;   /* those of them that carry out an op */
-    uint32_t overdue;      /* threads whose op takes too long or was written off */
-    uint32_t idle;         /* threads that sleep */
-    uint32_t signalled;    /* idle threads that are about to check the queue */
-    uint32_t starting;     /* new threads that are about to check the queue */
-    uint32_t returning;    /* atomic; threads about to check the queue, not after a write */
-    uint32_t flushing;     /* threads of the write lane that carry out a flush */
-    uint32_t spinning;     /* threads that will see `announced` change */
-    uint32_t handed_over;  /* how often ops were queued */
-    uint32_t looked;       /* how often a thread has checked the queue after a write */
-    uint64_t patience;     /* how long an op may take before its thread is overdue */
-    bool hangs;            /* its ops may hang in the kernel; not so the user's functions */
-    bool one_per_file;     /* at most one thread per file */
-    bool spins;            /* its ops are short and follow one another */
-    bool watched;          /* a thread watches for overdue ones */
-    bool searched_in_vain; /* the last search gave up: too many ops wait for their files */
-    bool lacks_thread;     /* no thread could be started for what is in the queue */
-    bool stopping;
-    char apart[64];     /* keeps the word that threads spin on in a cache line of its own */
-    uint32_t announced; /* atomic; handed_over, published after the mutex is free again */
-    char from_here[64];
-} epio__lane;
+#include "core/lane.h"
 
 typedef struct epio__workers {
     epio_loop *loop;
@@ -63,13 +24,13 @@ void epio__workers_stop(epio__workers *workers);
  * was written off. */
 void epio__workers_release(epio__workers *workers);
 
-/* Offloads loop->hand_over to the workers. If no thread can be started the ops end with
+/* Offloads loop->to_offload to the workers. If no thread can be started the ops end with
  * EPIO_ENOMEM. */
-void epio__workers_hand_over(epio_loop *loop);
+void epio__workers_offload(epio_loop *loop);
 
 /* Retries after some time if a lane could start no thread for its queue, which may wait for threads
  * that hang. */
-void epio__workers_try_again(epio_loop *loop);
+void epio__workers_retry(epio_loop *loop);
 
 typedef enum epio__take_back {
     EPIO__TAKE_BACK_NOT_THERE, /* it was neither offloaded nor deferred */
@@ -92,9 +53,9 @@ void epio__workers_expect(epio_op *op);
 bool epio__workers_write_off(epio_op *op);
 
 /* The owner collects an op that a worker has ended. */
-void epio__workers_came_back(epio_op *op);
+void epio__workers_collect(epio_op *op);
 
-/* Carries out one op of loop->hand_over on the owner's thread instead. */
+/* Carries out one op of loop->to_offload on the owner's thread instead. */
 void epio__workers_perform_one(epio_loop *loop);
 
 /* Threads that have not ended, including idle ones. */
