@@ -1,0 +1,556 @@
+/* How an op goes through the ring, from the list of those that wait to its completion; and what
+ * becomes of it if the process loses the ring. uring.c decides which ops come here.
+ *
+ * An accepted op stays in `waiting` until the next poll: so submissions are batched, a full ring
+ * neither fails nor recurses, and an op that has not started is withdrawn without a system call.
+ * No result of a ring but success is final: a worker retries by the ordinary call, whose result
+ * counts.
+ *
+ * Reads that are probably cached are submitted in batches, and most are complete when the call
+ * that submits them returns (epio__uring_read_together). */
+#include "posix/uring_ops.h"
+#include "list.h"
+#include "posix/backends.h"
+
+#include <poll.h>
+
+/* Files are registered only after this many successive batches, and unregistered by the first
+ * iteration without a batch, or after a close. */
+#define BATCHES_BEFORE_REGISTERING 8u
+
+/* In op->notes: the op is listed in in_ring; it was submitted in a batch. */
+#define NOTE_LISTED EPIO__NOTE_OF_BACKEND
+#define NOTE_OF_BATCH (EPIO__NOTE_OF_BACKEND << 1)
+
+/* op->progress of a batched op in flight. No result is as low. */
+#define NOT_ENDED ((uint64_t)INT64_MIN)
+
+/* This bit in an entry's user data, beside the op's address, marks an op of a batch. */
+#define OF_BATCH ((uintptr_t)1)
+
+/* ---- Where an op is ---- */
+
+static void add_ops(epio__uring *state, uint64_t count)
+{
+    state->ops += count;
+    *state->watched += count;
+}
+
+void epio__uring_enqueue(epio__uring *state, epio_op *op)
+{
+    epio__list_append(&state->waiting, &op->queue);
+    add_ops(state, 1);
+}
+
+/* Removes a waiting op. */
+static void withdraw(epio__uring *state, epio_op *op)
+{
+    epio__list_remove(&op->queue);
+    add_ops(state, UINT64_MAX);
+}
+
+static void list_op(epio__uring *state, epio_op *op)
+{
+    op->notes |= NOTE_LISTED;
+    epio__list_append(&state->in_ring, &op->queue);
+    state->listed++;
+}
+
+static void take_off_list(epio__uring *state, epio_op *op)
+{
+    if ((op->notes & NOTE_LISTED) != 0) {
+        op->notes &= ~(NOTE_LISTED | NOTE_OF_BATCH);
+        epio__list_remove(&op->queue);
+        state->listed--;
+    }
+}
+
+/* The kernel no longer has the op, or never had it. */
+static void come_back(epio__uring *state, epio_op *op)
+{
+    take_off_list(state, op);
+    state->in_kernel--;
+    add_ops(state, UINT64_MAX);
+}
+
+static epio_op *op_of(uintptr_t data)
+{
+    return (epio_op *)(data & ~OF_BATCH);
+}
+
+/* As epio__leave_batch, with progress reset: nothing is done, and the field still has a value
+ * from the batch. */
+static bool leave_batch(epio_op *op)
+{
+    op->progress = 0;
+    return epio__leave_batch(op);
+}
+
+/* The op was not carried out, as far as is known. */
+static void give_up_op(epio_op *op)
+{
+    bool cancelled = (op->notes & EPIO__NOTE_GIVEN_UP) != 0;
+    op->notes &= ~EPIO__NOTE_GIVEN_UP;
+    if (cancelled) {
+        epio_complete(op, EPIO_ECANCELED);
+    } else {
+        epio_offload(op);
+    }
+}
+
+/* ---- Completions ---- */
+
+/* True: all bytes are transferred, or the file has ended. */
+static bool is_finished(epio_op *op, int32_t done)
+{
+    bool ended = done == 0 && epio__op_is(op, EPIO__KIND_READS); /* the end of the file */
+    op->progress += (uint64_t)done;
+    return ended || op->progress == epio_op_bytes(op);
+}
+
+static void reap_op(epio__uring *state, epio_op *op, int32_t outcome)
+{
+    bool met_end = outcome < 0 && epio__read_met_end(op, -outcome);
+    if (met_end || (outcome >= 0 && is_finished(op, outcome))) {
+        op->notes &= ~EPIO__NOTE_GIVEN_UP;
+        epio_complete(op, (int64_t)op->progress);
+    } else if (outcome <= 0 || epio__op_is(op, EPIO__KIND_VECTORED) ||
+               (op->notes & EPIO__NOTE_GIVEN_UP) != 0) {
+        give_up_op(op);
+    } else {
+        epio__uring_enqueue(state, op);
+    }
+}
+
+static void reap_entry(epio__uring *state, const struct io_uring_cqe *entry)
+{
+    uintptr_t whose = (uintptr_t)entry->user_data;
+    if (whose == (uintptr_t)state) {
+        state->watches_epoll = false;
+    } else if (whose != 0) { /* else the completion of a cancel, which says nothing */
+        come_back(state, op_of(whose));
+        if ((whose & OF_BATCH) == 0 || leave_batch(op_of(whose))) {
+            reap_op(state, op_of(whose), entry->res);
+        }
+    }
+}
+
+/* `waited`: the completions arrived after the call that submitted their ops. */
+static void reap(epio__uring *state, bool waited)
+{
+    struct io_uring_cq *queue = &state->ring.io.cq;
+    if (!state->ring.open) {
+        return;
+    }
+    unsigned head = *queue->khead;
+    unsigned tail = io_uring_smp_load_acquire(queue->ktail);
+    unsigned of_batch = tail - head;
+    bool watched_epoll = state->watches_epoll;
+    epio__queue ended;
+    epio__queue_init(&ended);
+    for (; head != tail; head++) {
+        const struct io_uring_cqe *entry = &queue->cqes[head & queue->ring_mask];
+        epio_op *op = op_of((uintptr_t)entry->user_data);
+        if ((entry->user_data & OF_BATCH) != 0 && entry->res == (int32_t)op->arguments.io.len) {
+            op->progress = op->arguments.io.len;
+            take_off_list(state, op);
+            epio__queue_push(&ended, op);
+        } else {
+            reap_entry(state, entry);
+            of_batch--;
+        }
+    }
+    io_uring_smp_store_release(queue->khead, head);
+    state->in_kernel -= of_batch;
+    add_ops(state, 0 - (uint64_t)of_batch);
+    epio__batch_ended(&ended, waited);
+    if (watched_epoll && !state->watches_epoll) {
+        epio__backend_epoll.poll(state->epoll, 0);
+    }
+}
+
+/* ---- Giving the ring up ---- */
+
+/* Entries that the kernel has not consumed go to workers. */
+static void take_back_entries(epio__uring *state)
+{
+    struct io_uring_sq *queue = &state->ring.io.sq;
+    for (unsigned at = *queue->khead; at != queue->sqe_tail; at++) {
+        uintptr_t whose = (uintptr_t)queue->sqes[at & queue->ring_mask].user_data;
+        if (whose != (uintptr_t)state && whose != 0) {
+            come_back(state, op_of(whose));
+            if ((whose & OF_BATCH) == 0 || leave_batch(op_of(whose))) {
+                give_up_op(op_of(whose));
+            }
+        }
+    }
+    queue->sqe_head = queue->sqe_tail;
+    *queue->khead = queue->sqe_tail; /* may be written here: the kernel no longer reads the queue */
+    *queue->ktail = queue->sqe_tail;
+}
+
+/* Lists the ops of the last batches that are still in flight. */
+static void list_begun(epio__uring *state)
+{
+    for (uint32_t i = 0; i < state->begun_at_once; i++) {
+        if (state->begun[i]->progress == NOT_ENDED) {
+            state->begun[i]->notes |= NOTE_OF_BATCH;
+            list_op(state, state->begun[i]);
+        }
+    }
+    state->begun_at_once = 0;
+}
+
+void epio__uring_drain(epio__uring *state)
+{
+    while (!epio__uring_ring_has_ended(&state->ring, -1)) {
+    }
+    epio__epoll_remove_other(state->epoll, state->ring.sentinel);
+    epio__uring_sentinel_close(&state->ring);
+    while (!epio__list_empty(&state->in_ring)) {
+        epio_op *op = EPIO__CONTAINER(state->in_ring.next, epio_op, queue);
+        bool of_batch = (op->notes & NOTE_OF_BATCH) != 0;
+        come_back(state, op);
+        if (!of_batch || leave_batch(op)) {
+            give_up_op(op);
+        }
+    }
+}
+
+/* The process has lost the right to use rings, as one that sandboxes itself may. Ops in flight
+ * would never be seen to end: completions of a deferred ring appear within calls that are now
+ * refused. But the disk may still write into their buffers. So the ring is closed, and the kernel
+ * closes the other end of the sentinel when it is done with the ring; then workers carry out all
+ * these ops again (epio__uring_drain). */
+void epio__uring_give_up(epio__uring *state)
+{
+    state->refused = true;
+    state->writes = false;
+    take_back_entries(state);
+    reap(state, true);
+    list_begun(state);
+    epio__uring_ring_close(&state->ring);
+    if (state->in_kernel == 0) {
+        epio__uring_sentinel_close(&state->ring);
+    } else if (!epio__epoll_add_other(state->epoll, state->ring.sentinel)) {
+        epio__uring_drain(state);
+    }
+}
+
+static void heed(epio__uring *state, int outcome)
+{
+    bool later = outcome == -EAGAIN || outcome == -EBUSY || outcome == -EINTR || outcome == -ETIME;
+    if (outcome < 0 && !later) {
+        epio__uring_give_up(state);
+    }
+}
+
+/* ---- Submitting ---- */
+
+/* Opens one if there is none. */
+static bool has_ring(epio__uring *state)
+{
+    if (!state->ring.open && !state->refused) {
+        int wake = state->embedded ? epio__epoll_wake_descriptor(state->epoll) : -1;
+        state->refused = !epio__uring_ring_open(&state->ring, wake);
+        state->watches_epoll = false;
+    }
+    return !state->refused;
+}
+
+/* Submits the prepared entries. Those that the kernel does not take now (it lacks memory, or
+ * completions must be reaped first) stay for the next time. */
+static void submit_entries(epio__uring *state)
+{
+    if (!state->writes) {
+        heed(state, io_uring_submit(&state->ring.io));
+        return;
+    }
+    /* A write starts inside the call, and may raise its signals there. */
+    epio__signal_guard guard;
+    epio__signal_guard_begin(&guard, SIGXFSZ);
+    int outcome = io_uring_submit(&state->ring.io);
+    errno = EFBIG;
+    epio__signal_guard_end(&guard, true);
+    state->writes = io_uring_sq_ready(&state->ring.io) != 0;
+    heed(state, outcome);
+}
+
+static struct io_uring_sqe *take_entry(epio__uring *state)
+{
+    struct io_uring_sqe *entry = io_uring_get_sqe(&state->ring.io);
+    if (entry == NULL) {
+        submit_entries(state);
+        entry = state->ring.open ? io_uring_get_sqe(&state->ring.io) : NULL;
+    }
+    return entry;
+}
+
+/* The kernel reads an epio_iovec array as struct iovec. */
+_Static_assert(sizeof(epio_iovec) == sizeof(struct iovec) &&
+                   offsetof(epio_iovec, base) == offsetof(struct iovec, iov_base) &&
+                   offsetof(epio_iovec, len) == offsetof(struct iovec, iov_len),
+               "the parts of an op are what readv(2) takes");
+
+static void prepare_transfer(struct io_uring_sqe *entry, const epio_op *op)
+{
+    int descriptor = epio__descriptor_of(op);
+    char *base = op->arguments.io.base;
+    uint64_t offset = op->arguments.io.offset + op->progress;
+    unsigned len = (unsigned)op->arguments.io.len;
+    unsigned done = (unsigned)op->progress;
+    switch (op->kind) {
+    case EPIO_KIND_READ:
+        io_uring_prep_read(entry, descriptor, base + done, len - done, offset);
+        return;
+    case EPIO_KIND_WRITE:
+        io_uring_prep_write(entry, descriptor, base + done, len - done, offset);
+        return;
+    case EPIO_KIND_READV:
+        io_uring_prep_readv(entry, descriptor, op->arguments.io.base, len, offset);
+        return;
+    default:
+        io_uring_prep_writev(entry, descriptor, op->arguments.io.base, len, offset);
+        return;
+    }
+}
+
+static void prepare(struct io_uring_sqe *entry, epio_op *op)
+{
+    prepare_transfer(entry, op);
+    if (epio__os_file_of(op)->direct && (op->file->flags & EPIO_OPEN_WRITE) != 0) {
+        /* By the disk, but not by a kernel thread, which would keep the file open for writing.
+         * Reads of a file that is not open for writing may use one: pages that another program
+         * has yet to write out would otherwise send each read to a worker. */
+        entry->rw_flags = RWF_NOWAIT;
+    }
+    io_uring_sqe_set_data(entry, op);
+}
+
+static void send_to_workers(epio__uring *state)
+{
+    while (!epio__list_empty(&state->waiting)) {
+        epio_op *op = EPIO__CONTAINER(state->waiting.next, epio_op, queue);
+        withdraw(state, op);
+        epio_offload(op);
+    }
+}
+
+bool epio__uring_fill(epio__uring *state)
+{
+    if (epio__list_empty(&state->waiting)) {
+        return true;
+    }
+    if (!has_ring(state)) {
+        send_to_workers(state);
+        return false;
+    }
+    while (!epio__list_empty(&state->waiting) && state->in_kernel < EPIO__URING_MOST_IN_KERNEL) {
+        struct io_uring_sqe *entry = take_entry(state);
+        if (state->refused) {
+            send_to_workers(state);
+            return false;
+        }
+        if (entry == NULL) {
+            return true;
+        }
+        epio_op *op = EPIO__CONTAINER(state->waiting.next, epio_op, queue);
+        epio__list_remove(&op->queue);
+        prepare(entry, op);
+        list_op(state, op);
+        state->writes = state->writes || !epio__op_is(op, EPIO__KIND_READS);
+        state->in_kernel++;
+    }
+    return true;
+}
+
+bool epio__uring_flush(epio__uring *state)
+{
+    if (epio__uring_fill(state) && state->ring.open && io_uring_sq_ready(&state->ring.io) != 0) {
+        submit_entries(state);
+        return !state->ring.open || io_uring_sq_ready(&state->ring.io) == 0;
+    }
+    return true;
+}
+
+/* ---- Batches ---- */
+
+/* How an entry names a file: by its descriptor, or its slot in the table. */
+typedef struct file_name {
+    int descriptor;
+    uint32_t flags;
+} file_name;
+
+static file_name name_file(epio__uring *state, epio__os_file *file)
+{
+    if (state->batches > BATCHES_BEFORE_REGISTERING &&
+        epio__uring_can_register(&state->ring, file)) {
+        epio__uring_register_file(&state->ring, file);
+    }
+    file_name by_place = {(int)file->ring_index, IOSQE_FIXED_FILE};
+    file_name by_descriptor = {(int)file->transfer_handle, 0};
+    return epio__uring_is_registered(&state->ring, file) ? by_place : by_descriptor;
+}
+
+static void prepare_of_batch(struct io_uring_sqe *entry, file_name name, const epio_op *op)
+{
+    io_uring_prep_read(entry, name.descriptor, op->arguments.io.base,
+                       (unsigned)op->arguments.io.len, op->arguments.io.offset);
+    entry->flags = (uint8_t)name.flags;
+    /* The fields that liburing clears, in some versions here, in others when it returns the
+     * entry. */
+    entry->ioprio = 0;
+    entry->rw_flags = 0;
+    entry->buf_index = 0;
+    entry->personality = 0;
+    entry->file_index = 0;
+    entry->addr3 = 0;
+    entry->__pad2[0] = 0;
+    io_uring_sqe_set_data64(entry, (uintptr_t)op | OF_BATCH);
+}
+
+/* Prepares as many as the ring and the kernel have room for; returns how many. */
+static uint32_t prepare_batch(epio__uring *state, epio_node **first, uint32_t count)
+{
+    struct io_uring_sq *queue = &state->ring.io.sq;
+    unsigned tail = queue->sqe_tail;
+    unsigned room = queue->ring_entries - (tail - IO_URING_READ_ONCE(*queue->khead));
+    uint32_t room_in_kernel = EPIO__URING_MOST_IN_KERNEL - state->in_kernel;
+    room = room < room_in_kernel ? room : room_in_kernel;
+    count = count < room ? count : room;
+    epio_node *node = *first;
+    const epio__os_file *file = NULL; /* most are on the same file as the one before */
+    file_name name = {-1, 0};
+    for (unsigned end = tail + count; tail != end; tail++) {
+        epio_op *op = epio__op_of_queue(node);
+        if (epio__os_file_of(op) != file) {
+            if (epio__uring_excludes(op)) {
+                count -= end - tail;
+                break;
+            }
+            file = epio__os_file_of(op);
+            name = name_file(state, epio__os_file_of(op));
+        }
+        prepare_of_batch(&queue->sqes[tail & queue->ring_mask], name, op);
+        op->progress = NOT_ENDED;
+        state->begun[state->begun_at_once++] = op;
+        node = node->next;
+    }
+    *first = node;
+    queue->sqe_tail = tail;
+    state->in_kernel += count;
+    add_ops(state, count);
+    return count;
+}
+
+static void empty_table(epio__uring *state)
+{
+    state->batches = 0;
+    if (state->ring.registered != 0 && !epio__uring_unregister_files(&state->ring)) {
+        epio__uring_give_up(state);
+    }
+}
+
+epio_node *epio__uring_read_together(void *opaque, epio_node *first, uint32_t count)
+{
+    epio__uring *state = opaque;
+    uint32_t begun = 1;
+    if (count == 0) {
+        empty_table(state);
+        return NULL;
+    }
+    state->batches++;
+    while (count != 0 && begun != 0 && has_ring(state)) {
+        begun = prepare_batch(state, &first, count);
+        count -= begun;
+        submit_entries(state);
+    }
+    if (state->ring.open) {
+        reap(state, false);
+        if (state->in_kernel != state->listed) {
+            list_begun(state);
+        }
+        state->begun_at_once = 0;
+    }
+    return first;
+}
+
+/* ---- Polling and waiting ---- */
+
+static bool something_is_due(const epio__uring *state)
+{
+    const unsigned due = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
+    return (IO_URING_READ_ONCE(*state->ring.io.sq.kflags) & due) != 0;
+}
+
+void epio__uring_poll(epio__uring *state)
+{
+    if (!state->ring.open) {
+        return;
+    }
+    if (io_uring_sq_ready(&state->ring.io) != 0) {
+        submit_entries(state);
+    }
+    if (state->ring.open && something_is_due(state)) {
+        heed(state, io_uring_get_events(&state->ring.io));
+    }
+    reap(state, true);
+}
+
+void epio__uring_wait(epio__uring *state, uint64_t deadline)
+{
+    struct io_uring_sqe *entry = state->watches_epoll ? NULL : take_entry(state);
+    if (entry != NULL) {
+        io_uring_prep_poll_add(entry, epio__epoll_descriptor(state->epoll), POLLIN);
+        io_uring_sqe_set_data(entry, state);
+        state->watches_epoll = true;
+    }
+    if (!state->watches_epoll) {
+        return; /* no wake would be noticed; the next poll retries */
+    }
+    if (state->writes) {
+        submit_entries(state);
+    }
+    if (state->writes || state->refused) {
+        reap(state, true);
+        return;
+    }
+    struct __kernel_timespec left = {0, 0};
+    if (deadline != EPIO_FOREVER) {
+        uint64_t now = epio__monotonic_time();
+        struct timespec time = epio__timespec(deadline > now ? deadline - now : 0);
+        left.tv_sec = time.tv_sec;
+        left.tv_nsec = time.tv_nsec;
+    }
+    struct io_uring_cqe *first = NULL;
+    heed(state, io_uring_submit_and_wait_timeout(&state->ring.io, &first, 1,
+                                                 deadline != EPIO_FOREVER ? &left : NULL, NULL));
+    reap(state, true);
+}
+
+/* ---- Ending early ---- */
+
+bool epio__uring_cancel(epio__uring *state, epio_op *op)
+{
+    if ((op->notes & NOTE_LISTED) == 0 && op->queue.next != NULL) {
+        withdraw(state, op);
+        return true;
+    }
+    struct io_uring_sqe *entry = state->ring.open ? take_entry(state) : NULL;
+    if (entry != NULL) { /* else it ends by itself */
+        io_uring_prep_cancel(entry, op, 0);
+        io_uring_sqe_set_data(entry, NULL);
+    }
+    op->notes |= (op->notes & NOTE_LISTED) != 0 ? EPIO__NOTE_GIVEN_UP : 0;
+    return false;
+}
+
+void epio__uring_forget(epio__uring *state, const epio__os_file *file)
+{
+    if (epio__uring_is_registered(&state->ring, file)) {
+        empty_table(state);
+    }
+    if (state->ring.open && !state->refused && something_is_due(state)) {
+        epio__uring_poll(state); /* the kernel may release the file of its last op only now */
+    }
+}
