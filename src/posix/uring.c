@@ -42,17 +42,17 @@ static void uring_abandon(void *opaque)
     free(state);
 }
 
-static int uring_open(uint64_t *watched, void **opened)
+static int uring_open(uint64_t *pending_events, void **opened)
 {
     epio__uring *state = calloc(1, sizeof *state);
     if (state == NULL) {
         return EPIO_ENOMEM;
     }
-    state->watched = watched;
+    state->pending_events = pending_events;
     epio__uring_ring_init(&state->ring);
     epio__list_init(&state->waiting);
     epio__list_init(&state->in_ring);
-    int error = epio__backend_epoll.open(watched, &state->epoll);
+    int error = epio__backend_epoll.open(pending_events, &state->epoll);
     if (error != 0) {
         free(state);
         return error;
@@ -150,7 +150,7 @@ static void uring_poll(void *opaque, uint64_t deadline)
         epio__uring_wait(state, deadline);
     } else {
         epio__uring_poll(state);
-        if (*state->watched != state->ops) {
+        if (*state->pending_events != state->ops) {
             epio__backend_epoll.poll(state->epoll, 0);
         }
     }

@@ -33,7 +33,7 @@
 static void add_ops(epio__uring *state, uint64_t count)
 {
     state->ops += count;
-    *state->watched += count;
+    *state->pending_events += count;
 }
 
 void epio__uring_enqueue(epio__uring *state, epio_op *op)
@@ -56,7 +56,7 @@ static void list_op(epio__uring *state, epio_op *op)
     state->listed++;
 }
 
-static void take_off_list(epio__uring *state, epio_op *op)
+static void unlist_op(epio__uring *state, epio_op *op)
 {
     if ((op->notes & NOTE_LISTED) != 0) {
         op->notes &= ~(NOTE_LISTED | NOTE_OF_BATCH);
@@ -66,9 +66,9 @@ static void take_off_list(epio__uring *state, epio_op *op)
 }
 
 /* The kernel no longer has the op, or never had it. */
-static void come_back(epio__uring *state, epio_op *op)
+static void leave_ring(epio__uring *state, epio_op *op)
 {
-    take_off_list(state, op);
+    unlist_op(state, op);
     state->in_kernel--;
     add_ops(state, UINT64_MAX);
 }
@@ -87,7 +87,7 @@ static bool leave_batch(epio_op *op)
 }
 
 /* The op was not carried out, as far as is known. */
-static void give_up_op(epio_op *op)
+static void cancel_or_offload(epio_op *op)
 {
     bool cancelled = (op->notes & EPIO__NOTE_GIVEN_UP) != 0;
     op->notes &= ~EPIO__NOTE_GIVEN_UP;
@@ -108,15 +108,15 @@ static bool is_finished(epio_op *op, int32_t done)
     return ended || op->progress == epio_op_bytes(op);
 }
 
-static void reap_op(epio__uring *state, epio_op *op, int32_t outcome)
+static void reap_op(epio__uring *state, epio_op *op, int32_t result)
 {
-    bool met_end = outcome < 0 && epio__read_met_end(op, -outcome);
-    if (met_end || (outcome >= 0 && is_finished(op, outcome))) {
+    bool met_end = result < 0 && epio__read_met_end(op, -result);
+    if (met_end || (result >= 0 && is_finished(op, result))) {
         op->notes &= ~EPIO__NOTE_GIVEN_UP;
         epio_complete(op, (int64_t)op->progress);
-    } else if (outcome <= 0 || epio__op_is(op, EPIO__KIND_VECTORED) ||
+    } else if (result <= 0 || epio__op_is(op, EPIO__KIND_VECTORED) ||
                (op->notes & EPIO__NOTE_GIVEN_UP) != 0) {
-        give_up_op(op);
+        cancel_or_offload(op);
     } else {
         epio__uring_enqueue(state, op);
     }
@@ -124,13 +124,13 @@ static void reap_op(epio__uring *state, epio_op *op, int32_t outcome)
 
 static void reap_entry(epio__uring *state, const struct io_uring_cqe *entry)
 {
-    uintptr_t whose = (uintptr_t)entry->user_data;
-    if (whose == (uintptr_t)state) {
-        state->watches_epoll = false;
-    } else if (whose != 0) { /* else the completion of a cancel, which says nothing */
-        come_back(state, op_of(whose));
-        if ((whose & OF_BATCH) == 0 || leave_batch(op_of(whose))) {
-            reap_op(state, op_of(whose), entry->res);
+    uintptr_t data = (uintptr_t)entry->user_data;
+    if (data == (uintptr_t)state) {
+        state->polls_epoll = false;
+    } else if (data != 0) { /* else the completion of a cancel, which says nothing */
+        leave_ring(state, op_of(data));
+        if ((data & OF_BATCH) == 0 || leave_batch(op_of(data))) {
+            reap_op(state, op_of(data), entry->res);
         }
     }
 }
@@ -145,7 +145,7 @@ static void reap(epio__uring *state, bool waited)
     unsigned head = *queue->khead;
     unsigned tail = io_uring_smp_load_acquire(queue->ktail);
     unsigned of_batch = tail - head;
-    bool watched_epoll = state->watches_epoll;
+    bool polled_epoll = state->polls_epoll;
     epio__queue ended;
     epio__queue_init(&ended);
     for (; head != tail; head++) {
@@ -153,7 +153,7 @@ static void reap(epio__uring *state, bool waited)
         epio_op *op = op_of((uintptr_t)entry->user_data);
         if ((entry->user_data & OF_BATCH) != 0 && entry->res == (int32_t)op->arguments.io.len) {
             op->progress = op->arguments.io.len;
-            take_off_list(state, op);
+            unlist_op(state, op);
             epio__queue_push(&ended, op);
         } else {
             reap_entry(state, entry);
@@ -164,7 +164,7 @@ static void reap(epio__uring *state, bool waited)
     state->in_kernel -= of_batch;
     add_ops(state, 0 - (uint64_t)of_batch);
     epio__batch_ended(&ended, waited);
-    if (watched_epoll && !state->watches_epoll) {
+    if (polled_epoll && !state->polls_epoll) {
         epio__backend_epoll.poll(state->epoll, 0);
     }
 }
@@ -172,15 +172,15 @@ static void reap(epio__uring *state, bool waited)
 /* ---- Giving the ring up ---- */
 
 /* Entries that the kernel has not consumed go to workers. */
-static void take_back_entries(epio__uring *state)
+static void offload_unsubmitted(epio__uring *state)
 {
     struct io_uring_sq *queue = &state->ring.io.sq;
     for (unsigned at = *queue->khead; at != queue->sqe_tail; at++) {
-        uintptr_t whose = (uintptr_t)queue->sqes[at & queue->ring_mask].user_data;
-        if (whose != (uintptr_t)state && whose != 0) {
-            come_back(state, op_of(whose));
-            if ((whose & OF_BATCH) == 0 || leave_batch(op_of(whose))) {
-                give_up_op(op_of(whose));
+        uintptr_t data = (uintptr_t)queue->sqes[at & queue->ring_mask].user_data;
+        if (data != (uintptr_t)state && data != 0) {
+            leave_ring(state, op_of(data));
+            if ((data & OF_BATCH) == 0 || leave_batch(op_of(data))) {
+                cancel_or_offload(op_of(data));
             }
         }
     }
@@ -190,15 +190,15 @@ static void take_back_entries(epio__uring *state)
 }
 
 /* Lists the ops of the last batches that are still in flight. */
-static void list_begun(epio__uring *state)
+static void list_unfinished(epio__uring *state)
 {
-    for (uint32_t i = 0; i < state->begun_at_once; i++) {
-        if (state->begun[i]->progress == NOT_ENDED) {
-            state->begun[i]->notes |= NOTE_OF_BATCH;
-            list_op(state, state->begun[i]);
+    for (uint32_t i = 0; i < state->started_count; i++) {
+        if (state->started[i]->progress == NOT_ENDED) {
+            state->started[i]->notes |= NOTE_OF_BATCH;
+            list_op(state, state->started[i]);
         }
     }
-    state->begun_at_once = 0;
+    state->started_count = 0;
 }
 
 void epio__uring_drain(epio__uring *state)
@@ -210,9 +210,9 @@ void epio__uring_drain(epio__uring *state)
     while (!epio__list_empty(&state->in_ring)) {
         epio_op *op = EPIO__CONTAINER(state->in_ring.next, epio_op, queue);
         bool of_batch = (op->notes & NOTE_OF_BATCH) != 0;
-        come_back(state, op);
+        leave_ring(state, op);
         if (!of_batch || leave_batch(op)) {
-            give_up_op(op);
+            cancel_or_offload(op);
         }
     }
 }
@@ -226,9 +226,9 @@ void epio__uring_give_up(epio__uring *state)
 {
     state->refused = true;
     state->writes = false;
-    take_back_entries(state);
+    offload_unsubmitted(state);
     reap(state, true);
-    list_begun(state);
+    list_unfinished(state);
     epio__uring_ring_close(&state->ring);
     if (state->in_kernel == 0) {
         epio__uring_sentinel_close(&state->ring);
@@ -237,10 +237,11 @@ void epio__uring_give_up(epio__uring *state)
     }
 }
 
-static void heed(epio__uring *state, int outcome)
+/* Gives the ring up if the kernel refuses for good. */
+static void check_result(epio__uring *state, int result)
 {
-    bool later = outcome == -EAGAIN || outcome == -EBUSY || outcome == -EINTR || outcome == -ETIME;
-    if (outcome < 0 && !later) {
+    bool transient = result == -EAGAIN || result == -EBUSY || result == -EINTR || result == -ETIME;
+    if (result < 0 && !transient) {
         epio__uring_give_up(state);
     }
 }
@@ -253,7 +254,7 @@ static bool has_ring(epio__uring *state)
     if (!state->ring.open && !state->refused) {
         int wake = state->embedded ? epio__epoll_wake_descriptor(state->epoll) : -1;
         state->refused = !epio__uring_ring_open(&state->ring, wake);
-        state->watches_epoll = false;
+        state->polls_epoll = false;
     }
     return !state->refused;
 }
@@ -263,20 +264,20 @@ static bool has_ring(epio__uring *state)
 static void submit_entries(epio__uring *state)
 {
     if (!state->writes) {
-        heed(state, io_uring_submit(&state->ring.io));
+        check_result(state, io_uring_submit(&state->ring.io));
         return;
     }
     /* A write starts inside the call, and may raise its signals there. */
     epio__signal_guard guard;
     epio__signal_guard_begin(&guard, SIGXFSZ);
-    int outcome = io_uring_submit(&state->ring.io);
+    int result = io_uring_submit(&state->ring.io);
     errno = EFBIG;
     epio__signal_guard_end(&guard, true);
     state->writes = io_uring_sq_ready(&state->ring.io) != 0;
-    heed(state, outcome);
+    check_result(state, result);
 }
 
-static struct io_uring_sqe *take_entry(epio__uring *state)
+static struct io_uring_sqe *get_entry(epio__uring *state)
 {
     struct io_uring_sqe *entry = io_uring_get_sqe(&state->ring.io);
     if (entry == NULL) {
@@ -327,7 +328,7 @@ static void prepare(struct io_uring_sqe *entry, epio_op *op)
     io_uring_sqe_set_data(entry, op);
 }
 
-static void send_to_workers(epio__uring *state)
+static void offload_waiting(epio__uring *state)
 {
     while (!epio__list_empty(&state->waiting)) {
         epio_op *op = EPIO__CONTAINER(state->waiting.next, epio_op, queue);
@@ -342,13 +343,13 @@ bool epio__uring_fill(epio__uring *state)
         return true;
     }
     if (!has_ring(state)) {
-        send_to_workers(state);
+        offload_waiting(state);
         return false;
     }
     while (!epio__list_empty(&state->waiting) && state->in_kernel < EPIO__URING_MOST_IN_KERNEL) {
-        struct io_uring_sqe *entry = take_entry(state);
+        struct io_uring_sqe *entry = get_entry(state);
         if (state->refused) {
-            send_to_workers(state);
+            offload_waiting(state);
             return false;
         }
         if (entry == NULL) {
@@ -375,28 +376,28 @@ bool epio__uring_flush(epio__uring *state)
 
 /* ---- Batches ---- */
 
-/* How an entry names a file: by its descriptor, or its slot in the table. */
-typedef struct file_name {
-    int descriptor;
+/* An entry names its file by the descriptor, or by the slot in the table. */
+typedef struct entry_file {
+    int number;
     uint32_t flags;
-} file_name;
+} entry_file;
 
-static file_name name_file(epio__uring *state, epio__os_file *file)
+static entry_file file_for_entry(epio__uring *state, epio__os_file *file)
 {
     if (state->batches > BATCHES_BEFORE_REGISTERING &&
         epio__uring_can_register(&state->ring, file)) {
         epio__uring_register_file(&state->ring, file);
     }
-    file_name by_place = {(int)file->ring_index, IOSQE_FIXED_FILE};
-    file_name by_descriptor = {(int)file->transfer_handle, 0};
-    return epio__uring_is_registered(&state->ring, file) ? by_place : by_descriptor;
+    entry_file by_slot = {(int)file->ring_index, IOSQE_FIXED_FILE};
+    entry_file by_descriptor = {(int)file->transfer_handle, 0};
+    return epio__uring_is_registered(&state->ring, file) ? by_slot : by_descriptor;
 }
 
-static void prepare_of_batch(struct io_uring_sqe *entry, file_name name, const epio_op *op)
+static void prepare_batched_read(struct io_uring_sqe *entry, entry_file target, const epio_op *op)
 {
-    io_uring_prep_read(entry, name.descriptor, op->arguments.io.base,
-                       (unsigned)op->arguments.io.len, op->arguments.io.offset);
-    entry->flags = (uint8_t)name.flags;
+    io_uring_prep_read(entry, target.number, op->arguments.io.base, (unsigned)op->arguments.io.len,
+                       op->arguments.io.offset);
+    entry->flags = (uint8_t)target.flags;
     /* The fields that liburing clears, in some versions here, in others when it returns the
      * entry. */
     entry->ioprio = 0;
@@ -420,7 +421,7 @@ static uint32_t prepare_batch(epio__uring *state, epio_node **first, uint32_t co
     count = count < room ? count : room;
     epio_node *node = *first;
     const epio__os_file *file = NULL; /* most are on the same file as the one before */
-    file_name name = {-1, 0};
+    entry_file target = {-1, 0};
     for (unsigned end = tail + count; tail != end; tail++) {
         epio_op *op = epio__op_of_queue(node);
         if (epio__os_file_of(op) != file) {
@@ -429,11 +430,11 @@ static uint32_t prepare_batch(epio__uring *state, epio_node **first, uint32_t co
                 break;
             }
             file = epio__os_file_of(op);
-            name = name_file(state, epio__os_file_of(op));
+            target = file_for_entry(state, epio__os_file_of(op));
         }
-        prepare_of_batch(&queue->sqes[tail & queue->ring_mask], name, op);
+        prepare_batched_read(&queue->sqes[tail & queue->ring_mask], target, op);
         op->progress = NOT_ENDED;
-        state->begun[state->begun_at_once++] = op;
+        state->started[state->started_count++] = op;
         node = node->next;
     }
     *first = node;
@@ -443,7 +444,7 @@ static uint32_t prepare_batch(epio__uring *state, epio_node **first, uint32_t co
     return count;
 }
 
-static void empty_table(epio__uring *state)
+static void unregister_files(epio__uring *state)
 {
     state->batches = 0;
     if (state->ring.registered != 0 && !epio__uring_unregister_files(&state->ring)) {
@@ -454,30 +455,31 @@ static void empty_table(epio__uring *state)
 epio_node *epio__uring_read_together(void *opaque, epio_node *first, uint32_t count)
 {
     epio__uring *state = opaque;
-    uint32_t begun = 1;
+    uint32_t started = 1;
     if (count == 0) {
-        empty_table(state);
+        unregister_files(state);
         return NULL;
     }
     state->batches++;
-    while (count != 0 && begun != 0 && has_ring(state)) {
-        begun = prepare_batch(state, &first, count);
-        count -= begun;
+    while (count != 0 && started != 0 && has_ring(state)) {
+        started = prepare_batch(state, &first, count);
+        count -= started;
         submit_entries(state);
     }
     if (state->ring.open) {
         reap(state, false);
         if (state->in_kernel != state->listed) {
-            list_begun(state);
+            list_unfinished(state);
         }
-        state->begun_at_once = 0;
+        state->started_count = 0;
     }
     return first;
 }
 
 /* ---- Polling and waiting ---- */
 
-static bool something_is_due(const epio__uring *state)
+/* Completions wait that appear only within a call of the kernel. */
+static bool needs_enter(const epio__uring *state)
 {
     const unsigned due = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
     return (IO_URING_READ_ONCE(*state->ring.io.sq.kflags) & due) != 0;
@@ -491,21 +493,21 @@ void epio__uring_poll(epio__uring *state)
     if (io_uring_sq_ready(&state->ring.io) != 0) {
         submit_entries(state);
     }
-    if (state->ring.open && something_is_due(state)) {
-        heed(state, io_uring_get_events(&state->ring.io));
+    if (state->ring.open && needs_enter(state)) {
+        check_result(state, io_uring_get_events(&state->ring.io));
     }
     reap(state, true);
 }
 
 void epio__uring_wait(epio__uring *state, uint64_t deadline)
 {
-    struct io_uring_sqe *entry = state->watches_epoll ? NULL : take_entry(state);
+    struct io_uring_sqe *entry = state->polls_epoll ? NULL : get_entry(state);
     if (entry != NULL) {
         io_uring_prep_poll_add(entry, epio__epoll_descriptor(state->epoll), POLLIN);
         io_uring_sqe_set_data(entry, state);
-        state->watches_epoll = true;
+        state->polls_epoll = true;
     }
-    if (!state->watches_epoll) {
+    if (!state->polls_epoll) {
         return; /* no wake would be noticed; the next poll retries */
     }
     if (state->writes) {
@@ -515,16 +517,17 @@ void epio__uring_wait(epio__uring *state, uint64_t deadline)
         reap(state, true);
         return;
     }
-    struct __kernel_timespec left = {0, 0};
+    struct __kernel_timespec timeout = {0, 0};
     if (deadline != EPIO_FOREVER) {
         uint64_t now = epio__monotonic_time();
         struct timespec time = epio__timespec(deadline > now ? deadline - now : 0);
-        left.tv_sec = time.tv_sec;
-        left.tv_nsec = time.tv_nsec;
+        timeout.tv_sec = time.tv_sec;
+        timeout.tv_nsec = time.tv_nsec;
     }
     struct io_uring_cqe *first = NULL;
-    heed(state, io_uring_submit_and_wait_timeout(&state->ring.io, &first, 1,
-                                                 deadline != EPIO_FOREVER ? &left : NULL, NULL));
+    int result = io_uring_submit_and_wait_timeout(&state->ring.io, &first, 1,
+                                                  deadline != EPIO_FOREVER ? &timeout : NULL, NULL);
+    check_result(state, result);
     reap(state, true);
 }
 
@@ -536,7 +539,7 @@ bool epio__uring_cancel(epio__uring *state, epio_op *op)
         withdraw(state, op);
         return true;
     }
-    struct io_uring_sqe *entry = state->ring.open ? take_entry(state) : NULL;
+    struct io_uring_sqe *entry = state->ring.open ? get_entry(state) : NULL;
     if (entry != NULL) { /* else it ends by itself */
         io_uring_prep_cancel(entry, op, 0);
         io_uring_sqe_set_data(entry, NULL);
@@ -548,9 +551,9 @@ bool epio__uring_cancel(epio__uring *state, epio_op *op)
 void epio__uring_forget(epio__uring *state, const epio__os_file *file)
 {
     if (epio__uring_is_registered(&state->ring, file)) {
-        empty_table(state);
+        unregister_files(state);
     }
-    if (state->ring.open && !state->refused && something_is_due(state)) {
+    if (state->ring.open && !state->refused && needs_enter(state)) {
         epio__uring_poll(state); /* the kernel may release the file of its last op only now */
     }
 }

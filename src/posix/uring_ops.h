@@ -11,17 +11,17 @@ typedef struct epio__uring {
     void *epoll;
     bool refused;       /* no ring is allowed any more: all goes to workers */
     bool embedded;      /* completions have to make epoll's descriptor readable */
-    bool watches_epoll; /* a poll of epoll's descriptor is in the ring */
+    bool polls_epoll;   /* a poll of epoll's descriptor is in the ring */
     bool writes;        /* there are writes among the unsubmitted entries */
     uint32_t batches;   /* successive batches since the table was empty */
     uint32_t in_kernel; /* ops that have an entry */
     uint64_t ops;       /* those and the waiting ones */
     epio_node waiting;
-    epio_node in_ring;      /* ops that have an entry, except those in `begun` */
+    epio_node in_ring;      /* ops that have an entry, except those in `started` */
     uint32_t listed;        /* length of in_ring */
-    uint32_t begun_at_once; /* how many in `begun` are in use */
-    epio_op *begun[EPIO__URING_MOST_IN_KERNEL];
-    uint64_t *watched; /* ops, and epoll's streams */
+    uint32_t started_count; /* how many in `started` are in use */
+    epio_op *started[EPIO__URING_MOST_IN_KERNEL];
+    uint64_t *pending_events; /* ops, and epoll's streams */
 } epio__uring;
 
 /* The file of the op must not be in a ring. */

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 /* The slot after those of registered files is the sentinel's. */
-#define PLACES (EPIO__URING_MOST_REGISTERED + 1)
+#define SLOTS (EPIO__URING_MOST_REGISTERED + 1)
 
 void epio__uring_ring_init(epio__uring_ring *ring)
 {
@@ -57,13 +57,13 @@ static bool move_ring(struct io_uring *io)
 static bool fill_table(epio__uring_ring *ring)
 {
     int ends[2];
-    int files[PLACES];
+    int files[SLOTS];
     if (epio__wake_pipe_open(ends) != 0) {
         return false;
     }
     memset(files, -1, sizeof files);
     files[EPIO__URING_MOST_REGISTERED] = ends[1];
-    bool filled = io_uring_register_files(&ring->io, files, PLACES) == 0;
+    bool filled = io_uring_register_files(&ring->io, files, SLOTS) == 0;
     ring->sentinel = ends[0];
     (void)close(ends[1]);
     return filled;
