@@ -110,7 +110,7 @@ typedef struct epio__os_file {
     uint32_t lock_generation; /* atomic; of the process that owns `lock` and lock_handle */
     epio_node closing;        /* among the files of its inode whose close waits */
     uint32_t stream;          /* the platform's flags for a stream */
-    uint32_t watched;         /* the events that the backend polls on it */
+    uint32_t polled_events;   /* the events that the backend polls on it */
     int32_t watch_slot;       /* the backend's entry for it; 0: none */
     uint32_t ring_table;      /* the generation of the ring's file table that has it */
     uint32_t ring_index;      /* its index in that table */
@@ -241,9 +241,9 @@ typedef struct epio__backend {
      * with it the handle's locks. */
     bool pins_files;
 
-    /* It keeps in *watched the number of pending events: what poll could find without a wake. 0,
-     * EPIO_ENOTSUP (not on this system), EPIO_EMFILE, EPIO_ENOMEM. */
-    int (*open)(uint64_t *watched, void **state);
+    /* It keeps in *pending_events the number of pending events: what poll could find without a
+     * wake. 0, EPIO_ENOTSUP (not on this system), EPIO_EMFILE, EPIO_ENOMEM. */
+    int (*open)(uint64_t *pending_events, void **state);
     void (*close)(void *state);
 
     /* Accepts an op of the OS VFS: true, and epio_complete will follow, or

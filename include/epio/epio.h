@@ -60,8 +60,8 @@ EPIO_API const char *epio_version(void);
     X(EPIO_EBADF, -18, "not an open descriptor, or not open for this direction")                   \
     X(EPIO_EBUSY, -19, "in use: a lock is held, or operations are in flight")                      \
     X(EPIO_ESHARING, -20, "another program has the file open and does not share it")               \
-    X(EPIO_EDEADLK, -21, "waiting could never end: give up what is held, and begin anew")          \
-    X(EPIO_EPIPE, -22, "nobody reads the other end")                                               \
+    X(EPIO_EDEADLK, -21, "deadlock: waiting could never end; release what is held and retry")      \
+    X(EPIO_EPIPE, -22, "no reader at the other end")                                               \
     X(EPIO_ESPIPE, -23, "a stream has no size and no positions")                                   \
     X(EPIO_EROFS, -24, "the file system is read-only")                                             \
     X(EPIO_EXDEV, -25, "the two paths are on different file systems")                              \

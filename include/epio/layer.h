@@ -1,4 +1,4 @@
-/* For those who write a layer: a VFS over another that sees, or changes, ops on their way down and
+/* For those who write a layer: a VFS over another that sees, or changes, ops on the way down and
  * on their return. The library wraps the files of the inner VFS, tracks ops in flight, and closes
  * files without allocating; the layer is two functions. examples/xor_layer.c is one. For a VFS that
  * is not a layer see epio/vfs.h. */

@@ -72,7 +72,7 @@ static void pass_on_error(epio_file *file, const epio_op *write)
 
 /* A sync ends without reporting: its error goes to the next sync, replacing that one's, which is of
  * a later write. */
-static void hand_on_error(epio_file *file, epio_op *sync)
+static void pass_on_sync_error(epio_file *file, epio_op *sync)
 {
     if (sync->carried_error == 0) {
         return;
@@ -182,7 +182,7 @@ void epio__barrier_start_sync(epio_op *op)
 void epio__barrier_withdraw_sync(epio_op *op)
 {
     epio_file *file = op->file;
-    hand_on_error(file, op);
+    pass_on_sync_error(file, op);
     epio__list_remove(&op->arguments.sync.node);
     epio__list_remove(&op->held);
     if (epio__list_empty(&file->ready)) {
@@ -369,7 +369,7 @@ static void fail_syncs(epio_loop *loop, epio_file *file, epio_node *list, int64_
 {
     while (!epio__list_empty(list)) {
         epio_op *op = epio__op_of_held(list->next);
-        hand_on_error(file, op);
+        pass_on_sync_error(file, op);
         answer(loop, op, result, os_error);
     }
 }

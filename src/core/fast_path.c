@@ -164,7 +164,7 @@ static inline void deliver_fast(epio_loop *loop, epio_op *op)
     void (*done)(epio_op *) = op->done;
     uint32_t state = EPIO__STATE_IN_FLIGHT;
     if (!epio__compare_exchange_u32(&op->state, &state, EPIO__STATE_DONE)) {
-        epio__op_give_back(loop, op); /* another thread cancels it or waits for it */
+        epio__op_finish_delivery(loop, op); /* another thread cancels it or waits for it */
     } else if (done != NULL) {
         done(op);
     }

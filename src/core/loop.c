@@ -45,7 +45,7 @@ void epio_loop_detach(epio_loop *loop)
         if (loop->embedded) {
             loop->signalled = false; /* the release has reset the handle */
             epio__workers_offload(loop);
-            epio__loop_stand_by(loop);
+            epio__loop_arm_host(loop);
         }
     }
     epio__store_relaxed_pointer(&loop->fast_owner, 0);
@@ -136,7 +136,7 @@ static bool may_perform_itself(const epio_loop *loop, uint64_t deadline)
 {
     return deadline == EPIO_FOREVER && something_to_offload(loop) && !loop->embedded &&
            epio__load_relaxed_u32(&loop->shared) == 0 && loop->user_timers == 0 &&
-           loop->watched == 0 && epio__workers_owner_may_perform(loop);
+           loop->pending_events == 0 && epio__workers_owner_may_perform(loop);
 }
 
 /* A single op, or a few writes: more would delay other events. */
@@ -167,7 +167,7 @@ static void spin(epio_loop *loop, uint64_t deadline)
 {
     bool only_writes = loop->writes_at_workers != 0 && loop->internal == 0 &&
                        loop->writes_at_workers == loop->at_workers;
-    if (!only_writes || loop->watched != 0 || !loop->workers.several_processors ||
+    if (!only_writes || loop->pending_events != 0 || !loop->workers.several_processors ||
         !epio__spin_pays(&loop->spin)) {
         return;
     }
@@ -183,7 +183,7 @@ static void look_at_kernel(epio_loop *loop, uint64_t deadline)
     if (deadline != 0) {
         uint64_t timer = next_due(loop);
         loop->backend->poll(loop->backend_state, timer < deadline ? timer : deadline);
-    } else if (loop->embedded || loop->watched != 0) {
+    } else if (loop->embedded || loop->pending_events != 0) {
         loop->backend->poll(loop->backend_state, 0);
     }
 }
@@ -251,7 +251,7 @@ static void iterate(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds
     loop->iteration_at = outer;
 }
 
-void epio__loop_stand_by(epio_loop *loop)
+void epio__loop_arm_host(epio_loop *loop)
 {
     uint64_t due = next_due(loop);
     loop->backend->arm(loop->backend_state, due);
@@ -266,11 +266,11 @@ void epio__loop_stand_by(epio_loop *loop)
 }
 
 /* Before the call returns to the program: starts what was submitted, and arms the host. */
-static void leave(epio_loop *loop)
+static void before_return(epio_loop *loop)
 {
     epio__barrier_flush(loop);
     loop->hooks->read_collected(loop->resident);
-    if (loop->watched != 0 && loop->backend->flush != NULL) {
+    if (loop->pending_events != 0 && loop->backend->flush != NULL) {
         loop->backend->flush(loop->backend_state);
     }
     offload(loop);
@@ -284,7 +284,7 @@ static void leave(epio_loop *loop)
     if (loop->signalled && !loop->calls_host && !something_is_ready(loop)) {
         look_at_kernel(loop, 0); /* resets what was signalled while a `done` ran */
     }
-    epio__loop_stand_by(loop);
+    epio__loop_arm_host(loop);
 }
 
 /* ---- Running ---- */
@@ -308,7 +308,7 @@ uint64_t epio_loop_run(epio_loop *loop)
         }
         iterate(loop, EPIO_FOREVER, 0, true, EPIO_FOREVER);
     }
-    leave(loop);
+    before_return(loop);
     loop->late_at = late_at;
     return loop->delivered - before;
 }
@@ -329,7 +329,7 @@ uint64_t epio_loop_poll(epio_loop *loop, uint64_t timeout_ns, uint32_t max)
         again = timeout_ns != 0 && loop->delivered == before && !take_flag(&loop->woken) &&
                 (deadline == EPIO_FOREVER || epio__monotonic_time() < deadline);
     } while (again);
-    leave(loop);
+    before_return(loop);
     loop->late_at = late_at;
     return loop->delivered - before;
 }
@@ -340,7 +340,7 @@ void epio__loop_run_until(epio_loop *loop, const bool *done)
     while (!*done) {
         iterate(loop, EPIO_FOREVER, 0, false, EPIO_FOREVER);
     }
-    leave(loop);
+    before_return(loop);
     loop->late_at = late_at;
 }
 
@@ -379,7 +379,7 @@ static void embed(epio_loop *loop)
 {
     loop->embedded = true;
     epio__loop_use_slow_path(loop);
-    leave(loop);
+    before_return(loop);
 }
 
 intptr_t epio_loop_handle(epio_loop *loop)
@@ -470,14 +470,14 @@ int epio_loop_close(epio_loop *loop, uint64_t timeout_ns)
         if (deadline != EPIO_FOREVER && epio__monotonic_time() >= deadline) {
             iterate(loop, 0, 0, false, EPIO_FOREVER);
             if (in_flight(loop)) {
-                leave(loop);
+                before_return(loop);
                 return EPIO_ETIMEDOUT;
             }
             break;
         }
         iterate(loop, deadline, 0, false, EPIO_FOREVER);
     }
-    leave(loop);
+    before_return(loop);
     return 0;
 }
 

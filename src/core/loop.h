@@ -39,7 +39,7 @@ struct epio_loop {
     /* The backend, which waits for what is in flight. */
     const epio__backend *backend;
     void *backend_state;
-    uint64_t watched; /* pending events: what the backend's poll could find without a wake */
+    uint64_t pending_events; /* pending events: what the backend's poll could find without a wake */
 
     /* Any thread. */
     uintptr_t owner;      /* epio__thread_self of the owner, or EPIO__OWNER_... */
@@ -126,7 +126,7 @@ void epio__op_fail_at_once(epio_op *op, int64_t result);
 /* Returns an op with its op->result through its layers. False: one sent it again. */
 bool epio__op_return(epio_loop *loop, epio_op *op);
 /* The end of a delivery: the last access to the op is the call of its `done`. */
-void epio__op_give_back(epio_loop *loop, epio_op *op);
+void epio__op_finish_delivery(epio_loop *loop, epio_op *op);
 
 /* Starts an op that no link holds back any more. */
 void epio__op_start(epio_loop *loop, epio_op *op);
@@ -187,7 +187,7 @@ static inline bool epio__loop_is_quiet(const epio_loop *loop)
            loop->ready.first == NULL && loop->due.first == NULL && loop->collected.first == NULL &&
            loop->timers == NULL && epio__list_empty(&loop->to_offload) &&
            epio__list_empty(&loop->flush_files) && epio__list_empty(&loop->deferred) &&
-           !loop->embedded && !loop->closing && loop->watched == 0;
+           !loop->embedded && !loop->closing && loop->pending_events == 0;
 }
 
 /* And nothing is in flight that could soon change that. */
@@ -295,7 +295,7 @@ void epio__loop_begin(epio_loop *loop, uint32_t workers);
 
 /* Arms the host, before an embedded loop returns and before a `done`, which may run the host's
  * loop: the handle is readable if there is something to do. */
-void epio__loop_stand_by(epio_loop *loop);
+void epio__loop_arm_host(epio_loop *loop);
 /* Runs the loop until *done. */
 void epio__loop_run_until(epio_loop *loop, const bool *done);
 

@@ -4,9 +4,9 @@
  * loop does, and in which order, is loop.c's.
  *
  * Exactly one completion: an op is on the ready queue once, because epio_complete checks that it is
- * not there already. After delivery the library does not touch it: epio__op_give_back first lets
- * every epio_cancel of another thread finish that has found the op in flight, then gives the op to
- * the caller in one atomic step. */
+ * not there already. After delivery the library does not touch it: epio__op_finish_delivery first
+ * lets every epio_cancel of another thread finish that has found the op in flight, then gives the
+ * op to the caller in one atomic step. */
 #include "core/flush_error.h"
 #include "core/loop.h"
 #include "core/semaphore.h"
@@ -526,12 +526,12 @@ static void call_done(epio_loop *loop, epio_op *op, void (*done)(epio_op *op))
         done(op);
         return;
     }
-    epio__loop_stand_by(loop); /* it may run the host's loop */
+    epio__loop_arm_host(loop); /* it may run the host's loop */
     done(op);
     epio__store_relaxed_u32(&loop->sleeping, 0);
 }
 
-void epio__op_give_back(epio_loop *loop, epio_op *op)
+void epio__op_finish_delivery(epio_loop *loop, epio_op *op)
 {
     void (*done)(epio_op *) = op->done;
     int64_t result = op->result;
@@ -621,5 +621,5 @@ void epio__op_deliver(epio_loop *loop, epio_op *op)
     epio__count_size(&loop->in_flight, SIZE_MAX);
     count_route(loop, op);
     loop->delivered++;
-    epio__op_give_back(loop, op);
+    epio__op_finish_delivery(loop, op);
 }

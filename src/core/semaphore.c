@@ -2,8 +2,9 @@
  * than is free holds up those behind it, else it might never be granted. The waiter's `granted`
  * resumes its op or thread.
  *
- * While no request waits and bytes are not limited, the permits are one atomic number, `quick`,
- * which changes without the mutex. A thread that holds the mutex takes that number over. */
+ * While no request waits and bytes are not limited, the permits are one atomic number,
+ * `fast_permits`, which changes without the mutex. A thread that holds the mutex takes that number
+ * over. */
 #include "core/semaphore.h"
 
 #include "core/event.h"
@@ -14,13 +15,13 @@
 #include <stdlib.h>
 
 /* In place of the number: permits_free has it, guarded by the mutex. */
-#define GUARDED UINT32_MAX
+#define LOCKED UINT32_MAX
 
 struct epio_semaphore {
     epio_vfs vfs; /* of each epio_acquire */
     epio__entry entry;
-    uint32_t quick;    /* atomic; permits that are free, or GUARDED */
-    epio__mutex mutex; /* guards the rest */
+    uint32_t fast_permits; /* atomic; permits that are free, or LOCKED */
+    epio__mutex mutex;     /* guards the rest */
     epio_node waiters;
     uint64_t bytes_total; /* 0: bytes are not limited */
     uint64_t bytes_free;
@@ -34,46 +35,48 @@ struct epio_semaphore {
 
 /* ---- With the mutex and without ---- */
 
-static void enter(epio_semaphore *semaphore)
+static void lock(epio_semaphore *semaphore)
 {
     epio__mutex_lock(&semaphore->mutex);
-    uint32_t quick = epio__exchange_u32(&semaphore->quick, GUARDED);
-    if (quick != GUARDED) {
-        semaphore->permits_free = quick;
+    uint32_t fast_permits = epio__exchange_u32(&semaphore->fast_permits, LOCKED);
+    if (fast_permits != LOCKED) {
+        semaphore->permits_free = fast_permits;
     }
 }
 
-static void leave(epio_semaphore *semaphore)
+static void unlock(epio_semaphore *semaphore)
 {
-    bool plain = epio__list_empty(&semaphore->waiters) && semaphore->bytes_total == 0 &&
-                 !semaphore->closed && semaphore->permits_total != GUARDED;
-    if (plain) {
-        epio__store_u32(&semaphore->quick, semaphore->permits_free);
+    bool unlocked = epio__list_empty(&semaphore->waiters) && semaphore->bytes_total == 0 &&
+                    !semaphore->closed && semaphore->permits_total != LOCKED;
+    if (unlocked) {
+        epio__store_u32(&semaphore->fast_permits, semaphore->permits_free);
     }
     epio__mutex_unlock(&semaphore->mutex);
 }
 
 /* False: the mutex is needed, or there are not enough. */
-static bool take_quickly(epio_semaphore *semaphore, uint32_t permits)
+static bool take_fast(epio_semaphore *semaphore, uint32_t permits)
 {
-    uint32_t quick = epio__load_u32(&semaphore->quick);
+    uint32_t fast_permits = epio__load_u32(&semaphore->fast_permits);
     do {
-        if (quick == GUARDED || permits > quick || permits == 0) {
+        if (fast_permits == LOCKED || permits > fast_permits || permits == 0) {
             return false;
         }
-    } while (!epio__compare_exchange_u32(&semaphore->quick, &quick, quick - permits));
+    } while (!epio__compare_exchange_u32(&semaphore->fast_permits, &fast_permits,
+                                         fast_permits - permits));
     return true;
 }
 
 /* False: the mutex is needed, or they were never acquired. */
-static bool give_quickly(epio_semaphore *semaphore, uint32_t permits)
+static bool give_fast(epio_semaphore *semaphore, uint32_t permits)
 {
-    uint32_t quick = epio__load_u32(&semaphore->quick);
+    uint32_t fast_permits = epio__load_u32(&semaphore->fast_permits);
     do {
-        if (quick == GUARDED || permits > semaphore->permits_total - quick) {
+        if (fast_permits == LOCKED || permits > semaphore->permits_total - fast_permits) {
             return false;
         }
-    } while (!epio__compare_exchange_u32(&semaphore->quick, &quick, quick + permits));
+    } while (!epio__compare_exchange_u32(&semaphore->fast_permits, &fast_permits,
+                                         fast_permits + permits));
     return true;
 }
 
@@ -176,7 +179,7 @@ int epio_semaphore_create(epio_semaphore **semaphore, uint32_t permits)
     epio__list_init(&created->waiters);
     created->permits_total = permits;
     created->permits_free = permits;
-    created->quick = permits;
+    created->fast_permits = permits;
     epio__registry_add(&created->entry, &semaphore_methods);
     *semaphore = created;
     return 0;
@@ -185,14 +188,14 @@ int epio_semaphore_create(epio_semaphore **semaphore, uint32_t permits)
 void epio_semaphore_limit_bytes(epio_semaphore *semaphore, uint64_t bytes)
 {
     epio__require(semaphore, "epio_semaphore_limit_bytes", "the semaphore is NULL");
-    enter(semaphore);
+    lock(semaphore);
     if (!epio__list_empty(&semaphore->waiters) ||
         semaphore->permits_free != semaphore->permits_total) {
         epio__fatal("epio_semaphore_limit_bytes", "the semaphore is in use already");
     }
     semaphore->bytes_total = bytes;
     semaphore->bytes_free = bytes;
-    leave(semaphore);
+    unlock(semaphore);
 }
 
 void epio_semaphore_destroy(epio_semaphore *semaphore)
@@ -203,7 +206,7 @@ void epio_semaphore_destroy(epio_semaphore *semaphore)
     if (epio__load_size(&semaphore->limits) != 0) {
         epio__fatal("epio_semaphore_destroy", "a `limit` VFS uses it; destroy that first");
     }
-    enter(semaphore);
+    lock(semaphore);
     if (!epio__list_empty(&semaphore->waiters)) {
         epio__fatal("epio_semaphore_destroy", "operations still wait for it; close it first");
     }
@@ -211,7 +214,7 @@ void epio_semaphore_destroy(epio_semaphore *semaphore)
         epio__fatal("epio_semaphore_destroy",
                     "an epio_acquire is in flight; wait for its completion first");
     }
-    leave(semaphore);
+    unlock(semaphore);
     epio__registry_remove(&semaphore->entry);
     epio__mutex_destroy(&semaphore->mutex);
     free(semaphore);
@@ -275,10 +278,10 @@ static void call_granted(epio_node *granted)
 int epio__semaphore_enqueue(epio_semaphore *semaphore, epio_waiter *waiter)
 {
     int outcome;
-    if (take_quickly(semaphore, waiter->permits)) {
+    if (take_fast(semaphore, waiter->permits)) {
         return 0;
     }
-    enter(semaphore);
+    lock(semaphore);
     if (waiter->permits == 0 || waiter->permits > semaphore->permits_total) {
         outcome = EPIO_EINVAL;
     } else if (semaphore->closed) {
@@ -291,7 +294,7 @@ int epio__semaphore_enqueue(epio_semaphore *semaphore, epio_waiter *waiter)
         epio__list_append(&semaphore->waiters, &waiter->node);
         outcome = EPIO_EPENDING;
     }
-    leave(semaphore);
+    unlock(semaphore);
     return outcome;
 }
 
@@ -299,33 +302,33 @@ bool epio__semaphore_withdraw(epio_semaphore *semaphore, epio_waiter *waiter)
 {
     epio_node granted;
     epio__list_init(&granted);
-    enter(semaphore);
+    lock(semaphore);
     bool waiting = waiter->outcome == EPIO_EPENDING;
     if (waiting) {
         epio__list_remove(&waiter->node);
         waiter->outcome = EPIO_ECANCELED;
         collect_granted(semaphore, &granted); /* it may have held up smaller ones */
     }
-    leave(semaphore);
+    unlock(semaphore);
     call_granted(&granted);
     return waiting;
 }
 
 void epio__semaphore_release(epio_semaphore *semaphore, uint32_t permits, uint64_t bytes)
 {
-    if (give_quickly(semaphore, permits)) {
+    if (give_fast(semaphore, permits)) {
         return;
     }
     epio_node granted;
     epio__list_init(&granted);
-    enter(semaphore);
+    lock(semaphore);
     if (permits > semaphore->permits_total - semaphore->permits_free) {
         epio__fatal("epio_semaphore_release", "more permits are released than were acquired");
     }
     semaphore->permits_free += permits;
     semaphore->bytes_free += bytes_charged(semaphore, bytes);
     collect_granted(semaphore, &granted);
-    leave(semaphore);
+    unlock(semaphore);
     call_granted(&granted);
 }
 
@@ -333,10 +336,10 @@ int epio_semaphore_try_acquire(epio_semaphore *semaphore, uint32_t permits)
 {
     int outcome;
     epio__require(semaphore, "epio_semaphore_try_acquire", "the semaphore is NULL");
-    if (take_quickly(semaphore, permits)) {
+    if (take_fast(semaphore, permits)) {
         return 0;
     }
-    enter(semaphore);
+    lock(semaphore);
     if (permits == 0 || permits > semaphore->permits_total) {
         outcome = EPIO_EINVAL;
     } else if (semaphore->closed) {
@@ -346,7 +349,7 @@ int epio_semaphore_try_acquire(epio_semaphore *semaphore, uint32_t permits)
     } else {
         outcome = EPIO_EBUSY;
     }
-    leave(semaphore);
+    unlock(semaphore);
     return outcome;
 }
 
@@ -359,15 +362,15 @@ void epio_semaphore_release(epio_semaphore *semaphore, uint32_t permits)
 uint32_t epio_semaphore_available(const epio_semaphore *semaphore)
 {
     epio__require(semaphore, "epio_semaphore_available", "the semaphore is NULL");
-    uint32_t quick = epio__load_u32(&semaphore->quick);
-    if (quick != GUARDED) {
-        return quick;
+    uint32_t fast_permits = epio__load_u32(&semaphore->fast_permits);
+    if (fast_permits != LOCKED) {
+        return fast_permits;
     }
     /* The mutex is not part of the caller's const view. */
     epio_semaphore *changed = (epio_semaphore *)(uintptr_t)semaphore;
-    enter(changed);
+    lock(changed);
     uint32_t available = changed->permits_free;
-    leave(changed);
+    unlock(changed);
     return available;
 }
 
@@ -376,10 +379,10 @@ void epio_semaphore_close(epio_semaphore *semaphore)
     epio_node granted;
     epio__require(semaphore, "epio_semaphore_close", "the semaphore is NULL");
     epio__list_init(&granted);
-    enter(semaphore);
+    lock(semaphore);
     semaphore->closed = true;
     collect_granted(semaphore, &granted);
-    leave(semaphore);
+    unlock(semaphore);
     call_granted(&granted);
 }
 

@@ -42,7 +42,7 @@ static void fill_lengths(epio_loop_stats *statistics, const epio_loop *loop)
     statistics->deferred_now = length_of(&loop->deferred);
     statistics->to_read_now = loop->collected_count;
     statistics->to_offload_now = loop->to_offload_count;
-    statistics->at_backend_now = loop->watched;
+    statistics->at_backend_now = loop->pending_events;
     statistics->at_workers_now = loop->at_workers;
     /* Only its mutexes change. */
     statistics->threads_now = epio__workers_count_threads((epio__workers *)&loop->workers);

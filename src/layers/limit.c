@@ -67,7 +67,7 @@ static void granted(epio_waiter *waiter)
     epio_resume(EPIO__CONTAINER(waiter, limit_frame, waiter)->op);
 }
 
-static void go_on(limit_vfs *vfs, limit_frame *frame, epio_op *op, int outcome)
+static void proceed(limit_vfs *vfs, limit_frame *frame, epio_op *op, int outcome)
 {
     frame->holds = outcome == 0 && frame->waiter.permits != 0;
     if (outcome == 0) {
@@ -99,14 +99,14 @@ static void submit(epio_vfs *base, epio_op *op)
             return;
         }
     }
-    go_on(vfs, frame, op, outcome);
+    proceed(vfs, frame, op, outcome);
 }
 
 static void resumed(epio_vfs *base, epio_op *op)
 {
     limit_frame *frame = frame_of(op->frames);
     epio__op_waits_no_more(op);
-    go_on(vfs_of(base), frame, op, frame->waiter.outcome);
+    proceed(vfs_of(base), frame, op, frame->waiter.outcome);
 }
 
 /* One that was granted meanwhile will be resumed: epio_forward ends it. */

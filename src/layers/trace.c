@@ -14,7 +14,7 @@
 /* Timings are limited to one per TIMING_SPACING nanoseconds, which costs less than one per cent of
  * the time, and some more after a pause. */
 #define TIMING_SPACING 16000u
-#define TIMINGS_SAVED (64u * TIMING_SPACING)
+#define TIMING_CREDIT (64u * TIMING_SPACING)
 
 /* Ops to skip before the clock is read again. With the one that is timed that makes a prime, so
  * that the sample does not follow a program's pattern. */
@@ -22,29 +22,29 @@
 
 /* The words of the fast ops are merged into the sums after so many, before they can wrap, even with
  * 32 bits. */
-#define QUICK_COUNT 1024u
-#define QUICK_BYTES (1 << 20)
+#define FAST_COUNT 1024u
+#define FAST_BYTES (1 << 20)
 
 /* When the next op is timed. Threads that race may time one more or less. */
-typedef struct pacer {
+typedef struct timing_sampler {
     size_t skip;    /* ops that are not timed, before the clock is read again */
-    size_t saved;   /* credit: nanoseconds not yet spent on timings */
+    size_t credit;  /* credit: nanoseconds not yet spent on timings */
     size_t read_at; /* the clock at the last reading, its low bits */
-} pacer;
+} timing_sampler;
 
 /* The counts of one kind. */
 typedef struct record {
     /* Written by the owner; the first two only grow, and wrap. */
-    size_t quick;
-    size_t quick_bytes;
-    size_t under_way;
+    size_t fast_count;
+    size_t fast_bytes;
+    size_t in_flight;
 
-    size_t performing; /* atomic */
-    pacer pacer;       /* any thread */
+    size_t performing;      /* atomic */
+    timing_sampler sampler; /* any thread */
 
     /* Guarded by the mutex. */
-    size_t folded; /* the part of `quick` already merged into the sums */
-    size_t folded_bytes;
+    size_t merged; /* the part of `fast_count` already merged into the sums */
+    size_t merged_bytes;
     epio_trace_counts sums;
 } record;
 
@@ -71,28 +71,28 @@ static record *record_of(trace_vfs *vfs, uint8_t kind)
 
 /* Adds the time gone by to the credit, and spends a timing's share. False: not enough is left for
  * the next. */
-static bool pay_for_timing(pacer *pace, uint64_t now)
+static bool pay_for_timing(timing_sampler *sampler, uint64_t now)
 {
-    size_t gone = (size_t)now - epio__load_relaxed_size(&pace->read_at);
-    size_t saved = epio__load_relaxed_size(&pace->saved);
-    saved = gone < TIMINGS_SAVED - saved ? saved + gone : TIMINGS_SAVED;
-    saved -= saved < TIMING_SPACING ? saved : TIMING_SPACING;
-    epio__store_relaxed_size(&pace->read_at, (size_t)now);
-    epio__store_relaxed_size(&pace->saved, saved);
-    return saved >= TIMING_SPACING;
+    size_t gone = (size_t)now - epio__load_relaxed_size(&sampler->read_at);
+    size_t credit = epio__load_relaxed_size(&sampler->credit);
+    credit = gone < TIMING_CREDIT - credit ? credit + gone : TIMING_CREDIT;
+    credit -= credit < TIMING_SPACING ? credit : TIMING_SPACING;
+    epio__store_relaxed_size(&sampler->read_at, (size_t)now);
+    epio__store_relaxed_size(&sampler->credit, credit);
+    return credit >= TIMING_SPACING;
 }
 
 /* The monotonic time, if this op is to be timed; else 0. */
-static uint64_t begin_timing(pacer *pace)
+static uint64_t begin_timing(timing_sampler *sampler)
 {
-    size_t skip = epio__load_relaxed_size(&pace->skip);
+    size_t skip = epio__load_relaxed_size(&sampler->skip);
     if (skip > 0) {
-        epio__store_relaxed_size(&pace->skip, skip - 1);
+        epio__store_relaxed_size(&sampler->skip, skip - 1);
         return 0;
     }
     uint64_t now = epio__monotonic_time();
-    if (!pay_for_timing(pace, now)) {
-        epio__store_relaxed_size(&pace->skip, TIMINGS_SKIPPED);
+    if (!pay_for_timing(sampler, now)) {
+        epio__store_relaxed_size(&sampler->skip, TIMINGS_SKIPPED);
     }
     return now;
 }
@@ -150,15 +150,15 @@ static void count_in_sums(trace_vfs *vfs, uint8_t kind, int64_t result, uint64_t
 }
 
 /* Merges the words of the fast ops into the sums. With the mutex held. */
-static void fold(record *one)
+static void merge(record *one)
 {
-    size_t quick = epio__load_relaxed_size(&one->quick);
-    size_t bytes = epio__load_relaxed_size(&one->quick_bytes);
+    size_t fast_count = epio__load_relaxed_size(&one->fast_count);
+    size_t bytes = epio__load_relaxed_size(&one->fast_bytes);
     /* The words may have wrapped: the difference is still right. */
-    one->sums.count += (size_t)(quick - one->folded);
-    one->sums.bytes += (size_t)(bytes - one->folded_bytes);
-    one->folded = quick;
-    one->folded_bytes = bytes;
+    one->sums.count += (size_t)(fast_count - one->merged);
+    one->sums.bytes += (size_t)(bytes - one->merged_bytes);
+    one->merged = fast_count;
+    one->merged_bytes = bytes;
 }
 
 /* ---- On a loop ---- */
@@ -173,15 +173,15 @@ typedef struct trace_frame {
 static void fold_in_time(trace_vfs *vfs, record *one)
 {
     epio__mutex_lock(&vfs->mutex);
-    fold(one);
+    merge(one);
     epio__mutex_unlock(&vfs->mutex);
 }
 
 static void count_quick(trace_vfs *vfs, record *one, int64_t bytes)
 {
-    epio__count_size(&one->quick_bytes, (size_t)bytes);
-    epio__count_size(&one->quick, 1);
-    if (epio__load_relaxed_size(&one->quick) % QUICK_COUNT == 0) {
+    epio__count_size(&one->fast_bytes, (size_t)bytes);
+    epio__count_size(&one->fast_count, 1);
+    if (epio__load_relaxed_size(&one->fast_count) % FAST_COUNT == 0) {
         fold_in_time(vfs, one);
     }
 }
@@ -193,8 +193,8 @@ static bool returned(epio_frame *base, epio_op *op)
     record *one = record_of(vfs, op->kind);
     uint64_t begun = frame->begun;
     int64_t bytes = bytes_of(op->kind, op->result);
-    epio__count_size(&one->under_way, SIZE_MAX);
-    if (begun == 0 && op->result >= 0 && bytes <= QUICK_BYTES && epio__layer_is_ordinary(op)) {
+    epio__count_size(&one->in_flight, SIZE_MAX);
+    if (begun == 0 && op->result >= 0 && bytes <= FAST_BYTES && epio__layer_is_ordinary(op)) {
         epio__layer_end(&vfs->base, &frame->base, op);
         count_quick(vfs, one, bytes);
         return true;
@@ -217,8 +217,8 @@ static void submit(epio_vfs *base, epio_op *op)
         epio_complete(op, result);
         return;
     }
-    frame->begun = begin_timing(&one->pacer);
-    epio__count_size(&one->under_way, 1);
+    frame->begun = begin_timing(&one->sampler);
+    epio__count_size(&one->in_flight, 1);
     epio__layer_forward(&vfs->base, op);
 }
 
@@ -238,7 +238,7 @@ static int64_t perform(epio_vfs *base, epio_op *op)
     trace_vfs *vfs = vfs_of(base);
     record *one = record_of(vfs, op->kind);
     (void)epio__add_size(&one->performing, 1);
-    uint64_t begun = begin_timing(&one->pacer);
+    uint64_t begun = begin_timing(&one->sampler);
     int64_t result = epio__layer_perform(&vfs->base, op);
     (void)epio__subtract_size(&one->performing, 1);
     if (result != EPIO_RETRY) {
@@ -286,7 +286,7 @@ int epio_trace_vfs_create(epio_vfs **created, epio_vfs *inner)
     epio__layer_init(&vfs->base, &trace_methods, inner, NULL, 0);
 #endif
     for (size_t i = 0; i < RECORDS; i++) {
-        vfs->records[i].pacer.saved = TIMINGS_SAVED;
+        vfs->records[i].sampler.credit = TIMING_CREDIT;
     }
     *created = &vfs->base.base;
     return 0;
@@ -314,10 +314,10 @@ int epio_trace_read(const epio_vfs *vfs, uint32_t kind, epio_trace_counts *count
     }
     record *one = record_of(trace, (uint8_t)kind);
     epio__mutex_lock(&trace->mutex);
-    fold(one);
+    merge(one);
     epio_trace_counts now = one->sums;
     epio__mutex_unlock(&trace->mutex);
-    now.in_flight = (uint64_t)epio__load_relaxed_size(&one->under_way) +
+    now.in_flight = (uint64_t)epio__load_relaxed_size(&one->in_flight) +
                     epio__load_relaxed_size(&one->performing);
     return epio__result_give(&now, sizeof now, FIRST_SIZE, counts) ? 0 : EPIO_EINVAL;
 }
@@ -330,7 +330,7 @@ int epio_trace_reset(epio_vfs *vfs)
     }
     epio__mutex_lock(&trace->mutex);
     for (size_t i = 0; i < RECORDS; i++) {
-        fold(&trace->records[i]);
+        merge(&trace->records[i]);
         memset(&trace->records[i].sums, 0, sizeof trace->records[i].sums);
     }
     epio__mutex_unlock(&trace->mutex);

@@ -187,7 +187,7 @@ static void drop_entry(table_entry *entry)
     epio__mutex_unlock(epio__process_mutex());
 }
 
-static void leave(epio__lock_holder *holder)
+static void release_holder(epio__lock_holder *holder)
 {
     table_entry *entry = entry_of(holder->node);
     epio__lock_table_settle(holder);
@@ -264,7 +264,7 @@ int epio__os_file_close(epio__os_file *file, int32_t *os_error)
     int result = epio__range_locks_are_common() ? close_where_common(file, os_error)
                                                 : epio__os_file_dispose(file, os_error);
     if (holder != NULL) {
-        leave(holder);
+        release_holder(holder);
     }
     return result;
 }

@@ -117,7 +117,7 @@ static int open_best_backend(os_loop *one, const epio__backend *const *backends)
     int error = EPIO_ENOTSUP;
     for (size_t i = 0; backends[i] != NULL && error != 0; i++) {
         loop->backend = backends[i];
-        error = loop->backend->open(&loop->watched, &loop->backend_state);
+        error = loop->backend->open(&loop->pending_events, &loop->backend_state);
     }
     one->vfs.backend = loop->backend;
     one->vfs.backend_state = loop->backend_state;

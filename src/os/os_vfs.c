@@ -147,7 +147,7 @@ void epio__os_spend(const epio_op *op, uint64_t bytes)
 }
 
 /* Routes an op to the backend, or, if that has no asynchronous form for it, to a worker. */
-static void hand_on(epio__os_vfs *vfs, epio_op *op)
+static void route_op(epio__os_vfs *vfs, epio_op *op)
 {
     if (vfs->backend->transfers_at_once && !epio__op_is_on_stream(op) &&
         epio__loop_is_spent(op->loop)) {
@@ -197,7 +197,7 @@ static void read_one_by_one(epio__os_vfs *vfs, epio_node *first)
         }
         op->notes |= EPIO__NOTE_MISSED_CACHE;
         if (epio__leave_batch(op)) {
-            hand_on(vfs, op);
+            route_op(vfs, op);
         }
     }
     epio__batch_ended(&ended, false);
@@ -214,9 +214,9 @@ static uint64_t cost_of(const epio_node *node)
 
 enum { TOGETHER, ONE_BY_ONE };
 
-static void read_by(epio__os_vfs *vfs, uint32_t way, epio_node *first, uint32_t count)
+static void read_by(epio__os_vfs *vfs, uint32_t choice, epio_node *first, uint32_t count)
 {
-    if (way == TOGETHER) {
+    if (choice == TOGETHER) {
         vfs->read_together = true;
         first = vfs->backend->read_together(vfs->backend_state, first, count);
     }
@@ -226,15 +226,15 @@ static void read_by(epio__os_vfs *vfs, uint32_t way, epio_node *first, uint32_t 
 /* Where both methods are available, by the quicker one according to the tuner. */
 static void read_several(epio__os_vfs *vfs, epio_node *first, uint32_t count)
 {
-    epio__trial *trial = &vfs->trial;
-    if (!epio__trial_is_due(trial)) {
-        read_by(vfs, trial->quicker, first, count);
+    epio__tuner *tuner = &vfs->tuner;
+    if (!epio__tuner_is_due(tuner)) {
+        read_by(vfs, tuner->faster, first, count);
         return;
     }
     uint64_t cost = cost_of(first);
     uint64_t begun = epio__monotonic_time();
-    read_by(vfs, epio__trial_way(trial), first, count);
-    epio__trial_note(trial, epio__monotonic_time() - begun, cost);
+    read_by(vfs, epio__tuner_choice(tuner), first, count);
+    epio__tuner_record(tuner, epio__monotonic_time() - begun, cost);
 }
 
 static void read_collected(epio_vfs *base)
@@ -301,18 +301,18 @@ static void submit_read(epio__os_vfs *vfs, epio_op *op)
 {
     uint64_t bytes = epio_op_bytes(op);
     if (epio__op_is_on_stream(op)) {
-        hand_on(vfs, op);
+        route_op(vfs, op);
     } else if (vfs->base.loop->may_wait) {
         op->progress = 0;
         epio_complete(op, epio__os_transfer(op));
     } else if (!may_be_cached(op, bytes)) {
-        hand_on(vfs, op);
+        route_op(vfs, op);
     } else if (!epio__loop_spend(vfs->base.loop, bytes)) {
         epio_defer(op);
     } else if (read_cached(op, bytes)) {
         epio_complete(op, (int64_t)op->progress);
     } else {
-        hand_on(vfs, op);
+        route_op(vfs, op);
     }
 }
 
@@ -331,7 +331,7 @@ static void submit_write(epio__os_vfs *vfs, epio_op *op)
         writes_begin(&vfs->base);
         perform_here(vfs, op, epio_op_bytes(op));
     } else {
-        hand_on(vfs, op);
+        route_op(vfs, op);
     }
 }
 
@@ -386,7 +386,7 @@ static void submit(epio_vfs *base, epio_op *op)
     case EPIO_KIND_WRITE:
     case EPIO_KIND_WRITEV:
         if (epio__op_is_on_stream(op)) {
-            hand_on(vfs, op);
+            route_op(vfs, op);
         } else {
             submit_write(vfs, op);
         }

@@ -19,7 +19,7 @@ typedef struct epio__os_vfs {
     void *backend_state;
 
     /* For collected reads. */
-    epio__trial trial;    /* one by one or together */
+    epio__tuner tuner;    /* one by one or together */
     uint32_t closed_file; /* atomic; a file was closed since the latest were read together */
     bool read_together;   /* and the backend still keeps what that needed */
 

@@ -10,33 +10,34 @@
 /* Times are nanoseconds per this much work, so that the quotient has enough digits. */
 #define UNIT 65536u
 
-uint32_t epio__trial_way(const epio__trial *trial)
+uint32_t epio__tuner_choice(const epio__tuner *tuner)
 {
-    return trial->at / TRIES;
+    return tuner->at / TRIES;
 }
 
-static void conclude(epio__trial *trial)
+static void conclude(epio__tuner *tuner)
 {
-    for (int way = 0; way < 2; way++) {
-        uint64_t before = trial->habit[way] != 0 ? trial->habit[way] : trial->best[way];
-        trial->habit[way] = (3 * before + trial->best[way]) / 4;
-        trial->best[way] = 0;
+    for (int choice = 0; choice < 2; choice++) {
+        uint64_t before =
+            tuner->average[choice] != 0 ? tuner->average[choice] : tuner->best[choice];
+        tuner->average[choice] = (3 * before + tuner->best[choice]) / 4;
+        tuner->best[choice] = 0;
     }
-    trial->quicker = trial->habit[1] < trial->habit[0] ? 1 : 0;
-    trial->left = TIMES_BETWEEN_TRIALS;
-    trial->at = 0;
+    tuner->faster = tuner->average[1] < tuner->average[0] ? 1 : 0;
+    tuner->left = TIMES_BETWEEN_TRIALS;
+    tuner->at = 0;
 }
 
-void epio__trial_note(epio__trial *trial, uint64_t nanoseconds, uint64_t amount)
+void epio__tuner_record(epio__tuner *tuner, uint64_t nanoseconds, uint64_t amount)
 {
-    uint64_t *best = &trial->best[epio__trial_way(trial)];
+    uint64_t *best = &tuner->best[epio__tuner_choice(tuner)];
     uint64_t pace = nanoseconds * UNIT / amount + 1;
-    bool counts = trial->at % TRIES >= TRIES - TRIES_THAT_COUNT;
+    bool counts = tuner->at % TRIES >= TRIES - TRIES_THAT_COUNT;
     if (counts && (*best == 0 || pace < *best)) {
         *best = pace;
     }
-    trial->at++;
-    if (trial->at == 2 * TRIES) {
-        conclude(trial);
+    tuner->at++;
+    if (tuner->at == 2 * TRIES) {
+        conclude(tuner);
     }
 }

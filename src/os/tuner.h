@@ -6,28 +6,28 @@
 #include "platform.h"
 
 /* All zero: nothing is known yet. */
-typedef struct epio__trial {
-    uint32_t left;     /* uses of the quicker method until both are tried again */
-    uint32_t quicker;  /* 0 or 1 */
-    uint32_t at;       /* tries made in the present trial */
-    uint64_t best[2];  /* best nanoseconds per work in this trial; 0: none */
-    uint64_t habit[2]; /* likewise, moving average over trials */
-} epio__trial;
+typedef struct epio__tuner {
+    uint32_t left;       /* uses of the quicker method until both are tried again */
+    uint32_t faster;     /* 0 or 1 */
+    uint32_t at;         /* tries made in the present trial */
+    uint64_t best[2];    /* best nanoseconds per work in this trial; 0: none */
+    uint64_t average[2]; /* likewise, moving average over trials */
+} epio__tuner;
 
 /* True: the next use belongs to a trial. */
-static inline bool epio__trial_is_due(epio__trial *trial)
+static inline bool epio__tuner_is_due(epio__tuner *tuner)
 {
-    if (trial->left == 0) {
+    if (tuner->left == 0) {
         return true;
     }
-    trial->left--;
+    tuner->left--;
     return false;
 }
 
-/* The method that a trial takes next, to be reported by epio__trial_note. */
-uint32_t epio__trial_way(const epio__trial *trial);
+/* The method that a trial takes next, to be reported by epio__tuner_record. */
+uint32_t epio__tuner_choice(const epio__tuner *tuner);
 
 /* Records a try: its time, and the amount of work in any unit. */
-void epio__trial_note(epio__trial *trial, uint64_t nanoseconds, uint64_t amount);
+void epio__tuner_record(epio__tuner *tuner, uint64_t nanoseconds, uint64_t amount);
 
 #endif

@@ -92,7 +92,7 @@ static void epoll_abandon(void *opaque)
     close_descriptors(state);
 }
 
-static int epoll_open(uint64_t *watched, void **opened)
+static int epoll_open(uint64_t *pending_events, void **opened)
 {
     epoll_state *state = calloc(1, sizeof *state);
     if (state == NULL) {
@@ -102,7 +102,7 @@ static int epoll_open(uint64_t *watched, void **opened)
     state->timer_deadline = EPIO_FOREVER;
     state->streams.watch = watch;
     state->streams.state = state;
-    state->streams.count = watched;
+    state->streams.count = pending_events;
     state->event = -1;
     state->epoll = epio__descriptor_move(epoll_create1(EPOLL_CLOEXEC));
     if (state->epoll >= 0) {

@@ -98,7 +98,7 @@ static void poll_abandon(void *opaque)
     free_state(state);
 }
 
-static int poll_open(uint64_t *watched, void **opened)
+static int poll_open(uint64_t *pending_events, void **opened)
 {
     poll_state *state = calloc(1, sizeof *state);
     if (state == NULL) {
@@ -121,7 +121,7 @@ static int poll_open(uint64_t *watched, void **opened)
     state->count = FIRST_SLOT;
     state->streams.watch = watch;
     state->streams.state = state;
-    state->streams.count = watched;
+    state->streams.count = pending_events;
     *opened = state;
     return 0;
 }

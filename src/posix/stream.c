@@ -319,19 +319,19 @@ static uint32_t interest_of(const epio__os_file *file)
 static int update_watch(epio__streams *streams, epio__os_file *file)
 {
     uint32_t interest = interest_of(file);
-    if (interest == file->watched) {
+    if (interest == file->polled_events) {
         return 0;
     }
     int error = streams->watch(streams->state, file, interest);
     if (error != 0) {
         return error;
     }
-    if (file->watched == 0) {
+    if (file->polled_events == 0) {
         (*streams->count)++;
     } else if (interest == 0) {
         (*streams->count)--;
     }
-    file->watched = interest;
+    file->polled_events = interest;
     return 0;
 }
 
@@ -387,10 +387,10 @@ static void fail_all(epio_node *queue, int error)
 
 void epio__stream_ready(epio__streams *streams, epio__os_file *file, uint32_t ready)
 {
-    if (file->watched != 0) {
+    if (file->polled_events != 0) {
         (*streams->count)--;
     }
-    file->watched = 0; /* a watch reports one event */
+    file->polled_events = 0; /* a watch reports one event */
     if ((ready & EPIO__WATCH_READ) != 0) {
         advance(&file->readers);
     }
@@ -415,10 +415,10 @@ static void offload_all(epio_node *queue)
 
 void epio__stream_unwatchable(epio__streams *streams, epio__os_file *file)
 {
-    if (file->watched != 0) {
+    if (file->polled_events != 0) {
         (*streams->count)--;
     }
-    file->watched = 0;
+    file->polled_events = 0;
     epio__set_bits_u32(&file->stream, EPIO__STREAM_CANNOT_BE_WATCHED);
     offload_all(&file->readers);
     offload_all(&file->writers);

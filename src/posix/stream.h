@@ -11,7 +11,7 @@ enum { EPIO__WATCH_READ = 1, EPIO__WATCH_WRITE = 2 };
 typedef struct epio__streams {
     /* Waits for one of the events of `interest` (0: none) on the file, once; the backend then
      * calls epio__stream_ready. 0, EPIO_ENOTSUP (cannot be waited for), or the error for the op.
-     * file->watched has the pending events. */
+     * file->polled_events has the pending events. */
     int (*watch)(void *state, epio__os_file *file, uint32_t interest);
     void *state;
     uint64_t *count; /* files that are waited for */

@@ -25,7 +25,7 @@ struct epio__watcher {
     uint64_t deadline;
     uint64_t generation;
     bool armed;
-    bool told; /* a byte is in the handle's pipe */
+    bool notified; /* a byte is in the handle's pipe */
     bool polling;
     bool stopping;
     bool calling;
@@ -33,11 +33,11 @@ struct epio__watcher {
     void *user;
 };
 
-static void tell(epio__watcher *watcher)
+static void notify_host(epio__watcher *watcher)
 {
     watcher->armed = false;
-    if (!watcher->told) {
-        watcher->told = true;
+    if (!watcher->notified) {
+        watcher->notified = true;
         epio__wake_pipe_send(watcher->handle[1]);
     }
     if (watcher->ready != NULL) {
@@ -73,7 +73,7 @@ static void watch_once(epio__watcher *watcher)
     uint64_t deadline = watcher->deadline;
     size_t count = watcher->count;
     if (!reserve(&watcher->polled, &watcher->polled_capacity, count + 1)) {
-        tell(watcher); /* too early, but not too late */
+        notify_host(watcher); /* too early, but not too late */
         return;
     }
     if (count != 0) {
@@ -93,7 +93,7 @@ static void watch_once(epio__watcher *watcher)
     }
     bool only_control = ready == 1 && watcher->polled[count].revents != 0;
     if ((ready > 0 && !only_control) || epio__monotonic_time() >= deadline) {
-        tell(watcher);
+        notify_host(watcher);
     }
 }
 
@@ -189,7 +189,7 @@ void epio__watcher_arm(epio__watcher *watcher, const struct pollfd *set, size_t 
                        uint64_t deadline)
 {
     epio__mutex_lock(&watcher->mutex);
-    if (watcher->told) {
+    if (watcher->notified) {
         epio__mutex_unlock(&watcher->mutex);
         return; /* not polled since the last notification */
     }
@@ -210,15 +210,15 @@ void epio__watcher_arm(epio__watcher *watcher, const struct pollfd *set, size_t 
         }
         epio__condition_broadcast(&watcher->changed);
     } else {
-        tell(watcher); /* too early rather than never */
+        notify_host(watcher); /* too early rather than never */
     }
     epio__mutex_unlock(&watcher->mutex);
 }
 
 static void forget_what_was_told(epio__watcher *watcher)
 {
-    if (watcher->told) {
-        watcher->told = false;
+    if (watcher->notified) {
+        watcher->notified = false;
         epio__wake_pipe_drain(watcher->handle[0]);
     }
 }

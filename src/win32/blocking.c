@@ -22,7 +22,7 @@ HANDLE epio__event_take(void)
     return CreateEventW(NULL, TRUE, FALSE, NULL);
 }
 
-void epio__event_give_back(HANDLE event)
+void epio__event_return(HANDLE event)
 {
     for (size_t i = 0; i < SPARE_EVENTS; i++) {
         uintptr_t none = 0;

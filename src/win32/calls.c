@@ -64,9 +64,9 @@ static bool query(HANDLE handle, int which, ULONG *answer)
 bool epio__nt_access_of(HANDLE handle, ACCESS_MASK *access)
 {
     ULONG answer = 0;
-    bool told = query(handle, ACCESS_INFORMATION, &answer);
+    bool known = query(handle, ACCESS_INFORMATION, &answer);
     *access = answer;
-    return told;
+    return known;
 }
 
 bool epio__nt_mode_of(HANDLE handle, ULONG *mode)

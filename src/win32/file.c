@@ -41,9 +41,10 @@ static void set_handle(epio__win32_file *file, HANDLE handle)
 static uint32_t sector_of(HANDLE handle)
 {
     FILE_STORAGE_INFO information;
-    bool told = GetFileInformationByHandleEx(handle, FileStorageInfo, &information,
-                                             sizeof information) != FALSE;
-    return told && information.LogicalBytesPerSector != 0 ? information.LogicalBytesPerSector : 512;
+    bool known = GetFileInformationByHandleEx(handle, FileStorageInfo, &information,
+                                              sizeof information) != FALSE;
+    return known && information.LogicalBytesPerSector != 0 ? information.LogicalBytesPerSector
+                                                           : 512;
 }
 
 bool epio__identity_of(HANDLE handle, uint64_t *device, uint64_t *inode)
@@ -211,9 +212,9 @@ static HANDLE open_name(const WCHAR *name, uint32_t flags, bool *created)
 static DWORD reparse_tag_of(HANDLE handle)
 {
     FILE_ATTRIBUTE_TAG_INFO information;
-    bool told = GetFileInformationByHandleEx(handle, FileAttributeTagInfo, &information,
-                                             sizeof information) != FALSE;
-    return told && (information.FileAttributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0
+    bool known = GetFileInformationByHandleEx(handle, FileAttributeTagInfo, &information,
+                                              sizeof information) != FALSE;
+    return known && (information.FileAttributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0
                ? information.ReparseTag
                : 0;
 }

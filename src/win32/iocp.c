@@ -29,11 +29,11 @@ enum { KEY_WAKE, KEY_FILE };
 
 typedef struct iocp_state {
     HANDLE port;
-    uint64_t *watched;      /* calls whose packets have not arrived */
-    uint32_t wake_posted;   /* atomic; a wake packet is in the port */
-    epio__watcher *watcher; /* once embedded by callback */
-    HANDLE wait_timer;      /* once poll had to end at a precise time */
-    PTP_TIMER timer;        /* once embedded: wakes at the loop's next deadline */
+    uint64_t *pending_events; /* calls whose packets have not arrived */
+    uint32_t wake_posted;     /* atomic; a wake packet is in the port */
+    epio__watcher *watcher;   /* once embedded by callback */
+    HANDLE wait_timer;        /* once poll had to end at a precise time */
+    PTP_TIMER timer;          /* once embedded: wakes at the loop's next deadline */
 } iocp_state;
 
 _Static_assert(sizeof(OVERLAPPED) <= sizeof(((epio_op *)0)->arguments.io.system),
@@ -67,7 +67,7 @@ static void iocp_close(void *opaque)
     free(state);
 }
 
-static int iocp_open(uint64_t *watched, void **opened)
+static int iocp_open(uint64_t *pending_events, void **opened)
 {
     iocp_state *state = calloc(1, sizeof *state);
     if (state == NULL) {
@@ -79,7 +79,7 @@ static int iocp_open(uint64_t *watched, void **opened)
         free(state);
         return error;
     }
-    state->watched = watched;
+    state->pending_events = pending_events;
     *opened = state;
     return 0;
 }
@@ -91,7 +91,7 @@ static int iocp_open(uint64_t *watched, void **opened)
  * warnings may or may not count as successes. */
 static bool settle_packets(epio__win32_file *file, HANDLE handle)
 {
-    ULONG told = 0;
+    ULONG set_before = 0;
     UCHAR modes = FILE_SKIP_COMPLETION_PORT_ON_SUCCESS | FILE_SKIP_SET_EVENT_ON_HANDLE;
     bool stream = (file->base.base.attributes & EPIO_FILE_STREAM) != 0;
     bool is_new = file->base.opened_as != 0;
@@ -102,8 +102,8 @@ static bool settle_packets(epio__win32_file *file, HANDLE handle)
     if (is_new) {
         return true;
     }
-    if (epio__win32.get_notification_modes(handle, &told)) {
-        file->skips_packets = (told & FILE_SKIP_COMPLETION_PORT_ON_SUCCESS) != 0;
+    if (epio__win32.get_notification_modes(handle, &set_before)) {
+        file->skips_packets = (set_before & FILE_SKIP_COMPLETION_PORT_ON_SUCCESS) != 0;
         return true;
     }
     file->skips_packets = epio__win32.set_notification_modes(handle, modes) != FALSE;
@@ -178,7 +178,7 @@ static bool advance(iocp_state *state, epio_op *op, int64_t *result)
             epio__os_spend(op, overlapped->InternalHigh);
         }
         if ((succeeded && !file->skips_packets) || error == ERROR_IO_PENDING) {
-            ++*state->watched;
+            ++*state->pending_events;
             return false;
         }
         bytes = succeeded ? (DWORD)overlapped->InternalHigh : 0;
@@ -240,7 +240,7 @@ static void take_packet(iocp_state *state, const OVERLAPPED_ENTRY *packet)
     BOOL done = epio__win32.get_overlapped_result(handle, packet->lpOverlapped, &bytes, FALSE);
     DWORD error = done ? 0 : GetLastError();
     int64_t result;
-    --*state->watched;
+    --*state->pending_events;
     if (error == ERROR_OPERATION_ABORTED && (op->notes & EPIO__NOTE_GIVEN_UP) != 0) {
         error = ERROR_CANCELLED;
     }

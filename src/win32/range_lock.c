@@ -38,7 +38,7 @@ static DWORD lock_range(const epio__os_file *file, uint64_t start, uint64_t len,
     BOOL done =
         epio__win32.lock_file(epio__handle_of(file), flags, 0, low(len), high(len), &overlapped);
     DWORD error = outcome_of(file, done, &overlapped);
-    epio__event_give_back(event);
+    epio__event_return(event);
     return error;
 }
 

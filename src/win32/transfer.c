@@ -254,7 +254,7 @@ int64_t epio__os_transfer(epio_op *op)
     OVERLAPPED overlapped = {.hEvent = epio__event_without_packet(event)};
     result = epio__op_is_on_stream(op) ? perform_on_stream(op, event, &overlapped)
                                        : perform_on_file(op, event, &overlapped);
-    epio__event_give_back(event);
+    epio__event_return(event);
     return result;
 }
 

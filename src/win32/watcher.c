@@ -13,7 +13,7 @@ struct epio__watcher {
     void *user;
     uintptr_t calling; /* the thread that is in a call of `ready`; 0: none */
     bool armed;
-    bool told; /* notified since the last poll: the host already has a message */
+    bool notified; /* notified since the last poll: the host already has a message */
     bool stopping;
 };
 
@@ -22,7 +22,7 @@ static void call_ready(epio__watcher *watcher)
     void (*ready)(void *user) = watcher->ready;
     void *user = watcher->user;
     watcher->armed = false;
-    watcher->told = true;
+    watcher->notified = true;
     if (ready == NULL) {
         return;
     }
@@ -97,7 +97,7 @@ void epio__watcher_destroy(epio__watcher *watcher)
 void epio__watcher_arm(epio__watcher *watcher)
 {
     epio__mutex_lock(&watcher->mutex);
-    bool begins = !watcher->armed && !watcher->told;
+    bool begins = !watcher->armed && !watcher->notified;
     watcher->armed = watcher->armed || begins;
     epio__mutex_unlock(&watcher->mutex);
     if (begins) {
@@ -109,7 +109,7 @@ void epio__watcher_disarm(epio__watcher *watcher)
 {
     epio__mutex_lock(&watcher->mutex);
     watcher->armed = false; /* the thread notices when the port has something */
-    watcher->told = false;
+    watcher->notified = false;
     epio__mutex_unlock(&watcher->mutex);
 }
 
@@ -121,6 +121,6 @@ void epio__watcher_notify(epio__watcher *watcher, void (*ready)(void *user), voi
     while (watcher->calling != 0 && watcher->calling != epio__thread_self()) {
         epio__condition_wait(&watcher->call_ended, &watcher->mutex);
     }
-    watcher->told = false; /* the new callback has not been called yet */
+    watcher->notified = false; /* the new callback has not been called yet */
     epio__mutex_unlock(&watcher->mutex);
 }

@@ -58,7 +58,7 @@ bool epio__nt_mode_of(HANDLE handle, ULONG *mode);
 
 /* An event for one call: the system resets it when the call begins. NULL and GetLastError. */
 HANDLE epio__event_take(void);
-void epio__event_give_back(HANDLE event);
+void epio__event_return(HANDLE event);
 /* Closes the events that are kept for the next call. */
 void epio__events_close(void);
 
