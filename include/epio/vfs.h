@@ -147,6 +147,7 @@ struct epio_file {
     size_t unreported;  /* those of them with an error to report */
     uint64_t flush_begun;
     epio_op flush;
+    uint64_t reserved[8]; /* for later versions: your struct embeds this one at its present size */
 };
 
 /* Fills the base of a file that an open or adopt is about to return. `flags` are the open's; only
