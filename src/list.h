@@ -3,6 +3,8 @@
 #ifndef EPIO_LIST_H
 #define EPIO_LIST_H
 
+#include "fatal.h"
+
 #include <epio/epio.h>
 
 #define EPIO__CONTAINER(pointer, type, member)                                                     \
@@ -21,6 +23,7 @@ static inline bool epio__list_empty(const epio_node *list)
 
 static inline void epio__list_append(epio_node *list, epio_node *node)
 {
+    EPIO__ASSERT(list->previous != NULL && list->previous->next == list);
     node->next = list;
     node->previous = list->previous;
     list->previous->next = node;
@@ -33,6 +36,7 @@ static inline void epio__list_remove(epio_node *node)
     if (node->next == NULL) {
         return;
     }
+    EPIO__ASSERT(node->next->previous == node && node->previous->next == node);
     node->next->previous = node->previous;
     node->previous->next = node->next;
     node->next = NULL;

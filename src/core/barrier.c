@@ -321,6 +321,7 @@ void epio__barrier_leave(epio_op *op)
     /* Once the count is 0 an epio_perform of another thread may close the file;
      * not while a close is in flight, which counts itself. */
     bool closing = file->close != NULL;
+    EPIO__ASSERT(epio__load_relaxed_size(&file->in_flight) != 0);
     epio__store_size(&file->in_flight, epio__load_relaxed_size(&file->in_flight) - 1);
     if (closing) {
         try_close(file);

@@ -58,6 +58,8 @@ void epio__lane_init(epio__lane *lane, epio__workers *workers, uint32_t which, u
 
 void epio__lane_destroy(epio__lane *lane)
 {
+    EPIO__ASSERT(epio__list_empty(&lane->queue) && epio__list_empty(&lane->aside) &&
+                 epio__list_empty(&lane->threads) && epio__list_empty(&lane->ended));
     epio__condition_destroy(&lane->watch);
     epio__condition_destroy(&lane->work);
     epio__mutex_destroy(&lane->mutex);
@@ -100,6 +102,8 @@ static bool medium_is_full(const epio__lane *lane, const epio_op *op)
  * that searching them would delay others. */
 static void set_aside(epio__lane *lane, epio_op *op)
 {
+    EPIO__ASSERT(lane->queued != 0 && op->worker_state >= EPIO__WORKER_QUEUED &&
+                 op->worker_state < EPIO__WORKER_QUEUED + EPIO__LANES);
     epio__list_remove(&op->queue);
     epio__list_append(&lane->aside, &op->queue);
     lane->queued--;
@@ -120,6 +124,7 @@ void epio__lane_bring_back_aside(epio__lane *lane)
 {
     for (epio_node *node = lane->aside.next; node != &lane->aside; node = node->next) {
         epio_op *op = epio__op_of_queue(node);
+        EPIO__ASSERT(op->worker_state >= EPIO__WORKER_QUEUED + EPIO__LANES);
         epio__store_relaxed_u32(&op->worker_state, op->worker_state - EPIO__LANES);
         lane->queued++;
     }
@@ -191,6 +196,7 @@ bool epio__lane_may_hang(const epio__lane *lane)
 void epio__lane_mark_overdue(epio__lane *lane, epio__worker *worker)
 {
     if (!worker->overdue) {
+        EPIO__ASSERT(worker->performing && lane->performing != 0 && lane->running != 0);
         worker->overdue = true;
         lane->performing--;
         lane->running--;

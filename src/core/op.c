@@ -615,6 +615,8 @@ void epio__op_deliver(epio_loop *loop, epio_op *op)
         epio__barrier_leave(op);
     }
     epio__semaphore_count_op(op, SIZE_MAX);
+    EPIO__ASSERT(op->in_heap == 0 && op->worker_state == EPIO__WORKER_NONE);
+    EPIO__ASSERT(op->frames == NULL && epio__load_relaxed_size(&loop->in_flight) != 0);
     epio__list_remove(&op->held);
     follow_link(loop, op);
     loop->unreferenced -= (op->state_flags & EPIO__FLAG_UNREFERENCED) != 0 ? 1 : 0;

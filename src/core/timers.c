@@ -72,6 +72,7 @@ static epio_op *meld_siblings(epio_op *first)
 
 void epio__timer_start(epio_loop *loop, epio_op *op)
 {
+    EPIO__ASSERT(op->in_heap == 0);
     op->timer_child = NULL;
     op->timer_next = NULL;
     op->timer_previous = NULL;
@@ -87,6 +88,7 @@ void epio__timer_stop(epio_loop *loop, epio_op *op)
     if (op->in_heap == 0) {
         return;
     }
+    EPIO__ASSERT(loop->timers != NULL);
     op->in_heap = 0;
     if ((op->state_flags & EPIO__FLAG_INTERNAL) == 0) {
         loop->user_timers--;
@@ -95,6 +97,7 @@ void epio__timer_stop(epio_loop *loop, epio_op *op)
         loop->timers = meld_siblings(op->timer_child);
         return;
     }
+    EPIO__ASSERT(op->timer_previous != NULL);
     if (op->timer_previous->timer_child == op) {
         op->timer_previous->timer_child = op->timer_next;
     } else {

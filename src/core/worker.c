@@ -238,6 +238,7 @@ static bool calls_system(const epio_op *op)
 static void run_op(epio__worker *worker, epio_op *op)
 {
     epio__lane *lane = worker->lane;
+    EPIO__ASSERT(lane->queued != 0 && !worker->performing && !worker->overdue);
     epio__list_remove(&op->queue);
     lane->queued--;
     epio__store_relaxed_u32(&op->worker_state, EPIO__WORKER_TAKEN);
@@ -263,10 +264,12 @@ static void run_op(epio__worker *worker, epio_op *op)
     lane->flushing -= flushes_for_writers ? 1 : 0;
     bool hung = worker->overdue;
     if (hung) {
+        EPIO__ASSERT(lane->overdue != 0);
         worker->overdue = false;
         lane->running++;
         lane->overdue--;
     } else {
+        EPIO__ASSERT(lane->performing != 0);
         lane->performing--;
     }
     bool none_hangs = hung && lane->overdue == 0; /* so no medium is full any more */

@@ -34,6 +34,7 @@ void epio__workers_init(epio_loop *loop, uint32_t most)
 /* The workers do not have it any more. */
 static void leave_workers(epio_op *op)
 {
+    EPIO__ASSERT(op->loop->at_workers != 0);
     op->worker_state = EPIO__WORKER_NONE;
     op->loop->at_workers--;
     op->loop->writes_at_workers -= epio__lane_of(op) == EPIO__LANE_WRITE ? 1 : 0;
@@ -84,6 +85,7 @@ void epio__workers_offload(epio_loop *loop)
     while (!epio__list_empty(&loop->to_offload)) {
         epio_op *op = epio__op_of_queue(loop->to_offload.next);
         uint32_t lane = epio__lane_of(op);
+        EPIO__ASSERT(op->phase == EPIO__PHASE_HELD && op->worker_state == EPIO__WORKER_TO_OFFLOAD);
         if (epio__workers_may_write_off(op)) {
             now = now != 0 ? now : epio__monotonic_time();
             op->offloaded_at = now;
@@ -187,6 +189,7 @@ bool epio__workers_owner_may_perform(const epio_loop *loop)
 static void take_unoffloaded(epio_op *op)
 {
     epio_loop *loop = op->loop;
+    EPIO__ASSERT(loop->to_offload_count != 0);
     epio__list_remove(&op->queue);
     loop->to_offload_count--;
     loop->to_offload_writes -= epio__lane_of(op) == EPIO__LANE_WRITE ? 1 : 0;
@@ -208,6 +211,7 @@ void epio_offload(epio_op *op)
     epio__require(op, "epio_offload", "the op is NULL");
     epio_loop *loop = op->loop;
     epio__op_enter(op, EPIO__PHASE_HELD);
+    EPIO__ASSERT(op->worker_state == EPIO__WORKER_NONE);
     op->worker_state = EPIO__WORKER_TO_OFFLOAD;
     epio__list_append(&loop->to_offload, &op->queue);
     loop->to_offload_count++;
@@ -219,6 +223,7 @@ void epio_defer(epio_op *op)
 {
     epio__require(op, "epio_defer", "the op is NULL");
     epio__op_enter(op, EPIO__PHASE_HELD);
+    EPIO__ASSERT(op->worker_state == EPIO__WORKER_NONE);
     op->worker_state = EPIO__WORKER_DEFERRED;
     op->loop->counters.deferred++;
     epio__list_append(&op->loop->deferred, &op->queue);
@@ -230,6 +235,7 @@ void epio_defer(epio_op *op)
 void epio__workers_collect(epio_op *op)
 {
     epio__workers *workers = &op->loop->workers;
+    EPIO__ASSERT(op->worker_state == EPIO__WORKER_TAKEN);
     if (epio__lane_of(op) == EPIO__LANE_WRITE) {
         epio__store_relaxed_u32(&workers->writes_ended, workers->writes_ended + 1);
     }

@@ -61,6 +61,7 @@ static void unlist_op(epio__uring *state, epio_op *op)
     if ((op->notes & NOTE_LISTED) != 0) {
         op->notes &= ~(NOTE_LISTED | NOTE_OF_BATCH);
         epio__list_remove(&op->queue);
+        EPIO__ASSERT(state->listed != 0);
         state->listed--;
     }
 }
@@ -69,6 +70,7 @@ static void unlist_op(epio__uring *state, epio_op *op)
 static void leave_ring(epio__uring *state, epio_op *op)
 {
     unlist_op(state, op);
+    EPIO__ASSERT(state->in_kernel != 0);
     state->in_kernel--;
     add_ops(state, UINT64_MAX);
 }
@@ -161,6 +163,7 @@ static void reap(epio__uring *state, bool waited)
         }
     }
     io_uring_smp_store_release(queue->khead, head);
+    EPIO__ASSERT(of_batch <= state->in_kernel);
     state->in_kernel -= of_batch;
     add_ops(state, 0 - (uint64_t)of_batch);
     epio__batch_ended(&ended, waited);

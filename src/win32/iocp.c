@@ -240,6 +240,7 @@ static void take_packet(iocp_state *state, const OVERLAPPED_ENTRY *packet)
     BOOL done = epio__win32.get_overlapped_result(handle, packet->lpOverlapped, &bytes, FALSE);
     DWORD error = done ? 0 : GetLastError();
     int64_t result;
+    EPIO__ASSERT(*state->pending_events != 0);
     --*state->pending_events;
     if (error == ERROR_OPERATION_ABORTED && (op->notes & EPIO__NOTE_GIVEN_UP) != 0) {
         error = ERROR_CANCELLED;
