@@ -1,0 +1,189 @@
+#!/bin/sh
+# The documents say what is there: links and paths lead to files, headings exist, the code
+# compiles, docs/architecture.md names every file of src, and its table of phases is that
+# of src/core/phase.c.
+# Usage: check_documents.sh ROOT C-COMPILER
+set -u
+cd "$1" || exit 1
+compiler=$2
+failed=0
+
+directory=$(mktemp -d) || exit 1
+trap 'rm -rf "$directory"' EXIT
+
+documents="README.md CHANGELOG.md ports/README.md $(ls docs/*.md)"
+architecture=docs/architecture.md
+
+# complain TEXT LINES: a failure unless there are none.
+complain() {
+    if [ -n "$2" ]; then
+        echo "$1:"
+        echo "$2" | sed 's/^/    /'
+        failed=1
+    fi
+}
+
+# prose DOCUMENT: without its blocks of code.
+prose() {
+    awk '/^```/ { code = !code; next } !code && !/^    /' "$1"
+}
+
+# ---- Links and paths ----
+
+# The names under which a browser finds the headings of a document.
+anchors() {
+    prose "$1" | sed -n 's/^##* //p' | tr '[:upper:]' '[:lower:]' | tr -cd 'a-z0-9 _\n-' | tr ' ' '-'
+}
+
+# links DOCUMENT: what leads to other files of the tree, or to headings.
+links() {
+    prose "$1" | grep -o '](\([^)]*\))' | sed 's/^](//; s/)$//' | grep -v '^https\{0,1\}:'
+}
+
+# dead_links DOCUMENT: those that lead nowhere.
+dead_links() {
+    links "$1" | while read -r link; do
+        path=${link%%#*}
+        target=$1
+        if [ -n "$path" ]; then
+            target=$(dirname "$1")/$path
+        fi
+        case $link in
+        *#*) anchors "$target" 2>/dev/null | grep -qxF -e "${link#*#}" || echo "$1: $link" ;;
+        *) [ -e "$target" ] || echo "$1: $link" ;;
+        esac
+    done
+}
+
+# dead_paths DOCUMENT: files that the text names by their path in the tree, and are not there.
+# What begins a line of a table may be relative to the table's head.
+# shellcheck disable=SC2016
+dead_paths() {
+    prose "$1" | sed 's/^| `[^|]*//' | grep -oE '`(bench|ci|cmake|docs|examples|include|ports|src|tests)/[^` ]*' | tr -d '`' |
+        while read -r path; do
+            # A name may be a pattern.
+            # shellcheck disable=SC2086
+            ls -d $path >/dev/null 2>&1 || echo "$1: $path"
+        done
+}
+
+for document in $documents; do
+    complain "a link that leads nowhere" "$(dead_links "$document")"
+    complain "a path that is not there" "$(dead_paths "$document")"
+done
+
+# ---- Code ----
+
+# Each block of C becomes a file: as it is if it is a program or functions, else within a
+# function that has a loop, a VFS, a file and an op.
+write_blocks() {
+    awk -v base="$2" '
+        function finish(   i, functions, name) {
+            for (i = 1; i <= count; i++)
+                if (lines[i] ~ /^{/) functions = 1
+            name = sprintf("%s-%d.c", base, first)
+            print "#include <epio/bench.h>\n#include <epio/epio.h>\n#include <epio/locks.h>" > name
+            print "#include <epio/layer.h>\n#include <inttypes.h>\n#include <stdio.h>" > name
+            for (i = 1; i <= count; i++)
+                if (lines[i] ~ /^#/) print lines[i] > name
+            if (!functions)
+                print "void run(epio_loop *loop, epio_vfs *vfs, epio_file *file, epio_op op);\n" \
+                    "void run(epio_loop *loop, epio_vfs *vfs, epio_file *file, epio_op op)\n{\n" \
+                    "(void)loop, (void)vfs, (void)file, (void)op;" > name
+            printf "#line %d \"%s\"\n", first, FILENAME > name
+            for (i = 1; i <= count; i++)
+                print lines[i] ~ /^#/ ? "" : lines[i] > name
+            if (!functions) print "}" > name
+            close(name)
+        }
+        /^```c$/ { inside = 1; count = 0; first = FNR + 1; next }
+        /^```$/ && inside { inside = 0; finish(); next }
+        inside { lines[++count] = $0 }
+    ' "$1"
+}
+
+# flags FILE: what the compiler needs for the libraries beside epio that it includes.
+# False: they are not installed.
+flags() {
+    case $(grep -o '^#include <[a-zA-Z0-9_-]*[./]' "$1" | tr -d '\n') in
+    *glib-unix*) pkg-config --cflags glib-2.0 2>/dev/null ;;
+    *SDL*) pkg-config --cflags sdl2 2>/dev/null ;;
+    *windows*) false ;;
+    *) : ;;
+    esac
+}
+
+for document in $documents; do
+    write_blocks "$document" "$directory/$(basename "$document" .md)"
+done
+for block in "$directory"/*.c; do
+    if ! options=$(flags "$block"); then
+        echo "not compiled, as a library is not installed: $(sed -n 's/^#line //p' "$block")"
+        continue
+    fi
+    # Options are words to be split.
+    # shellcheck disable=SC2086
+    complain "code that does not compile" "$("$compiler" -std=c11 -Wall -Wextra -Wconversion -Werror \
+        -Wno-unused-function -Iinclude $options -fsyntax-only "$block" 2>&1)"
+done
+
+# ---- The map of the files ----
+
+# The files that the tables of architecture.md name, by their paths. A table's head says of
+# which directory; a name with a directory holds for the names behind it in its line, too.
+mapped() {
+    awk -F '|' '
+        /^\| file of `/ { split($2, word, "`"); home = word[2]; next }
+        !/^\|/ { home = "" }
+        home != "" && $2 ~ /`/ {
+            room = home
+            count = split($2, word, "`")
+            for (i = 2; i <= count; i += 2) {
+                name = word[i]
+                if (match(name, /.*\//)) {
+                    room = home "/" substr(name, 1, RLENGTH - 1)
+                    name = substr(name, RLENGTH + 1)
+                }
+                print room "/" name
+            }
+        }
+    ' "$architecture"
+}
+
+# A header goes with the file of its name.
+without_ending() {
+    sed 's/\.[ch]$//' | sort -u
+}
+
+mapped >"$directory/mapped"
+find src bench -name '*.[ch]' -type f | without_ending >"$directory/there"
+# A name may be a pattern.
+while read -r name; do
+    # shellcheck disable=SC2086
+    ls -d $name 2>/dev/null
+done <"$directory/mapped" | without_ending >"$directory/named"
+complain "not in the tables of $architecture" "$(comm -23 "$directory/there" "$directory/named")"
+complain "in the tables of $architecture, but not there" "$(while read -r name; do
+    # shellcheck disable=SC2086
+    ls -d $name >/dev/null 2>&1 || echo "$name"
+done <"$directory/mapped")"
+complain "twice in the tables of $architecture" "$(sort "$directory/mapped" | uniq -d)"
+
+# ---- The phases of an op ----
+
+# Each as "PHASE NEXT NEXT...", the next in the order of their names.
+sorted() {
+    while read -r phase next; do
+        # shellcheck disable=SC2086
+        echo "$phase $(printf '%s\n' $next | sort | tr '\n' ' ')"
+    done | sort
+}
+
+awk '/^    \[EPIO__PHASE_/ { inside = 1 } inside { printf "%s", $0 } inside && /},$/ { print ""; inside = 0 }' \
+    src/core/phase.c | sed 's/^ *\[EPIO__PHASE_\([A-Z]*\)\][^,]*,/\1/; s/TO(\([A-Z]*\))/\1/g; s/[^A-Z ]/ /g' |
+    sorted >"$directory/phases"
+sed -n '/^| phase | /,/^$/p' "$architecture" | awk -F '|' '$2 ~ /`/ { print $2, $4 }' |
+    sed 's/[^A-Z ]/ /g' | sorted >"$directory/phases-told"
+complain "src/core/phase.c (<) and $architecture (>) differ" "$(diff "$directory/phases" "$directory/phases-told")"
+
+exit $failed
