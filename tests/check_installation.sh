@@ -151,6 +151,21 @@ examples_by_pkg_config() {
     done
 }
 
+# What the README begins with, built as it says.
+first_program_by_pkg_config() {
+    awk '/^```c$/ { inside = ++blocks == 1; next } /^```$/ { inside = 0 } inside' \
+        "$source/README.md" >"$directory/first.c"
+    # shellcheck disable=SC2046
+    "$compiler" "$@" -std=c11 -Wall -Wextra -Werror -o "$directory/first" "$directory/first.c" \
+        $(pkg-config --cflags --libs epio)
+    output=$(run "pkg-config, the README's first program" "$directory/first") || fail "$output"
+    echo "$output"
+    case $output in
+    *"5 bytes: hello"*) ;;
+    *) fail "it does not print what the README says" ;;
+    esac
+}
+
 # With nothing to be found of what epio is made of: the shared library alone.
 without_dependencies() {
     (
@@ -184,6 +199,7 @@ export PKG_CONFIG_PATH="$package"
 by_pkg_config shared '' "$@"
 if grep -q '^EPIO_ASYNC:BOOL=ON' "$build/CMakeCache.txt"; then
     examples_by_pkg_config "$@"
+    first_program_by_pkg_config "$@"
 fi
 # Other systems need not have all the static libraries that -static asks for.
 if [ -n "$toolchain" ]; then
