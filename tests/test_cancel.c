@@ -1,7 +1,7 @@
 /* Cancelling: every kind of op in every state, by the loop's owner, by another
  * thread and from inside a `done`; and races of cancels with everything else.
  * Deadlines, which are cancels by the clock, are test_deadline's. */
-#include "life.h"
+#include "op_fixture.h"
 
 #include <stdatomic.h>
 
@@ -9,128 +9,130 @@
 
 /* Puts op `one` of that kind into a state, cancels it there, and returns what
  * it should end with. */
-typedef int64_t cancel_in_state(life *l, const life_kind *kind, tracked *one, who by);
+typedef int64_t cancel_in_state(op_fixture *fx, const op_kind *kind, tracked *one,
+                                cancel_origin by);
 
-static int64_t when_cancelled(const life_kind *kind)
+static int64_t when_cancelled(const op_kind *kind)
 {
     return kind->cannot_be_cancelled ? kind->success : EPIO_ECANCELED;
 }
 
-static int64_t prepared(life *l, const life_kind *kind, tracked *one, who by)
+static int64_t prepared(op_fixture *fx, const op_kind *kind, tracked *one, cancel_origin by)
 {
-    life_cancel(l, by, &one->op);
+    op_fixture_cancel(fx, by, &one->op);
     check(!epio_op_pending(&one->op));
     check_result(one->calls, 0);
     epio_submit(&one->op);
     return kind->success;
 }
 
-static int64_t just_submitted(life *l, const life_kind *kind, tracked *one, who by)
+static int64_t just_submitted(op_fixture *fx, const op_kind *kind, tracked *one, cancel_origin by)
 {
-    gate_shut(l);
+    gate_shut(fx);
     epio_submit(&one->op);
     check_result(one->op.result, EPIO_EPENDING);
-    life_cancel(l, by, &one->op);
-    gate_open(l);
+    op_fixture_cancel(fx, by, &one->op);
+    gate_open(fx);
     /* A turn of the loop, which the `done` needs, brings it to a worker. */
     return by == FROM_DONE && !kind->ends_at_once ? EPIO_EPENDING : when_cancelled(kind);
 }
 
-static int64_t in_the_inbox(life *l, const life_kind *kind, tracked *one, who by)
+static int64_t in_the_inbox(op_fixture *fx, const op_kind *kind, tracked *one, cancel_origin by)
 {
-    gate_shut(l);
+    gate_shut(fx);
     submit_elsewhere(&one->op);
     check_result(one->op.result, EPIO_EPENDING);
-    life_cancel(l, by, &one->op);
-    gate_open(l);
+    op_fixture_cancel(fx, by, &one->op);
+    gate_open(fx);
     return by == FROM_DONE && !kind->ends_at_once ? EPIO_EPENDING : when_cancelled(kind);
 }
 
-static int64_t queued(life *l, const life_kind *kind, tracked *one, who by)
+static int64_t queued(op_fixture *fx, const op_kind *kind, tracked *one, cancel_origin by)
 {
     fillers all;
-    gate_shut(l);
-    fillers_submit(l, &all, kind->lane);
+    gate_shut(fx);
+    fillers_submit(fx, &all, kind->lane);
     epio_submit(&one->op);
-    life_run_for(l, 2 * MILLISECOND);
-    check_result(gate_waiting(l), all.count);
+    op_fixture_run_for(fx, 2 * MILLISECOND);
+    check_result(gate_waiting(fx), all.count);
     check_result(one->calls, 0);
     check_result(one->op.result, EPIO_EPENDING);
-    life_cancel(l, by, &one->op);
+    op_fixture_cancel(fx, by, &one->op);
     if (!kind->cannot_be_cancelled) {
-        life_run_until_done(l, one); /* promptly: the gate is still shut */
+        op_fixture_run_until_done(fx, one); /* promptly: the gate is still shut */
     }
-    fillers_finish(l, &all);
+    fillers_finish(fx, &all);
     return when_cancelled(kind);
 }
 
-static int64_t running(life *l, const life_kind *kind, tracked *one, who by)
+static int64_t running(op_fixture *fx, const op_kind *kind, tracked *one, cancel_origin by)
 {
-    gate_shut(l);
+    gate_shut(fx);
     epio_submit(&one->op);
-    life_run_until_waiting(l, 1);
-    life_cancel(l, by, &one->op);
-    life_run_for(l, 2 * MILLISECOND);
+    op_fixture_run_until_waiting(fx, 1);
+    op_fixture_cancel(fx, by, &one->op);
+    op_fixture_run_for(fx, 2 * MILLISECOND);
     check_result(one->calls, kind->ends_at_once ? 1 : 0);
-    life_cancel(l, by, &one->op);
-    gate_open(l);
+    op_fixture_cancel(fx, by, &one->op);
+    gate_open(fx);
     return kind->ends_at_once ? EPIO_ECANCELED : kind->success;
 }
 
 /* The worker is through with it, but nobody has looked. */
-static int64_t completed(life *l, const life_kind *kind, tracked *one, who by)
+static int64_t completed(op_fixture *fx, const op_kind *kind, tracked *one, cancel_origin by)
 {
     uint64_t deadline = now_ns() + 10 * MILLISECOND;
-    gate_shut(l);
+    gate_shut(fx);
     epio_submit(&one->op);
-    life_run_until_waiting(l, 1);
-    gate_open(l);
-    while (now_ns() < deadline || gate_waiting(l) != 0) {
+    op_fixture_run_until_waiting(fx, 1);
+    gate_open(fx);
+    while (now_ns() < deadline || gate_waiting(fx) != 0) {
         thread_yield();
     }
-    life_cancel(l, by, &one->op);
+    op_fixture_cancel(fx, by, &one->op);
     /* The flush is done, the sync was not told yet: it may be either. */
     return kind->ends_at_once ? EPIO_EPENDING : kind->success;
 }
 
-static int64_t cancelled_already(life *l, const life_kind *kind, tracked *one, who by)
+static int64_t cancelled_already(op_fixture *fx, const op_kind *kind, tracked *one,
+                                 cancel_origin by)
 {
     fillers all;
-    gate_shut(l);
-    fillers_submit(l, &all, kind->lane);
+    gate_shut(fx);
+    fillers_submit(fx, &all, kind->lane);
     epio_submit(&one->op);
-    life_run_for(l, MILLISECOND);
-    life_cancel(l, BY_THREAD, &one->op);
-    life_cancel(l, BY_THREAD, &one->op);
-    life_cancel(l, BY_OWNER, &one->op);
-    life_cancel(l, by, &one->op);
-    life_run_for(l, MILLISECOND);
-    fillers_finish(l, &all);
+    op_fixture_run_for(fx, MILLISECOND);
+    op_fixture_cancel(fx, BY_THREAD, &one->op);
+    op_fixture_cancel(fx, BY_THREAD, &one->op);
+    op_fixture_cancel(fx, BY_OWNER, &one->op);
+    op_fixture_cancel(fx, by, &one->op);
+    op_fixture_run_for(fx, MILLISECOND);
+    fillers_finish(fx, &all);
     return when_cancelled(kind);
 }
 
-static int64_t delivered(life *l, const life_kind *kind, tracked *one, who by)
+static int64_t delivered(op_fixture *fx, const op_kind *kind, tracked *one, cancel_origin by)
 {
     epio_submit(&one->op);
-    life_run_until_done(l, one);
-    life_cancel(l, by, &one->op);
+    op_fixture_run_until_done(fx, one);
+    op_fixture_cancel(fx, by, &one->op);
     check_result(one->op.result, one->result);
     return kind->success;
 }
 
 static void cancel_every_kind(fixture *f, cancel_in_state *state)
 {
-    life l;
-    life_begin(&l, f);
-    for (size_t i = 0; i < life_kind_count; i++) {
-        for (int by = 0; by < WHO_COUNT; by++) {
-            const life_kind *kind = &life_kinds[i];
+    op_fixture fx;
+    op_fixture_setup(&fx, f);
+    for (size_t i = 0; i < op_kind_count; i++) {
+        for (int by = 0; by < CANCEL_ORIGINS; by++) {
+            const op_kind *kind = &op_kinds[i];
             tracked one;
-            print_message("%s by %s\n", kind->name, who_names[by]);
-            kind->prepare(&l, track(&one));
-            int64_t expected = state(&l, kind, &one, (who)by);
-            life_run_until_done(&l, &one);
-            life_run_for(&l, MICROSECOND);
+            print_message("%s by %s\n", kind->name, cancel_origin_names[by]);
+            kind->prepare(&fx, track(&one));
+            int64_t expected = state(&fx, kind, &one, (cancel_origin)by);
+            op_fixture_run_until_done(&fx, &one);
+            op_fixture_run_for(&fx, MICROSECOND);
             check_result(one.calls, 1);
             check_result(one.op.result, one.result);
             if (expected == EPIO_EPENDING) {
@@ -138,10 +140,10 @@ static void cancel_every_kind(fixture *f, cancel_in_state *state)
             } else {
                 check_result(one.result, expected);
             }
-            kind->clear(&l, &one.op);
+            kind->clear(&fx, &one.op);
         }
     }
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 static void a_prepared_op(fixture *f)
@@ -188,136 +190,136 @@ static void a_delivered_op(fixture *f)
 
 static void an_idle_op(fixture *f)
 {
-    life l;
+    op_fixture fx;
     tracked one;
-    life_begin(&l, f);
-    for (int by = 0; by < WHO_COUNT; by++) {
+    op_fixture_setup(&fx, f);
+    for (int by = 0; by < CANCEL_ORIGINS; by++) {
         track(&one);
-        life_cancel(&l, (who)by, &one.op);
+        op_fixture_cancel(&fx, (cancel_origin)by, &one.op);
         check(!epio_op_pending(&one.op));
         check_result(one.calls, 0);
-        epio_submit(epio_current_time(&one.op, l.os));
-        life_run_until_done(&l, &one);
+        epio_submit(epio_current_time(&one.op, fx.os));
+        op_fixture_run_until_done(&fx, &one);
         check(one.result > 0);
     }
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 static void a_linked_op_before_its_first_is_submitted(fixture *f)
 {
-    life l;
+    op_fixture fx;
     tracked first;
     tracked second;
-    life_begin(&l, f);
-    for (int by = 0; by < WHO_COUNT; by++) {
-        (void)epio_current_time(track(&first), l.os);
-        (void)epio_size(track(&second), l.file);
+    op_fixture_setup(&fx, f);
+    for (int by = 0; by < CANCEL_ORIGINS; by++) {
+        (void)epio_current_time(track(&first), fx.os);
+        (void)epio_size(track(&second), fx.file);
         epio_submit(epio_link(&first.op, &second.op, 0));
-        life_run_until_done(&l, &second);
+        op_fixture_run_until_done(&fx, &second);
         check_result(second.result, 4096);
-        (void)epio_current_time(&first.op, l.os);
-        (void)epio_size(&second.op, l.file);
+        (void)epio_current_time(&first.op, fx.os);
+        (void)epio_size(&second.op, fx.file);
         (void)epio_link(&first.op, &second.op, 0);
-        life_cancel(&l, (who)by, &second.op);
-        life_cancel(&l, (who)by, &first.op);
+        op_fixture_cancel(&fx, (cancel_origin)by, &second.op);
+        op_fixture_cancel(&fx, (cancel_origin)by, &first.op);
         check(!epio_op_pending(&second.op));
         second.calls = 0;
         epio_submit(&first.op);
-        life_run_until_done(&l, &second);
+        op_fixture_run_until_done(&fx, &second);
         check_result(second.result, 4096);
         check_result(first.calls, 2);
     }
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 /* A whole chain that another thread submitted, and that the owner has not seen
  * yet. */
 static void a_linked_op_in_the_inbox(fixture *f)
 {
-    life l;
+    op_fixture fx;
     tracked chain[4];
-    life_begin(&l, f);
+    op_fixture_setup(&fx, f);
     for (int victim = 0; victim < 4; victim++) {
         for (int by = BY_OWNER; by <= BY_THREAD; by++) {
             for (int i = 0; i < 4; i++) {
-                (void)epio_size(track(&chain[i]), l.file);
+                (void)epio_size(track(&chain[i]), fx.file);
                 if (i > 0) {
                     (void)epio_link(&chain[i - 1].op, &chain[i].op, 0);
                 }
             }
-            gate_shut(&l);
+            gate_shut(&fx);
             submit_elsewhere(&chain[0].op);
-            life_cancel(&l, (who)by, &chain[victim].op);
-            life_run_for(&l, MILLISECOND);
-            gate_open(&l);
+            op_fixture_cancel(&fx, (cancel_origin)by, &chain[victim].op);
+            op_fixture_run_for(&fx, MILLISECOND);
+            gate_open(&fx);
             for (int i = 0; i < 4; i++) {
-                life_run_until_done(&l, &chain[i]);
+                op_fixture_run_until_done(&fx, &chain[i]);
                 check_result(chain[i].result, i < victim ? 4096 : EPIO_ECANCELED);
             }
         }
     }
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 /* ---- What waits ---------------------------------------------------------- */
 
-static void cancel_wait(life *l, const life_wait *wait, who by)
+static void cancel_wait(op_fixture *fx, const wait_case *wait, cancel_origin by)
 {
     tracked one;
     track(&one);
-    wait->begin(l, &one.op);
+    wait->begin(fx, &one.op);
     if (!epio_op_pending(&one.op)) {
         epio_submit(&one.op);
     }
-    life_run_for(l, 3 * MILLISECOND);
+    op_fixture_run_for(fx, 3 * MILLISECOND);
     check_result(one.calls, 0);
     check_result(one.op.result, EPIO_EPENDING);
-    life_cancel(l, by, &one.op);
-    life_cancel(l, by, &one.op);
-    life_run_until_done(l, &one);
+    op_fixture_cancel(fx, by, &one.op);
+    op_fixture_cancel(fx, by, &one.op);
+    op_fixture_run_until_done(fx, &one);
     check_result(one.result, EPIO_ECANCELED);
     wait->check_others();
-    wait->end(l, &one.op);
-    life_run_out(l);
+    wait->end(fx, &one.op);
+    op_fixture_drain(fx);
     check_result(one.calls, 1);
 }
 
 static void what_waits(fixture *f)
 {
-    life l;
-    life_begin(&l, f);
-    for (size_t i = 0; i < life_wait_count; i++) {
-        for (int by = 0; by < WHO_COUNT; by++) {
-            print_message("%s by %s\n", life_waits[i].name, who_names[by]);
-            cancel_wait(&l, &life_waits[i], (who)by);
+    op_fixture fx;
+    op_fixture_setup(&fx, f);
+    for (size_t i = 0; i < wait_case_count; i++) {
+        for (int by = 0; by < CANCEL_ORIGINS; by++) {
+            print_message("%s by %s\n", wait_cases[i].name, cancel_origin_names[by]);
+            cancel_wait(&fx, &wait_cases[i], (cancel_origin)by);
         }
     }
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 /* In the inbox, and cancelled before the owner saw it. */
 static void what_would_wait(fixture *f)
 {
-    life l;
+    op_fixture fx;
     tracked one;
-    life_begin(&l, f);
+    op_fixture_setup(&fx, f);
     for (int by = BY_OWNER; by <= BY_THREAD; by++) {
-        for (size_t i = 0; i < life_wait_count; i++) {
+        for (size_t i = 0; i < wait_case_count; i++) {
             track(&one);
-            life_waits[i].begin(&l, &one.op);
+            wait_cases[i].begin(&fx, &one.op);
             if (!epio_op_pending(&one.op)) {
                 submit_elsewhere(&one.op);
             }
-            life_cancel(&l, (who)by, &one.op);
-            life_run_until_done(&l, &one);
+            op_fixture_cancel(&fx, (cancel_origin)by, &one.op);
+            op_fixture_run_until_done(&fx, &one);
             check_result(one.result, EPIO_ECANCELED);
-            life_waits[i].check_others();
-            life_waits[i].end(&l, &one.op);
-            life_run_out(&l);
+            wait_cases[i].check_others();
+            wait_cases[i].end(&fx, &one.op);
+            op_fixture_drain(&fx);
             check_result(one.calls, 1);
         }
     }
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 static void cancel_itself(tracked *one)
@@ -327,63 +329,63 @@ static void cancel_itself(tracked *one)
 
 static void an_op_from_its_own_done(fixture *f)
 {
-    life l;
+    op_fixture fx;
     tracked one;
-    life_begin(&l, f);
+    op_fixture_setup(&fx, f);
     track(&one);
     one.then = cancel_itself;
     for (int i = 1; i <= 3; i++) {
-        epio_submit(epio_size(&one.op, l.file));
+        epio_submit(epio_size(&one.op, fx.file));
         one.calls = 0;
-        life_run_until_done(&l, &one);
+        op_fixture_run_until_done(&fx, &one);
         check_result(one.result, 4096);
     }
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 /* A cancel of one flight is no cancel of the next. */
 static void a_cancel_is_used_up(fixture *f)
 {
-    life l;
+    op_fixture fx;
     tracked one;
-    life_begin(&l, f);
-    for (int by = 0; by < WHO_COUNT; by++) {
-        epio_submit(epio_sleep(track(&one), l.os, HOUR));
-        life_cancel(&l, (who)by, &one.op);
-        life_run_until_done(&l, &one);
+    op_fixture_setup(&fx, f);
+    for (int by = 0; by < CANCEL_ORIGINS; by++) {
+        epio_submit(epio_sleep(track(&one), fx.os, HOUR));
+        op_fixture_cancel(&fx, (cancel_origin)by, &one.op);
+        op_fixture_run_until_done(&fx, &one);
         check_result(one.result, EPIO_ECANCELED);
         one.calls = 0;
-        epio_submit(epio_sleep(&one.op, l.os, MILLISECOND));
-        life_run_until_done(&l, &one);
+        epio_submit(epio_sleep(&one.op, fx.os, MILLISECOND));
+        op_fixture_run_until_done(&fx, &one);
         check_result(one.result, MILLISECOND);
     }
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 /* The sync that reported nothing leaves the error to the next one. */
 static void a_sync_hands_its_error_on(fixture *f)
 {
     static const char nothing[1];
-    life l;
+    op_fixture fx;
     tracked bad;
     tracked syncs[2];
-    life_begin(&l, f);
-    gate_shut(&l);
+    op_fixture_setup(&fx, f);
+    gate_shut(&fx);
     /* Fails only once it is submitted. */
-    epio_submit(epio_write(track(&bad), l.file, nothing, 1, INT64_MAX));
-    epio_submit(epio_sync(track(&syncs[0]), l.file, EPIO_SYNC_FULL));
-    epio_submit(epio_sync(track(&syncs[1]), l.file, EPIO_SYNC_FULL));
-    life_run_until_done(&l, &bad);
+    epio_submit(epio_write(track(&bad), fx.file, nothing, 1, INT64_MAX));
+    epio_submit(epio_sync(track(&syncs[0]), fx.file, EPIO_SYNC_FULL));
+    epio_submit(epio_sync(track(&syncs[1]), fx.file, EPIO_SYNC_FULL));
+    op_fixture_run_until_done(&fx, &bad);
     check_result(bad.result, EPIO_EINVAL);
-    life_run_until_waiting(&l, 1);
+    op_fixture_run_until_waiting(&fx, 1);
     epio_cancel(&syncs[0].op);
-    life_run_until_done(&l, &syncs[0]);
+    op_fixture_run_until_done(&fx, &syncs[0]);
     check_result(syncs[0].result, EPIO_ECANCELED);
     check_result(syncs[1].calls, 0);
-    gate_open(&l);
-    life_run_until_done(&l, &syncs[1]);
+    gate_open(&fx);
+    op_fixture_run_until_done(&fx, &syncs[1]);
     check_result(syncs[1].result, EPIO_EINVAL);
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 /* A VFS may let a worker wait in the inner one's `perform`. What that one would
@@ -394,24 +396,24 @@ static void all_of_a_file(fixture *f)
     enum { WRITE, SYNC, LINKED, LOCKED, IN_INBOX, OTHER_FILE, NO_FILE, OPS };
     tracked ops[OPS];
     epio_op op = {0};
-    life l;
-    life_begin(&l, f);
-    epio_file *holder = life_open(&l, l.os, "locked");
-    epio_file *file = life_open(&l, l.gate, "locked");
+    op_fixture fx;
+    op_fixture_setup(&fx, f);
+    epio_file *holder = op_fixture_open(&fx, fx.os, "locked");
+    epio_file *file = op_fixture_open(&fx, fx.gate, "locked");
     check_result(epio_wait(epio_lock(&op, holder, EPIO_LOCK_SHARED, 0)), 0);
     check_result(epio_wait(epio_lock(&op, holder, EPIO_LOCK_EXCLUSIVE, 0)), 0);
-    gate_shut(&l);
-    epio_submit(epio_write(track(&ops[WRITE]), file, l.buffer, 1, 0));
-    (void)epio_read(track(&ops[LINKED]), file, l.buffer, 1, 0);
+    gate_shut(&fx);
+    epio_submit(epio_write(track(&ops[WRITE]), file, fx.buffer, 1, 0));
+    (void)epio_read(track(&ops[LINKED]), file, fx.buffer, 1, 0);
     epio_submit(epio_link(epio_sync(track(&ops[SYNC]), file, EPIO_SYNC_FULL), &ops[LINKED].op, 0));
     epio_submit(epio_lock(track(&ops[LOCKED]), file, EPIO_LOCK_SHARED, EPIO_LOCK_WAIT));
-    epio_submit(epio_sync(track(&ops[OTHER_FILE]), l.file, EPIO_SYNC_FULL));
-    epio_submit(epio_sleep(track(&ops[NO_FILE]), l.os, HOUR));
+    epio_submit(epio_sync(track(&ops[OTHER_FILE]), fx.file, EPIO_SYNC_FULL));
+    epio_submit(epio_sleep(track(&ops[NO_FILE]), fx.os, HOUR));
     submit_elsewhere(epio_sync(track(&ops[IN_INBOX]), file, EPIO_SYNC_FULL));
     epio_cancel_all(file);
-    gate_open(&l);
+    gate_open(&fx);
     for (int i = 0; i < NO_FILE; i++) {
-        life_run_until_done(&l, &ops[i]);
+        op_fixture_run_until_done(&fx, &ops[i]);
         /* A write that a worker is at may be carried out. */
         check(ops[i].result == (i == OTHER_FILE ? 0 : EPIO_ECANCELED) ||
               (i == WRITE && ops[i].result == 1));
@@ -420,47 +422,47 @@ static void all_of_a_file(fixture *f)
     epio_cancel_all(file); /* nothing is in flight */
     check_result(epio_wait(epio_sync(&op, file, EPIO_SYNC_FULL)), 0);
     epio_cancel(&ops[NO_FILE].op);
-    life_run_until_done(&l, &ops[NO_FILE]);
-    life_close(file);
-    life_close(holder);
-    life_end(&l);
+    op_fixture_run_until_done(&fx, &ops[NO_FILE]);
+    op_fixture_close(file);
+    op_fixture_close(holder);
+    op_fixture_teardown(&fx);
 }
 
 static void a_read_of_a_stream_on_a_worker(fixture *f)
 {
     static char into[4];
-    life l;
+    op_fixture fx;
     tracked read_op;
     epio_op op = {0};
-    life_begin(&l, f);
-    for (int by = 0; by < WHO_COUNT; by++) {
+    op_fixture_setup(&fx, f);
+    for (int by = 0; by < CANCEL_ORIGINS; by++) {
         intptr_t ends[2];
         pipe_make(ends);
-        check_result(epio_wait(epio_adopt(&op, l.gate, ends[0], 0)), 0);
+        check_result(epio_wait(epio_adopt(&op, fx.gate, ends[0], 0)), 0);
         epio_file *stream = op.file;
-        gate_shut(&l);
+        gate_shut(&fx);
         epio_submit(epio_read(track(&read_op), stream, into, 4, 0));
-        life_run_until_waiting(&l, 1);
-        gate_open(&l);
-        life_run_for(&l, 20 * MILLISECOND); /* by now it waits inside */
-        life_cancel(&l, (who)by, &read_op.op);
-        life_run_for(&l, 5 * MILLISECOND);
+        op_fixture_run_until_waiting(&fx, 1);
+        gate_open(&fx);
+        op_fixture_run_for(&fx, 20 * MILLISECOND); /* by now it waits inside */
+        op_fixture_cancel(&fx, (cancel_origin)by, &read_op.op);
+        op_fixture_run_for(&fx, 5 * MILLISECOND);
         if (system_interrupts_calls()) {
-            life_run_until_done(&l, &read_op);
+            op_fixture_run_until_done(&fx, &read_op);
             check_result(read_op.result, EPIO_ECANCELED);
         } else {
             check_result(read_op.calls, 0);
         }
         check(pipe_write(ends[1], "four", 4) == 4);
         if (!system_interrupts_calls()) {
-            life_run_until_done(&l, &read_op);
+            op_fixture_run_until_done(&fx, &read_op);
             check_result(read_op.result, 4);
             check(memcmp(into, "four", 4) == 0);
         }
-        life_close(stream);
+        op_fixture_close(stream);
         check(handle_close(ends[1]));
     }
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 /* ---- Races --------------------------------------------------------------- */
@@ -525,7 +527,7 @@ static int64_t nine(epio_op *op)
 }
 
 typedef struct race {
-    life *l;
+    op_fixture *fx;
     epio_semaphore *semaphore;
     epio_vfs *limit;
     epio_file *limited;
@@ -548,25 +550,26 @@ static int64_t prepare_racer(race *r, epio_op *op, uint64_t kind)
 {
     switch (kind) {
     case 0:
-        (void)epio_sleep(op, r->l->os, 10 * MICROSECOND);
+        (void)epio_sleep(op, r->fx->os, 10 * MICROSECOND);
         return 10 * MICROSECOND;
     case 1:
-        (void)epio_read(op, r->l->file, r->into, 100, 0);
+        (void)epio_read(op, r->fx->file, r->into, 100, 0);
         return 100;
     case 2:
-        (void)epio_write(op, r->l->file, r->l->buffer, 100, 0);
+        (void)epio_write(op, r->fx->file, r->fx->buffer, 100, 0);
         return 100;
     case 3:
-        (void)epio_work(op, r->l->os, nine);
+        (void)epio_work(op, r->fx->os, nine);
         return 9;
     case 4:
-        (void)epio_acquire(op, r->l->os, r->semaphore, 1);
+        (void)epio_acquire(op, r->fx->os, r->semaphore, 1);
         return 0;
     case 5:
         (void)epio_read(op, r->limited, r->into, 100, 0);
         return 100;
     case 6:
-        (void)epio_open(op, r->limit, life_path(r->l, "race"), EPIO_OPEN_WRITE | EPIO_OPEN_CREATE);
+        (void)epio_open(op, r->limit, fixture_path(r->fx->f, "race"),
+                        EPIO_OPEN_WRITE | EPIO_OPEN_CREATE);
         return 0;
     case 7:
         (void)epio_sync(op, r->limited, EPIO_SYNC_DATA_ONLY);
@@ -587,47 +590,47 @@ static void settle_racer(race *r, epio_op *op, int64_t expected, uint64_t kind)
     if (kind == 4) {
         epio_semaphore_release(r->semaphore, 1);
     } else if (kind == 6) {
-        life_close(op->file);
+        op_fixture_close(op->file);
     }
 }
 
-static void race_begin(race *r, life *l, fixture *f)
+static void race_begin(race *r, op_fixture *fx, fixture *f)
 {
     epio_op op = {0};
     intptr_t ends[2];
     memset(r, 0, sizeof *r);
     r->until = now_ns() + fixture_rounds(1) * SECOND;
-    life_begin(l, f);
-    r->l = l;
+    op_fixture_setup(fx, f);
+    r->fx = fx;
     check_result(epio_semaphore_create(&r->semaphore, 2), 0);
-    check_result(epio_limit_vfs_create(&r->limit, l->os, r->semaphore), 0);
-    r->limited = life_open(l, r->limit, "file");
+    check_result(epio_limit_vfs_create(&r->limit, fx->os, r->semaphore), 0);
+    r->limited = op_fixture_open(fx, r->limit, "file");
     pipe_make(ends);
-    check_result(epio_wait(epio_adopt(&op, l->os, ends[0], 0)), 0);
+    check_result(epio_wait(epio_adopt(&op, fx->os, ends[0], 0)), 0);
     r->stream = op.file;
     r->other_end = ends[1];
 }
 
 static void race_end(race *r)
 {
-    life_close(r->stream);
+    op_fixture_close(r->stream);
     check(handle_close(r->other_end));
-    life_close(r->limited);
+    op_fixture_close(r->limited);
     check_result(epio_semaphore_available(r->semaphore), 2);
     epio_vfs_destroy(r->limit);
     epio_semaphore_destroy(r->semaphore);
-    life_end(r->l);
+    op_fixture_teardown(r->fx);
 }
 
 /* The owner submits, another thread cancels. */
 static void race_with_another_thread(fixture *f)
 {
-    life l;
+    op_fixture fx;
     race r;
     canceller other;
     random_source random = {.state = 11};
     tracked one;
-    race_begin(&r, &l, f);
+    race_begin(&r, &fx, f);
     canceller_start(&other, 12);
     for (unsigned i = 0; race_goes_on(&r, i, 3000); i++) {
         uint64_t kind = random_between(&random, 0, RACE_KINDS);
@@ -641,7 +644,7 @@ static void race_with_another_thread(fixture *f)
             atomic_store(&other.op, &one.op);
         }
         spin(&random, 10 * MICROSECOND);
-        life_run_until_done(&l, &one);
+        op_fixture_run_until_done(&fx, &one);
         canceller_await(&other);
         check_result(one.calls, 1);
         settle_racer(&r, &one.op, expected, kind);
@@ -681,23 +684,23 @@ static void *submit_and_wait(void *argument)
         }
     }
     atomic_store(&one->over, true);
-    epio_loop_wake(one->r->l->loop);
+    epio_loop_wake(one->r->fx->loop);
     return NULL;
 }
 
 static void race_of_many_threads(fixture *f)
 {
-    life l;
+    op_fixture fx;
     race r;
     canceller others[2];
     submitter one = {.r = &r, .cancellers = others};
     test_thread thread;
-    race_begin(&r, &l, f);
+    race_begin(&r, &fx, f);
     canceller_start(&others[0], 22);
     canceller_start(&others[1], 23);
     thread_start(&thread, submit_and_wait, &one);
     while (!atomic_load(&one.over)) {
-        (void)epio_loop_poll(l.loop, EPIO_FOREVER, 0);
+        (void)epio_loop_poll(fx.loop, EPIO_FOREVER, 0);
     }
     (void)thread_join(thread);
     check(!one.failed);
@@ -709,12 +712,12 @@ static void race_of_many_threads(fixture *f)
 /* Another thread cancels members of chains while they run. */
 static void race_with_chains(fixture *f)
 {
-    life l;
+    op_fixture fx;
     race r;
     canceller other;
     random_source random = {.state = 31};
     tracked chain[5];
-    race_begin(&r, &l, f);
+    race_begin(&r, &fx, f);
     canceller_start(&other, 32);
     for (unsigned i = 0; race_goes_on(&r, i, 1000); i++) {
         int64_t expected[5];
@@ -730,7 +733,7 @@ static void race_with_chains(fixture *f)
         spin(&random, 10 * MICROSECOND);
         bool broken = false;
         for (uint64_t j = 0; j < 5; j++) {
-            life_run_until_done(&l, &chain[j]);
+            op_fixture_run_until_done(&fx, &chain[j]);
             broken = broken || (j == victim && chain[j].result == EPIO_ECANCELED);
             check_result(chain[j].result, broken ? EPIO_ECANCELED : expected[j]);
         }

@@ -1,6 +1,6 @@
 /* Ends: what the close of a file waits for (law 4), and what the close of a
  * loop makes of everything that is in flight. */
-#include "life.h"
+#include "op_fixture.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -30,13 +30,13 @@ static bool is_open(intptr_t descriptor)
 static void waits_for_what_came_before(fixture *f)
 {
     static char into[8];
-    life l;
+    op_fixture fx;
     tracked ops[6];
     tracked close;
-    life_begin(&l, f);
-    epio_file *file = life_open(&l, l.gate, "closed");
+    op_fixture_setup(&fx, f);
+    epio_file *file = op_fixture_open(&fx, fx.gate, "closed");
     delivered = 0;
-    gate_shut(&l);
+    gate_shut(&fx);
     epio_submit(epio_write(noted(&ops[0]), file, "12345678", 8, 0));
     epio_submit(epio_read(noted(&ops[1]), file, into, 8, 0));
     epio_submit(epio_truncate(noted(&ops[2]), file, 4));
@@ -44,119 +44,120 @@ static void waits_for_what_came_before(fixture *f)
     epio_submit(epio_size(noted(&ops[4]), file));
     epio_submit(epio_write(noted(&ops[5]), file, "1", 1, 0));
     epio_submit(epio_close(noted(&close), file));
-    life_run_for(&l, 10 * MILLISECOND);
+    op_fixture_run_for(&fx, 10 * MILLISECOND);
     check_result(close.calls, 0);
-    gate_open(&l);
-    life_run_until_done(&l, &close);
+    gate_open(&fx);
+    op_fixture_run_until_done(&fx, &close);
     check_result(close.result, 0);
     check_result(delivered, 7);
     check(order[6] == &close);
     for (int i = 0; i < 6; i++) {
         check(ops[i].result >= 0);
     }
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 static void cannot_be_cancelled_or_timed_out(fixture *f)
 {
-    life l;
+    op_fixture fx;
     tracked write;
     tracked close;
-    life_begin(&l, f);
-    for (int by = 0; by < WHO_COUNT; by++) {
-        epio_file *file = life_open(&l, l.gate, "closed");
-        gate_shut(&l);
+    op_fixture_setup(&fx, f);
+    for (int by = 0; by < CANCEL_ORIGINS; by++) {
+        epio_file *file = op_fixture_open(&fx, fx.gate, "closed");
+        gate_shut(&fx);
         epio_submit(epio_write(track(&write), file, "x", 1, 0));
         track(&close);
         close.op.timeout_ns = MILLISECOND;
         epio_submit(epio_close(&close.op, file));
-        life_cancel(&l, (who)by, &close.op);
-        life_run_for(&l, 5 * MILLISECOND);
+        op_fixture_cancel(&fx, (cancel_origin)by, &close.op);
+        op_fixture_run_for(&fx, 5 * MILLISECOND);
         check_result(close.calls, 0);
-        gate_open(&l);
-        life_run_until_done(&l, &close);
+        gate_open(&fx);
+        op_fixture_run_until_done(&fx, &close);
         check_result(close.result, 0);
         check_result(write.result, 1);
         check_result(close.op.timeout_ns, 0);
     }
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 /* A worker is at it already. */
 static void cannot_be_cancelled_while_it_runs(fixture *f)
 {
-    life l;
+    op_fixture fx;
     tracked close;
-    life_begin(&l, f);
-    for (int by = 0; by < WHO_COUNT; by++) {
-        epio_file *file = life_open(&l, l.gate, "closed");
-        gate_shut(&l);
+    op_fixture_setup(&fx, f);
+    for (int by = 0; by < CANCEL_ORIGINS; by++) {
+        epio_file *file = op_fixture_open(&fx, fx.gate, "closed");
+        gate_shut(&fx);
         track(&close);
         close.op.timeout_ns = MILLISECOND;
         epio_submit(epio_close(&close.op, file));
-        life_run_until_waiting(&l, 1);
-        life_cancel(&l, (who)by, &close.op);
-        life_run_for(&l, 3 * MILLISECOND);
+        op_fixture_run_until_waiting(&fx, 1);
+        op_fixture_cancel(&fx, (cancel_origin)by, &close.op);
+        op_fixture_run_for(&fx, 3 * MILLISECOND);
         check_result(close.calls, 0);
-        gate_open(&l);
-        life_run_until_done(&l, &close);
+        gate_open(&fx);
+        op_fixture_run_until_done(&fx, &close);
         check_result(close.result, 0);
     }
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 static void waits_for_what_has_no_permit(fixture *f)
 {
-    life l;
+    op_fixture fx;
     tracked read;
     tracked sync;
     tracked close;
     char byte;
     epio_semaphore *semaphore;
     epio_vfs *limit;
-    life_begin(&l, f);
+    op_fixture_setup(&fx, f);
     check_result(epio_semaphore_create(&semaphore, 1), 0);
-    check_result(epio_limit_vfs_create(&limit, l.os, semaphore), 0);
-    epio_file *file = life_open(&l, limit, "file");
+    check_result(epio_limit_vfs_create(&limit, fx.os, semaphore), 0);
+    epio_file *file = op_fixture_open(&fx, limit, "file");
     check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
     epio_submit(epio_read(track(&read), file, &byte, 1, 0));
     epio_submit(epio_sync(track(&sync), file, EPIO_SYNC_FULL));
     epio_submit(epio_close(track(&close), file));
-    life_run_for(&l, 5 * MILLISECOND);
+    op_fixture_run_for(&fx, 5 * MILLISECOND);
     check_result(read.calls + sync.calls + close.calls, 0);
     epio_semaphore_release(semaphore, 1);
-    life_run_until_done(&l, &close);
+    op_fixture_run_until_done(&fx, &close);
     check_result(read.result, 1);
     check_result(sync.result, 0);
     check_result(close.result, 0);
     epio_vfs_destroy(limit);
     epio_semaphore_destroy(semaphore);
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 static void ends_what_waits_on_a_stream(fixture *f)
 {
     static char into[3][10];
     static const char lot[1 << 20];
-    life l;
+    op_fixture fx;
     tracked reads[3];
     tracked write;
     tracked other_read;
     tracked close;
     epio_op op = {0};
-    life_begin(&l, f);
+    op_fixture_setup(&fx, f);
     epio_file *streams[2];
     intptr_t others[2];
     for (int i = 0; i < 2; i++) {
-        streams[i] = life_open_stream(&l, l.os, i == 0 ? "fifo" : "another fifo", &others[i]);
+        streams[i] =
+            op_fixture_open_stream(&fx, fx.os, i == 0 ? "fifo" : "another fifo", &others[i]);
     }
     for (int i = 0; i < 3; i++) {
         epio_submit(epio_read(track(&reads[i]), streams[0], into[i], 10, 0));
     }
     epio_submit(epio_read(track(&other_read), streams[1], into[0], 10, 0));
-    life_run_for(&l, MILLISECOND);
+    op_fixture_run_for(&fx, MILLISECOND);
     epio_submit(epio_close(track(&close), streams[0]));
-    life_run_until_done(&l, &close);
+    op_fixture_run_until_done(&fx, &close);
     check_result(close.result, 0);
     for (int i = 0; i < 3; i++) {
         check_result(reads[i].calls, 1);
@@ -168,113 +169,113 @@ static void ends_what_waits_on_a_stream(fixture *f)
     } else {
         check_result(epio_wait(epio_write(&op, streams[1], "hello", 5, 0)), 5);
     }
-    life_run_until_done(&l, &other_read);
+    op_fixture_run_until_done(&fx, &other_read);
     check_result(other_read.result, 5);
     epio_submit(epio_write(track(&write), streams[1], lot, sizeof lot, 0));
-    life_run_for(&l, MILLISECOND);
+    op_fixture_run_for(&fx, MILLISECOND);
     check_result(write.calls, 0);
     epio_submit(epio_close(track(&close), streams[1]));
-    life_run_until_done(&l, &close);
+    op_fixture_run_until_done(&fx, &close);
     check_result(write.calls, 1);
     check_result(write.result, EPIO_ECANCELED);
     for (int i = 0; i < 2; i++) {
         check(others[i] == NO_HANDLE || handle_close(others[i]));
     }
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 /* From another thread, where stream I/O and close are posted together. */
 static void ends_a_stream_from_another_thread(fixture *f)
 {
     static char into[10];
-    life l;
+    op_fixture fx;
     tracked read;
     tracked close;
     intptr_t other;
-    life_begin(&l, f);
-    epio_file *stream = life_open_stream(&l, l.os, "fifo", &other);
+    op_fixture_setup(&fx, f);
+    epio_file *stream = op_fixture_open_stream(&fx, fx.os, "fifo", &other);
     submit_elsewhere(epio_read(track(&read), stream, into, 10, 0));
     submit_elsewhere(epio_close(track(&close), stream));
-    life_run_until_done(&l, &close);
+    op_fixture_run_until_done(&fx, &close);
     check_result(close.result, 0);
     check_result(read.result, EPIO_ECANCELED);
     check(other == NO_HANDLE || handle_close(other));
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 static void is_busy_when_performed_too_early(fixture *f)
 {
-    life l;
+    op_fixture fx;
     tracked write;
     tracked sync;
     epio_op close = {0};
     char into[4];
     epio_op op = {0};
-    life_begin(&l, f);
-    epio_file *file = life_open(&l, l.gate, "closed");
+    op_fixture_setup(&fx, f);
+    epio_file *file = op_fixture_open(&fx, fx.gate, "closed");
     intptr_t descriptor = epio_file_os_handle(file);
     (void)descriptor;
-    gate_shut(&l);
+    gate_shut(&fx);
     epio_submit(epio_write(track(&write), file, "data", 4, 0));
     check_result(epio_perform(epio_close(&close, file)), EPIO_EBUSY);
-    life_run_until_waiting(&l, 1);
+    op_fixture_run_until_waiting(&fx, 1);
     check_result(epio_perform(epio_close(&close, file)), EPIO_EBUSY);
-    gate_open(&l);
-    life_run_until_done(&l, &write);
+    gate_open(&fx);
+    op_fixture_run_until_done(&fx, &write);
     /* Submitted elsewhere and not seen by the owner yet. */
     submit_elsewhere(epio_sync(track(&sync), file, EPIO_SYNC_FULL));
     check_result(epio_perform(epio_close(&close, file)), EPIO_EBUSY);
-    gate_shut(&l);
-    life_run_until_waiting(&l, 1);
+    gate_shut(&fx);
+    op_fixture_run_until_waiting(&fx, 1);
     /* The sync is over, its flush is not. */
     epio_cancel(&sync.op);
-    life_run_until_done(&l, &sync);
+    op_fixture_run_until_done(&fx, &sync);
     check_result(epio_perform(epio_close(&close, file)), EPIO_EBUSY);
-    gate_open(&l);
+    gate_open(&fx);
     check_result(epio_wait(epio_read(&op, file, into, 4, 0)), 4);
     check(memcmp(into, "data", 4) == 0);
     check_result(epio_wait(epio_sync(&op, file, EPIO_SYNC_FULL)), 0);
     check_result(epio_perform(epio_close(&close, file)), 0);
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 /* What failed before, the close does not tell again; the file is gone. */
 static void of_a_file_with_a_failed_op(fixture *f)
 {
-    life l;
+    op_fixture fx;
     tracked bad;
     tracked close;
     char byte;
-    life_begin(&l, f);
-    epio_file *file = life_open(&l, l.os, "closed");
+    op_fixture_setup(&fx, f);
+    epio_file *file = op_fixture_open(&fx, fx.os, "closed");
     intptr_t descriptor = epio_file_os_handle(file);
     check(is_open(descriptor));
     epio_submit(epio_write(track(&bad), file, NULL, 1, 0));
     epio_submit(epio_close(track(&close), file));
-    life_run_until_done(&l, &close);
+    op_fixture_run_until_done(&fx, &close);
     check_result(bad.result, EPIO_EINVAL);
     check_result(close.result, 0);
     check(!is_open(descriptor));
-    file = life_open(&l, l.os, "closed");
+    file = op_fixture_open(&fx, fx.os, "closed");
     epio_submit(epio_read(track(&bad), file, &byte, 1, INT64_MAX));
-    life_run_until_done(&l, &bad);
+    op_fixture_run_until_done(&fx, &bad);
     epio_submit(epio_close(track(&close), file));
-    life_run_until_done(&l, &close);
+    op_fixture_run_until_done(&fx, &close);
     check_result(bad.result, EPIO_EINVAL);
     check_result(close.result, 0);
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 static void reports_an_error_and_is_gone(fixture *f)
 {
-    life l;
+    op_fixture fx;
     epio_op op = {0};
-    life_begin(&l, f);
-    epio_file *file = life_open(&l, l.os, "closed");
+    op_fixture_setup(&fx, f);
+    epio_file *file = op_fixture_open(&fx, fx.os, "closed");
     check(handle_close(epio_file_os_handle(file))); /* behind its back */
     check_result(epio_wait(epio_close(&op, file)), EPIO_EBADF);
     check_os_error(&op, OS_ERROR(EBADF));
-    life_end(&l); /* would abort if the file still counted */
+    op_fixture_teardown(&fx); /* would abort if the file still counted */
 }
 
 static void of_many_files_at_once(fixture *f)
@@ -284,25 +285,25 @@ static void of_many_files_at_once(fixture *f)
     static tracked writes[FILES];
     static tracked syncs[FILES];
     static tracked closes[FILES];
-    life l;
-    life_begin(&l, f);
+    op_fixture fx;
+    op_fixture_setup(&fx, f);
     for (int i = 0; i < FILES; i++) {
-        epio_submit(epio_open(track(&opens[i]), l.os, NULL, EPIO_OPEN_TEMPORARY));
+        epio_submit(epio_open(track(&opens[i]), fx.os, NULL, EPIO_OPEN_TEMPORARY));
     }
-    life_run_out(&l);
+    op_fixture_drain(&fx);
     for (int i = 0; i < FILES; i++) {
         check_result(opens[i].result, 0);
         epio_submit(epio_write(track(&writes[i]), opens[i].op.file, "x", 1, (uint64_t)i));
         epio_submit(epio_sync(track(&syncs[i]), opens[i].op.file, EPIO_SYNC_DATA_ONLY));
         epio_submit(epio_close(track(&closes[i]), opens[i].op.file));
     }
-    life_run_out(&l);
+    op_fixture_drain(&fx);
     for (int i = 0; i < FILES; i++) {
         check_result(writes[i].result, 1);
         check_result(syncs[i].result, 0);
         check_result(closes[i].result, 0);
     }
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 /* ---- Loops --------------------------------------------------------------- */
@@ -319,34 +320,35 @@ static tracked many[MANY];
 
 /* Everything that can be in flight, in every state, on the loop of `l`: the
  * number of ops in `many`. */
-static int submit_everything(life *l, epio_file *limited, epio_file *stream,
+static int submit_everything(op_fixture *fx, epio_file *limited, epio_file *stream,
                              epio_semaphore *none_free)
 {
     static char into[16];
     int n = 0;
     for (int round = 0; round < 4; round++) {
         for (int i = 0; i < 6; i++) { /* more than there are workers */
-            epio_submit(epio_write(track(&many[n++]), l->file, "x", 1, 0));
-            epio_submit(epio_read(track(&many[n++]), l->file, into, 1, 0));
-            epio_submit(epio_sync(track(&many[n++]), l->file, EPIO_SYNC_FULL));
-            epio_submit(epio_size(track(&many[n++]), l->other[0]));
-            epio_submit(epio_work(track(&many[n++]), l->gate, seven));
+            epio_submit(epio_write(track(&many[n++]), fx->file, "x", 1, 0));
+            epio_submit(epio_read(track(&many[n++]), fx->file, into, 1, 0));
+            epio_submit(epio_sync(track(&many[n++]), fx->file, EPIO_SYNC_FULL));
+            epio_submit(epio_size(track(&many[n++]), fx->other[0]));
+            epio_submit(epio_work(track(&many[n++]), fx->gate, seven));
         }
-        epio_submit(epio_sync(track(&many[n++]), l->other[1], EPIO_SYNC_FULL));
-        epio_submit(epio_sleep(track(&many[n++]), l->os, HOUR));
-        epio_submit(epio_acquire(track(&many[n++]), l->os, none_free, 1));
+        epio_submit(epio_sync(track(&many[n++]), fx->other[1], EPIO_SYNC_FULL));
+        epio_submit(epio_sleep(track(&many[n++]), fx->os, HOUR));
+        epio_submit(epio_acquire(track(&many[n++]), fx->os, none_free, 1));
         epio_submit(epio_read(track(&many[n++]), stream, into, 1, 0));
         epio_submit(epio_read(track(&many[n++]), limited, into, 1, 0));
         epio_submit(epio_sync(track(&many[n++]), limited, EPIO_SYNC_FULL));
         if (SYSTEM_HAS_FIFOS) {
-            epio_submit(epio_open(track(&many[n++]), l->os, life_path(l, "fifo"), EPIO_OPEN_WRITE));
+            epio_submit(
+                epio_open(track(&many[n++]), fx->os, fixture_path(fx->f, "fifo"), EPIO_OPEN_WRITE));
         }
-        epio_submit(epio_current_time(track(&many[n++]), l->os));
+        epio_submit(epio_current_time(track(&many[n++]), fx->os));
         int first = n;
-        (void)epio_sleep(track(&many[n++]), l->os, HOUR);
-        (void)epio_write(track(&many[n++]), l->file, "x", 1, 0);
-        (void)epio_sync(track(&many[n++]), l->file, EPIO_SYNC_FULL);
-        (void)epio_current_time(track(&many[n++]), l->os);
+        (void)epio_sleep(track(&many[n++]), fx->os, HOUR);
+        (void)epio_write(track(&many[n++]), fx->file, "x", 1, 0);
+        (void)epio_sync(track(&many[n++]), fx->file, EPIO_SYNC_FULL);
+        (void)epio_current_time(track(&many[n++]), fx->os);
         for (int i = first + 1; i < n; i++) {
             (void)epio_link(&many[i - 1].op, &many[i].op, round % 2 == 0 ? 0 : EPIO_LINK_ALWAYS);
         }
@@ -354,12 +356,12 @@ static int submit_everything(life *l, epio_file *limited, epio_file *stream,
         many[n].op.timeout_ns = 0;
         track(&many[n]);
         many[n].op.timeout_ns = HOUR;
-        epio_submit(epio_sleep(&many[n++].op, l->os, HOUR));
-        submit_elsewhere(epio_sleep(track(&many[n++]), l->os, HOUR));
-        submit_elsewhere(epio_write(track(&many[n++]), l->file, "x", 1, 0));
-        submit_elsewhere(epio_sync(track(&many[n++]), l->file, EPIO_SYNC_FULL));
+        epio_submit(epio_sleep(&many[n++].op, fx->os, HOUR));
+        submit_elsewhere(epio_sleep(track(&many[n++]), fx->os, HOUR));
+        submit_elsewhere(epio_write(track(&many[n++]), fx->file, "x", 1, 0));
+        submit_elsewhere(epio_sync(track(&many[n++]), fx->file, EPIO_SYNC_FULL));
         if (round == 2) {
-            (void)epio_loop_poll(l->loop, 2 * MILLISECOND, 0); /* some get going */
+            (void)epio_loop_poll(fx->loop, 2 * MILLISECOND, 0); /* some get going */
         }
     }
     epio_cancel(&many[0].op);
@@ -369,7 +371,7 @@ static int submit_everything(life *l, epio_file *limited, epio_file *stream,
 }
 
 typedef struct full_loop {
-    life l;
+    op_fixture fx;
     epio_semaphore *semaphore;
     epio_vfs *limit;
     epio_file *limited;
@@ -380,18 +382,18 @@ typedef struct full_loop {
 
 static void full_begin(full_loop *full, fixture *f)
 {
-    life *l = &full->l;
-    life_begin(l, f);
+    op_fixture *fx = &full->fx;
+    op_fixture_setup(fx, f);
     if (SYSTEM_HAS_FIFOS) {
-        fifo_make(life_path(l, "fifo"));
+        fifo_make(fixture_path(fx->f, "fifo"));
     }
     check_result(epio_semaphore_create(&full->semaphore, 1), 0);
-    check_result(epio_limit_vfs_create(&full->limit, l->os, full->semaphore), 0);
-    full->limited = life_open(l, full->limit, "file");
-    full->stream = life_open_stream(l, l->os, "stream", &full->other_end);
+    check_result(epio_limit_vfs_create(&full->limit, fx->os, full->semaphore), 0);
+    full->limited = op_fixture_open(fx, full->limit, "file");
+    full->stream = op_fixture_open_stream(fx, fx->os, "stream", &full->other_end);
     check_result(epio_semaphore_try_acquire(full->semaphore, 1), 0);
-    gate_shut(l);
-    full->count = submit_everything(l, full->limited, full->stream, full->semaphore);
+    gate_shut(fx);
+    full->count = submit_everything(fx, full->limited, full->stream, full->semaphore);
 }
 
 static void check_everything_ended(full_loop *full)
@@ -401,19 +403,19 @@ static void check_everything_ended(full_loop *full)
         check(!epio_op_pending(&many[i].op));
         check(many[i].result >= 0 || many[i].result == EPIO_ECANCELED);
     }
-    check_result(epio_loop_pending(full->l.loop), 0);
+    check_result(epio_loop_pending(full->fx.loop), 0);
 }
 
 /* Closes still work. */
 static void full_end(full_loop *full)
 {
-    life_close(full->limited);
-    life_close_stream(full->stream, full->other_end);
+    op_fixture_close(full->limited);
+    op_fixture_close_stream(full->stream, full->other_end);
     check_result(epio_semaphore_available(full->semaphore), 0);
     epio_semaphore_release(full->semaphore, 1);
     epio_vfs_destroy(full->limit);
     epio_semaphore_destroy(full->semaphore);
-    life_end(&full->l);
+    op_fixture_teardown(&full->fx);
 }
 
 static void *open_gate_later(void *argument)
@@ -428,11 +430,11 @@ static void of_a_loop_with_everything_in_flight(fixture *f)
     full_loop full;
     test_thread thread;
     full_begin(&full, f);
-    thread_start(&thread, open_gate_later, &full.l);
-    check_result(epio_loop_close(full.l.loop, EPIO_FOREVER), 0);
+    thread_start(&thread, open_gate_later, &full.fx);
+    check_result(epio_loop_close(full.fx.loop, EPIO_FOREVER), 0);
     (void)thread_join(thread);
     check_everything_ended(&full);
-    check_result(epio_loop_close(full.l.loop, EPIO_FOREVER), 0); /* again: nothing to do */
+    check_result(epio_loop_close(full.fx.loop, EPIO_FOREVER), 0); /* again: nothing to do */
     full_end(&full);
 }
 
@@ -440,18 +442,18 @@ static void of_a_loop_can_time_out(fixture *f)
 {
     full_loop full;
     full_begin(&full, f);
-    life_run_for(&full.l, 5 * MILLISECOND);
+    op_fixture_run_for(&full.fx, 5 * MILLISECOND);
     for (int i = 0; i < 3; i++) {
         uint64_t begun = now_ns();
-        check_result(epio_loop_close(full.l.loop, (uint64_t)i * 10 * MILLISECOND), EPIO_ETIMEDOUT);
+        check_result(epio_loop_close(full.fx.loop, (uint64_t)i * 10 * MILLISECOND), EPIO_ETIMEDOUT);
         check(now_ns() - begun >= (uint64_t)i * 10 * MILLISECOND);
         check(now_ns() - begun < 20 * SECOND);
-        check(epio_loop_pending(full.l.loop) > 0);
+        check(epio_loop_pending(full.fx.loop) > 0);
     }
     /* Only what stands at the gate is left, and the flush of a sync that ended. */
-    check(epio_loop_pending(full.l.loop) <= gate_waiting(&full.l));
-    gate_open(&full.l);
-    check_result(epio_loop_close(full.l.loop, 60 * SECOND), 0);
+    check(epio_loop_pending(full.fx.loop) <= gate_waiting(&full.fx));
+    gate_open(&full.fx);
+    check_result(epio_loop_close(full.fx.loop, 60 * SECOND), 0);
     check_everything_ended(&full);
     full_end(&full);
 }
@@ -461,9 +463,9 @@ static void of_a_loop_that_goes_on_running(fixture *f)
 {
     full_loop full;
     full_begin(&full, f);
-    check_result(epio_loop_close(full.l.loop, 0), EPIO_ETIMEDOUT);
-    gate_open(&full.l);
-    (void)epio_loop_run(full.l.loop);
+    check_result(epio_loop_close(full.fx.loop, 0), EPIO_ETIMEDOUT);
+    gate_open(&full.fx);
+    (void)epio_loop_run(full.fx.loop);
     check_everything_ended(&full);
     full_end(&full);
 }
@@ -513,14 +515,14 @@ static void destroy_ends_everything(fixture *f)
 /* Each state by itself, destroyed there. */
 static void of_a_loop_in_every_wait(fixture *f)
 {
-    for (size_t i = 0; i < life_wait_count; i++) {
-        life l;
+    for (size_t i = 0; i < wait_case_count; i++) {
+        op_fixture fx;
         tracked one;
         test_thread thread;
         bool from_here = i % 2 == 0;
-        life_begin(&l, f);
+        op_fixture_setup(&fx, f);
         track(&one);
-        life_waits[i].begin(&l, &one.op);
+        wait_cases[i].begin(&fx, &one.op);
         if (!epio_op_pending(&one.op)) {
             if (from_here) {
                 epio_submit(&one.op);
@@ -529,17 +531,17 @@ static void of_a_loop_in_every_wait(fixture *f)
             }
         }
         check_result(one.calls, 0);
-        print_message("%s\n", life_waits[i].name);
-        int result = epio_loop_close(l.loop, 0);
+        print_message("%s\n", wait_cases[i].name);
+        int result = epio_loop_close(fx.loop, 0);
         check(result == 0 || result == EPIO_ETIMEDOUT);
-        life_run_until_done(&l, &one);
+        op_fixture_run_until_done(&fx, &one);
         check_result(one.result, EPIO_ECANCELED);
-        thread_start(&thread, open_gate_later, &l);
-        check_result(epio_loop_close(l.loop, EPIO_FOREVER), 0);
+        thread_start(&thread, open_gate_later, &fx);
+        check_result(epio_loop_close(fx.loop, EPIO_FOREVER), 0);
         (void)thread_join(thread);
         check_result(one.calls, 1);
-        life_waits[i].end(&l, &one.op);
-        life_end(&l);
+        wait_cases[i].end(&fx, &one.op);
+        op_fixture_teardown(&fx);
     }
 }
 
@@ -548,7 +550,7 @@ static void of_a_loop_in_every_wait(fixture *f)
 typedef struct later {
     tracked ops[8];
     epio_file *file;
-    life *l;
+    op_fixture *fx;
     bool closed;
 } later;
 
@@ -558,29 +560,29 @@ static char later_byte;
 static void submit_more(tracked *one)
 {
     later *more = one->user;
-    life *l = more->l;
-    epio_submit(epio_sleep(track(&more->ops[0]), l->os, 0));
+    op_fixture *fx = more->fx;
+    epio_submit(epio_sleep(track(&more->ops[0]), fx->os, 0));
     epio_submit(epio_read(track(&more->ops[1]), more->file, &later_byte, 1, 0));
     epio_submit(epio_write(track(&more->ops[2]), more->file, "x", 1, 4096));
     epio_submit(epio_sync(track(&more->ops[3]), more->file, EPIO_SYNC_FULL));
-    epio_submit(epio_open(track(&more->ops[4]), l->os, NULL, EPIO_OPEN_TEMPORARY));
-    epio_submit(epio_work(track(&more->ops[5]), l->os, seven));
-    submit_elsewhere(epio_current_time(track(&more->ops[6]), l->os));
+    epio_submit(epio_open(track(&more->ops[4]), fx->os, NULL, EPIO_OPEN_TEMPORARY));
+    epio_submit(epio_work(track(&more->ops[5]), fx->os, seven));
+    submit_elsewhere(epio_current_time(track(&more->ops[6]), fx->os));
     epio_submit(epio_close(track(&more->ops[7]), more->file));
 }
 
 static void of_a_loop_ends_new_ops(fixture *f)
 {
-    life l;
+    op_fixture fx;
     tracked sleep;
     later more;
-    life_begin(&l, f);
-    more.l = &l;
-    more.file = life_open(&l, l.os, "file");
-    epio_submit(epio_sleep(track(&sleep), l.os, HOUR));
+    op_fixture_setup(&fx, f);
+    more.fx = &fx;
+    more.file = op_fixture_open(&fx, fx.os, "file");
+    epio_submit(epio_sleep(track(&sleep), fx.os, HOUR));
     sleep.then = submit_more;
     sleep.user = &more;
-    check_result(epio_loop_close(l.loop, EPIO_FOREVER), 0);
+    check_result(epio_loop_close(fx.loop, EPIO_FOREVER), 0);
     check_result(sleep.result, EPIO_ECANCELED);
     for (int i = 0; i < 7; i++) {
         check_result(more.ops[i].calls, 1);
@@ -589,16 +591,16 @@ static void of_a_loop_ends_new_ops(fixture *f)
     check(more.ops[4].op.file == NULL);
     check_result(more.ops[7].calls, 1);
     check_result(more.ops[7].result, 0);
-    check_result(file_size(life_path(&l, "file")), 4096);
+    check_result(file_size(fixture_path(fx.f, "file")), 4096);
     /* And after it. */
     epio_op op = {0};
-    check_result(epio_wait(epio_sleep(&op, l.os, 0)), EPIO_ECANCELED);
-    check_result(epio_wait(epio_read(&op, l.file, &later_byte, 1, 0)), EPIO_ECANCELED);
-    check_result(epio_wait(epio_write(&op, l.file, "x", 1, 0)), EPIO_ECANCELED);
-    check_result(epio_wait(epio_sync(&op, l.file, 0)), EPIO_ECANCELED);
+    check_result(epio_wait(epio_sleep(&op, fx.os, 0)), EPIO_ECANCELED);
+    check_result(epio_wait(epio_read(&op, fx.file, &later_byte, 1, 0)), EPIO_ECANCELED);
+    check_result(epio_wait(epio_write(&op, fx.file, "x", 1, 0)), EPIO_ECANCELED);
+    check_result(epio_wait(epio_sync(&op, fx.file, 0)), EPIO_ECANCELED);
     /* epio_perform needs no loop. */
-    check_result(epio_perform(epio_read(&op, l.file, &later_byte, 1, 0)), 1);
-    life_end(&l);
+    check_result(epio_perform(epio_read(&op, fx.file, &later_byte, 1, 0)), 1);
+    op_fixture_teardown(&fx);
 }
 
 static void resubmit(tracked *one)
@@ -611,68 +613,68 @@ static void resubmit(tracked *one)
 /* A `done` that never lets go gets its op back each time. */
 static void of_a_loop_with_a_stubborn_done(fixture *f)
 {
-    life l;
+    op_fixture fx;
     tracked one;
-    life_begin(&l, f);
-    epio_submit(epio_sleep(track(&one), l.os, HOUR));
+    op_fixture_setup(&fx, f);
+    epio_submit(epio_sleep(track(&one), fx.os, HOUR));
     one.then = resubmit;
-    one.user = l.os;
-    check_result(epio_loop_close(l.loop, EPIO_FOREVER), 0);
+    one.user = fx.os;
+    check_result(epio_loop_close(fx.loop, EPIO_FOREVER), 0);
     check_result(one.calls, 20);
     check_result(one.result, EPIO_ECANCELED);
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 /* An open that was running comes through, and its file is there to be closed. */
 static void of_a_loop_hands_out_a_running_open(fixture *f)
 {
-    life l;
+    op_fixture fx;
     tracked open;
-    life_begin(&l, f);
-    gate_shut(&l);
-    epio_submit(epio_open(track(&open), l.gate, life_path(&l, "file"), EPIO_OPEN_READ));
-    life_run_until_waiting(&l, 1);
-    check_result(epio_loop_close(l.loop, MILLISECOND), EPIO_ETIMEDOUT);
+    op_fixture_setup(&fx, f);
+    gate_shut(&fx);
+    epio_submit(epio_open(track(&open), fx.gate, fixture_path(fx.f, "file"), EPIO_OPEN_READ));
+    op_fixture_run_until_waiting(&fx, 1);
+    check_result(epio_loop_close(fx.loop, MILLISECOND), EPIO_ETIMEDOUT);
     check_result(open.calls, 0);
-    gate_open(&l);
-    check_result(epio_loop_close(l.loop, EPIO_FOREVER), 0);
+    gate_open(&fx);
+    check_result(epio_loop_close(fx.loop, EPIO_FOREVER), 0);
     check_result(open.result, 0);
     check(open.op.file != NULL);
-    life_close(open.op.file);
-    life_end(&l);
+    op_fixture_close(open.op.file);
+    op_fixture_teardown(&fx);
 }
 
 static void close_inside(tracked *one)
 {
-    life *l = one->user;
-    check_result(epio_loop_close(l->loop, EPIO_FOREVER), 0);
-    check_result(epio_loop_pending(l->loop), 0);
+    op_fixture *fx = one->user;
+    check_result(epio_loop_close(fx->loop, EPIO_FOREVER), 0);
+    check_result(epio_loop_pending(fx->loop), 0);
 }
 
 static void of_a_loop_from_inside_a_done(fixture *f)
 {
-    life l;
+    op_fixture fx;
     tracked trigger;
     tracked sleeps[20];
-    life_begin(&l, f);
+    op_fixture_setup(&fx, f);
     for (int i = 0; i < 20; i++) {
-        epio_submit(epio_sleep(track(&sleeps[i]), l.os, HOUR));
+        epio_submit(epio_sleep(track(&sleeps[i]), fx.os, HOUR));
     }
-    epio_submit(epio_current_time(track(&trigger), l.os));
+    epio_submit(epio_current_time(track(&trigger), fx.os));
     trigger.then = close_inside;
-    trigger.user = &l;
-    (void)epio_loop_run(l.loop);
+    trigger.user = &fx;
+    (void)epio_loop_run(fx.loop);
     check_result(trigger.calls, 1);
     for (int i = 0; i < 20; i++) {
         check_result(sleeps[i].calls, 1);
         check_result(sleeps[i].result, EPIO_ECANCELED);
     }
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 /* Threads that go on submitting and waiting while the loop is closed. */
 typedef struct busy_thread {
-    life *l;
+    op_fixture *fx;
     test_thread thread;
     atomic_bool seen_cancel;
     int64_t odd; /* a result that should not be */
@@ -683,7 +685,7 @@ static void *stay_busy(void *argument)
     busy_thread *one = argument;
     epio_op op = {0};
     for (;;) {
-        int64_t result = epio_wait(epio_sleep(&op, one->l->os, MICROSECOND));
+        int64_t result = epio_wait(epio_sleep(&op, one->fx->os, MICROSECOND));
         if (result == EPIO_ECANCELED) {
             break;
         }
@@ -693,36 +695,36 @@ static void *stay_busy(void *argument)
         }
     }
     for (int i = 0; i < 20; i++) { /* from then on it is the only answer */
-        int64_t result = epio_wait(epio_current_time(&op, one->l->os));
+        int64_t result = epio_wait(epio_current_time(&op, one->fx->os));
         if (result != EPIO_ECANCELED) {
             one->odd = result;
         }
     }
     atomic_store(&one->seen_cancel, true);
-    epio_loop_wake(one->l->loop);
+    epio_loop_wake(one->fx->loop);
     return NULL;
 }
 
 static void of_a_loop_that_others_use(fixture *f)
 {
     busy_thread threads[3];
-    life l;
-    life_begin(&l, f);
+    op_fixture fx;
+    op_fixture_setup(&fx, f);
     for (int i = 0; i < 3; i++) {
         memset(&threads[i], 0, sizeof threads[i]);
-        threads[i].l = &l;
+        threads[i].fx = &fx;
         thread_start(&threads[i].thread, stay_busy, &threads[i]);
     }
-    life_run_for(&l, 20 * MILLISECOND);
-    check_result(epio_loop_close(l.loop, EPIO_FOREVER), 0);
+    op_fixture_run_for(&fx, 20 * MILLISECOND);
+    check_result(epio_loop_close(fx.loop, EPIO_FOREVER), 0);
     for (int i = 0; i < 3; i++) {
         while (!atomic_load(&threads[i].seen_cancel)) {
-            (void)epio_loop_poll(l.loop, 10 * MILLISECOND, 0);
+            (void)epio_loop_poll(fx.loop, 10 * MILLISECOND, 0);
         }
         (void)thread_join(threads[i].thread);
         check_result(threads[i].odd, 0);
     }
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 int main(void)

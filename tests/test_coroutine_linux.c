@@ -1,7 +1,7 @@
 /* Stacks of their own, as coroutines have: a `done` may leave the stack of its loop for
  * another and poll there, wherever in memory that lies. No nested turn is taken for one whose
  * outer was left. */
-#include "life.h"
+#include "op_fixture.h"
 
 #if !defined(__GLIBC__)
 

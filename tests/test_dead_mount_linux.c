@@ -3,7 +3,7 @@
  * of one device, are held by a filter which asks another thread (seccomp_unotify(2)),
  * until the test lets them go. Only Linux has that. */
 #include "fork.h"
-#include "life.h"
+#include "op_fixture.h"
 
 #include <errno.h>
 #include <linux/audit.h>
@@ -266,23 +266,23 @@ static bool mount_begin(void)
 
 /* ---- What the tests share ---------------------------------------------------- */
 
-typedef struct scene {
+typedef struct mount_fixture {
     const char *directory;
     epio_loop *loop;
     epio_vfs *os;
     epio_vfs *trace; /* over it */
     epio_vfs *limit; /* over that, with room for all */
     epio_semaphore *semaphore;
-} scene;
+} mount_fixture;
 
-static const char *path_in(const scene *s, const char *name, char *path)
+static const char *path_in(const mount_fixture *s, const char *name, char *path)
 {
     (void)snprintf(path, 512, "%s/%s", s->directory, name);
     return path;
 }
 
 /* False: not on this system. The mount lives, as yet. */
-static bool scene_begin(scene *s, const char *directory)
+static bool mount_fixture_setup(mount_fixture *s, const char *directory)
 {
     char path[512];
     memset(s, 0, sizeof *s);
@@ -296,7 +296,7 @@ static bool scene_begin(scene *s, const char *directory)
     return mount_begin();
 }
 
-static void scene_end(scene *s)
+static void mount_fixture_teardown(mount_fixture *s)
 {
     check_result(epio_loop_pending(s->loop), 0);
     check_result(epio_semaphore_available(s->semaphore), 1000);
@@ -307,14 +307,14 @@ static void scene_end(scene *s)
 }
 
 /* Polls until so many calls hang. */
-static void wait_until_held(const scene *s, size_t count)
+static void wait_until_held(const mount_fixture *s, size_t count)
 {
     while (mount_held() < count) {
         (void)epio_loop_poll(s->loop, MILLISECOND, 0);
     }
 }
 
-static void run_out(const scene *s)
+static void run_out(const mount_fixture *s)
 {
     while (epio_loop_pending(s->loop) != 0) {
         (void)epio_loop_poll(s->loop, 10 * MILLISECOND, 0);
@@ -333,7 +333,7 @@ static void wait_until_gone(int threads, int descriptors)
 }
 
 /* One of each verb about a healthy file. */
-static void works_elsewhere(const scene *s, epio_vfs *vfs, int round)
+static void works_elsewhere(const mount_fixture *s, epio_vfs *vfs, int round)
 {
     char one[512];
     char other[512];
@@ -365,8 +365,8 @@ static void others_go_on_in_child(void *directory)
     static const size_t counts[] = {1, 4, 20, MOST_HUNG};
     static tracked hung[MOST_HUNG];
     char path[512];
-    scene s;
-    if (!scene_begin(&s, directory)) {
+    mount_fixture s;
+    if (!mount_fixture_setup(&s, directory)) {
         return;
     }
     path_in(&s, "dead/file", path);
@@ -392,7 +392,7 @@ static void others_go_on_in_child(void *directory)
         works_elsewhere(&s, s.os, 0);
         mount_set(false);
     }
-    scene_end(&s);
+    mount_fixture_teardown(&s);
 }
 
 static void others_go_on(fixture *f)
@@ -436,7 +436,7 @@ static void *cancel_in_thread(void *op)
 
 /* The names and the buffer are the caller's again at once, and freed: what the thread still
  * looks at is its own. */
-static void give_back(scene *s, int verb, epio_vfs *vfs, int ending)
+static void give_back(mount_fixture *s, int verb, epio_vfs *vfs, int ending)
 {
     char in_directory[512];
     tracked one;
@@ -471,8 +471,8 @@ static void give_back(scene *s, int verb, epio_vfs *vfs, int ending)
 
 static void callers_are_given_back_in_child(void *directory)
 {
-    scene s;
-    if (!scene_begin(&s, directory)) {
+    mount_fixture s;
+    if (!mount_fixture_setup(&s, directory)) {
         return;
     }
     works_elsewhere(&s, s.os, 0);
@@ -485,7 +485,7 @@ static void callers_are_given_back_in_child(void *directory)
     }
     /* An open that came through in the end has been closed. */
     wait_until_gone(INT32_MAX, descriptors);
-    scene_end(&s);
+    mount_fixture_teardown(&s);
 }
 
 static void callers_are_given_back(fixture *f)
@@ -501,13 +501,13 @@ static void a_loop_ends_without_what_hangs_in_child(void *directory)
     char path[512];
     char other[512];
     char buffer[4096];
-    scene s;
-    if (!scene_begin(&s, directory)) {
+    mount_fixture s;
+    if (!mount_fixture_setup(&s, directory)) {
         return;
     }
     path_in(&s, "dead/file", path);
     path_in(&s, "elsewhere", other);
-    scene_end(&s);
+    mount_fixture_teardown(&s);
     int descriptors = count_descriptors();
     for (int closes_first = 0; closes_first < 2; closes_first++) {
         check_result(epio_loop_create(&s.loop, NULL), 0);
@@ -545,8 +545,8 @@ static void nothing_is_left_of_many_rounds_in_child(void *directory)
     const char *wanted = getenv("EPIO_TEST_ROUNDS");
     int rounds = wanted != NULL ? atoi(wanted) : 20;
     char path[512];
-    scene s;
-    if (!scene_begin(&s, directory)) {
+    mount_fixture s;
+    if (!mount_fixture_setup(&s, directory)) {
         return;
     }
     path_in(&s, "dead/file", path);
@@ -570,7 +570,7 @@ static void nothing_is_left_of_many_rounds_in_child(void *directory)
     }
     /* Sanitizers have memory of their own for what threads have done: once 14 MiB more. */
     check(system_peak_memory() < memory + ((fixture_is_slow() ? 64 : 8) << 20));
-    scene_end(&s);
+    mount_fixture_teardown(&s);
 }
 
 static void nothing_is_left_of_many_rounds(fixture *f)
@@ -591,9 +591,9 @@ static void flushes_elsewhere_go_on_in_child(void *directory)
     struct stat here;
     struct stat there;
     epio_op op = {0};
-    scene s;
+    mount_fixture s;
     if (stat(directory, &here) != 0 || stat("/dev/shm", &there) != 0 ||
-        here.st_dev == there.st_dev || !scene_begin(&s, directory)) {
+        here.st_dev == there.st_dev || !mount_fixture_setup(&s, directory)) {
         return;
     }
     mount_set_dead_device(there.st_dev);
@@ -619,7 +619,7 @@ static void flushes_elsewhere_go_on_in_child(void *directory)
     for (size_t i = 0; i < HUNG_FLUSHES; i++) {
         check_result(epio_wait(epio_close(&op, dead[i])), 0);
     }
-    scene_end(&s);
+    mount_fixture_teardown(&s);
 }
 
 static void flushes_elsewhere_go_on(fixture *f)
@@ -636,9 +636,9 @@ static void writes_elsewhere_go_on_in_child(void *directory)
     struct stat here;
     struct stat there;
     epio_op op = {0};
-    scene s;
+    mount_fixture s;
     if (stat(directory, &here) != 0 || stat("/dev/shm", &there) != 0 ||
-        here.st_dev == there.st_dev || !scene_begin(&s, directory)) {
+        here.st_dev == there.st_dev || !mount_fixture_setup(&s, directory)) {
         return;
     }
     mount_set_dead_device(there.st_dev);
@@ -661,7 +661,7 @@ static void writes_elsewhere_go_on_in_child(void *directory)
         check_result(ops[i].result, 1);
     }
     check_result(epio_wait(epio_close(&op, dead)), 0);
-    scene_end(&s);
+    mount_fixture_teardown(&s);
 }
 
 static void writes_elsewhere_go_on(fixture *f)
@@ -671,7 +671,7 @@ static void writes_elsewhere_go_on(fixture *f)
 
 #define READS_BEHIND 20000
 
-static uint64_t quickest_read(scene *s, epio_file *file)
+static uint64_t quickest_read(mount_fixture *s, epio_file *file)
 {
     uint64_t quickest = UINT64_MAX;
     epio_op op = {0};
@@ -696,9 +696,9 @@ static void reads_elsewhere_are_as_quick_in_child(void *directory)
     struct stat here;
     struct stat there;
     epio_op op = {0};
-    scene s;
+    mount_fixture s;
     if (stat(elsewhere, &here) != 0 || stat("/proc/version", &there) != 0 ||
-        here.st_dev == there.st_dev || !scene_begin(&s, directory)) {
+        here.st_dev == there.st_dev || !mount_fixture_setup(&s, directory)) {
         return;
     }
     mount_set_dead_device(there.st_dev);
@@ -726,7 +726,7 @@ static void reads_elsewhere_are_as_quick_in_child(void *directory)
     }
     check_result(epio_wait(epio_close(&op, dead)), 0);
     check_result(epio_wait(epio_close(&op, file)), 0);
-    scene_end(&s);
+    mount_fixture_teardown(&s);
 }
 
 static void reads_elsewhere_are_as_quick(fixture *f)
@@ -738,7 +738,7 @@ static void reads_elsewhere_are_as_quick(fixture *f)
 /* ---- No more threads ---------------------------------------------------------------------- */
 
 /* There is no thread to be had for the op, and a moment later there is. */
-static void get_a_thread_later(scene *s, epio_op *op)
+static void get_a_thread_later(mount_fixture *s, epio_op *op)
 {
     mount_set_no_threads(true);
     epio_submit(op);
@@ -758,9 +758,9 @@ static void threads_are_to_be_had_again_in_child(void *directory)
     struct stat there;
     char path[512];
     epio_op op = {0};
-    scene s;
+    mount_fixture s;
     if (stat(directory, &here) != 0 || stat("/dev/shm", &there) != 0 ||
-        here.st_dev == there.st_dev || !scene_begin(&s, directory)) {
+        here.st_dev == there.st_dev || !mount_fixture_setup(&s, directory)) {
         return;
     }
     /* An op on a path, */
@@ -787,7 +787,7 @@ static void threads_are_to_be_had_again_in_child(void *directory)
     run_out(&s);
     check_result(epio_wait(epio_close(&op, dead)), 0);
     check_result(epio_wait(epio_close(&op, file)), 0);
-    scene_end(&s);
+    mount_fixture_teardown(&s);
 }
 
 static void threads_are_to_be_had_again(fixture *f)
@@ -799,7 +799,7 @@ static void threads_are_to_be_had_again(fixture *f)
 /* ---- The owner heeds others ------------------------------------------------------------- */
 
 typedef struct intervention {
-    scene *scene;
+    mount_fixture *mount_fixture;
     epio_op *op;
     int kind;
 } intervention;
@@ -814,10 +814,10 @@ static void *intervene(void *argument)
     }
     switch (one->kind) {
     case STOP:
-        epio_loop_stop(one->scene->loop);
+        epio_loop_stop(one->mount_fixture->loop);
         break;
     case WAKE:
-        epio_loop_wake(one->scene->loop);
+        epio_loop_wake(one->mount_fixture->loop);
         break;
     default:
         epio_cancel(one->op);
@@ -830,16 +830,16 @@ static void *intervene(void *argument)
 static void the_owner_is_not_deaf_in_child(void *directory)
 {
     char path[512];
-    scene s;
+    mount_fixture s;
     for (int kind = 0; kind < INTERVENTIONS; kind++) {
         tracked one;
         test_thread thread;
-        if (kind == 0 && !scene_begin(&s, directory)) {
+        if (kind == 0 && !mount_fixture_setup(&s, directory)) {
             return;
         }
         epio_loop *loop = NULL;
         check_result(epio_loop_create(&loop, NULL), 0);
-        scene other = s;
+        mount_fixture other = s;
         other.loop = loop;
         intervention what = {&other, &one.op, kind};
         mount_set(true);
@@ -858,7 +858,7 @@ static void the_owner_is_not_deaf_in_child(void *directory)
         check_result(one.calls, 1);
         mount_set(false);
     }
-    scene_end(&s);
+    mount_fixture_teardown(&s);
 }
 
 static void the_owner_is_not_deaf(fixture *f)
@@ -868,7 +868,7 @@ static void the_owner_is_not_deaf(fixture *f)
 
 static void *submit_and_let_go(void *argument)
 {
-    const scene *s = argument;
+    const mount_fixture *s = argument;
     epio_op op = {0};
     while (mount_held() == 0) {
         thread_yield();
@@ -883,15 +883,15 @@ static void the_owner_waits_in_no_read_in_child(void *directory)
 {
     char bytes[16];
     struct stat status;
-    scene s;
-    if (stat("/proc/version", &status) != 0 || !scene_begin(&s, directory)) {
+    mount_fixture s;
+    if (stat("/proc/version", &status) != 0 || !mount_fixture_setup(&s, directory)) {
         return;
     }
     mount_set_dead_device(status.st_dev);
     for (int layers = 0; layers < 2; layers++) {
         test_thread thread;
         epio_op op = {0};
-        scene fresh = s; /* a loop that no other thread has used */
+        mount_fixture fresh = s; /* a loop that no other thread has used */
         epio_vfs *trace = NULL;
         check_result(epio_loop_create(&fresh.loop, NULL), 0);
         fresh.os = epio_loop_vfs(fresh.loop);
@@ -910,7 +910,7 @@ static void the_owner_waits_in_no_read_in_child(void *directory)
         epio_vfs_destroy(trace);
         epio_loop_destroy(fresh.loop);
     }
-    scene_end(&s);
+    mount_fixture_teardown(&s);
 }
 
 static void the_owner_waits_in_no_read(fixture *f)
@@ -925,8 +925,8 @@ static void a_deadline_is_kept_in_child(void *directory)
     char path[512];
     char other[512];
     char buffer[4096];
-    scene s;
-    if (!scene_begin(&s, directory)) {
+    mount_fixture s;
+    if (!mount_fixture_setup(&s, directory)) {
         return;
     }
     path_in(&s, "dead/file", path);
@@ -939,7 +939,7 @@ static void a_deadline_is_kept_in_child(void *directory)
         check_result(epio_wait(&op), EPIO_ETIMEDOUT);
         mount_set(false);
     }
-    scene_end(&s);
+    mount_fixture_teardown(&s);
 }
 
 static void a_deadline_is_kept(fixture *f)
@@ -951,8 +951,8 @@ static void a_deadline_is_kept(fixture *f)
 static void a_forgotten_file_is_told_in_child(void *directory)
 {
     char path[512];
-    scene s;
-    if (!scene_begin(&s, directory)) {
+    mount_fixture s;
+    if (!mount_fixture_setup(&s, directory)) {
         abort();
     }
     path_in(&s, "dead/file", path);

@@ -1,7 +1,7 @@
 /* Deadlines: timeout_ns on every kind of op in every state. That a deadline
  * ends an op as a cancel does, but for its name, is shown here; the cancels
  * themselves are test_cancel's. */
-#include "life.h"
+#include "op_fixture.h"
 
 #include <stdatomic.h>
 
@@ -17,129 +17,129 @@ static void check_took(uint64_t begun, uint64_t at_least, uint64_t at_most)
 /* ---- Every kind in every state ------------------------------------------- */
 
 /* `timed` has its timeout; returns what it should end with. */
-typedef int64_t expire_in_state(life *l, const life_kind *kind, tracked *one);
+typedef int64_t expire_in_state(op_fixture *fx, const op_kind *kind, tracked *one);
 
-static int64_t when_expired(const life_kind *kind)
+static int64_t when_expired(const op_kind *kind)
 {
     return kind->cannot_be_cancelled ? kind->success : EPIO_ETIMEDOUT;
 }
 
-static int64_t queued(life *l, const life_kind *kind, tracked *one)
+static int64_t queued(op_fixture *fx, const op_kind *kind, tracked *one)
 {
     fillers all;
-    gate_shut(l);
-    fillers_submit(l, &all, kind->lane);
+    gate_shut(fx);
+    fillers_submit(fx, &all, kind->lane);
     one->op.timeout_ns = SHORTLY;
     uint64_t begun = now_ns();
     epio_submit(&one->op);
     if (kind->cannot_be_cancelled) {
-        life_run_for(l, 2 * SHORTLY);
+        op_fixture_run_for(fx, 2 * SHORTLY);
         check_result(one->calls, 0);
     } else {
-        life_run_until_done(l, one);
+        op_fixture_run_until_done(fx, one);
         check_took(begun, SHORTLY, 2 * SECOND);
     }
-    fillers_finish(l, &all);
+    fillers_finish(fx, &all);
     return when_expired(kind);
 }
 
 /* Submits it until a worker has begun before the deadline: a busy machine may be slow to start the
  * thread. Returns the timeout that was enough. */
-static uint64_t submit_until_running(life *l, const life_kind *kind, tracked *one)
+static uint64_t submit_until_running(op_fixture *fx, const op_kind *kind, tracked *one)
 {
     uint64_t timeout = fixture_is_slow() ? 500 * MILLISECOND : 100 * MILLISECOND;
     for (;;) {
         one->op.timeout_ns = timeout;
         epio_submit(&one->op);
-        while (gate_waiting(l) == 0 && one->calls == 0) {
-            (void)epio_loop_poll(l->loop, MILLISECOND, 0);
+        while (gate_waiting(fx) == 0 && one->calls == 0) {
+            (void)epio_loop_poll(fx->loop, MILLISECOND, 0);
         }
         if (one->calls == 0) {
             return timeout;
         }
         check_result(one->result, EPIO_ETIMEDOUT);
-        gate_open(l);
-        kind->clear(l, &one->op);
-        kind->prepare(l, track(one));
-        gate_shut(l);
+        gate_open(fx);
+        kind->clear(fx, &one->op);
+        kind->prepare(fx, track(one));
+        gate_shut(fx);
         timeout *= 2;
         check(timeout < 60 * SECOND);
     }
 }
 
-static int64_t running(life *l, const life_kind *kind, tracked *one)
+static int64_t running(op_fixture *fx, const op_kind *kind, tracked *one)
 {
-    gate_shut(l);
-    uint64_t timeout = submit_until_running(l, kind, one);
-    life_run_for(l, timeout + SHORTLY);
+    gate_shut(fx);
+    uint64_t timeout = submit_until_running(fx, kind, one);
+    op_fixture_run_for(fx, timeout + SHORTLY);
     check_result(one->calls, kind->ends_at_once ? 1 : 0);
-    gate_open(l);
+    gate_open(fx);
     return kind->ends_at_once ? EPIO_ETIMEDOUT : kind->success;
 }
 
-static int64_t in_the_inbox(life *l, const life_kind *kind, tracked *one)
+static int64_t in_the_inbox(op_fixture *fx, const op_kind *kind, tracked *one)
 {
-    gate_shut(l);
+    gate_shut(fx);
     one->op.timeout_ns = SHORTLY;
     submit_elsewhere(&one->op);
     sleep_ns(2 * SHORTLY);
     /* The first that the loop sees of it is that it is too late. */
-    (void)epio_loop_poll(l->loop, 0, 0);
-    gate_open(l);
+    (void)epio_loop_poll(fx->loop, 0, 0);
+    gate_open(fx);
     return kind->cannot_be_cancelled ? kind->success : EPIO_EPENDING;
 }
 
-static int64_t far_away(life *l, const life_kind *kind, tracked *one)
+static int64_t far_away(op_fixture *fx, const op_kind *kind, tracked *one)
 {
-    (void)l;
+    (void)fx;
     one->op.timeout_ns = HOUR;
     epio_submit(&one->op);
     return kind->success;
 }
 
-static int64_t for_ever(life *l, const life_kind *kind, tracked *one)
+static int64_t for_ever(op_fixture *fx, const op_kind *kind, tracked *one)
 {
-    (void)l;
+    (void)fx;
     one->op.timeout_ns = EPIO_FOREVER;
     epio_submit(&one->op);
     return kind->success;
 }
 
-static int64_t at_once(life *l, const life_kind *kind, tracked *one)
+static int64_t at_once(op_fixture *fx, const op_kind *kind, tracked *one)
 {
-    (void)l;
+    (void)fx;
     one->op.timeout_ns = 1;
     epio_submit(&one->op);
     return kind->cannot_be_cancelled ? kind->success : EPIO_EPENDING;
 }
 
 /* The user's cancel comes first, then the deadline. */
-static int64_t cancelled_before(life *l, const life_kind *kind, tracked *one)
+static int64_t cancelled_before(op_fixture *fx, const op_kind *kind, tracked *one)
 {
     fillers all;
-    gate_shut(l);
-    fillers_submit(l, &all, kind->lane);
+    gate_shut(fx);
+    fillers_submit(fx, &all, kind->lane);
     one->op.timeout_ns = HOUR;
     epio_submit(&one->op);
-    life_run_for(l, MILLISECOND);
+    op_fixture_run_for(fx, MILLISECOND);
     epio_cancel(&one->op);
-    life_run_for(l, MILLISECOND);
-    fillers_finish(l, &all);
+    op_fixture_run_for(fx, MILLISECOND);
+    fillers_finish(fx, &all);
     return kind->cannot_be_cancelled ? kind->success : EPIO_ECANCELED;
 }
 
 static void expire_every_kind(fixture *f, expire_in_state *state)
 {
-    life l;
-    life_begin(&l, f);
-    for (size_t i = 0; i < life_kind_count; i++) {
-        const life_kind *kind = &life_kinds[i];
+    op_fixture fx;
+    op_fixture_setup(&fx, f);
+    for (size_t i = 0; i < op_kind_count; i++) {
+        const op_kind *kind = &op_kinds[i];
         tracked one;
         print_message("%s\n", kind->name);
-        kind->prepare(&l, track(&one));
-        int64_t expected = state(&l, kind, &one);
-        life_run_until_done(&l, &one);
-        life_run_for(&l, MICROSECOND);
+        kind->prepare(&fx, track(&one));
+        int64_t expected = state(&fx, kind, &one);
+        op_fixture_run_until_done(&fx, &one);
+        op_fixture_run_for(&fx, MICROSECOND);
         check_result(one.calls, 1);
         check_result(one.op.timeout_ns, 0);
         if (expected == EPIO_EPENDING) {
@@ -147,9 +147,9 @@ static void expire_every_kind(fixture *f, expire_in_state *state)
         } else {
             check_result(one.result, expected);
         }
-        kind->clear(&l, &one.op);
+        kind->clear(&fx, &one.op);
     }
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 static void of_a_queued_op(fixture *f)
@@ -191,30 +191,30 @@ static void of_a_cancelled_op(fixture *f)
 
 static void of_what_waits(fixture *f)
 {
-    life l;
-    life_begin(&l, f);
-    for (size_t i = 0; i < life_wait_count; i++) {
-        const life_wait *wait = &life_waits[i];
+    op_fixture fx;
+    op_fixture_setup(&fx, f);
+    for (size_t i = 0; i < wait_case_count; i++) {
+        const wait_case *wait = &wait_cases[i];
         tracked one;
         print_message("%s\n", wait->name);
         track(&one);
         one.op.timeout_ns = 20 * MILLISECOND;
         uint64_t begun = now_ns();
-        wait->begin(&l, &one.op);
+        wait->begin(&fx, &one.op);
         if (one.calls == 0 && !epio_op_pending(&one.op)) {
             begun = now_ns();
             epio_submit(&one.op);
         }
-        life_run_until_done(&l, &one);
+        op_fixture_run_until_done(&fx, &one);
         check_took(begun, 20 * MILLISECOND, 4 * SECOND);
         check_result(one.result, EPIO_ETIMEDOUT);
         check_result(one.op.timeout_ns, 0);
         wait->check_others();
-        wait->end(&l, &one.op);
-        life_run_out(&l);
+        wait->end(&fx, &one.op);
+        op_fixture_drain(&fx);
         check_result(one.calls, 1);
     }
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 /* Another's loop, and epio_wait. */
@@ -236,89 +236,89 @@ static void *wait_elsewhere(void *argument)
 
 static void of_an_op_of_another_thread(fixture *f)
 {
-    life l;
-    life_begin(&l, f);
-    for (size_t i = 0; i < life_wait_count; i++) {
-        foreign_wait one = {.loop = l.loop};
+    op_fixture fx;
+    op_fixture_setup(&fx, f);
+    for (size_t i = 0; i < wait_case_count; i++) {
+        foreign_wait one = {.loop = fx.loop};
         test_thread thread;
         one.op.timeout_ns = 20 * MILLISECOND;
-        life_waits[i].begin(&l, &one.op);
+        wait_cases[i].begin(&fx, &one.op);
         thread_start(&thread, wait_elsewhere, &one);
         while (!atomic_load(&one.over)) {
-            (void)epio_loop_poll(l.loop, SECOND, 0);
+            (void)epio_loop_poll(fx.loop, SECOND, 0);
         }
         (void)thread_join(thread);
         check_result(one.result, EPIO_ETIMEDOUT);
-        life_waits[i].check_others();
-        life_waits[i].end(&l, &one.op);
-        life_run_out(&l);
+        wait_cases[i].check_others();
+        wait_cases[i].end(&fx, &one.op);
+        op_fixture_drain(&fx);
     }
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 /* ---- One submission ------------------------------------------------------ */
 
 static void is_used_up_by_one_submission(fixture *f)
 {
-    life l;
+    op_fixture fx;
     tracked one;
-    life_begin(&l, f);
+    op_fixture_setup(&fx, f);
     track(&one);
     one.op.timeout_ns = MILLISECOND;
-    epio_submit(epio_sleep(&one.op, l.os, HOUR));
-    life_run_until_done(&l, &one);
+    epio_submit(epio_sleep(&one.op, fx.os, HOUR));
+    op_fixture_run_until_done(&fx, &one);
     check_result(one.result, EPIO_ETIMEDOUT);
     check_result(one.op.timeout_ns, 0);
     one.calls = 0;
-    epio_submit(epio_sleep(&one.op, l.os, 10 * MILLISECOND));
-    life_run_until_done(&l, &one);
+    epio_submit(epio_sleep(&one.op, fx.os, 10 * MILLISECOND));
+    op_fixture_run_until_done(&fx, &one);
     check_result(one.result, 10 * MILLISECOND);
     one.op.done = NULL;
     one.op.timeout_ns = MILLISECOND;
-    check_result(epio_wait(epio_sleep(&one.op, l.os, HOUR)), EPIO_ETIMEDOUT);
+    check_result(epio_wait(epio_sleep(&one.op, fx.os, HOUR)), EPIO_ETIMEDOUT);
     check_result(one.op.timeout_ns, 0);
     one.op.timeout_ns = MILLISECOND;
-    check_result(epio_perform(epio_sleep(&one.op, l.os, HOUR)), EPIO_ETIMEDOUT);
+    check_result(epio_perform(epio_sleep(&one.op, fx.os, HOUR)), EPIO_ETIMEDOUT);
     check_result(one.op.timeout_ns, 0);
-    check_result(epio_perform(epio_sleep(&one.op, l.os, 2 * MILLISECOND)), 2 * MILLISECOND);
+    check_result(epio_perform(epio_sleep(&one.op, fx.os, 2 * MILLISECOND)), 2 * MILLISECOND);
     /* A verb that is wrong uses it up as well. */
     one.op.timeout_ns = HOUR;
-    check_result(epio_wait(epio_work(&one.op, l.os, NULL)), EPIO_EINVAL);
+    check_result(epio_wait(epio_work(&one.op, fx.os, NULL)), EPIO_EINVAL);
     check_result(one.op.timeout_ns, 0);
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 /* The clock starts at submit, not at the verb. */
 static void counts_from_the_submit(fixture *f)
 {
-    life l;
+    op_fixture fx;
     tracked one;
-    life_begin(&l, f);
+    op_fixture_setup(&fx, f);
     track(&one);
     one.op.timeout_ns = 20 * MILLISECOND;
-    (void)epio_sleep(&one.op, l.os, HOUR);
-    life_run_for(&l, 40 * MILLISECOND);
+    (void)epio_sleep(&one.op, fx.os, HOUR);
+    op_fixture_run_for(&fx, 40 * MILLISECOND);
     uint64_t begun = now_ns();
     epio_submit(&one.op);
-    life_run_until_done(&l, &one);
+    op_fixture_run_until_done(&fx, &one);
     check_took(begun, 20 * MILLISECOND, 2 * SECOND);
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 /* The sleep that is as long as its deadline is not told apart; one that is
  * shorter sleeps well, one that is longer does not. */
 static void of_sleeps_of_all_lengths(fixture *f)
 {
-    life l;
+    op_fixture fx;
     tracked all[40];
-    life_begin(&l, f);
+    op_fixture_setup(&fx, f);
     uint64_t begun = now_ns();
     for (uint64_t i = 0; i < 40; i++) {
         track(&all[i]);
         all[i].op.timeout_ns = 100 * MILLISECOND;
-        epio_submit(epio_sleep(&all[i].op, l.os, 5 * i * MILLISECOND));
+        epio_submit(epio_sleep(&all[i].op, fx.os, 5 * i * MILLISECOND));
     }
-    life_run_out(&l);
+    op_fixture_drain(&fx);
     check_took(begun, 100 * MILLISECOND, 2 * SECOND);
     for (uint64_t i = 0; i < 40; i++) {
         check_result(all[i].calls, 1);
@@ -328,7 +328,7 @@ static void of_sleeps_of_all_lengths(fixture *f)
             check_result(all[i].result, EPIO_ETIMEDOUT);
         }
     }
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 /* Timers end in the order of their time, whatever the order of submission. */
@@ -342,13 +342,13 @@ static void note_order(tracked *one)
 
 static void are_kept_in_order(fixture *f)
 {
-    life l;
+    op_fixture fx;
     static tracked all[200];
     /* When each is due: the clock is read somewhere within its submit. */
     static uint64_t earliest[200];
     static uint64_t latest[200];
     random_source random = {.state = 5};
-    life_begin(&l, f);
+    op_fixture_setup(&fx, f);
     order_count = 0;
     uint64_t submitted = epio_clock_monotonic();
     for (size_t i = 0; i < 200; i++) {
@@ -358,17 +358,17 @@ static void are_kept_in_order(fixture *f)
         earliest[i] = epio_clock_monotonic();
         uint64_t delay = at > earliest[i] ? at - earliest[i] : 0;
         earliest[i] += delay;
-        epio_submit(epio_sleep(&all[i].op, l.os, delay));
+        epio_submit(epio_sleep(&all[i].op, fx.os, delay));
         latest[i] = epio_clock_monotonic() + delay;
     }
     while (order_count < 20) {
-        (void)epio_loop_poll(l.loop, SECOND, 1);
+        (void)epio_loop_poll(fx.loop, SECOND, 1);
     }
     /* Some leave the middle of the heap. */
     for (size_t i = 0; i < 200; i += 7) {
         epio_cancel(&all[i].op);
     }
-    life_run_out(&l);
+    op_fixture_drain(&fx);
     check_result(order_count, 200);
     uint64_t last = 0;
     for (size_t i = 0; i < 200; i++) {
@@ -380,7 +380,7 @@ static void are_kept_in_order(fixture *f)
         check(latest[which] >= last);
         last = earliest[which] > last ? earliest[which] : last;
     }
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 /* ---- epio_perform -------------------------------------------------------- */

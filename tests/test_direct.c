@@ -312,11 +312,6 @@ static void direct_parts(fixture *f)
 
 /* ---- Order and ends --------------------------------------------------------- */
 
-static void note_done(epio_op *op)
-{
-    *(int *)op->user += 1;
-}
-
 static void a_sync_covers_direct_writes(fixture *f)
 {
     transfers all;
@@ -325,9 +320,7 @@ static void a_sync_covers_direct_writes(fixture *f)
     epio_file *file = open_direct(f, "file");
     transfers_make(&all, f, file, 64);
     submit_all(&all, submit_write);
-    sync.done = note_done;
-    sync.user = &synced;
-    epio_submit(epio_sync(&sync, file, EPIO_SYNC_FULL));
+    epio_submit(epio_sync(count_delivery(&sync, &synced), file, EPIO_SYNC_FULL));
     while (synced == 0) {
         (void)epio_loop_poll(f->loop, 100 * MILLISECOND, 1);
     }

@@ -63,19 +63,6 @@ static void check_quiet(fixture *f, intptr_t handle)
     check(!readable_within(handle, SILENCE_MS));
 }
 
-static void count_call(epio_op *op)
-{
-    int *calls = op->user;
-    (*calls)++;
-}
-
-static epio_op *counted(epio_op *op, int *calls)
-{
-    op->done = count_call;
-    op->user = calls;
-    return op;
-}
-
 /* ---- The handle ----------------------------------------------------------- */
 
 static void drive_files(fixture *f, uint32_t max)
@@ -88,26 +75,26 @@ static void drive_files(fixture *f, uint32_t max)
     int calls = 0;
     intptr_t handle = handle_of(f);
     check_quiet(f, handle);
-    epio_submit(epio_open(counted(&op, &calls), f->vfs, fixture_path(f, "data"),
+    epio_submit(epio_open(count_delivery(&op, &calls), f->vfs, fixture_path(f, "data"),
                           EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE));
     check(drive(f, handle, max) == 1);
     epio_file *file = op.file;
     for (size_t i = 0; i < COUNT; i++) {
         memset(&ops[i], 0, sizeof ops[i]);
         memset(data[i], (int)i, 100);
-        epio_submit(epio_write(counted(&ops[i], &calls), file, data[i], 100, 100 * i));
+        epio_submit(epio_write(count_delivery(&ops[i], &calls), file, data[i], 100, 100 * i));
     }
-    epio_submit(epio_sync(counted(&sync, &calls), file, 0));
+    epio_submit(epio_sync(count_delivery(&sync, &calls), file, 0));
     check(drive(f, handle, max) == COUNT + 1);
     for (size_t i = 0; i < COUNT; i++) {
         memset(data[i], 0xee, 100);
-        epio_submit(epio_read(counted(&ops[i], &calls), file, data[i], 100, 100 * i));
+        epio_submit(epio_read(count_delivery(&ops[i], &calls), file, data[i], 100, 100 * i));
     }
     check(drive(f, handle, max) == COUNT);
     for (size_t i = 0; i < COUNT; i++) {
         check_bytes(data[i], (unsigned char)i, 100);
     }
-    epio_submit(epio_close(counted(&op, &calls), file));
+    epio_submit(epio_close(count_delivery(&op, &calls), file));
     check(drive(f, handle, max) == 1);
     check(calls == 2 * COUNT + 3);
     check_quiet(f, handle);
@@ -125,8 +112,8 @@ static void handle_tells_of_timers(fixture *f)
     int calls = 0;
     intptr_t handle = handle_of(f);
     uint64_t begun = now_ns();
-    epio_submit(epio_sleep(counted(&ops[0], &calls), f->vfs, 60 * MILLISECOND));
-    epio_submit(epio_sleep(counted(&ops[1], &calls), f->vfs, 30 * MILLISECOND));
+    epio_submit(epio_sleep(count_delivery(&ops[0], &calls), f->vfs, 60 * MILLISECOND));
+    epio_submit(epio_sleep(count_delivery(&ops[1], &calls), f->vfs, 30 * MILLISECOND));
     while (calls == 0) {
         check(readable_within(handle, PATIENCE_MS));
         (void)epio_loop_poll(f->loop, 0, 0);
@@ -139,9 +126,9 @@ static void handle_tells_of_timers(fixture *f)
     check(now_ns() - begun >= 60 * MILLISECOND);
 
     /* Once it is cancelled its time means nothing any more. */
-    epio_submit(epio_sleep(counted(&ops[0], &calls), f->vfs, 60 * MILLISECOND));
+    epio_submit(epio_sleep(count_delivery(&ops[0], &calls), f->vfs, 60 * MILLISECOND));
     ops[1].timeout_ns = 60 * MILLISECOND;
-    epio_submit(epio_sleep(counted(&ops[1], &calls), f->vfs, 3600000 * MILLISECOND));
+    epio_submit(epio_sleep(count_delivery(&ops[1], &calls), f->vfs, 3600000 * MILLISECOND));
     (void)epio_loop_poll(f->loop, 0, 0);
     epio_cancel(&ops[0]);
     epio_cancel(&ops[1]);
@@ -190,7 +177,7 @@ static void handle_stays_readable_while_something_is_left(fixture *f)
     memset(ops, 0, sizeof ops);
     check_quiet(f, handle);
     for (int i = 0; i < 5; i++) {
-        epio_submit(epio_current_time(counted(&ops[i], &calls), f->vfs));
+        epio_submit(epio_current_time(count_delivery(&ops[i], &calls), f->vfs));
     }
     for (int i = 0; i < 5; i++) {
         check(readable_within(handle, PATIENCE_MS));
@@ -205,8 +192,8 @@ static void handle_made_late_knows_what_is_ready(fixture *f)
 {
     epio_op ops[2] = {{0}, {0}};
     int calls = 0;
-    epio_submit(epio_sleep(counted(&ops[0], &calls), f->vfs, 10 * MILLISECOND));
-    epio_submit(epio_current_time(counted(&ops[1], &calls), f->vfs));
+    epio_submit(epio_sleep(count_delivery(&ops[0], &calls), f->vfs, 10 * MILLISECOND));
+    epio_submit(epio_current_time(count_delivery(&ops[1], &calls), f->vfs));
     intptr_t handle = handle_of(f);
     check(drive(f, handle, 1) == 2);
     check(calls == 2);
@@ -378,8 +365,8 @@ static void nest_deeper(epio_op *op)
         return;
     }
     one->depth++;
-    epio_submit(epio_current_time(counted(&mine[0], &one->calls), one->f->vfs));
-    epio_submit(epio_sleep(counted(&mine[1], &one->calls), one->f->vfs, MILLISECOND));
+    epio_submit(epio_current_time(count_delivery(&mine[0], &one->calls), one->f->vfs));
+    epio_submit(epio_sleep(count_delivery(&mine[1], &one->calls), one->f->vfs, MILLISECOND));
     mine[2].done = nest_deeper;
     mine[2].user = one;
     epio_submit(epio_access(&mine[2], one->f->vfs, one->f->directory, EPIO_ACCESS_EXISTS));
@@ -403,8 +390,8 @@ static void nest_loops(fixture *f, bool foreign)
     one.ops[0].done = nest_deeper;
     one.ops[0].user = &one;
     epio_submit(epio_current_time(&one.ops[0], f->vfs));
-    epio_submit(epio_current_time(counted(&one.ops[10], &one.calls), f->vfs));
-    epio_submit(epio_sleep(counted(&one.ops[11], &one.calls), f->vfs, 5 * MILLISECOND));
+    epio_submit(epio_current_time(count_delivery(&one.ops[10], &one.calls), f->vfs));
+    epio_submit(epio_sleep(count_delivery(&one.ops[11], &one.calls), f->vfs, 5 * MILLISECOND));
     check(drive(f, one.handle, 0) >= 1);
     check(one.calls == 12);
     check_quiet(f, one.handle);
@@ -450,7 +437,7 @@ static void ready_is_called_once_a_batch(fixture *f)
     check_result(epio_loop_on_ready(f->loop, count_ready, NULL), 0);
     check(ready_calls_reach(0));
     for (int i = 0; i < 10; i++) {
-        epio_submit(epio_current_time(counted(&ops[i], &calls), f->vfs));
+        epio_submit(epio_current_time(count_delivery(&ops[i], &calls), f->vfs));
     }
     check(ready_calls_reach(1));
     check_result(epio_loop_poll(f->loop, 0, 3), 3);
@@ -459,7 +446,7 @@ static void ready_is_called_once_a_batch(fixture *f)
     check(ready_calls_reach(3));
     check_result(epio_loop_poll(f->loop, 0, 0), 1);
     check(ready_calls_reach(3));
-    epio_submit(epio_sleep(counted(&ops[0], &calls), f->vfs, 20 * MILLISECOND));
+    epio_submit(epio_sleep(count_delivery(&ops[0], &calls), f->vfs, 20 * MILLISECOND));
     (void)epio_loop_poll(f->loop, 0, 0);
     int before = atomic_load(&ready_calls); /* for the submission, if it came so far */
     for (int i = 0; i < PATIENCE_MS && atomic_load(&ready_calls) <= before && before <= 3; i++) {
@@ -679,20 +666,20 @@ static void ready_replaces_itself(fixture *f)
 /* ---- A poll gives its thread back ------------------------------------------- */
 
 /* A loop that has a limit, which the fixture's has not, and a VFS as the setting says. */
-typedef struct limited {
+typedef struct poll_fixture {
     epio_loop *loop;
     intptr_t handle;
     epio_semaphore *semaphore;
     epio_vfs *memory;
     epio_vfs *layer;
     epio_vfs *vfs;
-} limited;
+} poll_fixture;
 
 #define ON_EACH_LAYER (ON_OS | ON_MEMORY | ON_LIMIT_OS | ON_LIMIT_MEMORY | ON_TRACE_OS)
 
 #define MANY 100
 
-static void limited_begin(limited *one, fixture *f, uint64_t budget)
+static void poll_fixture_setup(poll_fixture *one, fixture *f, uint64_t budget)
 {
     epio_loop_options options = {.size = sizeof options, .poll_budget_ns = budget};
     memset(one, 0, sizeof *one);
@@ -712,13 +699,13 @@ static void limited_begin(limited *one, fixture *f, uint64_t budget)
     one->vfs = one->layer != NULL ? one->layer : one->vfs;
 }
 
-static void limited_embed(limited *one)
+static void poll_fixture_embed(poll_fixture *one)
 {
     one->handle = epio_loop_handle(one->loop);
     check(one->handle >= 0);
 }
 
-static void limited_end(limited *one)
+static void poll_fixture_teardown(poll_fixture *one)
 {
     check_result(epio_loop_pending(one->loop), 0);
     epio_vfs_destroy(one->layer);
@@ -727,7 +714,7 @@ static void limited_end(limited *one)
     epio_loop_destroy(one->loop);
 }
 
-static uint64_t ready_now(const limited *one)
+static uint64_t ready_now(const poll_fixture *one)
 {
     epio_loop_stats statistics = {.size = sizeof statistics};
     check_result(epio_loop_get_stats(one->loop, &statistics), 0);
@@ -764,7 +751,7 @@ static void submit_all(epio_vfs *vfs, void (*done)(epio_op *op))
 }
 
 /* Polls as a host does; no poll delivers more than so many, nor none. */
-static void drive_limited(limited *one, uint64_t most)
+static void drive_polls(poll_fixture *one, uint64_t most)
 {
     uint64_t delivered = 0;
     while (delivered < MANY) {
@@ -791,64 +778,64 @@ static void be_briefly_busy(epio_op *op)
 /* A millisecond each: what a window can spare has room for no more than five. */
 static void a_poll_leaves_busy_callbacks_for_the_next(fixture *f)
 {
-    limited one;
-    limited_begin(&one, f, 0);
-    limited_embed(&one);
+    poll_fixture one;
+    poll_fixture_setup(&one, f, 0);
+    poll_fixture_embed(&one);
     submit_all(one.vfs, be_busy);
-    drive_limited(&one, 5);
-    limited_end(&one);
+    drive_polls(&one, 5);
+    poll_fixture_teardown(&one);
 }
 
 static void without_a_host_a_poll_delivers_all(fixture *f)
 {
-    limited one;
-    limited_begin(&one, f, 0);
+    poll_fixture one;
+    poll_fixture_setup(&one, f, 0);
     submit_all(one.vfs, be_briefly_busy);
     check_result(epio_loop_poll(one.loop, 0, 0), MANY);
     check_result(many_calls, MANY);
-    limited_end(&one);
+    poll_fixture_teardown(&one);
 }
 
 static void a_poll_without_a_limit_delivers_all(fixture *f)
 {
-    limited one;
-    limited_begin(&one, f, EPIO_FOREVER);
-    limited_embed(&one);
+    poll_fixture one;
+    poll_fixture_setup(&one, f, EPIO_FOREVER);
+    poll_fixture_embed(&one);
     submit_all(one.vfs, be_briefly_busy);
     check(readable_within(one.handle, PATIENCE_MS));
     check_result(epio_loop_poll(one.loop, 0, 0), MANY);
-    limited_end(&one);
+    poll_fixture_teardown(&one);
 }
 
 static void the_shortest_poll_delivers_one(fixture *f)
 {
-    limited one;
-    limited_begin(&one, f, 1);
-    limited_embed(&one);
+    poll_fixture one;
+    poll_fixture_setup(&one, f, 1);
+    poll_fixture_embed(&one);
     submit_all(one.vfs, be_quick);
-    drive_limited(&one, 1);
-    limited_end(&one);
+    drive_polls(&one, 1);
+    poll_fixture_teardown(&one);
 }
 
 static void a_run_of_an_embedded_loop_has_no_limit(fixture *f)
 {
-    limited one;
-    limited_begin(&one, f, 1);
-    limited_embed(&one);
+    poll_fixture one;
+    poll_fixture_setup(&one, f, 1);
+    poll_fixture_embed(&one);
     submit_all(one.vfs, be_quick);
     check_result(epio_loop_run(one.loop), MANY);
-    limited_end(&one);
+    poll_fixture_teardown(&one);
 }
 
 static void a_poll_leaves_timers_for_the_next(fixture *f)
 {
-    limited one;
+    poll_fixture one;
     int calls = 0;
-    limited_begin(&one, f, 1);
-    limited_embed(&one);
+    poll_fixture_setup(&one, f, 1);
+    poll_fixture_embed(&one);
     memset(many, 0, sizeof many);
     for (size_t i = 0; i < MANY; i++) {
-        epio_submit(epio_sleep(counted(&many[i], &calls), one.vfs, 1));
+        epio_submit(epio_sleep(count_delivery(&many[i], &calls), one.vfs, 1));
     }
     sleep_us(10);
     for (int i = 0; i < MANY; i++) {
@@ -857,7 +844,7 @@ static void a_poll_leaves_timers_for_the_next(fixture *f)
         check(ready_now(&one) <= (uint64_t)i + 1); /* at most two come for each that goes */
         check_result(calls, i + 1);
     }
-    limited_end(&one);
+    poll_fixture_teardown(&one);
 }
 
 static void *submit_all_elsewhere(void *vfs)
@@ -868,10 +855,10 @@ static void *submit_all_elsewhere(void *vfs)
 
 static void a_poll_leaves_the_inbox_for_the_next(fixture *f)
 {
-    limited one;
+    poll_fixture one;
     test_thread thread;
-    limited_begin(&one, f, 1);
-    limited_embed(&one);
+    poll_fixture_setup(&one, f, 1);
+    poll_fixture_embed(&one);
     thread_start(&thread, submit_all_elsewhere, one.vfs);
     (void)thread_join(thread);
     for (int i = 0; i < MANY; i++) {
@@ -880,7 +867,7 @@ static void a_poll_leaves_the_inbox_for_the_next(fixture *f)
         check(ready_now(&one) <= (uint64_t)i + 1); /* nor do more come than there is time for */
     }
     check_result(many_calls, MANY);
-    limited_end(&one);
+    poll_fixture_teardown(&one);
 }
 
 static void *submit_sleeps_elsewhere(void *vfs)
@@ -890,17 +877,17 @@ static void *submit_sleeps_elsewhere(void *vfs)
     for (size_t i = 0; i + 1 < MANY; i++) {
         epio_submit(epio_sleep(&many[i], vfs, 3600000 * MILLISECOND));
     }
-    epio_submit(epio_current_time(counted(&many[MANY - 1], &many_calls), vfs));
+    epio_submit(epio_current_time(count_delivery(&many[MANY - 1], &many_calls), vfs));
     return NULL;
 }
 
 /* Of which nothing is ready. */
 static void what_is_left_of_the_inbox_makes_the_handle_readable(fixture *f)
 {
-    limited one;
+    poll_fixture one;
     test_thread thread;
-    limited_begin(&one, f, 1);
-    limited_embed(&one);
+    poll_fixture_setup(&one, f, 1);
+    poll_fixture_embed(&one);
     thread_start(&thread, submit_sleeps_elsewhere, one.vfs);
     (void)thread_join(thread);
     while (many_calls == 0) {
@@ -908,7 +895,7 @@ static void what_is_left_of_the_inbox_makes_the_handle_readable(fixture *f)
         check(epio_loop_poll(one.loop, 0, 0) <= 1);
     }
     check_result(epio_loop_close(one.loop, EPIO_FOREVER), 0);
-    limited_end(&one);
+    poll_fixture_teardown(&one);
 }
 
 static void *submit_and_cancel_elsewhere(void *vfs)
@@ -916,7 +903,7 @@ static void *submit_and_cancel_elsewhere(void *vfs)
     memset(many, 0, sizeof many);
     many_calls = 0;
     for (size_t i = 0; i < MANY; i++) {
-        epio_submit(epio_sleep(counted(&many[i], &many_calls), vfs, 3600000 * MILLISECOND));
+        epio_submit(epio_sleep(count_delivery(&many[i], &many_calls), vfs, 3600000 * MILLISECOND));
     }
     for (size_t i = 0; i < MANY; i++) {
         epio_cancel(&many[i]);
@@ -927,10 +914,10 @@ static void *submit_and_cancel_elsewhere(void *vfs)
 /* Nobody is cancelled before he has arrived. */
 static void a_poll_leaves_cancels_behind_the_inbox(fixture *f)
 {
-    limited one;
+    poll_fixture one;
     test_thread thread;
-    limited_begin(&one, f, 1);
-    limited_embed(&one);
+    poll_fixture_setup(&one, f, 1);
+    poll_fixture_embed(&one);
     thread_start(&thread, submit_and_cancel_elsewhere, one.vfs);
     (void)thread_join(thread);
     while (epio_loop_pending(one.loop) != 0) {
@@ -941,14 +928,14 @@ static void a_poll_leaves_cancels_behind_the_inbox(fixture *f)
     for (size_t i = 0; i < MANY; i++) {
         check_result(many[i].result, EPIO_ECANCELED);
     }
-    limited_end(&one);
+    poll_fixture_teardown(&one);
 }
 
 static void a_poll_leaves_reads_for_the_next(fixture *f)
 {
     enum { READS = 20, LENGTH = 1 << 20 };
     static char into[LENGTH];
-    limited one;
+    poll_fixture one;
     int calls = 0;
     epio_op op = {0};
     epio_loop_stats now = {.size = sizeof now};
@@ -956,14 +943,14 @@ static void a_poll_leaves_reads_for_the_next(fixture *f)
         fixture_skip(f, "a worker reads");
     }
     fixture_put(f, "cached", into, LENGTH);
-    limited_begin(&one, f, 1);
+    poll_fixture_setup(&one, f, 1);
     check_result(epio_wait(epio_open(&op, one.vfs, fixture_path(f, "cached"), EPIO_OPEN_READ)), 0);
     epio_file *file = op.file;
     check_result(epio_wait(epio_read(&op, file, into, 1, 0)), 1);
-    limited_embed(&one);
+    poll_fixture_embed(&one);
     memset(many, 0, sizeof many);
     for (size_t i = 0; i < READS; i++) {
-        epio_submit(epio_read(counted(&many[i], &calls), file, into, LENGTH, 0));
+        epio_submit(epio_read(count_delivery(&many[i], &calls), file, into, LENGTH, 0));
     }
     check_result(epio_loop_get_stats(one.loop, &now), 0);
     uint64_t left = now.deferred_now;
@@ -979,12 +966,12 @@ static void a_poll_leaves_reads_for_the_next(fixture *f)
         check(epio_loop_poll(one.loop, 0, 0) <= 1);
     }
     check_result(epio_wait(epio_close(&op, file)), 0);
-    limited_end(&one);
+    poll_fixture_teardown(&one);
 }
 
 static void poll_once_more(epio_op *op)
 {
-    limited *one = op->user;
+    poll_fixture *one = op->user;
     many_calls++;
     if (op == &many[0]) {
         check_result(epio_loop_poll(one->loop, 0, 0), 1); /* one of its own */
@@ -994,9 +981,9 @@ static void poll_once_more(epio_op *op)
 
 static void a_poll_inside_done_has_a_time_of_its_own(fixture *f)
 {
-    limited one;
-    limited_begin(&one, f, 1);
-    limited_embed(&one);
+    poll_fixture one;
+    poll_fixture_setup(&one, f, 1);
+    poll_fixture_embed(&one);
     memset(many, 0, sizeof many);
     many_calls = 0;
     for (size_t i = 0; i < 10; i++) {
@@ -1008,7 +995,7 @@ static void a_poll_inside_done_has_a_time_of_its_own(fixture *f)
     for (int i = 0; i < 8; i++) {
         check_result(epio_loop_poll(one.loop, 0, 0), 1);
     }
-    limited_end(&one);
+    poll_fixture_teardown(&one);
 }
 
 static void count_wish(void *user)
@@ -1018,10 +1005,10 @@ static void count_wish(void *user)
 
 static void ready_is_called_for_what_a_poll_left(fixture *f)
 {
-    limited one;
+    poll_fixture one;
     atomic_int wishes;
     atomic_init(&wishes, 0);
-    limited_begin(&one, f, 1);
+    poll_fixture_setup(&one, f, 1);
     check_result(epio_loop_on_ready(one.loop, count_wish, &wishes), 0);
     submit_all(one.vfs, be_quick);
     for (int i = 0; i < MANY; i++) {
@@ -1034,7 +1021,7 @@ static void ready_is_called_for_what_a_poll_left(fixture *f)
         check_result(epio_loop_poll(one.loop, 0, 0), 1);
     }
     check_result(epio_loop_on_ready(one.loop, NULL, NULL), 0);
-    limited_end(&one);
+    poll_fixture_teardown(&one);
 }
 
 /* ---- GLib --------------------------------------------------------------------------- */

@@ -183,7 +183,7 @@ static BOOL WINAPI cancel_as_told(HANDLE handle, LPOVERLAPPED overlapped)
 
 static epio_file *file;
 
-static void open_scene(fixture *f, bool skip)
+static void endings_setup(fixture *f, bool skip)
 {
     epio_op op = {0};
     unsigned char *content = malloc(SIZE);
@@ -208,7 +208,7 @@ static void open_scene(fixture *f, bool skip)
     epio__win32.cancel = cancel_as_told;
 }
 
-static void close_scene(void)
+static void endings_teardown(void)
 {
     epio_op op = {0};
     epio__win32 = real;
@@ -217,20 +217,11 @@ static void close_scene(void)
     epio_loop_destroy(loop);
 }
 
-static int delivered;
-
-static void count(epio_op *op)
-{
-    (void)op;
-    delivered++;
-}
-
 /* Submitted, so that the port is asked; returns the result. */
 static int64_t result_of(epio_op *op)
 {
-    delivered = 0;
-    op->done = count;
-    epio_submit(op);
+    int delivered = 0;
+    epio_submit(count_delivery(op, &delivered));
     assert_int_equal(delivered, 0);
     while (epio_op_pending(op)) {
         (void)epio_loop_poll(loop, SECOND, 0);
@@ -300,7 +291,7 @@ static void check_ending(const verb *one, ending how)
 static void every_verb_with_every_ending(fixture *f)
 {
     for (int skip = 0; skip < 2; skip++) {
-        open_scene(f, skip == 1);
+        endings_setup(f, skip == 1);
         for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
             for (ending how = AT_ONCE; how < ENDINGS; how++) {
                 /* A file is told once whether its calls send packets. */
@@ -309,14 +300,14 @@ static void every_verb_with_every_ending(fixture *f)
                 }
             }
         }
-        close_scene();
+        endings_teardown();
     }
 }
 
 static void a_read_beyond_the_end(fixture *f)
 {
     for (int skip = 0; skip < 2; skip++) {
-        open_scene(f, skip == 1);
+        endings_setup(f, skip == 1);
         for (ending how = AT_ONCE; how < ENDINGS; how++) {
             epio_op op = {0};
             if (how == ERROR_AT_ONCE || how == ERROR_LATER ||
@@ -328,7 +319,7 @@ static void a_read_beyond_the_end(fixture *f)
             assert_int_equal(result_of(prepare_readv(&op, SIZE - 400)), 400);
             assert_int_equal(op.os_error, 0);
         }
-        close_scene();
+        endings_teardown();
     }
 }
 
@@ -336,16 +327,15 @@ static void a_read_beyond_the_end(fixture *f)
 
 static void a_cancel_and_its_two_packets(fixture *f)
 {
-    open_scene(f, false);
+    endings_setup(f, false);
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
         for (int by_deadline = 0; by_deadline < 2; by_deadline++) {
             epio_op op = {0};
+            int delivered = 0;
             next_ending = NEVER;
             op.timeout_ns = by_deadline ? SECOND / 100 : 0;
             (void)verbs[i].prepare(&op, 0);
-            op.done = count;
-            delivered = 0;
-            epio_submit(&op);
+            epio_submit(count_delivery(&op, &delivered));
             assert_non_null(waiting);
             if (!by_deadline) {
                 epio_cancel(&op);
@@ -358,15 +348,15 @@ static void a_cancel_and_its_two_packets(fixture *f)
             assert_int_equal(op.result, by_deadline ? EPIO_ETIMEDOUT : EPIO_ECANCELED);
         }
     }
-    close_scene();
+    endings_teardown();
 }
 
 static int64_t result_of_cancelled_read(ending how)
 {
     epio_op op = {0};
+    int delivered = 0;
     next_ending = how;
-    op.done = count;
-    epio_submit(epio_read(&op, file, buffer, 100, 0));
+    epio_submit(epio_read(count_delivery(&op, &delivered), file, buffer, 100, 0));
     epio_cancel(&op);
     while (epio_op_pending(&op)) {
         (void)epio_loop_poll(loop, SECOND, 0);
@@ -376,13 +366,13 @@ static int64_t result_of_cancelled_read(ending how)
 
 static void a_cancel_that_comes_too_late(fixture *f)
 {
-    open_scene(f, false);
+    endings_setup(f, false);
     /* Whole before the cancel came: that is what it says. */
     check_result(result_of_cancelled_read(NEVER_BUT_DONE), 100);
     /* Half, whose packet was under way: the other half, which would never end, is not
      * begun. */
     check_result(result_of_cancelled_read(SHORT_ON_CANCEL), EPIO_ECANCELED);
-    close_scene();
+    endings_teardown();
 }
 
 /* ---- A turn's share -------------------------------------------------------------------- */
@@ -392,14 +382,13 @@ static void what_ends_at_once_has_its_share_of_a_turn(fixture *f)
     enum { MANY_READS = 5000 };
     static epio_op ops[MANY_READS];
     static unsigned char found[MANY_READS];
-    open_scene(f, true);
+    int delivered = 0;
+    endings_setup(f, true);
     next_ending = AT_ONCE;
     calls = 0;
-    delivered = 0;
     memset(ops, 0, sizeof ops);
     for (size_t i = 0; i < MANY_READS; i++) {
-        ops[i].done = count;
-        epio_submit(epio_read(&ops[i], file, &found[i], 1, i));
+        epio_submit(epio_read(count_delivery(&ops[i], &delivered), file, &found[i], 1, i));
     }
     check(calls > 0 && calls <= 1000);
     while (delivered < MANY_READS) {
@@ -411,7 +400,7 @@ static void what_ends_at_once_has_its_share_of_a_turn(fixture *f)
         check_result(ops[i].result, 1);
         check_result(found[i], i % 251);
     }
-    close_scene();
+    endings_teardown();
 }
 
 /* ---- Past the page cache ----------------------------------------------------------------- */
@@ -588,13 +577,13 @@ static BOOL WINAPI read_given_up(HANDLE handle, LPVOID into, DWORD len, LPDWORD 
 static void what_nobody_cancelled_is_an_error(fixture *f)
 {
     epio_op op = {0};
-    open_scene(f, false);
+    endings_setup(f, false);
     epio__win32.read_file = read_given_up;
     check_result(result_of(prepare_read(&op, 0)), EPIO_EIO);
     check_result(op.os_error, ERROR_OPERATION_ABORTED);
     check_result(epio_perform(prepare_read(&op, 0)), EPIO_EIO);
     check_result(op.os_error, ERROR_OPERATION_ABORTED);
-    close_scene();
+    endings_teardown();
 }
 
 /* A console's read ends with success, nothing and this when Ctrl-C is pressed. */
@@ -661,7 +650,7 @@ static bool is_on_told_system(HANDLE handle)
 static void check_flush(fixture *f, DWORD error, DWORD data_error, uint32_t flags, int64_t expected)
 {
     epio_op op = {0};
-    open_scene(f, false);
+    endings_setup(f, false);
     next_ending = LATER;
     epio__win32.flush = flush_as_told;
     epio__win32.flush_data = flush_data_as_told;
@@ -675,7 +664,7 @@ static void check_flush(fixture *f, DWORD error, DWORD data_error, uint32_t flag
     check_result(result_of(epio_sync(&op, file, EPIO_SYNC_FULL)), expected);
     check_result(result_of(epio_write(&op, file, buffer, 1, 0)), expected == 0 ? 1 : expected);
     check_result(op.os_error, expected == 0 ? 0 : ERROR_IO_DEVICE);
-    close_scene();
+    endings_teardown();
 }
 
 static void a_flush_that_fails(fixture *f)
@@ -776,7 +765,7 @@ static BOOL WINAPI lock_as_told(HANDLE handle, DWORD flags, DWORD reserved, DWOR
 
 static void a_lock_ends_in_each_way(fixture *f)
 {
-    open_scene(f, false);
+    endings_setup(f, false);
     epio__win32.lock_file = lock_as_told;
     for (int pends = 0; pends < 2; pends++) {
         epio_op op = {0};
@@ -793,7 +782,7 @@ static void a_lock_ends_in_each_way(fixture *f)
         check_result(result_of(epio_unlock(&op, file, EPIO_LOCK_SHARED)), 0);
         check_result(result_of(epio_unlock(&op, file, EPIO_LOCK_NONE)), 0);
     }
-    close_scene();
+    endings_teardown();
 }
 
 /* ---- Mixed ----------------------------------------------------------------------------- */
@@ -806,14 +795,14 @@ static void mix(fixture *f, bool skip)
     static epio_op ops[MANY];
     static unsigned char data[MANY][REGION];
     static unsigned char found[SIZE];
-    open_scene(f, skip);
+    endings_setup(f, skip);
     mixed = true;
     for (int round = 0; round < 50; round++) {
-        delivered = 0;
+        int delivered = 0;
         for (size_t i = 0; i < MANY; i++) {
+            epio_op *op = count_delivery(&ops[i], &delivered);
             memset(data[i], (int)(i + (size_t)round), REGION);
-            ops[i].done = count;
-            epio_submit(epio_write(&ops[i], file, data[i], REGION, i * REGION));
+            epio_submit(epio_write(op, file, data[i], REGION, i * REGION));
         }
         while (delivered < MANY) {
             (void)epio_loop_poll(loop, SECOND, (uint32_t)(next_random() % 5));
@@ -831,7 +820,7 @@ static void mix(fixture *f, bool skip)
             assert_memory_equal(found + i * REGION, data[i], REGION);
         }
     }
-    close_scene();
+    endings_teardown();
 }
 
 static void mixed_endings_lose_nothing(fixture *f)

@@ -3,7 +3,7 @@
  * one line; and nothing of this is felt by the parent, whose operations go on.
  * EPIO_TEST_RANGE_LOCKS */
 #include "fork.h"
-#include "life.h"
+#include "op_fixture.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -20,7 +20,7 @@
 /* ---- A parent that is busy ------------------------------------------------- */
 
 /* Operations of each sort that can be in flight, none of which ends by itself soon. */
-typedef struct busy {
+typedef struct fork_fixture {
     fixture *f;
     epio_file *file;
     epio_file *stream;
@@ -33,17 +33,17 @@ typedef struct busy {
     tracked acquiring;
     epio_semaphore *semaphore;
     char byte;
-} busy;
+} fork_fixture;
 
 static int64_t wait_at_gate(epio_op *op)
 {
     const tracked *one = op->user;
-    const busy *all = one->user;
+    const fork_fixture *all = one->user;
     char byte;
     return pipe_read(all->gate[0], &byte, 1);
 }
 
-static void get_busy(busy *all, fixture *f)
+static void fork_fixture_setup(fork_fixture *all, fixture *f)
 {
     epio_op op = {0};
     memset(all, 0, sizeof *all);
@@ -67,7 +67,7 @@ static void get_busy(busy *all, fixture *f)
     check(epio_loop_pending(f->loop) == 5);
 }
 
-static void wait_for(busy *all, const tracked *one)
+static void wait_for(fork_fixture *all, const tracked *one)
 {
     while (one->calls == 0) {
         (void)epio_loop_poll(all->f->loop, EPIO_FOREVER, 0);
@@ -75,7 +75,7 @@ static void wait_for(busy *all, const tracked *one)
 }
 
 /* Everything goes on as if there had been no child. */
-static void check_goes_on(busy *all)
+static void check_parent_goes_on(fork_fixture *all)
 {
     check(epio_loop_pending(all->f->loop) == 5);
     check_result(pipe_write(all->ends[1], "x", 1), 1);
@@ -95,7 +95,7 @@ static void check_goes_on(busy *all)
     fixture_works(all->f);
 }
 
-static void be_done(busy *all)
+static void fork_fixture_teardown(fork_fixture *all)
 {
     epio_op op = {0};
     check_result(epio_wait(epio_close(&op, all->stream)), 0);
@@ -107,23 +107,23 @@ static void be_done(busy *all)
 
 /* ---- Children that end with a line ----------------------------------------- */
 
-typedef struct mistake {
+typedef struct misuse {
     const char *function; /* that the line names */
-    void (*make)(busy *all);
-} mistake;
+    void (*make)(fork_fixture *all);
+} misuse;
 
 static void ignore(void *user)
 {
     (void)user;
 }
 
-static void submit_sleep(busy *all)
+static void submit_sleep(fork_fixture *all)
 {
     epio_op op = {0};
     epio_submit(epio_sleep(&op, all->f->vfs, 1));
 }
 
-static void submit_read(busy *all)
+static void submit_read(fork_fixture *all)
 {
     epio_op op = {0};
     char byte;
@@ -131,7 +131,7 @@ static void submit_read(busy *all)
     epio_submit(epio_read(&op, all->file, &byte, 1, 0)); /* by the short path, elsewhere */
 }
 
-static void wait_for_read(busy *all)
+static void wait_for_read(fork_fixture *all)
 {
     epio_op op = {0};
     char byte;
@@ -139,54 +139,54 @@ static void wait_for_read(busy *all)
     (void)epio_wait(epio_read(&op, all->file, &byte, 1, 0));
 }
 
-static void wait_in_flight(busy *all)
+static void wait_in_flight(fork_fixture *all)
 {
     all->sleeping.op.done = NULL;
     (void)epio_wait(&all->sleeping.op);
 }
 
-static void cancel(busy *all)
+static void cancel(fork_fixture *all)
 {
     epio_cancel(&all->sleeping.op);
 }
 
-static void run(busy *all)
+static void run(fork_fixture *all)
 {
     (void)epio_loop_run(all->f->loop);
 }
 
-static void poll_it(busy *all)
+static void poll_it(fork_fixture *all)
 {
     (void)epio_loop_poll(all->f->loop, 0, 0);
 }
 
-static void get_handle(busy *all)
+static void get_handle(fork_fixture *all)
 {
     (void)epio_loop_handle(all->f->loop);
 }
 
-static void on_ready(busy *all)
+static void on_ready(fork_fixture *all)
 {
     (void)epio_loop_on_ready(all->f->loop, ignore, NULL);
 }
 
-static void detach(busy *all)
+static void detach(fork_fixture *all)
 {
     epio_loop_detach(all->f->loop);
 }
 
-static void close_it(busy *all)
+static void close_it(fork_fixture *all)
 {
     (void)epio_loop_close(all->f->loop, 0);
 }
 
-static void ask_for_statistics(busy *all)
+static void ask_for_statistics(fork_fixture *all)
 {
     epio_loop_stats now = {.size = sizeof now};
     (void)epio_loop_get_stats(all->f->loop, &now);
 }
 
-static const mistake mistakes[] = {
+static const misuse misuses[] = {
     {"epio_submit", submit_sleep},    {"epio_submit", submit_read},
     {"epio_wait", wait_for_read},     {"epio_wait", wait_in_flight},
     {"epio_cancel", cancel},          {"epio_loop_run", run},
@@ -195,15 +195,15 @@ static const mistake mistakes[] = {
     {"epio_loop_close", close_it},    {"epio_loop_get_stats", ask_for_statistics},
 };
 
-typedef struct said {
+typedef struct captured {
     void (*make)(void *argument);
     void *argument;
     intptr_t ends[2];
-} said;
+} captured;
 
-static void say(void *argument)
+static void capture_stderr(void *argument)
 {
-    said *one = argument;
+    captured *one = argument;
     check(dup2((int)one->ends[1], STDERR_FILENO) == STDERR_FILENO);
     one->make(one->argument);
 }
@@ -215,9 +215,9 @@ static void check_aborts(void (*make)(void *argument), void *argument, const cha
     char text[4096];
     size_t len = 0;
     int64_t got;
-    said one = {.make = make, .argument = argument};
+    captured one = {.make = make, .argument = argument};
     pipe_make(one.ends);
-    pid_t process = start_fork(say, &one);
+    pid_t process = start_fork(capture_stderr, &one);
     check(handle_close(one.ends[1]));
     while (len < sizeof text - 1 &&
            (got = pipe_read(one.ends[0], text + len, sizeof text - 1 - len)) > 0) {
@@ -239,40 +239,40 @@ static void check_aborts(void (*make)(void *argument), void *argument, const cha
     check(right);
 }
 
-static busy *the_busy;
+static fork_fixture *the_fixture;
 
-static void make_mistake(void *argument)
+static void commit_misuse(void *argument)
 {
-    const mistake *one = argument;
-    one->make(the_busy);
+    const misuse *one = argument;
+    one->make(the_fixture);
 }
 
 static void a_child_must_not_use_the_loop(fixture *f)
 {
-    busy all;
-    get_busy(&all, f);
-    the_busy = &all;
-    for (size_t i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++) {
-        check_aborts(make_mistake, (void *)(uintptr_t)&mistakes[i], mistakes[i].function,
+    fork_fixture all;
+    fork_fixture_setup(&all, f);
+    the_fixture = &all;
+    for (size_t i = 0; i < sizeof misuses / sizeof misuses[0]; i++) {
+        check_aborts(commit_misuse, (void *)(uintptr_t)&misuses[i], misuses[i].function,
                      "make a new loop");
     }
-    check_goes_on(&all);
-    be_done(&all);
+    check_parent_goes_on(&all);
+    fork_fixture_teardown(&all);
 }
 
 static void a_child_must_not_use_a_detached_loop(fixture *f)
 {
-    busy all;
-    get_busy(&all, f);
-    the_busy = &all;
+    fork_fixture all;
+    fork_fixture_setup(&all, f);
+    the_fixture = &all;
     epio_loop_detach(f->loop);
-    for (size_t i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++) {
-        check_aborts(make_mistake, (void *)(uintptr_t)&mistakes[i], mistakes[i].function,
+    for (size_t i = 0; i < sizeof misuses / sizeof misuses[0]; i++) {
+        check_aborts(commit_misuse, (void *)(uintptr_t)&misuses[i], misuses[i].function,
                      "make a new loop");
     }
     (void)epio_loop_poll(f->loop, 0, 0);
-    check_goes_on(&all);
-    be_done(&all);
+    check_parent_goes_on(&all);
+    fork_fixture_teardown(&all);
 }
 
 static pid_t forked;
@@ -324,7 +324,7 @@ static void a_child_must_not_return_from_a_done(fixture *f)
 
 static void use_files(void *argument)
 {
-    busy *all = argument;
+    fork_fixture *all = argument;
     epio_file *file = all->file;
     char data[16];
     epio_op op = {0};
@@ -339,7 +339,7 @@ static void use_files(void *argument)
 static void use_files_alone(void *argument)
 {
     fixture *f = argument;
-    busy all = {.f = f};
+    fork_fixture all = {.f = f};
     epio_op op = {0};
     const char *path = fixture_path(f, "file");
     check_result(epio_perform(epio_open(&op, f->vfs, path, EPIO_OPEN_READ | EPIO_OPEN_WRITE)), 0);
@@ -349,18 +349,18 @@ static void use_files_alone(void *argument)
 
 static void a_child_performs_on_the_files(fixture *f)
 {
-    busy all;
-    get_busy(&all, f);
+    fork_fixture all;
+    fork_fixture_setup(&all, f);
     check_result(run_in_fork(use_files, &all), 0);
     check_result(run_in_fork(use_files_alone, f), 0); /* opened there */
-    check_goes_on(&all);
-    be_done(&all);
+    check_parent_goes_on(&all);
+    fork_fixture_teardown(&all);
 }
 
 /* The files' and the loop's descriptors go; what else there is, is the test's. */
 static void close_all(void *argument)
 {
-    busy *all = argument;
+    fork_fixture *all = argument;
     epio_op op = {0};
     epio_op *closing = epio_close(&op, all->stream); /* on which an op is in flight */
     check_result(epio_perform(closing), 0);
@@ -386,27 +386,27 @@ static void close_all(void *argument)
 
 static void a_child_closes_all_and_the_parent_goes_on(fixture *f)
 {
-    busy all;
-    get_busy(&all, f);
+    fork_fixture all;
+    fork_fixture_setup(&all, f);
     for (int i = 0; i < 3; i++) {
         check_result(run_in_fork(close_all, &all), 0);
     }
-    check_goes_on(&all);
-    be_done(&all);
+    check_parent_goes_on(&all);
+    fork_fixture_teardown(&all);
 }
 
 /* With a descriptor for another loop, a thread beside it, and all that is in them. */
 static void of_an_embedded_loop(fixture *f)
 {
-    busy all;
-    get_busy(&all, f);
+    fork_fixture all;
+    fork_fixture_setup(&all, f);
     check(epio_loop_handle(f->loop) >= 0);
     check_result(run_in_fork(close_all, &all), 0);
     check_result(epio_loop_on_ready(f->loop, ignore, NULL), 0);
     check_result(run_in_fork(close_all, &all), 0);
     check_result(epio_loop_on_ready(f->loop, NULL, NULL), 0);
-    check_goes_on(&all);
-    be_done(&all);
+    check_parent_goes_on(&all);
+    fork_fixture_teardown(&all);
 }
 
 static void close_loop(void *argument)
@@ -461,11 +461,11 @@ static void look_for_a_ring(void *argument)
 
 static void a_child_keeps_no_ring_of_its_parent(fixture *f)
 {
-    busy all;
-    get_busy(&all, f);
+    fork_fixture all;
+    fork_fixture_setup(&all, f);
     check_result(run_in_fork(look_for_a_ring, f), 0);
-    check_goes_on(&all);
-    be_done(&all);
+    check_parent_goes_on(&all);
+    fork_fixture_teardown(&all);
 }
 
 /* As many as go to a ring, if there is one, where they wait for the disk. */

@@ -14,24 +14,24 @@ static void pause_ns(uint64_t nanoseconds)
 }
 
 /* A limit of its own over the fixture's VFS, or over a fault layer on that. */
-typedef struct limited {
+typedef struct limit_fixture {
     fixture *f;
     epio_semaphore *semaphore;
     uint32_t permits;
     epio_vfs *fault;
     epio_vfs *vfs;
-} limited;
+} limit_fixture;
 
-static limited limited_open(fixture *f, uint32_t permits)
+static limit_fixture limit_fixture_setup(fixture *f, uint32_t permits)
 {
-    limited l = {.f = f, .permits = permits};
+    limit_fixture l = {.f = f, .permits = permits};
     check_result(epio_semaphore_create(&l.semaphore, permits), 0);
     check_result(fault_vfs_create(&l.fault, f->vfs), 0);
     check_result(epio_limit_vfs_create(&l.vfs, l.fault, l.semaphore), 0);
     return l;
 }
 
-static void limited_close(limited *l)
+static void limit_fixture_teardown(limit_fixture *l)
 {
     check(epio_semaphore_available(l->semaphore) == l->permits);
     epio_vfs_destroy(l->vfs);
@@ -39,7 +39,7 @@ static void limited_close(limited *l)
     epio_semaphore_destroy(l->semaphore);
 }
 
-static epio_file *open_through(limited *l, const char *name)
+static epio_file *open_through(limit_fixture *l, const char *name)
 {
     epio_op op = {0};
     check_op(l->f,
@@ -49,7 +49,7 @@ static epio_file *open_through(limited *l, const char *name)
     return op.file;
 }
 
-static void wait_until_held(limited *l, uint8_t kind, uint32_t count)
+static void wait_until_held(limit_fixture *l, uint8_t kind, uint32_t count)
 {
     while (fault_vfs_held(l->fault, kind) < count) {
         (void)epio_loop_poll(l->f->loop, MILLISECOND, 0);
@@ -86,7 +86,7 @@ static void reset_counts(int limit)
 
 static void no_more_than_permits_at_once(fixture *f)
 {
-    limited l = limited_open(f, 3);
+    limit_fixture l = limit_fixture_setup(f, 3);
     static epio_op ops[CROWD];
     memset(ops, 0, sizeof ops);
     reset_counts(3);
@@ -98,13 +98,13 @@ static void no_more_than_permits_at_once(fixture *f)
         check_result(ops[i].result, 1);
     }
     check(atomic_load(&most_running) == 3); /* and it lets them run side by side */
-    limited_close(&l);
+    limit_fixture_teardown(&l);
 }
 
 /* Reads and writes of several files: those that are held below are counted. */
 static void files_share_the_permits_in_order(fixture *f)
 {
-    limited l = limited_open(f, 2);
+    limit_fixture l = limit_fixture_setup(f, 2);
     epio_file *files[2] = {open_through(&l, "a"), open_through(&l, "b")};
     epio_op ops[6], op = {0};
     memset(ops, 0, sizeof ops);
@@ -128,7 +128,7 @@ static void files_share_the_permits_in_order(fixture *f)
     fault_vfs_release_all(l.fault, EPIO_KIND_WRITE);
     check_op(f, epio_close(&op, files[0]), 0);
     check_op(f, epio_close(&op, files[1]), 0);
-    limited_close(&l);
+    limit_fixture_teardown(&l);
 }
 
 typedef struct member {
@@ -199,7 +199,7 @@ static void bytes_in_flight_are_limited(fixture *f)
 {
     static char data[1000];
     static const size_t lengths[] = {60, 40, 1, 500, 10, 100};
-    limited l = limited_open(f, 10);
+    limit_fixture l = limit_fixture_setup(f, 10);
     epio_op ops[6], op = {0};
     memset(ops, 0, sizeof ops);
     epio_semaphore_limit_bytes(l.semaphore, 100);
@@ -234,14 +234,14 @@ static void bytes_in_flight_are_limited(fixture *f)
     check_result(epio_wait(&ops[4]), 10);
     check_result(epio_wait(&ops[5]), 100);
     check_op(f, epio_close(&op, file), 0);
-    limited_close(&l);
+    limit_fixture_teardown(&l);
 }
 
 /* Bytes of a cancelled op and of an op that failed come back too. */
 static void bytes_come_back(fixture *f)
 {
     static char data[100];
-    limited l = limited_open(f, 4);
+    limit_fixture l = limit_fixture_setup(f, 4);
     epio_op ops[3], op = {0};
     epio_iovec parts[2] = {{data, 50}, {data + 50, 50}};
     memset(ops, 0, sizeof ops);
@@ -265,14 +265,14 @@ static void bytes_come_back(fixture *f)
         check_op(f, epio_read(&op, file, data, 100, 0), EPIO_EIO);
     }
     check_op(f, epio_close(&op, file), 0);
-    limited_close(&l);
+    limit_fixture_teardown(&l);
 }
 
 /* ---- What needs no permit ----------------------------------------------------- */
 
 static void close_and_sleep_need_no_permit(fixture *f)
 {
-    limited l = limited_open(f, 1);
+    limit_fixture l = limit_fixture_setup(f, 1);
     epio_op op = {0}, waiting = {0};
     epio_file *file = open_through(&l, "data");
     check_result(epio_semaphore_try_acquire(l.semaphore, 1), 0);
@@ -283,12 +283,12 @@ static void close_and_sleep_need_no_permit(fixture *f)
     check(epio_op_pending(&waiting));
     epio_semaphore_release(l.semaphore, 1);
     check_result(epio_wait(&waiting), 1);
-    limited_close(&l);
+    limit_fixture_teardown(&l);
 }
 
 static void waiting_stream_needs_no_permit(fixture *f)
 {
-    limited l = limited_open(f, 1);
+    limit_fixture l = limit_fixture_setup(f, 1);
     epio_op op = {0}, reading = {0}, writing = {0};
     intptr_t ends[2];
     char found[3] = "", byte = 'x';
@@ -317,12 +317,12 @@ static void waiting_stream_needs_no_permit(fixture *f)
     check_op(f, epio_close(&op, reader), 0);
     check_op(f, epio_close(&op, writer), 0);
     check_op(f, epio_close(&op, file), 0);
-    limited_close(&l);
+    limit_fixture_teardown(&l);
 }
 
 static void waiting_open_of_a_fifo_holds_no_permit(fixture *f)
 {
-    limited l = limited_open(f, 1);
+    limit_fixture l = limit_fixture_setup(f, 1);
     const char *path = fixture_path(f, "fifo");
     epio_op opening = {0}, op = {0};
     fifo_make(path);
@@ -340,14 +340,14 @@ static void waiting_open_of_a_fifo_holds_no_permit(fixture *f)
     epio_cancel(&opening);
     check_result(epio_wait(&opening), EPIO_ECANCELED);
     check(opening.file == NULL);
-    limited_close(&l);
+    limit_fixture_teardown(&l);
 }
 
 /* ---- Ends while waiting for a permit -------------------------------------------- */
 
 static void cancel_and_deadline_while_waiting(fixture *f)
 {
-    limited l = limited_open(f, 1);
+    limit_fixture l = limit_fixture_setup(f, 1);
     epio_op ops[3], op = {0};
     char byte = 'x';
     memset(ops, 0, sizeof ops);
@@ -372,12 +372,12 @@ static void cancel_and_deadline_while_waiting(fixture *f)
     check_result(epio_wait(&ops[0]), EPIO_ECANCELED);
     check_op(f, epio_sync(&op, file, 0), 0);
     check_op(f, epio_close(&op, file), 0);
-    limited_close(&l);
+    limit_fixture_teardown(&l);
 }
 
 static void semaphore_closed_while_waiting(fixture *f)
 {
-    limited l = limited_open(f, 1);
+    limit_fixture l = limit_fixture_setup(f, 1);
     epio_op ops[3], op = {0};
     char byte = 'x';
     memset(ops, 0, sizeof ops);
@@ -397,7 +397,7 @@ static void semaphore_closed_while_waiting(fixture *f)
     check_op(f, epio_open(&op, l.vfs, fixture_path(f, "data"), EPIO_OPEN_READ), EPIO_ECLOSED);
     check(op.file == NULL);
     check_op(f, epio_close(&op, file), 0);
-    limited_close(&l);
+    limit_fixture_teardown(&l);
 }
 
 static void loop_closed_while_waiting(fixture *f)
@@ -433,7 +433,7 @@ static void loop_closed_while_waiting(fixture *f)
 
 static void limit_over_limit(fixture *f)
 {
-    limited l = limited_open(f, 2);
+    limit_fixture l = limit_fixture_setup(f, 2);
     epio_semaphore *outer = NULL;
     epio_vfs *vfs = NULL;
     epio_op op = {0};
@@ -464,7 +464,7 @@ static void limit_over_limit(fixture *f)
     check(epio_semaphore_available(outer) == 3);
     epio_vfs_destroy(vfs);
     epio_semaphore_destroy(outer);
-    limited_close(&l);
+    limit_fixture_teardown(&l);
 }
 
 static void performs_hold_permits_too(fixture *f)

@@ -3,7 +3,7 @@
  * is killed at random. EPIO_TEST_SEED repeats the kills, EPIO_TEST_KILLS makes them
  * more. What does not depend on the backend: EPIO_TEST_ONCE; both kinds of
  * byte-range locks: EPIO_TEST_RANGE_LOCKS. */
-#include "life.h"
+#include "op_fixture.h"
 #include "partner.h"
 
 #include <stdatomic.h>

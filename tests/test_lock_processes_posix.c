@@ -4,7 +4,7 @@
  * makes the kills more. What does not depend on the backend: EPIO_TEST_ONCE; both
  * kinds of byte-range locks: EPIO_TEST_RANGE_LOCKS. */
 #include "fork.h"
-#include "life.h"
+#include "op_fixture.h"
 #include "partner.h"
 
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* Locks that are waited for: in which order they are had, how a wait ends early
  * and what is left then, and what is refused because it could never end. Both
  * kinds of byte-range locks: EPIO_TEST_RANGE_LOCKS. */
-#include "life.h"
+#include "op_fixture.h"
 #include "partner.h"
 
 #include <stdatomic.h>
@@ -403,14 +403,14 @@ static const wait_step steps[] = {
 
 #define STEPS (sizeof steps / sizeof steps[0])
 
-typedef struct scene {
+typedef struct wait_fixture {
     fixture *f;
     const wait_step *step;
     epio_file *holder; /* NULL: nobody of this process */
     epio_file *waiter;
     intptr_t foreign;
     uint32_t bytes; /* what others see before the wait */
-} scene;
+} wait_fixture;
 
 static void take_pending(fixture *f, epio_file *file)
 {
@@ -428,9 +428,9 @@ static void take_any(fixture *f, epio_file *file, uint32_t level)
     }
 }
 
-static void scene_begin(scene *s, fixture *f, const wait_step *step)
+static void wait_fixture_setup(wait_fixture *s, fixture *f, const wait_step *step)
 {
-    *s = (scene){.f = f, .step = step, .foreign = foreign_open(f)};
+    *s = (wait_fixture){.f = f, .step = step, .foreign = foreign_open(f)};
     s->waiter = open_locked(f);
     if (step->held == EPIO_LOCK_SHARED) {
         s->holder = holding(f, EPIO_LOCK_SHARED);
@@ -449,14 +449,14 @@ static void scene_begin(scene *s, fixture *f, const wait_step *step)
     s->bytes = locks_on(fixture_path(f, "locked"));
 }
 
-static void check_waits(scene *s)
+static void check_waits(wait_fixture *s)
 {
     check_result(epio_file_lock_level(s->waiter), s->step->while_waiting);
 }
 
 /* The waiter is as it was, to this process and to others; and when all have gone
  * another process takes every level. */
-static void scene_end(scene *s, partner *other)
+static void wait_fixture_teardown(wait_fixture *s, partner *other)
 {
     check_result(epio_file_lock_level(s->waiter), s->step->found);
     check_result(locks_on(fixture_path(s->f, "locked")), s->bytes);
@@ -484,7 +484,7 @@ static void scene_end(scene *s, partner *other)
     check(handle_close(s->foreign));
 }
 
-typedef void end_early(scene *s);
+typedef void end_early(wait_fixture *s);
 
 static void at_every_step(fixture *f, end_early *end)
 {
@@ -493,16 +493,16 @@ static void at_every_step(fixture *f, end_early *end)
     partner_make_file(path);
     partner_start(&other, BY_EPIO, path);
     for (size_t i = 0; i < STEPS; i++) {
-        scene s;
+        wait_fixture s;
         print_message("%s\n", steps[i].name);
-        scene_begin(&s, f, &steps[i]);
+        wait_fixture_setup(&s, f, &steps[i]);
         end(&s);
-        scene_end(&s, &other);
+        wait_fixture_teardown(&s, &other);
     }
     partner_end(&other);
 }
 
-static void start_wait(scene *s, tracked *one)
+static void start_wait(wait_fixture *s, tracked *one)
 {
     (void)track(one);
     submit_lock(one, s->waiter, s->step->wanted);
@@ -511,7 +511,7 @@ static void start_wait(scene *s, tracked *one)
     check_waits(s);
 }
 
-static void by_cancel(scene *s)
+static void by_cancel(wait_fixture *s)
 {
     tracked one;
     start_wait(s, &one);
@@ -522,7 +522,7 @@ static void by_cancel(scene *s)
     check_result(one.op.os_error, 0);
 }
 
-static void by_cancel_at_once(scene *s)
+static void by_cancel_at_once(wait_fixture *s)
 {
     tracked one;
     (void)track(&one);
@@ -539,7 +539,7 @@ static void *cancel_it(void *argument)
     return NULL;
 }
 
-static void by_cancel_elsewhere(scene *s)
+static void by_cancel_elsewhere(wait_fixture *s)
 {
     tracked one;
     test_thread thread;
@@ -550,7 +550,7 @@ static void by_cancel_elsewhere(scene *s)
     check_result(one.result, EPIO_ECANCELED);
 }
 
-static void by_deadline(scene *s)
+static void by_deadline(wait_fixture *s)
 {
     tracked one;
     (void)track(&one);
@@ -564,7 +564,7 @@ static void by_deadline(scene *s)
     check_result(one.op.os_error, 0);
 }
 
-static void by_deadline_of_a_wait(scene *s)
+static void by_deadline_of_a_wait(wait_fixture *s)
 {
     epio_op op = {.timeout_ns = SHORTLY};
     check_result(epio_wait(epio_lock(&op, s->waiter, s->step->wanted, WAIT)), EPIO_ETIMEDOUT);
@@ -573,7 +573,7 @@ static void by_deadline_of_a_wait(scene *s)
 /* epio_perform by this thread would be refused where this loop's file is in the way. */
 static void *perform_with_deadline(void *argument)
 {
-    scene *s = argument;
+    wait_fixture *s = argument;
     epio_op op = {.timeout_ns = SHORTLY};
     uint64_t begun = now_ns();
     check_result(epio_perform(epio_lock(&op, s->waiter, s->step->wanted, WAIT)), EPIO_ETIMEDOUT);
@@ -582,14 +582,14 @@ static void *perform_with_deadline(void *argument)
     return NULL;
 }
 
-static void by_deadline_of_a_perform(scene *s)
+static void by_deadline_of_a_perform(wait_fixture *s)
 {
     test_thread thread;
     thread_start(&thread, perform_with_deadline, s);
     (void)thread_join(thread);
 }
 
-static void by_unlock(scene *s)
+static void by_unlock(wait_fixture *s)
 {
     tracked one;
     start_wait(s, &one);
@@ -598,7 +598,7 @@ static void by_unlock(scene *s)
     check_result(one.calls, 1);
     check_result(one.result, EPIO_ECANCELED);
     check_result(epio_file_lock_level(s->waiter), EPIO_LOCK_NONE);
-    /* As scene_end expects it. */
+    /* As wait_fixture_teardown expects it. */
     handle_unlock_all(s->foreign);
     if (s->holder != NULL) {
         give(s->holder, EPIO_LOCK_NONE);
@@ -607,7 +607,7 @@ static void by_unlock(scene *s)
     s->bytes = locks_on(fixture_path(s->f, "locked"));
 }
 
-static void by_close(scene *s)
+static void by_close(wait_fixture *s)
 {
     tracked one;
     epio_op op = {0};
@@ -641,7 +641,7 @@ AT_EVERY_STEP(by_unlock)
 AT_EVERY_STEP(by_close)
 
 /* And each of them is granted when what is in its way goes. */
-static void by_being_granted(scene *s)
+static void by_being_granted(wait_fixture *s)
 {
     tracked one;
     start_wait(s, &one);
@@ -939,35 +939,35 @@ static void a_close_ends_the_wait_of_another_thread(fixture *f)
 
 static void of_workers_an_unlock_ends_the_wait(fixture *f)
 {
-    life l;
+    op_fixture fx;
     tracked one;
     epio_op op = {0};
-    life_begin(&l, f);
-    epio_file *holder = life_open(&l, l.os, "locked");
-    epio_file *file = life_open(&l, l.gate, "locked");
+    op_fixture_setup(&fx, f);
+    epio_file *holder = op_fixture_open(&fx, fx.os, "locked");
+    epio_file *file = op_fixture_open(&fx, fx.gate, "locked");
     take(holder, EPIO_LOCK_EXCLUSIVE);
     submit_lock((track(&one), &one), file, EPIO_LOCK_SHARED);
-    life_run_for(&l, SHORTLY);
+    op_fixture_run_for(&fx, SHORTLY);
     check_result(one.calls, 0);
     check_result(epio_wait(epio_unlock(&op, file, EPIO_LOCK_NONE)), 0);
-    life_run_until_done(&l, &one);
+    op_fixture_run_until_done(&fx, &one);
     check_result(one.result, EPIO_ECANCELED);
     /* And it is no obstacle to the next. */
     submit_lock((track(&one), &one), file, EPIO_LOCK_SHARED);
-    life_run_for(&l, SHORTLY);
+    op_fixture_run_for(&fx, SHORTLY);
     give(holder, EPIO_LOCK_NONE);
-    life_run_until_done(&l, &one);
+    op_fixture_run_until_done(&fx, &one);
     check_result(one.result, 0);
-    life_close(holder);
-    life_close(file);
-    life_end(&l);
+    op_fixture_close(holder);
+    op_fixture_close(file);
+    op_fixture_teardown(&fx);
 }
 
 static void of_workers_locks_and_unlocks_keep_their_order(fixture *f)
 {
-    life l;
-    life_begin(&l, f);
-    epio_file *file = life_open(&l, l.gate, "locked");
+    op_fixture fx;
+    op_fixture_setup(&fx, f);
+    epio_file *file = op_fixture_open(&fx, fx.gate, "locked");
     for (int round = 0; round < 500; round++) {
         tracked lock;
         tracked unlock;
@@ -975,13 +975,13 @@ static void of_workers_locks_and_unlocks_keep_their_order(fixture *f)
         (void)epio_unlock(track(&unlock), file, EPIO_LOCK_NONE);
         epio_submit(&lock.op);
         epio_submit(&unlock.op);
-        life_run_until_done(&l, &lock);
-        life_run_until_done(&l, &unlock);
+        op_fixture_run_until_done(&fx, &lock);
+        op_fixture_run_until_done(&fx, &unlock);
         check_result(lock.result, 0);
         check_result(epio_file_lock_level(file), EPIO_LOCK_NONE);
     }
-    life_close(file);
-    life_end(&l);
+    op_fixture_close(file);
+    op_fixture_teardown(&fx);
 }
 
 /* ---- Several lock ops of one file ------------------------------------------------------ */

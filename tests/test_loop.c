@@ -1,6 +1,6 @@
 /* The loop: how it is made, what a poll and a run do, what a `done` may do, and
  * that nobody starves. */
-#include "life.h"
+#include "op_fixture.h"
 
 #include <malloc.h>
 
@@ -212,21 +212,21 @@ static void workers_that_left_are_not_counted(fixture *f)
 static void workers_are_limited(fixture *f)
 {
     tracked ops[20];
-    life l;
-    life_begin(&l, f); /* with one */
-    gate_shut(&l);
+    op_fixture fx;
+    op_fixture_setup(&fx, f); /* with one */
+    gate_shut(&fx);
     for (int i = 0; i < 20; i++) {
-        epio_submit(epio_read(track(&ops[i]), l.file, l.buffer, 10, 0));
+        epio_submit(epio_read(track(&ops[i]), fx.file, fx.buffer, 10, 0));
     }
-    life_run_until_waiting(&l, 1);
-    life_run_for(&l, 20 * MILLISECOND);
-    check_result(gate_waiting(&l), 1);
-    gate_open(&l);
-    life_run_out(&l);
+    op_fixture_run_until_waiting(&fx, 1);
+    op_fixture_run_for(&fx, 20 * MILLISECOND);
+    check_result(gate_waiting(&fx), 1);
+    gate_open(&fx);
+    op_fixture_drain(&fx);
     for (int i = 0; i < 20; i++) {
         check_result(ops[i].result, 10);
     }
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 /* ---- Polling ------------------------------------------------------------- */
@@ -425,92 +425,92 @@ static void stop_among_wakes(fixture *f)
 
 static void never_from_inside_submit(fixture *f)
 {
-    life l;
+    op_fixture fx;
     char into[16];
     tracked ops[5];
-    life_begin(&l, f);
-    epio_file *file = life_open(&l, l.os, "file");
+    op_fixture_setup(&fx, f);
+    epio_file *file = op_fixture_open(&fx, fx.os, "file");
     epio_submit(epio_read(track(&ops[0]), file, into, 16, 0)); /* cached */
-    epio_submit(epio_current_time(track(&ops[1]), l.os));
+    epio_submit(epio_current_time(track(&ops[1]), fx.os));
     epio_submit(epio_read(track(&ops[2]), file, NULL, 16, 0)); /* wrong */
-    epio_submit(epio_sleep(track(&ops[3]), l.os, 0));
-    epio_submit(epio_randomness(track(&ops[4]), l.os, into, 16));
+    epio_submit(epio_sleep(track(&ops[3]), fx.os, 0));
+    epio_submit(epio_randomness(track(&ops[4]), fx.os, into, 16));
     for (int i = 0; i < 5; i++) {
         check_result(ops[i].calls, 0);
         check_result(ops[i].op.result, EPIO_EPENDING);
         check(epio_op_pending(&ops[i].op));
     }
-    check_result(epio_loop_pending(l.loop), 5);
-    life_run_out(&l);
+    check_result(epio_loop_pending(fx.loop), 5);
+    op_fixture_drain(&fx);
     check_result(ops[0].result, 16);
     check_result(ops[2].result, EPIO_EINVAL);
-    life_close(file);
-    life_end(&l);
+    op_fixture_close(file);
+    op_fixture_teardown(&fx);
 }
 
 /* A run ends without them, and not before the others. */
 static void what_is_unreferenced_keeps_no_run_going(fixture *f)
 {
-    life l;
+    op_fixture fx;
     tracked endless[3];
     tracked other;
-    life_begin(&l, f);
-    epio_submit(epio_op_unref(epio_sleep(track(&endless[0]), l.os, HOUR)));
-    (void)epio_op_unref(epio_sleep(track(&endless[2]), l.os, HOUR));
+    op_fixture_setup(&fx, f);
+    epio_submit(epio_op_unref(epio_sleep(track(&endless[0]), fx.os, HOUR)));
+    (void)epio_op_unref(epio_sleep(track(&endless[2]), fx.os, HOUR));
     epio_submit(
-        epio_link(epio_op_unref(epio_sleep(track(&endless[1]), l.os, HOUR)), &endless[2].op, 0));
-    check_result(epio_loop_run(l.loop), 0);
-    check_result(epio_loop_pending(l.loop), 3);
-    epio_submit(epio_sleep(track(&other), l.os, MILLISECOND));
-    check_result(epio_loop_run(l.loop), 1);
+        epio_link(epio_op_unref(epio_sleep(track(&endless[1]), fx.os, HOUR)), &endless[2].op, 0));
+    check_result(epio_loop_run(fx.loop), 0);
+    check_result(epio_loop_pending(fx.loop), 3);
+    epio_submit(epio_sleep(track(&other), fx.os, MILLISECOND));
+    check_result(epio_loop_run(fx.loop), 1);
     check_result(other.calls, 1);
     for (int i = 0; i < 3; i++) {
         epio_cancel(&endless[i].op);
-        life_run_until_done(&l, &endless[i]);
+        op_fixture_run_until_done(&fx, &endless[i]);
     }
     /* It holds for one submission. */
-    epio_submit(epio_sleep(track(&endless[0]), l.os, MILLISECOND));
-    check_result(epio_loop_run(l.loop), 1);
+    epio_submit(epio_sleep(track(&endless[0]), fx.os, MILLISECOND));
+    check_result(epio_loop_run(fx.loop), 1);
     /* Reads, which else take the fast path, and what ends while a run goes on. */
     for (int i = 0; i < 3; i++) {
-        epio_submit(epio_op_unref(epio_read(track(&endless[0]), l.file, l.buffer, 1, 0)));
-        life_run_until_done(&l, &endless[0]);
+        epio_submit(epio_op_unref(epio_read(track(&endless[0]), fx.file, fx.buffer, 1, 0)));
+        op_fixture_run_until_done(&fx, &endless[0]);
     }
-    epio_submit(epio_op_unref(epio_sleep(track(&endless[0]), l.os, MILLISECOND)));
-    epio_submit(epio_sleep(track(&other), l.os, 20 * MILLISECOND));
-    check_result(epio_loop_run(l.loop), 2);
-    check_result(epio_loop_run(l.loop), 0);
-    life_end(&l);
+    epio_submit(epio_op_unref(epio_sleep(track(&endless[0]), fx.os, MILLISECOND)));
+    epio_submit(epio_sleep(track(&other), fx.os, 20 * MILLISECOND));
+    check_result(epio_loop_run(fx.loop), 2);
+    check_result(epio_loop_run(fx.loop), 0);
+    op_fixture_teardown(&fx);
 }
 
 static void pending_is_counted(fixture *f)
 {
-    life l;
+    op_fixture fx;
     tracked ops[3];
     tracked others[2];
-    life_begin(&l, f);
-    check_result(epio_loop_pending(l.loop), 0);
-    epio_submit(epio_sleep(track(&ops[0]), l.os, HOUR));
-    check_result(epio_loop_pending(l.loop), 1);
-    submit_elsewhere(epio_sleep(track(&ops[1]), l.os, HOUR));
-    check_result(epio_loop_pending(l.loop), 2);
-    (void)epio_sleep(track(&ops[2]), l.os, HOUR);
-    check_result(epio_loop_pending(l.loop), 2); /* prepared only */
-    (void)epio_sleep(track(&others[0]), l.os, 0);
-    (void)epio_sleep(track(&others[1]), l.os, 0);
+    op_fixture_setup(&fx, f);
+    check_result(epio_loop_pending(fx.loop), 0);
+    epio_submit(epio_sleep(track(&ops[0]), fx.os, HOUR));
+    check_result(epio_loop_pending(fx.loop), 1);
+    submit_elsewhere(epio_sleep(track(&ops[1]), fx.os, HOUR));
+    check_result(epio_loop_pending(fx.loop), 2);
+    (void)epio_sleep(track(&ops[2]), fx.os, HOUR);
+    check_result(epio_loop_pending(fx.loop), 2); /* prepared only */
+    (void)epio_sleep(track(&others[0]), fx.os, 0);
+    (void)epio_sleep(track(&others[1]), fx.os, 0);
     epio_submit(epio_link(&others[0].op, &others[1].op, 0));
-    check_result(epio_loop_pending(l.loop), 4);
-    life_run_until_done(&l, &others[1]);
-    check_result(epio_loop_pending(l.loop), 2);
+    check_result(epio_loop_pending(fx.loop), 4);
+    op_fixture_run_until_done(&fx, &others[1]);
+    check_result(epio_loop_pending(fx.loop), 2);
     epio_cancel(&ops[0].op);
-    check_result(epio_loop_pending(l.loop), 2); /* until it is delivered */
-    life_run_until_done(&l, &ops[0]);
-    check_result(epio_loop_pending(l.loop), 1);
+    check_result(epio_loop_pending(fx.loop), 2); /* until it is delivered */
+    op_fixture_run_until_done(&fx, &ops[0]);
+    check_result(epio_loop_pending(fx.loop), 1);
     epio_cancel(&ops[1].op);
-    life_run_until_done(&l, &ops[1]);
-    check_result(epio_loop_pending(l.loop), 0);
-    check(epio_loop_run(l.loop) == 0);
-    life_end(&l);
+    op_fixture_run_until_done(&fx, &ops[1]);
+    check_result(epio_loop_pending(fx.loop), 0);
+    check(epio_loop_run(fx.loop) == 0);
+    op_fixture_teardown(&fx);
 }
 
 /* ---- What a `done` may do ------------------------------------------------ */
@@ -580,29 +580,29 @@ static epio_op *allocate_op(void)
 
 static void a_done_frees_its_op(fixture *f)
 {
-    life l;
+    op_fixture fx;
     char into[16];
-    life_begin(&l, f);
+    op_fixture_setup(&fx, f);
     freed = 0;
     for (int i = 0; i < 50; i++) {
-        epio_submit(epio_current_time(allocate_op(), l.os));
-        epio_submit(epio_read(allocate_op(), l.file, into, 16, 0));
-        epio_submit(epio_write(allocate_op(), l.file, "x", 1, 0));
-        epio_submit(epio_sync(allocate_op(), l.file, EPIO_SYNC_DATA_ONLY));
-        epio_submit(epio_work(allocate_op(), l.os, nothing));
+        epio_submit(epio_current_time(allocate_op(), fx.os));
+        epio_submit(epio_read(allocate_op(), fx.file, into, 16, 0));
+        epio_submit(epio_write(allocate_op(), fx.file, "x", 1, 0));
+        epio_submit(epio_sync(allocate_op(), fx.file, EPIO_SYNC_DATA_ONLY));
+        epio_submit(epio_work(allocate_op(), fx.os, nothing));
         epio_op *timed = allocate_op();
         timed->timeout_ns = MILLISECOND;
-        epio_submit(epio_sleep(timed, l.os, HOUR));
-        epio_op *first = epio_sleep(allocate_op(), l.os, 0);
-        epio_op *second = epio_sleep(allocate_op(), l.os, 0);
+        epio_submit(epio_sleep(timed, fx.os, HOUR));
+        epio_op *first = epio_sleep(allocate_op(), fx.os, 0);
+        epio_op *second = epio_sleep(allocate_op(), fx.os, 0);
         epio_submit(epio_link(first, second, 0));
-        epio_op *cancelled = epio_sleep(allocate_op(), l.os, HOUR);
+        epio_op *cancelled = epio_sleep(allocate_op(), fx.os, HOUR);
         epio_submit(cancelled);
         epio_cancel(cancelled);
     }
-    life_run_out(&l);
+    op_fixture_drain(&fx);
     check_result(freed, 50 * 9);
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 static uint64_t nested_count;
@@ -672,7 +672,7 @@ static void a_nested_poll_waits(fixture *f)
 }
 
 typedef struct nested_wait {
-    life *l;
+    op_fixture *fx;
     epio_op ready; /* in the same batch, without a `done` */
 } nested_wait;
 
@@ -681,32 +681,32 @@ static void wait_inside(tracked *one)
     static char into[16];
     nested_wait *wait = one->user;
     epio_op op = {0};
-    life *l = wait->l;
-    check_result(epio_wait(epio_read(&op, l->file, into, 16, 0)), 16);
-    check_result(epio_wait(epio_write(&op, l->file, "x", 1, 0)), 1);
-    check_result(epio_wait(epio_sync(&op, l->file, EPIO_SYNC_DATA_ONLY)), 0);
-    check_result(epio_wait(epio_sleep(&op, l->os, MILLISECOND)), MILLISECOND);
+    op_fixture *fx = wait->fx;
+    check_result(epio_wait(epio_read(&op, fx->file, into, 16, 0)), 16);
+    check_result(epio_wait(epio_write(&op, fx->file, "x", 1, 0)), 1);
+    check_result(epio_wait(epio_sync(&op, fx->file, EPIO_SYNC_DATA_ONLY)), 0);
+    check_result(epio_wait(epio_sleep(&op, fx->os, MILLISECOND)), MILLISECOND);
     check(epio_wait(&wait->ready) > 0);
 }
 
 static void a_nested_wait(fixture *f)
 {
-    life l;
+    op_fixture fx;
     tracked first;
     tracked last;
     nested_wait wait;
-    life_begin(&l, f);
+    op_fixture_setup(&fx, f);
     memset(&wait, 0, sizeof wait);
-    wait.l = &l;
-    epio_submit(epio_current_time(track(&first), l.os));
-    epio_submit(epio_current_time(&wait.ready, l.os));
-    epio_submit(epio_current_time(track(&last), l.os));
+    wait.fx = &fx;
+    epio_submit(epio_current_time(track(&first), fx.os));
+    epio_submit(epio_current_time(&wait.ready, fx.os));
+    epio_submit(epio_current_time(track(&last), fx.os));
     first.then = wait_inside;
     first.user = &wait;
-    life_run_out(&l);
+    op_fixture_drain(&fx);
     check_result(first.calls, 1);
     check_result(last.calls, 1);
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 /* Waits inside waits end in whatever order their ops do. */
@@ -768,7 +768,7 @@ static void *feed_fifo(void *descriptor)
 
 static void endless_reads_starve_nobody(fixture *f)
 {
-    life l;
+    op_fixture fx;
     epio_op op = {0};
     endless state = {.stop = false};
     tracked readers[8];
@@ -783,43 +783,43 @@ static void endless_reads_starve_nobody(fixture *f)
     char other_byte;
     intptr_t ends[2];
     test_thread feeder;
-    life_begin(&l, f);
-    state.file = life_open(&l, l.os, "file");
+    op_fixture_setup(&fx, f);
+    state.file = op_fixture_open(&fx, fx.os, "file");
     pipe_make(ends);
-    check_result(epio_wait(epio_adopt(&op, l.os, ends[0], 0)), 0);
+    check_result(epio_wait(epio_adopt(&op, fx.os, ends[0], 0)), 0);
     epio_file *stream = op.file;
     for (int i = 0; i < 8; i++) {
         epio_submit(epio_read(track(&readers[i]), state.file, state.into, 4096, 0));
         readers[i].then = read_again;
         readers[i].user = &state;
     }
-    check(epio_loop_poll(l.loop, SYSTEM_TELLS_WHAT_IS_CACHED ? 0 : patience(), 0) > 0);
+    check(epio_loop_poll(fx.loop, SYSTEM_TELLS_WHAT_IS_CACHED ? 0 : patience(), 0) > 0);
     uint64_t begun = now_ns();
-    epio_submit(epio_sleep(track(&sleep), l.os, 5 * MILLISECOND));
-    epio_submit(epio_write(track(&write_op), l.other[0], "x", 1, 0));
-    epio_submit(epio_sync(track(&sync), l.other[0], EPIO_SYNC_DATA_ONLY));
-    epio_submit(epio_work(track(&work), l.os, nothing));
-    epio_submit(epio_read(track(&other_read), l.file, &other_byte, 1, 0));
+    epio_submit(epio_sleep(track(&sleep), fx.os, 5 * MILLISECOND));
+    epio_submit(epio_write(track(&write_op), fx.other[0], "x", 1, 0));
+    epio_submit(epio_sync(track(&sync), fx.other[0], EPIO_SYNC_DATA_ONLY));
+    epio_submit(epio_work(track(&work), fx.os, nothing));
+    epio_submit(epio_read(track(&other_read), fx.file, &other_byte, 1, 0));
     epio_submit(epio_read(track(&stream_read), stream, &byte, 1, 0));
-    submit_elsewhere(epio_current_time(track(&foreign), l.os));
+    submit_elsewhere(epio_current_time(track(&foreign), fx.os));
     thread_start(&feeder, feed_fifo, &ends[1]);
     tracked *const others[] = {&sleep,      &write_op,    &sync,   &work,
                                &other_read, &stream_read, &foreign};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         while (others[i]->calls == 0) {
             check(now_ns() - begun < 5 * patience());
-            check(epio_loop_poll(l.loop, EPIO_FOREVER, 0) > 0);
+            check(epio_loop_poll(fx.loop, EPIO_FOREVER, 0) > 0);
         }
         check(others[i]->result >= 0);
     }
     check(readers[0].calls > 1);
     (void)thread_join(feeder);
     state.stop = true;
-    life_run_out(&l);
-    life_close(stream);
+    op_fixture_drain(&fx);
+    op_fixture_close(stream);
     check(handle_close(ends[1]));
-    life_close(state.file);
-    life_end(&l);
+    op_fixture_close(state.file);
+    op_fixture_teardown(&fx);
 }
 
 /* The same inside one epio_loop_run, which nothing but a timer ends. */
@@ -831,30 +831,30 @@ static void stop_the_readers(tracked *one)
 
 static void endless_reads_starve_no_timer(fixture *f)
 {
-    life l;
+    op_fixture fx;
     endless state = {.stop = false};
     tracked reader;
     tracked sleep;
-    life_begin(&l, f);
-    state.file = life_open(&l, l.os, "file");
+    op_fixture_setup(&fx, f);
+    state.file = op_fixture_open(&fx, fx.os, "file");
     epio_submit(epio_read(track(&reader), state.file, state.into, 4096, 0));
     reader.then = read_again;
     reader.user = &state;
     uint64_t begun = now_ns();
-    epio_submit(epio_sleep(track(&sleep), l.os, 10 * MILLISECOND));
+    epio_submit(epio_sleep(track(&sleep), fx.os, 10 * MILLISECOND));
     sleep.then = stop_the_readers;
     sleep.user = &state;
-    (void)epio_loop_run(l.loop);
+    (void)epio_loop_run(fx.loop);
     check(now_ns() - begun < 10 * MILLISECOND + patience());
     check(reader.calls > 1);
-    life_close(state.file);
-    life_end(&l);
+    op_fixture_close(state.file);
+    op_fixture_teardown(&fx);
 }
 
 /* What stands still elsewhere does not hold up reads from memory. */
 static void cached_reads_pass_what_is_slow(fixture *f)
 {
-    life l;
+    op_fixture fx;
     char into[4096];
     char byte;
     fillers work;
@@ -866,52 +866,53 @@ static void cached_reads_pass_what_is_slow(fixture *f)
     tracked stream_open;
     tracked one;
     epio_op op = {0};
-    life_begin(&l, f);
-    epio_file *file = life_open(&l, l.os, "file");
+    op_fixture_setup(&fx, f);
+    epio_file *file = op_fixture_open(&fx, fx.os, "file");
     intptr_t other;
-    epio_file *stream = life_open_stream(&l, l.os, "fifo", &other);
+    epio_file *stream = op_fixture_open_stream(&fx, fx.os, "fifo", &other);
     epio_submit(epio_read(track(&stream_read), stream, &byte, 1, 0));
     track(&stream_open);
     if (SYSTEM_HAS_FIFOS) {
-        fifo_make(life_path(&l, "unread"));
-        epio_submit(epio_open(&stream_open.op, l.os, life_path(&l, "unread"), EPIO_OPEN_WRITE));
+        fifo_make(fixture_path(fx.f, "unread"));
+        epio_submit(
+            epio_open(&stream_open.op, fx.os, fixture_path(fx.f, "unread"), EPIO_OPEN_WRITE));
     }
-    life_run_for(&l, 2 * MILLISECOND);
-    gate_shut(&l);
+    op_fixture_run_for(&fx, 2 * MILLISECOND);
+    gate_shut(&fx);
     /* Each lane has workers of its own. */
     uint32_t waiting = 0;
     static const lane lanes[] = {LANE_CLOSE, LANE_WORK, LANE_FLUSH, LANE_PATH, LANE_WRITE};
     fillers *const all[] = {&closes, &work, &flush, &path, &write};
     for (int i = 0; i < 5; i++) {
-        waiting += fillers_start(&l, all[i], lanes[i]);
-        life_run_until_waiting(&l, waiting);
+        waiting += fillers_start(&fx, all[i], lanes[i]);
+        op_fixture_run_until_waiting(&fx, waiting);
     }
     uint64_t begun = now_ns();
     for (int i = 0; i < 1000; i++) {
         epio_submit(epio_read(track(&one), file, into, sizeof into, 0));
-        life_run_until_done(&l, &one);
+        op_fixture_run_until_done(&fx, &one);
         check_result(one.result, sizeof into);
         memset(&op, 0, sizeof op);
         check_result(epio_wait(epio_read(&op, file, into, sizeof into, 0)), sizeof into);
     }
     check(now_ns() - begun < 5 * patience());
     /* And one that is not in memory gets to a worker of its own too. */
-    epio_submit(epio_read(track(&one), l.file, into, 1, 0));
-    life_run_until_waiting(&l, waiting + 1);
+    epio_submit(epio_read(track(&one), fx.file, into, 1, 0));
+    op_fixture_run_until_waiting(&fx, waiting + 1);
     check_result(stream_read.calls + stream_open.calls, 0);
     for (int i = 0; i < 5; i++) {
         check_result(all[i]->ops[0].calls, 0);
     }
     for (int i = 0; i < 5; i++) {
-        fillers_finish(&l, all[i]);
+        fillers_finish(&fx, all[i]);
     }
-    life_run_until_done(&l, &one);
+    op_fixture_run_until_done(&fx, &one);
     epio_cancel(&stream_read.op);
     epio_cancel(&stream_open.op);
-    life_run_out(&l);
-    life_close_stream(stream, other);
-    life_close(file);
-    life_end(&l);
+    op_fixture_drain(&fx);
+    op_fixture_close_stream(stream, other);
+    op_fixture_close(file);
+    op_fixture_teardown(&fx);
 }
 
 int main(void)

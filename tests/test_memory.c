@@ -632,11 +632,6 @@ static void threads_perform_while_a_loop_runs(fixture *f)
     fixture_close(f, file);
 }
 
-static void count_done(epio_op *op)
-{
-    (*(int *)op->user)++;
-}
-
 static void a_sync_covers_large_copies(fixture *f)
 {
     static unsigned char bytes[4][3 * MIB];
@@ -645,9 +640,8 @@ static void a_sync_covers_large_copies(fixture *f)
     int delivered = 0;
     epio_file *file = open_path(f, "large", CREATE);
     for (size_t i = 0; i < COUNT(bytes); i++) {
-        ops[i].done = count_done;
-        ops[i].user = &delivered;
-        epio_submit(epio_write(&ops[i], file, bytes[i], sizeof bytes[i], i * sizeof bytes[i]));
+        epio_submit(epio_write(count_delivery(&ops[i], &delivered), file, bytes[i], sizeof bytes[i],
+                               i * sizeof bytes[i]));
     }
     assert_int_equal(delivered, 0);
     check_op(f, epio_sync(&sync, file, EPIO_SYNC_FULL), 0);
@@ -665,9 +659,7 @@ static void a_large_copy_ends_whole_or_cancelled(fixture *f)
     int delivered = 0;
     epio_file *file = open_path(f, "large", CREATE);
     for (size_t i = 0; i < COUNT(ops); i++) {
-        ops[i].done = count_done;
-        ops[i].user = &delivered;
-        epio_submit(epio_write(&ops[i], file, bytes, sizeof bytes, 0));
+        epio_submit(epio_write(count_delivery(&ops[i], &delivered), file, bytes, sizeof bytes, 0));
     }
     for (size_t i = COUNT(ops); i-- > 0;) {
         epio_cancel(&ops[i]);

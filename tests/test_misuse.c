@@ -1,7 +1,7 @@
 /* Programming errors, which no completion could report: each ends the process
  * with one line that says what was wrong. What does not depend on the backend:
  * EPIO_TEST_ONCE. */
-#include "life.h"
+#include "op_fixture.h"
 
 #include "core/phase.h"
 
@@ -11,8 +11,8 @@
 
 /* ---- A child that is to abort -------------------------------------------- */
 
-/* What it has at hand. */
-typedef struct hand {
+/* What the child has. */
+typedef struct misuse_fixture {
     epio_loop *loop;
     epio_vfs *vfs;
     epio_file *file;
@@ -29,16 +29,16 @@ typedef struct hand {
     epio_loop_stats statistics;
     epio_trace_counts counts;
     epio_bench_result result;
-} hand;
+} misuse_fixture;
 
-typedef struct mistake {
+typedef struct misuse {
     const char *name;
-    void (*make)(hand *c);
-    const char *function; /* the line names it */
-    const char *words;    /* and says this */
-} mistake;
+    void (*run)(misuse_fixture *c);
+    const char *function; /* named in the message */
+    const char *message;  /* part of the message */
+} misuse;
 
-static void set_up_hand(hand *c)
+static void misuse_fixture_setup(misuse_fixture *c)
 {
     memset(c, 0, sizeof *c);
     check_result(epio_loop_create(&c->loop, NULL), 0);
@@ -50,13 +50,13 @@ static void set_up_hand(hand *c)
     c->statistics.size = sizeof c->statistics;
 }
 
-static const mistake *find_mistake(const char *name);
+static const misuse *find_misuse(const char *name);
 
-static void make_mistake(const char *name)
+static void commit_misuse(const char *name)
 {
-    hand c;
-    set_up_hand(&c);
-    find_mistake(name)->make(&c);
+    misuse_fixture c;
+    misuse_fixture_setup(&c);
+    find_misuse(name)->run(&c);
 }
 
 static void read_all(intptr_t handle, char *text, size_t size)
@@ -79,21 +79,21 @@ static size_t count_lines(const char *text)
 }
 
 /* The status of the child, and what it said. */
-static int result_of(const mistake *one, char *text, size_t size)
+static int result_of(const misuse *one, char *text, size_t size)
 {
     child process;
-    child_start(&process, make_mistake, one->name, CHILD_SAID);
+    child_start(&process, commit_misuse, one->name, CHILD_SAID);
     read_all(process.said, text, size);
     return child_end(&process);
 }
 
-static void check_mistake(const mistake *one)
+static void check_misuse(const misuse *one)
 {
     char text[4096];
     int status = result_of(one, text, sizeof text);
     const char *line = strstr(text, "epio: ");
     bool said =
-        line != NULL && strstr(line, one->function) != NULL && strstr(line, one->words) != NULL;
+        line != NULL && strstr(line, one->function) != NULL && strstr(line, one->message) != NULL;
     if (status != ENDED_BY_ABORT || !said) {
         print_error("%s: status %x, said: %s\n", one->name, (unsigned)status, text);
     }
@@ -114,121 +114,121 @@ static void *run_in_thread(void *(*run)(void *), void *argument)
 
 /* ---- Ops ----------------------------------------------------------------- */
 
-static void submit_null(hand *c)
+static void submit_null(misuse_fixture *c)
 {
     (void)c;
     epio_submit(NULL);
 }
 
-static void wait_null(hand *c)
+static void wait_null(misuse_fixture *c)
 {
     (void)c;
     (void)epio_wait(NULL);
 }
 
-static void perform_null(hand *c)
+static void perform_null(misuse_fixture *c)
 {
     (void)c;
     (void)epio_perform(NULL);
 }
 
-static void cancel_null(hand *c)
+static void cancel_null(misuse_fixture *c)
 {
     (void)c;
     epio_cancel(NULL);
 }
 
-static void pending_null(hand *c)
+static void pending_null(misuse_fixture *c)
 {
     (void)c;
     (void)epio_op_pending(NULL);
 }
 
-static void verb_of_null(hand *c)
+static void verb_of_null(misuse_fixture *c)
 {
     (void)epio_read(NULL, c->file, &c->byte, 1, 0);
 }
 
-static void verb_not_zeroed(hand *c)
+static void verb_not_zeroed(misuse_fixture *c)
 {
     memset(&c->op, 0xa5, sizeof c->op);
     (void)epio_read(&c->op, c->file, &c->byte, 1, 0);
 }
 
-static void submit_not_zeroed(hand *c)
+static void submit_not_zeroed(misuse_fixture *c)
 {
     memset(&c->op, 0xa5, sizeof c->op);
     epio_submit(&c->op);
 }
 
-static void submit_without_verb(hand *c)
+static void submit_without_verb(misuse_fixture *c)
 {
     epio_submit(&c->op);
 }
 
-static void submit_without_fresh_verb(hand *c)
+static void submit_without_fresh_verb(misuse_fixture *c)
 {
     (void)epio_wait(epio_read(&c->op, c->file, &c->byte, 1, 0));
     epio_submit(&c->op);
 }
 
-static void wait_without_verb(hand *c)
+static void wait_without_verb(misuse_fixture *c)
 {
     (void)epio_wait(&c->op);
 }
 
-static void perform_without_verb(hand *c)
+static void perform_without_verb(misuse_fixture *c)
 {
     (void)epio_perform(&c->op);
 }
 
-static void perform_without_fresh_verb(hand *c)
+static void perform_without_fresh_verb(misuse_fixture *c)
 {
     (void)epio_perform(epio_read(&c->op, c->file, &c->byte, 1, 0));
     (void)epio_perform(&c->op);
 }
 
-static void submit_twice(hand *c)
+static void submit_twice(misuse_fixture *c)
 {
     epio_submit(epio_sleep(&c->op, c->vfs, HOUR));
     epio_submit(&c->op);
 }
 
-static void perform_in_flight(hand *c)
+static void perform_in_flight(misuse_fixture *c)
 {
     epio_submit(epio_sleep(&c->op, c->vfs, HOUR));
     (void)epio_perform(&c->op);
 }
 
-static void verb_in_flight(hand *c)
+static void verb_in_flight(misuse_fixture *c)
 {
     epio_submit(epio_sleep(&c->op, c->vfs, HOUR));
     (void)epio_read(&c->op, c->file, &c->byte, 1, 0);
 }
 
-static void submit_without_loop(hand *c)
+static void submit_without_loop(misuse_fixture *c)
 {
     epio_submit(epio_sleep(&c->op, epio_os_vfs(), 1));
 }
 
-static void wait_without_loop(hand *c)
+static void wait_without_loop(misuse_fixture *c)
 {
     (void)epio_wait(epio_sleep(&c->op, epio_os_vfs(), 1));
 }
 
-static void submit_without_vfs(hand *c)
+static void submit_without_vfs(misuse_fixture *c)
 {
     epio_submit(epio_sleep(&c->op, NULL, 1));
 }
 
-static void submit_chain_without_anything(hand *c)
+static void submit_chain_without_anything(misuse_fixture *c)
 {
     (void)epio_sleep(&c->op, NULL, 1);
     (void)epio_read(&c->other, NULL, &c->byte, 1, 0);
     epio_submit(epio_link(&c->op, &c->other, 0));
 }
 
-static void submit_without_file(hand *c)
+static void submit_without_file(misuse_fixture *c)
 {
     epio_submit(epio_read(&c->op, NULL, &c->byte, 1, 0));
 }
@@ -238,13 +238,13 @@ static void ignore(epio_op *op)
     (void)op;
 }
 
-static void wait_with_done(hand *c)
+static void wait_with_done(misuse_fixture *c)
 {
     c->op.done = ignore;
     (void)epio_wait(epio_read(&c->op, c->file, &c->byte, 1, 0));
 }
 
-static void wait_with_done_in_flight(hand *c)
+static void wait_with_done_in_flight(misuse_fixture *c)
 {
     c->op.done = ignore;
     epio_submit(epio_sleep(&c->op, c->vfs, 1));
@@ -257,7 +257,7 @@ static void *wait_for_op(void *op)
     return NULL;
 }
 
-static void wait_twice(hand *c)
+static void wait_twice(misuse_fixture *c)
 {
     test_thread threads[2];
     epio_submit(epio_sleep(&c->op, c->vfs, HOUR));
@@ -268,7 +268,7 @@ static void wait_twice(hand *c)
 
 /* ---- Links --------------------------------------------------------------- */
 
-static void link_twice(hand *c)
+static void link_twice(misuse_fixture *c)
 {
     epio_op third = {0};
     (void)epio_sleep(&c->op, c->vfs, 0);
@@ -278,7 +278,7 @@ static void link_twice(hand *c)
     (void)epio_link(&c->op, &third, 0);
 }
 
-static void link_behind_two(hand *c)
+static void link_behind_two(misuse_fixture *c)
 {
     epio_op third = {0};
     (void)epio_sleep(&c->op, c->vfs, 0);
@@ -288,45 +288,45 @@ static void link_behind_two(hand *c)
     (void)epio_link(&c->other, &third, 0);
 }
 
-static void link_itself(hand *c)
+static void link_itself(misuse_fixture *c)
 {
     (void)epio_sleep(&c->op, c->vfs, 0);
     (void)epio_link(&c->op, &c->op, 0);
 }
 
-static void link_without_verb(hand *c)
+static void link_without_verb(misuse_fixture *c)
 {
     (void)epio_sleep(&c->op, c->vfs, 0);
     (void)epio_link(&c->op, &c->other, 0);
 }
 
-static void link_null(hand *c)
+static void link_null(misuse_fixture *c)
 {
     (void)epio_sleep(&c->op, c->vfs, 0);
     (void)epio_link(&c->op, NULL, 0);
 }
 
-static void link_null_first(hand *c)
+static void link_null_first(misuse_fixture *c)
 {
     (void)epio_sleep(&c->op, c->vfs, 0);
     (void)epio_link(NULL, &c->op, 0);
 }
 
-static void link_with_unknown_flags(hand *c)
+static void link_with_unknown_flags(misuse_fixture *c)
 {
     (void)epio_sleep(&c->op, c->vfs, 0);
     (void)epio_sleep(&c->other, c->vfs, 0);
     (void)epio_link(&c->op, &c->other, 2);
 }
 
-static void link_in_flight(hand *c)
+static void link_in_flight(misuse_fixture *c)
 {
     epio_submit(epio_sleep(&c->op, c->vfs, HOUR));
     (void)epio_sleep(&c->other, c->vfs, 0);
     (void)epio_link(&c->op, &c->other, 0);
 }
 
-static void submit_second(hand *c)
+static void submit_second(misuse_fixture *c)
 {
     (void)epio_sleep(&c->op, c->vfs, 0);
     (void)epio_sleep(&c->other, c->vfs, 0);
@@ -334,7 +334,7 @@ static void submit_second(hand *c)
     epio_submit(&c->other);
 }
 
-static void submit_ring(hand *c)
+static void submit_ring(misuse_fixture *c)
 {
     (void)epio_sleep(&c->op, c->vfs, 0);
     (void)epio_sleep(&c->other, c->vfs, 0);
@@ -343,7 +343,7 @@ static void submit_ring(hand *c)
     epio_submit(&c->op);
 }
 
-static void verb_on_second(hand *c)
+static void verb_on_second(misuse_fixture *c)
 {
     (void)epio_sleep(&c->op, c->vfs, 0);
     (void)epio_sleep(&c->other, c->vfs, 0);
@@ -351,14 +351,14 @@ static void verb_on_second(hand *c)
     (void)epio_sleep(&c->other, c->vfs, 0);
 }
 
-static void perform_chain(hand *c)
+static void perform_chain(misuse_fixture *c)
 {
     (void)epio_sleep(&c->op, c->vfs, 0);
     (void)epio_sleep(&c->other, c->vfs, 0);
     (void)epio_perform(epio_link(&c->op, &c->other, 0));
 }
 
-static void link_across_loops(hand *c)
+static void link_across_loops(misuse_fixture *c)
 {
     epio_loop *loop;
     check_result(epio_loop_create(&loop, NULL), 0);
@@ -367,7 +367,7 @@ static void link_across_loops(hand *c)
     epio_submit(epio_link(&c->op, &c->other, 0));
 }
 
-static void link_behind_close(hand *c)
+static void link_behind_close(misuse_fixture *c)
 {
     epio_op third = {0};
     (void)epio_close(&c->op, c->file);
@@ -378,7 +378,7 @@ static void link_behind_close(hand *c)
     epio_submit(&c->op);
 }
 
-static void close_twice_in_chain(hand *c)
+static void close_twice_in_chain(misuse_fixture *c)
 {
     (void)epio_close(&c->op, c->file);
     (void)epio_close(&c->other, c->file);
@@ -387,25 +387,25 @@ static void close_twice_in_chain(hand *c)
 
 /* ---- Files --------------------------------------------------------------- */
 
-static void submit_after_close(hand *c)
+static void submit_after_close(misuse_fixture *c)
 {
     epio_submit(epio_close(&c->op, c->file));
     epio_submit(epio_read(&c->other, c->file, &c->byte, 1, 0));
 }
 
-static void wait_after_close(hand *c)
+static void wait_after_close(misuse_fixture *c)
 {
     epio_submit(epio_close(&c->op, c->file));
     (void)epio_wait(epio_read(&c->other, c->file, &c->byte, 1, 0));
 }
 
-static void sync_after_close(hand *c)
+static void sync_after_close(misuse_fixture *c)
 {
     epio_submit(epio_close(&c->op, c->file));
     epio_submit(epio_sync(&c->other, c->file, EPIO_SYNC_FULL));
 }
 
-static void close_twice(hand *c)
+static void close_twice(misuse_fixture *c)
 {
     epio_submit(epio_close(&c->op, c->file));
     epio_submit(epio_close(&c->other, c->file));
@@ -413,19 +413,19 @@ static void close_twice(hand *c)
 
 /* ---- Files that are closed already: their memory is kept for a while ---- */
 
-static void close_closed(hand *c)
+static void close_closed(misuse_fixture *c)
 {
     check_result(epio_wait(epio_close(&c->op, c->file)), 0);
     (void)epio_close(&c->op, c->file);
 }
 
-static void close_performed(hand *c)
+static void close_performed(misuse_fixture *c)
 {
     check_result(epio_perform(epio_close(&c->op, c->file)), 0);
     (void)epio_perform(epio_close(&c->op, c->file));
 }
 
-static void close_closed_of_layer(hand *c)
+static void close_closed_of_layer(misuse_fixture *c)
 {
     epio_vfs *trace;
     epio_vfs *memory;
@@ -438,7 +438,7 @@ static void close_closed_of_layer(hand *c)
     (void)epio_close(&c->op, file);
 }
 
-static void close_closed_of_memory(hand *c)
+static void close_closed_of_memory(misuse_fixture *c)
 {
     epio_vfs *memory;
     check_result(epio_memory_vfs_create(&memory, c->loop), 0);
@@ -450,7 +450,7 @@ static void close_closed_of_memory(hand *c)
 }
 
 /* While other files come and go, and the loop with them. */
-static void close_closed_much_later(hand *c)
+static void close_closed_much_later(misuse_fixture *c)
 {
     check_result(epio_wait(epio_close(&c->op, c->file)), 0);
     for (int i = 0; i < 30; i++) {
@@ -462,14 +462,14 @@ static void close_closed_much_later(hand *c)
 }
 
 /* Reads by an op that was used before have a way of their own. */
-static void read_closed(hand *c)
+static void read_closed(misuse_fixture *c)
 {
     check_result(epio_wait(epio_read(&c->other, c->file, &c->byte, 1, 0)), 0);
     check_result(epio_wait(epio_close(&c->op, c->file)), 0);
     (void)epio_read(&c->other, c->file, &c->byte, 1, 0);
 }
 
-static void submit_prepared_before_close(hand *c)
+static void submit_prepared_before_close(misuse_fixture *c)
 {
     check_result(epio_wait(epio_read(&c->other, c->file, &c->byte, 1, 0)), 0);
     (void)epio_read(&c->other, c->file, &c->byte, 1, 0);
@@ -477,7 +477,7 @@ static void submit_prepared_before_close(hand *c)
     epio_submit(&c->other);
 }
 
-static void wait_prepared_before_close(hand *c)
+static void wait_prepared_before_close(misuse_fixture *c)
 {
     check_result(epio_wait(epio_read(&c->other, c->file, &c->byte, 1, 0)), 0);
     (void)epio_read(&c->other, c->file, &c->byte, 1, 0);
@@ -485,40 +485,40 @@ static void wait_prepared_before_close(hand *c)
     (void)epio_wait(&c->other);
 }
 
-static void perform_prepared_before_close(hand *c)
+static void perform_prepared_before_close(misuse_fixture *c)
 {
     (void)epio_read(&c->other, c->file, &c->byte, 1, 0);
     check_result(epio_wait(epio_close(&c->op, c->file)), 0);
     (void)epio_perform(&c->other);
 }
 
-static void handle_of_closed(hand *c)
+static void handle_of_closed(misuse_fixture *c)
 {
     check_result(epio_wait(epio_close(&c->op, c->file)), 0);
     (void)epio_file_os_handle(c->file);
 }
 
-static void level_of_closed(hand *c)
+static void level_of_closed(misuse_fixture *c)
 {
     check_result(epio_wait(epio_close(&c->op, c->file)), 0);
     (void)epio_file_lock_level(c->file);
 }
 
 /* The owner finds it in its inbox. */
-static void submit_elsewhere_after_close(hand *c)
+static void submit_elsewhere_after_close(misuse_fixture *c)
 {
     epio_submit(epio_close(&c->op, c->file));
     submit_elsewhere(epio_read(&c->other, c->file, &c->byte, 1, 0));
     (void)epio_loop_run(c->loop);
 }
 
-static void handle_of_null(hand *c)
+static void handle_of_null(misuse_fixture *c)
 {
     (void)c;
     (void)epio_file_os_handle(NULL);
 }
 
-static void level_of_null(hand *c)
+static void level_of_null(misuse_fixture *c)
 {
     (void)c;
     (void)epio_file_lock_level(NULL);
@@ -556,27 +556,27 @@ static void *detach_loop(void *loop)
     return NULL;
 }
 
-static void run_elsewhere(hand *c)
+static void run_elsewhere(misuse_fixture *c)
 {
     (void)run_in_thread(run_loop, c->loop);
 }
 
-static void poll_elsewhere(hand *c)
+static void poll_elsewhere(misuse_fixture *c)
 {
     (void)run_in_thread(poll_loop, c->loop);
 }
 
-static void close_elsewhere(hand *c)
+static void close_elsewhere(misuse_fixture *c)
 {
     (void)run_in_thread(close_loop, c->loop);
 }
 
-static void destroy_elsewhere(hand *c)
+static void destroy_elsewhere(misuse_fixture *c)
 {
     (void)run_in_thread(destroy_loop, c->loop);
 }
 
-static void detach_elsewhere(hand *c)
+static void detach_elsewhere(misuse_fixture *c)
 {
     (void)run_in_thread(detach_loop, c->loop);
 }
@@ -588,19 +588,19 @@ static void *read_stats(void *loop)
     return NULL;
 }
 
-static void stats_elsewhere(hand *c)
+static void stats_elsewhere(misuse_fixture *c)
 {
     (void)run_in_thread(read_stats, c->loop);
 }
 
-static void stats_of_a_detached_loop(hand *c)
+static void stats_of_a_detached_loop(misuse_fixture *c)
 {
     epio_loop_detach(c->loop);
     (void)read_stats(c->loop);
 }
 
 /* Detached, it became the other thread's. */
-static void run_after_detach(hand *c)
+static void run_after_detach(misuse_fixture *c)
 {
     epio_loop_detach(c->loop);
     (void)run_in_thread(poll_loop, c->loop);
@@ -629,20 +629,20 @@ static void *run_after_the_end(void *unused)
     return NULL;
 }
 
-static void owner_ended(hand *c)
+static void owner_ended(misuse_fixture *c)
 {
     (void)c;
     (void)run_in_thread(run_after_the_end, NULL);
 }
 
-static void second_owner_ended(hand *c)
+static void second_owner_ended(misuse_fixture *c)
 {
     epio_loop_detach(c->loop);
     (void)run_in_thread(take_loop_and_end, c->loop);
     (void)run_in_thread(poll_loop, c->loop);
 }
 
-static void submit_after_the_end(hand *c)
+static void submit_after_the_end(misuse_fixture *c)
 {
     epio_loop *loop;
     (void)run_in_thread(make_loop_and_end, &loop);
@@ -658,7 +658,7 @@ static void leave_done(epio_op *op)
     longjmp(out, 1);
 }
 
-static void submit_and_leave(hand *c)
+static void submit_and_leave(misuse_fixture *c)
 {
     c->op.done = leave_done;
     epio_submit(epio_current_time(&c->op, c->vfs));
@@ -667,13 +667,13 @@ static void submit_and_leave(hand *c)
     }
 }
 
-static void run_after_longjmp(hand *c)
+static void run_after_longjmp(misuse_fixture *c)
 {
     submit_and_leave(c);
     (void)epio_loop_run(c->loop);
 }
 
-static void poll_after_longjmp(hand *c)
+static void poll_after_longjmp(misuse_fixture *c)
 {
     c->op.done = leave_done;
     epio_submit(epio_current_time(&c->op, c->vfs));
@@ -683,13 +683,13 @@ static void poll_after_longjmp(hand *c)
     (void)epio_loop_poll(c->loop, 0, 0);
 }
 
-static void wait_after_longjmp(hand *c)
+static void wait_after_longjmp(misuse_fixture *c)
 {
     submit_and_leave(c);
     (void)epio_wait(epio_sleep(&c->other, c->vfs, 1));
 }
 
-static void destroy_after_longjmp(hand *c)
+static void destroy_after_longjmp(misuse_fixture *c)
 {
     submit_and_leave(c);
     epio_loop_destroy(c->loop);
@@ -704,7 +704,7 @@ static uint64_t use_stack(epio_loop *loop, int depth)
     return delivered + (uint64_t)bytes[0];
 }
 
-static void poll_deeper_after_longjmp(hand *c)
+static void poll_deeper_after_longjmp(misuse_fixture *c)
 {
     submit_and_leave(c);
     (void)use_stack(c->loop, 20);
@@ -718,29 +718,29 @@ static void wait_in_done(epio_op *op)
     (void)epio_wait(epio_sleep(&last, op->vfs, 0));
 }
 
-static void wait_without_end(hand *c)
+static void wait_without_end(misuse_fixture *c)
 {
     wait_in_done(epio_current_time(&c->op, c->vfs));
 }
 
-static void run_null(hand *c)
+static void run_null(misuse_fixture *c)
 {
     (void)c;
     (void)epio_loop_run(NULL);
 }
 
-static void poll_null(hand *c)
+static void poll_null(misuse_fixture *c)
 {
     (void)c;
     (void)epio_loop_poll(NULL, 0, 0);
 }
 
-static void destroy_with_open_file(hand *c)
+static void destroy_with_open_file(misuse_fixture *c)
 {
     epio_loop_destroy(c->loop);
 }
 
-static void destroy_with_open_memory_file(hand *c)
+static void destroy_with_open_memory_file(misuse_fixture *c)
 {
     epio_vfs *memory;
     check_result(epio_wait(epio_close(&c->op, c->file)), 0);
@@ -751,7 +751,7 @@ static void destroy_with_open_memory_file(hand *c)
 }
 
 /* The open that was in flight came through, and nobody closed its file. */
-static void destroy_with_open_in_flight(hand *c)
+static void destroy_with_open_in_flight(misuse_fixture *c)
 {
     check_result(epio_wait(epio_close(&c->op, c->file)), 0);
     epio_submit(epio_open(&c->op, c->vfs, NULL, EPIO_OPEN_TEMPORARY));
@@ -764,7 +764,7 @@ static void destroy_in_done(epio_op *op)
     epio_loop_destroy(op->loop);
 }
 
-static void destroy_inside(hand *c)
+static void destroy_inside(misuse_fixture *c)
 {
     c->op.done = destroy_in_done;
     epio_submit(epio_current_time(&c->op, c->vfs));
@@ -776,7 +776,7 @@ static void detach_in_done(epio_op *op)
     epio_loop_detach(op->loop);
 }
 
-static void detach_inside(hand *c)
+static void detach_inside(misuse_fixture *c)
 {
     c->op.done = detach_in_done;
     epio_submit(epio_current_time(&c->op, c->vfs));
@@ -785,7 +785,7 @@ static void detach_inside(hand *c)
 
 /* ---- Semaphores and VFSes ------------------------------------------------ */
 
-static void release_too_much(hand *c)
+static void release_too_much(misuse_fixture *c)
 {
     epio_semaphore *semaphore;
     (void)c;
@@ -794,7 +794,7 @@ static void release_too_much(hand *c)
     epio_semaphore_release(semaphore, 2);
 }
 
-static void release_never_taken(hand *c)
+static void release_never_taken(misuse_fixture *c)
 {
     epio_semaphore *semaphore;
     (void)c;
@@ -802,7 +802,7 @@ static void release_never_taken(hand *c)
     epio_semaphore_release(semaphore, 1);
 }
 
-static void destroy_semaphore_with_waiters(hand *c)
+static void destroy_semaphore_with_waiters(misuse_fixture *c)
 {
     epio_semaphore *semaphore;
     check_result(epio_semaphore_create(&semaphore, 1), 0);
@@ -812,7 +812,7 @@ static void destroy_semaphore_with_waiters(hand *c)
     epio_semaphore_destroy(semaphore);
 }
 
-static void destroy_semaphore_under_limit(hand *c)
+static void destroy_semaphore_under_limit(misuse_fixture *c)
 {
     epio_semaphore *semaphore;
     epio_vfs *limit;
@@ -822,7 +822,7 @@ static void destroy_semaphore_under_limit(hand *c)
 }
 
 /* It was granted, and nobody has heard of it yet. */
-static void destroy_semaphore_with_acquire(hand *c)
+static void destroy_semaphore_with_acquire(misuse_fixture *c)
 {
     epio_semaphore *semaphore;
     check_result(epio_semaphore_create(&semaphore, 1), 0);
@@ -830,7 +830,7 @@ static void destroy_semaphore_with_acquire(hand *c)
     epio_semaphore_destroy(semaphore);
 }
 
-static void destroy_semaphore_with_linked_acquire(hand *c)
+static void destroy_semaphore_with_linked_acquire(misuse_fixture *c)
 {
     epio_semaphore *semaphore;
     check_result(epio_semaphore_create(&semaphore, 1), 0);
@@ -839,7 +839,7 @@ static void destroy_semaphore_with_linked_acquire(hand *c)
     epio_semaphore_destroy(semaphore);
 }
 
-static void destroy_inner(hand *c)
+static void destroy_inner(misuse_fixture *c)
 {
     epio_vfs *memory;
     epio_vfs *trace;
@@ -848,7 +848,7 @@ static void destroy_inner(hand *c)
     epio_vfs_destroy(memory);
 }
 
-static epio_vfs *layer_over_memory(hand *c)
+static epio_vfs *layer_over_memory(misuse_fixture *c)
 {
     epio_vfs *memory;
     epio_vfs *trace;
@@ -857,7 +857,7 @@ static epio_vfs *layer_over_memory(hand *c)
     return trace;
 }
 
-static void destroy_layer_with_op(hand *c)
+static void destroy_layer_with_op(misuse_fixture *c)
 {
     epio_vfs *trace = layer_over_memory(c);
     epio_submit(epio_sleep(&c->op, trace, HOUR));
@@ -865,14 +865,14 @@ static void destroy_layer_with_op(hand *c)
 }
 
 /* It has ended, but was not delivered. */
-static void destroy_layer_with_ready_op(hand *c)
+static void destroy_layer_with_ready_op(misuse_fixture *c)
 {
     epio_vfs *trace = layer_over_memory(c);
     epio_submit(epio_current_time(&c->op, trace));
     epio_vfs_destroy(trace);
 }
 
-static void destroy_layer_with_linked_op(hand *c)
+static void destroy_layer_with_linked_op(misuse_fixture *c)
 {
     epio_vfs *trace = layer_over_memory(c);
     (void)epio_sleep(&c->op, c->vfs, HOUR);
@@ -880,14 +880,14 @@ static void destroy_layer_with_linked_op(hand *c)
     epio_vfs_destroy(trace);
 }
 
-static void destroy_layer_with_op_in_inbox(hand *c)
+static void destroy_layer_with_op_in_inbox(misuse_fixture *c)
 {
     epio_vfs *trace = layer_over_memory(c);
     submit_elsewhere(epio_current_time(&c->op, trace));
     epio_vfs_destroy(trace);
 }
 
-static void destroy_layer_of_detached_loop_with_op(hand *c)
+static void destroy_layer_of_detached_loop_with_op(misuse_fixture *c)
 {
     epio_vfs *trace = layer_over_memory(c);
     epio_submit(epio_sleep(&c->op, trace, HOUR));
@@ -895,7 +895,7 @@ static void destroy_layer_of_detached_loop_with_op(hand *c)
     epio_vfs_destroy(trace);
 }
 
-static void destroy_memory_with_op(hand *c)
+static void destroy_memory_with_op(misuse_fixture *c)
 {
     epio_vfs *memory;
     check_result(epio_memory_vfs_create(&memory, c->loop), 0);
@@ -903,7 +903,7 @@ static void destroy_memory_with_op(hand *c)
     epio_vfs_destroy(memory);
 }
 
-static void limit_bytes_in_use(hand *c)
+static void limit_bytes_in_use(misuse_fixture *c)
 {
     epio_semaphore *semaphore;
     (void)c;
@@ -912,18 +912,18 @@ static void limit_bytes_in_use(hand *c)
     epio_semaphore_limit_bytes(semaphore, 100);
 }
 
-static void destroy_os_vfs(hand *c)
+static void destroy_os_vfs(misuse_fixture *c)
 {
     (void)c;
     epio_vfs_destroy(epio_os_vfs());
 }
 
-static void destroy_loop_vfs(hand *c)
+static void destroy_loop_vfs(misuse_fixture *c)
 {
     epio_vfs_destroy(c->vfs);
 }
 
-static void destroy_limit_with_file(hand *c)
+static void destroy_limit_with_file(misuse_fixture *c)
 {
     epio_semaphore *semaphore;
     epio_vfs *limit;
@@ -933,7 +933,7 @@ static void destroy_limit_with_file(hand *c)
     epio_vfs_destroy(limit);
 }
 
-static void destroy_trace_with_file(hand *c)
+static void destroy_trace_with_file(misuse_fixture *c)
 {
     epio_vfs *trace;
     check_result(epio_trace_vfs_create(&trace, c->vfs), 0);
@@ -941,7 +941,7 @@ static void destroy_trace_with_file(hand *c)
     epio_vfs_destroy(trace);
 }
 
-static void destroy_memory_with_file(hand *c)
+static void destroy_memory_with_file(misuse_fixture *c)
 {
     epio_vfs *memory;
     check_result(epio_memory_vfs_create(&memory, c->loop), 0);
@@ -984,12 +984,12 @@ static const epio_vfs_methods ending_methods = {
     .cancel = cancel_nothing,
 };
 
-static ending_vfs make_ending_vfs(hand *c, void (*then)(epio_op *op))
+static ending_vfs make_ending_vfs(misuse_fixture *c, void (*then)(epio_op *op))
 {
     return (ending_vfs){.base = {.methods = &ending_methods, .loop = c->loop}, .then = then};
 }
 
-static void sleep_and_then(hand *c, void (*then)(epio_op *op))
+static void sleep_and_then(misuse_fixture *c, void (*then)(epio_op *op))
 {
     ending_vfs vfs = make_ending_vfs(c, then);
     epio_submit(epio_sleep(&c->op, &vfs.base, HOUR));
@@ -1000,7 +1000,7 @@ static void complete(epio_op *op)
     epio_complete(op, 0);
 }
 
-static void complete_again(hand *c)
+static void complete_again(misuse_fixture *c)
 {
     sleep_and_then(c, complete);
 }
@@ -1011,7 +1011,7 @@ static void nothing_more(epio_op *op)
 }
 
 /* The second use of an op takes the fast path. */
-static void complete_a_read_again(hand *c)
+static void complete_a_read_again(misuse_fixture *c)
 {
     ending_vfs vfs = make_ending_vfs(c, nothing_more);
     epio_file_init(&c->memory, &vfs.base, EPIO_OPEN_READ, 0);
@@ -1020,25 +1020,25 @@ static void complete_a_read_again(hand *c)
     epio_submit(epio_read(&c->op, &c->memory, &c->byte, 1, 0));
 }
 
-static void sleep_by(hand *c, const epio_vfs_methods *methods)
+static void sleep_by(misuse_fixture *c, const epio_vfs_methods *methods)
 {
     epio_vfs vfs = {.methods = methods, .loop = c->loop};
     (void)epio_sleep(&c->op, &vfs, HOUR);
 }
 
-static void use_vfs_without_methods(hand *c)
+static void use_vfs_without_methods(misuse_fixture *c)
 {
     sleep_by(c, NULL);
 }
 
-static void use_methods_without_size(hand *c)
+static void use_methods_without_size(misuse_fixture *c)
 {
     epio_vfs_methods methods = ending_methods;
     methods.size = 0;
     sleep_by(c, &methods);
 }
 
-static void use_methods_that_are_too_short(hand *c)
+static void use_methods_that_are_too_short(misuse_fixture *c)
 {
     epio_vfs_methods methods = ending_methods;
     methods.size -= 1;
@@ -1046,7 +1046,7 @@ static void use_methods_that_are_too_short(hand *c)
     epio_file_init(&c->memory, &vfs, EPIO_OPEN_READ, 0);
 }
 
-static void resume_without_method(hand *c)
+static void resume_without_method(misuse_fixture *c)
 {
     ending_vfs vfs = make_ending_vfs(c, nothing_more);
     epio_resume(epio_sleep(&c->op, &vfs.base, HOUR));
@@ -1054,12 +1054,12 @@ static void resume_without_method(hand *c)
 
 #if EPIO_ASSERTIONS
 
-static void offload_what_ended(hand *c)
+static void offload_what_ended(misuse_fixture *c)
 {
     sleep_and_then(c, epio_offload);
 }
 
-static void defer_what_ended(hand *c)
+static void defer_what_ended(misuse_fixture *c)
 {
     sleep_and_then(c, epio_defer);
 }
@@ -1069,7 +1069,7 @@ static void park(epio_op *op)
     epio_complete_at(op, 1, 0);
 }
 
-static void park_what_ended(hand *c)
+static void park_what_ended(misuse_fixture *c)
 {
     sleep_and_then(c, park);
 }
@@ -1079,13 +1079,13 @@ static void set_alarm(epio_op *op)
     epio_alarm(op, 1);
 }
 
-static void alarm_what_ended(hand *c)
+static void alarm_what_ended(misuse_fixture *c)
 {
     sleep_and_then(c, set_alarm);
 }
 
 /* No such call is public: a transition that no row of the table has. */
-static void enter_a_forbidden_phase(hand *c)
+static void enter_a_forbidden_phase(misuse_fixture *c)
 {
     epio__op_enter(epio_sleep(&c->op, c->vfs, HOUR), EPIO__PHASE_CLOSING);
 }
@@ -1099,13 +1099,13 @@ static void say_it_in_other_words(const char *function, const char *message)
     (void)fprintf(stderr, "epio: in other words, %s: %s\n", function, message);
 }
 
-static void handle(hand *c)
+static void handle(misuse_fixture *c)
 {
     check(epio_set_fatal_handler(say_it_in_other_words) == NULL);
     epio_submit(&c->op);
 }
 
-static void handle_no_more(hand *c)
+static void handle_no_more(misuse_fixture *c)
 {
     (void)epio_set_fatal_handler(say_it_in_other_words);
     check(epio_set_fatal_handler(NULL) == say_it_in_other_words);
@@ -1114,9 +1114,9 @@ static void handle_no_more(hand *c)
 
 /* ---- All of them --------------------------------------------------------- */
 
-#define MISTAKE(make, function, words)                                                             \
+#define MISUSE(run, function, message)                                                             \
     {                                                                                              \
-#make, make, function, words                                                               \
+#run, run, function, message                                                               \
     }
 
 /* ---- Every function, every pointer, NULL ---------------------------------- */
@@ -1300,186 +1300,186 @@ static int64_t do_nothing(epio_op *op)
 }
 
 #define MAKE_NULL_FUNCTION(id, name, call)                                                         \
-    static void null_##id(hand *c)                                                                 \
+    static void null_##id(misuse_fixture *c)                                                       \
     {                                                                                              \
         (void)c;                                                                                   \
         (void)(call);                                                                              \
     }
 NULL_ABORTS(MAKE_NULL_FUNCTION)
 
-#define MAKE_NULL_MISTAKE(id, name, call) MISTAKE(null_##id, name, "NULL"),
-static const mistake mistakes_of_null[] = {NULL_ABORTS(MAKE_NULL_MISTAKE)};
+#define MAKE_NULL_MISUSE(id, name, call) MISUSE(null_##id, name, "NULL"),
+static const misuse misuses_of_null[] = {NULL_ABORTS(MAKE_NULL_MISUSE)};
 
-static const mistake mistakes_of_ops[] = {
-    MISTAKE(submit_null, "epio_submit", "NULL"),
-    MISTAKE(wait_null, "epio_wait", "NULL"),
-    MISTAKE(perform_null, "epio_perform", "NULL"),
-    MISTAKE(cancel_null, "epio_cancel", "NULL"),
-    MISTAKE(pending_null, "epio_op_pending", "NULL"),
-    MISTAKE(verb_of_null, "epio_read", "NULL"),
-    MISTAKE(verb_not_zeroed, "epio_read", "zeroed"),
-    MISTAKE(submit_not_zeroed, "epio_submit", "zeroed"),
-    MISTAKE(submit_without_verb, "epio_submit", "verb"),
-    MISTAKE(submit_without_fresh_verb, "epio_submit", "verb"),
-    MISTAKE(wait_without_verb, "epio_wait", "verb"),
-    MISTAKE(perform_without_verb, "epio_perform", "verb"),
-    MISTAKE(perform_without_fresh_verb, "epio_perform", "verb"),
-    MISTAKE(submit_twice, "epio_submit", "in flight"),
-    MISTAKE(perform_in_flight, "epio_perform", "in flight"),
-    MISTAKE(verb_in_flight, "epio_read", "in flight"),
-    MISTAKE(submit_without_loop, "epio_submit", "loop"),
-    MISTAKE(wait_without_loop, "epio_wait", "loop"),
-    MISTAKE(submit_without_vfs, "epio_submit", "VFS"),
-    MISTAKE(submit_without_file, "epio_submit", "file"),
-    MISTAKE(submit_chain_without_anything, "epio_submit", "file or VFS"),
-    MISTAKE(wait_with_done, "epio_wait", "done"),
-    MISTAKE(wait_with_done_in_flight, "epio_wait", "done"),
-    MISTAKE(wait_twice, "epio_wait", "another thread"),
+static const misuse misuses_of_ops[] = {
+    MISUSE(submit_null, "epio_submit", "NULL"),
+    MISUSE(wait_null, "epio_wait", "NULL"),
+    MISUSE(perform_null, "epio_perform", "NULL"),
+    MISUSE(cancel_null, "epio_cancel", "NULL"),
+    MISUSE(pending_null, "epio_op_pending", "NULL"),
+    MISUSE(verb_of_null, "epio_read", "NULL"),
+    MISUSE(verb_not_zeroed, "epio_read", "zeroed"),
+    MISUSE(submit_not_zeroed, "epio_submit", "zeroed"),
+    MISUSE(submit_without_verb, "epio_submit", "verb"),
+    MISUSE(submit_without_fresh_verb, "epio_submit", "verb"),
+    MISUSE(wait_without_verb, "epio_wait", "verb"),
+    MISUSE(perform_without_verb, "epio_perform", "verb"),
+    MISUSE(perform_without_fresh_verb, "epio_perform", "verb"),
+    MISUSE(submit_twice, "epio_submit", "in flight"),
+    MISUSE(perform_in_flight, "epio_perform", "in flight"),
+    MISUSE(verb_in_flight, "epio_read", "in flight"),
+    MISUSE(submit_without_loop, "epio_submit", "loop"),
+    MISUSE(wait_without_loop, "epio_wait", "loop"),
+    MISUSE(submit_without_vfs, "epio_submit", "VFS"),
+    MISUSE(submit_without_file, "epio_submit", "file"),
+    MISUSE(submit_chain_without_anything, "epio_submit", "file or VFS"),
+    MISUSE(wait_with_done, "epio_wait", "done"),
+    MISUSE(wait_with_done_in_flight, "epio_wait", "done"),
+    MISUSE(wait_twice, "epio_wait", "another thread"),
 };
 
-static const mistake mistakes_of_links[] = {
-    MISTAKE(link_twice, "epio_link", "successor"),
-    MISTAKE(link_behind_two, "epio_link", "linked"),
-    MISTAKE(link_itself, "epio_link", "itself"),
-    MISTAKE(link_without_verb, "epio_link", "verb"),
-    MISTAKE(link_null, "epio_link", "NULL"),
-    MISTAKE(link_null_first, "epio_link", "NULL"),
-    MISTAKE(link_with_unknown_flags, "epio_link", "flags"),
-    MISTAKE(link_in_flight, "epio_link", "in flight"),
-    MISTAKE(submit_second, "epio_submit", "first"),
-    MISTAKE(submit_ring, "epio_submit", "linked"),
-    MISTAKE(verb_on_second, "epio_sleep", "linked"),
-    MISTAKE(perform_chain, "epio_perform", "link"),
-    MISTAKE(link_across_loops, "epio_submit", "loops"),
-    MISTAKE(link_behind_close, "epio_submit", "close"),
-    MISTAKE(close_twice_in_chain, "epio_submit", "close"),
+static const misuse misuses_of_links[] = {
+    MISUSE(link_twice, "epio_link", "successor"),
+    MISUSE(link_behind_two, "epio_link", "linked"),
+    MISUSE(link_itself, "epio_link", "itself"),
+    MISUSE(link_without_verb, "epio_link", "verb"),
+    MISUSE(link_null, "epio_link", "NULL"),
+    MISUSE(link_null_first, "epio_link", "NULL"),
+    MISUSE(link_with_unknown_flags, "epio_link", "flags"),
+    MISUSE(link_in_flight, "epio_link", "in flight"),
+    MISUSE(submit_second, "epio_submit", "first"),
+    MISUSE(submit_ring, "epio_submit", "linked"),
+    MISUSE(verb_on_second, "epio_sleep", "linked"),
+    MISUSE(perform_chain, "epio_perform", "link"),
+    MISUSE(link_across_loops, "epio_submit", "loops"),
+    MISUSE(link_behind_close, "epio_submit", "close"),
+    MISUSE(close_twice_in_chain, "epio_submit", "close"),
 };
 
-static const mistake mistakes_of_files[] = {
-    MISTAKE(submit_after_close, "epio_submit", "close"),
-    MISTAKE(wait_after_close, "epio_", "close"),
-    MISTAKE(sync_after_close, "epio_submit", "close"),
-    MISTAKE(close_twice, "epio_submit", "close"),
-    MISTAKE(close_closed, "epio_close", "closed already"),
-    MISTAKE(close_performed, "epio_close", "closed already"),
-    MISTAKE(close_closed_of_layer, "epio_close", "closed already"),
-    MISTAKE(close_closed_of_memory, "epio_close", "closed already"),
-    MISTAKE(close_closed_much_later, "epio_close", "closed already"),
-    MISTAKE(read_closed, "epio_read", "closed already"),
-    MISTAKE(submit_prepared_before_close, "epio_submit", "closed already"),
-    MISTAKE(wait_prepared_before_close, "epio_submit", "closed already"),
-    MISTAKE(perform_prepared_before_close, "epio_perform", "closed already"),
-    MISTAKE(handle_of_closed, "epio_file_os_handle", "closed already"),
-    MISTAKE(level_of_closed, "epio_file_lock_level", "closed already"),
-    MISTAKE(submit_elsewhere_after_close, "epio_submit", "close"),
-    MISTAKE(handle_of_null, "epio_file_os_handle", "NULL"),
-    MISTAKE(level_of_null, "epio_file_lock_level", "NULL"),
+static const misuse misuses_of_files[] = {
+    MISUSE(submit_after_close, "epio_submit", "close"),
+    MISUSE(wait_after_close, "epio_", "close"),
+    MISUSE(sync_after_close, "epio_submit", "close"),
+    MISUSE(close_twice, "epio_submit", "close"),
+    MISUSE(close_closed, "epio_close", "closed already"),
+    MISUSE(close_performed, "epio_close", "closed already"),
+    MISUSE(close_closed_of_layer, "epio_close", "closed already"),
+    MISUSE(close_closed_of_memory, "epio_close", "closed already"),
+    MISUSE(close_closed_much_later, "epio_close", "closed already"),
+    MISUSE(read_closed, "epio_read", "closed already"),
+    MISUSE(submit_prepared_before_close, "epio_submit", "closed already"),
+    MISUSE(wait_prepared_before_close, "epio_submit", "closed already"),
+    MISUSE(perform_prepared_before_close, "epio_perform", "closed already"),
+    MISUSE(handle_of_closed, "epio_file_os_handle", "closed already"),
+    MISUSE(level_of_closed, "epio_file_lock_level", "closed already"),
+    MISUSE(submit_elsewhere_after_close, "epio_submit", "close"),
+    MISUSE(handle_of_null, "epio_file_os_handle", "NULL"),
+    MISUSE(level_of_null, "epio_file_lock_level", "NULL"),
 };
 
-static const mistake mistakes_of_loops[] = {
-    MISTAKE(run_elsewhere, "epio_loop_run", "thread"),
-    MISTAKE(poll_elsewhere, "epio_loop_poll", "thread"),
-    MISTAKE(close_elsewhere, "epio_loop_close", "thread"),
-    MISTAKE(destroy_elsewhere, "epio_loop_destroy", "thread"),
-    MISTAKE(detach_elsewhere, "epio_loop_detach", "thread"),
-    MISTAKE(stats_elsewhere, "epio_loop_get_stats", "thread"),
-    MISTAKE(stats_of_a_detached_loop, "epio_loop_get_stats", "none"),
-    MISTAKE(run_after_detach, "epio_loop_run", "thread"),
-    MISTAKE(owner_ended, "epio_loop_run", "epio_loop_detach"),
-    MISTAKE(second_owner_ended, "epio_loop_poll", "epio_loop_detach"),
-    MISTAKE(submit_after_the_end, "epio_", "epio_loop_detach"),
-    MISTAKE(run_null, "epio_loop_run", "NULL"),
-    MISTAKE(poll_null, "epio_loop_poll", "NULL"),
-    MISTAKE(destroy_with_open_file, "epio_loop_destroy", "open"),
-    MISTAKE(destroy_with_open_memory_file, "epio_loop_destroy", "open"),
-    MISTAKE(destroy_with_open_in_flight, "epio_loop_destroy", "open"),
-    MISTAKE(destroy_inside, "epio_loop_destroy", "done"),
-    MISTAKE(detach_inside, "epio_loop_detach", "done"),
+static const misuse misuses_of_loops[] = {
+    MISUSE(run_elsewhere, "epio_loop_run", "thread"),
+    MISUSE(poll_elsewhere, "epio_loop_poll", "thread"),
+    MISUSE(close_elsewhere, "epio_loop_close", "thread"),
+    MISUSE(destroy_elsewhere, "epio_loop_destroy", "thread"),
+    MISUSE(detach_elsewhere, "epio_loop_detach", "thread"),
+    MISUSE(stats_elsewhere, "epio_loop_get_stats", "thread"),
+    MISUSE(stats_of_a_detached_loop, "epio_loop_get_stats", "none"),
+    MISUSE(run_after_detach, "epio_loop_run", "thread"),
+    MISUSE(owner_ended, "epio_loop_run", "epio_loop_detach"),
+    MISUSE(second_owner_ended, "epio_loop_poll", "epio_loop_detach"),
+    MISUSE(submit_after_the_end, "epio_", "epio_loop_detach"),
+    MISUSE(run_null, "epio_loop_run", "NULL"),
+    MISUSE(poll_null, "epio_loop_poll", "NULL"),
+    MISUSE(destroy_with_open_file, "epio_loop_destroy", "open"),
+    MISUSE(destroy_with_open_memory_file, "epio_loop_destroy", "open"),
+    MISUSE(destroy_with_open_in_flight, "epio_loop_destroy", "open"),
+    MISUSE(destroy_inside, "epio_loop_destroy", "done"),
+    MISUSE(detach_inside, "epio_loop_detach", "done"),
 };
 
-static const mistake mistakes_of_stacks[] = {
-    MISTAKE(run_after_longjmp, "epio_loop_run", "longjmp"),
-    MISTAKE(poll_after_longjmp, "epio_loop_poll", "longjmp"),
-    MISTAKE(wait_after_longjmp, "epio_wait", "longjmp"),
-    MISTAKE(destroy_after_longjmp, "epio_loop_destroy", "longjmp"),
-    MISTAKE(poll_deeper_after_longjmp, "epio_loop_poll", "longjmp"),
+static const misuse misuses_of_stacks[] = {
+    MISUSE(run_after_longjmp, "epio_loop_run", "longjmp"),
+    MISUSE(poll_after_longjmp, "epio_loop_poll", "longjmp"),
+    MISUSE(wait_after_longjmp, "epio_wait", "longjmp"),
+    MISUSE(destroy_after_longjmp, "epio_loop_destroy", "longjmp"),
+    MISUSE(poll_deeper_after_longjmp, "epio_loop_poll", "longjmp"),
 };
 
 /* A sanitizer's own stack may end first. */
-static const mistake mistakes_without_end[] = {
-    MISTAKE(wait_without_end, "epio_wait", "nested"),
+static const misuse endless_misuses[] = {
+    MISUSE(wait_without_end, "epio_wait", "nested"),
 };
 
-static const mistake mistakes_of_vfses[] = {
-    MISTAKE(complete_again, "epio_complete", "completed already"),
-    MISTAKE(use_vfs_without_methods, "epio_sleep", "size"),
-    MISTAKE(use_methods_without_size, "epio_sleep", "size"),
-    MISTAKE(use_methods_that_are_too_short, "epio_file_init", "size"),
-    MISTAKE(resume_without_method, "epio_resume", "`resumed`"),
-    MISTAKE(complete_a_read_again, "epio_complete", "completed already"),
+static const misuse misuses_of_vfses[] = {
+    MISUSE(complete_again, "epio_complete", "completed already"),
+    MISUSE(use_vfs_without_methods, "epio_sleep", "size"),
+    MISUSE(use_methods_without_size, "epio_sleep", "size"),
+    MISUSE(use_methods_that_are_too_short, "epio_file_init", "size"),
+    MISUSE(resume_without_method, "epio_resume", "`resumed`"),
+    MISUSE(complete_a_read_again, "epio_complete", "completed already"),
 #if EPIO_ASSERTIONS
-    MISTAKE(offload_what_ended, "sleep", "completed already"),
-    MISTAKE(defer_what_ended, "sleep", "completed already"),
-    MISTAKE(park_what_ended, "sleep", "completed already"),
-    MISTAKE(alarm_what_ended, "sleep", "completed already"),
-    MISTAKE(enter_a_forbidden_phase, "sleep", "from NONE to CLOSING"),
+    MISUSE(offload_what_ended, "sleep", "completed already"),
+    MISUSE(defer_what_ended, "sleep", "completed already"),
+    MISUSE(park_what_ended, "sleep", "completed already"),
+    MISUSE(alarm_what_ended, "sleep", "completed already"),
+    MISUSE(enter_a_forbidden_phase, "sleep", "from NONE to CLOSING"),
 #endif
 };
 
-static const mistake mistakes_of_handlers[] = {
-    MISTAKE(handle, "in other words, epio_submit", "not prepared"),
-    MISTAKE(handle_no_more, "epio: epio_submit", "not prepared"),
+static const misuse misuses_of_handlers[] = {
+    MISUSE(handle, "in other words, epio_submit", "not prepared"),
+    MISUSE(handle_no_more, "epio: epio_submit", "not prepared"),
 };
 
-static const mistake mistakes_of_others[] = {
-    MISTAKE(release_too_much, "epio_semaphore_release", "permits"),
-    MISTAKE(release_never_taken, "epio_semaphore_release", "permits"),
-    MISTAKE(destroy_semaphore_with_waiters, "epio_semaphore_destroy", "wait"),
-    MISTAKE(destroy_semaphore_under_limit, "epio_semaphore_destroy", "limit"),
-    MISTAKE(destroy_semaphore_with_acquire, "epio_semaphore_destroy", "in flight"),
-    MISTAKE(destroy_semaphore_with_linked_acquire, "epio_semaphore_destroy", "in flight"),
-    MISTAKE(destroy_inner, "epio_vfs_destroy", "destroy that first"),
-    MISTAKE(destroy_layer_with_op, "epio_vfs_destroy", "in flight"),
-    MISTAKE(destroy_layer_with_ready_op, "epio_vfs_destroy", "in flight"),
-    MISTAKE(destroy_layer_with_linked_op, "epio_vfs_destroy", "in flight"),
-    MISTAKE(destroy_layer_with_op_in_inbox, "epio_vfs_destroy", "in flight"),
-    MISTAKE(destroy_layer_of_detached_loop_with_op, "epio_vfs_destroy", "in flight"),
-    MISTAKE(destroy_memory_with_op, "epio_vfs_destroy", "in flight"),
-    MISTAKE(limit_bytes_in_use, "epio_semaphore_limit_bytes", "in use"),
-    MISTAKE(destroy_os_vfs, "epio_vfs_destroy", "destroy"),
-    MISTAKE(destroy_loop_vfs, "epio_vfs_destroy", "destroy"),
-    MISTAKE(destroy_limit_with_file, "epio_vfs_destroy", "open"),
-    MISTAKE(destroy_trace_with_file, "epio_vfs_destroy", "open"),
-    MISTAKE(destroy_memory_with_file, "epio_vfs_destroy", "open"),
+static const misuse misuses_of_others[] = {
+    MISUSE(release_too_much, "epio_semaphore_release", "permits"),
+    MISUSE(release_never_taken, "epio_semaphore_release", "permits"),
+    MISUSE(destroy_semaphore_with_waiters, "epio_semaphore_destroy", "wait"),
+    MISUSE(destroy_semaphore_under_limit, "epio_semaphore_destroy", "limit"),
+    MISUSE(destroy_semaphore_with_acquire, "epio_semaphore_destroy", "in flight"),
+    MISUSE(destroy_semaphore_with_linked_acquire, "epio_semaphore_destroy", "in flight"),
+    MISUSE(destroy_inner, "epio_vfs_destroy", "destroy that first"),
+    MISUSE(destroy_layer_with_op, "epio_vfs_destroy", "in flight"),
+    MISUSE(destroy_layer_with_ready_op, "epio_vfs_destroy", "in flight"),
+    MISUSE(destroy_layer_with_linked_op, "epio_vfs_destroy", "in flight"),
+    MISUSE(destroy_layer_with_op_in_inbox, "epio_vfs_destroy", "in flight"),
+    MISUSE(destroy_layer_of_detached_loop_with_op, "epio_vfs_destroy", "in flight"),
+    MISUSE(destroy_memory_with_op, "epio_vfs_destroy", "in flight"),
+    MISUSE(limit_bytes_in_use, "epio_semaphore_limit_bytes", "in use"),
+    MISUSE(destroy_os_vfs, "epio_vfs_destroy", "destroy"),
+    MISUSE(destroy_loop_vfs, "epio_vfs_destroy", "destroy"),
+    MISUSE(destroy_limit_with_file, "epio_vfs_destroy", "open"),
+    MISUSE(destroy_trace_with_file, "epio_vfs_destroy", "open"),
+    MISUSE(destroy_memory_with_file, "epio_vfs_destroy", "open"),
 };
 
-#define CHECK_MISTAKES(list)                                                                       \
+#define CHECK_MISUSES(list)                                                                        \
     for (size_t i = 0; i < sizeof(list) / sizeof((list)[0]); i++) {                                \
-        check_mistake(&(list)[i]);                                                                 \
+        check_misuse(&(list)[i]);                                                                  \
     }
 
 static void of_ops(fixture *f)
 {
     (void)f;
-    CHECK_MISTAKES(mistakes_of_ops)
+    CHECK_MISUSES(misuses_of_ops)
 }
 
 static void of_links(fixture *f)
 {
     (void)f;
-    CHECK_MISTAKES(mistakes_of_links)
+    CHECK_MISUSES(misuses_of_links)
 }
 
 static void of_files(fixture *f)
 {
     (void)f;
-    CHECK_MISTAKES(mistakes_of_files)
+    CHECK_MISUSES(misuses_of_files)
 }
 
 static void of_loops(fixture *f)
 {
     (void)f;
-    CHECK_MISTAKES(mistakes_of_loops)
+    CHECK_MISUSES(misuses_of_loops)
 }
 
 /* AddressSanitizer moves variables to a stack of its own, where nothing tells which call
@@ -1504,7 +1504,7 @@ static void of_stacks(fixture *f)
     if (variables_are_elsewhere()) {
         fixture_skip(f, "the sanitizer keeps variables elsewhere");
     }
-    CHECK_MISTAKES(mistakes_of_stacks)
+    CHECK_MISUSES(misuses_of_stacks)
 }
 
 static void of_calls_without_end(fixture *f)
@@ -1512,21 +1512,21 @@ static void of_calls_without_end(fixture *f)
     if (fixture_is_watched() || !SYSTEM_TELLS_STACKS) {
         fixture_skip(f, "the stack may end before it can be told");
     }
-    CHECK_MISTAKES(mistakes_without_end)
+    CHECK_MISUSES(endless_misuses)
 }
 
 static void of_null(fixture *f)
 {
     (void)f;
-    CHECK_MISTAKES(mistakes_of_null)
+    CHECK_MISUSES(misuses_of_null)
 }
 
 static void of_null_that_a_result_can_say(fixture *f)
 {
-    hand one;
-    hand *c = &one;
+    misuse_fixture one;
+    misuse_fixture *c = &one;
     (void)f;
-    set_up_hand(c);
+    misuse_fixture_setup(c);
     check_result(epio_trace_vfs_create(&c->trace, c->vfs), 0);
 #define CHECK_REFUSED(call) check_result(call, EPIO_EINVAL);
     NULL_REFUSED(CHECK_REFUSED)
@@ -1543,22 +1543,22 @@ static void of_null_that_a_result_can_say(fixture *f)
 static void of_operations_that_ended(fixture *f)
 {
     (void)f;
-    CHECK_MISTAKES(mistakes_of_vfses)
+    CHECK_MISUSES(misuses_of_vfses)
 }
 
 static void that_a_handler_sees(fixture *f)
 {
     (void)f;
-    CHECK_MISTAKES(mistakes_of_handlers)
+    CHECK_MISUSES(misuses_of_handlers)
 }
 
 static void of_semaphores_and_vfses(fixture *f)
 {
     (void)f;
-    CHECK_MISTAKES(mistakes_of_others)
+    CHECK_MISUSES(misuses_of_others)
 }
 
-/* ---- What looks like a mistake and is none ------------------------------- */
+/* ---- Legal use ----------------------------------------------------------- */
 
 /* A call inside a `done` of another, a thousand times over. */
 static void wait_deep(epio_op *op)
@@ -1583,7 +1583,7 @@ static void leave_own_frames(epio_op *op)
     check_result(epio_wait(epio_current_time(&next, op->vfs)) > 0, 1);
 }
 
-static void nothing_wrong(hand *c)
+static void legal_use(misuse_fixture *c)
 {
     int depth = fixture_is_slow() ? 100 : 1000;
     c->other.done = wait_deep;
@@ -1615,29 +1615,22 @@ static void nothing_wrong(hand *c)
     epio_loop_destroy(c->loop);
 }
 
-static const mistake none[] = {MISTAKE(nothing_wrong, "", "")};
+static const misuse legal_uses[] = {MISUSE(legal_use, "", "")};
 
-/* In a child: the one that it is to make. */
-static const mistake *find_mistake(const char *name)
+/* In a child: by its argument. */
+static const misuse *find_misuse(const char *name)
 {
 #define LIST(list)                                                                                 \
     {                                                                                              \
         list, sizeof(list) / sizeof((list)[0])                                                     \
     }
     static const struct {
-        const mistake *list;
+        const misuse *list;
         size_t count;
-    } lists[] = {LIST(mistakes_of_ops),
-                 LIST(mistakes_of_links),
-                 LIST(mistakes_of_files),
-                 LIST(mistakes_of_loops),
-                 LIST(mistakes_of_stacks),
-                 LIST(mistakes_of_others),
-                 LIST(mistakes_of_null),
-                 LIST(mistakes_without_end),
-                 LIST(mistakes_of_vfses),
-                 LIST(mistakes_of_handlers),
-                 LIST(none)};
+    } lists[] = {LIST(misuses_of_ops),      LIST(misuses_of_links),  LIST(misuses_of_files),
+                 LIST(misuses_of_loops),    LIST(misuses_of_stacks), LIST(misuses_of_others),
+                 LIST(misuses_of_null),     LIST(endless_misuses),   LIST(misuses_of_vfses),
+                 LIST(misuses_of_handlers), LIST(legal_uses)};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         for (size_t j = 0; j < lists[i].count; j++) {
             if (strcmp(lists[i].list[j].name, name) == 0) {
@@ -1649,11 +1642,11 @@ static const mistake *find_mistake(const char *name)
     return NULL;
 }
 
-static void is_no_mistake(fixture *f)
+static void legal_use_does_not_abort(fixture *f)
 {
     char text[4096];
     (void)f;
-    int status = result_of(none, text, sizeof text);
+    int status = result_of(legal_uses, text, sizeof text);
     if (status != 0) {
         print_error("status %x, said: %s\n", (unsigned)status, text);
     }
@@ -1662,7 +1655,7 @@ static void is_no_mistake(fixture *f)
 
 int main(int argc, char **argv)
 {
-    static const child_function children[] = {CHILD(make_mistake)};
+    static const child_function children[] = {CHILD(commit_misuse)};
     static const fixture_test tests[] = {
         FIXTURE_TEST(of_ops, ON_OS_PERFORM),
         FIXTURE_TEST(of_links, ON_OS_PERFORM),
@@ -1675,7 +1668,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(of_calls_without_end, ON_OS_PERFORM),
         FIXTURE_TEST(of_null, ON_OS_PERFORM),
         FIXTURE_TEST(of_null_that_a_result_can_say, ON_OS_PERFORM),
-        FIXTURE_TEST(is_no_mistake, ON_OS_PERFORM),
+        FIXTURE_TEST(legal_use_does_not_abort, ON_OS_PERFORM),
     };
     CHILDREN_ARE(children, argc, argv);
     return FIXTURE_RUN("misuse", tests);

@@ -218,21 +218,14 @@ typedef struct trial_ops {
     epio_op sleep;
     epio_op stream;
     char letter;
-    unsigned finished;
-    unsigned started;
+    int finished;
+    int started;
 } trial_ops;
-
-static void count_finished(epio_op *op)
-{
-    (*(unsigned *)op->user)++;
-}
 
 static void start(trial_ops *all, epio_op *op)
 {
-    op->done = count_finished;
-    op->user = &all->finished;
     all->started++;
-    epio_submit(op);
+    epio_submit(count_delivery(op, &all->finished));
 }
 
 /* Something of everything that a loop may wait for. */

@@ -1,6 +1,6 @@
 /* Great numbers: operations in flight, open files, long chains; and the number
  * of allocations that an operation costs, which is none. */
-#include "life.h"
+#include "op_fixture.h"
 
 #include <stdatomic.h>
 
@@ -98,13 +98,13 @@ static tracked *make_many(int count)
 
 /* Delivers them all, once. A cost that grows with their number would show: what
  * takes a fraction of a second now would take minutes. */
-static void run_many(life *l, const tracked *ops, int count)
+static void run_many(op_fixture *fx, const tracked *ops, int count)
 {
     uint64_t begun = now_ns();
-    check_result(epio_loop_pending(l->loop), count);
-    check_result(epio_loop_run(l->loop), count);
+    check_result(epio_loop_pending(fx->loop), count);
+    check_result(epio_loop_run(fx->loop), count);
     check(now_ns() - begun < 60 * SECOND);
-    check_result(epio_loop_pending(l->loop), 0);
+    check_result(epio_loop_pending(fx->loop), 0);
     for (int i = 0; i < count; i++) {
         check_result(ops[i].calls, 1);
     }
@@ -115,19 +115,19 @@ static void of_sleeps(fixture *f)
     int count = how_many();
     tracked *ops = make_many(count);
     random_source random = {.state = 1};
-    life l;
-    life_begin(&l, f);
+    op_fixture fx;
+    op_fixture_setup(&fx, f);
     for (int i = 0; i < count; i++) {
         uint64_t asked = random_between(&random, 0, 100 * MILLISECOND);
-        epio_submit(epio_sleep(track(&ops[i]), l.os, asked));
+        epio_submit(epio_sleep(track(&ops[i]), fx.os, asked));
         ops[i].user = (void *)(uintptr_t)asked;
     }
-    run_many(&l, ops, count);
+    run_many(&fx, ops, count);
     for (int i = 0; i < count; i++) {
         check_result(ops[i].result, (uintptr_t)ops[i].user);
     }
     free(ops);
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 /* With deadlines, and every second cancelled. */
@@ -136,22 +136,22 @@ static void of_cancels(fixture *f)
     int count = how_many();
     tracked *ops = make_many(count);
     random_source random = {.state = 2};
-    life l;
-    life_begin(&l, f);
+    op_fixture fx;
+    op_fixture_setup(&fx, f);
     for (int i = 0; i < count; i++) {
         track(&ops[i]);
         ops[i].op.timeout_ns = random_between(&random, 1, 50) * MILLISECOND;
-        epio_submit(epio_sleep(&ops[i].op, l.os, HOUR));
+        epio_submit(epio_sleep(&ops[i].op, fx.os, HOUR));
     }
     for (int i = 0; i < count; i += 2) {
         epio_cancel(&ops[i].op);
     }
-    run_many(&l, ops, count);
+    run_many(&fx, ops, count);
     for (int i = 0; i < count; i++) {
         check_result(ops[i].result, i % 2 == 0 ? EPIO_ECANCELED : EPIO_ETIMEDOUT);
     }
     free(ops);
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 static void of_reads(fixture *f)
@@ -159,21 +159,21 @@ static void of_reads(fixture *f)
     int count = how_many();
     tracked *ops = make_many(count);
     unsigned char *into = calloc((size_t)count, 1);
-    life l;
-    life_begin(&l, f);
-    epio_file *file = life_open(&l, l.os, "file");
+    op_fixture fx;
+    op_fixture_setup(&fx, f);
+    epio_file *file = op_fixture_open(&fx, fx.os, "file");
     for (int i = 0; i < count; i++) {
         epio_submit(epio_read(track(&ops[i]), file, into + i, 1, (uint64_t)i % 4096));
     }
-    run_many(&l, ops, count);
+    run_many(&fx, ops, count);
     for (int i = 0; i < count; i++) {
         check_result(ops[i].result, 1);
-        check_result(into[i], (unsigned char)l.buffer[i % 4096]);
+        check_result(into[i], (unsigned char)fx.buffer[i % 4096]);
     }
     free(into);
     free(ops);
-    life_close(file);
-    life_end(&l);
+    op_fixture_close(file);
+    op_fixture_teardown(&fx);
 }
 
 static void of_writes(fixture *f)
@@ -183,14 +183,14 @@ static void of_writes(fixture *f)
     unsigned char *bytes = calloc((size_t)count, 1);
     unsigned char *found = calloc((size_t)count, 1);
     epio_op op = {0};
-    life l;
-    life_begin(&l, f);
-    epio_file *file = life_open(&l, l.os, "written");
+    op_fixture fx;
+    op_fixture_setup(&fx, f);
+    epio_file *file = op_fixture_open(&fx, fx.os, "written");
     pattern_fill(bytes, (size_t)count, 0);
     for (int i = 0; i < count; i++) {
         epio_submit(epio_write(track(&ops[i]), file, bytes + i, 1, (uint64_t)i));
     }
-    run_many(&l, ops, count);
+    run_many(&fx, ops, count);
     for (int i = 0; i < count; i++) {
         check_result(ops[i].result, 1);
     }
@@ -199,8 +199,8 @@ static void of_writes(fixture *f)
     free(found);
     free(bytes);
     free(ops);
-    life_close(file);
-    life_end(&l);
+    op_fixture_close(file);
+    op_fixture_teardown(&fx);
 }
 
 static int64_t one_more(epio_op *op)
@@ -211,40 +211,40 @@ static int64_t one_more(epio_op *op)
 
 /* A bit of everything, from two threads. */
 typedef struct producer {
-    life *l;
+    op_fixture *fx;
     tracked *ops;
     int count;
 } producer;
 
-static void submit_mixture(life *l, tracked *ops, int count)
+static void submit_mixture(op_fixture *fx, tracked *ops, int count)
 {
     static char into[16];
     for (int i = 0; i < count; i++) {
         epio_op *op = track(&ops[i]);
         switch (i % 8) {
         case 0:
-            epio_submit(epio_read(op, l->other[0], into, 1, 0));
+            epio_submit(epio_read(op, fx->other[0], into, 1, 0));
             break;
         case 1:
-            epio_submit(epio_write(op, l->other[0], "x", 1, 0));
+            epio_submit(epio_write(op, fx->other[0], "x", 1, 0));
             break;
         case 2:
-            epio_submit(epio_sync(op, l->other[0], EPIO_SYNC_DATA_ONLY));
+            epio_submit(epio_sync(op, fx->other[0], EPIO_SYNC_DATA_ONLY));
             break;
         case 3:
-            epio_submit(epio_sleep(op, l->os, (uint64_t)i * 100));
+            epio_submit(epio_sleep(op, fx->os, (uint64_t)i * 100));
             break;
         case 4:
-            epio_submit(epio_work(op, l->os, one_more));
+            epio_submit(epio_work(op, fx->os, one_more));
             break;
         case 5:
-            epio_submit(epio_current_time(op, l->os));
+            epio_submit(epio_current_time(op, fx->os));
             break;
         case 6:
-            epio_submit(epio_size(op, l->other[0]));
+            epio_submit(epio_size(op, fx->other[0]));
             break;
         default:
-            epio_submit(epio_access(op, l->os, "/", EPIO_ACCESS_EXISTS));
+            epio_submit(epio_access(op, fx->os, "/", EPIO_ACCESS_EXISTS));
             break;
         }
     }
@@ -253,7 +253,7 @@ static void submit_mixture(life *l, tracked *ops, int count)
 static void *produce(void *argument)
 {
     producer *one = argument;
-    submit_mixture(one->l, one->ops, one->count);
+    submit_mixture(one->fx, one->ops, one->count);
     return NULL;
 }
 
@@ -262,40 +262,40 @@ static void of_a_mixture(fixture *f)
     int count = how_many() / 2;
     tracked *ops = make_many(2 * count);
     test_thread thread;
-    life l;
-    life_begin(&l, f);
-    producer other = {.l = &l, .ops = ops + count, .count = count};
+    op_fixture fx;
+    op_fixture_setup(&fx, f);
+    producer other = {.fx = &fx, .ops = ops + count, .count = count};
     thread_start(&thread, produce, &other);
-    submit_mixture(&l, ops, count);
+    submit_mixture(&fx, ops, count);
     (void)thread_join(thread);
-    run_many(&l, ops, 2 * count);
+    run_many(&fx, ops, 2 * count);
     for (int i = 0; i < 2 * count; i++) {
         check(ops[i].result >= 0);
     }
     free(ops);
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 static void of_a_chain(fixture *f)
 {
     int count = how_many();
     tracked *ops = make_many(count);
-    life l;
-    life_begin(&l, f);
+    op_fixture fx;
+    op_fixture_setup(&fx, f);
     for (int bad = 0; bad < 2; bad++) {
         for (int i = 0; i < count; i++) {
             /* With nothing to link to, the first only fails or not. */
-            (void)epio_sleep(track(&ops[i]), l.os, i == 0 && bad != 0 ? UINT64_MAX : 0);
+            (void)epio_sleep(track(&ops[i]), fx.os, i == 0 && bad != 0 ? UINT64_MAX : 0);
             if (i > 0) {
                 (void)epio_link(&ops[i - 1].op, &ops[i].op, 0);
             }
         }
         epio_submit(&ops[0].op);
-        run_many(&l, ops, count);
+        run_many(&fx, ops, count);
         check_result(ops[count - 1].result, bad != 0 ? EPIO_ECANCELED : 0);
     }
     free(ops);
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 static epio_semaphore *permits;
@@ -310,18 +310,18 @@ static void of_permits(fixture *f)
 {
     int count = how_many();
     tracked *ops = make_many(count);
-    life l;
-    life_begin(&l, f);
+    op_fixture fx;
+    op_fixture_setup(&fx, f);
     check_result(epio_semaphore_create(&permits, 3), 0);
     for (int i = 0; i < count; i++) {
-        epio_submit(epio_acquire(track(&ops[i]), l.os, permits, 1));
+        epio_submit(epio_acquire(track(&ops[i]), fx.os, permits, 1));
         ops[i].then = release_permit;
     }
-    run_many(&l, ops, count);
+    run_many(&fx, ops, count);
     check_result(epio_semaphore_available(permits), 3);
     epio_semaphore_destroy(permits);
     free(ops);
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 static void of_reads_through_a_limit(fixture *f)
@@ -330,39 +330,39 @@ static void of_reads_through_a_limit(fixture *f)
     tracked *ops = make_many(count);
     char byte;
     epio_vfs *limit;
-    life l;
-    life_begin(&l, f);
+    op_fixture fx;
+    op_fixture_setup(&fx, f);
     check_result(epio_semaphore_create(&permits, 1), 0);
-    check_result(epio_limit_vfs_create(&limit, l.os, permits), 0);
-    epio_file *file = life_open(&l, limit, "file");
+    check_result(epio_limit_vfs_create(&limit, fx.os, permits), 0);
+    epio_file *file = op_fixture_open(&fx, limit, "file");
     for (int i = 0; i < count; i++) {
         epio_submit(epio_read(track(&ops[i]), file, &byte, 1, 0));
     }
-    run_many(&l, ops, count);
+    run_many(&fx, ops, count);
     for (int i = 0; i < count; i++) {
         check_result(ops[i].result, 1);
     }
-    life_close(file);
+    op_fixture_close(file);
     epio_vfs_destroy(limit);
     epio_semaphore_destroy(permits);
     free(ops);
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 static void ended_by_a_close_of_the_loop(fixture *f)
 {
     int count = how_many();
     tracked *ops = make_many(count);
-    life l;
-    life_begin(&l, f);
-    submit_mixture(&l, ops, count);
-    check_result(epio_loop_close(l.loop, EPIO_FOREVER), 0);
+    op_fixture fx;
+    op_fixture_setup(&fx, f);
+    submit_mixture(&fx, ops, count);
+    check_result(epio_loop_close(fx.loop, EPIO_FOREVER), 0);
     for (int i = 0; i < count; i++) {
         check_result(ops[i].calls, 1);
         check(ops[i].result >= 0 || ops[i].result == EPIO_ECANCELED);
     }
     free(ops);
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 /* ---- 10,000 files -------------------------------------------------------- */
@@ -374,18 +374,18 @@ static void of_open_files(fixture *f)
     epio_file **files = calloc((size_t)count, sizeof(epio_file *));
     char *into = calloc((size_t)count, 1);
     uint64_t before;
-    life l;
+    op_fixture fx;
     if (!descriptor_limit_raise((uint64_t)count + 100, &before)) {
         free(into);
         free(files);
         free(ops);
         fixture_skip(f, "the system refuses so many descriptors");
     }
-    life_begin(&l, f);
+    op_fixture_setup(&fx, f);
     for (int i = 0; i < count; i++) {
-        epio_submit(epio_open(track(&ops[i]), l.os, f->directory, EPIO_OPEN_TEMPORARY));
+        epio_submit(epio_open(track(&ops[i]), fx.os, f->directory, EPIO_OPEN_TEMPORARY));
     }
-    run_many(&l, ops, count);
+    run_many(&fx, ops, count);
     for (int i = 0; i < count; i++) {
         check_result(ops[i].result, 0);
         files[i] = ops[i].op.file;
@@ -393,22 +393,22 @@ static void of_open_files(fixture *f)
     for (int i = 0; i < count; i++) {
         epio_submit(epio_write(track(&ops[i]), files[i], i % 2 == 0 ? "a" : "b", 1, 0));
     }
-    run_many(&l, ops, count);
+    run_many(&fx, ops, count);
     for (int i = 0; i < count; i++) {
         check_result(ops[i].result, 1);
         epio_submit(epio_read(track(&ops[i]), files[i], &into[i], 1, 0));
     }
-    run_many(&l, ops, count);
+    run_many(&fx, ops, count);
     for (int i = 0; i < count; i++) {
         check_result(ops[i].result, 1);
         check(into[i] == (i % 2 == 0 ? 'a' : 'b'));
         epio_submit(epio_close(track(&ops[i]), files[i]));
     }
-    run_many(&l, ops, count);
+    run_many(&fx, ops, count);
     for (int i = 0; i < count; i++) {
         check_result(ops[i].result, 0);
     }
-    life_end(&l);
+    op_fixture_teardown(&fx);
     descriptor_limit_restore(before);
     free(into);
     free(files);
@@ -424,7 +424,7 @@ static void of_streams(fixture *f)
     char *into = calloc((size_t)count, 1);
     random_source random = {.state = 8};
     uint64_t before;
-    life l;
+    op_fixture fx;
     if (!descriptor_limit_raise(2 * (uint64_t)count + 100, &before)) {
         free(into);
         free(others);
@@ -432,36 +432,36 @@ static void of_streams(fixture *f)
         free(ops);
         fixture_skip(f, "the system refuses so many descriptors");
     }
-    life_begin(&l, f);
+    op_fixture_setup(&fx, f);
     for (int i = 0; i < count; i++) {
         intptr_t ends[2];
         pipe_make(ends);
         others[i] = ends[1];
         epio_op op = {0};
-        check_result(epio_wait(epio_adopt(&op, l.os, ends[0], 0)), 0);
+        check_result(epio_wait(epio_adopt(&op, fx.os, ends[0], 0)), 0);
         files[i] = op.file;
         epio_submit(epio_read(track(&ops[i]), files[i], &into[i], 1, 0));
     }
-    check_result(epio_loop_poll(l.loop, 0, 0), 0);
+    check_result(epio_loop_poll(fx.loop, 0, 0), 0);
     /* One at a time, anywhere among them; then the rest at once. */
     for (int i = 0; i < count / 2; i++) {
         uint64_t chosen = random_between(&random, 0, (uint64_t)count);
         if (ops[chosen].calls == 0) {
             check(pipe_write(others[chosen], "x", 1) == 1);
-            life_run_until_done(&l, &ops[chosen]);
+            op_fixture_run_until_done(&fx, &ops[chosen]);
         }
     }
     for (int i = 0; i < count; i++) {
         check(pipe_write(others[i], "y", 1) == 1);
     }
-    life_run_out(&l);
+    op_fixture_drain(&fx);
     for (int i = 0; i < count; i++) {
         check_result(ops[i].calls, 1);
         check_result(ops[i].result, 1);
-        life_close(files[i]);
+        op_fixture_close(files[i]);
         check(handle_close(others[i]));
     }
-    life_end(&l);
+    op_fixture_teardown(&fx);
     descriptor_limit_restore(before);
     free(into);
     free(others);
@@ -477,7 +477,7 @@ static void of_streams(fixture *f)
 
 /* What the rounds below work with. */
 typedef struct steady {
-    life *l;
+    op_fixture *fx;
     epio_vfs *vfs;
     epio_file *file;
     epio_semaphore *free_permits;
@@ -582,7 +582,7 @@ static void round_of_submits(steady *s, const steady_kind *kind)
         kind->prepare(s, i);
         epio_submit(&s->ops[i]);
     }
-    (void)epio_loop_run(s->l->loop);
+    (void)epio_loop_run(s->fx->loop);
     for (int i = 0; i < BATCH; i++) {
         settle_steady(s, kind, &s->ops[i]);
     }
@@ -607,13 +607,13 @@ static void round_of_links(steady *s, const steady_kind *kind)
         }
     }
     epio_submit(&s->ops[0]);
-    while (epio_loop_pending(s->l->loop) != 0) {
+    while (epio_loop_pending(s->fx->loop) != 0) {
         if (kind->expected == EPIO_ETIMEDOUT) {
             for (int i = 0; i < BATCH; i++) {
                 epio_cancel(&s->ops[i]);
             }
         }
-        (void)epio_loop_poll(s->l->loop, SECOND, 0);
+        (void)epio_loop_poll(s->fx->loop, SECOND, 0);
     }
     for (int i = 0; i < BATCH; i++) {
         if (kind->expected != EPIO_ETIMEDOUT) {
@@ -644,7 +644,7 @@ static void *wait_in_rounds(void *argument)
         }
         round_of_waits(one->s, one->kind);
         (void)atomic_fetch_add(&one->made, 1);
-        epio_loop_wake(one->s->l->loop);
+        epio_loop_wake(one->s->fx->loop);
     }
     return NULL;
 }
@@ -655,7 +655,7 @@ static void round_of_foreign_waits(steady *s, const steady_kind *kind)
     foreign.kind = kind;
     int wanted = atomic_fetch_add(&foreign.wanted, 1) + 1;
     while (atomic_load(&foreign.made) != wanted) {
-        (void)epio_loop_poll(s->l->loop, EPIO_FOREVER, 0);
+        (void)epio_loop_poll(s->fx->loop, EPIO_FOREVER, 0);
     }
 }
 
@@ -695,15 +695,15 @@ static void check_allocations(steady *s, const char *where, const char *how, ste
     }
 }
 
-static void check_vfs(life *l, const char *where, epio_vfs *vfs)
+static void check_vfs(op_fixture *fx, const char *where, epio_vfs *vfs)
 {
     static steady s;
     memset(&s, 0, sizeof s);
-    s.l = l;
+    s.fx = fx;
     s.vfs = vfs;
-    s.file = life_open(l, vfs, "steady");
+    s.file = op_fixture_open(fx, vfs, "steady");
     check_result(epio_semaphore_create(&s.free_permits, 8 * BATCH), 0);
-    check_result(epio_wait(epio_write(&s.ops[0], s.file, l->buffer, 100, 0)), 100);
+    check_result(epio_wait(epio_write(&s.ops[0], s.file, fx->buffer, 100, 0)), 100);
     check_allocations(&s, where, "submitted", round_of_submits);
     check_allocations(&s, where, "waited for", round_of_waits);
     check_allocations(&s, where, "linked", round_of_links);
@@ -712,13 +712,13 @@ static void check_vfs(life *l, const char *where, epio_vfs *vfs)
     check_allocations(&s, where, "waited for by another thread", round_of_foreign_waits);
     atomic_store(&foreign.leave, true);
     (void)thread_join(foreign.thread);
-    life_close(s.file);
+    op_fixture_close(s.file);
     epio_semaphore_destroy(s.free_permits);
 }
 
 static void without_allocations(fixture *f)
 {
-    life l;
+    op_fixture fx;
     epio_semaphore *semaphore;
     epio_vfs *memory;
     epio_vfs *limits[2];
@@ -734,23 +734,23 @@ static void without_allocations(fixture *f)
     atomic_store(&counting, false);
     free(memory_block);
     check_result(atomic_load(&allocations), 1);
-    life_begin(&l, f);
+    op_fixture_setup(&fx, f);
     check_result(epio_semaphore_create(&semaphore, 4), 0);
-    check_result(epio_memory_vfs_create(&memory, l.loop), 0);
-    check_result(epio_limit_vfs_create(&limits[0], l.os, semaphore), 0);
+    check_result(epio_memory_vfs_create(&memory, fx.loop), 0);
+    check_result(epio_limit_vfs_create(&limits[0], fx.os, semaphore), 0);
     check_result(epio_limit_vfs_create(&limits[1], memory, semaphore), 0);
     check_result(epio_trace_vfs_create(&trace, limits[0]), 0);
-    check_vfs(&l, "os", l.os);
-    check_vfs(&l, "memory", memory);
-    check_vfs(&l, "limit over os", limits[0]);
-    check_vfs(&l, "limit over memory", limits[1]);
-    check_vfs(&l, "trace over limit over os", trace);
+    check_vfs(&fx, "os", fx.os);
+    check_vfs(&fx, "memory", memory);
+    check_vfs(&fx, "limit over os", limits[0]);
+    check_vfs(&fx, "limit over memory", limits[1]);
+    check_vfs(&fx, "trace over limit over os", trace);
     epio_vfs_destroy(trace);
     epio_vfs_destroy(limits[0]);
     epio_vfs_destroy(limits[1]);
     epio_vfs_destroy(memory);
     epio_semaphore_destroy(semaphore);
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 #else

@@ -1,6 +1,6 @@
 /* epio_loop_get_stats: which way ops went, what was shared and saved, and how long the
  * queues are. EPIO_TEST_SERIAL: some of it waits for a thread to sleep. */
-#include "life.h"
+#include "op_fixture.h"
 
 #define COUNT 40
 #define BLOCK 4096u
@@ -152,90 +152,90 @@ static void check_cached_reads(const epio_loop_stats *before, const epio_loop *l
 static void cached_reads_are_at_once(fixture *f)
 {
     static tracked ops[COUNT];
-    life l;
-    life_begin(&l, f);
-    epio_file *file = open_temporary(l.os, BLOCK);
-    use_up(ops, COUNT, l.loop);
-    epio_loop_stats before = stats_of(l.loop);
+    op_fixture fx;
+    op_fixture_setup(&fx, f);
+    epio_file *file = open_temporary(fx.os, BLOCK);
+    use_up(ops, COUNT, fx.loop);
+    epio_loop_stats before = stats_of(fx.loop);
     submit_reads(ops, COUNT, file);
-    check(stats_of(l.loop).in_flight == COUNT);
+    check(stats_of(fx.loop).in_flight == COUNT);
     if (SYSTEM_TELLS_WHAT_IS_CACHED) {
-        check(stats_of(l.loop).ready_now + stats_of(l.loop).to_read_now == COUNT);
+        check(stats_of(fx.loop).ready_now + stats_of(fx.loop).to_read_now == COUNT);
     }
-    life_run_out(&l);
+    op_fixture_drain(&fx);
     check_reads(ops, COUNT);
-    check_cached_reads(&before, l.loop, COUNT);
-    check_all_queues_are_empty(l.loop);
-    life_close(file);
-    life_end(&l);
+    check_cached_reads(&before, fx.loop, COUNT);
+    check_all_queues_are_empty(fx.loop);
+    op_fixture_close(file);
+    op_fixture_teardown(&fx);
 }
 
 static void cached_reads_of_an_embedded_loop(fixture *f)
 {
     static tracked ops[COUNT];
-    life l;
-    life_begin(&l, f);
-    epio_file *file = open_temporary(l.os, BLOCK);
-    use_up(ops, COUNT, l.loop);
-    epio_loop_stats before = stats_of(l.loop);
+    op_fixture fx;
+    op_fixture_setup(&fx, f);
+    epio_file *file = open_temporary(fx.os, BLOCK);
+    use_up(ops, COUNT, fx.loop);
+    epio_loop_stats before = stats_of(fx.loop);
     submit_reads(ops, COUNT / 2, file); /* ready when it becomes one */
-    check(epio_loop_handle(l.loop) >= 0);
+    check(epio_loop_handle(fx.loop) >= 0);
     submit_reads(&ops[COUNT / 2], COUNT / 2, file);
-    life_run_out(&l);
+    op_fixture_drain(&fx);
     check_reads(ops, COUNT);
-    epio_loop_stats now = since(&before, l.loop);
+    epio_loop_stats now = since(&before, fx.loop);
     check(now.delivered == COUNT);
     if (SYSTEM_TELLS_WHAT_IS_CACHED) {
         check(now.at_once == COUNT);
     }
-    life_close(file);
-    life_end(&l);
+    op_fixture_close(file);
+    op_fixture_teardown(&fx);
 }
 
 static void a_layer_changes_no_way(fixture *f)
 {
     static tracked ops[COUNT];
     tracked work;
-    life l;
+    op_fixture fx;
     epio_vfs *trace;
-    life_begin(&l, f);
-    check_result(epio_trace_vfs_create(&trace, l.os), 0);
+    op_fixture_setup(&fx, f);
+    check_result(epio_trace_vfs_create(&trace, fx.os), 0);
     epio_file *file = open_temporary(trace, BLOCK);
-    use_up(ops, COUNT, l.loop);
-    epio_loop_stats before = stats_of(l.loop);
+    use_up(ops, COUNT, fx.loop);
+    epio_loop_stats before = stats_of(fx.loop);
     submit_reads(ops, COUNT, file);
-    life_run_out(&l);
+    op_fixture_drain(&fx);
     check_reads(ops, COUNT);
-    check_cached_reads(&before, l.loop, COUNT);
-    before = stats_of(l.loop);
+    check_cached_reads(&before, fx.loop, COUNT);
+    before = stats_of(fx.loop);
     epio_submit(epio_work(track(&work), trace, nothing));
-    life_run_out(&l);
-    check(since(&before, l.loop).by_workers == 1);
-    life_close(file);
+    op_fixture_drain(&fx);
+    check(since(&before, fx.loop).by_workers == 1);
+    op_fixture_close(file);
     epio_vfs_destroy(trace);
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 static void memory_is_at_once(fixture *f)
 {
     static tracked ops[COUNT];
-    life l;
+    op_fixture fx;
     epio_vfs *memory;
-    life_begin(&l, f);
-    check_result(epio_memory_vfs_create(&memory, l.loop), 0);
+    op_fixture_setup(&fx, f);
+    check_result(epio_memory_vfs_create(&memory, fx.loop), 0);
     epio_file *file = open_temporary(memory, BLOCK);
-    use_up(ops, COUNT, l.loop);
-    epio_loop_stats before = stats_of(l.loop);
+    use_up(ops, COUNT, fx.loop);
+    epio_loop_stats before = stats_of(fx.loop);
     submit_reads(ops, COUNT, file);
-    life_run_out(&l);
+    op_fixture_drain(&fx);
     check_reads(ops, COUNT);
-    epio_loop_stats now = since(&before, l.loop);
+    epio_loop_stats now = since(&before, fx.loop);
     check(now.delivered == COUNT);
     check(now.at_once == COUNT);
-    life_close(file);
-    check(since(&before, l.loop).at_once == COUNT + 1);
+    op_fixture_close(file);
+    check(since(&before, fx.loop).at_once == COUNT + 1);
     epio_vfs_destroy(memory);
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 /* More than a turn may do: the rest waits for the next ones. */
@@ -243,25 +243,25 @@ static void a_spent_turn_defers(fixture *f)
 {
     enum { MANY = 3000 };
     static tracked ops[MANY];
-    life l;
-    life_begin(&l, f);
-    epio_file *file = open_temporary(l.os, BLOCK);
-    use_up(ops, MANY, l.loop);
-    epio_loop_stats before = stats_of(l.loop);
+    op_fixture fx;
+    op_fixture_setup(&fx, f);
+    epio_file *file = open_temporary(fx.os, BLOCK);
+    use_up(ops, MANY, fx.loop);
+    epio_loop_stats before = stats_of(fx.loop);
     check(before.deferred_now == 0);
     submit_reads(ops, MANY, file);
-    epio_loop_stats now = since(&before, l.loop);
+    epio_loop_stats now = since(&before, fx.loop);
     if (SYSTEM_TELLS_WHAT_IS_CACHED) {
         check(now.deferred_now > 0 && now.deferred_now < MANY);
         check(now.ready_now + now.to_read_now + now.deferred_now == MANY);
         check(now.deferred == now.deferred_now);
     }
-    life_run_out(&l);
+    op_fixture_drain(&fx);
     check_reads(ops, MANY);
-    check_cached_reads(&before, l.loop, MANY);
-    check_all_queues_are_empty(l.loop);
-    life_close(file);
-    life_end(&l);
+    check_cached_reads(&before, fx.loop, MANY);
+    check_all_queues_are_empty(fx.loop);
+    op_fixture_close(file);
+    op_fixture_teardown(&fx);
 }
 
 static void work_is_handed_to_workers(fixture *f)
@@ -301,7 +301,7 @@ static void the_owner_does_it_itself(fixture *f)
         check(now.by_owner == 1);
         check(now.batches == 0);
     }
-    life_close(file);
+    op_fixture_close(file);
     epio_loop_destroy(loop);
 }
 
@@ -401,27 +401,27 @@ static void a_lock_that_waited_is_not_at_once(fixture *f)
 {
     epio_op op = {0};
     tracked waits;
-    life l;
-    life_begin(&l, f);
-    epio_file *one = life_open(&l, l.os, "file");
-    epio_file *other = life_open(&l, l.os, "file");
-    epio_loop_stats before = stats_of(l.loop);
+    op_fixture fx;
+    op_fixture_setup(&fx, f);
+    epio_file *one = op_fixture_open(&fx, fx.os, "file");
+    epio_file *other = op_fixture_open(&fx, fx.os, "file");
+    epio_loop_stats before = stats_of(fx.loop);
     check_result(epio_wait(epio_lock(&op, one, EPIO_LOCK_SHARED, 0)), 0);
     check_result(epio_wait(epio_lock(&op, one, EPIO_LOCK_EXCLUSIVE, 0)), 0);
-    check(since(&before, l.loop).at_once == 2);
+    check(since(&before, fx.loop).at_once == 2);
     epio_submit(epio_lock(track(&waits), other, EPIO_LOCK_SHARED, EPIO_LOCK_WAIT));
-    life_run_for(&l, MILLISECOND);
+    op_fixture_run_for(&fx, MILLISECOND);
     check_result(waits.calls, 0);
     check_result(epio_wait(epio_unlock(&op, one, EPIO_LOCK_NONE)), 0);
-    life_run_until_done(&l, &waits);
+    op_fixture_run_until_done(&fx, &waits);
     check_result(waits.result, 0);
-    epio_loop_stats now = since(&before, l.loop);
+    epio_loop_stats now = since(&before, fx.loop);
     check(now.delivered == 4);
     check(now.at_once == 3);
     check(now.by_nobody == 1);
-    life_close(one);
-    life_close(other);
-    life_end(&l);
+    op_fixture_close(one);
+    op_fixture_close(other);
+    op_fixture_teardown(&fx);
 }
 
 static void inline_writes_are_at_once(fixture *f)
@@ -444,7 +444,7 @@ static void inline_writes_are_at_once(fixture *f)
         } else if (SYSTEM_IS_POSIX && SYSTEM_TELLS_WHAT_IS_LOCAL) {
             check(now.by_owner == 1);
         }
-        life_close(file);
+        op_fixture_close(file);
         epio_loop_destroy(loop);
     }
 }
@@ -462,7 +462,7 @@ static void reads_in_place(fixture *f)
     epio_loop_stats now = since(&before, loop);
     check(now.in_place == (SYSTEM_TELLS_WHAT_IS_LOCAL || SYSTEM_TELLS_WHAT_IS_CACHED ? 1 : 0));
     check(now.delivered == 1 - now.in_place);
-    life_close(file);
+    op_fixture_close(file);
     epio_loop_destroy(loop);
 }
 
@@ -520,89 +520,89 @@ static void streams_are_waited_for(fixture *f)
     char into[10];
     tracked read;
     intptr_t other;
-    life l;
-    life_begin(&l, f);
-    epio_file *stream = life_open_stream(&l, l.os, "stream", &other);
-    epio_loop_stats before = stats_of(l.loop);
+    op_fixture fx;
+    op_fixture_setup(&fx, f);
+    epio_file *stream = op_fixture_open_stream(&fx, fx.os, "stream", &other);
+    epio_loop_stats before = stats_of(fx.loop);
     epio_submit(epio_read(track(&read), stream, into, sizeof into, 0));
-    life_run_for(&l, MILLISECOND);
-    epio_loop_stats now = since(&before, l.loop);
+    op_fixture_run_for(&fx, MILLISECOND);
+    epio_loop_stats now = since(&before, fx.loop);
     check(now.at_backend_now == 1);
     check(now.in_flight == 1);
     check(now.delivered == 0);
-    before = stats_of(l.loop);
+    before = stats_of(fx.loop);
     intptr_t writer = other != NO_HANDLE ? other : epio_file_os_handle(stream);
     check(pipe_write(writer, "x", 1) == 1);
-    life_run_until_done(&l, &read);
+    op_fixture_run_until_done(&fx, &read);
     check_result(read.result, 1);
-    check(since(&before, l.loop).by_backend == 1);
+    check(since(&before, fx.loop).by_backend == 1);
 
     /* Nobody waits for what is there already. */
-    before = stats_of(l.loop);
+    before = stats_of(fx.loop);
     check(pipe_write(writer, "x", 1) == 1);
     epio_submit(epio_read(track(&read), stream, into, sizeof into, 0));
-    life_run_until_done(&l, &read);
-    now = since(&before, l.loop);
+    op_fixture_run_until_done(&fx, &read);
+    now = since(&before, fx.loop);
     check(now.at_once + now.by_backend == 1);
     check(now.at_once == 1 || !SYSTEM_IS_POSIX);
-    check_all_queues_are_empty(l.loop);
-    life_close_stream(stream, other);
-    life_end(&l);
+    check_all_queues_are_empty(fx.loop);
+    op_fixture_close_stream(stream, other);
+    op_fixture_teardown(&fx);
 }
 
 static void what_nobody_carries_out(fixture *f)
 {
     tracked invalid, first, second, sleeping, acquired, queued, at_gate, failed;
     epio_semaphore *semaphore;
-    life l;
-    life_begin(&l, f);
+    op_fixture fx;
+    op_fixture_setup(&fx, f);
     check_result(epio_semaphore_create(&semaphore, 1), 0);
-    epio_loop_stats before = stats_of(l.loop);
-    epio_submit(epio_read(track(&invalid), l.file, NULL, 1, 0));
-    epio_submit(epio_sleep(track(&sleeping), l.os, 1));
-    epio_submit(epio_acquire(track(&acquired), l.os, semaphore, 1));
-    life_run_out(&l);
+    epio_loop_stats before = stats_of(fx.loop);
+    epio_submit(epio_read(track(&invalid), fx.file, NULL, 1, 0));
+    epio_submit(epio_sleep(track(&sleeping), fx.os, 1));
+    epio_submit(epio_acquire(track(&acquired), fx.os, semaphore, 1));
+    op_fixture_drain(&fx);
     epio_semaphore_release(semaphore, 1);
-    epio_loop_stats now = since(&before, l.loop);
+    epio_loop_stats now = since(&before, fx.loop);
     check(now.delivered == 3);
     check(now.by_nobody == 3);
 
     /* Linked behind a failure, which a worker found out. A worker had it before. */
-    epio_submit(epio_work(track(&second), l.os, nothing));
-    life_run_out(&l);
-    before = stats_of(l.loop);
-    (void)epio_delete(track(&first), l.os, life_path(&l, "no such file"), 0);
-    epio_submit(epio_link(&first.op, epio_work(&second.op, l.os, nothing), 0));
-    life_run_out(&l);
+    epio_submit(epio_work(track(&second), fx.os, nothing));
+    op_fixture_drain(&fx);
+    before = stats_of(fx.loop);
+    (void)epio_delete(track(&first), fx.os, fixture_path(fx.f, "no such file"), 0);
+    epio_submit(epio_link(&first.op, epio_work(&second.op, fx.os, nothing), 0));
+    op_fixture_drain(&fx);
     check_result(second.result, EPIO_ECANCELED);
-    now = since(&before, l.loop);
+    now = since(&before, fx.loop);
     check(now.delivered == 2);
     check(now.by_nobody == 1);
     check(now.by_workers + now.by_owner == 1);
 
     /* Cancelled: before it was handed over, and in the queue of a worker. */
-    gate_shut(&l);
-    epio_submit(epio_work(track(&at_gate), l.gate, nothing));
-    life_run_until_waiting(&l, 1);
-    epio_submit(epio_work(track(&queued), l.gate, nothing));
-    life_run_for(&l, MILLISECOND);
-    check(stats_of(l.loop).at_workers_now == 2);
-    before = stats_of(l.loop);
-    epio_submit(epio_work(track(&failed), l.gate, nothing));
+    gate_shut(&fx);
+    epio_submit(epio_work(track(&at_gate), fx.gate, nothing));
+    op_fixture_run_until_waiting(&fx, 1);
+    epio_submit(epio_work(track(&queued), fx.gate, nothing));
+    op_fixture_run_for(&fx, MILLISECOND);
+    check(stats_of(fx.loop).at_workers_now == 2);
+    before = stats_of(fx.loop);
+    epio_submit(epio_work(track(&failed), fx.gate, nothing));
     epio_cancel(&failed.op);
     epio_cancel(&queued.op);
-    (void)epio_loop_poll(l.loop, 0, 0);
+    (void)epio_loop_poll(fx.loop, 0, 0);
     check_result(queued.result, EPIO_ECANCELED);
     check_result(failed.result, EPIO_ECANCELED);
-    now = since(&before, l.loop);
+    now = since(&before, fx.loop);
     check(now.delivered == 2);
     check(now.by_nobody == 2);
     check(now.at_workers_now == 1);
-    gate_open(&l);
-    life_run_out(&l);
-    check(since(&before, l.loop).by_workers == 1);
+    gate_open(&fx);
+    op_fixture_drain(&fx);
+    check(since(&before, fx.loop).by_workers == 1);
     epio_semaphore_destroy(semaphore);
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 /* In a VFS above the system's, which nobody below ever saw. */
@@ -612,23 +612,23 @@ static void what_only_waits_in_a_layer(fixture *f)
     tracked read;
     epio_vfs *limit;
     epio_semaphore *semaphore;
-    life l;
-    life_begin(&l, f);
+    op_fixture fx;
+    op_fixture_setup(&fx, f);
     check_result(epio_semaphore_create(&semaphore, 1), 0);
-    check_result(epio_limit_vfs_create(&limit, l.os, semaphore), 0);
+    check_result(epio_limit_vfs_create(&limit, fx.os, semaphore), 0);
     epio_file *file = open_temporary(limit, BLOCK);
     check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
-    epio_loop_stats before = stats_of(l.loop);
+    epio_loop_stats before = stats_of(fx.loop);
     epio_submit(epio_read(track(&read), file, into, sizeof into, 0));
     epio_cancel(&read.op);
-    life_run_out(&l);
+    op_fixture_drain(&fx);
     check_result(read.result, EPIO_ECANCELED);
-    check(since(&before, l.loop).by_nobody == 1);
+    check(since(&before, fx.loop).by_nobody == 1);
     epio_semaphore_release(semaphore, 1);
-    life_close(file);
+    op_fixture_close(file);
     epio_vfs_destroy(limit);
     epio_semaphore_destroy(semaphore);
-    life_end(&l);
+    op_fixture_teardown(&fx);
 }
 
 /* ---- Queues ---------------------------------------------------------------- */
@@ -636,33 +636,33 @@ static void what_only_waits_in_a_layer(fixture *f)
 static void queues_have_their_length(fixture *f)
 {
     tracked at_gate[3], ready[2];
-    life l;
-    life_begin(&l, f); /* one worker works */
-    gate_shut(&l);
+    op_fixture fx;
+    op_fixture_setup(&fx, f); /* one worker works */
+    gate_shut(&fx);
     for (int i = 0; i < 3; i++) {
-        epio_submit(epio_work(track(&at_gate[i]), l.gate, nothing));
+        epio_submit(epio_work(track(&at_gate[i]), fx.gate, nothing));
     }
-    check(stats_of(l.loop).to_offload_now == 3);
-    life_run_until_waiting(&l, 1);
-    epio_loop_stats now = stats_of(l.loop);
+    check(stats_of(fx.loop).to_offload_now == 3);
+    op_fixture_run_until_waiting(&fx, 1);
+    epio_loop_stats now = stats_of(fx.loop);
     check(now.to_offload_now == 0);
     check(now.at_workers_now == 3);
     check(now.in_flight == 3);
     check(now.threads_now >= 1);
     for (int i = 0; i < 2; i++) {
-        epio_submit(epio_current_time(track(&ready[i]), l.os));
+        epio_submit(epio_current_time(track(&ready[i]), fx.os));
     }
-    now = stats_of(l.loop);
+    now = stats_of(fx.loop);
     check(now.ready_now == 2);
     check(now.in_flight == 5);
-    check_result(epio_loop_poll(l.loop, 0, 1), 1);
-    now = stats_of(l.loop);
+    check_result(epio_loop_poll(fx.loop, 0, 1), 1);
+    now = stats_of(fx.loop);
     check(now.ready_now == 1);
     check(now.in_flight == 4);
-    gate_open(&l);
-    life_run_out(&l);
-    check_all_queues_are_empty(l.loop);
-    life_end(&l);
+    gate_open(&fx);
+    op_fixture_drain(&fx);
+    check_all_queues_are_empty(fx.loop);
+    op_fixture_teardown(&fx);
 }
 
 static const epio_loop *loop_of_done;
@@ -694,35 +694,35 @@ static void a_done_counts_its_op(fixture *f)
 static void syncs_share_a_flush(fixture *f)
 {
     tracked writes[8], syncs[8];
-    life l;
-    life_begin(&l, f);
-    epio_file *file = open_temporary(l.os, BLOCK);
-    epio_loop_stats before = stats_of(l.loop);
+    op_fixture fx;
+    op_fixture_setup(&fx, f);
+    epio_file *file = open_temporary(fx.os, BLOCK);
+    epio_loop_stats before = stats_of(fx.loop);
     for (unsigned i = 0; i < 8; i++) {
         epio_submit(epio_write(track(&writes[i]), file, "x", 1, i));
     }
     for (unsigned i = 0; i < 8; i++) {
         epio_submit(epio_sync(track(&syncs[i]), file, EPIO_SYNC_DATA_ONLY));
     }
-    life_run_out(&l);
-    epio_loop_stats now = since(&before, l.loop);
+    op_fixture_drain(&fx);
+    epio_loop_stats now = since(&before, fx.loop);
     check(now.syncs == 8);
     check(now.flushes == 1);
     check(now.delivered == 16);
     check(now.by_nobody == 8);
 
     /* One after the other they cannot. */
-    before = stats_of(l.loop);
+    before = stats_of(fx.loop);
     for (unsigned i = 0; i < 3; i++) {
         epio_submit(epio_sync(track(&syncs[i]), file, EPIO_SYNC_DATA_ONLY));
-        life_run_out(&l);
+        op_fixture_drain(&fx);
     }
-    now = since(&before, l.loop);
+    now = since(&before, fx.loop);
     check(now.syncs == 3);
     check(now.flushes == 3);
-    check_all_queues_are_empty(l.loop);
-    life_close(file);
-    life_end(&l);
+    check_all_queues_are_empty(fx.loop);
+    op_fixture_close(file);
+    op_fixture_teardown(&fx);
 }
 
 /* ---- Sleep and wake -------------------------------------------------------- */

@@ -15,15 +15,15 @@
 
 /* ---- A file over the fault layer --------------------------------------- */
 
-typedef struct bench {
+typedef struct sync_fixture {
     fixture *f;
     epio_vfs *fault;
     epio_file *file;
-} bench;
+} sync_fixture;
 
-static bench bench_open(fixture *f)
+static sync_fixture sync_fixture_setup(fixture *f)
 {
-    bench b = {.f = f};
+    sync_fixture b = {.f = f};
     epio_op op = {0};
     assert_int_equal(fault_vfs_create(&b.fault, f->vfs), 0);
     check_result(epio_wait(epio_open(&op, b.fault, fixture_path(f, "data"),
@@ -33,19 +33,19 @@ static bench bench_open(fixture *f)
     return b;
 }
 
-static void bench_close(bench *b)
+static void sync_fixture_teardown(sync_fixture *b)
 {
     epio_op op = {0};
     check_result(epio_wait(epio_close(&op, b->file)), 0);
     epio_vfs_destroy(b->fault);
 }
 
-static uint32_t flushes(const bench *b)
+static uint32_t flushes(const sync_fixture *b)
 {
     return fault_vfs_arrived(b->fault, EPIO_KIND_SYNC);
 }
 
-static void wait_until_held(const bench *b, uint8_t kind, uint32_t count)
+static void wait_until_held(const sync_fixture *b, uint8_t kind, uint32_t count)
 {
     /* A poll returns for what it delivers, and being held is no delivery. */
     while (fault_vfs_held(b->fault, kind) < count) {
@@ -53,20 +53,20 @@ static void wait_until_held(const bench *b, uint8_t kind, uint32_t count)
     }
 }
 
-static int64_t sync_now(const bench *b)
+static int64_t sync_now(const sync_fixture *b)
 {
     epio_op op = {0};
     return epio_wait(epio_sync(&op, b->file, EPIO_SYNC_FULL));
 }
 
-static int64_t write_now(const bench *b, uint64_t offset)
+static int64_t write_now(const sync_fixture *b, uint64_t offset)
 {
     epio_op op = {0};
     return epio_wait(epio_write(&op, b->file, "data", 4, offset));
 }
 
 /* Makes the next write fail, and lets it. */
-static void fail_a_write(const bench *b, int result, int32_t os_error)
+static void fail_a_write(const sync_fixture *b, int result, int32_t os_error)
 {
     fault_vfs_fail(b->fault, EPIO_KIND_WRITE, 0, 1, result, os_error);
     check_result(write_now(b, 0), result);
@@ -103,7 +103,7 @@ static void a_sync_waits_for_the_writes_before_it(fixture *f)
 {
     static const uint8_t kinds[] = {EPIO_KIND_WRITE, EPIO_KIND_WRITEV, EPIO_KIND_TRUNCATE};
     for (size_t i = 0; i < 3; i++) {
-        bench b = bench_open(f);
+        sync_fixture b = sync_fixture_setup(f);
         epio_iovec part = {(char[]){"x"}, 1};
         epio_op write = {0};
         epio_op sync = {0};
@@ -122,14 +122,14 @@ static void a_sync_waits_for_the_writes_before_it(fixture *f)
         assert_true(write.result >= 0);
         assert_int_equal(flushes(&b), 1);
         assert_int_equal(fault_vfs_writes_at_sync(b.fault), 0);
-        bench_close(&b);
+        sync_fixture_teardown(&b);
     }
 }
 
 static void a_sync_is_delivered_after_its_writes(fixture *f)
 {
     enum { WRITES = 20 };
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     order list = {.count = 0};
     epio_op writes[WRITES] = {{0}};
     epio_op sync = {0};
@@ -151,13 +151,13 @@ static void a_sync_is_delivered_after_its_writes(fixture *f)
     assert_int_equal(list.count, WRITES + 1);
     assert_ptr_equal(list.delivered[WRITES], &sync);
     assert_int_equal(flushes(&b), 1);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 /* Not even a callback of the last write sees the sync go first. */
 static void a_sync_from_a_callback_covers_its_write(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     order list = {.count = 0};
     epio_op held = {0};
     epio_op quick = {0};
@@ -178,12 +178,12 @@ static void a_sync_from_a_callback_covers_its_write(fixture *f)
     }
     assert_ptr_equal(list.delivered[1], &held);
     assert_ptr_equal(list.delivered[2], &sync);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 static void later_writes_do_not_hold_a_sync(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     epio_op first = {0};
     epio_op sync = {0};
     epio_op later = {0};
@@ -196,12 +196,12 @@ static void later_writes_do_not_hold_a_sync(fixture *f)
     assert_true(epio_op_pending(&later));
     fault_vfs_release_all(b.fault, EPIO_KIND_TRUNCATE);
     check_result(epio_wait(&later), 0);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 static void reads_and_other_files_do_not_hold_a_sync(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     char found[4];
     epio_op op = {0};
     epio_op read = {0};
@@ -223,13 +223,13 @@ static void reads_and_other_files_do_not_hold_a_sync(fixture *f)
     check_result(epio_wait(&read), 4);
     check_result(epio_wait(&write), 1);
     check_result(epio_wait(epio_close(&op, other)), 0);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 /* The whole chain counts as submitted with its first. */
 static void a_sync_covers_linked_writes(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     order list = {.count = 0};
     epio_op ops[3] = {{0}};
     epio_op sync = {0};
@@ -253,12 +253,12 @@ static void a_sync_covers_linked_writes(fixture *f)
     }
     assert_ptr_equal(list.delivered[3], &sync);
     assert_int_equal(fault_vfs_writes_at_sync(b.fault), 0);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 static void a_linked_sync_follows_its_write(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     epio_op write = {0};
     epio_op sync = {0};
     epio_op again = {0};
@@ -288,12 +288,12 @@ static void a_linked_sync_follows_its_write(fixture *f)
     epio_submit(epio_link(&write, epio_sync(&sync, b.file, EPIO_SYNC_FULL), 0));
     check_result(epio_wait(&sync), EPIO_ECANCELED);
     check_result(epio_wait(epio_sync(&again, b.file, EPIO_SYNC_FULL)), EPIO_ENOSPC);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 static void a_close_waits_for_write_and_sync(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     order list = {.count = 0};
     epio_op write = {0};
     epio_op sync = {0};
@@ -323,7 +323,7 @@ static void a_close_waits_for_write_and_sync(fixture *f)
 static void syncs_of_one_turn_share_a_flush(fixture *f)
 {
     enum { TASKS = 32 };
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     epio_op writes[TASKS] = {{0}};
     epio_op syncs[TASKS] = {{0}};
     fault_vfs_hold(b.fault, EPIO_KIND_WRITE);
@@ -341,14 +341,14 @@ static void syncs_of_one_turn_share_a_flush(fixture *f)
     }
     assert_int_equal(flushes(&b), 1);
     assert_int_equal(fault_vfs_writes_at_sync(b.fault), 0);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 /* While one flush runs, the syncs that become ready wait for one more. */
 static void syncs_during_a_flush_share_the_next(fixture *f)
 {
     enum { TASKS = 32 };
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     epio_op writes[TASKS] = {{0}};
     epio_op syncs[TASKS] = {{0}};
     fault_vfs_hold(b.fault, EPIO_KIND_SYNC);
@@ -370,13 +370,13 @@ static void syncs_during_a_flush_share_the_next(fixture *f)
         check_result(epio_wait(&syncs[i]), 0);
     }
     assert_int_equal(flushes(&b), 2);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 /* A flush that began before a write ended does not count for it. */
 static void a_running_flush_is_too_old(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     epio_op first = {0};
     epio_op second = {0};
     fault_vfs_hold(b.fault, EPIO_KIND_SYNC);
@@ -393,14 +393,14 @@ static void a_running_flush_is_too_old(fixture *f)
     assert_int_equal(flushes(&b), 2);
     fault_vfs_release_all(b.fault, EPIO_KIND_SYNC);
     check_result(epio_wait(&second), 0);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 /* 32 tasks, each of which writes and syncs, over and over. */
 enum { TASKS = 32, ROUNDS = 20 };
 
 typedef struct task {
-    bench *b;
+    sync_fixture *b;
     epio_op write;
     epio_op sync;
     size_t rounds;
@@ -440,7 +440,7 @@ static void task_begin(task *t)
     }
 }
 
-static void run_tasks(bench *b, bool pairs)
+static void run_tasks(sync_fixture *b, bool pairs)
 {
     static task tasks[TASKS];
     memset(tasks, 0, sizeof tasks);
@@ -462,14 +462,14 @@ static void run_tasks(bench *b, bool pairs)
 static void tasks_share_flushes(fixture *f)
 {
     for (int pairs = 0; pairs < 2; pairs++) {
-        bench b = bench_open(f);
+        sync_fixture b = sync_fixture_setup(f);
         run_tasks(&b, pairs != 0);
         print_message("%u flushes for %d syncs\n", flushes(&b), TASKS * ROUNDS);
         /* Alone they would be 640. How many are saved is a matter of timing; a
          * quarter is little. */
         assert_true(flushes(&b) >= ROUNDS);
         assert_true(flushes(&b) < TASKS * ROUNDS * 3 / 4);
-        bench_close(&b);
+        sync_fixture_teardown(&b);
     }
 }
 
@@ -486,7 +486,7 @@ static void a_shared_flush_is_the_strongest(fixture *f)
         {{EPIO_SYNC_FULL, EPIO_SYNC_NORMAL, EPIO_SYNC_DATA_ONLY}, EPIO_SYNC_FULL},
         {{EPIO_SYNC_NORMAL, EPIO_SYNC_NORMAL, EPIO_SYNC_FULL}, EPIO_SYNC_FULL},
     };
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         epio_op write = {0};
         epio_op syncs[3] = {{0}};
@@ -504,14 +504,14 @@ static void a_shared_flush_is_the_strongest(fixture *f)
         assert_int_equal(flushes(&b) - before, 1);
         assert_int_equal(fault_vfs_sync_flags(b.fault), cases[i].wanted);
     }
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 /* ---- Errors of writes -------------------------------------------------- */
 
 static void the_next_sync_reports_a_failed_write(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     epio_op op = {0};
     fail_a_write(&b, EPIO_ENOSPC, ENOSPC);
     check_result(epio_wait(epio_sync(&op, b.file, EPIO_SYNC_FULL)), EPIO_ENOSPC);
@@ -538,12 +538,12 @@ static void the_next_sync_reports_a_failed_write(fixture *f)
     check_result(epio_wait(epio_read(&op, b.file, (char[4]){0}, 4, 0)), EPIO_EIO);
     check_result(sync_now(&b), 0);
     check_result(write_now(&b, 0), 4);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 static void the_first_of_several_errors_is_reported(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     epio_op op = {0};
     fail_a_write(&b, EPIO_ENOSPC, ENOSPC);
     fail_a_write(&b, EPIO_EFBIG, EFBIG);
@@ -551,12 +551,12 @@ static void the_first_of_several_errors_is_reported(fixture *f)
     check_result(epio_wait(epio_sync(&op, b.file, EPIO_SYNC_FULL)), EPIO_ENOSPC);
     assert_int_equal(op.os_error, ENOSPC);
     check_result(sync_now(&b), 0);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 static void only_the_sync_that_covers_it_reports(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     epio_op good = {0};
     epio_op bad = {0};
     epio_op syncs[4] = {{0}};
@@ -579,12 +579,12 @@ static void only_the_sync_that_covers_it_reports(fixture *f)
         check_result(epio_wait(&syncs[i]), i == 1 ? EPIO_ENOSPC : 0);
         assert_int_equal(syncs[i].os_error, i == 1 ? ENOSPC : 0);
     }
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 static void cancelled_writes_are_no_failures(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     epio_op cancelled = {0};
     epio_op expired = {0};
     epio_op sync = {0};
@@ -600,13 +600,13 @@ static void cancelled_writes_are_no_failures(fixture *f)
     check_result(epio_wait(&sync), 0);
     assert_int_equal(flushes(&b), 1);
     check_result(sync_now(&b), 0);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 /* epio_perform runs alone: nobody waits for it, and nobody is told. */
 static void performed_writes_count_for_nothing(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     epio_op op = {0};
     fault_vfs_fail(b.fault, EPIO_KIND_WRITE, 0, 1, EPIO_ENOSPC, ENOSPC);
     check_result(epio_perform(epio_write(&op, b.file, "a", 1, 0)), EPIO_ENOSPC);
@@ -614,14 +614,14 @@ static void performed_writes_count_for_nothing(fixture *f)
     check_result(sync_now(&b), 0);
     check_result(epio_perform(epio_write(&op, b.file, "a", 1, 0)), 1);
     check_result(epio_perform(epio_sync(&op, b.file, EPIO_SYNC_FULL)), 0);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 /* ---- Cancelled syncs --------------------------------------------------- */
 
 static void a_cancelled_sync_ends_at_once(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     epio_op write = {0};
     epio_op syncs[3] = {{0}};
     fault_vfs_hold(b.fault, EPIO_KIND_WRITE);
@@ -639,12 +639,12 @@ static void a_cancelled_sync_ends_at_once(fixture *f)
     fault_vfs_release_all(b.fault, EPIO_KIND_WRITE);
     check_result(epio_wait(&syncs[2]), 0);
     assert_int_equal(flushes(&b), 1);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 static void a_cancelled_sync_leaves_the_flush_to_the_others(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     epio_op syncs[3] = {{0}};
     fault_vfs_hold(b.fault, EPIO_KIND_SYNC);
     for (size_t i = 0; i < 3; i++) {
@@ -660,13 +660,13 @@ static void a_cancelled_sync_leaves_the_flush_to_the_others(fixture *f)
     check_result(epio_wait(&syncs[0]), 0);
     check_result(epio_wait(&syncs[2]), 0);
     assert_int_equal(flushes(&b), 1);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 /* Nobody waits for the flush any more, but the close does. */
 static void a_flush_outlives_its_syncs(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     epio_op syncs[2] = {{0}};
     epio_op close = {0};
     fault_vfs_hold(b.fault, EPIO_KIND_SYNC);
@@ -689,7 +689,7 @@ static void a_flush_outlives_its_syncs(fixture *f)
 
 static void a_failing_flush_sticks_though_nobody_waits(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     epio_op sync = {0};
     fault_vfs_hold(b.fault, EPIO_KIND_SYNC);
     fault_vfs_fail_after(b.fault, EPIO_KIND_SYNC, 0, 1, EPIO_EIO, EIO);
@@ -701,14 +701,14 @@ static void a_failing_flush_sticks_though_nobody_waits(fixture *f)
     fixture_settle(f);
     check_result(sync_now(&b), EPIO_EIO);
     check_result(write_now(&b, 0), EPIO_EIO);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 /* The error of a write goes from a cancelled sync to the next, wherever the
  * first was when it was cancelled. */
 static void a_cancelled_sync_hands_its_error_on(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     epio_op first = {0};
     epio_op second = {0};
 
@@ -749,13 +749,13 @@ static void a_cancelled_sync_hands_its_error_on(fixture *f)
     fault_vfs_release_all(b.fault, EPIO_KIND_SYNC);
     check_result(epio_wait(&second), EPIO_ENOSPC);
     check_result(sync_now(&b), 0);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 /* The same where the first still waits for its writes. */
 static void a_waiting_sync_hands_its_error_on(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     epio_op held[2] = {{0}};
     epio_op failing = {0};
     epio_op syncs[3] = {{0}};
@@ -776,14 +776,14 @@ static void a_waiting_sync_hands_its_error_on(fixture *f)
     check_result(epio_wait(&syncs[2]), EPIO_ENOSPC);
     assert_int_equal(syncs[2].os_error, ENOSPC);
     check_result(sync_now(&b), 0);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 /* Cancelled when it already has what it will report: either is right, but the
  * error is reported once. */
 static void an_error_is_reported_exactly_once(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     for (int i = 0; i < 50; i++) {
         epio_op first = {0};
         epio_op second = {0};
@@ -800,7 +800,7 @@ static void an_error_is_reported_exactly_once(fixture *f)
         int reports = (result == EPIO_ENOSPC) + (other == EPIO_ENOSPC) + (last == EPIO_ENOSPC);
         assert_int_equal(reports, 1);
     }
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 /* ---- Syncs that end early ---------------------------------------------- */
@@ -812,7 +812,7 @@ enum { END_CANCELLED, END_BY_THREAD, END_EXPIRED, END_LINK_FAILED, END_INVALID, 
 enum { NEXT_LATER, NEXT_LINKED, NEXT_BEHIND_A_WRITE, NEXT_AS_FAR_AS_IT_GOES, NEXT_PLACES };
 
 typedef struct early_end {
-    bench b;
+    sync_fixture b;
     epio_op before_first;
     epio_op before_next;
     epio_op first;
@@ -896,7 +896,7 @@ static void end_a_sync_early(fixture *f, int place, int end, int next)
 {
     static const uint8_t held[] = {EPIO_KIND_READ, EPIO_KIND_READV, EPIO_KIND_WRITE,
                                    EPIO_KIND_WRITEV, EPIO_KIND_SYNC};
-    early_end e = {.b = bench_open(f)};
+    early_end e = {.b = sync_fixture_setup(f)};
     e.part = (epio_iovec){e.into, 4};
     fail_a_write(&e.b, EPIO_EFBIG, EFBIG);
     for (size_t i = 0; i < sizeof held; i++) {
@@ -916,7 +916,7 @@ static void end_a_sync_early(fixture *f, int place, int end, int next)
     check_result(epio_wait(&e.next), EPIO_EFBIG);
     assert_int_equal(e.next.os_error, EFBIG);
     check_result(sync_now(&e.b), 0);
-    bench_close(&e.b);
+    sync_fixture_teardown(&e.b);
 }
 
 static void a_sync_that_ends_early_hands_its_error_on(fixture *f)
@@ -937,7 +937,7 @@ static void a_sync_that_ends_early_hands_its_error_on(fixture *f)
 static void a_failed_write_is_reported_past_its_chain(fixture *f)
 {
     for (int syncs = 1; syncs < 4; syncs++) {
-        bench b = bench_open(f);
+        sync_fixture b = sync_fixture_setup(f);
         epio_op write = {0};
         epio_op chain[3] = {{0}};
         epio_op other = {0};
@@ -959,7 +959,7 @@ static void a_failed_write_is_reported_past_its_chain(fixture *f)
             check_result(epio_wait(&chain[i]), EPIO_ECANCELED);
         }
         check_result(sync_now(&b), 0);
-        bench_close(&b);
+        sync_fixture_teardown(&b);
     }
 }
 
@@ -967,7 +967,7 @@ static void a_failed_write_is_reported_past_its_chain(fixture *f)
  * first, and reports. */
 static void a_linked_sync_is_not_overtaken(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     order list = {.count = 0};
     epio_op write = {0};
     epio_op first = {0};
@@ -1004,13 +1004,13 @@ static void a_linked_sync_is_not_overtaken(fixture *f)
     }
     check_result(first.result, EPIO_ECANCELED);
     check_result(second.result, EPIO_EFBIG);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 /* A sync that waits for its link holds up no other, and so none may count on it. */
 static void the_first_to_complete_its_flush_reports(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     epio_op read = {0};
     epio_op linked = {0};
     epio_op other = {0};
@@ -1052,12 +1052,12 @@ static void the_first_to_complete_its_flush_reports(fixture *f)
     fault_vfs_release_all(b.fault, EPIO_KIND_READ);
     check_result(epio_wait(&linked), 0);
     check_result(sync_now(&b), EPIO_EFBIG);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 /* ---- Failed flushes ---------------------------------------------------- */
 
-static void check_stuck(const bench *b, int32_t os_error)
+static void check_stuck(const sync_fixture *b, int32_t os_error)
 {
     static const uint32_t strengths[] = {EPIO_SYNC_FULL, EPIO_SYNC_NORMAL, EPIO_SYNC_DATA_ONLY};
     epio_iovec part = {(char[]){"x"}, 1};
@@ -1089,7 +1089,7 @@ static void check_stuck(const bench *b, int32_t os_error)
 
 static void a_failed_flush_is_never_forgotten(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     epio_op op = {0};
     check_result(write_now(&b, 0), 4);
     fault_vfs_fail(b.fault, EPIO_KIND_SYNC, 0, 1, EPIO_ENOSPC, ENOSPC);
@@ -1115,25 +1115,25 @@ static void a_failed_flush_is_never_forgotten(fixture *f)
     b.file = op.file;
     check_result(write_now(&b, 0), 4);
     check_result(sync_now(&b), 0);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 static void a_failed_performed_flush_is_not_forgotten_either(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     epio_op op = {0};
     check_result(write_now(&b, 0), 4);
     fault_vfs_fail(b.fault, EPIO_KIND_SYNC, 0, 1, EPIO_EIO, EIO);
     check_result(epio_perform(epio_sync(&op, b.file, EPIO_SYNC_FULL)), EPIO_EIO);
     assert_int_equal(op.os_error, EIO);
     check_stuck(&b, EIO);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 /* All who share the flush, and all who wait for the next, are told. */
 static void a_failed_flush_answers_everybody(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     epio_op held = {0};
     epio_op sharing[3] = {{0}};
     epio_op waiting[3] = {{0}};
@@ -1164,13 +1164,13 @@ static void a_failed_flush_answers_everybody(fixture *f)
     }
     assert_int_equal(flushes(&b), 1);
     check_stuck(&b, EIO);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 /* A write that was submitted before the flush failed and begins after it. */
 static void a_linked_write_behind_a_failed_flush_fails(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     epio_op sync = {0};
     epio_op write = {0};
     fault_vfs_fail(b.fault, EPIO_KIND_SYNC, 0, 1, EPIO_EIO, EIO);
@@ -1181,7 +1181,7 @@ static void a_linked_write_behind_a_failed_flush_fails(fixture *f)
     assert_int_equal(write.os_error, EIO);
     check_result(sync.result, EPIO_EIO);
     assert_int_equal(fault_vfs_arrived(b.fault, EPIO_KIND_WRITE), 0);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 static void some_failures_do_not_stick(fixture *f)
@@ -1194,7 +1194,7 @@ static void some_failures_do_not_stick(fixture *f)
         {EPIO_ENOTSUP, ENOSYS},
         {EPIO_ECANCELED, 0},
     };
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         epio_op op = {0};
         fault_vfs_fail(b.fault, EPIO_KIND_SYNC, 0, 1, cases[i].result, cases[i].os_error);
@@ -1203,12 +1203,12 @@ static void some_failures_do_not_stick(fixture *f)
         check_result(write_now(&b, 0), 4);
         check_result(sync_now(&b), 0);
     }
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 static void a_failed_flush_is_that_files_alone(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     epio_op op = {0};
     check_result(epio_wait(epio_open(&op, b.fault, fixture_path(f, "other"),
                                      EPIO_OPEN_WRITE | EPIO_OPEN_CREATE)),
@@ -1220,13 +1220,13 @@ static void a_failed_flush_is_that_files_alone(fixture *f)
     check_result(epio_wait(epio_sync(&op, other, EPIO_SYNC_FULL)), 0);
     check_result(epio_wait(epio_close(&op, other)), 0);
     check_result(write_now(&b, 0), EPIO_EIO);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 /* A write that failed and a flush that failed: the flush is what sticks. */
 static void both_failures_are_told(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     epio_op op = {0};
     fail_a_write(&b, EPIO_ENOSPC, ENOSPC);
     fault_vfs_fail(b.fault, EPIO_KIND_SYNC, 0, 1, EPIO_EIO, EIO);
@@ -1234,7 +1234,7 @@ static void both_failures_are_told(fixture *f)
     check_result(epio_wait(epio_sync(&op, b.file, EPIO_SYNC_FULL)), EPIO_EIO);
     assert_int_equal(op.os_error, EIO);
     check_result(write_now(&b, 0), EPIO_EIO);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 /* Law 6 goes before law 5, wherever a sync is that has the error of a write to
@@ -1242,7 +1242,7 @@ static void both_failures_are_told(fixture *f)
 static void a_failed_flush_goes_before_the_error_of_a_write(fixture *f)
 {
     enum { SHARES, SHARES_TOO, READY, BEHIND, LINKED, SYNCS };
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     epio_op syncs[SYNCS] = {{0}};
     epio_op held[2] = {{0}};
     epio_op op = {0};
@@ -1292,13 +1292,13 @@ static void a_failed_flush_goes_before_the_error_of_a_write(fixture *f)
     }
     assert_int_equal(flushes(&b), 1);
     check_stuck(&b, 77);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 /* What says nothing of the medium completes no flush either. */
 static void a_refused_flush_leaves_the_error_of_a_write(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     epio_op syncs[2] = {{0}};
     fail_a_write(&b, EPIO_EFBIG, EFBIG);
     fault_vfs_fail(b.fault, EPIO_KIND_SYNC, 0, 1, EPIO_EINVAL, EINVAL);
@@ -1310,13 +1310,13 @@ static void a_refused_flush_leaves_the_error_of_a_write(fixture *f)
     }
     check_result(sync_now(&b), EPIO_EFBIG);
     check_result(sync_now(&b), 0);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 /* The system tells a failure to one of two flushes. */
 static void a_flush_beside_one_that_fails_fails(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     epio_op sync = {0};
     epio_op performed = {0};
     fault_vfs_hold(b.fault, EPIO_KIND_SYNC);
@@ -1327,7 +1327,7 @@ static void a_flush_beside_one_that_fails_fails(fixture *f)
     fault_vfs_release_all(b.fault, EPIO_KIND_SYNC);
     check_result(epio_wait(&sync), EPIO_EIO);
     assert_int_equal(sync.os_error, 77);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 /* ---- Any order --------------------------------------------------------- */
@@ -1351,7 +1351,7 @@ typedef struct model_op {
 } model_op;
 
 typedef struct model {
-    bench b;
+    sync_fixture b;
     random_source random;
     uint64_t seed;
     model_op ops[MODEL_OPS];
@@ -1553,7 +1553,7 @@ static void no_error_is_lost_in_random_orders(fixture *f)
     static model m;
     const char *seed = getenv("EPIO_TEST_SEED");
     memset(&m, 0, sizeof m);
-    m.b = bench_open(f);
+    m.b = sync_fixture_setup(f);
     fault_vfs_judge(m.b.fault, judge_by_model);
     check_result(write_now(&m.b, 0), 4);
     for (uint64_t round = 1; round <= MODEL_ROUNDS; round++) {
@@ -1561,7 +1561,7 @@ static void no_error_is_lost_in_random_orders(fixture *f)
         m.random.state = m.seed;
         round_of_model(&m);
     }
-    bench_close(&m.b);
+    sync_fixture_teardown(&m.b);
 }
 
 /* ---- The layer API ----------------------------------------------------- */
@@ -1569,7 +1569,7 @@ static void no_error_is_lost_in_random_orders(fixture *f)
 /* A layer may send an op again when it came back; nobody above notices. */
 static void a_layer_repeats_ops(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     epio_op op = {0};
     char found[4];
     fault_vfs_repeat(b.fault, EPIO_KIND_WRITE, 3);
@@ -1583,7 +1583,7 @@ static void a_layer_repeats_ops(fixture *f)
     check_result(sync_now(&b), 0);
     assert_int_equal(fault_vfs_reached(b.fault, EPIO_KIND_SYNC), 2);
     assert_int_equal(fault_vfs_arrived(b.fault, EPIO_KIND_SYNC), 1);
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 static void layers_stack(fixture *f)
@@ -1679,7 +1679,7 @@ static void cancel_the_other(epio_op *op)
  * tried again. The cancel is not lost. */
 static void a_cancel_finds_an_op_on_its_way_back(fixture *f)
 {
-    bench b = bench_open(f);
+    sync_fixture b = sync_fixture_setup(f);
     char found[4];
     check_result(write_now(&b, 0), 4);
     for (int tries_again = 0; tries_again < 2; tries_again++) {
@@ -1698,7 +1698,7 @@ static void a_cancel_finds_an_op_on_its_way_back(fixture *f)
         epio_submit(epio_readv(&second, b.file, &part, 1, 0));
         check_result(epio_wait(&second), EPIO_ECANCELED);
     }
-    bench_close(&b);
+    sync_fixture_teardown(&b);
 }
 
 /* ---- Without the fault layer ------------------------------------------- */

@@ -1,6 +1,6 @@
 /* A loop woken and stopped by a signal handler, and how often threads wake, which only POSIX
  * tells. The rest is in test_threads.c. */
-#include "life.h"
+#include "op_fixture.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -83,28 +83,28 @@ static void nothing_wakes_while_a_vfs_is_slow(fixture *f)
 {
     static const lane lanes[] = {LANE_READ, LANE_PATH};
     for (size_t i = 0; i < sizeof lanes / sizeof lanes[0]; i++) {
-        life l;
+        op_fixture fx;
         fillers all;
         tracked more;
-        life_begin(&l, f);
-        gate_shut(&l);
-        fillers_submit(&l, &all, lanes[i]);
+        op_fixture_setup(&fx, f);
+        gate_shut(&fx);
+        fillers_submit(&fx, &all, lanes[i]);
         if (lanes[i] == LANE_READ) {
-            epio_submit(epio_read(track(&more), l.file, l.buffer, 1, 0));
+            epio_submit(epio_read(track(&more), fx.file, fx.buffer, 1, 0));
         } else {
-            epio_submit(epio_access(track(&more), l.gate, f->directory, EPIO_ACCESS_EXISTS));
+            epio_submit(epio_access(track(&more), fx.gate, f->directory, EPIO_ACCESS_EXISTS));
         }
-        life_run_for(&l, 100 * MILLISECOND);
+        op_fixture_run_for(&fx, 100 * MILLISECOND);
         int64_t before = count_sleeps();
         pause_ns(400 * MILLISECOND);
         /* A sanitizer has a thread of its own. */
         check(count_sleeps() - before < 20);
         check_result(more.calls, 0);
-        gate_open(&l);
-        fillers_finish(&l, &all);
-        life_run_until_done(&l, &more);
+        gate_open(&fx);
+        fillers_finish(&fx, &all);
+        op_fixture_run_until_done(&fx, &more);
         check_result(more.result, 1);
-        life_end(&l);
+        op_fixture_teardown(&fx);
     }
 }
 

@@ -311,22 +311,54 @@ unsigned fixture_rounds(unsigned rounds)
     return rounds > 100 ? rounds / 10 : 10;
 }
 
-/* ---- Doing ------------------------------------------------------------- */
+/* ---- Deliveries -------------------------------------------------------- */
 
 #if EPIO_ASYNC
 
 static void count_done(epio_op *op)
 {
-    int *calls = op->user;
-    (*calls)++;
+    int *count = op->user;
+    (*count)++;
 }
+
+epio_op *count_delivery(epio_op *op, int *count)
+{
+    op->done = count_done;
+    op->user = count;
+    return op;
+}
+
+static void tracked_done(epio_op *op)
+{
+    tracked *one = op->user;
+    one->calls++;
+    one->result = op->result;
+    check(!epio_op_pending(op));
+    check(op->result != EPIO_EPENDING);
+    check(op->timeout_ns == 0);
+    if (one->then != NULL) {
+        one->then(one);
+    }
+}
+
+epio_op *track(tracked *one)
+{
+    memset(one, 0, sizeof *one);
+    one->op.done = tracked_done;
+    one->op.user = one;
+    return &one->op;
+}
+
+#endif
+
+/* ---- Doing ------------------------------------------------------------- */
+
+#if EPIO_ASYNC
 
 static int64_t submit_and_run(fixture *f, epio_op *op)
 {
     int calls = 0;
-    op->done = count_done;
-    op->user = &calls;
-    epio_submit(op);
+    epio_submit(count_delivery(op, &calls));
     if (calls != 0) {
         print_error("done was called by epio_submit\n");
         fail_at(__FILE__, __LINE__);

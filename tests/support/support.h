@@ -159,6 +159,27 @@ void fixture_works(fixture *f);
 void fixture_settle(fixture *f);
 #endif
 
+#if EPIO_ASYNC
+
+/* ---- Deliveries -------------------------------------------------------- */
+
+/* Sets the op's `done` to one that adds 1 to *count. Returns the op, for a verb. */
+epio_op *count_delivery(epio_op *op, int *count);
+
+/* An op whose `done` counts its calls and checks the op's fields. */
+typedef struct tracked {
+    epio_op op; /* its `user` is this */
+    int calls;
+    int64_t result;                    /* in `done` */
+    void (*then)(struct tracked *one); /* called by `done`; NULL: not called */
+    void *user;
+} tracked;
+
+/* Zeroes it and sets its `done`. Returns &one->op, for a verb. */
+epio_op *track(tracked *one);
+
+#endif
+
 /* ---- Checking ---------------------------------------------------------- */
 
 /* These serve in a child process too, where CMocka's own checks would return to

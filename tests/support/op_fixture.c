@@ -1,5 +1,5 @@
-/* See life.h. */
-#include "life.h"
+/* See op_fixture.h. */
+#include "op_fixture.h"
 
 #include <epio/vfs.h>
 
@@ -10,29 +10,6 @@
 uint64_t now_ns(void)
 {
     return epio_clock_monotonic();
-}
-
-/* ---- Ops that are watched ------------------------------------------------ */
-
-static void tracked_done(epio_op *op)
-{
-    tracked *one = op->user;
-    one->calls++;
-    one->result = op->result;
-    check(!epio_op_pending(op));
-    check(op->result != EPIO_EPENDING);
-    check(op->timeout_ns == 0);
-    if (one->then != NULL) {
-        one->then(one);
-    }
-}
-
-epio_op *track(tracked *one)
-{
-    memset(one, 0, sizeof *one);
-    one->op.done = tracked_done;
-    one->op.user = one;
-    return &one->op;
 }
 
 /* ---- The gate ------------------------------------------------------------ */
@@ -124,7 +101,7 @@ static epio_vfs *gate_create(epio_vfs *inner)
     return &gate->base;
 }
 
-static void gate_set(life *one, bool shut)
+static void gate_set(op_fixture *one, bool shut)
 {
     gate_vfs *gate = gate_of(one->gate);
     mutex_lock(&gate->mutex);
@@ -133,12 +110,12 @@ static void gate_set(life *one, bool shut)
     mutex_unlock(&gate->mutex);
 }
 
-void gate_shut(life *one)
+void gate_shut(op_fixture *one)
 {
     gate_set(one, true);
 }
 
-uint32_t gate_waiting(life *one)
+uint32_t gate_waiting(op_fixture *one)
 {
     gate_vfs *gate = gate_of(one->gate);
     mutex_lock(&gate->mutex);
@@ -147,7 +124,7 @@ uint32_t gate_waiting(life *one)
     return waiting;
 }
 
-void gate_open(life *one)
+void gate_open(op_fixture *one)
 {
     gate_set(one, false);
     while (gate_waiting(one) != 0) { /* nobody is to be caught by the next gate_shut */
@@ -157,42 +134,28 @@ void gate_open(life *one)
 
 /* ---- A loop -------------------------------------------------------------- */
 
-const char *life_path(life *one, const char *name)
-{
-    for (size_t i = 0; i < sizeof one->names / sizeof one->names[0]; i++) {
-        if (one->names[i] == NULL) {
-            one->names[i] = name;
-            one->paths[i] = fixture_path(one->f, name);
-        }
-        if (strcmp(one->names[i], name) == 0) {
-            return one->paths[i];
-        }
-    }
-    return fixture_path(one->f, name); /* no room to remember it */
-}
-
-epio_file *life_open(life *one, epio_vfs *vfs, const char *name)
+epio_file *op_fixture_open(op_fixture *one, epio_vfs *vfs, const char *name)
 {
     epio_op op = {0};
     uint32_t flags = EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE;
-    check_result(epio_wait(epio_open(&op, vfs, life_path(one, name), flags)), 0);
+    check_result(epio_wait(epio_open(&op, vfs, fixture_path(one->f, name), flags)), 0);
     return op.file;
 }
 
-void life_close(epio_file *file)
+void op_fixture_close(epio_file *file)
 {
     epio_op op = {0};
     check_result(epio_wait(epio_close(&op, file)), 0);
 }
 
-epio_file *life_open_stream(life *one, epio_vfs *vfs, const char *name, intptr_t *other)
+epio_file *op_fixture_open_stream(op_fixture *one, epio_vfs *vfs, const char *name, intptr_t *other)
 {
     epio_op op = {0};
     uint32_t flags = EPIO_OPEN_READ | EPIO_OPEN_WRITE;
     intptr_t ends[2] = {NO_HANDLE, NO_HANDLE};
     if (SYSTEM_HAS_FIFOS) {
-        fifo_make(life_path(one, name));
-        (void)epio_open(&op, vfs, life_path(one, name), flags);
+        fifo_make(fixture_path(one->f, name));
+        (void)epio_open(&op, vfs, fixture_path(one->f, name), flags);
     } else {
         pipe_make_duplex(ends);
         (void)epio_adopt(&op, vfs, ends[0], flags);
@@ -202,13 +165,13 @@ epio_file *life_open_stream(life *one, epio_vfs *vfs, const char *name, intptr_t
     return op.file;
 }
 
-void life_close_stream(epio_file *file, intptr_t other)
+void op_fixture_close_stream(epio_file *file, intptr_t other)
 {
-    life_close(file);
+    op_fixture_close(file);
     check(other == NO_HANDLE || handle_close(other));
 }
 
-void life_begin(life *one, fixture *f)
+void op_fixture_setup(op_fixture *one, fixture *f)
 {
     epio_loop_options options = {
         .size = sizeof options, .workers = 1, .poll_budget_ns = EPIO_FOREVER};
@@ -218,20 +181,20 @@ void life_begin(life *one, fixture *f)
     check_result(epio_loop_create(&one->loop, &options), 0);
     one->os = epio_loop_vfs(one->loop);
     one->gate = gate_create(one->os);
-    one->file = life_open(one, one->gate, "file");
-    one->other[0] = life_open(one, one->gate, "other 0");
-    one->other[1] = life_open(one, one->gate, "other 1");
-    one->other[2] = life_open(one, one->gate, "other 2");
+    one->file = op_fixture_open(one, one->gate, "file");
+    one->other[0] = op_fixture_open(one, one->gate, "other 0");
+    one->other[1] = op_fixture_open(one, one->gate, "other 1");
+    one->other[2] = op_fixture_open(one, one->gate, "other 2");
     pattern_fill(one->buffer, sizeof one->buffer, 0);
     check_result(epio_wait(epio_write(&op, one->file, one->buffer, sizeof one->buffer, 0)),
                  sizeof one->buffer);
 }
 
-void life_end(life *one)
+void op_fixture_teardown(op_fixture *one)
 {
-    life_close(one->file);
+    op_fixture_close(one->file);
     for (size_t i = 0; i < 3; i++) {
-        life_close(one->other[i]);
+        op_fixture_close(one->other[i]);
     }
     check_result(epio_loop_pending(one->loop), 0);
     /* The workers must be gone before what they call. */
@@ -239,7 +202,7 @@ void life_end(life *one)
     epio_vfs_destroy(one->gate);
 }
 
-void life_run_until_waiting(life *one, uint32_t count)
+void op_fixture_run_until_waiting(op_fixture *one, uint32_t count)
 {
     uint64_t deadline = now_ns() + PATIENCE;
     while (gate_waiting(one) != count) {
@@ -248,7 +211,7 @@ void life_run_until_waiting(life *one, uint32_t count)
     }
 }
 
-void life_run_until_done(life *one, tracked *op)
+void op_fixture_run_until_done(op_fixture *one, tracked *op)
 {
     uint64_t deadline = now_ns() + PATIENCE;
     while (op->calls == 0) {
@@ -258,7 +221,7 @@ void life_run_until_done(life *one, tracked *op)
     check_result(op->calls, 1);
 }
 
-void life_run_for(life *one, uint64_t nanoseconds)
+void op_fixture_run_for(op_fixture *one, uint64_t nanoseconds)
 {
     uint64_t deadline = now_ns() + nanoseconds;
     for (uint64_t now = now_ns(); now < deadline; now = now_ns()) {
@@ -266,7 +229,7 @@ void life_run_for(life *one, uint64_t nanoseconds)
     }
 }
 
-void life_run_out(life *one)
+void op_fixture_drain(op_fixture *one)
 {
     uint64_t deadline = now_ns() + PATIENCE;
     while (epio_loop_pending(one->loop) != 0) {
@@ -277,7 +240,7 @@ void life_run_out(life *one)
 
 /* ---- Cancelling and submitting ------------------------------------------- */
 
-const char *const who_names[WHO_COUNT] = {"the owner", "another thread", "a `done`"};
+const char *const cancel_origin_names[CANCEL_ORIGINS] = {"the owner", "another thread", "a `done`"};
 
 static void *cancel_in_thread(void *op)
 {
@@ -308,7 +271,7 @@ static void cancel_the_user(tracked *one)
     epio_cancel(one->user);
 }
 
-void life_cancel(life *one, who by, epio_op *op)
+void op_fixture_cancel(op_fixture *one, cancel_origin by, epio_op *op)
 {
     tracked trigger;
     switch (by) {
@@ -323,45 +286,45 @@ void life_cancel(life *one, who by, epio_op *op)
         trigger.then = cancel_the_user;
         trigger.user = op;
         epio_submit(epio_current_time(&trigger.op, one->os));
-        life_run_until_done(one, &trigger);
+        op_fixture_run_until_done(one, &trigger);
         return;
     }
 }
 
 /* ---- One op of each kind ------------------------------------------------- */
 
-static void clear_nothing(life *one, epio_op *op)
+static void clear_nothing(op_fixture *one, epio_op *op)
 {
     (void)one;
     (void)op;
 }
 
-static void prepare_open(life *one, epio_op *op)
+static void prepare_open(op_fixture *one, epio_op *op)
 {
-    (void)epio_open(op, one->gate, life_path(one, "file"), EPIO_OPEN_READ);
+    (void)epio_open(op, one->gate, fixture_path(one->f, "file"), EPIO_OPEN_READ);
 }
 
 /* An open that came through hands out its file, one that did not has none. */
-static void clear_open(life *one, epio_op *op)
+static void clear_open(op_fixture *one, epio_op *op)
 {
     (void)one;
     check((op->result == 0) == (op->file != NULL));
     if (op->file != NULL) {
-        life_close(op->file);
+        op_fixture_close(op->file);
     }
 }
 
 static intptr_t adopted = NO_HANDLE;
 
-static void prepare_adopt(life *one, epio_op *op)
+static void prepare_adopt(op_fixture *one, epio_op *op)
 {
-    adopted = handle_open(life_path(one, "file"), EPIO_OPEN_READ);
+    adopted = handle_open(fixture_path(one->f, "file"), EPIO_OPEN_READ);
     check(adopted != NO_HANDLE);
     (void)epio_adopt(op, one->gate, adopted, 0);
 }
 
 /* Without success the descriptor stays the caller's. */
-static void clear_adopt(life *one, epio_op *op)
+static void clear_adopt(op_fixture *one, epio_op *op)
 {
     if (op->file == NULL) {
         check(handle_close(adopted));
@@ -369,68 +332,68 @@ static void clear_adopt(life *one, epio_op *op)
     clear_open(one, op);
 }
 
-static void prepare_close(life *one, epio_op *op)
+static void prepare_close(op_fixture *one, epio_op *op)
 {
-    (void)epio_close(op, life_open(one, one->gate, "closed"));
+    (void)epio_close(op, op_fixture_open(one, one->gate, "closed"));
 }
 
-static void prepare_read(life *one, epio_op *op)
+static void prepare_read(op_fixture *one, epio_op *op)
 {
     static char into[100];
     (void)epio_read(op, one->file, into, sizeof into, 50);
 }
 
-static void prepare_readv(life *one, epio_op *op)
+static void prepare_readv(op_fixture *one, epio_op *op)
 {
     static char into[2][50];
     static const epio_iovec parts[2] = {{into[0], 50}, {into[1], 50}};
     (void)epio_readv(op, one->file, parts, 2, 50);
 }
 
-static void prepare_write(life *one, epio_op *op)
+static void prepare_write(op_fixture *one, epio_op *op)
 {
     (void)epio_write(op, one->file, one->buffer, 100, 0);
 }
 
-static void prepare_writev(life *one, epio_op *op)
+static void prepare_writev(op_fixture *one, epio_op *op)
 {
     static char from[2][50];
     static const epio_iovec parts[2] = {{from[0], 50}, {from[1], 50}};
     (void)epio_writev(op, one->file, parts, 2, 3900);
 }
 
-static void prepare_truncate(life *one, epio_op *op)
+static void prepare_truncate(op_fixture *one, epio_op *op)
 {
     (void)epio_truncate(op, one->file, 4096);
 }
 
-static void prepare_sync(life *one, epio_op *op)
+static void prepare_sync(op_fixture *one, epio_op *op)
 {
     (void)epio_sync(op, one->file, EPIO_SYNC_DATA_ONLY);
 }
 
-static void prepare_size(life *one, epio_op *op)
+static void prepare_size(op_fixture *one, epio_op *op)
 {
     (void)epio_size(op, one->file);
 }
 
-static void make_file(life *one, const char *name)
+static void make_file(op_fixture *one, const char *name)
 {
-    file_make(life_path(one, name));
+    file_make(fixture_path(one->f, name));
 }
 
-static bool exists(life *one, const char *name)
+static bool exists(op_fixture *one, const char *name)
 {
-    return file_exists(life_path(one, name));
+    return file_exists(fixture_path(one->f, name));
 }
 
-static void prepare_lock(life *one, epio_op *op)
+static void prepare_lock(op_fixture *one, epio_op *op)
 {
     (void)epio_lock(op, one->file, EPIO_LOCK_SHARED, EPIO_LOCK_WAIT);
 }
 
 /* The file has what the op says that it got. */
-static void clear_lock(life *one, epio_op *op)
+static void clear_lock(op_fixture *one, epio_op *op)
 {
     epio_op unlock = {0};
     check_result(epio_file_lock_level(one->file),
@@ -438,60 +401,60 @@ static void clear_lock(life *one, epio_op *op)
     check_result(epio_perform(epio_unlock(&unlock, one->file, EPIO_LOCK_NONE)), 0);
 }
 
-static void prepare_unlock(life *one, epio_op *op)
+static void prepare_unlock(op_fixture *one, epio_op *op)
 {
     epio_op lock = {0};
     check_result(epio_perform(epio_lock(&lock, one->file, EPIO_LOCK_SHARED, 0)), 0);
     (void)epio_unlock(op, one->file, EPIO_LOCK_NONE);
 }
 
-static void clear_unlock(life *one, epio_op *op)
+static void clear_unlock(op_fixture *one, epio_op *op)
 {
     (void)op;
     check_result(epio_file_lock_level(one->file), EPIO_LOCK_NONE);
 }
 
-static void prepare_check_reserved_lock(life *one, epio_op *op)
+static void prepare_check_reserved_lock(op_fixture *one, epio_op *op)
 {
     (void)epio_check_reserved_lock(op, one->file);
 }
 
-static void prepare_delete(life *one, epio_op *op)
+static void prepare_delete(op_fixture *one, epio_op *op)
 {
     make_file(one, "victim");
-    (void)epio_delete(op, one->gate, life_path(one, "victim"), 0);
+    (void)epio_delete(op, one->gate, fixture_path(one->f, "victim"), 0);
 }
 
-static void clear_delete(life *one, epio_op *op)
+static void clear_delete(op_fixture *one, epio_op *op)
 {
     check(exists(one, "victim") == (op->result != 0));
 }
 
-static void prepare_rename(life *one, epio_op *op)
+static void prepare_rename(op_fixture *one, epio_op *op)
 {
     make_file(one, "from");
-    (void)epio_rename(op, one->gate, life_path(one, "from"), life_path(one, "to"), 0);
+    (void)epio_rename(op, one->gate, fixture_path(one->f, "from"), fixture_path(one->f, "to"), 0);
 }
 
-static void clear_rename(life *one, epio_op *op)
+static void clear_rename(op_fixture *one, epio_op *op)
 {
     check(exists(one, "from") == (op->result != 0));
     check(exists(one, "to") == (op->result == 0));
-    (void)file_remove(life_path(one, "to"));
+    (void)file_remove(fixture_path(one->f, "to"));
 }
 
-static void prepare_access(life *one, epio_op *op)
+static void prepare_access(op_fixture *one, epio_op *op)
 {
-    (void)epio_access(op, one->gate, life_path(one, "file"), EPIO_ACCESS_READ);
+    (void)epio_access(op, one->gate, fixture_path(one->f, "file"), EPIO_ACCESS_READ);
 }
 
-static void prepare_full_pathname(life *one, epio_op *op)
+static void prepare_full_pathname(op_fixture *one, epio_op *op)
 {
     static char path[4096];
     (void)epio_full_pathname(op, one->gate, SYSTEM_ROOT, path, sizeof path);
 }
 
-static void prepare_randomness(life *one, epio_op *op)
+static void prepare_randomness(op_fixture *one, epio_op *op)
 {
     static unsigned char random[10];
     (void)epio_randomness(op, one->gate, random, sizeof random);
@@ -503,12 +466,12 @@ static int64_t answer(epio_op *op)
     return 42;
 }
 
-static void prepare_work(life *one, epio_op *op)
+static void prepare_work(op_fixture *one, epio_op *op)
 {
     (void)epio_work(op, one->gate, answer);
 }
 
-const life_kind life_kinds[] = {
+const op_kind op_kinds[] = {
     {"open", LANE_PATH, 0, false, false, prepare_open, clear_open},
     {"adopt", LANE_PATH, 0, false, false, prepare_adopt, clear_adopt},
     {"close", LANE_CLOSE, 0, true, false, prepare_close, clear_nothing},
@@ -531,18 +494,18 @@ const life_kind life_kinds[] = {
     {"work", LANE_WORK, 42, false, false, prepare_work, clear_nothing},
 };
 
-const size_t life_kind_count = sizeof life_kinds / sizeof life_kinds[0];
+const size_t op_kind_count = sizeof op_kinds / sizeof op_kinds[0];
 
 /* Opened beside the gate, which is shut; closed through it. */
-static epio_op *prepare_closing(life *one, epio_op *op, uint32_t number)
+static epio_op *prepare_closing(op_fixture *one, epio_op *op, uint32_t number)
 {
     static const char *const names[] = {"closing 0", "closing 1", "closing 2", "closing 3"};
-    epio_file *file = life_open(one, one->os, names[number]);
+    epio_file *file = op_fixture_open(one, one->os, names[number]);
     file->vfs = one->gate;
     return epio_close(op, file);
 }
 
-static epio_op *prepare_filler(life *one, epio_op *op, lane which, uint32_t number)
+static epio_op *prepare_filler(op_fixture *one, epio_op *op, lane which, uint32_t number)
 {
     static char into[16];
     switch (which) {
@@ -563,7 +526,7 @@ static epio_op *prepare_filler(life *one, epio_op *op, lane which, uint32_t numb
     }
 }
 
-uint32_t fillers_start(life *one, fillers *all, lane which)
+uint32_t fillers_start(op_fixture *one, fillers *all, lane which)
 {
     all->count = which == LANE_FLUSH || which == LANE_PATH || which == LANE_CLOSE ? 4 : 1;
     for (uint32_t i = 0; i < all->count; i++) {
@@ -572,16 +535,16 @@ uint32_t fillers_start(life *one, fillers *all, lane which)
     return all->count;
 }
 
-void fillers_submit(life *one, fillers *all, lane which)
+void fillers_submit(op_fixture *one, fillers *all, lane which)
 {
-    life_run_until_waiting(one, fillers_start(one, all, which));
+    op_fixture_run_until_waiting(one, fillers_start(one, all, which));
 }
 
-void fillers_finish(life *one, fillers *all)
+void fillers_finish(op_fixture *one, fillers *all)
 {
     gate_open(one);
     for (uint32_t i = 0; i < all->count; i++) {
-        life_run_until_done(one, &all->ops[i]);
+        op_fixture_run_until_done(one, &all->ops[i]);
         check(all->ops[i].result >= 0);
     }
 }
@@ -622,37 +585,37 @@ static void check_none_is_free(void)
     check_result(epio_semaphore_available(semaphore), 0);
 }
 
-static void begin_sleep(life *one, epio_op *op)
+static void begin_sleep(op_fixture *one, epio_op *op)
 {
     (void)epio_sleep(op, one->os, HOUR);
 }
 
-static void end_nothing(life *one, epio_op *op)
+static void end_nothing(op_fixture *one, epio_op *op)
 {
     (void)one;
     (void)op;
 }
 
-static void make_fifo(life *one)
+static void make_fifo(op_fixture *one)
 {
-    (void)file_remove(life_path(one, "fifo"));
-    fifo_make(life_path(one, "fifo"));
+    (void)file_remove(fixture_path(one->f, "fifo"));
+    fifo_make(fixture_path(one->f, "fifo"));
 }
 
-static void open_fifo(life *one)
+static void open_fifo(op_fixture *one)
 {
-    (void)file_remove(life_path(one, "fifo"));
-    stream = life_open_stream(one, one->os, "fifo", &other_end);
+    (void)file_remove(fixture_path(one->f, "fifo"));
+    stream = op_fixture_open_stream(one, one->os, "fifo", &other_end);
 }
 
-static void begin_fifo_read(life *one, epio_op *op)
+static void begin_fifo_read(op_fixture *one, epio_op *op)
 {
     static char into[10];
     open_fifo(one);
     (void)epio_read(op, stream, into, sizeof into, 0);
 }
 
-static void begin_fifo_readv(life *one, epio_op *op)
+static void begin_fifo_readv(op_fixture *one, epio_op *op)
 {
     static char into[10];
     static const epio_iovec part = {into, sizeof into};
@@ -660,7 +623,7 @@ static void begin_fifo_readv(life *one, epio_op *op)
     (void)epio_readv(op, stream, &part, 1, 0);
 }
 
-static void begin_fifo_second_read(life *one, epio_op *op)
+static void begin_fifo_second_read(op_fixture *one, epio_op *op)
 {
     static char into[10];
     begin_fifo_read(one, track(&before));
@@ -668,48 +631,48 @@ static void begin_fifo_second_read(life *one, epio_op *op)
     (void)epio_read(op, stream, into, sizeof into, 0);
 }
 
-static void begin_fifo_write(life *one, epio_op *op)
+static void begin_fifo_write(op_fixture *one, epio_op *op)
 {
     static const char lot[1 << 20];
     open_fifo(one);
     (void)epio_write(op, stream, lot, sizeof lot, 0);
 }
 
-static void end_fifo(life *one, epio_op *op)
+static void end_fifo(op_fixture *one, epio_op *op)
 {
     (void)one;
     (void)op;
-    life_close_stream(stream, other_end);
+    op_fixture_close_stream(stream, other_end);
 }
 
-static void end_fifo_second_read(life *one, epio_op *op)
+static void end_fifo_second_read(op_fixture *one, epio_op *op)
 {
     end_fifo(one, op);
     check_result(before.calls, 1);
     check_result(before.result, EPIO_ECANCELED);
 }
 
-static void begin_fifo_open(life *one, epio_op *op)
+static void begin_fifo_open(op_fixture *one, epio_op *op)
 {
     make_fifo(one);
-    (void)epio_open(op, one->os, life_path(one, "fifo"), EPIO_OPEN_WRITE);
+    (void)epio_open(op, one->os, fixture_path(one->f, "fifo"), EPIO_OPEN_WRITE);
 }
 
-static void begin_limited_fifo_open(life *one, epio_op *op)
+static void begin_limited_fifo_open(op_fixture *one, epio_op *op)
 {
     make_fifo(one);
     check_result(epio_semaphore_create(&semaphore, 1), 0);
     check_result(epio_limit_vfs_create(&limit, one->os, semaphore), 0);
-    (void)epio_open(op, limit, life_path(one, "fifo"), EPIO_OPEN_WRITE);
+    (void)epio_open(op, limit, fixture_path(one->f, "fifo"), EPIO_OPEN_WRITE);
 }
 
-static void end_fifo_open(life *one, epio_op *op)
+static void end_fifo_open(op_fixture *one, epio_op *op)
 {
     (void)one;
     check(op->file == NULL);
 }
 
-static void end_limited_fifo_open(life *one, epio_op *op)
+static void end_limited_fifo_open(op_fixture *one, epio_op *op)
 {
     end_fifo_open(one, op);
     check_result(epio_semaphore_available(semaphore), 1);
@@ -717,14 +680,14 @@ static void end_limited_fifo_open(life *one, epio_op *op)
     epio_semaphore_destroy(semaphore);
 }
 
-static void begin_acquire(life *one, epio_op *op)
+static void begin_acquire(op_fixture *one, epio_op *op)
 {
     check_result(epio_semaphore_create(&semaphore, 3), 0);
     check_result(epio_semaphore_try_acquire(semaphore, 2), 0);
     (void)epio_acquire(op, one->os, semaphore, 2);
 }
 
-static void end_acquire(life *one, epio_op *op)
+static void end_acquire(op_fixture *one, epio_op *op)
 {
     (void)one;
     (void)op;
@@ -734,94 +697,94 @@ static void end_acquire(life *one, epio_op *op)
     epio_semaphore_destroy(semaphore);
 }
 
-static void make_limit(life *one)
+static void make_limit(op_fixture *one)
 {
     check_result(epio_semaphore_create(&semaphore, 1), 0);
     check_result(epio_limit_vfs_create(&limit, one->os, semaphore), 0);
-    limited = life_open(one, limit, "file");
+    limited = op_fixture_open(one, limit, "file");
     check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
 }
 
-static void end_limit(life *one, epio_op *op)
+static void end_limit(op_fixture *one, epio_op *op)
 {
     (void)one;
     (void)op;
     check_result(epio_semaphore_available(semaphore), 0);
     epio_semaphore_release(semaphore, 1);
-    life_close(limited);
+    op_fixture_close(limited);
     check_result(epio_semaphore_available(semaphore), 1);
     epio_vfs_destroy(limit);
     epio_semaphore_destroy(semaphore);
 }
 
-static void begin_limited_read(life *one, epio_op *op)
+static void begin_limited_read(op_fixture *one, epio_op *op)
 {
     static char into[10];
     make_limit(one);
     (void)epio_read(op, limited, into, sizeof into, 0);
 }
 
-static void begin_limited_write(life *one, epio_op *op)
+static void begin_limited_write(op_fixture *one, epio_op *op)
 {
     make_limit(one);
     (void)epio_write(op, limited, "x", 1, 0);
 }
 
-static void begin_limited_open(life *one, epio_op *op)
+static void begin_limited_open(op_fixture *one, epio_op *op)
 {
     make_limit(one);
-    (void)epio_open(op, limit, life_path(one, "file"), EPIO_OPEN_READ);
+    (void)epio_open(op, limit, fixture_path(one->f, "file"), EPIO_OPEN_READ);
 }
 
-static void end_limited_open(life *one, epio_op *op)
+static void end_limited_open(op_fixture *one, epio_op *op)
 {
     check(op->file == NULL);
     end_limit(one, op);
 }
 
 /* The flush waits for a permit, not the sync: that one ends all the same. */
-static void begin_limited_sync(life *one, epio_op *op)
+static void begin_limited_sync(op_fixture *one, epio_op *op)
 {
     make_limit(one);
     (void)epio_sync(op, limited, EPIO_SYNC_FULL);
 }
 
-static void begin_sync_behind_write(life *one, epio_op *op)
+static void begin_sync_behind_write(op_fixture *one, epio_op *op)
 {
     gate_shut(one);
     epio_submit(epio_write(track(&before), one->file, one->buffer, 10, 0));
-    life_run_until_waiting(one, 1);
+    op_fixture_run_until_waiting(one, 1);
     (void)epio_sync(op, one->file, EPIO_SYNC_FULL);
 }
 
-static void end_sync_behind_write(life *one, epio_op *op)
+static void end_sync_behind_write(op_fixture *one, epio_op *op)
 {
     (void)op;
     gate_open(one);
-    life_run_until_done(one, &before);
+    op_fixture_run_until_done(one, &before);
     check_result(before.result, 10);
 }
 
 /* After a flush that took long, a sync waits for the next one's writes. */
-static void begin_sync_held_back(life *one, epio_op *op)
+static void begin_sync_held_back(op_fixture *one, epio_op *op)
 {
     gate_shut(one);
     epio_submit(epio_sync(track(&before), one->file, EPIO_SYNC_FULL));
-    life_run_until_waiting(one, 1);
-    life_run_for(one, SECOND);
+    op_fixture_run_until_waiting(one, 1);
+    op_fixture_run_for(one, SECOND);
     gate_open(one);
-    life_run_until_done(one, &before);
+    op_fixture_run_until_done(one, &before);
     gate_shut(one);
     epio_submit(epio_sync(op, one->file, EPIO_SYNC_FULL)); /* submitted: the write is behind it */
     epio_submit(epio_write(track(&before), one->file, one->buffer, 10, 0));
     epio_submit(epio_sync(track(&behind), one->file, EPIO_SYNC_FULL));
-    life_run_until_waiting(one, 1);
+    op_fixture_run_until_waiting(one, 1);
 }
 
-static void end_sync_held_back(life *one, epio_op *op)
+static void end_sync_held_back(op_fixture *one, epio_op *op)
 {
     end_sync_behind_write(one, op);
-    life_run_until_done(one, &behind);
+    op_fixture_run_until_done(one, &behind);
     check(behind.result == 0 || behind.result == EPIO_ECANCELED);
 }
 
@@ -832,11 +795,11 @@ static epio_file *locker;
 static epio_file *waiter;
 static intptr_t foreign; /* a descriptor with locks of its own: to epio another process */
 
-static void begin_lock(life *one, uint32_t held, uint32_t first, uint32_t wanted, epio_op *op)
+static void begin_lock(op_fixture *one, uint32_t held, uint32_t first, uint32_t wanted, epio_op *op)
 {
     epio_op lock = {0};
-    locker = life_open(one, one->os, "locked");
-    waiter = life_open(one, one->os, "locked");
+    locker = op_fixture_open(one, one->os, "locked");
+    waiter = op_fixture_open(one, one->os, "locked");
     for (uint32_t level = EPIO_LOCK_SHARED; level <= held; level++) {
         if (level != EPIO_LOCK_PENDING) {
             check_result(epio_perform(epio_lock(&lock, locker, level, 0)), 0);
@@ -848,7 +811,7 @@ static void begin_lock(life *one, uint32_t held, uint32_t first, uint32_t wanted
     (void)epio_lock(op, waiter, wanted, EPIO_LOCK_WAIT);
 }
 
-static void end_lock(life *one, epio_op *op)
+static void end_lock(op_fixture *one, epio_op *op)
 {
     epio_op unlock = {0};
     (void)one;
@@ -856,41 +819,41 @@ static void end_lock(life *one, epio_op *op)
     /* Nothing of the waiter's is in the way of the other one. */
     check_result(epio_perform(epio_lock(&unlock, locker, EPIO_LOCK_SHARED, 0)),
                  epio_file_lock_level(locker) > EPIO_LOCK_SHARED ? EPIO_EINVAL : 0);
-    life_close(locker);
-    life_close(waiter);
+    op_fixture_close(locker);
+    op_fixture_close(waiter);
 }
 
-static void begin_shared_lock(life *one, epio_op *op)
+static void begin_shared_lock(op_fixture *one, epio_op *op)
 {
     begin_lock(one, EPIO_LOCK_EXCLUSIVE, EPIO_LOCK_NONE, EPIO_LOCK_SHARED, op);
 }
 
-static void end_shared_lock(life *one, epio_op *op)
+static void end_shared_lock(op_fixture *one, epio_op *op)
 {
     check_result(epio_file_lock_level(waiter), EPIO_LOCK_NONE);
     end_lock(one, op);
 }
 
-static void begin_exclusive_lock(life *one, epio_op *op)
+static void begin_exclusive_lock(op_fixture *one, epio_op *op)
 {
     begin_lock(one, EPIO_LOCK_SHARED, EPIO_LOCK_SHARED, EPIO_LOCK_EXCLUSIVE, op);
 }
 
-static void end_exclusive_lock(life *one, epio_op *op)
+static void end_exclusive_lock(op_fixture *one, epio_op *op)
 {
     check_result(epio_file_lock_level(waiter), EPIO_LOCK_SHARED);
     end_lock(one, op);
 }
 
-static void begin_foreign_lock(life *one, epio_op *op)
+static void begin_foreign_lock(op_fixture *one, epio_op *op)
 {
     begin_lock(one, EPIO_LOCK_NONE, EPIO_LOCK_NONE, EPIO_LOCK_SHARED, op);
-    foreign = handle_open(life_path(one, "locked"), EPIO_OPEN_READ | EPIO_OPEN_WRITE);
+    foreign = handle_open(fixture_path(one->f, "locked"), EPIO_OPEN_READ | EPIO_OPEN_WRITE);
     check(foreign != NO_HANDLE);
     check(handle_lock_range(foreign, 0x40000000, 512, HANDLE_LOCK_EXCLUSIVE));
 }
 
-static void end_foreign_lock(life *one, epio_op *op)
+static void end_foreign_lock(op_fixture *one, epio_op *op)
 {
     check(handle_lock_range(foreign, 0x40000000, 512, HANDLE_UNLOCK));
     end_shared_lock(one, op);
@@ -900,22 +863,22 @@ static void end_foreign_lock(life *one, epio_op *op)
 /* A permit is what it waits for, in a limit below a trace. */
 static epio_vfs *trace;
 
-static void begin_traced_read(life *one, epio_op *op)
+static void begin_traced_read(op_fixture *one, epio_op *op)
 {
     static char into[10];
     check_result(epio_semaphore_create(&semaphore, 1), 0);
     check_result(epio_limit_vfs_create(&limit, one->os, semaphore), 0);
     check_result(epio_trace_vfs_create(&trace, limit), 0);
-    limited = life_open(one, trace, "file");
+    limited = op_fixture_open(one, trace, "file");
     check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
     (void)epio_read(op, limited, into, sizeof into, 0);
 }
 
-static void end_traced_read(life *one, epio_op *op)
+static void end_traced_read(op_fixture *one, epio_op *op)
 {
     epio_trace_counts counts = {.size = sizeof counts};
     epio_semaphore_release(semaphore, 1);
-    life_close(limited);
+    op_fixture_close(limited);
     check_result(epio_trace_read(trace, EPIO_KIND_READ, &counts), 0);
     check_result(counts.in_flight, 0);
     epio_vfs_destroy(trace);
@@ -924,7 +887,7 @@ static void end_traced_read(life *one, epio_op *op)
     end_nothing(one, op);
 }
 
-static void begin_linked(life *one, epio_op *op)
+static void begin_linked(op_fixture *one, epio_op *op)
 {
     (void)epio_sleep(track(&before), one->os, HOUR);
     (void)epio_current_time(op, one->os);
@@ -932,15 +895,15 @@ static void begin_linked(life *one, epio_op *op)
     epio_submit(&before.op);
 }
 
-static void end_linked(life *one, epio_op *op)
+static void end_linked(op_fixture *one, epio_op *op)
 {
     (void)op;
     epio_cancel(&before.op);
-    life_run_until_done(one, &before);
+    op_fixture_run_until_done(one, &before);
     check_result(before.result, EPIO_ECANCELED);
 }
 
-const life_wait life_waits[] = {
+const wait_case wait_cases[] = {
     {"a sleep", begin_sleep, check_nothing, end_nothing},
     {"a read of an empty FIFO", begin_fifo_read, check_nothing, end_fifo},
     {"a vectored read of an empty FIFO", begin_fifo_readv, check_nothing, end_fifo},
@@ -967,7 +930,7 @@ const life_wait life_waits[] = {
 
 #define OPENS_OF_FIFOS 2
 
-const size_t life_wait_count =
-    sizeof life_waits / sizeof life_waits[0] - (SYSTEM_HAS_FIFOS ? 0 : OPENS_OF_FIFOS);
+const size_t wait_case_count =
+    sizeof wait_cases / sizeof wait_cases[0] - (SYSTEM_HAS_FIFOS ? 0 : OPENS_OF_FIFOS);
 
 #endif
