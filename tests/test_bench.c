@@ -112,7 +112,7 @@ static void reads_are_measured(fixture *f)
     check_workload(f, epio_bench_compare_read, 0, "read");
 }
 
-static void direct_is_measured_where_there_is_such_a_thing(fixture *f)
+static void direct_is_measured_where_supported(fixture *f)
 {
     epio_bench_options options = small_options(f);
     epio_bench_result result = {.size = sizeof result};
@@ -222,7 +222,7 @@ static void progress_may_stop_it_at_any_call(fixture *f)
     }
 }
 
-static void summary_tells_both_halves(fixture *f)
+static void summary_has_both_halves(fixture *f)
 {
     epio_bench_result result = {.size = sizeof result};
     char text[1024];
@@ -266,13 +266,13 @@ int main(void)
     static const fixture_test tests[] = {
         FIXTURE_TEST(writes_are_measured, ON_OS_PERFORM),
         FIXTURE_TEST(reads_are_measured, ON_OS_PERFORM),
-        FIXTURE_TEST(direct_is_measured_where_there_is_such_a_thing, ON_OS_PERFORM),
+        FIXTURE_TEST(direct_is_measured_where_supported, ON_OS_PERFORM),
         FIXTURE_TEST(edges_are_measured, ON_OS_PERFORM),
         FIXTURE_TEST(defaults_are_filled_in, ON_OS_PERFORM),
         FIXTURE_TEST(bad_options_are_refused, ON_OS_PERFORM),
         FIXTURE_TEST(progress_grows_to_its_total, ON_OS_PERFORM),
         FIXTURE_TEST(progress_may_stop_it_at_any_call, ON_OS_PERFORM),
-        FIXTURE_TEST(summary_tells_both_halves, ON_OS_PERFORM),
+        FIXTURE_TEST(summary_has_both_halves, ON_OS_PERFORM),
         FIXTURE_TEST(nothing_stays_open, ON_OS_PERFORM),
     };
     return FIXTURE_RUN("bench", tests);

@@ -363,7 +363,7 @@ static void a_cancel_is_used_up(fixture *f)
 }
 
 /* The sync that reported nothing leaves the error to the next one. */
-static void a_sync_hands_its_error_on(fixture *f)
+static void a_sync_passes_its_error_on(fixture *f)
 {
     static const char nothing[1];
     op_fixture fx;
@@ -520,7 +520,7 @@ static void canceller_stop(canceller *one)
     (void)thread_join(one->thread);
 }
 
-static int64_t nine(epio_op *op)
+static int64_t return_nine(epio_op *op)
 {
     (void)op;
     return 9;
@@ -539,7 +539,7 @@ typedef struct race {
 
 /* On a busy machine each round takes as long as hundreds do elsewhere: after a second
  * there are enough. */
-static bool race_goes_on(const race *r, unsigned round, unsigned rounds)
+static bool race_continues(const race *r, unsigned round, unsigned rounds)
 {
     return round < fixture_rounds(rounds) && (round < rounds / 20 || now_ns() < r->until);
 }
@@ -559,7 +559,7 @@ static int64_t prepare_racer(race *r, epio_op *op, uint64_t kind)
         (void)epio_write(op, r->fx->file, r->fx->buffer, 100, 0);
         return 100;
     case 3:
-        (void)epio_work(op, r->fx->os, nine);
+        (void)epio_work(op, r->fx->os, return_nine);
         return 9;
     case 4:
         (void)epio_acquire(op, r->fx->os, r->semaphore, 1);
@@ -580,7 +580,7 @@ static int64_t prepare_racer(race *r, epio_op *op, uint64_t kind)
     }
 }
 
-static void settle_racer(race *r, epio_op *op, int64_t expected, uint64_t kind)
+static void finish_racer(race *r, epio_op *op, int64_t expected, uint64_t kind)
 {
     if (op->result == EPIO_ECANCELED) {
         check(op->file == NULL || kind != 6);
@@ -594,7 +594,7 @@ static void settle_racer(race *r, epio_op *op, int64_t expected, uint64_t kind)
     }
 }
 
-static void race_begin(race *r, op_fixture *fx, fixture *f)
+static void race_setup(race *r, op_fixture *fx, fixture *f)
 {
     epio_op op = {0};
     intptr_t ends[2];
@@ -611,7 +611,7 @@ static void race_begin(race *r, op_fixture *fx, fixture *f)
     r->other_end = ends[1];
 }
 
-static void race_end(race *r)
+static void race_teardown(race *r)
 {
     op_fixture_close(r->stream);
     check(handle_close(r->other_end));
@@ -630,9 +630,9 @@ static void race_with_another_thread(fixture *f)
     canceller other;
     random_source random = {.state = 11};
     tracked one;
-    race_begin(&r, &fx, f);
+    race_setup(&r, &fx, f);
     canceller_start(&other, 12);
-    for (unsigned i = 0; race_goes_on(&r, i, 3000); i++) {
+    for (unsigned i = 0; race_continues(&r, i, 3000); i++) {
         uint64_t kind = random_between(&random, 0, RACE_KINDS);
         int64_t expected = prepare_racer(&r, track(&one), kind);
         bool early = random_between(&random, 0, 2) == 0 && expected != EPIO_EPENDING;
@@ -647,10 +647,10 @@ static void race_with_another_thread(fixture *f)
         op_fixture_run_until_done(&fx, &one);
         canceller_await(&other);
         check_result(one.calls, 1);
-        settle_racer(&r, &one.op, expected, kind);
+        finish_racer(&r, &one.op, expected, kind);
     }
     canceller_stop(&other);
-    race_end(&r);
+    race_teardown(&r);
 }
 
 /* A thread submits, two others and the deadline cancel, the owner runs. */
@@ -666,7 +666,7 @@ static void *submit_and_wait(void *argument)
 {
     submitter *one = argument;
     random_source random = {.state = 21};
-    for (unsigned i = 0; !one->failed && race_goes_on(one->r, i, 3000); i++) {
+    for (unsigned i = 0; !one->failed && race_continues(one->r, i, 3000); i++) {
         uint64_t kind = random_between(&random, 0, RACE_KINDS);
         kind = kind == 6 ? 0 : kind; /* its file would be the owner's to close */
         int64_t expected = prepare_racer(one->r, &one->op, kind);
@@ -695,7 +695,7 @@ static void race_of_many_threads(fixture *f)
     canceller others[2];
     submitter one = {.r = &r, .cancellers = others};
     test_thread thread;
-    race_begin(&r, &fx, f);
+    race_setup(&r, &fx, f);
     canceller_start(&others[0], 22);
     canceller_start(&others[1], 23);
     thread_start(&thread, submit_and_wait, &one);
@@ -706,7 +706,7 @@ static void race_of_many_threads(fixture *f)
     check(!one.failed);
     canceller_stop(&others[0]);
     canceller_stop(&others[1]);
-    race_end(&r);
+    race_teardown(&r);
 }
 
 /* Another thread cancels members of chains while they run. */
@@ -717,9 +717,9 @@ static void race_with_chains(fixture *f)
     canceller other;
     random_source random = {.state = 31};
     tracked chain[5];
-    race_begin(&r, &fx, f);
+    race_setup(&r, &fx, f);
     canceller_start(&other, 32);
-    for (unsigned i = 0; race_goes_on(&r, i, 1000); i++) {
+    for (unsigned i = 0; race_continues(&r, i, 1000); i++) {
         int64_t expected[5];
         for (int j = 0; j < 5; j++) {
             expected[j] = prepare_racer(&r, track(&chain[j]), random_between(&random, 0, 4));
@@ -740,7 +740,7 @@ static void race_with_chains(fixture *f)
         canceller_await(&other);
     }
     canceller_stop(&other);
-    race_end(&r);
+    race_teardown(&r);
 }
 
 int main(void)
@@ -761,7 +761,7 @@ int main(void)
         FIXTURE_TEST(what_would_wait, ON_OS_PERFORM),
         FIXTURE_TEST(an_op_from_its_own_done, ON_OS_PERFORM),
         FIXTURE_TEST(a_cancel_is_used_up, ON_OS_PERFORM),
-        FIXTURE_TEST(a_sync_hands_its_error_on, ON_OS_PERFORM),
+        FIXTURE_TEST(a_sync_passes_its_error_on, ON_OS_PERFORM),
         FIXTURE_TEST(all_of_a_file, ON_OS_PERFORM),
         FIXTURE_TEST(a_read_of_a_stream_on_a_worker, ON_OS_PERFORM),
         FIXTURE_TEST(race_with_another_thread, ON_OS_PERFORM),

@@ -188,7 +188,7 @@ static bool is_legal_of_a_lock(const slot *s, int64_t result)
     }
 }
 
-static void ended(epio_op *op)
+static void op_done(epio_op *op)
 {
     slot *s = op->user;
     owner *one = s->owner;
@@ -322,7 +322,7 @@ static void prepare(slot *s)
     }
 }
 
-static slot *take_slot(owner *one)
+static slot *claim_slot(owner *one)
 {
     size_t first = (size_t)pick(one, SLOTS);
     for (size_t i = 0; i < SLOTS; i++) {
@@ -336,7 +336,7 @@ static slot *take_slot(owner *one)
             s->byte = (unsigned char)(1 + pick(one, 250));
             s->timed = pick(one, 6) == 0;
             s->op.timeout_ns = s->timed ? 1 + pick(one, 300000) : 0;
-            s->op.done = ended;
+            s->op.done = op_done;
             s->op.user = s;
             s->sequence = ++one->sequence;
             prepare(s);
@@ -348,13 +348,13 @@ static slot *take_slot(owner *one)
 
 static void submit_something(owner *one)
 {
-    slot *first = take_slot(one);
+    slot *first = claim_slot(one);
     if (first == NULL) {
         return;
     }
     slot *last = first;
     while (pick(one, 4) == 0) {
-        slot *next = take_slot(one);
+        slot *next = claim_slot(one);
         if (next == NULL) {
             break;
         }
@@ -448,7 +448,7 @@ static void close_files(owner *one)
     epio_loop_destroy(one->loop);
 }
 
-static void end_early(owner *one)
+static void close_with_ops_in_flight(owner *one)
 {
     require_seeded(epio_loop_close(one->loop, EPIO_FOREVER) == 0);
     for (size_t i = 0; i < SLOTS; i++) {
@@ -457,7 +457,7 @@ static void end_early(owner *one)
     close_files(one);
 }
 
-static void end_well(owner *one)
+static void close_when_idle(owner *one)
 {
     epio_op op = {0};
     /* Two owners may each have one of two files of one lock, and want the other. */
@@ -478,7 +478,7 @@ static void end_well(owner *one)
     close_files(one);
 }
 
-static void *live(void *argument)
+static void *run_owner(void *argument)
 {
     owner *one = argument;
     open_files(one);
@@ -492,9 +492,9 @@ static void *live(void *argument)
         (void)epio_loop_poll(one->loop, MILLISECOND, 0);
     }
     if (one->ends_early) {
-        end_early(one);
+        close_with_ops_in_flight(one);
     } else {
-        end_well(one);
+        close_when_idle(one);
     }
     require_seeded(one->completed > 0);
     return NULL;
@@ -502,14 +502,14 @@ static void *live(void *argument)
 
 /* ---- A guest in every loop ------------------------------------------------------------ */
 
-typedef struct guest {
+typedef struct guest_thread {
     owner *owners;
     random_source random;
     uint64_t deadline;
-} guest;
+} guest_thread;
 
 /* Writes to a region of its own, reads it back, and cancels now and then. */
-static void visit(guest *one, owner *host)
+static void use_guest_region(guest_thread *one, owner *host)
 {
     unsigned char data[REGION], found[REGION];
     epio_op op = {0};
@@ -535,13 +535,13 @@ static void visit(guest *one, owner *host)
     }
 }
 
-static void *travel(void *argument)
+static void *advance(void *argument)
 {
-    guest *one = argument;
+    guest_thread *one = argument;
     while (now_ns() < one->deadline) {
         owner *host = &one->owners[random_between(&one->random, 0, OWNERS)];
         if (atomic_load(&host->open) != 0) {
-            visit(one, host);
+            use_guest_region(one, host);
         }
     }
     for (size_t i = 0; i < OWNERS; i++) {
@@ -557,7 +557,7 @@ static void run_once(fixture *f, uint64_t seed, uint64_t duration)
     epio_semaphore *semaphore = NULL;
     owner *owners = calloc(OWNERS, sizeof *owners);
     test_thread threads[OWNERS], traveller;
-    guest visitor = {.owners = owners, .random = {seed}, .deadline = now_ns() + duration};
+    guest_thread visitor = {.owners = owners, .random = {seed}, .deadline = now_ns() + duration};
     require_seeded(owners != NULL);
     require_seeded(epio_semaphore_create(&semaphore, PERMITS) == 0);
     epio_semaphore_limit_bytes(semaphore, 2 * REGION);
@@ -568,9 +568,9 @@ static void run_once(fixture *f, uint64_t seed, uint64_t duration)
         owners[i].deadline = visitor.deadline;
         owners[i].index = i;
         owners[i].ends_early = (seed + i) % 3 == 0;
-        thread_start(&threads[i], live, &owners[i]);
+        thread_start(&threads[i], run_owner, &owners[i]);
     }
-    thread_start(&traveller, travel, &visitor);
+    thread_start(&traveller, advance, &visitor);
     (void)thread_join(traveller);
     for (size_t i = 0; i < OWNERS; i++) {
         (void)thread_join(threads[i]);

@@ -203,7 +203,7 @@ static void ends_a_stream_from_another_thread(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-static void is_busy_when_performed_too_early(fixture *f)
+static void is_busy_when_performed_with_ops_in_flight(fixture *f)
 {
     op_fixture fx;
     tracked write;
@@ -266,7 +266,7 @@ static void of_a_file_with_a_failed_op(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-static void reports_an_error_and_is_gone(fixture *f)
+static void reports_an_error_and_frees_the_file(fixture *f)
 {
     op_fixture fx;
     epio_op op = {0};
@@ -308,7 +308,7 @@ static void of_many_files_at_once(fixture *f)
 
 /* ---- Loops --------------------------------------------------------------- */
 
-static int64_t seven(epio_op *op)
+static int64_t return_seven(epio_op *op)
 {
     (void)op;
     return 7;
@@ -331,7 +331,7 @@ static int submit_everything(op_fixture *fx, epio_file *limited, epio_file *stre
             epio_submit(epio_read(track(&many[n++]), fx->file, into, 1, 0));
             epio_submit(epio_sync(track(&many[n++]), fx->file, EPIO_SYNC_FULL));
             epio_submit(epio_size(track(&many[n++]), fx->other[0]));
-            epio_submit(epio_work(track(&many[n++]), fx->gate, seven));
+            epio_submit(epio_work(track(&many[n++]), fx->gate, return_seven));
         }
         epio_submit(epio_sync(track(&many[n++]), fx->other[1], EPIO_SYNC_FULL));
         epio_submit(epio_sleep(track(&many[n++]), fx->os, HOUR));
@@ -380,7 +380,7 @@ typedef struct full_loop {
     int count;
 } full_loop;
 
-static void full_begin(full_loop *full, fixture *f)
+static void full_loop_setup(full_loop *full, fixture *f)
 {
     op_fixture *fx = &full->fx;
     op_fixture_setup(fx, f);
@@ -407,7 +407,7 @@ static void check_everything_ended(full_loop *full)
 }
 
 /* Closes still work. */
-static void full_end(full_loop *full)
+static void full_loop_teardown(full_loop *full)
 {
     op_fixture_close(full->limited);
     op_fixture_close_stream(full->stream, full->other_end);
@@ -429,25 +429,25 @@ static void of_a_loop_with_everything_in_flight(fixture *f)
 {
     full_loop full;
     test_thread thread;
-    full_begin(&full, f);
+    full_loop_setup(&full, f);
     thread_start(&thread, open_gate_later, &full.fx);
     check_result(epio_loop_close(full.fx.loop, EPIO_FOREVER), 0);
     (void)thread_join(thread);
     check_everything_ended(&full);
     check_result(epio_loop_close(full.fx.loop, EPIO_FOREVER), 0); /* again: nothing to do */
-    full_end(&full);
+    full_loop_teardown(&full);
 }
 
 static void of_a_loop_can_time_out(fixture *f)
 {
     full_loop full;
-    full_begin(&full, f);
+    full_loop_setup(&full, f);
     op_fixture_run_for(&full.fx, 5 * MILLISECOND);
     for (int i = 0; i < 3; i++) {
-        uint64_t begun = now_ns();
+        uint64_t started = now_ns();
         check_result(epio_loop_close(full.fx.loop, (uint64_t)i * 10 * MILLISECOND), EPIO_ETIMEDOUT);
-        check(now_ns() - begun >= (uint64_t)i * 10 * MILLISECOND);
-        check(now_ns() - begun < 20 * SECOND);
+        check(now_ns() - started >= (uint64_t)i * 10 * MILLISECOND);
+        check(now_ns() - started < 20 * SECOND);
         check(epio_loop_pending(full.fx.loop) > 0);
     }
     /* Only what stands at the gate is left, and the flush of a sync that ended. */
@@ -455,19 +455,19 @@ static void of_a_loop_can_time_out(fixture *f)
     gate_open(&full.fx);
     check_result(epio_loop_close(full.fx.loop, 60 * SECOND), 0);
     check_everything_ended(&full);
-    full_end(&full);
+    full_loop_teardown(&full);
 }
 
 /* Other ways to get to the end of it. */
-static void of_a_loop_that_goes_on_running(fixture *f)
+static void of_a_loop_that_keeps_running(fixture *f)
 {
     full_loop full;
-    full_begin(&full, f);
+    full_loop_setup(&full, f);
     check_result(epio_loop_close(full.fx.loop, 0), EPIO_ETIMEDOUT);
     gate_open(&full.fx);
     (void)epio_loop_run(full.fx.loop);
     check_everything_ended(&full);
-    full_end(&full);
+    full_loop_teardown(&full);
 }
 
 /* epio_loop_destroy closes it. */
@@ -489,7 +489,7 @@ static void destroy_ends_everything(fixture *f)
         epio_submit(epio_sleep(track(&sleeps[i]), os, i % 2 == 0 ? 0 : HOUR));
     }
     epio_submit(epio_acquire(track(&acquire), os, semaphore, 1));
-    epio_submit(epio_work(track(&work), os, seven));
+    epio_submit(epio_work(track(&work), os, return_seven));
     for (int i = 0; i < 3; i++) {
         (void)epio_sleep(track(&chain[i]), os, HOUR);
     }
@@ -566,7 +566,7 @@ static void submit_more(tracked *one)
     epio_submit(epio_write(track(&more->ops[2]), more->file, "x", 1, 4096));
     epio_submit(epio_sync(track(&more->ops[3]), more->file, EPIO_SYNC_FULL));
     epio_submit(epio_open(track(&more->ops[4]), fx->os, NULL, EPIO_OPEN_TEMPORARY));
-    epio_submit(epio_work(track(&more->ops[5]), fx->os, seven));
+    epio_submit(epio_work(track(&more->ops[5]), fx->os, return_seven));
     submit_elsewhere(epio_current_time(track(&more->ops[6]), fx->os));
     epio_submit(epio_close(track(&more->ops[7]), more->file));
 }
@@ -611,7 +611,7 @@ static void resubmit(tracked *one)
 }
 
 /* A `done` that never lets go gets its op back each time. */
-static void of_a_loop_with_a_stubborn_done(fixture *f)
+static void of_a_loop_whose_done_resubmits(fixture *f)
 {
     op_fixture fx;
     tracked one;
@@ -626,7 +626,7 @@ static void of_a_loop_with_a_stubborn_done(fixture *f)
 }
 
 /* An open that was running comes through, and its file is there to be closed. */
-static void of_a_loop_hands_out_a_running_open(fixture *f)
+static void of_a_loop_delivers_a_running_open(fixture *f)
 {
     op_fixture fx;
     tracked open;
@@ -680,7 +680,7 @@ typedef struct busy_thread {
     int64_t odd; /* a result that should not be */
 } busy_thread;
 
-static void *stay_busy(void *argument)
+static void *keep_submitting(void *argument)
 {
     busy_thread *one = argument;
     epio_op op = {0};
@@ -713,7 +713,7 @@ static void of_a_loop_that_others_use(fixture *f)
     for (int i = 0; i < 3; i++) {
         memset(&threads[i], 0, sizeof threads[i]);
         threads[i].fx = &fx;
-        thread_start(&threads[i].thread, stay_busy, &threads[i]);
+        thread_start(&threads[i].thread, keep_submitting, &threads[i]);
     }
     op_fixture_run_for(&fx, 20 * MILLISECOND);
     check_result(epio_loop_close(fx.loop, EPIO_FOREVER), 0);
@@ -736,18 +736,18 @@ int main(void)
         FIXTURE_TEST(waits_for_what_has_no_permit, ON_OS_PERFORM),
         FIXTURE_TEST(ends_what_waits_on_a_stream, ON_OS_PERFORM),
         FIXTURE_TEST(ends_a_stream_from_another_thread, ON_OS_PERFORM),
-        FIXTURE_TEST(is_busy_when_performed_too_early, ON_OS_PERFORM),
+        FIXTURE_TEST(is_busy_when_performed_with_ops_in_flight, ON_OS_PERFORM),
         FIXTURE_TEST(of_a_file_with_a_failed_op, ON_OS_PERFORM),
-        FIXTURE_TEST(reports_an_error_and_is_gone, ON_OS_PERFORM),
+        FIXTURE_TEST(reports_an_error_and_frees_the_file, ON_OS_PERFORM),
         FIXTURE_TEST(of_many_files_at_once, ON_OS_PERFORM),
         FIXTURE_TEST(of_a_loop_with_everything_in_flight, ON_OS_PERFORM),
         FIXTURE_TEST(of_a_loop_can_time_out, ON_OS_PERFORM),
-        FIXTURE_TEST(of_a_loop_that_goes_on_running, ON_OS_PERFORM),
+        FIXTURE_TEST(of_a_loop_that_keeps_running, ON_OS_PERFORM),
         FIXTURE_TEST(destroy_ends_everything, ON_OS_PERFORM),
         FIXTURE_TEST(of_a_loop_in_every_wait, ON_OS_PERFORM),
         FIXTURE_TEST(of_a_loop_ends_new_ops, ON_OS_PERFORM),
-        FIXTURE_TEST(of_a_loop_with_a_stubborn_done, ON_OS_PERFORM),
-        FIXTURE_TEST(of_a_loop_hands_out_a_running_open, ON_OS_PERFORM),
+        FIXTURE_TEST(of_a_loop_whose_done_resubmits, ON_OS_PERFORM),
+        FIXTURE_TEST(of_a_loop_delivers_a_running_open, ON_OS_PERFORM),
         FIXTURE_TEST(of_a_loop_from_inside_a_done, ON_OS_PERFORM),
         FIXTURE_TEST(of_a_loop_that_others_use, ON_OS_PERFORM),
     };

@@ -177,7 +177,7 @@ static void block_read(epio_op *op)
     }
 }
 
-static void a_close_between_reads_that_go_together(fixture *f)
+static void a_close_between_batched_reads(fixture *f)
 {
     const char *path = fixture_path(f, "program");
     program one = load();
@@ -250,7 +250,7 @@ int main(void)
         FIXTURE_TEST(what_was_written_can_be_executed, ON_OS | ON_OS_SUBMIT | ON_OS_LOOP_PERFORM |
                                                            ON_OS_PERFORM | ON_LIMIT_OS_3 |
                                                            ON_TRACE_OS),
-        FIXTURE_TEST(a_close_between_reads_that_go_together, ON_OS_SUBMIT),
+        FIXTURE_TEST(a_close_between_batched_reads, ON_OS_SUBMIT),
         FIXTURE_TEST(no_thread_of_the_kernel_has_the_file, ON_OS | ON_OS_SUBMIT),
     };
     return FIXTURE_RUN("close, POSIX", tests);

@@ -62,7 +62,7 @@ static void end_routine(routine *one)
 }
 
 /* The main stack lies above all others. */
-static void a_turn_on_the_main_stack_inside_of_a_coroutine(fixture *f)
+static void an_iteration_on_the_main_stack_inside_a_coroutine(fixture *f)
 {
     routine one;
     epio_op op = {0};
@@ -86,7 +86,7 @@ static void run_routine_in_done(epio_op *op)
     end_routine(&one);
 }
 
-static void a_turn_of_a_coroutine_inside_of_another(fixture *f)
+static void an_iteration_of_a_coroutine_inside_another(fixture *f)
 {
     routine none = {.f = f};
     epio_op op = {.done = run_routine_in_done};
@@ -101,8 +101,8 @@ static void a_turn_of_a_coroutine_inside_of_another(fixture *f)
 int main(void)
 {
     static const fixture_test tests[] = {
-        FIXTURE_TEST(a_turn_on_the_main_stack_inside_of_a_coroutine, ON_OS | ON_MEMORY),
-        FIXTURE_TEST(a_turn_of_a_coroutine_inside_of_another, ON_OS | ON_MEMORY),
+        FIXTURE_TEST(an_iteration_on_the_main_stack_inside_a_coroutine, ON_OS | ON_MEMORY),
+        FIXTURE_TEST(an_iteration_of_a_coroutine_inside_another, ON_OS | ON_MEMORY),
     };
     return FIXTURE_RUN("coroutines", tests);
 }

@@ -105,7 +105,7 @@ static epio_vfs *make_layer(fixture *f, watcher *one)
 
 /* ---- Tests ---------------------------------------------------------------- */
 
-static void sees_ops_go_and_come_back(fixture *f)
+static void sees_ops_go_down_and_return(fixture *f)
 {
     static const char data[] = "abc";
     watcher one;
@@ -188,7 +188,7 @@ static void arguments_are_checked(fixture *f)
 int main(void)
 {
     static const fixture_test tests[] = {
-        FIXTURE_TEST(sees_ops_go_and_come_back, ON_ANY),
+        FIXTURE_TEST(sees_ops_go_down_and_return, ON_ANY),
         FIXTURE_TEST(ends_ops_before_they_go, ON_ANY),
         FIXTURE_TEST(may_do_nothing_at_all, ON_ANY),
         FIXTURE_TEST(arguments_are_checked, ON_OS_PERFORM),

@@ -141,7 +141,7 @@ static bool is_about_the_mount(const struct seccomp_data *data)
            status.st_dev == mount.dead_device;
 }
 
-static void let_go(uint64_t id)
+static void let_continue(uint64_t id)
 {
     struct seccomp_notif_resp answer = {.id = id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
     /* A thread that was killed does not wait any more. */
@@ -183,7 +183,7 @@ static void *serve_mount(void *unused)
         if (no) {
             refuse(call.id);
         } else if (!hold) {
-            let_go(call.id);
+            let_continue(call.id);
         }
     }
 }
@@ -202,7 +202,7 @@ static void mount_set(bool dead)
     mount.dead = dead;
     if (!dead) {
         for (size_t i = 0; i < mount.count; i++) {
-            let_go(mount.held[i]);
+            let_continue(mount.held[i]);
         }
         mount.count = 0;
     }
@@ -236,20 +236,20 @@ static size_t mount_refused(void)
  * False: the system has no such filters. */
 static bool mount_begin(void)
 {
-    const size_t asked = CALLS;
+    const size_t filtered = CALLS;
     struct sock_filter code[CALLS + 3] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
     };
-    for (size_t i = 0; i < asked; i++) {
-        struct sock_filter ask = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number_of_call(i),
-                                          (uint8_t)(asked - i), 0);
-        code[1 + i] = ask;
+    for (size_t i = 0; i < filtered; i++) {
+        struct sock_filter jump = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number_of_call(i),
+                                           (uint8_t)(filtered - i), 0);
+        code[1 + i] = jump;
     }
     struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
     struct sock_filter notify = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF);
-    code[1 + asked] = allow;
-    code[2 + asked] = notify;
-    struct sock_fprog program = {(unsigned short)(asked + 3), code};
+    code[1 + filtered] = allow;
+    code[2 + filtered] = notify;
+    struct sock_fprog program = {(unsigned short)(filtered + 3), code};
     pthread_t server;
     check(pipe(listener_line) == 0);
     check(pthread_create(&server, NULL, serve_mount, NULL) == 0); /* without the filter */
@@ -314,7 +314,7 @@ static void wait_until_held(const mount_fixture *s, size_t count)
     }
 }
 
-static void run_out(const mount_fixture *s)
+static void drain(const mount_fixture *s)
 {
     while (epio_loop_pending(s->loop) != 0) {
         (void)epio_loop_poll(s->loop, 10 * MILLISECOND, 0);
@@ -323,7 +323,7 @@ static void run_out(const mount_fixture *s)
 
 /* Until the process has no more threads and descriptors than that. What hung is on its way
  * out; a worker that finds nothing to do leaves after two seconds. */
-static void wait_until_gone(int threads, int descriptors)
+static void wait_until_released(int threads, int descriptors)
 {
     /* A sanitizer has threads of its own. */
     while ((!fixture_is_watched() && count_threads() > threads) ||
@@ -333,7 +333,7 @@ static void wait_until_gone(int threads, int descriptors)
 }
 
 /* One of each verb about a healthy file. */
-static void works_elsewhere(const mount_fixture *s, epio_vfs *vfs, int round)
+static void check_works_elsewhere(const mount_fixture *s, epio_vfs *vfs, int round)
 {
     char one[512];
     char other[512];
@@ -360,7 +360,7 @@ static void works_elsewhere(const mount_fixture *s, epio_vfs *vfs, int round)
 
 #define MOST_HUNG 100
 
-static void others_go_on_in_child(void *directory)
+static void others_continue_in_child(void *directory)
 {
     static const size_t counts[] = {1, 4, 20, MOST_HUNG};
     static tracked hung[MOST_HUNG];
@@ -377,27 +377,27 @@ static void others_go_on_in_child(void *directory)
             epio_submit(epio_open(track(&hung[j]), vfs, path, READ_WRITE | EPIO_OPEN_CREATE));
         }
         for (int round = 0; round < 12; round++) {
-            works_elsewhere(&s, round % 2 == 0 ? s.os : s.limit, round);
+            check_works_elsewhere(&s, round % 2 == 0 ? s.os : s.limit, round);
         }
         wait_until_held(&s, counts[i]);
         for (size_t j = 0; j < counts[i]; j++) {
             check_result(hung[j].calls, 0);
             epio_cancel(&hung[j].op);
         }
-        run_out(&s); /* while the mount is as dead as ever */
+        drain(&s); /* while the mount is as dead as ever */
         for (size_t j = 0; j < counts[i]; j++) {
             check_result(hung[j].result, EPIO_ECANCELED);
             check(hung[j].op.file == NULL);
         }
-        works_elsewhere(&s, s.os, 0);
+        check_works_elsewhere(&s, s.os, 0);
         mount_set(false);
     }
     mount_fixture_teardown(&s);
 }
 
-static void others_go_on(fixture *f)
+static void others_continue(fixture *f)
 {
-    check_result(run_in_fork(others_go_on_in_child, (void *)(uintptr_t)f->directory), 0);
+    check_result(run_in_fork(others_continue_in_child, (void *)(uintptr_t)f->directory), 0);
 }
 
 /* ---- Callers are given back ------------------------------------------------------- */
@@ -436,7 +436,7 @@ static void *cancel_in_thread(void *op)
 
 /* The names and the buffer are the caller's again at once, and freed: what the thread still
  * looks at is its own. */
-static void give_back(mount_fixture *s, int verb, epio_vfs *vfs, int ending)
+static void cancel_and_free(mount_fixture *s, int verb, epio_vfs *vfs, int ending)
 {
     char in_directory[512];
     tracked one;
@@ -457,7 +457,7 @@ static void give_back(mount_fixture *s, int verb, epio_vfs *vfs, int ending)
         thread_start(&thread, cancel_in_thread, &one.op);
         (void)thread_join(thread);
     }
-    run_out(s);
+    drain(s);
     check_result(one.calls, 1);
     check_result(one.result, ending == BY_DEADLINE ? EPIO_ETIMEDOUT : EPIO_ECANCELED);
     check_bytes(buffer, 'b', 4096);
@@ -469,32 +469,32 @@ static void give_back(mount_fixture *s, int verb, epio_vfs *vfs, int ending)
     memset(&one, 0x77, sizeof one);
 }
 
-static void callers_are_given_back_in_child(void *directory)
+static void cancelled_ops_return_in_child(void *directory)
 {
     mount_fixture s;
     if (!mount_fixture_setup(&s, directory)) {
         return;
     }
-    works_elsewhere(&s, s.os, 0);
+    check_works_elsewhere(&s, s.os, 0);
     int descriptors = count_descriptors();
     for (int verb = 0; verb < VERBS; verb++) {
         for (int ending = 0; ending < ENDINGS; ending++) {
-            give_back(&s, verb, ending % 2 == 0 ? s.os : s.limit, ending);
+            cancel_and_free(&s, verb, ending % 2 == 0 ? s.os : s.limit, ending);
             mount_set(false);
         }
     }
     /* An open that came through in the end has been closed. */
-    wait_until_gone(INT32_MAX, descriptors);
+    wait_until_released(INT32_MAX, descriptors);
     mount_fixture_teardown(&s);
 }
 
-static void callers_are_given_back(fixture *f)
+static void cancelled_ops_return(fixture *f)
 {
-    check_result(run_in_fork(callers_are_given_back_in_child, (void *)(uintptr_t)f->directory), 0);
+    check_result(run_in_fork(cancelled_ops_return_in_child, (void *)(uintptr_t)f->directory), 0);
 }
 
 /* The threads that hang have to do without the loop, and bring nothing back. */
-static void a_loop_ends_without_what_hangs_in_child(void *directory)
+static void a_loop_is_destroyed_despite_hung_threads_in_child(void *directory)
 {
     static tracked hung[VERBS];
     int threads = count_threads() + 1; /* that of the mount */
@@ -528,18 +528,19 @@ static void a_loop_ends_without_what_hangs_in_child(void *directory)
         memset(hung, 0x77, sizeof hung);
         check(fixture_is_watched() || count_threads() >= threads + VERBS);
         mount_set(false);
-        wait_until_gone(threads, descriptors);
+        wait_until_released(threads, descriptors);
     }
 }
 
-static void a_loop_ends_without_what_hangs(fixture *f)
+static void a_loop_is_destroyed_despite_hung_threads(fixture *f)
 {
-    check_result(
-        run_in_fork(a_loop_ends_without_what_hangs_in_child, (void *)(uintptr_t)f->directory), 0);
+    check_result(run_in_fork(a_loop_is_destroyed_despite_hung_threads_in_child,
+                             (void *)(uintptr_t)f->directory),
+                 0);
 }
 
 /* EPIO_TEST_ROUNDS: how often; else a few times. */
-static void nothing_is_left_of_many_rounds_in_child(void *directory)
+static void nothing_leaks_in_many_rounds_in_child(void *directory)
 {
     static tracked hung[20];
     const char *wanted = getenv("EPIO_TEST_ROUNDS");
@@ -550,7 +551,7 @@ static void nothing_is_left_of_many_rounds_in_child(void *directory)
         return;
     }
     path_in(&s, "dead/file", path);
-    works_elsewhere(&s, s.os, 0);
+    check_works_elsewhere(&s, s.os, 0);
     int descriptors = count_descriptors();
     int64_t memory = 0;
     for (int round = 0; round < rounds; round++) {
@@ -562,10 +563,10 @@ static void nothing_is_left_of_many_rounds_in_child(void *directory)
         for (size_t i = 0; i < 20; i++) {
             epio_cancel(&hung[i].op);
         }
-        run_out(&s);
-        works_elsewhere(&s, s.os, 0);
+        drain(&s);
+        check_works_elsewhere(&s, s.os, 0);
         mount_set(false);
-        wait_until_gone(INT32_MAX, descriptors);
+        wait_until_released(INT32_MAX, descriptors);
         memory = round == rounds / 2 ? system_peak_memory() : memory;
     }
     /* Sanitizers have memory of their own for what threads have done: once 14 MiB more. */
@@ -573,10 +574,10 @@ static void nothing_is_left_of_many_rounds_in_child(void *directory)
     mount_fixture_teardown(&s);
 }
 
-static void nothing_is_left_of_many_rounds(fixture *f)
+static void nothing_leaks_in_many_rounds(fixture *f)
 {
     check_result(
-        run_in_fork(nothing_is_left_of_many_rounds_in_child, (void *)(uintptr_t)f->directory), 0);
+        run_in_fork(nothing_leaks_in_many_rounds_in_child, (void *)(uintptr_t)f->directory), 0);
 }
 
 /* ---- Files of a mount that hangs ------------------------------------------------------ */
@@ -584,7 +585,7 @@ static void nothing_is_left_of_many_rounds(fixture *f)
 #define HUNG_FLUSHES 12
 
 /* More flushes than there are threads for them hang on one file system; another's go on. */
-static void flushes_elsewhere_go_on_in_child(void *directory)
+static void flushes_elsewhere_continue_in_child(void *directory)
 {
     static tracked syncs[HUNG_FLUSHES];
     static epio_file *dead[HUNG_FLUSHES];
@@ -607,7 +608,7 @@ static void flushes_elsewhere_go_on_in_child(void *directory)
         epio_submit(epio_sync(track(&syncs[i]), dead[i], EPIO_SYNC_FULL));
     }
     for (int round = 0; round < 10; round++) {
-        works_elsewhere(&s, round % 2 == 0 ? s.os : s.limit, round);
+        check_works_elsewhere(&s, round % 2 == 0 ? s.os : s.limit, round);
     }
     for (size_t i = 0; i < HUNG_FLUSHES; i++) {
         check_result(syncs[i].calls, 0);
@@ -622,15 +623,16 @@ static void flushes_elsewhere_go_on_in_child(void *directory)
     mount_fixture_teardown(&s);
 }
 
-static void flushes_elsewhere_go_on(fixture *f)
+static void flushes_elsewhere_continue(fixture *f)
 {
-    check_result(run_in_fork(flushes_elsewhere_go_on_in_child, (void *)(uintptr_t)f->directory), 0);
+    check_result(run_in_fork(flushes_elsewhere_continue_in_child, (void *)(uintptr_t)f->directory),
+                 0);
 }
 
 #define WRITES_BEHIND 100
 
 /* One file hangs, and more waits for it than a thread looks through for another's. */
-static void writes_elsewhere_go_on_in_child(void *directory)
+static void writes_elsewhere_continue_in_child(void *directory)
 {
     static tracked ops[1 + WRITES_BEHIND];
     struct stat here;
@@ -651,11 +653,11 @@ static void writes_elsewhere_go_on_in_child(void *directory)
         epio_submit(epio_write(track(&ops[i]), dead, "x", 1, i));
     }
     for (int round = 0; round < 10; round++) {
-        works_elsewhere(&s, round % 2 == 0 ? s.os : s.limit, round);
+        check_works_elsewhere(&s, round % 2 == 0 ? s.os : s.limit, round);
     }
     check_result(ops[0].calls, 0);
     mount_set(false);
-    run_out(&s);
+    drain(&s);
     check_result(ops[0].result, 0);
     for (size_t i = 1; i <= WRITES_BEHIND; i++) {
         check_result(ops[i].result, 1);
@@ -664,31 +666,32 @@ static void writes_elsewhere_go_on_in_child(void *directory)
     mount_fixture_teardown(&s);
 }
 
-static void writes_elsewhere_go_on(fixture *f)
+static void writes_elsewhere_continue(fixture *f)
 {
-    check_result(run_in_fork(writes_elsewhere_go_on_in_child, (void *)(uintptr_t)f->directory), 0);
+    check_result(run_in_fork(writes_elsewhere_continue_in_child, (void *)(uintptr_t)f->directory),
+                 0);
 }
 
 #define READS_BEHIND 20000
 
-static uint64_t quickest_read(mount_fixture *s, epio_file *file)
+static uint64_t fastest_read(mount_fixture *s, epio_file *file)
 {
     uint64_t quickest = UINT64_MAX;
     epio_op op = {0};
     char bytes[16];
     for (int i = 0; i < 50; i++) {
         (void)epio_loop_poll(s->loop, MILLISECOND, 0); /* other ops get to wait, too */
-        uint64_t begun = now_ns();
+        uint64_t started = now_ns();
         epio_submit(epio_read(&op, file, bytes, sizeof bytes, 0));
         check(epio_wait(&op) > 0);
-        uint64_t took = now_ns() - begun;
+        uint64_t took = now_ns() - started;
         quickest = took < quickest ? took : quickest;
     }
     return quickest;
 }
 
 /* So many reads wait for what hangs that looking through them takes longer than a read. */
-static void reads_elsewhere_are_as_quick_in_child(void *directory)
+static void reads_elsewhere_stay_fast_in_child(void *directory)
 {
     static tracked hung[READS_BEHIND];
     static const char elsewhere[] = "/sys/devices/system/cpu/online";
@@ -706,13 +709,13 @@ static void reads_elsewhere_are_as_quick_in_child(void *directory)
     epio_file *dead = op.file;
     check_result(epio_wait(epio_open(&op, s.os, elsewhere, EPIO_OPEN_READ)), 0);
     epio_file *file = op.file;
-    uint64_t alone = quickest_read(&s, file);
+    uint64_t alone = fastest_read(&s, file);
     mount_set(true);
     for (size_t i = 0; i < READS_BEHIND; i++) {
         epio_submit(epio_read(track(&hung[i]), dead, bytes[i], sizeof bytes[i], 0));
     }
-    uint64_t behind = quickest_read(&s, file);
-    check(fixture_is_slow() || behind < 50 * alone);
+    uint64_t queued = fastest_read(&s, file);
+    check(fixture_is_slow() || queued < 50 * alone);
     for (size_t i = 1; i <= READS_BEHIND / 2; i++) {
         epio_cancel(&hung[READS_BEHIND - i].op);
     }
@@ -720,7 +723,7 @@ static void reads_elsewhere_are_as_quick_in_child(void *directory)
         (void)epio_loop_poll(s.loop, MILLISECOND, 0);
     }
     mount_set(false);
-    run_out(&s);
+    drain(&s);
     for (size_t i = 0; i < READS_BEHIND; i++) {
         check_result(hung[i].result, i < READS_BEHIND / 2 ? 8 : EPIO_ECANCELED);
     }
@@ -729,10 +732,10 @@ static void reads_elsewhere_are_as_quick_in_child(void *directory)
     mount_fixture_teardown(&s);
 }
 
-static void reads_elsewhere_are_as_quick(fixture *f)
+static void reads_elsewhere_stay_fast(fixture *f)
 {
-    check_result(
-        run_in_fork(reads_elsewhere_are_as_quick_in_child, (void *)(uintptr_t)f->directory), 0);
+    check_result(run_in_fork(reads_elsewhere_stay_fast_in_child, (void *)(uintptr_t)f->directory),
+                 0);
 }
 
 /* ---- No more threads ---------------------------------------------------------------------- */
@@ -750,7 +753,7 @@ static void get_a_thread_later(mount_fixture *s, epio_op *op)
 }
 
 /* The only thread of a lane hangs while something elsewhere wants one. */
-static void threads_are_to_be_had_again_in_child(void *directory)
+static void threads_become_available_again_in_child(void *directory)
 {
     static tracked hung;
     static tracked healthy;
@@ -770,7 +773,7 @@ static void threads_are_to_be_had_again_in_child(void *directory)
     get_a_thread_later(&s, epio_access(track(&healthy), s.os, directory, EPIO_ACCESS_EXISTS));
     check_result(healthy.result, 1);
     epio_cancel(&hung.op);
-    run_out(&s);
+    drain(&s);
     mount_set(false);
     /* and a flush. */
     check_result(epio_wait(epio_open(&op, s.os, "/dev/shm", EPIO_OPEN_TEMPORARY)), 0);
@@ -784,16 +787,16 @@ static void threads_are_to_be_had_again_in_child(void *directory)
     get_a_thread_later(&s, epio_sync(track(&healthy), file, EPIO_SYNC_FULL));
     check_result(healthy.result, 0);
     mount_set(false);
-    run_out(&s);
+    drain(&s);
     check_result(epio_wait(epio_close(&op, dead)), 0);
     check_result(epio_wait(epio_close(&op, file)), 0);
     mount_fixture_teardown(&s);
 }
 
-static void threads_are_to_be_had_again(fixture *f)
+static void threads_become_available_again(fixture *f)
 {
-    check_result(run_in_fork(threads_are_to_be_had_again_in_child, (void *)(uintptr_t)f->directory),
-                 0);
+    check_result(
+        run_in_fork(threads_become_available_again_in_child, (void *)(uintptr_t)f->directory), 0);
 }
 
 /* ---- The owner heeds others ------------------------------------------------------------- */
@@ -827,7 +830,7 @@ static void *intervene(void *argument)
 }
 
 /* The first that another thread ever wants of this loop, which has nothing else to do. */
-static void the_owner_is_not_deaf_in_child(void *directory)
+static void the_owner_stays_responsive_in_child(void *directory)
 {
     char path[512];
     mount_fixture s;
@@ -861,12 +864,13 @@ static void the_owner_is_not_deaf_in_child(void *directory)
     mount_fixture_teardown(&s);
 }
 
-static void the_owner_is_not_deaf(fixture *f)
+static void the_owner_stays_responsive(fixture *f)
 {
-    check_result(run_in_fork(the_owner_is_not_deaf_in_child, (void *)(uintptr_t)f->directory), 0);
+    check_result(run_in_fork(the_owner_stays_responsive_in_child, (void *)(uintptr_t)f->directory),
+                 0);
 }
 
-static void *submit_and_let_go(void *argument)
+static void *submit_and_continue(void *argument)
 {
     const mount_fixture *s = argument;
     epio_op op = {0};
@@ -879,7 +883,7 @@ static void *submit_and_let_go(void *argument)
 }
 
 /* A read that is waited for, of a file that is on no disk of this machine. */
-static void the_owner_waits_in_no_read_in_child(void *directory)
+static void the_owner_never_blocks_in_a_read_in_child(void *directory)
 {
     char bytes[16];
     struct stat status;
@@ -903,7 +907,7 @@ static void the_owner_waits_in_no_read_in_child(void *directory)
             check(epio_wait(epio_read(&op, file, bytes, sizeof bytes, 0)) > 0);
         }
         mount_set(true);
-        thread_start(&thread, submit_and_let_go, &fresh);
+        thread_start(&thread, submit_and_continue, &fresh);
         check(epio_wait(epio_read(&op, file, bytes, sizeof bytes, 0)) > 0);
         (void)thread_join(thread);
         check_result(epio_wait(epio_close(&op, file)), 0);
@@ -913,10 +917,10 @@ static void the_owner_waits_in_no_read_in_child(void *directory)
     mount_fixture_teardown(&s);
 }
 
-static void the_owner_waits_in_no_read(fixture *f)
+static void the_owner_never_blocks_in_a_read(fixture *f)
 {
-    check_result(run_in_fork(the_owner_waits_in_no_read_in_child, (void *)(uintptr_t)f->directory),
-                 0);
+    check_result(
+        run_in_fork(the_owner_never_blocks_in_a_read_in_child, (void *)(uintptr_t)f->directory), 0);
 }
 
 /* Waited for, with nothing else in flight. */
@@ -948,7 +952,7 @@ static void a_deadline_is_kept(fixture *f)
 }
 
 /* What hangs may have opened a file, but not one of those that the caller forgot. */
-static void a_forgotten_file_is_told_in_child(void *directory)
+static void an_unclosed_file_aborts_in_child(void *directory)
 {
     char path[512];
     mount_fixture s;
@@ -966,27 +970,27 @@ static void a_forgotten_file_is_told_in_child(void *directory)
     epio_loop_destroy(s.loop);
 }
 
-static void a_forgotten_file_is_told(fixture *f)
+static void an_unclosed_file_aborts(fixture *f)
 {
-    check_result(run_in_fork(a_forgotten_file_is_told_in_child, (void *)(uintptr_t)f->directory),
+    check_result(run_in_fork(an_unclosed_file_aborts_in_child, (void *)(uintptr_t)f->directory),
                  256 + SIGABRT);
 }
 
 int main(void)
 {
     static const fixture_test tests[] = {
-        FIXTURE_TEST(others_go_on, ON_OS_PERFORM),
-        FIXTURE_TEST(callers_are_given_back, ON_OS_PERFORM),
-        FIXTURE_TEST(a_loop_ends_without_what_hangs, ON_OS_PERFORM),
-        FIXTURE_TEST(nothing_is_left_of_many_rounds, ON_OS_PERFORM),
-        FIXTURE_TEST(flushes_elsewhere_go_on, ON_OS_PERFORM),
-        FIXTURE_TEST(writes_elsewhere_go_on, ON_OS_PERFORM),
-        FIXTURE_TEST(reads_elsewhere_are_as_quick, ON_OS_PERFORM),
-        FIXTURE_TEST(threads_are_to_be_had_again, ON_OS_PERFORM),
-        FIXTURE_TEST(the_owner_is_not_deaf, ON_OS_PERFORM),
-        FIXTURE_TEST(the_owner_waits_in_no_read, ON_OS_PERFORM),
+        FIXTURE_TEST(others_continue, ON_OS_PERFORM),
+        FIXTURE_TEST(cancelled_ops_return, ON_OS_PERFORM),
+        FIXTURE_TEST(a_loop_is_destroyed_despite_hung_threads, ON_OS_PERFORM),
+        FIXTURE_TEST(nothing_leaks_in_many_rounds, ON_OS_PERFORM),
+        FIXTURE_TEST(flushes_elsewhere_continue, ON_OS_PERFORM),
+        FIXTURE_TEST(writes_elsewhere_continue, ON_OS_PERFORM),
+        FIXTURE_TEST(reads_elsewhere_stay_fast, ON_OS_PERFORM),
+        FIXTURE_TEST(threads_become_available_again, ON_OS_PERFORM),
+        FIXTURE_TEST(the_owner_stays_responsive, ON_OS_PERFORM),
+        FIXTURE_TEST(the_owner_never_blocks_in_a_read, ON_OS_PERFORM),
         FIXTURE_TEST(a_deadline_is_kept, ON_OS_PERFORM),
-        FIXTURE_TEST(a_forgotten_file_is_told, ON_OS_PERFORM),
+        FIXTURE_TEST(an_unclosed_file_aborts, ON_OS_PERFORM),
     };
     return FIXTURE_RUN("dead mount", tests);
 }

@@ -7,9 +7,9 @@
 
 #define SHORTLY (5 * MILLISECOND)
 
-static void check_took(uint64_t begun, uint64_t at_least, uint64_t at_most)
+static void check_took(uint64_t started, uint64_t at_least, uint64_t at_most)
 {
-    uint64_t took = now_ns() - begun;
+    uint64_t took = now_ns() - started;
     check(took >= at_least);
     check(took <= (fixture_is_slow() ? at_most + 20 * SECOND : at_most));
 }
@@ -30,14 +30,14 @@ static int64_t queued(op_fixture *fx, const op_kind *kind, tracked *one)
     gate_shut(fx);
     fillers_submit(fx, &all, kind->lane);
     one->op.timeout_ns = SHORTLY;
-    uint64_t begun = now_ns();
+    uint64_t started = now_ns();
     epio_submit(&one->op);
     if (kind->cannot_be_cancelled) {
         op_fixture_run_for(fx, 2 * SHORTLY);
         check_result(one->calls, 0);
     } else {
         op_fixture_run_until_done(fx, one);
-        check_took(begun, SHORTLY, 2 * SECOND);
+        check_took(started, SHORTLY, 2 * SECOND);
     }
     fillers_finish(fx, &all);
     return when_expired(kind);
@@ -89,7 +89,7 @@ static int64_t in_the_inbox(op_fixture *fx, const op_kind *kind, tracked *one)
     return kind->cannot_be_cancelled ? kind->success : EPIO_EPENDING;
 }
 
-static int64_t far_away(op_fixture *fx, const op_kind *kind, tracked *one)
+static int64_t far_deadline(op_fixture *fx, const op_kind *kind, tracked *one)
 {
     (void)fx;
     one->op.timeout_ns = HOUR;
@@ -97,7 +97,7 @@ static int64_t far_away(op_fixture *fx, const op_kind *kind, tracked *one)
     return kind->success;
 }
 
-static int64_t for_ever(op_fixture *fx, const op_kind *kind, tracked *one)
+static int64_t no_deadline(op_fixture *fx, const op_kind *kind, tracked *one)
 {
     (void)fx;
     one->op.timeout_ns = EPIO_FOREVER;
@@ -105,7 +105,7 @@ static int64_t for_ever(op_fixture *fx, const op_kind *kind, tracked *one)
     return kind->success;
 }
 
-static int64_t at_once(op_fixture *fx, const op_kind *kind, tracked *one)
+static int64_t passed_at_once(op_fixture *fx, const op_kind *kind, tracked *one)
 {
     (void)fx;
     one->op.timeout_ns = 1;
@@ -169,17 +169,17 @@ static void of_an_op_in_the_inbox(fixture *f)
 
 static void that_is_far_away(fixture *f)
 {
-    expire_every_kind(f, far_away);
+    expire_every_kind(f, far_deadline);
 }
 
 static void without_end(fixture *f)
 {
-    expire_every_kind(f, for_ever);
+    expire_every_kind(f, no_deadline);
 }
 
 static void that_is_passed_at_once(fixture *f)
 {
-    expire_every_kind(f, at_once);
+    expire_every_kind(f, passed_at_once);
 }
 
 static void of_a_cancelled_op(fixture *f)
@@ -199,14 +199,14 @@ static void of_what_waits(fixture *f)
         print_message("%s\n", wait->name);
         track(&one);
         one.op.timeout_ns = 20 * MILLISECOND;
-        uint64_t begun = now_ns();
+        uint64_t started = now_ns();
         wait->begin(&fx, &one.op);
         if (one.calls == 0 && !epio_op_pending(&one.op)) {
-            begun = now_ns();
+            started = now_ns();
             epio_submit(&one.op);
         }
         op_fixture_run_until_done(&fx, &one);
-        check_took(begun, 20 * MILLISECOND, 4 * SECOND);
+        check_took(started, 20 * MILLISECOND, 4 * SECOND);
         check_result(one.result, EPIO_ETIMEDOUT);
         check_result(one.op.timeout_ns, 0);
         wait->check_others();
@@ -298,10 +298,10 @@ static void counts_from_the_submit(fixture *f)
     one.op.timeout_ns = 20 * MILLISECOND;
     (void)epio_sleep(&one.op, fx.os, HOUR);
     op_fixture_run_for(&fx, 40 * MILLISECOND);
-    uint64_t begun = now_ns();
+    uint64_t started = now_ns();
     epio_submit(&one.op);
     op_fixture_run_until_done(&fx, &one);
-    check_took(begun, 20 * MILLISECOND, 2 * SECOND);
+    check_took(started, 20 * MILLISECOND, 2 * SECOND);
     op_fixture_teardown(&fx);
 }
 
@@ -312,14 +312,14 @@ static void of_sleeps_of_all_lengths(fixture *f)
     op_fixture fx;
     tracked all[40];
     op_fixture_setup(&fx, f);
-    uint64_t begun = now_ns();
+    uint64_t started = now_ns();
     for (uint64_t i = 0; i < 40; i++) {
         track(&all[i]);
         all[i].op.timeout_ns = 100 * MILLISECOND;
         epio_submit(epio_sleep(&all[i].op, fx.os, 5 * i * MILLISECOND));
     }
     op_fixture_drain(&fx);
-    check_took(begun, 100 * MILLISECOND, 2 * SECOND);
+    check_took(started, 100 * MILLISECOND, 2 * SECOND);
     for (uint64_t i = 0; i < 40; i++) {
         check_result(all[i].calls, 1);
         if (i < 10) {
@@ -391,13 +391,13 @@ static void limits_what_waits_in_perform(fixture *f)
     epio_op op = {0};
     intptr_t ends[2];
     epio_semaphore *semaphore;
-    uint64_t begun = now_ns();
+    uint64_t started = now_ns();
     pipe_make(ends);
     check_result(epio_perform(epio_adopt(&op, f->vfs, ends[0], 0)), 0);
     epio_file *stream = op.file;
     op.timeout_ns = SHORTLY;
     check_result(epio_perform(epio_read(&op, stream, &byte, 1, 0)), EPIO_ETIMEDOUT);
-    check_took(begun, SHORTLY, 2 * SECOND);
+    check_took(started, SHORTLY, 2 * SECOND);
     check_result(epio_perform(epio_close(&op, stream)), 0);
     check(handle_close(ends[1]));
     if (SYSTEM_HAS_FIFOS) {

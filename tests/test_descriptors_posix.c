@@ -240,7 +240,7 @@ static void print_into_nothing(void *argument)
     check(file_size(argument) == 8);
 }
 
-static void an_error_message_never_lands_in_a_file(fixture *f)
+static void an_error_message_is_never_written_to_a_file(fixture *f)
 {
     if (fixture_is_watched()) {
         fixture_skip(f, "a sanitizer has descriptors of its own");
@@ -279,7 +279,7 @@ static void an_adopted_stream_keeps_its_number(fixture *f)
 
 /* ---- No other number --------------------------------------------------------------- */
 
-static void open_without_room(void *argument)
+static void open_with_full_table(void *argument)
 {
     const paths *at = argument;
     epio_op op = {0};
@@ -302,14 +302,14 @@ static void open_without_room(void *argument)
     check_numbers();
 }
 
-static void numbers_below_three_are_no_room(fixture *f)
+static void descriptors_below_three_are_not_used(fixture *f)
 {
     if (fixture_is_emulated()) {
         fixture_skip(f, "valgrind opens a file first, then finds that it may not");
     }
     paths at = {f->directory, fixture_path(f, "file"), fixture_path(f, "other"), NULL};
     fixture_put(f, "file", "abc", 3);
-    check_result(run_in_fork(open_without_room, &at), 0);
+    check_result(run_in_fork(open_with_full_table, &at), 0);
     check_result(fixture_exists(f, "other"), 0);
     assert_int_equal(count_entries(f->real_directory), 1);
 }
@@ -318,9 +318,9 @@ int main(void)
 {
     static const fixture_test tests[] = {
         FIXTURE_TEST(no_descriptor_is_a_standard_stream, ON_OS_PERFORM),
-        FIXTURE_TEST(an_error_message_never_lands_in_a_file, ON_OS_PERFORM),
+        FIXTURE_TEST(an_error_message_is_never_written_to_a_file, ON_OS_PERFORM),
         FIXTURE_TEST(an_adopted_stream_keeps_its_number, ON_OS_PERFORM),
-        FIXTURE_TEST(numbers_below_three_are_no_room, ON_OS_PERFORM),
+        FIXTURE_TEST(descriptors_below_three_are_not_used, ON_OS_PERFORM),
     };
     return FIXTURE_RUN("descriptors, POSIX", tests);
 }

@@ -401,7 +401,7 @@ static void *poll_until_all(void *argument)
     return NULL;
 }
 
-static void direct_transfers_change_hands(fixture *f)
+static void direct_transfers_of_a_detached_loop(fixture *f)
 {
     transfers all;
     test_thread thread;
@@ -493,7 +493,7 @@ static void the_disk_and_a_stream_at_once(fixture *f)
 
 /* ---- Embedded ----------------------------------------------------------------- */
 
-static void the_handle_tells_of_direct_reads(fixture *f)
+static void the_handle_signals_direct_reads(fixture *f)
 {
     transfers all;
     epio_file *file = open_direct(f, "file");
@@ -518,7 +518,7 @@ static void the_handle_tells_of_direct_reads(fixture *f)
 
 static intptr_t handle_of_loop;
 
-static void *poll_when_told(void *argument)
+static void *poll_when_signalled(void *argument)
 {
     transfers *all = argument;
     while (all->finished < all->count) {
@@ -530,7 +530,7 @@ static void *poll_when_told(void *argument)
 }
 
 /* Whoever takes the loop waits for its handle before he has ever polled it. */
-static void an_embedded_loop_changes_hands(fixture *f)
+static void an_embedded_loop_is_detached(fixture *f)
 {
     transfers all;
     test_thread thread;
@@ -542,7 +542,7 @@ static void an_embedded_loop_changes_hands(fixture *f)
         submit_all(&all, round == 0 ? submit_write : submit_read);
         (void)epio_loop_poll(f->loop, 0, 1);
         epio_loop_detach(f->loop);
-        thread_start(&thread, poll_when_told, &all);
+        thread_start(&thread, poll_when_signalled, &all);
         (void)thread_join(thread);
         (void)epio_loop_poll(f->loop, 0, 0);
         check_blocks(&all);
@@ -565,11 +565,11 @@ int main(void)
         FIXTURE_TEST(a_close_waits_for_direct_writes, ON_OS),
         FIXTURE_TEST(cancelled_direct_transfers_end_once, ON_OS),
         FIXTURE_TEST(a_closed_loop_delivers_direct_transfers, ON_OS),
-        FIXTURE_TEST(direct_transfers_change_hands, ON_OS),
+        FIXTURE_TEST(direct_transfers_of_a_detached_loop, ON_OS),
         FIXTURE_TEST(direct_reads_of_another_thread, ON_OS),
         FIXTURE_TEST(the_disk_and_a_stream_at_once, ON_OS),
-        FIXTURE_TEST(the_handle_tells_of_direct_reads, ON_OS),
-        FIXTURE_TEST(an_embedded_loop_changes_hands, ON_OS),
+        FIXTURE_TEST(the_handle_signals_direct_reads, ON_OS),
+        FIXTURE_TEST(an_embedded_loop_is_detached, ON_OS),
     };
     return FIXTURE_RUN("direct", tests);
 }

@@ -106,24 +106,24 @@ static void handle_drives_files(fixture *f)
     drive_files(f, 1);
 }
 
-static void handle_tells_of_timers(fixture *f)
+static void handle_signals_timers(fixture *f)
 {
     epio_op ops[3] = {{0}, {0}, {0}};
     int calls = 0;
     intptr_t handle = handle_of(f);
-    uint64_t begun = now_ns();
+    uint64_t started = now_ns();
     epio_submit(epio_sleep(count_delivery(&ops[0], &calls), f->vfs, 60 * MILLISECOND));
     epio_submit(epio_sleep(count_delivery(&ops[1], &calls), f->vfs, 30 * MILLISECOND));
     while (calls == 0) {
         check(readable_within(handle, PATIENCE_MS));
         (void)epio_loop_poll(f->loop, 0, 0);
-        check(calls == 0 || now_ns() - begun >= 30 * MILLISECOND);
+        check(calls == 0 || now_ns() - started >= 30 * MILLISECOND);
     }
     check_result(ops[1].result, 30 * (int64_t)MILLISECOND);
     int calls_before = calls;
     /* A slow machine may have delivered both at once. */
     check(drive(f, handle, 0) == (uint64_t)(2 - calls_before));
-    check(now_ns() - begun >= 60 * MILLISECOND);
+    check(now_ns() - started >= 60 * MILLISECOND);
 
     /* Once it is cancelled its time means nothing any more. */
     epio_submit(epio_sleep(count_delivery(&ops[0], &calls), f->vfs, 60 * MILLISECOND));
@@ -154,7 +154,7 @@ static void handle_is_still_until_the_timer(fixture *f)
     check(wakes <= 4); /* it was submitted, it is due, and a little more */
 }
 
-static void handle_tells_of_submissions(fixture *f)
+static void handle_signals_submissions(fixture *f)
 {
     epio_op op = {0};
     char byte = 0;
@@ -188,7 +188,7 @@ static void handle_stays_readable_while_something_is_left(fixture *f)
 }
 
 /* The loop was in use already, and something is ready when it is embedded. */
-static void handle_made_late_knows_what_is_ready(fixture *f)
+static void handle_made_late_signals_what_is_ready(fixture *f)
 {
     epio_op ops[2] = {{0}, {0}};
     int calls = 0;
@@ -208,7 +208,7 @@ static size_t take_some(intptr_t descriptor)
     return (size_t)got;
 }
 
-static void handle_tells_of_streams(fixture *f)
+static void handle_signals_streams(fixture *f)
 {
     intptr_t ends[2];
     epio_op op = {0}, reading = {0}, writing = {0};
@@ -269,17 +269,17 @@ static void one_poll_is_enough(fixture *f)
 
 /* ---- From other threads ----------------------------------------------------- */
 
-typedef struct outsider {
+typedef struct foreign_thread {
     epio_vfs *vfs;
     epio_semaphore *semaphore;
     epio_op *victim;
     epio_op op;
     atomic_int posted;
-} outsider;
+} foreign_thread;
 
 static void *submit_from_outside(void *argument)
 {
-    outsider *one = argument;
+    foreign_thread *one = argument;
     pause_ns(10 * MILLISECOND);
     require(epio_wait(epio_current_time(&one->op, one->vfs)) > 0);
     epio_cancel(one->victim);
@@ -287,10 +287,10 @@ static void *submit_from_outside(void *argument)
     return NULL;
 }
 
-static void handle_tells_of_other_threads(fixture *f)
+static void handle_signals_other_threads(fixture *f)
 {
     epio_op sleeping = {0}, waiting = {0};
-    outsider one = {.vfs = f->vfs, .victim = &sleeping};
+    foreign_thread one = {.vfs = f->vfs, .victim = &sleeping};
     test_thread thread;
     intptr_t handle = handle_of(f);
     check_result(epio_semaphore_create(&one.semaphore, 1), 0);
@@ -316,7 +316,7 @@ static unsigned count_of_each(void)
 
 static void *submit_many(void *argument)
 {
-    const outsider *one = argument;
+    const foreign_thread *one = argument;
     for (unsigned i = 0; i < count_of_each(); i++) {
         epio_op op = {0};
         require(epio_wait(epio_current_time(&op, one->vfs)) > 0);
@@ -327,7 +327,7 @@ static void *submit_many(void *argument)
 /* No wake-up is lost between a poll and the foreign loop's sleep. */
 static void handle_survives_a_storm(fixture *f)
 {
-    outsider one = {.vfs = f->vfs};
+    foreign_thread one = {.vfs = f->vfs};
     test_thread threads[STORM];
     intptr_t handle = handle_of(f);
     uint64_t left = (uint64_t)STORM * count_of_each();
@@ -419,7 +419,7 @@ static void count_ready(void *user)
 
 /* ---- Being told ------------------------------------------------------------------ */
 
-static bool ready_calls_reach(int calls)
+static bool ready_calls_are(int calls)
 {
     for (int i = 0; i < PATIENCE_MS && atomic_load(&ready_calls) < calls; i++) {
         pause_ns(MILLISECOND);
@@ -435,17 +435,17 @@ static void ready_is_called_once_a_batch(fixture *f)
     memset(ops, 0, sizeof ops);
     atomic_store(&ready_calls, 0);
     check_result(epio_loop_on_ready(f->loop, count_ready, NULL), 0);
-    check(ready_calls_reach(0));
+    check(ready_calls_are(0));
     for (int i = 0; i < 10; i++) {
         epio_submit(epio_current_time(count_delivery(&ops[i], &calls), f->vfs));
     }
-    check(ready_calls_reach(1));
+    check(ready_calls_are(1));
     check_result(epio_loop_poll(f->loop, 0, 3), 3);
-    check(ready_calls_reach(2)); /* seven are left */
+    check(ready_calls_are(2)); /* seven are left */
     check_result(epio_loop_poll(f->loop, 0, 6), 6);
-    check(ready_calls_reach(3));
+    check(ready_calls_are(3));
     check_result(epio_loop_poll(f->loop, 0, 0), 1);
-    check(ready_calls_reach(3));
+    check(ready_calls_are(3));
     epio_submit(epio_sleep(count_delivery(&ops[0], &calls), f->vfs, 20 * MILLISECOND));
     (void)epio_loop_poll(f->loop, 0, 0);
     int before = atomic_load(&ready_calls); /* for the submission, if it came so far */
@@ -461,13 +461,13 @@ static void ready_is_called_once_a_batch(fixture *f)
 
 static void *submit_and_note(void *argument)
 {
-    outsider *one = argument;
+    foreign_thread *one = argument;
     memset(&one->op, 0, sizeof one->op);
     epio_submit(epio_current_time(&one->op, one->vfs));
     return NULL;
 }
 
-static void submit_elsewhere(outsider *one)
+static void submit_elsewhere(foreign_thread *one)
 {
     test_thread thread;
     thread_start(&thread, submit_and_note, one);
@@ -522,12 +522,12 @@ static void calls_do_not_pile_up(fixture *f)
 
 static void ready_is_called_for_other_threads(fixture *f)
 {
-    outsider one = {.vfs = f->vfs};
+    foreign_thread one = {.vfs = f->vfs};
     atomic_store(&ready_calls, 0);
     check_result(epio_loop_on_ready(f->loop, count_ready, NULL), 0);
     for (int i = 1; i <= 5; i++) {
         submit_elsewhere(&one);
-        check(ready_calls_reach(i));
+        check(ready_calls_are(i));
         while (epio_op_pending(&one.op)) {
             (void)epio_loop_poll(f->loop, 0, 0);
         }
@@ -538,7 +538,7 @@ static void ready_is_called_for_other_threads(fixture *f)
 /* Who comes while something is ready has not heard of it. */
 static void ready_is_called_for_what_came_before_it(fixture *f)
 {
-    outsider one = {.vfs = f->vfs};
+    foreign_thread one = {.vfs = f->vfs};
     for (int i = 0; i < 3; i++) {
         atomic_store(&ready_calls, 0);
         check_result(epio_loop_on_ready(f->loop, count_ready, NULL), 0);
@@ -547,7 +547,7 @@ static void ready_is_called_for_what_came_before_it(fixture *f)
         pause_ns(SILENCE_MS * MILLISECOND);
         check_result(atomic_load(&ready_calls), 0);
         check_result(epio_loop_on_ready(f->loop, count_ready, NULL), 0);
-        check(ready_calls_reach(1));
+        check(ready_calls_are(1));
         while (epio_op_pending(&one.op)) {
             (void)epio_loop_poll(f->loop, 0, 0);
         }
@@ -570,7 +570,7 @@ static void slow_ready(void *user)
 
 static void removal_waits_for_a_running_call(fixture *f)
 {
-    outsider one = {.vfs = f->vfs};
+    foreign_thread one = {.vfs = f->vfs};
     atomic_store(&inside_ready, 0);
     atomic_store(&ready_removed, 0);
     check_result(epio_loop_on_ready(f->loop, slow_ready, NULL), 0);
@@ -602,7 +602,7 @@ static void check_not_removed(void *user)
 
 static void no_call_after_removal(fixture *f)
 {
-    outsider one = {.vfs = f->vfs};
+    foreign_thread one = {.vfs = f->vfs};
     test_thread thread;
     static atomic_int removed[50];
     uint64_t left = count_of_each();
@@ -638,7 +638,7 @@ static void replace_from_inside(void *user)
 
 static void ready_replaces_itself(fixture *f)
 {
-    outsider one = {.vfs = f->vfs};
+    foreign_thread one = {.vfs = f->vfs};
     atomic_store(&ready_calls, 0);
     atomic_store(&inside_ready, 0);
     check_result(epio_loop_on_ready(f->loop, replace_from_inside, f->loop), 0);
@@ -725,16 +725,16 @@ static epio_op many[MANY];
 static int many_calls;
 
 /* Each in its turn, and each is busy for a while. */
-static void be_busy_for(epio_op *op, uint64_t nanoseconds)
+static void spin_for(epio_op *op, uint64_t nanoseconds)
 {
-    uint64_t begun = now_ns();
+    uint64_t started = now_ns();
     check(op == &many[many_calls]);
     many_calls++;
-    while (now_ns() - begun < nanoseconds) {
+    while (now_ns() - started < nanoseconds) {
     }
 }
 
-static void be_quick(epio_op *op)
+static void count_in_order(epio_op *op)
 {
     check(op == &many[many_calls]);
     many_calls++;
@@ -764,15 +764,15 @@ static void drive_polls(poll_fixture *one, uint64_t most)
     check_result(epio_loop_pending(one->loop), 0);
 }
 
-static void be_busy(epio_op *op)
+static void spin_long(epio_op *op)
 {
-    be_busy_for(op, MILLISECOND);
+    spin_for(op, MILLISECOND);
 }
 
 /* All of them take several times what a window can spare. */
-static void be_briefly_busy(epio_op *op)
+static void spin_briefly(epio_op *op)
 {
-    be_busy_for(op, MILLISECOND / 4);
+    spin_for(op, MILLISECOND / 4);
 }
 
 /* A millisecond each: what a window can spare has room for no more than five. */
@@ -781,7 +781,7 @@ static void a_poll_leaves_busy_callbacks_for_the_next(fixture *f)
     poll_fixture one;
     poll_fixture_setup(&one, f, 0);
     poll_fixture_embed(&one);
-    submit_all(one.vfs, be_busy);
+    submit_all(one.vfs, spin_long);
     drive_polls(&one, 5);
     poll_fixture_teardown(&one);
 }
@@ -790,7 +790,7 @@ static void without_a_host_a_poll_delivers_all(fixture *f)
 {
     poll_fixture one;
     poll_fixture_setup(&one, f, 0);
-    submit_all(one.vfs, be_briefly_busy);
+    submit_all(one.vfs, spin_briefly);
     check_result(epio_loop_poll(one.loop, 0, 0), MANY);
     check_result(many_calls, MANY);
     poll_fixture_teardown(&one);
@@ -801,7 +801,7 @@ static void a_poll_without_a_limit_delivers_all(fixture *f)
     poll_fixture one;
     poll_fixture_setup(&one, f, EPIO_FOREVER);
     poll_fixture_embed(&one);
-    submit_all(one.vfs, be_briefly_busy);
+    submit_all(one.vfs, spin_briefly);
     check(readable_within(one.handle, PATIENCE_MS));
     check_result(epio_loop_poll(one.loop, 0, 0), MANY);
     poll_fixture_teardown(&one);
@@ -812,7 +812,7 @@ static void the_shortest_poll_delivers_one(fixture *f)
     poll_fixture one;
     poll_fixture_setup(&one, f, 1);
     poll_fixture_embed(&one);
-    submit_all(one.vfs, be_quick);
+    submit_all(one.vfs, count_in_order);
     drive_polls(&one, 1);
     poll_fixture_teardown(&one);
 }
@@ -822,7 +822,7 @@ static void a_run_of_an_embedded_loop_has_no_limit(fixture *f)
     poll_fixture one;
     poll_fixture_setup(&one, f, 1);
     poll_fixture_embed(&one);
-    submit_all(one.vfs, be_quick);
+    submit_all(one.vfs, count_in_order);
     check_result(epio_loop_run(one.loop), MANY);
     poll_fixture_teardown(&one);
 }
@@ -849,7 +849,7 @@ static void a_poll_leaves_timers_for_the_next(fixture *f)
 
 static void *submit_all_elsewhere(void *vfs)
 {
-    submit_all(vfs, be_quick);
+    submit_all(vfs, count_in_order);
     return NULL;
 }
 
@@ -998,7 +998,7 @@ static void a_poll_inside_done_has_a_time_of_its_own(fixture *f)
     poll_fixture_teardown(&one);
 }
 
-static void count_wish(void *user)
+static void count_calls(void *user)
 {
     (void)atomic_fetch_add((atomic_int *)user, 1);
 }
@@ -1009,8 +1009,8 @@ static void ready_is_called_for_what_a_poll_left(fixture *f)
     atomic_int wishes;
     atomic_init(&wishes, 0);
     poll_fixture_setup(&one, f, 1);
-    check_result(epio_loop_on_ready(one.loop, count_wish, &wishes), 0);
-    submit_all(one.vfs, be_quick);
+    check_result(epio_loop_on_ready(one.loop, count_calls, &wishes), 0);
+    submit_all(one.vfs, count_in_order);
     for (int i = 0; i < MANY; i++) {
         uint64_t deadline = now_ns() + PATIENCE_MS * MILLISECOND;
         while (atomic_load(&wishes) == 0) {
@@ -1118,7 +1118,7 @@ static void post_to_glib(void *user)
     (void)g_idle_add(poll_loop, user);
 }
 
-static void glib_runs_by_being_told(fixture *f)
+static void glib_runs_by_on_ready(fixture *f)
 {
     static glib_test one;
     memset(&one, 0, sizeof one);
@@ -1147,7 +1147,7 @@ static void runs_in_glib(fixture *f)
     fixture_skip(f, "GLib is not there");
 }
 
-static void glib_runs_by_being_told(fixture *f)
+static void glib_runs_by_on_ready(fixture *f)
 {
     fixture_skip(f, "GLib is not there");
 }
@@ -1156,14 +1156,14 @@ static void glib_runs_by_being_told(fixture *f)
 
 static const fixture_test tests[] = {
     FIXTURE_TEST(handle_drives_files, ON_OS | ON_MEMORY | ON_LIMIT_OS | ON_LIMIT_MEMORY),
-    FIXTURE_TEST(handle_tells_of_timers, ON_OS),
+    FIXTURE_TEST(handle_signals_timers, ON_OS),
     FIXTURE_TEST(handle_is_still_until_the_timer, ON_OS),
-    FIXTURE_TEST(handle_tells_of_submissions, ON_OS | ON_LIMIT_OS),
+    FIXTURE_TEST(handle_signals_submissions, ON_OS | ON_LIMIT_OS),
     FIXTURE_TEST(handle_stays_readable_while_something_is_left, ON_OS | ON_LIMIT_OS),
-    FIXTURE_TEST(handle_made_late_knows_what_is_ready, ON_OS),
+    FIXTURE_TEST(handle_made_late_signals_what_is_ready, ON_OS),
     FIXTURE_TEST(one_poll_is_enough, ON_OS | ON_LIMIT_OS),
-    FIXTURE_TEST(handle_tells_of_streams, ON_OS | ON_LIMIT_OS),
-    FIXTURE_TEST(handle_tells_of_other_threads, ON_OS),
+    FIXTURE_TEST(handle_signals_streams, ON_OS | ON_LIMIT_OS),
+    FIXTURE_TEST(handle_signals_other_threads, ON_OS),
     FIXTURE_TEST(handle_survives_a_storm, ON_OS),
     FIXTURE_TEST(polls_inside_done, ON_OS),
     FIXTURE_TEST(foreign_loop_runs_inside_done, ON_OS),
@@ -1187,7 +1187,7 @@ static const fixture_test tests[] = {
     FIXTURE_TEST(a_poll_inside_done_has_a_time_of_its_own, ON_OS | ON_MEMORY),
     FIXTURE_TEST(ready_is_called_for_what_a_poll_left, ON_EACH_LAYER),
     FIXTURE_TEST_POSIX(runs_in_glib, ON_OS, "GLib waits for descriptors"),
-    FIXTURE_TEST_POSIX(glib_runs_by_being_told, ON_OS, "GLib is not there"),
+    FIXTURE_TEST_POSIX(glib_runs_by_on_ready, ON_OS, "GLib is not there"),
 };
 
 int main(void)

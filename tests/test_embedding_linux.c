@@ -58,7 +58,7 @@ static void *end_at_once(void *argument)
 }
 
 /* A sanitizer starts a thread of its own beside the program's first. */
-static void have_all_threads(void)
+static void start_all_threads(void)
 {
     pthread_t thread;
     check(pthread_create(&thread, NULL, end_at_once, NULL) == 0);
@@ -148,7 +148,7 @@ static void nothing_wakes_while_idle(fixture *f)
     int ends[2];
     epio_op op = {0}, waiting = {0};
     char byte;
-    have_all_threads();
+    start_all_threads();
     list_tasks(&before);
     fixture_put(f, "data", "x", 1);
     epio_file *file = fixture_open(f, "data", EPIO_OPEN_READ | EPIO_OPEN_WRITE);
@@ -209,7 +209,7 @@ static void nothing_wakes_while_it_sleeps(fixture *f)
 #define OPEN_FILES 100
 #define LONG_SILENCE (2500 * MILLISECOND)
 
-typedef struct quiet_watch {
+typedef struct wakeup_watch {
     epio_loop *loop;
     task_list tasks; /* without the one that watches */
     clockid_t sleeper;
@@ -219,7 +219,7 @@ typedef struct quiet_watch {
     uint64_t process_ns;
     uint64_t watch_ns; /* what the one that watches took itself, and a little more */
     size_t tasks_after;
-} quiet_watch;
+} wakeup_watch;
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -242,7 +242,7 @@ static uint64_t switches_of_all(const task_list *tasks)
 }
 
 /* The test's thread has something to do before it sleeps. */
-static void wait_until_all_sleep(const quiet_watch *watch)
+static void wait_until_all_sleep(const wakeup_watch *watch)
 {
     uint64_t count = 0, before = 1;
     for (int i = 0; i < 20 && count != before; i++) {
@@ -254,7 +254,7 @@ static void wait_until_all_sleep(const quiet_watch *watch)
 
 static void *watch_silence(void *argument)
 {
-    quiet_watch *watch = argument;
+    wakeup_watch *watch = argument;
     task_list now;
     wait_until_all_sleep(watch);
     watch->switches = switches_of_all(&watch->tasks);
@@ -314,8 +314,8 @@ static void nothing_wakes_with_many_files_open(fixture *f)
 {
     epio_file *files[OPEN_FILES];
     pthread_t thread;
-    static quiet_watch watch;
-    have_all_threads();
+    static wakeup_watch watch;
+    start_all_threads();
     use_files(f, files);
     check(worker_threads(f->loop) > 0);
     for (int i = 0; i < 100 && worker_threads(f->loop) > 0; i++) {

@@ -16,7 +16,7 @@ typedef struct host {
     DWORD thread;
     int reads;    /* that ended */
     int messages; /* of its own that came */
-    int told;
+    int ready_messages;
     char found[16];
 } host;
 
@@ -43,13 +43,13 @@ static void begin(host *one, fixture *f, epio_op *op)
     epio_submit(epio_read(op, one->file, one->found, sizeof one->found, 0));
 }
 
-static void take_messages(host *one)
+static void dispatch_messages(host *one)
 {
     MSG message;
     while (PeekMessageW(&message, NULL, 0, 0, PM_REMOVE)) {
         one->messages += message.message == MESSAGE_OF_OURS ? 1 : 0;
         if (message.message == MESSAGE_OF_READY) {
-            one->told++;
+            one->ready_messages++;
             (void)epio_loop_poll(one->f->loop, 0, 0);
         }
     }
@@ -68,7 +68,7 @@ static void the_handle_waits_beside_messages(fixture *f)
         if (which == WAIT_OBJECT_0) {
             (void)epio_loop_poll(f->loop, 0, 0);
         }
-        take_messages(&one);
+        dispatch_messages(&one);
     }
     check_result(one.messages, READS / 10 - 1);
     fixture_close(f, one.file);
@@ -80,7 +80,7 @@ static void post_ready(void *user)
     check(PostThreadMessageW(one->thread, MESSAGE_OF_READY, 0, 0) != FALSE);
 }
 
-static void a_message_tells_of_it(fixture *f)
+static void a_message_signals_readiness(fixture *f)
 {
     epio_op op = {0};
     host one;
@@ -90,11 +90,11 @@ static void a_message_tells_of_it(fixture *f)
         DWORD which =
             MsgWaitForMultipleObjectsEx(0, NULL, PATIENCE_MS, QS_ALLINPUT, MWMO_INPUTAVAILABLE);
         check(which == WAIT_OBJECT_0);
-        take_messages(&one);
+        dispatch_messages(&one);
     }
     check_result(epio_loop_on_ready(f->loop, NULL, NULL), 0);
-    take_messages(&one);
-    check(one.told > 0 && one.told <= 2 * READS + 2);
+    dispatch_messages(&one);
+    check(one.ready_messages > 0 && one.ready_messages <= 2 * READS + 2);
     check_result(one.messages, READS / 10 - 1);
     fixture_close(f, one.file);
 }
@@ -103,7 +103,7 @@ int main(void)
 {
     static const fixture_test tests[] = {
         FIXTURE_TEST(the_handle_waits_beside_messages, ON_OS | ON_LIMIT_OS),
-        FIXTURE_TEST(a_message_tells_of_it, ON_OS | ON_LIMIT_OS),
+        FIXTURE_TEST(a_message_signals_readiness, ON_OS | ON_LIMIT_OS),
     };
     /* The first look makes the queue of this thread, which keeps a handle of its own. */
     (void)MsgWaitForMultipleObjectsEx(0, NULL, 0, QS_ALLINPUT, 0);

@@ -53,10 +53,10 @@ static uint64_t next_random(void)
 static epio__win32_calls real;
 
 /* The transfer itself, whose packet is kept off the port: bytes, or the error. */
-static DWORD transfer(HANDLE handle, void *buffer, DWORD len, const OVERLAPPED *asked, bool reads,
-                      DWORD *bytes)
+static DWORD transfer(HANDLE handle, void *buffer, DWORD len, const OVERLAPPED *position,
+                      bool reads, DWORD *bytes)
 {
-    OVERLAPPED own = {.Offset = asked->Offset, .OffsetHigh = asked->OffsetHigh};
+    OVERLAPPED own = {.Offset = position->Offset, .OffsetHigh = position->OffsetHigh};
     HANDLE event = CreateEventW(NULL, TRUE, FALSE, NULL);
     assert_non_null(event);
     own.hEvent = (HANDLE)((ULONG_PTR)event | 1);
@@ -138,28 +138,28 @@ static BOOL act(HANDLE handle, void *buffer, DWORD len, OVERLAPPED *overlapped, 
     return end_with(ERROR_IO_PENDING);
 }
 
-static BOOL WINAPI read_as_told(HANDLE handle, LPVOID buffer, DWORD len, LPDWORD bytes,
-                                LPOVERLAPPED overlapped)
+static BOOL WINAPI scripted_read(HANDLE handle, LPVOID buffer, DWORD len, LPDWORD bytes,
+                                 LPOVERLAPPED overlapped)
 {
     (void)bytes;
     return act(handle, buffer, len, overlapped, true);
 }
 
-static BOOL WINAPI write_as_told(HANDLE handle, LPCVOID buffer, DWORD len, LPDWORD bytes,
-                                 LPOVERLAPPED overlapped)
+static BOOL WINAPI scripted_write(HANDLE handle, LPCVOID buffer, DWORD len, LPDWORD bytes,
+                                  LPOVERLAPPED overlapped)
 {
     (void)bytes;
     return act(handle, (void *)(uintptr_t)buffer, len, overlapped, false);
 }
 
-static BOOL WINAPI modes_as_told(HANDLE handle, UCHAR modes)
+static BOOL WINAPI scripted_modes(HANDLE handle, UCHAR modes)
 {
     (void)handle;
     (void)modes;
     return may_skip;
 }
 
-static BOOL WINAPI cancel_as_told(HANDLE handle, LPOVERLAPPED overlapped)
+static BOOL WINAPI scripted_cancel(HANDLE handle, LPOVERLAPPED overlapped)
 {
     (void)handle;
     if (overlapped != waiting) {
@@ -202,10 +202,10 @@ static void endings_setup(fixture *f, bool skip)
     free(content);
     real = epio__win32;
     may_skip = skip;
-    epio__win32.read_file = read_as_told;
-    epio__win32.write_file = write_as_told;
-    epio__win32.set_notification_modes = modes_as_told;
-    epio__win32.cancel = cancel_as_told;
+    epio__win32.read_file = scripted_read;
+    epio__win32.write_file = scripted_write;
+    epio__win32.set_notification_modes = scripted_modes;
+    epio__win32.cancel = scripted_cancel;
 }
 
 static void endings_teardown(void)
@@ -377,7 +377,7 @@ static void a_cancel_that_comes_too_late(fixture *f)
 
 /* ---- A turn's share -------------------------------------------------------------------- */
 
-static void what_ends_at_once_has_its_share_of_a_turn(fixture *f)
+static void ops_that_end_at_once_share_an_iteration(fixture *f)
 {
     enum { MANY_READS = 5000 };
     static epio_op ops[MANY_READS];
@@ -498,14 +498,14 @@ static void a_message_comes_in_parts(fixture *f)
 
 /* ---- Streams of others ------------------------------------------------------------------ */
 
-static bool modes_can_be_told;
+static bool modes_are_known;
 static bool modes_are_set;
 
-static bool told_modes(HANDLE handle, ULONG *modes)
+static bool scripted_get_modes(HANDLE handle, ULONG *modes)
 {
     (void)handle;
     *modes = modes_are_set ? FILE_SKIP_COMPLETION_PORT_ON_SUCCESS : 0;
-    return modes_can_be_told;
+    return modes_are_known;
 }
 
 /* There is something to be read: at once, with a packet unless the handle is told not to. */
@@ -528,7 +528,7 @@ static BOOL WINAPI read_at_once(HANDLE handle, LPVOID into, DWORD len, LPDWORD b
 static void a_stream_that_skips_packets_or_not(fixture *f)
 {
     (void)f;
-    for (int turn = 0; turn < 8; turn++) {
+    for (int combination = 0; combination < 8; combination++) {
         intptr_t ends[2];
         epio_op op = {0};
         char found[4] = "";
@@ -538,12 +538,12 @@ static void a_stream_that_skips_packets_or_not(fixture *f)
         check_result(epio_wait(epio_adopt(&op, epio_loop_vfs(loop), ends[0], 0)), 0);
         file = op.file;
         real = epio__win32;
-        modes_can_be_told = (turn & 1) != 0;
-        may_skip = (turn & 2) != 0;
-        modes_are_set = (turn & 4) != 0 || (may_skip && !modes_can_be_told);
+        modes_are_known = (combination & 1) != 0;
+        may_skip = (combination & 2) != 0;
+        modes_are_set = (combination & 4) != 0 || (may_skip && !modes_are_known);
         epio__win32.read_file = read_at_once;
-        epio__win32.set_notification_modes = modes_as_told;
-        epio__win32.get_notification_modes = told_modes;
+        epio__win32.set_notification_modes = scripted_modes;
+        epio__win32.get_notification_modes = scripted_get_modes;
         calls = 0;
         for (int i = 1; i <= 3; i++) {
             check_result(result_of(epio_read(&op, file, found, 3, 0)), 3);
@@ -574,7 +574,7 @@ static BOOL WINAPI read_given_up(HANDLE handle, LPVOID into, DWORD len, LPDWORD 
     return end_with(ERROR_IO_PENDING);
 }
 
-static void what_nobody_cancelled_is_an_error(fixture *f)
+static void an_abort_without_a_cancel_is_an_error(fixture *f)
 {
     epio_op op = {0};
     endings_setup(f, false);
@@ -599,7 +599,7 @@ static BOOL WINAPI read_console(HANDLE handle, LPVOID into, DWORD len, LPDWORD b
     return TRUE;
 }
 
-static void control_c_at_a_console_is_no_end(fixture *f)
+static void control_c_at_a_console_is_no_end_of_file(fixture *f)
 {
     intptr_t ends[2];
     epio_op op = {0};
@@ -627,21 +627,21 @@ static int flushes;
 static int data_flushes;
 static bool on_ntfs = true;
 
-static BOOL WINAPI flush_as_told(HANDLE handle)
+static BOOL WINAPI scripted_flush(HANDLE handle)
 {
     (void)handle;
     flushes++;
     return flush_error == 0 ? TRUE : end_with(flush_error);
 }
 
-static DWORD flush_data_as_told(HANDLE handle)
+static DWORD scripted_flush_data(HANDLE handle)
 {
     (void)handle;
     data_flushes++;
     return flush_data_error;
 }
 
-static bool is_on_told_system(HANDLE handle)
+static bool scripted_is_on_ntfs(HANDLE handle)
 {
     (void)handle;
     return on_ntfs;
@@ -652,9 +652,9 @@ static void check_flush(fixture *f, DWORD error, DWORD data_error, uint32_t flag
     epio_op op = {0};
     endings_setup(f, false);
     next_ending = LATER;
-    epio__win32.flush = flush_as_told;
-    epio__win32.flush_data = flush_data_as_told;
-    epio__win32.is_on_ntfs = is_on_told_system;
+    epio__win32.flush = scripted_flush;
+    epio__win32.flush_data = scripted_flush_data;
+    epio__win32.is_on_ntfs = scripted_is_on_ntfs;
     flush_error = error;
     flush_data_error = data_error;
     check_result(result_of(epio_sync(&op, file, flags)), expected);
@@ -698,8 +698,8 @@ static void data_alone_is_flushed_on_ntfs(fixture *f)
 static bool far_away;
 static DWORD attribute;
 
-static BOOL WINAPI information_as_told(HANDLE handle, FILE_INFO_BY_HANDLE_CLASS class, LPVOID data,
-                                       DWORD size)
+static BOOL WINAPI scripted_information(HANDLE handle, FILE_INFO_BY_HANDLE_CLASS class, LPVOID data,
+                                        DWORD size)
 {
     if (class == FileRemoteProtocolInfo) {
         return far_away ? TRUE : end_with(ERROR_INVALID_PARAMETER);
@@ -712,7 +712,7 @@ static BOOL WINAPI information_as_told(HANDLE handle, FILE_INFO_BY_HANDLE_CLASS 
 }
 
 /* Behind a server, offline, in a cloud: no call on them is the owner's. */
-static void what_is_far_away_is_for_workers(fixture *f)
+static void remote_files_go_to_workers(fixture *f)
 {
     static const DWORD attributes[] = {0, FILE_ATTRIBUTE_OFFLINE, 0x00040000, 0x00400000,
                                        FILE_ATTRIBUTE_COMPRESSED};
@@ -726,7 +726,7 @@ static void what_is_far_away_is_for_workers(fixture *f)
         attribute = far_away ? 0 : attributes[i];
         fixture_put(f, "file", data, sizeof data);
         check_result(epio_loop_create(&loop, NULL), 0);
-        epio__win32.get_information = information_as_told;
+        epio__win32.get_information = scripted_information;
         check_result(epio_wait(epio_open(&op, epio_loop_vfs(loop), fixture_path(f, "file"),
                                          EPIO_OPEN_READ | EPIO_OPEN_WRITE)),
                      0);
@@ -747,8 +747,8 @@ static bool lock_pends;
 static DWORD lock_error;
 
 /* Wine always says at once how it ended. */
-static BOOL WINAPI lock_as_told(HANDLE handle, DWORD flags, DWORD reserved, DWORD low, DWORD high,
-                                LPOVERLAPPED overlapped)
+static BOOL WINAPI scripted_lock(HANDLE handle, DWORD flags, DWORD reserved, DWORD low, DWORD high,
+                                 LPOVERLAPPED overlapped)
 {
     check((flags & LOCKFILE_FAIL_IMMEDIATELY) != 0);
     check(((ULONG_PTR)overlapped->hEvent & 1) != 0); /* no packet */
@@ -766,7 +766,7 @@ static BOOL WINAPI lock_as_told(HANDLE handle, DWORD flags, DWORD reserved, DWOR
 static void a_lock_ends_in_each_way(fixture *f)
 {
     endings_setup(f, false);
-    epio__win32.lock_file = lock_as_told;
+    epio__win32.lock_file = scripted_lock;
     for (int pends = 0; pends < 2; pends++) {
         epio_op op = {0};
         lock_pends = pends == 1;
@@ -836,15 +836,15 @@ int main(void)
         FIXTURE_TEST(a_read_beyond_the_end, ON_OS_PERFORM),
         FIXTURE_TEST(a_cancel_and_its_two_packets, ON_OS_PERFORM),
         FIXTURE_TEST(a_cancel_that_comes_too_late, ON_OS_PERFORM),
-        FIXTURE_TEST(what_ends_at_once_has_its_share_of_a_turn, ON_OS_PERFORM),
+        FIXTURE_TEST(ops_that_end_at_once_share_an_iteration, ON_OS_PERFORM),
         FIXTURE_TEST(a_direct_file_may_end_anywhere, ON_OS_PERFORM),
         FIXTURE_TEST(a_message_comes_in_parts, ON_OS_PERFORM),
         FIXTURE_TEST(a_stream_that_skips_packets_or_not, ON_OS_PERFORM),
-        FIXTURE_TEST(what_nobody_cancelled_is_an_error, ON_OS_PERFORM),
-        FIXTURE_TEST(control_c_at_a_console_is_no_end, ON_OS_PERFORM),
+        FIXTURE_TEST(an_abort_without_a_cancel_is_an_error, ON_OS_PERFORM),
+        FIXTURE_TEST(control_c_at_a_console_is_no_end_of_file, ON_OS_PERFORM),
         FIXTURE_TEST(a_flush_that_fails, ON_OS_PERFORM),
         FIXTURE_TEST(data_alone_is_flushed_on_ntfs, ON_OS_PERFORM),
-        FIXTURE_TEST(what_is_far_away_is_for_workers, ON_OS_PERFORM),
+        FIXTURE_TEST(remote_files_go_to_workers, ON_OS_PERFORM),
         FIXTURE_TEST(a_lock_ends_in_each_way, ON_OS_PERFORM),
         FIXTURE_TEST(mixed_endings_lose_nothing, ON_OS_PERFORM),
     };

@@ -35,7 +35,7 @@ static void every_error_has_a_name_and_a_message(fixture *f)
     assert_int_equal(EPIO_ERROR_LAST, -(int)ERRORS);
 }
 
-static void what_is_no_error_has_a_name_too(fixture *f)
+static void other_numbers_have_a_name_too(fixture *f)
 {
     static const int64_t results[] = {0, 1, 4096, INT64_MAX};
     static const int64_t strange[] = {EPIO_ERROR_LAST - 1, -1000, INT32_MIN, INT64_MIN,
@@ -127,7 +127,7 @@ int main(void)
 {
     static const fixture_test tests[] = {
         FIXTURE_TEST(every_error_has_a_name_and_a_message, ON_OS_PERFORM),
-        FIXTURE_TEST(what_is_no_error_has_a_name_too, ON_OS_PERFORM),
+        FIXTURE_TEST(other_numbers_have_a_name_too, ON_OS_PERFORM),
         FIXTURE_TEST(each_has_an_error_of_the_system, ON_OS_PERFORM),
         FIXTURE_TEST(the_version_is_one, ON_OS_PERFORM),
         FIXTURE_TEST(paths_that_do_not_open, ON_ANY_OS),

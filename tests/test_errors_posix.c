@@ -278,7 +278,7 @@ static void what_cannot_be_opened_at_all(fixture *f)
     fixture_works(f);
 }
 
-static void open_as_somebody_else(void *argument)
+static void open_as_another_user(void *argument)
 {
     fixture *parent = argument;
     fixture here = {.performs = true, .vfs = epio_os_vfs()};
@@ -325,7 +325,7 @@ typedef struct another {
     fixture f;
 } another;
 
-static fixture *begin_another(another *user, const fixture *parent)
+static fixture *another_setup(another *user, const fixture *parent)
 {
     memset(user, 0, sizeof *user);
     user->f.performs = true;
@@ -341,7 +341,7 @@ static fixture *begin_another(another *user, const fixture *parent)
 static void run_as_another(fixture *parent, void (*run)(fixture *f))
 {
     another user;
-    fixture *f = begin_another(&user, parent);
+    fixture *f = another_setup(&user, parent);
     run(f);
 #if EPIO_ASYNC
     f->on = ON_OS;
@@ -354,7 +354,7 @@ static void run_as_another(fixture *parent, void (*run)(fixture *f))
 }
 
 /* His, with these permissions. */
-static void make_his_directory(fixture *f, const char *name, mode_t mode)
+static void make_users_directory(fixture *f, const char *name, mode_t mode)
 {
     const char *path = fixture_path(f, name);
     assert_int_equal(mkdir(path, 0700), 0);
@@ -394,8 +394,8 @@ static void a_directory_that_cannot_be_read_is_made_durable(fixture *f)
         fixture_skip(f, "only Linux has syncfs");
     }
     assert_int_equal(chmod(f->directory, 0711), 0);
-    make_his_directory(f, "searched", 0300);
-    make_his_directory(f, "searched/in", 0300);
+    make_users_directory(f, "searched", 0300);
+    make_users_directory(f, "searched/in", 0300);
     check_result(run_in_fork(change_names_as_another, f), 0);
 }
 
@@ -441,7 +441,7 @@ static void lose_the_directory_as_another(void *argument)
 static void a_close_that_leaves_its_name_says_so(fixture *f)
 {
     assert_int_equal(chmod(f->directory, 0711), 0);
-    make_his_directory(f, "his", 0700);
+    make_users_directory(f, "his", 0700);
     check_result(run_in_fork(lose_the_directory_as_another, f), 0);
 }
 
@@ -455,7 +455,7 @@ static void what_is_not_permitted(fixture *f)
     assert_int_equal(chmod(fixture_path(f, "readable"), 0444), 0);
     assert_int_equal(chmod(fixture_path(f, "secret"), 0000), 0);
     assert_int_equal(chmod(fixture_path(f, "locked"), 0000), 0);
-    int status = run_in_fork(open_as_somebody_else, f);
+    int status = run_in_fork(open_as_another_user, f);
     assert_int_equal(chmod(fixture_path(f, "locked"), 0755), 0);
     assert_int_equal(status, 0);
 }

@@ -61,7 +61,7 @@ static void reads_check(const reads *all)
     }
 }
 
-static void ops_serve_again_and_again(fixture *f)
+static void ops_are_reused(fixture *f)
 {
     static reads all;
     epio_file *file = fixture_create(f, "file");
@@ -78,7 +78,7 @@ static void ops_serve_again_and_again(fixture *f)
     fixture_close(f, file);
 }
 
-static void so_many_at_a_poll(fixture *f)
+static void a_poll_delivers_at_most_max(fixture *f)
 {
     static reads all;
     epio_file *file = fixture_create(f, "file");
@@ -222,26 +222,26 @@ static void writes_at_once(fixture *f)
 /* ---- An embedded loop ------------------------------------------------------- */
 
 static intptr_t embedded_handle;
-static int told_in_done;
+static int ready_in_done;
 
 /* Whoever runs a foreign loop in here has to hear of the rest. */
-static void look_in_done(epio_op *op)
+static void check_handle_in_done(epio_op *op)
 {
     reads *all = op->user;
     note_done(op);
     if (all->delivered == 1) {
-        told_in_done = handle_is_ready(embedded_handle, 1000) ? 1 : 0;
+        ready_in_done = handle_is_ready(embedded_handle, 1000) ? 1 : 0;
     }
 }
 
-static void the_loop_is_embedded_meanwhile(fixture *f)
+static void the_loop_becomes_embedded(fixture *f)
 {
     static reads all;
     epio_file *file = fixture_create(f, "file");
     reads_make(&all, f, file);
-    told_in_done = -1;
+    ready_in_done = -1;
     for (int i = 0; i < READS; i++) {
-        all.ops[i].done = look_in_done;
+        all.ops[i].done = check_handle_in_done;
     }
     reads_submit(&all);
     embedded_handle = epio_loop_handle(f->loop);
@@ -249,7 +249,7 @@ static void the_loop_is_embedded_meanwhile(fixture *f)
     while (all.delivered < READS) {
         (void)epio_loop_poll(f->loop, 100 * MILLISECOND, 0);
     }
-    check(told_in_done == 1);
+    check(ready_in_done == 1);
     reads_check(&all);
     reads_submit(&all);
     while (all.delivered < READS) {
@@ -262,7 +262,7 @@ static void the_loop_is_embedded_meanwhile(fixture *f)
 
 /* ---- A layer that sends them again -------------------------------------------- */
 
-typedef struct again_vfs {
+typedef struct resubmit_vfs {
     epio_vfs base;
     epio_vfs *inner;
     epio_file file;
@@ -271,16 +271,16 @@ typedef struct again_vfs {
     epio_op *first;
     bool fails;
     int sent[READS];
-} again_vfs;
+} resubmit_vfs;
 
-static again_vfs *again_of(epio_vfs *base)
+static resubmit_vfs *resubmit_vfs_of(epio_vfs *base)
 {
-    return (again_vfs *)(void *)base;
+    return (resubmit_vfs *)(void *)base;
 }
 
-static bool sends_again(epio_frame *frame, epio_op *op)
+static bool resubmits(epio_frame *frame, epio_op *op)
 {
-    again_vfs *vfs = again_of(frame->vfs);
+    resubmit_vfs *vfs = resubmit_vfs_of(frame->vfs);
     ptrdiff_t index = frame - vfs->frames;
     check_result(op->result, BYTES);
     if (vfs->sent[index]++ < 2) {
@@ -297,9 +297,9 @@ static bool sends_again(epio_frame *frame, epio_op *op)
 
 static void submit_again(epio_vfs *base, epio_op *op)
 {
-    again_vfs *vfs = again_of(base);
+    resubmit_vfs *vfs = resubmit_vfs_of(base);
     epio_frame *frame = &vfs->frames[op - vfs->first];
-    frame->returned = sends_again;
+    frame->returned = resubmits;
     vfs->sent[op - vfs->first] = 0;
     epio_frame_push(op, frame);
     epio_forward(op, vfs->inner, vfs->inner_file);
@@ -316,7 +316,7 @@ static void cancel_none(epio_vfs *vfs, epio_op *op)
     (void)vfs, (void)op;
 }
 
-static void a_layer_sends_them_again(fixture *f)
+static void a_layer_resubmits_them(fixture *f)
 {
     static const epio_vfs_methods methods = {.size = sizeof(epio_vfs_methods),
                                              .name = "again",
@@ -324,7 +324,7 @@ static void a_layer_sends_them_again(fixture *f)
                                              .perform = perform_none,
                                              .cancel = cancel_none};
     static reads all;
-    static again_vfs vfs;
+    static resubmit_vfs vfs;
     epio_file *file = fixture_create(f, "file");
     reads_make(&all, f, file);
     memset(&vfs, 0, sizeof vfs);
@@ -367,9 +367,9 @@ static void *release_at_once(void *argument)
     return argument;
 }
 
-static bool sends_again_to_wait(epio_frame *frame, epio_op *op)
+static bool resubmits_to_wait(epio_frame *frame, epio_op *op)
 {
-    again_vfs *vfs = again_of(frame->vfs);
+    resubmit_vfs *vfs = resubmit_vfs_of(frame->vfs);
     test_thread thread;
     if (vfs->sent[0]++ != 0) {
         return true;
@@ -384,21 +384,21 @@ static bool sends_again_to_wait(epio_frame *frame, epio_op *op)
 
 static void submit_to_wait(epio_vfs *base, epio_op *op)
 {
-    again_vfs *vfs = again_of(base);
-    vfs->frames[0].returned = sends_again_to_wait;
+    resubmit_vfs *vfs = resubmit_vfs_of(base);
+    vfs->frames[0].returned = resubmits_to_wait;
     vfs->sent[0] = 0;
     epio_frame_push(op, &vfs->frames[0]);
     epio_forward(op, vfs->inner, vfs->inner_file);
 }
 
-static void sent_again_and_posted_meanwhile(fixture *f)
+static void resubmitted_and_posted(fixture *f)
 {
     static const epio_vfs_methods methods = {.size = sizeof(epio_vfs_methods),
                                              .name = "again",
                                              .submit = submit_to_wait,
                                              .perform = perform_none,
                                              .cancel = cancel_none};
-    static again_vfs vfs;
+    static resubmit_vfs vfs;
     char data[4] = {0};
     epio_op op = {0};
     epio_file *file = fixture_create(f, "file");
@@ -458,17 +458,17 @@ static void a_read_waits_for_its_permit(fixture *f)
 int main(void)
 {
     static const fixture_test tests[] = {
-        FIXTURE_TEST(ops_serve_again_and_again, ON_ANY_LOOP),
-        FIXTURE_TEST(so_many_at_a_poll, ON_ANY_LOOP),
+        FIXTURE_TEST(ops_are_reused, ON_ANY_LOOP),
+        FIXTURE_TEST(a_poll_delivers_at_most_max, ON_ANY_LOOP),
         FIXTURE_TEST(ends_of_files_and_empty_reads, ON_ANY),
         FIXTURE_TEST(a_close_comes_after_them, ON_ANY_LOOP),
         FIXTURE_TEST(a_cancel_comes_too_late, ON_ANY_LOOP),
         FIXTURE_TEST(a_deadline_and_a_link, ON_ANY_LOOP),
         FIXTURE_TEST(a_sync_is_delivered_after_writes, ON_ANY_LOOP),
         FIXTURE_TEST(writes_at_once, ON_OS),
-        FIXTURE_TEST(the_loop_is_embedded_meanwhile, ON_OS | ON_MEMORY | ON_LIMIT_OS_3),
-        FIXTURE_TEST(a_layer_sends_them_again, ON_OS | ON_MEMORY),
-        FIXTURE_TEST(sent_again_and_posted_meanwhile, ON_LIMIT_OS | ON_LIMIT_MEMORY),
+        FIXTURE_TEST(the_loop_becomes_embedded, ON_OS | ON_MEMORY | ON_LIMIT_OS_3),
+        FIXTURE_TEST(a_layer_resubmits_them, ON_OS | ON_MEMORY),
+        FIXTURE_TEST(resubmitted_and_posted, ON_LIMIT_OS | ON_LIMIT_MEMORY),
         FIXTURE_TEST(a_read_waits_for_its_permit, ON_LIMIT_OS | ON_LIMIT_OS_3 | ON_LIMIT_MEMORY),
     };
     return FIXTURE_RUN("fast path", tests);

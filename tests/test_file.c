@@ -296,7 +296,7 @@ static void a_deleted_file_lives_until_it_is_closed(fixture *f)
     check_content(f, "data", "new", 3);
 }
 
-static void a_used_op_is_as_good_as_a_new_one(fixture *f)
+static void a_used_op_works_like_a_new_one(fixture *f)
 {
     char found[4];
     epio_op op = {0};
@@ -422,7 +422,7 @@ int main(void)
         FIXTURE_TEST(truncate_reaches_far, ON_ANY_OS),
         FIXTURE_TEST(two_opens_see_one_file, ON_ANY),
         FIXTURE_TEST(a_deleted_file_lives_until_it_is_closed, ON_ANY),
-        FIXTURE_TEST(a_used_op_is_as_good_as_a_new_one, ON_ANY),
+        FIXTURE_TEST(a_used_op_works_like_a_new_one, ON_ANY),
         FIXTURE_TEST(many_small_files, ON_ANY),
         FIXTURE_TEST(reads_what_is_not_cached, ON_ANY_OS),
 #if EPIO_ASYNC

@@ -75,7 +75,7 @@ static void wait_for(fork_fixture *all, const tracked *one)
 }
 
 /* Everything goes on as if there had been no child. */
-static void check_parent_goes_on(fork_fixture *all)
+static void check_parent_continues(fork_fixture *all)
 {
     check(epio_loop_pending(all->f->loop) == 5);
     check_result(pipe_write(all->ends[1], "x", 1), 1);
@@ -155,7 +155,7 @@ static void run(fork_fixture *all)
     (void)epio_loop_run(all->f->loop);
 }
 
-static void poll_it(fork_fixture *all)
+static void poll_loop(fork_fixture *all)
 {
     (void)epio_loop_poll(all->f->loop, 0, 0);
 }
@@ -175,24 +175,30 @@ static void detach(fork_fixture *all)
     epio_loop_detach(all->f->loop);
 }
 
-static void close_it(fork_fixture *all)
+static void close_with_timeout(fork_fixture *all)
 {
     (void)epio_loop_close(all->f->loop, 0);
 }
 
-static void ask_for_statistics(fork_fixture *all)
+static void get_statistics(fork_fixture *all)
 {
     epio_loop_stats now = {.size = sizeof now};
     (void)epio_loop_get_stats(all->f->loop, &now);
 }
 
 static const misuse misuses[] = {
-    {"epio_submit", submit_sleep},    {"epio_submit", submit_read},
-    {"epio_wait", wait_for_read},     {"epio_wait", wait_in_flight},
-    {"epio_cancel", cancel},          {"epio_loop_run", run},
-    {"epio_loop_poll", poll_it},      {"epio_loop_handle", get_handle},
-    {"epio_loop_on_ready", on_ready}, {"epio_loop_detach", detach},
-    {"epio_loop_close", close_it},    {"epio_loop_get_stats", ask_for_statistics},
+    {"epio_submit", submit_sleep},
+    {"epio_submit", submit_read},
+    {"epio_wait", wait_for_read},
+    {"epio_wait", wait_in_flight},
+    {"epio_cancel", cancel},
+    {"epio_loop_run", run},
+    {"epio_loop_poll", poll_loop},
+    {"epio_loop_handle", get_handle},
+    {"epio_loop_on_ready", on_ready},
+    {"epio_loop_detach", detach},
+    {"epio_loop_close", close_with_timeout},
+    {"epio_loop_get_stats", get_statistics},
 };
 
 typedef struct captured {
@@ -256,7 +262,7 @@ static void a_child_must_not_use_the_loop(fixture *f)
         check_aborts(commit_misuse, (void *)(uintptr_t)&misuses[i], misuses[i].function,
                      "make a new loop");
     }
-    check_parent_goes_on(&all);
+    check_parent_continues(&all);
     fork_fixture_teardown(&all);
 }
 
@@ -271,7 +277,7 @@ static void a_child_must_not_use_a_detached_loop(fixture *f)
                      "make a new loop");
     }
     (void)epio_loop_poll(f->loop, 0, 0);
-    check_parent_goes_on(&all);
+    check_parent_continues(&all);
     fork_fixture_teardown(&all);
 }
 
@@ -283,7 +289,7 @@ static void fork_in_done(epio_op *op)
     forked = fork();
 }
 
-static void never(epio_op *op)
+static void never_delivered(epio_op *op)
 {
     (void)op;
     if (forked == 0) {
@@ -294,7 +300,7 @@ static void never(epio_op *op)
 static void fork_inside(void *argument)
 {
     const fixture *f = argument;
-    epio_op ops[2] = {{.done = fork_in_done}, {.done = never}};
+    epio_op ops[2] = {{.done = fork_in_done}, {.done = never_delivered}};
     epio_submit(epio_current_time(&ops[0], f->vfs));
     epio_submit(epio_current_time(&ops[1], f->vfs));
     (void)epio_loop_run(f->loop);
@@ -353,7 +359,7 @@ static void a_child_performs_on_the_files(fixture *f)
     fork_fixture_setup(&all, f);
     check_result(run_in_fork(use_files, &all), 0);
     check_result(run_in_fork(use_files_alone, f), 0); /* opened there */
-    check_parent_goes_on(&all);
+    check_parent_continues(&all);
     fork_fixture_teardown(&all);
 }
 
@@ -384,14 +390,14 @@ static void close_all(void *argument)
     epio_loop_destroy(loop);
 }
 
-static void a_child_closes_all_and_the_parent_goes_on(fixture *f)
+static void a_child_closes_all_and_the_parent_continues(fixture *f)
 {
     fork_fixture all;
     fork_fixture_setup(&all, f);
     for (int i = 0; i < 3; i++) {
         check_result(run_in_fork(close_all, &all), 0);
     }
-    check_parent_goes_on(&all);
+    check_parent_continues(&all);
     fork_fixture_teardown(&all);
 }
 
@@ -405,7 +411,7 @@ static void of_an_embedded_loop(fixture *f)
     check_result(epio_loop_on_ready(f->loop, ignore, NULL), 0);
     check_result(run_in_fork(close_all, &all), 0);
     check_result(epio_loop_on_ready(f->loop, NULL, NULL), 0);
-    check_parent_goes_on(&all);
+    check_parent_continues(&all);
     fork_fixture_teardown(&all);
 }
 
@@ -442,7 +448,7 @@ static void wake_and_stop_stay_in_the_child(fixture *f)
 
 /* Where the system tells: a ring that a child has open or mapped outlives its process, with
  * the files in it. */
-static void look_for_a_ring(void *argument)
+static void check_no_ring(void *argument)
 {
     char line[512];
     FILE *maps = fopen("/proc/self/maps", "r");
@@ -463,13 +469,13 @@ static void a_child_keeps_no_ring_of_its_parent(fixture *f)
 {
     fork_fixture all;
     fork_fixture_setup(&all, f);
-    check_result(run_in_fork(look_for_a_ring, f), 0);
-    check_parent_goes_on(&all);
+    check_result(run_in_fork(check_no_ring, f), 0);
+    check_parent_continues(&all);
     fork_fixture_teardown(&all);
 }
 
 /* As many as go to a ring, if there is one, where they wait for the disk. */
-static void what_is_in_a_ring_goes_on(fixture *f)
+static void ops_in_a_ring_continue(fixture *f)
 {
     enum { READS = 64, SIZE = 4096 };
     static unsigned char *data;
@@ -510,7 +516,7 @@ typedef struct opened {
     epio_file *file;
 } opened;
 
-static void close_it_there(void *argument)
+static void close_in_child(void *argument)
 {
     const opened *one = argument;
     epio_op op = {0};
@@ -522,7 +528,7 @@ static void a_name_goes_with_the_file_that_the_parent_closes(fixture *f)
     epio_file *file = fixture_open(
         f, "file", EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_DELETE_ON_CLOSE);
     opened one = {f, file};
-    check_result(run_in_fork(close_it_there, &one), 0);
+    check_result(run_in_fork(close_in_child, &one), 0);
     check_result(fixture_exists(f, "file"), 1);
     fixture_close(f, file);
     check_result(fixture_exists(f, "file"), 0);
@@ -544,7 +550,7 @@ static void lock_by_name(void *argument)
 }
 
 /* The child is another process: it has no lock, gives none up, and gets none of those. */
-static void lock_there(void *argument)
+static void lock_in_child(void *argument)
 {
     const opened *one = argument;
     epio_op op = {0};
@@ -557,7 +563,7 @@ static void lock_there(void *argument)
     check_result(run_in_fork(lock_by_name, one->f), 1);
 }
 
-static void lock_what_is_free(void *argument)
+static void lock_when_free(void *argument)
 {
     const opened *one = argument;
     epio_op op = {0};
@@ -574,17 +580,17 @@ static void locks_stay_with_the_parent(fixture *f)
     epio_op op = {0};
     epio_file *file = fixture_create(f, "file");
     opened one = {f, file};
-    check_result(run_in_fork(lock_what_is_free, &one), 0);
+    check_result(run_in_fork(lock_when_free, &one), 0);
     check_op(f, epio_lock(&op, file, EPIO_LOCK_SHARED, 0), 0);
     check_op(f, epio_lock(&op, file, EPIO_LOCK_EXCLUSIVE, 0), 0);
-    check_result(run_in_fork(close_it_there, &one), 0);
+    check_result(run_in_fork(close_in_child, &one), 0);
     check_result(run_in_fork(lock_by_name, f), 1);
-    check_result(run_in_fork(lock_there, &one), 0);
+    check_result(run_in_fork(lock_in_child, &one), 0);
     check_result(epio_file_lock_level(file), EPIO_LOCK_EXCLUSIVE);
     check_result(run_in_fork(lock_by_name, f), 1);
     check_op(f, epio_unlock(&op, file, EPIO_LOCK_NONE), 0);
     check_result(run_in_fork(lock_by_name, f), 0);
-    check_result(run_in_fork(lock_what_is_free, &one), 0);
+    check_result(run_in_fork(lock_when_free, &one), 0);
     fixture_close(f, file);
 }
 
@@ -670,10 +676,10 @@ int main(void)
         FIXTURE_TEST(a_child_must_not_use_a_detached_loop, ON_OS),
         FIXTURE_TEST(a_child_must_not_return_from_a_done, ON_OS),
         FIXTURE_TEST(a_child_performs_on_the_files, ON_ANY_LOOP),
-        FIXTURE_TEST(a_child_closes_all_and_the_parent_goes_on, ON_ANY_LOOP),
+        FIXTURE_TEST(a_child_closes_all_and_the_parent_continues, ON_ANY_LOOP),
         FIXTURE_TEST(of_an_embedded_loop, ON_OS),
         FIXTURE_TEST(a_child_keeps_no_ring_of_its_parent, ON_OS),
-        FIXTURE_TEST(what_is_in_a_ring_goes_on, ON_OS),
+        FIXTURE_TEST(ops_in_a_ring_continue, ON_OS),
         FIXTURE_TEST(wake_and_stop_stay_in_the_child, ON_OS),
         FIXTURE_TEST(a_name_goes_with_the_file_that_the_parent_closes, ON_OS | ON_OS_PERFORM),
         FIXTURE_TEST(locks_stay_with_the_parent, ON_ANY_OS),

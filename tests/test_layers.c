@@ -294,10 +294,10 @@ static const epio_vfs_methods sleepy_methods = {
 static int64_t sleepy_result(fixture *f, sleepy_vfs *one, uint64_t timeout_ns, uint64_t at_least)
 {
     epio_op op = {.timeout_ns = timeout_ns};
-    uint64_t begun = epio_clock_monotonic();
+    uint64_t started = epio_clock_monotonic();
     (void)epio_wait(epio_sleep(&op, &one->base, 30 * MILLISECOND));
-    check(epio_clock_monotonic() - begun >= at_least);
-    while (epio_clock_monotonic() - begun < 10 * MILLISECOND) {
+    check(epio_clock_monotonic() - started >= at_least);
+    while (epio_clock_monotonic() - started < 10 * MILLISECOND) {
         (void)epio_loop_poll(f->loop, MILLISECOND, 0); /* a late one would ring now */
     }
     return op.result;
@@ -370,7 +370,7 @@ static void use_every_kind(fixture *f, epio_vfs *vfs)
     check_op(f, epio_randomness(&op, vfs, buffer, 8), 8);
 }
 
-static void every_kind_goes_through_three_layers(fixture *f)
+static void every_kind_passes_three_layers(fixture *f)
 {
     static layer layers[3];
     epio_vfs *vfs = f->vfs;
@@ -388,33 +388,33 @@ static void every_kind_goes_through_three_layers(fixture *f)
     }
 }
 
-static epio_file *in_the_way;
+static epio_file *blocker;
 
-static void clear_the_way(void)
+static void unlock_blocker(void)
 {
     epio_op op = {0};
-    check_result(epio_perform(epio_unlock(&op, in_the_way, EPIO_LOCK_NONE)), 0);
+    check_result(epio_perform(epio_unlock(&op, blocker, EPIO_LOCK_NONE)), 0);
 }
 
 /* Sent again, a lock is tried again. */
-static void a_lock_that_is_sent_again_is_a_new_one(fixture *f)
+static void a_resubmitted_lock_is_tried_anew(fixture *f)
 {
     static layer one;
     epio_op op = {0};
     layer_init(&one, f->vfs);
     epio_file *file = open_on(f, &one.base, "data");
-    in_the_way = open_on(f, f->vfs, "data");
-    check_result(epio_perform(epio_lock(&op, in_the_way, EPIO_LOCK_SHARED, 0)), 0);
-    check_result(epio_perform(epio_lock(&op, in_the_way, EPIO_LOCK_EXCLUSIVE, 0)), 0);
+    blocker = open_on(f, f->vfs, "data");
+    check_result(epio_perform(epio_lock(&op, blocker, EPIO_LOCK_SHARED, 0)), 0);
+    check_result(epio_perform(epio_lock(&op, blocker, EPIO_LOCK_EXCLUSIVE, 0)), 0);
     one.repeat = 1;
-    one.between = clear_the_way;
+    one.between = unlock_blocker;
     check_op(f, epio_lock(&op, file, EPIO_LOCK_SHARED, 0), 0);
     one.repeat = 0;
-    check_op(f, epio_close(&op, in_the_way), 0);
-    in_the_way = open_on(f, f->vfs, "data");
-    check_result(epio_perform(epio_lock(&op, in_the_way, EPIO_LOCK_SHARED, 0)), 0);
-    check_result(epio_perform(epio_lock(&op, in_the_way, EPIO_LOCK_EXCLUSIVE, 0)), EPIO_EBUSY);
-    check_op(f, epio_close(&op, in_the_way), 0);
+    check_op(f, epio_close(&op, blocker), 0);
+    blocker = open_on(f, f->vfs, "data");
+    check_result(epio_perform(epio_lock(&op, blocker, EPIO_LOCK_SHARED, 0)), 0);
+    check_result(epio_perform(epio_lock(&op, blocker, EPIO_LOCK_EXCLUSIVE, 0)), EPIO_EBUSY);
+    check_op(f, epio_close(&op, blocker), 0);
     check_op(f, epio_close(&op, file), 0);
     check_balance(&one);
 }
@@ -543,7 +543,7 @@ static const epio_vfs_methods keeping_methods = {
     .cancel = give_up,
 };
 
-static void cancel_reaches_the_present_holder(fixture *f)
+static void cancel_reaches_the_current_holder(fixture *f)
 {
     static layer layers[3];
     char byte;
@@ -614,7 +614,7 @@ static void retry_twice(layer *one, epio_op *op)
     }
 }
 
-static void retry_for_ever(layer *one, epio_op *op)
+static void retry_always(layer *one, epio_op *op)
 {
     (void)one;
     op->due = epio_clock_monotonic() + MILLISECOND;
@@ -630,13 +630,13 @@ static void op_is_tried_again(fixture *f)
     layer_init(&layers[1], &layers[0].base);
     epio_file *file = open_on(f, &layers[1].base, "data");
     layers[0].hooks[EPIO_KIND_WRITE] = retry_twice;
-    uint64_t begun = epio_clock_monotonic();
+    uint64_t started = epio_clock_monotonic();
     check_op(f, epio_write(&op, file, &byte, 1, 0), 1);
-    check(epio_clock_monotonic() - begun >= 10 * MILLISECOND);
+    check(epio_clock_monotonic() - started >= 10 * MILLISECOND);
     check(layers[1].arrived[EPIO_KIND_WRITE] == 3); /* from the top */
     check(layers[0].arrived[EPIO_KIND_WRITE] == 3);
 
-    layers[0].hooks[EPIO_KIND_WRITE] = retry_for_ever;
+    layers[0].hooks[EPIO_KIND_WRITE] = retry_always;
     op.timeout_ns = 10 * MILLISECOND;
     check_op(f, epio_write(&op, file, &byte, 1, 0), EPIO_ETIMEDOUT);
     epio_submit(epio_write(&op, file, &byte, 1, 0));
@@ -671,7 +671,7 @@ static void defer_three_times(layer *one, epio_op *op)
     }
 }
 
-static void defer_for_ever(layer *one, epio_op *op)
+static void defer_always(layer *one, epio_op *op)
 {
     (void)one;
     epio_defer(op);
@@ -691,7 +691,7 @@ static const epio_vfs_methods deferring_methods = {
     .cancel = take_back,
 };
 
-static void deferred_op_comes_in_the_next_turn(fixture *f)
+static void deferred_op_returns_in_the_next_iteration(fixture *f)
 {
     static layer one;
     char byte = 'x';
@@ -704,7 +704,7 @@ static void deferred_op_comes_in_the_next_turn(fixture *f)
     check(one.arrived[EPIO_KIND_WRITE] == 4);
 
     /* One turn each, and nobody else starves. */
-    one.hooks[EPIO_KIND_READ] = defer_for_ever;
+    one.hooks[EPIO_KIND_READ] = defer_always;
     epio_submit(epio_read(&op, file, &byte, 1, 0));
     uint32_t before = one.arrived[EPIO_KIND_READ];
     (void)epio_loop_poll(f->loop, 0, 0);
@@ -735,9 +735,9 @@ static void op_completes_at_its_time(fixture *f)
     one.hooks[EPIO_KIND_READ] = delay_then_7;
     epio_file *file = open_on(f, &one.base, "data");
     delay_ns = 10 * MILLISECOND;
-    uint64_t begun = epio_clock_monotonic();
+    uint64_t started = epio_clock_monotonic();
     check_op(f, epio_read(&op, file, &byte, 1, 0), 7);
-    check(epio_clock_monotonic() - begun >= delay_ns);
+    check(epio_clock_monotonic() - started >= delay_ns);
     delay_ns = 3600000 * MILLISECOND;
     op.timeout_ns = 10 * MILLISECOND;
     check_op(f, epio_read(&op, file, &byte, 1, 0), EPIO_ETIMEDOUT);
@@ -832,7 +832,7 @@ static void sync_completes_at_its_time(fixture *f)
     one.hooks[EPIO_KIND_SYNC] = delay_then_0;
     epio_file *file = open_on(f, &one.base, "data");
     delay_ns = 20 * MILLISECOND;
-    uint64_t begun = epio_clock_monotonic();
+    uint64_t started = epio_clock_monotonic();
     for (int i = 0; i < 3; i++) {
         epio_submit(epio_sync(&syncs[i], file, 0));
     }
@@ -844,12 +844,12 @@ static void sync_completes_at_its_time(fixture *f)
     check_result(syncs[0].result, 0);
     check_result(syncs[1].result, EPIO_ECANCELED);
     check_result(syncs[2].result, 0);
-    check(epio_clock_monotonic() - begun >= delay_ns);
+    check(epio_clock_monotonic() - started >= delay_ns);
     check(one.arrived[EPIO_KIND_SYNC] == 1);
     check_op(f, epio_close(&op, file), 0);
 }
 
-static void resumed_op_goes_on(fixture *f)
+static void resumed_op_is_submitted_again(fixture *f)
 {
     static layer one;
     char byte = 'x';
@@ -1043,7 +1043,7 @@ typedef struct late_write {
 static late_write late[8];
 static unsigned late_count;
 
-static void let_it_pass(epio_op *op)
+static void forward_late_write(epio_op *op)
 {
     late_write *one = op->user;
     pass_on(one->owner, one->write);
@@ -1055,7 +1055,7 @@ static void delay_write(layer *one, epio_op *op)
     memset(entry, 0, sizeof *entry);
     entry->write = op;
     entry->owner = one;
-    entry->timer.done = let_it_pass;
+    entry->timer.done = forward_late_write;
     entry->timer.user = entry;
     epio_submit(epio_sleep(&entry->timer, one->inner, (9 - late_count) * MILLISECOND));
 }
@@ -1167,13 +1167,13 @@ static void no_sync_overtakes_a_split_write(fixture *f)
 
 /* A layer that cancels another op while it takes one: ops that other threads
  * posted keep their order all the same. */
-static epio_op bystander;
+static epio_op unrelated;
 static epio_op posted[3];
 static epio_file *posted_file;
 
-static void cancel_bystander(layer *one, epio_op *op)
+static void cancel_unrelated(layer *one, epio_op *op)
 {
-    epio_cancel(&bystander);
+    epio_cancel(&unrelated);
     pass_on(one, op);
 }
 
@@ -1199,7 +1199,7 @@ static void post_in_between(layer *one, epio_op *op)
     test_thread thread;
     thread_start(&thread, post_sync, NULL);
     (void)thread_join(thread);
-    cancel_bystander(one, op);
+    cancel_unrelated(one, op);
 }
 
 static void cancel_in_submit_keeps_the_order(fixture *f)
@@ -1208,14 +1208,14 @@ static void cancel_in_submit_keeps_the_order(fixture *f)
     epio_op op = {0};
     test_thread thread;
     memset(posted, 0, sizeof posted);
-    memset(&bystander, 0, sizeof bystander);
+    memset(&unrelated, 0, sizeof unrelated);
     layer_init(&one, f->vfs);
     posted_file = open_on(f, &one.base, "data");
     one.hooks[EPIO_KIND_READ] = post_in_between;
     one.hooks[EPIO_KIND_WRITE] = delay_write;
     one.hooks[EPIO_KIND_SYNC] = check_no_write;
     late_count = 0;
-    epio_submit(epio_sleep(&bystander, f->vfs, 3600000 * MILLISECOND));
+    epio_submit(epio_sleep(&unrelated, f->vfs, 3600000 * MILLISECOND));
     thread_start(&thread, post_read, NULL);
     (void)thread_join(thread);
     (void)epio_loop_run(f->loop);
@@ -1234,7 +1234,7 @@ static void complete_twice(layer *one, epio_op *op)
     epio_complete(op, 0);
 }
 
-static void submit_to_a_careless_layer(const char *argument)
+static void submit_to_a_wrong_layer(const char *argument)
 {
     static layer one;
     epio_loop *loop;
@@ -1249,7 +1249,7 @@ static void submit_to_a_careless_layer(const char *argument)
 static void completing_twice_aborts(fixture *f)
 {
     (void)f;
-    check_result(run_in_child(submit_to_a_careless_layer, ""), ENDED_BY_ABORT);
+    check_result(run_in_child(submit_to_a_wrong_layer, ""), ENDED_BY_ABORT);
 }
 
 #define ON_STACKS                                                                                  \
@@ -1257,23 +1257,23 @@ static void completing_twice_aborts(fixture *f)
      ON_TRACE_MEMORY)
 
 static const fixture_test tests[] = {
-    FIXTURE_TEST(a_lock_that_is_sent_again_is_a_new_one, ON_OS | ON_MEMORY),
+    FIXTURE_TEST(a_resubmitted_lock_is_tried_anew, ON_OS | ON_MEMORY),
     FIXTURE_TEST(alarms_ring_once_and_only_while_they_are_wanted, ON_OS),
-    FIXTURE_TEST(every_kind_goes_through_three_layers, ON_ANY),
+    FIXTURE_TEST(every_kind_passes_three_layers, ON_ANY),
     FIXTURE_TEST(transformed_data_is_not_what_lies_below, ON_ANY),
     FIXTURE_TEST(returned_changes_a_result, ON_STACKS),
     FIXTURE_TEST(returned_sends_again, ON_STACKS),
     FIXTURE_TEST(result_is_pending_while_sent_again, ON_OS),
-    FIXTURE_TEST(cancel_reaches_the_present_holder, ON_OS | ON_MEMORY | ON_LIMIT_OS),
+    FIXTURE_TEST(cancel_reaches_the_current_holder, ON_OS | ON_MEMORY | ON_LIMIT_OS),
     FIXTURE_TEST(forward_ends_what_was_cancelled, ON_OS | ON_MEMORY | ON_LIMIT_OS),
     FIXTURE_TEST(op_is_tried_again, ON_STACKS),
     FIXTURE_TEST(sync_is_tried_again, ON_STACKS),
-    FIXTURE_TEST(deferred_op_comes_in_the_next_turn, ON_STACKS),
+    FIXTURE_TEST(deferred_op_returns_in_the_next_iteration, ON_STACKS),
     FIXTURE_TEST(op_completes_at_its_time, ON_STACKS),
     FIXTURE_TEST(delay_after_a_cancel_ends_at_once, ON_OS),
     FIXTURE_TEST(delayed_close_has_no_deadline, ON_OS),
     FIXTURE_TEST(sync_completes_at_its_time, ON_OS | ON_MEMORY | ON_LIMIT_OS),
-    FIXTURE_TEST(resumed_op_goes_on, ON_OS | ON_MEMORY | ON_LIMIT_OS),
+    FIXTURE_TEST(resumed_op_is_submitted_again, ON_OS | ON_MEMORY | ON_LIMIT_OS),
     FIXTURE_TEST(completes_from_a_thread_of_its_own, ON_OS),
     FIXTURE_TEST(resumes_from_a_thread_of_its_own, ON_OS),
     FIXTURE_TEST(offloads_to_workers, ON_OS),
@@ -1285,7 +1285,7 @@ static const fixture_test tests[] = {
 
 int main(int argc, char **argv)
 {
-    static const child_function children[] = {CHILD(submit_to_a_careless_layer)};
+    static const child_function children[] = {CHILD(submit_to_a_wrong_layer)};
     CHILDREN_ARE(children, argc, argv);
     return FIXTURE_RUN("layers", tests);
 }

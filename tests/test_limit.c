@@ -82,19 +82,19 @@ static void reset_counts(int limit)
     atomic_store(&allowed, limit);
 }
 
-#define CROWD 60
+#define OPS 60
 
 static void no_more_than_permits_at_once(fixture *f)
 {
     limit_fixture l = limit_fixture_setup(f, 3);
-    static epio_op ops[CROWD];
+    static epio_op ops[OPS];
     memset(ops, 0, sizeof ops);
     reset_counts(3);
-    for (size_t i = 0; i < CROWD; i++) {
+    for (size_t i = 0; i < OPS; i++) {
         epio_submit(epio_work(&ops[i], l.vfs, count_running));
     }
-    check_result(epio_loop_run(f->loop), CROWD);
-    for (size_t i = 0; i < CROWD; i++) {
+    check_result(epio_loop_run(f->loop), OPS);
+    for (size_t i = 0; i < OPS; i++) {
         check_result(ops[i].result, 1);
     }
     check(atomic_load(&most_running) == 3); /* and it lets them run side by side */
@@ -131,14 +131,14 @@ static void files_share_the_permits_in_order(fixture *f)
     limit_fixture_teardown(&l);
 }
 
-typedef struct member {
+typedef struct limit_user {
     epio_semaphore *semaphore;
     const char *path;
     unsigned count;
     bool performs;
-} member;
+} limit_user;
 
-static int64_t run_op(const member *one, epio_op *op)
+static int64_t run_op(const limit_user *one, epio_op *op)
 {
     return one->performs ? epio_perform(op) : epio_wait(op);
 }
@@ -146,7 +146,7 @@ static int64_t run_op(const member *one, epio_op *op)
 /* Its own loop and VFS, the others' semaphore. */
 static void *work_in_a_thread(void *argument)
 {
-    const member *one = argument;
+    const limit_user *one = argument;
     epio_loop *loop = NULL;
     epio_vfs *vfs = NULL;
     epio_op op = {0}, works[4];
@@ -176,13 +176,13 @@ static void *work_in_a_thread(void *argument)
 static void loops_and_threads_share_a_limit(fixture *f)
 {
     static const char *const names[] = {"a", "b", "c", "d"};
-    member members[4];
+    limit_user members[4];
     test_thread threads[4];
     epio_semaphore *semaphore = NULL;
     check_result(epio_semaphore_create(&semaphore, 2), 0);
     reset_counts(2);
     for (size_t i = 0; i < 4; i++) {
-        members[i] = (member){semaphore, fixture_path(f, names[i]), 20, i == 3};
+        members[i] = (limit_user){semaphore, fixture_path(f, names[i]), 20, i == 3};
         thread_start(&threads[i], work_in_a_thread, &members[i]);
     }
     for (size_t i = 0; i < 4; i++) {

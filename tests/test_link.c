@@ -83,14 +83,14 @@ static void one_at_a_time(fixture *f)
 {
     op_fixture fx;
     op_fixture_setup(&fx, f);
-    uint64_t begun = now_ns();
+    uint64_t started = now_ns();
     for (int i = 0; i < 5; i++) {
         (void)epio_sleep(member(i), fx.os, 10 * MILLISECOND);
     }
     link_all(5, 0);
     epio_submit(&chain[0].op);
     run_chain(&fx, 5);
-    check(now_ns() - begun >= 50 * MILLISECOND);
+    check(now_ns() - started >= 50 * MILLISECOND);
     op_fixture_teardown(&fx);
 }
 
@@ -223,7 +223,7 @@ static void always_in_the_middle(fixture *f)
 }
 
 /* Every chain of five: which of them fail if they begin, and which links are ALWAYS. */
-static void a_failure_is_remembered_down_the_chain(fixture *f)
+static void a_failure_is_kept_down_the_chain(fixture *f)
 {
     enum { COUNT = 5 };
     op_fixture fx;
@@ -309,7 +309,7 @@ static void whatever_fails_breaks_a_chain(fixture *f)
 
 /* How files are written safely: the new one takes the place of the old one only if it
  * was written, is on the medium, and was closed without an error. */
-static void a_save_replaces_nothing_unless_all_went_well(fixture *f)
+static void a_failed_save_replaces_nothing(fixture *f)
 {
     static const uint8_t fails[] = {EPIO_KIND_NONE, EPIO_KIND_WRITE, EPIO_KIND_SYNC,
                                     EPIO_KIND_CLOSE};
@@ -368,7 +368,7 @@ static void an_error_of_the_system_breaks_the_chain(fixture *f)
 /* ---- Cancels and deadlines ----------------------------------------------- */
 
 /* The first stays at the gate until that is opened. */
-static void prepare_behind_gate(op_fixture *fx, int count)
+static void prepare_at_gate(op_fixture *fx, int count)
 {
     gate_shut(fx);
     (void)epio_size(member(0), fx->file);
@@ -383,7 +383,7 @@ static void a_cancel_of_each_member(fixture *f)
     op_fixture_setup(&fx, f);
     for (int by = 0; by < CANCEL_ORIGINS; by++) {
         for (int victim = 0; victim < 5; victim++) {
-            prepare_behind_gate(&fx, 5);
+            prepare_at_gate(&fx, 5);
             if (victim == 0) {
                 (void)epio_sleep(&chain[0].op, fx.os, HOUR);
             }
@@ -413,7 +413,7 @@ static void a_cancelled_member_is_a_failure(fixture *f)
     op_fixture_setup(&fx, f);
     for (int by = 0; by <= BY_DEADLINE; by++) {
         for (int last_always = 0; last_always < 2; last_always++) {
-            prepare_behind_gate(&fx, 4);
+            prepare_at_gate(&fx, 4);
             chain[1].op.timeout_ns = by == BY_DEADLINE ? MILLISECOND : 0;
             (void)epio_link(&chain[0].op, &chain[1].op, 0);
             (void)epio_link(&chain[1].op, &chain[2].op, EPIO_LINK_ALWAYS);
@@ -469,13 +469,13 @@ static void a_deadline_counts_from_the_first(fixture *f)
     op_fixture fx;
     op_fixture_setup(&fx, f);
     for (int timed = 1; timed < 4; timed++) {
-        prepare_behind_gate(&fx, 4);
+        prepare_at_gate(&fx, 4);
         chain[timed].op.timeout_ns = 20 * MILLISECOND;
         link_all(4, 0);
-        uint64_t begun = now_ns();
+        uint64_t started = now_ns();
         epio_submit(&chain[0].op);
         op_fixture_run_until_done(&fx, &chain[timed]);
-        check(now_ns() - begun >= 20 * MILLISECOND);
+        check(now_ns() - started >= 20 * MILLISECOND);
         check_result(chain[0].calls, 0);
         gate_open(&fx);
         run_chain(&fx, 4);
@@ -500,11 +500,11 @@ static void a_deadline_of_a_member_that_runs(fixture *f)
     chain[1].op.timeout_ns = 30 * MILLISECOND;
     link_all(2, 0);
     (void)epio_link(&chain[1].op, &chain[2].op, EPIO_LINK_ALWAYS);
-    uint64_t begun = now_ns();
+    uint64_t started = now_ns();
     epio_submit(&chain[0].op);
     run_chain(&fx, 3);
-    check(now_ns() - begun >= 30 * MILLISECOND);
-    check(now_ns() - begun < 20 * SECOND);
+    check(now_ns() - started >= 30 * MILLISECOND);
+    check(now_ns() - started < 20 * SECOND);
     check_result(chain[0].result, 10 * MILLISECOND);
     check_result(chain[1].result, EPIO_ETIMEDOUT);
     check(chain[2].result > 0);
@@ -548,7 +548,7 @@ static void write_sync_close(fixture *f)
 }
 
 /* Without ALWAYS the close was never begun, and the file is still there. */
-static void a_close_behind_a_failure(fixture *f)
+static void a_close_after_a_failure(fixture *f)
 {
     op_fixture fx;
     char byte;
@@ -595,7 +595,7 @@ static void a_sync_covers_by_the_order_of_the_chain(fixture *f)
 
 /* The write behind a sync in a chain waits for it, and the sync not for the
  * write. */
-static void a_write_behind_its_sync(fixture *f)
+static void a_write_after_its_sync(fixture *f)
 {
     op_fixture fx;
     op_fixture_setup(&fx, f);
@@ -609,13 +609,13 @@ static void a_write_behind_its_sync(fixture *f)
     (void)epio_sync(member(4), fx.file, EPIO_SYNC_DATA_ONLY);
     epio_submit(&chain[4].op);
     run_chain(&fx, 5);
-    int place[5] = {0};
+    int position[5] = {0};
     for (int i = 0; i < 5; i++) {
         check(chain[i].result >= 0);
-        place[order[i]] = i;
+        position[order[i]] = i;
     }
-    check(place[0] < place[1] && place[1] < place[2] && place[2] < place[3]);
-    check(place[2] < place[4]);
+    check(position[0] < position[1] && position[1] < position[2] && position[2] < position[3]);
+    check(position[2] < position[4]);
     op_fixture_teardown(&fx);
 }
 
@@ -890,9 +890,9 @@ int main(void)
         FIXTURE_TEST(a_failure_ends_what_follows, ON_OS_PERFORM),
         FIXTURE_TEST(always_follows_a_failure, ON_OS_PERFORM),
         FIXTURE_TEST(always_in_the_middle, ON_OS_PERFORM),
-        FIXTURE_TEST(a_failure_is_remembered_down_the_chain, ON_OS_PERFORM),
+        FIXTURE_TEST(a_failure_is_kept_down_the_chain, ON_OS_PERFORM),
         FIXTURE_TEST(whatever_fails_breaks_a_chain, ON_OS_PERFORM),
-        FIXTURE_TEST(a_save_replaces_nothing_unless_all_went_well, ON_ANY_LOOP),
+        FIXTURE_TEST(a_failed_save_replaces_nothing, ON_ANY_LOOP),
         FIXTURE_TEST(an_error_of_the_system_breaks_the_chain, ON_OS_PERFORM),
         FIXTURE_TEST(a_cancel_of_each_member, ON_OS_PERFORM),
         FIXTURE_TEST(a_cancelled_member_is_a_failure, ON_OS_PERFORM),
@@ -901,9 +901,9 @@ int main(void)
         FIXTURE_TEST(a_deadline_of_a_member_that_runs, ON_OS_PERFORM),
         FIXTURE_TEST(a_deadline_of_the_first_breaks_the_chain, ON_OS_PERFORM),
         FIXTURE_TEST(write_sync_close, ON_OS_PERFORM),
-        FIXTURE_TEST(a_close_behind_a_failure, ON_OS_PERFORM),
+        FIXTURE_TEST(a_close_after_a_failure, ON_OS_PERFORM),
         FIXTURE_TEST(a_sync_covers_by_the_order_of_the_chain, ON_OS_PERFORM),
-        FIXTURE_TEST(a_write_behind_its_sync, ON_OS_PERFORM),
+        FIXTURE_TEST(a_write_after_its_sync, ON_OS_PERFORM),
         FIXTURE_TEST(an_ended_write_is_no_failure, ON_OS_PERFORM),
         FIXTURE_TEST(a_close_waits_for_a_chain, ON_OS_PERFORM),
         FIXTURE_TEST(long_chains_of_every_kind, ON_MEMORY),

@@ -26,7 +26,7 @@ static void unlock(fixture *f, epio_file *file, uint32_t level)
 }
 
 /* Goes up as the setting says, as far as it can: the level that it has then. */
-static uint32_t go_to(fixture *f, epio_file *file, uint32_t level)
+static uint32_t raise_to(fixture *f, epio_file *file, uint32_t level)
 {
     static const uint32_t steps[] = {EPIO_LOCK_SHARED, EPIO_LOCK_RESERVED, EPIO_LOCK_EXCLUSIVE};
     for (size_t i = 0; i < 3 && steps[i] <= level; i++) {
@@ -49,16 +49,16 @@ static void check_bytes_of(fixture *f, uint32_t expected)
 }
 
 /* A file that holds `level`; PENDING while a reader is there, which then goes. */
-static epio_file *hold(fixture *f, uint32_t level)
+static epio_file *open_and_hold(fixture *f, uint32_t level)
 {
     epio_file *file = open_locked(f);
     if (level == EPIO_LOCK_PENDING) {
         epio_file *reader = open_locked(f);
         lock(f, reader, EPIO_LOCK_SHARED);
-        check_result(go_to(f, file, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_PENDING);
+        check_result(raise_to(f, file, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_PENDING);
         fixture_close(f, reader);
     } else {
-        check_result(go_to(f, file, level), level);
+        check_result(raise_to(f, file, level), level);
     }
     check_result(epio_file_lock_level(file), level);
     return file;
@@ -70,15 +70,15 @@ static uint32_t outcome(fixture *f, uint32_t held, uint32_t wanted)
 {
     epio_file *reader = NULL;
     if (wanted == EPIO_LOCK_PENDING && held < EPIO_LOCK_PENDING) {
-        reader = hold(f, EPIO_LOCK_SHARED);
+        reader = open_and_hold(f, EPIO_LOCK_SHARED);
     }
-    epio_file *holder = hold(f, held);
+    epio_file *holder = open_and_hold(f, held);
     epio_file *other = open_locked(f);
     uint32_t goal = wanted == EPIO_LOCK_PENDING ? EPIO_LOCK_EXCLUSIVE : wanted;
     epio_op op = {0};
     check_op(f, epio_check_reserved_lock(&op, other), held >= EPIO_LOCK_RESERVED ? 1 : 0);
     check_op(f, epio_check_reserved_lock(&op, holder), held >= EPIO_LOCK_RESERVED ? 1 : 0);
-    uint32_t reached = go_to(f, other, goal);
+    uint32_t reached = raise_to(f, other, goal);
     check_result(epio_file_lock_level(holder), held);
     if (reader == NULL) {
         check_bytes_of(f, locks_of_level[held] | locks_of_level[reached]);
@@ -120,7 +120,7 @@ static void only_legal_steps_lead_up(fixture *f)
     for (uint32_t held = 0; held <= EPIO_LOCK_EXCLUSIVE; held++) {
         for (uint32_t wanted = 0; wanted <= EPIO_LOCK_EXCLUSIVE; wanted++) {
             epio_op op = {0};
-            epio_file *file = hold(f, held);
+            epio_file *file = open_and_hold(f, held);
             int64_t expected = of_step(held, wanted);
             check_bytes_of(f, locks_of_level[held]);
             for (uint32_t flags = 0; flags <= EPIO_LOCK_WAIT; flags++) {
@@ -138,7 +138,7 @@ static void steps_lead_down_to_shared_and_none(fixture *f)
     for (uint32_t held = 0; held <= EPIO_LOCK_EXCLUSIVE; held++) {
         for (uint32_t to = 0; to <= EPIO_LOCK_EXCLUSIVE; to++) {
             epio_op op = {0};
-            epio_file *file = hold(f, held);
+            epio_file *file = open_and_hold(f, held);
             bool legal = to <= EPIO_LOCK_SHARED;
             uint32_t then = legal && to < held ? to : held;
             check_op(f, epio_unlock(&op, file, to), legal ? 0 : EPIO_EINVAL);
@@ -149,7 +149,7 @@ static void steps_lead_down_to_shared_and_none(fixture *f)
             for (uint32_t wanted = 0; legal && wanted <= EPIO_LOCK_EXCLUSIVE; wanted++) {
                 uint32_t expected = lock_outcomes[then][wanted];
                 if (wanted != EPIO_LOCK_PENDING) {
-                    check_result(go_to(f, other, wanted), expected);
+                    check_result(raise_to(f, other, wanted), expected);
                 }
             }
             fixture_close(f, other);
@@ -161,7 +161,7 @@ static void steps_lead_down_to_shared_and_none(fixture *f)
 static void shared_to_exclusive_takes_no_reserved(fixture *f)
 {
     epio_op op = {0};
-    epio_file *file = hold(f, EPIO_LOCK_SHARED);
+    epio_file *file = open_and_hold(f, EPIO_LOCK_SHARED);
     lock(f, file, EPIO_LOCK_EXCLUSIVE);
     check_bytes_of(f, LOCKS_EXCLUSIVE | LOCKS_PENDING);
     check_op(f, epio_check_reserved_lock(&op, file), 1);
@@ -176,9 +176,9 @@ static void a_refused_exclusive_keeps_new_readers_out(fixture *f)
 {
     for (uint32_t from = EPIO_LOCK_SHARED; from <= EPIO_LOCK_RESERVED; from++) {
         epio_op op = {0};
-        epio_file *reader = hold(f, EPIO_LOCK_SHARED);
+        epio_file *reader = open_and_hold(f, EPIO_LOCK_SHARED);
         epio_file *newcomer = open_locked(f);
-        epio_file *writer = hold(f, from);
+        epio_file *writer = open_and_hold(f, from);
         check_op(f, epio_lock(&op, writer, EPIO_LOCK_EXCLUSIVE, 0), EPIO_EBUSY);
         check_result(epio_file_lock_level(writer), EPIO_LOCK_PENDING);
         /* Who came there directly rolls back a hot journal, which must look hot. */
@@ -201,8 +201,8 @@ static void a_refused_exclusive_keeps_new_readers_out(fixture *f)
 static void a_direct_exclusive_yields_to_reserved(fixture *f)
 {
     epio_op op = {0};
-    epio_file *writer = hold(f, EPIO_LOCK_RESERVED);
-    epio_file *other = hold(f, EPIO_LOCK_SHARED);
+    epio_file *writer = open_and_hold(f, EPIO_LOCK_RESERVED);
+    epio_file *other = open_and_hold(f, EPIO_LOCK_SHARED);
     check_op(f, epio_lock(&op, other, EPIO_LOCK_EXCLUSIVE, 0), EPIO_EBUSY);
     check_result(epio_file_lock_level(other), EPIO_LOCK_SHARED); /* not PENDING: they would block */
     check_bytes_of(f, locks_of_level[EPIO_LOCK_RESERVED]);
@@ -215,9 +215,9 @@ static void a_direct_exclusive_yields_to_reserved(fixture *f)
 static void an_unlock_beside_readers_frees_what_is_its_own(fixture *f)
 {
     for (uint32_t held = EPIO_LOCK_SHARED; held <= EPIO_LOCK_PENDING; held++) {
-        epio_file *reader = hold(f, EPIO_LOCK_SHARED);
+        epio_file *reader = open_and_hold(f, EPIO_LOCK_SHARED);
         epio_file *writer = open_locked(f);
-        check_result(go_to(f, writer, held == EPIO_LOCK_PENDING ? EPIO_LOCK_EXCLUSIVE : held),
+        check_result(raise_to(f, writer, held == EPIO_LOCK_PENDING ? EPIO_LOCK_EXCLUSIVE : held),
                      held);
         unlock(f, writer, EPIO_LOCK_NONE);
         check_bytes_of(f, LOCKS_SHARED);
@@ -233,10 +233,10 @@ static void an_unlock_beside_readers_frees_what_is_its_own(fixture *f)
 static void a_close_releases(fixture *f)
 {
     for (uint32_t held = EPIO_LOCK_SHARED; held <= EPIO_LOCK_EXCLUSIVE; held++) {
-        epio_file *file = hold(f, held);
+        epio_file *file = open_and_hold(f, held);
         fixture_close(f, file);
         check_bytes_of(f, 0);
-        file = hold(f, EPIO_LOCK_EXCLUSIVE);
+        file = open_and_hold(f, EPIO_LOCK_EXCLUSIVE);
         fixture_close(f, file);
     }
 }
@@ -246,7 +246,7 @@ static void a_close_leaves_the_locks_of_others(fixture *f)
     static const uint32_t levels[] = {EPIO_LOCK_SHARED, EPIO_LOCK_RESERVED, EPIO_LOCK_EXCLUSIVE};
     unsigned rounds = fixture_rounds(300);
     for (size_t i = 0; i < 3; i++) {
-        epio_file *file = hold(f, levels[i]);
+        epio_file *file = open_and_hold(f, levels[i]);
         int before = count_descriptors();
         for (unsigned round = 0; round < rounds; round++) {
             static const uint32_t ways[] = {0, EPIO_OPEN_NOFOLLOW, EPIO_OPEN_TRUNCATE};
@@ -256,7 +256,7 @@ static void a_close_leaves_the_locks_of_others(fixture *f)
         check(count_descriptors() <= before + 1);
         check_bytes_of(f, locks_of_level[levels[i]]);
         epio_file *other = open_locked(f);
-        check_result(go_to(f, other, EPIO_LOCK_EXCLUSIVE),
+        check_result(raise_to(f, other, EPIO_LOCK_EXCLUSIVE),
                      lock_outcomes[levels[i]][EPIO_LOCK_EXCLUSIVE]);
         check_result(epio_file_lock_level(file), levels[i]);
         fixture_close(f, other);
@@ -267,7 +267,7 @@ static void a_close_leaves_the_locks_of_others(fixture *f)
 static void locks_are_of_the_file_not_the_name(fixture *f)
 {
     epio_op op = {0};
-    epio_file *file = hold(f, EPIO_LOCK_EXCLUSIVE);
+    epio_file *file = open_and_hold(f, EPIO_LOCK_EXCLUSIVE);
     const char *name = fixture_path(f, "locked");
     const char *renamed = fixture_path(f, "renamed");
     check_op(f, epio_rename(&op, f->vfs, name, renamed, 0), 0);
@@ -284,15 +284,15 @@ static void locks_are_of_the_file_not_the_name(fixture *f)
 static void a_deleted_file_can_be_locked(fixture *f)
 {
     epio_op op = {0};
-    epio_file *file = hold(f, EPIO_LOCK_RESERVED);
+    epio_file *file = open_and_hold(f, EPIO_LOCK_RESERVED);
     check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "locked"), 0), 0);
-    epio_file *another = hold(f, EPIO_LOCK_EXCLUSIVE); /* a new file by that name */
+    epio_file *another = open_and_hold(f, EPIO_LOCK_EXCLUSIVE); /* a new file by that name */
     lock(f, file, EPIO_LOCK_EXCLUSIVE);
     fixture_close(f, file);
     fixture_close(f, another);
 }
 
-static void many_files_are_kept_apart(fixture *f)
+static void many_files_are_independent(fixture *f)
 {
     enum { FILES = 300 };
     static epio_file *files[FILES];
@@ -300,7 +300,7 @@ static void many_files_are_kept_apart(fixture *f)
         char name[32];
         (void)snprintf(name, sizeof name, "locked%d", i % 150);
         files[i] = fixture_open(f, name, READ_WRITE | EPIO_OPEN_CREATE);
-        check_result(go_to(f, files[i], EPIO_LOCK_RESERVED),
+        check_result(raise_to(f, files[i], EPIO_LOCK_RESERVED),
                      i < 150 ? EPIO_LOCK_RESERVED : EPIO_LOCK_SHARED);
         f->names_used = 0;
     }
@@ -373,20 +373,20 @@ static void a_stream_has_no_locks(fixture *f)
 static void an_adopted_file_can_be_locked(fixture *f)
 {
     epio_op op = {0};
-    epio_file *holder = hold(f, EPIO_LOCK_RESERVED);
+    epio_file *holder = open_and_hold(f, EPIO_LOCK_RESERVED);
     intptr_t handle = handle_open(fixture_path(f, "locked"), READ_WRITE);
     check(handle != NO_HANDLE);
     check_op(f, epio_adopt(&op, f->vfs, handle, 0), 0);
     epio_file *adopted = op.file;
-    check_result(go_to(f, adopted, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_SHARED);
+    check_result(raise_to(f, adopted, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_SHARED);
     unlock(f, holder, EPIO_LOCK_NONE);
-    check_result(go_to(f, adopted, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
+    check_result(raise_to(f, adopted, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
     fixture_close(f, adopted);
     fixture_close(f, holder);
 }
 
 /* Two files around one open file description. */
-static void files_of_one_description_are_kept_apart(fixture *f)
+static void files_of_one_description_are_independent(fixture *f)
 {
     epio_op op = {0};
     epio_file *files[2];
@@ -397,20 +397,20 @@ static void files_of_one_description_are_kept_apart(fixture *f)
     files[0] = op.file;
     check_op(f, epio_adopt(&op, f->vfs, second, 0), 0);
     files[1] = op.file;
-    check_result(go_to(f, files[0], EPIO_LOCK_RESERVED), EPIO_LOCK_RESERVED);
-    check_result(go_to(f, files[1], EPIO_LOCK_RESERVED), EPIO_LOCK_SHARED);
+    check_result(raise_to(f, files[0], EPIO_LOCK_RESERVED), EPIO_LOCK_RESERVED);
+    check_result(raise_to(f, files[1], EPIO_LOCK_RESERVED), EPIO_LOCK_SHARED);
     fixture_close(f, files[1]);
     check_bytes_of(f, locks_of_level[EPIO_LOCK_RESERVED]);
-    check_result(go_to(f, files[0], EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
+    check_result(raise_to(f, files[0], EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
     fixture_close(f, files[0]);
     check_bytes_of(f, 0);
 }
 
 /* Where a close has to wait for the locks of others, their last unlock ends it: no
  * descriptor stays open until somebody closes another file. */
-static void an_unlock_leaves_no_close_waiting(fixture *f)
+static void an_unlock_ends_deferred_closes(fixture *f)
 {
-    epio_file *holder = hold(f, EPIO_LOCK_SHARED);
+    epio_file *holder = open_and_hold(f, EPIO_LOCK_SHARED);
     int before = count_descriptors();
     epio_file *other = open_locked(f);
     fixture_close(f, other);
@@ -423,7 +423,7 @@ static void an_unlock_leaves_no_close_waiting(fixture *f)
 static void a_failed_open_releases_nothing(fixture *f)
 {
     epio_op op = {0};
-    epio_file *holder = hold(f, EPIO_LOCK_EXCLUSIVE);
+    epio_file *holder = open_and_hold(f, EPIO_LOCK_EXCLUSIVE);
     const char *name = fixture_path(f, "locked");
     check_op(f, epio_open(&op, f->vfs, name, READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE),
              EPIO_EEXIST);
@@ -450,13 +450,13 @@ int main(int argc, char **argv)
         FIXTURE_TEST(a_close_leaves_the_locks_of_others, ON_ANY),
         FIXTURE_TEST(locks_are_of_the_file_not_the_name, ON_ANY),
         FIXTURE_TEST(a_deleted_file_can_be_locked, ON_ANY),
-        FIXTURE_TEST(many_files_are_kept_apart, ON_ANY),
+        FIXTURE_TEST(many_files_are_independent, ON_ANY),
         FIXTURE_TEST(bad_arguments_are_refused, ON_ANY),
         FIXTURE_TEST(a_level_needs_its_direction, ON_ANY),
         FIXTURE_TEST(a_stream_has_no_locks, ON_ANY_OS),
         FIXTURE_TEST(an_adopted_file_can_be_locked, ON_ANY_OS),
-        FIXTURE_TEST(files_of_one_description_are_kept_apart, ON_ANY_OS),
-        FIXTURE_TEST(an_unlock_leaves_no_close_waiting, ON_ANY_OS),
+        FIXTURE_TEST(files_of_one_description_are_independent, ON_ANY_OS),
+        FIXTURE_TEST(an_unlock_ends_deferred_closes, ON_ANY_OS),
         FIXTURE_TEST(a_failed_open_releases_nothing, ON_ANY),
     };
     CHILDREN_ARE(children, argc, argv);

@@ -35,10 +35,10 @@ static void hold(meeting *all, uint32_t level)
 {
     uint32_t goal = level == EPIO_LOCK_PENDING ? EPIO_LOCK_EXCLUSIVE : level;
     if (level == EPIO_LOCK_PENDING) {
-        check_result(partner_go_to(&all->reader, EPIO_LOCK_SHARED), EPIO_LOCK_SHARED);
+        check_result(partner_raise_to(&all->reader, EPIO_LOCK_SHARED), EPIO_LOCK_SHARED);
     }
-    check_result(partner_go_to(&all->holder, goal), level);
-    partner_let_go(&all->reader);
+    check_result(partner_raise_to(&all->holder, goal), level);
+    partner_unlock_all(&all->reader);
 }
 
 static uint32_t outcome(meeting *all, uint32_t held, uint32_t wanted)
@@ -46,15 +46,15 @@ static uint32_t outcome(meeting *all, uint32_t held, uint32_t wanted)
     bool pending = wanted == EPIO_LOCK_PENDING;
     hold(all, held);
     if (pending && held <= EPIO_LOCK_RESERVED) {
-        check_result(partner_go_to(&all->reader, EPIO_LOCK_SHARED), EPIO_LOCK_SHARED);
+        check_result(partner_raise_to(&all->reader, EPIO_LOCK_SHARED), EPIO_LOCK_SHARED);
     }
     check_result(partner_sees_reserved(&all->other), held >= EPIO_LOCK_RESERVED ? 1 : 0);
-    uint32_t reached = partner_go_to(&all->other, pending ? EPIO_LOCK_EXCLUSIVE : wanted);
+    uint32_t reached = partner_raise_to(&all->other, pending ? EPIO_LOCK_EXCLUSIVE : wanted);
     check_result(partner_sees_reserved(&all->holder),
                  held >= EPIO_LOCK_RESERVED || reached >= EPIO_LOCK_RESERVED ? 1 : 0);
-    partner_let_go(&all->other);
-    partner_let_go(&all->holder);
-    partner_let_go(&all->reader);
+    partner_unlock_all(&all->other);
+    partner_unlock_all(&all->holder);
+    partner_unlock_all(&all->reader);
     return reached;
 }
 
@@ -78,7 +78,7 @@ static void check_table(fixture *f, partner_kind holder, partner_kind other, con
     meeting all;
     uint32_t reached[5][5];
     const char *path = make_file(f);
-    if (!partner_can_be(holder) || !partner_can_be(other)) {
+    if (!partner_is_available(holder) || !partner_is_available(other)) {
         fixture_skip(f, "built without SQLite");
     }
     partner_start(&all.holder, holder, path);
@@ -133,14 +133,14 @@ static void check_direct_writer(fixture *f, partner_kind holder, partner_kind ot
     /* They have started: SQLite reads the file as it opens it. */
     check_result(partner_sees_reserved(&all.other), 0);
     check_result(partner_sees_reserved(&all.reader), 0);
-    check_result(partner_go_directly(&all.holder), EPIO_LOCK_EXCLUSIVE);
+    check_result(partner_raise_directly(&all.holder), EPIO_LOCK_EXCLUSIVE);
     check_result(partner_sees_reserved(&all.other), 0);
-    partner_let_go(&all.holder);
-    check_result(partner_go_to(&all.reader, EPIO_LOCK_SHARED), EPIO_LOCK_SHARED);
-    check_result(partner_go_directly(&all.holder), EPIO_LOCK_PENDING);
+    partner_unlock_all(&all.holder);
+    check_result(partner_raise_to(&all.reader, EPIO_LOCK_SHARED), EPIO_LOCK_SHARED);
+    check_result(partner_raise_directly(&all.holder), EPIO_LOCK_PENDING);
     check_result(partner_sees_reserved(&all.other), 0);
-    partner_let_go(&all.holder);
-    check_result(partner_go_to(&all.holder, EPIO_LOCK_RESERVED), EPIO_LOCK_RESERVED);
+    partner_unlock_all(&all.holder);
+    check_result(partner_raise_to(&all.holder, EPIO_LOCK_RESERVED), EPIO_LOCK_RESERVED);
     check_result(partner_sees_reserved(&all.other), 1);
     partner_end(&all.holder);
     partner_end(&all.other);
@@ -153,7 +153,7 @@ static void a_direct_writer_holds_no_reserved(fixture *f)
     static const partner_kind kinds[] = {BY_EPIO, BY_SQLITE};
     for (size_t holder = 0; holder < 2; holder++) {
         for (size_t other = 0; other < 2; other++) {
-            if (partner_can_be(kinds[holder]) && partner_can_be(kinds[other])) {
+            if (partner_is_available(kinds[holder]) && partner_is_available(kinds[other])) {
                 check_direct_writer(f, kinds[holder], kinds[other]);
                 check(file_remove(fixture_path(f, "locked")));
             }
@@ -169,10 +169,10 @@ static void a_direct_writer_elsewhere_is_not_reserved(fixture *f)
     const char *path = make_file(f);
     partner_start(&other, BY_EPIO, path);
     epio_file *file = fixture_open(f, "locked", READ_WRITE);
-    check_result(partner_go_directly(&other), EPIO_LOCK_EXCLUSIVE);
+    check_result(partner_raise_directly(&other), EPIO_LOCK_EXCLUSIVE);
     check_op(f, epio_check_reserved_lock(&op, file), 0);
-    partner_let_go(&other);
-    check_result(partner_go_to(&other, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
+    partner_unlock_all(&other);
+    check_result(partner_raise_to(&other, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
     check_op(f, epio_check_reserved_lock(&op, file), 1);
     partner_end(&other);
     fixture_close(f, file);
@@ -189,17 +189,17 @@ static void one_process(fixture *f)
                 files[i] = fixture_open(f, "locked", READ_WRITE | EPIO_OPEN_CREATE);
             }
             if (held == EPIO_LOCK_PENDING) {
-                (void)lock_go_to(files[2], EPIO_LOCK_SHARED);
+                (void)lock_raise_to(files[2], EPIO_LOCK_SHARED);
             }
-            (void)lock_go_to(files[0], held == EPIO_LOCK_PENDING ? EPIO_LOCK_EXCLUSIVE : held);
+            (void)lock_raise_to(files[0], held == EPIO_LOCK_PENDING ? EPIO_LOCK_EXCLUSIVE : held);
             fixture_close(f, files[2]);
             files[2] = fixture_open(f, "locked", READ_WRITE);
             if (wanted == EPIO_LOCK_PENDING) {
-                (void)lock_go_to(files[2], EPIO_LOCK_SHARED);
+                (void)lock_raise_to(files[2], EPIO_LOCK_SHARED);
             }
             check_result(epio_file_lock_level(files[0]), held);
             reached[held][wanted] =
-                lock_go_to(files[1], wanted == EPIO_LOCK_PENDING ? EPIO_LOCK_EXCLUSIVE : wanted);
+                lock_raise_to(files[1], wanted == EPIO_LOCK_PENDING ? EPIO_LOCK_EXCLUSIVE : wanted);
             check_result(reached[held][wanted], lock_outcomes[held][wanted]);
             for (size_t i = 0; i < 3; i++) {
                 fixture_close(f, files[i]);
@@ -212,39 +212,39 @@ static void one_process(fixture *f)
 /* ---- Waiting for another process ---------------------------------------------------- */
 
 /* What is waited for goes when the other process unlocks. */
-static void handed_over(fixture *f, partner_kind kind)
+static void check_unlock_grants(fixture *f, partner_kind kind)
 {
     partner other;
     epio_op op = {0};
     const char *path = make_file(f);
     partner_start(&other, kind, path);
     epio_file *file = fixture_open(f, "locked", READ_WRITE);
-    check_result(partner_go_to(&other, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
+    check_result(partner_raise_to(&other, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
     op.timeout_ns = 10 * MILLISECOND;
     check_op(f, epio_lock(&op, file, EPIO_LOCK_SHARED, WAIT), EPIO_ETIMEDOUT);
-    partner_ask_to_let_go(&other, 20 * MILLISECOND);
+    partner_unlock_all_after(&other, 20 * MILLISECOND);
     op.timeout_ns = 20 * SECOND;
     check_op(f, epio_lock(&op, file, EPIO_LOCK_SHARED, WAIT), 0);
     check_result(op.os_error, 0);
-    check_result(partner_answer(&other), 0);
+    check_result(partner_result(&other), 0);
     fixture_close(f, file);
     partner_end(&other);
 }
 
-static void epio_hands_over(fixture *f)
+static void epio_unlock_grants(fixture *f)
 {
-    handed_over(f, BY_EPIO);
+    check_unlock_grants(f, BY_EPIO);
 }
 
-static void sqlite_hands_over(fixture *f)
+static void sqlite_unlock_grants(fixture *f)
 {
-    if (!partner_can_be(BY_SQLITE)) {
+    if (!partner_is_available(BY_SQLITE)) {
         fixture_skip(f, "built without SQLite");
     }
-    handed_over(f, BY_SQLITE);
+    check_unlock_grants(f, BY_SQLITE);
 }
 
-static void a_killed_holder_is_gone(fixture *f)
+static void a_killed_holder_loses_its_locks(fixture *f)
 {
     const char *path = make_file(f);
     epio_file *file = fixture_open(f, "locked", READ_WRITE);
@@ -255,17 +255,17 @@ static void a_killed_holder_is_gone(fixture *f)
             continue;
         }
         partner_start(&other, BY_EPIO, path);
-        check_result(partner_go_to(&other, level), level);
+        check_result(partner_raise_to(&other, level), level);
         partner_kill(&other);
         check_result(locks_on(path), 0);
-        check_result(lock_go_to(file, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
+        check_result(lock_raise_to(file, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
         check_op(f, epio_unlock(&op, file, EPIO_LOCK_NONE), 0);
     }
     fixture_close(f, file);
 }
 
 /* The other process waits for PENDING's byte to go while readers here come and go. */
-static void a_writer_gets_in_between_processes(fixture *f)
+static void a_writer_is_not_starved_between_processes(fixture *f)
 {
     partner writer;
     const char *path = make_file(f);
@@ -273,26 +273,26 @@ static void a_writer_gets_in_between_processes(fixture *f)
     epio_file *files[3];
     for (size_t i = 0; i < 3; i++) {
         files[i] = fixture_open(f, "locked", READ_WRITE);
-        check_result(lock_go_to(files[i], EPIO_LOCK_SHARED), EPIO_LOCK_SHARED);
+        check_result(lock_raise_to(files[i], EPIO_LOCK_SHARED), EPIO_LOCK_SHARED);
     }
-    check_result(partner_go_to(&writer, EPIO_LOCK_RESERVED), EPIO_LOCK_RESERVED);
-    partner_ask(&writer, EPIO_LOCK_EXCLUSIVE, WAIT, 20 * SECOND);
+    check_result(partner_raise_to(&writer, EPIO_LOCK_RESERVED), EPIO_LOCK_RESERVED);
+    partner_send_lock(&writer, EPIO_LOCK_EXCLUSIVE, WAIT, 20 * SECOND);
     /* One after the other leaves and comes back, so that there is always one, were
      * it not for PENDING. */
     uint64_t deadline = now_ns() + 20 * SECOND;
     size_t readers = 3;
-    for (size_t turn = 0; readers > 0; turn++) {
+    for (size_t round = 0; readers > 0; round++) {
         epio_op op = {0};
         check(now_ns() < deadline);
         sleep_us(1000);
-        epio_file *file = files[turn % 3];
+        epio_file *file = files[round % 3];
         if (epio_file_lock_level(file) == EPIO_LOCK_NONE) {
             continue;
         }
         check_op(f, epio_unlock(&op, file, EPIO_LOCK_NONE), 0);
-        readers -= lock_go_to(file, EPIO_LOCK_SHARED) == EPIO_LOCK_NONE ? 1 : 0;
+        readers -= lock_raise_to(file, EPIO_LOCK_SHARED) == EPIO_LOCK_NONE ? 1 : 0;
     }
-    check_result(partner_answer(&writer), 0);
+    check_result(partner_result(&writer), 0);
     check_result(locks_on(path), locks_of_level[EPIO_LOCK_EXCLUSIVE]);
     partner_end(&writer);
     for (size_t i = 0; i < 3; i++) {
@@ -313,15 +313,15 @@ static void a_reader_meets_a_writer_elsewhere(fixture *f)
     for (uint32_t held = EPIO_LOCK_RESERVED; held <= EPIO_LOCK_PENDING; held++) {
         for (size_t i = 0; i < 2; i++) {
             epio_op op = {0};
-            check_result(lock_go_to(file, EPIO_LOCK_SHARED), EPIO_LOCK_SHARED);
-            check_result(partner_go_to(&other, held == EPIO_LOCK_PENDING ? EPIO_LOCK_EXCLUSIVE
-                                                                         : EPIO_LOCK_RESERVED),
+            check_result(lock_raise_to(file, EPIO_LOCK_SHARED), EPIO_LOCK_SHARED);
+            check_result(partner_raise_to(&other, held == EPIO_LOCK_PENDING ? EPIO_LOCK_EXCLUSIVE
+                                                                            : EPIO_LOCK_RESERVED),
                          held);
             check_op(f, epio_lock(&op, file, wishes[i], WAIT), EPIO_EBUSY);
             check_result(epio_file_lock_level(file), EPIO_LOCK_SHARED);
             check_op(f, epio_unlock(&op, file, EPIO_LOCK_NONE), 0);
             check_result(partner_lock(&other, EPIO_LOCK_EXCLUSIVE, WAIT, 0), 0);
-            partner_let_go(&other);
+            partner_unlock_all(&other);
         }
     }
     fixture_close(f, file);
@@ -343,7 +343,7 @@ static void wait_for_pending(const char *path)
 }
 
 /* Both read, and both want to be alone: one is refused, the other then has it. */
-static void two_want_to_be_alone(fixture *f)
+static void two_upgrades_to_exclusive(fixture *f)
 {
     for (uint32_t from = EPIO_LOCK_SHARED; from <= EPIO_LOCK_RESERVED; from++) {
         partner one;
@@ -351,14 +351,14 @@ static void two_want_to_be_alone(fixture *f)
         const char *path = make_file(f);
         partner_start(&one, BY_EPIO, path);
         partner_start(&other, BY_EPIO, path);
-        check_result(partner_go_to(&other, EPIO_LOCK_SHARED), EPIO_LOCK_SHARED);
-        check_result(partner_go_to(&one, from), from);
-        partner_ask(&one, EPIO_LOCK_EXCLUSIVE, WAIT, 0);
+        check_result(partner_raise_to(&other, EPIO_LOCK_SHARED), EPIO_LOCK_SHARED);
+        check_result(partner_raise_to(&one, from), from);
+        partner_send_lock(&one, EPIO_LOCK_EXCLUSIVE, WAIT, 0);
         wait_for_pending(path);
         check_result(partner_lock(&other, EPIO_LOCK_EXCLUSIVE, WAIT, 0), EPIO_EBUSY);
         check_result(partner_lock(&other, EPIO_LOCK_RESERVED, WAIT, 0), EPIO_EBUSY);
         check_result(partner_unlock(&other, EPIO_LOCK_NONE), 0);
-        check_result(partner_answer(&one), 0);
+        check_result(partner_result(&one), 0);
         partner_end(&one);
         partner_end(&other);
         check(file_remove(path));
@@ -376,18 +376,18 @@ static void hold_the_byte_of_pending(const char *path)
 
 /* One holds RESERVED, the other came to PENDING without it (which only stock SQLite
  * of old and programs that ask for both at once can bring about). */
-static void reserved_here_and_pending_there(fixture *f)
+static void reserved_here_and_pending_elsewhere(fixture *f)
 {
     partner other;
     epio_op op = {0};
     const char *path = make_file(f);
     partner_start(&other, BY_EPIO, path);
     epio_file *file = fixture_open(f, "locked", READ_WRITE);
-    check_result(lock_go_to(file, EPIO_LOCK_RESERVED), EPIO_LOCK_RESERVED);
+    check_result(lock_raise_to(file, EPIO_LOCK_RESERVED), EPIO_LOCK_RESERVED);
     /* Takes the byte of PENDING as such a program would. */
     child foreign;
     char byte = 0;
-    child_start(&foreign, hold_the_byte_of_pending, path, CHILD_LINE);
+    child_start(&foreign, hold_the_byte_of_pending, path, CHILD_PIPES);
     check(pipe_read(foreign.from, &byte, 1) == 1);
     check_op(f, epio_lock(&op, file, EPIO_LOCK_EXCLUSIVE, WAIT), EPIO_EBUSY);
     check_result(epio_file_lock_level(file), EPIO_LOCK_RESERVED);
@@ -398,13 +398,13 @@ static void reserved_here_and_pending_there(fixture *f)
     check_result(partner_sees_reserved(&other), 0); /* a hot journal must look hot */
     child_kill(&foreign);
     check_op(f, epio_lock(&op, file, EPIO_LOCK_RESERVED, WAIT), 0);
-    check_result(lock_go_to(file, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
+    check_result(lock_raise_to(file, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
     fixture_close(f, file);
     partner_end(&other);
 }
 
 /* Another keeps trying what it can never get, and is in nobody's way. */
-static void try_in_vain(const char *path)
+static void try_repeatedly(const char *path)
 {
     epio_op op = {0};
     check_result(epio_perform(epio_open(&op, epio_os_vfs(), path, READ_WRITE)), 0);
@@ -417,14 +417,14 @@ static void try_in_vain(const char *path)
     }
 }
 
-static void who_has_reserved_gets_exclusive(fixture *f)
+static void the_holder_of_reserved_gets_exclusive(fixture *f)
 {
     unsigned rounds = fixture_rounds(500);
     unsigned reached = 0;
     const char *path = make_file(f);
     child other;
     epio_file *file = fixture_open(f, "locked", READ_WRITE);
-    child_start(&other, try_in_vain, path, 0);
+    child_start(&other, try_repeatedly, path, 0);
     while (reached < rounds) {
         epio_op op = {.timeout_ns = 20 * SECOND};
         check_op(f, epio_lock(&op, file, EPIO_LOCK_SHARED, WAIT), 0);
@@ -440,7 +440,7 @@ static void who_has_reserved_gets_exclusive(fixture *f)
 }
 
 /* Two files, each of which one process has and the other waits for. */
-static void crosswise_over_two_files_ends_at_the_deadline(fixture *f)
+static void a_deadlock_over_two_files_ends_at_the_deadline(fixture *f)
 {
     partner one;
     partner other;
@@ -451,13 +451,13 @@ static void crosswise_over_two_files_ends_at_the_deadline(fixture *f)
     partner_start(&other, BY_EPIO, second);
     epio_file *here[2] = {fixture_open(f, "locked", READ_WRITE),
                           fixture_open(f, "second", READ_WRITE)};
-    check_result(partner_go_to(&one, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
-    check_result(partner_go_to(&other, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
+    check_result(partner_raise_to(&one, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
+    check_result(partner_raise_to(&other, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
     for (size_t i = 0; i < 2; i++) {
         epio_op op = {.timeout_ns = 30 * MILLISECOND};
-        uint64_t begun = now_ns();
+        uint64_t started = now_ns();
         check_op(f, epio_lock(&op, here[i], EPIO_LOCK_SHARED, WAIT), EPIO_ETIMEDOUT);
-        uint64_t took = now_ns() - begun;
+        uint64_t took = now_ns() - started;
         check(took >= 30 * MILLISECOND);
         check(took < (fixture_is_slow() ? 20 * SECOND : 2 * SECOND));
         fixture_close(f, here[i]);
@@ -492,7 +492,7 @@ typedef struct member {
 
 static bool is_by_sqlite(size_t number)
 {
-    return number % 2 == 1 && partner_can_be(BY_SQLITE);
+    return number % 2 == 1 && partner_is_available(BY_SQLITE);
 }
 
 static uint64_t counter_in(const unsigned char *blob, size_t number)
@@ -654,7 +654,7 @@ static bool has_journal(const member *one)
     return file_exists(one->journal);
 }
 
-static bool go_up(epio_file *file, uint32_t level, epio_loop *loop)
+static bool raise_lock(epio_file *file, uint32_t level, epio_loop *loop)
 {
     epio_op op = {.timeout_ns = 500 * MILLISECOND};
     (void)epio_lock(&op, file, level, WAIT);
@@ -669,8 +669,8 @@ static bool count_by_epio(member *one, epio_file *file, epio_loop *loop)
 {
     epio_op op = {0};
     bool counted = false;
-    if (go_up(file, EPIO_LOCK_SHARED, loop) && go_up(file, EPIO_LOCK_RESERVED, loop) &&
-        !has_journal(one) && go_up(file, EPIO_LOCK_EXCLUSIVE, loop)) {
+    if (raise_lock(file, EPIO_LOCK_SHARED, loop) && raise_lock(file, EPIO_LOCK_RESERVED, loop) &&
+        !has_journal(one) && raise_lock(file, EPIO_LOCK_EXCLUSIVE, loop)) {
         count_in_pages(one, file);
         counted = true;
     }
@@ -765,7 +765,7 @@ static void check_counters(const char *path, shared_state *shared, const uint64_
     }
 }
 
-static void a_crowd_loses_no_update(fixture *f)
+static void many_processes_lose_no_update(fixture *f)
 {
     uint64_t seed = number_from("EPIO_TEST_SEED", now_ns());
     uint64_t rounds = number_from("EPIO_TEST_KILLS", fixture_rounds(10));
@@ -799,8 +799,9 @@ static void a_crowd_loses_no_update(fixture *f)
 
 int main(int argc, char **argv)
 {
-    static const child_function children[] = {CHILD(try_in_vain), CHILD(hold_the_byte_of_pending),
-                                              CHILD(run_member), PARTNER_CHILDREN};
+    static const child_function children[] = {CHILD(try_repeatedly),
+                                              CHILD(hold_the_byte_of_pending), CHILD(run_member),
+                                              PARTNER_CHILDREN};
     static const fixture_test tests[] = {
         FIXTURE_TEST(sqlite_and_sqlite, ON_OS_PERFORM),
         FIXTURE_TEST(epio_and_epio, ON_OS_PERFORM),
@@ -809,17 +810,17 @@ int main(int argc, char **argv)
         FIXTURE_TEST(a_direct_writer_holds_no_reserved, ON_OS_PERFORM),
         FIXTURE_TEST(a_direct_writer_elsewhere_is_not_reserved, ON_ANY_OS),
         FIXTURE_TEST(one_process, ON_OS_PERFORM),
-        FIXTURE_TEST(epio_hands_over, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS),
-        FIXTURE_TEST(sqlite_hands_over, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS),
-        FIXTURE_TEST(a_killed_holder_is_gone, ON_OS_PERFORM | ON_OS),
-        FIXTURE_TEST(a_writer_gets_in_between_processes, ON_OS_PERFORM | ON_OS),
+        FIXTURE_TEST(epio_unlock_grants, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS),
+        FIXTURE_TEST(sqlite_unlock_grants, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS),
+        FIXTURE_TEST(a_killed_holder_loses_its_locks, ON_OS_PERFORM | ON_OS),
+        FIXTURE_TEST(a_writer_is_not_starved_between_processes, ON_OS_PERFORM | ON_OS),
         FIXTURE_TEST(a_reader_meets_a_writer_elsewhere, ON_OS_PERFORM | ON_OS | ON_OS_SUBMIT),
-        FIXTURE_TEST(two_want_to_be_alone, ON_OS_PERFORM),
-        FIXTURE_TEST(reserved_here_and_pending_there, ON_OS_PERFORM | ON_OS | ON_OS_SUBMIT),
-        FIXTURE_TEST(who_has_reserved_gets_exclusive, ON_OS_PERFORM | ON_OS),
-        FIXTURE_TEST(crosswise_over_two_files_ends_at_the_deadline,
+        FIXTURE_TEST(two_upgrades_to_exclusive, ON_OS_PERFORM),
+        FIXTURE_TEST(reserved_here_and_pending_elsewhere, ON_OS_PERFORM | ON_OS | ON_OS_SUBMIT),
+        FIXTURE_TEST(the_holder_of_reserved_gets_exclusive, ON_OS_PERFORM | ON_OS),
+        FIXTURE_TEST(a_deadlock_over_two_files_ends_at_the_deadline,
                      ON_OS_PERFORM | ON_OS | ON_OS_SUBMIT),
-        FIXTURE_TEST(a_crowd_loses_no_update, ON_OS_PERFORM),
+        FIXTURE_TEST(many_processes_lose_no_update, ON_OS_PERFORM),
     };
     CHILDREN_ARE(children, argc, argv);
     lock_observer_start();

@@ -42,7 +42,7 @@ static void a_forked_child_is_another_process(fixture *f)
 {
     (void)make_file(f);
     epio_file *file = fixture_open(f, "locked", READ_WRITE);
-    check_result(lock_go_to(file, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
+    check_result(lock_raise_to(file, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
     check_result(run_in_fork(open_and_lock, f), 0);
     check_result(locks_on(fixture_path(f, "locked")), locks_of_level[EPIO_LOCK_EXCLUSIVE]);
     fixture_close(f, file);
@@ -54,7 +54,7 @@ static void open_lock_and_close(void *argument)
     check_result(
         epio_perform(epio_open(&op, epio_os_vfs(), argument, READ_WRITE | EPIO_OPEN_CREATE)), 0);
     epio_file *file = op.file;
-    check_result(lock_go_to(file, EPIO_LOCK_SHARED), EPIO_LOCK_SHARED);
+    check_result(lock_raise_to(file, EPIO_LOCK_SHARED), EPIO_LOCK_SHARED);
     check_result(epio_perform(epio_close(&op, file)), 0);
 }
 
@@ -93,7 +93,7 @@ static void a_child_of_a_busy_parent_can_lock(fixture *f)
     }
 }
 
-static void pause_for_ever(void *argument)
+static void pause_until_killed(void *argument)
 {
     (void)argument;
     (void)pause();
@@ -104,8 +104,8 @@ static void a_close_releases_what_a_child_has_open(fixture *f)
 {
     const char *path = make_file(f);
     epio_file *file = fixture_open(f, "locked", READ_WRITE);
-    check_result(lock_go_to(file, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
-    pid_t process = start_fork(pause_for_ever, NULL);
+    check_result(lock_raise_to(file, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
+    pid_t process = start_fork(pause_until_killed, NULL);
     fixture_close(f, file);
     check_result(locks_on(path), 0);
     check(kill(process, SIGKILL) == 0);
@@ -191,7 +191,7 @@ static void lock_and_transfer(void *argument)
         require(setrlimit(RLIMIT_NOFILE, &limit) == 0);
     }
     if (!one->locks_last) {
-        require(lock_go_to(victims_file, EPIO_LOCK_EXCLUSIVE) == EPIO_LOCK_EXCLUSIVE);
+        require(lock_raise_to(victims_file, EPIO_LOCK_EXCLUSIVE) == EPIO_LOCK_EXCLUSIVE);
     }
     for (size_t i = 0; i < IN_FLIGHT; i++) {
         ops[i].done = submit_next;
@@ -200,7 +200,7 @@ static void lock_and_transfer(void *argument)
     }
     if (one->locks_last) {
         (void)epio_loop_poll(loop, 0, 0);
-        require(lock_go_to(victims_file, EPIO_LOCK_EXCLUSIVE) == EPIO_LOCK_EXCLUSIVE);
+        require(lock_raise_to(victims_file, EPIO_LOCK_EXCLUSIVE) == EPIO_LOCK_EXCLUSIVE);
     }
     require(write(one->line, "L", 1) == 1);
     (void)epio_loop_run(loop);
@@ -222,7 +222,7 @@ static void kill_one(fixture *f, victim *one, unsigned round)
     sleep_us(round * 37 % 1500);
     check(kill(process, SIGKILL) == 0);
     check_result(end_of_fork(process), 256 + SIGKILL);
-    uint32_t level = lock_go_to(file, EPIO_LOCK_EXCLUSIVE); /* at once */
+    uint32_t level = lock_raise_to(file, EPIO_LOCK_EXCLUSIVE); /* at once */
     fixture_close(f, file);
     if (level != EPIO_LOCK_EXCLUSIVE) {
         print_error("round %u on %s, workload %u: %s at once\n", round,

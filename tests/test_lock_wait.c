@@ -15,21 +15,21 @@ static epio_file *open_locked(fixture *f)
     return fixture_open(f, "locked", READ_WRITE | EPIO_OPEN_CREATE);
 }
 
-static void take(epio_file *file, uint32_t level)
+static void raise_to(epio_file *file, uint32_t level)
 {
-    check_result(lock_go_to(file, level), level);
+    check_result(lock_raise_to(file, level), level);
 }
 
-static void give(epio_file *file, uint32_t level)
+static void unlock_to(epio_file *file, uint32_t level)
 {
     epio_op op = {0};
     check_result(epio_perform(epio_unlock(&op, file, level)), 0);
 }
 
-static epio_file *holding(fixture *f, uint32_t level)
+static epio_file *open_and_raise(fixture *f, uint32_t level)
 {
     epio_file *file = open_locked(f);
-    take(file, level);
+    raise_to(file, level);
     return file;
 }
 
@@ -82,137 +82,137 @@ static void foreign_set(intptr_t handle, uint64_t start, uint64_t len, handle_lo
 
 /* ---- Order --------------------------------------------------------------------- */
 
-#define CROWD 1000
+#define WAITERS 1000
 
-static size_t served;
-static tracked crowd[CROWD];
-static epio_file *crowd_files[CROWD];
+static size_t granted_count;
+static tracked waiters[WAITERS];
+static epio_file *waiter_files[WAITERS];
 
-static void served_in_order(tracked *one)
+static void granted_in_order(tracked *one)
 {
-    check(one == &crowd[served]);
+    check(one == &waiters[granted_count]);
     check_result(one->result, 0);
-    served++;
+    granted_count++;
 }
 
-static void crowd_waits(fixture *f)
+static void submit_waiters(fixture *f)
 {
-    served = 0;
-    for (size_t i = 0; i < CROWD; i++) {
-        crowd_files[i] = fixture_open(f, "locked", EPIO_OPEN_READ);
-        (void)track(&crowd[i]);
-        crowd[i].then = served_in_order;
-        submit_lock(&crowd[i], crowd_files[i], EPIO_LOCK_SHARED);
+    granted_count = 0;
+    for (size_t i = 0; i < WAITERS; i++) {
+        waiter_files[i] = fixture_open(f, "locked", EPIO_OPEN_READ);
+        (void)track(&waiters[i]);
+        waiters[i].then = granted_in_order;
+        submit_lock(&waiters[i], waiter_files[i], EPIO_LOCK_SHARED);
     }
     poll_now(f);
-    check_result(served, 0);
+    check_result(granted_count, 0);
 }
 
-static void crowd_leaves(fixture *f)
+static void close_waiters(fixture *f)
 {
-    for (size_t i = 0; i < CROWD; i++) {
-        fixture_close(f, crowd_files[i]);
+    for (size_t i = 0; i < WAITERS; i++) {
+        fixture_close(f, waiter_files[i]);
     }
 }
 
-static void a_thousand_are_served_in_order(fixture *f)
+static void a_thousand_are_granted_in_order(fixture *f)
 {
-    epio_file *holder = holding(f, EPIO_LOCK_EXCLUSIVE);
-    crowd_waits(f);
-    give(holder, EPIO_LOCK_NONE);
+    epio_file *holder = open_and_raise(f, EPIO_LOCK_EXCLUSIVE);
+    submit_waiters(f);
+    unlock_to(holder, EPIO_LOCK_NONE);
     poll_now(f); /* one turn, which waits for nothing */
-    check_result(served, CROWD);
-    crowd_leaves(f);
+    check_result(granted_count, WAITERS);
+    close_waiters(f);
     fixture_close(f, holder);
 }
 
 /* Of one and the same file: each is at its end when the one before it is. */
-static void a_thousand_of_one_file_are_served_in_order(fixture *f)
+static void a_thousand_of_one_file_are_granted_in_order(fixture *f)
 {
-    epio_file *holder = holding(f, EPIO_LOCK_EXCLUSIVE);
+    epio_file *holder = open_and_raise(f, EPIO_LOCK_EXCLUSIVE);
     epio_file *file = open_locked(f);
-    served = 0;
-    for (size_t i = 0; i < CROWD; i++) {
-        (void)track(&crowd[i]);
-        crowd[i].then = served_in_order;
-        submit_lock(&crowd[i], file, EPIO_LOCK_SHARED);
+    granted_count = 0;
+    for (size_t i = 0; i < WAITERS; i++) {
+        (void)track(&waiters[i]);
+        waiters[i].then = granted_in_order;
+        submit_lock(&waiters[i], file, EPIO_LOCK_SHARED);
     }
-    give(holder, EPIO_LOCK_NONE);
+    unlock_to(holder, EPIO_LOCK_NONE);
     poll_now(f);
-    check_result(served, CROWD);
+    check_result(granted_count, WAITERS);
     check_result(epio_file_lock_level(file), EPIO_LOCK_SHARED);
     fixture_close(f, file);
     fixture_close(f, holder);
 }
 
-static void some_of_a_thousand_lose_patience(fixture *f)
+static void some_of_a_thousand_are_cancelled(fixture *f)
 {
-    epio_file *holder = holding(f, EPIO_LOCK_EXCLUSIVE);
-    crowd_waits(f);
-    for (size_t i = 0; i < CROWD; i += 2) {
-        crowd[i].then = NULL;
-        epio_cancel(&crowd[i].op);
+    epio_file *holder = open_and_raise(f, EPIO_LOCK_EXCLUSIVE);
+    submit_waiters(f);
+    for (size_t i = 0; i < WAITERS; i += 2) {
+        waiters[i].then = NULL;
+        epio_cancel(&waiters[i].op);
     }
     poll_now(f);
-    give(holder, EPIO_LOCK_NONE);
-    for (size_t i = 1; i < CROWD; i += 2) {
-        crowd[i].then = NULL;
+    unlock_to(holder, EPIO_LOCK_NONE);
+    for (size_t i = 1; i < WAITERS; i += 2) {
+        waiters[i].then = NULL;
     }
     poll_now(f);
-    for (size_t i = 0; i < CROWD; i++) {
-        check_result(crowd[i].calls, 1);
-        check_result(crowd[i].result, i % 2 == 0 ? EPIO_ECANCELED : 0);
-        check_result(epio_file_lock_level(crowd_files[i]), i % 2 == 0 ? 0 : EPIO_LOCK_SHARED);
+    for (size_t i = 0; i < WAITERS; i++) {
+        check_result(waiters[i].calls, 1);
+        check_result(waiters[i].result, i % 2 == 0 ? EPIO_ECANCELED : 0);
+        check_result(epio_file_lock_level(waiter_files[i]), i % 2 == 0 ? 0 : EPIO_LOCK_SHARED);
     }
-    crowd_leaves(f);
+    close_waiters(f);
     fixture_close(f, holder);
 }
 
 /* Each has it alone, and hands it to the next from its `done`. */
-static void pass_on_the_pen(tracked *one)
+static void unlock_for_the_next(tracked *one)
 {
-    size_t index = (size_t)(one - crowd);
-    check(index == served);
-    served++;
-    give(crowd_files[index], EPIO_LOCK_NONE);
+    size_t index = (size_t)(one - waiters);
+    check(index == granted_count);
+    granted_count++;
+    unlock_to(waiter_files[index], EPIO_LOCK_NONE);
 }
 
-static void a_chain_of_holders_hands_over(fixture *f)
+static void each_unlock_grants_the_next(fixture *f)
 {
-    epio_file *holder = holding(f, EPIO_LOCK_EXCLUSIVE);
-    crowd_waits(f);
-    for (size_t i = 0; i < CROWD; i++) {
-        crowd[i].then = pass_on_the_pen;
+    epio_file *holder = open_and_raise(f, EPIO_LOCK_EXCLUSIVE);
+    submit_waiters(f);
+    for (size_t i = 0; i < WAITERS; i++) {
+        waiters[i].then = unlock_for_the_next;
     }
-    give(holder, EPIO_LOCK_NONE);
+    unlock_to(holder, EPIO_LOCK_NONE);
     poll_now(f);
-    check_result(served, CROWD);
-    crowd_leaves(f);
+    check_result(granted_count, WAITERS);
+    close_waiters(f);
     fixture_close(f, holder);
 }
 
-static void holders_go_before_newcomers(fixture *f)
+static void upgrades_go_before_new_requests(fixture *f)
 {
-    tracked newcomer;
+    tracked newer;
     tracked upgrade;
-    epio_file *reader = holding(f, EPIO_LOCK_SHARED);
-    epio_file *writer = holding(f, EPIO_LOCK_RESERVED);
+    epio_file *reader = open_and_raise(f, EPIO_LOCK_SHARED);
+    epio_file *writer = open_and_raise(f, EPIO_LOCK_RESERVED);
     epio_file *other = open_locked(f);
-    (void)track(&newcomer);
+    (void)track(&newer);
     (void)track(&upgrade);
     submit_lock(&upgrade, writer, EPIO_LOCK_EXCLUSIVE);
-    submit_lock(&newcomer, other, EPIO_LOCK_SHARED);
+    submit_lock(&newer, other, EPIO_LOCK_SHARED);
     poll_now(f);
     check_result(epio_file_lock_level(writer), EPIO_LOCK_PENDING);
-    give(reader, EPIO_LOCK_NONE);
+    unlock_to(reader, EPIO_LOCK_NONE);
     poll_now(f);
     check_result(upgrade.calls, 1);
-    check_result(newcomer.calls, 0);
+    check_result(newer.calls, 0);
     check_result(epio_file_lock_level(writer), EPIO_LOCK_EXCLUSIVE);
-    give(writer, EPIO_LOCK_SHARED);
+    unlock_to(writer, EPIO_LOCK_SHARED);
     poll_now(f);
-    check_result(newcomer.calls, 1);
-    check_result(newcomer.result, 0);
+    check_result(newer.calls, 1);
+    check_result(newer.result, 0);
     fixture_close(f, reader);
     fixture_close(f, writer);
     fixture_close(f, other);
@@ -220,26 +220,26 @@ static void holders_go_before_newcomers(fixture *f)
 
 /* One that was refused at once keeps newcomers out; asking again, it must not wait
  * behind those that wait for it. */
-static void an_upgrade_overtakes_newcomers_that_wait_for_it(fixture *f)
+static void an_upgrade_overtakes_requests_that_it_blocks(fixture *f)
 {
-    tracked newcomer;
+    tracked newer;
     tracked upgrade;
     epio_op op = {0};
-    epio_file *reader = holding(f, EPIO_LOCK_SHARED);
-    epio_file *writer = holding(f, EPIO_LOCK_RESERVED);
+    epio_file *reader = open_and_raise(f, EPIO_LOCK_SHARED);
+    epio_file *writer = open_and_raise(f, EPIO_LOCK_RESERVED);
     epio_file *other = open_locked(f);
     check_result(epio_wait(epio_lock(&op, writer, EPIO_LOCK_EXCLUSIVE, 0)), EPIO_EBUSY);
-    submit_lock((track(&newcomer), &newcomer), other, EPIO_LOCK_SHARED);
+    submit_lock((track(&newer), &newer), other, EPIO_LOCK_SHARED);
     submit_lock((track(&upgrade), &upgrade), writer, EPIO_LOCK_EXCLUSIVE);
-    give(reader, EPIO_LOCK_NONE);
+    unlock_to(reader, EPIO_LOCK_NONE);
     poll_now(f);
     check_result(upgrade.calls, 1);
     check_result(upgrade.result, 0);
-    check_result(newcomer.calls, 0);
-    give(writer, EPIO_LOCK_NONE);
+    check_result(newer.calls, 0);
+    unlock_to(writer, EPIO_LOCK_NONE);
     poll_now(f);
-    check_result(newcomer.calls, 1);
-    check_result(newcomer.result, 0);
+    check_result(newer.calls, 1);
+    check_result(newer.result, 0);
     fixture_close(f, reader);
     fixture_close(f, writer);
     fixture_close(f, other);
@@ -248,42 +248,42 @@ static void an_upgrade_overtakes_newcomers_that_wait_for_it(fixture *f)
 /* A reader on his way somewhere else keeps it from PENDING, not from its turn. */
 static void an_upgrade_that_waits_for_pending_comes_first(fixture *f)
 {
-    tracked newcomer;
+    tracked newer;
     tracked upgrade;
     intptr_t foreign = foreign_open(f);
-    epio_file *writer = holding(f, EPIO_LOCK_RESERVED);
+    epio_file *writer = open_and_raise(f, EPIO_LOCK_RESERVED);
     epio_file *other = open_locked(f);
-    (void)track(&newcomer);
+    (void)track(&newer);
     (void)track(&upgrade);
     foreign_set(foreign, PENDING_BYTE, 1, HANDLE_LOCK_SHARED);
     submit_lock(&upgrade, writer, EPIO_LOCK_EXCLUSIVE); /* a reader passes by */
     foreign_set(foreign, SHARED_FIRST, 510, HANDLE_LOCK_SHARED);
-    submit_lock(&newcomer, other, EPIO_LOCK_SHARED);
+    submit_lock(&newer, other, EPIO_LOCK_SHARED);
     foreign_set(foreign, PENDING_BYTE, 1, HANDLE_UNLOCK);
     run_for(f, 30 * MILLISECOND);
     check_result(epio_file_lock_level(writer), EPIO_LOCK_PENDING);
-    check_result(newcomer.calls, 0);
+    check_result(newer.calls, 0);
     foreign_set(foreign, SHARED_FIRST, 510, HANDLE_UNLOCK);
     run_until_done(f, &upgrade);
-    check_result(newcomer.calls, 0);
-    give(writer, EPIO_LOCK_NONE);
-    run_until_done(f, &newcomer);
-    check_result(newcomer.result, 0);
+    check_result(newer.calls, 0);
+    unlock_to(writer, EPIO_LOCK_NONE);
+    run_until_done(f, &newer);
+    check_result(newer.result, 0);
     fixture_close(f, writer);
     fixture_close(f, other);
     check(handle_close(foreign));
 }
 
-static void nobody_passes_those_who_wait(fixture *f)
+static void a_new_request_does_not_overtake_waiters(fixture *f)
 {
     tracked waiting;
     epio_op op = {0};
-    epio_file *holder = holding(f, EPIO_LOCK_EXCLUSIVE);
+    epio_file *holder = open_and_raise(f, EPIO_LOCK_EXCLUSIVE);
     epio_file *first = open_locked(f);
     epio_file *second = open_locked(f);
     submit_lock((track(&waiting), &waiting), first, EPIO_LOCK_SHARED);
     check_result(epio_wait(epio_lock(&op, second, EPIO_LOCK_SHARED, 0)), EPIO_EBUSY);
-    give(holder, EPIO_LOCK_NONE);
+    unlock_to(holder, EPIO_LOCK_NONE);
     check_result(epio_file_lock_level(first), EPIO_LOCK_SHARED); /* at once, before any turn */
     check_result(waiting.calls, 0);
     check_result(epio_wait(epio_lock(&op, second, EPIO_LOCK_SHARED, 0)), 0);
@@ -342,13 +342,13 @@ static void readers_end(fixture *f, repeated_reader *readers)
     }
 }
 
-static void a_writer_gets_in_while_readers_keep_coming(fixture *f)
+static void readers_do_not_starve_a_writer(fixture *f)
 {
     repeated_reader readers[READERS];
     readers_begin(f, readers);
     for (int round = 0; round < 100; round++) {
         tracked one;
-        int turns = 0;
+        int iterations = 0;
         epio_file *writer = open_locked(f);
         epio_op op = {0};
         check_result(epio_wait(epio_lock(&op, writer, EPIO_LOCK_SHARED, WAIT)), 0);
@@ -358,7 +358,7 @@ static void a_writer_gets_in_while_readers_keep_coming(fixture *f)
         (void)track(&one);
         submit_lock(&one, writer, EPIO_LOCK_EXCLUSIVE);
         while (one.calls == 0) {
-            check(turns++ < 10);
+            check(iterations++ < 10);
             poll_now(f);
         }
         check_result(one.result, 0);
@@ -414,8 +414,8 @@ typedef struct wait_fixture {
 
 static void take_pending(fixture *f, epio_file *file)
 {
-    epio_file *reader = holding(f, EPIO_LOCK_SHARED);
-    check_result(lock_go_to(file, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_PENDING);
+    epio_file *reader = open_and_raise(f, EPIO_LOCK_SHARED);
+    check_result(lock_raise_to(file, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_PENDING);
     fixture_close(f, reader);
 }
 
@@ -424,7 +424,7 @@ static void take_any(fixture *f, epio_file *file, uint32_t level)
     if (level == EPIO_LOCK_PENDING) {
         take_pending(f, file);
     } else {
-        take(file, level);
+        raise_to(file, level);
     }
 }
 
@@ -433,7 +433,7 @@ static void wait_fixture_setup(wait_fixture *s, fixture *f, const wait_step *ste
     *s = (wait_fixture){.f = f, .step = step, .foreign = foreign_open(f)};
     s->waiter = open_locked(f);
     if (step->held == EPIO_LOCK_SHARED) {
-        s->holder = holding(f, EPIO_LOCK_SHARED);
+        s->holder = open_and_raise(f, EPIO_LOCK_SHARED);
     }
     take_any(f, s->waiter, step->found);
     if (step->held > EPIO_LOCK_SHARED) {
@@ -462,21 +462,21 @@ static void wait_fixture_teardown(wait_fixture *s, partner *other)
     check_result(locks_on(fixture_path(s->f, "locked")), s->bytes);
     handle_unlock_all(s->foreign);
     if (s->holder != NULL) {
-        give(s->holder, EPIO_LOCK_NONE);
+        unlock_to(s->holder, EPIO_LOCK_NONE);
     }
     /* Nor is it in anybody's way here. */
-    epio_file *newcomer = open_locked(s->f);
-    check_result(lock_go_to(newcomer, EPIO_LOCK_SHARED),
+    epio_file *newer = open_locked(s->f);
+    check_result(lock_raise_to(newer, EPIO_LOCK_SHARED),
                  s->step->found == EPIO_LOCK_PENDING ? 0 : EPIO_LOCK_SHARED);
-    fixture_close(s->f, newcomer);
-    give(s->waiter, EPIO_LOCK_NONE);
+    fixture_close(s->f, newer);
+    unlock_to(s->waiter, EPIO_LOCK_NONE);
     check_result(locks_on(fixture_path(s->f, "locked")), 0);
     for (uint32_t level = 0; level <= EPIO_LOCK_EXCLUSIVE; level++) {
         if (level != EPIO_LOCK_PENDING) {
-            check_result(partner_go_to(other, level), level);
+            check_result(partner_raise_to(other, level), level);
         }
     }
-    partner_let_go(other);
+    partner_unlock_all(other);
     if (s->holder != NULL) {
         fixture_close(s->f, s->holder);
     }
@@ -555,11 +555,11 @@ static void by_deadline(wait_fixture *s)
     tracked one;
     (void)track(&one);
     one.op.timeout_ns = 2 * SHORTLY;
-    uint64_t begun = now_ns();
+    uint64_t started = now_ns();
     submit_lock(&one, s->waiter, s->step->wanted);
     check_waits(s);
     run_until_done(s->f, &one);
-    check(now_ns() - begun >= 2 * SHORTLY);
+    check(now_ns() - started >= 2 * SHORTLY);
     check_result(one.result, EPIO_ETIMEDOUT);
     check_result(one.op.os_error, 0);
 }
@@ -575,10 +575,10 @@ static void *perform_with_deadline(void *argument)
 {
     wait_fixture *s = argument;
     epio_op op = {.timeout_ns = SHORTLY};
-    uint64_t begun = now_ns();
+    uint64_t started = now_ns();
     check_result(epio_perform(epio_lock(&op, s->waiter, s->step->wanted, WAIT)), EPIO_ETIMEDOUT);
     check_result(op.os_error, 0);
-    check(now_ns() - begun >= SHORTLY);
+    check(now_ns() - started >= SHORTLY);
     return NULL;
 }
 
@@ -593,7 +593,7 @@ static void by_unlock(wait_fixture *s)
 {
     tracked one;
     start_wait(s, &one);
-    give(s->waiter, EPIO_LOCK_NONE);
+    unlock_to(s->waiter, EPIO_LOCK_NONE);
     poll_now(s->f);
     check_result(one.calls, 1);
     check_result(one.result, EPIO_ECANCELED);
@@ -601,7 +601,7 @@ static void by_unlock(wait_fixture *s)
     /* As wait_fixture_teardown expects it. */
     handle_unlock_all(s->foreign);
     if (s->holder != NULL) {
-        give(s->holder, EPIO_LOCK_NONE);
+        unlock_to(s->holder, EPIO_LOCK_NONE);
     }
     take_any(s->f, s->waiter, s->step->found);
     s->bytes = locks_on(fixture_path(s->f, "locked"));
@@ -617,7 +617,7 @@ static void by_close(wait_fixture *s)
     check_result(one.result, EPIO_ECANCELED);
     handle_unlock_all(s->foreign);
     if (s->holder != NULL) {
-        give(s->holder, EPIO_LOCK_NONE);
+        unlock_to(s->holder, EPIO_LOCK_NONE);
     }
     check_result(locks_on(fixture_path(s->f, "locked")), 0);
     s->waiter = open_locked(s->f);
@@ -647,13 +647,13 @@ static void by_being_granted(wait_fixture *s)
     start_wait(s, &one);
     handle_unlock_all(s->foreign);
     if (s->holder != NULL) {
-        give(s->holder, EPIO_LOCK_NONE);
+        unlock_to(s->holder, EPIO_LOCK_NONE);
     }
     run_until_done(s->f, &one);
     check_result(one.result, 0);
     check_result(one.op.os_error, 0);
     check_result(epio_file_lock_level(s->waiter), s->step->wanted);
-    give(s->waiter, EPIO_LOCK_NONE);
+    unlock_to(s->waiter, EPIO_LOCK_NONE);
     take_any(s->f, s->waiter, s->step->found);
     s->bytes = locks_on(fixture_path(s->f, "locked"));
 }
@@ -663,7 +663,7 @@ AT_EVERY_STEP(by_being_granted)
 static void *release_shortly(void *argument)
 {
     sleep_us(20000);
-    give(argument, EPIO_LOCK_NONE);
+    unlock_to(argument, EPIO_LOCK_NONE);
     return NULL;
 }
 
@@ -710,13 +710,14 @@ static void two_holders_in_one_process(fixture *f)
     static const uint32_t wishes[] = {EPIO_LOCK_RESERVED, EPIO_LOCK_EXCLUSIVE};
     for (uint32_t held = EPIO_LOCK_RESERVED; held <= EPIO_LOCK_PENDING; held++) {
         for (size_t i = 0; i < 2; i++) {
-            epio_file *reader = holding(f, EPIO_LOCK_SHARED);
+            epio_file *reader = open_and_raise(f, EPIO_LOCK_SHARED);
             epio_file *writer = open_locked(f);
-            check_result(lock_go_to(writer, held == EPIO_LOCK_PENDING ? EPIO_LOCK_EXCLUSIVE : held),
-                         held);
+            check_result(
+                lock_raise_to(writer, held == EPIO_LOCK_PENDING ? EPIO_LOCK_EXCLUSIVE : held),
+                held);
             check_refused(f, reader, wishes[i], EPIO_EDEADLK);
-            give(reader, EPIO_LOCK_NONE);
-            take(writer, EPIO_LOCK_EXCLUSIVE);
+            unlock_to(reader, EPIO_LOCK_NONE);
+            raise_to(writer, EPIO_LOCK_EXCLUSIVE);
             fixture_close(f, reader);
             fixture_close(f, writer);
         }
@@ -724,19 +725,19 @@ static void two_holders_in_one_process(fixture *f)
 }
 
 /* The other one waits already. */
-static void two_who_want_to_go_up(fixture *f)
+static void two_upgrades(fixture *f)
 {
     static const uint32_t wishes[] = {EPIO_LOCK_RESERVED, EPIO_LOCK_EXCLUSIVE};
     for (uint32_t from = EPIO_LOCK_SHARED; from <= EPIO_LOCK_RESERVED; from++) {
         for (size_t i = 0; i < 2; i++) {
             tracked one;
-            epio_file *reader = holding(f, EPIO_LOCK_SHARED);
-            epio_file *writer = holding(f, from);
+            epio_file *reader = open_and_raise(f, EPIO_LOCK_SHARED);
+            epio_file *writer = open_and_raise(f, from);
             (void)track(&one);
             submit_lock(&one, writer, EPIO_LOCK_EXCLUSIVE);
             check_refused(f, reader, wishes[i], EPIO_EDEADLK);
             check_result(one.calls, 0);
-            give(reader, EPIO_LOCK_NONE);
+            unlock_to(reader, EPIO_LOCK_NONE);
             poll_now(f);
             check_result(one.calls, 1);
             check_result(one.result, 0);
@@ -750,11 +751,11 @@ static void two_who_want_to_go_up(fixture *f)
 static void a_perform_that_waits_for_its_own_loop(fixture *f)
 {
     epio_op op = {0};
-    epio_file *holder = holding(f, EPIO_LOCK_EXCLUSIVE);
+    epio_file *holder = open_and_raise(f, EPIO_LOCK_EXCLUSIVE);
     epio_file *other = open_locked(f);
     check_result(epio_perform(epio_lock(&op, other, EPIO_LOCK_SHARED, WAIT)), EPIO_EDEADLK);
-    give(holder, EPIO_LOCK_SHARED);
-    take(other, EPIO_LOCK_RESERVED);
+    unlock_to(holder, EPIO_LOCK_SHARED);
+    raise_to(other, EPIO_LOCK_RESERVED);
     check_result(epio_perform(epio_lock(&op, other, EPIO_LOCK_EXCLUSIVE, WAIT)), EPIO_EDEADLK);
     check_result(epio_file_lock_level(other), EPIO_LOCK_RESERVED);
     check_result(epio_perform(epio_lock(&op, other, EPIO_LOCK_EXCLUSIVE, 0)), EPIO_EBUSY);
@@ -764,33 +765,33 @@ static void a_perform_that_waits_for_its_own_loop(fixture *f)
 }
 
 /* Another thread's file waits for this loop's reader, and is itself in the way. */
-static void *go_up_elsewhere(void *argument)
+static void *upgrade_elsewhere(void *argument)
 {
     epio_op op = {0};
-    take(argument, EPIO_LOCK_RESERVED);
+    raise_to(argument, EPIO_LOCK_RESERVED);
     check_result(epio_perform(epio_lock(&op, argument, EPIO_LOCK_EXCLUSIVE, WAIT)), 0);
     return NULL;
 }
 
-static void a_perform_that_waits_for_who_waits_for_its_own_loop(fixture *f)
+static void a_perform_in_a_cycle_with_its_own_loop(fixture *f)
 {
     test_thread thread;
     epio_op op = {0};
     const char *path = fixture_path(f, "locked");
-    epio_file *reader = holding(f, EPIO_LOCK_SHARED);
-    epio_file *newcomer = open_locked(f);
+    epio_file *reader = open_and_raise(f, EPIO_LOCK_SHARED);
+    epio_file *newer = open_locked(f);
     check_result(epio_perform(epio_open(&op, epio_os_vfs(), path, READ_WRITE)), 0);
     epio_file *writer = op.file;
-    thread_start(&thread, go_up_elsewhere, writer);
+    thread_start(&thread, upgrade_elsewhere, writer);
     while (epio_file_lock_level(writer) != EPIO_LOCK_PENDING) {
         sleep_us(100);
     }
-    check_result(epio_perform(epio_lock(&op, newcomer, EPIO_LOCK_SHARED, WAIT)), EPIO_EDEADLK);
-    give(reader, EPIO_LOCK_NONE);
+    check_result(epio_perform(epio_lock(&op, newer, EPIO_LOCK_SHARED, WAIT)), EPIO_EDEADLK);
+    unlock_to(reader, EPIO_LOCK_NONE);
     (void)thread_join(thread);
     check_result(epio_perform(epio_close(&op, writer)), 0);
     fixture_close(f, reader);
-    fixture_close(f, newcomer);
+    fixture_close(f, newer);
 }
 
 /* An op of this loop is the first in the queue, and cannot look while the thread waits:
@@ -830,7 +831,7 @@ static void a_perform_behind_an_op_of_its_own_loop(fixture *f)
 }
 
 /* What the first waits for is first here, then elsewhere. */
-static void a_perform_looks_for_a_loop_that_does_not_run(fixture *f)
+static void a_perform_polls_for_an_idle_loop(fixture *f)
 {
     tracked one;
     test_thread thread;
@@ -842,7 +843,7 @@ static void a_perform_looks_for_a_loop_that_does_not_run(fixture *f)
     check_result(epio_perform(epio_open(&op, epio_os_vfs(), path, READ_WRITE)), 0);
     epio_file *holder = op.file;
     foreign_set(foreign, SHARED_FIRST, 510, HANDLE_LOCK_SHARED);
-    take(holder, EPIO_LOCK_SHARED);
+    raise_to(holder, EPIO_LOCK_SHARED);
     check_result(epio_perform(epio_lock(&op, holder, EPIO_LOCK_EXCLUSIVE, 0)), EPIO_EBUSY);
     submit_lock((track(&one), &one), first, EPIO_LOCK_SHARED);
     foreign_set(foreign, SHARED_FIRST, 510, HANDLE_UNLOCK);
@@ -867,7 +868,7 @@ static void a_perform_waits_for_others(fixture *f)
                  0);
     epio_file *holder = op.file;
     epio_file *other = open_locked(f);
-    take(holder, EPIO_LOCK_EXCLUSIVE);
+    raise_to(holder, EPIO_LOCK_EXCLUSIVE);
     thread_start(&thread, release_shortly, holder);
     check_result(epio_perform(epio_lock(&op, other, EPIO_LOCK_SHARED, WAIT)), 0);
     (void)thread_join(thread);
@@ -910,7 +911,7 @@ static void *wait_until_closed(void *argument)
 
 /* Until a lock op of the file waits: then another is refused without the system having
  * been asked for it. */
-static void wait_until_asked(epio_file *file)
+static void wait_until_queued(epio_file *file)
 {
     epio_op op = {0};
     do {
@@ -928,7 +929,7 @@ static void a_close_ends_the_wait_of_another_thread(fixture *f)
         epio_file *file = open_locked(f);
         foreign_set(foreign, PENDING_BYTE, 512, HANDLE_LOCK_EXCLUSIVE);
         thread_start(&thread, wait_until_closed, file);
-        wait_until_asked(file);
+        wait_until_queued(file);
         fixture_close(f, file);
         (void)thread_join(thread);
         check(handle_close(foreign));
@@ -945,7 +946,7 @@ static void of_workers_an_unlock_ends_the_wait(fixture *f)
     op_fixture_setup(&fx, f);
     epio_file *holder = op_fixture_open(&fx, fx.os, "locked");
     epio_file *file = op_fixture_open(&fx, fx.gate, "locked");
-    take(holder, EPIO_LOCK_EXCLUSIVE);
+    raise_to(holder, EPIO_LOCK_EXCLUSIVE);
     submit_lock((track(&one), &one), file, EPIO_LOCK_SHARED);
     op_fixture_run_for(&fx, SHORTLY);
     check_result(one.calls, 0);
@@ -955,7 +956,7 @@ static void of_workers_an_unlock_ends_the_wait(fixture *f)
     /* And it is no obstacle to the next. */
     submit_lock((track(&one), &one), file, EPIO_LOCK_SHARED);
     op_fixture_run_for(&fx, SHORTLY);
-    give(holder, EPIO_LOCK_NONE);
+    unlock_to(holder, EPIO_LOCK_NONE);
     op_fixture_run_until_done(&fx, &one);
     check_result(one.result, 0);
     op_fixture_close(holder);
@@ -986,11 +987,11 @@ static void of_workers_locks_and_unlocks_keep_their_order(fixture *f)
 
 /* ---- Several lock ops of one file ------------------------------------------------------ */
 
-static void ops_of_one_file_go_one_after_the_other(fixture *f)
+static void ops_of_one_file_run_in_order(fixture *f)
 {
     tracked ops[4];
     epio_op op = {0};
-    epio_file *holder = holding(f, EPIO_LOCK_EXCLUSIVE);
+    epio_file *holder = open_and_raise(f, EPIO_LOCK_EXCLUSIVE);
     epio_file *file = open_locked(f);
     for (size_t i = 0; i < 4; i++) {
         (void)track(&ops[i]);
@@ -1000,7 +1001,7 @@ static void ops_of_one_file_go_one_after_the_other(fixture *f)
     submit_lock(&ops[2], file, EPIO_LOCK_SHARED); /* lower, by then */
     submit_lock(&ops[3], file, EPIO_LOCK_EXCLUSIVE);
     check_result(epio_wait(epio_lock(&op, file, EPIO_LOCK_SHARED, 0)), EPIO_EBUSY);
-    give(holder, EPIO_LOCK_NONE);
+    unlock_to(holder, EPIO_LOCK_NONE);
     poll_now(f);
     for (size_t i = 0; i < 4; i++) {
         check_result(ops[i].calls, 1);
@@ -1016,7 +1017,7 @@ static void an_op_behind_another_can_be_cancelled(fixture *f)
     tracked first;
     tracked second;
     tracked third;
-    epio_file *holder = holding(f, EPIO_LOCK_EXCLUSIVE);
+    epio_file *holder = open_and_raise(f, EPIO_LOCK_EXCLUSIVE);
     epio_file *file = open_locked(f);
     submit_lock((track(&first), &first), file, EPIO_LOCK_SHARED);
     submit_lock((track(&second), &second), file, EPIO_LOCK_RESERVED);
@@ -1037,7 +1038,7 @@ static void an_unlock_ends_all_that_waits(fixture *f)
 {
     tracked ops[3];
     epio_op op = {0};
-    epio_file *holder = holding(f, EPIO_LOCK_EXCLUSIVE);
+    epio_file *holder = open_and_raise(f, EPIO_LOCK_EXCLUSIVE);
     epio_file *file = open_locked(f);
     for (size_t i = 0; i < 3; i++) {
         submit_lock((track(&ops[i]), &ops[i]), file,
@@ -1054,10 +1055,10 @@ static void an_unlock_ends_all_that_waits(fixture *f)
 
 /* ---- Links, closes, limits ------------------------------------------------------------- */
 
-static void a_chain_goes_up_writes_and_unlocks(fixture *f)
+static void a_chain_locks_writes_and_unlocks(fixture *f)
 {
     tracked ops[6];
-    epio_file *holder = holding(f, EPIO_LOCK_EXCLUSIVE);
+    epio_file *holder = open_and_raise(f, EPIO_LOCK_EXCLUSIVE);
     epio_file *file = open_locked(f);
     for (size_t i = 0; i < 6; i++) {
         (void)track(&ops[i]);
@@ -1074,7 +1075,7 @@ static void a_chain_goes_up_writes_and_unlocks(fixture *f)
     epio_submit(&ops[0].op);
     run_for(f, SHORTLY);
     check_result(ops[0].calls, 0);
-    give(holder, EPIO_LOCK_NONE);
+    unlock_to(holder, EPIO_LOCK_NONE);
     (void)epio_loop_run(f->loop);
     for (size_t i = 0; i < 6; i++) {
         check_result(ops[i].calls, 1);
@@ -1092,7 +1093,7 @@ static void a_close_waits_for_no_lock_of_a_chain(fixture *f)
         tracked first;
         tracked second;
         epio_op op = {0};
-        epio_file *holder = holding(f, taken ? EPIO_LOCK_EXCLUSIVE : EPIO_LOCK_NONE);
+        epio_file *holder = open_and_raise(f, taken ? EPIO_LOCK_EXCLUSIVE : EPIO_LOCK_NONE);
         epio_file *file = open_locked(f);
         (void)epio_sleep(track(&first), f->vfs, SHORTLY);
         (void)epio_lock(track(&second), file, EPIO_LOCK_SHARED, WAIT);
@@ -1103,7 +1104,7 @@ static void a_close_waits_for_no_lock_of_a_chain(fixture *f)
         check_result(second.calls, 1);
         check_result(second.result, taken ? EPIO_ECANCELED : 0);
         fixture_close(f, holder);
-        take(holder = open_locked(f), EPIO_LOCK_EXCLUSIVE);
+        raise_to(holder = open_locked(f), EPIO_LOCK_EXCLUSIVE);
         fixture_close(f, holder);
     }
 }
@@ -1112,7 +1113,7 @@ static void a_lock_that_waits_holds_no_permit(fixture *f)
 {
     tracked one;
     epio_op op = {0};
-    epio_file *holder = holding(f, EPIO_LOCK_EXCLUSIVE);
+    epio_file *holder = open_and_raise(f, EPIO_LOCK_EXCLUSIVE);
     epio_file *file = open_locked(f);
     submit_lock((track(&one), &one), file, EPIO_LOCK_SHARED);
     check_result(epio_semaphore_available(f->semaphore), 1);
@@ -1127,13 +1128,13 @@ static void a_lock_that_waits_holds_no_permit(fixture *f)
     fixture_close(f, file);
 }
 
-static void the_end_of_a_loop_ends_waits_and_lets_unlocks_through(fixture *f)
+static void a_loop_close_ends_waits_and_carries_out_unlocks(fixture *f)
 {
     tracked one;
     epio_op op = {0};
     epio_loop *loop;
     const char *path = fixture_path(f, "locked");
-    epio_file *holder = holding(f, EPIO_LOCK_EXCLUSIVE);
+    epio_file *holder = open_and_raise(f, EPIO_LOCK_EXCLUSIVE);
     check_result(epio_loop_create(&loop, NULL), 0);
     check_result(epio_wait(epio_open(&op, epio_loop_vfs(loop), path, READ_WRITE)), 0);
     epio_file *file = op.file;
@@ -1141,9 +1142,9 @@ static void the_end_of_a_loop_ends_waits_and_lets_unlocks_through(fixture *f)
     check_result(epio_loop_close(loop, EPIO_FOREVER), 0);
     check_result(one.calls, 1);
     check_result(one.result, EPIO_ECANCELED);
-    give(holder, EPIO_LOCK_NONE);
+    unlock_to(holder, EPIO_LOCK_NONE);
     check_result(epio_wait(epio_lock(&op, file, EPIO_LOCK_SHARED, 0)), EPIO_ECANCELED);
-    take(file, EPIO_LOCK_SHARED);
+    raise_to(file, EPIO_LOCK_SHARED);
     check_result(epio_wait(epio_unlock(&op, file, EPIO_LOCK_NONE)), 0);
     check_result(epio_file_lock_level(file), EPIO_LOCK_NONE);
     check_result(epio_wait(epio_close(&op, file)), 0);
@@ -1155,24 +1156,25 @@ static void the_end_of_a_loop_ends_waits_and_lets_unlocks_through(fixture *f)
 
 #define THREADS 6
 
-typedef struct contest {
+typedef struct contention {
     const char *path;
     epio_vfs *memory; /* or NULL */
     atomic_int inside;
     uint64_t counter; /* guarded by the lock alone */
     unsigned rounds;
-} contest;
+} contention;
 
-typedef struct contestant {
-    contest *contest;
+typedef struct contention_thread {
+    contention *contention;
     size_t number;
-} contestant;
+} contention_thread;
 
 /* From NONE to EXCLUSIVE and back: by epio_perform or on a loop of its own, with
  * deadlines and cancels in between. */
-static void fight(contestant *one, epio_file *file, epio_loop *loop, random_source *random)
+static void contend_once(contention_thread *one, epio_file *file, epio_loop *loop,
+                         random_source *random)
 {
-    contest *c = one->contest;
+    contention *c = one->contention;
     static const uint32_t way[] = {EPIO_LOCK_SHARED, EPIO_LOCK_RESERVED, EPIO_LOCK_EXCLUSIVE};
     epio_op op = {0};
     size_t begin = random_between(random, 0, 4) == 0 ? 1 : 0; /* past RESERVED */
@@ -1211,8 +1213,8 @@ static void fight(contestant *one, epio_file *file, epio_loop *loop, random_sour
 
 static void *contend(void *argument)
 {
-    contestant *one = argument;
-    contest *c = one->contest;
+    contention_thread *one = argument;
+    contention *c = one->contention;
     random_source random = {.state = one->number};
     epio_loop *loop = NULL;
     epio_op op = {0};
@@ -1226,7 +1228,7 @@ static void *contend(void *argument)
     check_result(epio_perform(epio_open(&op, vfs, c->path, READ_WRITE | EPIO_OPEN_CREATE)), 0);
     epio_file *file = op.file;
     for (unsigned i = 0; i < c->rounds; i++) {
-        fight(one, file, loop, &random);
+        contend_once(one, file, loop, &random);
     }
     check_result(epio_perform(epio_close(&op, file)), 0);
     epio_loop_destroy(loop);
@@ -1235,14 +1237,14 @@ static void *contend(void *argument)
 
 static void threads_exclude_each_other(fixture *f)
 {
-    contest c = {.path = fixture_path(f, "locked"), .rounds = fixture_rounds(500)};
+    contention c = {.path = fixture_path(f, "locked"), .rounds = fixture_rounds(500)};
     test_thread threads[THREADS];
-    contestant all[THREADS];
+    contention_thread all[THREADS];
     if (f->memory) {
         check_result(epio_memory_vfs_create(&c.memory, NULL), 0);
     }
     for (size_t i = 0; i < THREADS; i++) {
-        all[i] = (contestant){.contest = &c, .number = i};
+        all[i] = (contention_thread){.contention = &c, .number = i};
         thread_start(&threads[i], contend, &all[i]);
     }
     for (size_t i = 0; i < THREADS; i++) {
@@ -1256,7 +1258,7 @@ static void threads_exclude_each_other(fixture *f)
 /* A cancel and a release at the same moment: either the lock is had, or it is not. */
 static void *release_at_once(void *argument)
 {
-    give(argument, EPIO_LOCK_NONE);
+    unlock_to(argument, EPIO_LOCK_NONE);
     return NULL;
 }
 
@@ -1269,7 +1271,7 @@ static void a_grant_and_a_cancel_at_once(fixture *f)
     for (unsigned i = 0; i < rounds; i++) {
         tracked one;
         test_thread thread;
-        take(holder, EPIO_LOCK_EXCLUSIVE);
+        raise_to(holder, EPIO_LOCK_EXCLUSIVE);
         submit_lock((track(&one), &one), file, EPIO_LOCK_SHARED);
         thread_start(&thread, release_at_once, holder);
         for (volatile int spin = 0; spin < (int)i * 100; spin++) {
@@ -1281,7 +1283,7 @@ static void a_grant_and_a_cancel_at_once(fixture *f)
         check_result(epio_file_lock_level(file),
                      one.result == 0 ? EPIO_LOCK_SHARED : EPIO_LOCK_NONE);
         granted += one.result == 0 ? 1 : 0;
-        give(file, EPIO_LOCK_NONE);
+        unlock_to(file, EPIO_LOCK_NONE);
     }
     print_message("granted %d times of %u\n", granted, rounds);
     fixture_close(f, holder);
@@ -1291,34 +1293,34 @@ static void a_grant_and_a_cancel_at_once(fixture *f)
 /* Another thread waits before it for another process, and gives up: now it is to look
  * for itself. Then that thread finds the lock free, and gives it to it. All this
  * before the loop's owner looks. */
-typedef struct bustle {
+typedef struct notification_race {
     epio_file *before;
-    epio_file *bystander;
+    epio_file *unrelated;
     intptr_t foreign;
     bool frees;
-} bustle;
+} notification_race;
 
-static void *give_up_then_give(void *argument)
+static void *time_out_then_grant(void *argument)
 {
-    bustle *b = argument;
+    notification_race *b = argument;
     epio_op op = {.timeout_ns = 100 * MILLISECOND};
     check_result(epio_perform(epio_lock(&op, b->before, EPIO_LOCK_SHARED, WAIT)), EPIO_ETIMEDOUT);
     if (b->frees) {
         foreign_set(b->foreign, PENDING_BYTE, 1, HANDLE_UNLOCK);
-        check_result(epio_perform(epio_lock(&op, b->bystander, EPIO_LOCK_SHARED, 0)), 0);
+        check_result(epio_perform(epio_lock(&op, b->unrelated, EPIO_LOCK_SHARED, 0)), 0);
     }
     return NULL;
 }
 
-static void after_a_bustle(fixture *f, bool frees, bool cancels, int64_t expected)
+static void check_notification(fixture *f, bool frees, bool cancels, int64_t expected)
 {
     tracked one;
     test_thread thread;
-    bustle b = {.before = open_locked(f), .bystander = open_locked(f), .frees = frees};
+    notification_race b = {.before = open_locked(f), .unrelated = open_locked(f), .frees = frees};
     epio_file *file = open_locked(f);
     b.foreign = foreign_open(f);
     foreign_set(b.foreign, PENDING_BYTE, 1, HANDLE_LOCK_EXCLUSIVE);
-    thread_start(&thread, give_up_then_give, &b);
+    thread_start(&thread, time_out_then_grant, &b);
     sleep_us(20000); /* it is in the queue, or this tests less */
     submit_lock((track(&one), &one), file, EPIO_LOCK_SHARED);
     (void)thread_join(thread);
@@ -1337,16 +1339,16 @@ static void after_a_bustle(fixture *f, bool frees, bool cancels, int64_t expecte
     check_result(epio_file_lock_level(file), expected == 0 ? EPIO_LOCK_SHARED : EPIO_LOCK_NONE);
     fixture_close(f, file);
     fixture_close(f, b.before);
-    fixture_close(f, b.bystander);
+    fixture_close(f, b.unrelated);
     check(handle_close(b.foreign));
 }
 
-static void news_comes_once(fixture *f)
+static void a_notification_comes_once(fixture *f)
 {
-    after_a_bustle(f, true, false, 0);
-    after_a_bustle(f, false, false, 0);
-    after_a_bustle(f, true, true, 0); /* the cancel comes too late */
-    after_a_bustle(f, false, true, EPIO_ECANCELED);
+    check_notification(f, true, false, 0);
+    check_notification(f, false, false, 0);
+    check_notification(f, true, true, 0); /* the cancel comes too late */
+    check_notification(f, false, true, EPIO_ECANCELED);
 }
 
 /* A foreign thread submits and waits; the loop's owner delivers. */
@@ -1360,11 +1362,11 @@ static void *wait_elsewhere(void *argument)
 static void another_thread_waits(fixture *f)
 {
     test_thread thread;
-    epio_file *holder = holding(f, EPIO_LOCK_EXCLUSIVE);
+    epio_file *holder = open_and_raise(f, EPIO_LOCK_EXCLUSIVE);
     epio_file *file = open_locked(f);
     thread_start(&thread, wait_elsewhere, file);
     run_for(f, SHORTLY);
-    give(holder, EPIO_LOCK_NONE);
+    unlock_to(holder, EPIO_LOCK_NONE);
     uint64_t deadline = now_ns() + 10 * SECOND;
     while (epio_file_lock_level(file) != EPIO_LOCK_SHARED || epio_loop_pending(f->loop) != 0) {
         check(now_ns() < deadline);
@@ -1379,16 +1381,15 @@ int main(int argc, char **argv)
 {
     static const child_function children[] = {PARTNER_CHILDREN};
     static const fixture_test tests[] = {
-        FIXTURE_TEST(a_thousand_are_served_in_order, ON_OS | ON_MEMORY | ON_LIMIT_OS),
-        FIXTURE_TEST(a_thousand_of_one_file_are_served_in_order, ON_OS | ON_MEMORY | ON_LIMIT_OS),
-        FIXTURE_TEST(some_of_a_thousand_lose_patience, ON_OS | ON_MEMORY),
-        FIXTURE_TEST(a_chain_of_holders_hands_over, ON_OS | ON_MEMORY),
-        FIXTURE_TEST(holders_go_before_newcomers, ON_OS | ON_MEMORY | ON_LIMIT_OS),
-        FIXTURE_TEST(an_upgrade_overtakes_newcomers_that_wait_for_it,
-                     ON_OS | ON_MEMORY | ON_LIMIT_OS),
+        FIXTURE_TEST(a_thousand_are_granted_in_order, ON_OS | ON_MEMORY | ON_LIMIT_OS),
+        FIXTURE_TEST(a_thousand_of_one_file_are_granted_in_order, ON_OS | ON_MEMORY | ON_LIMIT_OS),
+        FIXTURE_TEST(some_of_a_thousand_are_cancelled, ON_OS | ON_MEMORY),
+        FIXTURE_TEST(each_unlock_grants_the_next, ON_OS | ON_MEMORY),
+        FIXTURE_TEST(upgrades_go_before_new_requests, ON_OS | ON_MEMORY | ON_LIMIT_OS),
+        FIXTURE_TEST(an_upgrade_overtakes_requests_that_it_blocks, ON_OS | ON_MEMORY | ON_LIMIT_OS),
         FIXTURE_TEST(an_upgrade_that_waits_for_pending_comes_first, ON_OS),
-        FIXTURE_TEST(nobody_passes_those_who_wait, ON_OS | ON_MEMORY),
-        FIXTURE_TEST(a_writer_gets_in_while_readers_keep_coming, ON_OS | ON_MEMORY | ON_LIMIT_OS),
+        FIXTURE_TEST(a_new_request_does_not_overtake_waiters, ON_OS | ON_MEMORY),
+        FIXTURE_TEST(readers_do_not_starve_a_writer, ON_OS | ON_MEMORY | ON_LIMIT_OS),
         FIXTURE_TEST(a_wait_is_ended_by_cancel, ON_OS | ON_LIMIT_OS),
         FIXTURE_TEST(a_wait_is_ended_by_cancel_at_once, ON_OS | ON_LIMIT_OS),
         FIXTURE_TEST(a_wait_is_ended_by_cancel_elsewhere, ON_OS | ON_LIMIT_OS),
@@ -1399,26 +1400,26 @@ int main(int argc, char **argv)
         FIXTURE_TEST(a_wait_is_ended_by_close, ON_OS | ON_LIMIT_OS),
         FIXTURE_TEST(a_wait_is_ended_by_being_granted, ON_OS | ON_LIMIT_OS),
         FIXTURE_TEST(two_holders_in_one_process, ON_OS | ON_MEMORY | ON_LIMIT_OS),
-        FIXTURE_TEST(two_who_want_to_go_up, ON_OS | ON_MEMORY | ON_LIMIT_OS),
+        FIXTURE_TEST(two_upgrades, ON_OS | ON_MEMORY | ON_LIMIT_OS),
         FIXTURE_TEST(a_perform_that_waits_for_its_own_loop, ON_OS | ON_MEMORY | ON_LIMIT_OS),
-        FIXTURE_TEST(a_perform_that_waits_for_who_waits_for_its_own_loop, ON_OS),
+        FIXTURE_TEST(a_perform_in_a_cycle_with_its_own_loop, ON_OS),
         FIXTURE_TEST(a_perform_behind_an_op_of_its_own_loop, ON_OS),
-        FIXTURE_TEST(a_perform_looks_for_a_loop_that_does_not_run, ON_OS),
+        FIXTURE_TEST(a_perform_polls_for_an_idle_loop, ON_OS),
         FIXTURE_TEST(a_close_ends_the_wait_of_another_thread, ON_OS_PERFORM),
         FIXTURE_TEST(of_workers_an_unlock_ends_the_wait, ON_OS_PERFORM),
         FIXTURE_TEST(of_workers_locks_and_unlocks_keep_their_order, ON_OS_PERFORM),
         FIXTURE_TEST(a_perform_waits_for_others, ON_OS),
         FIXTURE_TEST(threads_that_perform_on_one_file, ON_OS),
-        FIXTURE_TEST(ops_of_one_file_go_one_after_the_other, ON_OS | ON_MEMORY | ON_LIMIT_OS),
+        FIXTURE_TEST(ops_of_one_file_run_in_order, ON_OS | ON_MEMORY | ON_LIMIT_OS),
         FIXTURE_TEST(an_op_behind_another_can_be_cancelled, ON_OS | ON_MEMORY | ON_LIMIT_OS),
         FIXTURE_TEST(an_unlock_ends_all_that_waits, ON_OS | ON_MEMORY | ON_LIMIT_OS),
-        FIXTURE_TEST(a_chain_goes_up_writes_and_unlocks, ON_OS | ON_MEMORY | ON_LIMIT_OS),
+        FIXTURE_TEST(a_chain_locks_writes_and_unlocks, ON_OS | ON_MEMORY | ON_LIMIT_OS),
         FIXTURE_TEST(a_close_waits_for_no_lock_of_a_chain, ON_OS | ON_MEMORY | ON_LIMIT_OS),
         FIXTURE_TEST(a_lock_that_waits_holds_no_permit, ON_LIMIT_OS | ON_LIMIT_MEMORY),
-        FIXTURE_TEST(the_end_of_a_loop_ends_waits_and_lets_unlocks_through, ON_OS),
+        FIXTURE_TEST(a_loop_close_ends_waits_and_carries_out_unlocks, ON_OS),
         FIXTURE_TEST(threads_exclude_each_other, ON_OS | ON_MEMORY),
         FIXTURE_TEST(a_grant_and_a_cancel_at_once, ON_OS | ON_MEMORY),
-        FIXTURE_TEST(news_comes_once, ON_OS | ON_LIMIT_OS),
+        FIXTURE_TEST(a_notification_comes_once, ON_OS | ON_LIMIT_OS),
         FIXTURE_TEST(another_thread_waits, ON_OS | ON_MEMORY),
     };
     CHILDREN_ARE(children, argc, argv);

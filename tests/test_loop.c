@@ -40,7 +40,7 @@ static epio_loop *make_loop(void)
 
 /* What a machine that is busy with other things may take for a moment: far from the hour
  * that the other end of the choice takes. */
-static uint64_t patience(void)
+static uint64_t tolerance(void)
 {
     return 20 * SECOND;
 }
@@ -73,7 +73,7 @@ static void options_are_checked(fixture *f)
 }
 
 /* The environment as it was, afterwards. */
-static void back_ends_by_name(fixture *f)
+static void backends_by_name(fixture *f)
 {
     epio_loop *loop;
     epio_loop_options options = {.size = sizeof options};
@@ -235,14 +235,14 @@ static void poll_without_waiting(fixture *f)
 {
     epio_loop *loop = make_loop();
     tracked one;
-    uint64_t begun = now_ns();
+    uint64_t started = now_ns();
     (void)f;
     for (int i = 0; i < 100; i++) {
         check_result(epio_loop_poll(loop, 0, 0), 0);
     }
     epio_submit(epio_sleep(track(&one), epio_loop_vfs(loop), HOUR));
     check_result(epio_loop_poll(loop, 0, 0), 0);
-    check(now_ns() - begun < patience());
+    check(now_ns() - started < tolerance());
     epio_cancel(&one.op);
     check_result(epio_loop_poll(loop, 0, 0), 1);
     check_result(one.calls, 1);
@@ -254,23 +254,24 @@ static void poll_for_a_while(fixture *f)
     epio_loop *loop = make_loop();
     tracked one;
     (void)f;
-    uint64_t begun = now_ns();
+    uint64_t started = now_ns();
     check_result(epio_loop_poll(loop, 20 * MILLISECOND, 0), 0);
-    check(now_ns() - begun >= 20 * MILLISECOND);
-    check(now_ns() - begun < 20 * MILLISECOND + patience());
+    check(now_ns() - started >= 20 * MILLISECOND);
+    check(now_ns() - started < 20 * MILLISECOND + tolerance());
     /* No longer than until there is something. */
-    begun = now_ns();
+    started = now_ns();
     epio_submit(epio_sleep(track(&one), epio_loop_vfs(loop), 10 * MILLISECOND));
     check_result(epio_loop_poll(loop, HOUR, 0), 1);
-    check(now_ns() - begun >= 10 * MILLISECOND);
-    check(now_ns() - begun < 10 * MILLISECOND + patience());
+    check(now_ns() - started >= 10 * MILLISECOND);
+    check(now_ns() - started < 10 * MILLISECOND + tolerance());
     /* Sleeps are never short, and say what was asked. */
-    for (uint64_t asked = 0; asked < 3 * MILLISECOND; asked += 200 * MICROSECOND) {
-        begun = now_ns();
-        epio_submit(epio_sleep(track(&one), epio_loop_vfs(loop), asked));
+    for (uint64_t nanoseconds = 0; nanoseconds < 3 * MILLISECOND;
+         nanoseconds += 200 * MICROSECOND) {
+        started = now_ns();
+        epio_submit(epio_sleep(track(&one), epio_loop_vfs(loop), nanoseconds));
         check_result(epio_loop_poll(loop, EPIO_FOREVER, 0), 1);
-        check(now_ns() - begun >= asked);
-        check_result(one.result, asked);
+        check(now_ns() - started >= nanoseconds);
+        check_result(one.result, nanoseconds);
     }
     epio_loop_destroy(loop);
 }
@@ -304,7 +305,7 @@ typedef struct other_thread {
     test_thread thread;
 } other_thread;
 
-static void *act_soon(void *argument)
+static void *run_soon(void *argument)
 {
     other_thread *one = argument;
     sleep_ns(10000000);
@@ -316,10 +317,10 @@ static void act_in_thread(other_thread *one, epio_loop *loop, void (*act)(epio_l
 {
     one->loop = loop;
     one->act = act;
-    thread_start(&one->thread, act_soon, one);
+    thread_start(&one->thread, run_soon, one);
 }
 
-static void act_end(other_thread *one)
+static void join_act(other_thread *one)
 {
     (void)thread_join(one->thread);
 }
@@ -334,16 +335,16 @@ static void wake_ends_a_poll(fixture *f)
     for (int i = 0; i < 3; i++) {
         act_in_thread(&other, loop, epio_loop_wake);
         check_result(epio_loop_poll(loop, i == 0 ? EPIO_FOREVER : HOUR, 0), 0);
-        act_end(&other);
+        join_act(&other);
     }
     /* Or else the next that would wait, and only that. */
     epio_loop_wake(loop);
     epio_loop_wake(loop);
     check_result(epio_loop_poll(loop, 0, 0), 0);
     check_result(epio_loop_poll(loop, EPIO_FOREVER, 0), 0);
-    uint64_t begun = now_ns();
+    uint64_t started = now_ns();
     check_result(epio_loop_poll(loop, 10 * MILLISECOND, 0), 0);
-    check(now_ns() - begun >= 10 * MILLISECOND);
+    check(now_ns() - started >= 10 * MILLISECOND);
     /* A wait is none of its business. */
     epio_op op = {0};
     epio_loop_wake(loop);
@@ -351,7 +352,7 @@ static void wake_ends_a_poll(fixture *f)
     act_in_thread(&other, loop, epio_loop_wake);
     check_result(epio_wait(epio_sleep(&op, epio_loop_vfs(loop), 30 * MILLISECOND)),
                  30 * MILLISECOND);
-    act_end(&other);
+    join_act(&other);
     epio_loop_destroy(loop);
 }
 
@@ -383,14 +384,14 @@ static void stop_ends_a_run(fixture *f)
     for (int i = 0; i < 3; i++) {
         act_in_thread(&other, loop, epio_loop_stop);
         check_result(epio_loop_run(loop), 0);
-        act_end(&other);
+        join_act(&other);
     }
     /* A wake does not. */
     epio_submit(epio_sleep(track(&other_op), os, 30 * MILLISECOND));
     epio_cancel(&sleep.op);
     act_in_thread(&other, loop, epio_loop_wake);
     check_result(epio_loop_run(loop), 2);
-    act_end(&other);
+    join_act(&other);
     check_result(other_op.result, 30 * MILLISECOND);
     epio_loop_destroy(loop);
 }
@@ -416,7 +417,7 @@ static void stop_among_wakes(fixture *f)
         other_thread other = {.loop = loop};
         thread_start(&other.thread, wake_often, &other);
         check_result(epio_loop_run(loop), 0);
-        act_end(&other);
+        join_act(&other);
     }
     epio_loop_destroy(loop);
 }
@@ -538,7 +539,7 @@ static void a_done_resubmits_its_op(fixture *f)
 }
 
 /* What a `done` submits waits for the next turn, even if it is ready at once. */
-static void a_turn_ends(fixture *f)
+static void an_iteration_ends(fixture *f)
 {
     epio_loop *loop = make_loop();
     tracked ops[3];
@@ -720,8 +721,8 @@ static void wait_deeper(tracked *one)
         tracked next;
         epio_submit(epio_current_time(track(&next), os));
         next.then = wait_deeper;
-        uint64_t asked = (uint64_t)(wait_depth % 3) * MILLISECOND;
-        check_result(epio_wait(epio_sleep(&op, os, asked)), asked);
+        uint64_t nanoseconds = (uint64_t)(wait_depth % 3) * MILLISECOND;
+        check_result(epio_wait(epio_sleep(&op, os, nanoseconds)), nanoseconds);
         while (next.calls == 0) {
             (void)epio_loop_poll(one->op.loop, EPIO_FOREVER, 0);
         }
@@ -766,7 +767,7 @@ static void *feed_fifo(void *descriptor)
     return NULL;
 }
 
-static void endless_reads_starve_nobody(fixture *f)
+static void endless_reads_starve_no_op(fixture *f)
 {
     op_fixture fx;
     epio_op op = {0};
@@ -793,8 +794,8 @@ static void endless_reads_starve_nobody(fixture *f)
         readers[i].then = read_again;
         readers[i].user = &state;
     }
-    check(epio_loop_poll(fx.loop, SYSTEM_TELLS_WHAT_IS_CACHED ? 0 : patience(), 0) > 0);
-    uint64_t begun = now_ns();
+    check(epio_loop_poll(fx.loop, SYSTEM_TELLS_WHAT_IS_CACHED ? 0 : tolerance(), 0) > 0);
+    uint64_t started = now_ns();
     epio_submit(epio_sleep(track(&sleep), fx.os, 5 * MILLISECOND));
     epio_submit(epio_write(track(&write_op), fx.other[0], "x", 1, 0));
     epio_submit(epio_sync(track(&sync), fx.other[0], EPIO_SYNC_DATA_ONLY));
@@ -807,7 +808,7 @@ static void endless_reads_starve_nobody(fixture *f)
                                &other_read, &stream_read, &foreign};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         while (others[i]->calls == 0) {
-            check(now_ns() - begun < 5 * patience());
+            check(now_ns() - started < 5 * tolerance());
             check(epio_loop_poll(fx.loop, EPIO_FOREVER, 0) > 0);
         }
         check(others[i]->result >= 0);
@@ -840,12 +841,12 @@ static void endless_reads_starve_no_timer(fixture *f)
     epio_submit(epio_read(track(&reader), state.file, state.into, 4096, 0));
     reader.then = read_again;
     reader.user = &state;
-    uint64_t begun = now_ns();
+    uint64_t started = now_ns();
     epio_submit(epio_sleep(track(&sleep), fx.os, 10 * MILLISECOND));
     sleep.then = stop_the_readers;
     sleep.user = &state;
     (void)epio_loop_run(fx.loop);
-    check(now_ns() - begun < 10 * MILLISECOND + patience());
+    check(now_ns() - started < 10 * MILLISECOND + tolerance());
     check(reader.calls > 1);
     op_fixture_close(state.file);
     op_fixture_teardown(&fx);
@@ -887,7 +888,7 @@ static void cached_reads_pass_what_is_slow(fixture *f)
         waiting += fillers_start(&fx, all[i], lanes[i]);
         op_fixture_run_until_waiting(&fx, waiting);
     }
-    uint64_t begun = now_ns();
+    uint64_t started = now_ns();
     for (int i = 0; i < 1000; i++) {
         epio_submit(epio_read(track(&one), file, into, sizeof into, 0));
         op_fixture_run_until_done(&fx, &one);
@@ -895,7 +896,7 @@ static void cached_reads_pass_what_is_slow(fixture *f)
         memset(&op, 0, sizeof op);
         check_result(epio_wait(epio_read(&op, file, into, sizeof into, 0)), sizeof into);
     }
-    check(now_ns() - begun < 5 * patience());
+    check(now_ns() - started < 5 * tolerance());
     /* And one that is not in memory gets to a worker of its own too. */
     epio_submit(epio_read(track(&one), fx.file, into, 1, 0));
     op_fixture_run_until_waiting(&fx, waiting + 1);
@@ -919,7 +920,7 @@ int main(void)
 {
     static const fixture_test tests[] = {
         FIXTURE_TEST(options_are_checked, ON_OS_PERFORM),
-        FIXTURE_TEST(back_ends_by_name, ON_OS_PERFORM),
+        FIXTURE_TEST(backends_by_name, ON_OS_PERFORM),
         FIXTURE_TEST(a_new_loop_is_small, ON_OS_PERFORM),
         FIXTURE_TEST(threads_start_on_demand, ON_OS_PERFORM),
         FIXTURE_TEST(workers_leave, ON_OS_PERFORM),
@@ -935,13 +936,13 @@ int main(void)
         FIXTURE_TEST(what_is_unreferenced_keeps_no_run_going, ON_OS_PERFORM),
         FIXTURE_TEST(pending_is_counted, ON_OS_PERFORM),
         FIXTURE_TEST(a_done_resubmits_its_op, ON_OS_PERFORM),
-        FIXTURE_TEST(a_turn_ends, ON_OS_PERFORM),
+        FIXTURE_TEST(an_iteration_ends, ON_OS_PERFORM),
         FIXTURE_TEST(a_done_frees_its_op, ON_OS_PERFORM),
         FIXTURE_TEST(a_nested_poll_finds_all_that_is_ready, ON_OS_PERFORM),
         FIXTURE_TEST(a_nested_poll_waits, ON_OS_PERFORM),
         FIXTURE_TEST(a_nested_wait, ON_OS_PERFORM),
         FIXTURE_TEST(waits_inside_waits, ON_OS_PERFORM),
-        FIXTURE_TEST(endless_reads_starve_nobody, ON_OS_PERFORM),
+        FIXTURE_TEST(endless_reads_starve_no_op, ON_OS_PERFORM),
         FIXTURE_TEST(endless_reads_starve_no_timer, ON_OS_PERFORM),
         FIXTURE_TEST(cached_reads_pass_what_is_slow, ON_OS_PERFORM),
     };

@@ -388,7 +388,7 @@ static void change_a_name(fixture *f, random_source *random, unsigned char *mark
     }
 }
 
-static void many_names_are_kept_apart(fixture *f)
+static void many_names_are_independent(fixture *f)
 {
     unsigned char marks[NAMES] = {0};
     random_source random = {1};
@@ -410,7 +410,7 @@ static void many_names_are_kept_apart(fixture *f)
     }
 }
 
-static void two_of_them_share_nothing(fixture *f)
+static void two_vfses_share_nothing(fixture *f)
 {
     epio_op op = {0};
     epio_vfs *other;
@@ -467,7 +467,7 @@ static void large_copies_are_whole(fixture *f)
 
 /* A turn has its share of copying, whichever VFS it is that copies: what is submitted beyond
  * it waits for the next. */
-static void a_submit_copies_no_more_than_a_turn_may(fixture *f)
+static void a_submit_copies_within_the_budget(fixture *f)
 {
     enum { READS = 32 };
     static unsigned char found[MIB];
@@ -505,8 +505,8 @@ static void destroying_it_with_an_open_file_aborts(fixture *f)
     char said[256] = "";
     child one;
     (void)f;
-    child_start(&one, destroy_too_early, "", CHILD_SAID);
-    check(pipe_read(one.said, said, sizeof said - 1) > 0);
+    child_start(&one, destroy_too_early, "", CHILD_STDERR);
+    check(pipe_read(one.errors, said, sizeof said - 1) > 0);
     check_result(child_end(&one), ENDED_BY_ABORT);
     assert_memory_equal(said, line, sizeof line - 1);
 }
@@ -706,8 +706,8 @@ int main(int argc, char **argv)
         FIXTURE_TEST(a_file_is_no_directory, ON_ANY_MEMORY),
         FIXTURE_TEST(long_names_have_a_limit, ON_ANY_MEMORY),
         FIXTURE_TEST(permissions_are_the_owners, ON_ANY_MEMORY),
-        FIXTURE_TEST(many_names_are_kept_apart, ON_MEMORY_PERFORM | ON_MEMORY),
-        FIXTURE_TEST(two_of_them_share_nothing, ON_MEMORY_PERFORM | ON_MEMORY),
+        FIXTURE_TEST(many_names_are_independent, ON_MEMORY_PERFORM | ON_MEMORY),
+        FIXTURE_TEST(two_vfses_share_nothing, ON_MEMORY_PERFORM | ON_MEMORY),
         FIXTURE_TEST(sleeps_and_works, ON_ANY_MEMORY),
         FIXTURE_TEST(large_copies_are_whole, ON_ANY_MEMORY),
         FIXTURE_TEST(destroying_it_with_an_open_file_aborts, ON_MEMORY_PERFORM),
@@ -717,7 +717,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(a_sync_covers_large_copies, ON_MEMORY | ON_LIMIT_MEMORY_3),
         FIXTURE_TEST(a_large_copy_ends_whole_or_cancelled, ON_MEMORY | ON_LIMIT_MEMORY),
         FIXTURE_TEST(a_sleep_can_be_cancelled, ON_ANY_MEMORY & ON_ANY_LOOP),
-        FIXTURE_TEST(a_submit_copies_no_more_than_a_turn_may, ON_MEMORY | ON_TRACE_MEMORY),
+        FIXTURE_TEST(a_submit_copies_within_the_budget, ON_MEMORY | ON_TRACE_MEMORY),
 #endif
     };
     CHILDREN_ARE(children, argc, argv);

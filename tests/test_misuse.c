@@ -59,11 +59,11 @@ static void commit_misuse(const char *name)
     find_misuse(name)->run(&c);
 }
 
-static void read_all(intptr_t handle, char *text, size_t size)
+static void read_all(intptr_t call_with_handler, char *text, size_t size)
 {
     size_t len = 0;
     int64_t got;
-    while (len < size - 1 && (got = pipe_read(handle, text + len, size - 1 - len)) > 0) {
+    while (len < size - 1 && (got = pipe_read(call_with_handler, text + len, size - 1 - len)) > 0) {
         len += (size_t)got;
     }
     text[len] = '\0';
@@ -79,26 +79,26 @@ static size_t count_lines(const char *text)
 }
 
 /* The status of the child, and what it said. */
-static int result_of(const misuse *one, char *text, size_t size)
+static int run_misuse(const misuse *one, char *text, size_t size)
 {
     child process;
-    child_start(&process, commit_misuse, one->name, CHILD_SAID);
-    read_all(process.said, text, size);
+    child_start(&process, commit_misuse, one->name, CHILD_STDERR);
+    read_all(process.errors, text, size);
     return child_end(&process);
 }
 
 static void check_misuse(const misuse *one)
 {
     char text[4096];
-    int status = result_of(one, text, sizeof text);
+    int status = run_misuse(one, text, sizeof text);
     const char *line = strstr(text, "epio: ");
-    bool said =
+    bool matches =
         line != NULL && strstr(line, one->function) != NULL && strstr(line, one->message) != NULL;
-    if (status != ENDED_BY_ABORT || !said) {
+    if (status != ENDED_BY_ABORT || !matches) {
         print_error("%s: status %x, said: %s\n", one->name, (unsigned)status, text);
     }
     check_result(status, ENDED_BY_ABORT);
-    check(said);
+    check(matches);
     if (!fixture_is_watched()) { /* valgrind and sanitizers have much to say about an abort */
         check(line == text);
         check_result(count_lines(text), 1);
@@ -1094,21 +1094,21 @@ static void enter_a_forbidden_phase(misuse_fixture *c)
 
 /* ---- A handler of the program's own ---------------------------------------- */
 
-static void say_it_in_other_words(const char *function, const char *message)
+static void print_in_other_words(const char *function, const char *message)
 {
     (void)fprintf(stderr, "epio: in other words, %s: %s\n", function, message);
 }
 
-static void handle(misuse_fixture *c)
+static void call_with_handler(misuse_fixture *c)
 {
-    check(epio_set_fatal_handler(say_it_in_other_words) == NULL);
+    check(epio_set_fatal_handler(print_in_other_words) == NULL);
     epio_submit(&c->op);
 }
 
-static void handle_no_more(misuse_fixture *c)
+static void call_after_removing_the_handler(misuse_fixture *c)
 {
-    (void)epio_set_fatal_handler(say_it_in_other_words);
-    check(epio_set_fatal_handler(NULL) == say_it_in_other_words);
+    (void)epio_set_fatal_handler(print_in_other_words);
+    check(epio_set_fatal_handler(NULL) == print_in_other_words);
     epio_submit(&c->op);
 }
 
@@ -1427,8 +1427,8 @@ static const misuse misuses_of_vfses[] = {
 };
 
 static const misuse misuses_of_handlers[] = {
-    MISUSE(handle, "in other words, epio_submit", "not prepared"),
-    MISUSE(handle_no_more, "epio: epio_submit", "not prepared"),
+    MISUSE(call_with_handler, "in other words, epio_submit", "not prepared"),
+    MISUSE(call_after_removing_the_handler, "epio: epio_submit", "not prepared"),
 };
 
 static const misuse misuses_of_others[] = {
@@ -1484,7 +1484,7 @@ static void of_loops(fixture *f)
 
 /* AddressSanitizer moves variables to a stack of its own, where nothing tells which call
  * is below which. */
-static bool variables_are_elsewhere(void)
+static bool variables_are_on_another_stack(void)
 {
 #if defined(__GNUC__)
     volatile char variable = 0;
@@ -1501,7 +1501,7 @@ static void of_stacks(fixture *f)
     if (!SYSTEM_TELLS_STACKS) {
         fixture_skip(f, "the system does not tell where a thread's stack is");
     }
-    if (variables_are_elsewhere()) {
+    if (variables_are_on_another_stack()) {
         fixture_skip(f, "the sanitizer keeps variables elsewhere");
     }
     CHECK_MISUSES(misuses_of_stacks)
@@ -1646,7 +1646,7 @@ static void legal_use_does_not_abort(fixture *f)
 {
     char text[4096];
     (void)f;
-    int status = result_of(legal_uses, text, sizeof text);
+    int status = run_misuse(legal_uses, text, sizeof text);
     if (status != 0) {
         print_error("status %x, said: %s\n", (unsigned)status, text);
     }

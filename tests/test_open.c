@@ -263,7 +263,7 @@ static void temporary_files_leave_nothing(fixture *f)
 }
 
 /* NULL is the system's directory, which the environment may name. */
-static void temporary_files_have_a_place(fixture *f)
+static void temporary_files_have_a_directory(fixture *f)
 {
     char saved[4096] = "";
     const char *set = getenv(SYSTEM_TEMPORARY_VARIABLE);
@@ -308,7 +308,7 @@ static void temporary_files_end_with_the_process(fixture *f)
 {
     child one;
     char byte;
-    child_start(&one, wait_with_a_temporary_file, f->directory, CHILD_LINE);
+    child_start(&one, wait_with_a_temporary_file, f->directory, CHILD_PIPES);
     check(pipe_read(one.from, &byte, 1) == 1);
     child_kill(&one);
     assert_int_equal(count_entries(f->real_directory), 0);
@@ -473,7 +473,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(delete_on_close_removes_nothing_else, ON_ANY),
         FIXTURE_TEST(delete_on_close_knows_its_directory, ON_ANY_OS),
         FIXTURE_TEST(temporary_files_leave_nothing, ON_ANY),
-        FIXTURE_TEST(temporary_files_have_a_place, ON_ANY),
+        FIXTURE_TEST(temporary_files_have_a_directory, ON_ANY),
         FIXTURE_TEST(temporary_files_need_their_directory, ON_ANY_OS),
         FIXTURE_TEST(temporary_files_end_with_the_process, ON_OS_PERFORM),
         FIXTURE_TEST(direct_transfers_aligned_blocks, ON_ANY),

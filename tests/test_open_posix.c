@@ -30,7 +30,7 @@ static uint32_t mode_of(fixture *f, const char *name)
     return (uint32_t)status.st_mode & 07777u;
 }
 
-static void links_are_followed_unless_told(fixture *f)
+static void links_are_followed_without_nofollow(fixture *f)
 {
     fixture_put(f, "target", "abc", 3);
     assert_true(directory_make(fixture_path(f, "directory")));
@@ -178,7 +178,7 @@ static void adopt_changes_no_mode(fixture *f)
 int main(void)
 {
     static const fixture_test tests[] = {
-        FIXTURE_TEST(links_are_followed_unless_told, ON_ANY_OS),
+        FIXTURE_TEST(links_are_followed_without_nofollow, ON_ANY_OS),
         FIXTURE_TEST(delete_on_close_goes_through_links, ON_ANY_OS),
         FIXTURE_TEST(a_name_made_through_a_link_is_durable, ON_ANY_OS),
         FIXTURE_TEST(permissions_are_less_the_umask, ON_ANY_OS),

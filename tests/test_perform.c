@@ -106,7 +106,7 @@ static void a_deadline_ends_only_what_waits(fixture *f)
 }
 
 /* An op that served something else leaves nothing behind. */
-static void an_op_serves_many_kinds(fixture *f)
+static void an_op_is_reused_for_many_kinds(fixture *f)
 {
     char buffer[600];
     epio_iovec part = {buffer, 4};
@@ -290,7 +290,7 @@ int main(void)
         FIXTURE_TEST(the_callers_fields_stay, ON_ANY),
         FIXTURE_TEST(no_file_and_no_vfs_are_invalid, ON_OS_PERFORM),
         FIXTURE_TEST(a_deadline_ends_only_what_waits, ON_ANY),
-        FIXTURE_TEST(an_op_serves_many_kinds, ON_ANY),
+        FIXTURE_TEST(an_op_is_reused_for_many_kinds, ON_ANY),
         FIXTURE_TEST(a_prepared_op_may_be_dropped, ON_ANY),
         FIXTURE_TEST(several_threads_perform_at_once, ON_ANY),
 #if EPIO_ASYNC

@@ -43,13 +43,13 @@ static void signals_interrupt_nothing(fixture *f)
     alarms = 0;
     self = pthread_self();
     thread_start(&thread, interrupt, &self);
-    uint64_t begun = system_monotonic_ns();
+    uint64_t started = system_monotonic_ns();
     check_result(epio_perform(epio_sleep(&op, f->vfs, 25 * MILLISECOND)), 25 * MILLISECOND);
-    assert_true(system_monotonic_ns() - begun >= 25 * MILLISECOND);
+    assert_true(system_monotonic_ns() - started >= 25 * MILLISECOND);
     op.timeout_ns = 30 * MILLISECOND;
-    begun = system_monotonic_ns();
+    started = system_monotonic_ns();
     check_result(epio_perform(epio_read(&op, file, &byte, 1, 0)), EPIO_ETIMEDOUT);
-    assert_true(system_monotonic_ns() - begun >= 30 * MILLISECOND);
+    assert_true(system_monotonic_ns() - started >= 30 * MILLISECOND);
     (void)thread_join(thread);
     assert_true(alarms > 0);
     assert_int_equal(sigaction(SIGUSR1, &before, NULL), 0);

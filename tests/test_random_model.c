@@ -17,18 +17,18 @@ typedef struct model_node {
     int name;        /* -1: none */
 } model_node;
 
-typedef struct world {
+typedef struct model_state {
     fixture *f;
     random_source random;
     uint64_t seed;
     unsigned step;
     const char *doing;
     model_node nodes[NODES];
-} world;
+} model_state;
 
 /* ---- Failing ----------------------------------------------------------- */
 
-static void expect_at(const world *w, bool holds, const char *what, int line)
+static void expect_at(const model_state *w, bool holds, const char *what, int line)
 {
     if (!holds) {
         print_error("%s, at step %u (%s); repeat it with EPIO_TEST_SEED=%llu\n", what, w->step,
@@ -39,7 +39,7 @@ static void expect_at(const world *w, bool holds, const char *what, int line)
 
 #define expect(w, condition) expect_at(w, condition, #condition, __LINE__)
 
-static void expect_result_at(const world *w, int64_t actual, int64_t expected, int line)
+static void expect_result_at(const model_state *w, int64_t actual, int64_t expected, int line)
 {
     if (actual != expected) {
         print_error("is %lld (%s), wanted %lld (%s)\n", (long long)actual, epio_error_name(actual),
@@ -53,26 +53,26 @@ static void expect_result_at(const world *w, int64_t actual, int64_t expected, i
 
 /* ---- The model --------------------------------------------------------- */
 
-static uint64_t pick(world *w, uint64_t low, uint64_t high)
+static uint64_t pick(model_state *w, uint64_t low, uint64_t high)
 {
     return random_between(&w->random, low, high);
 }
 
-static bool chance(world *w, unsigned percent)
+static bool chance(model_state *w, unsigned percent)
 {
     return pick(w, 0, 100) < percent;
 }
 
-static const char *path_of(world *w, int name)
+static const char *path_of(model_state *w, int name)
 {
     static char paths[2][600];
-    static size_t turn;
-    char *path = paths[turn++ % 2];
+    static size_t next_path;
+    char *path = paths[next_path++ % 2];
     (void)snprintf(path, sizeof paths[0], "%s/file%d", w->f->directory, name);
     return path;
 }
 
-static model_node *node_named(world *w, int name)
+static model_node *node_named(model_state *w, int name)
 {
     for (size_t i = 0; i < NODES; i++) {
         if (w->nodes[i].name == name) {
@@ -82,7 +82,7 @@ static model_node *node_named(world *w, int name)
     return NULL;
 }
 
-static model_node *unused_node(world *w)
+static model_node *unused_node(model_state *w)
 {
     for (size_t i = 0; i < NODES; i++) {
         if (w->nodes[i].name < 0 && w->nodes[i].file == NULL) {
@@ -92,7 +92,7 @@ static model_node *unused_node(world *w)
     return NULL;
 }
 
-static model_node *some_open_node(world *w)
+static model_node *some_open_node(model_state *w)
 {
     size_t start = (size_t)pick(w, 0, NODES);
     for (size_t i = 0; i < NODES; i++) {
@@ -150,7 +150,7 @@ typedef struct batch {
 } batch;
 
 /* Cuts the transfer's buffer into parts, some of them empty. */
-static void cut(world *w, transfer *t)
+static void cut(model_state *w, transfer *t)
 {
     size_t at = 0;
     t->count = (size_t)pick(w, 1, PARTS + 1);
@@ -165,7 +165,7 @@ static void cut(world *w, transfer *t)
 /* Ranges from left to right, so that none overlap. A batch that makes the file
  * longer reads only what is there already: what else it would find depends on
  * who comes first. */
-static void plan_transfers(world *w, batch *b)
+static void plan_transfers(model_state *w, batch *b)
 {
     size_t limit = ROOM;
     size_t at = (size_t)pick(w, 0, 3000);
@@ -207,7 +207,7 @@ static void plan_transfers(world *w, batch *b)
     b->memory[used] = 'g';
 }
 
-static void add_others(world *w, batch *b)
+static void add_others(model_state *w, batch *b)
 {
     while (b->count < BATCH && chance(w, 25)) {
         transfer *t = &b->transfers[b->count++];
@@ -216,7 +216,7 @@ static void add_others(world *w, batch *b)
     }
 }
 
-static void shuffle(world *w, batch *b, transfer *order[BATCH])
+static void shuffle(model_state *w, batch *b, transfer *order[BATCH])
 {
     for (size_t i = 0; i < b->count; i++) {
         size_t j = (size_t)pick(w, 0, i + 1);
@@ -225,7 +225,7 @@ static void shuffle(world *w, batch *b, transfer *order[BATCH])
     }
 }
 
-static epio_op *prepare(world *w, batch *b, transfer *t)
+static epio_op *prepare(model_state *w, batch *b, transfer *t)
 {
     epio_file *file = b->node->file;
     switch (t->what) {
@@ -242,7 +242,7 @@ static epio_op *prepare(world *w, batch *b, transfer *t)
     }
 }
 
-static void run_performed(world *w, batch *b, transfer *const order[BATCH])
+static void run_performed(model_state *w, batch *b, transfer *const order[BATCH])
 {
     for (size_t i = 0; i < b->count; i++) {
         (void)fixture_result(w->f, prepare(w, b, order[i]));
@@ -252,7 +252,7 @@ static void run_performed(world *w, batch *b, transfer *const order[BATCH])
 #if EPIO_ASYNC
 
 /* At the end of a sync every write before it has been delivered. */
-static void expect_covered(const world *w, const batch *b, transfer *const order[BATCH])
+static void expect_covered(const model_state *w, const batch *b, transfer *const order[BATCH])
 {
     for (size_t i = 0; i < b->count; i++) {
         if (order[i]->what != SYNCS || epio_op_pending(&order[i]->op)) {
@@ -264,7 +264,7 @@ static void expect_covered(const world *w, const batch *b, transfer *const order
     }
 }
 
-static void run_submitted(world *w, batch *b, transfer *const order[BATCH])
+static void run_submitted(model_state *w, batch *b, transfer *const order[BATCH])
 {
     bool cancels = chance(w, 20);
     for (size_t i = 0; i < b->count; i++) {
@@ -293,7 +293,7 @@ static void run_submitted(world *w, batch *b, transfer *const order[BATCH])
 #endif
 
 /* A cancelled write may have written anything there; so it is written again. */
-static void repeat_if_cancelled(world *w, batch *b, transfer *t)
+static void repeat_if_cancelled(model_state *w, batch *b, transfer *t)
 {
     bool ended = t->op.result == EPIO_ECANCELED || t->op.result == EPIO_ETIMEDOUT;
     if (t->cancelled && ended) {
@@ -302,7 +302,7 @@ static void repeat_if_cancelled(world *w, batch *b, transfer *t)
     }
 }
 
-static void check_read(const world *w, const batch *b, const transfer *t)
+static void check_read(const model_state *w, const batch *b, const transfer *t)
 {
     size_t size = b->node->size;
     size_t there = t->offset < size ? size - t->offset : 0;
@@ -314,7 +314,7 @@ static void check_read(const world *w, const batch *b, const transfer *t)
     }
 }
 
-static void check_transfer(world *w, batch *b, transfer *t)
+static void check_transfer(model_state *w, batch *b, transfer *t)
 {
     int64_t size = t->op.result;
     switch (t->what) {
@@ -333,7 +333,7 @@ static void check_transfer(world *w, batch *b, transfer *t)
     }
 }
 
-static void run_batch(world *w)
+static void run_batch(model_state *w)
 {
     static batch b;
     static unsigned char memory[ROOM + BATCH + 1];
@@ -378,7 +378,7 @@ static void run_batch(world *w)
 
 /* ---- One at a time ----------------------------------------------------- */
 
-static void check_whole(world *w, epio_file *file, const model_node *node)
+static void check_whole(model_state *w, epio_file *file, const model_node *node)
 {
     static unsigned char found[ROOM + 1];
     epio_op op = {0};
@@ -388,7 +388,7 @@ static void check_whole(world *w, epio_file *file, const model_node *node)
     expect(w, memcmp(found, node->data, node->size) == 0);
 }
 
-static void open_node(world *w)
+static void open_node(model_state *w)
 {
     int name = (int)pick(w, 0, NAMES);
     uint32_t flags = READ_WRITE;
@@ -427,7 +427,7 @@ static void open_node(world *w)
     }
 }
 
-static void close_node(world *w)
+static void close_node(model_state *w)
 {
     model_node *node = some_open_node(w);
     epio_op op = {0};
@@ -438,7 +438,7 @@ static void close_node(world *w)
     }
 }
 
-static void truncate_node(world *w)
+static void truncate_node(model_state *w)
 {
     model_node *node = some_open_node(w);
     size_t size = (size_t)pick(w, 0, chance(w, 50) ? ROOM : 5000);
@@ -451,7 +451,7 @@ static void truncate_node(world *w)
     }
 }
 
-static void delete_name(world *w)
+static void delete_name(model_state *w)
 {
     int name = (int)pick(w, 0, NAMES);
     model_node *node = node_named(w, name);
@@ -466,7 +466,7 @@ static void delete_name(world *w)
     }
 }
 
-static void rename_name(world *w)
+static void rename_name(model_state *w)
 {
     int from = (int)pick(w, 0, NAMES);
     int to = (int)pick(w, 0, NAMES);
@@ -493,7 +493,7 @@ static void rename_name(world *w)
     }
 }
 
-static void look_at_names(world *w)
+static void check_names(model_state *w)
 {
     epio_op op = {0};
     w->doing = "access";
@@ -505,11 +505,11 @@ static void look_at_names(world *w)
     }
 }
 
-static void check_world(world *w)
+static void check_state(model_state *w)
 {
     epio_op op = {0};
     w->doing = "last look";
-    look_at_names(w);
+    check_names(w);
     for (size_t i = 0; i < NODES; i++) {
         model_node *node = &w->nodes[i];
         if (node->file != NULL) {
@@ -530,14 +530,14 @@ static void check_world(world *w)
 
 /* ---- The sequence ------------------------------------------------------ */
 
-static void take_step(world *w)
+static void take_step(model_state *w)
 {
     static const struct {
-        void (*run)(world *w);
+        void (*run)(model_state *w);
         unsigned weight;
     } kinds[] = {
-        {run_batch, 60},  {open_node, 14},  {close_node, 6},    {truncate_node, 10},
-        {delete_name, 4}, {rename_name, 4}, {look_at_names, 2},
+        {run_batch, 60},  {open_node, 14},  {close_node, 6},  {truncate_node, 10},
+        {delete_name, 4}, {rename_name, 4}, {check_names, 2},
     };
     unsigned chosen = (unsigned)pick(w, 0, 100);
     size_t i = 0;
@@ -556,7 +556,7 @@ static uint64_t number_from(const char *variable, uint64_t otherwise)
 
 static void random_ops_match_the_model(fixture *f)
 {
-    static world w;
+    static model_state w;
     unsigned steps = (unsigned)number_from("EPIO_TEST_STEPS", fixture_rounds(1000));
     uint64_t seed = (uint64_t)system_time_ns() / 1000 + f->on;
     memset(&w, 0, sizeof w);
@@ -571,7 +571,7 @@ static void random_ops_match_the_model(fixture *f)
     for (w.step = 0; w.step < steps; w.step++) {
         take_step(&w);
     }
-    check_world(&w);
+    check_state(&w);
     for (size_t i = 0; i < NODES; i++) {
         free(w.nodes[i].data);
     }

@@ -165,7 +165,7 @@ static void empty_reads_in_between(fixture *f)
     fixture_close(f, all.file);
 }
 
-static void what_is_not_in_memory(fixture *f)
+static void uncached_reads_in_a_batch(fixture *f)
 {
     batch all;
     batch_make(&all, f, "file", PARTS);
@@ -267,7 +267,7 @@ static void the_loop_closes_meanwhile(fixture *f)
     check_result(epio_perform(epio_close(&close, all.file)), 0);
 }
 
-static void *run_here(void *argument)
+static void *run_in_thread(void *argument)
 {
     batch *all = argument;
     (void)epio_loop_run(all->f->loop);
@@ -279,7 +279,7 @@ static void *run_here(void *argument)
     return NULL;
 }
 
-static void the_loop_goes_to_another_thread(fixture *f)
+static void the_loop_moves_to_another_thread(fixture *f)
 {
     batch all;
     test_thread thread;
@@ -290,7 +290,7 @@ static void the_loop_goes_to_another_thread(fixture *f)
     handle_drop_cache(epio_file_os_handle(all.file));
     batch_submit(&all);
     epio_loop_detach(f->loop);
-    thread_start(&thread, run_here, &all);
+    thread_start(&thread, run_in_thread, &all);
     (void)thread_join(thread);
     batch_submit(&all);
     (void)epio_loop_run(f->loop);
@@ -382,13 +382,13 @@ int main(void)
         FIXTURE_TEST(more_than_there_is_room_for, ON_ANY_LOOP),
         FIXTURE_TEST(the_file_ends_in_between, ON_ANY_LOOP),
         FIXTURE_TEST(empty_reads_in_between, ON_ANY_LOOP),
-        FIXTURE_TEST(what_is_not_in_memory, ON_OS | ON_LIMIT_OS),
+        FIXTURE_TEST(uncached_reads_in_a_batch, ON_OS | ON_LIMIT_OS),
         FIXTURE_TEST(more_than_the_disk_takes, ON_OS),
         FIXTURE_TEST(two_files_in_one_run, ON_OS | ON_LIMIT_OS),
         FIXTURE_TEST(cancels_among_them, ON_OS | ON_LIMIT_OS),
         FIXTURE_TEST(a_close_waits_for_all, ON_OS | ON_LIMIT_OS),
         FIXTURE_TEST(the_loop_closes_meanwhile, ON_OS),
-        FIXTURE_TEST(the_loop_goes_to_another_thread, ON_OS | ON_LIMIT_OS),
+        FIXTURE_TEST(the_loop_moves_to_another_thread, ON_OS | ON_LIMIT_OS),
         FIXTURE_TEST(the_loop_is_embedded_with_one, ON_OS),
         FIXTURE_TEST(files_come_and_go, ON_OS | ON_LIMIT_OS),
     };

@@ -14,7 +14,7 @@ static char data[READS];
 static epio_file *file;
 static int left;
 
-static void go_on(epio_op *op)
+static void read_again(epio_op *op)
 {
     int index = (int)(op - reads);
     check_result(op->result, 1);
@@ -24,10 +24,10 @@ static void go_on(epio_op *op)
     }
 }
 
-static void go_on_and_close(epio_op *op)
+static void read_again_or_close(epio_op *op)
 {
     static epio_op close;
-    go_on(op);
+    read_again(op);
     if (left == 0) {
         for (int i = 0; i < READS; i++) {
             if (epio_op_pending(&reads[i])) {
@@ -58,7 +58,7 @@ static int open_locked(const char *path)
     return descriptor;
 }
 
-static bool somebody_has_it_open(const char *path)
+static bool is_still_open(const char *path)
 {
     int descriptor = open(path, O_RDONLY | O_CLOEXEC);
     check(descriptor >= 0);
@@ -74,32 +74,32 @@ static void adopt(fixture *f, const char *path)
     file = op.file;
 }
 
-static void nobody_keeps_a_closed_file_open(fixture *f)
+static void a_closed_file_does_not_stay_open(fixture *f)
 {
     epio_op op = {0};
     char path[1024];
     fixture_put(f, "file", "0123456789abcdef", 16);
     (void)snprintf(path, sizeof path, "%s", fixture_path(f, "file"));
     adopt(f, path);
-    run_reads(f, go_on);
-    check(somebody_has_it_open(path));
+    run_reads(f, read_again);
+    check(is_still_open(path));
     check_result(epio_perform(epio_close(&op, file)), 0);
-    check(!somebody_has_it_open(path)); /* though the loop did nothing more */
+    check(!is_still_open(path)); /* though the loop did nothing more */
 
     adopt(f, path);
-    run_reads(f, go_on);
+    run_reads(f, read_again);
     check_op(f, epio_close(&op, file), 0);
-    check(!somebody_has_it_open(path));
+    check(!is_still_open(path));
 
     adopt(f, path);
-    run_reads(f, go_on_and_close);
-    check(!somebody_has_it_open(path));
+    run_reads(f, read_again_or_close);
+    check(!is_still_open(path));
 }
 
 int main(void)
 {
     static const fixture_test tests[] = {
-        FIXTURE_TEST(nobody_keeps_a_closed_file_open, ON_OS | ON_LIMIT_OS),
+        FIXTURE_TEST(a_closed_file_does_not_stay_open, ON_OS | ON_LIMIT_OS),
     };
     return FIXTURE_RUN("read_batch_linux", tests);
 }

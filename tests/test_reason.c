@@ -239,7 +239,7 @@ static void note_reason(epio_op *op)
     reason_in_done = epio_op_invalid_reason(op);
 }
 
-static void told_in_done_from_any_thread(fixture *f)
+static void is_known_in_done(fixture *f)
 {
     epio_op op = {.done = note_reason};
     char byte;
@@ -394,7 +394,7 @@ int main(void)
         FIXTURE_TEST(only_of_the_last_result, ON_ANY),
         FIXTURE_TEST(a_vfs_of_the_users_has_no_words, ON_OS_PERFORM | ON_OS | ON_OS_SUBMIT),
 #if EPIO_ASYNC
-        FIXTURE_TEST(told_in_done_from_any_thread, ON_ANY_LOOP),
+        FIXTURE_TEST(is_known_in_done, ON_ANY_LOOP),
         FIXTURE_TEST(a_cancelled_op_was_not_refused, ON_ANY_LOOP),
         FIXTURE_TEST(in_a_chain_nothing_has_a_loop, ON_ANY_LOOP & ~ON_OS_SUBMIT),
         FIXTURE_TEST(of_permits, ON_ANY),

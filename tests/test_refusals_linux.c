@@ -78,7 +78,7 @@ typedef struct refusal {
     int error;
 } refusal;
 
-static void use_another_back_end(void *argument)
+static void use_another_backend(void *argument)
 {
     const refusal *one = argument;
     epio_loop_options options = {.size = sizeof options, .backend = one->name};
@@ -97,12 +97,12 @@ static void a_refused_ring_is_no_error(fixture *f)
     for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
         refusal any = {fixture_path(f, "file"), NULL, errors[i]};
         refusal named = {fixture_path(f, "file"), "uring", errors[i]};
-        check_result(run_in_fork(use_another_back_end, &any), 0);
-        check_result(run_in_fork(use_another_back_end, &named), 0);
+        check_result(run_in_fork(use_another_backend, &any), 0);
+        check_result(run_in_fork(use_another_backend, &named), 0);
     }
 }
 
-static void lose_the_ring(void *argument)
+static void move_without_ring(void *argument)
 {
     epio_loop *loop = NULL;
     check_result(epio_loop_create(&loop, NULL), 0);
@@ -116,12 +116,12 @@ static void lose_the_ring(void *argument)
 }
 
 /* Whoever takes a loop needs a ring of its own. */
-static void a_loop_goes_on_without_its_ring(fixture *f)
+static void a_loop_continues_without_its_ring(fixture *f)
 {
-    check_result(run_in_fork(lose_the_ring, (void *)(uintptr_t)fixture_path(f, "file")), 0);
+    check_result(run_in_fork(move_without_ring, (void *)(uintptr_t)fixture_path(f, "file")), 0);
 }
 
-static void lose_the_right(void *argument)
+static void lose_the_permission(void *argument)
 {
     epio_loop *loop = NULL;
     check_result(epio_loop_create(&loop, NULL), 0);
@@ -137,7 +137,7 @@ static void lose_the_right(void *argument)
 
 /* Reads that go together by a ring, of which the second half may not any more: by ops that
  * have all read before, into buffers that show who was left out. */
-static void lose_the_right_to_batches(void *argument)
+static void lose_the_permission_for_batches(void *argument)
 {
     enum { READS = 32, LEN = 16 };
     static epio_op reads[READS];
@@ -170,11 +170,12 @@ static void lose_the_right_to_batches(void *argument)
 }
 
 /* The ring is there, and may not be used any more. */
-static void a_loop_loses_the_right_to_its_ring(fixture *f)
+static void a_loop_loses_the_permission_for_its_ring(fixture *f)
 {
-    check_result(run_in_fork(lose_the_right, (void *)(uintptr_t)fixture_path(f, "file")), 0);
-    check_result(run_in_fork(lose_the_right_to_batches, (void *)(uintptr_t)fixture_path(f, "file")),
-                 0);
+    check_result(run_in_fork(lose_the_permission, (void *)(uintptr_t)fixture_path(f, "file")), 0);
+    check_result(
+        run_in_fork(lose_the_permission_for_batches, (void *)(uintptr_t)fixture_path(f, "file")),
+        0);
 }
 
 /* ---- Whatever is refused, whenever --------------------------------------------------- */
@@ -198,18 +199,18 @@ static const struct refused_call {
 /* When it is refused. */
 enum { BEFORE_ALL, IN_FLIGHT, BEFORE_EMBEDDING, WHILE_EMBEDDED, MOMENTS };
 
-typedef struct trial {
+typedef struct refusal_case {
     const char *path;
     const char *backend;
     uint32_t call; /* 0: all that have to do with rings */
     int error;
     unsigned moment;
-} trial;
+} refusal_case;
 
 #define READS 48u
 #define SLEEP_NS UINT64_C(2000000)
 
-typedef struct trial_ops {
+typedef struct refusal_ops {
     _Alignas(BLOCK) unsigned char blocks[READS][BLOCK];
     unsigned char small[READS][64];
     epio_op direct[READS];
@@ -220,16 +221,16 @@ typedef struct trial_ops {
     char letter;
     int finished;
     int started;
-} trial_ops;
+} refusal_ops;
 
-static void start(trial_ops *all, epio_op *op)
+static void start(refusal_ops *all, epio_op *op)
 {
     all->started++;
     epio_submit(count_delivery(op, &all->finished));
 }
 
 /* Something of everything that a loop may wait for. */
-static void start_all(trial_ops *all, epio_file *direct, epio_file *cached, epio_file *pipe,
+static void start_all(refusal_ops *all, epio_file *direct, epio_file *cached, epio_file *pipe,
                       epio_vfs *vfs)
 {
     all->finished = 0;
@@ -248,7 +249,7 @@ static void start_all(trial_ops *all, epio_file *direct, epio_file *cached, epio
     start(all, epio_read(&all->stream, pipe, &all->letter, 1, 0));
 }
 
-static void check_all(const trial_ops *all)
+static void check_all(const refusal_ops *all)
 {
     check(all->finished == all->started);
     for (unsigned i = 0; i < READS; i++) {
@@ -262,7 +263,7 @@ static void check_all(const trial_ops *all)
     check_result(all->stream.result, 1);
 }
 
-static void refuse_what_it_says(const trial *one)
+static void refuse_what_it_says(const refusal_case *one)
 {
     static const uint32_t rings[] = {SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register};
     if (one->call != 0) {
@@ -274,7 +275,7 @@ static void refuse_what_it_says(const trial *one)
     }
 }
 
-static void poll_by_handle(epio_loop *loop, intptr_t handle, const trial_ops *all)
+static void poll_by_handle(epio_loop *loop, intptr_t handle, const refusal_ops *all)
 {
     while (all->finished < all->started) {
         check(handle_is_ready(handle, 30000));
@@ -291,8 +292,8 @@ static epio_file *open_on(epio_loop *loop, const char *path, uint32_t flags)
 
 static void use_a_loop(void *argument)
 {
-    static trial_ops all;
-    const trial *one = argument;
+    static refusal_ops all;
+    const refusal_case *one = argument;
     epio_loop_options options = {.size = sizeof options, .backend = one->backend};
     epio_loop *loop = NULL;
     intptr_t ends[2];
@@ -351,7 +352,7 @@ static void use_a_loop(void *argument)
     check(handle_close(ends[1]));
 }
 
-static void try_refusal(trial one, const char *name)
+static void run_refusal(refusal_case one, const char *name)
 {
     int status = run_in_fork(use_a_loop, &one);
     if (status != 0) {
@@ -361,7 +362,7 @@ static void try_refusal(trial one, const char *name)
 }
 
 /* On this backend; what it asks the kernel for it may be refused at any time. */
-static void whatever_is_refused_a_loop_goes_on(fixture *f)
+static void a_loop_survives_every_refusal(fixture *f)
 {
     static _Alignas(BLOCK) unsigned char data[READS][BLOCK];
     if (fixture_is_emulated()) {
@@ -371,18 +372,18 @@ static void whatever_is_refused_a_loop_goes_on(fixture *f)
         memset(data[i], (int)i + 1, BLOCK);
     }
     fixture_put(f, "file", data, sizeof data);
-    trial one = {.path = fixture_path(f, "file"), .backend = getenv("EPIO_BACKEND")};
+    refusal_case one = {.path = fixture_path(f, "file"), .backend = getenv("EPIO_BACKEND")};
     for (size_t i = 0; i < sizeof refused_calls / sizeof refused_calls[0]; i++) {
         for (one.moment = 0; one.moment < MOMENTS; one.moment++) {
             one.call = refused_calls[i].call;
             one.error = one.moment % 2 == 0 ? EPERM : ENOSYS;
-            try_refusal(one, refused_calls[i].name);
+            run_refusal(one, refused_calls[i].name);
         }
     }
     for (one.moment = 0; one.moment < MOMENTS; one.moment++) {
         one.call = 0;
         one.error = EINVAL; /* which no call of ours deserves */
-        try_refusal(one, "all of io_uring");
+        run_refusal(one, "all of io_uring");
     }
 }
 
@@ -547,7 +548,7 @@ static void change_names(void *argument)
     epio_loop_destroy(loop);
 }
 
-static void what_was_done_and_is_not_durable_is_one_error(fixture *f)
+static void a_change_that_is_not_durable_is_one_error(fixture *f)
 {
     run_refused(f, change_names, SYS_fsync, ENOSPC);
 }
@@ -609,13 +610,13 @@ int main(void)
 {
     static const fixture_test tests[] = {
         FIXTURE_TEST(a_refused_ring_is_no_error, ON_OS_PERFORM),
-        FIXTURE_TEST(a_loop_goes_on_without_its_ring, ON_OS_PERFORM),
-        FIXTURE_TEST(a_loop_loses_the_right_to_its_ring, ON_OS_PERFORM),
-        FIXTURE_TEST(whatever_is_refused_a_loop_goes_on, ON_OS_PERFORM),
+        FIXTURE_TEST(a_loop_continues_without_its_ring, ON_OS_PERFORM),
+        FIXTURE_TEST(a_loop_loses_the_permission_for_its_ring, ON_OS_PERFORM),
+        FIXTURE_TEST(a_loop_survives_every_refusal, ON_OS_PERFORM),
         FIXTURE_TEST(a_direct_write_beyond_the_limit, ON_OS_PERFORM),
         FIXTURE_TEST(a_write_at_once_that_fails, ON_OS_PERFORM),
         FIXTURE_TEST(a_write_at_once_after_a_failed_flush, ON_OS_PERFORM),
-        FIXTURE_TEST(what_was_done_and_is_not_durable_is_one_error, ON_OS_PERFORM),
+        FIXTURE_TEST(a_change_that_is_not_durable_is_one_error, ON_OS_PERFORM),
         FIXTURE_TEST(a_failed_open_leaves_nothing_that_it_made, ON_OS_PERFORM),
         FIXTURE_TEST(a_name_that_cannot_be_removed, ON_OS_PERFORM),
     };

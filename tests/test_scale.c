@@ -81,7 +81,7 @@ void free(void *memory)
 
 /* ---- 100,000 in flight --------------------------------------------------- */
 
-static int how_many(void)
+static int ops_in_flight(void)
 {
     if (getenv("EPIO_TEST_VALGRIND") != NULL) {
         return 2000;
@@ -100,10 +100,10 @@ static tracked *make_many(int count)
  * takes a fraction of a second now would take minutes. */
 static void run_many(op_fixture *fx, const tracked *ops, int count)
 {
-    uint64_t begun = now_ns();
+    uint64_t started = now_ns();
     check_result(epio_loop_pending(fx->loop), count);
     check_result(epio_loop_run(fx->loop), count);
-    check(now_ns() - begun < 60 * SECOND);
+    check(now_ns() - started < 60 * SECOND);
     check_result(epio_loop_pending(fx->loop), 0);
     for (int i = 0; i < count; i++) {
         check_result(ops[i].calls, 1);
@@ -112,15 +112,15 @@ static void run_many(op_fixture *fx, const tracked *ops, int count)
 
 static void of_sleeps(fixture *f)
 {
-    int count = how_many();
+    int count = ops_in_flight();
     tracked *ops = make_many(count);
     random_source random = {.state = 1};
     op_fixture fx;
     op_fixture_setup(&fx, f);
     for (int i = 0; i < count; i++) {
-        uint64_t asked = random_between(&random, 0, 100 * MILLISECOND);
-        epio_submit(epio_sleep(track(&ops[i]), fx.os, asked));
-        ops[i].user = (void *)(uintptr_t)asked;
+        uint64_t nanoseconds = random_between(&random, 0, 100 * MILLISECOND);
+        epio_submit(epio_sleep(track(&ops[i]), fx.os, nanoseconds));
+        ops[i].user = (void *)(uintptr_t)nanoseconds;
     }
     run_many(&fx, ops, count);
     for (int i = 0; i < count; i++) {
@@ -133,7 +133,7 @@ static void of_sleeps(fixture *f)
 /* With deadlines, and every second cancelled. */
 static void of_cancels(fixture *f)
 {
-    int count = how_many();
+    int count = ops_in_flight();
     tracked *ops = make_many(count);
     random_source random = {.state = 2};
     op_fixture fx;
@@ -156,7 +156,7 @@ static void of_cancels(fixture *f)
 
 static void of_reads(fixture *f)
 {
-    int count = how_many();
+    int count = ops_in_flight();
     tracked *ops = make_many(count);
     unsigned char *into = calloc((size_t)count, 1);
     op_fixture fx;
@@ -178,7 +178,7 @@ static void of_reads(fixture *f)
 
 static void of_writes(fixture *f)
 {
-    int count = how_many();
+    int count = ops_in_flight();
     tracked *ops = make_many(count);
     unsigned char *bytes = calloc((size_t)count, 1);
     unsigned char *found = calloc((size_t)count, 1);
@@ -259,7 +259,7 @@ static void *produce(void *argument)
 
 static void of_a_mixture(fixture *f)
 {
-    int count = how_many() / 2;
+    int count = ops_in_flight() / 2;
     tracked *ops = make_many(2 * count);
     test_thread thread;
     op_fixture fx;
@@ -278,7 +278,7 @@ static void of_a_mixture(fixture *f)
 
 static void of_a_chain(fixture *f)
 {
-    int count = how_many();
+    int count = ops_in_flight();
     tracked *ops = make_many(count);
     op_fixture fx;
     op_fixture_setup(&fx, f);
@@ -308,7 +308,7 @@ static void release_permit(tracked *one)
 
 static void of_permits(fixture *f)
 {
-    int count = how_many();
+    int count = ops_in_flight();
     tracked *ops = make_many(count);
     op_fixture fx;
     op_fixture_setup(&fx, f);
@@ -326,7 +326,7 @@ static void of_permits(fixture *f)
 
 static void of_reads_through_a_limit(fixture *f)
 {
-    int count = how_many();
+    int count = ops_in_flight();
     tracked *ops = make_many(count);
     char byte;
     epio_vfs *limit;
@@ -351,7 +351,7 @@ static void of_reads_through_a_limit(fixture *f)
 
 static void ended_by_a_close_of_the_loop(fixture *f)
 {
-    int count = how_many();
+    int count = ops_in_flight();
     tracked *ops = make_many(count);
     op_fixture fx;
     op_fixture_setup(&fx, f);
@@ -369,7 +369,7 @@ static void ended_by_a_close_of_the_loop(fixture *f)
 
 static void of_open_files(fixture *f)
 {
-    int count = how_many() / 50;
+    int count = ops_in_flight() / 50;
     tracked *ops = make_many(count);
     epio_file **files = calloc((size_t)count, sizeof(epio_file *));
     char *into = calloc((size_t)count, 1);
@@ -417,7 +417,7 @@ static void of_open_files(fixture *f)
 
 static void of_streams(fixture *f)
 {
-    int count = how_many() / 100;
+    int count = ops_in_flight() / 100;
     tracked *ops = make_many(count);
     epio_file **files = calloc((size_t)count, sizeof(epio_file *));
     intptr_t *others = calloc((size_t)count, sizeof *others);
@@ -476,7 +476,7 @@ static void of_streams(fixture *f)
 #define BATCH 64
 
 /* What the rounds below work with. */
-typedef struct steady {
+typedef struct round_state {
     op_fixture *fx;
     epio_vfs *vfs;
     epio_file *file;
@@ -484,56 +484,56 @@ typedef struct steady {
     epio_op ops[BATCH];
     char into[BATCH];
     bool again; /* another thread's rounds */
-} steady;
+} round_state;
 
-static void prepare_steady_read(steady *s, int i)
+static void prepare_steady_read(round_state *s, int i)
 {
     (void)epio_read(&s->ops[i], s->file, &s->into[i], 1, 0);
 }
 
-static void prepare_steady_write(steady *s, int i)
+static void prepare_steady_write(round_state *s, int i)
 {
     (void)epio_write(&s->ops[i], s->file, "x", 1, (uint64_t)i);
 }
 
-static void prepare_steady_sync(steady *s, int i)
+static void prepare_steady_sync(round_state *s, int i)
 {
     (void)epio_sync(&s->ops[i], s->file, EPIO_SYNC_DATA_ONLY);
 }
 
-static void prepare_steady_sleep(steady *s, int i)
+static void prepare_steady_sleep(round_state *s, int i)
 {
     (void)epio_sleep(&s->ops[i], s->vfs, (uint64_t)i * 100);
 }
 
-static void prepare_steady_timed(steady *s, int i)
+static void prepare_steady_timed(round_state *s, int i)
 {
     s->ops[i].timeout_ns = 50 * MICROSECOND;
     (void)epio_sleep(&s->ops[i], s->vfs, HOUR);
 }
 
-static void prepare_steady_work(steady *s, int i)
+static void prepare_steady_work(round_state *s, int i)
 {
     (void)epio_work(&s->ops[i], s->vfs, one_more);
 }
 
-static void prepare_steady_acquire(steady *s, int i)
+static void prepare_steady_acquire(round_state *s, int i)
 {
     (void)epio_acquire(&s->ops[i], s->vfs, s->free_permits, 1);
 }
 
-static void prepare_steady_truncate(steady *s, int i)
+static void prepare_steady_truncate(round_state *s, int i)
 {
     (void)i;
     (void)epio_truncate(&s->ops[i], s->file, 100);
 }
 
-static void prepare_steady_size(steady *s, int i)
+static void prepare_steady_size(round_state *s, int i)
 {
     (void)epio_size(&s->ops[i], s->file);
 }
 
-static void prepare_steady_lock(steady *s, int i)
+static void prepare_steady_lock(round_state *s, int i)
 {
     if (i % 2 == 0) {
         (void)epio_lock(&s->ops[i], s->file, EPIO_LOCK_SHARED, EPIO_LOCK_WAIT);
@@ -544,7 +544,7 @@ static void prepare_steady_lock(steady *s, int i)
 
 typedef struct steady_kind {
     const char *name;
-    void (*prepare)(steady *s, int i);
+    void (*prepare)(round_state *s, int i);
     int64_t expected; /* -1: any success */
 } steady_kind;
 
@@ -563,7 +563,7 @@ static const steady_kind steady_kinds[] = {
 
 #define STEADY_KINDS (sizeof steady_kinds / sizeof steady_kinds[0])
 
-static void settle_steady(steady *s, const steady_kind *kind, const epio_op *op)
+static void settle_steady(round_state *s, const steady_kind *kind, const epio_op *op)
 {
     if (kind->expected != -1) {
         check_result(op->result, kind->expected);
@@ -576,7 +576,7 @@ static void settle_steady(steady *s, const steady_kind *kind, const epio_op *op)
 }
 
 /* Many at once. */
-static void round_of_submits(steady *s, const steady_kind *kind)
+static void round_of_submits(round_state *s, const steady_kind *kind)
 {
     for (int i = 0; i < BATCH; i++) {
         kind->prepare(s, i);
@@ -588,7 +588,7 @@ static void round_of_submits(steady *s, const steady_kind *kind)
     }
 }
 
-static void round_of_waits(steady *s, const steady_kind *kind)
+static void round_of_waits(round_state *s, const steady_kind *kind)
 {
     for (int i = 0; i < BATCH / 4; i++) {
         kind->prepare(s, i);
@@ -597,7 +597,7 @@ static void round_of_waits(steady *s, const steady_kind *kind)
     }
 }
 
-static void round_of_links(steady *s, const steady_kind *kind)
+static void round_of_links(round_state *s, const steady_kind *kind)
 {
     for (int i = 0; i < BATCH; i++) {
         kind->prepare(s, i);
@@ -624,7 +624,7 @@ static void round_of_links(steady *s, const steady_kind *kind)
 
 /* Another thread that waits, in a round of the owner's. */
 typedef struct foreign_rounds {
-    steady *s;
+    round_state *s;
     const steady_kind *kind;
     test_thread thread;
     atomic_int wanted; /* rounds that it is to do */
@@ -649,7 +649,7 @@ static void *wait_in_rounds(void *argument)
     return NULL;
 }
 
-static void round_of_foreign_waits(steady *s, const steady_kind *kind)
+static void round_of_foreign_waits(round_state *s, const steady_kind *kind)
 {
     foreign.s = s;
     foreign.kind = kind;
@@ -659,9 +659,9 @@ static void round_of_foreign_waits(steady *s, const steady_kind *kind)
     }
 }
 
-typedef void steady_round(steady *s, const steady_kind *kind);
+typedef void steady_round(round_state *s, const steady_kind *kind);
 
-static uint64_t allocations_of(steady *s, steady_round *run, const steady_kind *kind)
+static uint64_t allocations_of(round_state *s, steady_round *run, const steady_kind *kind)
 {
     atomic_store(&allocations, 0);
     atomic_store(&counting, true);
@@ -672,7 +672,7 @@ static uint64_t allocations_of(steady *s, steady_round *run, const steady_kind *
     return atomic_load(&allocations);
 }
 
-static void check_allocations(steady *s, const char *where, const char *how, steady_round *run)
+static void check_allocations(round_state *s, const char *where, const char *how, steady_round *run)
 {
     for (size_t i = 0; i < STEADY_KINDS; i++) {
         const steady_kind *kind = &steady_kinds[i];
@@ -697,7 +697,7 @@ static void check_allocations(steady *s, const char *where, const char *how, ste
 
 static void check_vfs(op_fixture *fx, const char *where, epio_vfs *vfs)
 {
-    static steady s;
+    static round_state s;
     memset(&s, 0, sizeof s);
     s.fx = fx;
     s.vfs = vfs;

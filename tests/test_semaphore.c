@@ -24,23 +24,24 @@ static void settle(fixture *f)
 
 /* ---- Waiters that note their order ------------------------------------- */
 
-typedef struct asker {
+typedef struct waiter {
     epio_op op;
     int *counter;
     int rank; /* 1: the first that was delivered; 0: not yet */
-} asker;
+} waiter;
 
-static void asker_done(epio_op *op)
+static void note_rank(epio_op *op)
 {
-    asker *one = op->user;
+    waiter *one = op->user;
     one->rank = ++*one->counter;
 }
 
-static void ask(fixture *f, asker *one, epio_semaphore *semaphore, uint32_t permits, int *counter)
+static void submit_acquire(fixture *f, waiter *one, epio_semaphore *semaphore, uint32_t permits,
+                           int *counter)
 {
     memset(one, 0, sizeof *one);
     one->counter = counter;
-    one->op.done = asker_done;
+    one->op.done = note_rank;
     one->op.user = one;
     epio_submit(epio_acquire(&one->op, f->vfs, semaphore, permits));
 }
@@ -54,7 +55,7 @@ static epio_semaphore *create(uint32_t permits)
 
 /* ---- What is asked for ------------------------------------------------- */
 
-static void refuses_what_can_never_be(fixture *f)
+static void refuses_impossible_requests(fixture *f)
 {
     epio_semaphore *semaphore = NULL;
     epio_op op = {0};
@@ -111,14 +112,14 @@ static void aborts_when_too_many_are_released(fixture *f)
 
 #define CROWD 64
 
-static void serves_in_the_order_of_asking(fixture *f)
+static void grants_in_order_of_submission(fixture *f)
 {
     epio_semaphore *semaphore = create(1);
-    asker crowd[CROWD];
+    waiter waiters[CROWD];
     int counter = 0;
     check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
     for (int i = 0; i < CROWD; i++) {
-        ask(f, &crowd[i], semaphore, 1, &counter);
+        submit_acquire(f, &waiters[i], semaphore, 1, &counter);
     }
     for (int i = 0; i < CROWD; i++) {
         settle(f);
@@ -128,23 +129,23 @@ static void serves_in_the_order_of_asking(fixture *f)
     }
     settle(f);
     for (int i = 0; i < CROWD; i++) {
-        check_result(crowd[i].op.result, 0);
-        check(crowd[i].rank == i + 1);
+        check_result(waiters[i].op.result, 0);
+        check(waiters[i].rank == i + 1);
     }
     epio_semaphore_release(semaphore, 1);
     check(epio_semaphore_available(semaphore) == 1);
     epio_semaphore_destroy(semaphore);
 }
 
-static void small_requests_pass_no_big_one(fixture *f)
+static void small_requests_do_not_overtake_a_big_one(fixture *f)
 {
     epio_semaphore *semaphore = create(4);
-    asker big, small[2];
+    waiter big, small[2];
     int counter = 0;
     check_result(epio_semaphore_try_acquire(semaphore, 2), 0);
-    ask(f, &big, semaphore, 3, &counter);
-    ask(f, &small[0], semaphore, 1, &counter);
-    ask(f, &small[1], semaphore, 1, &counter);
+    submit_acquire(f, &big, semaphore, 3, &counter);
+    submit_acquire(f, &small[0], semaphore, 1, &counter);
+    submit_acquire(f, &small[1], semaphore, 1, &counter);
     settle(f);
     check(counter == 0); /* two are free, but who asked first wants three */
     check(epio_semaphore_available(semaphore) == 2);
@@ -163,14 +164,14 @@ static void small_requests_pass_no_big_one(fixture *f)
     epio_semaphore_destroy(semaphore);
 }
 
-static void one_release_serves_several(fixture *f)
+static void one_release_grants_several(fixture *f)
 {
     epio_semaphore *semaphore = create(5);
-    asker askers[5];
+    waiter askers[5];
     int counter = 0;
     check_result(epio_semaphore_try_acquire(semaphore, 5), 0);
     for (int i = 0; i < 5; i++) {
-        ask(f, &askers[i], semaphore, 1, &counter);
+        submit_acquire(f, &askers[i], semaphore, 1, &counter);
     }
     epio_semaphore_release(semaphore, 4);
     settle(f);
@@ -187,11 +188,11 @@ static void one_release_serves_several(fixture *f)
 static void cancelled_waiter_lets_others_pass(fixture *f)
 {
     epio_semaphore *semaphore = create(2);
-    asker big, small;
+    waiter big, small;
     int counter = 0;
     check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
-    ask(f, &big, semaphore, 2, &counter);
-    ask(f, &small, semaphore, 1, &counter);
+    submit_acquire(f, &big, semaphore, 2, &counter);
+    submit_acquire(f, &small, semaphore, 1, &counter);
     settle(f);
     check(counter == 0);
     epio_cancel(&big.op);
@@ -207,20 +208,20 @@ static void cancelled_waiter_lets_others_pass(fixture *f)
 static void timed_out_waiter_lets_others_pass(fixture *f)
 {
     epio_semaphore *semaphore = create(2);
-    asker big = {.rank = 0};
-    asker small;
+    waiter big = {.rank = 0};
+    waiter small;
     int counter = 0;
     check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
-    uint64_t begun = now_ns();
+    uint64_t started = now_ns();
     big.counter = &counter;
-    big.op.done = asker_done;
+    big.op.done = note_rank;
     big.op.user = &big;
     big.op.timeout_ns = 20 * MILLISECOND;
     epio_submit(epio_acquire(&big.op, f->vfs, semaphore, 2));
-    ask(f, &small, semaphore, 1, &counter);
+    submit_acquire(f, &small, semaphore, 1, &counter);
     check_result(epio_loop_run(f->loop), 2);
     check_result(big.op.result, EPIO_ETIMEDOUT);
-    check(now_ns() - begun >= 20 * MILLISECOND);
+    check(now_ns() - started >= 20 * MILLISECOND);
     check_result(small.op.result, 0);
     check(big.op.timeout_ns == 0); /* used up */
     epio_semaphore_release(semaphore, 2);
@@ -231,10 +232,10 @@ static void timed_out_waiter_lets_others_pass(fixture *f)
 static void cancel_after_the_grant_keeps_the_permit(fixture *f)
 {
     epio_semaphore *semaphore = create(1);
-    asker one;
+    waiter one;
     int counter = 0;
     check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
-    ask(f, &one, semaphore, 1, &counter);
+    submit_acquire(f, &one, semaphore, 1, &counter);
     epio_semaphore_release(semaphore, 1);
     epio_cancel(&one.op); /* too late: it has it, though nobody was told yet */
     settle(f);
@@ -247,12 +248,12 @@ static void cancel_after_the_grant_keeps_the_permit(fixture *f)
 static void close_wakes_all(fixture *f)
 {
     epio_semaphore *semaphore = create(2);
-    asker askers[3];
+    waiter askers[3];
     epio_op op = {0};
     int counter = 0;
     check_result(epio_semaphore_try_acquire(semaphore, 2), 0);
     for (int i = 0; i < 3; i++) {
-        ask(f, &askers[i], semaphore, 1, &counter);
+        submit_acquire(f, &askers[i], semaphore, 1, &counter);
     }
     epio_semaphore_close(semaphore);
     settle(f);
@@ -286,27 +287,27 @@ static void loop_close_ends_the_wait(fixture *f)
     epio_semaphore_destroy(semaphore);
 }
 
-typedef struct baton {
-    asker base;
+typedef struct releasing_waiter {
+    waiter base;
     epio_semaphore *semaphore;
-} baton;
+} releasing_waiter;
 
-static void pass_baton(epio_op *op)
+static void release_in_done(epio_op *op)
 {
-    baton *one = op->user;
+    releasing_waiter *one = op->user;
     one->base.rank = ++*one->base.counter;
     epio_semaphore_release(one->semaphore, 1);
 }
 
-static void release_from_inside_done_goes_on(fixture *f)
+static void a_release_in_done_grants_the_next(fixture *f)
 {
     epio_semaphore *semaphore = create(1);
-    static baton batons[1000];
+    static releasing_waiter batons[1000];
     int counter = 0;
     for (int i = 0; i < 1000; i++) {
-        batons[i] = (baton){.semaphore = semaphore};
+        batons[i] = (releasing_waiter){.semaphore = semaphore};
         batons[i].base.counter = &counter;
-        batons[i].base.op.done = pass_baton;
+        batons[i].base.op.done = release_in_done;
         batons[i].base.op.user = &batons[i];
         epio_submit(epio_acquire(&batons[i].base.op, f->vfs, semaphore, 1));
     }
@@ -359,10 +360,10 @@ static void times_out_by_every_runner(fixture *f)
 {
     epio_semaphore *semaphore = create(1);
     epio_op op = {.timeout_ns = 20 * MILLISECOND};
-    uint64_t begun = now_ns();
+    uint64_t started = now_ns();
     check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
     check_op(f, epio_acquire(&op, f->vfs, semaphore, 1), EPIO_ETIMEDOUT);
-    check(now_ns() - begun >= 20 * MILLISECOND);
+    check(now_ns() - started >= 20 * MILLISECOND);
     epio_semaphore_release(semaphore, 1);
     check(epio_semaphore_available(semaphore) == 1);
     op.timeout_ns = 1;
@@ -376,20 +377,20 @@ static void times_out_by_every_runner(fixture *f)
 #define CONTENDERS 4
 #define TOTAL 3
 
-typedef struct contest {
+typedef struct contention {
     epio_semaphore *semaphore;
     atomic_int held;
     atomic_int most;
     atomic_int granted;
     unsigned rounds;
-} contest;
+} contention;
 
 typedef struct contender {
-    contest *shared;
+    contention *shared;
     uint64_t seed;
 } contender;
 
-static void hold_and_release(contest *shared, uint32_t permits)
+static void hold_and_release(contention *shared, uint32_t permits)
 {
     int held = atomic_fetch_add(&shared->held, (int)permits) + (int)permits;
     require(held <= TOTAL);
@@ -418,7 +419,7 @@ static int64_t race_a_cancel(epio_op *op, random_source *random)
     return result;
 }
 
-static void contend_once(contest *shared, epio_loop *loop, random_source *random)
+static void contend_once(contention *shared, epio_loop *loop, random_source *random)
 {
     epio_op op = {0};
     uint32_t permits = (uint32_t)random_between(random, 1, TOTAL + 1);
@@ -464,7 +465,7 @@ static void *contend(void *argument)
 static void permits_survive_every_race(fixture *f)
 {
     (void)f;
-    contest shared = {.semaphore = create(TOTAL), .rounds = fixture_rounds(3000)};
+    contention shared = {.semaphore = create(TOTAL), .rounds = fixture_rounds(3000)};
     contender contenders[CONTENDERS];
     test_thread threads[CONTENDERS];
     for (unsigned i = 0; i < CONTENDERS; i++) {
@@ -482,18 +483,18 @@ static void permits_survive_every_race(fixture *f)
 }
 
 static const fixture_test tests[] = {
-    FIXTURE_TEST(refuses_what_can_never_be, ON_OS | ON_OS_SUBMIT | ON_OS_PERFORM | ON_MEMORY),
+    FIXTURE_TEST(refuses_impossible_requests, ON_OS | ON_OS_SUBMIT | ON_OS_PERFORM | ON_MEMORY),
     FIXTURE_TEST(the_most_permits_that_there_can_be, ON_OS_PERFORM),
     FIXTURE_TEST(aborts_when_too_many_are_released, ON_OS_PERFORM),
-    FIXTURE_TEST(serves_in_the_order_of_asking, ON_OS | ON_MEMORY),
-    FIXTURE_TEST(small_requests_pass_no_big_one, ON_OS | ON_LIMIT_OS),
-    FIXTURE_TEST(one_release_serves_several, ON_OS),
+    FIXTURE_TEST(grants_in_order_of_submission, ON_OS | ON_MEMORY),
+    FIXTURE_TEST(small_requests_do_not_overtake_a_big_one, ON_OS | ON_LIMIT_OS),
+    FIXTURE_TEST(one_release_grants_several, ON_OS),
     FIXTURE_TEST(cancelled_waiter_lets_others_pass, ON_OS | ON_LIMIT_OS),
     FIXTURE_TEST(timed_out_waiter_lets_others_pass, ON_OS),
     FIXTURE_TEST(cancel_after_the_grant_keeps_the_permit, ON_OS),
     FIXTURE_TEST(close_wakes_all, ON_OS),
     FIXTURE_TEST(loop_close_ends_the_wait, ON_OS_PERFORM),
-    FIXTURE_TEST(release_from_inside_done_goes_on, ON_OS),
+    FIXTURE_TEST(a_release_in_done_grants_the_next, ON_OS),
     FIXTURE_TEST(waits_for_another_thread, ON_OS | ON_OS_SUBMIT | ON_OS_PERFORM |
                                                ON_OS_LOOP_PERFORM | ON_MEMORY | ON_LIMIT_OS),
     FIXTURE_TEST(times_out_by_every_runner, ON_OS | ON_OS_SUBMIT | ON_OS_PERFORM |

@@ -103,16 +103,17 @@ static void raise_signal(int descriptor)
 
 static void a_signal(fixture *f)
 {
-    struct signalfd_siginfo news;
+    struct signalfd_siginfo signal_info;
     sigset_t set, before;
     epio_op op = {0};
     check(sigemptyset(&set) == 0 && sigaddset(&set, SIGUSR1) == 0);
     check(pthread_sigmask(SIG_BLOCK, &set, &before) == 0);
     int descriptor = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     epio_file *file = adopt(f, descriptor);
-    read_when(f, epio_read(&op, file, &news, sizeof news, 0), raise_signal, descriptor);
-    check_result(op.result, sizeof news);
-    check(news.ssi_signo == SIGUSR1);
+    read_when(f, epio_read(&op, file, &signal_info, sizeof signal_info, 0), raise_signal,
+              descriptor);
+    check_result(op.result, sizeof signal_info);
+    check(signal_info.ssi_signo == SIGUSR1);
     fixture_close(f, file);
     check(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
 }

@@ -58,7 +58,7 @@ static int64_t nothing(epio_op *op)
 
 /* They are to have gone by a worker: the way of their last flight is not what counts, and
  * the short cuts are for ops that were used before. */
-static void use_up(tracked *ops, unsigned count, epio_loop *loop)
+static void use_once(tracked *ops, unsigned count, epio_loop *loop)
 {
     for (unsigned i = 0; i < count; i++) {
         epio_submit(epio_work(track(&ops[i]), epio_loop_vfs(loop), nothing));
@@ -155,7 +155,7 @@ static void cached_reads_are_at_once(fixture *f)
     op_fixture fx;
     op_fixture_setup(&fx, f);
     epio_file *file = open_temporary(fx.os, BLOCK);
-    use_up(ops, COUNT, fx.loop);
+    use_once(ops, COUNT, fx.loop);
     epio_loop_stats before = stats_of(fx.loop);
     submit_reads(ops, COUNT, file);
     check(stats_of(fx.loop).in_flight == COUNT);
@@ -176,7 +176,7 @@ static void cached_reads_of_an_embedded_loop(fixture *f)
     op_fixture fx;
     op_fixture_setup(&fx, f);
     epio_file *file = open_temporary(fx.os, BLOCK);
-    use_up(ops, COUNT, fx.loop);
+    use_once(ops, COUNT, fx.loop);
     epio_loop_stats before = stats_of(fx.loop);
     submit_reads(ops, COUNT / 2, file); /* ready when it becomes one */
     check(epio_loop_handle(fx.loop) >= 0);
@@ -192,7 +192,7 @@ static void cached_reads_of_an_embedded_loop(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-static void a_layer_changes_no_way(fixture *f)
+static void a_layer_changes_no_route(fixture *f)
 {
     static tracked ops[COUNT];
     tracked work;
@@ -201,7 +201,7 @@ static void a_layer_changes_no_way(fixture *f)
     op_fixture_setup(&fx, f);
     check_result(epio_trace_vfs_create(&trace, fx.os), 0);
     epio_file *file = open_temporary(trace, BLOCK);
-    use_up(ops, COUNT, fx.loop);
+    use_once(ops, COUNT, fx.loop);
     epio_loop_stats before = stats_of(fx.loop);
     submit_reads(ops, COUNT, file);
     op_fixture_drain(&fx);
@@ -224,7 +224,7 @@ static void memory_is_at_once(fixture *f)
     op_fixture_setup(&fx, f);
     check_result(epio_memory_vfs_create(&memory, fx.loop), 0);
     epio_file *file = open_temporary(memory, BLOCK);
-    use_up(ops, COUNT, fx.loop);
+    use_once(ops, COUNT, fx.loop);
     epio_loop_stats before = stats_of(fx.loop);
     submit_reads(ops, COUNT, file);
     op_fixture_drain(&fx);
@@ -239,14 +239,14 @@ static void memory_is_at_once(fixture *f)
 }
 
 /* More than a turn may do: the rest waits for the next ones. */
-static void a_spent_turn_defers(fixture *f)
+static void a_spent_budget_defers(fixture *f)
 {
     enum { MANY = 3000 };
     static tracked ops[MANY];
     op_fixture fx;
     op_fixture_setup(&fx, f);
     epio_file *file = open_temporary(fx.os, BLOCK);
-    use_up(ops, MANY, fx.loop);
+    use_once(ops, MANY, fx.loop);
     epio_loop_stats before = stats_of(fx.loop);
     check(before.deferred_now == 0);
     submit_reads(ops, MANY, file);
@@ -264,7 +264,7 @@ static void a_spent_turn_defers(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-static void work_is_handed_to_workers(fixture *f)
+static void work_goes_to_workers(fixture *f)
 {
     tracked ops[3];
     epio_loop *loop = make_loop(0);
@@ -287,7 +287,7 @@ static void work_is_handed_to_workers(fixture *f)
 }
 
 /* With nothing else to do. */
-static void the_owner_does_it_itself(fixture *f)
+static void the_owner_carries_out_ops(fixture *f)
 {
     epio_op op = {0};
     epio_loop *loop = make_loop(0);
@@ -306,7 +306,7 @@ static void the_owner_does_it_itself(fixture *f)
 }
 
 /* Each after the one before, so that a thread is always about to be free. */
-static void one_thread_serves_one_op_at_a_time(fixture *f)
+static void one_thread_carries_out_one_op_at_a_time(fixture *f)
 {
     epio_op op = {0};
     char path[512];
@@ -351,23 +351,23 @@ static void keep(epio_vfs *vfs, epio_op *op)
     ((keeper *)(void *)vfs)->kept = op;
 }
 
-static void keep_on(epio_vfs *vfs, epio_op *op)
+static void keep_forwarding(epio_vfs *vfs, epio_op *op)
 {
     (void)vfs;
     (void)op;
 }
 
-static void *answer_what_is_kept(void *argument)
+static void *complete_kept(void *argument)
 {
     keeper *one = argument;
     epio_complete(one->kept, 1);
     return NULL;
 }
 
-static void what_a_vfs_keeps_is_not_at_once(fixture *f)
+static void an_op_that_a_vfs_keeps_is_not_at_once(fixture *f)
 {
     static const epio_vfs_methods methods = {
-        .size = sizeof methods, .name = "keeper", .submit = keep, .cancel = keep_on};
+        .size = sizeof methods, .name = "keeper", .submit = keep, .cancel = keep_forwarding};
     epio_semaphore *semaphore;
     epio_vfs *layers[3];
     epio_loop *loop = make_loop(0);
@@ -383,7 +383,7 @@ static void what_a_vfs_keeps_is_not_at_once(fixture *f)
         epio_loop_stats before = stats_of(loop);
         epio_submit(epio_access(track(&op), layers[i], "any", EPIO_ACCESS_EXISTS));
         (void)epio_loop_poll(loop, 0, 0);
-        thread_start(&thread, answer_what_is_kept, &one);
+        thread_start(&thread, complete_kept, &one);
         (void)thread_join(thread);
         check_result(epio_loop_run(loop), 1);
         check_result(op.result, 1);
@@ -550,7 +550,7 @@ static void streams_are_waited_for(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-static void what_nobody_carries_out(fixture *f)
+static void ops_that_no_route_carries_out(fixture *f)
 {
     tracked invalid, first, second, sleeping, acquired, queued, at_gate, failed;
     epio_semaphore *semaphore;
@@ -668,7 +668,7 @@ static void queues_have_their_length(fixture *f)
 static const epio_loop *loop_of_done;
 static epio_loop_stats seen_in_done;
 
-static void look_in_done(tracked *one)
+static void check_stats_in_done(tracked *one)
 {
     (void)one;
     seen_in_done = stats_of(loop_of_done);
@@ -681,7 +681,7 @@ static void a_done_counts_its_op(fixture *f)
     (void)f;
     loop_of_done = loop;
     epio_submit(epio_current_time(track(&one), epio_loop_vfs(loop)));
-    one.then = look_in_done;
+    one.then = check_stats_in_done;
     check_result(epio_loop_run(loop), 1);
     check(seen_in_done.delivered == 1);
     check(seen_in_done.at_once == 1);
@@ -759,7 +759,7 @@ static void a_thread_wakes_a_sleeper(fixture *f)
     epio_loop_destroy(loop);
 }
 
-static void nobody_wakes_who_is_awake(fixture *f)
+static void an_awake_owner_is_not_woken(fixture *f)
 {
     tracked one;
     epio_loop *loop = make_loop(0);
@@ -791,25 +791,25 @@ int main(void)
         FIXTURE_TEST(a_new_loop_has_done_nothing, ON_OS_PERFORM),
         FIXTURE_TEST(cached_reads_are_at_once, ON_OS_PERFORM),
         FIXTURE_TEST(cached_reads_of_an_embedded_loop, ON_OS_PERFORM),
-        FIXTURE_TEST(a_layer_changes_no_way, ON_OS_PERFORM),
+        FIXTURE_TEST(a_layer_changes_no_route, ON_OS_PERFORM),
         FIXTURE_TEST(memory_is_at_once, ON_OS_PERFORM),
-        FIXTURE_TEST(a_spent_turn_defers, ON_OS_PERFORM),
-        FIXTURE_TEST(work_is_handed_to_workers, ON_OS_PERFORM),
-        FIXTURE_TEST(the_owner_does_it_itself, ON_OS_PERFORM),
-        FIXTURE_TEST(one_thread_serves_one_op_at_a_time, ON_OS_PERFORM),
-        FIXTURE_TEST(what_a_vfs_keeps_is_not_at_once, ON_OS_PERFORM),
+        FIXTURE_TEST(a_spent_budget_defers, ON_OS_PERFORM),
+        FIXTURE_TEST(work_goes_to_workers, ON_OS_PERFORM),
+        FIXTURE_TEST(the_owner_carries_out_ops, ON_OS_PERFORM),
+        FIXTURE_TEST(one_thread_carries_out_one_op_at_a_time, ON_OS_PERFORM),
+        FIXTURE_TEST(an_op_that_a_vfs_keeps_is_not_at_once, ON_OS_PERFORM),
         FIXTURE_TEST(a_lock_that_waited_is_not_at_once, ON_OS_PERFORM),
         FIXTURE_TEST(inline_writes_are_at_once, ON_OS_PERFORM),
         FIXTURE_TEST(reads_in_place, ON_OS_PERFORM),
         FIXTURE_TEST(direct_reads_wait_for_the_disk, ON_OS),
         FIXTURE_TEST(streams_are_waited_for, ON_OS_PERFORM),
-        FIXTURE_TEST(what_nobody_carries_out, ON_OS_PERFORM),
+        FIXTURE_TEST(ops_that_no_route_carries_out, ON_OS_PERFORM),
         FIXTURE_TEST(what_only_waits_in_a_layer, ON_OS_PERFORM),
         FIXTURE_TEST(queues_have_their_length, ON_OS_PERFORM),
         FIXTURE_TEST(a_done_counts_its_op, ON_OS_PERFORM),
         FIXTURE_TEST(syncs_share_a_flush, ON_OS_PERFORM),
         FIXTURE_TEST(a_thread_wakes_a_sleeper, ON_OS_PERFORM),
-        FIXTURE_TEST(nobody_wakes_who_is_awake, ON_OS_PERFORM),
+        FIXTURE_TEST(an_awake_owner_is_not_woken, ON_OS_PERFORM),
     };
     return FIXTURE_RUN("stats", tests);
 }

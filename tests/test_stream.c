@@ -238,7 +238,7 @@ static void a_read_waits_for_data(fixture *f)
 
 /* ---- Submitted --------------------------------------------------------- */
 
-static void reads_are_served_in_order(fixture *f)
+static void reads_end_in_order(fixture *f)
 {
     enum { READS = 20 };
     epio_op ops[READS] = {{0}};
@@ -308,7 +308,7 @@ static void a_long_write_waits_for_its_reader(fixture *f)
     }
 }
 
-static void a_long_vectored_write_keeps_its_place(fixture *f)
+static void a_long_vectored_write_keeps_its_position(fixture *f)
 {
     enum { PARTS = 3000 };
     static epio_iovec parts[PARTS];
@@ -502,9 +502,9 @@ int main(void)
         FIXTURE_TEST(a_read_waits_for_data, ON_ANY_OS),
 #if EPIO_ASYNC
 #define LOOPS (ON_OS | ON_LIMIT_OS | ON_LIMIT_OS_3)
-        FIXTURE_TEST(reads_are_served_in_order, LOOPS),
+        FIXTURE_TEST(reads_end_in_order, LOOPS),
         FIXTURE_TEST(a_long_write_waits_for_its_reader, LOOPS),
-        FIXTURE_TEST(a_long_vectored_write_keeps_its_place, LOOPS),
+        FIXTURE_TEST(a_long_vectored_write_keeps_its_position, LOOPS),
         FIXTURE_TEST(a_blocking_pipe_does_not_block, LOOPS),
         FIXTURE_TEST(a_socket_works_both_ways_at_once, LOOPS),
         FIXTURE_TEST(both_directions_wait_at_once, LOOPS),

@@ -529,7 +529,7 @@ static void read_through(epio_file *reader, size_t len)
     assert_memory_equal(found, large, len);
 }
 
-static void a_long_write_takes_all_that_it_needs(fixture *f)
+static void a_long_write_writes_all(fixture *f)
 {
     static const int modes[] = {0, O_NONBLOCK};
     epio_op write = {0};
@@ -556,18 +556,18 @@ static void a_long_write_takes_all_that_it_needs(fixture *f)
 
 /* Reads a terminal's other end, so that whoever is blocked in writing to it goes
  * on: after a time in which nobody should be, or until it is told. */
-typedef struct rescuer {
+typedef struct terminal_drainer {
     pthread_t thread;
     int master;
-    int told[2];
+    int stop[2];
     bool was_needed;
-} rescuer;
+} terminal_drainer;
 
-static void *rescue(void *argument)
+static void *drain_terminal(void *argument)
 {
-    rescuer *one = argument;
+    terminal_drainer *one = argument;
     static char sink[4096];
-    struct pollfd entries[2] = {{one->told[0], POLLIN, 0}, {one->master, POLLIN, 0}};
+    struct pollfd entries[2] = {{one->stop[0], POLLIN, 0}, {one->master, POLLIN, 0}};
     one->was_needed = poll(entries, 1, 20000) == 0;
     while (one->was_needed && poll(entries, 2, -1) > 0 && entries[0].revents == 0) {
         (void)!read(one->master, sink, sizeof sink);
@@ -580,12 +580,12 @@ static void a_blocking_terminal_does_not_block(fixture *f)
 {
     char path[128];
     epio_op write = {0};
-    rescuer one = {.master = make_terminal(path, sizeof path)};
+    terminal_drainer one = {.master = make_terminal(path, sizeof path)};
     if (one.master < 0) {
         fixture_skip(f, "no terminals");
     }
-    make_pipe(one.told);
-    assert_int_equal(pthread_create(&one.thread, NULL, rescue, &one), 0);
+    make_pipe(one.stop);
+    assert_int_equal(pthread_create(&one.thread, NULL, drain_terminal, &one), 0);
     epio_file *file = adopt(f, open(path, O_RDWR | O_NOCTTY | O_CLOEXEC));
     epio_submit(epio_write(&write, file, large, sizeof large, 0));
     fixture_settle(f);
@@ -594,9 +594,9 @@ static void a_blocking_terminal_does_not_block(fixture *f)
     epio_cancel(&write);
     int64_t result = epio_wait(&write);
     fixture_close(f, file);
-    close_descriptor(one.told[1]);
+    close_descriptor(one.stop[1]);
     assert_int_equal(pthread_join(one.thread, NULL), 0);
-    close_descriptor(one.told[0]);
+    close_descriptor(one.stop[0]);
     close_descriptor(one.master);
     assert_false(one.was_needed);
     assert_true(pending);
@@ -604,7 +604,7 @@ static void a_blocking_terminal_does_not_block(fixture *f)
 }
 
 /* Two files on one pipe are both told that there is data; one comes too late. */
-static void a_reader_that_comes_too_late_waits_on(fixture *f)
+static void a_late_reader_keeps_waiting(fixture *f)
 {
     int ends[2];
     char found[2] = {0};
@@ -660,7 +660,7 @@ static void a_duplicate_outlives_the_close(fixture *f)
     close_descriptor(ends[1]);
 }
 
-static void a_cancelled_open_lets_its_fifo_be(fixture *f)
+static void a_cancelled_open_leaves_its_fifo_alone(fixture *f)
 {
     epio_op opens[2] = {{0}};
     const char *path = make_fifo(f, "fifo");
@@ -841,11 +841,11 @@ int main(void)
         FIXTURE_TEST(waiting_reads_hold_no_worker, LOOPS),
         FIXTURE_TEST(waiting_opens_hold_no_worker, LOOPS),
         FIXTURE_TEST(one_worker_is_enough, ON_OS),
-        FIXTURE_TEST(a_long_write_takes_all_that_it_needs, LOOPS),
+        FIXTURE_TEST(a_long_write_writes_all, LOOPS),
         FIXTURE_TEST(a_blocking_terminal_does_not_block, ON_OS),
-        FIXTURE_TEST(a_reader_that_comes_too_late_waits_on, LOOPS),
+        FIXTURE_TEST(a_late_reader_keeps_waiting, LOOPS),
         FIXTURE_TEST(a_duplicate_outlives_the_close, LOOPS),
-        FIXTURE_TEST(a_cancelled_open_lets_its_fifo_be, LOOPS),
+        FIXTURE_TEST(a_cancelled_open_leaves_its_fifo_alone, LOOPS),
         FIXTURE_TEST(both_ends_on_one_loop, LOOPS),
         FIXTURE_TEST(a_terminal_read_can_be_cancelled, LOOPS),
 #endif

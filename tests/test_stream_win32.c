@@ -145,7 +145,7 @@ static void close_port(HANDLE port)
     }
 }
 
-static void a_deadline_ends_what_a_thread_waits_in(fixture *f)
+static void a_deadline_ends_a_blocking_call(fixture *f)
 {
     for (int at_port = 0; at_port < 2; at_port++) {
         intptr_t ends[2];
@@ -168,7 +168,7 @@ static void a_deadline_ends_what_a_thread_waits_in(fixture *f)
 
 #if EPIO_ASYNC
 
-static void a_cancel_ends_what_a_worker_waits_in(fixture *f)
+static void a_cancel_ends_a_workers_call(fixture *f)
 {
     for (int at_port = 0; at_port < 2; at_port++) {
         intptr_t ends[2];
@@ -192,7 +192,7 @@ static void a_cancel_ends_what_a_worker_waits_in(fixture *f)
     }
 }
 
-static void a_close_ends_what_workers_wait_in(fixture *f)
+static void a_close_ends_the_workers_calls(fixture *f)
 {
     enum { LARGE = 1024 * 1024 };
     static unsigned char data[LARGE];
@@ -230,7 +230,7 @@ static void *cancel_soon(void *op)
     return NULL;
 }
 
-static void another_thread_ends_what_a_worker_waits_in(fixture *f)
+static void another_thread_cancels_a_workers_call(fixture *f)
 {
     intptr_t ends[2];
     char found[8];
@@ -281,11 +281,11 @@ int main(void)
         FIXTURE_TEST(an_empty_message_is_no_end, ON_ANY_OS),
         FIXTURE_TEST(a_message_in_parts_is_refused, ON_ANY_OS),
         FIXTURE_TEST(a_pipe_that_skips_packets_loses_nothing, ON_ANY_OS),
-        FIXTURE_TEST(a_deadline_ends_what_a_thread_waits_in, ON_ANY_OS),
+        FIXTURE_TEST(a_deadline_ends_a_blocking_call, ON_ANY_OS),
 #if EPIO_ASYNC
-        FIXTURE_TEST(a_cancel_ends_what_a_worker_waits_in, LOOPS),
-        FIXTURE_TEST(a_close_ends_what_workers_wait_in, LOOPS),
-        FIXTURE_TEST(another_thread_ends_what_a_worker_waits_in, LOOPS),
+        FIXTURE_TEST(a_cancel_ends_a_workers_call, LOOPS),
+        FIXTURE_TEST(a_close_ends_the_workers_calls, LOOPS),
+        FIXTURE_TEST(another_thread_cancels_a_workers_call, LOOPS),
 #endif
         FIXTURE_TEST(a_polled_pipe_is_not_taken, ON_ANY_OS),
         FIXTURE_TEST(a_sync_of_a_pipe_is_refused, ON_ANY_OS),

@@ -79,20 +79,20 @@ static void check_failed(const epio_op *op, int64_t result, int32_t os_error)
 }
 
 /* Notes the order of deliveries. */
-typedef struct order {
+typedef struct delivery_log {
     const epio_op *delivered[64];
     size_t count;
-} order;
+} delivery_log;
 
-static void note_delivery(epio_op *op)
+static void log_delivery(epio_op *op)
 {
-    order *list = op->user;
+    delivery_log *list = op->user;
     list->delivered[list->count++] = op;
 }
 
-static epio_op *noted(epio_op *op, order *list)
+static epio_op *logged(epio_op *op, delivery_log *list)
 {
-    op->done = note_delivery;
+    op->done = log_delivery;
     op->user = list;
     return op;
 }
@@ -130,14 +130,14 @@ static void a_sync_is_delivered_after_its_writes(fixture *f)
 {
     enum { WRITES = 20 };
     sync_fixture b = sync_fixture_setup(f);
-    order list = {.count = 0};
+    delivery_log list = {.count = 0};
     epio_op writes[WRITES] = {{0}};
     epio_op sync = {0};
     fault_vfs_hold(b.fault, EPIO_KIND_WRITE);
     for (size_t i = 0; i < WRITES; i++) {
-        epio_submit(noted(epio_write(&writes[i], b.file, "data", 4, i * 4), &list));
+        epio_submit(logged(epio_write(&writes[i], b.file, "data", 4, i * 4), &list));
     }
-    epio_submit(noted(epio_sync(&sync, b.file, EPIO_SYNC_DATA_ONLY), &list));
+    epio_submit(logged(epio_sync(&sync, b.file, EPIO_SYNC_DATA_ONLY), &list));
     wait_until_held(&b, EPIO_KIND_WRITE, WRITES);
     while (fault_vfs_held(b.fault, EPIO_KIND_WRITE) > 0) {
         fixture_settle(f);
@@ -158,18 +158,18 @@ static void a_sync_is_delivered_after_its_writes(fixture *f)
 static void a_sync_from_a_callback_covers_its_write(fixture *f)
 {
     sync_fixture b = sync_fixture_setup(f);
-    order list = {.count = 0};
+    delivery_log list = {.count = 0};
     epio_op held = {0};
-    epio_op quick = {0};
+    epio_op first_write = {0};
     epio_op sync = {0};
     fault_vfs_hold(b.fault, EPIO_KIND_WRITEV);
     epio_iovec part = {(char[]){"x"}, 1};
-    epio_submit(noted(epio_writev(&held, b.file, &part, 1, 100), &list));
-    epio_submit(noted(epio_write(&quick, b.file, "y", 1, 0), &list));
-    while (epio_op_pending(&quick)) {
+    epio_submit(logged(epio_writev(&held, b.file, &part, 1, 100), &list));
+    epio_submit(logged(epio_write(&first_write, b.file, "y", 1, 0), &list));
+    while (epio_op_pending(&first_write)) {
         (void)epio_loop_poll(f->loop, EPIO_FOREVER, 0);
     }
-    epio_submit(noted(epio_sync(&sync, b.file, EPIO_SYNC_FULL), &list));
+    epio_submit(logged(epio_sync(&sync, b.file, EPIO_SYNC_FULL), &list));
     fixture_settle(f);
     assert_true(epio_op_pending(&sync));
     fault_vfs_release_all(b.fault, EPIO_KIND_WRITEV);
@@ -230,17 +230,17 @@ static void reads_and_other_files_do_not_hold_a_sync(fixture *f)
 static void a_sync_covers_linked_writes(fixture *f)
 {
     sync_fixture b = sync_fixture_setup(f);
-    order list = {.count = 0};
+    delivery_log list = {.count = 0};
     epio_op ops[3] = {{0}};
     epio_op sync = {0};
     fault_vfs_hold(b.fault, EPIO_KIND_TRUNCATE);
-    (void)noted(epio_truncate(&ops[0], b.file, 0), &list);
-    (void)noted(epio_write(&ops[1], b.file, "a", 1, 0), &list);
-    (void)noted(epio_write(&ops[2], b.file, "b", 1, 1), &list);
+    (void)logged(epio_truncate(&ops[0], b.file, 0), &list);
+    (void)logged(epio_write(&ops[1], b.file, "a", 1, 0), &list);
+    (void)logged(epio_write(&ops[2], b.file, "b", 1, 1), &list);
     (void)epio_link(&ops[0], &ops[1], 0);
     (void)epio_link(&ops[1], &ops[2], 0);
     epio_submit(&ops[0]);
-    epio_submit(noted(epio_sync(&sync, b.file, EPIO_SYNC_FULL), &list));
+    epio_submit(logged(epio_sync(&sync, b.file, EPIO_SYNC_FULL), &list));
     fixture_settle(f);
     assert_int_equal(list.count, 0);
     fault_vfs_release_all(b.fault, EPIO_KIND_TRUNCATE);
@@ -294,14 +294,14 @@ static void a_linked_sync_follows_its_write(fixture *f)
 static void a_close_waits_for_write_and_sync(fixture *f)
 {
     sync_fixture b = sync_fixture_setup(f);
-    order list = {.count = 0};
+    delivery_log list = {.count = 0};
     epio_op write = {0};
     epio_op sync = {0};
     epio_op close = {0};
     fault_vfs_hold(b.fault, EPIO_KIND_WRITE);
-    epio_submit(noted(epio_write(&write, b.file, "a", 1, 0), &list));
-    epio_submit(noted(epio_sync(&sync, b.file, EPIO_SYNC_FULL), &list));
-    epio_submit(noted(epio_close(&close, b.file), &list));
+    epio_submit(logged(epio_write(&write, b.file, "a", 1, 0), &list));
+    epio_submit(logged(epio_sync(&sync, b.file, EPIO_SYNC_FULL), &list));
+    epio_submit(logged(epio_close(&close, b.file), &list));
     fixture_settle(f);
     assert_int_equal(list.count, 0);
     fault_vfs_release_all(b.fault, EPIO_KIND_WRITE);
@@ -320,7 +320,7 @@ static void a_close_waits_for_write_and_sync(fixture *f)
 
 /* ---- Shared flushes ---------------------------------------------------- */
 
-static void syncs_of_one_turn_share_a_flush(fixture *f)
+static void syncs_of_one_iteration_share_a_flush(fixture *f)
 {
     enum { TASKS = 32 };
     sync_fixture b = sync_fixture_setup(f);
@@ -476,7 +476,7 @@ static void tasks_share_flushes(fixture *f)
 static void a_shared_flush_is_the_strongest(fixture *f)
 {
     static const struct {
-        uint32_t asked[3];
+        uint32_t requested[3];
         uint32_t wanted;
     } cases[] = {
         {{EPIO_SYNC_DATA_ONLY, EPIO_SYNC_DATA_ONLY, EPIO_SYNC_DATA_ONLY}, EPIO_SYNC_DATA_ONLY},
@@ -494,7 +494,7 @@ static void a_shared_flush_is_the_strongest(fixture *f)
         fault_vfs_hold(b.fault, EPIO_KIND_WRITE);
         epio_submit(epio_write(&write, b.file, "x", 1, 0));
         for (size_t j = 0; j < 3; j++) {
-            epio_submit(epio_sync(&syncs[j], b.file, cases[i].asked[j]));
+            epio_submit(epio_sync(&syncs[j], b.file, cases[i].requested[j]));
         }
         wait_until_held(&b, EPIO_KIND_WRITE, 1);
         fault_vfs_release_all(b.fault, EPIO_KIND_WRITE);
@@ -687,7 +687,7 @@ static void a_flush_outlives_its_syncs(fixture *f)
     epio_vfs_destroy(b.fault);
 }
 
-static void a_failing_flush_sticks_though_nobody_waits(fixture *f)
+static void a_failed_flush_is_kept_without_waiters(fixture *f)
 {
     sync_fixture b = sync_fixture_setup(f);
     epio_op sync = {0};
@@ -706,7 +706,7 @@ static void a_failing_flush_sticks_though_nobody_waits(fixture *f)
 
 /* The error of a write goes from a cancelled sync to the next, wherever the
  * first was when it was cancelled. */
-static void a_cancelled_sync_hands_its_error_on(fixture *f)
+static void a_cancelled_sync_passes_its_error_on(fixture *f)
 {
     sync_fixture b = sync_fixture_setup(f);
     epio_op first = {0};
@@ -753,7 +753,7 @@ static void a_cancelled_sync_hands_its_error_on(fixture *f)
 }
 
 /* The same where the first still waits for its writes. */
-static void a_waiting_sync_hands_its_error_on(fixture *f)
+static void a_waiting_sync_passes_its_error_on(fixture *f)
 {
     sync_fixture b = sync_fixture_setup(f);
     epio_op held[2] = {{0}};
@@ -790,7 +790,7 @@ static void an_error_is_reported_exactly_once(fixture *f)
         fail_a_write(&b, EPIO_ENOSPC, ENOSPC);
         epio_submit(epio_sync(&first, b.file, EPIO_SYNC_FULL));
         epio_submit(epio_sync(&second, b.file, EPIO_SYNC_FULL));
-        for (int turns = i % 10; turns > 0; turns--) {
+        for (int polls = i % 10; polls > 0; polls--) {
             (void)epio_loop_poll(f->loop, 0, 1);
         }
         epio_cancel(&first);
@@ -807,9 +807,9 @@ static void an_error_is_reported_exactly_once(fixture *f)
 
 /* Where a sync is that covers a failed write, how it ends without a flush of its own,
  * and where the one is that the error goes to. */
-enum { FIRST_LINKED, FIRST_BEHIND_A_WRITE, FIRST_FLUSHING, FIRST_PLACES };
+enum { FIRST_LINKED, FIRST_BEHIND_A_WRITE, FIRST_FLUSHING, FIRST_CASES };
 enum { END_CANCELLED, END_BY_THREAD, END_EXPIRED, END_LINK_FAILED, END_INVALID, ENDS };
-enum { NEXT_LATER, NEXT_LINKED, NEXT_BEHIND_A_WRITE, NEXT_AS_FAR_AS_IT_GOES, NEXT_PLACES };
+enum { NEXT_LATER, NEXT_LINKED, NEXT_BEHIND_A_WRITE, NEXT_AS_FAR_AS_IT_GOES, NEXT_CASES };
 
 typedef struct early_end {
     sync_fixture b;
@@ -821,11 +821,11 @@ typedef struct early_end {
     epio_iovec part;
 } early_end;
 
-static void submit_first(early_end *e, int place, int end)
+static void submit_first(early_end *e, int position, int end)
 {
     (void)epio_sync(&e->first, e->b.file, end == END_INVALID ? 77 : EPIO_SYNC_FULL);
     e->first.timeout_ns = end == END_EXPIRED ? MILLISECOND : 0;
-    switch (place) {
+    switch (position) {
     case FIRST_LINKED:
         (void)epio_read(&e->before_first, e->b.file, e->into, 4, 0);
         epio_submit(epio_link(&e->before_first, &e->first, 0));
@@ -841,10 +841,10 @@ static void submit_first(early_end *e, int place, int end)
     (void)epio_loop_poll(e->b.f->loop, 0, 0); /* gets going what can */
 }
 
-static void submit_next(early_end *e, int place)
+static void submit_next(early_end *e, int position)
 {
     (void)epio_sync(&e->next, e->b.file, EPIO_SYNC_FULL);
-    switch (place) {
+    switch (position) {
     case NEXT_LINKED:
         (void)epio_readv(&e->before_next, e->b.file, &e->part, 1, 0);
         epio_submit(epio_link(&e->before_next, &e->next, 0));
@@ -892,7 +892,7 @@ static void end_first(early_end *e, int end)
                                                             : EPIO_ECANCELED);
 }
 
-static void end_a_sync_early(fixture *f, int place, int end, int next)
+static void end_a_sync_early(fixture *f, int position, int end, int next)
 {
     static const uint8_t held[] = {EPIO_KIND_READ, EPIO_KIND_READV, EPIO_KIND_WRITE,
                                    EPIO_KIND_WRITEV, EPIO_KIND_SYNC};
@@ -902,7 +902,7 @@ static void end_a_sync_early(fixture *f, int place, int end, int next)
     for (size_t i = 0; i < sizeof held; i++) {
         fault_vfs_hold(e.b.fault, held[i]);
     }
-    submit_first(&e, place, end);
+    submit_first(&e, position, end);
     if (next != NEXT_LATER) {
         submit_next(&e, next);
     }
@@ -919,15 +919,15 @@ static void end_a_sync_early(fixture *f, int place, int end, int next)
     sync_fixture_teardown(&e.b);
 }
 
-static void a_sync_that_ends_early_hands_its_error_on(fixture *f)
+static void a_sync_that_ends_early_passes_its_error_on(fixture *f)
 {
-    for (int place = 0; place < FIRST_PLACES; place++) {
+    for (int position = 0; position < FIRST_CASES; position++) {
         for (int end = 0; end < ENDS; end++) {
-            if (end == END_LINK_FAILED && place != FIRST_LINKED) {
+            if (end == END_LINK_FAILED && position != FIRST_LINKED) {
                 continue;
             }
-            for (int next = 0; next < NEXT_PLACES; next++) {
-                end_a_sync_early(f, place, end, next);
+            for (int next = 0; next < NEXT_CASES; next++) {
+                end_a_sync_early(f, position, end, next);
             }
         }
     }
@@ -968,16 +968,16 @@ static void a_failed_write_is_reported_past_its_chain(fixture *f)
 static void a_linked_sync_is_not_overtaken(fixture *f)
 {
     sync_fixture b = sync_fixture_setup(f);
-    order list = {.count = 0};
+    delivery_log list = {.count = 0};
     epio_op write = {0};
     epio_op first = {0};
     epio_op second = {0};
     fault_vfs_hold(b.fault, EPIO_KIND_WRITE);
     fault_vfs_fail_after(b.fault, EPIO_KIND_WRITE, 0, 1, EPIO_EFBIG, EFBIG);
-    (void)noted(epio_write(&write, b.file, "a", 1, 0), &list);
-    (void)noted(epio_sync(&first, b.file, EPIO_SYNC_FULL), &list);
+    (void)logged(epio_write(&write, b.file, "a", 1, 0), &list);
+    (void)logged(epio_sync(&first, b.file, EPIO_SYNC_FULL), &list);
     epio_submit(epio_link(&write, &first, EPIO_LINK_ALWAYS));
-    epio_submit(noted(epio_sync(&second, b.file, EPIO_SYNC_FULL), &list));
+    epio_submit(logged(epio_sync(&second, b.file, EPIO_SYNC_FULL), &list));
     fault_vfs_release_all(b.fault, EPIO_KIND_WRITE);
     while (epio_op_pending(&first) || epio_op_pending(&second)) {
         (void)epio_loop_poll(f->loop, EPIO_FOREVER, 0);
@@ -1057,7 +1057,7 @@ static void the_first_to_complete_its_flush_reports(fixture *f)
 
 /* ---- Failed flushes ---------------------------------------------------- */
 
-static void check_stuck(const sync_fixture *b, int32_t os_error)
+static void check_flush_error(const sync_fixture *b, int32_t os_error)
 {
     static const uint32_t strengths[] = {EPIO_SYNC_FULL, EPIO_SYNC_NORMAL, EPIO_SYNC_DATA_ONLY};
     epio_iovec part = {(char[]){"x"}, 1};
@@ -1095,10 +1095,10 @@ static void a_failed_flush_is_never_forgotten(fixture *f)
     fault_vfs_fail(b.fault, EPIO_KIND_SYNC, 0, 1, EPIO_ENOSPC, ENOSPC);
     assert_true(epio_wait(epio_sync(&op, b.file, EPIO_SYNC_FULL)) < 0);
     assert_int_equal(op.os_error, ENOSPC);
-    check_stuck(&b, ENOSPC);
+    check_flush_error(&b, ENOSPC);
 
     /* Another open of the file works, and reopening ends it. */
-    epio_file *stuck = b.file;
+    epio_file *failed_file = b.file;
     check_result(epio_wait(epio_open(&op, b.fault, fixture_path(f, "data"),
                                      EPIO_OPEN_READ | EPIO_OPEN_WRITE)),
                  0);
@@ -1106,8 +1106,8 @@ static void a_failed_flush_is_never_forgotten(fixture *f)
     check_result(write_now(&b, 0), 4);
     check_result(sync_now(&b), 0);
     check_result(epio_wait(epio_close(&op, b.file)), 0);
-    b.file = stuck;
-    check_stuck(&b, ENOSPC);
+    b.file = failed_file;
+    check_flush_error(&b, ENOSPC);
     check_result(epio_wait(epio_close(&op, b.file)), 0);
     check_result(epio_wait(epio_open(&op, b.fault, fixture_path(f, "data"),
                                      EPIO_OPEN_READ | EPIO_OPEN_WRITE)),
@@ -1126,12 +1126,12 @@ static void a_failed_performed_flush_is_not_forgotten_either(fixture *f)
     fault_vfs_fail(b.fault, EPIO_KIND_SYNC, 0, 1, EPIO_EIO, EIO);
     check_result(epio_perform(epio_sync(&op, b.file, EPIO_SYNC_FULL)), EPIO_EIO);
     assert_int_equal(op.os_error, EIO);
-    check_stuck(&b, EIO);
+    check_flush_error(&b, EIO);
     sync_fixture_teardown(&b);
 }
 
 /* All who share the flush, and all who wait for the next, are told. */
-static void a_failed_flush_answers_everybody(fixture *f)
+static void a_failed_flush_fails_all_waiting_syncs(fixture *f)
 {
     sync_fixture b = sync_fixture_setup(f);
     epio_op held = {0};
@@ -1163,12 +1163,12 @@ static void a_failed_flush_answers_everybody(fixture *f)
         assert_int_equal(waiting[i].os_error, EIO);
     }
     assert_int_equal(flushes(&b), 1);
-    check_stuck(&b, EIO);
+    check_flush_error(&b, EIO);
     sync_fixture_teardown(&b);
 }
 
 /* A write that was submitted before the flush failed and begins after it. */
-static void a_linked_write_behind_a_failed_flush_fails(fixture *f)
+static void a_linked_write_after_a_failed_flush_fails(fixture *f)
 {
     sync_fixture b = sync_fixture_setup(f);
     epio_op sync = {0};
@@ -1184,7 +1184,7 @@ static void a_linked_write_behind_a_failed_flush_fails(fixture *f)
     sync_fixture_teardown(&b);
 }
 
-static void some_failures_do_not_stick(fixture *f)
+static void some_failures_are_not_kept(fixture *f)
 {
     static const struct {
         int result;
@@ -1224,7 +1224,7 @@ static void a_failed_flush_is_that_files_alone(fixture *f)
 }
 
 /* A write that failed and a flush that failed: the flush is what sticks. */
-static void both_failures_are_told(fixture *f)
+static void both_failures_are_reported(fixture *f)
 {
     sync_fixture b = sync_fixture_setup(f);
     epio_op op = {0};
@@ -1239,7 +1239,7 @@ static void both_failures_are_told(fixture *f)
 
 /* Law 6 goes before law 5, wherever a sync is that has the error of a write to
  * report. */
-static void a_failed_flush_goes_before_the_error_of_a_write(fixture *f)
+static void a_failed_flush_precedes_the_error_of_a_write(fixture *f)
 {
     enum { SHARES, SHARES_TOO, READY, BEHIND, LINKED, SYNCS };
     sync_fixture b = sync_fixture_setup(f);
@@ -1291,7 +1291,7 @@ static void a_failed_flush_goes_before_the_error_of_a_write(fixture *f)
         assert_int_equal(op.os_error, 77);
     }
     assert_int_equal(flushes(&b), 1);
-    check_stuck(&b, 77);
+    check_flush_error(&b, 77);
     sync_fixture_teardown(&b);
 }
 
@@ -1374,7 +1374,7 @@ static void expect(const model_op *one, bool holds, const char *what)
     }
 }
 
-static int judge_by_model(const epio_op *op, int32_t *os_error)
+static int fail_by_model(const epio_op *op, int32_t *os_error)
 {
     const model_op *one = op->user;
     if (op->kind == EPIO_KIND_SYNC || one == NULL || !one->fails) {
@@ -1554,7 +1554,7 @@ static void no_error_is_lost_in_random_orders(fixture *f)
     const char *seed = getenv("EPIO_TEST_SEED");
     memset(&m, 0, sizeof m);
     m.b = sync_fixture_setup(f);
-    fault_vfs_judge(m.b.fault, judge_by_model);
+    fault_vfs_judge(m.b.fault, fail_by_model);
     check_result(write_now(&m.b, 0), 4);
     for (uint64_t round = 1; round <= MODEL_ROUNDS; round++) {
         m.seed = seed != NULL ? strtoull(seed, NULL, 10) : round;
@@ -1677,7 +1677,7 @@ static void cancel_the_other(epio_op *op)
 /* Two reads end in one turn; the first to be delivered cancels the second,
  * which is not at its end: the layer wants to send it again, or it asked to be
  * tried again. The cancel is not lost. */
-static void a_cancel_finds_an_op_on_its_way_back(fixture *f)
+static void a_cancel_reaches_a_returning_op(fixture *f)
 {
     sync_fixture b = sync_fixture_setup(f);
     char found[4];
@@ -1762,7 +1762,7 @@ int main(void)
         FIXTURE_TEST(a_sync_covers_linked_writes, BENCH),
         FIXTURE_TEST(a_linked_sync_follows_its_write, BENCH),
         FIXTURE_TEST(a_close_waits_for_write_and_sync, BENCH),
-        FIXTURE_TEST(syncs_of_one_turn_share_a_flush, BENCH),
+        FIXTURE_TEST(syncs_of_one_iteration_share_a_flush, BENCH),
         FIXTURE_TEST(syncs_during_a_flush_share_the_next, BENCH),
         FIXTURE_TEST(a_running_flush_is_too_old, BENCH),
         FIXTURE_TEST(tasks_share_flushes, BENCH),
@@ -1775,30 +1775,30 @@ int main(void)
         FIXTURE_TEST(a_cancelled_sync_ends_at_once, BENCH),
         FIXTURE_TEST(a_cancelled_sync_leaves_the_flush_to_the_others, BENCH),
         FIXTURE_TEST(a_flush_outlives_its_syncs, BENCH),
-        FIXTURE_TEST(a_failing_flush_sticks_though_nobody_waits, BENCH),
-        FIXTURE_TEST(a_cancelled_sync_hands_its_error_on, BENCH),
-        FIXTURE_TEST(a_waiting_sync_hands_its_error_on, BENCH),
+        FIXTURE_TEST(a_failed_flush_is_kept_without_waiters, BENCH),
+        FIXTURE_TEST(a_cancelled_sync_passes_its_error_on, BENCH),
+        FIXTURE_TEST(a_waiting_sync_passes_its_error_on, BENCH),
         FIXTURE_TEST(an_error_is_reported_exactly_once, BENCH),
         FIXTURE_TEST(a_failed_flush_is_never_forgotten, BENCH),
         FIXTURE_TEST(a_failed_performed_flush_is_not_forgotten_either, BENCH),
-        FIXTURE_TEST(a_failed_flush_answers_everybody, BENCH),
-        FIXTURE_TEST(a_linked_write_behind_a_failed_flush_fails, BENCH),
-        FIXTURE_TEST(some_failures_do_not_stick, BENCH),
+        FIXTURE_TEST(a_failed_flush_fails_all_waiting_syncs, BENCH),
+        FIXTURE_TEST(a_linked_write_after_a_failed_flush_fails, BENCH),
+        FIXTURE_TEST(some_failures_are_not_kept, BENCH),
         FIXTURE_TEST(a_failed_flush_is_that_files_alone, BENCH),
-        FIXTURE_TEST(both_failures_are_told, BENCH),
+        FIXTURE_TEST(both_failures_are_reported, BENCH),
 #define EVERYWHERE (BENCH | ON_LIMIT_OS | ON_LIMIT_MEMORY_3 | ON_TRACE_OS | ON_TRACE_MEMORY)
-        FIXTURE_TEST(a_sync_that_ends_early_hands_its_error_on, EVERYWHERE),
+        FIXTURE_TEST(a_sync_that_ends_early_passes_its_error_on, EVERYWHERE),
         FIXTURE_TEST(a_failed_write_is_reported_past_its_chain, EVERYWHERE),
         FIXTURE_TEST(a_linked_sync_is_not_overtaken, EVERYWHERE),
         FIXTURE_TEST(the_first_to_complete_its_flush_reports, EVERYWHERE),
-        FIXTURE_TEST(a_failed_flush_goes_before_the_error_of_a_write, EVERYWHERE),
+        FIXTURE_TEST(a_failed_flush_precedes_the_error_of_a_write, EVERYWHERE),
         FIXTURE_TEST(a_refused_flush_leaves_the_error_of_a_write, EVERYWHERE),
         FIXTURE_TEST(a_flush_beside_one_that_fails_fails, EVERYWHERE),
         FIXTURE_TEST(no_error_is_lost_in_random_orders, EVERYWHERE),
         FIXTURE_TEST(a_layer_repeats_ops, BENCH),
         FIXTURE_TEST(layers_stack, BENCH),
         FIXTURE_TEST(a_layer_cancels_what_it_holds, BENCH),
-        FIXTURE_TEST(a_cancel_finds_an_op_on_its_way_back, ON_MEMORY),
+        FIXTURE_TEST(a_cancel_reaches_a_returning_op, ON_MEMORY),
         FIXTURE_TEST(a_thousand_writes_and_a_sync, ON_ANY_LOOP & ~ON_OS_SUBMIT),
 #endif
     };

@@ -66,7 +66,7 @@ static void runner_stop(runner *one)
 #define THREADS 4
 #define AT_ONCE 16
 
-typedef struct client {
+typedef struct submitter {
     epio_vfs *vfs;
     epio_file *file;
     unsigned index;
@@ -74,18 +74,18 @@ typedef struct client {
     uint64_t seed;
     atomic_uint calls;
     atomic_uint cancelled;
-} client;
+} submitter;
 
 static void count_call(epio_op *op)
 {
-    client *one = op->user;
+    submitter *one = op->user;
     (void)atomic_fetch_add(&one->calls, 1);
 }
 
 /* Writes a page of its own and reads it back, waiting for each. */
 static void *write_and_read(void *argument)
 {
-    client *one = argument;
+    submitter *one = argument;
     unsigned char page[512], found[512];
     uint64_t offset = (uint64_t)one->index * sizeof page;
     for (unsigned i = 0; i < one->count; i++) {
@@ -104,13 +104,13 @@ static void waits_from_threads_that_do_not_own_it(fixture *f)
 {
     runner owner;
     test_thread threads[THREADS];
-    client clients[THREADS];
+    submitter submitters[THREADS];
     epio_file *file = fixture_create(f, "pages");
     runner_start(&owner, f->loop);
     for (unsigned i = 0; i < THREADS; i++) {
-        clients[i] =
-            (client){.vfs = f->vfs, .file = file, .index = i, .count = fixture_rounds(500)};
-        threads[i] = start(write_and_read, &clients[i]);
+        submitters[i] =
+            (submitter){.vfs = f->vfs, .file = file, .index = i, .count = fixture_rounds(500)};
+        threads[i] = start(write_and_read, &submitters[i]);
     }
     for (unsigned i = 0; i < THREADS; i++) {
         join(threads[i]);
@@ -119,7 +119,7 @@ static void waits_from_threads_that_do_not_own_it(fixture *f)
     fixture_close(f, file);
 }
 
-static void submit_some(client *one, epio_op *ops, random_source *random)
+static void submit_some(submitter *one, epio_op *ops, random_source *random)
 {
     static unsigned char buffers[THREADS][AT_ONCE][64];
     for (unsigned i = 0; i < AT_ONCE; i++) {
@@ -147,7 +147,7 @@ static void submit_some(client *one, epio_op *ops, random_source *random)
 /* Cancels twice, and pays no attention to who is done. */
 static void *submit_and_cancel(void *argument)
 {
-    client *one = argument;
+    submitter *one = argument;
     random_source random = {one->seed};
     epio_op ops[AT_ONCE];
     memset(ops, 0, sizeof ops);
@@ -172,18 +172,18 @@ static void submits_and_cancels_from_several_threads(fixture *f)
 {
     runner owner;
     test_thread threads[THREADS];
-    client clients[THREADS];
+    submitter submitters[THREADS];
     epio_file *file = fixture_create(f, "data");
     runner_start(&owner, f->loop);
     for (unsigned i = 0; i < THREADS; i++) {
-        clients[i] = (client){
+        submitters[i] = (submitter){
             .vfs = f->vfs, .file = file, .index = i, .count = fixture_rounds(300), .seed = i + 1};
-        threads[i] = start(submit_and_cancel, &clients[i]);
+        threads[i] = start(submit_and_cancel, &submitters[i]);
     }
     for (unsigned i = 0; i < THREADS; i++) {
         join(threads[i]);
-        check(atomic_load(&clients[i].calls) == clients[i].count * AT_ONCE);
-        check(atomic_load(&clients[i].cancelled) > 0);
+        check(atomic_load(&submitters[i].calls) == submitters[i].count * AT_ONCE);
+        check(atomic_load(&submitters[i].cancelled) > 0);
     }
     runner_stop(&owner);
     check(epio_loop_pending(f->loop) == 0);
@@ -193,7 +193,7 @@ static void submits_and_cancels_from_several_threads(fixture *f)
 /* Chains of three: cancelled, followed or cut off as their links say. */
 static void *submit_chains(void *argument)
 {
-    client *one = argument;
+    submitter *one = argument;
     for (unsigned i = 0; i < one->count; i++) {
         epio_op first = {0}, second = {0}, third = {0};
         bool fails = (i & 1) != 0;
@@ -218,11 +218,11 @@ static void chains_from_several_threads(fixture *f)
 {
     runner owner;
     test_thread threads[THREADS];
-    client clients[THREADS];
+    submitter submitters[THREADS];
     runner_start(&owner, f->loop);
     for (unsigned i = 0; i < THREADS; i++) {
-        clients[i] = (client){.vfs = f->vfs, .count = fixture_rounds(300)};
-        threads[i] = start(submit_chains, &clients[i]);
+        submitters[i] = (submitter){.vfs = f->vfs, .count = fixture_rounds(300)};
+        threads[i] = start(submit_chains, &submitters[i]);
     }
     for (unsigned i = 0; i < THREADS; i++) {
         join(threads[i]);
@@ -371,7 +371,7 @@ static void close_covers_ops_of_other_threads(fixture *f)
 
 static void *submit_long_sleep(void *argument)
 {
-    client *one = argument;
+    submitter *one = argument;
     static epio_op op;
     memset(&op, 0, sizeof op);
     epio_submit(epio_sleep(&op, one->vfs, 3600000 * MILLISECOND));
@@ -381,7 +381,7 @@ static void *submit_long_sleep(void *argument)
 /* The owner cancels an op that is still in the inbox. */
 static void cancel_finds_an_op_in_the_inbox(fixture *f)
 {
-    client one = {.vfs = f->vfs};
+    submitter one = {.vfs = f->vfs};
     void *op = NULL;
     op = thread_join(start(submit_long_sleep, &one));
     check(epio_loop_pending(f->loop) == 1);
@@ -401,7 +401,7 @@ static void *submit_and_cancel_sleep(void *argument)
 
 static void cancel_arrives_with_its_op(fixture *f)
 {
-    client one = {.vfs = f->vfs};
+    submitter one = {.vfs = f->vfs};
     void *op = NULL;
     op = thread_join(start(submit_and_cancel_sleep, &one));
     check_result(epio_loop_run(f->loop), 1);
@@ -410,14 +410,14 @@ static void cancel_arrives_with_its_op(fixture *f)
 
 /* ---- Handing a loop over ------------------------------------------------ */
 
-typedef struct handed_over {
+typedef struct detached_loop {
     epio_loop *loop;
     epio_file *file;
-} handed_over;
+} detached_loop;
 
 static void *run_elsewhere(void *argument)
 {
-    const handed_over *one = argument;
+    const detached_loop *one = argument;
     char byte = 0;
     epio_op read = {0}, close = {0};
     require(epio_loop_run(one->loop) == 1);
@@ -428,9 +428,9 @@ static void *run_elsewhere(void *argument)
 }
 
 /* Opens here, runs there; what was submitted here is delivered there. */
-static void detached_loop_is_the_next_ones(fixture *f)
+static void a_detached_loop_runs_elsewhere(fixture *f)
 {
-    handed_over one;
+    detached_loop one;
     epio_op op = {0}, write = {0};
     fixture_put(f, "data", "x", 1);
     check_result(epio_loop_create(&one.loop, NULL), 0);
@@ -445,9 +445,9 @@ static void detached_loop_is_the_next_ones(fixture *f)
 }
 
 /* Whoever takes the turn runs it. */
-static void *take_turns(void *argument)
+static void *take_poll_and_detach(void *argument)
 {
-    handed_over *one = argument;
+    detached_loop *one = argument;
     epio_op op = {0};
     char byte = 0;
     (void)epio_loop_poll(one->loop, 0, 0);
@@ -457,14 +457,14 @@ static void *take_turns(void *argument)
     return NULL;
 }
 
-static void loop_changes_hands_many_times(fixture *f)
+static void loop_is_detached_many_times(fixture *f)
 {
-    handed_over one = {.loop = f->loop};
+    detached_loop one = {.loop = f->loop};
     fixture_put(f, "data", "x", 1);
     one.file = fixture_open(f, "data", EPIO_OPEN_READ | EPIO_OPEN_WRITE);
     epio_loop_detach(f->loop);
     for (unsigned i = 0; i < fixture_rounds(200); i++) {
-        join(start(take_turns, &one));
+        join(start(take_poll_and_detach, &one));
     }
     (void)epio_loop_poll(f->loop, 0, 0);
     fixture_close(f, one.file);
@@ -492,15 +492,15 @@ static void running_a_foreign_loop_aborts(fixture *f)
 
 /* ---- Several loops ------------------------------------------------------ */
 
-typedef struct island {
+typedef struct own_loop {
     const char *path;
     epio_semaphore *semaphore;
     unsigned count;
-} island;
+} own_loop;
 
-static void *live_alone(void *argument)
+static void *use_own_loop(void *argument)
 {
-    const island *one = argument;
+    const own_loop *one = argument;
     epio_loop *loop = NULL;
     epio_op op = {0};
     unsigned char page[128], found[128];
@@ -524,13 +524,13 @@ static void *live_alone(void *argument)
 static void several_loops_in_several_threads(fixture *f)
 {
     static const char *const names[THREADS] = {"a", "b", "c", "d"};
-    island islands[THREADS];
+    own_loop own_loops[THREADS];
     test_thread threads[THREADS];
     epio_semaphore *semaphore = NULL;
     check_result(epio_semaphore_create(&semaphore, 2), 0);
     for (unsigned i = 0; i < THREADS; i++) {
-        islands[i] = (island){fixture_path(f, names[i]), semaphore, fixture_rounds(500)};
-        threads[i] = start(live_alone, &islands[i]);
+        own_loops[i] = (own_loop){fixture_path(f, names[i]), semaphore, fixture_rounds(500)};
+        threads[i] = start(use_own_loop, &own_loops[i]);
     }
     for (unsigned i = 0; i < THREADS; i++) {
         join(threads[i]);
@@ -575,7 +575,7 @@ static void wake_and_stop_from_another_thread(fixture *f)
 }
 
 /* No wake is lost, however close it comes to falling asleep. */
-static void *wake_for_ever(void *argument)
+static void *wake_repeatedly(void *argument)
 {
     runner *one = argument;
     while (epio_op_pending(&one->forever)) {
@@ -589,7 +589,7 @@ static void no_wake_is_lost(fixture *f)
 {
     runner one = {.loop = f->loop};
     epio_submit(epio_sleep(&one.forever, f->vfs, 3600000 * MILLISECOND));
-    test_thread thread = start(wake_for_ever, &one);
+    test_thread thread = start(wake_repeatedly, &one);
     for (unsigned i = 0; i < fixture_rounds(1500); i++) {
         check_result(epio_loop_poll(f->loop, EPIO_FOREVER, 0), 0);
     }
@@ -608,8 +608,8 @@ static void no_wake_is_lost(fixture *f)
  * touch it once the op was delivered, which lets the first destroy it. */
 typedef struct meeting {
     void (*use)(struct meeting *meeting);
-    atomic_uint turn; /* the round that the second thread may go about */
-    atomic_uint left; /* the round that it has left */
+    atomic_uint round_started;  /* the round that the second thread may go about */
+    atomic_uint round_finished; /* the round that it has left */
     unsigned rounds;
     epio_loop *loop;
     epio_op op;
@@ -620,11 +620,11 @@ static void *meet(void *argument)
 {
     meeting *one = argument;
     for (unsigned round = 1; round <= one->rounds; round++) {
-        while (atomic_load(&one->turn) != round) {
+        while (atomic_load(&one->round_started) != round) {
             thread_yield();
         }
         one->use(one);
-        atomic_store(&one->left, round);
+        atomic_store(&one->round_finished, round);
     }
     return NULL;
 }
@@ -659,7 +659,7 @@ static void wait_for_it(meeting *one)
 }
 
 /* The second thread submits; this one destroys as soon as it was delivered. */
-static void destroy_behind_a_submit(void (*use)(meeting *meeting))
+static void destroy_after_a_submit(void (*use)(meeting *meeting))
 {
     static meeting one;
     memset(&one, 0, sizeof one);
@@ -669,7 +669,7 @@ static void destroy_behind_a_submit(void (*use)(meeting *meeting))
     for (unsigned round = 1; round <= one.rounds; round++) {
         check_result(epio_loop_create(&one.loop, NULL), 0);
         atomic_store(&one.delivered, 0);
-        atomic_store(&one.turn, round);
+        atomic_store(&one.round_started, round);
         uint64_t delivered = 0;
         for (unsigned polls = 0; delivered == 0; polls++) {
             delivered = epio_loop_poll(one.loop, (round & 1) != 0 ? EPIO_FOREVER : 0, 0);
@@ -678,7 +678,7 @@ static void destroy_behind_a_submit(void (*use)(meeting *meeting))
             }
         }
         epio_loop_destroy(one.loop);
-        while (atomic_load(&one.left) != round) {
+        while (atomic_load(&one.round_finished) != round) {
             thread_yield();
         }
         check(atomic_load(&one.delivered) == 1);
@@ -689,13 +689,13 @@ static void destroy_behind_a_submit(void (*use)(meeting *meeting))
 static void destroy_while_the_submitter_leaves(fixture *f)
 {
     (void)f;
-    destroy_behind_a_submit(submit_and_leave);
+    destroy_after_a_submit(submit_and_leave);
 }
 
 static void destroy_while_the_waiter_leaves(fixture *f)
 {
     (void)f;
-    destroy_behind_a_submit(submit_and_wait);
+    destroy_after_a_submit(submit_and_wait);
 }
 
 /* This thread submits; the second cancels it or waits for it at any moment. */
@@ -709,13 +709,13 @@ static void destroy_beside(void (*use)(meeting *meeting))
     for (unsigned round = 1; round <= one.rounds; round++) {
         check_result(epio_loop_create(&one.loop, NULL), 0);
         epio_submit(epio_current_time(&one.op, epio_loop_vfs(one.loop)));
-        atomic_store(&one.turn, round);
+        atomic_store(&one.round_started, round);
         for (unsigned i = 0; i < round % 64; i++) {
-            (void)atomic_load(&one.left);
+            (void)atomic_load(&one.round_finished);
         }
         check_result(epio_loop_run(one.loop), 1);
         epio_loop_destroy(one.loop);
-        while (atomic_load(&one.left) != round) {
+        while (atomic_load(&one.round_finished) != round) {
             thread_yield();
         }
         check(one.op.result > 0 || one.op.result == EPIO_ECANCELED);
@@ -738,7 +738,7 @@ static void destroy_while_another_thread_waits(fixture *f)
 /* The loop closes while threads go on submitting: all is delivered. */
 static void *submit_until_cancelled(void *argument)
 {
-    client *one = argument;
+    submitter *one = argument;
     for (;;) {
         epio_op op = {0};
         int64_t result = epio_wait(epio_sleep(&op, one->vfs, 1000));
@@ -756,7 +756,7 @@ static void close_ends_what_threads_submit(fixture *f)
     for (unsigned round = 0; round < fixture_rounds(100) + 1; round++) {
         epio_loop *loop = NULL;
         test_thread threads[THREADS];
-        client one = {.vfs = NULL};
+        submitter one = {.vfs = NULL};
         check_result(epio_loop_create(&loop, NULL), 0);
         one.vfs = epio_loop_vfs(loop);
         for (unsigned i = 0; i < THREADS; i++) {
@@ -786,8 +786,8 @@ static const fixture_test tests[] = {
     FIXTURE_TEST(close_covers_ops_of_other_threads, ON_OS | ON_LIMIT_OS | ON_MEMORY),
     FIXTURE_TEST(cancel_finds_an_op_in_the_inbox, ON_OS | ON_LIMIT_OS),
     FIXTURE_TEST(cancel_arrives_with_its_op, ON_OS),
-    FIXTURE_TEST(detached_loop_is_the_next_ones, ON_OS),
-    FIXTURE_TEST(loop_changes_hands_many_times, ON_OS | ON_LIMIT_OS),
+    FIXTURE_TEST(a_detached_loop_runs_elsewhere, ON_OS),
+    FIXTURE_TEST(loop_is_detached_many_times, ON_OS | ON_LIMIT_OS),
     FIXTURE_TEST(running_a_foreign_loop_aborts, ON_OS),
     FIXTURE_TEST(several_loops_in_several_threads, ON_OS_PERFORM),
     FIXTURE_TEST(wake_and_stop_from_another_thread, ON_OS),

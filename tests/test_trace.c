@@ -218,12 +218,12 @@ static void times_are_true(fixture *f)
     static const uint64_t lengths[] = {3, 6, 12}; /* milliseconds, a power of two apart */
     epio_vfs *trace = trace_make(f->vfs);
     epio_op op = {0};
-    uint64_t begun = epio_clock_monotonic();
+    uint64_t started = epio_clock_monotonic();
     for (size_t i = 0; i < 3; i++) {
         int64_t nanoseconds = (int64_t)(lengths[i] * MILLISECOND);
         check_op(f, epio_sleep(&op, trace, (uint64_t)nanoseconds), nanoseconds);
     }
-    uint64_t gone = epio_clock_monotonic() - begun;
+    uint64_t gone = epio_clock_monotonic() - started;
     epio_trace_counts counts = counts_of(trace, EPIO_KIND_SLEEP);
     check_consistent(&counts);
     check_result(counts.timed, 3);
@@ -245,7 +245,7 @@ static void times_are_true(fixture *f)
 #define QUICK fixture_rounds(20000)
 
 /* Not all are timed, but all are counted, and enough of them are timed. */
-static void in_quick_succession_some_are_timed(fixture *f)
+static void fast_ops_are_sampled(fixture *f)
 {
     epio_vfs *trace = trace_make(f->vfs);
     epio_op op = {0};
@@ -485,7 +485,7 @@ static void a_summary_that_does_not_fit(fixture *f)
 
 /* ---- Beginning anew, and mistakes ------------------------------------------------ */
 
-static void a_reset_begins_anew(fixture *f)
+static void a_reset_starts_from_zero(fixture *f)
 {
     epio_vfs *trace = trace_make(f->vfs);
     epio_op op = {0};
@@ -645,14 +645,14 @@ static void read_again(epio_op *op)
     }
 }
 
-typedef struct onlooker {
+typedef struct observer {
     epio_vfs *trace;
     atomic_bool leave;
-} onlooker;
+} observer;
 
-static void *look_on(void *argument)
+static void *observe(void *argument)
 {
-    onlooker *one = argument;
+    observer *one = argument;
     char text[4096];
     uint64_t seen = 0;
     while (!atomic_load(&one->leave)) {
@@ -676,10 +676,10 @@ static void run_queue(fixture *f, queue *one)
     check_result(epio_loop_run(f->loop), QUICK);
 }
 
-static void a_queue_is_counted_while_others_look(fixture *f)
+static void a_queue_is_counted_while_observed(fixture *f)
 {
     static queue one;
-    onlooker other = {.trace = trace_make(f->vfs)};
+    observer other = {.trace = trace_make(f->vfs)};
     test_thread thread;
     epio_op op = {0};
     one.file = open_through(f, other.trace, "data");
@@ -687,7 +687,7 @@ static void a_queue_is_counted_while_others_look(fixture *f)
     one.left = QUICK - DEPTH;
     run_queue(f, &one);
     check_counts(other.trace, EPIO_KIND_READ, QUICK, 0, 0, QUICK);
-    thread_start(&thread, look_on, &other);
+    thread_start(&thread, observe, &other);
     one.left = QUICK - DEPTH;
     run_queue(f, &one);
     atomic_store(&other.leave, true);
@@ -731,7 +731,7 @@ static const fixture_test tests[] = {
     FIXTURE_TEST(a_deadline_counts_as_cancelled, ON_BOTH),
     FIXTURE_TEST(large_transfers_are_counted, ON_BOTH),
     FIXTURE_TEST(times_are_true, ON_PERFORMERS | ON_LOOPS),
-    FIXTURE_TEST(in_quick_succession_some_are_timed, ON_BOTH),
+    FIXTURE_TEST(fast_ops_are_sampled, ON_BOTH),
     FIXTURE_TEST(slow_ones_are_all_timed, ON_PERFORMERS | ON_LOOPS),
     FIXTURE_TEST(tries_count_once, ON_OS_PERFORM | ON_OS | ON_OS_SUBMIT),
     FIXTURE_TEST(a_file_is_that_of_the_inner_vfs, ON_BOTH),
@@ -739,14 +739,14 @@ static const fixture_test tests[] = {
     FIXTURE_TEST(performs_of_many_threads, ON_PERFORMERS | ON_OS_LOOP_PERFORM),
     FIXTURE_TEST(the_summary_is_a_table, ON_PERFORMERS | ON_LOOPS),
     FIXTURE_TEST(a_summary_that_does_not_fit, ON_OS_PERFORM | ON_OS),
-    FIXTURE_TEST(a_reset_begins_anew, ON_BOTH),
+    FIXTURE_TEST(a_reset_starts_from_zero, ON_BOTH),
     FIXTURE_TEST(bad_arguments_are_refused, ON_OS_PERFORM),
     FIXTURE_TEST(destroying_it_with_an_open_file_aborts, ON_OS_PERFORM),
     FIXTURE_TEST(every_kind_has_its_name, ON_OS_PERFORM),
 #if EPIO_ASYNC
     FIXTURE_TEST(what_is_in_flight_is_seen, ON_LOOPS),
     FIXTURE_TEST(above_and_below_a_limit, ON_LOOPS),
-    FIXTURE_TEST(a_queue_is_counted_while_others_look, ON_OS | ON_MEMORY),
+    FIXTURE_TEST(a_queue_is_counted_while_observed, ON_OS | ON_MEMORY),
     FIXTURE_TEST(flushes_are_counted, ON_LOOPS),
 #endif
 };

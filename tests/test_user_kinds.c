@@ -176,7 +176,7 @@ static void keep_their_file_open(fixture *f)
     check_result(waiting.result, EPIO_ECANCELED);
 }
 
-static void are_told_from_epios_own(fixture *f)
+static void are_distinct_from_epios_own(fixture *f)
 {
     adder one = make_adder(f);
     epio_op op = EPIO_OP_INIT;
@@ -199,7 +199,7 @@ int main(void)
         FIXTURE_TEST(end_by_cancel_and_deadline, ON_OS | ON_MEMORY),
         FIXTURE_TEST(are_linked, ON_OS | ON_MEMORY),
         FIXTURE_TEST(keep_their_file_open, ON_OS),
-        FIXTURE_TEST(are_told_from_epios_own, ON_OS | ON_MEMORY),
+        FIXTURE_TEST(are_distinct_from_epios_own, ON_OS | ON_MEMORY),
     };
     return FIXTURE_RUN("user kinds", tests);
 }

@@ -206,7 +206,7 @@ static void parts_keep_to_the_directions(fixture *f)
 }
 
 /* A layer learns from this how much an op moves. */
-static void an_op_tells_its_bytes(fixture *f)
+static void an_op_reports_its_bytes(fixture *f)
 {
     char buffer[16];
     epio_iovec parts[3] = {{buffer, 5}, {NULL, 0}, {buffer, 6}};
@@ -275,7 +275,7 @@ int main(void)
         FIXTURE_TEST(parts_may_overlap_when_written, ON_ANY),
         FIXTURE_TEST(bad_parts_are_invalid, ON_ANY),
         FIXTURE_TEST(parts_keep_to_the_directions, ON_ANY),
-        FIXTURE_TEST(an_op_tells_its_bytes, ON_OS_PERFORM | ON_MEMORY_PERFORM),
+        FIXTURE_TEST(an_op_reports_its_bytes, ON_OS_PERFORM | ON_MEMORY_PERFORM),
         FIXTURE_TEST(more_than_2_gib_in_parts, ON_OS_ONCE),
     };
     return FIXTURE_RUN("vector", tests);

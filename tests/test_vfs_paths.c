@@ -123,7 +123,7 @@ static void rename_says_what_is_wrong(fixture *f)
     check_content(f, "directory/inside", "z", 1);
 }
 
-static void a_directory_does_not_go_into_itself(fixture *f)
+static void a_directory_is_not_moved_into_itself(fixture *f)
 {
     static const uint32_t flags[] = {0, EPIO_RENAME_NO_REPLACE, EPIO_RENAME_SYNC_DIR,
                                      EPIO_RENAME_NO_REPLACE | EPIO_RENAME_SYNC_DIR};
@@ -170,7 +170,7 @@ static void an_open_file_follows_its_rename(fixture *f)
 
 /* Writes beside what is served, puts it in its place while that is read, and takes it
  * away while it is read: over and over, and nothing is left. */
-static void a_file_servers_habit(fixture *f)
+static void the_pattern_of_a_file_server(fixture *f)
 {
     enum { LENGTH = 1 << 20 };
     static unsigned char data[LENGTH];
@@ -208,7 +208,7 @@ static void a_file_servers_habit(fixture *f)
 
 /* ---- access ------------------------------------------------------------ */
 
-static void access_tells_what_is_there(fixture *f)
+static void access_reports_existence_and_mode(fixture *f)
 {
     static const uint32_t modes[] = {EPIO_ACCESS_EXISTS, EPIO_ACCESS_READ, EPIO_ACCESS_READWRITE};
     epio_op op = {0};
@@ -375,14 +375,14 @@ static void full_pathname_of_a_relative_path(fixture *f)
 
 /* ---- Time -------------------------------------------------------------- */
 
-static void sleep_takes_as_long_as_asked(fixture *f)
+static void sleep_takes_its_time(fixture *f)
 {
     static const uint64_t lengths[] = {0, 1, 1000, 1000000, 20000000};
     epio_op op = {0};
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
-        uint64_t begun = system_monotonic_ns();
+        uint64_t started = system_monotonic_ns();
         int64_t slept = fixture_result(f, epio_sleep(&op, f->vfs, lengths[i]));
-        uint64_t passed = system_monotonic_ns() - begun;
+        uint64_t passed = system_monotonic_ns() - started;
         assert_true(slept >= (int64_t)lengths[i]);
         assert_true(passed >= lengths[i]);
     }
@@ -393,9 +393,9 @@ static void a_deadline_ends_a_sleep(fixture *f)
 {
     epio_op op = {0};
     op.timeout_ns = 5000000;
-    uint64_t begun = system_monotonic_ns();
+    uint64_t started = system_monotonic_ns();
     check_op(f, epio_sleep(&op, f->vfs, INT64_MAX), EPIO_ETIMEDOUT);
-    assert_true(system_monotonic_ns() - begun >= 5000000);
+    assert_true(system_monotonic_ns() - started >= 5000000);
 
     /* Used up by one submission. */
     check_op(f, epio_sleep(&op, f->vfs, 6000000), 6000000);
@@ -516,17 +516,17 @@ int main(void)
         FIXTURE_TEST(rename_moves_and_replaces, ON_ANY),
         FIXTURE_TEST(rename_without_replacing, ON_ANY),
         FIXTURE_TEST(rename_says_what_is_wrong, ON_ANY),
-        FIXTURE_TEST(a_directory_does_not_go_into_itself, ON_ANY),
+        FIXTURE_TEST(a_directory_is_not_moved_into_itself, ON_ANY),
         FIXTURE_TEST(rename_between_directories, ON_ANY),
         FIXTURE_TEST(an_open_file_follows_its_rename, ON_ANY),
-        FIXTURE_TEST(a_file_servers_habit, ON_OS_PERFORM | ON_OS),
-        FIXTURE_TEST(access_tells_what_is_there, ON_ANY),
+        FIXTURE_TEST(the_pattern_of_a_file_server, ON_OS_PERFORM | ON_OS),
+        FIXTURE_TEST(access_reports_existence_and_mode, ON_ANY),
         FIXTURE_TEST(an_empty_path_is_invalid, ON_ANY),
         FIXTURE_TEST(full_pathname_is_absolute, ON_ANY),
         FIXTURE_TEST(full_pathname_needs_the_directory, ON_ANY),
         FIXTURE_TEST(full_pathname_writes_all_or_nothing, ON_ANY),
         FIXTURE_TEST(full_pathname_of_a_relative_path, ON_ANY_OS),
-        FIXTURE_TEST(sleep_takes_as_long_as_asked, ON_ANY),
+        FIXTURE_TEST(sleep_takes_its_time, ON_ANY),
         FIXTURE_TEST(a_deadline_ends_a_sleep, ON_ANY),
         FIXTURE_TEST(current_time_is_the_clock, ON_ANY),
         FIXTURE_TEST(randomness_fills_the_buffer, ON_ANY),

@@ -78,7 +78,7 @@ static void rename_never_copies(fixture *f)
     assert_int_equal(rmdir(elsewhere), 0);
 }
 
-static void access_looks_behind_links(fixture *f)
+static void access_follows_links(fixture *f)
 {
     epio_op op = {0};
     fixture_put(f, "target", "x", 1);
@@ -88,7 +88,7 @@ static void access_looks_behind_links(fixture *f)
     check_op(f, epio_access(&op, f->vfs, fixture_path(f, "dangling"), EPIO_ACCESS_EXISTS), 0);
 }
 
-static void access_as_somebody_else(void *argument)
+static void access_as_another_user(void *argument)
 {
     fixture *f = argument;
     epio_op op = {0};
@@ -116,7 +116,7 @@ static void access_minds_permissions(fixture *f)
     assert_int_equal(chmod(f->directory, 0755), 0);
     assert_int_equal(chmod(fixture_path(f, "readable"), 0444), 0);
     assert_int_equal(chmod(fixture_path(f, "secret"), 0000), 0);
-    assert_int_equal(run_in_fork(access_as_somebody_else, f), 0);
+    assert_int_equal(run_in_fork(access_as_another_user, f), 0);
 }
 
 /* A path in the test's directory comes out as another one. */
@@ -179,7 +179,7 @@ int main(void)
     static const fixture_test tests[] = {
         FIXTURE_TEST(delete_removes_the_link_alone, ON_ANY_OS),
         FIXTURE_TEST(rename_without_replacing_minds_links, ON_ANY_OS),
-        FIXTURE_TEST(access_looks_behind_links, ON_ANY_OS),
+        FIXTURE_TEST(access_follows_links, ON_ANY_OS),
         FIXTURE_TEST(full_pathname_resolves_links, ON_ANY_OS),
         FIXTURE_TEST(rename_never_copies, ON_ANY_OS),
         FIXTURE_TEST(access_minds_permissions, ON_OS_PERFORM),

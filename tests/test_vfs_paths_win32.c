@@ -231,7 +231,7 @@ static void a_pipe_is_opened_by_its_name(fixture *f)
     check(CloseHandle(server));
 }
 
-static void names_go_by_the_current_directory(fixture *f)
+static void names_are_relative_to_the_current_directory(fixture *f)
 {
     char before[1024];
     char found[1024];
@@ -302,7 +302,7 @@ static void paths_of_thousands_of_letters(fixture *f)
     }
 }
 
-static void long_ways_to_short_names(fixture *f)
+static void long_paths_to_short_names(fixture *f)
 {
     static char path[40000];
     epio_op op = {0};
@@ -347,7 +347,7 @@ static HANDLE hold_alone(fixture *f, const char *name)
     return handle;
 }
 
-static void *let_go_soon(void *argument)
+static void *close_soon(void *argument)
 {
     sleep_ns(150 * MILLISECOND);
     check(CloseHandle((HANDLE)argument));
@@ -370,7 +370,7 @@ static epio_op *prepare_verb(fixture *f, epio_op *op, int which)
 }
 
 /* Scanners and indexers have a file for themselves for a moment. */
-static void who_holds_a_file_is_waited_for(fixture *f)
+static void sharing_violations_are_retried(fixture *f)
 {
     for (int which = 0; which < 4; which++) {
         epio_op op = {0};
@@ -382,7 +382,7 @@ static void who_holds_a_file_is_waited_for(fixture *f)
         check_op(f, epio_read(&op, file, found, sizeof found, 4), 0);
         fixture_close(f, file);
         fixture_put(f, "other", "data", 4);
-        thread_start(&thread, let_go_soon, hold_alone(f, "file"));
+        thread_start(&thread, close_soon, hold_alone(f, "file"));
         check_op(f, prepare_verb(f, &op, which), 0);
         (void)thread_join(thread);
         if (which == 0) {
@@ -391,7 +391,7 @@ static void who_holds_a_file_is_waited_for(fixture *f)
     }
 }
 
-static void who_keeps_a_file_is_named(fixture *f)
+static void lasting_sharing_violations_are_reported(fixture *f)
 {
     for (int which = 0; which < 4; which++) {
         epio_op op = {0};
@@ -498,8 +498,8 @@ static BOOL end_with(DWORD error)
 }
 
 /* FileRenameInfoEx and FileDispositionInfoEx, by what Wine has. */
-static BOOL WINAPI set_as_told(HANDLE handle, FILE_INFO_BY_HANDLE_CLASS class, LPVOID data,
-                               DWORD size)
+static BOOL WINAPI scripted_set_information(HANDLE handle, FILE_INFO_BY_HANDLE_CLASS class,
+                                            LPVOID data, DWORD size)
 {
     DWORD flags = *(DWORD *)data;
     DWORD known = class == 22 ? 0x3 : 0x3;
@@ -528,16 +528,16 @@ static BOOL WINAPI set_as_told(HANDLE handle, FILE_INFO_BY_HANDLE_CLASS class, L
 
 static void posix_semantics_where_there_are_some(fixture *f)
 {
-    for (int turn = 0; turn < 3; turn++) {
+    for (int system_version = 0; system_version < 3; system_version++) {
         epio_op op = {0};
-        knows_posix = turn > 0;
-        knows_read_only = turn > 1;
+        knows_posix = system_version > 0;
+        knows_read_only = system_version > 1;
         renames = 0;
         deletes = 0;
         fixture_put(f, "file", "old", 3);
         fixture_put(f, "new", "new", 3);
         real = epio__win32;
-        epio__win32.set_information = set_as_told;
+        epio__win32.set_information = scripted_set_information;
         check_op(f, epio_rename(&op, f->vfs, fixture_path(f, "new"), fixture_path(f, "file"), 0),
                  0);
         check_op(f,
@@ -555,7 +555,7 @@ static void posix_semantics_where_there_are_some(fixture *f)
 static DWORD flush_error;
 static int flushes;
 
-static BOOL WINAPI flush_as_told(HANDLE handle)
+static BOOL WINAPI scripted_flush(HANDLE handle)
 {
     flushes++;
     return flush_error != 0 ? end_with(flush_error) : real.flush(handle);
@@ -571,7 +571,7 @@ static void sync_dir_flushes(fixture *f)
         fixture_put(f, "file", "data", 4);
         put_read_only(f, "read-only", "data");
         real = epio__win32;
-        epio__win32.flush = flush_as_told;
+        epio__win32.flush = scripted_flush;
         flush_error = (DWORD)os_error;
         flushes = 0;
         check_op_fails(f,
@@ -604,7 +604,7 @@ static void an_open_that_fails_leaves_nothing(fixture *f)
         const uint32_t flags = directions[i] | EPIO_OPEN_CREATE | EPIO_OPEN_SYNC_DIR;
         epio_op op = {0};
         real = epio__win32;
-        epio__win32.flush = flush_as_told;
+        epio__win32.flush = scripted_flush;
         flush_error = 0;
         flushes = 0;
         check_op(f, epio_open(&op, f->vfs, fixture_path(f, "good"), flags), 0);
@@ -633,11 +633,11 @@ static BOOL WINAPI delete_nothing(LPCWSTR name)
 }
 
 /* A running program can be replaced, but not removed. */
-static void what_has_to_stay_is_swept_up_later(fixture *f)
+static void a_file_that_cannot_go_is_removed_later(fixture *f)
 {
     epio_op op = {0};
-    for (int turn = 0; turn < 3; turn++) {
-        bool runs = turn < 2;
+    for (int system_version = 0; system_version < 3; system_version++) {
+        bool runs = system_version < 2;
         fixture_put(f, "program", "old", 3);
         fixture_put(f, "new", "new", 3);
         epio_file *running = fixture_open(f, "program", EPIO_OPEN_READ);
@@ -648,7 +648,7 @@ static void what_has_to_stay_is_swept_up_later(fixture *f)
         epio__win32 = real;
         fixture_close(f, running);
         check_content(f, "program", "new", 3);
-        check_result(count_entries(f->directory), runs ? 2 + turn : 1);
+        check_result(count_entries(f->directory), runs ? 2 + system_version : 1);
     }
 }
 
@@ -705,20 +705,20 @@ int main(void)
         FIXTURE_TEST(what_is_not_utf8_is_refused, ON_ANY_OS),
         FIXTURE_TEST(dots_and_blanks_at_the_end_are_kept, ON_ANY_OS),
         FIXTURE_TEST(names_become_absolute, ON_OS_PERFORM),
-        FIXTURE_TEST(names_go_by_the_current_directory, ON_ANY_OS),
+        FIXTURE_TEST(names_are_relative_to_the_current_directory, ON_ANY_OS),
         FIXTURE_TEST(the_current_directory_may_be_literal, ON_OS_PERFORM),
         FIXTURE_TEST(names_of_pipes_are_known, ON_OS_PERFORM),
         FIXTURE_TEST(a_pipe_is_opened_by_its_name, ON_ANY_OS),
         FIXTURE_TEST(paths_of_thousands_of_letters, ON_ANY_OS),
-        FIXTURE_TEST(long_ways_to_short_names, ON_ANY_OS),
-        FIXTURE_TEST(who_holds_a_file_is_waited_for, ON_ANY_OS),
-        FIXTURE_TEST(who_keeps_a_file_is_named, ON_OS_PERFORM | ON_OS),
+        FIXTURE_TEST(long_paths_to_short_names, ON_ANY_OS),
+        FIXTURE_TEST(sharing_violations_are_retried, ON_ANY_OS),
+        FIXTURE_TEST(lasting_sharing_violations_are_reported, ON_OS_PERFORM | ON_OS),
         FIXTURE_TEST(a_read_only_file_can_be_deleted_and_replaced, ON_ANY_OS),
         FIXTURE_TEST(what_cannot_go_stays_read_only, ON_OS_PERFORM | ON_OS),
         FIXTURE_TEST(posix_semantics_where_there_are_some, ON_ANY_OS),
         FIXTURE_TEST(sync_dir_flushes, ON_ANY_OS),
         FIXTURE_TEST(an_open_that_fails_leaves_nothing, ON_ANY_OS),
-        FIXTURE_TEST(what_has_to_stay_is_swept_up_later, ON_ANY_OS),
+        FIXTURE_TEST(a_file_that_cannot_go_is_removed_later, ON_ANY_OS),
         FIXTURE_TEST(a_close_that_cannot_delete_says_so, ON_ANY_OS),
         FIXTURE_TEST(a_handle_that_only_appends_can_be_adopted, ON_ANY_OS),
     };

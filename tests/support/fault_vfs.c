@@ -24,7 +24,7 @@ typedef struct rules {
     uint32_t held;
     uint32_t arrived;
     uint32_t reached;
-    uint32_t under_way;
+    uint32_t in_flight;
 } rules;
 
 /* One op that is here, or came through on its way in. */
@@ -90,7 +90,7 @@ static void free_file(epio_file *file)
 /* ---- The rules --------------------------------------------------------- */
 
 /* True if this op is one that fails: `result` and op->os_error say how. */
-static bool strikes(fault *next, epio_op *op, int64_t *result)
+static bool next_fails(fault *next, epio_op *op, int64_t *result)
 {
     if (next->times == 0) {
         return false;
@@ -119,12 +119,12 @@ static void note_arrival(fault_vfs *vfs, const epio_op *op)
 {
     rules *now = &vfs->rules[op->kind];
     now->arrived++;
-    now->under_way++;
+    now->in_flight++;
     if (op->kind == EPIO_KIND_SYNC) {
         vfs->sync_flags = op->flags;
-        vfs->writes_at_sync = vfs->rules[EPIO_KIND_WRITE].under_way +
-                              vfs->rules[EPIO_KIND_WRITEV].under_way +
-                              vfs->rules[EPIO_KIND_TRUNCATE].under_way;
+        vfs->writes_at_sync = vfs->rules[EPIO_KIND_WRITE].in_flight +
+                              vfs->rules[EPIO_KIND_WRITEV].in_flight +
+                              vfs->rules[EPIO_KIND_TRUNCATE].in_flight;
     }
 }
 
@@ -142,8 +142,8 @@ static bool op_returned(epio_frame *frame, epio_op *op)
         epio_forward(op, vfs->inner, one->inner);
         return false;
     }
-    now->under_way--;
-    (void)strikes(&now->after, op, &op->result);
+    now->in_flight--;
+    (void)next_fails(&now->after, op, &op->result);
     judge(vfs, op);
     if (opens(op) && op->result >= 0) {
         wrap_file(vfs, op);
@@ -174,10 +174,10 @@ static void hold(fault_vfs *vfs, record *one, epio_op *op)
 }
 
 /* Takes the record at this place out of those that are held. */
-static epio_op *take(fault_vfs *vfs, record **place)
+static epio_op *take(fault_vfs *vfs, record **slot)
 {
-    record *one = *place;
-    *place = one->next;
+    record *one = *slot;
+    *slot = one->next;
     one->next = NULL;
     vfs->rules[one->op->kind].held--;
     return one->op;
@@ -189,8 +189,8 @@ static void submit(epio_vfs *base, epio_op *op)
     rules *now = &vfs->rules[op->kind];
     int64_t result;
     note_arrival(vfs, op);
-    if (strikes(&now->before, op, &result)) {
-        now->under_way--;
+    if (next_fails(&now->before, op, &result)) {
+        now->in_flight--;
         epio_complete(op, result);
         return;
     }
@@ -207,11 +207,11 @@ static void submit(epio_vfs *base, epio_op *op)
 static void cancel(epio_vfs *base, epio_op *op)
 {
     fault_vfs *vfs = (fault_vfs *)(void *)base;
-    for (record **place = &vfs->held; *place != NULL; place = &(*place)->next) {
-        record *one = *place;
+    for (record **slot = &vfs->held; *slot != NULL; slot = &(*slot)->next) {
+        record *one = *slot;
         if (one->op == op) {
-            (void)take(vfs, place);
-            vfs->rules[op->kind].under_way--;
+            (void)take(vfs, slot);
+            vfs->rules[op->kind].in_flight--;
             free(one);
             epio_complete(op, EPIO_ECANCELED);
             return;
@@ -239,12 +239,12 @@ static int64_t perform(epio_vfs *base, epio_op *op)
     rules *now = &vfs->rules[op->kind];
     int64_t result;
     note_arrival(vfs, op);
-    if (!strikes(&now->before, op, &result)) {
+    if (!next_fails(&now->before, op, &result)) {
         now->reached++;
         result = perform_inside(vfs, op);
-        (void)strikes(&now->after, op, &result);
+        (void)next_fails(&now->after, op, &result);
     }
-    now->under_way--;
+    now->in_flight--;
     return result;
 }
 
@@ -316,23 +316,23 @@ void fault_vfs_hold(epio_vfs *vfs, uint8_t kind)
 
 static record **find_held(fault_vfs *vfs, uint8_t kind)
 {
-    record **place = &vfs->held;
-    while (*place != NULL && (*place)->op->kind != kind) {
-        place = &(*place)->next;
+    record **slot = &vfs->held;
+    while (*slot != NULL && (*slot)->op->kind != kind) {
+        slot = &(*slot)->next;
     }
-    return place;
+    return slot;
 }
 
 void fault_vfs_release(epio_vfs *base, uint8_t kind, uint32_t count)
 {
     fault_vfs *vfs = (fault_vfs *)(void *)base;
     while (count-- > 0) {
-        record **place = find_held(vfs, kind);
-        record *one = *place;
+        record **slot = find_held(vfs, kind);
+        record *one = *slot;
         if (one == NULL) {
             return;
         }
-        send_on(vfs, one, take(vfs, place));
+        send_on(vfs, one, take(vfs, slot));
     }
 }
 

@@ -15,7 +15,7 @@ const uint32_t lock_outcomes[5][5] = {
 
 const char *const lock_names[5] = {"NONE", "SHARED", "RESERVED", "PENDING", "EXCLUSIVE"};
 
-uint32_t lock_go_to(epio_file *file, uint32_t level)
+uint32_t lock_raise_to(epio_file *file, uint32_t level)
 {
     static const uint32_t steps[] = {EPIO_LOCK_SHARED, EPIO_LOCK_RESERVED, EPIO_LOCK_EXCLUSIVE};
     for (size_t i = 0; i < 3 && steps[i] <= level; i++) {
@@ -57,55 +57,55 @@ static uint32_t locks_seen(const char *path)
 }
 
 /* A path, as it is sent. */
-typedef struct place {
+typedef struct path_message {
     char path[1024];
-} place;
+} path_message;
 
 /* One process for all questions: starting one takes longer than all that it does. */
 static child observer;
 
 /* A pipe may bring so much in pieces. */
-static bool read_place(place *asked)
+static bool read_path(path_message *message)
 {
     size_t have = 0;
     int64_t some = 1;
-    while (some > 0 && have < sizeof *asked) {
-        some = pipe_read(process_input(), asked->path + have, sizeof *asked - have);
+    while (some > 0 && have < sizeof *message) {
+        some = pipe_read(process_input(), message->path + have, sizeof *message - have);
         have += some > 0 ? (size_t)some : 0;
     }
-    return have == sizeof *asked;
+    return have == sizeof *message;
 }
 
 void lock_observer(const char *argument)
 {
-    place asked;
+    path_message message;
     (void)argument;
     hang_guard(0, ""); /* it goes when its parent does */
-    while (read_place(&asked)) {
-        uint32_t seen = locks_seen(asked.path);
+    while (read_path(&message)) {
+        uint32_t seen = locks_seen(message.path);
         check(pipe_write(process_output(), &seen, sizeof seen) == sizeof seen);
     }
 }
 
 void lock_observer_start(void)
 {
-    child_start(&observer, lock_observer, "", CHILD_LINE);
+    child_start(&observer, lock_observer, "", CHILD_PIPES);
 }
 
 uint32_t locks_on(const char *path)
 {
-    place asked = {{0}};
+    path_message message = {{0}};
     uint32_t seen = 0;
-    check(strlen(path) < sizeof asked.path);
-    memcpy(asked.path, path, strlen(path));
-    check(pipe_write(observer.to, &asked, sizeof asked) == sizeof asked);
+    check(strlen(path) < sizeof message.path);
+    memcpy(message.path, path, strlen(path));
+    check(pipe_write(observer.to, &message, sizeof message) == sizeof message);
     check(pipe_read(observer.from, &seen, sizeof seen) == sizeof seen);
     return seen;
 }
 
 /* ---- What is said on the line -------------------------------------------- */
 
-enum { GO_TO, GO_DIRECTLY, LET_GO, SEES_RESERVED, LOCK, UNLOCK };
+enum { RAISE_TO, RAISE_DIRECTLY, UNLOCK_ALL, SEES_RESERVED, LOCK, UNLOCK };
 
 /* Without gaps: all of its bytes are sent. */
 typedef struct request {
@@ -116,50 +116,50 @@ typedef struct request {
     uint32_t unused;
 } request;
 
-static void send_request(partner *one, request asked)
+static void send_request(partner *one, request message)
 {
-    check(pipe_write(one->process.to, &asked, sizeof asked) == sizeof asked);
+    check(pipe_write(one->process.to, &message, sizeof message) == sizeof message);
 }
 
-int64_t partner_answer(partner *one)
+int64_t partner_result(partner *one)
 {
     int64_t result = 0;
     check(pipe_read(one->process.from, &result, sizeof result) == sizeof result);
     return result;
 }
 
-static int64_t ask_for(partner *one, request asked)
+static int64_t request_and_wait(partner *one, request message)
 {
-    send_request(one, asked);
-    return partner_answer(one);
+    send_request(one, message);
+    return partner_result(one);
 }
 
-uint32_t partner_go_to(partner *one, uint32_t level)
+uint32_t partner_raise_to(partner *one, uint32_t level)
 {
-    return (uint32_t)ask_for(one, (request){.what = GO_TO, .level = level});
+    return (uint32_t)request_and_wait(one, (request){.what = RAISE_TO, .level = level});
 }
 
-uint32_t partner_go_directly(partner *one)
+uint32_t partner_raise_directly(partner *one)
 {
-    return (uint32_t)ask_for(one, (request){.what = GO_DIRECTLY});
+    return (uint32_t)request_and_wait(one, (request){.what = RAISE_DIRECTLY});
 }
 
-void partner_let_go(partner *one)
+void partner_unlock_all(partner *one)
 {
-    check_result(ask_for(one, (request){.what = LET_GO}), 0);
+    check_result(request_and_wait(one, (request){.what = UNLOCK_ALL}), 0);
 }
 
-void partner_ask_to_let_go(partner *one, uint64_t after_ns)
+void partner_unlock_all_after(partner *one, uint64_t after_ns)
 {
-    send_request(one, (request){.what = LET_GO, .timeout_ns = after_ns});
+    send_request(one, (request){.what = UNLOCK_ALL, .timeout_ns = after_ns});
 }
 
 int partner_sees_reserved(partner *one)
 {
-    return (int)ask_for(one, (request){.what = SEES_RESERVED});
+    return (int)request_and_wait(one, (request){.what = SEES_RESERVED});
 }
 
-void partner_ask(partner *one, uint32_t level, uint32_t flags, uint64_t timeout_ns)
+void partner_send_lock(partner *one, uint32_t level, uint32_t flags, uint64_t timeout_ns)
 {
     send_request(one,
                  (request){.what = LOCK, .level = level, .flags = flags, .timeout_ns = timeout_ns});
@@ -167,49 +167,49 @@ void partner_ask(partner *one, uint32_t level, uint32_t flags, uint64_t timeout_
 
 int64_t partner_lock(partner *one, uint32_t level, uint32_t flags, uint64_t timeout_ns)
 {
-    partner_ask(one, level, flags, timeout_ns);
-    return partner_answer(one);
+    partner_send_lock(one, level, flags, timeout_ns);
+    return partner_result(one);
 }
 
 int64_t partner_unlock(partner *one, uint32_t level)
 {
-    return ask_for(one, (request){.what = UNLOCK, .level = level});
+    return request_and_wait(one, (request){.what = UNLOCK, .level = level});
 }
 
 /* ---- By epio --------------------------------------------------------------- */
 
-static int64_t answer_by_epio(epio_file *file, const request *asked)
+static int64_t answer_by_epio(epio_file *file, const request *message)
 {
-    epio_op op = {.timeout_ns = asked->timeout_ns};
-    switch (asked->what) {
-    case GO_TO:
-        return lock_go_to(file, asked->level);
-    case GO_DIRECTLY:
-        (void)lock_go_to(file, EPIO_LOCK_SHARED);
+    epio_op op = {.timeout_ns = message->timeout_ns};
+    switch (message->what) {
+    case RAISE_TO:
+        return lock_raise_to(file, message->level);
+    case RAISE_DIRECTLY:
+        (void)lock_raise_to(file, EPIO_LOCK_SHARED);
         (void)epio_perform(epio_lock(&op, file, EPIO_LOCK_EXCLUSIVE, 0));
         return epio_file_lock_level(file);
-    case LET_GO:
-        sleep_ns(asked->timeout_ns);
+    case UNLOCK_ALL:
+        sleep_ns(message->timeout_ns);
         op.timeout_ns = 0;
         return epio_perform(epio_unlock(&op, file, EPIO_LOCK_NONE));
     case SEES_RESERVED:
         return epio_perform(epio_check_reserved_lock(&op, file));
     case LOCK:
-        return epio_perform(epio_lock(&op, file, asked->level, asked->flags));
+        return epio_perform(epio_lock(&op, file, message->level, message->flags));
     default:
-        return epio_perform(epio_unlock(&op, file, asked->level));
+        return epio_perform(epio_unlock(&op, file, message->level));
     }
 }
 
 static void serve_by_epio(const char *path)
 {
     epio_op op = {0};
-    request asked;
+    request message;
     check_result(
         epio_perform(epio_open(&op, epio_os_vfs(), path, EPIO_OPEN_READ | EPIO_OPEN_WRITE)), 0);
     epio_file *file = op.file;
-    while (pipe_read(process_input(), &asked, sizeof asked) == sizeof asked) {
-        int64_t result = answer_by_epio(file, &asked);
+    while (pipe_read(process_input(), &message, sizeof message) == sizeof message) {
+        int64_t result = answer_by_epio(file, &message);
         check(pipe_write(process_output(), &result, sizeof result) == sizeof result);
     }
     check_result(epio_perform(epio_close(&op, file)), 0);
@@ -219,7 +219,7 @@ static void serve_by_epio(const char *path)
 
 #ifdef EPIO_TEST_SQLITE
 
-bool partner_can_be(partner_kind kind)
+bool partner_is_available(partner_kind kind)
 {
     (void)kind;
     return true;
@@ -246,14 +246,14 @@ static void open_database(const char *path)
     run_sql("PRAGMA synchronous = OFF");
 }
 
-static void let_go(const char *path)
+static void release_all(const char *path)
 {
     check(sqlite3_close(database) == SQLITE_OK);
     open_database(path);
 }
 
 /* In that mode the lock of a commit stays, so that it can be looked at. */
-static int go_to_by_sqlite(uint32_t level)
+static int raise_by_sqlite(uint32_t level)
 {
     static const char *const steps[] = {"BEGIN; SELECT n FROM counter",
                                         "UPDATE counter SET n = n + 1",
@@ -277,10 +277,10 @@ static sqlite3_file *file_of_database(void)
     return file;
 }
 
-static int go_directly_by_sqlite(void)
+static int raise_directly_by_sqlite(void)
 {
     sqlite3_file *file = file_of_database();
-    (void)go_to_by_sqlite(EPIO_LOCK_SHARED);
+    (void)raise_by_sqlite(EPIO_LOCK_SHARED);
     (void)file->pMethods->xLock(file, SQLITE_LOCK_EXCLUSIVE);
     return lock_state();
 }
@@ -295,19 +295,19 @@ static int sees_reserved_by_sqlite(void)
 
 static void serve_by_sqlite(const char *path)
 {
-    request asked;
+    request message;
     open_database(path);
-    while (pipe_read(process_input(), &asked, sizeof asked) == sizeof asked) {
+    while (pipe_read(process_input(), &message, sizeof message) == sizeof message) {
         int64_t result = 0;
-        if (asked.what == GO_TO) {
-            result = go_to_by_sqlite(asked.level);
-        } else if (asked.what == GO_DIRECTLY) {
-            result = go_directly_by_sqlite();
-        } else if (asked.what == SEES_RESERVED) {
+        if (message.what == RAISE_TO) {
+            result = raise_by_sqlite(message.level);
+        } else if (message.what == RAISE_DIRECTLY) {
+            result = raise_directly_by_sqlite();
+        } else if (message.what == SEES_RESERVED) {
             result = sees_reserved_by_sqlite();
         } else {
-            sleep_ns(asked.timeout_ns);
-            let_go(path);
+            sleep_ns(message.timeout_ns);
+            release_all(path);
         }
         check(pipe_write(process_output(), &result, sizeof result) == sizeof result);
     }
@@ -325,7 +325,7 @@ void partner_make_file(const char *path)
 
 #else
 
-bool partner_can_be(partner_kind kind)
+bool partner_is_available(partner_kind kind)
 {
     return kind == BY_EPIO;
 }
@@ -357,10 +357,10 @@ void partner_child(const char *argument)
 void partner_start(partner *one, partner_kind kind, const char *path)
 {
     char argument[1024];
-    check(partner_can_be(kind));
+    check(partner_is_available(kind));
     check(snprintf(argument, sizeof argument, "%c%s", '0' + (int)kind, path) <
           (int)sizeof argument);
-    child_start(&one->process, partner_child, argument, CHILD_LINE);
+    child_start(&one->process, partner_child, argument, CHILD_PIPES);
 }
 
 void partner_end(partner *one)

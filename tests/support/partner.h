@@ -18,7 +18,7 @@ child_run partner_child;
 child_run lock_observer;
 
 /* False without SQLite. */
-bool partner_can_be(partner_kind kind);
+bool partner_is_available(partner_kind kind);
 
 /* Makes the file: a small SQLite database where there is SQLite, so that either
  * kind can be asked about it. */
@@ -34,16 +34,16 @@ void partner_kill(partner *one);
 
 /* Goes up, step by step and without waiting, as far as it can; returns the level
  * that it has then. */
-uint32_t partner_go_to(partner *one, uint32_t level);
+uint32_t partner_raise_to(partner *one, uint32_t level);
 
 /* The same from NONE to EXCLUSIVE by way of SHARED alone, as a hot journal is rolled
  * back. */
-uint32_t partner_go_directly(partner *one);
+uint32_t partner_raise_directly(partner *one);
 
 /* Back to NONE. */
-void partner_let_go(partner *one);
-/* The same after a while, for what is to wait meanwhile: then partner_answer is 0. */
-void partner_ask_to_let_go(partner *one, uint64_t after_ns);
+void partner_unlock_all(partner *one);
+/* The same after a while, for what is to wait meanwhile: then partner_result is 0. */
+void partner_unlock_all_after(partner *one, uint64_t after_ns);
 
 /* Its epio_check_reserved_lock, or xCheckReservedLock. */
 int partner_sees_reserved(partner *one);
@@ -53,8 +53,8 @@ int64_t partner_lock(partner *one, uint32_t level, uint32_t flags, uint64_t time
 int64_t partner_unlock(partner *one, uint32_t level);
 
 /* partner_lock in two steps, for what is to wait meanwhile. */
-void partner_ask(partner *one, uint32_t level, uint32_t flags, uint64_t timeout_ns);
-int64_t partner_answer(partner *one);
+void partner_send_lock(partner *one, uint32_t level, uint32_t flags, uint64_t timeout_ns);
+int64_t partner_result(partner *one);
 
 /* The locks on a file's bytes as another process sees them. */
 #define LOCKS_PENDING 0x01u /* exclusive */
@@ -76,6 +76,6 @@ extern const uint32_t lock_outcomes[5][5];
 extern const char *const lock_names[5];
 
 /* Goes up as far as it can, without waiting: the level that it has then. */
-uint32_t lock_go_to(epio_file *file, uint32_t level);
+uint32_t lock_raise_to(epio_file *file, uint32_t level);
 
 #endif

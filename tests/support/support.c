@@ -628,11 +628,11 @@ void child_start(child *one, child_run *run, const char *argument, uint32_t stre
     intptr_t input[2] = {NO_HANDLE, NO_HANDLE};
     intptr_t output[2] = {NO_HANDLE, NO_HANDLE};
     intptr_t errors[2] = {NO_HANDLE, NO_HANDLE};
-    if ((streams & CHILD_LINE) != 0) {
+    if ((streams & CHILD_PIPES) != 0) {
         pipe_make_plain(input);
         pipe_make_plain(output);
     }
-    if ((streams & CHILD_SAID) != 0) {
+    if ((streams & CHILD_STDERR) != 0) {
         pipe_make_plain(errors);
     }
     const intptr_t its[3] = {input[0], output[1], errors[1]};
@@ -642,12 +642,12 @@ void child_start(child *one, child_run *run, const char *argument, uint32_t stre
     }
     one->to = input[1];
     one->from = output[0];
-    one->said = errors[0];
+    one->errors = errors[0];
 }
 
 int child_end(child *one)
 {
-    const intptr_t ours[3] = {one->to, one->from, one->said};
+    const intptr_t ours[3] = {one->to, one->from, one->errors};
     check(ours[0] == NO_HANDLE || handle_close(ours[0]));
     int status = process_wait(&one->process);
     for (size_t i = 1; i < 3; i++) {

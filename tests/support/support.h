@@ -273,14 +273,14 @@ void children_are(const child_function *functions, size_t count, int argc, char 
 
 typedef struct child {
     test_process process;
-    intptr_t to;   /* its standard input */
-    intptr_t from; /* its standard output */
-    intptr_t said; /* its standard error */
+    intptr_t to;     /* its standard input */
+    intptr_t from;   /* its standard output */
+    intptr_t errors; /* its standard error */
 } child;
 
 /* What of these is to be the parent's; the others are as the parent's own. */
-#define CHILD_LINE 0x1u /* `to` and `from`, for pipe_write and pipe_read */
-#define CHILD_SAID 0x2u /* `said`, for pipe_read */
+#define CHILD_PIPES 0x1u  /* `to` and `from`, for pipe_write and pipe_read */
+#define CHILD_STDERR 0x2u /* `errors`, for pipe_read */
 
 /* While it runs, the test goes on. */
 void child_start(child *one, child_run *run, const char *argument, uint32_t streams);

@@ -950,14 +950,15 @@ void process_start(test_process *one, const char *const words[], size_t count,
     start.hStdInput = copies[0];
     start.hStdOutput = copies[1];
     start.hStdError = copies[2];
-    BOOL begun = FALSE;
-    for (int tries = 0; !begun && tries < MOST_TRIES; tries++) {
+    BOOL started = FALSE;
+    for (int tries = 0; !started && tries < MOST_TRIES; tries++) {
         if (tries > 0) {
             Sleep(10); /* Wine's server now and then has an ERROR_INTERNAL_ERROR of its own */
         }
-        begun = CreateProcessW(program, wide_line, NULL, NULL, TRUE, 0, NULL, NULL, &start, &made);
+        started =
+            CreateProcessW(program, wide_line, NULL, NULL, TRUE, 0, NULL, NULL, &start, &made);
     }
-    must(begun != FALSE, "CreateProcess");
+    must(started != FALSE, "CreateProcess");
     (void)CloseHandle(made.hThread);
     for (size_t i = 0; i < 3; i++) {
         if (copies[i] != NULL) {
