@@ -5,8 +5,8 @@
 #
 # DIRECTORY holds the programs async_io, copy and log, or async_io.exe and so on for
 # Windows; LAUNCHER is what runs them elsewhere, by its full path (ci/run-in-wine).
-# The order of system calls is looked at with strace, where it is there and allowed to
-# trace. EPIO_CHECK_KILLS says how often the log is killed (10).
+# The order of system calls is checked with strace, where it is installed and allowed to
+# trace. EPIO_CHECK_KILLS: how often the log is killed (10).
 
 set -u
 export LC_ALL=C
@@ -33,8 +33,8 @@ trap 'exit 130' INT TERM
 
 cd "$work" || exit 2
 
-# Puts scripts of the programs' names in the place of the programs. Whoever starts
-# one has the program's own process: it can be killed.
+# Replaces the programs by scripts of the same names. The process that starts from
+# one is the program itself: it can be killed.
 launch_by_scripts()
 {
     mkdir .programs
@@ -284,7 +284,7 @@ log_runs()
 {
     check "log runs" "$programs/log" --path plain.log --threads 8 --records 50
     check "log is whole" is_whole plain.log 400
-    check "log goes on" "$programs/log" --path plain.log --threads 3 --records 10 --acknowledge
+    check "log continues" "$programs/log" --path plain.log --threads 3 --records 10 --acknowledge
     check "log is whole after going on" is_whole plain.log 430
     check "log --help" "$programs/log" --help
     check "log refuses no threads" fails_with 2 "$programs/log" --threads 0
@@ -320,12 +320,12 @@ log_killed()
         kill -KILL "$logger"
         wait "$logger" 2>/dev/null
         check "log acknowledges before it is killed" test -s one-run
-        # A line that the kill cut in half was acknowledged to nobody.
+        # A line that the kill cut in half acknowledged nothing.
         sed -n '/^[0-9]\{16\} .*$/p' one-run | head -n "$(wc -l <one-run)" >>acknowledged
         check "log holds what it acknowledged" holds_acknowledged acknowledged killed.log
         round=$((round + 1))
     done
-    check "log goes on after the last kill" \
+    check "log continues after the last kill" \
         "$programs/log" --path killed.log --threads 1 --records 1
     check "log still holds what it acknowledged" holds_acknowledged acknowledged killed.log
     check "log has no rest" sh -c '"$0" --verify killed.log | grep -q ", 0 unfinished"' \
@@ -333,9 +333,9 @@ log_killed()
 }
 
 # Reads a trace of `log` and fails unless each acknowledged record was written,
-# and then covered by a flush that began after its write had ended, and only
+# and then covered by a flush that started after its write had ended, and only
 # then acknowledged. Calls of several threads overlap: "<unfinished ...>" and
-# "resumed" are the begin and the end of one.
+# "resumed" are the start and the end of one.
 order_of_calls='
 function records_in(text, list,    n) {
     n = 0

@@ -24,7 +24,7 @@ complain() {
 # list SUFFIX DIRECTORY [LAUNCHER]: the cases of all programs in it, in each setting.
 list() {
     find "$2" -maxdepth 1 -name "test_*$1" -type f -perm -u+x | sort | while read -r program; do
-        EPIO_TEST_LIST=1 ${3:-} "$program" </dev/null || echo "$program cannot tell its cases"
+        EPIO_TEST_LIST=1 ${3:-} "$program" </dev/null || echo "$program cannot list its cases"
     done | tr -d '\r' | sort -u
 }
 

@@ -1,15 +1,15 @@
-/* The benchmark helpers of epio/bench.h: what they report adds up, bad options
- * are refused, and no file is left behind on any way out. */
+/* The benchmark helpers of epio/bench.h: their reports add up, bad options are refused, and no file
+ * is left behind. */
 #include "support.h"
 
 #include <epio/bench.h>
 
 typedef int compare_function(epio_bench_result *result, const epio_bench_options *options);
 
-/* Of the test that runs. */
+/* Of the running test. */
 static const char *directory;
 
-/* What the progress callback saw. */
+/* The arguments of the progress callback. */
 struct progress {
     uint64_t calls;
     uint64_t last;
@@ -130,7 +130,7 @@ static void direct_is_measured_where_supported(fixture *f)
     check_adds_up(&result, &options, "direct durable write");
 }
 
-/* With a queue of one, one operation, odd sizes: nothing divides evenly. */
+/* A queue of one, one operation, odd sizes: nothing divides evenly. */
 static void edges_are_measured(fixture *f)
 {
     epio_bench_options options = small_options(f);
@@ -144,7 +144,7 @@ static void edges_are_measured(fixture *f)
     options.bytes = 4097;
     check_result(epio_bench_compare_read(&result, &options), 0);
     check_adds_up(&result, &options, "read");
-    options.queue_depth = 1000; /* more than there is to do */
+    options.queue_depth = 1000; /* more than there are operations */
     check_result(epio_bench_compare_read(&result, &options), 0);
     options.queue_depth = 1;
     check_adds_up(&result, &options, "read");

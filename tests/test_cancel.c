@@ -7,8 +7,7 @@
 
 /* ---- Every kind in every state ------------------------------------------- */
 
-/* Puts op `one` of that kind into a state, cancels it there, and returns what
- * it should end with. */
+/* Brings op `one` of that kind into a state, cancels it, and returns the expected result. */
 typedef int64_t cancel_in_state(op_fixture *fx, const op_kind *kind, tracked *one,
                                 cancel_origin by);
 
@@ -33,7 +32,7 @@ static int64_t just_submitted(op_fixture *fx, const op_kind *kind, tracked *one,
     check_result(one->op.result, EPIO_EPENDING);
     op_fixture_cancel(fx, by, &one->op);
     gate_open(fx);
-    /* A turn of the loop, which the `done` needs, brings it to a worker. */
+    /* The loop iteration that delivers the canceller starts the op on a worker. */
     return by == FROM_DONE && !kind->ends_at_once ? EPIO_EPENDING : when_cancelled(kind);
 }
 
@@ -78,7 +77,7 @@ static int64_t running(op_fixture *fx, const op_kind *kind, tracked *one, cancel
     return kind->ends_at_once ? EPIO_ECANCELED : kind->success;
 }
 
-/* The worker is through with it, but nobody has looked. */
+/* The worker has completed it, but it is not delivered. */
 static int64_t completed(op_fixture *fx, const op_kind *kind, tracked *one, cancel_origin by)
 {
     uint64_t deadline = now_ns() + 10 * MILLISECOND;
@@ -90,7 +89,7 @@ static int64_t completed(op_fixture *fx, const op_kind *kind, tracked *one, canc
         thread_yield();
     }
     op_fixture_cancel(fx, by, &one->op);
-    /* The flush is done, the sync was not told yet: it may be either. */
+    /* The flush is done, the sync is not: either result is right. */
     return kind->ends_at_once ? EPIO_EPENDING : kind->success;
 }
 
@@ -232,8 +231,7 @@ static void a_linked_op_before_its_first_is_submitted(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* A whole chain that another thread submitted, and that the owner has not seen
- * yet. */
+/* A chain submitted by another thread, not seen by the owner yet. */
 static void a_linked_op_in_the_inbox(fixture *f)
 {
     op_fixture fx;
@@ -362,7 +360,7 @@ static void a_cancel_is_used_up(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* The sync that reported nothing leaves the error to the next one. */
+/* A cancelled sync leaves the error to the next one. */
 static void a_sync_passes_its_error_on(fixture *f)
 {
     static const char nothing[1];
@@ -371,7 +369,7 @@ static void a_sync_passes_its_error_on(fixture *f)
     tracked syncs[2];
     op_fixture_setup(&fx, f);
     gate_shut(&fx);
-    /* Fails only once it is submitted. */
+    /* Fails at submit. */
     epio_submit(epio_write(track(&bad), fx.file, nothing, 1, INT64_MAX));
     epio_submit(epio_sync(track(&syncs[0]), fx.file, EPIO_SYNC_FULL));
     epio_submit(epio_sync(track(&syncs[1]), fx.file, EPIO_SYNC_FULL));
@@ -388,9 +386,9 @@ static void a_sync_passes_its_error_on(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* A VFS may let a worker wait in the inner one's `perform`. What that one would
- * do with such an op if it held it itself is of no concern to a cancel. */
-/* Whatever is in flight on the file, and nothing else. */
+/* A VFS may let a worker wait in the inner VFS's `perform`. A cancel must not depend on what the
+ * inner VFS does with an op that it holds itself. */
+/* All ops in flight on the file, and no others. */
 static void all_of_a_file(fixture *f)
 {
     enum { WRITE, SYNC, LINKED, LOCKED, IN_INBOX, OTHER_FILE, NO_FILE, OPS };
@@ -414,7 +412,7 @@ static void all_of_a_file(fixture *f)
     gate_open(&fx);
     for (int i = 0; i < NO_FILE; i++) {
         op_fixture_run_until_done(&fx, &ops[i]);
-        /* A write that a worker is at may be carried out. */
+        /* A write on a worker may be carried out. */
         check(ops[i].result == (i == OTHER_FILE ? 0 : EPIO_ECANCELED) ||
               (i == WRITE && ops[i].result == 1));
     }
@@ -444,7 +442,7 @@ static void a_read_of_a_stream_on_a_worker(fixture *f)
         epio_submit(epio_read(track(&read_op), stream, into, 4, 0));
         op_fixture_run_until_waiting(&fx, 1);
         gate_open(&fx);
-        op_fixture_run_for(&fx, 20 * MILLISECOND); /* by now it waits inside */
+        op_fixture_run_for(&fx, 20 * MILLISECOND); /* now it waits in the inner VFS */
         op_fixture_cancel(&fx, (cancel_origin)by, &read_op.op);
         op_fixture_run_for(&fx, 5 * MILLISECOND);
         if (system_interrupts_calls()) {
@@ -469,7 +467,7 @@ static void a_read_of_a_stream_on_a_worker(fixture *f)
 
 #define RACE_KINDS 9
 
-/* Cancels what is put before it, at random moments. */
+/* A thread that cancels the ops given to it, at random moments. */
 typedef struct canceller {
     test_thread thread;
     _Atomic(epio_op *) op;
@@ -537,15 +535,14 @@ typedef struct race {
     uint64_t until;
 } race;
 
-/* On a busy machine each round takes as long as hundreds do elsewhere: after a second
- * there are enough. */
+/* On a busy machine each round takes very long: a second of them is enough. */
 static bool race_continues(const race *r, unsigned round, unsigned rounds)
 {
     return round < fixture_rounds(rounds) && (round < rounds / 20 || now_ns() < r->until);
 }
 
-/* Prepares an op of a random kind and returns what it yields if it is not
- * cancelled; EPIO_EPENDING: it would wait for ever. */
+/* Prepares an op of a random kind and returns its result without a cancel; EPIO_EPENDING: it would
+ * wait without end. */
 static int64_t prepare_racer(race *r, epio_op *op, uint64_t kind)
 {
     switch (kind) {
@@ -668,7 +665,7 @@ static void *submit_and_wait(void *argument)
     random_source random = {.state = 21};
     for (unsigned i = 0; !one->failed && race_continues(one->r, i, 3000); i++) {
         uint64_t kind = random_between(&random, 0, RACE_KINDS);
-        kind = kind == 6 ? 0 : kind; /* its file would be the owner's to close */
+        kind = kind == 6 ? 0 : kind; /* the owner would have to close its file */
         int64_t expected = prepare_racer(one->r, &one->op, kind);
         one->op.timeout_ns = random_between(&random, 0, 3) == 0 ? 5 * MICROSECOND : 0;
         epio_submit(&one->op);

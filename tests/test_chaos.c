@@ -1,11 +1,10 @@
-/* Everything at once, by a seed: loops in several threads, files of the system
- * and in memory with and without a limit that all share, one file that all lock,
- * every kind of op, with cancels, deadlines, links, nested polls, guests from
- * another thread and loops that close in the middle. What must hold: each op
- * completes once and with a legal result, no sync completes before its writes,
- * what was written is there, who has a lock alone is alone, all permits come back.
- * EPIO_TEST_SEED repeats a run, EPIO_TEST_SECONDS makes it longer. Both kinds of
- * byte-range locks: EPIO_TEST_RANGE_LOCKS. */
+/* Everything at once, by a seed: loops in several threads, shared files of the system and in memory
+ * with and without a limit, one file that all lock, every kind of op, with cancels, deadlines,
+ * links, nested polls, another thread's ops and loops that close with ops in flight. Checked: each
+ * op completes once and with a legal result, no sync completes before its writes, what was written
+ * is there, an exclusive lock excludes all others, all permits are released. EPIO_TEST_SEED repeats
+ * a run, EPIO_TEST_SECONDS makes it longer. Both kinds of byte-range locks:
+ * EPIO_TEST_RANGE_LOCKS. */
 #include "support.h"
 
 #include <stdatomic.h>
@@ -23,7 +22,7 @@
 
 static uint64_t chaos_seed;
 
-/* Says, beside what `require` does, how to do it all again. */
+/* `require`, with the seed to reproduce it. */
 #define require_seeded(condition) require_seeded_at(condition, #condition, __LINE__)
 
 static void require_seeded_at(bool holds, const char *what, int line)
@@ -40,7 +39,7 @@ static uint64_t now_ns(void)
     return system_monotonic_ns();
 }
 
-/* ---- The world --------------------------------------------------------------- */
+/* ---- Shared state ------------------------------------------------------------ */
 
 typedef enum action {
     ACT_READ,
@@ -83,7 +82,7 @@ struct owner {
     random_source random;
     uint64_t deadline;
     size_t index;
-    bool ends_early; /* closes its loop with everything in flight */
+    bool ends_early; /* closes its loop with ops in flight */
 
     epio_loop *loop;
     epio_vfs *vfs[FILES];
@@ -94,9 +93,9 @@ struct owner {
     uint64_t sequence;
     uint64_t completed;
     uint32_t depth;
-    int written[FILES][SLOTS]; /* the byte a region is full of; -1: it cannot be told */
+    int written[FILES][SLOTS]; /* the byte that fills a region; -1: unknown */
 
-    atomic_int open; /* a guest may come */
+    atomic_int open; /* the guest thread may use it */
     atomic_int guests_left;
 };
 
@@ -158,7 +157,7 @@ static void open_ended(slot *s)
     }
 }
 
-/* Only this thread changes the level of this file, and not now. */
+/* Only this thread changes the level of this file, and no such op is in flight. */
 static void check_alone(const slot *s)
 {
     static atomic_int readers;
@@ -175,7 +174,7 @@ static void check_alone(const slot *s)
     atomic_fetch_sub(mine, 1);
 }
 
-/* Whatever the others do at the time. */
+/* Independent of what the other owners do. */
 static bool is_legal_of_a_lock(const slot *s, int64_t result)
 {
     switch (s->what) {
@@ -263,7 +262,7 @@ static void prepare_transfer(slot *s)
     (void)epio_writev(&s->op, file, s->parts, 2, offset);
 }
 
-/* Mostly the next one up, or it would rarely get anywhere. */
+/* Mostly the next level, as others are often refused. */
 static void prepare_lock(slot *s)
 {
     static const uint32_t next[] = {EPIO_LOCK_SHARED, EPIO_LOCK_RESERVED, EPIO_LOCK_EXCLUSIVE,
@@ -379,7 +378,7 @@ static void step(owner *one)
     }
 }
 
-/* ---- One owner's life --------------------------------------------------------------- */
+/* ---- One owner ---------------------------------------------------------------------- */
 
 static void open_files(owner *one)
 {
@@ -484,7 +483,7 @@ static void *run_owner(void *argument)
     open_files(one);
     open_locked(one);
     atomic_store(&one->open, 1);
-    /* A slow machine may have spent its time on opening. */
+    /* On a slow machine the opens may have taken all the time. */
     for (unsigned steps = 0; steps < LEAST_STEPS || now_ns() < one->deadline; steps++) {
         step(one);
     }
@@ -500,7 +499,7 @@ static void *run_owner(void *argument)
     return NULL;
 }
 
-/* ---- A guest in every loop ------------------------------------------------------------ */
+/* ---- Another thread in every loop ----------------------------------------------------- */
 
 typedef struct guest_thread {
     owner *owners;
@@ -508,7 +507,7 @@ typedef struct guest_thread {
     uint64_t deadline;
 } guest_thread;
 
-/* Writes to a region of its own, reads it back, and cancels now and then. */
+/* Writes to a region of its own, reads it back, and sometimes cancels. */
 static void use_guest_region(guest_thread *one, owner *host)
 {
     unsigned char data[REGION], found[REGION];

@@ -1,5 +1,5 @@
-/* Ends: what the close of a file waits for (law 4), and what the close of a
- * loop makes of everything that is in flight. */
+/* Closing: what the close of a file waits for (law 4), and how the close of a loop ends what is in
+ * flight. */
 #include "op_fixture.h"
 
 #include <errno.h>
@@ -82,7 +82,7 @@ static void cannot_be_cancelled_or_timed_out(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* A worker is at it already. */
+/* It runs on a worker already. */
 static void cannot_be_cancelled_while_it_runs(fixture *f)
 {
     op_fixture fx;
@@ -163,7 +163,7 @@ static void ends_what_waits_on_a_stream(fixture *f)
         check_result(reads[i].calls, 1);
         check_result(reads[i].result, EPIO_ECANCELED);
     }
-    check_result(other_read.calls, 0); /* another's */
+    check_result(other_read.calls, 0); /* of another file */
     if (others[1] != NO_HANDLE) {
         check(pipe_write(others[1], "hello", 5) == 5);
     } else {
@@ -239,7 +239,7 @@ static void is_busy_when_performed_with_ops_in_flight(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* What failed before, the close does not tell again; the file is gone. */
+/* The close does not report an earlier failure again; the file is closed. */
 static void of_a_file_with_a_failed_op(fixture *f)
 {
     op_fixture fx;
@@ -272,7 +272,7 @@ static void reports_an_error_and_frees_the_file(fixture *f)
     epio_op op = {0};
     op_fixture_setup(&fx, f);
     epio_file *file = op_fixture_open(&fx, fx.os, "closed");
-    check(handle_close(epio_file_os_handle(file))); /* behind its back */
+    check(handle_close(epio_file_os_handle(file))); /* unknown to epio */
     check_result(epio_wait(epio_close(&op, file)), EPIO_EBADF);
     check_os_error(&op, OS_ERROR(EBADF));
     op_fixture_teardown(&fx); /* would abort if the file still counted */
@@ -361,7 +361,7 @@ static int submit_everything(op_fixture *fx, epio_file *limited, epio_file *stre
         submit_elsewhere(epio_write(track(&many[n++]), fx->file, "x", 1, 0));
         submit_elsewhere(epio_sync(track(&many[n++]), fx->file, EPIO_SYNC_FULL));
         if (round == 2) {
-            (void)epio_loop_poll(fx->loop, 2 * MILLISECOND, 0); /* some get going */
+            (void)epio_loop_poll(fx->loop, 2 * MILLISECOND, 0); /* some start */
         }
     }
     epio_cancel(&many[0].op);
@@ -450,7 +450,7 @@ static void of_a_loop_can_time_out(fixture *f)
         check(now_ns() - started < 20 * SECOND);
         check(epio_loop_pending(full.fx.loop) > 0);
     }
-    /* Only what stands at the gate is left, and the flush of a sync that ended. */
+    /* Only ops at the gate are left, and the flush of a sync that ended. */
     check(epio_loop_pending(full.fx.loop) <= gate_waiting(&full.fx));
     gate_open(&full.fx);
     check_result(epio_loop_close(full.fx.loop, 60 * SECOND), 0);
@@ -458,7 +458,7 @@ static void of_a_loop_can_time_out(fixture *f)
     full_loop_teardown(&full);
 }
 
-/* Other ways to get to the end of it. */
+/* Other ways to end it. */
 static void of_a_loop_that_keeps_running(fixture *f)
 {
     full_loop full;
@@ -545,7 +545,7 @@ static void of_a_loop_in_every_wait(fixture *f)
     }
 }
 
-/* ---- What comes during the close ----------------------------------------- */
+/* ---- Ops submitted during the close -------------------------------------- */
 
 typedef struct later {
     tracked ops[8];
@@ -592,7 +592,7 @@ static void of_a_loop_ends_new_ops(fixture *f)
     check_result(more.ops[7].calls, 1);
     check_result(more.ops[7].result, 0);
     check_result(file_size(fixture_path(fx.f, "file")), 4096);
-    /* And after it. */
+    /* After the close. */
     epio_op op = {0};
     check_result(epio_wait(epio_sleep(&op, fx.os, 0)), EPIO_ECANCELED);
     check_result(epio_wait(epio_read(&op, fx.file, &later_byte, 1, 0)), EPIO_ECANCELED);
@@ -610,7 +610,7 @@ static void resubmit(tracked *one)
     }
 }
 
-/* A `done` that never lets go gets its op back each time. */
+/* A `done` that always resubmits: the op ends each time. */
 static void of_a_loop_whose_done_resubmits(fixture *f)
 {
     op_fixture fx;
@@ -625,7 +625,7 @@ static void of_a_loop_whose_done_resubmits(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* An open that was running comes through, and its file is there to be closed. */
+/* A running open succeeds, and its file must be closed. */
 static void of_a_loop_delivers_a_running_open(fixture *f)
 {
     op_fixture fx;
@@ -672,12 +672,12 @@ static void of_a_loop_from_inside_a_done(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* Threads that go on submitting and waiting while the loop is closed. */
+/* Threads that submit and wait while the loop is closed. */
 typedef struct busy_thread {
     op_fixture *fx;
     test_thread thread;
     atomic_bool seen_cancel;
-    int64_t odd; /* a result that should not be */
+    int64_t odd; /* an unexpected result */
 } busy_thread;
 
 static void *keep_submitting(void *argument)
@@ -694,7 +694,7 @@ static void *keep_submitting(void *argument)
             break;
         }
     }
-    for (int i = 0; i < 20; i++) { /* from then on it is the only answer */
+    for (int i = 0; i < 20; i++) { /* from now on it is the only result */
         int64_t result = epio_wait(epio_current_time(&op, one->fx->os));
         if (result != EPIO_ECANCELED) {
             one->odd = result;

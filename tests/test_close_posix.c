@@ -1,6 +1,6 @@
-/* A close returns when the file is closed for everybody: what was a program's file a moment
- * ago can be executed, which POSIX systems refuse while any descriptor is open that could
- * write to it. The rest is in test_close.c. */
+/* A close returns when no descriptor of the file is left: a program that was just written can be
+ * executed, which POSIX systems refuse while a descriptor is open for writing. The rest is in
+ * test_close.c. */
 #include "support.h"
 
 #include <dirent.h>
@@ -20,7 +20,7 @@ enum { DIRECT_WRITES, COLD_READS, WORKLOADS };
 
 static epio_op ops[MOST_BLOCKS];
 
-/* A program that does nothing, filled up to whole blocks. */
+/* A program that does nothing, padded to whole blocks. */
 typedef struct program {
     unsigned char *bytes;
     uint64_t blocks;
@@ -41,7 +41,7 @@ static program load(void)
     return loaded;
 }
 
-/* Leaves them in flight, unless the setting performs. */
+/* Leaves them in flight, except in a setting that performs. */
 static void submit_blocks(fixture *f, epio_file *file, const program *one, bool writes,
                           unsigned char *room)
 {
@@ -101,7 +101,7 @@ static void make_program(fixture *f, const char *path, const program *one, unsig
     }
 }
 
-/* 0, or why it could not be. */
+/* 0, or errno. */
 static int execute(const char *path)
 {
     char *const words[] = {"true", NULL};
@@ -137,7 +137,7 @@ static void what_was_written_can_be_executed(fixture *f)
     free(one.bytes);
 }
 
-/* ---- Closed while reads go together ------------------------------------------------ */
+/* ---- Closed between batched reads -------------------------------------------------- */
 
 #define READS 32u
 #define ROUNDS 200u
@@ -157,7 +157,7 @@ static void read_block(epio_op *op, const reader *one)
     epio_submit(epio_read(op, one->file, data[slot], sizeof data[slot], slot * sizeof data[slot]));
 }
 
-/* Round by round, each of so many reads at once that a ring keeps the file at hand. */
+/* Rounds of as many reads as make a ring register the file. */
 static void block_read(epio_op *op)
 {
     epio_op close = {0};
@@ -202,7 +202,7 @@ static void a_close_between_batched_reads(fixture *f)
 
 /* ---- Threads of the kernel ---------------------------------------------------------- */
 
-/* Those of a ring have the file for a moment after its op was completed. */
+/* A kernel thread of a ring may hold the file for a moment after the op's completion. */
 static unsigned count_threads_of_rings(void)
 {
     unsigned count = 0;

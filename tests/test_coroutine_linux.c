@@ -1,6 +1,5 @@
-/* Stacks of their own, as coroutines have: a `done` may leave the stack of its loop for
- * another and poll there, wherever in memory that lies. No nested turn is taken for one whose
- * outer was left. */
+/* Stacks of coroutines: a `done` may switch from its loop's stack to another and poll there,
+ * wherever in memory that is. A nested iteration is not mistaken for one whose outer was left. */
 #include "op_fixture.h"
 
 #if !defined(__GLIBC__)

@@ -1,4 +1,4 @@
-/* A layer by epio/layer.h: two functions that see ops go and come back, on a loop and
+/* A layer by epio/layer.h: two functions that see ops go down and return, on a loop and
  * performed. */
 #include "support.h"
 
@@ -13,7 +13,7 @@ typedef struct watcher {
     unsigned after[EPIO_KIND_COUNT];
     int refuses; /* what `before` returns; 0: nothing */
     unsigned destroyed;
-    int64_t changes_to; /* result of what comes back; 0: as it is */
+    int64_t changes_to; /* result of ops that return; 0: unchanged */
     unsigned open_files;
 } watcher;
 
@@ -152,7 +152,7 @@ static void ends_ops_before_they_go(fixture *f)
     check_op(f, epio_read(&op, file, &byte, 1, 0), EPIO_EACCES);
     check_op(f, epio_size(&op, file), EPIO_EACCES);
     check(one.after[EPIO_KIND_READ] == 0 && one.after[EPIO_KIND_OPEN] == 1);
-    /* But not what must be carried out. */
+    /* But not ops that must be carried out. */
     check_op(f, epio_unlock(&op, file, EPIO_LOCK_NONE), 0);
     check_op(f, epio_close(&op, file), 0);
     check(one.open_files == 0 && one.after[EPIO_KIND_CLOSE] == 1);

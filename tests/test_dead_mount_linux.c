@@ -1,7 +1,7 @@
-/* A file system that never answers: what is on it keeps neither what is elsewhere nor its
- * own callers. System calls about paths with "/dead/" in them, and those about the files
- * of one device, are held by a filter which asks another thread (seccomp_unotify(2)),
- * until the test lets them go. Only Linux has that. */
+/* A file system that never answers: ops on it block neither ops elsewhere nor their own callers. A
+ * seccomp filter (seccomp_unotify(2)) sends system calls on paths with "/dead/" in them, and those
+ * on the files of one device, to a thread that holds them until the test releases them. Only Linux
+ * has that. */
 #include "fork.h"
 #include "op_fixture.h"
 
@@ -32,8 +32,8 @@ static struct {
     int listener; /* the server's */
     bool dead;
     dev_t dead_device; /* calls about its files hang, too; 0: none */
-    bool no_threads;   /* whoever wants to start one is told EAGAIN */
-    size_t refused;    /* how often */
+    bool no_threads;   /* starting a thread fails with EAGAIN */
+    size_t refused;    /* number of such failures */
     uint64_t held[MOST_HELD];
     size_t count;
 } mount = {.mutex = PTHREAD_MUTEX_INITIALIZER};
@@ -75,7 +75,7 @@ static const int calls_about_files[] = {SYS_fsync, SYS_fdatasync, SYS_ftruncate,
 
 #define FILE_CALLS (sizeof calls_about_files / sizeof calls_about_files[0])
 
-/* By which a thread begins. */
+/* These start a thread. */
 static const int calls_for_threads[] = {
     SYS_clone,
 #if defined(SYS_clone3)
@@ -103,14 +103,14 @@ static bool is_for_thread(const struct seccomp_data *data)
     return is;
 }
 
-/* The thread is in this process, and in the call; but what it wrote there no lock has
- * brought here, so the kernel reads it. */
+/* The calling thread is in this process. No lock has made its memory visible here, so the kernel
+ * reads it. */
 static bool is_on_the_mount(uint64_t path)
 {
     char text[512] = {0};
     struct iovec here = {.iov_base = text, .iov_len = sizeof text - 1};
     struct iovec there = {.iov_base = (void *)(uintptr_t)path, .iov_len = sizeof text - 1};
-    /* As much as there is before the next page that is not. */
+    /* Only up to the end of the page, if the next one is not mapped. */
     if (process_vm_readv(getpid(), &here, 1, &there, 1, 0) <= 0) {
         size_t to_the_page = 4096 - path % 4096;
         here.iov_len = to_the_page < sizeof text ? to_the_page : sizeof text - 1;
@@ -144,7 +144,7 @@ static bool is_about_the_mount(const struct seccomp_data *data)
 static void let_continue(uint64_t id)
 {
     struct seccomp_notif_resp answer = {.id = id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
-    /* A thread that was killed does not wait any more. */
+    /* Fails for a thread that was killed. */
     (void)syscall(SYS_ioctl, mount.listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
 }
 
@@ -154,7 +154,7 @@ static void refuse(uint64_t id)
     (void)syscall(SYS_ioctl, mount.listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
 }
 
-static int listener_line[2]; /* brings the server its listener */
+static int listener_line[2]; /* sends the listener to the server */
 
 static void *serve_mount(void *unused)
 {
@@ -232,8 +232,8 @@ static size_t mount_refused(void)
     return count;
 }
 
-/* For the calling thread and those that it starts from now on; there is no way back.
- * False: the system has no such filters. */
+/* Filters the calling thread and all that it starts from now on, irrevocably. False: the system has
+ * no such filters. */
 static bool mount_begin(void)
 {
     const size_t filtered = CALLS;
@@ -264,14 +264,14 @@ static bool mount_begin(void)
     return true;
 }
 
-/* ---- What the tests share ---------------------------------------------------- */
+/* ---- The fixture ------------------------------------------------------------- */
 
 typedef struct mount_fixture {
     const char *directory;
     epio_loop *loop;
     epio_vfs *os;
     epio_vfs *trace; /* over it */
-    epio_vfs *limit; /* over that, with room for all */
+    epio_vfs *limit; /* over that, with enough permits */
     epio_semaphore *semaphore;
 } mount_fixture;
 
@@ -281,7 +281,7 @@ static const char *path_in(const mount_fixture *s, const char *name, char *path)
     return path;
 }
 
-/* False: not on this system. The mount lives, as yet. */
+/* False: not on this system. The mount still answers. */
 static bool mount_fixture_setup(mount_fixture *s, const char *directory)
 {
     char path[512];
@@ -306,7 +306,7 @@ static void mount_fixture_teardown(mount_fixture *s)
     epio_loop_destroy(s->loop);
 }
 
-/* Polls until so many calls hang. */
+/* Polls until `count` calls hang. */
 static void wait_until_held(const mount_fixture *s, size_t count)
 {
     while (mount_held() < count) {
@@ -321,8 +321,8 @@ static void drain(const mount_fixture *s)
     }
 }
 
-/* Until the process has no more threads and descriptors than that. What hung is on its way
- * out; a worker that finds nothing to do leaves after two seconds. */
+/* Waits until the process has no more threads and descriptors than that. A worker without work
+ * leaves after two seconds. */
 static void wait_until_released(int threads, int descriptors)
 {
     /* A sanitizer has threads of its own. */
@@ -332,7 +332,7 @@ static void wait_until_released(int threads, int descriptors)
     }
 }
 
-/* One of each verb about a healthy file. */
+/* One op of each verb on a healthy file. */
 static void check_works_elsewhere(const mount_fixture *s, epio_vfs *vfs, int round)
 {
     char one[512];
@@ -356,7 +356,7 @@ static void check_works_elsewhere(const mount_fixture *s, epio_vfs *vfs, int rou
     check_result(epio_wait(epio_delete(&op, vfs, other, 0)), 0);
 }
 
-/* ---- Others go on -------------------------------------------------------------- */
+/* ---- Ops elsewhere ------------------------------------------------------------- */
 
 #define MOST_HUNG 100
 
@@ -384,7 +384,7 @@ static void others_continue_in_child(void *directory)
             check_result(hung[j].calls, 0);
             epio_cancel(&hung[j].op);
         }
-        drain(&s); /* while the mount is as dead as ever */
+        drain(&s); /* while the mount still hangs */
         for (size_t j = 0; j < counts[i]; j++) {
             check_result(hung[j].result, EPIO_ECANCELED);
             check(hung[j].op.file == NULL);
@@ -400,7 +400,7 @@ static void others_continue(fixture *f)
     check_result(run_in_fork(others_continue_in_child, (void *)(uintptr_t)f->directory), 0);
 }
 
-/* ---- Callers are given back ------------------------------------------------------- */
+/* ---- Cancelled ops return --------------------------------------------------------- */
 
 enum { OPEN, TEMPORARY, DELETE, RENAME, RENAME_TO, ACCESS, FULL_PATHNAME, VERBS };
 
@@ -434,8 +434,7 @@ static void *cancel_in_thread(void *op)
     return NULL;
 }
 
-/* The names and the buffer are the caller's again at once, and freed: what the thread still
- * looks at is its own. */
+/* The caller frees the names and the buffer at once: the hung thread uses its own copies. */
 static void cancel_and_free(mount_fixture *s, int verb, epio_vfs *vfs, int ending)
 {
     char in_directory[512];
@@ -483,7 +482,7 @@ static void cancelled_ops_return_in_child(void *directory)
             mount_set(false);
         }
     }
-    /* An open that came through in the end has been closed. */
+    /* A file that the hung open opened was closed. */
     wait_until_released(INT32_MAX, descriptors);
     mount_fixture_teardown(&s);
 }
@@ -493,7 +492,7 @@ static void cancelled_ops_return(fixture *f)
     check_result(run_in_fork(cancelled_ops_return_in_child, (void *)(uintptr_t)f->directory), 0);
 }
 
-/* The threads that hang have to do without the loop, and bring nothing back. */
+/* The hung threads outlive the loop, and complete nothing. */
 static void a_loop_is_destroyed_despite_hung_threads_in_child(void *directory)
 {
     static tracked hung[VERBS];
@@ -569,7 +568,7 @@ static void nothing_leaks_in_many_rounds_in_child(void *directory)
         wait_until_released(INT32_MAX, descriptors);
         memory = round == rounds / 2 ? system_peak_memory() : memory;
     }
-    /* Sanitizers have memory of their own for what threads have done: once 14 MiB more. */
+    /* Sanitizers keep memory of ended threads: 14 MiB were seen. */
     check(system_peak_memory() < memory + ((fixture_is_slow() ? 64 : 8) << 20));
     mount_fixture_teardown(&s);
 }
@@ -580,11 +579,11 @@ static void nothing_leaks_in_many_rounds(fixture *f)
         run_in_fork(nothing_leaks_in_many_rounds_in_child, (void *)(uintptr_t)f->directory), 0);
 }
 
-/* ---- Files of a mount that hangs ------------------------------------------------------ */
+/* ---- Files of a hung mount ------------------------------------------------------------ */
 
 #define HUNG_FLUSHES 12
 
-/* More flushes than there are threads for them hang on one file system; another's go on. */
+/* More flushes than there are threads hang on one file system; those of another continue. */
 static void flushes_elsewhere_continue_in_child(void *directory)
 {
     static tracked syncs[HUNG_FLUSHES];
@@ -631,7 +630,7 @@ static void flushes_elsewhere_continue(fixture *f)
 
 #define WRITES_BEHIND 100
 
-/* One file hangs, and more waits for it than a thread looks through for another's. */
+/* One file hangs, and more ops wait for it than a thread searches for another file's. */
 static void writes_elsewhere_continue_in_child(void *directory)
 {
     static tracked ops[1 + WRITES_BEHIND];
@@ -680,7 +679,7 @@ static uint64_t fastest_read(mount_fixture *s, epio_file *file)
     epio_op op = {0};
     char bytes[16];
     for (int i = 0; i < 50; i++) {
-        (void)epio_loop_poll(s->loop, MILLISECOND, 0); /* other ops get to wait, too */
+        (void)epio_loop_poll(s->loop, MILLISECOND, 0); /* other ops are queued, too */
         uint64_t started = now_ns();
         epio_submit(epio_read(&op, file, bytes, sizeof bytes, 0));
         check(epio_wait(&op) > 0);
@@ -690,7 +689,7 @@ static uint64_t fastest_read(mount_fixture *s, epio_file *file)
     return quickest;
 }
 
-/* So many reads wait for what hangs that looking through them takes longer than a read. */
+/* So many reads wait for a hung file that a search through them takes longer than a read. */
 static void reads_elsewhere_stay_fast_in_child(void *directory)
 {
     static tracked hung[READS_BEHIND];
@@ -738,9 +737,9 @@ static void reads_elsewhere_stay_fast(fixture *f)
                  0);
 }
 
-/* ---- No more threads ---------------------------------------------------------------------- */
+/* ---- No threads --------------------------------------------------------------------------- */
 
-/* There is no thread to be had for the op, and a moment later there is. */
+/* No thread can be started for the op; a moment later one can. */
 static void get_a_thread_later(mount_fixture *s, epio_op *op)
 {
     mount_set_no_threads(true);
@@ -752,7 +751,7 @@ static void get_a_thread_later(mount_fixture *s, epio_op *op)
     check(epio_loop_poll(s->loop, 5 * SECOND, 0) == 1);
 }
 
-/* The only thread of a lane hangs while something elsewhere wants one. */
+/* The only thread of a lane hangs while an op elsewhere needs one. */
 static void threads_become_available_again_in_child(void *directory)
 {
     static tracked hung;
@@ -799,7 +798,7 @@ static void threads_become_available_again(fixture *f)
         run_in_fork(threads_become_available_again_in_child, (void *)(uintptr_t)f->directory), 0);
 }
 
-/* ---- The owner heeds others ------------------------------------------------------------- */
+/* ---- The owner reacts to other threads -------------------------------------------------- */
 
 typedef struct intervention {
     mount_fixture *mount_fixture;
@@ -829,7 +828,7 @@ static void *intervene(void *argument)
     return NULL;
 }
 
-/* The first that another thread ever wants of this loop, which has nothing else to do. */
+/* The first use of this loop by another thread; the loop has nothing else to do. */
 static void the_owner_stays_responsive_in_child(void *directory)
 {
     char path[512];
@@ -877,12 +876,12 @@ static void *submit_and_continue(void *argument)
     while (mount_held() == 0) {
         thread_yield();
     }
-    check_result(epio_wait(epio_sleep(&op, s->os, 0)) >= 0, 1); /* whoever runs the loop hears it */
+    check_result(epio_wait(epio_sleep(&op, s->os, 0)) >= 0, 1); /* a running loop is notified */
     mount_set(false);
     return NULL;
 }
 
-/* A read that is waited for, of a file that is on no disk of this machine. */
+/* epio_wait for a read of a file that is not local. */
 static void the_owner_never_blocks_in_a_read_in_child(void *directory)
 {
     char bytes[16];
@@ -903,7 +902,7 @@ static void the_owner_never_blocks_in_a_read_in_child(void *directory)
         epio_vfs *vfs = layers != 0 ? trace : fresh.os;
         check_result(epio_wait(epio_open(&op, vfs, "/proc/version", EPIO_OPEN_READ)), 0);
         epio_file *file = op.file;
-        for (int again = 0; again < 2; again++) { /* the second is on the short path */
+        for (int again = 0; again < 2; again++) { /* the second takes the fast path */
             check(epio_wait(epio_read(&op, file, bytes, sizeof bytes, 0)) > 0);
         }
         mount_set(true);
@@ -923,7 +922,7 @@ static void the_owner_never_blocks_in_a_read(fixture *f)
         run_in_fork(the_owner_never_blocks_in_a_read_in_child, (void *)(uintptr_t)f->directory), 0);
 }
 
-/* Waited for, with nothing else in flight. */
+/* By epio_wait, with nothing else in flight. */
 static void a_deadline_is_kept_in_child(void *directory)
 {
     char path[512];
@@ -951,7 +950,8 @@ static void a_deadline_is_kept(fixture *f)
     check_result(run_in_fork(a_deadline_is_kept_in_child, (void *)(uintptr_t)f->directory), 0);
 }
 
-/* What hangs may have opened a file, but not one of those that the caller forgot. */
+/* A hung open may have left a file open, which is no error; a file that the caller did not close is
+ * one. */
 static void an_unclosed_file_aborts_in_child(void *directory)
 {
     char path[512];

@@ -1,6 +1,5 @@
-/* Deadlines: timeout_ns on every kind of op in every state. That a deadline
- * ends an op as a cancel does, but for its name, is shown here; the cancels
- * themselves are test_cancel's. */
+/* Deadlines: timeout_ns on every kind of op in every state. A deadline ends an op like a cancel,
+ * with another error; cancels are tested by test_cancel.c. */
 #include "op_fixture.h"
 
 #include <stdatomic.h>
@@ -16,7 +15,7 @@ static void check_took(uint64_t started, uint64_t at_least, uint64_t at_most)
 
 /* ---- Every kind in every state ------------------------------------------- */
 
-/* `timed` has its timeout; returns what it should end with. */
+/* Submits `timed` with a timeout; returns the expected result. */
 typedef int64_t expire_in_state(op_fixture *fx, const op_kind *kind, tracked *one);
 
 static int64_t when_expired(const op_kind *kind)
@@ -43,8 +42,8 @@ static int64_t queued(op_fixture *fx, const op_kind *kind, tracked *one)
     return when_expired(kind);
 }
 
-/* Submits it until a worker has begun before the deadline: a busy machine may be slow to start the
- * thread. Returns the timeout that was enough. */
+/* Submits it until a worker has started before the deadline: a busy machine may be slow to start
+ * the thread. Returns the timeout that was enough. */
 static uint64_t submit_until_running(op_fixture *fx, const op_kind *kind, tracked *one)
 {
     uint64_t timeout = fixture_is_slow() ? 500 * MILLISECOND : 100 * MILLISECOND;
@@ -83,7 +82,7 @@ static int64_t in_the_inbox(op_fixture *fx, const op_kind *kind, tracked *one)
     one->op.timeout_ns = SHORTLY;
     submit_elsewhere(&one->op);
     sleep_ns(2 * SHORTLY);
-    /* The first that the loop sees of it is that it is too late. */
+    /* The deadline has passed before the loop sees the op. */
     (void)epio_loop_poll(fx->loop, 0, 0);
     gate_open(fx);
     return kind->cannot_be_cancelled ? kind->success : EPIO_EPENDING;
@@ -217,7 +216,7 @@ static void of_what_waits(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* Another's loop, and epio_wait. */
+/* epio_wait on the loop of another thread. */
 typedef struct foreign_wait {
     epio_op op;
     atomic_bool over;
@@ -281,7 +280,7 @@ static void is_used_up_by_one_submission(fixture *f)
     check_result(epio_perform(epio_sleep(&one.op, fx.os, HOUR)), EPIO_ETIMEDOUT);
     check_result(one.op.timeout_ns, 0);
     check_result(epio_perform(epio_sleep(&one.op, fx.os, 2 * MILLISECOND)), 2 * MILLISECOND);
-    /* A verb that is wrong uses it up as well. */
+    /* An invalid op uses it up, too. */
     one.op.timeout_ns = HOUR;
     check_result(epio_wait(epio_work(&one.op, fx.os, NULL)), EPIO_EINVAL);
     check_result(one.op.timeout_ns, 0);
@@ -305,8 +304,8 @@ static void counts_from_the_submit(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* The sleep that is as long as its deadline is not told apart; one that is
- * shorter sleeps well, one that is longer does not. */
+/* A sleep shorter than its deadline succeeds, a longer one does not; if both are equal either is
+ * right. */
 static void of_sleeps_of_all_lengths(fixture *f)
 {
     op_fixture fx;
@@ -331,7 +330,7 @@ static void of_sleeps_of_all_lengths(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* Timers end in the order of their time, whatever the order of submission. */
+/* Timers expire in the order of their time, not of submission. */
 static tracked *order_seen[200];
 static size_t order_count;
 
@@ -344,7 +343,7 @@ static void are_kept_in_order(fixture *f)
 {
     op_fixture fx;
     static tracked all[200];
-    /* When each is due: the clock is read somewhere within its submit. */
+    /* The earliest time of each: the clock is read within its submit. */
     static uint64_t earliest[200];
     static uint64_t latest[200];
     random_source random = {.state = 5};

@@ -1,6 +1,6 @@
-/* The descriptors that the library makes, in a program without standard streams: none has
- * a number below 3, and none is inherited. In processes of their own, whose streams are
- * closed; only POSIX has such numbers. */
+/* The descriptors that the library opens, in a program without standard streams: none is below 3,
+ * and none is inherited. In child processes, whose streams are closed; only POSIX has such
+ * numbers. */
 #include "fork.h"
 
 #include <errno.h>
@@ -14,7 +14,7 @@
 #define STREAMS 3
 #define HIGHEST 256
 
-/* ---- What is open ------------------------------------------------------------ */
+/* ---- Open descriptors -------------------------------------------------------- */
 
 static bool was_open[HIGHEST];
 
@@ -33,7 +33,7 @@ static void close_streams(void)
     }
 }
 
-/* The rest was made here. */
+/* The others were opened here. */
 static void check_numbers(void)
 {
     for (int i = 0; i < STREAMS; i++) {
@@ -44,7 +44,7 @@ static void check_numbers(void)
     }
 }
 
-/* ---- All that makes one -------------------------------------------------------- */
+/* ---- Everything that opens one ------------------------------------------------- */
 
 typedef struct paths {
     const char *directory;
@@ -101,8 +101,8 @@ static void use_files(epio_vfs *vfs, const paths *at)
     check_numbers();
 }
 
-/* Adopted files have a description of their own for their locks, and streams that block
- * one for their transfers. */
+/* Adopted files get a description of their own for locks, and blocking streams one for
+ * transfers. */
 static void use_adopted_ones(epio_vfs *vfs, const paths *at)
 {
     epio_op op = {0};
@@ -185,7 +185,7 @@ static void no_descriptor_is_a_standard_stream(fixture *f)
     check_result(run_in_fork(use_everything, &at), 0);
 }
 
-/* ---- Not for a moment either ----------------------------------------------------- */
+/* ---- Not even for a moment ------------------------------------------------------- */
 
 #define MESSAGES_TO STDERR_FILENO
 #define OPENS 1000
@@ -207,7 +207,7 @@ static void open_and_close(const char *path)
     epio_op op = {0};
     check_result(epio_perform(epio_open(&op, vfs, path, READ_WRITE)), 0);
     epio_file *file = op.file;
-    /* Its own lock descriptor, opened anew. */
+    /* Opened again for its locks. */
     int adopted = fcntl((int)epio_file_os_handle(file), F_DUPFD_CLOEXEC, STREAMS);
     check_result(epio_perform(epio_adopt(&op, vfs, adopted, 0)), 0);
     epio_file *other = op.file;
@@ -224,7 +224,8 @@ static void *open_often(void *path)
     return NULL;
 }
 
-/* Standard errors are closed, and another thread has many to tell while two open files. */
+/* Standard error is closed, and another thread prints many messages while two threads open
+ * files. */
 static void print_into_nothing(void *argument)
 {
     test_thread printer;

@@ -1,7 +1,6 @@
-/* Reads and writes that have to wait for the disk, whoever does that: past the page
- * cache (EPIO_OPEN_DIRECT), and of what the page cache has lost. Many at once, at
- * the end of a file, cancelled, from other threads, while a loop changes hands or is
- * embedded. */
+/* Reads and writes that wait for the disk, on every backend: direct (EPIO_OPEN_DIRECT), and of what
+ * the page cache has dropped. Many at once, at the end of a file, cancelled, from other threads,
+ * while the loop is detached or embedded. */
 #include "support.h"
 
 #include <stdatomic.h>
@@ -103,7 +102,7 @@ static void check_blocks(const transfers *all)
 
 /* ---- Files --------------------------------------------------------------- */
 
-/* Not every file system lets the page cache be passed by. */
+/* Not every file system has direct transfers. */
 static epio_file *open_direct(fixture *f, const char *name)
 {
     epio_op op = {0};
@@ -125,7 +124,7 @@ static void fill_file(fixture *f, const char *name, uint64_t len)
     free(data);
 }
 
-/* Written out, and no more in memory, if the system listens. */
+/* Written out and dropped from the page cache, if the system does so. */
 static epio_file *open_uncached(fixture *f, const char *name)
 {
     epio_op op = {0};
@@ -137,7 +136,7 @@ static epio_file *open_uncached(fixture *f, const char *name)
 
 /* ---- Many at once --------------------------------------------------------- */
 
-/* More than a ring or a port has room for. */
+/* More than a ring or a port holds. */
 static void many_direct_transfers_at_once(fixture *f)
 {
     transfers all;
@@ -178,7 +177,7 @@ static void submit_again(epio_op *op)
     }
 }
 
-/* What a `done` submits goes on with what is in flight. */
+/* What a `done` submits joins what is in flight. */
 static void direct_reads_follow_one_another(fixture *f)
 {
     transfers all;
@@ -230,7 +229,7 @@ typedef struct grower {
     atomic_bool stop;
 } grower;
 
-/* Longer and shorter, as fast as can be. */
+/* Grows and shrinks the file continually. */
 static void *grow_and_shrink(void *argument)
 {
     grower *one = argument;
@@ -242,7 +241,7 @@ static void *grow_and_shrink(void *argument)
     return NULL;
 }
 
-/* Whoever reads across an end that moves gets what was there, at one time or other. */
+/* A read across a moving end returns bytes that were there at some time. */
 static void a_read_across_the_end_of_a_growing_file(fixture *f)
 {
     enum { PARTS = 4 };
@@ -352,13 +351,13 @@ static void cancelled_direct_transfers_end_once(fixture *f)
     submit_all(&all, submit_write);
     wait_for_all(&all);
     submit_all(&all, submit_read);
-    epio_cancel(&all.each[all.count - 1].op); /* nobody has looked at it yet */
+    epio_cancel(&all.each[all.count - 1].op); /* not seen by the loop yet */
     (void)epio_loop_poll(f->loop, 0, 1);
     for (unsigned i = 0; i < all.count; i++) {
         epio_cancel(&all.each[i].op);
     }
     wait_for_all(&all);
-    if (SYSTEM_IS_POSIX) { /* Windows has begun them all */
+    if (SYSTEM_IS_POSIX) { /* on Windows all have started */
         check_result(all.each[all.count - 1].op.result, EPIO_ECANCELED);
     }
     for (unsigned i = 0; i < all.count; i++) {
@@ -397,7 +396,7 @@ static void *poll_until_all(void *argument)
     transfers *all = argument;
     wait_for_all(all);
     submit_all(all, submit_read);
-    epio_loop_detach(all->loop); /* those in flight are whoever's that comes */
+    epio_loop_detach(all->loop); /* the next owner delivers those in flight */
     return NULL;
 }
 
@@ -437,7 +436,7 @@ static void direct_reads_of_another_thread(fixture *f)
     wait_for_all(&all);
     all.finished = 0;
     thread_start(&thread, submit_reads, &all);
-    wait_for_all(&all); /* who waits for the disk is woken for them */
+    wait_for_all(&all); /* an owner that waits for the disk is woken for them */
     (void)thread_join(thread);
     for (unsigned i = 0; i < all.count; i++) {
         all.each[i].calls--; /* the write's */
@@ -454,7 +453,7 @@ static void *wake_later(void *argument)
     return NULL;
 }
 
-/* A loop that waits for the disk and for a pipe at once. */
+/* A loop that waits for the disk and a pipe at once. */
 static void the_disk_and_a_stream_at_once(fixture *f)
 {
     transfers all;
@@ -529,7 +528,7 @@ static void *poll_when_signalled(void *argument)
     return NULL;
 }
 
-/* Whoever takes the loop waits for its handle before he has ever polled it. */
+/* The new owner waits for the handle before its first poll. */
 static void an_embedded_loop_is_detached(fixture *f)
 {
     transfers all;

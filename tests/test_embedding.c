@@ -1,5 +1,5 @@
-/* A loop inside somebody else's: its handle in a plain loop of waits and in
- * GLib's, and the call on being ready. */
+/* A loop embedded in another: its handle in a plain loop of waits and in GLib's, and the on_ready
+ * function. */
 #include "support.h"
 
 #include <stdatomic.h>
@@ -10,7 +10,7 @@
 
 #define MILLISECOND UINT64_C(1000000)
 
-/* How long what must come may take; how long nothing may come. */
+/* Timeout of what must happen; time in which nothing may happen. */
 #define PATIENCE_MS 20000
 #define SILENCE_MS 30
 
@@ -39,7 +39,7 @@ static bool readable_within(intptr_t handle, int milliseconds)
     return handle_is_ready(handle, milliseconds);
 }
 
-/* Polls only when the handle says so, and until nothing is in flight. */
+/* Polls only when the handle is ready, until nothing is in flight. */
 static uint64_t drive(fixture *f, intptr_t handle, uint32_t max)
 {
     uint64_t delivered = 0;
@@ -52,7 +52,7 @@ static uint64_t drive(fixture *f, intptr_t handle, uint32_t max)
     return delivered;
 }
 
-/* The handle may be readable for what was just done; then it must be still. */
+/* The handle may still be readable for the last ops; then it must stay quiet. */
 static void check_quiet(fixture *f, intptr_t handle)
 {
     while (readable_within(handle, SILENCE_MS)) {
@@ -125,7 +125,7 @@ static void handle_signals_timers(fixture *f)
     check(drive(f, handle, 0) == (uint64_t)(2 - calls_before));
     check(now_ns() - started >= 60 * MILLISECOND);
 
-    /* Once it is cancelled its time means nothing any more. */
+    /* A cancelled sleep's time does not count any more. */
     epio_submit(epio_sleep(count_delivery(&ops[0], &calls), f->vfs, 60 * MILLISECOND));
     ops[1].timeout_ns = 60 * MILLISECOND;
     epio_submit(epio_sleep(count_delivery(&ops[1], &calls), f->vfs, 3600000 * MILLISECOND));
@@ -139,7 +139,7 @@ static void handle_signals_timers(fixture *f)
     check(!readable_within(handle, 150));
 }
 
-/* Slept for in vain, a loop is not woken all the time until then. */
+/* A timer that is not due does not keep the handle readable. */
 static void handle_is_still_until_the_timer(fixture *f)
 {
     epio_op op = {0};
@@ -151,7 +151,7 @@ static void handle_is_still_until_the_timer(fixture *f)
         (void)epio_loop_poll(f->loop, 0, 0);
         wakes++;
     }
-    check(wakes <= 4); /* it was submitted, it is due, and a little more */
+    check(wakes <= 4); /* for the submission, for the expiry, and two spurious ones */
 }
 
 static void handle_signals_submissions(fixture *f)
@@ -187,7 +187,7 @@ static void handle_stays_readable_while_something_is_left(fixture *f)
     check_quiet(f, handle);
 }
 
-/* The loop was in use already, and something is ready when it is embedded. */
+/* Embedded late: the loop was in use, and ops are ready. */
 static void handle_made_late_signals_what_is_ready(fixture *f)
 {
     epio_op ops[2] = {{0}, {0}};
@@ -227,11 +227,11 @@ static void handle_signals_streams(fixture *f)
     check(drive(f, handle, 0) == 1 && strcmp(found, "abc") == 0);
     check_quiet(f, handle);
 
-    /* More than a pipe holds: goes on as the reader takes it. */
+    /* More than a pipe holds: continues as the reader reads. */
     epio_submit(epio_write(&writing, writer, big, sizeof big, 0));
     size_t got = 0;
     while (epio_op_pending(&writing)) {
-        /* Where a write is one call of the system it tells only when all was taken. */
+        /* Where a write is one system call, the handle is signalled only at its end. */
         int patience = got < sizeof big ? 100 : PATIENCE_MS;
         check(readable_within(handle, patience) || got < sizeof big);
         (void)epio_loop_poll(f->loop, 0, 0);
@@ -246,7 +246,7 @@ static void handle_signals_streams(fixture *f)
     fixture_close(f, writer);
 }
 
-/* What a poll itself brought to its end it does not tell of. */
+/* The handle is not signalled for what a poll completed itself. */
 static void one_poll_is_enough(fixture *f)
 {
     intptr_t ends[2];
@@ -298,7 +298,7 @@ static void handle_signals_other_threads(fixture *f)
     epio_submit(epio_sleep(&sleeping, f->vfs, 3600000 * MILLISECOND));
     epio_submit(epio_acquire(&waiting, f->vfs, one.semaphore, 1));
     thread_start(&thread, submit_from_outside, &one);
-    check(drive(f, handle, 0) + 1 >= 3); /* the op of the thread may come before the loop ends */
+    check(drive(f, handle, 0) + 1 >= 3); /* the thread's op may arrive before the last poll */
     (void)thread_join(thread);
     check_result(sleeping.result, EPIO_ECANCELED);
     check_result(waiting.result, 0);
@@ -324,7 +324,7 @@ static void *submit_many(void *argument)
     return NULL;
 }
 
-/* No wake-up is lost between a poll and the foreign loop's sleep. */
+/* No wake-up is lost between a poll and the host loop's sleep. */
 static void handle_survives_a_storm(fixture *f)
 {
     foreign_thread one = {.vfs = f->vfs};
@@ -355,7 +355,7 @@ typedef struct nest {
     epio_op ops[12];
 } nest;
 
-/* A modal dialog, as it were: a loop in a callback. */
+/* A nested loop in a callback, like a modal dialog. */
 static void nest_deeper(epio_op *op)
 {
     nest *one = op->user;
@@ -417,7 +417,7 @@ static void count_ready(void *user)
     (void)atomic_fetch_add(&ready_calls, 1);
 }
 
-/* ---- Being told ------------------------------------------------------------------ */
+/* ---- The on_ready function ------------------------------------------------------- */
 
 static bool ready_calls_are(int calls)
 {
@@ -448,7 +448,7 @@ static void ready_is_called_once_a_batch(fixture *f)
     check(ready_calls_are(3));
     epio_submit(epio_sleep(count_delivery(&ops[0], &calls), f->vfs, 20 * MILLISECOND));
     (void)epio_loop_poll(f->loop, 0, 0);
-    int before = atomic_load(&ready_calls); /* for the submission, if it came so far */
+    int before = atomic_load(&ready_calls); /* for the submission, if it was called for that */
     for (int i = 0; i < PATIENCE_MS && atomic_load(&ready_calls) <= before && before <= 3; i++) {
         pause_ns(MILLISECOND);
     }
@@ -486,7 +486,7 @@ static void read_again(epio_op *op)
     }
 }
 
-/* A host that takes one message for each call would fall behind what comes. */
+/* A host that handles one message per call would fall behind. */
 static void calls_do_not_pile_up(fixture *f)
 {
     enum { SLOTS = 8, READS = 2000 };
@@ -535,7 +535,7 @@ static void ready_is_called_for_other_threads(fixture *f)
     check_result(epio_loop_on_ready(f->loop, NULL, NULL), 0);
 }
 
-/* Who comes while something is ready has not heard of it. */
+/* A function that is set while ops are ready is called for them. */
 static void ready_is_called_for_what_came_before_it(fixture *f)
 {
     foreign_thread one = {.vfs = f->vfs};
@@ -627,7 +627,7 @@ static void no_call_after_removal(fixture *f)
     (void)thread_join(thread);
 }
 
-/* While nobody owns the loop, the call itself may, and replace itself. */
+/* While the loop is detached the function may take it, and replace itself. */
 static void replace_from_inside(void *user)
 {
     epio_loop *loop = user;
@@ -663,9 +663,9 @@ static void ready_replaces_itself(fixture *f)
     check_result(epio_loop_on_ready(f->loop, NULL, NULL), 0);
 }
 
-/* ---- A poll gives its thread back ------------------------------------------- */
+/* ---- The budget of a poll --------------------------------------------------- */
 
-/* A loop that has a limit, which the fixture's has not, and a VFS as the setting says. */
+/* A loop with a budget, unlike the fixture's, and a VFS as the setting says. */
 typedef struct poll_fixture {
     epio_loop *loop;
     intptr_t handle;
@@ -724,7 +724,7 @@ static uint64_t ready_now(const poll_fixture *one)
 static epio_op many[MANY];
 static int many_calls;
 
-/* Each in its turn, and each is busy for a while. */
+/* Called in order, and busy for that time. */
 static void spin_for(epio_op *op, uint64_t nanoseconds)
 {
     uint64_t started = now_ns();
@@ -750,7 +750,7 @@ static void submit_all(epio_vfs *vfs, void (*done)(epio_op *op))
     }
 }
 
-/* Polls as a host does; no poll delivers more than so many, nor none. */
+/* Polls like a host; each poll delivers at least one, and at most `most`. */
 static void drive_polls(poll_fixture *one, uint64_t most)
 {
     uint64_t delivered = 0;
@@ -769,13 +769,13 @@ static void spin_long(epio_op *op)
     spin_for(op, MILLISECOND);
 }
 
-/* All of them take several times what a window can spare. */
+/* All of them exceed the budget several times. */
 static void spin_briefly(epio_op *op)
 {
     spin_for(op, MILLISECOND / 4);
 }
 
-/* A millisecond each: what a window can spare has room for no more than five. */
+/* A millisecond each: the budget has room for at most five. */
 static void a_poll_leaves_busy_callbacks_for_the_next(fixture *f)
 {
     poll_fixture one;
@@ -841,7 +841,7 @@ static void a_poll_leaves_timers_for_the_next(fixture *f)
     for (int i = 0; i < MANY; i++) {
         check(readable_within(one.handle, PATIENCE_MS));
         check_result(epio_loop_poll(one.loop, 0, 0), 1);
-        check(ready_now(&one) <= (uint64_t)i + 1); /* at most two come for each that goes */
+        check(ready_now(&one) <= (uint64_t)i + 1); /* at most two arrive for each one delivered */
         check_result(calls, i + 1);
     }
     poll_fixture_teardown(&one);
@@ -864,7 +864,7 @@ static void a_poll_leaves_the_inbox_for_the_next(fixture *f)
     for (int i = 0; i < MANY; i++) {
         check(readable_within(one.handle, PATIENCE_MS));
         check_result(epio_loop_poll(one.loop, 0, 0), 1);
-        check(ready_now(&one) <= (uint64_t)i + 1); /* nor do more come than there is time for */
+        check(ready_now(&one) <= (uint64_t)i + 1); /* no more arrive than the budget allows */
     }
     check_result(many_calls, MANY);
     poll_fixture_teardown(&one);
@@ -881,7 +881,7 @@ static void *submit_sleeps_elsewhere(void *vfs)
     return NULL;
 }
 
-/* Of which nothing is ready. */
+/* None of them is ready. */
 static void what_is_left_of_the_inbox_makes_the_handle_readable(fixture *f)
 {
     poll_fixture one;
@@ -911,7 +911,7 @@ static void *submit_and_cancel_elsewhere(void *vfs)
     return NULL;
 }
 
-/* Nobody is cancelled before he has arrived. */
+/* No op is cancelled before it arrives. */
 static void a_poll_leaves_cancels_behind_the_inbox(fixture *f)
 {
     poll_fixture one;
@@ -939,7 +939,7 @@ static void a_poll_leaves_reads_for_the_next(fixture *f)
     int calls = 0;
     epio_op op = {0};
     epio_loop_stats now = {.size = sizeof now};
-    if (!SYSTEM_TELLS_WHAT_IS_CACHED) {
+    if (!SYSTEM_REPORTS_CACHED) {
         fixture_skip(f, "a worker reads");
     }
     fixture_put(f, "cached", into, LENGTH);
@@ -958,7 +958,7 @@ static void a_poll_leaves_reads_for_the_next(fixture *f)
         check(readable_within(one.handle, PATIENCE_MS));
         check(epio_loop_poll(one.loop, 0, 0) <= 1);
         check_result(epio_loop_get_stats(one.loop, &now), 0);
-        check(now.deferred_now + 1 >= left); /* no more than one was read */
+        check(now.deferred_now + 1 >= left); /* at most one was read */
         left = now.deferred_now;
     }
     while (calls < READS) {
@@ -974,7 +974,7 @@ static void poll_once_more(epio_op *op)
     poll_fixture *one = op->user;
     many_calls++;
     if (op == &many[0]) {
-        check_result(epio_loop_poll(one->loop, 0, 0), 1); /* one of its own */
+        check_result(epio_loop_poll(one->loop, 0, 0), 1); /* the nested poll has its own budget */
         check_result(many_calls, 2);
     }
 }
@@ -1193,7 +1193,7 @@ static const fixture_test tests[] = {
 int main(void)
 {
 #ifdef EPIO_TEST_GLIB
-    (void)g_main_context_default(); /* keeps a descriptor of its own */
+    (void)g_main_context_default(); /* opens a descriptor that stays */
 #endif
     return FIXTURE_RUN("embedding", tests);
 }

@@ -1,5 +1,5 @@
-/* That nothing wakes while nothing happens: only /proc of Linux counts how often a
- * thread of this process woke up. The rest is in test_embedding.c. */
+/* Nothing wakes while nothing happens: only Linux's /proc counts the wake-ups of a thread. The rest
+ * is in test_embedding.c. */
 #include "support.h"
 
 #include <dirent.h>
@@ -34,7 +34,7 @@ static bool readable_within(int handle, int milliseconds)
     return poll(&set, 1, milliseconds) == 1;
 }
 
-/* The handle may be readable for what was just done; then it must be still. */
+/* The handle may still be readable for the last ops; then it must stay quiet. */
 static void check_quiet(fixture *f, int handle)
 {
     while (readable_within(handle, SILENCE_MS)) {
@@ -129,8 +129,8 @@ static void count_ready(void *user)
     (void)atomic_fetch_add(&ready_calls, 1);
 }
 
-/* Workers that have nothing to do leave after a while; then only the helper of
- * the embedding may be there. */
+/* Idle workers leave after two seconds; then only the helper thread of the embedding may be
+ * left. */
 static void wait_for_workers_to_leave(const task_list *before)
 {
     size_t threads = 2;
@@ -175,7 +175,7 @@ static void nothing_wakes_while_idle(fixture *f)
     fixture_close(f, file);
 }
 
-/* A loop that sleeps by itself has nothing to wake for either. */
+/* A loop that sleeps without a host does not wake either. */
 static void *poll_for_a_while(void *argument)
 {
     fixture *f = argument;
@@ -211,13 +211,13 @@ static void nothing_wakes_while_it_sleeps(fixture *f)
 
 typedef struct wakeup_watch {
     epio_loop *loop;
-    task_list tasks; /* without the one that watches */
+    task_list tasks; /* without the watching thread */
     clockid_t sleeper;
     uint64_t switches;
     uint64_t switches_after;
-    uint64_t sleeper_ns; /* of the processor, in the silence */
+    uint64_t sleeper_ns; /* processor time in the quiet period */
     uint64_t process_ns;
-    uint64_t watch_ns; /* what the one that watches took itself, and a little more */
+    uint64_t watch_ns; /* processor time of the watching thread, and a margin */
     size_t tasks_after;
 } wakeup_watch;
 
@@ -228,12 +228,12 @@ static uint64_t clock_ns(clockid_t clock)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* A sanitizer has a thread that does as it likes. */
+/* A sanitizer's own thread is not counted. */
 static uint64_t switches_of_all(const task_list *tasks)
 {
     uint64_t count = 0;
     if (fixture_is_watched()) {
-        return switches_of((int)getpid()); /* the test's own, which sleeps in the loop */
+        return switches_of((int)getpid()); /* the main thread, which sleeps in the loop */
     }
     for (size_t i = 0; i < tasks->count; i++) {
         count += switches_of(tasks->ids[i]);
@@ -241,7 +241,7 @@ static uint64_t switches_of_all(const task_list *tasks)
     return count;
 }
 
-/* The test's thread has something to do before it sleeps. */
+/* The main thread may still have work before it sleeps. */
 static void wait_until_all_sleep(const wakeup_watch *watch)
 {
     uint64_t count = 0, before = 1;
@@ -285,7 +285,7 @@ static int64_t nothing(epio_op *op)
     return 0;
 }
 
-/* Every way to carry something out has been used before. */
+/* Uses every route once. */
 static void use_files(fixture *f, epio_file **files)
 {
     static epio_op ops[OPEN_FILES];
@@ -322,7 +322,7 @@ static void nothing_wakes_with_many_files_open(fixture *f)
         (void)epio_loop_poll(f->loop, 100 * MILLISECOND, 0);
     }
     check(worker_threads(f->loop) == 0);
-    pause_ns(20 * MILLISECOND); /* until what has left is gone */
+    pause_ns(20 * MILLISECOND); /* until ended threads are gone */
     memset(&watch, 0, sizeof watch);
     watch.loop = f->loop;
     list_tasks(&watch.tasks);
@@ -334,7 +334,7 @@ static void nothing_wakes_with_many_files_open(fixture *f)
     check(watch.switches_after == watch.switches);
     check(watch.sleeper_ns == 0);
     if (!fixture_is_watched()) {
-        check(watch.process_ns <= watch.watch_ns); /* the rest took none */
+        check(watch.process_ns <= watch.watch_ns); /* the others took none */
     }
     for (int i = 0; i < OPEN_FILES; i++) {
         fixture_close(f, files[i]);

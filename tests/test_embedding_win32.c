@@ -1,6 +1,6 @@
-/* A loop inside the message loop of a Windows program: its handle among what
- * MsgWaitForMultipleObjectsEx waits for, and a message for each call on being ready. The
- * rest is in test_embedding.c. */
+/* A loop embedded in the message loop of a Windows program: its handle in
+ * MsgWaitForMultipleObjectsEx, and a posted message for each on_ready call. The rest is in
+ * test_embedding.c. */
 #include "support.h"
 
 #include "win32/win32.h"
@@ -14,8 +14,8 @@ typedef struct host {
     fixture *f;
     epio_file *file;
     DWORD thread;
-    int reads;    /* that ended */
-    int messages; /* of its own that came */
+    int reads;    /* delivered */
+    int messages; /* of its own, received */
     int ready_messages;
     char found[16];
 } host;
@@ -105,7 +105,7 @@ int main(void)
         FIXTURE_TEST(the_handle_waits_beside_messages, ON_OS | ON_LIMIT_OS),
         FIXTURE_TEST(a_message_signals_readiness, ON_OS | ON_LIMIT_OS),
     };
-    /* The first look makes the queue of this thread, which keeps a handle of its own. */
+    /* The first call makes the thread's message queue, which keeps a handle. */
     (void)MsgWaitForMultipleObjectsEx(0, NULL, 0, QS_ALLINPUT, 0);
     return FIXTURE_RUN("in a message loop", tests);
 }

@@ -1,8 +1,7 @@
-/* The ways in which a Win32 call can end, of which a machine may never show some: at once,
- * with or without a packet; at once with an error; later, with success or an error;
- * cancelled, with a packet that says so or one that says success. The calls stand behind
- * a table; here they do the real work on the side and then end as they are told to.
- * EPIO_TEST_ONCE */
+/* The ways in which a Win32 call can end, of which a machine may never show some: at once, with or
+ * without a packet; at once with an error; later, with success or an error; cancelled, with a
+ * packet that says so or one that says success. The calls are behind a table; the scripted ones
+ * here do the transfer separately and then end in the chosen way. EPIO_TEST_ONCE */
 #include "support.h"
 
 #include "win32/win32.h"
@@ -19,15 +18,15 @@
 
 typedef enum ending {
     AT_ONCE,             /* TRUE, and no packet */
-    AT_ONCE_WITH_PACKET, /* TRUE, and a packet all the same */
+    AT_ONCE_WITH_PACKET, /* TRUE, and a packet nevertheless */
     ERROR_AT_ONCE,
     LATER,
     ERROR_LATER,
-    SHORT_LATER, /* half of what was asked for */
+    SHORT_LATER, /* half of the bytes */
     ENDINGS,
     NEVER = ENDINGS, /* until it is cancelled */
-    NEVER_BUT_DONE,  /* likewise, but it had been done already */
-    SHORT_ON_CANCEL  /* half of it had been done, and the cancel finds nothing */
+    NEVER_BUT_DONE,  /* the same, but the transfer is already done */
+    SHORT_ON_CANCEL  /* half is done, and the cancel finds nothing */
 } ending;
 
 static epio_loop *loop;
@@ -37,7 +36,7 @@ static bool mixed;
 static bool may_skip; /* calls that end at once send no packet */
 static uint64_t random_state = 1;
 static int calls;
-static OVERLAPPED *waiting; /* of the call that is to end NEVER */
+static OVERLAPPED *waiting; /* of the call that ends with NEVER */
 static ending waiting_ending;
 
 static uint64_t next_random(void)
@@ -48,11 +47,11 @@ static uint64_t next_random(void)
     return random_state;
 }
 
-/* ---- Calls that end as they are told to ------------------------------------------- */
+/* ---- Scripted calls --------------------------------------------------------------- */
 
 static epio__win32_calls real;
 
-/* The transfer itself, whose packet is kept off the port: bytes, or the error. */
+/* The transfer itself, whose packet does not go to the port: bytes, or the error. */
 static DWORD transfer(HANDLE handle, void *buffer, DWORD len, const OVERLAPPED *position,
                       bool reads, DWORD *bytes)
 {
@@ -88,7 +87,7 @@ static BOOL end_with(DWORD error)
     return FALSE;
 }
 
-/* One that does not end the op, and that the handle could have. */
+/* A random ending without an error, as the modes of the handle allow. */
 static ending some_ending(void)
 {
     ending how = (ending)(next_random() % ENDINGS);
@@ -179,7 +178,7 @@ static BOOL WINAPI scripted_cancel(HANDLE handle, LPOVERLAPPED overlapped)
     return TRUE;
 }
 
-/* ---- The scene ----------------------------------------------------------------------- */
+/* ---- The fixture --------------------------------------------------------------------- */
 
 static epio_file *file;
 
@@ -217,7 +216,7 @@ static void endings_teardown(void)
     epio_loop_destroy(loop);
 }
 
-/* Submitted, so that the port is asked; returns the result. */
+/* Submits the op, so that it takes the port; returns the result. */
 static int64_t result_of(epio_op *op)
 {
     int delivered = 0;
@@ -282,7 +281,7 @@ static void check_ending(const verb *one, ending how)
     }
     assert_int_equal(result, fails ? EPIO_EIO : ASKED);
     assert_int_equal(op.os_error, fails ? ERROR_IO_DEVICE : 0);
-    assert_true(calls > 0); /* it went by the port */
+    assert_true(calls > 0); /* it took the port */
     for (size_t i = 0; !fails && i < ASKED; i++) {
         assert_int_equal(buffer[i], (5000 + i) % 251);
     }
@@ -294,7 +293,7 @@ static void every_verb_with_every_ending(fixture *f)
         endings_setup(f, skip == 1);
         for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
             for (ending how = AT_ONCE; how < ENDINGS; how++) {
-                /* A file is told once whether its calls send packets. */
+                /* The modes of a file are set once. */
                 if (how != (skip == 1 ? AT_ONCE_WITH_PACKET : AT_ONCE)) {
                     check_ending(&verbs[i], how);
                 }
@@ -339,7 +338,7 @@ static void a_cancel_and_its_two_packets(fixture *f)
             assert_non_null(waiting);
             if (!by_deadline) {
                 epio_cancel(&op);
-                assert_true(epio_op_pending(&op)); /* the memory is the system's until its packet */
+                assert_true(epio_op_pending(&op)); /* the system uses the memory until its packet */
             }
             while (epio_op_pending(&op)) {
                 (void)epio_loop_poll(loop, SECOND, 0);
@@ -367,15 +366,14 @@ static int64_t result_of_cancelled_read(ending how)
 static void a_cancel_that_comes_too_late(fixture *f)
 {
     endings_setup(f, false);
-    /* Whole before the cancel came: that is what it says. */
+    /* Completed before the cancel: the true result. */
     check_result(result_of_cancelled_read(NEVER_BUT_DONE), 100);
-    /* Half, whose packet was under way: the other half, which would never end, is not
-     * begun. */
+    /* Half was done when the cancel came: the other half, which would never end, is not started. */
     check_result(result_of_cancelled_read(SHORT_ON_CANCEL), EPIO_ECANCELED);
     endings_teardown();
 }
 
-/* ---- A turn's share -------------------------------------------------------------------- */
+/* ---- Within one iteration -------------------------------------------------------------- */
 
 static void ops_that_end_at_once_share_an_iteration(fixture *f)
 {
@@ -405,7 +403,7 @@ static void ops_that_end_at_once_share_an_iteration(fixture *f)
 
 /* ---- Past the page cache ----------------------------------------------------------------- */
 
-/* Wine takes what is not aligned; Windows does not. */
+/* Wine accepts unaligned transfers; Windows does not. */
 static BOOL WINAPI read_aligned(HANDLE handle, LPVOID into, DWORD len, LPDWORD bytes,
                                 LPOVERLAPPED overlapped)
 {
@@ -446,7 +444,7 @@ static void a_direct_file_may_end_anywhere(fixture *f)
 static const char *message;
 static bool message_posts;
 
-/* Of a pipe of messages: parts of one, at once. */
+/* Of a pipe of messages: parts of a message, at once. */
 static BOOL WINAPI read_message(HANDLE handle, LPVOID into, DWORD len, LPDWORD bytes,
                                 LPOVERLAPPED overlapped)
 {
@@ -508,7 +506,7 @@ static bool scripted_get_modes(HANDLE handle, ULONG *modes)
     return modes_are_known;
 }
 
-/* There is something to be read: at once, with a packet unless the handle is told not to. */
+/* Data is there: completes at once, with a packet unless the handle skips them. */
 static BOOL WINAPI read_at_once(HANDLE handle, LPVOID into, DWORD len, LPDWORD bytes,
                                 LPOVERLAPPED overlapped)
 {
@@ -557,7 +555,7 @@ static void a_stream_that_skips_packets_or_not(fixture *f)
     }
 }
 
-/* A server or a driver can give up what nobody here wanted to end. */
+/* A server or a driver may abort an op that was not cancelled here. */
 static BOOL WINAPI read_given_up(HANDLE handle, LPVOID into, DWORD len, LPDWORD bytes,
                                  LPOVERLAPPED overlapped)
 {
@@ -586,7 +584,7 @@ static void an_abort_without_a_cancel_is_an_error(fixture *f)
     endings_teardown();
 }
 
-/* A console's read ends with success, nothing and this when Ctrl-C is pressed. */
+/* On Ctrl-C a console's read ends with success, no bytes and this error. */
 static BOOL WINAPI read_console(HANDLE handle, LPVOID into, DWORD len, LPDWORD bytes,
                                 LPOVERLAPPED overlapped)
 {
@@ -660,7 +658,7 @@ static void check_flush(fixture *f, DWORD error, DWORD data_error, uint32_t flag
     check_result(result_of(epio_sync(&op, file, flags)), expected);
     flush_error = 0;
     flush_data_error = 0;
-    /* What failed once is not forgotten. */
+    /* A failure is never forgotten. */
     check_result(result_of(epio_sync(&op, file, EPIO_SYNC_FULL)), expected);
     check_result(result_of(epio_write(&op, file, buffer, 1, 0)), expected == 0 ? 1 : expected);
     check_result(op.os_error, expected == 0 ? 0 : ERROR_IO_DEVICE);
@@ -672,15 +670,15 @@ static void a_flush_that_fails(fixture *f)
     check_flush(f, 0, 0, EPIO_SYNC_FULL, 0);
     check_flush(f, ERROR_IO_DEVICE, 0, EPIO_SYNC_FULL, EPIO_EIO);
     check_flush(f, 0, 0, EPIO_SYNC_DATA_ONLY, 0);
-    /* That one does not hide its failure behind the other, which may succeed. */
+    /* The failure of one call is not hidden by the success of the other. */
     check_flush(f, 0, ERROR_IO_DEVICE, EPIO_SYNC_DATA_ONLY, EPIO_EIO);
     flushes = 0;
     check_flush(f, 0, ERROR_NOT_SUPPORTED, EPIO_SYNC_DATA_ONLY, 0);
-    check_result(flushes, 2); /* where there is no other, it takes its place */
+    check_result(flushes, 2); /* where the other is missing, it is called instead */
     check_flush(f, ERROR_IO_DEVICE, ERROR_NOT_SUPPORTED, EPIO_SYNC_DATA_ONLY, EPIO_EIO);
 }
 
-/* Other file systems may take the flag, and do nothing. */
+/* Other file systems may accept the flag and do nothing. */
 static void data_alone_is_flushed_on_ntfs(fixture *f)
 {
     for (int ntfs = 0; ntfs < 2; ntfs++) {
@@ -693,7 +691,7 @@ static void data_alone_is_flushed_on_ntfs(fixture *f)
     }
 }
 
-/* ---- Files whose calls take long --------------------------------------------------------- */
+/* ---- Files with slow calls --------------------------------------------------------------- */
 
 static bool far_away;
 static DWORD attribute;
@@ -711,7 +709,7 @@ static BOOL WINAPI scripted_information(HANDLE handle, FILE_INFO_BY_HANDLE_CLASS
     return done;
 }
 
-/* Behind a server, offline, in a cloud: no call on them is the owner's. */
+/* On a server, offline, in a cloud: the owner makes no call on them. */
 static void remote_files_go_to_workers(fixture *f)
 {
     static const DWORD attributes[] = {0, FILE_ATTRIBUTE_OFFLINE, 0x00040000, 0x00400000,
@@ -746,7 +744,7 @@ static void remote_files_go_to_workers(fixture *f)
 static bool lock_pends;
 static DWORD lock_error;
 
-/* Wine always says at once how it ended. */
+/* Wine always completes at once. */
 static BOOL WINAPI scripted_lock(HANDLE handle, DWORD flags, DWORD reserved, DWORD low, DWORD high,
                                  LPOVERLAPPED overlapped)
 {

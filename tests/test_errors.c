@@ -1,6 +1,5 @@
-/* Errors: their names, and those that the system makes, each of which arrives
- * as a completion with what the system said, after which the loop goes on.
- * Serves a library without loops too: EPIO_TEST_WITHOUT_LOOP. */
+/* Errors: their names, and those of the system, each of which arrives as a completion with the
+ * system's code, after which the loop still works. Also without loops: EPIO_TEST_WITHOUT_LOOP. */
 #include "support.h"
 
 #include <errno.h>
@@ -60,7 +59,7 @@ static void the_version_is_one(fixture *f)
     assert_string_equal(epio_version(), expected);
 }
 
-/* ---- From the system, and back ------------------------------------------ */
+/* ---- From the system's codes, and back ---------------------------------- */
 
 static void each_has_an_error_of_the_system(fixture *f)
 {
@@ -68,7 +67,7 @@ static void each_has_an_error_of_the_system(fixture *f)
     for (int64_t error = EPIO_EPENDING; error >= EPIO_ERROR_LAST; error--) {
         int32_t of_system = epio_error_to_os(error);
         check(of_system != 0);
-        /* Those that the system has no word for become what is nearest. */
+        /* Errors without a code of the system map to the nearest. */
         bool epios_own = error == EPIO_EPENDING || error == EPIO_ETIMEDOUT ||
                          error == EPIO_ESHARING || error == EPIO_ECLOSED || error == EPIO_EUNKNOWN;
         if (!epios_own) {
@@ -108,7 +107,7 @@ static void paths_that_do_not_open(fixture *f)
         {"loop", EPIO_OPEN_READ, EPIO_ELOOP, OS_ERROR(ELOOP)},
         {"loop/file", EPIO_OPEN_READ, EPIO_ELOOP, OS_ERROR(ELOOP)},
     };
-    /* The last two are of links. */
+    /* The last two need symbolic links. */
     size_t count = sizeof cases / sizeof cases[0] - (SYSTEM_IS_POSIX ? 0 : 2);
     if (SYSTEM_IS_POSIX) {
         link_make("loop", fixture_path(f, "loop"));

@@ -1,7 +1,6 @@
-/* Errors that only POSIX makes or can be made to: its numbers, /dev/full, limits of a
- * process (RLIMIT_FSIZE, RLIMIT_NOFILE), sockets with a path, permissions for another
- * user. The rest is in test_errors.c. Serves a library without loops too:
- * EPIO_TEST_WITHOUT_LOOP. */
+/* Errors that only POSIX has or can provoke: errno, /dev/full, limits of a process (RLIMIT_FSIZE,
+ * RLIMIT_NOFILE), sockets with a path, permissions for another user. The rest is in test_errors.c.
+ * Also without loops: EPIO_TEST_WITHOUT_LOOP. */
 #include "fork.h"
 
 #include <errno.h>
@@ -117,8 +116,8 @@ static void a_file_that_may_not_grow(fixture *f)
     assert_true(signal(SIGXFSZ, SIG_DFL) != SIG_ERR);
     epio_file *file = fixture_create(f, "limited");
     limit_file_size(&limit, LIMIT);
-    /* Beyond it, over it, and by making it longer. What is printed while the
-     * limit holds might not come out, so the checks come later. */
+    /* Beyond the limit, across it, and by growing the file. Output might be cut off while the limit
+     * holds, so the checks come later. */
     (void)fixture_result(f, epio_write(&ops[0], file, data, LIMIT, 0));
     (void)fixture_result(f, epio_write(&ops[1], file, data, 1, LIMIT));
     (void)fixture_result(f, epio_write(&ops[2], file, data, sizeof data, 100));
@@ -141,8 +140,7 @@ static void a_file_that_may_not_grow(fixture *f)
     fixture_works(f);
 }
 
-/* An application that minds its signals sees none of ours, and one that it has
- * pending itself stays so. */
+/* An application's handler sees no signal of ours, and its own pending signal stays pending. */
 static volatile sig_atomic_t size_signals;
 
 static void note_signal(int signal_number)
@@ -202,7 +200,7 @@ static void no_descriptors_left(fixture *f)
     const char *path = fixture_path(f, "file");
     const char *other = fixture_path(f, "other");
     fixture_put(f, "file", "data", 4);
-    /* Whatever the loop needs for itself it has by now. */
+    /* Opens what the loop itself needs. */
     fixture_works(f);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
     struct rlimit lower = {100, before.rlim_max};
@@ -239,13 +237,13 @@ static void no_descriptors_left(fixture *f)
     assert_true(nothing);
     assert_true(count > 50);
     check_result(temporary, EPIO_EMFILE);
-    /* Which is found out before anything is done. */
+    /* Reported before anything is changed. */
     check_result(durable, EPIO_EMFILE);
     check_result(moved, EPIO_EMFILE);
     check_result(made, EPIO_EMFILE);
     check_result(moved_again, EPIO_EMFILE);
     check_content(f, "file", "data", 4);
-    if (!fixture_is_emulated()) { /* it opens the file first, then finds that it may not */
+    if (!fixture_is_emulated()) { /* which opens the file first, and then fails */
         check_result(fixture_exists(f, "other"), 0);
     }
     check_result(bytes, 4);
@@ -259,7 +257,7 @@ static void no_descriptors_left(fixture *f)
     fixture_works(f);
 }
 
-/* A socket in the file system cannot be opened. */
+/* A socket with a path cannot be opened. */
 static void what_cannot_be_opened_at_all(fixture *f)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -289,8 +287,7 @@ static void open_as_another_user(void *argument)
         check(setgid(65534) == 0 && setuid(65534) == 0);
     }
 #if EPIO_ASYNC
-    /* The same as completions of a loop, made here since threads stay with the
-     * parent. */
+    /* The same on a loop, created here as threads do not survive the fork. */
     here.on = ON_OS;
     here.performs = false;
     check(epio_loop_create(&here.loop, NULL) == 0);
@@ -317,10 +314,10 @@ static void open_as_another_user(void *argument)
 #endif
 }
 
-/* ---- Directories that do not permit everything ---------------------------- */
+/* ---- Directories with restricted permissions ------------------------------ */
 
-/* Another user, for whom permissions count, and what serves his ops: a loop of his own, as
- * threads stay with the parent. */
+/* Another user, whom permissions restrict, with a loop of its own, as threads do not survive the
+ * fork. */
 typedef struct another {
     fixture f;
 } another;
@@ -353,7 +350,7 @@ static void run_as_another(fixture *parent, void (*run)(fixture *f))
 #endif
 }
 
-/* His, with these permissions. */
+/* Owned by the other user, with these permissions. */
 static void make_users_directory(fixture *f, const char *name, mode_t mode)
 {
     const char *path = fixture_path(f, name);
@@ -387,10 +384,10 @@ static void change_names_as_another(void *argument)
     run_as_another(argument, change_names_durably);
 }
 
-/* Write and search, but no read: no descriptor that could be flushed. */
+/* Write and search, but no read permission: the directory cannot be opened for a flush. */
 static void a_directory_that_cannot_be_read_is_made_durable(fixture *f)
 {
-    if (!SYSTEM_TELLS_WHAT_IS_CACHED) {
+    if (!SYSTEM_REPORTS_CACHED) {
         fixture_skip(f, "only Linux has syncfs");
     }
     assert_int_equal(chmod(f->directory, 0711), 0);
@@ -410,7 +407,7 @@ static void lose_the_directory(fixture *f)
     check(chmod(directory, 0500) == 0);
     check_op_fails(f, epio_close(&op, file), EPIO_EACCES, EACCES);
     check(file_exists(path));
-    /* Nor can it be seen whether it is there. */
+    /* Nor can its existence be checked. */
     check(chmod(directory, 0700) == 0);
     check_op(f, epio_open(&op, f->vfs, path, flags), 0);
     file = op.file;
@@ -418,7 +415,7 @@ static void lose_the_directory(fixture *f)
     check_op_fails(f, epio_close(&op, file), EPIO_EACCES, EACCES);
     check(chmod(directory, 0700) == 0);
     check(file_exists(path));
-    /* Removed by somebody else, or another's by now: nothing is left. */
+    /* Removed meanwhile, or another file by now: nothing is left. */
     for (int anothers = 0; anothers < 2; anothers++) {
         check_op(f, epio_open(&op, f->vfs, path, flags), 0);
         file = op.file;

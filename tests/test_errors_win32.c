@@ -1,5 +1,5 @@
-/* What the numbers of GetLastError mean to epio. The rest is in test_errors.c.
- * EPIO_TEST_ONCE, and EPIO_TEST_WITHOUT_LOOP: it serves a library without loops too. */
+/* The mapping of GetLastError codes. The rest is in test_errors.c. EPIO_TEST_ONCE, and
+ * EPIO_TEST_WITHOUT_LOOP: also without loops. */
 #include "support.h"
 
 #include "win32/win32.h"

@@ -1,7 +1,5 @@
-/* Ops with nothing about them: reads and writes by ops that were used before, without
- * link or deadline, which the core carries through by a short path. And what can come
- * to them on the way: a close, a cancel, a layer that sends them again, a loop that is
- * embedded meanwhile. */
+/* The fast path: reads and writes by reused ops without link or deadline. And what can happen to
+ * them meanwhile: a close, a cancel, a layer that resubmits them, an embedding of the loop. */
 #include "support.h"
 
 #include <epio/vfs.h>
@@ -14,7 +12,7 @@ typedef struct reads {
     epio_op ops[READS];
     unsigned char data[READS][BYTES];
     epio_file *file;
-    int order[READS]; /* in which they were delivered */
+    int order[READS]; /* of delivery */
     int delivered;
 } reads;
 
@@ -24,7 +22,7 @@ static void note_done(epio_op *op)
     all->order[all->delivered++] = (int)(op - all->ops);
 }
 
-/* A file of READS parts, and ops that were used before. */
+/* A file of READS parts, and reused ops. */
 static void reads_make(reads *all, fixture *f, epio_file *file)
 {
     static unsigned char content[READS * BYTES];
@@ -68,7 +66,7 @@ static void ops_are_reused(fixture *f)
     reads_make(&all, f, file);
     for (int round = 0; round < 5; round++) {
         reads_submit(&all);
-        check(all.delivered == 0); /* not from inside of submit */
+        check(all.delivered == 0); /* not from inside submit */
         check(epio_op_pending(&all.ops[0]) && epio_loop_pending(f->loop) == READS);
         check_result(all.ops[0].result, EPIO_EPENDING);
         check_result(epio_loop_run(f->loop), READS);
@@ -125,7 +123,7 @@ static void ends_of_files_and_empty_reads(fixture *f)
     fixture_close(f, file);
 }
 
-/* ---- What comes to them ---------------------------------------------------- */
+/* ---- Events meanwhile ------------------------------------------------------ */
 
 static void a_close_comes_after_them(fixture *f)
 {
@@ -154,7 +152,7 @@ static void a_cancel_comes_too_late(fixture *f)
     for (int i = 0; i < READS; i++) {
         check(all.ops[i].result == BYTES || all.ops[i].result == EPIO_ECANCELED);
     }
-    reads_submit(&all); /* a wish of the last time is no more */
+    reads_submit(&all); /* the last cancel does not count any more */
     (void)epio_loop_run(f->loop);
     reads_check(&all);
     fixture_close(f, file);
@@ -201,7 +199,7 @@ static void a_sync_is_delivered_after_writes(fixture *f)
     fixture_close(f, file);
 }
 
-/* The same where writes are carried out within their submit. */
+/* The same with writes that are carried out within their submit. */
 static void writes_at_once(fixture *f)
 {
     epio_loop_options options = {.size = sizeof options, .inline_writes = 1};
@@ -224,7 +222,7 @@ static void writes_at_once(fixture *f)
 static intptr_t embedded_handle;
 static int ready_in_done;
 
-/* Whoever runs a foreign loop in here has to hear of the rest. */
+/* A host loop that runs inside a `done` must be signalled for the rest. */
 static void check_handle_in_done(epio_op *op)
 {
     reads *all = op->user;
@@ -260,7 +258,7 @@ static void the_loop_becomes_embedded(fixture *f)
     fixture_close(f, file);
 }
 
-/* ---- A layer that sends them again -------------------------------------------- */
+/* ---- A layer that resubmits them ---------------------------------------------- */
 
 typedef struct resubmit_vfs {
     epio_vfs base;
@@ -358,7 +356,7 @@ static void a_layer_resubmits_them(fixture *f)
     fixture_close(f, file);
 }
 
-/* Another thread has posted the op before the layer that sent it again has returned. */
+/* Another thread posts the op before the layer that resubmitted it returns. */
 static epio_semaphore *last_permit;
 
 static void *release_at_once(void *argument)
@@ -403,7 +401,7 @@ static void resubmitted_and_posted(fixture *f)
     epio_op op = {0};
     epio_file *file = fixture_create(f, "file");
     fixture_write(f, file, "data", 4, 0);
-    check_result(epio_wait(epio_read(&op, file, data, 4, 0)), 4); /* it was used before */
+    check_result(epio_wait(epio_read(&op, file, data, 4, 0)), 4); /* a reused op */
     memset(&vfs, 0, sizeof vfs);
     last_permit = f->semaphore;
     vfs.base.methods = &methods;
@@ -431,7 +429,7 @@ static void *release_later(void *argument)
     return NULL;
 }
 
-/* The read that is waited for has to wait for something else first. */
+/* A waited read waits for a permit first. */
 static void a_read_waits_for_its_permit(fixture *f)
 {
     char data[4];

@@ -1,6 +1,6 @@
-/* Reading, writing, truncating and measuring one file, with all the edges of
- * offsets and lengths. Vectored transfers have a test of their own, and so have
- * streams. Serves a library without loops too: EPIO_TEST_WITHOUT_LOOP. */
+/* Reads, writes, truncates and sizes of one file, with all edge cases of offsets and lengths.
+ * Vectored transfers and streams have their own tests. Also without loops:
+ * EPIO_TEST_WITHOUT_LOOP. */
 #include "support.h"
 
 #include <errno.h>
@@ -154,7 +154,7 @@ static void a_range_beyond_int64_is_invalid(fixture *f)
     check_op(f, epio_size(&op, file), 3);
     assert_string_equal(buffer, "unchanged");
 
-    /* The last byte that there can be is valid to ask for. */
+    /* The last possible byte is a valid offset. */
     check_op(f, epio_read(&op, file, buffer, 1, INT64_MAX - 1), 0);
     check_op(f, epio_read(&op, file, buffer, 0, INT64_MAX), 0);
     fixture_close(f, file);
@@ -221,7 +221,7 @@ static void truncate_shrinks_and_grows(fixture *f)
     check_op(f, epio_read(&op, file, found, sizeof found, 0), 5001);
     assert_memory_equal(found, written, 5001);
 
-    /* What comes back by growing is zeros, not what was there. */
+    /* Grown again the range is zeros, not the old data. */
     check_op(f, epio_truncate(&op, file, sizeof written), 0);
     check_op(f, epio_size(&op, file), sizeof written);
     fixture_read(f, file, found, sizeof found, 0);
@@ -289,7 +289,7 @@ static void a_deleted_file_lives_until_it_is_closed(fixture *f)
     assert_memory_equal(found, "abcdEFGH", 8);
     check_op(f, epio_size(&op, file), 8);
 
-    /* The name is free for another. */
+    /* The name can be used again. */
     fixture_put(f, "data", "new", 3);
     check_op(f, epio_size(&op, file), 8);
     fixture_close(f, file);
@@ -317,7 +317,7 @@ static void a_used_op_works_like_a_new_one(fixture *f)
     check_op(f, epio_sync(&op, file, EPIO_SYNC_FULL), 0);
     check_op(f, epio_close(&op, file), 0);
     assert_memory_equal(found, "abcd", 4);
-    /* Verbs leave the caller's fields alone. */
+    /* Verbs do not touch the caller's fields. */
     if (f->on != ON_OS_SUBMIT) {
         assert_ptr_equal(op.user, &mark);
     }
@@ -342,7 +342,7 @@ static void many_small_files(fixture *f)
     }
 }
 
-/* What is in no page cache, or only in part, is read like anything else. */
+/* Reads of data that the page cache has only in part, or not at all. */
 static void reads_what_is_not_cached(fixture *f)
 {
     enum { LENGTH = 1 << 20 };

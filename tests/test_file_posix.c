@@ -1,6 +1,6 @@
-/* Reading and writing what only POSIX has: transfers of more than 2 GiB from memory
- * that is the same few pages over and over, and devices that have paths. The rest is
- * in test_file.c. Serves a library without loops too: EPIO_TEST_WITHOUT_LOOP. */
+/* Reads and writes of what only POSIX has: transfers of more than 2 GiB of memory that maps the
+ * same few pages again and again, and devices with paths. The rest is in test_file.c. Also without
+ * loops: EPIO_TEST_WITHOUT_LOOP. */
 #include "support.h"
 
 #include <fcntl.h>
@@ -13,11 +13,10 @@
 
 #define LONG_LENGTH (UINT64_C(0x80000000) + 4097)
 
-/* Memory for a long transfer that costs little: the same few pages over and
- * over, with pages of their own only where the test looks: at the beginning,
- * and from shortly before the place where one call stops to the end. The pages are
- * one large page where the system can make it so, since each that is touched for the
- * first time costs more than the bytes in it. */
+/* Memory for a long transfer at little cost: the same few pages mapped again and again, with
+ * separate pages only where the test checks: at the beginning, and from shortly before the end of
+ * the first call to the end. The pages are one large page where possible, since the first touch of
+ * each page costs more than its bytes. */
 #define WINDOW (UINT64_C(2) << 20)
 
 #define LANDMARKS 2
@@ -47,7 +46,7 @@ static unsigned char *map_at(unsigned char *where, size_t len, int flags, int de
     return mapped;
 }
 
-/* Memory that can be mapped often. */
+/* Memory that can be mapped repeatedly. */
 static int open_shared_memory(void)
 {
     char name[32];
@@ -59,7 +58,7 @@ static int open_shared_memory(void)
     return descriptor;
 }
 
-/* Linux 6.1, of which the C library may not know yet. */
+/* Linux 6.1; the C library may not have it. */
 #if defined(__linux__) && !defined(MADV_COLLAPSE)
 #define MADV_COLLAPSE 25
 #endif
@@ -67,7 +66,7 @@ static int open_shared_memory(void)
 static void make_large_page(unsigned char *window)
 {
 #ifdef MADV_COLLAPSE
-    (void)madvise(window, (size_t)WINDOW, MADV_COLLAPSE); /* only slower if it cannot */
+    (void)madvise(window, (size_t)WINDOW, MADV_COLLAPSE); /* slower if it fails */
 #else
     (void)window;
 #endif
@@ -122,7 +121,7 @@ static void check_landmarks(const unsigned char *bytes)
     }
 }
 
-/* What is read was written just before, as memory that a file has already costs least. */
+/* Reads what was just written: memory that a file already has costs least. */
 static void one_write_and_one_read_of_more_than_2_gib(fixture *f)
 {
     static unsigned char found[LANDMARK_ROOM];
@@ -143,15 +142,14 @@ static void one_write_and_one_read_of_more_than_2_gib(fixture *f)
 
     check_op(f, epio_read(&op, file, buffer.bytes, LONG_LENGTH, 3), LONG_LENGTH);
     check_landmarks(buffer.bytes);
-    /* The end of the file cuts it like any other. */
+    /* The end of the file shortens it, too. */
     check_op(f, epio_read(&op, file, buffer.bytes, LONG_LENGTH, LONG_LENGTH + 3 - 1000), 1000);
     assert_memory_equal(buffer.bytes, landmark_bytes[1] + landmarks[1].len - 1000, 1000);
     fixture_close(f, file);
     unmap_long_buffer(buffer);
 }
 
-/* Past the page cache, of a file that is mostly a hole: what is not in memory, and takes
- * none. */
+/* A direct read of a file that is mostly a hole, which takes no memory. */
 static void one_direct_read_of_more_than_2_gib(fixture *f)
 {
     const uint64_t len = LONG_LENGTH / 4096 * 4096 + 4096;

@@ -1,7 +1,6 @@
-/* A process that forks while it has a loop: its child may perform on the files that it
- * inherits, close them and destroy the loop; whatever else it does with the loop ends it with
- * one line; and nothing of this is felt by the parent, whose operations go on.
- * EPIO_TEST_RANGE_LOCKS */
+/* A process that forks while it has a loop: its child may perform on the inherited files, close
+ * them and destroy the loop; any other use of the loop aborts the child with a message; and the
+ * parent's operations are unaffected. EPIO_TEST_RANGE_LOCKS */
 #include "fork.h"
 #include "op_fixture.h"
 
@@ -10,22 +9,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ThreadSanitizer has no words for threads of a child of a parent with threads. */
+/* ThreadSanitizer does not support threads in a child of a parent with threads. */
 #if defined(__SANITIZE_THREAD__)
 #define CHILD_MAY_START_THREADS false
 #else
 #define CHILD_MAY_START_THREADS true
 #endif
 
-/* ---- A parent that is busy ------------------------------------------------- */
+/* ---- A parent with ops in flight ------------------------------------------- */
 
-/* Operations of each sort that can be in flight, none of which ends by itself soon. */
+/* Ops of each kind that can be in flight; none ends by itself soon. */
 typedef struct fork_fixture {
     fixture *f;
     epio_file *file;
     epio_file *stream;
     intptr_t ends[2]; /* the other end of the stream is the second */
-    intptr_t gate[2]; /* what the worker waits for */
+    intptr_t gate[2]; /* a pipe that the worker reads */
     tracked reading;
     tracked sleeping;
     tracked working;
@@ -63,7 +62,7 @@ static void fork_fixture_setup(fork_fixture *all, fixture *f)
     check_result(epio_semaphore_create(&all->semaphore, 1), 0);
     check_result(epio_semaphore_try_acquire(all->semaphore, 1), 0);
     epio_submit(epio_acquire(track(&all->acquiring), f->vfs, all->semaphore, 1));
-    (void)epio_loop_poll(f->loop, 0, 0); /* all is where it waits */
+    (void)epio_loop_poll(f->loop, 0, 0); /* now each waits */
     check(epio_loop_pending(f->loop) == 5);
 }
 
@@ -74,7 +73,7 @@ static void wait_for(fork_fixture *all, const tracked *one)
     }
 }
 
-/* Everything goes on as if there had been no child. */
+/* All ops continue as if there had been no child. */
 static void check_parent_continues(fork_fixture *all)
 {
     check(epio_loop_pending(all->f->loop) == 5);
@@ -105,10 +104,10 @@ static void fork_fixture_teardown(fork_fixture *all)
     epio_semaphore_destroy(all->semaphore);
 }
 
-/* ---- Children that end with a line ----------------------------------------- */
+/* ---- Children that abort --------------------------------------------------- */
 
 typedef struct misuse {
-    const char *function; /* that the line names */
+    const char *function; /* named in the message */
     void (*make)(fork_fixture *all);
 } misuse;
 
@@ -128,7 +127,8 @@ static void submit_read(fork_fixture *all)
     epio_op op = {0};
     char byte;
     check_result(epio_perform(epio_read(&op, all->file, &byte, 1, 0)), 1);
-    epio_submit(epio_read(&op, all->file, &byte, 1, 0)); /* by the short path, elsewhere */
+    epio_submit(
+        epio_read(&op, all->file, &byte, 1, 0)); /* in the parent this takes the fast path */
 }
 
 static void wait_for_read(fork_fixture *all)
@@ -214,7 +214,7 @@ static void capture_stderr(void *argument)
     one->make(one->argument);
 }
 
-/* The forked child aborts, and says one line in which these words are. */
+/* The forked child aborts with a one-line message that contains `words`. */
 static void check_aborts(void (*make)(void *argument), void *argument, const char *function,
                          const char *words)
 {
@@ -293,7 +293,7 @@ static void never_delivered(epio_op *op)
 {
     (void)op;
     if (forked == 0) {
-        _exit(7); /* what the parent is to be told */
+        _exit(7); /* the parent checks it */
     }
 }
 
@@ -311,7 +311,7 @@ static void fork_inside(void *argument)
     abort();
 }
 
-/* The child of a child, since the loop must not be its parent's. */
+/* In a child of the child, as the loop must not be the parent's. */
 static void fork_inside_of_a_new_loop(void *argument)
 {
     fixture own = {0};
@@ -326,7 +326,7 @@ static void a_child_must_not_return_from_a_done(fixture *f)
     check_aborts(fork_inside_of_a_new_loop, f, "fork", "`done`");
 }
 
-/* ---- Children that do what they may ----------------------------------------- */
+/* ---- What a child may do ---------------------------------------------------- */
 
 static void use_files(void *argument)
 {
@@ -358,17 +358,17 @@ static void a_child_performs_on_the_files(fixture *f)
     fork_fixture all;
     fork_fixture_setup(&all, f);
     check_result(run_in_fork(use_files, &all), 0);
-    check_result(run_in_fork(use_files_alone, f), 0); /* opened there */
+    check_result(run_in_fork(use_files_alone, f), 0); /* opened in the child */
     check_parent_continues(&all);
     fork_fixture_teardown(&all);
 }
 
-/* The files' and the loop's descriptors go; what else there is, is the test's. */
+/* Closes the descriptors of the files and the loop; the others are the test's. */
 static void close_all(void *argument)
 {
     fork_fixture *all = argument;
     epio_op op = {0};
-    epio_op *closing = epio_close(&op, all->stream); /* on which an op is in flight */
+    epio_op *closing = epio_close(&op, all->stream); /* an op of it is in flight */
     check_result(epio_perform(closing), 0);
     check_result(epio_perform(epio_close(&op, all->file)), 0);
     epio_semaphore_destroy(all->semaphore);
@@ -377,7 +377,7 @@ static void close_all(void *argument)
     epio_vfs_destroy(all->f->memory_vfs);
     epio_loop_destroy(all->f->loop);
     check_result(count_descriptors(), all->f->descriptors + 3);
-    /* And it begins anew. */
+    /* And can create a new loop. */
     epio_loop *loop;
     check_result(epio_loop_create(&loop, NULL), 0);
     check_result(epio_wait(epio_sleep(&op, epio_loop_vfs(loop), 1)), 1);
@@ -401,7 +401,7 @@ static void a_child_closes_all_and_the_parent_continues(fixture *f)
     fork_fixture_teardown(&all);
 }
 
-/* With a descriptor for another loop, a thread beside it, and all that is in them. */
+/* With a handle for a host loop, a helper thread, and their contents. */
 static void of_an_embedded_loop(fixture *f)
 {
     fork_fixture all;
@@ -430,7 +430,7 @@ static void wake_and_stop(void *argument)
     check(epio_loop_backend(f->loop) != NULL);
 }
 
-/* A signal handler that has them may run in a child too. */
+/* A signal handler that calls them may run in a child, too. */
 static void wake_and_stop_stay_in_the_child(fixture *f)
 {
     epio_op op = {0};
@@ -446,8 +446,8 @@ static void wake_and_stop_stay_in_the_child(fixture *f)
     check_result(op.result, EPIO_ECANCELED);
 }
 
-/* Where the system tells: a ring that a child has open or mapped outlives its process, with
- * the files in it. */
+/* Where the system shows it: a ring that a child has open or mapped outlives its process, with the
+ * files in it. */
 static void check_no_ring(void *argument)
 {
     char line[512];
@@ -474,7 +474,7 @@ static void a_child_keeps_no_ring_of_its_parent(fixture *f)
     fork_fixture_teardown(&all);
 }
 
-/* As many as go to a ring, if there is one, where they wait for the disk. */
+/* Enough reads for a ring, if there is one, which wait for the disk. */
 static void ops_in_a_ring_continue(fixture *f)
 {
     enum { READS = 64, SIZE = 4096 };
@@ -534,7 +534,7 @@ static void a_name_goes_with_the_file_that_the_parent_closes(fixture *f)
     check_result(fixture_exists(f, "file"), 0);
 }
 
-/* 0 if the lock is to be had by a process that has nothing to do with the others. */
+/* Exits with 0 if an unrelated process gets the lock. */
 static void lock_by_name(void *argument)
 {
     fixture *f = argument;
@@ -549,7 +549,8 @@ static void lock_by_name(void *argument)
     _exit(result == 0 ? 0 : 1);
 }
 
-/* The child is another process: it has no lock, gives none up, and gets none of those. */
+/* The child is another process: it holds no lock, releases none, and gets none that the parent
+ * holds. */
 static void lock_in_child(void *argument)
 {
     const opened *one = argument;
@@ -596,7 +597,7 @@ static void locks_stay_with_the_parent(fixture *f)
 
 /* ---- Forks at any moment ---------------------------------------------------- */
 
-/* What other threads use while this one forks: each has a mutex that the child needs. */
+/* Used by other threads while this one forks: each has a mutex that the child needs. */
 typedef struct shared {
     epio_vfs *memory;
     epio_vfs *trace;
@@ -640,7 +641,7 @@ static void a_child_finds_all_mutexes_free(fixture *f)
     test_thread threads[3];
     epio_op op = {0};
     (void)f;
-    /* More than all could hold, so that nobody waits for long. */
+    /* More permits than all can hold, so that no thread waits long. */
     check_result(epio_semaphore_create(&all.semaphore, 20), 0);
     epio_semaphore_limit_bytes(all.semaphore, 1 << 20);
     check_result(epio_memory_vfs_create(&all.memory, NULL), 0);
@@ -669,7 +670,7 @@ static void a_child_finds_all_mutexes_free(fixture *f)
 int main(void)
 {
     if (fixture_is_emulated()) {
-        return 77; /* it calls leaked what a child cannot free: of its parent's threads */
+        return 77; /* valgrind reports the memory of the parent's threads as leaked */
     }
     static const fixture_test tests[] = {
         FIXTURE_TEST(a_child_must_not_use_the_loop, ON_OS),

@@ -1,7 +1,6 @@
-/* VFSes as a user would write them, with epio/vfs.h alone: what becomes of an
- * op on its way through layers that count, change, repeat, delay and split, and
- * what the core promises to them. The layers here come from one struct whose
- * switches say what it does. */
+/* VFSes as a user would write them, with epio/vfs.h alone: what happens to an op on its way through
+ * layers that count, change, repeat, delay and split, and what the core guarantees to them. The
+ * layers come from one struct with switches. */
 #include "support.h"
 
 #include <epio/vfs.h>
@@ -44,13 +43,12 @@ struct layer {
     uint32_t returned[EPIO_KIND_COUNT];
     uint32_t cancels; /* calls of its cancel */
     uint32_t frames_used;
-    int64_t seen; /* the last result that came back */
+    int64_t seen; /* the last result that returned */
 
     /* Switches. */
     uint8_t mask;          /* data of reads and writes is xor-ed with it on its way */
-    uint32_t repeat;       /* ops are sent so many times more when they come back */
-    int64_t fails_before;  /* what reads see as result, as often as repeat says */
-    int64_t changes_to;    /* if not 0: the result that goes up */
+    uint32_t repeat;       /* ops are sent this many times more when they return */
+    int64_t changes_to;    /* if not 0: the result for the layer above */
     void (*between)(void); /* called before an op is sent again */
 
     void (*hooks[EPIO_KIND_COUNT])(layer *layer, epio_op *op);
@@ -102,7 +100,7 @@ static void flip_on_the_way_up(const layer *one, epio_op *op, const flipped *sta
     }
 }
 
-/* The file goes with its close. */
+/* The file is freed by its close. */
 static void wrap_or_free(layer *one, epio_op *op)
 {
     if (opens(op) && op->result >= 0) {
@@ -206,7 +204,7 @@ static const epio_vfs_methods layer_methods = {
     .submit = layer_submit,
     .perform = layer_perform,
     .cancel = layer_cancel,
-    .resumed = layer_submit, /* as one that arrives */
+    .resumed = layer_submit, /* handled like a new op */
 };
 
 static void layer_init(layer *one, epio_vfs *inner)
@@ -238,7 +236,7 @@ static void settle(fixture *f)
 
 /* ---- Alarms -------------------------------------------------------------- */
 
-/* Completes each op when its alarm rings, or does something else right away. */
+/* Completes each op when its alarm is due, or does something else at once. */
 typedef struct sleepy_vfs {
     epio_vfs base;
     epio_vfs *inner;
@@ -298,7 +296,7 @@ static int64_t sleepy_result(fixture *f, sleepy_vfs *one, uint64_t timeout_ns, u
     (void)epio_wait(epio_sleep(&op, &one->base, 30 * MILLISECOND));
     check(epio_clock_monotonic() - started >= at_least);
     while (epio_clock_monotonic() - started < 10 * MILLISECOND) {
-        (void)epio_loop_poll(f->loop, MILLISECOND, 0); /* a late one would ring now */
+        (void)epio_loop_poll(f->loop, MILLISECOND, 0); /* a late alarm would be due now */
     }
     return op.result;
 }
@@ -327,7 +325,7 @@ static void alarms_ring_once_and_only_while_they_are_wanted(fixture *f)
 
 /* ---- Stacks -------------------------------------------------------------- */
 
-/* Every kind goes down through all layers and comes back through all. */
+/* Every kind passes all layers in both directions. */
 static void check_balance(const layer *one)
 {
     check(one->frames_used == 0);
@@ -396,7 +394,7 @@ static void unlock_blocker(void)
     check_result(epio_perform(epio_unlock(&op, blocker, EPIO_LOCK_NONE)), 0);
 }
 
-/* Sent again, a lock is tried again. */
+/* A lock that is sent again is tried again. */
 static void a_resubmitted_lock_is_tried_anew(fixture *f)
 {
     static layer one;
@@ -453,12 +451,12 @@ static void returned_changes_a_result(fixture *f)
     check_op(f, epio_write(&op, file, &byte, 1, 0), EPIO_ENOSPC);
     check_result(layers[0].seen, 1);
     check_result(layers[1].seen, EPIO_ENOSPC);
-    layers[1].changes_to = 1; /* an error that the upper layer forgives */
+    layers[1].changes_to = 1; /* an error that the upper layer ignores */
     check_op(f, epio_write(&op, file, &byte, 1, 0), 1);
     check(op.os_error == 0);
     layers[0].changes_to = 0;
     layers[1].changes_to = 0;
-    /* The first failed write is the sync's to report; the second was none. */
+    /* The sync reports the first failed write; the second is a success. */
     check_op(f, epio_sync(&op, file, 0), EPIO_ENOSPC);
     check_op(f, epio_sync(&op, file, 0), 0);
     check_op(f, epio_close(&op, file), 0);
@@ -489,7 +487,7 @@ static void returned_sends_again(fixture *f)
     }
 }
 
-/* The op as somebody would see it who looks while it is held below. */
+/* The op as seen from outside while it is held below. */
 static epio_op *kept;
 
 static void keep(layer *one, epio_op *op)
@@ -525,7 +523,7 @@ static void result_is_pending_while_sent_again(fixture *f)
 
 /* ---- Cancels -------------------------------------------------------------- */
 
-/* Holds ops of two kinds, and lets go of them when asked. */
+/* Holds ops of two kinds, and ends them when they are cancelled. */
 static void give_up(epio_vfs *vfs, epio_op *op)
 {
     layer_of(vfs)->cancels++;
@@ -572,7 +570,7 @@ static void cancel_reaches_the_current_holder(fixture *f)
         }
         layers[holder].hooks[EPIO_KIND_READ] = NULL;
     }
-    /* The deadline is a cancel too. */
+    /* A deadline cancels, too. */
     layers[1].hooks[EPIO_KIND_READ] = keep;
     op.timeout_ns = MILLISECOND;
     check_op(f, epio_read(&op, file, &byte, 1, 0), EPIO_ETIMEDOUT);
@@ -580,7 +578,7 @@ static void cancel_reaches_the_current_holder(fixture *f)
     check_op(f, epio_close(&op, file), 0);
 }
 
-/* A wish to cancel that the holder ignored ends the op where it is forwarded. */
+/* A cancel that the holder ignored ends the op when it is forwarded. */
 static void forward_ends_what_was_cancelled(fixture *f)
 {
     static layer layers[2];
@@ -656,7 +654,7 @@ static void sync_is_tried_again(fixture *f)
     layer_init(&one, f->vfs);
     epio_file *file = open_on(f, &one.base, "data");
     one.hooks[EPIO_KIND_SYNC] = retry_twice;
-    op.timeout_ns = 2000 * MILLISECOND; /* must not be what ends it */
+    op.timeout_ns = 2000 * MILLISECOND; /* must not end it */
     check_op(f, epio_sync(&op, file, 0), 0);
     check(one.arrived[EPIO_KIND_SYNC] == 3);
     check_op(f, epio_close(&op, file), 0);
@@ -679,7 +677,7 @@ static void defer_always(layer *one, epio_op *op)
 
 static void take_back(epio_vfs *vfs, epio_op *op)
 {
-    (void)op; /* all that it holds is deferred, and the core's to end */
+    (void)op; /* deferred ops are cancelled by the core */
     layer_of(vfs)->cancels++;
 }
 
@@ -703,7 +701,7 @@ static void deferred_op_returns_in_the_next_iteration(fixture *f)
     check_op(f, epio_write(&op, file, &byte, 1, 0), 1);
     check(one.arrived[EPIO_KIND_WRITE] == 4);
 
-    /* One turn each, and nobody else starves. */
+    /* One iteration each, and no other op starves. */
     one.hooks[EPIO_KIND_READ] = defer_always;
     epio_submit(epio_read(&op, file, &byte, 1, 0));
     uint32_t before = one.arrived[EPIO_KIND_READ];
@@ -745,13 +743,13 @@ static void op_completes_at_its_time(fixture *f)
     settle(f);
     epio_cancel(&op);
     check_result(epio_wait(&op), EPIO_ECANCELED);
-    check(one.cancels == 0); /* the core's own matter */
+    check(one.cancels == 0); /* the core cancels it alone */
     delay_ns = 0;
     check_op(f, epio_read(&op, file, &byte, 1, 0), 7);
     check_op(f, epio_close(&op, file), 0);
 }
 
-/* The VFS could not end the op when it was asked, and delays it later on. */
+/* The VFS ignores the cancel, and delays the op later. */
 static void delay_after_a_cancel_ends_at_once(fixture *f)
 {
     static layer one;
@@ -781,7 +779,7 @@ static void delay_after_a_cancel_ends_at_once(fixture *f)
     check_op(f, epio_close(&close, file), 0);
 }
 
-/* A close has no deadline, even where somebody set one. */
+/* A close has no deadline, even if one was set. */
 static void delay_close(layer *one, epio_op *op)
 {
     (void)one;
@@ -822,7 +820,7 @@ static void delay_then_0(layer *one, epio_op *op)
     epio_complete_at(op, epio_clock_monotonic() + delay_ns, 0);
 }
 
-/* A slow flush: done by the clock, for all syncs that share it. */
+/* A slow flush: completed by a timer, for all syncs that share it. */
 static void sync_completes_at_its_time(fixture *f)
 {
     static layer one;
@@ -955,7 +953,7 @@ static void *device_run(void *argument)
     return NULL;
 }
 
-/* Ends what is held, in its own thread or by way of the owner's. */
+/* Completes held ops in its own thread, or resumes them for the owner to complete. */
 static void drive_device(fixture *f, bool resumes)
 {
     static device one;
@@ -1033,7 +1031,7 @@ static void offloads_to_workers(fixture *f)
 
 /* ---- Order above the layers ------------------------------------------------ */
 
-/* Delays each write by the clock, then lets it pass. */
+/* Delays each write by a timer, then forwards it. */
 typedef struct late_write {
     epio_op timer;
     epio_op *write;
@@ -1090,7 +1088,7 @@ static void no_sync_overtakes_a_delayed_write(fixture *f)
     check_content(f, "data", bytes, 8);
 }
 
-/* Sends each write as ops of its own, one a byte, of the inner file. */
+/* Splits each write into child ops of the inner file, one per byte. */
 typedef struct split {
     epio_op children[16];
     epio_op *parent;
@@ -1165,8 +1163,8 @@ static void no_sync_overtakes_a_split_write(fixture *f)
     check_content(f, "data", text, 64);
 }
 
-/* A layer that cancels another op while it takes one: ops that other threads
- * posted keep their order all the same. */
+/* A layer that cancels another op inside its submit: ops posted by other threads keep their
+ * order. */
 static epio_op unrelated;
 static epio_op posted[3];
 static epio_file *posted_file;
@@ -1193,7 +1191,7 @@ static void *post_sync(void *argument)
     return NULL;
 }
 
-/* Another thread's sync comes while the owner is about to take the write. */
+/* Another thread submits a sync before the owner takes the write. */
 static void post_in_between(layer *one, epio_op *op)
 {
     test_thread thread;

@@ -1,5 +1,5 @@
-/* Backpressure: that a limit holds, whoever goes through it, that nothing which
- * only waits or ends a wait needs a permit, and that all permits come back. */
+/* Backpressure: a limit holds for every user, ops that only wait or end a wait need no permit, and
+ * all permits are released. */
 #include "support.h"
 
 #include "fault_vfs.h"
@@ -97,11 +97,11 @@ static void no_more_than_permits_at_once(fixture *f)
     for (size_t i = 0; i < OPS; i++) {
         check_result(ops[i].result, 1);
     }
-    check(atomic_load(&most_running) == 3); /* and it lets them run side by side */
+    check(atomic_load(&most_running) == 3); /* and it lets that many run in parallel */
     limit_fixture_teardown(&l);
 }
 
-/* Reads and writes of several files: those that are held below are counted. */
+/* Reads and writes of several files; the fault layer counts those it holds. */
 static void files_share_the_permits_in_order(fixture *f)
 {
     limit_fixture l = limit_fixture_setup(f, 2);
@@ -143,7 +143,7 @@ static int64_t run_op(const limit_user *one, epio_op *op)
     return one->performs ? epio_perform(op) : epio_wait(op);
 }
 
-/* Its own loop and VFS, the others' semaphore. */
+/* With a loop and VFS of its own, and the shared semaphore. */
 static void *work_in_a_thread(void *argument)
 {
     const limit_user *one = argument;
@@ -215,7 +215,7 @@ static void bytes_in_flight_are_limited(fixture *f)
     fault_vfs_release(l.fault, EPIO_KIND_WRITE, 1);
     check_result(epio_wait(&ops[0]), 60);
     fixture_settle(f);
-    /* 40 + 1; the 10 would go with them, but for the 500 that came before. */
+    /* 40 + 1; the 10 would fit, but the 500 is before it. */
     check(fault_vfs_held(l.fault, EPIO_KIND_WRITE) == 2);
     fault_vfs_release(l.fault, EPIO_KIND_WRITE, 1);
     check_result(epio_wait(&ops[1]), 40);
@@ -237,7 +237,7 @@ static void bytes_in_flight_are_limited(fixture *f)
     limit_fixture_teardown(&l);
 }
 
-/* Bytes of a cancelled op and of an op that failed come back too. */
+/* A cancelled op and a failed one release their bytes, too. */
 static void bytes_come_back(fixture *f)
 {
     static char data[100];
@@ -364,7 +364,7 @@ static void cancel_and_deadline_while_waiting(fixture *f)
     check(epio_op_pending(&ops[2]));
     epio_semaphore_release(l.semaphore, 1);
     check_result(epio_wait(&ops[2]), 1);
-    /* Granted but not yet told, then cancelled: the permit comes back. */
+    /* Granted, then cancelled before its notification: the permit is released. */
     check_result(epio_semaphore_try_acquire(l.semaphore, 1), 0);
     epio_submit(epio_open(&ops[0], l.vfs, fixture_path(f, "data"), EPIO_OPEN_READ));
     epio_cancel(&ops[0]);
@@ -390,7 +390,7 @@ static void semaphore_closed_while_waiting(fixture *f)
     epio_semaphore_close(l.semaphore);
     check_result(epio_wait(&ops[1]), EPIO_ECLOSED);
     check_result(epio_wait(&ops[2]), EPIO_ECLOSED);
-    check(epio_op_pending(&ops[0])); /* what has its permit goes on */
+    check(epio_op_pending(&ops[0])); /* an op with a permit continues */
     fault_vfs_release_all(l.fault, EPIO_KIND_WRITE);
     check_result(epio_wait(&ops[0]), 1);
     check_op(f, epio_read(&op, file, &byte, 1, 0), EPIO_ECLOSED);

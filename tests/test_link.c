@@ -8,7 +8,7 @@
 
 static tracked chain[LONGEST];
 
-/* The order of deliveries, as numbers of the chain. */
+/* The order of deliveries, as indexes into the chain. */
 static int order[LONGEST];
 static int delivered;
 
@@ -57,7 +57,7 @@ static void chains_of_all_lengths(fixture *f)
         unsigned char last = (unsigned char)i;
         for (int j = 0; j < count; j++) {
             bytes[j] = (unsigned char)(last + j);
-            (void)epio_write(member(j), fx.file, &bytes[j], 1, 0); /* all in one place */
+            (void)epio_write(member(j), fx.file, &bytes[j], 1, 0); /* at one offset */
         }
         link_all(count, 0);
         epio_submit(&chain[0].op);
@@ -78,7 +78,7 @@ static void chains_of_all_lengths(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* Each member begins only when the one before it was delivered. */
+/* A member starts only after the delivery of the one before it. */
 static void one_at_a_time(fixture *f)
 {
     op_fixture fx;
@@ -201,8 +201,8 @@ static void always_follows_a_failure(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* A link that is ALWAYS goes on even behind those that a failure ended; what follows by
- * one that is not ends all the same. */
+/* An ALWAYS link continues even after members that a failure ended; an ordinary link after it does
+ * not. */
 static void always_in_the_middle(fixture *f)
 {
     op_fixture fx;
@@ -222,7 +222,7 @@ static void always_in_the_middle(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* Every chain of five: which of them fail if they begin, and which links are ALWAYS. */
+/* Every chain of five: which members fail if they start, and which links are ALWAYS. */
 static void a_failure_is_kept_down_the_chain(fixture *f)
 {
     enum { COUNT = 5 };
@@ -254,7 +254,7 @@ static void a_failure_is_kept_down_the_chain(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* A chain of this op, an ALWAYS and one more: does the last begin? */
+/* A chain of this op, an ALWAYS link and one more op: does the last start? */
 static void check_breaks(op_fixture *fx, int64_t result, bool breaks)
 {
     (void)epio_size(member(1), fx->file);
@@ -294,7 +294,7 @@ static void whatever_fails_breaks_a_chain(fixture *f)
     (void)epio_lock(member(0), two, EPIO_LOCK_SHARED, 0);
     check_breaks(&fx, EPIO_EBUSY, true);
 
-    /* What is no error is none, be it nothing or no. */
+    /* A result of 0 bytes or "no" is no error. */
     (void)epio_read(member(0), one, &byte, 1, 1000);
     check_breaks(&fx, 0, false);
     (void)epio_access(member(0), fx.os, fixture_path(fx.f, "no such file"), EPIO_ACCESS_EXISTS);
@@ -307,8 +307,8 @@ static void whatever_fails_breaks_a_chain(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* How files are written safely: the new one takes the place of the old one only if it
- * was written, is on the medium, and was closed without an error. */
+/* A safe save: the new file replaces the old one only if it was written, flushed and closed without
+ * an error. */
 static void a_failed_save_replaces_nothing(fixture *f)
 {
     static const uint8_t fails[] = {EPIO_KIND_NONE, EPIO_KIND_WRITE, EPIO_KIND_SYNC,
@@ -347,7 +347,7 @@ static void a_failed_save_replaces_nothing(fixture *f)
     }
 }
 
-/* What an ordinary failure is: of the system, not of the arguments. */
+/* A failure of the system, not of the arguments. */
 static void an_error_of_the_system_breaks_the_chain(fixture *f)
 {
     op_fixture fx;
@@ -367,7 +367,7 @@ static void an_error_of_the_system_breaks_the_chain(fixture *f)
 
 /* ---- Cancels and deadlines ----------------------------------------------- */
 
-/* The first stays at the gate until that is opened. */
+/* The first is blocked at the gate. */
 static void prepare_at_gate(op_fixture *fx, int count)
 {
     gate_shut(fx);
@@ -390,7 +390,7 @@ static void a_cancel_of_each_member(fixture *f)
             link_all(5, 0);
             epio_submit(&chain[0].op);
             op_fixture_cancel(&fx, (cancel_origin)by, &chain[victim].op);
-            /* Promptly, and not only when its turn has come. */
+            /* Promptly, before the members ahead of it. */
             op_fixture_run_until_done(&fx, &chain[victim]);
             check_result(chain[0].calls, victim == 0 ? 1 : 0);
             gate_open(&fx);
@@ -404,8 +404,7 @@ static void a_cancel_of_each_member(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* What is linked behind a member that was cancelled goes on from there, and knows that it
- * failed. */
+/* The successor of a cancelled member continues from there, with the failure noted. */
 static void a_cancelled_member_is_a_failure(fixture *f)
 {
     enum { BY_DEADLINE = CANCEL_ORIGINS };
@@ -435,7 +434,7 @@ static void a_cancelled_member_is_a_failure(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* Every member but the first was cancelled in any order. */
+/* Every member but the first is cancelled, in any order. */
 static void a_cancel_of_all_members(fixture *f)
 {
     op_fixture fx;
@@ -489,7 +488,7 @@ static void a_deadline_counts_from_the_first(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* The deadline goes on while the member itself runs. */
+/* The deadline still counts while the member runs. */
 static void a_deadline_of_a_member_that_runs(fixture *f)
 {
     op_fixture fx;
@@ -541,13 +540,13 @@ static void write_sync_close(fixture *f)
         epio_submit(&chain[0].op);
         run_chain(&fx, 3);
         check_result(chain[0].result, bad != 0 ? EPIO_EINVAL : 1);
-        check_result(chain[1].result, bad != 0 ? EPIO_EINVAL : 0); /* it tells of the write */
+        check_result(chain[1].result, bad != 0 ? EPIO_EINVAL : 0); /* it reports the write */
         check_result(chain[2].result, 0);
     }
     op_fixture_teardown(&fx);
 }
 
-/* Without ALWAYS the close was never begun, and the file is still there. */
+/* Without ALWAYS the close did not start, and the file is still open. */
 static void a_close_after_a_failure(fixture *f)
 {
     op_fixture fx;
@@ -566,8 +565,7 @@ static void a_close_after_a_failure(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* The sync is the chain's second, but covers the third's write no less than
- * that of the fourth covers it: by their order. */
+/* A sync covers the write of a chain that was submitted before it, though it has not started. */
 static void a_sync_covers_by_the_order_of_the_chain(fixture *f)
 {
     op_fixture fx;
@@ -577,14 +575,14 @@ static void a_sync_covers_by_the_order_of_the_chain(fixture *f)
     (void)epio_write(member(1), fx.file, "x", 1, 0);
     link_all(2, 0);
     epio_submit(&chain[0].op);
-    /* Submitted after the chain: its write counts as before this sync. */
+    /* Submitted after the chain: this sync covers its write. */
     (void)epio_sync(member(2), fx.file, EPIO_SYNC_FULL);
     epio_submit(&chain[2].op);
     op_fixture_run_until_waiting(&fx, 1);
     check_result(chain[0].calls, 1);
     op_fixture_run_for(&fx, 5 * MILLISECOND);
     check_result(chain[2].calls, 0);
-    check_result(gate_waiting(&fx), 1); /* the write alone */
+    check_result(gate_waiting(&fx), 1); /* only the write */
     gate_open(&fx);
     delivered = 1;
     run_chain(&fx, 3);
@@ -605,7 +603,7 @@ static void a_write_after_its_sync(fixture *f)
     (void)epio_sync(member(3), fx.file, EPIO_SYNC_DATA_ONLY);
     link_all(4, 0);
     epio_submit(&chain[0].op);
-    /* And one that covers them all. */
+    /* And a sync that covers them all. */
     (void)epio_sync(member(4), fx.file, EPIO_SYNC_DATA_ONLY);
     epio_submit(&chain[4].op);
     run_chain(&fx, 5);
@@ -619,8 +617,8 @@ static void a_write_after_its_sync(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* A failed write early in the chain is told by the sync of another submitter,
- * and those that the failure ended are no failures of their own. */
+/* A failed write early in the chain is reported by a sync outside it; the ops that the failure
+ * ended are no failures of their own. */
 static void an_ended_write_is_no_failure(fixture *f)
 {
     op_fixture fx;
@@ -642,7 +640,7 @@ static void an_ended_write_is_no_failure(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* A close waits for what comes later in a chain submitted before it. */
+/* A close waits for later members of a chain submitted before it. */
 static void a_close_waits_for_a_chain(fixture *f)
 {
     op_fixture fx;
@@ -663,7 +661,7 @@ static void a_close_waits_for_a_chain(fixture *f)
 
 /* ---- Long chains --------------------------------------------------------- */
 
-/* So many that what takes a look at all others for each would take minutes. */
+/* So many that a search per member would take minutes. */
 static epio_op *make_many(int *count)
 {
     *count = fixture_is_slow() ? 20000 : 150000;
@@ -733,7 +731,7 @@ static void long_chains_of_closes(fixture *f)
     int count;
     epio_op *many = make_many(&count);
     const char *path = fixture_path(f, "data");
-    /* A heap that guards each allocation has no room for so many files. */
+    /* A guarded heap has no memory for so many files. */
     count = fixture_is_watched() ? count / 4 : count;
     for (int i = 0; i < count; i++) {
         check_result(epio_wait(epio_open(&many[i], f->vfs, path,
@@ -750,7 +748,7 @@ static void long_chains_of_closes(fixture *f)
     free(many);
 }
 
-/* Syncs behind an op that waits, and what ends them. */
+/* Syncs linked behind an op that waits, and what ends them. */
 static void long_chains_that_end_early(fixture *f)
 {
     enum { FROM_FIRST, FROM_LAST, BY_DEADLINE, BY_FAILURE, WAYS };
@@ -811,7 +809,7 @@ static void a_loop_closes_with_a_long_chain(fixture *f)
     free(many);
 }
 
-/* ---- Preparing anew ------------------------------------------------------ */
+/* ---- Preparing again ----------------------------------------------------- */
 
 static void preparing_the_first_drops_the_link(fixture *f)
 {
@@ -827,7 +825,7 @@ static void preparing_the_first_drops_the_link(fixture *f)
     op_fixture_run_for(&fx, MILLISECOND);
     check_result(delivered, 1);
     check(!epio_op_pending(&chain[1].op));
-    /* The rest is a chain of its own, and the second is its first. */
+    /* The rest is a chain, whose first is the second op. */
     epio_submit(&chain[1].op);
     check(epio_op_pending(&chain[2].op));
     run_chain(&fx, 3);
@@ -838,7 +836,7 @@ static void preparing_the_first_drops_the_link(fixture *f)
         epio_submit(epio_size(&chain[i].op, fx.file));
     }
     run_chain(&fx, 3);
-    /* Nor does a flag of the dropped link stay. */
+    /* Nor does a flag of the dropped link persist. */
     (void)epio_write(member(0), fx.file, NULL, 1, 0);
     (void)epio_size(member(1), fx.file);
     link_all(2, EPIO_LINK_ALWAYS);
@@ -850,7 +848,7 @@ static void preparing_the_first_drops_the_link(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* Its `done` makes a chain of the next round from ops that are free again. */
+/* Its `done` links a new chain from the delivered ops. */
 static void make_next_round(tracked *one)
 {
     op_fixture *fx = one->user;

@@ -1,7 +1,6 @@
-/* Locks between the files of one process: levels, steps, errors. What waiting
- * adds is test_lock_wait's, what other processes see test_lock_processes's.
- * Serves a library without loops too: EPIO_TEST_WITHOUT_LOOP; and both kinds of
- * byte-range locks: EPIO_TEST_RANGE_LOCKS. */
+/* Locks between files of one process: levels, steps, errors. Waiting is tested by test_lock_wait.c,
+ * other processes by test_lock_processes.c. Also without loops: EPIO_TEST_WITHOUT_LOOP; with both
+ * kinds of byte-range locks: EPIO_TEST_RANGE_LOCKS. */
 #include "partner.h"
 
 #define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
@@ -25,7 +24,7 @@ static void unlock(fixture *f, epio_file *file, uint32_t level)
     check_result(op.os_error, 0);
 }
 
-/* Goes up as the setting says, as far as it can: the level that it has then. */
+/* Raises the lock as the setting says, as far as possible; returns the level reached. */
 static uint32_t raise_to(fixture *f, epio_file *file, uint32_t level)
 {
     static const uint32_t steps[] = {EPIO_LOCK_SHARED, EPIO_LOCK_RESERVED, EPIO_LOCK_EXCLUSIVE};
@@ -48,7 +47,7 @@ static void check_bytes_of(fixture *f, uint32_t expected)
     }
 }
 
-/* A file that holds `level`; PENDING while a reader is there, which then goes. */
+/* A file that holds `level`; PENDING with the help of a reader, which is then closed. */
 static epio_file *open_and_hold(fixture *f, uint32_t level)
 {
     epio_file *file = open_locked(f);
@@ -107,7 +106,7 @@ static void two_files_exclude_each_other_as_sqlite_says(fixture *f)
 
 /* ---- Steps ------------------------------------------------------------------ */
 
-/* What asking for `wanted` gives while `held` is had. */
+/* The result of a request for `wanted` by a holder of `held`. */
 static int64_t of_step(uint32_t held, uint32_t wanted)
 {
     static const int allowed[5][5] = {
@@ -144,7 +143,7 @@ static void steps_lead_down_to_shared_and_none(fixture *f)
             check_op(f, epio_unlock(&op, file, to), legal ? 0 : EPIO_EINVAL);
             check_result(epio_file_lock_level(file), then);
             check_bytes_of(f, locks_of_level[then]);
-            /* What it no longer has, another can have. */
+            /* Another file can get what it released. */
             epio_file *other = open_locked(f);
             for (uint32_t wanted = 0; legal && wanted <= EPIO_LOCK_EXCLUSIVE; wanted++) {
                 uint32_t expected = lock_outcomes[then][wanted];
@@ -181,11 +180,11 @@ static void a_refused_exclusive_keeps_new_readers_out(fixture *f)
         epio_file *writer = open_and_hold(f, from);
         check_op(f, epio_lock(&op, writer, EPIO_LOCK_EXCLUSIVE, 0), EPIO_EBUSY);
         check_result(epio_file_lock_level(writer), EPIO_LOCK_PENDING);
-        /* Who came there directly rolls back a hot journal, which must look hot. */
+        /* A file that came there directly rolls back a hot journal, which must look hot. */
         check_op(f, epio_check_reserved_lock(&op, reader), from == EPIO_LOCK_RESERVED ? 1 : 0);
         check_op(f, epio_lock(&op, newcomer, EPIO_LOCK_SHARED, 0), EPIO_EBUSY);
         check_result(epio_file_lock_level(newcomer), EPIO_LOCK_NONE);
-        /* Again and again, until the reader has gone. */
+        /* Retried until the reader has unlocked. */
         check_op(f, epio_lock(&op, writer, EPIO_LOCK_EXCLUSIVE, 0), EPIO_EBUSY);
         unlock(f, reader, EPIO_LOCK_NONE);
         lock(f, writer, EPIO_LOCK_EXCLUSIVE);
@@ -286,7 +285,7 @@ static void a_deleted_file_can_be_locked(fixture *f)
     epio_op op = {0};
     epio_file *file = open_and_hold(f, EPIO_LOCK_RESERVED);
     check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "locked"), 0), 0);
-    epio_file *another = open_and_hold(f, EPIO_LOCK_EXCLUSIVE); /* a new file by that name */
+    epio_file *another = open_and_hold(f, EPIO_LOCK_EXCLUSIVE); /* a new file of that name */
     lock(f, file, EPIO_LOCK_EXCLUSIVE);
     fixture_close(f, file);
     fixture_close(f, another);
@@ -309,7 +308,7 @@ static void many_files_are_independent(fixture *f)
     }
 }
 
-/* ---- What users get wrong ------------------------------------------------------ */
+/* ---- Wrong use ----------------------------------------------------------------- */
 
 static void bad_arguments_are_refused(fixture *f)
 {
@@ -406,8 +405,8 @@ static void files_of_one_description_are_independent(fixture *f)
     check_bytes_of(f, 0);
 }
 
-/* Where a close has to wait for the locks of others, their last unlock ends it: no
- * descriptor stays open until somebody closes another file. */
+/* Where a close is deferred for the locks of others, their last unlock carries it out: no
+ * descriptor stays open until another file is closed. */
 static void an_unlock_ends_deferred_closes(fixture *f)
 {
     epio_file *holder = open_and_hold(f, EPIO_LOCK_SHARED);
@@ -419,7 +418,7 @@ static void an_unlock_ends_deferred_closes(fixture *f)
     fixture_close(f, holder);
 }
 
-/* An open that fails after the file was open leaves the locks of others alone. */
+/* An open that fails late does not release the locks of others. */
 static void a_failed_open_releases_nothing(fixture *f)
 {
     epio_op op = {0};

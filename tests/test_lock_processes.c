@@ -1,7 +1,6 @@
-/* Locks between processes: epio's and those of the system's SQLite agree on every
- * pair of levels, die with their holder, and lose no update in a crowd of both that
- * is killed at random. EPIO_TEST_SEED repeats the kills, EPIO_TEST_KILLS makes them
- * more. What does not depend on the backend: EPIO_TEST_ONCE; both kinds of
+/* Locks between processes: epio's and the system SQLite's agree on every pair of levels, end with
+ * their holder, and lose no update among many processes of both that are killed at random.
+ * EPIO_TEST_SEED repeats the kills, EPIO_TEST_KILLS adds more. EPIO_TEST_ONCE; both kinds of
  * byte-range locks: EPIO_TEST_RANGE_LOCKS. */
 #include "op_fixture.h"
 #include "partner.h"
@@ -24,7 +23,7 @@ static const char *make_file(fixture *f)
 
 /* ---- The table ------------------------------------------------------------------- */
 
-/* The three who meet: one holds, one wants, and a reader makes PENDING possible. */
+/* One holds, one requests, and a reader makes PENDING possible. */
 typedef struct meeting {
     partner holder;
     partner other;
@@ -100,7 +99,7 @@ static void check_table(fixture *f, partner_kind holder, partner_kind other, con
     }
 }
 
-/* The first of these says that the table of the others is SQLite's own. */
+/* The first of these checks the table itself against SQLite. */
 static void sqlite_and_sqlite(fixture *f)
 {
     check_table(f, BY_SQLITE, BY_SQLITE, "SQLite holds (rows), SQLite wants (columns), and gets:");
@@ -121,8 +120,8 @@ static void sqlite_and_epio(fixture *f)
     check_table(f, BY_SQLITE, BY_EPIO, "SQLite holds, epio wants:");
 }
 
-/* Who goes from SHARED to EXCLUSIVE directly holds no byte of RESERVED, on the way at
- * PENDING or there, and the journal that he rolls back must look hot to others. */
+/* A file that goes from SHARED to EXCLUSIVE directly does not hold RESERVED's byte, neither at
+ * PENDING nor at EXCLUSIVE; the journal that it rolls back must look hot to others. */
 static void check_direct_writer(fixture *f, partner_kind holder, partner_kind other)
 {
     meeting all;
@@ -130,7 +129,7 @@ static void check_direct_writer(fixture *f, partner_kind holder, partner_kind ot
     partner_start(&all.holder, holder, path);
     partner_start(&all.other, other, path);
     partner_start(&all.reader, BY_EPIO, path);
-    /* They have started: SQLite reads the file as it opens it. */
+    /* The partners have started: SQLite reads the file when it opens it. */
     check_result(partner_sees_reserved(&all.other), 0);
     check_result(partner_sees_reserved(&all.reader), 0);
     check_result(partner_raise_directly(&all.holder), EPIO_LOCK_EXCLUSIVE);
@@ -147,7 +146,7 @@ static void check_direct_writer(fixture *f, partner_kind holder, partner_kind ot
     partner_end(&all.reader);
 }
 
-/* What another process answers, and whoever holds: SQLite's answer is the reference. */
+/* With every pair of holder and observer: SQLite is the reference. */
 static void a_direct_writer_holds_no_reserved(fixture *f)
 {
     static const partner_kind kinds[] = {BY_EPIO, BY_SQLITE};
@@ -161,7 +160,7 @@ static void a_direct_writer_holds_no_reserved(fixture *f)
     }
 }
 
-/* The test's own answer about another process, in every setting. */
+/* Observed from this process, in every setting. */
 static void a_direct_writer_elsewhere_is_not_reserved(fixture *f)
 {
     partner other;
@@ -178,7 +177,7 @@ static void a_direct_writer_elsewhere_is_not_reserved(fixture *f)
     fixture_close(f, file);
 }
 
-/* Two files of this process; in every setting that is test_lock's. */
+/* Two files of this process; test_lock.c does that in every setting. */
 static void one_process(fixture *f)
 {
     uint32_t reached[5][5];
@@ -211,7 +210,7 @@ static void one_process(fixture *f)
 
 /* ---- Waiting for another process ---------------------------------------------------- */
 
-/* What is waited for goes when the other process unlocks. */
+/* The wait ends when the other process unlocks. */
 static void check_unlock_grants(fixture *f, partner_kind kind)
 {
     partner other;
@@ -264,7 +263,7 @@ static void a_killed_holder_loses_its_locks(fixture *f)
     fixture_close(f, file);
 }
 
-/* The other process waits for PENDING's byte to go while readers here come and go. */
+/* The other process waits for EXCLUSIVE while readers here lock and unlock. */
 static void a_writer_is_not_starved_between_processes(fixture *f)
 {
     partner writer;
@@ -277,8 +276,7 @@ static void a_writer_is_not_starved_between_processes(fixture *f)
     }
     check_result(partner_raise_to(&writer, EPIO_LOCK_RESERVED), EPIO_LOCK_RESERVED);
     partner_send_lock(&writer, EPIO_LOCK_EXCLUSIVE, WAIT, 20 * SECOND);
-    /* One after the other leaves and comes back, so that there is always one, were
-     * it not for PENDING. */
+    /* The readers unlock and lock in turn, so that without PENDING there would always be one. */
     uint64_t deadline = now_ns() + 20 * SECOND;
     size_t readers = 3;
     for (size_t round = 0; readers > 0; round++) {
@@ -302,7 +300,8 @@ static void a_writer_is_not_starved_between_processes(fixture *f)
 
 /* ---- What could never end -------------------------------------------------------------- */
 
-/* A reader here who wants to go up meets one there: refused without a deadline. */
+/* A reader here that requests an upgrade while a reader elsewhere does, too: refused without a
+ * deadline. */
 static void a_reader_meets_a_writer_elsewhere(fixture *f)
 {
     static const uint32_t wishes[] = {EPIO_LOCK_RESERVED, EPIO_LOCK_EXCLUSIVE};
@@ -328,8 +327,8 @@ static void a_reader_meets_a_writer_elsewhere(fixture *f)
     partner_end(&other);
 }
 
-/* Where the system cannot be asked who looks is a holder for a moment: as one of those who
- * read, for whom a writer waits. */
+/* Where the system has no query an observer locks for a moment: as a reader, for which a writer
+ * waits. */
 static void wait_for_pending(const char *path)
 {
     const uint64_t pending = 0x40000000;
@@ -342,7 +341,7 @@ static void wait_for_pending(const char *path)
     check(handle_close(handle));
 }
 
-/* Both read, and both want to be alone: one is refused, the other then has it. */
+/* Both read and request EXCLUSIVE: one is refused, then the other gets it. */
 static void two_upgrades_to_exclusive(fixture *f)
 {
     for (uint32_t from = EPIO_LOCK_SHARED; from <= EPIO_LOCK_RESERVED; from++) {
@@ -374,8 +373,8 @@ static void hold_the_byte_of_pending(const char *path)
     sleep_ns(HOUR);
 }
 
-/* One holds RESERVED, the other came to PENDING without it (which only stock SQLite
- * of old and programs that ask for both at once can bring about). */
+/* One holds RESERVED, the other reached PENDING without it (possible only with old versions of
+ * SQLite and with programs that lock both bytes at once). */
 static void reserved_here_and_pending_elsewhere(fixture *f)
 {
     partner other;
@@ -384,7 +383,7 @@ static void reserved_here_and_pending_elsewhere(fixture *f)
     partner_start(&other, BY_EPIO, path);
     epio_file *file = fixture_open(f, "locked", READ_WRITE);
     check_result(lock_raise_to(file, EPIO_LOCK_RESERVED), EPIO_LOCK_RESERVED);
-    /* Takes the byte of PENDING as such a program would. */
+    /* Locks PENDING's byte as such a program would. */
     child foreign;
     char byte = 0;
     child_start(&foreign, hold_the_byte_of_pending, path, CHILD_PIPES);
@@ -403,7 +402,7 @@ static void reserved_here_and_pending_elsewhere(fixture *f)
     partner_end(&other);
 }
 
-/* Another keeps trying what it can never get, and is in nobody's way. */
+/* Another process retries a lock that it never gets, and blocks no one. */
 static void try_repeatedly(const char *path)
 {
     epio_op op = {0};
@@ -466,18 +465,17 @@ static void a_deadlock_over_two_files_ends_at_the_deadline(fixture *f)
     partner_end(&other);
 }
 
-/* ---- A crowd, and SIGKILL ----------------------------------------------------------------------
+/* ---- Many processes, and SIGKILL ----------------------------------------------------------------
  */
 
-/* The database has two pages, which one write covers; the blob has a counter for
- * each process. Without SQLite all are epio's, and it is only pages. */
+/* The database has two pages, written by one write; the blob has a counter for each process.
+ * Without SQLite all processes are epio's, and only pages are written. */
 #define CROWD 8
 #define PAGE 512
 #define MARKER "epio counts here"
 #define BLOB (16 + CROWD * 8)
 
-/* Seen by all. A process counts what it knows to have done: the kill may come in
- * between. */
+/* Shared by all processes. A process counts its completed updates: a kill may come in between. */
 typedef struct shared_state {
     atomic_bool stop;
     atomic_ullong done[CROWD];
@@ -636,8 +634,8 @@ static void add_to_big_endian(unsigned char *at)
     }
 }
 
-/* As SQLite's file format wants it: the change counter too, and what is valid for
- * it, all in one write, which no kill cuts in two. */
+/* As SQLite's file format requires: with the change counter and its valid-for number, in one write,
+ * which no kill can split. */
 static void count_in_pages(member *one, epio_file *file)
 {
     unsigned char pages[2 * PAGE];
@@ -663,8 +661,8 @@ static bool raise_lock(epio_file *file, uint32_t level, epio_loop *loop)
     return result == 0;
 }
 
-/* A journal that nobody writes any more is what a killed SQLite left: only another
- * can roll it back, and the pages are not to be trusted before that. */
+/* A stale journal was left by a killed SQLite: only SQLite can roll it back, and the pages are not
+ * valid before that. */
 static bool count_by_epio(member *one, epio_file *file, epio_loop *loop)
 {
     epio_op op = {0};
@@ -676,7 +674,7 @@ static bool count_by_epio(member *one, epio_file *file, epio_loop *loop)
     }
     check_result(epio_perform(epio_unlock(&op, file, EPIO_LOCK_NONE)), 0);
     if (!counted) {
-        sleep_us(2000); /* lets those that are in the way get on */
+        sleep_us(2000); /* lets the lock's holder continue */
     }
     return counted;
 }
@@ -702,7 +700,7 @@ static void run_epio_member(member *one)
     epio_loop_destroy(loop);
 }
 
-/* Its argument: its number, then the path. */
+/* The argument: its number, then the path. */
 static void run_member(const char *argument)
 {
     char shared_path[700];
@@ -724,7 +722,7 @@ static void start_member(child *one, size_t number, const char *path)
     child_start(one, run_member, argument, 0);
 }
 
-/* Everybody does some more: nobody is stuck. */
+/* Every process makes progress: none is stuck. */
 static void wait_for_progress(shared_state *shared, uint64_t rounds)
 {
     uint64_t goals[CROWD];

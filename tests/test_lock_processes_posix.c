@@ -1,8 +1,7 @@
-/* Locks and a forked process, which goes on with what its parent had; and the kinds
- * of byte-range locks, of which only POSIX has several; a process that is killed while
- * the kernel transfers for it. The rest is in test_lock_processes.c. EPIO_TEST_KILLS
- * makes the kills more. What does not depend on the backend: EPIO_TEST_ONCE; both
- * kinds of byte-range locks: EPIO_TEST_RANGE_LOCKS. */
+/* Locks and forked processes with the parent's files; the kinds of byte-range locks, of which only
+ * POSIX has several; a process that is killed while the kernel transfers for it. The rest is in
+ * test_lock_processes.c. EPIO_TEST_KILLS adds kills. EPIO_TEST_ONCE; both kinds of byte-range
+ * locks: EPIO_TEST_RANGE_LOCKS. */
 #include "fork.h"
 #include "op_fixture.h"
 #include "partner.h"
@@ -37,7 +36,7 @@ static void open_and_lock(void *argument)
     check_result(epio_perform(epio_close(&op, file)), 0);
 }
 
-/* It has none of the locks of its parent, and yet they are in its way. */
+/* It holds none of its parent's locks, and they block it. */
 static void a_forked_child_is_another_process(fixture *f)
 {
     (void)make_file(f);
@@ -72,7 +71,7 @@ static void *keep_locking(void *argument)
     return NULL;
 }
 
-/* Whatever the parent's other threads did when it was forked. */
+/* Whatever the parent's other threads did during the fork. */
 static void a_child_of_a_busy_parent_can_lock(fixture *f)
 {
     busy_parent parent = {.path = fixture_path(f, "locked")};
@@ -99,7 +98,7 @@ static void pause_until_killed(void *argument)
     (void)pause();
 }
 
-/* A child keeps a description open, but no lock that was released. */
+/* A child keeps a description open, but no released lock. */
 static void a_close_releases_what_a_child_has_open(fixture *f)
 {
     const char *path = make_file(f);
@@ -125,7 +124,7 @@ static void lock_with_a_misnamed_kind(void *argument)
     check_result(epio_perform(epio_close(&op, file)), 0);
 }
 
-/* Before anything was locked in this process: it is decided once. */
+/* Before the first lock of this process: the kind is chosen once. */
 static void a_kind_of_lock_that_is_unknown_is_refused(fixture *f)
 {
     (void)make_file(f);
@@ -144,9 +143,9 @@ typedef struct victim {
     const char *path;
     const char *backend;
     unsigned workload;
-    bool locks_last;         /* transfers are in flight already when it asks for its lock */
-    bool has_no_descriptors; /* to be had, once its file is open */
-    int line;                /* says that it has the lock */
+    bool locks_last;         /* it locks while transfers are in flight */
+    bool has_no_descriptors; /* free, once its file is open */
+    int line;                /* a pipe: reports that it has the lock */
 } victim;
 
 static uint64_t next_block;
@@ -232,7 +231,7 @@ static void kill_one(fixture *f, victim *one, unsigned round)
     check_result(level, EPIO_LOCK_EXCLUSIVE);
 }
 
-/* The name; NULL, for the best that is there, if nothing was built of that name. */
+/* The name; NULL, for the best backend, if that one is not built. */
 static const char *backend_if_known(const char *name)
 {
     epio_loop_options options = {.size = sizeof options, .backend = name};
@@ -246,7 +245,7 @@ static const char *backend_if_known(const char *name)
     return name;
 }
 
-/* On every backend, but most on the one that has the kernel transfer. */
+/* On every backend, but mostly on the one where the kernel transfers. */
 static void kill_many(fixture *f, unsigned rounds, bool has_no_descriptors)
 {
     static const char *const backends[] = {"uring", "epoll", "uring", "poll"};
@@ -281,7 +280,7 @@ static void a_lock_ends_with_its_process(fixture *f)
     kill_many(f, kills != NULL ? (unsigned)strtoul(kills, NULL, 10) : 48, false);
 }
 
-/* Where a lock cannot have an open file of its own the kernel is to have nothing else. */
+/* Where a lock cannot have an open file of its own the kernel must hold no other. */
 static void a_lock_without_a_descriptor_ends_with_its_process(fixture *f)
 {
     kill_many(f, 16, true);

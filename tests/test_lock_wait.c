@@ -1,6 +1,5 @@
-/* Locks that are waited for: in which order they are had, how a wait ends early
- * and what is left then, and what is refused because it could never end. Both
- * kinds of byte-range locks: EPIO_TEST_RANGE_LOCKS. */
+/* Waits for locks: the order of grants, how a wait ends early and what is left then, and what is
+ * refused because it would deadlock. Both kinds of byte-range locks: EPIO_TEST_RANGE_LOCKS. */
 #include "op_fixture.h"
 #include "partner.h"
 
@@ -43,7 +42,7 @@ static void poll_now(fixture *f)
     (void)epio_loop_poll(f->loop, 0, 0);
 }
 
-/* For what needs other threads or the clock. */
+/* For what depends on other threads or on time. */
 static void run_until_done(fixture *f, tracked *one)
 {
     uint64_t deadline = now_ns() + 10 * SECOND;
@@ -61,9 +60,9 @@ static void run_for(fixture *f, uint64_t nanoseconds)
     } while (now_ns() < deadline);
 }
 
-/* ---- Locks that are another process's to epio --------------------------------- */
+/* ---- Locks of another process, for epio --------------------------------------- */
 
-/* An open file description of its own, whose locks are no file's of epio's. */
+/* An open file description of its own, with locks that epio does not know. */
 static intptr_t foreign_open(fixture *f)
 {
     intptr_t handle = handle_open(fixture_path(f, "locked"), READ_WRITE | EPIO_OPEN_CREATE);
@@ -120,13 +119,13 @@ static void a_thousand_are_granted_in_order(fixture *f)
     epio_file *holder = open_and_raise(f, EPIO_LOCK_EXCLUSIVE);
     submit_waiters(f);
     unlock_to(holder, EPIO_LOCK_NONE);
-    poll_now(f); /* one turn, which waits for nothing */
+    poll_now(f); /* one iteration, without waiting */
     check_result(granted_count, WAITERS);
     close_waiters(f);
     fixture_close(f, holder);
 }
 
-/* Of one and the same file: each is at its end when the one before it is. */
+/* All of one file: each ends when the one before it ends. */
 static void a_thousand_of_one_file_are_granted_in_order(fixture *f)
 {
     epio_file *holder = open_and_raise(f, EPIO_LOCK_EXCLUSIVE);
@@ -168,7 +167,7 @@ static void some_of_a_thousand_are_cancelled(fixture *f)
     fixture_close(f, holder);
 }
 
-/* Each has it alone, and hands it to the next from its `done`. */
+/* Each holds it alone, and its `done` unlocks it for the next. */
 static void unlock_for_the_next(tracked *one)
 {
     size_t index = (size_t)(one - waiters);
@@ -218,8 +217,8 @@ static void upgrades_go_before_new_requests(fixture *f)
     fixture_close(f, other);
 }
 
-/* One that was refused at once keeps newcomers out; asking again, it must not wait
- * behind those that wait for it. */
+/* A refused request keeps new readers out; requested again, it must not wait behind those that wait
+ * for it. */
 static void an_upgrade_overtakes_requests_that_it_blocks(fixture *f)
 {
     tracked newer;
@@ -245,7 +244,8 @@ static void an_upgrade_overtakes_requests_that_it_blocks(fixture *f)
     fixture_close(f, other);
 }
 
-/* A reader on his way somewhere else keeps it from PENDING, not from its turn. */
+/* A reader elsewhere that holds PENDING's byte for a moment delays it, but does not cost its
+ * position. */
 static void an_upgrade_that_waits_for_pending_comes_first(fixture *f)
 {
     tracked newer;
@@ -256,7 +256,7 @@ static void an_upgrade_that_waits_for_pending_comes_first(fixture *f)
     (void)track(&newer);
     (void)track(&upgrade);
     foreign_set(foreign, PENDING_BYTE, 1, HANDLE_LOCK_SHARED);
-    submit_lock(&upgrade, writer, EPIO_LOCK_EXCLUSIVE); /* a reader passes by */
+    submit_lock(&upgrade, writer, EPIO_LOCK_EXCLUSIVE); /* blocked by a reader elsewhere */
     foreign_set(foreign, SHARED_FIRST, 510, HANDLE_LOCK_SHARED);
     submit_lock(&newer, other, EPIO_LOCK_SHARED);
     foreign_set(foreign, PENDING_BYTE, 1, HANDLE_UNLOCK);
@@ -284,7 +284,7 @@ static void a_new_request_does_not_overtake_waiters(fixture *f)
     submit_lock((track(&waiting), &waiting), first, EPIO_LOCK_SHARED);
     check_result(epio_wait(epio_lock(&op, second, EPIO_LOCK_SHARED, 0)), EPIO_EBUSY);
     unlock_to(holder, EPIO_LOCK_NONE);
-    check_result(epio_file_lock_level(first), EPIO_LOCK_SHARED); /* at once, before any turn */
+    check_result(epio_file_lock_level(first), EPIO_LOCK_SHARED); /* at once, before an iteration */
     check_result(waiting.calls, 0);
     check_result(epio_wait(epio_lock(&op, second, EPIO_LOCK_SHARED, 0)), 0);
     check_result(waiting.calls, 1);
@@ -304,7 +304,7 @@ typedef struct repeated_reader {
     bool unlocks;
 } repeated_reader;
 
-/* Locks and unlocks for ever. */
+/* Locks and unlocks continually. */
 static void read_on(tracked *one)
 {
     repeated_reader *r = one->user;
@@ -327,7 +327,7 @@ static void readers_begin(fixture *f, repeated_reader *readers)
         readers[i].one.then = read_on;
         readers[i].unlocks = true;
         submit_lock(&readers[i].one, readers[i].file, EPIO_LOCK_SHARED);
-        (void)epio_loop_poll(f->loop, 0, (uint32_t)i + 1); /* out of step */
+        (void)epio_loop_poll(f->loop, 0, (uint32_t)i + 1); /* staggered */
     }
 }
 
@@ -369,15 +369,15 @@ static void readers_do_not_starve_a_writer(fixture *f)
 
 /* ---- Ending a wait early, at every step -------------------------------------------- */
 
-/* A wait, and what is in its way. */
+/* A wait, and what blocks it. */
 typedef struct wait_step {
     const char *name;
-    uint32_t found;      /* the level that the waiter has before */
-    uint32_t wanted;     /* the one that it waits for */
+    uint32_t found;      /* the waiter's level before */
+    uint32_t wanted;     /* the level requested */
     uint32_t held;       /* by another file of this process */
     handle_lock pending; /* locks of another process, on the three ranges */
     handle_lock shared;
-    uint32_t while_waiting; /* the level that the waiter has meanwhile */
+    uint32_t while_waiting; /* the waiter's level during the wait */
 } wait_step;
 
 static const wait_step steps[] = {
@@ -406,10 +406,10 @@ static const wait_step steps[] = {
 typedef struct wait_fixture {
     fixture *f;
     const wait_step *step;
-    epio_file *holder; /* NULL: nobody of this process */
+    epio_file *holder; /* NULL: no file of this process */
     epio_file *waiter;
     intptr_t foreign;
-    uint32_t bytes; /* what others see before the wait */
+    uint32_t bytes; /* the locks that others see before the wait */
 } wait_fixture;
 
 static void take_pending(fixture *f, epio_file *file)
@@ -454,8 +454,8 @@ static void check_waits(wait_fixture *s)
     check_result(epio_file_lock_level(s->waiter), s->step->while_waiting);
 }
 
-/* The waiter is as it was, to this process and to others; and when all have gone
- * another process takes every level. */
+/* The waiter is as before, for this process and others; and when all have unlocked another process
+ * gets every level. */
 static void wait_fixture_teardown(wait_fixture *s, partner *other)
 {
     check_result(epio_file_lock_level(s->waiter), s->step->found);
@@ -464,7 +464,7 @@ static void wait_fixture_teardown(wait_fixture *s, partner *other)
     if (s->holder != NULL) {
         unlock_to(s->holder, EPIO_LOCK_NONE);
     }
-    /* Nor is it in anybody's way here. */
+    /* Nor does it block a new file here. */
     epio_file *newer = open_locked(s->f);
     check_result(lock_raise_to(newer, EPIO_LOCK_SHARED),
                  s->step->found == EPIO_LOCK_PENDING ? 0 : EPIO_LOCK_SHARED);
@@ -570,7 +570,7 @@ static void by_deadline_of_a_wait(wait_fixture *s)
     check_result(epio_wait(epio_lock(&op, s->waiter, s->step->wanted, WAIT)), EPIO_ETIMEDOUT);
 }
 
-/* epio_perform by this thread would be refused where this loop's file is in the way. */
+/* This thread's epio_perform would be refused where a file of this loop blocks it. */
 static void *perform_with_deadline(void *argument)
 {
     wait_fixture *s = argument;
@@ -598,7 +598,7 @@ static void by_unlock(wait_fixture *s)
     check_result(one.calls, 1);
     check_result(one.result, EPIO_ECANCELED);
     check_result(epio_file_lock_level(s->waiter), EPIO_LOCK_NONE);
-    /* As wait_fixture_teardown expects it. */
+    /* As wait_fixture_teardown expects. */
     handle_unlock_all(s->foreign);
     if (s->holder != NULL) {
         unlock_to(s->holder, EPIO_LOCK_NONE);
@@ -640,7 +640,7 @@ AT_EVERY_STEP(by_deadline_of_a_perform)
 AT_EVERY_STEP(by_unlock)
 AT_EVERY_STEP(by_close)
 
-/* And each of them is granted when what is in its way goes. */
+/* And each is granted when what blocks it is unlocked. */
 static void by_being_granted(wait_fixture *s)
 {
     tracked one;
@@ -667,7 +667,7 @@ static void *release_shortly(void *argument)
     return NULL;
 }
 
-/* ---- What could never end ------------------------------------------------------------ */
+/* ---- Deadlocks ----------------------------------------------------------------------- */
 
 typedef int64_t run_lock(fixture *f, epio_op *op);
 
@@ -693,7 +693,7 @@ static int64_t by_submit(fixture *f, epio_op *op)
 
 static run_lock *const runners[] = {by_wait, by_perform, by_submit};
 
-/* No deadline: it would hang. */
+/* Without a deadline: it would hang. */
 static void check_refused(fixture *f, epio_file *file, uint32_t level, int64_t expected)
 {
     uint32_t found = epio_file_lock_level(file);
@@ -704,7 +704,7 @@ static void check_refused(fixture *f, epio_file *file, uint32_t level, int64_t e
     }
 }
 
-/* Each level of one holder, each wish of another who reads. */
+/* Each level of one holder, each request of another that reads. */
 static void two_holders_in_one_process(fixture *f)
 {
     static const uint32_t wishes[] = {EPIO_LOCK_RESERVED, EPIO_LOCK_EXCLUSIVE};
@@ -724,7 +724,7 @@ static void two_holders_in_one_process(fixture *f)
     }
 }
 
-/* The other one waits already. */
+/* The other one already waits. */
 static void two_upgrades(fixture *f)
 {
     static const uint32_t wishes[] = {EPIO_LOCK_RESERVED, EPIO_LOCK_EXCLUSIVE};
@@ -747,7 +747,7 @@ static void two_upgrades(fixture *f)
     }
 }
 
-/* What only the calling thread's own loop could release. */
+/* A lock that only the calling thread's own loop could release. */
 static void a_perform_that_waits_for_its_own_loop(fixture *f)
 {
     epio_op op = {0};
@@ -764,7 +764,7 @@ static void a_perform_that_waits_for_its_own_loop(fixture *f)
     fixture_close(f, other);
 }
 
-/* Another thread's file waits for this loop's reader, and is itself in the way. */
+/* Another thread's file waits for this loop's reader, and blocks this thread's request. */
 static void *upgrade_elsewhere(void *argument)
 {
     epio_op op = {0};
@@ -794,8 +794,8 @@ static void a_perform_in_a_cycle_with_its_own_loop(fixture *f)
     fixture_close(f, newer);
 }
 
-/* An op of this loop is the first in the queue, and cannot look while the thread waits:
- * the thread looks for both. */
+/* An op of this loop is first in the queue and cannot poll while the thread waits: the thread polls
+ * for both. */
 static void *free_shortly(void *argument)
 {
     sleep_us(20000);
@@ -830,7 +830,7 @@ static void a_perform_behind_an_op_of_its_own_loop(fixture *f)
     }
 }
 
-/* What the first waits for is first here, then elsewhere. */
+/* The first waits for a file of this process, then for another process. */
 static void a_perform_polls_for_an_idle_loop(fixture *f)
 {
     tracked one;
@@ -858,7 +858,7 @@ static void a_perform_polls_for_an_idle_loop(fixture *f)
     check(handle_close(foreign));
 }
 
-/* A file of no loop, or of another thread's, may be released by somebody else. */
+/* A file without a loop, or of another thread's loop, may be unlocked by another thread. */
 static void a_perform_waits_for_others(fixture *f)
 {
     test_thread thread;
@@ -884,7 +884,7 @@ static void *give_up(void *argument)
     return NULL;
 }
 
-/* Each behind the other, and neither in the other's loop. */
+/* Each waits behind the other, in different loops. */
 static void threads_that_perform_on_one_file(fixture *f)
 {
     test_thread threads[3];
@@ -909,8 +909,7 @@ static void *wait_until_closed(void *argument)
     return NULL;
 }
 
-/* Until a lock op of the file waits: then another is refused without the system having
- * been asked for it. */
+/* Until a lock op of the file waits: then another is refused without a system call. */
 static void wait_until_queued(epio_file *file)
 {
     epio_op op = {0};
@@ -920,7 +919,7 @@ static void wait_until_queued(epio_file *file)
     } while (op.os_error != 0);
 }
 
-/* The file is the only one of its inode here, and all that it had goes with it. */
+/* The file is the only one of its inode here, and its locks end with it. */
 static void a_close_ends_the_wait_of_another_thread(fixture *f)
 {
     for (int round = 0; round < 20; round++) {
@@ -953,7 +952,7 @@ static void of_workers_an_unlock_ends_the_wait(fixture *f)
     check_result(epio_wait(epio_unlock(&op, file, EPIO_LOCK_NONE)), 0);
     op_fixture_run_until_done(&fx, &one);
     check_result(one.result, EPIO_ECANCELED);
-    /* And it is no obstacle to the next. */
+    /* And it does not block the next. */
     submit_lock((track(&one), &one), file, EPIO_LOCK_SHARED);
     op_fixture_run_for(&fx, SHORTLY);
     unlock_to(holder, EPIO_LOCK_NONE);
@@ -998,7 +997,7 @@ static void ops_of_one_file_run_in_order(fixture *f)
     }
     submit_lock(&ops[0], file, EPIO_LOCK_SHARED);
     submit_lock(&ops[1], file, EPIO_LOCK_RESERVED);
-    submit_lock(&ops[2], file, EPIO_LOCK_SHARED); /* lower, by then */
+    submit_lock(&ops[2], file, EPIO_LOCK_SHARED); /* lower by then */
     submit_lock(&ops[3], file, EPIO_LOCK_EXCLUSIVE);
     check_result(epio_wait(epio_lock(&op, file, EPIO_LOCK_SHARED, 0)), EPIO_EBUSY);
     unlock_to(holder, EPIO_LOCK_NONE);
@@ -1086,7 +1085,7 @@ static void a_chain_locks_writes_and_unlocks(fixture *f)
     fixture_close(f, file);
 }
 
-/* A close behind a chain lets it have a lock that is free, and waits for none. */
+/* A close behind a chain lets the chain get a free lock, but cancels its wait for another. */
 static void a_close_waits_for_no_lock_of_a_chain(fixture *f)
 {
     for (int taken = 0; taken < 2; taken++) {
@@ -1118,7 +1117,7 @@ static void a_lock_that_waits_holds_no_permit(fixture *f)
     submit_lock((track(&one), &one), file, EPIO_LOCK_SHARED);
     check_result(epio_semaphore_available(f->semaphore), 1);
     check_result(epio_wait(epio_write(&op, file, "x", 1, 0)), 1);
-    /* Nor does an unlock need one. */
+    /* Nor does an unlock need a permit. */
     check_result(epio_semaphore_try_acquire(f->semaphore, 1), 0);
     check_result(epio_wait(epio_unlock(&op, holder, EPIO_LOCK_NONE)), 0);
     poll_now(f);
@@ -1160,7 +1159,7 @@ typedef struct contention {
     const char *path;
     epio_vfs *memory; /* or NULL */
     atomic_int inside;
-    uint64_t counter; /* guarded by the lock alone */
+    uint64_t counter; /* guarded only by the lock */
     unsigned rounds;
 } contention;
 
@@ -1255,7 +1254,7 @@ static void threads_exclude_each_other(fixture *f)
     epio_vfs_destroy(c.memory);
 }
 
-/* A cancel and a release at the same moment: either the lock is had, or it is not. */
+/* A cancel and a release at the same moment: the op either has the lock or not. */
 static void *release_at_once(void *argument)
 {
     unlock_to(argument, EPIO_LOCK_NONE);
@@ -1290,9 +1289,9 @@ static void a_grant_and_a_cancel_at_once(fixture *f)
     fixture_close(f, file);
 }
 
-/* Another thread waits before it for another process, and gives up: now it is to look
- * for itself. Then that thread finds the lock free, and gives it to it. All this
- * before the loop's owner looks. */
+/* Another thread waits ahead of it for another process, and times out: the op is notified to poll
+ * itself. Then that thread finds the lock free and grants it to the op. All before the loop's owner
+ * runs. */
 typedef struct notification_race {
     epio_file *before;
     epio_file *unrelated;
@@ -1321,7 +1320,7 @@ static void check_notification(fixture *f, bool frees, bool cancels, int64_t exp
     b.foreign = foreign_open(f);
     foreign_set(b.foreign, PENDING_BYTE, 1, HANDLE_LOCK_EXCLUSIVE);
     thread_start(&thread, time_out_then_grant, &b);
-    sleep_us(20000); /* it is in the queue, or this tests less */
+    sleep_us(20000); /* now it is queued, or else this tests less */
     submit_lock((track(&one), &one), file, EPIO_LOCK_SHARED);
     (void)thread_join(thread);
     check_result(epio_file_lock_level(file), frees ? EPIO_LOCK_SHARED : EPIO_LOCK_NONE);
@@ -1351,7 +1350,7 @@ static void a_notification_comes_once(fixture *f)
     check_notification(f, false, true, EPIO_ECANCELED);
 }
 
-/* A foreign thread submits and waits; the loop's owner delivers. */
+/* Another thread submits and waits; the loop's owner delivers. */
 static void *wait_elsewhere(void *argument)
 {
     epio_op op = {0};

@@ -1,12 +1,12 @@
-/* SQLite's locks for the files of a VFS outside, by epio/locks.h. What the levels mean is tested
- * with epio's own VFSes. */
+/* SQLite's locks for the files of an external VFS, by epio/locks.h. The meaning of the levels is
+ * tested with epio's own VFSes. */
 #include "support.h"
 
 #include <epio/locks.h>
 
 #define MILLISECOND UINT64_C(1000000)
 
-/* ---- A VFS of one file that has locks and nothing else --------------------- */
+/* ---- A VFS of one file that only has locks --------------------------------- */
 
 typedef struct locked_vfs {
     epio_vfs base;
@@ -144,7 +144,7 @@ static void wait_for_each_other(fixture *f)
     epio_file *other = open_on(&vfs);
     check_result(epio_wait(epio_lock(&op, one, EPIO_LOCK_SHARED, 0)), 0);
     check_result(epio_wait(epio_lock(&op, one, EPIO_LOCK_EXCLUSIVE, 0)), 0);
-    /* Ended by its deadline, a cancel, the close of its file, and at last granted. */
+    /* Ended by its deadline, a cancel, the close of its file, and finally granted. */
     waiting.timeout_ns = MILLISECOND;
     check_result(epio_wait(epio_lock(&waiting, other, EPIO_LOCK_SHARED, EPIO_LOCK_WAIT)),
                  EPIO_ETIMEDOUT);

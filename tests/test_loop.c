@@ -1,5 +1,4 @@
-/* The loop: how it is made, what a poll and a run do, what a `done` may do, and
- * that nobody starves. */
+/* The loop: creation, polls and runs, what a `done` may do, and that no op starves. */
 #include "op_fixture.h"
 
 #include <malloc.h>
@@ -13,7 +12,7 @@ static int count_settled_threads(void)
 {
     static bool warm;
     if (!warm) {
-        /* The first thread of all may bring another one with it, of a sanitizer. */
+        /* The first thread may start another one, of a sanitizer. */
         test_thread thread;
         warm = true;
         thread_start(&thread, run_nothing, NULL);
@@ -22,7 +21,7 @@ static int count_settled_threads(void)
     return count_threads();
 }
 
-/* A thread that was joined may be seen a little longer. */
+/* A joined thread may be counted a little longer. */
 static void check_threads_at_most(int count)
 {
     uint64_t deadline = now_ns() + SECOND;
@@ -38,8 +37,7 @@ static epio_loop *make_loop(void)
     return loop;
 }
 
-/* What a machine that is busy with other things may take for a moment: far from the hour
- * that the other end of the choice takes. */
+/* The delay allowed on a busy machine: far below the hour that a wrong result would take. */
 static uint64_t tolerance(void)
 {
     return 20 * SECOND;
@@ -72,7 +70,7 @@ static void options_are_checked(fixture *f)
     epio_loop_destroy(loop);
 }
 
-/* The environment as it was, afterwards. */
+/* The environment is restored afterwards. */
 static void backends_by_name(fixture *f)
 {
     epio_loop *loop;
@@ -88,7 +86,7 @@ static void backends_by_name(fixture *f)
     }
     environment_set("EPIO_BACKEND", "no such thing");
     check_result(epio_loop_create(&loop, NULL), EPIO_EINVAL);
-    options.backend = SYSTEM_BACKEND; /* goes before the environment */
+    options.backend = SYSTEM_BACKEND; /* precedes the environment */
     check_result(epio_loop_create(&loop, &options), 0);
     check(strcmp(epio_loop_backend(loop), SYSTEM_BACKEND) == 0);
     epio_loop_destroy(loop);
@@ -96,7 +94,7 @@ static void backends_by_name(fixture *f)
     loop = make_loop();
     check(strcmp(epio_loop_backend(loop), SYSTEM_BACKEND) == 0);
     epio_loop_destroy(loop);
-    environment_set("EPIO_BACKEND", ""); /* as if it were not there */
+    environment_set("EPIO_BACKEND", ""); /* like an unset variable */
     loop = make_loop();
     epio_loop_destroy(loop);
     environment_set("EPIO_BACKEND", NULL);
@@ -116,7 +114,7 @@ static void a_new_loop_is_small(fixture *f)
     struct mallinfo2 before = mallinfo2();
     epio_loop *loop = make_loop();
     struct mallinfo2 after = mallinfo2();
-    if (!fixture_is_watched()) { /* they have a heap of their own */
+    if (!fixture_is_watched()) { /* sanitizers have a heap of their own */
         check(after.uordblks + after.hblkhd > before.uordblks + before.hblkhd);
         check(after.uordblks + after.hblkhd - before.uordblks - before.hblkhd < 64 * 1024);
     }
@@ -129,7 +127,7 @@ static void a_new_loop_is_small(fixture *f)
     check_result(sizeof(epio_op), EPIO_OP_SIZE);
 }
 
-/* Nor does what needs no worker start one. */
+/* Ops that need no worker start none. */
 static void threads_start_on_demand(fixture *f)
 {
     char into[16];
@@ -147,7 +145,7 @@ static void threads_start_on_demand(fixture *f)
     for (int i = 0; i < 60; i += 3) {
         epio_submit(epio_write(track(&ops[i]), file, "0123456789abcdef", 16, 0));
         epio_submit(epio_sleep(track(&ops[i + 1]), os, MICROSECOND));
-        if (SYSTEM_TELLS_WHAT_IS_CACHED) {
+        if (SYSTEM_REPORTS_CACHED) {
             epio_submit(epio_read(track(&ops[i + 2]), file, into, 16, 0));
         }
     }
@@ -213,7 +211,7 @@ static void workers_are_limited(fixture *f)
 {
     tracked ops[20];
     op_fixture fx;
-    op_fixture_setup(&fx, f); /* with one */
+    op_fixture_setup(&fx, f); /* with one worker */
     gate_shut(&fx);
     for (int i = 0; i < 20; i++) {
         epio_submit(epio_read(track(&ops[i]), fx.file, fx.buffer, 10, 0));
@@ -258,13 +256,13 @@ static void poll_for_a_while(fixture *f)
     check_result(epio_loop_poll(loop, 20 * MILLISECOND, 0), 0);
     check(now_ns() - started >= 20 * MILLISECOND);
     check(now_ns() - started < 20 * MILLISECOND + tolerance());
-    /* No longer than until there is something. */
+    /* Not after an op is ready. */
     started = now_ns();
     epio_submit(epio_sleep(track(&one), epio_loop_vfs(loop), 10 * MILLISECOND));
     check_result(epio_loop_poll(loop, HOUR, 0), 1);
     check(now_ns() - started >= 10 * MILLISECOND);
     check(now_ns() - started < 10 * MILLISECOND + tolerance());
-    /* Sleeps are never short, and say what was asked. */
+    /* Sleeps are never short, and return their length. */
     for (uint64_t nanoseconds = 0; nanoseconds < 3 * MILLISECOND;
          nanoseconds += 200 * MICROSECOND) {
         started = now_ns();
@@ -337,7 +335,7 @@ static void wake_ends_a_poll(fixture *f)
         check_result(epio_loop_poll(loop, i == 0 ? EPIO_FOREVER : HOUR, 0), 0);
         join_act(&other);
     }
-    /* Or else the next that would wait, and only that. */
+    /* Otherwise the next poll that would wait, and only that one. */
     epio_loop_wake(loop);
     epio_loop_wake(loop);
     check_result(epio_loop_poll(loop, 0, 0), 0);
@@ -345,7 +343,7 @@ static void wake_ends_a_poll(fixture *f)
     uint64_t started = now_ns();
     check_result(epio_loop_poll(loop, 10 * MILLISECOND, 0), 0);
     check(now_ns() - started >= 10 * MILLISECOND);
-    /* A wait is none of its business. */
+    /* It does not end an epio_wait. */
     epio_op op = {0};
     epio_loop_wake(loop);
     check_result(epio_wait(epio_sleep(&op, epio_loop_vfs(loop), MILLISECOND)), MILLISECOND);
@@ -371,7 +369,7 @@ static void stop_ends_a_run(fixture *f)
     (void)f;
     check_result(epio_loop_run(loop), 0); /* nothing is in flight */
     epio_submit(epio_sleep(track(&sleep), os, HOUR));
-    /* Before it. */
+    /* Before the run. */
     epio_loop_stop(loop);
     check_result(epio_loop_run(loop), 0);
     /* From a `done`. */
@@ -380,13 +378,13 @@ static void stop_ends_a_run(fixture *f)
     check_result(epio_loop_run(loop), 1);
     check_result(other_op.calls, 1);
     check_result(sleep.calls, 0);
-    /* From elsewhere. */
+    /* From another thread. */
     for (int i = 0; i < 3; i++) {
         act_in_thread(&other, loop, epio_loop_stop);
         check_result(epio_loop_run(loop), 0);
         join_act(&other);
     }
-    /* A wake does not. */
+    /* A wake does not stop it. */
     epio_submit(epio_sleep(track(&other_op), os, 30 * MILLISECOND));
     epio_cancel(&sleep.op);
     act_in_thread(&other, loop, epio_loop_wake);
@@ -406,7 +404,7 @@ static void *wake_often(void *argument)
     return NULL;
 }
 
-/* However many come between, the stop is not lost. */
+/* A stop is not lost among any number of wakes. */
 static void stop_among_wakes(fixture *f)
 {
     epio_loop *loop = make_loop();
@@ -433,7 +431,7 @@ static void never_from_inside_submit(fixture *f)
     epio_file *file = op_fixture_open(&fx, fx.os, "file");
     epio_submit(epio_read(track(&ops[0]), file, into, 16, 0)); /* cached */
     epio_submit(epio_current_time(track(&ops[1]), fx.os));
-    epio_submit(epio_read(track(&ops[2]), file, NULL, 16, 0)); /* wrong */
+    epio_submit(epio_read(track(&ops[2]), file, NULL, 16, 0)); /* invalid */
     epio_submit(epio_sleep(track(&ops[3]), fx.os, 0));
     epio_submit(epio_randomness(track(&ops[4]), fx.os, into, 16));
     for (int i = 0; i < 5; i++) {
@@ -449,7 +447,7 @@ static void never_from_inside_submit(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* A run ends without them, and not before the others. */
+/* A run ends without them, but not before the others. */
 static void what_is_unreferenced_keeps_no_run_going(fixture *f)
 {
     op_fixture fx;
@@ -469,10 +467,10 @@ static void what_is_unreferenced_keeps_no_run_going(fixture *f)
         epio_cancel(&endless[i].op);
         op_fixture_run_until_done(&fx, &endless[i]);
     }
-    /* It holds for one submission. */
+    /* It counts for one submission. */
     epio_submit(epio_sleep(track(&endless[0]), fx.os, MILLISECOND));
     check_result(epio_loop_run(fx.loop), 1);
-    /* Reads, which else take the fast path, and what ends while a run goes on. */
+    /* Reads, which otherwise take the fast path, and ops that end during a run. */
     for (int i = 0; i < 3; i++) {
         epio_submit(epio_op_unref(epio_read(track(&endless[0]), fx.file, fx.buffer, 1, 0)));
         op_fixture_run_until_done(&fx, &endless[0]);
@@ -496,7 +494,7 @@ static void pending_is_counted(fixture *f)
     submit_elsewhere(epio_sleep(track(&ops[1]), fx.os, HOUR));
     check_result(epio_loop_pending(fx.loop), 2);
     (void)epio_sleep(track(&ops[2]), fx.os, HOUR);
-    check_result(epio_loop_pending(fx.loop), 2); /* prepared only */
+    check_result(epio_loop_pending(fx.loop), 2); /* only prepared */
     (void)epio_sleep(track(&others[0]), fx.os, 0);
     (void)epio_sleep(track(&others[1]), fx.os, 0);
     epio_submit(epio_link(&others[0].op, &others[1].op, 0));
@@ -538,7 +536,7 @@ static void a_done_resubmits_its_op(fixture *f)
     epio_loop_destroy(loop);
 }
 
-/* What a `done` submits waits for the next turn, even if it is ready at once. */
+/* What a `done` submits waits for the next iteration, even if it is ready at once. */
 static void an_iteration_ends(fixture *f)
 {
     epio_loop *loop = make_loop();
@@ -566,7 +564,7 @@ static int freed;
 
 static void free_op(epio_op *op)
 {
-    memset(op, 0xdd, sizeof *op); /* nobody looks at it any more */
+    memset(op, 0xdd, sizeof *op); /* not accessed any more */
     free(op);
     freed++;
 }
@@ -631,7 +629,7 @@ static void a_nested_poll_finds_all_that_is_ready(fixture *f)
         }
         check_result(epio_loop_poll(loop, 0, 0), 0);
     }
-    /* All of them, one inside the other. */
+    /* All of them, nested. */
     for (int i = 0; i < 200; i++) {
         epio_submit(epio_current_time(track(&ops[i]), epio_loop_vfs(loop)));
         ops[i].then = poll_inside;
@@ -643,7 +641,7 @@ static void a_nested_poll_finds_all_that_is_ready(fixture *f)
     epio_loop_destroy(loop);
 }
 
-/* A poll that waits, with another that waits inside. */
+/* A poll that waits, nested in another. */
 static void sleep_inside(tracked *one)
 {
     tracked *inner = one->user;
@@ -710,7 +708,7 @@ static void a_nested_wait(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* Waits inside waits end in whatever order their ops do. */
+/* Nested waits end in the order of their ops. */
 static int wait_depth;
 
 static void wait_deeper(tracked *one)
@@ -794,7 +792,7 @@ static void endless_reads_starve_no_op(fixture *f)
         readers[i].then = read_again;
         readers[i].user = &state;
     }
-    check(epio_loop_poll(fx.loop, SYSTEM_TELLS_WHAT_IS_CACHED ? 0 : tolerance(), 0) > 0);
+    check(epio_loop_poll(fx.loop, SYSTEM_REPORTS_CACHED ? 0 : tolerance(), 0) > 0);
     uint64_t started = now_ns();
     epio_submit(epio_sleep(track(&sleep), fx.os, 5 * MILLISECOND));
     epio_submit(epio_write(track(&write_op), fx.other[0], "x", 1, 0));
@@ -823,7 +821,7 @@ static void endless_reads_starve_no_op(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* The same inside one epio_loop_run, which nothing but a timer ends. */
+/* The same inside one epio_loop_run, which only a timer ends. */
 static void stop_the_readers(tracked *one)
 {
     endless *state = one->user;
@@ -852,7 +850,7 @@ static void endless_reads_starve_no_timer(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* What stands still elsewhere does not hold up reads from memory. */
+/* Blocked ops do not delay cached reads. */
 static void cached_reads_pass_what_is_slow(fixture *f)
 {
     op_fixture fx;
@@ -897,7 +895,7 @@ static void cached_reads_pass_what_is_slow(fixture *f)
         check_result(epio_wait(epio_read(&op, file, into, sizeof into, 0)), sizeof into);
     }
     check(now_ns() - started < 5 * tolerance());
-    /* And one that is not in memory gets to a worker of its own too. */
+    /* An uncached read gets a worker of its own lane, too. */
     epio_submit(epio_read(track(&one), fx.file, into, 1, 0));
     op_fixture_run_until_waiting(&fx, waiting + 1);
     check_result(stream_read.calls + stream_open.calls, 0);

@@ -1,7 +1,6 @@
-/* What is particular to the memory VFS: holes, names without directories, copies
- * large enough for a worker, several threads. What it
- * shares with the others is in the tests that run on all of them. Serves a
- * library without loops too: EPIO_TEST_WITHOUT_LOOP. */
+/* The memory VFS: holes, names without directories, copies that a worker does, several threads.
+ * What it shares with other VFSes is in the tests that run on all. Also without loops:
+ * EPIO_TEST_WITHOUT_LOOP. */
 #include "support.h"
 
 #define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
@@ -138,7 +137,7 @@ static void truncating_and_closing_give_memory_back(fixture *f)
 {
     static unsigned char bytes[MIB];
     epio_op op = {0};
-    const uint64_t rounds = 150; /* a MiB each: more than may be there at the end */
+    const uint64_t rounds = 150; /* a MiB each: more than may remain at the end */
     int64_t before = system_peak_memory();
     if (fixture_is_watched()) {
         fixture_skip(f, "this counts the memory in use");
@@ -361,8 +360,8 @@ static void permissions_are_the_owners(fixture *f)
 
 enum { NAMES = 1000, STEPS = 20000 };
 
-/* Deletes, renames or creates one name, and notes in `marks` what its file
- * holds then; 0: there is none. */
+/* Deletes, renames or creates one name, and sets its entry of `marks` to the file's content; 0: no
+ * file. */
 static void change_a_name(fixture *f, random_source *random, unsigned char *marks)
 {
     char from[32];
@@ -457,7 +456,7 @@ static void large_copies_are_whole(fixture *f)
     memset(found, 0, len);
     check_op(f, epio_readv(&op, file, parts, COUNT(parts), 4), len - 1);
     assert_memory_equal(found, written + 1, len - 1);
-    len = 2 * MIB + 17; /* 256 bytes a system call */
+    len = 2 * MIB + 17; /* 256 bytes per system call */
     check_op(f, epio_randomness(&op, f->vfs, found, len), len);
     assert_memory_not_equal(found, written, len);
     fixture_close(f, file);
@@ -465,8 +464,8 @@ static void large_copies_are_whole(fixture *f)
 
 #if EPIO_ASYNC
 
-/* A turn has its share of copying, whichever VFS it is that copies: what is submitted beyond
- * it waits for the next. */
+/* An iteration has a budget for copying, in every VFS: what is submitted beyond it waits for the
+ * next iteration. */
 static void a_submit_copies_within_the_budget(fixture *f)
 {
     enum { READS = 32 };
@@ -479,7 +478,7 @@ static void a_submit_copies_within_the_budget(fixture *f)
         epio_submit(epio_read(&ops[i], file, found, sizeof found, 0));
     }
     check_result(epio_loop_get_stats(f->loop, &now), 0);
-    check(now.deferred_now >= READS - 4); /* 3 MiB are a turn's share */
+    check(now.deferred_now >= READS - 4); /* 3 MiB are the budget of an iteration */
     check_result((int64_t)epio_loop_run(f->loop), READS);
     for (int i = 0; i < READS; i++) {
         check_result(ops[i].result, MIB);
@@ -513,7 +512,7 @@ static void destroying_it_with_an_open_file_aborts(fixture *f)
 
 enum { THREADS = 4, ROUNDS = 1000, STRIPE = 40000 };
 
-/* A thread with a stripe of the file of its own. */
+/* A thread with its own stripe of the file. */
 typedef struct striper {
     test_thread thread;
     epio_vfs *vfs;
@@ -669,7 +668,7 @@ static void a_large_copy_ends_whole_or_cancelled(fixture *f)
     for (size_t i = 0; i < COUNT(ops); i++) {
         check(ops[i].result == (int64_t)sizeof bytes || ops[i].result == EPIO_ECANCELED);
     }
-    /* The last was still queued when it was cancelled. */
+    /* The last was cancelled in the queue. */
     check_result(ops[COUNT(ops) - 1].result, EPIO_ECANCELED);
     fixture_close(f, file);
 }

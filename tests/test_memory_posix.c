@@ -1,6 +1,5 @@
-/* The memory VFS runs out of memory: only POSIX can limit that of a process that
- * runs (RLIMIT_AS). The rest is in test_memory.c. Serves a library without loops too:
- * EPIO_TEST_WITHOUT_LOOP; and has none with one: EPIO_TEST_ONCE. */
+/* The memory VFS out of memory: only POSIX can limit that of a running process (RLIMIT_AS). The
+ * rest is in test_memory.c. Also without loops: EPIO_TEST_WITHOUT_LOOP; no loop: EPIO_TEST_ONCE. */
 #include "fork.h"
 
 #include <sys/resource.h>

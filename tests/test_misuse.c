@@ -1,6 +1,5 @@
-/* Programming errors, which no completion could report: each ends the process
- * with one line that says what was wrong. What does not depend on the backend:
- * EPIO_TEST_ONCE. */
+/* Programming errors, which no completion can report: each aborts the process with a one-line
+ * message. Independent of the backend: EPIO_TEST_ONCE. */
 #include "op_fixture.h"
 
 #include "core/phase.h"
@@ -9,7 +8,7 @@
 #include <epio/layer.h>
 #include <epio/locks.h>
 
-/* ---- A child that is to abort -------------------------------------------- */
+/* ---- A child that must abort --------------------------------------------- */
 
 /* What the child has. */
 typedef struct misuse_fixture {
@@ -78,7 +77,7 @@ static size_t count_lines(const char *text)
     return lines;
 }
 
-/* The status of the child, and what it said. */
+/* The status of the child, and its standard error. */
 static int run_misuse(const misuse *one, char *text, size_t size)
 {
     child process;
@@ -99,7 +98,7 @@ static void check_misuse(const misuse *one)
     }
     check_result(status, ENDED_BY_ABORT);
     check(matches);
-    if (!fixture_is_watched()) { /* valgrind and sanitizers have much to say about an abort */
+    if (!fixture_is_watched()) { /* valgrind and sanitizers print more on an abort */
         check(line == text);
         check_result(count_lines(text), 1);
     }
@@ -411,7 +410,7 @@ static void close_twice(misuse_fixture *c)
     epio_submit(epio_close(&c->other, c->file));
 }
 
-/* ---- Files that are closed already: their memory is kept for a while ---- */
+/* ---- Closed files, whose memory is kept for a while --------------------- */
 
 static void close_closed(misuse_fixture *c)
 {
@@ -449,7 +448,7 @@ static void close_closed_of_memory(misuse_fixture *c)
     (void)epio_close(&c->op, file);
 }
 
-/* While other files come and go, and the loop with them. */
+/* After other files were opened and closed, and the loop was destroyed. */
 static void close_closed_much_later(misuse_fixture *c)
 {
     check_result(epio_wait(epio_close(&c->op, c->file)), 0);
@@ -461,7 +460,7 @@ static void close_closed_much_later(misuse_fixture *c)
     (void)epio_close(&c->op, c->file);
 }
 
-/* Reads by an op that was used before have a way of their own. */
+/* A reused op takes the fast path. */
 static void read_closed(misuse_fixture *c)
 {
     check_result(epio_wait(epio_read(&c->other, c->file, &c->byte, 1, 0)), 0);
@@ -599,7 +598,7 @@ static void stats_of_a_detached_loop(misuse_fixture *c)
     (void)read_stats(c->loop);
 }
 
-/* Detached, it became the other thread's. */
+/* After the detach the other thread owned it. */
 static void run_after_detach(misuse_fixture *c)
 {
     epio_loop_detach(c->loop);
@@ -619,7 +618,7 @@ static void *take_loop_and_end(void *loop)
     return NULL;
 }
 
-/* A thread that comes later, perhaps in the place of the one that ended. */
+/* A later thread, perhaps with the number of the one that ended. */
 static void *run_after_the_end(void *unused)
 {
     epio_loop *loop;
@@ -647,7 +646,7 @@ static void submit_after_the_end(misuse_fixture *c)
     epio_loop *loop;
     (void)run_in_thread(make_loop_and_end, &loop);
     epio_submit(epio_sleep(&c->op, epio_loop_vfs(loop), 1));
-    (void)epio_loop_run(loop); /* where nobody is told of the end */
+    (void)epio_loop_run(loop); /* on systems that do not report the end of a thread */
 }
 
 static jmp_buf out;
@@ -695,7 +694,7 @@ static void destroy_after_longjmp(misuse_fixture *c)
     epio_loop_destroy(c->loop);
 }
 
-/* What lies where the turn was is other functions' by now. */
+/* Overwrites the stack of the iteration that was left. */
 static uint64_t use_stack(epio_loop *loop, int depth)
 {
     volatile char bytes[512];
@@ -750,7 +749,7 @@ static void destroy_with_open_memory_file(misuse_fixture *c)
     epio_loop_destroy(c->loop);
 }
 
-/* The open that was in flight came through, and nobody closed its file. */
+/* The open in flight succeeded, and its file was not closed. */
 static void destroy_with_open_in_flight(misuse_fixture *c)
 {
     check_result(epio_wait(epio_close(&c->op, c->file)), 0);
@@ -821,7 +820,7 @@ static void destroy_semaphore_under_limit(misuse_fixture *c)
     epio_semaphore_destroy(semaphore);
 }
 
-/* It was granted, and nobody has heard of it yet. */
+/* Granted, but not delivered. */
 static void destroy_semaphore_with_acquire(misuse_fixture *c)
 {
     epio_semaphore *semaphore;
@@ -864,7 +863,7 @@ static void destroy_layer_with_op(misuse_fixture *c)
     epio_vfs_destroy(trace);
 }
 
-/* It has ended, but was not delivered. */
+/* Completed, but not delivered. */
 static void destroy_layer_with_ready_op(misuse_fixture *c)
 {
     epio_vfs *trace = layer_over_memory(c);
@@ -950,7 +949,7 @@ static void destroy_memory_with_file(misuse_fixture *c)
     epio_vfs_destroy(memory);
 }
 
-/* ---- A VFS that ends an op, and then does something else with it ---------- */
+/* ---- A VFS that uses an op after its completion --------------------------- */
 
 typedef struct ending_vfs {
     epio_vfs base;
@@ -1084,7 +1083,7 @@ static void alarm_what_ended(misuse_fixture *c)
     sleep_and_then(c, set_alarm);
 }
 
-/* No such call is public: a transition that no row of the table has. */
+/* Not a public call: a transition that the table does not have. */
 static void enter_a_forbidden_phase(misuse_fixture *c)
 {
     epio__op_enter(epio_sleep(&c->op, c->vfs, HOUR), EPIO__PHASE_CLOSING);
@@ -1092,7 +1091,7 @@ static void enter_a_forbidden_phase(misuse_fixture *c)
 
 #endif
 
-/* ---- A handler of the program's own ---------------------------------------- */
+/* ---- A handler of the program ---------------------------------------------- */
 
 static void print_in_other_words(const char *function, const char *message)
 {
@@ -1121,10 +1120,8 @@ static void call_after_removing_the_handler(misuse_fixture *c)
 
 /* ---- Every function, every pointer, NULL ---------------------------------- */
 
-/* check_symbols.sh sees to it that no public function is missing here: in one of the three
- * tables, or in that of those to which a caller gives no pointer.
- *
- * What no result could say ends the process with a line. */
+/* check_symbols.sh checks that no public function is missing here: in one of the three tables, or
+ * in that of the functions without pointers. What no result can report aborts. */
 #define NULL_ABORTS(X)                                                                             \
     X(invalid_reason, "epio_op_invalid_reason", epio_op_invalid_reason(NULL))                      \
     X(perform, "epio_perform", epio_perform(NULL))                                                 \
@@ -1202,7 +1199,7 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(forward, "epio_forward", epio_forward(NULL, c->vfs, NULL))                                   \
     X(forward_vfs, "epio_forward", epio_forward(&c->op, NULL, NULL))
 
-/* What a result can say is EPIO_EINVAL. */
+/* What a result can report is EPIO_EINVAL. */
 #define NULL_REFUSED(X)                                                                            \
     X(epio_perform(epio_open(&c->op, NULL, "x", EPIO_OPEN_READ)))                                  \
     X(epio_perform(epio_open(&c->op, c->vfs, NULL, EPIO_OPEN_READ)))                               \
@@ -1268,7 +1265,7 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(epio_bench_compare_read(NULL, NULL))                                                         \
     X(epio_bench_invalid_reason(NULL, true, NULL, 1))
 
-/* What NULL is allowed for, and means nothing, or the defaults: 0 or more. */
+/* NULL is allowed and means nothing, or the defaults: 0 or more. */
 #define NULL_ALLOWED(X)                                                                            \
     X(epio_perform(epio_read(&c->op, c->file, NULL, 0, 0)))                                        \
     X(epio_perform(epio_randomness(&c->op, c->vfs, NULL, 0)))                                      \
@@ -1405,7 +1402,7 @@ static const misuse misuses_of_stacks[] = {
     MISUSE(poll_deeper_after_longjmp, "epio_loop_poll", "longjmp"),
 };
 
-/* A sanitizer's own stack may end first. */
+/* A sanitizer's stack may overflow first. */
 static const misuse endless_misuses[] = {
     MISUSE(wait_without_end, "epio_wait", "nested"),
 };
@@ -1482,8 +1479,8 @@ static void of_loops(fixture *f)
     CHECK_MISUSES(misuses_of_loops)
 }
 
-/* AddressSanitizer moves variables to a stack of its own, where nothing tells which call
- * is below which. */
+/* AddressSanitizer moves variables to a stack of its own, whose addresses do not show the nesting
+ * of calls. */
 static bool variables_are_on_another_stack(void)
 {
 #if defined(__GNUC__)
@@ -1498,8 +1495,8 @@ static bool variables_are_on_another_stack(void)
 
 static void of_stacks(fixture *f)
 {
-    if (!SYSTEM_TELLS_STACKS) {
-        fixture_skip(f, "the system does not tell where a thread's stack is");
+    if (!SYSTEM_HAS_STACK_BOUNDS) {
+        fixture_skip(f, "the bounds of a thread's stack are unknown here");
     }
     if (variables_are_on_another_stack()) {
         fixture_skip(f, "the sanitizer keeps variables elsewhere");
@@ -1509,8 +1506,8 @@ static void of_stacks(fixture *f)
 
 static void of_calls_without_end(fixture *f)
 {
-    if (fixture_is_watched() || !SYSTEM_TELLS_STACKS) {
-        fixture_skip(f, "the stack may end before it can be told");
+    if (fixture_is_watched() || !SYSTEM_HAS_STACK_BOUNDS) {
+        fixture_skip(f, "the stack may overflow first");
     }
     CHECK_MISUSES(endless_misuses)
 }
@@ -1560,7 +1557,7 @@ static void of_semaphores_and_vfses(fixture *f)
 
 /* ---- Legal use ----------------------------------------------------------- */
 
-/* A call inside a `done` of another, a thousand times over. */
+/* A call nested in the `done` of another, a thousand times. */
 static void wait_deep(epio_op *op)
 {
     int *depth = op->user;
@@ -1572,7 +1569,7 @@ static void wait_deep(epio_op *op)
     }
 }
 
-/* Left by longjmp, but not past the loop. */
+/* Left by longjmp, but not across the loop. */
 static void leave_own_frames(epio_op *op)
 {
     jmp_buf here;
@@ -1596,11 +1593,11 @@ static void legal_use(misuse_fixture *c)
     (void)epio_loop_run(c->loop);
     c->other.done = NULL;
 
-    /* Permits that the caller holds go with their semaphore. */
+    /* Permits held by the caller end with their semaphore. */
     check_result(epio_semaphore_try_acquire(c->semaphore, 1), 0);
     epio_semaphore_destroy(c->semaphore);
 
-    /* An op may be reused as it is, and a prepared one be forgotten or changed. */
+    /* An op may be reused as it is, and a prepared one may be dropped or prepared again. */
     (void)epio_sleep(&c->op, c->vfs, HOUR);
     check_result(epio_wait(epio_read(&c->op, c->file, &c->byte, 1, 0)), 0);
     check_result(epio_wait(&c->op), 0); /* the owner was faster */

@@ -1,6 +1,5 @@
-/* Opening, creating, adopting and closing files: every flag, and what each
- * leaves behind. FIFOs and terminals are in test_stream.c.
- * Serves a library without loops too: EPIO_TEST_WITHOUT_LOOP. */
+/* Opening, creating, adopting and closing files: every flag and its effects. FIFOs and terminals
+ * are in test_stream.c. Also without loops: EPIO_TEST_WITHOUT_LOOP. */
 #include "support.h"
 
 #include <errno.h>
@@ -13,7 +12,7 @@ static epio_op *open_op(fixture *f, epio_op *op, const char *name, uint32_t flag
     return epio_open(op, f->vfs, fixture_path(f, name), flags);
 }
 
-/* A failed open hands out nothing. */
+/* A failed open has no file. */
 static void check_refused(fixture *f, const char *name, uint32_t flags, int expected)
 {
     epio_op op = {0};
@@ -156,7 +155,7 @@ static void files_are_closed_on_exec(fixture *f)
     fixture_close(f, op.file);
 }
 
-/* ---- Files that go ----------------------------------------------------- */
+/* ---- Files that are deleted -------------------------------------------- */
 
 static void delete_on_close(fixture *f)
 {
@@ -176,7 +175,7 @@ static void delete_on_close(fixture *f)
     fixture_close(f, fixture_open(f, "file", EPIO_OPEN_READ | EPIO_OPEN_DELETE_ON_CLOSE));
     check_result(fixture_exists(f, "file"), 0);
     epio_op op = {0};
-    /* Permissions say who may write to it, not whether its name goes. */
+    /* Permissions restrict writes, not the removal of the name. */
     check_op(f,
              epio_open(&op, f->vfs, fixture_path(f, "read-only"),
                        READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_DELETE_ON_CLOSE |
@@ -187,7 +186,7 @@ static void delete_on_close(fixture *f)
     check_result(fixture_exists(f, "read-only"), 0);
 }
 
-/* What has the name by then is somebody else's. */
+/* The name may belong to another file by then. */
 static void delete_on_close_removes_nothing_else(fixture *f)
 {
     epio_op op = {0};
@@ -262,7 +261,7 @@ static void temporary_files_leave_nothing(fixture *f)
     check_result(fixture_exists(f, "missing"), 0);
 }
 
-/* NULL is the system's directory, which the environment may name. */
+/* NULL is the system's directory, which the environment may set. */
 static void temporary_files_have_a_directory(fixture *f)
 {
     char saved[4096] = "";
@@ -314,7 +313,7 @@ static void temporary_files_end_with_the_process(fixture *f)
     assert_int_equal(count_entries(f->real_directory), 0);
 }
 
-/* ---- Past the page cache ----------------------------------------------- */
+/* ---- Direct transfers -------------------------------------------------- */
 
 static void direct_transfers_aligned_blocks(fixture *f)
 {
@@ -329,7 +328,7 @@ static void direct_transfers_aligned_blocks(fixture *f)
     }
     check_result(result, 0);
     epio_file *file = op.file;
-    if (!f->memory && SYSTEM_TELLS_WHAT_IS_DIRECT) {
+    if (!f->memory && SYSTEM_REPORTS_DIRECT) {
         assert_true(handle_is_direct(handle_of(file)));
     }
     pattern_fill(written, sizeof written, 0);
@@ -339,7 +338,7 @@ static void direct_transfers_aligned_blocks(fixture *f)
     check_op(f, epio_read(&op, file, found, sizeof found, BLOCK * (COUNT - 1)), BLOCK);
     check_op(f, epio_sync(&op, file, EPIO_SYNC_FULL), 0);
 
-    /* An end that is not at a block's is an end all the same. */
+    /* The file may end within a block. */
     check_op(f, epio_truncate(&op, file, BLOCK * COUNT - 100), 0);
     memset(found, 0, sizeof found);
     check_op(f, epio_read(&op, file, found, sizeof found, 0), BLOCK * COUNT - 100);
@@ -410,7 +409,7 @@ static void adopt_finds_the_directions(fixture *f)
     fixture_close(f, file);
 }
 
-/* What is refused stays the caller's. */
+/* A refused descriptor stays the caller's. */
 static void check_adopt_refused(fixture *f, intptr_t descriptor, uint32_t flags, int expected)
 {
     epio_op op = {0};
@@ -437,7 +436,7 @@ static void adopt_refuses_what_is_no_file(fixture *f)
     check_op(f, epio_adopt(&op, f->vfs, INTPTR_MIN, 0), EPIO_EBADF);
     check_adopt_refused(f, handle_open_directory(f->directory), 0, EPIO_EISDIR);
     check_adopt_refused(f, open_handle(f, "file", READ_WRITE), EPIO_OPEN_CREATE, EPIO_EINVAL);
-    /* Not open for this. */
+    /* Not open for this direction. */
     check_adopt_refused(f, open_handle(f, "file", EPIO_OPEN_READ), EPIO_OPEN_WRITE, 0);
     check_adopt_refused(f, open_handle(f, "file", EPIO_OPEN_READ), READ_WRITE, 0);
     check_adopt_refused(f, open_handle(f, "file", EPIO_OPEN_WRITE), EPIO_OPEN_READ, 0);

@@ -1,6 +1,6 @@
-/* Opening and adopting with what only POSIX has: symbolic links that anybody may
- * make, permissions and the umask, the modes of a descriptor. The rest is in
- * test_open.c. Serves a library without loops too: EPIO_TEST_WITHOUT_LOOP. */
+/* Opening and adopting with what only POSIX has: symbolic links that every user may make,
+ * permissions and the umask, the modes of a descriptor. The rest is in test_open.c. Also without
+ * loops: EPIO_TEST_WITHOUT_LOOP. */
 #include "support.h"
 
 #include <fcntl.h>
@@ -15,7 +15,7 @@ static epio_op *open_op(fixture *f, epio_op *op, const char *name, uint32_t flag
     return epio_open(op, f->vfs, fixture_path(f, name), flags);
 }
 
-/* A failed open hands out nothing. */
+/* A failed open has no file. */
 static void check_refused(fixture *f, const char *name, uint32_t flags, int expected)
 {
     epio_op op = {0};
@@ -49,7 +49,7 @@ static void links_are_followed_without_nofollow(fixture *f)
     check_content(f, "target", "abc", 3);
     check_result(fixture_exists(f, "new"), 0);
 
-    /* Only the last part counts. */
+    /* Only the last part of the path counts. */
     fixture_close(f, fixture_open(f, "target", EPIO_OPEN_READ | EPIO_OPEN_NOFOLLOW));
     fixture_close(f, fixture_open(f, "to-directory/file", EPIO_OPEN_READ | EPIO_OPEN_NOFOLLOW));
 
@@ -57,7 +57,7 @@ static void links_are_followed_without_nofollow(fixture *f)
     check_result(fixture_exists(f, "new"), 1);
 }
 
-/* What a link leads to is the file: it goes, and the link stays. */
+/* The link's target is deleted, and the link stays. */
 static void delete_on_close_goes_through_links(fixture *f)
 {
     static const char *const names[] = {"link", "chain", "in/link"};
@@ -66,7 +66,7 @@ static void delete_on_close_goes_through_links(fixture *f)
     assert_int_equal(symlink("link", fixture_path(f, "chain")), 0);
     assert_int_equal(symlink("../chain", fixture_path(f, "in/link")), 0);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        /* There already, or made through the link. */
+        /* Existing, or created through the link. */
         for (int made = 0; made < 2; made++) {
             if (made == 0) {
                 fixture_put(f, "target", "x", 1);
@@ -121,13 +121,13 @@ static void permissions_are_less_the_umask(fixture *f)
                        READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE | cases[i].flags));
         (void)umask(before);
         check_result(result, 0);
-        /* It is open for what was asked, whatever the mode says. */
+        /* Open for the requested directions, whatever the mode. */
         fixture_write(f, op.file, "x", 1, 0);
         fixture_close(f, op.file);
         assert_int_equal(mode_of(f, name), cases[i].expected);
     }
 
-    /* A file that is there keeps its own. */
+    /* An existing file keeps its mode. */
     assert_int_equal(chmod(fixture_path(f, "file0"), 0604), 0);
     fixture_close(f, fixture_open(f, "file0",
                                   READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_TRUNCATE |

@@ -1,6 +1,5 @@
-/* epio_perform: everything without a loop, on the calling thread. What the
- * verbs do is tested elsewhere, in this way too; here is what is particular to
- * carrying them out at once. EPIO_TEST_WITHOUT_LOOP */
+/* epio_perform: everything without a loop, on the calling thread. The verbs are tested elsewhere,
+ * in this way too; here is what only performing does. EPIO_TEST_WITHOUT_LOOP */
 #include "support.h"
 
 #define MILLISECOND UINT64_C(1000000)
@@ -32,8 +31,8 @@ static void a_file_from_end_to_end(fixture *f)
     check_result(epio_perform(epio_access(&op, f->vfs, path, EPIO_ACCESS_READ)), 0);
 }
 
-/* It returns the result; it calls nothing and touches nothing of the caller's
- * but the timeout, which is used up. */
+/* Returns the result; calls nothing and leaves the caller's fields alone, except the timeout, which
+ * is used up. */
 static void the_callers_fields_stay(fixture *f)
 {
     int mark = 0;
@@ -82,7 +81,7 @@ static void no_file_and_no_vfs_are_invalid(fixture *f)
     check_result(epio_perform(epio_randomness(&op, NULL, buffer, 4)), EPIO_EINVAL);
 }
 
-/* A deadline limits waiting, not work. */
+/* A deadline limits waits, not work. */
 static void a_deadline_ends_only_what_waits(fixture *f)
 {
     static char data[1 << 20];
@@ -105,7 +104,7 @@ static void a_deadline_ends_only_what_waits(fixture *f)
                  EPIO_ETIMEDOUT);
 }
 
-/* An op that served something else leaves nothing behind. */
+/* A reused op keeps nothing of its last use. */
 static void an_op_is_reused_for_many_kinds(fixture *f)
 {
     char buffer[600];
@@ -131,7 +130,7 @@ static void an_op_is_reused_for_many_kinds(fixture *f)
     }
 }
 
-/* A verb may be prepared and never carried out. */
+/* An op may be prepared and never run. */
 static void a_prepared_op_may_be_dropped(fixture *f)
 {
     char buffer[4] = "abc";
@@ -228,8 +227,8 @@ static int64_t return_seven(epio_op *op)
     return 7;
 }
 
-/* epio_perform delivers nothing: what is in flight stays so, and keeps its
- * permit, which is why a limit needs more than one here. */
+/* epio_perform delivers nothing: ops in flight stay so and keep their permits, which is why a limit
+ * needs more than one here. */
 static void performing_delivers_nothing(fixture *f)
 {
     char found[4];
@@ -258,12 +257,12 @@ static void performing_a_close_needs_an_idle_file(fixture *f)
     epio_submit(epio_read(&read, file, found, 4, 0));
     check_result(epio_perform(epio_close(&op, file)), EPIO_EBUSY);
     check_result(epio_wait(&read), 4);
-    /* It is open still. */
+    /* Still open. */
     fixture_read(f, file, found, 4, 0);
     check_result(epio_perform(epio_close(&op, file)), 0);
 }
 
-/* Files are the same, whichever way they were opened. */
+/* A file does not depend on how it was opened. */
 static void performed_and_submitted_mix(fixture *f)
 {
     char found[4];

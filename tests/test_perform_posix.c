@@ -1,5 +1,5 @@
-/* epio_perform while signals, which only POSIX has, interrupt it. The rest is in
- * test_perform.c. Serves a library without loops too: EPIO_TEST_WITHOUT_LOOP. */
+/* epio_perform interrupted by signals, which only POSIX has. The rest is in test_perform.c. Also
+ * without loops: EPIO_TEST_WITHOUT_LOOP. */
 #include "support.h"
 
 #include <pthread.h>
@@ -25,8 +25,8 @@ static void *interrupt(void *argument)
     return NULL;
 }
 
-/* A handler without SA_RESTART makes calls end with EINTR; nobody is to see
- * that, and no wait is to end early. */
+/* With a handler without SA_RESTART system calls fail with EINTR; the caller never sees that, and
+ * no wait ends early. */
 static void signals_interrupt_nothing(fixture *f)
 {
     struct sigaction noting = {.sa_handler = note_alarm};

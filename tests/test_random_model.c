@@ -1,15 +1,14 @@
-/* Random sequences of operations, compared with a plain model in memory. Many
- * ops are in flight at once, on ranges that do not overlap; between such
- * batches files are resized, renamed, deleted and opened anew. A failure prints
- * its seed: EPIO_TEST_SEED repeats the sequence, EPIO_TEST_STEPS makes it
- * longer. Serves a library without loops too: EPIO_TEST_WITHOUT_LOOP. */
+/* Random sequences of operations, compared with a simple model in memory. Many ops are in flight at
+ * once, on disjoint ranges; between such batches files are resized, renamed, deleted and opened. A
+ * failure prints its seed: EPIO_TEST_SEED repeats the sequence, EPIO_TEST_STEPS makes it longer.
+ * Also without loops: EPIO_TEST_WITHOUT_LOOP. */
 #include "support.h"
 
 enum { NAMES = 3, NODES = 8, ROOM = 200000, BATCH = 24, PARTS = 6 };
 
 #define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
 
-/* A file as it should be, whether it has a name or only an open handle. */
+/* The expected state of a file, with a name or only an open handle. */
 typedef struct model_node {
     unsigned char *data; /* ROOM bytes, zeros from `size` on */
     size_t size;
@@ -26,7 +25,7 @@ typedef struct model_state {
     model_node nodes[NODES];
 } model_state;
 
-/* ---- Failing ----------------------------------------------------------- */
+/* ---- Failures ---------------------------------------------------------- */
 
 static void expect_at(const model_state *w, bool holds, const char *what, int line)
 {
@@ -149,7 +148,7 @@ typedef struct batch {
     unsigned char *memory; /* the buffers, ROOM bytes and a guard between any two */
 } batch;
 
-/* Cuts the transfer's buffer into parts, some of them empty. */
+/* Splits the transfer's buffer into parts, some of them empty. */
 static void cut(model_state *w, transfer *t)
 {
     size_t at = 0;
@@ -162,9 +161,8 @@ static void cut(model_state *w, transfer *t)
     }
 }
 
-/* Ranges from left to right, so that none overlap. A batch that makes the file
- * longer reads only what is there already: what else it would find depends on
- * who comes first. */
+/* Ascending ranges, so that none overlap. A batch that grows the file reads only what was there
+ * before: otherwise the result depends on the order. */
 static void plan_transfers(model_state *w, batch *b)
 {
     size_t limit = ROOM;
@@ -251,7 +249,7 @@ static void run_performed(model_state *w, batch *b, transfer *const order[BATCH]
 
 #if EPIO_ASYNC
 
-/* At the end of a sync every write before it has been delivered. */
+/* A sync ends after the delivery of every write before it. */
 static void expect_covered(const model_state *w, const batch *b, transfer *const order[BATCH])
 {
     for (size_t i = 0; i < b->count; i++) {
@@ -292,7 +290,7 @@ static void run_submitted(model_state *w, batch *b, transfer *const order[BATCH]
 
 #endif
 
-/* A cancelled write may have written anything there; so it is written again. */
+/* The range of a cancelled write is undefined; so it is written again. */
 static void repeat_if_cancelled(model_state *w, batch *b, transfer *t)
 {
     bool ended = t->op.result == EPIO_ECANCELED || t->op.result == EPIO_ETIMEDOUT;
@@ -508,7 +506,7 @@ static void check_names(model_state *w)
 static void check_state(model_state *w)
 {
     epio_op op = {0};
-    w->doing = "last look";
+    w->doing = "last check";
     check_names(w);
     for (size_t i = 0; i < NODES; i++) {
         model_node *node = &w->nodes[i];

@@ -1,5 +1,5 @@
-/* Many reads of what is probably in memory, which the loop carries out together: that each
- * brings what it was asked for, whatever else becomes of it. */
+/* Batched reads of what is probably cached: each returns the right bytes, whatever happens to the
+ * others. */
 #include "support.h"
 
 #define PART 512u
@@ -14,7 +14,7 @@ typedef struct batch {
     unsigned char (*data)[PART];
     unsigned count;
     unsigned delivered;
-    unsigned left; /* reads that are still to be begun by a `done` */
+    unsigned left; /* reads to be submitted by a `done` */
 } batch;
 
 static unsigned char content[PARTS * PART];
@@ -50,7 +50,7 @@ static void read_done(epio_op *op)
     }
 }
 
-/* A file of PARTS parts, and ops that were used before: others never go together. */
+/* A file of PARTS parts, and reused ops: only these are batched. */
 static void batch_make(batch *all, fixture *f, const char *name, unsigned count)
 {
     memset(all, 0, sizeof *all);
@@ -88,7 +88,7 @@ static void batch_check(const batch *all)
     }
 }
 
-/* Long enough for the loop to have tried all ways of doing it, and to have gone back. */
+/* Long enough for the tuner to try every route and to return. */
 static void thousands_in_one_run(fixture *f)
 {
     batch all;
@@ -148,7 +148,7 @@ static void other_done(epio_op *op)
     }
 }
 
-/* Buffers of nothing at all, among others. */
+/* Empty buffers among others. */
 static void empty_reads_in_between(fixture *f)
 {
     batch all;
@@ -178,7 +178,7 @@ static void uncached_reads_in_a_batch(fixture *f)
     fixture_close(f, all.file);
 }
 
-/* Each on a page of its own, far from the next. */
+/* Each on its own page, far from the next. */
 static void more_than_the_disk_takes(fixture *f)
 {
     static unsigned char far[MOST][FAR];
@@ -193,7 +193,7 @@ static void more_than_the_disk_takes(fixture *f)
     char byte;
     fixture_read(f, all.file, &byte, 1, 0);
     epio_op sync = {0};
-    check_op(f, epio_sync(&sync, all.file, EPIO_SYNC_FULL), 0); /* what is not written stays */
+    check_op(f, epio_sync(&sync, all.file, EPIO_SYNC_FULL), 0); /* unwritten pages stay cached */
     for (int round = 0; round < 2; round++) {
         handle_drop_cache(epio_file_os_handle(all.file));
         all.delivered = 0;
@@ -221,7 +221,7 @@ static void cancels_among_them(fixture *f)
         for (unsigned i = 0; i < PARTS; i += 2) {
             epio_cancel(&all.ops[i]);
         }
-        (void)epio_loop_poll(f->loop, 0, 0); /* now they are under way */
+        (void)epio_loop_poll(f->loop, 0, 0); /* now they are in flight */
         for (unsigned i = 1; i < PARTS; i += 4) {
             epio_cancel(&all.ops[i]);
         }
@@ -314,7 +314,7 @@ static void the_loop_is_embedded_with_one(fixture *f)
     fixture_close(f, all.file);
 }
 
-/* While one file's reads go on others are opened, read and closed. */
+/* During one file's reads others are opened, read and closed. */
 static void files_come_and_go(fixture *f)
 {
     batch all;

@@ -1,5 +1,4 @@
-/* A ring's table of files, in which one stays open for the system whoever closes it: that
- * it does so no longer than the loop runs. */
+/* A ring's file table keeps a closed file open in the system; only as long as the loop runs. */
 #include "support.h"
 
 #include <fcntl.h>
@@ -49,7 +48,7 @@ static void run_reads(fixture *f, void (*done)(epio_op *op))
     (void)epio_loop_run(f->loop);
 }
 
-/* Its lock is the open file's, and goes with it. */
+/* The lock belongs to the open file description, and ends with it. */
 static int open_locked(const char *path)
 {
     int descriptor = open(path, O_RDONLY | O_CLOEXEC);
@@ -84,7 +83,7 @@ static void a_closed_file_does_not_stay_open(fixture *f)
     run_reads(f, read_again);
     check(is_still_open(path));
     check_result(epio_perform(epio_close(&op, file)), 0);
-    check(!is_still_open(path)); /* though the loop did nothing more */
+    check(!is_still_open(path)); /* although the loop did nothing more */
 
     adopt(f, path);
     run_reads(f, read_again);

@@ -1,6 +1,5 @@
-/* epio_op_invalid_reason and its like for options: every refusal says what is wrong, whoever
- * carries the op out, and nothing else does. Serves a library without loops too:
- * EPIO_TEST_WITHOUT_LOOP. */
+/* epio_op_invalid_reason, and its like for options: every refusal has a reason, on every route, and
+ * nothing else has one. Also without loops: EPIO_TEST_WITHOUT_LOOP. */
 #include "support.h"
 
 #include <epio/bench.h>
@@ -20,7 +19,7 @@ static void check_text_at(const char *text, const char *expected, const char *so
     check_at(same, "the reason", source, line);
 }
 
-/* The op fails so, and says why. */
+/* The op fails with this error and reason. */
 #define check_refused(f, op, error, reason)                                                        \
     do {                                                                                           \
         epio_op *refused_ = (op);                                                                  \
@@ -114,7 +113,7 @@ static void of_locks(fixture *f)
                   "PENDING cannot be asked for; EXCLUSIVE passes through it");
     check_refused(f, epio_unlock(&op, file, EPIO_LOCK_RESERVED), EPIO_EINVAL,
                   "a lock can be lowered to SHARED or NONE alone");
-    /* What only the file's level tells. */
+    /* Depends on the file's level. */
     check_refused(f, epio_lock(&op, file, EPIO_LOCK_RESERVED, 0), EPIO_EINVAL,
                   "RESERVED and EXCLUSIVE need SHARED first");
     check_op(f, epio_lock(&op, file, EPIO_LOCK_SHARED, 0), 0);
@@ -148,14 +147,14 @@ static void of_paths_and_others(fixture *f)
     check_op(f, epio_work(&op, f->vfs, nothing), 0);
 }
 
-/* Performed, or waited for: neither needs a loop to say so. */
+/* Neither epio_perform nor epio_wait needs a loop for it. */
 static void of_nothing_at_all(fixture *f)
 {
     char byte;
     epio_op op = {0};
     op.timeout_ns = 1;
     if ((f->on & ON_OS_SUBMIT) != 0) {
-        return; /* which aborts: see test_misuse.c */
+        return; /* it aborts: see test_misuse.c */
     }
     check_refused(f, epio_open(&op, NULL, "name", EPIO_OPEN_READ), EPIO_EINVAL, "the VFS is NULL");
     check_result(op.timeout_ns, 0);
@@ -164,7 +163,7 @@ static void of_nothing_at_all(fixture *f)
     check_refused(f, epio_unlock(&op, NULL, 77), EPIO_EINVAL, "the file is NULL");
 }
 
-/* What it said of an earlier use of the op, or of one that the system refused. */
+/* No reason of an earlier use of the op, or for an error of the system. */
 static void only_of_the_last_result(fixture *f)
 {
     char byte = 1;
@@ -184,7 +183,7 @@ static void only_of_the_last_result(fixture *f)
     fixture_close(f, file);
 }
 
-/* A VFS whose reads and locks are all EPIO_EINVAL, for no reason that it could name. */
+/* A VFS whose reads and locks all fail with EPIO_EINVAL without a reason. */
 static int64_t refuse_all(epio_vfs *vfs, epio_op *op)
 {
     (void)vfs;
@@ -252,7 +251,7 @@ static void is_known_in_done(fixture *f)
     fixture_close(f, file);
 }
 
-/* It was refused, but that is not how it ended. */
+/* An invalid op that was cancelled first. */
 static void a_cancelled_op_was_not_refused(fixture *f)
 {
     epio_op first = {0};
@@ -266,7 +265,7 @@ static void a_cancelled_op_was_not_refused(fixture *f)
     check_text(epio_op_invalid_reason(&second), NULL);
 }
 
-/* An op without file or VFS completes where the rest of its chain does. */
+/* An op without file or VFS completes on the loop of its chain. */
 static void in_a_chain_nothing_has_a_loop(fixture *f)
 {
     for (int at = 0; at < 3; at++) {
@@ -317,7 +316,7 @@ static void check_options(const epio_loop_options *options, const char *expected
     epio_loop_destroy(loop);
 }
 
-/* The environment as it was, afterwards. */
+/* The environment is restored afterwards. */
 static void of_options(fixture *f)
 {
     char expected[512];
@@ -346,7 +345,7 @@ static void of_options(fixture *f)
     (void)snprintf(expected, sizeof expected, "size is 1, not sizeof(epio_loop_options): %u",
                    (unsigned)sizeof options);
     check_options(&options, expected);
-    /* As much of it as has room. */
+    /* As much of it as fits. */
     char few[8];
     check_result(epio_loop_invalid_reason(&options, few, sizeof few), strlen(expected));
     check_text(few, "size is");

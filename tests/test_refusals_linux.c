@@ -1,7 +1,6 @@
-/* Where the kernel does not give what epio asks for: no ring at all, as in containers,
- * no second ring, a call that is refused from some moment on, writes that may not be or
- * fail at once. Only Linux has rings, and
- * filters of system calls. What goes through a ring is in test_direct.c. */
+/* System calls that the kernel refuses: no ring at all, as in containers, no second ring, a call
+ * that fails from some moment on, writes that are not permitted or fail at once. Only Linux has
+ * rings, and filters of system calls. Transfers by a ring are tested by test_direct.c. */
 #include "fork.h"
 
 #include <errno.h>
@@ -15,7 +14,7 @@
 #define BLOCK 4096u
 #define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
 
-/* From now on the kernel answers this call so: no way back. */
+/* The kernel fails this call with this error from now on, irrevocably. */
 static void refuse(uint32_t call, int error)
 {
     struct sock_filter instructions[] = {
@@ -74,7 +73,7 @@ static void write_and_read(epio_loop *loop, const char *path)
 
 typedef struct refusal {
     const char *path;
-    const char *name; /* the backend that is asked for; NULL: none */
+    const char *name; /* the requested backend; NULL: none */
     int error;
 } refusal;
 
@@ -109,13 +108,13 @@ static void move_without_ring(void *argument)
     write_and_read(loop, argument);
     epio_loop_detach(loop);
     refuse_rings(EPERM);
-    (void)epio_loop_poll(loop, 0, 0); /* it is this thread's again */
+    (void)epio_loop_poll(loop, 0, 0); /* this thread owns it again */
     write_and_read(loop, argument);
     write_and_read(loop, argument);
     epio_loop_destroy(loop);
 }
 
-/* Whoever takes a loop needs a ring of its own. */
+/* A new owner of a loop needs a ring of its own. */
 static void a_loop_continues_without_its_ring(fixture *f)
 {
     check_result(run_in_fork(move_without_ring, (void *)(uintptr_t)fixture_path(f, "file")), 0);
@@ -135,8 +134,8 @@ static void lose_the_permission(void *argument)
     epio_loop_destroy(loop);
 }
 
-/* Reads that go together by a ring, of which the second half may not any more: by ops that
- * have all read before, into buffers that show who was left out. */
+/* Batched reads, of which the second half is refused the ring: by reused ops, into buffers that
+ * show missing bytes. */
 static void lose_the_permission_for_batches(void *argument)
 {
     enum { READS = 32, LEN = 16 };
@@ -169,7 +168,7 @@ static void lose_the_permission_for_batches(void *argument)
     epio_loop_destroy(loop);
 }
 
-/* The ring is there, and may not be used any more. */
+/* The ring exists, and its use is refused from now on. */
 static void a_loop_loses_the_permission_for_its_ring(fixture *f)
 {
     check_result(run_in_fork(lose_the_permission, (void *)(uintptr_t)fixture_path(f, "file")), 0);
@@ -178,7 +177,7 @@ static void a_loop_loses_the_permission_for_its_ring(fixture *f)
         0);
 }
 
-/* ---- Whatever is refused, whenever --------------------------------------------------- */
+/* ---- Every refusal at every moment --------------------------------------------------- */
 
 static const struct refused_call {
     const char *name;
@@ -196,13 +195,13 @@ static const struct refused_call {
     {"preadv2", SYS_preadv2},
 };
 
-/* When it is refused. */
+/* The moment of the refusal. */
 enum { BEFORE_ALL, IN_FLIGHT, BEFORE_EMBEDDING, WHILE_EMBEDDED, MOMENTS };
 
 typedef struct refusal_case {
     const char *path;
     const char *backend;
-    uint32_t call; /* 0: all that have to do with rings */
+    uint32_t call; /* 0: all calls on rings */
     int error;
     unsigned moment;
 } refusal_case;
@@ -229,7 +228,7 @@ static void start(refusal_ops *all, epio_op *op)
     epio_submit(count_delivery(op, &all->finished));
 }
 
-/* Something of everything that a loop may wait for. */
+/* One of each event that a loop can wait for. */
 static void start_all(refusal_ops *all, epio_file *direct, epio_file *cached, epio_file *pipe,
                       epio_vfs *vfs)
 {
@@ -311,7 +310,7 @@ static void use_a_loop(void *argument)
 
     start_all(&all, direct, cached, pipe, vfs);
     if (one->moment == IN_FLIGHT) {
-        (void)epio_loop_poll(loop, 0, 1); /* has begun them */
+        (void)epio_loop_poll(loop, 0, 1); /* has started them */
         refuse_what_it_says(one);
     }
     check(pipe_write(ends[1], "x", 1) == 1);
@@ -334,7 +333,7 @@ static void use_a_loop(void *argument)
             refuse_what_it_says(one);
         }
         check(pipe_write(ends[1], "x", 1) == 1);
-        if (round == 2) { /* in flight while the loop changes hands */
+        if (round == 2) { /* in flight while the loop is detached */
             (void)epio_loop_poll(loop, 0, 1);
             epio_loop_detach(loop);
         }
@@ -361,7 +360,7 @@ static void run_refusal(refusal_case one, const char *name)
     check_result(status, 0);
 }
 
-/* On this backend; what it asks the kernel for it may be refused at any time. */
+/* On this backend, every call may be refused at any time. */
 static void a_loop_survives_every_refusal(fixture *f)
 {
     static _Alignas(BLOCK) unsigned char data[READS][BLOCK];
@@ -382,12 +381,12 @@ static void a_loop_survives_every_refusal(fixture *f)
     }
     for (one.moment = 0; one.moment < MOMENTS; one.moment++) {
         one.call = 0;
-        one.error = EINVAL; /* which no call of ours deserves */
+        one.error = EINVAL; /* which no call of ours causes */
         run_refusal(one, "all of io_uring");
     }
 }
 
-/* ---- Writes that may not be ---------------------------------------------------- */
+/* ---- Writes that are not permitted --------------------------------------------- */
 
 static void write_beyond_the_limit(void *argument)
 {
@@ -397,7 +396,7 @@ static void write_beyond_the_limit(void *argument)
     epio_op ops[2] = {{0}, {0}};
     check_result(epio_loop_create(&loop, NULL), 0);
     epio_file *file = open_direct(loop, argument);
-    check(signal(SIGXFSZ, SIG_DFL) != SIG_ERR); /* which kills */
+    check(signal(SIGXFSZ, SIG_DFL) != SIG_ERR); /* which kills the process */
     check(setrlimit(RLIMIT_FSIZE, &limit) == 0);
     epio_submit(epio_write(&ops[0], file, block, BLOCK, 4 * BLOCK));
     epio_submit(epio_write(&ops[1], file, block, BLOCK, 8 * BLOCK));
@@ -473,15 +472,15 @@ static void a_write_at_once_after_a_failed_flush(fixture *f)
     check_result(run_in_fork(fail_a_flush, (void *)(uintptr_t)fixture_path(f, "file")), 0);
 }
 
-/* ---- Names that are not durable, or stay ------------------------------------------ */
+/* ---- Names that are not durable, or not removed ----------------------------------- */
 
 typedef struct names {
     const char *directory;
-    const char *file; /* is there */
+    const char *file; /* exists */
     const char *other;
     const char *link; /* to `other` */
     bool on_a_loop;
-    uint32_t call; /* that is refused */
+    uint32_t call; /* the refused call */
     int error;
 } names;
 
@@ -533,7 +532,7 @@ static void change_names(void *argument)
         check_result(carry_out(at, epio_open(&op, vfs, made[i].path, made[i].flags)), EPIO_EIO);
         check(op.os_error == at->error && op.file == NULL && !file_exists(at->other));
     }
-    /* Nothing is made, and nothing has to last. */
+    /* Nothing is created, so nothing has to be durable. */
     check_result(carry_out(at, epio_open(&op, vfs, at->file, flags)), 0);
     check_result(carry_out(at, epio_close(&op, op.file)), 0);
 
@@ -568,13 +567,13 @@ static void fail_to_open(void *argument)
     }
     check(carry_out(at, epio_open(&op, vfs, at->link, READ_WRITE | EPIO_OPEN_CREATE)) < 0);
     check(!file_exists(at->other));
-    /* What was there stays. */
+    /* An existing file stays. */
     check(carry_out(at, epio_open(&op, vfs, at->file, READ_WRITE | EPIO_OPEN_CREATE)) < 0);
     check(file_size(at->file) == 1);
     epio_loop_destroy(loop);
 }
 
-/* By what is done last, once the file is there. */
+/* Fails in the last step, after the file was created. */
 static void a_failed_open_leaves_nothing_that_it_made(fixture *f)
 {
     run_refused(f, fail_to_open, SYS_fcntl, EPERM);
@@ -590,7 +589,7 @@ static void keep_names(void *argument)
         carry_out(at, epio_open(&op, vfs, at->file, READ_WRITE | EPIO_OPEN_DELETE_ON_CLOSE)), 0);
     check(carry_out(at, epio_close(&op, op.file)) < 0);
     check(op.os_error == at->error && file_exists(at->file));
-    /* With a name it could not be promised that none is left. */
+    /* With a name it could not guarantee that none is left. */
     if (carry_out(at, epio_open(&op, vfs, at->directory, EPIO_OPEN_TEMPORARY)) == 0) {
         check(count_entries(at->directory) == 2);
         check_result(carry_out(at, epio_close(&op, op.file)), 0);

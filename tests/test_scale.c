@@ -1,5 +1,5 @@
-/* Great numbers: operations in flight, open files, long chains; and the number
- * of allocations that an operation costs, which is none. */
+/* Large numbers: operations in flight, open files, long chains; and allocations per operation, of
+ * which there are none. */
 #include "op_fixture.h"
 
 #include <stdatomic.h>
@@ -42,7 +42,7 @@ static void take_over_the_heap(void)
 
 #else
 
-/* glibc's own, behind the names that this program takes over. */
+/* glibc's own functions, behind the names that this program overrides. */
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *memory, size_t size);
@@ -96,8 +96,8 @@ static tracked *make_many(int count)
     return ops;
 }
 
-/* Delivers them all, once. A cost that grows with their number would show: what
- * takes a fraction of a second now would take minutes. */
+/* Delivers each once. A cost per op that grows with their number would show: a fraction of a second
+ * would become minutes. */
 static void run_many(op_fixture *fx, const tracked *ops, int count)
 {
     uint64_t started = now_ns();
@@ -209,7 +209,7 @@ static int64_t one_more(epio_op *op)
     return 1;
 }
 
-/* A bit of everything, from two threads. */
+/* A mixture of kinds, from two threads. */
 typedef struct producer {
     op_fixture *fx;
     tracked *ops;
@@ -284,7 +284,7 @@ static void of_a_chain(fixture *f)
     op_fixture_setup(&fx, f);
     for (int bad = 0; bad < 2; bad++) {
         for (int i = 0; i < count; i++) {
-            /* With nothing to link to, the first only fails or not. */
+            /* The first has no predecessor: it only fails or succeeds. */
             (void)epio_sleep(track(&ops[i]), fx.os, i == 0 && bad != 0 ? UINT64_MAX : 0);
             if (i > 0) {
                 (void)epio_link(&ops[i - 1].op, &ops[i].op, 0);
@@ -443,7 +443,7 @@ static void of_streams(fixture *f)
         epio_submit(epio_read(track(&ops[i]), files[i], &into[i], 1, 0));
     }
     check_result(epio_loop_poll(fx.loop, 0, 0), 0);
-    /* One at a time, anywhere among them; then the rest at once. */
+    /* One at a time, at random positions; then the rest at once. */
     for (int i = 0; i < count / 2; i++) {
         uint64_t chosen = random_between(&random, 0, (uint64_t)count);
         if (ops[chosen].calls == 0) {
@@ -475,7 +475,7 @@ static void of_streams(fixture *f)
 
 #define BATCH 64
 
-/* What the rounds below work with. */
+/* The state of the rounds below. */
 typedef struct round_state {
     op_fixture *fx;
     epio_vfs *vfs;
@@ -622,12 +622,12 @@ static void round_of_links(round_state *s, const steady_kind *kind)
     }
 }
 
-/* Another thread that waits, in a round of the owner's. */
+/* Another thread that waits, in a round of the owner. */
 typedef struct foreign_rounds {
     round_state *s;
     const steady_kind *kind;
     test_thread thread;
-    atomic_int wanted; /* rounds that it is to do */
+    atomic_int wanted; /* rounds requested */
     atomic_int made;
     atomic_bool leave;
 } foreign_rounds;
@@ -683,7 +683,7 @@ static void check_allocations(round_state *s, const char *where, const char *how
         for (int j = 0; j < 3; j++) {
             run(s, kind); /* warms up: the pools grow, the workers start */
         }
-        /* A worker that starts late is no allocation of the operations. */
+        /* A worker that starts late may allocate; the operations may not. */
         for (int tries = 0; tries < 3 && found != 0; tries++) {
             found = allocations_of(s, run, kind);
         }
@@ -727,7 +727,7 @@ static void without_allocations(fixture *f)
         fixture_skip(f, "valgrind has a heap of its own");
     }
     take_over_the_heap();
-    /* The counter counts. */
+    /* The counter works. */
     atomic_store(&allocations, 0);
     atomic_store(&counting, true);
     void *volatile memory_block = malloc(100);

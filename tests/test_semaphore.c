@@ -1,5 +1,5 @@
-/* The semaphore by itself: order, cancels and deadlines of those who wait, and
- * every way to wait for it. What a limit does with one is test_limit.c's. */
+/* The semaphore by itself: the order, cancels and deadlines of waiters, and every way to wait for
+ * it. Limits are tested by test_limit.c. */
 #include "support.h"
 
 #include <stdatomic.h>
@@ -22,7 +22,7 @@ static void settle(fixture *f)
     }
 }
 
-/* ---- Waiters that note their order ------------------------------------- */
+/* ---- Waiters that record their order ----------------------------------- */
 
 typedef struct waiter {
     epio_op op;
@@ -53,7 +53,7 @@ static epio_semaphore *create(uint32_t permits)
     return semaphore;
 }
 
-/* ---- What is asked for ------------------------------------------------- */
+/* ---- Requests ---------------------------------------------------------- */
 
 static void refuses_impossible_requests(fixture *f)
 {
@@ -80,7 +80,7 @@ static void refuses_impossible_requests(fixture *f)
     epio_semaphore_destroy(NULL);
 }
 
-/* The one number that permits without a mutex cannot be is no permit less. */
+/* The one number of permits that the lock-free counter cannot hold. */
 static void the_most_permits_that_there_can_be(fixture *f)
 {
     epio_semaphore *semaphore = NULL;
@@ -147,7 +147,7 @@ static void small_requests_do_not_overtake_a_big_one(fixture *f)
     submit_acquire(f, &small[0], semaphore, 1, &counter);
     submit_acquire(f, &small[1], semaphore, 1, &counter);
     settle(f);
-    check(counter == 0); /* two are free, but who asked first wants three */
+    check(counter == 0); /* two are free, but the first waiter needs three */
     check(epio_semaphore_available(semaphore) == 2);
     check_result(epio_semaphore_try_acquire(semaphore, 1), EPIO_EBUSY);
     epio_semaphore_release(semaphore, 1);
@@ -237,7 +237,7 @@ static void cancel_after_the_grant_keeps_the_permit(fixture *f)
     check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
     submit_acquire(f, &one, semaphore, 1, &counter);
     epio_semaphore_release(semaphore, 1);
-    epio_cancel(&one.op); /* too late: it has it, though nobody was told yet */
+    epio_cancel(&one.op); /* too late: it is granted, though not delivered */
     settle(f);
     check_result(one.op.result, 0);
     check(epio_semaphore_available(semaphore) == 0);
@@ -338,7 +338,7 @@ static void *release_later(void *argument)
     return NULL;
 }
 
-/* Every runner waits, wherever the permit comes from. */
+/* Every runner waits for a permit from any thread. */
 static void waits_for_another_thread(fixture *f)
 {
     epio_semaphore *semaphore = create(1);
@@ -367,13 +367,13 @@ static void times_out_by_every_runner(fixture *f)
     epio_semaphore_release(semaphore, 1);
     check(epio_semaphore_available(semaphore) == 1);
     op.timeout_ns = 1;
-    check_op(f, epio_acquire(&op, f->vfs, semaphore, 1), 0); /* needs no waiting */
+    check_op(f, epio_acquire(&op, f->vfs, semaphore, 1), 0); /* does not wait */
     epio_semaphore_release(semaphore, 1);
     epio_semaphore_destroy(semaphore);
 }
 
-/* Several threads take and give back by all means, cancel and time out at the
- * wrong moments; in the end all permits are there, and never were there more. */
+/* Several threads acquire and release in every way, cancel and time out in every state; in the end
+ * all permits are free, and never more were acquired than exist. */
 #define CONTENDERS 4
 #define TOTAL 3
 
@@ -405,7 +405,7 @@ static void *cancel_at_once(void *argument)
     return NULL;
 }
 
-/* An op that the owner waits for while another thread may cancel it. */
+/* The owner waits for an op that another thread may cancel. */
 static int64_t race_a_cancel(epio_op *op, random_source *random)
 {
     test_thread thread;

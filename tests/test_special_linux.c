@@ -1,7 +1,6 @@
-/* What Linux makes descriptors of that are no files, and files that are none: counters, timers,
- * signals, watches, and what in /proc refuses to be written at a position. All are streams.
- * And files that are in memory alone.
- * Serves a library without loops too: EPIO_TEST_WITHOUT_LOOP. */
+/* Descriptors of Linux that are no files, and files that are none: counters, timers, signals,
+ * watches, and files of /proc that refuse writes at a position. All are streams. And files that are
+ * only in memory. Also without loops: EPIO_TEST_WITHOUT_LOOP. */
 #include "support.h"
 
 #include <errno.h>
@@ -26,7 +25,7 @@ static epio_file *adopt(fixture *f, int descriptor)
     return op.file;
 }
 
-/* Begins a read that has to wait, except where ops are performed, and lets `happen` end it. */
+/* Starts a read that has to wait, except where ops are performed, and ends it by `happen`. */
 static void read_when(fixture *f, epio_op *op, void (*happen)(int descriptor), int descriptor)
 {
 #if EPIO_ASYNC
@@ -199,7 +198,7 @@ static void the_slack_of_timers(fixture *f)
     check(prctl(PR_SET_TIMERSLACK, before, 0, 0, 0) == 0);
 }
 
-/* An empty file of any file system is one. */
+/* An empty file of any file system is a file. */
 static void files_are_no_streams(fixture *f)
 {
     char data[16];
@@ -250,7 +249,7 @@ static void check_reads_at_once(fixture *f, epio_file *file)
     check(by_worker(f) == before);
 }
 
-/* There is nothing to wait for. */
+/* No wait is needed. */
 static void reads_of_files_in_memory_are_done_at_once(fixture *f)
 {
     static _Alignas(4096) unsigned char data[4][4096];
@@ -267,7 +266,7 @@ static void reads_of_files_in_memory_are_done_at_once(fixture *f)
         int64_t opened = fixture_result(
             f, epio_open(&op, f->vfs, "/dev/shm", READ_WRITE | EPIO_OPEN_TEMPORARY | flags[i]));
         if (i == 1 && opened == EPIO_EINVAL) {
-            break; /* not with every kernel */
+            break; /* not on every kernel */
         }
         check_result(opened, 0);
         epio_file *file = op.file;

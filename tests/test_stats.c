@@ -1,11 +1,11 @@
-/* epio_loop_get_stats: which way ops went, what was shared and saved, and how long the
- * queues are. EPIO_TEST_SERIAL: some of it waits for a thread to sleep. */
+/* epio_loop_get_stats: the routes of ops, shared flushes, and the lengths of queues.
+ * EPIO_TEST_SERIAL: some of it waits for a thread to sleep. */
 #include "op_fixture.h"
 
 #define COUNT 40
 #define BLOCK 4096u
 
-/* With what holds whatever happened. */
+/* Checks the invariants, too. */
 static epio_loop_stats stats_of(const epio_loop *loop)
 {
     epio_loop_stats now = {.size = sizeof now};
@@ -18,7 +18,7 @@ static epio_loop_stats stats_of(const epio_loop *loop)
     return now;
 }
 
-/* What was counted since then; the lengths are those of now. */
+/* The counts since then, and the current lengths. */
 static epio_loop_stats since(const epio_loop_stats *before, const epio_loop *loop)
 {
     epio_loop_stats now = stats_of(loop);
@@ -56,8 +56,8 @@ static int64_t nothing(epio_op *op)
     return 7;
 }
 
-/* They are to have gone by a worker: the way of their last flight is not what counts, and
- * the short cuts are for ops that were used before. */
+/* Sends each through a worker first: the route of an earlier use must not count, and the fast paths
+ * are for reused ops. */
 static void use_once(tracked *ops, unsigned count, epio_loop *loop)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -104,7 +104,7 @@ static epio_file *open_temporary(epio_vfs *vfs, uint64_t len)
     return file;
 }
 
-/* ---- The ways -------------------------------------------------------------- */
+/* ---- Routes ---------------------------------------------------------------- */
 
 static void arguments_are_checked(fixture *f)
 {
@@ -128,20 +128,19 @@ static void a_new_loop_has_done_nothing(fixture *f)
     now.size = sizeof now;
     check_result(epio_loop_get_stats(loop, &now), 0);
     check(now.threads_now == 0);
-    size_t first = offsetof(epio_loop_stats, delivered); /* there may be a gap before it */
+    size_t first = offsetof(epio_loop_stats, delivered); /* after a possible gap */
     size_t last = offsetof(epio_loop_stats, threads_now);
     check(memcmp((char *)&now + first, (char *)&zero + first, last - first) == 0);
     epio_loop_destroy(loop);
 }
 
-/* Whoever carries them out: where the system can tell what it has in memory nobody is
- * needed, and nobody is woken. */
+/* On every backend: where the system reports what is cached no worker is needed or woken. */
 static void check_cached_reads(const epio_loop_stats *before, const epio_loop *loop, uint64_t count)
 {
     epio_loop_stats now = since(before, loop);
     check(now.delivered == count);
     check(now.by_nobody == 0);
-    if (SYSTEM_TELLS_WHAT_IS_CACHED) {
+    if (SYSTEM_REPORTS_CACHED) {
         check(now.at_once == count);
         check(now.batches == 0);
         check(now.sleeps == 0);
@@ -159,7 +158,7 @@ static void cached_reads_are_at_once(fixture *f)
     epio_loop_stats before = stats_of(fx.loop);
     submit_reads(ops, COUNT, file);
     check(stats_of(fx.loop).in_flight == COUNT);
-    if (SYSTEM_TELLS_WHAT_IS_CACHED) {
+    if (SYSTEM_REPORTS_CACHED) {
         check(stats_of(fx.loop).ready_now + stats_of(fx.loop).to_read_now == COUNT);
     }
     op_fixture_drain(&fx);
@@ -178,14 +177,14 @@ static void cached_reads_of_an_embedded_loop(fixture *f)
     epio_file *file = open_temporary(fx.os, BLOCK);
     use_once(ops, COUNT, fx.loop);
     epio_loop_stats before = stats_of(fx.loop);
-    submit_reads(ops, COUNT / 2, file); /* ready when it becomes one */
+    submit_reads(ops, COUNT / 2, file); /* ready when it is embedded */
     check(epio_loop_handle(fx.loop) >= 0);
     submit_reads(&ops[COUNT / 2], COUNT / 2, file);
     op_fixture_drain(&fx);
     check_reads(ops, COUNT);
     epio_loop_stats now = since(&before, fx.loop);
     check(now.delivered == COUNT);
-    if (SYSTEM_TELLS_WHAT_IS_CACHED) {
+    if (SYSTEM_REPORTS_CACHED) {
         check(now.at_once == COUNT);
     }
     op_fixture_close(file);
@@ -238,7 +237,7 @@ static void memory_is_at_once(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* More than a turn may do: the rest waits for the next ones. */
+/* More than the budget of an iteration: the rest is deferred. */
 static void a_spent_budget_defers(fixture *f)
 {
     enum { MANY = 3000 };
@@ -251,7 +250,7 @@ static void a_spent_budget_defers(fixture *f)
     check(before.deferred_now == 0);
     submit_reads(ops, MANY, file);
     epio_loop_stats now = since(&before, fx.loop);
-    if (SYSTEM_TELLS_WHAT_IS_CACHED) {
+    if (SYSTEM_REPORTS_CACHED) {
         check(now.deferred_now > 0 && now.deferred_now < MANY);
         check(now.ready_now + now.to_read_now + now.deferred_now == MANY);
         check(now.deferred == now.deferred_now);
@@ -286,7 +285,7 @@ static void work_goes_to_workers(fixture *f)
     epio_loop_destroy(loop);
 }
 
-/* With nothing else to do. */
+/* The owner has nothing else to do. */
 static void the_owner_carries_out_ops(fixture *f)
 {
     epio_op op = {0};
@@ -297,7 +296,7 @@ static void the_owner_carries_out_ops(fixture *f)
     check_result(epio_wait(epio_size(&op, file)), BLOCK);
     epio_loop_stats now = since(&before, loop);
     check(now.delivered == 1);
-    if (SYSTEM_TELLS_WHAT_IS_LOCAL) {
+    if (SYSTEM_REPORTS_LOCAL) {
         check(now.by_owner == 1);
         check(now.batches == 0);
     }
@@ -305,7 +304,7 @@ static void the_owner_carries_out_ops(fixture *f)
     epio_loop_destroy(loop);
 }
 
-/* Each after the one before, so that a thread is always about to be free. */
+/* One after the other, so that a thread is always about to be free. */
 static void one_thread_carries_out_one_op_at_a_time(fixture *f)
 {
     epio_op op = {0};
@@ -321,8 +320,8 @@ static void one_thread_carries_out_one_op_at_a_time(fixture *f)
             (void)epio_loop_poll(loop, SECOND, 0);
         }
     }
-    /* The open had one, and what follows it another where the owner may not. */
-    uint32_t others = SYSTEM_TELLS_WHAT_IS_LOCAL ? 1 : 2;
+    /* One for the open, and another for the ops that the owner may not carry out. */
+    uint32_t others = SYSTEM_REPORTS_LOCAL ? 1 : 2;
     check(stats_of(loop).threads_now <= others + 1);
     for (int round = 0; round < 300; round++) {
         tracked one;
@@ -340,7 +339,7 @@ static void one_thread_carries_out_one_op_at_a_time(fixture *f)
     epio_loop_destroy(loop);
 }
 
-/* A VFS that keeps what it is given, for another thread to answer. */
+/* A VFS that keeps its ops, for another thread to complete. */
 typedef struct keeper {
     epio_vfs base;
     epio_op *kept;
@@ -438,10 +437,10 @@ static void inline_writes_are_at_once(fixture *f)
         check(now.by_nobody == 0);
         if (inline_writes != 0) {
             check(now.at_once == 1);
-            epio_submit(epio_write(&op, file, "x", 1, 0)); /* the op's second */
+            epio_submit(epio_write(&op, file, "x", 1, 0)); /* the second use of the op */
             check_result(epio_loop_run(loop), 1);
             check(since(&before, loop).at_once == 2);
-        } else if (SYSTEM_IS_POSIX && SYSTEM_TELLS_WHAT_IS_LOCAL) {
+        } else if (SYSTEM_IS_POSIX && SYSTEM_REPORTS_LOCAL) {
             check(now.by_owner == 1);
         }
         op_fixture_close(file);
@@ -449,7 +448,7 @@ static void inline_writes_are_at_once(fixture *f)
     }
 }
 
-/* The short cut for a thread that waits anyway. */
+/* Reads in place, for a thread that waits anyway. */
 static void reads_in_place(fixture *f)
 {
     char into[64];
@@ -460,13 +459,13 @@ static void reads_in_place(fixture *f)
     epio_loop_stats before = stats_of(loop);
     check_result(epio_wait(epio_read(&op, file, into, sizeof into, 0)), sizeof into);
     epio_loop_stats now = since(&before, loop);
-    check(now.in_place == (SYSTEM_TELLS_WHAT_IS_LOCAL || SYSTEM_TELLS_WHAT_IS_CACHED ? 1 : 0));
+    check(now.in_place == (SYSTEM_REPORTS_LOCAL || SYSTEM_REPORTS_CACHED ? 1 : 0));
     check(now.delivered == 1 - now.in_place);
     op_fixture_close(file);
     epio_loop_destroy(loop);
 }
 
-/* Not every file system lets the page cache be passed by. */
+/* Not every file system has direct transfers. */
 static epio_file *open_direct(fixture *f)
 {
     epio_op op = {0};
@@ -537,7 +536,7 @@ static void streams_are_waited_for(fixture *f)
     check_result(read.result, 1);
     check(since(&before, fx.loop).by_backend == 1);
 
-    /* Nobody waits for what is there already. */
+    /* Data that is there is not waited for. */
     before = stats_of(fx.loop);
     check(pipe_write(writer, "x", 1) == 1);
     epio_submit(epio_read(track(&read), stream, into, sizeof into, 0));
@@ -567,7 +566,7 @@ static void ops_that_no_route_carries_out(fixture *f)
     check(now.delivered == 3);
     check(now.by_nobody == 3);
 
-    /* Linked behind a failure, which a worker found out. A worker had it before. */
+    /* Linked behind an op that failed on a worker. Its previous use was on a worker, too. */
     epio_submit(epio_work(track(&second), fx.os, nothing));
     op_fixture_drain(&fx);
     before = stats_of(fx.loop);
@@ -580,7 +579,7 @@ static void ops_that_no_route_carries_out(fixture *f)
     check(now.by_nobody == 1);
     check(now.by_workers + now.by_owner == 1);
 
-    /* Cancelled: before it was handed over, and in the queue of a worker. */
+    /* Cancelled before it was offloaded, and in a worker's queue. */
     gate_shut(&fx);
     epio_submit(epio_work(track(&at_gate), fx.gate, nothing));
     op_fixture_run_until_waiting(&fx, 1);
@@ -605,7 +604,7 @@ static void ops_that_no_route_carries_out(fixture *f)
     op_fixture_teardown(&fx);
 }
 
-/* In a VFS above the system's, which nobody below ever saw. */
+/* In a VFS above the system's, never seen below. */
 static void what_only_waits_in_a_layer(fixture *f)
 {
     char into[64];
@@ -637,7 +636,7 @@ static void queues_have_their_length(fixture *f)
 {
     tracked at_gate[3], ready[2];
     op_fixture fx;
-    op_fixture_setup(&fx, f); /* one worker works */
+    op_fixture_setup(&fx, f); /* with one worker for work */
     gate_shut(&fx);
     for (int i = 0; i < 3; i++) {
         epio_submit(epio_work(track(&at_gate[i]), fx.gate, nothing));
@@ -711,7 +710,7 @@ static void syncs_share_a_flush(fixture *f)
     check(now.delivered == 16);
     check(now.by_nobody == 8);
 
-    /* One after the other they cannot. */
+    /* One after the other they share nothing. */
     before = stats_of(fx.loop);
     for (unsigned i = 0; i < 3; i++) {
         epio_submit(epio_sync(track(&syncs[i]), file, EPIO_SYNC_DATA_ONLY));
@@ -734,8 +733,7 @@ static void *submit_later(void *op)
     return NULL;
 }
 
-/* It may come before the owner sleeps: then there is nobody to be woken, and it is tried
- * again. */
+/* The submit may come before the owner sleeps: then no thread is woken, and it is tried again. */
 static void a_thread_wakes_a_sleeper(fixture *f)
 {
     epio_loop *loop = make_loop(0);
@@ -775,7 +773,7 @@ static void an_awake_owner_is_not_woken(fixture *f)
     check(now.sleeps == 0);
     check(now.at_once == 1);
 
-    /* Told before it could sleep, it does not. */
+    /* Woken before it sleeps, it does not sleep. */
     epio_loop_wake(loop);
     check_result(epio_loop_poll(loop, 60 * SECOND, 0), 0);
     now = stats_of(loop);

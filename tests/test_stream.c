@@ -1,6 +1,5 @@
-/* Pipes of one direction and of both: read and written by readiness, never by
- * a thread that waits, with the ends and the errors that each has. The part
- * that epio_perform carries out serves a library without loops too:
+/* Pipes of one and of both directions: read and written by readiness, never by a blocked thread,
+ * with their ends and errors. The part that epio_perform carries out also runs without loops:
  * EPIO_TEST_WITHOUT_LOOP. */
 #include "support.h"
 
@@ -52,7 +51,7 @@ static void a_read_takes_what_is_there(fixture *f)
     assert_memory_equal(found, " world", 6);
     check_bytes(found + 6, 'g', sizeof found - 6);
 
-    /* What was written before the other end went is still there. */
+    /* Data written before the other end was closed is still there. */
     put_bytes(ends[1], "last", 4);
     close_descriptor(ends[1]);
     check_op(f, epio_read(&op, file, found, sizeof found, 0), 4);
@@ -107,7 +106,7 @@ static void check_broken_pipe(fixture *f, epio_file *file)
     check_op_fails(f, epio_writev(&op, file, &part, 1, 0), EPIO_EPIPE, OS_ERROR(EPIPE));
 }
 
-static void a_stream_that_nobody_reads_is_broken(fixture *f)
+static void a_stream_without_a_reader_is_broken(fixture *f)
 {
     intptr_t ends[2];
     make_pipe(ends);
@@ -129,7 +128,7 @@ static void a_stream_has_no_size(fixture *f)
     check_op(f, epio_truncate(&op, writer, 0), EPIO_EINVAL);
     assert_string_equal(epio_op_invalid_reason(&op), "a stream cannot be truncated");
     check_op(f, epio_truncate(&op, reader, 0), EPIO_EBADF);
-    /* A sync of what cannot be synced is refused, and nothing sticks. */
+    /* A sync of a stream is refused, and leaves no flush error. */
     (void)fixture_result(f, epio_sync(&op, writer, EPIO_SYNC_FULL));
     fixture_write(f, writer, "abc", 3, 0);
     char found[3];
@@ -170,7 +169,7 @@ static void a_deadline_ends_a_wait(fixture *f)
     check_op(f, epio_read(&op, file, found, 4, 0), EPIO_ETIMEDOUT);
     assert_int_equal(op.os_error, 0);
 
-    /* Nothing is lost by it. */
+    /* No data is lost. */
     put_bytes(ends[1], "abc", 3);
     op.timeout_ns = UINT64_C(3600000) * MILLISECOND;
     check_op(f, epio_read(&op, file, found, 4, 0), 3);
@@ -192,7 +191,7 @@ static void a_full_pipe_times_out(fixture *f)
     close_descriptor(ends[0]);
 }
 
-/* ---- Performed while somebody else acts -------------------------------- */
+/* ---- Performed while another thread acts ------------------------------- */
 
 typedef struct helper {
     test_thread thread;
@@ -250,7 +249,7 @@ static void reads_end_in_order(fixture *f)
         epio_submit(epio_read(&ops[i], file, &found[i], 1, 0));
     }
     fixture_settle(f);
-    /* One in the middle goes, the others keep their places. */
+    /* One in the middle is cancelled, the others keep their order. */
     epio_cancel(&ops[5]);
     check_result(epio_wait(&ops[5]), EPIO_ECANCELED);
     put_bytes(ends[1], "abcdefghij", 10);
@@ -260,7 +259,7 @@ static void reads_end_in_order(fixture *f)
     for (size_t i = 0; i < READS; i++) {
         assert_int_equal(epio_op_pending(&ops[i]), i > 10);
     }
-    /* The end of the stream is the end for all. */
+    /* The end of the stream ends all. */
     close_descriptor(ends[1]);
     for (size_t i = 11; i < READS; i++) {
         check_result(epio_wait(&ops[i]), 0);
@@ -270,7 +269,7 @@ static void reads_end_in_order(fixture *f)
 
 static unsigned char large[1 << 20];
 
-/* Reads all there is until the writer is done; nothing is lost or mixed up. */
+/* Reads until the writer is done; no data is lost or reordered. */
 static void read_through(epio_file *reader, size_t len)
 {
     static unsigned char found[sizeof large];
@@ -404,7 +403,7 @@ static void both_directions_wait_at_once(fixture *f)
     close_descriptor(ends[1]);
 }
 
-/* The other end goes while a write waits for room. */
+/* The other end is closed while a write waits for space. */
 static void a_waiting_write_sees_the_pipe_break(fixture *f)
 {
     intptr_t ends[2];
@@ -441,14 +440,14 @@ static void a_close_ends_waiting_transfers(fixture *f)
         check_result(reads[i].result, EPIO_ECANCELED);
     }
     check_result(write.result, EPIO_ECANCELED);
-    /* It is closed indeed: the other end sees it. */
+    /* It is closed: the other end sees it. */
     static char sink[4 << 20];
     while (pipe_read(ends[1], sink, sizeof sink) > 0) {
     }
     close_descriptor(ends[1]);
 }
 
-/* Nor any other op: a waiting read holds no permit. */
+/* A waiting read holds no permit. */
 static void a_waiting_stream_does_not_hold_a_close(fixture *f)
 {
     intptr_t ends[2];
@@ -466,8 +465,8 @@ static void a_waiting_stream_does_not_hold_a_close(fixture *f)
     close_descriptor(ends[1]);
 }
 
-/* A descriptor that is closed and given out anew is another stream, although
- * the numbers are the same. */
+/* A descriptor that is closed and allocated again is another stream, although the number is the
+ * same. */
 static void descriptors_may_be_used_again(fixture *f)
 {
     epio_op read = {0};
@@ -494,7 +493,7 @@ int main(void)
     static const fixture_test tests[] = {
         FIXTURE_TEST(a_read_takes_what_is_there, ON_ANY_OS),
         FIXTURE_TEST(parts_of_a_stream, ON_ANY_OS),
-        FIXTURE_TEST(a_stream_that_nobody_reads_is_broken, ON_ANY_OS),
+        FIXTURE_TEST(a_stream_without_a_reader_is_broken, ON_ANY_OS),
         FIXTURE_TEST(a_stream_has_no_size, ON_ANY_OS),
         FIXTURE_TEST(nothing_to_transfer_waits_for_nothing, ON_ANY_OS),
         FIXTURE_TEST(a_deadline_ends_a_wait, ON_ANY_OS),

@@ -1,7 +1,6 @@
-/* Streams as only POSIX has them: FIFOs, whose opens wait for the other end,
- * terminals, descriptors with modes and duplicates, SIGPIPE. The rest is in
- * test_stream.c. The part that epio_perform carries out serves a library without
- * loops too: EPIO_TEST_WITHOUT_LOOP. */
+/* Streams as only POSIX has them: FIFOs, whose opens wait for the other end, terminals, descriptors
+ * with modes and duplicates, SIGPIPE. The rest is in test_stream.c. The part that epio_perform
+ * carries out also runs without loops: EPIO_TEST_WITHOUT_LOOP. */
 #include "fork.h"
 
 #include <errno.h>
@@ -56,7 +55,7 @@ static int open_descriptor(const char *path, int flags)
     return descriptor;
 }
 
-/* The master of a new terminal that takes lines, and gives bytes as they are. */
+/* The master of a new terminal in line mode, without output processing. */
 static int make_terminal(char *path, size_t len)
 {
     struct termios raw;
@@ -72,7 +71,7 @@ static int make_terminal(char *path, size_t len)
     return master;
 }
 
-/* An application that minds its signals sees none of ours. */
+/* An application's handler sees no signal of ours. */
 static volatile sig_atomic_t pipe_signals;
 
 static void note_signal(int signal_number)
@@ -114,7 +113,7 @@ static void a_broken_pipe_is_an_error(fixture *f)
     }
 }
 
-/* One that the application has pending itself stays so. */
+/* A signal that the application has pending stays pending. */
 static void a_pending_signal_stays_pending(fixture *f)
 {
     sigset_t blocked;
@@ -169,7 +168,7 @@ static void an_open_fifo_waits_for_its_first_writer(fixture *f)
     close_descriptor(writer);
     check_op(f, epio_read(&op, file, found, 4, 0), 0);
 
-    /* Another writer, another end. */
+    /* Another writer, another end of file. */
     writer = open_descriptor(path, O_WRONLY);
     put_bytes(writer, "de", 2);
     check_op(f, epio_read(&op, file, found, 4, 0), 2);
@@ -179,7 +178,7 @@ static void an_open_fifo_waits_for_its_first_writer(fixture *f)
     fixture_close(f, file);
 }
 
-/* A writer that came and went without a word was the first writer. */
+/* A writer that wrote nothing was the first writer, too. */
 static void a_silent_writer_ends_a_fifo(fixture *f)
 {
     const char *path = make_fifo(f, "fifo");
@@ -209,7 +208,7 @@ static void what_epio_opens_does_not_block(fixture *f)
     fixture_close(f, reader);
     fixture_close(f, writer);
 
-    /* Both ends in one: no waiting for the other. */
+    /* Both ends in one file: the open does not wait. */
     char found[3];
     check_op(f, epio_open(&op, f->vfs, path, READ_WRITE), 0);
     epio_file *both = op.file;
@@ -244,7 +243,7 @@ static void an_adopted_stream_keeps_its_mode(fixture *f)
     }
 }
 
-/* Standard input as what a program may find there. */
+/* Standard input as every kind of file. */
 static void standard_input_can_be_adopted(fixture *f)
 {
     char found[8];
@@ -302,7 +301,7 @@ static void a_terminal_is_a_stream(fixture *f)
     assert_memory_equal(found, "half a line\n", 12);
     check_op(f, epio_read(&op, file, found, 2, 0), 2);
     check_op(f, epio_read(&op, file, found, sizeof found, 0), 3);
-    /* Ctrl-D is an end, but not the last word. */
+    /* Ctrl-D is an end of file, but more may follow. */
     put_bytes(master, "\x04", 1);
     check_op(f, epio_read(&op, file, found, sizeof found, 0), 0);
     put_bytes(master, "more\n", 5);
@@ -332,7 +331,7 @@ static void a_terminal_that_hangs_up_ends(fixture *f)
     check_op(f, epio_open(&op, f->vfs, path, READ_WRITE), 0);
     epio_file *file = op.file;
     close_descriptor(master);
-    /* Systems say an end, or an error. */
+    /* An end of file or an error, depending on the system. */
     int64_t result = fixture_result(f, epio_read(&op, file, found, sizeof found, 0));
     assert_true(result == 0 || result == EPIO_EIO);
     check_result(fixture_result(f, epio_write(&op, file, "x", 1, 0)), EPIO_EIO);
@@ -480,7 +479,7 @@ static void waiting_opens_hold_no_worker(fixture *f)
     }
 }
 
-/* Even a loop with one worker, which nobody may keep. */
+/* Even a loop with one worker, which no wait may occupy. */
 static void one_worker_is_enough(fixture *f)
 {
     static epio_op ops[2 * WAITERS];
@@ -515,7 +514,7 @@ static void one_worker_is_enough(fixture *f)
 
 static unsigned char large[1 << 20];
 
-/* Reads all there is until the writer is done; nothing is lost or mixed up. */
+/* Reads until the writer is done; no data is lost or reordered. */
 static void read_through(epio_file *reader, size_t len)
 {
     static unsigned char found[sizeof large];
@@ -554,8 +553,8 @@ static void a_long_write_writes_all(fixture *f)
     }
 }
 
-/* Reads a terminal's other end, so that whoever is blocked in writing to it goes
- * on: after a time in which nobody should be, or until it is told. */
+/* Reads a terminal's other end, so that a thread that is blocked in a write to it continues: after
+ * a time in which none should be, or until it is stopped. */
 typedef struct terminal_drainer {
     pthread_t thread;
     int master;
@@ -575,7 +574,7 @@ static void *drain_terminal(void *argument)
     return NULL;
 }
 
-/* Nor must a terminal, whose other end has stopped reading. */
+/* Nor must a terminal whose other end does not read. */
 static void a_blocking_terminal_does_not_block(fixture *f)
 {
     char path[128];
@@ -603,7 +602,7 @@ static void a_blocking_terminal_does_not_block(fixture *f)
     check_result(result, EPIO_ECANCELED);
 }
 
-/* Two files on one pipe are both told that there is data; one comes too late. */
+/* Two files on one pipe are both notified of data; one comes too late. */
 static void a_late_reader_keeps_waiting(fixture *f)
 {
     int ends[2];
@@ -632,7 +631,7 @@ static void a_late_reader_keeps_waiting(fixture *f)
     fixture_close(f, files[1]);
 }
 
-/* The stream may live on behind another descriptor; the file is gone. */
+/* The stream may stay open by another descriptor; the file is closed. */
 static void a_duplicate_outlives_the_close(fixture *f)
 {
     int ends[2];
@@ -682,7 +681,7 @@ static void a_cancelled_open_leaves_its_fifo_alone(fixture *f)
     close_descriptor(reader);
 }
 
-/* The two ends of a FIFO meet on one loop, whichever comes first. */
+/* Both ends of a FIFO on one loop, opened in either order. */
 static void both_ends_on_one_loop(fixture *f)
 {
     epio_op reader = {0};
@@ -760,7 +759,7 @@ static void check_messages(fixture *f, int type)
     epio_file *reader = adopt(f, ends[1]);
     pattern_fill(text, sizeof text, 0);
 
-    /* Of any number of parts, one is one. */
+    /* One write of any number of parts is one message. */
     for (size_t count = 1; count <= MOST_PARTS; count += 341) {
         for (size_t i = 0; i < count; i++) {
             parts[i].base = text + 3 * i;
@@ -780,7 +779,7 @@ static void check_messages(fixture *f, int type)
     }
     check_op(f, epio_writev(&op, writer, parts, MOST_PARTS + 1, 0), EPIO_EINVAL);
 
-    /* So is one of more than a pipe takes at once, and so are its readers' parts. */
+    /* So is a write larger than a pipe, and a read in parts. */
     check_op(f, epio_write(&op, writer, text, sizeof text, 0), sizeof text);
     for (size_t i = 0; i < 200; i++) {
         room[i].base = got + 100 * i;
@@ -789,7 +788,7 @@ static void check_messages(fixture *f, int type)
     check_op(f, epio_readv(&op, reader, room, 200, 0), sizeof text);
     check(memcmp(got, text, sizeof text) == 0);
 
-    /* What does not fit into a read is lost; nothing is a message too. */
+    /* What does not fit into a read is lost; an empty write is a message, too. */
     check_op(f, epio_write(&op, writer, "0123456789", 10, 0), 10);
     check_op(f, epio_write(&op, writer, "", 0, 0), 0);
     check_op(f, epio_write(&op, writer, "end", 3, 0), 3);
@@ -797,7 +796,7 @@ static void check_messages(fixture *f, int type)
     check_op(f, epio_read(&op, reader, got, 4, 0), 0);
     check_op(f, epio_read(&op, reader, got, 4, 0), 3);
 
-    /* A full one is waited for. */
+    /* A write to a full one waits. */
     while (send(ends[0], text, sizeof text, MSG_DONTWAIT) > 0) {
     }
     op.timeout_ns = MILLISECOND;

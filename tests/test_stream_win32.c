@@ -67,7 +67,7 @@ static void an_empty_message_is_no_end(fixture *f)
     check(handle_close(ends[1]));
 }
 
-/* There is no call that takes it from several places. */
+/* No system call takes it from several buffers. */
 static void a_message_in_parts_is_refused(fixture *f)
 {
     intptr_t ends[2];
@@ -84,7 +84,7 @@ static void a_message_in_parts_is_refused(fixture *f)
     check(handle_close(ends[0]));
 }
 
-/* Whoever had the handle before may have told it so, and nobody can take it back. */
+/* An earlier user of the handle may have set this mode, and it cannot be cleared. */
 static void a_pipe_that_skips_packets_loses_nothing(fixture *f)
 {
     for (int messages = 0; messages < 2; messages++) {
@@ -117,7 +117,7 @@ static void a_pipe_that_skips_packets_loses_nothing(fixture *f)
 
 /* ---- Read and written by workers ------------------------------------------------- */
 
-/* Handles that no port of a loop can have: not overlapped, or at another port. */
+/* Handles that cannot be bound to the loop's port: not overlapped, or bound to another port. */
 static HANDLE make_pipe_for_workers(intptr_t ends[2], bool at_port)
 {
     HANDLE port = NULL;
@@ -140,7 +140,7 @@ static void close_port(HANDLE port)
     OVERLAPPED *overlapped;
     if (port != NULL) {
         check(!GetQueuedCompletionStatus(port, &bytes, &key, &overlapped, 0));
-        check(overlapped == NULL); /* and nothing of ours was sent there */
+        check(overlapped == NULL); /* and none of our packets went there */
         check(CloseHandle(port));
     }
 }
@@ -178,7 +178,7 @@ static void a_cancel_ends_a_workers_call(fixture *f)
         for (int i = 0; i < 20; i++) {
             epio_op op = {0};
             epio_submit(epio_read(&op, reader, found, sizeof found, 0));
-            /* At first it may not have begun, nor the thread have entered the system. */
+            /* It may not have started, nor the thread have entered the system call. */
             (void)epio_loop_poll(f->loop, (uint64_t)i * MILLISECOND / 4, 0);
             epio_cancel(&op);
             check_result(epio_wait(&op), EPIO_ECANCELED);
@@ -222,7 +222,7 @@ static void a_close_ends_the_workers_calls(fixture *f)
     }
 }
 
-/* The owner has nothing else to do, but then nobody would hear of the cancel. */
+/* The owner has nothing else to do, but if it read itself it would miss the cancel. */
 static void *cancel_soon(void *op)
 {
     sleep_ns(50 * MILLISECOND);
@@ -249,7 +249,7 @@ static void another_thread_cancels_a_workers_call(fixture *f)
 
 #endif
 
-/* Neither does a call on it wait, nor does the system say when it could go on. */
+/* A call on it does not wait, and the system does not report when it is ready. */
 static void a_polled_pipe_is_not_taken(fixture *f)
 {
     intptr_t ends[2];
@@ -257,7 +257,7 @@ static void a_polled_pipe_is_not_taken(fixture *f)
     make_message_pipe(ends, PIPE_NOWAIT);
     check_op(f, epio_adopt(&op, f->vfs, ends[0], 0), EPIO_ENOTSUP);
     check(op.file == NULL);
-    check(handle_close(ends[0])); /* it is still the caller's */
+    check(handle_close(ends[0])); /* still the caller's */
     check(handle_close(ends[1]));
 }
 
@@ -267,7 +267,7 @@ static void a_sync_of_a_pipe_is_refused(fixture *f)
     epio_op op = {0};
     make_message_pipe(ends, PIPE_WAIT);
     epio_file *file = adopt(f, ends[1]);
-    fixture_write(f, file, "nobody reads this", 17, 0);
+    fixture_write(f, file, "data of 17 bytes.", 17, 0);
     check_op(f, epio_sync(&op, file, EPIO_SYNC_FULL), EPIO_EINVAL);
     fixture_write(f, file, "and this", 8, 0);
     fixture_close(f, file);

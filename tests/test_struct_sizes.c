@@ -1,5 +1,5 @@
-/* Programs that were built with an older or a newer version of the headers: their structs are
- * smaller or larger. What does not depend on the backend: EPIO_TEST_ONCE. */
+/* Programs built with older or newer headers: their structs are smaller or larger. Independent of
+ * the backend: EPIO_TEST_ONCE. */
 #include "support.h"
 
 #include <epio/bench.h>
@@ -30,7 +30,7 @@ static void of_older_options(fixture *f)
     size_t first = offsetof(epio_loop_options, poll_budget_ns);
     epio_loop_options options = {.size = first};
     (void)f;
-    options.poll_budget_ns = UINT64_C(0xdddddddddddddddd); /* not the program's */
+    options.poll_budget_ns = UINT64_C(0xdddddddddddddddd); /* behind the program's struct */
     check_create(&options, 0);
     for (options.size = 0; options.size < first; options.size++) {
         check_create(&options, EPIO_EINVAL);
@@ -76,7 +76,7 @@ static void of_statistics(fixture *f)
     }
     got.bytes[first] = 0xdd;
     check_result(epio_loop_get_stats(f->loop, &got.known), 0);
-    check(got.bytes[first] == 0xdd); /* behind what the program has */
+    check(got.bytes[first] == 0xdd); /* behind the program's struct */
 }
 
 typedef union any_counts {

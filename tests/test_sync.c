@@ -1,8 +1,7 @@
-/* Laws 5 and 6: what a sync covers, how syncs share flushes, how an error of a
- * write reaches a sync, and that a failed flush is never forgotten. A fault
- * layer below holds, fails and counts; some tests need nothing but the plain
- * VFS and run in every setting. The strengths serve a library without loops
- * too: EPIO_TEST_WITHOUT_LOOP. */
+/* Laws 5 and 6: what a sync covers, how syncs share flushes, how an error of a write reaches a
+ * sync, and that a failed flush is never forgotten. A fault layer below holds, fails and counts
+ * ops; some tests need only the setting's VFS and run in every setting. The strengths are tested
+ * without loops, too: EPIO_TEST_WITHOUT_LOOP. */
 #include "support.h"
 
 #include "fault_vfs.h"
@@ -47,7 +46,7 @@ static uint32_t flushes(const sync_fixture *b)
 
 static void wait_until_held(const sync_fixture *b, uint8_t kind, uint32_t count)
 {
-    /* A poll returns for what it delivers, and being held is no delivery. */
+    /* A poll returns for deliveries, not for ops that become held. */
     while (fault_vfs_held(b->fault, kind) < count) {
         (void)epio_loop_poll(b->f->loop, MILLISECOND, 0);
     }
@@ -65,7 +64,7 @@ static int64_t write_now(const sync_fixture *b, uint64_t offset)
     return epio_wait(epio_write(&op, b->file, "data", 4, offset));
 }
 
-/* Makes the next write fail, and lets it. */
+/* Writes once, with this failure. */
 static void fail_a_write(const sync_fixture *b, int result, int32_t os_error)
 {
     fault_vfs_fail(b->fault, EPIO_KIND_WRITE, 0, 1, result, os_error);
@@ -78,7 +77,7 @@ static void check_failed(const epio_op *op, int64_t result, int32_t os_error)
     assert_int_equal(op->os_error, os_error);
 }
 
-/* Notes the order of deliveries. */
+/* Records the order of deliveries. */
 typedef struct delivery_log {
     const epio_op *delivered[64];
     size_t count;
@@ -154,7 +153,7 @@ static void a_sync_is_delivered_after_its_writes(fixture *f)
     sync_fixture_teardown(&b);
 }
 
-/* Not even a callback of the last write sees the sync go first. */
+/* Not even the `done` of the last write sees the sync end first. */
 static void a_sync_from_a_callback_covers_its_write(fixture *f)
 {
     sync_fixture b = sync_fixture_setup(f);
@@ -282,7 +281,7 @@ static void a_linked_sync_follows_its_write(fixture *f)
     check_result(write.result, 1);
     assert_int_equal(flushes(&b), 3);
 
-    /* A failed write takes its sync with it, and the next sync tells. */
+    /* A failed write ends its linked sync, and the next sync reports it. */
     fault_vfs_fail(b.fault, EPIO_KIND_WRITE, 0, 1, EPIO_ENOSPC, ENOSPC);
     (void)epio_write(&write, b.file, "c", 1, 0);
     epio_submit(epio_link(&write, epio_sync(&sync, b.file, EPIO_SYNC_FULL), 0));
@@ -396,7 +395,7 @@ static void a_running_flush_is_too_old(fixture *f)
     sync_fixture_teardown(&b);
 }
 
-/* 32 tasks, each of which writes and syncs, over and over. */
+/* 32 tasks, each of which writes and syncs repeatedly. */
 enum { TASKS = 32, ROUNDS = 20 };
 
 typedef struct task {
@@ -465,8 +464,7 @@ static void tasks_share_flushes(fixture *f)
         sync_fixture b = sync_fixture_setup(f);
         run_tasks(&b, pairs != 0);
         print_message("%u flushes for %d syncs\n", flushes(&b), TASKS * ROUNDS);
-        /* Alone they would be 640. How many are saved is a matter of timing; a
-         * quarter is little. */
+        /* Alone they would be 640. How many are shared depends on timing; a quarter is little. */
         assert_true(flushes(&b) >= ROUNDS);
         assert_true(flushes(&b) < TASKS * ROUNDS * 3 / 4);
         sync_fixture_teardown(&b);
@@ -603,7 +601,7 @@ static void cancelled_writes_are_no_failures(fixture *f)
     sync_fixture_teardown(&b);
 }
 
-/* epio_perform runs alone: nobody waits for it, and nobody is told. */
+/* epio_perform runs alone: no sync waits for it or reports it. */
 static void performed_writes_count_for_nothing(fixture *f)
 {
     sync_fixture b = sync_fixture_setup(f);
@@ -663,7 +661,7 @@ static void a_cancelled_sync_leaves_the_flush_to_the_others(fixture *f)
     sync_fixture_teardown(&b);
 }
 
-/* Nobody waits for the flush any more, but the close does. */
+/* No sync waits for the flush any more, but the close does. */
 static void a_flush_outlives_its_syncs(fixture *f)
 {
     sync_fixture b = sync_fixture_setup(f);
@@ -712,7 +710,7 @@ static void a_cancelled_sync_passes_its_error_on(fixture *f)
     epio_op first = {0};
     epio_op second = {0};
 
-    /* While its flush runs; to one that comes later. */
+    /* While its flush runs; to a later one. */
     fail_a_write(&b, EPIO_ENOSPC, ENOSPC);
     fault_vfs_hold(b.fault, EPIO_KIND_SYNC);
     epio_submit(epio_sync(&first, b.file, EPIO_SYNC_FULL));
@@ -779,8 +777,8 @@ static void a_waiting_sync_passes_its_error_on(fixture *f)
     sync_fixture_teardown(&b);
 }
 
-/* Cancelled when it already has what it will report: either is right, but the
- * error is reported once. */
+/* Cancelled when it already has the error: either result is right, but the error is reported
+ * once. */
 static void an_error_is_reported_exactly_once(fixture *f)
 {
     sync_fixture b = sync_fixture_setup(f);
@@ -805,8 +803,8 @@ static void an_error_is_reported_exactly_once(fixture *f)
 
 /* ---- Syncs that end early ---------------------------------------------- */
 
-/* Where a sync is that covers a failed write, how it ends without a flush of its own,
- * and where the one is that the error goes to. */
+/* The state of a sync that covers a failed write, how it ends without a flush of its own, and the
+ * state of the sync that gets the error. */
 enum { FIRST_LINKED, FIRST_BEHIND_A_WRITE, FIRST_FLUSHING, FIRST_CASES };
 enum { END_CANCELLED, END_BY_THREAD, END_EXPIRED, END_LINK_FAILED, END_INVALID, ENDS };
 enum { NEXT_LATER, NEXT_LINKED, NEXT_BEHIND_A_WRITE, NEXT_AS_FAR_AS_IT_GOES, NEXT_CASES };
@@ -838,7 +836,7 @@ static void submit_first(early_end *e, int position, int end)
         epio_submit(&e->first);
         break;
     }
-    (void)epio_loop_poll(e->b.f->loop, 0, 0); /* gets going what can */
+    (void)epio_loop_poll(e->b.f->loop, 0, 0); /* starts what can start */
 }
 
 static void submit_next(early_end *e, int position)
@@ -857,7 +855,7 @@ static void submit_next(early_end *e, int position)
         epio_submit(&e->next);
         break;
     }
-    (void)epio_loop_poll(e->b.f->loop, 0, 0); /* gets going what can */
+    (void)epio_loop_poll(e->b.f->loop, 0, 0); /* starts what can start */
 }
 
 static void *cancel_first(void *argument)
@@ -881,11 +879,11 @@ static void end_first(early_end *e, int end)
         fault_vfs_fail_after(e->b.fault, EPIO_KIND_READ, 0, 1, EPIO_EIO, EIO);
         fault_vfs_release(e->b.fault, EPIO_KIND_READ, 1);
         break;
-    case END_INVALID: /* found when it begins */
+    case END_INVALID: /* found when it starts */
         fault_vfs_release(e->b.fault, EPIO_KIND_READ, 1);
         break;
     default:
-        break; /* of itself */
+        break; /* by itself */
     }
     check_result(epio_wait(&e->first), end == END_INVALID   ? EPIO_EINVAL
                                        : end == END_EXPIRED ? EPIO_ETIMEDOUT
@@ -963,8 +961,7 @@ static void a_failed_write_is_reported_past_its_chain(fixture *f)
     }
 }
 
-/* Both become ready by the same write; the one that was submitted first is delivered
- * first, and reports. */
+/* Both become ready by the same write; the one submitted first is delivered first, and reports. */
 static void a_linked_sync_is_not_overtaken(fixture *f)
 {
     sync_fixture b = sync_fixture_setup(f);
@@ -1007,7 +1004,7 @@ static void a_linked_sync_is_not_overtaken(fixture *f)
     sync_fixture_teardown(&b);
 }
 
-/* A sync that waits for its link holds up no other, and so none may count on it. */
+/* A sync that waits for its link delays no other, so none may rely on it. */
 static void the_first_to_complete_its_flush_reports(fixture *f)
 {
     sync_fixture b = sync_fixture_setup(f);
@@ -1027,7 +1024,7 @@ static void the_first_to_complete_its_flush_reports(fixture *f)
     check_result(epio_wait(&linked), 0);
     check_result(sync_now(&b), 0);
 
-    /* It begins while the flush of the other is in flight. */
+    /* It starts while the flush of the other is in flight. */
     fail_a_write(&b, EPIO_EFBIG, EFBIG);
     fault_vfs_hold(b.fault, EPIO_KIND_READ);
     fault_vfs_hold(b.fault, EPIO_KIND_SYNC);
@@ -1043,7 +1040,7 @@ static void the_first_to_complete_its_flush_reports(fixture *f)
     fault_vfs_release_all(b.fault, EPIO_KIND_SYNC);
     check_result(epio_wait(&linked), 0);
 
-    /* What fails behind the linked one is not its business. */
+    /* The linked one does not report a later failure. */
     fault_vfs_hold(b.fault, EPIO_KIND_READ);
     (void)epio_read(&read, b.file, into, 4, 0);
     (void)epio_sync(&linked, b.file, EPIO_SYNC_FULL);
@@ -1082,7 +1079,7 @@ static void check_flush_error(const sync_fixture *b, int32_t os_error)
     assert_int_equal(fault_vfs_arrived(b->fault, EPIO_KIND_WRITEV), vectors);
     assert_int_equal(fault_vfs_arrived(b->fault, EPIO_KIND_SYNC), syncs);
 
-    /* Reading it is still possible. */
+    /* Reads still work. */
     check_result(epio_wait(epio_read(&op, b->file, found, 4, 0)), 4);
     check_result(epio_wait(epio_size(&op, b->file)), 4);
 }
@@ -1130,7 +1127,7 @@ static void a_failed_performed_flush_is_not_forgotten_either(fixture *f)
     sync_fixture_teardown(&b);
 }
 
-/* All who share the flush, and all who wait for the next, are told. */
+/* All syncs that share the flush, and all that wait for the next, report it. */
 static void a_failed_flush_fails_all_waiting_syncs(fixture *f)
 {
     sync_fixture b = sync_fixture_setup(f);
@@ -1155,7 +1152,7 @@ static void a_failed_flush_fails_all_waiting_syncs(fixture *f)
         assert_int_equal(sharing[i].os_error, EIO);
         assert_true(epio_op_pending(&waiting[i]));
     }
-    /* What was under way ends as it may. */
+    /* Writes in flight keep their results. */
     fault_vfs_release_all(b.fault, EPIO_KIND_WRITE);
     check_result(epio_wait(&held), 4);
     for (size_t i = 0; i < 3; i++) {
@@ -1167,7 +1164,7 @@ static void a_failed_flush_fails_all_waiting_syncs(fixture *f)
     sync_fixture_teardown(&b);
 }
 
-/* A write that was submitted before the flush failed and begins after it. */
+/* A write submitted before the flush failed that starts after it. */
 static void a_linked_write_after_a_failed_flush_fails(fixture *f)
 {
     sync_fixture b = sync_fixture_setup(f);
@@ -1223,7 +1220,7 @@ static void a_failed_flush_is_that_files_alone(fixture *f)
     sync_fixture_teardown(&b);
 }
 
-/* A write that failed and a flush that failed: the flush is what sticks. */
+/* A failed write and a failed flush: the flush's error stays. */
 static void both_failures_are_reported(fixture *f)
 {
     sync_fixture b = sync_fixture_setup(f);
@@ -1237,8 +1234,7 @@ static void both_failures_are_reported(fixture *f)
     sync_fixture_teardown(&b);
 }
 
-/* Law 6 goes before law 5, wherever a sync is that has the error of a write to
- * report. */
+/* Law 6 precedes law 5, in every state of a sync that has the error of a write to report. */
 static void a_failed_flush_precedes_the_error_of_a_write(fixture *f)
 {
     enum { SHARES, SHARES_TOO, READY, BEHIND, LINKED, SYNCS };
@@ -1274,7 +1270,7 @@ static void a_failed_flush_precedes_the_error_of_a_write(fixture *f)
         assert_int_equal(syncs[i].os_error, 77);
     }
 
-    /* A truncate may still fail, and its error is of no interest either. */
+    /* A truncate may still fail, and its error does not matter either. */
     for (int i = 0; i < 3; i++) {
         fault_vfs_fail_after(b.fault, EPIO_KIND_TRUNCATE, 0, 1, EPIO_ENOSPC, ENOSPC);
         check_result(epio_wait(epio_truncate(&op, b.file, 4)), EPIO_ENOSPC);
@@ -1295,7 +1291,7 @@ static void a_failed_flush_precedes_the_error_of_a_write(fixture *f)
     sync_fixture_teardown(&b);
 }
 
-/* What says nothing of the medium completes no flush either. */
+/* An error that says nothing about the medium completes no flush either. */
 static void a_refused_flush_leaves_the_error_of_a_write(fixture *f)
 {
     sync_fixture b = sync_fixture_setup(f);
@@ -1313,7 +1309,7 @@ static void a_refused_flush_leaves_the_error_of_a_write(fixture *f)
     sync_fixture_teardown(&b);
 }
 
-/* The system tells a failure to one of two flushes. */
+/* The system reports a failure to one of two flushes. */
 static void a_flush_beside_one_that_fails_fails(fixture *f)
 {
     sync_fixture b = sync_fixture_setup(f);
@@ -1332,19 +1328,19 @@ static void a_flush_beside_one_that_fails_fails(fixture *f)
 
 /* ---- Any order --------------------------------------------------------- */
 
-/* Random writes, syncs, links and cancels on one file, and what laws 5 and 3 say of
- * each delivery. A write that fails says by its os_error which it is. */
+/* Random writes, syncs, links and cancels on one file, and what laws 5 and 3 require of each
+ * delivery. The os_error of a failed write identifies it. */
 enum { MODEL_OPS = 40, MODEL_ROUNDS = 60, MODEL_MARK = 1000 };
 
 typedef struct model_op {
     epio_op op;
     struct model *model;
     size_t index;
-    size_t behind;  /* the one that it is linked behind; MODEL_OPS: none */
+    size_t behind;  /* index of its predecessor; MODEL_OPS: none */
     bool always;    /* of that link */
-    bool fails;     /* a write that the fault layer lets fail */
-    bool syncs;     /* and is a valid sync */
-    bool cancelled; /* asked for, or by its deadline */
+    bool fails;     /* a write that the fault layer fails */
+    bool syncs;     /* a valid sync */
+    bool cancelled; /* or its deadline passed */
     bool delivered;
     bool broken;     /* it or one before it in its chain failed */
     bool unreported; /* a failed write that no sync has reported */
@@ -1384,8 +1380,8 @@ static int fail_by_model(const epio_op *op, int32_t *os_error)
     return EPIO_EFBIG;
 }
 
-/* A sync that came through: all that it covers was delivered, and it reports one of
- * those that failed, if there are any, and thereby all. */
+/* A completed sync: all that it covers was delivered, and it reports one of the failed writes, if
+ * there are any, for all of them. */
 static void check_covered(model *m, model_op *sync)
 {
     bool failed = false;
@@ -1397,7 +1393,7 @@ static void check_covered(model *m, model_op *sync)
             failed = true;
             one->unreported = false;
             if (sync->op.os_error == (int32_t)(MODEL_MARK + i)) {
-                sync->unreported = true; /* for the moment: it reports one */
+                sync->unreported = true; /* temporarily: it reports one */
             }
         }
     }
@@ -1406,8 +1402,7 @@ static void check_covered(model *m, model_op *sync)
     sync->unreported = false;
 }
 
-/* What the chain says: an op that was not cancelled is begun, or ended since one
- * before it failed. */
+/* An op that was not cancelled started, or ended because one before it in its chain failed. */
 static void check_chain(const model *m, model_op *one)
 {
     bool ended = one->op.result == EPIO_ECANCELED || one->op.result == EPIO_ETIMEDOUT;
@@ -1566,7 +1561,7 @@ static void no_error_is_lost_in_random_orders(fixture *f)
 
 /* ---- The layer API ----------------------------------------------------- */
 
-/* A layer may send an op again when it came back; nobody above notices. */
+/* A layer may send a returned op again; the layers above do not notice. */
 static void a_layer_repeats_ops(fixture *f)
 {
     sync_fixture b = sync_fixture_setup(f);
@@ -1637,7 +1632,7 @@ static void layers_stack(fixture *f)
     }
 }
 
-/* An op that is cancelled while it waits in a layer, and between two layers. */
+/* An op that is cancelled while held in a layer, and between two layers. */
 static void a_layer_cancels_what_it_holds(fixture *f)
 {
     epio_vfs *lower;
@@ -1668,15 +1663,14 @@ static void a_layer_cancels_what_it_holds(fixture *f)
     epio_vfs_destroy(lower);
 }
 
-/* Cancels the op that its user field names. */
+/* Cancels the op in its `user`. */
 static void cancel_the_other(epio_op *op)
 {
     epio_cancel(op->user);
 }
 
-/* Two reads end in one turn; the first to be delivered cancels the second,
- * which is not at its end: the layer wants to send it again, or it asked to be
- * tried again. The cancel is not lost. */
+/* Two reads end in one iteration; the first to be delivered cancels the second, which has not
+ * ended: its layer will send it again, or it is to be retried. The cancel is not lost. */
 static void a_cancel_reaches_a_returning_op(fixture *f)
 {
     sync_fixture b = sync_fixture_setup(f);

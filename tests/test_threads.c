@@ -1,6 +1,6 @@
-/* Law 7: ops of a loop that belongs to another thread. Submitting, cancelling,
- * waiting and waking from elsewhere, the order that is kept between threads,
- * handing a loop over, and ends that race with all of it. */
+/* Law 7: ops of a loop that belongs to another thread. Submitting, cancelling, waiting and waking
+ * from another thread, the order between threads, detaching a loop, and its end in races with all
+ * of these. */
 #include "support.h"
 
 #include "fault_vfs.h"
@@ -42,7 +42,7 @@ static void *run_loop(void *argument)
     return NULL;
 }
 
-/* The loop of the fixture, run elsewhere from now on. */
+/* The fixture's loop, run by another thread from now on. */
 static void runner_start(runner *one, epio_loop *loop)
 {
     memset(one, 0, sizeof *one);
@@ -52,7 +52,7 @@ static void runner_start(runner *one, epio_loop *loop)
     one->thread = start(run_loop, one);
 }
 
-/* The loop is the calling thread's again. */
+/* The calling thread owns the loop again. */
 static void runner_stop(runner *one)
 {
     epio_cancel(&one->forever);
@@ -82,7 +82,7 @@ static void count_call(epio_op *op)
     (void)atomic_fetch_add(&one->calls, 1);
 }
 
-/* Writes a page of its own and reads it back, waiting for each. */
+/* Writes its own page and reads it back, waiting for each op. */
 static void *write_and_read(void *argument)
 {
     submitter *one = argument;
@@ -94,7 +94,7 @@ static void *write_and_read(void *argument)
         require(epio_wait(epio_write(&op, one->file, page, sizeof page, offset)) == 512);
         epio_submit(epio_read(&op, one->file, found, sizeof found, offset));
         require(epio_wait(&op) == 512);
-        require(epio_wait(&op) == 512); /* done already */
+        require(epio_wait(&op) == 512); /* already done */
         require(memcmp(page, found, sizeof page) == 0);
     }
     return NULL;
@@ -144,7 +144,7 @@ static void submit_some(submitter *one, epio_op *ops, random_source *random)
     }
 }
 
-/* Cancels twice, and pays no attention to who is done. */
+/* Cancels twice, whether the ops are done or not. */
 static void *submit_and_cancel(void *argument)
 {
     submitter *one = argument;
@@ -190,7 +190,7 @@ static void submits_and_cancels_from_several_threads(fixture *f)
     fixture_close(f, file);
 }
 
-/* Chains of three: cancelled, followed or cut off as their links say. */
+/* Chains of three: cancelled, continued or ended by their links. */
 static void *submit_chains(void *argument)
 {
     submitter *one = argument;
@@ -299,7 +299,7 @@ static void *submit_sync(void *argument)
     return NULL;
 }
 
-/* One thread writes; when it has, another one, or the owner, syncs. */
+/* One thread writes; then another one, or the owner, syncs. */
 static void sync_covers_writes_of_other_threads(fixture *f)
 {
     epio_vfs *fault = NULL;
@@ -346,7 +346,7 @@ static void sync_covers_writes_while_the_owner_runs(fixture *f)
         while (epio_op_pending(&one.sync)) {
             thread_yield();
         }
-        /* The flag is set before `done` is called; an op behind both is not. */
+        /* The flag is set before `done` is called; an op after both is not. */
         epio_op last = {0};
         check_result(epio_wait(epio_current_time(&last, f->vfs)) > 0, 1);
         check(atomic_load(&one.written) == 1 && atomic_load(&one.wrong) == 0);
@@ -390,7 +390,7 @@ static void cancel_finds_an_op_in_the_inbox(fixture *f)
     check_result(((epio_op *)op)->result, EPIO_ECANCELED);
 }
 
-/* A cancel that is posted with its op, both before the owner looks. */
+/* A cancel posted with its op, before the owner runs. */
 static void *submit_and_cancel_sleep(void *argument)
 {
     void *op = submit_long_sleep(argument);
@@ -408,7 +408,7 @@ static void cancel_arrives_with_its_op(fixture *f)
     check_result(((epio_op *)op)->result, EPIO_ECANCELED);
 }
 
-/* ---- Handing a loop over ------------------------------------------------ */
+/* ---- Detaching a loop --------------------------------------------------- */
 
 typedef struct detached_loop {
     epio_loop *loop;
@@ -427,7 +427,7 @@ static void *run_elsewhere(void *argument)
     return NULL;
 }
 
-/* Opens here, runs there; what was submitted here is delivered there. */
+/* Opened in this thread, run in another, which delivers what this one submitted. */
 static void a_detached_loop_runs_elsewhere(fixture *f)
 {
     detached_loop one;
@@ -444,7 +444,7 @@ static void a_detached_loop_runs_elsewhere(fixture *f)
     check_result(write.result, 1);
 }
 
-/* Whoever takes the turn runs it. */
+/* Polls it as its owner, and detaches it. */
 static void *take_poll_and_detach(void *argument)
 {
     detached_loop *one = argument;
@@ -565,7 +565,7 @@ static void wake_and_stop_from_another_thread(fixture *f)
     thread = start(stop_later, f->loop);
     check_result(epio_loop_run(f->loop), 0);
     join(thread);
-    epio_loop_wake(f->loop); /* before the poll: it does not wait either */
+    epio_loop_wake(f->loop); /* before the poll: the poll does not wait either */
     check_result(epio_loop_poll(f->loop, EPIO_FOREVER, 0), 0);
     epio_loop_stop(f->loop);
     check_result(epio_loop_run(f->loop), 0);
@@ -574,7 +574,7 @@ static void wake_and_stop_from_another_thread(fixture *f)
     check_result(epio_loop_run(f->loop), 1);
 }
 
-/* No wake is lost, however close it comes to falling asleep. */
+/* No wake is lost, however close to the start of the sleep. */
 static void *wake_repeatedly(void *argument)
 {
     runner *one = argument;
@@ -602,14 +602,14 @@ static void no_wake_is_lost(fixture *f)
     check_result(epio_loop_poll(f->loop, EPIO_FOREVER, 0), 0);
 }
 
-/* ---- Ends that race ----------------------------------------------------- */
+/* ---- Races with destroy ------------------------------------------------- */
 
 /* The first thread makes a loop; the second uses it in one way and may not
  * touch it once the op was delivered, which lets the first destroy it. */
 typedef struct meeting {
     void (*use)(struct meeting *meeting);
-    atomic_uint round_started;  /* the round that the second thread may go about */
-    atomic_uint round_finished; /* the round that it has left */
+    atomic_uint round_started;  /* the round that the second thread may start */
+    atomic_uint round_finished; /* the round that it has finished */
     unsigned rounds;
     epio_loop *loop;
     epio_op op;
@@ -664,7 +664,7 @@ static void destroy_after_a_submit(void (*use)(meeting *meeting))
     static meeting one;
     memset(&one, 0, sizeof one);
     one.use = use;
-    one.rounds = 400; /* slow or not: sanitizers are who sees it */
+    one.rounds = 400; /* in every build: the sanitizers detect it */
     test_thread thread = start(meet, &one);
     for (unsigned round = 1; round <= one.rounds; round++) {
         check_result(epio_loop_create(&one.loop, NULL), 0);
@@ -735,7 +735,7 @@ static void destroy_while_another_thread_waits(fixture *f)
     destroy_beside(wait_for_it);
 }
 
-/* The loop closes while threads go on submitting: all is delivered. */
+/* The loop closes while threads submit: everything is delivered. */
 static void *submit_until_cancelled(void *argument)
 {
     submitter *one = argument;
@@ -766,7 +766,7 @@ static void close_ends_what_threads_submit(fixture *f)
             (void)epio_loop_poll(loop, MILLISECOND, 0);
         }
         check_result(epio_loop_close(loop, EPIO_FOREVER), 0);
-        /* Those that came too late for it are cancelled by its successor. */
+        /* Ops that were too late are cancelled by the next owner. */
         for (unsigned i = 0; i < THREADS; i++) {
             while (!thread_try_join(threads[i])) {
                 (void)epio_loop_poll(loop, MILLISECOND / 10, 0);

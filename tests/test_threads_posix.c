@@ -1,5 +1,5 @@
-/* A loop woken and stopped by a signal handler, and how often threads wake, which only POSIX
- * tells. The rest is in test_threads.c. */
+/* A loop woken and stopped by a signal handler, and the number of wake-ups, which only POSIX
+ * reports. The rest is in test_threads.c. */
 #include "op_fixture.h"
 
 #include <pthread.h>
@@ -78,7 +78,7 @@ static int64_t count_sleeps(void)
     return usage.ru_nvcsw;
 }
 
-/* Every thread of the lane is at something that takes its time, and more waits. */
+/* Every thread of the lane is busy with a slow op, and more ops wait. */
 static void nothing_wakes_while_a_vfs_is_slow(fixture *f)
 {
     static const lane lanes[] = {LANE_READ, LANE_PATH};

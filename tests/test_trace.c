@@ -1,6 +1,5 @@
-/* Tracing: that all which passes is counted once and under its kind, that times are
- * true, and that looking on from elsewhere disturbs nothing. Serves a library without
- * loops too: EPIO_TEST_WITHOUT_LOOP. */
+/* Tracing: every op is counted once and under its kind, times are true, and reading from other
+ * threads disturbs nothing. Also without loops: EPIO_TEST_WITHOUT_LOOP. */
 #include "support.h"
 
 #include <epio/vfs.h>
@@ -45,7 +44,7 @@ static uint64_t sum_of_buckets(const epio_trace_counts *counts)
     return sum;
 }
 
-/* Whatever was counted, the numbers agree with each other. */
+/* The numbers are consistent with each other. */
 static void check_consistent(const epio_trace_counts *counts)
 {
     check(counts->failed + counts->cancelled <= counts->count);
@@ -89,7 +88,7 @@ static void use_every_kind(fixture *f, epio_vfs *vfs)
     epio_file *file = open_through(f, vfs, "data");
     check_op(f, epio_write(&op, file, data, 16, 0), 16);
     check_op(f, epio_writev(&op, file, parts, 2, 16), 16);
-    check_op(f, epio_read(&op, file, buffer, 100, 0), 32); /* the end comes first */
+    check_op(f, epio_read(&op, file, buffer, 100, 0), 32); /* at the end of the file */
     check_op(f, epio_readv(&op, file, parts, 2, 20), 12);
     check_op(f, epio_truncate(&op, file, 2 << 20), 0);
     check_op(f, epio_sync(&op, file, 0), 0);
@@ -131,7 +130,7 @@ static void every_kind_is_counted(fixture *f)
     for (uint32_t kind = EPIO_KIND_NONE; kind < EPIO_KIND_COUNT; kind++) {
         bool comes = kind != EPIO_KIND_NONE && kind != EPIO_KIND_ADOPT && kind != EPIO_KIND_ACQUIRE;
         check_counts(trace, kind, comes ? 1 : 0, 0, 0, bytes_of_every_kind(kind));
-        check_result(counts_of(trace, kind).timed, comes ? 1 : 0); /* there was time for it */
+        check_result(counts_of(trace, kind).timed, comes ? 1 : 0); /* slow enough to be timed */
     }
     epio_vfs_destroy(trace);
 }
@@ -169,7 +168,7 @@ static void failures_are_counted(fixture *f)
     epio_file *file = open_through(f, trace, "data");
     check_op(f, epio_lock(&op, file, EPIO_LOCK_EXCLUSIVE, 0), EPIO_EINVAL); /* skips a step */
     check_op(f, epio_read(&op, file, &byte, 1, 0), 0);
-    check_op(f, epio_read(&op, file, NULL, 1, 0), EPIO_EINVAL); /* does not get there */
+    check_op(f, epio_read(&op, file, NULL, 1, 0), EPIO_EINVAL); /* refused before */
     check_op(f, epio_close(&op, file), 0);
     check_op(f, epio_delete(&op, trace, fixture_path(f, "missing"), 0), EPIO_ENOENT);
     check_counts(trace, EPIO_KIND_OPEN, 4, 3, 0, 0);
@@ -189,7 +188,7 @@ static void a_deadline_counts_as_cancelled(fixture *f)
     epio_vfs_destroy(trace);
 }
 
-/* Bytes of a large op take another way than those of a small one. */
+/* Bytes of large ops are summed separately. */
 static void large_transfers_are_counted(fixture *f)
 {
     const size_t len = (1 << 20) + 1;
@@ -199,7 +198,7 @@ static void large_transfers_are_counted(fixture *f)
     check(data != NULL);
     epio_iovec parts[2] = {{data, len}, {data, len}};
     epio_file *file = open_through(f, trace, "data");
-    for (size_t i = 0; i < 80; i++) { /* more than are timed one after the other */
+    for (size_t i = 0; i < 80; i++) { /* more than are timed in succession */
         check_op(f, epio_write(&op, file, data, i % 2 == 0 ? len : 1, 0),
                  i % 2 == 0 ? (int64_t)len : 1);
     }
@@ -261,7 +260,7 @@ static void fast_ops_are_sampled(fixture *f)
     epio_vfs_destroy(trace);
 }
 
-/* What takes its time is timed whatever the others do. */
+/* Slow ops are timed, whatever the others do. */
 static void slow_ones_are_all_timed(fixture *f)
 {
     epio_vfs *trace = trace_make(f->vfs);
@@ -276,7 +275,7 @@ static void slow_ones_are_all_timed(fixture *f)
     epio_vfs_destroy(trace);
 }
 
-/* ---- An op that is tried again -------------------------------------------------- */
+/* ---- An op that is retried ------------------------------------------------------ */
 
 /* A VFS whose ops succeed at the third try. */
 typedef struct patient_vfs {
@@ -344,7 +343,7 @@ static void traces_stack(fixture *f)
     for (uint32_t kind = EPIO_KIND_NONE; kind < EPIO_KIND_COUNT; kind++) {
         epio_trace_counts inner = counts_of(below, kind), outer = counts_of(above, kind);
         check_counts(below, kind, outer.count, 0, 0, outer.bytes);
-        check(outer.total_ns >= inner.total_ns); /* each but once, and timed */
+        check(outer.total_ns >= inner.total_ns); /* once each, and timed */
     }
     epio_vfs_destroy(above);
     epio_vfs_destroy(below);
@@ -386,7 +385,7 @@ static void performs_of_many_threads(fixture *f)
         all[i] = (performer){trace, file, i};
         thread_start(&threads[i], perform_rounds, &all[i]);
     }
-    for (unsigned i = 0; i < 200; i++) { /* a look does no harm */
+    for (unsigned i = 0; i < 200; i++) { /* reading is harmless */
         epio_trace_counts counts = counts_of(trace, EPIO_KIND_WRITE);
         check(counts.count >= seen && counts.in_flight <= THREADS);
         check_consistent(&counts);
@@ -405,7 +404,7 @@ static void performs_of_many_threads(fixture *f)
 
 /* ---- The summary ---------------------------------------------------------------- */
 
-/* The line that begins with this word; NULL: there is none. */
+/* The line that starts with this word; NULL: none. */
 static const char *line_of(const char *text, const char *word)
 {
     size_t len = strlen(word);
@@ -483,7 +482,7 @@ static void a_summary_that_does_not_fit(fixture *f)
     epio_vfs_destroy(trace);
 }
 
-/* ---- Beginning anew, and mistakes ------------------------------------------------ */
+/* ---- Resets and misuse ----------------------------------------------------------- */
 
 static void a_reset_starts_from_zero(fixture *f)
 {
@@ -590,7 +589,7 @@ static void what_is_in_flight_is_seen(fixture *f)
     epio_vfs_destroy(trace);
 }
 
-/* Above a limit the time is with the wait for a permit, below it without. */
+/* Above a limit the time includes the wait for a permit, below it does not. */
 static void above_and_below_a_limit(fixture *f)
 {
     const uint64_t wait = 20 * MILLISECOND;
@@ -700,7 +699,7 @@ static void a_queue_is_counted_while_observed(fixture *f)
     epio_vfs_destroy(other.trace);
 }
 
-/* Syncs share flushes, and those are what there is to count. */
+/* Syncs share flushes, and the flushes are counted. */
 static void flushes_are_counted(fixture *f)
 {
     epio_vfs *trace = trace_make(f->vfs);

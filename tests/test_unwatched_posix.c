@@ -1,6 +1,6 @@
-/* Streams that poll(2) calls invalid (POLLNVAL): macOS does so for /dev/tty. Here it is
- * the test that says so, in the place of the system, of one descriptor. The part that
- * epio_perform carries out serves a library without loops too: EPIO_TEST_WITHOUT_LOOP. */
+/* Streams that poll(2) reports as invalid (POLLNVAL), as macOS does for /dev/tty. Here the test's
+ * own poll does so for one descriptor. The part that epio_perform carries out also runs without
+ * loops: EPIO_TEST_WITHOUT_LOOP. */
 #include "support.h"
 
 #include <fcntl.h>
@@ -30,7 +30,7 @@ static int refuse(struct pollfd *set, nfds_t count)
     return refused;
 }
 
-/* By select(2), as libc's own poll is not to be had beside this one. */
+/* By select(2), as this poll hides libc's. */
 static int wait_by_select(struct pollfd *set, nfds_t count, const struct timespec *left)
 {
     fd_set readable;
@@ -78,15 +78,15 @@ int ppoll(struct pollfd *set, nfds_t count, const struct timespec *left, const s
     return wait_by_select(set, count, left);
 }
 
-/* ---- A pipe of which epio cannot know whether it is ready ---- */
+/* ---- A pipe whose readiness is unknown ----------------------- */
 
 typedef struct stream {
     epio_file *file;
     int other; /* the other end */
 } stream;
 
-/* `end`: 0 to read from, 1 to write to. What is adopted does not block, as what epio
- * opens does not. */
+/* `end`: 0 to read from, 1 to write to. An adopted stream does not block, like one that epio
+ * opened. */
 static stream open_unwatched(fixture *f, int end)
 {
     epio_op op = {0};
@@ -163,7 +163,7 @@ static void it_reads_what_comes_later(fixture *f)
     epio_submit(epio_read(&reading, one.file, bytes, sizeof bytes, 0));
     epio_wait(epio_sleep(&sleeping, f->vfs, 50 * MILLISECOND));
     assert_true(epio_op_pending(&reading));
-    /* Not as often as a processor can: that is what this is about. */
+    /* Not in a busy loop: that is the point of this test. */
     assert_in_range(atomic_load(&refusals) - before, 0, 1000);
     assert_int_equal(write(one.other, "late", 4), 4);
     check_result(epio_wait(&reading), 4);

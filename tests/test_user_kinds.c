@@ -1,5 +1,5 @@
-/* Verbs of a library beside epio: kinds from EPIO_KIND_USER on, which get what epio's own
- * have: every runner, cancel, deadline, link, layers, workers, and the file that waits. */
+/* Verbs of another library: kinds from EPIO_KIND_USER on, which get what epio's own have: every
+ * runner, cancel, deadline, link, layers, workers, and closes that wait for them. */
 #include "support.h"
 
 #include <epio/vfs.h>
@@ -12,7 +12,7 @@ enum { KIND_ADD = EPIO_KIND_USER, KIND_ADD_ELSEWHERE, KIND_WAIT = 255 };
 
 typedef struct adder {
     epio_vfs base;
-    epio_vfs *inner; /* of its files, and of what it does not know */
+    epio_vfs *inner; /* of its files, and for unknown kinds */
 } adder;
 
 typedef struct adder_file {
@@ -78,7 +78,7 @@ static epio_file *make_file(adder *one, uint64_t value)
     return &file->base;
 }
 
-/* Its verb. */
+/* The verb. */
 static epio_op *add(epio_op *op, epio_vfs *vfs, epio_file *file, uint32_t kind, uint64_t first)
 {
     epio_op_prepare(op, vfs, file, kind);
@@ -157,7 +157,7 @@ static void are_linked(fixture *f)
     check_result(epio_wait(&second), EPIO_ECANCELED);
 }
 
-/* A close waits for those of its file. */
+/* A close waits for such ops of its file. */
 static void keep_their_file_open(fixture *f)
 {
     adder one = make_adder(f);
@@ -186,7 +186,7 @@ static void are_distinct_from_epios_own(fixture *f)
         assert_non_null(strstr(epio_op_invalid_reason(&op), "EPIO_KIND_USER"));
     }
     check_result(epio_perform(epio_op_prepare(&op, NULL, NULL, KIND_ADD)), EPIO_EINVAL);
-    /* A VFS that does not know them says so. */
+    /* A VFS that does not know them refuses them. */
     check_result(epio_wait(epio_op_prepare(&op, f->vfs, NULL, KIND_ADD)), EPIO_ENOTSUP);
     check_result(epio_perform(epio_op_prepare(&op, f->vfs, NULL, KIND_ADD)), EPIO_ENOTSUP);
 }

@@ -1,5 +1,5 @@
-/* Vectored reads and writes: any number of parts, of any size, none included.
- * Serves a library without loops too: EPIO_TEST_WITHOUT_LOOP. */
+/* Vectored reads and writes: any number of parts of any size, including none. Also without loops:
+ * EPIO_TEST_WITHOUT_LOOP. */
 #include "support.h"
 
 #include <epio/vfs.h>
@@ -74,7 +74,7 @@ static void any_number_of_parts(fixture *f)
 {
     static const size_t counts[] = {1023, 1024, 1025, 2048, 2049, MANY};
     size_t last = sizeof counts / sizeof counts[0] - 1;
-    /* On Windows each part is a call, whatever their number. */
+    /* On Windows each part is a call. */
     for (size_t i = system_is_wine() ? last : 0; i <= last; i++) {
         check_round_trip(f, counts[i], mixed_length, 5);
         check_round_trip(f, counts[i], short_length, 0);
@@ -101,7 +101,7 @@ static void nothing_to_transfer(fixture *f)
     fixture_close(f, file);
 }
 
-/* Empty parts before, between and after what counts, beyond one call's worth. */
+/* Empty parts before, between and after the others, more than one call takes. */
 static void empty_parts_count_for_nothing(fixture *f)
 {
     static epio_iovec parts[MANY];
@@ -205,7 +205,7 @@ static void parts_keep_to_the_directions(fixture *f)
     check_content(f, "data", "xyz", 3);
 }
 
-/* A layer learns from this how much an op moves. */
+/* Layers use it for the size of a transfer. */
 static void an_op_reports_its_bytes(fixture *f)
 {
     char buffer[16];
@@ -221,7 +221,7 @@ static void an_op_reports_its_bytes(fixture *f)
     fixture_close(f, file);
 }
 
-/* Direct where that is to be had: a hole takes no memory then, and hardly any time. */
+/* Direct where possible: a hole takes no memory then, and hardly any time. */
 static epio_file *open_hole(fixture *f, const char *name)
 {
     epio_op op = {0};
@@ -230,8 +230,8 @@ static epio_file *open_hole(fixture *f, const char *name)
     return result == 0 ? op.file : fixture_open(f, name, EPIO_OPEN_READ);
 }
 
-/* Both limits of a system call at once: the parts, and 2 GiB. The parts share
- * one buffer, so that nothing large is in memory. */
+/* Both limits of a system call at once: the parts, and 2 GiB. The parts share one buffer, so that
+ * little memory is used. */
 static void more_than_2_gib_in_parts(fixture *f)
 {
     enum { PART = 1 << 20, COUNT = 2050, PAGE = 4096 };
@@ -246,7 +246,7 @@ static void more_than_2_gib_in_parts(fixture *f)
     for (size_t i = 0; i < COUNT; i++) {
         parts[i] = (epio_iovec){buffer, PART};
     }
-    if (SYSTEM_IS_POSIX) { /* on Windows a device is no path of epio's */
+    if (SYSTEM_IS_POSIX) { /* on Windows epio opens no device by path */
         check_op(f, epio_open(&op, f->vfs, "/dev/null", EPIO_OPEN_WRITE), 0);
         epio_file *null_device = op.file;
         check_op(f, epio_writev(&op, null_device, parts, COUNT, 0), total);

@@ -1,6 +1,5 @@
-/* What a VFS does without an open file: names (delete, rename, access,
- * full_pathname), and sleep, current_time, randomness and work.
- * Serves a library without loops too: EPIO_TEST_WITHOUT_LOOP. */
+/* Ops without an open file: names (delete, rename, access, full_pathname), and sleep, current_time,
+ * randomness and work. Also without loops: EPIO_TEST_WITHOUT_LOOP. */
 #include "support.h"
 
 #include <errno.h>
@@ -71,7 +70,7 @@ static void rename_moves_and_replaces(fixture *f)
         check_result(fixture_exists(f, "old"), 0);
         check_content(f, "new", "other", 5);
 
-        /* Onto itself. */
+        /* To its own name. */
         check_op(f, rename_op(f, &op, "new", "new", durable[i]), 0);
         check_content(f, "new", "other", 5);
         check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "new"), 0), 0);
@@ -168,8 +167,8 @@ static void an_open_file_follows_its_rename(fixture *f)
     check_content(f, "new", "abcd", 4);
 }
 
-/* Writes beside what is served, puts it in its place while that is read, and takes it
- * away while it is read: over and over, and nothing is left. */
+/* Writes a new file, renames it over the old one while that is read, and deletes it while it is
+ * read: repeatedly, and nothing is left. */
 static void the_pattern_of_a_file_server(fixture *f)
 {
     enum { LENGTH = 1 << 20 };
@@ -251,7 +250,7 @@ static bool is_absolute(const char *path)
     return path[0] == '/' || (path[0] != '\0' && path[1] == ':');
 }
 
-/* A path in the test's directory comes out as another one. */
+/* The full pathname of a path in the test's directory. */
 static void check_full(fixture *f, const char *name, const char *expected)
 {
     char found[PATH_ROOM];
@@ -313,7 +312,7 @@ static void full_pathname_needs_the_directory(fixture *f)
                  epio_full_pathname(&op, f->vfs, fixture_path(f, "no/file"), found, sizeof found),
                  EPIO_ENOENT);
     }
-    /* Windows takes dots for what they are in a name, whatever is there. */
+    /* Windows resolves dots lexically, whatever is on the disk. */
     if (!f->memory && SYSTEM_IS_POSIX) {
         check_op(
             f, epio_full_pathname(&op, f->vfs, fixture_path(f, "no/../file"), found, sizeof found),
@@ -410,7 +409,7 @@ static void a_deadline_ends_a_sleep(fixture *f)
 static void current_time_is_the_clock(fixture *f)
 {
     epio_op op = {0};
-    /* Some systems keep a coarser clock beside the fine one. */
+    /* Some systems have a coarser clock beside the fine one. */
     const int64_t slack = 100000000;
     int64_t before = system_time_ns();
     int64_t now = fixture_result(f, epio_current_time(&op, f->vfs));
@@ -425,7 +424,7 @@ static void current_time_is_the_clock(fixture *f)
 
 static void randomness_fills_the_buffer(fixture *f)
 {
-    enum { LENGTH = (1 << 20) + 4096 }; /* more than is made on the owner's thread */
+    enum { LENGTH = (1 << 20) + 4096 }; /* more than the owner's thread generates */
     static const size_t lengths[] = {0, 1, 7, 255, 256, 257, 4096, LENGTH};
     unsigned char *found = malloc(LENGTH + 1);
     epio_op op = {0};
@@ -439,7 +438,7 @@ static void randomness_fills_the_buffer(fixture *f)
     check_op(f, epio_randomness(&op, f->vfs, NULL, 0), 0);
     check_op(f, epio_randomness(&op, f->vfs, NULL, 1), EPIO_EINVAL);
 
-    /* All bytes come, about equally often, to the very end. */
+    /* All values occur, about equally often, up to the end. */
     size_t counts[256] = {0};
     for (size_t i = 0; i < LENGTH; i++) {
         counts[found[i]]++;
@@ -481,7 +480,7 @@ static int64_t run_job(epio_op *op)
     return one->answer;
 }
 
-/* op->user is the submit setting's own, so here ops are waited for. */
+/* The submit setting uses op->user, so here ops are waited for. */
 static int64_t work_result(fixture *f, epio_op *op)
 {
 #if EPIO_ASYNC
@@ -502,7 +501,7 @@ static void work_returns_what_the_function_did(fixture *f)
         check_result(work_result(f, epio_work(&op, f->vfs, run_job)), answers[i]);
         assert_int_equal(one.runs, 1);
         assert_ptr_equal(op.user, &one);
-        /* On a thread of its own if there is a loop. */
+        /* On a worker thread if there is a loop. */
         assert_int_equal(one.thread == thread_self(), f->performs);
     }
     check_result(work_result(f, epio_work(&op, f->vfs, NULL)), EPIO_EINVAL);

@@ -1,6 +1,5 @@
-/* Names where only POSIX has what they lead to: symbolic links that anybody may
- * make, permissions, a second file system. The rest is in test_vfs_paths.c. Serves a
- * library without loops too: EPIO_TEST_WITHOUT_LOOP. */
+/* Names of what only POSIX has: symbolic links that every user may make, permissions, a second file
+ * system. The rest is in test_vfs_paths.c. Also without loops: EPIO_TEST_WITHOUT_LOOP. */
 #include "fork.h"
 
 #include <errno.h>
@@ -119,7 +118,7 @@ static void access_minds_permissions(fixture *f)
     assert_int_equal(run_in_fork(access_as_another_user, f), 0);
 }
 
-/* A path in the test's directory comes out as another one. */
+/* The full pathname of a path in the test's directory. */
 static void check_full(fixture *f, const char *name, const char *expected)
 {
     char found[PATH_ROOM];

@@ -1,7 +1,6 @@
-/* Names as only Windows has them: devices, dots and blanks at the end, drives and
- * shares, more letters than MAX_PATH; and files that others do not share. The rest is in
- * test_vfs_paths.c and test_open.c. EPIO_TEST_WITHOUT_LOOP: it serves a library without
- * loops too. */
+/* Names as only Windows has them: devices, trailing dots and blanks, drives and shares, paths
+ * longer than MAX_PATH; and files that others do not share. The rest is in test_vfs_paths.c and
+ * test_open.c. EPIO_TEST_WITHOUT_LOOP: also without loops. */
 #include "support.h"
 
 #include "win32/win32.h"
@@ -9,7 +8,7 @@
 #define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
 #define MILLISECOND UINT64_C(1000000)
 
-/* As epio hands it to the system; to be freed. */
+/* As epio passes it to the system; to be freed. */
 static WCHAR *wide(const char *path)
 {
     int error = 0;
@@ -30,7 +29,7 @@ static void check_wide(const char *path, const WCHAR *expected)
 
 /* ---- Parts ------------------------------------------------------------------- */
 
-/* By every verb that takes a name; nothing is made of it. */
+/* By every verb that takes a name; nothing is created. */
 static void check_refused(fixture *f, const char *name, int64_t expected)
 {
     char found[512];
@@ -83,7 +82,7 @@ static void what_is_not_utf8_is_refused(fixture *f)
     check_result(count_entries(f->directory), 1);
 }
 
-/* Windows' own functions drop what is at the end. */
+/* Windows' own functions drop trailing dots and blanks. */
 static void dots_and_blanks_at_the_end_are_kept(fixture *f)
 {
     static const char *const names[] = {"name", "name.", "name..", "name ", "name. .", " name"};
@@ -127,7 +126,7 @@ static void names_become_absolute(fixture *f)
     check_wide("//./pipe/name", L"\\\\.\\pipe\\name");
 }
 
-/* As GetFullPathNameW answers, of a directory that nobody need have. */
+/* What GetFullPathNameW returns, for a directory that need not exist. */
 static const WCHAR *current;
 
 static DWORD WINAPI full_path_of_current(LPCWSTR name, DWORD size, LPWSTR full, LPWSTR *last)
@@ -141,8 +140,8 @@ static DWORD WINAPI full_path_of_current(LPCWSTR name, DWORD size, LPWSTR full, 
     return len;
 }
 
-/* Processes that a program starts which canonicalizes its paths have a current directory whose
- * name is taken literally. */
+/* A process started by a program that canonicalizes its paths has a current directory whose name is
+ * literal. */
 static void the_current_directory_may_be_literal(fixture *f)
 {
     static const struct {
@@ -182,8 +181,8 @@ static bool leads_to_pipe(const char *path)
     return pipe;
 }
 
-/* Their servers could act as whoever opens them. The flag against that has another meaning
- * for files. */
+/* Their servers could impersonate the opener. The flag against that has another meaning for
+ * files. */
 static void names_of_pipes_are_known(fixture *f)
 {
     static const char *const pipes[] = {"//./pipe/x",
@@ -211,7 +210,7 @@ static void names_of_pipes_are_known(fixture *f)
     }
 }
 
-/* And they can be opened and used all the same. */
+/* And they can be opened and used nevertheless. */
 static void a_pipe_is_opened_by_its_name(fixture *f)
 {
     char found[8];
@@ -272,7 +271,7 @@ static int make_deep(fixture *f, char *path, size_t len)
 
 static void paths_of_thousands_of_letters(fixture *f)
 {
-    /* Wine hands names to a system that takes 4,095 bytes. */
+    /* Wine passes names to a system that takes 4,095 bytes. */
     static char directory[6000], path[6100], other[6100], found[7000];
     epio_op op = {0};
     size_t len = system_is_wine() ? 3800 : 5500;
@@ -369,7 +368,7 @@ static epio_op *prepare_verb(fixture *f, epio_op *op, int which)
     }
 }
 
-/* Scanners and indexers have a file for themselves for a moment. */
+/* Scanners and indexers open files without sharing for a moment. */
 static void sharing_violations_are_retried(fixture *f)
 {
     for (int which = 0; which < 4; which++) {
@@ -377,7 +376,7 @@ static void sharing_violations_are_retried(fixture *f)
         test_thread thread;
         unsigned char found[8];
         fixture_put(f, "file", "data", 4);
-        /* Whatever the op did before has no part in its patience. */
+        /* An earlier use of the op does not shorten the retries. */
         epio_file *file = fixture_open(f, "file", EPIO_OPEN_READ);
         check_op(f, epio_read(&op, file, found, sizeof found, 4), 0);
         fixture_close(f, file);
@@ -427,7 +426,7 @@ static void put_read_only(fixture *f, const char *name, const char *content)
     free(wide_name);
 }
 
-/* As on POSIX: who may change the directory may take a name from it. */
+/* As on POSIX: a user who may change the directory may remove a name from it. */
 static void a_read_only_file_can_be_deleted_and_replaced(fixture *f)
 {
     for (uint32_t durable = 0; durable < 2; durable++) {
@@ -453,7 +452,7 @@ static void a_read_only_file_can_be_deleted_and_replaced(fixture *f)
         check_content(f, "file", "new", 3);
         check((attributes_of(f, "file") & FILE_ATTRIBUTE_READONLY) == 0);
 
-        /* One that is read-only itself stays so. */
+        /* A file that replaces it keeps its read-only attribute. */
         put_read_only(f, "other", "other");
         check_op(f,
                  epio_rename(&op, f->vfs, fixture_path(f, "other"), fixture_path(f, "file"),
@@ -472,7 +471,7 @@ static void what_cannot_go_stays_read_only(fixture *f)
     put_read_only(f, "file", "data");
     fixture_put(f, "other", "other", 5);
     HANDLE holder = hold_alone(f, "file");
-    /* Without a deadline, at which a thread may still be at it. */
+    /* Without a deadline, at which a thread may still be busy with it. */
     int64_t deleted = fixture_result(f, epio_delete(&op, f->vfs, fixture_path(f, "file"), 0));
     check(deleted == EPIO_ESHARING || deleted == EPIO_EACCES);
     int64_t renamed = fixture_result(
@@ -483,11 +482,11 @@ static void what_cannot_go_stays_read_only(fixture *f)
     check_content(f, "file", "data", 4);
 }
 
-/* ---- By calls that end as they are told to --------------------------------------------- */
+/* ---- Scripted calls -------------------------------------------------------------------- */
 
 static epio__win32_calls real;
 static bool knows_read_only; /* Windows 10, version 1809 */
-static bool knows_posix;     /* version 1607, and a file system that has it */
+static bool knows_posix;     /* version 1607, and a file system that supports it */
 static int renames;
 static int deletes;
 
@@ -592,11 +591,11 @@ static void sync_dir_flushes(fixture *f)
         check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "file"), 0), 0);
         check_result(flushes, 3);
         epio__win32 = real;
-        check_result(count_entries(f->directory), 0); /* nothing of the library's is left */
+        check_result(count_entries(f->directory), 0); /* no temporary file of the library is left */
     }
 }
 
-/* What an open made and could not finish is gone again. */
+/* A failed open removes the file that it created. */
 static void an_open_that_fails_leaves_nothing(fixture *f)
 {
     static const uint32_t directions[] = {EPIO_OPEN_READ, EPIO_OPEN_WRITE, READ_WRITE};
@@ -616,7 +615,7 @@ static void an_open_that_fails_leaves_nothing(fixture *f)
         check(op.file == NULL);
         check_result(fixture_exists(f, "new"), 0);
         check_result(flushes, 2);
-        /* What was there is nobody's to make durable, nor to remove. */
+        /* An existing file is neither made durable nor removed. */
         check_op(f, epio_open(&op, f->vfs, fixture_path(f, "good"), flags), 0);
         check_result(flushes, 2);
         epio__win32 = real;
@@ -680,7 +679,7 @@ static void a_close_that_cannot_delete_says_so(fixture *f)
 
 /* ---- Appending --------------------------------------------------------------------------- */
 
-/* Windows puts all that is written by such a handle at the end. */
+/* Windows appends all writes by such a handle. */
 static void a_handle_that_only_appends_can_be_adopted(fixture *f)
 {
     epio_op op = {0};

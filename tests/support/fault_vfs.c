@@ -1,5 +1,4 @@
-/* The layer of fault_vfs.h. It keeps one record for each op that it has, and a
- * file of its own around each inner one. */
+/* The layer of fault_vfs.h: a record for each op in flight, and a file around each inner one. */
 #include "fault_vfs.h"
 
 #if EPIO_ASYNC
@@ -7,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Some of the next ops of one kind. */
+/* The next ops of one kind that fail. */
 typedef struct fault {
     uint32_t skip;
     uint32_t times;
@@ -15,7 +14,7 @@ typedef struct fault {
     int32_t os_error;
 } fault;
 
-/* What is to happen to one kind of ops, and what did. */
+/* The rules for one kind of ops, and its counts. */
 typedef struct rules {
     fault before;
     fault after;
@@ -27,7 +26,7 @@ typedef struct rules {
     uint32_t in_flight;
 } rules;
 
-/* One op that is here, or came through on its way in. */
+/* An op that is held, or was forwarded. */
 typedef struct record {
     epio_frame frame;
     epio_op *op;         /* while it is held */
@@ -39,7 +38,7 @@ typedef struct record {
 typedef struct fault_vfs {
     epio_vfs base;
     epio_vfs *inner;
-    record *held; /* in the order of their coming */
+    record *held; /* in the order of arrival */
     uint32_t sync_flags;
     uint32_t writes_at_sync;
     fault_judge *judge;
@@ -89,7 +88,7 @@ static void free_file(epio_file *file)
 
 /* ---- The rules --------------------------------------------------------- */
 
-/* True if this op is one that fails: `result` and op->os_error say how. */
+/* True if this op fails; `result` and op->os_error are set. */
 static bool next_fails(fault *next, epio_op *op, int64_t *result)
 {
     if (next->times == 0) {
@@ -173,7 +172,7 @@ static void hold(fault_vfs *vfs, record *one, epio_op *op)
     vfs->rules[op->kind].held++;
 }
 
-/* Takes the record at this place out of those that are held. */
+/* Removes the record from the held ones. */
 static epio_op *take(fault_vfs *vfs, record **slot)
 {
     record *one = *slot;
@@ -280,7 +279,7 @@ int fault_vfs_create(epio_vfs **vfs, epio_vfs *inner)
     return 0;
 }
 
-/* ---- What a test asks for ---------------------------------------------- */
+/* ---- The functions of tests -------------------------------------------- */
 
 static rules *rules_of(epio_vfs *vfs, uint8_t kind)
 {

@@ -1,5 +1,5 @@
-/* A copy of this process that runs a function: for tests of what only POSIX has.
- * The others start a new process, see child_start. */
+/* A forked process that runs a function: for tests of what only POSIX has. Other tests start a new
+ * process, see child_start. */
 #ifndef EPIO_TEST_FORK_H
 #define EPIO_TEST_FORK_H
 
@@ -12,7 +12,7 @@
  * the status 255. */
 int run_in_fork(void (*run)(void *argument), void *argument);
 
-/* The same in two steps: while it runs, the test goes on. */
+/* The same in two steps, with the test running meanwhile. */
 pid_t start_fork(void (*run)(void *argument), void *argument);
 int end_of_fork(pid_t process);
 

@@ -1,10 +1,9 @@
-/* A heap that ends what misuses it, for a system without AddressSanitizer: with
- * EPIO_TEST_HEAP=guarded each block lies before a page that nobody may touch, and
- * what was freed is never used again. An overrun, a use after free and a second free
- * crash where they happen; what is too near to be seen so, free finds. The linker
- * puts it in the place of malloc and its kin in what is linked statically (--wrap),
- * so not in the system's DLLs, whose blocks it passes on. (Wine can check its own heap,
- * but takes what other threads do for damage.) */
+/* A heap that detects misuse, for a system without AddressSanitizer: with EPIO_TEST_HEAP=guarded
+ * each block ends at an inaccessible page, and freed memory is never reused. An overrun, a use
+ * after free and a second free crash where they happen; smaller overruns are found by free. The
+ * linker redirects malloc and its kin (--wrap) in what is linked statically, so not in the system's
+ * DLLs, whose blocks it passes on. (Wine can check its own heap, but mistakes the work of other
+ * threads for damage.) */
 #include "support.h"
 
 #include "win32/win32.h"
@@ -27,7 +26,7 @@ void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *memory, size_t size);
 void __wrap_free(void *memory);
 
-/* Stands before what the user has, which ends where the next page begins. */
+/* The header before the user's block, which ends at the guard page. */
 typedef struct block {
     uint64_t magic;
     uint64_t size;
@@ -35,7 +34,7 @@ typedef struct block {
 
 _Static_assert(sizeof(block) == ALIGNMENT, "what follows is aligned");
 
-/* Known once and for all; threads that come to it at once find out the same. */
+/* Set once; threads that race find the same value. */
 static atomic_uintptr_t arena;
 static atomic_size_t used;
 static atomic_int is_guarded; /* 0: not known; 1: no; 2: yes */
@@ -100,7 +99,7 @@ static void *allocate(size_t size)
     unsigned char *memory = begin + room - rounded;
     block *head = (block *)(void *)memory - 1;
     *head = (block){.magic = MAGIC, .size = size};
-    memset(memory, FILL, rounded); /* who reads before writing finds no zeros */
+    memset(memory, FILL, rounded); /* so that uninitialized reads find no zeros */
     return memory;
 }
 

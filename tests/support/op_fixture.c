@@ -45,7 +45,7 @@ static int64_t gate_perform(epio_vfs *base, epio_op *op)
     pass_gate(gate);
     int64_t result = epio_perform_on(op, gate->inner, op->file);
     if ((op->kind == EPIO_KIND_OPEN || op->kind == EPIO_KIND_ADOPT) && result >= 0) {
-        op->file->vfs = base; /* the inner file itself: nothing is to be wrapped */
+        op->file->vfs = base; /* the inner file itself, not wrapped */
     }
     return result;
 }
@@ -62,10 +62,10 @@ static void gate_submit(epio_vfs *base, epio_op *op)
 static void gate_cancel(epio_vfs *base, epio_op *op)
 {
     (void)base;
-    (void)op; /* all that it holds is offloaded, and the core's to end */
+    (void)op; /* offloaded ops are cancelled by the core */
 }
 
-/* Its files are those of the inner one. */
+/* Its files are the inner VFS's. */
 static uint32_t gate_lock_level(const epio_file *file)
 {
     return gate_of(file->vfs)->inner->methods->lock_level(file);
@@ -127,7 +127,7 @@ uint32_t gate_waiting(op_fixture *one)
 void gate_open(op_fixture *one)
 {
     gate_set(one, false);
-    while (gate_waiting(one) != 0) { /* nobody is to be caught by the next gate_shut */
+    while (gate_waiting(one) != 0) { /* no op may be caught by the next gate_shut */
         thread_yield();
     }
 }
@@ -197,7 +197,7 @@ void op_fixture_teardown(op_fixture *one)
         op_fixture_close(one->other[i]);
     }
     check_result(epio_loop_pending(one->loop), 0);
-    /* The workers must be gone before what they call. */
+    /* The workers must end before the VFS that they call. */
     epio_loop_destroy(one->loop);
     epio_vfs_destroy(one->gate);
 }
@@ -304,7 +304,7 @@ static void prepare_open(op_fixture *one, epio_op *op)
     (void)epio_open(op, one->gate, fixture_path(one->f, "file"), EPIO_OPEN_READ);
 }
 
-/* An open that came through hands out its file, one that did not has none. */
+/* A successful open has a file, a failed one has none. */
 static void clear_open(op_fixture *one, epio_op *op)
 {
     (void)one;
@@ -323,7 +323,7 @@ static void prepare_adopt(op_fixture *one, epio_op *op)
     (void)epio_adopt(op, one->gate, adopted, 0);
 }
 
-/* Without success the descriptor stays the caller's. */
+/* After a failure the descriptor is still the caller's. */
 static void clear_adopt(op_fixture *one, epio_op *op)
 {
     if (op->file == NULL) {
@@ -392,7 +392,7 @@ static void prepare_lock(op_fixture *one, epio_op *op)
     (void)epio_lock(op, one->file, EPIO_LOCK_SHARED, EPIO_LOCK_WAIT);
 }
 
-/* The file has what the op says that it got. */
+/* The level agrees with the result. */
 static void clear_lock(op_fixture *one, epio_op *op)
 {
     epio_op unlock = {0};
@@ -496,7 +496,7 @@ const op_kind op_kinds[] = {
 
 const size_t op_kind_count = sizeof op_kinds / sizeof op_kinds[0];
 
-/* Opened beside the gate, which is shut; closed through it. */
+/* Opened past the gate, which is shut; closed through it. */
 static epio_op *prepare_closing(op_fixture *one, epio_op *op, uint32_t number)
 {
     static const char *const names[] = {"closing 0", "closing 1", "closing 2", "closing 3"};
@@ -511,7 +511,7 @@ static epio_op *prepare_filler(op_fixture *one, epio_op *op, lane which, uint32_
     switch (which) {
     case LANE_READ:
         return epio_read(op, one->file, into, 1, 0);
-    case LANE_WRITE: /* one at a time in each file */
+    case LANE_WRITE: /* one at a time per file */
         return epio_write(op, one->file, one->buffer, 1, 0);
     case LANE_FLUSH:
         return epio_sync(op, number == 0 ? one->file : one->other[number - 1], EPIO_SYNC_FULL);
@@ -551,9 +551,9 @@ void fillers_finish(op_fixture *one, fillers *all)
 
 /* ---- Ops that wait ------------------------------------------------------- */
 
-/* What a wait has made, to be undone at its end. */
+/* Made by `begin`, undone by `end`. */
 static epio_file *stream;
-static intptr_t other_end; /* where a pipe stands for a FIFO */
+static intptr_t other_end; /* of a pipe in place of a FIFO */
 static epio_semaphore *semaphore;
 static epio_vfs *limit;
 static epio_file *limited;
@@ -742,7 +742,7 @@ static void end_limited_open(op_fixture *one, epio_op *op)
     end_limit(one, op);
 }
 
-/* The flush waits for a permit, not the sync: that one ends all the same. */
+/* The flush waits for a permit; the sync itself can be cancelled at once. */
 static void begin_limited_sync(op_fixture *one, epio_op *op)
 {
     make_limit(one);
@@ -765,7 +765,7 @@ static void end_sync_behind_write(op_fixture *one, epio_op *op)
     check_result(before.result, 10);
 }
 
-/* After a flush that took long, a sync waits for the next one's writes. */
+/* After a long flush a sync is held back for the writes in flight. */
 static void begin_sync_held_back(op_fixture *one, epio_op *op)
 {
     gate_shut(one);
@@ -790,10 +790,10 @@ static void end_sync_held_back(op_fixture *one, epio_op *op)
 
 /* ---- Locks ---- */
 
-/* Two files: `locker` has what `waiter` waits for. */
+/* `waiter` waits for what `locker` holds. */
 static epio_file *locker;
 static epio_file *waiter;
-static intptr_t foreign; /* a descriptor with locks of its own: to epio another process */
+static intptr_t foreign; /* its locks are another process's to epio */
 
 static void begin_lock(op_fixture *one, uint32_t held, uint32_t first, uint32_t wanted, epio_op *op)
 {
@@ -816,7 +816,7 @@ static void end_lock(op_fixture *one, epio_op *op)
     epio_op unlock = {0};
     (void)one;
     (void)op;
-    /* Nothing of the waiter's is in the way of the other one. */
+    /* The waiter left no lock that blocks the other file. */
     check_result(epio_perform(epio_lock(&unlock, locker, EPIO_LOCK_SHARED, 0)),
                  epio_file_lock_level(locker) > EPIO_LOCK_SHARED ? EPIO_EINVAL : 0);
     op_fixture_close(locker);
@@ -860,7 +860,7 @@ static void end_foreign_lock(op_fixture *one, epio_op *op)
     check(handle_close(foreign));
 }
 
-/* A permit is what it waits for, in a limit below a trace. */
+/* Waits for a permit of a limit below a trace. */
 static epio_vfs *trace;
 
 static void begin_traced_read(op_fixture *one, epio_op *op)
@@ -923,8 +923,8 @@ const wait_case wait_cases[] = {
     {"a lock that readers keep off", begin_exclusive_lock, check_nothing, end_exclusive_lock},
     {"a lock that another process has", begin_foreign_lock, check_nothing, end_foreign_lock},
     {"a linked op", begin_linked, check_before, end_linked},
-    /* Those of FIFOs are the last. */
-    {"an open of a FIFO that nobody reads", begin_fifo_open, check_nothing, end_fifo_open},
+    /* The opens of FIFOs come last. */
+    {"an open of a FIFO without a reader", begin_fifo_open, check_nothing, end_fifo_open},
     {"the same through a limit", begin_limited_fifo_open, check_one_is_free, end_limited_fifo_open},
 };
 

@@ -7,7 +7,7 @@
 
 const uint32_t lock_outcomes[5][5] = {
     {0, 1, 2, 3, 4}, /* NONE */
-    {0, 1, 2, 3, 3}, /* SHARED: PENDING is where EXCLUSIVE gets while there is a reader */
+    {0, 1, 2, 3, 3}, /* SHARED: EXCLUSIVE stops at PENDING while there is a reader */
     {0, 1, 1, 1, 1}, /* RESERVED */
     {0, 0, 0, 0, 0}, /* PENDING */
     {0, 0, 0, 0, 0}, /* EXCLUSIVE */
@@ -61,10 +61,10 @@ typedef struct path_message {
     char path[1024];
 } path_message;
 
-/* One process for all questions: starting one takes longer than all that it does. */
+/* One process for all queries: starting one takes longer than a query. */
 static child observer;
 
-/* A pipe may bring so much in pieces. */
+/* A pipe may deliver it in pieces. */
 static bool read_path(path_message *message)
 {
     size_t have = 0;
@@ -80,7 +80,7 @@ void lock_observer(const char *argument)
 {
     path_message message;
     (void)argument;
-    hang_guard(0, ""); /* it goes when its parent does */
+    hang_guard(0, ""); /* it exits with its parent */
     while (read_path(&message)) {
         uint32_t seen = locks_seen(message.path);
         check(pipe_write(process_output(), &seen, sizeof seen) == sizeof seen);
@@ -103,11 +103,11 @@ uint32_t locks_on(const char *path)
     return seen;
 }
 
-/* ---- What is said on the line -------------------------------------------- */
+/* ---- Messages ------------------------------------------------------------ */
 
 enum { RAISE_TO, RAISE_DIRECTLY, UNLOCK_ALL, SEES_RESERVED, LOCK, UNLOCK };
 
-/* Without gaps: all of its bytes are sent. */
+/* Without padding: all of its bytes are sent. */
 typedef struct request {
     uint64_t timeout_ns;
     uint32_t what;
@@ -227,7 +227,7 @@ bool partner_is_available(partner_kind kind)
 
 static sqlite3 *database;
 
-/* Whatever it brings, the state of the lock tells. */
+/* The result is ignored: the state of the lock is queried. */
 static void run_sql(const char *sql)
 {
     (void)sqlite3_exec(database, sql, NULL, NULL, NULL);
@@ -252,7 +252,7 @@ static void release_all(const char *path)
     open_database(path);
 }
 
-/* In that mode the lock of a commit stays, so that it can be looked at. */
+/* In exclusive mode the lock stays after a commit, so that it can be observed. */
 static int raise_by_sqlite(uint32_t level)
 {
     static const char *const steps[] = {"BEGIN; SELECT n FROM counter",

@@ -1,7 +1,7 @@
 /* The fixture, the checks and the small helpers of support.h. */
 #include "support.h"
 
-/* A test that takes so long hangs; under valgrind and sanitizers all is slow. */
+/* A test that takes longer has hung; valgrind and sanitizers are slow. */
 #define HANG_GUARD_SECONDS (fixture_is_slow() ? 600u : 100u)
 
 typedef struct setting {
@@ -90,7 +90,7 @@ static int open_setting(fixture *f, const setting *chosen)
     f->vfs = epio_os_vfs();
 #if EPIO_ASYNC
     if ((chosen->on & WITHOUT_LOOP) == 0) {
-        /* However busy the machine is, a poll ends where it always does. */
+        /* No budget: a poll must not depend on the load of the machine. */
         epio_loop_options options = {.size = sizeof options, .poll_budget_ns = EPIO_FOREVER};
         if (epio_loop_create(&f->loop, &options) != 0) {
             return -1;
@@ -126,9 +126,8 @@ static int open_setting(fixture *f, const setting *chosen)
     return 0;
 }
 
-/* What the case before has left open, if it was all that it found: nothing is opened between
- * two cases, and counting takes a good part of a short one where handles have to be tried
- * one by one. -1: unknown. */
+/* The open descriptors at the end of the previous case, if it leaked none: nothing is opened
+ * between two cases, and counting takes long where handles are tried one by one. -1: unknown. */
 static int descriptors_left = -1;
 
 static int set_up(void **state)
@@ -145,7 +144,7 @@ static int set_up(void **state)
     if (!test_directory_make(f->real_directory, sizeof f->real_directory)) {
         return -1;
     }
-    /* All names of the memory VFS begin with a slash. */
+    /* All names of the memory VFS start with a slash. */
     f->directory = (now->setting->on & ON_ANY_MEMORY) != 0 ? strchr(f->real_directory, '/')
                                                            : f->real_directory;
     return open_setting(f, now->setting);
@@ -182,8 +181,8 @@ static int tear_down(void **state)
     int result = 0;
     hang_guard(0, "");
     test_directory_remove(f->real_directory);
-    /* A failed test leaves ops in flight and files open; those are left alone,
-     * for the loop would rightly abort. */
+    /* A failed test leaves ops in flight and files open; these are not cleaned up, as the loop
+     * would abort. */
     if (!f->over) {
         return 0;
     }
@@ -207,8 +206,8 @@ static void run_case(void **state)
     now->fixture->over = true;
 }
 
-/* Without a loop there is no backend: what has run beside one need not beside the others.
- * A test that has no other setting may make loops of its own. */
+/* Without a loop there is no backend, so such a setting is not repeated for each backend. A test
+ * that has no other setting may create loops of its own. */
 static bool is_repetition(const fixture_test *test, const setting *one)
 {
     return (one->on & WITHOUT_LOOP) != 0 && (test->on & ~(uint32_t)WITHOUT_LOOP) != 0 &&
@@ -351,7 +350,7 @@ epio_op *track(tracked *one)
 
 #endif
 
-/* ---- Doing ------------------------------------------------------------- */
+/* ---- Ops and files ----------------------------------------------------- */
 
 #if EPIO_ASYNC
 
@@ -550,9 +549,9 @@ void check_bytes_at(const void *data, unsigned char byte, size_t len, const char
     }
 }
 
-/* ---- Small things ------------------------------------------------------ */
+/* ---- Helpers ----------------------------------------------------------- */
 
-/* splitmix64: any seed is a good one. */
+/* splitmix64: any seed will do. */
 uint64_t random_next(random_source *random)
 {
     uint64_t z = random->state += UINT64_C(0x9E3779B97F4A7C15);
@@ -579,7 +578,7 @@ void pattern_fill(void *data, size_t len, uint64_t offset)
 {
     unsigned char *bytes = data;
     for (size_t i = 0; i < len; i++) {
-        /* 251 is prime, so that neighbouring pages differ. */
+        /* 251 is prime, so that adjacent pages differ. */
         bytes[i] = (unsigned char)((offset + i) % 251 + 1);
     }
 }

@@ -1,8 +1,6 @@
-/* What the tests share: a fixture that runs one test in several settings (VFS
- * and runner), in a directory of its own that is removed afterwards, and checks
- * that say what went wrong. The checks of a library with and without its
- * asynchronous half are the same; the settings that need a loop are left out of
- * the latter. */
+/* What the tests share: a fixture that runs one test in several settings (VFS and runner), in a
+ * directory of its own, and checks that report what went wrong. Without the asynchronous half of
+ * the library the settings that need a loop are left out. */
 #ifndef EPIO_TEST_SUPPORT_H
 #define EPIO_TEST_SUPPORT_H
 
@@ -43,7 +41,7 @@
 #define ON_TRACE_MEMORY 0x1000u     /* `trace` over the memory VFS */
 #define ON_TRACE_OS_PERFORM 0x2000u /* `trace` over epio_os_vfs, epio_perform */
 
-/* The system's files in one setting, that of a loop where there is one: for what takes long. */
+/* The system's files in one setting, on a loop if there are loops: for tests that take long. */
 #define ON_OS_ONCE (EPIO_ASYNC ? ON_OS : ON_OS_PERFORM)
 
 /* Every setting whose files are the system's; every one that there is. */
@@ -74,11 +72,11 @@ typedef struct fixture {
     /* The fixture's own. */
     epio_vfs *memory_vfs;
     epio_vfs *layer;          /* `limit` or `trace`; else NULL */
-    char real_directory[512]; /* `directory`, with the drive that Windows knows it by */
-    char names[16384];        /* what fixture_path handed out */
+    char real_directory[512]; /* `directory`, with the drive letter on Windows */
+    char names[16384];        /* the paths that fixture_path returned */
     size_t names_used;
     int descriptors;
-    bool over; /* the test came to its end, or was skipped */
+    bool over; /* the test ended, or was skipped */
 } fixture;
 
 typedef struct fixture_test {
@@ -92,38 +90,35 @@ typedef struct fixture_test {
 #function, function, settings                                                              \
     }
 
-/* One of what Windows has no like of, for this reason; it is left out there. Those
- * that do not compile there are in test_*_posix.c. */
+/* A test of what Windows does not have, with the reason; it is left out there. Tests that do not
+ * compile there are in test_*_posix.c. */
 #define FIXTURE_TEST_POSIX(function, settings, reason)                                             \
     {                                                                                              \
 #function, function, SYSTEM_IS_POSIX ? (settings) : 0u                                     \
     }
 
-/* Runs each test in each of its settings; what main returns. EPIO_TEST_FILTER,
- * a pattern such as "reads*", chooses by name; with EPIO_TEST_LIST set the names are
- * only written; with EPIO_TEST_OTHER_BACKEND set a test that has settings with a loop runs
- * in those alone. */
+/* Runs each test in each of its settings; the exit status of main. EPIO_TEST_FILTER, a pattern such
+ * as "reads*", selects by name; with EPIO_TEST_LIST set the names are only printed; with
+ * EPIO_TEST_OTHER_BACKEND set a test that has settings with a loop runs in those alone. */
 int fixture_run(const char *group, const fixture_test *tests, size_t count);
 
 #define FIXTURE_RUN(group, tests) fixture_run(group, tests, sizeof(tests) / sizeof((tests)[0]))
 
-/* Leaves the test as skipped. It must have closed its files and have nothing in
- * flight. */
+/* Ends the test as skipped. It must have closed its files and have nothing in flight. */
 _Noreturn void fixture_skip(fixture *f, const char *reason);
 
-/* True where a sanitizer, valgrind or the guarded heap looks on: they have a heap and locks
- * of their own, and much to say about an abort. */
+/* True under a sanitizer, valgrind or the guarded heap, which have a heap and locks of their own
+ * and print much when a process aborts. */
 bool fixture_is_watched(void);
-/* True under valgrind, which gives out descriptors and looks for leaks in its own way. */
+/* True under valgrind, which allocates descriptors and checks for leaks in its own way. */
 bool fixture_is_emulated(void);
-/* True there, and where a call of the system's takes many times as long as elsewhere. */
+/* True there, and where a system call takes many times as long as elsewhere. */
 bool fixture_is_slow(void);
-/* How often to repeat what goes wrong only now and then: `rounds` times, a tenth of that
- * where all is slow, though not below ten; EPIO_TEST_EFFORT=N makes it N times as
- * often. */
+/* Iterations of a test whose failures are rare: `rounds`, or a tenth of that, but at least ten, on
+ * a slow system; times N with EPIO_TEST_EFFORT=N. */
 unsigned fixture_rounds(unsigned rounds);
 
-/* ---- Doing ------------------------------------------------------------- */
+/* ---- Ops and files ----------------------------------------------------- */
 
 /* Carries the op out as the setting says, and returns its result. */
 int64_t fixture_result(fixture *f, epio_op *op);
@@ -149,13 +144,13 @@ void fixture_put(fixture *f, const char *name, const void *data, size_t len);
 /* 1 if the name in the test's directory exists, else 0. */
 int64_t fixture_exists(fixture *f, const char *name);
 
-/* Fails unless all goes on, whatever failed or waits: a file is written, synced and read,
- * a timer fires, a name goes. */
+/* Checks that the VFS still works after failures or waits: writes, syncs and reads a file, deletes
+ * it, and lets a timer expire. */
 void fixture_works(fixture *f);
 
 #if EPIO_ASYNC
-/* Lets the loop do what it can do now: for what should not happen. What should
- * is waited for, since a machine may be slow. */
+/* Polls until nothing more happens at once: for checks that something does not happen. What must
+ * happen is waited for, as a machine may be slow. */
 void fixture_settle(fixture *f);
 #endif
 
@@ -182,8 +177,8 @@ epio_op *track(tracked *one);
 
 /* ---- Checking ---------------------------------------------------------- */
 
-/* These serve in a child process too, where CMocka's own checks would return to
- * the parent's list of tests. */
+/* These may be used in a child process too, where CMocka's own checks would return to the parent's
+ * list of tests. */
 #define check(condition) check_at(condition, #condition, __FILE__, __LINE__)
 
 void check_at(bool holds, const char *what, const char *source, int line);
@@ -204,14 +199,14 @@ void check_result_at(int64_t actual, int64_t expected, const char *what, const c
 #define check_op(f, op, expected)                                                                  \
     check_result_at(fixture_result(f, op), (int64_t)(expected), #op, __FILE__, __LINE__)
 
-/* The same for a failure: the op also says what the system said. */
+/* The same for a failure, and compares os_error. */
 #define check_op_fails(f, op, expected, os)                                                        \
     check_failure_at(f, op, (int64_t)(expected), os, #op, __FILE__, __LINE__)
 
 void check_failure_at(fixture *f, epio_op *op, int64_t expected, int32_t os_error, const char *what,
                       const char *source, int line);
 
-/* What the system said of a failure: this, which may be an OS_ERROR. */
+/* Compares os_error with a value that may be an OS_ERROR. */
 #define check_os_error(op, os) check_os_error_at(op, os, #op, __FILE__, __LINE__)
 
 void check_os_error_at(const epio_op *op, int32_t os_error, const char *what, const char *source,
@@ -223,14 +218,14 @@ void check_os_error_at(const epio_op *op, int32_t os_error, const char *what, co
 void check_content_at(fixture *f, const char *name, const void *data, size_t len,
                       const char *source, int line);
 
-/* Every byte is this one. */
+/* Checks that every byte has this value. */
 #define check_bytes(data, byte, len) check_bytes_at(data, byte, len, __FILE__, __LINE__)
 
 void check_bytes_at(const void *data, unsigned char byte, size_t len, const char *source, int line);
 
-/* ---- Small things ------------------------------------------------------ */
+/* ---- Helpers ----------------------------------------------------------- */
 
-/* A sequence that a seed repeats. */
+/* A pseudo-random sequence, given by its seed. */
 typedef struct random_source {
     uint64_t state;
 } random_source;
@@ -240,18 +235,17 @@ uint64_t random_next(random_source *random);
 uint64_t random_between(random_source *random, uint64_t low, uint64_t high);
 void random_fill(random_source *random, void *data, size_t len);
 
-/* Bytes that tell where in a file they belong. */
+/* Bytes that depend on their offset in the file. */
 void pattern_fill(void *data, size_t len, uint64_t offset);
 
-/* In a process of its own: a check that fails makes its status 255, and a hang its
- * end. CHILDREN_ARE has done it. */
+/* For a child process: a failed check exits with status 255, and a hang aborts. CHILDREN_ARE has
+ * called it. */
 void checks_end_the_process(void);
 
 /* ---- Other processes --------------------------------------------------- */
 
-/* Functions that run in a process of their own, which is this program started
- * anew: they know of their parent what its argument, the environment and the files
- * say, and what comes over the line. A check that fails there makes the status 255. */
+/* Functions that run in a child process, which is this program started anew: it gets data by its
+ * argument, the environment, files and pipes. A failed check there exits with status 255. */
 typedef void child_run(const char *argument);
 
 typedef struct child_function {
@@ -264,8 +258,8 @@ typedef struct child_function {
 #function, function                                                                        \
     }
 
-/* Says which functions those are; first of all in a main that has any. In a child
- * it does not return. */
+/* Registers these functions; the first call of a main that has any. In a child it does not
+ * return. */
 void children_are(const child_function *functions, size_t count, int argc, char **argv);
 
 #define CHILDREN_ARE(functions, argc, argv)                                                        \
@@ -278,17 +272,17 @@ typedef struct child {
     intptr_t errors; /* its standard error */
 } child;
 
-/* What of these is to be the parent's; the others are as the parent's own. */
+/* The streams that are pipes to the parent; the others are the parent's own. */
 #define CHILD_PIPES 0x1u  /* `to` and `from`, for pipe_write and pipe_read */
 #define CHILD_STDERR 0x2u /* `errors`, for pipe_read */
 
-/* While it runs, the test goes on. */
+/* Does not wait for it. */
 void child_start(child *one, child_run *run, const char *argument, uint32_t streams);
-/* Closes the line, and waits for it: see process_wait. */
+/* Closes its standard input, and waits for it: see process_wait. */
 int child_end(child *one);
-/* Kills it first. */
+/* Kills it, then the same. */
 void child_kill(child *one);
-/* All three in one. */
+/* Starts it and waits for it: its exit status, as above. */
 int run_in_child(child_run *run, const char *argument);
 
 #endif

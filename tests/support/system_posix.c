@@ -239,16 +239,16 @@ void descriptor_limit_restore(uint64_t before)
 {
     struct rlimit now;
     must(getrlimit(RLIMIT_NOFILE, &now) == 0, "getrlimit");
-    now.rlim_cur = (rlim_t)before; /* the hard one could not be raised again */
+    now.rlim_cur = (rlim_t)before; /* a lowered hard limit could not be raised again */
     must(setrlimit(RLIMIT_NOFILE, &now) == 0, "setrlimit");
 }
 
-/* Asks for every number below the limit: slow where that is high. */
+/* Tries every number below the limit: slow with a high limit. */
 static int probe_descriptors(void)
 {
     int limit = (int)sysconf(_SC_OPEN_MAX);
     int count = 0;
-    /* Where the limit is huge, descriptors are still given out from below. */
+    /* With a huge limit the lowest numbers are still used first. */
     if (limit < 0 || limit > 65536) {
         limit = 65536;
     }
@@ -499,7 +499,7 @@ bool handle_lock_range(intptr_t handle, uint64_t start, uint64_t len, handle_loc
     static const short types[] = {F_UNLCK, F_RDLCK, F_WRLCK};
     struct flock range = {
         .l_type = types[mode], .l_whence = SEEK_SET, .l_start = (off_t)start, .l_len = (off_t)len};
-    /* Locks of the open file: to epio, those of another process. */
+    /* Locks of the open file description: to epio, those of another process. */
     if (fcntl((int)handle, F_OFD_SETLK, &range) == 0) {
         return true;
     }
@@ -605,7 +605,7 @@ void process_set_program(const char *program)
     must(program_path != NULL, program);
 }
 
-/* Nothing here may need a lock that a thread of the parent had. */
+/* Between fork and exec: nothing may need a lock that a thread of the parent held. */
 static void become(char *const words[], const intptr_t streams[3])
 {
     for (int i = 0; i < 3; i++) {
@@ -659,7 +659,7 @@ void process_kill(test_process *one)
 void process_begin(void)
 {
     struct rlimit none = {0, 0};
-    (void)setrlimit(RLIMIT_CORE, &none); /* some are to abort */
+    (void)setrlimit(RLIMIT_CORE, &none); /* some children abort on purpose */
 }
 
 intptr_t process_input(void)

@@ -10,7 +10,7 @@
 #include <signal.h>
 #include <tlhelp32.h>
 
-/* What processes that did not end by themselves leave as their exit code. */
+/* Exit codes of processes that did not exit by themselves. */
 #define CODE_ABORTED 0xE0A80000u
 #define CODE_KILLED 0xE0A80001u
 
@@ -207,7 +207,7 @@ int64_t system_time_ns(void)
     return (ticks - INT64_C(116444736000000000)) * 100;
 }
 
-/* Sleep counts whole ticks, so the last of the time goes by looking at the clock. */
+/* Sleep counts whole ticks, so the rest is spent polling the clock. */
 void sleep_ns(uint64_t nanoseconds)
 {
     uint64_t end = system_monotonic_ns() + nanoseconds;
@@ -264,8 +264,8 @@ static void start_thread_pool(void)
     CloseThreadpoolTimer(timer);
 }
 
-/* What ends a program, a test's or its child's, is said on stderr: the debug run-time library
- * of Microsoft's would show a window and wait for a click, even before SIGABRT. */
+/* Errors that end a program are printed on stderr: Microsoft's debug run-time library would open a
+ * window, even before SIGABRT, and wait for a click. */
 static void show_no_windows(void)
 {
     (void)SetErrorMode(SEM_FAILCRITICALERRORS | SEM_NOGPFAULTERRORBOX);
@@ -313,7 +313,7 @@ int64_t system_peak_memory(void)
     return (int64_t)counters.PeakPagefileUsage;
 }
 
-/* Memory is all that limits it. */
+/* Limited by memory only. */
 bool descriptor_limit_raise(uint64_t count, uint64_t *before)
 {
     *before = count;
@@ -345,7 +345,7 @@ static int count_one_by_one(void)
 int count_descriptors(void)
 {
     DWORD count = 0;
-    epio__events_close(); /* as many as there once were calls at the same time */
+    epio__events_close(); /* a pool, as large as calls were concurrent */
     if (GetProcessHandleCount(GetCurrentProcess(), &count) && count > 0) {
         return (int)count;
     }
@@ -367,7 +367,7 @@ bool test_directory_make(char *directory, size_t len)
     for (char *at = path; *at != '\0'; at++) {
         *at = *at == '\\' ? '/' : *at;
     }
-    /* A process that was killed may have left one, and its number come again. */
+    /* A killed process may have left one with the same number. */
     for (int tries = 0; tries < 1000; tries++) {
         int written = snprintf(directory, len, "%sepio-test-%lx-%x", path,
                                (unsigned long)GetCurrentProcessId(), number++);
@@ -589,8 +589,7 @@ intptr_t handle_duplicate(intptr_t handle)
     return (intptr_t)other;
 }
 
-/* Whatever the handle is, bound to a port or not: the call ends here, and leaves
- * no packet. */
+/* For handles bound to a port or not: the call completes here and posts no packet. */
 typedef BOOL(WINAPI *transfer_call)(HANDLE handle, void *data, DWORD len, OVERLAPPED *overlapped);
 
 static BOOL WINAPI call_read(HANDLE handle, void *data, DWORD len, OVERLAPPED *overlapped)
@@ -731,8 +730,7 @@ static bool call_range(intptr_t handle, uint64_t start, uint64_t len, handle_loc
     return transfer(handle, call_lock, &range, 0, start) >= 0;
 }
 
-/* What is taken, so that all of a handle can be given up: UnlockFileEx wants to be
- * told each range. */
+/* The locked ranges, for handle_unlock_all: UnlockFileEx needs each of them. */
 static struct {
     intptr_t handle; /* 0: a free entry */
     uint64_t start;
@@ -830,7 +828,7 @@ void shared_memory_unmap(void *memory, size_t len)
 
 /* ---- Pipes --------------------------------------------------------------- */
 
-/* Named, for only those can be overlapped. */
+/* Named, as anonymous pipes cannot be overlapped. */
 static void make_pipe(intptr_t ends[2], DWORD first_access, DWORD second_access)
 {
     static volatile LONG number;
@@ -854,7 +852,7 @@ void pipe_make(intptr_t ends[2])
     make_pipe(ends, PIPE_ACCESS_INBOUND, GENERIC_WRITE | FILE_READ_ATTRIBUTES);
 }
 
-/* Not overlapped: so the C library can use it. */
+/* Not overlapped, for the C library. */
 void pipe_make_plain(intptr_t ends[2])
 {
     HANDLE made[2];
@@ -896,7 +894,7 @@ void process_set_program(const char *program)
     (void)program; /* the system knows */
 }
 
-/* As the C library of the new process will take it apart again. */
+/* Quoted as the C library of the new process parses it. */
 static void append_word(char *line, size_t size, const char *word)
 {
     size_t at = strlen(line);
@@ -918,7 +916,7 @@ static void append_word(char *line, size_t size, const char *word)
     line[at] = '\0';
 }
 
-/* A copy that the new process inherits; of its own streams where there is none. */
+/* An inheritable duplicate; of this process's own stream where there is none. */
 static HANDLE inheritable(intptr_t stream, DWORD standard)
 {
     HANDLE from = stream != NO_HANDLE ? handle_of(stream) : GetStdHandle(standard);
@@ -992,7 +990,7 @@ void process_kill(test_process *one)
 static void end_by_abort(int signal_number)
 {
     (void)signal_number;
-    (void)fflush(stderr); /* as the abort of the C library does */
+    (void)fflush(stderr); /* like abort */
     (void)TerminateProcess(GetCurrentProcess(), CODE_ABORTED);
 }
 
