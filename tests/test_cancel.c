@@ -80,12 +80,12 @@ static int64_t running(op_fixture *fx, const op_kind *kind, tracked *one, cancel
 /* The worker has completed it, but it is not delivered. */
 static int64_t completed(op_fixture *fx, const op_kind *kind, tracked *one, cancel_origin by)
 {
-    uint64_t deadline = now_ns() + 10 * MILLISECOND;
+    uint64_t deadline = system_monotonic_ns() + 10 * MILLISECOND;
     gate_shut(fx);
     epio_submit(&one->op);
     op_fixture_run_until_waiting(fx, 1);
     gate_open(fx);
-    while (now_ns() < deadline || gate_waiting(fx) != 0) {
+    while (system_monotonic_ns() < deadline || gate_waiting(fx) != 0) {
         thread_yield();
     }
     op_fixture_cancel(fx, by, &one->op);
@@ -477,8 +477,8 @@ typedef struct canceller {
 
 static void spin(random_source *random, uint64_t most)
 {
-    uint64_t until = now_ns() + random_between(random, 0, most);
-    while (now_ns() < until) {
+    uint64_t until = system_monotonic_ns() + random_between(random, 0, most);
+    while (system_monotonic_ns() < until) {
     }
 }
 
@@ -538,7 +538,8 @@ typedef struct race {
 /* On a busy machine each round takes very long: a second of them is enough. */
 static bool race_continues(const race *r, unsigned round, unsigned rounds)
 {
-    return round < fixture_rounds(rounds) && (round < rounds / 20 || now_ns() < r->until);
+    return round < fixture_rounds(rounds) &&
+           (round < rounds / 20 || system_monotonic_ns() < r->until);
 }
 
 /* Prepares an op of a random kind and returns its result without a cancel; EPIO_EPENDING: it would
@@ -596,7 +597,7 @@ static void race_setup(race *r, op_fixture *fx, fixture *f)
     epio_op op = {0};
     intptr_t ends[2];
     memset(r, 0, sizeof *r);
-    r->until = now_ns() + fixture_rounds(1) * SECOND;
+    r->until = system_monotonic_ns() + fixture_rounds(1) * SECOND;
     op_fixture_setup(fx, f);
     r->fx = fx;
     check_result(epio_semaphore_create(&r->semaphore, 2), 0);

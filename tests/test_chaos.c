@@ -9,7 +9,6 @@
 
 #include <stdatomic.h>
 
-#define MILLISECOND UINT64_C(1000000)
 #define OWNERS 3
 #define FILES 4
 #define LOCKED 2
@@ -32,11 +31,6 @@ static void require_seeded_at(bool holds, const char *what, int line)
                       what, (unsigned long long)chaos_seed);
         abort();
     }
-}
-
-static uint64_t now_ns(void)
-{
-    return system_monotonic_ns();
 }
 
 /* ---- Shared state ------------------------------------------------------------ */
@@ -484,7 +478,8 @@ static void *run_owner(void *argument)
     open_locked(one);
     atomic_store(&one->open, 1);
     /* On a slow machine the opens may have taken all the time. */
-    for (unsigned steps = 0; steps < LEAST_STEPS || now_ns() < one->deadline; steps++) {
+    for (unsigned steps = 0; steps < LEAST_STEPS || system_monotonic_ns() < one->deadline;
+         steps++) {
         step(one);
     }
     while (atomic_load(&one->guests_left) == 0) {
@@ -537,7 +532,7 @@ static void use_guest_region(guest_thread *one, owner *host)
 static void *advance(void *argument)
 {
     guest_thread *one = argument;
-    while (now_ns() < one->deadline) {
+    while (system_monotonic_ns() < one->deadline) {
         owner *host = &one->owners[random_between(&one->random, 0, OWNERS)];
         if (atomic_load(&host->open) != 0) {
             use_guest_region(one, host);
@@ -556,7 +551,8 @@ static void run_once(fixture *f, uint64_t seed, uint64_t duration)
     epio_semaphore *semaphore = NULL;
     owner *owners = calloc(OWNERS, sizeof *owners);
     test_thread threads[OWNERS], traveller;
-    guest_thread visitor = {.owners = owners, .random = {seed}, .deadline = now_ns() + duration};
+    guest_thread visitor = {
+        .owners = owners, .random = {seed}, .deadline = system_monotonic_ns() + duration};
     require_seeded(owners != NULL);
     require_seeded(epio_semaphore_create(&semaphore, PERMITS) == 0);
     epio_semaphore_limit_bytes(semaphore, 2 * REGION);
@@ -587,13 +583,13 @@ static uint64_t number_of(const char *variable, uint64_t otherwise)
 
 static void everything_at_once(fixture *f)
 {
-    uint64_t end = now_ns() + number_of("EPIO_TEST_SECONDS", 1) * 1000 * MILLISECOND;
-    chaos_seed = number_of("EPIO_TEST_SEED", now_ns());
+    uint64_t end = system_monotonic_ns() + number_of("EPIO_TEST_SECONDS", 1) * 1000 * MILLISECOND;
+    chaos_seed = number_of("EPIO_TEST_SEED", system_monotonic_ns());
     print_message("EPIO_TEST_SEED=%llu\n", (unsigned long long)chaos_seed);
     do {
         run_once(f, chaos_seed, 300 * MILLISECOND);
         chaos_seed++;
-    } while (now_ns() < end);
+    } while (system_monotonic_ns() < end);
 }
 
 static const fixture_test tests[] = {

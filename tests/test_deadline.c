@@ -8,7 +8,7 @@
 
 static void check_took(uint64_t started, uint64_t at_least, uint64_t at_most)
 {
-    uint64_t took = now_ns() - started;
+    uint64_t took = system_monotonic_ns() - started;
     check(took >= at_least);
     check(took <= (fixture_is_slow() ? at_most + 20 * SECOND : at_most));
 }
@@ -29,7 +29,7 @@ static int64_t queued(op_fixture *fx, const op_kind *kind, tracked *one)
     gate_shut(fx);
     fillers_submit(fx, &all, kind->lane);
     one->op.timeout_ns = SHORTLY;
-    uint64_t started = now_ns();
+    uint64_t started = system_monotonic_ns();
     epio_submit(&one->op);
     if (kind->cannot_be_cancelled) {
         op_fixture_run_for(fx, 2 * SHORTLY);
@@ -198,10 +198,10 @@ static void of_what_waits(fixture *f)
         print_message("%s\n", wait->name);
         track(&one);
         one.op.timeout_ns = 20 * MILLISECOND;
-        uint64_t started = now_ns();
+        uint64_t started = system_monotonic_ns();
         wait->begin(&fx, &one.op);
         if (one.calls == 0 && !epio_op_pending(&one.op)) {
-            started = now_ns();
+            started = system_monotonic_ns();
             epio_submit(&one.op);
         }
         op_fixture_run_until_done(&fx, &one);
@@ -297,7 +297,7 @@ static void counts_from_the_submit(fixture *f)
     one.op.timeout_ns = 20 * MILLISECOND;
     (void)epio_sleep(&one.op, fx.os, HOUR);
     op_fixture_run_for(&fx, 40 * MILLISECOND);
-    uint64_t started = now_ns();
+    uint64_t started = system_monotonic_ns();
     epio_submit(&one.op);
     op_fixture_run_until_done(&fx, &one);
     check_took(started, 20 * MILLISECOND, 2 * SECOND);
@@ -311,7 +311,7 @@ static void of_sleeps_of_all_lengths(fixture *f)
     op_fixture fx;
     tracked all[40];
     op_fixture_setup(&fx, f);
-    uint64_t started = now_ns();
+    uint64_t started = system_monotonic_ns();
     for (uint64_t i = 0; i < 40; i++) {
         track(&all[i]);
         all[i].op.timeout_ns = 100 * MILLISECOND;
@@ -390,7 +390,7 @@ static void limits_what_waits_in_perform(fixture *f)
     epio_op op = {0};
     intptr_t ends[2];
     epio_semaphore *semaphore;
-    uint64_t started = now_ns();
+    uint64_t started = system_monotonic_ns();
     pipe_make(ends);
     check_result(epio_perform(epio_adopt(&op, f->vfs, ends[0], 0)), 0);
     epio_file *stream = op.file;

@@ -6,7 +6,6 @@
 #include <stdatomic.h>
 
 #define BLOCK 4096u
-#define MILLISECOND UINT64_C(1000000)
 #define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
 
 /* ---- Blocks in flight ---------------------------------------------------- */
@@ -103,18 +102,6 @@ static void check_blocks(const transfers *all)
 /* ---- Files --------------------------------------------------------------- */
 
 /* Not every file system has direct transfers. */
-static epio_file *open_direct(fixture *f, const char *name)
-{
-    epio_op op = {0};
-    int64_t result = fixture_result(f, epio_open(&op, f->vfs, fixture_path(f, name),
-                                                 READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_DIRECT));
-    if (result == EPIO_EINVAL || result == EPIO_ENOTSUP) {
-        fixture_skip(f, "this file system offers no direct I/O");
-    }
-    check_result(result, 0);
-    return op.file;
-}
-
 static void fill_file(fixture *f, const char *name, uint64_t len)
 {
     unsigned char *data = malloc((size_t)len);
@@ -140,7 +127,7 @@ static epio_file *open_uncached(fixture *f, const char *name)
 static void many_direct_transfers_at_once(fixture *f)
 {
     transfers all;
-    epio_file *file = open_direct(f, "file");
+    epio_file *file = fixture_open_direct(f, "file", READ_WRITE | EPIO_OPEN_CREATE);
     transfers_make(&all, f, file, fixture_is_slow() ? 400 : 3000);
     submit_all(&all, submit_write);
     wait_for_all(&all);
@@ -181,7 +168,7 @@ static void submit_again(epio_op *op)
 static void direct_reads_follow_one_another(fixture *f)
 {
     transfers all;
-    epio_file *file = open_direct(f, "file");
+    epio_file *file = fixture_open_direct(f, "file", READ_WRITE | EPIO_OPEN_CREATE);
     transfers_make(&all, f, file, 16);
     submit_all(&all, submit_write);
     wait_for_all(&all);
@@ -205,7 +192,7 @@ static void a_read_beyond_the_end_is_short(fixture *f)
     uint64_t len = 2 * BLOCK + 100;
     fill_file(f, "file", len);
     pattern_fill(wanted, sizeof wanted, 0);
-    epio_file *direct = open_direct(f, "file");
+    epio_file *direct = fixture_open_direct(f, "file", READ_WRITE | EPIO_OPEN_CREATE);
     check_op(f, epio_read(&op, direct, data, sizeof data, 0), len);
     check(memcmp(data, wanted, (size_t)len) == 0);
     check_op(f, epio_read(&op, direct, data, BLOCK, 2 * BLOCK), 100);
@@ -254,7 +241,7 @@ static void a_read_across_the_end_of_a_growing_file(fixture *f)
     epio_op op = {0};
     fill_file(f, "file", SHORT_LEN);
     pattern_fill(wanted, sizeof wanted, 0);
-    epio_file *direct = open_direct(f, "file");
+    epio_file *direct = fixture_open_direct(f, "file", READ_WRITE | EPIO_OPEN_CREATE);
     check_result(epio_perform(epio_open(&op, epio_os_vfs(), fixture_path(f, "file"), READ_WRITE)),
                  0);
     other.file = op.file;
@@ -290,7 +277,7 @@ static void direct_parts(fixture *f)
     static unsigned char wanted[PARTS * BLOCK];
     epio_iovec parts[PARTS];
     epio_op op = {0};
-    epio_file *file = open_direct(f, "file");
+    epio_file *file = fixture_open_direct(f, "file", READ_WRITE | EPIO_OPEN_CREATE);
     for (unsigned i = 0; i < PARTS; i++) { /* not in the order of memory */
         parts[i].base = data[(i * 2) % PARTS];
         parts[i].len = BLOCK;
@@ -316,7 +303,7 @@ static void a_sync_covers_direct_writes(fixture *f)
     transfers all;
     epio_op sync = {0};
     int synced = 0;
-    epio_file *file = open_direct(f, "file");
+    epio_file *file = fixture_open_direct(f, "file", READ_WRITE | EPIO_OPEN_CREATE);
     transfers_make(&all, f, file, 64);
     submit_all(&all, submit_write);
     epio_submit(epio_sync(count_delivery(&sync, &synced), file, EPIO_SYNC_FULL));
@@ -334,7 +321,7 @@ static void a_close_waits_for_direct_writes(fixture *f)
 {
     transfers all;
     epio_op close = {0};
-    epio_file *file = open_direct(f, "file");
+    epio_file *file = fixture_open_direct(f, "file", READ_WRITE | EPIO_OPEN_CREATE);
     transfers_make(&all, f, file, 64);
     submit_all(&all, submit_write);
     check_result(epio_wait(epio_close(&close, file)), 0);
@@ -346,7 +333,7 @@ static void a_close_waits_for_direct_writes(fixture *f)
 static void cancelled_direct_transfers_end_once(fixture *f)
 {
     transfers all;
-    epio_file *file = open_direct(f, "file");
+    epio_file *file = fixture_open_direct(f, "file", READ_WRITE | EPIO_OPEN_CREATE);
     transfers_make(&all, f, file, 2000);
     submit_all(&all, submit_write);
     wait_for_all(&all);
@@ -375,7 +362,7 @@ static void a_closed_loop_delivers_direct_transfers(fixture *f)
     epio_loop *loop = NULL;
     epio_op op = {0};
     check_result(epio_loop_create(&loop, NULL), 0);
-    fixture_close(f, open_direct(f, "file"));
+    fixture_close(f, fixture_open_direct(f, "file", READ_WRITE | EPIO_OPEN_CREATE));
     check_result(epio_wait(epio_open(&op, epio_loop_vfs(loop), fixture_path(f, "file"),
                                      READ_WRITE | EPIO_OPEN_DIRECT)),
                  0);
@@ -404,7 +391,7 @@ static void direct_transfers_of_a_detached_loop(fixture *f)
 {
     transfers all;
     test_thread thread;
-    epio_file *file = open_direct(f, "file");
+    epio_file *file = fixture_open_direct(f, "file", READ_WRITE | EPIO_OPEN_CREATE);
     transfers_make(&all, f, file, 300);
     submit_all(&all, submit_write);
     (void)epio_loop_poll(f->loop, 0, 1);
@@ -430,7 +417,7 @@ static void direct_reads_of_another_thread(fixture *f)
 {
     transfers all;
     test_thread thread;
-    epio_file *file = open_direct(f, "file");
+    epio_file *file = fixture_open_direct(f, "file", READ_WRITE | EPIO_OPEN_CREATE);
     transfers_make(&all, f, file, 200);
     submit_all(&all, submit_write);
     wait_for_all(&all);
@@ -460,7 +447,7 @@ static void the_disk_and_a_stream_at_once(fixture *f)
     intptr_t ends[2];
     char letter = 0;
     epio_op adopt = {0}, read = {0};
-    epio_file *file = open_direct(f, "file");
+    epio_file *file = fixture_open_direct(f, "file", READ_WRITE | EPIO_OPEN_CREATE);
     pipe_make(ends);
     check_op(f, epio_adopt(&adopt, f->vfs, ends[0], EPIO_OPEN_READ), 0);
     epio_file *pipe = adopt.file;
@@ -495,7 +482,7 @@ static void the_disk_and_a_stream_at_once(fixture *f)
 static void the_handle_signals_direct_reads(fixture *f)
 {
     transfers all;
-    epio_file *file = open_direct(f, "file");
+    epio_file *file = fixture_open_direct(f, "file", READ_WRITE | EPIO_OPEN_CREATE);
     transfers_make(&all, f, file, 64);
     submit_all(&all, submit_write);
     intptr_t handle = epio_loop_handle(f->loop); /* with some in flight already */
@@ -533,7 +520,7 @@ static void an_embedded_loop_is_detached(fixture *f)
 {
     transfers all;
     test_thread thread;
-    epio_file *file = open_direct(f, "file");
+    epio_file *file = fixture_open_direct(f, "file", READ_WRITE | EPIO_OPEN_CREATE);
     transfers_make(&all, f, file, 64);
     handle_of_loop = epio_loop_handle(f->loop);
     check(handle_of_loop >= 0);

@@ -9,16 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MILLISECOND UINT64_C(1000000)
-
 #define SILENCE_MS 30
-
-static void pause_ns(uint64_t nanoseconds)
-{
-    struct timespec time = {.tv_sec = (int32_t)(nanoseconds / 1000000000),
-                            .tv_nsec = (int32_t)(nanoseconds % 1000000000)};
-    (void)nanosleep(&time, NULL);
-}
 
 static int handle_of(fixture *f)
 {
@@ -135,7 +126,7 @@ static void wait_for_workers_to_leave(const task_list *before)
 {
     size_t threads = 2;
     for (int i = 0; i < 100 && threads > 1; i++) {
-        pause_ns(100 * MILLISECOND);
+        sleep_ns(100 * MILLISECOND);
         (void)switches(before, &threads);
     }
     check(threads <= 1);
@@ -176,12 +167,26 @@ static void nothing_wakes_while_idle(fixture *f)
 }
 
 /* A loop that sleeps without a host does not wake either. */
-static void *poll_for_a_while(void *argument)
+static void *poll_until_woken(void *argument)
 {
     fixture *f = argument;
-    require(epio_loop_poll(f->loop, 300 * MILLISECOND, 0) == 0);
+    require(epio_loop_poll(f->loop, 3600000 * MILLISECOND, 0) == 0);
     epio_loop_detach(f->loop);
     return NULL;
+}
+
+/* A thread that waits for a processor comes to its sleep late. */
+static uint64_t switches_once_asleep(const task_list *before, size_t *threads)
+{
+    uint64_t earlier, count = 0;
+    int unchanged = 0;
+    for (int i = 0; i < 200 && unchanged < 5; i++) {
+        earlier = count;
+        sleep_ns(20 * MILLISECOND);
+        count = switches(before, threads);
+        unchanged = count == earlier && count > 0 ? unchanged + 1 : 0;
+    }
+    return count;
 }
 
 static void nothing_wakes_while_it_sleeps(fixture *f)
@@ -193,12 +198,12 @@ static void nothing_wakes_while_it_sleeps(fixture *f)
     list_tasks(&before);
     epio_submit(epio_sleep(&op, f->vfs, 3600000 * MILLISECOND));
     epio_loop_detach(f->loop);
-    check(pthread_create(&thread, NULL, poll_for_a_while, f) == 0);
-    pause_ns(50 * MILLISECOND);
-    uint64_t count = switches(&before, &threads);
-    pause_ns(200 * MILLISECOND);
+    check(pthread_create(&thread, NULL, poll_until_woken, f) == 0);
+    uint64_t count = switches_once_asleep(&before, &threads);
+    sleep_ns(200 * MILLISECOND);
     check(threads == 1);
     check(switches(&before, &threads) == count);
+    epio_loop_wake(f->loop);
     check(pthread_join(thread, NULL) == 0);
     epio_cancel(&op);
     check_result(epio_loop_poll(f->loop, 0, 0), 1);
@@ -247,7 +252,7 @@ static void wait_until_all_sleep(const wakeup_watch *watch)
     uint64_t count = 0, before = 1;
     for (int i = 0; i < 20 && count != before; i++) {
         before = count;
-        pause_ns(50 * MILLISECOND);
+        sleep_ns(50 * MILLISECOND);
         count = switches_of_all(&watch->tasks);
     }
 }
@@ -261,7 +266,7 @@ static void *watch_silence(void *argument)
     uint64_t sleeper = clock_ns(watch->sleeper);
     uint64_t self = clock_ns(CLOCK_THREAD_CPUTIME_ID);
     uint64_t process = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-    pause_ns(LONG_SILENCE);
+    sleep_ns(LONG_SILENCE);
     watch->process_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - process;
     watch->watch_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - self;
     watch->sleeper_ns = clock_ns(watch->sleeper) - sleeper;
@@ -322,7 +327,7 @@ static void nothing_wakes_with_many_files_open(fixture *f)
         (void)epio_loop_poll(f->loop, 100 * MILLISECOND, 0);
     }
     check(worker_threads(f->loop) == 0);
-    pause_ns(20 * MILLISECOND); /* until ended threads are gone */
+    sleep_ns(20 * MILLISECOND); /* until ended threads are gone */
     memset(&watch, 0, sizeof watch);
     watch.loop = f->loop;
     list_tasks(&watch.tasks);

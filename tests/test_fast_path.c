@@ -6,7 +6,6 @@
 
 #define READS 40
 #define BYTES 100
-#define MILLISECOND UINT64_C(1000000)
 
 typedef struct reads {
     epio_op ops[READS];

@@ -7,7 +7,6 @@
 
 #include <stdatomic.h>
 
-#define MILLISECOND UINT64_C(1000000)
 #define SECOND (1000 * MILLISECOND)
 
 /* ---- A layer ------------------------------------------------------------ */
@@ -226,12 +225,6 @@ static epio_file *open_on(fixture *f, epio_vfs *vfs, const char *name)
              0);
     check(op.file->vfs == vfs);
     return op.file;
-}
-
-static void settle(fixture *f)
-{
-    while (epio_loop_poll(f->loop, 5 * MILLISECOND, 0) > 0) {
-    }
 }
 
 /* ---- Alarms -------------------------------------------------------------- */
@@ -511,7 +504,7 @@ static void result_is_pending_while_sent_again(fixture *f)
     check_result(op.result, EPIO_EPENDING);
     epio_complete(kept, EPIO_EIO);
     kept = NULL;
-    settle(f);
+    fixture_settle(f);
     check(kept == &op && layers[0].arrived[EPIO_KIND_READ] == 2);
     check_result(layers[1].seen, EPIO_EIO);
     check_result(op.result, EPIO_EPENDING);
@@ -556,12 +549,12 @@ static void cancel_reaches_the_current_holder(fixture *f)
     for (size_t holder = 0; holder < 3; holder++) {
         layers[holder].hooks[EPIO_KIND_READ] = keep;
         epio_submit(epio_read(&op, file, &byte, 1, 0));
-        settle(f);
+        fixture_settle(f);
         check(kept == &op && op.vfs == &layers[holder].base);
         epio_cancel(&op);
         epio_cancel(&op);
         check(kept == NULL);
-        settle(f);
+        fixture_settle(f);
         check_result(op.result, EPIO_ECANCELED);
         for (size_t i = 0; i < 3; i++) {
             check(layers[i].cancels == (i == holder ? 1u : 0u));
@@ -589,9 +582,9 @@ static void forward_ends_what_was_cancelled(fixture *f)
     layers[1].hooks[EPIO_KIND_READ] = keep;
     epio_file *file = open_on(f, &layers[1].base, "data");
     epio_submit(epio_read(&op, file, &byte, 1, 0));
-    settle(f);
+    fixture_settle(f);
     epio_cancel(&op);
-    settle(f);
+    fixture_settle(f);
     check(epio_op_pending(&op) && layers[1].cancels == 1);
     pass_on(&layers[1], kept);
     check_result(epio_wait(&op), EPIO_ECANCELED);
@@ -638,7 +631,7 @@ static void op_is_tried_again(fixture *f)
     op.timeout_ns = 10 * MILLISECOND;
     check_op(f, epio_write(&op, file, &byte, 1, 0), EPIO_ETIMEDOUT);
     epio_submit(epio_write(&op, file, &byte, 1, 0));
-    settle(f);
+    fixture_settle(f);
     check(epio_op_pending(&op));
     check_result(op.result, EPIO_EPENDING);
     epio_cancel(&op);
@@ -740,7 +733,7 @@ static void op_completes_at_its_time(fixture *f)
     op.timeout_ns = 10 * MILLISECOND;
     check_op(f, epio_read(&op, file, &byte, 1, 0), EPIO_ETIMEDOUT);
     epio_submit(epio_read(&op, file, &byte, 1, 0));
-    settle(f);
+    fixture_settle(f);
     epio_cancel(&op);
     check_result(epio_wait(&op), EPIO_ECANCELED);
     check(one.cancels == 0); /* the core cancels it alone */
@@ -763,7 +756,7 @@ static void delay_after_a_cancel_ends_at_once(fixture *f)
             op.timeout_ns = 1;
         }
         epio_submit(epio_read(&op, file, &byte, 1, 0));
-        settle(f);
+        fixture_settle(f);
         if (i == 0) {
             epio_cancel(&op);
         }
@@ -856,7 +849,7 @@ static void resumed_op_is_submitted_again(fixture *f)
     one.hooks[EPIO_KIND_WRITE] = keep;
     epio_file *file = open_on(f, &one.base, "data");
     epio_submit(epio_write(&op, file, &byte, 1, 0));
-    settle(f);
+    fixture_settle(f);
     check(kept == &op && one.arrived[EPIO_KIND_WRITE] == 1);
     one.hooks[EPIO_KIND_WRITE] = NULL;
     epio_resume(kept);

@@ -6,13 +6,6 @@
 
 #include <stdatomic.h>
 
-#define MILLISECOND UINT64_C(1000000)
-
-static void pause_ns(uint64_t nanoseconds)
-{
-    sleep_ns(nanoseconds);
-}
-
 /* A limit of its own over the fixture's VFS, or over a fault layer on that. */
 typedef struct limit_fixture {
     fixture *f;
@@ -70,7 +63,7 @@ static int64_t count_running(epio_op *op)
     while (now > most && !atomic_compare_exchange_weak(&most_running, &most, now)) {
     }
     require(now <= atomic_load(&allowed));
-    pause_ns(MILLISECOND);
+    sleep_ns(MILLISECOND);
     (void)atomic_fetch_sub(&running, 1);
     return 1;
 }

@@ -277,11 +277,11 @@ static void a_writer_is_not_starved_between_processes(fixture *f)
     check_result(partner_raise_to(&writer, EPIO_LOCK_RESERVED), EPIO_LOCK_RESERVED);
     partner_send_lock(&writer, EPIO_LOCK_EXCLUSIVE, WAIT, 20 * SECOND);
     /* The readers unlock and lock in turn, so that without PENDING there would always be one. */
-    uint64_t deadline = now_ns() + 20 * SECOND;
+    uint64_t deadline = system_monotonic_ns() + 20 * SECOND;
     size_t readers = 3;
     for (size_t round = 0; readers > 0; round++) {
         epio_op op = {0};
-        check(now_ns() < deadline);
+        check(system_monotonic_ns() < deadline);
         sleep_us(1000);
         epio_file *file = files[round % 3];
         if (epio_file_lock_level(file) == EPIO_LOCK_NONE) {
@@ -454,9 +454,9 @@ static void a_deadlock_over_two_files_ends_at_the_deadline(fixture *f)
     check_result(partner_raise_to(&other, EPIO_LOCK_EXCLUSIVE), EPIO_LOCK_EXCLUSIVE);
     for (size_t i = 0; i < 2; i++) {
         epio_op op = {.timeout_ns = 30 * MILLISECOND};
-        uint64_t started = now_ns();
+        uint64_t started = system_monotonic_ns();
         check_op(f, epio_lock(&op, here[i], EPIO_LOCK_SHARED, WAIT), EPIO_ETIMEDOUT);
-        uint64_t took = now_ns() - started;
+        uint64_t took = system_monotonic_ns() - started;
         check(took >= 30 * MILLISECOND);
         check(took < (fixture_is_slow() ? 20 * SECOND : 2 * SECOND));
         fixture_close(f, here[i]);
@@ -726,17 +726,17 @@ static void start_member(child *one, size_t number, const char *path)
 static void wait_for_progress(shared_state *shared, uint64_t rounds)
 {
     uint64_t goals[CROWD];
-    uint64_t deadline = now_ns() + (fixture_is_slow() ? 300 : 60) * SECOND;
+    uint64_t deadline = system_monotonic_ns() + (fixture_is_slow() ? 300 : 60) * SECOND;
     for (size_t i = 0; i < CROWD; i++) {
         goals[i] = atomic_load(&shared->done[i]) + rounds;
     }
     for (size_t i = 0; i < CROWD; i++) {
         while (atomic_load(&shared->done[i]) < goals[i]) {
-            if (now_ns() >= deadline) {
+            if (system_monotonic_ns() >= deadline) {
                 print_error("process %u (%s) is stuck\n", (unsigned)i,
                             is_by_sqlite(i) ? "SQLite" : "epio");
             }
-            check(now_ns() < deadline);
+            check(system_monotonic_ns() < deadline);
             sleep_us(1000);
         }
     }
@@ -765,7 +765,7 @@ static void check_counters(const char *path, shared_state *shared, const uint64_
 
 static void many_processes_lose_no_update(fixture *f)
 {
-    uint64_t seed = number_from("EPIO_TEST_SEED", now_ns());
+    uint64_t seed = number_from("EPIO_TEST_SEED", system_monotonic_ns());
     uint64_t rounds = number_from("EPIO_TEST_KILLS", fixture_rounds(10));
     random_source random = {.state = seed};
     child processes[CROWD];

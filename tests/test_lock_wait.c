@@ -45,19 +45,19 @@ static void poll_now(fixture *f)
 /* For what depends on other threads or on time. */
 static void run_until_done(fixture *f, tracked *one)
 {
-    uint64_t deadline = now_ns() + 10 * SECOND;
+    uint64_t deadline = system_monotonic_ns() + 10 * SECOND;
     while (one->calls == 0) {
-        check(now_ns() < deadline);
+        check(system_monotonic_ns() < deadline);
         (void)epio_loop_poll(f->loop, 10 * MILLISECOND, 0);
     }
 }
 
 static void run_for(fixture *f, uint64_t nanoseconds)
 {
-    uint64_t deadline = now_ns() + nanoseconds;
+    uint64_t deadline = system_monotonic_ns() + nanoseconds;
     do {
         (void)epio_loop_poll(f->loop, MILLISECOND, 0);
-    } while (now_ns() < deadline);
+    } while (system_monotonic_ns() < deadline);
 }
 
 /* ---- Locks of another process, for epio --------------------------------------- */
@@ -555,11 +555,11 @@ static void by_deadline(wait_fixture *s)
     tracked one;
     (void)track(&one);
     one.op.timeout_ns = 2 * SHORTLY;
-    uint64_t started = now_ns();
+    uint64_t started = system_monotonic_ns();
     submit_lock(&one, s->waiter, s->step->wanted);
     check_waits(s);
     run_until_done(s->f, &one);
-    check(now_ns() - started >= 2 * SHORTLY);
+    check(system_monotonic_ns() - started >= 2 * SHORTLY);
     check_result(one.result, EPIO_ETIMEDOUT);
     check_result(one.op.os_error, 0);
 }
@@ -575,10 +575,10 @@ static void *perform_with_deadline(void *argument)
 {
     wait_fixture *s = argument;
     epio_op op = {.timeout_ns = SHORTLY};
-    uint64_t started = now_ns();
+    uint64_t started = system_monotonic_ns();
     check_result(epio_perform(epio_lock(&op, s->waiter, s->step->wanted, WAIT)), EPIO_ETIMEDOUT);
     check_result(op.os_error, 0);
-    check(now_ns() - started >= SHORTLY);
+    check(system_monotonic_ns() - started >= SHORTLY);
     return NULL;
 }
 
@@ -1366,9 +1366,9 @@ static void another_thread_waits(fixture *f)
     thread_start(&thread, wait_elsewhere, file);
     run_for(f, SHORTLY);
     unlock_to(holder, EPIO_LOCK_NONE);
-    uint64_t deadline = now_ns() + 10 * SECOND;
+    uint64_t deadline = system_monotonic_ns() + 10 * SECOND;
     while (epio_file_lock_level(file) != EPIO_LOCK_SHARED || epio_loop_pending(f->loop) != 0) {
-        check(now_ns() < deadline);
+        check(system_monotonic_ns() < deadline);
         (void)epio_loop_poll(f->loop, MILLISECOND, 0);
     }
     (void)thread_join(thread);

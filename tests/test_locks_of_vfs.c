@@ -4,8 +4,6 @@
 
 #include <epio/locks.h>
 
-#define MILLISECOND UINT64_C(1000000)
-
 /* ---- A VFS of one file that only has locks --------------------------------- */
 
 typedef struct locked_vfs {

@@ -357,20 +357,12 @@ static intptr_t open_handle(fixture *f, const char *name, uint32_t flags)
     return handle;
 }
 
-static epio_file *adopt(fixture *f, intptr_t descriptor, uint32_t flags)
-{
-    epio_op op = {0};
-    check_op(f, epio_adopt(&op, f->vfs, descriptor, flags), 0);
-    assert_non_null(op.file);
-    return op.file;
-}
-
 static void adopt_takes_a_descriptor(fixture *f)
 {
     char found[4];
     epio_op op = {0};
     intptr_t descriptor = open_handle(f, "file", READ_WRITE | EPIO_OPEN_CREATE);
-    epio_file *file = adopt(f, descriptor, 0);
+    epio_file *file = fixture_adopt(f, descriptor, 0);
     assert_int_equal(epio_file_os_handle(file), descriptor);
     fixture_write(f, file, "abcd", 4, 0);
     fixture_read(f, file, found, 4, 0);
@@ -392,18 +384,18 @@ static void adopt_finds_the_directions(fixture *f)
     static const uint32_t both[] = {0, EPIO_OPEN_READ, EPIO_OPEN_WRITE, READ_WRITE};
     fixture_put(f, "file", "abcd", 4);
     for (size_t i = 0; i < 4; i++) {
-        epio_file *file = adopt(f, open_handle(f, "file", READ_WRITE), both[i]);
+        epio_file *file = fixture_adopt(f, open_handle(f, "file", READ_WRITE), both[i]);
         bool reads = both[i] == 0 || (both[i] & EPIO_OPEN_READ) != 0;
         bool writes = both[i] == 0 || (both[i] & EPIO_OPEN_WRITE) != 0;
         check_op(f, epio_read(&op, file, found, 4, 0), reads ? 4 : EPIO_EBADF);
         check_op(f, epio_write(&op, file, "abcd", 4, 0), writes ? 4 : EPIO_EBADF);
         fixture_close(f, file);
     }
-    epio_file *file = adopt(f, open_handle(f, "file", EPIO_OPEN_READ), 0);
+    epio_file *file = fixture_adopt(f, open_handle(f, "file", EPIO_OPEN_READ), 0);
     check_op(f, epio_read(&op, file, found, 4, 0), 4);
     check_op(f, epio_write(&op, file, "x", 1, 0), EPIO_EBADF);
     fixture_close(f, file);
-    file = adopt(f, open_handle(f, "file", EPIO_OPEN_WRITE), 0);
+    file = fixture_adopt(f, open_handle(f, "file", EPIO_OPEN_WRITE), 0);
     check_op(f, epio_read(&op, file, found, 4, 0), EPIO_EBADF);
     check_op(f, epio_write(&op, file, "x", 1, 0), 1);
     fixture_close(f, file);

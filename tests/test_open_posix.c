@@ -142,14 +142,6 @@ static int open_descriptor(fixture *f, const char *name, int flags)
     return descriptor;
 }
 
-static epio_file *adopt(fixture *f, int descriptor, uint32_t flags)
-{
-    epio_op op = {0};
-    check_op(f, epio_adopt(&op, f->vfs, descriptor, flags), 0);
-    assert_non_null(op.file);
-    return op.file;
-}
-
 static void adopt_changes_no_mode(fixture *f)
 {
     static const int modes[] = {0, O_NONBLOCK, O_APPEND};
@@ -161,7 +153,7 @@ static void adopt_changes_no_mode(fixture *f)
             assert_true(duplicate >= 0);
             assert_int_equal(fcntl(descriptor, F_SETFD, inherited != 0 ? 0 : FD_CLOEXEC), 0);
             int before = fcntl(descriptor, F_GETFL);
-            epio_file *file = adopt(f, descriptor, 0);
+            epio_file *file = fixture_adopt(f, descriptor, 0);
             if (modes[i] != O_APPEND) {
                 fixture_write(f, file, "abcd", 4, 0);
                 fixture_read(f, file, found, 4, 0);

@@ -2,7 +2,6 @@
  * in this way too; here is what only performing does. EPIO_TEST_WITHOUT_LOOP */
 #include "support.h"
 
-#define MILLISECOND UINT64_C(1000000)
 #define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
 
 static void never_called(epio_op *op)

@@ -5,8 +5,6 @@
 #include <pthread.h>
 #include <signal.h>
 
-#define MILLISECOND UINT64_C(1000000)
-
 static volatile sig_atomic_t alarms;
 
 static void note_alarm(int signal_number)

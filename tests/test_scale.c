@@ -100,10 +100,10 @@ static tracked *make_many(int count)
  * would become minutes. */
 static void run_many(op_fixture *fx, const tracked *ops, int count)
 {
-    uint64_t started = now_ns();
+    uint64_t started = system_monotonic_ns();
     check_result(epio_loop_pending(fx->loop), count);
     check_result(epio_loop_run(fx->loop), count);
-    check(now_ns() - started < 60 * SECOND);
+    check(system_monotonic_ns() - started < 60 * SECOND);
     check_result(epio_loop_pending(fx->loop), 0);
     for (int i = 0; i < count; i++) {
         check_result(ops[i].calls, 1);

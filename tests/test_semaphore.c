@@ -4,24 +4,6 @@
 
 #include <stdatomic.h>
 
-#define MILLISECOND UINT64_C(1000000)
-
-static uint64_t now_ns(void)
-{
-    return system_monotonic_ns();
-}
-
-static void pause_ns(uint64_t nanoseconds)
-{
-    sleep_ns(nanoseconds);
-}
-
-static void settle(fixture *f)
-{
-    while (epio_loop_poll(f->loop, 0, 0) > 0) {
-    }
-}
-
 /* ---- Waiters that record their order ----------------------------------- */
 
 typedef struct waiter {
@@ -122,12 +104,12 @@ static void grants_in_order_of_submission(fixture *f)
         submit_acquire(f, &waiters[i], semaphore, 1, &counter);
     }
     for (int i = 0; i < CROWD; i++) {
-        settle(f);
+        fixture_settle(f);
         check(counter == i);
         check_result(epio_semaphore_try_acquire(semaphore, 1), EPIO_EBUSY);
         epio_semaphore_release(semaphore, 1);
     }
-    settle(f);
+    fixture_settle(f);
     for (int i = 0; i < CROWD; i++) {
         check_result(waiters[i].op.result, 0);
         check(waiters[i].rank == i + 1);
@@ -146,18 +128,18 @@ static void small_requests_do_not_overtake_a_big_one(fixture *f)
     submit_acquire(f, &big, semaphore, 3, &counter);
     submit_acquire(f, &small[0], semaphore, 1, &counter);
     submit_acquire(f, &small[1], semaphore, 1, &counter);
-    settle(f);
+    fixture_settle(f);
     check(counter == 0); /* two are free, but the first waiter needs three */
     check(epio_semaphore_available(semaphore) == 2);
     check_result(epio_semaphore_try_acquire(semaphore, 1), EPIO_EBUSY);
     epio_semaphore_release(semaphore, 1);
-    settle(f);
+    fixture_settle(f);
     check(big.rank == 1 && counter == 1);
     epio_semaphore_release(semaphore, 1);
-    settle(f);
+    fixture_settle(f);
     check(small[0].rank == 2 && small[1].rank == 0);
     epio_semaphore_release(semaphore, 3);
-    settle(f);
+    fixture_settle(f);
     check(small[1].rank == 3);
     epio_semaphore_release(semaphore, 2);
     check(epio_semaphore_available(semaphore) == 4);
@@ -174,10 +156,10 @@ static void one_release_grants_several(fixture *f)
         submit_acquire(f, &askers[i], semaphore, 1, &counter);
     }
     epio_semaphore_release(semaphore, 4);
-    settle(f);
+    fixture_settle(f);
     check(counter == 4 && askers[4].rank == 0);
     epio_semaphore_release(semaphore, 5);
-    settle(f);
+    fixture_settle(f);
     check(counter == 5);
     epio_semaphore_release(semaphore, 1);
     epio_semaphore_destroy(semaphore);
@@ -193,10 +175,10 @@ static void cancelled_waiter_lets_others_pass(fixture *f)
     check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
     submit_acquire(f, &big, semaphore, 2, &counter);
     submit_acquire(f, &small, semaphore, 1, &counter);
-    settle(f);
+    fixture_settle(f);
     check(counter == 0);
     epio_cancel(&big.op);
-    settle(f);
+    fixture_settle(f);
     check_result(big.op.result, EPIO_ECANCELED);
     check_result(small.op.result, 0);
     check(epio_semaphore_available(semaphore) == 0);
@@ -212,7 +194,7 @@ static void timed_out_waiter_lets_others_pass(fixture *f)
     waiter small;
     int counter = 0;
     check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
-    uint64_t started = now_ns();
+    uint64_t started = system_monotonic_ns();
     big.counter = &counter;
     big.op.done = note_rank;
     big.op.user = &big;
@@ -221,7 +203,7 @@ static void timed_out_waiter_lets_others_pass(fixture *f)
     submit_acquire(f, &small, semaphore, 1, &counter);
     check_result(epio_loop_run(f->loop), 2);
     check_result(big.op.result, EPIO_ETIMEDOUT);
-    check(now_ns() - started >= 20 * MILLISECOND);
+    check(system_monotonic_ns() - started >= 20 * MILLISECOND);
     check_result(small.op.result, 0);
     check(big.op.timeout_ns == 0); /* used up */
     epio_semaphore_release(semaphore, 2);
@@ -238,7 +220,7 @@ static void cancel_after_the_grant_keeps_the_permit(fixture *f)
     submit_acquire(f, &one, semaphore, 1, &counter);
     epio_semaphore_release(semaphore, 1);
     epio_cancel(&one.op); /* too late: it is granted, though not delivered */
-    settle(f);
+    fixture_settle(f);
     check_result(one.op.result, 0);
     check(epio_semaphore_available(semaphore) == 0);
     epio_semaphore_release(semaphore, 1);
@@ -256,7 +238,7 @@ static void close_wakes_all(fixture *f)
         submit_acquire(f, &askers[i], semaphore, 1, &counter);
     }
     epio_semaphore_close(semaphore);
-    settle(f);
+    fixture_settle(f);
     for (int i = 0; i < 3; i++) {
         check_result(askers[i].op.result, EPIO_ECLOSED);
     }
@@ -329,7 +311,7 @@ typedef struct releaser {
 static void *release_later(void *argument)
 {
     const releaser *one = argument;
-    pause_ns(20 * MILLISECOND);
+    sleep_ns(20 * MILLISECOND);
     if (one->closes) {
         epio_semaphore_close(one->semaphore);
     } else {
@@ -360,10 +342,10 @@ static void times_out_by_every_runner(fixture *f)
 {
     epio_semaphore *semaphore = create(1);
     epio_op op = {.timeout_ns = 20 * MILLISECOND};
-    uint64_t started = now_ns();
+    uint64_t started = system_monotonic_ns();
     check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
     check_op(f, epio_acquire(&op, f->vfs, semaphore, 1), EPIO_ETIMEDOUT);
-    check(now_ns() - started >= 20 * MILLISECOND);
+    check(system_monotonic_ns() - started >= 20 * MILLISECOND);
     epio_semaphore_release(semaphore, 1);
     check(epio_semaphore_available(semaphore) == 1);
     op.timeout_ns = 1;

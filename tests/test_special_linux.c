@@ -17,14 +17,6 @@
 
 #define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
 
-static epio_file *adopt(fixture *f, int descriptor)
-{
-    epio_op op = {0};
-    check(descriptor >= 0);
-    check_op(f, epio_adopt(&op, f->vfs, descriptor, 0), 0);
-    return op.file;
-}
-
 /* Starts a read that has to wait, except where ops are performed, and ends it by `happen`. */
 static void read_when(fixture *f, epio_op *op, void (*happen)(int descriptor), int descriptor)
 {
@@ -57,7 +49,7 @@ static void a_counter(fixture *f)
         uint64_t seven = 7;
         epio_op op = {0};
         int descriptor = eventfd(0, EFD_CLOEXEC | modes[i]);
-        epio_file *file = adopt(f, descriptor);
+        epio_file *file = fixture_adopt(f, descriptor, 0);
         read_when(f, epio_read(&op, file, &value, sizeof value, 0), add_five, descriptor);
         check_result(op.result, sizeof value);
         check(value == 5);
@@ -87,7 +79,7 @@ static void a_timer(fixture *f)
     uint64_t count = 0;
     epio_op op = {0};
     int descriptor = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
-    epio_file *file = adopt(f, descriptor);
+    epio_file *file = fixture_adopt(f, descriptor, 0);
     read_when(f, epio_read(&op, file, &count, sizeof count, 0), start_timer, descriptor);
     check_result(op.result, sizeof count);
     check(count == 1);
@@ -108,7 +100,7 @@ static void a_signal(fixture *f)
     check(sigemptyset(&set) == 0 && sigaddset(&set, SIGUSR1) == 0);
     check(pthread_sigmask(SIG_BLOCK, &set, &before) == 0);
     int descriptor = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    epio_file *file = adopt(f, descriptor);
+    epio_file *file = fixture_adopt(f, descriptor, 0);
     read_when(f, epio_read(&op, file, &signal_info, sizeof signal_info, 0), raise_signal,
               descriptor);
     check_result(op.result, sizeof signal_info);
@@ -134,7 +126,7 @@ static void a_watch(fixture *f)
     int descriptor = inotify_init1(IN_CLOEXEC);
     check(inotify_add_watch(descriptor, f->directory, IN_CREATE) >= 0);
     watched_directory = f->directory;
-    epio_file *file = adopt(f, descriptor);
+    epio_file *file = fixture_adopt(f, descriptor, 0);
     epio_iovec parts[2] = {{events, 4}, {events + 4, sizeof events - 4}};
     read_when(f, epio_readv(&op, file, parts, 2, 0), make_file, descriptor);
     check(op.result >= (int64_t)sizeof(struct inotify_event));

@@ -466,24 +466,17 @@ static void reads_in_place(fixture *f)
 }
 
 /* Not every file system has direct transfers. */
-static epio_file *open_direct(fixture *f)
+static epio_file *open_data(fixture *f)
 {
-    epio_op op = {0};
     static const char content[COUNT * BLOCK];
     fixture_put(f, "data", content, sizeof content);
-    int64_t result = fixture_result(
-        f, epio_open(&op, f->vfs, fixture_path(f, "data"), EPIO_OPEN_READ | EPIO_OPEN_DIRECT));
-    if (result == EPIO_EINVAL || result == EPIO_ENOTSUP) {
-        fixture_skip(f, "this file system offers no direct I/O");
-    }
-    check_result(result, 0);
-    return op.file;
+    return fixture_open_direct(f, "data", EPIO_OPEN_READ);
 }
 
 static void direct_reads_wait_for_the_disk(fixture *f)
 {
     static tracked ops[COUNT];
-    epio_file *file = open_direct(f);
+    epio_file *file = open_data(f);
     unsigned char *memory = malloc((COUNT + 1) * (size_t)BLOCK);
     check(memory != NULL);
     unsigned char *aligned = memory + BLOCK - (uintptr_t)memory % BLOCK;

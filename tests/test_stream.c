@@ -5,24 +5,9 @@
 
 #include <errno.h>
 
-#define MILLISECOND UINT64_C(1000000)
 #define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
 
 /* ---- Making streams ---------------------------------------------------- */
-
-/* Both ends of a pipe; the descriptors stay the test's until they are adopted. */
-static void make_pipe(intptr_t ends[2])
-{
-    pipe_make(ends);
-}
-
-static epio_file *adopt(fixture *f, intptr_t descriptor)
-{
-    epio_op op = {0};
-    check_op(f, epio_adopt(&op, f->vfs, descriptor, 0), 0);
-    assert_non_null(op.file);
-    return op.file;
-}
 
 static void put_bytes(intptr_t descriptor, const void *data, size_t len)
 {
@@ -41,8 +26,8 @@ static void a_read_takes_what_is_there(fixture *f)
     intptr_t ends[2];
     char found[100];
     epio_op op = {0};
-    make_pipe(ends);
-    epio_file *file = adopt(f, ends[0]);
+    pipe_make(ends);
+    epio_file *file = fixture_adopt(f, ends[0], 0);
     put_bytes(ends[1], "hello world", 11);
     memset(found, 'g', sizeof found);
     check_op(f, epio_read(&op, file, found, 5, 12345), 5);
@@ -68,10 +53,10 @@ static void parts_of_a_stream(fixture *f)
     static char found[COUNT];
     intptr_t ends[2];
     epio_op op = {0};
-    make_pipe(ends);
+    pipe_make(ends);
     memset(found, 0, sizeof found);
-    epio_file *reader = adopt(f, ends[0]);
-    epio_file *writer = adopt(f, ends[1]);
+    epio_file *reader = fixture_adopt(f, ends[0], 0);
+    epio_file *writer = fixture_adopt(f, ends[1], 0);
     pattern_fill(text, COUNT, 0);
     for (size_t i = 0; i < COUNT; i++) {
         parts[i] = (epio_iovec){text + i, i % 3 == 0 ? 0 : 1};
@@ -109,8 +94,8 @@ static void check_broken_pipe(fixture *f, epio_file *file)
 static void a_stream_without_a_reader_is_broken(fixture *f)
 {
     intptr_t ends[2];
-    make_pipe(ends);
-    epio_file *file = adopt(f, ends[1]);
+    pipe_make(ends);
+    epio_file *file = fixture_adopt(f, ends[1], 0);
     close_descriptor(ends[0]);
     check_broken_pipe(f, file);
     fixture_close(f, file);
@@ -120,9 +105,9 @@ static void a_stream_has_no_size(fixture *f)
 {
     intptr_t ends[2];
     epio_op op = {0};
-    make_pipe(ends);
-    epio_file *reader = adopt(f, ends[0]);
-    epio_file *writer = adopt(f, ends[1]);
+    pipe_make(ends);
+    epio_file *reader = fixture_adopt(f, ends[0], 0);
+    epio_file *writer = fixture_adopt(f, ends[1], 0);
     check_op(f, epio_size(&op, reader), EPIO_ESPIPE);
     check_op(f, epio_size(&op, writer), EPIO_ESPIPE);
     check_op(f, epio_truncate(&op, writer, 0), EPIO_EINVAL);
@@ -146,9 +131,9 @@ static void nothing_to_transfer_waits_for_nothing(fixture *f)
     char byte;
     epio_iovec empty = {&byte, 0};
     epio_op op = {0};
-    make_pipe(ends);
-    epio_file *reader = adopt(f, ends[0]);
-    epio_file *writer = adopt(f, ends[1]);
+    pipe_make(ends);
+    epio_file *reader = fixture_adopt(f, ends[0], 0);
+    epio_file *writer = fixture_adopt(f, ends[1], 0);
     check_op(f, epio_read(&op, reader, &byte, 0, 0), 0);
     check_op(f, epio_readv(&op, reader, &empty, 1, 0), 0);
     check_op(f, epio_readv(&op, reader, NULL, 0, 0), 0);
@@ -163,8 +148,8 @@ static void a_deadline_ends_a_wait(fixture *f)
     intptr_t ends[2];
     char found[4];
     epio_op op = {0};
-    make_pipe(ends);
-    epio_file *file = adopt(f, ends[0]);
+    pipe_make(ends);
+    epio_file *file = fixture_adopt(f, ends[0], 0);
     op.timeout_ns = 5 * MILLISECOND;
     check_op(f, epio_read(&op, file, found, 4, 0), EPIO_ETIMEDOUT);
     assert_int_equal(op.os_error, 0);
@@ -183,8 +168,8 @@ static void a_full_pipe_times_out(fixture *f)
     static char data[1 << 20];
     intptr_t ends[2];
     epio_op op = {0};
-    make_pipe(ends);
-    epio_file *file = adopt(f, ends[1]);
+    pipe_make(ends);
+    epio_file *file = fixture_adopt(f, ends[1], 0);
     op.timeout_ns = 5 * MILLISECOND;
     check_op(f, epio_write(&op, file, data, sizeof data, 0), EPIO_ETIMEDOUT);
     fixture_close(f, file);
@@ -222,9 +207,9 @@ static void a_read_waits_for_data(fixture *f)
     intptr_t ends[2];
     char found[8];
     epio_op op = {0};
-    make_pipe(ends);
+    pipe_make(ends);
     helper one = {.descriptor = ends[1]};
-    epio_file *file = adopt(f, ends[0]);
+    epio_file *file = fixture_adopt(f, ends[0], 0);
     start(&one, write_after_a_while);
     check_op(f, epio_read(&op, file, found, sizeof found, 0), 4);
     assert_memory_equal(found, "late", 4);
@@ -243,8 +228,8 @@ static void reads_end_in_order(fixture *f)
     epio_op ops[READS] = {{0}};
     char found[READS] = {0};
     intptr_t ends[2];
-    make_pipe(ends);
-    epio_file *file = adopt(f, ends[0]);
+    pipe_make(ends);
+    epio_file *file = fixture_adopt(f, ends[0], 0);
     for (size_t i = 0; i < READS; i++) {
         epio_submit(epio_read(&ops[i], file, &found[i], 1, 0));
     }
@@ -290,12 +275,12 @@ static void a_long_write_waits_for_its_reader(fixture *f)
     for (size_t i = 0; i < 2; i++) {
         intptr_t ends[2];
         if (i == 0) {
-            make_pipe(ends);
+            pipe_make(ends);
         } else {
             pipe_make_duplex(ends);
         }
-        epio_file *reader = adopt(f, ends[0]);
-        epio_file *writer = adopt(f, ends[1]);
+        epio_file *reader = fixture_adopt(f, ends[0], 0);
+        epio_file *writer = fixture_adopt(f, ends[1], 0);
         epio_submit(epio_write(&write, writer, large, sizeof large, 0));
         fixture_settle(f);
         assert_true(epio_op_pending(&write));
@@ -315,9 +300,9 @@ static void a_long_vectored_write_keeps_its_position(fixture *f)
     intptr_t ends[2];
     epio_op write = {0};
     size_t at = 0;
-    make_pipe(ends);
-    epio_file *reader = adopt(f, ends[0]);
-    epio_file *writer = adopt(f, ends[1]);
+    pipe_make(ends);
+    epio_file *reader = fixture_adopt(f, ends[0], 0);
+    epio_file *writer = fixture_adopt(f, ends[1], 0);
     pattern_fill(large, sizeof large, 0);
     for (size_t i = 0; i < PARTS; i++) {
         parts[i] = (epio_iovec){large + at, i % 7 * 100};
@@ -337,8 +322,8 @@ static void a_blocking_pipe_does_not_block(fixture *f)
 {
     intptr_t ends[2];
     epio_op writes[2] = {{0}};
-    make_pipe(ends);
-    epio_file *writer = adopt(f, ends[1]);
+    pipe_make(ends);
+    epio_file *writer = fixture_adopt(f, ends[1], 0);
     epio_submit(epio_write(&writes[0], writer, large, sizeof large, 0));
     epio_submit(epio_write(&writes[1], writer, large, sizeof large, 0));
     fixture_settle(f);
@@ -358,7 +343,7 @@ static void a_socket_works_both_ways_at_once(fixture *f)
     epio_op reads[2] = {{0}};
     epio_op op = {0};
     pipe_make_duplex(ends);
-    epio_file *files[2] = {adopt(f, ends[0]), adopt(f, ends[1])};
+    epio_file *files[2] = {fixture_adopt(f, ends[0], 0), fixture_adopt(f, ends[1], 0)};
     for (size_t i = 0; i < 2; i++) {
         epio_submit(epio_read(&reads[i], files[i], found[i], 4, 0));
     }
@@ -385,7 +370,7 @@ static void both_directions_wait_at_once(fixture *f)
     epio_op read_op = {0};
     epio_op write_op = {0};
     pipe_make_duplex(ends);
-    epio_file *file = adopt(f, ends[0]);
+    epio_file *file = fixture_adopt(f, ends[0], 0);
     epio_submit(epio_write(&write_op, file, large, sizeof large, 0));
     epio_submit(epio_read(&read_op, file, found, 4, 0));
     fixture_settle(f);
@@ -408,8 +393,8 @@ static void a_waiting_write_sees_the_pipe_break(fixture *f)
 {
     intptr_t ends[2];
     epio_op op = {0};
-    make_pipe(ends);
-    epio_file *file = adopt(f, ends[1]);
+    pipe_make(ends);
+    epio_file *file = fixture_adopt(f, ends[1], 0);
     epio_submit(epio_write(&op, file, large, sizeof large, 0));
     fixture_settle(f);
     close_descriptor(ends[0]);
@@ -427,7 +412,7 @@ static void a_close_ends_waiting_transfers(fixture *f)
     epio_op write = {0};
     epio_op close = {0};
     pipe_make_duplex(ends);
-    epio_file *file = adopt(f, ends[0]);
+    epio_file *file = fixture_adopt(f, ends[0], 0);
     for (size_t i = 0; i < 3; i++) {
         epio_submit(epio_read(&reads[i], file, found, 4, 0));
     }
@@ -453,8 +438,8 @@ static void a_waiting_stream_does_not_hold_a_close(fixture *f)
     intptr_t ends[2];
     char found[4];
     epio_op read = {0};
-    make_pipe(ends);
-    epio_file *file = adopt(f, ends[0]);
+    pipe_make(ends);
+    epio_file *file = fixture_adopt(f, ends[0], 0);
     epio_file *other = fixture_create(f, "other");
     epio_submit(epio_read(&read, file, found, 4, 0));
     fixture_settle(f);
@@ -473,8 +458,8 @@ static void descriptors_may_be_used_again(fixture *f)
     char found;
     for (int i = 0; i < 200; i++) {
         intptr_t ends[2];
-        make_pipe(ends);
-        epio_file *file = adopt(f, ends[0]);
+        pipe_make(ends);
+        epio_file *file = fixture_adopt(f, ends[0], 0);
         epio_submit(epio_read(&read, file, &found, 1, 0));
         (void)epio_loop_poll(f->loop, 0, 0);
         if (i % 2 == 0) {

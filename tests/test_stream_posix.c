@@ -13,22 +13,12 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define MILLISECOND UINT64_C(1000000)
-
 #define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
 
 /* Both ends of a pipe; the descriptors stay the test's until they are adopted. */
 static void make_pipe(int ends[2])
 {
     assert_int_equal(pipe(ends), 0);
-}
-
-static epio_file *adopt(fixture *f, int descriptor)
-{
-    epio_op op = {0};
-    check_op(f, epio_adopt(&op, f->vfs, descriptor, 0), 0);
-    assert_non_null(op.file);
-    return op.file;
 }
 
 static const char *make_fifo(fixture *f, const char *name)
@@ -97,7 +87,7 @@ static void a_broken_pipe_is_an_error(fixture *f)
     make_pipe(pairs[0]);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pairs[1]), 0);
     for (size_t i = 0; i < 2; i++) {
-        epio_file *file = adopt(f, pairs[i][1]);
+        epio_file *file = fixture_adopt(f, pairs[i][1], 0);
         close_descriptor(pairs[i][0]);
         /* The default would end the process. */
         assert_true(signal(SIGPIPE, SIG_DFL) != SIG_ERR);
@@ -122,7 +112,7 @@ static void a_pending_signal_stays_pending(fixture *f)
     int ends[2];
     int taken = 0;
     make_pipe(ends);
-    epio_file *file = adopt(f, ends[1]);
+    epio_file *file = fixture_adopt(f, ends[1], 0);
     close_descriptor(ends[0]);
     assert_int_equal(sigemptyset(&blocked), 0);
     assert_int_equal(sigaddset(&blocked, SIGPIPE), 0);
@@ -229,7 +219,7 @@ static void an_adopted_stream_keeps_its_mode(fixture *f)
         assert_int_equal(fcntl(ends[0], F_SETFL, modes[i]), 0);
         int before = fcntl(ends[0], F_GETFL);
         int duplicate = dup(ends[0]);
-        epio_file *file = adopt(f, ends[0]);
+        epio_file *file = fixture_adopt(f, ends[0], 0);
         op.timeout_ns = MILLISECOND;
         check_op(f, epio_read(&op, file, found, 4, 0), EPIO_ETIMEDOUT);
         put_bytes(ends[1], "abc", 3);
@@ -263,7 +253,7 @@ static void standard_input_can_be_adopted(fixture *f)
     for (size_t i = 0; i < 3; i++) {
         assert_int_equal(dup2(inputs[i], STDIN_FILENO), STDIN_FILENO);
         close_descriptor(inputs[i]);
-        epio_file *file = adopt(f, STDIN_FILENO);
+        epio_file *file = fixture_adopt(f, STDIN_FILENO, 0);
         assert_int_equal(epio_file_os_handle(file), STDIN_FILENO);
         check_op(f, epio_read(&op, file, found, sizeof found, 0), contents[i].len);
         assert_memory_equal(found, contents[i].text, (size_t)contents[i].len);
@@ -539,8 +529,8 @@ static void a_long_write_writes_all(fixture *f)
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pairs[1]), 0);
         for (size_t j = 0; j < 2; j++) {
             assert_int_equal(fcntl(pairs[j][1], F_SETFL, modes[i]), 0);
-            epio_file *reader = adopt(f, pairs[j][0]);
-            epio_file *writer = adopt(f, pairs[j][1]);
+            epio_file *reader = fixture_adopt(f, pairs[j][0], 0);
+            epio_file *writer = fixture_adopt(f, pairs[j][1], 0);
             epio_submit(epio_write(&write, writer, large, sizeof large, 0));
             fixture_settle(f);
             assert_true(epio_op_pending(&write));
@@ -585,7 +575,7 @@ static void a_blocking_terminal_does_not_block(fixture *f)
     }
     make_pipe(one.stop);
     assert_int_equal(pthread_create(&one.thread, NULL, drain_terminal, &one), 0);
-    epio_file *file = adopt(f, open(path, O_RDWR | O_NOCTTY | O_CLOEXEC));
+    epio_file *file = fixture_adopt(f, open(path, O_RDWR | O_NOCTTY | O_CLOEXEC), 0);
     epio_submit(epio_write(&write, file, large, sizeof large, 0));
     fixture_settle(f);
     bool pending = epio_op_pending(&write);
@@ -610,7 +600,7 @@ static void a_late_reader_keeps_waiting(fixture *f)
     epio_op ops[2] = {{0}};
     make_pipe(ends);
     int other = dup(ends[0]);
-    epio_file *files[2] = {adopt(f, ends[0]), adopt(f, other)};
+    epio_file *files[2] = {fixture_adopt(f, ends[0], 0), fixture_adopt(f, other, 0)};
     for (size_t i = 0; i < 2; i++) {
         epio_submit(epio_read(&ops[i], files[i], &found[i], 1, 0));
     }
@@ -641,7 +631,7 @@ static void a_duplicate_outlives_the_close(fixture *f)
     int duplicate = dup(ends[0]);
     assert_true(duplicate >= 0);
     for (size_t i = 0; i < 2; i++) {
-        epio_file *file = adopt(f, i == 0 ? ends[0] : dup(duplicate));
+        epio_file *file = fixture_adopt(f, i == 0 ? ends[0] : dup(duplicate), 0);
         epio_submit(epio_read(&reads[i], file, found, 4, 0));
         fixture_settle(f);
         if (i == 1) {
@@ -755,8 +745,8 @@ static void check_messages(fixture *f, int type)
     int ends[2];
     epio_op op = {0};
     assert_int_equal(socketpair(AF_UNIX, type, 0, ends), 0);
-    epio_file *writer = adopt(f, ends[0]);
-    epio_file *reader = adopt(f, ends[1]);
+    epio_file *writer = fixture_adopt(f, ends[0], 0);
+    epio_file *reader = fixture_adopt(f, ends[1], 0);
     pattern_fill(text, sizeof text, 0);
 
     /* One write of any number of parts is one message. */

@@ -4,16 +4,8 @@
 
 #include "win32/win32.h"
 
-#define MILLISECOND UINT64_C(1000000)
 #define SECOND (1000 * MILLISECOND)
 #define LOOPS (ON_OS | ON_LIMIT_OS_3 | ON_TRACE_OS)
-
-static epio_file *adopt(fixture *f, intptr_t handle)
-{
-    epio_op op = {0};
-    check_op(f, epio_adopt(&op, f->vfs, handle, 0), 0);
-    return op.file;
-}
 
 /* What is written to ends[1] comes to ends[0] as it was written. */
 static void make_message_pipe(intptr_t ends[2], DWORD mode)
@@ -38,7 +30,7 @@ static void a_message_is_read_in_parts(fixture *f)
     char found[8];
     epio_op op = {0};
     make_message_pipe(ends, PIPE_WAIT);
-    epio_file *file = adopt(f, ends[0]);
+    epio_file *file = fixture_adopt(f, ends[0], 0);
     check_result(pipe_write(ends[1], "abcde", 5), 5);
     check_result(pipe_write(ends[1], "fg", 2), 2);
     check_op(f, epio_read(&op, file, found, 3, 0), 3);
@@ -58,7 +50,7 @@ static void an_empty_message_is_no_end(fixture *f)
     char found[8];
     epio_op op = {0};
     make_message_pipe(ends, PIPE_WAIT);
-    epio_file *file = adopt(f, ends[0]);
+    epio_file *file = fixture_adopt(f, ends[0], 0);
     check_result(pipe_write(ends[1], "", 0), 0);
     check_result(pipe_write(ends[1], "abc", 3), 3);
     check_op(f, epio_read(&op, file, found, sizeof found, 0), 3);
@@ -75,7 +67,7 @@ static void a_message_in_parts_is_refused(fixture *f)
     epio_op op = {0};
     epio_iovec parts[] = {{"ab", 2}, {NULL, 0}, {"cde", 3}};
     make_message_pipe(ends, PIPE_WAIT);
-    epio_file *file = adopt(f, ends[1]);
+    epio_file *file = fixture_adopt(f, ends[1], 0);
     check_op_fails(f, epio_writev(&op, file, parts, 3, 0), EPIO_EINVAL, 0);
     check_op(f, epio_writev(&op, file, parts, 2, 0), 2);
     check_result(pipe_read(ends[0], found, sizeof found), 2);
@@ -100,8 +92,8 @@ static void a_pipe_that_skips_packets_loses_nothing(fixture *f)
             check(SetFileCompletionNotificationModes((HANDLE)ends[i],
                                                      FILE_SKIP_COMPLETION_PORT_ON_SUCCESS));
         }
-        epio_file *reader = adopt(f, ends[0]);
-        epio_file *writer = adopt(f, ends[1]);
+        epio_file *reader = fixture_adopt(f, ends[0], 0);
+        epio_file *writer = fixture_adopt(f, ends[1], 0);
         for (int i = 0; i < 3; i++) {
             fixture_write(f, writer, "abcde", 5, 0);
             check_op(f, epio_read(&op, reader, found, 3, 0), 3);
@@ -152,7 +144,7 @@ static void a_deadline_ends_a_blocking_call(fixture *f)
         char found[8];
         epio_op op = {0};
         HANDLE port = make_pipe_for_workers(ends, at_port == 1);
-        epio_file *reader = adopt(f, ends[0]);
+        epio_file *reader = fixture_adopt(f, ends[0], 0);
         for (int i = 0; i < 3; i++) {
             op.timeout_ns = 20 * MILLISECOND;
             check_op(f, epio_read(&op, reader, found, sizeof found, 0), EPIO_ETIMEDOUT);
@@ -174,7 +166,7 @@ static void a_cancel_ends_a_workers_call(fixture *f)
         intptr_t ends[2];
         char found[8];
         HANDLE port = make_pipe_for_workers(ends, at_port == 1);
-        epio_file *reader = adopt(f, ends[0]);
+        epio_file *reader = fixture_adopt(f, ends[0], 0);
         for (int i = 0; i < 20; i++) {
             epio_op op = {0};
             epio_submit(epio_read(&op, reader, found, sizeof found, 0));
@@ -201,7 +193,7 @@ static void a_close_ends_the_workers_calls(fixture *f)
         char found[8];
         epio_op ops[3] = {{0}};
         HANDLE port = make_pipe_for_workers(ends, at_port == 1);
-        epio_file *reader = adopt(f, ends[0]);
+        epio_file *reader = fixture_adopt(f, ends[0], 0);
         epio_submit(epio_read(&ops[0], reader, found, sizeof found, 0));
         (void)epio_loop_poll(f->loop, 10 * MILLISECOND, 0);
         fixture_close(f, reader);
@@ -210,7 +202,7 @@ static void a_close_ends_the_workers_calls(fixture *f)
         close_port(port);
 
         port = make_pipe_for_workers(ends, at_port == 1);
-        epio_file *writer = adopt(f, ends[1]);
+        epio_file *writer = fixture_adopt(f, ends[1], 0);
         epio_submit(epio_write(&ops[1], writer, data, LARGE, 0));
         epio_submit(epio_write(&ops[2], writer, data, LARGE, 0));
         (void)epio_loop_poll(f->loop, 10 * MILLISECOND, 0);
@@ -237,7 +229,7 @@ static void another_thread_cancels_a_workers_call(fixture *f)
     epio_op op = {0};
     test_thread thread;
     pipe_make_plain(ends);
-    epio_file *reader = adopt(f, ends[0]);
+    epio_file *reader = fixture_adopt(f, ends[0], 0);
     (void)epio_read(&op, reader, found, sizeof found, 0);
     epio_submit(&op);
     thread_start(&thread, cancel_soon, &op);
@@ -266,7 +258,7 @@ static void a_sync_of_a_pipe_is_refused(fixture *f)
     intptr_t ends[2];
     epio_op op = {0};
     make_message_pipe(ends, PIPE_WAIT);
-    epio_file *file = adopt(f, ends[1]);
+    epio_file *file = fixture_adopt(f, ends[1], 0);
     fixture_write(f, file, "data of 17 bytes.", 17, 0);
     check_op(f, epio_sync(&op, file, EPIO_SYNC_FULL), EPIO_EINVAL);
     fixture_write(f, file, "and this", 8, 0);

@@ -10,8 +10,6 @@
 
 #if EPIO_ASYNC
 
-#define MILLISECOND UINT64_C(1000000)
-
 /* ---- A file over the fault layer --------------------------------------- */
 
 typedef struct sync_fixture {

@@ -7,13 +7,6 @@
 
 #include <stdatomic.h>
 
-#define MILLISECOND UINT64_C(1000000)
-
-static void pause_ns(uint64_t nanoseconds)
-{
-    sleep_ns(nanoseconds);
-}
-
 static test_thread start(void *(*run)(void *), void *argument)
 {
     test_thread thread;
@@ -242,7 +235,7 @@ static void waiter_sleeps_until_the_owner_delivers(fixture *f)
     void *cancelled = NULL;
     epio_submit(epio_sleep(&op, f->vfs, 3600000 * MILLISECOND));
     test_thread waiter = start(wait_for_op, &op);
-    pause_ns(20 * MILLISECOND);
+    sleep_ns(20 * MILLISECOND);
     epio_cancel(&op);
     check(epio_op_pending(&op)); /* delivery is the owner's */
     check_result(epio_loop_run(f->loop), 1);
@@ -543,14 +536,14 @@ static void several_loops_in_several_threads(fixture *f)
 
 static void *wake_later(void *argument)
 {
-    pause_ns(20 * MILLISECOND);
+    sleep_ns(20 * MILLISECOND);
     epio_loop_wake(argument);
     return NULL;
 }
 
 static void *stop_later(void *argument)
 {
-    pause_ns(20 * MILLISECOND);
+    sleep_ns(20 * MILLISECOND);
     epio_loop_stop(argument);
     return NULL;
 }

@@ -8,12 +8,6 @@
 #include <sys/resource.h>
 #include <time.h>
 
-static void pause_ns(uint64_t nanoseconds)
-{
-    struct timespec time = {.tv_sec = 0, .tv_nsec = (int32_t)nanoseconds};
-    (void)nanosleep(&time, NULL);
-}
-
 static pthread_t start(void *(*run)(void *), void *argument)
 {
     pthread_t thread;
@@ -43,7 +37,7 @@ static void on_signal(int number)
 static void *raise_later(void *argument)
 {
     pthread_t *owner = argument;
-    pause_ns(20 * MILLISECOND);
+    sleep_ns(20 * MILLISECOND);
     require(pthread_kill(*owner, SIGUSR1) == 0);
     return NULL;
 }
@@ -96,7 +90,7 @@ static void nothing_wakes_while_a_vfs_is_slow(fixture *f)
         }
         op_fixture_run_for(&fx, 100 * MILLISECOND);
         int64_t before = count_sleeps();
-        pause_ns(400 * MILLISECOND);
+        sleep_ns(400 * MILLISECOND);
         /* A sanitizer has a thread of its own. */
         check(count_sleeps() - before < 20);
         check_result(more.calls, 0);

@@ -6,8 +6,6 @@
 
 #include <stdatomic.h>
 
-#define MILLISECOND UINT64_C(1000000)
-
 /* ---- Helpers ---------------------------------------------------------------- */
 
 static epio_vfs *trace_make(epio_vfs *inner)

@@ -9,8 +9,6 @@
 #include <sys/select.h>
 #include <unistd.h>
 
-#define MILLISECOND UINT64_C(1000000)
-
 /* ---- poll(2), but for one descriptor ---- */
 
 static atomic_int unwatched = -1;

@@ -4,8 +4,6 @@
 
 #include <epio/vfs.h>
 
-#define MILLISECOND UINT64_C(1000000)
-
 /* ---- The library ---------------------------------------------------------- */
 
 enum { KIND_ADD = EPIO_KIND_USER, KIND_ADD_ELSEWHERE, KIND_WAIT = 255 };

@@ -6,7 +6,6 @@
 #include "win32/win32.h"
 
 #define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
-#define MILLISECOND UINT64_C(1000000)
 
 /* As epio passes it to the system; to be freed. */
 static WCHAR *wide(const char *path)

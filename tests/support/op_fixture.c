@@ -7,11 +7,6 @@
 
 #define PATIENCE (fixture_is_slow() ? 60 * SECOND : 10 * SECOND)
 
-uint64_t now_ns(void)
-{
-    return epio_clock_monotonic();
-}
-
 /* ---- The gate ------------------------------------------------------------ */
 
 typedef struct gate_vfs {
@@ -204,18 +199,18 @@ void op_fixture_teardown(op_fixture *one)
 
 void op_fixture_run_until_waiting(op_fixture *one, uint32_t count)
 {
-    uint64_t deadline = now_ns() + PATIENCE;
+    uint64_t deadline = system_monotonic_ns() + PATIENCE;
     while (gate_waiting(one) != count) {
-        check(now_ns() < deadline);
+        check(system_monotonic_ns() < deadline);
         (void)epio_loop_poll(one->loop, MILLISECOND, 0);
     }
 }
 
 void op_fixture_run_until_done(op_fixture *one, tracked *op)
 {
-    uint64_t deadline = now_ns() + PATIENCE;
+    uint64_t deadline = system_monotonic_ns() + PATIENCE;
     while (op->calls == 0) {
-        check(now_ns() < deadline);
+        check(system_monotonic_ns() < deadline);
         (void)epio_loop_poll(one->loop, 10 * MILLISECOND, 0);
     }
     check_result(op->calls, 1);
@@ -223,17 +218,17 @@ void op_fixture_run_until_done(op_fixture *one, tracked *op)
 
 void op_fixture_run_for(op_fixture *one, uint64_t nanoseconds)
 {
-    uint64_t deadline = now_ns() + nanoseconds;
-    for (uint64_t now = now_ns(); now < deadline; now = now_ns()) {
+    uint64_t deadline = system_monotonic_ns() + nanoseconds;
+    for (uint64_t now = system_monotonic_ns(); now < deadline; now = system_monotonic_ns()) {
         (void)epio_loop_poll(one->loop, deadline - now, 0);
     }
 }
 
 void op_fixture_drain(op_fixture *one)
 {
-    uint64_t deadline = now_ns() + PATIENCE;
+    uint64_t deadline = system_monotonic_ns() + PATIENCE;
     while (epio_loop_pending(one->loop) != 0) {
-        check(now_ns() < deadline);
+        check(system_monotonic_ns() < deadline);
         (void)epio_loop_poll(one->loop, 10 * MILLISECOND, 0);
     }
 }

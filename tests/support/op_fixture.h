@@ -10,7 +10,6 @@
 #if EPIO_ASYNC
 
 #define MICROSECOND UINT64_C(1000)
-#define MILLISECOND UINT64_C(1000000)
 #define SECOND UINT64_C(1000000000)
 
 /* Longer than any test takes: a timeout that must not expire. */
@@ -72,8 +71,6 @@ void op_fixture_cancel(op_fixture *one, cancel_origin by, epio_op *op);
 
 /* Submits the op from another thread, which has ended when this returns. */
 void submit_elsewhere(epio_op *op);
-
-uint64_t now_ns(void);
 
 /* ---- One op of each kind ------------------------------------------------- */
 

@@ -423,6 +423,26 @@ epio_file *fixture_open(fixture *f, const char *name, uint32_t flags)
     return op.file;
 }
 
+epio_file *fixture_adopt(fixture *f, intptr_t handle, uint32_t flags)
+{
+    epio_op op = {0};
+    check_op(f, epio_adopt(&op, f->vfs, handle, flags), 0);
+    check(op.file != NULL);
+    return op.file;
+}
+
+epio_file *fixture_open_direct(fixture *f, const char *name, uint32_t flags)
+{
+    epio_op op = {0};
+    int64_t result =
+        fixture_result(f, epio_open(&op, f->vfs, fixture_path(f, name), flags | EPIO_OPEN_DIRECT));
+    if (result == EPIO_EINVAL || result == EPIO_ENOTSUP) {
+        fixture_skip(f, "this file system offers no direct I/O");
+    }
+    check_result(result, 0);
+    return op.file;
+}
+
 epio_file *fixture_create(fixture *f, const char *name)
 {
     return fixture_open(f, name,

@@ -128,6 +128,11 @@ const char *fixture_path(fixture *f, const char *name);
 
 /* Opens by name in the test's directory; the test fails if it cannot. */
 epio_file *fixture_open(fixture *f, const char *name, uint32_t flags);
+/* The same with EPIO_OPEN_DIRECT; skips the test where the file system has no direct I/O. */
+epio_file *fixture_open_direct(fixture *f, const char *name, uint32_t flags);
+
+/* Adopts a descriptor or handle; the test fails if that does. */
+epio_file *fixture_adopt(fixture *f, intptr_t handle, uint32_t flags);
 
 /* A new empty file, open for both directions. */
 epio_file *fixture_create(fixture *f, const char *name);

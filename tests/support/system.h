@@ -107,6 +107,8 @@ void condition_broadcast(test_condition *condition);
 
 /* ---- Time ---------------------------------------------------------------- */
 
+#define MILLISECOND UINT64_C(1000000)
+
 /* Clocks that are not epio's: monotonic, and since 1970-01-01 UTC. */
 uint64_t system_monotonic_ns(void);
 int64_t system_time_ns(void);
