@@ -541,7 +541,7 @@ typedef struct epio_loop_options {
                          0: 16, the maximum. Threads hung in the kernel do not count */
     uint32_t inline_writes; /* 1: buffered writes run on the owner's thread, which may then wait
                                for the disk */
-    /* Since 0.2: */
+    /* Not in the first version of this struct: */
     uint64_t poll_budget_ns; /* nanoseconds. Of an embedded loop (epio_loop_handle,
                                 epio_loop_on_ready): an epio_loop_poll that has been busy for that
                                 long returns and leaves the rest for the next, as a window has
