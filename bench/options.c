@@ -46,7 +46,7 @@ static const option known_options[] = {
     COUNT(tasks, "N", "only so many tasks, not 1, 8 and 32", BENCH_TASKS, 1, 1000),
     FLAG("direct", "past the page cache", direct, BENCH_ROUTES),
     FLAG("inline", "submit writes itself (inline_writes)", inline_writes, BENCH_ROUTES),
-    TEXT("backend", "NAME", "epio's backend: uring, epoll, poll, iocp", backend, 0),
+    TEXT("backend", "NAME", "epio's backend, such as epoll; the best by default", backend, 0),
     TEXT("path", "DIRECTORY", "where the files are made", path, 0),
     FLAG("json", "one JSON object a line instead of a table", json, 0),
     TEXT("plot", "FILE.svg", "draw it, too; needs gnuplot", plot, BENCH_PLOT),
@@ -189,14 +189,14 @@ static void report_error(const char *what, const char *name, const char *why, in
 
 static bool check_backend(const bench_options *options)
 {
-    const char *name = options->backend != NULL ? options->backend : getenv("EPIO_BACKEND");
+    epio_loop_options wanted = {.size = sizeof wanted, .backend = options->backend};
+    char reason[200];
     epio_loop *loop;
     int error = bench_loop_create(options->backend, BENCH_ALONE, &loop);
 
     if (error != 0) {
-        report_error(
-            "backend", name != NULL ? name : "",
-            error == EPIO_EINVAL ? "there is none of this name" : epio_error_message(error), error);
+        bool named = epio_loop_invalid_reason(&wanted, reason, sizeof reason) > 0;
+        fprintf(stderr, "epio-bench: %s\n", named ? reason : epio_error_message(error));
         return false;
     }
     epio_loop_destroy(loop);

@@ -430,7 +430,8 @@ int main(int count, char **arguments)
         epio_loop_destroy(tour.loop);
     }
     if (result < 0) {
-        fprintf(stderr, "async_io: %s: %s\n", epio_error_name(result), epio_error_message(result));
+        fprintf(stderr, "async_io: %s: %s: %s\n", directory, epio_error_name(result),
+                epio_error_message(result));
         return EXIT_FAILURE;
     }
     printf("\nAll four parts are done.\n");

@@ -282,6 +282,10 @@ int main(int argc, char **argv)
     const char *path = argv[argc - 1];
     int64_t result = 0;
 
+    if (argc == 2 && strcmp(path, "--help") == 0) {
+        printf("usage: gtk_load [--create MIB] FILE\n");
+        return 0;
+    }
     if (argc == 4 && strcmp(argv[1], "--create") == 0) {
         result = create_file(path, strtoull(argv[2], NULL, 10) * MIB);
     } else if (argc != 2 || path[0] == '-') {

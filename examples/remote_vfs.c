@@ -2,7 +2,9 @@
  * behind a slow connection. A library for a real server would send requests and complete ops as
  * the replies arrive.
  *
- *     remote_vfs    writes and reads the object, several ops at a time, and cancels one */
+ *     remote_vfs    writes and reads the object, several ops at a time, and cancels one
+ *
+ * Threads are those of system.h, beside this file. */
 #if !defined(_WIN32) && !defined(__APPLE__)
 #define _POSIX_C_SOURCE 200809L
 #endif
@@ -200,7 +202,8 @@ static int use(epio_loop *loop, epio_vfs *vfs)
     epio_cancel(&ops[OPS - 1]);
     (void)epio_loop_run(loop);
     for (size_t i = 0; i < OPS; i++) {
-        printf("%s\n", ops[i].result >= 0 ? found[i] : epio_error_message(ops[i].result));
+        printf("%s%s\n", ops[i].result >= 0 ? found[i] : epio_error_message(ops[i].result),
+               i == OPS - 1 ? " (the one that was cancelled)" : "");
     }
     result = epio_wait(epio_close(&op, file));
     return result == 0 ? 0 : fail("close", result);

@@ -1,11 +1,12 @@
 /* A layer that transforms the bytes of every file: writes are xor-ed with a key, and reads with
  * the same key again. Not a cipher, but a real one has the same structure.
  *
- *     xor_layer FILE    writes a line through the layer, and reads it back twice */
+ *     xor_layer FILE    writes a line through the layer, reads it back, and once more without */
 #include <epio/layer.h>
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The bytes of one part, which begins at this offset of the file. */
 static void flip(const unsigned char *key, unsigned char *to, const unsigned char *from, size_t len,
@@ -75,6 +76,7 @@ static const epio_layer_methods xor_methods = {
     .after = after,
 };
 
+/* Writes the line, unless it is NULL, and prints what the file has. */
 static int copy_through(epio_vfs *vfs, const char *path, const char *line, size_t len)
 {
     epio_op op = EPIO_OP_INIT;
@@ -91,8 +93,12 @@ static int copy_through(epio_vfs *vfs, const char *path, const char *line, size_
         result = epio_perform(epio_read(&op, file, found, sizeof found - 1, 0));
     }
     (void)epio_perform(epio_close(&op, file));
-    printf("%s\n", result >= 0 ? found : epio_error_message(result));
-    return result < 0;
+    if (result < 0) {
+        fprintf(stderr, "%s: %s\n", path, epio_error_message(result));
+        return 1;
+    }
+    printf("%s the layer: %s\n", line != NULL ? "through" : "without", found);
+    return 0;
 }
 
 int main(int argc, char **argv)
@@ -100,6 +106,10 @@ int main(int argc, char **argv)
     static unsigned char key[4] = {0x15, 0x2a, 0x01, 0x33};
     static const char line[] = "the quick brown fox";
     epio_vfs *layer;
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        printf("usage: xor_layer FILE\n");
+        return 0;
+    }
     if (argc != 2) {
         fprintf(stderr, "usage: xor_layer FILE\n");
         return 2;
@@ -110,6 +120,5 @@ int main(int argc, char **argv)
     }
     int failed = copy_through(layer, argv[1], line, sizeof line - 1);
     epio_vfs_destroy(layer);
-    printf("without the layer: ");
-    return copy_through(epio_os_vfs(), argv[1], NULL, 0) | failed;
+    return failed != 0 ? failed : copy_through(epio_os_vfs(), argv[1], NULL, 0);
 }

@@ -1,7 +1,8 @@
 /* epio: asynchronous file I/O on each system's own completion interface.
  *
- * This header is all that a user of the library needs. `epio/vfs.h` is for
- * those who write a VFS of their own, `epio/bench.h` for benchmark helpers.
+ * This header is all that a user of the library needs. `epio/layer.h`,
+ * `epio/vfs.h` and `epio/locks.h` are for those who write a layer or a VFS of
+ * their own, `epio/bench.h` for benchmark helpers.
  *
  * A verb (`epio_read`, `epio_open`, ...) fills an `epio_op` and returns it; a
  * runner says how it is carried out:
@@ -112,6 +113,9 @@ typedef struct epio_loop epio_loop;           /* where completions arrive */
 typedef struct epio_vfs epio_vfs;             /* anything that can carry out operations */
 typedef struct epio_file epio_file;           /* an open file of some VFS */
 typedef struct epio_semaphore epio_semaphore; /* counted permits, first come first served */
+
+/* The clock of all deadlines, in nanoseconds, from any beginning. Any thread. */
+EPIO_API uint64_t epio_clock_monotonic(void);
 
 /* For the functions that take a timeout: EPIO_FOREVER is no limit, EPIO_NOW does not wait. In
  * op->timeout_ns both mean no limit, as 0 is what a zeroed op has. */
@@ -300,14 +304,18 @@ EPIO_VERB epio_op *epio_truncate(epio_op *op, epio_file *file, uint64_t size);
 #define EPIO_SYNC_DATA_ONLY 2u /* data, and the metadata that reading it back needs */
 
 /* Makes durable every write and truncate submitted to this file before, finished or not: 0. If one
- * of those failed (a cancel or a deadline is no failure), the first sync that covers it and
+ * of those failed, or was refused for its arguments (a cancel or a deadline is no failure), the
+ * first sync that covers it and
  * completes its flush reports that error; a sync that ends otherwise (cancelled, an op before it in
  * its chain failed, its arguments are invalid, its flush was refused) leaves the error to the next.
  * Syncs share flushes.
  *
  * A failed flush takes precedence: the syncs that share it get its error, and from then on every
  * sync and write of this file is EPIO_EIO, with the first os_error, until it is reopened; rewrite
- * what followed the last good sync. NORMAL on a file open only for reading is 0. See fsync(2). */
+ * what followed the last good sync. On a file open only for reading NORMAL does nothing.
+ *
+ * Errors: that of an earlier write or truncate; EPIO_EINVAL (an unknown mode, or a stream),
+ * EPIO_EIO, EPIO_ENOSPC, ... See fsync(2). */
 EPIO_VERB epio_op *epio_sync(epio_op *op, epio_file *file, uint32_t mode);
 
 /* The file's size in bytes. Errors: EPIO_ESPIPE (a stream), EPIO_EIO. */

@@ -13,7 +13,9 @@ extern "C" {
 
 /* `state` is `op_state` bytes for each op, all zero at first; aligned as by malloc. op->file is the
  * layer's own file, op->vfs the layer. Both functions are called on the owner's thread for
- * submitted ops, and on the calling thread, several at once, for epio_perform. */
+ * submitted ops, and on the calling thread, several at once, for epio_perform. A vectored transfer
+ * has an array of parts in arguments.io.base and their number in len. Of syncs that share a flush
+ * the layer sees that flush, as one op whose `user` is nobody's. */
 typedef struct epio_layer_methods {
     size_t size; /* sizeof(epio_layer_methods) */
     const char *name;

@@ -29,10 +29,10 @@ extern "C" {
 #endif
 
 /* Values of op->kind, each with its member of op->arguments; op->flags are the verb's. A layer
- * forwards the kinds that it does not know. */
+ * forwards the kinds that it does not know, any other VFS ends them with EPIO_ENOTSUP. */
 enum {
     EPIO_KIND_NONE,
-    EPIO_KIND_OPEN,                /* path; flags; sets op->file */
+    EPIO_KIND_OPEN,                /* path.path; flags; sets op->file */
     EPIO_KIND_ADOPT,               /* adopt; flags; sets op->file */
     EPIO_KIND_CLOSE,               /* op->file, which the VFS frees */
     EPIO_KIND_READ,                /* io */
@@ -175,9 +175,6 @@ EPIO_API bool epio_op_in_flight(const epio_op *op);
  * the topmost VFS. Until then it has no frames and holds nothing, and a cancel or its deadline ends
  * it. */
 #define EPIO_RETRY (-1000)
-
-/* The clock of all deadlines, in nanoseconds. */
-EPIO_API uint64_t epio_clock_monotonic(void);
 
 /* Lets another VFS perform the op, with another file: for a layer's `perform`. Restores op->vfs and
  * op->file afterwards, except the file that an open or adopt returned. */

@@ -28,7 +28,7 @@ void epio__op_check_prepared(const epio_op *op, const char *function)
     case EPIO__STATE_DONE:
         epio__fatal(function, "the op was not prepared; call a verb, such as epio_read, first");
     default:
-        epio__fatal(function, "the op was not zeroed; write `epio_op op = {0};`");
+        epio__fatal(function, "the op was not zeroed; write `epio_op op = EPIO_OP_INIT;`");
     }
 }
 
