@@ -1051,8 +1051,6 @@ static void resume_without_method(misuse_fixture *c)
     epio_resume(epio_sleep(&c->op, &vfs.base, HOUR));
 }
 
-#if EPIO_ASSERTIONS
-
 static void offload_what_ended(misuse_fixture *c)
 {
     sleep_and_then(c, epio_offload);
@@ -1082,6 +1080,66 @@ static void alarm_what_ended(misuse_fixture *c)
 {
     sleep_and_then(c, set_alarm);
 }
+
+static void hand_over(epio_vfs *vfs, epio_op *op)
+{
+    ((ending_vfs *)(void *)vfs)->then(op);
+}
+
+static void hold_and(misuse_fixture *c, void (*then)(epio_op *op))
+{
+    epio_vfs_methods methods = ending_methods;
+    methods.submit = hand_over;
+    ending_vfs vfs = {.base = {.methods = &methods, .loop = c->loop}, .then = then};
+    epio_submit(epio_sleep(&c->op, &vfs.base, HOUR));
+}
+
+static void offload_twice(epio_op *op)
+{
+    epio_offload(op);
+    epio_offload(op);
+}
+
+static void offload_what_is_offloaded(misuse_fixture *c)
+{
+    hold_and(c, offload_twice);
+}
+
+static void park_and_offload(epio_op *op)
+{
+    epio_complete_at(op, UINT64_MAX, 0);
+    epio_offload(op);
+}
+
+static void offload_what_is_parked(misuse_fixture *c)
+{
+    hold_and(c, park_and_offload);
+}
+
+static void offload_and_complete(epio_op *op)
+{
+    epio_offload(op);
+    epio_complete(op, 0);
+}
+
+static void complete_what_is_offloaded(misuse_fixture *c)
+{
+    hold_and(c, offload_and_complete);
+}
+
+/* The second use of an op takes the fast path. */
+static void complete_a_read_that_is_offloaded(misuse_fixture *c)
+{
+    epio_vfs_methods methods = ending_methods;
+    ending_vfs vfs = {.base = {.methods = &methods, .loop = c->loop}, .then = nothing_more};
+    epio_file_init(&c->memory, &vfs.base, EPIO_OPEN_READ, 0);
+    check_result(epio_wait(epio_read(&c->op, &c->memory, &c->byte, 1, 0)), 0);
+    methods.submit = hand_over;
+    vfs.then = offload_and_complete;
+    epio_submit(epio_read(&c->op, &c->memory, &c->byte, 1, 0));
+}
+
+#if EPIO_ASSERTIONS
 
 /* Not a public call: a transition that the table does not have. */
 static void enter_a_forbidden_phase(misuse_fixture *c)
@@ -1414,11 +1472,15 @@ static const misuse misuses_of_vfses[] = {
     MISUSE(use_methods_that_are_too_short, "epio_file_init", "size"),
     MISUSE(resume_without_method, "epio_resume", "`resumed`"),
     MISUSE(complete_a_read_again, "epio_complete", "completed already"),
+    MISUSE(offload_what_ended, "epio_offload", "completed already"),
+    MISUSE(defer_what_ended, "epio_defer", "completed already"),
+    MISUSE(park_what_ended, "epio_complete_at", "completed already"),
+    MISUSE(alarm_what_ended, "epio_alarm", "completed already"),
+    MISUSE(offload_what_is_offloaded, "epio_offload", "offloaded"),
+    MISUSE(offload_what_is_parked, "epio_offload", "epio_complete_at"),
+    MISUSE(complete_what_is_offloaded, "epio_complete", "offloaded"),
+    MISUSE(complete_a_read_that_is_offloaded, "epio_complete", "offloaded"),
 #if EPIO_ASSERTIONS
-    MISUSE(offload_what_ended, "sleep", "completed already"),
-    MISUSE(defer_what_ended, "sleep", "completed already"),
-    MISUSE(park_what_ended, "sleep", "completed already"),
-    MISUSE(alarm_what_ended, "sleep", "completed already"),
     MISUSE(enter_a_forbidden_phase, "sleep", "from NONE to CLOSING"),
 #endif
 };

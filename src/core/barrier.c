@@ -219,37 +219,10 @@ static void try_close(epio_file *file)
     epio__op_note_if_kept(op);
 }
 
-static epio_file *file_as_submitted(epio_op *op)
-{
-    epio_file *file = op->file;
-    for (epio_frame *frame = op->frames; frame != NULL; frame = frame->below) {
-        file = frame->file;
-    }
-    return file;
-}
-
 void epio__barrier_cancel_all(epio_loop *loop, epio_file *file)
 {
-    epio_node *node = loop->held.next;
-    while (node != &loop->held) {
-        epio_op *op = epio__op_of_held(node);
-        node = node->next;
-        if (epio__op_has_file(op) && file_as_submitted(op) == file) {
-            epio__op_cancel(loop, op);
-        }
-    }
-    for (node = loop->collected.first; node != NULL; node = node->next) {
-        epio_op *op = epio__op_of_queue(node);
-        if (file_as_submitted(op) == file) {
-            epio__op_cancel(loop, op);
-        }
-    }
-    node = file->ordered.next;
-    while (node != &file->ordered) {
-        epio_op *op = epio__op_of_held(node);
-        node = node->next;
-        epio__op_cancel(loop, op);
-    }
+    epio__op_cancel_listed(loop, file);
+    epio__op_cancel_list(loop, &file->ordered, file);
     epio__barrier_cancel_syncs(loop, file);
 }
 
@@ -267,7 +240,7 @@ static void cancel_endless(epio_loop *loop, epio_file *file, epio_node *list)
     while (node != list) {
         epio_op *op = epio__op_of_held(node);
         node = node->next;
-        if (may_never_end(op, file) && file_as_submitted(op) == file) {
+        if (may_never_end(op, file) && epio__op_file_as_submitted(op) == file) {
             epio__op_cancel(loop, op);
         }
     }

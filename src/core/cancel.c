@@ -82,6 +82,55 @@ void epio__op_cancel(epio_loop *loop, epio_op *op)
     epio__op_cancel_in_phase(loop, op);
 }
 
+/* ---- Many at once ---- */
+
+const epio_file *epio__op_file_as_submitted(const epio_op *op)
+{
+    const epio_file *file = op->file;
+    for (const epio_frame *frame = op->frames; frame != NULL; frame = frame->below) {
+        file = frame->file;
+    }
+    return file;
+}
+
+static bool is_of(const epio_op *op, const epio_file *file)
+{
+    bool internal = (op->state_flags & EPIO__FLAG_INTERNAL) != 0;
+    return file == NULL ||
+           (epio__op_has_file(op) && !internal && epio__op_file_as_submitted(op) == file);
+}
+
+void epio__op_cancel_list(epio_loop *loop, epio_node *list, const epio_file *file)
+{
+    epio_node *node = list->next;
+    while (node != list) {
+        epio_op *op = epio__op_of_held(node);
+        node = node->next;
+        if (is_of(op, file)) {
+            epio__op_cancel(loop, op);
+        }
+    }
+}
+
+static void cancel_queue(epio_loop *loop, const epio__queue *queue, const epio_file *file)
+{
+    for (epio_node *node = queue->first; node != NULL; node = node->next) {
+        epio_op *op = epio__op_of_queue(node);
+        if (is_of(op, file)) {
+            epio__op_cancel(loop, op);
+        }
+    }
+}
+
+void epio__op_cancel_listed(epio_loop *loop, const epio_file *file)
+{
+    epio__op_cancel_list(loop, &loop->held, file);
+    cancel_queue(loop, &loop->collected, file);
+    /* At their end, unless a layer sends them again, or they are to be retried. */
+    cancel_queue(loop, &loop->ready, file);
+    cancel_queue(loop, &loop->due, file);
+}
+
 /* ---- epio_cancel ---- */
 
 /* Until the mark is cleared the op cannot be delivered nor its loop be destroyed, so op->loop may

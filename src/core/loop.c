@@ -83,9 +83,10 @@ static bool in_flight(const epio_loop *loop)
            epio__load_size(&loop->inbound) != 0;
 }
 
+/* A flush goes on for its syncs, which are in flight themselves. */
 static bool keeps_going(const epio_loop *loop)
 {
-    return epio__load_relaxed_size(&loop->in_flight) > loop->unreferenced || loop->internal != 0 ||
+    return epio__load_relaxed_size(&loop->in_flight) > loop->unreferenced ||
            epio__load_size(&loop->inbound) != 0;
 }
 
@@ -430,26 +431,13 @@ void epio__loop_begin(epio_loop *loop, uint32_t workers)
     epio__loop_claim(loop);
 }
 
-static void cancel_list(epio_loop *loop, epio_node *list)
-{
-    epio_node *node = list->next;
-    while (node != list) {
-        epio_op *op = epio__op_of_held(node);
-        node = node->next;
-        epio__op_cancel(loop, op);
-    }
-}
-
 static void cancel_all(epio_loop *loop)
 {
-    cancel_list(loop, &loop->held);
-    for (epio_node *node = loop->collected.first; node != NULL; node = node->next) {
-        epio__op_cancel(loop, epio__op_of_queue(node));
-    }
+    epio__op_cancel_listed(loop, NULL);
     for (epio_node *node = loop->active_files.next; node != &loop->active_files;
          node = node->next) {
         epio_file *file = EPIO__CONTAINER(node, epio_file, active);
-        cancel_list(loop, &file->ordered);
+        epio__op_cancel_list(loop, &file->ordered, NULL);
         epio__barrier_cancel_syncs(loop, file);
         if (epio_op_in_flight(&file->flush)) {
             epio__op_cancel(loop, &file->flush); /* a VFS may keep it waiting */

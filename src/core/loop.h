@@ -132,6 +132,8 @@ void epio__op_finish_delivery(epio_loop *loop, epio_op *op);
 void epio__op_start(epio_loop *loop, epio_op *op);
 /* Ends an op that has not started, or waits for a flush. */
 void epio__op_end_early(epio_op *op, int64_t result);
+/* Aborts unless a VFS has the op, to end it or hand it over. */
+void epio__op_check_in_hand(const epio_op *op, const char *function);
 /* Checks and prepares a chain that is being submitted. Returns its loop. */
 epio_loop *epio__op_begin(epio_op *first, const char *function);
 /* Then submits it, from any thread. `extras`: EPIO__STATE_WAITED_FOR or 0. */
@@ -149,6 +151,12 @@ void epio__loop_fire_timers(epio_loop *loop);
 void epio__op_cancel(epio_loop *loop, epio_op *op);
 /* The same for one that has its cancel mark already. */
 void epio__op_cancel_in_phase(epio_loop *loop, epio_op *op);
+/* The file that its submitter named, above all layers. */
+const epio_file *epio__op_file_as_submitted(const epio_op *op);
+/* Cancels those of the file, or of all files and of none: NULL; in a list by `held`, */
+void epio__op_cancel_list(epio_loop *loop, epio_node *list, const epio_file *file);
+/* and in the lists of the loop itself. */
+void epio__op_cancel_listed(epio_loop *loop, const epio_file *file);
 /* Its deadline has passed. */
 void epio__op_expire(epio_loop *loop, epio_op *op);
 /* Writes off the worker that carries it out, whose time to finish is over. */

@@ -24,8 +24,21 @@ static void stop_waiting_for_due(epio_loop *loop, epio_op *op)
 
 static void start_deadline(epio_loop *loop, epio_op *op)
 {
-    if (op->timeout_ns != 0 && op->in_heap == 0) {
+    if (op->timeout_ns != 0 && (op->state_flags & EPIO__FLAG_LATE) == 0 && op->in_heap == 0) {
         epio__timer_start(loop, op);
+    }
+}
+
+void epio__op_check_in_hand(const epio_op *op, const char *function)
+{
+    if (op->phase == EPIO__PHASE_READY) {
+        epio__fatal(function, "the op was completed already");
+    }
+    if (op->phase == EPIO__PHASE_PARKED) {
+        epio__fatal(function, "epio_complete_at ends the op already");
+    }
+    if (op->worker_state != EPIO__WORKER_NONE) {
+        epio__fatal(function, "the op was offloaded or deferred already");
     }
 }
 
@@ -36,8 +49,9 @@ static void leave_worker(epio_op *op)
     }
     if (op->worker_state == EPIO__WORKER_TAKEN) {
         epio__workers_collect(op);
+    } else if (op->worker_state != EPIO__WORKER_NONE) {
+        epio__fatal("epio_complete", "the op was offloaded or deferred, and will be carried out");
     }
-    op->worker_state = EPIO__WORKER_NONE;
 }
 
 static void make_ready(epio_loop *loop, epio_op *op)
@@ -92,6 +106,7 @@ static void park(epio_loop *loop, epio_op *op, uint8_t due_for, uint64_t due)
 void epio_complete_at(epio_op *op, uint64_t due, int64_t result)
 {
     epio__require(op, "epio_complete_at", "the op is NULL");
+    epio__op_check_in_hand(op, "epio_complete_at");
     if ((op->state_flags & EPIO__FLAG_CANCEL) != 0) {
         epio_complete(op, EPIO_ECANCELED);
         return;
@@ -105,6 +120,9 @@ void epio_alarm(epio_op *op, uint64_t due)
 {
     epio__require(op, "epio_alarm", "the op is NULL");
     epio_loop *loop = op->loop;
+    if (op->phase == EPIO__PHASE_READY) {
+        epio__fatal("epio_alarm", "the op was completed already");
+    }
     epio__op_enter(op, EPIO__PHASE_HELD);
     wait_for_due(loop, op, EPIO__DUE_ALARM, due);
     epio__loop_notify_host(loop);
@@ -424,22 +442,39 @@ void epio__op_submit(epio_op *op)
 
 /* ---- What is due ---- */
 
+static bool meets_deadline(const epio_op *op)
+{
+    if (op->due_for == EPIO__DUE_NOTHING) {
+        return true;
+    }
+    return op->timeout_ns != 0 && (op->state_flags & EPIO__FLAG_LATE) == 0 &&
+           op->timeout_ns < op->due;
+}
+
+/* The alarm of a VFS that cannot end the op at once still comes. */
+static void pass_deadline(epio_loop *loop, epio_op *op)
+{
+    op->state_flags |= EPIO__FLAG_LATE;
+    if (op->due_for == EPIO__DUE_ALARM) {
+        epio__timer_start(loop, op);
+    } else {
+        op->due_for = EPIO__DUE_NOTHING;
+    }
+    epio__op_expire(loop, op);
+}
+
 static void fire(epio_loop *loop, epio_op *op)
 {
     uint8_t due_for = op->due_for;
-    if (due_for == EPIO__DUE_NOTHING) {
-        epio__op_expire(loop, op);
-        return;
-    }
     if (due_for == EPIO__DUE_WRITE_OFF) {
         epio__op_write_off(op);
         return;
     }
-    op->due_for = EPIO__DUE_NOTHING;
-    if (op->timeout_ns != 0 && op->timeout_ns < op->due) {
-        epio__op_expire(loop, op);
+    if (meets_deadline(op)) {
+        pass_deadline(loop, op);
         return;
     }
+    op->due_for = EPIO__DUE_NOTHING;
     switch (due_for) {
     case EPIO__DUE_END:
         epio_complete(op, op->outcome);

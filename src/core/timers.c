@@ -8,7 +8,8 @@
 /* Does not change while the op is in the heap. */
 static uint64_t due_of(const epio_op *op)
 {
-    uint64_t deadline = op->timeout_ns != 0 ? op->timeout_ns : EPIO_FOREVER;
+    bool has_deadline = op->timeout_ns != 0 && (op->state_flags & EPIO__FLAG_LATE) == 0;
+    uint64_t deadline = has_deadline ? op->timeout_ns : EPIO_FOREVER;
     switch (op->due_for) {
     case EPIO__DUE_NOTHING:
         return deadline;

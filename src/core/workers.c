@@ -210,8 +210,9 @@ void epio_offload(epio_op *op)
 {
     epio__require(op, "epio_offload", "the op is NULL");
     epio_loop *loop = op->loop;
+    epio__op_check_in_hand(op, "epio_offload");
     epio__op_enter(op, EPIO__PHASE_HELD);
-    EPIO__ASSERT(op->worker_state == EPIO__WORKER_NONE);
+    op->fast = EPIO__FAST_NOT;
     op->worker_state = EPIO__WORKER_TO_OFFLOAD;
     epio__list_append(&loop->to_offload, &op->queue);
     loop->to_offload_count++;
@@ -222,8 +223,9 @@ void epio_offload(epio_op *op)
 void epio_defer(epio_op *op)
 {
     epio__require(op, "epio_defer", "the op is NULL");
+    epio__op_check_in_hand(op, "epio_defer");
     epio__op_enter(op, EPIO__PHASE_HELD);
-    EPIO__ASSERT(op->worker_state == EPIO__WORKER_NONE);
+    op->fast = EPIO__FAST_NOT;
     op->worker_state = EPIO__WORKER_DEFERRED;
     op->loop->counters.deferred++;
     epio__list_append(&op->loop->deferred, &op->queue);
