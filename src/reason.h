@@ -7,6 +7,7 @@
 /* Name, the result that it explains, the sentence. */
 #define EPIO__REASONS(X)                                                                           \
     X(FILE_IS_NULL, EPIO_EINVAL, "the file is NULL")                                               \
+    X(FILE_OF_ANOTHER_VFS, EPIO_EINVAL, "the file is of another VFS")                              \
     X(VFS_IS_NULL, EPIO_EINVAL, "the VFS is NULL")                                                 \
     X(PATH_IS_NULL, EPIO_EINVAL, "the path is NULL")                                               \
     X(NEW_PATH_IS_NULL, EPIO_EINVAL, "the new path is NULL")                                       \

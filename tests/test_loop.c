@@ -455,9 +455,10 @@ static void what_is_unreferenced_keeps_no_run_going(fixture *f)
     tracked other;
     op_fixture_setup(&fx, f);
     epio_submit(epio_op_unref(epio_sleep(track(&endless[0]), fx.os, HOUR)));
-    (void)epio_op_unref(epio_sleep(track(&endless[2]), fx.os, HOUR));
-    epio_submit(
-        epio_link(epio_op_unref(epio_sleep(track(&endless[1]), fx.os, HOUR)), &endless[2].op, 0));
+    (void)epio_op_unref(epio_sleep(track(&endless[1]), fx.os, HOUR));
+    (void)epio_link(&endless[1].op, epio_sleep(track(&endless[2]), fx.os, HOUR), 0);
+    (void)epio_op_unref(&endless[2].op);
+    epio_submit(&endless[1].op);
     check_result(epio_loop_run(fx.loop), 0);
     check_result(epio_loop_pending(fx.loop), 3);
     epio_submit(epio_sleep(track(&other), fx.os, MILLISECOND));

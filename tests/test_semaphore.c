@@ -464,6 +464,56 @@ static void permits_survive_every_race(fixture *f)
     epio_semaphore_destroy(shared.semaphore);
 }
 
+/* ---- A call that is refused ---------------------------------------------------- */
+
+static jmp_buf refused;
+
+static void leave(const char *function, const char *message)
+{
+    (void)function;
+    (void)message;
+    longjmp(refused, 1);
+}
+
+static void *destroy_in_use(void *semaphore)
+{
+    if (setjmp(refused) == 0) {
+        epio_semaphore_destroy(semaphore);
+    }
+    return NULL;
+}
+
+static void *limit_in_use(void *semaphore)
+{
+    if (setjmp(refused) == 0) {
+        epio_semaphore_limit_bytes(semaphore, 100);
+    }
+    return NULL;
+}
+
+/* Its thread may leave the call and never come back: others still use the semaphore. */
+static void a_refused_call_holds_nothing(fixture *f)
+{
+    void *(*const calls[])(void *) = {destroy_in_use, limit_in_use};
+    for (size_t i = 0; i < 2; i++) {
+        epio_semaphore *semaphore;
+        epio_op op = EPIO_OP_INIT;
+        test_thread thread;
+        check_result(epio_semaphore_create(&semaphore, 1), 0);
+        check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
+        epio_submit(epio_acquire(&op, f->vfs, semaphore, 1));
+        (void)epio_loop_poll(f->loop, 0, 0);
+        (void)epio_set_fatal_handler(leave);
+        thread_start(&thread, calls[i], semaphore);
+        (void)thread_join(thread);
+        (void)epio_set_fatal_handler(NULL);
+        epio_semaphore_release(semaphore, 1);
+        check_result(epio_wait(&op), 0);
+        epio_semaphore_release(semaphore, 1);
+        epio_semaphore_destroy(semaphore);
+    }
+}
+
 static const fixture_test tests[] = {
     FIXTURE_TEST(refuses_impossible_requests, ON_OS | ON_OS_SUBMIT | ON_OS_PERFORM | ON_MEMORY),
     FIXTURE_TEST(the_most_permits_that_there_can_be, ON_OS_PERFORM),
@@ -482,6 +532,7 @@ static const fixture_test tests[] = {
     FIXTURE_TEST(times_out_by_every_runner, ON_OS | ON_OS_SUBMIT | ON_OS_PERFORM |
                                                 ON_OS_LOOP_PERFORM | ON_MEMORY | ON_LIMIT_OS),
     FIXTURE_TEST(permits_survive_every_race, ON_OS_PERFORM),
+    FIXTURE_TEST(a_refused_call_holds_nothing, ON_OS),
 };
 
 int main(int argc, char **argv)

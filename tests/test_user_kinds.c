@@ -184,6 +184,10 @@ static void are_distinct_from_epios_own(fixture *f)
         assert_non_null(strstr(epio_op_invalid_reason(&op), "EPIO_KIND_USER"));
     }
     check_result(epio_perform(epio_op_prepare(&op, NULL, NULL, KIND_ADD)), EPIO_EINVAL);
+    epio_file *file = make_file(&one, 0);
+    check_result(epio_perform(epio_op_prepare(&op, f->vfs, file, KIND_ADD)), EPIO_EINVAL);
+    assert_non_null(strstr(epio_op_invalid_reason(&op), "another VFS"));
+    check_result(epio_perform(epio_close(&op, file)), 0);
     /* A VFS that does not know them refuses them. */
     check_result(epio_wait(epio_op_prepare(&op, f->vfs, NULL, KIND_ADD)), EPIO_ENOTSUP);
     check_result(epio_perform(epio_op_prepare(&op, f->vfs, NULL, KIND_ADD)), EPIO_ENOTSUP);

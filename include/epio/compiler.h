@@ -11,10 +11,10 @@
 #endif
 
 /* A verb: the op that it returns must be passed to a runner or to epio_link. */
-#if defined(__cplusplus)
-#define EPIO_VERB [[nodiscard]] EPIO_API
-#elif defined(__clang__)
+#if defined(__clang__)
 #define EPIO_VERB __attribute__((warn_unused_result)) EPIO_API
+#elif defined(__cplusplus)
+#define EPIO_VERB [[nodiscard]] EPIO_API
 #elif defined(__GNUC__) && __GNUC__ >= 11
 #define EPIO_VERB __extension__ [[nodiscard]] EPIO_API
 #else

@@ -29,7 +29,8 @@ typedef struct epio_layer_methods {
     int (*before)(void *user, epio_op *op, void *state);
 
     /* It returned with op->result and op->os_error, which may be changed; after an open that
-     * succeeded op->file is new. NULL: not called. */
+     * succeeded op->file is new. EPIO_RETRY, which must stay, is no end: the op is tried again,
+     * with a new `before` (an open of a FIFO that has no reader yet). NULL: not called. */
     void (*after)(void *user, epio_op *op, void *state);
 
     /* epio_vfs_destroy has freed the VFS. NULL: not called. */

@@ -6,12 +6,13 @@
  * VFS, is short; for most of them there is epio/layer.h.
  *
  * While a VFS holds an op, from submit or perform until it ends it, these fields are the VFS's:
- * `queue`, to keep the op in a list; `progress`, 0 at first; `os_error`; of a read or write
- * `notes`, and arguments.io.system, four words. It may change `arguments` before it passes the op
- * to an inner VFS (another buffer in io.base), if it restores them when the op returns. `kind`,
- * `flags`, `file`, `vfs`, `loop`, `timeout_ns` (by now the deadline on epio_clock_monotonic, 0:
- * none) and `user` are read-only; all else is the core's. An open allocates what its return will
- * need before it goes further down, since a file that was opened must not be lost.
+ * `queue`, to keep the op in a list; `progress`, 0 at first; `os_error`; `due`, when it is to be
+ * tried again (EPIO_RETRY); of a read or write `notes`, and arguments.io.system, four words. It may
+ * change `arguments` before it passes the op to an inner VFS (another buffer in io.base), if it
+ * restores them when the op returns. `kind`, `flags`, `file`, `vfs`, `loop`, `timeout_ns` (by now
+ * the deadline on epio_clock_monotonic, 0: none) and `user` are read-only; all else is the core's.
+ * An open allocates what its return will need before it goes further down, since a file that was
+ * opened must not be lost.
  *
  * Ops without a file (sleep, current_time, randomness, work) may be passed on, by epio_forward and
  * epio_perform_on, to the loop's VFS or epio_os_vfs.
@@ -164,8 +165,9 @@ EPIO_API uint64_t epio_op_bytes(const epio_op *op);
  * libraries that build their own verbs. Its VFS gets it by submit, perform and cancel, layers pass
  * it on, and links, deadlines and epio_offload (on the threads of epio_work) work as for any other.
  * op->arguments.words are the caller's, to be set after this call; they are not cleared. With a
- * file, which may be NULL, it is an op of that file: a close waits for it, and `vfs` may be NULL.
- * EPIO_EINVAL once it is run: a kind below EPIO_KIND_USER, neither VFS nor file. Any thread. */
+ * file, which may be NULL, it is an op of that file: a close waits for it, and `vfs` is NULL or the
+ * file's. EPIO_EINVAL once it is run: a kind below EPIO_KIND_USER, neither VFS nor file, a file of
+ * another VFS. Any thread. */
 EPIO_API epio_op *epio_op_prepare(epio_op *op, epio_vfs *vfs, epio_file *file, uint32_t kind);
 
 /* True if the op was submitted, false inside epio_perform. */

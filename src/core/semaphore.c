@@ -189,13 +189,16 @@ void epio_semaphore_limit_bytes(epio_semaphore *semaphore, uint64_t bytes)
 {
     epio__require(semaphore, "epio_semaphore_limit_bytes", "the semaphore is NULL");
     lock(semaphore);
-    if (!epio__list_empty(&semaphore->waiters) ||
-        semaphore->permits_free != semaphore->permits_total) {
+    bool in_use = !epio__list_empty(&semaphore->waiters) ||
+                  semaphore->permits_free != semaphore->permits_total;
+    if (!in_use) {
+        semaphore->bytes_total = bytes;
+        semaphore->bytes_free = bytes;
+    }
+    unlock(semaphore);
+    if (in_use) {
         epio__fatal("epio_semaphore_limit_bytes", "the semaphore is in use already");
     }
-    semaphore->bytes_total = bytes;
-    semaphore->bytes_free = bytes;
-    unlock(semaphore);
 }
 
 void epio_semaphore_destroy(epio_semaphore *semaphore)
@@ -207,14 +210,16 @@ void epio_semaphore_destroy(epio_semaphore *semaphore)
         epio__fatal("epio_semaphore_destroy", "a `limit` VFS uses it; destroy that first");
     }
     lock(semaphore);
-    if (!epio__list_empty(&semaphore->waiters)) {
+    bool waited_for = !epio__list_empty(&semaphore->waiters);
+    bool in_use = epio__load_size(&semaphore->ops) != 0 && !semaphore->inherited;
+    unlock(semaphore);
+    if (waited_for) {
         epio__fatal("epio_semaphore_destroy", "operations still wait for it; close it first");
     }
-    if (epio__load_size(&semaphore->ops) != 0 && !semaphore->inherited) {
+    if (in_use) {
         epio__fatal("epio_semaphore_destroy",
                     "an epio_acquire is in flight; wait for its completion first");
     }
-    unlock(semaphore);
     epio__registry_remove(&semaphore->entry);
     epio__mutex_destroy(&semaphore->mutex);
     free(semaphore);
@@ -323,6 +328,7 @@ void epio__semaphore_release(epio_semaphore *semaphore, uint32_t permits, uint64
     epio__list_init(&granted);
     lock(semaphore);
     if (permits > semaphore->permits_total - semaphore->permits_free) {
+        unlock(semaphore);
         epio__fatal("epio_semaphore_release", "more permits are released than were acquired");
     }
     semaphore->permits_free += permits;

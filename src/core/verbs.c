@@ -402,10 +402,7 @@ epio_op *epio_op_prepare(epio_op *op, epio_vfs *vfs, epio_file *file, uint32_t k
     uint8_t prepared = (uint8_t)(known ? kind : EPIO_KIND_USER);
     if (file != NULL) {
         prepare_file(op, "epio_op_prepare", prepared, file);
-        if (vfs != NULL) {
-            op->vfs = vfs;
-            op->loop = vfs->loop;
-        }
+        require(op, vfs == NULL || vfs == file->vfs, EPIO__REASON_FILE_OF_ANOTHER_VFS);
     } else {
         prepare_vfs(op, "epio_op_prepare", prepared, vfs);
     }
@@ -431,8 +428,8 @@ epio_op *epio_acquire(epio_op *op, epio_vfs *vfs, epio_semaphore *semaphore, uin
 
 epio_op *epio_op_unref(epio_op *op)
 {
-    epio__op_check_prepared(op, "epio_op_unref");
-    if (epio__load_u32(&op->state) != EPIO__STATE_LINKED) {
+    if (op == NULL || epio__load_u32(&op->state) != EPIO__STATE_LINKED) {
+        epio__op_check_prepared(op, "epio_op_unref");
         epio__store_relaxed_u32(&op->state, EPIO__STATE_PREPARED); /* not fast any more */
     }
     op->state_flags |= EPIO__FLAG_UNREFERENCED;

@@ -139,12 +139,15 @@ static void *state_of_close(const epio_op *op)
 static int64_t perform(epio_vfs *base, epio_op *op)
 {
     custom_vfs *vfs = vfs_of(base);
-    uint64_t few[16] = {0};
+    union {
+        uint64_t words[16];
+        long double aligned;
+    } few = {{0}};
     if (epio__op_is(op, EPIO__KIND_CLOSES)) {
         return perform_below(vfs, op, state_of_close(op));
     }
     if (vfs->methods->op_state <= sizeof few) {
-        return perform_below(vfs, op, few);
+        return perform_below(vfs, op, &few);
     }
     void *state = calloc(1, vfs->methods->op_state);
     if (state == NULL) {
