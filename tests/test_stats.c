@@ -507,6 +507,35 @@ static void direct_reads_wait_for_the_disk(fixture *f)
     fixture_close(f, file);
 }
 
+/* Where workers carry them out, there is one for each. */
+static void direct_writes_do_not_queue(fixture *f)
+{
+    static tracked ops[COUNT];
+    static const char content[COUNT * BLOCK];
+    fixture_put(f, "data", content, sizeof content);
+    epio_file *file = fixture_open_direct(f, "data", EPIO_OPEN_WRITE);
+    unsigned char *memory = calloc(2, BLOCK);
+    check(memory != NULL);
+    unsigned char *aligned = memory + BLOCK - (uintptr_t)memory % BLOCK;
+    const char *backend = epio_loop_backend(f->loop);
+    bool by_workers = strcmp(backend, "epoll") == 0 || strcmp(backend, "poll") == 0;
+    epio_loop_stats before = stats_of(f->loop);
+    for (unsigned i = 0; i < COUNT; i++) {
+        epio_submit(epio_write(track(&ops[i]), file, aligned, BLOCK, (uint64_t)i * BLOCK));
+    }
+    epio_loop_stats now = since(&before, f->loop);
+    check(strcmp(backend, "uring") != 0 || now.at_backend_now == COUNT);
+    (void)epio_loop_poll(f->loop, 0, 0);
+    now = stats_of(f->loop);
+    check(!by_workers || now.threads_now >= 2);
+    (void)epio_loop_run(f->loop);
+    for (unsigned i = 0; i < COUNT; i++) {
+        check_result(ops[i].result, BLOCK);
+    }
+    free(memory);
+    fixture_close(f, file);
+}
+
 static void streams_are_waited_for(fixture *f)
 {
     char into[10];
@@ -792,6 +821,7 @@ int main(void)
         FIXTURE_TEST(a_lock_that_waited_is_not_at_once, ON_OS_PERFORM),
         FIXTURE_TEST(inline_writes_are_at_once, ON_OS_PERFORM),
         FIXTURE_TEST(reads_in_place, ON_OS_PERFORM),
+        FIXTURE_TEST(direct_writes_do_not_queue, ON_OS),
         FIXTURE_TEST(direct_reads_wait_for_the_disk, ON_OS),
         FIXTURE_TEST(streams_are_waited_for, ON_OS_PERFORM),
         FIXTURE_TEST(ops_that_no_route_carries_out, ON_OS_PERFORM),

@@ -545,8 +545,9 @@ typedef struct epio_loop_options {
     const char *backend; /* "uring", "epoll", "poll", "iocp"; NULL: EPIO_BACKEND of the environment,
                             else the best. If the system refuses one, the next of these is used:
                             epio_loop_backend names it */
-    uint32_t workers; /* limit of threads for reads, for paths (at least 4) and for epio_work, each;
-                         0: 16, the maximum. Threads hung in the kernel do not count */
+    uint32_t
+        workers; /* limit of threads for reads and direct writes, for paths (at least 4) and for
+                    epio_work, each; 0: 16, the maximum. Threads hung in the kernel do not count */
     uint32_t inline_writes; /* 1: buffered writes run on the owner's thread, which may then wait
                                for the disk */
     /* Not in the first version of this struct: */

@@ -129,7 +129,9 @@ struct epio_file {
     uint32_t collects; /* atomic; its reads are batched */
     uint32_t flush_failed;
     int32_t flush_os_error;
-    uint32_t chain_closes; /* while a chain is checked: an earlier op of it closes the file */
+    uint32_t chain_closes;    /* while a chain is checked: an earlier op of it closes the file */
+    uint32_t writes_together; /* workers may carry out several of its writes at once; not changed
+                                 once it is open */
     epio_op *close;
     uint64_t hold_until;
     uint64_t flush_took;

@@ -15,9 +15,10 @@ uint32_t epio__lane_of(const epio_op *op)
     switch (op->kind) {
     case EPIO_KIND_READ:
     case EPIO_KIND_READV:
-        return EPIO__LANE_READ;
+        return EPIO__LANE_TRANSFER;
     case EPIO_KIND_WRITE:
     case EPIO_KIND_WRITEV:
+        return op->file->writes_together != 0 ? EPIO__LANE_TRANSFER : EPIO__LANE_WRITE;
     case EPIO_KIND_TRUNCATE:
         return EPIO__LANE_WRITE;
     case EPIO_KIND_SYNC:
@@ -44,7 +45,7 @@ void epio__lane_init(epio__lane *lane, epio__workers *workers, uint32_t which, u
     epio__list_init(&lane->aside);
     epio__list_init(&lane->threads);
     epio__list_init(&lane->ended);
-    bool as_many_as_asked = which == EPIO__LANE_READ || which == EPIO__LANE_WORK ||
+    bool as_many_as_asked = which == EPIO__LANE_TRANSFER || which == EPIO__LANE_WORK ||
                             (which == EPIO__LANE_PATH && most > 4);
     lane->limit = as_many_as_asked ? most : 4;
     lane->patience =

@@ -15,8 +15,8 @@
 #define EPIO__PATIENCE_WITH_PATHS_NS UINT64_C(5000000)
 
 enum {
-    EPIO__LANE_READ,
-    EPIO__LANE_WRITE,
+    EPIO__LANE_TRANSFER, /* reads, and writes that a file takes several of at a time */
+    EPIO__LANE_WRITE,    /* buffered writes */
     EPIO__LANE_FLUSH,
     EPIO__LANE_LOCK,
     EPIO__LANE_PATH,

@@ -142,6 +142,8 @@ static int fill_file(epio__os_file *file, int descriptor, uint32_t flags)
         file->base.attributes = local || memory ? EPIO_FILE_LOCAL : 0;
     }
     file->direct = !stream && !memory && (flags & EPIO_OPEN_DIRECT) != 0;
+    /* Buffered ones would only wait for each other in the kernel. */
+    file->base.writes_together = file->direct ? 1 : 0;
     file->cached_reads = EPIO__CACHED_READS_UNKNOWN;
     if (stream || file->direct) {
         file->cached_reads = EPIO__CACHED_READS_NEVER;

@@ -45,6 +45,9 @@ void epio__signal_guard_begin(epio__signal_guard *guard, int number);
 /* Preserves errno, which shows what the write raised. */
 void epio__signal_guard_end(epio__signal_guard *guard, bool failed);
 
+/* Does this process have a limit for the size of files, beyond which a write raises SIGXFSZ? */
+bool epio__writes_are_limited(void);
+
 /* How much may be written at `position`, or to a file of any length from 0 on, before the system
  * raises SIGXFSZ. Linux sends that to the writing thread, as POSIX requires, and the guard
  * consumes it; other systems send it to the process, where another thread may take it first:

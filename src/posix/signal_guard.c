@@ -71,6 +71,12 @@ void epio__signal_guard_end(epio__signal_guard *guard, bool failed)
     errno = error;
 }
 
+bool epio__writes_are_limited(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY;
+}
+
 #if !defined(__linux__)
 uint64_t epio__room_for_write(int descriptor, uint64_t position)
 {

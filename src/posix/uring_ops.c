@@ -262,22 +262,39 @@ static bool has_ring(epio__uring *state)
     return !state->refused;
 }
 
-/* Submits the prepared entries. Those that the kernel does not take now (it lacks memory, or
- * completions must be reaped first) stay for the next time. */
-static void submit_entries(epio__uring *state)
+/* A write starts inside the call that submits it, and may raise SIGXFSZ there. */
+static bool may_raise(const epio__uring *state)
 {
-    if (!state->writes) {
-        check_result(state, io_uring_submit(&state->ring.io));
-        return;
-    }
-    /* A write starts inside the call, and may raise its signals there. */
+    return state->writes && epio__writes_are_limited();
+}
+
+static void note_unsubmitted(epio__uring *state)
+{
+    state->writes = state->writes && io_uring_sq_ready(&state->ring.io) != 0;
+}
+
+static void submit_guarded(epio__uring *state)
+{
     epio__signal_guard guard;
     epio__signal_guard_begin(&guard, SIGXFSZ);
     int result = io_uring_submit(&state->ring.io);
     errno = EFBIG;
     epio__signal_guard_end(&guard, true);
-    state->writes = io_uring_sq_ready(&state->ring.io) != 0;
+    note_unsubmitted(state);
     check_result(state, result);
+}
+
+/* Submits the prepared entries. Those that the kernel does not take now (it lacks memory, or
+ * completions must be reaped first) stay for the next time. */
+static void submit_entries(epio__uring *state)
+{
+    if (may_raise(state)) {
+        submit_guarded(state);
+    } else {
+        int result = io_uring_submit(&state->ring.io);
+        note_unsubmitted(state);
+        check_result(state, result);
+    }
 }
 
 static struct io_uring_sqe *get_entry(epio__uring *state)
@@ -513,10 +530,9 @@ void epio__uring_wait(epio__uring *state, uint64_t deadline)
     if (!state->polls_epoll) {
         return; /* no wake would be noticed; the next poll retries */
     }
-    if (state->writes) {
-        submit_entries(state);
-    }
-    if (state->writes || state->refused) {
+    if (may_raise(state)) {
+        submit_guarded(
+            state); /* a wait with the signal blocked would hold back the program's own */
         reap(state, true);
         return;
     }
@@ -530,6 +546,7 @@ void epio__uring_wait(epio__uring *state, uint64_t deadline)
     struct io_uring_cqe *first = NULL;
     int result = io_uring_submit_and_wait_timeout(&state->ring.io, &first, 1,
                                                   deadline != EPIO_FOREVER ? &timeout : NULL, NULL);
+    note_unsubmitted(state);
     check_result(state, result);
     reap(state, true);
 }
