@@ -36,6 +36,13 @@ static int add_descriptor(epoll_state *state, int descriptor, void *what)
     return epoll_ctl(state->epoll, EPOLL_CTL_ADD, descriptor, &event);
 }
 
+/* Each write to it is an event of its own: its count need not be read. */
+static int add_wake_event(epoll_state *state)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data = {.ptr = &state->event}};
+    return epoll_ctl(state->epoll, EPOLL_CTL_ADD, state->event, &event);
+}
+
 static uint32_t events_of_interest(uint32_t interest)
 {
     return EPOLLONESHOT | ((interest & EPIO__WATCH_READ) != 0 ? (uint32_t)EPOLLIN : 0u) |
@@ -108,7 +115,7 @@ static int epoll_open(uint64_t *pending_events, void **opened)
     if (state->epoll >= 0) {
         state->event = epio__descriptor_move(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     }
-    if (state->event < 0 || add_descriptor(state, state->event, &state->event) != 0) {
+    if (state->event < 0 || add_wake_event(state) != 0) {
         int error = epio__error_from_os(errno);
         epoll_close(state);
         return error;
@@ -166,12 +173,8 @@ static int wait_for_events(epoll_state *state, uint64_t deadline)
 
 static void handle_event(epoll_state *state, const struct epoll_event *event)
 {
-    if (event->data.ptr == state) {
-        return; /* see epio__epoll_add_other */
-    }
-    if (event->data.ptr == &state->event) {
-        read_counter(state->event);
-        return;
+    if (event->data.ptr == state || event->data.ptr == &state->event) {
+        return; /* see epio__epoll_add_other and add_wake_event */
     }
     if (event->data.ptr == &state->timer) {
         if (state->clock != NULL) {
