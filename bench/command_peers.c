@@ -18,7 +18,7 @@
 #define SMALL (4 * KIB)
 #define LARGE (64 * KIB)
 #define CACHED (8u << 20)  /* bytes of a file that stays in the page cache */
-#define DIRECT (64u << 20) /* bytes of a file for direct reads */
+#define DIRECT (64u << 20) /* bytes of a file past the page cache */
 
 struct plan {
     bench_workload workload;
@@ -41,6 +41,9 @@ static const struct plan plans[] = {
     {{"cached overwrite 4 KiB", BENCH_OVERWRITE, false, SMALL, 32, CACHED / SMALL}, BENCH_PEERS},
     {{"direct read 4 KiB", BENCH_READ, true, SMALL, 1, DIRECT / SMALL}, BENCH_PEERS},
     {{"direct read 4 KiB", BENCH_READ, true, SMALL, 32, DIRECT / SMALL}, BENCH_PEERS},
+    {{"direct write 4 KiB", BENCH_OVERWRITE, true, SMALL, 1, DIRECT / SMALL}, BENCH_PEERS},
+    {{"direct write 4 KiB", BENCH_OVERWRITE, true, SMALL, 32, DIRECT / SMALL}, BENCH_PEERS},
+    {{"direct mix 4 KiB", BENCH_MIX, true, SMALL, 32, DIRECT / SMALL}, BENCH_PEERS},
     {{"cached read 4 KiB, two layers", BENCH_READ, false, SMALL, 1, CACHED / SMALL}, BENCH_LAYERS},
     {{"cached read 4 KiB, two layers", BENCH_READ, false, SMALL, 32, CACHED / SMALL}, BENCH_LAYERS},
 };
@@ -117,19 +120,21 @@ static int run_peers(const bench_options *options)
 const bench_command bench_peers_command = {
     .name = "peers",
     .summary = "epio beside blocking calls, threads, liburing, libuv and POSIX AIO",
-    .help = "Compares epio, on each backend, with those that do the same work without it and\n"
-            "were found when this was built. Engines take turns within each round; ratios are\n"
-            "taken within a round, and printed with their quartiles: to one thread's blocking\n"
-            "calls, to the same by a call that reads only what is cached (NOWAIT), to blocking\n"
-            "threads, and to the best peer, the fastest engine that one thread drives (liburing,\n"
-            "libuv, POSIX AIO). Of appends the ideal is one thread that writes for all tasks and\n"
-            "flushes once.\n"
-            "\n"
-            "Modes: 'alone' is a loop that only waits, and carries out itself what it would hand\n"
-            "over; 'handed over' one that a second thread has used once, so that workers write\n"
-            "and flush; 'inline' one with inline_writes. Blocks that were read are checked.\n"
-            "Latencies come from the last fifth of each turn, which does not count for the rate,\n"
-            "as reading the clock takes a while. --workload takes a part of a name.",
+    .help =
+        "Compares epio, on each backend, with those that do the same work without it and\n"
+        "were found when this was built. Engines take turns within each round; ratios are\n"
+        "taken within a round, and printed with their quartiles: to one thread's blocking\n"
+        "calls, to the same by a call that reads only what is cached (NOWAIT), to blocking\n"
+        "threads, and to the best peer, the fastest engine that one thread drives (liburing,\n"
+        "libuv, POSIX AIO). Of appends the ideal is one thread that writes for all tasks and\n"
+        "flushes once.\n"
+        "\n"
+        "Modes: 'alone' is a loop that only waits, and carries out itself what it would hand\n"
+        "over; 'handed over' one that a second thread has used once, so that workers write\n"
+        "and flush; 'inline' one with inline_writes. By poll: epio_loop_poll delivers each\n"
+        "result. Of a mix, three of ten operations are writes. Blocks that were read are checked.\n"
+        "Latencies come from the last fifth of each turn, which does not count for the rate,\n"
+        "as reading the clock takes a while. --workload takes a part of a name.",
     .options = BENCH_ROUNDS | BENCH_SECONDS | BENCH_WORKLOAD | BENCH_QUICK | BENCH_PLOT,
     .defaults = {.rounds = 15, .path = "."},
     .run = run_peers,

@@ -332,7 +332,7 @@ int bench_compare(const bench_options *options, bench_comparison *comparison)
     if (error == 0) {
         error = bench_rounds_take(&comparison->rounds);
     }
-    if (error == 0 && workload->kind == BENCH_OVERWRITE) {
+    if (error == 0 && (workload->kind == BENCH_OVERWRITE || workload->kind == BENCH_MIX)) {
         error = bench_target_check(&comparison->target);
     }
     if (error == 0) {

@@ -21,6 +21,7 @@ typedef struct bench_methods bench_methods;
 typedef enum bench_kind {
     BENCH_READ,      /* random blocks, each checked */
     BENCH_OVERWRITE, /* random blocks of a file that exists fully */
+    BENCH_MIX,       /* both: seven reads for three overwrites */
     BENCH_APPEND     /* a block at the end, then wait until it is on the medium */
 } bench_kind;
 
@@ -90,6 +91,7 @@ typedef struct bench_slot {
     unsigned char *buffer; /* aligned for direct I/O */
     uint64_t number;       /* of the block */
     uint64_t begun;
+    bool writes;   /* the block, else reads it */
     bool flushing; /* an append has been written, and is being flushed */
 } bench_slot;
 
@@ -230,7 +232,8 @@ struct bench_methods {
 #define BENCH_DIRECT_READS 0x2u
 #define BENCH_OVERWRITES 0x4u
 #define BENCH_APPENDS 0x8u
-#define BENCH_ALL_WORK 0xfu
+#define BENCH_DIRECT_WRITES 0x10u /* and mixes */
+#define BENCH_ALL_WORK 0x1fu
 
 /* How it differs from engines with the same methods. */
 #define BENCH_WITH_NOWAIT 0x01u     /* the call that reads only cached data */
@@ -238,6 +241,7 @@ struct bench_methods {
 #define BENCH_WITH_LAYERS 0x04u     /* two of them, over the loop's VFS */
 #define BENCH_WITH_TOGETHER 0x08u   /* write and sync are submitted together */
 #define BENCH_WITH_WRITE 0x10u      /* a long one and its sync in flight, which end the turn */
+#define BENCH_WITH_POLLS 0x40u      /* each result by a `done` from epio_loop_poll */
 #define BENCH_WITH_TIMES 0x20u      /* of each operation, including those that count for the rate */
 
 struct bench_engine {

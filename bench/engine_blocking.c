@@ -24,7 +24,7 @@ static int64_t transfer(const struct lane *lane, const bench_slot *slot)
     const bench_workload *workload = lane->queue.workload;
     uint64_t offset = bench_slot_offset(&lane->queue, slot);
 
-    if (workload->kind != BENCH_READ) {
+    if (slot->writes) {
         return bench_write_at(lane->handle, slot->buffer, workload->size, offset);
     }
     return (lane->nowait ? bench_read_cached_at : bench_read_at)(lane->handle, slot->buffer,

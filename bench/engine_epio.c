@@ -1,6 +1,6 @@
 /* epio's engine: one loop with one operation per slot in flight. Reads at depth 1 are waited for,
  * one at a time, with or without a long write in flight on the same loop; otherwise each
- * completion starts the next. */
+ * completion starts the next, in epio_loop_run or, by poll, one call for those that are there. */
 #include "engine.h"
 
 #include <epio/vfs.h>
@@ -50,7 +50,7 @@ static epio_op *prepare(const struct context *context, epio_op *op, const bench_
     const bench_queue *queue = &context->queue;
     uint64_t offset = bench_slot_offset(queue, slot);
 
-    if (queue->workload->kind == BENCH_READ) {
+    if (!slot->writes) {
         return epio_read(op, file_of(context, slot), slot->buffer, queue->bytes, offset);
     }
     return epio_write(op, file_of(context, slot), slot->buffer, queue->bytes, offset);
@@ -141,7 +141,15 @@ static void together_done(epio_op *op)
 
 static int wait_for_all(bench_queue *queue)
 {
-    epio_loop_run(((struct context *)queue)->loop);
+    const struct context *context = (const struct context *)queue;
+
+    if ((context->with & BENCH_WITH_POLLS) == 0) {
+        epio_loop_run(context->loop);
+        return 0;
+    }
+    while (epio_loop_pending(context->loop) > 0) {
+        epio_loop_poll(context->loop, EPIO_FOREVER, 0);
+    }
     return 0;
 }
 
@@ -151,7 +159,8 @@ static int run(void *argument, bench_turn *turn)
 
     /* A write is waited for by running the loop, so that the loop carries it out whether it is
      * offloaded or not. */
-    if (context->queue.slot_count == 1 && context->queue.workload->kind == BENCH_READ) {
+    if (context->queue.slot_count == 1 && context->queue.workload->kind == BENCH_READ &&
+        (context->with & BENCH_WITH_POLLS) == 0) {
         return run_one_by_one(context, turn);
     }
     return bench_queue_run(&context->queue, turn);

@@ -36,9 +36,8 @@ static void submit_transfer(struct context *context, const bench_slot *slot, uns
     /* There is an entry for each operation in flight. */
     struct io_uring_sqe *entry = io_uring_get_sqe(&context->ring);
 
-    io_uring_prep_rw(codes[queue->workload->kind != BENCH_READ][context->registered], entry,
-                     context->descriptor, slot->buffer, queue->bytes,
-                     bench_slot_offset(queue, slot));
+    io_uring_prep_rw(codes[slot->writes][context->registered], entry, context->descriptor,
+                     slot->buffer, queue->bytes, bench_slot_offset(queue, slot));
     entry->buf_index = (uint16_t)(context->registered ? slot - queue->slots : 0);
     finish_entry(context, entry, flags, slot, false);
 }

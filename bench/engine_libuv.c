@@ -36,7 +36,7 @@ static void start(bench_queue *queue, bench_slot *slot)
     uv_fs_t *request = &context->requests[slot - queue->slots];
     uv_buf_t buffer = uv_buf_init((char *)slot->buffer, queue->bytes);
     int64_t offset = (int64_t)bench_slot_offset(queue, slot);
-    bool reads = queue->workload->kind == BENCH_READ;
+    bool reads = !slot->writes;
 
     fail_unless_begun(queue, (reads ? uv_fs_read : uv_fs_write)(&context->loop, request,
                                                                 context->descriptor, &buffer, 1,

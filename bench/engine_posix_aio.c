@@ -42,8 +42,7 @@ static void start(bench_queue *queue, bench_slot *slot)
     block->aio_buf = slot->buffer;
     block->aio_nbytes = queue->bytes;
     block->aio_offset = (off_t)bench_slot_offset(queue, slot);
-    note_begun(context, block,
-               queue->workload->kind == BENCH_READ ? aio_read(block) : aio_write(block));
+    note_begun(context, block, !slot->writes ? aio_read(block) : aio_write(block));
 }
 
 static void flush(bench_queue *queue, bench_slot *slot)

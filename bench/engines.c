@@ -12,6 +12,7 @@ extern const bench_methods bench_posix_aio;
 extern const bench_methods bench_epio;
 
 #define READS (BENCH_CACHED_READS | BENCH_DIRECT_READS)
+#define DIRECT (BENCH_DIRECT_READS | BENCH_DIRECT_WRITES)
 #define WRITES (BENCH_OVERWRITES | BENCH_APPENDS)
 #define ALL BENCH_ALL_WORK
 #define TIMES BENCH_WITH_TIMES
@@ -19,15 +20,15 @@ extern const bench_methods bench_epio;
 
 /* Name, methods, comparisons, work, roles, differences, mode. */
 static const bench_engine engines[] = {
-    {"blocking", &bench_one_thread, BENCH_PEERS, READS | BENCH_OVERWRITES, BENCH_ROLE_BLOCKING, 0,
-     BENCH_NO_MODE},
+    {"blocking", &bench_one_thread, BENCH_PEERS, READS | BENCH_OVERWRITES | BENCH_DIRECT_WRITES,
+     BENCH_ROLE_BLOCKING, 0, BENCH_NO_MODE},
     {"ideal", &bench_one_thread, BENCH_PEERS | BENCH_DURABLE, BENCH_APPENDS,
      BENCH_ROLE_BLOCKING | BENCH_ROLE_IDEAL, 0, BENCH_NO_MODE},
     {"nowait", &bench_one_thread, BENCH_PEERS, BENCH_CACHED_READS, BENCH_ROLE_NOWAIT,
      BENCH_WITH_NOWAIT, BENCH_NO_MODE},
     /* Cached data makes no thread wait. */
-    {"threads", &bench_several_threads, BENCH_PEERS | BENCH_DURABLE,
-     BENCH_APPENDS | BENCH_DIRECT_READS, BENCH_ROLE_THREADS, 0, BENCH_NO_MODE},
+    {"threads", &bench_several_threads, BENCH_PEERS | BENCH_DURABLE, BENCH_APPENDS | DIRECT,
+     BENCH_ROLE_THREADS, 0, BENCH_NO_MODE},
 #if defined(BENCH_HAS_LIBURING)
     {"liburing", &bench_liburing, BENCH_PEERS, ALL, BENCH_ROLE_PEER, 0, BENCH_NO_MODE},
     {"liburing, registered", &bench_liburing, BENCH_PEERS, ALL, BENCH_ROLE_PEER,
@@ -42,6 +43,8 @@ static const bench_engine engines[] = {
     /* Reads are the same in all modes; a flush waits for the disk, to which inline_writes does
      * not apply. */
     {"epio", &bench_epio, BENCH_PEERS, ALL, 0, 0, BENCH_ALONE},
+    {"epio, by poll", &bench_epio, BENCH_PEERS, BENCH_CACHED_READS, 0, BENCH_WITH_POLLS,
+     BENCH_ALONE},
     {"epio", &bench_epio, BENCH_PEERS, WRITES, 0, 0, BENCH_HANDED_OVER},
     {"epio", &bench_epio, BENCH_PEERS, BENCH_OVERWRITES, 0, 0, BENCH_INLINE},
     {"epio", &bench_epio, BENCH_LAYERS, ALL, BENCH_ROLE_PLAIN, 0, BENCH_ALONE},
@@ -67,7 +70,8 @@ static uint32_t work_of(const bench_workload *workload)
     case BENCH_READ:
         return workload->direct ? BENCH_DIRECT_READS : BENCH_CACHED_READS;
     case BENCH_OVERWRITE:
-        return BENCH_OVERWRITES;
+    case BENCH_MIX:
+        return workload->direct ? BENCH_DIRECT_WRITES : BENCH_OVERWRITES;
     case BENCH_APPEND:
         return BENCH_APPENDS;
     }

@@ -95,6 +95,12 @@ static bool time_is_up(bench_queue *queue)
     return queue->over;
 }
 
+/* A mix decides by the block's number, so that all engines have the same. */
+static bool is_written(const bench_workload *workload, uint64_t number)
+{
+    return workload->kind == BENCH_MIX ? number % 10 < 3 : workload->kind != BENCH_READ;
+}
+
 static void choose(bench_queue *queue, bench_slot *slot)
 {
     const bench_workload *workload = queue->workload;
@@ -104,7 +110,8 @@ static void choose(bench_queue *queue, bench_slot *slot)
     } else {
         slot->number = bench_block_next(&queue->state, workload->blocks);
     }
-    if (workload->kind != BENCH_READ) {
+    slot->writes = is_written(workload, slot->number);
+    if (slot->writes) {
         bench_block_mark(slot->buffer, slot->number);
     }
 }
@@ -135,7 +142,7 @@ void bench_queue_finish(bench_queue *queue, const bench_slot *slot, int64_t resu
         bench_queue_fail(queue, result);
         return;
     }
-    if (queue->workload->kind == BENCH_READ && !bench_block_is(slot->buffer, slot->number)) {
+    if (!slot->writes && !bench_block_is(slot->buffer, slot->number)) {
         bench_queue_fail(queue, EPIO_EIO);
         return;
     }
