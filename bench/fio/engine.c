@@ -18,6 +18,7 @@ struct engine_options {
     char *backend;
     unsigned int inline_writes;
     unsigned int workers;
+    unsigned int fixedbufs;
 };
 
 static struct fio_option options[] = {
@@ -50,6 +51,15 @@ static struct fio_option options[] = {
         .category = FIO_OPT_C_ENGINE,
         .group = FIO_OPT_G_INVALID,
     },
+    {
+        .name = "fixedbufs",
+        .lname = "epio's registered buffers",
+        .type = FIO_OPT_STR_SET,
+        .off1 = offsetof(struct engine_options, fixedbufs),
+        .help = "the job's memory is registered with its loop",
+        .category = FIO_OPT_C_ENGINE,
+        .group = FIO_OPT_G_INVALID,
+    },
     {.name = NULL},
 };
 
@@ -61,8 +71,10 @@ struct engine_op {
 
 struct engine {
     epio_loop *loop;
-    struct io_u **ended; /* delivered, not yet fetched by fio */
+    struct io_u **ended; /* delivered, in order */
     unsigned int ended_count;
+    unsigned int fetched; /* those of them that fio has */
+    unsigned int first;   /* of those of the last getevents */
 };
 
 /* ---- One op ---- */
@@ -121,6 +133,8 @@ static enum fio_q_status queue(struct thread_data *td, struct io_u *io_u)
     return FIO_Q_QUEUED;
 }
 
+/* A poll delivers all that has ended; fio, which often asks for one, takes the rest before the next
+ * poll. */
 static int getevents(struct thread_data *td, unsigned int min, unsigned int max,
                      const struct timespec *t)
 {
@@ -129,18 +143,27 @@ static int getevents(struct thread_data *td, unsigned int min, unsigned int max,
     if (t != NULL) {
         timeout = (uint64_t)t->tv_sec * 1000000000 + (uint64_t)t->tv_nsec;
     }
-    engine->ended_count = 0;
-    do {
-        uint64_t wait = engine->ended_count < min ? timeout : 0;
-        (void)epio_loop_poll(engine->loop, wait, max - engine->ended_count);
-    } while (engine->ended_count < min && t == NULL);
-    return (int)engine->ended_count;
+    if (engine->fetched == engine->ended_count) {
+        engine->fetched = 0;
+        engine->ended_count = 0;
+    }
+    while (engine->ended_count - engine->fetched < min || engine->ended_count == 0) {
+        uint64_t delivered = epio_loop_poll(engine->loop, min != 0 ? timeout : EPIO_NOW, 0);
+        if (min == 0 || (t != NULL && delivered == 0)) {
+            break;
+        }
+    }
+    unsigned int count = engine->ended_count - engine->fetched;
+    count = count < max ? count : max;
+    engine->first = engine->fetched;
+    engine->fetched += count;
+    return (int)count;
 }
 
 static struct io_u *event(struct thread_data *td, int number)
 {
     struct engine *engine = td->io_ops_data;
-    return engine->ended[number];
+    return engine->ended[engine->first + (unsigned int)number];
 }
 
 static int cancel(struct thread_data *td, struct io_u *io_u)
@@ -213,7 +236,8 @@ static int init(struct thread_data *td)
     if (engine == NULL) {
         return 1;
     }
-    engine->ended = calloc(td->o.iodepth, sizeof *engine->ended);
+    /* Of one round and, at most, of the next. */
+    engine->ended = calloc((size_t)td->o.iodepth * 2, sizeof *engine->ended);
     wanted.backend = given->backend;
     wanted.inline_writes = given->inline_writes;
     wanted.workers = given->workers;
@@ -229,6 +253,19 @@ static int init(struct thread_data *td)
         return 1;
     }
     td->io_ops_data = engine;
+    return 0;
+}
+
+/* fio has allocated its buffers by now. */
+static int post_init(struct thread_data *td)
+{
+    const struct engine_options *given = td->eo;
+    struct engine *engine = td->io_ops_data;
+    epio_iovec memory = {td->orig_buffer, td->orig_buffer_size};
+    if (given->fixedbufs != 0 && memory.base != NULL &&
+        epio_loop_register_buffers(engine->loop, &memory, 1) != 1) {
+        log_info("fio: the system does not register the buffers (RLIMIT_MEMLOCK?)\n");
+    }
     return 0;
 }
 
@@ -249,6 +286,7 @@ struct ioengine_ops ioengine = {
     .version = FIO_IOOPS_VERSION,
     .flags = FIO_ASYNCIO_SYNC_TRIM,
     .init = init,
+    .post_init = post_init,
     .cleanup = cleanup,
     .queue = queue,
     .getevents = getevents,
