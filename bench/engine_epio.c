@@ -252,6 +252,12 @@ static int open_context(void *argument, const bench_setup *setup)
     if (error == 0 && (context->with & BENCH_WITH_LAYERS) != 0) {
         error = open_layers(context);
     }
+    if (error == 0 && (context->with & BENCH_WITH_REGISTERED) != 0) {
+        epio_iovec all = {context->queue.slots[0].buffer,
+                          context->queue.slot_count * context->queue.bytes};
+
+        error = epio_loop_register_buffers(context->loop, &all, 1) == 1 ? 0 : EPIO_ENOTSUP;
+    }
     if (error == 0) {
         error = open_files(context, setup->target);
     }

@@ -43,6 +43,8 @@ static const bench_engine engines[] = {
     /* Reads are the same in all modes; a flush waits for the disk, to which inline_writes does
      * not apply. */
     {"epio", &bench_epio, BENCH_PEERS, ALL, 0, 0, BENCH_ALONE},
+    {"epio, registered", &bench_epio, BENCH_PEERS, READS | BENCH_DIRECT_WRITES, 0,
+     BENCH_WITH_REGISTERED, BENCH_ALONE},
     {"epio, by poll", &bench_epio, BENCH_PEERS, BENCH_CACHED_READS, 0, BENCH_WITH_POLLS,
      BENCH_ALONE},
     {"epio", &bench_epio, BENCH_PEERS, WRITES, 0, 0, BENCH_HANDED_OVER},

@@ -276,6 +276,9 @@ typedef struct epio__backend {
     /* The file will be closed; no op is in flight on it. */
     void (*forget)(void *state, epio__os_file *file);
 
+    /* See epio_loop_register_buffers; the arguments are valid. NULL: memory is plain memory. */
+    int (*register_buffers)(void *state, const epio_iovec *parts, size_t count);
+
     /* Makes the current poll return, or else the next. Any thread; a signal handler too. */
     void (*wake)(void *state);
 

@@ -1217,6 +1217,7 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(loop_poll, "epio_loop_poll", epio_loop_poll(NULL, 0, 0))                                     \
     X(loop_stop, "epio_loop_stop", epio_loop_stop(NULL))                                           \
     X(loop_wake, "epio_loop_wake", epio_loop_wake(NULL))                                           \
+    X(loop_register, "epio_loop_register_buffers", epio_loop_register_buffers(NULL, NULL, 0))      \
     X(loop_detach, "epio_loop_detach", epio_loop_detach(NULL))                                     \
     X(loop_pending, "epio_loop_pending", epio_loop_pending(NULL))                                  \
     X(loop_close, "epio_loop_close", epio_loop_close(NULL, 0))                                     \

@@ -591,6 +591,19 @@ EPIO_API void epio_loop_stop(epio_loop *loop);
  * from inside a signal handler. */
 EPIO_API void epio_loop_wake(epio_loop *loop);
 
+/* Tells the system which memory reads and writes will use, so that it need not look up its pages
+ * for each of them: with io_uring, a read or write (of one part) whose buffer lies in one of these
+ * then costs less, above all a direct one. All others work as before. Replaces what was registered
+ * earlier; a `count` of 0: nothing is any more. The memory stays the caller's, and is not freed
+ * before it was replaced, or the loop destroyed.
+ *
+ * 1: the system has taken it; 0: it is plain memory, as elsewhere than on Linux, or beyond the
+ * process's limit of locked memory (RLIMIT_MEMLOCK). Errors: EPIO_EINVAL (NULL or empty parts,
+ * parts that overlap, more than 1024), EPIO_EBUSY (try again after a poll), EPIO_ENOMEM; after the
+ * last nothing is registered. Waits for ops in flight that use what was registered earlier. The
+ * owner. */
+EPIO_API int epio_loop_register_buffers(epio_loop *loop, const epio_iovec *buffers, size_t count);
+
 /* Releases ownership: the loop belongs to the next thread that runs or polls it. May wait for reads
  * and writes that the disk is carrying out. */
 EPIO_API void epio_loop_detach(epio_loop *loop);

@@ -23,6 +23,7 @@ static void uring_close(void *opaque)
     epio__uring *state = opaque;
     epio__uring_ring_close(&state->ring);
     epio__uring_sentinel_close(&state->ring);
+    epio__uring_buffers_free(&state->buffers);
     epio__backend_epoll.close(state->epoll);
     free(state);
 }
@@ -38,6 +39,7 @@ static void uring_abandon(void *opaque)
 {
     epio__uring *state = opaque;
     epio__uring_sentinel_close(&state->ring);
+    epio__uring_buffers_free(&state->buffers);
     epio__backend_epoll.abandon(state->epoll);
     free(state);
 }
@@ -190,6 +192,11 @@ static void uring_forget(void *opaque, epio__os_file *file)
     epio__backend_epoll.forget(state->epoll, file);
 }
 
+static int uring_register_buffers(void *opaque, const epio_iovec *parts, size_t count)
+{
+    return epio__uring_register_buffers(opaque, parts, count);
+}
+
 static void uring_wake(void *opaque)
 {
     const epio__uring *state = opaque;
@@ -245,6 +252,7 @@ const epio__backend epio__backend_uring = {
     .poll = uring_poll,
     .cancel = uring_cancel,
     .forget = uring_forget,
+    .register_buffers = uring_register_buffers,
     .wake = uring_wake,
     .handle = uring_handle,
     .arm = uring_arm,

@@ -258,6 +258,9 @@ static bool has_ring(epio__uring *state)
         int wake = state->embedded ? epio__epoll_wake_descriptor(state->epoll) : -1;
         state->refused = !epio__uring_ring_open(&state->ring, wake);
         state->polls_epoll = false;
+        if (!state->refused) {
+            epio__uring_buffers_register(&state->buffers, &state->ring.io);
+        }
     }
     return !state->refused;
 }
@@ -313,6 +316,23 @@ _Static_assert(sizeof(epio_iovec) == sizeof(struct iovec) &&
                    offsetof(epio_iovec, len) == offsetof(struct iovec, iov_len),
                "the parts of an op are what readv(2) takes");
 
+/* Of one part, in registered memory. */
+static bool prepare_fixed(const epio__uring_buffers *buffers, struct io_uring_sqe *entry,
+                          const epio_op *op)
+{
+    const char *base = (const char *)op->arguments.io.base + op->progress;
+    uint64_t len = op->arguments.io.len - op->progress;
+    uint64_t offset = op->arguments.io.offset + op->progress;
+    int index =
+        epio__op_is(op, EPIO__KIND_VECTORED) ? -1 : epio__uring_buffers_find(buffers, base, len);
+    if (index >= 0) {
+        io_uring_prep_rw(op->kind == EPIO_KIND_READ ? IORING_OP_READ_FIXED : IORING_OP_WRITE_FIXED,
+                         entry, epio__descriptor_of(op), base, (unsigned)len, offset);
+        entry->buf_index = (uint16_t)index;
+    }
+    return index >= 0;
+}
+
 static void prepare_transfer(struct io_uring_sqe *entry, const epio_op *op)
 {
     int descriptor = epio__descriptor_of(op);
@@ -336,9 +356,11 @@ static void prepare_transfer(struct io_uring_sqe *entry, const epio_op *op)
     }
 }
 
-static void prepare(struct io_uring_sqe *entry, epio_op *op)
+static void prepare(const epio__uring *state, struct io_uring_sqe *entry, epio_op *op)
 {
-    prepare_transfer(entry, op);
+    if (!prepare_fixed(&state->buffers, entry, op)) {
+        prepare_transfer(entry, op);
+    }
     if (epio__os_file_of(op)->direct && (op->file->flags & EPIO_OPEN_WRITE) != 0) {
         /* By the disk, but not by a kernel thread, which would keep the file open for writing.
          * Reads of a file that is not open for writing may use one: pages that another program
@@ -377,7 +399,7 @@ bool epio__uring_fill(epio__uring *state)
         }
         epio_op *op = EPIO__CONTAINER(state->waiting.next, epio_op, queue);
         epio__list_remove(&op->queue);
-        prepare(entry, op);
+        prepare(state, entry, op);
         list_op(state, op);
         state->writes = state->writes || !epio__op_is(op, EPIO__KIND_READS);
         state->in_kernel++;
@@ -413,16 +435,18 @@ static entry_file file_for_entry(epio__uring *state, epio__os_file *file)
     return epio__uring_is_registered(&state->ring, file) ? by_slot : by_descriptor;
 }
 
-static void prepare_batched_read(struct io_uring_sqe *entry, entry_file target, const epio_op *op)
+static void prepare_batched_read(struct io_uring_sqe *entry, entry_file target, int buffer,
+                                 const epio_op *op)
 {
-    io_uring_prep_read(entry, target.number, op->arguments.io.base, (unsigned)op->arguments.io.len,
-                       op->arguments.io.offset);
+    io_uring_prep_rw(buffer >= 0 ? IORING_OP_READ_FIXED : IORING_OP_READ, entry, target.number,
+                     op->arguments.io.base, (unsigned)op->arguments.io.len,
+                     op->arguments.io.offset);
     entry->flags = (uint8_t)target.flags;
     /* The fields that liburing clears, in some versions here, in others when it returns the
      * entry. */
     entry->ioprio = 0;
     entry->rw_flags = 0;
-    entry->buf_index = 0;
+    entry->buf_index = (uint16_t)(buffer >= 0 ? buffer : 0);
     entry->personality = 0;
     entry->file_index = 0;
     entry->addr3 = 0;
@@ -452,7 +476,9 @@ static uint32_t prepare_batch(epio__uring *state, epio_node **first, uint32_t co
             file = epio__os_file_of(op);
             target = file_for_entry(state, epio__os_file_of(op));
         }
-        prepare_batched_read(&queue->sqes[tail & queue->ring_mask], target, op);
+        int buffer =
+            epio__uring_buffers_find(&state->buffers, op->arguments.io.base, op->arguments.io.len);
+        prepare_batched_read(&queue->sqes[tail & queue->ring_mask], target, buffer, op);
         op->progress = NOT_ENDED;
         state->started[state->started_count++] = op;
         node = node->next;
@@ -494,6 +520,30 @@ epio_node *epio__uring_read_together(void *opaque, epio_node *first, uint32_t co
         state->started_count = 0;
     }
     return first;
+}
+
+/* ---- Registered memory ---- */
+
+/* Entries that are not submitted yet name the old parts. */
+int epio__uring_register_buffers(epio__uring *state, const epio_iovec *parts, size_t count)
+{
+    if (state->ring.open && io_uring_sq_ready(&state->ring.io) != 0) {
+        submit_entries(state);
+        if (state->ring.open && io_uring_sq_ready(&state->ring.io) != 0) {
+            return EPIO_EBUSY;
+        }
+    }
+    if (state->ring.open) {
+        epio__uring_buffers_unregister(&state->buffers, &state->ring.io);
+    }
+    int error = epio__uring_buffers_set(&state->buffers, parts, count);
+    if (error != 0) {
+        return error;
+    }
+    if (state->ring.open) {
+        epio__uring_buffers_register(&state->buffers, &state->ring.io);
+    }
+    return state->buffers.in_ring ? 1 : 0;
 }
 
 /* ---- Polling and waiting ---- */

@@ -4,10 +4,12 @@
 #define EPIO_URING_OPS_H
 
 #include "posix/posix.h"
+#include "posix/uring_buffers.h"
 #include "posix/uring_ring.h"
 
 typedef struct epio__uring {
     epio__uring_ring ring;
+    epio__uring_buffers buffers;
     void *epoll;
     bool refused;       /* no ring is allowed any more: all goes to workers */
     bool embedded;      /* completions have to make epoll's descriptor readable */
@@ -48,6 +50,9 @@ epio_node *epio__uring_read_together(void *state, epio_node *first, uint32_t cou
 void epio__uring_poll(epio__uring *state);
 /* Waits until the ring or epoll has something, or the deadline. */
 void epio__uring_wait(epio__uring *state, uint64_t deadline);
+
+/* See epio__backend.register_buffers. */
+int epio__uring_register_buffers(epio__uring *state, const epio_iovec *parts, size_t count);
 
 /* The ring lets go of a file on which no op is in flight. */
 void epio__uring_forget(epio__uring *state, const epio__os_file *file);
