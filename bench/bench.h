@@ -24,6 +24,7 @@ typedef struct bench_options {
     uint64_t depth;
     uint64_t files;
     uint64_t tasks;
+    uint64_t busy; /* processors that other programs keep busy meanwhile */
 } bench_options;
 
 /* Options that not every command has. */
@@ -38,6 +39,7 @@ typedef struct bench_options {
 #define BENCH_ROUTES 0x100u /* --direct and --inline */
 #define BENCH_QUICK 0x200u
 #define BENCH_PLOT 0x400u
+#define BENCH_BUSY 0x800u
 
 typedef struct bench_command {
     const char *name;
@@ -96,6 +98,12 @@ double bench_load_end(const bench_load *load);
 
 /* Used where that is unknown: how much rates differ from round to round, in percent. */
 void bench_load_note_scatter(double percent);
+
+#define BENCH_MOST_BUSY 64u
+
+/* Starts programs that keep so many processors busy, and ends them. 0, or an error. */
+int bench_load_make(uint64_t processors);
+void bench_load_stop(void);
 
 /* Called before the first measurement of a command, and after the last: reports on standard error
  * if the machine is too busy for valid results. */

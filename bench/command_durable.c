@@ -34,7 +34,7 @@ const bench_command bench_durable_command = {
             "loop, once waiting for the write before the sync and once submitting both at once,\n"
             "beside as many threads that write and flush by themselves. The ideal is one thread\n"
             "that writes for all and flushes once. What the modes are: epio-bench peers --help.",
-    .options = BENCH_ROUNDS | BENCH_SECONDS | BENCH_TASKS | BENCH_PLOT,
+    .options = BENCH_BUSY | BENCH_ROUNDS | BENCH_SECONDS | BENCH_TASKS | BENCH_PLOT,
     .defaults = {.rounds = 15, .seconds = 0.1, .path = "."},
     .run = run_durable,
 };

@@ -135,7 +135,8 @@ const bench_command bench_peers_command = {
         "result. Of a mix, three of ten operations are writes. Blocks that were read are checked.\n"
         "Latencies come from the last fifth of each turn, which does not count for the rate,\n"
         "as reading the clock takes a while. --workload takes a part of a name.",
-    .options = BENCH_ROUNDS | BENCH_SECONDS | BENCH_WORKLOAD | BENCH_QUICK | BENCH_PLOT,
+    .options =
+        BENCH_BUSY | BENCH_ROUNDS | BENCH_SECONDS | BENCH_WORKLOAD | BENCH_QUICK | BENCH_PLOT,
     .defaults = {.rounds = 15, .path = "."},
     .run = run_peers,
 };

@@ -62,8 +62,8 @@ const bench_command bench_run_command = {
             "until each is on the medium, on the best backend or another. Every operation is\n"
             "timed, which costs short ones a few percent of their rate; epio-bench peers takes\n"
             "rates without. Blocks that were read are checked, and overwritten files at the end.",
-    .options =
-        BENCH_WORKLOAD | BENCH_SIZE | BENCH_DEPTH | BENCH_FILES | BENCH_SECONDS | BENCH_ROUTES,
+    .options = BENCH_WORKLOAD | BENCH_SIZE | BENCH_DEPTH | BENCH_FILES | BENCH_SECONDS |
+               BENCH_ROUTES | BENCH_BUSY,
     .defaults = {.workload = "read",
                  .size = 4096,
                  .depth = 32,

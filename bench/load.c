@@ -42,9 +42,40 @@ void bench_load_note_scatter(double percent)
     least_scatter = percent < least_scatter ? percent : least_scatter;
 }
 
+/* ---- Other programs of our own --------------------------------------------- */
+
+static FILE *busy[BENCH_MOST_BUSY];
+static size_t busy_count;
+
+int bench_load_make(uint64_t processors)
+{
+    const char *command = bench_busy_command();
+
+    if (command == NULL && processors != 0) {
+        return EPIO_ENOTSUP;
+    }
+    while (busy_count < processors) {
+        busy[busy_count] = bench_command_open(command);
+        if (busy[busy_count] == NULL) {
+            return EPIO_ENOMEM;
+        }
+        busy_count++;
+    }
+    return 0;
+}
+
+void bench_load_stop(void)
+{
+    while (busy_count != 0) {
+        (void)bench_command_close(busy[--busy_count]);
+    }
+}
+
+/* ---- Warnings ---------------------------------------------------------------- */
+
 static void warn(const char *verb, double percent)
 {
-    if (percent >= TOO_BUSY) {
+    if (busy_count == 0 && percent >= TOO_BUSY) {
         fprintf(stderr,
                 "epio-bench: this machine is too busy to judge: other programs %s %.0f %% of its"
                 " processors\n",

@@ -69,9 +69,13 @@ static int run(const bench_command *command, int count, char **arguments)
     signal(SIGINT, interrupt);
     error = bench_plot_check(&options);
     if (error == 0) {
+        error = bench_load_make(options.busy);
+    }
+    if (error == 0) {
         error = command->run(&options);
         bench_load_after();
     }
+    bench_load_stop();
     if (error == 0) {
         error = bench_plot_draw(&options);
     }

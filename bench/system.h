@@ -71,6 +71,9 @@ bool bench_child_run(void (*function)(void *argument), void *argument);
 
 /* ---- Other programs ---------------------------------------------------- */
 
+/* A shell command that keeps one processor busy until its standard input ends; NULL: none here. */
+const char *bench_busy_command(void);
+
 /* Starts a shell command whose standard input is the stream; NULL: it cannot be started.
  * bench_command_close returns 0 if the command succeeded. */
 FILE *bench_command_open(const char *command);

@@ -246,6 +246,11 @@ bool bench_child_run(void (*function)(void *argument), void *argument)
 
 /* ---- Other programs ------------------------------------------------------ */
 
+const char *bench_busy_command(void)
+{
+    return "(while :; do :; done) & read nothing; kill $!";
+}
+
 FILE *bench_command_open(const char *command)
 {
     return popen(command, "w");

@@ -182,6 +182,11 @@ bool bench_child_run(void (*function)(void *argument), void *argument)
 
 /* ---- Other programs ------------------------------------------------------ */
 
+const char *bench_busy_command(void)
+{
+    return NULL;
+}
+
 FILE *bench_command_open(const char *command)
 {
     return _popen(command, "w");

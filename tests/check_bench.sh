@@ -115,8 +115,26 @@ ends_with 2 peers --seconds 0
 says errors "0.001 to 3600"
 ends_with 2 peers --quick=yes
 says errors "takes no value"
+ends_with 2 run --busy 0
+says errors "1 to 64"
 ends_with 2 peers --workload "knitting"
 says errors "cached read 4 KiB"
+
+# ---- Beside busy programs ----
+
+# They end with it; Windows has no shell for them.
+if [ -z "$launcher" ]; then
+    ends_with 0 run --seconds 0.01 --path files --busy 2
+    sleep_until_none=100
+    while pgrep -f "while :; do :; done.*read nothing" >/dev/null 2>&1; do
+        sleep_until_none=$((sleep_until_none - 1))
+        [ $sleep_until_none -gt 0 ] || {
+            fail "what --busy started is still there"
+            break
+        }
+        sleep 0.1
+    done
+fi
 
 # ---- Every engine on every workload ----
 
