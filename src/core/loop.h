@@ -142,8 +142,18 @@ void epio__op_launch(epio_loop *loop, epio_op *first, uint32_t extras, const cha
 void epio__op_arrive(epio_loop *loop, epio_op *op);
 void epio__op_come_back(epio_loop *loop, epio_op *op);
 void epio__op_resume(epio_loop *loop, epio_op *op);
+/* Gives it to its VFS. */
+void epio__op_hold(epio_op *op);
+
+/* ---- due.c ---- */
+
 /* Fires the timers that are due; once a poll has used up its time the rest stays for the next. */
 void epio__loop_fire_timers(epio_loop *loop);
+void epio__op_start_deadline(epio_loop *loop, epio_op *op);
+/* It waits for no time any more; the deadline stops, too. */
+void epio__op_stop_due(epio_loop *loop, epio_op *op);
+/* It waits for nothing but this time. */
+void epio__op_park(epio_loop *loop, epio_op *op, uint8_t due_for, uint64_t due);
 
 /* ---- cancel.c ---- */
 

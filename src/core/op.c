@@ -1,7 +1,7 @@
 /* The slow path of an op in flight: from epio_submit, through whatever holds it up, to its one
  * delivery. fast_path.c is the entry for all ops, and spares most of them this. Ending one early is
- * cancel.c's, waiting for one wait.c's, what other threads post inbox.c's; what an iteration of the
- * loop does, and in which order, is loop.c's.
+ * cancel.c's, what it waits for by the clock due.c's, waiting for one wait.c's, what other threads
+ * post inbox.c's; what an iteration of the loop does, and in which order, is loop.c's.
  *
  * Exactly one completion: an op is on the ready queue once, because epio_complete checks that it is
  * not there already. After delivery the library does not touch it: epio__op_finish_delivery first
@@ -14,20 +14,6 @@
 #include "reason.h"
 
 /* ---- Completion ---- */
-
-/* Stops the deadline, too. */
-static void stop_waiting_for_due(epio_loop *loop, epio_op *op)
-{
-    epio__timer_stop(loop, op);
-    op->due_for = EPIO__DUE_NOTHING;
-}
-
-static void start_deadline(epio_loop *loop, epio_op *op)
-{
-    if (op->timeout_ns != 0 && (op->state_flags & EPIO__FLAG_LATE) == 0 && op->in_heap == 0) {
-        epio__timer_start(loop, op);
-    }
-}
 
 void epio__op_check_in_hand(const epio_op *op, const char *function)
 {
@@ -45,7 +31,7 @@ void epio__op_check_in_hand(const epio_op *op, const char *function)
 static void leave_worker(epio_op *op)
 {
     if (op->due_for == EPIO__DUE_WRITE_OFF) {
-        stop_waiting_for_due(op->loop, op);
+        epio__op_stop_due(op->loop, op);
     }
     if (op->worker_state == EPIO__WORKER_TAKEN) {
         epio__workers_collect(op);
@@ -60,7 +46,7 @@ static void make_ready(epio_loop *loop, epio_op *op)
         epio__fatal("epio_complete", "the op was completed already");
     }
     if (op->due_for != EPIO__DUE_NOTHING) {
-        stop_waiting_for_due(loop, op);
+        epio__op_stop_due(loop, op);
     }
     op->fast = EPIO__FAST_NOT;
     epio__op_enter(op, EPIO__PHASE_READY);
@@ -81,50 +67,6 @@ void epio__op_complete(epio_op *op)
         return;
     }
     epio__op_come_back(loop, op);
-    epio__loop_notify_host(loop);
-}
-
-static void wait_for_due(epio_loop *loop, epio_op *op, uint8_t due_for, uint64_t due)
-{
-    epio__timer_stop(loop, op);
-    op->due_for = due_for;
-    op->due = due;
-    epio__timer_start(loop, op);
-}
-
-static void park(epio_loop *loop, epio_op *op, uint8_t due_for, uint64_t due)
-{
-    epio__op_enter(op, EPIO__PHASE_PARKED);
-    op->route = EPIO__ROUTE_NONE;
-    wait_for_due(loop, op, due_for, due);
-    /* A flush is the file's own: a close of the loop cancels it through the file. */
-    if (op->held.next == NULL && (op->state_flags & EPIO__FLAG_INTERNAL) == 0) {
-        epio__list_append(&loop->held, &op->held);
-    }
-}
-
-void epio_complete_at(epio_op *op, uint64_t due, int64_t result)
-{
-    epio__require(op, "epio_complete_at", "the op is NULL");
-    epio__op_check_in_hand(op, "epio_complete_at");
-    if ((op->state_flags & EPIO__FLAG_CANCEL) != 0) {
-        epio_complete(op, EPIO_ECANCELED);
-        return;
-    }
-    op->outcome = result;
-    park(op->loop, op, EPIO__DUE_END, due);
-    epio__loop_notify_host(op->loop);
-}
-
-void epio_alarm(epio_op *op, uint64_t due)
-{
-    epio__require(op, "epio_alarm", "the op is NULL");
-    epio_loop *loop = op->loop;
-    if (op->phase == EPIO__PHASE_READY) {
-        epio__fatal("epio_alarm", "the op was completed already");
-    }
-    epio__op_enter(op, EPIO__PHASE_HELD);
-    wait_for_due(loop, op, EPIO__DUE_ALARM, due);
     epio__loop_notify_host(loop);
 }
 
@@ -156,8 +98,8 @@ void epio_forward(epio_op *op, epio_vfs *vfs, epio_file *file)
         return;
     }
     if (op->due_for == EPIO__DUE_ALARM) { /* of the VFS that forwards the op */
-        stop_waiting_for_due(op->loop, op);
-        start_deadline(op->loop, op);
+        epio__op_stop_due(op->loop, op);
+        epio__op_start_deadline(op->loop, op);
     }
     epio__op_waits_no_more(op);
     epio__forward(op, vfs, file);
@@ -165,7 +107,7 @@ void epio_forward(epio_op *op, epio_vfs *vfs, epio_file *file)
 
 /* ---- Starting ---- */
 
-static void hold(epio_op *op)
+void epio__op_hold(epio_op *op)
 {
     epio__op_enter(op, EPIO__PHASE_HELD);
     op->route = EPIO__ROUTE_AT_ONCE;
@@ -177,7 +119,7 @@ static void hold(epio_op *op)
 static void hold_lock(epio_loop *loop, epio_op *op)
 {
     const epio_file *file = op->file;
-    hold(op);
+    epio__op_hold(op);
     if (file->close != NULL && op->phase == EPIO__PHASE_HELD) {
         epio__op_cancel(loop, op);
     }
@@ -219,10 +161,10 @@ void epio__op_start(epio_loop *loop, epio_op *op)
             epio_complete(op, EPIO_EIO);
             return;
         }
-        hold(op);
+        epio__op_hold(op);
         return;
     default:
-        hold(op);
+        epio__op_hold(op);
         return;
     }
 }
@@ -256,7 +198,7 @@ void epio__op_keep(epio_loop *loop, epio_op *op)
     if (op->held.next == NULL && op->phase != EPIO__PHASE_BARRIER) {
         epio__list_append(&loop->held, &op->held);
     }
-    start_deadline(loop, op);
+    epio__op_start_deadline(loop, op);
 }
 
 /* Submitted by another thread, and not yet seen by the owner: 1 more, or
@@ -440,69 +382,6 @@ void epio__op_submit(epio_op *op)
     epio__op_launch(epio__op_begin(op, "epio_submit"), op, 0, "epio_submit");
 }
 
-/* ---- What is due ---- */
-
-static bool meets_deadline(const epio_op *op)
-{
-    if (op->due_for == EPIO__DUE_NOTHING) {
-        return true;
-    }
-    return op->timeout_ns != 0 && (op->state_flags & EPIO__FLAG_LATE) == 0 &&
-           op->timeout_ns < op->due;
-}
-
-/* The alarm of a VFS that cannot end the op at once still comes. */
-static void pass_deadline(epio_loop *loop, epio_op *op)
-{
-    op->state_flags |= EPIO__FLAG_LATE;
-    if (op->due_for == EPIO__DUE_ALARM) {
-        epio__timer_start(loop, op);
-    } else {
-        op->due_for = EPIO__DUE_NOTHING;
-    }
-    epio__op_expire(loop, op);
-}
-
-static void fire(epio_loop *loop, epio_op *op)
-{
-    uint8_t due_for = op->due_for;
-    if (due_for == EPIO__DUE_WRITE_OFF) {
-        epio__op_write_off(op);
-        return;
-    }
-    if (meets_deadline(op)) {
-        pass_deadline(loop, op);
-        return;
-    }
-    op->due_for = EPIO__DUE_NOTHING;
-    switch (due_for) {
-    case EPIO__DUE_END:
-        epio_complete(op, op->outcome);
-        return;
-    case EPIO__DUE_RETRY:
-        start_deadline(loop, op);
-        hold(op);
-        return;
-    case EPIO__DUE_ALARM:
-        start_deadline(loop, op);
-        op->vfs->methods->alarm(op->vfs, op);
-        return;
-    default:
-        return; /* a flush that was held back: the end of the iteration starts it */
-    }
-}
-
-void epio__loop_fire_timers(epio_loop *loop)
-{
-    uint64_t now = epio__monotonic_time();
-    epio_op *op;
-    bool late = false;
-    while (!late && (op = epio__timer_take(loop, now)) != NULL) {
-        fire(loop, op);
-        late = epio__loop_is_late(loop);
-    }
-}
-
 /* ---- Delivery ---- */
 
 /* False: a layer sent it again. */
@@ -635,7 +514,7 @@ void epio__op_deliver(epio_loop *loop, epio_op *op)
             op->result = EPIO_EPENDING;
             op->progress = 0;
             epio__op_enter(op, EPIO__PHASE_RETURNING);
-            park(loop, op, EPIO__DUE_RETRY, op->due);
+            epio__op_park(loop, op, EPIO__DUE_RETRY, op->due);
             return;
         }
     }

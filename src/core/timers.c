@@ -1,5 +1,5 @@
-/* Timers: a pairing heap through the ops themselves, so that no timer needs memory of its own. op.c
- * decides what happens when one is due.
+/* Timers: a pairing heap through the ops themselves, so that no timer needs memory of its own.
+ * due.c decides what happens when one is due.
  *
  * Fredman, Sedgewick, Sleator, Tarjan: "The pairing heap" (1986). Siblings are linked by
  * timer_next; timer_previous is the elder sibling or, for the eldest, the parent. */
