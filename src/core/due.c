@@ -78,7 +78,7 @@ static void pass_deadline(epio_loop *loop, epio_op *op)
     op->state_flags |= EPIO__FLAG_LATE;
     if (op->due_for == EPIO__DUE_ALARM) {
         epio__timer_start(loop, op);
-    } else {
+    } else if (op->due_for != EPIO__DUE_NOTHING) { /* else a worker may be reading it */
         op->due_for = EPIO__DUE_NOTHING;
     }
     epio__op_expire(loop, op);
