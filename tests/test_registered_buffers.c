@@ -98,6 +98,10 @@ static void transfers_are_the_same(fixture *f, epio_file *file)
     write_and_read(f, file, memory, BLOCK);
     epio_loop_detach(f->loop);
     write_and_read(f, file, memory, BLOCK);
+    /* It is the same whether the ring is there already or not. */
+    int result = epio_loop_register_buffers(f->loop, &all, 1);
+    epio_loop_detach(f->loop);
+    check_result(epio_loop_register_buffers(f->loop, &all, 1), result);
     check_result(epio_loop_register_buffers(f->loop, NULL, 0), 0);
     free(allocated);
 }

@@ -316,51 +316,31 @@ _Static_assert(sizeof(epio_iovec) == sizeof(struct iovec) &&
                    offsetof(epio_iovec, len) == offsetof(struct iovec, iov_len),
                "the parts of an op are what readv(2) takes");
 
-/* Of one part, in registered memory. */
-static bool prepare_fixed(const epio__uring_buffers *buffers, struct io_uring_sqe *entry,
-                          const epio_op *op)
+/* One part in registered memory names the ring's own buffer. */
+static void prepare_transfer(const epio__uring_buffers *buffers, struct io_uring_sqe *entry,
+                             const epio_op *op)
 {
-    const char *base = (const char *)op->arguments.io.base + op->progress;
-    uint64_t len = op->arguments.io.len - op->progress;
-    uint64_t offset = op->arguments.io.offset + op->progress;
-    int index =
-        epio__op_is(op, EPIO__KIND_VECTORED) ? -1 : epio__uring_buffers_find(buffers, base, len);
-    if (index >= 0) {
-        io_uring_prep_rw(op->kind == EPIO_KIND_READ ? IORING_OP_READ_FIXED : IORING_OP_WRITE_FIXED,
-                         entry, epio__descriptor_of(op), base, (unsigned)len, offset);
-        entry->buf_index = (uint16_t)index;
-    }
-    return index >= 0;
-}
-
-static void prepare_transfer(struct io_uring_sqe *entry, const epio_op *op)
-{
+    static const uint8_t codes[2][2] = {{IORING_OP_WRITE, IORING_OP_WRITE_FIXED},
+                                        {IORING_OP_READ, IORING_OP_READ_FIXED}};
+    bool reads = epio__op_is(op, EPIO__KIND_READS);
     int descriptor = epio__descriptor_of(op);
     char *base = op->arguments.io.base;
     uint64_t offset = op->arguments.io.offset + op->progress;
     unsigned len = (unsigned)op->arguments.io.len;
     unsigned done = (unsigned)op->progress;
-    switch (op->kind) {
-    case EPIO_KIND_READ:
-        io_uring_prep_read(entry, descriptor, base + done, len - done, offset);
-        return;
-    case EPIO_KIND_WRITE:
-        io_uring_prep_write(entry, descriptor, base + done, len - done, offset);
-        return;
-    case EPIO_KIND_READV:
-        io_uring_prep_readv(entry, descriptor, op->arguments.io.base, len, offset);
-        return;
-    default:
-        io_uring_prep_writev(entry, descriptor, op->arguments.io.base, len, offset);
+    if (epio__op_is(op, EPIO__KIND_VECTORED)) {
+        io_uring_prep_rw(reads ? IORING_OP_READV : IORING_OP_WRITEV, entry, descriptor, base, len,
+                         offset);
         return;
     }
+    int buffer = epio__uring_buffers_find(buffers, base + done, len - done);
+    io_uring_prep_rw(codes[reads][buffer >= 0], entry, descriptor, base + done, len - done, offset);
+    entry->buf_index = (uint16_t)(buffer >= 0 ? buffer : 0);
 }
 
 static void prepare(const epio__uring *state, struct io_uring_sqe *entry, epio_op *op)
 {
-    if (!prepare_fixed(&state->buffers, entry, op)) {
-        prepare_transfer(entry, op);
-    }
+    prepare_transfer(&state->buffers, entry, op);
     if (epio__os_file_of(op)->direct && (op->file->flags & EPIO_OPEN_WRITE) != 0) {
         /* By the disk, but not by a kernel thread, which would keep the file open for writing.
          * Reads of a file that is not open for writing may use one: pages that another program
@@ -527,7 +507,7 @@ epio_node *epio__uring_read_together(void *opaque, epio_node *first, uint32_t co
 /* Entries that are not submitted yet name the old parts. */
 int epio__uring_register_buffers(epio__uring *state, const epio_iovec *parts, size_t count)
 {
-    if (state->ring.open && io_uring_sq_ready(&state->ring.io) != 0) {
+    if (has_ring(state) && io_uring_sq_ready(&state->ring.io) != 0) {
         submit_entries(state);
         if (state->ring.open && io_uring_sq_ready(&state->ring.io) != 0) {
             return EPIO_EBUSY;
@@ -581,8 +561,8 @@ void epio__uring_wait(epio__uring *state, uint64_t deadline)
         return; /* no wake would be noticed; the next poll retries */
     }
     if (may_raise(state)) {
-        submit_guarded(
-            state); /* a wait with the signal blocked would hold back the program's own */
+        /* Without waiting: that would hold back the program's own signal. */
+        submit_guarded(state);
         reap(state, true);
         return;
     }
