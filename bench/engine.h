@@ -241,8 +241,8 @@ struct bench_methods {
 #define BENCH_WITH_LAYERS 0x04u     /* two of them, over the loop's VFS */
 #define BENCH_WITH_TOGETHER 0x08u   /* write and sync are submitted together */
 #define BENCH_WITH_WRITE 0x10u      /* a long one and its sync in flight, which end the turn */
-#define BENCH_WITH_POLLS 0x40u      /* each result by a `done` from epio_loop_poll */
 #define BENCH_WITH_TIMES 0x20u      /* of each operation, including those that count for the rate */
+#define BENCH_WITH_POLLS 0x40u      /* each result by a `done` from epio_loop_poll */
 
 struct bench_engine {
     const char *name;
