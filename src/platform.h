@@ -165,7 +165,8 @@ bool epio__os_readv_cached(epio_op *op, uint64_t bytes);
 /* In op->notes, only of reads and writes. */
 #define EPIO__NOTE_MISSED_CACHE 1u /* epio__os_read_cached found it not in memory */
 #define EPIO__NOTE_GIVEN_UP 2u     /* it should end, perhaps between two pieces */
-#define EPIO__NOTE_OF_BACKEND 4u   /* and up: the backend's own */
+#define EPIO__NOTE_FOR_WORKER 4u   /* the backend did not carry it out */
+#define EPIO__NOTE_OF_BACKEND 8u   /* and up: the backend's own */
 
 /* Closes the file's handles and frees its memory: 0, or an error with *os_error. */
 int epio__os_file_dispose(epio__os_file *file, int32_t *os_error);
@@ -256,6 +257,13 @@ typedef struct epio__backend {
      * poll, by that or epio__leave_batch. Returns those for which there is no room. `count` 0:
      * release what the last ones needed. NULL: not supported. */
     epio_node *(*read_together)(void *state, epio_node *first, uint32_t count);
+
+    /* Accepts a buffered write, as submit does, which a thread of the system carries out. NULL:
+     * there are no such threads. */
+    bool (*write_behind)(void *state, epio_op *op);
+
+    /* How many of these it has. */
+    uint64_t (*writes_behind)(void *state);
 
     /* Starts what submit accepted, without waiting, before the owner returns to the program. NULL:
      * submit has done so. */

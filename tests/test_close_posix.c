@@ -137,6 +137,49 @@ static void what_was_written_can_be_executed(fixture *f)
     free(one.bytes);
 }
 
+/* ---- Written in one go, and closed ------------------------------------------------- */
+
+#define WRITES 16u
+
+#if defined(F_SETLEASE)
+
+/* The system grants a lease for reading only while nobody has the file open for writing. */
+static bool has_no_writer(const char *path)
+{
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    bool granted = fcntl(descriptor, F_SETLEASE, F_RDLCK) == 0;
+    check(granted || errno == EAGAIN);
+    check(close(descriptor) == 0);
+    return granted;
+}
+
+static void nothing_has_a_file_that_was_written_and_closed(fixture *f)
+{
+    static unsigned char data[BLOCK];
+    unsigned rounds = fixture_rounds(500);
+    const char *path = fixture_path(f, "data");
+    for (unsigned i = 0; i < rounds; i++) {
+        epio_op op = {0};
+        check_op(f, epio_open(&op, f->vfs, path, READ_WRITE | EPIO_OPEN_CREATE), 0);
+        epio_file *file = op.file;
+        for (uint64_t k = 0; k < WRITES; k++) {
+            epio_submit(epio_write(&ops[k], file, data, sizeof data, k * sizeof data));
+        }
+        for (uint64_t k = 0; k < WRITES; k++) {
+            check_result(epio_wait(&ops[k]), sizeof data);
+        }
+        check(!has_no_writer(path));
+        if (i % 2 == 0) {
+            fixture_close(f, file);
+        } else {
+            check_result(epio_perform(epio_close(&op, file)), 0);
+        }
+        check(has_no_writer(path));
+    }
+}
+
+#endif
+
 /* ---- Closed between batched reads -------------------------------------------------- */
 
 #define READS 32u
@@ -247,11 +290,15 @@ static void no_thread_of_the_kernel_has_the_file(fixture *f)
 int main(void)
 {
     static const fixture_test tests[] = {
+        /* First: the threads that carry out the buffered writes of the others stay for a while. */
+        FIXTURE_TEST(no_thread_of_the_kernel_has_the_file, ON_OS | ON_OS_SUBMIT),
         FIXTURE_TEST(what_was_written_can_be_executed, ON_OS | ON_OS_SUBMIT | ON_OS_LOOP_PERFORM |
                                                            ON_OS_PERFORM | ON_LIMIT_OS_3 |
                                                            ON_TRACE_OS),
+#if defined(F_SETLEASE)
+        FIXTURE_TEST(nothing_has_a_file_that_was_written_and_closed, ON_OS | ON_OS_SUBMIT),
+#endif
         FIXTURE_TEST(a_close_between_batched_reads, ON_OS_SUBMIT),
-        FIXTURE_TEST(no_thread_of_the_kernel_has_the_file, ON_OS | ON_OS_SUBMIT),
     };
     return FIXTURE_RUN("close, POSIX", tests);
 }

@@ -230,10 +230,16 @@ static void iterate(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds
         epio__barrier_flush(loop);
     }
     loop->hooks->read_collected(loop->resident);
-    if (deadline == 0 || something_is_ready(loop)) {
+    bool wait = deadline != 0 && !something_is_ready(loop);
+    bool here = wait && may_perform_itself(loop, deadline);
+    if (loop->to_offload_writes != 0) {
+        loop->hooks->write_behind(loop->resident, here);
+        here = here && something_to_offload(loop);
+    }
+    if (!wait) {
         offload(loop);
         look_at_kernel(loop, 0);
-    } else if (may_perform_itself(loop, deadline)) {
+    } else if (here) {
         perform_itself(loop);
     } else {
         offload(loop);
@@ -271,6 +277,9 @@ static void before_return(epio_loop *loop)
 {
     epio__barrier_flush(loop);
     loop->hooks->read_collected(loop->resident);
+    if (loop->to_offload_writes != 0) {
+        loop->hooks->write_behind(loop->resident, false);
+    }
     if (loop->pending_events != 0 && loop->backend->flush != NULL) {
         loop->backend->flush(loop->backend_state);
     }

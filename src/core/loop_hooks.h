@@ -9,6 +9,10 @@ typedef struct epio__loop_hooks {
      * the last ones needed. */
     void (*read_collected)(epio_vfs *vfs);
 
+    /* Passes those writes of loop->to_offload to the backend that are quicker there. `here`: the
+     * owner would carry out what is left. */
+    void (*write_behind)(epio_vfs *vfs, bool here);
+
     /* Carries out a prepared read, or on a loop with inline_writes a write: true, and *result.
      * False: not now, and nothing was done. `may_wait`: for the disk; else a read only takes data
      * in memory that is copied quickly. A write that was carried out has op->progress or an error

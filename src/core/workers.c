@@ -186,7 +186,7 @@ bool epio__workers_owner_may_perform(const epio_loop *loop)
     return is_short_and_local(EPIO__CONTAINER(loop->to_offload.next, epio_op, queue));
 }
 
-static void take_unoffloaded(epio_op *op)
+void epio__workers_take_unoffloaded(epio_op *op)
 {
     epio_loop *loop = op->loop;
     EPIO__ASSERT(loop->to_offload_count != 0);
@@ -199,7 +199,7 @@ static void take_unoffloaded(epio_op *op)
 void epio__workers_perform_one(epio_loop *loop)
 {
     epio_op *op = epio__op_of_queue(loop->to_offload.next);
-    take_unoffloaded(op);
+    epio__workers_take_unoffloaded(op);
     op->route = EPIO__ROUTE_OWNER;
     epio_complete(op, op->vfs->methods->perform(op->vfs, op));
 }
@@ -269,7 +269,7 @@ epio__take_back epio__workers_take_back(epio_op *op)
         op->worker_state = EPIO__WORKER_NONE;
         return EPIO__TAKE_BACK_DONE;
     case EPIO__WORKER_TO_OFFLOAD:
-        take_unoffloaded(op);
+        epio__workers_take_unoffloaded(op);
         return EPIO__TAKE_BACK_DONE;
     case EPIO__WORKER_TAKEN:
         return EPIO__TAKE_BACK_TOO_LATE;

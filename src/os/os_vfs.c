@@ -261,6 +261,48 @@ static void read_collected(epio_vfs *base)
     }
 }
 
+/* A buffered write that the backend may carry out. */
+static bool may_go_behind(const epio_vfs *base, const epio_op *op)
+{
+    return op->vfs == base && epio__op_transfers(op) && !epio__op_is(op, EPIO__KIND_READS) &&
+           !file_of(op)->direct && !epio__op_is_on_stream(op) &&
+           (op->notes & EPIO__NOTE_FOR_WORKER) == 0;
+}
+
+static void write_behind(epio_vfs *base, bool here)
+{
+    epio__os_vfs *vfs = vfs_of(base);
+    const epio__backend *backend = vfs->backend;
+    epio_loop *loop = base->loop;
+    if (backend->write_behind == NULL) {
+        return;
+    }
+    uint64_t in_flight = loop->to_offload_writes + loop->writes_at_workers +
+                         backend->writes_behind(vfs->backend_state);
+    bool many = in_flight >= EPIO__MANY_WRITES;
+    if (here && !many) {
+        return; /* the quickest road there is */
+    }
+    epio_node queue;
+    epio__list_init(&queue);
+    epio__list_move_all(&queue, &loop->to_offload);
+    while (!epio__list_empty(&queue)) {
+        epio_op *op = epio__op_of_queue(queue.next);
+        if (!may_go_behind(base, op) || !epio__write_roads_behind(&vfs->roads, op, many)) {
+            epio__list_remove(&op->queue);
+            epio__list_append(&loop->to_offload, &op->queue);
+            continue;
+        }
+        epio__workers_take_unoffloaded(op);
+        if (backend->write_behind(vfs->backend_state, op)) {
+            op->route = EPIO__ROUTE_BACKEND;
+        } else {
+            op->notes |= EPIO__NOTE_FOR_WORKER;
+            epio_offload(op);
+        }
+    }
+}
+
 static bool read_now(epio_op *op, bool may_wait, int64_t *result)
 {
     if (may_wait) {
@@ -435,6 +477,7 @@ static void cancel(epio_vfs *base, epio_op *op)
 
 const epio__loop_hooks epio__os_vfs_hooks = {
     .read_collected = read_collected,
+    .write_behind = write_behind,
     .try_now = try_now,
     .writes_begin = writes_begin,
     .thread_leaves = thread_leaves,

@@ -3,6 +3,7 @@
 #define EPIO_OS_VFS_H
 
 #include "os/tuner.h"
+#include "os/write_roads.h"
 #include "platform.h"
 
 #if EPIO_ASYNC
@@ -22,6 +23,8 @@ typedef struct epio__os_vfs {
     epio__tuner tuner;    /* one by one or together */
     uint32_t closed_file; /* atomic; a file was closed since the latest were read together */
     bool read_together;   /* and the backend still keeps what that needed */
+
+    epio__write_roads roads; /* of buffered writes */
 
     bool guards_writes; /* see epio__os_writes_begin */
 #endif

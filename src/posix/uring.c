@@ -1,12 +1,14 @@
-/* Linux: reads and writes that would wait for the disk go to an io_uring; streams, wakes and
+/* Linux: reads and writes that would wait for the disk go to an io_uring, and buffered writes where
+ * os_vfs.c finds that the kernel's threads are quicker than workers; streams, wakes and
  * timers are left to epoll, whose descriptor the ring polls beside its own completions. Here is
  * the backend made of the two: which of them gets an op, and what a poll, an embedding and a
  * release mean for both. uring_ops.c has the ops that go through the ring, uring_ring.c the ring.
  *
  * The kernel keeps files in a ring open: after the process has ended, until the transfer ends,
- * and for a moment after the completion if a kernel thread carried it out. So the descriptor that
- * holds a lock never enters a ring (range_lock.c), and a direct transfer on a file open for
- * writing never goes to a kernel thread: a closed file must be closed for other processes too. */
+ * and for a moment after the completion if a kernel thread carried it out. But a closed file must
+ * be closed for other processes too: so the descriptor that holds a lock never enters a ring
+ * (range_lock.c), a direct transfer on a file open for writing never goes to a kernel thread, and a
+ * buffered write ends when the kernel has let go of the file (uring_ops.c). */
 #include "list.h"
 #include "posix/backends.h"
 #include "posix/uring_ops.h"
@@ -69,8 +71,7 @@ static int uring_open(uint64_t *pending_events, void **opened)
 
 /* ---- Accepting ops ---- */
 
-/* The kernel would carry out a buffered write, and a read that has to wait, on threads of its
- * own: a worker of the library costs less. docs/performance.md has the figures. */
+/* Of buffered reads only those that were not in memory. */
 static bool waits_for_the_disk(const epio_op *op)
 {
     const epio__os_file *file = epio__os_file_of(op);
@@ -107,6 +108,25 @@ static bool uring_submit(void *opaque, epio_op *op)
     }
     epio__uring_enqueue(state, op);
     return true;
+}
+
+/* Not for servers and programs that serve file systems: what hangs there must not take the kernel's
+ * threads from others. */
+static bool uring_write_behind(void *opaque, epio_op *op)
+{
+    epio__uring *state = opaque;
+    if (state->refused || !epio__uring_writes_behind(&state->ring.io) ||
+        (op->file->attributes & EPIO_FILE_LOCAL) == 0 || !fits(op) || epio__uring_excludes(op)) {
+        return false;
+    }
+    epio__uring_enqueue(state, op);
+    return true;
+}
+
+static uint64_t uring_writes_behind(void *opaque)
+{
+    const epio__uring *state = opaque;
+    return state->writes_behind;
 }
 
 /* ---- Polling ---- */
@@ -248,6 +268,8 @@ const epio__backend epio__backend_uring = {
     .abandon = uring_abandon,
     .submit = uring_submit,
     .read_together = epio__uring_read_together,
+    .write_behind = uring_write_behind,
+    .writes_behind = uring_writes_behind,
     .flush = uring_flush,
     .poll = uring_poll,
     .cancel = uring_cancel,

@@ -25,9 +25,6 @@
 /* op->progress of a batched op in flight. No result is as low. */
 #define NOT_ENDED ((uint64_t)INT64_MIN)
 
-/* This bit in an entry's user data, beside the op's address, marks an op of a batch. */
-#define OF_BATCH ((uintptr_t)1)
-
 /* ---- Where an op is ---- */
 
 static void add_ops(epio__uring *state, uint64_t count)
@@ -36,17 +33,25 @@ static void add_ops(epio__uring *state, uint64_t count)
     *state->pending_events += count;
 }
 
+/* The kernel no longer has it, or the list of those that wait. */
+static void leave(epio__uring *state, const epio_op *op)
+{
+    add_ops(state, UINT64_MAX);
+    state->writes_behind -= epio__uring_is_behind(op) ? 1 : 0;
+}
+
 void epio__uring_enqueue(epio__uring *state, epio_op *op)
 {
     epio__list_append(&state->waiting, &op->queue);
     add_ops(state, 1);
+    state->writes_behind += epio__uring_is_behind(op) ? 1 : 0;
 }
 
 /* Removes a waiting op. */
 static void withdraw(epio__uring *state, epio_op *op)
 {
     epio__list_remove(&op->queue);
-    add_ops(state, UINT64_MAX);
+    leave(state, op);
 }
 
 static void list_op(epio__uring *state, epio_op *op)
@@ -72,12 +77,7 @@ static void leave_ring(epio__uring *state, epio_op *op)
     unlist_op(state, op);
     EPIO__ASSERT(state->in_kernel != 0);
     state->in_kernel--;
-    add_ops(state, UINT64_MAX);
-}
-
-static epio_op *op_of(uintptr_t data)
-{
-    return (epio_op *)(data & ~OF_BATCH);
+    leave(state, op);
 }
 
 /* As epio__leave_batch, with progress reset: nothing is done, and the field still has a value
@@ -92,7 +92,7 @@ static bool leave_batch(epio_op *op)
 static void cancel_or_offload(epio_op *op)
 {
     bool cancelled = (op->notes & EPIO__NOTE_GIVEN_UP) != 0;
-    op->notes &= ~EPIO__NOTE_GIVEN_UP;
+    op->notes = (op->notes & ~EPIO__NOTE_GIVEN_UP) | EPIO__NOTE_FOR_WORKER;
     if (cancelled) {
         epio_complete(op, EPIO_ECANCELED);
     } else {
@@ -130,9 +130,9 @@ static void reap_entry(epio__uring *state, const struct io_uring_cqe *entry)
     if (data == (uintptr_t)state) {
         state->polls_epoll = false;
     } else if (data != 0) { /* else the completion of a cancel, which says nothing */
-        leave_ring(state, op_of(data));
-        if ((data & OF_BATCH) == 0 || leave_batch(op_of(data))) {
-            reap_op(state, op_of(data), entry->res);
+        leave_ring(state, epio__uring_op_of(data));
+        if ((data & EPIO__URING_OF_BATCH) == 0 || leave_batch(epio__uring_op_of(data))) {
+            reap_op(state, epio__uring_op_of(data), epio__uring_result_of(entry));
         }
     }
 }
@@ -152,8 +152,9 @@ static void reap(epio__uring *state, bool waited)
     epio__queue_init(&ended);
     for (; head != tail; head++) {
         const struct io_uring_cqe *entry = &queue->cqes[head & queue->ring_mask];
-        epio_op *op = op_of((uintptr_t)entry->user_data);
-        if ((entry->user_data & OF_BATCH) != 0 && entry->res == (int32_t)op->arguments.io.len) {
+        epio_op *op = epio__uring_op_of((uintptr_t)entry->user_data);
+        if ((entry->user_data & EPIO__URING_OF_BATCH) != 0 &&
+            entry->res == (int32_t)op->arguments.io.len) {
             op->progress = op->arguments.io.len;
             unlist_op(state, op);
             epio__queue_push(&ended, op);
@@ -174,16 +175,21 @@ static void reap(epio__uring *state, bool waited)
 
 /* ---- Giving the ring up ---- */
 
-/* Entries that the kernel has not consumed go to workers. */
+/* Entries that the kernel has not consumed go to workers. The second of two whose first it has
+ * consumed is left to the end of the ring. */
 static void offload_unsubmitted(epio__uring *state)
 {
     struct io_uring_sq *queue = &state->ring.io.sq;
-    for (unsigned at = *queue->khead; at != queue->sqe_tail; at++) {
+    unsigned at = *queue->khead;
+    if (at != queue->sqe_tail && epio__uring_is_second(epio__uring_next_entry(&state->ring.io))) {
+        at++;
+    }
+    for (; at != queue->sqe_tail; at++) {
         uintptr_t data = (uintptr_t)queue->sqes[at & queue->ring_mask].user_data;
-        if (data != (uintptr_t)state && data != 0) {
-            leave_ring(state, op_of(data));
-            if ((data & OF_BATCH) == 0 || leave_batch(op_of(data))) {
-                cancel_or_offload(op_of(data));
+        if (data != (uintptr_t)state && data != 0 && (data & EPIO__URING_FIRST) == 0) {
+            leave_ring(state, epio__uring_op_of(data));
+            if ((data & EPIO__URING_OF_BATCH) == 0 || leave_batch(epio__uring_op_of(data))) {
+                cancel_or_offload(epio__uring_op_of(data));
             }
         }
     }
@@ -271,9 +277,17 @@ static bool may_raise(const epio__uring *state)
     return state->writes && epio__writes_are_limited();
 }
 
-static void note_unsubmitted(epio__uring *state)
+/* After a submit that returned this. The kernel may stop between the two entries of a write, for
+ * lack of memory: then nothing would report when the write has ended, but for the ring's end. */
+static void check_submit(epio__uring *state, int result)
 {
-    state->writes = state->writes && io_uring_sq_ready(&state->ring.io) != 0;
+    unsigned left = io_uring_sq_ready(&state->ring.io);
+    state->writes = state->writes && left != 0;
+    if (left != 0 && epio__uring_is_second(epio__uring_next_entry(&state->ring.io))) {
+        epio__uring_give_up(state);
+    } else {
+        check_result(state, result);
+    }
 }
 
 static void submit_guarded(epio__uring *state)
@@ -283,8 +297,7 @@ static void submit_guarded(epio__uring *state)
     int result = io_uring_submit(&state->ring.io);
     errno = EFBIG;
     epio__signal_guard_end(&guard, true);
-    note_unsubmitted(state);
-    check_result(state, result);
+    check_submit(state, result);
 }
 
 /* Submits the prepared entries. Those that the kernel does not take now (it lacks memory, or
@@ -295,59 +308,22 @@ static void submit_entries(epio__uring *state)
         submit_guarded(state);
     } else {
         int result = io_uring_submit(&state->ring.io);
-        note_unsubmitted(state);
-        check_result(state, result);
+        check_submit(state, result);
     }
+}
+
+/* True: there is room for so many, which one call submits. */
+static bool has_room(epio__uring *state, unsigned entries)
+{
+    if (io_uring_sq_space_left(&state->ring.io) < entries) {
+        submit_entries(state);
+    }
+    return state->ring.open && io_uring_sq_space_left(&state->ring.io) >= entries;
 }
 
 static struct io_uring_sqe *get_entry(epio__uring *state)
 {
-    struct io_uring_sqe *entry = io_uring_get_sqe(&state->ring.io);
-    if (entry == NULL) {
-        submit_entries(state);
-        entry = state->ring.open ? io_uring_get_sqe(&state->ring.io) : NULL;
-    }
-    return entry;
-}
-
-/* The kernel reads an epio_iovec array as struct iovec. */
-_Static_assert(sizeof(epio_iovec) == sizeof(struct iovec) &&
-                   offsetof(epio_iovec, base) == offsetof(struct iovec, iov_base) &&
-                   offsetof(epio_iovec, len) == offsetof(struct iovec, iov_len),
-               "the parts of an op are what readv(2) takes");
-
-/* One part in registered memory names the ring's own buffer. */
-static void prepare_transfer(const epio__uring_buffers *buffers, struct io_uring_sqe *entry,
-                             const epio_op *op)
-{
-    static const uint8_t codes[2][2] = {{IORING_OP_WRITE, IORING_OP_WRITE_FIXED},
-                                        {IORING_OP_READ, IORING_OP_READ_FIXED}};
-    bool reads = epio__op_is(op, EPIO__KIND_READS);
-    int descriptor = epio__descriptor_of(op);
-    char *base = op->arguments.io.base;
-    uint64_t offset = op->arguments.io.offset + op->progress;
-    unsigned len = (unsigned)op->arguments.io.len;
-    unsigned done = (unsigned)op->progress;
-    if (epio__op_is(op, EPIO__KIND_VECTORED)) {
-        io_uring_prep_rw(reads ? IORING_OP_READV : IORING_OP_WRITEV, entry, descriptor, base, len,
-                         offset);
-        return;
-    }
-    int buffer = epio__uring_buffers_find(buffers, base + done, len - done);
-    io_uring_prep_rw(codes[reads][buffer >= 0], entry, descriptor, base + done, len - done, offset);
-    entry->buf_index = (uint16_t)(buffer >= 0 ? buffer : 0);
-}
-
-static void prepare(const epio__uring *state, struct io_uring_sqe *entry, epio_op *op)
-{
-    prepare_transfer(&state->buffers, entry, op);
-    if (epio__os_file_of(op)->direct && (op->file->flags & EPIO_OPEN_WRITE) != 0) {
-        /* By the disk, but not by a kernel thread, which would keep the file open for writing.
-         * Reads of a file that is not open for writing may use one: pages that another program
-         * has yet to write out would otherwise send each read to a worker. */
-        entry->rw_flags = RWF_NOWAIT;
-    }
-    io_uring_sqe_set_data(entry, op);
+    return has_room(state, 1) ? io_uring_get_sqe(&state->ring.io) : NULL;
 }
 
 static void offload_waiting(epio__uring *state)
@@ -369,17 +345,17 @@ bool epio__uring_fill(epio__uring *state)
         return false;
     }
     while (!epio__list_empty(&state->waiting) && state->in_kernel < EPIO__URING_MOST_IN_KERNEL) {
-        struct io_uring_sqe *entry = get_entry(state);
+        bool room = has_room(state, EPIO__URING_ENTRIES_OF_AN_OP);
         if (state->refused) {
             offload_waiting(state);
             return false;
         }
-        if (entry == NULL) {
+        if (!room) {
             return true;
         }
         epio_op *op = EPIO__CONTAINER(state->waiting.next, epio_op, queue);
         epio__list_remove(&op->queue);
-        prepare(state, entry, op);
+        epio__uring_prepare(&state->ring.io, &state->buffers, op);
         list_op(state, op);
         state->writes = state->writes || !epio__op_is(op, EPIO__KIND_READS);
         state->in_kernel++;
@@ -398,40 +374,15 @@ bool epio__uring_flush(epio__uring *state)
 
 /* ---- Batches ---- */
 
-/* An entry names its file by the descriptor, or by the slot in the table. */
-typedef struct entry_file {
-    int number;
-    uint32_t flags;
-} entry_file;
-
-static entry_file file_for_entry(epio__uring *state, epio__os_file *file)
+static epio__uring_file file_for_entry(epio__uring *state, epio__os_file *file)
 {
     if (state->batches > BATCHES_BEFORE_REGISTERING &&
         epio__uring_can_register(&state->ring, file)) {
         epio__uring_register_file(&state->ring, file);
     }
-    entry_file by_slot = {(int)file->ring_index, IOSQE_FIXED_FILE};
-    entry_file by_descriptor = {(int)file->transfer_handle, 0};
+    epio__uring_file by_slot = {(int)file->ring_index, IOSQE_FIXED_FILE};
+    epio__uring_file by_descriptor = {(int)file->transfer_handle, 0};
     return epio__uring_is_registered(&state->ring, file) ? by_slot : by_descriptor;
-}
-
-static void prepare_batched_read(struct io_uring_sqe *entry, entry_file target, int buffer,
-                                 const epio_op *op)
-{
-    io_uring_prep_rw(buffer >= 0 ? IORING_OP_READ_FIXED : IORING_OP_READ, entry, target.number,
-                     op->arguments.io.base, (unsigned)op->arguments.io.len,
-                     op->arguments.io.offset);
-    entry->flags = (uint8_t)target.flags;
-    /* The fields that liburing clears, in some versions here, in others when it returns the
-     * entry. */
-    entry->ioprio = 0;
-    entry->rw_flags = 0;
-    entry->buf_index = (uint16_t)(buffer >= 0 ? buffer : 0);
-    entry->personality = 0;
-    entry->file_index = 0;
-    entry->addr3 = 0;
-    entry->__pad2[0] = 0;
-    io_uring_sqe_set_data64(entry, (uintptr_t)op | OF_BATCH);
 }
 
 /* Prepares as many as the ring and the kernel have room for; returns how many. */
@@ -445,7 +396,7 @@ static uint32_t prepare_batch(epio__uring *state, epio_node **first, uint32_t co
     count = count < room ? count : room;
     epio_node *node = *first;
     const epio__os_file *file = NULL; /* most are on the same file as the one before */
-    entry_file target = {-1, 0};
+    epio__uring_file target = {-1, 0};
     for (unsigned end = tail + count; tail != end; tail++) {
         epio_op *op = epio__op_of_queue(node);
         if (epio__os_file_of(op) != file) {
@@ -458,7 +409,7 @@ static uint32_t prepare_batch(epio__uring *state, epio_node **first, uint32_t co
         }
         int buffer =
             epio__uring_buffers_find(&state->buffers, op->arguments.io.base, op->arguments.io.len);
-        prepare_batched_read(&queue->sqes[tail & queue->ring_mask], target, buffer, op);
+        epio__uring_prepare_batched(&queue->sqes[tail & queue->ring_mask], target, buffer, op);
         op->progress = NOT_ENDED;
         state->started[state->started_count++] = op;
         node = node->next;
@@ -576,8 +527,7 @@ void epio__uring_wait(epio__uring *state, uint64_t deadline)
     struct io_uring_cqe *first = NULL;
     int result = io_uring_submit_and_wait_timeout(&state->ring.io, &first, 1,
                                                   deadline != EPIO_FOREVER ? &timeout : NULL, NULL);
-    note_unsubmitted(state);
-    check_result(state, result);
+    check_submit(state, result);
     reap(state, true);
 }
 
@@ -591,7 +541,8 @@ bool epio__uring_cancel(epio__uring *state, epio_op *op)
     }
     struct io_uring_sqe *entry = state->ring.open ? get_entry(state) : NULL;
     if (entry != NULL) { /* else it ends by itself */
-        io_uring_prep_cancel(entry, op, 0);
+        uintptr_t mark = epio__uring_is_behind(op) ? EPIO__URING_FIRST : 0;
+        io_uring_prep_cancel64(entry, (uintptr_t)op | mark, 0);
         io_uring_sqe_set_data(entry, NULL);
     }
     op->notes |= (op->notes & NOTE_LISTED) != 0 ? EPIO__NOTE_GIVEN_UP : 0;

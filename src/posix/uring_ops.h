@@ -4,20 +4,21 @@
 #define EPIO_URING_OPS_H
 
 #include "posix/posix.h"
-#include "posix/uring_buffers.h"
+#include "posix/uring_entries.h"
 #include "posix/uring_ring.h"
 
 typedef struct epio__uring {
     epio__uring_ring ring;
     epio__uring_buffers buffers;
     void *epoll;
-    bool refused;       /* no ring is allowed any more: all goes to workers */
-    bool embedded;      /* completions have to make epoll's descriptor readable */
-    bool polls_epoll;   /* a poll of epoll's descriptor is in the ring */
-    bool writes;        /* there are writes among the unsubmitted entries */
-    uint32_t batches;   /* successive batches since the table was empty */
-    uint32_t in_kernel; /* ops that have an entry */
-    uint64_t ops;       /* those and the waiting ones */
+    bool refused;           /* no ring is allowed any more: all goes to workers */
+    bool embedded;          /* completions have to make epoll's descriptor readable */
+    bool polls_epoll;       /* a poll of epoll's descriptor is in the ring */
+    bool writes;            /* there are writes among the unsubmitted entries */
+    uint32_t batches;       /* successive batches since the table was empty */
+    uint32_t in_kernel;     /* ops that have an entry */
+    uint64_t ops;           /* those and the waiting ones */
+    uint64_t writes_behind; /* those of `ops` that threads of the kernel carry out */
     epio_node waiting;
     epio_node in_ring;      /* ops that have an entry, except those in `started` */
     uint32_t listed;        /* length of in_ring */
