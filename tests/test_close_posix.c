@@ -153,20 +153,22 @@ static bool has_no_writer(const char *path)
     return granted;
 }
 
-static void nothing_has_a_file_that_was_written_and_closed(fixture *f)
+static void no_writer_is_left(fixture *f, uint32_t flags)
 {
-    static unsigned char data[BLOCK];
-    unsigned rounds = fixture_rounds(500);
+    unsigned char *data;
+    unsigned rounds = fixture_rounds(200);
     const char *path = fixture_path(f, "data");
+    check(posix_memalign((void **)&data, BLOCK, BLOCK) == 0);
+    memset(data, 1, BLOCK);
     for (unsigned i = 0; i < rounds; i++) {
         epio_op op = {0};
-        check_op(f, epio_open(&op, f->vfs, path, READ_WRITE | EPIO_OPEN_CREATE), 0);
+        check_op(f, epio_open(&op, f->vfs, path, READ_WRITE | EPIO_OPEN_CREATE | flags), 0);
         epio_file *file = op.file;
         for (uint64_t k = 0; k < WRITES; k++) {
-            epio_submit(epio_write(&ops[k], file, data, sizeof data, k * sizeof data));
+            epio_submit(epio_write(&ops[k], file, data, BLOCK, k * BLOCK));
         }
         for (uint64_t k = 0; k < WRITES; k++) {
-            check_result(epio_wait(&ops[k]), sizeof data);
+            check_result(epio_wait(&ops[k]), BLOCK);
         }
         check(!has_no_writer(path));
         if (i % 2 == 0) {
@@ -176,6 +178,20 @@ static void nothing_has_a_file_that_was_written_and_closed(fixture *f)
         }
         check(has_no_writer(path));
     }
+    free(data);
+}
+
+static void no_writer_is_left_after_a_close(fixture *f)
+{
+    no_writer_is_left(f, 0);
+}
+
+static void no_direct_writer_is_left_after_a_close(fixture *f)
+{
+    if (!has_direct(f)) {
+        fixture_skip(f, "this file system offers no direct I/O");
+    }
+    no_writer_is_left(f, EPIO_OPEN_DIRECT);
 }
 
 #endif
@@ -296,7 +312,8 @@ int main(void)
                                                            ON_OS_PERFORM | ON_LIMIT_OS_3 |
                                                            ON_TRACE_OS),
 #if defined(F_SETLEASE)
-        FIXTURE_TEST(nothing_has_a_file_that_was_written_and_closed, ON_OS | ON_OS_SUBMIT),
+        FIXTURE_TEST(no_writer_is_left_after_a_close, ON_OS | ON_OS_SUBMIT),
+        FIXTURE_TEST(no_direct_writer_is_left_after_a_close, ON_OS | ON_OS_SUBMIT),
 #endif
         FIXTURE_TEST(a_close_between_batched_reads, ON_OS_SUBMIT),
     };

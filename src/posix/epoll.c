@@ -3,6 +3,7 @@
  * thread that watches the clock. */
 #include "posix/backends.h"
 #include "posix/descriptor.h"
+#include "posix/linux_aio.h"
 #include "posix/stream.h"
 #include "posix/watcher.h"
 
@@ -25,6 +26,7 @@ typedef struct epoll_state {
     uint64_t timer_deadline;
     bool only_milliseconds; /* epoll_pwait2 is missing or forbidden */
     epio__streams streams;
+    epio__linux_aio aio;    /* signals `event` */
     epio__watcher *watcher; /* for epio_loop_on_ready */
     struct epoll_event events[EVENTS_AT_ONCE];
 } epoll_state;
@@ -87,6 +89,7 @@ static void epoll_close(void *opaque)
     epoll_state *state = opaque;
     epio__watcher_destroy(state->watcher);
     epio__watcher_destroy(state->clock);
+    epio__linux_aio_close(&state->aio);
     close_descriptors(state);
 }
 
@@ -120,20 +123,34 @@ static int epoll_open(uint64_t *pending_events, void **opened)
         epoll_close(state);
         return error;
     }
+    epio__linux_aio_init(&state->aio, state->event, pending_events);
     *opened = state;
     return 0;
+}
+
+static bool is_on_file(const epio_op *op)
+{
+    return epio__op_transfers(op) && !epio__op_is_on_stream(op);
 }
 
 static bool epoll_submit(void *opaque, epio_op *op)
 {
     epoll_state *state = opaque;
-    return epio__stream_submit(&state->streams, op);
+    return is_on_file(op) ? epio__linux_aio_submit(&state->aio, op)
+                          : epio__stream_submit(&state->streams, op);
 }
 
 static bool epoll_cancel(void *opaque, epio_op *op)
 {
     epoll_state *state = opaque;
-    return epio__stream_cancel(&state->streams, op);
+    return is_on_file(op) ? epio__linux_aio_cancel(&state->aio, op)
+                          : epio__stream_cancel(&state->streams, op);
+}
+
+static void epoll_flush(void *opaque)
+{
+    epoll_state *state = opaque;
+    (void)epio__linux_aio_flush(&state->aio);
 }
 
 static void epoll_forget(void *opaque, epio__os_file *file)
@@ -207,10 +224,12 @@ static void epoll_poll(void *opaque, uint64_t deadline)
 {
     epoll_state *state = opaque;
     epio__epoll_disarm(state);
-    int count = wait_for_events(state, deadline);
+    bool is_idle = epio__linux_aio_flush(&state->aio);
+    int count = wait_for_events(state, is_idle ? deadline : 0);
     for (int i = 0; i < count; i++) {
         handle_event(state, &state->events[i]);
     }
+    epio__linux_aio_reap(&state->aio);
 }
 
 static void epoll_wake(void *opaque)
@@ -348,6 +367,7 @@ const epio__backend epio__backend_epoll = {
     .close = epoll_close,
     .abandon = epoll_abandon,
     .submit = epoll_submit,
+    .flush = epoll_flush,
     .poll = epoll_poll,
     .cancel = epoll_cancel,
     .forget = epoll_forget,

@@ -157,6 +157,12 @@ static int fill_file(epio__os_file *file, int descriptor, uint32_t flags)
     return 0;
 }
 
+static int close_handle(const epio__os_file *file)
+{
+    int descriptor = (int)file->handle;
+    return file->had_aio ? epio__close_and_wait(descriptor) : close(descriptor);
+}
+
 int epio__os_file_dispose(epio__os_file *file, int32_t *os_error)
 {
     int result = 0;
@@ -167,7 +173,7 @@ int epio__os_file_dispose(epio__os_file *file, int32_t *os_error)
         (void)close((int)file->lock_handle);
     }
     /* An interrupted close has still released the descriptor: Linux close(2). */
-    if (file->handle >= 0 && close((int)file->handle) != 0 && errno != EINTR) {
+    if (file->handle >= 0 && close_handle(file) != 0 && errno != EINTR) {
         *os_error = errno;
         result = epio__error_from_os(errno);
     }

@@ -108,6 +108,12 @@ static inline bool epio__read_met_end(const epio_op *op, int error)
            op->progress % EPIO__SMALLEST_BLOCK != 0;
 }
 
+/* ---- close_and_wait.c ---- */
+
+/* Closes the descriptor, and waits a moment for the system to let go of the file: a transfer that
+ * has ended may still be about to. As close(2). */
+int epio__close_and_wait(int descriptor);
+
 /* ---- stream.c: pipes, FIFOs, sockets, terminals ---- */
 
 enum {

@@ -11,12 +11,10 @@
  * buffered write ends when the kernel has let go of the file (uring_ops.c). */
 #include "list.h"
 #include "posix/backends.h"
+#include "posix/kernel_transfer.h"
 #include "posix/uring_ops.h"
 
 #include <stdlib.h>
-
-/* IOV_MAX on Linux. */
-#define MOST_PARTS 1024u
 
 /* ---- Opening and closing ---- */
 
@@ -82,16 +80,6 @@ static bool waits_for_the_disk(const epio_op *op)
            epio__load_relaxed_u32(&file->cached_reads) != EPIO__CACHED_READS_NEVER;
 }
 
-static bool fits(const epio_op *op)
-{
-    uint64_t bytes = epio_op_bytes(op);
-    if (bytes == 0 || bytes > EPIO__LARGE_COPY) {
-        return false; /* pinning or copying so much takes too much of the owner's time */
-    }
-    return !epio__op_is(op, EPIO__KIND_VECTORED) ||
-           (op->progress == 0 && op->arguments.io.len <= MOST_PARTS);
-}
-
 static bool is_for_epoll(const epio_op *op)
 {
     return !epio__op_transfers(op) || epio__op_is_on_stream(op);
@@ -103,7 +91,8 @@ static bool uring_submit(void *opaque, epio_op *op)
     if (is_for_epoll(op)) {
         return epio__backend_epoll.submit(state->epoll, op);
     }
-    if (state->refused || !waits_for_the_disk(op) || !fits(op) || epio__uring_excludes(op)) {
+    if (state->refused || !waits_for_the_disk(op) || !epio__kernel_transfer_fits(op) ||
+        epio__uring_excludes(op)) {
         return false;
     }
     epio__uring_enqueue(state, op);
@@ -116,7 +105,8 @@ static bool uring_write_behind(void *opaque, epio_op *op)
 {
     epio__uring *state = opaque;
     if (state->refused || !epio__uring_writes_behind(&state->ring.io) ||
-        (op->file->attributes & EPIO_FILE_LOCAL) == 0 || !fits(op) || epio__uring_excludes(op)) {
+        (op->file->attributes & EPIO_FILE_LOCAL) == 0 || !epio__kernel_transfer_fits(op) ||
+        epio__uring_excludes(op)) {
         return false;
     }
     epio__uring_enqueue(state, op);

@@ -3,14 +3,13 @@
  *
  * An accepted op stays in `waiting` until the next poll: so submissions are batched, a full ring
  * neither fails nor recurses, and an op that has not started is withdrawn without a system call.
- * No result of a ring but success is final: a worker retries by the ordinary call, whose result
- * counts.
  *
  * Reads that are probably cached are submitted in batches, and most are complete when the call
  * that submits them returns (epio__uring_read_together). */
 #include "posix/uring_ops.h"
 #include "list.h"
 #include "posix/backends.h"
+#include "posix/kernel_transfer.h"
 
 #include <poll.h>
 
@@ -88,38 +87,11 @@ static bool leave_batch(epio_op *op)
     return epio__leave_batch(op);
 }
 
-/* The op was not carried out, as far as is known. */
-static void cancel_or_offload(epio_op *op)
-{
-    bool cancelled = (op->notes & EPIO__NOTE_GIVEN_UP) != 0;
-    op->notes = (op->notes & ~EPIO__NOTE_GIVEN_UP) | EPIO__NOTE_FOR_WORKER;
-    if (cancelled) {
-        epio_complete(op, EPIO_ECANCELED);
-    } else {
-        epio_offload(op);
-    }
-}
-
 /* ---- Completions ---- */
-
-/* True: all bytes are transferred, or the file has ended. */
-static bool is_finished(epio_op *op, int32_t done)
-{
-    bool ended = done == 0 && epio__op_is(op, EPIO__KIND_READS); /* the end of the file */
-    op->progress += (uint64_t)done;
-    return ended || op->progress == epio_op_bytes(op);
-}
 
 static void reap_op(epio__uring *state, epio_op *op, int32_t result)
 {
-    bool met_end = result < 0 && epio__read_met_end(op, -result);
-    if (met_end || (result >= 0 && is_finished(op, result))) {
-        op->notes &= ~EPIO__NOTE_GIVEN_UP;
-        epio_complete(op, (int64_t)op->progress);
-    } else if (result <= 0 || epio__op_is(op, EPIO__KIND_VECTORED) ||
-               (op->notes & EPIO__NOTE_GIVEN_UP) != 0) {
-        cancel_or_offload(op);
-    } else {
+    if (epio__kernel_transfer_ended(op, result)) {
         epio__uring_enqueue(state, op);
     }
 }
@@ -189,7 +161,7 @@ static void offload_unsubmitted(epio__uring *state)
         if (data != (uintptr_t)state && data != 0 && (data & EPIO__URING_FIRST) == 0) {
             leave_ring(state, epio__uring_op_of(data));
             if ((data & EPIO__URING_OF_BATCH) == 0 || leave_batch(epio__uring_op_of(data))) {
-                cancel_or_offload(epio__uring_op_of(data));
+                epio__kernel_transfer_failed(epio__uring_op_of(data));
             }
         }
     }
@@ -221,7 +193,7 @@ void epio__uring_drain(epio__uring *state)
         bool of_batch = (op->notes & NOTE_OF_BATCH) != 0;
         leave_ring(state, op);
         if (!of_batch || leave_batch(op)) {
-            cancel_or_offload(op);
+            epio__kernel_transfer_failed(op);
         }
     }
 }

@@ -1,0 +1,259 @@
+/* See linux_aio.h. Ops wait until the owner flushes, so that one call submits many. Each has
+ * RWF_NOWAIT, as submitting must not wait for the disk either: what would goes to a worker.
+ *
+ * A completion appears before the kernel has let go of the file: see close_and_wait.c. A
+ * process that ends keeps its files and their locks until its transfers have ended. */
+#include "posix/linux_aio.h"
+#include "atomics.h"
+#include "list.h"
+#include "posix/kernel_transfer.h"
+#include "posix/system_call.h"
+
+#include <string.h>
+
+/* In flight: more than disks queue. Those of a call. */
+#define MOST_IN_KERNEL 128u
+#define MOST_AT_ONCE 32u
+
+/* In op->notes: where the op is. */
+#define NOTE_WAITS EPIO__NOTE_OF_BACKEND
+#define NOTE_IN_KERNEL (EPIO__NOTE_OF_BACKEND << 1)
+
+/* The start of the memory at the context's address, which the kernel's fs/aio.c and libaio define:
+ * it is read without a system call, and even if calls are refused by now. */
+struct epio__aio_ring {
+    uint32_t id;
+    uint32_t count; /* of events */
+    uint32_t head;  /* the next to be taken; this side writes it */
+    uint32_t tail;  /* the kernel writes it */
+    uint32_t magic;
+    uint32_t compatible_features;
+    uint32_t incompatible_features;
+    uint32_t header_length;
+    struct io_event events[];
+};
+
+#define RING_MAGIC 0xa10a10a1u
+
+void epio__linux_aio_init(epio__linux_aio *aio, int event, uint64_t *pending_events)
+{
+    memset(aio, 0, sizeof *aio);
+    aio->event = event;
+    aio->pending_events = pending_events;
+    epio__list_init(&aio->waiting);
+}
+
+void epio__linux_aio_close(epio__linux_aio *aio)
+{
+    if (aio->context != 0) {
+        (void)syscall(SYS_io_destroy, aio->context);
+        aio->context = 0;
+    }
+}
+
+/* Makes one if there is none. */
+static bool has_context(epio__linux_aio *aio)
+{
+    if (aio->context != 0 || aio->refused) {
+        return !aio->refused;
+    }
+    if (syscall(SYS_io_setup, MOST_IN_KERNEL, &aio->context) != 0) {
+        aio->context = 0;
+        aio->refused = true;
+        return false;
+    }
+    aio->ring = (struct epio__aio_ring *)(uintptr_t)aio->context;
+    aio->refused = aio->ring->magic != RING_MAGIC || aio->ring->incompatible_features != 0 ||
+                   aio->ring->header_length != sizeof *aio->ring;
+    return !aio->refused;
+}
+
+/* ---- Submitting ---- */
+
+static void enqueue(epio__linux_aio *aio, epio_op *op)
+{
+    op->notes |= NOTE_WAITS;
+    epio__list_append(&aio->waiting, &op->queue);
+    aio->writes = aio->writes || !epio__op_is(op, EPIO__KIND_READS);
+    ++*aio->pending_events;
+}
+
+bool epio__linux_aio_submit(epio__linux_aio *aio, epio_op *op)
+{
+    const epio__os_file *file = epio__os_file_of(op);
+    if (!file->direct || file->refuses_aio || (op->notes & EPIO__NOTE_FOR_WORKER) != 0 ||
+        !epio__kernel_transfer_fits(op) || !has_context(aio)) {
+        return false;
+    }
+    enqueue(aio, op);
+    return true;
+}
+
+static void withdraw(epio__linux_aio *aio, epio_op *op)
+{
+    op->notes &= ~NOTE_WAITS;
+    epio__list_remove(&op->queue);
+    --*aio->pending_events;
+}
+
+bool epio__linux_aio_cancel(epio__linux_aio *aio, epio_op *op)
+{
+    if ((op->notes & NOTE_WAITS) != 0) {
+        withdraw(aio, op);
+        return true;
+    }
+    op->notes |= (op->notes & NOTE_IN_KERNEL) != 0 ? EPIO__NOTE_GIVEN_UP : 0;
+    return false;
+}
+
+static void prepare(const epio__linux_aio *aio, struct iocb *block, epio_op *op)
+{
+    bool reads = epio__op_is(op, EPIO__KIND_READS);
+    bool vectored = epio__op_is(op, EPIO__KIND_VECTORED);
+    static const uint16_t codes[2][2] = {{IOCB_CMD_PWRITE, IOCB_CMD_PWRITEV},
+                                         {IOCB_CMD_PREAD, IOCB_CMD_PREADV}};
+    memset(block, 0, sizeof *block);
+    block->aio_data = (uintptr_t)op;
+    block->aio_lio_opcode = codes[reads][vectored];
+    block->aio_fildes = (uint32_t)epio__descriptor_of(op);
+    block->aio_buf = (uintptr_t)op->arguments.io.base + op->progress;
+    block->aio_nbytes = op->arguments.io.len - op->progress;
+    block->aio_offset = (int64_t)(op->arguments.io.offset + op->progress);
+    block->aio_rw_flags = RWF_NOWAIT;
+    block->aio_flags = IOCB_FLAG_RESFD;
+    block->aio_resfd = (uint32_t)aio->event;
+}
+
+/* How many were taken, or a negative errno, of the first. */
+static int64_t submit_blocks(const epio__linux_aio *aio, struct iocb **blocks, uint32_t count)
+{
+    long taken = syscall(SYS_io_submit, aio->context, (long)count, blocks);
+    return taken >= 0 ? taken : -(int64_t)errno;
+}
+
+/* A write starts inside the call, and may raise SIGXFSZ there. */
+static int64_t submit_guarded(const epio__linux_aio *aio, struct iocb **blocks, uint32_t count)
+{
+    epio__signal_guard guard;
+    epio__signal_guard_begin(&guard, SIGXFSZ);
+    int64_t taken = submit_blocks(aio, blocks, count);
+    errno = EFBIG;
+    epio__signal_guard_end(&guard, true);
+    return taken;
+}
+
+static epio_op *first_waiting(const epio__linux_aio *aio)
+{
+    return EPIO__CONTAINER(aio->waiting.next, epio_op, queue);
+}
+
+static void offload_waiting(epio__linux_aio *aio, bool all)
+{
+    do {
+        epio_op *op = first_waiting(aio);
+        withdraw(aio, op);
+        epio__kernel_transfer_failed(op);
+        aio->offloaded = true;
+    } while (all && !epio__list_empty(&aio->waiting));
+}
+
+/* The first of the waiting was not taken. True: go on with the others. */
+static bool cope_with(epio__linux_aio *aio, int error)
+{
+    switch (error) {
+    case EAGAIN:
+        if (aio->in_kernel != 0) {
+            return false; /* when some of those have ended */
+        }
+        break;
+    case EPERM:
+    case ENOSYS:
+    case EACCES: /* the process has lost the right to the call */
+        aio->refused = true;
+        offload_waiting(aio, true);
+        return false;
+    case EOPNOTSUPP: /* RWF_NOWAIT */
+        epio__os_file_of(first_waiting(aio))->refuses_aio = true;
+        break;
+    default:
+        break;
+    }
+    offload_waiting(aio, false);
+    return true;
+}
+
+static void note_taken(epio__linux_aio *aio, int64_t taken)
+{
+    for (int64_t i = 0; i < taken; i++) {
+        epio_op *op = first_waiting(aio);
+        op->notes ^= NOTE_WAITS | NOTE_IN_KERNEL;
+        epio__list_remove(&op->queue);
+        epio__os_file_of(op)->had_aio = true;
+        aio->in_kernel++;
+    }
+}
+
+/* False: the rest has to wait. */
+static bool submit_some(epio__linux_aio *aio)
+{
+    struct iocb blocks[MOST_AT_ONCE];
+    struct iocb *list[MOST_AT_ONCE];
+    uint32_t room = MOST_IN_KERNEL - aio->in_kernel;
+    uint32_t most = room < MOST_AT_ONCE ? room : MOST_AT_ONCE;
+    uint32_t count = 0;
+    for (epio_node *node = aio->waiting.next; node != &aio->waiting && count < most;
+         node = node->next) {
+        prepare(aio, &blocks[count], EPIO__CONTAINER(node, epio_op, queue));
+        list[count] = &blocks[count];
+        count++;
+    }
+    if (count == 0) {
+        return false;
+    }
+    bool guarded = aio->writes && epio__writes_are_limited();
+    int64_t taken = guarded ? submit_guarded(aio, list, count) : submit_blocks(aio, list, count);
+    if (taken < 0) {
+        return cope_with(aio, (int)-taken);
+    }
+    note_taken(aio, taken);
+    return taken != 0;
+}
+
+bool epio__linux_aio_flush(epio__linux_aio *aio)
+{
+    aio->offloaded = false;
+    while (!epio__list_empty(&aio->waiting) && submit_some(aio)) {
+    }
+    aio->writes = aio->writes && !epio__list_empty(&aio->waiting);
+    return !aio->offloaded;
+}
+
+/* ---- Completions ---- */
+
+static void end(epio__linux_aio *aio, epio_op *op, int64_t result)
+{
+    op->notes &= ~NOTE_IN_KERNEL;
+    aio->in_kernel--;
+    --*aio->pending_events;
+    if (result == -EOPNOTSUPP) {
+        epio__os_file_of(op)->refuses_aio = true;
+    }
+    if (epio__kernel_transfer_ended(op, result)) {
+        enqueue(aio, op);
+    }
+}
+
+void epio__linux_aio_reap(epio__linux_aio *aio)
+{
+    if (aio->in_kernel == 0) {
+        return;
+    }
+    struct epio__aio_ring *ring = aio->ring;
+    uint32_t head = ring->head;
+    while (head != epio__load_u32(&ring->tail)) {
+        struct io_event event = ring->events[head];
+        head = head + 1 != ring->count ? head + 1 : 0;
+        epio__store_u32(&ring->head, head);
+        end(aio, (epio_op *)(uintptr_t)event.data, event.res);
+    }
+}
