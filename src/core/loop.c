@@ -140,6 +140,13 @@ static bool may_perform_itself(const epio_loop *loop, uint64_t deadline)
            loop->pending_events == 0 && epio__workers_owner_may_perform(loop);
 }
 
+/* Some writes are quicker on a thread of the system. `deadline`: the iteration's. */
+static void write_behind(epio_loop *loop, uint64_t deadline)
+{
+    bool here = deadline != 0 && !something_is_ready(loop) && may_perform_itself(loop, deadline);
+    loop->hooks->write_behind(loop->resident, here);
+}
+
 /* A single op, or a few writes: more would delay other events. */
 static void perform_itself(epio_loop *loop)
 {
@@ -230,16 +237,13 @@ static void iterate(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds
         epio__barrier_flush(loop);
     }
     loop->hooks->read_collected(loop->resident);
-    bool wait = deadline != 0 && !something_is_ready(loop);
-    bool here = wait && may_perform_itself(loop, deadline);
     if (loop->to_offload_writes != 0) {
-        loop->hooks->write_behind(loop->resident, here);
-        here = here && something_to_offload(loop);
+        write_behind(loop, deadline);
     }
-    if (!wait) {
+    if (deadline == 0 || something_is_ready(loop)) {
         offload(loop);
         look_at_kernel(loop, 0);
-    } else if (here) {
+    } else if (may_perform_itself(loop, deadline)) {
         perform_itself(loop);
     } else {
         offload(loop);
@@ -278,7 +282,7 @@ static void before_return(epio_loop *loop)
     epio__barrier_flush(loop);
     loop->hooks->read_collected(loop->resident);
     if (loop->to_offload_writes != 0) {
-        loop->hooks->write_behind(loop->resident, false);
+        write_behind(loop, 0);
     }
     if (loop->pending_events != 0 && loop->backend->flush != NULL) {
         loop->backend->flush(loop->backend_state);

@@ -65,11 +65,8 @@ void epio__uring_buffers_unregister(epio__uring_buffers *buffers, struct io_urin
     }
 }
 
-int epio__uring_buffers_find(const epio__uring_buffers *buffers, const void *base, uint64_t len)
+int epio__uring_buffers_search(const epio__uring_buffers *buffers, const void *base, uint64_t len)
 {
-    if (!buffers->in_ring) {
-        return -1;
-    }
     uint32_t low = 0;
     uint32_t high = buffers->count; /* the part is among low .. high - 1, if any */
     while (high - low > 1) {

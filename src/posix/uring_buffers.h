@@ -23,7 +23,13 @@ void epio__uring_buffers_free(epio__uring_buffers *buffers);
 void epio__uring_buffers_register(epio__uring_buffers *buffers, struct io_uring *ring);
 void epio__uring_buffers_unregister(epio__uring_buffers *buffers, struct io_uring *ring);
 
+int epio__uring_buffers_search(const epio__uring_buffers *buffers, const void *base, uint64_t len);
+
 /* The index of the one in which all of this memory lies; -1: none, or the ring does not have it. */
-int epio__uring_buffers_find(const epio__uring_buffers *buffers, const void *base, uint64_t len);
+static inline int epio__uring_buffers_find(const epio__uring_buffers *buffers, const void *base,
+                                           uint64_t len)
+{
+    return buffers->in_ring ? epio__uring_buffers_search(buffers, base, len) : -1;
+}
 
 #endif

@@ -80,22 +80,3 @@ bool epio__uring_is_second(const struct io_uring_sqe *entry)
 {
     return entry->opcode == IORING_OP_NOP;
 }
-
-void epio__uring_prepare_batched(struct io_uring_sqe *entry, epio__uring_file file, int buffer,
-                                 const epio_op *op)
-{
-    io_uring_prep_rw(buffer >= 0 ? IORING_OP_READ_FIXED : IORING_OP_READ, entry, file.number,
-                     op->arguments.io.base, (unsigned)op->arguments.io.len,
-                     op->arguments.io.offset);
-    entry->flags = (uint8_t)file.flags;
-    /* The fields that liburing clears, in some versions here, in others when it returns the
-     * entry. */
-    entry->ioprio = 0;
-    entry->rw_flags = 0;
-    entry->buf_index = (uint16_t)(buffer >= 0 ? buffer : 0);
-    entry->personality = 0;
-    entry->file_index = 0;
-    entry->addr3 = 0;
-    entry->__pad2[0] = 0;
-    io_uring_sqe_set_data64(entry, (uintptr_t)op | EPIO__URING_OF_BATCH);
-}
