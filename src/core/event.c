@@ -1,11 +1,13 @@
 /* See event.h. */
 #include "core/event.h"
 
+#include "atomics.h"
+
 void epio__event_init(epio__event *event)
 {
     epio__mutex_init(&event->mutex);
     epio__condition_init(&event->condition);
-    event->set = false;
+    event->set = 0;
 }
 
 void epio__event_destroy(epio__event *event)
@@ -17,20 +19,31 @@ void epio__event_destroy(epio__event *event)
 void epio__event_set(epio__event *event)
 {
     epio__mutex_lock(&event->mutex);
-    event->set = true;
+    epio__store_u32(&event->set, 1);
     epio__condition_signal(&event->condition);
     epio__mutex_unlock(&event->mutex);
+}
+
+static bool is_set(const void *of)
+{
+    const epio__event *event = of;
+    return epio__load_u32(&event->set) != 0;
+}
+
+void epio__event_spin(const epio__event *event, epio__spin *spin, uint64_t deadline)
+{
+    (void)epio__spin_until(spin, deadline, is_set, event);
 }
 
 bool epio__event_wait(epio__event *event, uint64_t deadline)
 {
     bool in_time = true;
     epio__mutex_lock(&event->mutex);
-    while (!event->set && in_time) {
+    while (event->set == 0 && in_time) {
         in_time = epio__condition_wait_until(&event->condition, &event->mutex, deadline);
     }
-    bool was_set = event->set;
-    event->set = false;
+    bool was_set = event->set != 0;
+    epio__store_u32(&event->set, 0);
     epio__mutex_unlock(&event->mutex);
     return was_set;
 }

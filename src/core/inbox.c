@@ -61,6 +61,7 @@ static void take_message(epio_loop *loop, epio_op *op)
 {
     switch (op->message) {
     case EPIO__MESSAGE_SUBMITTED:
+        loop->took_posts = true;
         epio__op_arrive(loop, op);
         return;
     case EPIO__MESSAGE_COMPLETED:

@@ -169,20 +169,32 @@ static bool has_news(const void *of)
     return something_was_posted(loop) || epio__load_relaxed_u32(&loop->woken) != 0;
 }
 
-/* Buffered writes end soon, and a spinning owner needs no wake. During a flush the kernel's own
- * threads need the processors. */
+/* What may end a spin soon, or NULL. Buffered writes do; another thread that has just submitted
+ * often submits again. During a flush the kernel's own threads need the processors. */
+static epio__spin *reason_to_spin(epio_loop *loop)
+{
+    if (loop->writes_at_workers != loop->at_workers || loop->internal != 0) {
+        return NULL;
+    }
+    if (loop->writes_at_workers != 0) {
+        return &loop->spin;
+    }
+    return loop->took_posts ? &loop->spin_posts : NULL;
+}
+
+/* A spinning owner needs no wake. */
 static void spin(epio_loop *loop, uint64_t deadline)
 {
-    bool only_writes = loop->writes_at_workers != 0 && loop->internal == 0 &&
-                       loop->writes_at_workers == loop->at_workers;
-    if (!only_writes || loop->pending_events != 0 || !loop->workers.several_processors ||
-        !epio__spin_pays(&loop->spin)) {
+    epio__spin *reason = reason_to_spin(loop);
+    loop->took_posts = false;
+    if (reason == NULL || loop->pending_events != 0 || !loop->workers.several_processors ||
+        !epio__spin_pays(reason)) {
         return;
     }
     uint64_t until = epio__deadline_after(SPIN_NS);
     uint64_t timer = next_due(loop);
     until = timer < until ? timer : until;
-    (void)epio__spin_until(&loop->spin, deadline < until ? deadline : until, has_news, loop);
+    (void)epio__spin_until(reason, deadline < until ? deadline : until, has_news, loop);
 }
 
 static void look_at_kernel(epio_loop *loop, uint64_t deadline)

@@ -74,9 +74,11 @@ struct epio_loop {
     uint64_t at_workers;        /* ops offloaded and not yet collected */
     uint64_t writes_at_workers; /* those of them that are writes */
     uint64_t retry_at;          /* when to retry starting threads; 0: never */
-    epio__spin spin;
-    uint64_t poll_budget; /* of an embedded loop, in nanoseconds; EPIO_FOREVER: none */
-    int64_t bytes_left;   /* budget of this iteration on the owner's thread */
+    epio__spin spin;            /* for writes at workers */
+    epio__spin spin_posts;      /* for ops of other threads */
+    bool took_posts;            /* there were some since the last sleep */
+    uint64_t poll_budget;       /* of an embedded loop, in nanoseconds; EPIO_FOREVER: none */
+    int64_t bytes_left;         /* budget of this iteration on the owner's thread */
     uint64_t late_at;   /* when an embedded loop's poll has used up its time; EPIO_FOREVER: never */
     uint64_t delivered; /* ever */
     uint32_t depth;     /* nested iterations */

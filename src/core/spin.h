@@ -5,9 +5,9 @@
 
 #include "platform.h"
 
-/* One thread's history. All zero: a spin is worth a try. */
+/* The history of one thread, or of several together. All zero: a spin is worth a try. */
 typedef struct epio__spin {
-    uint32_t skip;  /* how many more times to sleep without a spin */
+    uint32_t skip;  /* atomic, as the next; how many more times to sleep without a spin */
     uint32_t after; /* derives `skip` after the next spin without success */
 } epio__spin;
 

@@ -21,6 +21,20 @@ void epio__waiter_notify(void *opaque, int64_t result)
     }
 }
 
+/* The owner may be awake, and soon done with the op. */
+#define SPIN_NS UINT64_C(20000)
+
+/* Of all threads of the process: the loop, which could have one, may be gone before they look. */
+static epio__spin spin_of_threads;
+
+static void wait_for_owner(epio__event *event)
+{
+    if (epio__spin_pays(&spin_of_threads)) {
+        epio__event_spin(event, &spin_of_threads, epio__deadline_after(SPIN_NS));
+    }
+    (void)epio__event_wait(event, EPIO_FOREVER);
+}
+
 /* False: the op was delivered meanwhile. */
 static bool attach_waiter(epio_op *op, op_waiter *waiter)
 {
@@ -59,7 +73,7 @@ static int64_t submit_and_wait(epio_loop *loop, epio_op *op, uintptr_t here)
     }
     epio__event_init(&waiter.event);
     epio__op_launch(loop, op, EPIO__STATE_WAITED_FOR, "epio_wait");
-    (void)epio__event_wait(&waiter.event, EPIO_FOREVER);
+    wait_for_owner(&waiter.event);
     epio__event_destroy(&waiter.event);
     return waiter.result;
 }
@@ -81,7 +95,7 @@ static int64_t wait_in_flight(epio_op *op, uintptr_t here)
     if (!attached) {
         waiter.result = op->result;
     } else if (waiter.foreign) {
-        (void)epio__event_wait(&waiter.event, EPIO_FOREVER);
+        wait_for_owner(&waiter.event);
     } else {
         check_nested(op->loop, here);
         epio__loop_run_until(op->loop, &waiter.done);
