@@ -244,6 +244,9 @@ typedef struct epio__backend {
      * with it the handle's locks. */
     bool pins_files;
 
+    /* poll waits until its deadline to some tens of microseconds, where the system can. */
+    bool waits_precisely;
+
     /* It keeps in *pending_events the number of pending events: what poll could find without a
      * wake. 0, EPIO_ENOTSUP (not on this system), EPIO_EMFILE, EPIO_ENOMEM. */
     int (*open)(uint64_t *pending_events, void **state);

@@ -29,6 +29,23 @@ void epio__loop_notify(epio_loop *loop)
     }
 }
 
+/* The owner wakes by itself soon; there will be more for it then. */
+static void notify_in_time(epio_loop *loop, bool more)
+{
+    if (!more || epio__load_u32(&loop->sleeping) != EPIO__SLEEPING_LIGHTLY) {
+        epio__loop_notify(loop);
+    }
+}
+
+void epio__inbox_post_completed(epio_loop *loop, epio_op *op, bool more)
+{
+    op->message = EPIO__MESSAGE_COMPLETED;
+    epio__add_size(&loop->visitors, 1);
+    push_inbox(loop, op);
+    notify_in_time(loop, more);
+    epio__subtract_size(&loop->visitors, 1);
+}
+
 /* Once the op is pushed it may be delivered and the loop be destroyed: epio_loop_destroy waits for
  * visitors. */
 void epio__inbox_post(epio_loop *loop, epio_op *op, uint8_t message)

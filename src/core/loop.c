@@ -18,6 +18,10 @@
  * up. */
 #define SPIN_NS UINT64_C(100000)
 
+/* A light sleep, and how much has to wait for one thread: as many writes take about as long. */
+#define LIGHT_SLEEP_NS UINT64_C(100000)
+#define MANY_WRITES 4u
+
 /* ---- Ownership ---- */
 
 static inline void enter(epio_loop *loop, const char *function, uintptr_t here)
@@ -208,11 +212,24 @@ static void look_at_kernel(epio_loop *loop, uint64_t deadline)
     }
 }
 
+/* So many writes wait for workers that waking the owner for each would cost more than the writes.
+ * Not twice in a row without news: what hangs must not wake a thread again and again. */
+static bool may_sleep_lightly(const epio_loop *loop)
+{
+    return loop->writes_at_workers >= MANY_WRITES && loop->backend->waits_precisely &&
+           !loop->embedded && !loop->slept_in_vain;
+}
+
 /* Waits for the kernel, a worker or another thread. A thread that posts after the exchange sees
  * that the owner sleeps; what was posted before is seen here. */
 static void sleep_until(epio_loop *loop, uint64_t deadline, bool heeds_wake)
 {
-    epio__exchange_u32(&loop->sleeping, 1);
+    bool lightly = may_sleep_lightly(loop);
+    epio__exchange_u32(&loop->sleeping, lightly ? EPIO__SLEEPING_LIGHTLY : EPIO__SLEEPING);
+    if (lightly) {
+        uint64_t moment = epio__deadline_after(LIGHT_SLEEP_NS);
+        deadline = moment < deadline ? moment : deadline;
+    }
     if (something_was_posted(loop) || something_is_ready(loop) ||
         (heeds_wake && epio__load_u32(&loop->woken) != 0)) {
         deadline = 0;
@@ -220,6 +237,7 @@ static void sleep_until(epio_loop *loop, uint64_t deadline, bool heeds_wake)
     loop->counters.sleeps += deadline != 0 ? 1 : 0;
     look_at_kernel(loop, deadline);
     epio__store_relaxed_u32(&loop->sleeping, 0);
+    loop->slept_in_vain = lightly && !something_was_posted(loop);
 }
 
 /* Half of a poll's time is for arrivals, half for deliveries, so that neither starves the other. */
@@ -278,7 +296,7 @@ void epio__loop_arm_host(epio_loop *loop)
 {
     uint64_t due = next_due(loop);
     loop->backend->arm(loop->backend_state, due);
-    epio__exchange_u32(&loop->sleeping, 1);
+    epio__exchange_u32(&loop->sleeping, EPIO__SLEEPING);
     /* A timer that a poll left for the next is in the past: the alarm would not fire for it. */
     bool something_to_do = something_was_posted(loop) || something_is_ready(loop) ||
                            (due != EPIO_FOREVER && due <= epio__monotonic_time());

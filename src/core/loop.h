@@ -51,7 +51,7 @@ struct epio_loop {
     size_t in_flight;     /* ops that it has seen; written by the owner */
     size_t open_files;
     size_t unreferenced; /* those in in_flight that do not keep epio_loop_run going; the owner's */
-    uint32_t sleeping;   /* the owner waits, or will poll again only when woken */
+    uint32_t sleeping;   /* atomic; EPIO__SLEEPING..., 0: awake */
     uint32_t woken;
     uint32_t stopping;
     uint32_t shared; /* a thread other than the owner has used the loop */
@@ -73,6 +73,7 @@ struct epio_loop {
     uint64_t internal;          /* flushes of the core's own in flight */
     uint64_t at_workers;        /* ops offloaded and not yet collected */
     uint64_t writes_at_workers; /* those of them that are writes */
+    bool slept_in_vain;         /* the last light sleep brought nothing */
     uint64_t retry_at;          /* when to retry starting threads; 0: never */
     epio__spin spin;            /* for writes at workers */
     epio__spin spin_posts;      /* for ops of other threads */
@@ -95,6 +96,10 @@ struct epio_loop {
 
     epio__workers workers;
 };
+
+/* In loop->sleeping: the owner waits, or will poll again only when woken; or it waits for a moment,
+ * and what workers have completed need not wake it while more is to come. */
+enum { EPIO__SLEEPING = 1, EPIO__SLEEPING_LIGHTLY = 2 };
 
 /* ---- fast_path.c: the fast path, and the entry to the slow path ---- */
 
@@ -183,6 +188,8 @@ void epio__waiter_notify(void *waiter, int64_t result);
 
 /* From another thread than the owner's. After these the op and its loop may be gone. */
 void epio__inbox_post(epio_loop *loop, epio_op *op, uint8_t message);
+/* A worker has carried it out. `more`: others wait for its thread. */
+void epio__inbox_post_completed(epio_loop *loop, epio_op *op, bool more);
 void epio__inbox_post_cancel(epio_loop *loop, epio_op *op);
 /* Another thread than the owner uses the loop. */
 void epio__loop_mark_shared(epio_loop *loop);

@@ -178,7 +178,8 @@ static void perform_op(epio__worker *worker, epio_op *op)
     queue_seen seen = {lane, lane->queue_changes};
     bool writes =
         epio__lane_of(op) == EPIO__LANE_WRITE; /* false for a flush that was given to a writer */
-    bool may_spin = writes && lane->spins && lane->queued == 0;
+    bool more = lane->queued != 0;
+    bool may_spin = writes && lane->spins && !more;
     bool spins = may_spin && epio__spin_pays(&worker->spin);
     epio__lane_unlock(lane);
     int64_t result = op->vfs->methods->perform(op->vfs, op);
@@ -187,7 +188,8 @@ static void perform_op(epio__worker *worker, epio_op *op)
     } else {
         epio__add_u32(&lane->returning, 1);
     }
-    epio_complete(op, result);
+    op->outcome = result; /* the owner may be asleep: as epio_complete, but quietly */
+    epio__inbox_post_completed(op->loop, op, more);
     worker->has_spun =
         may_spin && !(spins && epio__spin_until(&worker->spin, epio__deadline_after(SPIN_NS),
                                                 was_queued, &seen));

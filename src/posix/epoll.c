@@ -363,6 +363,7 @@ void epio__epoll_remove_other(void *opaque, int descriptor)
 
 const epio__backend epio__backend_epoll = {
     .name = "epoll",
+    .waits_precisely = true,
     .open = epoll_open,
     .close = epoll_close,
     .abandon = epoll_abandon,

@@ -252,6 +252,7 @@ static int uring_notify(void *opaque, void (*ready)(void *user), void *user)
 const epio__backend epio__backend_uring = {
     .name = "uring",
     .pins_files = true,
+    .waits_precisely = true,
     .open = uring_open,
     .close = uring_close,
     .forked = uring_forked,
