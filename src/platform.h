@@ -289,7 +289,9 @@ typedef struct epio__backend {
     /* The file will be closed; no op is in flight on it. */
     void (*forget)(void *state, epio__os_file *file);
 
-    /* See epio_loop_register_buffers; the arguments are valid. NULL: memory is plain memory. */
+    /* The parts, by address, replace those of before: 1, the system has taken them all, or 0,
+     * memory is plain memory. They stay until the next call. EPIO_EBUSY: nothing has changed. NULL:
+     * always 0. */
     int (*register_buffers)(void *state, const epio_iovec *parts, size_t count);
 
     /* Makes the current poll return, or else the next. Any thread; a signal handler too. */

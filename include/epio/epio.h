@@ -598,10 +598,10 @@ EPIO_API void epio_loop_wake(epio_loop *loop);
  * before it was replaced, or the loop destroyed.
  *
  * 1: the system has taken it; 0: it is plain memory, as elsewhere than on Linux, or beyond the
- * process's limit of locked memory (RLIMIT_MEMLOCK). Errors: EPIO_EINVAL (NULL or empty parts,
- * parts that overlap, more than 1024), EPIO_EBUSY (try again after a poll), EPIO_ENOMEM; after the
- * last nothing is registered. Waits for ops in flight that use what was registered earlier. The
- * owner. */
+ * process's limit of locked memory (RLIMIT_MEMLOCK). Errors, after which the same is registered as
+ * before: EPIO_EINVAL (NULL or empty parts, parts that overlap, more than 1024), EPIO_EBUSY (try
+ * again after a poll), EPIO_ENOMEM; the last not with a `count` of 0. Waits for ops in flight that
+ * use what was registered earlier. The owner. */
 EPIO_API int epio_loop_register_buffers(epio_loop *loop, const epio_iovec *buffers, size_t count);
 
 /* Releases ownership: the loop belongs to the next thread that runs or polls it. May wait for reads

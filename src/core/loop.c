@@ -417,48 +417,6 @@ uint64_t epio_loop_pending(const epio_loop *loop)
     return inbound + epio__load_size(&loop->in_flight);
 }
 
-/* ---- Registered memory ---- */
-
-#define MOST_BUFFERS 1024u
-
-static bool overlap(const epio_iovec *one, const epio_iovec *other)
-{
-    uintptr_t first = (uintptr_t)one->base;
-    uintptr_t second = (uintptr_t)other->base;
-    return first < second ? second - first < one->len : first - second < other->len;
-}
-
-static bool are_valid(const epio_iovec *buffers, size_t count)
-{
-    if (count > MOST_BUFFERS || (buffers == NULL && count != 0)) {
-        return false;
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (buffers[i].base == NULL || buffers[i].len == 0 ||
-            buffers[i].len > UINTPTR_MAX - (uintptr_t)buffers[i].base) {
-            return false;
-        }
-        for (size_t k = 0; k < i; k++) {
-            if (overlap(&buffers[i], &buffers[k])) {
-                return false;
-            }
-        }
-    }
-    return true;
-}
-
-int epio_loop_register_buffers(epio_loop *loop, const epio_iovec *buffers, size_t count)
-{
-    enter(loop, "epio_loop_register_buffers", EPIO__STACK_ADDRESS());
-    if (!are_valid(buffers, count)) {
-        return EPIO_EINVAL;
-    }
-    if (loop->backend->register_buffers == NULL) {
-        return 0;
-    }
-    return loop->backend->register_buffers(loop->backend_state, buffers, count);
-}
-
 /* ---- Embedding ---- */
 
 static void embed(epio_loop *loop)
@@ -562,6 +520,7 @@ static void destroy_in_child(epio_loop *loop)
     if (loop->backend->abandon != NULL) {
         loop->backend->abandon(loop->backend_state);
     }
+    epio__registered_free(&loop->registered);
     free(loop);
 }
 
@@ -591,6 +550,7 @@ void epio_loop_destroy(epio_loop *loop)
     }
     epio__loop_disclaim(loop);
     loop->backend->close(loop->backend_state);
+    epio__registered_free(&loop->registered);
     epio__workers_release(&loop->workers);
 }
 

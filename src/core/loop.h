@@ -5,6 +5,7 @@
 
 #include "core/loop_hooks.h"
 #include "core/op.h"
+#include "core/registered_memory.h"
 #include "core/registry.h"
 #include "core/workers.h"
 #include "queue.h"
@@ -93,6 +94,7 @@ struct epio_loop {
     bool signalled;      /* the owner made the handle readable itself */
     bool calls_host; /* epio_loop_on_ready is in use: a posted notification cannot be withdrawn */
     epio__counters counters;
+    epio__registered registered;
 
     epio__workers workers;
 };

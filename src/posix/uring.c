@@ -23,7 +23,6 @@ static void uring_close(void *opaque)
     epio__uring *state = opaque;
     epio__uring_ring_close(&state->ring);
     epio__uring_sentinel_close(&state->ring);
-    epio__uring_buffers_free(&state->buffers);
     epio__backend_epoll.close(state->epoll);
     free(state);
 }
@@ -39,7 +38,6 @@ static void uring_abandon(void *opaque)
 {
     epio__uring *state = opaque;
     epio__uring_sentinel_close(&state->ring);
-    epio__uring_buffers_free(&state->buffers);
     epio__backend_epoll.abandon(state->epoll);
     free(state);
 }

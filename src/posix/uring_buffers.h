@@ -1,23 +1,17 @@
-/* Memory that the program registered with its loop: which buffer of the ring an address is in. The
- * ring's own table is made anew with each ring. */
+/* Memory that is registered with the loop: which buffer of the ring an address is in. The ring's
+ * own table is made anew with each ring. */
 #ifndef EPIO_URING_BUFFERS_H
 #define EPIO_URING_BUFFERS_H
 
 #include <epio/op.h>
 
 #include <liburing.h>
-#include <sys/uio.h>
 
 typedef struct epio__uring_buffers {
-    struct iovec *parts; /* by address; NULL: none */
+    const epio_iovec *parts; /* by address; the core's */
     uint32_t count;
     bool in_ring; /* the ring has them; else they are plain memory */
 } epio__uring_buffers;
-
-/* Copies the parts, which do not overlap: 0 or EPIO_ENOMEM. Those of before are forgotten, in any
- * case. */
-int epio__uring_buffers_set(epio__uring_buffers *buffers, const epio_iovec *parts, size_t count);
-void epio__uring_buffers_free(epio__uring_buffers *buffers);
 
 /* Registers them with a ring that has none; the system may refuse. */
 void epio__uring_buffers_register(epio__uring_buffers *buffers, struct io_uring *ring);

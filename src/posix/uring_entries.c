@@ -1,6 +1,8 @@
 /* See uring_entries.h. */
 #include "posix/uring_entries.h"
 
+#include <sys/uio.h>
+
 /* The kernel reads an epio_iovec array as struct iovec. */
 _Static_assert(sizeof(epio_iovec) == sizeof(struct iovec) &&
                    offsetof(epio_iovec, base) == offsetof(struct iovec, iov_base) &&

@@ -439,10 +439,7 @@ int epio__uring_register_buffers(epio__uring *state, const epio_iovec *parts, si
     if (state->ring.open) {
         epio__uring_buffers_unregister(&state->buffers, &state->ring.io);
     }
-    int error = epio__uring_buffers_set(&state->buffers, parts, count);
-    if (error != 0) {
-        return error;
-    }
+    state->buffers = (epio__uring_buffers){.parts = parts, .count = (uint32_t)count};
     if (state->ring.open) {
         epio__uring_buffers_register(&state->buffers, &state->ring.io);
     }
