@@ -31,6 +31,7 @@ typedef struct fork_fixture {
     tracked linked;
     tracked acquiring;
     epio_semaphore *semaphore;
+    char *buffer; /* of the loop's pool; NULL: none */
     char byte;
 } fork_fixture;
 
@@ -186,6 +187,21 @@ static void get_statistics(fork_fixture *all)
     (void)epio_loop_get_stats(all->f->loop, &now);
 }
 
+static void create_pool(fork_fixture *all)
+{
+    (void)epio_loop_create_pool(all->f->loop, 1, 1);
+}
+
+static void take_buffer(fork_fixture *all)
+{
+    (void)epio_loop_take_buffer(all->f->loop);
+}
+
+static void return_buffer(fork_fixture *all)
+{
+    epio_loop_return_buffer(all->f->loop, &all->byte);
+}
+
 static const misuse misuses[] = {
     {"epio_submit", submit_sleep},
     {"epio_submit", submit_read},
@@ -199,6 +215,9 @@ static const misuse misuses[] = {
     {"epio_loop_detach", detach},
     {"epio_loop_close", close_with_timeout},
     {"epio_loop_get_stats", get_statistics},
+    {"epio_loop_create_pool", create_pool},
+    {"epio_loop_take_buffer", take_buffer},
+    {"epio_loop_return_buffer", return_buffer},
 };
 
 typedef struct captured {
@@ -411,6 +430,30 @@ static void of_an_embedded_loop(fixture *f)
     check_result(epio_loop_on_ready(f->loop, ignore, NULL), 0);
     check_result(run_in_fork(close_all, &all), 0);
     check_result(epio_loop_on_ready(f->loop, NULL, NULL), 0);
+    check_parent_continues(&all);
+    fork_fixture_teardown(&all);
+}
+
+/* The child's copies of its buffers are memory like other. */
+static void use_buffer_and_close_all(void *argument)
+{
+    fork_fixture *all = argument;
+    epio_op op = {0};
+    check_result(epio_perform(epio_read(&op, all->file, all->buffer, 10, 0)), 10);
+    check(memcmp(all->buffer, "0123456789", 10) == 0);
+    close_all(all);
+}
+
+static void of_a_loop_with_a_pool(fixture *f)
+{
+    fork_fixture all;
+    fork_fixture_setup(&all, f);
+    check(epio_loop_create_pool(f->loop, 4096, 2) >= 0);
+    all.buffer = epio_loop_take_buffer(f->loop);
+    memset(all.buffer, 'x', 4096);
+    check_result(run_in_fork(use_buffer_and_close_all, &all), 0);
+    check_bytes(all.buffer, 'x', 4096);
+    epio_loop_return_buffer(f->loop, all.buffer);
     check_parent_continues(&all);
     fork_fixture_teardown(&all);
 }
@@ -678,6 +721,7 @@ int main(void)
         FIXTURE_TEST(a_child_must_not_return_from_a_done, ON_OS),
         FIXTURE_TEST(a_child_performs_on_the_files, ON_ANY_LOOP),
         FIXTURE_TEST(a_child_closes_all_and_the_parent_continues, ON_ANY_LOOP),
+        FIXTURE_TEST(of_a_loop_with_a_pool, ON_OS),
         FIXTURE_TEST(of_an_embedded_loop, ON_OS),
         FIXTURE_TEST(a_child_keeps_no_ring_of_its_parent, ON_OS),
         FIXTURE_TEST(ops_in_a_ring_continue, ON_OS),

@@ -598,6 +598,70 @@ static void stats_of_a_detached_loop(misuse_fixture *c)
     (void)read_stats(c->loop);
 }
 
+static void *create_pool(void *loop)
+{
+    (void)epio_loop_create_pool(loop, 1, 1);
+    return NULL;
+}
+
+static void create_pool_elsewhere(misuse_fixture *c)
+{
+    (void)run_in_thread(create_pool, c->loop);
+}
+
+static void *take_buffer(void *loop)
+{
+    return epio_loop_take_buffer(loop);
+}
+
+static void take_buffer_elsewhere(misuse_fixture *c)
+{
+    (void)create_pool(c->loop);
+    (void)run_in_thread(take_buffer, c->loop);
+}
+
+static void *return_nothing(void *loop)
+{
+    epio_loop_return_buffer(loop, NULL);
+    return NULL;
+}
+
+static void return_buffer_elsewhere(misuse_fixture *c)
+{
+    (void)run_in_thread(return_nothing, c->loop);
+}
+
+static void return_buffer_without_pool(misuse_fixture *c)
+{
+    epio_loop_return_buffer(c->loop, &c->byte);
+}
+
+static void return_another_buffer(misuse_fixture *c)
+{
+    (void)create_pool(c->loop);
+    epio_loop_return_buffer(c->loop, &c->byte);
+}
+
+static void return_inside_of_a_buffer(misuse_fixture *c)
+{
+    (void)create_pool(c->loop);
+    epio_loop_return_buffer(c->loop, (char *)take_buffer(c->loop) + 1);
+}
+
+static void return_what_follows_the_pool(misuse_fixture *c)
+{
+    (void)create_pool(c->loop);
+    epio_loop_return_buffer(c->loop, (char *)take_buffer(c->loop) + 4096);
+}
+
+static void return_buffer_twice(misuse_fixture *c)
+{
+    (void)create_pool(c->loop);
+    void *buffer = take_buffer(c->loop);
+    epio_loop_return_buffer(c->loop, buffer);
+    epio_loop_return_buffer(c->loop, buffer);
+}
+
 /* After the detach the other thread owned it. */
 static void run_after_detach(misuse_fixture *c)
 {
@@ -1218,6 +1282,9 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(loop_stop, "epio_loop_stop", epio_loop_stop(NULL))                                           \
     X(loop_wake, "epio_loop_wake", epio_loop_wake(NULL))                                           \
     X(loop_register, "epio_loop_register_buffers", epio_loop_register_buffers(NULL, NULL, 0))      \
+    X(create_pool, "epio_loop_create_pool", epio_loop_create_pool(NULL, 1, 1))                     \
+    X(take_buffer, "epio_loop_take_buffer", epio_loop_take_buffer(NULL))                           \
+    X(return_buffer, "epio_loop_return_buffer", epio_loop_return_buffer(NULL, NULL))               \
     X(loop_detach, "epio_loop_detach", epio_loop_detach(NULL))                                     \
     X(loop_pending, "epio_loop_pending", epio_loop_pending(NULL))                                  \
     X(loop_close, "epio_loop_close", epio_loop_close(NULL, 0))                                     \
@@ -1332,6 +1399,7 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(epio_bench_invalid_reason(NULL, false, NULL, 0))                                             \
     X(epio_trace_summary(c->trace, NULL, 0))                                                       \
     X(epio_loop_on_ready(c->loop, NULL, NULL))                                                     \
+    X((epio_loop_return_buffer(c->loop, NULL), 0))                                                 \
     X((epio_lock_node_destroy(NULL), 0))                                                           \
     X((epio_lock_holder_destroy(NULL), 0))                                                         \
     X((epio_vfs_destroy(NULL), 0))                                                                 \
@@ -1440,6 +1508,14 @@ static const misuse misuses_of_loops[] = {
     MISUSE(detach_elsewhere, "epio_loop_detach", "thread"),
     MISUSE(stats_elsewhere, "epio_loop_get_stats", "thread"),
     MISUSE(stats_of_a_detached_loop, "epio_loop_get_stats", "none"),
+    MISUSE(create_pool_elsewhere, "epio_loop_create_pool", "thread"),
+    MISUSE(take_buffer_elsewhere, "epio_loop_take_buffer", "thread"),
+    MISUSE(return_buffer_elsewhere, "epio_loop_return_buffer", "thread"),
+    MISUSE(return_buffer_without_pool, "epio_loop_return_buffer", "epio_loop_create_pool"),
+    MISUSE(return_another_buffer, "epio_loop_return_buffer", "not a buffer"),
+    MISUSE(return_inside_of_a_buffer, "epio_loop_return_buffer", "not a buffer"),
+    MISUSE(return_what_follows_the_pool, "epio_loop_return_buffer", "not a buffer"),
+    MISUSE(return_buffer_twice, "epio_loop_return_buffer", "returned already"),
     MISUSE(run_after_detach, "epio_loop_run", "thread"),
     MISUSE(owner_ended, "epio_loop_run", "epio_loop_detach"),
     MISUSE(second_owner_ended, "epio_loop_poll", "epio_loop_detach"),

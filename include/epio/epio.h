@@ -595,14 +595,40 @@ EPIO_API void epio_loop_wake(epio_loop *loop);
  * for each of them: with io_uring, a read or write (of one part) whose buffer lies in one of these
  * then costs less, above all a direct one. All others work as before. Replaces what was registered
  * earlier; a `count` of 0: nothing is any more. The memory stays the caller's, and is not freed
- * before it was replaced, or the loop destroyed.
+ * before it was replaced, or the loop destroyed. A pool of the loop (epio_loop_create_pool) stays
+ * registered beside it.
  *
  * 1: the system has taken it; 0: it is plain memory, as elsewhere than on Linux, or beyond the
- * process's limit of locked memory (RLIMIT_MEMLOCK). Errors, after which the same is registered as
- * before: EPIO_EINVAL (NULL or empty parts, parts that overlap, more than 1024), EPIO_EBUSY (try
- * again after a poll), EPIO_ENOMEM; the last not with a `count` of 0. Waits for ops in flight that
- * use what was registered earlier. The owner. */
+ * process's limit of locked memory (RLIMIT_MEMLOCK), towards which a pool counts, too. Errors,
+ * after which the same is registered as before: EPIO_EINVAL (NULL or empty parts, parts that
+ * overlap one another or the pool, more than 1024), EPIO_EBUSY (try again after a poll),
+ * EPIO_ENOMEM; the last not with a `count` of 0. Waits for ops in flight that use what was
+ * registered earlier. Also from inside a `done`. The owner. */
 EPIO_API int epio_loop_register_buffers(epio_loop *loop, const epio_iovec *buffers, size_t count);
+
+/* Gives the loop a pool of `count` buffers of `size` bytes each, for epio_loop_take_buffer. Their
+ * addresses are multiples of 4096, as EPIO_OPEN_DIRECT needs, and the system is told of them as by
+ * epio_loop_register_buffers, beside what the program registers there. The memory is the loop's,
+ * uninitialized, and lives as long as the loop. A loop has one pool: it is not replaced, as others
+ * may hold its buffers.
+ *
+ * 1: the system has taken it; 0: it is plain memory, which serves as well, but costs more. What is
+ * too much for the system together with what was registered before is plain memory, too. Errors:
+ * EPIO_EINVAL (0, or more bytes than there are addresses), EPIO_EBUSY (the loop has a pool),
+ * EPIO_ENOMEM. Waits for ops in flight that use what the program has registered. Also from inside a
+ * `done`. The owner. */
+EPIO_API int epio_loop_create_pool(epio_loop *loop, size_t size, size_t count);
+
+/* Takes a buffer of the pool: the one that was returned last, as it is probably still in the
+ * processor's caches. NULL: all are taken, or there is no pool. It is the caller's until it is
+ * returned, or the loop destroyed, which needs no buffer back. Never waits nor allocates. Also from
+ * inside a `done`. The owner; but the buffer may be used by any thread. */
+EPIO_API void *epio_loop_take_buffer(epio_loop *loop);
+
+/* Returns a buffer, which no op in flight uses: from the `done` of its op on. NULL is ignored.
+ * Aborts if it is not a buffer of the pool, at its beginning, or not taken. Also from inside a
+ * `done`. The owner. */
+EPIO_API void epio_loop_return_buffer(epio_loop *loop, void *buffer);
 
 /* Releases ownership: the loop belongs to the next thread that runs or polls it. May wait for reads
  * and writes that the disk is carrying out. */
