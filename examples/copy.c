@@ -184,8 +184,6 @@ struct copy {
     struct slot slots[SLOTS];
 };
 
-static unsigned char buffers[SLOTS][SLOT_SIZE];
-
 static void draw_bar(const struct copy *copy, uint64_t percent)
 {
     char bar[BAR_WIDTH + 1];
@@ -320,7 +318,7 @@ static int64_t transfer(struct copy *copy)
         slot->op.done = slot_done;
         slot->op.user = slot;
         slot->copy = copy;
-        slot->buffer = buffers[i];
+        slot->buffer = epio_loop_take_buffer(loop); /* the pool has as many as there are slots */
     }
     show_progress(copy);
     start_reads(copy);
@@ -329,6 +327,9 @@ static int64_t transfer(struct copy *copy)
             cancel_all(copy);
         }
         epio_loop_poll(loop, EPIO_FOREVER, 0);
+    }
+    for (i = 0; i < SLOTS; i++) {
+        epio_loop_return_buffer(loop, copy->slots[i].buffer);
     }
     /* Another program changed the length of the file meanwhile: this copy matches no state that
      * it ever had. */
@@ -605,6 +606,11 @@ int main(int count, char **arguments)
     error = epio_loop_create(&loop, NULL);
     if (error != 0) {
         return tell_error("cannot make a loop", error);
+    }
+    error = epio_loop_create_pool(loop, SLOT_SIZE, SLOTS);
+    if (error < 0) {
+        epio_loop_destroy(loop);
+        return tell_error("cannot make buffers", error);
     }
     catch_signals(interrupt);
     status = copy_all(arguments + first, count - first - 1, arguments[count - 1]);
