@@ -47,10 +47,10 @@ static void wait_for_earlier_rings(fixture *f)
     }
 }
 
-/* A block, aligned. */
-static unsigned char *make_block(void **allocated)
+/* Aligned. */
+static unsigned char *make_blocks(void **allocated, size_t count)
 {
-    *allocated = malloc(2 * BLOCK);
+    *allocated = malloc((count + 1) * BLOCK);
     check(*allocated != NULL);
     unsigned char *memory = *allocated;
     return memory + BLOCK - (uintptr_t)memory % BLOCK;
@@ -201,7 +201,7 @@ static void transfers_are_the_same(fixture *f, epio_file *writer, epio_file *rea
     void *allocated[BLOCKS / 2];
     epio_iovec own[BLOCKS / 2];
     for (unsigned i = 0; i < BLOCKS / 2; i++) {
-        buffers[BLOCKS / 2 + i] = make_block(&allocated[i]);
+        buffers[BLOCKS / 2 + i] = make_blocks(&allocated[i], 1);
         own[i] = (epio_iovec){buffers[BLOCKS / 2 + i], BLOCK};
     }
     (void)check_registered(f, epio_loop_register_buffers(f->loop, own, 3));
@@ -302,15 +302,15 @@ static void a_done_uses_the_pool(fixture *f)
     }
     fixture_put(f, "file", content, BLOCKS * BLOCK);
     free(content);
-    unsigned char *block = make_block(&allocated);
-    epio_iovec own = {block, BLOCK};
+    unsigned char *blocks = make_blocks(&allocated, 8);
+    epio_iovec own = {blocks, 8 * BLOCK};
     (void)check_registered(f, epio_loop_register_buffers(f->loop, &own, 1));
     all.file = fixture_open_direct(f, "file", EPIO_OPEN_READ);
     for (unsigned i = 0; i < 8; i++) {
         (void)track(&earlier[i]);
         earlier[i].user = &all;
         earlier[i].then = i == 0 ? create_pool_and_read : NULL;
-        epio_submit(epio_read(&earlier[i].op, all.file, block, BLOCK, 0));
+        epio_submit(epio_read(&earlier[i].op, all.file, blocks + i * BLOCK, BLOCK, 0));
     }
     (void)epio_loop_run(f->loop);
     for (unsigned i = 0; i < 8; i++) {
@@ -333,7 +333,7 @@ static void the_program_must_not_register_the_pool(fixture *f)
     unsigned char *buffers[2];
     take_all(f, buffers, 2);
     void *allocated;
-    epio_iovec parts[] = {{make_block(&allocated), BLOCK}, {buffers[0] + 1, 1}};
+    epio_iovec parts[] = {{make_blocks(&allocated, 1), BLOCK}, {buffers[0] + 1, 1}};
     check_result(epio_loop_register_buffers(f->loop, parts, 2), EPIO_EINVAL);
     check_result(epio_loop_register_buffers(f->loop, &parts[1], 1), EPIO_EINVAL);
     parts[1] = (epio_iovec){buffers[0] - 1, 2};
@@ -348,7 +348,8 @@ static void the_system_knows_both(fixture *f)
 {
     wait_for_earlier_rings(f);
     void *allocated[2];
-    epio_iovec parts[] = {{make_block(&allocated[0]), BLOCK}, {make_block(&allocated[1]), BLOCK}};
+    epio_iovec parts[] = {{make_blocks(&allocated[0], 1), BLOCK},
+                          {make_blocks(&allocated[1], 1), BLOCK}};
     if (!check_registered(f, epio_loop_register_buffers(f->loop, parts, 1)) ||
         locked_memory() != 4) {
         free(allocated[0]);
