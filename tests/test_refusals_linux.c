@@ -4,6 +4,7 @@
 #include "fork.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <signal.h>
@@ -177,6 +178,37 @@ static void a_loop_loses_the_permission_for_its_ring(fixture *f)
         0);
 }
 
+/* Lost while the kernel has written what it was given, which the loop does not see any more. */
+static void lose_the_permission_while_appending(void *argument)
+{
+    enum { WRITES = 100, LEN = 8 };
+    static epio_op writes[WRITES];
+    epio_loop *loop = NULL;
+    epio_op op = {0};
+    check_result(epio_loop_create(&loop, NULL), 0);
+    int descriptor = open(argument, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+    check_result(epio_wait(epio_adopt(&op, epio_loop_vfs(loop), descriptor, 0)), 0);
+    epio_file *file = op.file;
+    for (int i = 0; i < WRITES; i++) {
+        epio_submit(epio_write(&writes[i], file, "appended", LEN, (uint64_t)i * LEN));
+    }
+    (void)epio_loop_poll(loop, 0, 1); /* has started them */
+    refuse(SYS_io_uring_enter, EPERM);
+    for (int i = 0; i < WRITES; i++) {
+        check_result(epio_wait(&writes[i]), LEN);
+    }
+    check_result(handle_size(descriptor), WRITES * LEN);
+    close_file(file);
+    epio_loop_destroy(loop);
+}
+
+static void nothing_is_appended_twice(fixture *f)
+{
+    check_result(run_in_fork(lose_the_permission_while_appending,
+                             (void *)(uintptr_t)fixture_path(f, "file")),
+                 0);
+}
+
 /* ---- Every refusal at every moment --------------------------------------------------- */
 
 static const struct refused_call {
@@ -187,6 +219,9 @@ static const struct refused_call {
     {"io_uring_setup", SYS_io_uring_setup},
     {"io_uring_enter", SYS_io_uring_enter},
     {"io_uring_register", SYS_io_uring_register},
+    {"io_setup", SYS_io_setup},
+    {"io_submit", SYS_io_submit},
+    {"io_getevents", SYS_io_getevents},
     {"timerfd_create", SYS_timerfd_create},
     {"timerfd_settime", SYS_timerfd_settime},
     {"eventfd2", SYS_eventfd2},
@@ -212,9 +247,13 @@ typedef struct refusal_case {
 typedef struct refusal_ops {
     _Alignas(BLOCK) unsigned char blocks[READS][BLOCK];
     unsigned char small[READS][64];
+    unsigned char news[READS][BLOCK];
+    unsigned char written_last;
     epio_op direct[READS];
     epio_op cached[READS];
     epio_op cold[READS];
+    epio_op writes[READS];
+    intptr_t handle; /* of the file that is written */
     epio_op sleep;
     epio_op stream;
     char letter;
@@ -236,6 +275,8 @@ static void start_all(refusal_ops *all, epio_file *direct, epio_file *cached, ep
     all->started = 0;
     memset(all->blocks, 0, sizeof all->blocks);
     memset(all->small, 0, sizeof all->small);
+    memset(all->news, ++all->written_last, sizeof all->news);
+    all->handle = epio_file_os_handle(cached);
     for (unsigned i = 0; i < READS; i++) {
         start(all, epio_read(&all->direct[i], direct, all->blocks[i], BLOCK, (uint64_t)i * BLOCK));
         start(all, epio_read(&all->cached[i], cached, all->small[i], 32, (uint64_t)i * BLOCK));
@@ -243,6 +284,8 @@ static void start_all(refusal_ops *all, epio_file *direct, epio_file *cached, ep
             handle_drop_cache(epio_file_os_handle(cached));
         }
         start(all, epio_read(&all->cold[i], cached, all->small[i] + 32, 32, (uint64_t)i * BLOCK));
+        start(all, epio_write(&all->writes[i], cached, all->news[i], BLOCK,
+                              (uint64_t)(READS + i) * BLOCK));
     }
     start(all, epio_sleep(&all->sleep, vfs, SLEEP_NS));
     start(all, epio_read(&all->stream, pipe, &all->letter, 1, 0));
@@ -250,6 +293,7 @@ static void start_all(refusal_ops *all, epio_file *direct, epio_file *cached, ep
 
 static void check_all(const refusal_ops *all)
 {
+    static unsigned char block[BLOCK];
     check(all->finished == all->started);
     for (unsigned i = 0; i < READS; i++) {
         check_result(all->direct[i].result, BLOCK);
@@ -257,6 +301,9 @@ static void check_all(const refusal_ops *all)
         check_result(all->cached[i].result, 32);
         check_result(all->cold[i].result, 32);
         check_bytes(all->small[i], (unsigned char)(i + 1), 64);
+        check_result(all->writes[i].result, BLOCK);
+        check(handle_read_at(all->handle, block, BLOCK, (uint64_t)(READS + i) * BLOCK) == BLOCK);
+        check_bytes(block, all->written_last, BLOCK);
     }
     check_result(all->sleep.result, SLEEP_NS);
     check_result(all->stream.result, 1);
@@ -611,6 +658,7 @@ int main(void)
         FIXTURE_TEST(a_refused_ring_is_no_error, ON_OS_PERFORM),
         FIXTURE_TEST(a_loop_continues_without_its_ring, ON_OS_PERFORM),
         FIXTURE_TEST(a_loop_loses_the_permission_for_its_ring, ON_OS_PERFORM),
+        FIXTURE_TEST(nothing_is_appended_twice, ON_OS_PERFORM),
         FIXTURE_TEST(a_loop_survives_every_refusal, ON_OS_PERFORM),
         FIXTURE_TEST(a_direct_write_beyond_the_limit, ON_OS_PERFORM),
         FIXTURE_TEST(a_write_at_once_that_fails, ON_OS_PERFORM),

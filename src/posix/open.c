@@ -349,6 +349,10 @@ int64_t epio__os_adopt(epio_vfs *vfs, epio_op *op)
         discard_file(file);
         return error;
     }
+    if ((mode & O_APPEND) != 0) {
+        /* The writes of a ring that is lost are repeated: each would be there twice. */
+        epio__store_u32(&file->keeps_from_ring, 1);
+    }
     open_own_transfer_handle(file, mode);
     op->file = &file->base;
     return 0;
