@@ -11,8 +11,7 @@
 
 #include <string.h>
 
-/* In flight: more than disks queue. Those of a call. */
-#define MOST_IN_KERNEL 128u
+/* Submitted or taken by one call. */
 #define MOST_AT_ONCE 32u
 
 /* In op->notes: where the op is. */
@@ -20,7 +19,8 @@
 #define NOTE_IN_KERNEL (EPIO__NOTE_OF_BACKEND << 1)
 
 /* The start of the memory at the context's address, which the kernel's fs/aio.c and libaio define:
- * it is read without a system call, and even if calls are refused by now. */
+ * it shows without a system call whether there are completions, and which, even if calls are
+ * refused by now. */
 struct epio__aio_ring {
     uint32_t id;
     uint32_t count; /* of events */
@@ -41,6 +41,9 @@ void epio__linux_aio_init(epio__linux_aio *aio, int event, uint64_t *pending_eve
     aio->event = event;
     aio->pending_events = pending_events;
     epio__list_init(&aio->waiting);
+    for (uint32_t i = 0; i < EPIO__AIO_MOST_IN_KERNEL; i++) {
+        aio->order[i] = (uint8_t)i;
+    }
 }
 
 void epio__linux_aio_close(epio__linux_aio *aio)
@@ -57,7 +60,7 @@ static bool has_context(epio__linux_aio *aio)
     if (aio->context != 0 || aio->refused) {
         return !aio->refused;
     }
-    if (syscall(SYS_io_setup, MOST_IN_KERNEL, &aio->context) != 0) {
+    if (syscall(SYS_io_setup, EPIO__AIO_MOST_IN_KERNEL, &aio->context) != 0) {
         aio->context = 0;
         aio->refused = true;
         return false;
@@ -196,15 +199,14 @@ static void note_taken(epio__linux_aio *aio, int64_t taken)
 /* False: the rest has to wait. */
 static bool submit_some(epio__linux_aio *aio)
 {
-    struct iocb blocks[MOST_AT_ONCE];
     struct iocb *list[MOST_AT_ONCE];
-    uint32_t room = MOST_IN_KERNEL - aio->in_kernel;
+    uint32_t room = EPIO__AIO_MOST_IN_KERNEL - aio->in_kernel;
     uint32_t most = room < MOST_AT_ONCE ? room : MOST_AT_ONCE;
     uint32_t count = 0;
     for (epio_node *node = aio->waiting.next; node != &aio->waiting && count < most;
          node = node->next) {
-        prepare(aio, &blocks[count], EPIO__CONTAINER(node, epio_op, queue));
-        list[count] = &blocks[count];
+        list[count] = &aio->blocks[aio->order[aio->in_kernel + count]];
+        prepare(aio, list[count], EPIO__CONTAINER(node, epio_op, queue));
         count++;
     }
     if (count == 0) {
@@ -230,30 +232,57 @@ bool epio__linux_aio_flush(epio__linux_aio *aio)
 
 /* ---- Completions ---- */
 
-static void end(epio__linux_aio *aio, epio_op *op, int64_t result)
+static void end(epio__linux_aio *aio, const struct io_event *event)
 {
+    epio_op *op = (epio_op *)(uintptr_t)event->data;
+    const struct iocb *block = (const struct iocb *)(uintptr_t)event->obj;
     op->notes &= ~NOTE_IN_KERNEL;
     aio->in_kernel--;
+    aio->order[aio->in_kernel] = (uint8_t)(block - aio->blocks);
     --*aio->pending_events;
-    if (result == -EOPNOTSUPP) {
+    if (event->res == -EOPNOTSUPP) {
         epio__os_file_of(op)->refuses_aio = true;
     }
-    if (epio__kernel_transfer_ended(op, result)) {
+    if (epio__kernel_transfer_ended(op, event->res)) {
         enqueue(aio, op);
     }
 }
 
-void epio__linux_aio_reap(epio__linux_aio *aio)
+/* The call would not be needed, but tells valgrind and the like what was read: it does not wait, as
+ * there is a completion, and nothing else takes any. */
+static uint32_t take_by_call(const epio__linux_aio *aio, struct io_event *events)
 {
-    if (aio->in_kernel == 0) {
-        return;
-    }
+#if defined(SYS_io_getevents)
+    long taken = syscall(SYS_io_getevents, aio->context, 1L, (long)MOST_AT_ONCE, events, NULL);
+    return taken > 0 ? (uint32_t)taken : 0;
+#else
+    (void)aio;
+    (void)events;
+    return 0;
+#endif
+}
+
+static uint32_t take_from_memory(const epio__linux_aio *aio, struct io_event *events)
+{
     struct epio__aio_ring *ring = aio->ring;
     uint32_t head = ring->head;
-    while (head != epio__load_u32(&ring->tail)) {
-        struct io_event event = ring->events[head];
+    uint32_t taken = 0;
+    while (taken < MOST_AT_ONCE && head != epio__load_u32(&ring->tail)) {
+        events[taken++] = ring->events[head];
         head = head + 1 != ring->count ? head + 1 : 0;
-        epio__store_u32(&ring->head, head);
-        end(aio, (epio_op *)(uintptr_t)event.data, event.res);
+    }
+    epio__store_u32(&ring->head, head);
+    return taken;
+}
+
+void epio__linux_aio_reap(epio__linux_aio *aio)
+{
+    struct io_event events[MOST_AT_ONCE];
+    while (aio->in_kernel != 0 && aio->ring->head != epio__load_u32(&aio->ring->tail)) {
+        uint32_t taken = take_by_call(aio, events);
+        taken = taken != 0 ? taken : take_from_memory(aio, events);
+        for (uint32_t i = 0; i < taken; i++) {
+            end(aio, &events[i]);
+        }
     }
 }

@@ -9,6 +9,9 @@
 
 struct epio__aio_ring;
 
+/* In flight: more than disks queue. */
+#define EPIO__AIO_MOST_IN_KERNEL 128u
+
 typedef struct epio__linux_aio {
     aio_context_t context;       /* 0: none yet */
     struct epio__aio_ring *ring; /* its completions, in memory shared with the kernel */
@@ -19,6 +22,8 @@ typedef struct epio__linux_aio {
     uint32_t in_kernel;
     epio_node waiting;
     uint64_t *pending_events;
+    struct iocb blocks[EPIO__AIO_MOST_IN_KERNEL];
+    uint8_t order[EPIO__AIO_MOST_IN_KERNEL]; /* of the blocks: `in_kernel` used ones come first */
 } epio__linux_aio;
 
 void epio__linux_aio_init(epio__linux_aio *aio, int event, uint64_t *pending_events);
