@@ -14,7 +14,7 @@
 
 /* No longer, as another descriptor of the program, or of a child, may keep the file open for good.
  */
-#define MOST_MILLISECONDS 20
+#define MOST_NANOSECONDS UINT64_C(20000000)
 
 /* An inotify(7) instance that reports when the file is released; -1: none can be had. */
 static int watch_release(int descriptor)
@@ -35,8 +35,11 @@ int epio__close_and_wait(int descriptor)
     int result = close(descriptor);
     int error = errno;
     if (watch >= 0) {
+        /* Signals of the program do not shorten it. */
         struct pollfd released = {.fd = watch, .events = POLLIN};
-        (void)poll(&released, 1, MOST_MILLISECONDS);
+        uint64_t until = epio__monotonic_time() + MOST_NANOSECONDS;
+        while (poll(&released, 1, epio__milliseconds_until(until)) < 0 && errno == EINTR) {
+        }
         (void)close(watch);
     }
     errno = error;

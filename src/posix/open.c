@@ -157,10 +157,12 @@ static int fill_file(epio__os_file *file, int descriptor, uint32_t flags)
     return 0;
 }
 
+/* A forked child closes a file that its parent keeps open. */
 static int close_handle(const epio__os_file *file)
 {
     int descriptor = (int)file->handle;
-    return file->had_aio ? epio__close_and_wait(descriptor) : close(descriptor);
+    bool waits = file->had_aio && file->generation == epio__process_generation();
+    return waits ? epio__close_and_wait(descriptor) : close(descriptor);
 }
 
 int epio__os_file_dispose(epio__os_file *file, int32_t *os_error)
