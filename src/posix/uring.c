@@ -128,7 +128,8 @@ static void uring_flush(void *opaque)
 }
 
 /* Completions signal the wake descriptor, which an embedded loop's host waits for. It is reset
- * after a poll, and polled once more for what arrived in between. */
+ * after a poll, and polled once more for what arrived in between. What is left even then is
+ * not signalled again. */
 static void poll_embedded(epio__uring *state, uint64_t deadline)
 {
     epio__epoll_disarm(state->epoll);
@@ -139,6 +140,9 @@ static void poll_embedded(epio__uring *state, uint64_t deadline)
     }
     epio__backend_epoll.poll(state->epoll, 0);
     epio__uring_poll(state);
+    if (epio__uring_has_more(state)) {
+        epio__backend_epoll.wake(state->epoll);
+    }
 }
 
 static void uring_poll(void *opaque, uint64_t deadline)

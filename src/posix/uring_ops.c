@@ -449,10 +449,10 @@ int epio__uring_register_buffers(epio__uring *state, const epio_iovec *parts, si
 /* ---- Polling and waiting ---- */
 
 /* Completions wait that appear only within a call of the kernel. */
-static bool needs_enter(const epio__uring *state)
+bool epio__uring_has_more(const epio__uring *state)
 {
     const unsigned due = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
-    return (IO_URING_READ_ONCE(*state->ring.io.sq.kflags) & due) != 0;
+    return state->ring.open && (IO_URING_READ_ONCE(*state->ring.io.sq.kflags) & due) != 0;
 }
 
 void epio__uring_poll(epio__uring *state)
@@ -463,7 +463,7 @@ void epio__uring_poll(epio__uring *state)
     if (io_uring_sq_ready(&state->ring.io) != 0) {
         submit_entries(state);
     }
-    if (state->ring.open && needs_enter(state)) {
+    if (epio__uring_has_more(state)) {
         check_result(state, io_uring_get_events(&state->ring.io));
     }
     reap(state, true);
@@ -523,7 +523,7 @@ void epio__uring_forget(epio__uring *state, const epio__os_file *file)
     if (epio__uring_is_registered(&state->ring, file)) {
         unregister_files(state);
     }
-    if (state->ring.open && !state->refused && needs_enter(state)) {
+    if (epio__uring_has_more(state)) {
         epio__uring_poll(state); /* the kernel may release the file of its last op only now */
     }
 }

@@ -47,8 +47,10 @@ bool epio__uring_flush(epio__uring *state);
 /* See epio__backend.read_together. */
 epio_node *epio__uring_read_together(void *state, epio_node *first, uint32_t count);
 
-/* Submits what is prepared, and takes the completions that are there. */
+/* Submits what is prepared, and takes completions that are there. */
 void epio__uring_poll(epio__uring *state);
+/* There are more that the kernel has signalled: a call hands out only so many. */
+bool epio__uring_has_more(const epio__uring *state);
 /* Waits until the ring or epoll has something, or the deadline. */
 void epio__uring_wait(epio__uring *state, uint64_t deadline);
 
