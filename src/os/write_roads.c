@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Those of the other road that are in flight as a try begins hardly count. */
-#define WRITES_OF_A_PART 64u
+#define WRITES_OF_A_PART 32u
 /* At the greatest rate some milliseconds, in which other programs have their turn, too. */
 #define WRITES_OF_A_TRY (EPIO__PARTS_OF_A_TRY * WRITES_OF_A_PART)
 
@@ -78,7 +78,7 @@ static void settle(epio__write_road *road)
 {
     road->by_other = other_is_quicker(road);
     bool same = road->by_other == road->was_by_other && road->between != 0;
-    uint32_t more = road->between < MOST_BETWEEN_TRIES ? 2 * road->between : road->between;
+    uint32_t more = road->between < MOST_BETWEEN_TRIES ? 4 * road->between : road->between;
     road->between = same ? more : FEWEST_BETWEEN_TRIES;
     road->was_by_other = road->by_other;
     road->left = road->between;

@@ -187,9 +187,11 @@ static bool cope_with(epio__linux_aio *aio, int error)
 
 static void note_taken(epio__linux_aio *aio, int64_t taken)
 {
+    epio_node *node = aio->waiting.next;
     for (int64_t i = 0; i < taken; i++) {
-        epio_op *op = first_waiting(aio);
-        op->notes ^= NOTE_WAITS | NOTE_IN_KERNEL;
+        epio_op *op = EPIO__CONTAINER(node, epio_op, queue);
+        node = node->next;
+        op->notes = (op->notes & ~NOTE_WAITS) | NOTE_IN_KERNEL;
         epio__list_remove(&op->queue);
         epio__os_file_of(op)->had_aio = true;
         aio->in_kernel++;
