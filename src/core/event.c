@@ -24,17 +24,6 @@ void epio__event_set(epio__event *event)
     epio__mutex_unlock(&event->mutex);
 }
 
-static bool is_set(const void *of)
-{
-    const epio__event *event = of;
-    return epio__load_u32(&event->set) != 0;
-}
-
-void epio__event_spin(const epio__event *event, epio__spin *spin, uint64_t deadline)
-{
-    (void)epio__spin_until(spin, deadline, is_set, event);
-}
-
 bool epio__event_wait(epio__event *event, uint64_t deadline)
 {
     bool in_time = true;

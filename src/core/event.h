@@ -2,7 +2,7 @@
 #ifndef EPIO_EVENT_H
 #define EPIO_EVENT_H
 
-#include "core/spin.h"
+#include "platform.h"
 
 typedef struct epio__event {
     epio__mutex mutex; /* a thread that holds it blocks the setter */
@@ -16,9 +16,6 @@ void epio__event_destroy(epio__event *event);
 
 /* The last access to the event, for the setter, is the end of this call. */
 void epio__event_set(epio__event *event);
-
-/* As epio__spin_until; the event stays set. */
-void epio__event_spin(const epio__event *event, epio__spin *spin, uint64_t deadline);
 
 /* Waits until it is set, and resets it. False if `deadline` (monotonic; EPIO_FOREVER: none) passed
  * before. */

@@ -27,10 +27,17 @@ void epio__waiter_notify(void *opaque, int64_t result)
 /* Of all threads of the process: the loop, which could have one, may be gone before they look. */
 static epio__spin spin_of_threads;
 
+static bool is_set(const void *of)
+{
+    const epio__event *event = of;
+    return epio__load_u32(&event->set) != 0;
+}
+
 static void wait_for_owner(epio__event *event)
 {
     if (epio__spin_pays(&spin_of_threads)) {
-        epio__event_spin(event, &spin_of_threads, epio__deadline_after(SPIN_NS));
+        uint64_t until = epio__deadline_after(SPIN_NS);
+        (void)epio__spin_until(&spin_of_threads, until, is_set, event);
     }
     (void)epio__event_wait(event, EPIO_FOREVER);
 }
