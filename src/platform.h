@@ -132,6 +132,12 @@ static inline bool epio__op_is_on_stream(const epio_op *op)
     return (op->file->attributes & EPIO_FILE_STREAM) != 0;
 }
 
+/* A read or write of a file that has offsets. */
+static inline bool epio__op_is_at_offset(const epio_op *op)
+{
+    return epio__op_transfers(op) && !epio__op_is_on_stream(op);
+}
+
 /* Around several writes on this thread, and anything between them: keeps signals of writes from the
  * application once for all, instead of in each. False: not needed, do not call the end. */
 bool epio__os_writes_begin(void);

@@ -37,24 +37,25 @@ static void notify_in_time(epio_loop *loop, bool more)
     }
 }
 
-void epio__inbox_post_completed(epio_loop *loop, epio_op *op, bool more)
+/* Once the op is pushed it may be delivered and the loop be destroyed: epio_loop_destroy waits for
+ * visitors. */
+static void post(epio_loop *loop, epio_op *op, uint8_t message, bool more)
 {
-    op->message = EPIO__MESSAGE_COMPLETED;
+    op->message = message;
     epio__add_size(&loop->visitors, 1);
     push_inbox(loop, op);
     notify_in_time(loop, more);
     epio__subtract_size(&loop->visitors, 1);
 }
 
-/* Once the op is pushed it may be delivered and the loop be destroyed: epio_loop_destroy waits for
- * visitors. */
 void epio__inbox_post(epio_loop *loop, epio_op *op, uint8_t message)
 {
-    op->message = message;
-    epio__add_size(&loop->visitors, 1);
-    push_inbox(loop, op);
-    epio__loop_notify(loop);
-    epio__subtract_size(&loop->visitors, 1);
+    post(loop, op, message, false);
+}
+
+void epio__inbox_post_completed(epio_loop *loop, epio_op *op, bool more)
+{
+    post(loop, op, EPIO__MESSAGE_COMPLETED, more);
 }
 
 void epio__inbox_post_cancel(epio_loop *loop, epio_op *op)

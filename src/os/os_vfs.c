@@ -264,9 +264,8 @@ static void read_collected(epio_vfs *base)
 /* A buffered write that the backend may carry out. */
 static bool may_go_behind(const epio_vfs *base, const epio_op *op)
 {
-    return op->vfs == base && epio__op_transfers(op) && !epio__op_is(op, EPIO__KIND_READS) &&
-           !file_of(op)->direct && !epio__op_is_on_stream(op) &&
-           (op->notes & EPIO__NOTE_FOR_WORKER) == 0;
+    return op->vfs == base && epio__op_is_at_offset(op) && !epio__op_is(op, EPIO__KIND_READS) &&
+           !file_of(op)->direct && (op->notes & EPIO__NOTE_FOR_WORKER) == 0;
 }
 
 static void write_behind(epio_vfs *base, bool here)

@@ -128,23 +128,18 @@ static int epoll_open(uint64_t *pending_events, void **opened)
     return 0;
 }
 
-static bool is_on_file(const epio_op *op)
-{
-    return epio__op_transfers(op) && !epio__op_is_on_stream(op);
-}
-
 static bool epoll_submit(void *opaque, epio_op *op)
 {
     epoll_state *state = opaque;
-    return is_on_file(op) ? epio__linux_aio_submit(&state->aio, op)
-                          : epio__stream_submit(&state->streams, op);
+    return epio__op_is_at_offset(op) ? epio__linux_aio_submit(&state->aio, op)
+                                     : epio__stream_submit(&state->streams, op);
 }
 
 static bool epoll_cancel(void *opaque, epio_op *op)
 {
     epoll_state *state = opaque;
-    return is_on_file(op) ? epio__linux_aio_cancel(&state->aio, op)
-                          : epio__stream_cancel(&state->streams, op);
+    return epio__op_is_at_offset(op) ? epio__linux_aio_cancel(&state->aio, op)
+                                     : epio__stream_cancel(&state->streams, op);
 }
 
 static void epoll_flush(void *opaque)

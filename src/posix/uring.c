@@ -78,15 +78,10 @@ static bool waits_for_the_disk(const epio_op *op)
            epio__load_relaxed_u32(&file->cached_reads) != EPIO__CACHED_READS_NEVER;
 }
 
-static bool is_for_epoll(const epio_op *op)
-{
-    return !epio__op_transfers(op) || epio__op_is_on_stream(op);
-}
-
 static bool uring_submit(void *opaque, epio_op *op)
 {
     epio__uring *state = opaque;
-    if (is_for_epoll(op)) {
+    if (!epio__op_is_at_offset(op)) {
         return epio__backend_epoll.submit(state->epoll, op);
     }
     if (state->refused || !waits_for_the_disk(op) || !epio__kernel_transfer_fits(op) ||
@@ -175,8 +170,8 @@ static void uring_poll(void *opaque, uint64_t deadline)
 static bool uring_cancel(void *opaque, epio_op *op)
 {
     epio__uring *state = opaque;
-    return is_for_epoll(op) ? epio__backend_epoll.cancel(state->epoll, op)
-                            : epio__uring_cancel(state, op);
+    return epio__op_is_at_offset(op) ? epio__uring_cancel(state, op)
+                                     : epio__backend_epoll.cancel(state->epoll, op);
 }
 
 /* A ring serves the thread that created it, and the kernel cancels what is in it when that thread
