@@ -132,6 +132,15 @@ static void a_sync_covers_writes_in_flight(fixture *f)
     fixture_close(f, file);
 }
 
+/* Polls only when the handle says so; delivers up to `max` ops at a time. */
+static void poll_as_a_host(fixture *f, intptr_t handle, unsigned count, uint32_t max)
+{
+    while (delivered < count) {
+        check(handle_is_ready(handle, 30000));
+        (void)epio_loop_poll(f->loop, 0, max);
+    }
+}
+
 static void the_handle_signals_writes(fixture *f)
 {
     epio_file *file = fixture_create(f, "file");
@@ -139,10 +148,7 @@ static void the_handle_signals_writes(fixture *f)
     check(handle >= 0);
     for (unsigned count = many(); count != 0; count /= 8) {
         submit_writes(file, count);
-        while (delivered < count) {
-            check(handle_is_ready(handle, 30000));
-            (void)epio_loop_poll(f->loop, 0, 7);
-        }
+        poll_as_a_host(f, handle, count, 7);
         check_writes(file, count, LEN);
     }
     fixture_close(f, file);
@@ -161,10 +167,7 @@ static void the_handle_signals_writes_to_a_late_host(fixture *f)
     while (handle_size(epio_file_os_handle(file)) != WRITES * LEN) {
         thread_yield();
     }
-    while (delivered < WRITES) {
-        check(handle_is_ready(handle, 30000));
-        (void)epio_loop_poll(f->loop, 0, 0);
-    }
+    poll_as_a_host(f, handle, WRITES, 0);
     check_writes(file, WRITES, LEN);
     fixture_close(f, file);
 }

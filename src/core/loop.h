@@ -74,11 +74,9 @@ struct epio_loop {
     uint64_t internal;          /* flushes of the core's own in flight */
     uint64_t at_workers;        /* ops offloaded and not yet collected */
     uint64_t writes_at_workers; /* those of them that are writes */
-    bool slept_in_vain;         /* the last light sleep brought nothing */
     uint64_t retry_at;          /* when to retry starting threads; 0: never */
     epio__spin spin;            /* for writes at workers */
     epio__spin spin_posts;      /* for ops of other threads */
-    bool took_posts;            /* there were some since the last sleep */
     uint64_t poll_budget;       /* of an embedded loop, in nanoseconds; EPIO_FOREVER: none */
     int64_t bytes_left;         /* budget of this iteration on the owner's thread */
     uint64_t late_at;   /* when an embedded loop's poll has used up its time; EPIO_FOREVER: never */
@@ -92,6 +90,8 @@ struct epio_loop {
     bool may_wait;       /* for a read: the loop is idle, so it may block */
     bool uses_slow_path; /* see epio__loop_use_slow_path */
     bool signalled;      /* the owner made the handle readable itself */
+    bool took_posts;     /* other threads submitted ops since the last sleep */
+    bool slept_in_vain;  /* the last light sleep brought nothing */
     bool calls_host; /* epio_loop_on_ready is in use: a posted notification cannot be withdrawn */
     epio__counters counters;
     epio__registered registered;
