@@ -55,7 +55,7 @@ bool epio__workers_write_off(epio_op *op);
 /* The owner collects an op that a worker has ended. */
 void epio__workers_collect(epio_op *op);
 
-/* Removes an op from loop->to_offload, for another road. */
+/* Removes an op from loop->to_offload, for another route. */
 void epio__workers_take_unoffloaded(epio_op *op);
 
 /* Carries out one op of loop->to_offload on the owner's thread instead. */

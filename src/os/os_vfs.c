@@ -280,14 +280,14 @@ static void write_behind(epio_vfs *base, bool here)
                          backend->writes_behind(vfs->backend_state);
     bool many = in_flight >= EPIO__MANY_WRITES;
     if (here && !many) {
-        return; /* the quickest road there is */
+        return; /* the quickest route there is */
     }
     epio_node queue;
     epio__list_init(&queue);
     epio__list_move_all(&queue, &loop->to_offload);
     while (!epio__list_empty(&queue)) {
         epio_op *op = epio__op_of_queue(queue.next);
-        if (!may_go_behind(base, op) || !epio__write_roads_behind(&vfs->roads, op, many)) {
+        if (!may_go_behind(base, op) || !epio__write_routes_behind(&vfs->routes, op, many)) {
             epio__list_remove(&op->queue);
             epio__list_append(&loop->to_offload, &op->queue);
             continue;

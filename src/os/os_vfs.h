@@ -3,7 +3,7 @@
 #define EPIO_OS_VFS_H
 
 #include "os/tuner.h"
-#include "os/write_roads.h"
+#include "os/write_routes.h"
 #include "platform.h"
 
 #if EPIO_ASYNC
@@ -24,7 +24,7 @@ typedef struct epio__os_vfs {
     uint32_t closed_file; /* atomic; a file was closed since the latest were read together */
     bool read_together;   /* and the backend still keeps what that needed */
 
-    epio__write_roads roads; /* of buffered writes */
+    epio__write_routes routes; /* of buffered writes */
 
     bool guards_writes; /* see epio__os_writes_begin */
 #endif
