@@ -4,10 +4,12 @@
  * A file has two orders. file->ordered lists its writes, truncates and syncs in flight as they were
  * submitted, and tells which syncs no op precedes any more. These move to file->ready, and from
  * there, all at once, to file->flushing when a flush starts. The flush is an op of the file's own,
- * so that cancelling a sync cancels nothing for the others. file->syncs lists every sync that has
- * not ended in the order of submission, and tells which one reports an error: the error of a write
- * is carried by the first sync that covers it. The first sync whose flush succeeds reports it, and
- * what the syncs before it carry; one that ends in any other way leaves it to the next. */
+ * so that cancelling a sync cancels nothing for the others. A flush may start before the writes are
+ * done that it is for, if workers, who keep a file's order, carry out these and it. file->syncs
+ * lists every sync that has not ended in the order of submission, and tells which one reports an
+ * error: the error of a write is carried by the first sync that covers it. The first sync whose
+ * flush succeeds reports it, and what the syncs before it carry; one that ends in any other way
+ * leaves it to the next. */
 #include "core/flush_error.h"
 #include "core/loop.h"
 #include "fatal.h"
@@ -15,6 +17,7 @@
 /* Where a sync is. In the first two it may still wait for its link. */
 enum {
     EPIO__SYNC_BEHIND,  /* in file->ordered, behind writes or not yet checked */
+    EPIO__SYNC_AHEAD,   /* the same, and the flush in flight is behind these writes, too */
     EPIO__SYNC_CLEAR,   /* linked, and only waits for its link */
     EPIO__SYNC_READY,   /* in file->ready */
     EPIO__SYNC_FLUSHING /* in file->flushing */
@@ -161,7 +164,10 @@ static void release_syncs(epio_file *file)
             return;
         }
         epio__list_remove(&op->held);
-        if (op->phase == EPIO__PHASE_BARRIER) {
+        if (op->arguments.sync.stage == EPIO__SYNC_AHEAD) {
+            op->arguments.sync.stage = EPIO__SYNC_FLUSHING;
+            epio__list_append(&file->flushing, &op->held);
+        } else if (op->phase == EPIO__PHASE_BARRIER) {
             make_ready(file, op);
         } else {
             op->arguments.sync.stage = EPIO__SYNC_CLEAR;
@@ -361,15 +367,18 @@ static uint32_t strength_of(const epio_file *file, uint32_t flags)
     }
 }
 
+static uint32_t stronger_of(const epio_file *file, uint32_t flags, uint32_t others)
+{
+    return strength_of(file, others) > strength_of(file, flags) ? others : flags;
+}
+
 /* Moves all ready syncs to the flush. Returns the strongest mode among them. */
 static uint32_t take_ready(epio_file *file)
 {
     uint32_t flags = epio__op_of_held(file->ready.next)->flags;
     while (!epio__list_empty(&file->ready)) {
         epio_op *op = epio__op_of_held(file->ready.next);
-        if (strength_of(file, op->flags) > strength_of(file, flags)) {
-            flags = op->flags;
-        }
+        flags = stronger_of(file, flags, op->flags);
         op->arguments.sync.stage = EPIO__SYNC_FLUSHING;
         epio__list_remove(&op->held);
         epio__list_append(&file->flushing, &op->held);
@@ -420,9 +429,10 @@ static bool hold_back(epio_loop *loop, epio_file *file)
     return true;
 }
 
-static void begin_flush(epio_loop *loop, epio_file *file)
+static void begin_flush(epio_loop *loop, epio_file *file, uint32_t flags, uint8_t stage)
 {
-    epio_op *flush = epio_sync(&file->flush, file, take_ready(file));
+    epio_op *flush = epio_sync(&file->flush, file, flags);
+    flush->arguments.sync.stage = stage;
     flush->state_flags = EPIO__FLAG_INTERNAL;
     flush->due_for = EPIO__DUE_NOTHING;
     epio__op_enter(flush, EPIO__PHASE_HELD);
@@ -448,7 +458,81 @@ void epio__barrier_flush(epio_loop *loop)
         } else if (hold_back(loop, file)) {
             epio__list_append(&loop->flush_files, &file->waiting);
         } else {
-            begin_flush(loop, file);
+            begin_flush(loop, file, take_ready(file), EPIO__SYNC_FLUSHING);
+        }
+    }
+}
+
+/* ---- Flushes behind writes that are not done yet ---- */
+
+bool epio__barrier_flush_is_behind(const epio_op *op)
+{
+    return (op->state_flags & EPIO__FLAG_INTERNAL) != 0 &&
+           op->arguments.sync.stage == EPIO__SYNC_AHEAD;
+}
+
+static bool is_to_be_offloaded(const epio_op *op)
+{
+    return epio__load_relaxed_u32(&op->worker_state) == EPIO__WORKER_TO_OFFLOAD &&
+           epio__lane_of(op) == EPIO__LANE_WRITE;
+}
+
+/* May a flush follow all writes in flight, which are the lane's from now on? It is no use if the
+ * latest have no sync yet. */
+static bool flush_may_follow(epio_file *file)
+{
+    if (file->vfs != file->vfs->loop->resident || flush_is_running(file) ||
+        !epio__list_empty(&file->ready) || epio__list_empty(&file->syncs) ||
+        epio__flush_has_failed(file)) {
+        return false;
+    }
+    const epio_op *last = EPIO__CONTAINER(file->ordered.previous, epio_op, held);
+    if (last->kind != EPIO_KIND_SYNC || last->phase != EPIO__PHASE_BARRIER) {
+        return false;
+    }
+    for (const epio_node *node = file->ordered.next; node != &file->ordered; node = node->next) {
+        const epio_op *op = EPIO__CONTAINER(node, epio_op, held);
+        if (op->kind != EPIO_KIND_SYNC && !is_to_be_offloaded(op)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void begin_flush_behind(epio_loop *loop, epio_file *file)
+{
+    uint32_t flags = epio__op_of_held(file->ordered.previous)->flags;
+    for (epio_node *node = file->ordered.next; node != &file->ordered; node = node->next) {
+        epio_op *op = epio__op_of_held(node);
+        if (op->kind == EPIO_KIND_SYNC && op->phase == EPIO__PHASE_BARRIER) {
+            op->arguments.sync.stage = EPIO__SYNC_AHEAD;
+            flags = stronger_of(file, flags, op->flags);
+        }
+    }
+    loop->flushes_behind++;
+    begin_flush(loop, file, flags, EPIO__SYNC_AHEAD);
+}
+
+void epio__barrier_flush_behind(epio_loop *loop)
+{
+    epio_node *node = loop->to_offload.next;
+    while (node != &loop->to_offload && loop->flushes_behind < EPIO__FLUSHES_BEHIND) {
+        epio_op *op = epio__op_of_queue(node);
+        node = node->next; /* what is added below comes at the end */
+        if (is_to_be_offloaded(op) && flush_may_follow(op->file)) {
+            begin_flush_behind(loop, op->file);
+        }
+    }
+}
+
+/* A sync stays behind a write that was not done after all. */
+static void flushed_behind(epio_loop *loop, epio_file *file)
+{
+    loop->flushes_behind--;
+    for (epio_node *node = file->syncs.next; node != &file->syncs; node = node->next) {
+        epio_op *op = op_of_sync(node);
+        if (op->arguments.sync.stage == EPIO__SYNC_AHEAD) {
+            op->arguments.sync.stage = EPIO__SYNC_BEHIND;
         }
     }
 }
@@ -459,6 +543,9 @@ void epio__barrier_flushed(epio_loop *loop, epio_op *op)
     loop->internal--;
     loop->counters.flushes++;
     file->flush_took = epio__monotonic_time() - file->flush_begun;
+    if (epio__barrier_flush_is_behind(op)) {
+        flushed_behind(loop, file);
+    }
     int64_t result = epio__flush_outcome(file, op->result, &op->os_error);
     if (result < 0) {
         fail_syncs(loop, file, &file->flushing, result, op->os_error);

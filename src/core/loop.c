@@ -130,6 +130,9 @@ static void offload(epio_loop *loop)
 {
     if (something_to_offload(loop)) {
         loop->counters.batches++;
+        if (loop->to_offload_writes != 0) {
+            epio__barrier_flush_behind(loop);
+        }
         epio__workers_offload(loop);
     }
     epio__workers_retry(loop);

@@ -72,6 +72,7 @@ struct epio_loop {
     uint64_t to_offload_writes; /* those of them that are writes */
     uint64_t collected_count;   /* ops in collected */
     uint64_t internal;          /* flushes of the core's own in flight */
+    uint32_t flushes_behind;    /* those of them behind writes; EPIO__FLUSHES_BEHIND at most */
     uint64_t at_workers;        /* ops offloaded and not yet collected */
     uint64_t writes_at_workers; /* those of them that are writes */
     uint64_t retry_at;          /* when to retry starting threads; 0: never */
@@ -98,6 +99,9 @@ struct epio_loop {
 
     epio__workers workers;
 };
+
+/* Flushes that occupy a thread for writes at a time: the others are for other files. */
+#define EPIO__FLUSHES_BEHIND 1u
 
 /* In loop->sleeping: the owner waits, or will poll again only when woken; or it waits for a moment,
  * and what workers have completed need not wake it while more is to come. */
@@ -352,6 +356,11 @@ void epio__barrier_start_close(epio_loop *loop, epio_op *op);
 void epio__barrier_leave(epio_op *op);
 /* At the end of an iteration: starts the flushes that are not held back. */
 void epio__barrier_flush(epio_loop *loop);
+/* Starts flushes for syncs behind writes of loop->to_offload: a worker carries out both in one go,
+ * without a return to the owner between them. */
+void epio__barrier_flush_behind(epio_loop *loop);
+/* Was the op, a sync, started so? It must stay behind these writes. */
+bool epio__barrier_flush_is_behind(const epio_op *op);
 /* The core's own flush ended. */
 void epio__barrier_flushed(epio_loop *loop, epio_op *op);
 

@@ -74,6 +74,13 @@ static bool give_flush_to_writer(epio_loop *loop, epio_node *flush)
     return awake;
 }
 
+/* The lane whose queue the op goes to. */
+static uint32_t lane_to_queue(const epio_op *op)
+{
+    bool behind = op->kind == EPIO_KIND_SYNC && epio__barrier_flush_is_behind(op);
+    return behind ? EPIO__LANE_WRITE : epio__lane_of(op);
+}
+
 void epio__workers_offload(epio_loop *loop)
 {
     epio_node batches[EPIO__LANES];
@@ -84,7 +91,7 @@ void epio__workers_offload(epio_loop *loop)
     uint64_t now = 0;
     while (!epio__list_empty(&loop->to_offload)) {
         epio_op *op = epio__op_of_queue(loop->to_offload.next);
-        uint32_t lane = epio__lane_of(op);
+        uint32_t lane = lane_to_queue(op);
         EPIO__ASSERT(op->phase == EPIO__PHASE_HELD && op->worker_state == EPIO__WORKER_TO_OFFLOAD);
         if (epio__workers_may_write_off(op)) {
             now = now != 0 ? now : epio__monotonic_time();
@@ -96,7 +103,7 @@ void epio__workers_offload(epio_loop *loop)
         epio__list_append(&batches[lane], &op->queue);
         counts[lane]++;
         loop->at_workers++;
-        loop->writes_at_workers += lane == EPIO__LANE_WRITE ? 1 : 0;
+        loop->writes_at_workers += epio__lane_of(op) == EPIO__LANE_WRITE ? 1 : 0;
     }
     loop->to_offload_count = 0;
     loop->to_offload_writes = 0;

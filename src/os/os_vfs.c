@@ -261,11 +261,13 @@ static void read_collected(epio_vfs *base)
     }
 }
 
-/* A buffered write that the backend may carry out. */
+/* A buffered write that the backend may carry out. A flush that follows writes is quicker where
+ * these are, on a worker. */
 static bool may_go_behind(const epio_vfs *base, const epio_op *op)
 {
     return op->vfs == base && epio__op_is_at_offset(op) && !epio__op_is(op, EPIO__KIND_READS) &&
-           !file_of(op)->direct && (op->notes & EPIO__NOTE_FOR_WORKER) == 0;
+           !file_of(op)->direct && (op->notes & EPIO__NOTE_FOR_WORKER) == 0 &&
+           epio__list_empty(&op->file->syncs);
 }
 
 static void write_behind(epio_vfs *base, bool here)
