@@ -169,16 +169,22 @@ uint32_t epio__lane_limit(const epio__lane *lane)
     return lane->limit + (lane->overdue >= lane->limit ? lane->overdue : 0);
 }
 
-/* Writes follow one another most closely, so the owner counts those that it collected, which needs
- * no shared cache line. */
+/* Writes follow one another most closely: a thread that ended one says so by a word of its own,
+ * before it posts the op. */
 uint32_t epio__lane_about_to_check(const epio__lane *lane)
 {
-    const epio__workers *workers = lane->workers;
-    if (lane != &workers->lanes[EPIO__LANE_WRITE]) {
-        return epio__load_u32(&lane->returning);
+    uint32_t threads = epio__load_u32(&lane->returning);
+    if (!lane->one_per_file) {
+        return threads;
     }
-    int32_t writers = (int32_t)(epio__load_relaxed_u32(&workers->writes_ended) - lane->checked);
-    return epio__load_u32(&lane->returning) + (writers > 0 ? (uint32_t)writers : 0);
+    for (epio_node *node = lane->threads.next; node != &lane->threads; node = node->next) {
+        const epio__worker *worker = epio__worker_of(node);
+        threads +=
+            worker->performing && !worker->flushes && epio__load_relaxed_pointer(&worker->file) == 0
+                ? 1
+                : 0;
+    }
+    return threads;
 }
 
 /* An op of a VFS outside may take any time: watching it would only wake a thread for nothing, again
@@ -218,8 +224,8 @@ static void wake_or_start(epio__lane *lane, uint64_t wanted)
     wanted -= wanted < coming ? wanted : coming;
     while (wanted > 0 && lane->idle > lane->signalled) {
         lane->signalled++;
+        lane->to_signal++;
         wanted--;
-        epio__condition_signal(&lane->work);
     }
     while (wanted > 0 && epio__worker_start(lane)) {
         wanted--;
@@ -236,10 +242,25 @@ void epio__lane_wake(epio__lane *lane)
     }
 }
 
+static void signal_threads(epio__lane *lane, uint32_t count)
+{
+    for (; count != 0; count--) {
+        epio__condition_signal(&lane->work);
+    }
+}
+
+void epio__lane_signal(epio__lane *lane)
+{
+    signal_threads(lane, lane->to_signal);
+    lane->to_signal = 0;
+}
+
 void epio__lane_unlock(epio__lane *lane)
 {
     epio_loop *loop = lane->workers->loop;
     uint32_t queue_changes = lane->queue_changes;
+    uint32_t to_signal = lane->to_signal;
+    lane->to_signal = 0;
     bool lacks = lane->lacks_thread && !lane->stopping &&
                  epio__exchange_u32(&lane->workers->lacks_threads, 1) == 0;
     if (lacks) {
@@ -253,6 +274,7 @@ void epio__lane_unlock(epio__lane *lane)
     if (epio__load_relaxed_u32(&lane->announced) != queue_changes) {
         epio__store_relaxed_u32(&lane->announced, queue_changes);
     }
+    signal_threads(lane, to_signal);
 }
 
 /* Does the lane have threads, some of which may hang? */

@@ -43,12 +43,12 @@ typedef struct epio__lane {
     uint32_t overdue;       /* threads whose op takes too long or was written off */
     uint32_t idle;          /* threads that sleep */
     uint32_t signalled;     /* idle threads that are about to check the queue */
+    uint32_t to_signal;     /* those of them that are woken once the mutex is free */
     uint32_t starting;      /* new threads that are about to check the queue */
-    uint32_t returning;     /* atomic; threads about to check the queue, not after a write */
+    uint32_t returning;     /* atomic; threads about to check the queue, not of one_per_file after an op */
     uint32_t flushing;      /* threads of the write lane that carry out a flush */
     uint32_t spinning;      /* threads that will see `announced` change */
     uint32_t queue_changes; /* how often ops were queued */
-    uint32_t checked;       /* how often a thread has checked the queue after a write */
     uint64_t patience;      /* how long an op may take before its thread is overdue */
     bool hangs;             /* its ops may hang in the kernel; not so the user's functions */
     bool one_per_file;      /* at most one thread per file */
@@ -71,9 +71,11 @@ void epio__lane_init(epio__lane *lane, struct epio__workers *workers, uint32_t w
                      uint32_t most);
 void epio__lane_destroy(epio__lane *lane);
 
-/* Releases the mutex, then publishes what threads spin on, as they lock it next. Notifies the owner
- * if no thread could be started, so that it retries. */
+/* Releases the mutex, then publishes what threads spin on and wakes those that sleep, as they lock it
+ * next. Notifies the owner if no thread could be started, so that it retries. */
 void epio__lane_unlock(epio__lane *lane);
+/* Wakes who is to be woken, before a wait that releases the mutex by itself. */
+void epio__lane_signal(epio__lane *lane);
 
 /* The next op that may start; NULL: none was found. Sets aside what waits for a thread that
  * hangs. */

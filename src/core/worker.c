@@ -194,9 +194,7 @@ static void perform_op(epio__worker *worker, epio_op *op)
         may_spin && !(spins && epio__spin_until(&worker->spin, epio__deadline_after(SPIN_NS),
                                                 was_queued, &seen));
     epio__mutex_lock(&lane->mutex);
-    if (writes) {
-        lane->checked++;
-    } else {
+    if (!writes) {
         epio__subtract_u32(&lane->returning, 1);
     }
 }
@@ -244,10 +242,10 @@ static void run_op(epio__worker *worker, epio_op *op)
     epio__list_remove(&op->queue);
     lane->queued--;
     epio__store_relaxed_u32(&op->worker_state, EPIO__WORKER_TAKEN);
-    bool flushes_for_writers = lane->one_per_file && op->kind == EPIO_KIND_SYNC;
-    lane->flushing += flushes_for_writers ? 1 : 0;
+    worker->flushes = lane->one_per_file && op->kind == EPIO_KIND_SYNC;
+    lane->flushing += worker->flushes ? 1 : 0;
     /* During its flush others may write. */
-    epio__store_relaxed_pointer(&worker->file, flushes_for_writers ? 0 : (uintptr_t)op->file);
+    epio__store_relaxed_pointer(&worker->file, worker->flushes ? 0 : (uintptr_t)op->file);
     worker->medium = epio__lane_medium_of(op);
     worker->may_hang = calls_system(op);
     worker->ops++;
@@ -263,7 +261,7 @@ static void run_op(epio__worker *worker, epio_op *op)
     }
     worker->performing = false;
     epio__store_relaxed_pointer(&worker->file, 0);
-    lane->flushing -= flushes_for_writers ? 1 : 0;
+    lane->flushing -= worker->flushes ? 1 : 0;
     bool hung = worker->overdue;
     if (hung) {
         EPIO__ASSERT(lane->overdue != 0);
@@ -295,6 +293,7 @@ static void watch_lane(epio__lane *lane)
     }
     uint64_t patience = lane->overdue >= lane->limit ? PATIENCE_WHILE_MANY_HANG_NS : lane->patience;
     lane->watched = true;
+    epio__lane_signal(lane);
     (void)epio__condition_wait_until(&lane->watch, &lane->mutex, epio__deadline_after(patience));
     lane->watched = false;
     for (epio_node *node = lane->threads.next; node != &lane->threads; node = node->next) {
@@ -326,6 +325,7 @@ static bool spin_for_work(epio__worker *worker)
 static bool sleep_for_work(epio__lane *lane)
 {
     lane->idle++;
+    epio__lane_signal(lane);
     bool in_time = epio__condition_wait_until(&lane->work, &lane->mutex,
                                               epio__deadline_after(IDLE_BEFORE_LEAVING_NS));
     lane->idle--;
@@ -363,7 +363,7 @@ static void worker_run(void *argument)
     lane->starting--;
     work_until_idle(worker);
     if (worker->orphaned) {
-        epio__mutex_unlock(&lane->mutex);
+        epio__lane_unlock(lane);
         free_worker(worker);
         epio__workers_release(lane->workers);
         return;
@@ -371,7 +371,7 @@ static void worker_run(void *argument)
     lane->running--;
     epio__list_remove(&worker->node);
     epio__list_append(&lane->ended, &worker->node);
-    epio__mutex_unlock(&lane->mutex);
+    epio__lane_unlock(lane);
 }
 
 /* ---- The end ---- */

@@ -21,6 +21,7 @@ typedef struct epio__worker {
     uint64_t ops;      /* started so far: shows whether it still carries out the same one */
     uint64_t ops_seen; /* at the last check */
     bool performing;
+    bool flushes;     /* for the lane of writes, and so at no file */
     bool may_hang;    /* in the kernel: the op is of the OS VFS */
     bool overdue;     /* not counted in lane->running */
     bool opens;       /* the op that it copied is an open */

@@ -243,11 +243,7 @@ void epio_defer(epio_op *op)
 
 void epio__workers_collect(epio_op *op)
 {
-    epio__workers *workers = &op->loop->workers;
     EPIO__ASSERT(op->worker_state == EPIO__WORKER_TAKEN);
-    if (epio__lane_of(op) == EPIO__LANE_WRITE) {
-        epio__store_relaxed_u32(&workers->writes_ended, workers->writes_ended + 1);
-    }
     leave_workers(op);
 }
 
