@@ -5,6 +5,10 @@
 
 #include "posix/posix.h"
 
+/* How many one call starts. The disk begins with them while the owner prepares the next: it idles
+ * if it gets all at once, and costs no more system calls than it gains by that. */
+#define EPIO__KERNEL_TRANSFERS_AT_ONCE 4u
+
 /* Not too long for the owner's thread, which prepares it. */
 bool epio__kernel_transfer_fits(const epio_op *op);
 

@@ -81,15 +81,11 @@ static void enqueue(epio__linux_aio *aio, epio_op *op)
     ++*aio->pending_events;
 }
 
-bool epio__linux_aio_submit(epio__linux_aio *aio, epio_op *op)
+static bool accepts(epio__linux_aio *aio, const epio_op *op)
 {
     const epio__os_file *file = epio__os_file_of(op);
-    if (!file->direct || file->refuses_aio || (op->notes & EPIO__NOTE_FOR_WORKER) != 0 ||
-        !epio__kernel_transfer_fits(op) || !has_context(aio)) {
-        return false;
-    }
-    enqueue(aio, op);
-    return true;
+    return file->direct && !file->refuses_aio && (op->notes & EPIO__NOTE_FOR_WORKER) == 0 &&
+           epio__kernel_transfer_fits(op) && has_context(aio);
 }
 
 static void withdraw(epio__linux_aio *aio, epio_op *op)
@@ -226,10 +222,23 @@ static bool submit_some(epio__linux_aio *aio)
 bool epio__linux_aio_flush(epio__linux_aio *aio)
 {
     aio->offloaded = false;
+    aio->accepted = 0;
     while (!epio__list_empty(&aio->waiting) && submit_some(aio)) {
     }
     aio->writes = aio->writes && !epio__list_empty(&aio->waiting);
     return !aio->offloaded;
+}
+
+bool epio__linux_aio_submit(epio__linux_aio *aio, epio_op *op)
+{
+    if (!accepts(aio, op)) {
+        return false;
+    }
+    enqueue(aio, op);
+    if (++aio->accepted == EPIO__KERNEL_TRANSFERS_AT_ONCE) {
+        (void)epio__linux_aio_flush(aio);
+    }
+    return true;
 }
 
 /* ---- Completions ---- */

@@ -19,6 +19,7 @@ typedef struct epio__linux_aio {
     bool offloaded;              /* the present flush has given ops to workers */
     bool writes;                 /* there are writes in `waiting` */
     int event;                   /* an eventfd, which completions signal */
+    uint32_t accepted;           /* since the last flush */
     uint32_t in_kernel;
     epio_node waiting;
     uint64_t *pending_events;
@@ -30,7 +31,7 @@ void epio__linux_aio_init(epio__linux_aio *aio, int event, uint64_t *pending_eve
 /* Nothing is in flight. Not in a forked child, which does not have it. */
 void epio__linux_aio_close(epio__linux_aio *aio);
 
-/* True: accepted, for the next flush. */
+/* True: accepted, for a flush, which every few bring with them. */
 bool epio__linux_aio_submit(epio__linux_aio *aio, epio_op *op);
 /* Withdraws an op that still waits: true. Any other ends by itself. */
 bool epio__linux_aio_cancel(epio__linux_aio *aio, epio_op *op);

@@ -67,6 +67,14 @@ static int uring_open(uint64_t *pending_events, void **opened)
 
 /* ---- Accepting ops ---- */
 
+static void uring_flush(void *opaque)
+{
+    epio__uring *state = opaque;
+    if (!epio__uring_flush(state) && state->embedded) {
+        epio__backend_epoll.wake(state->epoll); /* to try again */
+    }
+}
+
 /* Of buffered reads only those that were not in memory. */
 static bool waits_for_the_disk(const epio_op *op)
 {
@@ -89,6 +97,9 @@ static bool uring_submit(void *opaque, epio_op *op)
         return false;
     }
     epio__uring_enqueue(state, op);
+    if (++state->accepted == EPIO__KERNEL_TRANSFERS_AT_ONCE) {
+        uring_flush(state);
+    }
     return true;
 }
 
@@ -113,14 +124,6 @@ static uint64_t uring_writes_behind(void *opaque)
 }
 
 /* ---- Polling ---- */
-
-static void uring_flush(void *opaque)
-{
-    epio__uring *state = opaque;
-    if (!epio__uring_flush(state) && state->embedded) {
-        epio__backend_epoll.wake(state->epoll); /* to try again */
-    }
-}
 
 /* Completions signal the wake descriptor, which an embedded loop's host waits for. It is reset
  * after a poll, and polled once more for what arrived in between. What is left even then is

@@ -309,6 +309,7 @@ static void offload_waiting(epio__uring *state)
 
 bool epio__uring_fill(epio__uring *state)
 {
+    state->accepted = 0;
     if (epio__list_empty(&state->waiting)) {
         return true;
     }

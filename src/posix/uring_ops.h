@@ -16,6 +16,7 @@ typedef struct epio__uring {
     bool polls_epoll;       /* a poll of epoll's descriptor is in the ring */
     bool writes;            /* there are writes among the unsubmitted entries */
     uint32_t batches;       /* successive batches since the table was empty */
+    uint32_t accepted;      /* transfers since the last flush */
     uint32_t in_kernel;     /* ops that have an entry */
     uint64_t ops;           /* those and the waiting ones */
     uint64_t writes_behind; /* those of `ops` that threads of the kernel carry out */
