@@ -14,7 +14,10 @@ enum {
     EPIO__KIND_ORDERED = 0x40,  /* a sync must not overtake it, or it is one */
     EPIO__KIND_LOCKS = 0x80,
     EPIO__KIND_MUST_RUN = 0x100, /* despite cancel, deadline or lack of a thread */
-    EPIO__KIND_CLOSES = 0x200
+    EPIO__KIND_CLOSES = 0x200,
+    EPIO__KIND_TAKES = 0x400,     /* path.len bytes at path.buffer are its input */
+    EPIO__KIND_FILLS = 0x800,     /* result bytes at path.buffer, and what ends them, its output */
+    EPIO__KIND_DESCRIBES = 0x1000 /* path.buffer is a struct of path.len bytes, its output */
 };
 
 /* Kind, name, attributes. */
@@ -37,12 +40,27 @@ enum {
     X(DELETE, "delete", EPIO__KIND_ON_PATH)                                                        \
     X(RENAME, "rename", EPIO__KIND_ON_PATH)                                                        \
     X(ACCESS, "access", EPIO__KIND_ON_PATH)                                                        \
-    X(FULL_PATHNAME, "full_pathname", EPIO__KIND_ON_PATH)                                          \
+    X(FULL_PATHNAME, "full_pathname", EPIO__KIND_ON_PATH | EPIO__KIND_FILLS)                       \
     X(SLEEP, "sleep", 0)                                                                           \
     X(CURRENT_TIME, "current_time", 0)                                                             \
     X(RANDOMNESS, "randomness", 0)                                                                 \
     X(ACQUIRE, "acquire", 0)                                                                       \
-    X(WORK, "work", 0)
+    X(WORK, "work", 0)                                                                             \
+    X(STAT, "stat", EPIO__KIND_ON_PATH | EPIO__KIND_DESCRIBES)                                     \
+    X(FILE_STAT, "file_stat", EPIO__KIND_ON_FILE | EPIO__KIND_DESCRIBES)                           \
+    X(SET_TIMES, "set_times", EPIO__KIND_ON_PATH | EPIO__KIND_TAKES)                               \
+    X(FILE_SET_TIMES, "file_set_times", EPIO__KIND_ON_FILE | EPIO__KIND_TAKES)                     \
+    X(SET_MODE, "set_mode", EPIO__KIND_ON_PATH)                                                    \
+    X(FILE_SET_MODE, "file_set_mode", EPIO__KIND_ON_FILE)                                          \
+    X(SET_OWNER, "set_owner", EPIO__KIND_ON_PATH)                                                  \
+    X(FILE_SET_OWNER, "file_set_owner", EPIO__KIND_ON_FILE)                                        \
+    X(MKDIR, "mkdir", EPIO__KIND_ON_PATH)                                                          \
+    X(RMDIR, "rmdir", EPIO__KIND_ON_PATH)                                                          \
+    X(LIST, "list", EPIO__KIND_ON_FILE)                                                            \
+    X(LINK_FILE, "link_file", EPIO__KIND_ON_PATH)                                                  \
+    X(SYMLINK, "symlink", EPIO__KIND_ON_PATH)                                                      \
+    X(READ_LINK, "read_link", EPIO__KIND_ON_PATH | EPIO__KIND_FILLS)                               \
+    X(EXCHANGE, "exchange", EPIO__KIND_ON_PATH)
 
 /* Indexed by op->kind, any value; those from EPIO_KIND_USER on are ON_FILE. */
 extern const uint16_t epio__kind_attributes[UINT8_MAX + 1];
@@ -57,7 +75,16 @@ static inline bool epio__op_transfers(const epio_op *op)
     return epio__op_is(op, EPIO__KIND_READS | EPIO__KIND_WRITES);
 }
 
-/* Must its file stay open until it is delivered? */
+/* The file, as its submitter knows it, that must stay open until the op is delivered: its own, or
+ * the directory at which its paths begin; NULL: none. Not for an op that has frames on a file. */
+static inline epio_file *epio__op_keeps(const epio_op *op)
+{
+    if (epio__op_is(op, EPIO__KIND_ON_FILE)) {
+        return op->file;
+    }
+    return epio__op_is(op, EPIO__KIND_ON_PATH) ? op->arguments.path.kept : NULL;
+}
+
 static inline bool epio__op_has_file(const epio_op *op)
 {
     return op->file != NULL && epio__op_is(op, EPIO__KIND_ON_FILE);

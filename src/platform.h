@@ -161,6 +161,19 @@ int64_t epio__os_rename(epio_op *op);
 int64_t epio__os_access(epio_op *op);
 int64_t epio__os_full_pathname(epio_op *op);
 
+/* Each of the next four of a path, or of an open file. */
+int64_t epio__os_stat(epio_op *op);
+int64_t epio__os_set_times(epio_op *op);
+int64_t epio__os_set_mode(epio_op *op);
+int64_t epio__os_set_owner(epio_op *op);
+int64_t epio__os_mkdir(epio_op *op);
+int64_t epio__os_rmdir(epio_op *op);
+int64_t epio__os_list(epio_op *op);
+int64_t epio__os_link_file(epio_op *op);
+int64_t epio__os_symlink(epio_op *op);
+int64_t epio__os_read_link(epio_op *op);
+int64_t epio__os_exchange(epio_op *op);
+
 /* Reads what the system has in memory, without waiting. `bytes` is the op's length, of which none
  * is done yet. True: the op is finished, and op->progress is its result. False: op->progress bytes
  * are done, and the rest would wait, or may. */

@@ -46,6 +46,15 @@
     X(PATH_INVALID, EPIO_EINVAL, "the path is not UTF-8, or names a device")                       \
     X(NOT_READABLE, EPIO_EBADF, "the file is not open for reading")                                \
     X(NOT_WRITABLE, EPIO_EBADF, "the file is not open for writing")                                \
+    X(IS_DIRECTORY, EPIO_EISDIR, "a directory has no bytes, no size and no locks")                 \
+    X(NOT_DIRECTORY, EPIO_EBADF, "the file is not a directory")                                    \
+    X(DIRECTORY_FLAGS, EPIO_EINVAL, "DIRECTORY goes with READ, NOFOLLOW and BENEATH alone")        \
+    X(UNALIGNED_LIST, EPIO_EINVAL, "the buffer of a list must be aligned as a uint64_t")           \
+    X(INFO_IS_NULL, EPIO_EINVAL, "the epio_info is NULL")                                          \
+    X(TIMES_ARE_NULL, EPIO_EINVAL, "the epio_times are NULL")                                      \
+    X(STRUCT_SIZE, EPIO_EINVAL, "the struct does not begin with its size")                         \
+    X(TARGET_IS_NULL, EPIO_EINVAL, "the target is NULL")                                           \
+    X(MODE_BITS, EPIO_EINVAL, "the mode is above 07777")                                           \
     X(STREAM_LOCKS, EPIO_ESPIPE, "a stream has no locks")
 
 #define EPIO__REASON_NAME(name, error, text) EPIO__REASON_##name,

@@ -1,6 +1,7 @@
 /* epio: asynchronous file I/O on each system's own completion interface.
  *
- * This header is all that a user of the library needs. `epio/layer.h`,
+ * This header is all that a user of the library needs; it includes `epio/metadata.h` and
+ * `epio/directory.h`. `epio/layer.h`,
  * `epio/vfs.h` and `epio/locks.h` are for those who write a layer or a VFS of
  * their own, `epio/bench.h` for benchmark helpers.
  *
@@ -17,6 +18,8 @@
 #define EPIO_EPIO_H
 
 #include <epio/compiler.h>
+#include <epio/directory.h>
+#include <epio/metadata.h>
 #include <epio/op.h>
 
 /* 0 where the library was built without its asynchronous half: no loop, no
@@ -216,6 +219,7 @@ EPIO_VERB epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags);
 #define EPIO_OPEN_NOFOLLOW 0x0080u  /* EPIO_ELOOP if the path's last part is a symbolic link */
 #define EPIO_OPEN_SYNC_DIR 0x0100u  /* a name that CREATE made is durable at completion */
 #define EPIO_OPEN_TEMPORARY 0x0200u /* see epio_open */
+#define EPIO_OPEN_DIRECTORY 0x0400u /* a directory, with READ: see epio/directory.h */
 
 /* The permissions of a file that is created (POSIX mode bits, less the umask), to be or-ed to the
  * flags: EPIO_OPEN_PERMISSIONS(0600). Without it: 0666, for TEMPORARY always 0600. On Windows only
@@ -246,8 +250,9 @@ EPIO_VERB epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags);
  * existing file SYNC_DIR does nothing.
  *
  * Errors: EPIO_EINVAL (flags that contradict each other, NULL or empty path), EPIO_ENOENT,
- * EPIO_EEXIST, EPIO_EACCES, EPIO_EISDIR (a directory), EPIO_ELOOP, EPIO_ENOTDIR, EPIO_ENAMETOOLONG,
- * EPIO_EMFILE, EPIO_ENOSPC, EPIO_EROFS, EPIO_ESHARING, EPIO_ENOMEM, EPIO_ENOTSUP. See open(2). */
+ * EPIO_EEXIST, EPIO_EACCES, EPIO_EISDIR (a directory, without DIRECTORY), EPIO_ELOOP, EPIO_ENOTDIR,
+ * EPIO_ENAMETOOLONG, EPIO_EMFILE, EPIO_ENOSPC, EPIO_EROFS, EPIO_ESHARING, EPIO_ENOMEM,
+ * EPIO_ENOTSUP. See open(2). */
 EPIO_VERB epio_op *epio_open(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags);
 
 /* Makes a file of an open descriptor (POSIX) or HANDLE (Windows): 0, and op->file, which owns it

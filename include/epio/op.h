@@ -98,6 +98,9 @@ struct epio_op {
             const char *to;
             char *buffer;
             uint64_t len;
+            struct epio_file *directory; /* where relative paths begin; NULL: where the process's
+                                            do */
+            struct epio_file *kept;      /* the same as the op was submitted; the core's */
         } path;
         struct {
             intptr_t os_handle;

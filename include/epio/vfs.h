@@ -9,9 +9,10 @@
  * `queue`, to keep the op in a list; `progress`, 0 at first; `os_error`; `due`, when it is to be
  * tried again (EPIO_RETRY); of a read or write `notes`, and arguments.io.system, four words. It may
  * change `arguments` before it passes the op to an inner VFS (another buffer in io.base), if it
- * restores them when the op returns. `kind`, `flags`, `file`, `vfs`, `loop`, `timeout_ns` (by now
- * the deadline on epio_clock_monotonic, 0: none) and `user` are read-only; all else is the core's.
- * An open allocates what its return will need before it goes further down, since a file that was
+ * restores them when the op returns. A layer passes paths on with path.directory, if there is one,
+ * as the inner VFS's file. `kind`, `flags`, `file`, `vfs`, `loop`, `timeout_ns` (by now the
+ * deadline on epio_clock_monotonic, 0: none) and `user` are read-only; all else is the core's. An
+ * open allocates what its return will need before it goes further down, since a file that was
  * opened must not be lost.
  *
  * Ops without a file (sleep, current_time, randomness, work) may be passed on, by epio_forward and
@@ -55,6 +56,21 @@ enum {
     EPIO_KIND_RANDOMNESS,          /* io.base, io.len */
     EPIO_KIND_ACQUIRE,             /* a semaphore's own: no other VFS sees it */
     EPIO_KIND_WORK,                /* work */
+    EPIO_KIND_STAT,                /* path.path, path.buffer: an epio_info of path.len bytes */
+    EPIO_KIND_FILE_STAT,           /* path.buffer, path.len: as STAT */
+    EPIO_KIND_SET_TIMES,           /* path.path, path.buffer: an epio_times of path.len bytes */
+    EPIO_KIND_FILE_SET_TIMES,      /* path.buffer, path.len: as SET_TIMES */
+    EPIO_KIND_SET_MODE,            /* path.path, path.len: the mode */
+    EPIO_KIND_FILE_SET_MODE,       /* path.len */
+    EPIO_KIND_SET_OWNER,           /* path.path, path.len: user << 32 | group */
+    EPIO_KIND_FILE_SET_OWNER,      /* path.len */
+    EPIO_KIND_MKDIR,               /* path.path; flags */
+    EPIO_KIND_RMDIR,               /* path.path; flags */
+    EPIO_KIND_LIST,                /* op->file; path.buffer, path.len; flags */
+    EPIO_KIND_LINK_FILE,           /* path.path, path.to; flags */
+    EPIO_KIND_SYMLINK,             /* path.path: where; path.to: the target; flags */
+    EPIO_KIND_READ_LINK,           /* path.path, path.buffer, path.len */
+    EPIO_KIND_EXCHANGE,            /* path.path, path.to; flags */
     EPIO_KIND_COUNT,
 
     /* From here up to 255: kinds of VFSes outside epio; arguments.words, in their own format. See
@@ -115,6 +131,9 @@ struct epio_vfs {
  * out on its own thread. */
 #define EPIO_FILE_LOCAL 2u
 
+/* A directory: it has no bytes, and is an epio_directory_vfs. */
+#define EPIO_FILE_DIRECTORY 4u
+
 /* Embed it first in your own struct. All but the first four are the core's. */
 struct epio_file {
     epio_vfs *vfs;
@@ -150,7 +169,9 @@ struct epio_file {
     size_t unreported;  /* those of them with an error to report */
     uint64_t flush_begun;
     epio_op flush;
-    uint64_t reserved[8]; /* for later versions: your struct embeds this one at its present size */
+    epio_vfs directory; /* epio_directory_vfs */
+    /* For later versions: your struct embeds this one at its present size. */
+    uint64_t reserved[8 - sizeof(epio_vfs) / sizeof(uint64_t)];
 };
 
 /* Fills the base of a file that an open or adopt is about to return. `flags` are the open's; only

@@ -115,7 +115,7 @@ static void enter_sync(epio_file *file, epio_op *op)
 
 void epio__barrier_enter(epio_loop *loop, epio_op *op)
 {
-    epio_file *file = op->file;
+    epio_file *file = epio__op_keeps(op);
     if (file->close != NULL) {
         epio__fatal("epio_submit", epio__file_is_released(file)
                                        ? "the op's file is closed already"
@@ -292,7 +292,7 @@ void epio__barrier_leave(epio_op *op)
     if ((op->state_flags & EPIO__FLAG_CLOSED) != 0) {
         return; /* the file is gone */
     }
-    epio_file *file = op->file;
+    epio_file *file = epio__op_keeps(op);
     file->locks -= op->kind == EPIO_KIND_LOCK ? 1 : 0;
     if (epio__op_is(op, EPIO__KIND_ORDERED)) {
         leave_ordered(file, op);

@@ -86,6 +86,9 @@ void epio__op_cancel(epio_loop *loop, epio_op *op)
 
 const epio_file *epio__op_file_as_submitted(const epio_op *op)
 {
+    if (epio__op_is(op, EPIO__KIND_ON_PATH)) {
+        return op->arguments.path.kept;
+    }
     const epio_file *file = op->file;
     for (const epio_frame *frame = op->frames; frame != NULL; frame = frame->below) {
         file = frame->file;
@@ -97,7 +100,7 @@ static bool is_of(const epio_op *op, const epio_file *file)
 {
     bool internal = (op->state_flags & EPIO__FLAG_INTERNAL) != 0;
     return file == NULL ||
-           (epio__op_has_file(op) && !internal && epio__op_file_as_submitted(op) == file);
+           (epio__op_keeps(op) != NULL && !internal && epio__op_file_as_submitted(op) == file);
 }
 
 void epio__op_cancel_list(epio_loop *loop, epio_node *list, const epio_file *file)

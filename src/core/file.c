@@ -1,4 +1,5 @@
 /* Functions common to the files and ops of every VFS. */
+#include "core/directory.h"
 #include "core/op.h"
 #include "core/registry.h"
 #include "core/struct_size.h"
@@ -19,13 +20,14 @@ void epio_file_init(epio_file *file, epio_vfs *vfs, uint32_t flags, uint32_t att
     file->vfs = vfs;
     file->flags = flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE);
     file->attributes = attributes;
+    epio__directory_init(file);
     epio__list_init(&file->ordered);
     epio__list_init(&file->ready);
     epio__list_init(&file->flushing);
     epio__list_init(&file->syncs);
 #if EPIO_ASYNC
     if (vfs->loop != NULL) {
-        file->fast = file->flags;
+        file->fast = (attributes & EPIO_FILE_DIRECTORY) != 0 ? 0 : file->flags;
         epio__add_size(&vfs->loop->open_files, 1);
     }
 #endif

@@ -206,8 +206,9 @@ void epio__op_keep(epio_loop *loop, epio_op *op)
 static void count_inbound(epio_loop *loop, epio_op *op, size_t amount)
 {
     epio__add_size(&loop->inbound, amount);
-    if (epio__op_has_file(op)) {
-        epio__add_size(&op->file->inbound, amount);
+    epio_file *file = epio__op_keeps(op);
+    if (file != NULL) {
+        epio__add_size(&file->inbound, amount);
     }
 }
 
@@ -218,7 +219,7 @@ static void count_chain(epio_loop *loop, epio_op *first, bool inbound)
     for (epio_op *op = first; op != NULL; op = op->link) {
         epio__count_size(&loop->in_flight, 1);
         loop->unreferenced += (op->state_flags & EPIO__FLAG_UNREFERENCED) != 0 ? 1 : 0;
-        if (epio__op_has_file(op)) {
+        if (epio__op_keeps(op) != NULL) {
             epio__barrier_enter(loop, op);
         }
         if (inbound) {
@@ -258,14 +259,15 @@ void epio__op_arrive(epio_loop *loop, epio_op *op)
 static void check_nothing_follows_closes(epio_op *first)
 {
     for (epio_op *op = first; op != NULL; op = op->link) {
-        if (!epio__op_has_file(op)) {
+        epio_file *file = epio__op_keeps(op);
+        if (file == NULL) {
             continue;
         }
-        if (epio__load_relaxed_u32(&op->file->chain_closes) != 0) {
+        if (epio__load_relaxed_u32(&file->chain_closes) != 0) {
             epio__fatal("epio_submit", "an op is linked behind the close of its file");
         }
         if (op->kind == EPIO_KIND_CLOSE) {
-            epio__store_relaxed_u32(&op->file->chain_closes, 1);
+            epio__store_relaxed_u32(&file->chain_closes, 1);
         }
     }
     for (epio_op *op = first; op != NULL; op = op->link) {
@@ -525,7 +527,7 @@ void epio__op_deliver(epio_loop *loop, epio_op *op)
         epio__barrier_flushed(loop, op);
         return;
     }
-    if (epio__op_has_file(op)) {
+    if (epio__op_keeps(op) != NULL) {
         epio__barrier_leave(op);
     }
     epio__semaphore_count_op(op, SIZE_MAX);

@@ -1,140 +1,33 @@
-/* The verbs: each checks its arguments and stores them in the op. The runners decide how and when
- * it is carried out. */
-#include "core/op.h"
+/* The verbs that concern open files, the names of files, and a VFS as such: each checks its
+ * arguments and stores them in the op. The runners decide how and when it is carried out. */
 #include "core/semaphore.h"
+#include "core/verb.h"
 #include "fatal.h"
-#include "reason.h"
 
 #define OPEN_FLAGS                                                                                 \
     (EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE |                   \
      EPIO_OPEN_TRUNCATE | EPIO_OPEN_DELETE_ON_CLOSE | EPIO_OPEN_DIRECT | EPIO_OPEN_NOFOLLOW |      \
-     EPIO_OPEN_SYNC_DIR | EPIO_OPEN_TEMPORARY | EPIO_OPEN_PERMISSIONS(0777))
+     EPIO_OPEN_SYNC_DIR | EPIO_OPEN_TEMPORARY | EPIO_OPEN_DIRECTORY | EPIO_OPEN_PERMISSIONS(0777))
+#define DIRECTORY_FLAGS (EPIO_OPEN_READ | EPIO_OPEN_NOFOLLOW | EPIO_OPEN_DIRECTORY)
 
-void epio__op_check_prepared(const epio_op *op, const char *function)
+static void require_bytes(epio_op *op)
 {
-    if (op == NULL) {
-        epio__fatal(function, "the op is NULL");
-    }
-    switch (epio__load_u32(&op->state) & ~(uint32_t)EPIO__STATE_EXTRAS) {
-    case EPIO__STATE_PREPARED:
-    case EPIO__STATE_FAST_READ:
-    case EPIO__STATE_FAST_WRITE:
-        return;
-    case EPIO__STATE_IN_FLIGHT:
-        epio__fatal(function, "the op is in flight; wait for its completion first");
-    case EPIO__STATE_LINKED:
-        epio__fatal(function, "the op is linked behind another; submit the first of the chain");
-    case EPIO__STATE_ZEROED:
-    case EPIO__STATE_DONE:
-        epio__fatal(function, "the op was not prepared; call a verb, such as epio_read, first");
-    default:
-        epio__fatal(function, "the op was not zeroed; write `epio_op op = EPIO_OP_INIT;`");
-    }
-}
-
-void epio__op_check_open(const epio_op *op, const char *function)
-{
-    if (op->file != NULL) {
-        epio__file_check(op->file, function);
-    }
-}
-
-/* An op that was linked and then prepared anew leaves its chain. */
-static void drop_link(epio_op *op)
-{
-    if (op->link != NULL) {
-        epio__store_relaxed_u32(&op->link->state, EPIO__STATE_PREPARED);
-        op->link = NULL;
-    }
-}
-
-/* Aborts unless the op's state allows a verb to fill it. */
-static void check_free(epio_op *op, const char *function)
-{
-    uint32_t state = epio__load_u32(&op->state);
-    if (epio__state_is_prepared(state)) {
-        drop_link(op);
-    } else if (state != EPIO__STATE_ZEROED) {
-        epio__op_check_prepared(op, function);
-    }
-}
-
-/* Fields that only an op in flight uses were cleared at the end of the last flight. */
-static inline void fill(epio_op *op, uint8_t kind, uint8_t fast, epio_vfs *vfs, epio_loop *loop)
-{
-    op->os_error = 0;
-    op->file = NULL;
-    op->vfs = vfs;
-    op->loop = loop;
-    op->flags = 0;
-    op->kind = kind;
-    epio__op_enter(op, EPIO__PHASE_NONE);
-    op->fast = fast;
-    op->state_flags = 0;
-}
-
-static epio_op *prepare(epio_op *op, const char *function, uint8_t kind, epio_vfs *vfs)
-{
-    if (op == NULL) {
-        epio__fatal(function, "the op is NULL");
-    }
-    if (epio__load_u32(&op->state) != EPIO__STATE_DONE) {
-        check_free(op, function);
-    }
-    fill(op, kind, EPIO__FAST_NOT, vfs, vfs != NULL ? vfs->loop : NULL);
-    op->result = 0;
-    op->reason = EPIO__REASON_NONE;
-    epio__store_relaxed_u32(&op->state, EPIO__STATE_PREPARED);
-    return op;
-}
-
-/* The first reason to refuse the op counts. */
-static void require(epio_op *op, bool valid, uint8_t reason)
-{
-    if (!valid && (op->state_flags & EPIO__FLAG_INVALID) == 0) {
-        op->state_flags |= EPIO__FLAG_INVALID;
-        op->result = epio__op_refuse(op, reason);
-    }
-}
-
-static epio_op *prepare_vfs(epio_op *op, const char *function, uint8_t kind, epio_vfs *vfs)
-{
-    if (vfs != NULL) {
-        epio__vfs_check(vfs, function);
-    }
-    prepare(op, function, kind, vfs);
-    require(op, vfs != NULL, EPIO__REASON_VFS_IS_NULL);
-    return op;
-}
-
-static epio_op *prepare_file(epio_op *op, const char *function, uint8_t kind, epio_file *file)
-{
-    if (file != NULL && epio__file_is_released(file)) {
-        epio__file_check(file, function);
-    }
-    prepare(op, function, kind, file != NULL ? file->vfs : NULL);
-    op->file = file;
-    require(op, file != NULL, EPIO__REASON_FILE_IS_NULL);
-    return op;
+    epio__verb_require(op, op->file == NULL || (op->file->attributes & EPIO_FILE_DIRECTORY) == 0,
+                       EPIO__REASON_IS_DIRECTORY);
 }
 
 /* A file that is not open for a direction is EPIO_EBADF, as for read(2). */
 static void require_direction(epio_op *op, uint32_t direction)
 {
-    require(op, op->file == NULL || (op->file->flags & direction) != 0,
-            direction == EPIO_OPEN_READ ? EPIO__REASON_NOT_READABLE : EPIO__REASON_NOT_WRITABLE);
-}
-
-/* An empty path is an invalid argument on every system, not a missing file. */
-static void require_path(epio_op *op, const char *path, uint8_t reason_if_null)
-{
-    require(op, path != NULL, reason_if_null);
-    require(op, path == NULL || path[0] != '\0', EPIO__REASON_PATH_IS_EMPTY);
+    require_bytes(op);
+    epio__verb_require(op, op->file == NULL || (op->file->flags & direction) != 0,
+                       direction == EPIO_OPEN_READ ? EPIO__REASON_NOT_READABLE
+                                                   : EPIO__REASON_NOT_WRITABLE);
 }
 
 epio_op *epio_open(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags)
 {
-    prepare_vfs(op, "epio_open", EPIO_KIND_OPEN, vfs);
+    epio__verb_on_vfs(op, "epio_open", EPIO_KIND_OPEN, vfs);
     if ((flags & EPIO_OPEN_TEMPORARY) != 0) {
         flags |= EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE |
                  EPIO_OPEN_DELETE_ON_CLOSE;
@@ -144,30 +37,34 @@ epio_op *epio_open(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags)
     op->flags = flags;
     bool reads_or_writes = (flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE)) != 0;
     if (path != NULL || (flags & EPIO_OPEN_TEMPORARY) == 0) {
-        require_path(op, path, EPIO__REASON_PATH_IS_NULL);
+        epio__verb_require_path(op, path, EPIO__REASON_PATH_IS_NULL);
     }
-    require(op, (flags & ~OPEN_FLAGS) == 0, EPIO__REASON_UNKNOWN_FLAGS);
-    require(op, (flags & EPIO_OPEN_TRUNCATE) == 0 || (flags & EPIO_OPEN_WRITE) != 0,
-            EPIO__REASON_TRUNCATE_ALONE);
-    require(op, (flags & EPIO_OPEN_EXCLUSIVE) == 0 || (flags & EPIO_OPEN_CREATE) != 0,
-            EPIO__REASON_EXCLUSIVE_ALONE);
-    require(op, (flags & EPIO_OPEN_CREATE) == 0 || reads_or_writes, EPIO__REASON_CREATE_ALONE);
-    require(op, reads_or_writes, EPIO__REASON_NO_DIRECTION);
+    epio__verb_require(op, (flags & ~OPEN_FLAGS) == 0, EPIO__REASON_UNKNOWN_FLAGS);
+    epio__verb_require(op, (flags & EPIO_OPEN_TRUNCATE) == 0 || (flags & EPIO_OPEN_WRITE) != 0,
+                       EPIO__REASON_TRUNCATE_ALONE);
+    epio__verb_require(op, (flags & EPIO_OPEN_EXCLUSIVE) == 0 || (flags & EPIO_OPEN_CREATE) != 0,
+                       EPIO__REASON_EXCLUSIVE_ALONE);
+    epio__verb_require(op, (flags & EPIO_OPEN_CREATE) == 0 || reads_or_writes,
+                       EPIO__REASON_CREATE_ALONE);
+    epio__verb_require(op, reads_or_writes, EPIO__REASON_NO_DIRECTION);
+    epio__verb_require(op, (flags & EPIO_OPEN_DIRECTORY) == 0 || (flags & ~DIRECTORY_FLAGS) == 0,
+                       EPIO__REASON_DIRECTORY_FLAGS);
     return op;
 }
 
 epio_op *epio_adopt(epio_op *op, epio_vfs *vfs, intptr_t os_handle, uint32_t flags)
 {
-    prepare_vfs(op, "epio_adopt", EPIO_KIND_ADOPT, vfs);
+    epio__verb_on_vfs(op, "epio_adopt", EPIO_KIND_ADOPT, vfs);
     op->arguments.adopt.os_handle = os_handle;
     op->flags = flags;
-    require(op, (flags & ~(EPIO_OPEN_READ | EPIO_OPEN_WRITE)) == 0, EPIO__REASON_UNKNOWN_FLAGS);
+    epio__verb_require(op, (flags & ~(EPIO_OPEN_READ | EPIO_OPEN_WRITE)) == 0,
+                       EPIO__REASON_UNKNOWN_FLAGS);
     return op;
 }
 
 epio_op *epio_close(epio_op *op, epio_file *file)
 {
-    return prepare_file(op, "epio_close", EPIO_KIND_CLOSE, file);
+    return epio__verb_on_file(op, "epio_close", EPIO_KIND_CLOSE, file);
 }
 
 static bool no_part_is_null(const epio_iovec *parts, uint64_t count)
@@ -184,7 +81,7 @@ static bool no_part_is_null(const epio_iovec *parts, uint64_t count)
 static epio_op *prepare_transfer(epio_op *op, const char *function, uint8_t kind, epio_file *file,
                                  const void *base, uint64_t len, uint64_t bytes, uint64_t offset)
 {
-    prepare_file(op, function, kind, file);
+    epio__verb_on_file(op, function, kind, file);
     /* A write's buffer is only read; the op has one field for both. */
     op->arguments.io.base = (void *)(uintptr_t)base;
     op->arguments.io.len = len;
@@ -194,12 +91,12 @@ static epio_op *prepare_transfer(epio_op *op, const char *function, uint8_t kind
     }
     bool vectored = kind == EPIO_KIND_READV || kind == EPIO_KIND_WRITEV;
     bool stream = (file->attributes & EPIO_FILE_STREAM) != 0;
-    require(op, base != NULL || len == 0,
-            vectored ? EPIO__REASON_PARTS_ARE_NULL : EPIO__REASON_BUFFER_IS_NULL);
-    require(op, !vectored || no_part_is_null(base, len), EPIO__REASON_PART_IS_NULL);
-    require(op, stream || (bytes <= INT64_MAX && offset <= INT64_MAX - bytes),
-            EPIO__REASON_BEYOND_LIMIT);
-    require(op, bytes <= INT64_MAX, EPIO__REASON_TOO_LONG);
+    epio__verb_require(op, base != NULL || len == 0,
+                       vectored ? EPIO__REASON_PARTS_ARE_NULL : EPIO__REASON_BUFFER_IS_NULL);
+    epio__verb_require(op, !vectored || no_part_is_null(base, len), EPIO__REASON_PART_IS_NULL);
+    epio__verb_require(op, stream || (bytes <= INT64_MAX && offset <= INT64_MAX - bytes),
+                       EPIO__REASON_BEYOND_LIMIT);
+    epio__verb_require(op, bytes <= INT64_MAX, EPIO__REASON_TOO_LONG);
     bool writes = kind == EPIO_KIND_WRITE || kind == EPIO_KIND_WRITEV;
     require_direction(op, writes ? EPIO_OPEN_WRITE : EPIO_OPEN_READ);
     return op;
@@ -219,7 +116,7 @@ static inline bool prepare_again(epio_op *op, uint8_t kind, epio_file *file, con
         return false;
     }
     bool reads = kind == EPIO_KIND_READ;
-    fill(op, kind, reads ? EPIO__FAST : EPIO__FAST_NOT, file->vfs, file->vfs->loop);
+    epio__verb_fill(op, kind, reads ? EPIO__FAST : EPIO__FAST_NOT, file->vfs, file->vfs->loop);
     op->result = EPIO_EPENDING; /* here, so that submit need not set it */
     op->file = file;
     op->arguments.io.base = (void *)(uintptr_t)base;
@@ -261,39 +158,42 @@ epio_op *epio_writev(epio_op *op, epio_file *file, const epio_iovec *parts, size
 
 epio_op *epio_truncate(epio_op *op, epio_file *file, uint64_t size)
 {
-    prepare_file(op, "epio_truncate", EPIO_KIND_TRUNCATE, file);
+    epio__verb_on_file(op, "epio_truncate", EPIO_KIND_TRUNCATE, file);
     op->arguments.io.offset = size;
-    require(op, size <= INT64_MAX, EPIO__REASON_SIZE_BEYOND_LIMIT);
+    epio__verb_require(op, size <= INT64_MAX, EPIO__REASON_SIZE_BEYOND_LIMIT);
     require_direction(op, EPIO_OPEN_WRITE);
-    require(op, file == NULL || (file->attributes & EPIO_FILE_STREAM) == 0,
-            EPIO__REASON_STREAM_SIZE);
+    epio__verb_require(op, file == NULL || (file->attributes & EPIO_FILE_STREAM) == 0,
+                       EPIO__REASON_STREAM_SIZE);
     return op;
 }
 
 epio_op *epio_sync(epio_op *op, epio_file *file, uint32_t mode)
 {
-    prepare_file(op, "epio_sync", EPIO_KIND_SYNC, file);
+    epio__verb_on_file(op, "epio_sync", EPIO_KIND_SYNC, file);
     op->flags = mode;
-    require(op, mode <= EPIO_SYNC_DATA_ONLY, EPIO__REASON_UNKNOWN_MODE);
+    epio__verb_require(op, mode <= EPIO_SYNC_DATA_ONLY, EPIO__REASON_UNKNOWN_MODE);
     return op;
 }
 
 epio_op *epio_size(epio_op *op, epio_file *file)
 {
-    return prepare_file(op, "epio_size", EPIO_KIND_SIZE, file);
+    epio__verb_on_file(op, "epio_size", EPIO_KIND_SIZE, file);
+    require_bytes(op);
+    return op;
 }
 
 static epio_op *prepare_lock(epio_op *op, const char *function, uint8_t kind, epio_file *file,
                              uint32_t level)
 {
-    prepare_file(op, function, kind, file);
+    epio__verb_on_file(op, function, kind, file);
     op->arguments.lock.level = (uint8_t)level;
     op->arguments.lock.unlocks = 0;
     op->arguments.lock.delay_ns = 0;
     op->arguments.lock.conflicts = 0;
-    require(op, level <= EPIO_LOCK_EXCLUSIVE, EPIO__REASON_UNKNOWN_LEVEL);
-    require(op, file == NULL || (file->attributes & EPIO_FILE_STREAM) == 0,
-            EPIO__REASON_STREAM_LOCKS);
+    epio__verb_require(op, level <= EPIO_LOCK_EXCLUSIVE, EPIO__REASON_UNKNOWN_LEVEL);
+    epio__verb_require(op, file == NULL || (file->attributes & EPIO_FILE_STREAM) == 0,
+                       EPIO__REASON_STREAM_LOCKS);
+    require_bytes(op);
     return op;
 }
 
@@ -301,9 +201,9 @@ epio_op *epio_lock(epio_op *op, epio_file *file, uint32_t level, uint32_t flags)
 {
     prepare_lock(op, "epio_lock", EPIO_KIND_LOCK, file, level);
     op->flags = flags;
-    require(op, level != EPIO_LOCK_NONE, EPIO__REASON_LOCK_TO_NONE);
-    require(op, level != EPIO_LOCK_PENDING, EPIO__REASON_LOCK_TO_PENDING);
-    require(op, (flags & ~EPIO_LOCK_WAIT) == 0, EPIO__REASON_UNKNOWN_FLAGS);
+    epio__verb_require(op, level != EPIO_LOCK_NONE, EPIO__REASON_LOCK_TO_NONE);
+    epio__verb_require(op, level != EPIO_LOCK_PENDING, EPIO__REASON_LOCK_TO_PENDING);
+    epio__verb_require(op, (flags & ~EPIO_LOCK_WAIT) == 0, EPIO__REASON_UNKNOWN_FLAGS);
     require_direction(op, level == EPIO_LOCK_SHARED ? EPIO_OPEN_READ : EPIO_OPEN_WRITE);
     return op;
 }
@@ -311,7 +211,7 @@ epio_op *epio_lock(epio_op *op, epio_file *file, uint32_t level, uint32_t flags)
 epio_op *epio_unlock(epio_op *op, epio_file *file, uint32_t level)
 {
     prepare_lock(op, "epio_unlock", EPIO_KIND_UNLOCK, file, level);
-    require(op, level <= EPIO_LOCK_SHARED, EPIO__REASON_UNLOCK_LEVEL);
+    epio__verb_require(op, level <= EPIO_LOCK_SHARED, EPIO__REASON_UNLOCK_LEVEL);
     return op;
 }
 
@@ -321,78 +221,66 @@ epio_op *epio_check_reserved_lock(epio_op *op, epio_file *file)
                         EPIO_LOCK_NONE);
 }
 
-static epio_op *prepare_path(epio_op *op, const char *function, uint8_t kind, epio_vfs *vfs,
-                             const char *path, uint32_t flags, uint32_t known_flags)
-{
-    prepare_vfs(op, function, kind, vfs);
-    op->arguments.path.path = path;
-    op->arguments.path.len = 0;
-    op->flags = flags;
-    require_path(op, path, EPIO__REASON_PATH_IS_NULL);
-    require(op, (flags & ~known_flags) == 0, EPIO__REASON_UNKNOWN_FLAGS);
-    return op;
-}
-
 epio_op *epio_delete(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags)
 {
-    return prepare_path(op, "epio_delete", EPIO_KIND_DELETE, vfs, path, flags,
-                        EPIO_DELETE_SYNC_DIR);
+    return epio__verb_on_path(op, "epio_delete", EPIO_KIND_DELETE, vfs, path, flags,
+                              EPIO_DELETE_SYNC_DIR);
 }
 
 epio_op *epio_rename(epio_op *op, epio_vfs *vfs, const char *from, const char *to, uint32_t flags)
 {
-    prepare_path(op, "epio_rename", EPIO_KIND_RENAME, vfs, from, flags,
-                 EPIO_RENAME_SYNC_DIR | EPIO_RENAME_NO_REPLACE);
+    epio__verb_on_path(op, "epio_rename", EPIO_KIND_RENAME, vfs, from, flags,
+                       EPIO_RENAME_SYNC_DIR | EPIO_RENAME_NO_REPLACE);
     op->arguments.path.to = to;
-    require_path(op, to, EPIO__REASON_NEW_PATH_IS_NULL);
+    epio__verb_require_path(op, to, EPIO__REASON_NEW_PATH_IS_NULL);
     return op;
 }
 
 epio_op *epio_access(epio_op *op, epio_vfs *vfs, const char *path, uint32_t mode)
 {
-    prepare_path(op, "epio_access", EPIO_KIND_ACCESS, vfs, path, mode, mode);
-    require(op, mode <= EPIO_ACCESS_READWRITE, EPIO__REASON_UNKNOWN_MODE);
+    epio__verb_on_path(op, "epio_access", EPIO_KIND_ACCESS, vfs, path, mode, mode);
+    epio__verb_require(op, mode <= EPIO_ACCESS_READWRITE, EPIO__REASON_UNKNOWN_MODE);
     return op;
 }
 
 epio_op *epio_full_pathname(epio_op *op, epio_vfs *vfs, const char *path, char *buffer, size_t len)
 {
-    prepare_path(op, "epio_full_pathname", EPIO_KIND_FULL_PATHNAME, vfs, path, 0, 0);
+    epio__verb_on_path(op, "epio_full_pathname", EPIO_KIND_FULL_PATHNAME, vfs, path, 0, 0);
     op->arguments.path.buffer = buffer;
     op->arguments.path.len = len;
-    require(op, buffer != NULL || len == 0, EPIO__REASON_BUFFER_IS_NULL);
+    epio__verb_require(op, buffer != NULL || len == 0, EPIO__REASON_BUFFER_IS_NULL);
     return op;
 }
 
 epio_op *epio_sleep(epio_op *op, epio_vfs *vfs, uint64_t nanoseconds)
 {
-    prepare_vfs(op, "epio_sleep", EPIO_KIND_SLEEP, vfs);
+    epio__verb_on_vfs(op, "epio_sleep", EPIO_KIND_SLEEP, vfs);
     op->arguments.sleep.nanoseconds = nanoseconds;
     /* The result must be able to hold it. */
-    require(op, nanoseconds <= INT64_MAX, EPIO__REASON_TIME_BEYOND_LIMIT);
+    epio__verb_require(op, nanoseconds <= INT64_MAX, EPIO__REASON_TIME_BEYOND_LIMIT);
     return op;
 }
 
 epio_op *epio_current_time(epio_op *op, epio_vfs *vfs)
 {
-    return prepare_vfs(op, "epio_current_time", EPIO_KIND_CURRENT_TIME, vfs);
+    return epio__verb_on_vfs(op, "epio_current_time", EPIO_KIND_CURRENT_TIME, vfs);
 }
 
 epio_op *epio_randomness(epio_op *op, epio_vfs *vfs, void *buffer, size_t len)
 {
-    prepare_vfs(op, "epio_randomness", EPIO_KIND_RANDOMNESS, vfs);
+    epio__verb_on_vfs(op, "epio_randomness", EPIO_KIND_RANDOMNESS, vfs);
     op->arguments.io.base = buffer;
     op->arguments.io.len = len;
-    require(op, buffer != NULL || len == 0, EPIO__REASON_BUFFER_IS_NULL);
-    require(op, op->arguments.io.len <= INT64_MAX, EPIO__REASON_TOO_LONG);
+    epio__verb_require(op, buffer != NULL || len == 0, EPIO__REASON_BUFFER_IS_NULL);
+    epio__verb_require(op, op->arguments.io.len <= INT64_MAX, EPIO__REASON_TOO_LONG);
     return op;
 }
 
 epio_op *epio_work(epio_op *op, epio_vfs *vfs, epio_work_function *function)
 {
-    prepare_vfs(op, "epio_work", EPIO_KIND_WORK, vfs);
+    epio__verb_on_vfs(op, "epio_work", EPIO_KIND_WORK, vfs);
     op->arguments.work.function = function;
-    require(op, function != NULL, EPIO__REASON_FUNCTION_IS_NULL);
+    epio__verb_require(op, function != NULL, EPIO__REASON_FUNCTION_IS_NULL);
     return op;
 }
 
@@ -401,12 +289,12 @@ epio_op *epio_op_prepare(epio_op *op, epio_vfs *vfs, epio_file *file, uint32_t k
     bool known = kind >= EPIO_KIND_USER && kind <= UINT8_MAX;
     uint8_t prepared = (uint8_t)(known ? kind : EPIO_KIND_USER);
     if (file != NULL) {
-        prepare_file(op, "epio_op_prepare", prepared, file);
-        require(op, vfs == NULL || vfs == file->vfs, EPIO__REASON_FILE_OF_ANOTHER_VFS);
+        epio__verb_on_file(op, "epio_op_prepare", prepared, file);
+        epio__verb_require(op, vfs == NULL || vfs == file->vfs, EPIO__REASON_FILE_OF_ANOTHER_VFS);
     } else {
-        prepare_vfs(op, "epio_op_prepare", prepared, vfs);
+        epio__verb_on_vfs(op, "epio_op_prepare", prepared, vfs);
     }
-    require(op, known, EPIO__REASON_KIND_IS_EPIOS);
+    epio__verb_require(op, known, EPIO__REASON_KIND_IS_EPIOS);
     return op;
 }
 
@@ -414,12 +302,12 @@ epio_op *epio_op_prepare(epio_op *op, epio_vfs *vfs, epio_file *file, uint32_t k
 
 epio_op *epio_acquire(epio_op *op, epio_vfs *vfs, epio_semaphore *semaphore, uint32_t permits)
 {
-    prepare_vfs(op, "epio_acquire", EPIO_KIND_ACQUIRE, vfs);
+    epio__verb_on_vfs(op, "epio_acquire", EPIO_KIND_ACQUIRE, vfs);
     op->arguments.acquire.semaphore = semaphore;
     op->arguments.acquire.waiter.permits = permits;
     op->arguments.acquire.waiter.bytes = 0;
-    require(op, semaphore != NULL, EPIO__REASON_SEMAPHORE_IS_NULL);
-    require(op, permits != 0, EPIO__REASON_NO_PERMITS);
+    epio__verb_require(op, semaphore != NULL, EPIO__REASON_SEMAPHORE_IS_NULL);
+    epio__verb_require(op, permits != 0, EPIO__REASON_NO_PERMITS);
     if (op->state_flags == 0) {
         op->vfs = epio__semaphore_vfs(semaphore); /* the loop stays that of `vfs` */
     }

@@ -93,21 +93,42 @@ static bool make_room(epio__worker *worker, uint64_t room)
     return room <= worker->room;
 }
 
-/* Copies all that `perform` may read, so that the op and the names can be returned to the caller at
- * any moment. False: no memory. */
+/* Does the verb have another path, or a target? */
+static bool has_second(const epio_op *op)
+{
+    switch (op->kind) {
+    case EPIO_KIND_RENAME:
+    case EPIO_KIND_LINK_FILE:
+    case EPIO_KIND_SYMLINK:
+    case EPIO_KIND_EXCHANGE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Bytes of the buffer that is its input or output; no name is as long as some buffers. */
+static uint64_t buffer_len(const epio_op *op)
+{
+    uint64_t len = op->arguments.path.len;
+    if (epio__op_is(op, EPIO__KIND_FILLS)) {
+        return len > LONGEST_PATH ? LONGEST_PATH : len;
+    }
+    return epio__op_is(op, EPIO__KIND_TAKES | EPIO__KIND_DESCRIBES) ? len : 0;
+}
+
+/* Copies all that `perform` may read, so that the op and what it points at can be returned to the
+ * caller at any moment. False: no memory. The buffer comes first, as a struct is aligned. */
 static bool copy_in(epio__worker *worker, const epio_op *op)
 {
     const char *path = op->arguments.path.path;
-    bool renames = op->kind == EPIO_KIND_RENAME;
-    bool fills = op->kind == EPIO_KIND_FULL_PATHNAME;
-    const char *to = renames ? op->arguments.path.to : NULL;
-    uint64_t len = op->arguments.path.len;
-    len = fills && len > LONGEST_PATH ? LONGEST_PATH : len;
+    const char *to = has_second(op) ? op->arguments.path.to : NULL;
+    uint64_t len = buffer_len(op);
     uint64_t room = (path != NULL ? strlen(path) + 1 : 0) + (to != NULL ? strlen(to) + 1 : 0);
-    if (!make_room(worker, room + (fills ? len : 0))) {
+    if (!make_room(worker, room + len)) {
         return false;
     }
-    char *names = worker->names;
+    char *names = worker->names + len;
     epio_op *copy = &worker->copy;
     memset(copy, 0, sizeof *copy);
     copy->kind = op->kind;
@@ -119,8 +140,11 @@ static bool copy_in(epio__worker *worker, const epio_op *op)
     copy->state = EPIO__STATE_IN_FLIGHT;
     copy->arguments.path.path = copy_name(&names, path);
     copy->arguments.path.to = copy_name(&names, to);
-    copy->arguments.path.buffer = fills ? names : NULL;
-    copy->arguments.path.len = len;
+    copy->arguments.path.buffer = len != 0 ? worker->names : NULL;
+    copy->arguments.path.len = len != 0 ? len : op->arguments.path.len;
+    if (epio__op_is(op, EPIO__KIND_TAKES | EPIO__KIND_DESCRIBES)) {
+        memcpy(copy->arguments.path.buffer, op->arguments.path.buffer, (size_t)len);
+    }
     return true;
 }
 
@@ -130,10 +154,16 @@ static void copy_out(epio_op *op, const epio_op *copy, int64_t result)
     op->os_error = copy->os_error;
     op->reason = copy->reason;
     op->file = copy->file;
-    if (op->kind == EPIO_KIND_FULL_PATHNAME) {
-        if (result >= 0) {
-            memcpy(op->arguments.path.buffer, copy->arguments.path.buffer, (size_t)result + 1);
-        }
+    uint64_t filled = 0;
+    if (result >= 0 && epio__op_is(op, EPIO__KIND_DESCRIBES)) {
+        filled = copy->arguments.path.len;
+    } else if (result >= 0 && epio__op_is(op, EPIO__KIND_FILLS)) {
+        filled = (uint64_t)result + 1;
+    }
+    if (filled != 0) {
+        memcpy(op->arguments.path.buffer, copy->arguments.path.buffer, (size_t)filled);
+    }
+    if (copy->arguments.path.buffer != NULL) {
         return;
     }
     op->arguments.path.len = copy->arguments.path.len;

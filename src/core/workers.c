@@ -174,6 +174,7 @@ static bool is_short_and_local(const epio_op *op)
     }
     switch (op->kind) {
     case EPIO_KIND_SIZE:
+    case EPIO_KIND_FILE_STAT:
     case EPIO_KIND_CLOSE:
         return true;
     default:
@@ -300,7 +301,9 @@ static epio__lane *lane_at_work_on(const epio_op *op)
 
 bool epio__workers_may_write_off(const epio_op *op)
 {
-    return epio__op_is(op, EPIO__KIND_ON_PATH) && op->vfs == op->loop->resident;
+    /* An open directory is not the thread's own. */
+    return epio__op_is(op, EPIO__KIND_ON_PATH) && op->vfs == op->loop->resident &&
+           op->arguments.path.directory == NULL;
 }
 
 void epio__workers_expect(epio_op *op)

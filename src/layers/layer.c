@@ -60,7 +60,12 @@ static int64_t perform_close(epio__layer *layer, epio_op *op)
     return result;
 }
 
-int64_t epio__layer_perform(epio__layer *layer, epio_op *op)
+static epio_file *inner_of(epio_file *directory)
+{
+    return directory != NULL ? file_of(directory)->inner : NULL;
+}
+
+static int64_t perform_below(epio__layer *layer, epio_op *op)
 {
     switch (op->kind) {
     case EPIO_KIND_OPEN:
@@ -71,6 +76,18 @@ int64_t epio__layer_perform(epio__layer *layer, epio_op *op)
     default:
         return epio_perform_on(op, layer->inner, epio__layer_inner_file(op));
     }
+}
+
+int64_t epio__layer_perform(epio__layer *layer, epio_op *op)
+{
+    if (!epio__op_is(op, EPIO__KIND_ON_PATH)) {
+        return perform_below(layer, op);
+    }
+    epio_file *directory = op->arguments.path.directory;
+    op->arguments.path.directory = inner_of(directory);
+    int64_t result = perform_below(layer, op);
+    op->arguments.path.directory = directory;
+    return result;
 }
 
 #if EPIO_ASYNC
@@ -109,6 +126,7 @@ epio__layer_frame *epio__layer_make_frame(epio__layer *layer, epio_op *op)
         return NULL;
     }
     frame->base.returned = layer->returned;
+    frame->directory = epio__op_is(op, EPIO__KIND_ON_PATH) ? op->arguments.path.directory : NULL;
     if (epio__op_is(op, EPIO__KIND_OPENS)) {
         frame->opened = make_file(layer);
         if (frame->opened == NULL) {
@@ -119,8 +137,18 @@ epio__layer_frame *epio__layer_make_frame(epio__layer *layer, epio_op *op)
     return frame;
 }
 
+void epio__layer_enter_directory(epio_op *op)
+{
+    if (epio__op_is(op, EPIO__KIND_ON_PATH)) {
+        op->arguments.path.directory = inner_of(op->arguments.path.directory);
+    }
+}
+
 void epio__layer_wrap(epio__layer *layer, epio__layer_frame *frame, epio_op *op)
 {
+    if (epio__op_is(op, EPIO__KIND_ON_PATH)) {
+        op->arguments.path.directory = frame->directory;
+    }
     if (frame->opened != NULL) {
         wrap_opened(layer, frame->opened, op, op->result);
         frame->opened = NULL;

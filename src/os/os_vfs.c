@@ -66,6 +66,41 @@ static void let_go_of_file(epio__os_vfs *vfs, const epio_op *op)
 
 #endif
 
+/* What epio/metadata.h and epio/directory.h declare. */
+static int64_t perform_on_tree(epio_op *op)
+{
+    switch (op->kind) {
+    case EPIO_KIND_STAT:
+    case EPIO_KIND_FILE_STAT:
+        return epio__os_stat(op);
+    case EPIO_KIND_SET_TIMES:
+    case EPIO_KIND_FILE_SET_TIMES:
+        return epio__os_set_times(op);
+    case EPIO_KIND_SET_MODE:
+    case EPIO_KIND_FILE_SET_MODE:
+        return epio__os_set_mode(op);
+    case EPIO_KIND_SET_OWNER:
+    case EPIO_KIND_FILE_SET_OWNER:
+        return epio__os_set_owner(op);
+    case EPIO_KIND_MKDIR:
+        return epio__os_mkdir(op);
+    case EPIO_KIND_RMDIR:
+        return epio__os_rmdir(op);
+    case EPIO_KIND_LIST:
+        return epio__os_list(op);
+    case EPIO_KIND_LINK_FILE:
+        return epio__os_link_file(op);
+    case EPIO_KIND_SYMLINK:
+        return epio__os_symlink(op);
+    case EPIO_KIND_READ_LINK:
+        return epio__os_read_link(op);
+    case EPIO_KIND_EXCHANGE:
+        return epio__os_exchange(op);
+    default:
+        return EPIO_ENOTSUP;
+    }
+}
+
 static int64_t perform_by_platform(epio_vfs *base, epio_op *op)
 {
     switch (op->kind) {
@@ -95,8 +130,15 @@ static int64_t perform_by_platform(epio_vfs *base, epio_op *op)
     case EPIO_KIND_FULL_PATHNAME:
         return epio__os_full_pathname(op);
     default:
-        return EPIO_ENOTSUP;
+        return perform_on_tree(op);
     }
+}
+
+/* A layer that does not know directories has passed on its own. */
+static bool begins_elsewhere(const epio_op *op)
+{
+    return epio__op_is(op, EPIO__KIND_ON_PATH) && op->arguments.path.directory != NULL &&
+           op->arguments.path.directory->vfs->methods != &epio__os_vfs_methods;
 }
 
 static int64_t perform(epio_vfs *base, epio_op *op)
@@ -112,6 +154,9 @@ static int64_t perform(epio_vfs *base, epio_op *op)
 #endif
     if (epio__generic_perform(op, &result)) {
         return result;
+    }
+    if (begins_elsewhere(op)) {
+        return EPIO_ENOTSUP;
     }
     result = perform_by_platform(base, op);
 #if EPIO_ASYNC

@@ -149,7 +149,7 @@ void epio__descriptors_in_child(void)
     release_numbers();
 }
 
-int epio__descriptor_open(const char *path, int flags, mode_t mode)
+int epio__descriptor_open(int directory, const char *path, int flags, mode_t mode)
 {
     bool lasting = (flags & O_CREAT) != 0 || (flags & O_ACCMODE) != O_RDONLY;
     int descriptor;
@@ -157,7 +157,7 @@ int epio__descriptor_open(const char *path, int flags, mode_t mode)
         begin_open(flags);
     }
     do {
-        descriptor = open(path, flags | O_CLOEXEC, mode);
+        descriptor = openat(directory, path, flags | O_CLOEXEC, mode);
     } while (descriptor < 0 && errno == EINTR);
     if (lasting) {
         end_open();

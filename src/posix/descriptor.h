@@ -4,8 +4,8 @@
 
 #include <sys/types.h>
 
-/* As open(2), close-on-exec and above the standard streams: the descriptor, or -1 and errno. */
-int epio__descriptor_open(const char *path, int flags, mode_t mode);
+/* As openat(2), close-on-exec and above the standard streams: the descriptor, or -1 and errno. */
+int epio__descriptor_open(int directory, const char *path, int flags, mode_t mode);
 
 /* Moves a new descriptor above the standard streams; any other, -1 included, is returned as it
  * is, with errno. -1 and errno: no number is free, and it is closed. */

@@ -14,15 +14,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int open_directory(const char *path)
+static int open_directory(int at, const char *path)
 {
-    return epio__descriptor_open(path, O_RDONLY | O_DIRECTORY, 0);
+    return epio__descriptor_open(at, path, O_RDONLY | O_DIRECTORY, 0);
 }
 
 #if defined(__linux__)
 
 /* Opens a readable directory above this one: a descriptor, or -1 and errno. */
-static int open_above(const char *directory, const struct stat *here)
+static int open_above(int at, const char *directory, const struct stat *here)
 {
     char path[PATH_MAX];
     size_t len = (size_t)snprintf(path, sizeof path, "%s", directory);
@@ -31,10 +31,11 @@ static int open_above(const char *directory, const struct stat *here)
         struct stat status;
         memcpy(path + len, "/..", sizeof "/..");
         len += strlen("/..");
-        if (stat(path, &status) != 0 || status.st_dev != here->st_dev || status.st_ino == below) {
+        if (fstatat(at, path, &status, 0) != 0 || status.st_dev != here->st_dev ||
+            status.st_ino == below) {
             break; /* another file system, or the root */
         }
-        int descriptor = open_directory(path);
+        int descriptor = open_directory(at, path);
         if (descriptor >= 0 || errno != EACCES) {
             return descriptor;
         }
@@ -45,24 +46,24 @@ static int open_above(const char *directory, const struct stat *here)
 }
 
 /* Opens a file without a name: requires the same permissions as any change of the directory. */
-static int open_nameless(const char *directory)
+static int open_nameless(int at, const char *directory)
 {
-    int descriptor = epio__descriptor_open(directory, O_TMPFILE | O_WRONLY, 0600);
+    int descriptor = epio__descriptor_open(at, directory, O_TMPFILE | O_WRONLY, 0600);
     if (descriptor < 0 && errno != EMFILE && errno != ENFILE) {
         errno = EACCES;
     }
     return descriptor;
 }
 
-static int open_of_same_file_system(const char *directory)
+static int open_of_same_file_system(int at, const char *directory)
 {
     struct stat here;
-    if (stat(directory, &here) != 0) {
+    if (fstatat(at, directory, &here, 0) != 0) {
         return -1;
     }
-    int descriptor = open_above(directory, &here);
+    int descriptor = open_above(at, directory, &here);
     if (descriptor < 0 && errno == EACCES) {
-        descriptor = open_nameless(directory);
+        descriptor = open_nameless(at, directory);
     }
     /* FUSE and similar file systems do not forward syncfs. */
     if (descriptor >= 0 &&
@@ -81,8 +82,9 @@ static int flush_file_system(int descriptor)
 
 #else
 
-static int open_of_same_file_system(const char *directory)
+static int open_of_same_file_system(int at, const char *directory)
 {
+    (void)at;
     (void)directory;
     errno = EACCES;
     return -1;
@@ -97,17 +99,17 @@ static int flush_file_system(int descriptor)
 
 #endif
 
-int epio__durable_begin(epio__durable *durable, const char *path)
+int epio__durable_begin(epio__durable *durable, int at, const char *path)
 {
     char directory[PATH_MAX];
     if (!epio__directory_of(path, directory, sizeof directory)) {
         return -1;
     }
     durable->file_system = false;
-    durable->descriptor = open_directory(directory);
+    durable->descriptor = open_directory(at, directory);
     if (durable->descriptor < 0 && errno == EACCES) {
         durable->file_system = true;
-        durable->descriptor = open_of_same_file_system(directory);
+        durable->descriptor = open_of_same_file_system(at, directory);
     }
     return durable->descriptor >= 0 ? 0 : -1;
 }

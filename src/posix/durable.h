@@ -10,8 +10,9 @@ typedef struct epio__durable {
     bool file_system; /* flush all of it, as the directory cannot be opened */
 } epio__durable;
 
-/* For the directory that holds `path`: 0, or -1 and errno. */
-int epio__durable_begin(epio__durable *durable, const char *path);
+/* For the directory that holds `path`, which begins at `at` if it is relative: 0, or -1 and errno.
+ */
+int epio__durable_begin(epio__durable *durable, int at, const char *path);
 
 /* Flushes and releases: 0, or EPIO_EIO with the op's os_error. */
 int64_t epio__durable_finish(epio__durable *durable, epio_op *op);

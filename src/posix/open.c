@@ -1,5 +1,6 @@
 /* Makes an epio_file from a path or a descriptor, and closes it. */
 #include "atomics.h"
+#include "core/directory.h"
 #include "posix/descriptor.h"
 #include "posix/open_path.h"
 #include "posix/posix.h"
@@ -118,6 +119,17 @@ static epio__os_file *create_file(epio_vfs *vfs, uint32_t flags)
     return file;
 }
 
+static int fill_directory(epio__os_file *file, int descriptor)
+{
+    epio__medium medium = epio__medium_of(descriptor, file->device);
+    bool local = medium == EPIO__MEDIUM_LOCAL || medium == EPIO__MEDIUM_MEMORY;
+    file->base.medium = file->device;
+    file->base.attributes = EPIO_FILE_DIRECTORY | (local ? EPIO_FILE_LOCAL : 0u);
+    file->cached_reads = EPIO__CACHED_READS_NEVER;
+    epio__directory_init(&file->base);
+    return 0;
+}
+
 /* 0, or -1 and errno. */
 static int fill_file(epio__os_file *file, int descriptor, uint32_t flags)
 {
@@ -126,8 +138,11 @@ static int fill_file(epio__os_file *file, int descriptor, uint32_t flags)
         return -1;
     }
     if (S_ISDIR(status.st_mode)) {
-        errno = EISDIR;
-        return -1;
+        if ((flags & EPIO_OPEN_DIRECTORY) == 0) {
+            errno = EISDIR;
+            return -1;
+        }
+        return fill_directory(file, descriptor);
     }
     epio__range_locks_decide(descriptor); /* close depends on it */
     bool stream = is_stream(descriptor, &status, flags);
@@ -199,7 +214,8 @@ static bool waits_for_reader(const epio_op *op, int error)
     struct stat status;
     /* With READ it does not wait: it is its own reader. */
     return error == ENXIO && (op->flags & EPIO_OPEN_READ) == 0 &&
-           stat(op->arguments.path.path, &status) == 0 && S_ISFIFO(status.st_mode);
+           fstatat(epio__at(op), op->arguments.path.path, &status, 0) == 0 &&
+           S_ISFIFO(status.st_mode);
 }
 
 /* The FIFO has no reader yet, or another process holds a lease on the file, which the first
@@ -223,7 +239,7 @@ static int note_name(epio__os_file *file, const epio_op *op)
     if ((op->flags & wanted) != EPIO_OPEN_DELETE_ON_CLOSE) {
         return 0; /* a temporary file no longer has a name */
     }
-    if (epio__resolve_path(op->arguments.path.path, resolved) != 0) {
+    if (epio__resolve_path(epio__at(op), op->arguments.path.path, resolved) != 0) {
         return -1;
     }
     file->delete_path = strdup(resolved);
@@ -308,8 +324,8 @@ static void open_own_transfer_handle(epio__os_file *file, int mode)
     char path[64];
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", (int)file->handle);
     /* On a pipe, O_DIRECT is packet mode. */
-    int own =
-        epio__descriptor_open(path, (mode & (O_ACCMODE | O_DIRECT)) | O_NONBLOCK | O_NOCTTY, 0);
+    int own = epio__descriptor_open(AT_FDCWD, path,
+                                    (mode & (O_ACCMODE | O_DIRECT)) | O_NONBLOCK | O_NOCTTY, 0);
     if (own >= 0) {
         file->transfer_handle = own;
         file->stream |= EPIO__STREAM_NONBLOCKING;

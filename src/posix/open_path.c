@@ -36,6 +36,7 @@ static int flags_for_open(uint32_t flags)
     wanted |= (flags & EPIO_OPEN_EXCLUSIVE) != 0 ? O_EXCL : 0;
     wanted |= (flags & EPIO_OPEN_TRUNCATE) != 0 ? O_TRUNC : 0;
     wanted |= (flags & EPIO_OPEN_NOFOLLOW) != 0 ? O_NOFOLLOW : 0;
+    wanted |= (flags & EPIO_OPEN_DIRECTORY) != 0 ? O_DIRECTORY : 0;
 #if defined(O_DIRECT)
     wanted |= (flags & EPIO_OPEN_DIRECT) != 0 ? O_DIRECT : 0;
 #endif
@@ -51,9 +52,9 @@ static mode_t permissions_of(uint32_t flags)
     return (mode_t)((given & 01000u) != 0 ? given & 0777u : 0666u);
 }
 
-static int open_name(const char *path, uint32_t flags)
+static int open_name(int at, const char *path, uint32_t flags)
 {
-    int descriptor = epio__descriptor_open(path, flags_for_open(flags), permissions_of(flags));
+    int descriptor = epio__descriptor_open(at, path, flags_for_open(flags), permissions_of(flags));
     if (descriptor < 0) {
         return -1;
     }
@@ -74,14 +75,15 @@ uint32_t epio__open_abilities(uint32_t flags)
 
 /* A descriptor of the same file whose close was deferred, so that a program that opens and closes
  * a file while it is locked does not run out of descriptors; -1: none. */
-static int reopen(const char *path, uint32_t flags)
+static int reopen(int at, const char *path, uint32_t flags)
 {
     struct stat status;
-    if ((flags & EPIO_OPEN_EXCLUSIVE) != 0 || !epio__range_locks_are_common()) {
+    if ((flags & (EPIO_OPEN_EXCLUSIVE | EPIO_OPEN_DIRECTORY)) != 0 ||
+        !epio__range_locks_are_common()) {
         return -1;
     }
     bool follow = (flags & EPIO_OPEN_NOFOLLOW) == 0;
-    if ((follow ? stat(path, &status) : lstat(path, &status)) != 0) {
+    if (fstatat(at, path, &status, follow ? 0 : AT_SYMLINK_NOFOLLOW) != 0) {
         return -1;
     }
     epio__os_file *file = epio__os_file_reopen((uint64_t)status.st_dev, (uint64_t)status.st_ino,
@@ -103,7 +105,7 @@ static int reopen(const char *path, uint32_t flags)
 static int look_at(const epio__opening *opening, struct stat *status)
 {
     bool follow = (opening->flags & EPIO_OPEN_NOFOLLOW) == 0;
-    return follow ? stat(opening->path, status) : lstat(opening->path, status);
+    return fstatat(opening->at, opening->path, status, follow ? 0 : AT_SYMLINK_NOFOLLOW);
 }
 
 /* If the file were deleted meanwhile, O_CREAT would create it without a record that this open
@@ -111,7 +113,7 @@ static int look_at(const epio__opening *opening, struct stat *status)
 static int open_what_is_there(const epio__opening *opening)
 {
     bool must_know = (opening->flags & EPIO_OPEN_SYNC_DIR) != 0;
-    return open_name(opening->path,
+    return open_name(opening->at, opening->path,
                      must_know ? opening->flags & ~EPIO_OPEN_CREATE : opening->flags);
 }
 
@@ -119,10 +121,10 @@ static int make(epio__opening *opening)
 {
     epio__durable_drop(&opening->durable);
     if ((opening->flags & EPIO_OPEN_SYNC_DIR) != 0 &&
-        epio__durable_begin(&opening->durable, opening->path) != 0) {
+        epio__durable_begin(&opening->durable, opening->at, opening->path) != 0) {
         return -1;
     }
-    int descriptor = open_name(opening->path, opening->flags | EPIO_OPEN_EXCLUSIVE);
+    int descriptor = open_name(opening->at, opening->path, opening->flags | EPIO_OPEN_EXCLUSIVE);
     opening->made = descriptor >= 0;
     return descriptor;
 }
@@ -135,7 +137,7 @@ static bool follow_link(epio__opening *opening)
     if ((opening->flags & EPIO_OPEN_NOFOLLOW) != 0) {
         return true;
     }
-    if (epio__resolve_path(opening->path, target) != 0) {
+    if (epio__resolve_path(opening->at, opening->path, target) != 0) {
         return false;
     }
     memcpy(opening->link_target, target, strlen(target) + 1);
@@ -173,29 +175,29 @@ static int open_or_make(epio__opening *opening)
 
 static int open_path(epio__opening *opening)
 {
-    int descriptor = reopen(opening->path, opening->flags);
+    int descriptor = reopen(opening->at, opening->path, opening->flags);
     if (descriptor >= 0) {
         return descriptor;
     }
     if ((opening->flags & EPIO_OPEN_CREATE) == 0) {
-        return open_name(opening->path, opening->flags);
+        return open_name(opening->at, opening->path, opening->flags);
     }
     return (opening->flags & EPIO_OPEN_EXCLUSIVE) != 0 ? make(opening) : open_or_make(opening);
 }
 
 /* ---- Temporary files ---- */
 
-static bool is_directory(const char *path)
+static bool is_directory(int at, const char *path)
 {
     struct stat status;
-    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+    return fstatat(at, path, &status, 0) == 0 && S_ISDIR(status.st_mode);
 }
 
 /* Finds the directory for a temporary file, as documented in the header. */
-static bool temporary_directory(const char *path, char *directory, size_t size)
+static bool temporary_directory(int at, const char *path, char *directory, size_t size)
 {
     if (path != NULL) {
-        if (!is_directory(path)) {
+        if (!is_directory(at, path)) {
             return epio__directory_of(path, directory, size);
         }
         return (size_t)snprintf(directory, size, "%s", path) < size;
@@ -203,7 +205,8 @@ static bool temporary_directory(const char *path, char *directory, size_t size)
     const char *const candidates[] = {getenv("TMPDIR"), "/var/tmp", "/tmp", "."};
     for (size_t i = 0; i < sizeof candidates / sizeof candidates[0]; i++) {
         const char *candidate = candidates[i];
-        if (candidate != NULL && is_directory(candidate) && access(candidate, W_OK | X_OK) == 0) {
+        if (candidate != NULL && is_directory(AT_FDCWD, candidate) &&
+            access(candidate, W_OK | X_OK) == 0) {
             return (size_t)snprintf(directory, size, "%s", candidate) < size;
         }
     }
@@ -211,12 +214,13 @@ static bool temporary_directory(const char *path, char *directory, size_t size)
 }
 
 /* Opens a file that never has a name, if the file system can: else -1 and errno. */
-static int open_nameless(const char *directory, uint32_t flags)
+static int open_nameless(int at, const char *directory, uint32_t flags)
 {
 #if defined(O_TMPFILE)
     int how = flags_for_open(epio__open_abilities(flags)) | O_TMPFILE | O_EXCL;
-    return epio__descriptor_open(directory, how, permissions_of(flags));
+    return epio__descriptor_open(at, directory, how, permissions_of(flags));
 #else
+    (void)at;
     (void)directory;
     (void)flags;
     errno = EOPNOTSUPP;
@@ -226,7 +230,7 @@ static int open_nameless(const char *directory, uint32_t flags)
 
 /* Creates an unpredictable name and removes it as soon as the file is open: nothing is left
  * behind however the process ends. */
-static int open_and_unlink(const char *directory, uint32_t flags)
+static int open_and_unlink(int at, const char *directory, uint32_t flags)
 {
     char name[PATH_MAX + 64];
     for (int i = 0; i < MOST_TRIES; i++) {
@@ -234,8 +238,8 @@ static int open_and_unlink(const char *directory, uint32_t flags)
         epio__random_bytes(random, sizeof random);
         (void)snprintf(name, sizeof name, "%s/epio-%016llx%016llx", directory,
                        (unsigned long long)random[0], (unsigned long long)random[1]);
-        int descriptor = open_name(name, flags);
-        if (descriptor >= 0 && unlink(name) != 0) {
+        int descriptor = open_name(at, name, flags);
+        if (descriptor >= 0 && unlinkat(at, name, 0) != 0) {
             int error = errno; /* a directory that allows creating names, but not removing them */
             (void)close(descriptor);
             errno = error;
@@ -248,30 +252,32 @@ static int open_and_unlink(const char *directory, uint32_t flags)
     return -1;
 }
 
-static int open_temporary(const char *path, uint32_t flags)
+static int open_temporary(int at, const char *path, uint32_t flags)
 {
     char directory[PATH_MAX];
-    if (!temporary_directory(path, directory, sizeof directory)) {
+    if (!temporary_directory(at, path, directory, sizeof directory)) {
         errno = path != NULL ? ENAMETOOLONG : ENOENT;
         return -1;
     }
-    int descriptor = open_nameless(directory, flags);
+    int descriptor = open_nameless(at, directory, flags);
     if (descriptor >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)) {
         return descriptor; /* EISDIR and EINVAL: Linux before 3.11 */
     }
-    return open_and_unlink(directory, flags);
+    return open_and_unlink(at, directory, flags);
 }
 
 /* ---- One open ---- */
 
 int epio__opening_begin(epio__opening *opening, const epio_op *op)
 {
+    opening->at = epio__at(op);
     opening->path = op->arguments.path.path;
     opening->flags = op->flags;
     opening->made = false;
     opening->durable.descriptor = -1;
     if ((op->flags & EPIO_OPEN_TEMPORARY) != 0) {
-        return open_temporary(opening->path, op->flags);
+        return open_temporary(opening->path != NULL ? opening->at : AT_FDCWD, opening->path,
+                              op->flags);
     }
     int descriptor = open_path(opening);
     if (!opening->made) {
@@ -286,21 +292,22 @@ int64_t epio__opening_finish(epio__opening *opening, epio_op *op)
 }
 
 /* A file that another process has written to is not removed. */
-static bool is_anothers(const char *path, const epio__os_file *file)
+static bool is_anothers(int at, const char *path, const epio__os_file *file)
 {
     struct stat status;
     bool known = file->inode != 0;
-    return lstat(path, &status) == 0 && ((known && ((uint64_t)status.st_dev != file->device ||
-                                                    (uint64_t)status.st_ino != file->inode)) ||
-                                         status.st_size != 0);
+    return fstatat(at, path, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+           ((known &&
+             ((uint64_t)status.st_dev != file->device || (uint64_t)status.st_ino != file->inode)) ||
+            status.st_size != 0);
 }
 
 void epio__opening_undo(epio__opening *opening, const epio__os_file *file)
 {
     int error = errno;
     epio__durable_drop(&opening->durable);
-    if (opening->made && !is_anothers(opening->path, file)) {
-        (void)unlink(opening->path);
+    if (opening->made && !is_anothers(opening->at, opening->path, file)) {
+        (void)unlinkat(opening->at, opening->path, 0);
     }
     errno = error;
 }

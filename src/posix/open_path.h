@@ -7,6 +7,7 @@
 #include <limits.h>
 
 typedef struct epio__opening {
+    int at;           /* where the path begins if it is relative */
     const char *path; /* the op's, or the target of the link there */
     uint32_t flags;
     bool made;             /* the file was missing, and this open created it */

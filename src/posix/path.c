@@ -48,14 +48,19 @@ bool epio__directory_of(const char *path, char *directory, size_t size)
 
 /* ---- Delete and rename ---- */
 
-static int remove_name(const char *path)
+static bool is_directory(int at, const char *path)
 {
-    if (unlink(path) == 0) {
+    struct stat status;
+    return fstatat(at, path, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode);
+}
+
+static int remove_name(int at, const char *path)
+{
+    if (unlinkat(at, path, 0) == 0) {
         return 0;
     }
-    struct stat status;
     if (errno == EPERM) { /* POSIX and macOS return it for a directory, too */
-        errno = lstat(path, &status) == 0 && S_ISDIR(status.st_mode) ? EISDIR : EPERM;
+        errno = is_directory(at, path) ? EISDIR : EPERM;
     }
     return -1;
 }
@@ -63,9 +68,10 @@ static int remove_name(const char *path)
 int64_t epio__os_delete(epio_op *op)
 {
     const char *path = op->arguments.path.path;
+    int at = epio__at(op);
     epio__durable durable = {.descriptor = -1};
     bool lasting = (op->flags & EPIO_DELETE_SYNC_DIR) != 0;
-    if ((lasting && epio__durable_begin(&durable, path) != 0) || remove_name(path) != 0) {
+    if ((lasting && epio__durable_begin(&durable, at, path) != 0) || remove_name(at, path) != 0) {
         epio__durable_drop(&durable);
         return epio__op_fail(op);
     }
@@ -74,85 +80,87 @@ int64_t epio__os_delete(epio_op *op)
 
 /* Renames a file, which can have two names, without replacing: link(2) fails if the new name
  * exists. */
-static int link_and_unlink(const char *from, const char *to)
+static int link_and_unlink(int at, const char *from, const char *to)
 {
-    if (link(from, to) != 0) {
+    if (linkat(at, from, at, to, 0) != 0) {
         return -1;
     }
-    if (unlink(from) == 0) {
+    if (unlinkat(at, from, 0) == 0) {
         return 0;
     }
     int error = errno;
-    (void)unlink(to);
+    (void)unlinkat(at, to, 0);
     errno = error;
     return -1;
 }
 
 /* Renames a directory without replacing: mkdir(2) fails if the new name exists, and rename(2)
  * replaces the empty directory. */
-static int make_and_replace(const char *from, const char *to)
+static int make_and_replace(int at, const char *from, const char *to)
 {
-    if (mkdir(to, 0700) != 0) {
+    if (mkdirat(at, to, 0700) != 0) {
         return -1;
     }
-    if (rename(from, to) == 0) {
+    if (renameat(at, from, at, to) == 0) {
         return 0;
     }
     int error = errno == ENOTEMPTY ? EEXIST : errno;
-    (void)rmdir(to);
+    (void)unlinkat(at, to, AT_REMOVEDIR);
     errno = error;
     return -1;
 }
 
 /* Used where the system has no call that does not replace, or where its error may also mean that
  * the names are wrong, as for a directory that is to move into itself. */
-static int rename_in_two_steps(const char *from, const char *to)
+static int rename_in_two_steps(int at, const char *from, const char *to)
 {
     struct stat status;
-    if (lstat(from, &status) != 0) {
+    if (fstatat(at, from, &status, AT_SYMLINK_NOFOLLOW) != 0) {
         return -1;
     }
-    return S_ISDIR(status.st_mode) ? make_and_replace(from, to) : link_and_unlink(from, to);
+    return S_ISDIR(status.st_mode) ? make_and_replace(at, from, to) : link_and_unlink(at, from, to);
 }
 
-static int rename_without_replacing(const char *from, const char *to)
+static int rename_without_replacing(int at, const char *from, const char *to)
 {
 #if defined(SYS_renameat2)
     /* musl has neither the name nor the call. */
     const unsigned no_replace = 1;
-    if (syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, no_replace) == 0) {
+    if (syscall(SYS_renameat2, at, from, at, to, no_replace) == 0) {
         return 0;
     }
     if (errno != EINVAL && errno != ENOSYS) {
         return -1;
     }
 #elif defined(RENAME_EXCL)
-    if (renamex_np(from, to, RENAME_EXCL) == 0) {
+    if (renameatx_np(at, from, at, to, RENAME_EXCL) == 0) {
         return 0;
     }
     if (errno != ENOTSUP) {
         return -1;
     }
 #endif
-    return rename_in_two_steps(from, to);
+    return rename_in_two_steps(at, from, to);
 }
 
 static int rename_name(const epio_op *op)
 {
     const char *from = op->arguments.path.path;
     const char *to = op->arguments.path.to;
-    return (op->flags & EPIO_RENAME_NO_REPLACE) != 0 ? rename_without_replacing(from, to)
-                                                     : rename(from, to);
+    int at = epio__at(op);
+    return (op->flags & EPIO_RENAME_NO_REPLACE) != 0 ? rename_without_replacing(at, from, to)
+                                                     : renameat(at, from, at, to);
 }
 
 /* Flushes the new directory first, then the old: at no moment is the file durably absent from
  * both. */
 static int64_t rename_durably(epio_op *op)
 {
+    int at = epio__at(op);
     epio__durable to = {.descriptor = -1};
     epio__durable from = {.descriptor = -1};
-    if (epio__durable_begin(&to, op->arguments.path.to) != 0 ||
-        epio__durable_begin(&from, op->arguments.path.path) != 0 || rename_name(op) != 0) {
+    if (epio__durable_begin(&to, at, op->arguments.path.to) != 0 ||
+        epio__durable_begin(&from, at, op->arguments.path.path) != 0 || rename_name(op) != 0) {
         epio__durable_drop(&from);
         epio__durable_drop(&to);
         return epio__op_fail(op);
@@ -183,7 +191,7 @@ int64_t epio__os_access(epio_op *op)
     } else if (op->flags == EPIO_ACCESS_READWRITE) {
         mode = R_OK | W_OK;
     }
-    if (faccessat(AT_FDCWD, op->arguments.path.path, mode, AT_EACCESS) == 0) {
+    if (faccessat(epio__at(op), op->arguments.path.path, mode, AT_EACCESS) == 0) {
         return 1;
     }
     switch (errno) {
@@ -248,7 +256,7 @@ static int resolve_missing(const char *path, char *resolved, char *target)
     return 0;
 }
 
-int epio__resolve_path(const char *path, char *resolved)
+static int resolve_from_here(const char *path, char *resolved)
 {
     char pending[PATH_MAX];
     char target[PATH_MAX];
@@ -270,10 +278,46 @@ int epio__resolve_path(const char *path, char *resolved)
     return -1;
 }
 
+/* The path of an open directory, as it is now: 0, or -1 and errno. */
+static int path_of_directory(int directory, char *path)
+{
+#if defined(__linux__)
+    char link[64];
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", directory);
+    ssize_t len = readlink(link, path, PATH_MAX - 1);
+    if (len < 0) {
+        errno = ENOTSUP; /* there is no /proc */
+        return -1;
+    }
+    path[len] = '\0';
+    return 0;
+#elif defined(F_GETPATH)
+    return fcntl(directory, F_GETPATH, path);
+#else
+    (void)directory;
+    (void)path;
+    errno = ENOTSUP;
+    return -1;
+#endif
+}
+
+int epio__resolve_path(int at, const char *path, char *resolved)
+{
+    char directory[PATH_MAX];
+    char whole[PATH_MAX];
+    if (at == AT_FDCWD || path[0] == '/') {
+        return resolve_from_here(path, resolved);
+    }
+    if (path_of_directory(at, directory) != 0 || !join(whole, sizeof whole, directory, path)) {
+        return -1;
+    }
+    return resolve_from_here(whole, resolved);
+}
+
 int64_t epio__os_full_pathname(epio_op *op)
 {
     char resolved[PATH_MAX];
-    if (epio__resolve_path(op->arguments.path.path, resolved) != 0) {
+    if (epio__resolve_path(epio__at(op), op->arguments.path.path, resolved) != 0) {
         return epio__op_fail(op);
     }
     size_t len = strlen(resolved);

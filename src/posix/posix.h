@@ -5,6 +5,7 @@
 #include "platform.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -151,9 +152,17 @@ void epio__range_locks_decide(int descriptor);
 
 /* ---- open.c, path.c ---- */
 
-/* Makes the path absolute, with all links resolved; the file itself need not exist. `resolved`
- * has room for PATH_MAX: 0, or -1 and errno. */
-int epio__resolve_path(const char *path, char *resolved);
+/* Where the op's relative paths begin, for openat(2) and its kin. */
+static inline int epio__at(const epio_op *op)
+{
+    const epio_file *directory = op->arguments.path.directory;
+    return directory != NULL ? (int)((const epio__os_file *)(const void *)directory)->handle
+                             : AT_FDCWD;
+}
+
+/* Makes the path absolute, with all links resolved; the file itself need not exist. `at` as above.
+ * `resolved` has room for PATH_MAX: 0, or -1 and errno. */
+int epio__resolve_path(int at, const char *path, char *resolved);
 /* Copies the directory part of `path` ("." if it has none): false if it does not fit. */
 bool epio__directory_of(const char *path, char *directory, size_t size);
 

@@ -146,7 +146,7 @@ static bool open_own_lock_handle(epio__os_file *file)
     int mode = fcntl((int)file->handle, F_GETFL);
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", (int)file->handle);
     int flags = (mode & O_ACCMODE) | O_NOCTTY | O_NONBLOCK;
-    int own = mode < 0 ? -1 : epio__descriptor_open(path, flags, 0);
+    int own = mode < 0 ? -1 : epio__descriptor_open(AT_FDCWD, path, flags, 0);
     uintptr_t common = (uintptr_t)file->handle;
     uintptr_t *at = (uintptr_t *)(void *)&file->lock_handle;
     if (own >= 0 && !epio__compare_exchange_pointer(at, &common, (uintptr_t)own)) {

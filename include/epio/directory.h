@@ -1,0 +1,105 @@
+/* Directories and names: making, removing and listing directories, paths relative to an open one,
+ * links. Part of epio/epio.h, which includes it; the conventions of verbs, and opening, deleting
+ * and renaming files, are there. */
+#ifndef EPIO_DIRECTORY_H
+#define EPIO_DIRECTORY_H
+
+#include <epio/compiler.h>
+#include <epio/op.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct epio_file;
+struct epio_vfs;
+
+/* ---- Making and removing ----------------------------------------------- */
+
+#define EPIO_MKDIR_PARENTS 1u  /* those that are missing, too; one that is there is no error */
+#define EPIO_MKDIR_SYNC_DIR 2u /* what was made is durable at completion */
+
+/* Makes a directory: 0. Its permissions are or-ed to the flags as to those of epio_open
+ * (EPIO_OPEN_PERMISSIONS), 0777 without, less the umask; parents that are made get 0777 and what
+ * the owner needs to work in them. Errors: those of epio_open that concern paths, EPIO_EEXIST
+ * (whatever has the name; with PARENTS if that is no directory), EPIO_EMLINK as EPIO_EUNKNOWN. See
+ * mkdir(2). */
+EPIO_VERB epio_op *epio_mkdir(epio_op *op, struct epio_vfs *vfs, const char *path, uint32_t flags);
+
+#define EPIO_RMDIR_SYNC_DIR 1u /* the removal is durable at completion */
+
+/* Removes an empty directory: 0. Errors: those of epio_delete; EPIO_ENOTEMPTY, EPIO_ENOTDIR (no
+ * directory, or a link to one), EPIO_EBUSY (a mount point), EPIO_EINVAL ("."). See rmdir(2). */
+EPIO_VERB epio_op *epio_rmdir(epio_op *op, struct epio_vfs *vfs, const char *path, uint32_t flags);
+
+/* ---- Open directories -------------------------------------------------- */
+
+/* A directory is opened by epio_open with EPIO_OPEN_DIRECTORY and EPIO_OPEN_READ. It is a file for
+ * epio_close, epio_sync (what was made, moved or removed in it is durable), epio_file_stat and the
+ * like, epio_list, and the next. */
+
+/* The directory as a VFS: every verb that takes a VFS and paths takes this one, too, and relative
+ * paths then begin at the directory, wherever that has been moved. Both paths of an op begin there.
+ * The file's; it needs no destroying, and must not be used any more once the directory's close was
+ * submitted. Ops of paths count as the directory's: its close waits for them. It cannot be the
+ * inner VFS of another. Aborts if the file is no directory. Any thread. */
+EPIO_API struct epio_vfs *epio_directory_vfs(struct epio_file *directory);
+
+/* An entry of a list. Its name is behind it: epio_entry_name. */
+typedef struct epio_entry {
+    uint32_t size;     /* bytes to the next entry */
+    uint16_t name_len; /* without the NUL */
+    uint8_t type;      /* EPIO_TYPE_...; UNKNOWN where the file system does not say */
+    uint8_t unused;
+    uint64_t id; /* the lower half of epio_info.id; of a mount point the one below it */
+} epio_entry;
+
+#define EPIO_LIST_REWIND 1u /* from the first entry on */
+
+/* Fills the buffer, which is aligned as for a uint64_t, with as many entries as fit, without "."
+ * and
+ * "..", in no order: their length in bytes, 0 at the end. The next call goes on from there. What
+ * others make or remove meanwhile may be among them or not; all else is, once. Calls in flight for
+ * one directory at the same time get different parts of the list. Names are bytes of the system's
+ * and can be opened again as they are; on Windows a lone surrogate is encoded as such (WTF-8).
+ * Errors: EPIO_EBADF (no open directory), EPIO_ERANGE (the next entry does not fit: 1 KiB always
+ * suffices), EPIO_EINVAL (NULL, unknown flags, not aligned), EPIO_ENOENT (it was removed). See
+ * getdents(2). */
+EPIO_VERB epio_op *epio_list(epio_op *op, struct epio_file *directory, void *buffer, size_t len,
+                             uint32_t flags);
+
+/* The entries of a buffer that epio_list has filled with `len` bytes: the first for NULL, then the
+ * one behind `entry`; NULL at the end. Any thread. */
+EPIO_API const epio_entry *epio_entry_next(const void *buffer, size_t len, const epio_entry *entry);
+/* Ends with a NUL. */
+EPIO_API const char *epio_entry_name(const epio_entry *entry);
+
+/* ---- Links ------------------------------------------------------------- */
+
+/* Gives the file at `from`, a symbolic link itself, another name: 0. Errors: those of epio_rename
+ * with NO_REPLACE; EPIO_EPERM (a directory), EPIO_ENOTSUP (the file system has no such links). See
+ * link(2). */
+EPIO_VERB epio_op *epio_link_file(epio_op *op, struct epio_vfs *vfs, const char *from,
+                                  const char *to, uint32_t flags);
+
+/* Makes a symbolic link at `path` that leads to `target`, any text: 0. Errors: those of epio_mkdir.
+ * See symlink(2). */
+EPIO_VERB epio_op *epio_symlink(epio_op *op, struct epio_vfs *vfs, const char *target,
+                                const char *path, uint32_t flags);
+
+/* Writes the target of a symbolic link, ended by a NUL, into `buffer`: its length without the NUL.
+ * Errors: EPIO_ERANGE if `len` is not above the length, EPIO_EINVAL (NULL; no symbolic link, with
+ * an os_error), those of epio_stat. See readlink(2). */
+EPIO_VERB epio_op *epio_read_link(epio_op *op, struct epio_vfs *vfs, const char *path, char *buffer,
+                                  size_t len);
+
+/* Exchanges what two names refer to, atomically: 0. Errors: those of epio_rename; EPIO_ENOENT
+ * (either), EPIO_ENOTSUP (a system or file system without it). See renameat2(2). */
+EPIO_VERB epio_op *epio_exchange(epio_op *op, struct epio_vfs *vfs, const char *path,
+                                 const char *other, uint32_t flags);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,126 @@
+/* What a system knows of a file beside its bytes: type, size, times, permissions, owner. Part of
+ * epio/epio.h, which includes it; the conventions of verbs are there.
+ *
+ * Each verb has a form for a path and one for an open file, which asks the file itself, whatever
+ * its name is by now. */
+#ifndef EPIO_METADATA_H
+#define EPIO_METADATA_H
+
+#include <epio/compiler.h>
+#include <epio/op.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct epio_file;
+struct epio_vfs;
+
+/* ---- What a file is ---------------------------------------------------- */
+
+/* Types. */
+#define EPIO_TYPE_UNKNOWN 0u
+#define EPIO_TYPE_FILE 1u
+#define EPIO_TYPE_DIRECTORY 2u
+#define EPIO_TYPE_LINK 3u /* a symbolic link; on Windows a junction, too */
+#define EPIO_TYPE_FIFO 4u
+#define EPIO_TYPE_SOCKET 5u
+#define EPIO_TYPE_CHARACTER_DEVICE 6u
+#define EPIO_TYPE_BLOCK_DEVICE 7u
+
+/* Bits of epio_info.known: the system has told these fields. */
+#define EPIO_INFO_MODE 0x0001u
+#define EPIO_INFO_OWNER 0x0002u      /* user and group */
+#define EPIO_INFO_ATTRIBUTES 0x0004u /* Windows alone */
+#define EPIO_INFO_LINKS 0x0008u
+#define EPIO_INFO_ID 0x0010u /* device and id */
+#define EPIO_INFO_BYTES 0x0020u
+#define EPIO_INFO_ALLOCATED 0x0040u
+#define EPIO_INFO_BLOCK_SIZE 0x0080u
+#define EPIO_INFO_BORN 0x0100u
+#define EPIO_INFO_MODIFIED 0x0200u
+#define EPIO_INFO_CHANGED 0x0400u
+#define EPIO_INFO_ACCESSED 0x0800u
+
+/* Fields that are not known are 0. Times are nanoseconds since 1970-01-01 00:00 UTC, before it
+ * negative, as exact as the file system keeps them. */
+typedef struct epio_info {
+    size_t size; /* sizeof(epio_info) */
+
+    uint32_t known; /* EPIO_INFO_... */
+    uint32_t type;  /* EPIO_TYPE_... */
+    uint32_t mode;  /* POSIX permissions, 07777 at most */
+    uint32_t user;  /* POSIX numbers of its owner */
+    uint32_t group;
+    uint32_t attributes; /* FILE_ATTRIBUTE_... */
+    uint32_t block_size; /* in bytes: transfers of a multiple of it are efficient */
+    uint32_t unused;
+    uint64_t links;     /* names that the file has */
+    uint64_t device;    /* with `id`: which file it is, as long as it exists */
+    uint64_t id[2];     /* the inode number in id[0]; a 128-bit file id, lower half first */
+    uint64_t bytes;     /* length; of a symbolic link that of its target's name */
+    uint64_t allocated; /* bytes on the medium: fewer with holes, or where it is compressed */
+    int64_t born;
+    int64_t modified; /* its bytes */
+    int64_t changed;  /* its bytes or its metadata */
+    int64_t accessed;
+} epio_info;
+
+#define EPIO_STAT_NOFOLLOW 1u /* of a symbolic link itself */
+
+/* Says what is at the path: 0, and all of `info` but its size, which the caller sets. By one system
+ * call (statx(2)), which needs no permission for the file itself. Errors: EPIO_EINVAL (NULL or
+ * empty path, NULL, a size below that of the first version, unknown flags), EPIO_ENOENT,
+ * EPIO_EACCES, EPIO_ENOTDIR, EPIO_ELOOP, EPIO_ENAMETOOLONG. */
+EPIO_VERB epio_op *epio_stat(epio_op *op, struct epio_vfs *vfs, const char *path, epio_info *info,
+                             uint32_t flags);
+
+/* Says what the open file is: 0, and `info` as above. Errors: EPIO_EINVAL. See fstat(2). */
+EPIO_VERB epio_op *epio_file_stat(epio_op *op, struct epio_file *file, epio_info *info);
+
+/* ---- Changing it ------------------------------------------------------- */
+
+/* Instead of a time: it stays as it is; it becomes the present. */
+#define EPIO_TIME_KEEP INT64_MIN
+#define EPIO_TIME_NOW INT64_MAX
+
+typedef struct epio_times {
+    size_t size; /* sizeof(epio_times) */
+
+    int64_t modified; /* as in epio_info, or one of the two above */
+    int64_t accessed;
+    int64_t born; /* EPIO_TIME_KEEP, except on Windows: else EPIO_ENOTSUP */
+} epio_times;
+
+#define EPIO_SET_NOFOLLOW 1u /* of a symbolic link itself */
+
+/* Sets times: 0. Errors: those of epio_stat; EPIO_EPERM (it belongs to another user), EPIO_EROFS,
+ * EPIO_ENOTSUP (`born`; a VFS without times), EPIO_EINVAL (a time that the file system cannot
+ * keep). See utimensat(2). */
+EPIO_VERB epio_op *epio_set_times(epio_op *op, struct epio_vfs *vfs, const char *path,
+                                  const epio_times *times, uint32_t flags);
+EPIO_VERB epio_op *epio_file_set_times(epio_op *op, struct epio_file *file,
+                                       const epio_times *times);
+
+/* Sets the permissions (POSIX mode bits, 07777 at most): 0. On Windows the file becomes read-only
+ * if the owner's write bit is not set. Errors: those of epio_stat; EPIO_EPERM, EPIO_EROFS,
+ * EPIO_ENOTSUP (NOFOLLOW on Linux, where links have no permissions). See chmod(2). */
+EPIO_VERB epio_op *epio_set_mode(epio_op *op, struct epio_vfs *vfs, const char *path, uint32_t mode,
+                                 uint32_t flags);
+EPIO_VERB epio_op *epio_file_set_mode(epio_op *op, struct epio_file *file, uint32_t mode);
+
+/* Instead of a user or group: it stays as it is. */
+#define EPIO_OWNER_KEEP UINT32_MAX
+
+/* Sets owner and group: 0. Errors: those of epio_stat; EPIO_EPERM, EPIO_EROFS, EPIO_ENOTSUP
+ * (Windows). See chown(2). */
+EPIO_VERB epio_op *epio_set_owner(epio_op *op, struct epio_vfs *vfs, const char *path,
+                                  uint32_t user, uint32_t group, uint32_t flags);
+EPIO_VERB epio_op *epio_file_set_owner(epio_op *op, struct epio_file *file, uint32_t user,
+                                       uint32_t group);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

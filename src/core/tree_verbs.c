@@ -1,0 +1,166 @@
+/* The verbs of epio/metadata.h and epio/directory.h: each checks its arguments and stores them in
+ * the op. */
+#include "core/struct_size.h"
+#include "core/verb.h"
+
+#define MOST_MODE 07777u
+
+/* ---- Structs, and what both forms of a verb have ---- */
+
+static void take_struct(epio_op *op, const void *base, size_t first, uint8_t reason_if_null)
+{
+    epio__verb_require(op, base != NULL, reason_if_null);
+    /* It is only read, or only written; the op has one field for both. */
+    op->arguments.path.buffer = (char *)(uintptr_t)base;
+    op->arguments.path.len = base != NULL ? *(const size_t *)base : 0;
+    epio__verb_require(op, base == NULL || op->arguments.path.len >= first,
+                       EPIO__REASON_STRUCT_SIZE);
+}
+
+static epio_op *take_info(epio_op *op, epio_info *info)
+{
+    take_struct(op, info, EPIO__SIZE_UP_TO(epio_info, accessed), EPIO__REASON_INFO_IS_NULL);
+    return op;
+}
+
+static epio_op *take_times(epio_op *op, const epio_times *times)
+{
+    take_struct(op, times, EPIO__SIZE_UP_TO(epio_times, born), EPIO__REASON_TIMES_ARE_NULL);
+    return op;
+}
+
+static epio_op *take_mode(epio_op *op, uint32_t mode)
+{
+    op->arguments.path.len = mode;
+    epio__verb_require(op, mode <= MOST_MODE, EPIO__REASON_MODE_BITS);
+    return op;
+}
+
+static epio_op *take_owner(epio_op *op, uint32_t user, uint32_t group)
+{
+    op->arguments.path.len = (uint64_t)user << 32 | group;
+    return op;
+}
+
+/* ---- Metadata ---- */
+
+epio_op *epio_stat(epio_op *op, epio_vfs *vfs, const char *path, epio_info *info, uint32_t flags)
+{
+    epio__verb_on_path(op, "epio_stat", EPIO_KIND_STAT, vfs, path, flags, EPIO_STAT_NOFOLLOW);
+    return take_info(op, info);
+}
+
+epio_op *epio_file_stat(epio_op *op, epio_file *file, epio_info *info)
+{
+    epio__verb_on_file(op, "epio_file_stat", EPIO_KIND_FILE_STAT, file);
+    return take_info(op, info);
+}
+
+epio_op *epio_set_times(epio_op *op, epio_vfs *vfs, const char *path, const epio_times *times,
+                        uint32_t flags)
+{
+    epio__verb_on_path(op, "epio_set_times", EPIO_KIND_SET_TIMES, vfs, path, flags,
+                       EPIO_SET_NOFOLLOW);
+    return take_times(op, times);
+}
+
+epio_op *epio_file_set_times(epio_op *op, epio_file *file, const epio_times *times)
+{
+    epio__verb_on_file(op, "epio_file_set_times", EPIO_KIND_FILE_SET_TIMES, file);
+    return take_times(op, times);
+}
+
+epio_op *epio_set_mode(epio_op *op, epio_vfs *vfs, const char *path, uint32_t mode, uint32_t flags)
+{
+    epio__verb_on_path(op, "epio_set_mode", EPIO_KIND_SET_MODE, vfs, path, flags,
+                       EPIO_SET_NOFOLLOW);
+    return take_mode(op, mode);
+}
+
+epio_op *epio_file_set_mode(epio_op *op, epio_file *file, uint32_t mode)
+{
+    epio__verb_on_file(op, "epio_file_set_mode", EPIO_KIND_FILE_SET_MODE, file);
+    return take_mode(op, mode);
+}
+
+epio_op *epio_set_owner(epio_op *op, epio_vfs *vfs, const char *path, uint32_t user, uint32_t group,
+                        uint32_t flags)
+{
+    epio__verb_on_path(op, "epio_set_owner", EPIO_KIND_SET_OWNER, vfs, path, flags,
+                       EPIO_SET_NOFOLLOW);
+    return take_owner(op, user, group);
+}
+
+epio_op *epio_file_set_owner(epio_op *op, epio_file *file, uint32_t user, uint32_t group)
+{
+    epio__verb_on_file(op, "epio_file_set_owner", EPIO_KIND_FILE_SET_OWNER, file);
+    return take_owner(op, user, group);
+}
+
+/* ---- Directories ---- */
+
+epio_op *epio_mkdir(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags)
+{
+    return epio__verb_on_path(op, "epio_mkdir", EPIO_KIND_MKDIR, vfs, path, flags,
+                              EPIO_MKDIR_PARENTS | EPIO_MKDIR_SYNC_DIR |
+                                  EPIO_OPEN_PERMISSIONS(0777));
+}
+
+epio_op *epio_rmdir(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags)
+{
+    return epio__verb_on_path(op, "epio_rmdir", EPIO_KIND_RMDIR, vfs, path, flags,
+                              EPIO_RMDIR_SYNC_DIR);
+}
+
+epio_op *epio_list(epio_op *op, epio_file *directory, void *buffer, size_t len, uint32_t flags)
+{
+    epio__verb_on_file(op, "epio_list", EPIO_KIND_LIST, directory);
+    op->arguments.path.buffer = buffer;
+    op->arguments.path.len = len;
+    op->flags = flags;
+    epio__verb_require(op, buffer != NULL, EPIO__REASON_BUFFER_IS_NULL);
+    epio__verb_require(op, (uintptr_t)buffer % sizeof(uint64_t) == 0, EPIO__REASON_UNALIGNED_LIST);
+    epio__verb_require(op, op->arguments.path.len <= INT64_MAX, EPIO__REASON_TOO_LONG);
+    epio__verb_require(op, (flags & ~EPIO_LIST_REWIND) == 0, EPIO__REASON_UNKNOWN_FLAGS);
+    epio__verb_require(op, directory == NULL || (directory->attributes & EPIO_FILE_DIRECTORY) != 0,
+                       EPIO__REASON_NOT_DIRECTORY);
+    return op;
+}
+
+/* ---- Links ---- */
+
+epio_op *epio_link_file(epio_op *op, epio_vfs *vfs, const char *from, const char *to,
+                        uint32_t flags)
+{
+    epio__verb_on_path(op, "epio_link_file", EPIO_KIND_LINK_FILE, vfs, from, flags, 0);
+    op->arguments.path.to = to;
+    epio__verb_require_path(op, to, EPIO__REASON_NEW_PATH_IS_NULL);
+    return op;
+}
+
+epio_op *epio_symlink(epio_op *op, epio_vfs *vfs, const char *target, const char *path,
+                      uint32_t flags)
+{
+    epio__verb_on_path(op, "epio_symlink", EPIO_KIND_SYMLINK, vfs, path, flags, 0);
+    op->arguments.path.to = target;
+    epio__verb_require_path(op, target, EPIO__REASON_TARGET_IS_NULL);
+    return op;
+}
+
+epio_op *epio_read_link(epio_op *op, epio_vfs *vfs, const char *path, char *buffer, size_t len)
+{
+    epio__verb_on_path(op, "epio_read_link", EPIO_KIND_READ_LINK, vfs, path, 0, 0);
+    op->arguments.path.buffer = buffer;
+    op->arguments.path.len = len;
+    epio__verb_require(op, buffer != NULL || len == 0, EPIO__REASON_BUFFER_IS_NULL);
+    return op;
+}
+
+epio_op *epio_exchange(epio_op *op, epio_vfs *vfs, const char *path, const char *other,
+                       uint32_t flags)
+{
+    epio__verb_on_path(op, "epio_exchange", EPIO_KIND_EXCHANGE, vfs, path, flags, 0);
+    op->arguments.path.to = other;
+    epio__verb_require_path(op, other, EPIO__REASON_NEW_PATH_IS_NULL);
+    return op;
+}

@@ -1,0 +1,219 @@
+/* Directories: making, removing and listing them. */
+#include "posix/durable.h"
+#include "posix/posix.h"
+
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#if defined(__linux__)
+#include <sys/syscall.h>
+#else
+#include <dirent.h>
+#endif
+
+/* ---- Making and removing ---- */
+
+static mode_t mode_of(uint32_t flags)
+{
+    uint32_t given = flags >> 16;
+    return (mode_t)((given & 01000u) != 0 ? given & 0777u : 0777u);
+}
+
+static bool is_directory(int at, const char *path)
+{
+    struct stat status;
+    return fstatat(at, path, &status, 0) == 0 && S_ISDIR(status.st_mode);
+}
+
+static int make(int at, const char *path, mode_t mode, bool lasting, epio_op *op, int64_t *result)
+{
+    epio__durable durable = {.descriptor = -1};
+    if ((lasting && epio__durable_begin(&durable, at, path) != 0) || mkdirat(at, path, mode) != 0) {
+        epio__durable_drop(&durable);
+        return -1;
+    }
+    *result = lasting ? epio__durable_finish(&durable, op) : 0;
+    return 0;
+}
+
+/* Where the part before the last begins to end: "a/b" of "a/b//c/". 0: there is none. */
+static size_t parent_len(const char *path, size_t len)
+{
+    while (len > 0 && path[len - 1] == '/') {
+        len--;
+    }
+    while (len > 0 && path[len - 1] != '/') {
+        len--;
+    }
+    while (len > 0 && path[len - 1] == '/') {
+        len--;
+    }
+    return len;
+}
+
+/* Makes the first `len` bytes of the path, and what is missing above: 0, or -1 and errno. A parent
+ * that another program has just removed is made again. */
+static int make_all(epio_op *op, char *path, size_t len, mode_t mode, int64_t *result)
+{
+    bool lasting = (op->flags & EPIO_MKDIR_SYNC_DIR) != 0;
+    char after = path[len];
+    path[len] = '\0';
+    int outcome = make(epio__at(op), path, mode, lasting, op, result);
+    size_t above = outcome != 0 && errno == ENOENT ? parent_len(path, len) : 0;
+    if (above != 0) {
+        outcome = make_all(op, path, above, 0777, result);
+        outcome = outcome == 0 && *result == 0 ? make(epio__at(op), path, mode, lasting, op, result)
+                                               : outcome;
+    }
+    if (outcome != 0 && errno == EEXIST && is_directory(epio__at(op), path)) {
+        outcome = 0;
+    }
+    path[len] = after;
+    return outcome;
+}
+
+int64_t epio__os_mkdir(epio_op *op)
+{
+    const char *path = op->arguments.path.path;
+    int64_t result = 0;
+    int outcome;
+    if ((op->flags & EPIO_MKDIR_PARENTS) != 0) {
+        char all[PATH_MAX];
+        size_t len = strlen(path);
+        if (len >= sizeof all) {
+            errno = ENAMETOOLONG;
+            return epio__op_fail(op);
+        }
+        memcpy(all, path, len + 1);
+        outcome = make_all(op, all, len, mode_of(op->flags), &result);
+    } else {
+        outcome = make(epio__at(op), path, mode_of(op->flags),
+                       (op->flags & EPIO_MKDIR_SYNC_DIR) != 0, op, &result);
+    }
+    return outcome == 0 ? result : epio__op_fail(op);
+}
+
+int64_t epio__os_rmdir(epio_op *op)
+{
+    const char *path = op->arguments.path.path;
+    int at = epio__at(op);
+    epio__durable durable = {.descriptor = -1};
+    bool lasting = (op->flags & EPIO_RMDIR_SYNC_DIR) != 0;
+    if ((lasting && epio__durable_begin(&durable, at, path) != 0) ||
+        unlinkat(at, path, AT_REMOVEDIR) != 0) {
+        epio__durable_drop(&durable);
+        if (errno == EEXIST) { /* POSIX allows it for a directory that is not empty */
+            errno = ENOTEMPTY;
+        }
+        return epio__op_fail(op);
+    }
+    return lasting ? epio__durable_finish(&durable, op) : 0;
+}
+
+/* ---- Listing ---- */
+
+static uint8_t type_of(unsigned char type)
+{
+    /* DT_...; the kernel's numbers, which are the same on all systems that have them. */
+    switch (type) {
+    case 1:
+        return EPIO_TYPE_FIFO;
+    case 2:
+        return EPIO_TYPE_CHARACTER_DEVICE;
+    case 4:
+        return EPIO_TYPE_DIRECTORY;
+    case 6:
+        return EPIO_TYPE_BLOCK_DEVICE;
+    case 8:
+        return EPIO_TYPE_FILE;
+    case 10:
+        return EPIO_TYPE_LINK;
+    case 12:
+        return EPIO_TYPE_SOCKET;
+    default:
+        return EPIO_TYPE_UNKNOWN;
+    }
+}
+
+static bool is_dots(const char *name)
+{
+    return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
+}
+
+static uint32_t entry_size(size_t name_len)
+{
+    return (uint32_t)((sizeof(epio_entry) + name_len + 1 + 7) & ~(size_t)7);
+}
+
+#if defined(__linux__)
+
+/* getdents64(2); libc has no type for it that musl has, too. */
+struct kernel_entry {
+    uint64_t ino;
+    int64_t off;
+    unsigned short len;
+    unsigned char type;
+    char name[];
+};
+
+/* In place: the kernel's head is longer than epio's, so no entry is written over one that is still
+ * to be read. */
+static size_t convert(char *buffer, size_t len)
+{
+    size_t to = 0;
+    for (size_t from = 0; from < len;) {
+        struct kernel_entry head;
+        memcpy(&head, buffer + from, offsetof(struct kernel_entry, name));
+        char *name = buffer + from + offsetof(struct kernel_entry, name);
+        size_t name_len = strlen(name);
+        from += head.len;
+        if (is_dots(name)) {
+            continue;
+        }
+        epio_entry entry = {.size = entry_size(name_len),
+                            .name_len = (uint16_t)name_len,
+                            .type = type_of(head.type),
+                            .id = head.ino};
+        memmove(buffer + to + sizeof entry, name, name_len + 1);
+        memcpy(buffer + to, &entry, sizeof entry);
+        to += entry.size;
+    }
+    return to;
+}
+
+/* The dots alone are no end. */
+static int64_t list(int directory, char *buffer, size_t len)
+{
+    len = len > INT_MAX ? INT_MAX : len;
+    for (;;) {
+        long got = syscall(SYS_getdents64, directory, buffer, len);
+        if (got <= 0) {
+            return got;
+        }
+        size_t filled = convert(buffer, (size_t)got);
+        if (filled != 0) {
+            return (int64_t)filled;
+        }
+    }
+}
+
+#endif
+
+#if defined(__linux__)
+
+int64_t epio__os_list(epio_op *op)
+{
+    int directory = (int)epio__os_file_of(op)->handle;
+    if ((op->flags & EPIO_LIST_REWIND) != 0 && lseek(directory, 0, SEEK_SET) < 0) {
+        return epio__op_fail(op);
+    }
+    int64_t filled = list(directory, op->arguments.path.buffer, (size_t)op->arguments.path.len);
+    if (filled < 0 && errno == EINVAL) {
+        return EPIO_ERANGE; /* of a directory: the first entry does not fit */
+    }
+    return filled >= 0 ? filled : epio__op_fail(op);
+}
+
+#endif

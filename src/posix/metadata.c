@@ -1,0 +1,242 @@
+/* What the system knows of a file beside its bytes: stat, and setting times, permissions and owner,
+ * of a path or of an open file. */
+#include "core/struct_size.h"
+#include "posix/posix.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#if defined(__linux__)
+#include <sys/sysmacros.h>
+#endif
+
+static bool has_path(const epio_op *op)
+{
+    return epio__op_is(op, EPIO__KIND_ON_PATH);
+}
+
+static int descriptor_of(const epio_op *op)
+{
+    return (int)epio__os_file_of(op)->handle;
+}
+
+static int64_t end_with(epio_op *op, int outcome)
+{
+    return outcome == 0 ? 0 : epio__op_fail(op);
+}
+
+/* ---- Stat ---- */
+
+static uint32_t type_of(mode_t mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFREG:
+        return EPIO_TYPE_FILE;
+    case S_IFDIR:
+        return EPIO_TYPE_DIRECTORY;
+    case S_IFLNK:
+        return EPIO_TYPE_LINK;
+    case S_IFIFO:
+        return EPIO_TYPE_FIFO;
+    case S_IFSOCK:
+        return EPIO_TYPE_SOCKET;
+    case S_IFCHR:
+        return EPIO_TYPE_CHARACTER_DEVICE;
+    case S_IFBLK:
+        return EPIO_TYPE_BLOCK_DEVICE;
+    default:
+        return EPIO_TYPE_UNKNOWN;
+    }
+}
+
+static int64_t nanoseconds(int64_t seconds, int64_t rest)
+{
+    return seconds * INT64_C(1000000000) + rest;
+}
+
+#define KNOWN_EVERYWHERE                                                                           \
+    (EPIO_INFO_MODE | EPIO_INFO_OWNER | EPIO_INFO_LINKS | EPIO_INFO_ID | EPIO_INFO_BYTES |         \
+     EPIO_INFO_ALLOCATED | EPIO_INFO_BLOCK_SIZE | EPIO_INFO_MODIFIED | EPIO_INFO_CHANGED |         \
+     EPIO_INFO_ACCESSED)
+
+/* In units of 512 bytes, on every system. */
+#define ALLOCATION_UNIT 512u
+
+#if defined(__APPLE__)
+#define MODIFIED st_mtimespec
+#define CHANGED st_ctimespec
+#define ACCESSED st_atimespec
+#else
+#define MODIFIED st_mtim
+#define CHANGED st_ctim
+#define ACCESSED st_atim
+#endif
+
+static void describe(const struct stat *status, epio_info *info)
+{
+    info->known = KNOWN_EVERYWHERE;
+    info->type = type_of(status->st_mode);
+    info->mode = (uint32_t)status->st_mode & 07777u;
+    info->user = (uint32_t)status->st_uid;
+    info->group = (uint32_t)status->st_gid;
+    info->block_size = (uint32_t)status->st_blksize;
+    info->links = (uint64_t)status->st_nlink;
+    info->device = (uint64_t)status->st_dev;
+    info->id[0] = (uint64_t)status->st_ino;
+    info->bytes = (uint64_t)status->st_size;
+    info->allocated = (uint64_t)status->st_blocks * ALLOCATION_UNIT;
+    info->modified = nanoseconds(status->MODIFIED.tv_sec, status->MODIFIED.tv_nsec);
+    info->changed = nanoseconds(status->CHANGED.tv_sec, status->CHANGED.tv_nsec);
+    info->accessed = nanoseconds(status->ACCESSED.tv_sec, status->ACCESSED.tv_nsec);
+#if defined(__APPLE__) || defined(__FreeBSD__)
+    info->known |= EPIO_INFO_BORN;
+#if defined(__APPLE__)
+    info->born = nanoseconds(status->st_birthtimespec.tv_sec, status->st_birthtimespec.tv_nsec);
+#else
+    info->born = nanoseconds(status->st_birthtim.tv_sec, status->st_birthtim.tv_nsec);
+#endif
+#endif
+}
+
+static int ask_stat(const epio_op *op, epio_info *info)
+{
+    struct stat status;
+    int follow = (op->flags & EPIO_STAT_NOFOLLOW) != 0 ? AT_SYMLINK_NOFOLLOW : 0;
+    int outcome = has_path(op) ? fstatat(epio__at(op), op->arguments.path.path, &status, follow)
+                               : fstat(descriptor_of(op), &status);
+    if (outcome == 0) {
+        describe(&status, info);
+    }
+    return outcome;
+}
+
+#if defined(STATX_BASIC_STATS)
+
+static uint32_t known_of(uint32_t mask)
+{
+    static const struct {
+        uint32_t statx;
+        uint32_t known;
+    } bits[] = {
+        {STATX_MODE, EPIO_INFO_MODE},     {STATX_UID | STATX_GID, EPIO_INFO_OWNER},
+        {STATX_NLINK, EPIO_INFO_LINKS},   {STATX_INO, EPIO_INFO_ID},
+        {STATX_SIZE, EPIO_INFO_BYTES},    {STATX_BLOCKS, EPIO_INFO_ALLOCATED},
+        {STATX_BTIME, EPIO_INFO_BORN},    {STATX_MTIME, EPIO_INFO_MODIFIED},
+        {STATX_CTIME, EPIO_INFO_CHANGED}, {STATX_ATIME, EPIO_INFO_ACCESSED},
+    };
+    uint32_t known = EPIO_INFO_BLOCK_SIZE;
+    for (size_t i = 0; i < sizeof bits / sizeof bits[0]; i++) {
+        known |= (mask & bits[i].statx) == bits[i].statx ? bits[i].known : 0;
+    }
+    return known;
+}
+
+static int ask(const epio_op *op, epio_info *info)
+{
+    struct statx status;
+    int flags = (op->flags & EPIO_STAT_NOFOLLOW) != 0 ? AT_SYMLINK_NOFOLLOW : 0;
+    int at = has_path(op) ? epio__at(op) : descriptor_of(op);
+    const char *path = has_path(op) ? op->arguments.path.path : "";
+    flags |= has_path(op) ? 0 : AT_EMPTY_PATH;
+    if (statx(at, path, flags, STATX_BASIC_STATS | STATX_BTIME, &status) != 0) {
+        /* An old kernel, or a filter of system calls. */
+        return errno == ENOSYS || errno == EPERM ? ask_stat(op, info) : -1;
+    }
+    info->known = known_of(status.stx_mask);
+    info->type = type_of(status.stx_mode);
+    info->mode = status.stx_mode & 07777u;
+    info->user = status.stx_uid;
+    info->group = status.stx_gid;
+    info->block_size = status.stx_blksize;
+    info->links = status.stx_nlink;
+    info->device = makedev(status.stx_dev_major, status.stx_dev_minor);
+    info->id[0] = status.stx_ino;
+    info->bytes = status.stx_size;
+    info->allocated = status.stx_blocks * ALLOCATION_UNIT;
+    if ((info->known & EPIO_INFO_BORN) != 0) {
+        info->born = nanoseconds(status.stx_btime.tv_sec, status.stx_btime.tv_nsec);
+    }
+    info->modified = nanoseconds(status.stx_mtime.tv_sec, status.stx_mtime.tv_nsec);
+    info->changed = nanoseconds(status.stx_ctime.tv_sec, status.stx_ctime.tv_nsec);
+    info->accessed = nanoseconds(status.stx_atime.tv_sec, status.stx_atime.tv_nsec);
+    return 0;
+}
+
+#else
+
+static int ask(const epio_op *op, epio_info *info)
+{
+    return ask_stat(op, info);
+}
+
+#endif
+
+int64_t epio__os_stat(epio_op *op)
+{
+    epio_info info;
+    memset(&info, 0, sizeof info);
+    if (ask(op, &info) != 0) {
+        return epio__op_fail(op);
+    }
+    (void)epio__result_give(&info, sizeof info, 0, op->arguments.path.buffer);
+    return 0;
+}
+
+/* ---- Times ---- */
+
+static struct timespec time_to_set(int64_t time)
+{
+    struct timespec spec = {0, UTIME_OMIT};
+    if (time == EPIO_TIME_NOW) {
+        spec.tv_nsec = UTIME_NOW;
+    } else if (time != EPIO_TIME_KEEP) {
+        int64_t seconds = time / INT64_C(1000000000);
+        int64_t rest = time % INT64_C(1000000000);
+        seconds -= rest < 0 ? 1 : 0;
+        rest += rest < 0 ? INT64_C(1000000000) : 0;
+        spec.tv_sec = (time_t)seconds;
+        spec.tv_nsec = (long)rest;
+    }
+    return spec;
+}
+
+static int follow_flag(const epio_op *op)
+{
+    return (op->flags & EPIO_SET_NOFOLLOW) != 0 ? AT_SYMLINK_NOFOLLOW : 0;
+}
+
+int64_t epio__os_set_times(epio_op *op)
+{
+    epio_times times;
+    if (!epio__options_take(&times, sizeof times, 0, op->arguments.path.buffer)) {
+        return EPIO_EINVAL;
+    }
+    if (times.born != EPIO_TIME_KEEP) {
+        return EPIO_ENOTSUP;
+    }
+    const struct timespec both[2] = {time_to_set(times.accessed), time_to_set(times.modified)};
+    return end_with(
+        op, has_path(op) ? utimensat(epio__at(op), op->arguments.path.path, both, follow_flag(op))
+                         : futimens(descriptor_of(op), both));
+}
+
+/* ---- Permissions and owner ---- */
+
+int64_t epio__os_set_mode(epio_op *op)
+{
+    mode_t mode = (mode_t)op->arguments.path.len;
+    return end_with(op, has_path(op)
+                            ? fchmodat(epio__at(op), op->arguments.path.path, mode, follow_flag(op))
+                            : fchmod(descriptor_of(op), mode));
+}
+
+/* All bits set means the same to the system: it stays. */
+int64_t epio__os_set_owner(epio_op *op)
+{
+    uid_t user = (uid_t)(op->arguments.path.len >> 32);
+    gid_t group = (gid_t)(op->arguments.path.len & UINT32_MAX);
+    return end_with(op, has_path(op) ? fchownat(epio__at(op), op->arguments.path.path, user, group,
+                                                follow_flag(op))
+                                     : fchown(descriptor_of(op), user, group));
+}

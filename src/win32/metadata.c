@@ -1,0 +1,68 @@
+/* What the system knows of a file beside its bytes. */
+#include "win32/win32.h"
+
+int64_t epio__os_stat(epio_op *op)
+{
+    (void)op;
+    return EPIO_ENOTSUP;
+}
+
+int64_t epio__os_set_times(epio_op *op)
+{
+    (void)op;
+    return EPIO_ENOTSUP;
+}
+
+int64_t epio__os_set_mode(epio_op *op)
+{
+    (void)op;
+    return EPIO_ENOTSUP;
+}
+
+int64_t epio__os_set_owner(epio_op *op)
+{
+    (void)op;
+    return EPIO_ENOTSUP;
+}
+
+int64_t epio__os_mkdir(epio_op *op)
+{
+    (void)op;
+    return EPIO_ENOTSUP;
+}
+
+int64_t epio__os_rmdir(epio_op *op)
+{
+    (void)op;
+    return EPIO_ENOTSUP;
+}
+
+int64_t epio__os_list(epio_op *op)
+{
+    (void)op;
+    return EPIO_ENOTSUP;
+}
+
+int64_t epio__os_link_file(epio_op *op)
+{
+    (void)op;
+    return EPIO_ENOTSUP;
+}
+
+int64_t epio__os_symlink(epio_op *op)
+{
+    (void)op;
+    return EPIO_ENOTSUP;
+}
+
+int64_t epio__os_read_link(epio_op *op)
+{
+    (void)op;
+    return EPIO_ENOTSUP;
+}
+
+int64_t epio__os_exchange(epio_op *op)
+{
+    (void)op;
+    return EPIO_ENOTSUP;
+}
