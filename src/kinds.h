@@ -60,7 +60,15 @@ enum {
     X(LINK_FILE, "link_file", EPIO__KIND_ON_PATH)                                                  \
     X(SYMLINK, "symlink", EPIO__KIND_ON_PATH)                                                      \
     X(READ_LINK, "read_link", EPIO__KIND_ON_PATH | EPIO__KIND_FILLS)                               \
-    X(EXCHANGE, "exchange", EPIO__KIND_ON_PATH)
+    X(EXCHANGE, "exchange", EPIO__KIND_ON_PATH)                                                    \
+    X(GET_XATTR, "get_xattr", EPIO__KIND_ON_PATH | EPIO__KIND_FILLS)                               \
+    X(FILE_GET_XATTR, "file_get_xattr", EPIO__KIND_ON_FILE | EPIO__KIND_FILLS)                     \
+    X(SET_XATTR, "set_xattr", EPIO__KIND_ON_PATH | EPIO__KIND_TAKES)                               \
+    X(FILE_SET_XATTR, "file_set_xattr", EPIO__KIND_ON_FILE | EPIO__KIND_TAKES)                     \
+    X(LIST_XATTRS, "list_xattrs", EPIO__KIND_ON_PATH | EPIO__KIND_FILLS)                           \
+    X(FILE_LIST_XATTRS, "file_list_xattrs", EPIO__KIND_ON_FILE | EPIO__KIND_FILLS)                 \
+    X(REMOVE_XATTR, "remove_xattr", EPIO__KIND_ON_PATH)                                            \
+    X(FILE_REMOVE_XATTR, "file_remove_xattr", EPIO__KIND_ON_FILE)
 
 /* Indexed by op->kind, any value; those from EPIO_KIND_USER on are ON_FILE. */
 extern const uint16_t epio__kind_attributes[UINT8_MAX + 1];

@@ -162,8 +162,9 @@ int64_t epio__os_access(epio_op *op);
 int64_t epio__os_full_pathname(epio_op *op);
 
 /* Each of the next four of a path, or of an open file. */
-int64_t epio__os_stat(epio_op *op);
-int64_t epio__os_set_times(epio_op *op);
+/* `info` is all zero at first. */
+int64_t epio__os_stat(epio_op *op, epio_info *info);
+int64_t epio__os_set_times(epio_op *op, const epio_times *times);
 int64_t epio__os_set_mode(epio_op *op);
 int64_t epio__os_set_owner(epio_op *op);
 int64_t epio__os_mkdir(epio_op *op);
@@ -173,6 +174,11 @@ int64_t epio__os_link_file(epio_op *op);
 int64_t epio__os_symlink(epio_op *op);
 int64_t epio__os_read_link(epio_op *op);
 int64_t epio__os_exchange(epio_op *op);
+/* Each of the next of a path, or of an open file. */
+int64_t epio__os_get_xattr(epio_op *op);
+int64_t epio__os_set_xattr(epio_op *op);
+int64_t epio__os_list_xattrs(epio_op *op);
+int64_t epio__os_remove_xattr(epio_op *op);
 
 /* Reads what the system has in memory, without waiting. `bytes` is the op's length, of which none
  * is done yet. True: the op is finished, and op->progress is its result. False: op->progress bytes

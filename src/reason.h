@@ -54,6 +54,8 @@
     X(TIMES_ARE_NULL, EPIO_EINVAL, "the epio_times are NULL")                                      \
     X(STRUCT_SIZE, EPIO_EINVAL, "the struct does not begin with its size")                         \
     X(TARGET_IS_NULL, EPIO_EINVAL, "the target is NULL")                                           \
+    X(NAME_IS_NULL, EPIO_EINVAL, "the name is NULL or empty")                                      \
+    X(CREATE_AND_REPLACE, EPIO_EINVAL, "an attribute cannot be both CREATE and REPLACE")           \
     X(MODE_BITS, EPIO_EINVAL, "the mode is above 07777")                                           \
     X(STREAM_LOCKS, EPIO_ESPIPE, "a stream has no locks")
 

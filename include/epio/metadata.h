@@ -119,6 +119,43 @@ EPIO_VERB epio_op *epio_set_owner(epio_op *op, struct epio_vfs *vfs, const char 
 EPIO_VERB epio_op *epio_file_set_owner(epio_op *op, struct epio_file *file, uint32_t user,
                                        uint32_t group);
 
+/* ---- Extended attributes ----------------------------------------------- */
+
+/* Named values beside a file's bytes, a few KiB each. On Linux a name has a namespace in front,
+ * such as "user."; a file system may have none of them, or no value of a given size. On Windows
+ * they are alternate data streams. Names end with a NUL, values are bytes. Errors of each: those of
+ * epio_stat; EPIO_ENOTSUP (the file system, or the namespace), EPIO_ENOENT with an os_error (no
+ * such attribute), EPIO_EPERM, EPIO_EACCES. See xattr(7). */
+
+#define EPIO_XATTR_NOFOLLOW 1u /* of a symbolic link itself */
+#define EPIO_XATTR_CREATE 2u   /* of set: EPIO_EEXIST if it is there */
+#define EPIO_XATTR_REPLACE 4u  /* of set: EPIO_ENOENT if it is not there */
+
+/* Reads a value: its length. `len` 0 asks for that alone. EPIO_ERANGE if the buffer is too small.
+ */
+EPIO_VERB epio_op *epio_get_xattr(epio_op *op, struct epio_vfs *vfs, const char *path,
+                                  const char *name, void *buffer, size_t len, uint32_t flags);
+EPIO_VERB epio_op *epio_file_get_xattr(epio_op *op, struct epio_file *file, const char *name,
+                                       void *buffer, size_t len);
+
+/* Sets a value, as a whole: 0. EPIO_ENOSPC, EPIO_ERANGE (too long for the file system). */
+EPIO_VERB epio_op *epio_set_xattr(epio_op *op, struct epio_vfs *vfs, const char *path,
+                                  const char *name, const void *value, size_t len, uint32_t flags);
+EPIO_VERB epio_op *epio_file_set_xattr(epio_op *op, struct epio_file *file, const char *name,
+                                       const void *value, size_t len, uint32_t flags);
+
+/* Lists the names, each with its NUL: their length. `len` 0 asks for that alone. EPIO_ERANGE if the
+ * buffer is too small. */
+EPIO_VERB epio_op *epio_list_xattrs(epio_op *op, struct epio_vfs *vfs, const char *path,
+                                    char *buffer, size_t len, uint32_t flags);
+EPIO_VERB epio_op *epio_file_list_xattrs(epio_op *op, struct epio_file *file, char *buffer,
+                                         size_t len);
+
+/* Removes an attribute: 0. */
+EPIO_VERB epio_op *epio_remove_xattr(epio_op *op, struct epio_vfs *vfs, const char *path,
+                                     const char *name, uint32_t flags);
+EPIO_VERB epio_op *epio_file_remove_xattr(epio_op *op, struct epio_file *file, const char *name);
+
 #ifdef __cplusplus
 }
 #endif

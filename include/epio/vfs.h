@@ -71,6 +71,14 @@ enum {
     EPIO_KIND_SYMLINK,             /* path.path: where; path.to: the target; flags */
     EPIO_KIND_READ_LINK,           /* path.path, path.buffer, path.len */
     EPIO_KIND_EXCHANGE,            /* path.path, path.to; flags */
+    EPIO_KIND_GET_XATTR,           /* path.path, path.to: the name; path.buffer, path.len; flags */
+    EPIO_KIND_FILE_GET_XATTR,      /* the same without path.path, as the next FILE_... */
+    EPIO_KIND_SET_XATTR,           /* path.path, path.to, path.buffer, path.len; flags */
+    EPIO_KIND_FILE_SET_XATTR,      /* path.to, path.buffer, path.len; flags */
+    EPIO_KIND_LIST_XATTRS,         /* path.path, path.buffer, path.len; flags */
+    EPIO_KIND_FILE_LIST_XATTRS,    /* path.buffer, path.len */
+    EPIO_KIND_REMOVE_XATTR,        /* path.path, path.to; flags */
+    EPIO_KIND_FILE_REMOVE_XATTR,   /* path.to */
     EPIO_KIND_COUNT,
 
     /* From here up to 255: kinds of VFSes outside epio; arguments.words, in their own format. See

@@ -20,17 +20,17 @@ void epio_file_init(epio_file *file, epio_vfs *vfs, uint32_t flags, uint32_t att
     file->vfs = vfs;
     file->flags = flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE);
     file->attributes = attributes;
-    epio__directory_init(file);
     epio__list_init(&file->ordered);
     epio__list_init(&file->ready);
     epio__list_init(&file->flushing);
     epio__list_init(&file->syncs);
 #if EPIO_ASYNC
     if (vfs->loop != NULL) {
-        file->fast = (attributes & EPIO_FILE_DIRECTORY) != 0 ? 0 : file->flags;
+        file->fast = file->flags;
         epio__add_size(&vfs->loop->open_files, 1);
     }
 #endif
+    epio__directory_init(file);
 }
 
 void epio_file_release(epio_file *file)

@@ -97,6 +97,95 @@ epio_op *epio_file_set_owner(epio_op *op, epio_file *file, uint32_t user, uint32
     return take_owner(op, user, group);
 }
 
+/* ---- Extended attributes ---- */
+
+#define XATTR_SET_FLAGS (EPIO_XATTR_CREATE | EPIO_XATTR_REPLACE)
+
+static epio_op *take_xattr(epio_op *op, const char *name, const void *buffer, size_t len)
+{
+    op->arguments.path.to = name;
+    /* It is only read, or only written; the op has one field for both. */
+    op->arguments.path.buffer = (char *)(uintptr_t)buffer;
+    op->arguments.path.len = len;
+    epio__verb_require(op, name != NULL && name[0] != '\0', EPIO__REASON_NAME_IS_NULL);
+    epio__verb_require(op, buffer != NULL || len == 0, EPIO__REASON_BUFFER_IS_NULL);
+    epio__verb_require(op, op->arguments.path.len <= INT64_MAX, EPIO__REASON_TOO_LONG);
+    return op;
+}
+
+static epio_op *take_value(epio_op *op, const char *name, const void *value, size_t len)
+{
+    take_xattr(op, name, value, len);
+    epio__verb_require(op, (op->flags & XATTR_SET_FLAGS) != XATTR_SET_FLAGS,
+                       EPIO__REASON_CREATE_AND_REPLACE);
+    return op;
+}
+
+static epio_op *take_list(epio_op *op, char *buffer, size_t len)
+{
+    return take_xattr(op, "a list of all", buffer, len);
+}
+
+epio_op *epio_get_xattr(epio_op *op, epio_vfs *vfs, const char *path, const char *name,
+                        void *buffer, size_t len, uint32_t flags)
+{
+    epio__verb_on_path(op, "epio_get_xattr", EPIO_KIND_GET_XATTR, vfs, path, flags,
+                       EPIO_XATTR_NOFOLLOW);
+    return take_xattr(op, name, buffer, len);
+}
+
+epio_op *epio_file_get_xattr(epio_op *op, epio_file *file, const char *name, void *buffer,
+                             size_t len)
+{
+    epio__verb_on_file(op, "epio_file_get_xattr", EPIO_KIND_FILE_GET_XATTR, file);
+    return take_xattr(op, name, buffer, len);
+}
+
+epio_op *epio_set_xattr(epio_op *op, epio_vfs *vfs, const char *path, const char *name,
+                        const void *value, size_t len, uint32_t flags)
+{
+    epio__verb_on_path(op, "epio_set_xattr", EPIO_KIND_SET_XATTR, vfs, path, flags,
+                       EPIO_XATTR_NOFOLLOW | XATTR_SET_FLAGS);
+    return take_value(op, name, value, len);
+}
+
+epio_op *epio_file_set_xattr(epio_op *op, epio_file *file, const char *name, const void *value,
+                             size_t len, uint32_t flags)
+{
+    epio__verb_on_file(op, "epio_file_set_xattr", EPIO_KIND_FILE_SET_XATTR, file);
+    op->flags = flags;
+    epio__verb_require(op, (flags & ~XATTR_SET_FLAGS) == 0, EPIO__REASON_UNKNOWN_FLAGS);
+    return take_value(op, name, value, len);
+}
+
+epio_op *epio_list_xattrs(epio_op *op, epio_vfs *vfs, const char *path, char *buffer, size_t len,
+                          uint32_t flags)
+{
+    epio__verb_on_path(op, "epio_list_xattrs", EPIO_KIND_LIST_XATTRS, vfs, path, flags,
+                       EPIO_XATTR_NOFOLLOW);
+    return take_list(op, buffer, len);
+}
+
+epio_op *epio_file_list_xattrs(epio_op *op, epio_file *file, char *buffer, size_t len)
+{
+    epio__verb_on_file(op, "epio_file_list_xattrs", EPIO_KIND_FILE_LIST_XATTRS, file);
+    return take_list(op, buffer, len);
+}
+
+epio_op *epio_remove_xattr(epio_op *op, epio_vfs *vfs, const char *path, const char *name,
+                           uint32_t flags)
+{
+    epio__verb_on_path(op, "epio_remove_xattr", EPIO_KIND_REMOVE_XATTR, vfs, path, flags,
+                       EPIO_XATTR_NOFOLLOW);
+    return take_xattr(op, name, NULL, 0);
+}
+
+epio_op *epio_file_remove_xattr(epio_op *op, epio_file *file, const char *name)
+{
+    epio__verb_on_file(op, "epio_file_remove_xattr", EPIO_KIND_FILE_REMOVE_XATTR, file);
+    return take_xattr(op, name, NULL, 0);
+}
+
 /* ---- Directories ---- */
 
 epio_op *epio_mkdir(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags)

@@ -93,7 +93,7 @@ static bool make_room(epio__worker *worker, uint64_t room)
     return room <= worker->room;
 }
 
-/* Does the verb have another path, or a target? */
+/* Does the verb have another path, a target, or a name? */
 static bool has_second(const epio_op *op)
 {
     switch (op->kind) {
@@ -101,6 +101,9 @@ static bool has_second(const epio_op *op)
     case EPIO_KIND_LINK_FILE:
     case EPIO_KIND_SYMLINK:
     case EPIO_KIND_EXCHANGE:
+    case EPIO_KIND_GET_XATTR:
+    case EPIO_KIND_SET_XATTR:
+    case EPIO_KIND_REMOVE_XATTR:
         return true;
     default:
         return false;
@@ -159,8 +162,9 @@ static void copy_out(epio_op *op, const epio_op *copy, int64_t result)
         filled = copy->arguments.path.len;
     } else if (result >= 0 && epio__op_is(op, EPIO__KIND_FILLS)) {
         filled = (uint64_t)result + 1;
+        filled = filled < copy->arguments.path.len ? filled : copy->arguments.path.len;
     }
-    if (filled != 0) {
+    if (filled != 0 && copy->arguments.path.buffer != NULL) {
         memcpy(op->arguments.path.buffer, copy->arguments.path.buffer, (size_t)filled);
     }
     if (copy->arguments.path.buffer != NULL) {

@@ -4,12 +4,16 @@
 #include "os/os_vfs.h"
 
 #include "atomics.h"
+#include "core/directory.h"
 #include "core/generic_ops.h"
 #include "core/op.h"
+#include "core/struct_size.h"
 #if EPIO_ASYNC
 #include "core/loop.h"
 #endif
 #include "os/lock_table.h"
+
+#include <string.h>
 
 #if EPIO_ASYNC
 
@@ -66,16 +70,34 @@ static void let_go_of_file(epio__os_vfs *vfs, const epio_op *op)
 
 #endif
 
+static int64_t stat_file(epio_op *op)
+{
+    epio_info info;
+    memset(&info, 0, sizeof info);
+    int64_t result = epio__os_stat(op, &info);
+    if (result == 0) {
+        (void)epio__result_give(&info, sizeof info, 0, op->arguments.path.buffer);
+    }
+    return result;
+}
+
+static int64_t set_times(epio_op *op)
+{
+    epio_times times;
+    bool taken = epio__options_take(&times, sizeof times, 0, op->arguments.path.buffer);
+    return taken ? epio__os_set_times(op, &times) : EPIO_EINVAL;
+}
+
 /* What epio/metadata.h and epio/directory.h declare. */
 static int64_t perform_on_tree(epio_op *op)
 {
     switch (op->kind) {
     case EPIO_KIND_STAT:
     case EPIO_KIND_FILE_STAT:
-        return epio__os_stat(op);
+        return stat_file(op);
     case EPIO_KIND_SET_TIMES:
     case EPIO_KIND_FILE_SET_TIMES:
-        return epio__os_set_times(op);
+        return set_times(op);
     case EPIO_KIND_SET_MODE:
     case EPIO_KIND_FILE_SET_MODE:
         return epio__os_set_mode(op);
@@ -96,6 +118,18 @@ static int64_t perform_on_tree(epio_op *op)
         return epio__os_read_link(op);
     case EPIO_KIND_EXCHANGE:
         return epio__os_exchange(op);
+    case EPIO_KIND_GET_XATTR:
+    case EPIO_KIND_FILE_GET_XATTR:
+        return epio__os_get_xattr(op);
+    case EPIO_KIND_SET_XATTR:
+    case EPIO_KIND_FILE_SET_XATTR:
+        return epio__os_set_xattr(op);
+    case EPIO_KIND_LIST_XATTRS:
+    case EPIO_KIND_FILE_LIST_XATTRS:
+        return epio__os_list_xattrs(op);
+    case EPIO_KIND_REMOVE_XATTR:
+    case EPIO_KIND_FILE_REMOVE_XATTR:
+        return epio__os_remove_xattr(op);
     default:
         return EPIO_ENOTSUP;
     }
@@ -159,6 +193,9 @@ static int64_t perform(epio_vfs *base, epio_op *op)
         return EPIO_ENOTSUP;
     }
     result = perform_by_platform(base, op);
+    if (epio__op_is(op, EPIO__KIND_OPENS) && result == 0) {
+        epio__directory_init(op->file);
+    }
 #if EPIO_ASYNC
     if (epio__op_is(op, EPIO__KIND_OPENS) && result == 0 && base->loop != NULL) {
         file_of(op)->may_be_pinned = (vfs_of(base))->backend->pins_files;

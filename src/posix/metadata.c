@@ -1,9 +1,7 @@
 /* What the system knows of a file beside its bytes: stat, and setting times, permissions and owner,
  * of a path or of an open file. */
-#include "core/struct_size.h"
 #include "posix/posix.h"
 
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -172,15 +170,9 @@ static int ask(const epio_op *op, epio_info *info)
 
 #endif
 
-int64_t epio__os_stat(epio_op *op)
+int64_t epio__os_stat(epio_op *op, epio_info *info)
 {
-    epio_info info;
-    memset(&info, 0, sizeof info);
-    if (ask(op, &info) != 0) {
-        return epio__op_fail(op);
-    }
-    (void)epio__result_give(&info, sizeof info, 0, op->arguments.path.buffer);
-    return 0;
+    return end_with(op, ask(op, info));
 }
 
 /* ---- Times ---- */
@@ -206,16 +198,12 @@ static int follow_flag(const epio_op *op)
     return (op->flags & EPIO_SET_NOFOLLOW) != 0 ? AT_SYMLINK_NOFOLLOW : 0;
 }
 
-int64_t epio__os_set_times(epio_op *op)
+int64_t epio__os_set_times(epio_op *op, const epio_times *times)
 {
-    epio_times times;
-    if (!epio__options_take(&times, sizeof times, 0, op->arguments.path.buffer)) {
-        return EPIO_EINVAL;
-    }
-    if (times.born != EPIO_TIME_KEEP) {
+    if (times->born != EPIO_TIME_KEEP) {
         return EPIO_ENOTSUP;
     }
-    const struct timespec both[2] = {time_to_set(times.accessed), time_to_set(times.modified)};
+    const struct timespec both[2] = {time_to_set(times->accessed), time_to_set(times->modified)};
     return end_with(
         op, has_path(op) ? utimensat(epio__at(op), op->arguments.path.path, both, follow_flag(op))
                          : futimens(descriptor_of(op), both));

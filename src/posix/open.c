@@ -1,6 +1,5 @@
 /* Makes an epio_file from a path or a descriptor, and closes it. */
 #include "atomics.h"
-#include "core/directory.h"
 #include "posix/descriptor.h"
 #include "posix/open_path.h"
 #include "posix/posix.h"
@@ -126,7 +125,6 @@ static int fill_directory(epio__os_file *file, int descriptor)
     file->base.medium = file->device;
     file->base.attributes = EPIO_FILE_DIRECTORY | (local ? EPIO_FILE_LOCAL : 0u);
     file->cached_reads = EPIO__CACHED_READS_NEVER;
-    epio__directory_init(&file->base);
     return 0;
 }
 

@@ -1,15 +1,17 @@
 /* What the system knows of a file beside its bytes. */
 #include "win32/win32.h"
 
-int64_t epio__os_stat(epio_op *op)
+int64_t epio__os_stat(epio_op *op, epio_info *info)
 {
     (void)op;
+    (void)info;
     return EPIO_ENOTSUP;
 }
 
-int64_t epio__os_set_times(epio_op *op)
+int64_t epio__os_set_times(epio_op *op, const epio_times *times)
 {
     (void)op;
+    (void)times;
     return EPIO_ENOTSUP;
 }
 
@@ -62,6 +64,30 @@ int64_t epio__os_read_link(epio_op *op)
 }
 
 int64_t epio__os_exchange(epio_op *op)
+{
+    (void)op;
+    return EPIO_ENOTSUP;
+}
+
+int64_t epio__os_get_xattr(epio_op *op)
+{
+    (void)op;
+    return EPIO_ENOTSUP;
+}
+
+int64_t epio__os_set_xattr(epio_op *op)
+{
+    (void)op;
+    return EPIO_ENOTSUP;
+}
+
+int64_t epio__os_list_xattrs(epio_op *op)
+{
+    (void)op;
+    return EPIO_ENOTSUP;
+}
+
+int64_t epio__os_remove_xattr(epio_op *op)
 {
     (void)op;
     return EPIO_ENOTSUP;
