@@ -49,6 +49,7 @@
     X(IS_DIRECTORY, EPIO_EISDIR, "a directory has no bytes, no size and no locks")                 \
     X(NOT_DIRECTORY, EPIO_EBADF, "the file is not a directory")                                    \
     X(DIRECTORY_FLAGS, EPIO_EINVAL, "DIRECTORY goes with READ, NOFOLLOW and BENEATH alone")        \
+    X(BENEATH_NOTHING, EPIO_EINVAL, "BENEATH needs the VFS of a directory, or DIRECTORY")          \
     X(UNALIGNED_LIST, EPIO_EINVAL, "the buffer of a list must be aligned as a uint64_t")           \
     X(INFO_IS_NULL, EPIO_EINVAL, "the epio_info is NULL")                                          \
     X(TIMES_ARE_NULL, EPIO_EINVAL, "the epio_times are NULL")                                      \

@@ -26,6 +26,8 @@ typedef struct misuse_fixture {
     epio_file memory;
     epio_frame frame;
     epio_loop_stats statistics;
+    epio_info info;
+    epio_times times;
     epio_trace_counts counts;
     epio_bench_result result;
 } misuse_fixture;
@@ -47,6 +49,8 @@ static void misuse_fixture_setup(misuse_fixture *c)
     memset(&c->op, 0, sizeof c->op);
     check_result(epio_semaphore_create(&c->semaphore, 1), 0);
     c->statistics.size = sizeof c->statistics;
+    c->info.size = sizeof c->info;
+    c->times.size = sizeof c->times;
 }
 
 static const misuse *find_misuse(const char *name);
@@ -1275,6 +1279,33 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(randomness, "epio_randomness", epio_randomness(NULL, c->vfs, &c->byte, 1))                   \
     X(work, "epio_work", epio_work(NULL, c->vfs, do_nothing))                                      \
     X(acquire, "epio_acquire", epio_acquire(NULL, c->vfs, c->semaphore, 1))                        \
+    X(stat, "epio_stat", epio_stat(NULL, c->vfs, "x", &c->info, 0))                                \
+    X(file_stat, "epio_file_stat", epio_file_stat(NULL, c->file, &c->info))                        \
+    X(set_times, "epio_set_times", epio_set_times(NULL, c->vfs, "x", &c->times, 0))                \
+    X(file_set_times, "epio_file_set_times", epio_file_set_times(NULL, c->file, &c->times))        \
+    X(set_mode, "epio_set_mode", epio_set_mode(NULL, c->vfs, "x", 0600, 0))                        \
+    X(file_set_mode, "epio_file_set_mode", epio_file_set_mode(NULL, c->file, 0600))                \
+    X(set_owner, "epio_set_owner", epio_set_owner(NULL, c->vfs, "x", 0, 0, 0))                     \
+    X(file_set_owner, "epio_file_set_owner", epio_file_set_owner(NULL, c->file, 0, 0))             \
+    X(get_xattr, "epio_get_xattr", epio_get_xattr(NULL, c->vfs, "x", "n", &c->byte, 1, 0))         \
+    X(file_get_xattr, "epio_file_get_xattr", epio_file_get_xattr(NULL, c->file, "n", &c->byte, 1)) \
+    X(set_xattr, "epio_set_xattr", epio_set_xattr(NULL, c->vfs, "x", "n", &c->byte, 1, 0))         \
+    X(file_set_xattr, "epio_file_set_xattr",                                                       \
+      epio_file_set_xattr(NULL, c->file, "n", &c->byte, 1, 0))                                     \
+    X(list_xattrs, "epio_list_xattrs", epio_list_xattrs(NULL, c->vfs, "x", &c->byte, 1, 0))        \
+    X(file_list_xattrs, "epio_file_list_xattrs",                                                   \
+      epio_file_list_xattrs(NULL, c->file, &c->byte, 1))                                           \
+    X(remove_xattr, "epio_remove_xattr", epio_remove_xattr(NULL, c->vfs, "x", "n", 0))             \
+    X(file_remove_xattr, "epio_file_remove_xattr", epio_file_remove_xattr(NULL, c->file, "n"))     \
+    X(mkdir, "epio_mkdir", epio_mkdir(NULL, c->vfs, "x", 0))                                       \
+    X(rmdir, "epio_rmdir", epio_rmdir(NULL, c->vfs, "x", 0))                                       \
+    X(list, "epio_list", epio_list(NULL, c->file, &c->op, 1, 0))                                   \
+    X(link_file, "epio_link_file", epio_link_file(NULL, c->vfs, "x", "y", 0))                      \
+    X(symlink, "epio_symlink", epio_symlink(NULL, c->vfs, "x", "y", 0))                            \
+    X(read_link, "epio_read_link", epio_read_link(NULL, c->vfs, "x", &c->byte, 1))                 \
+    X(exchange, "epio_exchange", epio_exchange(NULL, c->vfs, "x", "y", 0))                         \
+    X(directory_vfs, "epio_directory_vfs", epio_directory_vfs(NULL))                               \
+    X(entry_name, "epio_entry_name", epio_entry_name(NULL))                                        \
     X(lock_level, "epio_file_lock_level", epio_file_lock_level(NULL))                              \
     X(os_handle, "epio_file_os_handle", epio_file_os_handle(NULL))                                 \
     X(loop_run, "epio_loop_run", epio_loop_run(NULL))                                              \
@@ -1355,6 +1386,37 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(epio_perform(epio_full_pathname(&c->op, NULL, "x", &c->byte, 1)))                            \
     X(epio_perform(epio_full_pathname(&c->op, c->vfs, NULL, &c->byte, 1)))                         \
     X(epio_perform(epio_full_pathname(&c->op, c->vfs, "x", NULL, 1)))                              \
+    X(epio_perform(epio_stat(&c->op, NULL, "x", &c->info, 0)))                                     \
+    X(epio_perform(epio_stat(&c->op, c->vfs, NULL, &c->info, 0)))                                  \
+    X(epio_perform(epio_stat(&c->op, c->vfs, "x", NULL, 0)))                                       \
+    X(epio_perform(epio_file_stat(&c->op, NULL, &c->info)))                                        \
+    X(epio_perform(epio_file_stat(&c->op, c->file, NULL)))                                         \
+    X(epio_perform(epio_set_times(&c->op, c->vfs, NULL, &c->times, 0)))                            \
+    X(epio_perform(epio_set_times(&c->op, c->vfs, "x", NULL, 0)))                                  \
+    X(epio_perform(epio_file_set_times(&c->op, NULL, &c->times)))                                  \
+    X(epio_perform(epio_file_set_times(&c->op, c->file, NULL)))                                    \
+    X(epio_perform(epio_set_mode(&c->op, c->vfs, NULL, 0600, 0)))                                  \
+    X(epio_perform(epio_file_set_mode(&c->op, NULL, 0600)))                                        \
+    X(epio_perform(epio_set_owner(&c->op, c->vfs, NULL, 0, 0, 0)))                                 \
+    X(epio_perform(epio_file_set_owner(&c->op, NULL, 0, 0)))                                       \
+    X(epio_perform(epio_get_xattr(&c->op, c->vfs, NULL, "n", &c->byte, 1, 0)))                     \
+    X(epio_perform(epio_get_xattr(&c->op, c->vfs, "x", NULL, &c->byte, 1, 0)))                     \
+    X(epio_perform(epio_get_xattr(&c->op, c->vfs, "x", "n", NULL, 1, 0)))                          \
+    X(epio_perform(epio_file_get_xattr(&c->op, NULL, "n", &c->byte, 1)))                           \
+    X(epio_perform(epio_set_xattr(&c->op, c->vfs, "x", NULL, &c->byte, 1, 0)))                     \
+    X(epio_perform(epio_file_set_xattr(&c->op, NULL, "n", &c->byte, 1, 0)))                        \
+    X(epio_perform(epio_list_xattrs(&c->op, c->vfs, NULL, &c->byte, 1, 0)))                        \
+    X(epio_perform(epio_file_list_xattrs(&c->op, NULL, &c->byte, 1)))                              \
+    X(epio_perform(epio_remove_xattr(&c->op, c->vfs, "x", NULL, 0)))                               \
+    X(epio_perform(epio_file_remove_xattr(&c->op, NULL, "n")))                                     \
+    X(epio_perform(epio_mkdir(&c->op, c->vfs, NULL, 0)))                                           \
+    X(epio_perform(epio_rmdir(&c->op, c->vfs, NULL, 0)))                                           \
+    X(epio_perform(epio_list(&c->op, NULL, &c->op, 1, 0)))                                         \
+    X(epio_perform(epio_link_file(&c->op, c->vfs, "x", NULL, 0)))                                  \
+    X(epio_perform(epio_symlink(&c->op, c->vfs, NULL, "x", 0)))                                    \
+    X(epio_perform(epio_symlink(&c->op, c->vfs, "x", NULL, 0)))                                    \
+    X(epio_perform(epio_read_link(&c->op, c->vfs, NULL, &c->byte, 1)))                             \
+    X(epio_perform(epio_exchange(&c->op, c->vfs, "x", NULL, 0)))                                   \
     X(epio_perform(epio_sleep(&c->op, NULL, 0)))                                                   \
     X(epio_perform(epio_current_time(&c->op, NULL)))                                               \
     X(epio_perform(epio_randomness(&c->op, NULL, &c->byte, 1)))                                    \
@@ -1402,6 +1464,7 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X((epio_loop_return_buffer(c->loop, NULL), 0))                                                 \
     X((epio_lock_node_destroy(NULL), 0))                                                           \
     X((epio_lock_holder_destroy(NULL), 0))                                                         \
+    X((epio_entry_next(NULL, 0, NULL), 0))                                                         \
     X((epio_vfs_destroy(NULL), 0))                                                                 \
     X((epio_loop_destroy(NULL), 0))                                                                \
     X((epio_semaphore_destroy(NULL), 0))                                                           \

@@ -220,6 +220,7 @@ EPIO_VERB epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags);
 #define EPIO_OPEN_SYNC_DIR 0x0100u  /* a name that CREATE made is durable at completion */
 #define EPIO_OPEN_TEMPORARY 0x0200u /* see epio_open */
 #define EPIO_OPEN_DIRECTORY 0x0400u /* a directory, with READ: see epio/directory.h */
+#define EPIO_OPEN_BENEATH 0x0800u   /* the path leads to nothing outside: see there */
 
 /* The permissions of a file that is created (POSIX mode bits, less the umask), to be or-ed to the
  * flags: EPIO_OPEN_PERMISSIONS(0600). Without it: 0666, for TEMPORARY always 0600. On Windows only

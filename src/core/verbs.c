@@ -7,8 +7,10 @@
 #define OPEN_FLAGS                                                                                 \
     (EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE |                   \
      EPIO_OPEN_TRUNCATE | EPIO_OPEN_DELETE_ON_CLOSE | EPIO_OPEN_DIRECT | EPIO_OPEN_NOFOLLOW |      \
-     EPIO_OPEN_SYNC_DIR | EPIO_OPEN_TEMPORARY | EPIO_OPEN_DIRECTORY | EPIO_OPEN_PERMISSIONS(0777))
-#define DIRECTORY_FLAGS (EPIO_OPEN_READ | EPIO_OPEN_NOFOLLOW | EPIO_OPEN_DIRECTORY)
+     EPIO_OPEN_SYNC_DIR | EPIO_OPEN_TEMPORARY | EPIO_OPEN_DIRECTORY | EPIO_OPEN_BENEATH |          \
+     EPIO_OPEN_PERMISSIONS(0777))
+#define DIRECTORY_FLAGS                                                                            \
+    (EPIO_OPEN_READ | EPIO_OPEN_NOFOLLOW | EPIO_OPEN_DIRECTORY | EPIO_OPEN_BENEATH)
 
 static void require_bytes(epio_op *op)
 {
@@ -49,6 +51,10 @@ epio_op *epio_open(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags)
     epio__verb_require(op, reads_or_writes, EPIO__REASON_NO_DIRECTION);
     epio__verb_require(op, (flags & EPIO_OPEN_DIRECTORY) == 0 || (flags & ~DIRECTORY_FLAGS) == 0,
                        EPIO__REASON_DIRECTORY_FLAGS);
+    epio__verb_require(op,
+                       (flags & (EPIO_OPEN_BENEATH | EPIO_OPEN_DIRECTORY)) != EPIO_OPEN_BENEATH ||
+                           op->arguments.path.directory != NULL,
+                       EPIO__REASON_BENEATH_NOTHING);
     return op;
 }
 

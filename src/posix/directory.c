@@ -1,6 +1,6 @@
 /* Directories: making, removing and listing them. */
 #include "posix/durable.h"
-#include "posix/posix.h"
+#include "posix/place.h"
 
 #include <limits.h>
 #include <string.h>
@@ -21,16 +21,31 @@ static mode_t mode_of(uint32_t flags)
     return (mode_t)((given & 01000u) != 0 ? given & 0777u : 0777u);
 }
 
-static bool is_directory(int at, const char *path)
+static bool is_directory(const epio_op *op, const char *path)
 {
     struct stat status;
-    return fstatat(at, path, &status, 0) == 0 && S_ISDIR(status.st_mode);
+    epio__place place;
+    if (epio__place_begin(&place, op, path, true) != 0) {
+        return false;
+    }
+    bool is = fstatat(place.at, place.path, &status, 0) == 0 && S_ISDIR(status.st_mode);
+    epio__place_end(&place);
+    return is;
 }
 
-static int make(int at, const char *path, mode_t mode, bool lasting, epio_op *op, int64_t *result)
+/* 0, or -1 and errno; then *result is the op's if it was made, but not durably. */
+static int make(epio_op *op, const char *path, mode_t mode, int64_t *result)
 {
+    bool lasting = (op->flags & EPIO_MKDIR_SYNC_DIR) != 0;
     epio__durable durable = {.descriptor = -1};
-    if ((lasting && epio__durable_begin(&durable, at, path) != 0) || mkdirat(at, path, mode) != 0) {
+    epio__place place;
+    if (epio__place_begin(&place, op, path, false) != 0) {
+        return -1;
+    }
+    bool made = (!lasting || epio__durable_begin(&durable, place.at, place.path) == 0) &&
+                mkdirat(place.at, place.path, mode) == 0;
+    epio__place_end(&place);
+    if (!made) {
         epio__durable_drop(&durable);
         return -1;
     }
@@ -57,17 +72,16 @@ static size_t parent_len(const char *path, size_t len)
  * that another program has just removed is made again. */
 static int make_all(epio_op *op, char *path, size_t len, mode_t mode, int64_t *result)
 {
-    bool lasting = (op->flags & EPIO_MKDIR_SYNC_DIR) != 0;
     char after = path[len];
     path[len] = '\0';
-    int outcome = make(epio__at(op), path, mode, lasting, op, result);
+    int outcome = make(op, path, mode, result);
     size_t above = outcome != 0 && errno == ENOENT ? parent_len(path, len) : 0;
     if (above != 0) {
         outcome = make_all(op, path, above, 0777, result);
-        outcome = outcome == 0 && *result == 0 ? make(epio__at(op), path, mode, lasting, op, result)
+        outcome = outcome == 0 && *result == 0 ? make(op, path, mode, result)
                                                : outcome;
     }
-    if (outcome != 0 && errno == EEXIST && is_directory(epio__at(op), path)) {
+    if (outcome != 0 && errno == EEXIST && is_directory(op, path)) {
         outcome = 0;
     }
     path[len] = after;
@@ -89,27 +103,31 @@ int64_t epio__os_mkdir(epio_op *op)
         memcpy(all, path, len + 1);
         outcome = make_all(op, all, len, mode_of(op->flags), &result);
     } else {
-        outcome = make(epio__at(op), path, mode_of(op->flags),
-                       (op->flags & EPIO_MKDIR_SYNC_DIR) != 0, op, &result);
+        outcome = make(op, path, mode_of(op->flags), &result);
     }
     return outcome == 0 ? result : epio__op_fail(op);
 }
 
-int64_t epio__os_rmdir(epio_op *op)
+static int64_t remove_directory(epio_op *op, int at, const char *path, void *with)
 {
-    const char *path = op->arguments.path.path;
-    int at = epio__at(op);
-    epio__durable durable = {.descriptor = -1};
+    epio__durable *durable = with;
     bool lasting = (op->flags & EPIO_RMDIR_SYNC_DIR) != 0;
-    if ((lasting && epio__durable_begin(&durable, at, path) != 0) ||
+    if ((lasting && epio__durable_begin(durable, at, path) != 0) ||
         unlinkat(at, path, AT_REMOVEDIR) != 0) {
-        epio__durable_drop(&durable);
+        epio__durable_drop(durable);
         if (errno == EEXIST) { /* POSIX allows it for a directory that is not empty */
             errno = ENOTEMPTY;
         }
-        return epio__op_fail(op);
+        return -1;
     }
-    return lasting ? epio__durable_finish(&durable, op) : 0;
+    return 0;
+}
+
+int64_t epio__os_rmdir(epio_op *op)
+{
+    epio__durable durable = {.descriptor = -1};
+    int64_t result = epio__op_on_place(op, false, remove_directory, &durable);
+    return result == 0 && durable.descriptor >= 0 ? epio__durable_finish(&durable, op) : result;
 }
 
 /* ---- Listing ---- */

@@ -1,6 +1,6 @@
 /* What the system knows of a file beside its bytes: stat, and setting times, permissions and owner,
  * of a path or of an open file. */
-#include "posix/posix.h"
+#include "posix/place.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -97,12 +97,17 @@ static void describe(const struct stat *status, epio_info *info)
 #endif
 }
 
-static int ask_stat(const epio_op *op, epio_info *info)
+static bool stat_follows(const epio_op *op)
+{
+    return (op->flags & EPIO_STAT_NOFOLLOW) == 0;
+}
+
+/* `path` "": of `at` itself. */
+static int ask_stat(const epio_op *op, int at, const char *path, epio_info *info)
 {
     struct stat status;
-    int follow = (op->flags & EPIO_STAT_NOFOLLOW) != 0 ? AT_SYMLINK_NOFOLLOW : 0;
-    int outcome = has_path(op) ? fstatat(epio__at(op), op->arguments.path.path, &status, follow)
-                               : fstat(descriptor_of(op), &status);
+    int follow = stat_follows(op) ? 0 : AT_SYMLINK_NOFOLLOW;
+    int outcome = path[0] != '\0' ? fstatat(at, path, &status, follow) : fstat(at, &status);
     if (outcome == 0) {
         describe(&status, info);
     }
@@ -130,16 +135,14 @@ static uint32_t known_of(uint32_t mask)
     return known;
 }
 
-static int ask(const epio_op *op, epio_info *info)
+static int ask(const epio_op *op, int at, const char *path, epio_info *info)
 {
     struct statx status;
-    int flags = (op->flags & EPIO_STAT_NOFOLLOW) != 0 ? AT_SYMLINK_NOFOLLOW : 0;
-    int at = has_path(op) ? epio__at(op) : descriptor_of(op);
-    const char *path = has_path(op) ? op->arguments.path.path : "";
-    flags |= has_path(op) ? 0 : AT_EMPTY_PATH;
+    int flags = stat_follows(op) ? 0 : AT_SYMLINK_NOFOLLOW;
+    flags |= path[0] != '\0' ? 0 : AT_EMPTY_PATH;
     if (statx(at, path, flags, STATX_BASIC_STATS | STATX_BTIME, &status) != 0) {
         /* An old kernel, or a filter of system calls. */
-        return errno == ENOSYS || errno == EPERM ? ask_stat(op, info) : -1;
+        return errno == ENOSYS || errno == EPERM ? ask_stat(op, at, path, info) : -1;
     }
     info->known = known_of(status.stx_mask);
     info->type = type_of(status.stx_mode);
@@ -163,16 +166,22 @@ static int ask(const epio_op *op, epio_info *info)
 
 #else
 
-static int ask(const epio_op *op, epio_info *info)
+static int ask(const epio_op *op, int at, const char *path, epio_info *info)
 {
-    return ask_stat(op, info);
+    return ask_stat(op, at, path, info);
 }
 
 #endif
 
+static int64_t stat_path(epio_op *op, int at, const char *path, void *with)
+{
+    return ask(op, at, path, with);
+}
+
 int64_t epio__os_stat(epio_op *op, epio_info *info)
 {
-    return end_with(op, ask(op, info));
+    return has_path(op) ? epio__op_on_place(op, stat_follows(op), stat_path, info)
+                        : end_with(op, ask(op, descriptor_of(op), "", info));
 }
 
 /* ---- Times ---- */
@@ -193,9 +202,19 @@ static struct timespec time_to_set(int64_t time)
     return spec;
 }
 
+static bool set_follows(const epio_op *op)
+{
+    return (op->flags & EPIO_SET_NOFOLLOW) == 0;
+}
+
 static int follow_flag(const epio_op *op)
 {
-    return (op->flags & EPIO_SET_NOFOLLOW) != 0 ? AT_SYMLINK_NOFOLLOW : 0;
+    return set_follows(op) ? 0 : AT_SYMLINK_NOFOLLOW;
+}
+
+static int64_t set_times_of_path(epio_op *op, int at, const char *path, void *with)
+{
+    return utimensat(at, path, with, follow_flag(op));
 }
 
 int64_t epio__os_set_times(epio_op *op, const epio_times *times)
@@ -203,28 +222,44 @@ int64_t epio__os_set_times(epio_op *op, const epio_times *times)
     if (times->born != EPIO_TIME_KEEP) {
         return EPIO_ENOTSUP;
     }
-    const struct timespec both[2] = {time_to_set(times->accessed), time_to_set(times->modified)};
-    return end_with(
-        op, has_path(op) ? utimensat(epio__at(op), op->arguments.path.path, both, follow_flag(op))
-                         : futimens(descriptor_of(op), both));
+    struct timespec both[2] = {time_to_set(times->accessed), time_to_set(times->modified)};
+    return has_path(op) ? epio__op_on_place(op, set_follows(op), set_times_of_path, both)
+                        : end_with(op, futimens(descriptor_of(op), both));
 }
 
 /* ---- Permissions and owner ---- */
 
+static int64_t set_mode_of_path(epio_op *op, int at, const char *path, void *with)
+{
+    (void)with;
+    return fchmodat(at, path, (mode_t)op->arguments.path.len, follow_flag(op));
+}
+
 int64_t epio__os_set_mode(epio_op *op)
 {
-    mode_t mode = (mode_t)op->arguments.path.len;
-    return end_with(op, has_path(op)
-                            ? fchmodat(epio__at(op), op->arguments.path.path, mode, follow_flag(op))
-                            : fchmod(descriptor_of(op), mode));
+    return has_path(op) ? epio__op_on_place(op, set_follows(op), set_mode_of_path, NULL)
+                        : end_with(op, fchmod(descriptor_of(op), (mode_t)op->arguments.path.len));
 }
 
 /* All bits set means the same to the system: it stays. */
+static uid_t user_of(const epio_op *op)
+{
+    return (uid_t)(op->arguments.path.len >> 32);
+}
+
+static gid_t group_of(const epio_op *op)
+{
+    return (gid_t)(op->arguments.path.len & UINT32_MAX);
+}
+
+static int64_t set_owner_of_path(epio_op *op, int at, const char *path, void *with)
+{
+    (void)with;
+    return fchownat(at, path, user_of(op), group_of(op), follow_flag(op));
+}
+
 int64_t epio__os_set_owner(epio_op *op)
 {
-    uid_t user = (uid_t)(op->arguments.path.len >> 32);
-    gid_t group = (gid_t)(op->arguments.path.len & UINT32_MAX);
-    return end_with(op, has_path(op) ? fchownat(epio__at(op), op->arguments.path.path, user, group,
-                                                follow_flag(op))
-                                     : fchown(descriptor_of(op), user, group));
+    return has_path(op) ? epio__op_on_place(op, set_follows(op), set_owner_of_path, NULL)
+                        : end_with(op, fchown(descriptor_of(op), user_of(op), group_of(op)));
 }

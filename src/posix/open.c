@@ -2,7 +2,7 @@
 #include "atomics.h"
 #include "posix/descriptor.h"
 #include "posix/open_path.h"
-#include "posix/posix.h"
+#include "posix/place.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -140,6 +140,7 @@ static int fill_file(epio__os_file *file, int descriptor, uint32_t flags)
             errno = EISDIR;
             return -1;
         }
+        file->confines = (flags & EPIO_OPEN_BENEATH) != 0;
         return fill_directory(file, descriptor);
     }
     epio__range_locks_decide(descriptor); /* close depends on it */
@@ -283,7 +284,9 @@ static int64_t open_file(epio_op *op, epio__os_file *file)
     if (descriptor < 0) {
         return fail_to_open(op);
     }
-    bool whole = fill_file(file, descriptor, op->flags) == 0 && finish_file(op, file) == 0;
+    /* A directory beneath one that confines does so, too. */
+    uint32_t flags = op->flags | (epio__op_is_confined(op) ? EPIO_OPEN_BENEATH : 0u);
+    bool whole = fill_file(file, descriptor, flags) == 0 && finish_file(op, file) == 0;
     int64_t result = whole ? epio__opening_finish(&opening, op) : epio__op_fail(op);
     if (result != 0) {
         epio__opening_undo(&opening, file);

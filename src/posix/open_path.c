@@ -4,7 +4,7 @@
 #include "posix/open_path.h"
 
 #include "posix/descriptor.h"
-#include "posix/posix.h"
+#include "posix/place.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -268,13 +268,45 @@ static int open_temporary(int at, const char *path, uint32_t flags)
 
 /* ---- One open ---- */
 
+/* By one step, so that nothing can be exchanged between two: it is not known whether the open made
+ * the file, and what it made stays if it fails after all. */
+static int open_confined(epio__opening *opening, const epio_op *op)
+{
+    epio__place place;
+    if ((op->flags & (EPIO_OPEN_TEMPORARY | EPIO_OPEN_DELETE_ON_CLOSE)) != 0) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    if ((op->flags & (EPIO_OPEN_SYNC_DIR | EPIO_OPEN_CREATE)) ==
+        (EPIO_OPEN_SYNC_DIR | EPIO_OPEN_CREATE)) {
+        if (epio__place_begin(&place, op, opening->path, false) != 0) {
+            return -1;
+        }
+        int begun = epio__durable_begin(&opening->durable, place.at, place.path);
+        epio__place_end(&place);
+        if (begun != 0) {
+            return -1;
+        }
+    }
+    int descriptor = epio__open_beneath(opening->at, opening->path, flags_for_open(op->flags),
+                                        permissions_of(op->flags));
+    if (descriptor < 0) {
+        epio__durable_drop(&opening->durable);
+    }
+    return descriptor;
+}
+
 int epio__opening_begin(epio__opening *opening, const epio_op *op)
 {
     opening->at = epio__at(op);
+    opening->confined = epio__op_is_confined(op) || (op->flags & EPIO_OPEN_BENEATH) != 0;
     opening->path = op->arguments.path.path;
     opening->flags = op->flags;
     opening->made = false;
     opening->durable.descriptor = -1;
+    if (opening->confined) {
+        return open_confined(opening, op);
+    }
     if ((op->flags & EPIO_OPEN_TEMPORARY) != 0) {
         return open_temporary(opening->path != NULL ? opening->at : AT_FDCWD, opening->path,
                               op->flags);

@@ -10,6 +10,7 @@ typedef struct epio__opening {
     int at;           /* where the path begins if it is relative */
     const char *path; /* the op's, or the target of the link there */
     uint32_t flags;
+    bool confined;         /* the path must stay beneath `at` */
     bool made;             /* the file was missing, and this open created it */
     epio__durable durable; /* for what it creates */
     char link_target[PATH_MAX];

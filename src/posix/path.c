@@ -1,6 +1,6 @@
 /* Operations on paths alone: delete, rename, access, full_pathname. */
 #include "posix/durable.h"
-#include "posix/posix.h"
+#include "posix/place.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -65,102 +65,104 @@ static int remove_name(int at, const char *path)
     return -1;
 }
 
+static int64_t delete_name(epio_op *op, int at, const char *path, void *with)
+{
+    epio__durable *durable = with;
+    bool lasting = (op->flags & EPIO_DELETE_SYNC_DIR) != 0;
+    if ((lasting && epio__durable_begin(durable, at, path) != 0) || remove_name(at, path) != 0) {
+        epio__durable_drop(durable);
+        return -1;
+    }
+    return 0;
+}
+
 int64_t epio__os_delete(epio_op *op)
 {
-    const char *path = op->arguments.path.path;
-    int at = epio__at(op);
     epio__durable durable = {.descriptor = -1};
-    bool lasting = (op->flags & EPIO_DELETE_SYNC_DIR) != 0;
-    if ((lasting && epio__durable_begin(&durable, at, path) != 0) || remove_name(at, path) != 0) {
-        epio__durable_drop(&durable);
-        return epio__op_fail(op);
-    }
-    return lasting ? epio__durable_finish(&durable, op) : 0;
+    int64_t result = epio__op_on_place(op, false, delete_name, &durable);
+    return result == 0 && durable.descriptor >= 0 ? epio__durable_finish(&durable, op) : result;
 }
 
 /* Renames a file, which can have two names, without replacing: link(2) fails if the new name
  * exists. */
-static int link_and_unlink(int at, const char *from, const char *to)
+static int link_and_unlink(const epio__place *from, const epio__place *to)
 {
-    if (linkat(at, from, at, to, 0) != 0) {
+    if (linkat(from->at, from->path, to->at, to->path, 0) != 0) {
         return -1;
     }
-    if (unlinkat(at, from, 0) == 0) {
+    if (unlinkat(from->at, from->path, 0) == 0) {
         return 0;
     }
     int error = errno;
-    (void)unlinkat(at, to, 0);
+    (void)unlinkat(to->at, to->path, 0);
     errno = error;
     return -1;
 }
 
 /* Renames a directory without replacing: mkdir(2) fails if the new name exists, and rename(2)
  * replaces the empty directory. */
-static int make_and_replace(int at, const char *from, const char *to)
+static int make_and_replace(const epio__place *from, const epio__place *to)
 {
-    if (mkdirat(at, to, 0700) != 0) {
+    if (mkdirat(to->at, to->path, 0700) != 0) {
         return -1;
     }
-    if (renameat(at, from, at, to) == 0) {
+    if (renameat(from->at, from->path, to->at, to->path) == 0) {
         return 0;
     }
     int error = errno == ENOTEMPTY ? EEXIST : errno;
-    (void)unlinkat(at, to, AT_REMOVEDIR);
+    (void)unlinkat(to->at, to->path, AT_REMOVEDIR);
     errno = error;
     return -1;
 }
 
 /* Used where the system has no call that does not replace, or where its error may also mean that
  * the names are wrong, as for a directory that is to move into itself. */
-static int rename_in_two_steps(int at, const char *from, const char *to)
+static int rename_in_two_steps(const epio__place *from, const epio__place *to)
 {
     struct stat status;
-    if (fstatat(at, from, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (fstatat(from->at, from->path, &status, AT_SYMLINK_NOFOLLOW) != 0) {
         return -1;
     }
-    return S_ISDIR(status.st_mode) ? make_and_replace(at, from, to) : link_and_unlink(at, from, to);
+    return S_ISDIR(status.st_mode) ? make_and_replace(from, to) : link_and_unlink(from, to);
 }
 
-static int rename_without_replacing(int at, const char *from, const char *to)
+static int rename_without_replacing(const epio__place *from, const epio__place *to)
 {
 #if defined(SYS_renameat2)
     /* musl has neither the name nor the call. */
     const unsigned no_replace = 1;
-    if (syscall(SYS_renameat2, at, from, at, to, no_replace) == 0) {
+    if (syscall(SYS_renameat2, from->at, from->path, to->at, to->path, no_replace) == 0) {
         return 0;
     }
     if (errno != EINVAL && errno != ENOSYS) {
         return -1;
     }
 #elif defined(RENAME_EXCL)
-    if (renameatx_np(at, from, at, to, RENAME_EXCL) == 0) {
+    if (renameatx_np(from->at, from->path, to->at, to->path, RENAME_EXCL) == 0) {
         return 0;
     }
     if (errno != ENOTSUP) {
         return -1;
     }
 #endif
-    return rename_in_two_steps(at, from, to);
+    return rename_in_two_steps(from, to);
 }
 
-static int rename_name(const epio_op *op)
+static int rename_name(const epio_op *op, const epio__place *from, const epio__place *to)
 {
-    const char *from = op->arguments.path.path;
-    const char *to = op->arguments.path.to;
-    int at = epio__at(op);
-    return (op->flags & EPIO_RENAME_NO_REPLACE) != 0 ? rename_without_replacing(at, from, to)
-                                                     : renameat(at, from, at, to);
+    return (op->flags & EPIO_RENAME_NO_REPLACE) != 0
+               ? rename_without_replacing(from, to)
+               : renameat(from->at, from->path, to->at, to->path);
 }
 
 /* Flushes the new directory first, then the old: at no moment is the file durably absent from
  * both. */
-static int64_t rename_durably(epio_op *op)
+static int64_t rename_durably(epio_op *op, const epio__place *at, const epio__place *to_at)
 {
-    int at = epio__at(op);
     epio__durable to = {.descriptor = -1};
     epio__durable from = {.descriptor = -1};
-    if (epio__durable_begin(&to, at, op->arguments.path.to) != 0 ||
-        epio__durable_begin(&from, at, op->arguments.path.path) != 0 || rename_name(op) != 0) {
+    if (epio__durable_begin(&to, to_at->at, to_at->path) != 0 ||
+        epio__durable_begin(&from, at->at, at->path) != 0 || rename_name(op, at, to_at) != 0) {
         epio__durable_drop(&from);
         epio__durable_drop(&to);
         return epio__op_fail(op);
@@ -175,35 +177,54 @@ static int64_t rename_durably(epio_op *op)
 
 int64_t epio__os_rename(epio_op *op)
 {
-    if ((op->flags & EPIO_RENAME_SYNC_DIR) != 0) {
-        return rename_durably(op);
+    epio__place from;
+    epio__place to;
+    int64_t result;
+    if (epio__place_begin(&from, op, op->arguments.path.path, false) != 0) {
+        return epio__op_fail(op);
     }
-    return rename_name(op) == 0 ? 0 : epio__op_fail(op);
+    if (epio__place_begin(&to, op, op->arguments.path.to, false) != 0) {
+        result = epio__op_fail(op);
+    } else {
+        if ((op->flags & EPIO_RENAME_SYNC_DIR) != 0) {
+            result = rename_durably(op, &from, &to);
+        } else {
+            result = rename_name(op, &from, &to) == 0 ? 0 : epio__op_fail(op);
+        }
+        epio__place_end(&to);
+    }
+    epio__place_end(&from);
+    return result;
 }
 
 /* ---- Access ---- */
 
-int64_t epio__os_access(epio_op *op)
+static int64_t is_accessible(epio_op *op, int at, const char *path, void *with)
 {
     int mode = F_OK;
+    (void)with;
     if (op->flags == EPIO_ACCESS_READ) {
         mode = R_OK;
     } else if (op->flags == EPIO_ACCESS_READWRITE) {
         mode = R_OK | W_OK;
     }
-    if (faccessat(epio__at(op), op->arguments.path.path, mode, AT_EACCESS) == 0) {
-        return 1;
-    }
-    switch (errno) {
+    return faccessat(at, path, mode, AT_EACCESS) == 0 ? 1 : -1;
+}
+
+int64_t epio__os_access(epio_op *op)
+{
+    int64_t result = epio__op_on_place(op, true, is_accessible, NULL);
+    switch (result < 0 ? op->os_error : 0) {
     case ENOENT:
     case ENOTDIR:
     case EACCES:
     case EPERM:
     case EROFS:
     case ETXTBSY:
+        op->os_error = 0;
         return 0;
     default:
-        return epio__op_fail(op);
+        return result;
     }
 }
 
@@ -314,10 +335,36 @@ int epio__resolve_path(int at, const char *path, char *resolved)
     return resolve_from_here(whole, resolved);
 }
 
+/* Beneath a directory that confines: what is there, or the name in its directory. */
+static int resolve_confined(const epio_op *op, char *resolved)
+{
+    epio__place place;
+    char directory[PATH_MAX];
+    const char *path = op->arguments.path.path;
+    if (epio__place_begin(&place, op, path, true) == 0) {
+        int outcome = place.opened >= 0 ? path_of_directory(place.opened, resolved) : -1;
+        epio__place_end(&place);
+        return outcome;
+    }
+    if (errno != ENOENT || epio__place_begin(&place, op, path, false) != 0) {
+        return -1;
+    }
+    struct stat status;
+    bool link = fstatat(place.at, place.path, &status, AT_SYMLINK_NOFOLLOW) == 0;
+    bool joined = !link && path_of_directory(place.at, directory) == 0 &&
+                  join(resolved, PATH_MAX, directory, place.path);
+    errno = link ? ENOENT : errno; /* one that dangles */
+    epio__place_end(&place);
+    return joined ? 0 : -1;
+}
+
 int64_t epio__os_full_pathname(epio_op *op)
 {
     char resolved[PATH_MAX];
-    if (epio__resolve_path(epio__at(op), op->arguments.path.path, resolved) != 0) {
+    int outcome = epio__op_is_confined(op)
+                      ? resolve_confined(op, resolved)
+                      : epio__resolve_path(epio__at(op), op->arguments.path.path, resolved);
+    if (outcome != 0) {
         return epio__op_fail(op);
     }
     size_t len = strlen(resolved);

@@ -1,16 +1,11 @@
 /* Extended attributes, of a path or of an open file: xattr(7) on Linux; nothing elsewhere. */
-#include "posix/posix.h"
+#include "posix/place.h"
 
 #if defined(__linux__)
 
 #include <limits.h>
 #include <stdio.h>
 #include <sys/xattr.h>
-
-static bool has_path(const epio_op *op)
-{
-    return epio__op_is(op, EPIO__KIND_ON_PATH);
-}
 
 static bool follows(const epio_op *op)
 {
@@ -22,94 +17,88 @@ static int descriptor_of(const epio_op *op)
     return (int)epio__os_file_of(op)->handle;
 }
 
-/* The op's path, which the calls take from the process's directory alone. `room` has PATH_MAX. NULL
- * and errno: it is too long. */
-static const char *path_of(const epio_op *op, char *room)
+/* The system's call for the op: of a path, or without one of the op's file. */
+static int64_t call(const epio_op *op, const char *path)
 {
-    const char *path = op->arguments.path.path;
-    if (epio__at(op) == AT_FDCWD || path[0] == '/') {
+    const char *name = op->arguments.path.to;
+    void *buffer = op->arguments.path.buffer;
+    size_t len = (size_t)op->arguments.path.len;
+    int how = (op->flags & EPIO_XATTR_CREATE) != 0 ? XATTR_CREATE : 0;
+    how |= (op->flags & EPIO_XATTR_REPLACE) != 0 ? XATTR_REPLACE : 0;
+    switch (op->kind) {
+    case EPIO_KIND_GET_XATTR:
+        return follows(op) ? getxattr(path, name, buffer, len) : lgetxattr(path, name, buffer, len);
+    case EPIO_KIND_SET_XATTR:
+        return follows(op) ? setxattr(path, name, buffer, len, how)
+                           : lsetxattr(path, name, buffer, len, how);
+    case EPIO_KIND_LIST_XATTRS:
+        return follows(op) ? listxattr(path, buffer, len) : llistxattr(path, buffer, len);
+    case EPIO_KIND_REMOVE_XATTR:
+        return follows(op) ? removexattr(path, name) : lremovexattr(path, name);
+    case EPIO_KIND_FILE_GET_XATTR:
+        return fgetxattr(descriptor_of(op), name, buffer, len);
+    case EPIO_KIND_FILE_SET_XATTR:
+        return fsetxattr(descriptor_of(op), name, buffer, len, how);
+    case EPIO_KIND_FILE_LIST_XATTRS:
+        return flistxattr(descriptor_of(op), buffer, len);
+    default:
+        return fremovexattr(descriptor_of(op), name);
+    }
+}
+
+/* The calls take a path from the process's directory alone. `room` has PATH_MAX. NULL and errno: it
+ * is too long. */
+static const char *from_here(int at, const char *path, char *room)
+{
+    if (at == AT_FDCWD || path[0] == '/') {
         return path;
     }
-    if (snprintf(room, PATH_MAX, "/proc/self/fd/%d/%s", epio__at(op), path) >= PATH_MAX) {
+    if (snprintf(room, PATH_MAX, "/proc/self/fd/%d/%s", at, path) >= PATH_MAX) {
         errno = ENAMETOOLONG;
         return NULL;
     }
     return room;
 }
 
-/* An attribute that is missing has an error of its own on Linux. */
-static int64_t end_with(epio_op *op, ssize_t outcome)
+static int64_t call_on_path(epio_op *op, int at, const char *path, void *with)
 {
-    if (outcome < 0 && errno == ENODATA) {
-        op->os_error = errno;
-        return EPIO_ENOENT;
+    char room[PATH_MAX];
+    const char *whole = from_here(at, path, room);
+    (void)with;
+    return whole != NULL ? call(op, whole) : -1;
+}
+
+/* An attribute that is missing has an error of its own on Linux. */
+static int64_t carry_out(epio_op *op)
+{
+    int64_t result = 0;
+    if (epio__op_is(op, EPIO__KIND_ON_PATH)) {
+        result = epio__op_on_place(op, follows(op), call_on_path, NULL);
+    } else {
+        result = call(op, NULL);
+        result = result >= 0 ? result : epio__op_fail(op);
     }
-    return outcome >= 0 ? outcome : epio__op_fail(op);
+    return result < 0 && op->os_error == ENODATA ? EPIO_ENOENT : result;
 }
 
 int64_t epio__os_get_xattr(epio_op *op)
 {
-    char room[PATH_MAX];
-    const char *name = op->arguments.path.to;
-    void *buffer = op->arguments.path.buffer;
-    size_t len = (size_t)op->arguments.path.len;
-    if (!has_path(op)) {
-        return end_with(op, fgetxattr(descriptor_of(op), name, buffer, len));
-    }
-    const char *path = path_of(op, room);
-    if (path == NULL) {
-        return epio__op_fail(op);
-    }
-    return end_with(op, follows(op) ? getxattr(path, name, buffer, len)
-                                    : lgetxattr(path, name, buffer, len));
+    return carry_out(op);
 }
 
 int64_t epio__os_set_xattr(epio_op *op)
 {
-    char room[PATH_MAX];
-    const char *name = op->arguments.path.to;
-    const void *value = op->arguments.path.buffer;
-    size_t len = (size_t)op->arguments.path.len;
-    int how = (op->flags & EPIO_XATTR_CREATE) != 0 ? XATTR_CREATE : 0;
-    how |= (op->flags & EPIO_XATTR_REPLACE) != 0 ? XATTR_REPLACE : 0;
-    if (!has_path(op)) {
-        return end_with(op, fsetxattr(descriptor_of(op), name, value, len, how));
-    }
-    const char *path = path_of(op, room);
-    if (path == NULL) {
-        return epio__op_fail(op);
-    }
-    return end_with(op, follows(op) ? setxattr(path, name, value, len, how)
-                                    : lsetxattr(path, name, value, len, how));
+    return carry_out(op);
 }
 
 int64_t epio__os_list_xattrs(epio_op *op)
 {
-    char room[PATH_MAX];
-    char *buffer = op->arguments.path.buffer;
-    size_t len = (size_t)op->arguments.path.len;
-    if (!has_path(op)) {
-        return end_with(op, flistxattr(descriptor_of(op), buffer, len));
-    }
-    const char *path = path_of(op, room);
-    if (path == NULL) {
-        return epio__op_fail(op);
-    }
-    return end_with(op, follows(op) ? listxattr(path, buffer, len) : llistxattr(path, buffer, len));
+    return carry_out(op);
 }
 
 int64_t epio__os_remove_xattr(epio_op *op)
 {
-    char room[PATH_MAX];
-    const char *name = op->arguments.path.to;
-    if (!has_path(op)) {
-        return end_with(op, fremovexattr(descriptor_of(op), name));
-    }
-    const char *path = path_of(op, room);
-    if (path == NULL) {
-        return epio__op_fail(op);
-    }
-    return end_with(op, follows(op) ? removexattr(path, name) : lremovexattr(path, name));
+    return carry_out(op);
 }
 
 #else
