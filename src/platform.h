@@ -168,9 +168,13 @@ int64_t epio__os_stat(epio_op *op, epio_info *info);
 int64_t epio__os_set_times(epio_op *op, const epio_times *times);
 int64_t epio__os_set_mode(epio_op *op);
 int64_t epio__os_set_owner(epio_op *op);
+/* `info` is all zero at first. */
+int64_t epio__os_file_system_info(epio_op *op, epio_file_system *info);
 int64_t epio__os_mkdir(epio_op *op);
 int64_t epio__os_rmdir(epio_op *op);
 int64_t epio__os_list(epio_op *op);
+int64_t epio__os_name_temporary(epio_op *op);
+int64_t epio__os_temporary_directory(epio_op *op);
 int64_t epio__os_link_file(epio_op *op);
 int64_t epio__os_symlink(epio_op *op);
 int64_t epio__os_read_link(epio_op *op);

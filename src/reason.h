@@ -50,8 +50,10 @@
     X(NOT_DIRECTORY, EPIO_EBADF, "the file is not a directory")                                    \
     X(DIRECTORY_FLAGS, EPIO_EINVAL, "DIRECTORY goes with READ, NOFOLLOW and BENEATH alone")        \
     X(BENEATH_NOTHING, EPIO_EINVAL, "BENEATH needs the VFS of a directory, or DIRECTORY")          \
+    X(EXACT_ALONE, EPIO_EINVAL, "EXACT needs CREATE and EPIO_OPEN_PERMISSIONS")                    \
+    X(HAS_NAME, EPIO_EINVAL, "the file has a name")                                                \
     X(UNALIGNED_LIST, EPIO_EINVAL, "the buffer of a list must be aligned as a uint64_t")           \
-    X(INFO_IS_NULL, EPIO_EINVAL, "the epio_info is NULL")                                          \
+    X(INFO_IS_NULL, EPIO_EINVAL, "the struct for the result is NULL")                              \
     X(TIMES_ARE_NULL, EPIO_EINVAL, "the epio_times are NULL")                                      \
     X(STRUCT_SIZE, EPIO_EINVAL, "the struct does not begin with its size")                         \
     X(TARGET_IS_NULL, EPIO_EINVAL, "the target is NULL")                                           \

@@ -28,6 +28,7 @@ typedef struct misuse_fixture {
     epio_loop_stats statistics;
     epio_info info;
     epio_times times;
+    epio_file_system file_system;
     epio_trace_counts counts;
     epio_bench_result result;
 } misuse_fixture;
@@ -51,6 +52,7 @@ static void misuse_fixture_setup(misuse_fixture *c)
     c->statistics.size = sizeof c->statistics;
     c->info.size = sizeof c->info;
     c->times.size = sizeof c->times;
+    c->file_system.size = sizeof c->file_system;
 }
 
 static const misuse *find_misuse(const char *name);
@@ -1300,6 +1302,11 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(mkdir, "epio_mkdir", epio_mkdir(NULL, c->vfs, "x", 0))                                       \
     X(rmdir, "epio_rmdir", epio_rmdir(NULL, c->vfs, "x", 0))                                       \
     X(list, "epio_list", epio_list(NULL, c->file, &c->op, 1, 0))                                   \
+    X(file_system, "epio_file_system_info",                                                        \
+      epio_file_system_info(NULL, c->vfs, "x", &c->file_system))                                   \
+    X(name_temporary, "epio_name_temporary", epio_name_temporary(NULL, c->file, "x", 0))           \
+    X(temporary, "epio_temporary_directory",                                                       \
+      epio_temporary_directory(NULL, c->vfs, NULL, &c->byte, 1))                                   \
     X(link_file, "epio_link_file", epio_link_file(NULL, c->vfs, "x", "y", 0))                      \
     X(symlink, "epio_symlink", epio_symlink(NULL, c->vfs, "x", "y", 0))                            \
     X(read_link, "epio_read_link", epio_read_link(NULL, c->vfs, "x", &c->byte, 1))                 \
@@ -1411,6 +1418,12 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(epio_perform(epio_file_remove_xattr(&c->op, NULL, "n")))                                     \
     X(epio_perform(epio_mkdir(&c->op, c->vfs, NULL, 0)))                                           \
     X(epio_perform(epio_rmdir(&c->op, c->vfs, NULL, 0)))                                           \
+    X(epio_perform(epio_file_system_info(&c->op, c->vfs, NULL, &c->file_system)))                  \
+    X(epio_perform(epio_file_system_info(&c->op, c->vfs, "x", NULL)))                              \
+    X(epio_perform(epio_name_temporary(&c->op, NULL, "x", 0)))                                     \
+    X(epio_perform(epio_name_temporary(&c->op, c->file, NULL, 0)))                                 \
+    X(epio_perform(epio_temporary_directory(&c->op, NULL, "x", &c->byte, 1)))                      \
+    X(epio_perform(epio_temporary_directory(&c->op, c->vfs, "x", NULL, 1)))                        \
     X(epio_perform(epio_list(&c->op, NULL, &c->op, 1, 0)))                                         \
     X(epio_perform(epio_link_file(&c->op, c->vfs, "x", NULL, 0)))                                  \
     X(epio_perform(epio_symlink(&c->op, c->vfs, NULL, "x", 0)))                                    \

@@ -215,12 +215,18 @@ EPIO_VERB epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags);
 #define EPIO_OPEN_EXCLUSIVE 0x0008u       /* with CREATE: EPIO_EEXIST if it is there */
 #define EPIO_OPEN_TRUNCATE 0x0010u        /* needs WRITE: length 0 */
 #define EPIO_OPEN_DELETE_ON_CLOSE 0x0020u /* the name is removed at close */
-#define EPIO_OPEN_DIRECT 0x0040u    /* bypasses the page cache; the system's alignment rules */
-#define EPIO_OPEN_NOFOLLOW 0x0080u  /* EPIO_ELOOP if the path's last part is a symbolic link */
-#define EPIO_OPEN_SYNC_DIR 0x0100u  /* a name that CREATE made is durable at completion */
-#define EPIO_OPEN_TEMPORARY 0x0200u /* see epio_open */
-#define EPIO_OPEN_DIRECTORY 0x0400u /* a directory, with READ: see epio/directory.h */
-#define EPIO_OPEN_BENEATH 0x0800u   /* the path leads to nothing outside: see there */
+#define EPIO_OPEN_DIRECT 0x0040u     /* bypasses the page cache; the system's alignment rules */
+#define EPIO_OPEN_NOFOLLOW 0x0080u   /* EPIO_ELOOP if the path's last part is a symbolic link */
+#define EPIO_OPEN_SYNC_DIR 0x0100u   /* a name that CREATE made is durable at completion */
+#define EPIO_OPEN_TEMPORARY 0x0200u  /* see epio_open */
+#define EPIO_OPEN_DIRECTORY 0x0400u  /* a directory, with READ: see epio/directory.h */
+#define EPIO_OPEN_SEQUENTIAL 0x1000u /* it will be read from its beginning to its end; a hint */
+#define EPIO_OPEN_RANDOM 0x2000u     /* it will be read here and there; a hint */
+#define EPIO_OPEN_NOATIME                                                                          \
+    0x4000u                       /* reads do not change its time of access; EPIO_EPERM if it is   \
+                                     another user's. Nothing on Windows */
+#define EPIO_OPEN_EXACT 0x8000u   /* the umask does not cut EPIO_OPEN_PERMISSIONS */
+#define EPIO_OPEN_BENEATH 0x0800u /* the path leads to nothing outside: see there */
 
 /* The permissions of a file that is created (POSIX mode bits, less the umask), to be or-ed to the
  * flags: EPIO_OPEN_PERMISSIONS(0600). Without it: 0666, for TEMPORARY always 0600. On Windows only

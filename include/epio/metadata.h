@@ -119,6 +119,39 @@ EPIO_VERB epio_op *epio_set_owner(epio_op *op, struct epio_vfs *vfs, const char 
 EPIO_VERB epio_op *epio_file_set_owner(epio_op *op, struct epio_file *file, uint32_t user,
                                        uint32_t group);
 
+/* ---- File systems ------------------------------------------------------ */
+
+/* Bits of epio_file_system.traits, and of `known`, which says for which of them that is certain. */
+#define EPIO_FS_REMOTE 0x01u /* a server or another program answers, not this machine's disks */
+#define EPIO_FS_MEMORY 0x02u /* gone when the machine is switched off */
+#define EPIO_FS_READ_ONLY 0x04u
+#define EPIO_FS_CASE_SENSITIVE 0x08u /* "a" and "A" are two names */
+#define EPIO_FS_REFLINKS 0x10u       /* a copy can share the bytes on the medium */
+#define EPIO_FS_POWER_SAFE                                                                         \
+    0x20u /* a write that a power failure interrupts spares what is beside                         \
+             it: SQLite's powersafe overwrite */
+
+typedef struct epio_file_system {
+    size_t size; /* sizeof(epio_file_system) */
+
+    uint32_t known;
+    uint32_t traits;
+    uint64_t bytes;        /* of all; with the next 0 where there is no such limit */
+    uint64_t free;         /* not in use */
+    uint64_t available;    /* the same for this user */
+    uint64_t files;        /* that can be at most; 0: not known */
+    uint64_t free_files;   /* of those, not in use */
+    uint32_t block_size;   /* unit of allocation */
+    uint32_t sector_size;  /* unit of the medium's transfers, for DIRECT; 0: not known */
+    uint32_t longest_name; /* bytes */
+    char type[32];         /* "ext4"; "": not known */
+} epio_file_system;
+
+/* Says on which file system the path is: 0, and all of `info` but its size, which the caller sets.
+ * Links are followed. Errors: those of epio_stat. See statvfs(3), statfs(2). */
+EPIO_VERB epio_op *epio_file_system_info(epio_op *op, struct epio_vfs *vfs, const char *path,
+                                         epio_file_system *info);
+
 /* ---- Extended attributes ----------------------------------------------- */
 
 /* Named values beside a file's bytes, a few KiB each. On Linux a name has a namespace in front,

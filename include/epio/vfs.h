@@ -79,6 +79,9 @@ enum {
     EPIO_KIND_FILE_LIST_XATTRS,    /* path.buffer, path.len */
     EPIO_KIND_REMOVE_XATTR,        /* path.path, path.to; flags */
     EPIO_KIND_FILE_REMOVE_XATTR,   /* path.to */
+    EPIO_KIND_FILE_SYSTEM_INFO, /* path.path, path.buffer: an epio_file_system of path.len bytes */
+    EPIO_KIND_NAME_TEMPORARY,   /* op->file; path.path; flags */
+    EPIO_KIND_TEMPORARY_DIRECTORY, /* path.path: the parent or NULL; path.buffer, path.len */
     EPIO_KIND_COUNT,
 
     /* From here up to 255: kinds of VFSes outside epio; arguments.words, in their own format. See

@@ -97,6 +97,13 @@ epio_op *epio_file_set_owner(epio_op *op, epio_file *file, uint32_t user, uint32
     return take_owner(op, user, group);
 }
 
+epio_op *epio_file_system_info(epio_op *op, epio_vfs *vfs, const char *path, epio_file_system *info)
+{
+    epio__verb_on_path(op, "epio_file_system_info", EPIO_KIND_FILE_SYSTEM_INFO, vfs, path, 0, 0);
+    take_struct(op, info, EPIO__SIZE_UP_TO(epio_file_system, type), EPIO__REASON_INFO_IS_NULL);
+    return op;
+}
+
 /* ---- Extended attributes ---- */
 
 #define XATTR_SET_FLAGS (EPIO_XATTR_CREATE | EPIO_XATTR_REPLACE)
@@ -213,6 +220,32 @@ epio_op *epio_list(epio_op *op, epio_file *directory, void *buffer, size_t len, 
     epio__verb_require(op, (flags & ~EPIO_LIST_REWIND) == 0, EPIO__REASON_UNKNOWN_FLAGS);
     epio__verb_require(op, directory == NULL || (directory->attributes & EPIO_FILE_DIRECTORY) != 0,
                        EPIO__REASON_NOT_DIRECTORY);
+    return op;
+}
+
+/* ---- Temporary files and directories ---- */
+
+epio_op *epio_name_temporary(epio_op *op, epio_file *file, const char *path, uint32_t flags)
+{
+    epio__verb_on_file(op, "epio_name_temporary", EPIO_KIND_NAME_TEMPORARY, file);
+    op->arguments.path.path = path;
+    op->arguments.path.directory = NULL;
+    op->flags = flags;
+    epio__verb_require_path(op, path, EPIO__REASON_PATH_IS_NULL);
+    epio__verb_require(op, (flags & ~(EPIO_NAME_SYNC_DIR | EPIO_NAME_NO_REPLACE)) == 0,
+                       EPIO__REASON_UNKNOWN_FLAGS);
+    return op;
+}
+
+epio_op *epio_temporary_directory(epio_op *op, epio_vfs *vfs, const char *parent, char *buffer,
+                                  size_t len)
+{
+    epio__verb_on_vfs(op, "epio_temporary_directory", EPIO_KIND_TEMPORARY_DIRECTORY, vfs);
+    op->arguments.path.path = parent;
+    op->arguments.path.buffer = buffer;
+    op->arguments.path.len = len;
+    epio__verb_require(op, parent == NULL || parent[0] != '\0', EPIO__REASON_PATH_IS_EMPTY);
+    epio__verb_require(op, buffer != NULL || len == 0, EPIO__REASON_BUFFER_IS_NULL);
     return op;
 }
 

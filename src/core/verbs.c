@@ -8,6 +8,7 @@
     (EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE |                   \
      EPIO_OPEN_TRUNCATE | EPIO_OPEN_DELETE_ON_CLOSE | EPIO_OPEN_DIRECT | EPIO_OPEN_NOFOLLOW |      \
      EPIO_OPEN_SYNC_DIR | EPIO_OPEN_TEMPORARY | EPIO_OPEN_DIRECTORY | EPIO_OPEN_BENEATH |          \
+     EPIO_OPEN_SEQUENTIAL | EPIO_OPEN_RANDOM | EPIO_OPEN_NOATIME | EPIO_OPEN_EXACT |               \
      EPIO_OPEN_PERMISSIONS(0777))
 #define DIRECTORY_FLAGS                                                                            \
     (EPIO_OPEN_READ | EPIO_OPEN_NOFOLLOW | EPIO_OPEN_DIRECTORY | EPIO_OPEN_BENEATH)
@@ -25,6 +26,11 @@ static void require_direction(epio_op *op, uint32_t direction)
     epio__verb_require(op, op->file == NULL || (op->file->flags & direction) != 0,
                        direction == EPIO_OPEN_READ ? EPIO__REASON_NOT_READABLE
                                                    : EPIO__REASON_NOT_WRITABLE);
+}
+
+static bool gives_permissions(uint32_t flags)
+{
+    return (flags & EPIO_OPEN_PERMISSIONS(0)) != 0 && (flags & EPIO_OPEN_CREATE) != 0;
 }
 
 epio_op *epio_open(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags)
@@ -49,6 +55,8 @@ epio_op *epio_open(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags)
     epio__verb_require(op, (flags & EPIO_OPEN_CREATE) == 0 || reads_or_writes,
                        EPIO__REASON_CREATE_ALONE);
     epio__verb_require(op, reads_or_writes, EPIO__REASON_NO_DIRECTION);
+    epio__verb_require(op, (flags & EPIO_OPEN_EXACT) == 0 || gives_permissions(flags),
+                       EPIO__REASON_EXACT_ALONE);
     epio__verb_require(op, (flags & EPIO_OPEN_DIRECTORY) == 0 || (flags & ~DIRECTORY_FLAGS) == 0,
                        EPIO__REASON_DIRECTORY_FLAGS);
     epio__verb_require(op,

@@ -81,6 +81,17 @@ static int64_t stat_file(epio_op *op)
     return result;
 }
 
+static int64_t describe_file_system(epio_op *op)
+{
+    epio_file_system info;
+    memset(&info, 0, sizeof info);
+    int64_t result = epio__os_file_system_info(op, &info);
+    if (result == 0) {
+        (void)epio__result_give(&info, sizeof info, 0, op->arguments.path.buffer);
+    }
+    return result;
+}
+
 static int64_t set_times(epio_op *op)
 {
     epio_times times;
@@ -104,12 +115,18 @@ static int64_t perform_on_tree(epio_op *op)
     case EPIO_KIND_SET_OWNER:
     case EPIO_KIND_FILE_SET_OWNER:
         return epio__os_set_owner(op);
+    case EPIO_KIND_FILE_SYSTEM_INFO:
+        return describe_file_system(op);
     case EPIO_KIND_MKDIR:
         return epio__os_mkdir(op);
     case EPIO_KIND_RMDIR:
         return epio__os_rmdir(op);
     case EPIO_KIND_LIST:
         return epio__os_list(op);
+    case EPIO_KIND_NAME_TEMPORARY:
+        return epio__os_name_temporary(op);
+    case EPIO_KIND_TEMPORARY_DIRECTORY:
+        return epio__os_temporary_directory(op);
     case EPIO_KIND_LINK_FILE:
         return epio__os_link_file(op);
     case EPIO_KIND_SYMLINK:

@@ -78,8 +78,7 @@ static int make_all(epio_op *op, char *path, size_t len, mode_t mode, int64_t *r
     size_t above = outcome != 0 && errno == ENOENT ? parent_len(path, len) : 0;
     if (above != 0) {
         outcome = make_all(op, path, above, 0777, result);
-        outcome = outcome == 0 && *result == 0 ? make(op, path, mode, result)
-                                               : outcome;
+        outcome = outcome == 0 && *result == 0 ? make(op, path, mode, result) : outcome;
     }
     if (outcome != 0 && errno == EEXIST && is_directory(op, path)) {
         outcome = 0;

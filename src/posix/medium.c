@@ -13,57 +13,56 @@
 
 #if defined(__linux__)
 
-/* statfs(2) and the kernel's magic.h. */
-static const uint32_t remote_types[] = {
-    0x6969,     /* NFS */
-    0x517B,     /* SMB */
-    0xFF534D42, /* CIFS */
-    0xFE534D42, /* SMB2 */
-    0x65735546, /* FUSE, which may be anything */
-    0x01021997, /* 9P */
-    0x00C36400, /* Ceph */
-    0x5346414F, /* AFS */
-    0x6B414653, /* AFS of the kernel */
-    0x73757245, /* Coda */
-    0x7461636F, /* OCFS2 */
-    0x01161970, /* GFS2 */
-    0x0BD00BD0, /* Lustre */
-    0x786F4256, /* a directory of VirtualBox's host */
-    0x0187,     /* autofs */
+/* statfs(2) and the kernel's magic.h. A type in none of these counts as local for locks, but is not
+ * relied on. FUSE may be anything. Pages of tmpfs may be swapped out, as any memory. */
+static const struct {
+    uint32_t type;
+    epio__medium medium;
+    const char *name;
+} types[] = {
+    {0x6969, EPIO__MEDIUM_REMOTE, "nfs"},
+    {0x517B, EPIO__MEDIUM_REMOTE, "smb"},
+    {0xFF534D42, EPIO__MEDIUM_REMOTE, "cifs"},
+    {0xFE534D42, EPIO__MEDIUM_REMOTE, "smb2"},
+    {0x65735546, EPIO__MEDIUM_REMOTE, "fuse"},
+    {0x01021997, EPIO__MEDIUM_REMOTE, "9p"},
+    {0x00C36400, EPIO__MEDIUM_REMOTE, "ceph"},
+    {0x5346414F, EPIO__MEDIUM_REMOTE, "afs"},
+    {0x6B414653, EPIO__MEDIUM_REMOTE, "afs"}, /* of the kernel */
+    {0x73757245, EPIO__MEDIUM_REMOTE, "coda"},
+    {0x7461636F, EPIO__MEDIUM_REMOTE, "ocfs2"},
+    {0x01161970, EPIO__MEDIUM_REMOTE, "gfs2"},
+    {0x0BD00BD0, EPIO__MEDIUM_REMOTE, "lustre"},
+    {0x786F4256, EPIO__MEDIUM_REMOTE, "vboxsf"}, /* a directory of VirtualBox's host */
+    {0x0187, EPIO__MEDIUM_REMOTE, "autofs"},
+    {0xEF53, EPIO__MEDIUM_LOCAL, "ext4"}, /* or ext2, ext3 */
+    {0x58465342, EPIO__MEDIUM_LOCAL, "xfs"},
+    {0x9123683E, EPIO__MEDIUM_LOCAL, "btrfs"},
+    {0x794C7630, EPIO__MEDIUM_LOCAL, "overlayfs"},
+    {0xF2F52010, EPIO__MEDIUM_LOCAL, "f2fs"},
+    {0x2FC12FC1, EPIO__MEDIUM_LOCAL, "zfs"},
+    {0xCA451A4E, EPIO__MEDIUM_LOCAL, "bcachefs"},
+    {0x3153464A, EPIO__MEDIUM_LOCAL, "jfs"},
+    {0x52654973, EPIO__MEDIUM_LOCAL, "reiserfs"},
+    {0x3434, EPIO__MEDIUM_LOCAL, "nilfs"},
+    {0x4D44, EPIO__MEDIUM_LOCAL, "vfat"},
+    {0x2011BAB0, EPIO__MEDIUM_LOCAL, "exfat"},
+    {0x7366746E, EPIO__MEDIUM_LOCAL, "ntfs"},
+    {0x01021994, EPIO__MEDIUM_MEMORY, "tmpfs"},
+    {0x858458F6, EPIO__MEDIUM_MEMORY, "ramfs"},
+    {0x958458F6, EPIO__MEDIUM_MEMORY, "hugetlbfs"},
 };
 
-/* A type in neither list counts as local for locks, but is not relied on. */
-static const uint32_t local_types[] = {
-    0xEF53,     /* ext2, ext3, ext4 */
-    0x58465342, /* XFS */
-    0x9123683E, /* Btrfs */
-    0x794C7630, /* overlayfs */
-    0xF2F52010, /* F2FS */
-    0x2FC12FC1, /* ZFS */
-    0xCA451A4E, /* bcachefs */
-    0x3153464A, /* JFS */
-    0x52654973, /* ReiserFS */
-    0x3434,     /* NILFS */
-    0x4D44,     /* FAT */
-    0x2011BAB0, /* exFAT */
-    0x7366746E, /* NTFS */
-};
-
-/* Local too. Pages of tmpfs may be swapped out, as any memory. */
-static const uint32_t memory_types[] = {
-    0x01021994, /* tmpfs */
-    0x858458F6, /* ramfs */
-    0x958458F6, /* hugetlbfs */
-};
-
-static bool is_among(uint32_t type, const uint32_t *types, size_t count)
+const char *epio__medium_of_type(uint32_t type, epio__medium *medium)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (types[i] == type) {
-            return true;
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        if (types[i].type == type) {
+            *medium = types[i].medium;
+            return types[i].name;
         }
     }
-    return false;
+    *medium = EPIO__MEDIUM_UNKNOWN;
+    return "";
 }
 
 static epio__medium ask(int descriptor)
@@ -72,16 +71,9 @@ static epio__medium ask(int descriptor)
     if (fstatfs(descriptor, &status) != 0) {
         return EPIO__MEDIUM_REMOTE; /* a program that does not answer; disks do not fail here */
     }
-    uint32_t type = (uint32_t)status.f_type;
-    if (is_among(type, remote_types, sizeof remote_types / sizeof remote_types[0])) {
-        return EPIO__MEDIUM_REMOTE;
-    }
-    if (is_among(type, memory_types, sizeof memory_types / sizeof memory_types[0])) {
-        return EPIO__MEDIUM_MEMORY;
-    }
-    return is_among(type, local_types, sizeof local_types / sizeof local_types[0])
-               ? EPIO__MEDIUM_LOCAL
-               : EPIO__MEDIUM_UNKNOWN;
+    epio__medium medium;
+    (void)epio__medium_of_type((uint32_t)status.f_type, &medium);
+    return medium;
 }
 
 #else

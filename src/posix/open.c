@@ -245,11 +245,31 @@ static int note_name(epio__os_file *file, const epio_op *op)
     return file->delete_path != NULL ? 0 : -1;
 }
 
+static void advise(int descriptor, uint32_t flags)
+{
+#if defined(POSIX_FADV_SEQUENTIAL)
+    if ((flags & EPIO_OPEN_SEQUENTIAL) != 0) {
+        (void)posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL);
+    }
+    if ((flags & EPIO_OPEN_RANDOM) != 0) {
+        (void)posix_fadvise(descriptor, 0, 0, POSIX_FADV_RANDOM);
+    }
+#else
+    (void)descriptor;
+    (void)flags;
+#endif
+}
+
 /* Prepares the new descriptor before the caller gets it: 0, or -1 and errno. */
-static int finish_file(const epio_op *op, epio__os_file *file)
+static int finish_file(const epio_op *op, epio__os_file *file, bool made)
 {
     int descriptor = (int)file->handle;
     file->opened_as = epio__open_abilities(op->flags);
+    if (made && (op->flags & EPIO_OPEN_EXACT) != 0 &&
+        fchmod(descriptor, (mode_t)(op->flags >> 16) & 0777u) != 0) {
+        return -1;
+    }
+    advise(descriptor, op->flags);
     if ((file->base.attributes & EPIO_FILE_STREAM) == 0) {
         /* Only FIFOs and terminals stay non-blocking; a caller that takes the descriptor expects
          * an ordinary one. */
@@ -286,7 +306,8 @@ static int64_t open_file(epio_op *op, epio__os_file *file)
     }
     /* A directory beneath one that confines does so, too. */
     uint32_t flags = op->flags | (epio__op_is_confined(op) ? EPIO_OPEN_BENEATH : 0u);
-    bool whole = fill_file(file, descriptor, flags) == 0 && finish_file(op, file) == 0;
+    bool whole =
+        fill_file(file, descriptor, flags) == 0 && finish_file(op, file, opening.made) == 0;
     int64_t result = whole ? epio__opening_finish(&opening, op) : epio__op_fail(op);
     if (result != 0) {
         epio__opening_undo(&opening, file);

@@ -5,6 +5,7 @@
 
 #include "posix/descriptor.h"
 #include "posix/place.h"
+#include "posix/temporary.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,6 +38,9 @@ static int flags_for_open(uint32_t flags)
     wanted |= (flags & EPIO_OPEN_TRUNCATE) != 0 ? O_TRUNC : 0;
     wanted |= (flags & EPIO_OPEN_NOFOLLOW) != 0 ? O_NOFOLLOW : 0;
     wanted |= (flags & EPIO_OPEN_DIRECTORY) != 0 ? O_DIRECTORY : 0;
+#if defined(O_NOATIME)
+    wanted |= (flags & EPIO_OPEN_NOATIME) != 0 ? O_NOATIME : 0;
+#endif
 #if defined(O_DIRECT)
     wanted |= (flags & EPIO_OPEN_DIRECT) != 0 ? O_DIRECT : 0;
 #endif
@@ -187,37 +191,11 @@ static int open_path(epio__opening *opening)
 
 /* ---- Temporary files ---- */
 
-static bool is_directory(int at, const char *path)
-{
-    struct stat status;
-    return fstatat(at, path, &status, 0) == 0 && S_ISDIR(status.st_mode);
-}
-
-/* Finds the directory for a temporary file, as documented in the header. */
-static bool temporary_directory(int at, const char *path, char *directory, size_t size)
-{
-    if (path != NULL) {
-        if (!is_directory(at, path)) {
-            return epio__directory_of(path, directory, size);
-        }
-        return (size_t)snprintf(directory, size, "%s", path) < size;
-    }
-    const char *const candidates[] = {getenv("TMPDIR"), "/var/tmp", "/tmp", "."};
-    for (size_t i = 0; i < sizeof candidates / sizeof candidates[0]; i++) {
-        const char *candidate = candidates[i];
-        if (candidate != NULL && is_directory(AT_FDCWD, candidate) &&
-            access(candidate, W_OK | X_OK) == 0) {
-            return (size_t)snprintf(directory, size, "%s", candidate) < size;
-        }
-    }
-    return false;
-}
-
 /* Opens a file that never has a name, if the file system can: else -1 and errno. */
 static int open_nameless(int at, const char *directory, uint32_t flags)
 {
 #if defined(O_TMPFILE)
-    int how = flags_for_open(epio__open_abilities(flags)) | O_TMPFILE | O_EXCL;
+    int how = flags_for_open(epio__open_abilities(flags)) | O_TMPFILE;
     return epio__descriptor_open(at, directory, how, permissions_of(flags));
 #else
     (void)at;
@@ -234,10 +212,7 @@ static int open_and_unlink(int at, const char *directory, uint32_t flags)
 {
     char name[PATH_MAX + 64];
     for (int i = 0; i < MOST_TRIES; i++) {
-        uint64_t random[2];
-        epio__random_bytes(random, sizeof random);
-        (void)snprintf(name, sizeof name, "%s/epio-%016llx%016llx", directory,
-                       (unsigned long long)random[0], (unsigned long long)random[1]);
+        epio__random_name(directory, name, sizeof name);
         int descriptor = open_name(at, name, flags);
         if (descriptor >= 0 && unlinkat(at, name, 0) != 0) {
             int error = errno; /* a directory that allows creating names, but not removing them */
@@ -255,7 +230,7 @@ static int open_and_unlink(int at, const char *directory, uint32_t flags)
 static int open_temporary(int at, const char *path, uint32_t flags)
 {
     char directory[PATH_MAX];
-    if (!temporary_directory(at, path, directory, sizeof directory)) {
+    if (!epio__directory_for_temporary(at, path, directory, sizeof directory)) {
         errno = path != NULL ? ENAMETOOLONG : ENOENT;
         return -1;
     }

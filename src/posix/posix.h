@@ -142,6 +142,11 @@ typedef enum epio__medium {
     EPIO__MEDIUM_REMOTE  /* a server or a program */
 } epio__medium;
 
+#if defined(__linux__)
+/* Of a file system of this type (statfs(2)): its name; "" for one that is not known. */
+const char *epio__medium_of_type(uint32_t type, epio__medium *medium);
+#endif
+
 /* `device`: the descriptor's st_dev. */
 epio__medium epio__medium_of(int descriptor, uint64_t device);
 

@@ -92,3 +92,22 @@ int64_t epio__os_remove_xattr(epio_op *op)
     (void)op;
     return EPIO_ENOTSUP;
 }
+
+int64_t epio__os_file_system_info(epio_op *op, epio_file_system *info)
+{
+    (void)op;
+    (void)info;
+    return EPIO_ENOTSUP;
+}
+
+int64_t epio__os_name_temporary(epio_op *op)
+{
+    (void)op;
+    return EPIO_ENOTSUP;
+}
+
+int64_t epio__os_temporary_directory(epio_op *op)
+{
+    (void)op;
+    return EPIO_ENOTSUP;
+}

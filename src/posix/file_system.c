@@ -1,0 +1,193 @@
+/* On which file system a path is, and what that can do. */
+#include "posix/place.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#if defined(__linux__)
+#include "posix/descriptor.h"
+
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#elif defined(__APPLE__) || defined(__FreeBSD__) || defined(__OpenBSD__)
+#include <sys/param.h>
+
+#include <sys/mount.h> /* needs the header above */
+#endif
+
+static void set_trait(epio_file_system *info, uint32_t trait, bool holds)
+{
+    info->known |= trait;
+    info->traits |= holds ? trait : 0;
+}
+
+static void set_medium(epio_file_system *info, epio__medium medium)
+{
+    if (medium != EPIO__MEDIUM_UNKNOWN) {
+        set_trait(info, EPIO_FS_REMOTE, medium == EPIO__MEDIUM_REMOTE);
+        set_trait(info, EPIO_FS_MEMORY, medium == EPIO__MEDIUM_MEMORY);
+    }
+}
+
+#if defined(__linux__)
+
+/* ---- Linux ---- */
+
+static bool is_any(const char *type, const char *const *types)
+{
+    while (*types != NULL && strcmp(type, *types) != 0) {
+        types++;
+    }
+    return *types != NULL;
+}
+
+/* Not of types where it depends on how the file system was made (XFS), or on the directory (those
+ * that can fold case). */
+static void set_traits_of_type(epio_file_system *info)
+{
+    static const char *const sensitive[] = {"xfs", "btrfs", "zfs", "reiserfs", NULL};
+    static const char *const insensitive[] = {"vfat", "exfat", NULL};
+    static const char *const reflinks[] = {"btrfs", "bcachefs", "ocfs2", NULL};
+    static const char *const no_reflinks[] = {"ext4",  "tmpfs", "ramfs", "vfat",
+                                              "exfat", "f2fs",  NULL};
+    if (is_any(info->type, sensitive) || is_any(info->type, insensitive)) {
+        set_trait(info, EPIO_FS_CASE_SENSITIVE, is_any(info->type, sensitive));
+    }
+    if (is_any(info->type, reflinks) || is_any(info->type, no_reflinks)) {
+        set_trait(info, EPIO_FS_REFLINKS, is_any(info->type, reflinks));
+    }
+}
+
+static bool read_number(const char *path, uint32_t *number)
+{
+    char text[32];
+    int descriptor = epio__descriptor_open(AT_FDCWD, path, O_RDONLY, 0);
+    ssize_t len = descriptor >= 0 ? read(descriptor, text, sizeof text - 1) : -1;
+    if (descriptor >= 0) {
+        (void)close(descriptor);
+    }
+    text[len > 0 ? len : 0] = '\0';
+    return sscanf(text, "%u", number) == 1;
+}
+
+/* A partition has no queue of its own. */
+static uint32_t sector_size_of(dev_t device)
+{
+    static const char *const queues[] = {"queue", "../queue"};
+    for (size_t i = 0; i < sizeof queues / sizeof queues[0]; i++) {
+        char path[128];
+        uint32_t size;
+        (void)snprintf(path, sizeof path, "/sys/dev/block/%u:%u/%s/logical_block_size",
+                       major(device), minor(device), queues[i]);
+        if (read_number(path, &size)) {
+            return size;
+        }
+    }
+    return 0;
+}
+
+static int add_what_the_system_knows(int at, const char *path, epio_file_system *info)
+{
+    struct stat status;
+    struct statfs system;
+    epio__medium medium;
+    int descriptor = epio__descriptor_open(at, path, O_PATH, 0);
+    if (descriptor < 0 || fstatfs(descriptor, &system) != 0 || fstat(descriptor, &status) != 0) {
+        int error = errno;
+        if (descriptor >= 0) {
+            (void)close(descriptor);
+        }
+        errno = error;
+        return -1;
+    }
+    (void)close(descriptor);
+    (void)snprintf(info->type, sizeof info->type, "%s",
+                   epio__medium_of_type((uint32_t)system.f_type, &medium));
+    set_medium(info, medium);
+    set_traits_of_type(info);
+    info->sector_size = sector_size_of(status.st_dev);
+    return 0;
+}
+
+#elif defined(MNT_LOCAL)
+
+static int add_what_the_system_knows(int at, const char *path, epio_file_system *info)
+{
+    struct statfs status;
+    char whole[PATH_MAX];
+    if (epio__resolve_path(at, path, whole) != 0 || statfs(whole, &status) != 0) {
+        return -1;
+    }
+    (void)snprintf(info->type, sizeof info->type, "%s", status.f_fstypename);
+    set_medium(info, (status.f_flags & MNT_LOCAL) != 0 ? EPIO__MEDIUM_LOCAL : EPIO__MEDIUM_REMOTE);
+#if defined(_PC_CASE_SENSITIVE)
+    long sensitive = pathconf(whole, _PC_CASE_SENSITIVE);
+    if (sensitive >= 0) {
+        set_trait(info, EPIO_FS_CASE_SENSITIVE, sensitive != 0);
+    }
+#endif
+    return 0;
+}
+
+#else
+
+static int add_what_the_system_knows(int at, const char *path, epio_file_system *info)
+{
+    (void)at;
+    (void)path;
+    (void)info;
+    return 0;
+}
+
+#endif
+
+/* ---- Everywhere ---- */
+
+/* statvfs(3) has no form for a path that begins at a directory: the file is asked. It is opened
+ * without any right to it where the system can. */
+static int ask_numbers(int at, const char *path, struct statvfs *status)
+{
+    if (at == AT_FDCWD || path[0] == '/') {
+        return statvfs(path, status);
+    }
+#if defined(O_PATH)
+    int descriptor = openat(at, path, O_PATH | O_CLOEXEC);
+#else
+    int descriptor = openat(at, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+#endif
+    int outcome = descriptor >= 0 ? fstatvfs(descriptor, status) : -1;
+    int error = errno;
+    if (descriptor >= 0) {
+        (void)close(descriptor);
+    }
+    errno = error;
+    return outcome;
+}
+
+static int64_t describe(epio_op *op, int at, const char *path, void *with)
+{
+    epio_file_system *info = with;
+    struct statvfs status;
+    (void)op;
+    if (ask_numbers(at, path, &status) != 0) {
+        return -1;
+    }
+    uint64_t unit = status.f_frsize != 0 ? status.f_frsize : status.f_bsize;
+    info->bytes = status.f_blocks * unit;
+    info->free = status.f_bfree * unit;
+    info->available = status.f_bavail * unit;
+    info->files = status.f_files;
+    info->free_files = status.f_ffree;
+    info->block_size = (uint32_t)unit;
+    info->longest_name = (uint32_t)status.f_namemax;
+    set_trait(info, EPIO_FS_READ_ONLY, (status.f_flag & ST_RDONLY) != 0);
+    return add_what_the_system_knows(at, path, info);
+}
+
+int64_t epio__os_file_system_info(epio_op *op, epio_file_system *info)
+{
+    return epio__op_on_place(op, true, describe, info);
+}
