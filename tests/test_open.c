@@ -84,7 +84,7 @@ static void flags_that_contradict_are_invalid(fixture *f)
     check_refused(f, "new", EPIO_OPEN_CREATE, EPIO_EINVAL);
     check_refused(f, "file", EPIO_OPEN_READ | EPIO_OPEN_TRUNCATE, EPIO_EINVAL);
     check_refused(f, "file", READ_WRITE | EPIO_OPEN_EXCLUSIVE, EPIO_EINVAL);
-    check_refused(f, "file", EPIO_OPEN_READ | 0x8000u, EPIO_EINVAL);
+    check_refused(f, "file", EPIO_OPEN_READ | 0x40000000u, EPIO_EINVAL);
     check_op(f, epio_open(&op, f->vfs, NULL, EPIO_OPEN_READ), EPIO_EINVAL);
     assert_null(op.file);
     check_content(f, "file", "abc", 3);

@@ -40,15 +40,18 @@ static void of_opens(fixture *f)
         uint32_t flags;
         const char *reason;
     } cases[] = {
-        {EPIO_OPEN_READ | 0x8000u, "unknown flags"},
+        {EPIO_OPEN_READ | 0x40000000u, "unknown flags"},
         {EPIO_OPEN_READ | EPIO_OPEN_TRUNCATE, "TRUNCATE needs WRITE"},
         {EPIO_OPEN_TRUNCATE, "TRUNCATE needs WRITE"},
         {READ_WRITE | EPIO_OPEN_EXCLUSIVE, "EXCLUSIVE needs CREATE"},
         {EPIO_OPEN_CREATE, "CREATE needs READ or WRITE"},
         {EPIO_OPEN_NOFOLLOW, "neither READ nor WRITE"},
         {0, "neither READ nor WRITE"},
+        {READ_WRITE | EPIO_OPEN_DIRECTORY, "DIRECTORY goes with READ, NOFOLLOW and BENEATH alone"},
+        {EPIO_OPEN_READ | EPIO_OPEN_BENEATH, "BENEATH needs the VFS of a directory, or DIRECTORY"},
+        {READ_WRITE | EPIO_OPEN_EXACT, "EXACT needs CREATE and EPIO_OPEN_PERMISSIONS"},
         /* The first of several. */
-        {0x8000u, "unknown flags"},
+        {0x40000000u, "unknown flags"},
     };
     epio_op op = {0};
     const char *path = fixture_path(f, "file");
@@ -57,7 +60,7 @@ static void of_opens(fixture *f)
                       cases[i].reason);
         check(op.file == NULL);
     }
-    check_refused(f, epio_open(&op, f->vfs, NULL, 0x8000u), EPIO_EINVAL, "the path is NULL");
+    check_refused(f, epio_open(&op, f->vfs, NULL, 0x40000000u), EPIO_EINVAL, "the path is NULL");
     check_refused(f, epio_open(&op, f->vfs, "", READ_WRITE), EPIO_EINVAL, "the path is empty");
     check_refused(f, epio_open(&op, f->vfs, "", EPIO_OPEN_TEMPORARY), EPIO_EINVAL,
                   "the path is empty");
@@ -98,6 +101,39 @@ static void of_transfers(fixture *f)
     file = fixture_open(f, "file", EPIO_OPEN_WRITE);
     check_refused(f, epio_read(&op, file, &byte, 1, 0), EPIO_EBADF,
                   "the file is not open for reading");
+    fixture_close(f, file);
+}
+
+static void of_metadata_and_directories(fixture *f)
+{
+    epio_op op = {0};
+    epio_info info = {.size = sizeof info};
+    epio_info none = {.size = 0};
+    epio_times times = {.size = 8};
+    uint64_t buffer[8];
+    epio_file *file = fixture_create(f, "file");
+    const char *path = fixture_path(f, "file");
+    check_refused(f, epio_stat(&op, f->vfs, path, &info, 8), EPIO_EINVAL, "unknown flags");
+    check_refused(f, epio_stat(&op, f->vfs, path, NULL, 0), EPIO_EINVAL,
+                  "the struct for the result is NULL");
+    check_refused(f, epio_file_stat(&op, file, &none), EPIO_EINVAL,
+                  "the struct does not begin with its size");
+    check_refused(f, epio_file_set_times(&op, file, NULL), EPIO_EINVAL, "the epio_times are NULL");
+    check_refused(f, epio_set_times(&op, f->vfs, path, &times, 0), EPIO_EINVAL,
+                  "the struct does not begin with its size");
+    check_refused(f, epio_set_mode(&op, f->vfs, path, 010000, 0), EPIO_EINVAL,
+                  "the mode is above 07777");
+    check_refused(f, epio_symlink(&op, f->vfs, NULL, path, 0), EPIO_EINVAL, "the target is NULL");
+    check_refused(f, epio_get_xattr(&op, f->vfs, path, "", buffer, 8, 0), EPIO_EINVAL,
+                  "the name is NULL or empty");
+    check_refused(f,
+                  epio_set_xattr(&op, f->vfs, path, "user.x", buffer, 8,
+                                 EPIO_XATTR_CREATE | EPIO_XATTR_REPLACE),
+                  EPIO_EINVAL, "an attribute cannot be both CREATE and REPLACE");
+    check_refused(f, epio_list(&op, file, buffer, sizeof buffer, 0), EPIO_EBADF,
+                  "the file is not a directory");
+    check_refused(f, epio_list(&op, file, (char *)buffer + 1, 8, 0), EPIO_EINVAL,
+                  "the buffer of a list must be aligned as a uint64_t");
     fixture_close(f, file);
 }
 
@@ -387,6 +423,7 @@ int main(void)
     static const fixture_test tests[] = {
         FIXTURE_TEST(of_opens, ON_ANY),
         FIXTURE_TEST(of_transfers, ON_ANY),
+        FIXTURE_TEST(of_metadata_and_directories, ON_ANY),
         FIXTURE_TEST(of_locks, ON_ANY),
         FIXTURE_TEST(of_paths_and_others, ON_ANY),
         FIXTURE_TEST(of_nothing_at_all, ON_ANY),
