@@ -80,7 +80,8 @@ static void nothing_leads_out(fixture *f)
         check_op(f, epio_set_times(&op, vfs, path, &times, 0), EPIO_EACCES);
         check_op(f, epio_set_mode(&op, vfs, path, 0777, 0), EPIO_EACCES);
         check_op(f, epio_file_system_info(&op, vfs, path, &system), EPIO_EACCES);
-        check_op(f, epio_full_pathname(&op, vfs, path, buffer, sizeof buffer), EPIO_EACCES);
+        int64_t len = fixture_result(f, epio_full_pathname(&op, vfs, path, buffer, sizeof buffer));
+        check(len == EPIO_EACCES || len == EPIO_ENOTSUP);
         check_op(f, epio_access(&op, vfs, path, EPIO_ACCESS_EXISTS), 0);
     }
     check_op(f, epio_mkdir(&op, vfs, "bad/new", 0), EPIO_EACCES);
@@ -94,7 +95,8 @@ static void nothing_leads_out(fixture *f)
     check_op(f, epio_symlink(&op, vfs, "x", "bad/x", 0), EPIO_EACCES);
     check_op(f, epio_read_link(&op, vfs, "../in/bad", buffer, sizeof buffer), EPIO_EACCES);
     check_op(f, epio_exchange(&op, vfs, "a/file", "bad/secret", 0), EPIO_EACCES);
-    check_op(f, epio_get_xattr(&op, vfs, "bad/secret", "user.x", buffer, 8, 0), EPIO_EACCES);
+    int64_t got = fixture_result(f, epio_get_xattr(&op, vfs, "bad/secret", "user.x", buffer, 8, 0));
+    check(got == EPIO_EACCES || got == EPIO_ENOTSUP);
     check_op(f, epio_stat(&op, vfs, "loop", &info, 0), EPIO_ELOOP);
     check_op(f, epio_stat(&op, vfs, "dangling", &info, 0), EPIO_ENOENT);
     fixture_close(f, directory);
@@ -129,10 +131,12 @@ static void what_is_beneath_works(fixture *f)
     check_op(f, epio_delete(&op, vfs, "a/b/made", 0), 0);
     check_op(f, epio_delete(&op, vfs, "bad", 0), 0); /* the link itself */
     check(fixture_exists(f, "out/secret") == 1);
-    check(fixture_result(f, epio_full_pathname(&op, vfs, "good", buffer, sizeof buffer)) > 0);
-    check(strcmp(buffer + strlen(buffer) - 7, "/in/a/b") == 0);
-    check(fixture_result(f, epio_full_pathname(&op, vfs, "a/x", buffer, sizeof buffer)) > 0);
-    check(strcmp(buffer + strlen(buffer) - 7, "/in/a/x") == 0);
+    int64_t len = fixture_result(f, epio_full_pathname(&op, vfs, "good", buffer, sizeof buffer));
+    if (len != EPIO_ENOTSUP) { /* the system does not say where a directory is */
+        check(len > 0 && strcmp(buffer + strlen(buffer) - 7, "/in/a/b") == 0);
+        check(fixture_result(f, epio_full_pathname(&op, vfs, "a/x", buffer, sizeof buffer)) > 0);
+        check(strcmp(buffer + strlen(buffer) - 7, "/in/a/x") == 0);
+    }
 
     /* A directory that is opened beneath confines, too. */
     check_op(f, epio_open(&op, vfs, "a", EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY), 0);

@@ -440,7 +440,8 @@ EPIO_VERB epio_op *epio_access(epio_op *op, epio_vfs *vfs, const char *path, uin
 /* Writes the absolute path, symbolic links resolved, ended by a NUL, into `buffer`: its length
  * without the NUL. The file itself need not exist, its directory must. Errors: EPIO_ERANGE if `len`
  * is not above the length (then nothing is written), EPIO_EINVAL (NULL or empty path), EPIO_ENOENT,
- * EPIO_ENOTDIR, EPIO_EACCES, EPIO_ELOOP, EPIO_ENAMETOOLONG. See realpath(3). */
+ * EPIO_ENOTDIR, EPIO_EACCES, EPIO_ELOOP, EPIO_ENAMETOOLONG; EPIO_ENOTSUP (a path that begins at a
+ * directory, where the system does not say where that is). See realpath(3). */
 EPIO_VERB epio_op *epio_full_pathname(epio_op *op, epio_vfs *vfs, const char *path, char *buffer,
                                       size_t len);
 

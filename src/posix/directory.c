@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #else
 #include <dirent.h>
+#include <pthread.h>
 #endif
 
 /* ---- Making and removing ---- */
@@ -229,6 +230,96 @@ int64_t epio__os_list(epio_op *op)
     int64_t filled = list(directory, op->arguments.path.buffer, (size_t)op->arguments.path.len);
     if (filled < 0 && errno == EINVAL) {
         return EPIO_ERANGE; /* of a directory: the first entry does not fit */
+    }
+    return filled >= 0 ? filled : epio__op_fail(op);
+}
+
+void epio__listing_close(epio__os_file *file)
+{
+    (void)file;
+}
+
+#else
+
+/* A stream is one thread's at a time. */
+static pthread_mutex_t listings = PTHREAD_MUTEX_INITIALIZER;
+
+static DIR *listing_of(epio__os_file *file)
+{
+    if (file->listing == NULL) {
+        int own = fcntl((int)file->handle, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+        file->listing = own >= 0 ? fdopendir(own) : NULL;
+        if (file->listing == NULL && own >= 0) {
+            (void)close(own);
+        }
+    }
+    return file->listing;
+}
+
+void epio__listing_close(epio__os_file *file)
+{
+    if (file->listing != NULL) {
+        (void)closedir(file->listing);
+    }
+}
+
+static uint8_t type_of_entry(const struct dirent *found)
+{
+#if defined(DT_UNKNOWN)
+    return type_of(found->d_type);
+#else
+    (void)found;
+    return EPIO_TYPE_UNKNOWN;
+#endif
+}
+
+/* One that does not fit is read again by the next call. */
+static int64_t list_stream(DIR *stream, char *buffer, size_t len)
+{
+    size_t filled = 0;
+    for (;;) {
+        long place = telldir(stream);
+        errno = 0;
+        const struct dirent *found = readdir(stream);
+        if (found == NULL) {
+            return errno == 0 || filled != 0 ? (int64_t)filled : -1;
+        }
+        size_t name_len = strlen(found->d_name);
+        if (is_dots(found->d_name)) {
+            continue;
+        }
+        epio_entry entry = {.size = entry_size(name_len),
+                            .name_len = (uint16_t)name_len,
+                            .type = type_of_entry(found),
+                            .id = (uint64_t)found->d_ino};
+        if (entry.size > len - filled) {
+            seekdir(stream, place);
+            errno = EINVAL;
+            return filled != 0 ? (int64_t)filled : -1;
+        }
+        memcpy(buffer + filled, &entry, sizeof entry);
+        memcpy(buffer + filled + sizeof entry, found->d_name, name_len + 1);
+        filled += entry.size;
+    }
+}
+
+int64_t epio__os_list(epio_op *op)
+{
+    epio__os_file *file = epio__os_file_of(op);
+    int64_t filled = -1;
+    pthread_mutex_lock(&listings);
+    DIR *stream = listing_of(file);
+    if (stream != NULL) {
+        if ((op->flags & EPIO_LIST_REWIND) != 0) {
+            rewinddir(stream);
+        }
+        filled = list_stream(stream, op->arguments.path.buffer, (size_t)op->arguments.path.len);
+    }
+    int error = errno;
+    pthread_mutex_unlock(&listings);
+    errno = error;
+    if (filled < 0 && stream != NULL && error == EINVAL) {
+        return EPIO_ERANGE;
     }
     return filled >= 0 ? filled : epio__op_fail(op);
 }

@@ -24,6 +24,8 @@ static void set_trait(epio_file_system *info, uint32_t trait, bool holds)
     info->traits |= holds ? trait : 0;
 }
 
+#if defined(__linux__) || defined(MNT_LOCAL)
+
 static void set_medium(epio_file_system *info, epio__medium medium)
 {
     if (medium != EPIO__MEDIUM_UNKNOWN) {
@@ -31,6 +33,8 @@ static void set_medium(epio_file_system *info, epio__medium medium)
         set_trait(info, EPIO_FS_MEMORY, medium == EPIO__MEDIUM_MEMORY);
     }
 }
+
+#endif
 
 #if defined(__linux__)
 

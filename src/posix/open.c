@@ -194,6 +194,7 @@ int epio__os_file_dispose(epio__os_file *file, int32_t *os_error)
         result = epio__error_from_os(errno);
     }
     free(file->delete_path);
+    epio__listing_close(file);
     epio__file_free(file);
     return result;
 }

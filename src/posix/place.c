@@ -247,7 +247,7 @@ static bool open_at_once(int directory, const char *path, int flags, mode_t mode
 
 int epio__open_beneath(int directory, const char *path, int flags, mode_t mode)
 {
-    int descriptor;
+    int descriptor = -1;
     return open_at_once(directory, path, flags, mode, &descriptor)
                ? descriptor
                : open_by_parts(directory, path, flags, mode);

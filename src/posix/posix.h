@@ -155,7 +155,7 @@ epio__medium epio__medium_of(int descriptor, uint64_t device);
 /* Determines, once per process, which kind of range locks the system has. */
 void epio__range_locks_decide(int descriptor);
 
-/* ---- open.c, path.c ---- */
+/* ---- open.c, path.c, directory.c ---- */
 
 /* Where the op's relative paths begin, for openat(2) and its kin. */
 static inline int epio__at(const epio_op *op)
@@ -168,6 +168,8 @@ static inline int epio__at(const epio_op *op)
 /* Makes the path absolute, with all links resolved; the file itself need not exist. `at` as above.
  * `resolved` has room for PATH_MAX: 0, or -1 and errno. */
 int epio__resolve_path(int at, const char *path, char *resolved);
+/* Before a directory is closed. */
+void epio__listing_close(epio__os_file *file);
 /* Copies the directory part of `path` ("." if it has none): false if it does not fit. */
 bool epio__directory_of(const char *path, char *directory, size_t size);
 
