@@ -33,19 +33,20 @@ typedef struct epio__lane {
     epio__condition work;
     epio__condition watch; /* a thread that watches the others sleeps on it */
     epio_node queue;
-    uint32_t queued;        /* its length */
-    epio_node aside;        /* ops that wait for a thread that hangs */
-    epio_node threads;      /* running threads */
-    epio_node ended;        /* ended threads, to be joined */
-    uint32_t limit;         /* of threads that perform at once, without overdue ones */
-    uint32_t running;       /* threads that are not overdue */
-    uint32_t performing;    /* those of them that carry out an op */
-    uint32_t overdue;       /* threads whose op takes too long or was written off */
-    uint32_t idle;          /* threads that sleep */
-    uint32_t signalled;     /* idle threads that are about to check the queue */
-    uint32_t to_signal;     /* those of them that are woken once the mutex is free */
-    uint32_t starting;      /* new threads that are about to check the queue */
-    uint32_t returning;     /* atomic; threads about to check the queue, not of one_per_file after an op */
+    uint32_t queued;     /* its length */
+    epio_node aside;     /* ops that wait for a thread that hangs */
+    epio_node threads;   /* running threads */
+    epio_node ended;     /* ended threads, to be joined */
+    uint32_t limit;      /* of threads that perform at once, without overdue ones */
+    uint32_t running;    /* threads that are not overdue */
+    uint32_t performing; /* those of them that carry out an op */
+    uint32_t overdue;    /* threads whose op takes too long or was written off */
+    uint32_t idle;       /* threads that sleep */
+    uint32_t signalled;  /* idle threads that are about to check the queue */
+    uint32_t to_signal;  /* those of them that are woken once the mutex is free */
+    uint32_t starting;   /* new threads that are about to check the queue */
+    uint32_t
+        returning; /* atomic; threads about to check the queue, not of one_per_file after an op */
     uint32_t flushing;      /* threads of the write lane that carry out a flush */
     uint32_t spinning;      /* threads that will see `announced` change */
     uint32_t queue_changes; /* how often ops were queued */
@@ -71,8 +72,8 @@ void epio__lane_init(epio__lane *lane, struct epio__workers *workers, uint32_t w
                      uint32_t most);
 void epio__lane_destroy(epio__lane *lane);
 
-/* Releases the mutex, then publishes what threads spin on and wakes those that sleep, as they lock it
- * next. Notifies the owner if no thread could be started, so that it retries. */
+/* Releases the mutex, then publishes what threads spin on and wakes those that sleep, as they lock
+ * it next. Notifies the owner if no thread could be started, so that it retries. */
 void epio__lane_unlock(epio__lane *lane);
 /* Wakes who is to be woken, before a wait that releases the mutex by itself. */
 void epio__lane_signal(epio__lane *lane);
