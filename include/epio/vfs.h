@@ -150,7 +150,8 @@ struct epio_file {
     size_t unreported;  /* those of them with an error to report */
     uint64_t flush_begun;
     epio_op flush;
-    uint64_t reserved[8]; /* for later versions: your struct embeds this one at its present size */
+    uint64_t checked_in;  /* the iteration that last asked whether a flush can follow its writes */
+    uint64_t reserved[7]; /* for later versions: your struct embeds this one at its present size */
 };
 
 /* Fills the base of a file that an open or adopt is about to return. `flags` are the open's; only
