@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -21,13 +22,33 @@
 static _Atomic uint64_t flushed_len[DESCRIPTORS];
 static atomic_uint flushes;
 
+/* Which writes of a round have ended, by their places: of each descriptor, and when its flush
+ * began. And how many ended before one that came earlier in the file. */
+#define MOST_PLACES 48
+#define PLACE 512u
+static _Atomic uint64_t ended[DESCRIPTORS];
+static _Atomic uint64_t ended_at_flush[DESCRIPTORS];
+static atomic_uint out_of_order;
+
 int fdatasync(int descriptor)
 {
     struct stat status;
     require(descriptor < DESCRIPTORS && fstat(descriptor, &status) == 0);
     atomic_store(&flushed_len[descriptor], (uint64_t)status.st_size);
+    atomic_store(&ended_at_flush[descriptor], atomic_load(&ended[descriptor]));
     atomic_fetch_add(&flushes, 1);
     return (int)syscall(SYS_fdatasync, descriptor);
+}
+
+ssize_t pwrite(int descriptor, const void *buffer, size_t len, off_t offset)
+{
+    ssize_t written = (ssize_t)syscall(SYS_pwrite64, descriptor, buffer, len, offset);
+    if (written == (ssize_t)PLACE && descriptor < DESCRIPTORS) {
+        uint64_t bit = UINT64_C(1) << ((uint64_t)offset / PLACE % 64);
+        uint64_t before = atomic_fetch_or(&ended[descriptor], bit);
+        atomic_fetch_add(&out_of_order, (before & ~(bit - 1)) != 0 ? 1 : 0);
+    }
+    return written;
 }
 
 typedef struct one_op {
@@ -168,6 +189,79 @@ static void a_flush_covers_the_writes_before_it(fixture *f)
     close_files(f);
 }
 
+/* ---- Several threads, each with a file of its own ------------------------------------ */
+
+static epio_op place_ops[FILES][MOST_PLACES];
+static epio_op place_sync;
+
+static void write_was_delivered(epio_op *op)
+{
+    (void)op;
+    delivered++;
+}
+
+static void place_ended(epio_op *op)
+{
+    check(op->result >= 0);
+    delivered++;
+}
+
+static unsigned submit_places(epio_file *file, epio_op *to, unsigned count)
+{
+    atomic_store(&ended[epio_file_os_handle(file)], 0);
+    for (unsigned i = 0; i < count; i++) {
+        memset(&to[i], 0, sizeof to[i]);
+        to[i].done = place_ended;
+        epio_submit(epio_write(&to[i], file, data, PLACE, (uint64_t)i * PLACE));
+    }
+    return count;
+}
+
+/* A thread that looks for work must not pass an op of a busy file and then find a later one free,
+ * as the other thread has just left the file: that might be the flush. */
+static void writes_and_their_flush_keep_their_order(fixture *f)
+{
+    random_source random = {1};
+    create_files(f);
+    atomic_store(&out_of_order, 0);
+    for (unsigned round = 0; round < fixture_rounds(1000); round++) {
+        delivered = 0;
+        unsigned count = submit_places(files[0].file, place_ops[0], MOST_PLACES);
+        memset(&place_sync, 0, sizeof place_sync);
+        place_sync.done = place_ended;
+        epio_submit(epio_sync(&place_sync, files[0].file, EPIO_SYNC_DATA_ONLY));
+        count += submit_places(files[1].file, place_ops[1], 1);
+        count += submit_places(files[2].file, place_ops[2],
+                               1 + (unsigned)random_next(&random) % MOST_PLACES);
+        run_until_delivered(f->loop, count + 1);
+        check(atomic_load(&ended_at_flush[epio_file_os_handle(files[0].file)]) ==
+              (UINT64_C(1) << MOST_PLACES) - 1);
+    }
+    check_result(atomic_load(&out_of_order), 0);
+    close_files(f);
+}
+
+/* The owner must not search all of a file's writes for each of them. */
+static void many_writes_before_one_that_is_cancelled(fixture *f)
+{
+    unsigned count = fixture_is_slow() ? 1000 : 20000;
+    epio_op *many = calloc(count, sizeof *many);
+    epio_op sync = {0};
+    create_files(f);
+    check(many != NULL);
+    delivered = 0;
+    for (unsigned i = 0; i < count; i++) {
+        many[i].done = write_was_delivered;
+        epio_submit(epio_write(&many[i], files[0].file, data, 1, i));
+    }
+    epio_cancel(&many[count - 1]);
+    sync.done = place_ended;
+    epio_submit(epio_sync(&sync, files[0].file, EPIO_SYNC_DATA_ONLY));
+    run_until_delivered(f->loop, count + 1);
+    close_files(f);
+    free(many);
+}
+
 /* The error of a write that fails when its flush was started already. */
 static void the_sync_behind_it_reports_a_failed_write(fixture *f)
 {
@@ -226,6 +320,8 @@ int main(void)
     static const fixture_test tests[] = {
         FIXTURE_TEST(appends_share_a_flush, ON_OS),
         FIXTURE_TEST(a_flush_covers_the_writes_before_it, ON_OS),
+        FIXTURE_TEST(writes_and_their_flush_keep_their_order, ON_OS),
+        FIXTURE_TEST(many_writes_before_one_that_is_cancelled, ON_OS),
         FIXTURE_TEST(the_sync_behind_it_reports_a_failed_write, ON_OS),
         FIXTURE_TEST(a_close_follows_writes_and_their_flush, ON_OS),
     };

@@ -180,9 +180,10 @@ struct epio_file {
     size_t unreported;  /* those of them with an error to report */
     uint64_t flush_begun;
     epio_op flush;
-    epio_vfs directory; /* epio_directory_vfs */
+    uint64_t checked_in; /* the iteration that last asked whether a flush can follow its writes */
+    epio_vfs directory;  /* epio_directory_vfs */
     /* For later versions: your struct embeds this one at its present size. */
-    uint64_t reserved[8 - sizeof(epio_vfs) / sizeof(uint64_t)];
+    uint64_t reserved[7 - sizeof(epio_vfs) / sizeof(uint64_t)];
 };
 
 /* Fills the base of a file that an open or adopt is about to return. `flags` are the open's; only

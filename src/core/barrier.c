@@ -487,7 +487,8 @@ static bool flush_may_follow(epio_file *file)
         return false;
     }
     const epio_op *last = EPIO__CONTAINER(file->ordered.previous, epio_op, held);
-    if (last->kind != EPIO_KIND_SYNC || last->phase != EPIO__PHASE_BARRIER) {
+    if (epio__list_empty(&file->ordered) || last->kind != EPIO_KIND_SYNC ||
+        last->phase != EPIO__PHASE_BARRIER) {
         return false;
     }
     for (const epio_node *node = file->ordered.next; node != &file->ordered; node = node->next) {
@@ -513,13 +514,18 @@ static void begin_flush_behind(epio_loop *loop, epio_file *file)
     begin_flush(loop, file, flags, EPIO__SYNC_AHEAD);
 }
 
+/* Each file once in an iteration: to check one takes as long as its list. */
 void epio__barrier_flush_behind(epio_loop *loop)
 {
     epio_node *node = loop->to_offload.next;
     while (node != &loop->to_offload && loop->flushes_behind < EPIO__FLUSHES_BEHIND) {
         epio_op *op = epio__op_of_queue(node);
         node = node->next; /* what is added below comes at the end */
-        if (is_to_be_offloaded(op) && flush_may_follow(op->file)) {
+        if (!is_to_be_offloaded(op) || op->file->checked_in == loop->counters.batches) {
+            continue;
+        }
+        op->file->checked_in = loop->counters.batches;
+        if (flush_may_follow(op->file)) {
             begin_flush_behind(loop, op->file);
         }
     }

@@ -133,9 +133,34 @@ void epio__lane_bring_back_aside(epio__lane *lane)
     epio__list_move_all(&lane->queue, &lane->aside);
 }
 
+/* A thread leaves its file without the mutex, at any moment: one search must not pass an op of the
+ * file and then find a later one free; nor another search, while the first is aside. */
+static void look_at_threads(epio__lane *lane)
+{
+    for (epio_node *node = lane->threads.next; node != &lane->threads; node = node->next) {
+        epio__worker *worker = epio__worker_of(node);
+        if (!worker->blocks) {
+            worker->seen_at = epio__load_relaxed_pointer(&worker->file);
+        }
+    }
+}
+
+static epio__worker *worker_seen_at(const epio__lane *lane, const epio_file *file)
+{
+    for (epio_node *node = lane->threads.next; node != &lane->threads; node = node->next) {
+        if (epio__worker_of(node)->seen_at == (uintptr_t)file) {
+            return epio__worker_of(node);
+        }
+    }
+    return NULL;
+}
+
 epio_op *epio__lane_next_op(epio__lane *lane)
 {
     uint32_t passed = 0;
+    if (lane->one_per_file) {
+        look_at_threads(lane);
+    }
     lane->search_gave_up = false;
     epio_node *node = lane->queue.next;
     while (node != &lane->queue) {
@@ -145,7 +170,7 @@ epio_op *epio__lane_next_op(epio__lane *lane)
             set_aside_for_medium(lane, op);
             continue;
         }
-        epio__worker *busy = lane->one_per_file ? epio__lane_worker_at_file(lane, op->file) : NULL;
+        epio__worker *busy = lane->one_per_file ? worker_seen_at(lane, op->file) : NULL;
         if (busy == NULL) {
             return op;
         }

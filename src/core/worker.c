@@ -216,6 +216,9 @@ static void perform_op(epio__worker *worker, epio_op *op)
     bool may_spin = writes && lane->spins && !more;
     bool spins = may_spin && epio__spin_pays(&worker->spin);
     epio__lane_unlock(lane);
+    if (worker->flushes && op == &op->file->flush) {
+        op->file->flush_begun = epio__monotonic_time(); /* until now it waited for its writes */
+    }
     int64_t result = op->vfs->methods->perform(op->vfs, op);
     if (writes) {
         epio__store_relaxed_pointer(&worker->file, 0); /* the next may start */

@@ -17,6 +17,7 @@ typedef struct epio__worker {
     epio__spin spin;
     epio_op *op;    /* the op of its copy, in progress; NULL: none, or written off */
     uintptr_t file; /* atomic; the epio_file that it works on, for lanes with one thread per file */
+    uintptr_t seen_at; /* `file` when the present search of the lane began, or since `blocks` */
     uint64_t medium;   /* the medium of that file; 0: none, or unknown */
     uint64_t ops;      /* started so far: shows whether it still carries out the same one */
     uint64_t ops_seen; /* at the last check */
