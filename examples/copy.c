@@ -21,7 +21,6 @@
 #ifdef _WIN32
 #include <io.h>
 #else
-#include <sys/stat.h>
 #include <unistd.h>
 #endif
 
@@ -37,9 +36,7 @@
 /* An error of this program, distinct from epio's. */
 #define SOURCE_CHANGED (EPIO_ERROR_LAST - 1)
 
-/* ---- System calls that epio has no verb for ------------------------------ */
-
-enum path_kind { NOTHING, REGULAR_FILE, DIRECTORY, SOMETHING_ELSE };
+/* ---- What differs between systems ---------------------------------------- */
 
 #ifdef _WIN32
 
@@ -62,26 +59,6 @@ static bool same_name(const char *one, const char *other)
     return _stricmp(one, other) == 0;
 }
 
-static enum path_kind kind_of_path(const char *path)
-{
-    epio_op op = {0};
-    int64_t result = epio_perform(epio_open(&op, epio_os_vfs(), path, EPIO_OPEN_READ));
-
-    if (result == EPIO_EISDIR) {
-        return DIRECTORY;
-    }
-    if (op.file != NULL) {
-        epio_perform(epio_close(&op, op.file));
-    }
-    return result == EPIO_ENOENT ? NOTHING : REGULAR_FILE;
-}
-
-static uint32_t permissions_of(const epio_file *file)
-{
-    (void)file;
-    return 0666;
-}
-
 #else
 
 #define STREAM_EXAMPLE "/dev/stdin"
@@ -101,30 +78,36 @@ static bool same_name(const char *one, const char *other)
     return strcmp(one, other) == 0;
 }
 
-static enum path_kind kind_of_path(const char *path)
-{
-    struct stat status;
-
-    if (stat(path, &status) != 0) {
-        return NOTHING;
-    }
-    if (S_ISREG(status.st_mode)) {
-        return REGULAR_FILE;
-    }
-    return S_ISDIR(status.st_mode) ? DIRECTORY : SOMETHING_ELSE;
-}
-
-static uint32_t permissions_of(const epio_file *file)
-{
-    struct stat status;
-
-    if (fstat((int)epio_file_os_handle(file), &status) != 0 || !S_ISREG(status.st_mode)) {
-        return 0666;
-    }
-    return (uint32_t)status.st_mode & 0777;
-}
-
 #endif
+
+/* ---- What is there ------------------------------------------------------- */
+
+/* EPIO_TYPE_UNKNOWN: nothing, or nothing that can be looked at. */
+static uint32_t type_of_path(const char *path)
+{
+    epio_op op = {0};
+    epio_info info = {.size = sizeof info};
+    int64_t result = epio_perform(epio_stat(&op, epio_os_vfs(), path, &info, 0));
+
+    return result == 0 ? info.type : EPIO_TYPE_UNKNOWN;
+}
+
+/* Neither a file nor a directory: what it is must not be replaced. */
+static bool is_something_else(const char *path)
+{
+    uint32_t type = type_of_path(path);
+
+    return type != EPIO_TYPE_UNKNOWN && type != EPIO_TYPE_FILE && type != EPIO_TYPE_DIRECTORY;
+}
+
+static uint32_t permissions_of(epio_file *file)
+{
+    epio_op op = {0};
+    epio_info info = {.size = sizeof info};
+    int64_t result = epio_perform(epio_file_stat(&op, file, &info));
+
+    return result == 0 && info.type == EPIO_TYPE_FILE ? info.mode & 0777 : 0666;
+}
 
 /* ---- Ctrl-C ------------------------------------------------------------- */
 
@@ -493,7 +476,7 @@ static int copy_file(const char *source, const char *target)
     if (same_path(source, full)) {
         return tell_why(source, "source and target are the same file");
     }
-    if (kind_of_path(full) == SOMETHING_ELSE) {
+    if (is_something_else(full)) {
         return tell_why(target, "is no regular file and will not be replaced");
     }
     result = wait_or_cancel(epio_open(&op, epio_loop_vfs(loop), source, EPIO_OPEN_READ));
@@ -553,7 +536,7 @@ static int copy_all(char **sources, int count, const char *target)
     int status = EXIT_SUCCESS;
     int i;
 
-    if (kind_of_path(target) != DIRECTORY) {
+    if (type_of_path(target) != EPIO_TYPE_DIRECTORY) {
         if (count == 1 && name_of(target)[0] != '\0') {
             return copy_file(sources[0], target);
         }
