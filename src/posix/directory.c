@@ -21,10 +21,14 @@ static mode_t mode_of(uint32_t flags)
     return (mode_t)((given & 01000u) != 0 ? given & 0777u : 0777u);
 }
 
+/* Leaves errno as it is. */
 static bool is_directory(int at, const char *path)
 {
     struct stat status;
-    return fstatat(at, path, &status, 0) == 0 && S_ISDIR(status.st_mode);
+    int error = errno;
+    bool is = fstatat(at, path, &status, 0) == 0 && S_ISDIR(status.st_mode);
+    errno = error;
+    return is;
 }
 
 static int make(int at, const char *path, mode_t mode, bool lasting, epio_op *op, int64_t *result)
