@@ -145,6 +145,7 @@ int epio__memory_walk_to_end(epio__memory_walk *walk, uint32_t flags)
             }
         } else {
             walk->vacant = result == EPIO_ENOENT;
+            walk->slash = walk->slash || (flags & EPIO__MEMORY_DIRECTORY) != 0;
         }
         if (result < 0) {
             return result;

@@ -24,7 +24,7 @@ typedef struct epio__memory_walk {
     const char *name;             /* the last part */
     size_t len;
     uint32_t last;             /* EPIO__MEMORY_LAST_... */
-    bool slash;                /* slashes follow it */
+    bool slash;                /* slashes follow it, or a link that led to it */
     bool vacant;               /* all there but the last part, a name */
     epio__memory_entry *entry; /* after walk_name */
     epio__memory_node *node;   /* what the path leads to: after walk_name, walk_to_end */
