@@ -380,7 +380,7 @@ static void open_files(owner *one)
     static const unsigned char zeros[FILE_SIZE];
     require_seeded(epio_loop_create(&one->loop, NULL) == 0);
     one->vfs[0] = epio_loop_vfs(one->loop);
-    require_seeded(epio_memory_vfs_create(&one->vfs[1], one->loop) == 0);
+    require_seeded(memory_vfs_make(&one->vfs[1], one->loop, one->directory) == 0);
     require_seeded(epio_limit_vfs_create(&one->vfs[2], one->vfs[0], one->semaphore) == 0);
     require_seeded(epio_limit_vfs_create(&one->vfs[3], one->vfs[1], one->semaphore) == 0);
     for (size_t i = 0; i < FILES; i++) {

@@ -141,7 +141,7 @@ static void across_files_and_vfses(fixture *f)
     epio_vfs *memory;
     char into[4];
     op_fixture_setup(&fx, f);
-    check_result(epio_memory_vfs_create(&memory, fx.loop), 0);
+    check_result(memory_vfs_make(&memory, fx.loop, f->directory), 0);
     epio_file *file = op_fixture_open(&fx, memory, "in memory");
     (void)epio_write(member(0), fx.file, "one", 3, 0);
     (void)epio_write(member(1), file, "two", 3, 0);

@@ -1240,7 +1240,7 @@ static void threads_exclude_each_other(fixture *f)
     test_thread threads[THREADS];
     contention_thread all[THREADS];
     if (f->memory) {
-        check_result(epio_memory_vfs_create(&c.memory, NULL), 0);
+        check_result(memory_vfs_make(&c.memory, NULL, f->directory), 0);
     }
     for (size_t i = 0; i < THREADS; i++) {
         all[i] = (contention_thread){.contention = &c, .number = i};

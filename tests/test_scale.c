@@ -736,7 +736,7 @@ static void without_allocations(fixture *f)
     check_result(atomic_load(&allocations), 1);
     op_fixture_setup(&fx, f);
     check_result(epio_semaphore_create(&semaphore, 4), 0);
-    check_result(epio_memory_vfs_create(&memory, fx.loop), 0);
+    check_result(memory_vfs_make(&memory, fx.loop, f->directory), 0);
     check_result(epio_limit_vfs_create(&limits[0], fx.os, semaphore), 0);
     check_result(epio_limit_vfs_create(&limits[1], memory, semaphore), 0);
     check_result(epio_trace_vfs_create(&trace, limits[0]), 0);

@@ -1,13 +1,15 @@
 /* A VFS whose files live in memory, for tests without a disk and for data that needs none. It
- * behaves like a POSIX file system: a file that was deleted or replaced stays until its last close,
- * and holes cost nothing.
+ * behaves like a POSIX file system, as Linux's do: a file that was deleted or replaced stays until
+ * its last close, and holes cost nothing.
  *
  * Owns the VFS's methods, its open files and its mutex: what each op does, and on which thread. The
- * bytes of a file are memory_contents.c's, the names memory_names.c's. Arguments, the order of
- * syncs, deadlines and worker threads are the core's. */
+ * verbs about names are memory_names.c's, those about metadata memory_metadata.c's, the bytes of a
+ * file memory_contents.c's. Arguments, the order of syncs, deadlines and worker threads are the
+ * core's. */
 #include "core/generic_ops.h"
 #include "core/registry.h"
 #include "fatal.h"
+#include "layers/memory_metadata.h"
 #include "layers/memory_names.h"
 #include "platform.h"
 #include "reason.h"
@@ -26,11 +28,18 @@
 #define DEFAULT_MODE 0666u
 #define TEMPORARY_MODE 0600u
 
+/* The same bit for each verb that has it. */
+#define FOLLOWS_NOT EPIO_STAT_NOFOLLOW
+_Static_assert(FOLLOWS_NOT == EPIO_SET_NOFOLLOW, "one flag for stat and the setting verbs");
+
 typedef struct memory_file {
     epio_file base;
     epio__memory_node *node;
     epio__lock_holder lock;
-    const char *delete_path; /* behind the file; NULL: nothing is deleted at close */
+
+    /* Behind the file, else NULL: */
+    epio__memory_cursor *cursor; /* of a directory */
+    const char *delete_path;     /* the name that its close removes */
 } memory_file;
 
 typedef struct memory_vfs {
@@ -38,7 +47,7 @@ typedef struct memory_vfs {
     epio__entry entry;
     epio__mutex turnstile; /* held by the next thread that gets `mutex` */
     epio__mutex mutex;     /* guards the rest, nodes and their contents included */
-    epio__memory_names names;
+    epio__memory_tree tree;
     uint64_t open_files;
 } memory_vfs;
 
@@ -61,87 +70,153 @@ static void memory_lock(memory_vfs *memory)
     epio__mutex_unlock(&memory->turnstile);
 }
 
+/* Where the op's relative paths begin. */
+static epio__memory_node *start_of(const memory_vfs *memory, const epio_op *op)
+{
+    const epio_file *directory = op->arguments.path.directory;
+    return directory != NULL ? ((const memory_file *)(const void *)directory)->node
+                             : memory->tree.root;
+}
+
 /* ---- Open and close ---- */
 
-static int create_file(memory_vfs *memory, const epio__memory_path *vacant, uint32_t flags)
+/* May the node be opened so? */
+static int check_open(const epio__memory_node *node, uint32_t flags)
 {
-    uint32_t mode = flags >> 16;
-    epio__memory_node *node = epio__memory_node_create(mode != 0 ? mode & 0777u : DEFAULT_MODE);
-    if (node == NULL) {
-        return EPIO_ENOMEM;
+    bool directory = epio__memory_is_directory(node);
+    if ((flags & EPIO_OPEN_EXCLUSIVE) != 0) {
+        return EPIO_EEXIST;
     }
-    int result = epio__memory_names_add(&memory->names, vacant, node);
-    if (result < 0) {
-        epio__memory_node_release(node);
+    if (node->type == EPIO_TYPE_LINK) {
+        return EPIO_ELOOP;
+    }
+    if (directory && (flags & (EPIO_OPEN_CREATE | EPIO_OPEN_WRITE)) != 0) {
+        return EPIO_EISDIR;
+    }
+    uint32_t wanted = (flags & EPIO_OPEN_READ) != 0 ? EPIO__MEMORY_READ : 0;
+    wanted |= (flags & EPIO_OPEN_WRITE) != 0 ? EPIO__MEMORY_WRITE : 0;
+    if (!epio__memory_permits(node, wanted)) {
+        return EPIO_EACCES;
+    }
+    return directory && (flags & EPIO_OPEN_DIRECTORY) == 0 ? EPIO_EISDIR : 0;
+}
+
+static void truncate_node(epio__memory_node *node, uint64_t size)
+{
+    epio__memory_resize(&node->contents, size);
+    epio__memory_note_modified(node);
+}
+
+/* Opens what the path leads to, or makes it: 0 and a reference to the node. */
+static int open_path(memory_vfs *memory, const epio_op *op, epio__memory_node **node)
+{
+    epio__memory_walk walk;
+    uint32_t no_follow = EPIO_OPEN_NOFOLLOW | EPIO_OPEN_EXCLUSIVE;
+    uint32_t flags = (op->flags & no_follow) == 0 ? EPIO__MEMORY_FOLLOW : 0;
+    flags |= (op->flags & EPIO_OPEN_DIRECTORY) != 0 ? EPIO__MEMORY_DIRECTORY : 0;
+    flags |= (op->flags & EPIO_OPEN_CREATE) != 0 ? EPIO__MEMORY_CREATE : 0;
+    int result = epio__memory_walk_path(&walk, &memory->tree, start_of(memory, op),
+                                        op->arguments.path.path, flags);
+    *node = walk.node;
+    if (result == 0) {
+        result = check_open(*node, op->flags);
+        if (result == 0 && (op->flags & EPIO_OPEN_TRUNCATE) != 0) {
+            truncate_node(*node, 0);
+        }
+    } else if (walk.vacant && (op->flags & EPIO_OPEN_CREATE) != 0) {
+        uint32_t given = op->flags >> 16;
+        uint32_t mode = given != 0 ? given & 0777u : DEFAULT_MODE;
+        result = epio__memory_make(&walk, EPIO_TYPE_FILE, mode, NULL, node);
+    }
+    if (result == 0) {
+        (*node)->references++;
     }
     return result;
 }
 
-/* Returns a reference to the node. A temporary one has no name, so that no other open finds it. */
-static int open_node(memory_vfs *memory, const char *path, uint32_t flags, epio__memory_node **node)
+/* Makes a file without a name, so that no other open finds it: 0 and a reference to it. The path is
+ * that of a directory, or of a file in one. */
+static int open_temporary(memory_vfs *memory, const epio_op *op, epio__memory_node **node)
 {
-    if ((flags & EPIO_OPEN_TEMPORARY) != 0) {
-        *node = epio__memory_node_create(TEMPORARY_MODE);
-        return *node != NULL ? 0 : EPIO_ENOMEM;
+    const char *path = op->arguments.path.path;
+    epio__memory_walk walk;
+    if (path != NULL) {
+        int result = epio__memory_walk_path(&walk, &memory->tree, start_of(memory, op), path,
+                                            EPIO__MEMORY_FOLLOW | EPIO__MEMORY_DIRECTORY);
+        const epio__memory_node *directory = walk.node;
+        if (result < 0) {
+            result = epio__memory_walk_begin(&walk, &memory->tree, start_of(memory, op), path);
+            directory = walk.directory;
+        }
+        if (result < 0) {
+            return result;
+        }
+        if (!epio__memory_permits(directory, EPIO__MEMORY_WRITE | EPIO__MEMORY_SEARCH)) {
+            return EPIO_EACCES;
+        }
     }
-    epio__memory_path at;
-    int result = epio__memory_names_find(&memory->names, path, &at);
-    if (at.vacant && (flags & EPIO_OPEN_CREATE) != 0) {
-        result = at.directory ? EPIO_EISDIR : create_file(memory, &at, flags);
-    } else if ((result == 0 || result == EPIO_EISDIR) && (flags & EPIO_OPEN_EXCLUSIVE) != 0) {
-        result = EPIO_EEXIST;
-    } else if (result == 0 &&
-               !epio__memory_node_permits(epio__memory_names_node(&memory->names, &at), flags)) {
-        result = EPIO_EACCES;
-    }
-    if (result < 0) {
-        return result;
-    }
-    *node = epio__memory_names_node(&memory->names, &at);
-    (*node)->references++;
-    if ((flags & EPIO_OPEN_TRUNCATE) != 0) {
-        epio__memory_resize(&(*node)->contents, 0);
-    }
-    return 0;
+    *node = epio__memory_node_create(&memory->tree, EPIO_TYPE_FILE, TEMPORARY_MODE);
+    return *node != NULL ? 0 : EPIO_ENOMEM;
 }
 
 static int64_t open_file(memory_vfs *memory, epio_op *op)
 {
-    const char *path = op->arguments.path.path;
+    char delete_path[EPIO__MEMORY_PATH_SIZE];
     uint32_t deletion = op->flags & (EPIO_OPEN_DELETE_ON_CLOSE | EPIO_OPEN_TEMPORARY);
-    size_t path_size = deletion == EPIO_OPEN_DELETE_ON_CLOSE ? strlen(path) + 1 : 0;
-    memory_file *file = calloc(1, sizeof *file + path_size);
+    bool directory = (op->flags & EPIO_OPEN_DIRECTORY) != 0;
+    size_t room = directory ? sizeof(epio__memory_cursor) : 0;
+    if (deletion == EPIO_OPEN_DELETE_ON_CLOSE) {
+        int64_t len = epio__memory_full_path(&memory->tree, start_of(memory, op),
+                                             op->arguments.path.path, delete_path);
+        if (len < 0) {
+            return len;
+        }
+        room = (size_t)len + 1;
+    }
+    memory_file *file = calloc(1, sizeof *file + room);
     if (file == NULL) {
         return EPIO_ENOMEM;
     }
-    int result = open_node(memory, path, op->flags, &file->node);
+    int result = (op->flags & EPIO_OPEN_TEMPORARY) != 0 ? open_temporary(memory, op, &file->node)
+                                                        : open_path(memory, op, &file->node);
     if (result < 0) {
         free(file);
         return result;
     }
-    if (path_size > 0) {
-        file->delete_path = memcpy(file + 1, path, path_size);
+    if (directory) {
+        file->cursor = (epio__memory_cursor *)(file + 1);
+    } else if (room > 0) {
+        file->delete_path = memcpy(file + 1, delete_path, room);
     }
-    epio_file_init(&file->base, &memory->base, op->flags, 0);
+    epio_file_init(&file->base, &memory->base, op->flags, directory ? EPIO_FILE_DIRECTORY : 0);
     epio__lock_holder_init(&file->lock, &file->node->lock, &file->base, NULL);
     memory->open_files++;
     op->file = &file->base;
     return 0;
 }
 
+/* 0 if the name is already gone, or now belongs to another file. */
+static int64_t remove_name(memory_vfs *memory, const memory_file *file)
+{
+    epio__memory_walk walk;
+    int result =
+        epio__memory_walk_path(&walk, &memory->tree, memory->tree.root, file->delete_path, 0);
+    if (result < 0) {
+        return result == EPIO_ENOENT || result == EPIO_ENOTDIR ? 0 : result;
+    }
+    return walk.node == file->node
+               ? epio__memory_delete(&memory->tree, memory->tree.root, file->delete_path)
+               : 0;
+}
+
 static int64_t close_file(memory_vfs *memory, memory_file *file)
 {
-    epio__memory_path at;
-    if (file->delete_path != NULL &&
-        epio__memory_names_find(&memory->names, file->delete_path, &at) == 0 &&
-        epio__memory_names_node(&memory->names, &at) == file->node) {
-        epio__memory_names_remove(&memory->names, &at);
-    }
+    int64_t result = file->delete_path != NULL ? remove_name(memory, file) : 0;
     epio__memory_node_release(file->node);
     memory->open_files--;
     epio_file_release(&file->base);
     epio__file_free(file);
-    return 0;
+    return result;
 }
 
 /* ---- Reads and writes ---- */
@@ -151,10 +226,9 @@ static size_t smaller(size_t one, size_t other)
     return other < one ? other : one;
 }
 
-static int64_t transfer(memory_vfs *memory, const epio_op *op)
+static int64_t copy(memory_vfs *memory, const epio_op *op, bool writes)
 {
     bool vectored = op->kind == EPIO_KIND_READV || op->kind == EPIO_KIND_WRITEV;
-    bool writes = op->kind == EPIO_KIND_WRITE || op->kind == EPIO_KIND_WRITEV;
     epio__memory_contents *contents = &node_of(op)->contents;
     const epio_iovec whole = {op->arguments.io.base, (size_t)op->arguments.io.len};
     const epio_iovec *parts = vectored ? op->arguments.io.base : &whole;
@@ -188,100 +262,157 @@ static int64_t transfer(memory_vfs *memory, const epio_op *op)
     return total;
 }
 
-/* ---- Paths ---- */
-
-static int64_t delete_file(memory_vfs *memory, const epio_op *op)
+static int64_t transfer(memory_vfs *memory, const epio_op *op)
 {
-    epio__memory_path at;
-    int result = epio__memory_names_find(&memory->names, op->arguments.path.path, &at);
-    if (result == 0) {
-        epio__memory_names_remove(&memory->names, &at);
+    bool writes = op->kind == EPIO_KIND_WRITE || op->kind == EPIO_KIND_WRITEV;
+    int64_t result = copy(memory, op, writes);
+    if (writes && result != 0) {
+        epio__memory_note_modified(node_of(op)); /* a failure has perhaps written a part */
+    } else if (epio_op_bytes(op) != 0) {
+        epio__memory_note_accessed(node_of(op));
     }
     return result;
 }
 
-static int64_t rename_file(memory_vfs *memory, epio_op *op)
+/* ---- Paths and metadata ---- */
+
+static int64_t access_node(int result, const epio__memory_node *node, uint32_t mode)
 {
-    epio__memory_path from;
-    epio__memory_path to;
-    int result = epio__memory_names_find(&memory->names, op->arguments.path.path, &from);
-    if (result == EPIO_EISDIR && epio__memory_path_is_below(&from, op->arguments.path.to)) {
-        return epio__op_refuse(op, EPIO__REASON_INTO_ITSELF);
+    static const uint32_t wanted[] = {
+        [EPIO_ACCESS_EXISTS] = 0,
+        [EPIO_ACCESS_READ] = EPIO__MEMORY_READ,
+        [EPIO_ACCESS_READWRITE] = EPIO__MEMORY_READ | EPIO__MEMORY_WRITE,
+    };
+    if (result == EPIO_ENOENT || result == EPIO_ENOTDIR || result == EPIO_EACCES) {
+        return 0;
+    }
+    return result < 0 ? result : epio__memory_permits(node, wanted[mode]);
+}
+
+static int64_t full_pathname(memory_vfs *memory, epio__memory_node *from, const epio_op *op)
+{
+    char full[EPIO__MEMORY_PATH_SIZE];
+    int64_t len = epio__memory_full_path(&memory->tree, from, op->arguments.path.path, full);
+    if (len >= 0 && (uint64_t)len >= op->arguments.path.len) {
+        return EPIO_ERANGE;
+    }
+    if (len >= 0) {
+        memcpy(op->arguments.path.buffer, full, (size_t)len + 1);
+    }
+    return len;
+}
+
+/* What an op does with the node that its path leads to. */
+static int64_t perform_on_path(memory_vfs *memory, epio__memory_node *from, const epio_op *op)
+{
+    epio__memory_walk walk;
+    bool follow = op->kind == EPIO_KIND_ACCESS || (op->flags & FOLLOWS_NOT) == 0;
+    if (op->kind == EPIO_KIND_SET_TIMES) {
+        int sets = epio__memory_check_times(op);
+        if (sets <= 0) {
+            return sets;
+        }
+    }
+    int result = epio__memory_walk_path(&walk, &memory->tree, from, op->arguments.path.path,
+                                        follow ? EPIO__MEMORY_FOLLOW : 0);
+    if (op->kind == EPIO_KIND_ACCESS) {
+        return access_node(result, walk.node, op->flags);
     }
     if (result < 0) {
         return result;
     }
-    result = epio__memory_names_find(&memory->names, op->arguments.path.to, &to);
-    if ((result == 0 || result == EPIO_EISDIR) && (op->flags & EPIO_RENAME_NO_REPLACE) != 0) {
-        return EPIO_EEXIST;
+    switch (op->kind) {
+    case EPIO_KIND_STAT:
+        return epio__memory_stat(&memory->tree, walk.node, op);
+    case EPIO_KIND_SET_TIMES:
+        return epio__memory_set_times(walk.node, op);
+    case EPIO_KIND_SET_MODE:
+        return epio__memory_set_mode(walk.node, op);
+    default:
+        return epio__memory_set_owner(walk.node, op);
     }
-    if (to.vacant) {
-        result = to.directory ? EPIO_ENOTDIR : 0;
-    }
-    if (result < 0 || (!to.vacant && to.index == from.index)) {
-        return result;
-    }
-    return epio__memory_names_move(&memory->names, &from, &to);
 }
 
-static int64_t access_path(const memory_vfs *memory, const epio_op *op)
+static int64_t perform_path(memory_vfs *memory, epio_op *op)
 {
-    static const uint32_t directions[] = {0, EPIO_OPEN_READ, EPIO_OPEN_READ | EPIO_OPEN_WRITE};
-    epio__memory_path at;
-    int result = epio__memory_names_find(&memory->names, op->arguments.path.path, &at);
-    if (result == 0) {
-        return epio__memory_node_permits(epio__memory_names_node(&memory->names, &at),
-                                         directions[op->flags]);
+    epio__memory_tree *tree = &memory->tree;
+    if (op->arguments.path.directory != NULL &&
+        op->arguments.path.directory->vfs != &memory->base) {
+        return EPIO_ENOTSUP;
     }
-    return result == EPIO_ENAMETOOLONG ? result : result == EPIO_EISDIR;
-}
-
-static int64_t full_pathname(const memory_vfs *memory, const epio_op *op)
-{
-    epio__memory_path at;
-    int result = epio__memory_names_find(&memory->names, op->arguments.path.path, &at);
-    if (result < 0 && result != EPIO_EISDIR && !at.vacant) {
-        return result;
+    epio__memory_node *from = start_of(memory, op);
+    switch (op->kind) {
+    case EPIO_KIND_OPEN:
+        return open_file(memory, op);
+    case EPIO_KIND_DELETE:
+        return epio__memory_delete(tree, from, op->arguments.path.path);
+    case EPIO_KIND_RENAME:
+        return epio__memory_rename(tree, from, op);
+    case EPIO_KIND_FULL_PATHNAME:
+        return full_pathname(memory, from, op);
+    case EPIO_KIND_ACCESS:
+    case EPIO_KIND_STAT:
+    case EPIO_KIND_SET_TIMES:
+    case EPIO_KIND_SET_MODE:
+    case EPIO_KIND_SET_OWNER:
+        return perform_on_path(memory, from, op);
+    case EPIO_KIND_MKDIR:
+        return epio__memory_mkdir(tree, from, op);
+    case EPIO_KIND_RMDIR:
+        return epio__memory_rmdir(tree, from, op);
+    case EPIO_KIND_LINK_FILE:
+        return epio__memory_link_file(tree, from, op);
+    case EPIO_KIND_SYMLINK:
+        return epio__memory_symlink(tree, from, op);
+    case EPIO_KIND_READ_LINK:
+        return epio__memory_read_link(tree, from, op);
+    case EPIO_KIND_EXCHANGE:
+        return epio__memory_exchange(tree, from, op);
+    default:
+        return EPIO_ENOTSUP;
     }
-    const char *name = at.len > 0 ? at.name : "/";
-    size_t len = at.len > 0 ? at.len : 1;
-    if (op->arguments.path.len <= len) {
-        return EPIO_ERANGE;
-    }
-    memcpy(op->arguments.path.buffer, name, len + 1);
-    return (int64_t)len;
 }
 
 /* ---- The VFS ---- */
 
-static int64_t perform_locked(memory_vfs *memory, epio_op *op)
+static int64_t perform_file(memory_vfs *memory, epio_op *op)
 {
+    memory_file *file = (memory_file *)op->file;
     switch (op->kind) {
-    case EPIO_KIND_OPEN:
-        return open_file(memory, op);
     case EPIO_KIND_CLOSE:
-        return close_file(memory, (memory_file *)op->file);
+        return close_file(memory, file);
     case EPIO_KIND_READ:
     case EPIO_KIND_READV:
     case EPIO_KIND_WRITE:
     case EPIO_KIND_WRITEV:
         return transfer(memory, op);
     case EPIO_KIND_TRUNCATE:
-        epio__memory_resize(&node_of(op)->contents, op->arguments.io.offset);
+        truncate_node(file->node, op->arguments.io.offset);
         return 0;
     case EPIO_KIND_SIZE:
-        return (int64_t)node_of(op)->contents.size;
-    case EPIO_KIND_DELETE:
-        return delete_file(memory, op);
-    case EPIO_KIND_RENAME:
-        return rename_file(memory, op);
-    case EPIO_KIND_ACCESS:
-        return access_path(memory, op);
-    case EPIO_KIND_FULL_PATHNAME:
-        return full_pathname(memory, op);
-    default: /* an adopt too: there are no descriptors here */
+        return (int64_t)file->node->contents.size;
+    case EPIO_KIND_FILE_STAT:
+        return epio__memory_stat(&memory->tree, file->node, op);
+    case EPIO_KIND_FILE_SET_TIMES:
+        return epio__memory_set_times(file->node, op);
+    case EPIO_KIND_FILE_SET_MODE:
+        return epio__memory_set_mode(file->node, op);
+    case EPIO_KIND_FILE_SET_OWNER:
+        return epio__memory_set_owner(file->node, op);
+    case EPIO_KIND_LIST:
+        return epio__memory_list(file->node, file->cursor, op);
+    default:
         return EPIO_ENOTSUP;
     }
+}
+
+/* An adopt is neither: there are no descriptors here. */
+static int64_t perform_locked(memory_vfs *memory, epio_op *op)
+{
+    if (epio__op_is(op, EPIO__KIND_ON_PATH)) {
+        return perform_path(memory, op);
+    }
+    return epio__op_is(op, EPIO__KIND_ON_FILE) ? perform_file(memory, op) : EPIO_ENOTSUP;
 }
 
 static int64_t memory_perform(epio_vfs *vfs, epio_op *op)
@@ -314,7 +445,7 @@ static void memory_destroy(epio_vfs *vfs)
         epio__fatal("epio_vfs_destroy", "a file of this VFS is still open; close it first");
     }
     epio__registry_remove(&memory->entry);
-    epio__memory_names_remove_all(&memory->names);
+    epio__memory_tree_free(&memory->tree);
     epio__mutex_destroy(&memory->mutex);
     epio__mutex_destroy(&memory->turnstile);
     free(memory);
@@ -412,7 +543,8 @@ int epio_memory_vfs_create(epio_vfs **vfs, epio_loop *loop)
         return EPIO_EINVAL;
     }
     memory_vfs *memory = calloc(1, sizeof *memory);
-    if (memory == NULL) {
+    if (memory == NULL || epio__memory_tree_init(&memory->tree) < 0) {
+        free(memory);
         return EPIO_ENOMEM;
     }
     memory->base.methods = &memory_methods;

@@ -67,13 +67,14 @@ static unsigned char *block_make(epio__memory_contents *contents, uint64_t numbe
     }
     if (*slot == NULL) {
         *slot = calloc(1, BLOCK_SIZE);
+        contents->blocks += *slot != NULL;
     }
     return *slot;
 }
 
-/* Frees the blocks from `first` on of a tree of that height. Returns what is left: the tree, or
- * NULL. */
-static void *tree_trim(void *at, uint32_t height, uint64_t first)
+/* Frees the blocks from `first` on of a tree of that height, and subtracts them from *blocks.
+ * Returns what is left: the tree, or NULL. */
+static void *tree_trim(void *at, uint32_t height, uint64_t first, uint64_t *blocks)
 {
     if (at == NULL) {
         return NULL;
@@ -83,13 +84,14 @@ static void *tree_trim(void *at, uint32_t height, uint64_t first)
         uint64_t inside = first & (((uint64_t)1 << bits) - 1);
         for (size_t i = (size_t)(first >> bits); i < FANOUT; i++) {
             void **slot = &((branch *)at)->below[i];
-            *slot = tree_trim(*slot, height - 1, inside);
+            *slot = tree_trim(*slot, height - 1, inside, blocks);
             inside = 0;
         }
     }
     if (first > 0) {
         return at;
     }
+    *blocks -= height == 0;
     free(at);
     return NULL;
 }
@@ -148,7 +150,12 @@ void epio__memory_resize(epio__memory_contents *contents, uint64_t size)
         memset(last + within, 0, BLOCK_SIZE - within);
     }
     if (tree_reaches(contents, first_gone)) {
-        contents->root = tree_trim(contents->root, contents->height, first_gone);
+        contents->root = tree_trim(contents->root, contents->height, first_gone, &contents->blocks);
     }
     contents->size = size;
+}
+
+uint64_t epio__memory_allocated(const epio__memory_contents *contents)
+{
+    return contents->blocks * BLOCK_SIZE;
 }

@@ -1,240 +1,424 @@
-/* The names of the memory VFS in a sorted array, and the nodes of its files. */
+/* See memory_names.h. */
 #include "layers/memory_names.h"
+
+#include "reason.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define OWNER_READ 0400u
-#define OWNER_WRITE 0200u
+#define LINK_MODE 0777u
+#define DIRECTORY_MODE 0777u
+#define INHERITED_GROUP 02000u /* the set-group-id bit of a directory */
+#define FILLED_AT_ONCE ((uint64_t)64 * 1024)
 
-/* ---- Files ---- */
+/* ---- Making ---- */
 
-epio__memory_node *epio__memory_node_create(uint32_t mode)
+/* May names be added to the directory, or removed? */
+static int may_change(const epio__memory_node *directory)
 {
-    epio__memory_node *node = calloc(1, sizeof *node);
-    if (node != NULL) {
-        node->mode = mode;
-        node->references = 1;
-        epio__lock_node_init(&node->lock);
+    if (epio__memory_is_removed(directory)) {
+        return EPIO_ENOENT;
     }
-    return node;
+    return epio__memory_permits(directory, EPIO__MEMORY_WRITE) ? 0 : EPIO_EACCES;
 }
 
-void epio__memory_node_release(epio__memory_node *node)
+static bool set_target(epio__memory_node *node, const char *target)
 {
-    if (--node->references == 0) {
-        epio__memory_resize(&node->contents, 0);
-        epio__lock_node_destroy(&node->lock);
-        free(node->name);
-        free(node);
+    size_t len = strlen(target);
+    node->target = malloc(len + 1);
+    if (node->target == NULL) {
+        return false;
     }
-}
-
-bool epio__memory_node_permits(const epio__memory_node *node, uint32_t directions)
-{
-    return ((directions & EPIO_OPEN_READ) == 0 || (node->mode & OWNER_READ) != 0) &&
-           ((directions & EPIO_OPEN_WRITE) == 0 || (node->mode & OWNER_WRITE) != 0);
-}
-
-/* ---- Paths ---- */
-
-static void path_append(epio__memory_path *to, const char *part, size_t len)
-{
-    bool up = len == 2 && part[0] == '.' && part[1] == '.';
-    if (up || len == 0 || (len == 1 && part[0] == '.')) {
-        while (up && to->len > 0 && to->name[--to->len] != '/') {
-        }
-        to->directory = true;
-        return;
-    }
-    to->name[to->len] = '/';
-    memcpy(to->name + to->len + 1, part, len);
-    to->len += 1 + len;
-    to->directory = false;
-}
-
-/* 0 or EPIO_ENAMETOOLONG. */
-static int path_resolve(epio__memory_path *to, const char *path)
-{
-    size_t len = strlen(path);
-    to->len = 0;
-    to->vacant = false;
-    if (len >= EPIO__MEMORY_PATH_SIZE) {
-        return EPIO_ENAMETOOLONG;
-    }
-    for (; *path != '\0'; path += len + (path[len] == '/')) {
-        len = strcspn(path, "/");
-        if (len > EPIO__MEMORY_PART_LIMIT) {
-            return EPIO_ENAMETOOLONG;
-        }
-        path_append(to, path, len);
-        to->directory = to->directory || path[len] == '/';
-    }
-    to->name[to->len] = '\0';
-    return 0;
-}
-
-static char *copy_name(const epio__memory_path *path)
-{
-    char *name = malloc(path->len + 1);
-    if (name != NULL) {
-        memcpy(name, path->name, path->len + 1);
-    }
-    return name;
-}
-
-bool epio__memory_path_is_below(const epio__memory_path *directory, const char *path)
-{
-    epio__memory_path at;
-    return path_resolve(&at, path) == 0 && at.len > directory->len &&
-           strncmp(at.name, directory->name, directory->len) == 0 && at.name[directory->len] == '/';
-}
-
-/* ---- The array ---- */
-
-/* Does a name begin with these characters? *index is the first, or where it would be. */
-static bool has_prefix(const epio__memory_names *names, const char *prefix, size_t len,
-                       size_t *index)
-{
-    size_t low = 0;
-    size_t high = names->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (strncmp(names->nodes[middle]->name, prefix, len) < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    *index = low;
-    return low < names->count && strncmp(names->nodes[low]->name, prefix, len) == 0;
-}
-
-/* The whole name sorts before longer names that begin with it. */
-static bool has_name(const epio__memory_names *names, const char *name, size_t len, size_t *index)
-{
-    return has_prefix(names, name, len, index) && names->nodes[*index]->name[len] == '\0';
-}
-
-/* Is it a directory, because other names are below it? */
-static bool has_names_below(const epio__memory_names *names, epio__memory_path *path)
-{
-    size_t index;
-    path->name[path->len] = '/';
-    bool found = has_prefix(names, path->name, path->len + 1, &index);
-    path->name[path->len] = '\0';
-    return found;
-}
-
-/* False if there is no memory. After take_out it always succeeds. */
-static bool insert(epio__memory_names *names, size_t index, epio__memory_node *node)
-{
-    if (names->count == names->capacity) {
-        size_t capacity = names->capacity > 0 ? 2 * names->capacity : 16;
-        epio__memory_node **nodes = realloc(names->nodes, capacity * sizeof(epio__memory_node *));
-        if (nodes == NULL) {
-            return false;
-        }
-        names->nodes = nodes;
-        names->capacity = capacity;
-    }
-    epio__memory_node **at = names->nodes + index;
-    memmove(at + 1, at, (names->count - index) * sizeof(epio__memory_node *));
-    names->count++;
-    *at = node;
+    memcpy(node->target, target, len + 1);
     return true;
 }
 
-static epio__memory_node *take_out(epio__memory_names *names, size_t index)
+int epio__memory_make(epio__memory_walk *walk, uint32_t type, uint32_t mode, const char *target,
+                      epio__memory_node **made)
 {
-    epio__memory_node **at = names->nodes + index;
-    epio__memory_node *node = *at;
-    names->count--;
-    memmove(at, at + 1, (names->count - index) * sizeof(epio__memory_node *));
-    return node;
-}
-
-static void remove_at(epio__memory_names *names, size_t index)
-{
-    epio__memory_node *node = take_out(names, index);
-    free(node->name);
-    node->name = NULL;
-    epio__memory_node_release(node);
-}
-
-/* ---- Names ---- */
-
-int epio__memory_names_find(const epio__memory_names *names, const char *path,
-                            epio__memory_path *found)
-{
-    int result = path_resolve(found, path);
+    epio__memory_node *directory = walk->directory;
+    int result = may_change(directory);
     if (result < 0) {
         return result;
     }
-    for (size_t i = 1; i < found->len; i++) {
-        if (found->name[i] == '/' && has_name(names, found->name, i, &found->index)) {
-            return EPIO_ENOTDIR;
-        }
+    epio__memory_node *node = epio__memory_node_create(walk->tree, type, mode);
+    epio__memory_entry *entry = NULL;
+    if (node != NULL && (target == NULL || set_target(node, target))) {
+        entry = epio__memory_entry_create(walk->tree, node, walk->name, walk->len);
     }
-    if (found->len == 0 || has_names_below(names, found)) {
+    if (entry != NULL) {
+        if ((directory->mode & INHERITED_GROUP) != 0) {
+            node->group = directory->group;
+            node->mode |= type == EPIO_TYPE_DIRECTORY ? INHERITED_GROUP : 0;
+        }
+        epio__memory_entry_insert(directory, entry);
+        *made = node;
+    }
+    epio__memory_node_release(node);
+    return entry != NULL ? 0 : EPIO_ENOMEM;
+}
+
+/* To where a new name is to be made: 0 if it may be. Only a directory's may end with a slash. */
+static int walk_to_new(epio__memory_walk *walk, epio__memory_tree *tree, epio__memory_node *from,
+                       const char *path, uint32_t type)
+{
+    int result = epio__memory_walk_begin(walk, tree, from, path);
+    if (result < 0) {
+        return result;
+    }
+    if (walk->last != EPIO__MEMORY_LAST_NAME) {
+        return EPIO_EEXIST;
+    }
+    result = epio__memory_walk_name(walk);
+    if (result < 0) {
+        return result;
+    }
+    if (walk->node != NULL) {
+        return EPIO_EEXIST;
+    }
+    return walk->slash && type != EPIO_TYPE_DIRECTORY ? EPIO_ENOENT : 0;
+}
+
+static int make_at(epio__memory_tree *tree, epio__memory_node *from, const char *path,
+                   uint32_t type, uint32_t mode, const char *target)
+{
+    epio__memory_walk walk;
+    epio__memory_node *made;
+    int result = walk_to_new(&walk, tree, from, path, type);
+    return result == 0 ? epio__memory_make(&walk, type, mode, target, &made) : result;
+}
+
+/* ---- Directories ---- */
+
+/* Makes the first `len` bytes of the path, and what is missing above. */
+static int make_all(epio__memory_tree *tree, epio__memory_node *from, char *path, size_t len,
+                    uint32_t mode)
+{
+    epio__memory_walk walk;
+    char after = path[len];
+    path[len] = '\0';
+    int result = make_at(tree, from, path, EPIO_TYPE_DIRECTORY, mode, NULL);
+    size_t above = len;
+    while (above > 0 && path[above - 1] == '/') {
+        above--;
+    }
+    while (above > 0 && path[above - 1] != '/') {
+        above--;
+    }
+    while (above > 0 && path[above - 1] == '/') {
+        above--;
+    }
+    if (result == EPIO_ENOENT && above > 0) {
+        result = make_all(tree, from, path, above, DIRECTORY_MODE);
+        result = result == 0 ? make_at(tree, from, path, EPIO_TYPE_DIRECTORY, mode, NULL) : result;
+    }
+    if (result == EPIO_EEXIST &&
+        epio__memory_walk_path(&walk, tree, from, path,
+                               EPIO__MEMORY_FOLLOW | EPIO__MEMORY_DIRECTORY) == 0) {
+        result = 0;
+    }
+    path[len] = after;
+    return result;
+}
+
+int64_t epio__memory_mkdir(epio__memory_tree *tree, epio__memory_node *from, const epio_op *op)
+{
+    const char *path = op->arguments.path.path;
+    uint32_t given = op->flags >> 16;
+    uint32_t mode = given != 0 ? given & 0777u : DIRECTORY_MODE;
+    char all[EPIO__MEMORY_PATH_SIZE];
+    size_t len = strlen(path);
+    if ((op->flags & EPIO_MKDIR_PARENTS) == 0) {
+        return make_at(tree, from, path, EPIO_TYPE_DIRECTORY, mode, NULL);
+    }
+    if (len >= sizeof all) {
+        return EPIO_ENAMETOOLONG;
+    }
+    memcpy(all, path, len + 1);
+    return make_all(tree, from, all, len, mode);
+}
+
+int64_t epio__memory_rmdir(epio__memory_tree *tree, epio__memory_node *from, const epio_op *op)
+{
+    static const int errors[] = {[EPIO__MEMORY_LAST_DOT] = EPIO_EINVAL,
+                                 [EPIO__MEMORY_LAST_DOTS] = EPIO_ENOTEMPTY,
+                                 [EPIO__MEMORY_LAST_ROOT] = EPIO_EBUSY};
+    epio__memory_walk walk;
+    int result = epio__memory_walk_begin(&walk, tree, from, op->arguments.path.path);
+    if (result == 0 && walk.last != EPIO__MEMORY_LAST_NAME) {
+        return errors[walk.last];
+    }
+    result = result == 0 ? epio__memory_walk_name(&walk) : result;
+    if (result == 0 && walk.node == NULL) {
+        return EPIO_ENOENT;
+    }
+    result = result == 0 ? may_change(walk.directory) : result;
+    if (result < 0) {
+        return result;
+    }
+    if (!epio__memory_is_directory(walk.node)) {
+        return EPIO_ENOTDIR;
+    }
+    if (walk.node->entries != NULL) {
+        return EPIO_ENOTEMPTY;
+    }
+    epio__memory_entry_remove(walk.directory, walk.entry);
+    return 0;
+}
+
+/* ---- Removing and moving ---- */
+
+int64_t epio__memory_delete(epio__memory_tree *tree, epio__memory_node *from, const char *path)
+{
+    epio__memory_walk walk;
+    int result = epio__memory_walk_begin(&walk, tree, from, path);
+    if (result == 0 && walk.last != EPIO__MEMORY_LAST_NAME) {
         return EPIO_EISDIR;
     }
-    if (has_name(names, found->name, found->len, &found->index)) {
-        return found->directory ? EPIO_ENOTDIR : 0;
+    result = result == 0 ? epio__memory_walk_name(&walk) : result;
+    if (result == 0 && walk.node == NULL) {
+        return EPIO_ENOENT;
     }
-    found->vacant = true;
-    return EPIO_ENOENT;
-}
-
-epio__memory_node *epio__memory_names_node(const epio__memory_names *names,
-                                           const epio__memory_path *found)
-{
-    return names->nodes[found->index];
-}
-
-int epio__memory_names_add(epio__memory_names *names, const epio__memory_path *vacant,
-                           epio__memory_node *node)
-{
-    char *name = copy_name(vacant);
-    if (name == NULL || !insert(names, vacant->index, node)) {
-        free(name);
-        return EPIO_ENOMEM;
+    if (result == 0 && walk.slash) {
+        return epio__memory_is_directory(walk.node) ? EPIO_EISDIR : EPIO_ENOTDIR;
     }
-    node->name = name;
+    result = result == 0 ? may_change(walk.directory) : result;
+    if (result < 0) {
+        return result;
+    }
+    if (epio__memory_is_directory(walk.node)) {
+        return EPIO_EISDIR;
+    }
+    epio__memory_entry_remove(walk.directory, walk.entry);
     return 0;
 }
 
-void epio__memory_names_remove(epio__memory_names *names, const epio__memory_path *found)
+static bool is_within(const epio__memory_node *directory, const epio__memory_node *above)
 {
-    remove_at(names, found->index);
+    while (directory != above && directory->parent != directory) {
+        directory = directory->parent;
+    }
+    return directory == above;
 }
 
-int epio__memory_names_move(epio__memory_names *names, const epio__memory_path *from,
-                            const epio__memory_path *to)
+/* Walks to both names, of which the first is there. */
+static int walk_to_both(epio__memory_walk *old, epio__memory_walk *new, epio__memory_tree *tree,
+                        epio__memory_node *from, const epio_op *op, bool replaces)
 {
-    size_t index = from->index;
-    char *name = copy_name(to);
-    if (name == NULL) {
+    int result = epio__memory_walk_begin(old, tree, from, op->arguments.path.path);
+    if (result == 0) {
+        result = epio__memory_walk_begin(new, tree, from, op->arguments.path.to);
+    }
+    if (result < 0) {
+        return result;
+    }
+    if (old->last != EPIO__MEMORY_LAST_NAME) {
+        return EPIO_EBUSY;
+    }
+    if (new->last != EPIO__MEMORY_LAST_NAME) {
+        return replaces ? EPIO_EBUSY : EPIO_EEXIST;
+    }
+    result = epio__memory_walk_name(old);
+    if (result == 0 && old->node == NULL) {
+        result = EPIO_ENOENT;
+    }
+    if (result == 0) {
+        result = epio__memory_walk_name(new);
+    }
+    return result == 0 && new->node != NULL && !replaces ? EPIO_EEXIST : result;
+}
+
+/* ".." of a directory that gets another parent is rewritten. */
+static bool may_be_moved(const epio__memory_walk *old, const epio__memory_walk *new)
+{
+    return old->directory == new->directory || !epio__memory_is_directory(old->node) ||
+           epio__memory_permits(old->node, EPIO__MEMORY_WRITE);
+}
+
+/* May the node that has the first name get the second, too, and what has that be replaced? */
+static int may_move(const epio__memory_walk *old, const epio__memory_walk *new)
+{
+    bool directory = epio__memory_is_directory(old->node);
+    int result = may_change(old->directory);
+    if (result == 0) {
+        result = may_change(new->directory);
+    }
+    if (result < 0) {
+        return result;
+    }
+    if (new->node != NULL && epio__memory_is_directory(new->node) != directory) {
+        return directory ? EPIO_ENOTDIR : EPIO_EISDIR;
+    }
+    if (!may_be_moved(old, new)) {
+        return EPIO_EACCES;
+    }
+    return new->node != NULL &&new->node->entries != NULL ? EPIO_ENOTEMPTY : 0;
+}
+
+int64_t epio__memory_rename(epio__memory_tree *tree, epio__memory_node *from, epio_op *op)
+{
+    epio__memory_walk old;
+    epio__memory_walk new;
+    bool replaces = (op->flags & EPIO_RENAME_NO_REPLACE) == 0;
+    int result = walk_to_both(&old, &new, tree, from, op, replaces);
+    if (result < 0) {
+        return result;
+    }
+    if (!epio__memory_is_directory(old.node) && (old.slash || new.slash)) {
+        return EPIO_ENOTDIR;
+    }
+    if (is_within(new.directory, old.node)) {
+        return epio__op_refuse(op, EPIO__REASON_INTO_ITSELF);
+    }
+    if (new.node != NULL && is_within(old.directory, new.node)) {
+        return EPIO_ENOTEMPTY;
+    }
+    if (new.node == old.node) {
+        return 0;
+    }
+    result = may_move(&old, &new);
+    if (result < 0) {
+        return result;
+    }
+    epio__memory_entry *entry = epio__memory_entry_create(tree, old.node, new.name, new.len);
+    if (entry == NULL) {
         return EPIO_ENOMEM;
     }
-    if (!to->vacant) {
-        remove_at(names, to->index);
-        index -= to->index < index;
+    if (new.entry != NULL) {
+        epio__memory_entry_remove(new.directory, new.entry);
     }
-    epio__memory_node *node = take_out(names, index);
-    free(node->name);
-    node->name = name;
-    (void)has_name(names, name, to->len, &index);
-    (void)insert(names, index, node);
+    epio__memory_entry_insert(new.directory, entry);
+    epio__memory_entry_remove(old.directory, old.entry);
     return 0;
 }
 
-void epio__memory_names_remove_all(epio__memory_names *names)
+int64_t epio__memory_exchange(epio__memory_tree *tree, epio__memory_node *from, epio_op *op)
 {
-    while (names->count > 0) {
-        remove_at(names, names->count - 1);
+    epio__memory_walk one;
+    epio__memory_walk other;
+    int result = walk_to_both(&one, &other, tree, from, op, true);
+    if (result < 0 || other.node == NULL) {
+        return result < 0 ? result : EPIO_ENOENT;
     }
-    free(names->nodes);
-    names->nodes = NULL;
-    names->capacity = 0;
+    if ((one.slash && !epio__memory_is_directory(one.node)) ||
+        (other.slash && !epio__memory_is_directory(other.node))) {
+        return EPIO_ENOTDIR;
+    }
+    if (is_within(other.directory, one.node) || is_within(one.directory, other.node)) {
+        return epio__op_refuse(op, EPIO__REASON_INTO_ITSELF);
+    }
+    if (one.node == other.node) {
+        return 0;
+    }
+    result = may_change(one.directory);
+    result = result == 0 ? may_change(other.directory) : result;
+    if (result < 0) {
+        return result;
+    }
+    if (!may_be_moved(&one, &other) || !may_be_moved(&other, &one)) {
+        return EPIO_EACCES;
+    }
+    epio__memory_entry_exchange(one.directory, one.entry, other.directory, other.entry);
+    return 0;
+}
+
+/* ---- Links ---- */
+
+int64_t epio__memory_link_file(epio__memory_tree *tree, epio__memory_node *from, const epio_op *op)
+{
+    epio__memory_walk old;
+    epio__memory_walk new;
+    int result = epio__memory_walk_path(&old, tree, from, op->arguments.path.path, 0);
+    if (result == 0) {
+        result = walk_to_new(&new, tree, from, op->arguments.path.to, EPIO_TYPE_FILE);
+    }
+    if (result == 0) {
+        result = may_change(new.directory);
+    }
+    if (result < 0) {
+        return result;
+    }
+    if (epio__memory_is_directory(old.node)) {
+        return EPIO_EPERM;
+    }
+    epio__memory_entry *entry = epio__memory_entry_create(tree, old.node, new.name, new.len);
+    if (entry == NULL) {
+        return EPIO_ENOMEM;
+    }
+    epio__memory_entry_insert(new.directory, entry);
+    epio__memory_note_changed(old.node);
+    return 0;
+}
+
+int64_t epio__memory_symlink(epio__memory_tree *tree, epio__memory_node *from, const epio_op *op)
+{
+    const char *target = op->arguments.path.to;
+    if (strlen(target) >= EPIO__MEMORY_PATH_SIZE) {
+        return EPIO_ENAMETOOLONG;
+    }
+    return make_at(tree, from, op->arguments.path.path, EPIO_TYPE_LINK, LINK_MODE, target);
+}
+
+int64_t epio__memory_read_link(epio__memory_tree *tree, epio__memory_node *from, const epio_op *op)
+{
+    epio__memory_walk walk;
+    int result = epio__memory_walk_path(&walk, tree, from, op->arguments.path.path, 0);
+    if (result < 0) {
+        return result;
+    }
+    if (walk.node->type != EPIO_TYPE_LINK) {
+        return EPIO_EINVAL;
+    }
+    epio__memory_note_accessed(walk.node);
+    size_t len = strlen(walk.node->target);
+    if (len >= op->arguments.path.len) {
+        return EPIO_ERANGE;
+    }
+    memcpy(op->arguments.path.buffer, walk.node->target, len + 1);
+    return (int64_t)len;
+}
+
+/* ---- Listing ---- */
+
+static size_t entry_size(size_t name_len)
+{
+    return (sizeof(epio_entry) + name_len + 1 + 7) & ~(size_t)7;
+}
+
+static void put_entry(char *to, const epio__memory_entry *from)
+{
+    epio_entry entry = {.size = (uint32_t)entry_size(from->len),
+                        .name_len = (uint16_t)from->len,
+                        .type = (uint8_t)from->node->type,
+                        .id = from->node->id};
+    memset(to, 0, entry.size);
+    memcpy(to, &entry, sizeof entry);
+    memcpy(to + sizeof entry, from->name, from->len);
+}
+
+int64_t epio__memory_list(epio__memory_node *directory, epio__memory_cursor *cursor,
+                          const epio_op *op)
+{
+    char *buffer = op->arguments.path.buffer;
+    uint64_t room = op->arguments.path.len;
+    size_t filled = 0;
+    if (epio__memory_is_removed(directory)) {
+        return EPIO_ENOENT;
+    }
+    if ((op->flags & EPIO_LIST_REWIND) != 0) {
+        cursor->len = 0;
+    }
+    room = room < FILLED_AT_ONCE ? room : FILLED_AT_ONCE;
+    epio__memory_note_accessed(directory);
+    for (;;) {
+        const epio__memory_entry *next =
+            epio__memory_entry_after(directory, cursor->name, cursor->len);
+        if (next == NULL || entry_size(next->len) > room - filled) {
+            return next == NULL || filled != 0 ? (int64_t)filled : EPIO_ERANGE;
+        }
+        put_entry(buffer + filled, next);
+        filled += entry_size(next->len);
+        memcpy(cursor->name, next->name, next->len);
+        cursor->len = next->len;
+    }
 }

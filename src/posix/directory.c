@@ -22,15 +22,18 @@ static mode_t mode_of(uint32_t flags)
     return (mode_t)((given & 01000u) != 0 ? given & 0777u : 0777u);
 }
 
+/* Leaves errno as it is. */
 static bool is_directory(const epio_op *op, const char *path)
 {
     struct stat status;
     epio__place place;
-    if (epio__place_begin(&place, op, path, true) != 0) {
-        return false;
+    int error = errno;
+    bool is = false;
+    if (epio__place_begin(&place, op, path, true) == 0) {
+        is = fstatat(place.at, place.path, &status, 0) == 0 && S_ISDIR(status.st_mode);
+        epio__place_end(&place);
     }
-    bool is = fstatat(place.at, place.path, &status, 0) == 0 && S_ISDIR(status.st_mode);
-    epio__place_end(&place);
+    errno = error;
     return is;
 }
 

@@ -97,11 +97,11 @@ static int open_setting(fixture *f, const setting *chosen)
         }
         f->vfs = epio_loop_vfs(f->loop);
     }
-    if (f->memory && epio_memory_vfs_create(&f->memory_vfs, f->loop) != 0) {
+    if (f->memory && memory_vfs_make(&f->memory_vfs, f->loop, f->directory) != 0) {
         return -1;
     }
 #else
-    if (f->memory && epio_memory_vfs_create(&f->memory_vfs, NULL) != 0) {
+    if (f->memory && memory_vfs_make(&f->memory_vfs, NULL, f->directory) != 0) {
         return -1;
     }
 #endif
@@ -144,7 +144,7 @@ static int set_up(void **state)
     if (!test_directory_make(f->real_directory, sizeof f->real_directory)) {
         return -1;
     }
-    /* All names of the memory VFS start with a slash. */
+    /* The memory VFS has no drives. */
     f->directory = (now->setting->on & ON_ANY_MEMORY) != 0 ? strchr(f->real_directory, '/')
                                                            : f->real_directory;
     return open_setting(f, now->setting);
@@ -473,6 +473,25 @@ void fixture_put(fixture *f, const char *name, const void *data, size_t len)
         fixture_open(f, name, EPIO_OPEN_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_TRUNCATE);
     fixture_write(f, file, data, len, 0);
     fixture_close(f, file);
+}
+
+void fixture_make_directory(fixture *f, const char *name)
+{
+    epio_op op = {0};
+    const char *path = fixture_path(f, name);
+    if (f->memory) {
+        check_op(f, epio_mkdir(&op, f->vfs, path, 0), 0);
+    } else {
+        check(directory_make(path));
+    }
+}
+
+int memory_vfs_make(epio_vfs **vfs, epio_loop *loop, const char *directory)
+{
+    epio_op op = {0};
+    int result = epio_memory_vfs_create(vfs, loop);
+    return result < 0 ? result
+                      : (int)epio_perform(epio_mkdir(&op, *vfs, directory, EPIO_MKDIR_PARENTS));
 }
 
 int64_t fixture_exists(fixture *f, const char *name)

@@ -62,7 +62,7 @@ typedef struct fixture {
     bool memory;           /* files are the memory VFS's */
     bool performs;         /* ops run by epio_perform */
     epio_vfs *vfs;         /* what the test uses */
-    const char *directory; /* made for this test; the memory VFS uses its name only */
+    const char *directory; /* made for this test, in the memory VFS, too */
 #if EPIO_ASYNC
     epio_loop *loop;           /* NULL in a setting without one */
     epio_semaphore *semaphore; /* of the limit; else NULL */
@@ -145,6 +145,12 @@ void fixture_read(fixture *f, epio_file *file, void *data, size_t len, uint64_t 
 
 /* Makes a file with this content, and none open. */
 void fixture_put(fixture *f, const char *name, const void *data, size_t len);
+
+/* Makes a directory in the test's. */
+void fixture_make_directory(fixture *f, const char *name);
+
+/* A memory VFS that has this directory; `loop` may be NULL. 0 or an error. */
+int memory_vfs_make(epio_vfs **vfs, epio_loop *loop, const char *directory);
 
 /* 1 if the name in the test's directory exists, else 0. */
 int64_t fixture_exists(fixture *f, const char *name);

@@ -1,0 +1,20 @@
+/* The verbs of the memory VFS about what a node is beside its bytes. Each carries out its op on the
+ * node. */
+#ifndef EPIO_LAYERS_MEMORY_METADATA_H
+#define EPIO_LAYERS_MEMORY_METADATA_H
+
+#include "layers/memory_node.h"
+
+int64_t epio__memory_stat(const epio__memory_tree *tree, const epio__memory_node *node,
+                          const epio_op *op);
+
+/* 1 if the op sets a time; 0 if it keeps all, for which the system does not even look for the file;
+ * or EPIO_EINVAL, EPIO_ENOTSUP. */
+int epio__memory_check_times(const epio_op *op);
+int64_t epio__memory_set_times(epio__memory_node *node, const epio_op *op);
+
+/* EPIO_ENOTSUP for a symbolic link. */
+int64_t epio__memory_set_mode(epio__memory_node *node, const epio_op *op);
+int64_t epio__memory_set_owner(epio__memory_node *node, const epio_op *op);
+
+#endif
