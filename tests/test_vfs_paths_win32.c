@@ -73,7 +73,19 @@ static void names_of_devices_are_refused(fixture *f)
 static void what_is_not_utf8_is_refused(fixture *f)
 {
     static const char *const names[] = {
-        "\xff", "a\x80", "\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf5\x80\x80\x80", "\xe2\x82\x2f"};
+        "\xff",
+        "a\x80",
+        "\xc3",
+        "\xc0\xaf",
+        "\xe0\x9f\xbf",
+        "\xf5\x80\x80\x80",
+        "\xf4\x90\x80\x80",
+        "\xf0\x8f\xbf\xbf",
+        "\xe2\x82\x2f",
+        "\xe2\x82",
+        "\xed\xa0",
+        "\xed\xa0\x80\xed\xb0\x80", /* a pair has its own form */
+    };
     fixture_put(f, "here", "x", 1);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         check_refused(f, names[i], EPIO_EINVAL);
@@ -105,6 +117,27 @@ static void dots_and_blanks_at_the_end_are_kept(fixture *f)
     check_op(f, epio_rename(&op, f->vfs, fixture_path(f, "name "), fixture_path(f, "name. "), 0),
              0);
     check_content(f, "name. ", "name ", 5);
+}
+
+static void check_as_utf8(const WCHAR *name, const char *expected)
+{
+    char *found = epio__narrow_name(name);
+    check(found != NULL && strcmp(found, expected) == 0);
+    free(found);
+}
+
+/* WTF-8: what Windows allows as a name has one form, and only one. */
+static void half_a_character_has_a_form(fixture *f)
+{
+    static const WCHAR name[] = {'\\', '\\',   '?',    '\\',   'C',   ':',   '\\',   'a', 0xD800,
+                                 'b',  0xDC00, 0xD83D, 0xDE00, 0x7FF, 0x800, 0xDBFF, 0};
+    const char path[] = "C:\\a\xed\xa0\x80"
+                        "b\xed\xb0\x80\xf0\x9f\x98\x80\xdf\xbf\xe0\xa0\x80\xed\xaf\xbf";
+    (void)f;
+    check_wide(path, name);
+    check_as_utf8(name, path);
+    check_as_utf8(L"\\\\?\\UNC\\server\\share\\x", "\\\\server\\share\\x");
+    check_wide("C:\\\xf4\x8f\xbf\xbf", L"\\\\?\\C:\\\xDBFF\xDFFF");
 }
 
 /* ---- Whole names ---------------------------------------------------------------- */
@@ -701,6 +734,7 @@ int main(void)
     static const fixture_test tests[] = {
         FIXTURE_TEST(names_of_devices_are_refused, ON_ANY_OS),
         FIXTURE_TEST(what_is_not_utf8_is_refused, ON_ANY_OS),
+        FIXTURE_TEST(half_a_character_has_a_form, ON_OS_PERFORM),
         FIXTURE_TEST(dots_and_blanks_at_the_end_are_kept, ON_ANY_OS),
         FIXTURE_TEST(names_become_absolute, ON_OS_PERFORM),
         FIXTURE_TEST(names_are_relative_to_the_current_directory, ON_ANY_OS),

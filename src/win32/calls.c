@@ -3,49 +3,10 @@
 
 #include <wchar.h>
 
-#define FLUSH_DATA_ONLY 4u
-#define ACCESS_INFORMATION 8
-#define MODE_INFORMATION 16
-#define NOTIFICATION_INFORMATION 41
+#define STAT_BASIC_BY_NAME 3 /* FileStatBasicByNameInfo */
 
-/* The documented layout of the structure in which ntdll returns a status. */
-typedef struct nt_status_block {
-    void *status;
-    ULONG_PTR information;
-} nt_status_block;
-
-typedef LONG(NTAPI *flush_function)(HANDLE, ULONG, void *, ULONG, nt_status_block *);
-typedef ULONG(NTAPI *error_function)(LONG);
-typedef LONG(NTAPI *query_function)(HANDLE, nt_status_block *, void *, ULONG, int);
-
+typedef BOOL(WINAPI *by_name_function)(LPCWSTR, int, LPVOID, DWORD);
 typedef void (*any_function)(void);
-
-static any_function find_in_ntdll(const char *name)
-{
-    HMODULE ntdll = GetModuleHandleW(L"ntdll.dll");
-    return ntdll != NULL ? (any_function)GetProcAddress(ntdll, name) : NULL;
-}
-
-/* A failed flush is final: another kind of flush might find the lost pages clean. */
-static DWORD flush_data(HANDLE handle)
-{
-    nt_status_block block;
-    flush_function flush = (flush_function)find_in_ntdll("NtFlushBuffersFileEx");
-    error_function error_of = (error_function)find_in_ntdll("RtlNtStatusToDosError");
-    if (flush == NULL || error_of == NULL) {
-        return ERROR_NOT_SUPPORTED;
-    }
-    LONG status = flush(handle, FLUSH_DATA_ONLY, NULL, 0, &block);
-    switch ((ULONG)status) {
-    case 0xC0000002: /* STATUS_NOT_IMPLEMENTED */
-    case 0xC000000D: /* STATUS_INVALID_PARAMETER */
-    case 0xC0000010: /* STATUS_INVALID_DEVICE_REQUEST */
-    case 0xC00000BB: /* STATUS_NOT_SUPPORTED */
-        return ERROR_NOT_SUPPORTED;
-    default:
-        return status >= 0 ? 0 : error_of(status);
-    }
-}
 
 static bool is_on_ntfs(HANDLE handle)
 {
@@ -54,29 +15,25 @@ static bool is_on_ntfs(HANDLE handle)
            wcscmp(name, L"NTFS") == 0;
 }
 
-static bool query(HANDLE handle, int which, ULONG *answer)
+/* Windows 11, version 24H2. */
+static BOOL get_information_by_name(LPCWSTR name, LPVOID information, DWORD size)
 {
-    nt_status_block block;
-    query_function ask = (query_function)find_in_ntdll("NtQueryInformationFile");
-    return ask != NULL && ask(handle, &block, answer, sizeof *answer, which) >= 0;
-}
-
-bool epio__nt_access_of(HANDLE handle, ACCESS_MASK *access)
-{
-    ULONG answer = 0;
-    bool known = query(handle, ACCESS_INFORMATION, &answer);
-    *access = answer;
-    return known;
-}
-
-bool epio__nt_mode_of(HANDLE handle, ULONG *mode)
-{
-    return query(handle, MODE_INFORMATION, mode);
-}
-
-static bool get_notification_modes(HANDLE handle, ULONG *modes)
-{
-    return query(handle, NOTIFICATION_INFORMATION, modes);
+    static uintptr_t found;
+    static const uintptr_t missing = 1;
+    uintptr_t known = epio__load_relaxed_pointer(&found);
+    if (known == 0) {
+        HMODULE base = GetModuleHandleW(L"kernelbase.dll");
+        known = base != NULL
+                    ? (uintptr_t)(any_function)GetProcAddress(base, "GetFileInformationByName")
+                    : 0;
+        known = known != 0 ? known : missing;
+        epio__store_relaxed_pointer(&found, known);
+    }
+    if (known == missing) {
+        SetLastError(ERROR_CALL_NOT_IMPLEMENTED);
+        return FALSE;
+    }
+    return ((by_name_function)known)(name, STAT_BASIC_BY_NAME, information, size);
 }
 
 static BOOL cancel_synchronous(DWORD thread)
@@ -97,14 +54,19 @@ epio__win32_calls epio__win32 = {
     .cancel = CancelIoEx,
     .cancel_synchronous = cancel_synchronous,
     .set_notification_modes = SetFileCompletionNotificationModes,
-    .get_notification_modes = get_notification_modes,
+    .get_notification_modes = epio__nt_notification_modes_of,
     .lock_file = LockFileEx,
     .unlock_file = UnlockFileEx,
     .set_information = SetFileInformationByHandle,
     .get_information = GetFileInformationByHandleEx,
+    .get_information_by_name = get_information_by_name,
+    .nt_create = epio__nt_create,
+    .nt_set_information = epio__nt_set_information,
+    .create_symbolic_link = CreateSymbolicLinkW,
+    .control = DeviceIoControl,
     .delete_file = DeleteFileW,
     .get_full_path = GetFullPathNameW,
     .flush = FlushFileBuffers,
-    .flush_data = flush_data,
+    .flush_data = epio__nt_flush_data,
     .is_on_ntfs = is_on_ntfs,
 };

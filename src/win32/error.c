@@ -80,6 +80,7 @@ int epio__error_from_os(int32_t os_error)
     case ERROR_NEGATIVE_SEEK:
     case ERROR_NO_UNICODE_TRANSLATION:
     case ERROR_NOACCESS:
+    case ERROR_NOT_A_REPARSE_POINT:
         return EPIO_EINVAL;
     case ERROR_OPERATION_ABORTED:
     case ERROR_CANCELLED:
@@ -105,6 +106,7 @@ int epio__error_from_os(int32_t os_error)
     case ERROR_DEVICE_HARDWARE_ERROR:
     case ERROR_FILE_CORRUPT:
     case ERROR_DISK_CORRUPT:
+    case ERROR_INVALID_DATA: /* a reparse point whose data contradict each other */
     case ERROR_UNEXP_NET_ERR:
     case ERROR_DATA_CHECKSUM_ERROR:
     /* A server that is missing, does not answer, or closes the connection. */
@@ -193,6 +195,7 @@ int epio__error_from_os(int32_t os_error)
     case ERROR_PIPE_BUSY:
     case ERROR_DRIVE_LOCKED:
     case ERROR_LOCKED:
+    case ERROR_CURRENT_DIRECTORY:
         return EPIO_EBUSY;
     case ERROR_SHARING_VIOLATION:
     case ERROR_USER_MAPPED_FILE:

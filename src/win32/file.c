@@ -47,25 +47,38 @@ static uint32_t sector_of(HANDLE handle)
                                                            : 512;
 }
 
-bool epio__identity_of(HANDLE handle, uint64_t *device, uint64_t *inode)
+bool epio__id_of(HANDLE handle, uint64_t *volume, uint64_t id[2])
 {
     /* Windows 8: ReFS has file IDs of 128 bits. By number and with a layout of our own: older
      * headers lack both. */
     struct {
         uint64_t volume;
         uint64_t file[2];
-    } id;
+    } full;
     BY_HANDLE_FILE_INFORMATION information;
-    if (GetFileInformationByHandleEx(handle, ID_INFO, &id, sizeof id)) {
-        *device = id.volume ^ id.file[1];
-        *inode = id.file[0];
+    if (epio__win32.get_information(handle, ID_INFO, &full, sizeof full)) {
+        *volume = full.volume;
+        id[0] = full.file[0];
+        id[1] = full.file[1];
         return true;
     }
     if (!GetFileInformationByHandle(handle, &information)) {
         return false;
     }
-    *device = information.dwVolumeSerialNumber;
-    *inode = (uint64_t)information.nFileIndexHigh << 32 | information.nFileIndexLow;
+    *volume = information.dwVolumeSerialNumber;
+    id[0] = (uint64_t)information.nFileIndexHigh << 32 | information.nFileIndexLow;
+    id[1] = 0;
+    return true;
+}
+
+bool epio__identity_of(HANDLE handle, uint64_t *device, uint64_t *inode)
+{
+    uint64_t id[2];
+    if (!epio__id_of(handle, device, id)) {
+        return false;
+    }
+    *device ^= id[1];
+    *inode = id[0];
     return true;
 }
 
@@ -106,6 +119,23 @@ static bool is_remote(HANDLE handle)
                                        sizeof information) != FALSE;
 }
 
+/* For a file that is one, or ought to be: 0, or an error with *os_error. */
+static int fill_directory(epio__win32_file *file, bool is_one, uint32_t flags, int32_t *os_error)
+{
+    if (!is_one || (flags & EPIO_OPEN_DIRECTORY) == 0) {
+        *os_error = is_one ? ERROR_DIRECTORY_NOT_SUPPORTED : ERROR_DIRECTORY;
+        return is_one ? EPIO_EISDIR : EPIO_ENOTDIR;
+    }
+    file->listing = epio__listing_create();
+    if (file->listing == NULL) {
+        return EPIO_ENOMEM;
+    }
+    bool far_away = is_remote(epio__handle_of(&file->base));
+    file->base.base.medium = file->base.device;
+    file->base.base.attributes = EPIO_FILE_DIRECTORY | (far_away ? 0u : EPIO_FILE_LOCAL);
+    return 0;
+}
+
 /* 0, or an error with *os_error. */
 static int fill_file(epio__win32_file *file, uint32_t flags, int32_t *os_error)
 {
@@ -124,9 +154,9 @@ static int fill_file(epio__win32_file *file, uint32_t flags, int32_t *os_error)
         *os_error = (int32_t)GetLastError();
         return epio__error_from_os(*os_error);
     }
-    if ((information.FileAttributes & FILE_ATTRIBUTE_DIRECTORY) != 0) {
-        *os_error = ERROR_DIRECTORY_NOT_SUPPORTED;
-        return EPIO_EISDIR;
+    bool directory = (information.FileAttributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
+    if (directory || (flags & EPIO_OPEN_DIRECTORY) != 0) {
+        return fill_directory(file, directory, flags, os_error);
     }
     file->base.locks_are_remote = is_remote(handle);
     bool is_far = file->base.locks_are_remote || (information.FileAttributes & FETCHED) != 0;
@@ -146,6 +176,7 @@ int epio__os_file_dispose(epio__os_file *file, int32_t *os_error)
         result = epio__error_from_os(*os_error);
     }
     free(((epio__win32_file *)(void *)file)->delete_name);
+    epio__listing_destroy(((epio__win32_file *)(void *)file)->listing);
     epio__file_free(file);
     return result;
 }
@@ -162,6 +193,9 @@ static void discard_file(epio__win32_file *file)
 static DWORD access_for(uint32_t flags)
 {
     DWORD access = 0;
+    if ((flags & EPIO_OPEN_DIRECTORY) != 0) {
+        return FILE_LIST_DIRECTORY | FILE_TRAVERSE | FILE_READ_ATTRIBUTES | SYNCHRONIZE;
+    }
     access |= (flags & EPIO_OPEN_READ) != 0 ? GENERIC_READ : 0;
     access |= (flags & EPIO_OPEN_WRITE) != 0 ? GENERIC_WRITE : 0;
     access |= (flags & EPIO_OPEN_DELETE_ON_CLOSE) != 0 ? DELETE : 0;
@@ -177,8 +211,13 @@ static DWORD disposition_for(uint32_t flags)
     return (flags & EPIO_OPEN_EXCLUSIVE) != 0 ? CREATE_NEW : OPEN_ALWAYS;
 }
 
-static DWORD attributes_for(const WCHAR *name, uint32_t flags)
+static DWORD attributes_for(const epio__place *place, uint32_t flags)
 {
+    if ((flags & EPIO_OPEN_DIRECTORY) != 0) {
+        /* Not overlapped: the calls that list it have no such form. */
+        return FILE_FLAG_BACKUP_SEMANTICS |
+               ((flags & EPIO_OPEN_NOFOLLOW) != 0 ? FILE_FLAG_OPEN_REPARSE_POINT : 0);
+    }
     uint32_t given = flags >> 16;
     bool read_only = (given & 01000u) != 0 && (given & OWNER_WRITE) == 0;
     DWORD attributes = FILE_FLAG_OVERLAPPED;
@@ -192,31 +231,20 @@ static DWORD attributes_for(const WCHAR *name, uint32_t flags)
                       : 0;
     /* Otherwise the server of a pipe could impersonate the program. On a file the first of these
      * bits is FILE_FLAG_OPEN_NO_RECALL. */
-    attributes |= epio__may_be_pipe(name) ? SECURITY_SQOS_PRESENT | SECURITY_IDENTIFICATION : 0;
+    bool pipe = place->root == NULL && epio__may_be_pipe(place->name);
+    attributes |= pipe ? SECURITY_SQOS_PRESENT | SECURITY_IDENTIFICATION : 0;
     return attributes;
 }
 
 /* *created, if it is opened: the file was not there before. */
-static HANDLE open_name(const WCHAR *name, uint32_t flags, bool *created)
+static HANDLE open_name(const epio__place *place, uint32_t flags, bool *created)
 {
-    DWORD share = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
     DWORD disposition = disposition_for(flags);
-    HANDLE handle = CreateFileW(name, access_for(flags), share, NULL, disposition,
-                                attributes_for(name, flags), NULL);
+    HANDLE handle =
+        epio__open_at(place, access_for(flags), disposition, attributes_for(place, flags));
     *created = disposition == CREATE_NEW ||
                (disposition == OPEN_ALWAYS && GetLastError() != ERROR_ALREADY_EXISTS);
     return handle;
-}
-
-/* The tag of what was opened without following; 0 for a file. */
-static DWORD reparse_tag_of(HANDLE handle)
-{
-    FILE_ATTRIBUTE_TAG_INFO information;
-    bool known = GetFileInformationByHandleEx(handle, FileAttributeTagInfo, &information,
-                                              sizeof information) != FALSE;
-    return known && (information.FileAttributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0
-               ? information.ReparseTag
-               : 0;
 }
 
 static bool are_the_same(HANDLE one, HANDLE other)
@@ -230,18 +258,18 @@ static bool are_the_same(HANDLE one, HANDLE other)
 
 /* Opens without following a link, but through any other reparse point that provides a file's
  * content (deduplication, compression by file, clouds). */
-static HANDLE open_no_link(const WCHAR *name, uint32_t flags, bool *created)
+static HANDLE open_no_link(const epio__place *place, uint32_t flags, bool *created)
 {
     bool ignored;
-    HANDLE handle = open_name(name, flags, created);
-    DWORD tag = handle != INVALID_HANDLE_VALUE ? reparse_tag_of(handle) : 0;
+    HANDLE handle = open_name(place, flags, created);
+    DWORD tag = handle != INVALID_HANDLE_VALUE ? epio__reparse_tag_of(handle) : 0;
     if (tag == 0) {
         return handle;
     }
     uint32_t as_it_is =
         flags & ~(uint32_t)(EPIO_OPEN_NOFOLLOW | EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE);
-    HANDLE whole =
-        IsReparseTagNameSurrogate(tag) ? INVALID_HANDLE_VALUE : open_name(name, as_it_is, &ignored);
+    HANDLE whole = IsReparseTagNameSurrogate(tag) ? INVALID_HANDLE_VALUE
+                                                  : open_name(place, as_it_is, &ignored);
     bool same = whole != INVALID_HANDLE_VALUE && are_the_same(handle, whole);
     (void)CloseHandle(handle);
     if (same) {
@@ -261,7 +289,7 @@ static bool truncate_to_nothing(HANDLE handle)
 }
 
 /* Prepares the new handle before the caller gets it: 0 or an error. */
-static int64_t finish_open(epio_op *op, HANDLE handle, const WCHAR *name, bool created)
+static int64_t finish_open(epio_op *op, HANDLE handle, const epio__place *place, bool created)
 {
     if ((op->flags & EPIO_OPEN_TRUNCATE) != 0 && !truncate_to_nothing(handle)) {
         return epio__op_fail(op);
@@ -272,7 +300,7 @@ static int64_t finish_open(epio_op *op, HANDLE handle, const WCHAR *name, bool c
     /* A flush of the file includes its metadata, on NTFS its name too. */
     DWORD error = 0;
     if ((op->flags & EPIO_OPEN_WRITE) == 0) {
-        error = epio__make_name_durable(name);
+        error = epio__make_name_durable(place);
     } else if (!epio__win32.flush(handle)) {
         error = GetLastError();
     }
@@ -280,10 +308,9 @@ static int64_t finish_open(epio_op *op, HANDLE handle, const WCHAR *name, bool c
 }
 
 /* Does the name still belong to the file? False and GetLastError if nothing is found under it. */
-static bool has_name(HANDLE file, const WCHAR *name)
+static bool has_name(HANDLE file, const epio__place *place)
 {
-    HANDLE handle = CreateFileW(name, 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
-                                NULL, OPEN_EXISTING, FILE_FLAG_OPEN_REPARSE_POINT, NULL);
+    HANDLE handle = epio__open_at(place, 0, OPEN_EXISTING, FILE_FLAG_OPEN_REPARSE_POINT);
     if (handle == INVALID_HANDLE_VALUE) {
         return false;
     }
@@ -294,112 +321,139 @@ static bool has_name(HANDLE file, const WCHAR *name)
 }
 
 /* A failed open leaves no file that it created, unless another handle has written to it. */
-static void undo_create(HANDLE handle, const WCHAR *name)
+static void undo_create(HANDLE handle, const epio__place *place)
 {
     LARGE_INTEGER size;
-    if (GetFileSizeEx(handle, &size) && size.QuadPart == 0 && has_name(handle, name)) {
-        (void)epio__remove_name(name, false);
+    if (GetFileSizeEx(handle, &size) && size.QuadPart == 0 && has_name(handle, place)) {
+        (void)epio__remove_name(place, false);
     }
 }
 
-static int64_t fail_to_open(epio_op *op, const WCHAR *name, DWORD error)
+static int64_t fail_to_open(epio_op *op, const epio__place *place, DWORD error)
 {
     bool exclusive = (op->flags & EPIO_OPEN_EXCLUSIVE) != 0;
-    if (exclusive && error == ERROR_ACCESS_DENIED && epio__is_directory(name)) {
+    if (exclusive && error == ERROR_ACCESS_DENIED && epio__is_directory_at(place)) {
         error = ERROR_FILE_EXISTS;
     }
-    return epio__op_fail_or_retry(op, name, error, false);
+    if ((op->flags & EPIO_OPEN_DIRECTORY) != 0 && error == ERROR_ACCESS_DENIED) {
+        return epio__op_fail_with(op, error); /* it is to be a directory */
+    }
+    return epio__op_fail_or_retry(op, place, error, false);
 }
 
-static int64_t open_file(epio_op *op, epio__win32_file *file, const WCHAR *name)
+static int64_t open_file(epio_op *op, epio__win32_file *file, const epio__place *place)
 {
     bool follows = (op->flags & EPIO_OPEN_NOFOLLOW) == 0;
     bool created;
     HANDLE handle =
-        follows ? open_name(name, op->flags, &created) : open_no_link(name, op->flags, &created);
+        follows ? open_name(place, op->flags, &created) : open_no_link(place, op->flags, &created);
     if (handle == INVALID_HANDLE_VALUE) {
-        return fail_to_open(op, name, GetLastError());
+        return fail_to_open(op, place, GetLastError());
     }
     set_handle(file, handle);
     file->base.opened_as = op->flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_DIRECT);
     int64_t result = fill_file(file, op->flags, &op->os_error);
     if (result == 0) {
-        result = finish_open(op, handle, name, created);
+        result = finish_open(op, handle, place, created);
     }
     if (result != 0 && created) {
-        undo_create(handle, name);
+        undo_create(handle, place);
     }
     return result;
 }
 
 /* ---- Temporary files ---- */
 
-/* The directory for it as UTF-16, without a backslash at its end; the caller frees it. */
-static WCHAR *temporary_directory(const char *path, int *error)
+/* The directory that the system has for them. */
+static int64_t usual_directory(epio_op *op, epio__place *directory)
 {
-    WCHAR *directory = NULL;
+    int error = EPIO_ENOMEM;
+    WCHAR temporary[MAX_PATH + 2];
+    DWORD len = GetTempPathW(MAX_PATH + 1, temporary);
+    *directory = (epio__place){.root = NULL, .name = NULL};
+    if (len == 0 || len > MAX_PATH) {
+        return EPIO_ENOENT;
+    }
+    directory->name = epio__literal_name(_wcsdup(temporary), &error);
+    return directory->name != NULL ? 0 : epio__op_fail_name(op, error);
+}
+
+/* The directory of a temporary file: 0 or an error. The caller drops it in both cases. */
+static int64_t temporary_directory(epio_op *op, epio__place *directory)
+{
+    epio__place file;
+    const char *path = op->arguments.path.path;
     if (path == NULL) {
-        WCHAR temporary[MAX_PATH + 2];
-        DWORD len = GetTempPathW(MAX_PATH + 1, temporary);
-        if (len == 0 || len > MAX_PATH) {
-            *error = EPIO_ENOENT;
-            return NULL;
-        }
-        *error = EPIO_ENOMEM;
-        directory = epio__literal_name(_wcsdup(temporary), error);
-    } else {
-        directory = epio__wide_name(path, error);
+        return usual_directory(op, directory);
     }
-    if (directory != NULL && path != NULL && !epio__is_directory(directory)) {
-        *wcsrchr(directory, L'\\') = L'\0'; /* or beside that file */
+    int64_t result = epio__op_place(op, path, directory);
+    if (result == 0 && !epio__is_directory_at(directory)) {
+        file = *directory; /* or beside that file */
+        result = epio__place_parent(&file, directory) ? 0 : EPIO_ENOMEM;
+        epio__place_drop(&file);
     }
-    return directory;
+    return result;
 }
 
 static int64_t open_temporary(epio_op *op, epio__win32_file *file)
 {
-    int error;
-    WCHAR *directory = temporary_directory(op->arguments.path.path, &error);
-    size_t room = directory != NULL ? wcslen(directory) + 64 : 0;
-    WCHAR *name = directory != NULL ? malloc(room * sizeof *name) : NULL;
-    int64_t result = directory == NULL ? error : EPIO_ENOMEM;
-    for (int i = 0; name != NULL && i < TEMPORARY_TRIES; i++) {
+    epio__place directory;
+    int64_t result = temporary_directory(op, &directory);
+    size_t room = result == 0 ? wcslen(directory.name) + 64 : 0;
+    epio__place place = {.root = directory.root, .name = malloc(room * sizeof *place.name)};
+    if (result == 0 && place.name == NULL) {
+        result = EPIO_ENOMEM;
+    }
+    for (int i = 0; result == 0 && i < TEMPORARY_TRIES; i++) {
         uint64_t random[2];
+        size_t len = wcslen(directory.name);
+        bool bare = len == 0 || directory.name[len - 1] == L'\\';
         epio__random_bytes(random, sizeof random);
-        (void)swprintf(name, room, L"%ls\\epio-%08lx%08lx%08lx%08lx", directory,
-                       (unsigned long)(random[0] >> 32), (unsigned long)(random[0] & 0xFFFFFFFFu),
-                       (unsigned long)(random[1] >> 32), (unsigned long)(random[1] & 0xFFFFFFFFu));
-        result = open_file(op, file, name);
+        (void)swprintf(place.name, room, L"%ls%lsepio-%08lx%08lx%08lx%08lx", directory.name,
+                       bare ? L"" : L"\\", (unsigned long)(random[0] >> 32),
+                       (unsigned long)(random[0] & 0xFFFFFFFFu), (unsigned long)(random[1] >> 32),
+                       (unsigned long)(random[1] & 0xFFFFFFFFu));
+        result = open_file(op, file, &place);
         if (result != EPIO_EEXIST) {
             break;
         }
+        result = i + 1 < TEMPORARY_TRIES ? 0 : result;
     }
-    free(name);
-    free(directory);
+    epio__place_drop(&place);
+    epio__place_drop(&directory);
     return result;
+}
+
+/* The path of the file itself, for its close, by which the op's directory may be closed; the links
+ * that lead to it stay. 0 or an error. */
+static int64_t note_name(epio_op *op, epio__win32_file *file, const epio__place *place)
+{
+    WCHAR *final = epio__final_name(epio__handle_of(&file->base));
+    file->delete_name = final != NULL ? final : epio__place_name(place);
+    return file->delete_name != NULL ? 0 : epio__op_fail(op);
 }
 
 static int64_t open_path(epio_op *op, epio__win32_file *file)
 {
-    int error;
-    WCHAR *name = epio__op_wide_name(op, op->arguments.path.path, &error);
-    int64_t result =
-        name != NULL ? epio__check_directory_mark(op, op->arguments.path.path, name) : error;
+    const char *path = op->arguments.path.path;
+    epio__place place;
+    int64_t result = epio__op_place(op, path, &place);
+    result = result == 0 ? epio__check_directory_mark(op, path, &place) : result;
     if (result == 0) {
-        result = open_file(op, file, name);
+        result = open_file(op, file, &place);
     }
     if (result == 0 && (op->flags & EPIO_OPEN_DELETE_ON_CLOSE) != 0) {
-        /* The path of the file itself; the links that lead to it stay. */
-        WCHAR *final = epio__final_name(epio__handle_of(&file->base));
-        file->delete_name = final != NULL ? final : name;
-        name = final != NULL ? name : NULL;
+        result = note_name(op, file, &place);
     }
-    free(name);
+    epio__place_drop(&place);
     return result;
 }
 
 int64_t epio__os_open(epio_vfs *vfs, epio_op *op)
 {
+    if ((op->flags & EPIO_OPEN_BENEATH) != 0) {
+        return EPIO_ENOTSUP;
+    }
     epio__win32_file *file = create_file(vfs, op->flags);
     if (file == NULL) {
         return EPIO_ENOMEM;
@@ -471,11 +525,12 @@ int64_t epio__os_adopt(epio_vfs *vfs, epio_op *op)
 static DWORD delete_at_close(const epio__win32_file *file)
 {
     HANDLE handle = epio__handle_of(&file->base);
-    if (!has_name(handle, file->delete_name)) {
+    const epio__place place = {.root = NULL, .name = file->delete_name};
+    if (!has_name(handle, &place)) {
         DWORD error = GetLastError();
         return error == ERROR_FILE_NOT_FOUND || error == ERROR_PATH_NOT_FOUND ? 0 : error;
     }
-    if (epio__remove_name(file->delete_name, false)) {
+    if (epio__remove_name(&place, false)) {
         return 0;
     }
     DWORD error = GetLastError();

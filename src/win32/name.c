@@ -11,34 +11,12 @@
 #define LONGEST_NAME 32767
 #define LONGEST_PART 255
 
-/* Scanners and indexers hold files open for a moment: what fails because of that is retried, for
- * a second in all if the op has no deadline. */
-#define FIRST_DELAY_NS UINT64_C(1000000)
-#define LAST_DELAY_NS UINT64_C(64000000)
-#define MOST_PATIENCE_NS UINT64_C(1000000000)
-
 static bool starts_with(const WCHAR *name, const WCHAR *prefix)
 {
     return wcsncmp(name, prefix, wcslen(prefix)) == 0;
 }
 
-/* ---- From UTF-8 ---- */
-
-static WCHAR *widen(const char *path, int *error)
-{
-    int len = MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, NULL, 0);
-    if (len <= 1) {
-        *error = len == 1 ? EPIO_ENOENT : EPIO_EINVAL; /* empty, or not UTF-8 */
-        return NULL;
-    }
-    WCHAR *name = malloc((size_t)len * sizeof *name);
-    if (name == NULL) {
-        *error = EPIO_ENOMEM;
-        return NULL;
-    }
-    (void)MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, name, len);
-    return name;
-}
+/* ---- Absolute names ---- */
 
 /* The current directory, of a drive if `drive` names one ("X:."); the caller frees it. */
 static WCHAR *present_directory(const WCHAR *drive)
@@ -97,7 +75,7 @@ static bool is_device(const WCHAR *part, size_t len)
 }
 
 /* The length of the root, which ".." cannot leave: a drive, a share or a volume. */
-static size_t root_len(const WCHAR *name)
+size_t epio__root_len(const WCHAR *name)
 {
     const WCHAR *unc = L"\\\\?\\UNC\\";
     const WCHAR *literal = L"\\\\?\\";
@@ -114,16 +92,19 @@ static size_t len_of_file(const WCHAR *part, size_t len)
     return colon != NULL ? (size_t)(colon - part) : len;
 }
 
-/* Resolves relative parts, in place: 0, EPIO_EINVAL, EPIO_ENAMETOOLONG. */
-static int resolve(WCHAR *name)
+/* Resolves relative parts behind the root, whose end is a backslash or that of the name, in place:
+ * 0, EPIO_EINVAL, EPIO_ENAMETOOLONG. *rises: ".." would leave the root; NULL: it stays there. */
+static int resolve(WCHAR *name, size_t root, bool *rises)
 {
-    size_t root = root_len(name);
     WCHAR *to = name + root;
     const WCHAR *from = to;
     while (*from != L'\0') {
         from += wcsspn(from, L"\\");
         size_t len = wcscspn(from, L"\\");
         if (len == 2 && from[0] == L'.' && from[1] == L'.') {
+            if (to == name + root && rises != NULL) {
+                *rises = true;
+            }
             while (to > name + root && *--to != L'\\') {
             }
         } else if (len > 0 && !(len == 1 && from[0] == L'.')) {
@@ -179,11 +160,22 @@ static WCHAR *join_to_present(const WCHAR *name)
     WCHAR *directory = present_directory(which);
     WCHAR *base = directory != NULL ? join(directory, L"") : NULL;
     if (base != NULL && rooted) {
-        base[root_len(base)] = L'\0';
+        base[epio__root_len(base)] = L'\0';
     }
     WCHAR *absolute = base != NULL ? join(base, name) : NULL;
     free(base);
     free(directory);
+    return absolute;
+}
+
+/* NULL and *error: it cannot be resolved, and is freed. */
+static WCHAR *resolved(WCHAR *absolute, int *error)
+{
+    *error = resolve(absolute, epio__root_len(absolute), NULL);
+    if (*error != 0) {
+        free(absolute);
+        return NULL;
+    }
     return absolute;
 }
 
@@ -195,31 +187,36 @@ static WCHAR *make_absolute(const WCHAR *name, int *error)
         *error = EPIO_ENOMEM;
         return NULL;
     }
-    *error = resolve(absolute);
-    if (*error != 0) {
-        free(absolute);
-        return NULL;
-    }
-    return absolute;
+    return resolved(absolute, error);
 }
 
 WCHAR *epio__wide_name(const char *path, int *error)
 {
-    return epio__literal_name(widen(path, error), error);
+    return epio__literal_name(epio__widen(path, error), error);
+}
+
+/* Already in literal form, or a device such as a pipe. */
+static bool is_literal(const WCHAR *name)
+{
+    return starts_with(name, L"\\\\?\\") || starts_with(name, L"\\\\.\\");
+}
+
+void epio__turn_slashes(WCHAR *name)
+{
+    for (; *name != L'\0'; name++) {
+        if (*name == L'/') {
+            *name = L'\\';
+        }
+    }
 }
 
 WCHAR *epio__literal_name(WCHAR *name, int *error)
 {
-    /* Already in literal form, or a device such as a pipe. */
-    if (name == NULL || starts_with(name, L"\\\\?\\") || starts_with(name, L"\\\\.\\")) {
+    if (name == NULL || is_literal(name)) {
         return name;
     }
-    for (WCHAR *at = name; *at != L'\0'; at++) {
-        if (*at == L'/') {
-            *at = L'\\';
-        }
-    }
-    if (starts_with(name, L"\\\\?\\") || starts_with(name, L"\\\\.\\")) {
+    epio__turn_slashes(name);
+    if (is_literal(name)) {
         return name;
     }
     WCHAR *absolute = make_absolute(name, error);
@@ -227,17 +224,51 @@ WCHAR *epio__literal_name(WCHAR *name, int *error)
     return absolute;
 }
 
-WCHAR *epio__op_wide_name(epio_op *op, const char *path, int *error)
+bool epio__is_relative_name(const WCHAR *name)
 {
-    WCHAR *name = epio__wide_name(path, error);
-    if (name == NULL && *error == EPIO_EINVAL) {
-        *error = epio__op_refuse(op, EPIO__REASON_PATH_INVALID);
-    } else if (name == NULL) {
-        op->os_error = *error == EPIO_ENAMETOOLONG ? ERROR_FILENAME_EXCED_RANGE
-                       : *error == EPIO_ENOENT     ? ERROR_PATH_NOT_FOUND
-                                                   : ERROR_NOT_ENOUGH_MEMORY;
+    return name[0] != L'\\' && name[0] != L'/' && !has_drive(name);
+}
+
+WCHAR *epio__name_within(const WCHAR *name, bool *rises, int *error)
+{
+    size_t len = wcslen(name);
+    WCHAR *within = malloc((len + 3) * sizeof *within);
+    *error = EPIO_ENOMEM;
+    *rises = false;
+    if (within == NULL) {
+        return NULL;
     }
-    return name;
+    within[0] = L'\\'; /* an empty root */
+    wcscpy(within + 1, name);
+    epio__turn_slashes(within);
+    *error = resolve(within, 0, rises);
+    if (*error != 0) {
+        free(within);
+        return NULL;
+    }
+    wmemmove(within, within + 1, wcslen(within));
+    return within;
+}
+
+WCHAR *epio__join_names(const WCHAR *directory, const WCHAR *name, int *error)
+{
+    WCHAR *whole = join(directory, name);
+    *error = EPIO_ENOMEM;
+    if (whole == NULL) {
+        return NULL;
+    }
+    epio__turn_slashes(whole + wcslen(whole) - wcslen(name));
+    return resolved(whole, error);
+}
+
+int64_t epio__op_fail_name(epio_op *op, int error)
+{
+    if (error == EPIO_EINVAL) {
+        return epio__op_refuse(op, EPIO__REASON_PATH_INVALID);
+    }
+    op->os_error =
+        error == EPIO_ENAMETOOLONG ? ERROR_FILENAME_EXCED_RANGE : ERROR_NOT_ENOUGH_MEMORY;
+    return error;
 }
 
 /* Does a part with this name begin here? With either slash, which a device's name may have. */
@@ -270,77 +301,9 @@ bool epio__may_be_pipe(const WCHAR *name)
     return false;
 }
 
-/* ---- What a name refers to ---- */
-
-int64_t epio__check_directory_mark(epio_op *op, const char *path, const WCHAR *name)
-{
-    char last = path[strlen(path) - 1];
-    DWORD attributes = last == '/' || last == '\\' ? epio__attributes_of(name) : 0;
-    if (attributes != 0 && (attributes & FILE_ATTRIBUTE_DIRECTORY) == 0) {
-        return epio__op_fail_with(op, ERROR_DIRECTORY);
-    }
-    return 0;
-}
-
-DWORD epio__attributes_of(const WCHAR *name)
-{
-    DWORD attributes = GetFileAttributesW(name);
-    return attributes != INVALID_FILE_ATTRIBUTES ? attributes : 0;
-}
-
-bool epio__is_directory(const WCHAR *name)
-{
-    return (epio__attributes_of(name) & FILE_ATTRIBUTE_DIRECTORY) != 0;
-}
-
-/* Is a part of it, other than the last, not a directory? */
-static bool leads_through_file(const WCHAR *name)
-{
-    WCHAR *part = _wcsdup(name);
-    bool found = false;
-    for (size_t end = wcslen(name); part != NULL && !found && end > root_len(name); end--) {
-        if (part[end] == L'\\') {
-            part[end] = L'\0';
-            DWORD attributes = epio__attributes_of(part);
-            found = attributes != 0 && (attributes & FILE_ATTRIBUTE_DIRECTORY) == 0;
-        }
-    }
-    free(part);
-    return found;
-}
-
-int64_t epio__op_fail_for(epio_op *op, const WCHAR *name, DWORD error)
-{
-    if (error == ERROR_ACCESS_DENIED && epio__is_directory(name)) {
-        error = ERROR_DIRECTORY_NOT_SUPPORTED;
-    } else if ((error == ERROR_PATH_NOT_FOUND || error == ERROR_FILE_NOT_FOUND) &&
-               leads_through_file(name)) {
-        error = ERROR_DIRECTORY; /* it is not a valid directory */
-    }
-    return epio__op_fail_with(op, error);
-}
-
-/* op->arguments.path.len, unused by the ops that are retried, counts the time spent retrying. */
-int64_t epio__op_fail_or_retry(epio_op *op, const WCHAR *name, DWORD error, bool denied)
-{
-    bool in_use = error == ERROR_SHARING_VIOLATION ||
-                  (denied && error == ERROR_ACCESS_DENIED && !epio__is_directory(name) &&
-                   (epio__attributes_of(name) & FILE_ATTRIBUTE_READONLY) == 0);
-    uint64_t waited = op->arguments.path.len;
-    bool patient = op->timeout_ns != 0 || waited < MOST_PATIENCE_NS;
-    if (!in_use || !patient) {
-        return epio__op_fail_for(op, name, error);
-    }
-    uint64_t delay = waited < FIRST_DELAY_NS ? FIRST_DELAY_NS : waited;
-    delay = delay > LAST_DELAY_NS ? LAST_DELAY_NS : delay;
-    op->arguments.path.len = waited + delay;
-    op->due = epio__monotonic_time() + delay;
-    return EPIO_RETRY;
-}
-
 /* ---- To UTF-8 ---- */
 
-char *epio__narrow_name(const WCHAR *name, int *error)
+char *epio__narrow_name(const WCHAR *name)
 {
     bool unc = starts_with(name, L"\\\\?\\UNC\\");
     if (unc) {
@@ -348,15 +311,10 @@ char *epio__narrow_name(const WCHAR *name, int *error)
     } else if (starts_with(name, L"\\\\?\\")) {
         name += wcslen(L"\\\\?\\");
     }
-    int len = WideCharToMultiByte(CP_UTF8, WC_ERR_INVALID_CHARS, name, -1, NULL, 0, NULL, NULL);
-    if (len <= 0) {
-        *error = EPIO_EINVAL;
-        return NULL;
-    }
-    char *path = malloc((size_t)len);
-    *error = EPIO_ENOMEM;
+    size_t len = wcslen(name);
+    char *path = malloc(len * EPIO__NARROW_MOST + 1);
     if (path != NULL) {
-        (void)WideCharToMultiByte(CP_UTF8, WC_ERR_INVALID_CHARS, name, -1, path, len, NULL, NULL);
+        (void)epio__narrow(name, len, path);
         if (unc) {
             path[0] = '\\'; /* in place of the C of UNC */
         }

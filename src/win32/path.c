@@ -7,9 +7,8 @@
 #include <string.h>
 #include <wchar.h>
 
-/* Windows 10, version 1607: by number, as older headers lack the names. */
+/* Windows 10, version 1607: by number, as older headers lack the name. */
 #define DISPOSITION_INFO_EX ((FILE_INFO_BY_HANDLE_CLASS)21)
-#define RENAME_INFO_EX ((FILE_INFO_BY_HANDLE_CLASS)22)
 #define DELETE_POSIX 0x3u /* delete, with POSIX semantics */
 #define RENAME_REPLACE 0x1u
 #define RENAME_POSIX 0x2u
@@ -20,29 +19,60 @@
 
 /* What a write-through handle does to a name is on the medium when the call returns, unless the
  * device ignores the flag: see begin_durable. */
-static HANDLE open_for(const WCHAR *name, DWORD access, bool durable)
+static HANDLE open_for(const epio__place *place, DWORD access, bool durable)
 {
-    DWORD share = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
     DWORD flags = FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OPEN_REPARSE_POINT;
-    return CreateFileW(name, access, share, NULL, OPEN_EXISTING,
-                       flags | (durable ? FILE_FLAG_WRITE_THROUGH : 0), NULL);
+    return epio__open_at(place, access, OPEN_EXISTING,
+                         flags | (durable ? FILE_FLAG_WRITE_THROUGH : 0));
 }
 
-/* `tail`, a format of two numbers, in the directory of a name; the caller frees it. NULL: no
- * memory. */
-static WCHAR *beside(const WCHAR *name, const WCHAR *tail)
+/* Keeps the error of the call before. */
+static void close_handle(HANDLE handle)
 {
-    size_t directory_len = (size_t)(wcsrchr(name, L'\\') - name);
+    DWORD error = GetLastError();
+    (void)CloseHandle(handle);
+    SetLastError(error);
+}
+
+static void drop(epio__place *place)
+{
+    DWORD error = GetLastError();
+    epio__place_drop(place);
+    SetLastError(error);
+}
+
+/* `last`, a format of two numbers, in the directory of a place; its name is NULL if there is no
+ * memory. */
+static epio__place beside(const epio__place *place, const WCHAR *last)
+{
+    size_t directory_len = epio__place_parent_len(place);
     size_t room = directory_len + 64;
     uint64_t random;
-    WCHAR *other = malloc(room * sizeof *other);
-    if (other != NULL) {
+    epio__place other = {.root = place->root, .name = malloc(room * sizeof *other.name)};
+    if (other.name != NULL) {
         epio__random_bytes(&random, sizeof random);
-        wmemcpy(other, name, directory_len);
-        (void)swprintf(other + directory_len, room - directory_len, tail,
+        wmemcpy(other.name, place->name, directory_len);
+        (void)swprintf(other.name + directory_len, room - directory_len, last,
                        (unsigned long)(random >> 32), (unsigned long)(random & 0xFFFFFFFFu));
     }
     return other;
+}
+
+/* As MoveFileExW. A name that begins or ends in an open directory is known to no other call. */
+static bool move_once(const epio__place *from, const epio__place *to, bool replace, bool durable)
+{
+    if (from->root == NULL && to->root == NULL) {
+        return MoveFileExW(from->name, to->name,
+                           (replace ? MOVEFILE_REPLACE_EXISTING : 0) |
+                               (durable ? MOVEFILE_WRITE_THROUGH : 0)) != FALSE;
+    }
+    HANDLE handle = open_for(from, DELETE | SYNCHRONIZE, durable);
+    if (handle == INVALID_HANDLE_VALUE) {
+        return false;
+    }
+    bool done = epio__set_name(handle, EPIO__NT_RENAME, replace ? RENAME_REPLACE : 0, to);
+    close_handle(handle);
+    return done;
 }
 
 /* ---- Durable names ---- */
@@ -50,28 +80,24 @@ static WCHAR *beside(const WCHAR *name, const WCHAR *tail)
 /* A volume logs changes of names. Flushing any of its files writes the log and empties the
  * device's cache, which FILE_FLAG_WRITE_THROUGH alone may not do. A handle for that, opened
  * before anything is changed: of the file itself (NULL: there will be none), if it can be
- * written, else of a new file beside `name`. INVALID_HANDLE_VALUE and GetLastError. */
-static HANDLE begin_durable(const WCHAR *file, const WCHAR *name)
+ * written, else of a new file beside `place`. INVALID_HANDLE_VALUE and GetLastError. */
+static HANDLE begin_durable(const epio__place *file, const epio__place *place)
 {
-    const DWORD share = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
     HANDLE handle = INVALID_HANDLE_VALUE;
     if (file != NULL) {
-        handle = CreateFileW(file, GENERIC_WRITE, share, NULL, OPEN_EXISTING,
-                             FILE_FLAG_OPEN_REPARSE_POINT, NULL);
+        handle = epio__open_at(file, GENERIC_WRITE, OPEN_EXISTING, FILE_FLAG_OPEN_REPARSE_POINT);
     }
     if (handle != INVALID_HANDLE_VALUE) {
         return handle;
     }
-    WCHAR *other = beside(name, L"\\.epio-sync-%08lx%08lx");
-    if (other == NULL) {
+    epio__place other = beside(place, L".epio-sync-%08lx%08lx");
+    if (other.name == NULL) {
         SetLastError(ERROR_NOT_ENOUGH_MEMORY);
         return handle;
     }
-    handle = CreateFileW(other, GENERIC_WRITE | DELETE, share, NULL, CREATE_NEW,
-                         FILE_FLAG_DELETE_ON_CLOSE | FILE_ATTRIBUTE_HIDDEN, NULL);
-    DWORD error = GetLastError();
-    free(other);
-    SetLastError(error);
+    handle = epio__open_at(&other, GENERIC_WRITE | DELETE, CREATE_NEW,
+                           FILE_FLAG_DELETE_ON_CLOSE | FILE_ATTRIBUTE_HIDDEN);
+    drop(&other);
     return handle;
 }
 
@@ -82,9 +108,9 @@ static DWORD end_durable(HANDLE handle)
     return error;
 }
 
-DWORD epio__make_name_durable(const WCHAR *name)
+DWORD epio__make_name_durable(const epio__place *place)
 {
-    HANDLE handle = begin_durable(name, name);
+    HANDLE handle = begin_durable(place, place);
     return handle != INVALID_HANDLE_VALUE ? end_durable(handle) : GetLastError();
 }
 
@@ -94,13 +120,14 @@ int64_t epio__op_fail_to_be_durable(epio_op *op, DWORD error)
     return EPIO_EIO;
 }
 
-/* `file` as in begin_durable. */
-static int64_t change_durably(epio_op *op, const WCHAR *file, const WCHAR *from, const WCHAR *to,
-                              int64_t (*change)(epio_op *op, const WCHAR *from, const WCHAR *to))
+int64_t epio__change_durably(epio_op *op, const epio__place *file, const epio__place *from,
+                             const epio__place *to,
+                             int64_t (*change)(epio_op *op, const epio__place *from,
+                                               const epio__place *to))
 {
     HANDLE handle = begin_durable(file, to);
     if (handle == INVALID_HANDLE_VALUE) {
-        return epio__op_fail_for(op, to, GetLastError());
+        return epio__op_fail_at(op, to, GetLastError());
     }
     int64_t result = change(op, from, to);
     if (result != 0) {
@@ -111,208 +138,201 @@ static int64_t change_durably(epio_op *op, const WCHAR *file, const WCHAR *from,
     return error == 0 ? 0 : epio__op_fail_to_be_durable(op, error);
 }
 
+/* ---- Delete, where there are POSIX semantics ---- */
+
+bool epio__dispose_as_posix(HANDLE handle)
+{
+    DWORD flags = DELETE_POSIX | DELETE_READ_ONLY;
+    BOOL done = epio__win32.set_information(handle, DISPOSITION_INFO_EX, &flags, sizeof flags);
+    if (!done) {
+        flags = DELETE_POSIX;
+        done = epio__win32.set_information(handle, DISPOSITION_INFO_EX, &flags, sizeof flags);
+    }
+    return done != FALSE;
+}
+
 /* ---- Read-only files ---- */
 
 /* In POSIX the permissions of the directory decide who may delete or replace a name. Where the
  * system has no such flag, the read-only attribute is removed for the moment; if the file has
  * other names, for good. False: it was not read-only, or the attribute stays. */
-static bool lift_read_only(const WCHAR *name, DWORD *attributes)
+static bool lift_read_only(const epio__place *place, DWORD *attributes)
 {
-    *attributes = epio__attributes_of(name);
+    *attributes = epio__attributes_at(place);
     DWORD others = *attributes & ~(DWORD)FILE_ATTRIBUTE_READONLY;
-    return (*attributes & FILE_ATTRIBUTE_READONLY) != 0 &&
-           SetFileAttributesW(name, others != 0 ? others : FILE_ATTRIBUTE_NORMAL);
+    return (*attributes & FILE_ATTRIBUTE_READONLY) != 0 && epio__set_attributes_at(place, others);
 }
 
 /* ---- Two steps, where there are no POSIX semantics ---- */
 
 /* Renames the file first: its own name would stay in use until the last handle is closed. The
- * caller frees it; NULL: it still has the old name. */
-static WCHAR *put_aside(const WCHAR *name, bool durable)
+ * caller drops it; without a name, the file still has the old one. */
+static epio__place put_aside(const epio__place *place, bool durable)
 {
-    WCHAR *aside = beside(name, L"\\.epio-%08lx%08lx");
-    if (aside != NULL && !MoveFileExW(name, aside, durable ? MOVEFILE_WRITE_THROUGH : 0)) {
-        free(aside);
-        return NULL;
+    epio__place aside = beside(place, L".epio-%08lx%08lx");
+    if (aside.name != NULL && !move_once(place, &aside, false, durable)) {
+        drop(&aside);
     }
     return aside;
 }
 
 /* Deletes the files that earlier calls left in this directory, except those still in use. */
-static void sweep(const WCHAR *name)
+static void sweep(const epio__place *place)
 {
-    size_t directory_len = (size_t)(wcsrchr(name, L'\\') - name) + 1;
-    size_t room = directory_len + MAX_PATH + 1;
-    WIN32_FIND_DATAW found;
-    WCHAR *path = malloc(room * sizeof *path);
-    if (path == NULL) {
-        return;
-    }
-    wmemcpy(path, name, directory_len);
-    wcscpy(path + directory_len, L".epio-old-*");
-    HANDLE list = FindFirstFileW(path, &found);
-    if (list != INVALID_HANDLE_VALUE) {
-        do {
-            wcscpy(path + directory_len, found.cFileName);
-            (void)epio__win32.delete_file(path);
-        } while (FindNextFileW(list, &found));
-        (void)FindClose(list);
+    WCHAR *name = epio__place_name(place);
+    size_t directory_len = name != NULL ? (size_t)(wcsrchr(name, L'\\') - name) + 1 : 0;
+    WCHAR *path = malloc((directory_len + MAX_PATH + 1) * sizeof *path);
+    if (path != NULL && name != NULL) {
+        WIN32_FIND_DATAW found;
+        wmemcpy(path, name, directory_len);
+        wcscpy(path + directory_len, L".epio-old-*");
+        HANDLE list = FindFirstFileW(path, &found);
+        if (list != INVALID_HANDLE_VALUE) {
+            do {
+                wcscpy(path + directory_len, found.cFileName);
+                (void)epio__win32.delete_file(path);
+            } while (FindNextFileW(list, &found));
+            (void)FindClose(list);
+        }
     }
     free(path);
+    free(name);
 }
 
 /* Deletes a replaced file. A running program or a mapped file cannot be deleted: it is hidden
  * until the next sweep or, if the user has the right to request that, the next start. */
-static void discard(const WCHAR *aside)
+static void discard(const epio__place *aside)
 {
-    if (epio__win32.delete_file(aside)) {
+    if (epio__delete_at(aside)) {
         return;
     }
-    WCHAR *old = beside(aside, L"\\.epio-old-%08lx%08lx");
-    const WCHAR *kept = old != NULL && MoveFileExW(aside, old, 0) ? old : aside;
-    DWORD attributes = epio__attributes_of(kept);
-    (void)SetFileAttributesW(kept, attributes | FILE_ATTRIBUTE_HIDDEN);
-    (void)MoveFileExW(kept, NULL, MOVEFILE_DELAY_UNTIL_REBOOT);
-    free(old);
+    epio__place old = beside(aside, L".epio-old-%08lx%08lx");
+    bool moved = old.name != NULL && move_once(aside, &old, false, false);
+    const epio__place *kept = moved ? &old : aside;
+    (void)epio__set_attributes_at(kept, epio__attributes_at(kept) | FILE_ATTRIBUTE_HIDDEN);
+    WCHAR *name = epio__place_name(kept);
+    if (name != NULL) {
+        (void)MoveFileExW(name, NULL, MOVEFILE_DELAY_UNTIL_REBOOT);
+    }
+    free(name);
+    epio__place_drop(&old);
 }
 
 /* ---- Delete ---- */
 
 /* The name is gone at once, even if the file is open; only newer systems and file systems can do
  * it. */
-static bool delete_as_posix(const WCHAR *name, bool durable)
+static bool delete_as_posix(const epio__place *place, bool durable)
 {
-    DWORD flags = DELETE_POSIX | DELETE_READ_ONLY;
-    HANDLE handle = open_for(name, DELETE, durable);
+    HANDLE handle = open_for(place, DELETE, durable);
     if (handle == INVALID_HANDLE_VALUE) {
         return false;
     }
-    BOOL done = epio__win32.set_information(handle, DISPOSITION_INFO_EX, &flags, sizeof flags);
-    if (!done) {
-        flags = DELETE_POSIX;
-        done = epio__win32.set_information(handle, DISPOSITION_INFO_EX, &flags, sizeof flags);
-    }
+    bool done = epio__dispose_as_posix(handle);
     (void)CloseHandle(handle);
-    return done != FALSE;
+    return done;
 }
 
-static bool delete_in_two_steps(const WCHAR *name, bool durable)
+static bool delete_in_two_steps(const epio__place *place, bool durable)
 {
-    WCHAR *aside = put_aside(name, durable);
-    bool done = aside != NULL && epio__win32.delete_file(aside);
+    epio__place aside = put_aside(place, durable);
+    bool done = aside.name != NULL && epio__delete_at(&aside);
     DWORD error = GetLastError();
-    if (aside != NULL && !done) {
-        (void)MoveFileExW(aside, name, 0);
+    if (aside.name != NULL && !done) {
+        (void)move_once(&aside, place, false, false);
     }
-    free(aside);
+    epio__place_drop(&aside);
     SetLastError(error);
     return done;
 }
 
-static bool delete_somehow(const WCHAR *name, bool durable)
+static bool delete_somehow(const epio__place *place, bool durable)
 {
-    return delete_as_posix(name, durable) || delete_in_two_steps(name, durable) ||
-           epio__win32.delete_file(name);
+    return delete_as_posix(place, durable) || delete_in_two_steps(place, durable) ||
+           epio__delete_at(place);
 }
 
-bool epio__remove_name(const WCHAR *name, bool durable)
+bool epio__remove_name(const epio__place *place, bool durable)
 {
     DWORD attributes;
-    if (delete_as_posix(name, durable)) {
+    if (delete_as_posix(place, durable)) {
         return true;
     }
-    bool lifted = lift_read_only(name, &attributes);
-    bool done = delete_somehow(name, durable);
+    bool lifted = lift_read_only(place, &attributes);
+    bool done = delete_somehow(place, durable);
     DWORD error = GetLastError();
     if (lifted && !done) {
-        (void)SetFileAttributesW(name, attributes);
+        (void)epio__set_attributes_at(place, attributes);
     }
     SetLastError(error);
     return done;
 }
 
-static int64_t remove_it(epio_op *op, const WCHAR *name, const WCHAR *same)
+static int64_t remove_it(epio_op *op, const epio__place *place, const epio__place *same)
 {
     (void)same;
-    return epio__remove_name(name, (op->flags & EPIO_DELETE_SYNC_DIR) != 0)
+    return epio__remove_name(place, (op->flags & EPIO_DELETE_SYNC_DIR) != 0)
                ? 0
-               : epio__op_fail_or_retry(op, name, GetLastError(), true);
+               : epio__op_fail_or_retry(op, place, GetLastError(), true);
 }
 
-static int64_t delete_name(epio_op *op, WCHAR *name)
+static int64_t delete_file(epio_op *op, const epio__place *place)
 {
-    DWORD attributes = epio__attributes_of(name);
-    if ((attributes & FILE_ATTRIBUTE_DIRECTORY) != 0) {
+    DWORD attributes = epio__attributes_at(place);
+    if ((attributes & FILE_ATTRIBUTE_DIRECTORY) != 0 && !epio__is_link_at(place)) {
         return epio__op_fail_with(op, ERROR_DIRECTORY_NOT_SUPPORTED);
     }
     bool durable = (op->flags & EPIO_DELETE_SYNC_DIR) != 0 && attributes != 0;
-    return durable ? change_durably(op, NULL, name, name, remove_it) : remove_it(op, name, name);
+    return durable ? epio__change_durably(op, NULL, place, place, remove_it)
+                   : remove_it(op, place, place);
 }
 
 /* ---- Rename ---- */
 
-typedef struct rename_information {
-    DWORD flags;
-    HANDLE root;
-    DWORD bytes;
-    WCHAR name[1];
-} rename_information;
-
 /* Replaces an open file, too. */
-static bool rename_as_posix(const WCHAR *from, const WCHAR *to, bool replace, bool durable)
+static bool rename_as_posix(const epio__place *from, const epio__place *to, bool replace,
+                            bool durable)
 {
-    size_t bytes = wcslen(to) * sizeof *to;
-    DWORD size = (DWORD)(sizeof(rename_information) + bytes);
-    rename_information *information = calloc(1, size);
     HANDLE handle = open_for(from, DELETE | SYNCHRONIZE, durable);
-    BOOL done = FALSE;
-    if (information != NULL && handle != INVALID_HANDLE_VALUE) {
-        information->flags = RENAME_POSIX | (replace ? RENAME_REPLACE | RENAME_OVER_READ_ONLY : 0);
-        information->bytes = (DWORD)bytes;
-        memcpy(information->name, to, bytes);
-        done = epio__win32.set_information(handle, RENAME_INFO_EX, information, size);
-        if (!done && replace) {
-            information->flags = RENAME_POSIX | RENAME_REPLACE;
-            done = epio__win32.set_information(handle, RENAME_INFO_EX, information, size);
-        }
+    if (handle == INVALID_HANDLE_VALUE) {
+        return false;
     }
-    if (handle != INVALID_HANDLE_VALUE) {
-        (void)CloseHandle(handle);
-    }
-    free(information);
-    return done != FALSE;
+    DWORD flags = RENAME_POSIX | (replace ? RENAME_REPLACE | RENAME_OVER_READ_ONLY : 0);
+    bool done =
+        epio__set_name(handle, EPIO__NT_RENAME_EX, flags, to) ||
+        (replace && epio__set_name(handle, EPIO__NT_RENAME_EX, RENAME_POSIX | RENAME_REPLACE, to));
+    close_handle(handle);
+    return done;
 }
 
 /* Older systems and file systems do not replace an open file: it is renamed first, so that for a
  * moment no file has the name. (ReplaceFileW has that moment too, and would mix the old file's
  * attributes, permissions and streams into the new one.) */
-static bool replace_in_two_steps(const WCHAR *from, const WCHAR *to, bool durable)
+static bool replace_in_two_steps(const epio__place *from, const epio__place *to, bool durable)
 {
-    WCHAR *aside = put_aside(to, durable);
-    bool done = aside != NULL && MoveFileExW(from, to, durable ? MOVEFILE_WRITE_THROUGH : 0);
+    epio__place aside = put_aside(to, durable);
+    bool done = aside.name != NULL && move_once(from, to, false, durable);
     DWORD error = GetLastError();
-    if (aside != NULL && done) {
-        discard(aside);
+    if (aside.name != NULL && done) {
+        discard(&aside);
         sweep(to);
-    } else if (aside != NULL) {
-        (void)MoveFileExW(aside, to, 0);
+    } else if (aside.name != NULL) {
+        (void)move_once(&aside, to, false, false);
     }
-    free(aside);
+    epio__place_drop(&aside);
     SetLastError(error);
     return done;
 }
 
 /* By whichever call works: false and GetLastError. */
-static bool move(const WCHAR *from, const WCHAR *to, bool replace, bool durable)
+static bool move(const epio__place *from, const epio__place *to, bool replace, bool durable)
 {
-    DWORD flags =
-        (replace ? MOVEFILE_REPLACE_EXISTING : 0) | (durable ? MOVEFILE_WRITE_THROUGH : 0);
-    if (rename_as_posix(from, to, replace, durable) || MoveFileExW(from, to, flags)) {
+    if (rename_as_posix(from, to, replace, durable) || move_once(from, to, replace, durable)) {
         return true;
     }
     DWORD error = GetLastError();
-    bool in_the_way = replace && error == ERROR_ACCESS_DENIED && epio__attributes_of(to) != 0 &&
-                      !epio__is_directory(to) && epio__attributes_of(from) != 0;
+    bool in_the_way = replace && error == ERROR_ACCESS_DENIED && epio__attributes_at(to) != 0 &&
+                      !epio__is_directory_at(to) && epio__attributes_at(from) != 0;
     if (in_the_way && replace_in_two_steps(from, to, durable)) {
         return true;
     }
@@ -320,11 +340,11 @@ static bool move(const WCHAR *from, const WCHAR *to, bool replace, bool durable)
     return false;
 }
 
-static bool move_over_read_only(const WCHAR *from, const WCHAR *to, bool durable)
+static bool move_over_read_only(const epio__place *from, const epio__place *to, bool durable)
 {
     DWORD attributes;
     DWORD error = GetLastError();
-    if (error != ERROR_ACCESS_DENIED || epio__is_directory(to) ||
+    if (error != ERROR_ACCESS_DENIED || epio__is_directory_at(to) ||
         !lift_read_only(to, &attributes)) {
         SetLastError(error);
         return false;
@@ -332,7 +352,7 @@ static bool move_over_read_only(const WCHAR *from, const WCHAR *to, bool durable
     bool done = move(from, to, true, durable);
     error = GetLastError();
     if (!done) {
-        (void)SetFileAttributesW(to, attributes);
+        (void)epio__set_attributes_at(to, attributes);
     }
     SetLastError(error);
     return done;
@@ -340,13 +360,14 @@ static bool move_over_read_only(const WCHAR *from, const WCHAR *to, bool durable
 
 /* A directory cannot move into itself; the system has several errors for it, some of which look
  * as if another process had caused them. */
-static bool is_into_itself(const WCHAR *from, const WCHAR *to)
+static bool is_into_itself(const epio__place *from, const epio__place *to)
 {
-    size_t len = wcslen(from);
-    return _wcsnicmp(from, to, len) == 0 && to[len] == L'\\' && epio__is_directory(from);
+    size_t len = wcslen(from->name);
+    return from->root == to->root && _wcsnicmp(from->name, to->name, len) == 0 &&
+           to->name[len] == L'\\' && epio__is_directory_at(from);
 }
 
-static int64_t rename_it(epio_op *op, const WCHAR *from, const WCHAR *to)
+static int64_t rename_it(epio_op *op, const epio__place *from, const epio__place *to)
 {
     bool replace = (op->flags & EPIO_RENAME_NO_REPLACE) == 0;
     bool durable = (op->flags & EPIO_RENAME_SYNC_DIR) != 0;
@@ -354,37 +375,40 @@ static int64_t rename_it(epio_op *op, const WCHAR *from, const WCHAR *to)
         return 0;
     }
     DWORD error = GetLastError();
-    if (epio__attributes_of(from) != 0 && error == ERROR_PATH_NOT_FOUND) {
-        return epio__op_fail_for(op, to, error);
+    if (epio__attributes_at(from) != 0 && error == ERROR_PATH_NOT_FOUND) {
+        return epio__op_fail_at(op, to, error);
     }
     return epio__op_fail_or_retry(op, from, error, true);
 }
 
-static int64_t rename_name(epio_op *op, const WCHAR *from, const WCHAR *to)
+static int64_t rename_file(epio_op *op, const epio__place *from, const epio__place *to)
 {
     bool replace = (op->flags & EPIO_RENAME_NO_REPLACE) == 0;
+    if (from->name[0] == L'\0' || to->name[0] == L'\0') {
+        return epio__op_fail_with(op, ERROR_BUSY); /* the open directory itself */
+    }
     if (is_into_itself(from, to)) {
         return epio__op_refuse(op, EPIO__REASON_INTO_ITSELF);
     }
-    if (!replace && epio__attributes_of(to) != 0 && epio__attributes_of(from) != 0) {
+    if (!replace && epio__attributes_at(to) != 0 && epio__attributes_at(from) != 0) {
         return epio__op_fail_with(op, ERROR_ALREADY_EXISTS); /* the file itself counts too */
     }
-    if (replace && epio__is_directory(to) && !epio__is_directory(from)) {
+    if (replace && epio__is_directory_at(to) && !epio__is_directory_at(from)) {
         return epio__op_fail_with(op, ERROR_DIRECTORY_NOT_SUPPORTED);
     }
-    bool durable = (op->flags & EPIO_RENAME_SYNC_DIR) != 0 && epio__attributes_of(from) != 0;
-    return durable ? change_durably(op, from, from, to, rename_it) : rename_it(op, from, to);
+    bool durable = (op->flags & EPIO_RENAME_SYNC_DIR) != 0 && epio__attributes_at(from) != 0;
+    return durable ? epio__change_durably(op, from, from, to, rename_it) : rename_it(op, from, to);
 }
 
-static int64_t rename_path(epio_op *op, WCHAR *from)
+static int64_t rename_path(epio_op *op, const epio__place *from)
 {
-    int error;
-    WCHAR *to = epio__op_wide_name(op, op->arguments.path.to, &error);
-    int64_t result = to != NULL ? epio__check_directory_mark(op, op->arguments.path.to, to) : error;
+    epio__place to;
+    int64_t result = epio__op_place(op, op->arguments.path.to, &to);
+    result = result == 0 ? epio__check_directory_mark(op, op->arguments.path.to, &to) : result;
     if (result == 0) {
-        result = rename_name(op, from, to);
+        result = rename_file(op, from, &to);
     }
-    free(to);
+    epio__place_drop(&to);
     return result;
 }
 
@@ -396,21 +420,20 @@ static bool means_not_there(DWORD error)
     return meaning == EPIO_ENOENT || meaning == EPIO_ENOTDIR || meaning == EPIO_EACCES;
 }
 
-static int64_t access_name(epio_op *op, WCHAR *name)
+static int64_t access_file(epio_op *op, const epio__place *place)
 {
-    DWORD attributes = GetFileAttributesW(name);
-    if (attributes == INVALID_FILE_ATTRIBUTES) {
+    DWORD attributes = epio__attributes_at(place);
+    if (attributes == 0) {
         return means_not_there(GetLastError()) ? 0 : epio__op_fail(op);
     }
-    if (op->flags == EPIO_ACCESS_EXISTS) {
+    bool exists = op->flags == EPIO_ACCESS_EXISTS;
+    if (exists && (attributes & FILE_ATTRIBUTE_REPARSE_POINT) == 0) {
         return 1;
     }
     bool writes = op->flags == EPIO_ACCESS_READWRITE;
     bool directory = (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
-    DWORD access = GENERIC_READ | (writes && !directory ? GENERIC_WRITE : 0);
-    DWORD share = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
-    HANDLE handle =
-        CreateFileW(name, access, share, NULL, OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS, NULL);
+    DWORD access = exists ? 0 : GENERIC_READ | (writes && !directory ? (DWORD)GENERIC_WRITE : 0);
+    HANDLE handle = epio__open_at(place, access, OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS);
     if (handle != INVALID_HANDLE_VALUE) {
         (void)CloseHandle(handle);
         return 1;
@@ -435,60 +458,60 @@ WCHAR *epio__final_name(HANDLE handle)
     return final;
 }
 
-static WCHAR *final_name(const WCHAR *name)
+static WCHAR *final_name(const epio__place *place)
 {
-    HANDLE handle = CreateFileW(name, 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
-                                NULL, OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS, NULL);
+    HANDLE handle = epio__open_at(place, 0, OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS);
     if (handle == INVALID_HANDLE_VALUE) {
         return NULL;
     }
     WCHAR *final = epio__final_name(handle);
-    (void)CloseHandle(handle);
+    close_handle(handle);
     return final;
 }
 
-/* For a missing file: its directory's final name and its own name. NULL: the directory is missing
- * too, or there is no memory. */
-static WCHAR *final_name_of_missing(WCHAR *name)
+/* Where the system does not report it (Wine, of a long path): as it was given. */
+static WCHAR *final_or_given_name(const epio__place *place)
 {
-    WCHAR *last = wcsrchr(name, L'\\');
-    last[0] = L'\0';
-    bool drive = last == wcschr(name, L':') + 1; /* a drive needs its slash */
-    WCHAR root[] = L"\\\\?\\X:\\";
-    root[4] = name[4];
-    const WCHAR *directory = drive ? root : name;
-    WCHAR *resolved = epio__is_directory(directory) ? final_name(directory) : NULL;
-    if (resolved == NULL && epio__is_directory(directory)) {
-        resolved = _wcsdup(directory);
-    }
+    WCHAR *final = final_name(place);
+    return final != NULL ? final : epio__place_name(place);
+}
+
+/* For a missing file: its directory's final name and its own name. NULL and GetLastError: the
+ * directory is missing too, or there is no memory. */
+static WCHAR *final_name_of_missing(const epio__place *place)
+{
+    epio__place parent;
     WCHAR *joined = NULL;
-    if (resolved != NULL) {
-        size_t len = wcslen(resolved);
-        joined = malloc((len + wcslen(last + 1) + 2) * sizeof *joined);
-        if (joined != NULL) {
-            wcscpy(joined, resolved);
-            wcscat(joined, len > 0 && resolved[len - 1] == L'\\' ? L"" : L"\\");
-            wcscat(joined, last + 1);
+    DWORD error = ERROR_NOT_ENOUGH_MEMORY;
+    if (epio__place_parent(place, &parent)) {
+        bool there = epio__is_directory_at(&parent);
+        WCHAR *directory = there ? final_or_given_name(&parent) : NULL;
+        error = !there ? ERROR_PATH_NOT_FOUND : directory == NULL ? GetLastError() : 0;
+        if (directory != NULL) {
+            int code;
+            const WCHAR *last = place->name + epio__place_parent_len(place);
+            joined = epio__join_names(directory, last, &code);
+            error =
+                code == EPIO_ENAMETOOLONG ? ERROR_FILENAME_EXCED_RANGE : ERROR_NOT_ENOUGH_MEMORY;
         }
+        free(directory);
     }
-    free(resolved);
-    last[0] = L'\\';
+    epio__place_drop(&parent);
+    SetLastError(error);
     return joined;
 }
 
-static int64_t full_pathname(epio_op *op, WCHAR *name)
+static int64_t full_pathname(epio_op *op, const epio__place *place)
 {
-    bool there = GetFileAttributesW(name) != INVALID_FILE_ATTRIBUTES;
-    WCHAR *final = there ? final_name(name) : final_name_of_missing(name);
-    if (final == NULL && !there) {
-        return epio__op_fail_for(op, name, ERROR_PATH_NOT_FOUND);
+    bool there = epio__attributes_at(place) != 0;
+    WCHAR *final = there ? final_or_given_name(place) : final_name_of_missing(place);
+    if (final == NULL) {
+        return epio__op_fail_at(op, place, GetLastError());
     }
-    int error;
-    char *path = epio__narrow_name(final != NULL ? final : name, &error);
+    char *path = epio__narrow_name(final);
     free(final);
     if (path == NULL) {
-        op->os_error = error == EPIO_EINVAL ? ERROR_NO_UNICODE_TRANSLATION : 0;
-        return error;
+        return EPIO_ENOMEM;
     }
     size_t len = strlen(path);
     int64_t result = EPIO_ERANGE;
@@ -501,37 +524,36 @@ static int64_t full_pathname(epio_op *op, WCHAR *name)
 }
 
 /* `moves`: the op removes the name itself. */
-static int64_t act_on_name(epio_op *op, bool moves, int64_t (*act)(epio_op *op, WCHAR *name))
+static int64_t act(epio_op *op, bool moves,
+                   int64_t (*action)(epio_op *op, const epio__place *place))
 {
-    int error;
-    WCHAR *name = epio__op_wide_name(op, op->arguments.path.path, &error);
-    if (name == NULL) {
-        return error;
-    }
-    int64_t result = moves ? epio__check_directory_mark(op, op->arguments.path.path, name) : 0;
+    const char *path = op->arguments.path.path;
+    epio__place place;
+    int64_t result = epio__op_place(op, path, &place);
+    result = result == 0 && moves ? epio__check_directory_mark(op, path, &place) : result;
     if (result == 0) {
-        result = act(op, name);
+        result = action(op, &place);
     }
-    free(name);
+    epio__place_drop(&place);
     return result;
 }
 
 int64_t epio__os_delete(epio_op *op)
 {
-    return act_on_name(op, true, delete_name);
+    return act(op, true, delete_file);
 }
 
 int64_t epio__os_rename(epio_op *op)
 {
-    return act_on_name(op, true, rename_path);
+    return act(op, true, rename_path);
 }
 
 int64_t epio__os_access(epio_op *op)
 {
-    return act_on_name(op, false, access_name);
+    return act(op, false, access_file);
 }
 
 int64_t epio__os_full_pathname(epio_op *op)
 {
-    return act_on_name(op, false, full_pathname);
+    return act(op, false, full_pathname);
 }

@@ -299,6 +299,9 @@ int64_t epio__os_sync(epio_op *op)
         /* The system would wait until the other end has read everything. */
         return epio__op_refuse(op, EPIO__REASON_STREAM_SYNC);
     }
+    if (epio__op_is_on_directory(op)) {
+        return epio__sync_directory(op);
+    }
     if ((op->file->flags & EPIO_OPEN_WRITE) == 0) {
         return 0; /* such a handle cannot flush what others wrote */
     }

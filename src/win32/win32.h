@@ -11,6 +11,9 @@
 #define NOMINMAX
 #endif
 #include <windows.h>
+/* After it. */
+#include <winioctl.h>
+#include <winternl.h>
 
 /* Missing from some headers. */
 #ifndef ERROR_DIRECTORY_NOT_SUPPORTED
@@ -20,7 +23,61 @@
 #define ERROR_STOPPED_ON_SYMLINK 681L
 #endif
 
+/* ---- nt.c ---- */
+
+/* One call of NtCreateFile, in its terms. */
+typedef struct epio__nt_creation {
+    HANDLE root; /* a directory that `name` is relative to */
+    const WCHAR *name;
+    ACCESS_MASK access;
+    ULONG attributes;
+    ULONG disposition;
+    ULONG options;
+} epio__nt_creation;
+
+/* 0 and a handle; or an error. */
+DWORD epio__nt_create(const epio__nt_creation *wanted, HANDLE *handle, bool *created);
+
+/* Of FILE_INFORMATION_CLASS. */
+enum {
+    EPIO__NT_RENAME = 10,
+    EPIO__NT_LINK = 11,
+    EPIO__NT_RENAME_EX = 65 /* Windows 10, version 1607 */
+};
+
+/* 0 or an error. */
+DWORD epio__nt_set_information(HANDLE handle, int which, void *information, ULONG size);
+/* See epio__win32_calls. */
+DWORD epio__nt_flush_data(HANDLE handle);
+bool epio__nt_notification_modes_of(HANDLE handle, ULONG *modes);
+/* The access of a handle, and the mode in which it was opened; false if unknown. */
+bool epio__nt_access_of(HANDLE handle, ACCESS_MASK *access);
+bool epio__nt_mode_of(HANDLE handle, ULONG *mode);
+#define EPIO__NT_SYNCHRONOUS 0x30u /* each call on it waits */
+#define EPIO__NT_UNBUFFERED 0x08u
+
 /* ---- calls.c ---- */
+
+/* FILE_STAT_BASIC_INFORMATION, which older headers lack:
+ * https://learn.microsoft.com/windows-hardware/drivers/ddi/ntifs/ns-ntifs-file_stat_basic_information
+ */
+typedef struct epio__win32_stat {
+    LARGE_INTEGER short_id;
+    LARGE_INTEGER born;
+    LARGE_INTEGER accessed;
+    LARGE_INTEGER modified;
+    LARGE_INTEGER changed;
+    LARGE_INTEGER allocated;
+    LARGE_INTEGER bytes;
+    ULONG attributes;
+    ULONG tag;
+    ULONG links;
+    ULONG device_type;
+    ULONG device_characteristics;
+    ULONG unused;
+    uint64_t volume;
+    uint64_t id[2];
+} epio__win32_stat;
 
 /* Calls that can end in more ways than any one machine shows. Tests replace them. */
 typedef struct epio__win32_calls {
@@ -38,6 +95,12 @@ typedef struct epio__win32_calls {
     BOOL(WINAPI *unlock_file)(HANDLE, DWORD, DWORD, DWORD, LPOVERLAPPED);
     BOOL(WINAPI *set_information)(HANDLE, FILE_INFO_BY_HANDLE_CLASS, LPVOID, DWORD);
     BOOL(WINAPI *get_information)(HANDLE, FILE_INFO_BY_HANDLE_CLASS, LPVOID, DWORD);
+    /* GetFileInformationByName for an epio__win32_stat; ERROR_CALL_NOT_IMPLEMENTED: not there. */
+    BOOL (*get_information_by_name)(LPCWSTR, LPVOID, DWORD);
+    DWORD (*nt_create)(const epio__nt_creation *wanted, HANDLE *handle, bool *created);
+    DWORD (*nt_set_information)(HANDLE, int which, void *information, ULONG size);
+    BOOLEAN(WINAPI *create_symbolic_link)(LPCWSTR, LPCWSTR, DWORD);
+    BOOL(WINAPI *control)(HANDLE, DWORD, LPVOID, DWORD, LPVOID, DWORD, LPDWORD, LPOVERLAPPED);
     BOOL(WINAPI *delete_file)(LPCWSTR);
     DWORD(WINAPI *get_full_path)(LPCWSTR, DWORD, LPWSTR, LPWSTR *);
     BOOL(WINAPI *flush)(HANDLE);
@@ -47,12 +110,6 @@ typedef struct epio__win32_calls {
 } epio__win32_calls;
 
 extern epio__win32_calls epio__win32;
-
-/* From ntdll: the access of a handle, and the mode in which it was opened; false if unknown. */
-bool epio__nt_access_of(HANDLE handle, ACCESS_MASK *access);
-bool epio__nt_mode_of(HANDLE handle, ULONG *mode);
-#define EPIO__NT_SYNCHRONOUS 0x30u /* each call on it waits */
-#define EPIO__NT_UNBUFFERED 0x08u
 
 /* ---- blocking.c ---- */
 
@@ -119,6 +176,9 @@ typedef struct epio__held_range {
 
 #define EPIO__MOST_RANGES 4
 
+/* How far the list of a directory was read. */
+typedef struct epio__listing epio__listing;
+
 typedef struct epio__win32_file {
     epio__os_file base;
     uint32_t sector;  /* alignment that NO_BUFFERING requires of transfers; 0: none */
@@ -132,7 +192,8 @@ typedef struct epio__win32_file {
     bool skips_packets;  /* a call that succeeds at once sends no packet */
     /* Atomic. A truncate made it longer: a write may have to fill the gap before it with zeros. */
     uint32_t has_grown;
-    WCHAR *delete_name; /* to be removed at close, owned; NULL: nothing */
+    WCHAR *delete_name;     /* to be removed at close, owned; NULL: nothing */
+    epio__listing *listing; /* of a directory, owned */
     epio__held_range held[EPIO__MOST_RANGES];
 } epio__win32_file;
 
@@ -146,8 +207,44 @@ static inline HANDLE epio__handle_of(const epio__os_file *file)
     return (HANDLE)file->handle;
 }
 
+/* The file or directory of an op that is on one. */
+static inline bool epio__op_is_on_directory(const epio_op *op)
+{
+    return (op->file->attributes & EPIO_FILE_DIRECTORY) != 0;
+}
+
+/* The volume and the 128 bits that a file has on it: false and GetLastError if unknown. */
+bool epio__id_of(HANDLE handle, uint64_t *volume, uint64_t id[2]);
 /* Identifies the file of a handle: false and GetLastError if unknown. */
 bool epio__identity_of(HANDLE handle, uint64_t *device, uint64_t *inode);
+
+/* ---- directory.c ---- */
+
+/* NULL: no memory. */
+epio__listing *epio__listing_create(void);
+/* NULL is ignored. */
+void epio__listing_destroy(epio__listing *listing);
+/* What was made, moved or removed in an open directory is durable: 0 or an error. */
+int64_t epio__sync_directory(epio_op *op);
+
+/* ---- metadata.c ---- */
+
+/* EPIO_TYPE_... for a file's attributes and, if it is a reparse point, its tag. */
+uint32_t epio__type_of(DWORD attributes, DWORD tag);
+
+/* ---- link.c ---- */
+
+/* Where a symbolic link or junction leads that was opened itself; the caller frees it. NULL and an
+ * error: ERROR_NOT_A_REPARSE_POINT for a reparse point of another kind. */
+char *epio__link_target(HANDLE handle, DWORD *error);
+
+/* ---- wtf8.c ---- */
+
+/* UTF-8 as UTF-16; the caller frees it. NULL: EPIO_EINVAL or EPIO_ENOMEM in *error. */
+WCHAR *epio__widen(const char *path, int *error);
+/* UTF-16 as UTF-8, ended by a NUL: its length without that. NULL: the length alone. */
+size_t epio__narrow(const WCHAR *name, size_t len, char *to);
+#define EPIO__NARROW_MOST 3u /* bytes for each unit of `name` */
 
 /* ---- name.c ---- */
 
@@ -156,40 +253,95 @@ bool epio__identity_of(HANDLE handle, uint64_t *device, uint64_t *inode);
 WCHAR *epio__wide_name(const char *path, int *error);
 /* The same for a UTF-16 name, which it frees; NULL is passed on. */
 WCHAR *epio__literal_name(WCHAR *name, int *error);
+void epio__turn_slashes(WCHAR *name);
+/* Neither absolute nor of a drive or share. */
+bool epio__is_relative_name(const WCHAR *name);
+/* Such a name with its relative parts resolved, empty if nothing is left; *rises: it leads out of
+ * the directory where it begins, and is of no use. Otherwise as epio__wide_name. */
+WCHAR *epio__name_within(const WCHAR *name, bool *rises, int *error);
+/* Such a name behind an absolute directory. Otherwise as epio__wide_name. */
+WCHAR *epio__join_names(const WCHAR *directory, const WCHAR *name, int *error);
+/* The length of the root of an absolute name. */
+size_t epio__root_len(const WCHAR *name);
 /* Is it the name of a pipe, not a file? In the form of epio__wide_name. */
 bool epio__may_be_pipe(const WCHAR *name);
-/* epio__wide_name for an op, whose os_error has the reason of a failure. */
-WCHAR *epio__op_wide_name(epio_op *op, const char *path, int *error);
-/* A name written as a directory's, with a trailing separator, that refers to a file: the error,
- * else 0. */
-int64_t epio__check_directory_mark(epio_op *op, const char *path, const WCHAR *name);
+/* What an op returns that has no name because of this error. */
+int64_t epio__op_fail_name(epio_op *op, int error);
+/* As UTF-8, without the prefix for long names; the caller frees it. NULL: no memory. */
+char *epio__narrow_name(const WCHAR *name);
 
-/* The attributes of the file with the name; 0: there is none. */
-DWORD epio__attributes_of(const WCHAR *name);
-bool epio__is_directory(const WCHAR *name);
-/* An op failed because of the name: stores the error and returns its EPIO_E... code. The system
- * reports that a path is not found where a part of it is a file, and that access is denied where
- * a directory is not a file. */
-int64_t epio__op_fail_for(epio_op *op, const WCHAR *name, DWORD error);
+/* ---- place.c ---- */
+
+/* What a path names. */
+typedef struct epio__place {
+    HANDLE root; /* the open directory where `name` begins; NULL: it is absolute */
+    WCHAR *name; /* in literal form, without relative parts; empty for the directory itself */
+} epio__place;
+
+/* The place of a path of the op, absolute or in its directory: 0 or an error. The caller drops it
+ * in both cases. */
+int64_t epio__op_place(epio_op *op, const char *path, epio__place *place);
+void epio__place_drop(epio__place *place);
+/* The absolute name; the caller frees it. NULL and GetLastError if the system does not report where
+ * the directory is. */
+WCHAR *epio__place_name(const epio__place *place);
+/* The first part of a name that is not a directory's: its length with the backslash. */
+size_t epio__place_parent_len(const epio__place *place);
+/* The directory of a place: false if there is no memory. */
+bool epio__place_parent(const epio__place *place, epio__place *parent);
+
+/* As CreateFileW, shared with all others. After FILE_FLAG_BACKUP_SEMANTICS it may be a directory.
+ */
+HANDLE epio__open_at(const epio__place *place, DWORD access, DWORD disposition, DWORD flags);
+/* For the file's name or metadata, of a symbolic link itself. */
+HANDLE epio__open_name_at(const epio__place *place, DWORD access);
+/* Each of the next: false and GetLastError if it fails. */
+bool epio__make_directory_at(const epio__place *place);
+bool epio__delete_at(const epio__place *place);
+bool epio__set_attributes_at(const epio__place *place, DWORD attributes);
+/* Gives a file that is open for DELETE another name: EPIO__NT_..., with its flags. */
+bool epio__set_name(HANDLE handle, int which, DWORD flags, const epio__place *to);
+
+/* The tag of what was opened without following; 0: it is no reparse point. */
+DWORD epio__reparse_tag_of(HANDLE handle);
+/* Is it a symbolic link, a junction or the like? */
+bool epio__is_link_at(const epio__place *place);
+/* The attributes of the file in the place; 0 and GetLastError: there is none. */
+DWORD epio__attributes_at(const epio__place *place);
+bool epio__is_directory_at(const epio__place *place);
+/* A path written as a directory's, with a trailing separator, that refers to a file: the error,
+ * else 0. */
+int64_t epio__check_directory_mark(epio_op *op, const char *path, const epio__place *place);
+/* An op failed in the place: stores the error and returns its EPIO_E... code. The system reports
+ * that a path is not found where a part of it is a file. */
+int64_t epio__op_fail_on_path(epio_op *op, const epio__place *place, DWORD error);
+/* The same for an op that wants a file: the system reports that access is denied where it finds a
+ * directory. */
+int64_t epio__op_fail_at(epio_op *op, const epio__place *place, DWORD error);
 /* The same, but what fails because another handle has the file open for a moment is retried:
  * EPIO_RETRY. `denied`: so is a denied access. */
-int64_t epio__op_fail_or_retry(epio_op *op, const WCHAR *name, DWORD error, bool denied);
-
-/* As UTF-8, without the prefix for long names; the caller frees it. NULL: EPIO_ENOMEM, or
- * EPIO_EINVAL for a name with an unpaired surrogate, which Windows allows, in *error. */
-char *epio__narrow_name(const WCHAR *name, int *error);
+int64_t epio__op_fail_or_retry(epio_op *op, const epio__place *place, DWORD error, bool denied);
 
 /* ---- path.c ---- */
 
 /* Removes the name of a file, even if it is open or read-only; `durable`: written through. False
  * and GetLastError if it cannot. */
-bool epio__remove_name(const WCHAR *name, bool durable);
-/* Makes changes of the name durable: 0 or an error. */
-DWORD epio__make_name_durable(const WCHAR *name);
+bool epio__remove_name(const epio__place *place, bool durable);
+/* Removes the name of a file that is open for DELETE, even if it is open elsewhere or read-only:
+ * false and GetLastError, also where the system cannot do it. */
+bool epio__dispose_as_posix(HANDLE handle);
+/* Makes changes of names durable in the directory of the place: 0 or an error. */
+DWORD epio__make_name_durable(const epio__place *place);
+/* Carries out a change of the name `to`, durably: what it returns, or an error. `file`: what is
+ * renamed; NULL: there will be no file. */
+int64_t epio__change_durably(epio_op *op, const epio__place *file, const epio__place *from,
+                             const epio__place *to,
+                             int64_t (*change)(epio_op *op, const epio__place *from,
+                                               const epio__place *to));
 /* The change was made, but could not be made durable: stores the error and returns EPIO_EIO. */
 int64_t epio__op_fail_to_be_durable(epio_op *op, DWORD error);
-/* The final path of a handle, links resolved; the caller frees it. NULL if the system does not
- * report it. */
+/* The final path of a handle, links resolved; the caller frees it. NULL and GetLastError if the
+ * system does not report it. */
 WCHAR *epio__final_name(HANDLE handle);
 
 /* ---- transfer.c ---- */

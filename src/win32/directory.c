@@ -1,0 +1,314 @@
+/* Directories: making, removing and listing them. */
+#include "win32/win32.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <wchar.h>
+
+/* ---- Making ---- */
+
+static int64_t make(epio_op *op, const epio__place *place, const epio__place *same)
+{
+    (void)same;
+    if (epio__make_directory_at(place)) {
+        return 0;
+    }
+    DWORD error = GetLastError();
+    bool there = error == ERROR_ACCESS_DENIED && epio__attributes_at(place) != 0;
+    return epio__op_fail_with(op, there ? ERROR_ALREADY_EXISTS : error);
+}
+
+static int64_t make_one(epio_op *op, const epio__place *place)
+{
+    bool lasting = (op->flags & EPIO_MKDIR_SYNC_DIR) != 0;
+    return lasting ? epio__change_durably(op, NULL, place, place, make) : make(op, place, place);
+}
+
+/* The length of the name without its last part, at most `len`; 0: nothing is above. */
+static size_t parent_len(const epio__place *place, size_t len)
+{
+    size_t root = place->root == NULL ? epio__root_len(place->name) : 0;
+    while (len > root && place->name[len] != L'\\') {
+        len--;
+    }
+    return len > root ? len : 0;
+}
+
+static bool is_made(const epio__place *place, int64_t result)
+{
+    return result == 0 || (result == EPIO_EEXIST && epio__is_directory_at(place));
+}
+
+/* Upwards to the first directory that is there or can be made, then down again. */
+static int64_t make_all(epio_op *op, const epio__place *place)
+{
+    size_t whole = wcslen(place->name);
+    size_t len = whole;
+    int64_t result = make_one(op, place);
+    while (result == EPIO_ENOENT) {
+        size_t above = parent_len(place, len);
+        if (above == 0) {
+            break;
+        }
+        len = above;
+        place->name[len] = L'\0';
+        result = make_one(op, place);
+    }
+    while (len < whole && is_made(place, result)) {
+        place->name[len] = L'\\';
+        len = wcslen(place->name);
+        result = make_one(op, place);
+    }
+    if (len < whole && result == EPIO_EEXIST) {
+        return epio__op_fail_with(op, ERROR_DIRECTORY); /* a part of the path is a file */
+    }
+    return is_made(place, result) ? 0 : result;
+}
+
+int64_t epio__os_mkdir(epio_op *op)
+{
+    bool parents = (op->flags & EPIO_MKDIR_PARENTS) != 0;
+    epio__place place;
+    int64_t result = epio__op_place(op, op->arguments.path.path, &place);
+    if (result == 0) {
+        result = parents ? make_all(op, &place) : make_one(op, &place);
+    }
+    if (result == 0) {
+        op->os_error = 0; /* of what was there */
+    } else if (result == EPIO_ENOENT && place.name != NULL) {
+        result = epio__op_fail_on_path(op, &place, (DWORD)op->os_error);
+    }
+    epio__place_drop(&place);
+    return result;
+}
+
+/* ---- Removing ---- */
+
+static bool dispose(HANDLE handle)
+{
+    FILE_DISPOSITION_INFO disposition = {.DeleteFile = TRUE};
+    return epio__dispose_as_posix(handle) ||
+           epio__win32.set_information(handle, FileDispositionInfo, &disposition,
+                                       sizeof disposition);
+}
+
+/* Without POSIX semantics, the read-only attribute is in the way. */
+static bool dispose_read_only(HANDLE handle, const epio__place *place, DWORD attributes)
+{
+    DWORD error = GetLastError();
+    DWORD others = attributes & ~(DWORD)FILE_ATTRIBUTE_READONLY;
+    bool done = false;
+    if (error == ERROR_ACCESS_DENIED && others != attributes &&
+        epio__set_attributes_at(place, others)) {
+        done = dispose(handle);
+        error = GetLastError();
+        if (!done) {
+            (void)epio__set_attributes_at(place, attributes);
+        }
+    }
+    SetLastError(error);
+    return done;
+}
+
+static int64_t fail_to_remove(epio_op *op, const epio__place *place, DWORD error)
+{
+    /* As an error for a directory this is not the same as for a file. */
+    return error == ERROR_ACCESS_DENIED ? epio__op_fail_with(op, error)
+                                        : epio__op_fail_or_retry(op, place, error, false);
+}
+
+static int64_t remove_directory(epio_op *op, const epio__place *place, const epio__place *same)
+{
+    (void)same;
+    FILE_BASIC_INFO information;
+    DWORD lasting = (op->flags & EPIO_RMDIR_SYNC_DIR) != 0 ? FILE_FLAG_WRITE_THROUGH : 0;
+    HANDLE handle =
+        epio__open_at(place, DELETE | FILE_READ_ATTRIBUTES, OPEN_EXISTING,
+                      FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OPEN_REPARSE_POINT | lasting);
+    if (handle == INVALID_HANDLE_VALUE) {
+        return fail_to_remove(op, place, GetLastError());
+    }
+    DWORD error = 0;
+    if (!epio__win32.get_information(handle, FileBasicInfo, &information, sizeof information)) {
+        error = GetLastError();
+    } else if ((information.FileAttributes & FILE_ATTRIBUTE_DIRECTORY) == 0 ||
+               IsReparseTagNameSurrogate(epio__reparse_tag_of(handle))) {
+        error = ERROR_DIRECTORY;
+    } else if (!dispose(handle) && !dispose_read_only(handle, place, information.FileAttributes)) {
+        error = GetLastError();
+    }
+    (void)CloseHandle(handle);
+    return error == 0 ? 0 : fail_to_remove(op, place, error);
+}
+
+/* "directory/.", too. */
+static bool is_dot(const char *path)
+{
+    size_t len = strlen(path);
+    while (len > 0 && (path[len - 1] == '/' || path[len - 1] == '\\')) {
+        len--;
+    }
+    return len > 0 && path[len - 1] == '.' &&
+           (len == 1 || path[len - 2] == '/' || path[len - 2] == '\\');
+}
+
+int64_t epio__os_rmdir(epio_op *op)
+{
+    bool lasting = (op->flags & EPIO_RMDIR_SYNC_DIR) != 0;
+    epio__place place;
+    int64_t result = epio__op_place(op, op->arguments.path.path, &place);
+    if (result == 0 && is_dot(op->arguments.path.path)) {
+        result = epio__op_fail_with(op, ERROR_INVALID_NAME);
+    } else if (result == 0) {
+        lasting = lasting && epio__attributes_at(&place) != 0;
+        result = lasting ? epio__change_durably(op, NULL, &place, &place, remove_directory)
+                         : remove_directory(op, &place, &place);
+    }
+    epio__place_drop(&place);
+    return result;
+}
+
+int64_t epio__sync_directory(epio_op *op)
+{
+    WCHAR itself[] = L"";
+    const epio__place place = {.root = epio__handle_of(&epio__win32_file_of(op)->base),
+                               .name = itself};
+    DWORD error = epio__make_name_durable(&place);
+    return error == 0 ? 0 : epio__op_fail_with(op, error);
+}
+
+/* ---- Listing ---- */
+
+/* What one call of the system returns; servers do not fill more than 64 KiB. */
+#define LISTING_SIZE 32768u
+
+/* Calls of one directory may come from several threads: one of them at a time takes what is left
+ * of the last answer, and asks for the next. */
+struct epio__listing {
+    epio__mutex mutex;
+    bool more; /* an entry begins at `at` */
+    uint32_t at;
+    uint64_t answer[LISTING_SIZE / sizeof(uint64_t)]; /* FILE_ID_BOTH_DIR_INFO, one after another */
+};
+
+epio__listing *epio__listing_create(void)
+{
+    epio__listing *listing = malloc(sizeof *listing);
+    if (listing != NULL) {
+        epio__mutex_init(&listing->mutex);
+        listing->more = false;
+        listing->at = 0;
+    }
+    return listing;
+}
+
+void epio__listing_destroy(epio__listing *listing)
+{
+    if (listing != NULL) {
+        epio__mutex_destroy(&listing->mutex);
+        free(listing);
+    }
+}
+
+static const FILE_ID_BOTH_DIR_INFO *entry_of(const epio__listing *listing)
+{
+    return (const FILE_ID_BOTH_DIR_INFO *)(const void *)((const char *)listing->answer +
+                                                         listing->at);
+}
+
+static void advance(epio__listing *listing)
+{
+    DWORD next = entry_of(listing)->NextEntryOffset;
+    listing->more = next != 0;
+    listing->at += next;
+}
+
+/* 0 or an error; without `more`, the list is at its end. */
+static DWORD ask(epio__listing *listing, HANDLE handle, bool rewind)
+{
+    listing->at = 0;
+    listing->more = epio__win32.get_information(
+                        handle, rewind ? FileIdBothDirectoryRestartInfo : FileIdBothDirectoryInfo,
+                        listing->answer, sizeof listing->answer) != FALSE;
+    DWORD error = listing->more ? 0 : GetLastError();
+    /* The second is that of a directory without any entry, such as an empty volume's root. */
+    return error == ERROR_NO_MORE_FILES || error == ERROR_FILE_NOT_FOUND ? 0 : error;
+}
+
+static bool is_dots(const FILE_ID_BOTH_DIR_INFO *entry)
+{
+    size_t len = entry->FileNameLength / sizeof(WCHAR);
+    return (len == 1 || (len == 2 && entry->FileName[1] == L'.')) && entry->FileName[0] == L'.';
+}
+
+/* The bytes it takes; 0: it does not fit. */
+static uint32_t convert(const FILE_ID_BOTH_DIR_INFO *from, char *to, size_t room)
+{
+    size_t units = from->FileNameLength / sizeof(WCHAR);
+    size_t name_len = epio__narrow(from->FileName, units, NULL);
+    /* EaSize is the tag of a reparse point. */
+    epio_entry entry = {.size = (uint32_t)((sizeof entry + name_len + 1 + 7) & ~(size_t)7),
+                        .name_len = (uint16_t)name_len,
+                        .type = (uint8_t)epio__type_of(from->FileAttributes, from->EaSize),
+                        .id = (uint64_t)from->FileId.QuadPart};
+    if (entry.size > room) {
+        return 0;
+    }
+    memcpy(to, &entry, sizeof entry);
+    (void)epio__narrow(from->FileName, units, to + sizeof entry);
+    return entry.size;
+}
+
+/* As many entries as fit: their length, and 0 or an error. */
+static size_t fill(epio__listing *listing, epio_op *op, HANDLE handle, DWORD *error)
+{
+    bool rewind = (op->flags & EPIO_LIST_REWIND) != 0;
+    char *buffer = op->arguments.path.buffer;
+    size_t len = (size_t)op->arguments.path.len;
+    size_t filled = 0;
+    *error = 0;
+    for (;;) {
+        if (rewind || !listing->more) {
+            *error = ask(listing, handle, rewind);
+            rewind = false;
+        }
+        if (!listing->more) {
+            return filled;
+        }
+        if (!is_dots(entry_of(listing))) {
+            uint32_t taken = convert(entry_of(listing), buffer + filled, len - filled);
+            if (taken == 0) {
+                *error = ERROR_MORE_DATA;
+                return filled;
+            }
+            filled += taken;
+        }
+        advance(listing);
+    }
+}
+
+static bool is_removed(HANDLE handle)
+{
+    FILE_STANDARD_INFO information;
+    return epio__win32.get_information(handle, FileStandardInfo, &information,
+                                       sizeof information) &&
+           information.DeletePending;
+}
+
+int64_t epio__os_list(epio_op *op)
+{
+    epio__win32_file *file = epio__win32_file_of(op);
+    HANDLE handle = epio__handle_of(&file->base);
+    DWORD error;
+    epio__mutex_lock(&file->listing->mutex);
+    size_t filled = fill(file->listing, op, handle, &error);
+    epio__mutex_unlock(&file->listing->mutex);
+    if (filled != 0 || error == 0) {
+        return (int64_t)filled;
+    }
+    if (error == ERROR_MORE_DATA) {
+        return EPIO_ERANGE;
+    }
+    return epio__op_fail_with(
+        op, error == ERROR_ACCESS_DENIED && is_removed(handle) ? ERROR_FILE_NOT_FOUND : error);
+}
