@@ -678,6 +678,7 @@ static void memory_agrees_with_the_system(fixture *f)
         count = 1;
     }
     for (uint64_t i = 0; i < count; i++) {
+        hang_guard(100, "a sequence"); /* all of them take as long as they are many */
         run_sequence(&w, seed + i);
     }
     (void)system_umask(mask);
