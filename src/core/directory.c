@@ -42,6 +42,7 @@ void epio__directory_init(epio_file *file)
     if ((file->attributes & EPIO_FILE_DIRECTORY) != 0) {
         file->directory.methods = &directory_methods;
         file->directory.loop = file->vfs->loop;
+        file->fast = 0; /* its verb refuses a read */
     }
 }
 
