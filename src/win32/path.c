@@ -203,7 +203,8 @@ static void sweep(const epio__place *place)
  * until the next sweep or, if the user has the right to request that, the next start. */
 static void discard(const epio__place *aside)
 {
-    if (epio__delete_at(aside)) {
+    DWORD attributes;
+    if (epio__delete_at(aside) || (lift_read_only(aside, &attributes) && epio__delete_at(aside))) {
         return;
     }
     epio__place old = beside(aside, L".epio-old-%08lx%08lx");
