@@ -49,6 +49,13 @@ static void make_directory(fixture *f, const char *name)
     check_op(f, epio_mkdir(&op, f->vfs, fixture_path(f, name), 0), 0);
 }
 
+static epio_file *open_directory(fixture *f, const char *name)
+{
+    epio_op op = {0};
+    check_op(f, epio_open(&op, f->vfs, fixture_path(f, name), DIRECTORY), 0);
+    return op.file;
+}
+
 static void put_in(fixture *f, epio_vfs *vfs, const char *path, const char *content)
 {
     epio_op op = {0};
@@ -426,6 +433,21 @@ static void a_link_to_a_directory_is_no_directory(fixture *f)
     epio__win32 = real;
     fixture_close(f, op.file);
     check_result(fixture_exists(f, "link"), 1);
+
+    /* But what deletes a file deletes it. */
+    epio_file *directory = open_directory(f, ".");
+    epio_vfs *vfs = epio_directory_vfs(directory);
+    static const reparse_point cloud = {0x9000001A, false, L"", L"", 0};
+    begin_reparse_points(&cloud);
+    scripted_attributes |= FILE_ATTRIBUTE_DIRECTORY;
+    check_op(f, epio_delete(&op, vfs, "link", 0), EPIO_EISDIR);
+    epio__win32 = real;
+    begin_reparse_points(&junction);
+    scripted_attributes |= FILE_ATTRIBUTE_DIRECTORY;
+    check_op(f, epio_delete(&op, vfs, "link", EPIO_DELETE_SYNC_DIR), 0);
+    epio__win32 = real;
+    fixture_close(f, directory);
+    check_result(count_entries(f->directory), 0);
 }
 
 /* ---- Symbolic links
@@ -745,13 +767,6 @@ static void durable_directories_are_flushed(fixture *f)
 
 /* ---- Listing
  * ------------------------------------------------------------------------------------------- */
-
-static epio_file *open_directory(fixture *f, const char *name)
-{
-    epio_op op = {0};
-    check_op(f, epio_open(&op, f->vfs, fixture_path(f, name), DIRECTORY), 0);
-    return op.file;
-}
 
 /* How often each of the names "0" to "count - 1" is in the rest of the list. */
 static int list_names(fixture *f, epio_file *directory, size_t room, int *seen, int count)

@@ -282,17 +282,6 @@ DWORD epio__reparse_tag_of(HANDLE handle)
                : 0;
 }
 
-bool epio__is_link_at(const epio__place *place)
-{
-    HANDLE handle = epio__open_name_at(place, FILE_READ_ATTRIBUTES);
-    bool link =
-        handle != INVALID_HANDLE_VALUE && IsReparseTagNameSurrogate(epio__reparse_tag_of(handle));
-    if (handle != INVALID_HANDLE_VALUE) {
-        (void)CloseHandle(handle);
-    }
-    return link;
-}
-
 bool epio__is_directory_at(const epio__place *place)
 {
     return (epio__attributes_at(place) & FILE_ATTRIBUTE_DIRECTORY) != 0;
