@@ -416,6 +416,35 @@ static void reparse_points_have_types(fixture *f)
     }
 }
 
+static DWORD cannot_access(const epio__nt_creation *wanted, HANDLE *handle, bool *created)
+{
+    return (wanted->options & FILE_OPEN_REPARSE_POINT) == 0
+               ? ERROR_CANT_ACCESS_FILE
+               : real.nt_create(wanted, handle, created);
+}
+
+/* As sockets: nothing opens them but what does not follow. */
+static void what_nothing_opens_can_be_described(fixture *f)
+{
+    static const reparse_point points[] = {{0x80000023, false, L"", L"", 0},
+                                           {IO_REPARSE_TAG_SYMLINK, true, L"x", L"x", 0}};
+    epio_op op = {0};
+    epio_info info = {.size = sizeof info};
+    epio_file *directory = open_directory(f, ".");
+    epio_vfs *vfs = epio_directory_vfs(directory);
+    put_in(f, vfs, "file", "");
+    begin_reparse_points(&points[0]);
+    epio__win32.nt_create = cannot_access;
+    check_op(f, epio_stat(&op, vfs, "file", &info, 0), 0);
+    epio__win32 = real;
+    check_result(info.type, EPIO_TYPE_SOCKET);
+    begin_reparse_points(&points[1]);
+    epio__win32.nt_create = cannot_access;
+    check_op_fails(f, epio_stat(&op, vfs, "file", &info, 0), EPIO_EACCES, ERROR_CANT_ACCESS_FILE);
+    epio__win32 = real;
+    fixture_close(f, directory);
+}
+
 /* A link is not a directory, even if the system marks it as one; and can be opened as one only
  * by following it. */
 static void a_link_to_a_directory_is_no_directory(fixture *f)
@@ -1248,6 +1277,7 @@ int main(void)
         FIXTURE_TEST(read_link_says_where_it_leads, ON_ANY_OS),
         FIXTURE_TEST(what_is_no_link_cannot_be_read, ON_ANY_OS),
         FIXTURE_TEST(reparse_points_have_types, ON_ANY_OS),
+        FIXTURE_TEST(what_nothing_opens_can_be_described, ON_ANY_OS),
         FIXTURE_TEST(a_link_to_a_directory_is_no_directory, ON_ANY_OS),
         FIXTURE_TEST(a_symbolic_link_is_of_the_kind_of_its_target, ON_ANY_OS),
         FIXTURE_TEST(a_junction_needs_no_privilege, ON_ANY_OS),

@@ -20,8 +20,12 @@ static int64_t make(epio_op *op, const epio__place *place, const epio__place *sa
 
 static int64_t make_one(epio_op *op, const epio__place *place)
 {
-    bool lasting = (op->flags & EPIO_MKDIR_SYNC_DIR) != 0;
-    return lasting ? epio__change_durably(op, NULL, place, place, make) : make(op, place, place);
+    if ((op->flags & EPIO_MKDIR_SYNC_DIR) == 0) {
+        return make(op, place, place);
+    }
+    /* What is there needs no flush, for which its directory might not be writable. */
+    return epio__attributes_at(place) != 0 ? epio__op_fail_with(op, ERROR_ALREADY_EXISTS)
+                                           : epio__change_durably(op, NULL, place, place, make);
 }
 
 /* The length of the name without its last part, at most `len`; 0: nothing is above. */

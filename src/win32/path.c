@@ -475,13 +475,20 @@ static int64_t access_file(epio_op *op, const epio__place *place)
 WCHAR *epio__final_name(HANDLE handle)
 {
     DWORD room = GetFinalPathNameByHandleW(handle, NULL, 0, FILE_NAME_NORMALIZED);
-    WCHAR *final = room > 0 ? malloc(((size_t)room + 1) * sizeof *final) : NULL;
+    if (room == 0) {
+        return NULL;
+    }
+    WCHAR *final = malloc(((size_t)room + 1) * sizeof *final);
+    DWORD len = 0;
+    DWORD error = ERROR_NOT_ENOUGH_MEMORY;
     if (final != NULL) {
-        DWORD len = GetFinalPathNameByHandleW(handle, final, room + 1, FILE_NAME_NORMALIZED);
-        if (len == 0 || len > room) {
-            free(final);
-            final = NULL;
-        }
+        len = GetFinalPathNameByHandleW(handle, final, room + 1, FILE_NAME_NORMALIZED);
+        error = len == 0 ? GetLastError() : ERROR_BUSY; /* moved meanwhile, to a longer path */
+    }
+    if (len == 0 || len > room) {
+        free(final);
+        SetLastError(error);
+        return NULL;
     }
     return final;
 }

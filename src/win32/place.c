@@ -77,6 +77,7 @@ WCHAR *epio__place_name(const epio__place *place)
 {
     int error;
     if (place->root == NULL) {
+        SetLastError(ERROR_NOT_ENOUGH_MEMORY);
         return _wcsdup(place->name);
     }
     WCHAR *directory = epio__final_name(place->root);
