@@ -20,8 +20,12 @@ static int64_t make(epio_op *op, const epio__place *place, const epio__place *sa
 
 static int64_t make_one(epio_op *op, const epio__place *place)
 {
-    bool lasting = (op->flags & EPIO_MKDIR_SYNC_DIR) != 0;
-    return lasting ? epio__change_durably(op, NULL, place, place, make) : make(op, place, place);
+    if ((op->flags & EPIO_MKDIR_SYNC_DIR) == 0) {
+        return make(op, place, place);
+    }
+    /* What is there needs no flush, for which its directory might not be writable. */
+    return epio__attributes_at(place) != 0 ? epio__op_fail_with(op, ERROR_ALREADY_EXISTS)
+                                           : epio__change_durably(op, NULL, place, place, make);
 }
 
 /* The length of the name without its last part, at most `len`; 0: nothing is above. */
@@ -84,14 +88,6 @@ int64_t epio__os_mkdir(epio_op *op)
 
 /* ---- Removing ---- */
 
-static bool dispose(HANDLE handle)
-{
-    FILE_DISPOSITION_INFO disposition = {.DeleteFile = TRUE};
-    return epio__dispose_as_posix(handle) ||
-           epio__win32.set_information(handle, FileDispositionInfo, &disposition,
-                                       sizeof disposition);
-}
-
 /* Without POSIX semantics, the read-only attribute is in the way. */
 static bool dispose_read_only(HANDLE handle, const epio__place *place, DWORD attributes)
 {
@@ -100,7 +96,7 @@ static bool dispose_read_only(HANDLE handle, const epio__place *place, DWORD att
     bool done = false;
     if (error == ERROR_ACCESS_DENIED && others != attributes &&
         epio__set_attributes_at(place, others)) {
-        done = dispose(handle);
+        done = epio__dispose(handle);
         error = GetLastError();
         if (!done) {
             (void)epio__set_attributes_at(place, attributes);
@@ -134,7 +130,8 @@ static int64_t remove_directory(epio_op *op, const epio__place *place, const epi
     } else if ((information.FileAttributes & FILE_ATTRIBUTE_DIRECTORY) == 0 ||
                IsReparseTagNameSurrogate(epio__reparse_tag_of(handle))) {
         error = ERROR_DIRECTORY;
-    } else if (!dispose(handle) && !dispose_read_only(handle, place, information.FileAttributes)) {
+    } else if (!epio__dispose(handle) &&
+               !dispose_read_only(handle, place, information.FileAttributes)) {
         error = GetLastError();
     }
     (void)CloseHandle(handle);

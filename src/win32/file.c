@@ -194,7 +194,9 @@ static DWORD access_for(uint32_t flags)
 {
     DWORD access = 0;
     if ((flags & EPIO_OPEN_DIRECTORY) != 0) {
-        return FILE_LIST_DIRECTORY | FILE_TRAVERSE | FILE_READ_ATTRIBUTES | SYNCHRONIZE;
+        /* Not FILE_TRAVERSE, which a user who may list it may lack, and does not need: passing
+         * through directories is a privilege of all (SeChangeNotifyPrivilege). */
+        return FILE_LIST_DIRECTORY | FILE_READ_ATTRIBUTES | SYNCHRONIZE;
     }
     access |= (flags & EPIO_OPEN_READ) != 0 ? GENERIC_READ : 0;
     access |= (flags & EPIO_OPEN_WRITE) != 0 ? GENERIC_WRITE : 0;

@@ -138,9 +138,11 @@ int64_t epio__change_durably(epio_op *op, const epio__place *file, const epio__p
     return error == 0 ? 0 : epio__op_fail_to_be_durable(op, error);
 }
 
-/* ---- Delete, where there are POSIX semantics ---- */
+/* ---- Open files ---- */
 
-bool epio__dispose_as_posix(HANDLE handle)
+/* The name is gone at once, even if the file is open elsewhere; only newer systems and file systems
+ * can do it. */
+static bool dispose_as_posix(HANDLE handle)
 {
     DWORD flags = DELETE_POSIX | DELETE_READ_ONLY;
     BOOL done = epio__win32.set_information(handle, DISPOSITION_INFO_EX, &flags, sizeof flags);
@@ -149,6 +151,14 @@ bool epio__dispose_as_posix(HANDLE handle)
         done = epio__win32.set_information(handle, DISPOSITION_INFO_EX, &flags, sizeof flags);
     }
     return done != FALSE;
+}
+
+bool epio__dispose(HANDLE handle)
+{
+    FILE_DISPOSITION_INFO disposition = {.DeleteFile = TRUE};
+    return dispose_as_posix(handle) ||
+           epio__win32.set_information(handle, FileDispositionInfo, &disposition,
+                                       sizeof disposition) != FALSE;
 }
 
 /* ---- Read-only files ---- */
@@ -203,7 +213,8 @@ static void sweep(const epio__place *place)
  * until the next sweep or, if the user has the right to request that, the next start. */
 static void discard(const epio__place *aside)
 {
-    if (epio__delete_at(aside)) {
+    DWORD attributes;
+    if (epio__delete_at(aside) || (lift_read_only(aside, &attributes) && epio__delete_at(aside))) {
         return;
     }
     epio__place old = beside(aside, L".epio-old-%08lx%08lx");
@@ -220,15 +231,13 @@ static void discard(const epio__place *aside)
 
 /* ---- Delete ---- */
 
-/* The name is gone at once, even if the file is open; only newer systems and file systems can do
- * it. */
 static bool delete_as_posix(const epio__place *place, bool durable)
 {
     HANDLE handle = open_for(place, DELETE, durable);
     if (handle == INVALID_HANDLE_VALUE) {
         return false;
     }
-    bool done = epio__dispose_as_posix(handle);
+    bool done = dispose_as_posix(handle);
     (void)CloseHandle(handle);
     return done;
 }
@@ -276,15 +285,34 @@ static int64_t remove_it(epio_op *op, const epio__place *place, const epio__plac
                : epio__op_fail_or_retry(op, place, GetLastError(), true);
 }
 
+/* A link to a directory is one to the system, but has a name like a file's. */
+static int64_t remove_link(epio_op *op, const epio__place *place, const epio__place *same)
+{
+    (void)same;
+    DWORD error = ERROR_DIRECTORY_NOT_SUPPORTED;
+    HANDLE handle = open_for(place, DELETE, (op->flags & EPIO_DELETE_SYNC_DIR) != 0);
+    if (handle == INVALID_HANDLE_VALUE) {
+        return epio__op_fail_or_retry(op, place, GetLastError(), false);
+    }
+    if (IsReparseTagNameSurrogate(epio__reparse_tag_of(handle))) {
+        error = epio__dispose(handle) ? 0 : GetLastError();
+    }
+    (void)CloseHandle(handle);
+    return error == 0 ? 0 : epio__op_fail_with(op, error);
+}
+
 static int64_t delete_file(epio_op *op, const epio__place *place)
 {
     DWORD attributes = epio__attributes_at(place);
-    if ((attributes & FILE_ATTRIBUTE_DIRECTORY) != 0 && !epio__is_link_at(place)) {
+    bool directory = (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
+    if (directory && (attributes & FILE_ATTRIBUTE_REPARSE_POINT) == 0) {
         return epio__op_fail_with(op, ERROR_DIRECTORY_NOT_SUPPORTED);
     }
     bool durable = (op->flags & EPIO_DELETE_SYNC_DIR) != 0 && attributes != 0;
-    return durable ? epio__change_durably(op, NULL, place, place, remove_it)
-                   : remove_it(op, place, place);
+    int64_t (*remove)(epio_op *, const epio__place *, const epio__place *) =
+        directory ? remove_link : remove_it;
+    return durable ? epio__change_durably(op, NULL, place, place, remove)
+                   : remove(op, place, place);
 }
 
 /* ---- Rename ---- */
@@ -447,13 +475,20 @@ static int64_t access_file(epio_op *op, const epio__place *place)
 WCHAR *epio__final_name(HANDLE handle)
 {
     DWORD room = GetFinalPathNameByHandleW(handle, NULL, 0, FILE_NAME_NORMALIZED);
-    WCHAR *final = room > 0 ? malloc(((size_t)room + 1) * sizeof *final) : NULL;
+    if (room == 0) {
+        return NULL;
+    }
+    WCHAR *final = malloc(((size_t)room + 1) * sizeof *final);
+    DWORD len = 0;
+    DWORD error = ERROR_NOT_ENOUGH_MEMORY;
     if (final != NULL) {
-        DWORD len = GetFinalPathNameByHandleW(handle, final, room + 1, FILE_NAME_NORMALIZED);
-        if (len == 0 || len > room) {
-            free(final);
-            final = NULL;
-        }
+        len = GetFinalPathNameByHandleW(handle, final, room + 1, FILE_NAME_NORMALIZED);
+        error = len == 0 ? GetLastError() : ERROR_BUSY; /* moved meanwhile, to a longer path */
+    }
+    if (len == 0 || len > room) {
+        free(final);
+        SetLastError(error);
+        return NULL;
     }
     return final;
 }

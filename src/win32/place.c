@@ -77,6 +77,7 @@ WCHAR *epio__place_name(const epio__place *place)
 {
     int error;
     if (place->root == NULL) {
+        SetLastError(ERROR_NOT_ENOUGH_MEMORY);
         return _wcsdup(place->name);
     }
     WCHAR *directory = epio__final_name(place->root);
@@ -280,17 +281,6 @@ DWORD epio__reparse_tag_of(HANDLE handle)
     return known && (information.FileAttributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0
                ? information.ReparseTag
                : 0;
-}
-
-bool epio__is_link_at(const epio__place *place)
-{
-    HANDLE handle = epio__open_name_at(place, FILE_READ_ATTRIBUTES);
-    bool link =
-        handle != INVALID_HANDLE_VALUE && IsReparseTagNameSurrogate(epio__reparse_tag_of(handle));
-    if (handle != INVALID_HANDLE_VALUE) {
-        (void)CloseHandle(handle);
-    }
-    return link;
 }
 
 bool epio__is_directory_at(const epio__place *place)

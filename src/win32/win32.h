@@ -304,8 +304,6 @@ bool epio__set_name(HANDLE handle, int which, DWORD flags, const epio__place *to
 
 /* The tag of what was opened without following; 0: it is no reparse point. */
 DWORD epio__reparse_tag_of(HANDLE handle);
-/* Is it a symbolic link, a junction or the like? */
-bool epio__is_link_at(const epio__place *place);
 /* The attributes of the file in the place; 0 and GetLastError: there is none. */
 DWORD epio__attributes_at(const epio__place *place);
 bool epio__is_directory_at(const epio__place *place);
@@ -327,9 +325,9 @@ int64_t epio__op_fail_or_retry(epio_op *op, const epio__place *place, DWORD erro
 /* Removes the name of a file, even if it is open or read-only; `durable`: written through. False
  * and GetLastError if it cannot. */
 bool epio__remove_name(const epio__place *place, bool durable);
-/* Removes the name of a file that is open for DELETE, even if it is open elsewhere or read-only:
- * false and GetLastError, also where the system cannot do it. */
-bool epio__dispose_as_posix(HANDLE handle);
+/* Removes the name of a file or directory that is open for DELETE, at once or with its last handle:
+ * false and GetLastError if it cannot. */
+bool epio__dispose(HANDLE handle);
 /* Makes changes of names durable in the directory of the place: 0 or an error. */
 DWORD epio__make_name_durable(const epio__place *place);
 /* Carries out a change of the name `to`, durably: what it returns, or an error. `file`: what is
