@@ -106,6 +106,57 @@ static void use_every_kind(fixture *f, epio_vfs *vfs)
     check_op(f, epio_work(&op, vfs, answer), 42);
 }
 
+/* Each kind of metadata and directories once, whatever becomes of it: which of them failed. */
+static void use_kinds_of_trees(fixture *f, epio_vfs *vfs, uint64_t failed[EPIO_KIND_COUNT])
+{
+    uint64_t buffer[256];
+    char *text = (char *)buffer;
+    epio_info info = {.size = sizeof info};
+    epio_file_system system = {.size = sizeof system};
+    epio_times times = {sizeof times, EPIO_TIME_NOW, EPIO_TIME_KEEP, EPIO_TIME_KEEP};
+    const char *path = fixture_path(f, "tree");
+    const char *other = fixture_path(f, "other");
+    epio_op ops[EPIO_KIND_COUNT] = {{0}};
+    epio_op *at = ops;
+    epio_op open = {0};
+    fixture_result(f, epio_mkdir(at++, vfs, path, 0));
+    fixture_result(f, epio_open(&open, vfs, path, EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY));
+    epio_file *file = open.file;
+    check(file != NULL);
+    fixture_result(f, epio_stat(at++, vfs, path, &info, 0));
+    fixture_result(f, epio_file_stat(at++, file, &info));
+    fixture_result(f, epio_set_times(at++, vfs, path, &times, 0));
+    fixture_result(f, epio_file_set_times(at++, file, &times));
+    fixture_result(f, epio_set_mode(at++, vfs, path, 0755, 0));
+    fixture_result(f, epio_file_set_mode(at++, file, 0755));
+    fixture_result(f, epio_set_owner(at++, vfs, path, EPIO_OWNER_KEEP, EPIO_OWNER_KEEP, 0));
+    fixture_result(f, epio_file_set_owner(at++, file, EPIO_OWNER_KEEP, EPIO_OWNER_KEEP));
+    fixture_result(f, epio_list(at++, file, buffer, sizeof buffer, 0));
+    fixture_result(f, epio_link_file(at++, vfs, path, other, 0));
+    fixture_result(f, epio_symlink(at++, vfs, "target", other, 0));
+    fixture_result(f, epio_read_link(at++, vfs, other, text, sizeof buffer));
+    fixture_result(f, epio_exchange(at++, vfs, path, other, 0));
+    fixture_result(f, epio_get_xattr(at++, vfs, path, "user.x", buffer, 8, 0));
+    fixture_result(f, epio_file_get_xattr(at++, file, "user.x", buffer, 8));
+    fixture_result(f, epio_set_xattr(at++, vfs, path, "user.x", "1", 1, 0));
+    fixture_result(f, epio_file_set_xattr(at++, file, "user.x", "1", 1, 0));
+    fixture_result(f, epio_list_xattrs(at++, vfs, path, text, sizeof buffer, 0));
+    fixture_result(f, epio_file_list_xattrs(at++, file, text, sizeof buffer));
+    fixture_result(f, epio_remove_xattr(at++, vfs, path, "user.x", 0));
+    fixture_result(f, epio_file_remove_xattr(at++, file, "user.x"));
+    fixture_result(f, epio_file_system_info(at++, vfs, path, &system));
+    fixture_result(f, epio_name_temporary(at++, file, other, EPIO_NAME_NO_REPLACE));
+    fixture_result(f, epio_temporary_directory(at++, vfs, f->directory, text, 1));
+    fixture_result(f, epio_close(&open, file));
+    fixture_result(f, epio_rmdir(at++, vfs, path, 0));
+    while (at-- != ops) {
+        failed[at->kind] = at->result < 0 ? 1 : 0;
+    }
+    (void)fixture_result(f, epio_rmdir(&open, f->vfs, other, 0));
+    (void)fixture_result(f, epio_delete(&open, f->vfs, other, 0));
+    (void)fixture_result(f, epio_delete(&open, f->vfs, path, 0));
+}
+
 static uint64_t bytes_of_every_kind(uint32_t kind)
 {
     switch (kind) {
@@ -124,11 +175,15 @@ static uint64_t bytes_of_every_kind(uint32_t kind)
 static void every_kind_is_counted(fixture *f)
 {
     epio_vfs *trace = trace_make(f->vfs);
+    uint64_t failed[EPIO_KIND_COUNT] = {0};
     use_every_kind(f, trace);
+    use_kinds_of_trees(f, trace, failed);
     for (uint32_t kind = EPIO_KIND_NONE; kind < EPIO_KIND_COUNT; kind++) {
         bool comes = kind != EPIO_KIND_NONE && kind != EPIO_KIND_ADOPT && kind != EPIO_KIND_ACQUIRE;
-        check_counts(trace, kind, comes ? 1 : 0, 0, 0, bytes_of_every_kind(kind));
-        check_result(counts_of(trace, kind).timed, comes ? 1 : 0); /* slow enough to be timed */
+        uint64_t count = comes ? 1 : 0;
+        count += kind == EPIO_KIND_OPEN || kind == EPIO_KIND_CLOSE ? 1 : 0; /* of the directory */
+        check_counts(trace, kind, count, failed[kind], 0, bytes_of_every_kind(kind));
+        check_result(counts_of(trace, kind).timed, count); /* slow enough to be timed */
     }
     epio_vfs_destroy(trace);
 }
