@@ -151,10 +151,11 @@ static int64_t choose_time(world *w)
     }
 }
 
-/* Permissions that their owner keeps. */
+/* Permissions that their owner keeps. Not the sticky bit: what others own in such a directory is
+ * protected in ways that depend on the system's settings. */
 static uint32_t choose_mode(world *w)
 {
-    return 0700u | (uint32_t)pick(w, 0100) | (w->privileged ? (uint32_t)pick(w, 8) << 9 : 0u);
+    return 0700u | (uint32_t)pick(w, 0100) | (w->privileged ? (uint32_t)pick(w, 4) << 10 : 0u);
 }
 
 static uint32_t choose_open_flags(world *w)
