@@ -256,7 +256,7 @@ static void ops_modify_what_they_change(fixture *f)
         for (size_t j = 0; j < COUNT(watched); j++) {
             bool modified = tree_stat(f, watched[j], 0).modified != SECOND;
             if (modified != (changes[i].modified[j] == '1')) {
-                print_error("change %zu, %s\n", i, watched[j]);
+                print_error("change %u, %s\n", (unsigned)i, watched[j]);
             }
             check(modified == (changes[i].modified[j] == '1'));
         }

@@ -70,9 +70,10 @@ typedef struct world {
 
 static void print_action(size_t number, const action *one)
 {
-    print_error("%3zu %s at=%zu handle=%zu '%s' '%s' flags=%x mode=%o offset=%llu len=%zu\n",
-                number, epio_kind_name(one->kind), one->at, one->handle, one->path, one->to,
-                one->flags, one->mode, (unsigned long long)one->offset, one->len);
+    print_error("%3u %s at=%u handle=%u '%s' '%s' flags=%x mode=%o offset=%llu len=%llu\n",
+                (unsigned)number, epio_kind_name(one->kind), (unsigned)one->at,
+                (unsigned)one->handle, one->path, one->to, one->flags, one->mode,
+                (unsigned long long)one->offset, (unsigned long long)one->len);
 }
 
 static void differ(const world *w, const char *what, const char *where)
