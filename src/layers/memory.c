@@ -455,6 +455,10 @@ static void memory_destroy(epio_vfs *vfs)
 
 static uint64_t bytes_of(const epio_op *op)
 {
+    if (op->kind == EPIO_KIND_LIST) {
+        uint64_t len = op->arguments.path.len;
+        return len < EPIO__MEMORY_LIST_LIMIT ? len : EPIO__MEMORY_LIST_LIMIT;
+    }
     return op->kind == EPIO_KIND_RANDOMNESS ? op->arguments.io.len : epio_op_bytes(op);
 }
 

@@ -9,7 +9,6 @@
 #define LINK_MODE 0777u
 #define DIRECTORY_MODE 0777u
 #define INHERITED_GROUP 02000u /* the set-group-id bit of a directory */
-#define FILLED_AT_ONCE ((uint64_t)64 * 1024)
 
 /* ---- Making ---- */
 
@@ -202,93 +201,95 @@ static bool is_within(const epio__memory_node *directory, const epio__memory_nod
 }
 
 /* Walks to both names, of which the first is there. */
-static int walk_to_both(epio__memory_walk *old, epio__memory_walk *new, epio__memory_tree *tree,
-                        epio__memory_node *from, const epio_op *op, bool replaces)
+static int walk_to_both(epio__memory_walk *source, epio__memory_walk *target,
+                        epio__memory_tree *tree, epio__memory_node *from, const epio_op *op,
+                        bool replaces)
 {
-    int result = epio__memory_walk_begin(old, tree, from, op->arguments.path.path);
+    int result = epio__memory_walk_begin(source, tree, from, op->arguments.path.path);
     if (result == 0) {
-        result = epio__memory_walk_begin(new, tree, from, op->arguments.path.to);
+        result = epio__memory_walk_begin(target, tree, from, op->arguments.path.to);
     }
     if (result < 0) {
         return result;
     }
-    if (old->last != EPIO__MEMORY_LAST_NAME) {
+    if (source->last != EPIO__MEMORY_LAST_NAME) {
         return EPIO_EBUSY;
     }
-    if (new->last != EPIO__MEMORY_LAST_NAME) {
+    if (target->last != EPIO__MEMORY_LAST_NAME) {
         return replaces ? EPIO_EBUSY : EPIO_EEXIST;
     }
-    result = epio__memory_walk_name(old);
-    if (result == 0 && old->node == NULL) {
+    result = epio__memory_walk_name(source);
+    if (result == 0 && source->node == NULL) {
         result = EPIO_ENOENT;
     }
     if (result == 0) {
-        result = epio__memory_walk_name(new);
+        result = epio__memory_walk_name(target);
     }
-    return result == 0 && new->node != NULL && !replaces ? EPIO_EEXIST : result;
+    return result == 0 && target->node != NULL && !replaces ? EPIO_EEXIST : result;
 }
 
 /* ".." of a directory that gets another parent is rewritten. */
-static bool may_be_moved(const epio__memory_walk *old, const epio__memory_walk *new)
+static bool may_be_moved(const epio__memory_walk *source, const epio__memory_walk *target)
 {
-    return old->directory == new->directory || !epio__memory_is_directory(old->node) ||
-           epio__memory_permits(old->node, EPIO__MEMORY_WRITE);
+    return source->directory == target->directory || !epio__memory_is_directory(source->node) ||
+           epio__memory_permits(source->node, EPIO__MEMORY_WRITE);
 }
 
 /* May the node that has the first name get the second, too, and what has that be replaced? */
-static int may_move(const epio__memory_walk *old, const epio__memory_walk *new)
+static int may_move(const epio__memory_walk *source, const epio__memory_walk *target)
 {
-    bool directory = epio__memory_is_directory(old->node);
-    int result = may_change(old->directory);
+    bool directory = epio__memory_is_directory(source->node);
+    int result = may_change(source->directory);
     if (result == 0) {
-        result = may_change(new->directory);
+        result = may_change(target->directory);
     }
     if (result < 0) {
         return result;
     }
-    if (new->node != NULL && epio__memory_is_directory(new->node) != directory) {
+    if (target->node != NULL && epio__memory_is_directory(target->node) != directory) {
         return directory ? EPIO_ENOTDIR : EPIO_EISDIR;
     }
-    if (!may_be_moved(old, new)) {
+    if (!may_be_moved(source, target)) {
         return EPIO_EACCES;
     }
-    return new->node != NULL &&new->node->entries != NULL ? EPIO_ENOTEMPTY : 0;
+    return target->node != NULL && target->node->entries != NULL ? EPIO_ENOTEMPTY : 0;
 }
 
 int64_t epio__memory_rename(epio__memory_tree *tree, epio__memory_node *from, epio_op *op)
 {
-    epio__memory_walk old;
-    epio__memory_walk new;
+    epio__memory_walk source;
+    epio__memory_walk target;
     bool replaces = (op->flags & EPIO_RENAME_NO_REPLACE) == 0;
-    int result = walk_to_both(&old, &new, tree, from, op, replaces);
+    int result = walk_to_both(&source, &target, tree, from, op, replaces);
     if (result < 0) {
         return result;
     }
-    if (!epio__memory_is_directory(old.node) && (old.slash || new.slash)) {
+    if (!epio__memory_is_directory(source.node) && (source.slash || target.slash)) {
         return EPIO_ENOTDIR;
     }
-    if (is_within(new.directory, old.node)) {
+    if (is_within(target.directory, source.node)) {
         return epio__op_refuse(op, EPIO__REASON_INTO_ITSELF);
     }
-    if (new.node != NULL && is_within(old.directory, new.node)) {
+    if (target.node != NULL && is_within(source.directory, target.node)) {
         return EPIO_ENOTEMPTY;
     }
-    if (new.node == old.node) {
+    if (target.node == source.node) {
         return 0;
     }
-    result = may_move(&old, &new);
+    result = may_move(&source, &target);
     if (result < 0) {
         return result;
     }
-    epio__memory_entry *entry = epio__memory_entry_create(tree, old.node, new.name, new.len);
+    epio__memory_entry *entry =
+        epio__memory_entry_create(tree, source.node, target.name, target.len);
     if (entry == NULL) {
         return EPIO_ENOMEM;
     }
-    if (new.entry != NULL) {
-        epio__memory_entry_remove(new.directory, new.entry);
+    if (target.entry != NULL) {
+        epio__memory_entry_remove(target.directory, target.entry);
     }
-    epio__memory_entry_insert(new.directory, entry);
-    epio__memory_entry_remove(old.directory, old.entry);
+    epio__memory_entry_insert(target.directory, entry);
+    epio__memory_entry_remove(source.directory, source.entry);
     return 0;
 }
 
@@ -326,27 +327,28 @@ int64_t epio__memory_exchange(epio__memory_tree *tree, epio__memory_node *from, 
 
 int64_t epio__memory_link_file(epio__memory_tree *tree, epio__memory_node *from, const epio_op *op)
 {
-    epio__memory_walk old;
-    epio__memory_walk new;
-    int result = epio__memory_walk_path(&old, tree, from, op->arguments.path.path, 0);
+    epio__memory_walk source;
+    epio__memory_walk target;
+    int result = epio__memory_walk_path(&source, tree, from, op->arguments.path.path, 0);
     if (result == 0) {
-        result = walk_to_new(&new, tree, from, op->arguments.path.to, EPIO_TYPE_FILE);
+        result = walk_to_new(&target, tree, from, op->arguments.path.to, EPIO_TYPE_FILE);
     }
     if (result == 0) {
-        result = may_change(new.directory);
+        result = may_change(target.directory);
     }
     if (result < 0) {
         return result;
     }
-    if (epio__memory_is_directory(old.node)) {
+    if (epio__memory_is_directory(source.node)) {
         return EPIO_EPERM;
     }
-    epio__memory_entry *entry = epio__memory_entry_create(tree, old.node, new.name, new.len);
+    epio__memory_entry *entry =
+        epio__memory_entry_create(tree, source.node, target.name, target.len);
     if (entry == NULL) {
         return EPIO_ENOMEM;
     }
-    epio__memory_entry_insert(new.directory, entry);
-    epio__memory_note_changed(old.node);
+    epio__memory_entry_insert(target.directory, entry);
+    epio__memory_note_changed(source.node);
     return 0;
 }
 
@@ -408,7 +410,7 @@ int64_t epio__memory_list(epio__memory_node *directory, epio__memory_cursor *cur
     if ((op->flags & EPIO_LIST_REWIND) != 0) {
         cursor->len = 0;
     }
-    room = room < FILLED_AT_ONCE ? room : FILLED_AT_ONCE;
+    room = room < EPIO__MEMORY_LIST_LIMIT ? room : EPIO__MEMORY_LIST_LIMIT;
     epio__memory_note_accessed(directory);
     for (;;) {
         const epio__memory_entry *next =
