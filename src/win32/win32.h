@@ -22,6 +22,9 @@
 #ifndef ERROR_STOPPED_ON_SYMLINK
 #define ERROR_STOPPED_ON_SYMLINK 681L
 #endif
+#ifndef ERROR_CANT_ACCESS_FILE
+#define ERROR_CANT_ACCESS_FILE 1920L
+#endif
 
 /* ---- nt.c ---- */
 
