@@ -161,6 +161,9 @@ static int open_temporary(memory_vfs *memory, const epio_op *op, epio__memory_no
 
 static int64_t open_file(memory_vfs *memory, epio_op *op)
 {
+    if ((op->flags & EPIO_OPEN_BENEATH) != 0) {
+        return EPIO_ENOTSUP;
+    }
     char delete_path[EPIO__MEMORY_PATH_SIZE];
     uint32_t deletion = op->flags & (EPIO_OPEN_DELETE_ON_CLOSE | EPIO_OPEN_TEMPORARY);
     bool directory = (op->flags & EPIO_OPEN_DIRECTORY) != 0;
