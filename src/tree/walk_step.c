@@ -9,6 +9,8 @@
 
 #define LIST_SIZE ((size_t)32 << 10)
 #define TEXT_SIZE ((size_t)64 << 10)
+#define WAY_SIZE 3072u /* of a path of several names; systems take 4096 */
+#define NAME_SIZE ((size_t)UINT16_MAX + 1)
 
 int epio__walk_step_init(epio__walk_step *step, struct epio__walk *walk)
 {
@@ -193,16 +195,13 @@ static int64_t identify(epio__walk_directory *directory, epio_file *file, bool f
     return same ? 0 : EPIO_ENOENT;
 }
 
-/* From an open directory; NULL: the root. On success op->file. */
-static int64_t open_from(epio_op *op, epio_file *from, epio__walk_directory *directory,
-                         const epio__walk_terms *terms)
+/* By a path from an open directory, which ends with its name. On success op->file. */
+static int64_t open_from(epio_op *op, epio_file *from, const char *path,
+                         epio__walk_directory *directory)
 {
     uint32_t flags = EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY;
-    if (directory->parent == NULL) {
-        return epio_perform(epio_open(op, terms->vfs, terms->path, flags));
-    }
     flags |= directory->by_link ? 0 : EPIO_OPEN_NOFOLLOW;
-    int64_t result = epio_perform(epio_open(op, epio_directory_vfs(from), directory->name, flags));
+    int64_t result = epio_perform(epio_open(op, epio_directory_vfs(from), path, flags));
     if (result == 0 && directory->identified) {
         epio_file *file = op->file;
         result = identify(directory, file, false);
@@ -225,7 +224,51 @@ static bool stays_open(epio__walk_step *step, epio__walk_directory *directory, e
     return true;
 }
 
-/* Opens step->again, name by name from step->base on: 0 or an error. */
+/* Joins the names of as many directories as one open may pass: how many. Links in the places of
+ * those in between are followed, but the last one, if it is identified, is the right one all the
+ * same. */
+static size_t join(char *path, epio__walk_directory **way, size_t count,
+                   const epio__walk_directory *kept)
+{
+    size_t len = way[0]->name_len;
+    size_t joined = 1;
+    memcpy(path, way[0]->name, len + 1);
+    if (!way[count - 1]->identified) {
+        return joined;
+    }
+    while (joined < count && way[joined - 1] != kept &&
+           len + way[joined]->name_len + 2 <= WAY_SIZE) {
+        path[len] = '/';
+        memcpy(path + len + 1, way[joined]->name, way[joined]->name_len + 1);
+        len += way[joined]->name_len + 1;
+        joined++;
+    }
+    return joined;
+}
+
+static int64_t open_way(epio__walk_step *step, epio_op *op, epio__walk_directory **way,
+                        size_t count, epio__walk_terms *terms)
+{
+    char path[NAME_SIZE > WAY_SIZE ? NAME_SIZE : WAY_SIZE];
+    epio_file *from = step->base->file;
+    bool ours = false;
+    int64_t result = 0;
+    for (size_t i = 0; i < count && result == 0;) {
+        const epio__walk_directory *kept =
+            step->opened_count < step->again_count ? step->opened[step->opened_count] : NULL;
+        i += join(path, way + i, count - i, kept);
+        result = stops(step, terms) ? EPIO_ECANCELED : open_from(op, from, path, way[i - 1]);
+        epio_file *file = op->file;
+        if (ours) {
+            epio__walk_close_file(from);
+        }
+        ours = result == 0 && !stays_open(step, way[i - 1], file);
+        from = file;
+    }
+    return result;
+}
+
+/* Opens step->again, from step->base on: 0 or an error. */
 static int64_t open_again(epio__walk_step *step, epio_op *op, epio__walk_terms *terms)
 {
     size_t count = step->again->depth - step->base->depth;
@@ -238,18 +281,7 @@ static int64_t open_again(epio__walk_step *step, epio_op *op, epio__walk_terms *
     for (size_t i = count; i > 0; i--, one = one->parent) {
         way[i - 1] = one;
     }
-    epio_file *from = step->base->file;
-    bool ours = false;
-    int64_t result = 0;
-    for (size_t i = 0; i < count && result == 0; i++) {
-        result = stops(step, terms) ? EPIO_ECANCELED : open_from(op, from, way[i], terms);
-        epio_file *file = op->file;
-        if (ours) {
-            epio__walk_close_file(from);
-        }
-        ours = result == 0 && !stays_open(step, way[i], file);
-        from = file;
-    }
+    int64_t result = open_way(step, op, way, count, terms);
     free(way);
     return result;
 }
@@ -455,7 +487,9 @@ static bool open_first(epio__walk_step *step, epio__walk_directory *directory,
 {
     epio_op op = EPIO_OP_INIT;
     epio__walk_directory *parent = directory->parent;
-    int64_t result = open_from(&op, parent != NULL ? parent->file : NULL, directory, terms);
+    int64_t result = parent != NULL ? open_from(&op, parent->file, directory->name, directory)
+                                    : epio_perform(epio_open(&op, terms->vfs, terms->path,
+                                                             EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY));
     if (result < 0) {
         bool told =
             (parent != NULL && is_gone(result)) || tell_error(step, directory, result, op.os_error);
