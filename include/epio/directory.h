@@ -38,6 +38,13 @@ EPIO_VERB epio_op *epio_rmdir(epio_op *op, struct epio_vfs *vfs, const char *pat
  * epio_close, epio_sync (what was made, moved or removed in it is durable), epio_file_stat and the
  * like, epio_list, and the next. */
 
+/* Makes durable what was made, moved or removed in the directory at `path`: 0. An open, a sync and
+ * a close in one, for a program that keeps no directory open. Names alone: a file's bytes are its
+ * own sync's. A directory that may be searched but not read: as for SYNC_DIR. Errors: those of an
+ * epio_open with DIRECTORY; EPIO_EIO with its os_error (the sync failed), EPIO_ENOTSUP (Windows).
+ * See fsync(2). */
+EPIO_VERB epio_op *epio_sync_directory(epio_op *op, struct epio_vfs *vfs, const char *path);
+
 /* The directory as a VFS: every verb that takes a VFS and paths takes this one, too, and relative
  * paths then begin at the directory, wherever that has been moved. Both paths of an op begin there.
  * The file's; it needs no destroying, and must not be used any more once the directory's close was

@@ -39,6 +39,12 @@ int64_t epio__os_rmdir(epio_op *op)
     return EPIO_ENOTSUP;
 }
 
+int64_t epio__os_sync_directory(epio_op *op)
+{
+    (void)op;
+    return EPIO_ENOTSUP;
+}
+
 int64_t epio__os_list(epio_op *op)
 {
     (void)op;
