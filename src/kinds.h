@@ -71,7 +71,9 @@ enum {
     X(FILE_REMOVE_XATTR, "file_remove_xattr", EPIO__KIND_ON_FILE)                                  \
     X(FILE_SYSTEM_INFO, "file_system_info", EPIO__KIND_ON_PATH | EPIO__KIND_DESCRIBES)             \
     X(NAME_TEMPORARY, "name_temporary", EPIO__KIND_ON_FILE)                                        \
-    X(TEMPORARY_DIRECTORY, "temporary_directory", EPIO__KIND_ON_PATH | EPIO__KIND_FILLS)
+    X(TEMPORARY_DIRECTORY, "temporary_directory", EPIO__KIND_ON_PATH | EPIO__KIND_FILLS)           \
+    X(SYNC_DIRECTORY, "sync_directory", EPIO__KIND_ON_PATH)                                        \
+    X(WALK, "walk", EPIO__KIND_ON_PATH)
 
 /* Indexed by op->kind, any value; those from EPIO_KIND_USER on are ON_FILE. */
 extern const uint16_t epio__kind_attributes[UINT8_MAX + 1];

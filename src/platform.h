@@ -173,6 +173,7 @@ int64_t epio__os_set_owner(epio_op *op);
 int64_t epio__os_file_system_info(epio_op *op, epio_file_system *info);
 int64_t epio__os_mkdir(epio_op *op);
 int64_t epio__os_rmdir(epio_op *op);
+int64_t epio__os_sync_directory(epio_op *op);
 int64_t epio__os_list(epio_op *op);
 int64_t epio__os_name_temporary(epio_op *op);
 int64_t epio__os_temporary_directory(epio_op *op);

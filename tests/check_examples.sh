@@ -3,7 +3,7 @@
 #
 #     check_examples.sh DIRECTORY [LAUNCHER]
 #
-# DIRECTORY holds the programs async_io, copy and log, or async_io.exe and so on for
+# DIRECTORY holds the programs async_io, copy, log and walk, or async_io.exe and so on for
 # Windows; LAUNCHER is what runs them elsewhere, by its full path (ci/run-in-wine).
 # The order of system calls is checked with strace, where it is installed and allowed to
 # trace. EPIO_CHECK_KILLS: how often the log is killed (10).
@@ -38,7 +38,7 @@ cd "$work" || exit 2
 launch_by_scripts()
 {
     mkdir .programs
-    for name in async_io copy log; do
+    for name in async_io copy log walk; do
         printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$launcher" "$programs/$name$suffix" \
             >.programs/$name
         chmod +x .programs/$name
@@ -261,6 +261,34 @@ copy_interrupted()
     done
 }
 
+# ---- walk --------------------------------------------------------------------
+
+walk_a_tree()
+{
+    if $windows; then
+        skip "walk" "directories cannot be listed there yet"
+        return
+    fi
+    mkdir -p tree/b/deep tree/a
+    printf 12345 >tree/b/file
+    : >tree/a/empty
+    ln -s .. tree/a/up
+    check "walk prints a tree" "$programs/walk" --sorted tree
+    cut -d' ' -f1 <.output | tr -d '\n' >types.txt
+    sed 's/.* //' .output | tr '\n' ' ' >paths.txt
+    check "walk knows types" grep -qx "ddfldf" types.txt
+    check "walk sorts" sh -c 'test "$(cat paths.txt)" = "a b a/empty a/up b/deep b/file "'
+    check "walk prints sizes" sh -c '"$0" tree | grep -Eqx "f +5 b/file"' "$programs/walk"
+    check "walk --depth" sh -c 'test "$("$0" --depth 1 tree | wc -l)" -eq 2' "$programs/walk"
+    check "walk --skip" sh -c 'test "$("$0" --skip b tree | wc -l)" -eq 4' "$programs/walk"
+    check "walk --follow notices a loop" fails_with 1 "$programs/walk" --follow tree
+    check "walk --help" "$programs/walk" --help
+    check "walk knows no --force" fails_with 2 "$programs/walk" --force
+    check "walk needs a depth" fails_with 2 "$programs/walk" --depth x
+    check "walk of what is not there" fails_with 1 "$programs/walk" absent
+    check "walk of a file" fails_with 1 "$programs/walk" tree/b/file
+}
+
 # ---- log ---------------------------------------------------------------------
 
 # Every line of $1 is in $2 as it is.
@@ -457,6 +485,7 @@ copy_files
 copy_streams
 copy_refuses
 copy_interrupted
+walk_a_tree
 log_runs
 log_killed
 log_order

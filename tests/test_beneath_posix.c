@@ -281,6 +281,25 @@ static void temporary_directories_are_private(fixture *f)
              EPIO_ENOENT);
 }
 
+/* ---- Syncs of directories ----------------------------------------------------------- */
+
+static void a_directory_is_synced_by_its_path(fixture *f)
+{
+    epio_op op = {0};
+    make_tree(f);
+    check_op(f, epio_sync_directory(&op, f->vfs, fixture_path(f, "in")), 0);
+    check_op(f, epio_sync_directory(&op, f->vfs, fixture_path(f, "in/good")), 0);
+    check_op(f, epio_sync_directory(&op, f->vfs, fixture_path(f, "missing")), EPIO_ENOENT);
+    check_op(f, epio_sync_directory(&op, f->vfs, fixture_path(f, "in/a/file")), EPIO_ENOTDIR);
+    check_op(f, epio_sync_directory(&op, f->vfs, fixture_path(f, "in/loop")), EPIO_ELOOP);
+    check_op(f, epio_sync_directory(&op, f->vfs, ""), EPIO_EINVAL);
+    epio_file *directory = open_confining(f, "in");
+    check_op(f, epio_sync_directory(&op, epio_directory_vfs(directory), "a"), 0);
+    check_op(f, epio_sync_directory(&op, epio_directory_vfs(directory), "."), 0);
+    check_op(f, epio_sync_directory(&op, epio_directory_vfs(directory), "bad"), EPIO_EACCES);
+    fixture_close(f, directory);
+}
+
 /* ---- Extended attributes ------------------------------------------------------------ */
 
 static void attributes_are_kept(fixture *f)
@@ -342,6 +361,8 @@ int main(void)
         FIXTURE_TEST(what_is_beneath_works, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_TRACE_OS),
         FIXTURE_TEST(a_single_open_can_be_confined, ON_OS_PERFORM | ON_OS),
         FIXTURE_TEST(nothing_outside_is_touched_meanwhile, ON_OS_PERFORM),
+        FIXTURE_TEST(a_directory_is_synced_by_its_path,
+                     ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_TRACE_OS),
         FIXTURE_TEST(a_temporary_file_gets_a_name, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS),
         FIXTURE_TEST(temporary_directories_are_private, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS),
         FIXTURE_TEST(attributes_are_kept, ON_OS_PERFORM | ON_OS | ON_OS_SUBMIT | ON_LIMIT_OS),

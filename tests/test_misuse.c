@@ -1301,6 +1301,8 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(file_remove_xattr, "epio_file_remove_xattr", epio_file_remove_xattr(NULL, c->file, "n"))     \
     X(mkdir, "epio_mkdir", epio_mkdir(NULL, c->vfs, "x", 0))                                       \
     X(rmdir, "epio_rmdir", epio_rmdir(NULL, c->vfs, "x", 0))                                       \
+    X(walk, "epio_walk", epio_walk(NULL, c->vfs, "x", NULL))                                       \
+    X(sync_directory, "epio_sync_directory", epio_sync_directory(NULL, c->vfs, "x"))               \
     X(list, "epio_list", epio_list(NULL, c->file, &c->op, 1, 0))                                   \
     X(file_system, "epio_file_system_info",                                                        \
       epio_file_system_info(NULL, c->vfs, "x", &c->file_system))                                   \
@@ -1418,6 +1420,9 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(epio_perform(epio_file_remove_xattr(&c->op, NULL, "n")))                                     \
     X(epio_perform(epio_mkdir(&c->op, c->vfs, NULL, 0)))                                           \
     X(epio_perform(epio_rmdir(&c->op, c->vfs, NULL, 0)))                                           \
+    X(epio_perform(epio_sync_directory(&c->op, c->vfs, NULL)))                                     \
+    X(epio_perform(epio_walk(&c->op, NULL, "x", NULL)))                                            \
+    X(epio_perform(epio_walk(&c->op, c->vfs, NULL, NULL)))                                         \
     X(epio_perform(epio_file_system_info(&c->op, c->vfs, NULL, &c->file_system)))                  \
     X(epio_perform(epio_file_system_info(&c->op, c->vfs, "x", NULL)))                              \
     X(epio_perform(epio_name_temporary(&c->op, NULL, "x", 0)))                                     \

@@ -38,6 +38,13 @@ EPIO_VERB epio_op *epio_rmdir(epio_op *op, struct epio_vfs *vfs, const char *pat
  * epio_close, epio_sync (what was made, moved or removed in it is durable), epio_file_stat and the
  * like, epio_list, and the next. */
 
+/* Makes durable what was made, moved or removed in the directory at `path`: 0. An open, a sync and
+ * a close in one, for a program that keeps no directory open. Names alone: a file's bytes are its
+ * own sync's. A directory that may be searched but not read: as for SYNC_DIR. Errors: those of an
+ * epio_open with DIRECTORY; EPIO_EIO with its os_error (the sync failed), EPIO_ENOTSUP (Windows).
+ * See fsync(2). */
+EPIO_VERB epio_op *epio_sync_directory(epio_op *op, struct epio_vfs *vfs, const char *path);
+
 /* The directory as a VFS: every verb that takes a VFS and paths takes this one, too, and relative
  * paths then begin at the directory, wherever that has been moved. Both paths of an op begin there.
  * The file's; it needs no destroying, and must not be used any more once the directory's close was
@@ -81,6 +88,76 @@ EPIO_VERB epio_op *epio_list(epio_op *op, struct epio_file *directory, void *buf
 EPIO_API const epio_entry *epio_entry_next(const void *buffer, size_t len, const epio_entry *entry);
 /* Ends with a NUL. */
 EPIO_API const char *epio_entry_name(const epio_entry *entry);
+
+/* ---- Whole trees ------------------------------------------------------- */
+
+struct epio_info;
+
+/* An entry of a walk. The library's, and valid during the call of `entries` alone. */
+typedef struct epio_walk_entry {
+    const char *path;             /* relative to the walked directory: "a/b" */
+    const char *name;             /* its last part: "b" */
+    const struct epio_info *info; /* with EPIO_WALK_STAT; NULL if that failed */
+    uint64_t id;                  /* as in epio_entry; with STAT as in epio_info */
+    uint32_t type;                /* EPIO_TYPE_...; of a symbolic link always LINK */
+    uint32_t depth;               /* 1 in the walked directory itself */
+    int32_t error;                /* 0, or EPIO_E... of this entry alone */
+    int32_t os_error;             /* errno or GetLastError behind it */
+    bool enter; /* it is a directory, or with FOLLOW a link to one, whose entries follow;
+                   set to false in `entries` to leave them out. Else false, and stays so */
+    uint64_t reserved[3];
+} epio_walk_entry;
+
+#define EPIO_WALK_STAT 1u   /* with the epio_info of each entry, of a symbolic link itself */
+#define EPIO_WALK_SORTED 2u /* in an order that depends on the names alone: see there */
+#define EPIO_WALK_FOLLOW 4u /* symbolic links to directories are entered */
+#define EPIO_WALK_SAME_FILE_SYSTEM 8u /* what is mounted in the tree is told of, not entered */
+
+typedef struct epio_walk_options {
+    size_t size; /* sizeof(epio_walk_options) */
+
+    uint32_t flags;       /* EPIO_WALK_... */
+    uint32_t directories; /* open at once at most, beside the walked one; 0: 32; at least 4 */
+    uint32_t most_depth;  /* of entries; 0: no limit */
+
+    /* Called with the next entries, 1 at least, by the owner of the loop; in an epio_perform on
+     * the calling thread. False ends the walk: EPIO_ECANCELED. NULL: they are counted alone. */
+    bool (*entries)(epio_op *op, epio_walk_entry *entries, size_t count);
+} epio_walk_options;
+
+/* Tells of all that is in a directory, in its directories, and so on: the number of entries that
+ * were told. The directory itself is none. Where `path` is a symbolic link it is followed. The
+ * options (NULL: count all) and the path are the caller's, and stay as they are until the
+ * completion; op->user is for `entries`, which may call epio_cancel(op), too.
+ *
+ * A directory comes before what is in it; otherwise there is no order without SORTED. With SORTED
+ * the entries of one directory come together, by the bytes of their names, then those of its
+ * directories, one after the other, each with all that is below it. Without it memory and open
+ * directories grow with the depth of the tree, not with its width; with it all names of a directory
+ * are in memory, and one thread works. On a loop worker threads read, as many as there are
+ * processors.
+ *
+ * Where the tree is deeper than `directories` those nearest to the walked one are closed, and the
+ * names that were not told yet are kept in memory; they are opened again by their names, checked by
+ * device and id, and what is left of them is left out if they were moved or removed meanwhile. Each
+ * path begins at an open directory, so a tree that is moved, or has paths longer than the system
+ * takes, is walked all the same. No symbolic link is followed without FOLLOW, whoever puts one in
+ * a directory's place. What is made or removed meanwhile may be told of or not; what is gone before
+ * it was looked at is no error.
+ *
+ * With FOLLOW each directory is entered once, by device and id: where it is met again its entry has
+ * EPIO_ELOOP, which is also the error of a link that leads to itself. A link that leads nowhere is
+ * only a link.
+ *
+ * An entry has an error if its stat failed; a directory that cannot be opened or listed is told of
+ * again, with the error, without an info. Neither ends the walk. Its own errors are those of an
+ * epio_open of the directory with DIRECTORY; EPIO_EINVAL (also unknown flags, a size below that of
+ * the first version); EPIO_ENOMEM. Cancelled, or past its deadline (in an epio_perform, too), it
+ * ends once the calls that threads are in have returned: on a mount that does not answer, not
+ * before. `entries` is not called after the completion. A directory whose VFS is given stays open
+ * until then. epio_perform works without a loop. */
+EPIO_VERB epio_op *epio_walk(epio_op *op, struct epio_vfs *vfs, const char *path,
+                             const epio_walk_options *options);
 
 /* ---- Temporary files and directories ----------------------------------- */
 

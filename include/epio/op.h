@@ -102,6 +102,15 @@ struct epio_op {
                                             do */
             struct epio_file *kept;      /* the same as the op was submitted; the core's */
         } path;
+        struct { /* as `path`, which it is for the core */
+            const char *path;
+            const void *options;
+            struct epio_vfs *vfs;
+            uint64_t len;
+            struct epio_file *directory;
+            struct epio_file *kept;
+            void *state;
+        } walk;
         struct {
             intptr_t os_handle;
         } adopt;

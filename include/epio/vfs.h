@@ -82,6 +82,8 @@ enum {
     EPIO_KIND_FILE_SYSTEM_INFO, /* path.path, path.buffer: an epio_file_system of path.len bytes */
     EPIO_KIND_NAME_TEMPORARY,   /* op->file; path.path; flags */
     EPIO_KIND_TEMPORARY_DIRECTORY, /* path.path: the parent or NULL; path.buffer, path.len */
+    EPIO_KIND_SYNC_DIRECTORY,      /* path.path */
+    EPIO_KIND_WALK,                /* a walk's own: no other VFS sees it */
     EPIO_KIND_COUNT,
 
     /* From here up to 255: kinds of VFSes outside epio; arguments.words, in their own format. See

@@ -208,6 +208,11 @@ epio_op *epio_rmdir(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags
                               EPIO_RMDIR_SYNC_DIR);
 }
 
+epio_op *epio_sync_directory(epio_op *op, epio_vfs *vfs, const char *path)
+{
+    return epio__verb_on_path(op, "epio_sync_directory", EPIO_KIND_SYNC_DIRECTORY, vfs, path, 0, 0);
+}
+
 epio_op *epio_list(epio_op *op, epio_file *directory, void *buffer, size_t len, uint32_t flags)
 {
     epio__verb_on_file(op, "epio_list", EPIO_KIND_LIST, directory);

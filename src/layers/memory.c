@@ -423,7 +423,7 @@ static int64_t memory_perform(epio_vfs *vfs, epio_op *op)
     memory_vfs *memory = (memory_vfs *)vfs;
     int64_t result;
     op->os_error = 0;
-    if (op->kind == EPIO_KIND_SYNC) {
+    if (op->kind == EPIO_KIND_SYNC || op->kind == EPIO_KIND_SYNC_DIRECTORY) {
         return 0;
     }
     if (epio__op_is(op, EPIO__KIND_LOCKS)) {

@@ -121,6 +121,8 @@ static int64_t perform_on_tree(epio_op *op)
         return epio__os_mkdir(op);
     case EPIO_KIND_RMDIR:
         return epio__os_rmdir(op);
+    case EPIO_KIND_SYNC_DIRECTORY:
+        return epio__os_sync_directory(op);
     case EPIO_KIND_LIST:
         return epio__os_list(op);
     case EPIO_KIND_NAME_TEMPORARY:

@@ -133,6 +133,21 @@ int64_t epio__os_rmdir(epio_op *op)
     return result == 0 && durable.descriptor >= 0 ? epio__durable_finish(&durable, op) : result;
 }
 
+/* ---- Syncing ---- */
+
+static int64_t begin_sync(epio_op *op, int at, const char *path, void *with)
+{
+    (void)op;
+    return epio__durable_begin_in(with, at, path);
+}
+
+int64_t epio__os_sync_directory(epio_op *op)
+{
+    epio__durable durable = {.descriptor = -1};
+    int64_t result = epio__op_on_place(op, true, begin_sync, &durable);
+    return result == 0 ? epio__durable_finish(&durable, op) : result;
+}
+
 /* ---- Listing ---- */
 
 static uint8_t type_of(unsigned char type)

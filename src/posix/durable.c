@@ -99,12 +99,8 @@ static int flush_file_system(int descriptor)
 
 #endif
 
-int epio__durable_begin(epio__durable *durable, int at, const char *path)
+int epio__durable_begin_in(epio__durable *durable, int at, const char *directory)
 {
-    char directory[PATH_MAX];
-    if (!epio__directory_of(path, directory, sizeof directory)) {
-        return -1;
-    }
     durable->file_system = false;
     durable->descriptor = open_directory(at, directory);
     if (durable->descriptor < 0 && errno == EACCES) {
@@ -112,6 +108,14 @@ int epio__durable_begin(epio__durable *durable, int at, const char *path)
         durable->descriptor = open_of_same_file_system(at, directory);
     }
     return durable->descriptor >= 0 ? 0 : -1;
+}
+
+int epio__durable_begin(epio__durable *durable, int at, const char *path)
+{
+    char directory[PATH_MAX];
+    return epio__directory_of(path, directory, sizeof directory)
+               ? epio__durable_begin_in(durable, at, directory)
+               : -1;
 }
 
 static int flush(const epio__durable *durable)

@@ -14,6 +14,9 @@ typedef struct epio__durable {
  */
 int epio__durable_begin(epio__durable *durable, int at, const char *path);
 
+/* The same for `directory` itself. */
+int epio__durable_begin_in(epio__durable *durable, int at, const char *directory);
+
 /* Flushes and releases: 0, or EPIO_EIO with the op's os_error. */
 int64_t epio__durable_finish(epio__durable *durable, epio_op *op);
 

@@ -368,3 +368,9 @@ int64_t epio__os_temporary_directory(epio_op *op)
     (void)op;
     return EPIO_ENOTSUP;
 }
+
+int64_t epio__os_sync_directory(epio_op *op)
+{
+    (void)op;
+    return EPIO_ENOTSUP;
+}
