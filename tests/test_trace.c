@@ -147,6 +147,7 @@ static void use_kinds_of_trees(fixture *f, epio_vfs *vfs, uint64_t failed[EPIO_K
     fixture_result(f, epio_file_system_info(at++, vfs, path, &system));
     fixture_result(f, epio_name_temporary(at++, file, other, EPIO_NAME_NO_REPLACE));
     fixture_result(f, epio_temporary_directory(at++, vfs, f->directory, text, 1));
+    fixture_result(f, epio_sync_directory(at++, vfs, f->directory));
     fixture_result(f, epio_close(&open, file));
     fixture_result(f, epio_rmdir(at++, vfs, path, 0));
     while (at-- != ops) {
@@ -179,7 +180,9 @@ static void every_kind_is_counted(fixture *f)
     use_every_kind(f, trace);
     use_kinds_of_trees(f, trace, failed);
     for (uint32_t kind = EPIO_KIND_NONE; kind < EPIO_KIND_COUNT; kind++) {
-        bool comes = kind != EPIO_KIND_NONE && kind != EPIO_KIND_ADOPT && kind != EPIO_KIND_ACQUIRE;
+        /* A walk comes as the ops that it is made of. */
+        bool comes = kind != EPIO_KIND_NONE && kind != EPIO_KIND_ADOPT &&
+                     kind != EPIO_KIND_ACQUIRE && kind != EPIO_KIND_WALK;
         uint64_t count = comes ? 1 : 0;
         count += kind == EPIO_KIND_OPEN || kind == EPIO_KIND_CLOSE ? 1 : 0; /* of the directory */
         check_counts(trace, kind, count, failed[kind], 0, bytes_of_every_kind(kind));
