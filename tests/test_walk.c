@@ -5,7 +5,8 @@
 #include <stdatomic.h>
 
 #define ON_TREE ON_ANY
-#define POSIX_ONLY(function, settings) FIXTURE_TEST(function, settings)
+#define POSIX_ONLY(function, settings)                                                             \
+    FIXTURE_TEST_POSIX(function, settings, "a walk is not tried there yet")
 
 #define MOST_TOLD 4096u
 
