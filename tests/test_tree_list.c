@@ -322,6 +322,10 @@ static void a_directory_may_be_removed(fixture *f)
     check_result(tree_rmdir(f, "a/b"), 0);
     check_op(f, epio_open(&op, within, "new", CREATE), EPIO_ENOENT);
     check_op(f, epio_mkdir(&op, within, "new", 0), EPIO_ENOENT);
+    memset(found, 'n', 256);
+    found[256] = '\0';
+    check_op(f, epio_mkdir(&op, within, found, 0), EPIO_ENOENT); /* before the name matters */
+    check_op(f, epio_rename(&op, within, fixture_path(f, "a"), "new", 0), EPIO_ENOENT);
     check_op(f, epio_symlink(&op, within, "x", "new", 0), EPIO_ENOENT);
     check_op(f, epio_link_file(&op, within, fixture_path(f, "beside"), "new", 0), EPIO_ENOENT);
     check_op(f, epio_rename(&op, within, fixture_path(f, "beside"), "new", 0), EPIO_ENOENT);

@@ -33,6 +33,11 @@ static const char *next_part(epio__memory_walk *walk, const char *path)
 
 int epio__memory_walk_name(epio__memory_walk *walk)
 {
+    walk->entry = NULL;
+    walk->node = NULL;
+    if (epio__memory_is_removed(walk->directory)) {
+        return EPIO_ENOENT;
+    }
     if (walk->len > EPIO__MEMORY_NAME_LIMIT) {
         return EPIO_ENAMETOOLONG;
     }

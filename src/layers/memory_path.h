@@ -35,7 +35,8 @@ typedef struct epio__memory_walk {
 int epio__memory_walk_begin(epio__memory_walk *walk, epio__memory_tree *tree,
                             epio__memory_node *from, const char *path);
 
-/* Then looks up the last part, a name, and follows no link: 0 whether there is one or not. */
+/* Then looks up the last part, a name, and follows no link: 0 whether there is one or not.
+ * EPIO_ENAMETOOLONG; EPIO_ENOENT if the directory was removed. */
 int epio__memory_walk_name(epio__memory_walk *walk);
 
 #define EPIO__MEMORY_FOLLOW 1u    /* the last part, too, if it is a link */
