@@ -130,6 +130,8 @@ static void lists_lose_nothing(fixture *f)
         int seen[COUNT] = {0};
         check_op(f, epio_list(&op, directory, buffer, 23, EPIO_LIST_REWIND), EPIO_ERANGE);
         check_op(f, epio_list(&op, directory, buffer, 0, 0), EPIO_ERANGE);
+        check(fixture_result(f, epio_list(&op, directory, buffer, room, 0)) > 0);
+        check_op(f, epio_list(&op, directory, buffer, 23, EPIO_LIST_REWIND), EPIO_ERANGE);
         check_result(list_names(f, directory, room, seen, COUNT), COUNT);
         for (int i = 0; i < COUNT; i++) {
             check_result(seen[i], 1);
