@@ -130,6 +130,8 @@ static void lists_lose_nothing(fixture *f)
         int seen[COUNT] = {0};
         check_op(f, epio_list(&op, directory, buffer, 23, EPIO_LIST_REWIND), EPIO_ERANGE);
         check_op(f, epio_list(&op, directory, buffer, 0, 0), EPIO_ERANGE);
+        check(fixture_result(f, epio_list(&op, directory, buffer, room, 0)) > 0);
+        check_op(f, epio_list(&op, directory, buffer, 23, EPIO_LIST_REWIND), EPIO_ERANGE);
         check_result(list_names(f, directory, room, seen, COUNT), COUNT);
         for (int i = 0; i < COUNT; i++) {
             check_result(seen[i], 1);
@@ -417,6 +419,32 @@ static void a_moved_directory_is_still_where_paths_begin(fixture *f)
     fixture_close(f, directory);
 }
 
+/* An open knows whether it has made the file, which then is made durable, or removed again. */
+static void a_directory_says_what_was_made(fixture *f)
+{
+    const uint32_t flags = READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_SYNC_DIR;
+    epio_op op = {0};
+    epio_file *directory = open_directory(f, ".");
+    epio_vfs *vfs = epio_directory_vfs(directory);
+    real = epio__win32;
+    epio__win32.flush = scripted_flush;
+    flush_error = 0;
+    flushes = 0;
+    check_op(f, epio_open(&op, vfs, "file", flags), 0);
+    fixture_close(f, op.file);
+    check_result(flushes, 1);
+    flush_error = ERROR_DISK_FULL;
+    check_op(f, epio_open(&op, vfs, "file", flags), 0);
+    fixture_close(f, op.file);
+    check_result(flushes, 1);
+    check_op_fails(f, epio_open(&op, vfs, "new", flags), EPIO_EIO, ERROR_DISK_FULL);
+    check_result(flushes, 2);
+    epio__win32 = real;
+    fixture_close(f, directory);
+    check_result(fixture_exists(f, "new"), 0);
+    check_result(fixture_exists(f, "file"), 1);
+}
+
 static void files_of_a_directory_outlive_it(fixture *f)
 {
     epio_op op = {0};
@@ -536,6 +564,7 @@ int main(void)
         FIXTURE_TEST(directories_are_opened_as_such, ON_ANY_OS),
         FIXTURE_TEST(every_verb_begins_at_the_directory, ON_ANY_OS),
         FIXTURE_TEST(a_moved_directory_is_still_where_paths_begin, ON_ANY_OS),
+        FIXTURE_TEST(a_directory_says_what_was_made, ON_ANY_OS),
         FIXTURE_TEST(files_of_a_directory_outlive_it, ON_ANY_OS),
         FIXTURE_TEST(open_files_are_replaced_in_a_directory, ON_ANY_OS),
         FIXTURE_TEST(posix_semantics_in_a_directory, ON_ANY_OS),

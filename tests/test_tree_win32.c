@@ -651,6 +651,21 @@ static void the_write_bit_is_the_read_only_attribute(fixture *f)
     fixture_close(f, file);
     check_op(f, epio_set_owner(&op, f->vfs, path, 0, EPIO_OWNER_KEEP, 0), EPIO_ENOTSUP);
     check_op(f, epio_set_mode(&op, f->vfs, fixture_path(f, "none"), 0600, 0), EPIO_ENOENT);
+
+    /* What is 0 stays; no attributes at all are written in another way. */
+    real = epio__win32;
+    epio__win32.set_information = record_basic;
+    epio__win32.get_information = scripted_get;
+    scripted_attributes = FILE_ATTRIBUTE_READONLY;
+    has_id = false;
+    denials = 0;
+    check_op(f, epio_set_mode(&op, f->vfs, path, 0200, 0), 0);
+    check_result(last_basic.FileAttributes, FILE_ATTRIBUTE_NORMAL);
+    scripted_attributes = FILE_ATTRIBUTE_HIDDEN;
+    check_op(f, epio_set_mode(&op, f->vfs, path, 0, 0), 0);
+    epio__win32 = real;
+    check_result(last_basic.FileAttributes, FILE_ATTRIBUTE_HIDDEN | FILE_ATTRIBUTE_READONLY);
+    check(last_basic.LastWriteTime.QuadPart == 0 && last_basic.CreationTime.QuadPart == 0);
 }
 
 /* ---- Hard links ----------------------------------------------------------------- */
