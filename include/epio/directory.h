@@ -134,8 +134,8 @@ typedef struct epio_walk_options {
  * the entries of one directory come together, by the bytes of their names, then those of its
  * directories, one after the other, each with all that is below it. Without it memory and open
  * directories grow with the depth of the tree, not with its width; with it all names of a directory
- * are in memory, and one thread works. On a loop worker threads read, as many as there are
- * processors.
+ * are in memory, and one thread works. On a loop several worker threads read, more than there
+ * are processors where these are few, as some of them wait for the disk.
  *
  * Where the tree is deeper than `directories` those nearest to the walked one are closed, and the
  * names that were not told yet are kept in memory; they are opened again by their names, checked by
