@@ -538,6 +538,35 @@ static void changes_are_no_errors(fixture *f)
     check(all.errors == 0);
 }
 
+/* Once the walk is far below, another directory gets the name of one that it had to close. */
+static bool move_another_in(told *what, epio_walk_entry *entries, size_t count)
+{
+    (void)count;
+    if (entries[0].depth == 18 && !atomic_load(&what->go)) {
+        epio_op op = {0};
+        atomic_store(&what->go, true);
+        check_result(
+            epio_perform(epio_exchange(&op, epio_os_vfs(), fixture_path(what->f, "comb/next/next"),
+                                       fixture_path(what->f, "decoy"), 0)),
+            0);
+    }
+    return true;
+}
+
+static void what_was_moved_in_is_not_told(fixture *f)
+{
+    size_t at;
+    make_comb(f, "comb", 20);
+    make_directory(f, f->vfs, fixture_path(f, "decoy/other/deep/wrong"));
+    make_directory(f, f->vfs, fixture_path(f, "decoy/next/next/next/other/deep/wrong"));
+    all.then = move_another_in;
+    int64_t found = WALK(f, "comb", .flags = EPIO_WALK_SORTED, .directories = 1);
+    check(found > 80 && found < 100 && all.errors == 0 && atomic_load(&all.go));
+    check(times("next/next/other/deep/wrong", &at) == 0);
+    check(times("next/next/next/next/next/other/deep/wrong", &at) == 0);
+    check(times("next/other/deep", &at) == 1); /* above it all is as it was */
+}
+
 /* Moves directories, removes and makes others, until it is told to stop. */
 static void *change(void *argument)
 {
@@ -776,6 +805,7 @@ int main(void)
         POSIX_ONLY(deep_trees_are_walked, ON_OS_ONCE),
         POSIX_ONLY(many_names_are_in_one_directory, ON_OS_ONCE),
         POSIX_ONLY(changes_are_no_errors, ON_ANY_OS),
+        POSIX_ONLY(what_was_moved_in_is_not_told, ON_OS_PERFORM | ON_OS),
         POSIX_ONLY(a_tree_changes_meanwhile, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS),
         POSIX_ONLY(the_callback_ends_it, ON_TREE),
         POSIX_ONLY(a_deadline_ends_it, ON_TREE),
