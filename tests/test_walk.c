@@ -545,10 +545,12 @@ static bool move_another_in(told *what, epio_walk_entry *entries, size_t count)
     if (entries[0].depth == 18 && !atomic_load(&what->go)) {
         epio_op op = {0};
         atomic_store(&what->go, true);
-        check_result(
-            epio_perform(epio_exchange(&op, epio_os_vfs(), fixture_path(what->f, "comb/next/next"),
-                                       fixture_path(what->f, "decoy"), 0)),
-            0);
+        epio_vfs *vfs = epio_os_vfs();
+        const char *name = fixture_path(what->f, "comb/next/next");
+        const char *away = fixture_path(what->f, "away");
+        const char *decoy = fixture_path(what->f, "decoy");
+        check_result(epio_perform(epio_rename(&op, vfs, name, away, 0)), 0);
+        check_result(epio_perform(epio_rename(&op, vfs, decoy, name, 0)), 0);
     }
     return true;
 }
