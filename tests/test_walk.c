@@ -345,10 +345,13 @@ static void links_are_followed_once(fixture *f)
     tree = open_directory(f, f->vfs, fixture_path(f, "other"));
     make_link(f, epio_directory_vfs(tree), "../tree/a", "one");
     make_link(f, epio_directory_vfs(tree), "../tree/a/b", "two");
+    make_directory(f, epio_directory_vfs(tree), "z");
+    make_link(f, epio_directory_vfs(tree), "../../tree/a", "z/again");
     fixture_close(f, tree);
     all.leave_out = "one";
-    check_result(WALK(f, "other", .flags = EPIO_WALK_FOLLOW), 4);
-    check(times("two/c", &at) == 1 && all.errors == 0);
+    check_result(WALK(f, "other", .flags = EPIO_WALK_FOLLOW), 8);
+    check(times("two/c", &at) == 1 && times("z/again/file", &at) == 1);
+    check(all.errors == 1 && all.entries[index_of("z/again/b")].error == EPIO_ELOOP);
     check(all.entries[index_of("two")].enter && all.entries[index_of("two")].depth == 1);
 }
 

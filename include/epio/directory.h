@@ -146,7 +146,8 @@ typedef struct epio_walk_options {
  * it was looked at is no error.
  *
  * With FOLLOW each directory is entered once, by device and id: where it is met again its entry has
- * EPIO_ELOOP, which is also the error of a link that leads to itself. A link that leads nowhere is
+ * EPIO_ELOOP (one that is left out may be entered further on, by another name), which is also the
+ * error of a link that leads to itself. A link that leads nowhere is
  * only a link.
  *
  * An entry has an error if its stat failed; a directory that cannot be opened or listed is told of
