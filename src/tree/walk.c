@@ -92,7 +92,7 @@ static epio__walk *new_walk(epio_op *op, bool on_loop)
 static int64_t result_of(const epio__walk *walk)
 {
     walk->op->os_error = walk->os_error;
-    return walk->over ? walk->error : walk->told;
+    return walk->over ? walk->error : walk->reported;
 }
 
 /* ---- epio_perform ---- */

@@ -349,9 +349,9 @@ static bool set_prefix(epio__walk_step *step, const epio__walk_directory *direct
     return true;
 }
 
-/* Tells of a directory again, with what prevents its being read. False: there is no room. */
-static bool tell_error(epio__walk_step *step, epio__walk_directory *directory, int64_t error,
-                       int32_t os_error)
+/* Reports a directory again, with what prevents its being read. False: there is no room. */
+static bool report_error(epio__walk_step *step, epio__walk_directory *directory, int64_t error,
+                         int32_t os_error)
 {
     if (directory->parent == NULL) {
         fail(step, error, os_error);
@@ -481,7 +481,7 @@ static void end_directory(epio__walk_directory *directory)
     epio__walk_forget_names(directory);
 }
 
-/* Opens it for the first time. False: it cannot be read, or there is no room to tell so. */
+/* Opens it for the first time. False: it cannot be read, or there is no room to report that. */
 static bool open_first(epio__walk_step *step, epio__walk_directory *directory,
                        epio__walk_terms *terms)
 {
@@ -491,9 +491,9 @@ static bool open_first(epio__walk_step *step, epio__walk_directory *directory,
                                     : epio_perform(epio_open(&op, terms->vfs, terms->path,
                                                              EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY));
     if (result < 0) {
-        bool told =
-            (parent != NULL && is_gone(result)) || tell_error(step, directory, result, op.os_error);
-        if (told) {
+        bool reported = (parent != NULL && is_gone(result)) ||
+                        report_error(step, directory, result, op.os_error);
+        if (reported) {
             end_directory(directory);
         }
         return false;
@@ -532,7 +532,7 @@ static void read_names(epio__walk_step *step, epio__walk_directory *directory,
             list(step, directory);
         } else {
             if (directory->error == 0 ||
-                tell_error(step, directory, directory->error, directory->os_error)) {
+                report_error(step, directory, directory->error, directory->os_error)) {
                 end_directory(directory);
             }
             return;
@@ -577,7 +577,7 @@ static bool prepare(epio__walk_step *step, epio__walk_terms *terms)
         return result == 0;
     }
     if (!is_gone(result)) {
-        (void)tell_error(step, step->again, result, op.os_error);
+        (void)report_error(step, step->again, result, op.os_error);
     }
     for (; step->done < step->todo_count; step->done++) {
         end_directory(step->todo[step->done]);
