@@ -111,7 +111,7 @@ typedef struct epio_walk_entry {
 #define EPIO_WALK_STAT 1u   /* with the epio_info of each entry, of a symbolic link itself */
 #define EPIO_WALK_SORTED 2u /* in an order that depends on the names alone: see there */
 #define EPIO_WALK_FOLLOW 4u /* symbolic links to directories are entered */
-#define EPIO_WALK_SAME_FILE_SYSTEM 8u /* what is mounted in the tree is told of, not entered */
+#define EPIO_WALK_SAME_FILE_SYSTEM 8u /* mount points are reported, not entered */
 
 typedef struct epio_walk_options {
     size_t size; /* sizeof(epio_walk_options) */
@@ -125,8 +125,8 @@ typedef struct epio_walk_options {
     bool (*entries)(epio_op *op, epio_walk_entry *entries, size_t count);
 } epio_walk_options;
 
-/* Tells of all that is in a directory, in its directories, and so on: the number of entries that
- * were told. The directory itself is none. Where `path` is a symbolic link it is followed. The
+/* Reports all that is in a directory, in its directories, and so on: the number of entries
+ * reported. The directory itself is none. Where `path` is a symbolic link it is followed. The
  * options (NULL: count all) and the path are the caller's, and stay as they are until the
  * completion; op->user is for `entries`, which may call epio_cancel(op), too.
  *
@@ -134,22 +134,22 @@ typedef struct epio_walk_options {
  * the entries of one directory come together, by the bytes of their names, then those of its
  * directories, one after the other, each with all that is below it. Without it memory and open
  * directories grow with the depth of the tree, not with its width; with it all names of a directory
- * are in memory, and one thread works. On a loop worker threads read, as many as there are
- * processors.
+ * are in memory, and one thread works. On a loop several worker threads read, more than there are
+ * processors where these are few, as some of them wait for the disk.
  *
  * Where the tree is deeper than `directories` those nearest to the walked one are closed, and the
- * names that were not told yet are kept in memory; they are opened again by their names, checked by
- * device and id, and what is left of them is left out if they were moved or removed meanwhile. Each
- * path begins at an open directory, so a tree that is moved, or has paths longer than the system
- * takes, is walked all the same. No symbolic link is followed without FOLLOW, whoever puts one in
- * a directory's place. What is made or removed meanwhile may be told of or not; what is gone before
- * it was looked at is no error.
+ * names that were not reported yet are kept in memory; they are opened again by their names,
+ * checked by device and id, and what is left of them is left out if they were moved or removed
+ * meanwhile. Each path begins at an open directory, so a tree that is moved, or has paths longer
+ * than the system takes, is walked all the same. No symbolic link is followed without FOLLOW,
+ * whoever puts one in a directory's place. What is made or removed meanwhile may be reported or
+ * not; what is gone before it was looked at is no error.
  *
  * With FOLLOW each directory is entered once, by device and id: where it is met again its entry has
- * EPIO_ELOOP, which is also the error of a link that leads to itself. A link that leads nowhere is
- * only a link.
+ * EPIO_ELOOP (one that is left out may be entered further on, by another name), which is also the
+ * error of a link that leads to itself. A link that leads nowhere is only a link.
  *
- * An entry has an error if its stat failed; a directory that cannot be opened or listed is told of
+ * An entry has an error if its stat failed; a directory that cannot be opened or listed is reported
  * again, with the error, without an info. Neither ends the walk. Its own errors are those of an
  * epio_open of the directory with DIRECTORY; EPIO_EINVAL (also unknown flags, a size below that of
  * the first version); EPIO_ENOMEM. Cancelled, or past its deadline (in an epio_perform, too), it

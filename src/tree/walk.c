@@ -10,6 +10,7 @@
 
 #define DEFAULT_DIRECTORIES 32u
 #define FEWEST_DIRECTORIES 4u
+#define FEWEST_STEPS 8u /* those that wait for the disk need no processor */
 
 typedef epio__walk_directory directory;
 typedef epio__walk_step walk_step;
@@ -46,7 +47,7 @@ static size_t choose_steps(const epio__walk *walk, uint32_t directories)
 {
     size_t steps = epio__processor_count();
     size_t most = directories / 4;
-    steps = steps < 2 ? 2 : steps;
+    steps = steps < FEWEST_STEPS ? FEWEST_STEPS : steps;
     steps = steps < EPIO__WALK_MOST_STEPS ? steps : EPIO__WALK_MOST_STEPS;
     steps = steps < most ? steps : most;
     return walk->on_loop && (walk->terms.flags & EPIO_WALK_SORTED) == 0 ? steps : 1;
@@ -91,7 +92,7 @@ static epio__walk *new_walk(epio_op *op, bool on_loop)
 static int64_t result_of(const epio__walk *walk)
 {
     walk->op->os_error = walk->os_error;
-    return walk->over ? walk->error : walk->told;
+    return walk->over ? walk->error : walk->reported;
 }
 
 /* ---- epio_perform ---- */

@@ -63,8 +63,8 @@ typedef struct epio__walk_directory {
 
 /* What the owner has to know of an entry. */
 typedef struct epio__walk_mark {
-    epio__walk_directory *in; /* NULL: it is told of a second time */
-    bool may_enter;           /* the owner's: as it was told */
+    epio__walk_directory *in; /* NULL: it is reported a second time */
+    bool may_enter;           /* the owner's: as it was reported */
     bool by_link;
     bool identified;
     uint64_t device; /* of the directory, for FOLLOW */
@@ -174,7 +174,7 @@ typedef struct epio__walk {
     size_t running;
 
     epio__visited visited;
-    int64_t told;
+    int64_t reported;
     int64_t error; /* 0: none */
     int32_t os_error;
     bool over;       /* nothing is read any more */
@@ -193,7 +193,7 @@ void epio__walk_take_files_to_close(epio__walk *walk, epio__walk_step *step);
 /* Gives a step what is to be read next. False: nothing, or not before another step has ended. */
 bool epio__walk_prepare(epio__walk *walk, epio__walk_step *step);
 
-/* Tells of what a step has found, and takes back what it had, whether it ran or not. */
+/* Reports what a step has found, and takes back what it had, whether it ran or not. */
 void epio__walk_deliver(epio__walk *walk, epio__walk_step *step);
 
 /* Nothing is read any more; the first call counts. */

@@ -280,8 +280,8 @@ static void note_root(epio__walk *walk, const walk_step *step)
     }
 }
 
-/* Tells of the entries, and makes directories of those that are entered, in their order. */
-static directory *tell(epio__walk *walk, walk_step *step)
+/* Reports the entries, and makes directories of those that are entered, in their order. */
+static directory *report(epio__walk *walk, walk_step *step)
 {
     bool follows = (walk->terms.flags & EPIO_WALK_FOLLOW) != 0;
     directory *first = NULL;
@@ -291,7 +291,7 @@ static directory *tell(epio__walk *walk, walk_step *step)
     for (size_t i = 0; i < step->count; i++) {
         step->marks[i].may_enter = step->entries[i].enter;
     }
-    walk->told += (int64_t)step->count;
+    walk->reported += (int64_t)step->count;
     if (walk->entries != NULL && !walk->entries(walk->op, step->entries, step->count)) {
         epio__walk_end(walk, EPIO_ECANCELED, 0);
     }
@@ -401,7 +401,7 @@ void epio__walk_deliver(epio__walk *walk, walk_step *step)
         epio__walk_end(walk, step->error, step->os_error);
     }
     note_root(walk, step);
-    directory *found = tell(walk, step);
+    directory *found = report(walk, step);
     if (step->base != NULL) {
         step->base->pins--;
     }

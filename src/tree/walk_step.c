@@ -10,7 +10,6 @@
 #define LIST_SIZE ((size_t)32 << 10)
 #define TEXT_SIZE ((size_t)64 << 10)
 #define WAY_SIZE 3072u /* of a path of several names; systems take 4096 */
-#define NAME_SIZE ((size_t)UINT16_MAX + 1)
 
 int epio__walk_step_init(epio__walk_step *step, struct epio__walk *walk)
 {
@@ -230,34 +229,35 @@ static bool stays_open(epio__walk_step *step, epio__walk_directory *directory, e
 static size_t join(char *path, epio__walk_directory **way, size_t count,
                    const epio__walk_directory *kept)
 {
-    size_t len = way[0]->name_len;
-    size_t joined = 1;
-    memcpy(path, way[0]->name, len + 1);
-    if (!way[count - 1]->identified) {
-        return joined;
+    size_t len = 0;
+    size_t joined = 0;
+    while (joined < count && len + way[joined]->name_len + 2 <= WAY_SIZE) {
+        epio__walk_directory *one = way[joined++];
+        memcpy(path + len, one->name, one->name_len + 1);
+        len += one->name_len;
+        if (one == kept || joined == count || !way[count - 1]->identified) {
+            return joined;
+        }
+        path[len++] = '/';
     }
-    while (joined < count && way[joined - 1] != kept &&
-           len + way[joined]->name_len + 2 <= WAY_SIZE) {
-        path[len] = '/';
-        memcpy(path + len + 1, way[joined]->name, way[joined]->name_len + 1);
-        len += way[joined]->name_len + 1;
-        joined++;
-    }
+    path[len - 1] = '\0';
     return joined;
 }
 
 static int64_t open_way(epio__walk_step *step, epio_op *op, epio__walk_directory **way,
                         size_t count, epio__walk_terms *terms)
 {
-    char path[NAME_SIZE > WAY_SIZE ? NAME_SIZE : WAY_SIZE];
+    char path[WAY_SIZE];
     epio_file *from = step->base->file;
     bool ours = false;
     int64_t result = 0;
     for (size_t i = 0; i < count && result == 0;) {
         const epio__walk_directory *kept =
             step->opened_count < step->again_count ? step->opened[step->opened_count] : NULL;
-        i += join(path, way + i, count - i, kept);
-        result = stops(step, terms) ? EPIO_ECANCELED : open_from(op, from, path, way[i - 1]);
+        bool too_long = way[i]->name_len + 2 > WAY_SIZE;
+        const char *at = too_long ? way[i]->name : path;
+        i += too_long ? 1 : join(path, way + i, count - i, kept);
+        result = stops(step, terms) ? EPIO_ECANCELED : open_from(op, from, at, way[i - 1]);
         epio_file *file = op->file;
         if (ours) {
             epio__walk_close_file(from);
@@ -349,9 +349,9 @@ static bool set_prefix(epio__walk_step *step, const epio__walk_directory *direct
     return true;
 }
 
-/* Tells of a directory again, with what prevents its being read. False: there is no room. */
-static bool tell_error(epio__walk_step *step, epio__walk_directory *directory, int64_t error,
-                       int32_t os_error)
+/* Reports a directory again, with what prevents its being read. False: there is no room. */
+static bool report_error(epio__walk_step *step, epio__walk_directory *directory, int64_t error,
+                         int32_t os_error)
 {
     if (directory->parent == NULL) {
         fail(step, error, os_error);
@@ -481,7 +481,7 @@ static void end_directory(epio__walk_directory *directory)
     epio__walk_forget_names(directory);
 }
 
-/* Opens it for the first time. False: it cannot be read, or there is no room to tell so. */
+/* Opens it for the first time. False: it cannot be read, or there is no room to report that. */
 static bool open_first(epio__walk_step *step, epio__walk_directory *directory,
                        epio__walk_terms *terms)
 {
@@ -491,9 +491,9 @@ static bool open_first(epio__walk_step *step, epio__walk_directory *directory,
                                     : epio_perform(epio_open(&op, terms->vfs, terms->path,
                                                              EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY));
     if (result < 0) {
-        bool told =
-            (parent != NULL && is_gone(result)) || tell_error(step, directory, result, op.os_error);
-        if (told) {
+        bool reported = (parent != NULL && is_gone(result)) ||
+                        report_error(step, directory, result, op.os_error);
+        if (reported) {
             end_directory(directory);
         }
         return false;
@@ -532,7 +532,7 @@ static void read_names(epio__walk_step *step, epio__walk_directory *directory,
             list(step, directory);
         } else {
             if (directory->error == 0 ||
-                tell_error(step, directory, directory->error, directory->os_error)) {
+                report_error(step, directory, directory->error, directory->os_error)) {
                 end_directory(directory);
             }
             return;
@@ -577,7 +577,7 @@ static bool prepare(epio__walk_step *step, epio__walk_terms *terms)
         return result == 0;
     }
     if (!is_gone(result)) {
-        (void)tell_error(step, step->again, result, op.os_error);
+        (void)report_error(step, step->again, result, op.os_error);
     }
     for (; step->done < step->todo_count; step->done++) {
         end_directory(step->todo[step->done]);
