@@ -175,10 +175,11 @@ static void *swap(void *argument)
     swapper *s = argument;
     while (!atomic_load(&s->stop)) {
         (void)renameat(s->directory, "a", s->directory, "kept");
-        (void)symlinkat("../out", s->directory, "a");
-        (void)unlinkat(s->directory, "a", 0);
+        if (symlinkat("../out", s->directory, "a") == 0) {
+            (void)unlinkat(s->directory, "a", 0);
+            s->swaps++;
+        }
         (void)renameat(s->directory, "kept", s->directory, "a");
-        s->swaps++;
     }
     return NULL;
 }

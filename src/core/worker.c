@@ -131,7 +131,7 @@ static bool copy_in(epio__worker *worker, const epio_op *op)
     if (!make_room(worker, room + len)) {
         return false;
     }
-    char *names = worker->names + len;
+    char *names = len != 0 ? worker->names + len : worker->names;
     epio_op *copy = &worker->copy;
     memset(copy, 0, sizeof *copy);
     copy->kind = op->kind;

@@ -291,6 +291,15 @@ static uint8_t type_of_entry(const struct dirent *found)
 #endif
 }
 
+/* The C library takes that for the end: true, and errno. */
+static bool was_removed(DIR *stream)
+{
+    struct stat status;
+    bool removed = fstat(dirfd(stream), &status) == 0 && status.st_nlink == 0;
+    errno = removed ? ENOENT : 0;
+    return removed;
+}
+
 /* One that does not fit is read again by the next call. */
 static int64_t list_stream(DIR *stream, char *buffer, size_t len)
 {
@@ -300,7 +309,7 @@ static int64_t list_stream(DIR *stream, char *buffer, size_t len)
         errno = 0;
         const struct dirent *found = readdir(stream);
         if (found == NULL) {
-            return errno == 0 || filled != 0 ? (int64_t)filled : -1;
+            return filled != 0 || (errno == 0 && !was_removed(stream)) ? (int64_t)filled : -1;
         }
         size_t name_len = strlen(found->d_name);
         if (is_dots(found->d_name)) {

@@ -13,6 +13,10 @@
 
 #if defined(__linux__)
 #include <sys/syscall.h>
+#else
+#include "posix/descriptor.h"
+
+#include <dirent.h>
 #endif
 
 /* Links followed per path, as on Linux. */
@@ -300,9 +304,11 @@ static int resolve_from_here(const char *path, char *resolved)
 }
 
 /* The path of an open directory, as it is now: 0, or -1 and errno. */
+#if defined(__linux__)
+
 static int path_of_directory(int directory, char *path)
 {
-#if defined(__linux__)
+    struct stat status;
     char link[64];
     (void)snprintf(link, sizeof link, "/proc/self/fd/%d", directory);
     ssize_t len = readlink(link, path, PATH_MAX - 1);
@@ -311,16 +317,108 @@ static int path_of_directory(int directory, char *path)
         return -1;
     }
     path[len] = '\0';
+    if (fstat(directory, &status) == 0 && status.st_nlink == 0) {
+        errno = ENOENT; /* it was removed, and the path says so in a way that may be a name */
+        return -1;
+    }
     return 0;
-#elif defined(F_GETPATH)
-    return fcntl(directory, F_GETPATH, path);
-#else
-    (void)directory;
-    (void)path;
-    errno = ENOTSUP;
-    return -1;
-#endif
 }
+
+#elif defined(F_GETPATH)
+
+static int path_of_directory(int directory, char *path)
+{
+    return fcntl(directory, F_GETPATH, path);
+}
+
+#else
+
+/* The name of what has this identity: 0, or -1 and errno. */
+static int find_name(int parent, const struct stat *child, char *name, size_t size)
+{
+    int own = fcntl(parent, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    DIR *stream = own >= 0 ? fdopendir(own) : NULL;
+    const struct dirent *found = NULL;
+    if (stream == NULL) {
+        if (own >= 0) {
+            (void)close(own);
+        }
+        return -1;
+    }
+    while ((found = readdir(stream)) != NULL) {
+        struct stat status;
+        if (strcmp(found->d_name, ".") != 0 && strcmp(found->d_name, "..") != 0 &&
+            fstatat(parent, found->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+            status.st_dev == child->st_dev && status.st_ino == child->st_ino) {
+            (void)snprintf(name, size, "%s", found->d_name);
+            break;
+        }
+    }
+    (void)closedir(stream);
+    errno = ENOENT; /* it was removed */
+    return found != NULL ? 0 : -1;
+}
+
+/* Puts "/name" before what is there. */
+static int prepend(char *path, const char *name)
+{
+    size_t len = strlen(name);
+    size_t rest = strlen(path);
+    if (len + 1 + rest >= PATH_MAX) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memmove(path + len + 1, path, rest + 1);
+    path[0] = '/';
+    memcpy(path + 1, name, len);
+    return 0;
+}
+
+/* 1: went up. 0: it is the root. -1: errno. */
+static int go_up(int *here, char *path)
+{
+    struct stat me;
+    struct stat above;
+    char name[NAME_MAX + 1];
+    int parent = epio__descriptor_open(*here, "..", O_RDONLY | O_DIRECTORY, 0);
+    if (parent < 0) {
+        return -1;
+    }
+    int outcome = fstat(*here, &me) == 0 && fstat(parent, &above) == 0 ? 1 : -1;
+    if (outcome > 0 && me.st_dev == above.st_dev && me.st_ino == above.st_ino) {
+        outcome = 0;
+    } else if (outcome > 0 &&
+               (find_name(parent, &me, name, sizeof name) != 0 || prepend(path, name) != 0)) {
+        outcome = -1;
+    }
+    int error = errno;
+    (void)close(*here);
+    *here = parent;
+    errno = error;
+    return outcome;
+}
+
+/* As getcwd(3) finds that of the process's: up to the root, by the names in each parent. */
+static int path_of_directory(int directory, char *path)
+{
+    int here = fcntl(directory, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int outcome = here >= 0 ? 1 : -1;
+    path[0] = '\0';
+    while (outcome > 0) {
+        outcome = go_up(&here, path);
+    }
+    int error = errno;
+    if (here >= 0) {
+        (void)close(here);
+    }
+    errno = error;
+    if (outcome == 0 && path[0] == '\0') {
+        memcpy(path, "/", 2);
+    }
+    return outcome;
+}
+
+#endif
 
 int epio__resolve_path(int at, const char *path, char *resolved)
 {
@@ -335,6 +433,22 @@ int epio__resolve_path(int at, const char *path, char *resolved)
     return resolve_from_here(whole, resolved);
 }
 
+/* Of a place whose last part is no link any more. */
+static int path_of_place(const epio__place *place, char *resolved)
+{
+#if defined(O_PATH)
+    return path_of_directory(place->opened, resolved);
+#else
+    char directory[PATH_MAX];
+    if (strcmp(place->path, ".") == 0) {
+        return path_of_directory(place->at, resolved);
+    }
+    bool found = path_of_directory(place->at, directory) == 0 &&
+                 join(resolved, PATH_MAX, directory, place->path);
+    return found ? 0 : -1;
+#endif
+}
+
 /* Beneath a directory that confines: what is there, or the name in its directory. */
 static int resolve_confined(const epio_op *op, char *resolved)
 {
@@ -342,7 +456,7 @@ static int resolve_confined(const epio_op *op, char *resolved)
     char directory[PATH_MAX];
     const char *path = op->arguments.path.path;
     if (epio__place_begin(&place, op, path, true) == 0) {
-        int outcome = place.opened >= 0 ? path_of_directory(place.opened, resolved) : -1;
+        int outcome = path_of_place(&place, resolved);
         epio__place_end(&place);
         return outcome;
     }

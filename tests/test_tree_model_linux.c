@@ -61,6 +61,7 @@ typedef struct world {
     char top[PATH_ROOM];      /* the absolute path of the sequence's directory */
     char absolute[PATH_ROOM]; /* and of the tree */
     bool privileged;          /* may change owners */
+    bool exchanges;           /* the system can */
     bool counts;              /* the system counts a directory's subdirectories as links */
     action log[OPS];
     size_t done;
@@ -216,6 +217,9 @@ static bool choose(world *w, action *one)
 {
     memset(one, 0, sizeof *one);
     one->kind = kinds[pick(w, sizeof kinds / sizeof kinds[0])];
+    if (one->kind == EPIO_KIND_EXCHANGE && !w->exchanges) {
+        one->kind = EPIO_KIND_RENAME;
+    }
     one->handle = (size_t)pick(w, HANDLES);
     one->at = (size_t)pick(w, HANDLES);
     if (!is_open(w, one->at, true) || chance(w, 50)) {
@@ -661,6 +665,8 @@ static void look_at_system(world *w)
     check_result(epio_perform(epio_stat(&op, w->sides[0].vfs, w->f->directory, &info, 0)), 0);
     w->counts = info.links >= 2;
     w->privileged = info.user == 0;
+    w->exchanges =
+        epio_perform(epio_exchange(&op, epio_os_vfs(), w->f->directory, w->f->directory, 0)) == 0;
 }
 
 static void memory_agrees_with_the_system(fixture *f)
