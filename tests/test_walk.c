@@ -228,7 +228,7 @@ static void sorted_is_one_order(fixture *f)
 
 static void a_directory_can_be_left_out(fixture *f)
 {
-    size_t at;
+    size_t at = 0;
     make_tree(f);
     all.leave_out = "a";
     check_result(WALK(f, "tree", .flags = 0), SORTED_COUNT - 4);
@@ -283,7 +283,7 @@ static void what_is_wrong_is_refused(fixture *f)
 
 static void what_cannot_be_read_is_reported_again(fixture *f)
 {
-    size_t at;
+    size_t at = 0;
     epio_op op = {0};
     make_tree(f);
     const char *path = fixture_path(f, "tree/z");
@@ -314,7 +314,7 @@ static void what_cannot_be_read_is_reported_again(fixture *f)
 
 static void links_are_followed_once(fixture *f)
 {
-    size_t at;
+    size_t at = 0;
     make_tree(f);
     epio_file *tree = open_directory(f, f->vfs, fixture_path(f, "tree"));
     epio_vfs *vfs = epio_directory_vfs(tree);
@@ -524,7 +524,7 @@ static bool move_the_tree(report *what, epio_walk_entry *entries, size_t count)
 
 static void changes_are_no_errors(fixture *f)
 {
-    size_t at;
+    size_t at = 0;
     make_tree(f);
     all.then = remove_empty;
     check_result(WALK(f, "tree", .flags = 0), SORTED_COUNT);
@@ -559,7 +559,7 @@ static bool move_another_in(report *what, epio_walk_entry *entries, size_t count
 
 static void what_was_moved_in_is_not_reported(fixture *f)
 {
-    size_t at;
+    size_t at = 0;
     make_comb(f, "comb", 20);
     make_directory(f, f->vfs, fixture_path(f, "decoy/other/deep/wrong"));
     make_directory(f, f->vfs, fixture_path(f, "decoy/next/next/next/other/deep/wrong"));
