@@ -330,7 +330,8 @@ epio_op *epio_acquire(epio_op *op, epio_vfs *vfs, epio_semaphore *semaphore, uin
 
 epio_op *epio_op_unref(epio_op *op)
 {
-    if (op == NULL || epio__load_u32(&op->state) != EPIO__STATE_LINKED) {
+    epio__require(op, "epio_op_unref", "the op is NULL");
+    if (epio__load_u32(&op->state) != EPIO__STATE_LINKED) {
         epio__op_check_prepared(op, "epio_op_unref");
         epio__store_relaxed_u32(&op->state, EPIO__STATE_PREPARED); /* not fast any more */
     }
@@ -345,7 +346,8 @@ epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags)
         epio__fatal("epio_link", "an op cannot follow itself");
     }
     /* `first` may be linked behind another: a chain grows at its end. */
-    if (first == NULL || epio__load_u32(&first->state) != EPIO__STATE_LINKED) {
+    epio__require(first, "epio_link", "the op is NULL");
+    if (epio__load_u32(&first->state) != EPIO__STATE_LINKED) {
         epio__op_check_prepared(first, "epio_link");
     }
     if (first->link != NULL) {

@@ -145,7 +145,7 @@ static bool copy_in(epio__worker *worker, const epio_op *op)
     copy->arguments.path.to = copy_name(&names, to);
     copy->arguments.path.buffer = len != 0 ? worker->names : NULL;
     copy->arguments.path.len = len != 0 ? len : op->arguments.path.len;
-    if (epio__op_is(op, EPIO__KIND_TAKES | EPIO__KIND_DESCRIBES)) {
+    if (len != 0 && epio__op_is(op, EPIO__KIND_TAKES | EPIO__KIND_DESCRIBES)) {
         memcpy(copy->arguments.path.buffer, op->arguments.path.buffer, (size_t)len);
     }
     return true;

@@ -81,7 +81,7 @@ static int walk_to_new(epio__memory_walk *walk, epio__memory_tree *tree, epio__m
 static int make_at(epio__memory_tree *tree, epio__memory_node *from, const char *path,
                    uint32_t type, uint32_t mode, const char *target)
 {
-    epio__memory_walk walk;
+    epio__memory_walk walk = {0};
     epio__memory_node *made;
     int result = walk_to_new(&walk, tree, from, path, type);
     return result == 0 ? epio__memory_make(&walk, type, mode, target, &made) : result;
@@ -93,7 +93,7 @@ static int make_at(epio__memory_tree *tree, epio__memory_node *from, const char 
 static int make_all(epio__memory_tree *tree, epio__memory_node *from, char *path, size_t len,
                     uint32_t mode)
 {
-    epio__memory_walk walk;
+    epio__memory_walk walk = {0};
     char after = path[len];
     path[len] = '\0';
     int result = make_at(tree, from, path, EPIO_TYPE_DIRECTORY, mode, NULL);
@@ -142,7 +142,7 @@ int64_t epio__memory_rmdir(epio__memory_tree *tree, epio__memory_node *from, con
     static const int errors[] = {[EPIO__MEMORY_LAST_DOT] = EPIO_EINVAL,
                                  [EPIO__MEMORY_LAST_DOTS] = EPIO_ENOTEMPTY,
                                  [EPIO__MEMORY_LAST_ROOT] = EPIO_EBUSY};
-    epio__memory_walk walk;
+    epio__memory_walk walk = {0};
     int result = epio__memory_walk_begin(&walk, tree, from, op->arguments.path.path);
     if (result == 0 && walk.last != EPIO__MEMORY_LAST_NAME) {
         return errors[walk.last];
@@ -169,7 +169,7 @@ int64_t epio__memory_rmdir(epio__memory_tree *tree, epio__memory_node *from, con
 
 int64_t epio__memory_delete(epio__memory_tree *tree, epio__memory_node *from, const char *path)
 {
-    epio__memory_walk walk;
+    epio__memory_walk walk = {0};
     int result = epio__memory_walk_begin(&walk, tree, from, path);
     if (result == 0 && walk.last != EPIO__MEMORY_LAST_NAME) {
         return EPIO_EISDIR;
@@ -257,8 +257,8 @@ static int may_move(const epio__memory_walk *source, const epio__memory_walk *ta
 
 int64_t epio__memory_rename(epio__memory_tree *tree, epio__memory_node *from, epio_op *op)
 {
-    epio__memory_walk source;
-    epio__memory_walk target;
+    epio__memory_walk source = {0};
+    epio__memory_walk target = {0};
     bool replaces = (op->flags & EPIO_RENAME_NO_REPLACE) == 0;
     int result = walk_to_both(&source, &target, tree, from, op, replaces);
     if (result < 0) {
@@ -295,8 +295,8 @@ int64_t epio__memory_rename(epio__memory_tree *tree, epio__memory_node *from, ep
 
 int64_t epio__memory_exchange(epio__memory_tree *tree, epio__memory_node *from, epio_op *op)
 {
-    epio__memory_walk one;
-    epio__memory_walk other;
+    epio__memory_walk one = {0};
+    epio__memory_walk other = {0};
     int result = walk_to_both(&one, &other, tree, from, op, true);
     if (result < 0 || other.node == NULL) {
         return result < 0 ? result : EPIO_ENOENT;
@@ -327,8 +327,8 @@ int64_t epio__memory_exchange(epio__memory_tree *tree, epio__memory_node *from, 
 
 int64_t epio__memory_link_file(epio__memory_tree *tree, epio__memory_node *from, const epio_op *op)
 {
-    epio__memory_walk source;
-    epio__memory_walk target;
+    epio__memory_walk source = {0};
+    epio__memory_walk target = {0};
     int result = epio__memory_walk_path(&source, tree, from, op->arguments.path.path, 0);
     if (result == 0) {
         result = walk_to_new(&target, tree, from, op->arguments.path.to, EPIO_TYPE_FILE);
@@ -363,7 +363,7 @@ int64_t epio__memory_symlink(epio__memory_tree *tree, epio__memory_node *from, c
 
 int64_t epio__memory_read_link(epio__memory_tree *tree, epio__memory_node *from, const epio_op *op)
 {
-    epio__memory_walk walk;
+    epio__memory_walk walk = {0};
     int result = epio__memory_walk_path(&walk, tree, from, op->arguments.path.path, 0);
     if (result < 0) {
         return result;

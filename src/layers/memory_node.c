@@ -53,8 +53,10 @@ static void free_entries(epio__memory_entry *at)
 
 void epio__memory_tree_free(epio__memory_tree *tree)
 {
-    while (!epio__list_empty(&tree->nodes)) {
-        epio__memory_node *node = EPIO__CONTAINER(tree->nodes.next, epio__memory_node, all);
+    epio_node *at = tree->nodes.next;
+    while (at != &tree->nodes) {
+        epio__memory_node *node = EPIO__CONTAINER(at, epio__memory_node, all);
+        at = at->next;
         free_entries(node->entries);
         free_node(node);
     }

@@ -5,6 +5,7 @@
 #ifndef EPIO_LAYERS_MEMORY_NODE_H
 #define EPIO_LAYERS_MEMORY_NODE_H
 
+#include "fatal.h"
 #include "layers/memory_contents.h"
 #include "locks/lock.h"
 
@@ -79,6 +80,7 @@ static inline bool epio__memory_is_directory(const epio__memory_node *node)
 /* A directory that was removed, and is still open or the parent of another such. */
 static inline bool epio__memory_is_removed(const epio__memory_node *directory)
 {
+    EPIO__ASSERT(directory != NULL);
     return directory->name == NULL && directory->parent != directory;
 }
 
@@ -89,6 +91,7 @@ static inline bool epio__memory_is_removed(const epio__memory_node *directory)
 
 static inline bool epio__memory_permits(const epio__memory_node *node, uint32_t permissions)
 {
+    EPIO__ASSERT(node != NULL);
     return (node->mode & permissions) == permissions;
 }
 

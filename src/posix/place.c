@@ -307,10 +307,7 @@ static int begin_at_parent(epio__place *place, int directory, const char *path)
     }
     size_t len = strlen(path);
     bool slash = len != 0 && path[len - 1] == '/';
-    (void)snprintf(place->room, sizeof place->room, "%s", w.part);
-    if (slash && strlen(place->room) + 1 < sizeof place->room) {
-        strcat(place->room, "/");
-    }
+    (void)snprintf(place->room, sizeof place->room, "%s%s", w.part, slash ? "/" : "");
     place->path = place->room;
     place->at = w.stack[w.depth];
     if (w.depth > 0) {

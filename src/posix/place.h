@@ -9,7 +9,7 @@ typedef struct epio__place {
     int at;
     const char *path; /* relative to it, or absolute */
     int opened;       /* to be closed; -1: nothing */
-    char room[256];   /* for a path of its own: no name is longer */
+    char room[258];   /* for a path of its own: no name is longer */
 } epio__place;
 
 /* For a path of the op. `follows`: the calls to come follow a symbolic link in its last part. 0, or

@@ -31,7 +31,7 @@ static bool grow(epio__visited *visited)
     while ((larger.bucket_count & (larger.bucket_count - 1)) != 0) {
         larger.bucket_count &= larger.bucket_count - 1; /* to a power of two */
     }
-    larger.buckets = calloc(larger.bucket_count, sizeof *larger.buckets);
+    larger.buckets = calloc(larger.bucket_count, sizeof(void *));
     if (larger.buckets == NULL) {
         return false;
     }
@@ -71,6 +71,9 @@ void epio__visited_remove(epio__visited *visited, uint64_t device, const uint64_
 {
     epio__visit **at = find(visited, device, id);
     epio__visit *gone = *at;
+    if (gone == NULL) {
+        return;
+    }
     *at = gone->next;
     free(gone);
     visited->count--;

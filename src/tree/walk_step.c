@@ -120,7 +120,7 @@ static bool sort(epio__walk_directory *directory)
             count++;
         }
     }
-    directory->order = malloc((count + 1) * sizeof *directory->order);
+    directory->order = malloc((count + 1) * sizeof(void *));
     if (directory->order == NULL) {
         return false;
     }
@@ -131,7 +131,7 @@ static bool sort(epio__walk_directory *directory)
             directory->order[directory->order_count++] = entry;
         }
     }
-    qsort(directory->order, count, sizeof *directory->order, by_name);
+    qsort(directory->order, count, sizeof(void *), by_name);
     return true;
 }
 
