@@ -181,11 +181,8 @@ int64_t epio__os_link_file(epio_op *op);
 int64_t epio__os_symlink(epio_op *op);
 int64_t epio__os_read_link(epio_op *op);
 int64_t epio__os_exchange(epio_op *op);
-/* Each of the next of a path, or of an open file. */
-int64_t epio__os_get_xattr(epio_op *op);
-int64_t epio__os_set_xattr(epio_op *op);
-int64_t epio__os_list_xattrs(epio_op *op);
-int64_t epio__os_remove_xattr(epio_op *op);
+/* Any of the kinds with XATTR in their names. */
+int64_t epio__os_xattr(epio_op *op);
 
 /* Reads what the system has in memory, without waiting. `bytes` is the op's length, of which none
  * is done yet. True: the op is finished, and op->progress is its result. False: op->progress bytes

@@ -139,16 +139,13 @@ static int64_t perform_on_tree(epio_op *op)
         return epio__os_exchange(op);
     case EPIO_KIND_GET_XATTR:
     case EPIO_KIND_FILE_GET_XATTR:
-        return epio__os_get_xattr(op);
     case EPIO_KIND_SET_XATTR:
     case EPIO_KIND_FILE_SET_XATTR:
-        return epio__os_set_xattr(op);
     case EPIO_KIND_LIST_XATTRS:
     case EPIO_KIND_FILE_LIST_XATTRS:
-        return epio__os_list_xattrs(op);
     case EPIO_KIND_REMOVE_XATTR:
     case EPIO_KIND_FILE_REMOVE_XATTR:
-        return epio__os_remove_xattr(op);
+        return epio__os_xattr(op);
     default:
         return EPIO_ENOTSUP;
     }

@@ -69,7 +69,7 @@ static int64_t call_on_path(epio_op *op, int at, const char *path, void *with)
 }
 
 /* An attribute that is missing has an error of its own on Linux. */
-static int64_t carry_out(epio_op *op)
+int64_t epio__os_xattr(epio_op *op)
 {
     int64_t result = 0;
     if (epio__op_is(op, EPIO__KIND_ON_PATH)) {
@@ -81,47 +81,9 @@ static int64_t carry_out(epio_op *op)
     return result < 0 && op->os_error == ENODATA ? EPIO_ENOENT : result;
 }
 
-int64_t epio__os_get_xattr(epio_op *op)
-{
-    return carry_out(op);
-}
-
-int64_t epio__os_set_xattr(epio_op *op)
-{
-    return carry_out(op);
-}
-
-int64_t epio__os_list_xattrs(epio_op *op)
-{
-    return carry_out(op);
-}
-
-int64_t epio__os_remove_xattr(epio_op *op)
-{
-    return carry_out(op);
-}
-
 #else
 
-int64_t epio__os_get_xattr(epio_op *op)
-{
-    (void)op;
-    return EPIO_ENOTSUP;
-}
-
-int64_t epio__os_set_xattr(epio_op *op)
-{
-    (void)op;
-    return EPIO_ENOTSUP;
-}
-
-int64_t epio__os_list_xattrs(epio_op *op)
-{
-    (void)op;
-    return EPIO_ENOTSUP;
-}
-
-int64_t epio__os_remove_xattr(epio_op *op)
+int64_t epio__os_xattr(epio_op *op)
 {
     (void)op;
     return EPIO_ENOTSUP;

@@ -333,25 +333,7 @@ int64_t epio__os_file_system_info(epio_op *op, epio_file_system *info)
     return EPIO_ENOTSUP;
 }
 
-int64_t epio__os_get_xattr(epio_op *op)
-{
-    (void)op;
-    return EPIO_ENOTSUP;
-}
-
-int64_t epio__os_set_xattr(epio_op *op)
-{
-    (void)op;
-    return EPIO_ENOTSUP;
-}
-
-int64_t epio__os_list_xattrs(epio_op *op)
-{
-    (void)op;
-    return EPIO_ENOTSUP;
-}
-
-int64_t epio__os_remove_xattr(epio_op *op)
+int64_t epio__os_xattr(epio_op *op)
 {
     (void)op;
     return EPIO_ENOTSUP;
