@@ -1276,6 +1276,7 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(rename, "epio_rename", epio_rename(NULL, c->vfs, "x", "y", 0))                               \
     X(access, "epio_access", epio_access(NULL, c->vfs, "x", 0))                                    \
     X(pathname, "epio_full_pathname", epio_full_pathname(NULL, c->vfs, "x", &c->byte, 1))          \
+    X(followed_link, "epio_op_followed_link", (void)epio_op_followed_link(NULL))                   \
     X(sleep, "epio_sleep", epio_sleep(NULL, c->vfs, 0))                                            \
     X(current_time, "epio_current_time", epio_current_time(NULL, c->vfs))                          \
     X(randomness, "epio_randomness", epio_randomness(NULL, c->vfs, &c->byte, 1))                   \

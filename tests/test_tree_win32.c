@@ -388,8 +388,12 @@ static void what_nothing_opens_can_be_described(fixture *f)
 static void a_link_to_a_directory_is_no_directory(fixture *f)
 {
     static const reparse_point junction = {IO_REPARSE_TAG_MOUNT_POINT, false, L"x", L"x", 0};
+    char found[1024];
     epio_op op = {0};
     make_directory(f, "link");
+    check(fixture_result(f, epio_full_pathname(&op, f->vfs, fixture_path(f, "link"), found,
+                                               sizeof found)) > 0);
+    check(!epio_op_followed_link(&op));
     begin_reparse_points(&junction);
     scripted_attributes |= FILE_ATTRIBUTE_DIRECTORY;
     check_op_fails(f, epio_rmdir(&op, f->vfs, fixture_path(f, "link"), 0), EPIO_ENOTDIR,
@@ -397,6 +401,10 @@ static void a_link_to_a_directory_is_no_directory(fixture *f)
     check_op(f, epio_open(&op, f->vfs, fixture_path(f, "link"), DIRECTORY | EPIO_OPEN_NOFOLLOW),
              EPIO_ELOOP);
     check_op(f, epio_open(&op, f->vfs, fixture_path(f, "link"), DIRECTORY), 0);
+    epio_op asks = {0};
+    check(fixture_result(f, epio_full_pathname(&asks, f->vfs, fixture_path(f, "link"), found,
+                                               sizeof found)) > 0);
+    check(epio_op_followed_link(&asks));
     epio__win32 = real;
     fixture_close(f, op.file);
     check_result(fixture_exists(f, "link"), 1);

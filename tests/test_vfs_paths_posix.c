@@ -132,6 +132,59 @@ static void check_full(fixture *f, const char *name, const char *expected)
     check_bytes(found + strlen(wanted) + 1, 'g', sizeof found - strlen(wanted) - 1);
 }
 
+/* Does a path in the test's directory lead through a link? */
+static bool followed(fixture *f, const char *name)
+{
+    char found[PATH_ROOM];
+    epio_op op = {0};
+    check(fixture_result(f, epio_full_pathname(&op, f->vfs,
+                                               name[0] == '/' ? name : fixture_path(f, name), found,
+                                               sizeof found)) > 0);
+    return epio_op_followed_link(&op);
+}
+
+static void full_pathname_says_whether_links_were_followed(fixture *f)
+{
+    static const char *const through[] = {
+        "link",      "link/file",  "link/none",         "chain/..",
+        "file-link", "dangling",   "link/../real/file", "here/real/file",
+        "./link/.",  "link//file", "real/up/real/file"};
+    static const char *const without[] = {"real",           "real/file", "none",       "real/none",
+                                          "./real/../real", "real/",     "real//file", "."};
+    epio_op op = {0};
+    check_op(f, epio_mkdir(&op, f->vfs, fixture_path(f, "real"), 0), 0);
+    fixture_put(f, "real/file", "x", 1);
+    check_op(f, epio_symlink(&op, f->vfs, "real", fixture_path(f, "link"), 0), 0);
+    check_op(f, epio_symlink(&op, f->vfs, "link", fixture_path(f, "chain"), 0), 0);
+    check_op(f, epio_symlink(&op, f->vfs, "real/file", fixture_path(f, "file-link"), 0), 0);
+    check_op(f, epio_symlink(&op, f->vfs, "nowhere", fixture_path(f, "dangling"), 0), 0);
+    check_op(f, epio_symlink(&op, f->vfs, ".", fixture_path(f, "here"), 0), 0);
+    check_op(f, epio_symlink(&op, f->vfs, "..", fixture_path(f, "real/up"), 0), 0);
+    for (size_t i = 0; i < sizeof through / sizeof through[0]; i++) {
+        check(followed(f, through[i]));
+    }
+    /* Above the test's directory there may be some. */
+    bool above = followed(f, f->directory);
+    for (size_t i = 0; i < sizeof without / sizeof without[0]; i++) {
+        check(followed(f, without[i]) == above);
+    }
+    check(!followed(f, "/"));
+    check_op(f, epio_access(&op, f->vfs, fixture_path(f, "link"), EPIO_ACCESS_READ), 1);
+    check(!epio_op_followed_link(&op)); /* of another verb it says nothing */
+    check_op(f,
+             epio_open(&op, f->vfs, fixture_path(f, "real"), EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY),
+             0);
+    epio_file *directory = op.file;
+    epio_vfs *at = epio_directory_vfs(directory);
+    char found[PATH_ROOM];
+    check(fixture_result(f, epio_full_pathname(&op, at, "file", found, sizeof found)) > 0);
+    check(!epio_op_followed_link(&op));
+    check_op(f, epio_symlink(&op, f->vfs, "file", fixture_path(f, "real/inner"), 0), 0);
+    check(fixture_result(f, epio_full_pathname(&op, at, "inner", found, sizeof found)) > 0);
+    check(epio_op_followed_link(&op));
+    check_op(f, epio_close(&op, directory), 0);
+}
+
 static void full_pathname_resolves_links(fixture *f)
 {
     char found[PATH_ROOM];
@@ -180,6 +233,7 @@ int main(void)
         FIXTURE_TEST(rename_without_replacing_minds_links, ON_ANY_OS),
         FIXTURE_TEST(access_follows_links, ON_ANY_OS),
         FIXTURE_TEST(full_pathname_resolves_links, ON_ANY_OS),
+        FIXTURE_TEST(full_pathname_says_whether_links_were_followed, ON_ANY_OS | ON_ANY_MEMORY),
         FIXTURE_TEST(rename_never_copies, ON_ANY_OS),
         FIXTURE_TEST(access_minds_permissions, ON_OS_PERFORM),
     };

@@ -445,6 +445,11 @@ EPIO_VERB epio_op *epio_access(epio_op *op, epio_vfs *vfs, const char *path, uin
 EPIO_VERB epio_op *epio_full_pathname(epio_op *op, epio_vfs *vfs, const char *path, char *buffer,
                                       size_t len);
 
+/* After an epio_full_pathname that succeeded: is a part of the path it was given, the last one too,
+ * a symbolic link (on Windows also a junction), as SQLITE_OK_SYMLINK has it? Then another path may
+ * soon be what this one leads to. False for all other ops. The caller's thread. */
+EPIO_API bool epio_op_followed_link(const epio_op *op);
+
 /* Waits at least that long, and returns `nanoseconds`. EPIO_EINVAL above INT64_MAX. */
 EPIO_VERB epio_op *epio_sleep(epio_op *op, epio_vfs *vfs, uint64_t nanoseconds);
 

@@ -75,7 +75,7 @@ struct epio_op {
     union {
         uint32_t flags; /* the verb's */
         uint32_t notes; /* of a read or write, which have none: set by the VFS that carries it out,
-                           for that time */
+                           for that time; of a full_pathname: EPIO_NOTE_... */
     };
     uint8_t kind;
     uint8_t phase;

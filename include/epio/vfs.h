@@ -7,7 +7,8 @@
  *
  * While a VFS holds an op, from submit or perform until it ends it, these fields are the VFS's:
  * `queue`, to keep the op in a list; `progress`, 0 at first; `os_error`; `due`, when it is to be
- * tried again (EPIO_RETRY); of a read or write `notes`, and arguments.io.system, four words. It may
+ * tried again (EPIO_RETRY); of a read, a
+ * write or a full_pathname `notes`; of the first two arguments.io.system, four words. It may
  * change `arguments` before it passes the op to an inner VFS (another buffer in io.base), if it
  * restores them when the op returns. A layer passes paths on with path.directory, if there is one,
  * as the inner VFS's file. `kind`, `flags`, `file`, `vfs`, `loop`, `timeout_ns` (by now the
@@ -29,6 +30,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* In op->notes of a full_pathname that succeeds: see epio_op_followed_link. */
+#define EPIO_NOTE_FOLLOWED_LINK 1u
 
 /* Values of op->kind, each with its member of op->arguments; op->flags are the verb's. A layer
  * forwards the kinds that it does not know, any other VFS ends them with EPIO_ENOTSUP. */

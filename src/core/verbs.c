@@ -266,6 +266,12 @@ epio_op *epio_full_pathname(epio_op *op, epio_vfs *vfs, const char *path, char *
     return op;
 }
 
+bool epio_op_followed_link(const epio_op *op)
+{
+    epio__require(op, "epio_op_followed_link", "the op is NULL");
+    return op->kind == EPIO_KIND_FULL_PATHNAME && (op->notes & EPIO_NOTE_FOLLOWED_LINK) != 0;
+}
+
 epio_op *epio_sleep(epio_op *op, epio_vfs *vfs, uint64_t nanoseconds)
 {
     epio__verb_on_vfs(op, "epio_sleep", EPIO_KIND_SLEEP, vfs);

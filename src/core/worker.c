@@ -164,6 +164,9 @@ static void copy_out(epio_op *op, const epio_op *copy, int64_t result)
         filled = (uint64_t)result + 1;
         filled = filled < copy->arguments.path.len ? filled : copy->arguments.path.len;
     }
+    if (result >= 0 && op->kind == EPIO_KIND_FULL_PATHNAME) {
+        op->notes = copy->notes;
+    }
     if (filled != 0 && copy->arguments.path.buffer != NULL) {
         memcpy(op->arguments.path.buffer, copy->arguments.path.buffer, (size_t)filled);
     }

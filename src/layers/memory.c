@@ -169,8 +169,9 @@ static int64_t open_file(memory_vfs *memory, epio_op *op)
     bool directory = (op->flags & EPIO_OPEN_DIRECTORY) != 0;
     size_t room = directory ? sizeof(epio__memory_cursor) : 0;
     if (deletion == EPIO_OPEN_DELETE_ON_CLOSE) {
+        bool followed;
         int64_t len = epio__memory_full_path(&memory->tree, start_of(memory, op),
-                                             op->arguments.path.path, delete_path);
+                                             op->arguments.path.path, delete_path, &followed);
         if (len < 0) {
             return len;
         }
@@ -292,21 +293,24 @@ static int64_t access_node(int result, const epio__memory_node *node, uint32_t m
     return result < 0 ? result : epio__memory_permits(node, wanted[mode]);
 }
 
-static int64_t full_pathname(memory_vfs *memory, epio__memory_node *from, const epio_op *op)
+static int64_t full_pathname(memory_vfs *memory, epio__memory_node *from, epio_op *op)
 {
+    bool followed;
     char full[EPIO__MEMORY_PATH_SIZE];
-    int64_t len = epio__memory_full_path(&memory->tree, from, op->arguments.path.path, full);
+    int64_t len =
+        epio__memory_full_path(&memory->tree, from, op->arguments.path.path, full, &followed);
     if (len >= 0 && (uint64_t)len >= op->arguments.path.len) {
         return EPIO_ERANGE;
     }
     if (len >= 0) {
         memcpy(op->arguments.path.buffer, full, (size_t)len + 1);
+        op->notes |= followed ? EPIO_NOTE_FOLLOWED_LINK : 0;
     }
     return len;
 }
 
 /* What an op does with the node that its path leads to. */
-static int64_t perform_on_path(memory_vfs *memory, epio__memory_node *from, const epio_op *op)
+static int64_t perform_on_path(memory_vfs *memory, epio__memory_node *from, epio_op *op)
 {
     epio__memory_walk walk;
     bool follow = op->kind == EPIO_KIND_ACCESS || (op->flags & FOLLOWS_NOT) == 0;

@@ -183,7 +183,7 @@ static bool prepend(char *full, size_t *at, const char *name, size_t len)
 }
 
 int64_t epio__memory_full_path(epio__memory_tree *tree, epio__memory_node *from, const char *path,
-                               char full[EPIO__MEMORY_PATH_SIZE])
+                               char full[EPIO__MEMORY_PATH_SIZE], bool *followed)
 {
     epio__memory_walk walk;
     size_t at = EPIO__MEMORY_PATH_SIZE - 1;
@@ -195,6 +195,7 @@ int64_t epio__memory_full_path(epio__memory_tree *tree, epio__memory_node *from,
         return result;
     }
     full[at] = '\0';
+    *followed = walk.links != 0;
     const epio__memory_node *directory = walk.node;
     bool fits = true;
     if (directory == NULL || !epio__memory_is_directory(directory)) {

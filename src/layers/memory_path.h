@@ -51,8 +51,9 @@ int epio__memory_walk_to_end(epio__memory_walk *walk, uint32_t flags);
 int epio__memory_walk_path(epio__memory_walk *walk, epio__memory_tree *tree,
                            epio__memory_node *from, const char *path, uint32_t flags);
 
-/* The absolute path, links resolved, its last part need not exist: its length or an error. */
+/* The absolute path, links resolved, its last part need not exist: its length or an error.
+ * *followed: a link led there. */
 int64_t epio__memory_full_path(epio__memory_tree *tree, epio__memory_node *from, const char *path,
-                               char full[EPIO__MEMORY_PATH_SIZE]);
+                               char full[EPIO__MEMORY_PATH_SIZE], bool *followed);
 
 #endif

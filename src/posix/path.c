@@ -472,6 +472,27 @@ static int resolve_confined(const epio_op *op, char *resolved)
     return joined ? 0 : -1;
 }
 
+/* Is a part of the path a symbolic link? What is behind one is not looked at. */
+static bool passes_link(int at, const char *path)
+{
+    char part[PATH_MAX];
+    struct stat status;
+    size_t len = strspn(path, "/");
+    while (path[len] != '\0' && len < sizeof part) {
+        len += strcspn(path + len, "/");
+        if (len >= sizeof part) {
+            break;
+        }
+        memcpy(part, path, len);
+        part[len] = '\0';
+        if (fstatat(at, part, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(status.st_mode)) {
+            return true;
+        }
+        len += strspn(path + len, "/");
+    }
+    return false;
+}
+
 int64_t epio__os_full_pathname(epio_op *op)
 {
     char resolved[PATH_MAX];
@@ -486,5 +507,9 @@ int64_t epio__os_full_pathname(epio_op *op)
         return EPIO_ERANGE;
     }
     memcpy(op->arguments.path.buffer, resolved, len + 1);
+    bool unchanged = strcmp(resolved, op->arguments.path.path) == 0; /* by far the most */
+    if (!unchanged && passes_link(epio__at(op), op->arguments.path.path)) {
+        op->notes |= EPIO_NOTE_FOLLOWED_LINK;
+    }
     return (int64_t)len;
 }

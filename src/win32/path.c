@@ -536,6 +536,36 @@ static WCHAR *final_name_of_missing(const epio__place *place)
     return joined;
 }
 
+static bool is_link_at(const epio__place *place)
+{
+    HANDLE handle = epio__open_name_at(place, FILE_READ_ATTRIBUTES);
+    if (handle == INVALID_HANDLE_VALUE) {
+        return false;
+    }
+    bool link = IsReparseTagNameSurrogate(epio__reparse_tag_of(handle)) != 0;
+    close_handle(handle);
+    return link;
+}
+
+/* Is a part of it a link? Those above it are looked at first: what is behind one does not count. */
+static bool passes_link(const epio__place *place)
+{
+    epio__place part = {.root = place->root, .name = _wcsdup(place->name)};
+    size_t len = part.name != NULL ? wcslen(part.name) : 0;
+    size_t root = place->root == NULL ? epio__root_len(place->name) : 0;
+    bool link = false;
+    for (size_t end = root + 1; end <= len && !link; end++) {
+        WCHAR kept = part.name[end];
+        if (kept == L'\\' || kept == L'\0') {
+            part.name[end] = L'\0';
+            link = is_link_at(&part);
+            part.name[end] = kept;
+        }
+    }
+    epio__place_drop(&part);
+    return link;
+}
+
 static int64_t full_pathname(epio_op *op, const epio__place *place)
 {
     bool there = epio__attributes_at(place) != 0;
@@ -553,6 +583,7 @@ static int64_t full_pathname(epio_op *op, const epio__place *place)
     if (len < op->arguments.path.len) {
         memcpy(op->arguments.path.buffer, path, len + 1);
         result = (int64_t)len;
+        op->notes |= passes_link(place) ? EPIO_NOTE_FOLLOWED_LINK : 0;
     }
     free(path);
     return result;
