@@ -43,6 +43,10 @@ int64_t bench_read_cached_at(intptr_t handle, void *buffer, size_t size, uint64_
 /* Makes the data durable, as EPIO_SYNC_DATA_ONLY does: 0 or an error. */
 int bench_flush(intptr_t handle);
 
+/* Writes what is dirty and empties the caches of files and directories: 0, EPIO_EACCES without the
+ * right, EPIO_ENOTSUP where there is no way. */
+int bench_empty_caches(void);
+
 /* ---- Threads ----------------------------------------------------------- */
 
 typedef struct bench_thread {
@@ -73,6 +77,10 @@ bool bench_child_run(void (*function)(void *argument), void *argument);
 
 /* A shell command that keeps one processor busy until its standard input ends; NULL: none here. */
 const char *bench_busy_command(void);
+
+/* A shell command that lists a tree with sizes, by find(1), into nothing. False: there is none
+ * here that can. */
+bool bench_find_command(const char *tree, char *command, size_t size);
 
 /* Starts a shell command whose standard input is the stream; NULL: it cannot be started.
  * bench_command_close returns 0 if the command succeeded. */

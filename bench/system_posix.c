@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
@@ -181,6 +182,26 @@ int bench_flush(intptr_t handle)
     return result != 0 ? epio_error_from_os(errno) : 0;
 }
 
+int bench_empty_caches(void)
+{
+#if defined(__linux__)
+    int descriptor = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
+    ssize_t written;
+    int error;
+
+    if (descriptor < 0) {
+        return epio_error_from_os(errno);
+    }
+    sync();
+    written = write(descriptor, "3", 1);
+    error = written < 0 ? epio_error_from_os(errno) : 0;
+    close(descriptor);
+    return error;
+#else
+    return EPIO_ENOTSUP;
+#endif
+}
+
 /* ---- Threads ------------------------------------------------------------- */
 
 static void *begin_thread(void *argument)
@@ -249,6 +270,20 @@ bool bench_child_run(void (*function)(void *argument), void *argument)
 const char *bench_busy_command(void)
 {
     return "(while :; do :; done) & read nothing; kill $!";
+}
+
+bool bench_find_command(const char *tree, char *command, size_t size)
+{
+#if defined(__linux__) /* elsewhere find(1) has no -printf */
+    int len = snprintf(command, size, "find '%s' -printf '%%s %%p\\n' >/dev/null", tree);
+
+    return len > 0 && (size_t)len < size && strchr(tree, '\'') == NULL;
+#else
+    (void)tree;
+    (void)command;
+    (void)size;
+    return false;
+#endif
 }
 
 FILE *bench_command_open(const char *command)

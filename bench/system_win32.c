@@ -134,6 +134,11 @@ int bench_flush(intptr_t handle)
     return FlushFileBuffers((HANDLE)handle) ? 0 : last_error();
 }
 
+int bench_empty_caches(void)
+{
+    return EPIO_ENOTSUP;
+}
+
 /* ---- Threads ------------------------------------------------------------- */
 
 static unsigned __stdcall begin_thread(void *argument)
@@ -185,6 +190,14 @@ bool bench_child_run(void (*function)(void *argument), void *argument)
 const char *bench_busy_command(void)
 {
     return NULL;
+}
+
+bool bench_find_command(const char *tree, char *command, size_t size)
+{
+    (void)tree;
+    (void)command;
+    (void)size;
+    return false;
 }
 
 FILE *bench_command_open(const char *command)

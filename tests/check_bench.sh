@@ -83,11 +83,11 @@ says_in_every_line()
 # ---- The command line ----
 
 ends_with 0 --help
-for command in peers run durable scale overhead compare; do
+for command in peers run durable scale walk overhead compare; do
     says output "  $command"
 done
 # What a command line means is the same everywhere, and an emulator starts slowly.
-commands="peers run durable scale overhead compare"
+commands="peers run durable scale walk overhead compare"
 if [ -n "$launcher" ]; then
     commands=peers
 fi
@@ -180,6 +180,9 @@ short="--rounds 1 --seconds 0.001 --path files"
     says_in_every_line '"bench":"durable"'
     says output '"engine":"both at once"'
     ends_with 0 durable $short --tasks 3
+    ends_with 0 walk --rounds 1 --path files --entries 300 --json
+    says_in_every_line '"bench":"walk"'
+    says output '"engine":"epio_walk"'
     ends_with 0 scale $short --depth 1000 --json
     says_in_every_line '"bench":"scale"'
     says output '"depth":1000'
