@@ -21,9 +21,11 @@
 #include <string.h>
 
 /* A long copy lets others in between its slices, and above the limit it is offloaded to a worker:
- * the loop's owner never waits for one. */
+ * the loop's owner never waits for one. An entry of a list is looked up, too, which takes as long
+ * as copying many times its bytes. */
 #define SLICE_SIZE ((size_t)64 * 1024)
 #define INLINE_LIMIT ((uint64_t)1024 * 1024)
+#define LIST_COST ((uint64_t)16)
 
 #define DEFAULT_MODE 0666u
 #define TEMPORARY_MODE 0600u
@@ -68,6 +70,12 @@ static void memory_lock(memory_vfs *memory)
     epio__mutex_lock(&memory->turnstile);
     epio__mutex_lock(&memory->mutex);
     epio__mutex_unlock(&memory->turnstile);
+}
+
+static void let_others_in(memory_vfs *memory)
+{
+    epio__mutex_unlock(&memory->mutex);
+    memory_lock(memory);
 }
 
 /* Where the op's relative paths begin. */
@@ -256,8 +264,7 @@ static int64_t copy(memory_vfs *memory, const epio_op *op, bool writes)
             done += count;
             slice -= count;
             if (slice == 0) {
-                epio__mutex_unlock(&memory->mutex);
-                memory_lock(memory);
+                let_others_in(memory);
                 slice = SLICE_SIZE;
             }
         }
@@ -275,6 +282,29 @@ static int64_t transfer(memory_vfs *memory, const epio_op *op)
         epio__memory_note_accessed(node_of(op));
     }
     return result;
+}
+
+/* ---- Lists ---- */
+
+/* What is made or removed between two slices may be in the list or not, as between two calls. */
+static int64_t list(memory_vfs *memory, const epio_op *op)
+{
+    const memory_file *file = (const memory_file *)(const void *)op->file;
+    size_t len = (size_t)op->arguments.path.len;
+    size_t filled = 0;
+    if ((op->flags & EPIO_LIST_REWIND) != 0) {
+        file->cursor->len = 0;
+    }
+    for (;;) {
+        int64_t more =
+            epio__memory_list(file->node, file->cursor, op->arguments.path.buffer + filled,
+                              smaller(SLICE_SIZE, len - filled));
+        if (more <= 0) {
+            return filled != 0 ? (int64_t)filled : more;
+        }
+        filled += (size_t)more;
+        let_others_in(memory);
+    }
 }
 
 /* ---- Paths and metadata ---- */
@@ -403,7 +433,7 @@ static int64_t perform_file(memory_vfs *memory, epio_op *op)
     case EPIO_KIND_FILE_SET_OWNER:
         return epio__memory_set_owner(file->node, op);
     case EPIO_KIND_LIST:
-        return epio__memory_list(file->node, file->cursor, op);
+        return list(memory, op);
     default:
         return EPIO_ENOTSUP;
     }
@@ -460,7 +490,7 @@ static uint64_t bytes_of(const epio_op *op)
 {
     if (op->kind == EPIO_KIND_LIST) {
         uint64_t len = op->arguments.path.len;
-        return len < EPIO__MEMORY_LIST_LIMIT ? len : EPIO__MEMORY_LIST_LIMIT;
+        return len <= INLINE_LIMIT ? len * LIST_COST : len;
     }
     return op->kind == EPIO_KIND_RANDOMNESS ? op->arguments.io.len : epio_op_bytes(op);
 }

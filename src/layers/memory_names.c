@@ -398,19 +398,13 @@ static void put_entry(char *to, const epio__memory_entry *from)
     memcpy(to + sizeof entry, from->name, from->len);
 }
 
-int64_t epio__memory_list(epio__memory_node *directory, epio__memory_cursor *cursor,
-                          const epio_op *op)
+int64_t epio__memory_list(epio__memory_node *directory, epio__memory_cursor *cursor, char *buffer,
+                          size_t room)
 {
-    char *buffer = op->arguments.path.buffer;
-    uint64_t room = op->arguments.path.len;
     size_t filled = 0;
     if (epio__memory_is_removed(directory)) {
         return EPIO_ENOENT;
     }
-    if ((op->flags & EPIO_LIST_REWIND) != 0) {
-        cursor->len = 0;
-    }
-    room = room < EPIO__MEMORY_LIST_LIMIT ? room : EPIO__MEMORY_LIST_LIMIT;
     epio__memory_note_accessed(directory);
     for (;;) {
         const epio__memory_entry *next =

@@ -27,10 +27,8 @@ typedef struct epio__memory_cursor {
     char name[EPIO__MEMORY_NAME_LIMIT];
 } epio__memory_cursor;
 
-/* Bytes that one call fills. */
-#define EPIO__MEMORY_LIST_LIMIT ((uint64_t)64 * 1024)
-
-int64_t epio__memory_list(epio__memory_node *directory, epio__memory_cursor *cursor,
-                          const epio_op *op);
+/* Fills the buffer with the entries behind the cursor, which goes on. */
+int64_t epio__memory_list(epio__memory_node *directory, epio__memory_cursor *cursor, char *buffer,
+                          size_t room);
 
 #endif
