@@ -155,6 +155,31 @@ static void lists_are_refused(fixture *f)
     fixture_close(f, file);
 }
 
+/* The system's dots, which are no entries, need room, too. */
+static void an_empty_list_needs_no_room(fixture *f)
+{
+    static listing list;
+    epio_op op = {0};
+    check_result(tree_mkdir(f, "d", 0), 0);
+    epio_file *directory = tree_open_directory(f, "d");
+    for (size_t room = 0; room <= 64; room += 8) {
+        check_op(f, epio_list(&op, directory, list.buffer, room, EPIO_LIST_REWIND), 0);
+    }
+    fixture_put(f, "d/file", "", 0);
+    for (size_t room = 0; room < sizeof(epio_entry) + 5; room += 4) {
+        check_op(f, epio_list(&op, directory, list.buffer, room, EPIO_LIST_REWIND), EPIO_ERANGE);
+    }
+    start(&list, 64);
+    check(list_some(f, directory, &list, 0) > 0); /* nothing was lost */
+    check_op(f, epio_list(&op, directory, list.buffer, 0, 0), 0);
+    check_op(f, epio_list(&op, directory, list.buffer, 0, EPIO_LIST_REWIND), EPIO_ERANGE);
+    check_result(tree_delete(f, "d/file"), 0);
+    check_op(f, epio_list(&op, directory, list.buffer, 0, EPIO_LIST_REWIND), 0);
+    check_result(tree_rmdir(f, "d"), 0);
+    check_op(f, epio_list(&op, directory, list.buffer, 0, 0), EPIO_ENOENT);
+    fixture_close(f, directory);
+}
+
 /* Half of the names stay, the others come and go between the calls. */
 static void a_list_goes_on_while_names_change(fixture *f)
 {
@@ -412,6 +437,7 @@ int main(void)
         FIXTURE_TEST(lists_have_each_name_once, ON_TREES),
         FIXTURE_TEST(lists_tell_types_and_ids, ON_TREES),
         FIXTURE_TEST(lists_are_refused, ON_TREES),
+        FIXTURE_TEST(an_empty_list_needs_no_room, ON_TREES),
         FIXTURE_TEST(a_list_goes_on_while_names_change, ON_TREES),
         FIXTURE_TEST(what_is_listed_can_be_removed, ON_TREES),
         FIXTURE_TEST(a_list_fills_its_buffer, ON_MEMORY_PERFORM | ON_MEMORY | ON_TRACE_MEMORY),
