@@ -341,9 +341,9 @@ static int64_t perform_on_path(memory_vfs *memory, epio__memory_node *from, cons
     epio__memory_walk walk;
     bool follow = op->kind == EPIO_KIND_ACCESS || (op->flags & FOLLOWS_NOT) == 0;
     if (op->kind == EPIO_KIND_SET_TIMES) {
-        int sets = epio__memory_check_times(op);
-        if (sets <= 0) {
-            return sets;
+        int valid = epio__memory_check_times(op);
+        if (valid < 0) {
+            return valid;
         }
     }
     int result = epio__memory_walk_path(&walk, &memory->tree, from, op->arguments.path.path,
