@@ -141,7 +141,7 @@ static bool follow_link(epio__opening *opening)
     if ((opening->flags & EPIO_OPEN_NOFOLLOW) != 0) {
         return true;
     }
-    if (epio__resolve_path(opening->at, opening->path, target) != 0) {
+    if (epio__resolve_new_path(opening->at, opening->path, target) != 0) {
         return false;
     }
     memcpy(opening->link_target, target, strlen(target) + 1);
