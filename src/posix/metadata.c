@@ -180,7 +180,7 @@ static int64_t stat_path(epio_op *op, int at, const char *path, void *with)
 
 int64_t epio__os_stat(epio_op *op, epio_info *info)
 {
-    return has_path(op) ? epio__op_on_place(op, stat_follows(op), stat_path, info)
+    return has_path(op) ? epio__op_on_file(op, stat_follows(op), stat_path, info)
                         : end_with(op, ask(op, descriptor_of(op), "", info));
 }
 
@@ -229,7 +229,7 @@ int64_t epio__os_set_times(epio_op *op, const epio_times *times)
         return EPIO_ENOTSUP;
     }
     struct timespec both[2] = {time_to_set(times->accessed), time_to_set(times->modified)};
-    return has_path(op) ? epio__op_on_place(op, set_follows(op), set_times_of_path, both)
+    return has_path(op) ? epio__op_on_file(op, set_follows(op), set_times_of_path, both)
                         : end_with(op, futimens(descriptor_of(op), both));
 }
 
@@ -243,7 +243,7 @@ static int64_t set_mode_of_path(epio_op *op, int at, const char *path, void *wit
 
 int64_t epio__os_set_mode(epio_op *op)
 {
-    return has_path(op) ? epio__op_on_place(op, set_follows(op), set_mode_of_path, NULL)
+    return has_path(op) ? epio__op_on_file(op, set_follows(op), set_mode_of_path, NULL)
                         : end_with(op, fchmod(descriptor_of(op), (mode_t)op->arguments.path.len));
 }
 
@@ -266,6 +266,6 @@ static int64_t set_owner_of_path(epio_op *op, int at, const char *path, void *wi
 
 int64_t epio__os_set_owner(epio_op *op)
 {
-    return has_path(op) ? epio__op_on_place(op, set_follows(op), set_owner_of_path, NULL)
+    return has_path(op) ? epio__op_on_file(op, set_follows(op), set_owner_of_path, NULL)
                         : end_with(op, fchown(descriptor_of(op), user_of(op), group_of(op)));
 }

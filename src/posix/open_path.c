@@ -274,8 +274,7 @@ static int open_confined(epio__opening *opening, const epio_op *op)
 int epio__opening_begin(epio__opening *opening, const epio_op *op)
 {
     opening->at = epio__at(op);
-    opening->confined = epio__op_is_confined(op) || ((op->flags & EPIO_OPEN_BENEATH) != 0 &&
-                                                     op->arguments.path.directory != NULL);
+    opening->confined = epio__op_is_confined(op);
     opening->path = op->arguments.path.path;
     opening->flags = op->flags;
     opening->made = false;
