@@ -39,6 +39,8 @@ typedef struct memory_file {
     epio__memory_node *node;
     epio__lock_holder lock;
 
+    bool confines; /* a directory: paths that begin there stay beneath it */
+
     /* Behind the file, else NULL: */
     epio__memory_cursor *cursor; /* of a directory */
     const char *delete_path;     /* the name that its close removes */
@@ -82,9 +84,12 @@ static void let_others_in(memory_vfs *memory)
 static epio__memory_start start_of(memory_vfs *memory, const epio_op *op)
 {
     const epio_file *directory = op->arguments.path.directory;
-    epio__memory_start from = {&memory->tree, memory->tree.root};
+    epio__memory_start from = {&memory->tree, memory->tree.root, false};
     if (directory != NULL) {
-        from.directory = ((const memory_file *)(const void *)directory)->node;
+        const memory_file *file = (const memory_file *)(const void *)directory;
+        bool beneath = op->kind == EPIO_KIND_OPEN && (op->flags & EPIO_OPEN_BENEATH) != 0;
+        from.directory = file->node;
+        from.confines = file->confines || beneath;
     }
     return from;
 }
@@ -171,11 +176,11 @@ static int open_temporary(const epio__memory_start *from, const char *path,
 
 static int64_t open_file(memory_vfs *memory, const epio__memory_start *from, epio_op *op)
 {
-    if ((op->flags & EPIO_OPEN_BENEATH) != 0) {
-        return EPIO_ENOTSUP;
-    }
     char delete_path[EPIO__MEMORY_PATH_SIZE];
     uint32_t deletion = op->flags & (EPIO_OPEN_DELETE_ON_CLOSE | EPIO_OPEN_TEMPORARY);
+    if (from->confines && deletion != 0) {
+        return EPIO_ENOTSUP;
+    }
     bool directory = (op->flags & EPIO_OPEN_DIRECTORY) != 0;
     size_t room = directory ? sizeof(epio__memory_cursor) : 0;
     if (deletion == EPIO_OPEN_DELETE_ON_CLOSE) {
@@ -197,6 +202,7 @@ static int64_t open_file(memory_vfs *memory, const epio__memory_start *from, epi
         return result;
     }
     if (directory) {
+        file->confines = from->confines || (op->flags & EPIO_OPEN_BENEATH) != 0;
         file->cursor = (epio__memory_cursor *)(file + 1);
     } else if (room > 0) {
         file->delete_path = memcpy(file + 1, delete_path, room);
@@ -211,7 +217,7 @@ static int64_t open_file(memory_vfs *memory, const epio__memory_start *from, epi
 /* 0 if the name is already gone, or now belongs to another file. */
 static int64_t remove_name(memory_vfs *memory, const memory_file *file)
 {
-    const epio__memory_start root = {&memory->tree, memory->tree.root};
+    const epio__memory_start root = {&memory->tree, memory->tree.root, false};
     epio__memory_walk walk;
     int result = epio__memory_walk_path(&walk, &root, file->delete_path, 0);
     if (result < 0) {

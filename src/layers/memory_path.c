@@ -46,6 +46,12 @@ int epio__memory_walk_name(epio__memory_walk *walk)
     return 0;
 }
 
+static bool leads_out(const epio__memory_walk *walk)
+{
+    return walk->from->confines && walk->last == EPIO__MEMORY_LAST_DOTS &&
+           walk->directory == walk->from->directory;
+}
+
 /* Walks one part, from walk->directory to walk->node. *target: it is a link, whose target has to be
  * walked from walk->directory first. */
 static int step(epio__memory_walk *walk, bool follow, const char **target)
@@ -70,6 +76,9 @@ static int step(epio__memory_walk *walk, bool follow, const char **target)
     }
     epio__memory_note_accessed(walk->node);
     *target = walk->node->target;
+    if (**target == '/' && walk->from->confines) {
+        return EPIO_EACCES;
+    }
     if (**target == '/') {
         walk->directory = walk->from->tree->root;
         walk->node = walk->directory;
@@ -91,6 +100,9 @@ static int walk_directories(epio__memory_walk *walk, const char *path)
             return EPIO_EACCES;
         }
         path = next_part(walk, path);
+        if (leads_out(walk)) {
+            return EPIO_EACCES;
+        }
         if (*path == '\0') {
             if (depth == 0) {
                 return 0;
@@ -122,6 +134,9 @@ int epio__memory_walk_begin(epio__memory_walk *walk, const epio__memory_start *f
     if (strlen(path) >= EPIO__MEMORY_PATH_SIZE) {
         return EPIO_ENAMETOOLONG;
     }
+    if (path[0] == '/' && from->confines) {
+        return EPIO_EACCES;
+    }
     walk->from = from;
     walk->directory = path[0] == '/' ? from->tree->root : from->directory;
     path = behind_slashes(path);
@@ -129,7 +144,13 @@ int epio__memory_walk_begin(epio__memory_walk *walk, const epio__memory_start *f
         (void)next_part(walk, path);
         return 0;
     }
-    return walk_directories(walk, path);
+    int result = walk_directories(walk, path);
+    if (result == 0 && from->confines && walk->last == EPIO__MEMORY_LAST_DOTS) {
+        /* As POSIX resolves such a path part by part: no call sees its "..". */
+        walk->directory = walk->directory->parent;
+        walk->last = EPIO__MEMORY_LAST_DOT;
+    }
+    return result;
 }
 
 int epio__memory_walk_to_end(epio__memory_walk *walk, uint32_t flags)

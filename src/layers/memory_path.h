@@ -12,6 +12,7 @@
 typedef struct epio__memory_start {
     epio__memory_tree *tree;
     epio__memory_node *directory; /* of relative ones */
+    bool confines;                /* what leads out of the directory is EPIO_EACCES */
 } epio__memory_start;
 
 /* What the last part of a path is. */
