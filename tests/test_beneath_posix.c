@@ -11,6 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Settings that are tried beside the system's. */
+#define ON_MEMORIES (ON_MEMORY_PERFORM | ON_MEMORY | ON_LIMIT_MEMORY | ON_TRACE_MEMORY)
+
 #define CONFINING (EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY | EPIO_OPEN_BENEATH)
 
 static epio_file *open_confining(fixture *f, const char *name)
@@ -103,6 +106,33 @@ static void nothing_leads_out(fixture *f)
     check_content(f, "out/secret", "secret", 6);
 }
 
+/* A slash at the end follows a link even where the verb would not. */
+static void no_slash_leads_out(fixture *f)
+{
+    static const char *const outside[] = {"bad/", "bad//", "worse/", "good/../../bad/"};
+    epio_op op = {0};
+    epio_info info = {.size = sizeof info};
+    epio_times times = {sizeof times, 1, 1, EPIO_TIME_KEEP};
+    char buffer[64];
+    make_tree(f);
+    epio_file *directory = open_confining(f, "in");
+    epio_vfs *vfs = epio_directory_vfs(directory);
+    for (size_t i = 0; i < sizeof outside / sizeof outside[0]; i++) {
+        const char *path = outside[i];
+        check_op(f, epio_stat(&op, vfs, path, &info, EPIO_STAT_NOFOLLOW), EPIO_EACCES);
+        check_op(f, epio_set_times(&op, vfs, path, &times, EPIO_SET_NOFOLLOW), EPIO_EACCES);
+        check_op(f, epio_read_link(&op, vfs, path, buffer, sizeof buffer), EPIO_EACCES);
+        check_op(f, epio_link_file(&op, vfs, path, "new", 0), EPIO_EACCES);
+    }
+    check_op(f, epio_stat(&op, vfs, "good/", &info, EPIO_STAT_NOFOLLOW), 0);
+    check_result(info.type, EPIO_TYPE_DIRECTORY);
+    check_op(f, epio_stat(&op, vfs, "a/file/", &info, EPIO_STAT_NOFOLLOW), EPIO_ENOTDIR);
+    check_op(f, epio_stat(&op, vfs, "dangling/", &info, EPIO_STAT_NOFOLLOW), EPIO_ENOENT);
+    check_op(f, epio_read_link(&op, vfs, "good/", buffer, sizeof buffer), EPIO_EINVAL);
+    check_op(f, epio_link_file(&op, vfs, "good/", "new", 0), EPIO_EPERM);
+    fixture_close(f, directory);
+}
+
 static void what_is_beneath_works(fixture *f)
 {
     static const char *const inside[] = {"a/file", "a/../a/file", "good/../file", "./a//file",
@@ -158,6 +188,12 @@ static void a_single_open_can_be_confined(fixture *f)
     check_op(f, epio_open(&op, vfs, "bad/secret", EPIO_OPEN_READ), 0);
     epio_file *file = op.file;
     check_op(f, epio_close(&op, file), 0);
+    uint32_t beneath = EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_BENEATH;
+    check_op(f, epio_open(&op, vfs, "a", beneath | EPIO_OPEN_TEMPORARY), EPIO_ENOTSUP);
+    check_op(f, epio_open(&op, vfs, "new", beneath | EPIO_OPEN_DELETE_ON_CLOSE), EPIO_ENOTSUP);
+    check_op(f, epio_open(&op, vfs, "dangling", beneath), 0);
+    fixture_close(f, op.file);
+    check(fixture_exists(f, "in/missing") == 1);
     fixture_close(f, directory);
 }
 
@@ -359,8 +395,10 @@ int main(void)
 {
     static const fixture_test tests[] = {
         FIXTURE_TEST(nothing_leads_out, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_TRACE_OS),
-        FIXTURE_TEST(what_is_beneath_works, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_TRACE_OS),
-        FIXTURE_TEST(a_single_open_can_be_confined, ON_OS_PERFORM | ON_OS),
+        FIXTURE_TEST(no_slash_leads_out, ON_OS_PERFORM | ON_OS | ON_MEMORIES),
+        FIXTURE_TEST(what_is_beneath_works,
+                     ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_TRACE_OS | ON_MEMORIES),
+        FIXTURE_TEST(a_single_open_can_be_confined, ON_OS_PERFORM | ON_OS | ON_MEMORIES),
         FIXTURE_TEST(nothing_outside_is_touched_meanwhile, ON_OS_PERFORM),
         FIXTURE_TEST(a_directory_is_synced_by_its_path,
                      ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_TRACE_OS),

@@ -338,6 +338,16 @@ static void files_are_made_through_links(fixture *f)
     check_result(type_of(f, "full/chain"), EPIO_TYPE_LINK);
     check_result(tree_symlink(f, "no/file", "broken"), 0);
     check_result(tree_open(f, "broken", CREATE), EPIO_ENOENT);
+
+    /* A slash behind the target is for directories alone. */
+    check_result(tree_symlink(f, "none/", "to-directory"), 0);
+    check_result(tree_symlink(f, "../to-directory", "full/to-directory"), 0);
+    check_result(tree_open(f, "none/", CREATE), EPIO_EISDIR);
+    check_result(tree_open(f, "full/to-directory", CREATE), EPIO_EISDIR);
+    check_result(tree_open(f, "full/to-directory", CREATE | EPIO_OPEN_SYNC_DIR), EPIO_EISDIR);
+    check_result(tree_open(f, "full/to-directory", READ_WRITE), EPIO_ENOENT);
+    check_result(tree_symlink(f, "none/./below/", "below"), 0);
+    check_result(tree_open(f, "below", CREATE), EPIO_ENOENT);
 }
 
 static void forty_links_are_followed(fixture *f)

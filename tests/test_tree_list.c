@@ -155,6 +155,31 @@ static void lists_are_refused(fixture *f)
     fixture_close(f, file);
 }
 
+/* The system's dots, which are no entries, need room, too. */
+static void an_empty_list_needs_no_room(fixture *f)
+{
+    static listing list;
+    epio_op op = {0};
+    check_result(tree_mkdir(f, "d", 0), 0);
+    epio_file *directory = tree_open_directory(f, "d");
+    for (size_t room = 0; room <= 64; room += 8) {
+        check_op(f, epio_list(&op, directory, list.buffer, room, EPIO_LIST_REWIND), 0);
+    }
+    fixture_put(f, "d/file", "", 0);
+    for (size_t room = 0; room < sizeof(epio_entry) + 5; room += 4) {
+        check_op(f, epio_list(&op, directory, list.buffer, room, EPIO_LIST_REWIND), EPIO_ERANGE);
+    }
+    start(&list, 64);
+    check(list_some(f, directory, &list, 0) > 0); /* nothing was lost */
+    check_op(f, epio_list(&op, directory, list.buffer, 0, 0), 0);
+    check_op(f, epio_list(&op, directory, list.buffer, 0, EPIO_LIST_REWIND), EPIO_ERANGE);
+    check_result(tree_delete(f, "d/file"), 0);
+    check_op(f, epio_list(&op, directory, list.buffer, 0, EPIO_LIST_REWIND), 0);
+    check_result(tree_rmdir(f, "d"), 0);
+    check_op(f, epio_list(&op, directory, list.buffer, 0, 0), EPIO_ENOENT);
+    fixture_close(f, directory);
+}
+
 /* Half of the names stay, the others come and go between the calls. */
 static void a_list_goes_on_while_names_change(fixture *f)
 {
@@ -212,6 +237,29 @@ static void what_is_listed_can_be_removed(fixture *f)
     check_result(list_some(f, directory, &list, 0), EPIO_ENOENT);
     check_result(list_some(f, directory, &list, EPIO_LIST_REWIND), EPIO_ENOENT);
     fixture_close(f, directory);
+}
+
+/* However large the buffer is, and however much of the list is on the way through it. */
+static void a_list_fills_its_buffer(fixture *f)
+{
+    enum { COUNT = 20000, ROOM = 1024 * 1024 };
+    epio_op op = {0};
+    char name[32];
+    char *buffer = malloc(ROOM);
+    check(buffer != NULL);
+    check_result(tree_mkdir(f, "d", 0), 0);
+    epio_file *directory = tree_open_directory(f, "d");
+    for (int i = 0; i < COUNT; i++) {
+        (void)snprintf(name, sizeof name, "name-%06d", i);
+        check_op(f, epio_symlink(&op, epio_directory_vfs(directory), "x", name, 0), 0);
+    }
+    size_t size = (sizeof(epio_entry) + 12 + 7) & ~(size_t)7;
+    check_op(f, epio_list(&op, directory, buffer, ROOM, 0), COUNT * size);
+    check_op(f, epio_list(&op, directory, buffer, ROOM, 0), 0);
+    size_t room = 300 * 1024 + 8;
+    check_op(f, epio_list(&op, directory, buffer, room, EPIO_LIST_REWIND), room / size * size);
+    fixture_close(f, directory);
+    free(buffer);
 }
 
 /* In order, as for a tree that is not kept balanced: with a search through all of them this would
@@ -389,8 +437,10 @@ int main(void)
         FIXTURE_TEST(lists_have_each_name_once, ON_TREES),
         FIXTURE_TEST(lists_tell_types_and_ids, ON_TREES),
         FIXTURE_TEST(lists_are_refused, ON_TREES),
+        FIXTURE_TEST(an_empty_list_needs_no_room, ON_TREES),
         FIXTURE_TEST(a_list_goes_on_while_names_change, ON_TREES),
         FIXTURE_TEST(what_is_listed_can_be_removed, ON_TREES),
+        FIXTURE_TEST(a_list_fills_its_buffer, ON_MEMORY_PERFORM | ON_MEMORY | ON_TRACE_MEMORY),
         FIXTURE_TEST(large_directories_are_quick, ON_MEMORY_PERFORM),
         FIXTURE_TEST(paths_begin_at_the_directory, ON_TREES),
         FIXTURE_TEST(a_directory_may_be_moved, ON_TREES),

@@ -143,6 +143,12 @@ static void times_are_set_and_kept(fixture *f)
     check_op(f, epio_file_set_times(&op, file, &times), EPIO_ENOTSUP);
     fixture_close(f, file);
     check_result(set_times(f, "missing", one, one, 0), EPIO_ENOENT);
+    check_result(set_times(f, "missing", EPIO_TIME_KEEP, EPIO_TIME_KEEP, 0), EPIO_ENOENT);
+    check_result(set_times(f, "link", EPIO_TIME_KEEP, EPIO_TIME_KEEP, 0), 0);
+    check_result(tree_delete(f, "file"), 0);
+    check_result(set_times(f, "link", EPIO_TIME_KEEP, EPIO_TIME_KEEP, EPIO_SET_NOFOLLOW), 0);
+    check_result(set_times(f, "link", EPIO_TIME_KEEP, EPIO_TIME_KEEP, 0), EPIO_ENOENT);
+    fixture_put(f, "file", "", 0);
     check_result(set_times(f, "file/x", one, one, 0), EPIO_ENOTDIR);
     check_op(f, epio_set_times(&op, f->vfs, fixture_path(f, "file"), NULL, 0), EPIO_EINVAL);
 }

@@ -21,9 +21,11 @@
 #include <string.h>
 
 /* A long copy lets others in between its slices, and above the limit it is offloaded to a worker:
- * the loop's owner never waits for one. */
+ * the loop's owner never waits for one. An entry of a list is looked up, too, which takes as long
+ * as copying many times its bytes. */
 #define SLICE_SIZE ((size_t)64 * 1024)
 #define INLINE_LIMIT ((uint64_t)1024 * 1024)
+#define LIST_COST ((uint64_t)16)
 
 #define DEFAULT_MODE 0666u
 #define TEMPORARY_MODE 0600u
@@ -36,6 +38,8 @@ typedef struct memory_file {
     epio_file base;
     epio__memory_node *node;
     epio__lock_holder lock;
+
+    bool confines; /* a directory: paths that begin there stay beneath it */
 
     /* Behind the file, else NULL: */
     epio__memory_cursor *cursor; /* of a directory */
@@ -70,12 +74,24 @@ static void memory_lock(memory_vfs *memory)
     epio__mutex_unlock(&memory->turnstile);
 }
 
-/* Where the op's relative paths begin. */
-static epio__memory_node *start_of(const memory_vfs *memory, const epio_op *op)
+static void let_others_in(memory_vfs *memory)
+{
+    epio__mutex_unlock(&memory->mutex);
+    memory_lock(memory);
+}
+
+/* Where the op's paths begin. */
+static epio__memory_start start_of(memory_vfs *memory, const epio_op *op)
 {
     const epio_file *directory = op->arguments.path.directory;
-    return directory != NULL ? ((const memory_file *)(const void *)directory)->node
-                             : memory->tree.root;
+    epio__memory_start from = {&memory->tree, memory->tree.root, false};
+    if (directory != NULL) {
+        const memory_file *file = (const memory_file *)(const void *)directory;
+        bool beneath = op->kind == EPIO_KIND_OPEN && (op->flags & EPIO_OPEN_BENEATH) != 0;
+        from.directory = file->node;
+        from.confines = file->confines || beneath;
+    }
+    return from;
 }
 
 /* ---- Open and close ---- */
@@ -108,15 +124,14 @@ static void truncate_node(epio__memory_node *node, uint64_t size)
 }
 
 /* Opens what the path leads to, or makes it: 0 and a reference to the node. */
-static int open_path(memory_vfs *memory, const epio_op *op, epio__memory_node **node)
+static int open_path(const epio__memory_start *from, const epio_op *op, epio__memory_node **node)
 {
     epio__memory_walk walk;
     uint32_t no_follow = EPIO_OPEN_NOFOLLOW | EPIO_OPEN_EXCLUSIVE;
     uint32_t flags = (op->flags & no_follow) == 0 ? EPIO__MEMORY_FOLLOW : 0;
     flags |= (op->flags & EPIO_OPEN_DIRECTORY) != 0 ? EPIO__MEMORY_DIRECTORY : 0;
     flags |= (op->flags & EPIO_OPEN_CREATE) != 0 ? EPIO__MEMORY_CREATE : 0;
-    int result = epio__memory_walk_path(&walk, &memory->tree, start_of(memory, op),
-                                        op->arguments.path.path, flags);
+    int result = epio__memory_walk_path(&walk, from, op->arguments.path.path, flags);
     *node = walk.node;
     if (result == 0) {
         result = check_open(*node, op->flags);
@@ -136,16 +151,16 @@ static int open_path(memory_vfs *memory, const epio_op *op, epio__memory_node **
 
 /* Makes a file without a name, so that no other open finds it: 0 and a reference to it. The path is
  * that of a directory, or of a file in one. */
-static int open_temporary(memory_vfs *memory, const epio_op *op, epio__memory_node **node)
+static int open_temporary(const epio__memory_start *from, const char *path,
+                          epio__memory_node **node)
 {
-    const char *path = op->arguments.path.path;
     epio__memory_walk walk;
     if (path != NULL) {
-        int result = epio__memory_walk_path(&walk, &memory->tree, start_of(memory, op), path,
-                                            EPIO__MEMORY_FOLLOW | EPIO__MEMORY_DIRECTORY);
+        int result =
+            epio__memory_walk_path(&walk, from, path, EPIO__MEMORY_FOLLOW | EPIO__MEMORY_DIRECTORY);
         const epio__memory_node *directory = walk.node;
         if (result < 0) {
-            result = epio__memory_walk_begin(&walk, &memory->tree, start_of(memory, op), path);
+            result = epio__memory_walk_begin(&walk, from, path);
             directory = walk.directory;
         }
         if (result < 0) {
@@ -155,23 +170,22 @@ static int open_temporary(memory_vfs *memory, const epio_op *op, epio__memory_no
             return EPIO_EACCES;
         }
     }
-    *node = epio__memory_node_create(&memory->tree, EPIO_TYPE_FILE, TEMPORARY_MODE);
+    *node = epio__memory_node_create(from->tree, EPIO_TYPE_FILE, TEMPORARY_MODE);
     return *node != NULL ? 0 : EPIO_ENOMEM;
 }
 
-static int64_t open_file(memory_vfs *memory, epio_op *op)
+static int64_t open_file(memory_vfs *memory, const epio__memory_start *from, epio_op *op)
 {
-    if ((op->flags & EPIO_OPEN_BENEATH) != 0) {
-        return EPIO_ENOTSUP;
-    }
     char delete_path[EPIO__MEMORY_PATH_SIZE];
     uint32_t deletion = op->flags & (EPIO_OPEN_DELETE_ON_CLOSE | EPIO_OPEN_TEMPORARY);
+    if (from->confines && deletion != 0) {
+        return EPIO_ENOTSUP;
+    }
     bool directory = (op->flags & EPIO_OPEN_DIRECTORY) != 0;
     size_t room = directory ? sizeof(epio__memory_cursor) : 0;
     if (deletion == EPIO_OPEN_DELETE_ON_CLOSE) {
         bool followed;
-        int64_t len = epio__memory_full_path(&memory->tree, start_of(memory, op),
-                                             op->arguments.path.path, delete_path, &followed);
+        int64_t len = epio__memory_full_path(from, op->arguments.path.path, delete_path, &followed);
         if (len < 0) {
             return len;
         }
@@ -181,13 +195,15 @@ static int64_t open_file(memory_vfs *memory, epio_op *op)
     if (file == NULL) {
         return EPIO_ENOMEM;
     }
-    int result = (op->flags & EPIO_OPEN_TEMPORARY) != 0 ? open_temporary(memory, op, &file->node)
-                                                        : open_path(memory, op, &file->node);
+    int result = (op->flags & EPIO_OPEN_TEMPORARY) != 0
+                     ? open_temporary(from, op->arguments.path.path, &file->node)
+                     : open_path(from, op, &file->node);
     if (result < 0) {
         free(file);
         return result;
     }
     if (directory) {
+        file->confines = from->confines || (op->flags & EPIO_OPEN_BENEATH) != 0;
         file->cursor = (epio__memory_cursor *)(file + 1);
     } else if (room > 0) {
         file->delete_path = memcpy(file + 1, delete_path, room);
@@ -202,15 +218,13 @@ static int64_t open_file(memory_vfs *memory, epio_op *op)
 /* 0 if the name is already gone, or now belongs to another file. */
 static int64_t remove_name(memory_vfs *memory, const memory_file *file)
 {
+    const epio__memory_start root = {&memory->tree, memory->tree.root, false};
     epio__memory_walk walk;
-    int result =
-        epio__memory_walk_path(&walk, &memory->tree, memory->tree.root, file->delete_path, 0);
+    int result = epio__memory_walk_path(&walk, &root, file->delete_path, 0);
     if (result < 0) {
         return result == EPIO_ENOENT || result == EPIO_ENOTDIR ? 0 : result;
     }
-    return walk.node == file->node
-               ? epio__memory_delete(&memory->tree, memory->tree.root, file->delete_path)
-               : 0;
+    return walk.node == file->node ? epio__memory_delete(&root, file->delete_path) : 0;
 }
 
 static int64_t close_file(memory_vfs *memory, memory_file *file)
@@ -257,8 +271,7 @@ static int64_t copy(memory_vfs *memory, const epio_op *op, bool writes)
             done += count;
             slice -= count;
             if (slice == 0) {
-                epio__mutex_unlock(&memory->mutex);
-                memory_lock(memory);
+                let_others_in(memory);
                 slice = SLICE_SIZE;
             }
         }
@@ -278,6 +291,29 @@ static int64_t transfer(memory_vfs *memory, const epio_op *op)
     return result;
 }
 
+/* ---- Lists ---- */
+
+/* What is made or removed between two slices may be in the list or not, as between two calls. */
+static int64_t list(memory_vfs *memory, const epio_op *op)
+{
+    const memory_file *file = (const memory_file *)(const void *)op->file;
+    size_t len = (size_t)op->arguments.path.len;
+    size_t filled = 0;
+    if ((op->flags & EPIO_LIST_REWIND) != 0) {
+        file->cursor->len = 0;
+    }
+    for (;;) {
+        int64_t more =
+            epio__memory_list(file->node, file->cursor, op->arguments.path.buffer + filled,
+                              smaller(SLICE_SIZE, len - filled));
+        if (more <= 0) {
+            return filled != 0 ? (int64_t)filled : more;
+        }
+        filled += (size_t)more;
+        let_others_in(memory);
+    }
+}
+
 /* ---- Paths and metadata ---- */
 
 static int64_t access_node(int result, const epio__memory_node *node, uint32_t mode)
@@ -293,12 +329,11 @@ static int64_t access_node(int result, const epio__memory_node *node, uint32_t m
     return result < 0 ? result : epio__memory_permits(node, wanted[mode]);
 }
 
-static int64_t full_pathname(memory_vfs *memory, epio__memory_node *from, epio_op *op)
+static int64_t full_pathname(const epio__memory_start *from, epio_op *op)
 {
     bool followed;
     char full[EPIO__MEMORY_PATH_SIZE];
-    int64_t len =
-        epio__memory_full_path(&memory->tree, from, op->arguments.path.path, full, &followed);
+    int64_t len = epio__memory_full_path(from, op->arguments.path.path, full, &followed);
     if (len >= 0 && (uint64_t)len >= op->arguments.path.len) {
         return EPIO_ERANGE;
     }
@@ -310,17 +345,17 @@ static int64_t full_pathname(memory_vfs *memory, epio__memory_node *from, epio_o
 }
 
 /* What an op does with the node that its path leads to. */
-static int64_t perform_on_path(memory_vfs *memory, epio__memory_node *from, epio_op *op)
+static int64_t perform_on_path(const epio__memory_start *from, epio_op *op)
 {
     epio__memory_walk walk;
     bool follow = op->kind == EPIO_KIND_ACCESS || (op->flags & FOLLOWS_NOT) == 0;
     if (op->kind == EPIO_KIND_SET_TIMES) {
-        int sets = epio__memory_check_times(op);
-        if (sets <= 0) {
-            return sets;
+        int valid = epio__memory_check_times(op);
+        if (valid < 0) {
+            return valid;
         }
     }
-    int result = epio__memory_walk_path(&walk, &memory->tree, from, op->arguments.path.path,
+    int result = epio__memory_walk_path(&walk, from, op->arguments.path.path,
                                         follow ? EPIO__MEMORY_FOLLOW : 0);
     if (op->kind == EPIO_KIND_ACCESS) {
         return access_node(result, walk.node, op->flags);
@@ -330,7 +365,7 @@ static int64_t perform_on_path(memory_vfs *memory, epio__memory_node *from, epio
     }
     switch (op->kind) {
     case EPIO_KIND_STAT:
-        return epio__memory_stat(&memory->tree, walk.node, op);
+        return epio__memory_stat(from->tree, walk.node, op);
     case EPIO_KIND_SET_TIMES:
         return epio__memory_set_times(walk.node, op);
     case EPIO_KIND_SET_MODE:
@@ -342,39 +377,38 @@ static int64_t perform_on_path(memory_vfs *memory, epio__memory_node *from, epio
 
 static int64_t perform_path(memory_vfs *memory, epio_op *op)
 {
-    epio__memory_tree *tree = &memory->tree;
     if (op->arguments.path.directory != NULL &&
         op->arguments.path.directory->vfs != &memory->base) {
         return EPIO_ENOTSUP;
     }
-    epio__memory_node *from = start_of(memory, op);
+    const epio__memory_start from = start_of(memory, op);
     switch (op->kind) {
     case EPIO_KIND_OPEN:
-        return open_file(memory, op);
+        return open_file(memory, &from, op);
     case EPIO_KIND_DELETE:
-        return epio__memory_delete(tree, from, op->arguments.path.path);
+        return epio__memory_delete(&from, op->arguments.path.path);
     case EPIO_KIND_RENAME:
-        return epio__memory_rename(tree, from, op);
+        return epio__memory_rename(&from, op);
     case EPIO_KIND_FULL_PATHNAME:
-        return full_pathname(memory, from, op);
+        return full_pathname(&from, op);
     case EPIO_KIND_ACCESS:
     case EPIO_KIND_STAT:
     case EPIO_KIND_SET_TIMES:
     case EPIO_KIND_SET_MODE:
     case EPIO_KIND_SET_OWNER:
-        return perform_on_path(memory, from, op);
+        return perform_on_path(&from, op);
     case EPIO_KIND_MKDIR:
-        return epio__memory_mkdir(tree, from, op);
+        return epio__memory_mkdir(&from, op);
     case EPIO_KIND_RMDIR:
-        return epio__memory_rmdir(tree, from, op);
+        return epio__memory_rmdir(&from, op);
     case EPIO_KIND_LINK_FILE:
-        return epio__memory_link_file(tree, from, op);
+        return epio__memory_link_file(&from, op);
     case EPIO_KIND_SYMLINK:
-        return epio__memory_symlink(tree, from, op);
+        return epio__memory_symlink(&from, op);
     case EPIO_KIND_READ_LINK:
-        return epio__memory_read_link(tree, from, op);
+        return epio__memory_read_link(&from, op);
     case EPIO_KIND_EXCHANGE:
-        return epio__memory_exchange(tree, from, op);
+        return epio__memory_exchange(&from, op);
     default:
         return EPIO_ENOTSUP;
     }
@@ -407,7 +441,7 @@ static int64_t perform_file(memory_vfs *memory, epio_op *op)
     case EPIO_KIND_FILE_SET_OWNER:
         return epio__memory_set_owner(file->node, op);
     case EPIO_KIND_LIST:
-        return epio__memory_list(file->node, file->cursor, op);
+        return list(memory, op);
     default:
         return EPIO_ENOTSUP;
     }
@@ -464,7 +498,7 @@ static uint64_t bytes_of(const epio_op *op)
 {
     if (op->kind == EPIO_KIND_LIST) {
         uint64_t len = op->arguments.path.len;
-        return len < EPIO__MEMORY_LIST_LIMIT ? len : EPIO__MEMORY_LIST_LIMIT;
+        return len <= INLINE_LIMIT ? len * LIST_COST : len;
     }
     return op->kind == EPIO_KIND_RANDOMNESS ? op->arguments.io.len : epio_op_bytes(op);
 }

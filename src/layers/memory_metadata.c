@@ -62,10 +62,7 @@ static int take_times(const epio_op *op, epio_times *times)
     if (!epio__options_take(times, sizeof *times, 0, op->arguments.path.buffer)) {
         return EPIO_EINVAL;
     }
-    if (times->born != EPIO_TIME_KEEP) {
-        return EPIO_ENOTSUP;
-    }
-    return times->modified != EPIO_TIME_KEEP || times->accessed != EPIO_TIME_KEEP;
+    return times->born != EPIO_TIME_KEEP ? EPIO_ENOTSUP : 0;
 }
 
 int epio__memory_check_times(const epio_op *op)
@@ -86,12 +83,12 @@ int64_t epio__memory_set_times(epio__memory_node *node, const epio_op *op)
     epio_times times;
     int64_t now = epio__current_time();
     int result = take_times(op, &times);
-    if (result > 0) {
+    if (result == 0 && (times.modified != EPIO_TIME_KEEP || times.accessed != EPIO_TIME_KEEP)) {
         set_time(&node->modified, times.modified, now);
         set_time(&node->accessed, times.accessed, now);
         node->changed = now;
     }
-    return result < 0 ? result : 0;
+    return result;
 }
 
 /* ---- Permissions and owner ---- */

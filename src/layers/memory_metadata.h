@@ -8,8 +8,7 @@
 int64_t epio__memory_stat(const epio__memory_tree *tree, const epio__memory_node *node,
                           const epio_op *op);
 
-/* 1 if the op sets a time; 0 if it keeps all, for which the system does not even look for the file;
- * or EPIO_EINVAL, EPIO_ENOTSUP. */
+/* Before the file is looked for: 0, EPIO_EINVAL, EPIO_ENOTSUP. */
 int epio__memory_check_times(const epio_op *op);
 int64_t epio__memory_set_times(epio__memory_node *node, const epio_op *op);
 

@@ -40,10 +40,10 @@ int epio__memory_make(epio__memory_walk *walk, uint32_t type, uint32_t mode, con
     if (result < 0) {
         return result;
     }
-    epio__memory_node *node = epio__memory_node_create(walk->tree, type, mode);
+    epio__memory_node *node = epio__memory_node_create(walk->from->tree, type, mode);
     epio__memory_entry *entry = NULL;
     if (node != NULL && (target == NULL || set_target(node, target))) {
-        entry = epio__memory_entry_create(walk->tree, node, walk->name, walk->len);
+        entry = epio__memory_entry_create(walk->from->tree, node, walk->name, walk->len);
     }
     if (entry != NULL) {
         if ((directory->mode & INHERITED_GROUP) != 0) {
@@ -58,10 +58,10 @@ int epio__memory_make(epio__memory_walk *walk, uint32_t type, uint32_t mode, con
 }
 
 /* To where a new name is to be made: 0 if it may be. Only a directory's may end with a slash. */
-static int walk_to_new(epio__memory_walk *walk, epio__memory_tree *tree, epio__memory_node *from,
-                       const char *path, uint32_t type)
+static int walk_to_new(epio__memory_walk *walk, const epio__memory_start *from, const char *path,
+                       uint32_t type)
 {
-    int result = epio__memory_walk_begin(walk, tree, from, path);
+    int result = epio__memory_walk_begin(walk, from, path);
     if (result < 0) {
         return result;
     }
@@ -78,25 +78,24 @@ static int walk_to_new(epio__memory_walk *walk, epio__memory_tree *tree, epio__m
     return walk->slash && type != EPIO_TYPE_DIRECTORY ? EPIO_ENOENT : 0;
 }
 
-static int make_at(epio__memory_tree *tree, epio__memory_node *from, const char *path,
-                   uint32_t type, uint32_t mode, const char *target)
+static int make_at(const epio__memory_start *from, const char *path, uint32_t type, uint32_t mode,
+                   const char *target)
 {
     epio__memory_walk walk = {0};
     epio__memory_node *made;
-    int result = walk_to_new(&walk, tree, from, path, type);
+    int result = walk_to_new(&walk, from, path, type);
     return result == 0 ? epio__memory_make(&walk, type, mode, target, &made) : result;
 }
 
 /* ---- Directories ---- */
 
 /* Makes the first `len` bytes of the path, and what is missing above. */
-static int make_all(epio__memory_tree *tree, epio__memory_node *from, char *path, size_t len,
-                    uint32_t mode)
+static int make_all(const epio__memory_start *from, char *path, size_t len, uint32_t mode)
 {
     epio__memory_walk walk = {0};
     char after = path[len];
     path[len] = '\0';
-    int result = make_at(tree, from, path, EPIO_TYPE_DIRECTORY, mode, NULL);
+    int result = make_at(from, path, EPIO_TYPE_DIRECTORY, mode, NULL);
     size_t above = len;
     while (above > 0 && path[above - 1] == '/') {
         above--;
@@ -108,19 +107,19 @@ static int make_all(epio__memory_tree *tree, epio__memory_node *from, char *path
         above--;
     }
     if (result == EPIO_ENOENT && above > 0) {
-        result = make_all(tree, from, path, above, DIRECTORY_MODE);
-        result = result == 0 ? make_at(tree, from, path, EPIO_TYPE_DIRECTORY, mode, NULL) : result;
+        result = make_all(from, path, above, DIRECTORY_MODE);
+        result = result == 0 ? make_at(from, path, EPIO_TYPE_DIRECTORY, mode, NULL) : result;
     }
     if (result == EPIO_EEXIST &&
-        epio__memory_walk_path(&walk, tree, from, path,
-                               EPIO__MEMORY_FOLLOW | EPIO__MEMORY_DIRECTORY) == 0) {
+        epio__memory_walk_path(&walk, from, path, EPIO__MEMORY_FOLLOW | EPIO__MEMORY_DIRECTORY) ==
+            0) {
         result = 0;
     }
     path[len] = after;
     return result;
 }
 
-int64_t epio__memory_mkdir(epio__memory_tree *tree, epio__memory_node *from, const epio_op *op)
+int64_t epio__memory_mkdir(const epio__memory_start *from, const epio_op *op)
 {
     const char *path = op->arguments.path.path;
     uint32_t given = op->flags >> 16;
@@ -128,22 +127,22 @@ int64_t epio__memory_mkdir(epio__memory_tree *tree, epio__memory_node *from, con
     char all[EPIO__MEMORY_PATH_SIZE];
     size_t len = strlen(path);
     if ((op->flags & EPIO_MKDIR_PARENTS) == 0) {
-        return make_at(tree, from, path, EPIO_TYPE_DIRECTORY, mode, NULL);
+        return make_at(from, path, EPIO_TYPE_DIRECTORY, mode, NULL);
     }
     if (len >= sizeof all) {
         return EPIO_ENAMETOOLONG;
     }
     memcpy(all, path, len + 1);
-    return make_all(tree, from, all, len, mode);
+    return make_all(from, all, len, mode);
 }
 
-int64_t epio__memory_rmdir(epio__memory_tree *tree, epio__memory_node *from, const epio_op *op)
+int64_t epio__memory_rmdir(const epio__memory_start *from, const epio_op *op)
 {
     static const int errors[] = {[EPIO__MEMORY_LAST_DOT] = EPIO_EINVAL,
                                  [EPIO__MEMORY_LAST_DOTS] = EPIO_ENOTEMPTY,
                                  [EPIO__MEMORY_LAST_ROOT] = EPIO_EBUSY};
     epio__memory_walk walk = {0};
-    int result = epio__memory_walk_begin(&walk, tree, from, op->arguments.path.path);
+    int result = epio__memory_walk_begin(&walk, from, op->arguments.path.path);
     if (result == 0 && walk.last != EPIO__MEMORY_LAST_NAME) {
         return errors[walk.last];
     }
@@ -167,10 +166,10 @@ int64_t epio__memory_rmdir(epio__memory_tree *tree, epio__memory_node *from, con
 
 /* ---- Removing and moving ---- */
 
-int64_t epio__memory_delete(epio__memory_tree *tree, epio__memory_node *from, const char *path)
+int64_t epio__memory_delete(const epio__memory_start *from, const char *path)
 {
     epio__memory_walk walk = {0};
-    int result = epio__memory_walk_begin(&walk, tree, from, path);
+    int result = epio__memory_walk_begin(&walk, from, path);
     if (result == 0 && walk.last != EPIO__MEMORY_LAST_NAME) {
         return EPIO_EISDIR;
     }
@@ -202,12 +201,11 @@ static bool is_within(const epio__memory_node *directory, const epio__memory_nod
 
 /* Walks to both names, of which the first is there. */
 static int walk_to_both(epio__memory_walk *source, epio__memory_walk *target,
-                        epio__memory_tree *tree, epio__memory_node *from, const epio_op *op,
-                        bool replaces)
+                        const epio__memory_start *from, const epio_op *op, bool replaces)
 {
-    int result = epio__memory_walk_begin(source, tree, from, op->arguments.path.path);
+    int result = epio__memory_walk_begin(source, from, op->arguments.path.path);
     if (result == 0) {
-        result = epio__memory_walk_begin(target, tree, from, op->arguments.path.to);
+        result = epio__memory_walk_begin(target, from, op->arguments.path.to);
     }
     if (result < 0) {
         return result;
@@ -255,12 +253,12 @@ static int may_move(const epio__memory_walk *source, const epio__memory_walk *ta
     return target->node != NULL && target->node->entries != NULL ? EPIO_ENOTEMPTY : 0;
 }
 
-int64_t epio__memory_rename(epio__memory_tree *tree, epio__memory_node *from, epio_op *op)
+int64_t epio__memory_rename(const epio__memory_start *from, epio_op *op)
 {
     epio__memory_walk source = {0};
     epio__memory_walk target = {0};
     bool replaces = (op->flags & EPIO_RENAME_NO_REPLACE) == 0;
-    int result = walk_to_both(&source, &target, tree, from, op, replaces);
+    int result = walk_to_both(&source, &target, from, op, replaces);
     if (result < 0) {
         return result;
     }
@@ -281,7 +279,7 @@ int64_t epio__memory_rename(epio__memory_tree *tree, epio__memory_node *from, ep
         return result;
     }
     epio__memory_entry *entry =
-        epio__memory_entry_create(tree, source.node, target.name, target.len);
+        epio__memory_entry_create(from->tree, source.node, target.name, target.len);
     if (entry == NULL) {
         return EPIO_ENOMEM;
     }
@@ -293,11 +291,11 @@ int64_t epio__memory_rename(epio__memory_tree *tree, epio__memory_node *from, ep
     return 0;
 }
 
-int64_t epio__memory_exchange(epio__memory_tree *tree, epio__memory_node *from, epio_op *op)
+int64_t epio__memory_exchange(const epio__memory_start *from, epio_op *op)
 {
     epio__memory_walk one = {0};
     epio__memory_walk other = {0};
-    int result = walk_to_both(&one, &other, tree, from, op, true);
+    int result = walk_to_both(&one, &other, from, op, true);
     if (result < 0 || other.node == NULL) {
         return result < 0 ? result : EPIO_ENOENT;
     }
@@ -325,13 +323,13 @@ int64_t epio__memory_exchange(epio__memory_tree *tree, epio__memory_node *from, 
 
 /* ---- Links ---- */
 
-int64_t epio__memory_link_file(epio__memory_tree *tree, epio__memory_node *from, const epio_op *op)
+int64_t epio__memory_link_file(const epio__memory_start *from, const epio_op *op)
 {
     epio__memory_walk source = {0};
     epio__memory_walk target = {0};
-    int result = epio__memory_walk_path(&source, tree, from, op->arguments.path.path, 0);
+    int result = epio__memory_walk_path(&source, from, op->arguments.path.path, 0);
     if (result == 0) {
-        result = walk_to_new(&target, tree, from, op->arguments.path.to, EPIO_TYPE_FILE);
+        result = walk_to_new(&target, from, op->arguments.path.to, EPIO_TYPE_FILE);
     }
     if (result == 0) {
         result = may_change(target.directory);
@@ -343,7 +341,7 @@ int64_t epio__memory_link_file(epio__memory_tree *tree, epio__memory_node *from,
         return EPIO_EPERM;
     }
     epio__memory_entry *entry =
-        epio__memory_entry_create(tree, source.node, target.name, target.len);
+        epio__memory_entry_create(from->tree, source.node, target.name, target.len);
     if (entry == NULL) {
         return EPIO_ENOMEM;
     }
@@ -352,19 +350,19 @@ int64_t epio__memory_link_file(epio__memory_tree *tree, epio__memory_node *from,
     return 0;
 }
 
-int64_t epio__memory_symlink(epio__memory_tree *tree, epio__memory_node *from, const epio_op *op)
+int64_t epio__memory_symlink(const epio__memory_start *from, const epio_op *op)
 {
     const char *target = op->arguments.path.to;
     if (strlen(target) >= EPIO__MEMORY_PATH_SIZE) {
         return EPIO_ENAMETOOLONG;
     }
-    return make_at(tree, from, op->arguments.path.path, EPIO_TYPE_LINK, LINK_MODE, target);
+    return make_at(from, op->arguments.path.path, EPIO_TYPE_LINK, LINK_MODE, target);
 }
 
-int64_t epio__memory_read_link(epio__memory_tree *tree, epio__memory_node *from, const epio_op *op)
+int64_t epio__memory_read_link(const epio__memory_start *from, const epio_op *op)
 {
     epio__memory_walk walk = {0};
-    int result = epio__memory_walk_path(&walk, tree, from, op->arguments.path.path, 0);
+    int result = epio__memory_walk_path(&walk, from, op->arguments.path.path, 0);
     if (result < 0) {
         return result;
     }
@@ -398,19 +396,13 @@ static void put_entry(char *to, const epio__memory_entry *from)
     memcpy(to + sizeof entry, from->name, from->len);
 }
 
-int64_t epio__memory_list(epio__memory_node *directory, epio__memory_cursor *cursor,
-                          const epio_op *op)
+int64_t epio__memory_list(epio__memory_node *directory, epio__memory_cursor *cursor, char *buffer,
+                          size_t room)
 {
-    char *buffer = op->arguments.path.buffer;
-    uint64_t room = op->arguments.path.len;
     size_t filled = 0;
     if (epio__memory_is_removed(directory)) {
         return EPIO_ENOENT;
     }
-    if ((op->flags & EPIO_LIST_REWIND) != 0) {
-        cursor->len = 0;
-    }
-    room = room < EPIO__MEMORY_LIST_LIMIT ? room : EPIO__MEMORY_LIST_LIMIT;
     epio__memory_note_accessed(directory);
     for (;;) {
         const epio__memory_entry *next =

@@ -12,14 +12,14 @@
 int epio__memory_make(epio__memory_walk *walk, uint32_t type, uint32_t mode, const char *target,
                       epio__memory_node **made);
 
-int64_t epio__memory_delete(epio__memory_tree *tree, epio__memory_node *from, const char *path);
-int64_t epio__memory_mkdir(epio__memory_tree *tree, epio__memory_node *from, const epio_op *op);
-int64_t epio__memory_rmdir(epio__memory_tree *tree, epio__memory_node *from, const epio_op *op);
-int64_t epio__memory_rename(epio__memory_tree *tree, epio__memory_node *from, epio_op *op);
-int64_t epio__memory_exchange(epio__memory_tree *tree, epio__memory_node *from, epio_op *op);
-int64_t epio__memory_link_file(epio__memory_tree *tree, epio__memory_node *from, const epio_op *op);
-int64_t epio__memory_symlink(epio__memory_tree *tree, epio__memory_node *from, const epio_op *op);
-int64_t epio__memory_read_link(epio__memory_tree *tree, epio__memory_node *from, const epio_op *op);
+int64_t epio__memory_delete(const epio__memory_start *from, const char *path);
+int64_t epio__memory_mkdir(const epio__memory_start *from, const epio_op *op);
+int64_t epio__memory_rmdir(const epio__memory_start *from, const epio_op *op);
+int64_t epio__memory_rename(const epio__memory_start *from, epio_op *op);
+int64_t epio__memory_exchange(const epio__memory_start *from, epio_op *op);
+int64_t epio__memory_link_file(const epio__memory_start *from, const epio_op *op);
+int64_t epio__memory_symlink(const epio__memory_start *from, const epio_op *op);
+int64_t epio__memory_read_link(const epio__memory_start *from, const epio_op *op);
 
 /* Which entries a list has had: those up to a name. */
 typedef struct epio__memory_cursor {
@@ -27,10 +27,8 @@ typedef struct epio__memory_cursor {
     char name[EPIO__MEMORY_NAME_LIMIT];
 } epio__memory_cursor;
 
-/* Bytes that one call fills. */
-#define EPIO__MEMORY_LIST_LIMIT ((uint64_t)64 * 1024)
-
-int64_t epio__memory_list(epio__memory_node *directory, epio__memory_cursor *cursor,
-                          const epio_op *op);
+/* Fills the buffer with the entries behind the cursor, which goes on. */
+int64_t epio__memory_list(epio__memory_node *directory, epio__memory_cursor *cursor, char *buffer,
+                          size_t room);
 
 #endif

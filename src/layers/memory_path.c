@@ -46,6 +46,12 @@ int epio__memory_walk_name(epio__memory_walk *walk)
     return 0;
 }
 
+static bool leads_out(const epio__memory_walk *walk)
+{
+    return walk->from->confines && walk->last == EPIO__MEMORY_LAST_DOTS &&
+           walk->directory == walk->from->directory;
+}
+
 /* Walks one part, from walk->directory to walk->node. *target: it is a link, whose target has to be
  * walked from walk->directory first. */
 static int step(epio__memory_walk *walk, bool follow, const char **target)
@@ -70,8 +76,11 @@ static int step(epio__memory_walk *walk, bool follow, const char **target)
     }
     epio__memory_note_accessed(walk->node);
     *target = walk->node->target;
+    if (**target == '/' && walk->from->confines) {
+        return EPIO_EACCES;
+    }
     if (**target == '/') {
-        walk->directory = walk->tree->root;
+        walk->directory = walk->from->tree->root;
         walk->node = walk->directory;
         *target = behind_slashes(*target);
         *target = **target != '\0' ? *target : NULL;
@@ -91,6 +100,9 @@ static int walk_directories(epio__memory_walk *walk, const char *path)
             return EPIO_EACCES;
         }
         path = next_part(walk, path);
+        if (leads_out(walk)) {
+            return EPIO_EACCES;
+        }
         if (*path == '\0') {
             if (depth == 0) {
                 return 0;
@@ -115,21 +127,30 @@ static int walk_directories(epio__memory_walk *walk, const char *path)
 
 /* ---- Walks ---- */
 
-int epio__memory_walk_begin(epio__memory_walk *walk, epio__memory_tree *tree,
-                            epio__memory_node *from, const char *path)
+int epio__memory_walk_begin(epio__memory_walk *walk, const epio__memory_start *from,
+                            const char *path)
 {
     memset(walk, 0, sizeof *walk);
     if (strlen(path) >= EPIO__MEMORY_PATH_SIZE) {
         return EPIO_ENAMETOOLONG;
     }
-    walk->tree = tree;
-    walk->directory = path[0] == '/' ? tree->root : from;
+    if (path[0] == '/' && from->confines) {
+        return EPIO_EACCES;
+    }
+    walk->from = from;
+    walk->directory = path[0] == '/' ? from->tree->root : from->directory;
     path = behind_slashes(path);
     if (*path == '\0') {
         (void)next_part(walk, path);
         return 0;
     }
-    return walk_directories(walk, path);
+    int result = walk_directories(walk, path);
+    if (result == 0 && from->confines && walk->last == EPIO__MEMORY_LAST_DOTS) {
+        /* As POSIX resolves such a path part by part: no call sees its "..". */
+        walk->directory = walk->directory->parent;
+        walk->last = EPIO__MEMORY_LAST_DOT;
+    }
+    return result;
 }
 
 int epio__memory_walk_to_end(epio__memory_walk *walk, uint32_t flags)
@@ -161,10 +182,10 @@ int epio__memory_walk_to_end(epio__memory_walk *walk, uint32_t flags)
     }
 }
 
-int epio__memory_walk_path(epio__memory_walk *walk, epio__memory_tree *tree,
-                           epio__memory_node *from, const char *path, uint32_t flags)
+int epio__memory_walk_path(epio__memory_walk *walk, const epio__memory_start *from,
+                           const char *path, uint32_t flags)
 {
-    int result = epio__memory_walk_begin(walk, tree, from, path);
+    int result = epio__memory_walk_begin(walk, from, path);
     return result == 0 ? epio__memory_walk_to_end(walk, flags) : result;
 }
 
@@ -182,15 +203,15 @@ static bool prepend(char *full, size_t *at, const char *name, size_t len)
     return true;
 }
 
-int64_t epio__memory_full_path(epio__memory_tree *tree, epio__memory_node *from, const char *path,
+int64_t epio__memory_full_path(const epio__memory_start *from, const char *path,
                                char full[EPIO__MEMORY_PATH_SIZE], bool *followed)
 {
     epio__memory_walk walk;
     size_t at = EPIO__MEMORY_PATH_SIZE - 1;
-    if (path[0] != '/' && epio__memory_is_removed(from)) {
+    if (path[0] != '/' && epio__memory_is_removed(from->directory)) {
         return EPIO_ENOENT; /* there is no absolute path */
     }
-    int result = epio__memory_walk_path(&walk, tree, from, path, EPIO__MEMORY_FOLLOW);
+    int result = epio__memory_walk_path(&walk, from, path, EPIO__MEMORY_FOLLOW);
     if (result < 0 && (!walk.vacant || walk.slash)) {
         return result;
     }

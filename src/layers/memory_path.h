@@ -8,6 +8,13 @@
 /* A path with its NUL. */
 #define EPIO__MEMORY_PATH_SIZE 4096
 
+/* Where paths begin. */
+typedef struct epio__memory_start {
+    epio__memory_tree *tree;
+    epio__memory_node *directory; /* of relative ones */
+    bool confines;                /* what leads out of the directory is EPIO_EACCES */
+} epio__memory_start;
+
 /* What the last part of a path is. */
 enum {
     EPIO__MEMORY_LAST_NAME,
@@ -19,7 +26,7 @@ enum {
 /* A position in a walk. `name` points into the path or a link's target, and is valid until names
  * are changed. */
 typedef struct epio__memory_walk {
-    epio__memory_tree *tree;
+    const epio__memory_start *from;
     epio__memory_node *directory; /* where the last part begins */
     const char *name;             /* the last part */
     size_t len;
@@ -31,9 +38,9 @@ typedef struct epio__memory_walk {
     unsigned links;            /* followed so far */
 } epio__memory_walk;
 
-/* Walks all parts of the path but the last; relative ones begin at `from`. */
-int epio__memory_walk_begin(epio__memory_walk *walk, epio__memory_tree *tree,
-                            epio__memory_node *from, const char *path);
+/* Walks all parts of the path but the last. `from` is to stay until the end of the walk. */
+int epio__memory_walk_begin(epio__memory_walk *walk, const epio__memory_start *from,
+                            const char *path);
 
 /* Then looks up the last part, a name, and follows no link: 0 whether there is one or not.
  * EPIO_ENAMETOOLONG; EPIO_ENOENT if the directory was removed. */
@@ -48,12 +55,12 @@ int epio__memory_walk_name(epio__memory_walk *walk);
 int epio__memory_walk_to_end(epio__memory_walk *walk, uint32_t flags);
 
 /* All of it. */
-int epio__memory_walk_path(epio__memory_walk *walk, epio__memory_tree *tree,
-                           epio__memory_node *from, const char *path, uint32_t flags);
+int epio__memory_walk_path(epio__memory_walk *walk, const epio__memory_start *from,
+                           const char *path, uint32_t flags);
 
 /* The absolute path, links resolved, its last part need not exist: its length or an error.
  * *followed: a link led there. */
-int64_t epio__memory_full_path(epio__memory_tree *tree, epio__memory_node *from, const char *path,
+int64_t epio__memory_full_path(const epio__memory_start *from, const char *path,
                                char full[EPIO__MEMORY_PATH_SIZE], bool *followed);
 
 #endif

@@ -12,12 +12,14 @@
 
 /* ---- Two names ---- */
 
-/* Both paths of the op: the call's outcome, as the op's result. */
-static int64_t on_both(epio_op *op, int (*call)(const epio__place *one, const epio__place *other))
+/* Both paths of the op: the call's outcome, as the op's result. `follows`: a link in the last part
+ * of the first. */
+static int64_t on_both(epio_op *op, bool follows,
+                       int (*call)(const epio__place *one, const epio__place *other))
 {
     epio__place one;
     epio__place other;
-    if (epio__place_begin(&one, op, op->arguments.path.path, false) != 0) {
+    if (epio__place_begin(&one, op, op->arguments.path.path, follows) != 0) {
         return epio__op_fail(op);
     }
     int outcome = epio__place_begin(&other, op, op->arguments.path.to, false);
@@ -36,7 +38,7 @@ static int link_names(const epio__place *from, const epio__place *to)
 
 int64_t epio__os_link_file(epio_op *op)
 {
-    return on_both(op, link_names);
+    return on_both(op, epio__path_is_followed(op->arguments.path.path, false), link_names);
 }
 
 static int exchange_names(const epio__place *one, const epio__place *other)
@@ -60,7 +62,7 @@ static int exchange_names(const epio__place *one, const epio__place *other)
 
 int64_t epio__os_exchange(epio_op *op)
 {
-    return on_both(op, exchange_names);
+    return on_both(op, false, exchange_names);
 }
 
 /* ---- Symbolic links ---- */
@@ -96,5 +98,5 @@ static int64_t read_target(epio_op *op, int at, const char *path, void *with)
 
 int64_t epio__os_read_link(epio_op *op)
 {
-    return epio__op_on_place(op, false, read_target, NULL);
+    return epio__op_on_file(op, false, read_target, NULL);
 }

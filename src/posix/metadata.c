@@ -180,7 +180,7 @@ static int64_t stat_path(epio_op *op, int at, const char *path, void *with)
 
 int64_t epio__os_stat(epio_op *op, epio_info *info)
 {
-    return has_path(op) ? epio__op_on_place(op, stat_follows(op), stat_path, info)
+    return has_path(op) ? epio__op_on_file(op, stat_follows(op), stat_path, info)
                         : end_with(op, ask(op, descriptor_of(op), "", info));
 }
 
@@ -212,9 +212,15 @@ static int follow_flag(const epio_op *op)
     return set_follows(op) ? 0 : AT_SYMLINK_NOFOLLOW;
 }
 
+/* Where nothing is to be set, Linux does not look for the file. */
 static int64_t set_times_of_path(epio_op *op, int at, const char *path, void *with)
 {
-    return utimensat(at, path, with, follow_flag(op));
+    const struct timespec *times = with;
+    struct stat status;
+    if (times[0].tv_nsec == UTIME_OMIT && times[1].tv_nsec == UTIME_OMIT) {
+        return fstatat(at, path, &status, follow_flag(op));
+    }
+    return utimensat(at, path, times, follow_flag(op));
 }
 
 int64_t epio__os_set_times(epio_op *op, const epio_times *times)
@@ -223,7 +229,7 @@ int64_t epio__os_set_times(epio_op *op, const epio_times *times)
         return EPIO_ENOTSUP;
     }
     struct timespec both[2] = {time_to_set(times->accessed), time_to_set(times->modified)};
-    return has_path(op) ? epio__op_on_place(op, set_follows(op), set_times_of_path, both)
+    return has_path(op) ? epio__op_on_file(op, set_follows(op), set_times_of_path, both)
                         : end_with(op, futimens(descriptor_of(op), both));
 }
 
@@ -237,7 +243,7 @@ static int64_t set_mode_of_path(epio_op *op, int at, const char *path, void *wit
 
 int64_t epio__os_set_mode(epio_op *op)
 {
-    return has_path(op) ? epio__op_on_place(op, set_follows(op), set_mode_of_path, NULL)
+    return has_path(op) ? epio__op_on_file(op, set_follows(op), set_mode_of_path, NULL)
                         : end_with(op, fchmod(descriptor_of(op), (mode_t)op->arguments.path.len));
 }
 
@@ -260,6 +266,6 @@ static int64_t set_owner_of_path(epio_op *op, int at, const char *path, void *wi
 
 int64_t epio__os_set_owner(epio_op *op)
 {
-    return has_path(op) ? epio__op_on_place(op, set_follows(op), set_owner_of_path, NULL)
+    return has_path(op) ? epio__op_on_file(op, set_follows(op), set_owner_of_path, NULL)
                         : end_with(op, fchown(descriptor_of(op), user_of(op), group_of(op)));
 }

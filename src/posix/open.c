@@ -236,8 +236,8 @@ static int note_name(epio__os_file *file, const epio_op *op)
 {
     char resolved[PATH_MAX];
     uint32_t wanted = EPIO_OPEN_DELETE_ON_CLOSE | EPIO_OPEN_TEMPORARY;
-    if ((op->flags & wanted) != EPIO_OPEN_DELETE_ON_CLOSE) {
-        return 0; /* a temporary file no longer has a name */
+    if ((op->flags & wanted) != EPIO_OPEN_DELETE_ON_CLOSE || epio__op_is_confined(op)) {
+        return 0; /* a temporary file no longer has a name; beneath a directory it is refused */
     }
     if (epio__resolve_path(epio__at(op), op->arguments.path.path, resolved) != 0) {
         return -1;

@@ -141,7 +141,7 @@ static bool follow_link(epio__opening *opening)
     if ((opening->flags & EPIO_OPEN_NOFOLLOW) != 0) {
         return true;
     }
-    if (epio__resolve_path(opening->at, opening->path, target) != 0) {
+    if (epio__resolve_new_path(opening->at, opening->path, target) != 0) {
         return false;
     }
     memcpy(opening->link_target, target, strlen(target) + 1);
@@ -274,8 +274,7 @@ static int open_confined(epio__opening *opening, const epio_op *op)
 int epio__opening_begin(epio__opening *opening, const epio_op *op)
 {
     opening->at = epio__at(op);
-    opening->confined = epio__op_is_confined(op) || ((op->flags & EPIO_OPEN_BENEATH) != 0 &&
-                                                     op->arguments.path.directory != NULL);
+    opening->confined = epio__op_is_confined(op);
     opening->path = op->arguments.path.path;
     opening->flags = op->flags;
     opening->made = false;

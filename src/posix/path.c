@@ -259,13 +259,17 @@ static int resolve_missing(const char *path, char *resolved, char *target)
     char real_directory[PATH_MAX];
     const char *name = last_part(path);
     /* "." and ".." themselves cannot be missing: their directory is. */
-    if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
         errno = ENOENT;
         return -1;
     }
     if (!epio__directory_of(path, directory, sizeof directory) ||
         realpath(directory, real_directory) == NULL ||
         !join(resolved, PATH_MAX, real_directory, name)) {
+        return -1;
+    }
+    if (name[0] == '\0') { /* only a directory may be there */
+        errno = EISDIR;
         return -1;
     }
     ssize_t len = readlink(resolved, target, PATH_MAX - 1);
@@ -420,7 +424,7 @@ static int path_of_directory(int directory, char *path)
 
 #endif
 
-int epio__resolve_path(int at, const char *path, char *resolved)
+int epio__resolve_new_path(int at, const char *path, char *resolved)
 {
     char directory[PATH_MAX];
     char whole[PATH_MAX];
@@ -431,6 +435,15 @@ int epio__resolve_path(int at, const char *path, char *resolved)
         return -1;
     }
     return resolve_from_here(whole, resolved);
+}
+
+int epio__resolve_path(int at, const char *path, char *resolved)
+{
+    int outcome = epio__resolve_new_path(at, path, resolved);
+    if (outcome != 0 && errno == EISDIR) {
+        errno = ENOENT;
+    }
+    return outcome;
 }
 
 /* Of a place whose last part is no link any more. */

@@ -27,6 +27,12 @@
 #define TO_PASS (O_RDONLY | O_DIRECTORY)
 #endif
 
+static bool ends_with_slash(const char *path)
+{
+    size_t len = strlen(path);
+    return len != 0 && path[len - 1] == '/';
+}
+
 /* ---- Part by part ---- */
 
 typedef struct walk {
@@ -185,12 +191,11 @@ static int open_by_parts(int directory, const char *path, int flags, mode_t mode
 {
     walk w;
     bool follows = (flags & O_NOFOLLOW) == 0 && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
-    size_t len = strlen(path);
     if (begin_walk(&w, directory, path, follows) != 0) {
         return -1;
     }
     flags |= O_NOFOLLOW; /* a link that was made just now */
-    flags |= len != 0 && path[len - 1] == '/' ? O_DIRECTORY : 0;
+    flags |= ends_with_slash(path) ? O_DIRECTORY : 0;
     int descriptor = epio__descriptor_open(w.stack[w.depth], w.part, flags, mode);
     leave_all(&w);
     return descriptor;
@@ -258,7 +263,9 @@ int epio__open_beneath(int directory, const char *path, int flags, mode_t mode)
 bool epio__op_is_confined(const epio_op *op)
 {
     const epio_file *directory = op->arguments.path.directory;
-    return directory != NULL && ((const epio__os_file *)(const void *)directory)->confines;
+    bool beneath = op->kind == EPIO_KIND_OPEN && (op->flags & EPIO_OPEN_BENEATH) != 0;
+    return directory != NULL &&
+           (beneath || ((const epio__os_file *)(const void *)directory)->confines);
 }
 
 /* Where the last part of a path begins that ends with a name: false for "..", ".", and none. */
@@ -305,9 +312,8 @@ static int begin_at_parent(epio__place *place, int directory, const char *path)
     if (begin_walk(&w, directory, path, false) != 0) {
         return -1;
     }
-    size_t len = strlen(path);
-    bool slash = len != 0 && path[len - 1] == '/';
-    (void)snprintf(place->room, sizeof place->room, "%s%s", w.part, slash ? "/" : "");
+    (void)snprintf(place->room, sizeof place->room, "%s%s", w.part,
+                   ends_with_slash(path) ? "/" : "");
     place->path = place->room;
     place->at = w.stack[w.depth];
     if (w.depth > 0) {
@@ -325,7 +331,9 @@ static int begin_at_target(epio__place *place, int directory, const char *path)
     if (place->opened < 0) {
         return -1;
     }
-    (void)snprintf(place->room, sizeof place->room, "/proc/self/fd/%d", place->opened);
+    /* With a slash, calls that follow no link follow this one, too. */
+    (void)snprintf(place->room, sizeof place->room, "/proc/self/fd/%d%s", place->opened,
+                   ends_with_slash(path) ? "/" : "");
     place->at = AT_FDCWD;
     place->path = place->room;
     return 0;
@@ -366,6 +374,17 @@ int64_t epio__op_on_place(epio_op *op, bool follows, epio__call_on_place *call, 
     int64_t outcome = call(op, place.at, place.path, with);
     epio__place_end(&place);
     return outcome >= 0 ? outcome : epio__op_fail(op);
+}
+
+bool epio__path_is_followed(const char *path, bool follows)
+{
+    return follows || ends_with_slash(path);
+}
+
+int64_t epio__op_on_file(epio_op *op, bool follows, epio__call_on_place *call, void *with)
+{
+    return epio__op_on_place(op, epio__path_is_followed(op->arguments.path.path, follows), call,
+                             with);
 }
 
 void epio__place_end(epio__place *place)

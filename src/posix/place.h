@@ -25,6 +25,11 @@ typedef int64_t epio__call_on_place(epio_op *op, int at, const char *path, void 
 /* Makes the call for the op's path.path: the op's result. */
 int64_t epio__op_on_place(epio_op *op, bool follows, epio__call_on_place *call, void *with);
 
+/* Of calls for what has a name, not for the name: they follow a link, asked or not, if a slash is
+ * behind it. */
+bool epio__path_is_followed(const char *path, bool follows);
+int64_t epio__op_on_file(epio_op *op, bool follows, epio__call_on_place *call, void *with);
+
 /* Must the op's path stay beneath the directory where it begins? */
 bool epio__op_is_confined(const epio_op *op);
 

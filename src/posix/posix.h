@@ -168,6 +168,9 @@ static inline int epio__at(const epio_op *op)
 /* Makes the path absolute, with all links resolved; the file itself need not exist. `at` as above.
  * `resolved` has room for PATH_MAX: 0, or -1 and errno. */
 int epio__resolve_path(int at, const char *path, char *resolved);
+/* The same for a file that is to be made: EISDIR, as of open(2), if it is missing and the path, or
+ * the link that leads to it, ends with a slash. */
+int epio__resolve_new_path(int at, const char *path, char *resolved);
 /* Before a directory is closed. */
 void epio__listing_close(epio__os_file *file);
 /* Copies the directory part of `path` ("." if it has none): false if it does not fit. */

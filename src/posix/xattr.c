@@ -73,7 +73,7 @@ int64_t epio__os_xattr(epio_op *op)
 {
     int64_t result = 0;
     if (epio__op_is(op, EPIO__KIND_ON_PATH)) {
-        result = epio__op_on_place(op, follows(op), call_on_path, NULL);
+        result = epio__op_on_file(op, follows(op), call_on_path, NULL);
     } else {
         result = call(op, NULL);
         result = result >= 0 ? result : epio__op_fail(op);
