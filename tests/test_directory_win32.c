@@ -126,12 +126,12 @@ static void lists_lose_nothing(fixture *f)
         fixture_put(f, name, "", 0);
     }
     epio_file *directory = open_directory(f, "directory");
-    for (size_t room = 24; room <= 4096; room *= 3) {
+    for (size_t room = 144; room <= 4096; room *= 3) {
         int seen[COUNT] = {0};
-        check_op(f, epio_list(&op, directory, buffer, 23, EPIO_LIST_REWIND), EPIO_ERANGE);
+        check_op(f, epio_list(&op, directory, buffer, 143, EPIO_LIST_REWIND), EPIO_ERANGE);
         check_op(f, epio_list(&op, directory, buffer, 0, 0), EPIO_ERANGE);
         check(fixture_result(f, epio_list(&op, directory, buffer, room, 0)) > 0);
-        check_op(f, epio_list(&op, directory, buffer, 23, EPIO_LIST_REWIND), EPIO_ERANGE);
+        check_op(f, epio_list(&op, directory, buffer, 143, EPIO_LIST_REWIND), EPIO_ERANGE);
         check_result(list_names(f, directory, room, seen, COUNT), COUNT);
         for (int i = 0; i < COUNT; i++) {
             check_result(seen[i], 1);
@@ -173,6 +173,9 @@ static DWORD raw_tag;
 static DWORD list_error;
 static int list_calls;
 static int restarts;
+
+#define TIME_OF_1970 INT64_C(116444736000000000)
+
 static bool is_deleted;
 
 static void add_raw(unsigned char *at, const WCHAR *name, bool last)
@@ -182,6 +185,9 @@ static void add_raw(unsigned char *at, const WCHAR *name, bool last)
     entry.FileAttributes = raw_tag != 0 ? FILE_ATTRIBUTE_REPARSE_POINT : FILE_ATTRIBUTE_NORMAL;
     entry.FileNameLength = (DWORD)bytes;
     entry.FileId.QuadPart = 99;
+    entry.EndOfFile.QuadPart = 7;
+    entry.AllocationSize.QuadPart = 4096;
+    entry.LastWriteTime.QuadPart = TIME_OF_1970 + 5;
     entry.NextEntryOffset = last ? 0 : 160;
     memcpy(at, &entry, sizeof entry);
     memcpy(at + offsetof(FILE_ID_BOTH_DIR_INFO, FileName), name, bytes);
@@ -216,6 +222,7 @@ static void half_characters_are_listed(fixture *f)
 {
     static const WCHAR half[] = {'a', 0xD800, 0};
     static const WCHAR *const names[] = {L".", L"..", half, L"...", NULL};
+    enum { SIZE = sizeof(epio_entry) + sizeof(epio_info) + 8 }; /* of an entry with a short name */
     uint64_t buffer[64];
     epio_op op = {0};
     make_directory(f, "d");
@@ -228,27 +235,34 @@ static void half_characters_are_listed(fixture *f)
     restarts = 0;
     is_deleted = false;
     list_error = ERROR_NO_MORE_FILES;
-    check_op(f, epio_list(&op, directory, buffer, sizeof buffer, EPIO_LIST_REWIND), 24 + 24);
-    const epio_entry *entry = epio_entry_next(buffer, 48, NULL);
+    check_op(f, epio_list(&op, directory, buffer, sizeof buffer, EPIO_LIST_REWIND), 2 * SIZE);
+    const epio_entry *entry = epio_entry_next(buffer, 2 * SIZE, NULL);
     check(strcmp(epio_entry_name(entry), "a\xed\xa0\x80") == 0);
     check(entry->id == 99 && entry->name_len == 4);
-    entry = epio_entry_next(buffer, 48, entry);
+    /* The system gives more than the name; what it has as 0 it does not know. */
+    const epio_info *info = epio_entry_info(entry);
+    check(info->bytes == 7 && info->allocated == 4096 && info->modified == 500);
+    check_result(info->known, EPIO_INFO_MODE | EPIO_INFO_ATTRIBUTES | EPIO_INFO_BYTES |
+                                  EPIO_INFO_ALLOCATED | EPIO_INFO_MODIFIED);
+    entry = epio_entry_next(buffer, 2 * SIZE, entry);
     check(strcmp(epio_entry_name(entry), "...") == 0);
-    check(epio_entry_next(buffer, 48, entry) == NULL);
+    check(epio_entry_next(buffer, 2 * SIZE, entry) == NULL);
     check(list_calls == 2 && restarts == 1);
 
     /* The tag of a reparse point says what it is. */
     static const WCHAR *const link[] = {L"link", NULL};
     raw_names = link;
     raw_tag = IO_REPARSE_TAG_SYMLINK;
-    check_op(f, epio_list(&op, directory, buffer, sizeof buffer, 0), 24);
-    check_result(epio_entry_next(buffer, 24, NULL)->type, EPIO_TYPE_LINK);
+    check_op(f, epio_list(&op, directory, buffer, sizeof buffer, 0), SIZE);
+    entry = epio_entry_next(buffer, SIZE, NULL);
+    check_result(entry->type, EPIO_TYPE_LINK);
+    check_result(epio_entry_info(entry)->known & EPIO_INFO_BYTES, 0); /* it has no size there */
 
     /* What was listed before an error is not lost, nor is the error. */
     raw_names = names;
     raw_tag = 0;
     list_error = ERROR_CRC;
-    check_op(f, epio_list(&op, directory, buffer, sizeof buffer, 0), 48);
+    check_op(f, epio_list(&op, directory, buffer, sizeof buffer, 0), 2 * SIZE);
     check_op_fails(f, epio_list(&op, directory, buffer, sizeof buffer, 0), EPIO_EIO, ERROR_CRC);
     list_error = ERROR_FILE_NOT_FOUND; /* an empty root */
     check_op(f, epio_list(&op, directory, buffer, sizeof buffer, 0), 0);

@@ -1316,6 +1316,7 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(exchange, "epio_exchange", epio_exchange(NULL, c->vfs, "x", "y", 0))                         \
     X(directory_vfs, "epio_directory_vfs", epio_directory_vfs(NULL))                               \
     X(entry_name, "epio_entry_name", epio_entry_name(NULL))                                        \
+    X(entry_info, "epio_entry_info", (void)epio_entry_info(NULL))                                  \
     X(lock_level, "epio_file_lock_level", epio_file_lock_level(NULL))                              \
     X(os_handle, "epio_file_os_handle", epio_file_os_handle(NULL))                                 \
     X(loop_run, "epio_loop_run", epio_loop_run(NULL))                                              \

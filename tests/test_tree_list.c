@@ -13,7 +13,7 @@ enum { NAMES = 500, MANY = 100000 };
 /* ---- Lists ---- */
 
 typedef struct listing {
-    _Alignas(uint64_t) char buffer[65536];
+    _Alignas(uint64_t) char buffer[524288];
     size_t room;          /* of the buffer, for each call */
     int met[2 * NAMES];   /* how often "name-<i>" was listed */
     size_t others, total; /* other names; all */
@@ -97,7 +97,9 @@ static void lists_have_each_name_once(fixture *f)
     for (unsigned i = 0; i < NAMES; i++) {
         put_name(f, epio_directory_vfs(directory), i);
     }
-    for (list.room = 1024; list.room <= sizeof list.buffer; list.room *= 8) {
+    static const size_t rooms[] = {1024, 8192, sizeof list.buffer};
+    for (size_t k = 0; k < sizeof rooms / sizeof rooms[0]; k++) {
+        list.room = rooms[k];
         size_t calls = list_all(f, directory, &list);
         check(list.room == sizeof list.buffer ? calls == 1 : calls > 1);
         check(list.total == NAMES && list.others == 0);
@@ -106,6 +108,21 @@ static void lists_have_each_name_once(fixture *f)
         }
     }
     fixture_close(f, directory);
+}
+
+/* What an entry says beside its name is what a stat says. */
+static void check_known(const epio_info *listed, const epio_info *info)
+{
+    if (listed == NULL) {
+        return;
+    }
+    check(listed->size == sizeof *listed && (listed->known & ~info->known) == 0);
+    check(listed->type == info->type && listed->mode == info->mode);
+    check((listed->known & EPIO_INFO_BYTES) == 0 || listed->bytes == info->bytes);
+    check((listed->known & EPIO_INFO_MODIFIED) == 0 || listed->modified == info->modified);
+    check((listed->known & EPIO_INFO_BORN) == 0 || listed->born == info->born);
+    check((listed->known & EPIO_INFO_ID) == 0 || listed->id[0] == info->id[0]);
+    check((listed->known & EPIO_INFO_LINKS) == 0 || listed->links == info->links);
 }
 
 static void lists_tell_types_and_ids(fixture *f)
@@ -127,6 +144,8 @@ static void lists_tell_types_and_ids(fixture *f)
         epio_info info = tree_stat(f, epio_entry_name(one), EPIO_STAT_NOFOLLOW);
         check(one->id == info.id[0]);
         check(one->type == info.type || one->type == EPIO_TYPE_UNKNOWN);
+        check_known(epio_entry_info(one), &info);
+        check(one->has_info || !f->memory);
     }
     fixture_close(f, directory);
 }
@@ -169,7 +188,7 @@ static void an_empty_list_needs_no_room(fixture *f)
     for (size_t room = 0; room < sizeof(epio_entry) + 5; room += 4) {
         check_op(f, epio_list(&op, directory, list.buffer, room, EPIO_LIST_REWIND), EPIO_ERANGE);
     }
-    start(&list, 64);
+    start(&list, 256);
     check(list_some(f, directory, &list, 0) > 0); /* nothing was lost */
     check_op(f, epio_list(&op, directory, list.buffer, 0, 0), 0);
     check_op(f, epio_list(&op, directory, list.buffer, 0, EPIO_LIST_REWIND), EPIO_ERANGE);
@@ -242,7 +261,7 @@ static void what_is_listed_can_be_removed(fixture *f)
 /* However large the buffer is, and however much of the list is on the way through it. */
 static void a_list_fills_its_buffer(fixture *f)
 {
-    enum { COUNT = 20000, ROOM = 1024 * 1024 };
+    enum { COUNT = 20000, ROOM = 4 * 1024 * 1024 };
     epio_op op = {0};
     char name[32];
     char *buffer = malloc(ROOM);
@@ -253,7 +272,7 @@ static void a_list_fills_its_buffer(fixture *f)
         (void)snprintf(name, sizeof name, "name-%06d", i);
         check_op(f, epio_symlink(&op, epio_directory_vfs(directory), "x", name, 0), 0);
     }
-    size_t size = (sizeof(epio_entry) + 12 + 7) & ~(size_t)7;
+    size_t size = (sizeof(epio_entry) + sizeof(epio_info) + 12 + 7) & ~(size_t)7;
     check_op(f, epio_list(&op, directory, buffer, ROOM, 0), COUNT * size);
     check_op(f, epio_list(&op, directory, buffer, ROOM, 0), 0);
     size_t room = 300 * 1024 + 8;

@@ -60,13 +60,16 @@ EPIO_API struct epio_vfs *epio_directory_vfs(struct epio_file *directory);
  * open beneath that makes a file and fails may leave it; TEMPORARY and DELETE_ON_CLOSE are
  * EPIO_ENOTSUP there. */
 
-/* An entry of a list. Its name is behind it: epio_entry_name. */
+struct epio_info;
+
+/* An entry of a list. What is known of it and its name are behind it: epio_entry_info,
+ * epio_entry_name. */
 typedef struct epio_entry {
     uint32_t size;     /* bytes to the next entry */
     uint16_t name_len; /* without the NUL */
     uint8_t type;      /* EPIO_TYPE_...; UNKNOWN where the file system does not say */
-    uint8_t unused;
-    uint64_t id; /* the lower half of epio_info.id; of a mount point the one below it */
+    bool has_info;     /* see epio_entry_info */
+    uint64_t id;       /* the lower half of epio_info.id; of a mount point the one below it */
 } epio_entry;
 
 #define EPIO_LIST_REWIND 1u /* from the first entry on */
@@ -89,15 +92,20 @@ EPIO_API const epio_entry *epio_entry_next(const void *buffer, size_t len, const
 /* Ends with a NUL. */
 EPIO_API const char *epio_entry_name(const epio_entry *entry);
 
-/* ---- Whole trees ------------------------------------------------------- */
+/* What the system gives with the name for nothing, `known` says what that is: on Windows
+ * attributes, sizes (not of links) and times, as they are in the directory, which may be behind
+ * those of a file that is being written, or has further names; in the memory VFS all of epio_stat.
+ * Else NULL. */
+EPIO_API const struct epio_info *epio_entry_info(const epio_entry *entry);
 
-struct epio_info;
+/* ---- Whole trees ------------------------------------------------------- */
 
 /* An entry of a walk. The library's, and valid during the call of `entries` alone. */
 typedef struct epio_walk_entry {
     const char *path;             /* relative to the walked directory: "a/b" */
     const char *name;             /* its last part: "b" */
-    const struct epio_info *info; /* with EPIO_WALK_STAT; NULL if that failed */
+    const struct epio_info *info; /* with EPIO_WALK_STAT of the entry itself, NULL if that failed;
+                                     else as epio_entry_info */
     uint64_t id;                  /* as in epio_entry; with STAT as in epio_info */
     uint32_t type;                /* EPIO_TYPE_...; of a symbolic link always LINK */
     uint32_t depth;               /* 1 in the walked directory itself */

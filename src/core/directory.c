@@ -69,8 +69,14 @@ const epio_entry *epio_entry_next(const void *buffer, size_t len, const epio_ent
                : NULL;
 }
 
+const epio_info *epio_entry_info(const epio_entry *entry)
+{
+    epio__require(entry, "epio_entry_info", "the entry is NULL");
+    return entry->has_info ? (const epio_info *)(const void *)(entry + 1) : NULL;
+}
+
 const char *epio_entry_name(const epio_entry *entry)
 {
     epio__require(entry, "epio_entry_name", "the entry is NULL");
-    return (const char *)(entry + 1);
+    return (const char *)(entry + 1) + (entry->has_info ? sizeof(epio_info) : 0);
 }

@@ -303,9 +303,9 @@ static int64_t list(memory_vfs *memory, const epio_op *op)
         file->cursor->len = 0;
     }
     for (;;) {
-        int64_t more =
-            epio__memory_list(file->node, file->cursor, op->arguments.path.buffer + filled,
-                              smaller(SLICE_SIZE, len - filled));
+        int64_t more = epio__memory_list(&memory->tree, file->node, file->cursor,
+                                         op->arguments.path.buffer + filled,
+                                         smaller(SLICE_SIZE, len - filled));
         if (more <= 0) {
             return filled != 0 ? (int64_t)filled : more;
         }

@@ -23,11 +23,10 @@ static uint64_t links_of(const epio__memory_node *node)
     return epio__memory_is_removed(node) ? 0 : 2 + node->links; /* its name and "."; each ".." */
 }
 
-int64_t epio__memory_stat(const epio__memory_tree *tree, const epio__memory_node *node,
-                          const epio_op *op)
+void epio__memory_describe(const epio__memory_tree *tree, const epio__memory_node *node,
+                           epio_info *to)
 {
-    epio_info info;
-    memset(&info, 0, sizeof info);
+    epio_info info = {.size = sizeof info};
     info.known = EPIO_INFO_MODE | EPIO_INFO_OWNER | EPIO_INFO_LINKS | EPIO_INFO_ID |
                  EPIO_INFO_BYTES | EPIO_INFO_ALLOCATED | EPIO_INFO_BLOCK_SIZE | EPIO_INFO_BORN |
                  EPIO_INFO_MODIFIED | EPIO_INFO_CHANGED | EPIO_INFO_ACCESSED;
@@ -51,6 +50,14 @@ int64_t epio__memory_stat(const epio__memory_tree *tree, const epio__memory_node
     info.modified = node->modified;
     info.changed = node->changed;
     info.accessed = node->accessed;
+    *to = info;
+}
+
+int64_t epio__memory_stat(const epio__memory_tree *tree, const epio__memory_node *node,
+                          const epio_op *op)
+{
+    epio_info info;
+    epio__memory_describe(tree, node, &info);
     (void)epio__result_give(&info, sizeof info, 0, op->arguments.path.buffer);
     return 0;
 }

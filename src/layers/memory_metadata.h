@@ -5,6 +5,10 @@
 
 #include "layers/memory_node.h"
 
+/* All that is known of it. */
+void epio__memory_describe(const epio__memory_tree *tree, const epio__memory_node *node,
+                           epio_info *to);
+
 int64_t epio__memory_stat(const epio__memory_tree *tree, const epio__memory_node *node,
                           const epio_op *op);
 

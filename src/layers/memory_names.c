@@ -1,6 +1,8 @@
 /* See memory_names.h. */
 #include "layers/memory_names.h"
 
+#include "layers/memory_metadata.h"
+#include "packed_entry.h"
 #include "reason.h"
 
 #include <stdlib.h>
@@ -380,24 +382,17 @@ int64_t epio__memory_read_link(const epio__memory_start *from, const epio_op *op
 
 /* ---- Listing ---- */
 
-static size_t entry_size(size_t name_len)
+static void put_entry(char *to, const epio__memory_tree *tree, const epio__memory_entry *from)
 {
-    return (sizeof(epio_entry) + name_len + 1 + 7) & ~(size_t)7;
+    epio_info info;
+    epio__memory_describe(tree, from->node, &info);
+    char *name = epio__entry_put(to, from->len, from->node->type, from->node->id, &info);
+    memcpy(name, from->name, from->len);
+    name[from->len] = '\0';
 }
 
-static void put_entry(char *to, const epio__memory_entry *from)
-{
-    epio_entry entry = {.size = (uint32_t)entry_size(from->len),
-                        .name_len = (uint16_t)from->len,
-                        .type = (uint8_t)from->node->type,
-                        .id = from->node->id};
-    memset(to, 0, entry.size);
-    memcpy(to, &entry, sizeof entry);
-    memcpy(to + sizeof entry, from->name, from->len);
-}
-
-int64_t epio__memory_list(epio__memory_node *directory, epio__memory_cursor *cursor, char *buffer,
-                          size_t room)
+int64_t epio__memory_list(const epio__memory_tree *tree, epio__memory_node *directory,
+                          epio__memory_cursor *cursor, char *buffer, size_t room)
 {
     size_t filled = 0;
     if (epio__memory_is_removed(directory)) {
@@ -407,11 +402,11 @@ int64_t epio__memory_list(epio__memory_node *directory, epio__memory_cursor *cur
     for (;;) {
         const epio__memory_entry *next =
             epio__memory_entry_after(directory, cursor->name, cursor->len);
-        if (next == NULL || entry_size(next->len) > room - filled) {
+        if (next == NULL || epio__entry_size(next->len, true) > room - filled) {
             return next == NULL || filled != 0 ? (int64_t)filled : EPIO_ERANGE;
         }
-        put_entry(buffer + filled, next);
-        filled += entry_size(next->len);
+        put_entry(buffer + filled, tree, next);
+        filled += epio__entry_size(next->len, true);
         memcpy(cursor->name, next->name, next->len);
         cursor->len = next->len;
     }

@@ -28,7 +28,7 @@ typedef struct epio__memory_cursor {
 } epio__memory_cursor;
 
 /* Fills the buffer with the entries behind the cursor, which goes on. */
-int64_t epio__memory_list(epio__memory_node *directory, epio__memory_cursor *cursor, char *buffer,
-                          size_t room);
+int64_t epio__memory_list(const epio__memory_tree *tree, epio__memory_node *directory,
+                          epio__memory_cursor *cursor, char *buffer, size_t room);
 
 #endif

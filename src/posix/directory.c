@@ -1,4 +1,5 @@
 /* Directories: making, removing and listing them. */
+#include "packed_entry.h"
 #include "posix/descriptor.h"
 #include "posix/durable.h"
 #include "posix/place.h"
@@ -179,11 +180,6 @@ static bool is_dots(const char *name)
     return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
 }
 
-static uint32_t entry_size(size_t name_len)
-{
-    return (uint32_t)((sizeof(epio_entry) + name_len + 1 + 7) & ~(size_t)7);
-}
-
 #if defined(__linux__)
 
 /* getdents64(2); libc has no type for it that musl has, too. */
@@ -209,13 +205,9 @@ static size_t convert(char *buffer, size_t len)
         if (is_dots(name)) {
             continue;
         }
-        epio_entry entry = {.size = entry_size(name_len),
-                            .name_len = (uint16_t)name_len,
-                            .type = type_of(head.type),
-                            .id = head.ino};
-        memmove(buffer + to + sizeof entry, name, name_len + 1);
-        memcpy(buffer + to, &entry, sizeof entry);
-        to += entry.size;
+        char *place = epio__entry_put(buffer + to, name_len, type_of(head.type), head.ino, NULL);
+        memmove(place, name, name_len + 1);
+        to += epio__entry_size(name_len, false);
     }
     return to;
 }
@@ -336,18 +328,16 @@ static int64_t list_stream(DIR *stream, char *buffer, size_t len)
         if (is_dots(found->d_name)) {
             continue;
         }
-        epio_entry entry = {.size = entry_size(name_len),
-                            .name_len = (uint16_t)name_len,
-                            .type = type_of_entry(found),
-                            .id = (uint64_t)found->d_ino};
-        if (entry.size > len - filled) {
+        uint32_t size = epio__entry_size(name_len, false);
+        if (size > len - filled) {
             seekdir(stream, place);
             errno = EINVAL;
             return filled != 0 ? (int64_t)filled : -1;
         }
-        memcpy(buffer + filled, &entry, sizeof entry);
-        memcpy(buffer + filled + sizeof entry, found->d_name, name_len + 1);
-        filled += entry.size;
+        char *name = epio__entry_put(buffer + filled, name_len, type_of_entry(found),
+                                     (uint64_t)found->d_ino, NULL);
+        memcpy(name, found->d_name, name_len + 1);
+        filled += size;
     }
 }
 

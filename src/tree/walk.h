@@ -101,8 +101,8 @@ typedef struct epio__walk_step {
 
     epio_walk_entry *entries;
     epio__walk_mark *marks;
-    epio_info *infos; /* NULL without STAT */
-    char *text;       /* paths of the entries */
+    epio_info *infos;
+    char *text; /* paths of the entries */
     size_t text_size;
     size_t text_len;
     char *prefix; /* of the paths of one directory */

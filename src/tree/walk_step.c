@@ -447,9 +447,14 @@ static bool add(epio__walk_step *step, epio__walk_directory *directory, const ep
     entry->depth = directory->depth + 1;
     epio_vfs *vfs = epio_directory_vfs(directory->file);
     const epio_info *known = NULL;
+    epio_info *info = &step->infos[step->count];
+    bool stats = (terms->flags & EPIO_WALK_STAT) != 0;
+    if (!stats && listed->has_info) {
+        *info = *epio_entry_info(listed);
+        entry->info = info;
+    }
     if (needs_stat(listed->type, terms->flags)) {
         epio_op op = EPIO_OP_INIT;
-        epio_info *info = &step->infos[step->count];
         info->size = sizeof *info;
         int64_t result = epio_perform(epio_stat(&op, vfs, entry->name, info, EPIO_STAT_NOFOLLOW));
         if (result == EPIO_ENOENT) {
@@ -462,7 +467,7 @@ static bool add(epio__walk_step *step, epio__walk_directory *directory, const ep
             known = info;
             entry->type = info->type;
             entry->id = (info->known & EPIO_INFO_ID) != 0 ? info->id[0] : entry->id;
-            entry->info = (terms->flags & EPIO_WALK_STAT) != 0 ? info : NULL;
+            entry->info = stats || listed->has_info ? info : NULL;
         }
     }
     judge(entry, &step->marks[step->count], vfs, known, terms);

@@ -1,4 +1,5 @@
 /* Directories: making, removing and listing them. */
+#include "packed_entry.h"
 #include "win32/win32.h"
 
 #include <stdlib.h>
@@ -243,17 +244,15 @@ static uint32_t convert(const FILE_ID_BOTH_DIR_INFO *from, char *to, size_t room
 {
     size_t units = from->FileNameLength / sizeof(WCHAR);
     size_t name_len = epio__narrow(from->FileName, units, NULL);
-    /* EaSize is the tag of a reparse point. */
-    epio_entry entry = {.size = (uint32_t)((sizeof entry + name_len + 1 + 7) & ~(size_t)7),
-                        .name_len = (uint16_t)name_len,
-                        .type = (uint8_t)epio__type_of(from->FileAttributes, from->EaSize),
-                        .id = (uint64_t)from->FileId.QuadPart};
-    if (entry.size > room) {
+    uint32_t size = epio__entry_size(name_len, true);
+    epio_info info;
+    if (size > room) {
         return 0;
     }
-    memcpy(to, &entry, sizeof entry);
-    (void)epio__narrow(from->FileName, units, to + sizeof entry);
-    return entry.size;
+    epio__describe_entry(from, &info);
+    char *name = epio__entry_put(to, name_len, info.type, (uint64_t)from->FileId.QuadPart, &info);
+    (void)epio__narrow(from->FileName, units, name);
+    return size;
 }
 
 /* As many entries as fit: their length, and 0 or an error. */

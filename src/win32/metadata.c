@@ -82,12 +82,31 @@ static void take_attributes(epio_info *info, DWORD attributes, DWORD tag)
     info->mode = (directory ? 0777u : 0666u) & (read_only ? 0555u : 0777u);
 }
 
-static void take_sizes(epio_info *info, LARGE_INTEGER bytes, LARGE_INTEGER allocated, DWORD links)
+static void take_sizes(epio_info *info, LARGE_INTEGER bytes, LARGE_INTEGER allocated)
 {
-    info->known |= EPIO_INFO_BYTES | EPIO_INFO_ALLOCATED | EPIO_INFO_LINKS;
+    info->known |= EPIO_INFO_BYTES | EPIO_INFO_ALLOCATED;
     info->bytes = (uint64_t)bytes.QuadPart;
     info->allocated = (uint64_t)allocated.QuadPart;
+}
+
+static void take_links(epio_info *info, DWORD links)
+{
+    info->known |= EPIO_INFO_LINKS;
     info->links = links;
+}
+
+void epio__describe_entry(const FILE_ID_BOTH_DIR_INFO *entry, epio_info *info)
+{
+    *info = (epio_info){.size = sizeof *info};
+    /* EaSize is the tag of a reparse point. */
+    take_attributes(info, entry->FileAttributes, entry->EaSize);
+    if (info->type != EPIO_TYPE_LINK) {
+        take_sizes(info, entry->EndOfFile, entry->AllocationSize);
+    }
+    take_time(info, EPIO_INFO_BORN, &info->born, entry->CreationTime);
+    take_time(info, EPIO_INFO_MODIFIED, &info->modified, entry->LastWriteTime);
+    take_time(info, EPIO_INFO_CHANGED, &info->changed, entry->ChangeTime);
+    take_time(info, EPIO_INFO_ACCESSED, &info->accessed, entry->LastAccessTime);
 }
 
 /* The length of the target, as on POSIX; the system has 0. */
@@ -111,7 +130,8 @@ static bool describe_file(HANDLE handle, epio_info *info)
     }
     bool reparse = (basic.FileAttributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0;
     take_attributes(info, basic.FileAttributes, reparse ? epio__reparse_tag_of(handle) : 0);
-    take_sizes(info, standard.EndOfFile, standard.AllocationSize, standard.NumberOfLinks);
+    take_sizes(info, standard.EndOfFile, standard.AllocationSize);
+    take_links(info, standard.NumberOfLinks);
     take_time(info, EPIO_INFO_BORN, &info->born, basic.CreationTime);
     take_time(info, EPIO_INFO_MODIFIED, &info->modified, basic.LastWriteTime);
     take_time(info, EPIO_INFO_CHANGED, &info->changed, basic.ChangeTime);
@@ -157,7 +177,8 @@ static bool describe_by_name(const WCHAR *name, epio_info *info)
         return false;
     }
     take_attributes(info, stat.attributes, 0);
-    take_sizes(info, stat.bytes, stat.allocated, stat.links);
+    take_sizes(info, stat.bytes, stat.allocated);
+    take_links(info, stat.links);
     take_time(info, EPIO_INFO_BORN, &info->born, stat.born);
     take_time(info, EPIO_INFO_MODIFIED, &info->modified, stat.modified);
     take_time(info, EPIO_INFO_CHANGED, &info->changed, stat.changed);

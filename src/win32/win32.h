@@ -234,6 +234,8 @@ int64_t epio__sync_directory(epio_op *op);
 
 /* EPIO_TYPE_... for a file's attributes and, if it is a reparse point, its tag. */
 uint32_t epio__type_of(DWORD attributes, DWORD tag);
+/* What a list says of an entry. */
+void epio__describe_entry(const FILE_ID_BOTH_DIR_INFO *entry, epio_info *info);
 
 /* ---- link.c ---- */
 
