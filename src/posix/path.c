@@ -52,19 +52,13 @@ bool epio__directory_of(const char *path, char *directory, size_t size)
 
 /* ---- Delete and rename ---- */
 
-static bool is_directory(int at, const char *path)
-{
-    struct stat status;
-    return fstatat(at, path, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode);
-}
-
 static int remove_name(int at, const char *path)
 {
     if (unlinkat(at, path, 0) == 0) {
         return 0;
     }
     if (errno == EPERM) { /* POSIX and macOS return it for a directory, too */
-        errno = is_directory(at, path) ? EISDIR : EPERM;
+        errno = epio__is_directory(at, path, false) ? EISDIR : EPERM;
     }
     return -1;
 }

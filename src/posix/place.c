@@ -255,6 +255,16 @@ int epio__open_beneath(int directory, const char *path, int flags, mode_t mode)
 
 /* ---- Places ---- */
 
+bool epio__is_directory(int at, const char *path, bool follows)
+{
+    struct stat status;
+    int error = errno;
+    bool is = fstatat(at, path, &status, follows ? 0 : AT_SYMLINK_NOFOLLOW) == 0 &&
+              S_ISDIR(status.st_mode);
+    errno = error;
+    return is;
+}
+
 bool epio__op_is_confined(const epio_op *op)
 {
     const epio_file *directory = op->arguments.path.directory;

@@ -28,6 +28,9 @@ int64_t epio__op_on_place(epio_op *op, bool follows, epio__call_on_place *call, 
 /* Must the op's path stay beneath the directory where it begins? */
 bool epio__op_is_confined(const epio_op *op);
 
+/* Preserves errno. */
+bool epio__is_directory(int at, const char *path, bool follows);
+
 /* As epio__descriptor_open, beneath `directory`: -1 and EACCES if the path leads out of it. */
 int epio__open_beneath(int directory, const char *path, int flags, mode_t mode);
 
