@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -342,12 +343,46 @@ static void attributes_are_kept(fixture *f)
 
 /* ---- File systems ------------------------------------------------------------------- */
 
+/* FICLONE of linux/fs.h. */
+#define CLONE _IOW(0x94, 9, int)
+
+/* Whether a copy can share bytes, by trying: both files are there. */
+static bool can_clone(fixture *f, const char *from, const char *to)
+{
+    int one = open(fixture_path(f, from), O_RDONLY | O_CLOEXEC);
+    int other = open(fixture_path(f, to), O_WRONLY | O_CLOEXEC);
+    check(one >= 0 && other >= 0);
+    bool cloned = ioctl(other, CLONE, one) == 0;
+    check(close(one) == 0 && close(other) == 0);
+    return cloned;
+}
+
+static void check_traits(fixture *f, const epio_file_system *info)
+{
+    bool is_xfs = strcmp(info->type, "xfs") == 0;
+    bool must_know = is_xfs || strcmp(info->type, "btrfs") == 0 ||
+                     strcmp(info->type, "ext4") == 0 || strcmp(info->type, "tmpfs") == 0;
+    bool knows = (info->known & EPIO_FS_REFLINKS) != 0;
+    bool says = (info->traits & EPIO_FS_REFLINKS) != 0;
+    check(knows || !must_know);
+    check(!knows || says == can_clone(f, "file", "other"));
+    check(!is_xfs || (info->known & EPIO_FS_CASE_SENSITIVE) != 0);
+    if ((info->known & EPIO_FS_CASE_SENSITIVE) != 0) {
+        bool sensitive = (info->traits & EPIO_FS_CASE_SENSITIVE) != 0;
+        check(fixture_exists(f, "FILE") == (sensitive ? 0 : 1));
+    }
+}
+
 static void a_file_system_is_described(fixture *f)
 {
     epio_op op = {0};
     epio_file_system info = {.size = sizeof info};
     fixture_put(f, "file", "x", 1);
+    fixture_put(f, "other", "y", 1);
+    check_op(f, epio_file_system_info(&op, f->vfs, fixture_path(f, "."), &info), 0);
+    check_traits(f, &info);
     check_op(f, epio_file_system_info(&op, f->vfs, fixture_path(f, "file"), &info), 0);
+    check_traits(f, &info);
     check(info.bytes != 0 && info.free <= info.bytes && info.available <= info.free);
     check(info.block_size >= 512 && info.longest_name >= 255);
     check((info.known & EPIO_FS_READ_ONLY) != 0 && (info.traits & EPIO_FS_READ_ONLY) == 0);
