@@ -1,7 +1,7 @@
 /* Paths that must stay beneath an open directory, while other programs exchange directories for
  * links; and beside them names for temporary files, extended attributes and file systems, which
  * other systems have otherwise or not. */
-#include "support.h"
+#include "fork.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +11,12 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#if defined(__linux__)
+#include "refuse.h"
+
+#include <sys/syscall.h>
+#endif
 
 #define CONFINING (EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY | EPIO_OPEN_BENEATH)
 
@@ -231,6 +237,35 @@ static void nothing_outside_is_touched_meanwhile(fixture *f)
     fixture_close(f, directory);
 }
 
+/* ---- Without openat2 ---------------------------------------------------------------- */
+
+typedef struct case_by_parts {
+    fixture *f;
+    void (*run)(fixture *f);
+} case_by_parts;
+
+static void without_openat2(void *argument)
+{
+    const case_by_parts *one = argument;
+#if defined(__linux__)
+    refuse(SYS_openat2, ENOSYS);
+#endif
+    one->run(one->f);
+}
+
+/* As on kernels before 5.6, and where a filter of system calls does not know it. */
+static void nothing_leads_out_by_parts(fixture *f)
+{
+    case_by_parts one = {f, nothing_leads_out};
+    check_result(run_in_fork(without_openat2, &one), 0);
+}
+
+static void what_is_beneath_works_by_parts(fixture *f)
+{
+    case_by_parts one = {f, what_is_beneath_works};
+    check_result(run_in_fork(without_openat2, &one), 0);
+}
+
 /* ---- Temporary files and directories ------------------------------------------------ */
 
 static void a_temporary_file_gets_a_name(fixture *f)
@@ -397,6 +432,8 @@ int main(void)
         FIXTURE_TEST(what_is_beneath_works, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_TRACE_OS),
         FIXTURE_TEST(a_single_open_can_be_confined, ON_OS_PERFORM | ON_OS),
         FIXTURE_TEST(nothing_outside_is_touched_meanwhile, ON_OS_PERFORM),
+        FIXTURE_TEST(nothing_leads_out_by_parts, ON_OS_PERFORM),
+        FIXTURE_TEST(what_is_beneath_works_by_parts, ON_OS_PERFORM),
         FIXTURE_TEST(a_directory_is_synced_by_its_path,
                      ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_TRACE_OS),
         FIXTURE_TEST(a_temporary_file_gets_a_name, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS),

@@ -29,7 +29,7 @@ static bool leads_to_directory(const epio_op *op, const char *path)
     int error = errno;
     bool is = false;
     if (epio__place_begin(&place, op, path, true) == 0) {
-        is = epio__is_directory(place.at, place.path, true);
+        is = epio__is_directory(place.at, place.path, epio__place_flag(op, true) == 0);
         epio__place_end(&place);
     }
     errno = error;
@@ -136,15 +136,19 @@ int64_t epio__os_rmdir(epio_op *op)
 
 static int64_t begin_sync(epio_op *op, int at, const char *path, void *with)
 {
-    (void)op;
-    return epio__durable_begin_in(with, at, path);
+    epio__durable_drop(with); /* of an attempt before */
+    return epio__durable_begin_in(with, at, path, epio__place_flag(op, true) == 0);
 }
 
 int64_t epio__os_sync_directory(epio_op *op)
 {
     epio__durable durable = {.descriptor = -1};
     int64_t result = epio__op_on_place(op, true, begin_sync, &durable);
-    return result == 0 ? epio__durable_finish(&durable, op) : result;
+    if (result != 0) {
+        epio__durable_drop(&durable);
+        return result;
+    }
+    return epio__durable_finish(&durable, op);
 }
 
 /* ---- Listing ---- */

@@ -219,16 +219,17 @@ static int add_what_the_system_knows(int at, const char *path, epio_file_system 
 
 /* statvfs(3) has no form for a path that begins at a directory: the file is asked. It is opened
  * without any right to it where the system can. */
-static int ask_numbers(int at, const char *path, struct statvfs *status)
+static int ask_numbers(int at, const char *path, bool follows, struct statvfs *status)
 {
     if (at == AT_FDCWD || path[0] == '/') {
         return statvfs(path, status);
     }
 #if defined(O_PATH)
-    int descriptor = openat(at, path, O_PATH | O_CLOEXEC);
+    int how = O_PATH | O_CLOEXEC;
 #else
-    int descriptor = openat(at, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int how = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 #endif
+    int descriptor = openat(at, path, how | (follows ? 0 : O_NOFOLLOW));
     int outcome = descriptor >= 0 ? fstatvfs(descriptor, status) : -1;
     int error = errno;
     if (descriptor >= 0) {
@@ -242,8 +243,7 @@ static int64_t describe(epio_op *op, int at, const char *path, void *with)
 {
     epio_file_system *info = with;
     struct statvfs status;
-    (void)op;
-    if (ask_numbers(at, path, &status) != 0) {
+    if (ask_numbers(at, path, epio__place_flag(op, true) == 0, &status) != 0) {
         return -1;
     }
     uint64_t unit = status.f_frsize != 0 ? status.f_frsize : status.f_bsize;

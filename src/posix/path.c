@@ -244,7 +244,12 @@ static int64_t is_accessible(epio_op *op, int at, const char *path, void *with)
     } else if (op->flags == EPIO_ACCESS_READWRITE) {
         mode = R_OK | W_OK;
     }
-    return faccessat(at, path, mode, AT_EACCESS) == 0 ? 1 : -1;
+    int follow = epio__place_flag(op, true);
+    int outcome = faccessat(at, path, mode, AT_EACCESS | follow);
+    if (outcome != 0 && errno == EINVAL && follow != 0) {
+        outcome = faccessat(at, path, mode, AT_EACCESS); /* not every system knows the flag */
+    }
+    return outcome == 0 ? 1 : -1;
 }
 
 int64_t epio__os_access(epio_op *op)
