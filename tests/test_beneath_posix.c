@@ -1,15 +1,22 @@
 /* Paths that must stay beneath an open directory, while other programs exchange directories for
  * links; and beside them names for temporary files, extended attributes and file systems, which
  * other systems have otherwise or not. */
-#include "support.h"
+#include "fork.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#if defined(__linux__)
+#include "refuse.h"
+
+#include <sys/syscall.h>
+#endif
 
 /* Settings that are tried beside the system's. */
 #define ON_MEMORIES (ON_MEMORY_PERFORM | ON_MEMORY | ON_LIMIT_MEMORY | ON_TRACE_MEMORY)
@@ -266,6 +273,35 @@ static void nothing_outside_is_touched_meanwhile(fixture *f)
     fixture_close(f, directory);
 }
 
+/* ---- Without openat2 ---------------------------------------------------------------- */
+
+typedef struct case_by_parts {
+    fixture *f;
+    void (*run)(fixture *f);
+} case_by_parts;
+
+static void without_openat2(void *argument)
+{
+    const case_by_parts *one = argument;
+#if defined(__linux__)
+    refuse(SYS_openat2, ENOSYS);
+#endif
+    one->run(one->f);
+}
+
+/* As on kernels before 5.6, and where a filter of system calls does not know it. */
+static void nothing_leads_out_by_parts(fixture *f)
+{
+    case_by_parts one = {f, nothing_leads_out};
+    check_result(run_in_fork(without_openat2, &one), 0);
+}
+
+static void what_is_beneath_works_by_parts(fixture *f)
+{
+    case_by_parts one = {f, what_is_beneath_works};
+    check_result(run_in_fork(without_openat2, &one), 0);
+}
+
 /* ---- Temporary files and directories ------------------------------------------------ */
 
 static void a_temporary_file_gets_a_name(fixture *f)
@@ -378,12 +414,46 @@ static void attributes_are_kept(fixture *f)
 
 /* ---- File systems ------------------------------------------------------------------- */
 
+/* FICLONE of linux/fs.h. */
+#define CLONE _IOW(0x94, 9, int)
+
+/* Whether a copy can share bytes, by trying: both files are there. */
+static bool can_clone(fixture *f, const char *from, const char *to)
+{
+    int one = open(fixture_path(f, from), O_RDONLY | O_CLOEXEC);
+    int other = open(fixture_path(f, to), O_WRONLY | O_CLOEXEC);
+    check(one >= 0 && other >= 0);
+    bool cloned = ioctl(other, CLONE, one) == 0;
+    check(close(one) == 0 && close(other) == 0);
+    return cloned;
+}
+
+static void check_traits(fixture *f, const epio_file_system *info)
+{
+    bool is_xfs = strcmp(info->type, "xfs") == 0;
+    bool must_know = is_xfs || strcmp(info->type, "btrfs") == 0 ||
+                     strcmp(info->type, "ext4") == 0 || strcmp(info->type, "tmpfs") == 0;
+    bool knows = (info->known & EPIO_FS_REFLINKS) != 0;
+    bool says = (info->traits & EPIO_FS_REFLINKS) != 0;
+    check(knows || !must_know);
+    check(!knows || says == can_clone(f, "file", "other"));
+    check(!is_xfs || (info->known & EPIO_FS_CASE_SENSITIVE) != 0);
+    if ((info->known & EPIO_FS_CASE_SENSITIVE) != 0) {
+        bool sensitive = (info->traits & EPIO_FS_CASE_SENSITIVE) != 0;
+        check(fixture_exists(f, "FILE") == (sensitive ? 0 : 1));
+    }
+}
+
 static void a_file_system_is_described(fixture *f)
 {
     epio_op op = {0};
     epio_file_system info = {.size = sizeof info};
     fixture_put(f, "file", "x", 1);
+    fixture_put(f, "other", "y", 1);
+    check_op(f, epio_file_system_info(&op, f->vfs, fixture_path(f, "."), &info), 0);
+    check_traits(f, &info);
     check_op(f, epio_file_system_info(&op, f->vfs, fixture_path(f, "file"), &info), 0);
+    check_traits(f, &info);
     check(info.bytes != 0 && info.free <= info.bytes && info.available <= info.free);
     check(info.block_size >= 512 && info.longest_name >= 255);
     check((info.known & EPIO_FS_READ_ONLY) != 0 && (info.traits & EPIO_FS_READ_ONLY) == 0);
@@ -400,6 +470,8 @@ int main(void)
                      ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_TRACE_OS | ON_MEMORIES),
         FIXTURE_TEST(a_single_open_can_be_confined, ON_OS_PERFORM | ON_OS | ON_MEMORIES),
         FIXTURE_TEST(nothing_outside_is_touched_meanwhile, ON_OS_PERFORM),
+        FIXTURE_TEST(nothing_leads_out_by_parts, ON_OS_PERFORM),
+        FIXTURE_TEST(what_is_beneath_works_by_parts, ON_OS_PERFORM),
         FIXTURE_TEST(a_directory_is_synced_by_its_path,
                      ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_TRACE_OS),
         FIXTURE_TEST(a_temporary_file_gets_a_name, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS),

@@ -2,32 +2,16 @@
  * that fails from some moment on, writes that are not permitted or fail at once. Only Linux has
  * rings, and filters of system calls. Transfers by a ring are tested by test_direct.c. */
 #include "fork.h"
+#include "refuse.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
 #define BLOCK 4096u
 #define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
-
-/* The kernel fails this call with this error from now on, irrevocably. */
-static void refuse(uint32_t call, int error)
-{
-    struct sock_filter instructions[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)error),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {sizeof instructions / sizeof instructions[0], instructions};
-    check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-    check(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
-}
 
 static void refuse_rings(int error)
 {

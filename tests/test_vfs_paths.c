@@ -116,12 +116,24 @@ static void a_directory_is_not_moved_into_itself(fixture *f)
     static const uint32_t flags[] = {0, EPIO_RENAME_NO_REPLACE, EPIO_RENAME_SYNC_DIR,
                                      EPIO_RENAME_NO_REPLACE | EPIO_RENAME_SYNC_DIR};
     epio_op op = {0};
+    epio_info info = {.size = sizeof info};
+    epio_times times = {sizeof times, 1000, 1000, EPIO_TIME_KEEP};
+    const char *inner = fixture_path(f, "directory/inner");
     fixture_make_directory(f, "directory");
+    fixture_make_directory(f, "directory/inner");
     fixture_put(f, "directory/file", "x", 1);
+    if (SYSTEM_IS_POSIX) {
+        check_op(f, epio_set_times(&op, f->vfs, inner, &times, 0), 0);
+    }
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         check_op(f, rename_op(f, &op, "directory", "directory/below", flags[i]), EPIO_EINVAL);
         check_result(fixture_exists(f, "directory/below"), 0);
+        check_op(f, rename_op(f, &op, "directory", "directory/inner/below", flags[i]), EPIO_EINVAL);
         check_content(f, "directory/file", "x", 1);
+    }
+    if (SYSTEM_IS_POSIX) { /* nor is the name made for a moment */
+        check_op(f, epio_stat(&op, f->vfs, inner, &info, 0), 0);
+        check(info.modified < 1000000000);
     }
 }
 

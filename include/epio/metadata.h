@@ -121,7 +121,10 @@ EPIO_VERB epio_op *epio_file_set_owner(epio_op *op, struct epio_file *file, uint
 
 /* ---- File systems ------------------------------------------------------ */
 
-/* Bits of epio_file_system.traits, and of `known`, which says for which of them that is certain. */
+/* Bits of epio_file_system.traits, and of `known`, which says for which of them that is certain.
+ * REFLINKS is not known of most servers, of bcachefs and overlayfs; POWER_SAFE only of ZFS and
+ * NILFS, which never write over data that are in use. Elsewhere it is the disk's promise, which no
+ * system can tell; SQLite assumes it (https://sqlite.org/psow.html). */
 #define EPIO_FS_REMOTE 0x01u /* a server or another program answers, not this machine's disks */
 #define EPIO_FS_MEMORY 0x02u /* gone when the machine is switched off */
 #define EPIO_FS_READ_ONLY 0x04u

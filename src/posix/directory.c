@@ -25,14 +25,13 @@ static mode_t mode_of(uint32_t flags)
 }
 
 /* Leaves errno as it is. */
-static bool is_directory(const epio_op *op, const char *path)
+static bool leads_to_directory(const epio_op *op, const char *path)
 {
-    struct stat status;
     epio__place place;
     int error = errno;
     bool is = false;
     if (epio__place_begin(&place, op, path, true) == 0) {
-        is = fstatat(place.at, place.path, &status, 0) == 0 && S_ISDIR(status.st_mode);
+        is = epio__is_directory(place.at, place.path, epio__place_flag(op, true) == 0);
         epio__place_end(&place);
     }
     errno = error;
@@ -86,7 +85,7 @@ static int make_all(epio_op *op, char *path, size_t len, mode_t mode, int64_t *r
         outcome = make_all(op, path, above, 0777, result);
         outcome = outcome == 0 && *result == 0 ? make(op, path, mode, result) : outcome;
     }
-    if (outcome != 0 && errno == EEXIST && is_directory(op, path)) {
+    if (outcome != 0 && errno == EEXIST && leads_to_directory(op, path)) {
         outcome = 0;
     }
     path[len] = after;
@@ -139,15 +138,19 @@ int64_t epio__os_rmdir(epio_op *op)
 
 static int64_t begin_sync(epio_op *op, int at, const char *path, void *with)
 {
-    (void)op;
-    return epio__durable_begin_in(with, at, path);
+    epio__durable_drop(with); /* of an attempt before */
+    return epio__durable_begin_in(with, at, path, epio__place_flag(op, true) == 0);
 }
 
 int64_t epio__os_sync_directory(epio_op *op)
 {
     epio__durable durable = {.descriptor = -1};
     int64_t result = epio__op_on_place(op, true, begin_sync, &durable);
-    return result == 0 ? epio__durable_finish(&durable, op) : result;
+    if (result != 0) {
+        epio__durable_drop(&durable);
+        return result;
+    }
+    return epio__durable_finish(&durable, op);
 }
 
 /* ---- Listing ---- */

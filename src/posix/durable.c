@@ -14,9 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int open_directory(int at, const char *path)
+static int open_directory(int at, const char *path, bool follows)
 {
-    return epio__descriptor_open(at, path, O_RDONLY | O_DIRECTORY, 0);
+    int flags = O_RDONLY | O_DIRECTORY | (follows ? 0 : O_NOFOLLOW);
+    return epio__descriptor_open(at, path, flags, 0);
 }
 
 #if defined(__linux__)
@@ -35,7 +36,7 @@ static int open_above(int at, const char *directory, const struct stat *here)
             status.st_ino == below) {
             break; /* another file system, or the root */
         }
-        int descriptor = open_directory(at, path);
+        int descriptor = open_directory(at, path, true);
         if (descriptor >= 0 || errno != EACCES) {
             return descriptor;
         }
@@ -99,10 +100,10 @@ static int flush_file_system(int descriptor)
 
 #endif
 
-int epio__durable_begin_in(epio__durable *durable, int at, const char *directory)
+int epio__durable_begin_in(epio__durable *durable, int at, const char *directory, bool follows)
 {
     durable->file_system = false;
-    durable->descriptor = open_directory(at, directory);
+    durable->descriptor = open_directory(at, directory, follows);
     if (durable->descriptor < 0 && errno == EACCES) {
         durable->file_system = true;
         durable->descriptor = open_of_same_file_system(at, directory);
@@ -114,7 +115,7 @@ int epio__durable_begin(epio__durable *durable, int at, const char *path)
 {
     char directory[PATH_MAX];
     return epio__directory_of(path, directory, sizeof directory)
-               ? epio__durable_begin_in(durable, at, directory)
+               ? epio__durable_begin_in(durable, at, directory, true)
                : -1;
 }
 

@@ -14,8 +14,8 @@ typedef struct epio__durable {
  */
 int epio__durable_begin(epio__durable *durable, int at, const char *path);
 
-/* The same for `directory` itself. */
-int epio__durable_begin_in(epio__durable *durable, int at, const char *directory);
+/* The same for `directory` itself, which may be a link to it if `follows`. */
+int epio__durable_begin_in(epio__durable *durable, int at, const char *directory, bool follows);
 
 /* Flushes and releases: 0, or EPIO_EIO with the op's os_error. */
 int64_t epio__durable_finish(epio__durable *durable, epio_op *op);

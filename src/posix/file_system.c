@@ -1,6 +1,7 @@
 /* On which file system a path is, and what that can do. */
 #include "posix/place.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,6 +11,7 @@
 #if defined(__linux__)
 #include "posix/descriptor.h"
 
+#include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #elif defined(__APPLE__) || defined(__FreeBSD__) || defined(__OpenBSD__)
@@ -48,13 +50,18 @@ static bool is_any(const char *type, const char *const *types)
     return *types != NULL;
 }
 
-/* Not of types where it depends on how the file system was made (XFS), or on the directory (those
- * that can fold case). */
+/* Not of types where it depends on how the file system was made (XFS), on the server (NFS 4.2), on
+ * what is below (overlayfs), or on the directory (those that can fold case).
+ *
+ * Power-safe is what never writes over data that are in use. Others leave it to the disk:
+ * https://sqlite.org/psow.html. btrfs and bcachefs write in place where a file, a directory or the
+ * mount says so, which only an open of the file would show, and its close might drop locks. */
 static void set_traits_of_type(epio_file_system *info)
 {
-    static const char *const sensitive[] = {"xfs", "btrfs", "zfs", "reiserfs", NULL};
+    static const char *const power_safe[] = {"zfs", "nilfs", NULL};
+    static const char *const sensitive[] = {"btrfs", "zfs", "reiserfs", NULL};
     static const char *const insensitive[] = {"vfat", "exfat", NULL};
-    static const char *const reflinks[] = {"btrfs", "bcachefs", "ocfs2", NULL};
+    static const char *const reflinks[] = {"btrfs", NULL};
     static const char *const no_reflinks[] = {"ext4",  "tmpfs", "ramfs", "vfat",
                                               "exfat", "f2fs",  NULL};
     if (is_any(info->type, sensitive) || is_any(info->type, insensitive)) {
@@ -63,6 +70,63 @@ static void set_traits_of_type(epio_file_system *info)
     if (is_any(info->type, reflinks) || is_any(info->type, no_reflinks)) {
         set_trait(info, EPIO_FS_REFLINKS, is_any(info->type, reflinks));
     }
+    if (is_any(info->type, power_safe)) {
+        set_trait(info, EPIO_FS_POWER_SAFE, true);
+    }
+}
+
+/* Opens the directory, or the one of what is no directory: opening a device has effects, and
+ * closing a file drops the locks that others in this process have on it. -1: none that may be read.
+ */
+static int open_directory_there(int descriptor, const struct stat *status)
+{
+    struct stat found;
+    char link[64];
+    char path[PATH_MAX];
+    char directory[PATH_MAX];
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
+    ssize_t len = readlink(link, path, sizeof path - 1);
+    path[len > 0 ? len : 0] = '\0';
+    if (len < 0 || !epio__directory_of(path, directory, sizeof directory)) {
+        return -1;
+    }
+    int opened = epio__descriptor_open(AT_FDCWD, S_ISDIR(status->st_mode) ? link : directory,
+                                       O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0);
+    if (opened >= 0 && (fstat(opened, &found) != 0 || found.st_dev != status->st_dev)) {
+        (void)close(opened); /* it was moved meanwhile */
+        opened = -1;
+    }
+    return opened;
+}
+
+/* ioctl_xfs_fsgeometry(2); its header belongs to xfsprogs. The fourth version, which all kernels
+ * know. */
+struct xfs_geometry {
+    uint32_t sizes[8];
+    uint64_t counts[4];
+    unsigned char uuid[16];
+    uint32_t stripe[2];
+    int32_t version;
+    uint32_t flags;
+    uint32_t more[4];
+};
+
+#define XFS_GEOMETRY _IOR('X', 124, struct xfs_geometry) /* XFS_IOC_FSGEOMETRY_V4 */
+#define XFS_IGNORES_CASE (1u << 13)                      /* XFS_FSOP_GEOM_FLAGS_DIRV2CI */
+#define XFS_REFLINKS (1u << 20)                          /* XFS_FSOP_GEOM_FLAGS_REFLINK */
+
+static void set_traits_of_xfs(int descriptor, const struct stat *status, epio_file_system *info)
+{
+    struct xfs_geometry geometry;
+    int directory = open_directory_there(descriptor, status);
+    if (directory < 0) {
+        return;
+    }
+    if (ioctl(directory, XFS_GEOMETRY, &geometry) == 0) {
+        set_trait(info, EPIO_FS_REFLINKS, (geometry.flags & XFS_REFLINKS) != 0);
+        set_trait(info, EPIO_FS_CASE_SENSITIVE, (geometry.flags & XFS_IGNORES_CASE) == 0);
+    }
+    (void)close(directory);
 }
 
 static bool read_number(const char *path, uint32_t *number)
@@ -107,11 +171,14 @@ static int add_what_the_system_knows(int at, const char *path, epio_file_system 
         errno = error;
         return -1;
     }
-    (void)close(descriptor);
     (void)snprintf(info->type, sizeof info->type, "%s",
                    epio__medium_of_type((uint32_t)system.f_type, &medium));
     set_medium(info, medium);
     set_traits_of_type(info);
+    if (strcmp(info->type, "xfs") == 0) {
+        set_traits_of_xfs(descriptor, &status, info);
+    }
+    (void)close(descriptor);
     info->sector_size = sector_size_of(status.st_dev);
     return 0;
 }
@@ -152,16 +219,17 @@ static int add_what_the_system_knows(int at, const char *path, epio_file_system 
 
 /* statvfs(3) has no form for a path that begins at a directory: the file is asked. It is opened
  * without any right to it where the system can. */
-static int ask_numbers(int at, const char *path, struct statvfs *status)
+static int ask_numbers(int at, const char *path, bool follows, struct statvfs *status)
 {
     if (at == AT_FDCWD || path[0] == '/') {
         return statvfs(path, status);
     }
 #if defined(O_PATH)
-    int descriptor = openat(at, path, O_PATH | O_CLOEXEC);
+    int how = O_PATH | O_CLOEXEC;
 #else
-    int descriptor = openat(at, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int how = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 #endif
+    int descriptor = openat(at, path, how | (follows ? 0 : O_NOFOLLOW));
     int outcome = descriptor >= 0 ? fstatvfs(descriptor, status) : -1;
     int error = errno;
     if (descriptor >= 0) {
@@ -175,8 +243,7 @@ static int64_t describe(epio_op *op, int at, const char *path, void *with)
 {
     epio_file_system *info = with;
     struct statvfs status;
-    (void)op;
-    if (ask_numbers(at, path, &status) != 0) {
+    if (ask_numbers(at, path, epio__place_flag(op, true) == 0, &status) != 0) {
         return -1;
     }
     uint64_t unit = status.f_frsize != 0 ? status.f_frsize : status.f_bsize;

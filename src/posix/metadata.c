@@ -106,7 +106,7 @@ static bool stat_follows(const epio_op *op)
 static int ask_stat(const epio_op *op, int at, const char *path, epio_info *info)
 {
     struct stat status;
-    int follow = stat_follows(op) ? 0 : AT_SYMLINK_NOFOLLOW;
+    int follow = epio__place_flag(op, stat_follows(op));
     int outcome = path[0] != '\0' ? fstatat(at, path, &status, follow) : fstat(at, &status);
     if (outcome == 0) {
         describe(&status, info);
@@ -138,7 +138,7 @@ static uint32_t known_of(uint32_t mask)
 static int ask(const epio_op *op, int at, const char *path, epio_info *info)
 {
     struct statx status;
-    int flags = stat_follows(op) ? 0 : AT_SYMLINK_NOFOLLOW;
+    int flags = epio__place_flag(op, stat_follows(op));
     flags |= path[0] != '\0' ? 0 : AT_EMPTY_PATH;
     if (statx(at, path, flags, STATX_BASIC_STATS | STATX_BTIME, &status) != 0) {
         /* An old kernel, or a filter of system calls. */
@@ -209,7 +209,7 @@ static bool set_follows(const epio_op *op)
 
 static int follow_flag(const epio_op *op)
 {
-    return set_follows(op) ? 0 : AT_SYMLINK_NOFOLLOW;
+    return epio__place_flag(op, set_follows(op));
 }
 
 /* Where nothing is to be set, Linux does not look for the file. */

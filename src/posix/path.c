@@ -52,19 +52,13 @@ bool epio__directory_of(const char *path, char *directory, size_t size)
 
 /* ---- Delete and rename ---- */
 
-static bool is_directory(int at, const char *path)
-{
-    struct stat status;
-    return fstatat(at, path, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode);
-}
-
 static int remove_name(int at, const char *path)
 {
     if (unlinkat(at, path, 0) == 0) {
         return 0;
     }
     if (errno == EPERM) { /* POSIX and macOS return it for a directory, too */
-        errno = is_directory(at, path) ? EISDIR : EPERM;
+        errno = epio__is_directory(at, path, false) ? EISDIR : EPERM;
     }
     return -1;
 }
@@ -103,10 +97,47 @@ static int link_and_unlink(const epio__place *from, const epio__place *to)
     return -1;
 }
 
-/* Renames a directory without replacing: mkdir(2) fails if the new name exists, and rename(2)
- * replaces the empty directory. */
-static int make_and_replace(const epio__place *from, const epio__place *to)
+static bool is_same(const struct stat *one, const struct stat *other)
 {
+    return one->st_dev == other->st_dev && one->st_ino == other->st_ino;
+}
+
+/* Is the name in this directory, or somewhere below it? Found by ".." up to the root; false where
+ * that may not be searched, or is too far away. */
+static bool is_beneath(const epio__place *name, const struct stat *directory)
+{
+    char path[PATH_MAX];
+    struct stat below = {0};
+    struct stat here;
+    if (!epio__directory_of(name->path, path, sizeof path)) {
+        return false;
+    }
+    size_t len = strlen(path);
+    while (fstatat(name->at, path, &here, 0) == 0 && !is_same(&here, &below)) {
+        if (is_same(&here, directory)) {
+            return true;
+        }
+        if (len + sizeof "/.." > sizeof path) {
+            return false;
+        }
+        memcpy(path + len, "/..", sizeof "/..");
+        len += strlen("/..");
+        below = here;
+    }
+    return false;
+}
+
+/* Renames a directory without replacing: mkdir(2) fails if the new name exists, and rename(2)
+ * replaces the empty directory. What cannot succeed, as the directory is to move into itself, must
+ * not make the name even for a moment. */
+static int make_and_replace(const epio__place *from, const struct stat *moved,
+                            const epio__place *to)
+{
+    struct stat status;
+    if (is_beneath(to, moved)) {
+        errno = fstatat(to->at, to->path, &status, AT_SYMLINK_NOFOLLOW) == 0 ? EEXIST : EINVAL;
+        return -1;
+    }
     if (mkdirat(to->at, to->path, 0700) != 0) {
         return -1;
     }
@@ -127,7 +158,8 @@ static int rename_in_two_steps(const epio__place *from, const epio__place *to)
     if (fstatat(from->at, from->path, &status, AT_SYMLINK_NOFOLLOW) != 0) {
         return -1;
     }
-    return S_ISDIR(status.st_mode) ? make_and_replace(from, to) : link_and_unlink(from, to);
+    return S_ISDIR(status.st_mode) ? make_and_replace(from, &status, to)
+                                   : link_and_unlink(from, to);
 }
 
 static int rename_without_replacing(const epio__place *from, const epio__place *to)
@@ -212,7 +244,12 @@ static int64_t is_accessible(epio_op *op, int at, const char *path, void *with)
     } else if (op->flags == EPIO_ACCESS_READWRITE) {
         mode = R_OK | W_OK;
     }
-    return faccessat(at, path, mode, AT_EACCESS) == 0 ? 1 : -1;
+    int follow = epio__place_flag(op, true);
+    int outcome = faccessat(at, path, mode, AT_EACCESS | follow);
+    if (outcome != 0 && errno == EINVAL && follow != 0) {
+        outcome = faccessat(at, path, mode, AT_EACCESS); /* not every system knows the flag */
+    }
+    return outcome == 0 ? 1 : -1;
 }
 
 int64_t epio__os_access(epio_op *op)

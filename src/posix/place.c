@@ -20,6 +20,8 @@
 #define MOST_LINKS 40
 /* Directories open at once. */
 #define MOST_DEPTH 256
+/* As often a path begins anew that others change at that moment. */
+#define MOST_TRIES 1000
 
 #if defined(O_PATH)
 #define TO_PASS (O_PATH | O_DIRECTORY)
@@ -39,6 +41,7 @@ typedef struct walk {
     int stack[MOST_DEPTH]; /* the directory where it began, not owned, and those below it */
     int depth;             /* index of the present one */
     int links;
+    int tries;
     char rest[PATH_MAX]; /* what is still to be resolved */
     char part[NAME_MAX + 1];
 } walk;
@@ -72,27 +75,50 @@ static int take_part(walk *w)
     return len != 0 ? 1 : 0;
 }
 
+static int put_before(walk *w, const char *parts, size_t len)
+{
+    size_t rest = strlen(w->rest);
+    if (len + 1 + rest >= sizeof w->rest) {
+        return fail(ENAMETOOLONG);
+    }
+    memmove(w->rest + len, w->rest, rest + 1);
+    memcpy(w->rest, parts, len);
+    return 0;
+}
+
+/* The part was exchanged for something else between two calls: it is taken again. */
+static int take_again(walk *w)
+{
+    return ++w->tries < MOST_TRIES ? put_before(w, w->part, strlen(w->part)) : fail(ELOOP);
+}
+
 /* Puts the target of the link `part` before the rest. */
 static int take_link(walk *w)
 {
     char target[PATH_MAX];
     ssize_t len = readlinkat(w->stack[w->depth], w->part, target, sizeof target);
-    size_t rest = strlen(w->rest);
     if (len < 0) {
-        return -1;
+        return errno == EINVAL ? take_again(w) : -1;
     }
     if (++w->links > MOST_LINKS) {
         return fail(ELOOP);
     }
-    if (target[0] == '/') {
-        return fail(EACCES);
-    }
-    if ((size_t)len + 1 + rest >= sizeof w->rest) {
-        return fail(ENAMETOOLONG);
-    }
-    memmove(w->rest + len, w->rest, rest + 1);
-    memcpy(w->rest, target, (size_t)len);
-    return 0;
+    return target[0] == '/' ? fail(EACCES) : put_before(w, target, (size_t)len);
+}
+
+/* What O_NOFOLLOW says of a link: by POSIX, on FreeBSD, and with O_DIRECTORY on Linux. */
+static bool may_be_link(int error)
+{
+    return error == ELOOP || error == EMLINK || error == ENOTDIR;
+}
+
+static bool is_link(int at, const char *name)
+{
+    struct stat status;
+    int error = errno;
+    bool is = fstatat(at, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(status.st_mode);
+    errno = error;
+    return is;
 }
 
 static int go_down(walk *w)
@@ -102,12 +128,15 @@ static int go_down(walk *w)
     }
     int next = epio__descriptor_open(w->stack[w->depth], w->part, TO_PASS | O_NOFOLLOW, 0);
     if (next < 0) {
-        /* A link: ENOTDIR on Linux, ELOOP by POSIX. */
         struct stat status;
         int error = errno;
-        bool link = fstatat(w->stack[w->depth], w->part, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-                    S_ISLNK(status.st_mode);
-        return link ? take_link(w) : fail(error);
+        if (fstatat(w->stack[w->depth], w->part, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+            return fail(error);
+        }
+        if (S_ISLNK(status.st_mode)) {
+            return take_link(w);
+        }
+        return S_ISDIR(status.st_mode) && may_be_link(error) ? take_again(w) : fail(error);
     }
     w->stack[++w->depth] = next;
     return 0;
@@ -146,16 +175,13 @@ static int resolve(walk *w, bool follows)
         }
         bool last = is_last(w);
         int outcome = 0;
-        struct stat status;
         if (is(w->part, ".")) {
             outcome = 0;
         } else if (is(w->part, "..")) {
             outcome = go_up(w);
         } else if (!last) {
             outcome = go_down(w);
-        } else if (follows &&
-                   fstatat(w->stack[w->depth], w->part, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-                   S_ISLNK(status.st_mode)) {
+        } else if (follows && is_link(w->stack[w->depth], w->part)) {
             outcome = take_link(w);
         } else {
             /* A trailing slash stays with the name. */
@@ -173,6 +199,7 @@ static int begin_walk(walk *w, int directory, const char *path, bool follows)
     w->stack[0] = directory;
     w->depth = 0;
     w->links = 0;
+    w->tries = 0;
     if (len >= sizeof w->rest) {
         return fail(ENAMETOOLONG);
     }
@@ -187,17 +214,43 @@ static int begin_walk(walk *w, int directory, const char *path, bool follows)
     return 0;
 }
 
+#if defined(O_PATH)
+
+/* O_PATH opens a link itself, which the caller has to resolve: -1 and ELOOP, as without it. */
+static int refuse_link(int descriptor)
+{
+    struct stat status;
+    if (descriptor >= 0 && fstat(descriptor, &status) == 0 && S_ISLNK(status.st_mode)) {
+        (void)close(descriptor);
+        return fail(ELOOP);
+    }
+    return descriptor;
+}
+
+#endif
+
 static int open_by_parts(int directory, const char *path, int flags, mode_t mode)
 {
-    walk w;
     bool follows = (flags & O_NOFOLLOW) == 0 && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
-    if (begin_walk(&w, directory, path, follows) != 0) {
-        return -1;
-    }
+    int descriptor = -1;
+    bool again = true;
     flags |= O_NOFOLLOW; /* a link that was made just now */
     flags |= ends_with_slash(path) ? O_DIRECTORY : 0;
-    int descriptor = epio__descriptor_open(w.stack[w.depth], w.part, flags, mode);
-    leave_all(&w);
+    for (int i = 0; i < MOST_TRIES && again; i++) {
+        walk w;
+        if (begin_walk(&w, directory, path, follows) != 0) {
+            return -1;
+        }
+        descriptor = epio__descriptor_open(w.stack[w.depth], w.part, flags, mode);
+#if defined(O_PATH)
+        if (follows && (flags & O_PATH) != 0) {
+            descriptor = refuse_link(descriptor);
+        }
+#endif
+        again = descriptor < 0 && follows && may_be_link(errno) &&
+                (errno != ENOTDIR || is_link(w.stack[w.depth], w.part));
+        leave_all(&w);
+    }
     return descriptor;
 }
 
@@ -213,7 +266,6 @@ struct how {
 };
 
 #define RESOLVE_BENEATH 0x08u
-#define MOST_TRIES 1000
 
 /* False: the system has no such call. Else *descriptor is -1 and errno, or one. The kernel gives up
  * with EAGAIN when directories are moved meanwhile. */
@@ -259,6 +311,16 @@ int epio__open_beneath(int directory, const char *path, int flags, mode_t mode)
 }
 
 /* ---- Places ---- */
+
+bool epio__is_directory(int at, const char *path, bool follows)
+{
+    struct stat status;
+    int error = errno;
+    bool is = fstatat(at, path, &status, follows ? 0 : AT_SYMLINK_NOFOLLOW) == 0 &&
+              S_ISDIR(status.st_mode);
+    errno = error;
+    return is;
+}
 
 bool epio__op_is_confined(const epio_op *op)
 {
@@ -365,14 +427,37 @@ int epio__place_begin(epio__place *place, const epio_op *op, const char *path, b
                    : begin_at_parent(place, place->at, path);
 }
 
+int epio__place_flag(const epio_op *op, bool follows)
+{
+#if defined(O_PATH)
+    (void)op;
+    return follows ? 0 : AT_SYMLINK_NOFOLLOW;
+#else
+    return follows && !epio__op_is_confined(op) ? 0 : AT_SYMLINK_NOFOLLOW;
+#endif
+}
+
+/* Without O_PATH the call may have met a link that was made just now, and which is to be resolved.
+ */
+static bool met_link(const epio__place *place, const epio_op *op, bool follows, int64_t outcome)
+{
+    return follows && epio__place_flag(op, true) != 0 &&
+           (is_link(place->at, place->path) || (outcome < 0 && errno == ELOOP));
+}
+
 int64_t epio__op_on_place(epio_op *op, bool follows, epio__call_on_place *call, void *with)
 {
-    epio__place place;
-    if (epio__place_begin(&place, op, op->arguments.path.path, follows) != 0) {
-        return epio__op_fail(op);
+    int64_t outcome = -1;
+    bool again = true;
+    for (int i = 0; i < MOST_TRIES && again; i++) {
+        epio__place place;
+        if (epio__place_begin(&place, op, op->arguments.path.path, follows) != 0) {
+            return epio__op_fail(op);
+        }
+        outcome = call(op, place.at, place.path, with);
+        again = met_link(&place, op, follows, outcome);
+        epio__place_end(&place);
     }
-    int64_t outcome = call(op, place.at, place.path, with);
-    epio__place_end(&place);
     return outcome >= 0 ? outcome : epio__op_fail(op);
 }
 

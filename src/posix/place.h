@@ -22,7 +22,8 @@ void epio__place_end(epio__place *place);
 /* A system call, or several, on a path: what it returns, or -1 and errno. */
 typedef int64_t epio__call_on_place(epio_op *op, int at, const char *path, void *with);
 
-/* Makes the call for the op's path.path: the op's result. */
+/* Makes the call for the op's path.path: the op's result. A call that `follows` may be made again
+ * where a link got in between. */
 int64_t epio__op_on_place(epio_op *op, bool follows, epio__call_on_place *call, void *with);
 
 /* Of calls for what has a name, not for the name: they follow a link, asked or not, if a slash is
@@ -30,8 +31,15 @@ int64_t epio__op_on_place(epio_op *op, bool follows, epio__call_on_place *call, 
 bool epio__path_is_followed(const char *path, bool follows);
 int64_t epio__op_on_file(epio_op *op, bool follows, epio__call_on_place *call, void *with);
 
+/* AT_SYMLINK_NOFOLLOW or 0 for a call on a place of the op. Without O_PATH a link in the last part
+ * was resolved before, and one that is made at that moment must not be followed. */
+int epio__place_flag(const epio_op *op, bool follows);
+
 /* Must the op's path stay beneath the directory where it begins? */
 bool epio__op_is_confined(const epio_op *op);
+
+/* Preserves errno. */
+bool epio__is_directory(int at, const char *path, bool follows);
 
 /* As epio__descriptor_open, beneath `directory`: -1 and EACCES if the path leads out of it. */
 int epio__open_beneath(int directory, const char *path, int flags, mode_t mode);

@@ -14,16 +14,10 @@
 
 #define MOST_TRIES 100
 
-static bool is_directory(int at, const char *path)
-{
-    struct stat status;
-    return fstatat(at, path, &status, 0) == 0 && S_ISDIR(status.st_mode);
-}
-
 bool epio__directory_for_temporary(int at, const char *path, char *directory, size_t size)
 {
     if (path != NULL) {
-        if (!is_directory(at, path)) {
+        if (!epio__is_directory(at, path, true)) {
             return epio__directory_of(path, directory, size);
         }
         return (size_t)snprintf(directory, size, "%s", path) < size;
@@ -31,7 +25,7 @@ bool epio__directory_for_temporary(int at, const char *path, char *directory, si
     const char *const candidates[] = {getenv("TMPDIR"), "/var/tmp", "/tmp", "."};
     for (size_t i = 0; i < sizeof candidates / sizeof candidates[0]; i++) {
         const char *candidate = candidates[i];
-        if (candidate != NULL && is_directory(AT_FDCWD, candidate) &&
+        if (candidate != NULL && epio__is_directory(AT_FDCWD, candidate, true) &&
             access(candidate, W_OK | X_OK) == 0) {
             return (size_t)snprintf(directory, size, "%s", candidate) < size;
         }
