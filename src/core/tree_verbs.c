@@ -260,18 +260,14 @@ epio_op *epio_link_file(epio_op *op, epio_vfs *vfs, const char *from, const char
                         uint32_t flags)
 {
     epio__verb_on_path(op, "epio_link_file", EPIO_KIND_LINK_FILE, vfs, from, flags, 0);
-    op->arguments.path.to = to;
-    epio__verb_require_path(op, to, EPIO__REASON_NEW_PATH_IS_NULL);
-    return op;
+    return epio__verb_take_second(op, to, EPIO__REASON_NEW_PATH_IS_NULL);
 }
 
 epio_op *epio_symlink(epio_op *op, epio_vfs *vfs, const char *target, const char *path,
                       uint32_t flags)
 {
     epio__verb_on_path(op, "epio_symlink", EPIO_KIND_SYMLINK, vfs, path, flags, 0);
-    op->arguments.path.to = target;
-    epio__verb_require_path(op, target, EPIO__REASON_TARGET_IS_NULL);
-    return op;
+    return epio__verb_take_second(op, target, EPIO__REASON_TARGET_IS_NULL);
 }
 
 epio_op *epio_read_link(epio_op *op, epio_vfs *vfs, const char *path, char *buffer, size_t len)
@@ -287,7 +283,5 @@ epio_op *epio_exchange(epio_op *op, epio_vfs *vfs, const char *path, const char 
                        uint32_t flags)
 {
     epio__verb_on_path(op, "epio_exchange", EPIO_KIND_EXCHANGE, vfs, path, flags, 0);
-    op->arguments.path.to = other;
-    epio__verb_require_path(op, other, EPIO__REASON_NEW_PATH_IS_NULL);
-    return op;
+    return epio__verb_take_second(op, other, EPIO__REASON_NEW_PATH_IS_NULL);
 }

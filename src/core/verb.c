@@ -126,3 +126,10 @@ epio_op *epio__verb_on_path(epio_op *op, const char *function, uint8_t kind, epi
     epio__verb_require(op, (flags & ~known_flags) == 0, EPIO__REASON_UNKNOWN_FLAGS);
     return op;
 }
+
+epio_op *epio__verb_take_second(epio_op *op, const char *path, uint8_t reason_if_null)
+{
+    op->arguments.path.to = path;
+    epio__verb_require_path(op, path, reason_if_null);
+    return op;
+}

@@ -34,4 +34,7 @@ epio_op *epio__verb_on_path(epio_op *op, const char *function, uint8_t kind, epi
 void epio__verb_require(epio_op *op, bool valid, uint8_t reason);
 void epio__verb_require_path(epio_op *op, const char *path, uint8_t reason_if_null);
 
+/* The other path, or the target, of a verb that has two: the op. */
+epio_op *epio__verb_take_second(epio_op *op, const char *path, uint8_t reason_if_null);
+
 #endif

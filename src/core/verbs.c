@@ -245,9 +245,7 @@ epio_op *epio_rename(epio_op *op, epio_vfs *vfs, const char *from, const char *t
 {
     epio__verb_on_path(op, "epio_rename", EPIO_KIND_RENAME, vfs, from, flags,
                        EPIO_RENAME_SYNC_DIR | EPIO_RENAME_NO_REPLACE);
-    op->arguments.path.to = to;
-    epio__verb_require_path(op, to, EPIO__REASON_NEW_PATH_IS_NULL);
-    return op;
+    return epio__verb_take_second(op, to, EPIO__REASON_NEW_PATH_IS_NULL);
 }
 
 epio_op *epio_access(epio_op *op, epio_vfs *vfs, const char *path, uint32_t mode)
