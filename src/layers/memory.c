@@ -3,14 +3,15 @@
  * its last close, and holes cost nothing.
  *
  * Owns the VFS's methods, its open files and its mutex: what each op does, and on which thread. The
- * verbs about names are memory_names.c's, those about metadata memory_metadata.c's, the bytes of a
- * file memory_contents.c's. Arguments, the order of syncs, deadlines and worker threads are the
- * core's. */
+ * verbs about names are memory_names.c's, those about metadata memory_metadata.c's and
+ * memory_xattr.c's, the bytes of a file memory_contents.c's. Arguments, the order of syncs,
+ * deadlines and worker threads are the core's. */
 #include "core/generic_ops.h"
 #include "core/registry.h"
 #include "fatal.h"
 #include "layers/memory_metadata.h"
 #include "layers/memory_names.h"
+#include "layers/memory_xattr.h"
 #include "platform.h"
 #include "reason.h"
 #if EPIO_ASYNC
@@ -32,7 +33,8 @@
 
 /* The same bit for each verb that has it. */
 #define FOLLOWS_NOT EPIO_STAT_NOFOLLOW
-_Static_assert(FOLLOWS_NOT == EPIO_SET_NOFOLLOW, "one flag for stat and the setting verbs");
+_Static_assert(FOLLOWS_NOT == EPIO_SET_NOFOLLOW && FOLLOWS_NOT == EPIO_XATTR_NOFOLLOW,
+               "one flag for stat, the setting verbs and those of attributes");
 
 typedef struct memory_file {
     epio_file base;
@@ -341,19 +343,31 @@ static int64_t full_pathname(const epio__memory_start *from, const epio_op *op)
     return len;
 }
 
-/* What an op does with the node that its path leads to. */
-static int64_t perform_on_path(const epio__memory_start *from, const epio_op *op)
+/* What is wrong with an op wherever its path leads. */
+static int check_arguments(const epio_op *op)
 {
-    epio__memory_walk walk;
-    bool follow = op->kind == EPIO_KIND_ACCESS || (op->flags & FOLLOWS_NOT) == 0;
-    if (op->kind == EPIO_KIND_SET_TIMES) {
-        int valid = epio__memory_check_times(op);
-        if (valid < 0) {
-            return valid;
-        }
+    switch (op->kind) {
+    case EPIO_KIND_SET_TIMES:
+        return epio__memory_check_times(op);
+    case EPIO_KIND_GET_XATTR:
+    case EPIO_KIND_SET_XATTR:
+    case EPIO_KIND_REMOVE_XATTR:
+        return epio__memory_check_xattr(op);
+    default:
+        return 0;
     }
-    int result = epio__memory_walk_path(&walk, from, op->arguments.path.path,
+}
+
+/* What an op does with the node that its path leads to. */
+static int64_t perform_on_path(const epio__memory_start *from, epio_op *op)
+{
+    epio__memory_walk walk = {0};
+    bool follow = op->kind == EPIO_KIND_ACCESS || (op->flags & FOLLOWS_NOT) == 0;
+    int result = check_arguments(op);
+    if (result == 0) {
+        result = epio__memory_walk_path(&walk, from, op->arguments.path.path,
                                         follow ? EPIO__MEMORY_FOLLOW : 0);
+    }
     if (op->kind == EPIO_KIND_ACCESS) {
         return access_node(result, walk.node, op->flags);
     }
@@ -367,8 +381,10 @@ static int64_t perform_on_path(const epio__memory_start *from, const epio_op *op
         return epio__memory_set_times(walk.node, op);
     case EPIO_KIND_SET_MODE:
         return epio__memory_set_mode(walk.node, op);
-    default:
+    case EPIO_KIND_SET_OWNER:
         return epio__memory_set_owner(walk.node, op);
+    default:
+        return epio__memory_xattr(walk.node, op);
     }
 }
 
@@ -393,6 +409,10 @@ static int64_t perform_path(memory_vfs *memory, epio_op *op)
     case EPIO_KIND_SET_TIMES:
     case EPIO_KIND_SET_MODE:
     case EPIO_KIND_SET_OWNER:
+    case EPIO_KIND_GET_XATTR:
+    case EPIO_KIND_SET_XATTR:
+    case EPIO_KIND_LIST_XATTRS:
+    case EPIO_KIND_REMOVE_XATTR:
         return perform_on_path(&from, op);
     case EPIO_KIND_MKDIR:
         return epio__memory_mkdir(&from, op);
@@ -437,6 +457,11 @@ static int64_t perform_file(memory_vfs *memory, epio_op *op)
         return epio__memory_set_mode(file->node, op);
     case EPIO_KIND_FILE_SET_OWNER:
         return epio__memory_set_owner(file->node, op);
+    case EPIO_KIND_FILE_GET_XATTR:
+    case EPIO_KIND_FILE_SET_XATTR:
+    case EPIO_KIND_FILE_LIST_XATTRS:
+    case EPIO_KIND_FILE_REMOVE_XATTR:
+        return epio__memory_xattr(file->node, op);
     case EPIO_KIND_LIST:
         return list(memory, op);
     default:
