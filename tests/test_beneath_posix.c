@@ -459,17 +459,27 @@ static void a_file_system_is_described(fixture *f)
     epio_file_system info = {.size = sizeof info};
     fixture_put(f, "file", "x", 1);
     check_op(f, epio_file_system_info(&op, f->vfs, fixture_path(f, "file"), &info), 0);
-    check(info.bytes != 0 && info.free <= info.bytes && info.available <= info.free);
+    check((info.bytes != 0) == !f->memory);
+    check(info.free <= info.bytes && info.available <= info.free);
     check(info.block_size >= 512 && info.longest_name >= 255);
     check((info.known & EPIO_FS_READ_ONLY) != 0 && (info.traits & EPIO_FS_READ_ONLY) == 0);
     check((info.traits & ~info.known) == 0);
+    if (f->memory) {
+        check_result(info.traits, EPIO_FS_MEMORY | EPIO_FS_CASE_SENSITIVE);
+        assert_string_equal(info.type, "memory");
+    }
+    if ((info.known & EPIO_FS_CASE_SENSITIVE) != 0) {
+        bool sensitive = (info.traits & EPIO_FS_CASE_SENSITIVE) != 0;
+        check_result(fixture_exists(f, "FILE"), sensitive ? 0 : 1);
+    }
     check_op(f, epio_file_system_info(&op, f->vfs, fixture_path(f, "missing"), &info), EPIO_ENOENT);
 }
 
 int main(void)
 {
     static const fixture_test tests[] = {
-        FIXTURE_TEST(nothing_leads_out, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_TRACE_OS),
+        FIXTURE_TEST(nothing_leads_out,
+                     ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_TRACE_OS | ON_MEMORIES),
         FIXTURE_TEST(no_slash_leads_out, ON_OS_PERFORM | ON_OS | ON_MEMORIES),
         FIXTURE_TEST(what_is_beneath_works,
                      ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_TRACE_OS | ON_MEMORIES),
@@ -483,7 +493,7 @@ int main(void)
                      ON_OS_PERFORM | ON_OS | ON_OS_SUBMIT | ON_LIMIT_OS | ON_MEMORIES),
         FIXTURE_TEST(attributes_are_of_the_file, ON_OS_PERFORM | ON_OS | ON_MEMORIES),
         FIXTURE_TEST(attributes_have_limits, ON_OS_PERFORM | ON_OS | ON_MEMORIES),
-        FIXTURE_TEST(a_file_system_is_described, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS),
+        FIXTURE_TEST(a_file_system_is_described, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_MEMORIES),
     };
     return FIXTURE_RUN("beneath", tests);
 }

@@ -148,8 +148,8 @@ typedef struct epio_file_system {
 } epio_file_system;
 
 /* Says on which file system the path is: 0, and all of `info` but its size, which the caller sets.
- * Links are followed. Errors: those of epio_stat; EPIO_ENOTSUP (Windows, the memory VFS). See
- * statvfs(3), statfs(2). */
+ * Links are followed. The memory VFS is a file system of the type "memory", without a limit of its
+ * own. Errors: those of epio_stat; EPIO_ENOTSUP (Windows). See statvfs(3), statfs(2). */
 EPIO_VERB epio_op *epio_file_system_info(epio_op *op, struct epio_vfs *vfs, const char *path,
                                          epio_file_system *info);
 

@@ -383,6 +383,8 @@ static int64_t perform_on_path(const epio__memory_start *from, epio_op *op)
         return epio__memory_set_mode(walk.node, op);
     case EPIO_KIND_SET_OWNER:
         return epio__memory_set_owner(walk.node, op);
+    case EPIO_KIND_FILE_SYSTEM_INFO:
+        return epio__memory_file_system_info(op);
     default:
         return epio__memory_xattr(walk.node, op);
     }
@@ -413,6 +415,7 @@ static int64_t perform_path(memory_vfs *memory, epio_op *op)
     case EPIO_KIND_SET_XATTR:
     case EPIO_KIND_LIST_XATTRS:
     case EPIO_KIND_REMOVE_XATTR:
+    case EPIO_KIND_FILE_SYSTEM_INFO:
         return perform_on_path(&from, op);
     case EPIO_KIND_MKDIR:
         return epio__memory_mkdir(&from, op);
