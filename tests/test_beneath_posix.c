@@ -486,7 +486,7 @@ int main(void)
         FIXTURE_TEST(a_single_open_can_be_confined, ON_OS_PERFORM | ON_OS | ON_MEMORIES),
         FIXTURE_TEST(nothing_outside_is_touched_meanwhile, ON_OS_PERFORM),
         FIXTURE_TEST(a_directory_is_synced_by_its_path,
-                     ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_TRACE_OS),
+                     ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_TRACE_OS | ON_MEMORIES),
         FIXTURE_TEST(a_temporary_file_gets_a_name, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS),
         FIXTURE_TEST(temporary_directories_are_private, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS),
         FIXTURE_TEST(attributes_are_kept,

@@ -390,6 +390,14 @@ static int64_t perform_on_path(const epio__memory_start *from, epio_op *op)
     }
 }
 
+/* All is as durable as it gets. */
+static int64_t sync_directory(const epio__memory_start *from, const epio_op *op)
+{
+    epio__memory_walk walk;
+    return epio__memory_walk_path(&walk, from, op->arguments.path.path,
+                                  EPIO__MEMORY_FOLLOW | EPIO__MEMORY_DIRECTORY);
+}
+
 static int64_t perform_path(memory_vfs *memory, epio_op *op)
 {
     if (op->arguments.path.directory != NULL &&
@@ -421,6 +429,8 @@ static int64_t perform_path(memory_vfs *memory, epio_op *op)
         return epio__memory_mkdir(&from, op);
     case EPIO_KIND_RMDIR:
         return epio__memory_rmdir(&from, op);
+    case EPIO_KIND_SYNC_DIRECTORY:
+        return sync_directory(&from, op);
     case EPIO_KIND_LINK_FILE:
         return epio__memory_link_file(&from, op);
     case EPIO_KIND_SYMLINK:
@@ -486,7 +496,7 @@ static int64_t memory_perform(epio_vfs *vfs, epio_op *op)
     memory_vfs *memory = (memory_vfs *)vfs;
     int64_t result;
     op->os_error = 0;
-    if (op->kind == EPIO_KIND_SYNC || op->kind == EPIO_KIND_SYNC_DIRECTORY) {
+    if (op->kind == EPIO_KIND_SYNC) {
         return 0;
     }
     if (epio__op_is(op, EPIO__KIND_LOCKS)) {
