@@ -268,8 +268,7 @@ bool epio__op_is_confined(const epio_op *op)
            (beneath || ((const epio__os_file *)(const void *)directory)->confines);
 }
 
-/* Where the last part of a path begins that ends with a name: false for "..", ".", and none. */
-static bool find_last_part(const char *path, size_t *at)
+bool epio__find_last_part(const char *path, size_t *at)
 {
     size_t len = strlen(path);
     while (len > 0 && path[len - 1] == '/') {
@@ -289,7 +288,7 @@ static bool begin_at_once(epio__place *place, int directory, const char *path, i
 {
     char above[PATH_MAX];
     size_t last;
-    if (path[0] == '/' || !find_last_part(path, &last) || last == 0 || last >= sizeof above) {
+    if (path[0] == '/' || !epio__find_last_part(path, &last) || last == 0 || last >= sizeof above) {
         return false;
     }
     memcpy(above, path, last);

@@ -30,6 +30,9 @@ int64_t epio__op_on_place(epio_op *op, bool follows, epio__call_on_place *call, 
 bool epio__path_is_followed(const char *path, bool follows);
 int64_t epio__op_on_file(epio_op *op, bool follows, epio__call_on_place *call, void *with);
 
+/* Where the last part of a path begins, if that is a name: false for "..", ".", and none. */
+bool epio__find_last_part(const char *path, size_t *at);
+
 /* Must the op's path stay beneath the directory where it begins? */
 bool epio__op_is_confined(const epio_op *op);
 
