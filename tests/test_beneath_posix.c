@@ -293,6 +293,20 @@ static void a_temporary_file_gets_a_name(fixture *f)
     check_op(f, epio_name_temporary(&op, file, fixture_path(f, "fresh"), EPIO_NAME_NO_REPLACE), 0);
     fixture_close(f, file);
     check(fixture_exists(f, "fresh") == 1);
+
+    /* What cannot be replaced; and a name is given once. */
+    make_directory(f, "d");
+    file = fixture_open(f, "d", EPIO_OPEN_TEMPORARY);
+    check_op(f, epio_name_temporary(&op, file, fixture_path(f, "d"), 0), EPIO_EISDIR);
+    check_op(f, epio_name_temporary(&op, file, fixture_path(f, "name/"), 0), EPIO_ENOTDIR);
+    check_op(f, epio_name_temporary(&op, file, fixture_path(f, "missing/"), 0), EPIO_ENOENT);
+    check_op(f, epio_name_temporary(&op, file, fixture_path(f, "name/x"), 0), EPIO_ENOTDIR);
+    check_op(f, epio_name_temporary(&op, file, fixture_path(f, "d/."), 0), EPIO_EBUSY);
+    check_op(f, epio_name_temporary(&op, file, fixture_path(f, "d/one"), 0), 0);
+    check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "d/one"), 0), 0);
+    check_op(f, epio_name_temporary(&op, file, fixture_path(f, "d/two"), 0), EPIO_ENOENT);
+    fixture_close(f, file);
+    check_op(f, epio_rmdir(&op, f->vfs, fixture_path(f, "d"), 0), 0);
     check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "fresh"), 0), 0);
     check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "name"), 0), 0);
 }
@@ -301,14 +315,16 @@ static void temporary_directories_are_private(fixture *f)
 {
     epio_op op = {0};
     char one[4096], other[4096];
-    struct stat status;
+    epio_info info = {.size = sizeof info};
     const char *parent = fixture_path(f, ".");
     int64_t len = fixture_result(f, epio_temporary_directory(&op, f->vfs, parent, one, sizeof one));
     check(len == (int64_t)strlen(one));
     check(fixture_result(f, epio_temporary_directory(&op, f->vfs, parent, other, sizeof other)) ==
           len);
     check(strcmp(one, other) != 0);
-    check(stat(one, &status) == 0 && S_ISDIR(status.st_mode) && (status.st_mode & 07777) == 0700);
+    check(strncmp(one, parent, strlen(parent)) == 0);
+    check_op(f, epio_stat(&op, f->vfs, one, &info, EPIO_STAT_NOFOLLOW), 0);
+    check(info.type == EPIO_TYPE_DIRECTORY && info.mode == 0700);
     check_op(f, epio_rmdir(&op, f->vfs, one, 0), 0);
     check_op(f, epio_rmdir(&op, f->vfs, other, 0), 0);
     check_op(f, epio_temporary_directory(&op, f->vfs, parent, one, (size_t)len), EPIO_ERANGE);
@@ -316,6 +332,17 @@ static void temporary_directories_are_private(fixture *f)
     check_op(f, epio_rmdir(&op, f->vfs, one, 0), 0);
     check_op(f, epio_temporary_directory(&op, f->vfs, fixture_path(f, "missing"), one, sizeof one),
              EPIO_ENOENT);
+
+    /* Beneath a directory: the path begins there, too. */
+    make_tree(f);
+    epio_file *directory = open_confining(f, "in");
+    epio_vfs *vfs = epio_directory_vfs(directory);
+    len = fixture_result(f, epio_temporary_directory(&op, vfs, "good", one, sizeof one));
+    check(len == (int64_t)strlen(one) && strncmp(one, "good/", 5) == 0);
+    check_op(f, epio_rmdir(&op, vfs, one, 0), 0);
+    check_op(f, epio_temporary_directory(&op, vfs, "bad", one, sizeof one), EPIO_EACCES);
+    check_op(f, epio_temporary_directory(&op, vfs, NULL, one, sizeof one), EPIO_EACCES);
+    fixture_close(f, directory);
 }
 
 /* ---- Syncs of directories ----------------------------------------------------------- */
@@ -487,8 +514,10 @@ int main(void)
         FIXTURE_TEST(nothing_outside_is_touched_meanwhile, ON_OS_PERFORM),
         FIXTURE_TEST(a_directory_is_synced_by_its_path,
                      ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_TRACE_OS | ON_MEMORIES),
-        FIXTURE_TEST(a_temporary_file_gets_a_name, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS),
-        FIXTURE_TEST(temporary_directories_are_private, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS),
+        FIXTURE_TEST(a_temporary_file_gets_a_name,
+                     ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_MEMORIES),
+        FIXTURE_TEST(temporary_directories_are_private,
+                     ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_MEMORIES),
         FIXTURE_TEST(attributes_are_kept,
                      ON_OS_PERFORM | ON_OS | ON_OS_SUBMIT | ON_LIMIT_OS | ON_MEMORIES),
         FIXTURE_TEST(attributes_are_of_the_file, ON_OS_PERFORM | ON_OS | ON_MEMORIES),

@@ -29,7 +29,6 @@
 #define LIST_COST ((uint64_t)16)
 
 #define DEFAULT_MODE 0666u
-#define TEMPORARY_MODE 0600u
 
 /* The same bit for each verb that has it. */
 #define FOLLOWS_NOT EPIO_STAT_NOFOLLOW
@@ -82,11 +81,16 @@ static void let_others_in(memory_vfs *memory)
     memory_lock(memory);
 }
 
+static epio__memory_start root_of(memory_vfs *memory)
+{
+    return (epio__memory_start){&memory->tree, memory->tree.root, false};
+}
+
 /* Where the op's paths begin. */
 static epio__memory_start start_of(memory_vfs *memory, const epio_op *op)
 {
     const epio_file *directory = op->arguments.path.directory;
-    epio__memory_start from = {&memory->tree, memory->tree.root, false};
+    epio__memory_start from = root_of(memory);
     if (directory != NULL) {
         const memory_file *file = (const memory_file *)(const void *)directory;
         bool beneath = op->kind == EPIO_KIND_OPEN && (op->flags & EPIO_OPEN_BENEATH) != 0;
@@ -151,31 +155,6 @@ static int open_path(const epio__memory_start *from, const epio_op *op, epio__me
     return result;
 }
 
-/* Makes a file without a name, so that no other open finds it: 0 and a reference to it. The path is
- * that of a directory, or of a file in one. */
-static int open_temporary(const epio__memory_start *from, const char *path,
-                          epio__memory_node **node)
-{
-    epio__memory_walk walk;
-    if (path != NULL) {
-        int result =
-            epio__memory_walk_path(&walk, from, path, EPIO__MEMORY_FOLLOW | EPIO__MEMORY_DIRECTORY);
-        const epio__memory_node *directory = walk.node;
-        if (result < 0) {
-            result = epio__memory_walk_begin(&walk, from, path);
-            directory = walk.directory;
-        }
-        if (result < 0) {
-            return result;
-        }
-        if (!epio__memory_permits(directory, EPIO__MEMORY_WRITE | EPIO__MEMORY_SEARCH)) {
-            return EPIO_EACCES;
-        }
-    }
-    *node = epio__memory_node_create(from->tree, EPIO_TYPE_FILE, TEMPORARY_MODE);
-    return *node != NULL ? 0 : EPIO_ENOMEM;
-}
-
 static int64_t open_file(memory_vfs *memory, const epio__memory_start *from, epio_op *op)
 {
     char delete_path[EPIO__MEMORY_PATH_SIZE];
@@ -197,7 +176,7 @@ static int64_t open_file(memory_vfs *memory, const epio__memory_start *from, epi
         return EPIO_ENOMEM;
     }
     int result = (op->flags & EPIO_OPEN_TEMPORARY) != 0
-                     ? open_temporary(from, op->arguments.path.path, &file->node)
+                     ? epio__memory_make_temporary(from, op->arguments.path.path, &file->node)
                      : open_path(from, op, &file->node);
     if (result < 0) {
         free(file);
@@ -219,7 +198,7 @@ static int64_t open_file(memory_vfs *memory, const epio__memory_start *from, epi
 /* 0 if the name is already gone, or now belongs to another file. */
 static int64_t remove_name(memory_vfs *memory, const memory_file *file)
 {
-    const epio__memory_start root = {&memory->tree, memory->tree.root, false};
+    const epio__memory_start root = root_of(memory);
     epio__memory_walk walk;
     int result = epio__memory_walk_path(&walk, &root, file->delete_path, 0);
     if (result < 0) {
@@ -431,6 +410,8 @@ static int64_t perform_path(memory_vfs *memory, epio_op *op)
         return epio__memory_rmdir(&from, op);
     case EPIO_KIND_SYNC_DIRECTORY:
         return sync_directory(&from, op);
+    case EPIO_KIND_TEMPORARY_DIRECTORY:
+        return epio__memory_temporary_directory(&from, op);
     case EPIO_KIND_LINK_FILE:
         return epio__memory_link_file(&from, op);
     case EPIO_KIND_SYMLINK:
@@ -449,6 +430,7 @@ static int64_t perform_path(memory_vfs *memory, epio_op *op)
 static int64_t perform_file(memory_vfs *memory, epio_op *op)
 {
     memory_file *file = (memory_file *)op->file;
+    const epio__memory_start root = root_of(memory);
     switch (op->kind) {
     case EPIO_KIND_CLOSE:
         return close_file(memory, file);
@@ -477,6 +459,8 @@ static int64_t perform_file(memory_vfs *memory, epio_op *op)
         return epio__memory_xattr(file->node, op);
     case EPIO_KIND_LIST:
         return list(memory, op);
+    case EPIO_KIND_NAME_TEMPORARY:
+        return epio__memory_name_temporary(&root, file->node, op);
     default:
         return EPIO_ENOTSUP;
     }

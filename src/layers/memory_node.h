@@ -43,6 +43,7 @@ struct epio__memory_node {
     uint32_t user;
     uint32_t group;
     uint64_t links; /* names; of a directory instead the directories in it */
+    bool temporary; /* made without a name, and has had none since */
     int64_t born;
     int64_t modified;
     int64_t changed;
