@@ -165,8 +165,8 @@ static int64_t rename_durably(epio_op *op, const epio__place *at, const epio__pl
 {
     epio__durable to = {.descriptor = -1};
     epio__durable from = {.descriptor = -1};
-    if (epio__durable_begin(&to, to_at->at, to_at->path) != 0 ||
-        epio__durable_begin(&from, at->at, at->path) != 0 || rename_name(op, at, to_at) != 0) {
+    if (epio__durable_begin(&from, at->at, at->path) != 0 ||
+        epio__durable_begin(&to, to_at->at, to_at->path) != 0 || rename_name(op, at, to_at) != 0) {
         epio__durable_drop(&from);
         epio__durable_drop(&to);
         return epio__op_fail(op);
