@@ -390,6 +390,9 @@ static void owners_are_set(fixture *f)
     check_result(tree_stat(f, "directory/file", 0).group, 5);
     check_result(tree_stat(f, "directory/below", 0).group, 5);
     check_result(tree_stat(f, "directory/below", 0).mode, 02700);
+    file = fixture_open(f, "directory", EPIO_OPEN_TEMPORARY);
+    check_result(tree_file_stat(f, file).group, 5);
+    fixture_close(f, file);
 }
 
 /* ---- What permissions forbid ---- */

@@ -35,6 +35,14 @@ static bool set_target(epio__memory_node *node, const char *target)
     return true;
 }
 
+static void inherit_group(epio__memory_node *node, const epio__memory_node *directory)
+{
+    if ((directory->mode & INHERITED_GROUP) != 0) {
+        node->group = directory->group;
+        node->mode |= epio__memory_is_directory(node) ? INHERITED_GROUP : 0;
+    }
+}
+
 int epio__memory_make(epio__memory_walk *walk, uint32_t type, uint32_t mode, const char *target,
                       epio__memory_node **made)
 {
@@ -49,10 +57,7 @@ int epio__memory_make(epio__memory_walk *walk, uint32_t type, uint32_t mode, con
         entry = epio__memory_entry_create(walk->from->tree, node, walk->name, walk->len);
     }
     if (entry != NULL) {
-        if ((directory->mode & INHERITED_GROUP) != 0) {
-            node->group = directory->group;
-            node->mode |= type == EPIO_TYPE_DIRECTORY ? INHERITED_GROUP : 0;
-        }
+        inherit_group(node, directory);
         epio__memory_entry_insert(directory, entry);
         *made = node;
     }
@@ -326,28 +331,39 @@ int64_t epio__memory_exchange(const epio__memory_start *from, epio_op *op)
 
 /* ---- Temporary files and directories ---- */
 
+/* In which directory a file is to be: 0, or an error. */
+static int walk_to_directory(const epio__memory_start *from, const char *path,
+                             const epio__memory_node **directory)
+{
+    epio__memory_walk walk;
+    int result =
+        epio__memory_walk_path(&walk, from, path, EPIO__MEMORY_FOLLOW | EPIO__MEMORY_DIRECTORY);
+    *directory = walk.node;
+    if (result < 0) {
+        result = epio__memory_walk_begin(&walk, from, path);
+        *directory = walk.directory;
+    }
+    if (result < 0) {
+        return result;
+    }
+    bool permitted = epio__memory_permits(*directory, EPIO__MEMORY_WRITE | EPIO__MEMORY_SEARCH);
+    return permitted ? 0 : EPIO_EACCES;
+}
+
 int epio__memory_make_temporary(const epio__memory_start *from, const char *path,
                                 epio__memory_node **made)
 {
-    epio__memory_walk walk;
-    if (path != NULL) {
-        int result =
-            epio__memory_walk_path(&walk, from, path, EPIO__MEMORY_FOLLOW | EPIO__MEMORY_DIRECTORY);
-        const epio__memory_node *directory = walk.node;
-        if (result < 0) {
-            result = epio__memory_walk_begin(&walk, from, path);
-            directory = walk.directory;
-        }
-        if (result < 0) {
-            return result;
-        }
-        if (!epio__memory_permits(directory, EPIO__MEMORY_WRITE | EPIO__MEMORY_SEARCH)) {
-            return EPIO_EACCES;
-        }
+    const epio__memory_node *directory = NULL;
+    int result = path != NULL ? walk_to_directory(from, path, &directory) : 0;
+    if (result < 0) {
+        return result;
     }
     *made = epio__memory_node_create(from->tree, EPIO_TYPE_FILE, TEMPORARY_MODE);
     if (*made == NULL) {
         return EPIO_ENOMEM;
+    }
+    if (directory != NULL) {
+        inherit_group(*made, directory);
     }
     (*made)->temporary = true;
     return 0;
