@@ -166,6 +166,9 @@ static void what_is_beneath_works(fixture *f)
         check(len > 0 && strcmp(buffer + strlen(buffer) - 7, "/in/a/b") == 0);
         check(fixture_result(f, epio_full_pathname(&op, vfs, "a/x", buffer, sizeof buffer)) > 0);
         check(strcmp(buffer + strlen(buffer) - 7, "/in/a/x") == 0);
+        len = fixture_result(f, epio_full_pathname(&op, vfs, "dangling", buffer, sizeof buffer));
+        check(len > 11 && strcmp(buffer + len - 11, "/in/missing") == 0);
+        check_op(f, epio_full_pathname(&op, vfs, "x/", buffer, sizeof buffer), EPIO_ENOENT);
     }
 
     /* A directory that is opened beneath confines, too. */

@@ -473,14 +473,14 @@ static int resolve_confined(const epio_op *op, char *resolved)
         epio__place_end(&place);
         return outcome;
     }
-    if (errno != ENOENT || epio__place_begin(&place, op, path, false) != 0) {
+    if (errno != ENOENT || epio__place_begin_missing(&place, op, path) != 0) {
         return -1;
     }
-    struct stat status;
-    bool link = fstatat(place.at, place.path, &status, AT_SYMLINK_NOFOLLOW) == 0;
-    bool joined = !link && path_of_directory(place.at, directory) == 0 &&
+    size_t last;
+    bool named = epio__find_last_part(place.path, &last) && strchr(place.path, '/') == NULL;
+    bool joined = named && path_of_directory(place.at, directory) == 0 &&
                   join(resolved, PATH_MAX, directory, place.path);
-    errno = link ? ENOENT : errno; /* one that dangles */
+    errno = named ? errno : ENOENT;
     epio__place_end(&place);
     return joined ? 0 : -1;
 }

@@ -322,6 +322,24 @@ static int begin_at_parent(epio__place *place, int directory, const char *path)
     return 0;
 }
 
+/* The directory and the name of what the path leads to. */
+static int begin_at_end(epio__place *place, int directory, const char *path, bool keep_slash)
+{
+    walk w;
+    if (begin_walk(&w, directory, path, true) != 0) {
+        return -1;
+    }
+    (void)snprintf(place->room, sizeof place->room, "%s%s", w.part,
+                   keep_slash && w.rest[0] == '/' ? "/" : "");
+    place->path = place->room;
+    place->at = w.stack[w.depth];
+    if (w.depth > 0) {
+        place->opened = w.stack[w.depth--];
+    }
+    leave_all(&w);
+    return 0;
+}
+
 /* What the path leads to, by a link that leads there and nowhere else. */
 static int begin_at_target(epio__place *place, int directory, const char *path)
 {
@@ -337,18 +355,7 @@ static int begin_at_target(epio__place *place, int directory, const char *path)
     place->path = place->room;
     return 0;
 #else
-    walk w;
-    if (begin_walk(&w, directory, path, true) != 0) {
-        return -1;
-    }
-    (void)snprintf(place->room, sizeof place->room, "%s", w.part);
-    place->path = place->room;
-    place->at = w.stack[w.depth];
-    if (w.depth > 0) {
-        place->opened = w.stack[w.depth--];
-    }
-    leave_all(&w);
-    return 0;
+    return begin_at_end(place, directory, path, false);
 #endif
 }
 
@@ -362,6 +369,12 @@ int epio__place_begin(epio__place *place, const epio_op *op, const char *path, b
     }
     return follows ? begin_at_target(place, place->at, path)
                    : begin_at_parent(place, place->at, path);
+}
+
+int epio__place_begin_missing(epio__place *place, const epio_op *op, const char *path)
+{
+    place->opened = -1;
+    return begin_at_end(place, epio__at(op), path, true);
 }
 
 int64_t epio__op_on_place(epio_op *op, bool follows, epio__call_on_place *call, void *with)

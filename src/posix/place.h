@@ -16,6 +16,10 @@ typedef struct epio__place {
  * -1 and errno: EACCES if it leads out of a directory that confines it. */
 int epio__place_begin(epio__place *place, const epio_op *op, const char *path, bool follows);
 
+/* For a path that leads to nothing: the directory and the name of what is missing, behind all
+ * links; with a slash that is behind it, or behind the target of the last link. */
+int epio__place_begin_missing(epio__place *place, const epio_op *op, const char *path);
+
 /* Preserves errno. */
 void epio__place_end(epio__place *place);
 
