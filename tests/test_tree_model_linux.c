@@ -7,6 +7,9 @@
 
 #include <epio/vfs.h>
 
+#include <fcntl.h>
+#include <unistd.h>
+
 /* ---- Choosing an op ---------------------------------------------------- */
 
 static uint64_t pick(world *w, uint64_t below)
@@ -71,31 +74,102 @@ static uint32_t choose_mode(world *w)
 
 static uint32_t choose_open_flags(world *w)
 {
-    uint32_t flags = chance(w, 70) ? READ_WRITE : EPIO_OPEN_READ;
-    if (chance(w, 25)) {
-        return EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY | (chance(w, 20) ? EPIO_OPEN_NOFOLLOW : 0u);
+    static const uint32_t directions[] = {READ_WRITE, READ_WRITE, EPIO_OPEN_READ, EPIO_OPEN_WRITE};
+    uint32_t flags = directions[pick(w, 4)];
+    bool directory = chance(w, 35);
+    uint32_t beneath = chance(w, directory ? 40 : 15) ? EPIO_OPEN_BENEATH : 0u;
+    if (directory) {
+        return EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY | beneath |
+               (chance(w, 20) ? EPIO_OPEN_NOFOLLOW : 0u);
+    }
+    flags |= beneath;
+    if (w->nameless && chance(w, 10)) {
+        return flags | EPIO_OPEN_TEMPORARY;
     }
     if (chance(w, 70)) {
         flags |= EPIO_OPEN_CREATE | EPIO_OPEN_PERMISSIONS(0700u | (uint32_t)pick(w, 0100));
         flags |= chance(w, 20) ? EPIO_OPEN_EXCLUSIVE : 0;
+        flags |= chance(w, 20) ? EPIO_OPEN_EXACT : 0;
+        flags |= chance(w, 2) ? EPIO_OPEN_SYNC_DIR : 0;
     }
     flags |= (flags & EPIO_OPEN_WRITE) != 0 && chance(w, 20) ? EPIO_OPEN_TRUNCATE : 0;
     flags |= chance(w, 10) ? EPIO_OPEN_NOFOLLOW : 0;
     flags |= chance(w, 10) ? EPIO_OPEN_DELETE_ON_CLOSE : 0;
+    flags |= chance(w, 5) ? EPIO_OPEN_SEQUENTIAL : 0;
+    flags |= chance(w, 5) ? EPIO_OPEN_RANDOM : 0;
     return flags;
 }
 
 static const uint32_t kinds[] = {
-    EPIO_KIND_OPEN,           EPIO_KIND_OPEN,      EPIO_KIND_OPEN,          EPIO_KIND_OPEN,
-    EPIO_KIND_CLOSE,          EPIO_KIND_CLOSE,     EPIO_KIND_READ,          EPIO_KIND_WRITE,
-    EPIO_KIND_WRITE,          EPIO_KIND_TRUNCATE,  EPIO_KIND_DELETE,        EPIO_KIND_RENAME,
-    EPIO_KIND_RENAME,         EPIO_KIND_RENAME,    EPIO_KIND_ACCESS,        EPIO_KIND_FULL_PATHNAME,
-    EPIO_KIND_STAT,           EPIO_KIND_FILE_STAT, EPIO_KIND_SET_TIMES,     EPIO_KIND_SET_TIMES,
-    EPIO_KIND_FILE_SET_TIMES, EPIO_KIND_SET_MODE,  EPIO_KIND_FILE_SET_MODE, EPIO_KIND_SET_OWNER,
-    EPIO_KIND_FILE_SET_OWNER, EPIO_KIND_MKDIR,     EPIO_KIND_MKDIR,         EPIO_KIND_MKDIR,
-    EPIO_KIND_RMDIR,          EPIO_KIND_LIST,      EPIO_KIND_LINK_FILE,     EPIO_KIND_SYMLINK,
-    EPIO_KIND_SYMLINK,        EPIO_KIND_READ_LINK, EPIO_KIND_EXCHANGE,      EPIO_KIND_EXCHANGE,
+    EPIO_KIND_OPEN,
+    EPIO_KIND_OPEN,
+    EPIO_KIND_OPEN,
+    EPIO_KIND_OPEN,
+    EPIO_KIND_CLOSE,
+    EPIO_KIND_CLOSE,
+    EPIO_KIND_READ,
+    EPIO_KIND_WRITE,
+    EPIO_KIND_WRITE,
+    EPIO_KIND_TRUNCATE,
+    EPIO_KIND_DELETE,
+    EPIO_KIND_RENAME,
+    EPIO_KIND_RENAME,
+    EPIO_KIND_RENAME,
+    EPIO_KIND_ACCESS,
+    EPIO_KIND_FULL_PATHNAME,
+    EPIO_KIND_STAT,
+    EPIO_KIND_FILE_STAT,
+    EPIO_KIND_SET_TIMES,
+    EPIO_KIND_SET_TIMES,
+    EPIO_KIND_FILE_SET_TIMES,
+    EPIO_KIND_SET_MODE,
+    EPIO_KIND_FILE_SET_MODE,
+    EPIO_KIND_SET_OWNER,
+    EPIO_KIND_FILE_SET_OWNER,
+    EPIO_KIND_MKDIR,
+    EPIO_KIND_MKDIR,
+    EPIO_KIND_MKDIR,
+    EPIO_KIND_RMDIR,
+    EPIO_KIND_LIST,
+    EPIO_KIND_LINK_FILE,
+    EPIO_KIND_SYMLINK,
+    EPIO_KIND_SYMLINK,
+    EPIO_KIND_READ_LINK,
+    EPIO_KIND_EXCHANGE,
+    EPIO_KIND_EXCHANGE,
+    EPIO_KIND_GET_XATTR,
+    EPIO_KIND_SET_XATTR,
+    EPIO_KIND_SET_XATTR,
+    EPIO_KIND_LIST_XATTRS,
+    EPIO_KIND_REMOVE_XATTR,
+    EPIO_KIND_FILE_GET_XATTR,
+    EPIO_KIND_FILE_SET_XATTR,
+    EPIO_KIND_FILE_LIST_XATTRS,
+    EPIO_KIND_FILE_REMOVE_XATTR,
+    EPIO_KIND_FILE_SYSTEM_INFO,
+    EPIO_KIND_NAME_TEMPORARY,
+    EPIO_KIND_TEMPORARY_DIRECTORY,
+    EPIO_KIND_SYNC_DIRECTORY,
+    EPIO_KIND_SIZE,
 };
+
+static uint32_t choose_xattr_flags(world *w, uint32_t kind)
+{
+    uint32_t flags = 0;
+    if (kind == EPIO_KIND_SET_XATTR || kind == EPIO_KIND_FILE_SET_XATTR) {
+        flags = chance(w, 20) ? EPIO_XATTR_CREATE : chance(w, 20) ? EPIO_XATTR_REPLACE : 0u;
+    }
+    if (kind != EPIO_KIND_FILE_SET_XATTR && chance(w, 20)) {
+        flags |= EPIO_XATTR_NOFOLLOW;
+    }
+    return flags;
+}
+
+/* Each costs the flush of a directory. */
+static bool lasts(world *w)
+{
+    return chance(w, 2);
+}
 
 static uint32_t choose_flags(world *w, uint32_t kind)
 {
@@ -104,9 +178,21 @@ static uint32_t choose_flags(world *w, uint32_t kind)
         return choose_open_flags(w);
     case EPIO_KIND_MKDIR:
         return EPIO_OPEN_PERMISSIONS(0700u | (uint32_t)pick(w, 0100)) |
-               (chance(w, 25) ? EPIO_MKDIR_PARENTS : 0);
+               (chance(w, 25) ? EPIO_MKDIR_PARENTS : 0) | (lasts(w) ? EPIO_MKDIR_SYNC_DIR : 0);
     case EPIO_KIND_RENAME:
-        return chance(w, 25) ? EPIO_RENAME_NO_REPLACE : 0;
+        return (chance(w, 25) ? EPIO_RENAME_NO_REPLACE : 0) | (lasts(w) ? EPIO_RENAME_SYNC_DIR : 0);
+    case EPIO_KIND_DELETE:
+        return lasts(w) ? EPIO_DELETE_SYNC_DIR : 0;
+    case EPIO_KIND_RMDIR:
+        return lasts(w) ? EPIO_RMDIR_SYNC_DIR : 0;
+    case EPIO_KIND_NAME_TEMPORARY:
+        return (chance(w, 40) ? EPIO_NAME_NO_REPLACE : 0) | (lasts(w) ? EPIO_NAME_SYNC_DIR : 0);
+    case EPIO_KIND_GET_XATTR:
+    case EPIO_KIND_SET_XATTR:
+    case EPIO_KIND_LIST_XATTRS:
+    case EPIO_KIND_REMOVE_XATTR:
+    case EPIO_KIND_FILE_SET_XATTR:
+        return choose_xattr_flags(w, kind);
     case EPIO_KIND_ACCESS:
         return (uint32_t)pick(w, 3);
     case EPIO_KIND_LIST:
@@ -121,6 +207,99 @@ static uint32_t choose_flags(world *w, uint32_t kind)
     }
 }
 
+/* The handle at which paths begin: any open directory, or BASE. */
+static size_t choose_start(world *w)
+{
+    size_t first = (size_t)pick(w, HANDLES);
+    for (size_t i = 0; i < HANDLES && !chance(w, 30); i++) {
+        if (is_open(w, (first + i) % HANDLES, true)) {
+            return (first + i) % HANDLES;
+        }
+    }
+    return BASE;
+}
+
+/* A handle; where files without names are wanted rather one of these. */
+static size_t choose_handle(world *w, uint32_t kind)
+{
+    size_t first = (size_t)pick(w, HANDLES);
+    for (size_t i = 0; i < HANDLES && kind == EPIO_KIND_NAME_TEMPORARY && chance(w, 90); i++) {
+        const epio_file *file = w->sides[0].handles[(first + i) % HANDLES];
+        if (file != NULL && (file->flags & EPIO_OPEN_TEMPORARY) != 0) {
+            return (first + i) % HANDLES;
+        }
+    }
+    return first;
+}
+
+static bool is_xattr(uint32_t kind)
+{
+    return kind >= EPIO_KIND_GET_XATTR && kind <= EPIO_KIND_FILE_REMOVE_XATTR;
+}
+
+/* What does not depend on where the op begins. */
+static void choose_names(world *w, action *one)
+{
+    static const char *const names[] = {"user.a", "user.b", "user.c", "user.", "nonsense"};
+    static const size_t rooms[] = {16, 300, LIST_ROOM};
+    choose_path(w, one->path);
+    choose_path(w, one->to);
+    if (is_xattr(one->kind)) {
+        (void)snprintf(one->to, sizeof one->to, "%s", names[pick(w, chance(w, 10) ? 5 : 3)]);
+    }
+    if (one->kind == EPIO_KIND_LIST) {
+        one->len = rooms[pick(w, 3)];
+    }
+    if (one->kind == EPIO_KIND_NAME_TEMPORARY && one->path[0] != '/') {
+        /* It does not begin at a directory. */
+        size_t len = strlen(w->absolute);
+        memmove(one->path + len + 1, one->path, sizeof one->path - len - 1);
+        memcpy(one->path, w->absolute, len);
+        one->path[len] = '/';
+        one->path[sizeof one->path - 1] = '\0';
+    }
+}
+
+static bool is_possible(const world *w, const action *one)
+{
+    bool file = is_open(w, one->handle, false);
+    bool directory = is_open(w, one->handle, true);
+    uint32_t directions = file ? w->sides[0].handles[one->handle]->flags : 0;
+    if (is_xattr(one->kind) && !w->attributes) {
+        return false;
+    }
+    switch (one->kind) {
+    case EPIO_KIND_OPEN:
+        return !file && !directory;
+    case EPIO_KIND_READ:
+        return (directions & EPIO_OPEN_READ) != 0;
+    case EPIO_KIND_WRITE:
+    case EPIO_KIND_TRUNCATE:
+        return (directions & EPIO_OPEN_WRITE) != 0;
+    case EPIO_KIND_SIZE:
+        return file;
+    case EPIO_KIND_LIST:
+        return directory;
+    case EPIO_KIND_SET_OWNER:
+        return w->privileged;
+    case EPIO_KIND_FILE_SET_OWNER:
+        return w->privileged && (file || directory);
+    case EPIO_KIND_NAME_TEMPORARY:
+        return w->nameless && (file || directory);
+    case EPIO_KIND_CLOSE:
+    case EPIO_KIND_FILE_STAT:
+    case EPIO_KIND_FILE_SET_TIMES:
+    case EPIO_KIND_FILE_SET_MODE:
+    case EPIO_KIND_FILE_GET_XATTR:
+    case EPIO_KIND_FILE_SET_XATTR:
+    case EPIO_KIND_FILE_LIST_XATTRS:
+    case EPIO_KIND_FILE_REMOVE_XATTR:
+        return file || directory;
+    default:
+        return true;
+    }
+}
+
 /* False if the op has no file of its kind; another is to be chosen. */
 static bool choose(world *w, action *one)
 {
@@ -129,55 +308,57 @@ static bool choose(world *w, action *one)
     if (one->kind == EPIO_KIND_EXCHANGE && !w->exchanges) {
         one->kind = EPIO_KIND_RENAME;
     }
-    one->handle = (size_t)pick(w, HANDLES);
-    one->at = (size_t)pick(w, HANDLES);
-    if (!is_open(w, one->at, true) || chance(w, 50)) {
-        one->at = BASE;
-    }
+    one->handle = choose_handle(w, one->kind);
+    one->at = choose_start(w);
     one->flags = choose_flags(w, one->kind);
-    choose_path(w, one->path);
-    choose_path(w, one->to);
     one->offset = pick(w, 3) * 4000 + pick(w, 10);
     one->len = (size_t)pick(w, 3) * 500 + (size_t)pick(w, 3);
+    choose_names(w, one);
     one->modified = choose_time(w);
     one->accessed = choose_time(w);
     one->mode = choose_mode(w);
     one->user = chance(w, 30) ? EPIO_OWNER_KEEP : (uint32_t)pick(w, 3);
     one->group = chance(w, 30) ? EPIO_OWNER_KEEP : (uint32_t)pick(w, 3);
-    bool file = is_open(w, one->handle, false);
-    bool directory = is_open(w, one->handle, true);
-    bool writable = file && (w->sides[0].handles[one->handle]->flags & EPIO_OPEN_WRITE) != 0;
-    switch (one->kind) {
-    case EPIO_KIND_OPEN:
-        return !file && !directory;
-    case EPIO_KIND_READ:
-        return file;
-    case EPIO_KIND_WRITE:
-    case EPIO_KIND_TRUNCATE:
-        return writable;
-    case EPIO_KIND_LIST:
-        return directory;
-    case EPIO_KIND_SET_OWNER:
-        return w->privileged;
-    case EPIO_KIND_FILE_SET_OWNER:
-        return w->privileged && (file || directory);
-    case EPIO_KIND_CLOSE:
-    case EPIO_KIND_FILE_STAT:
-    case EPIO_KIND_FILE_SET_TIMES:
-    case EPIO_KIND_FILE_SET_MODE:
-        return file || directory;
-    default:
-        return true;
-    }
+    return is_possible(w, one);
 }
 
 /* ---- Carrying it out --------------------------------------------------- */
+
+/* Bytes that depend on the op. */
+static const void *data_of(const action *one)
+{
+    static unsigned char data[2000];
+    memset(data, (int)(one->offset + one->len) | 1, sizeof data);
+    return data;
+}
+
+static epio_op *prepare_on_attributes(const action *one, epio_file *file, epio_vfs *vfs,
+                                      epio_op *op, outcome *came)
+{
+    switch (one->kind) {
+    case EPIO_KIND_GET_XATTR:
+        return epio_get_xattr(op, vfs, one->path, one->to, came->buffer, one->len, one->flags);
+    case EPIO_KIND_FILE_GET_XATTR:
+        return epio_file_get_xattr(op, file, one->to, came->buffer, one->len);
+    case EPIO_KIND_SET_XATTR:
+        return epio_set_xattr(op, vfs, one->path, one->to, data_of(one), one->len, one->flags);
+    case EPIO_KIND_FILE_SET_XATTR:
+        return epio_file_set_xattr(op, file, one->to, data_of(one), one->len, one->flags);
+    case EPIO_KIND_LIST_XATTRS:
+        return epio_list_xattrs(op, vfs, one->path, came->buffer, one->len, one->flags);
+    case EPIO_KIND_FILE_LIST_XATTRS:
+        return epio_file_list_xattrs(op, file, came->buffer, one->len);
+    case EPIO_KIND_REMOVE_XATTR:
+        return epio_remove_xattr(op, vfs, one->path, one->to, one->flags);
+    default:
+        return epio_file_remove_xattr(op, file, one->to);
+    }
+}
 
 static epio_op *prepare_on_file(const action *one, const side *on, epio_op *op, outcome *came)
 {
     static const epio_times none = {.size = sizeof none, .born = EPIO_TIME_KEEP};
     static epio_times times;
-    static unsigned char data[2000];
     epio_file *file = on->handles[one->handle];
     times = none;
     times.modified = one->modified;
@@ -188,10 +369,13 @@ static epio_op *prepare_on_file(const action *one, const side *on, epio_op *op, 
     case EPIO_KIND_READ:
         return epio_read(op, file, came->buffer, one->len, one->offset);
     case EPIO_KIND_WRITE:
-        memset(data, (int)(one->offset + one->len) | 1, sizeof data);
-        return epio_write(op, file, data, one->len, one->offset);
+        return epio_write(op, file, data_of(one), one->len, one->offset);
     case EPIO_KIND_TRUNCATE:
         return epio_truncate(op, file, one->offset);
+    case EPIO_KIND_SIZE:
+        return epio_size(op, file);
+    case EPIO_KIND_NAME_TEMPORARY:
+        return epio_name_temporary(op, file, one->path, one->flags);
     case EPIO_KIND_FILE_STAT:
         return epio_file_stat(op, file, &came->info);
     case EPIO_KIND_FILE_SET_TIMES:
@@ -201,7 +385,7 @@ static epio_op *prepare_on_file(const action *one, const side *on, epio_op *op, 
     case EPIO_KIND_FILE_SET_OWNER:
         return epio_file_set_owner(op, file, one->user, one->group);
     default:
-        return epio_list(op, file, came->buffer, LIST_ROOM, one->flags);
+        return epio_list(op, file, came->buffer, one->len, one->flags);
     }
 }
 
@@ -214,7 +398,7 @@ static epio_op *prepare(const action *one, const side *on, epio_op *op, outcome 
     case EPIO_KIND_OPEN:
         return epio_open(op, vfs, one->path, one->flags);
     case EPIO_KIND_DELETE:
-        return epio_delete(op, vfs, one->path, 0);
+        return epio_delete(op, vfs, one->path, one->flags);
     case EPIO_KIND_RENAME:
         return epio_rename(op, vfs, one->path, one->to, one->flags);
     case EPIO_KIND_ACCESS:
@@ -232,7 +416,14 @@ static epio_op *prepare(const action *one, const side *on, epio_op *op, outcome 
     case EPIO_KIND_MKDIR:
         return epio_mkdir(op, vfs, one->path, one->flags);
     case EPIO_KIND_RMDIR:
-        return epio_rmdir(op, vfs, one->path, 0);
+        return epio_rmdir(op, vfs, one->path, one->flags);
+    case EPIO_KIND_SYNC_DIRECTORY:
+        return epio_sync_directory(op, vfs, one->path);
+    case EPIO_KIND_TEMPORARY_DIRECTORY:
+        return epio_temporary_directory(op, vfs, one->path, came->buffer, one->len);
+    case EPIO_KIND_FILE_SYSTEM_INFO:
+        came->system.size = sizeof came->system;
+        return epio_file_system_info(op, vfs, one->path, &came->system);
     case EPIO_KIND_LINK_FILE:
         return epio_link_file(op, vfs, one->path, one->to, 0);
     case EPIO_KIND_SYMLINK:
@@ -242,7 +433,35 @@ static epio_op *prepare(const action *one, const side *on, epio_op *op, outcome 
     case EPIO_KIND_EXCHANGE:
         return epio_exchange(op, vfs, one->path, one->to, 0);
     default:
-        return prepare_on_file(one, on, op, came);
+        return is_xattr(one->kind)
+                   ? prepare_on_attributes(one, on->handles[one->handle], vfs, op, came)
+                   : prepare_on_file(one, on, op, came);
+    }
+}
+
+/* Lists on, behind the first part, as far as it goes. */
+static void list_the_rest(const action *one, side *on)
+{
+    outcome *came = &on->last;
+    epio_op op = {0};
+    int64_t more = came->result;
+    while (more > 0 && (size_t)came->result + one->len <= LIST_ROOM) {
+        more = epio_perform(
+            epio_list(&op, on->handles[one->handle], came->buffer + came->result, one->len, 0));
+        came->result = more >= 0 ? came->result + more : more;
+    }
+}
+
+/* Its name is random, so it is moved to the other path; if that cannot be it goes. */
+static void keep_or_remove(const action *one, side *on)
+{
+    epio_vfs *vfs = epio_directory_vfs(one->at == BASE ? on->base : on->handles[one->at]);
+    outcome *came = &on->last;
+    epio_op op = {0};
+    check((size_t)came->result == strlen(came->buffer));
+    check(strncmp(came->buffer, one->path, strlen(one->path)) == 0);
+    if (epio_perform(epio_rename(&op, vfs, came->buffer, one->to, 0)) < 0) {
+        check_result(epio_perform(epio_rmdir(&op, vfs, came->buffer, 0)), 0);
     }
 }
 
@@ -253,7 +472,11 @@ static void carry_out(const action *one, side *on)
     memset(&came->info, 0, sizeof came->info);
     came->info.size = sizeof came->info;
     came->result = epio_perform(prepare(one, on, &op, came));
-    if (one->kind == EPIO_KIND_OPEN) {
+    if (one->kind == EPIO_KIND_LIST) {
+        list_the_rest(one, on);
+    } else if (one->kind == EPIO_KIND_TEMPORARY_DIRECTORY && came->result > 0) {
+        keep_or_remove(one, on);
+    } else if (one->kind == EPIO_KIND_OPEN) {
         on->handles[one->handle] = op.file;
     } else if (one->kind == EPIO_KIND_CLOSE) {
         on->handles[one->handle] = NULL;
@@ -273,7 +496,7 @@ static void forget_attempt(world *w, const action *one)
         end--;
     }
     (void)snprintf(end, 2, ".");
-    if (one->kind == EPIO_KIND_RENAME && one->flags == EPIO_RENAME_NO_REPLACE &&
+    if (one->kind == EPIO_KIND_RENAME && (one->flags & EPIO_RENAME_NO_REPLACE) != 0 &&
         w->sides[0].last.result == EPIO_EINVAL) {
         carry_out(&times, &w->sides[0]);
         carry_out(&times, &w->sides[1]);
@@ -365,6 +588,14 @@ static void look_at_system(world *w)
     check_result(epio_perform(epio_stat(&op, w->sides[0].vfs, w->f->directory, &info, 0)), 0);
     w->counts = info.links >= 2;
     w->privileged = info.user == 0;
+    const char *here = w->f->directory;
+    w->attributes =
+        epio_perform(epio_set_xattr(&op, w->sides[0].vfs, here, "user.x", "", 0, 0)) == 0;
+    int handle = open(here, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    w->nameless = handle >= 0;
+    if (handle >= 0) {
+        (void)close(handle);
+    }
     w->exchanges =
         epio_perform(epio_exchange(&op, epio_os_vfs(), w->f->directory, w->f->directory, 0)) == 0;
 }

@@ -26,7 +26,7 @@ typedef struct action {
     size_t at;     /* the handle at which paths begin, or BASE */
     size_t handle; /* whose file it is; for an open where it goes */
     char path[PATH_ROOM];
-    char to[PATH_ROOM];
+    char to[PATH_ROOM]; /* another path, or the name of an attribute */
     uint32_t flags;
     uint64_t offset;
     size_t len;
@@ -41,7 +41,8 @@ typedef struct action {
 typedef struct outcome {
     int64_t result;
     epio_info info;
-    char buffer[LIST_ROOM];
+    epio_file_system system;
+    _Alignas(uint64_t) char buffer[LIST_ROOM];
 } outcome;
 
 typedef struct side {
@@ -60,6 +61,8 @@ typedef struct world {
     char absolute[PATH_ROOM]; /* and of the tree */
     bool privileged;          /* may change owners */
     bool exchanges;           /* the system can */
+    bool attributes;          /* the system has */
+    bool nameless;            /* the system has files without names */
     bool counts;              /* the system counts a directory's subdirectories as links */
     action log[OPS];
     size_t done;
