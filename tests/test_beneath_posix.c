@@ -406,81 +406,6 @@ static void attributes_are_kept(fixture *f)
     fixture_close(f, file);
 }
 
-static bool has_attributes(fixture *f)
-{
-    epio_op op = {0};
-    const char *path = fixture_path(f, ".");
-    int64_t result = fixture_result(f, epio_set_xattr(&op, f->vfs, path, "user.x", "", 0, 0));
-    return result != EPIO_ENOTSUP;
-}
-
-static void attributes_are_of_the_file(fixture *f)
-{
-    epio_op op = {0};
-    char value[16];
-    if (!has_attributes(f)) {
-        fixture_skip(f, "the file system has no extended attributes");
-    }
-    make_directory(f, "d");
-    fixture_put(f, "file", "", 0);
-    make_link(f, "file", "link");
-    const char *link = fixture_path(f, "link");
-    const char *directory = fixture_path(f, "d");
-    check_op(f, epio_set_xattr(&op, f->vfs, link, "user.x", "one", 3, 0), 0);
-    check_op(f, epio_set_xattr(&op, f->vfs, directory, "user.d", "two", 3, 0), 0);
-    check_op(f, epio_set_xattr(&op, f->vfs, link, "user.x", "one", 3, EPIO_XATTR_NOFOLLOW),
-             EPIO_EPERM);
-    check_op(f, epio_remove_xattr(&op, f->vfs, link, "user.x", EPIO_XATTR_NOFOLLOW), EPIO_EPERM);
-    check_op(f, epio_get_xattr(&op, f->vfs, link, "user.x", value, 16, EPIO_XATTR_NOFOLLOW),
-             EPIO_ENOENT);
-    check(op.os_error != 0);
-    check_op(f, epio_list_xattrs(&op, f->vfs, link, value, 16, EPIO_XATTR_NOFOLLOW), 0);
-    check_op(f, epio_rename(&op, f->vfs, fixture_path(f, "file"), fixture_path(f, "moved"), 0), 0);
-    check_op(f, epio_link_file(&op, f->vfs, fixture_path(f, "moved"), fixture_path(f, "two"), 0),
-             0);
-    check_op(f, epio_get_xattr(&op, f->vfs, fixture_path(f, "two"), "user.x", value, 16, 0), 3);
-    assert_memory_equal(value, "one", 3);
-    check_op(f, epio_set_xattr(&op, f->vfs, fixture_path(f, "two"), "user.x", NULL, 0, 0), 0);
-    check_op(f, epio_get_xattr(&op, f->vfs, fixture_path(f, "moved"), "user.x", value, 16, 0), 0);
-    check_op(f, epio_get_xattr(&op, f->vfs, directory, "user.d", value, 16, 0), 3);
-    check_op(f, epio_get_xattr(&op, f->vfs, directory, "user.x", value, 16, 0), EPIO_ENOENT);
-    check_op(f, epio_set_xattr(&op, f->vfs, fixture_path(f, "d/no"), "user.x", "", 0, 0),
-             EPIO_ENOENT);
-}
-
-static void attributes_have_limits(fixture *f)
-{
-    static char value[65537];
-    char name[257] = "user.";
-    epio_op op = {0};
-    const char *file = fixture_path(f, "file");
-    if (!has_attributes(f)) {
-        fixture_skip(f, "the file system has no extended attributes");
-    }
-    fixture_put(f, "file", "", 0);
-    memset(name + 5, 'n', 251);
-    check_op(f, epio_set_xattr(&op, f->vfs, file, name, "x", 1, 0), EPIO_ERANGE);
-    check_op(f, epio_get_xattr(&op, f->vfs, file, name, value, 1, 0), EPIO_ERANGE);
-    check_op(f, epio_remove_xattr(&op, f->vfs, file, name, 0), EPIO_ERANGE);
-    name[255] = '\0';
-    check_op(f, epio_set_xattr(&op, f->vfs, file, name, "x", 1, 0), 0);
-    check_op(f, epio_get_xattr(&op, f->vfs, file, name, value, sizeof value, 0), 1);
-    check_op(f, epio_set_xattr(&op, f->vfs, file, "user.x", value, 65537, 0), EPIO_ERANGE);
-    int64_t result =
-        fixture_result(f, epio_set_xattr(&op, f->vfs, file, "user.x", value, 65536, 0));
-    check(result == 0 || (!f->memory && result == EPIO_ENOSPC));
-    check_op(f, epio_set_xattr(&op, f->vfs, file, "user.", "x", 1, 0), EPIO_EINVAL);
-    check_op(f, epio_set_xattr(&op, f->vfs, file, "", "x", 1, 0), EPIO_EINVAL);
-    check_op(f, epio_set_xattr(&op, f->vfs, file, "nonsense", "x", 1, 0), EPIO_ENOTSUP);
-    check_op(f, epio_remove_xattr(&op, f->vfs, file, "nonsense", 0), EPIO_ENOTSUP);
-    check_op(f, epio_set_mode(&op, f->vfs, file, 0, 0), 0);
-    if (f->memory) { /* else the tests may run as root */
-        check_op(f, epio_set_xattr(&op, f->vfs, file, "user.y", "x", 1, 0), EPIO_EACCES);
-        check_op(f, epio_get_xattr(&op, f->vfs, file, "user.y", value, 1, 0), EPIO_EACCES);
-        check(fixture_result(f, epio_list_xattrs(&op, f->vfs, file, NULL, 0, 0)) > 255);
-    }
-}
-
 /* ---- File systems ------------------------------------------------------------------- */
 
 static void a_file_system_is_described(fixture *f)
@@ -523,8 +448,6 @@ int main(void)
                      ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_MEMORIES),
         FIXTURE_TEST(attributes_are_kept,
                      ON_OS_PERFORM | ON_OS | ON_OS_SUBMIT | ON_LIMIT_OS | ON_MEMORIES),
-        FIXTURE_TEST(attributes_are_of_the_file, ON_OS_PERFORM | ON_OS | ON_MEMORIES),
-        FIXTURE_TEST(attributes_have_limits, ON_OS_PERFORM | ON_OS | ON_MEMORIES),
         FIXTURE_TEST(a_file_system_is_described, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_MEMORIES),
     };
     return FIXTURE_RUN("beneath", tests);

@@ -224,8 +224,7 @@ static size_t choose_handle(world *w, uint32_t kind)
 {
     size_t first = (size_t)pick(w, HANDLES);
     for (size_t i = 0; i < HANDLES && kind == EPIO_KIND_NAME_TEMPORARY && chance(w, 90); i++) {
-        const epio_file *file = w->sides[0].handles[(first + i) % HANDLES];
-        if (file != NULL && (file->flags & EPIO_OPEN_TEMPORARY) != 0) {
+        if (w->temporary[(first + i) % HANDLES]) {
             return (first + i) % HANDLES;
         }
     }
@@ -534,6 +533,7 @@ static void begin(world *w, uint64_t seed)
     for (size_t i = 0; i < DEPTH; i++) {
         len += (size_t)snprintf(w->absolute + len, sizeof w->absolute - len, "/n");
     }
+    memset(w->temporary, 0, sizeof w->temporary);
     w->seed = seed;
     w->random = (random_source){seed};
     w->done = 0;
@@ -573,6 +573,10 @@ static void run_sequence(world *w, uint64_t seed)
         }
         carry_out(one, &w->sides[0]);
         carry_out(one, &w->sides[1]);
+        if (one->kind == EPIO_KIND_OPEN || one->kind == EPIO_KIND_CLOSE) {
+            w->temporary[one->handle] =
+                w->sides[0].handles[one->handle] != NULL && (one->flags & EPIO_OPEN_TEMPORARY) != 0;
+        }
         model_compare_outcomes(w, one);
         forget_attempt(w, one);
         model_compare_trees(w, w->done % 16 == 0 || w->done + 1 == OPS);

@@ -40,7 +40,8 @@ typedef struct memory_file {
     epio__memory_node *node;
     epio__lock_holder lock;
 
-    bool confines; /* a directory: paths that begin there stay beneath it */
+    bool confines;  /* a directory: paths that begin there stay beneath it */
+    bool unnoticed; /* reads do not change the time of access */
 
     /* Behind the file, else NULL: */
     epio__memory_cursor *cursor; /* of a directory */
@@ -189,6 +190,7 @@ static int64_t open_file(memory_vfs *memory, const epio__memory_start *from, epi
         file->delete_path = memcpy(file + 1, delete_path, room);
     }
     epio_file_init(&file->base, &memory->base, op->flags, directory ? EPIO_FILE_DIRECTORY : 0);
+    file->unnoticed = (op->flags & EPIO_OPEN_NOATIME) != 0;
     epio__lock_holder_init(&file->lock, &file->node->lock, &file->base, NULL);
     memory->open_files++;
     op->file = &file->base;
@@ -265,7 +267,7 @@ static int64_t transfer(memory_vfs *memory, const epio_op *op)
     int64_t result = copy(memory, op, writes);
     if (writes && result != 0) {
         epio__memory_note_modified(node_of(op)); /* a failure has perhaps written a part */
-    } else if (epio_op_bytes(op) != 0) {
+    } else if (epio_op_bytes(op) != 0 && !((const memory_file *)op->file)->unnoticed) {
         epio__memory_note_accessed(node_of(op));
     }
     return result;

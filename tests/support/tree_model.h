@@ -54,7 +54,8 @@ typedef struct side {
 
 typedef struct world {
     fixture *f;
-    side sides[2]; /* the system, memory */
+    side sides[2];           /* the system, memory */
+    bool temporary[HANDLES]; /* its file was opened without a name */
     random_source random;
     uint64_t seed;
     char top[PATH_ROOM];      /* the absolute path of the sequence's directory */
