@@ -177,6 +177,19 @@ static void what_is_beneath_works(fixture *f)
     check_op(f, epio_stat(&op, epio_directory_vfs(below), "../a/file", &info, 0), EPIO_EACCES);
     check_op(f, epio_stat(&op, epio_directory_vfs(below), "b", &info, 0), 0);
     check_op(f, epio_close(&op, below), 0);
+
+    /* One that was removed has no path, and still confines. */
+    check_op(f, epio_mkdir(&op, vfs, "gone", 0), 0);
+    check_op(f, epio_open(&op, vfs, "gone", EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY), 0);
+    epio_file *gone = op.file;
+    check_op(f, epio_rmdir(&op, vfs, "gone", 0), 0);
+    static const char *const paths[] = {"..", ".", "x"};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        vfs = epio_directory_vfs(gone);
+        len = fixture_result(f, epio_full_pathname(&op, vfs, paths[i], buffer, sizeof buffer));
+        check(len == (i == 0 ? EPIO_EACCES : EPIO_ENOENT) || len == EPIO_ENOTSUP);
+    }
+    fixture_close(f, gone);
     fixture_close(f, directory);
 }
 

@@ -437,7 +437,10 @@ static void attributes_are_of_the_file(fixture *f)
     assert_memory_equal(value, "one", 3);
     check_op(f, epio_set_xattr(&op, f->vfs, fixture_path(f, "two"), "user.x", NULL, 0, 0), 0);
     check_op(f, epio_get_xattr(&op, f->vfs, fixture_path(f, "moved"), "user.x", value, 16, 0), 0);
-    check_op(f, epio_get_xattr(&op, f->vfs, directory, "user.d", value, 16, 0), 3);
+    check_op(f, epio_set_xattr(&op, f->vfs, directory, "user.e", "3", 1, 0), 0);
+    check_op(f, epio_set_xattr(&op, f->vfs, directory, "user.d", "second", 6, 0), 0);
+    check_op(f, epio_get_xattr(&op, f->vfs, directory, "user.d", value, 16, 0), 6);
+    check_op(f, epio_get_xattr(&op, f->vfs, directory, "user.e", value, 16, 0), 1);
     check_op(f, epio_get_xattr(&op, f->vfs, directory, "user.x", value, 16, 0), EPIO_ENOENT);
     check_op(f, epio_set_xattr(&op, f->vfs, fixture_path(f, "d/no"), "user.x", "", 0, 0),
              EPIO_ENOENT);
