@@ -502,6 +502,20 @@ static void forget_attempt(world *w, const action *one)
     }
 }
 
+/* In a directory that was removed, ext4 makes no file without a name (EPERM); tmpfs and memory do.
+ */
+static void forget_temporary(world *w, const action *one)
+{
+    side *memory = &w->sides[1];
+    if (one->kind == EPIO_KIND_OPEN && (one->flags & EPIO_OPEN_TEMPORARY) != 0 &&
+        w->sides[0].last.result == EPIO_EPERM && memory->last.result == 0) {
+        epio_op op = {0};
+        check_result(epio_perform(epio_close(&op, memory->handles[one->handle])), 0);
+        memory->handles[one->handle] = NULL;
+        memory->last.result = EPIO_EPERM;
+    }
+}
+
 /* ---- Sequences --------------------------------------------------------- */
 
 static void remove_all(epio_vfs *vfs, const char *path)
@@ -573,6 +587,7 @@ static void run_sequence(world *w, uint64_t seed)
         }
         carry_out(one, &w->sides[0]);
         carry_out(one, &w->sides[1]);
+        forget_temporary(w, one);
         if (one->kind == EPIO_KIND_OPEN || one->kind == EPIO_KIND_CLOSE) {
             w->temporary[one->handle] =
                 w->sides[0].handles[one->handle] != NULL && (one->flags & EPIO_OPEN_TEMPORARY) != 0;
