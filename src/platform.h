@@ -244,6 +244,9 @@ void epio__file_free(void *memory);
 
 /* Random bytes fit for keys, for the names of temporary files. */
 void epio__random_bytes(void *buffer, size_t len);
+/* Writes "DIRECTORY/" and a name that nobody can foresee, of that length in all, ended by a NUL. */
+#define EPIO__RANDOM_NAME_LEN 38
+void epio__random_name(const char *directory, char *name, size_t size);
 
 /* Every close of a file goes through here: releases its locks, then disposes of it, or delays that
  * if it would release the range locks of other files. As epio__os_file_dispose. */

@@ -173,6 +173,9 @@ static void what_is_beneath_works(fixture *f)
         check(len > 0 && strcmp(buffer + strlen(buffer) - 7, "/in/a/b") == 0);
         check(fixture_result(f, epio_full_pathname(&op, vfs, "a/x", buffer, sizeof buffer)) > 0);
         check(strcmp(buffer + strlen(buffer) - 7, "/in/a/x") == 0);
+        len = fixture_result(f, epio_full_pathname(&op, vfs, "dangling", buffer, sizeof buffer));
+        check(len > 11 && strcmp(buffer + len - 11, "/in/missing") == 0);
+        check_op(f, epio_full_pathname(&op, vfs, "x/", buffer, sizeof buffer), EPIO_ENOENT);
     }
 
     /* A directory that is opened beneath confines, too. */
@@ -181,6 +184,19 @@ static void what_is_beneath_works(fixture *f)
     check_op(f, epio_stat(&op, epio_directory_vfs(below), "../a/file", &info, 0), EPIO_EACCES);
     check_op(f, epio_stat(&op, epio_directory_vfs(below), "b", &info, 0), 0);
     check_op(f, epio_close(&op, below), 0);
+
+    /* One that was removed has no path, and still confines. */
+    check_op(f, epio_mkdir(&op, vfs, "gone", 0), 0);
+    check_op(f, epio_open(&op, vfs, "gone", EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY), 0);
+    epio_file *gone = op.file;
+    check_op(f, epio_rmdir(&op, vfs, "gone", 0), 0);
+    static const char *const paths[] = {"..", ".", "x"};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        vfs = epio_directory_vfs(gone);
+        len = fixture_result(f, epio_full_pathname(&op, vfs, paths[i], buffer, sizeof buffer));
+        check(len == (i == 0 ? EPIO_EACCES : EPIO_ENOENT) || len == EPIO_ENOTSUP);
+    }
+    fixture_close(f, gone);
     fixture_close(f, directory);
 }
 
@@ -329,6 +345,20 @@ static void a_temporary_file_gets_a_name(fixture *f)
     check_op(f, epio_name_temporary(&op, file, fixture_path(f, "fresh"), EPIO_NAME_NO_REPLACE), 0);
     fixture_close(f, file);
     check(fixture_exists(f, "fresh") == 1);
+
+    /* What cannot be replaced; and a name is given once. */
+    make_directory(f, "d");
+    file = fixture_open(f, "d", EPIO_OPEN_TEMPORARY);
+    check_op(f, epio_name_temporary(&op, file, fixture_path(f, "d"), 0), EPIO_EISDIR);
+    check_op(f, epio_name_temporary(&op, file, fixture_path(f, "name/"), 0), EPIO_ENOTDIR);
+    check_op(f, epio_name_temporary(&op, file, fixture_path(f, "missing/"), 0), EPIO_ENOENT);
+    check_op(f, epio_name_temporary(&op, file, fixture_path(f, "name/x"), 0), EPIO_ENOTDIR);
+    check_op(f, epio_name_temporary(&op, file, fixture_path(f, "d/."), 0), EPIO_EBUSY);
+    check_op(f, epio_name_temporary(&op, file, fixture_path(f, "d/one"), 0), 0);
+    check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "d/one"), 0), 0);
+    check_op(f, epio_name_temporary(&op, file, fixture_path(f, "d/two"), 0), EPIO_ENOENT);
+    fixture_close(f, file);
+    check_op(f, epio_rmdir(&op, f->vfs, fixture_path(f, "d"), 0), 0);
     check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "fresh"), 0), 0);
     check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "name"), 0), 0);
 }
@@ -337,14 +367,16 @@ static void temporary_directories_are_private(fixture *f)
 {
     epio_op op = {0};
     char one[4096], other[4096];
-    struct stat status;
+    epio_info info = {.size = sizeof info};
     const char *parent = fixture_path(f, ".");
     int64_t len = fixture_result(f, epio_temporary_directory(&op, f->vfs, parent, one, sizeof one));
     check(len == (int64_t)strlen(one));
     check(fixture_result(f, epio_temporary_directory(&op, f->vfs, parent, other, sizeof other)) ==
           len);
     check(strcmp(one, other) != 0);
-    check(stat(one, &status) == 0 && S_ISDIR(status.st_mode) && (status.st_mode & 07777) == 0700);
+    check(strncmp(one, parent, strlen(parent)) == 0);
+    check_op(f, epio_stat(&op, f->vfs, one, &info, EPIO_STAT_NOFOLLOW), 0);
+    check(info.type == EPIO_TYPE_DIRECTORY && info.mode == 0700);
     check_op(f, epio_rmdir(&op, f->vfs, one, 0), 0);
     check_op(f, epio_rmdir(&op, f->vfs, other, 0), 0);
     check_op(f, epio_temporary_directory(&op, f->vfs, parent, one, (size_t)len), EPIO_ERANGE);
@@ -352,6 +384,17 @@ static void temporary_directories_are_private(fixture *f)
     check_op(f, epio_rmdir(&op, f->vfs, one, 0), 0);
     check_op(f, epio_temporary_directory(&op, f->vfs, fixture_path(f, "missing"), one, sizeof one),
              EPIO_ENOENT);
+
+    /* Beneath a directory: the path begins there, too. */
+    make_tree(f);
+    epio_file *directory = open_confining(f, "in");
+    epio_vfs *vfs = epio_directory_vfs(directory);
+    len = fixture_result(f, epio_temporary_directory(&op, vfs, "good", one, sizeof one));
+    check(len == (int64_t)strlen(one) && strncmp(one, "good/", 5) == 0);
+    check_op(f, epio_rmdir(&op, vfs, one, 0), 0);
+    check_op(f, epio_temporary_directory(&op, vfs, "bad", one, sizeof one), EPIO_EACCES);
+    check_op(f, epio_temporary_directory(&op, vfs, NULL, one, sizeof one), EPIO_EACCES);
+    fixture_close(f, directory);
 }
 
 /* ---- Syncs of directories ----------------------------------------------------------- */
@@ -436,7 +479,7 @@ static void check_traits(fixture *f, const epio_file_system *info)
     bool knows = (info->known & EPIO_FS_REFLINKS) != 0;
     bool says = (info->traits & EPIO_FS_REFLINKS) != 0;
     check(knows || !must_know);
-    check(!knows || says == can_clone(f, "file", "other"));
+    check(!knows || says == (!f->memory && can_clone(f, "file", "other")));
     check(!is_xfs || (info->known & EPIO_FS_CASE_SENSITIVE) != 0);
     if ((info->known & EPIO_FS_CASE_SENSITIVE) != 0) {
         bool sensitive = (info->traits & EPIO_FS_CASE_SENSITIVE) != 0;
@@ -454,17 +497,23 @@ static void a_file_system_is_described(fixture *f)
     check_traits(f, &info);
     check_op(f, epio_file_system_info(&op, f->vfs, fixture_path(f, "file"), &info), 0);
     check_traits(f, &info);
-    check(info.bytes != 0 && info.free <= info.bytes && info.available <= info.free);
+    check((info.bytes != 0) == !f->memory);
+    check(info.free <= info.bytes && info.available <= info.free);
     check(info.block_size >= 512 && info.longest_name >= 255);
     check((info.known & EPIO_FS_READ_ONLY) != 0 && (info.traits & EPIO_FS_READ_ONLY) == 0);
     check((info.traits & ~info.known) == 0);
+    if (f->memory) {
+        check_result(info.traits, EPIO_FS_MEMORY | EPIO_FS_CASE_SENSITIVE);
+        assert_string_equal(info.type, "memory");
+    }
     check_op(f, epio_file_system_info(&op, f->vfs, fixture_path(f, "missing"), &info), EPIO_ENOENT);
 }
 
 int main(void)
 {
     static const fixture_test tests[] = {
-        FIXTURE_TEST(nothing_leads_out, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_TRACE_OS),
+        FIXTURE_TEST(nothing_leads_out,
+                     ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_TRACE_OS | ON_MEMORIES),
         FIXTURE_TEST(no_slash_leads_out, ON_OS_PERFORM | ON_OS | ON_MEMORIES),
         FIXTURE_TEST(what_is_beneath_works,
                      ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_TRACE_OS | ON_MEMORIES),
@@ -473,11 +522,14 @@ int main(void)
         FIXTURE_TEST(nothing_leads_out_by_parts, ON_OS_PERFORM),
         FIXTURE_TEST(what_is_beneath_works_by_parts, ON_OS_PERFORM),
         FIXTURE_TEST(a_directory_is_synced_by_its_path,
-                     ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_TRACE_OS),
-        FIXTURE_TEST(a_temporary_file_gets_a_name, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS),
-        FIXTURE_TEST(temporary_directories_are_private, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS),
-        FIXTURE_TEST(attributes_are_kept, ON_OS_PERFORM | ON_OS | ON_OS_SUBMIT | ON_LIMIT_OS),
-        FIXTURE_TEST(a_file_system_is_described, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS),
+                     ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_TRACE_OS | ON_MEMORIES),
+        FIXTURE_TEST(a_temporary_file_gets_a_name,
+                     ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_MEMORIES),
+        FIXTURE_TEST(temporary_directories_are_private,
+                     ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_MEMORIES),
+        FIXTURE_TEST(attributes_are_kept,
+                     ON_OS_PERFORM | ON_OS | ON_OS_SUBMIT | ON_LIMIT_OS | ON_MEMORIES),
+        FIXTURE_TEST(a_file_system_is_described, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_MEMORIES),
     };
     return FIXTURE_RUN("beneath", tests);
 }

@@ -9,6 +9,7 @@
 static void fill_the_memory(void *argument)
 {
     static char bytes[MIB];
+    static char value[40000];
     struct rlimit limit = {512 * MIB, 512 * MIB};
     fixture *f = argument;
     epio_op op = {0};
@@ -17,12 +18,17 @@ static void fill_the_memory(void *argument)
     memset(bytes, 'x', sizeof bytes);
     fixture_put(f, "small", "still here", 10);
     epio_file *file = fixture_create(f, "large");
+    memset(value, 'v', sizeof value);
+    check_op(f, epio_file_set_xattr(&op, file, "user.x", value, sizeof value, 0), 0);
     check(setrlimit(RLIMIT_AS, &limit) == 0);
     while (fixture_result(f, epio_write(&op, file, bytes, sizeof bytes, written)) >= 0) {
         written += sizeof bytes;
         check(written < 1024 * MIB);
     }
     check_result(op.result, EPIO_ENOSPC);
+    check_op(f, epio_file_set_xattr(&op, file, "user.x", bytes, 60000, 0), EPIO_ENOMEM);
+    check_op(f, epio_file_get_xattr(&op, file, "user.x", value, sizeof value), sizeof value);
+    check_bytes(value, 'v', sizeof value);
     fixture_read(f, file, &last, 1, written - 1);
     check(last == 'x');
     check_op(f, epio_truncate(&op, file, 1), 0);

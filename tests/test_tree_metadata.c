@@ -320,6 +320,11 @@ static void accessed_follows_the_first_read(fixture *f)
     check_content(f, "file", "abc", 3);
     check_result(tree_stat(f, "file", 0).accessed, first);
     write_some(f);
+    epio_file *file = fixture_open(f, "file", EPIO_OPEN_READ | EPIO_OPEN_NOATIME);
+    char byte;
+    fixture_read(f, file, &byte, 1, 0);
+    fixture_close(f, file);
+    check_result(tree_stat(f, "file", 0).accessed, first);
     check_content(f, "file", "xbc", 3);
     check(tree_stat(f, "file", 0).accessed > first);
 }
@@ -390,6 +395,88 @@ static void owners_are_set(fixture *f)
     check_result(tree_stat(f, "directory/file", 0).group, 5);
     check_result(tree_stat(f, "directory/below", 0).group, 5);
     check_result(tree_stat(f, "directory/below", 0).mode, 02700);
+    file = fixture_open(f, "directory", EPIO_OPEN_TEMPORARY);
+    check_result(tree_file_stat(f, file).group, 5);
+    fixture_close(f, file);
+}
+
+/* ---- Extended attributes ---- */
+
+static bool has_attributes(fixture *f)
+{
+    epio_op op = {0};
+    const char *path = fixture_path(f, ".");
+    int64_t result = fixture_result(f, epio_set_xattr(&op, f->vfs, path, "user.x", "", 0, 0));
+    return result != EPIO_ENOTSUP;
+}
+
+static void attributes_are_of_the_file(fixture *f)
+{
+    epio_op op = {0};
+    char value[16];
+    if (!has_attributes(f)) {
+        fixture_skip(f, "the file system has no extended attributes");
+    }
+    check_result(tree_mkdir(f, "d", 0), 0);
+    fixture_put(f, "file", "", 0);
+    check_result(tree_symlink(f, "file", "link"), 0);
+    const char *link = fixture_path(f, "link");
+    const char *directory = fixture_path(f, "d");
+    check_op(f, epio_set_xattr(&op, f->vfs, link, "user.x", "one", 3, 0), 0);
+    check_op(f, epio_set_xattr(&op, f->vfs, directory, "user.d", "two", 3, 0), 0);
+    check_op(f, epio_set_xattr(&op, f->vfs, link, "user.x", "one", 3, EPIO_XATTR_NOFOLLOW),
+             EPIO_EPERM);
+    check_op(f, epio_remove_xattr(&op, f->vfs, link, "user.x", EPIO_XATTR_NOFOLLOW), EPIO_EPERM);
+    check_op(f, epio_get_xattr(&op, f->vfs, link, "user.x", value, 16, EPIO_XATTR_NOFOLLOW),
+             EPIO_ENOENT);
+    check(op.os_error != 0);
+    check_op(f, epio_list_xattrs(&op, f->vfs, link, value, 16, EPIO_XATTR_NOFOLLOW), 0);
+    check_result(tree_rename(f, "file", "moved", 0), 0);
+    check_result(tree_link(f, "moved", "two"), 0);
+    check_op(f, epio_get_xattr(&op, f->vfs, fixture_path(f, "two"), "user.x", value, 16, 0), 3);
+    assert_memory_equal(value, "one", 3);
+    check_op(f, epio_set_xattr(&op, f->vfs, fixture_path(f, "two"), "user.x", NULL, 0, 0), 0);
+    check_op(f, epio_get_xattr(&op, f->vfs, fixture_path(f, "moved"), "user.x", value, 16, 0), 0);
+    check_op(f, epio_set_xattr(&op, f->vfs, directory, "user.e", "3", 1, 0), 0);
+    check_op(f, epio_set_xattr(&op, f->vfs, directory, "user.d", "second", 6, 0), 0);
+    check_op(f, epio_get_xattr(&op, f->vfs, directory, "user.d", value, 16, 0), 6);
+    check_op(f, epio_get_xattr(&op, f->vfs, directory, "user.e", value, 16, 0), 1);
+    check_op(f, epio_get_xattr(&op, f->vfs, directory, "user.x", value, 16, 0), EPIO_ENOENT);
+    check_op(f, epio_set_xattr(&op, f->vfs, fixture_path(f, "d/no"), "user.x", "", 0, 0),
+             EPIO_ENOENT);
+}
+
+static void attributes_have_limits(fixture *f)
+{
+    static char value[65537];
+    char name[257] = "user.";
+    epio_op op = {0};
+    const char *file = fixture_path(f, "file");
+    if (!has_attributes(f)) {
+        fixture_skip(f, "the file system has no extended attributes");
+    }
+    fixture_put(f, "file", "", 0);
+    memset(name + 5, 'n', 251);
+    check_op(f, epio_set_xattr(&op, f->vfs, file, name, "x", 1, 0), EPIO_ERANGE);
+    check_op(f, epio_get_xattr(&op, f->vfs, file, name, value, 1, 0), EPIO_ERANGE);
+    check_op(f, epio_remove_xattr(&op, f->vfs, file, name, 0), EPIO_ERANGE);
+    name[255] = '\0';
+    check_op(f, epio_set_xattr(&op, f->vfs, file, name, "x", 1, 0), 0);
+    check_op(f, epio_get_xattr(&op, f->vfs, file, name, value, sizeof value, 0), 1);
+    check_op(f, epio_set_xattr(&op, f->vfs, file, "user.x", value, 65537, 0), EPIO_ERANGE);
+    int64_t result =
+        fixture_result(f, epio_set_xattr(&op, f->vfs, file, "user.x", value, 65536, 0));
+    check(result == 0 || (!f->memory && result == EPIO_ENOSPC));
+    check_op(f, epio_set_xattr(&op, f->vfs, file, "user.", "x", 1, 0), EPIO_EINVAL);
+    check_op(f, epio_set_xattr(&op, f->vfs, file, "", "x", 1, 0), EPIO_EINVAL);
+    check_op(f, epio_set_xattr(&op, f->vfs, file, "nonsense", "x", 1, 0), EPIO_ENOTSUP);
+    check_op(f, epio_remove_xattr(&op, f->vfs, file, "nonsense", 0), EPIO_ENOTSUP);
+    check_op(f, epio_set_mode(&op, f->vfs, file, 0, 0), 0);
+    if (f->memory) { /* else the tests may run as root */
+        check_op(f, epio_set_xattr(&op, f->vfs, file, "user.y", "x", 1, 0), EPIO_EACCES);
+        check_op(f, epio_get_xattr(&op, f->vfs, file, "user.y", value, 1, 0), EPIO_EACCES);
+        check(fixture_result(f, epio_list_xattrs(&op, f->vfs, file, NULL, 0, 0)) > 255);
+    }
 }
 
 /* ---- What permissions forbid ---- */
@@ -473,6 +560,8 @@ int main(void)
         FIXTURE_TEST(accessed_follows_the_first_read, ON_ANY_MEMORY),
         FIXTURE_TEST(modes_are_set, ON_TREES),
         FIXTURE_TEST(owners_are_set, ON_TREES),
+        FIXTURE_TEST(attributes_are_of_the_file, ON_TREES),
+        FIXTURE_TEST(attributes_have_limits, ON_TREES),
         FIXTURE_TEST(names_need_a_writable_directory, ON_TREES),
         FIXTURE_TEST(paths_need_searchable_directories, ON_TREES),
     };

@@ -3,100 +3,12 @@
  * a failure prints its seed and ops: EPIO_TEST_SEED repeats it. Owners keep all permissions, as
  * the tests may run as a user whom permissions do not concern. EPIO_TEST_ONCE. Also without loops:
  * EPIO_TEST_WITHOUT_LOOP. */
-#include "support.h"
+#include "tree_model.h"
 
 #include <epio/vfs.h>
 
-enum {
-    OPS = 200,
-    HANDLES = 4,
-    DEPTH = 60,      /* of the directory, so that no ".." leads out of the test's */
-    MOST_NODES = 400 /* of a tree */
-};
-
-#define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
-#define BASE HANDLES /* instead of a handle: where the tree is */
-#define PATH_ROOM 512
-#define LIST_ROOM 16384
-
-/* Times that are set are before it, others behind. */
-#define EARLIER INT64_C(1600000000000000000)
-
-/* One op, for both sides. */
-typedef struct action {
-    uint32_t kind;
-    size_t at;     /* the handle at which paths begin, or BASE */
-    size_t handle; /* whose file it is; for an open where it goes */
-    char path[PATH_ROOM];
-    char to[PATH_ROOM];
-    uint32_t flags;
-    uint64_t offset;
-    size_t len;
-    int64_t modified;
-    int64_t accessed;
-    uint32_t mode;
-    uint32_t user;
-    uint32_t group;
-} action;
-
-/* What came of it. */
-typedef struct outcome {
-    int64_t result;
-    epio_info info;
-    char buffer[LIST_ROOM];
-} outcome;
-
-typedef struct side {
-    epio_vfs *vfs; /* the whole */
-    epio_file *base;
-    epio_file *handles[HANDLES];
-    outcome last;
-} side;
-
-typedef struct world {
-    fixture *f;
-    side sides[2]; /* the system, memory */
-    random_source random;
-    uint64_t seed;
-    char top[PATH_ROOM];      /* the absolute path of the sequence's directory */
-    char absolute[PATH_ROOM]; /* and of the tree */
-    bool privileged;          /* may change owners */
-    bool exchanges;           /* the system can */
-    bool counts;              /* the system counts a directory's subdirectories as links */
-    action log[OPS];
-    size_t done;
-} world;
-
-/* ---- Failures ---------------------------------------------------------- */
-
-static void print_action(size_t number, const action *one)
-{
-    print_error("%3u %s at=%u handle=%u '%s' '%s' flags=%x mode=%o offset=%llu len=%llu\n",
-                (unsigned)number, epio_kind_name(one->kind), (unsigned)one->at,
-                (unsigned)one->handle, one->path, one->to, one->flags, one->mode,
-                (unsigned long long)one->offset, (unsigned long long)one->len);
-}
-
-static void differ(const world *w, const char *what, const char *where)
-{
-    size_t first = getenv("EPIO_TEST_SEED") != NULL || w->done < 30 ? 0 : w->done - 30;
-    for (size_t i = first; i <= w->done && i < OPS; i++) {
-        print_action(i, &w->log[i]);
-    }
-    print_error("%s differs at '%s'; EPIO_TEST_SEED=%llu repeats it\n", what, where,
-                (unsigned long long)w->seed);
-    fail();
-}
-
-static void compare(const world *w, int64_t system, int64_t memory, const char *what,
-                    const char *where)
-{
-    if (system != memory) {
-        print_error("the system: %lld (%s), memory: %lld (%s)\n", (long long)system,
-                    epio_error_name(system), (long long)memory, epio_error_name(memory));
-        differ(w, what, where);
-    }
-}
+#include <fcntl.h>
+#include <unistd.h>
 
 /* ---- Choosing an op ---------------------------------------------------- */
 
@@ -162,31 +74,102 @@ static uint32_t choose_mode(world *w)
 
 static uint32_t choose_open_flags(world *w)
 {
-    uint32_t flags = chance(w, 70) ? READ_WRITE : EPIO_OPEN_READ;
-    if (chance(w, 25)) {
-        return EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY | (chance(w, 20) ? EPIO_OPEN_NOFOLLOW : 0u);
+    static const uint32_t directions[] = {READ_WRITE, READ_WRITE, EPIO_OPEN_READ, EPIO_OPEN_WRITE};
+    uint32_t flags = directions[pick(w, 4)];
+    bool directory = chance(w, 35);
+    uint32_t beneath = chance(w, directory ? 40 : 15) ? EPIO_OPEN_BENEATH : 0u;
+    if (directory) {
+        return EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY | beneath |
+               (chance(w, 20) ? EPIO_OPEN_NOFOLLOW : 0u);
+    }
+    flags |= beneath;
+    if (w->nameless && chance(w, 10)) {
+        return flags | EPIO_OPEN_TEMPORARY;
     }
     if (chance(w, 70)) {
         flags |= EPIO_OPEN_CREATE | EPIO_OPEN_PERMISSIONS(0700u | (uint32_t)pick(w, 0100));
         flags |= chance(w, 20) ? EPIO_OPEN_EXCLUSIVE : 0;
+        flags |= chance(w, 20) ? EPIO_OPEN_EXACT : 0;
+        flags |= chance(w, 2) ? EPIO_OPEN_SYNC_DIR : 0;
     }
     flags |= (flags & EPIO_OPEN_WRITE) != 0 && chance(w, 20) ? EPIO_OPEN_TRUNCATE : 0;
     flags |= chance(w, 10) ? EPIO_OPEN_NOFOLLOW : 0;
     flags |= chance(w, 10) ? EPIO_OPEN_DELETE_ON_CLOSE : 0;
+    flags |= chance(w, 5) ? EPIO_OPEN_SEQUENTIAL : 0;
+    flags |= chance(w, 5) ? EPIO_OPEN_RANDOM : 0;
     return flags;
 }
 
 static const uint32_t kinds[] = {
-    EPIO_KIND_OPEN,           EPIO_KIND_OPEN,      EPIO_KIND_OPEN,          EPIO_KIND_OPEN,
-    EPIO_KIND_CLOSE,          EPIO_KIND_CLOSE,     EPIO_KIND_READ,          EPIO_KIND_WRITE,
-    EPIO_KIND_WRITE,          EPIO_KIND_TRUNCATE,  EPIO_KIND_DELETE,        EPIO_KIND_RENAME,
-    EPIO_KIND_RENAME,         EPIO_KIND_RENAME,    EPIO_KIND_ACCESS,        EPIO_KIND_FULL_PATHNAME,
-    EPIO_KIND_STAT,           EPIO_KIND_FILE_STAT, EPIO_KIND_SET_TIMES,     EPIO_KIND_SET_TIMES,
-    EPIO_KIND_FILE_SET_TIMES, EPIO_KIND_SET_MODE,  EPIO_KIND_FILE_SET_MODE, EPIO_KIND_SET_OWNER,
-    EPIO_KIND_FILE_SET_OWNER, EPIO_KIND_MKDIR,     EPIO_KIND_MKDIR,         EPIO_KIND_MKDIR,
-    EPIO_KIND_RMDIR,          EPIO_KIND_LIST,      EPIO_KIND_LINK_FILE,     EPIO_KIND_SYMLINK,
-    EPIO_KIND_SYMLINK,        EPIO_KIND_READ_LINK, EPIO_KIND_EXCHANGE,      EPIO_KIND_EXCHANGE,
+    EPIO_KIND_OPEN,
+    EPIO_KIND_OPEN,
+    EPIO_KIND_OPEN,
+    EPIO_KIND_OPEN,
+    EPIO_KIND_CLOSE,
+    EPIO_KIND_CLOSE,
+    EPIO_KIND_READ,
+    EPIO_KIND_WRITE,
+    EPIO_KIND_WRITE,
+    EPIO_KIND_TRUNCATE,
+    EPIO_KIND_DELETE,
+    EPIO_KIND_RENAME,
+    EPIO_KIND_RENAME,
+    EPIO_KIND_RENAME,
+    EPIO_KIND_ACCESS,
+    EPIO_KIND_FULL_PATHNAME,
+    EPIO_KIND_STAT,
+    EPIO_KIND_FILE_STAT,
+    EPIO_KIND_SET_TIMES,
+    EPIO_KIND_SET_TIMES,
+    EPIO_KIND_FILE_SET_TIMES,
+    EPIO_KIND_SET_MODE,
+    EPIO_KIND_FILE_SET_MODE,
+    EPIO_KIND_SET_OWNER,
+    EPIO_KIND_FILE_SET_OWNER,
+    EPIO_KIND_MKDIR,
+    EPIO_KIND_MKDIR,
+    EPIO_KIND_MKDIR,
+    EPIO_KIND_RMDIR,
+    EPIO_KIND_LIST,
+    EPIO_KIND_LINK_FILE,
+    EPIO_KIND_SYMLINK,
+    EPIO_KIND_SYMLINK,
+    EPIO_KIND_READ_LINK,
+    EPIO_KIND_EXCHANGE,
+    EPIO_KIND_EXCHANGE,
+    EPIO_KIND_GET_XATTR,
+    EPIO_KIND_SET_XATTR,
+    EPIO_KIND_SET_XATTR,
+    EPIO_KIND_LIST_XATTRS,
+    EPIO_KIND_REMOVE_XATTR,
+    EPIO_KIND_FILE_GET_XATTR,
+    EPIO_KIND_FILE_SET_XATTR,
+    EPIO_KIND_FILE_LIST_XATTRS,
+    EPIO_KIND_FILE_REMOVE_XATTR,
+    EPIO_KIND_FILE_SYSTEM_INFO,
+    EPIO_KIND_NAME_TEMPORARY,
+    EPIO_KIND_TEMPORARY_DIRECTORY,
+    EPIO_KIND_SYNC_DIRECTORY,
+    EPIO_KIND_SIZE,
 };
+
+static uint32_t choose_xattr_flags(world *w, uint32_t kind)
+{
+    uint32_t flags = 0;
+    if (kind == EPIO_KIND_SET_XATTR || kind == EPIO_KIND_FILE_SET_XATTR) {
+        flags = chance(w, 20) ? EPIO_XATTR_CREATE : chance(w, 20) ? EPIO_XATTR_REPLACE : 0u;
+    }
+    if (kind != EPIO_KIND_FILE_SET_XATTR && chance(w, 20)) {
+        flags |= EPIO_XATTR_NOFOLLOW;
+    }
+    return flags;
+}
+
+/* Each costs the flush of a directory. */
+static bool lasts(world *w)
+{
+    return chance(w, 2);
+}
 
 static uint32_t choose_flags(world *w, uint32_t kind)
 {
@@ -195,9 +178,21 @@ static uint32_t choose_flags(world *w, uint32_t kind)
         return choose_open_flags(w);
     case EPIO_KIND_MKDIR:
         return EPIO_OPEN_PERMISSIONS(0700u | (uint32_t)pick(w, 0100)) |
-               (chance(w, 25) ? EPIO_MKDIR_PARENTS : 0);
+               (chance(w, 25) ? EPIO_MKDIR_PARENTS : 0) | (lasts(w) ? EPIO_MKDIR_SYNC_DIR : 0);
     case EPIO_KIND_RENAME:
-        return chance(w, 25) ? EPIO_RENAME_NO_REPLACE : 0;
+        return (chance(w, 25) ? EPIO_RENAME_NO_REPLACE : 0) | (lasts(w) ? EPIO_RENAME_SYNC_DIR : 0);
+    case EPIO_KIND_DELETE:
+        return lasts(w) ? EPIO_DELETE_SYNC_DIR : 0;
+    case EPIO_KIND_RMDIR:
+        return lasts(w) ? EPIO_RMDIR_SYNC_DIR : 0;
+    case EPIO_KIND_NAME_TEMPORARY:
+        return (chance(w, 40) ? EPIO_NAME_NO_REPLACE : 0) | (lasts(w) ? EPIO_NAME_SYNC_DIR : 0);
+    case EPIO_KIND_GET_XATTR:
+    case EPIO_KIND_SET_XATTR:
+    case EPIO_KIND_LIST_XATTRS:
+    case EPIO_KIND_REMOVE_XATTR:
+    case EPIO_KIND_FILE_SET_XATTR:
+        return choose_xattr_flags(w, kind);
     case EPIO_KIND_ACCESS:
         return (uint32_t)pick(w, 3);
     case EPIO_KIND_LIST:
@@ -212,6 +207,98 @@ static uint32_t choose_flags(world *w, uint32_t kind)
     }
 }
 
+/* The handle at which paths begin: any open directory, or BASE. */
+static size_t choose_start(world *w)
+{
+    size_t first = (size_t)pick(w, HANDLES);
+    for (size_t i = 0; i < HANDLES && !chance(w, 30); i++) {
+        if (is_open(w, (first + i) % HANDLES, true)) {
+            return (first + i) % HANDLES;
+        }
+    }
+    return BASE;
+}
+
+/* A handle; where files without names are wanted rather one of these. */
+static size_t choose_handle(world *w, uint32_t kind)
+{
+    size_t first = (size_t)pick(w, HANDLES);
+    for (size_t i = 0; i < HANDLES && kind == EPIO_KIND_NAME_TEMPORARY && chance(w, 90); i++) {
+        if (w->temporary[(first + i) % HANDLES]) {
+            return (first + i) % HANDLES;
+        }
+    }
+    return first;
+}
+
+static bool is_xattr(uint32_t kind)
+{
+    return kind >= EPIO_KIND_GET_XATTR && kind <= EPIO_KIND_FILE_REMOVE_XATTR;
+}
+
+/* What does not depend on where the op begins. */
+static void choose_names(world *w, action *one)
+{
+    static const char *const names[] = {"user.a", "user.b", "user.c", "user.", "nonsense"};
+    static const size_t rooms[] = {16, 300, LIST_ROOM};
+    choose_path(w, one->path);
+    choose_path(w, one->to);
+    if (is_xattr(one->kind)) {
+        (void)snprintf(one->to, sizeof one->to, "%s", names[pick(w, chance(w, 10) ? 5 : 3)]);
+    }
+    if (one->kind == EPIO_KIND_LIST) {
+        one->len = rooms[pick(w, 3)];
+    }
+    if (one->kind == EPIO_KIND_NAME_TEMPORARY && one->path[0] != '/') {
+        /* It does not begin at a directory. */
+        size_t len = strlen(w->absolute);
+        memmove(one->path + len + 1, one->path, sizeof one->path - len - 1);
+        memcpy(one->path, w->absolute, len);
+        one->path[len] = '/';
+        one->path[sizeof one->path - 1] = '\0';
+    }
+}
+
+static bool is_possible(const world *w, const action *one)
+{
+    bool file = is_open(w, one->handle, false);
+    bool directory = is_open(w, one->handle, true);
+    uint32_t directions = file ? w->sides[0].handles[one->handle]->flags : 0;
+    if (is_xattr(one->kind) && !w->attributes) {
+        return false;
+    }
+    switch (one->kind) {
+    case EPIO_KIND_OPEN:
+        return !file && !directory;
+    case EPIO_KIND_READ:
+        return (directions & EPIO_OPEN_READ) != 0;
+    case EPIO_KIND_WRITE:
+    case EPIO_KIND_TRUNCATE:
+        return (directions & EPIO_OPEN_WRITE) != 0;
+    case EPIO_KIND_SIZE:
+        return file;
+    case EPIO_KIND_LIST:
+        return directory;
+    case EPIO_KIND_SET_OWNER:
+        return w->privileged;
+    case EPIO_KIND_FILE_SET_OWNER:
+        return w->privileged && (file || directory);
+    case EPIO_KIND_NAME_TEMPORARY:
+        return w->nameless && (file || directory);
+    case EPIO_KIND_CLOSE:
+    case EPIO_KIND_FILE_STAT:
+    case EPIO_KIND_FILE_SET_TIMES:
+    case EPIO_KIND_FILE_SET_MODE:
+    case EPIO_KIND_FILE_GET_XATTR:
+    case EPIO_KIND_FILE_SET_XATTR:
+    case EPIO_KIND_FILE_LIST_XATTRS:
+    case EPIO_KIND_FILE_REMOVE_XATTR:
+        return file || directory;
+    default:
+        return true;
+    }
+}
+
 /* False if the op has no file of its kind; another is to be chosen. */
 static bool choose(world *w, action *one)
 {
@@ -220,55 +307,57 @@ static bool choose(world *w, action *one)
     if (one->kind == EPIO_KIND_EXCHANGE && !w->exchanges) {
         one->kind = EPIO_KIND_RENAME;
     }
-    one->handle = (size_t)pick(w, HANDLES);
-    one->at = (size_t)pick(w, HANDLES);
-    if (!is_open(w, one->at, true) || chance(w, 50)) {
-        one->at = BASE;
-    }
+    one->handle = choose_handle(w, one->kind);
+    one->at = choose_start(w);
     one->flags = choose_flags(w, one->kind);
-    choose_path(w, one->path);
-    choose_path(w, one->to);
     one->offset = pick(w, 3) * 4000 + pick(w, 10);
     one->len = (size_t)pick(w, 3) * 500 + (size_t)pick(w, 3);
+    choose_names(w, one);
     one->modified = choose_time(w);
     one->accessed = choose_time(w);
     one->mode = choose_mode(w);
     one->user = chance(w, 30) ? EPIO_OWNER_KEEP : (uint32_t)pick(w, 3);
     one->group = chance(w, 30) ? EPIO_OWNER_KEEP : (uint32_t)pick(w, 3);
-    bool file = is_open(w, one->handle, false);
-    bool directory = is_open(w, one->handle, true);
-    bool writable = file && (w->sides[0].handles[one->handle]->flags & EPIO_OPEN_WRITE) != 0;
-    switch (one->kind) {
-    case EPIO_KIND_OPEN:
-        return !file && !directory;
-    case EPIO_KIND_READ:
-        return file;
-    case EPIO_KIND_WRITE:
-    case EPIO_KIND_TRUNCATE:
-        return writable;
-    case EPIO_KIND_LIST:
-        return directory;
-    case EPIO_KIND_SET_OWNER:
-        return w->privileged;
-    case EPIO_KIND_FILE_SET_OWNER:
-        return w->privileged && (file || directory);
-    case EPIO_KIND_CLOSE:
-    case EPIO_KIND_FILE_STAT:
-    case EPIO_KIND_FILE_SET_TIMES:
-    case EPIO_KIND_FILE_SET_MODE:
-        return file || directory;
-    default:
-        return true;
-    }
+    return is_possible(w, one);
 }
 
 /* ---- Carrying it out --------------------------------------------------- */
+
+/* Bytes that depend on the op. */
+static const void *data_of(const action *one)
+{
+    static unsigned char data[2000];
+    memset(data, (int)(one->offset + one->len) | 1, sizeof data);
+    return data;
+}
+
+static epio_op *prepare_on_attributes(const action *one, epio_file *file, epio_vfs *vfs,
+                                      epio_op *op, outcome *came)
+{
+    switch (one->kind) {
+    case EPIO_KIND_GET_XATTR:
+        return epio_get_xattr(op, vfs, one->path, one->to, came->buffer, one->len, one->flags);
+    case EPIO_KIND_FILE_GET_XATTR:
+        return epio_file_get_xattr(op, file, one->to, came->buffer, one->len);
+    case EPIO_KIND_SET_XATTR:
+        return epio_set_xattr(op, vfs, one->path, one->to, data_of(one), one->len, one->flags);
+    case EPIO_KIND_FILE_SET_XATTR:
+        return epio_file_set_xattr(op, file, one->to, data_of(one), one->len, one->flags);
+    case EPIO_KIND_LIST_XATTRS:
+        return epio_list_xattrs(op, vfs, one->path, came->buffer, one->len, one->flags);
+    case EPIO_KIND_FILE_LIST_XATTRS:
+        return epio_file_list_xattrs(op, file, came->buffer, one->len);
+    case EPIO_KIND_REMOVE_XATTR:
+        return epio_remove_xattr(op, vfs, one->path, one->to, one->flags);
+    default:
+        return epio_file_remove_xattr(op, file, one->to);
+    }
+}
 
 static epio_op *prepare_on_file(const action *one, const side *on, epio_op *op, outcome *came)
 {
     static const epio_times none = {.size = sizeof none, .born = EPIO_TIME_KEEP};
     static epio_times times;
-    static unsigned char data[2000];
     epio_file *file = on->handles[one->handle];
     times = none;
     times.modified = one->modified;
@@ -279,10 +368,13 @@ static epio_op *prepare_on_file(const action *one, const side *on, epio_op *op, 
     case EPIO_KIND_READ:
         return epio_read(op, file, came->buffer, one->len, one->offset);
     case EPIO_KIND_WRITE:
-        memset(data, (int)(one->offset + one->len) | 1, sizeof data);
-        return epio_write(op, file, data, one->len, one->offset);
+        return epio_write(op, file, data_of(one), one->len, one->offset);
     case EPIO_KIND_TRUNCATE:
         return epio_truncate(op, file, one->offset);
+    case EPIO_KIND_SIZE:
+        return epio_size(op, file);
+    case EPIO_KIND_NAME_TEMPORARY:
+        return epio_name_temporary(op, file, one->path, one->flags);
     case EPIO_KIND_FILE_STAT:
         return epio_file_stat(op, file, &came->info);
     case EPIO_KIND_FILE_SET_TIMES:
@@ -292,7 +384,7 @@ static epio_op *prepare_on_file(const action *one, const side *on, epio_op *op, 
     case EPIO_KIND_FILE_SET_OWNER:
         return epio_file_set_owner(op, file, one->user, one->group);
     default:
-        return epio_list(op, file, came->buffer, LIST_ROOM, one->flags);
+        return epio_list(op, file, came->buffer, one->len, one->flags);
     }
 }
 
@@ -305,7 +397,7 @@ static epio_op *prepare(const action *one, const side *on, epio_op *op, outcome 
     case EPIO_KIND_OPEN:
         return epio_open(op, vfs, one->path, one->flags);
     case EPIO_KIND_DELETE:
-        return epio_delete(op, vfs, one->path, 0);
+        return epio_delete(op, vfs, one->path, one->flags);
     case EPIO_KIND_RENAME:
         return epio_rename(op, vfs, one->path, one->to, one->flags);
     case EPIO_KIND_ACCESS:
@@ -323,7 +415,14 @@ static epio_op *prepare(const action *one, const side *on, epio_op *op, outcome 
     case EPIO_KIND_MKDIR:
         return epio_mkdir(op, vfs, one->path, one->flags);
     case EPIO_KIND_RMDIR:
-        return epio_rmdir(op, vfs, one->path, 0);
+        return epio_rmdir(op, vfs, one->path, one->flags);
+    case EPIO_KIND_SYNC_DIRECTORY:
+        return epio_sync_directory(op, vfs, one->path);
+    case EPIO_KIND_TEMPORARY_DIRECTORY:
+        return epio_temporary_directory(op, vfs, one->path, came->buffer, one->len);
+    case EPIO_KIND_FILE_SYSTEM_INFO:
+        came->system.size = sizeof came->system;
+        return epio_file_system_info(op, vfs, one->path, &came->system);
     case EPIO_KIND_LINK_FILE:
         return epio_link_file(op, vfs, one->path, one->to, 0);
     case EPIO_KIND_SYMLINK:
@@ -333,7 +432,35 @@ static epio_op *prepare(const action *one, const side *on, epio_op *op, outcome 
     case EPIO_KIND_EXCHANGE:
         return epio_exchange(op, vfs, one->path, one->to, 0);
     default:
-        return prepare_on_file(one, on, op, came);
+        return is_xattr(one->kind)
+                   ? prepare_on_attributes(one, on->handles[one->handle], vfs, op, came)
+                   : prepare_on_file(one, on, op, came);
+    }
+}
+
+/* Lists on, behind the first part, as far as it goes. */
+static void list_the_rest(const action *one, side *on)
+{
+    outcome *came = &on->last;
+    epio_op op = {0};
+    int64_t more = came->result;
+    while (more > 0 && (size_t)came->result + one->len <= LIST_ROOM) {
+        more = epio_perform(
+            epio_list(&op, on->handles[one->handle], came->buffer + came->result, one->len, 0));
+        came->result = more >= 0 ? came->result + more : more;
+    }
+}
+
+/* Its name is random, so it is moved to the other path; if that cannot be it goes. */
+static void keep_or_remove(const action *one, side *on)
+{
+    epio_vfs *vfs = epio_directory_vfs(one->at == BASE ? on->base : on->handles[one->at]);
+    outcome *came = &on->last;
+    epio_op op = {0};
+    check((size_t)came->result == strlen(came->buffer));
+    check(strncmp(came->buffer, one->path, strlen(one->path)) == 0);
+    if (epio_perform(epio_rename(&op, vfs, came->buffer, one->to, 0)) < 0) {
+        check_result(epio_perform(epio_rmdir(&op, vfs, came->buffer, 0)), 0);
     }
 }
 
@@ -344,208 +471,14 @@ static void carry_out(const action *one, side *on)
     memset(&came->info, 0, sizeof came->info);
     came->info.size = sizeof came->info;
     came->result = epio_perform(prepare(one, on, &op, came));
-    if (one->kind == EPIO_KIND_OPEN) {
+    if (one->kind == EPIO_KIND_LIST) {
+        list_the_rest(one, on);
+    } else if (one->kind == EPIO_KIND_TEMPORARY_DIRECTORY && came->result > 0) {
+        keep_or_remove(one, on);
+    } else if (one->kind == EPIO_KIND_OPEN) {
         on->handles[one->handle] = op.file;
     } else if (one->kind == EPIO_KIND_CLOSE) {
         on->handles[one->handle] = NULL;
-    }
-}
-
-/* ---- Comparing --------------------------------------------------------- */
-
-static int64_t class_of_time(int64_t time)
-{
-    return time < EARLIER ? time : EARLIER; /* those that nobody set are all alike */
-}
-
-static void compare_infos(const world *w, const epio_info *system, const epio_info *memory,
-                          const char *where)
-{
-    bool directory = system->type == EPIO_TYPE_DIRECTORY;
-    compare(w, system->type, memory->type, "the type", where);
-    compare(w, system->mode, memory->mode, "the mode", where);
-    if (w->privileged) {
-        compare(w, system->user, memory->user, "the user", where);
-        compare(w, system->group, memory->group, "the group", where);
-    }
-    if (!directory || w->counts) {
-        compare(w, (int64_t)system->links, (int64_t)memory->links, "the number of links", where);
-    }
-    if (!directory) {
-        compare(w, (int64_t)system->bytes, (int64_t)memory->bytes, "the length", where);
-    }
-    compare(w, class_of_time(system->modified), class_of_time(memory->modified), "`modified`",
-            where);
-    check(memory->known == (EPIO_INFO_CHANGED * 2 * 2 - 1 - EPIO_INFO_ATTRIBUTES));
-}
-
-typedef struct name_list {
-    const epio_entry *entries[64];
-    size_t count;
-    _Alignas(uint64_t) char buffer[LIST_ROOM];
-} name_list;
-
-static int by_name(const void *one, const void *other)
-{
-    return strcmp(epio_entry_name(*(const epio_entry *const *)one),
-                  epio_entry_name(*(const epio_entry *const *)other));
-}
-
-static void sort_entries(name_list *list, size_t len)
-{
-    list->count = 0;
-    for (const epio_entry *one = epio_entry_next(list->buffer, len, NULL); one != NULL;
-         one = epio_entry_next(list->buffer, len, one)) {
-        check(list->count < sizeof list->entries / sizeof list->entries[0]);
-        list->entries[list->count++] = one;
-    }
-    qsort(list->entries, list->count, sizeof list->entries[0], by_name);
-}
-
-/* Nodes met in a comparison of trees, to compare which of them are the same. */
-static struct {
-    uint64_t ids[2][MOST_NODES];
-    size_t count;
-} met;
-
-static void note_node(const world *w, const epio_info infos[2], const char *where)
-{
-    check(met.count < MOST_NODES);
-    for (size_t i = 0; i < met.count; i++) {
-        bool same = met.ids[0][i] == infos[0].id[0];
-        compare(w, same, met.ids[1][i] == infos[1].id[0], "which node it is", where);
-    }
-    for (size_t i = 0; i < 2; i++) {
-        met.ids[i][met.count] = infos[i].id[0];
-    }
-    met.count++;
-}
-
-static void compare_contents(const world *w, epio_vfs *const vfses[2], const char *path)
-{
-    static char found[2][16384];
-    int64_t len[2];
-    for (size_t i = 0; i < 2; i++) {
-        epio_op op = {0};
-        check_result(epio_perform(epio_open(&op, vfses[i], path, EPIO_OPEN_READ)), 0);
-        epio_file *file = op.file;
-        len[i] = epio_perform(epio_read(&op, file, found[i], sizeof found[i], 0));
-        check_result(epio_perform(epio_close(&op, file)), 0);
-    }
-    compare(w, len[0], len[1], "the length of the content", path);
-    compare(w, 0, memcmp(found[0], found[1], (size_t)len[0]), "the content", path);
-}
-
-static void compare_targets(const world *w, epio_vfs *const vfses[2], const char *path)
-{
-    char found[2][PATH_ROOM];
-    for (size_t i = 0; i < 2; i++) {
-        epio_op op = {0};
-        check(epio_perform(epio_read_link(&op, vfses[i], path, found[i], PATH_ROOM)) > 0);
-    }
-    compare(w, 0, strcmp(found[0], found[1]), "the target", path);
-}
-
-static void compare_directories(const world *w, epio_vfs *const vfses[2], const char *path,
-                                bool contents);
-
-static void compare_nodes(const world *w, epio_vfs *const vfses[2], const epio_entry *const both[2],
-                          bool contents)
-{
-    const char *name = epio_entry_name(both[0]);
-    epio_info infos[2];
-    for (size_t i = 0; i < 2; i++) {
-        epio_op op = {0};
-        infos[i].size = sizeof infos[i];
-        check_result(epio_perform(epio_stat(&op, vfses[i], name, &infos[i], EPIO_STAT_NOFOLLOW)),
-                     0);
-        check(both[i]->id == infos[i].id[0]);
-        check(both[i]->type == infos[i].type || both[i]->type == EPIO_TYPE_UNKNOWN);
-    }
-    compare_infos(w, &infos[0], &infos[1], name);
-    note_node(w, infos, name);
-    if (infos[0].type == EPIO_TYPE_DIRECTORY) {
-        compare_directories(w, vfses, name, contents);
-    } else if (infos[0].type == EPIO_TYPE_LINK) {
-        compare_targets(w, vfses, name);
-    } else if (contents) {
-        compare_contents(w, vfses, name);
-    }
-}
-
-static void compare_directories(const world *w, epio_vfs *const vfses[2], const char *path,
-                                bool contents)
-{
-    name_list *lists = calloc(2, sizeof *lists);
-    epio_file *files[2];
-    epio_vfs *within[2];
-    check(lists != NULL);
-    for (size_t i = 0; i < 2; i++) {
-        epio_op op = {0};
-        check_result(
-            epio_perform(epio_open(&op, vfses[i], path, EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY)), 0);
-        files[i] = op.file;
-        within[i] = epio_directory_vfs(files[i]);
-        int64_t len = epio_perform(epio_list(&op, files[i], lists[i].buffer, LIST_ROOM, 0));
-        sort_entries(&lists[i], len > 0 ? (size_t)len : 0);
-        compare(w, len < 0, len == EPIO_ENOENT, "the end of a list", path);
-    }
-    compare(w, (int64_t)lists[0].count, (int64_t)lists[1].count, "the number of entries", path);
-    for (size_t at = 0; at < lists[0].count; at++) {
-        const epio_entry *const both[2] = {lists[0].entries[at], lists[1].entries[at]};
-        compare(w, 0, strcmp(epio_entry_name(both[0]), epio_entry_name(both[1])), "a name",
-                epio_entry_name(both[0]));
-        compare_nodes(w, within, both, contents);
-    }
-    for (size_t i = 0; i < 2; i++) {
-        epio_op op = {0};
-        check_result(epio_perform(epio_close(&op, files[i])), 0);
-    }
-    free(lists);
-}
-
-static void compare_trees(const world *w, bool contents)
-{
-    epio_vfs *const vfses[2] = {epio_directory_vfs(w->sides[0].base),
-                                epio_directory_vfs(w->sides[1].base)};
-    met.count = 0;
-    compare_directories(w, vfses, ".", contents);
-}
-
-static void compare_lists(const world *w, int64_t system, int64_t memory)
-{
-    static name_list lists[2];
-    const int64_t lens[2] = {system, memory};
-    for (size_t i = 0; i < 2; i++) {
-        memcpy(lists[i].buffer, w->sides[i].last.buffer, (size_t)(lens[i] > 0 ? lens[i] : 0));
-        sort_entries(&lists[i], (size_t)(lens[i] > 0 ? lens[i] : 0));
-    }
-    compare(w, (int64_t)lists[0].count, (int64_t)lists[1].count, "the length of a list", ".");
-    for (size_t i = 0; i < lists[0].count; i++) {
-        compare(w, 0,
-                strcmp(epio_entry_name(lists[0].entries[i]), epio_entry_name(lists[1].entries[i])),
-                "a name of a list", epio_entry_name(lists[0].entries[i]));
-    }
-}
-
-static void compare_outcomes(const world *w, const action *one)
-{
-    const outcome *system = &w->sides[0].last;
-    const outcome *memory = &w->sides[1].last;
-    if (one->kind == EPIO_KIND_LIST && system->result >= 0 && memory->result >= 0) {
-        compare_lists(w, system->result, memory->result);
-        return;
-    }
-    compare(w, system->result, memory->result, "the result", one->path);
-    if (system->result < 0) {
-        return;
-    }
-    if (one->kind == EPIO_KIND_STAT || one->kind == EPIO_KIND_FILE_STAT) {
-        compare_infos(w, &system->info, &memory->info, one->path);
-    } else if (one->kind == EPIO_KIND_READ || one->kind == EPIO_KIND_READ_LINK ||
-               one->kind == EPIO_KIND_FULL_PATHNAME) {
-        compare(w, 0, memcmp(system->buffer, memory->buffer, (size_t)system->result),
-                "what was read", one->path);
     }
 }
 
@@ -562,10 +495,24 @@ static void forget_attempt(world *w, const action *one)
         end--;
     }
     (void)snprintf(end, 2, ".");
-    if (one->kind == EPIO_KIND_RENAME && one->flags == EPIO_RENAME_NO_REPLACE &&
+    if (one->kind == EPIO_KIND_RENAME && (one->flags & EPIO_RENAME_NO_REPLACE) != 0 &&
         w->sides[0].last.result == EPIO_EINVAL) {
         carry_out(&times, &w->sides[0]);
         carry_out(&times, &w->sides[1]);
+    }
+}
+
+/* In a directory that was removed, ext4 makes no file without a name (EPERM); tmpfs and memory do.
+ */
+static void forget_temporary(world *w, const action *one)
+{
+    side *memory = &w->sides[1];
+    if (one->kind == EPIO_KIND_OPEN && (one->flags & EPIO_OPEN_TEMPORARY) != 0 &&
+        w->sides[0].last.result == EPIO_EPERM && memory->last.result == 0) {
+        epio_op op = {0};
+        check_result(epio_perform(epio_close(&op, memory->handles[one->handle])), 0);
+        memory->handles[one->handle] = NULL;
+        memory->last.result = EPIO_EPERM;
     }
 }
 
@@ -580,7 +527,7 @@ static void remove_all(epio_vfs *vfs, const char *path)
     epio_file *directory = op.file;
     epio_vfs *within = epio_directory_vfs(directory);
     int64_t len = epio_perform(epio_list(&op, directory, list->buffer, LIST_ROOM, 0));
-    sort_entries(list, (size_t)len);
+    model_sort_entries(list, (size_t)len);
     for (size_t i = 0; i < list->count; i++) {
         const char *name = epio_entry_name(list->entries[i]);
         if (epio_perform(epio_delete(&op, within, name, 0)) == EPIO_EISDIR) {
@@ -600,6 +547,7 @@ static void begin(world *w, uint64_t seed)
     for (size_t i = 0; i < DEPTH; i++) {
         len += (size_t)snprintf(w->absolute + len, sizeof w->absolute - len, "/n");
     }
+    memset(w->temporary, 0, sizeof w->temporary);
     w->seed = seed;
     w->random = (random_source){seed};
     w->done = 0;
@@ -639,9 +587,14 @@ static void run_sequence(world *w, uint64_t seed)
         }
         carry_out(one, &w->sides[0]);
         carry_out(one, &w->sides[1]);
-        compare_outcomes(w, one);
+        forget_temporary(w, one);
+        if (one->kind == EPIO_KIND_OPEN || one->kind == EPIO_KIND_CLOSE) {
+            w->temporary[one->handle] =
+                w->sides[0].handles[one->handle] != NULL && (one->flags & EPIO_OPEN_TEMPORARY) != 0;
+        }
+        model_compare_outcomes(w, one);
         forget_attempt(w, one);
-        compare_trees(w, w->done % 16 == 0 || w->done + 1 == OPS);
+        model_compare_trees(w, w->done % 16 == 0 || w->done + 1 == OPS);
     }
     end(w);
 }
@@ -654,6 +607,14 @@ static void look_at_system(world *w)
     check_result(epio_perform(epio_stat(&op, w->sides[0].vfs, w->f->directory, &info, 0)), 0);
     w->counts = info.links >= 2;
     w->privileged = info.user == 0;
+    const char *here = w->f->directory;
+    w->attributes =
+        epio_perform(epio_set_xattr(&op, w->sides[0].vfs, here, "user.x", "", 0, 0)) == 0;
+    int handle = open(here, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    w->nameless = handle >= 0;
+    if (handle >= 0) {
+        (void)close(handle);
+    }
     w->exchanges =
         epio_perform(epio_exchange(&op, epio_os_vfs(), w->f->directory, w->f->directory, 0)) == 0;
 }

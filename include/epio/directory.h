@@ -176,15 +176,15 @@ EPIO_VERB epio_op *epio_walk(epio_op *op, struct epio_vfs *vfs, const char *path
 /* Gives a file that was opened with TEMPORARY a name, and with it a life beyond its close: 0.
  * Replaces what has the name, atomically. It keeps its permissions, 0600 (epio_file_set_mode). On
  * the same file system. Errors: those of epio_rename; EPIO_ENOTSUP (the file system has no files
- * without names; Windows), EPIO_EINVAL (the file has a name). See open(2), O_TMPFILE, and
- * linkat(2). */
+ * without names; Windows), EPIO_EINVAL (the file has a name), EPIO_ENOENT (it has lost the one it
+ * was given). See open(2), O_TMPFILE, and linkat(2). */
 EPIO_VERB epio_op *epio_name_temporary(epio_op *op, struct epio_file *file, const char *path,
                                        uint32_t flags);
 
 /* Makes a directory with a random name, 0700, in the directory `parent` (NULL: the system's for
  * temporary files, as for TEMPORARY), and writes its path, ended by a NUL, into `buffer`: its
- * length without the NUL. EPIO_ERANGE if `len` is not above that, and nothing is made. Other
- * errors: those of epio_mkdir. See mkdtemp(3). */
+ * length without the NUL. The path begins as `parent` does. EPIO_ERANGE if `len` is not above that,
+ * and nothing is made. Other errors: those of epio_mkdir. See mkdtemp(3). */
 EPIO_VERB epio_op *epio_temporary_directory(epio_op *op, struct epio_vfs *vfs, const char *parent,
                                             char *buffer, size_t len);
 

@@ -473,8 +473,9 @@ EPIO_API epio_vfs *epio_os_vfs(void);
 
 /* A VFS whose files live in memory, with the behaviour of a POSIX file system: a tree of
  * directories, hard and symbolic links, times, and permissions (the owner's count, and there is no
- * umask). At first it has the directory "/" alone, where relative paths begin; epio_mkdir makes
- * more. Ops complete on `loop`; NULL: epio_perform alone. 0 or EPIO_ENOMEM. Any thread. */
+ * umask). At first it has the directory "/" alone, where relative paths begin, and which is the one
+ * for temporary files; epio_mkdir makes more. Ops complete on `loop`; NULL: epio_perform alone. 0
+ * or EPIO_ENOMEM. Any thread. */
 EPIO_API int epio_memory_vfs_create(epio_vfs **vfs, epio_loop *loop);
 
 /* Frees a VFS that a ..._vfs_create function made; NULL is ignored; an inner one is left alone. Its

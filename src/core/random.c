@@ -1,8 +1,10 @@
-/* Random bytes, by libsodium, which gets its seed from the system and is thread-safe. */
+/* Random bytes, by libsodium, which gets its seed from the system and is thread-safe; and names
+ * made of them. */
 #include "fatal.h"
 #include "platform.h"
 
 #include <sodium.h>
+#include <stdio.h>
 
 void epio__random_bytes(void *buffer, size_t len)
 {
@@ -13,4 +15,12 @@ void epio__random_bytes(void *buffer, size_t len)
     if (len != 0) { /* NULL is allowed then, but not by libsodium */
         randombytes_buf(buffer, len);
     }
+}
+
+void epio__random_name(const char *directory, char *name, size_t size)
+{
+    uint64_t random[2];
+    epio__random_bytes(random, sizeof random);
+    (void)snprintf(name, size, "%s/epio-%016llx%016llx", directory, (unsigned long long)random[0],
+                   (unsigned long long)random[1]);
 }

@@ -3,14 +3,15 @@
  * its last close, and holes cost nothing.
  *
  * Owns the VFS's methods, its open files and its mutex: what each op does, and on which thread. The
- * verbs about names are memory_names.c's, those about metadata memory_metadata.c's, the bytes of a
- * file memory_contents.c's. Arguments, the order of syncs, deadlines and worker threads are the
- * core's. */
+ * verbs about names are memory_names.c's, those about metadata memory_metadata.c's and
+ * memory_xattr.c's, the bytes of a file memory_contents.c's. Arguments, the order of syncs,
+ * deadlines and worker threads are the core's. */
 #include "core/generic_ops.h"
 #include "core/registry.h"
 #include "fatal.h"
 #include "layers/memory_metadata.h"
 #include "layers/memory_names.h"
+#include "layers/memory_xattr.h"
 #include "platform.h"
 #include "reason.h"
 #if EPIO_ASYNC
@@ -28,18 +29,19 @@
 #define LIST_COST ((uint64_t)16)
 
 #define DEFAULT_MODE 0666u
-#define TEMPORARY_MODE 0600u
 
 /* The same bit for each verb that has it. */
 #define FOLLOWS_NOT EPIO_STAT_NOFOLLOW
-_Static_assert(FOLLOWS_NOT == EPIO_SET_NOFOLLOW, "one flag for stat and the setting verbs");
+_Static_assert(FOLLOWS_NOT == EPIO_SET_NOFOLLOW && FOLLOWS_NOT == EPIO_XATTR_NOFOLLOW,
+               "one flag for stat, the setting verbs and those of attributes");
 
 typedef struct memory_file {
     epio_file base;
     epio__memory_node *node;
     epio__lock_holder lock;
 
-    bool confines; /* a directory: paths that begin there stay beneath it */
+    bool confines;  /* a directory: paths that begin there stay beneath it */
+    bool unnoticed; /* reads do not change the time of access */
 
     /* Behind the file, else NULL: */
     epio__memory_cursor *cursor; /* of a directory */
@@ -80,11 +82,16 @@ static void let_others_in(memory_vfs *memory)
     memory_lock(memory);
 }
 
+static epio__memory_start root_of(memory_vfs *memory)
+{
+    return (epio__memory_start){&memory->tree, memory->tree.root, false};
+}
+
 /* Where the op's paths begin. */
 static epio__memory_start start_of(memory_vfs *memory, const epio_op *op)
 {
     const epio_file *directory = op->arguments.path.directory;
-    epio__memory_start from = {&memory->tree, memory->tree.root, false};
+    epio__memory_start from = root_of(memory);
     if (directory != NULL) {
         const memory_file *file = (const memory_file *)(const void *)directory;
         bool beneath = op->kind == EPIO_KIND_OPEN && (op->flags & EPIO_OPEN_BENEATH) != 0;
@@ -149,31 +156,6 @@ static int open_path(const epio__memory_start *from, const epio_op *op, epio__me
     return result;
 }
 
-/* Makes a file without a name, so that no other open finds it: 0 and a reference to it. The path is
- * that of a directory, or of a file in one. */
-static int open_temporary(const epio__memory_start *from, const char *path,
-                          epio__memory_node **node)
-{
-    epio__memory_walk walk;
-    if (path != NULL) {
-        int result =
-            epio__memory_walk_path(&walk, from, path, EPIO__MEMORY_FOLLOW | EPIO__MEMORY_DIRECTORY);
-        const epio__memory_node *directory = walk.node;
-        if (result < 0) {
-            result = epio__memory_walk_begin(&walk, from, path);
-            directory = walk.directory;
-        }
-        if (result < 0) {
-            return result;
-        }
-        if (!epio__memory_permits(directory, EPIO__MEMORY_WRITE | EPIO__MEMORY_SEARCH)) {
-            return EPIO_EACCES;
-        }
-    }
-    *node = epio__memory_node_create(from->tree, EPIO_TYPE_FILE, TEMPORARY_MODE);
-    return *node != NULL ? 0 : EPIO_ENOMEM;
-}
-
 static int64_t open_file(memory_vfs *memory, const epio__memory_start *from, epio_op *op)
 {
     char delete_path[EPIO__MEMORY_PATH_SIZE];
@@ -196,7 +178,7 @@ static int64_t open_file(memory_vfs *memory, const epio__memory_start *from, epi
         return EPIO_ENOMEM;
     }
     int result = (op->flags & EPIO_OPEN_TEMPORARY) != 0
-                     ? open_temporary(from, op->arguments.path.path, &file->node)
+                     ? epio__memory_make_temporary(from, op->arguments.path.path, &file->node)
                      : open_path(from, op, &file->node);
     if (result < 0) {
         free(file);
@@ -209,6 +191,7 @@ static int64_t open_file(memory_vfs *memory, const epio__memory_start *from, epi
         file->delete_path = memcpy(file + 1, delete_path, room);
     }
     epio_file_init(&file->base, &memory->base, op->flags, directory ? EPIO_FILE_DIRECTORY : 0);
+    file->unnoticed = (op->flags & EPIO_OPEN_NOATIME) != 0;
     epio__lock_holder_init(&file->lock, &file->node->lock, &file->base, NULL);
     memory->open_files++;
     op->file = &file->base;
@@ -218,7 +201,7 @@ static int64_t open_file(memory_vfs *memory, const epio__memory_start *from, epi
 /* 0 if the name is already gone, or now belongs to another file. */
 static int64_t remove_name(memory_vfs *memory, const memory_file *file)
 {
-    const epio__memory_start root = {&memory->tree, memory->tree.root, false};
+    const epio__memory_start root = root_of(memory);
     epio__memory_walk walk;
     int result = epio__memory_walk_path(&walk, &root, file->delete_path, 0);
     if (result < 0) {
@@ -285,7 +268,7 @@ static int64_t transfer(memory_vfs *memory, const epio_op *op)
     int64_t result = copy(memory, op, writes);
     if (writes && result != 0) {
         epio__memory_note_modified(node_of(op)); /* a failure has perhaps written a part */
-    } else if (epio_op_bytes(op) != 0) {
+    } else if (epio_op_bytes(op) != 0 && !((const memory_file *)op->file)->unnoticed) {
         epio__memory_note_accessed(node_of(op));
     }
     return result;
@@ -344,19 +327,31 @@ static int64_t full_pathname(const epio__memory_start *from, epio_op *op)
     return len;
 }
 
+/* What is wrong with an op wherever its path leads. */
+static int check_arguments(const epio_op *op)
+{
+    switch (op->kind) {
+    case EPIO_KIND_SET_TIMES:
+        return epio__memory_check_times(op);
+    case EPIO_KIND_GET_XATTR:
+    case EPIO_KIND_SET_XATTR:
+    case EPIO_KIND_REMOVE_XATTR:
+        return epio__memory_check_xattr(op);
+    default:
+        return 0;
+    }
+}
+
 /* What an op does with the node that its path leads to. */
 static int64_t perform_on_path(const epio__memory_start *from, epio_op *op)
 {
-    epio__memory_walk walk;
+    epio__memory_walk walk = {0};
     bool follow = op->kind == EPIO_KIND_ACCESS || (op->flags & FOLLOWS_NOT) == 0;
-    if (op->kind == EPIO_KIND_SET_TIMES) {
-        int valid = epio__memory_check_times(op);
-        if (valid < 0) {
-            return valid;
-        }
-    }
-    int result = epio__memory_walk_path(&walk, from, op->arguments.path.path,
+    int result = check_arguments(op);
+    if (result == 0) {
+        result = epio__memory_walk_path(&walk, from, op->arguments.path.path,
                                         follow ? EPIO__MEMORY_FOLLOW : 0);
+    }
     if (op->kind == EPIO_KIND_ACCESS) {
         return access_node(result, walk.node, op->flags);
     }
@@ -370,9 +365,21 @@ static int64_t perform_on_path(const epio__memory_start *from, epio_op *op)
         return epio__memory_set_times(walk.node, op);
     case EPIO_KIND_SET_MODE:
         return epio__memory_set_mode(walk.node, op);
-    default:
+    case EPIO_KIND_SET_OWNER:
         return epio__memory_set_owner(walk.node, op);
+    case EPIO_KIND_FILE_SYSTEM_INFO:
+        return epio__memory_file_system_info(op);
+    default:
+        return epio__memory_xattr(walk.node, op);
     }
+}
+
+/* All is as durable as it gets. */
+static int64_t sync_directory(const epio__memory_start *from, const epio_op *op)
+{
+    epio__memory_walk walk;
+    return epio__memory_walk_path(&walk, from, op->arguments.path.path,
+                                  EPIO__MEMORY_FOLLOW | EPIO__MEMORY_DIRECTORY);
 }
 
 static int64_t perform_path(memory_vfs *memory, epio_op *op)
@@ -396,11 +403,20 @@ static int64_t perform_path(memory_vfs *memory, epio_op *op)
     case EPIO_KIND_SET_TIMES:
     case EPIO_KIND_SET_MODE:
     case EPIO_KIND_SET_OWNER:
+    case EPIO_KIND_GET_XATTR:
+    case EPIO_KIND_SET_XATTR:
+    case EPIO_KIND_LIST_XATTRS:
+    case EPIO_KIND_REMOVE_XATTR:
+    case EPIO_KIND_FILE_SYSTEM_INFO:
         return perform_on_path(&from, op);
     case EPIO_KIND_MKDIR:
         return epio__memory_mkdir(&from, op);
     case EPIO_KIND_RMDIR:
         return epio__memory_rmdir(&from, op);
+    case EPIO_KIND_SYNC_DIRECTORY:
+        return sync_directory(&from, op);
+    case EPIO_KIND_TEMPORARY_DIRECTORY:
+        return epio__memory_temporary_directory(&from, op);
     case EPIO_KIND_LINK_FILE:
         return epio__memory_link_file(&from, op);
     case EPIO_KIND_SYMLINK:
@@ -419,6 +435,7 @@ static int64_t perform_path(memory_vfs *memory, epio_op *op)
 static int64_t perform_file(memory_vfs *memory, epio_op *op)
 {
     memory_file *file = (memory_file *)op->file;
+    const epio__memory_start root = root_of(memory);
     switch (op->kind) {
     case EPIO_KIND_CLOSE:
         return close_file(memory, file);
@@ -440,8 +457,15 @@ static int64_t perform_file(memory_vfs *memory, epio_op *op)
         return epio__memory_set_mode(file->node, op);
     case EPIO_KIND_FILE_SET_OWNER:
         return epio__memory_set_owner(file->node, op);
+    case EPIO_KIND_FILE_GET_XATTR:
+    case EPIO_KIND_FILE_SET_XATTR:
+    case EPIO_KIND_FILE_LIST_XATTRS:
+    case EPIO_KIND_FILE_REMOVE_XATTR:
+        return epio__memory_xattr(file->node, op);
     case EPIO_KIND_LIST:
         return list(memory, op);
+    case EPIO_KIND_NAME_TEMPORARY:
+        return epio__memory_name_temporary(&root, file->node, op);
     default:
         return EPIO_ENOTSUP;
     }
@@ -461,7 +485,7 @@ static int64_t memory_perform(epio_vfs *vfs, epio_op *op)
     memory_vfs *memory = (memory_vfs *)vfs;
     int64_t result;
     op->os_error = 0;
-    if (op->kind == EPIO_KIND_SYNC || op->kind == EPIO_KIND_SYNC_DIRECTORY) {
+    if (op->kind == EPIO_KIND_SYNC) {
         return 0;
     }
     if (epio__op_is(op, EPIO__KIND_LOCKS)) {

@@ -9,7 +9,7 @@
 
 /* A file's blocks are in a tree, as high as its last block needs; missing parts are holes; 9 levels
  * reach INT64_MAX. */
-#define BLOCK_BITS 14
+#define BLOCK_BITS EPIO__MEMORY_BLOCK_BITS
 #define BLOCK_SIZE ((size_t)1 << BLOCK_BITS)
 #define FANOUT_BITS 6
 #define FANOUT ((size_t)1 << FANOUT_BITS)

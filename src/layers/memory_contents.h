@@ -6,6 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The unit of allocation. */
+#define EPIO__MEMORY_BLOCK_BITS 14
+
 /* Zeroed it is empty, and resized to 0 it owns no memory. */
 typedef struct epio__memory_contents {
     void *root;      /* a branch, or the only block where the height is 0; NULL: a hole */

@@ -62,6 +62,24 @@ int64_t epio__memory_stat(const epio__memory_tree *tree, const epio__memory_node
     return 0;
 }
 
+/* ---- The file system ---- */
+
+/* How much there is depends on the process and what else it keeps in memory: there is no limit of
+ * its own. */
+int64_t epio__memory_file_system_info(const epio_op *op)
+{
+    epio_file_system info;
+    memset(&info, 0, sizeof info);
+    info.known = EPIO_FS_REMOTE | EPIO_FS_MEMORY | EPIO_FS_READ_ONLY | EPIO_FS_CASE_SENSITIVE |
+                 EPIO_FS_REFLINKS;
+    info.traits = EPIO_FS_MEMORY | EPIO_FS_CASE_SENSITIVE;
+    info.block_size = 1u << EPIO__MEMORY_BLOCK_BITS;
+    info.longest_name = EPIO__MEMORY_NAME_LIMIT;
+    memcpy(info.type, "memory", sizeof "memory");
+    (void)epio__result_give(&info, sizeof info, 0, op->arguments.path.buffer);
+    return 0;
+}
+
 /* ---- Times ---- */
 
 static int take_times(const epio_op *op, epio_times *times)

@@ -12,6 +12,9 @@ void epio__memory_describe(const epio__memory_tree *tree, const epio__memory_nod
 int64_t epio__memory_stat(const epio__memory_tree *tree, const epio__memory_node *node,
                           const epio_op *op);
 
+/* Of any node: all are on one file system. */
+int64_t epio__memory_file_system_info(const epio_op *op);
+
 /* Before the file is looked for: 0, EPIO_EINVAL, EPIO_ENOTSUP. */
 int epio__memory_check_times(const epio_op *op);
 int64_t epio__memory_set_times(epio__memory_node *node, const epio_op *op);

@@ -3,6 +3,7 @@
 
 #include "layers/memory_metadata.h"
 #include "packed_entry.h"
+#include "platform.h"
 #include "reason.h"
 
 #include <stdlib.h>
@@ -10,6 +11,8 @@
 
 #define LINK_MODE 0777u
 #define DIRECTORY_MODE 0777u
+#define TEMPORARY_MODE 0600u
+#define TEMPORARY_DIRECTORY_MODE 0700u
 #define INHERITED_GROUP 02000u /* the set-group-id bit of a directory */
 
 /* ---- Making ---- */
@@ -34,6 +37,14 @@ static bool set_target(epio__memory_node *node, const char *target)
     return true;
 }
 
+static void inherit_group(epio__memory_node *node, const epio__memory_node *directory)
+{
+    if ((directory->mode & INHERITED_GROUP) != 0) {
+        node->group = directory->group;
+        node->mode |= epio__memory_is_directory(node) ? INHERITED_GROUP : 0;
+    }
+}
+
 int epio__memory_make(epio__memory_walk *walk, uint32_t type, uint32_t mode, const char *target,
                       epio__memory_node **made)
 {
@@ -48,10 +59,7 @@ int epio__memory_make(epio__memory_walk *walk, uint32_t type, uint32_t mode, con
         entry = epio__memory_entry_create(walk->from->tree, node, walk->name, walk->len);
     }
     if (entry != NULL) {
-        if ((directory->mode & INHERITED_GROUP) != 0) {
-            node->group = directory->group;
-            node->mode |= type == EPIO_TYPE_DIRECTORY ? INHERITED_GROUP : 0;
-        }
+        inherit_group(node, directory);
         epio__memory_entry_insert(directory, entry);
         *made = node;
     }
@@ -321,6 +329,129 @@ int64_t epio__memory_exchange(const epio__memory_start *from, epio_op *op)
     }
     epio__memory_entry_exchange(one.directory, one.entry, other.directory, other.entry);
     return 0;
+}
+
+/* ---- Temporary files and directories ---- */
+
+/* In which directory a file is to be: 0, or an error. */
+static int walk_to_directory(const epio__memory_start *from, const char *path,
+                             const epio__memory_node **directory)
+{
+    epio__memory_walk walk;
+    int result =
+        epio__memory_walk_path(&walk, from, path, EPIO__MEMORY_FOLLOW | EPIO__MEMORY_DIRECTORY);
+    *directory = walk.node;
+    if (result < 0) {
+        result = epio__memory_walk_begin(&walk, from, path);
+        *directory = walk.directory;
+    }
+    if (result < 0) {
+        return result;
+    }
+    bool permitted = epio__memory_permits(*directory, EPIO__MEMORY_WRITE | EPIO__MEMORY_SEARCH);
+    return permitted ? 0 : EPIO_EACCES;
+}
+
+int epio__memory_make_temporary(const epio__memory_start *from, const char *path,
+                                epio__memory_node **made)
+{
+    const epio__memory_node *directory = NULL;
+    int result = path != NULL ? walk_to_directory(from, path, &directory) : 0;
+    if (result < 0) {
+        return result;
+    }
+    *made = epio__memory_node_create(from->tree, EPIO_TYPE_FILE, TEMPORARY_MODE);
+    if (*made == NULL) {
+        return EPIO_ENOMEM;
+    }
+    if (directory != NULL) {
+        inherit_group(*made, directory);
+    }
+    (*made)->temporary = true;
+    return 0;
+}
+
+static bool has_name(const epio__memory_node *node)
+{
+    return epio__memory_is_directory(node) ? !epio__memory_is_removed(node) : node->links != 0;
+}
+
+/* To the name that is to be given: 0 if it is free or may be replaced. */
+static int walk_to_given(epio__memory_walk *walk, const epio__memory_start *from,
+                         const epio__memory_node *node, const epio_op *op)
+{
+    bool replaces = (op->flags & EPIO_NAME_NO_REPLACE) == 0;
+    int result = epio__memory_walk_begin(walk, from, op->arguments.path.path);
+    if (result == 0 && walk->last == EPIO__MEMORY_LAST_NAME) {
+        result = epio__memory_walk_name(walk);
+    }
+    if (result < 0) {
+        return result;
+    }
+    bool exists = walk->last != EPIO__MEMORY_LAST_NAME || walk->node != NULL;
+    if (exists && !replaces) {
+        return EPIO_EEXIST;
+    }
+    if (walk->last != EPIO__MEMORY_LAST_NAME) {
+        return EPIO_EBUSY;
+    }
+    if (walk->slash) {
+        return exists ? EPIO_ENOTDIR : EPIO_ENOENT;
+    }
+    if (exists && epio__memory_is_directory(walk->node)) {
+        return EPIO_EISDIR;
+    }
+    result = may_change(walk->directory);
+    if (result == 0 && !node->temporary) {
+        result = epio__memory_is_directory(node) ? EPIO_EPERM : EPIO_ENOENT;
+    }
+    return result;
+}
+
+int64_t epio__memory_name_temporary(const epio__memory_start *from, epio__memory_node *node,
+                                    epio_op *op)
+{
+    epio__memory_walk walk = {0};
+    if (has_name(node)) {
+        return epio__op_refuse(op, EPIO__REASON_HAS_NAME);
+    }
+    int result = walk_to_given(&walk, from, node, op);
+    if (result < 0) {
+        return result;
+    }
+    epio__memory_entry *entry = epio__memory_entry_create(from->tree, node, walk.name, walk.len);
+    if (entry == NULL) {
+        return EPIO_ENOMEM;
+    }
+    if (walk.entry != NULL) {
+        epio__memory_entry_remove(walk.directory, walk.entry);
+    }
+    epio__memory_entry_insert(walk.directory, entry);
+    epio__memory_note_changed(node);
+    node->temporary = false;
+    return 0;
+}
+
+/* There is no directory for temporary files but the root. A name that exists is as unlikely as a
+ * key that is guessed. */
+int64_t epio__memory_temporary_directory(const epio__memory_start *from, const epio_op *op)
+{
+    const char *parent = op->arguments.path.path != NULL ? op->arguments.path.path : "/";
+    char name[EPIO__MEMORY_PATH_SIZE + EPIO__RANDOM_NAME_LEN];
+    size_t len = strlen(parent) + EPIO__RANDOM_NAME_LEN;
+    if (len >= sizeof name) {
+        return EPIO_ENAMETOOLONG;
+    }
+    if (len >= op->arguments.path.len) {
+        return EPIO_ERANGE;
+    }
+    epio__random_name(parent, name, sizeof name);
+    int result = make_at(from, name, EPIO_TYPE_DIRECTORY, TEMPORARY_DIRECTORY_MODE, NULL);
+    if (result < 0) {
+        return result;
+    }
+    memcpy(op->arguments.path.buffer, name, len + 1);
+    return (int64_t)len;
 }
 
 /* ---- Links ---- */

@@ -12,6 +12,17 @@
 int epio__memory_make(epio__memory_walk *walk, uint32_t type, uint32_t mode, const char *target,
                       epio__memory_node **made);
 
+/* Makes a file without a name, so that no other open finds it: 0 and a reference to it. The path is
+ * that of a directory, or of a file in one; NULL: of none. */
+int epio__memory_make_temporary(const epio__memory_start *from, const char *path,
+                                epio__memory_node **made);
+
+/* Gives such a file a name. */
+int64_t epio__memory_name_temporary(const epio__memory_start *from, epio__memory_node *node,
+                                    epio_op *op);
+
+int64_t epio__memory_temporary_directory(const epio__memory_start *from, const epio_op *op);
+
 int64_t epio__memory_delete(const epio__memory_start *from, const char *path);
 int64_t epio__memory_mkdir(const epio__memory_start *from, const epio_op *op);
 int64_t epio__memory_rmdir(const epio__memory_start *from, const epio_op *op);

@@ -25,11 +25,21 @@ int epio__memory_tree_init(epio__memory_tree *tree)
     return 0;
 }
 
+static void free_attributes(epio__memory_attribute *first)
+{
+    while (first != NULL) {
+        epio__memory_attribute *next = first->next;
+        free(first);
+        first = next;
+    }
+}
+
 static void free_node(epio__memory_node *node)
 {
     epio__list_remove(&node->all);
     epio__memory_resize(&node->contents, 0);
     epio__lock_node_destroy(&node->lock);
+    free_attributes(node->attributes);
     free(node->target);
     free(node);
 }

@@ -25,6 +25,14 @@ typedef struct epio__memory_entry {
     char name[]; /* ends with a NUL */
 } epio__memory_entry;
 
+/* An extended attribute. */
+typedef struct epio__memory_attribute {
+    struct epio__memory_attribute *next;
+    size_t name_size;
+    size_t len;   /* of the value */
+    char bytes[]; /* the name with its NUL, then the value */
+} epio__memory_attribute;
+
 /* Whether a name still refers to it or not. */
 struct epio__memory_node {
     epio_node all;       /* among the tree's nodes */
@@ -35,6 +43,7 @@ struct epio__memory_node {
     uint32_t user;
     uint32_t group;
     uint64_t links; /* names; of a directory instead the directories in it */
+    bool temporary; /* made without a name, and has had none since */
     int64_t born;
     int64_t modified;
     int64_t changed;
@@ -43,6 +52,7 @@ struct epio__memory_node {
     epio__lock_node lock;
     epio__memory_contents contents; /* of a file */
     char *target;                   /* of a symbolic link */
+    epio__memory_attribute *attributes;
 
     /* Of a directory: */
     epio__memory_entry *entries;

@@ -208,7 +208,7 @@ int64_t epio__memory_full_path(const epio__memory_start *from, const char *path,
 {
     epio__memory_walk walk;
     size_t at = EPIO__MEMORY_PATH_SIZE - 1;
-    if (path[0] != '/' && epio__memory_is_removed(from->directory)) {
+    if (path[0] != '/' && !from->confines && epio__memory_is_removed(from->directory)) {
         return EPIO_ENOENT; /* there is no absolute path */
     }
     int result = epio__memory_walk_path(&walk, from, path, EPIO__MEMORY_FOLLOW);
@@ -222,6 +222,9 @@ int64_t epio__memory_full_path(const epio__memory_start *from, const char *path,
     if (directory == NULL || !epio__memory_is_directory(directory)) {
         directory = walk.directory;
         fits = prepend(full, &at, walk.name, walk.len);
+    }
+    if (epio__memory_is_removed(directory)) {
+        return EPIO_ENOENT;
     }
     for (; fits && directory->name != NULL; directory = directory->parent) {
         fits = prepend(full, &at, directory->name->name, directory->name->len);

@@ -197,8 +197,8 @@ static int64_t rename_durably(epio_op *op, const epio__place *at, const epio__pl
 {
     epio__durable to = {.descriptor = -1};
     epio__durable from = {.descriptor = -1};
-    if (epio__durable_begin(&to, to_at->at, to_at->path) != 0 ||
-        epio__durable_begin(&from, at->at, at->path) != 0 || rename_name(op, at, to_at) != 0) {
+    if (epio__durable_begin(&from, at->at, at->path) != 0 ||
+        epio__durable_begin(&to, to_at->at, to_at->path) != 0 || rename_name(op, at, to_at) != 0) {
         epio__durable_drop(&from);
         epio__durable_drop(&to);
         return epio__op_fail(op);
@@ -510,14 +510,14 @@ static int resolve_confined(const epio_op *op, char *resolved)
         epio__place_end(&place);
         return outcome;
     }
-    if (errno != ENOENT || epio__place_begin(&place, op, path, false) != 0) {
+    if (errno != ENOENT || epio__place_begin_missing(&place, op, path) != 0) {
         return -1;
     }
-    struct stat status;
-    bool link = fstatat(place.at, place.path, &status, AT_SYMLINK_NOFOLLOW) == 0;
-    bool joined = !link && path_of_directory(place.at, directory) == 0 &&
+    size_t last;
+    bool named = epio__find_last_part(place.path, &last) && strchr(place.path, '/') == NULL;
+    bool joined = named && path_of_directory(place.at, directory) == 0 &&
                   join(resolved, PATH_MAX, directory, place.path);
-    errno = link ? ENOENT : errno; /* one that dangles */
+    errno = named ? errno : ENOENT;
     epio__place_end(&place);
     return joined ? 0 : -1;
 }

@@ -330,8 +330,7 @@ bool epio__op_is_confined(const epio_op *op)
            (beneath || ((const epio__os_file *)(const void *)directory)->confines);
 }
 
-/* Where the last part of a path begins that ends with a name: false for "..", ".", and none. */
-static bool find_last_part(const char *path, size_t *at)
+bool epio__find_last_part(const char *path, size_t *at)
 {
     size_t len = strlen(path);
     while (len > 0 && path[len - 1] == '/') {
@@ -351,7 +350,7 @@ static bool begin_at_once(epio__place *place, int directory, const char *path, i
 {
     char above[PATH_MAX];
     size_t last;
-    if (path[0] == '/' || !find_last_part(path, &last) || last == 0 || last >= sizeof above) {
+    if (path[0] == '/' || !epio__find_last_part(path, &last) || last == 0 || last >= sizeof above) {
         return false;
     }
     memcpy(above, path, last);
@@ -385,6 +384,24 @@ static int begin_at_parent(epio__place *place, int directory, const char *path)
     return 0;
 }
 
+/* The directory and the name of what the path leads to. */
+static int begin_at_end(epio__place *place, int directory, const char *path, bool keep_slash)
+{
+    walk w;
+    if (begin_walk(&w, directory, path, true) != 0) {
+        return -1;
+    }
+    (void)snprintf(place->room, sizeof place->room, "%s%s", w.part,
+                   keep_slash && w.rest[0] == '/' ? "/" : "");
+    place->path = place->room;
+    place->at = w.stack[w.depth];
+    if (w.depth > 0) {
+        place->opened = w.stack[w.depth--];
+    }
+    leave_all(&w);
+    return 0;
+}
+
 /* What the path leads to, by a link that leads there and nowhere else. */
 static int begin_at_target(epio__place *place, int directory, const char *path)
 {
@@ -400,18 +417,7 @@ static int begin_at_target(epio__place *place, int directory, const char *path)
     place->path = place->room;
     return 0;
 #else
-    walk w;
-    if (begin_walk(&w, directory, path, true) != 0) {
-        return -1;
-    }
-    (void)snprintf(place->room, sizeof place->room, "%s", w.part);
-    place->path = place->room;
-    place->at = w.stack[w.depth];
-    if (w.depth > 0) {
-        place->opened = w.stack[w.depth--];
-    }
-    leave_all(&w);
-    return 0;
+    return begin_at_end(place, directory, path, false);
 #endif
 }
 
@@ -425,6 +431,12 @@ int epio__place_begin(epio__place *place, const epio_op *op, const char *path, b
     }
     return follows ? begin_at_target(place, place->at, path)
                    : begin_at_parent(place, place->at, path);
+}
+
+int epio__place_begin_missing(epio__place *place, const epio_op *op, const char *path)
+{
+    place->opened = -1;
+    return begin_at_end(place, epio__at(op), path, true);
 }
 
 int epio__place_flag(const epio_op *op, bool follows)

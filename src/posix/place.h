@@ -16,6 +16,10 @@ typedef struct epio__place {
  * -1 and errno: EACCES if it leads out of a directory that confines it. */
 int epio__place_begin(epio__place *place, const epio_op *op, const char *path, bool follows);
 
+/* For a path that leads to nothing: the directory and the name of what is missing, behind all
+ * links; with a slash that is behind it, or behind the target of the last link. */
+int epio__place_begin_missing(epio__place *place, const epio_op *op, const char *path);
+
 /* Preserves errno. */
 void epio__place_end(epio__place *place);
 
@@ -34,6 +38,9 @@ int64_t epio__op_on_file(epio_op *op, bool follows, epio__call_on_place *call, v
 /* AT_SYMLINK_NOFOLLOW or 0 for a call on a place of the op. Without O_PATH a link in the last part
  * was resolved before, and one that is made at that moment must not be followed. */
 int epio__place_flag(const epio_op *op, bool follows);
+
+/* Where the last part of a path begins, if that is a name: false for "..", ".", and none. */
+bool epio__find_last_part(const char *path, size_t *at);
 
 /* Must the op's path stay beneath the directory where it begins? */
 bool epio__op_is_confined(const epio_op *op);

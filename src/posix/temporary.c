@@ -33,24 +33,30 @@ bool epio__directory_for_temporary(int at, const char *path, char *directory, si
     return false;
 }
 
-void epio__random_name(const char *directory, char *name, size_t size)
-{
-    uint64_t random[2];
-    epio__random_bytes(random, sizeof random);
-    (void)snprintf(name, size, "%s/epio-%016llx%016llx", directory, (unsigned long long)random[0],
-                   (unsigned long long)random[1]);
-}
-
 /* ---- Directories ---- */
+
+/* `parent` is where the place is, as the caller calls it. */
+static int64_t make_directory(const epio_op *op, const epio__place *place, const char *parent)
+{
+    char name[PATH_MAX + 64];
+    for (int i = 0; i < MOST_TRIES; i++) {
+        epio__random_name(place->path, name, sizeof name);
+        if (mkdirat(place->at, name, 0700) == 0) {
+            return snprintf(op->arguments.path.buffer, (size_t)op->arguments.path.len, "%s%s",
+                            parent, name + strlen(place->path));
+        }
+        if (errno != EEXIST) {
+            break;
+        }
+    }
+    return -1;
+}
 
 int64_t epio__os_temporary_directory(epio_op *op)
 {
     char directory[PATH_MAX];
-    char name[PATH_MAX + 64];
     const char *path = op->arguments.path.path;
-    if (epio__op_is_confined(op)) {
-        return EPIO_ENOTSUP;
-    }
+    epio__place place;
     if (path != NULL && strlen(path) < sizeof directory) {
         (void)snprintf(directory, sizeof directory, "%s", path);
     } else if (path != NULL ||
@@ -58,21 +64,15 @@ int64_t epio__os_temporary_directory(epio_op *op)
         errno = path != NULL ? ENAMETOOLONG : ENOENT;
         return epio__op_fail(op);
     }
-    for (int i = 0; i < MOST_TRIES; i++) {
-        epio__random_name(directory, name, sizeof name);
-        size_t len = strlen(name);
-        if (len >= op->arguments.path.len) {
-            return EPIO_ERANGE;
-        }
-        if (mkdirat(epio__at(op), name, 0700) == 0) {
-            memcpy(op->arguments.path.buffer, name, len + 1);
-            return (int64_t)len;
-        }
-        if (errno != EEXIST) {
-            break;
-        }
+    if (strlen(directory) + EPIO__RANDOM_NAME_LEN >= op->arguments.path.len) {
+        return EPIO_ERANGE;
     }
-    return epio__op_fail(op);
+    if (epio__place_begin(&place, op, directory, true) != 0) {
+        return epio__op_fail(op);
+    }
+    int64_t len = make_directory(op, &place, directory);
+    epio__place_end(&place);
+    return len >= 0 ? len : epio__op_fail(op);
 }
 
 /* ---- A name for a file that has none ---- */
@@ -86,12 +86,30 @@ static int link_descriptor(int descriptor, const char *path)
     return linkat(AT_FDCWD, link, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
 }
 
-/* linkat(2) does not replace: the file gets a name of its own first. */
+/* Can rename(2) put a file in the place of what is there? Else false, and its errno. */
+static bool may_replace(const char *path)
+{
+    struct stat status;
+    size_t last;
+    if (!epio__find_last_part(path, &last)) {
+        errno = EBUSY;
+    } else if (path[strlen(path) - 1] == '/') {
+        errno = ENOTDIR;
+    } else if (lstat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
+        errno = EISDIR;
+    } else {
+        return true;
+    }
+    return false;
+}
+
+/* linkat(2) does not replace: the file gets a name of its own first. Only if that can become the
+ * wanted one, as a file that has lost a name gets no other. */
 static int link_and_replace(int descriptor, const char *path)
 {
     char directory[PATH_MAX];
     char name[PATH_MAX + 64];
-    if (!epio__directory_of(path, directory, sizeof directory)) {
+    if (!epio__directory_of(path, directory, sizeof directory) || !may_replace(path)) {
         return -1;
     }
     for (int i = 0; i < MOST_TRIES; i++) {

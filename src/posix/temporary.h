@@ -1,5 +1,4 @@
-/* Temporary files and directories: where they are, what they are called, and a name for a file that
- * has none. */
+/* Temporary files and directories: where they are, and a name for a file that has none. */
 #ifndef EPIO_TEMPORARY_H
 #define EPIO_TEMPORARY_H
 
@@ -8,8 +7,5 @@
 /* Finds the directory for a temporary file, as epio_open documents: false if it is too long, or,
  * for a NULL path, if there is none. */
 bool epio__directory_for_temporary(int at, const char *path, char *directory, size_t size);
-
-/* An unpredictable name in the directory. */
-void epio__random_name(const char *directory, char *name, size_t size);
 
 #endif
