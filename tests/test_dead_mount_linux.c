@@ -66,6 +66,10 @@ static const struct {
     {SYS_renameat2, 1u << 1 | 1u << 3},
     {SYS_faccessat, 1u << 1},
     {SYS_readlinkat, 1u << 1},
+    {SYS_mkdirat, 1u << 1},
+#if defined(SYS_statx)
+    {SYS_statx, 1u << 1},
+#endif
 };
 
 #define PATH_CALLS (sizeof calls_about_paths / sizeof calls_about_paths[0])
@@ -411,12 +415,13 @@ static void others_continue(fixture *f)
 
 /* ---- Cancelled ops return --------------------------------------------------------- */
 
-enum { OPEN, TEMPORARY, DELETE, RENAME, RENAME_TO, ACCESS, FULL_PATHNAME, VERBS };
+enum { OPEN, TEMPORARY, DELETE, RENAME, RENAME_TO, ACCESS, FULL_PATHNAME, STAT, MKDIR, VERBS };
 
 /* `path` is on the mount, `other` is not. */
 static epio_op *prepare(epio_op *op, int verb, epio_vfs *vfs, const char *path, const char *other,
                         char *buffer, size_t len)
 {
+    static const epio_info info = {.size = sizeof info};
     switch (verb) {
     case OPEN:
         return epio_open(op, vfs, path, READ_WRITE | EPIO_OPEN_CREATE);
@@ -430,6 +435,11 @@ static epio_op *prepare(epio_op *op, int verb, epio_vfs *vfs, const char *path, 
         return epio_rename(op, vfs, other, path, EPIO_RENAME_NO_REPLACE);
     case ACCESS:
         return epio_access(op, vfs, path, EPIO_ACCESS_READWRITE);
+    case STAT:
+        memcpy(buffer, &info, sizeof info);
+        return epio_stat(op, vfs, path, (epio_info *)(void *)buffer, 0);
+    case MKDIR:
+        return epio_mkdir(op, vfs, path, EPIO_MKDIR_PARENTS);
     default:
         return epio_full_pathname(op, vfs, path, buffer, len);
     }
@@ -443,13 +453,22 @@ static void *cancel_in_thread(void *op)
     return NULL;
 }
 
-/* The caller frees the names and the buffer at once: the hung thread uses its own copies. */
-static void cancel_and_free(mount_fixture *s, int verb, epio_vfs *vfs, int ending)
+/* The caller frees the names and the buffer, and closes the directory where they begin, if
+ * `within`, at once: the hung thread uses its own copies. */
+static void cancel_and_free(mount_fixture *s, int verb, epio_vfs *vfs, int ending, bool within)
 {
     char in_directory[512];
     tracked one;
-    char *path = strdup(path_in(s, "dead/file", in_directory));
-    char *other = strdup(path_in(s, "elsewhere", in_directory));
+    epio_file *directory = NULL;
+    if (within) {
+        epio_op op = EPIO_OP_INIT;
+        check_result(
+            epio_wait(epio_open(&op, vfs, s->directory, EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY)), 0);
+        directory = op.file;
+        vfs = epio_directory_vfs(directory);
+    }
+    char *path = strdup(within ? "./dead/file" : path_in(s, "dead/file", in_directory));
+    char *other = strdup(within ? "./elsewhere" : path_in(s, "elsewhere", in_directory));
     char *buffer = malloc(4096);
     check(path != NULL && other != NULL && buffer != NULL);
     memset(buffer, 'b', 4096);
@@ -471,7 +490,12 @@ static void cancel_and_free(mount_fixture *s, int verb, epio_vfs *vfs, int endin
     drain(s);
     check_result(one.calls, 1);
     check_result(one.result, ending == BY_DEADLINE ? EPIO_ETIMEDOUT : EPIO_ECANCELED);
-    check_bytes(buffer, 'b', 4096);
+    check_bytes(buffer + sizeof(epio_info), 'b', 4096 - sizeof(epio_info));
+    if (within) {
+        epio_submit(epio_close(track(&one), directory));
+        drain(s);
+        check_result(one.result, 0);
+    }
     memset(path, 'p', strlen(path));
     memset(other, 'o', strlen(other));
     free(path);
@@ -490,8 +514,10 @@ static void cancelled_ops_return_in_child(void *directory)
     int descriptors = count_descriptors();
     for (int verb = 0; verb < VERBS; verb++) {
         for (int ending = 0; ending < ENDINGS; ending++) {
-            cancel_and_free(&s, verb, ending % 2 == 0 ? s.os : s.limit, ending);
-            mount_set(false);
+            for (int within = 0; within < 2; within++) {
+                cancel_and_free(&s, verb, ending % 2 == 0 ? s.os : s.limit, ending, within != 0);
+                mount_set(false);
+            }
         }
     }
     /* A file that the hung open opened was closed. */
@@ -511,7 +537,7 @@ static void a_loop_is_destroyed_despite_hung_threads_in_child(void *directory)
     int threads = count_threads() + 1; /* that of the mount */
     char path[512];
     char other[512];
-    char buffer[4096];
+    _Alignas(epio_info) char buffer[4096];
     mount_fixture s;
     if (!mount_fixture_setup(&s, directory)) {
         return;
@@ -939,7 +965,7 @@ static void a_deadline_is_kept_in_child(void *directory)
 {
     char path[512];
     char other[512];
-    char buffer[4096];
+    _Alignas(epio_info) char buffer[4096];
     mount_fixture s;
     if (!mount_fixture_setup(&s, directory)) {
         return;

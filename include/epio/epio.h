@@ -163,11 +163,11 @@ EPIO_API int64_t epio_wait(epio_op *op);
  * not in flight is left alone. The caller keeps the op alive and unreused during the call. close
  * and unlock cannot be cancelled.
  *
- * An open, delete, rename, access or full_pathname that a worker thread is carrying out on a mount
- * that does not answer ends a few milliseconds after it was cancelled or its deadline passed, and
- * what it points at is the caller's again. The system may still carry it out once the mount
- * answers: a file may be made, truncated, renamed or removed then; one that is opened is closed
- * again. */
+ * An op on a path, also on one that begins at an open directory, that a worker thread is carrying
+ * out on a mount that does not answer ends a few milliseconds after it was cancelled or its
+ * deadline passed, and what it points at is the caller's again. The system may still carry it out
+ * once the mount answers: a file may be made, truncated, renamed or removed then; one that is
+ * opened is closed again. */
 EPIO_API void epio_cancel(epio_op *op);
 
 /* epio_cancel for every op in flight that was submitted for this file; a close goes on. The

@@ -121,15 +121,23 @@ static uint64_t buffer_len(const epio_op *op)
 }
 
 /* Copies all that `perform` may read, so that the op and what it points at can be returned to the
- * caller at any moment. False: no memory. The buffer comes first, as a struct is aligned. */
-static bool copy_in(epio__worker *worker, const epio_op *op)
+ * caller, who may close the directory, at any moment: 0 or an error. The buffer comes first, as a
+ * struct is aligned. */
+static int copy_in(epio__worker *worker, const epio_op *op)
 {
     const char *path = op->arguments.path.path;
     const char *to = has_second(op) ? op->arguments.path.to : NULL;
     uint64_t len = buffer_len(op);
     uint64_t room = (path != NULL ? strlen(path) + 1 : 0) + (to != NULL ? strlen(to) + 1 : 0);
+    worker->directory = NULL;
     if (!make_room(worker, room + len)) {
-        return false;
+        return EPIO_ENOMEM;
+    }
+    if (op->arguments.path.directory != NULL) {
+        int error = epio__os_directory_copy(op->arguments.path.directory, &worker->directory);
+        if (error != 0) {
+            return error;
+        }
     }
     char *names = len != 0 ? worker->names + len : worker->names;
     epio_op *copy = &worker->copy;
@@ -143,12 +151,13 @@ static bool copy_in(epio__worker *worker, const epio_op *op)
     copy->state = EPIO__STATE_IN_FLIGHT;
     copy->arguments.path.path = copy_name(&names, path);
     copy->arguments.path.to = copy_name(&names, to);
+    copy->arguments.path.directory = worker->directory;
     copy->arguments.path.buffer = len != 0 ? worker->names : NULL;
     copy->arguments.path.len = len != 0 ? len : op->arguments.path.len;
     if (len != 0 && epio__op_is(op, EPIO__KIND_TAKES | EPIO__KIND_DESCRIBES)) {
         memcpy(copy->arguments.path.buffer, op->arguments.path.buffer, (size_t)len);
     }
-    return true;
+    return 0;
 }
 
 /* Copies the results to the op. */
@@ -244,9 +253,9 @@ static void perform_copy(epio__worker *worker, epio_op *op)
     epio__lane *lane = worker->lane;
     worker->op = op;
     worker->opens = epio__op_is(op, EPIO__KIND_OPENS);
-    bool copied = copy_in(worker, op);
+    int64_t result = copy_in(worker, op);
+    bool copied = result == 0;
     epio__lane_unlock(lane);
-    int64_t result = EPIO_ENOMEM;
     if (copied) {
         result = worker->copy.vfs->methods->perform(worker->copy.vfs, &worker->copy);
     }
@@ -265,6 +274,7 @@ static void perform_copy(epio__worker *worker, epio_op *op)
     } else {
         dispose(worker, result);
     }
+    epio__os_directory_drop(worker->directory); /* at last, since it may hang, too */
     epio__mutex_lock(&lane->mutex);
     epio__subtract_u32(&lane->returning, wanted ? 1 : 0);
     worker->written_off = false;

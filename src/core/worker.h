@@ -35,6 +35,7 @@ typedef struct epio__worker {
     epio_op copy;
     char *names;
     uint64_t room;
+    epio_file *directory; /* where its path begins, a handle of its own; NULL: nowhere */
 } epio__worker;
 
 static inline epio__worker *epio__worker_of(epio_node *node)

@@ -301,9 +301,7 @@ static epio__lane *lane_at_work_on(const epio_op *op)
 
 bool epio__workers_may_write_off(const epio_op *op)
 {
-    /* An open directory is not the thread's own. */
-    return epio__op_is(op, EPIO__KIND_ON_PATH) && op->vfs == op->loop->resident &&
-           op->arguments.path.directory == NULL;
+    return epio__op_is(op, EPIO__KIND_ON_PATH) && op->vfs == op->loop->resident;
 }
 
 void epio__workers_expect(epio_op *op)

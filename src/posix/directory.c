@@ -5,6 +5,7 @@
 #include "posix/place.h"
 
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +16,36 @@
 #include <dirent.h>
 #include <pthread.h>
 #endif
+
+/* ---- Copies ---- */
+
+int epio__os_directory_copy(const epio_file *directory, epio_file **copy)
+{
+    const epio__os_file *from = (const epio__os_file *)(const void *)directory;
+    epio__os_file *to = calloc(1, sizeof *to);
+    if (to == NULL) {
+        return EPIO_ENOMEM;
+    }
+    /* All that a path's beginning is asked for; the rest belongs to other threads. */
+    to->base.vfs = directory->vfs;
+    to->confines = from->confines;
+    to->handle = fcntl((int)from->handle, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (to->handle < 0) {
+        int error = epio__error_from_os(errno);
+        free(to);
+        return error;
+    }
+    *copy = &to->base;
+    return 0;
+}
+
+void epio__os_directory_drop(epio_file *copy)
+{
+    if (copy != NULL) {
+        (void)close((int)((epio__os_file *)(void *)copy)->handle);
+        free(copy);
+    }
+}
 
 /* ---- Making and removing ---- */
 

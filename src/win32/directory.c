@@ -6,6 +6,37 @@
 #include <string.h>
 #include <wchar.h>
 
+/* ---- Copies ---- */
+
+int epio__os_directory_copy(const epio_file *directory, epio_file **copy)
+{
+    const epio__os_file *from = (const epio__os_file *)(const void *)directory;
+    epio__os_file *to = calloc(1, sizeof *to);
+    HANDLE handle;
+    if (to == NULL) {
+        return EPIO_ENOMEM;
+    }
+    if (!DuplicateHandle(GetCurrentProcess(), epio__handle_of(from), GetCurrentProcess(), &handle,
+                         0, FALSE, DUPLICATE_SAME_ACCESS)) {
+        free(to);
+        return epio__error_from_os((int32_t)GetLastError());
+    }
+    /* All that a path's beginning is asked for; the rest belongs to other threads. */
+    to->base.vfs = directory->vfs;
+    to->confines = from->confines;
+    to->handle = (intptr_t)handle;
+    *copy = &to->base;
+    return 0;
+}
+
+void epio__os_directory_drop(epio_file *copy)
+{
+    if (copy != NULL) {
+        (void)CloseHandle(epio__handle_of((const epio__os_file *)(const void *)copy));
+        free(copy);
+    }
+}
+
 /* ---- Making ---- */
 
 static int64_t make(epio_op *op, const epio__place *place, const epio__place *same)
