@@ -32,8 +32,8 @@
 
 /* The same bit for each verb that has it. */
 #define FOLLOWS_NOT EPIO_STAT_NOFOLLOW
-_Static_assert(FOLLOWS_NOT == EPIO_SET_NOFOLLOW && FOLLOWS_NOT == EPIO_XATTR_NOFOLLOW,
-               "one flag for stat, the setting verbs and those of attributes");
+_Static_assert(FOLLOWS_NOT == EPIO_SET_NOFOLLOW, "one flag for stat and the setting verbs");
+_Static_assert(FOLLOWS_NOT == EPIO_XATTR_NOFOLLOW, "and for the verbs of attributes");
 
 typedef struct memory_file {
     epio_file base;
