@@ -39,6 +39,7 @@ typedef struct walk {
     int stack[MOST_DEPTH]; /* the directory where it began, not owned, and those below it */
     int depth;             /* index of the present one */
     int links;
+    bool enters;         /* the last part, too, if a slash follows it */
     char rest[PATH_MAX]; /* what is still to be resolved */
     char part[NAME_MAX + 1];
 } walk;
@@ -144,7 +145,7 @@ static int resolve(walk *w, bool follows)
             strcpy(w->part, ".");
             return taken;
         }
-        bool last = is_last(w);
+        bool last = is_last(w) && !(w->enters && w->rest[0] == '/');
         int outcome = 0;
         struct stat status;
         if (is(w->part, ".")) {
@@ -167,12 +168,13 @@ static int resolve(walk *w, bool follows)
     }
 }
 
-static int begin_walk(walk *w, int directory, const char *path, bool follows)
+static int begin_walk(walk *w, int directory, const char *path, bool follows, bool enters)
 {
     size_t len = strlen(path);
     w->stack[0] = directory;
     w->depth = 0;
     w->links = 0;
+    w->enters = enters;
     if (len >= sizeof w->rest) {
         return fail(ENAMETOOLONG);
     }
@@ -191,7 +193,7 @@ static int open_by_parts(int directory, const char *path, int flags, mode_t mode
 {
     walk w;
     bool follows = (flags & O_NOFOLLOW) == 0 && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
-    if (begin_walk(&w, directory, path, follows) != 0) {
+    if (begin_walk(&w, directory, path, follows, false) != 0) {
         return -1;
     }
     flags |= O_NOFOLLOW; /* a link that was made just now */
@@ -308,7 +310,7 @@ static int begin_at_parent(epio__place *place, int directory, const char *path)
     if (begin_at_once(place, directory, path, &outcome)) {
         return outcome;
     }
-    if (begin_walk(&w, directory, path, false) != 0) {
+    if (begin_walk(&w, directory, path, false, false) != 0) {
         return -1;
     }
     (void)snprintf(place->room, sizeof place->room, "%s%s", w.part,
@@ -322,15 +324,15 @@ static int begin_at_parent(epio__place *place, int directory, const char *path)
     return 0;
 }
 
-/* The directory and the name of what the path leads to. */
-static int begin_at_end(epio__place *place, int directory, const char *path, bool keep_slash)
+/* The directory and the name of what the path leads to. A slash behind it leads into it: it is a
+ * directory then, and the name "."; or else stays with the name. */
+static int begin_at_end(epio__place *place, int directory, const char *path, bool enters)
 {
     walk w;
-    if (begin_walk(&w, directory, path, true) != 0) {
+    if (begin_walk(&w, directory, path, true, enters) != 0) {
         return -1;
     }
-    (void)snprintf(place->room, sizeof place->room, "%s%s", w.part,
-                   keep_slash && w.rest[0] == '/' ? "/" : "");
+    (void)snprintf(place->room, sizeof place->room, "%s%s", w.part, w.rest[0] == '/' ? "/" : "");
     place->path = place->room;
     place->at = w.stack[w.depth];
     if (w.depth > 0) {
@@ -355,7 +357,7 @@ static int begin_at_target(epio__place *place, int directory, const char *path)
     place->path = place->room;
     return 0;
 #else
-    return begin_at_end(place, directory, path, false);
+    return begin_at_end(place, directory, path, true);
 #endif
 }
 
@@ -374,7 +376,7 @@ int epio__place_begin(epio__place *place, const epio_op *op, const char *path, b
 int epio__place_begin_missing(epio__place *place, const epio_op *op, const char *path)
 {
     place->opened = -1;
-    return begin_at_end(place, epio__at(op), path, true);
+    return begin_at_end(place, epio__at(op), path, false);
 }
 
 int64_t epio__op_on_place(epio_op *op, bool follows, epio__call_on_place *call, void *with)
