@@ -35,11 +35,17 @@ static bool ends_with_slash(const char *path)
 
 /* ---- Part by part ---- */
 
+enum {
+    SLASH_STAYS,  /* with the name, for the caller's call */
+    SLASH_ENTERS, /* the directory: the name is "." */
+    SLASH_STOPS   /* as it stays; and a link before it is not followed */
+};
+
 typedef struct walk {
     int stack[MOST_DEPTH]; /* the directory where it began, not owned, and those below it */
     int depth;             /* index of the present one */
     int links;
-    bool enters;         /* the last part, too, if a slash follows it */
+    int slash;           /* what one behind the last part does: SLASH_... */
     char rest[PATH_MAX]; /* what is still to be resolved */
     char part[NAME_MAX + 1];
 } walk;
@@ -145,7 +151,8 @@ static int resolve(walk *w, bool follows)
             strcpy(w->part, ".");
             return taken;
         }
-        bool last = is_last(w) && !(w->enters && w->rest[0] == '/');
+        bool slash = w->rest[0] == '/';
+        bool last = is_last(w) && !(w->slash == SLASH_ENTERS && slash);
         int outcome = 0;
         struct stat status;
         if (is(w->part, ".")) {
@@ -154,7 +161,7 @@ static int resolve(walk *w, bool follows)
             outcome = go_up(w);
         } else if (!last) {
             outcome = go_down(w);
-        } else if (follows &&
+        } else if (follows && !(w->slash == SLASH_STOPS && slash) &&
                    fstatat(w->stack[w->depth], w->part, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
                    S_ISLNK(status.st_mode)) {
             outcome = take_link(w);
@@ -168,13 +175,13 @@ static int resolve(walk *w, bool follows)
     }
 }
 
-static int begin_walk(walk *w, int directory, const char *path, bool follows, bool enters)
+static int begin_walk(walk *w, int directory, const char *path, bool follows, int slash)
 {
     size_t len = strlen(path);
     w->stack[0] = directory;
     w->depth = 0;
     w->links = 0;
-    w->enters = enters;
+    w->slash = slash;
     if (len >= sizeof w->rest) {
         return fail(ENAMETOOLONG);
     }
@@ -192,13 +199,15 @@ static int begin_walk(walk *w, int directory, const char *path, bool follows, bo
 static int open_by_parts(int directory, const char *path, int flags, mode_t mode)
 {
     walk w;
+    bool makes = (flags & O_CREAT) != 0;
     bool follows = (flags & O_NOFOLLOW) == 0 && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
-    if (begin_walk(&w, directory, path, follows, false) != 0) {
+    if (begin_walk(&w, directory, path, follows, makes ? SLASH_STOPS : SLASH_ENTERS) != 0) {
         return -1;
     }
     flags |= O_NOFOLLOW; /* a link that was made just now */
-    flags |= ends_with_slash(path) ? O_DIRECTORY : 0;
-    int descriptor = epio__descriptor_open(w.stack[w.depth], w.part, flags, mode);
+    int descriptor = makes && w.rest[0] == '/'
+                         ? fail(EISDIR) /* the system would see no slash */
+                         : epio__descriptor_open(w.stack[w.depth], w.part, flags, mode);
     leave_all(&w);
     return descriptor;
 }
@@ -310,7 +319,7 @@ static int begin_at_parent(epio__place *place, int directory, const char *path)
     if (begin_at_once(place, directory, path, &outcome)) {
         return outcome;
     }
-    if (begin_walk(&w, directory, path, false, false) != 0) {
+    if (begin_walk(&w, directory, path, false, SLASH_STAYS) != 0) {
         return -1;
     }
     (void)snprintf(place->room, sizeof place->room, "%s%s", w.part,
@@ -324,12 +333,11 @@ static int begin_at_parent(epio__place *place, int directory, const char *path)
     return 0;
 }
 
-/* The directory and the name of what the path leads to. A slash behind it leads into it: it is a
- * directory then, and the name "."; or else stays with the name. */
-static int begin_at_end(epio__place *place, int directory, const char *path, bool enters)
+/* The directory and the name of what the path leads to. */
+static int begin_at_end(epio__place *place, int directory, const char *path, int slash)
 {
     walk w;
-    if (begin_walk(&w, directory, path, true, enters) != 0) {
+    if (begin_walk(&w, directory, path, true, slash) != 0) {
         return -1;
     }
     (void)snprintf(place->room, sizeof place->room, "%s%s", w.part, w.rest[0] == '/' ? "/" : "");
@@ -357,7 +365,7 @@ static int begin_at_target(epio__place *place, int directory, const char *path)
     place->path = place->room;
     return 0;
 #else
-    return begin_at_end(place, directory, path, true);
+    return begin_at_end(place, directory, path, SLASH_ENTERS);
 #endif
 }
 
@@ -376,7 +384,7 @@ int epio__place_begin(epio__place *place, const epio_op *op, const char *path, b
 int epio__place_begin_missing(epio__place *place, const epio_op *op, const char *path)
 {
     place->opened = -1;
-    return begin_at_end(place, epio__at(op), path, false);
+    return begin_at_end(place, epio__at(op), path, SLASH_STAYS);
 }
 
 int64_t epio__op_on_place(epio_op *op, bool follows, epio__call_on_place *call, void *with)
