@@ -434,7 +434,7 @@ int64_t epio__memory_name_temporary(const epio__memory_start *from, epio__memory
  * key that is guessed. */
 int64_t epio__memory_temporary_directory(const epio__memory_start *from, const epio_op *op)
 {
-    const char *parent = op->arguments.path.path != NULL ? op->arguments.path.path : "/";
+    const char *parent = op->arguments.path.path != NULL ? op->arguments.path.path : "";
     char name[EPIO__MEMORY_PATH_SIZE + EPIO__RANDOM_NAME_LEN];
     size_t len = strlen(parent) + EPIO__RANDOM_NAME_LEN;
     if (len >= sizeof name) {
