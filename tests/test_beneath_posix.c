@@ -136,6 +136,12 @@ static void no_slash_leads_out(fixture *f)
     check_op(f, epio_stat(&op, vfs, "a/file/", &info, EPIO_STAT_NOFOLLOW), EPIO_ENOTDIR);
     check_op(f, epio_stat(&op, vfs, "dangling/", &info, EPIO_STAT_NOFOLLOW), EPIO_ENOENT);
     check_op(f, epio_read_link(&op, vfs, "good/", buffer, sizeof buffer), EPIO_EINVAL);
+    uint32_t create = EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE;
+    check_op(f, epio_open(&op, vfs, "new/", create), EPIO_EISDIR);
+    check_op(f, epio_open(&op, vfs, "good/", create), EPIO_EISDIR);
+    check_op(f, epio_open(&op, vfs, "good/", CONFINING | EPIO_OPEN_NOFOLLOW), 0);
+    fixture_close(f, op.file);
+    check_op(f, epio_open(&op, vfs, "bad/", CONFINING | EPIO_OPEN_NOFOLLOW), EPIO_EACCES);
     check_op(f, epio_link_file(&op, vfs, "good/", "new", 0), EPIO_EPERM);
     fixture_close(f, directory);
 }
@@ -381,6 +387,7 @@ static void temporary_directories_are_private(fixture *f)
     check_op(f, epio_rmdir(&op, f->vfs, other, 0), 0);
     check_op(f, epio_temporary_directory(&op, f->vfs, parent, one, (size_t)len), EPIO_ERANGE);
     check(fixture_result(f, epio_temporary_directory(&op, f->vfs, NULL, one, sizeof one)) > 0);
+    check(!f->memory || strncmp(one, "/epio-", 6) == 0);
     check_op(f, epio_rmdir(&op, f->vfs, one, 0), 0);
     check_op(f, epio_temporary_directory(&op, f->vfs, fixture_path(f, "missing"), one, sizeof one),
              EPIO_ENOENT);

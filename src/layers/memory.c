@@ -22,18 +22,17 @@
 #include <string.h>
 
 /* A long copy lets others in between its slices, and above the limit it is offloaded to a worker:
- * the loop's owner never waits for one. An entry of a list is looked up, too, which takes as long
- * as copying many times its bytes. */
+ * the loop's owner never waits for one. The entries of a list are looked up, too, which takes as
+ * long as copying many times their bytes: above one slice it is a worker's. */
 #define SLICE_SIZE ((size_t)64 * 1024)
 #define INLINE_LIMIT ((uint64_t)1024 * 1024)
-#define LIST_COST ((uint64_t)16)
 
 #define DEFAULT_MODE 0666u
 
 /* The same bit for each verb that has it. */
 #define FOLLOWS_NOT EPIO_STAT_NOFOLLOW
-_Static_assert(FOLLOWS_NOT == EPIO_SET_NOFOLLOW && FOLLOWS_NOT == EPIO_XATTR_NOFOLLOW,
-               "one flag for stat, the setting verbs and those of attributes");
+_Static_assert(FOLLOWS_NOT == EPIO_SET_NOFOLLOW, "one flag for stat and the setting verbs");
+_Static_assert(FOLLOWS_NOT == EPIO_XATTR_NOFOLLOW, "and for the verbs of attributes");
 
 typedef struct memory_file {
     epio_file base;
@@ -522,7 +521,7 @@ static uint64_t bytes_of(const epio_op *op)
 {
     if (op->kind == EPIO_KIND_LIST) {
         uint64_t len = op->arguments.path.len;
-        return len <= INLINE_LIMIT ? len * LIST_COST : len;
+        return len <= SLICE_SIZE ? len : INLINE_LIMIT + 1;
     }
     return op->kind == EPIO_KIND_RANDOMNESS ? op->arguments.io.len : epio_op_bytes(op);
 }

@@ -436,7 +436,7 @@ int64_t epio__memory_name_temporary(const epio__memory_start *from, epio__memory
  * key that is guessed. */
 int64_t epio__memory_temporary_directory(const epio__memory_start *from, const epio_op *op)
 {
-    const char *parent = op->arguments.path.path != NULL ? op->arguments.path.path : "/";
+    const char *parent = op->arguments.path.path != NULL ? op->arguments.path.path : "";
     char name[EPIO__MEMORY_PATH_SIZE + EPIO__RANDOM_NAME_LEN];
     size_t len = strlen(parent) + EPIO__RANDOM_NAME_LEN;
     if (len >= sizeof name) {
@@ -492,7 +492,7 @@ int64_t epio__memory_symlink(const epio__memory_start *from, const epio_op *op)
     return make_at(from, op->arguments.path.path, EPIO_TYPE_LINK, LINK_MODE, target);
 }
 
-int64_t epio__memory_read_link(const epio__memory_start *from, const epio_op *op)
+int64_t epio__memory_read_link(const epio__memory_start *from, epio_op *op)
 {
     epio__memory_walk walk = {0};
     int result = epio__memory_walk_path(&walk, from, op->arguments.path.path, 0);
@@ -500,6 +500,7 @@ int64_t epio__memory_read_link(const epio__memory_start *from, const epio_op *op
         return result;
     }
     if (walk.node->type != EPIO_TYPE_LINK) {
+        op->os_error = epio_error_to_os(EPIO_EINVAL); /* no argument of the program is invalid */
         return EPIO_EINVAL;
     }
     epio__memory_note_accessed(walk.node);

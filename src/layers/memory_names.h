@@ -30,7 +30,7 @@ int64_t epio__memory_rename(const epio__memory_start *from, epio_op *op);
 int64_t epio__memory_exchange(const epio__memory_start *from, epio_op *op);
 int64_t epio__memory_link_file(const epio__memory_start *from, const epio_op *op);
 int64_t epio__memory_symlink(const epio__memory_start *from, const epio_op *op);
-int64_t epio__memory_read_link(const epio__memory_start *from, const epio_op *op);
+int64_t epio__memory_read_link(const epio__memory_start *from, epio_op *op);
 
 /* Which entries a list has had: those up to a name. */
 typedef struct epio__memory_cursor {

@@ -271,7 +271,7 @@ static int64_t list(int directory, char *buffer, size_t len)
  * of this one is for all that list the directory. */
 static bool is_at_end(int directory)
 {
-    char buffer[1024];
+    _Alignas(uint64_t) char buffer[1024];
     off_t position = lseek(directory, 0, SEEK_CUR);
     int own = epio__descriptor_open(directory, ".", O_RDONLY | O_DIRECTORY, 0);
     bool end = position >= 0 && own >= 0 && lseek(own, position, SEEK_SET) == position &&

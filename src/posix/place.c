@@ -37,11 +37,18 @@ static bool ends_with_slash(const char *path)
 
 /* ---- Part by part ---- */
 
+enum {
+    SLASH_STAYS,  /* with the name, for the caller's call */
+    SLASH_ENTERS, /* the directory: the name is "." */
+    SLASH_STOPS   /* as it stays; and a link before it is not followed */
+};
+
 typedef struct walk {
     int stack[MOST_DEPTH]; /* the directory where it began, not owned, and those below it */
     int depth;             /* index of the present one */
     int links;
     int tries;
+    int slash;           /* what one behind the last part does: SLASH_... */
     char rest[PATH_MAX]; /* what is still to be resolved */
     char part[NAME_MAX + 1];
 } walk;
@@ -173,7 +180,8 @@ static int resolve(walk *w, bool follows)
             strcpy(w->part, ".");
             return taken;
         }
-        bool last = is_last(w);
+        bool slash = w->rest[0] == '/';
+        bool last = is_last(w) && !(w->slash == SLASH_ENTERS && slash);
         int outcome = 0;
         if (is(w->part, ".")) {
             outcome = 0;
@@ -181,7 +189,8 @@ static int resolve(walk *w, bool follows)
             outcome = go_up(w);
         } else if (!last) {
             outcome = go_down(w);
-        } else if (follows && is_link(w->stack[w->depth], w->part)) {
+        } else if (follows && !(w->slash == SLASH_STOPS && slash) &&
+                   is_link(w->stack[w->depth], w->part)) {
             outcome = take_link(w);
         } else {
             /* A trailing slash stays with the name. */
@@ -193,13 +202,14 @@ static int resolve(walk *w, bool follows)
     }
 }
 
-static int begin_walk(walk *w, int directory, const char *path, bool follows)
+static int begin_walk(walk *w, int directory, const char *path, bool follows, int slash)
 {
     size_t len = strlen(path);
     w->stack[0] = directory;
     w->depth = 0;
     w->links = 0;
     w->tries = 0;
+    w->slash = slash;
     if (len >= sizeof w->rest) {
         return fail(ENAMETOOLONG);
     }
@@ -231,17 +241,19 @@ static int refuse_link(int descriptor)
 
 static int open_by_parts(int directory, const char *path, int flags, mode_t mode)
 {
+    bool makes = (flags & O_CREAT) != 0;
     bool follows = (flags & O_NOFOLLOW) == 0 && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
     int descriptor = -1;
     bool again = true;
     flags |= O_NOFOLLOW; /* a link that was made just now */
-    flags |= ends_with_slash(path) ? O_DIRECTORY : 0;
     for (int i = 0; i < MOST_TRIES && again; i++) {
         walk w;
-        if (begin_walk(&w, directory, path, follows) != 0) {
+        if (begin_walk(&w, directory, path, follows, makes ? SLASH_STOPS : SLASH_ENTERS) != 0) {
             return -1;
         }
-        descriptor = epio__descriptor_open(w.stack[w.depth], w.part, flags, mode);
+        descriptor = makes && w.rest[0] == '/'
+                         ? fail(EISDIR) /* the system would see no slash */
+                         : epio__descriptor_open(w.stack[w.depth], w.part, flags, mode);
 #if defined(O_PATH)
         if (follows && (flags & O_PATH) != 0) {
             descriptor = refuse_link(descriptor);
@@ -370,7 +382,7 @@ static int begin_at_parent(epio__place *place, int directory, const char *path)
     if (begin_at_once(place, directory, path, &outcome)) {
         return outcome;
     }
-    if (begin_walk(&w, directory, path, false) != 0) {
+    if (begin_walk(&w, directory, path, false, SLASH_STAYS) != 0) {
         return -1;
     }
     (void)snprintf(place->room, sizeof place->room, "%s%s", w.part,
@@ -385,14 +397,13 @@ static int begin_at_parent(epio__place *place, int directory, const char *path)
 }
 
 /* The directory and the name of what the path leads to. */
-static int begin_at_end(epio__place *place, int directory, const char *path, bool keep_slash)
+static int begin_at_end(epio__place *place, int directory, const char *path, int slash)
 {
     walk w;
-    if (begin_walk(&w, directory, path, true) != 0) {
+    if (begin_walk(&w, directory, path, true, slash) != 0) {
         return -1;
     }
-    (void)snprintf(place->room, sizeof place->room, "%s%s", w.part,
-                   keep_slash && w.rest[0] == '/' ? "/" : "");
+    (void)snprintf(place->room, sizeof place->room, "%s%s", w.part, w.rest[0] == '/' ? "/" : "");
     place->path = place->room;
     place->at = w.stack[w.depth];
     if (w.depth > 0) {
@@ -417,7 +428,7 @@ static int begin_at_target(epio__place *place, int directory, const char *path)
     place->path = place->room;
     return 0;
 #else
-    return begin_at_end(place, directory, path, false);
+    return begin_at_end(place, directory, path, SLASH_ENTERS);
 #endif
 }
 
@@ -436,7 +447,7 @@ int epio__place_begin(epio__place *place, const epio_op *op, const char *path, b
 int epio__place_begin_missing(epio__place *place, const epio_op *op, const char *path)
 {
     place->opened = -1;
-    return begin_at_end(place, epio__at(op), path, true);
+    return begin_at_end(place, epio__at(op), path, SLASH_STAYS);
 }
 
 int epio__place_flag(const epio_op *op, bool follows)
