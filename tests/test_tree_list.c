@@ -402,6 +402,9 @@ static void a_directory_may_be_removed(fixture *f)
     check_op(f, epio_full_pathname(&op, within, "x", found, sizeof found), EPIO_ENOENT);
     check_op(f, epio_full_pathname(&op, within, "..", found, sizeof found), EPIO_ENOENT);
     check_text(f, within, fixture_path(f, "beside"), "beside");
+    check_result(tree_symlink(f, "made", "dangling"), 0);
+    put_text(f, within, "../../dangling", "made");
+    check_content(f, "made", "made", 4);
     check_result(tree_rmdir(f, "a"), 0);
     check_op(f, epio_stat(&op, within, "../x", &info, 0), EPIO_ENOENT);
     info = tree_file_stat(f, directory);

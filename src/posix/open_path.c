@@ -113,10 +113,10 @@ static int look_at(const epio__opening *opening, struct stat *status)
 }
 
 /* If the file were deleted meanwhile, O_CREAT would create it without a record that this open
- * did. */
+ * did: its name would not be made durable, or its permissions not be made exact. */
 static int open_what_is_there(const epio__opening *opening)
 {
-    bool must_know = (opening->flags & EPIO_OPEN_SYNC_DIR) != 0;
+    bool must_know = (opening->flags & (EPIO_OPEN_SYNC_DIR | EPIO_OPEN_EXACT)) != 0;
     return open_name(opening->at, opening->path,
                      must_know ? opening->flags & ~EPIO_OPEN_CREATE : opening->flags);
 }
@@ -170,7 +170,8 @@ static int open_or_make(epio__opening *opening)
             return open_what_is_there(opening);
         }
         if (!follow_link(opening)) {
-            return -1;
+            /* ".." of a directory that was removed has no path, but the system knows it. */
+            return errno == ENOENT ? open_what_is_there(opening) : -1;
         }
     }
     errno = ENOENT;
