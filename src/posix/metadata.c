@@ -99,7 +99,8 @@ static void describe(const struct stat *status, epio_info *info)
 
 static bool stat_follows(const epio_op *op)
 {
-    return (op->flags & EPIO_STAT_NOFOLLOW) == 0;
+    return (op->flags & EPIO_STAT_NOFOLLOW) == 0 ||
+           (has_path(op) && epio__ends_with_slash(op->arguments.path.path));
 }
 
 /* `path` "": of `at` itself. */
@@ -204,7 +205,8 @@ static struct timespec time_to_set(int64_t time)
 
 static bool set_follows(const epio_op *op)
 {
-    return (op->flags & EPIO_SET_NOFOLLOW) == 0;
+    return (op->flags & EPIO_SET_NOFOLLOW) == 0 ||
+           (has_path(op) && epio__ends_with_slash(op->arguments.path.path));
 }
 
 static int follow_flag(const epio_op *op)

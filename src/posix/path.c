@@ -502,9 +502,10 @@ static int resolve_confined(const epio_op *op, char *resolved)
     }
     struct stat status;
     bool link = fstatat(place.at, place.path, &status, AT_SYMLINK_NOFOLLOW) == 0;
-    bool joined = !link && path_of_directory(place.at, directory) == 0 &&
+    bool slash = place.path[strlen(place.path) - 1] == '/';
+    bool joined = !link && !slash && path_of_directory(place.at, directory) == 0 &&
                   join(resolved, PATH_MAX, directory, place.path);
-    errno = link ? ENOENT : errno; /* one that dangles */
+    errno = link || slash ? ENOENT : errno; /* one that dangles; no file's name */
     epio__place_end(&place);
     return joined ? 0 : -1;
 }

@@ -25,6 +25,8 @@
 
 #if defined(O_PATH)
 #define TO_PASS (O_PATH | O_DIRECTORY)
+#elif defined(O_SEARCH)
+#define TO_PASS (O_SEARCH | O_DIRECTORY)
 #else
 #define TO_PASS (O_RDONLY | O_DIRECTORY)
 #endif
@@ -157,10 +159,18 @@ static bool is_last(const walk *w)
     return w->rest[strspn(w->rest, "/")] == '\0';
 }
 
+bool epio__ends_with_slash(const char *path)
+{
+    size_t len = strlen(path);
+    return len != 0 && path[len - 1] == '/';
+}
+
 /* Resolves all but the last part, which is then in `part`, "." if nothing is left. With `follows`
- * the last part is no link, as far as one can know. */
+ * the last part is no link, as far as one can know; a slash behind it, which would make any call
+ * follow one, is resolved, too. */
 static int resolve(walk *w, bool follows)
 {
+    bool all = follows && epio__ends_with_slash(w->rest);
     for (;;) {
         int taken = take_part(w);
         if (taken <= 0) {
@@ -173,7 +183,7 @@ static int resolve(walk *w, bool follows)
             outcome = 0;
         } else if (is(w->part, "..")) {
             outcome = go_up(w);
-        } else if (!last) {
+        } else if (!last || all) {
             outcome = go_down(w);
         } else if (follows && is_link(w->stack[w->depth], w->part)) {
             outcome = take_link(w);
@@ -225,18 +235,21 @@ static int refuse_link(int descriptor)
 
 static int open_by_parts(int directory, const char *path, int flags, mode_t mode)
 {
-    bool follows = (flags & O_NOFOLLOW) == 0 && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
-    size_t len = strlen(path);
+    bool slash = epio__ends_with_slash(path);
+    bool exclusive = (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);
+    bool follows = slash || ((flags & O_NOFOLLOW) == 0 && !exclusive);
+    bool refused = slash && (flags & O_CREAT) != 0; /* as by open(2): no file has such a name */
     int descriptor = -1;
     bool again = true;
     flags |= O_NOFOLLOW; /* a link that was made just now */
-    flags |= len != 0 && path[len - 1] == '/' ? O_DIRECTORY : 0;
+    flags |= slash ? O_DIRECTORY : 0;
     for (int i = 0; i < MOST_TRIES && again; i++) {
         walk w;
-        if (begin_walk(&w, directory, path, follows) != 0) {
+        if (begin_walk(&w, directory, path, follows && !refused) != 0) {
             return -1;
         }
-        descriptor = epio__descriptor_open(w.stack[w.depth], w.part, flags, mode);
+        descriptor =
+            refused ? fail(EISDIR) : epio__descriptor_open(w.stack[w.depth], w.part, flags, mode);
 #if defined(O_PATH)
         if (follows && (flags & O_PATH) != 0) {
             descriptor = refuse_link(descriptor);
@@ -367,8 +380,7 @@ static int begin_at_parent(epio__place *place, int directory, const char *path)
     if (begin_walk(&w, directory, path, false) != 0) {
         return -1;
     }
-    size_t len = strlen(path);
-    bool slash = len != 0 && path[len - 1] == '/';
+    bool slash = epio__ends_with_slash(path);
     (void)snprintf(place->room, sizeof place->room, "%s%s", w.part, slash ? "/" : "");
     place->path = place->room;
     place->at = w.stack[w.depth];

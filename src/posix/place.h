@@ -30,6 +30,10 @@ int64_t epio__op_on_place(epio_op *op, bool follows, epio__call_on_place *call, 
  * was resolved before, and one that is made at that moment must not be followed. */
 int epio__place_flag(const epio_op *op, bool follows);
 
+/* Would a call with AT_SYMLINK_NOFOLLOW follow a link all the same? "a/" is what the link leads to.
+ */
+bool epio__ends_with_slash(const char *path);
+
 /* Must the op's path stay beneath the directory where it begins? */
 bool epio__op_is_confined(const epio_op *op);
 

@@ -9,7 +9,8 @@
 
 static bool follows(const epio_op *op)
 {
-    return (op->flags & EPIO_XATTR_NOFOLLOW) == 0;
+    return (op->flags & EPIO_XATTR_NOFOLLOW) == 0 ||
+           (epio__op_is(op, EPIO__KIND_ON_PATH) && epio__ends_with_slash(op->arguments.path.path));
 }
 
 static int descriptor_of(const epio_op *op)
