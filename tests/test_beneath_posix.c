@@ -107,6 +107,12 @@ static void nothing_leads_out(fixture *f)
     check_op(f, epio_exchange(&op, vfs, "a/file", "bad/secret", 0), EPIO_EACCES);
     int64_t got = fixture_result(f, epio_get_xattr(&op, vfs, "bad/secret", "user.x", buffer, 8, 0));
     check(got == EPIO_EACCES || got == EPIO_ENOTSUP);
+    /* A slash follows a link, whatever the flags say. */
+    check_op(f, epio_stat(&op, vfs, "bad/", &info, EPIO_STAT_NOFOLLOW), EPIO_EACCES);
+    check_op(f, epio_set_times(&op, vfs, "bad/", &times, EPIO_SET_NOFOLLOW), EPIO_EACCES);
+    check_op(f, epio_set_owner(&op, vfs, "bad/", EPIO_OWNER_KEEP, EPIO_OWNER_KEEP, 1), EPIO_EACCES);
+    got = fixture_result(f, epio_list_xattrs(&op, vfs, "bad/", NULL, 0, EPIO_XATTR_NOFOLLOW));
+    check(got == EPIO_EACCES || got == EPIO_ENOTSUP);
     check_op(f, epio_stat(&op, vfs, "loop", &info, 0), EPIO_ELOOP);
     check_op(f, epio_stat(&op, vfs, "dangling", &info, 0), EPIO_ENOENT);
     fixture_close(f, directory);

@@ -217,8 +217,8 @@ static int add_what_the_system_knows(int at, const char *path, epio_file_system 
 
 /* ---- Everywhere ---- */
 
-/* statvfs(3) has no form for a path that begins at a directory: the file is asked. It is opened
- * without any right to it where the system can. */
+/* statvfs(3) has no form for a path that begins at a directory: the file is asked, where it can be
+ * opened without any right to it, or must be as the path is confined. */
 static int ask_numbers(int at, const char *path, bool follows, struct statvfs *status)
 {
     if (at == AT_FDCWD || path[0] == '/') {
@@ -227,7 +227,11 @@ static int ask_numbers(int at, const char *path, bool follows, struct statvfs *s
 #if defined(O_PATH)
     int how = O_PATH | O_CLOEXEC;
 #else
+    char whole[PATH_MAX];
     int how = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+    if (follows) {
+        return epio__resolve_path(at, path, whole) == 0 ? statvfs(whole, status) : -1;
+    }
 #endif
     int descriptor = openat(at, path, how | (follows ? 0 : O_NOFOLLOW));
     int outcome = descriptor >= 0 ? fstatvfs(descriptor, status) : -1;

@@ -25,6 +25,8 @@
 
 #if defined(O_PATH)
 #define TO_PASS (O_PATH | O_DIRECTORY)
+#elif defined(O_SEARCH)
+#define TO_PASS (O_SEARCH | O_DIRECTORY)
 #else
 #define TO_PASS (O_RDONLY | O_DIRECTORY)
 #endif
