@@ -157,9 +157,10 @@ EPIO_VERB epio_op *epio_file_system_info(epio_op *op, struct epio_vfs *vfs, cons
 
 /* Named values beside a file's bytes, a few KiB each. On Linux a name has a namespace in front,
  * such as "user."; a file system may have none of them, or no value of a given size. On Windows
- * they are alternate data streams. Names end with a NUL, values are bytes. Errors of each: those of
- * epio_stat; EPIO_ENOTSUP (the file system, or the namespace; Windows, the memory VFS), EPIO_ENOENT
- * with an os_error (no such attribute), EPIO_EPERM, EPIO_EACCES. See xattr(7). */
+ * they are alternate data streams, whose names have no ":", "/" and "\". Names end with a NUL,
+ * values are bytes. Errors of each: those of epio_stat; EPIO_ENOTSUP (the file system, or the
+ * namespace; the memory VFS), EPIO_ENOENT with an os_error (no such attribute), EPIO_EPERM,
+ * EPIO_EACCES, on Windows EPIO_EINVAL and EPIO_ENAMETOOLONG (the name). See xattr(7). */
 
 #define EPIO_XATTR_NOFOLLOW 1u /* of a symbolic link itself */
 #define EPIO_XATTR_CREATE 2u   /* of set: EPIO_EEXIST if it is there */

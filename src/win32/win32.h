@@ -110,6 +110,8 @@ typedef struct epio__win32_calls {
     /* 0 or an error; ERROR_NOT_SUPPORTED where only the whole file can be flushed. */
     DWORD (*flush_data)(HANDLE);
     bool (*is_on_ntfs)(HANDLE);
+    BOOL(WINAPI *get_volume_information)
+    (HANDLE, LPWSTR, DWORD, LPDWORD, LPDWORD, LPDWORD, LPWSTR, DWORD);
 } epio__win32_calls;
 
 extern epio__win32_calls epio__win32;
@@ -234,6 +236,8 @@ int64_t epio__sync_directory(epio_op *op);
 
 /* EPIO_TYPE_... for a file's attributes and, if it is a reparse point, its tag. */
 uint32_t epio__type_of(DWORD attributes, DWORD tag);
+/* Opens what the op's path leads to for its metadata, or a link itself: 0 or an error. */
+int64_t epio__op_open_metadata(epio_op *op, DWORD access, bool follows, HANDLE *handle);
 
 /* ---- link.c ---- */
 
