@@ -143,12 +143,12 @@ typedef struct epio_file_system {
     uint64_t free_files;   /* of those, not in use */
     uint32_t block_size;   /* unit of allocation */
     uint32_t sector_size;  /* unit of the medium's transfers, for DIRECT; 0: not known */
-    uint32_t longest_name; /* bytes */
+    uint32_t longest_name; /* bytes that always fit */
     char type[32];         /* "ext4"; "": not known */
 } epio_file_system;
 
 /* Says on which file system the path is: 0, and all of `info` but its size, which the caller sets.
- * Links are followed. Errors: those of epio_stat; EPIO_ENOTSUP (Windows, the memory VFS). See
+ * Links are followed. Errors: those of epio_stat; EPIO_ENOTSUP (the memory VFS). See
  * statvfs(3), statfs(2). */
 EPIO_VERB epio_op *epio_file_system_info(epio_op *op, struct epio_vfs *vfs, const char *path,
                                          epio_file_system *info);

@@ -110,9 +110,7 @@ static int fill_stream(epio__win32_file *file, int32_t *os_error)
 #define TRANSFORMED (FILE_ATTRIBUTE_COMPRESSED | FILE_ATTRIBUTE_ENCRYPTED)
 #define FETCHED (FILE_ATTRIBUTE_OFFLINE | RECALL_ON_OPEN | RECALL_ON_DATA_ACCESS)
 
-/* Files on a server go to workers too: a call may ask the server, and takes as long as that
- * does. */
-static bool is_remote(HANDLE handle)
+bool epio__is_remote(HANDLE handle)
 {
     FILE_REMOTE_PROTOCOL_INFO information;
     return epio__win32.get_information(handle, FileRemoteProtocolInfo, &information,
@@ -130,7 +128,7 @@ static int fill_directory(epio__win32_file *file, bool is_one, uint32_t flags, i
     if (file->listing == NULL) {
         return EPIO_ENOMEM;
     }
-    bool far_away = is_remote(epio__handle_of(&file->base));
+    bool far_away = epio__is_remote(epio__handle_of(&file->base));
     file->base.base.medium = file->base.device;
     file->base.base.attributes = EPIO_FILE_DIRECTORY | (far_away ? 0u : EPIO_FILE_LOCAL);
     return 0;
@@ -158,7 +156,9 @@ static int fill_file(epio__win32_file *file, uint32_t flags, int32_t *os_error)
     if (directory || (flags & EPIO_OPEN_DIRECTORY) != 0) {
         return fill_directory(file, directory, flags, os_error);
     }
-    file->base.locks_are_remote = is_remote(handle);
+    /* Files on a server go to workers too: a call may ask the server, and takes as long as that
+     * does. */
+    file->base.locks_are_remote = epio__is_remote(handle);
     bool is_far = file->base.locks_are_remote || (information.FileAttributes & FETCHED) != 0;
     file->cannot_bind = is_far || (information.FileAttributes & TRANSFORMED) != 0;
     file->base.base.attributes = is_far ? 0 : EPIO_FILE_LOCAL;

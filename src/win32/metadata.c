@@ -334,13 +334,6 @@ int64_t epio__os_set_owner(epio_op *op)
 
 /* ---- What is not there yet ---- */
 
-int64_t epio__os_file_system_info(epio_op *op, epio_file_system *info)
-{
-    (void)op;
-    (void)info;
-    return EPIO_ENOTSUP;
-}
-
 int64_t epio__os_name_temporary(epio_op *op)
 {
     (void)op;

@@ -10,6 +10,7 @@
 #define ACCESS_INFORMATION 8
 #define MODE_INFORMATION 16
 #define NOTIFICATION_INFORMATION 41
+#define FULL_SIZE_INFORMATION 7 /* of FS_INFORMATION_CLASS */
 
 typedef LONG(NTAPI *flush_function)(HANDLE, ULONG, void *, ULONG, IO_STATUS_BLOCK *);
 typedef ULONG(NTAPI *error_function)(LONG);
@@ -95,6 +96,14 @@ DWORD epio__nt_set_information(HANDLE handle, int which, void *information, ULON
     IO_STATUS_BLOCK block;
     information_function set = (information_function)find_once("NtSetInformationFile", &found);
     return set != NULL ? error_of(set(handle, &block, information, size, which))
+                       : ERROR_CALL_NOT_IMPLEMENTED;
+}
+
+DWORD epio__nt_full_size_of(HANDLE handle, epio__nt_full_size *size)
+{
+    IO_STATUS_BLOCK block;
+    information_function ask = (information_function)find("NtQueryVolumeInformationFile");
+    return ask != NULL ? error_of(ask(handle, &block, size, sizeof *size, FULL_SIZE_INFORMATION))
                        : ERROR_CALL_NOT_IMPLEMENTED;
 }
 

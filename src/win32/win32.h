@@ -50,6 +50,19 @@ enum {
 
 /* 0 or an error. */
 DWORD epio__nt_set_information(HANDLE handle, int which, void *information, ULONG size);
+/* FILE_FS_FULL_SIZE_INFORMATION, which only drivers' headers have:
+ * https://learn.microsoft.com/windows-hardware/drivers/ddi/ntddk/ns-ntddk-_file_fs_full_size_information
+ */
+typedef struct epio__nt_full_size {
+    LARGE_INTEGER total; /* units of allocation */
+    LARGE_INTEGER available;
+    LARGE_INTEGER free;
+    ULONG sectors_per_unit;
+    ULONG bytes_per_sector;
+} epio__nt_full_size;
+
+/* Of the volume of a file: 0 or an error. */
+DWORD epio__nt_full_size_of(HANDLE handle, epio__nt_full_size *size);
 /* See epio__win32_calls. */
 DWORD epio__nt_flush_data(HANDLE handle);
 bool epio__nt_notification_modes_of(HANDLE handle, ULONG *modes);
@@ -112,6 +125,7 @@ typedef struct epio__win32_calls {
     bool (*is_on_ntfs)(HANDLE);
     BOOL(WINAPI *get_volume_information)
     (HANDLE, LPWSTR, DWORD, LPDWORD, LPDWORD, LPDWORD, LPWSTR, DWORD);
+    DWORD (*nt_full_size)(HANDLE, epio__nt_full_size *size);
 } epio__win32_calls;
 
 extern epio__win32_calls epio__win32;
@@ -220,6 +234,8 @@ static inline bool epio__op_is_on_directory(const epio_op *op)
 
 /* The volume and the 128 bits that a file has on it: false and GetLastError if unknown. */
 bool epio__id_of(HANDLE handle, uint64_t *volume, uint64_t id[2]);
+/* A server has the file, not this machine. */
+bool epio__is_remote(HANDLE handle);
 /* Identifies the file of a handle: false and GetLastError if unknown. */
 bool epio__identity_of(HANDLE handle, uint64_t *device, uint64_t *inode);
 
