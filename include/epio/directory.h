@@ -41,7 +41,7 @@ EPIO_VERB epio_op *epio_rmdir(epio_op *op, struct epio_vfs *vfs, const char *pat
 /* Makes durable what was made, moved or removed in the directory at `path`: 0. An open, a sync and
  * a close in one, for a program that keeps no directory open. Names alone: a file's bytes are its
  * own sync's. A directory that may be searched but not read: as for SYNC_DIR. Errors: those of an
- * epio_open with DIRECTORY; EPIO_EIO with its os_error (the sync failed), EPIO_ENOTSUP (Windows).
+ * epio_open with DIRECTORY; EPIO_EIO with its os_error (the sync failed).
  * See fsync(2). */
 EPIO_VERB epio_op *epio_sync_directory(epio_op *op, struct epio_vfs *vfs, const char *path);
 
@@ -168,8 +168,8 @@ EPIO_VERB epio_op *epio_walk(epio_op *op, struct epio_vfs *vfs, const char *path
 /* Gives a file that was opened with TEMPORARY a name, and with it a life beyond its close: 0.
  * Replaces what has the name, atomically. It keeps its permissions, 0600 (epio_file_set_mode). On
  * the same file system. Errors: those of epio_rename; EPIO_ENOTSUP (the file system has no files
- * without names; Windows), EPIO_EINVAL (the file has a name). See open(2), O_TMPFILE, and
- * linkat(2). */
+ * without names, on Windows no further names for files), EPIO_EINVAL (the file has a name). See
+ * open(2), O_TMPFILE, and linkat(2). */
 EPIO_VERB epio_op *epio_name_temporary(epio_op *op, struct epio_file *file, const char *path,
                                        uint32_t flags);
 

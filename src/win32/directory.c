@@ -165,13 +165,41 @@ int64_t epio__os_rmdir(epio_op *op)
     return result;
 }
 
-int64_t epio__sync_directory(epio_op *op)
+/* By a handle of it. */
+static DWORD make_names_durable(HANDLE directory)
 {
     WCHAR itself[] = L"";
-    const epio__place place = {.root = epio__handle_of(&epio__win32_file_of(op)->base),
-                               .name = itself};
-    DWORD error = epio__make_name_durable(&place);
+    const epio__place place = {.root = directory, .name = itself};
+    return epio__make_name_durable(&place);
+}
+
+int64_t epio__sync_directory(epio_op *op)
+{
+    DWORD error = make_names_durable(epio__handle_of(&epio__win32_file_of(op)->base));
     return error == 0 ? 0 : epio__op_fail_with(op, error);
+}
+
+int64_t epio__os_sync_directory(epio_op *op)
+{
+    HANDLE handle;
+    FILE_BASIC_INFO information;
+    int64_t result = epio__op_open_metadata(op, FILE_READ_ATTRIBUTES, true, &handle);
+    if (result != 0) {
+        return result;
+    }
+    if (!epio__win32.get_information(handle, FileBasicInfo, &information, sizeof information)) {
+        result = epio__op_fail(op);
+    } else if ((information.FileAttributes & FILE_ATTRIBUTE_DIRECTORY) == 0) {
+        result = epio__op_fail_with(op, ERROR_DIRECTORY);
+    } else {
+        DWORD error = make_names_durable(handle);
+        bool begun = error != ERROR_ACCESS_DENIED; /* what a flush of a file never is */
+        result = error == 0 ? 0
+                 : begun    ? epio__op_fail_to_be_durable(op, error)
+                            : epio__op_fail_with(op, error);
+    }
+    (void)CloseHandle(handle);
+    return result;
 }
 
 /* ---- Listing ---- */

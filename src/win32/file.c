@@ -2,7 +2,6 @@
 #include "list.h"
 #include "win32/win32.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <wchar.h>
@@ -366,62 +365,21 @@ static int64_t open_file(epio_op *op, epio__win32_file *file, const epio__place 
 
 /* ---- Temporary files ---- */
 
-/* The directory that the system has for them. */
-static int64_t usual_directory(epio_op *op, epio__place *directory)
-{
-    int error = EPIO_ENOMEM;
-    WCHAR temporary[MAX_PATH + 2];
-    DWORD len = GetTempPathW(MAX_PATH + 1, temporary);
-    *directory = (epio__place){.root = NULL, .name = NULL};
-    if (len == 0 || len > MAX_PATH) {
-        return EPIO_ENOENT;
-    }
-    directory->name = epio__literal_name(_wcsdup(temporary), &error);
-    return directory->name != NULL ? 0 : epio__op_fail_name(op, error);
-}
-
-/* The directory of a temporary file: 0 or an error. The caller drops it in both cases. */
-static int64_t temporary_directory(epio_op *op, epio__place *directory)
-{
-    epio__place file;
-    const char *path = op->arguments.path.path;
-    if (path == NULL) {
-        return usual_directory(op, directory);
-    }
-    int64_t result = epio__op_place(op, path, directory);
-    if (result == 0 && !epio__is_directory_at(directory)) {
-        file = *directory; /* or beside that file */
-        result = epio__place_parent(&file, directory) ? 0 : EPIO_ENOMEM;
-        epio__place_drop(&file);
-    }
-    return result;
-}
-
 static int64_t open_temporary(epio_op *op, epio__win32_file *file)
 {
     epio__place directory;
-    int64_t result = temporary_directory(op, &directory);
-    size_t room = result == 0 ? wcslen(directory.name) + 64 : 0;
-    epio__place place = {.root = directory.root, .name = malloc(room * sizeof *place.name)};
-    if (result == 0 && place.name == NULL) {
-        result = EPIO_ENOMEM;
-    }
+    int64_t result = epio__temporary_directory(op, &directory);
     for (int i = 0; result == 0 && i < TEMPORARY_TRIES; i++) {
-        uint64_t random[2];
-        size_t len = wcslen(directory.name);
-        bool bare = len == 0 || directory.name[len - 1] == L'\\';
-        epio__random_bytes(random, sizeof random);
-        (void)swprintf(place.name, room, L"%ls%lsepio-%08lx%08lx%08lx%08lx", directory.name,
-                       bare ? L"" : L"\\", (unsigned long)(random[0] >> 32),
-                       (unsigned long)(random[0] & 0xFFFFFFFFu), (unsigned long)(random[1] >> 32),
-                       (unsigned long)(random[1] & 0xFFFFFFFFu));
-        result = open_file(op, file, &place);
+        epio__place place;
+        result =
+            epio__temporary_place(&directory, &place) ? open_file(op, file, &place) : EPIO_ENOMEM;
+        epio__place_drop(&place);
         if (result != EPIO_EEXIST) {
             break;
         }
         result = i + 1 < TEMPORARY_TRIES ? 0 : result;
     }
-    epio__place_drop(&place);
+    file->nameless = result == 0;
     epio__place_drop(&directory);
     return result;
 }

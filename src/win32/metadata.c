@@ -331,23 +331,3 @@ int64_t epio__os_set_owner(epio_op *op)
     (void)op;
     return EPIO_ENOTSUP;
 }
-
-/* ---- What is not there yet ---- */
-
-int64_t epio__os_name_temporary(epio_op *op)
-{
-    (void)op;
-    return EPIO_ENOTSUP;
-}
-
-int64_t epio__os_temporary_directory(epio_op *op)
-{
-    (void)op;
-    return EPIO_ENOTSUP;
-}
-
-int64_t epio__os_sync_directory(epio_op *op)
-{
-    (void)op;
-    return EPIO_ENOTSUP;
-}

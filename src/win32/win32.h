@@ -45,7 +45,8 @@ DWORD epio__nt_create(const epio__nt_creation *wanted, HANDLE *handle, bool *cre
 enum {
     EPIO__NT_RENAME = 10,
     EPIO__NT_LINK = 11,
-    EPIO__NT_RENAME_EX = 65 /* Windows 10, version 1607 */
+    EPIO__NT_RENAME_EX = 65, /* Windows 10, version 1607 */
+    EPIO__NT_LINK_EX = 72    /* Windows 10, version 1809 */
 };
 
 /* 0 or an error. */
@@ -206,6 +207,7 @@ typedef struct epio__win32_file {
     bool messages; /* a pipe on which each write is one message */
     bool bound;    /* to the loop's port */
     bool cannot_bind;
+    bool nameless;       /* a temporary file that was given no name yet */
     bool appends;        /* the handle writes only at the end */
     uint32_t data_flush; /* atomic; DATA_FLUSH_... of transfer.c */
     bool skips_packets;  /* a call that succeeds at once sends no packet */
@@ -364,6 +366,13 @@ int64_t epio__op_fail_to_be_durable(epio_op *op, DWORD error);
 /* The final path of a handle, links resolved; the caller frees it. NULL and GetLastError if the
  * system does not report it. */
 WCHAR *epio__final_name(HANDLE handle);
+
+/* ---- temporary.c ---- */
+
+/* The directory for the op's temporary file: 0 or an error. The caller drops it in both cases. */
+int64_t epio__temporary_directory(epio_op *op, epio__place *directory);
+/* A random name there: false if there is no memory. The caller drops it in both cases. */
+bool epio__temporary_place(const epio__place *directory, epio__place *place);
 
 /* ---- transfer.c ---- */
 
