@@ -56,9 +56,10 @@ EPIO_API struct epio_vfs *epio_directory_vfs(struct epio_file *directory);
  * directories for links meanwhile. Neither "..", nor a symbolic link, nor an absolute path leads
  * out of it: EPIO_EACCES. A directory that is opened with DIRECTORY and BENEATH, from any VFS,
  * confines all paths that begin at it, of every verb, and so do directories opened beneath it.
- * Where the system cannot resolve such paths itself (openat2(2)) they are resolved part by part. An
- * open beneath that makes a file and fails may leave it; TEMPORARY and DELETE_ON_CLOSE are
- * EPIO_ENOTSUP there. */
+ * Where the system cannot resolve such paths itself (openat2(2)) they are resolved part by part; so
+ * they are on Windows, where junctions and mount points are links that lead out. An open beneath
+ * that makes a file and fails may leave it; TEMPORARY and DELETE_ON_CLOSE are EPIO_ENOTSUP there.
+ */
 
 /* An entry of a list. Its name is behind it: epio_entry_name. */
 typedef struct epio_entry {

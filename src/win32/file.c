@@ -81,6 +81,15 @@ bool epio__identity_of(HANDLE handle, uint64_t *device, uint64_t *inode)
     return true;
 }
 
+bool epio__are_the_same(HANDLE one, HANDLE other)
+{
+    uint64_t devices[2];
+    uint64_t inodes[2];
+    return epio__identity_of(one, &devices[0], &inodes[0]) &&
+           epio__identity_of(other, &devices[1], &inodes[1]) && devices[0] == devices[1] &&
+           inodes[0] == inodes[1];
+}
+
 /* Calls on it do not wait, and the system does not report when they could proceed. */
 static bool is_polled_pipe(HANDLE handle)
 {
@@ -241,46 +250,14 @@ static DWORD attributes_for(const epio__place *place, uint32_t flags)
 static HANDLE open_name(const epio__place *place, uint32_t flags, bool *created)
 {
     DWORD disposition = disposition_for(flags);
-    HANDLE handle =
-        epio__open_at(place, access_for(flags), disposition, attributes_for(place, flags));
+    DWORD access = access_for(flags);
+    DWORD attributes = attributes_for(place, flags);
+    HANDLE handle = (flags & EPIO_OPEN_NOFOLLOW) != 0
+                        ? epio__open_no_link_at(place, access, disposition, attributes)
+                        : epio__open_at(place, access, disposition, attributes);
     *created = disposition == CREATE_NEW ||
                (disposition == OPEN_ALWAYS && GetLastError() != ERROR_ALREADY_EXISTS);
     return handle;
-}
-
-static bool are_the_same(HANDLE one, HANDLE other)
-{
-    uint64_t devices[2];
-    uint64_t inodes[2];
-    return epio__identity_of(one, &devices[0], &inodes[0]) &&
-           epio__identity_of(other, &devices[1], &inodes[1]) && devices[0] == devices[1] &&
-           inodes[0] == inodes[1];
-}
-
-/* Opens without following a link, but through any other reparse point that provides a file's
- * content (deduplication, compression by file, clouds). */
-static HANDLE open_no_link(const epio__place *place, uint32_t flags, bool *created)
-{
-    bool ignored;
-    HANDLE handle = open_name(place, flags, created);
-    DWORD tag = handle != INVALID_HANDLE_VALUE ? epio__reparse_tag_of(handle) : 0;
-    if (tag == 0) {
-        return handle;
-    }
-    uint32_t as_it_is =
-        flags & ~(uint32_t)(EPIO_OPEN_NOFOLLOW | EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE);
-    HANDLE whole = IsReparseTagNameSurrogate(tag) ? INVALID_HANDLE_VALUE
-                                                  : open_name(place, as_it_is, &ignored);
-    bool same = whole != INVALID_HANDLE_VALUE && are_the_same(handle, whole);
-    (void)CloseHandle(handle);
-    if (same) {
-        return whole;
-    }
-    if (whole != INVALID_HANDLE_VALUE) {
-        (void)CloseHandle(whole);
-    }
-    SetLastError(ERROR_STOPPED_ON_SYMLINK);
-    return INVALID_HANDLE_VALUE;
 }
 
 static bool truncate_to_nothing(HANDLE handle)
@@ -315,7 +292,7 @@ static bool has_name(HANDLE file, const epio__place *place)
     if (handle == INVALID_HANDLE_VALUE) {
         return false;
     }
-    bool same = are_the_same(file, handle);
+    bool same = epio__are_the_same(file, handle);
     (void)CloseHandle(handle);
     SetLastError(0);
     return same;
@@ -344,10 +321,8 @@ static int64_t fail_to_open(epio_op *op, const epio__place *place, DWORD error)
 
 static int64_t open_file(epio_op *op, epio__win32_file *file, const epio__place *place)
 {
-    bool follows = (op->flags & EPIO_OPEN_NOFOLLOW) == 0;
     bool created;
-    HANDLE handle =
-        follows ? open_name(place, op->flags, &created) : open_no_link(place, op->flags, &created);
+    HANDLE handle = open_name(place, op->flags, &created);
     if (handle == INVALID_HANDLE_VALUE) {
         return fail_to_open(op, place, GetLastError());
     }
@@ -395,9 +370,11 @@ static int64_t note_name(epio_op *op, epio__win32_file *file, const epio__place 
 
 static int64_t open_path(epio_op *op, epio__win32_file *file)
 {
+    const uint32_t new_file = EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE;
     const char *path = op->arguments.path.path;
     epio__place place;
-    int64_t result = epio__op_place(op, path, &place);
+    bool follows = (op->flags & EPIO_OPEN_NOFOLLOW) == 0 && (op->flags & new_file) != new_file;
+    int64_t result = epio__op_place(op, path, follows, &place);
     result = result == 0 ? epio__check_directory_mark(op, path, &place) : result;
     if (result == 0) {
         result = open_file(op, file, &place);
@@ -411,7 +388,9 @@ static int64_t open_path(epio_op *op, epio__win32_file *file)
 
 int64_t epio__os_open(epio_vfs *vfs, epio_op *op)
 {
-    if ((op->flags & EPIO_OPEN_BENEATH) != 0) {
+    const uint32_t removed = EPIO_OPEN_TEMPORARY | EPIO_OPEN_DELETE_ON_CLOSE;
+    bool confined = epio__op_is_confined(op);
+    if (confined && (op->flags & removed) != 0) {
         return EPIO_ENOTSUP;
     }
     epio__win32_file *file = create_file(vfs, op->flags);
@@ -424,6 +403,7 @@ int64_t epio__os_open(epio_vfs *vfs, epio_op *op)
         discard_file(file);
         return result;
     }
+    file->base.confines = confined || (op->flags & EPIO_OPEN_BENEATH) != 0;
     op->file = &file->base.base;
     return 0;
 }

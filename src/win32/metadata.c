@@ -192,7 +192,7 @@ int64_t epio__op_open_metadata(epio_op *op, DWORD access, bool follows, HANDLE *
 {
     const char *path = op->arguments.path.path;
     epio__place place;
-    int64_t result = epio__op_place(op, path, &place);
+    int64_t result = epio__op_place(op, path, follows, &place);
     result = result == 0 ? epio__check_directory_mark(op, path, &place) : result;
     if (result == 0) {
         *handle = open_metadata(&place, access, follows);
@@ -227,7 +227,8 @@ static int64_t stat_path(epio_op *op, epio_info *info)
 {
     const char *path = op->arguments.path.path;
     epio__place place;
-    int64_t result = epio__op_place(op, path, &place);
+    bool follows = (op->flags & EPIO_STAT_NOFOLLOW) == 0;
+    int64_t result = epio__op_place(op, path, follows, &place);
     result = result == 0 ? epio__check_directory_mark(op, path, &place) : result;
     if (result == 0) {
         result = stat_place(op, &place, info);

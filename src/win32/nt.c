@@ -126,9 +126,10 @@ DWORD epio__nt_create(const epio__nt_creation *wanted, HANDLE *handle, bool *cre
     if (create == NULL) {
         return ERROR_CALL_NOT_IMPLEMENTED;
     }
-    LONG status = create(handle, wanted->access, &object, &block, NULL, wanted->attributes,
-                         FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
-                         wanted->disposition, wanted->options, NULL, 0);
+    LONG status =
+        create(handle, wanted->access, &object, &block, NULL, wanted->attributes,
+               FILE_SHARE_READ | FILE_SHARE_WRITE | (wanted->pins ? 0u : (ULONG)FILE_SHARE_DELETE),
+               wanted->disposition, wanted->options, NULL, 0);
     *created = status >= 0 && block.Information == FILE_CREATED;
     return error_of(status);
 }

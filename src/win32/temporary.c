@@ -42,7 +42,7 @@ int64_t epio__temporary_directory(epio_op *op, epio__place *directory)
         directory->name = epio__literal_name(usual_directory(), &error);
         return directory->name != NULL ? 0 : EPIO_ENOENT;
     }
-    int64_t result = epio__op_place(op, path, directory);
+    int64_t result = epio__op_place(op, path, true, directory);
     if (result == 0 && !epio__is_directory_at(directory)) {
         file = *directory; /* or beside that file */
         result = epio__place_parent(&file, directory) ? 0 : EPIO_ENOMEM;
@@ -98,7 +98,7 @@ static char *parent_path(const epio_op *op)
 static int64_t make(epio_op *op, const char *path)
 {
     epio__place place;
-    int64_t result = epio__op_place(op, path, &place);
+    int64_t result = epio__op_place(op, path, false, &place);
     if (result == 0 && !epio__make_directory_at(&place)) {
         result = epio__op_fail_on_path(op, &place, GetLastError());
     }
@@ -108,6 +108,9 @@ static int64_t make(epio_op *op, const char *path)
 
 int64_t epio__os_temporary_directory(epio_op *op)
 {
+    if (epio__op_is_confined(op)) {
+        return EPIO_ENOTSUP;
+    }
     char name[RANDOM_NAME_ROOM];
     char *parent = parent_path(op);
     size_t len = parent != NULL ? strlen(parent) : 0;
@@ -212,7 +215,7 @@ int64_t epio__os_name_temporary(epio_op *op)
     if (!epio__win32_file_of(op)->nameless) {
         return epio__op_refuse(op, EPIO__REASON_HAS_NAME);
     }
-    int64_t result = epio__op_place(op, path, &to);
+    int64_t result = epio__op_place(op, path, false, &to);
     result = result == 0 ? epio__check_directory_mark(op, path, &to) : result;
     if (result == 0) {
         result = name_it(op, &to);

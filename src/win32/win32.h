@@ -36,6 +36,7 @@ typedef struct epio__nt_creation {
     ULONG attributes;
     ULONG disposition;
     ULONG options;
+    bool pins; /* it is not moved or deleted while the handle is open */
 } epio__nt_creation;
 
 /* 0 and a handle; or an error. */
@@ -240,6 +241,8 @@ bool epio__id_of(HANDLE handle, uint64_t *volume, uint64_t id[2]);
 bool epio__is_remote(HANDLE handle);
 /* Identifies the file of a handle: false and GetLastError if unknown. */
 bool epio__identity_of(HANDLE handle, uint64_t *device, uint64_t *inode);
+/* Are both known to be of one file? */
+bool epio__are_the_same(HANDLE one, HANDLE other);
 
 /* ---- directory.c ---- */
 
@@ -286,6 +289,8 @@ bool epio__is_relative_name(const WCHAR *name);
 WCHAR *epio__name_within(const WCHAR *name, bool *rises, int *error);
 /* Such a name behind an absolute directory. Otherwise as epio__wide_name. */
 WCHAR *epio__join_names(const WCHAR *directory, const WCHAR *name, int *error);
+/* Can a part of a path have this name? 0, EPIO_EINVAL, EPIO_ENAMETOOLONG. */
+int epio__check_part(const WCHAR *part, size_t len);
 /* The length of the root of an absolute name. */
 size_t epio__root_len(const WCHAR *name);
 /* Is it the name of a pipe, not a file? In the form of epio__wide_name. */
@@ -299,13 +304,15 @@ char *epio__narrow_name(const WCHAR *name);
 
 /* What a path names. */
 typedef struct epio__place {
-    HANDLE root; /* the open directory where `name` begins; NULL: it is absolute */
-    WCHAR *name; /* in literal form, without relative parts; empty for the directory itself */
+    HANDLE root;   /* the open directory where `name` begins; NULL: it is absolute */
+    WCHAR *name;   /* in literal form, without relative parts; empty for the directory itself */
+    HANDLE opened; /* is closed with the place; NULL: none */
+    bool confined; /* `name` is one part, and no link that it is replaced by is followed */
 } epio__place;
 
 /* The place of a path of the op, absolute or in its directory: 0 or an error. The caller drops it
- * in both cases. */
-int64_t epio__op_place(epio_op *op, const char *path, epio__place *place);
+ * in both cases. `follows`: where the path is confined, the last part leads through links. */
+int64_t epio__op_place(epio_op *op, const char *path, bool follows, epio__place *place);
 void epio__place_drop(epio__place *place);
 /* The absolute name; the caller frees it. NULL and GetLastError if the system does not report where
  * the directory is. */
@@ -318,6 +325,10 @@ bool epio__place_parent(const epio__place *place, epio__place *parent);
 /* As CreateFileW, shared with all others. After FILE_FLAG_BACKUP_SEMANTICS it may be a directory.
  */
 HANDLE epio__open_at(const epio__place *place, DWORD access, DWORD disposition, DWORD flags);
+/* The same, but not through links (ERROR_STOPPED_ON_SYMLINK), only through other reparse points
+ * that provide a file's content (deduplication, compression by file, clouds). */
+HANDLE epio__open_no_link_at(const epio__place *place, DWORD access, DWORD disposition,
+                             DWORD flags);
 /* For the file's name or metadata, of a symbolic link itself. */
 HANDLE epio__open_name_at(const epio__place *place, DWORD access);
 /* Each of the next: false and GetLastError if it fails. */
@@ -344,6 +355,17 @@ int64_t epio__op_fail_at(epio_op *op, const epio__place *place, DWORD error);
 /* The same, but what fails because another handle has the file open for a moment is retried:
  * EPIO_RETRY. `denied`: so is a denied access. */
 int64_t epio__op_fail_or_retry(epio_op *op, const epio__place *place, DWORD error, bool denied);
+
+/* ---- beneath.c ---- */
+
+/* Do the op's paths stay beneath its directory? */
+bool epio__op_is_confined(const epio_op *op);
+/* epio__op_place of such a path, whose name it frees. */
+int64_t epio__op_place_beneath(epio_op *op, HANDLE directory, WCHAR *name, bool follows,
+                               epio__place *place);
+/* epio__place_name of such a place, to which the name leads until the caller closes *pin (unless
+ * NULL). */
+WCHAR *epio__pinned_name(const epio__place *place, HANDLE *pin);
 
 /* ---- path.c ---- */
 
