@@ -209,7 +209,21 @@ static DWORD access_for(uint32_t flags)
     access |= (flags & EPIO_OPEN_READ) != 0 ? GENERIC_READ : 0;
     access |= (flags & EPIO_OPEN_WRITE) != 0 ? GENERIC_WRITE : 0;
     access |= (flags & EPIO_OPEN_DELETE_ON_CLOSE) != 0 ? DELETE : 0;
+    access |= (flags & EPIO_OPEN_NOATIME) != 0 ? FILE_WRITE_ATTRIBUTES : 0;
     return access;
+}
+
+/* The system takes one hint at most. */
+static DWORD hint_for(uint32_t flags)
+{
+    switch (flags & (EPIO_OPEN_SEQUENTIAL | EPIO_OPEN_RANDOM)) {
+    case EPIO_OPEN_SEQUENTIAL:
+        return FILE_FLAG_SEQUENTIAL_SCAN;
+    case EPIO_OPEN_RANDOM:
+        return FILE_FLAG_RANDOM_ACCESS;
+    default:
+        return 0;
+    }
 }
 
 /* An existing file is truncated afterwards: CREATE_ALWAYS would also change its attributes. */
@@ -230,7 +244,7 @@ static DWORD attributes_for(const epio__place *place, uint32_t flags)
     }
     uint32_t given = flags >> 16;
     bool read_only = (given & 01000u) != 0 && (given & OWNER_WRITE) == 0;
-    DWORD attributes = FILE_FLAG_OVERLAPPED;
+    DWORD attributes = FILE_FLAG_OVERLAPPED | hint_for(flags);
     attributes |= read_only ? FILE_ATTRIBUTE_READONLY : FILE_ATTRIBUTE_NORMAL;
     attributes |= (flags & EPIO_OPEN_DIRECT) != 0 ? FILE_FLAG_NO_BUFFERING : 0;
     attributes |= (flags & EPIO_OPEN_NOFOLLOW) != 0 ? FILE_FLAG_OPEN_REPARSE_POINT : 0;
@@ -266,9 +280,19 @@ static bool truncate_to_nothing(HANDLE handle)
     return SetFileInformationByHandle(handle, FileEndOfFileInfo, &end, sizeof end) != FALSE;
 }
 
+/* -1: what is done by this handle does not change the time (FILE_BASIC_INFORMATION). */
+static void keep_access_time(HANDLE handle)
+{
+    FILE_BASIC_INFO information = {.LastAccessTime = {.QuadPart = -1}};
+    (void)epio__win32.set_information(handle, FileBasicInfo, &information, sizeof information);
+}
+
 /* Prepares the new handle before the caller gets it: 0 or an error. */
 static int64_t finish_open(epio_op *op, HANDLE handle, const epio__place *place, bool created)
 {
+    if ((op->flags & (EPIO_OPEN_NOATIME | EPIO_OPEN_DIRECTORY)) == EPIO_OPEN_NOATIME) {
+        keep_access_time(handle);
+    }
     if ((op->flags & EPIO_OPEN_TRUNCATE) != 0 && !truncate_to_nothing(handle)) {
         return epio__op_fail(op);
     }
