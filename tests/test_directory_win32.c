@@ -564,6 +564,62 @@ static void no_path_is_too_long_in_steps(fixture *f)
     fixture_close(f, directories[0]);
 }
 
+/* ---- How files are opened ------------------------------------------------------- */
+
+static epio__nt_creation last_creation;
+static int64_t last_access_time;
+
+static DWORD noting_create(const epio__nt_creation *wanted, HANDLE *handle, bool *created)
+{
+    last_creation = *wanted;
+    return real.nt_create(wanted, handle, created);
+}
+
+static BOOL WINAPI noting_set(HANDLE handle, FILE_INFO_BY_HANDLE_CLASS class, LPVOID data,
+                              DWORD size)
+{
+    (void)handle;
+    check(class == FileBasicInfo && size == sizeof(FILE_BASIC_INFO));
+    last_access_time = ((const FILE_BASIC_INFO *)data)->LastAccessTime.QuadPart;
+    return TRUE;
+}
+
+static void hints_reach_the_system(fixture *f)
+{
+    static const struct {
+        uint32_t flags;
+        ULONG options;
+        int64_t access_time;
+    } cases[] = {
+        {0, 0, 0},
+        {EPIO_OPEN_SEQUENTIAL, FILE_SEQUENTIAL_ONLY, 0},
+        {EPIO_OPEN_RANDOM, FILE_RANDOM_ACCESS, 0},
+        {EPIO_OPEN_RANDOM | EPIO_OPEN_SEQUENTIAL, 0, 0},
+        {EPIO_OPEN_NOATIME, 0, -1},
+    };
+    epio_op op = {0};
+    fixture_put(f, "file", "", 0);
+    epio_file *directory = open_directory(f, ".");
+    real = epio__win32;
+    epio__win32.nt_create = noting_create;
+    epio__win32.set_information = noting_set;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        last_access_time = 0;
+        check_op(
+            f,
+            epio_open(&op, epio_directory_vfs(directory), "file", EPIO_OPEN_READ | cases[i].flags),
+            0);
+        epio_file *file = op.file;
+        const ULONG hints = FILE_SEQUENTIAL_ONLY | FILE_RANDOM_ACCESS;
+        check_result(last_creation.options & hints, cases[i].options);
+        check_result(last_access_time, cases[i].access_time);
+        check(((last_creation.access & FILE_WRITE_ATTRIBUTES) != 0) == (last_access_time != 0));
+        fixture_close(f, file);
+    }
+    epio__win32 = real;
+    fixture_close(f, directory);
+}
+
 int main(void)
 {
     static const fixture_test tests[] = {
@@ -583,6 +639,7 @@ int main(void)
         FIXTURE_TEST(open_files_are_replaced_in_a_directory, ON_ANY_OS),
         FIXTURE_TEST(posix_semantics_in_a_directory, ON_ANY_OS),
         FIXTURE_TEST(no_path_is_too_long_in_steps, ON_ANY_OS),
+        FIXTURE_TEST(hints_reach_the_system, ON_OS_PERFORM | ON_OS),
     };
     return FIXTURE_RUN("directories on Windows", tests);
 }

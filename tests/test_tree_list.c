@@ -94,6 +94,10 @@ static void lists_have_each_name_once(fixture *f)
     epio_file *directory = tree_open_directory(f, "d");
     list.room = 1024;
     check_result((int64_t)list_all(f, directory, &list), 0);
+    if (system_is_wine()) { /* what a handle has listed once stays so */
+        fixture_close(f, directory);
+        directory = tree_open_directory(f, "d");
+    }
     for (unsigned i = 0; i < NAMES; i++) {
         put_name(f, epio_directory_vfs(directory), i);
     }
@@ -131,14 +135,14 @@ static void lists_tell_types_and_ids(fixture *f)
     char name[300];
     fixture_put(f, "file", "x", 1);
     check_result(tree_mkdir(f, "directory", 0), 0);
-    check_result(tree_symlink(f, "file", "link"), 0);
+    bool linked = tree_try_symlink(f, "file", "link");
     memset(name, 'n', sizeof name);
     name[255] = '\0';
     fixture_put(f, name, "", 0);
     epio_file *directory = tree_open_directory(f, ".");
     start(&list, sizeof list.buffer);
     int64_t len = list_some(f, directory, &list, 0);
-    check_result((int64_t)list.total, 4);
+    check_result((int64_t)list.total, linked ? 4 : 3);
     for (const epio_entry *one = epio_entry_next(list.buffer, (size_t)len, NULL); one != NULL;
          one = epio_entry_next(list.buffer, (size_t)len, one)) {
         epio_info info = tree_stat(f, epio_entry_name(one), EPIO_STAT_NOFOLLOW);
@@ -253,8 +257,9 @@ static void what_is_listed_can_be_removed(fixture *f)
     }
     check_result((int64_t)list.total, NAMES);
     check_result(tree_rmdir(f, "d"), 0);
-    check_result(list_some(f, directory, &list, 0), EPIO_ENOENT);
-    check_result(list_some(f, directory, &list, EPIO_LIST_REWIND), EPIO_ENOENT);
+    int64_t removed = f->memory || !system_is_wine() ? EPIO_ENOENT : 0;
+    check_result(list_some(f, directory, &list, 0), removed);
+    check_result(list_some(f, directory, &list, EPIO_LIST_REWIND), removed);
     fixture_close(f, directory);
 }
 
@@ -373,7 +378,7 @@ static void a_directory_may_be_moved(fixture *f)
     check_text(f, within, "../beside", "beside");
     const char *whole = fixture_path(f, "moved/new");
     check_op(f, epio_full_pathname(&op, within, "new", found, sizeof found), strlen(whole));
-    assert_string_equal(found, whole);
+    check(paths_agree(found, whole));
     fixture_close(f, directory);
 }
 
@@ -456,19 +461,19 @@ static void a_directory_is_of_its_vfs(fixture *f)
 int main(void)
 {
     static const fixture_test tests[] = {
-        FIXTURE_TEST(lists_have_each_name_once, ON_TREES),
-        FIXTURE_TEST(lists_tell_types_and_ids, ON_TREES),
-        FIXTURE_TEST(lists_are_refused, ON_TREES),
-        FIXTURE_TEST(an_empty_list_needs_no_room, ON_TREES),
-        FIXTURE_TEST(a_list_goes_on_while_names_change, ON_TREES),
-        FIXTURE_TEST(what_is_listed_can_be_removed, ON_TREES),
+        FIXTURE_TEST(lists_have_each_name_once, ON_ANY),
+        FIXTURE_TEST(lists_tell_types_and_ids, ON_ANY),
+        FIXTURE_TEST(lists_are_refused, ON_ANY),
+        FIXTURE_TEST(an_empty_list_needs_no_room, ON_TREES), /* Wine keeps what it has listed */
+        FIXTURE_TEST(a_list_goes_on_while_names_change, ON_ANY),
+        FIXTURE_TEST(what_is_listed_can_be_removed, ON_ANY),
         FIXTURE_TEST(a_list_fills_its_buffer, ON_MEMORY_PERFORM | ON_MEMORY | ON_TRACE_MEMORY),
         FIXTURE_TEST(large_directories_are_quick, ON_MEMORY_PERFORM),
         FIXTURE_TEST(paths_begin_at_the_directory, ON_TREES),
         FIXTURE_TEST(a_directory_may_be_moved, ON_TREES),
         FIXTURE_TEST(a_directory_may_be_removed, ON_TREES),
 #if EPIO_ASYNC
-        FIXTURE_TEST(a_close_waits_for_paths, ON_TREES & ON_ANY_LOOP),
+        FIXTURE_TEST(a_close_waits_for_paths, ON_ANY_LOOP),
 #endif
         FIXTURE_TEST(a_directory_is_of_its_vfs, ON_MEMORY_PERFORM),
     };

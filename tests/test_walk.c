@@ -5,8 +5,6 @@
 #include <stdatomic.h>
 
 #define ON_TREE ON_ANY
-#define POSIX_ONLY(function, settings)                                                             \
-    FIXTURE_TEST_POSIX(function, settings, "a walk is not tried there yet")
 
 #define MOST_REPORTED 4096u
 
@@ -148,16 +146,33 @@ static void make_file(fixture *f, epio_vfs *vfs, const char *path, const char *c
     fixture_close(f, file);
 }
 
-static void make_link(fixture *f, epio_vfs *vfs, const char *target, const char *path)
+/* False: links need a privilege here (Windows), or there are none (Wine, which says that it has
+ * made one). */
+static bool make_link(fixture *f, epio_vfs *vfs, const char *target, const char *path)
 {
     epio_op op = {0};
-    check_op(f, epio_symlink(&op, vfs, target, path, 0), 0);
+    epio_info info = {.size = sizeof info};
+    int64_t result = fixture_result(f, epio_symlink(&op, vfs, target, path, 0));
+    if (SYSTEM_IS_POSIX || f->memory) {
+        check_result(result, 0);
+        return true;
+    }
+    check(result == 0 || result == EPIO_EPERM);
+    return fixture_result(f, epio_stat(&op, vfs, path, &info, EPIO_STAT_NOFOLLOW)) == 0;
 }
 
 static const char *const sorted_paths[] = {"B",   "a",   "a.txt",  "empty", "link",
                                            "z",   "a/b", "a/file", "a/b/c", "a/b/x",
                                            "z/0", "z/1", "z/2",    "z/1/q"};
 #define SORTED_COUNT (sizeof sorted_paths / sizeof sorted_paths[0])
+
+static bool has_link; /* the tree that was made last */
+#define TREE_COUNT (SORTED_COUNT - (has_link ? 0 : 1))
+
+static bool is_in_tree(const char *path)
+{
+    return has_link || strcmp(path, "link") != 0;
+}
 
 static void make_tree(fixture *f)
 {
@@ -176,7 +191,7 @@ static void make_tree(fixture *f)
     make_file(f, vfs, "z/0", "");
     make_file(f, vfs, "z/2", "");
     make_file(f, vfs, "z/1/q", "");
-    make_link(f, vfs, "a", "link");
+    has_link = make_link(f, vfs, "a", "link");
     fixture_close(f, tree);
 }
 
@@ -185,9 +200,12 @@ static void make_tree(fixture *f)
 static void all_entries_are_reported_once(fixture *f)
 {
     make_tree(f);
-    check_result(WALK(f, "tree", .flags = 0), SORTED_COUNT);
+    check_result(WALK(f, "tree", .flags = 0), TREE_COUNT);
     for (size_t i = 0; i < SORTED_COUNT; i++) {
         const char *path = sorted_paths[i];
+        if (!is_in_tree(path)) {
+            continue;
+        }
         const epio_walk_entry *one = &all.entries[index_of(path)];
         uint32_t depth = 1;
         for (const char *at = path; *at != '\0'; at++) {
@@ -200,14 +218,14 @@ static void all_entries_are_reported_once(fixture *f)
         check((one->info != NULL) == (f->memory || !SYSTEM_IS_POSIX)); /* given with the name */
         check(one->enter == is_directory && is_directory == (one->type == EPIO_TYPE_DIRECTORY));
     }
-    check(all.entries[index_of("link")].type == EPIO_TYPE_LINK);
+    check(!has_link || all.entries[index_of("link")].type == EPIO_TYPE_LINK);
     check(index_of("a") < index_of("a/b") && index_of("a/b") < index_of("a/b/c"));
 }
 
 static void stat_says_what_they_are(fixture *f)
 {
     make_tree(f);
-    check_result(WALK(f, "tree", .flags = EPIO_WALK_STAT), SORTED_COUNT);
+    check_result(WALK(f, "tree", .flags = EPIO_WALK_STAT), TREE_COUNT);
     for (size_t i = 0; i < all.count; i++) {
         const epio_info *info = &all.infos[i];
         check(all.entries[i].info != NULL && info->type == all.entries[i].type);
@@ -215,15 +233,16 @@ static void stat_says_what_they_are(fixture *f)
     }
     check(all.infos[index_of("B")].bytes == 5 && all.infos[index_of("a/file")].bytes == 3);
     check(all.infos[index_of("a/b/x")].bytes == 2);
-    check(all.infos[index_of("link")].type == EPIO_TYPE_LINK);
+    check(!has_link || all.infos[index_of("link")].type == EPIO_TYPE_LINK);
 }
 
 static void sorted_is_one_order(fixture *f)
 {
     make_tree(f);
-    check_result(WALK(f, "tree", .flags = EPIO_WALK_SORTED), SORTED_COUNT);
+    check_result(WALK(f, "tree", .flags = EPIO_WALK_SORTED), TREE_COUNT);
+    size_t at = 0;
     for (size_t i = 0; i < SORTED_COUNT; i++) {
-        check(strcmp(all.paths[i], sorted_paths[i]) == 0);
+        check(!is_in_tree(sorted_paths[i]) || strcmp(all.paths[at++], sorted_paths[i]) == 0);
     }
 }
 
@@ -232,17 +251,17 @@ static void a_directory_can_be_left_out(fixture *f)
     size_t at = 0;
     make_tree(f);
     all.leave_out = "a";
-    check_result(WALK(f, "tree", .flags = 0), SORTED_COUNT - 4);
+    check_result(WALK(f, "tree", .flags = 0), TREE_COUNT - 4);
     check(times("a", &at) == 1 && times("a/b", &at) == 0 && times("z/1/q", &at) == 1);
 }
 
 static void depth_is_limited(fixture *f)
 {
     make_tree(f);
-    check_result(WALK(f, "tree", .most_depth = 1), 6);
+    check_result(WALK(f, "tree", .most_depth = 1), TREE_COUNT - 8);
     check(!all.entries[index_of("a")].enter);
     forget(f);
-    check_result(WALK(f, "tree", .most_depth = 2), SORTED_COUNT - 3);
+    check_result(WALK(f, "tree", .most_depth = 2), TREE_COUNT - 3);
     check(all.entries[index_of("a")].enter && !all.entries[index_of("a/b")].enter);
 }
 
@@ -250,7 +269,7 @@ static void without_a_callback_they_are_counted(fixture *f)
 {
     epio_op op = {0};
     make_tree(f);
-    check_op(f, epio_walk(&op, f->vfs, fixture_path(f, "tree"), NULL), SORTED_COUNT);
+    check_op(f, epio_walk(&op, f->vfs, fixture_path(f, "tree"), NULL), TREE_COUNT);
     check_op(f, epio_walk(&op, f->vfs, fixture_path(f, "tree/empty"), NULL), 0);
 }
 
@@ -262,8 +281,10 @@ static void a_directory_is_a_vfs_to_walk(fixture *f)
     epio_file *tree = open_directory(f, f->vfs, fixture_path(f, "tree"));
     check_op(f, epio_walk(&op, epio_directory_vfs(tree), "a", &options), 4);
     (void)index_of("b/c");
-    check_op(f, epio_walk(&op, epio_directory_vfs(tree), ".", &options), SORTED_COUNT);
-    check_op(f, epio_walk(&op, epio_directory_vfs(tree), "link", &options), 4);
+    check_op(f, epio_walk(&op, epio_directory_vfs(tree), ".", &options), TREE_COUNT);
+    if (has_link) {
+        check_op(f, epio_walk(&op, epio_directory_vfs(tree), "link", &options), 4);
+    }
     fixture_close(f, tree);
 }
 
@@ -293,7 +314,7 @@ static void what_cannot_be_read_is_reported_again(fixture *f)
         check_op(f, epio_set_mode(&op, f->vfs, path, 0700, 0), 0);
         fixture_skip(f, "this user may read all");
     }
-    check_result(WALK(f, "tree", .flags = EPIO_WALK_STAT), SORTED_COUNT - 4 + 1);
+    check_result(WALK(f, "tree", .flags = EPIO_WALK_STAT), TREE_COUNT - 4 + 1);
     check(times("z", &at) == 2 && all.errors == 1);
     check(all.entries[at].error == EPIO_EACCES && (f->memory || all.entries[at].os_error != 0));
     check(all.entries[at].info == NULL && !all.entries[at].enter && all.entries[at].depth == 1);
@@ -302,7 +323,7 @@ static void what_cannot_be_read_is_reported_again(fixture *f)
     /* It may be listed, but not looked into. */
     forget(f);
     check_op(f, epio_set_mode(&op, f->vfs, path, 0400, 0), 0);
-    check_result(WALK(f, "tree", .flags = EPIO_WALK_STAT), SORTED_COUNT);
+    check_result(WALK(f, "tree", .flags = EPIO_WALK_STAT), TREE_COUNT);
     check(all.errors == 4 && all.entries[index_of("z/0")].error == EPIO_EACCES);
     check(times("z/1", &at) == 2 && all.entries[at].error == EPIO_EACCES);
     forget(f);
@@ -319,17 +340,21 @@ static void links_are_followed_once(fixture *f)
     make_tree(f);
     epio_file *tree = open_directory(f, f->vfs, fixture_path(f, "tree"));
     epio_vfs *vfs = epio_directory_vfs(tree);
-    make_link(f, vfs, "..", "z/1/up");
-    make_link(f, vfs, "../..", "z/1/root");
-    make_link(f, vfs, "self", "z/self");
-    make_link(f, vfs, "nowhere", "z/dangling");
-    make_link(f, vfs, "../B", "z/to_file");
+    if (!has_link) {
+        fixture_close(f, tree);
+        fixture_skip(f, "there are no links");
+    }
+    (void)make_link(f, vfs, "..", "z/1/up");
+    (void)make_link(f, vfs, "../..", "z/1/root");
+    (void)make_link(f, vfs, "self", "z/self");
+    (void)make_link(f, vfs, "nowhere", "z/dangling");
+    (void)make_link(f, vfs, "../B", "z/to_file");
     fixture_close(f, tree);
 
-    check_result(WALK(f, "tree", .flags = EPIO_WALK_SORTED), SORTED_COUNT + 5);
+    check_result(WALK(f, "tree", .flags = EPIO_WALK_SORTED), TREE_COUNT + 5);
     check(all.errors == 0);
     forget(f);
-    check_result(WALK(f, "tree", .flags = EPIO_WALK_SORTED | EPIO_WALK_FOLLOW), SORTED_COUNT + 5);
+    check_result(WALK(f, "tree", .flags = EPIO_WALK_SORTED | EPIO_WALK_FOLLOW), TREE_COUNT + 5);
     check(all.errors == 4);
     check(all.entries[index_of("link")].error == EPIO_ELOOP); /* a was there before */
     check(all.entries[index_of("z/1/up")].error == EPIO_ELOOP);
@@ -343,10 +368,10 @@ static void links_are_followed_once(fixture *f)
     forget(f);
     make_directory(f, f->vfs, fixture_path(f, "other"));
     tree = open_directory(f, f->vfs, fixture_path(f, "other"));
-    make_link(f, epio_directory_vfs(tree), "../tree/a", "one");
-    make_link(f, epio_directory_vfs(tree), "../tree/a/b", "two");
+    (void)make_link(f, epio_directory_vfs(tree), "../tree/a", "one");
+    (void)make_link(f, epio_directory_vfs(tree), "../tree/a/b", "two");
     make_directory(f, epio_directory_vfs(tree), "z");
-    make_link(f, epio_directory_vfs(tree), "../../tree/a", "z/again");
+    (void)make_link(f, epio_directory_vfs(tree), "../../tree/a", "z/again");
     fixture_close(f, tree);
     all.leave_out = "one";
     check_result(WALK(f, "other", .flags = EPIO_WALK_FOLLOW), 8);
@@ -360,7 +385,7 @@ static bool check_mounts(report *what, epio_walk_entry *entries, size_t count)
     epio_op op = {0};
     epio_info root = {.size = sizeof root};
     (void)what;
-    check_result(epio_perform(epio_stat(&op, epio_os_vfs(), "/", &root, 0)), 0);
+    check_result(epio_perform(epio_stat(&op, epio_os_vfs(), SYSTEM_ROOT, &root, 0)), 0);
     for (size_t i = 0; i < count; i++) {
         if (entries[i].info != NULL && entries[i].type == EPIO_TYPE_DIRECTORY) {
             check(entries[i].enter == (entries[i].info->device == root.device));
@@ -378,7 +403,7 @@ static void mounts_are_not_entered(fixture *f)
                                  .flags = EPIO_WALK_SAME_FILE_SYSTEM | EPIO_WALK_STAT,
                                  .entries = note};
     epio_op op = {0};
-    check(fixture_result(f, epio_walk(&op, f->vfs, "/", &options)) > 0);
+    check(fixture_result(f, epio_walk(&op, f->vfs, SYSTEM_ROOT, &options)) > 0);
 }
 
 /* ---- Large trees ----------------------------------------------------------------------- */
@@ -412,14 +437,16 @@ static bool count_open(report *what, epio_walk_entry *entries, size_t count)
 static void few_directories_are_open(fixture *f)
 {
     static const uint32_t flags[] = {0, EPIO_WALK_SORTED, EPIO_WALK_STAT};
-    make_comb(f, "comb", 60);
+    unsigned levels = system_is_wine() ? 15 : 60; /* counting descriptors takes long */
+    make_comb(f, "comb", levels);
     (void)WALK(f, "comb", .flags = 0);
     int before = count_descriptors();
-    for (uint32_t limit = 1; limit <= 64; limit *= 4) {
+    uint32_t step = fixture_is_slow() ? 64 : 4;
+    for (uint32_t limit = 1; limit <= 64; limit *= step) {
         for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
             forget(f);
             all.then = count_open;
-            check_result(WALK(f, "comb", .directories = limit, .flags = flags[i]), 300);
+            check_result(WALK(f, "comb", .directories = limit, .flags = flags[i]), 5 * levels);
             check(all.errors == 0);
             int most = DESCRIPTORS_OF_DIRECTORY * (1 + (limit > 4 ? (int)limit : 4));
             check(before < 0 || all.most_descriptors <= before + most);
@@ -427,10 +454,12 @@ static void few_directories_are_open(fixture *f)
     }
 }
 
-/* Paths become longer than the system takes. */
+/* Paths become longer than the system takes; on Wine, where an open takes longer the deeper it is,
+ * longer than a few calls of that take. */
 static void deep_trees_are_walked(fixture *f)
 {
     unsigned levels = fixture_is_slow() ? 1000 : 5000;
+    levels = system_is_wine() ? 200 : levels;
     epio_op op = {0};
     forget(f);
     make_directory(f, f->vfs, fixture_path(f, "deep"));
@@ -449,13 +478,12 @@ static void deep_trees_are_walked(fixture *f)
 
     /* The test's directory is removed by paths, which must be short for that. */
     at = open_directory(f, f->vfs, fixture_path(f, "deep"));
-    for (unsigned i = 0; i < levels; i++) {
-        at = go(f, at, "a");
-    }
-    for (unsigned i = 0; i < levels; i++) {
-        at = go(f, at, "..");
-        check_op(f, epio_rmdir(&op, epio_directory_vfs(at), "a", 0), 0);
-        check_op(f, epio_rmdir(&op, epio_directory_vfs(at), "b", 0), 0);
+    epio_vfs *vfs = epio_directory_vfs(at);
+    for (unsigned i = 1; i < levels; i++) {
+        check_op(f, epio_rename(&op, vfs, "a/a", "below", 0), 0);
+        check_op(f, epio_rmdir(&op, vfs, "a/b", 0), 0);
+        check_op(f, epio_rmdir(&op, vfs, "a", 0), 0);
+        check_op(f, epio_rename(&op, vfs, "below", "a", 0), 0);
     }
     fixture_close(f, at);
 }
@@ -463,6 +491,8 @@ static void deep_trees_are_walked(fixture *f)
 static void many_names_are_in_one_directory(fixture *f)
 {
     unsigned names = fixture_is_slow() ? 10000 : 100000;
+    names = system_is_wine() ? 2000 : names;
+    const uint32_t new_file = EPIO_OPEN_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE;
     char name[32];
     forget(f);
     make_directory(f, f->vfs, fixture_path(f, "wide"));
@@ -471,9 +501,12 @@ static void many_names_are_in_one_directory(fixture *f)
     epio_op op = {0};
     for (unsigned i = 0; i < names; i++) {
         (void)snprintf(name, sizeof name, "%u", i);
-        check_result(epio_perform(i % 100 == 0 ? epio_mkdir(&op, vfs, name, 0)
-                                               : epio_symlink(&op, vfs, "x", name, 0)),
-                     0);
+        if (i % 100 == 0) {
+            check_result(epio_perform(epio_mkdir(&op, vfs, name, 0)), 0);
+        } else {
+            check_result(epio_perform(epio_open(&op, vfs, name, new_file)), 0);
+            check_result(epio_perform(epio_close(&op, op.file)), 0);
+        }
     }
     fixture_close(f, wide);
     check_result(WALK(f, "wide", .flags = 0), names);
@@ -503,8 +536,10 @@ static bool exchange_for_link(report *what, epio_walk_entry *entries, size_t cou
 {
     for (size_t i = 0; i < count; i++) {
         if (strcmp(entries[i].path, "empty") == 0) {
-            check(directory_remove(fixture_path(what->f, "tree/empty")));
-            link_make("z", fixture_path(what->f, "tree/empty"));
+            epio_op op = {0};
+            const char *path = fixture_path(what->f, "tree/empty");
+            check(directory_remove(path));
+            (void)epio_perform(epio_symlink(&op, epio_os_vfs(), "z", path, 0));
         }
     }
     return true;
@@ -516,9 +551,10 @@ static bool move_the_tree(report *what, epio_walk_entry *entries, size_t count)
     (void)count;
     if (what->calls == 1) {
         epio_op op = {0};
-        check_result(epio_perform(epio_rename(&op, epio_os_vfs(), fixture_path(what->f, "tree"),
-                                              fixture_path(what->f, "moved"), 0)),
-                     0);
+        int64_t result = epio_perform(epio_rename(&op, epio_os_vfs(), fixture_path(what->f, "tree"),
+                                                  fixture_path(what->f, "moved"), 0));
+        /* Windows moves no directory beneath which another is open. */
+        check(result == 0 || (!SYSTEM_IS_POSIX && result == EPIO_EACCES));
     }
     return true;
 }
@@ -528,16 +564,16 @@ static void changes_are_no_errors(fixture *f)
     size_t at = 0;
     make_tree(f);
     all.then = remove_empty;
-    check_result(WALK(f, "tree", .flags = 0), SORTED_COUNT);
+    check_result(WALK(f, "tree", .flags = 0), TREE_COUNT);
     check(all.errors == 0);
     make_directory(f, f->vfs, fixture_path(f, "tree/empty"));
     forget(f);
     all.then = exchange_for_link;
-    check_result(WALK(f, "tree", .flags = EPIO_WALK_FOLLOW), SORTED_COUNT);
+    check_result(WALK(f, "tree", .flags = EPIO_WALK_FOLLOW), TREE_COUNT);
     check(all.errors <= 1 && times("empty/1", &at) == 0); /* "link" leads to a */
     forget(f);
     all.then = move_the_tree;
-    check_result(WALK(f, "tree", .flags = EPIO_WALK_STAT), SORTED_COUNT);
+    check_result(WALK(f, "tree", .flags = EPIO_WALK_STAT), has_link ? TREE_COUNT : TREE_COUNT - 1);
     check(all.errors == 0);
 }
 
@@ -726,7 +762,7 @@ static void it_is_linked_like_others(fixture *f)
     epio_submit(&first);
     check_result(epio_wait(&third), 0);
     check_result(first.result, 0);
-    check_result(second.result, SORTED_COUNT + 1);
+    check_result(second.result, TREE_COUNT + 1);
     (void)index_of("more");
 
     /* A failed one breaks the chain, one that waits is cancelled. */
@@ -795,33 +831,33 @@ static void an_unreferenced_one_keeps_no_loop(fixture *f)
 int main(void)
 {
     static const fixture_test tests[] = {
-        POSIX_ONLY(all_entries_are_reported_once, ON_TREE),
-        POSIX_ONLY(stat_says_what_they_are, ON_TREE),
-        POSIX_ONLY(sorted_is_one_order, ON_TREE),
-        POSIX_ONLY(a_directory_can_be_left_out, ON_TREE),
-        POSIX_ONLY(depth_is_limited, ON_TREE),
-        POSIX_ONLY(without_a_callback_they_are_counted, ON_TREE),
-        POSIX_ONLY(a_directory_is_a_vfs_to_walk, ON_TREE),
-        POSIX_ONLY(what_is_wrong_is_refused, ON_TREE),
-        POSIX_ONLY(what_cannot_be_read_is_reported_again, ON_TREE),
-        POSIX_ONLY(links_are_followed_once, ON_TREE),
-        POSIX_ONLY(mounts_are_not_entered, ON_OS_PERFORM | ON_OS),
-        POSIX_ONLY(few_directories_are_open, ON_OS_PERFORM | ON_OS),
-        POSIX_ONLY(deep_trees_are_walked, ON_OS_ONCE),
-        POSIX_ONLY(many_names_are_in_one_directory, ON_OS_ONCE),
-        POSIX_ONLY(changes_are_no_errors, ON_ANY_OS),
-        POSIX_ONLY(what_was_moved_in_is_not_reported, ON_OS_PERFORM | ON_OS),
-        POSIX_ONLY(a_tree_changes_meanwhile, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS),
-        POSIX_ONLY(the_callback_ends_it, ON_TREE),
-        POSIX_ONLY(a_deadline_ends_it, ON_TREE),
+        FIXTURE_TEST(all_entries_are_reported_once, ON_TREE),
+        FIXTURE_TEST(stat_says_what_they_are, ON_TREE),
+        FIXTURE_TEST(sorted_is_one_order, ON_TREE),
+        FIXTURE_TEST(a_directory_can_be_left_out, ON_TREE),
+        FIXTURE_TEST(depth_is_limited, ON_TREE),
+        FIXTURE_TEST(without_a_callback_they_are_counted, ON_TREE),
+        FIXTURE_TEST(a_directory_is_a_vfs_to_walk, ON_TREE),
+        FIXTURE_TEST(what_is_wrong_is_refused, ON_TREE),
+        FIXTURE_TEST(what_cannot_be_read_is_reported_again, ON_TREE),
+        FIXTURE_TEST(links_are_followed_once, ON_TREE),
+        FIXTURE_TEST(mounts_are_not_entered, ON_OS_PERFORM | ON_OS),
+        FIXTURE_TEST(few_directories_are_open, ON_OS_PERFORM | ON_OS),
+        FIXTURE_TEST(deep_trees_are_walked, ON_OS_ONCE),
+        FIXTURE_TEST(many_names_are_in_one_directory, ON_OS_ONCE),
+        FIXTURE_TEST(changes_are_no_errors, ON_ANY_OS),
+        FIXTURE_TEST(what_was_moved_in_is_not_reported, ON_OS_PERFORM | ON_OS),
+        FIXTURE_TEST(a_tree_changes_meanwhile, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS),
+        FIXTURE_TEST(the_callback_ends_it, ON_TREE),
+        FIXTURE_TEST(a_deadline_ends_it, ON_TREE),
 #if EPIO_ASYNC
-        POSIX_ONLY(a_cancel_ends_it, ON_TREE & ON_ANY_LOOP),
-        POSIX_ONLY(another_thread_ends_it, ON_TREE & ON_ANY_LOOP),
-        POSIX_ONLY(it_is_linked_like_others, ON_TREE & ON_ANY_LOOP),
-        POSIX_ONLY(a_close_waits_for_it, ON_TREE & ON_ANY_LOOP),
-        POSIX_ONLY(several_at_once, ON_TREE & ON_ANY_LOOP),
-        POSIX_ONLY(the_end_of_a_loop_ends_it, ON_OS),
-        POSIX_ONLY(an_unreferenced_one_keeps_no_loop, ON_OS),
+        FIXTURE_TEST(a_cancel_ends_it, ON_TREE & ON_ANY_LOOP),
+        FIXTURE_TEST(another_thread_ends_it, ON_TREE & ON_ANY_LOOP),
+        FIXTURE_TEST(it_is_linked_like_others, ON_TREE & ON_ANY_LOOP),
+        FIXTURE_TEST(a_close_waits_for_it, ON_TREE & ON_ANY_LOOP),
+        FIXTURE_TEST(several_at_once, ON_TREE & ON_ANY_LOOP),
+        FIXTURE_TEST(the_end_of_a_loop_ends_it, ON_OS),
+        FIXTURE_TEST(an_unreferenced_one_keeps_no_loop, ON_OS),
 #endif
     };
     int failed = FIXTURE_RUN("walk", tests);

@@ -41,7 +41,7 @@ EPIO_VERB epio_op *epio_rmdir(epio_op *op, struct epio_vfs *vfs, const char *pat
 /* Makes durable what was made, moved or removed in the directory at `path`: 0. An open, a sync and
  * a close in one, for a program that keeps no directory open. Names alone: a file's bytes are its
  * own sync's. A directory that may be searched but not read: as for SYNC_DIR. Errors: those of an
- * epio_open with DIRECTORY; EPIO_EIO with its os_error (the sync failed), EPIO_ENOTSUP (Windows).
+ * epio_open with DIRECTORY; EPIO_EIO with its os_error (the sync failed).
  * See fsync(2). */
 EPIO_VERB epio_op *epio_sync_directory(epio_op *op, struct epio_vfs *vfs, const char *path);
 
@@ -56,9 +56,10 @@ EPIO_API struct epio_vfs *epio_directory_vfs(struct epio_file *directory);
  * directories for links meanwhile. Neither "..", nor a symbolic link, nor an absolute path leads
  * out of it: EPIO_EACCES. A directory that is opened with DIRECTORY and BENEATH, from any VFS,
  * confines all paths that begin at it, of every verb, and so do directories opened beneath it.
- * Where the system cannot resolve such paths itself (openat2(2)) they are resolved part by part. An
- * open beneath that makes a file and fails may leave it; TEMPORARY and DELETE_ON_CLOSE are
- * EPIO_ENOTSUP there. */
+ * Where the system cannot resolve such paths itself (openat2(2)) they are resolved part by part; so
+ * they are on Windows, where junctions and mount points are links that lead out. An open beneath
+ * that makes a file and fails may leave it; TEMPORARY and DELETE_ON_CLOSE are EPIO_ENOTSUP there.
+ */
 
 struct epio_info;
 
@@ -176,8 +177,8 @@ EPIO_VERB epio_op *epio_walk(epio_op *op, struct epio_vfs *vfs, const char *path
 /* Gives a file that was opened with TEMPORARY a name, and with it a life beyond its close: 0.
  * Replaces what has the name, atomically. It keeps its permissions, 0600 (epio_file_set_mode). On
  * the same file system. Errors: those of epio_rename; EPIO_ENOTSUP (the file system has no files
- * without names; Windows), EPIO_EINVAL (the file has a name), EPIO_ENOENT (it has lost the one it
- * was given). See open(2), O_TMPFILE, and linkat(2). */
+ * without names, on Windows no further names for files), EPIO_EINVAL (the file has a name),
+ * EPIO_ENOENT (it has lost the one it was given). See open(2), O_TMPFILE, and linkat(2). */
 EPIO_VERB epio_op *epio_name_temporary(epio_op *op, struct epio_file *file, const char *path,
                                        uint32_t flags);
 

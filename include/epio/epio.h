@@ -224,7 +224,7 @@ EPIO_VERB epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags);
 #define EPIO_OPEN_RANDOM 0x2000u     /* it will be read here and there; a hint */
 #define EPIO_OPEN_NOATIME                                                                          \
     0x4000u                       /* reads do not change its time of access; EPIO_EPERM if it is   \
-                                     another user's. Nothing on Windows */
+                                     another user's (on Windows EPIO_EACCES) */
 #define EPIO_OPEN_EXACT 0x8000u   /* the umask does not cut EPIO_OPEN_PERMISSIONS */
 #define EPIO_OPEN_BENEATH 0x0800u /* the path leads to nothing outside: see there */
 

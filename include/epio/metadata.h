@@ -146,13 +146,13 @@ typedef struct epio_file_system {
     uint64_t free_files;   /* of those, not in use */
     uint32_t block_size;   /* unit of allocation */
     uint32_t sector_size;  /* unit of the medium's transfers, for DIRECT; 0: not known */
-    uint32_t longest_name; /* bytes */
+    uint32_t longest_name; /* bytes that always fit */
     char type[32];         /* "ext4"; "": not known */
 } epio_file_system;
 
 /* Says on which file system the path is: 0, and all of `info` but its size, which the caller sets.
  * Links are followed. The memory VFS is a file system of the type "memory", without a limit of its
- * own. Errors: those of epio_stat; EPIO_ENOTSUP (Windows). See statvfs(3), statfs(2). */
+ * own. Errors: those of epio_stat. See statvfs(3), statfs(2). */
 EPIO_VERB epio_op *epio_file_system_info(epio_op *op, struct epio_vfs *vfs, const char *path,
                                          epio_file_system *info);
 
@@ -160,12 +160,12 @@ EPIO_VERB epio_op *epio_file_system_info(epio_op *op, struct epio_vfs *vfs, cons
 
 /* Named values beside a file's bytes, a few KiB each. On Linux a name has a namespace in front,
  * such as "user."; a file system may have none of them, or no value of a given size. On Windows
- * they are alternate data streams. Names end with a NUL, values are bytes. The memory VFS has
- * "user." alone, for names that work everywhere, of files and directories: names of 255 bytes,
- * values of 64 KiB, any number of them. Errors of each: those of epio_stat; EPIO_ENOTSUP (the file
- * system, or the namespace; Windows), EPIO_ENOENT with an os_error (no such attribute), EPIO_EPERM
- * ("user." of a symbolic link, on Linux), EPIO_EACCES, EPIO_ERANGE (the name is too long). See
- * xattr(7). */
+ * they are alternate data streams, whose names have no ":", "/" and "\". Names end with a NUL,
+ * values are bytes. The memory VFS has "user." alone, for names that work everywhere, of files and
+ * directories: names of 255 bytes, values of 64 KiB, any number of them. Errors of each: those of
+ * epio_stat; EPIO_ENOTSUP (the file system, or the namespace), EPIO_ENOENT with an os_error (no
+ * such attribute), EPIO_EPERM ("user." of a symbolic link, on Linux), EPIO_EACCES, EPIO_ERANGE (the
+ * name is too long), on Windows EPIO_EINVAL and EPIO_ENAMETOOLONG (the name). See xattr(7). */
 
 #define EPIO_XATTR_NOFOLLOW 1u /* of a symbolic link itself */
 #define EPIO_XATTR_CREATE 2u   /* of set: EPIO_EEXIST if it is there */

@@ -69,4 +69,6 @@ epio__win32_calls epio__win32 = {
     .flush = FlushFileBuffers,
     .flush_data = epio__nt_flush_data,
     .is_on_ntfs = is_on_ntfs,
+    .get_volume_information = GetVolumeInformationByHandleW,
+    .nt_full_size = epio__nt_full_size_of,
 };

@@ -101,11 +101,40 @@ static int64_t make_all(epio_op *op, const epio__place *place)
     return is_made(place, result) ? 0 : result;
 }
 
+/* Where the path is confined a place is that of one part: downwards, each by its own path. */
+static int64_t make_all_beneath(epio_op *op)
+{
+    char *path = _strdup(op->arguments.path.path);
+    int64_t result = path != NULL ? 0 : EPIO_ENOMEM;
+    for (size_t at = 0; result == 0 && path[at] != '\0';) {
+        epio__place place;
+        at += strspn(path + at, "/\\");
+        at += strcspn(path + at, "/\\");
+        char end = path[at];
+        path[at] = '\0';
+        result = epio__op_place(op, path, false, &place);
+        if (result == 0 && place.name[0] != L'\0') {
+            result = make_one(op, &place);
+            /* What is not the last may be a link, and if it is a file the next fails. */
+            bool last = end == '\0';
+            result = result == EPIO_EEXIST && (!last || epio__is_directory_at(&place)) ? 0 : result;
+        }
+        epio__place_drop(&place);
+        path[at] = end;
+    }
+    free(path);
+    op->os_error = result == 0 ? 0 : op->os_error;
+    return result;
+}
+
 int64_t epio__os_mkdir(epio_op *op)
 {
     bool parents = (op->flags & EPIO_MKDIR_PARENTS) != 0;
     epio__place place;
-    int64_t result = epio__op_place(op, op->arguments.path.path, &place);
+    if (parents && epio__op_is_confined(op)) {
+        return make_all_beneath(op);
+    }
+    int64_t result = epio__op_place(op, op->arguments.path.path, false, &place);
     if (result == 0) {
         result = parents ? make_all(op, &place) : make_one(op, &place);
     }
@@ -185,7 +214,7 @@ int64_t epio__os_rmdir(epio_op *op)
 {
     bool lasting = (op->flags & EPIO_RMDIR_SYNC_DIR) != 0;
     epio__place place;
-    int64_t result = epio__op_place(op, op->arguments.path.path, &place);
+    int64_t result = epio__op_place(op, op->arguments.path.path, false, &place);
     if (result == 0 && is_dot(op->arguments.path.path)) {
         result = epio__op_fail_with(op, ERROR_INVALID_NAME);
     } else if (result == 0) {
@@ -197,13 +226,41 @@ int64_t epio__os_rmdir(epio_op *op)
     return result;
 }
 
-int64_t epio__sync_directory(epio_op *op)
+/* By a handle of it. */
+static DWORD make_names_durable(HANDLE directory)
 {
     WCHAR itself[] = L"";
-    const epio__place place = {.root = epio__handle_of(&epio__win32_file_of(op)->base),
-                               .name = itself};
-    DWORD error = epio__make_name_durable(&place);
+    const epio__place place = {.root = directory, .name = itself};
+    return epio__make_name_durable(&place);
+}
+
+int64_t epio__sync_directory(epio_op *op)
+{
+    DWORD error = make_names_durable(epio__handle_of(&epio__win32_file_of(op)->base));
     return error == 0 ? 0 : epio__op_fail_with(op, error);
+}
+
+int64_t epio__os_sync_directory(epio_op *op)
+{
+    HANDLE handle;
+    FILE_BASIC_INFO information;
+    int64_t result = epio__op_open_metadata(op, FILE_READ_ATTRIBUTES, true, &handle);
+    if (result != 0) {
+        return result;
+    }
+    if (!epio__win32.get_information(handle, FileBasicInfo, &information, sizeof information)) {
+        result = epio__op_fail(op);
+    } else if ((information.FileAttributes & FILE_ATTRIBUTE_DIRECTORY) == 0) {
+        result = epio__op_fail_with(op, ERROR_DIRECTORY);
+    } else {
+        DWORD error = make_names_durable(handle);
+        bool begun = error != ERROR_ACCESS_DENIED; /* what a flush of a file never is */
+        result = error == 0 ? 0
+                 : begun    ? epio__op_fail_to_be_durable(op, error)
+                            : epio__op_fail_with(op, error);
+    }
+    (void)CloseHandle(handle);
+    return result;
 }
 
 /* ---- Listing ---- */

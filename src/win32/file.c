@@ -2,7 +2,6 @@
 #include "list.h"
 #include "win32/win32.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <wchar.h>
@@ -82,6 +81,15 @@ bool epio__identity_of(HANDLE handle, uint64_t *device, uint64_t *inode)
     return true;
 }
 
+bool epio__are_the_same(HANDLE one, HANDLE other)
+{
+    uint64_t devices[2];
+    uint64_t inodes[2];
+    return epio__identity_of(one, &devices[0], &inodes[0]) &&
+           epio__identity_of(other, &devices[1], &inodes[1]) && devices[0] == devices[1] &&
+           inodes[0] == inodes[1];
+}
+
 /* Calls on it do not wait, and the system does not report when they could proceed. */
 static bool is_polled_pipe(HANDLE handle)
 {
@@ -110,9 +118,7 @@ static int fill_stream(epio__win32_file *file, int32_t *os_error)
 #define TRANSFORMED (FILE_ATTRIBUTE_COMPRESSED | FILE_ATTRIBUTE_ENCRYPTED)
 #define FETCHED (FILE_ATTRIBUTE_OFFLINE | RECALL_ON_OPEN | RECALL_ON_DATA_ACCESS)
 
-/* Files on a server go to workers too: a call may ask the server, and takes as long as that
- * does. */
-static bool is_remote(HANDLE handle)
+bool epio__is_remote(HANDLE handle)
 {
     FILE_REMOTE_PROTOCOL_INFO information;
     return epio__win32.get_information(handle, FileRemoteProtocolInfo, &information,
@@ -130,7 +136,7 @@ static int fill_directory(epio__win32_file *file, bool is_one, uint32_t flags, i
     if (file->listing == NULL) {
         return EPIO_ENOMEM;
     }
-    bool far_away = is_remote(epio__handle_of(&file->base));
+    bool far_away = epio__is_remote(epio__handle_of(&file->base));
     file->base.base.medium = file->base.device;
     file->base.base.attributes = EPIO_FILE_DIRECTORY | (far_away ? 0u : EPIO_FILE_LOCAL);
     return 0;
@@ -158,7 +164,9 @@ static int fill_file(epio__win32_file *file, uint32_t flags, int32_t *os_error)
     if (directory || (flags & EPIO_OPEN_DIRECTORY) != 0) {
         return fill_directory(file, directory, flags, os_error);
     }
-    file->base.locks_are_remote = is_remote(handle);
+    /* Files on a server go to workers too: a call may ask the server, and takes as long as that
+     * does. */
+    file->base.locks_are_remote = epio__is_remote(handle);
     bool is_far = file->base.locks_are_remote || (information.FileAttributes & FETCHED) != 0;
     file->cannot_bind = is_far || (information.FileAttributes & TRANSFORMED) != 0;
     file->base.base.attributes = is_far ? 0 : EPIO_FILE_LOCAL;
@@ -201,7 +209,21 @@ static DWORD access_for(uint32_t flags)
     access |= (flags & EPIO_OPEN_READ) != 0 ? GENERIC_READ : 0;
     access |= (flags & EPIO_OPEN_WRITE) != 0 ? GENERIC_WRITE : 0;
     access |= (flags & EPIO_OPEN_DELETE_ON_CLOSE) != 0 ? DELETE : 0;
+    access |= (flags & EPIO_OPEN_NOATIME) != 0 ? FILE_WRITE_ATTRIBUTES : 0;
     return access;
+}
+
+/* The system takes one hint at most. */
+static DWORD hint_for(uint32_t flags)
+{
+    switch (flags & (EPIO_OPEN_SEQUENTIAL | EPIO_OPEN_RANDOM)) {
+    case EPIO_OPEN_SEQUENTIAL:
+        return FILE_FLAG_SEQUENTIAL_SCAN;
+    case EPIO_OPEN_RANDOM:
+        return FILE_FLAG_RANDOM_ACCESS;
+    default:
+        return 0;
+    }
 }
 
 /* An existing file is truncated afterwards: CREATE_ALWAYS would also change its attributes. */
@@ -222,7 +244,7 @@ static DWORD attributes_for(const epio__place *place, uint32_t flags)
     }
     uint32_t given = flags >> 16;
     bool read_only = (given & 01000u) != 0 && (given & OWNER_WRITE) == 0;
-    DWORD attributes = FILE_FLAG_OVERLAPPED;
+    DWORD attributes = FILE_FLAG_OVERLAPPED | hint_for(flags);
     attributes |= read_only ? FILE_ATTRIBUTE_READONLY : FILE_ATTRIBUTE_NORMAL;
     attributes |= (flags & EPIO_OPEN_DIRECT) != 0 ? FILE_FLAG_NO_BUFFERING : 0;
     attributes |= (flags & EPIO_OPEN_NOFOLLOW) != 0 ? FILE_FLAG_OPEN_REPARSE_POINT : 0;
@@ -242,46 +264,14 @@ static DWORD attributes_for(const epio__place *place, uint32_t flags)
 static HANDLE open_name(const epio__place *place, uint32_t flags, bool *created)
 {
     DWORD disposition = disposition_for(flags);
-    HANDLE handle =
-        epio__open_at(place, access_for(flags), disposition, attributes_for(place, flags));
+    DWORD access = access_for(flags);
+    DWORD attributes = attributes_for(place, flags);
+    HANDLE handle = (flags & EPIO_OPEN_NOFOLLOW) != 0
+                        ? epio__open_no_link_at(place, access, disposition, attributes)
+                        : epio__open_at(place, access, disposition, attributes);
     *created = disposition == CREATE_NEW ||
                (disposition == OPEN_ALWAYS && GetLastError() != ERROR_ALREADY_EXISTS);
     return handle;
-}
-
-static bool are_the_same(HANDLE one, HANDLE other)
-{
-    uint64_t devices[2];
-    uint64_t inodes[2];
-    return epio__identity_of(one, &devices[0], &inodes[0]) &&
-           epio__identity_of(other, &devices[1], &inodes[1]) && devices[0] == devices[1] &&
-           inodes[0] == inodes[1];
-}
-
-/* Opens without following a link, but through any other reparse point that provides a file's
- * content (deduplication, compression by file, clouds). */
-static HANDLE open_no_link(const epio__place *place, uint32_t flags, bool *created)
-{
-    bool ignored;
-    HANDLE handle = open_name(place, flags, created);
-    DWORD tag = handle != INVALID_HANDLE_VALUE ? epio__reparse_tag_of(handle) : 0;
-    if (tag == 0) {
-        return handle;
-    }
-    uint32_t as_it_is =
-        flags & ~(uint32_t)(EPIO_OPEN_NOFOLLOW | EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE);
-    HANDLE whole = IsReparseTagNameSurrogate(tag) ? INVALID_HANDLE_VALUE
-                                                  : open_name(place, as_it_is, &ignored);
-    bool same = whole != INVALID_HANDLE_VALUE && are_the_same(handle, whole);
-    (void)CloseHandle(handle);
-    if (same) {
-        return whole;
-    }
-    if (whole != INVALID_HANDLE_VALUE) {
-        (void)CloseHandle(whole);
-    }
-    SetLastError(ERROR_STOPPED_ON_SYMLINK);
-    return INVALID_HANDLE_VALUE;
 }
 
 static bool truncate_to_nothing(HANDLE handle)
@@ -290,9 +280,19 @@ static bool truncate_to_nothing(HANDLE handle)
     return SetFileInformationByHandle(handle, FileEndOfFileInfo, &end, sizeof end) != FALSE;
 }
 
+/* -1: what is done by this handle does not change the time (FILE_BASIC_INFORMATION). */
+static void keep_access_time(HANDLE handle)
+{
+    FILE_BASIC_INFO information = {.LastAccessTime = {.QuadPart = -1}};
+    (void)epio__win32.set_information(handle, FileBasicInfo, &information, sizeof information);
+}
+
 /* Prepares the new handle before the caller gets it: 0 or an error. */
 static int64_t finish_open(epio_op *op, HANDLE handle, const epio__place *place, bool created)
 {
+    if ((op->flags & (EPIO_OPEN_NOATIME | EPIO_OPEN_DIRECTORY)) == EPIO_OPEN_NOATIME) {
+        keep_access_time(handle);
+    }
     if ((op->flags & EPIO_OPEN_TRUNCATE) != 0 && !truncate_to_nothing(handle)) {
         return epio__op_fail(op);
     }
@@ -316,7 +316,7 @@ static bool has_name(HANDLE file, const epio__place *place)
     if (handle == INVALID_HANDLE_VALUE) {
         return false;
     }
-    bool same = are_the_same(file, handle);
+    bool same = epio__are_the_same(file, handle);
     (void)CloseHandle(handle);
     SetLastError(0);
     return same;
@@ -345,10 +345,8 @@ static int64_t fail_to_open(epio_op *op, const epio__place *place, DWORD error)
 
 static int64_t open_file(epio_op *op, epio__win32_file *file, const epio__place *place)
 {
-    bool follows = (op->flags & EPIO_OPEN_NOFOLLOW) == 0;
     bool created;
-    HANDLE handle =
-        follows ? open_name(place, op->flags, &created) : open_no_link(place, op->flags, &created);
+    HANDLE handle = open_name(place, op->flags, &created);
     if (handle == INVALID_HANDLE_VALUE) {
         return fail_to_open(op, place, GetLastError());
     }
@@ -366,62 +364,21 @@ static int64_t open_file(epio_op *op, epio__win32_file *file, const epio__place 
 
 /* ---- Temporary files ---- */
 
-/* The directory that the system has for them. */
-static int64_t usual_directory(epio_op *op, epio__place *directory)
-{
-    int error = EPIO_ENOMEM;
-    WCHAR temporary[MAX_PATH + 2];
-    DWORD len = GetTempPathW(MAX_PATH + 1, temporary);
-    *directory = (epio__place){.root = NULL, .name = NULL};
-    if (len == 0 || len > MAX_PATH) {
-        return EPIO_ENOENT;
-    }
-    directory->name = epio__literal_name(_wcsdup(temporary), &error);
-    return directory->name != NULL ? 0 : epio__op_fail_name(op, error);
-}
-
-/* The directory of a temporary file: 0 or an error. The caller drops it in both cases. */
-static int64_t temporary_directory(epio_op *op, epio__place *directory)
-{
-    epio__place file;
-    const char *path = op->arguments.path.path;
-    if (path == NULL) {
-        return usual_directory(op, directory);
-    }
-    int64_t result = epio__op_place(op, path, directory);
-    if (result == 0 && !epio__is_directory_at(directory)) {
-        file = *directory; /* or beside that file */
-        result = epio__place_parent(&file, directory) ? 0 : EPIO_ENOMEM;
-        epio__place_drop(&file);
-    }
-    return result;
-}
-
 static int64_t open_temporary(epio_op *op, epio__win32_file *file)
 {
     epio__place directory;
-    int64_t result = temporary_directory(op, &directory);
-    size_t room = result == 0 ? wcslen(directory.name) + 64 : 0;
-    epio__place place = {.root = directory.root, .name = malloc(room * sizeof *place.name)};
-    if (result == 0 && place.name == NULL) {
-        result = EPIO_ENOMEM;
-    }
+    int64_t result = epio__temporary_directory(op, &directory);
     for (int i = 0; result == 0 && i < TEMPORARY_TRIES; i++) {
-        uint64_t random[2];
-        size_t len = wcslen(directory.name);
-        bool bare = len == 0 || directory.name[len - 1] == L'\\';
-        epio__random_bytes(random, sizeof random);
-        (void)swprintf(place.name, room, L"%ls%lsepio-%08lx%08lx%08lx%08lx", directory.name,
-                       bare ? L"" : L"\\", (unsigned long)(random[0] >> 32),
-                       (unsigned long)(random[0] & 0xFFFFFFFFu), (unsigned long)(random[1] >> 32),
-                       (unsigned long)(random[1] & 0xFFFFFFFFu));
-        result = open_file(op, file, &place);
+        epio__place place;
+        result =
+            epio__temporary_place(&directory, &place) ? open_file(op, file, &place) : EPIO_ENOMEM;
+        epio__place_drop(&place);
         if (result != EPIO_EEXIST) {
             break;
         }
         result = i + 1 < TEMPORARY_TRIES ? 0 : result;
     }
-    epio__place_drop(&place);
+    file->nameless = result == 0;
     epio__place_drop(&directory);
     return result;
 }
@@ -437,9 +394,11 @@ static int64_t note_name(epio_op *op, epio__win32_file *file, const epio__place 
 
 static int64_t open_path(epio_op *op, epio__win32_file *file)
 {
+    const uint32_t new_file = EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE;
     const char *path = op->arguments.path.path;
     epio__place place;
-    int64_t result = epio__op_place(op, path, &place);
+    bool follows = (op->flags & EPIO_OPEN_NOFOLLOW) == 0 && (op->flags & new_file) != new_file;
+    int64_t result = epio__op_place(op, path, follows, &place);
     result = result == 0 ? epio__check_directory_mark(op, path, &place) : result;
     if (result == 0) {
         result = open_file(op, file, &place);
@@ -453,7 +412,9 @@ static int64_t open_path(epio_op *op, epio__win32_file *file)
 
 int64_t epio__os_open(epio_vfs *vfs, epio_op *op)
 {
-    if ((op->flags & EPIO_OPEN_BENEATH) != 0) {
+    const uint32_t removed = EPIO_OPEN_TEMPORARY | EPIO_OPEN_DELETE_ON_CLOSE;
+    bool confined = epio__op_is_confined(op);
+    if (confined && (op->flags & removed) != 0) {
         return EPIO_ENOTSUP;
     }
     epio__win32_file *file = create_file(vfs, op->flags);
@@ -466,6 +427,7 @@ int64_t epio__os_open(epio_vfs *vfs, epio_op *op)
         discard_file(file);
         return result;
     }
+    file->base.confines = confined || (op->flags & EPIO_OPEN_BENEATH) != 0;
     op->file = &file->base.base;
     return 0;
 }

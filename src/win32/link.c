@@ -36,9 +36,10 @@ int64_t epio__os_link_file(epio_op *op)
 {
     epio__place from;
     epio__place to = {.root = NULL, .name = NULL};
-    int64_t result = epio__op_place(op, op->arguments.path.path, &from);
+    int64_t result = epio__op_place(op, op->arguments.path.path, false, &from);
     result = result == 0 ? epio__check_directory_mark(op, op->arguments.path.path, &from) : result;
-    result = result == 0 ? epio__op_place(op, op->arguments.path.to, &to) : result;
+    result = result == 0 ? epio__op_place(op, op->arguments.path.to, false, &to) : result;
+    result = result == 0 ? epio__check_new_name(op, op->arguments.path.to, &to) : result;
     if (result == 0) {
         result = link_places(op, &from, &to);
     }
@@ -169,7 +170,7 @@ static int64_t read_link_at(epio_op *op, const epio__place *place)
 int64_t epio__os_read_link(epio_op *op)
 {
     epio__place place;
-    int64_t result = epio__op_place(op, op->arguments.path.path, &place);
+    int64_t result = epio__op_place(op, op->arguments.path.path, false, &place);
     result = result == 0 ? epio__check_directory_mark(op, op->arguments.path.path, &place) : result;
     if (result == 0) {
         result = read_link_at(op, &place);
@@ -292,21 +293,26 @@ int64_t epio__os_symlink(epio_op *op)
 {
     epio__place place;
     new_link one = {.place = &place};
+    HANDLE pin = NULL;
     int error;
-    int64_t result = epio__op_place(op, op->arguments.path.path, &place);
+    int64_t result = epio__op_place(op, op->arguments.path.path, false, &place);
+    result = result == 0 ? epio__check_new_name(op, op->arguments.path.path, &place) : result;
     if (result == 0) {
         one.target = epio__widen(op->arguments.path.to, &error);
         result = one.target != NULL ? 0 : epio__op_fail_name(op, error);
     }
     if (result == 0) {
         epio__turn_slashes(one.target);
-        one.name = epio__place_name(&place);
+        one.name = place.confined ? epio__pinned_name(&place, &pin) : epio__place_name(&place);
         one.absolute = one.name != NULL ? absolute_target(one.name, one.target) : NULL;
         result = one.name != NULL ? make_link(op, &one) : epio__op_fail(op);
     }
     free(one.absolute);
     free(one.name);
     free(one.target);
+    if (pin != NULL) {
+        (void)CloseHandle(pin);
+    }
     epio__place_drop(&place);
     return result;
 }

@@ -209,6 +209,22 @@ static HANDLE open_metadata(const epio__place *place, DWORD access, bool follows
     return handle;
 }
 
+int64_t epio__op_open_metadata(epio_op *op, DWORD access, bool follows, HANDLE *handle)
+{
+    const char *path = op->arguments.path.path;
+    epio__place place;
+    int64_t result = epio__op_place(op, path, follows, &place);
+    result = result == 0 ? epio__check_directory_mark(op, path, &place) : result;
+    if (result == 0) {
+        *handle = open_metadata(&place, access, follows);
+        if (*handle == INVALID_HANDLE_VALUE) {
+            result = epio__op_fail_on_path(op, &place, GetLastError());
+        }
+    }
+    epio__place_drop(&place);
+    return result;
+}
+
 static int64_t stat_place(epio_op *op, const epio__place *place, epio_info *info)
 {
     if (place->root == NULL && describe_by_name(place->name, info)) {
@@ -232,7 +248,8 @@ static int64_t stat_path(epio_op *op, epio_info *info)
 {
     const char *path = op->arguments.path.path;
     epio__place place;
-    int64_t result = epio__op_place(op, path, &place);
+    bool follows = (op->flags & EPIO_STAT_NOFOLLOW) == 0;
+    int64_t result = epio__op_place(op, path, follows, &place);
     result = result == 0 ? epio__check_directory_mark(op, path, &place) : result;
     if (result == 0) {
         result = stat_place(op, &place, info);
@@ -257,22 +274,14 @@ typedef bool change_function(HANDLE handle, const void *argument);
 
 static int64_t change_path(epio_op *op, change_function *change, const void *argument)
 {
-    const char *path = op->arguments.path.path;
-    epio__place place;
-    int64_t result = epio__op_place(op, path, &place);
-    result = result == 0 ? epio__check_directory_mark(op, path, &place) : result;
+    HANDLE handle;
+    bool follows = (op->flags & EPIO_SET_NOFOLLOW) == 0;
+    int64_t result =
+        epio__op_open_metadata(op, FILE_READ_ATTRIBUTES | FILE_WRITE_ATTRIBUTES, follows, &handle);
     if (result == 0) {
-        bool follows = (op->flags & EPIO_SET_NOFOLLOW) == 0;
-        HANDLE handle =
-            open_metadata(&place, FILE_READ_ATTRIBUTES | FILE_WRITE_ATTRIBUTES, follows);
-        if (handle == INVALID_HANDLE_VALUE) {
-            result = epio__op_fail_on_path(op, &place, GetLastError());
-        } else {
-            result = change(handle, argument) ? 0 : epio__op_fail(op);
-            (void)CloseHandle(handle);
-        }
+        result = change(handle, argument) ? 0 : epio__op_fail(op);
+        (void)CloseHandle(handle);
     }
-    epio__place_drop(&place);
     return result;
 }
 
@@ -340,39 +349,6 @@ int64_t epio__os_set_mode(epio_op *op)
 
 /* Owners are no numbers here. */
 int64_t epio__os_set_owner(epio_op *op)
-{
-    (void)op;
-    return EPIO_ENOTSUP;
-}
-
-/* ---- What is not there yet ---- */
-
-int64_t epio__os_file_system_info(epio_op *op, epio_file_system *info)
-{
-    (void)op;
-    (void)info;
-    return EPIO_ENOTSUP;
-}
-
-int64_t epio__os_xattr(epio_op *op)
-{
-    (void)op;
-    return EPIO_ENOTSUP;
-}
-
-int64_t epio__os_name_temporary(epio_op *op)
-{
-    (void)op;
-    return EPIO_ENOTSUP;
-}
-
-int64_t epio__os_temporary_directory(epio_op *op)
-{
-    (void)op;
-    return EPIO_ENOTSUP;
-}
-
-int64_t epio__os_sync_directory(epio_op *op)
 {
     (void)op;
     return EPIO_ENOTSUP;

@@ -92,6 +92,14 @@ static size_t len_of_file(const WCHAR *part, size_t len)
     return colon != NULL ? (size_t)(colon - part) : len;
 }
 
+int epio__check_part(const WCHAR *part, size_t len)
+{
+    if (len_of_file(part, len) > LONGEST_PART) {
+        return EPIO_ENAMETOOLONG;
+    }
+    return is_device(part, len) ? EPIO_EINVAL : 0;
+}
+
 /* Resolves relative parts behind the root, whose end is a backslash or that of the name, in place:
  * 0, EPIO_EINVAL, EPIO_ENAMETOOLONG. *rises: ".." would leave the root; NULL: it stays there. */
 static int resolve(WCHAR *name, size_t root, bool *rises)
@@ -108,11 +116,9 @@ static int resolve(WCHAR *name, size_t root, bool *rises)
             while (to > name + root && *--to != L'\\') {
             }
         } else if (len > 0 && !(len == 1 && from[0] == L'.')) {
-            if (len_of_file(from, len) > LONGEST_PART) {
-                return EPIO_ENAMETOOLONG;
-            }
-            if (is_device(from, len)) {
-                return EPIO_EINVAL;
+            int error = epio__check_part(from, len);
+            if (error != 0) {
+                return error;
             }
             *to++ = L'\\';
             memmove(to, from, len * sizeof *to);

@@ -10,6 +10,7 @@
 #define ACCESS_INFORMATION 8
 #define MODE_INFORMATION 16
 #define NOTIFICATION_INFORMATION 41
+#define FULL_SIZE_INFORMATION 7 /* of FS_INFORMATION_CLASS */
 
 typedef LONG(NTAPI *flush_function)(HANDLE, ULONG, void *, ULONG, IO_STATUS_BLOCK *);
 typedef ULONG(NTAPI *error_function)(LONG);
@@ -98,6 +99,14 @@ DWORD epio__nt_set_information(HANDLE handle, int which, void *information, ULON
                        : ERROR_CALL_NOT_IMPLEMENTED;
 }
 
+DWORD epio__nt_full_size_of(HANDLE handle, epio__nt_full_size *size)
+{
+    IO_STATUS_BLOCK block;
+    information_function ask = (information_function)find("NtQueryVolumeInformationFile");
+    return ask != NULL ? error_of(ask(handle, &block, size, sizeof *size, FULL_SIZE_INFORMATION))
+                       : ERROR_CALL_NOT_IMPLEMENTED;
+}
+
 /* ---- Names relative to a directory ---- */
 
 /* https://learn.microsoft.com/windows/win32/api/winternl/nf-winternl-ntcreatefile: with a
@@ -117,9 +126,10 @@ DWORD epio__nt_create(const epio__nt_creation *wanted, HANDLE *handle, bool *cre
     if (create == NULL) {
         return ERROR_CALL_NOT_IMPLEMENTED;
     }
-    LONG status = create(handle, wanted->access, &object, &block, NULL, wanted->attributes,
-                         FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
-                         wanted->disposition, wanted->options, NULL, 0);
+    LONG status =
+        create(handle, wanted->access, &object, &block, NULL, wanted->attributes,
+               FILE_SHARE_READ | FILE_SHARE_WRITE | (wanted->pins ? 0u : (ULONG)FILE_SHARE_DELETE),
+               wanted->disposition, wanted->options, NULL, 0);
     *created = status >= 0 && block.Information == FILE_CREATED;
     return error_of(status);
 }

@@ -48,7 +48,9 @@ static epio__place beside(const epio__place *place, const WCHAR *last)
     size_t directory_len = epio__place_parent_len(place);
     size_t room = directory_len + 64;
     uint64_t random;
-    epio__place other = {.root = place->root, .name = malloc(room * sizeof *other.name)};
+    epio__place other = {.root = place->root,
+                         .name = malloc(room * sizeof *other.name),
+                         .confined = place->confined};
     if (other.name != NULL) {
         epio__random_bytes(&random, sizeof random);
         wmemcpy(other.name, place->name, directory_len);
@@ -189,7 +191,8 @@ static epio__place put_aside(const epio__place *place, bool durable)
 /* Deletes the files that earlier calls left in this directory, except those still in use. */
 static void sweep(const epio__place *place)
 {
-    WCHAR *name = epio__place_name(place);
+    /* By names, which may lead elsewhere by now. */
+    WCHAR *name = !place->confined ? epio__place_name(place) : NULL;
     size_t directory_len = name != NULL ? (size_t)(wcsrchr(name, L'\\') - name) + 1 : 0;
     WCHAR *path = malloc((directory_len + MAX_PATH + 1) * sizeof *path);
     if (path != NULL && name != NULL) {
@@ -221,7 +224,7 @@ static void discard(const epio__place *aside)
     bool moved = old.name != NULL && move_once(aside, &old, false, false);
     const epio__place *kept = moved ? &old : aside;
     (void)epio__set_attributes_at(kept, epio__attributes_at(kept) | FILE_ATTRIBUTE_HIDDEN);
-    WCHAR *name = epio__place_name(kept);
+    WCHAR *name = !kept->confined ? epio__place_name(kept) : NULL;
     if (name != NULL) {
         (void)MoveFileExW(name, NULL, MOVEFILE_DELAY_UNTIL_REBOOT);
     }
@@ -390,9 +393,17 @@ static bool move_over_read_only(const epio__place *from, const epio__place *to, 
  * as if another process had caused them. */
 static bool is_into_itself(const epio__place *from, const epio__place *to)
 {
-    size_t len = wcslen(from->name);
-    return from->root == to->root && _wcsnicmp(from->name, to->name, len) == 0 &&
-           to->name[len] == L'\\' && epio__is_directory_at(from);
+    const bool apart = from->root != to->root;
+    WCHAR *outer = apart ? epio__place_name(from) : from->name;
+    WCHAR *inner = apart ? epio__place_name(to) : to->name;
+    size_t len = outer != NULL ? wcslen(outer) : 0;
+    bool is = outer != NULL && inner != NULL && _wcsnicmp(outer, inner, len) == 0 &&
+              inner[len] == L'\\' && epio__is_directory_at(from);
+    if (apart) {
+        free(outer);
+        free(inner);
+    }
+    return is;
 }
 
 static int64_t rename_it(epio_op *op, const epio__place *from, const epio__place *to)
@@ -431,8 +442,12 @@ static int64_t rename_file(epio_op *op, const epio__place *from, const epio__pla
 static int64_t rename_path(epio_op *op, const epio__place *from)
 {
     epio__place to;
-    int64_t result = epio__op_place(op, op->arguments.path.to, &to);
-    result = result == 0 ? epio__check_directory_mark(op, op->arguments.path.to, &to) : result;
+    int64_t result = epio__op_place(op, op->arguments.path.to, false, &to);
+    if (result == 0) {
+        result = epio__is_directory_at(from)
+                     ? epio__check_directory_mark(op, op->arguments.path.to, &to)
+                     : epio__check_new_name(op, op->arguments.path.to, &to);
+    }
     if (result == 0) {
         result = rename_file(op, from, &to);
     }
@@ -595,7 +610,7 @@ static int64_t act(epio_op *op, bool moves,
 {
     const char *path = op->arguments.path.path;
     epio__place place;
-    int64_t result = epio__op_place(op, path, &place);
+    int64_t result = epio__op_place(op, path, !moves, &place);
     result = result == 0 && moves ? epio__check_directory_mark(op, path, &place) : result;
     if (result == 0) {
         result = action(op, &place);
@@ -616,7 +631,10 @@ int64_t epio__os_rename(epio_op *op)
 
 int64_t epio__os_access(epio_op *op)
 {
-    return act(op, false, access_file);
+    int64_t result = act(op, false, access_file);
+    bool none = result < 0 && means_not_there((DWORD)op->os_error);
+    op->os_error = none ? 0 : op->os_error;
+    return none ? 0 : result;
 }
 
 int64_t epio__os_full_pathname(epio_op *op)

@@ -37,16 +37,20 @@ static int64_t place_above(epio_op *op, HANDLE directory, const WCHAR *name, epi
     return place->name != NULL ? 0 : epio__op_fail_name(op, error);
 }
 
-int64_t epio__op_place(epio_op *op, const char *path, epio__place *place)
+int64_t epio__op_place(epio_op *op, const char *path, bool follows, epio__place *place)
 {
     HANDLE directory = directory_of(op);
     bool rises;
     int error;
     int64_t result = 0;
-    place->root = NULL;
-    place->name = epio__widen(path, &error);
+    *place = (epio__place){.name = epio__widen(path, &error)};
     if (place->name == NULL) {
         return epio__op_fail_name(op, error);
+    }
+    if (epio__op_is_confined(op)) {
+        WCHAR *name = place->name;
+        place->name = NULL;
+        return epio__op_place_beneath(op, directory, name, follows, place);
     }
     if (directory == NULL || !epio__is_relative_name(place->name)) {
         place->name = epio__literal_name(place->name, &error);
@@ -71,6 +75,10 @@ void epio__place_drop(epio__place *place)
 {
     free(place->name);
     place->name = NULL;
+    if (place->opened != NULL) {
+        (void)CloseHandle(place->opened);
+        place->opened = NULL;
+    }
 }
 
 WCHAR *epio__place_name(const epio__place *place)
@@ -100,6 +108,7 @@ bool epio__place_parent(const epio__place *place, epio__place *parent)
     size_t len = epio__place_parent_len(place);
     bool in_root = place->root == NULL && len == epio__root_len(place->name) + 1;
     *parent = *place;
+    parent->opened = NULL; /* stays open with the place */
     parent->name = _wcsdup(place->name);
     if (parent->name != NULL) {
         /* A root keeps its backslash. */
@@ -123,6 +132,8 @@ static ULONG options_for(DWORD flags)
         {FILE_FLAG_DELETE_ON_CLOSE, FILE_DELETE_ON_CLOSE},
         {FILE_FLAG_BACKUP_SEMANTICS, FILE_OPEN_FOR_BACKUP_INTENT},
         {FILE_FLAG_OPEN_REPARSE_POINT, FILE_OPEN_REPARSE_POINT},
+        {FILE_FLAG_SEQUENTIAL_SCAN, FILE_SEQUENTIAL_ONLY},
+        {FILE_FLAG_RANDOM_ACCESS, FILE_RANDOM_ACCESS},
     };
     ULONG all = (flags & FILE_FLAG_OVERLAPPED) == 0 ? FILE_SYNCHRONOUS_IO_NONALERT : 0;
     all |= (flags & FILE_FLAG_BACKUP_SEMANTICS) == 0 ? FILE_NON_DIRECTORY_FILE : 0;
@@ -146,7 +157,7 @@ static HANDLE create(const epio__nt_creation *wanted)
     return handle;
 }
 
-HANDLE epio__open_at(const epio__place *place, DWORD access, DWORD disposition, DWORD flags)
+static HANDLE open_at(const epio__place *place, DWORD access, DWORD disposition, DWORD flags)
 {
     if (place->root == NULL) {
         return CreateFileW(place->name, access,
@@ -162,6 +173,35 @@ HANDLE epio__open_at(const epio__place *place, DWORD access, DWORD disposition, 
                                                       : FILE_OPEN_IF;
     wanted.options = options_for(flags);
     return create(&wanted);
+}
+
+HANDLE epio__open_no_link_at(const epio__place *place, DWORD access, DWORD disposition, DWORD flags)
+{
+    HANDLE handle = open_at(place, access, disposition, flags | FILE_FLAG_OPEN_REPARSE_POINT);
+    DWORD outcome = GetLastError(); /* tells of a new file, too */
+    DWORD tag = handle != INVALID_HANDLE_VALUE ? epio__reparse_tag_of(handle) : 0;
+    if (tag == 0) {
+        SetLastError(outcome);
+        return handle;
+    }
+    HANDLE whole =
+        IsReparseTagNameSurrogate(tag)
+            ? INVALID_HANDLE_VALUE
+            : open_at(place, access, OPEN_EXISTING, flags & ~(DWORD)FILE_FLAG_OPEN_REPARSE_POINT);
+    bool same = whole != INVALID_HANDLE_VALUE && epio__are_the_same(handle, whole);
+    (void)CloseHandle(handle);
+    if (whole != INVALID_HANDLE_VALUE && !same) {
+        (void)CloseHandle(whole);
+    }
+    SetLastError(same ? outcome : ERROR_STOPPED_ON_SYMLINK);
+    return same ? whole : INVALID_HANDLE_VALUE;
+}
+
+HANDLE epio__open_at(const epio__place *place, DWORD access, DWORD disposition, DWORD flags)
+{
+    bool through_links = !place->confined || (flags & FILE_FLAG_OPEN_REPARSE_POINT) != 0;
+    return through_links ? open_at(place, access, disposition, flags)
+                         : epio__open_no_link_at(place, access, disposition, flags);
 }
 
 HANDLE epio__open_name_at(const epio__place *place, DWORD access)
@@ -286,6 +326,16 @@ DWORD epio__reparse_tag_of(HANDLE handle)
 bool epio__is_directory_at(const epio__place *place)
 {
     return (epio__attributes_at(place) & FILE_ATTRIBUTE_DIRECTORY) != 0;
+}
+
+int64_t epio__check_new_name(epio_op *op, const char *path, const epio__place *place)
+{
+    char last = path[strlen(path) - 1];
+    bool marked = last == '/' || last == '\\';
+    if (marked && epio__attributes_at(place) == 0) {
+        return epio__op_fail_with(op, ERROR_FILE_NOT_FOUND);
+    }
+    return marked ? epio__check_directory_mark(op, path, place) : 0;
 }
 
 int64_t epio__check_directory_mark(epio_op *op, const char *path, const epio__place *place)

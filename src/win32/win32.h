@@ -36,6 +36,7 @@ typedef struct epio__nt_creation {
     ULONG attributes;
     ULONG disposition;
     ULONG options;
+    bool pins; /* it is not moved or deleted while the handle is open */
 } epio__nt_creation;
 
 /* 0 and a handle; or an error. */
@@ -45,11 +46,25 @@ DWORD epio__nt_create(const epio__nt_creation *wanted, HANDLE *handle, bool *cre
 enum {
     EPIO__NT_RENAME = 10,
     EPIO__NT_LINK = 11,
-    EPIO__NT_RENAME_EX = 65 /* Windows 10, version 1607 */
+    EPIO__NT_RENAME_EX = 65, /* Windows 10, version 1607 */
+    EPIO__NT_LINK_EX = 72    /* Windows 10, version 1809 */
 };
 
 /* 0 or an error. */
 DWORD epio__nt_set_information(HANDLE handle, int which, void *information, ULONG size);
+/* FILE_FS_FULL_SIZE_INFORMATION, which only drivers' headers have:
+ * https://learn.microsoft.com/windows-hardware/drivers/ddi/ntddk/ns-ntddk-_file_fs_full_size_information
+ */
+typedef struct epio__nt_full_size {
+    LARGE_INTEGER total; /* units of allocation */
+    LARGE_INTEGER available;
+    LARGE_INTEGER free;
+    ULONG sectors_per_unit;
+    ULONG bytes_per_sector;
+} epio__nt_full_size;
+
+/* Of the volume of a file: 0 or an error. */
+DWORD epio__nt_full_size_of(HANDLE handle, epio__nt_full_size *size);
 /* See epio__win32_calls. */
 DWORD epio__nt_flush_data(HANDLE handle);
 bool epio__nt_notification_modes_of(HANDLE handle, ULONG *modes);
@@ -110,6 +125,9 @@ typedef struct epio__win32_calls {
     /* 0 or an error; ERROR_NOT_SUPPORTED where only the whole file can be flushed. */
     DWORD (*flush_data)(HANDLE);
     bool (*is_on_ntfs)(HANDLE);
+    BOOL(WINAPI *get_volume_information)
+    (HANDLE, LPWSTR, DWORD, LPDWORD, LPDWORD, LPDWORD, LPWSTR, DWORD);
+    DWORD (*nt_full_size)(HANDLE, epio__nt_full_size *size);
 } epio__win32_calls;
 
 extern epio__win32_calls epio__win32;
@@ -190,6 +208,7 @@ typedef struct epio__win32_file {
     bool messages; /* a pipe on which each write is one message */
     bool bound;    /* to the loop's port */
     bool cannot_bind;
+    bool nameless;       /* a temporary file that was given no name yet */
     bool appends;        /* the handle writes only at the end */
     uint32_t data_flush; /* atomic; DATA_FLUSH_... of transfer.c */
     bool skips_packets;  /* a call that succeeds at once sends no packet */
@@ -218,8 +237,12 @@ static inline bool epio__op_is_on_directory(const epio_op *op)
 
 /* The volume and the 128 bits that a file has on it: false and GetLastError if unknown. */
 bool epio__id_of(HANDLE handle, uint64_t *volume, uint64_t id[2]);
+/* A server has the file, not this machine. */
+bool epio__is_remote(HANDLE handle);
 /* Identifies the file of a handle: false and GetLastError if unknown. */
 bool epio__identity_of(HANDLE handle, uint64_t *device, uint64_t *inode);
+/* Are both known to be of one file? */
+bool epio__are_the_same(HANDLE one, HANDLE other);
 
 /* ---- directory.c ---- */
 
@@ -236,6 +259,8 @@ int64_t epio__sync_directory(epio_op *op);
 uint32_t epio__type_of(DWORD attributes, DWORD tag);
 /* What a list says of an entry. */
 void epio__describe_entry(const FILE_ID_BOTH_DIR_INFO *entry, epio_info *info);
+/* Opens what the op's path leads to for its metadata, or a link itself: 0 or an error. */
+int64_t epio__op_open_metadata(epio_op *op, DWORD access, bool follows, HANDLE *handle);
 
 /* ---- link.c ---- */
 
@@ -266,6 +291,8 @@ bool epio__is_relative_name(const WCHAR *name);
 WCHAR *epio__name_within(const WCHAR *name, bool *rises, int *error);
 /* Such a name behind an absolute directory. Otherwise as epio__wide_name. */
 WCHAR *epio__join_names(const WCHAR *directory, const WCHAR *name, int *error);
+/* Can a part of a path have this name? 0, EPIO_EINVAL, EPIO_ENAMETOOLONG. */
+int epio__check_part(const WCHAR *part, size_t len);
 /* The length of the root of an absolute name. */
 size_t epio__root_len(const WCHAR *name);
 /* Is it the name of a pipe, not a file? In the form of epio__wide_name. */
@@ -279,13 +306,15 @@ char *epio__narrow_name(const WCHAR *name);
 
 /* What a path names. */
 typedef struct epio__place {
-    HANDLE root; /* the open directory where `name` begins; NULL: it is absolute */
-    WCHAR *name; /* in literal form, without relative parts; empty for the directory itself */
+    HANDLE root;   /* the open directory where `name` begins; NULL: it is absolute */
+    WCHAR *name;   /* in literal form, without relative parts; empty for the directory itself */
+    HANDLE opened; /* is closed with the place; NULL: none */
+    bool confined; /* `name` is one part, and no link that it is replaced by is followed */
 } epio__place;
 
 /* The place of a path of the op, absolute or in its directory: 0 or an error. The caller drops it
- * in both cases. */
-int64_t epio__op_place(epio_op *op, const char *path, epio__place *place);
+ * in both cases. `follows`: where the path is confined, the last part leads through links. */
+int64_t epio__op_place(epio_op *op, const char *path, bool follows, epio__place *place);
 void epio__place_drop(epio__place *place);
 /* The absolute name; the caller frees it. NULL and GetLastError if the system does not report where
  * the directory is. */
@@ -298,6 +327,10 @@ bool epio__place_parent(const epio__place *place, epio__place *parent);
 /* As CreateFileW, shared with all others. After FILE_FLAG_BACKUP_SEMANTICS it may be a directory.
  */
 HANDLE epio__open_at(const epio__place *place, DWORD access, DWORD disposition, DWORD flags);
+/* The same, but not through links (ERROR_STOPPED_ON_SYMLINK), only through other reparse points
+ * that provide a file's content (deduplication, compression by file, clouds). */
+HANDLE epio__open_no_link_at(const epio__place *place, DWORD access, DWORD disposition,
+                             DWORD flags);
 /* For the file's name or metadata, of a symbolic link itself. */
 HANDLE epio__open_name_at(const epio__place *place, DWORD access);
 /* Each of the next: false and GetLastError if it fails. */
@@ -315,6 +348,8 @@ bool epio__is_directory_at(const epio__place *place);
 /* A path written as a directory's, with a trailing separator, that refers to a file: the error,
  * else 0. */
 int64_t epio__check_directory_mark(epio_op *op, const char *path, const epio__place *place);
+/* The same for the name that a file is to get, which is not written as a directory's. */
+int64_t epio__check_new_name(epio_op *op, const char *path, const epio__place *place);
 /* An op failed in the place: stores the error and returns its EPIO_E... code. The system reports
  * that a path is not found where a part of it is a file. */
 int64_t epio__op_fail_on_path(epio_op *op, const epio__place *place, DWORD error);
@@ -324,6 +359,17 @@ int64_t epio__op_fail_at(epio_op *op, const epio__place *place, DWORD error);
 /* The same, but what fails because another handle has the file open for a moment is retried:
  * EPIO_RETRY. `denied`: so is a denied access. */
 int64_t epio__op_fail_or_retry(epio_op *op, const epio__place *place, DWORD error, bool denied);
+
+/* ---- beneath.c ---- */
+
+/* Do the op's paths stay beneath its directory? */
+bool epio__op_is_confined(const epio_op *op);
+/* epio__op_place of such a path, whose name it frees. */
+int64_t epio__op_place_beneath(epio_op *op, HANDLE directory, WCHAR *name, bool follows,
+                               epio__place *place);
+/* epio__place_name of such a place, to which the name leads until the caller closes *pin (unless
+ * NULL). */
+WCHAR *epio__pinned_name(const epio__place *place, HANDLE *pin);
 
 /* ---- path.c ---- */
 
@@ -346,6 +392,13 @@ int64_t epio__op_fail_to_be_durable(epio_op *op, DWORD error);
 /* The final path of a handle, links resolved; the caller frees it. NULL and GetLastError if the
  * system does not report it. */
 WCHAR *epio__final_name(HANDLE handle);
+
+/* ---- temporary.c ---- */
+
+/* The directory for the op's temporary file: 0 or an error. The caller drops it in both cases. */
+int64_t epio__temporary_directory(epio_op *op, epio__place *directory);
+/* A random name there: false if there is no memory. The caller drops it in both cases. */
+bool epio__temporary_place(const epio__place *directory, epio__place *place);
 
 /* ---- transfer.c ---- */
 

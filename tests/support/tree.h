@@ -5,8 +5,9 @@
 
 #include "support.h"
 
-/* Settings whose VFSes have trees. */
+/* Settings whose VFSes have trees as on POSIX, with links and modes. */
 #define ON_TREES (ON_ANY_MEMORY | (SYSTEM_IS_POSIX ? ON_ANY_OS : 0u))
+#define IS_POSIX_TREE(f) ((f)->memory || SYSTEM_IS_POSIX)
 
 int64_t tree_mkdir(fixture *f, const char *name, uint32_t flags);
 int64_t tree_rmdir(fixture *f, const char *name);
@@ -16,6 +17,8 @@ int64_t tree_exchange(fixture *f, const char *name, const char *other);
 int64_t tree_link(fixture *f, const char *from, const char *to);
 /* The target is used as it is. */
 int64_t tree_symlink(fixture *f, const char *target, const char *name);
+/* False: links need a privilege here (Windows), or are only said to be made (Wine). */
+bool tree_try_symlink(fixture *f, const char *target, const char *name);
 /* The result of opening it; a file that was opened is closed. */
 int64_t tree_open(fixture *f, const char *name, uint32_t flags);
 int64_t tree_access(fixture *f, const char *name, uint32_t mode);
