@@ -257,12 +257,12 @@ static void compare_lists(const world *w, int64_t system, int64_t memory)
 /* Beneath a directory the system is asked only when both paths are known not to lead out of it, so
  * of two errors the second path's may come first; and what is resolved part by part has no room for
  * all that a long loop of links leaves to be done. With SYNC_DIR or EXACT an open that may not make
- * a file unnoticed is tried without CREATE, so a link to itself with a slash is a loop. */
+ * a file unnoticed is tried without CREATE, and says what else is wrong with "target/". */
 static bool may_differ(const action *one, int64_t system, int64_t memory)
 {
     uint32_t noticed = EPIO_OPEN_SYNC_DIR | EPIO_OPEN_EXACT;
-    if (one->kind == EPIO_KIND_OPEN && (one->flags & noticed) != 0 && system == EPIO_ELOOP &&
-        memory == EPIO_EISDIR) {
+    if (one->kind == EPIO_KIND_OPEN && (one->flags & noticed) != 0 && memory == EPIO_EISDIR &&
+        (system == EPIO_ELOOP || system == EPIO_ENOTDIR)) {
         return true;
     }
     return one->at != BASE && ((one->kind == EPIO_KIND_LINK_FILE && system < 0 && memory < 0) ||
