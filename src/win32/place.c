@@ -338,6 +338,20 @@ int64_t epio__check_directory_mark(epio_op *op, const char *path, const epio__pl
     return 0;
 }
 
+int64_t epio__op_on_place(epio_op *op, bool moves,
+                          int64_t (*action)(epio_op *op, const epio__place *place))
+{
+    const char *path = op->arguments.path.path;
+    epio__place place;
+    int64_t result = epio__op_place(op, path, !moves, &place);
+    result = result == 0 && moves ? epio__check_directory_mark(op, path, &place) : result;
+    if (result == 0) {
+        result = action(op, &place);
+    }
+    epio__place_drop(&place);
+    return result;
+}
+
 /* Is a part of it, other than the last, not a directory? */
 static bool leads_through_file(const epio__place *place)
 {

@@ -346,6 +346,9 @@ bool epio__is_directory_at(const epio__place *place);
 /* A path written as a directory's, with a trailing separator, that refers to a file: the error,
  * else 0. */
 int64_t epio__check_directory_mark(epio_op *op, const char *path, const epio__place *place);
+/* Carries out the op in the place of its path; `moves`: it is one of the name itself. */
+int64_t epio__op_on_place(epio_op *op, bool moves,
+                          int64_t (*action)(epio_op *op, const epio__place *place));
 /* An op failed in the place: stores the error and returns its EPIO_E... code. The system reports
  * that a path is not found where a part of it is a file. */
 int64_t epio__op_fail_on_path(epio_op *op, const epio__place *place, DWORD error);
@@ -385,6 +388,9 @@ int64_t epio__change_durably(epio_op *op, const epio__place *file, const epio__p
                                                const epio__place *to));
 /* The change was made, but could not be made durable: stores the error and returns EPIO_EIO. */
 int64_t epio__op_fail_to_be_durable(epio_op *op, DWORD error);
+
+/* ---- lookup.c ---- */
+
 /* The final path of a handle, links resolved; the caller frees it. NULL and GetLastError if the
  * system does not report it. */
 WCHAR *epio__final_name(HANDLE handle);
