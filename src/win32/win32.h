@@ -197,9 +197,6 @@ typedef struct epio__held_range {
 
 #define EPIO__MOST_RANGES 4
 
-/* How far the list of a directory was read. */
-typedef struct epio__listing epio__listing;
-
 typedef struct epio__win32_file {
     epio__os_file base;
     uint32_t sector;  /* alignment that NO_BUFFERING requires of transfers; 0: none */
@@ -214,8 +211,7 @@ typedef struct epio__win32_file {
     bool skips_packets;  /* a call that succeeds at once sends no packet */
     /* Atomic. A truncate made it longer: a write may have to fill the gap before it with zeros. */
     uint32_t has_grown;
-    WCHAR *delete_name;     /* to be removed at close, owned; NULL: nothing */
-    epio__listing *listing; /* of a directory, owned */
+    WCHAR *delete_name; /* to be removed at close, owned; NULL: nothing */
     epio__held_range held[EPIO__MOST_RANGES];
 } epio__win32_file;
 
@@ -246,10 +242,10 @@ bool epio__are_the_same(HANDLE one, HANDLE other);
 
 /* ---- directory.c ---- */
 
-/* NULL: no memory. */
-epio__listing *epio__listing_create(void);
+/* How far the list of a directory was read, for epio__os_file.listing. NULL: no memory. */
+void *epio__listing_create(void);
 /* NULL is ignored. */
-void epio__listing_destroy(epio__listing *listing);
+void epio__listing_destroy(void *listing);
 /* What was made, moved or removed in an open directory is durable: 0 or an error. */
 int64_t epio__sync_directory(epio_op *op);
 
