@@ -99,7 +99,8 @@ typedef struct epio__os_file {
     bool direct;              /* reads and writes bypass the page cache */
     bool may_be_pinned;       /* see epio__backend.pins_files */
     bool refuses_aio;         /* the kernel's AIO cannot transfer it without waiting */
-    void *listing;            /* of a directory, where the system lists by a stream; NULL: none */
+    void *listing;            /* of a directory, how far it was listed, if the system does not
+                                 keep that; NULL: none */
     bool confines;            /* a directory: paths that begin there stay beneath it */
     bool had_aio;             /* the kernel may still have it for a transfer that has ended */
     uint32_t keeps_from_ring; /* atomic; not 0: keep it from a backend that pins files */

@@ -144,13 +144,7 @@ static DWORD go_up(walk *w)
 static bool is_link(const walk *w)
 {
     const epio__place place = place_of_part(w);
-    HANDLE handle = epio__open_name_at(&place, FILE_READ_ATTRIBUTES);
-    bool is =
-        handle != INVALID_HANDLE_VALUE && IsReparseTagNameSurrogate(epio__reparse_tag_of(handle));
-    if (handle != INVALID_HANDLE_VALUE) {
-        (void)CloseHandle(handle);
-    }
-    return is;
+    return epio__is_link_at(&place);
 }
 
 /* Resolves all but the last part. With `follows` that is no link, as far as one can know. */
@@ -192,6 +186,7 @@ int64_t epio__op_place_beneath(epio_op *op, HANDLE directory, WCHAR *name, bool 
         place->name = _wcsdup(w.part);
         place->root = w.stack[w.depth];
         place->confined = true;
+        place->by_link = w.links != 0;
         error = place->name != NULL ? 0 : ERROR_NOT_ENOUGH_MEMORY;
     }
     if (error == 0 && w.depth > 0) {

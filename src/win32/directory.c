@@ -270,53 +270,53 @@ int64_t epio__os_sync_directory(epio_op *op)
 
 /* Calls of one directory may come from several threads: one of them at a time takes what is left
  * of the last answer, and asks for the next. */
-struct epio__listing {
+typedef struct listing {
     epio__mutex mutex;
     bool more; /* an entry begins at `at` */
     uint32_t at;
     uint64_t answer[LISTING_SIZE / sizeof(uint64_t)]; /* FILE_ID_BOTH_DIR_INFO, one after another */
-};
+} listing;
 
-epio__listing *epio__listing_create(void)
+void *epio__listing_create(void)
 {
-    epio__listing *listing = malloc(sizeof *listing);
-    if (listing != NULL) {
-        epio__mutex_init(&listing->mutex);
-        listing->more = false;
-        listing->at = 0;
+    listing *list = malloc(sizeof *list);
+    if (list != NULL) {
+        epio__mutex_init(&list->mutex);
+        list->more = false;
+        list->at = 0;
     }
-    return listing;
+    return list;
 }
 
-void epio__listing_destroy(epio__listing *listing)
+void epio__listing_destroy(void *of_directory)
 {
-    if (listing != NULL) {
-        epio__mutex_destroy(&listing->mutex);
-        free(listing);
+    listing *list = of_directory;
+    if (list != NULL) {
+        epio__mutex_destroy(&list->mutex);
+        free(list);
     }
 }
 
-static const FILE_ID_BOTH_DIR_INFO *entry_of(const epio__listing *listing)
+static const FILE_ID_BOTH_DIR_INFO *entry_of(const listing *list)
 {
-    return (const FILE_ID_BOTH_DIR_INFO *)(const void *)((const char *)listing->answer +
-                                                         listing->at);
+    return (const FILE_ID_BOTH_DIR_INFO *)(const void *)((const char *)list->answer + list->at);
 }
 
-static void advance(epio__listing *listing)
+static void advance(listing *list)
 {
-    DWORD next = entry_of(listing)->NextEntryOffset;
-    listing->more = next != 0;
-    listing->at += next;
+    DWORD next = entry_of(list)->NextEntryOffset;
+    list->more = next != 0;
+    list->at += next;
 }
 
 /* 0 or an error; without `more`, the list is at its end. */
-static DWORD ask(epio__listing *listing, HANDLE handle, bool rewind)
+static DWORD ask(listing *list, HANDLE handle, bool rewind)
 {
-    listing->at = 0;
-    listing->more = epio__win32.get_information(
-                        handle, rewind ? FileIdBothDirectoryRestartInfo : FileIdBothDirectoryInfo,
-                        listing->answer, sizeof listing->answer) != FALSE;
-    DWORD error = listing->more ? 0 : GetLastError();
+    list->at = 0;
+    list->more = epio__win32.get_information(
+                     handle, rewind ? FileIdBothDirectoryRestartInfo : FileIdBothDirectoryInfo,
+                     list->answer, sizeof list->answer) != FALSE;
+    DWORD error = list->more ? 0 : GetLastError();
     /* The second is that of a directory without any entry, such as an empty volume's root. */
     return error == ERROR_NO_MORE_FILES || error == ERROR_FILE_NOT_FOUND ? 0 : error;
 }
@@ -344,7 +344,7 @@ static uint32_t convert(const FILE_ID_BOTH_DIR_INFO *from, char *to, size_t room
 }
 
 /* As many entries as fit: their length, and 0 or an error. */
-static size_t fill(epio__listing *listing, epio_op *op, HANDLE handle, DWORD *error)
+static size_t fill(listing *list, epio_op *op, HANDLE handle, DWORD *error)
 {
     bool rewind = (op->flags & EPIO_LIST_REWIND) != 0;
     char *buffer = op->arguments.path.buffer;
@@ -352,22 +352,22 @@ static size_t fill(epio__listing *listing, epio_op *op, HANDLE handle, DWORD *er
     size_t filled = 0;
     *error = 0;
     for (;;) {
-        if (rewind || !listing->more) {
-            *error = ask(listing, handle, rewind);
+        if (rewind || !list->more) {
+            *error = ask(list, handle, rewind);
             rewind = false;
         }
-        if (!listing->more) {
+        if (!list->more) {
             return filled;
         }
-        if (!is_dots(entry_of(listing))) {
-            uint32_t taken = convert(entry_of(listing), buffer + filled, len - filled);
+        if (!is_dots(entry_of(list))) {
+            uint32_t taken = convert(entry_of(list), buffer + filled, len - filled);
             if (taken == 0) {
                 *error = ERROR_MORE_DATA;
                 return filled;
             }
             filled += taken;
         }
-        advance(listing);
+        advance(list);
     }
 }
 
@@ -381,12 +381,13 @@ static bool is_removed(HANDLE handle)
 
 int64_t epio__os_list(epio_op *op)
 {
-    epio__win32_file *file = epio__win32_file_of(op);
-    HANDLE handle = epio__handle_of(&file->base);
+    epio__os_file *file = &epio__win32_file_of(op)->base;
+    HANDLE handle = epio__handle_of(file);
+    listing *list = file->listing;
     DWORD error;
-    epio__mutex_lock(&file->listing->mutex);
-    size_t filled = fill(file->listing, op, handle, &error);
-    epio__mutex_unlock(&file->listing->mutex);
+    epio__mutex_lock(&list->mutex);
+    size_t filled = fill(list, op, handle, &error);
+    epio__mutex_unlock(&list->mutex);
     if (filled != 0 || error == 0) {
         return (int64_t)filled;
     }

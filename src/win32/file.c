@@ -132,8 +132,8 @@ static int fill_directory(epio__win32_file *file, bool is_one, uint32_t flags, i
         *os_error = is_one ? ERROR_DIRECTORY_NOT_SUPPORTED : ERROR_DIRECTORY;
         return is_one ? EPIO_EISDIR : EPIO_ENOTDIR;
     }
-    file->listing = epio__listing_create();
-    if (file->listing == NULL) {
+    file->base.listing = epio__listing_create();
+    if (file->base.listing == NULL) {
         return EPIO_ENOMEM;
     }
     bool far_away = epio__is_remote(epio__handle_of(&file->base));
@@ -184,7 +184,7 @@ int epio__os_file_dispose(epio__os_file *file, int32_t *os_error)
         result = epio__error_from_os(*os_error);
     }
     free(((epio__win32_file *)(void *)file)->delete_name);
-    epio__listing_destroy(((epio__win32_file *)(void *)file)->listing);
+    epio__listing_destroy(file->listing);
     epio__file_free(file);
     return result;
 }

@@ -1,4 +1,4 @@
-/* Operations on paths alone: delete, rename, access, full_pathname. */
+/* Names that go or move: delete, rename; and changes of names that are durable. */
 #include "reason.h"
 #include "win32/win32.h"
 
@@ -389,6 +389,56 @@ static bool move_over_read_only(const epio__place *from, const epio__place *to, 
     return done;
 }
 
+/* The system takes a link to a directory for one. */
+static bool is_true_directory(const epio__place *place)
+{
+    DWORD attributes = epio__attributes_at(place);
+    if ((attributes & FILE_ATTRIBUTE_REPARSE_POINT) == 0) {
+        return (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
+    }
+    HANDLE handle = epio__open_name_at(place, FILE_READ_ATTRIBUTES);
+    bool link =
+        handle != INVALID_HANDLE_VALUE && IsReparseTagNameSurrogate(epio__reparse_tag_of(handle));
+    if (handle != INVALID_HANDLE_VALUE) {
+        (void)CloseHandle(handle);
+    }
+    return !link && (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
+}
+
+static bool remove_directory_at(const epio__place *place)
+{
+    HANDLE handle = open_for(place, DELETE, false);
+    bool done = handle != INVALID_HANDLE_VALUE && epio__dispose(handle);
+    if (handle != INVALID_HANDLE_VALUE) {
+        close_handle(handle);
+    }
+    return done;
+}
+
+/* Only with POSIX semantics does the system replace an empty directory, or a link to one. */
+static bool replace_directory(const epio__place *from, const epio__place *to, bool durable)
+{
+    bool real = is_true_directory(to);
+    epio__place aside = {.root = NULL, .name = NULL};
+    bool gone = false;
+    if (real) {
+        gone = remove_directory_at(to);
+    } else {
+        aside = put_aside(to, durable);
+        gone = aside.name != NULL;
+    }
+    bool done = gone && move_once(from, to, false, durable);
+    DWORD error = GetLastError();
+    if (gone && !done && real) {
+        (void)epio__make_directory_at(to);
+    } else if (gone && !real) {
+        (void)(done ? remove_directory_at(&aside) : move_once(&aside, to, false, false));
+    }
+    epio__place_drop(&aside);
+    SetLastError(error);
+    return done;
+}
+
 /* A directory cannot move into itself; the system has several errors for it, some of which look
  * as if another process had caused them. */
 static bool is_into_itself(const epio__place *from, const epio__place *to)
@@ -414,6 +464,13 @@ static int64_t rename_it(epio_op *op, const epio__place *from, const epio__place
         return 0;
     }
     DWORD error = GetLastError();
+    bool in_the_way = error == ERROR_ACCESS_DENIED || error == ERROR_ALREADY_EXISTS;
+    if (replace && in_the_way && epio__is_directory_at(to) && epio__attributes_at(from) != 0) {
+        if (replace_directory(from, to, durable)) {
+            return 0;
+        }
+        error = GetLastError();
+    }
     if (epio__attributes_at(from) != 0 && error == ERROR_PATH_NOT_FOUND) {
         return epio__op_fail_at(op, to, error);
     }
@@ -432,8 +489,13 @@ static int64_t rename_file(epio_op *op, const epio__place *from, const epio__pla
     if (!replace && epio__attributes_at(to) != 0 && epio__attributes_at(from) != 0) {
         return epio__op_fail_with(op, ERROR_ALREADY_EXISTS); /* the file itself counts too */
     }
-    if (replace && epio__is_directory_at(to) && !epio__is_directory_at(from)) {
+    bool directory = is_true_directory(from);
+    bool over_directory = is_true_directory(to);
+    if (replace && over_directory && !directory) {
         return epio__op_fail_with(op, ERROR_DIRECTORY_NOT_SUPPORTED);
+    }
+    if (replace && directory && !over_directory && epio__attributes_at(to) != 0) {
+        return epio__op_fail_with(op, ERROR_DIRECTORY); /* which the system would replace */
     }
     bool durable = (op->flags & EPIO_RENAME_SYNC_DIR) != 0 && epio__attributes_at(from) != 0;
     return durable ? epio__change_durably(op, from, from, to, rename_it) : rename_it(op, from, to);
@@ -455,189 +517,12 @@ static int64_t rename_path(epio_op *op, const epio__place *from)
     return result;
 }
 
-/* ---- Access ---- */
-
-static bool means_not_there(DWORD error)
-{
-    int meaning = epio__error_from_os((int32_t)error);
-    return meaning == EPIO_ENOENT || meaning == EPIO_ENOTDIR || meaning == EPIO_EACCES;
-}
-
-static int64_t access_file(epio_op *op, const epio__place *place)
-{
-    DWORD attributes = epio__attributes_at(place);
-    if (attributes == 0) {
-        return means_not_there(GetLastError()) ? 0 : epio__op_fail(op);
-    }
-    bool exists = op->flags == EPIO_ACCESS_EXISTS;
-    if (exists && (attributes & FILE_ATTRIBUTE_REPARSE_POINT) == 0) {
-        return 1;
-    }
-    bool writes = op->flags == EPIO_ACCESS_READWRITE;
-    bool directory = (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
-    DWORD access = exists ? 0 : GENERIC_READ | (writes && !directory ? (DWORD)GENERIC_WRITE : 0);
-    HANDLE handle = epio__open_at(place, access, OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS);
-    if (handle != INVALID_HANDLE_VALUE) {
-        (void)CloseHandle(handle);
-        return 1;
-    }
-    /* Another handle does not share it now: the access is allowed at another time. */
-    return GetLastError() == ERROR_SHARING_VIOLATION ? 1 : 0;
-}
-
-/* ---- Full pathname ---- */
-
-WCHAR *epio__final_name(HANDLE handle)
-{
-    DWORD room = GetFinalPathNameByHandleW(handle, NULL, 0, FILE_NAME_NORMALIZED);
-    if (room == 0) {
-        return NULL;
-    }
-    WCHAR *final = malloc(((size_t)room + 1) * sizeof *final);
-    DWORD len = 0;
-    DWORD error = ERROR_NOT_ENOUGH_MEMORY;
-    if (final != NULL) {
-        len = GetFinalPathNameByHandleW(handle, final, room + 1, FILE_NAME_NORMALIZED);
-        error = len == 0 ? GetLastError() : ERROR_BUSY; /* moved meanwhile, to a longer path */
-    }
-    if (len == 0 || len > room) {
-        free(final);
-        SetLastError(error);
-        return NULL;
-    }
-    return final;
-}
-
-static WCHAR *final_name(const epio__place *place)
-{
-    HANDLE handle = epio__open_at(place, 0, OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS);
-    if (handle == INVALID_HANDLE_VALUE) {
-        return NULL;
-    }
-    WCHAR *final = epio__final_name(handle);
-    close_handle(handle);
-    return final;
-}
-
-/* Where the system does not report it (Wine, of a long path): as it was given. */
-static WCHAR *final_or_given_name(const epio__place *place)
-{
-    WCHAR *final = final_name(place);
-    return final != NULL ? final : epio__place_name(place);
-}
-
-/* For a missing file: its directory's final name and its own name. NULL and GetLastError: the
- * directory is missing too, or there is no memory. */
-static WCHAR *final_name_of_missing(const epio__place *place)
-{
-    epio__place parent;
-    WCHAR *joined = NULL;
-    DWORD error = ERROR_NOT_ENOUGH_MEMORY;
-    if (epio__place_parent(place, &parent)) {
-        bool there = epio__is_directory_at(&parent);
-        WCHAR *directory = there ? final_or_given_name(&parent) : NULL;
-        error = !there ? ERROR_PATH_NOT_FOUND : directory == NULL ? GetLastError() : 0;
-        if (directory != NULL) {
-            int code;
-            const WCHAR *last = place->name + epio__place_parent_len(place);
-            joined = epio__join_names(directory, last, &code);
-            error =
-                code == EPIO_ENAMETOOLONG ? ERROR_FILENAME_EXCED_RANGE : ERROR_NOT_ENOUGH_MEMORY;
-        }
-        free(directory);
-    }
-    epio__place_drop(&parent);
-    SetLastError(error);
-    return joined;
-}
-
-static bool is_link_at(const epio__place *place)
-{
-    HANDLE handle = epio__open_name_at(place, FILE_READ_ATTRIBUTES);
-    if (handle == INVALID_HANDLE_VALUE) {
-        return false;
-    }
-    bool link = IsReparseTagNameSurrogate(epio__reparse_tag_of(handle)) != 0;
-    close_handle(handle);
-    return link;
-}
-
-/* Is a part of it a link? Those above it are looked at first: what is behind one does not count. */
-static bool passes_link(const epio__place *place)
-{
-    epio__place part = {.root = place->root, .name = _wcsdup(place->name)};
-    size_t len = part.name != NULL ? wcslen(part.name) : 0;
-    size_t root = place->root == NULL ? epio__root_len(place->name) : 0;
-    bool link = false;
-    for (size_t end = root + 1; end <= len && !link; end++) {
-        WCHAR kept = part.name[end];
-        if (kept == L'\\' || kept == L'\0') {
-            part.name[end] = L'\0';
-            link = is_link_at(&part);
-            part.name[end] = kept;
-        }
-    }
-    epio__place_drop(&part);
-    return link;
-}
-
-static int64_t full_pathname(epio_op *op, const epio__place *place)
-{
-    bool there = epio__attributes_at(place) != 0;
-    WCHAR *final = there ? final_or_given_name(place) : final_name_of_missing(place);
-    if (final == NULL) {
-        return epio__op_fail_at(op, place, GetLastError());
-    }
-    char *path = epio__narrow_name(final);
-    free(final);
-    if (path == NULL) {
-        return EPIO_ENOMEM;
-    }
-    size_t len = strlen(path);
-    int64_t result = EPIO_ERANGE;
-    if (len < op->arguments.path.len) {
-        memcpy(op->arguments.path.buffer, path, len + 1);
-        result = (int64_t)len;
-        op->notes |= passes_link(place) ? EPIO_NOTE_FOLLOWED_LINK : 0;
-    }
-    free(path);
-    return result;
-}
-
-/* `moves`: the op removes the name itself. */
-static int64_t act(epio_op *op, bool moves,
-                   int64_t (*action)(epio_op *op, const epio__place *place))
-{
-    const char *path = op->arguments.path.path;
-    epio__place place;
-    int64_t result = epio__op_place(op, path, !moves, &place);
-    result = result == 0 && moves ? epio__check_directory_mark(op, path, &place) : result;
-    if (result == 0) {
-        result = action(op, &place);
-    }
-    epio__place_drop(&place);
-    return result;
-}
-
 int64_t epio__os_delete(epio_op *op)
 {
-    return act(op, true, delete_file);
+    return epio__op_on_place(op, true, delete_file);
 }
 
 int64_t epio__os_rename(epio_op *op)
 {
-    return act(op, true, rename_path);
-}
-
-int64_t epio__os_access(epio_op *op)
-{
-    int64_t result = act(op, false, access_file);
-    bool none = result < 0 && means_not_there((DWORD)op->os_error);
-    op->os_error = none ? 0 : op->os_error;
-    return none ? 0 : result;
-}
-
-int64_t epio__os_full_pathname(epio_op *op)
-{
-    return act(op, false, full_pathname);
+    return epio__op_on_place(op, true, rename_path);
 }

@@ -323,6 +323,13 @@ DWORD epio__reparse_tag_of(HANDLE handle)
                : 0;
 }
 
+bool epio__is_link_at(const epio__place *place)
+{
+    HANDLE handle = epio__open_name_at(place, FILE_READ_ATTRIBUTES);
+    return handle != INVALID_HANDLE_VALUE &&
+           close_after(handle, IsReparseTagNameSurrogate(epio__reparse_tag_of(handle)));
+}
+
 bool epio__is_directory_at(const epio__place *place)
 {
     return (epio__attributes_at(place) & FILE_ATTRIBUTE_DIRECTORY) != 0;
@@ -346,6 +353,20 @@ int64_t epio__check_directory_mark(epio_op *op, const char *path, const epio__pl
         return epio__op_fail_with(op, ERROR_DIRECTORY);
     }
     return 0;
+}
+
+int64_t epio__op_on_place(epio_op *op, bool moves,
+                          int64_t (*action)(epio_op *op, const epio__place *place))
+{
+    const char *path = op->arguments.path.path;
+    epio__place place;
+    int64_t result = epio__op_place(op, path, !moves, &place);
+    result = result == 0 && moves ? epio__check_directory_mark(op, path, &place) : result;
+    if (result == 0) {
+        result = action(op, &place);
+    }
+    epio__place_drop(&place);
+    return result;
 }
 
 /* Is a part of it, other than the last, not a directory? */

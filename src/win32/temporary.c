@@ -108,8 +108,8 @@ static int64_t make(epio_op *op, const char *path)
 
 int64_t epio__os_temporary_directory(epio_op *op)
 {
-    if (epio__op_is_confined(op)) {
-        return EPIO_ENOTSUP;
+    if (epio__op_is_confined(op) && op->arguments.path.path == NULL) {
+        return epio__op_fail_with(op, ERROR_ACCESS_DENIED); /* it is elsewhere */
     }
     char name[RANDOM_NAME_ROOM];
     char *parent = parent_path(op);

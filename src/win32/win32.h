@@ -197,9 +197,6 @@ typedef struct epio__held_range {
 
 #define EPIO__MOST_RANGES 4
 
-/* How far the list of a directory was read. */
-typedef struct epio__listing epio__listing;
-
 typedef struct epio__win32_file {
     epio__os_file base;
     uint32_t sector;  /* alignment that NO_BUFFERING requires of transfers; 0: none */
@@ -214,8 +211,7 @@ typedef struct epio__win32_file {
     bool skips_packets;  /* a call that succeeds at once sends no packet */
     /* Atomic. A truncate made it longer: a write may have to fill the gap before it with zeros. */
     uint32_t has_grown;
-    WCHAR *delete_name;     /* to be removed at close, owned; NULL: nothing */
-    epio__listing *listing; /* of a directory, owned */
+    WCHAR *delete_name; /* to be removed at close, owned; NULL: nothing */
     epio__held_range held[EPIO__MOST_RANGES];
 } epio__win32_file;
 
@@ -246,10 +242,10 @@ bool epio__are_the_same(HANDLE one, HANDLE other);
 
 /* ---- directory.c ---- */
 
-/* NULL: no memory. */
-epio__listing *epio__listing_create(void);
+/* How far the list of a directory was read, for epio__os_file.listing. NULL: no memory. */
+void *epio__listing_create(void);
 /* NULL is ignored. */
-void epio__listing_destroy(epio__listing *listing);
+void epio__listing_destroy(void *listing);
 /* What was made, moved or removed in an open directory is durable: 0 or an error. */
 int64_t epio__sync_directory(epio_op *op);
 
@@ -310,6 +306,7 @@ typedef struct epio__place {
     WCHAR *name;   /* in literal form, without relative parts; empty for the directory itself */
     HANDLE opened; /* is closed with the place; NULL: none */
     bool confined; /* `name` is one part, and no link that it is replaced by is followed */
+    bool by_link;  /* and a link led to it */
 } epio__place;
 
 /* The place of a path of the op, absolute or in its directory: 0 or an error. The caller drops it
@@ -344,12 +341,16 @@ bool epio__set_name(HANDLE handle, int which, DWORD flags, const epio__place *to
 DWORD epio__reparse_tag_of(HANDLE handle);
 /* The attributes of the file in the place; 0 and GetLastError: there is none. */
 DWORD epio__attributes_at(const epio__place *place);
+bool epio__is_link_at(const epio__place *place);
 bool epio__is_directory_at(const epio__place *place);
 /* A path written as a directory's, with a trailing separator, that refers to a file: the error,
  * else 0. */
 int64_t epio__check_directory_mark(epio_op *op, const char *path, const epio__place *place);
 /* The same for the name that a file is to get, which is not written as a directory's. */
 int64_t epio__check_new_name(epio_op *op, const char *path, const epio__place *place);
+/* Carries out the op in the place of its path; `moves`: it is one of the name itself. */
+int64_t epio__op_on_place(epio_op *op, bool moves,
+                          int64_t (*action)(epio_op *op, const epio__place *place));
 /* An op failed in the place: stores the error and returns its EPIO_E... code. The system reports
  * that a path is not found where a part of it is a file. */
 int64_t epio__op_fail_on_path(epio_op *op, const epio__place *place, DWORD error);
@@ -389,6 +390,9 @@ int64_t epio__change_durably(epio_op *op, const epio__place *file, const epio__p
                                                const epio__place *to));
 /* The change was made, but could not be made durable: stores the error and returns EPIO_EIO. */
 int64_t epio__op_fail_to_be_durable(epio_op *op, DWORD error);
+
+/* ---- lookup.c ---- */
+
 /* The final path of a handle, links resolved; the caller frees it. NULL and GetLastError if the
  * system does not report it. */
 WCHAR *epio__final_name(HANDLE handle);
