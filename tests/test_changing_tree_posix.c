@@ -228,7 +228,7 @@ static void change_inside(const changer *one, random_source *random)
         (void)renameat(one->at, name, one->at, other);
         break;
     case 4:
-        (void)symlinkat("../../out/n1", one->at, name);
+        (void)!symlinkat("../../out/n1", one->at, name);
         break;
     default:
         put_at(one->at, name, INSIDE);

@@ -270,9 +270,16 @@ static void links_hold_any_text(fixture *f)
     memset(target, '/', sizeof target);
     target[4096] = '\0';
     check_result(tree_symlink(f, target, "long"), EPIO_ENAMETOOLONG);
-    target[4095] = '\0';
-    check_result(tree_symlink(f, target, "long"), 0);
-    check_op(f, epio_read_link(&op, f->vfs, fixture_path(f, "long"), found, 4096), 4095);
+    size_t len = 4095;
+    target[len] = '\0';
+    int64_t made = tree_symlink(f, target, "long");
+    if (made == EPIO_ENAMETOOLONG) { /* XFS */
+        len = 1023;
+        target[len] = '\0';
+        made = tree_symlink(f, target, "long");
+    }
+    check_result(made, 0);
+    check_op(f, epio_read_link(&op, f->vfs, fixture_path(f, "long"), found, len + 1), len);
     assert_string_equal(found, target);
     check_result(tree_symlink(f, "", "empty-text"), EPIO_EINVAL);
     check_result(tree_symlink(f, "x", "file"), EPIO_EEXIST);

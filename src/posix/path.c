@@ -186,9 +186,14 @@ static int rename_without_replacing(const epio__place *from, const epio__place *
 
 static int rename_name(const epio_op *op, const epio__place *from, const epio__place *to)
 {
-    return (op->flags & EPIO_RENAME_NO_REPLACE) != 0
-               ? rename_without_replacing(from, to)
-               : renameat(from->at, from->path, to->at, to->path);
+    if ((op->flags & EPIO_RENAME_NO_REPLACE) != 0) {
+        return rename_without_replacing(from, to);
+    }
+    int outcome = renameat(from->at, from->path, to->at, to->path);
+    if (outcome != 0 && errno == EEXIST) { /* XFS, as POSIX allows it */
+        errno = ENOTEMPTY;
+    }
+    return outcome;
 }
 
 /* Flushes the new directory first, then the old: at no moment is the file durably absent from

@@ -23,6 +23,7 @@ int64_t runner_result(const verb_runner *runner, epio_op *op)
         return epio_wait(op);
     }
 #endif
+    (void)runner;
     return epio_perform(op);
 }
 
@@ -96,6 +97,13 @@ CALL(delete)
     return outcome == -EPERM && directory ? -EISDIR : outcome;
 }
 
+/* A directory that is not empty is ENOTEMPTY, also where the system says EEXIST. */
+static int64_t call_rename(const char *from, const char *to)
+{
+    int64_t outcome = outcome_of(rename(from, to));
+    return outcome == -EEXIST ? -ENOTEMPTY : outcome;
+}
+
 #define RENAME(name, to)                                                                           \
     VERB(name)                                                                                     \
     {                                                                                              \
@@ -105,7 +113,7 @@ CALL(delete)
     CALL(name)                                                                                     \
     {                                                                                              \
         (void)start;                                                                               \
-        return outcome_of(rename(at->path, to));                                                   \
+        return call_rename(at->path, to);                                                          \
     }
 
 RENAME(rename_fresh, at->fresh)
@@ -122,7 +130,7 @@ VERB(rename_over)
 CALL(rename_over)
 {
     (void)start;
-    return outcome_of(rename(at->other, at->path));
+    return call_rename(at->other, at->path);
 }
 
 #if defined(SYS_renameat2)
