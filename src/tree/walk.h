@@ -8,8 +8,9 @@
 
 #include "core/verb.h"
 
-/* Entries of a batch at most. */
-#define EPIO__WALK_BATCH 512u
+/* Entries of a batch at most: the hand-over between threads is a tenth of the time with a quarter
+ * of that. */
+#define EPIO__WALK_BATCH 2048u
 
 /* Directories that a step reads at most: fewer would make the hand-over between threads dear where
  * they have few entries. */
@@ -99,6 +100,7 @@ typedef struct epio__walk_step {
     int64_t error; /* of the walk itself; 0: none */
     int32_t os_error;
 
+    epio_op stat; /* of each entry in turn: one that is used again needs no zeroing */
     epio_walk_entry *entries;
     epio__walk_mark *marks;
     epio_info *infos;

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define LIST_SIZE ((size_t)32 << 10)
-#define TEXT_SIZE ((size_t)64 << 10)
+#define TEXT_SIZE ((size_t)128 << 10)
 #define WAY_SIZE 3072u /* of a path of several names; systems take 4096 */
 
 int epio__walk_step_init(epio__walk_step *step, struct epio__walk *walk)
@@ -454,15 +454,15 @@ static bool add(epio__walk_step *step, epio__walk_directory *directory, const ep
         entry->info = info;
     }
     if (needs_stat(listed->type, terms->flags)) {
-        epio_op op = EPIO_OP_INIT;
         info->size = sizeof *info;
-        int64_t result = epio_perform(epio_stat(&op, vfs, entry->name, info, EPIO_STAT_NOFOLLOW));
+        int64_t result =
+            epio_perform(epio_stat(&step->stat, vfs, entry->name, info, EPIO_STAT_NOFOLLOW));
         if (result == EPIO_ENOENT) {
             return true; /* it was removed since it was listed */
         }
         if (result < 0) {
             entry->error = (int32_t)result;
-            entry->os_error = op.os_error;
+            entry->os_error = step->stat.os_error;
         } else {
             known = info;
             entry->type = info->type;
