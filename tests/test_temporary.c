@@ -25,18 +25,14 @@ static void make_link(fixture *f, const char *target, const char *name)
     has_links = tree_try_symlink(f, target, name);
 }
 
-/* in/ with what leads out of it, and a secret beside it. */
+/* in/ with links that stay in it and one that leads out. */
 static void make_tree(fixture *f)
 {
-    make_directory(f, "in/a/b");
+    make_directory(f, "in/a");
     make_directory(f, "out");
-    fixture_put(f, "out/secret", "secret", 6);
     fixture_put(f, "in/a/file", "file", 4);
-    make_link(f, "a/b", "in/good");
+    make_link(f, "a", "in/good");
     make_link(f, "../out", "in/bad");
-    make_link(f, "/etc", "in/worse");
-    make_link(f, "a/../..", "in/around");
-    make_link(f, "missing", "in/dangling");
     make_link(f, "loop", "in/loop");
 }
 

@@ -376,33 +376,13 @@ static bool begin_at_once(epio__place *place, int directory, const char *path, i
     return true;
 }
 
-/* The directory of the last part, which is then the name. */
-static int begin_at_parent(epio__place *place, int directory, const char *path)
+/* By parts: the directory and the name of what the path leads to, or with `follows` false of the
+ * last part. */
+static int begin_at_end(epio__place *place, int directory, const char *path, bool follows,
+                        int slash)
 {
     walk w;
-    int outcome;
-    if (begin_at_once(place, directory, path, &outcome)) {
-        return outcome;
-    }
-    if (begin_walk(&w, directory, path, false, SLASH_STAYS) != 0) {
-        return -1;
-    }
-    (void)snprintf(place->room, sizeof place->room, "%s%s", w.part,
-                   ends_with_slash(path) ? "/" : "");
-    place->path = place->room;
-    place->at = w.stack[w.depth];
-    if (w.depth > 0) {
-        place->opened = w.stack[w.depth--];
-    }
-    leave_all(&w);
-    return 0;
-}
-
-/* The directory and the name of what the path leads to. */
-static int begin_at_end(epio__place *place, int directory, const char *path, int slash)
-{
-    walk w;
-    if (begin_walk(&w, directory, path, true, slash) != 0) {
+    if (begin_walk(&w, directory, path, follows, slash) != 0) {
         return -1;
     }
     (void)snprintf(place->room, sizeof place->room, "%s%s", w.part, w.rest[0] == '/' ? "/" : "");
@@ -413,6 +393,16 @@ static int begin_at_end(epio__place *place, int directory, const char *path, int
     }
     leave_all(&w);
     return 0;
+}
+
+/* The directory of the last part, which is then the name. */
+static int begin_at_parent(epio__place *place, int directory, const char *path)
+{
+    int outcome;
+    if (begin_at_once(place, directory, path, &outcome)) {
+        return outcome;
+    }
+    return begin_at_end(place, directory, path, false, SLASH_STAYS);
 }
 
 /* What the path leads to, by a link that leads there and nowhere else. */
@@ -430,7 +420,7 @@ static int begin_at_target(epio__place *place, int directory, const char *path)
     place->path = place->room;
     return 0;
 #else
-    return begin_at_end(place, directory, path, SLASH_ENTERS);
+    return begin_at_end(place, directory, path, true, SLASH_ENTERS);
 #endif
 }
 
@@ -449,7 +439,7 @@ int epio__place_begin(epio__place *place, const epio_op *op, const char *path, b
 int epio__place_begin_missing(epio__place *place, const epio_op *op, const char *path)
 {
     place->opened = -1;
-    return begin_at_end(place, epio__at(op), path, SLASH_STAYS);
+    return begin_at_end(place, epio__at(op), path, true, SLASH_STAYS);
 }
 
 int epio__place_flag(const epio_op *op, bool follows)
