@@ -27,24 +27,24 @@ static void attributes_are_kept(fixture *f)
     check_op(f, epio_set_xattr(&op, f->vfs, path, "user.two", "3", 1, EPIO_XATTR_CREATE),
              EPIO_EEXIST);
     check_op(f, epio_set_xattr(&op, f->vfs, path, "user.no", "3", 1, EPIO_XATTR_REPLACE),
-             EPIO_ENOENT);
+             EPIO_ENODATA);
     check_op(f, epio_get_xattr(&op, f->vfs, path, "user.two", NULL, 0, 0), 2);
     check_op(f, epio_get_xattr(&op, f->vfs, path, "user.two", value, 1, 0), EPIO_ERANGE);
     memset(value, '#', sizeof value);
     check_op(f, epio_get_xattr(&op, f->vfs, path, "user.two", value, 2, 0), 2);
     check(memcmp(value, "22#", 3) == 0);
     check_op(f, epio_file_get_xattr(&op, file, "user.one", value, sizeof value), 1);
-    check_op(f, epio_get_xattr(&op, f->vfs, path, "user.no", value, sizeof value, 0), EPIO_ENOENT);
+    check_op(f, epio_get_xattr(&op, f->vfs, path, "user.no", value, sizeof value, 0), EPIO_ENODATA);
     check_op(f, epio_list_xattrs(&op, f->vfs, path, NULL, 0, 0), 18);
     check_op(f, epio_file_list_xattrs(&op, file, names, sizeof names), 18);
     check(strcmp(names, "user.one") == 0 || strcmp(names, "user.two") == 0);
     check_op(f, epio_list_xattrs(&op, f->vfs, path, names, 17, 0), EPIO_ERANGE);
     check_op(f, epio_remove_xattr(&op, f->vfs, path, "user.one", 0), 0);
     check_op(f, epio_file_remove_xattr(&op, file, "user.two"), 0);
-    check_op(f, epio_file_remove_xattr(&op, file, "user.two"), EPIO_ENOENT);
+    check_op(f, epio_file_remove_xattr(&op, file, "user.two"), EPIO_ENODATA);
     check_op(f, epio_file_list_xattrs(&op, file, names, sizeof names), 0);
     check_op(f, epio_get_xattr(&op, f->vfs, path, "nonsense", value, sizeof value, 0),
-             IS_POSIX_TREE(f) ? EPIO_ENOTSUP : EPIO_ENOENT);
+             IS_POSIX_TREE(f) ? EPIO_ENOTSUP : EPIO_ENODATA);
     check_op(f, epio_list_xattrs(&op, f->vfs, fixture_path(f, "missing"), NULL, 0, 0), EPIO_ENOENT);
     fixture_close(f, file);
 }

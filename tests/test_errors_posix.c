@@ -53,6 +53,9 @@ static void the_systems_errors_are_mapped(fixture *f)
         {ENOSYS, EPIO_ENOTSUP},
         {ENOLCK, EPIO_ENOMEM},
         {ENODEV, EPIO_ENODEV},
+#if defined(ENODATA)
+        {ENODATA, EPIO_ENODATA},
+#endif
         {ENXIO, EPIO_ENODEV},
         {EDOM, EPIO_EUNKNOWN},
         {EILSEQ, EPIO_EUNKNOWN},

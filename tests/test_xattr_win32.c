@@ -148,7 +148,7 @@ static void attributes_are_streams(fixture *f)
     check_op(f, epio_set_xattr(&op, f->vfs, path, "user.two", "3", 1, EPIO_XATTR_CREATE),
              EPIO_EEXIST);
     check_op(f, epio_set_xattr(&op, f->vfs, path, "user.no", "3", 1, EPIO_XATTR_REPLACE),
-             EPIO_ENOENT);
+             EPIO_ENODATA);
     check_op(f, epio_get_xattr(&op, f->vfs, path, "user.two", NULL, 0, 0), 2);
     check_op(f, epio_get_xattr(&op, f->vfs, path, "user.two", value, 1, 0), EPIO_ERANGE);
     memset(value, '#', sizeof value);
@@ -156,7 +156,7 @@ static void attributes_are_streams(fixture *f)
     check(memcmp(value, "22#", 3) == 0);
     check_op(f, epio_file_get_xattr(&op, file, "user.one", value, sizeof value), 1);
     check_op_fails(f, epio_get_xattr(&op, f->vfs, path, "user.no", value, sizeof value, 0),
-                   EPIO_ENOENT, ERROR_FILE_NOT_FOUND);
+                   EPIO_ENODATA, ERROR_FILE_NOT_FOUND);
     check_op(f, epio_list_xattrs(&op, f->vfs, path, NULL, 0, 0), 18);
     check_op(f, epio_file_list_xattrs(&op, file, names, sizeof names), 18);
     check(strcmp(names, "user.one") == 0 && strcmp(names + 9, "user.two") == 0);
@@ -169,7 +169,7 @@ static void attributes_are_streams(fixture *f)
     check_op(f, epio_remove_xattr(&op, f->vfs, path, "d\xc3\xa9", 0), 0);
     check_op(f, epio_remove_xattr(&op, f->vfs, path, "user.one", 0), 0);
     check_op(f, epio_file_remove_xattr(&op, file, "user.two"), 0);
-    check_op(f, epio_file_remove_xattr(&op, file, "user.two"), EPIO_ENOENT);
+    check_op(f, epio_file_remove_xattr(&op, file, "user.two"), EPIO_ENODATA);
     check_op(f, epio_file_list_xattrs(&op, file, names, sizeof names), 0);
     check_op(f, epio_list_xattrs(&op, f->vfs, fixture_path(f, "missing"), NULL, 0, 0), EPIO_ENOENT);
     end();
@@ -198,7 +198,7 @@ static void values_are_set_as_a_whole(fixture *f)
     check_op(f, epio_set_xattr(&op, f->vfs, path, "one", "too long", 8, 0), EPIO_EIO);
     check_op(f, epio_set_xattr(&op, f->vfs, path, "two", "new", 3, 0), EPIO_EIO);
     write_error = 0;
-    check_op(f, epio_get_xattr(&op, f->vfs, path, "two", value, sizeof value, 0), EPIO_ENOENT);
+    check_op(f, epio_get_xattr(&op, f->vfs, path, "two", value, sizeof value, 0), EPIO_ENODATA);
     check_op(f, epio_get_xattr(&op, f->vfs, path, "one", value, sizeof value, 0), 5);
     check(memcmp(value, "short", 5) == 0);
     end();

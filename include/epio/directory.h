@@ -118,16 +118,17 @@ typedef struct epio_walk_entry {
 } epio_walk_entry;
 
 #define EPIO_WALK_STAT 1u   /* with the epio_info of each entry, of a symbolic link itself */
-#define EPIO_WALK_SORTED 2u /* in an order that depends on the names alone: see there */
+#define EPIO_WALK_SORTED 2u /* in an order that depends on the names alone: see epio_walk */
 #define EPIO_WALK_FOLLOW 4u /* symbolic links to directories are entered */
 #define EPIO_WALK_SAME_FILE_SYSTEM 8u /* mount points are reported, not entered */
 
 typedef struct epio_walk_options {
     size_t size; /* sizeof(epio_walk_options) */
 
-    uint32_t flags;       /* EPIO_WALK_... */
-    uint32_t directories; /* open at once at most, beside the walked one; 0: 32; at least 4 */
-    uint32_t most_depth;  /* of entries; 0: no limit */
+    uint32_t flags; /* EPIO_WALK_... */
+    uint32_t
+        directories;     /* open at once at most, beside the walked one; 0: 32; 1 to 3 count as 4 */
+    uint32_t most_depth; /* of entries; 0: no limit */
 
     /* Called with the next entries, 1 at least, by the owner of the loop; in an epio_perform on
      * the calling thread. False ends the walk: EPIO_ECANCELED. NULL: they are counted alone. */
@@ -137,7 +138,7 @@ typedef struct epio_walk_options {
 /* Reports all that is in a directory, in its directories, and so on: the number of entries
  * reported. The directory itself is none. Where `path` is a symbolic link it is followed. The
  * options (NULL: count all) and the path are the caller's, and stay as they are until the
- * completion; op->user is for `entries`, which may call epio_cancel(op), too.
+ * completion; op->user is for `entries`, which on a loop may call epio_cancel(op), too.
  *
  * A directory comes before what is in it; otherwise there is no order without SORTED. With SORTED
  * the entries of one directory come together, by the bytes of their names, then those of its
@@ -191,14 +192,14 @@ EPIO_VERB epio_op *epio_temporary_directory(epio_op *op, struct epio_vfs *vfs, c
 
 /* ---- Links ------------------------------------------------------------- */
 
-/* Gives the file at `from`, a symbolic link itself, another name: 0. Errors: those of epio_rename
- * with NO_REPLACE; EPIO_EPERM (a directory), EPIO_ENOTSUP (the file system has no such links). See
- * link(2). */
+/* Gives the file at `from`, a symbolic link itself, another name: 0. `flags`: 0. Errors: those of
+ * epio_rename with NO_REPLACE; EPIO_EPERM (a directory), EPIO_ENOTSUP (the file system has no such
+ * links). See link(2). */
 EPIO_VERB epio_op *epio_link_file(epio_op *op, struct epio_vfs *vfs, const char *from,
                                   const char *to, uint32_t flags);
 
-/* Makes a symbolic link at `path` that leads to `target`, any text: 0. Errors: those of epio_mkdir.
- * See symlink(2). */
+/* Makes a symbolic link at `path` that leads to `target`, any text: 0. `flags`: 0. Errors: those of
+ * epio_mkdir. See symlink(2). */
 EPIO_VERB epio_op *epio_symlink(epio_op *op, struct epio_vfs *vfs, const char *target,
                                 const char *path, uint32_t flags);
 
@@ -208,8 +209,8 @@ EPIO_VERB epio_op *epio_symlink(epio_op *op, struct epio_vfs *vfs, const char *t
 EPIO_VERB epio_op *epio_read_link(epio_op *op, struct epio_vfs *vfs, const char *path, char *buffer,
                                   size_t len);
 
-/* Exchanges what two names refer to, atomically: 0. Errors: those of epio_rename; EPIO_ENOENT
- * (either), EPIO_ENOTSUP (a system or file system without it). See renameat2(2). */
+/* Exchanges what two names refer to, atomically: 0. `flags`: 0. Errors: those of epio_rename;
+ * EPIO_ENOENT (either), EPIO_ENOTSUP (a system or file system without it). See renameat2(2). */
 EPIO_VERB epio_op *epio_exchange(epio_op *op, struct epio_vfs *vfs, const char *path,
                                  const char *other, uint32_t flags);
 

@@ -1,9 +1,8 @@
 /* epio: asynchronous file I/O on each system's own completion interface.
  *
  * This header is all that a user of the library needs; it includes `epio/metadata.h` and
- * `epio/directory.h`. `epio/layer.h`,
- * `epio/vfs.h` and `epio/locks.h` are for those who write a layer or a VFS of
- * their own, `epio/bench.h` for benchmark helpers.
+ * `epio/directory.h`. `epio/layer.h`, `epio/vfs.h` and `epio/locks.h` are for those who write a
+ * layer or a VFS of their own, `epio/bench.h` for benchmark helpers.
  *
  * A verb (`epio_read`, `epio_open`, ...) fills an `epio_op` and returns it; a
  * runner says how it is carried out:
@@ -55,7 +54,7 @@ EPIO_API const char *epio_version(void);
     X(EPIO_EACCES, -9, "permission denied")                                                        \
     X(EPIO_EPERM, -10, "the system does not permit this operation")                                \
     X(EPIO_EISDIR, -11, "it is a directory, not a file")                                           \
-    X(EPIO_ENOTDIR, -12, "a part of the path is not a directory")                                  \
+    X(EPIO_ENOTDIR, -12, "the path, or a part of it, is not a directory")                          \
     X(EPIO_ELOOP, -13, "too many symbolic links, or one where none may be followed")               \
     X(EPIO_ENAMETOOLONG, -14, "the path or a name in it is too long")                              \
     X(EPIO_ENOSPC, -15, "no space is left on the device, or the quota is used up")                 \
@@ -74,7 +73,8 @@ EPIO_API const char *epio_version(void);
     X(EPIO_ENOTSUP, -28, "not supported here")                                                     \
     X(EPIO_ENODEV, -29, "no such device")                                                          \
     X(EPIO_ECLOSED, -30, "the semaphore was closed")                                               \
-    X(EPIO_EUNKNOWN, -31, "an error that has no name here; see os_error")
+    X(EPIO_ENODATA, -31, "no such extended attribute, or no data")                                 \
+    X(EPIO_EUNKNOWN, -32, "an error that has no name here; see os_error")
 
 #define EPIO_DECLARE_ERROR(name, value, message) name = value,
 enum { EPIO_ERRORS(EPIO_DECLARE_ERROR) EPIO_ERROR_LAST = EPIO_EUNKNOWN };
@@ -160,8 +160,9 @@ EPIO_API int64_t epio_wait(epio_op *op);
 
 /* Requests that the op ends soon. It still completes exactly once, with EPIO_ECANCELED if it had
  * not started or only waits, with its true result if it took full effect. Any thread; an op that is
- * not in flight is left alone. The caller keeps the op alive and unreused during the call. close
- * and unlock cannot be cancelled.
+ * not in flight, or is in an epio_perform, is left alone. Not from a signal handler: that sets a
+ * flag and calls epio_loop_wake, and the loop's owner cancels. The caller keeps the op alive and
+ * unreused during the call. close and unlock cannot be cancelled.
  *
  * An op on a path, also on one that begins at an open directory, that a worker thread is carrying
  * out on a mount that does not answer ends a few milliseconds after it was cancelled or its
@@ -226,7 +227,7 @@ EPIO_VERB epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags);
     0x4000u                       /* reads do not change its time of access; EPIO_EPERM if it is   \
                                      another user's (on Windows EPIO_EACCES) */
 #define EPIO_OPEN_EXACT 0x8000u   /* the umask does not cut EPIO_OPEN_PERMISSIONS */
-#define EPIO_OPEN_BENEATH 0x0800u /* the path leads to nothing outside: see there */
+#define EPIO_OPEN_BENEATH 0x0800u /* the path leads to nothing outside: see epio/directory.h */
 
 /* The permissions of a file that is created (POSIX mode bits, less the umask), to be or-ed to the
  * flags: EPIO_OPEN_PERMISSIONS(0600). Without it: 0666, for TEMPORARY always 0600. On Windows only

@@ -84,6 +84,8 @@ EPIO_VERB epio_op *epio_file_stat(epio_op *op, struct epio_file *file, epio_info
 #define EPIO_TIME_KEEP INT64_MIN
 #define EPIO_TIME_NOW INT64_MAX
 
+/* 0 is a time, that of 1970: begin with EPIO_TIMES_INIT, which changes nothing, and set what is to
+ * be changed. */
 typedef struct epio_times {
     size_t size; /* sizeof(epio_times) */
 
@@ -91,6 +93,11 @@ typedef struct epio_times {
     int64_t accessed;
     int64_t born; /* EPIO_TIME_KEEP, except on Windows: else EPIO_ENOTSUP */
 } epio_times;
+
+#define EPIO_TIMES_INIT                                                                            \
+    {                                                                                              \
+        sizeof(epio_times), EPIO_TIME_KEEP, EPIO_TIME_KEEP, EPIO_TIME_KEEP                         \
+    }
 
 #define EPIO_SET_NOFOLLOW 1u /* of a symbolic link itself */
 
@@ -104,7 +111,7 @@ EPIO_VERB epio_op *epio_file_set_times(epio_op *op, struct epio_file *file,
 
 /* Sets the permissions (POSIX mode bits, 07777 at most): 0. On Windows the file becomes read-only
  * if the owner's write bit is not set. Errors: those of epio_stat; EPIO_EPERM, EPIO_EROFS,
- * EPIO_ENOTSUP (NOFOLLOW on Linux, where links have no permissions). See chmod(2). */
+ * EPIO_ENOTSUP (NOFOLLOW of a link on Linux, where links have no permissions). See chmod(2). */
 EPIO_VERB epio_op *epio_set_mode(epio_op *op, struct epio_vfs *vfs, const char *path, uint32_t mode,
                                  uint32_t flags);
 EPIO_VERB epio_op *epio_file_set_mode(epio_op *op, struct epio_file *file, uint32_t mode);
@@ -163,13 +170,13 @@ EPIO_VERB epio_op *epio_file_system_info(epio_op *op, struct epio_vfs *vfs, cons
  * they are alternate data streams, whose names have no ":", "/" and "\". Names end with a NUL,
  * values are bytes. The memory VFS has "user." alone, for names that work everywhere, of files and
  * directories: names of 255 bytes, values of 64 KiB, any number of them. Errors of each: those of
- * epio_stat; EPIO_ENOTSUP (the file system, or the namespace), EPIO_ENOENT with an os_error (no
- * such attribute), EPIO_EPERM ("user." of a symbolic link, on Linux), EPIO_EACCES, EPIO_ERANGE (the
+ * epio_stat; EPIO_ENOTSUP (the file system, or the namespace), EPIO_ENODATA (no such
+ * attribute), EPIO_EPERM ("user." of a symbolic link, on Linux), EPIO_EACCES, EPIO_ERANGE (the
  * name is too long), on Windows EPIO_EINVAL and EPIO_ENAMETOOLONG (the name). See xattr(7). */
 
 #define EPIO_XATTR_NOFOLLOW 1u /* of a symbolic link itself */
 #define EPIO_XATTR_CREATE 2u   /* of set: EPIO_EEXIST if it is there */
-#define EPIO_XATTR_REPLACE 4u  /* of set: EPIO_ENOENT if it is not there */
+#define EPIO_XATTR_REPLACE 4u  /* of set: EPIO_ENODATA if it is not there */
 
 /* Reads a value: its length. `len` 0 asks for that alone. EPIO_ERANGE if the buffer is too small.
  */

@@ -32,9 +32,12 @@ static const epio_vfs_methods directory_methods = {
     .perform = refuse,
 };
 
-epio_file *epio__directory_of_vfs(epio_vfs *vfs)
+epio_file *epio__directory_of_vfs(const epio_vfs *vfs)
 {
-    return vfs->methods == &directory_methods ? EPIO__CONTAINER(vfs, epio_file, directory) : NULL;
+    /* It is a part of the file. */
+    return vfs->methods == &directory_methods
+               ? EPIO__CONTAINER((uintptr_t)vfs, epio_file, directory)
+               : NULL;
 }
 
 void epio__directory_init(epio_file *file)

@@ -6,7 +6,7 @@
 #include <epio/vfs.h>
 
 /* The directory whose VFS it is; NULL: it is another VFS. */
-epio_file *epio__directory_of_vfs(epio_vfs *vfs);
+epio_file *epio__directory_of_vfs(const epio_vfs *vfs);
 
 /* Makes a VFS of a file that is being filled, if it is a directory. */
 void epio__directory_init(epio_file *file);

@@ -54,7 +54,9 @@ epio_op *epio_open(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags)
                        EPIO__REASON_EXCLUSIVE_ALONE);
     epio__verb_require(op, (flags & EPIO_OPEN_CREATE) == 0 || reads_or_writes,
                        EPIO__REASON_CREATE_ALONE);
-    epio__verb_require(op, reads_or_writes, EPIO__REASON_NO_DIRECTION);
+    epio__verb_require(op, reads_or_writes,
+                       (flags & EPIO_OPEN_DIRECTORY) != 0 ? EPIO__REASON_DIRECTORY_FLAGS
+                                                          : EPIO__REASON_NO_DIRECTION);
     epio__verb_require(op, (flags & EPIO_OPEN_EXACT) == 0 || gives_permissions(flags),
                        EPIO__REASON_EXACT_ALONE);
     epio__verb_require(op, (flags & EPIO_OPEN_DIRECTORY) == 0 || (flags & ~DIRECTORY_FLAGS) == 0,

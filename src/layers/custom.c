@@ -188,7 +188,7 @@ static const epio_vfs_methods custom_methods = {
 int epio_layer_vfs_create(epio_vfs **created, epio_vfs *inner, const epio_layer_methods *methods,
                           void *user)
 {
-    if (created == NULL || inner == NULL || methods == NULL ||
+    if (created == NULL || !epio__layer_may_lie_over(inner) || methods == NULL ||
         methods->size < EPIO__SIZE_UP_TO(epio_layer_methods, destroy)) {
         return EPIO_EINVAL;
     }

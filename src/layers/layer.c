@@ -1,6 +1,7 @@
 /* See layer.h. */
 #include "layers/layer.h"
 
+#include "core/directory.h"
 #include "fatal.h"
 
 #include <stdlib.h>
@@ -251,6 +252,11 @@ static const epio__entry_methods layer_entry_methods = {
     .after_fork = after_fork,
     .needs_vfs = needs_vfs,
 };
+
+bool epio__layer_may_lie_over(const epio_vfs *inner)
+{
+    return inner != NULL && epio__directory_of_vfs(inner) == NULL;
+}
 
 void epio__layer_init(epio__layer *layer, const epio_vfs_methods *methods, epio_vfs *inner,
                       bool (*returned)(epio_frame *frame, epio_op *op), size_t frame_size)

@@ -25,6 +25,9 @@ typedef struct epio__layer {
     epio__layer_frame *free_frames;
 } epio__layer;
 
+/* A VFS that is not NULL, and not that of a directory, which is of its file. */
+bool epio__layer_may_lie_over(const epio_vfs *inner);
+
 /* Fills a zeroed layer. `returned` is called for every frame; frames are `frame_size` bytes: a
  * struct of the layer's own that begins with an epio__layer_frame. Without the asynchronous half:
  * NULL and 0. */

@@ -162,7 +162,7 @@ static const epio_vfs_methods limit_methods = {
 
 int epio_limit_vfs_create(epio_vfs **created, epio_vfs *inner, epio_semaphore *semaphore)
 {
-    if (created == NULL || inner == NULL || semaphore == NULL) {
+    if (created == NULL || !epio__layer_may_lie_over(inner) || semaphore == NULL) {
         return EPIO_EINVAL;
     }
     limit_vfs *vfs = calloc(1, sizeof *vfs);

@@ -37,13 +37,6 @@ int epio__memory_check_xattr(const epio_op *op)
     return !lists(op) && too_long ? EPIO_ERANGE : 0;
 }
 
-/* The os_error tells it from a path that leads nowhere. */
-static int64_t no_attribute(epio_op *op)
-{
-    op->os_error = epio_error_to_os(EPIO_ENOENT);
-    return EPIO_ENOENT;
-}
-
 static int64_t check(const epio__memory_node *node, epio_op *op)
 {
     const char *name = op->arguments.path.to;
@@ -53,7 +46,7 @@ static int64_t check(const epio__memory_node *node, epio_op *op)
     }
     bool known = strncmp(name, NAMESPACE, NAMESPACE_LEN) == 0;
     if (known && node->type == EPIO_TYPE_LINK) {
-        return gets(op) ? no_attribute(op) : EPIO_EPERM;
+        return gets(op) ? EPIO_ENODATA : EPIO_EPERM;
     }
     if (!epio__memory_permits(node, gets(op) ? EPIO__MEMORY_READ : EPIO__MEMORY_WRITE)) {
         return EPIO_EACCES;
@@ -114,7 +107,7 @@ static int64_t set(epio__memory_node *node, epio__memory_attribute **slot, epio_
         return EPIO_EEXIST;
     }
     if (before == NULL && (op->flags & EPIO_XATTR_REPLACE) != 0) {
-        return no_attribute(op);
+        return EPIO_ENODATA;
     }
     epio__memory_attribute *made = create(op);
     if (made == NULL) {
@@ -166,7 +159,7 @@ int64_t epio__memory_xattr(epio__memory_node *node, epio_op *op)
         return set(node, slot, op);
     }
     if (*slot == NULL) {
-        return no_attribute(op);
+        return EPIO_ENODATA;
     }
     return gets(op) ? get(*slot, op) : remove_one(node, slot);
 }

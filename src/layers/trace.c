@@ -271,7 +271,7 @@ static const epio_vfs_methods trace_methods = {
 
 int epio_trace_vfs_create(epio_vfs **created, epio_vfs *inner)
 {
-    if (created == NULL || inner == NULL) {
+    if (created == NULL || !epio__layer_may_lie_over(inner)) {
         return EPIO_EINVAL;
     }
     trace_vfs *vfs = calloc(1, sizeof *vfs);

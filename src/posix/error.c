@@ -76,6 +76,10 @@ int epio__error_from_os(int32_t os_error)
     case ENODEV:
     case ENXIO:
         return EPIO_ENODEV;
+#if defined(ENODATA)
+    case ENODATA:
+        return EPIO_ENODATA;
+#endif
     default:
         return EPIO_EUNKNOWN;
     }
@@ -104,6 +108,11 @@ static const int32_t usual_errors[] = {
     [-EPIO_EXDEV] = EXDEV,          [-EPIO_ENOTEMPTY] = ENOTEMPTY,
     [-EPIO_ERANGE] = ERANGE,        [-EPIO_ENOTSUP] = ENOTSUP,
     [-EPIO_ENODEV] = ENODEV,        [-EPIO_ECLOSED] = ECANCELED,
+#if defined(ENODATA)
+    [-EPIO_ENODATA] = ENODATA,
+#else
+    [-EPIO_ENODATA] = ENOENT,
+#endif
     [-EPIO_EUNKNOWN] = EIO,
 };
 

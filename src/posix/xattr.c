@@ -68,14 +68,10 @@ static int64_t call_on_path(epio_op *op, int at, const char *path, void *with)
     return whole != NULL ? call(op, whole) : -1;
 }
 
-/* An attribute that is missing, and a value that is too long for any file system, have errors of
- * their own on Linux. */
+/* A value that is too long for any file system has an error of its own on Linux. */
 static int64_t rename_error(const epio_op *op, int64_t result)
 {
     bool sets = op->kind == EPIO_KIND_SET_XATTR || op->kind == EPIO_KIND_FILE_SET_XATTR;
-    if (op->os_error == ENODATA) {
-        return EPIO_ENOENT;
-    }
     return sets && op->os_error == E2BIG ? EPIO_ERANGE : result;
 }
 

@@ -67,6 +67,10 @@ static int64_t open_stream(epio_op *op, HANDLE file, ACCESS_MASK access, ULONG d
     wanted.options |= follows(op) ? 0 : FILE_OPEN_REPARSE_POINT;
     DWORD error = epio__win32.nt_create(&wanted, stream, created);
     free(name);
+    if (error == ERROR_FILE_NOT_FOUND) { /* the file itself is open */
+        op->os_error = (int32_t)error;
+        return EPIO_ENODATA;
+    }
     return error == 0 ? 0 : epio__op_fail_with(op, error);
 }
 

@@ -527,7 +527,7 @@ CALL(get_xattr)
 {
     (void)start;
     int64_t outcome = outcome_of(getxattr(at->path, "user.x", NULL, 0));
-    return outcome == -ENODATA ? -ENOENT : outcome;
+    return outcome;
 }
 
 VERB(remove_xattr)
@@ -540,7 +540,7 @@ CALL(remove_xattr)
 {
     (void)start;
     int64_t outcome = outcome_of(removexattr(at->path, "user.x"));
-    return outcome == -ENODATA ? -ENOENT : outcome;
+    return outcome;
 }
 #endif
 
