@@ -112,8 +112,16 @@ struct xfs_geometry {
 };
 
 #define XFS_GEOMETRY _IOR('X', 124, struct xfs_geometry) /* XFS_IOC_FSGEOMETRY_V4 */
-#define XFS_IGNORES_CASE (1u << 13)                      /* XFS_FSOP_GEOM_FLAGS_DIRV2CI */
-#define XFS_REFLINKS (1u << 20)                          /* XFS_FSOP_GEOM_FLAGS_REFLINK */
+
+/* musl's ioctl takes an int, as POSIX has it. */
+#if defined(__GLIBC__)
+typedef unsigned long ioctl_request;
+#else
+typedef int ioctl_request;
+#endif
+
+#define XFS_IGNORES_CASE (1u << 13) /* XFS_FSOP_GEOM_FLAGS_DIRV2CI */
+#define XFS_REFLINKS (1u << 20)     /* XFS_FSOP_GEOM_FLAGS_REFLINK */
 
 static void set_traits_of_xfs(int descriptor, const struct stat *status, epio_file_system *info)
 {
@@ -122,7 +130,7 @@ static void set_traits_of_xfs(int descriptor, const struct stat *status, epio_fi
     if (directory < 0) {
         return;
     }
-    if (ioctl(directory, XFS_GEOMETRY, &geometry) == 0) {
+    if (ioctl(directory, (ioctl_request)XFS_GEOMETRY, &geometry) == 0) {
         set_trait(info, EPIO_FS_REFLINKS, (geometry.flags & XFS_REFLINKS) != 0);
         set_trait(info, EPIO_FS_CASE_SENSITIVE, (geometry.flags & XFS_IGNORES_CASE) == 0);
     }
