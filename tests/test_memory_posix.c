@@ -26,6 +26,12 @@ static void fill_the_memory(void *argument)
         check(written < 1024 * MIB);
     }
     check_result(op.result, EPIO_ENOSPC);
+    /* Allocators keep some room for sizes that were not asked for yet. */
+    for (int i = 0; i < 10000 && op.result != EPIO_ENOMEM; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "user.%d", i);
+        fixture_result(f, epio_file_set_xattr(&op, file, name, bytes, 60000, 0));
+    }
     check_op(f, epio_file_set_xattr(&op, file, "user.x", bytes, 60000, 0), EPIO_ENOMEM);
     check_op(f, epio_file_get_xattr(&op, file, "user.x", value, sizeof value), sizeof value);
     check_bytes(value, 'v', sizeof value);
