@@ -3,10 +3,12 @@
 #include "fork.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define PATH_ROOM 4200
+#define SECOND INT64_C(1000000000)
 
 static void make_directory(fixture *f, const char *name)
 {
@@ -226,6 +228,40 @@ static void full_pathname_resolves_links(fixture *f)
                    EPIO_ENOENT, ENOENT);
 }
 
+/* ---- Times ---- */
+
+static void set_seconds(fixture *f, time_t accessed, time_t modified, long rest)
+{
+    const struct timespec times[2] = {{accessed, rest}, {modified, rest}};
+    assert_int_equal(utimensat(AT_FDCWD, fixture_path(f, "file"), times, 0), 0);
+}
+
+/* Nanoseconds in 64 bits end in the year 2262; a file system may have later times. */
+static void times_that_do_not_fit_are_not_known(fixture *f)
+{
+    const uint32_t both = EPIO_INFO_MODIFIED | EPIO_INFO_ACCESSED;
+    const time_t last = INT64_MAX / SECOND;
+    struct stat status;
+    epio_op op = {0};
+    epio_info info = {.size = sizeof info};
+    fixture_put(f, "file", "x", 1);
+    set_seconds(f, last + 1, 5, 7);
+    assert_int_equal(stat(fixture_path(f, "file"), &status), 0);
+    if (status.st_atime != last + 1) {
+        fixture_skip(f, "the file system has no such times");
+    }
+    check_op(f, epio_stat(&op, f->vfs, fixture_path(f, "file"), &info, 0), 0);
+    check((info.known & both) == EPIO_INFO_MODIFIED);
+    check(info.accessed == 0 && info.modified == 5 * SECOND + 7);
+    set_seconds(f, last, last, INT64_MAX % SECOND); /* EPIO_TIME_NOW */
+    check_op(f, epio_stat(&op, f->vfs, fixture_path(f, "file"), &info, 0), 0);
+    check((info.known & both) == 0);
+    set_seconds(f, last, -1, INT64_MAX % SECOND - 1);
+    check_op(f, epio_stat(&op, f->vfs, fixture_path(f, "file"), &info, 0), 0);
+    check((info.known & both) == both && info.accessed == INT64_MAX - 1);
+    check(info.modified == INT64_MAX % SECOND - 1 - SECOND);
+}
+
 int main(void)
 {
     static const fixture_test tests[] = {
@@ -235,6 +271,7 @@ int main(void)
         FIXTURE_TEST(full_pathname_resolves_links, ON_ANY_OS),
         FIXTURE_TEST(full_pathname_says_whether_links_were_followed, ON_ANY_OS | ON_ANY_MEMORY),
         FIXTURE_TEST(rename_never_copies, ON_ANY_OS),
+        FIXTURE_TEST(times_that_do_not_fit_are_not_known, ON_ANY_OS),
         FIXTURE_TEST(access_minds_permissions, ON_OS_PERFORM),
     };
     return FIXTURE_RUN("vfs_paths, POSIX", tests);

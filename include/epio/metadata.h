@@ -43,7 +43,8 @@ struct epio_vfs;
 #define EPIO_INFO_ACCESSED 0x0800u
 
 /* Fields that are not known are 0. Times are nanoseconds since 1970-01-01 00:00 UTC, before it
- * negative, as exact as the file system keeps them. */
+ * negative, as exact as the file system keeps them; one that these cannot express, before 1677 or
+ * after 2262, is not known. */
 typedef struct epio_info {
     size_t size; /* sizeof(epio_info) */
 
