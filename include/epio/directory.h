@@ -36,7 +36,7 @@ EPIO_VERB epio_op *epio_rmdir(epio_op *op, struct epio_vfs *vfs, const char *pat
 
 /* A directory is opened by epio_open with EPIO_OPEN_DIRECTORY and EPIO_OPEN_READ. It is a file for
  * epio_close, epio_sync (what was made, moved or removed in it is durable), epio_file_stat and the
- * like, epio_list, and the next. */
+ * like, epio_list, and the next; reads, writes, sizes and locks are EPIO_EISDIR. */
 
 /* Makes durable what was made, moved or removed in the directory at `path`: 0. An open, a sync and
  * a close in one, for a program that keeps no directory open. Names alone: a file's bytes are its
@@ -48,8 +48,9 @@ EPIO_VERB epio_op *epio_sync_directory(epio_op *op, struct epio_vfs *vfs, const 
 /* The directory as a VFS: every verb that takes a VFS and paths takes this one, too, and relative
  * paths then begin at the directory, wherever that has been moved. Both paths of an op begin there.
  * The file's; it needs no destroying, and must not be used any more once the directory's close was
- * submitted. Ops of paths count as the directory's: its close waits for them. It cannot be the
- * inner VFS of another. Aborts if the file is no directory. Any thread. */
+ * submitted. Ops of paths count as the directory's: its close waits for them. On a loop each may
+ * need a descriptor while it is carried out: EPIO_EMFILE, beside the verb's errors. It cannot be
+ * the inner VFS of another. Aborts if the file is no directory. Any thread. */
 EPIO_API struct epio_vfs *epio_directory_vfs(struct epio_file *directory);
 
 /* EPIO_OPEN_BENEATH, with a directory as the VFS: the path stays beneath it, whoever exchanges

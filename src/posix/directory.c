@@ -19,7 +19,7 @@
 
 /* ---- Copies ---- */
 
-int epio__os_directory_copy(const epio_file *directory, epio_file **copy)
+int epio__os_directory_copy(const epio_file *directory, epio_file **copy, int32_t *os_error)
 {
     const epio__os_file *from = (const epio__os_file *)(const void *)directory;
     epio__os_file *to = calloc(1, sizeof *to);
@@ -31,9 +31,9 @@ int epio__os_directory_copy(const epio_file *directory, epio_file **copy)
     to->confines = from->confines;
     to->handle = fcntl((int)from->handle, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     if (to->handle < 0) {
-        int error = epio__error_from_os(errno);
+        *os_error = errno;
         free(to);
-        return error;
+        return epio__error_from_os(*os_error);
     }
     *copy = &to->base;
     return 0;
