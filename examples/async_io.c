@@ -413,7 +413,8 @@ int main(int count, char **arguments)
     int64_t result;
 
     if (strcmp(directory, "--help") == 0) {
-        printf("usage: async_io [DIRECTORY]\n");
+        printf("usage: async_io [DIRECTORY]\n\n"
+               "A tour of the library; its files are made in DIRECTORY (.) and removed.\n");
         return EXIT_SUCCESS;
     }
     if (count > 2 || directory[0] == '-') {

@@ -107,7 +107,10 @@ int main(int argc, char **argv)
     static const char line[] = "the quick brown fox";
     epio_vfs *layer;
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        printf("usage: xor_layer FILE\n");
+        printf("usage: xor_layer FILE\n\n"
+               "Writes a text to FILE through a layer that changes every byte, and reads it back "
+               "both\n"
+               "through the layer and without it. What is in FILE is replaced.\n");
         return 0;
     }
     if (argc != 2) {

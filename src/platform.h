@@ -156,7 +156,7 @@ int64_t epio__os_close(epio_op *op);
 
 /* A copy of an open directory, with a handle of its own, where paths of an op can begin: 0 or an
  * error. For a thread that may be left behind in a call. NULL is dropped, too. */
-int epio__os_directory_copy(const epio_file *directory, epio_file **copy);
+int epio__os_directory_copy(const epio_file *directory, epio_file **copy, int32_t *os_error);
 void epio__os_directory_drop(epio_file *copy);
 /* Reads and writes, of which op->progress bytes are done. Waits for streams, until the
  * deadline. */

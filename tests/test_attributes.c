@@ -33,10 +33,16 @@ static void attributes_are_kept(fixture *f)
     memset(value, '#', sizeof value);
     check_op(f, epio_get_xattr(&op, f->vfs, path, "user.two", value, 2, 0), 2);
     check(memcmp(value, "22#", 3) == 0);
+    memset(value, '#', sizeof value);
+    check_op(f, epio_get_xattr(&op, f->vfs, path, "user.two", value, sizeof value, 0), 2);
+    check(memcmp(value, "22#", 3) == 0); /* what is behind the value stays */
     check_op(f, epio_file_get_xattr(&op, file, "user.one", value, sizeof value), 1);
     check_op(f, epio_get_xattr(&op, f->vfs, path, "user.no", value, sizeof value, 0), EPIO_ENODATA);
     check_op(f, epio_list_xattrs(&op, f->vfs, path, NULL, 0, 0), 18);
     check_op(f, epio_file_list_xattrs(&op, file, names, sizeof names), 18);
+    names[18] = '-';
+    check_op(f, epio_list_xattrs(&op, f->vfs, path, names, sizeof names, 0), 18);
+    check(names[18] == '-');
     check(strcmp(names, "user.one") == 0 || strcmp(names, "user.two") == 0);
     check_op(f, epio_list_xattrs(&op, f->vfs, path, names, 17, 0), EPIO_ERANGE);
     check_op(f, epio_remove_xattr(&op, f->vfs, path, "user.one", 0), 0);

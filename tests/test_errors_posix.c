@@ -260,6 +260,33 @@ static void no_descriptors_left(fixture *f)
     fixture_works(f);
 }
 
+/* An op on a path that begins at a directory may need one. */
+static void no_descriptor_for_a_directory(fixture *f)
+{
+    struct rlimit before;
+    epio_op op = {0};
+    epio_info info = {.size = sizeof info};
+    fixture_put(f, "file", "data", 4);
+    check_op(f, epio_open(&op, f->vfs, f->directory, EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY), 0);
+    epio_file *directory = op.file;
+    epio_vfs *vfs = epio_directory_vfs(directory);
+    fixture_works(f);
+    check_op(f, epio_stat(&op, vfs, "file", &info, 0), 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct rlimit lower = {4, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &lower), 0);
+    int64_t result = fixture_result(f, epio_delete(&op, vfs, "file", 0));
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    if (result == 0) {
+        check_result(op.os_error, 0);
+    } else {
+        check_result(result, EPIO_EMFILE);
+        assert_int_equal(op.os_error, EMFILE);
+        check_content(f, "file", "data", 4);
+    }
+    fixture_close(f, directory);
+}
+
 /* A socket with a path cannot be opened. */
 static void what_cannot_be_opened_at_all(fixture *f)
 {
@@ -468,6 +495,7 @@ int main(void)
         FIXTURE_TEST(a_file_that_may_not_grow, ON_ANY_OS),
         FIXTURE_TEST(no_signal_of_ours_is_seen, ON_ANY_OS),
         FIXTURE_TEST(no_descriptors_left, ON_ANY_OS),
+        FIXTURE_TEST(no_descriptor_for_a_directory, ON_ANY_OS),
         FIXTURE_TEST(what_cannot_be_opened_at_all, ON_ANY_OS),
         FIXTURE_TEST(a_directory_that_cannot_be_read_is_made_durable, ON_OS_PERFORM),
         FIXTURE_TEST(a_close_that_leaves_its_name_says_so, ON_OS_PERFORM),

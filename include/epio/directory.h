@@ -36,7 +36,7 @@ EPIO_VERB epio_op *epio_rmdir(epio_op *op, struct epio_vfs *vfs, const char *pat
 
 /* A directory is opened by epio_open with EPIO_OPEN_DIRECTORY and EPIO_OPEN_READ. It is a file for
  * epio_close, epio_sync (what was made, moved or removed in it is durable), epio_file_stat and the
- * like, epio_list, and the next. */
+ * like, epio_list, and the next; reads, writes, sizes and locks are EPIO_EISDIR. */
 
 /* Makes durable what was made, moved or removed in the directory at `path`: 0. An open, a sync and
  * a close in one, for a program that keeps no directory open. Names alone: a file's bytes are its
@@ -48,8 +48,9 @@ EPIO_VERB epio_op *epio_sync_directory(epio_op *op, struct epio_vfs *vfs, const 
 /* The directory as a VFS: every verb that takes a VFS and paths takes this one, too, and relative
  * paths then begin at the directory, wherever that has been moved. Both paths of an op begin there.
  * The file's; it needs no destroying, and must not be used any more once the directory's close was
- * submitted. Ops of paths count as the directory's: its close waits for them. It cannot be the
- * inner VFS of another. Aborts if the file is no directory. Any thread. */
+ * submitted. Ops of paths count as the directory's: its close waits for them. On a loop each may
+ * need a descriptor while it is carried out: EPIO_EMFILE, beside the verb's errors. It cannot be
+ * the inner VFS of another. Aborts if the file is no directory. Any thread. */
 EPIO_API struct epio_vfs *epio_directory_vfs(struct epio_file *directory);
 
 /* EPIO_OPEN_BENEATH, with a directory as the VFS: the path stays beneath it, whoever exchanges
@@ -58,8 +59,8 @@ EPIO_API struct epio_vfs *epio_directory_vfs(struct epio_file *directory);
  * confines all paths that begin at it, of every verb, and so do directories opened beneath it.
  * Where the system cannot resolve such paths itself (openat2(2)) they are resolved part by part; so
  * they are on Windows, where junctions and mount points are links that lead out. An open beneath
- * that makes a file and fails may leave it; TEMPORARY and DELETE_ON_CLOSE are EPIO_ENOTSUP there.
- */
+ * that makes a file and fails may leave it; TEMPORARY and DELETE_ON_CLOSE are EPIO_ENOTSUP there,
+ * and so are, on Linux without /proc, verbs that are neither an open nor about a name alone. */
 
 struct epio_info;
 
@@ -101,7 +102,8 @@ EPIO_API const struct epio_info *epio_entry_info(const epio_entry *entry);
 
 /* ---- Whole trees ------------------------------------------------------- */
 
-/* An entry of a walk. The library's, and valid during the call of `entries` alone. */
+/* An entry of a walk. The library's, and valid during the call of `entries` alone, which changes
+ * nothing in it but `enter`; it may bring the entries of its call into another order. */
 typedef struct epio_walk_entry {
     const char *path;             /* relative to the walked directory: "a/b" */
     const char *name;             /* its last part: "b" */
@@ -164,8 +166,9 @@ typedef struct epio_walk_options {
  * epio_open of the directory with DIRECTORY; EPIO_EINVAL (also unknown flags, a size below that of
  * the first version); EPIO_ENOMEM. Cancelled, or past its deadline (in an epio_perform, too), it
  * ends once the calls that threads are in have returned: on a mount that does not answer, not
- * before. `entries` is not called after the completion. A directory whose VFS is given stays open
- * until then. epio_perform works without a loop. */
+ * before; those that wait for a permit of a `limit` end within a tenth of a second. `entries` is
+ * not called after the completion. A directory whose VFS is given stays open until then.
+ * epio_perform works without a loop. */
 EPIO_VERB epio_op *epio_walk(epio_op *op, struct epio_vfs *vfs, const char *path,
                              const epio_walk_options *options);
 

@@ -43,7 +43,8 @@ struct epio_vfs;
 #define EPIO_INFO_ACCESSED 0x0800u
 
 /* Fields that are not known are 0. Times are nanoseconds since 1970-01-01 00:00 UTC, before it
- * negative, as exact as the file system keeps them. */
+ * negative, as exact as the file system keeps them; one that these cannot express, before 1677 or
+ * after 2262, is not known. */
 typedef struct epio_info {
     size_t size; /* sizeof(epio_info) */
 
@@ -170,9 +171,10 @@ EPIO_VERB epio_op *epio_file_system_info(epio_op *op, struct epio_vfs *vfs, cons
  * they are alternate data streams, whose names have no ":", "/" and "\". Names end with a NUL,
  * values are bytes. The memory VFS has "user." alone, for names that work everywhere, of files and
  * directories: names of 255 bytes, values of 64 KiB, any number of them. Errors of each: those of
- * epio_stat; EPIO_ENOTSUP (the file system, or the namespace), EPIO_ENODATA (no such
- * attribute), EPIO_EPERM ("user." of a symbolic link, on Linux), EPIO_EACCES, EPIO_ERANGE (the
- * name is too long), on Windows EPIO_EINVAL and EPIO_ENAMETOOLONG (the name). See xattr(7). */
+ * epio_stat; EPIO_ENOTSUP (the file system, the namespace, or a path from a directory without
+ * /proc), EPIO_ENODATA (no such attribute), EPIO_EPERM ("user." of a symbolic link, on Linux),
+ * EPIO_EACCES, EPIO_ERANGE (the name is too long), on Windows EPIO_EINVAL and EPIO_ENAMETOOLONG
+ * (the name). See xattr(7). */
 
 #define EPIO_XATTR_NOFOLLOW 1u /* of a symbolic link itself */
 #define EPIO_XATTR_CREATE 2u   /* of set: EPIO_EEXIST if it is there */

@@ -110,10 +110,19 @@ static bool has_second(const epio_op *op)
     }
 }
 
-/* Bytes of the buffer that is its input or output; no name is as long as some buffers. */
+/* Is its output bytes, as many as there are, and not a path with its NUL? */
+static bool fills_with_bytes(const epio_op *op)
+{
+    return op->kind == EPIO_KIND_GET_XATTR || op->kind == EPIO_KIND_LIST_XATTRS;
+}
+
+/* Bytes of the buffer that is its input or output; no path is as long as some buffers. */
 static uint64_t buffer_len(const epio_op *op)
 {
     uint64_t len = op->arguments.path.len;
+    if (fills_with_bytes(op)) {
+        return len;
+    }
     if (epio__op_is(op, EPIO__KIND_FILLS)) {
         return len > LONGEST_PATH ? LONGEST_PATH : len;
     }
@@ -123,7 +132,7 @@ static uint64_t buffer_len(const epio_op *op)
 /* Copies all that `perform` may read, so that the op and what it points at can be returned to the
  * caller, who may close the directory, at any moment: 0 or an error. The buffer comes first, as a
  * struct is aligned. */
-static int copy_in(epio__worker *worker, const epio_op *op)
+static int copy_in(epio__worker *worker, epio_op *op)
 {
     const char *path = op->arguments.path.path;
     const char *to = has_second(op) ? op->arguments.path.to : NULL;
@@ -134,7 +143,8 @@ static int copy_in(epio__worker *worker, const epio_op *op)
         return EPIO_ENOMEM;
     }
     if (op->arguments.path.directory != NULL) {
-        int error = epio__os_directory_copy(op->arguments.path.directory, &worker->directory);
+        int error = epio__os_directory_copy(op->arguments.path.directory, &worker->directory,
+                                            &op->os_error);
         if (error != 0) {
             return error;
         }
@@ -170,7 +180,7 @@ static void copy_out(epio_op *op, const epio_op *copy, int64_t result)
     if (result >= 0 && epio__op_is(op, EPIO__KIND_DESCRIBES)) {
         filled = copy->arguments.path.len;
     } else if (result >= 0 && epio__op_is(op, EPIO__KIND_FILLS)) {
-        filled = (uint64_t)result + 1;
+        filled = (uint64_t)result + (fills_with_bytes(op) ? 0 : 1);
         filled = filled < copy->arguments.path.len ? filled : copy->arguments.path.len;
     }
     if (result >= 0 && op->kind == EPIO_KIND_FULL_PATHNAME) {

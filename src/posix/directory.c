@@ -19,7 +19,7 @@
 
 /* ---- Copies ---- */
 
-int epio__os_directory_copy(const epio_file *directory, epio_file **copy)
+int epio__os_directory_copy(const epio_file *directory, epio_file **copy, int32_t *os_error)
 {
     const epio__os_file *from = (const epio__os_file *)(const void *)directory;
     epio__os_file *to = calloc(1, sizeof *to);
@@ -31,9 +31,9 @@ int epio__os_directory_copy(const epio_file *directory, epio_file **copy)
     to->confines = from->confines;
     to->handle = fcntl((int)from->handle, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     if (to->handle < 0) {
-        int error = epio__error_from_os(errno);
+        *os_error = errno;
         free(to);
-        return error;
+        return epio__error_from_os(*os_error);
     }
     *copy = &to->base;
     return 0;
@@ -61,8 +61,11 @@ static bool leads_to_directory(const epio_op *op, const char *path)
     epio__place place;
     int error = errno;
     bool is = false;
+    struct stat status;
     if (epio__place_begin(&place, op, path, true) == 0) {
-        is = epio__is_directory(place.at, place.path, epio__place_flag(op, true) == 0);
+        is = EPIO__HAS_PROC_NAMES && place.opened >= 0
+                 ? fstat(place.opened, &status) == 0 && S_ISDIR(status.st_mode)
+                 : epio__is_directory(place.at, place.path, epio__place_flag(op, true) == 0);
         epio__place_end(&place);
     }
     errno = error;

@@ -48,15 +48,28 @@ static uint32_t type_of(mode_t mode)
     }
 }
 
-static int64_t nanoseconds(int64_t seconds, int64_t rest)
+#define SECOND INT64_C(1000000000)
+
+/* A time beyond the years 1677 to 2262, which file systems can keep, is not known. */
+static void take_time(epio_info *info, uint32_t which, int64_t *to, int64_t seconds, int64_t rest)
 {
-    return seconds * INT64_C(1000000000) + rest;
+    if (seconds < 0) { /* both parts have one sign then */
+        seconds++;
+        rest -= SECOND;
+    }
+    bool fits = seconds >= 0 ? seconds < INT64_MAX / SECOND ||
+                                   (seconds == INT64_MAX / SECOND && rest < INT64_MAX % SECOND)
+                             : seconds > INT64_MIN / SECOND ||
+                                   (seconds == INT64_MIN / SECOND && rest > INT64_MIN % SECOND);
+    if (fits) {
+        info->known |= which;
+        *to = seconds * SECOND + rest;
+    }
 }
 
 #define KNOWN_EVERYWHERE                                                                           \
     (EPIO_INFO_MODE | EPIO_INFO_OWNER | EPIO_INFO_LINKS | EPIO_INFO_ID | EPIO_INFO_BYTES |         \
-     EPIO_INFO_ALLOCATED | EPIO_INFO_BLOCK_SIZE | EPIO_INFO_MODIFIED | EPIO_INFO_CHANGED |         \
-     EPIO_INFO_ACCESSED)
+     EPIO_INFO_ALLOCATED | EPIO_INFO_BLOCK_SIZE)
 
 /* In units of 512 bytes, on every system. */
 #define ALLOCATION_UNIT 512u
@@ -71,6 +84,11 @@ static int64_t nanoseconds(int64_t seconds, int64_t rest)
 #define ACCESSED st_atim
 #endif
 
+static void take_spec(epio_info *info, uint32_t which, int64_t *to, struct timespec time)
+{
+    take_time(info, which, to, time.tv_sec, time.tv_nsec);
+}
+
 static void describe(const struct stat *status, epio_info *info)
 {
     info->known = KNOWN_EVERYWHERE;
@@ -84,16 +102,13 @@ static void describe(const struct stat *status, epio_info *info)
     info->id[0] = (uint64_t)status->st_ino;
     info->bytes = (uint64_t)status->st_size;
     info->allocated = (uint64_t)status->st_blocks * ALLOCATION_UNIT;
-    info->modified = nanoseconds(status->MODIFIED.tv_sec, status->MODIFIED.tv_nsec);
-    info->changed = nanoseconds(status->CHANGED.tv_sec, status->CHANGED.tv_nsec);
-    info->accessed = nanoseconds(status->ACCESSED.tv_sec, status->ACCESSED.tv_nsec);
-#if defined(__APPLE__) || defined(__FreeBSD__)
-    info->known |= EPIO_INFO_BORN;
+    take_spec(info, EPIO_INFO_MODIFIED, &info->modified, status->MODIFIED);
+    take_spec(info, EPIO_INFO_CHANGED, &info->changed, status->CHANGED);
+    take_spec(info, EPIO_INFO_ACCESSED, &info->accessed, status->ACCESSED);
 #if defined(__APPLE__)
-    info->born = nanoseconds(status->st_birthtimespec.tv_sec, status->st_birthtimespec.tv_nsec);
-#else
-    info->born = nanoseconds(status->st_birthtim.tv_sec, status->st_birthtim.tv_nsec);
-#endif
+    take_spec(info, EPIO_INFO_BORN, &info->born, status->st_birthtimespec);
+#elif defined(__FreeBSD__)
+    take_spec(info, EPIO_INFO_BORN, &info->born, status->st_birthtim);
 #endif
 }
 
@@ -122,17 +137,36 @@ static uint32_t known_of(uint32_t mask)
         uint32_t statx;
         uint32_t known;
     } bits[] = {
-        {STATX_MODE, EPIO_INFO_MODE},     {STATX_UID | STATX_GID, EPIO_INFO_OWNER},
-        {STATX_NLINK, EPIO_INFO_LINKS},   {STATX_INO, EPIO_INFO_ID},
-        {STATX_SIZE, EPIO_INFO_BYTES},    {STATX_BLOCKS, EPIO_INFO_ALLOCATED},
-        {STATX_BTIME, EPIO_INFO_BORN},    {STATX_MTIME, EPIO_INFO_MODIFIED},
-        {STATX_CTIME, EPIO_INFO_CHANGED}, {STATX_ATIME, EPIO_INFO_ACCESSED},
+        {STATX_MODE, EPIO_INFO_MODE},   {STATX_UID | STATX_GID, EPIO_INFO_OWNER},
+        {STATX_NLINK, EPIO_INFO_LINKS}, {STATX_INO, EPIO_INFO_ID},
+        {STATX_SIZE, EPIO_INFO_BYTES},  {STATX_BLOCKS, EPIO_INFO_ALLOCATED},
     };
     uint32_t known = EPIO_INFO_BLOCK_SIZE;
     for (size_t i = 0; i < sizeof bits / sizeof bits[0]; i++) {
         known |= (mask & bits[i].statx) == bits[i].statx ? bits[i].known : 0;
     }
     return known;
+}
+
+static void take_times(const struct statx *status, epio_info *info)
+{
+    const struct {
+        uint32_t statx;
+        uint32_t which;
+        int64_t *to;
+        struct statx_timestamp time;
+    } times[] = {
+        {STATX_BTIME, EPIO_INFO_BORN, &info->born, status->stx_btime},
+        {STATX_MTIME, EPIO_INFO_MODIFIED, &info->modified, status->stx_mtime},
+        {STATX_CTIME, EPIO_INFO_CHANGED, &info->changed, status->stx_ctime},
+        {STATX_ATIME, EPIO_INFO_ACCESSED, &info->accessed, status->stx_atime},
+    };
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+        if ((status->stx_mask & times[i].statx) != 0) {
+            take_time(info, times[i].which, times[i].to, times[i].time.tv_sec,
+                      times[i].time.tv_nsec);
+        }
+    }
 }
 
 static int ask(const epio_op *op, int at, const char *path, epio_info *info)
@@ -155,12 +189,7 @@ static int ask(const epio_op *op, int at, const char *path, epio_info *info)
     info->id[0] = status.stx_ino;
     info->bytes = status.stx_size;
     info->allocated = status.stx_blocks * ALLOCATION_UNIT;
-    if ((info->known & EPIO_INFO_BORN) != 0) {
-        info->born = nanoseconds(status.stx_btime.tv_sec, status.stx_btime.tv_nsec);
-    }
-    info->modified = nanoseconds(status.stx_mtime.tv_sec, status.stx_mtime.tv_nsec);
-    info->changed = nanoseconds(status.stx_ctime.tv_sec, status.stx_ctime.tv_nsec);
-    info->accessed = nanoseconds(status.stx_atime.tv_sec, status.stx_atime.tv_nsec);
+    take_times(&status, info);
     return 0;
 }
 

@@ -8,7 +8,7 @@
 
 /* ---- Copies ---- */
 
-int epio__os_directory_copy(const epio_file *directory, epio_file **copy)
+int epio__os_directory_copy(const epio_file *directory, epio_file **copy, int32_t *os_error)
 {
     const epio__os_file *from = (const epio__os_file *)(const void *)directory;
     epio__os_file *to = calloc(1, sizeof *to);
@@ -18,8 +18,9 @@ int epio__os_directory_copy(const epio_file *directory, epio_file **copy)
     }
     if (!DuplicateHandle(GetCurrentProcess(), epio__handle_of(from), GetCurrentProcess(), &handle,
                          0, FALSE, DUPLICATE_SAME_ACCESS)) {
+        *os_error = (int32_t)GetLastError();
         free(to);
-        return epio__error_from_os((int32_t)GetLastError());
+        return epio__error_from_os(*os_error);
     }
     /* All that a path's beginning is asked for; the rest belongs to other threads. */
     to->base.vfs = directory->vfs;
