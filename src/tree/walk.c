@@ -86,8 +86,8 @@ static size_t choose_steps(const epio__walk *walk, uint32_t directories)
 /* Those of the system, which wait for no one but it. */
 static bool is_system(const epio_op *op)
 {
-    epio_file *directory = epio__directory_of_vfs(op->arguments.walk.vfs);
-    const epio_vfs *vfs = directory != NULL ? directory->vfs : op->arguments.walk.vfs;
+    const epio_file *from = epio__directory_of_vfs(op->arguments.walk.vfs);
+    const epio_vfs *vfs = from != NULL ? from->vfs : op->arguments.walk.vfs;
 #if EPIO_ASYNC
     if (op->loop != NULL && vfs == epio_loop_vfs(op->loop)) {
         return true;

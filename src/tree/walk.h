@@ -42,6 +42,7 @@ typedef struct epio__walk_directory {
     uint32_t pins;                     /* steps that use its file */
     bool waits;                        /* it was not opened yet */
     bool busy;                         /* a step opens it again, or evicts it */
+    bool was_read;                     /* `finished`, as the latest step left it */
 
     /* Of the one who has it. */
     epio_file *file; /* NULL: not open */

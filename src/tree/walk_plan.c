@@ -66,7 +66,7 @@ static void unlist_open(epio__walk *walk, directory *one)
 /* Its file is needed as long as there are names to be listed or directories to be opened. */
 static void settle(epio__walk *walk, directory *one)
 {
-    bool needed = !one->finished || one->waiting != 0 || one->pins != 0 || one->busy;
+    bool needed = !one->was_read || one->waiting != 0 || one->pins != 0 || one->busy;
     if (one->file != NULL && one->parent != NULL && !needed) {
         unlist_open(walk, one);
         close_later(walk, one->file);
@@ -146,7 +146,7 @@ static void open_again(epio__walk *walk, walk_step *step, directory *target)
     step->again = target;
     for (directory *one = target; one != step->base && step->again_count < most;
          one = one->parent) {
-        if (one == target || one->waiting != 0 || !one->finished) {
+        if (one == target || one->waiting != 0 || !one->was_read) {
             one->busy = true;
             one->refs++;
             step->opened[step->again_count++] = one;
@@ -330,6 +330,7 @@ static directory *report(epio__walk *walk, walk_step *step)
 /* It was touched: it waits for the next step, or is left. */
 static void put_back(epio__walk *walk, directory *one)
 {
+    one->was_read = one->finished;
     list_open(walk, one);
     if (one->waits && (one->file != NULL || one->finished)) {
         one->waits = false;
