@@ -693,7 +693,62 @@ static void a_deadline_ends_it(fixture *f)
     check(all.total < 250);
 }
 
+static bool reverse(report *what, epio_walk_entry *entries, size_t count)
+{
+    (void)what;
+    for (size_t i = 0; i < count / 2; i++) {
+        epio_walk_entry entry = entries[i];
+        entries[i] = entries[count - 1 - i];
+        entries[count - 1 - i] = entry;
+    }
+    return true;
+}
+
+/* Of many directories with names of many lengths a batch has entries of several. */
+static void a_batch_may_get_another_order(fixture *f)
+{
+    enum { DIRECTORIES = 60, EACH = 1 + 2 * 3 };
+    make_directory(f, f->vfs, fixture_path(f, "many"));
+    for (int i = 0; i < DIRECTORIES; i++) {
+        for (int j = 0; j < 3; j++) {
+            char name[128];
+            (void)snprintf(name, sizeof name, "many/%c%0*d/%d-%d/x", 'a' + i % 26, i + 1, i, j, i);
+            make_directory(f, f->vfs, fixture_path(f, name));
+        }
+    }
+    static const uint32_t flags[] = {0, EPIO_WALK_SORTED, EPIO_WALK_FOLLOW};
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
+        forget(f);
+        all.then = reverse;
+        check_result(WALK(f, "many", .flags = flags[i]), DIRECTORIES * EACH);
+        check_result(all.errors, 0);
+    }
+}
+
 #if EPIO_ASYNC
+
+/* Others hold all permits, and release none. */
+static void a_wait_for_a_permit_ends(fixture *f)
+{
+    epio_op op = {.timeout_ns = 10 * MILLISECOND};
+    make_comb(f, "comb", 3);
+    const char *path = fixture_path(f, "comb");
+    check_result(epio_semaphore_try_acquire(f->semaphore, f->permits), 0);
+    check_result(epio_perform(epio_walk(&op, f->vfs, path, NULL)), EPIO_ETIMEDOUT);
+    op.timeout_ns = 10 * MILLISECOND;
+    check_result(epio_wait(epio_walk(&op, f->vfs, path, NULL)), EPIO_ETIMEDOUT);
+    epio_submit(epio_walk(&op, f->vfs, path, NULL));
+    (void)epio_loop_poll(f->loop, 10 * MILLISECOND, 0);
+    epio_cancel(&op);
+    check_result(epio_wait(&op), EPIO_ECANCELED);
+
+    /* It goes on where it waited. */
+    epio_submit(epio_walk(&op, f->vfs, path, NULL));
+    (void)epio_loop_poll(f->loop, 120 * MILLISECOND, 0);
+    check(epio_op_pending(&op));
+    epio_semaphore_release(f->semaphore, f->permits);
+    check(epio_wait(&op) > 0);
+}
 
 static bool cancel_it(report *what, epio_walk_entry *entries, size_t count)
 {
@@ -850,7 +905,10 @@ int main(void)
         FIXTURE_TEST(a_tree_changes_meanwhile, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS),
         FIXTURE_TEST(the_callback_ends_it, ON_TREE),
         FIXTURE_TEST(a_deadline_ends_it, ON_TREE),
+        FIXTURE_TEST(a_batch_may_get_another_order, ON_TREE),
 #if EPIO_ASYNC
+        FIXTURE_TEST(a_wait_for_a_permit_ends,
+                     ON_LIMIT_OS | ON_LIMIT_OS_3 | ON_LIMIT_MEMORY | ON_LIMIT_MEMORY_3),
         FIXTURE_TEST(a_cancel_ends_it, ON_TREE & ON_ANY_LOOP),
         FIXTURE_TEST(another_thread_ends_it, ON_TREE & ON_ANY_LOOP),
         FIXTURE_TEST(it_is_linked_like_others, ON_TREE & ON_ANY_LOOP),

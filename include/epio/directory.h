@@ -102,7 +102,8 @@ EPIO_API const struct epio_info *epio_entry_info(const epio_entry *entry);
 
 /* ---- Whole trees ------------------------------------------------------- */
 
-/* An entry of a walk. The library's, and valid during the call of `entries` alone. */
+/* An entry of a walk. The library's, and valid during the call of `entries` alone, which changes
+ * nothing in it but `enter`; it may bring the entries of its call into another order. */
 typedef struct epio_walk_entry {
     const char *path;             /* relative to the walked directory: "a/b" */
     const char *name;             /* its last part: "b" */
@@ -164,8 +165,9 @@ typedef struct epio_walk_options {
  * epio_open of the directory with DIRECTORY; EPIO_EINVAL (also unknown flags, a size below that of
  * the first version); EPIO_ENOMEM. Cancelled, or past its deadline (in an epio_perform, too), it
  * ends once the calls that threads are in have returned: on a mount that does not answer, not
- * before. `entries` is not called after the completion. A directory whose VFS is given stays open
- * until then. epio_perform works without a loop. */
+ * before; those that wait for a permit of a `limit` end within a tenth of a second. `entries` is
+ * not called after the completion. A directory whose VFS is given stays open until then.
+ * epio_perform works without a loop. */
 EPIO_VERB epio_op *epio_walk(epio_op *op, struct epio_vfs *vfs, const char *path,
                              const epio_walk_options *options);
 

@@ -2,6 +2,7 @@
  * walk_plan.c's to say. */
 #include "tree/walk.h"
 
+#include "core/directory.h"
 #include "core/struct_size.h"
 #include "list.h"
 
@@ -10,17 +11,46 @@
 
 #define DEFAULT_DIRECTORIES 32u
 #define FEWEST_DIRECTORIES 4u
+#define TEXT_SIZE ((size_t)128 << 10)
 #define FEWEST_STEPS 8u /* those that wait for the disk need no processor */
+
+/* A call through a layer may wait, as for a permit of a `limit`, which may never come: so often it
+ * is looked whether the walk has ended. The call loses its place in a queue each time. */
+#define PATIENCE_NS UINT64_C(50000000)
 
 typedef epio__walk_directory directory;
 typedef epio__walk_step walk_step;
 
 /* ---- Beginning and end ---- */
 
+static int init_step(walk_step *step, epio__walk *walk)
+{
+    memset(step, 0, sizeof *step);
+    step->walk = walk;
+    step->entries = malloc(EPIO__WALK_BATCH * sizeof *step->entries);
+    step->marks = malloc(EPIO__WALK_BATCH * sizeof *step->marks);
+    step->infos = malloc(EPIO__WALK_BATCH * sizeof *step->infos);
+    step->text = malloc(TEXT_SIZE);
+    step->text_size = TEXT_SIZE;
+    bool made =
+        step->entries != NULL && step->marks != NULL && step->infos != NULL && step->text != NULL;
+    return made ? 0 : EPIO_ENOMEM;
+}
+
+static void destroy_step(walk_step *step)
+{
+    free(step->entries);
+    free(step->marks);
+    free(step->infos);
+    free(step->text);
+    free(step->prefix);
+    free(step->spare);
+}
+
 static void free_walk(epio__walk *walk)
 {
     for (size_t i = 0; i < walk->step_count; i++) {
-        epio__walk_step_destroy(walk->steps[i]);
+        destroy_step(walk->steps[i]);
         free(walk->steps[i]);
     }
     epio__visited_destroy(&walk->visited);
@@ -34,8 +64,8 @@ static walk_step *new_step(epio__walk *walk)
     if (step == NULL) {
         return NULL;
     }
-    if (epio__walk_step_init(step, walk) < 0) {
-        epio__walk_step_destroy(step);
+    if (init_step(step, walk) < 0) {
+        destroy_step(step);
         free(step);
         return NULL;
     }
@@ -51,6 +81,19 @@ static size_t choose_steps(const epio__walk *walk, uint32_t directories)
     steps = steps < EPIO__WALK_MOST_STEPS ? steps : EPIO__WALK_MOST_STEPS;
     steps = steps < most ? steps : most;
     return walk->on_loop && (walk->terms.flags & EPIO_WALK_SORTED) == 0 ? steps : 1;
+}
+
+/* Those of the system, which wait for no one but it. */
+static bool is_system(const epio_op *op)
+{
+    const epio_file *at = epio__directory_of_vfs(op->arguments.walk.vfs);
+    const epio_vfs *vfs = at != NULL ? at->vfs : op->arguments.walk.vfs;
+#if EPIO_ASYNC
+    if (op->loop != NULL && vfs == epio_loop_vfs(op->loop)) {
+        return true;
+    }
+#endif
+    return vfs == epio_os_vfs();
 }
 
 static epio__walk *new_walk(epio_op *op, bool on_loop)
@@ -71,6 +114,8 @@ static epio__walk *new_walk(epio_op *op, bool on_loop)
     walk->terms.vfs = op->arguments.walk.vfs;
     walk->terms.path = op->arguments.walk.path;
     walk->terms.flags = options.flags;
+    walk->terms.patience = is_system(op) ? 0 : PATIENCE_NS;
+    walk->terms.deadline = on_loop ? 0 : op->timeout_ns;
     walk->terms.most_depth = options.most_depth != 0 ? options.most_depth : UINT32_MAX;
     walk->most_steps = choose_steps(walk, directories);
     walk->most_open = directories / 2;
@@ -99,7 +144,7 @@ static int64_t result_of(const epio__walk *walk)
 
 static void check_deadline(epio__walk *walk)
 {
-    uint64_t deadline = walk->op->timeout_ns;
+    uint64_t deadline = walk->terms.deadline;
     if (deadline != 0 && epio_clock_monotonic() >= deadline) {
         epio__walk_end(walk, EPIO_ETIMEDOUT, 0);
     }

@@ -120,12 +120,10 @@ typedef struct epio__walk_terms {
     uint32_t most_depth; /* UINT32_MAX: no limit */
     uint32_t share;      /* files that a step may have open */
     uint32_t stop;       /* atomic: the walk ends */
+    uint64_t patience;   /* of a call, which is then made again; 0: no limit */
+    uint64_t deadline;   /* of epio_perform; 0: none */
     uint64_t device;     /* the root's; set before a second step exists */
 } epio__walk_terms;
-
-/* 0 or EPIO_ENOMEM. */
-int epio__walk_step_init(epio__walk_step *step, struct epio__walk *walk);
-void epio__walk_step_destroy(epio__walk_step *step);
 
 /* Any thread. */
 void epio__walk_step_run(epio__walk_step *step, epio__walk_terms *terms);

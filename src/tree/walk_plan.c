@@ -280,6 +280,13 @@ static void note_root(epio__walk *walk, const walk_step *step)
     }
 }
 
+/* `entries` may have brought them into another order, in which they keep the places that they had.
+ * NULL: it has changed more than it may. */
+static const epio__walk_mark *mark_of(const walk_step *step, const epio_walk_entry *entry)
+{
+    return entry->reserved[0] < step->count ? &step->marks[entry->reserved[0]] : NULL;
+}
+
 /* Reports the entries, and makes directories of those that are entered, in their order. */
 static directory *report(epio__walk *walk, walk_step *step)
 {
@@ -290,6 +297,7 @@ static directory *report(epio__walk *walk, walk_step *step)
     }
     for (size_t i = 0; i < step->count; i++) {
         step->marks[i].may_enter = step->entries[i].enter;
+        step->entries[i].reserved[0] = i;
     }
     walk->reported += (int64_t)step->count;
     if (walk->entries != NULL && !walk->entries(walk->op, step->entries, step->count)) {
@@ -297,8 +305,8 @@ static directory *report(epio__walk *walk, walk_step *step)
     }
     for (size_t i = step->count; i-- > 0 && !walk->over;) {
         const epio_walk_entry *entry = &step->entries[i];
-        const epio__walk_mark *mark = &step->marks[i];
-        if (!mark->may_enter) {
+        const epio__walk_mark *mark = mark_of(step, entry);
+        if (mark == NULL || !mark->may_enter) {
             continue;
         }
         if (!entry->enter) {

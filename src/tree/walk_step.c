@@ -8,32 +8,7 @@
 #include <string.h>
 
 #define LIST_SIZE ((size_t)32 << 10)
-#define TEXT_SIZE ((size_t)128 << 10)
 #define WAY_SIZE 3072u /* of a path of several names; systems take 4096 */
-
-int epio__walk_step_init(epio__walk_step *step, struct epio__walk *walk)
-{
-    memset(step, 0, sizeof *step);
-    step->walk = walk;
-    step->entries = malloc(EPIO__WALK_BATCH * sizeof *step->entries);
-    step->marks = malloc(EPIO__WALK_BATCH * sizeof *step->marks);
-    step->infos = malloc(EPIO__WALK_BATCH * sizeof *step->infos);
-    step->text = malloc(TEXT_SIZE);
-    step->text_size = TEXT_SIZE;
-    bool made =
-        step->entries != NULL && step->marks != NULL && step->infos != NULL && step->text != NULL;
-    return made ? 0 : EPIO_ENOMEM;
-}
-
-void epio__walk_step_destroy(epio__walk_step *step)
-{
-    free(step->entries);
-    free(step->marks);
-    free(step->infos);
-    free(step->text);
-    free(step->prefix);
-    free(step->spare);
-}
 
 void epio__walk_close_file(epio_file *file)
 {
@@ -68,6 +43,26 @@ static bool stops(const epio__walk_step *step, epio__walk_terms *terms)
     return step->error != 0 || epio__load_u32(&terms->stop) != 0;
 }
 
+/* Before a call: it returns from a wait now and then. */
+static epio_op *patient(const epio__walk_step *step, epio_op *op)
+{
+    op->timeout_ns = step->walk->terms.patience;
+    return op;
+}
+
+/* After it: is it to be made again? What timed out below has an os_error. */
+static bool still_waits(epio__walk_step *step, const epio_op *op)
+{
+    epio__walk_terms *terms = &step->walk->terms;
+    if (op->result != EPIO_ETIMEDOUT || op->os_error != 0 || terms->patience == 0) {
+        return false;
+    }
+    if (terms->deadline != 0 && epio_clock_monotonic() >= terms->deadline) {
+        fail(step, EPIO_ETIMEDOUT, 0);
+    }
+    return !stops(step, terms);
+}
+
 /* Lists more names of an open directory, until the end or an error. */
 static void list(epio__walk_step *step, epio__walk_directory *directory)
 {
@@ -78,7 +73,11 @@ static void list(epio__walk_step *step, epio__walk_directory *directory)
         fail(step, EPIO_ENOMEM, 0);
         return;
     }
-    int64_t len = epio_perform(epio_list(&op, directory->file, names->data, LIST_SIZE, 0));
+    int64_t len;
+    do {
+        len =
+            epio_perform(epio_list(patient(step, &op), directory->file, names->data, LIST_SIZE, 0));
+    } while (still_waits(step, &op));
     if (len <= 0) {
         step->spare = names;
         directory->listed = true;
@@ -174,11 +173,15 @@ static bool is_gone(int64_t error)
     return error == EPIO_ENOENT || error == EPIO_ENOTDIR || error == EPIO_ELOOP;
 }
 
-static int64_t identify(epio__walk_directory *directory, epio_file *file, bool first)
+static int64_t identify(epio__walk_step *step, epio__walk_directory *directory, epio_file *file,
+                        bool first)
 {
     epio_op op = EPIO_OP_INIT;
     epio_info info = {.size = sizeof info};
-    int64_t result = epio_perform(epio_file_stat(&op, file, &info));
+    int64_t result;
+    do {
+        result = epio_perform(epio_file_stat(patient(step, &op), file, &info));
+    } while (still_waits(step, &op));
     if (result < 0 || (info.known & EPIO_INFO_ID) == 0) {
         return first ? 0 : EPIO_ENOENT;
     }
@@ -194,16 +197,26 @@ static int64_t identify(epio__walk_directory *directory, epio_file *file, bool f
     return same ? 0 : EPIO_ENOENT;
 }
 
+static int64_t open_directory(epio__walk_step *step, epio_op *op, epio_vfs *vfs, const char *path,
+                              uint32_t flags)
+{
+    int64_t result;
+    flags |= EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY;
+    do {
+        result = epio_perform(epio_open(patient(step, op), vfs, path, flags));
+    } while (still_waits(step, op));
+    return result;
+}
+
 /* By a path from an open directory, which ends with its name. On success op->file. */
-static int64_t open_from(epio_op *op, epio_file *from, const char *path,
+static int64_t open_from(epio__walk_step *step, epio_op *op, epio_file *from, const char *path,
                          epio__walk_directory *directory)
 {
-    uint32_t flags = EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY;
-    flags |= directory->by_link ? 0 : EPIO_OPEN_NOFOLLOW;
-    int64_t result = epio_perform(epio_open(op, epio_directory_vfs(from), path, flags));
+    uint32_t flags = directory->by_link ? 0 : EPIO_OPEN_NOFOLLOW;
+    int64_t result = open_directory(step, op, epio_directory_vfs(from), path, flags);
     if (result == 0 && directory->identified) {
         epio_file *file = op->file;
-        result = identify(directory, file, false);
+        result = identify(step, directory, file, false);
         if (result < 0) {
             epio__walk_close_file(file);
         }
@@ -257,7 +270,7 @@ static int64_t open_way(epio__walk_step *step, epio_op *op, epio__walk_directory
         bool too_long = way[i]->name_len + 2 > WAY_SIZE;
         const char *at = too_long ? way[i]->name : path;
         i += too_long ? 1 : join(path, way + i, count - i, kept);
-        result = stops(step, terms) ? EPIO_ECANCELED : open_from(op, from, at, way[i - 1]);
+        result = stops(step, terms) ? EPIO_ECANCELED : open_from(step, op, from, at, way[i - 1]);
         epio_file *file = op->file;
         if (ours) {
             epio__walk_close_file(from);
@@ -376,31 +389,44 @@ static bool report_error(epio__walk_step *step, epio__walk_directory *directory,
     return true;
 }
 
-/* Is the symbolic link one to a directory, and which? */
-static bool leads_to_directory(epio_walk_entry *entry, epio_vfs *vfs, epio_info *target)
+/* By step->stat, of an entry in the directory. */
+static int64_t stat_entry(epio__walk_step *step, epio_vfs *vfs, const char *name, epio_info *info,
+                          uint32_t flags)
 {
-    epio_op op = EPIO_OP_INIT;
+    int64_t result;
+    info->size = sizeof *info;
+    do {
+        result = epio_perform(epio_stat(patient(step, &step->stat), vfs, name, info, flags));
+    } while (still_waits(step, &step->stat));
+    return result;
+}
+
+/* Is the symbolic link one to a directory, and which? */
+static bool leads_to_directory(epio__walk_step *step, epio_walk_entry *entry, epio_vfs *vfs,
+                               epio_info *target)
+{
     memset(target, 0, sizeof *target);
-    target->size = sizeof *target;
-    int64_t result = epio_perform(epio_stat(&op, vfs, entry->name, target, 0));
+    int64_t result = stat_entry(step, vfs, entry->name, target, 0);
     if (result == EPIO_ELOOP) {
         entry->error = EPIO_ELOOP;
-        entry->os_error = op.os_error;
+        entry->os_error = step->stat.os_error;
     }
     return result == 0 && target->type == EPIO_TYPE_DIRECTORY &&
            (target->known & EPIO_INFO_ID) != 0;
 }
 
 /* Decides whether the entry can be entered. `info`: of a directory, if it was asked for. */
-static void judge(epio_walk_entry *entry, epio__walk_mark *mark, epio_vfs *vfs,
-                  const epio_info *info, const epio__walk_terms *terms)
+static void judge(epio__walk_step *step, epio_vfs *vfs, const epio_info *info,
+                  const epio__walk_terms *terms)
 {
+    epio_walk_entry *entry = &step->entries[step->count];
+    epio__walk_mark *mark = &step->marks[step->count];
     epio_info target;
     if (entry->depth >= terms->most_depth) {
         return;
     }
     if (entry->type == EPIO_TYPE_LINK && (terms->flags & EPIO_WALK_FOLLOW) != 0) {
-        if (!leads_to_directory(entry, vfs, &target)) {
+        if (!leads_to_directory(step, entry, vfs, &target)) {
             return;
         }
         mark->by_link = true;
@@ -454,9 +480,7 @@ static bool add(epio__walk_step *step, epio__walk_directory *directory, const ep
         entry->info = info;
     }
     if (needs_stat(listed->type, terms->flags)) {
-        info->size = sizeof *info;
-        int64_t result =
-            epio_perform(epio_stat(&step->stat, vfs, entry->name, info, EPIO_STAT_NOFOLLOW));
+        int64_t result = stat_entry(step, vfs, entry->name, info, EPIO_STAT_NOFOLLOW);
         if (result == EPIO_ENOENT) {
             return true; /* it was removed since it was listed */
         }
@@ -470,7 +494,7 @@ static bool add(epio__walk_step *step, epio__walk_directory *directory, const ep
             entry->info = stats || listed->has_info ? info : NULL;
         }
     }
-    judge(entry, &step->marks[step->count], vfs, known, terms);
+    judge(step, vfs, known, terms);
     step->found |= entry->enter;
     directory->found |= entry->enter;
     step->text_len += len;
@@ -492,9 +516,8 @@ static bool open_first(epio__walk_step *step, epio__walk_directory *directory,
 {
     epio_op op = EPIO_OP_INIT;
     epio__walk_directory *parent = directory->parent;
-    int64_t result = parent != NULL ? open_from(&op, parent->file, directory->name, directory)
-                                    : epio_perform(epio_open(&op, terms->vfs, terms->path,
-                                                             EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY));
+    int64_t result = parent != NULL ? open_from(step, &op, parent->file, directory->name, directory)
+                                    : open_directory(step, &op, terms->vfs, terms->path, 0);
     if (result < 0) {
         bool reported = (parent != NULL && is_gone(result)) ||
                         report_error(step, directory, result, op.os_error);
@@ -505,7 +528,7 @@ static bool open_first(epio__walk_step *step, epio__walk_directory *directory,
     }
     directory->file = op.file;
     if (parent == NULL && (terms->flags & (EPIO_WALK_FOLLOW | EPIO_WALK_SAME_FILE_SYSTEM)) != 0) {
-        (void)identify(directory, directory->file, true);
+        (void)identify(step, directory, directory->file, true);
         terms->device = directory->device;
     }
     return true;
@@ -564,7 +587,7 @@ static void read_directory(epio__walk_step *step, epio__walk_directory *director
 static void evict(epio__walk_step *step, epio__walk_directory *directory)
 {
     if (!directory->identified) {
-        (void)identify(directory, directory->file, true);
+        (void)identify(step, directory, directory->file, true);
     }
     if (!directory->finished) {
         list_all(step, directory);
