@@ -228,6 +228,61 @@ static void full_pathname_resolves_links(fixture *f)
                    EPIO_ENOENT, ENOENT);
 }
 
+#if defined(__linux__)
+
+/* ---- Without /proc ---- */
+
+static void look_from_elsewhere(void *argument)
+{
+    epio_file *const *directories = argument;
+    char buffer[8];
+    epio_op op = {0};
+    epio_info info = {.size = sizeof info};
+    epio_times times = {sizeof times, 1, 1, EPIO_TIME_KEEP};
+    epio_vfs *vfs = epio_directory_vfs(directories[0]);
+    if (chroot(".") != 0) {
+        _exit(77);
+    }
+    /* Nothing says of what is there that it is not. */
+    check_result(epio_perform(epio_stat(&op, vfs, "file", &info, 0)), EPIO_ENOTSUP);
+    check_result(epio_perform(epio_access(&op, vfs, "file", EPIO_ACCESS_READ)), EPIO_ENOTSUP);
+    check_result(epio_perform(epio_set_times(&op, vfs, "file", &times, 0)), EPIO_ENOTSUP);
+    check_result(epio_perform(epio_stat(&op, vfs, "no", &info, 0)), EPIO_ENOENT);
+    check_result(epio_perform(epio_access(&op, vfs, "no", EPIO_ACCESS_READ)), 0);
+    check_result(epio_perform(epio_stat(&op, vfs, "file", &info, EPIO_STAT_NOFOLLOW)), 0);
+    check_result(epio_perform(epio_mkdir(&op, vfs, "sub", EPIO_MKDIR_PARENTS)), 0);
+    check_result(epio_perform(epio_mkdir(&op, vfs, "file", EPIO_MKDIR_PARENTS)), EPIO_EEXIST);
+    check_result(epio_perform(epio_temporary_directory(&op, vfs, "sub", NULL, 0)), EPIO_ERANGE);
+    vfs = epio_directory_vfs(directories[1]);
+    check_result(epio_perform(epio_stat(&op, vfs, "file", &info, 0)), 0);
+    int64_t result = epio_perform(epio_get_xattr(&op, vfs, "file", "user.x", buffer, 8, 0));
+    check_result(result, EPIO_ENOTSUP);
+}
+
+static void nothing_is_missing_without_proc(fixture *f)
+{
+    static const uint32_t flags[] = {EPIO_OPEN_BENEATH, 0};
+    epio_file *directories[2];
+    make_directory(f, "in");
+    make_directory(f, "in/sub");
+    fixture_put(f, "in/file", "x", 1);
+    for (size_t i = 0; i < 2; i++) {
+        directories[i] = fixture_open(f, "in", EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY | flags[i]);
+    }
+    int before = open(".", O_RDONLY | O_DIRECTORY);
+    check(before >= 0 && chdir(f->directory) == 0);
+    int status = run_in_fork(look_from_elsewhere, directories);
+    check(fchdir(before) == 0 && close(before) == 0);
+    fixture_close(f, directories[0]);
+    fixture_close(f, directories[1]);
+    if (status == 77) {
+        fixture_skip(f, "the root directory may not be changed");
+    }
+    assert_int_equal(status, 0);
+}
+
+#endif
+
 /* ---- Times ---- */
 
 static void set_seconds(fixture *f, time_t accessed, time_t modified, long rest)
@@ -271,6 +326,9 @@ int main(void)
         FIXTURE_TEST(full_pathname_resolves_links, ON_ANY_OS),
         FIXTURE_TEST(full_pathname_says_whether_links_were_followed, ON_ANY_OS | ON_ANY_MEMORY),
         FIXTURE_TEST(rename_never_copies, ON_ANY_OS),
+#if defined(__linux__)
+        FIXTURE_TEST(nothing_is_missing_without_proc, ON_OS_PERFORM),
+#endif
         FIXTURE_TEST(times_that_do_not_fit_are_not_known, ON_ANY_OS),
         FIXTURE_TEST(access_minds_permissions, ON_OS_PERFORM),
     };

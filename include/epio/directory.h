@@ -59,8 +59,8 @@ EPIO_API struct epio_vfs *epio_directory_vfs(struct epio_file *directory);
  * confines all paths that begin at it, of every verb, and so do directories opened beneath it.
  * Where the system cannot resolve such paths itself (openat2(2)) they are resolved part by part; so
  * they are on Windows, where junctions and mount points are links that lead out. An open beneath
- * that makes a file and fails may leave it; TEMPORARY and DELETE_ON_CLOSE are EPIO_ENOTSUP there.
- */
+ * that makes a file and fails may leave it; TEMPORARY and DELETE_ON_CLOSE are EPIO_ENOTSUP there,
+ * and so are, on Linux without /proc, verbs that are neither an open nor about a name alone. */
 
 struct epio_info;
 

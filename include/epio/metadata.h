@@ -164,7 +164,8 @@ EPIO_VERB epio_op *epio_file_system_info(epio_op *op, struct epio_vfs *vfs, cons
  * they are alternate data streams, whose names have no ":", "/" and "\". Names end with a NUL,
  * values are bytes. The memory VFS has "user." alone, for names that work everywhere, of files and
  * directories: names of 255 bytes, values of 64 KiB, any number of them. Errors of each: those of
- * epio_stat; EPIO_ENOTSUP (the file system, or the namespace), EPIO_ENOENT with an os_error (no
+ * epio_stat; EPIO_ENOTSUP (the file system, the namespace, or a path from a directory without
+ * /proc), EPIO_ENOENT with an os_error (no
  * such attribute), EPIO_EPERM ("user." of a symbolic link, on Linux), EPIO_EACCES, EPIO_ERANGE (the
  * name is too long), on Windows EPIO_EINVAL and EPIO_ENAMETOOLONG (the name). See xattr(7). */
 

@@ -61,8 +61,11 @@ static bool leads_to_directory(const epio_op *op, const char *path)
     epio__place place;
     int error = errno;
     bool is = false;
+    struct stat status;
     if (epio__place_begin(&place, op, path, true) == 0) {
-        is = epio__is_directory(place.at, place.path, epio__place_flag(op, true) == 0);
+        is = EPIO__HAS_PROC_NAMES && place.opened >= 0
+                 ? fstat(place.opened, &status) == 0 && S_ISDIR(status.st_mode)
+                 : epio__is_directory(place.at, place.path, epio__place_flag(op, true) == 0);
         epio__place_end(&place);
     }
     errno = error;

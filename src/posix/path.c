@@ -491,7 +491,7 @@ int epio__resolve_path(int at, const char *path, char *resolved)
 /* Of a place whose last part is no link any more. */
 static int path_of_place(const epio__place *place, char *resolved)
 {
-#if defined(O_PATH)
+#if EPIO__HAS_PROC_NAMES
     return path_of_directory(place->opened, resolved);
 #else
     char directory[PATH_MAX];

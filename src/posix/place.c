@@ -418,7 +418,7 @@ static int begin_at_end(epio__place *place, int directory, const char *path, int
 /* What the path leads to, by a link that leads there and nowhere else. */
 static int begin_at_target(epio__place *place, int directory, const char *path)
 {
-#if defined(O_PATH)
+#if EPIO__HAS_PROC_NAMES
     place->opened = epio__open_beneath(directory, path, O_PATH, 0);
     if (place->opened < 0) {
         return -1;
@@ -432,6 +432,16 @@ static int begin_at_target(epio__place *place, int directory, const char *path)
 #else
     return begin_at_end(place, directory, path, SLASH_ENTERS);
 #endif
+}
+
+void epio__note_missing_proc(int descriptor)
+{
+    char link[64];
+    struct stat status;
+    if (EPIO__HAS_PROC_NAMES && errno == ENOENT) {
+        (void)snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
+        errno = lstat(link, &status) == 0 ? ENOENT : EOPNOTSUPP;
+    }
 }
 
 int epio__place_begin(epio__place *place, const epio_op *op, const char *path, bool follows)
@@ -454,7 +464,7 @@ int epio__place_begin_missing(epio__place *place, const epio_op *op, const char 
 
 int epio__place_flag(const epio_op *op, bool follows)
 {
-#if defined(O_PATH)
+#if EPIO__HAS_PROC_NAMES
     (void)op;
     return follows ? 0 : AT_SYMLINK_NOFOLLOW;
 #else
@@ -480,6 +490,9 @@ int64_t epio__op_on_place(epio_op *op, bool follows, epio__call_on_place *call, 
             return epio__op_fail(op);
         }
         outcome = call(op, place.at, place.path, with);
+        if (outcome < 0 && follows && place.opened >= 0) {
+            epio__note_missing_proc(place.opened);
+        }
         again = met_link(&place, op, follows, outcome);
         epio__place_end(&place);
     }

@@ -5,6 +5,15 @@
 
 #include "posix/posix.h"
 
+#include <fcntl.h>
+
+/* Is there a name, in /proc, that leads to what was opened, and nowhere else? */
+#if defined(O_PATH) && defined(__linux__)
+#define EPIO__HAS_PROC_NAMES 1
+#else
+#define EPIO__HAS_PROC_NAMES 0
+#endif
+
 typedef struct epio__place {
     int at;
     const char *path; /* relative to it, or absolute */
@@ -22,6 +31,10 @@ int epio__place_begin_missing(epio__place *place, const epio_op *op, const char 
 
 /* Preserves errno. */
 void epio__place_end(epio__place *place);
+
+/* After a call by the name in /proc of the descriptor, or of what is in it, has failed: ENOENT
+ * becomes EOPNOTSUPP where there is no /proc, as in some chroot(2). */
+void epio__note_missing_proc(int descriptor);
 
 /* A system call, or several, on a path: what it returns, or -1 and errno. */
 typedef int64_t epio__call_on_place(epio_op *op, int at, const char *path, void *with);

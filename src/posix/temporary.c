@@ -71,6 +71,9 @@ int64_t epio__os_temporary_directory(epio_op *op)
         return epio__op_fail(op);
     }
     int64_t len = make_directory(op, &place, directory);
+    if (len < 0 && place.opened >= 0) {
+        epio__note_missing_proc(place.opened);
+    }
     epio__place_end(&place);
     return len >= 0 ? len : epio__op_fail(op);
 }

@@ -65,7 +65,11 @@ static int64_t call_on_path(epio_op *op, int at, const char *path, void *with)
     char room[PATH_MAX];
     const char *whole = from_here(at, path, room);
     (void)with;
-    return whole != NULL ? call(op, whole) : -1;
+    int64_t outcome = whole != NULL ? call(op, whole) : -1;
+    if (outcome < 0 && whole == room) {
+        epio__note_missing_proc(at);
+    }
+    return outcome;
 }
 
 /* An attribute that is missing, and a value that is too long for any file system, have errors of
