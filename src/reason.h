@@ -56,6 +56,7 @@
     X(INFO_IS_NULL, EPIO_EINVAL, "the struct for the result is NULL")                              \
     X(TIMES_ARE_NULL, EPIO_EINVAL, "the epio_times are NULL")                                      \
     X(STRUCT_SIZE, EPIO_EINVAL, "the struct does not begin with its size")                         \
+    X(STRUCT_FIELD, EPIO_EINVAL, "a field of the struct is set that this version does not know")   \
     X(TARGET_IS_NULL, EPIO_EINVAL, "the target is NULL")                                           \
     X(NAME_IS_NULL, EPIO_EINVAL, "the name is NULL or empty")                                      \
     X(CREATE_AND_REPLACE, EPIO_EINVAL, "an attribute cannot be both CREATE and REPLACE")           \

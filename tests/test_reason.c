@@ -121,6 +121,14 @@ static void of_metadata_and_directories(fixture *f)
     check_refused(f, epio_file_set_times(&op, file, NULL), EPIO_EINVAL, "the epio_times are NULL");
     check_refused(f, epio_set_times(&op, f->vfs, path, &times, 0), EPIO_EINVAL,
                   "the struct does not begin with its size");
+    struct {
+        epio_times times;
+        int64_t later;
+    } newer = {{sizeof newer, EPIO_TIME_KEEP, EPIO_TIME_KEEP, EPIO_TIME_KEEP}, 1};
+    check_refused(f, epio_set_times(&op, f->vfs, path, &newer.times, 0), EPIO_EINVAL,
+                  "a field of the struct is set that this version does not know");
+    check_refused(f, epio_file_set_times(&op, file, &newer.times), EPIO_EINVAL,
+                  "a field of the struct is set that this version does not know");
     check_refused(f, epio_set_mode(&op, f->vfs, path, 010000, 0), EPIO_EINVAL,
                   "the mode is above 07777");
     check_refused(f, epio_symlink(&op, f->vfs, NULL, path, 0), EPIO_EINVAL, "the target is NULL");

@@ -188,6 +188,15 @@ static void values_are_set_as_a_whole(fixture *f)
     check_op(f, epio_get_xattr(&op, f->vfs, path, "one", value, sizeof value, 0), 5);
     check(memcmp(value, "short", 5) == 0);
 
+    /* Longer than any path. */
+    static char large[300000];
+    static char found[sizeof large];
+    memset(large, 'v', sizeof large);
+    check_op(f, epio_set_xattr(&op, f->vfs, path, "large", large, sizeof large, 0), 0);
+    check_op(f, epio_get_xattr(&op, f->vfs, path, "large", found, sizeof found, 0), sizeof large);
+    check(memcmp(found, large, sizeof large) == 0);
+    check_op(f, epio_remove_xattr(&op, f->vfs, path, "large", 0), 0);
+
     /* Without room for the new value the old one stays, and none is made. */
     size_error = ERROR_DISK_FULL;
     check_op_fails(f, epio_set_xattr(&op, f->vfs, path, "one", "too long", 8, 0), EPIO_ENOSPC,

@@ -178,7 +178,8 @@ EPIO_VERB epio_op *epio_walk(epio_op *op, struct epio_vfs *vfs, const char *path
     1u /* the name is durable at completion; so is the file, if it was synced */
 #define EPIO_NAME_NO_REPLACE 2u /* EPIO_EEXIST if the name exists */
 
-/* Gives a file that was opened with TEMPORARY a name, and with it a life beyond its close: 0.
+/* Gives a file that was opened with TEMPORARY a name, and with it a life beyond its close: 0. A
+ * relative path begins where the process is.
  * Replaces what has the name, atomically. It keeps its permissions, 0600 (epio_file_set_mode). On
  * the same file system. Errors: those of epio_rename; EPIO_ENOTSUP (the file system has no files
  * without names, on Windows no further names for files), EPIO_EINVAL (the file has a name),

@@ -327,7 +327,7 @@ static int64_t full_pathname(const epio__memory_start *from, epio_op *op)
 }
 
 /* What is wrong with an op wherever its path leads. */
-static int check_arguments(const epio_op *op)
+static int check_arguments(epio_op *op)
 {
     switch (op->kind) {
     case EPIO_KIND_SET_TIMES:

@@ -3,6 +3,7 @@
 
 #include "core/struct_size.h"
 #include "platform.h"
+#include "reason.h"
 
 #include <string.h>
 
@@ -82,15 +83,15 @@ int64_t epio__memory_file_system_info(const epio_op *op)
 
 /* ---- Times ---- */
 
-static int take_times(const epio_op *op, epio_times *times)
+static int take_times(epio_op *op, epio_times *times)
 {
     if (!epio__options_take(times, sizeof *times, 0, op->arguments.path.buffer)) {
-        return EPIO_EINVAL;
+        return epio__op_refuse(op, EPIO__REASON_STRUCT_FIELD);
     }
     return times->born != EPIO_TIME_KEEP ? EPIO_ENOTSUP : 0;
 }
 
-int epio__memory_check_times(const epio_op *op)
+int epio__memory_check_times(epio_op *op)
 {
     epio_times times;
     return take_times(op, &times);
@@ -103,7 +104,7 @@ static void set_time(int64_t *time, int64_t value, int64_t now)
     }
 }
 
-int64_t epio__memory_set_times(epio__memory_node *node, const epio_op *op)
+int64_t epio__memory_set_times(epio__memory_node *node, epio_op *op)
 {
     epio_times times;
     int64_t now = epio__current_time();

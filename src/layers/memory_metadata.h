@@ -16,8 +16,8 @@ int64_t epio__memory_stat(const epio__memory_tree *tree, const epio__memory_node
 int64_t epio__memory_file_system_info(const epio_op *op);
 
 /* Before the file is looked for: 0, EPIO_EINVAL, EPIO_ENOTSUP. */
-int epio__memory_check_times(const epio_op *op);
-int64_t epio__memory_set_times(epio__memory_node *node, const epio_op *op);
+int epio__memory_check_times(epio_op *op);
+int64_t epio__memory_set_times(epio__memory_node *node, epio_op *op);
 
 /* EPIO_ENOTSUP for a symbolic link. */
 int64_t epio__memory_set_mode(epio__memory_node *node, const epio_op *op);

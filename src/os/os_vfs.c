@@ -8,6 +8,7 @@
 #include "core/generic_ops.h"
 #include "core/op.h"
 #include "core/struct_size.h"
+#include "reason.h"
 #if EPIO_ASYNC
 #include "core/loop.h"
 #endif
@@ -96,7 +97,7 @@ static int64_t set_times(epio_op *op)
 {
     epio_times times;
     bool taken = epio__options_take(&times, sizeof times, 0, op->arguments.path.buffer);
-    return taken ? epio__os_set_times(op, &times) : EPIO_EINVAL;
+    return taken ? epio__os_set_times(op, &times) : epio__op_refuse(op, EPIO__REASON_STRUCT_FIELD);
 }
 
 /* What epio/metadata.h and epio/directory.h declare. */

@@ -312,10 +312,11 @@ epio_op *epio_walk(epio_op *op, epio_vfs *vfs, const char *path, const epio_walk
         EPIO_WALK_STAT | EPIO_WALK_SORTED | EPIO_WALK_FOLLOW | EPIO_WALK_SAME_FILE_SYSTEM;
     epio_walk_options taken = {0};
     epio__verb_on_path(op, "epio_walk", EPIO_KIND_WALK, vfs, path, 0, 0);
-    bool valid = options == NULL ||
-                 epio__options_take(&taken, sizeof taken,
-                                    EPIO__SIZE_UP_TO(epio_walk_options, entries), options);
-    epio__verb_require(op, valid, EPIO__REASON_STRUCT_SIZE);
+    size_t size = options != NULL ? options->size : sizeof taken;
+    bool sized = size >= EPIO__SIZE_UP_TO(epio_walk_options, entries);
+    epio__verb_require(op, sized, EPIO__REASON_STRUCT_SIZE);
+    bool valid = !sized || options == NULL || epio__options_take(&taken, sizeof taken, 0, options);
+    epio__verb_require(op, valid, EPIO__REASON_STRUCT_FIELD);
     epio__verb_require(op, (taken.flags & ~known) == 0, EPIO__REASON_UNKNOWN_FLAGS);
     op->arguments.walk.options = options;
     op->arguments.walk.vfs = vfs;
