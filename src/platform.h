@@ -162,6 +162,13 @@ void epio__os_directory_drop(epio_file *copy);
  * deadline. */
 int64_t epio__os_transfer(epio_op *op);
 int64_t epio__os_truncate(epio_op *op);
+/* The offset where the bytes are. Any thread, several at once for one file. */
+int64_t epio__os_append(epio_op *op);
+/* ALLOCATE, PUNCH_HOLE, ZERO_RANGE. */
+int64_t epio__os_change_space(epio_op *op);
+/* SEEK_DATA, SEEK_HOLE. */
+int64_t epio__os_seek(epio_op *op);
+int64_t epio__os_advise(epio_op *op);
 int64_t epio__os_sync(epio_op *op);
 int64_t epio__os_size(epio_op *op);
 int64_t epio__os_delete(epio_op *op);

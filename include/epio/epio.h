@@ -1,7 +1,7 @@
 /* epio: asynchronous file I/O on each system's own completion interface.
  *
- * This header is all that a user of the library needs; it includes `epio/metadata.h` and
- * `epio/directory.h`. `epio/layer.h`,
+ * This header is all that a user of the library needs; it includes `epio/metadata.h`,
+ * `epio/directory.h` and `epio/space.h`. `epio/layer.h`,
  * `epio/vfs.h` and `epio/locks.h` are for those who write a layer or a VFS of
  * their own, `epio/bench.h` for benchmark helpers.
  *
@@ -21,6 +21,7 @@
 #include <epio/directory.h>
 #include <epio/metadata.h>
 #include <epio/op.h>
+#include <epio/space.h>
 
 /* 0 where the library was built without its asynchronous half: no loop, no
  * thread, epio_perform alone. The package files define it for you. */
@@ -223,10 +224,11 @@ EPIO_VERB epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags);
 #define EPIO_OPEN_SEQUENTIAL 0x1000u /* it will be read from its beginning to its end; a hint */
 #define EPIO_OPEN_RANDOM 0x2000u     /* it will be read here and there; a hint */
 #define EPIO_OPEN_NOATIME                                                                          \
-    0x4000u                       /* reads do not change its time of access; EPIO_EPERM if it is   \
-                                     another user's (on Windows EPIO_EACCES) */
-#define EPIO_OPEN_EXACT 0x8000u   /* the umask does not cut EPIO_OPEN_PERMISSIONS */
-#define EPIO_OPEN_BENEATH 0x0800u /* the path leads to nothing outside: see there */
+    0x4000u /* reads do not change its time of access; EPIO_EPERM if it is                         \
+               another user's (on Windows EPIO_EACCES) */
+#define EPIO_OPEN_APPEND 0x04000000u /* needs WRITE: writes go to the end, at any offset */
+#define EPIO_OPEN_EXACT 0x8000u      /* the umask does not cut EPIO_OPEN_PERMISSIONS */
+#define EPIO_OPEN_BENEATH 0x0800u    /* the path leads to nothing outside: see there */
 
 /* The permissions of a file that is created (POSIX mode bits, less the umask), to be or-ed to the
  * flags: EPIO_OPEN_PERMISSIONS(0600). Without it: 0666, for TEMPORARY always 0600. On Windows only

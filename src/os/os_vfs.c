@@ -167,6 +167,17 @@ static int64_t perform_by_platform(epio_vfs *base, epio_op *op)
         return epio__os_transfer(op);
     case EPIO_KIND_TRUNCATE:
         return epio__os_truncate(op);
+    case EPIO_KIND_APPEND:
+        return epio__os_append(op);
+    case EPIO_KIND_ALLOCATE:
+    case EPIO_KIND_PUNCH_HOLE:
+    case EPIO_KIND_ZERO_RANGE:
+        return epio__os_change_space(op);
+    case EPIO_KIND_SEEK_DATA:
+    case EPIO_KIND_SEEK_HOLE:
+        return epio__os_seek(op);
+    case EPIO_KIND_ADVISE:
+        return epio__os_advise(op);
     case EPIO_KIND_SYNC:
         return epio__os_sync(op);
     case EPIO_KIND_SIZE:
