@@ -476,8 +476,10 @@ EPIO_API epio_vfs *epio_os_vfs(void);
 /* A VFS whose files live in memory, with the behaviour of a POSIX file system: a tree of
  * directories, hard and symbolic links, times, and permissions (the owner's count, and there is no
  * umask). At first it has the directory "/" alone, where relative paths begin, and which is the one
- * for temporary files; epio_mkdir makes more. Ops complete on `loop`; NULL: epio_perform alone. 0
- * or EPIO_ENOMEM. Any thread. */
+ * for temporary files; epio_mkdir makes more. Space is memory in blocks of 16 KiB, and where there
+ * is none EPIO_ENOSPC: epio_allocate takes it (a tebibyte at most, all or nothing), and what is
+ * allocated is data for epio_seek_data; epio_punch_hole and epio_zero_range give it back. Ops
+ * complete on `loop`; NULL: epio_perform alone. 0 or EPIO_ENOMEM. Any thread. */
 EPIO_API int epio_memory_vfs_create(epio_vfs **vfs, epio_loop *loop);
 
 /* Frees a VFS that a ..._vfs_create function made; NULL is ignored; an inner one is left alone. Its
