@@ -487,6 +487,17 @@ static void submit_write(epio__os_vfs *vfs, epio_op *op)
     }
 }
 
+/* No backend has a form that tells where the bytes are. */
+static void submit_append(epio__os_vfs *vfs, epio_op *op)
+{
+    if (vfs->base.loop->inline_writes) {
+        writes_begin(&vfs->base);
+        perform_here(vfs, op, epio_op_bytes(op));
+    } else {
+        epio_offload(op);
+    }
+}
+
 /* The system's lock calls never wait for a holder, and are as short as system calls can be, unless
  * they have to ask a server. */
 static void submit_lock(epio__os_vfs *vfs, epio_op *op)
@@ -542,6 +553,9 @@ static void submit(epio_vfs *base, epio_op *op)
         } else {
             submit_write(vfs, op);
         }
+        return;
+    case EPIO_KIND_APPEND:
+        submit_append(vfs, op);
         return;
     case EPIO_KIND_SLEEP:
         epio__generic_submit_sleep(op);
