@@ -63,8 +63,9 @@ EPIO_VERB epio_op *epio_seek_hole(epio_op *op, struct epio_file *file, uint64_t 
 #define EPIO_ADVICE_RANDOM 2u
 #define EPIO_ADVICE_WILL_NEED                                                                      \
     3u /* to be read ahead, as far as there is memory; begun, not awaited */
-#define EPIO_ADVICE_DONT_NEED 4u /* need not stay in the cache; what is dirty stays until written  \
-                                  */
+#define EPIO_ADVICE_DONT_NEED                                                                      \
+    4u /* need not stay in the cache; what is dirty stays until written                            \
+        */
 
 /* Tells the system how a range will be used: 0. `len` 0: to the end. EPIO_ENOTSUP where there is no
  * such call (on Windows all but NORMAL of an open file). See posix_fadvise(2), F_RDADVISE. */
