@@ -261,7 +261,8 @@ static void islands_are_found(fixture *f)
         fixture_write(f, file, data, ISLAND, (2 * i + 1) * MIB);
     }
     check_op(f, epio_truncate(&op, file, size), 0);
-    if (!has(f, epio_seek_hole(&op, file, 0), op.result) || op.result == (int64_t)size) {
+    int64_t first = fixture_result(f, epio_seek_hole(&op, file, 0));
+    if (first == (int64_t)size || (first == EPIO_ENOTSUP && f->memory)) {
         fixture_close(f, file);
         fixture_skip(f, "all is data here");
     }

@@ -30,8 +30,8 @@ static int punch(const epio_op *op)
                   op->arguments.io.len);
 }
 
-/* What is punched reads as zeros, too. The file becomes longer only by a call that never makes it
- * shorter, whatever others do. */
+/* What is punched reads as zeros, too. Then the file becomes longer, by a call that never makes it
+ * shorter, whatever others do; first, there might be no space for that. */
 static int zero(const epio_op *op, int keep)
 {
     uint64_t offset = op->arguments.io.offset;
@@ -41,11 +41,13 @@ static int zero(const epio_op *op, int keep)
         return outcome;
     }
     struct stat status;
-    outcome = fstat(epio__descriptor_of(op), &status);
-    if (outcome == 0 && keep == 0 && (uint64_t)status.st_size < offset + len) {
-        outcome = change(op, 0, offset + len - 1, 1);
+    outcome = punch(op);
+    if (outcome != 0 || keep != 0) {
+        return outcome;
     }
-    return outcome == 0 ? punch(op) : outcome;
+    bool grows =
+        fstat(epio__descriptor_of(op), &status) != 0 || (uint64_t)status.st_size < offset + len;
+    return grows ? change(op, 0, offset + len - 1, 1) : 0;
 }
 
 static int change_space(const epio_op *op)
