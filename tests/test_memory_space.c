@@ -400,17 +400,17 @@ static void change_at_random(fixture *f, random_source *random, epio_file *file,
         shadow_write(of, bytes, (size_t)len, offset);
     } else if (kind == 4) {
         check_op(f, epio_truncate(&op, file, offset), 0);
-        memset(of->bytes + offset, 0, MOST - offset);
+        memset(of->bytes + offset, 0, (size_t)(MOST - offset));
         of->size = offset;
     } else if (kind == 3) {
         check_op(f, epio_punch_hole(&op, file, offset, len), 0);
-        memset(of->bytes + offset, 0, len);
+        memset(of->bytes + offset, 0, (size_t)len);
     } else {
         check_op(f,
                  kind == 0 ? epio_allocate(&op, file, offset, len, flags)
                            : epio_zero_range(&op, file, offset, len, flags),
                  0);
-        memset(of->bytes + offset, 0, kind == 0 ? 0 : len);
+        memset(of->bytes + offset, 0, kind == 0 ? 0 : (size_t)len);
         of->size = flags == 0 && of->size < offset + len ? offset + len : of->size;
     }
 }
@@ -426,7 +426,7 @@ static void any_sequence_leaves_the_right_bytes(fixture *f)
     for (unsigned i = 0; i < fixture_rounds(600); i++) {
         change_at_random(f, &random, file, &of);
         check_op(f, epio_read(&op, file, found, sizeof found, 0), of.size);
-        assert_memory_equal(found, of.bytes, of.size);
+        assert_memory_equal(found, of.bytes, (size_t)of.size);
         check_map(f, file, &of);
     }
     check_op(f, epio_truncate(&op, file, 0), 0);
