@@ -95,6 +95,9 @@ static int64_t transfer(struct remote *remote, epio_op *op)
 
 static int64_t open_object(struct remote *remote, epio_op *op)
 {
+    if ((op->flags & (EPIO_OPEN_APPEND | EPIO_OPEN_DIRECTORY)) != 0) {
+        return EPIO_ENOTSUP; /* they change what later ops mean */
+    }
     op->file = calloc(1, sizeof *op->file);
     if (op->file == NULL) {
         return EPIO_ENOMEM;

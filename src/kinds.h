@@ -73,7 +73,14 @@ enum {
     X(NAME_TEMPORARY, "name_temporary", EPIO__KIND_ON_FILE)                                        \
     X(TEMPORARY_DIRECTORY, "temporary_directory", EPIO__KIND_ON_PATH | EPIO__KIND_FILLS)           \
     X(SYNC_DIRECTORY, "sync_directory", EPIO__KIND_ON_PATH)                                        \
-    X(WALK, "walk", EPIO__KIND_ON_PATH)
+    X(WALK, "walk", EPIO__KIND_ON_PATH)                                                            \
+    X(APPEND, "append", EPIO__KIND_ON_FILE | EPIO__KIND_ORDERED)                                   \
+    X(ALLOCATE, "allocate", EPIO__KIND_ON_FILE | EPIO__KIND_ORDERED)                               \
+    X(PUNCH_HOLE, "punch_hole", EPIO__KIND_ON_FILE | EPIO__KIND_ORDERED)                           \
+    X(ZERO_RANGE, "zero_range", EPIO__KIND_ON_FILE | EPIO__KIND_ORDERED)                           \
+    X(SEEK_DATA, "seek_data", EPIO__KIND_ON_FILE)                                                  \
+    X(SEEK_HOLE, "seek_hole", EPIO__KIND_ON_FILE)                                                  \
+    X(ADVISE, "advise", EPIO__KIND_ON_FILE)
 
 /* Indexed by op->kind, any value; those from EPIO_KIND_USER on are ON_FILE. */
 extern const uint16_t epio__kind_attributes[UINT8_MAX + 1];

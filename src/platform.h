@@ -99,6 +99,7 @@ typedef struct epio__os_file {
     bool direct;              /* reads and writes bypass the page cache */
     bool may_be_pinned;       /* see epio__backend.pins_files */
     bool refuses_aio;         /* the kernel's AIO cannot transfer it without waiting */
+    bool appends;             /* writes go to the end, whatever their offset */
     void *listing;            /* of a directory, how far it was listed, if the system does not
                                  keep that; NULL: none */
     bool confines;            /* a directory: paths that begin there stay beneath it */
@@ -114,12 +115,15 @@ typedef struct epio__os_file {
     uintptr_t lock;           /* atomic; its epio__lock_holder of src/locks; 0: none yet */
     uint32_t lock_generation; /* atomic; of the process that owns `lock` and lock_handle */
     epio_node closing;        /* among the files of its inode whose close waits */
-    uint32_t stream;          /* the platform's flags for a stream */
-    uint32_t polled_events;   /* the events that the backend polls on it */
-    int32_t watch_slot;       /* the backend's entry for it; 0: none */
-    uint32_t ring_table;      /* the generation of the ring's file table that has it */
-    uint32_t ring_index;      /* its index in that table */
-    epio_node readers;        /* ops that wait until it can be read, first come first served */
+    intptr_t position_handle; /* whose file position is this process's; -1: none yet */
+    uint32_t position_generation; /* atomic; of the process that owns it and the mutex */
+    epio__mutex position_mutex;   /* one op at a time moves the position */
+    uint32_t stream;              /* the platform's flags for a stream */
+    uint32_t polled_events;       /* the events that the backend polls on it */
+    int32_t watch_slot;           /* the backend's entry for it; 0: none */
+    uint32_t ring_table;          /* the generation of the ring's file table that has it */
+    uint32_t ring_index;          /* its index in that table */
+    epio_node readers;            /* ops that wait until it can be read, first come first served */
     epio_node writers;
 } epio__os_file;
 
@@ -162,6 +166,13 @@ void epio__os_directory_drop(epio_file *copy);
  * deadline. */
 int64_t epio__os_transfer(epio_op *op);
 int64_t epio__os_truncate(epio_op *op);
+/* The offset where the bytes are. Any thread, several at once for one file. */
+int64_t epio__os_append(epio_op *op);
+/* ALLOCATE, PUNCH_HOLE, ZERO_RANGE. */
+int64_t epio__os_change_space(epio_op *op);
+/* SEEK_DATA, SEEK_HOLE. */
+int64_t epio__os_seek(epio_op *op);
+int64_t epio__os_advise(epio_op *op);
 int64_t epio__os_sync(epio_op *op);
 int64_t epio__os_size(epio_op *op);
 int64_t epio__os_delete(epio_op *op);

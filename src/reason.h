@@ -24,6 +24,7 @@
     X(NO_DIRECTION, EPIO_EINVAL, "neither READ nor WRITE")                                         \
     X(CREATE_ALONE, EPIO_EINVAL, "CREATE needs READ or WRITE")                                     \
     X(TRUNCATE_ALONE, EPIO_EINVAL, "TRUNCATE needs WRITE")                                         \
+    X(APPEND_ALONE, EPIO_EINVAL, "APPEND needs WRITE")                                             \
     X(EXCLUSIVE_ALONE, EPIO_EINVAL, "EXCLUSIVE needs CREATE")                                      \
     X(TOO_LONG, EPIO_EINVAL, "the length is above INT64_MAX")                                      \
     X(BEYOND_LIMIT, EPIO_EINVAL, "offset + len is beyond INT64_MAX")                               \
@@ -42,6 +43,9 @@
     X(UNALIGNED, EPIO_EINVAL, "DIRECT needs buffer, length and offset in whole sectors")           \
     X(MESSAGE_PARTS, EPIO_EINVAL, "the system takes no message in so many parts")                  \
     X(STREAM_SIZE, EPIO_EINVAL, "a stream cannot be truncated")                                    \
+    X(STREAM_SPACE, EPIO_EINVAL, "a stream has no end, no space and no holes")                     \
+    X(NO_RANGE, EPIO_EINVAL, "the length is 0")                                                    \
+    X(UNKNOWN_ADVICE, EPIO_EINVAL, "unknown advice")                                               \
     X(STREAM_SYNC, EPIO_EINVAL, "a stream cannot be synced")                                       \
     X(PATH_INVALID, EPIO_EINVAL, "the path is not UTF-8, or names a device")                       \
     X(NOT_READABLE, EPIO_EBADF, "the file is not open for reading")                                \

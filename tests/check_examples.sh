@@ -3,7 +3,7 @@
 #
 #     check_examples.sh DIRECTORY [LAUNCHER]
 #
-# DIRECTORY holds the programs async_io, copy, log and walk, or async_io.exe and so on for
+# DIRECTORY holds the programs async_io, copy, log, walk and xor_layer, or async_io.exe and so on for
 # Windows; LAUNCHER is what runs them elsewhere, by its full path (ci/run-in-wine).
 # The order of system calls is checked with strace, where it is installed and allowed to
 # trace. EPIO_CHECK_KILLS: how often the log is killed (10).
@@ -38,7 +38,7 @@ cd "$work" || exit 2
 launch_by_scripts()
 {
     mkdir .programs
-    for name in async_io copy log walk; do
+    for name in async_io copy log walk xor_layer; do
         printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$launcher" "$programs/$name$suffix" \
             >.programs/$name
         chmod +x .programs/$name
@@ -455,6 +455,19 @@ log_order()
         fails_with 1 awk -v expected=400 "$order_of_calls" trace-without-flushes
 }
 
+# ---- xor_layer ---------------------------------------------------------------
+
+transform()
+{
+    check "xor_layer exits with 0" "$programs/xor_layer" transformed
+    cp .output transform.txt
+    check "xor_layer reads what it wrote" grep -q "^through the layer: the quick brown fox" transform.txt
+    check "xor_layer refuses an append" grep -q "^through the layer no append" transform.txt
+    check "xor_layer lets no plain byte pass" fails_with 1 grep -q "quick" transformed
+    check "xor_layer needs a file" fails_with 2 "$programs/xor_layer"
+    rm -f transformed
+}
+
 # ---- gtk_load ----------------------------------------------------------------
 
 # Its screen is in memory, and so is what it draws.
@@ -489,6 +502,7 @@ walk_a_tree
 log_runs
 log_killed
 log_order
+transform
 load_in_a_window
 
 echo "$passed checks passed, $failed failed"

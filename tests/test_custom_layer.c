@@ -46,7 +46,7 @@ static int before(void *user, epio_op *op, void *opaque)
     if (one->refuses != 0) {
         return one->refuses;
     }
-    if (op->kind == EPIO_KIND_WRITE) {
+    if (op->kind == EPIO_KIND_WRITE || op->kind == EPIO_KIND_APPEND) {
         size_t len = (size_t)op->arguments.io.len;
         unsigned char *copy = malloc(len);
         check(copy != NULL);
@@ -64,6 +64,9 @@ static void after(void *user, epio_op *op, void *opaque)
     watcher_state *state = opaque;
     check(state->zero[0] == 1);
     one->after[op->kind]++;
+    if (op->kind == EPIO_KIND_APPEND) { /* as the caller gave it */
+        check(op->arguments.io.base != state->copy && op->arguments.io.len == 3);
+    }
     free(state->copy);
     if (op->kind == EPIO_KIND_OPEN && op->result == 0) {
         const watcher_file *file = epio_layer_file_state(op->file);
@@ -123,6 +126,15 @@ static void sees_ops_go_down_and_return(fixture *f)
     check(memcmp(found, "\0xxx", 4) == 0);
     check_op(f, epio_size(&op, file), 4);
     check_op(f, epio_access(&op, layer, fixture_path(f, "none"), EPIO_ACCESS_EXISTS), 0);
+    if (f->memory) {
+        check_op(f, epio_append(&op, file, data, 3), 4);
+        check(op.arguments.io.base == (void *)(uintptr_t)data);
+        check_op(f, epio_read(&op, file, found, sizeof found, 1), 6);
+        check(memcmp(found, "xxxxxx", 6) == 0);
+        check_op(f, epio_truncate(&op, file, 4), 0);
+        one.before[EPIO_KIND_READ]--;
+        one.after[EPIO_KIND_READ]--;
+    }
     one.changes_to = 2;
     check_op(f, epio_read(&op, file, found, sizeof found, 0), 2);
     check_op(f, epio_read(&op, file, found, sizeof found, 0), 2); /* used before: the fast path */

@@ -230,6 +230,30 @@ static void bytes_in_flight_are_limited(fixture *f)
     limit_fixture_teardown(&l);
 }
 
+/* Those of an append are its length, and come back when it ends, whatever its result. */
+static void bytes_of_appends_are_limited(fixture *f)
+{
+    static char data[100];
+    limit_fixture l = limit_fixture_setup(f, 10);
+    epio_op append = {0}, write = {0}, op = {0};
+    epio_semaphore_limit_bytes(l.semaphore, 100);
+    epio_file *file = open_through(&l, "data");
+    fault_vfs_hold(l.fault, EPIO_KIND_APPEND);
+    fault_vfs_hold(l.fault, EPIO_KIND_WRITE);
+    epio_submit(epio_append(&append, file, data, 60));
+    epio_submit(epio_write(&write, file, data, 41, 0));
+    wait_until_held(&l, EPIO_KIND_APPEND, 1);
+    fixture_settle(f);
+    check(fault_vfs_held(l.fault, EPIO_KIND_WRITE) == 0); /* 60 + 41 */
+    fault_vfs_release_all(l.fault, EPIO_KIND_APPEND);
+    (void)epio_wait(&append); /* the offset, or the file system cannot */
+    wait_until_held(&l, EPIO_KIND_WRITE, 1);
+    fault_vfs_release_all(l.fault, EPIO_KIND_WRITE);
+    check_result(epio_wait(&write), 41);
+    check_op(f, epio_close(&op, file), 0);
+    limit_fixture_teardown(&l);
+}
+
 /* A cancelled op and a failed one release their bytes, too. */
 static void bytes_come_back(fixture *f)
 {
@@ -506,6 +530,7 @@ static const fixture_test tests[] = {
     FIXTURE_TEST(files_share_the_permits_in_order, ON_EITHER),
     FIXTURE_TEST(loops_and_threads_share_a_limit, ON_OS_PERFORM),
     FIXTURE_TEST(bytes_in_flight_are_limited, ON_EITHER),
+    FIXTURE_TEST(bytes_of_appends_are_limited, ON_EITHER),
     FIXTURE_TEST(bytes_come_back, ON_EITHER),
     FIXTURE_TEST(close_and_sleep_need_no_permit, ON_EITHER),
     FIXTURE_TEST(waiting_stream_needs_no_permit, ON_OS | ON_OS_SUBMIT),

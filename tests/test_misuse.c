@@ -1315,6 +1315,13 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(read_link, "epio_read_link", epio_read_link(NULL, c->vfs, "x", &c->byte, 1))                 \
     X(exchange, "epio_exchange", epio_exchange(NULL, c->vfs, "x", "y", 0))                         \
     X(directory_vfs, "epio_directory_vfs", epio_directory_vfs(NULL))                               \
+    X(append, "epio_append", epio_append(NULL, c->file, &c->byte, 1))                              \
+    X(allocate, "epio_allocate", epio_allocate(NULL, c->file, 0, 1, 0))                            \
+    X(punch_hole, "epio_punch_hole", epio_punch_hole(NULL, c->file, 0, 1))                         \
+    X(zero_range, "epio_zero_range", epio_zero_range(NULL, c->file, 0, 1, 0))                      \
+    X(seek_data, "epio_seek_data", epio_seek_data(NULL, c->file, 0))                               \
+    X(seek_hole, "epio_seek_hole", epio_seek_hole(NULL, c->file, 0))                               \
+    X(advise, "epio_advise", epio_advise(NULL, c->file, 0, 1, 0))                                  \
     X(entry_name, "epio_entry_name", epio_entry_name(NULL))                                        \
     X(entry_info, "epio_entry_info", (void)epio_entry_info(NULL))                                  \
     X(lock_level, "epio_file_lock_level", epio_file_lock_level(NULL))                              \

@@ -5,8 +5,6 @@
  * EPIO_TEST_WITHOUT_LOOP. */
 #include "tree_model.h"
 
-#include <epio/vfs.h>
-
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -93,6 +91,7 @@ static uint32_t choose_open_flags(world *w)
         flags |= chance(w, 2) ? EPIO_OPEN_SYNC_DIR : 0;
     }
     flags |= (flags & EPIO_OPEN_WRITE) != 0 && chance(w, 20) ? EPIO_OPEN_TRUNCATE : 0;
+    flags |= (flags & EPIO_OPEN_WRITE) != 0 && chance(w, 20) ? EPIO_OPEN_APPEND : 0;
     flags |= chance(w, 10) ? EPIO_OPEN_NOFOLLOW : 0;
     flags |= chance(w, 10) ? EPIO_OPEN_DELETE_ON_CLOSE : 0;
     flags |= chance(w, 5) ? EPIO_OPEN_SEQUENTIAL : 0;
@@ -151,6 +150,14 @@ static const uint32_t kinds[] = {
     EPIO_KIND_TEMPORARY_DIRECTORY,
     EPIO_KIND_SYNC_DIRECTORY,
     EPIO_KIND_SIZE,
+    EPIO_KIND_APPEND,
+    EPIO_KIND_APPEND,
+    EPIO_KIND_ALLOCATE,
+    EPIO_KIND_PUNCH_HOLE,
+    EPIO_KIND_ZERO_RANGE,
+    EPIO_KIND_SEEK_DATA,
+    EPIO_KIND_SEEK_HOLE,
+    EPIO_KIND_ADVISE,
 };
 
 static uint32_t choose_xattr_flags(world *w, uint32_t kind)
@@ -197,6 +204,11 @@ static uint32_t choose_flags(world *w, uint32_t kind)
         return (uint32_t)pick(w, 3);
     case EPIO_KIND_LIST:
         return EPIO_LIST_REWIND; /* else what was made meanwhile may be there or not */
+    case EPIO_KIND_ALLOCATE:
+    case EPIO_KIND_ZERO_RANGE:
+        return chance(w, 40) ? EPIO_SPACE_KEEP_SIZE : 0;
+    case EPIO_KIND_ADVISE:
+        return (uint32_t)pick(w, 5);
     case EPIO_KIND_STAT:
     case EPIO_KIND_SET_TIMES:
     case EPIO_KIND_SET_MODE:
@@ -259,12 +271,18 @@ static void choose_names(world *w, action *one)
     }
 }
 
+static bool changes_space(uint32_t kind)
+{
+    return kind == EPIO_KIND_ALLOCATE || kind == EPIO_KIND_PUNCH_HOLE ||
+           kind == EPIO_KIND_ZERO_RANGE;
+}
+
 static bool is_possible(const world *w, const action *one)
 {
     bool file = is_open(w, one->handle, false);
     bool directory = is_open(w, one->handle, true);
     uint32_t directions = file ? w->sides[0].handles[one->handle]->flags : 0;
-    if (is_xattr(one->kind) && !w->attributes) {
+    if ((is_xattr(one->kind) && !w->attributes) || w->lacks[one->kind]) {
         return false;
     }
     switch (one->kind) {
@@ -274,8 +292,15 @@ static bool is_possible(const world *w, const action *one)
         return (directions & EPIO_OPEN_READ) != 0;
     case EPIO_KIND_WRITE:
     case EPIO_KIND_TRUNCATE:
+    case EPIO_KIND_APPEND:
+    case EPIO_KIND_ALLOCATE:
+    case EPIO_KIND_PUNCH_HOLE:
+    case EPIO_KIND_ZERO_RANGE:
         return (directions & EPIO_OPEN_WRITE) != 0;
     case EPIO_KIND_SIZE:
+    case EPIO_KIND_SEEK_DATA:
+    case EPIO_KIND_SEEK_HOLE:
+    case EPIO_KIND_ADVISE:
         return file;
     case EPIO_KIND_LIST:
         return directory;
@@ -312,6 +337,7 @@ static bool choose(world *w, action *one)
     one->flags = choose_flags(w, one->kind);
     one->offset = pick(w, 3) * 4000 + pick(w, 10);
     one->len = (size_t)pick(w, 3) * 500 + (size_t)pick(w, 3);
+    one->len += changes_space(one->kind) ? (size_t)pick(w, 6) * 4096 : 0; /* whole blocks, too */
     choose_names(w, one);
     one->modified = choose_time(w);
     one->accessed = choose_time(w);
@@ -354,6 +380,26 @@ static epio_op *prepare_on_attributes(const action *one, epio_file *file, epio_v
     }
 }
 
+static epio_op *prepare_on_space(const action *one, epio_file *file, epio_op *op)
+{
+    switch (one->kind) {
+    case EPIO_KIND_APPEND:
+        return epio_append(op, file, data_of(one), one->len);
+    case EPIO_KIND_ALLOCATE:
+        return epio_allocate(op, file, one->offset, one->len, one->flags);
+    case EPIO_KIND_PUNCH_HOLE:
+        return epio_punch_hole(op, file, one->offset, one->len);
+    case EPIO_KIND_ZERO_RANGE:
+        return epio_zero_range(op, file, one->offset, one->len, one->flags);
+    case EPIO_KIND_SEEK_DATA:
+        return epio_seek_data(op, file, one->offset);
+    case EPIO_KIND_SEEK_HOLE:
+        return epio_seek_hole(op, file, one->offset);
+    default:
+        return epio_advise(op, file, one->offset, one->len, one->flags);
+    }
+}
+
 static epio_op *prepare_on_file(const action *one, const side *on, epio_op *op, outcome *came)
 {
     static const epio_times none = {.size = sizeof none, .born = EPIO_TIME_KEEP};
@@ -383,8 +429,10 @@ static epio_op *prepare_on_file(const action *one, const side *on, epio_op *op, 
         return epio_file_set_mode(op, file, one->mode);
     case EPIO_KIND_FILE_SET_OWNER:
         return epio_file_set_owner(op, file, one->user, one->group);
-    default:
+    case EPIO_KIND_LIST:
         return epio_list(op, file, came->buffer, one->len, one->flags);
+    default:
+        return prepare_on_space(one, file, op);
     }
 }
 
@@ -619,6 +667,20 @@ static void look_at_system(world *w)
         epio_perform(epio_exchange(&op, epio_os_vfs(), w->f->directory, w->f->directory, 0)) == 0;
 }
 
+static void look_at_space(world *w)
+{
+    static const uint32_t verbs[] = {EPIO_KIND_APPEND, EPIO_KIND_ALLOCATE, EPIO_KIND_PUNCH_HOLE,
+                                     EPIO_KIND_ZERO_RANGE};
+    epio_op op = {0};
+    epio_file *file = fixture_create(w->f, "space");
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+        action one = {.kind = verbs[i], .len = 1};
+        w->lacks[verbs[i]] = epio_perform(prepare_on_space(&one, file, &op)) == EPIO_ENOTSUP;
+    }
+    fixture_close(w->f, file);
+    check_op(w->f, epio_delete(&op, w->f->vfs, fixture_path(w->f, "space"), 0), 0);
+}
+
 static void memory_agrees_with_the_system(fixture *f)
 {
     static world w;
@@ -632,6 +694,7 @@ static void memory_agrees_with_the_system(fixture *f)
     w.sides[0].vfs = f->vfs;
     check_result(memory_vfs_make(&w.sides[1].vfs, NULL, f->directory), 0);
     look_at_system(&w);
+    look_at_space(&w);
     if (first != NULL && seeds == NULL) {
         count = 1;
     }

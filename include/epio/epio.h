@@ -1,8 +1,8 @@
 /* epio: asynchronous file I/O on each system's own completion interface.
  *
- * This header is all that a user of the library needs; it includes `epio/metadata.h` and
- * `epio/directory.h`. `epio/layer.h`, `epio/vfs.h` and `epio/locks.h` are for those who write a
- * layer or a VFS of their own, `epio/bench.h` for benchmark helpers.
+ * This header is all that a user of the library needs; it includes `epio/metadata.h`,
+ * `epio/directory.h` and `epio/space.h`. `epio/layer.h`, `epio/vfs.h` and `epio/locks.h` are for
+ * those who write a layer or a VFS of their own, `epio/bench.h` for benchmark helpers.
  *
  * A verb (`epio_read`, `epio_open`, ...) fills an `epio_op` and returns it; a
  * runner says how it is carried out:
@@ -20,6 +20,7 @@
 #include <epio/directory.h>
 #include <epio/metadata.h>
 #include <epio/op.h>
+#include <epio/space.h>
 
 /* 0 where the library was built without its asynchronous half: no loop, no
  * thread, epio_perform alone. The package files define it for you. */
@@ -224,10 +225,11 @@ EPIO_VERB epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags);
 #define EPIO_OPEN_SEQUENTIAL 0x1000u /* it will be read from its beginning to its end; a hint */
 #define EPIO_OPEN_RANDOM 0x2000u     /* it will be read here and there; a hint */
 #define EPIO_OPEN_NOATIME                                                                          \
-    0x4000u                       /* reads do not change its time of access; EPIO_EPERM if it is   \
-                                     another user's (on Windows EPIO_EACCES) */
-#define EPIO_OPEN_EXACT 0x8000u   /* the umask does not cut EPIO_OPEN_PERMISSIONS */
-#define EPIO_OPEN_BENEATH 0x0800u /* the path leads to nothing outside: see epio/directory.h */
+    0x4000u /* reads do not change its time of access; EPIO_EPERM if it is                         \
+               another user's (on Windows EPIO_EACCES) */
+#define EPIO_OPEN_APPEND 0x04000000u /* needs WRITE: writes go to the end, at any offset */
+#define EPIO_OPEN_EXACT 0x8000u      /* the umask does not cut EPIO_OPEN_PERMISSIONS */
+#define EPIO_OPEN_BENEATH 0x0800u    /* the path leads to nothing outside: see epio/directory.h */
 
 /* The permissions of a file that is created (POSIX mode bits, less the umask), to be or-ed to the
  * flags: EPIO_OPEN_PERMISSIONS(0600). Without it: 0666, for TEMPORARY always 0600. On Windows only
@@ -475,8 +477,10 @@ EPIO_API epio_vfs *epio_os_vfs(void);
 /* A VFS whose files live in memory, with the behaviour of a POSIX file system: a tree of
  * directories, hard and symbolic links, times, and permissions (the owner's count, and there is no
  * umask). At first it has the directory "/" alone, where relative paths begin, and which is the one
- * for temporary files; epio_mkdir makes more. Ops complete on `loop`; NULL: epio_perform alone. 0
- * or EPIO_ENOMEM. Any thread. */
+ * for temporary files; epio_mkdir makes more. Space is memory in blocks of 16 KiB, and where there
+ * is none EPIO_ENOSPC: epio_allocate takes it (a tebibyte at most, all or nothing), and what is
+ * allocated is data for epio_seek_data; epio_punch_hole and epio_zero_range give it back. Ops
+ * complete on `loop`; NULL: epio_perform alone. 0 or EPIO_ENOMEM. Any thread. */
 EPIO_API int epio_memory_vfs_create(epio_vfs **vfs, epio_loop *loop);
 
 /* Frees a VFS that a ..._vfs_create function made; NULL is ignored; an inner one is left alone. Its

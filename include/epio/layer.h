@@ -11,7 +11,13 @@
 extern "C" {
 #endif
 
-/* `state` is `op_state` bytes for each op, all zero at first; aligned as by malloc. op->file is the
+/* Kinds that move bytes: READ, READV, WRITE, WRITEV and APPEND. An append, like a write to a file
+ * that was opened with EPIO_OPEN_APPEND, goes to an offset that nobody knows before: a layer that
+ * changes bytes by their offset ends both in `before` with EPIO_ENOTSUP. So it does with
+ * PUNCH_HOLE, ZERO_RANGE and ALLOCATE, if its zeros are not those of the inner VFS, and with kinds
+ * that it does not know, which may move bytes, too: what it lets pass goes by unchanged.
+ *
+ * `state` is `op_state` bytes for each op, all zero at first; aligned as by malloc. op->file is the
  * layer's own file, op->vfs the layer. Both functions are called on the owner's thread for
  * submitted ops, and on the calling thread, several at once, for epio_perform. A vectored transfer
  * has an array of parts in arguments.io.base and their number in len. Of syncs that share a flush
@@ -24,13 +30,15 @@ typedef struct epio_layer_methods {
 
     /* An op is about to go to the inner VFS. 0; or an error, with which it ends instead, and
      * `after` is not called; for a close or an unlock, which must be carried out, an error is
-     * ignored. It may set another buffer, length or offset in op->arguments.io, which are restored
-     * before `after`; the bytes of a write are the caller's and constant. NULL: not called. */
+     * ignored. Of a kind that moves bytes it may set another buffer, length or offset in
+     * op->arguments.io, which are restored before `after`; the bytes of a write or an append are
+     * the caller's and constant, and the latter's offset is unused. NULL: not called. */
     int (*before)(void *user, epio_op *op, void *state);
 
-    /* It returned with op->result and op->os_error, which may be changed; after an open that
-     * succeeded op->file is new. EPIO_RETRY, which must stay, is no end: the op is tried again,
-     * with a new `before` (an open of a FIFO that has no reader yet). NULL: not called. */
+    /* It returned with op->result (of an append the offset) and op->os_error, which may be changed;
+     * after an open that succeeded op->file is new. EPIO_RETRY, which must stay, is no end: the op
+     * is tried again, with a new `before` (an open of a FIFO that has no reader yet). NULL: not
+     * called. */
     void (*after)(void *user, epio_op *op, void *state);
 
     /* epio_vfs_destroy has freed the VFS. NULL: not called. */

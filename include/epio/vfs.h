@@ -88,6 +88,13 @@ enum {
     EPIO_KIND_TEMPORARY_DIRECTORY, /* path.path: the parent or NULL; path.buffer, path.len */
     EPIO_KIND_SYNC_DIRECTORY,      /* path.path */
     EPIO_KIND_WALK,                /* a walk's own: no other VFS sees it */
+    EPIO_KIND_APPEND,              /* io.base, io.len; its result is the offset */
+    EPIO_KIND_ALLOCATE,            /* io.offset, io.len; flags */
+    EPIO_KIND_PUNCH_HOLE,          /* io.offset, io.len */
+    EPIO_KIND_ZERO_RANGE,          /* io.offset, io.len; flags */
+    EPIO_KIND_SEEK_DATA,           /* io.offset */
+    EPIO_KIND_SEEK_HOLE,           /* io.offset */
+    EPIO_KIND_ADVISE,              /* io.offset, io.len; flags: the advice */
     EPIO_KIND_COUNT,
 
     /* From here up to 255: kinds of VFSes outside epio; arguments.words, in their own format. See

@@ -91,6 +91,7 @@ uint64_t epio_op_bytes(const epio_op *op)
     switch (op->kind) {
     case EPIO_KIND_READ:
     case EPIO_KIND_WRITE:
+    case EPIO_KIND_APPEND:
         return op->arguments.io.len;
     case EPIO_KIND_READV:
     case EPIO_KIND_WRITEV:

@@ -15,11 +15,18 @@ uint32_t epio__lane_of(const epio_op *op)
     switch (op->kind) {
     case EPIO_KIND_READ:
     case EPIO_KIND_READV:
+    case EPIO_KIND_SEEK_DATA:
+    case EPIO_KIND_SEEK_HOLE:
+    case EPIO_KIND_ADVISE:
         return EPIO__LANE_TRANSFER;
     case EPIO_KIND_WRITE:
     case EPIO_KIND_WRITEV:
         return op->file->writes_together != 0 ? EPIO__LANE_TRANSFER : EPIO__LANE_WRITE;
     case EPIO_KIND_TRUNCATE:
+    case EPIO_KIND_APPEND:
+    case EPIO_KIND_ALLOCATE:
+    case EPIO_KIND_PUNCH_HOLE:
+    case EPIO_KIND_ZERO_RANGE:
         return EPIO__LANE_WRITE;
     case EPIO_KIND_SYNC:
         return EPIO__LANE_FLUSH;

@@ -133,3 +133,18 @@ epio_op *epio__verb_take_second(epio_op *op, const char *path, uint8_t reason_if
     epio__verb_require_path(op, path, reason_if_null);
     return op;
 }
+
+void epio__verb_require_bytes(epio_op *op)
+{
+    epio__verb_require(op, op->file == NULL || (op->file->attributes & EPIO_FILE_DIRECTORY) == 0,
+                       EPIO__REASON_IS_DIRECTORY);
+}
+
+/* A file that is not open for a direction is EPIO_EBADF, as for read(2). */
+void epio__verb_require_direction(epio_op *op, uint32_t direction)
+{
+    epio__verb_require_bytes(op);
+    epio__verb_require(op, op->file == NULL || (op->file->flags & direction) != 0,
+                       direction == EPIO_OPEN_READ ? EPIO__REASON_NOT_READABLE
+                                                   : EPIO__REASON_NOT_WRITABLE);
+}

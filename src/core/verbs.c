@@ -9,24 +9,9 @@
      EPIO_OPEN_TRUNCATE | EPIO_OPEN_DELETE_ON_CLOSE | EPIO_OPEN_DIRECT | EPIO_OPEN_NOFOLLOW |      \
      EPIO_OPEN_SYNC_DIR | EPIO_OPEN_TEMPORARY | EPIO_OPEN_DIRECTORY | EPIO_OPEN_BENEATH |          \
      EPIO_OPEN_SEQUENTIAL | EPIO_OPEN_RANDOM | EPIO_OPEN_NOATIME | EPIO_OPEN_EXACT |               \
-     EPIO_OPEN_PERMISSIONS(0777))
+     EPIO_OPEN_APPEND | EPIO_OPEN_PERMISSIONS(0777))
 #define DIRECTORY_FLAGS                                                                            \
     (EPIO_OPEN_READ | EPIO_OPEN_NOFOLLOW | EPIO_OPEN_DIRECTORY | EPIO_OPEN_BENEATH)
-
-static void require_bytes(epio_op *op)
-{
-    epio__verb_require(op, op->file == NULL || (op->file->attributes & EPIO_FILE_DIRECTORY) == 0,
-                       EPIO__REASON_IS_DIRECTORY);
-}
-
-/* A file that is not open for a direction is EPIO_EBADF, as for read(2). */
-static void require_direction(epio_op *op, uint32_t direction)
-{
-    require_bytes(op);
-    epio__verb_require(op, op->file == NULL || (op->file->flags & direction) != 0,
-                       direction == EPIO_OPEN_READ ? EPIO__REASON_NOT_READABLE
-                                                   : EPIO__REASON_NOT_WRITABLE);
-}
 
 static bool gives_permissions(uint32_t flags)
 {
@@ -50,6 +35,8 @@ epio_op *epio_open(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags)
     epio__verb_require(op, (flags & ~OPEN_FLAGS) == 0, EPIO__REASON_UNKNOWN_FLAGS);
     epio__verb_require(op, (flags & EPIO_OPEN_TRUNCATE) == 0 || (flags & EPIO_OPEN_WRITE) != 0,
                        EPIO__REASON_TRUNCATE_ALONE);
+    epio__verb_require(op, (flags & EPIO_OPEN_APPEND) == 0 || (flags & EPIO_OPEN_WRITE) != 0,
+                       EPIO__REASON_APPEND_ALONE);
     epio__verb_require(op, (flags & EPIO_OPEN_EXCLUSIVE) == 0 || (flags & EPIO_OPEN_CREATE) != 0,
                        EPIO__REASON_EXCLUSIVE_ALONE);
     epio__verb_require(op, (flags & EPIO_OPEN_CREATE) == 0 || reads_or_writes,
@@ -114,7 +101,7 @@ static epio_op *prepare_transfer(epio_op *op, const char *function, uint8_t kind
                        EPIO__REASON_BEYOND_LIMIT);
     epio__verb_require(op, bytes <= INT64_MAX, EPIO__REASON_TOO_LONG);
     bool writes = kind == EPIO_KIND_WRITE || kind == EPIO_KIND_WRITEV;
-    require_direction(op, writes ? EPIO_OPEN_WRITE : EPIO_OPEN_READ);
+    epio__verb_require_direction(op, writes ? EPIO_OPEN_WRITE : EPIO_OPEN_READ);
     return op;
 }
 
@@ -177,7 +164,7 @@ epio_op *epio_truncate(epio_op *op, epio_file *file, uint64_t size)
     epio__verb_on_file(op, "epio_truncate", EPIO_KIND_TRUNCATE, file);
     op->arguments.io.offset = size;
     epio__verb_require(op, size <= INT64_MAX, EPIO__REASON_SIZE_BEYOND_LIMIT);
-    require_direction(op, EPIO_OPEN_WRITE);
+    epio__verb_require_direction(op, EPIO_OPEN_WRITE);
     epio__verb_require(op, file == NULL || (file->attributes & EPIO_FILE_STREAM) == 0,
                        EPIO__REASON_STREAM_SIZE);
     return op;
@@ -194,7 +181,7 @@ epio_op *epio_sync(epio_op *op, epio_file *file, uint32_t mode)
 epio_op *epio_size(epio_op *op, epio_file *file)
 {
     epio__verb_on_file(op, "epio_size", EPIO_KIND_SIZE, file);
-    require_bytes(op);
+    epio__verb_require_bytes(op);
     return op;
 }
 
@@ -209,7 +196,7 @@ static epio_op *prepare_lock(epio_op *op, const char *function, uint8_t kind, ep
     epio__verb_require(op, level <= EPIO_LOCK_EXCLUSIVE, EPIO__REASON_UNKNOWN_LEVEL);
     epio__verb_require(op, file == NULL || (file->attributes & EPIO_FILE_STREAM) == 0,
                        EPIO__REASON_STREAM_LOCKS);
-    require_bytes(op);
+    epio__verb_require_bytes(op);
     return op;
 }
 
@@ -220,7 +207,7 @@ epio_op *epio_lock(epio_op *op, epio_file *file, uint32_t level, uint32_t flags)
     epio__verb_require(op, level != EPIO_LOCK_NONE, EPIO__REASON_LOCK_TO_NONE);
     epio__verb_require(op, level != EPIO_LOCK_PENDING, EPIO__REASON_LOCK_TO_PENDING);
     epio__verb_require(op, (flags & ~EPIO_LOCK_WAIT) == 0, EPIO__REASON_UNKNOWN_FLAGS);
-    require_direction(op, level == EPIO_LOCK_SHARED ? EPIO_OPEN_READ : EPIO_OPEN_WRITE);
+    epio__verb_require_direction(op, level == EPIO_LOCK_SHARED ? EPIO_OPEN_READ : EPIO_OPEN_WRITE);
     return op;
 }
 

@@ -34,7 +34,7 @@ static arguments arguments_of(const epio_op *op)
 
 static void restore(epio_op *op, const arguments *before)
 {
-    if (epio__op_transfers(op)) {
+    if (epio__op_transfers(op) || op->kind == EPIO_KIND_APPEND) {
         op->arguments.io.base = before->base;
         op->arguments.io.len = before->len;
         op->arguments.io.offset = before->offset;

@@ -9,8 +9,10 @@
 #include "core/generic_ops.h"
 #include "core/registry.h"
 #include "fatal.h"
+#include "layers/memory_lock.h"
 #include "layers/memory_metadata.h"
 #include "layers/memory_names.h"
+#include "layers/memory_space.h"
 #include "layers/memory_xattr.h"
 #include "platform.h"
 #include "reason.h"
@@ -25,7 +27,7 @@
  * the loop's owner never waits for one. The entries of a list are looked up, too, which takes as
  * long as copying many times their bytes: above one slice it is a worker's. */
 #define SLICE_SIZE ((size_t)64 * 1024)
-#define INLINE_LIMIT ((uint64_t)1024 * 1024)
+#define INLINE_LIMIT EPIO__MEMORY_WHOLE_COPY
 
 #define DEFAULT_MODE 0666u
 
@@ -41,6 +43,7 @@ typedef struct memory_file {
 
     bool confines;  /* a directory: paths that begin there stay beneath it */
     bool unnoticed; /* reads do not change the time of access */
+    bool appends;   /* its writes go to the end */
 
     /* Behind the file, else NULL: */
     epio__memory_cursor *cursor; /* of a directory */
@@ -50,8 +53,7 @@ typedef struct memory_file {
 typedef struct memory_vfs {
     epio_vfs base;
     epio__entry entry;
-    epio__mutex turnstile; /* held by the next thread that gets `mutex` */
-    epio__mutex mutex;     /* guards the rest, nodes and their contents included */
+    epio__memory_lock lock; /* guards the rest, nodes and their contents included */
     epio__memory_tree tree;
     uint64_t open_files;
 } memory_vfs;
@@ -64,21 +66,6 @@ static epio__memory_node *node_of(const epio_op *op)
 static epio__lock_holder *holder_of(const epio_op *op)
 {
     return &((memory_file *)(void *)op->file)->lock;
-}
-
-/* First come, first served. With one mutex a long copy would get it back, slice after slice, before
- * a waiter has woken up. */
-static void memory_lock(memory_vfs *memory)
-{
-    epio__mutex_lock(&memory->turnstile);
-    epio__mutex_lock(&memory->mutex);
-    epio__mutex_unlock(&memory->turnstile);
-}
-
-static void let_others_in(memory_vfs *memory)
-{
-    epio__mutex_unlock(&memory->mutex);
-    memory_lock(memory);
 }
 
 static epio__memory_start root_of(memory_vfs *memory)
@@ -145,8 +132,8 @@ static int open_path(const epio__memory_start *from, const epio_op *op, epio__me
             truncate_node(*node, 0);
         }
     } else if (walk.vacant && (op->flags & EPIO_OPEN_CREATE) != 0) {
-        uint32_t given = op->flags >> 16;
-        uint32_t mode = given != 0 ? given & 0777u : DEFAULT_MODE;
+        bool given = (op->flags & EPIO_OPEN_PERMISSIONS(0)) != 0;
+        uint32_t mode = given ? (op->flags >> 16) & 0777u : DEFAULT_MODE;
         result = epio__memory_make(&walk, EPIO_TYPE_FILE, mode, NULL, node);
     }
     if (result == 0) {
@@ -191,6 +178,7 @@ static int64_t open_file(memory_vfs *memory, const epio__memory_start *from, epi
     }
     epio_file_init(&file->base, &memory->base, op->flags, directory ? EPIO_FILE_DIRECTORY : 0);
     file->unnoticed = (op->flags & EPIO_OPEN_NOATIME) != 0;
+    file->appends = (op->flags & EPIO_OPEN_APPEND) != 0;
     epio__lock_holder_init(&file->lock, &file->node->lock, &file->base, NULL);
     memory->open_files++;
     op->file = &file->base;
@@ -253,7 +241,7 @@ static int64_t copy(memory_vfs *memory, const epio_op *op, bool writes)
             done += count;
             slice -= count;
             if (slice == 0) {
-                let_others_in(memory);
+                epio__memory_let_others_in(&memory->lock);
                 slice = SLICE_SIZE;
             }
         }
@@ -264,6 +252,9 @@ static int64_t copy(memory_vfs *memory, const epio_op *op, bool writes)
 static int64_t transfer(memory_vfs *memory, const epio_op *op)
 {
     bool writes = op->kind == EPIO_KIND_WRITE || op->kind == EPIO_KIND_WRITEV;
+    if (writes && ((const memory_file *)op->file)->appends) {
+        return epio__memory_append_op(&memory->lock, node_of(op), op);
+    }
     int64_t result = copy(memory, op, writes);
     if (writes && result != 0) {
         epio__memory_note_modified(node_of(op)); /* a failure has perhaps written a part */
@@ -292,7 +283,7 @@ static int64_t list(memory_vfs *memory, const epio_op *op)
             return filled != 0 ? (int64_t)filled : more;
         }
         filled += (size_t)more;
-        let_others_in(memory);
+        epio__memory_let_others_in(&memory->lock);
     }
 }
 
@@ -446,6 +437,17 @@ static int64_t perform_file(memory_vfs *memory, epio_op *op)
     case EPIO_KIND_TRUNCATE:
         truncate_node(file->node, op->arguments.io.offset);
         return 0;
+    case EPIO_KIND_APPEND:
+        return epio__memory_append_op(&memory->lock, file->node, op);
+    case EPIO_KIND_ALLOCATE:
+    case EPIO_KIND_PUNCH_HOLE:
+    case EPIO_KIND_ZERO_RANGE:
+        return epio__memory_change_space(&memory->lock, file->node, op);
+    case EPIO_KIND_SEEK_DATA:
+    case EPIO_KIND_SEEK_HOLE:
+        return epio__memory_seek_op(file->node, op);
+    case EPIO_KIND_ADVISE:
+        return 0; /* there is no cache */
     case EPIO_KIND_SIZE:
         return (int64_t)file->node->contents.size;
     case EPIO_KIND_FILE_STAT:
@@ -496,9 +498,9 @@ static int64_t memory_perform(epio_vfs *vfs, epio_op *op)
     if (op->kind == EPIO_KIND_CLOSE) {
         epio__lock_release_all(holder_of(op));
     }
-    memory_lock(memory);
+    epio__memory_lock_acquire(&memory->lock);
     result = perform_locked(memory, op);
-    epio__mutex_unlock(&memory->mutex);
+    epio__memory_lock_release(&memory->lock);
     return result;
 }
 
@@ -510,8 +512,8 @@ static void memory_destroy(epio_vfs *vfs)
     }
     epio__registry_remove(&memory->entry);
     epio__memory_tree_free(&memory->tree);
-    epio__mutex_destroy(&memory->mutex);
-    epio__mutex_destroy(&memory->turnstile);
+    epio__mutex_destroy(&memory->lock.mutex);
+    epio__mutex_destroy(&memory->lock.turnstile);
     free(memory);
 }
 
@@ -519,9 +521,15 @@ static void memory_destroy(epio_vfs *vfs)
 
 static uint64_t bytes_of(const epio_op *op)
 {
-    if (op->kind == EPIO_KIND_LIST) {
-        uint64_t len = op->arguments.path.len;
-        return len <= SLICE_SIZE ? len : INLINE_LIMIT + 1;
+    switch (op->kind) {
+    case EPIO_KIND_LIST:
+        return op->arguments.path.len <= SLICE_SIZE ? op->arguments.path.len : INLINE_LIMIT + 1;
+    case EPIO_KIND_ALLOCATE:
+    case EPIO_KIND_PUNCH_HOLE:
+    case EPIO_KIND_ZERO_RANGE:
+        return op->arguments.io.len; /* how much of it is a hole is not known yet */
+    default:
+        break;
     }
     return op->kind == EPIO_KIND_RANDOMNESS ? op->arguments.io.len : epio_op_bytes(op);
 }
@@ -588,16 +596,16 @@ static memory_vfs *memory_of(epio__entry *entry)
 static void before_fork(epio__entry *entry)
 {
     memory_vfs *memory = memory_of(entry);
-    epio__mutex_lock(&memory->turnstile);
-    epio__mutex_lock(&memory->mutex);
+    epio__mutex_lock(&memory->lock.turnstile);
+    epio__mutex_lock(&memory->lock.mutex);
 }
 
 static void after_fork(epio__entry *entry, bool in_child)
 {
     memory_vfs *memory = memory_of(entry);
     (void)in_child;
-    epio__mutex_unlock(&memory->mutex);
-    epio__mutex_unlock(&memory->turnstile);
+    epio__mutex_unlock(&memory->lock.mutex);
+    epio__mutex_unlock(&memory->lock.turnstile);
 }
 
 static const epio__entry_methods memory_entry_methods = {
@@ -617,8 +625,8 @@ int epio_memory_vfs_create(epio_vfs **vfs, epio_loop *loop)
     }
     memory->base.methods = &memory_methods;
     memory->base.loop = loop;
-    epio__mutex_init(&memory->turnstile);
-    epio__mutex_init(&memory->mutex);
+    epio__mutex_init(&memory->lock.turnstile);
+    epio__mutex_init(&memory->lock.mutex);
     epio__registry_add(&memory->entry, &memory_entry_methods);
     *vfs = &memory->base;
     return 0;

@@ -14,6 +14,13 @@
 #define FANOUT_BITS 6
 #define FANOUT ((size_t)1 << FANOUT_BITS)
 
+/* Blocks of a range that are freed or put in place without letting others in. */
+#define PART 1024u
+
+/* Of one range; a tebibyte, if a process can have that many bytes. */
+#define MOST_SPARES                                                                                \
+    (((uint64_t)1 << 40 < SIZE_MAX / 2 ? (uint64_t)1 << 40 : SIZE_MAX / 2) >> BLOCK_BITS)
+
 typedef struct branch {
     void *below[FANOUT]; /* branches, or blocks at the lowest level; NULL: a hole */
 } branch;
@@ -45,9 +52,9 @@ static unsigned char *block_find(const epio__memory_contents *contents, uint64_t
     return at;
 }
 
-/* The block, made if it is a hole; NULL if there is no memory. Branches made on the way stay: the
- * tree is valid, with a hole there. */
-static unsigned char *block_make(epio__memory_contents *contents, uint64_t number)
+/* Where the block is, or would be; NULL if there is no memory for the branches above. Those made on
+ * the way stay: the tree is valid, with a hole there. */
+static void **slot_make(epio__memory_contents *contents, uint64_t number)
 {
     while (!tree_reaches(contents, number)) {
         branch *above = calloc(1, sizeof *above);
@@ -65,35 +72,110 @@ static unsigned char *block_make(epio__memory_contents *contents, uint64_t numbe
         }
         slot = slot_of(*slot, level, number);
     }
-    if (*slot == NULL) {
+    return slot;
+}
+
+/* The block, made if it is a hole; NULL if there is no memory. */
+static unsigned char *block_make(epio__memory_contents *contents, uint64_t number)
+{
+    void **slot = slot_make(contents, number);
+    if (slot != NULL && *slot == NULL) {
         *slot = calloc(1, BLOCK_SIZE);
         contents->blocks += *slot != NULL;
     }
-    return *slot;
+    return slot != NULL ? *slot : NULL;
 }
 
-/* Frees the blocks from `first` on of a tree of that height, and subtracts them from *blocks.
- * Returns what is left: the tree, or NULL. */
-static void *tree_trim(void *at, uint32_t height, uint64_t first, uint64_t *blocks)
+/* ---- Parts of a tree ---- */
+
+/* A range of block numbers, from the first of a tree on; `end` may be beyond its last. */
+typedef struct range {
+    uint64_t first;
+    uint64_t end;
+} range;
+
+/* The part of the range that is in branch `i` of a tree of that height, from its first block on. */
+static range part_of(range whole, uint32_t height, size_t i)
 {
-    if (at == NULL) {
-        return NULL;
+    uint64_t begin = (uint64_t)i << (FANOUT_BITS * (height - 1));
+    uint64_t width = (uint64_t)1 << (FANOUT_BITS * (height - 1));
+    uint64_t end = whole.end < begin ? 0 : whole.end - begin;
+    return (range){whole.first > begin ? whole.first - begin : 0, end < width ? end : width};
+}
+
+/* Is nothing of a tree of that height in the range? */
+static bool is_outside(range of, uint32_t height)
+{
+    return of.first >= of.end || of.first >> (FANOUT_BITS * height) != 0;
+}
+
+/* The first branch, of a tree of that height, with a part of a range from `first` on. */
+static size_t branch_of(uint64_t first, uint32_t height)
+{
+    return (size_t)(first >> (FANOUT_BITS * (height - 1)));
+}
+
+/* Frees the blocks of the range, and subtracts them from *blocks. Returns what is left: the tree,
+ * or NULL. */
+static void *tree_trim(void *at, uint32_t height, range gone, uint64_t *blocks)
+{
+    if (at == NULL || is_outside(gone, height)) {
+        return at;
     }
-    if (height > 0) {
-        uint32_t bits = FANOUT_BITS * (height - 1);
-        uint64_t inside = first & (((uint64_t)1 << bits) - 1);
-        for (size_t i = (size_t)(first >> bits); i < FANOUT; i++) {
-            void **slot = &((branch *)at)->below[i];
-            *slot = tree_trim(*slot, height - 1, inside, blocks);
-            inside = 0;
-        }
+    bool used = false;
+    for (size_t i = 0; height > 0 && i < FANOUT; i++) {
+        void **slot = &((branch *)at)->below[i];
+        *slot = tree_trim(*slot, height - 1, part_of(gone, height, i), blocks);
+        used = used || *slot != NULL;
     }
-    if (first > 0) {
+    if (used) {
         return at;
     }
     *blocks -= height == 0;
     free(at);
     return NULL;
+}
+
+static uint64_t tree_count(const void *at, uint32_t height, range in)
+{
+    if (at == NULL || is_outside(in, height)) {
+        return 0;
+    }
+    uint64_t count = height == 0;
+    for (size_t i = 0; height > 0 && i < FANOUT; i++) {
+        count += tree_count(((const branch *)at)->below[i], height - 1, part_of(in, height, i));
+    }
+    return count;
+}
+
+/* The number of the first block, from `first` on, that there is, or that there is not; that of the
+ * first block behind the tree: none. Branches may be empty. */
+static uint64_t tree_next(const void *at, uint32_t height, uint64_t first, bool hole)
+{
+    uint64_t width = (uint64_t)1 << (FANOUT_BITS * height);
+    if (at == NULL || height == 0) {
+        return hole == (at == NULL) ? first : width;
+    }
+    uint64_t below = width >> FANOUT_BITS;
+    for (size_t i = branch_of(first, height); i < FANOUT; i++) {
+        uint64_t begin = (uint64_t)i * below;
+        uint64_t inside = first > begin ? first - begin : 0;
+        uint64_t found = tree_next(((const branch *)at)->below[i], height - 1, inside, hole);
+        if (found < below) {
+            return begin + found;
+        }
+    }
+    return width;
+}
+
+/* Likewise in a file; UINT64_MAX: none. */
+static uint64_t next_block(const epio__memory_contents *contents, uint64_t first, bool hole)
+{
+    if (!tree_reaches(contents, first)) {
+        return hole ? first : UINT64_MAX;
+    }
+    uint64_t found = tree_next(contents->root, contents->height, first, hole);
+    return tree_reaches(contents, found) || hole ? found : UINT64_MAX;
 }
 
 /* ---- Bytes ---- */
@@ -149,13 +231,174 @@ void epio__memory_resize(epio__memory_contents *contents, uint64_t size)
     if (last != NULL) {
         memset(last + within, 0, BLOCK_SIZE - within);
     }
-    if (tree_reaches(contents, first_gone)) {
-        contents->root = tree_trim(contents->root, contents->height, first_gone, &contents->blocks);
-    }
+    range gone = {first_gone, UINT64_MAX};
+    contents->root = tree_trim(contents->root, contents->height, gone, &contents->blocks);
     contents->size = size;
 }
 
 uint64_t epio__memory_allocated(const epio__memory_contents *contents)
 {
     return contents->blocks * BLOCK_SIZE;
+}
+
+/* ---- Appending ---- */
+
+size_t epio__memory_end_in_block(const epio__memory_contents *contents)
+{
+    return (size_t)(contents->size & (BLOCK_SIZE - 1));
+}
+
+/* All that may fail comes first. A block that was allocated beyond the end is replaced. */
+int epio__memory_append(epio__memory_contents *contents, epio__memory_contents *staged)
+{
+    size_t within = epio__memory_end_in_block(contents);
+    uint64_t base = contents->size >> BLOCK_BITS;
+    uint64_t count = staged->size > 0 ? ((staged->size - 1) >> BLOCK_BITS) + 1 : 0;
+    for (uint64_t i = 0; i < count; i++) {
+        if (slot_make(contents, base + i) == NULL) {
+            return EPIO_ENOSPC;
+        }
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        void **to = slot_make(contents, base + i);
+        void **from = slot_make(staged, i);
+        if (i == 0 && within > 0 && *to != NULL) {
+            memcpy(*from, *to, within);
+        }
+        contents->blocks += *to == NULL;
+        staged->blocks--;
+        free(*to);
+        *to = *from;
+        *from = NULL;
+    }
+    contents->size += staged->size - within;
+    return 0;
+}
+
+/* ---- Space ---- */
+
+/* The blocks in which the bytes are. */
+static range blocks_of(uint64_t offset, uint64_t end)
+{
+    return (range){offset >> BLOCK_BITS, ((end - 1) >> BLOCK_BITS) + 1};
+}
+
+/* Zeroes the bytes, which are in one block. */
+static void zero_in_block(const epio__memory_contents *contents, uint64_t offset, uint64_t end)
+{
+    unsigned char *block = block_find(contents, offset >> BLOCK_BITS);
+    if (block != NULL) {
+        memset(block + (offset & (BLOCK_SIZE - 1)), 0, (size_t)(end - offset));
+    }
+}
+
+static uint64_t least(uint64_t one, uint64_t other)
+{
+    return other < one ? other : one;
+}
+
+/* Holes are skipped, however long. A block in which the file ends is freed whole. */
+uint64_t epio__memory_clear(epio__memory_contents *contents, uint64_t offset, uint64_t end)
+{
+    uint64_t number = next_block(contents, offset >> BLOCK_BITS, false);
+    uint64_t whole = end >= contents->size ? blocks_of(offset, end).end : end >> BLOCK_BITS;
+    if (number > (end - 1) >> BLOCK_BITS) {
+        return end;
+    }
+    uint64_t begin = number << BLOCK_BITS;
+    if (begin < offset || number >= whole) {
+        uint64_t behind = least(begin + BLOCK_SIZE, end);
+        zero_in_block(contents, begin < offset ? offset : begin, behind);
+        return behind;
+    }
+    range gone = {number, least(number + PART, whole)};
+    contents->root = tree_trim(contents->root, contents->height, gone, &contents->blocks);
+    return least(gone.end << BLOCK_BITS, end);
+}
+
+/* Blocks that cannot be are refused before all memory there is has been taken for them. That a
+ * compiler must not see through this is what `volatile` is for. */
+static bool is_conceivable(uint64_t count)
+{
+    if (count > MOST_SPARES) {
+        return false;
+    }
+    void *volatile probe = malloc((size_t)count << BLOCK_BITS);
+    bool conceivable = probe != NULL;
+    free(probe);
+    return conceivable;
+}
+
+bool epio__memory_spares_make(epio__memory_spares *spares, uint64_t count)
+{
+    epio__memory_spares made = {NULL};
+    bool enough = is_conceivable(count);
+    for (; enough && count > 0; count--) {
+        void **block = calloc(1, BLOCK_SIZE);
+        enough = block != NULL;
+        if (enough) {
+            *block = made.first;
+            made.first = block;
+        }
+    }
+    if (!enough) {
+        epio__memory_spares_free(&made);
+        return false;
+    }
+    epio__memory_spares_free(spares);
+    *spares = made;
+    return true;
+}
+
+static void *spare_take(epio__memory_spares *spares)
+{
+    void **block = spares->first;
+    spares->first = *block;
+    *block = NULL;
+    return block;
+}
+
+void epio__memory_spares_free(epio__memory_spares *spares)
+{
+    while (spares->first != NULL) {
+        free(spare_take(spares));
+    }
+}
+
+uint64_t epio__memory_lacks(const epio__memory_contents *contents, uint64_t offset, uint64_t end)
+{
+    range in = blocks_of(offset, end);
+    return in.end - in.first - tree_count(contents->root, contents->height, in);
+}
+
+int epio__memory_fill(epio__memory_contents *contents, uint64_t *offset, uint64_t end,
+                      epio__memory_spares *spares)
+{
+    range all = blocks_of(*offset, end);
+    uint64_t stop = all.end - all.first > PART ? all.first + PART : all.end;
+    for (uint64_t number = all.first; number < stop; number++) {
+        void **slot = slot_make(contents, number);
+        if (slot == NULL) {
+            return EPIO_ENOSPC;
+        }
+        if (*slot == NULL) {
+            if (spares->first == NULL) {
+                return EPIO_ENOMEM;
+            }
+            *slot = spare_take(spares);
+            contents->blocks++;
+        }
+        *offset = number + 1 == all.end ? end : (number + 1) << BLOCK_BITS;
+    }
+    return 0;
+}
+
+uint64_t epio__memory_seek(const epio__memory_contents *contents, uint64_t offset, bool hole)
+{
+    uint64_t number = next_block(contents, offset >> BLOCK_BITS, hole);
+    if (offset >= contents->size || number > (contents->size - 1) >> BLOCK_BITS) {
+        return contents->size;
+    }
+    uint64_t begin = number << BLOCK_BITS;
+    return begin > offset ? begin : offset;
 }

@@ -125,19 +125,22 @@ static void add_time(epio_trace_counts *sums, uint64_t nanoseconds)
     sums->buckets[bucket_of(nanoseconds)]++;
 }
 
-static int64_t bytes_of(uint8_t kind, int64_t result)
+/* An append's result is an offset. */
+static int64_t bytes_of(const epio_op *op, int64_t result)
 {
-    bool transfers = (epio__kind_attributes[kind] & (EPIO__KIND_READS | EPIO__KIND_WRITES)) != 0;
-    return transfers && result > 0 ? result : 0;
+    if (op->kind == EPIO_KIND_APPEND && result >= 0) {
+        return (int64_t)op->arguments.io.len;
+    }
+    return epio__op_transfers(op) && result > 0 ? result : 0;
 }
 
-static void count_in_sums(trace_vfs *vfs, uint8_t kind, int64_t result, uint64_t begun)
+static void count_in_sums(trace_vfs *vfs, const epio_op *op, int64_t result, uint64_t begun)
 {
-    epio_trace_counts *sums = &record_of(vfs, kind)->sums;
+    epio_trace_counts *sums = &record_of(vfs, op->kind)->sums;
     uint64_t ended = begun != 0 ? epio__monotonic_time() : 0;
     epio__mutex_lock(&vfs->mutex);
     sums->count++;
-    sums->bytes += (uint64_t)bytes_of(kind, result);
+    sums->bytes += (uint64_t)bytes_of(op, result);
     if (result == EPIO_ECANCELED || result == EPIO_ETIMEDOUT) {
         sums->cancelled++;
     } else if (result < 0) {
@@ -192,7 +195,7 @@ static bool returned(epio_frame *base, epio_op *op)
     trace_frame *frame = (trace_frame *)(void *)base;
     record *one = record_of(vfs, op->kind);
     uint64_t begun = frame->begun;
-    int64_t bytes = bytes_of(op->kind, op->result);
+    int64_t bytes = bytes_of(op, op->result);
     epio__count_size(&one->in_flight, SIZE_MAX);
     if (begun == 0 && op->result >= 0 && bytes <= FAST_BYTES && epio__layer_is_ordinary(op)) {
         epio__layer_end(&vfs->base, &frame->base, op);
@@ -201,7 +204,7 @@ static bool returned(epio_frame *base, epio_op *op)
     }
     epio__layer_end(&vfs->base, &frame->base, op);
     if (op->result != EPIO_RETRY) {
-        count_in_sums(vfs, op->kind, op->result, begun);
+        count_in_sums(vfs, op, op->result, begun);
     }
     return true;
 }
@@ -213,7 +216,7 @@ static void submit(epio_vfs *base, epio_op *op)
     trace_frame *frame = (trace_frame *)(void *)epio__layer_begin(&vfs->base, op);
     if (frame == NULL) {
         int64_t result = epio__layer_do_without(&vfs->base, op);
-        count_in_sums(vfs, op->kind, result, 0);
+        count_in_sums(vfs, op, result, 0);
         epio_complete(op, result);
         return;
     }
@@ -242,7 +245,7 @@ static int64_t perform(epio_vfs *base, epio_op *op)
     int64_t result = epio__layer_perform(&vfs->base, op);
     (void)epio__subtract_size(&one->performing, 1);
     if (result != EPIO_RETRY) {
-        count_in_sums(vfs, op->kind, result, begun);
+        count_in_sums(vfs, op, result, begun);
     }
     return result;
 }

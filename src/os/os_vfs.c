@@ -168,6 +168,17 @@ static int64_t perform_by_platform(epio_vfs *base, epio_op *op)
         return epio__os_transfer(op);
     case EPIO_KIND_TRUNCATE:
         return epio__os_truncate(op);
+    case EPIO_KIND_APPEND:
+        return epio__os_append(op);
+    case EPIO_KIND_ALLOCATE:
+    case EPIO_KIND_PUNCH_HOLE:
+    case EPIO_KIND_ZERO_RANGE:
+        return epio__os_change_space(op);
+    case EPIO_KIND_SEEK_DATA:
+    case EPIO_KIND_SEEK_HOLE:
+        return epio__os_seek(op);
+    case EPIO_KIND_ADVISE:
+        return epio__os_advise(op);
     case EPIO_KIND_SYNC:
         return epio__os_sync(op);
     case EPIO_KIND_SIZE:
@@ -477,6 +488,17 @@ static void submit_write(epio__os_vfs *vfs, epio_op *op)
     }
 }
 
+/* No backend has a form that tells where the bytes are. */
+static void submit_append(epio__os_vfs *vfs, epio_op *op)
+{
+    if (vfs->base.loop->inline_writes) {
+        writes_begin(&vfs->base);
+        perform_here(vfs, op, epio_op_bytes(op));
+    } else {
+        epio_offload(op);
+    }
+}
+
 /* The system's lock calls never wait for a holder, and are as short as system calls can be, unless
  * they have to ask a server. */
 static void submit_lock(epio__os_vfs *vfs, epio_op *op)
@@ -532,6 +554,9 @@ static void submit(epio_vfs *base, epio_op *op)
         } else {
             submit_write(vfs, op);
         }
+        return;
+    case EPIO_KIND_APPEND:
+        submit_append(vfs, op);
         return;
     case EPIO_KIND_SLEEP:
         epio__generic_submit_sleep(op);

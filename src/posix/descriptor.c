@@ -9,6 +9,7 @@
  * and is done each time: a program may close its streams at any time. */
 #include "posix/descriptor.h"
 
+#include "posix/position.h"
 #include "posix/posix.h"
 
 #include <errno.h>
@@ -34,6 +35,7 @@ static void close_original(int descriptor)
         file->handle = descriptor;
         file->transfer_handle = descriptor;
         file->lock_handle = descriptor;
+        epio__position_init(file);
         file->device = (uint64_t)status.st_dev;
         file->inode = (uint64_t)status.st_ino;
         (void)epio__os_file_close(file, &os_error);

@@ -84,8 +84,11 @@ static void enqueue(epio__linux_aio *aio, epio_op *op)
 static bool accepts(epio__linux_aio *aio, const epio_op *op)
 {
     const epio__os_file *file = epio__os_file_of(op);
-    return file->direct && !file->refuses_aio && (op->notes & EPIO__NOTE_FOR_WORKER) == 0 &&
-           epio__kernel_transfer_fits(op) && has_context(aio);
+    /* Without waiting, it may end after a part of what should be appended as one. */
+    bool appends = file->appends && !epio__op_is(op, EPIO__KIND_READS);
+    return file->direct && !file->refuses_aio && !appends &&
+           (op->notes & EPIO__NOTE_FOR_WORKER) == 0 && epio__kernel_transfer_fits(op) &&
+           has_context(aio);
 }
 
 static void withdraw(epio__linux_aio *aio, epio_op *op)

@@ -3,6 +3,7 @@
 #include "posix/descriptor.h"
 #include "posix/open_path.h"
 #include "posix/place.h"
+#include "posix/position.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -113,6 +114,7 @@ static epio__os_file *create_file(epio_vfs *vfs, uint32_t flags)
     set_handles(file, -1);
     file->generation = epio__process_generation();
     file->lock_generation = file->generation;
+    epio__position_init(file);
     epio__list_init(&file->readers);
     epio__list_init(&file->writers);
     return file;
@@ -171,6 +173,13 @@ static int fill_file(epio__os_file *file, int descriptor, uint32_t flags)
     return 0;
 }
 
+/* The writes of a ring that is lost are repeated: each would be there twice. */
+static void note_appends(epio__os_file *file)
+{
+    file->appends = true;
+    epio__store_u32(&file->keeps_from_ring, 1);
+}
+
 /* A forked child closes a file that its parent keeps open. */
 static int close_handle(const epio__os_file *file)
 {
@@ -188,6 +197,7 @@ int epio__os_file_dispose(epio__os_file *file, int32_t *os_error)
     if (file->lock_handle != file->handle) {
         (void)close((int)file->lock_handle);
     }
+    epio__position_destroy(file);
     /* An interrupted close has still released the descriptor: Linux close(2). */
     if (file->handle >= 0 && close_handle(file) != 0 && errno != EINTR) {
         *os_error = errno;
@@ -266,6 +276,9 @@ static int finish_file(const epio_op *op, epio__os_file *file, bool made)
 {
     int descriptor = (int)file->handle;
     file->opened_as = epio__open_abilities(op->flags);
+    if ((op->flags & EPIO_OPEN_APPEND) != 0) {
+        note_appends(file);
+    }
     if (made && (op->flags & EPIO_OPEN_EXACT) != 0 &&
         fchmod(descriptor, (mode_t)(op->flags >> 16) & 0777u) != 0) {
         return -1;
@@ -391,8 +404,7 @@ int64_t epio__os_adopt(epio_vfs *vfs, epio_op *op)
         return error;
     }
     if ((mode & O_APPEND) != 0) {
-        /* The writes of a ring that is lost are repeated: each would be there twice. */
-        epio__store_u32(&file->keeps_from_ring, 1);
+        note_appends(file);
     }
     open_own_transfer_handle(file, mode);
     op->file = &file->base;

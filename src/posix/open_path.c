@@ -5,6 +5,7 @@
 
 #include "posix/descriptor.h"
 #include "posix/place.h"
+#include "posix/position.h"
 #include "posix/temporary.h"
 
 #include <errno.h>
@@ -36,6 +37,7 @@ static int flags_for_open(uint32_t flags)
     wanted |= (flags & EPIO_OPEN_CREATE) != 0 ? O_CREAT : 0;
     wanted |= (flags & EPIO_OPEN_EXCLUSIVE) != 0 ? O_EXCL : 0;
     wanted |= (flags & EPIO_OPEN_TRUNCATE) != 0 ? O_TRUNC : 0;
+    wanted |= (flags & EPIO_OPEN_APPEND) != 0 ? O_APPEND : 0;
     wanted |= (flags & EPIO_OPEN_NOFOLLOW) != 0 ? O_NOFOLLOW : 0;
     wanted |= (flags & EPIO_OPEN_DIRECTORY) != 0 ? O_DIRECTORY : 0;
 #if defined(O_NOATIME)
@@ -72,7 +74,7 @@ static int open_name(int at, const char *path, uint32_t flags)
 
 uint32_t epio__open_abilities(uint32_t flags)
 {
-    return flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_DIRECT);
+    return flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_DIRECT | EPIO_OPEN_APPEND);
 }
 
 /* ---- Existing and new files ---- */
@@ -102,6 +104,7 @@ static int reopen(int at, const char *path, uint32_t flags)
         return -1;
     }
     free(file->delete_path);
+    epio__position_destroy(file);
     free(file);
     return descriptor;
 }

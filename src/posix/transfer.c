@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -75,6 +76,52 @@ int epio__cursor_parts(const epio_op *op, epio__cursor cursor, uint64_t limit, s
 /* Linux transfers no more per call; macOS rejects INT_MAX and above. */
 #define LARGEST_CALL UINT64_C(0x7ffff000)
 
+/* IOV_MAX of most systems. */
+#define MOST_PARTS 1024u
+
+_Static_assert(sizeof(struct iovec) == sizeof(epio_iovec) &&
+                   offsetof(struct iovec, iov_base) == offsetof(epio_iovec, base) &&
+                   offsetof(struct iovec, iov_len) == offsetof(epio_iovec, len),
+               "the system takes the caller's list");
+
+/* The next bytes of a write to the end of a file: by one call, if the system can, so that nothing
+ * gets in between. Only Linux looks for the end whatever the offset. */
+static int64_t append_some(const epio_op *op, epio__cursor cursor, uint64_t most)
+{
+    int descriptor = epio__descriptor_of(op);
+    struct iovec parts[EPIO__PARTS_AT_ONCE];
+    const struct iovec *list = parts;
+    int count;
+    if (op->kind == EPIO_KIND_WRITEV && op->progress == 0 && op->arguments.io.len <= MOST_PARTS &&
+        epio_op_bytes(op) <= most) {
+        list = op->arguments.io.base;
+        count = (int)op->arguments.io.len;
+    } else {
+        count = epio__cursor_parts(op, cursor, most, parts);
+    }
+#if defined(__linux__)
+    return pwritev(descriptor, list, count, 0);
+#else
+    bool opened = (op->file->flags & EPIO_OPEN_APPEND) != 0;
+    return opened
+               ? writev(descriptor, list, count)
+               : pwritev(descriptor, list, count, (off_t)(op->arguments.io.offset + op->progress));
+#endif
+}
+
+/* How many of the next bytes the system takes without a signal to the process. */
+static uint64_t room_for(const epio_op *op)
+{
+    uint64_t position = op->arguments.io.offset + op->progress;
+#if !defined(__linux__)
+    struct stat status;
+    if ((op->file->flags & EPIO_OPEN_APPEND) != 0 && fstat(epio__descriptor_of(op), &status) == 0) {
+        position = (uint64_t)status.st_size;
+    }
+#endif
+    return epio__room_for_write(epio__descriptor_of(op), position);
+}
+
 /* One system call for the next bytes; its result. */
 static int64_t transfer_some(epio_op *op, epio__cursor cursor)
 {
@@ -83,12 +130,15 @@ static int64_t transfer_some(epio_op *op, epio__cursor cursor)
     char *base = (char *)op->arguments.io.base + op->progress;
     uint64_t most = LARGEST_CALL;
     if (!epio__op_is(op, EPIO__KIND_READS)) {
-        uint64_t room = epio__room_for_write(descriptor, (uint64_t)position);
+        uint64_t room = room_for(op);
         if (room == 0) {
             errno = EFBIG;
             return -1;
         }
         most = room < most ? room : most;
+        if (epio__os_file_of(op)->appends) {
+            return append_some(op, cursor, most);
+        }
     }
     uint64_t rest = op->arguments.io.len - op->progress;
     size_t left = (size_t)(rest < most ? rest : most);

@@ -362,6 +362,55 @@ static void prepare_truncate(op_fixture *one, epio_op *op)
     (void)epio_truncate(op, one->file, 4096);
 }
 
+#if SYSTEM_HAS_SPACE
+
+static void prepare_append(op_fixture *one, epio_op *op)
+{
+    (void)epio_append(op, one->file, one->buffer, 100);
+}
+
+/* Past the gate, which may be shut. */
+static void clear_append(op_fixture *one, epio_op *op)
+{
+    epio_op truncate = {0};
+    (void)op;
+    epio_file *file = op_fixture_open(one, one->os, "file");
+    check_result(epio_perform(epio_truncate(&truncate, file, 4096)), 0);
+    op_fixture_close(file);
+}
+
+static void prepare_allocate(op_fixture *one, epio_op *op)
+{
+    (void)epio_allocate(op, one->file, 0, 4096, 0);
+}
+
+static void prepare_punch_hole(op_fixture *one, epio_op *op)
+{
+    (void)epio_punch_hole(op, one->file, 4096, 4096);
+}
+
+static void prepare_zero_range(op_fixture *one, epio_op *op)
+{
+    (void)epio_zero_range(op, one->file, 4096, 4096, EPIO_SPACE_KEEP_SIZE);
+}
+
+static void prepare_seek_data(op_fixture *one, epio_op *op)
+{
+    (void)epio_seek_data(op, one->file, 100);
+}
+
+static void prepare_seek_hole(op_fixture *one, epio_op *op)
+{
+    (void)epio_seek_hole(op, one->file, 100);
+}
+
+static void prepare_advise(op_fixture *one, epio_op *op)
+{
+    (void)epio_advise(op, one->file, 0, 0, EPIO_ADVICE_WILL_NEED);
+}
+
+#endif
+
 static void prepare_sync(op_fixture *one, epio_op *op)
 {
     (void)epio_sync(op, one->file, EPIO_SYNC_DATA_ONLY);
@@ -475,6 +524,15 @@ const op_kind op_kinds[] = {
     {"write", LANE_WRITE, 100, false, false, prepare_write, clear_nothing},
     {"writev", LANE_WRITE, 100, false, false, prepare_writev, clear_nothing},
     {"truncate", LANE_WRITE, 0, false, false, prepare_truncate, clear_nothing},
+#if SYSTEM_HAS_SPACE
+    {"append", LANE_WRITE, 4096, false, false, prepare_append, clear_append},
+    {"allocate", LANE_WRITE, 0, false, false, prepare_allocate, clear_nothing},
+    {"punch_hole", LANE_WRITE, 0, false, false, prepare_punch_hole, clear_nothing},
+    {"zero_range", LANE_WRITE, 0, false, false, prepare_zero_range, clear_nothing},
+    {"seek_data", LANE_READ, 100, false, false, prepare_seek_data, clear_nothing},
+    {"seek_hole", LANE_READ, 4096, false, false, prepare_seek_hole, clear_nothing},
+    {"advise", LANE_READ, 0, false, false, prepare_advise, clear_nothing},
+#endif
     {"sync", LANE_FLUSH, 0, false, true, prepare_sync, clear_nothing},
     {"size", LANE_PATH, 4096, false, false, prepare_size, clear_nothing},
     {"lock", LANE_LOCK, 0, false, false, prepare_lock, clear_lock},

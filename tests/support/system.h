@@ -49,6 +49,13 @@
 #define SYSTEM_REPORTS_LOCAL false
 #endif
 
+/* The system's files have all of epio/space.h. */
+#ifdef __linux__
+#define SYSTEM_HAS_SPACE 1
+#else
+#define SYSTEM_HAS_SPACE 0
+#endif
+
 /* A thread can find the bounds of its stack. */
 #if defined(__linux__) || defined(__APPLE__) || defined(_WIN32)
 #define SYSTEM_HAS_STACK_BOUNDS true

@@ -5,6 +5,8 @@
 
 #include "support.h"
 
+#include <epio/vfs.h>
+
 enum {
     OPS = 200,
     HANDLES = 4,
@@ -58,13 +60,14 @@ typedef struct world {
     bool temporary[HANDLES]; /* its file was opened without a name */
     random_source random;
     uint64_t seed;
-    char top[PATH_ROOM];      /* the absolute path of the sequence's directory */
-    char absolute[PATH_ROOM]; /* and of the tree */
-    bool privileged;          /* may change owners */
-    bool exchanges;           /* the system can */
-    bool attributes;          /* the system has */
-    bool nameless;            /* the system has files without names */
-    bool counts;              /* the system counts a directory's subdirectories as links */
+    char top[PATH_ROOM];         /* the absolute path of the sequence's directory */
+    char absolute[PATH_ROOM];    /* and of the tree */
+    bool privileged;             /* may change owners */
+    bool exchanges;              /* the system can */
+    bool attributes;             /* the system has */
+    bool nameless;               /* the system has files without names */
+    bool counts;                 /* the system counts a directory's subdirectories as links */
+    bool lacks[EPIO_KIND_COUNT]; /* verbs of space that the system does not have */
     action log[OPS];
     size_t done;
 } world;

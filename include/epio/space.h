@@ -1,0 +1,79 @@
+/* The space of a file: appending, allocating, holes, and what the system should know of its use.
+ * Part of epio/epio.h, which includes it; the conventions of verbs are there. */
+#ifndef EPIO_SPACE_H
+#define EPIO_SPACE_H
+
+#include <epio/compiler.h>
+#include <epio/op.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct epio_file;
+
+/* ---- Appending --------------------------------------------------------- */
+
+/* Writes all bytes at the end of the file, wherever that is by then, and as one piece beside all
+ * that other ops, files and processes append: the offset where they are. A sync covers it as a
+ * write. Errors: those of epio_write; one that fails after some bytes were written leaves these.
+ * EPIO_EINVAL for a stream (epio_write appends there), EPIO_ENOTSUP (a file system or a kernel
+ * where an append is not atomic). See open(2), O_APPEND, and pwritev2(2), RWF_APPEND. */
+EPIO_VERB epio_op *epio_append(epio_op *op, struct epio_file *file, const void *buffer, size_t len);
+
+/* ---- Allocation -------------------------------------------------------- */
+
+#define EPIO_SPACE_KEEP_SIZE                                                                       \
+    1u /* the file does not become longer, even if the range is beyond it */
+
+/* Each of the next three: 0, or those errors of epio_truncate that concern the file, and
+ * EPIO_EINVAL (no length, a range beyond INT64_MAX, unknown flags), EPIO_ENOSPC, EPIO_ENOTSUP (the
+ * file system). Each counts as a write for a sync. Units are the file system's: at the edges of a
+ * range a part of a block is zeroed or kept, never a byte outside of the range. */
+
+/* Makes sure that writes to the range need no further space: what is not allocated is, and reads as
+ * zeros. The file is at least as long as the range's end, unless KEEP_SIZE. On Windows from the
+ * beginning of the file on. See fallocate(2), posix_fallocate(3). */
+EPIO_VERB epio_op *epio_allocate(epio_op *op, struct epio_file *file, uint64_t offset, uint64_t len,
+                                 uint32_t flags);
+
+/* Gives the space of the range back; it reads as zeros. The file keeps its length. See
+ * fallocate(2), FALLOC_FL_PUNCH_HOLE; FSCTL_SET_ZERO_DATA, for which a file becomes sparse. */
+EPIO_VERB epio_op *epio_punch_hole(epio_op *op, struct epio_file *file, uint64_t offset,
+                                   uint64_t len);
+
+/* The range reads as zeros, by what the file system does best: it may stay allocated. The file is
+ * at least as long as its end, unless KEEP_SIZE. See fallocate(2), FALLOC_FL_ZERO_RANGE. */
+EPIO_VERB epio_op *epio_zero_range(epio_op *op, struct epio_file *file, uint64_t offset,
+                                   uint64_t len, uint32_t flags);
+
+/* ---- Sparse files ------------------------------------------------------ */
+
+/* The offset of the next byte, from `offset` on, that is data, or that is in a hole; what is behind
+ * the end is a hole. Without any, and for an `offset` beyond the end: the length of the file. A
+ * file system that does not know takes all for data. EPIO_EINVAL: a stream; above INT64_MAX. See
+ * lseek(2), SEEK_DATA and SEEK_HOLE; FSCTL_QUERY_ALLOCATED_RANGES. */
+EPIO_VERB epio_op *epio_seek_data(epio_op *op, struct epio_file *file, uint64_t offset);
+EPIO_VERB epio_op *epio_seek_hole(epio_op *op, struct epio_file *file, uint64_t offset);
+
+/* ---- Advice ------------------------------------------------------------ */
+
+#define EPIO_ADVICE_NORMAL 0u
+#define EPIO_ADVICE_SEQUENTIAL 1u /* it will be read from its beginning to its end */
+#define EPIO_ADVICE_RANDOM 2u
+#define EPIO_ADVICE_WILL_NEED                                                                      \
+    3u /* to be read ahead, as far as there is memory; begun, not awaited */
+#define EPIO_ADVICE_DONT_NEED                                                                      \
+    4u /* need not stay in the cache; what is dirty stays until written                            \
+        */
+
+/* Tells the system how a range will be used: 0. `len` 0: to the end. EPIO_ENOTSUP where there is no
+ * such call (on Windows all but NORMAL of an open file). See posix_fadvise(2), F_RDADVISE. */
+EPIO_VERB epio_op *epio_advise(epio_op *op, struct epio_file *file, uint64_t offset, uint64_t len,
+                               uint32_t advice);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
