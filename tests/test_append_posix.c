@@ -1,6 +1,6 @@
 /* Appends of several processes to one file, by every means: each record is whole, and where it was
  * said to be. What limits and full disks do to appends and to allocation. Forks, limits and mounts
- * are of POSIX. EPIO_TEST_RANGE_LOCKS */
+ * are of POSIX. Also without loops: EPIO_TEST_WITHOUT_LOOP, and EPIO_TEST_RANGE_LOCKS. */
 #include "fork.h"
 
 #include <errno.h>

@@ -262,7 +262,11 @@ EPIO_VERB epio_op *epio_link(epio_op *first, epio_op *second, uint32_t flags);
  * Errors: EPIO_EINVAL (flags that contradict each other, NULL or empty path), EPIO_ENOENT,
  * EPIO_EEXIST, EPIO_EACCES, EPIO_EISDIR (a directory, without DIRECTORY), EPIO_ELOOP, EPIO_ENOTDIR,
  * EPIO_ENAMETOOLONG, EPIO_EMFILE, EPIO_ENOSPC, EPIO_EROFS, EPIO_ESHARING, EPIO_ENOMEM,
- * EPIO_ENOTSUP. See open(2). */
+ * EPIO_ENOTSUP. See open(2).
+ *
+ * With APPEND each write goes to the end as one piece, beside all that other files and processes
+ * append; but a list of more than 1,024 parts, more than 2 GiB, or what a full disk cuts, may be
+ * several. epio_append also says where. Files of servers append as well as the server does. */
 EPIO_VERB epio_op *epio_open(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags);
 
 /* Makes a file of an open descriptor (POSIX) or HANDLE (Windows): 0, and op->file, which owns it

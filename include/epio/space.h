@@ -16,9 +16,18 @@ struct epio_file;
 
 /* Writes all bytes at the end of the file, wherever that is by then, and as one piece beside all
  * that other ops, files and processes append: the offset where they are. A sync covers it as a
- * write. Errors: those of epio_write; one that fails after some bytes were written leaves these.
- * EPIO_EINVAL for a stream (epio_write appends there), EPIO_ENOTSUP (a file system or a kernel
- * where an append is not atomic). See open(2), O_APPEND, and pwritev2(2), RWF_APPEND. */
+ * write. `len` 0: the length of the file. Other uses of a descriptor, as epio_file_os_handle gives
+ * it, do not disturb it, nor it them, but for the file position of one opened with
+ * EPIO_OPEN_APPEND: on Linux other files open a second descriptor for it, as they do for
+ * epio_seek_data.
+ *
+ * Errors: those of epio_write; one that fails after some bytes were written (EPIO_ENOSPC,
+ * EPIO_EFBIG) leaves these. EPIO_EIO also if the system wrote it in two pieces that others'
+ * bytes are between. EPIO_EINVAL for a stream (epio_write appends there). EPIO_ENOTSUP where it is
+ * not atomic: a file of a server or of a program (NFS, SMB, FUSE), no regular file, more than a
+ * call takes (2 GiB less a page); and where the system cannot open a descriptor once more (all
+ * but Linux), unless the file was opened with EPIO_OPEN_APPEND by this process. See open(2),
+ * O_APPEND, and pwritev2(2), RWF_APPEND. */
 EPIO_VERB epio_op *epio_append(epio_op *op, struct epio_file *file, const void *buffer, size_t len);
 
 /* ---- Allocation -------------------------------------------------------- */
@@ -28,12 +37,15 @@ EPIO_VERB epio_op *epio_append(epio_op *op, struct epio_file *file, const void *
 
 /* Each of the next three: 0, or those errors of epio_truncate that concern the file, and
  * EPIO_EINVAL (no length, a range beyond INT64_MAX, unknown flags), EPIO_ENOSPC, EPIO_ENOTSUP (the
- * file system). Each counts as a write for a sync. Units are the file system's: at the edges of a
- * range a part of a block is zeroed or kept, never a byte outside of the range. */
+ * file system; on POSIX systems other than Linux all but what FreeBSD and macOS have for
+ * epio_allocate). One that fails may have changed a part. Each counts as a write for a sync. Units
+ * are the file system's: at the edges of a range a part of a block is zeroed or kept, never a byte
+ * outside of the range. */
 
 /* Makes sure that writes to the range need no further space: what is not allocated is, and reads as
- * zeros. The file is at least as long as the range's end, unless KEEP_SIZE. On Windows from the
- * beginning of the file on. See fallocate(2), posix_fallocate(3). */
+ * zeros. The file is at least as long as the range's end, unless KEEP_SIZE. On Windows and macOS
+ * from the beginning of the file on; on macOS nothing else may lengthen the file meanwhile. See
+ * fallocate(2), posix_fallocate(3). */
 EPIO_VERB epio_op *epio_allocate(epio_op *op, struct epio_file *file, uint64_t offset, uint64_t len,
                                  uint32_t flags);
 

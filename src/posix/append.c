@@ -5,9 +5,9 @@
  * passed the descriptor, and forked processes. So a description that only this file of this process
  * has is used, one op at a time: the file's own if epio opened it to append, else one more of the
  * inode, where the system can open it by its descriptor. */
+#include "posix/append.h"
 #include "atomics.h"
 #include "posix/descriptor.h"
-#include "posix/position.h"
 #include "posix/posix.h"
 
 #include <stdio.h>

@@ -9,7 +9,7 @@
  * and is done each time: a program may close its streams at any time. */
 #include "posix/descriptor.h"
 
-#include "posix/position.h"
+#include "posix/append.h"
 #include "posix/posix.h"
 
 #include <errno.h>

@@ -1,9 +1,9 @@
 /* Makes an epio_file from a path or a descriptor, and closes it. */
 #include "atomics.h"
+#include "posix/append.h"
 #include "posix/descriptor.h"
 #include "posix/open_path.h"
 #include "posix/place.h"
-#include "posix/position.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,9 +3,9 @@
  * file around the descriptor. */
 #include "posix/open_path.h"
 
+#include "posix/append.h"
 #include "posix/descriptor.h"
 #include "posix/place.h"
-#include "posix/position.h"
 #include "posix/temporary.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* The open file description whose position append.c uses. */
-#ifndef EPIO_POSITION_H
-#define EPIO_POSITION_H
+#ifndef EPIO_POSIX_APPEND_H
+#define EPIO_POSIX_APPEND_H
 
 #include "platform.h"
 
