@@ -227,6 +227,12 @@ int64_t epio__os_change_space(epio_op *op)
 
 /* ---- Sparse files ---- */
 
+/* Where the file system does not know of holes. */
+static int64_t seek_in_data(const epio_op *op, uint64_t size)
+{
+    return (int64_t)(op->kind == EPIO_KIND_SEEK_DATA ? op->arguments.io.offset : size);
+}
+
 /* In a sparse file. Ranges beyond what one call reports are queried from where it stopped. */
 static int64_t search(epio_op *op, uint64_t size)
 {
@@ -242,7 +248,8 @@ static int64_t search(epio_op *op, uint64_t size)
         error = control(handle_of(op), FSCTL_QUERY_ALLOCATED_RANGES, &wanted, sizeof wanted, ranges,
                         sizeof ranges, &bytes);
         if (error != 0 && error != ERROR_MORE_DATA) {
-            return epio__op_fail_with(op, error);
+            bool unknown = epio__error_from_os((int32_t)error) == EPIO_ENOTSUP;
+            return unknown ? seek_in_data(op, size) : epio__op_fail_with(op, error);
         }
         for (DWORD i = 0; i < bytes / sizeof ranges[0]; i++) {
             uint64_t start = (uint64_t)ranges[i].FileOffset.QuadPart;
@@ -270,10 +277,9 @@ int64_t epio__os_seek(epio_op *op)
     if (op->arguments.io.offset >= (uint64_t)size.QuadPart) {
         return size.QuadPart;
     }
-    if ((attributes & FILE_ATTRIBUTE_SPARSE_FILE) != 0) {
-        return search(op, (uint64_t)size.QuadPart);
-    }
-    return op->kind == EPIO_KIND_SEEK_DATA ? (int64_t)op->arguments.io.offset : size.QuadPart;
+    return (attributes & FILE_ATTRIBUTE_SPARSE_FILE) != 0
+               ? search(op, (uint64_t)size.QuadPart)
+               : seek_in_data(op, (uint64_t)size.QuadPart);
 }
 
 /* ---- Advice ---- */
