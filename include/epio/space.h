@@ -18,7 +18,9 @@ struct epio_file;
  * that other ops, files and processes append: the offset where they are. A sync covers it as a
  * write. Errors: those of epio_write; one that fails after some bytes were written leaves these.
  * EPIO_EINVAL for a stream (epio_write appends there), EPIO_ENOTSUP (a file system or a kernel
- * where an append is not atomic). See open(2), O_APPEND, and pwritev2(2), RWF_APPEND. */
+ * where an append is not atomic; on Windows a file on a server, and more than 1 GiB). The first one
+ * on Windows opens the file once more, which may fail. See open(2), O_APPEND, and pwritev2(2),
+ * RWF_APPEND. */
 EPIO_VERB epio_op *epio_append(epio_op *op, struct epio_file *file, const void *buffer, size_t len);
 
 /* ---- Allocation -------------------------------------------------------- */
@@ -33,7 +35,9 @@ EPIO_VERB epio_op *epio_append(epio_op *op, struct epio_file *file, const void *
 
 /* Makes sure that writes to the range need no further space: what is not allocated is, and reads as
  * zeros. The file is at least as long as the range's end, unless KEEP_SIZE. On Windows from the
- * beginning of the file on. See fallocate(2), posix_fallocate(3). */
+ * beginning of the file on, not of a sparse or compressed one (EPIO_ENOTSUP), and what another
+ * program appends while the file becomes longer may be cut off; what is beyond the end is kept
+ * until the last close. See fallocate(2), posix_fallocate(3). */
 EPIO_VERB epio_op *epio_allocate(epio_op *op, struct epio_file *file, uint64_t offset, uint64_t len,
                                  uint32_t flags);
 
@@ -43,7 +47,8 @@ EPIO_VERB epio_op *epio_punch_hole(epio_op *op, struct epio_file *file, uint64_t
                                    uint64_t len);
 
 /* The range reads as zeros, by what the file system does best: it may stay allocated. The file is
- * at least as long as its end, unless KEEP_SIZE. See fallocate(2), FALLOC_FL_ZERO_RANGE. */
+ * at least as long as its end, unless KEEP_SIZE; on Windows it becomes longer as by epio_allocate.
+ * See fallocate(2), FALLOC_FL_ZERO_RANGE. */
 EPIO_VERB epio_op *epio_zero_range(epio_op *op, struct epio_file *file, uint64_t offset,
                                    uint64_t len, uint32_t flags);
 
@@ -51,8 +56,9 @@ EPIO_VERB epio_op *epio_zero_range(epio_op *op, struct epio_file *file, uint64_t
 
 /* The offset of the next byte, from `offset` on, that is data, or that is in a hole; what is behind
  * the end is a hole. Without any, and for an `offset` beyond the end: the length of the file. A
- * file system that does not know takes all for data. EPIO_EINVAL: a stream; above INT64_MAX. See
- * lseek(2), SEEK_DATA and SEEK_HOLE; FSCTL_QUERY_ALLOCATED_RANGES. */
+ * file system that does not know takes all for data. EPIO_EINVAL: a stream; above INT64_MAX. On
+ * Windows a sparse file must be open for reading (EPIO_EACCES). See lseek(2), SEEK_DATA and
+ * SEEK_HOLE; FSCTL_QUERY_ALLOCATED_RANGES. */
 EPIO_VERB epio_op *epio_seek_data(epio_op *op, struct epio_file *file, uint64_t offset);
 EPIO_VERB epio_op *epio_seek_hole(epio_op *op, struct epio_file *file, uint64_t offset);
 
@@ -63,8 +69,9 @@ EPIO_VERB epio_op *epio_seek_hole(epio_op *op, struct epio_file *file, uint64_t 
 #define EPIO_ADVICE_RANDOM 2u
 #define EPIO_ADVICE_WILL_NEED                                                                      \
     3u /* to be read ahead, as far as there is memory; begun, not awaited */
-#define EPIO_ADVICE_DONT_NEED 4u /* need not stay in the cache; what is dirty stays until written  \
-                                  */
+#define EPIO_ADVICE_DONT_NEED                                                                      \
+    4u /* need not stay in the cache; what is dirty stays until written                            \
+        */
 
 /* Tells the system how a range will be used: 0. `len` 0: to the end. EPIO_ENOTSUP where there is no
  * such call (on Windows all but NORMAL of an open file). See posix_fadvise(2), F_RDADVISE. */
