@@ -59,14 +59,29 @@ static void appends_return_where_they_are(fixture *f)
     check_content(f, "file", "axy", 3);
 }
 
+static HANDLE reopened;
+
+static HANDLE WINAPI noted_reopen(HANDLE handle, DWORD access, DWORD share, DWORD flags)
+{
+    reopened = real.reopen(handle, access, share, flags);
+    return reopened;
+}
+
 /* The handle of the appends does not keep a file that is to go. */
 static void appends_to_files_that_go(fixture *f)
 {
+    DWORD flags;
     epio_op op = {0};
+    epio__win32 = real;
+    epio__win32.reopen = noted_reopen;
     epio_file *file =
         fixture_open(f, "file", READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_DELETE_ON_CLOSE);
     check_op(f, epio_append(&op, file, "abc", 3), 0);
+    epio__win32 = real;
+    check(GetHandleInformation(reopened, &flags));
     fixture_close(f, file);
+    /* Another thread would be free to use its number again. */
+    check(!f->performs || !GetHandleInformation(reopened, &flags));
     check_result(fixture_exists(f, "file"), 0);
     check_op(f, epio_open(&op, f->vfs, f->directory, READ_WRITE | EPIO_OPEN_TEMPORARY), 0);
     file = op.file;
@@ -158,7 +173,12 @@ static void appends_by_adopted_handles(fixture *f)
         check(handle != INVALID_HANDLE_VALUE);
         epio_file *file = fixture_adopt(f, (intptr_t)handle, 0);
         fixture_write(f, file, "abc", 3, 0);
-        check_op(f, epio_append(&op, file, "de", 2), 3);
+        int64_t where = fixture_result(f, epio_append(&op, file, "de", 2));
+        if (where == EPIO_EACCES && !system_is_wine()) { /* see docs/windows.md */
+            fixture_write(f, file, "de", 2, 0);
+        } else {
+            check_result(where, 3);
+        }
         fixture_write(f, file, "f", 1, 1);
         fixture_close(f, file);
         check_content(f, "file", "abcdef", 6);
@@ -168,7 +188,7 @@ static void appends_by_adopted_handles(fixture *f)
 static HANDLE WINAPI refused_reopen(HANDLE handle, DWORD access, DWORD share, DWORD flags)
 {
     (void)handle;
-    check(access == FILE_APPEND_DATA && share == 7 && flags == 0);
+    check(access == FILE_WRITE_DATA && share == 7 && flags == 0);
     (void)end_with(ERROR_SHARING_VIOLATION);
     return INVALID_HANDLE_VALUE;
 }

@@ -21,11 +21,14 @@ void epio__append_close(epio__win32_file *file)
     }
 }
 
-/* The system keeps a position for a handle that is not overlapped: behind what it wrote last. */
+/* The system keeps a position for a handle that is not overlapped: behind what it wrote last. To
+ * set it, as here, FILE_APPEND_DATA is too little by the documentation. */
 static bool open_to_append(epio__win32_file *file)
 {
+    bool only_appends = file->appends && file->base.opened_as == 0;
     if (file->append_handle == NULL) {
-        HANDLE handle = epio__win32.reopen(epio__handle_of(&file->base), FILE_APPEND_DATA,
+        HANDLE handle = epio__win32.reopen(epio__handle_of(&file->base),
+                                           only_appends ? FILE_APPEND_DATA : FILE_WRITE_DATA,
                                            FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
                                            file->base.direct ? FILE_FLAG_NO_BUFFERING : 0);
         file->append_handle = handle != INVALID_HANDLE_VALUE ? handle : NULL;
