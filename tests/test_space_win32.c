@@ -356,7 +356,7 @@ static void append_records(const char *argument)
     close_here(file);
 }
 
-static void nobody_is_overwritten(fixture *f)
+static void no_record_is_overwritten(fixture *f)
 {
     enum { ALL = PROCESSES * WRITERS * RECORDS };
     static char content[(ALL + 1) * RECORD];
@@ -796,7 +796,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(direct_appends, ON_ANY_OS),
         FIXTURE_TEST(appends_by_adopted_handles, ON_SOME),
         FIXTURE_TEST(appends_may_fail, ON_SOME),
-        FIXTURE_TEST(nobody_is_overwritten, ON_OS_PERFORM),
+        FIXTURE_TEST(no_record_is_overwritten, ON_OS_PERFORM),
         FIXTURE_TEST(space_is_allocated, ON_SOME),
         FIXTURE_TEST(space_may_not_be_allocated, ON_SOME),
         FIXTURE_TEST(holes_are_punched, ON_SOME),
