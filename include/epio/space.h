@@ -26,8 +26,9 @@ struct epio_file;
  * bytes are between. EPIO_EINVAL for a stream (epio_write appends there). EPIO_ENOTSUP where it is
  * not atomic: a file of a server or of a program (NFS, SMB, FUSE), no regular file, more than a
  * call takes (2 GiB less a page); and where the system cannot open a descriptor once more (all
- * but Linux), unless the file was opened with EPIO_OPEN_APPEND by this process. See open(2),
- * O_APPEND, and pwritev2(2), RWF_APPEND. */
+ * but Linux and Windows), unless the file was opened with EPIO_OPEN_APPEND by this process; on
+ * Windows above 1 GiB. The first one on Windows opens the file once more, which may fail. See
+ * open(2), O_APPEND, and pwritev2(2), RWF_APPEND. */
 EPIO_VERB epio_op *epio_append(epio_op *op, struct epio_file *file, const void *buffer, size_t len);
 
 /* ---- Allocation -------------------------------------------------------- */
@@ -44,8 +45,9 @@ EPIO_VERB epio_op *epio_append(epio_op *op, struct epio_file *file, const void *
 
 /* Makes sure that writes to the range need no further space: what is not allocated is, and reads as
  * zeros. The file is at least as long as the range's end, unless KEEP_SIZE. On Windows and macOS
- * from the beginning of the file on; on macOS nothing else may lengthen the file meanwhile. See
- * fallocate(2), posix_fallocate(3). */
+ * from the beginning of the file on, and what others append while the file becomes longer may be
+ * cut off; on Windows not of a sparse or compressed file (EPIO_ENOTSUP), and what is beyond the end
+ * is kept until the last close. See fallocate(2), posix_fallocate(3). */
 EPIO_VERB epio_op *epio_allocate(epio_op *op, struct epio_file *file, uint64_t offset, uint64_t len,
                                  uint32_t flags);
 
@@ -55,7 +57,8 @@ EPIO_VERB epio_op *epio_punch_hole(epio_op *op, struct epio_file *file, uint64_t
                                    uint64_t len);
 
 /* The range reads as zeros, by what the file system does best: it may stay allocated. The file is
- * at least as long as its end, unless KEEP_SIZE. See fallocate(2), FALLOC_FL_ZERO_RANGE. */
+ * at least as long as its end, unless KEEP_SIZE; on Windows it becomes longer as by epio_allocate.
+ * See fallocate(2), FALLOC_FL_ZERO_RANGE. */
 EPIO_VERB epio_op *epio_zero_range(epio_op *op, struct epio_file *file, uint64_t offset,
                                    uint64_t len, uint32_t flags);
 
@@ -63,8 +66,9 @@ EPIO_VERB epio_op *epio_zero_range(epio_op *op, struct epio_file *file, uint64_t
 
 /* The offset of the next byte, from `offset` on, that is data, or that is in a hole; what is behind
  * the end is a hole. Without any, and for an `offset` beyond the end: the length of the file. A
- * file system that does not know takes all for data. EPIO_EINVAL: a stream; above INT64_MAX. See
- * lseek(2), SEEK_DATA and SEEK_HOLE; FSCTL_QUERY_ALLOCATED_RANGES. */
+ * file system that does not know takes all for data. EPIO_EINVAL: a stream; above INT64_MAX. On
+ * Windows a sparse file must be open for reading (EPIO_EACCES). See lseek(2), SEEK_DATA and
+ * SEEK_HOLE; FSCTL_QUERY_ALLOCATED_RANGES. */
 EPIO_VERB epio_op *epio_seek_data(epio_op *op, struct epio_file *file, uint64_t offset);
 EPIO_VERB epio_op *epio_seek_hole(epio_op *op, struct epio_file *file, uint64_t offset);
 

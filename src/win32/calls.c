@@ -71,4 +71,5 @@ epio__win32_calls epio__win32 = {
     .is_on_ntfs = is_on_ntfs,
     .get_volume_information = GetVolumeInformationByHandleW,
     .nt_full_size = epio__nt_full_size_of,
+    .reopen = ReOpenFile,
 };

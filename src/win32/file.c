@@ -179,6 +179,7 @@ static int fill_file(epio__win32_file *file, uint32_t flags, int32_t *os_error)
 int epio__os_file_dispose(epio__os_file *file, int32_t *os_error)
 {
     int result = 0;
+    epio__append_close((epio__win32_file *)(void *)file);
     if (file->handle != -1 && !CloseHandle(epio__handle_of(file))) {
         *os_error = (int32_t)GetLastError();
         result = epio__error_from_os(*os_error);
@@ -353,6 +354,8 @@ static int64_t open_file(epio_op *op, epio__win32_file *file, const epio__place 
     set_handle(file, handle);
     file->base.opened_as = op->flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_DIRECT);
     int64_t result = fill_file(file, op->flags, &op->os_error);
+    bool stream = (file->base.base.attributes & EPIO_FILE_STREAM) != 0;
+    file->appends = (op->flags & EPIO_OPEN_APPEND) != 0 && !stream;
     if (result == 0) {
         result = finish_open(op, handle, place, created);
     }
@@ -509,6 +512,7 @@ static DWORD delete_at_close(const epio__win32_file *file)
 int64_t epio__os_close(epio_op *op)
 {
     epio__win32_file *file = epio__win32_file_of(op);
+    epio__append_close(file); /* it would keep the name in use */
     DWORD error = file->delete_name != NULL ? delete_at_close(file) : 0;
     epio_file_release(&file->base.base);
     int64_t result = epio__os_file_close(&file->base, &op->os_error);

@@ -4,10 +4,12 @@
 #include "reason.h"
 #include "win32/win32.h"
 
+#include <string.h>
+
 #define LARGEST_PIECE ((uint64_t)1 << 30)
 
-/* The maximum of NTFS. File systems have various errors for offsets beyond their own. */
-#define LARGEST_FILE ((uint64_t)1 << 53)
+/* As an offset of WriteFile: the end of the file, found and written in one step. */
+#define END_OF_FILE UINT64_MAX
 
 /* ---- Pieces ---- */
 
@@ -29,11 +31,16 @@ epio__piece epio__next_piece(const epio_op *op)
     return (epio__piece){0};
 }
 
-/* A write to a message pipe is one message, and no call takes a message in parts. */
-static bool is_message_in_parts(const epio_op *op)
+static bool appends(const epio_op *op)
+{
+    return epio__win32_file_of(op)->appends && !epio__op_is(op, EPIO__KIND_READS);
+}
+
+/* A write of more than one part: each takes a call of its own. */
+static bool is_write_in_parts(const epio_op *op)
 {
     uint64_t filled = 0;
-    if (op->kind != EPIO_KIND_WRITEV || !epio__win32_file_of(op)->messages) {
+    if (op->kind != EPIO_KIND_WRITEV) {
         return false;
     }
     const epio_iovec *parts = op->arguments.io.base;
@@ -47,10 +54,12 @@ int epio__check_transfer(epio_op *op)
 {
     uint32_t sector = epio__win32_file_of(op)->sector;
     if (sector == 0) {
-        return is_message_in_parts(op) ? epio__op_refuse(op, EPIO__REASON_MESSAGE_PARTS) : 0;
+        /* A write to a message pipe is one message, and no call takes a message in parts. */
+        bool refused = epio__win32_file_of(op)->messages && is_write_in_parts(op);
+        return refused ? epio__op_refuse(op, EPIO__REASON_MESSAGE_PARTS) : 0;
     }
     /* Not every system checks alignment, and some would read into adjacent memory. */
-    uint64_t bits = op->arguments.io.offset;
+    uint64_t bits = appends(op) ? 0 : op->arguments.io.offset;
     uint64_t count = epio__op_is(op, EPIO__KIND_VECTORED) ? op->arguments.io.len : 1;
     epio_iovec whole = {op->arguments.io.base, (size_t)op->arguments.io.len};
     const epio_iovec *parts = epio__op_is(op, EPIO__KIND_VECTORED) ? op->arguments.io.base : &whole;
@@ -64,7 +73,7 @@ BOOL epio__start_piece(epio_op *op, OVERLAPPED *overlapped)
 {
     HANDLE handle = (HANDLE)epio__win32_file_of(op)->base.transfer_handle;
     epio__piece piece = epio__next_piece(op);
-    uint64_t offset = epio__op_is_on_stream(op) ? 0 : piece.offset;
+    uint64_t offset = epio__op_is_on_stream(op) ? 0 : appends(op) ? END_OF_FILE : piece.offset;
     overlapped->Internal = 0;
     overlapped->InternalHigh = 0;
     overlapped->Offset = (DWORD)(offset & 0xFFFFFFFFu);
@@ -90,7 +99,8 @@ static int64_t fail_piece(epio_op *op, DWORD error)
         return EPIO_EIO; /* not cancelled by this library: a server or a driver aborted it */
     }
     uint64_t end = op->arguments.io.offset + epio_op_bytes(op);
-    if (!epio__op_is(op, EPIO__KIND_READS) && !epio__op_is_on_stream(op) && end > LARGEST_FILE) {
+    if (!epio__op_is(op, EPIO__KIND_READS) && !epio__op_is_on_stream(op) && !appends(op) &&
+        end > EPIO__LARGEST_FILE) {
         error = ERROR_FILE_TOO_LARGE;
     }
     return epio__op_fail_with(op, error);
@@ -241,6 +251,33 @@ static int64_t perform_on_file(epio_op *op, HANDLE event, OVERLAPPED *overlapped
     return result;
 }
 
+/* An append of several parts is one write, of a copy: other writers would get between them. */
+static int64_t perform_joined(epio_op *op, HANDLE event, OVERLAPPED *overlapped)
+{
+    const epio_iovec *parts = op->arguments.io.base;
+    uint64_t len = epio_op_bytes(op);
+    /* By pages: DIRECT wants it aligned. */
+    unsigned char *copy =
+        len <= SIZE_MAX ? VirtualAlloc(NULL, (SIZE_T)len, MEM_COMMIT, PAGE_READWRITE) : NULL;
+    if (copy == NULL) {
+        return EPIO_ENOMEM;
+    }
+    epio_op whole = *op;
+    whole.kind = EPIO_KIND_WRITE;
+    whole.arguments.io.base = copy;
+    whole.arguments.io.len = len;
+    for (uint64_t i = 0, at = 0; i < op->arguments.io.len; at += parts[i++].len) {
+        if (parts[i].len != 0) {
+            memcpy(copy + at, parts[i].base, parts[i].len);
+        }
+    }
+    int64_t result = perform_on_file(&whole, event, overlapped);
+    (void)VirtualFree(copy, 0, MEM_RELEASE);
+    op->progress = whole.progress;
+    op->os_error = whole.os_error;
+    return result;
+}
+
 int64_t epio__os_transfer(epio_op *op)
 {
     int64_t result = epio__check_transfer(op);
@@ -252,8 +289,13 @@ int64_t epio__os_transfer(epio_op *op)
         return epio__op_fail(op);
     }
     OVERLAPPED overlapped = {.hEvent = epio__event_without_packet(event)};
-    result = epio__op_is_on_stream(op) ? perform_on_stream(op, event, &overlapped)
-                                       : perform_on_file(op, event, &overlapped);
+    if (epio__op_is_on_stream(op)) {
+        result = perform_on_stream(op, event, &overlapped);
+    } else if (appends(op) && is_write_in_parts(op)) {
+        result = perform_joined(op, event, &overlapped);
+    } else {
+        result = perform_on_file(op, event, &overlapped);
+    }
     epio__event_return(event);
     return result;
 }
@@ -272,7 +314,7 @@ int64_t epio__os_truncate(epio_op *op)
         }
         return 0;
     }
-    bool too_large = op->arguments.io.offset > LARGEST_FILE;
+    bool too_large = op->arguments.io.offset > EPIO__LARGEST_FILE;
     return epio__op_fail_with(op, too_large ? ERROR_FILE_TOO_LARGE : GetLastError());
 }
 

@@ -128,6 +128,7 @@ typedef struct epio__win32_calls {
     BOOL(WINAPI *get_volume_information)
     (HANDLE, LPWSTR, DWORD, LPDWORD, LPDWORD, LPDWORD, LPWSTR, DWORD);
     DWORD (*nt_full_size)(HANDLE, epio__nt_full_size *size);
+    HANDLE(WINAPI *reopen)(HANDLE, DWORD, DWORD, DWORD);
 } epio__win32_calls;
 
 extern epio__win32_calls epio__win32;
@@ -206,12 +207,14 @@ typedef struct epio__win32_file {
     bool bound;    /* to the loop's port */
     bool cannot_bind;
     bool nameless;       /* a temporary file that was given no name yet */
-    bool appends;        /* the handle writes only at the end */
+    bool appends;        /* all writes go to the end */
     uint32_t data_flush; /* atomic; DATA_FLUSH_... of transfer.c */
     bool skips_packets;  /* a call that succeeds at once sends no packet */
     /* Atomic. A truncate made it longer: a write may have to fill the gap before it with zeros. */
     uint32_t has_grown;
-    WCHAR *delete_name; /* to be removed at close, owned; NULL: nothing */
+    SRWLOCK append_lock;  /* of the next, and held while the file is made longer */
+    HANDLE append_handle; /* of epio_append; NULL: none yet */
+    WCHAR *delete_name;   /* to be removed at close, owned; NULL: nothing */
     epio__held_range held[EPIO__MOST_RANGES];
 } epio__win32_file;
 
@@ -404,7 +407,15 @@ int64_t epio__temporary_directory(epio_op *op, epio__place *directory);
 /* A random name there: false if there is no memory. The caller drops it in both cases. */
 bool epio__temporary_place(const epio__place *directory, epio__place *place);
 
+/* ---- space.c ---- */
+
+/* Closes what appends have opened. */
+void epio__append_close(epio__win32_file *file);
+
 /* ---- transfer.c ---- */
+
+/* The maximum of NTFS. File systems have various errors for what is beyond their own. */
+#define EPIO__LARGEST_FILE ((uint64_t)1 << 53)
 
 /* The next part of a read or write, after op->progress bytes. */
 typedef struct epio__piece {
