@@ -20,6 +20,7 @@
     X(SEMAPHORE_IS_NULL, EPIO_EINVAL, "the semaphore is NULL")                                     \
     X(KIND_IS_EPIOS, EPIO_EINVAL, "kinds of VFSes outside begin at EPIO_KIND_USER")                \
     X(UNKNOWN_FLAGS, EPIO_EINVAL, "unknown flags")                                                 \
+    X(BARE_PERMISSIONS, EPIO_EINVAL, "permissions are given by EPIO_OPEN_PERMISSIONS")             \
     X(UNKNOWN_MODE, EPIO_EINVAL, "unknown mode")                                                   \
     X(NO_DIRECTION, EPIO_EINVAL, "neither READ nor WRITE")                                         \
     X(CREATE_ALONE, EPIO_EINVAL, "CREATE needs READ or WRITE")                                     \

@@ -460,14 +460,16 @@ static void nothing_exceeds_a_limit(fixture *f)
 
 static void fill_a_disk(void *argument)
 {
+    fixture *f = argument;
+    const char *directory = fixture_path(f, "disk");
     static const char data[100000];
     char path[4096];
     epio_op op = {0};
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-        mount("none", argument, "tmpfs", 0, "size=1m") != 0) {
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, "") != 0 ||
+        mount("none", directory, "tmpfs", 0, "size=1m") != 0) {
         _exit(NO_MOUNT);
     }
-    (void)snprintf(path, sizeof path, "%s/file", (const char *)argument);
+    (void)snprintf(path, sizeof path, "%s/file", directory);
     check_result(epio_perform(epio_open(&op, epio_os_vfs(), path, READ_WRITE | EPIO_OPEN_CREATE)),
                  0);
     epio_file *file = op.file;
@@ -496,7 +498,7 @@ static void fill_a_disk(void *argument)
 static void a_disk_fills_up(fixture *f)
 {
     fixture_make_directory(f, "disk");
-    int status = run_in_fork(fill_a_disk, (void *)(uintptr_t)fixture_path(f, "disk"));
+    int status = run_in_fork(fill_a_disk, f);
     if (status == NO_MOUNT) {
         fixture_skip(f, "needs the right to mount");
     }

@@ -43,6 +43,8 @@ static void of_opens(fixture *f)
         {EPIO_OPEN_READ | 0x40000000u, "unknown flags"},
         {EPIO_OPEN_READ | EPIO_OPEN_TRUNCATE, "TRUNCATE needs WRITE"},
         {EPIO_OPEN_TRUNCATE, "TRUNCATE needs WRITE"},
+        {READ_WRITE | EPIO_OPEN_CREATE | 0600u << 16,
+         "permissions are given by EPIO_OPEN_PERMISSIONS"},
         {READ_WRITE | EPIO_OPEN_EXCLUSIVE, "EXCLUSIVE needs CREATE"},
         {EPIO_OPEN_CREATE, "CREATE needs READ or WRITE"},
         {EPIO_OPEN_NOFOLLOW, "neither READ nor WRITE"},

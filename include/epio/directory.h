@@ -159,7 +159,8 @@ typedef struct epio_walk_options {
  *
  * With FOLLOW each directory is entered once, by device and id: where it is met again its entry has
  * EPIO_ELOOP (one that is left out may be entered further on, by another name), which is also the
- * error of a link that leads to itself. A link that leads nowhere is only a link.
+ * error of a link that leads to itself. A link that leads nowhere is only a link. Beneath a
+ * directory that confines, one that leads out of the directory that it is in is not entered.
  *
  * An entry has an error if its stat failed; a directory that cannot be opened or listed is reported
  * again, with the error, without an info. Neither ends the walk. Its own errors are those of an
@@ -167,8 +168,9 @@ typedef struct epio_walk_options {
  * the first version); EPIO_ENOMEM. Cancelled, or past its deadline (in an epio_perform, too), it
  * ends once the calls that threads are in have returned: on a mount that does not answer, not
  * before; those that wait for a permit of a `limit` end within a tenth of a second. `entries` is
- * not called after the completion. A directory whose VFS is given stays open until then.
- * epio_perform works without a loop. */
+ * not called after the completion. It must
+ * not wait for the walk, as an epio_loop_close without a limit would. A directory whose VFS is
+ * given stays open until then. epio_perform works without a loop. */
 EPIO_VERB epio_op *epio_walk(epio_op *op, struct epio_vfs *vfs, const char *path,
                              const epio_walk_options *options);
 

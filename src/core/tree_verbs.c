@@ -197,9 +197,10 @@ epio_op *epio_file_remove_xattr(epio_op *op, epio_file *file, const char *name)
 
 epio_op *epio_mkdir(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags)
 {
-    return epio__verb_on_path(op, "epio_mkdir", EPIO_KIND_MKDIR, vfs, path, flags,
-                              EPIO_MKDIR_PARENTS | EPIO_MKDIR_SYNC_DIR |
-                                  EPIO_OPEN_PERMISSIONS(0777));
+    epio__verb_on_path(op, "epio_mkdir", EPIO_KIND_MKDIR, vfs, path, flags,
+                       EPIO_MKDIR_PARENTS | EPIO_MKDIR_SYNC_DIR | EPIO_OPEN_PERMISSIONS(0777));
+    epio__verb_require_permissions(op);
+    return op;
 }
 
 epio_op *epio_rmdir(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags)

@@ -148,3 +148,10 @@ void epio__verb_require_direction(epio_op *op, uint32_t direction)
                        direction == EPIO_OPEN_READ ? EPIO__REASON_NOT_READABLE
                                                    : EPIO__REASON_NOT_WRITABLE);
 }
+
+void epio__verb_require_permissions(epio_op *op)
+{
+    const uint32_t mark = EPIO_OPEN_PERMISSIONS(0);
+    bool bare = (op->flags & EPIO_OPEN_PERMISSIONS(0777) & ~mark) != 0 && (op->flags & mark) == 0;
+    epio__verb_require(op, !bare, EPIO__REASON_BARE_PERMISSIONS);
+}

@@ -38,6 +38,9 @@ void epio__verb_require_path(epio_op *op, const char *path, uint8_t reason_if_nu
 void epio__verb_require_bytes(epio_op *op);
 void epio__verb_require_direction(epio_op *op, uint32_t direction);
 
+/* Of the permissions in the flags of a verb that makes something. */
+void epio__verb_require_permissions(epio_op *op);
+
 /* The other path, or the target, of a verb that has two: the op. */
 epio_op *epio__verb_take_second(epio_op *op, const char *path, uint8_t reason_if_null);
 

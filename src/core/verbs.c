@@ -33,6 +33,7 @@ epio_op *epio_open(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags)
         epio__verb_require_path(op, path, EPIO__REASON_PATH_IS_NULL);
     }
     epio__verb_require(op, (flags & ~OPEN_FLAGS) == 0, EPIO__REASON_UNKNOWN_FLAGS);
+    epio__verb_require_permissions(op);
     epio__verb_require(op, (flags & EPIO_OPEN_TRUNCATE) == 0 || (flags & EPIO_OPEN_WRITE) != 0,
                        EPIO__REASON_TRUNCATE_ALONE);
     epio__verb_require(op, (flags & EPIO_OPEN_APPEND) == 0 || (flags & EPIO_OPEN_WRITE) != 0,

@@ -130,6 +130,9 @@ static int open_setting(fixture *f, const setting *chosen)
  * between two cases, and counting takes long where handles are tried one by one. -1: unknown. */
 static int descriptors_left = -1;
 
+/* For leak checkers: it can be reached in a forked child, whatever its stack has. */
+static fixture *volatile current;
+
 static int set_up(void **state)
 {
     fixture_case *now = *state;
@@ -138,6 +141,7 @@ static int set_up(void **state)
         return -1;
     }
     now->fixture = f;
+    current = f;
     hang_guard(HANG_GUARD_SECONDS, now->name);
     f->descriptors = descriptors_left >= 0 ? descriptors_left : count_descriptors();
     descriptors_left = -1;

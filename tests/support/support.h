@@ -73,7 +73,7 @@ typedef struct fixture {
     epio_vfs *memory_vfs;
     epio_vfs *layer;          /* `limit` or `trace`; else NULL */
     char real_directory[512]; /* `directory`, with the drive letter on Windows */
-    char names[16384];        /* the paths that fixture_path returned */
+    char names[65536];        /* the paths that fixture_path returned */
     size_t names_used;
     int descriptors;
     bool over; /* the test ended, or was skipped */
