@@ -27,8 +27,10 @@ struct epio_file;
  * not atomic: a file of a server or of a program (NFS, SMB, FUSE), no regular file, more than a
  * call takes (2 GiB less a page); and where the system cannot open a descriptor once more (all
  * but Linux and Windows), unless the file was opened with EPIO_OPEN_APPEND by this process; on
- * Windows above 1 GiB. The first one on Windows opens the file once more, which may fail. See
- * open(2), O_APPEND, and pwritev2(2), RWF_APPEND. */
+ * Windows above 1 GiB. The first one on Windows opens the file once more, which may fail. With
+ * DIRECT on XFS only what this file appends is apart: what others append directly at that moment
+ * may be overwritten (Linux 6.18; so is it by plain writes). See open(2), O_APPEND, and
+ * pwritev2(2), RWF_APPEND. */
 EPIO_VERB epio_op *epio_append(epio_op *op, struct epio_file *file, const void *buffer, size_t len);
 
 /* ---- Allocation -------------------------------------------------------- */
