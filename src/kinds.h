@@ -15,9 +15,11 @@ enum {
     EPIO__KIND_LOCKS = 0x80,
     EPIO__KIND_MUST_RUN = 0x100, /* despite cancel, deadline or lack of a thread */
     EPIO__KIND_CLOSES = 0x200,
-    EPIO__KIND_TAKES = 0x400,     /* path.len bytes at path.buffer are its input */
-    EPIO__KIND_FILLS = 0x800,     /* result bytes at path.buffer, and what ends them, its output */
-    EPIO__KIND_DESCRIBES = 0x1000 /* path.buffer is a struct of path.len bytes, its output */
+    EPIO__KIND_TAKES = 0x400,      /* path.len bytes at path.buffer are its input */
+    EPIO__KIND_FILLS = 0x800,      /* result bytes at path.buffer are its output */
+    EPIO__KIND_DESCRIBES = 0x1000, /* path.buffer is a struct of path.len bytes, its output */
+    EPIO__KIND_TEXT = 0x2000,      /* what it fills is a path, with a NUL behind it */
+    EPIO__KIND_SECOND = 0x4000     /* path.to is another path, a target or a name */
 };
 
 /* Kind, name, attributes. */
@@ -38,9 +40,9 @@ enum {
     X(UNLOCK, "unlock", EPIO__KIND_ON_FILE | EPIO__KIND_LOCKS | EPIO__KIND_MUST_RUN)               \
     X(CHECK_RESERVED_LOCK, "check_reserved_lock", EPIO__KIND_ON_FILE | EPIO__KIND_LOCKS)           \
     X(DELETE, "delete", EPIO__KIND_ON_PATH)                                                        \
-    X(RENAME, "rename", EPIO__KIND_ON_PATH)                                                        \
+    X(RENAME, "rename", EPIO__KIND_ON_PATH | EPIO__KIND_SECOND)                                    \
     X(ACCESS, "access", EPIO__KIND_ON_PATH)                                                        \
-    X(FULL_PATHNAME, "full_pathname", EPIO__KIND_ON_PATH | EPIO__KIND_FILLS)                       \
+    X(FULL_PATHNAME, "full_pathname", EPIO__KIND_ON_PATH | EPIO__KIND_FILLS | EPIO__KIND_TEXT)     \
     X(SLEEP, "sleep", 0)                                                                           \
     X(CURRENT_TIME, "current_time", 0)                                                             \
     X(RANDOMNESS, "randomness", 0)                                                                 \
@@ -57,21 +59,22 @@ enum {
     X(MKDIR, "mkdir", EPIO__KIND_ON_PATH)                                                          \
     X(RMDIR, "rmdir", EPIO__KIND_ON_PATH)                                                          \
     X(LIST, "list", EPIO__KIND_ON_FILE)                                                            \
-    X(LINK_FILE, "link_file", EPIO__KIND_ON_PATH)                                                  \
-    X(SYMLINK, "symlink", EPIO__KIND_ON_PATH)                                                      \
-    X(READ_LINK, "read_link", EPIO__KIND_ON_PATH | EPIO__KIND_FILLS)                               \
-    X(EXCHANGE, "exchange", EPIO__KIND_ON_PATH)                                                    \
-    X(GET_XATTR, "get_xattr", EPIO__KIND_ON_PATH | EPIO__KIND_FILLS)                               \
-    X(FILE_GET_XATTR, "file_get_xattr", EPIO__KIND_ON_FILE | EPIO__KIND_FILLS)                     \
-    X(SET_XATTR, "set_xattr", EPIO__KIND_ON_PATH | EPIO__KIND_TAKES)                               \
-    X(FILE_SET_XATTR, "file_set_xattr", EPIO__KIND_ON_FILE | EPIO__KIND_TAKES)                     \
+    X(LINK_FILE, "link_file", EPIO__KIND_ON_PATH | EPIO__KIND_SECOND)                              \
+    X(SYMLINK, "symlink", EPIO__KIND_ON_PATH | EPIO__KIND_SECOND)                                  \
+    X(READ_LINK, "read_link", EPIO__KIND_ON_PATH | EPIO__KIND_FILLS | EPIO__KIND_TEXT)             \
+    X(EXCHANGE, "exchange", EPIO__KIND_ON_PATH | EPIO__KIND_SECOND)                                \
+    X(GET_XATTR, "get_xattr", EPIO__KIND_ON_PATH | EPIO__KIND_FILLS | EPIO__KIND_SECOND)           \
+    X(FILE_GET_XATTR, "file_get_xattr", EPIO__KIND_ON_FILE | EPIO__KIND_FILLS | EPIO__KIND_SECOND) \
+    X(SET_XATTR, "set_xattr", EPIO__KIND_ON_PATH | EPIO__KIND_TAKES | EPIO__KIND_SECOND)           \
+    X(FILE_SET_XATTR, "file_set_xattr", EPIO__KIND_ON_FILE | EPIO__KIND_TAKES | EPIO__KIND_SECOND) \
     X(LIST_XATTRS, "list_xattrs", EPIO__KIND_ON_PATH | EPIO__KIND_FILLS)                           \
     X(FILE_LIST_XATTRS, "file_list_xattrs", EPIO__KIND_ON_FILE | EPIO__KIND_FILLS)                 \
-    X(REMOVE_XATTR, "remove_xattr", EPIO__KIND_ON_PATH)                                            \
-    X(FILE_REMOVE_XATTR, "file_remove_xattr", EPIO__KIND_ON_FILE)                                  \
+    X(REMOVE_XATTR, "remove_xattr", EPIO__KIND_ON_PATH | EPIO__KIND_SECOND)                        \
+    X(FILE_REMOVE_XATTR, "file_remove_xattr", EPIO__KIND_ON_FILE | EPIO__KIND_SECOND)              \
     X(FILE_SYSTEM_INFO, "file_system_info", EPIO__KIND_ON_PATH | EPIO__KIND_DESCRIBES)             \
     X(NAME_TEMPORARY, "name_temporary", EPIO__KIND_ON_FILE)                                        \
-    X(TEMPORARY_DIRECTORY, "temporary_directory", EPIO__KIND_ON_PATH | EPIO__KIND_FILLS)           \
+    X(TEMPORARY_DIRECTORY, "temporary_directory",                                                  \
+      EPIO__KIND_ON_PATH | EPIO__KIND_FILLS | EPIO__KIND_TEXT)                                     \
     X(SYNC_DIRECTORY, "sync_directory", EPIO__KIND_ON_PATH)                                        \
     X(WALK, "walk", EPIO__KIND_ON_PATH)                                                            \
     X(APPEND, "append", EPIO__KIND_ON_FILE | EPIO__KIND_ORDERED)                                   \

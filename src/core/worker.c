@@ -93,40 +93,15 @@ static bool make_room(epio__worker *worker, uint64_t room)
     return room <= worker->room;
 }
 
-/* Does the verb have another path, a target, or a name? */
-static bool has_second(const epio_op *op)
-{
-    switch (op->kind) {
-    case EPIO_KIND_RENAME:
-    case EPIO_KIND_LINK_FILE:
-    case EPIO_KIND_SYMLINK:
-    case EPIO_KIND_EXCHANGE:
-    case EPIO_KIND_GET_XATTR:
-    case EPIO_KIND_SET_XATTR:
-    case EPIO_KIND_REMOVE_XATTR:
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* Is its output bytes, as many as there are, and not a path with its NUL? */
-static bool fills_with_bytes(const epio_op *op)
-{
-    return op->kind == EPIO_KIND_GET_XATTR || op->kind == EPIO_KIND_LIST_XATTRS;
-}
-
 /* Bytes of the buffer that is its input or output; no path is as long as some buffers. */
 static uint64_t buffer_len(const epio_op *op)
 {
     uint64_t len = op->arguments.path.len;
-    if (fills_with_bytes(op)) {
-        return len;
-    }
-    if (epio__op_is(op, EPIO__KIND_FILLS)) {
+    if (epio__op_is(op, EPIO__KIND_TEXT)) {
         return len > LONGEST_PATH ? LONGEST_PATH : len;
     }
-    return epio__op_is(op, EPIO__KIND_TAKES | EPIO__KIND_DESCRIBES) ? len : 0;
+    bool has_buffer = epio__op_is(op, EPIO__KIND_TAKES | EPIO__KIND_FILLS | EPIO__KIND_DESCRIBES);
+    return has_buffer ? len : 0;
 }
 
 /* Copies all that `perform` may read, so that the op and what it points at can be returned to the
@@ -135,7 +110,7 @@ static uint64_t buffer_len(const epio_op *op)
 static int copy_in(epio__worker *worker, epio_op *op)
 {
     const char *path = op->arguments.path.path;
-    const char *to = has_second(op) ? op->arguments.path.to : NULL;
+    const char *to = epio__op_is(op, EPIO__KIND_SECOND) ? op->arguments.path.to : NULL;
     uint64_t len = buffer_len(op);
     uint64_t room = (path != NULL ? strlen(path) + 1 : 0) + (to != NULL ? strlen(to) + 1 : 0);
     worker->directory = NULL;
@@ -175,16 +150,14 @@ static void copy_out(epio_op *op, const epio_op *copy, int64_t result)
 {
     op->os_error = copy->os_error;
     op->reason = copy->reason;
+    op->notes = copy->notes;
     op->file = copy->file;
     uint64_t filled = 0;
     if (result >= 0 && epio__op_is(op, EPIO__KIND_DESCRIBES)) {
         filled = copy->arguments.path.len;
     } else if (result >= 0 && epio__op_is(op, EPIO__KIND_FILLS)) {
-        filled = (uint64_t)result + (fills_with_bytes(op) ? 0 : 1);
+        filled = (uint64_t)result + (epio__op_is(op, EPIO__KIND_TEXT) ? 1 : 0);
         filled = filled < copy->arguments.path.len ? filled : copy->arguments.path.len;
-    }
-    if (result >= 0 && op->kind == EPIO_KIND_FULL_PATHNAME) {
-        op->notes = copy->notes;
     }
     if (filled != 0 && copy->arguments.path.buffer != NULL) {
         memcpy(op->arguments.path.buffer, copy->arguments.path.buffer, (size_t)filled);
