@@ -146,26 +146,18 @@ int64_t epio__os_mkdir(epio_op *op)
     return outcome == 0 ? result : epio__op_fail(op);
 }
 
-static int64_t remove_directory(epio_op *op, int at, const char *path, void *with)
+static int remove_directory(int at, const char *path)
 {
-    epio__durable *durable = with;
-    bool lasting = (op->flags & EPIO_RMDIR_SYNC_DIR) != 0;
-    if ((lasting && epio__durable_begin(durable, at, path) != 0) ||
-        unlinkat(at, path, AT_REMOVEDIR) != 0) {
-        epio__durable_drop(durable);
-        if (errno == EEXIST) { /* POSIX allows it for a directory that is not empty */
-            errno = ENOTEMPTY;
-        }
-        return -1;
+    int outcome = unlinkat(at, path, AT_REMOVEDIR);
+    if (outcome != 0 && errno == EEXIST) { /* POSIX allows it for a directory that is not empty */
+        errno = ENOTEMPTY;
     }
-    return 0;
+    return outcome;
 }
 
 int64_t epio__os_rmdir(epio_op *op)
 {
-    epio__durable durable = {.descriptor = -1};
-    int64_t result = epio__op_on_place(op, false, remove_directory, &durable);
-    return result == 0 && durable.descriptor >= 0 ? epio__durable_finish(&durable, op) : result;
+    return epio__op_remove(op, (op->flags & EPIO_RMDIR_SYNC_DIR) != 0, remove_directory);
 }
 
 /* ---- Syncing ---- */

@@ -4,7 +4,7 @@
 #include "posix/durable.h"
 
 #include "posix/descriptor.h"
-#include "posix/posix.h"
+#include "posix/place.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -149,4 +149,31 @@ void epio__durable_drop(epio__durable *durable)
         durable->descriptor = -1;
     }
     errno = error;
+}
+
+/* ---- Removing ---- */
+
+typedef struct removal {
+    int (*remove)(int at, const char *path);
+    bool lasting;
+    epio__durable durable;
+} removal;
+
+static int64_t remove_at(epio_op *op, int at, const char *path, void *with)
+{
+    removal *one = with;
+    (void)op;
+    if ((one->lasting && epio__durable_begin(&one->durable, at, path) != 0) ||
+        one->remove(at, path) != 0) {
+        epio__durable_drop(&one->durable);
+        return -1;
+    }
+    return 0;
+}
+
+int64_t epio__op_remove(epio_op *op, bool lasting, int (*remove)(int at, const char *path))
+{
+    removal one = {.remove = remove, .lasting = lasting, .durable = {.descriptor = -1}};
+    int64_t result = epio__op_on_place(op, false, remove_at, &one);
+    return result == 0 && lasting ? epio__durable_finish(&one.durable, op) : result;
 }

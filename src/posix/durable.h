@@ -20,6 +20,9 @@ int epio__durable_begin_in(epio__durable *durable, int at, const char *directory
 /* Flushes and releases: 0, or EPIO_EIO with the op's os_error. */
 int64_t epio__durable_finish(epio__durable *durable, epio_op *op);
 
+/* Removes the op's path by `remove`, durably if `lasting`: the op's result. */
+int64_t epio__op_remove(epio_op *op, bool lasting, int (*remove)(int at, const char *path));
+
 /* Releases, whether begun or not; preserves errno. */
 void epio__durable_drop(epio__durable *durable);
 

@@ -63,22 +63,9 @@ static int remove_name(int at, const char *path)
     return -1;
 }
 
-static int64_t delete_name(epio_op *op, int at, const char *path, void *with)
-{
-    epio__durable *durable = with;
-    bool lasting = (op->flags & EPIO_DELETE_SYNC_DIR) != 0;
-    if ((lasting && epio__durable_begin(durable, at, path) != 0) || remove_name(at, path) != 0) {
-        epio__durable_drop(durable);
-        return -1;
-    }
-    return 0;
-}
-
 int64_t epio__os_delete(epio_op *op)
 {
-    epio__durable durable = {.descriptor = -1};
-    int64_t result = epio__op_on_place(op, false, delete_name, &durable);
-    return result == 0 && durable.descriptor >= 0 ? epio__durable_finish(&durable, op) : result;
+    return epio__op_remove(op, (op->flags & EPIO_DELETE_SYNC_DIR) != 0, remove_name);
 }
 
 /* Renames a file, which can have two names, without replacing: link(2) fails if the new name
@@ -531,7 +518,6 @@ static int resolve_confined(const epio_op *op, char *resolved)
 static bool passes_link(int at, const char *path)
 {
     char part[PATH_MAX];
-    struct stat status;
     size_t len = strspn(path, "/");
     while (path[len] != '\0' && len < sizeof part) {
         len += strcspn(path + len, "/");
@@ -540,7 +526,7 @@ static bool passes_link(int at, const char *path)
         }
         memcpy(part, path, len);
         part[len] = '\0';
-        if (fstatat(at, part, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(status.st_mode)) {
+        if (epio__is_link(at, part)) {
             return true;
         }
         len += strspn(path + len, "/");

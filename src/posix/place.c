@@ -121,7 +121,7 @@ static bool may_be_link(int error)
     return error == ELOOP || error == EMLINK || error == ENOTDIR;
 }
 
-static bool is_link(int at, const char *name)
+bool epio__is_link(int at, const char *name)
 {
     struct stat status;
     int error = errno;
@@ -192,7 +192,7 @@ static int resolve(walk *w, bool follows)
         } else if (!last) {
             outcome = go_down(w);
         } else if (follows && !(w->slash == SLASH_STOPS && slash) &&
-                   is_link(w->stack[w->depth], w->part)) {
+                   epio__is_link(w->stack[w->depth], w->part)) {
             outcome = take_link(w);
         } else {
             /* A trailing slash stays with the name. */
@@ -262,7 +262,7 @@ static int open_by_parts(int directory, const char *path, int flags, mode_t mode
         }
 #endif
         again = descriptor < 0 && follows && may_be_link(errno) &&
-                (errno != ENOTDIR || is_link(w.stack[w.depth], w.part));
+                (errno != ENOTDIR || epio__is_link(w.stack[w.depth], w.part));
         leave_all(&w);
     }
     return descriptor;
@@ -467,7 +467,7 @@ int epio__place_flag(const epio_op *op, bool follows)
 static bool met_link(const epio__place *place, const epio_op *op, bool follows, int64_t outcome)
 {
     return follows && epio__place_flag(op, true) != 0 &&
-           (is_link(place->at, place->path) || (outcome < 0 && errno == ELOOP));
+           (epio__is_link(place->at, place->path) || (outcome < 0 && errno == ELOOP));
 }
 
 int64_t epio__op_on_place(epio_op *op, bool follows, epio__call_on_place *call, void *with)

@@ -55,6 +55,9 @@ int epio__place_flag(const epio_op *op, bool follows);
 /* Where the last part of a path begins, if that is a name: false for "..", ".", and none. */
 bool epio__find_last_part(const char *path, size_t *at);
 
+/* Is there a symbolic link? Preserves errno. */
+bool epio__is_link(int at, const char *name);
+
 /* Must the op's path stay beneath the directory where it begins? */
 bool epio__op_is_confined(const epio_op *op);
 
