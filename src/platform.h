@@ -261,8 +261,10 @@ void epio__file_free(void *memory);
 
 /* Random bytes fit for keys, for the names of temporary files. */
 void epio__random_bytes(void *buffer, size_t len);
-/* Writes "DIRECTORY/" and a name that nobody can foresee, of that length in all, ended by a NUL. */
 #define EPIO__RANDOM_NAME_LEN 38
+/* Writes a name that nobody can foresee, with its NUL. */
+void epio__random_part(char part[EPIO__RANDOM_NAME_LEN]);
+/* Writes "DIRECTORY/" and such a name, which makes it longer by that length, ended by a NUL. */
 void epio__random_name(const char *directory, char *name, size_t size);
 
 /* Every close of a file goes through here: releases its locks, then disposes of it, or delays that

@@ -17,10 +17,17 @@ void epio__random_bytes(void *buffer, size_t len)
     }
 }
 
-void epio__random_name(const char *directory, char *name, size_t size)
+void epio__random_part(char part[EPIO__RANDOM_NAME_LEN])
 {
     uint64_t random[2];
     epio__random_bytes(random, sizeof random);
-    (void)snprintf(name, size, "%s/epio-%016llx%016llx", directory, (unsigned long long)random[0],
-                   (unsigned long long)random[1]);
+    (void)snprintf(part, EPIO__RANDOM_NAME_LEN, "epio-%016llx%016llx",
+                   (unsigned long long)random[0], (unsigned long long)random[1]);
+}
+
+void epio__random_name(const char *directory, char *name, size_t size)
+{
+    char part[EPIO__RANDOM_NAME_LEN];
+    epio__random_part(part);
+    (void)snprintf(name, size, "%s/%s", directory, part);
 }

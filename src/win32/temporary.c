@@ -9,8 +9,6 @@
 #include <wchar.h>
 
 #define MOST_TRIES 100
-#define RANDOM_NAME "epio-%08lx%08lx%08lx%08lx"
-#define RANDOM_NAME_ROOM 40
 
 /* Flags of names, as of FILE_RENAME_INFO and FILE_LINK_INFORMATION. */
 #define REPLACE 0x1u
@@ -51,25 +49,17 @@ int64_t epio__temporary_directory(epio_op *op, epio__place *directory)
     return result;
 }
 
-static void random_name(char name[RANDOM_NAME_ROOM])
-{
-    uint32_t random[4];
-    epio__random_bytes(random, sizeof random);
-    (void)snprintf(name, RANDOM_NAME_ROOM, RANDOM_NAME, (unsigned long)random[0],
-                   (unsigned long)random[1], (unsigned long)random[2], (unsigned long)random[3]);
-}
-
 bool epio__temporary_place(const epio__place *directory, epio__place *place)
 {
-    char name[RANDOM_NAME_ROOM];
+    char name[EPIO__RANDOM_NAME_LEN];
     size_t len = wcslen(directory->name);
     bool bare = len == 0 || directory->name[len - 1] == L'\\';
     *place = (epio__place){.root = directory->root,
-                           .name = malloc((len + RANDOM_NAME_ROOM + 1) * sizeof *place->name)};
+                           .name = malloc((len + EPIO__RANDOM_NAME_LEN + 1) * sizeof *place->name)};
     if (place->name == NULL) {
         return false;
     }
-    random_name(name);
+    epio__random_part(name);
     wcscpy(place->name, directory->name);
     len += bare ? 0 : 1;
     place->name[len - (bare ? 0 : 1)] = L'\\';
@@ -111,14 +101,14 @@ int64_t epio__os_temporary_directory(epio_op *op)
     if (epio__op_is_confined(op) && op->arguments.path.path == NULL) {
         return epio__op_fail_with(op, ERROR_ACCESS_DENIED); /* it is elsewhere */
     }
-    char name[RANDOM_NAME_ROOM];
+    char name[EPIO__RANDOM_NAME_LEN];
     char *parent = parent_path(op);
     size_t len = parent != NULL ? strlen(parent) : 0;
-    char *path = len != 0 ? malloc(len + RANDOM_NAME_ROOM + 1) : NULL;
+    char *path = len != 0 ? malloc(len + EPIO__RANDOM_NAME_LEN + 1) : NULL;
     int64_t result = parent == NULL ? EPIO_ENOENT : path == NULL ? EPIO_ENOMEM : EPIO_EEXIST;
     for (int i = 0; i < MOST_TRIES && result == EPIO_EEXIST; i++) {
         bool bare = strchr("/\\:", parent[len - 1]) != NULL;
-        random_name(name);
+        epio__random_part(name);
         (void)sprintf(path, "%s%s%s", parent, bare ? "" : "/", name);
         result = strlen(path) < op->arguments.path.len ? make(op, path) : EPIO_ERANGE;
     }

@@ -109,19 +109,6 @@ static int64_t read_value(epio_op *op, HANDLE stream)
                : epio__op_fail(op);
 }
 
-static int64_t get(epio_op *op, HANDLE file)
-{
-    HANDLE stream;
-    bool created;
-    int64_t result =
-        open_stream(op, file, FILE_READ_DATA | FILE_READ_ATTRIBUTES, FILE_OPEN, &stream, &created);
-    if (result == 0) {
-        result = read_value(op, stream);
-        (void)CloseHandle(stream);
-    }
-    return result;
-}
-
 /* Room is made before the old value is touched, and all is written by one call: what fails for lack
  * of room leaves the old value. */
 static bool write_value(const epio_op *op, HANDLE stream, DWORD *error)
@@ -171,17 +158,34 @@ static int64_t set(epio_op *op, HANDLE file)
     return result;
 }
 
-static int64_t remove_it(epio_op *op, HANDLE file)
+static int64_t remove_stream(epio_op *op, HANDLE stream)
+{
+    return epio__dispose(stream) ? 0 : epio__op_fail(op);
+}
+
+/* Of a stream that is there. */
+static int64_t act(epio_op *op, HANDLE file, ACCESS_MASK access,
+                   int64_t (*action)(epio_op *op, HANDLE stream))
 {
     HANDLE stream;
     bool created;
     int64_t result =
-        open_stream(op, file, DELETE | FILE_READ_ATTRIBUTES, FILE_OPEN, &stream, &created);
+        open_stream(op, file, access | FILE_READ_ATTRIBUTES, FILE_OPEN, &stream, &created);
     if (result == 0) {
-        result = epio__dispose(stream) ? 0 : epio__op_fail(op);
+        result = action(op, stream);
         (void)CloseHandle(stream);
     }
     return result;
+}
+
+static int64_t get(epio_op *op, HANDLE file)
+{
+    return act(op, file, FILE_READ_DATA, read_value);
+}
+
+static int64_t remove_it(epio_op *op, HANDLE file)
+{
+    return act(op, file, DELETE, remove_stream);
 }
 
 /* ---- All streams ---- */
