@@ -7,9 +7,6 @@
 #include <unistd.h>
 #endif
 
-/* Settings that are tried beside the system's. */
-#define ON_MEMORIES (ON_MEMORY_PERFORM | ON_MEMORY | ON_LIMIT_MEMORY | ON_TRACE_MEMORY)
-
 /* ---- Extended attributes ---- */
 
 static void attributes_are_kept(fixture *f)

@@ -10,22 +10,6 @@
 #include <sys/syscall.h>
 #endif
 
-#define CONFINING (EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY | EPIO_OPEN_BENEATH)
-
-/* Settings that are tried beside the system's. */
-#define ON_MEMORIES (ON_MEMORY_PERFORM | ON_MEMORY | ON_LIMIT_MEMORY | ON_TRACE_MEMORY)
-
-static epio_file *open_confining(fixture *f, const char *name)
-{
-    return fixture_open(f, name, CONFINING);
-}
-
-static void make_directory(fixture *f, const char *name)
-{
-    epio_op op = {0};
-    check_op(f, epio_mkdir(&op, f->vfs, fixture_path(f, name), EPIO_MKDIR_PARENTS), 0);
-}
-
 static bool has_links;
 
 static void make_link(fixture *f, const char *target, const char *name)
@@ -50,8 +34,8 @@ static bool ends_with(const char *path, const char *end)
 /* in/ with what leads out of it, and a secret beside it. */
 static void make_tree(fixture *f)
 {
-    make_directory(f, "in/a/b");
-    make_directory(f, "out");
+    tree_make_all(f, "in/a/b");
+    tree_make_all(f, "out");
     fixture_put(f, "out/secret", "secret", 6);
     fixture_put(f, "in/a/file", "file", 4);
     make_link(f, "a/b", "in/good");
@@ -107,7 +91,7 @@ static void nothing_leads_out(fixture *f)
     epio_times times = {sizeof times, 1, 1, EPIO_TIME_KEEP};
     char buffer[4096];
     make_tree(f);
-    epio_file *directory = open_confining(f, "in");
+    epio_file *directory = tree_open_confining(f, "in");
     epio_vfs *vfs = epio_directory_vfs(directory);
     for (size_t i = 0; i < sizeof outside / sizeof outside[0]; i++) {
         const char *path = outside[i];
@@ -117,7 +101,7 @@ static void nothing_leads_out(fixture *f)
         check_op(f, epio_stat(&op, vfs, path, &info, 0), EPIO_EACCES);
         check_op(f, epio_open(&op, vfs, path, EPIO_OPEN_READ), EPIO_EACCES);
         check_op(f, epio_open(&op, vfs, path, EPIO_OPEN_WRITE | EPIO_OPEN_CREATE), EPIO_EACCES);
-        check_op(f, epio_open(&op, vfs, path, CONFINING), EPIO_EACCES);
+        check_op(f, epio_open(&op, vfs, path, TREE_CONFINING), EPIO_EACCES);
         check_op(f, epio_set_times(&op, vfs, path, &times, 0), EPIO_EACCES);
         check_op(f, epio_set_mode(&op, vfs, path, 0777, 0), EPIO_EACCES);
         check_op(f, epio_file_system_info(&op, vfs, path, &system), EPIO_EACCES);
@@ -153,7 +137,7 @@ static void no_slash_leads_out(fixture *f)
     if (!has_links) {
         return;
     }
-    epio_file *directory = open_confining(f, "in");
+    epio_file *directory = tree_open_confining(f, "in");
     epio_vfs *vfs = epio_directory_vfs(directory);
     for (size_t i = 0; i < sizeof outside / sizeof outside[0]; i++) {
         const char *path = outside[i];
@@ -170,9 +154,9 @@ static void no_slash_leads_out(fixture *f)
     uint32_t create = EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE;
     check_op(f, epio_open(&op, vfs, "new/", create), EPIO_EISDIR);
     check_op(f, epio_open(&op, vfs, "good/", create), EPIO_EISDIR);
-    check_op(f, epio_open(&op, vfs, "good/", CONFINING | EPIO_OPEN_NOFOLLOW), 0);
+    check_op(f, epio_open(&op, vfs, "good/", TREE_CONFINING | EPIO_OPEN_NOFOLLOW), 0);
     fixture_close(f, op.file);
-    check_op(f, epio_open(&op, vfs, "bad/", CONFINING | EPIO_OPEN_NOFOLLOW), EPIO_EACCES);
+    check_op(f, epio_open(&op, vfs, "bad/", TREE_CONFINING | EPIO_OPEN_NOFOLLOW), EPIO_EACCES);
     check_op(f, epio_link_file(&op, vfs, "good/", "new", 0), EPIO_EPERM);
     fixture_close(f, directory);
 }
@@ -185,7 +169,7 @@ static void what_is_beneath_works(fixture *f)
     epio_info info = {.size = sizeof info};
     char buffer[4096];
     make_tree(f);
-    epio_file *directory = open_confining(f, "in");
+    epio_file *directory = tree_open_confining(f, "in");
     epio_vfs *vfs = epio_directory_vfs(directory);
     const char *other = has_links ? "good/../other" : "a/b/../other";
     for (size_t i = 0; i < sizeof inside / sizeof inside[0]; i++) {
@@ -275,7 +259,7 @@ static void a_confined_directory_is_synced(fixture *f)
 {
     epio_op op = {0};
     make_tree(f);
-    epio_file *directory = open_confining(f, "in");
+    epio_file *directory = tree_open_confining(f, "in");
     check_op(f, epio_sync_directory(&op, epio_directory_vfs(directory), "a"), 0);
     check_op(f, epio_sync_directory(&op, epio_directory_vfs(directory), "."), 0);
     check_op(f,

@@ -2,22 +2,6 @@
  * by their paths. */
 #include "tree.h"
 
-#define CONFINING (EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY | EPIO_OPEN_BENEATH)
-
-/* Settings that are tried beside the system's. */
-#define ON_MEMORIES (ON_MEMORY_PERFORM | ON_MEMORY | ON_LIMIT_MEMORY | ON_TRACE_MEMORY)
-
-static epio_file *open_confining(fixture *f, const char *name)
-{
-    return fixture_open(f, name, CONFINING);
-}
-
-static void make_directory(fixture *f, const char *name)
-{
-    epio_op op = {0};
-    check_op(f, epio_mkdir(&op, f->vfs, fixture_path(f, name), EPIO_MKDIR_PARENTS), 0);
-}
-
 static bool has_links;
 
 static void make_link(fixture *f, const char *target, const char *name)
@@ -28,8 +12,8 @@ static void make_link(fixture *f, const char *target, const char *name)
 /* in/ with links that stay in it and one that leads out. */
 static void make_tree(fixture *f)
 {
-    make_directory(f, "in/a");
-    make_directory(f, "out");
+    tree_make_all(f, "in/a");
+    tree_make_all(f, "out");
     fixture_put(f, "in/a/file", "file", 4);
     make_link(f, "a", "in/good");
     make_link(f, "../out", "in/bad");
@@ -63,7 +47,7 @@ static void a_temporary_file_gets_a_name(fixture *f)
     check(fixture_exists(f, "fresh") == 1);
 
     /* What cannot be replaced; and a name is given once. */
-    make_directory(f, "d");
+    tree_make_all(f, "d");
     file = fixture_open(f, "d", EPIO_OPEN_TEMPORARY);
     check_op(f, epio_name_temporary(&op, file, fixture_path(f, "d"), 0), EPIO_EISDIR);
     check_op(f, epio_name_temporary(&op, file, fixture_path(f, "name/"), 0), EPIO_ENOTDIR);
@@ -107,7 +91,7 @@ static void temporary_directories_are_private(fixture *f)
 
     /* Beneath a directory: the path begins there, too. */
     make_tree(f);
-    epio_file *directory = open_confining(f, "in");
+    epio_file *directory = tree_open_confining(f, "in");
     epio_vfs *vfs = epio_directory_vfs(directory);
     const char *good = has_links ? "good" : "a";
     len = fixture_result(f, epio_temporary_directory(&op, vfs, good, one, sizeof one));

@@ -111,3 +111,13 @@ bool tree_is_same(fixture *f, const char *name, const char *other)
     epio_info two = tree_stat(f, other, EPIO_STAT_NOFOLLOW);
     return one.device == two.device && one.id[0] == two.id[0] && one.id[1] == two.id[1];
 }
+
+epio_file *tree_open_confining(fixture *f, const char *name)
+{
+    return fixture_open(f, name, TREE_CONFINING);
+}
+
+void tree_make_all(fixture *f, const char *name)
+{
+    check_result(tree_mkdir(f, name, EPIO_MKDIR_PARENTS), 0);
+}

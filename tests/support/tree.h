@@ -7,6 +7,8 @@
 
 /* Settings whose VFSes have trees as on POSIX, with links and modes. */
 #define ON_TREES (ON_ANY_MEMORY | (SYSTEM_IS_POSIX ? ON_ANY_OS : 0u))
+/* Settings of the memory VFS to be tried beside some of the system's. */
+#define ON_MEMORIES (ON_MEMORY_PERFORM | ON_MEMORY | ON_LIMIT_MEMORY | ON_TRACE_MEMORY)
 #define IS_POSIX_TREE(f) ((f)->memory || SYSTEM_IS_POSIX)
 
 int64_t tree_mkdir(fixture *f, const char *name, uint32_t flags);
@@ -30,6 +32,11 @@ int64_t tree_try_stat(fixture *f, const char *name, uint32_t flags);
 epio_info tree_file_stat(fixture *f, epio_file *file);
 
 epio_file *tree_open_directory(fixture *f, const char *name);
+
+#define TREE_CONFINING (EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY | EPIO_OPEN_BENEATH)
+epio_file *tree_open_confining(fixture *f, const char *name);
+/* With its parents. */
+void tree_make_all(fixture *f, const char *name);
 
 /* Do two names lead to the same node? */
 bool tree_is_same(fixture *f, const char *name, const char *other);
