@@ -2,6 +2,7 @@
  * Also without loops: EPIO_TEST_WITHOUT_LOOP. */
 #include "tree.h"
 
+#include <epio/layer.h>
 #include <epio/vfs.h>
 
 #define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
@@ -463,6 +464,24 @@ static void a_directory_is_of_its_vfs(fixture *f)
     epio_vfs_destroy(other);
 }
 
+/* The VFS of a directory is of its file, whose close no layer would notice. */
+static void no_layer_lies_over_a_directory(fixture *f)
+{
+    static const epio_layer_methods nothing = {.size = sizeof nothing, .name = "nothing"};
+    epio_vfs *layer;
+    epio_file *directory = tree_open_directory(f, ".");
+    epio_vfs *inner = epio_directory_vfs(directory);
+    check_result(epio_trace_vfs_create(&layer, inner), EPIO_EINVAL);
+    check_result(epio_layer_vfs_create(&layer, inner, &nothing, NULL), EPIO_EINVAL);
+#if EPIO_ASYNC
+    epio_semaphore *semaphore;
+    check_result(epio_semaphore_create(&semaphore, 1), 0);
+    check_result(epio_limit_vfs_create(&layer, inner, semaphore), EPIO_EINVAL);
+    epio_semaphore_destroy(semaphore);
+#endif
+    fixture_close(f, directory);
+}
+
 int main(void)
 {
     static const fixture_test tests[] = {
@@ -481,6 +500,7 @@ int main(void)
         FIXTURE_TEST(a_close_waits_for_paths, ON_ANY_LOOP),
 #endif
         FIXTURE_TEST(a_directory_is_of_its_vfs, ON_MEMORY_PERFORM),
+        FIXTURE_TEST(no_layer_lies_over_a_directory, ON_MEMORY_PERFORM),
     };
     return FIXTURE_RUN("tree_list", tests);
 }

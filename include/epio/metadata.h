@@ -28,7 +28,7 @@ struct epio_vfs;
 #define EPIO_TYPE_CHARACTER_DEVICE 6u
 #define EPIO_TYPE_BLOCK_DEVICE 7u
 
-/* Bits of epio_info.known: the system has told these fields. */
+/* Bits of epio_info.known: which of its fields the system reports. */
 #define EPIO_INFO_MODE 0x0001u
 #define EPIO_INFO_OWNER 0x0002u      /* user and group */
 #define EPIO_INFO_ATTRIBUTES 0x0004u /* Windows alone */
