@@ -19,7 +19,10 @@ enum {
     EPIO__KIND_FILLS = 0x800,      /* result bytes at path.buffer are its output */
     EPIO__KIND_DESCRIBES = 0x1000, /* path.buffer is a struct of path.len bytes, its output */
     EPIO__KIND_TEXT = 0x2000,      /* what it fills is a path, with a NUL behind it */
-    EPIO__KIND_SECOND = 0x4000     /* path.to is another path, a target or a name */
+    EPIO__KIND_SECOND = 0x4000,    /* path.to is another path, a target or a name */
+    EPIO__KIND_COPIES = 0x8000,    /* copy.from is another open file */
+    EPIO__KIND_WAITS = 0x10000,    /* for others, perhaps for ever */
+    EPIO__KIND_MAPS = 0x20000      /* its result is a mapping */
 };
 
 /* Kind, name, attributes. */
@@ -36,7 +39,7 @@ enum {
     X(TRUNCATE, "truncate", EPIO__KIND_ON_FILE | EPIO__KIND_ORDERED)                               \
     X(SYNC, "sync", EPIO__KIND_ON_FILE | EPIO__KIND_ORDERED)                                       \
     X(SIZE, "size", EPIO__KIND_ON_FILE)                                                            \
-    X(LOCK, "lock", EPIO__KIND_ON_FILE | EPIO__KIND_LOCKS)                                         \
+    X(LOCK, "lock", EPIO__KIND_ON_FILE | EPIO__KIND_LOCKS | EPIO__KIND_WAITS)                      \
     X(UNLOCK, "unlock", EPIO__KIND_ON_FILE | EPIO__KIND_LOCKS | EPIO__KIND_MUST_RUN)               \
     X(CHECK_RESERVED_LOCK, "check_reserved_lock", EPIO__KIND_ON_FILE | EPIO__KIND_LOCKS)           \
     X(DELETE, "delete", EPIO__KIND_ON_PATH)                                                        \
@@ -83,10 +86,19 @@ enum {
     X(ZERO_RANGE, "zero_range", EPIO__KIND_ON_FILE | EPIO__KIND_ORDERED)                           \
     X(SEEK_DATA, "seek_data", EPIO__KIND_ON_FILE)                                                  \
     X(SEEK_HOLE, "seek_hole", EPIO__KIND_ON_FILE)                                                  \
-    X(ADVISE, "advise", EPIO__KIND_ON_FILE)
+    X(ADVISE, "advise", EPIO__KIND_ON_FILE)                                                        \
+    X(COPY_RANGE, "copy_range", EPIO__KIND_ON_FILE | EPIO__KIND_ORDERED | EPIO__KIND_COPIES)       \
+    X(LOCK_RANGE, "lock_range", EPIO__KIND_ON_FILE | EPIO__KIND_LOCKS | EPIO__KIND_WAITS)          \
+    X(UNLOCK_RANGE, "unlock_range", EPIO__KIND_ON_FILE | EPIO__KIND_LOCKS | EPIO__KIND_MUST_RUN)   \
+    X(TEST_RANGE, "test_range", EPIO__KIND_ON_FILE | EPIO__KIND_LOCKS)                             \
+    X(MAP, "map", EPIO__KIND_ON_FILE | EPIO__KIND_MAPS)                                            \
+    X(UNMAP, "unmap", EPIO__KIND_MUST_RUN)                                                         \
+    X(SYNC_MAPPING, "sync_mapping", 0)                                                             \
+    X(WATCH, "watch", EPIO__KIND_ON_PATH | EPIO__KIND_OPENS)                                       \
+    X(READ_EVENTS, "read_events", EPIO__KIND_ON_FILE | EPIO__KIND_WAITS)
 
 /* Indexed by op->kind, any value; those from EPIO_KIND_USER on are ON_FILE. */
-extern const uint16_t epio__kind_attributes[UINT8_MAX + 1];
+extern const uint32_t epio__kind_attributes[UINT8_MAX + 1];
 
 static inline bool epio__op_is(const epio_op *op, uint32_t attributes)
 {
@@ -106,6 +118,12 @@ static inline epio_file *epio__op_keeps(const epio_op *op)
         return op->file;
     }
     return epio__op_is(op, EPIO__KIND_ON_PATH) ? op->arguments.path.kept : NULL;
+}
+
+/* The second file that must stay open, of a copy; NULL: none. Not for an op that has frames. */
+static inline epio_file *epio__op_keeps_second(const epio_op *op)
+{
+    return epio__op_is(op, EPIO__KIND_COPIES) ? op->arguments.copy.from : NULL;
 }
 
 static inline bool epio__op_has_file(const epio_op *op)

@@ -173,6 +173,14 @@ int64_t epio__os_change_space(epio_op *op);
 /* SEEK_DATA, SEEK_HOLE. */
 int64_t epio__os_seek(epio_op *op);
 int64_t epio__os_advise(epio_op *op);
+/* Of two files of the OS VFS: a reflink or a copy within the system, of all or, so that others get
+ * their turn, of a part; 0 at the end of the first file. EPIO_ENOTSUP: the files, or their system,
+ * have no such way; nothing was done. */
+int64_t epio__os_copy_range(epio_op *op);
+/* MAP sets op->arguments.map.mapping; UNMAP frees it. */
+int64_t epio__os_map(epio_op *op);
+int64_t epio__os_unmap(epio_op *op);
+int64_t epio__os_sync_mapping(epio_op *op);
 int64_t epio__os_sync(epio_op *op);
 int64_t epio__os_size(epio_op *op);
 int64_t epio__os_delete(epio_op *op);
@@ -247,6 +255,40 @@ void epio__range_locks_disinherit(epio__os_file *file);
  * shares its range locks with no other file and no other process, and that they end with the
  * process (file->may_be_pinned). */
 void epio__range_locks_prepare(epio__os_file *file);
+
+/* ---- Changes in directories -------------------------------------------- */
+
+/* A watch, which a source of changes reports to. See src/watch/watch.h. */
+typedef struct epio__watch {
+    epio_file base;
+    bool recursive; /* not changed once it is open */
+    void *source;   /* the source's own */
+
+    epio__mutex mutex;     /* guards the rest */
+    epio_node waiting;     /* READ_EVENTS, first come first served */
+    unsigned char *events; /* packed as epio_read_events gives them, in a ring */
+    size_t capacity;
+    size_t first;
+    size_t len;
+    size_t last;       /* where the latest event is, for merging; SIZE_MAX: none */
+    size_t performers; /* threads that wait in an epio_perform */
+    bool overflowed;   /* events were lost since the last in the ring */
+    bool ended;        /* the directory itself is gone */
+} epio__watch;
+
+/* Begins to report what changes in the directory of a WATCH: 0, and what changes from now on is
+ * reported, by a thread of the platform's, until epio__os_watch_end. EPIO_ENOTSUP: nobody reports
+ * the changes of this file system; or another error, with op->os_error. Blocks as an open does. */
+int64_t epio__os_watch_begin(epio_op *op, epio__watch *watch);
+/* When it returns no report of the watch is running, and none follows. */
+void epio__os_watch_end(epio__watch *watch);
+
+/* What a source calls, from any thread; names are relative to the watched directory, with "/" on
+ * every system; `from` is NULL unless RENAMED. */
+void epio__watch_report(epio__watch *watch, uint32_t kind, uint32_t type, const char *name,
+                        const char *from);
+/* The directory itself is gone: reports that, the last event. */
+void epio__watch_report_end(epio__watch *watch);
 
 /* ---- What `src/core` and `src/os` provide to the platform ------------------ */
 

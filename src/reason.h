@@ -66,6 +66,19 @@
     X(NAME_IS_NULL, EPIO_EINVAL, "the name is NULL or empty")                                      \
     X(CREATE_AND_REPLACE, EPIO_EINVAL, "an attribute cannot be both CREATE and REPLACE")           \
     X(MODE_BITS, EPIO_EINVAL, "the mode is above 07777")                                           \
+    X(IS_WATCH, EPIO_EBADF, "a watch has events alone")                                            \
+    X(NOT_WATCH, EPIO_EBADF, "the file is not a watch")                                            \
+    X(UNALIGNED_EVENTS, EPIO_EINVAL, "the buffer of events must be aligned as a uint64_t")         \
+    X(TWO_LOOPS, EPIO_EINVAL, "the files complete on two loops")                                   \
+    X(RANGES_OVERLAP, EPIO_EINVAL, "the ranges overlap")                                           \
+    X(HELD_OTHERWISE, EPIO_EINVAL,                                                                 \
+      "the file holds a range that is partly in this one, or around it")                           \
+    X(RANGE_OF_LEVELS, EPIO_EINVAL, "the file cannot hold a level and a range with its bytes")     \
+    X(MAP_WITHOUT_READ, EPIO_EINVAL, "a mapping needs READ")                                       \
+    X(BEYOND_END, EPIO_EINVAL,                                                                     \
+      "the range is beyond the end of the file; epio_truncate makes it longer")                    \
+    X(BEYOND_MAPPING, EPIO_EINVAL, "the range is beyond the mapping")                              \
+    X(MAPPING_IS_NULL, EPIO_EINVAL, "the mapping is NULL")                                         \
     X(STREAM_LOCKS, EPIO_ESPIPE, "a stream has no locks")
 
 #define EPIO__REASON_NAME(name, error, text) EPIO__REASON_##name,

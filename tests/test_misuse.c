@@ -1322,6 +1322,20 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(seek_data, "epio_seek_data", epio_seek_data(NULL, c->file, 0))                               \
     X(seek_hole, "epio_seek_hole", epio_seek_hole(NULL, c->file, 0))                               \
     X(advise, "epio_advise", epio_advise(NULL, c->file, 0, 1, 0))                                  \
+    X(copy_range, "epio_copy_range", epio_copy_range(NULL, c->file, 0, c->file, 1, 1))             \
+    X(lock_range, "epio_lock_range", epio_lock_range(NULL, c->file, 0, 1, EPIO_RANGE_SHARED, 0))   \
+    X(unlock_range, "epio_unlock_range", epio_unlock_range(NULL, c->file, 0, 1))                   \
+    X(test_range, "epio_test_range", epio_test_range(NULL, c->file, 0, 1, EPIO_RANGE_SHARED))      \
+    X(map, "epio_map", epio_map(NULL, c->file, 0, 1, EPIO_MAP_READ))                               \
+    X(op_mapping, "epio_op_mapping", (void)epio_op_mapping(NULL))                                  \
+    X(mapping_address, "epio_mapping_address", (void)epio_mapping_address(NULL))                   \
+    X(mapping_len, "epio_mapping_len", (void)epio_mapping_len(NULL))                               \
+    X(unmap, "epio_unmap", epio_unmap(NULL, NULL))                                                 \
+    X(sync_mapping, "epio_sync_mapping", epio_sync_mapping(NULL, NULL, 0, 1))                      \
+    X(watch, "epio_watch", epio_watch(NULL, c->vfs, "x", 0))                                       \
+    X(read_events, "epio_read_events", epio_read_events(NULL, c->file, &c->op, 1))                 \
+    X(event_name, "epio_event_name", (void)epio_event_name(NULL))                                  \
+    X(event_from, "epio_event_from", (void)epio_event_from(NULL))                                  \
     X(entry_name, "epio_entry_name", epio_entry_name(NULL))                                        \
     X(entry_info, "epio_entry_info", (void)epio_entry_info(NULL))                                  \
     X(lock_level, "epio_file_lock_level", epio_file_lock_level(NULL))                              \

@@ -1,8 +1,9 @@
 /* epio: asynchronous file I/O on each system's own completion interface.
  *
  * This header is all that a user of the library needs; it includes `epio/metadata.h`,
- * `epio/directory.h` and `epio/space.h`. `epio/layer.h`, `epio/vfs.h` and `epio/locks.h` are for
- * those who write a layer or a VFS of their own, `epio/bench.h` for benchmark helpers.
+ * `epio/directory.h`, `epio/space.h`, `epio/range.h`, `epio/mapping.h` and `epio/watch.h`.
+ * `epio/layer.h`, `epio/vfs.h` and `epio/locks.h` are for those who write a layer or a VFS of their
+ * own, `epio/bench.h` for benchmark helpers.
  *
  * A verb (`epio_read`, `epio_open`, ...) fills an `epio_op` and returns it; a
  * runner says how it is carried out:
@@ -18,9 +19,12 @@
 
 #include <epio/compiler.h>
 #include <epio/directory.h>
+#include <epio/mapping.h>
 #include <epio/metadata.h>
 #include <epio/op.h>
+#include <epio/range.h>
 #include <epio/space.h>
+#include <epio/watch.h>
 
 /* 0 where the library was built without its asynchronous half: no loop, no
  * thread, epio_perform alone. The package files define it for you. */

@@ -129,18 +129,40 @@ struct epio_op {
             epio_waiter waiter;
         } acquire;
         struct {
+            struct epio_file *from; /* as the op's holder knows it */
+            uint64_t len;
+            uint64_t offset; /* in op->file */
+            uint64_t from_offset;
+            void *state;
+        } copy;
+        struct {
             epio_node node;
             void *holder;
             void (*notify)(epio_op *op);
+            uint64_t start; /* of a range */
+            uint64_t len;
             uint32_t delay_ns;
             int32_t outcome;
             uint32_t unlocks;
-            uint8_t level;
+            uint8_t level; /* or mode */
             uint8_t initial_level;
-            uint8_t notified;
-            uint8_t polling;
             uint8_t conflicts;
+            bool notified : 1;
+            bool polling : 1;
         } lock;
+        struct {
+            struct epio_mapping *mapping;
+            uint64_t len;
+            uint64_t offset;
+        } map;
+        struct {
+            epio_node node;
+            void *buffer;
+            uint64_t len;
+            void (*notify)(epio_op *op);
+            bool notified : 1;
+            bool ended : 1;
+        } events;
         uint64_t words[8]; /* of kinds from EPIO_KIND_USER on */
     } arguments;
     uint32_t worker_state;

@@ -74,6 +74,27 @@ EPIO_VERB epio_op *epio_zero_range(epio_op *op, struct epio_file *file, uint64_t
 EPIO_VERB epio_op *epio_seek_data(epio_op *op, struct epio_file *file, uint64_t offset);
 EPIO_VERB epio_op *epio_seek_hole(epio_op *op, struct epio_file *file, uint64_t offset);
 
+/* ---- Copying ----------------------------------------------------------- */
+
+/* Copies `len` bytes at `offset` of `from` to `to_offset` of `to`: how many, fewer only at the end
+ * of `from`; `len` UINT64_MAX: all up to there. By what is quickest: a reflink, which shares the
+ * blocks until one of the two is changed, then a copy within the system, then reads and writes.
+ * Holes of `from` are holes in `to`, as far as its file system can make them. `to` becomes as long
+ * as the range needs. An op of `to`, for which a sync covers it as a write; a close of either waits
+ * for it.
+ *
+ * The files may be of two VFSes, which complete on the same loop. Layers see it as one op, or as
+ * the reads and writes that it is made of, if they do not let it pass or it is between two VFSes.
+ * What others write to either range meanwhile may be copied or not. One that fails, or is cancelled
+ * between two pieces, may have changed a part.
+ *
+ * Errors: those of epio_read for `from` and of epio_write for `to`, EPIO_ENOSPC; EPIO_EINVAL (NULL,
+ * a stream, files of two loops, beyond INT64_MAX, ranges that overlap in the same file; `to` with
+ * EPIO_OPEN_APPEND). See copy_file_range(2), ioctl_ficlonerange(2),
+ * FSCTL_DUPLICATE_EXTENTS_TO_FILE. */
+EPIO_VERB epio_op *epio_copy_range(epio_op *op, struct epio_file *from, uint64_t offset,
+                                   struct epio_file *to, uint64_t to_offset, uint64_t len);
+
 /* ---- Advice ------------------------------------------------------------ */
 
 #define EPIO_ADVICE_NORMAL 0u

@@ -95,6 +95,16 @@ enum {
     EPIO_KIND_SEEK_DATA,           /* io.offset */
     EPIO_KIND_SEEK_HOLE,           /* io.offset */
     EPIO_KIND_ADVISE,              /* io.offset, io.len; flags: the advice */
+    EPIO_KIND_COPY_RANGE,          /* copy: to op->file; its result may be less than copy.len, 0 at
+                                      the end of copy.from, with ENOTSUP it is read and written */
+    EPIO_KIND_LOCK_RANGE,          /* lock.start, lock.len, lock.level: EPIO_RANGE_...; flags */
+    EPIO_KIND_UNLOCK_RANGE,        /* lock.start, lock.len; must not fail for lack of memory */
+    EPIO_KIND_TEST_RANGE,          /* lock.start, lock.len, lock.level */
+    EPIO_KIND_MAP,                 /* map.offset, map.len; flags: the access; sets map.mapping */
+    EPIO_KIND_UNMAP,               /* map.mapping, which the VFS frees */
+    EPIO_KIND_SYNC_MAPPING,        /* map.mapping, map.offset, map.len */
+    EPIO_KIND_WATCH,               /* path.path; flags; sets op->file */
+    EPIO_KIND_READ_EVENTS,         /* op->file; events.buffer, events.len */
     EPIO_KIND_COUNT,
 
     /* From here up to 255: kinds of VFSes outside epio; arguments.words, in their own format. See
@@ -158,6 +168,9 @@ struct epio_vfs {
 /* A directory: it has no bytes, and is an epio_directory_vfs. */
 #define EPIO_FILE_DIRECTORY 4u
 
+/* A watch: it has events alone. */
+#define EPIO_FILE_WATCH 8u
+
 /* Embed it first in your own struct. All but the first four are the core's. */
 struct epio_file {
     epio_vfs *vfs;
@@ -181,7 +194,7 @@ struct epio_file {
 
     size_t in_flight;
     size_t inbound;
-    size_t locks; /* lock ops among those in flight */
+    size_t waits; /* ops in flight that nothing else might end: of locks, of events */
     int32_t carried_error;
     int32_t carried_os_error;
     epio_node active;   /* among the loop's files that have ops in the lists below */
@@ -197,6 +210,15 @@ struct epio_file {
     epio_vfs directory;  /* epio_directory_vfs */
     /* For later versions: your struct embeds this one at its present size. */
     uint64_t reserved[7 - sizeof(epio_vfs) / sizeof(uint64_t)];
+};
+
+/* Embed it first in your own struct: what an epio_map makes. Layers put themselves in `vfs`, so
+ * that an epio_unmap comes through them, too. */
+struct epio_mapping {
+    epio_vfs *vfs;
+    void *address;
+    uint64_t len;
+    uint64_t reserved[2];
 };
 
 /* Fills the base of a file that an open or adopt is about to return. `flags` are the open's; only

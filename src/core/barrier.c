@@ -113,17 +113,33 @@ static void enter_sync(epio_file *file, epio_op *op)
     }
 }
 
-void epio__barrier_enter(epio_loop *loop, epio_op *op)
+static void check_not_closing(const epio_file *file)
 {
-    epio_file *file = epio__op_keeps(op);
     if (file->close != NULL) {
         epio__fatal("epio_submit", epio__file_is_released(file)
                                        ? "the op's file is closed already"
                                        : "the op's file is being closed; submit it before the "
                                          "close");
     }
+}
+
+/* Its close waits for the op, too. */
+static void keep_second(const epio_op *op)
+{
+    epio_file *file = epio__op_keeps_second(op);
+    if (file != NULL) {
+        check_not_closing(file);
+        epio__count_size(&file->in_flight, 1);
+    }
+}
+
+void epio__barrier_enter(epio_loop *loop, epio_op *op)
+{
+    epio_file *file = epio__op_keeps(op);
+    check_not_closing(file);
     epio__count_size(&file->in_flight, 1);
-    file->locks += op->kind == EPIO_KIND_LOCK ? 1 : 0;
+    file->waits += epio__op_is(op, EPIO__KIND_WAITS) ? 1 : 0;
+    keep_second(op);
     if (!epio__op_is(op, EPIO__KIND_ORDERED)) {
         return;
     }
@@ -232,12 +248,12 @@ void epio__barrier_cancel_all(epio_loop *loop, epio_file *file)
     epio__barrier_cancel_syncs(loop, file);
 }
 
-/* Ops that might never end: reads and writes of a stream, waits for a lock. A lock op that still
- * waits for its link is cancelled when it starts. */
+/* Ops that might never end: reads and writes of a stream, waits for a lock or an event. One that
+ * still waits for its link is cancelled when it starts. */
 static bool may_never_end(const epio_op *op, const epio_file *file)
 {
     return (epio__op_transfers(op) && (file->attributes & EPIO_FILE_STREAM) != 0) ||
-           (op->kind == EPIO_KIND_LOCK && op->phase != EPIO__PHASE_LINKED);
+           (epio__op_is(op, EPIO__KIND_WAITS) && op->phase != EPIO__PHASE_LINKED);
 }
 
 static void cancel_endless(epio_loop *loop, epio_file *file, epio_node *list)
@@ -261,7 +277,7 @@ void epio__barrier_start_close(epio_loop *loop, epio_op *op)
     file->close = op;
     epio__op_enter(op, EPIO__PHASE_CLOSING);
     bool alone = epio__load_relaxed_size(&file->in_flight) == 1; /* the close counts itself */
-    if (!alone && ((file->attributes & EPIO_FILE_STREAM) != 0 || file->locks != 0)) {
+    if (!alone && ((file->attributes & EPIO_FILE_STREAM) != 0 || file->waits != 0)) {
         cancel_endless(loop, file, &loop->held);
         cancel_endless(loop, file, &file->ordered);
     }
@@ -287,23 +303,32 @@ static void leave_ordered(epio_file *file, epio_op *op)
     }
 }
 
+/* Once the count is 0 an epio_perform of another thread may close the file; not while a close is in
+ * flight, which counts itself. */
+static void let_go(epio_file *file)
+{
+    bool closing = file->close != NULL;
+    EPIO__ASSERT(epio__load_relaxed_size(&file->in_flight) != 0);
+    epio__store_size(&file->in_flight, epio__load_relaxed_size(&file->in_flight) - 1);
+    if (closing) {
+        try_close(file);
+    }
+}
+
 void epio__barrier_leave(epio_op *op)
 {
     if ((op->state_flags & EPIO__FLAG_CLOSED) != 0) {
         return; /* the file is gone */
     }
     epio_file *file = epio__op_keeps(op);
-    file->locks -= op->kind == EPIO_KIND_LOCK ? 1 : 0;
+    file->waits -= epio__op_is(op, EPIO__KIND_WAITS) ? 1 : 0;
     if (epio__op_is(op, EPIO__KIND_ORDERED)) {
         leave_ordered(file, op);
     }
-    /* Once the count is 0 an epio_perform of another thread may close the file;
-     * not while a close is in flight, which counts itself. */
-    bool closing = file->close != NULL;
-    EPIO__ASSERT(epio__load_relaxed_size(&file->in_flight) != 0);
-    epio__store_size(&file->in_flight, epio__load_relaxed_size(&file->in_flight) - 1);
-    if (closing) {
-        try_close(file);
+    epio_file *second = epio__op_keeps_second(op);
+    let_go(file);
+    if (second != NULL) {
+        let_go(second);
     }
 }
 

@@ -7,7 +7,7 @@
 #define USER16(n) USER4(n), USER4((n) + 4), USER4((n) + 8), USER4((n) + 12)
 #define USER64(n) USER16(n), USER16((n) + 16), USER16((n) + 32), USER16((n) + 48)
 
-const uint16_t epio__kind_attributes[UINT8_MAX + 1] = {EPIO__KINDS(ATTRIBUTES) USER64(0),
+const uint32_t epio__kind_attributes[UINT8_MAX + 1] = {EPIO__KINDS(ATTRIBUTES) USER64(0),
                                                        USER64(64)};
 
 _Static_assert(EPIO_KIND_USER == 128, "of 256 kinds half are for VFSes outside");

@@ -18,6 +18,9 @@ uint32_t epio__lane_of(const epio_op *op)
     case EPIO_KIND_SEEK_DATA:
     case EPIO_KIND_SEEK_HOLE:
     case EPIO_KIND_ADVISE:
+    case EPIO_KIND_COPY_RANGE:
+    case EPIO_KIND_UNMAP:
+    case EPIO_KIND_SYNC_MAPPING:
         return EPIO__LANE_TRANSFER;
     case EPIO_KIND_WRITE:
     case EPIO_KIND_WRITEV:
@@ -32,6 +35,8 @@ uint32_t epio__lane_of(const epio_op *op)
         return EPIO__LANE_FLUSH;
     case EPIO_KIND_LOCK:
     case EPIO_KIND_UNLOCK:
+    case EPIO_KIND_LOCK_RANGE:
+    case EPIO_KIND_UNLOCK_RANGE:
         return EPIO__LANE_LOCK;
     case EPIO_KIND_CLOSE:
         return EPIO__LANE_CLOSE;

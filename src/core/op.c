@@ -115,8 +115,8 @@ void epio__op_hold(epio_op *op)
     epio__op_note_if_kept(op);
 }
 
-/* A file that is being closed waits for no lock, but may still get one that is free. */
-static void hold_lock(epio_loop *loop, epio_op *op)
+/* A file that is being closed waits for no lock or event, but may still get what is there. */
+static void hold_waiting(epio_loop *loop, epio_op *op)
 {
     const epio_file *file = op->file;
     epio__op_hold(op);
@@ -147,7 +147,9 @@ void epio__op_start(epio_loop *loop, epio_op *op)
     }
     switch (op->kind) {
     case EPIO_KIND_LOCK:
-        hold_lock(loop, op);
+    case EPIO_KIND_LOCK_RANGE:
+    case EPIO_KIND_READ_EVENTS:
+        hold_waiting(loop, op);
         return;
     case EPIO_KIND_SYNC:
         epio__barrier_start_sync(op);
@@ -207,8 +209,12 @@ static void count_inbound(epio_loop *loop, epio_op *op, size_t amount)
 {
     epio__add_size(&loop->inbound, amount);
     epio_file *file = epio__op_keeps(op);
+    epio_file *second = epio__op_keeps_second(op);
     if (file != NULL) {
         epio__add_size(&file->inbound, amount);
+    }
+    if (second != NULL) {
+        epio__add_size(&second->inbound, amount);
     }
 }
 
@@ -254,6 +260,11 @@ void epio__op_arrive(epio_loop *loop, epio_op *op)
 
 /* ---- Submitting ---- */
 
+static bool chain_closes(const epio_file *file)
+{
+    return file != NULL && epio__load_relaxed_u32(&file->chain_closes) != 0;
+}
+
 /* A close with ops of its file linked behind it would wait for itself. The mark is in the file;
  * another thread that sees it is closing the same file, which is a programming error anyway. */
 static void check_nothing_follows_closes(epio_op *first)
@@ -263,7 +274,7 @@ static void check_nothing_follows_closes(epio_op *first)
         if (file == NULL) {
             continue;
         }
-        if (epio__load_relaxed_u32(&file->chain_closes) != 0) {
+        if (chain_closes(file) || chain_closes(epio__op_keeps_second(op))) {
             epio__fatal("epio_submit", "an op is linked behind the close of its file");
         }
         if (op->kind == EPIO_KIND_CLOSE) {

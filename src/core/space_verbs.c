@@ -87,3 +87,51 @@ epio_op *epio_advise(epio_op *op, epio_file *file, uint64_t offset, uint64_t len
     require_no_stream(op);
     return op;
 }
+
+/* ---- Copying ---- */
+
+static bool is_stream(const epio_file *file)
+{
+    return (file->attributes & EPIO_FILE_STREAM) != 0;
+}
+
+static bool overlap(uint64_t one, uint64_t other, uint64_t len)
+{
+    return one < other ? other - one < len : one - other < len;
+}
+
+epio_op *epio_copy_range(epio_op *op, epio_file *from, uint64_t offset, epio_file *to,
+                         uint64_t to_offset, uint64_t len)
+{
+    epio__verb_on_file(op, "epio_copy_range", EPIO_KIND_COPY_RANGE, to);
+    if (from != NULL) {
+        epio__file_check(from, "epio_copy_range");
+    }
+    op->arguments.copy.from = from;
+    op->arguments.copy.from_offset = offset;
+    op->arguments.copy.offset = to_offset;
+    op->arguments.copy.state = NULL;
+    bool to_the_end = len == UINT64_MAX && offset <= INT64_MAX && to_offset <= INT64_MAX;
+    if (to_the_end) {
+        len = INT64_MAX - (offset > to_offset ? offset : to_offset);
+    }
+    op->arguments.copy.len = len;
+    epio__verb_require(op, from != NULL, EPIO__REASON_FILE_IS_NULL);
+    epio__verb_require(op,
+                       offset <= INT64_MAX && to_offset <= INT64_MAX && len <= INT64_MAX - offset &&
+                           len <= INT64_MAX - to_offset,
+                       EPIO__REASON_BEYOND_LIMIT);
+    epio__verb_require_direction(op, EPIO_OPEN_WRITE);
+    require_no_stream(op);
+    if (from == NULL || to == NULL) {
+        return op;
+    }
+    epio__verb_require(op, (from->attributes & (EPIO_FILE_DIRECTORY | EPIO_FILE_WATCH)) == 0,
+                       EPIO__REASON_IS_DIRECTORY);
+    epio__verb_require(op, (from->flags & EPIO_OPEN_READ) != 0, EPIO__REASON_NOT_READABLE);
+    epio__verb_require(op, !is_stream(from), EPIO__REASON_STREAM_SPACE);
+    epio__verb_require(op, from->vfs->loop == to->vfs->loop, EPIO__REASON_TWO_LOOPS);
+    epio__verb_require(op, from != to || !overlap(offset, to_offset, len),
+                       EPIO__REASON_RANGES_OVERLAP);
+    return op;
+}

@@ -29,8 +29,12 @@ void epio__op_check_prepared(const epio_op *op, const char *function)
 void epio__op_check_open(const epio_op *op, const char *function)
 {
     const epio_file *file = epio__op_keeps(op);
+    const epio_file *second = epio__op_keeps_second(op);
     if (file != NULL) {
         epio__file_check(file, function);
+    }
+    if (second != NULL) {
+        epio__file_check(second, function);
     }
 }
 
@@ -138,6 +142,8 @@ void epio__verb_require_bytes(epio_op *op)
 {
     epio__verb_require(op, op->file == NULL || (op->file->attributes & EPIO_FILE_DIRECTORY) == 0,
                        EPIO__REASON_IS_DIRECTORY);
+    epio__verb_require(op, op->file == NULL || (op->file->attributes & EPIO_FILE_WATCH) == 0,
+                       EPIO__REASON_IS_WATCH);
 }
 
 /* A file that is not open for a direction is EPIO_EBADF, as for read(2). */

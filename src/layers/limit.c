@@ -36,6 +36,10 @@ static bool needs_permit(const epio_op *op)
     case EPIO_KIND_SLEEP:
     case EPIO_KIND_LOCK:
     case EPIO_KIND_UNLOCK:
+    case EPIO_KIND_LOCK_RANGE:
+    case EPIO_KIND_UNLOCK_RANGE:
+    case EPIO_KIND_UNMAP:
+    case EPIO_KIND_READ_EVENTS:
         return false;
     case EPIO_KIND_READ:
     case EPIO_KIND_READV:

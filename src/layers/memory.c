@@ -490,6 +490,9 @@ static int64_t memory_perform(epio_vfs *vfs, epio_op *op)
         return 0;
     }
     if (epio__op_is(op, EPIO__KIND_LOCKS)) {
+        if (op->kind >= EPIO_KIND_LOCK_RANGE) {
+            return EPIO_ENOTSUP;
+        }
         return epio__lock_perform(holder_of(op), op);
     }
     if (epio__generic_perform(op, &result)) {

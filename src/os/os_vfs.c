@@ -44,6 +44,9 @@ static epio__os_file *file_of(const epio_op *op)
 
 static int64_t perform_lock(epio_op *op)
 {
+    if (op->kind >= EPIO_KIND_LOCK_RANGE) {
+        return EPIO_ENOTSUP;
+    }
     epio__lock_holder *holder = op->kind == EPIO_KIND_UNLOCK ? epio__lock_table_find(file_of(op))
                                                              : epio__lock_table_join(file_of(op));
     if (holder == NULL) {
@@ -152,6 +155,13 @@ static int64_t perform_on_tree(epio_op *op)
     }
 }
 
+/* Between files of other VFSes it is read and written. */
+static int64_t copy_range(epio_op *op)
+{
+    bool both = op->arguments.copy.from->vfs->methods == &epio__os_vfs_methods;
+    return both ? epio__os_copy_range(op) : EPIO_ENOTSUP;
+}
+
 static int64_t perform_by_platform(epio_vfs *base, epio_op *op)
 {
     switch (op->kind) {
@@ -177,8 +187,16 @@ static int64_t perform_by_platform(epio_vfs *base, epio_op *op)
     case EPIO_KIND_SEEK_DATA:
     case EPIO_KIND_SEEK_HOLE:
         return epio__os_seek(op);
+    case EPIO_KIND_COPY_RANGE:
+        return copy_range(op);
     case EPIO_KIND_ADVISE:
         return epio__os_advise(op);
+    case EPIO_KIND_MAP:
+        return epio__os_map(op);
+    case EPIO_KIND_UNMAP:
+        return epio__os_unmap(op);
+    case EPIO_KIND_SYNC_MAPPING:
+        return epio__os_sync_mapping(op);
     case EPIO_KIND_SYNC:
         return epio__os_sync(op);
     case EPIO_KIND_SIZE:

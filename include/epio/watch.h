@@ -1,0 +1,78 @@
+/* What changes in a directory. Part of epio/epio.h, which includes it; the conventions of verbs are
+ * there. */
+#ifndef EPIO_WATCH_H
+#define EPIO_WATCH_H
+
+#include <epio/compiler.h>
+#include <epio/op.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct epio_file;
+struct epio_vfs;
+
+#define EPIO_WATCH_RECURSIVE 1u /* and in all directories below it, also in those that are made */
+#define EPIO_WATCH_COMPARE 2u   /* by comparing, whatever the system has */
+
+/* The result of an epio_watch that compares. */
+#define EPIO_WATCH_COMPARES 1
+
+/* Watches the directory at `path`: 0 or EPIO_WATCH_COMPARES, and op->file, for epio_read_events and
+ * epio_close alone. What changes after its completion is reported; what is in the directory then is
+ * not. A directory is watched, not its path: also where it is moved to.
+ *
+ * Where the system reports no changes (on POSIX systems other than Linux; a file system of a server
+ * or of a program, whose changes elsewhere nobody reports) names, ids, sizes and times are compared
+ * once a second, on a thread of its own: EPIO_WATCH_COMPARES. What came and went in between is not
+ * seen, and a rename is a REMOVED and a MADE.
+ *
+ * Errors: those of an epio_open with DIRECTORY; EPIO_EINVAL (unknown flags), EPIO_ENOTDIR,
+ * EPIO_ENOSPC (the system's limit of watches; see inotify(7), max_user_watches), EPIO_EMFILE,
+ * EPIO_ENOMEM, EPIO_ENOTSUP. */
+EPIO_VERB epio_op *epio_watch(epio_op *op, struct epio_vfs *vfs, const char *path, uint32_t flags);
+
+#define EPIO_EVENT_MADE 1u    /* made, linked, or moved here from outside */
+#define EPIO_EVENT_CHANGED 2u /* its bytes */
+#define EPIO_EVENT_REMOVED 3u /* removed, or moved out; with an empty name the directory itself */
+#define EPIO_EVENT_RENAMED 4u /* within what is watched: epio_event_from is the old name */
+#define EPIO_EVENT_ATTRIBUTES 5u /* mode, owner, times, extended attributes, number of links */
+#define EPIO_EVENT_OVERFLOW 6u   /* events were lost: look at the whole tree again */
+
+/* An event. Its names are behind it: epio_event_name, epio_event_from. */
+typedef struct epio_event {
+    uint32_t size;     /* bytes to the next event */
+    uint32_t name_len; /* without the NUL */
+    uint32_t from_len; /* likewise; 0: not RENAMED */
+    uint8_t kind;      /* EPIO_EVENT_... */
+    uint8_t type;      /* EPIO_TYPE_...; UNKNOWN where the system does not say */
+    uint8_t reserved[2];
+} epio_event;
+
+/* Waits until something has changed, then fills the buffer, which is aligned as for a uint64_t,
+ * with as many events as fit: their length in bytes; 0 once the directory itself was removed and
+ * all events were read. Names are relative to the watched directory ("a/b"). In the order of the
+ * changes; of what was made, an event comes before those of what is in it. Several changes of the
+ * same bytes or attributes may be one event. A MADE may be of something that is gone by now, and
+ * what is made in a new directory at once has its MADE, too, whoever was quicker.
+ *
+ * Events wait in memory until they are read; where they are too many, here or in the system, the
+ * older are delivered, then OVERFLOW, then what follows. An op waits for its timeout at most; those
+ * of one watch in their order. A close ends them with EPIO_ECANCELED. Errors: EPIO_EBADF (no
+ * watch), EPIO_ERANGE (the next event does not fit; it is kept), EPIO_EINVAL (NULL, not aligned),
+ * EPIO_EIO. */
+EPIO_VERB epio_op *epio_read_events(epio_op *op, struct epio_file *watch, void *buffer, size_t len);
+
+/* The events of a buffer that epio_read_events has filled with `len` bytes: the first for NULL,
+ * then the one behind `event`; NULL at the end. Any thread. */
+EPIO_API const epio_event *epio_event_next(const void *buffer, size_t len, const epio_event *event);
+/* End with a NUL. The second is empty unless RENAMED. */
+EPIO_API const char *epio_event_name(const epio_event *event);
+EPIO_API const char *epio_event_from(const epio_event *event);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,20 @@
+/* Files in memory. */
+#include "posix/posix.h"
+
+int64_t epio__os_map(epio_op *op)
+{
+    (void)op;
+    return EPIO_ENOTSUP;
+}
+
+int64_t epio__os_unmap(epio_op *op)
+{
+    (void)op;
+    return EPIO_ENOTSUP;
+}
+
+int64_t epio__os_sync_mapping(epio_op *op)
+{
+    (void)op;
+    return EPIO_ENOTSUP;
+}
