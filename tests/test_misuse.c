@@ -1506,6 +1506,7 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X((epio_lock_node_destroy(NULL), 0))                                                           \
     X((epio_lock_holder_destroy(NULL), 0))                                                         \
     X((epio_entry_next(NULL, 0, NULL), 0))                                                         \
+    X((epio_event_next(NULL, 0, NULL), 0))                                                         \
     X((epio_vfs_destroy(NULL), 0))                                                                 \
     X((epio_loop_destroy(NULL), 0))                                                                \
     X((epio_semaphore_destroy(NULL), 0))                                                           \
