@@ -126,6 +126,14 @@ static inline epio_file *epio__op_keeps_second(const epio_op *op)
     return epio__op_is(op, EPIO__KIND_COPIES) ? op->arguments.copy.from : NULL;
 }
 
+/* Of a copy whose two files are one: is a part of it both read and written? */
+static inline bool epio__op_copies_over_itself(const epio_op *op)
+{
+    uint64_t from = op->arguments.copy.from_offset;
+    uint64_t to = op->arguments.copy.offset;
+    return (from < to ? to - from : from - to) < op->arguments.copy.len;
+}
+
 static inline bool epio__op_has_file(const epio_op *op)
 {
     return op->file != NULL && epio__op_is(op, EPIO__KIND_ON_FILE);

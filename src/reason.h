@@ -71,6 +71,7 @@
     X(UNALIGNED_EVENTS, EPIO_EINVAL, "the buffer of events must be aligned as a uint64_t")         \
     X(TWO_LOOPS, EPIO_EINVAL, "the files complete on two loops")                                   \
     X(RANGES_OVERLAP, EPIO_EINVAL, "the ranges overlap")                                           \
+    X(COPY_APPENDS, EPIO_EINVAL, "nothing is copied to a file that was opened to append")          \
     X(HELD_OTHERWISE, EPIO_EINVAL,                                                                 \
       "the file holds a range that is partly in this one, or around it")                           \
     X(RANGE_OF_LEVELS, EPIO_EINVAL, "the file cannot hold a level and a range with its bytes")     \

@@ -510,7 +510,7 @@ typedef struct epio_trace_counts {
     uint64_t count;     /* returned; what follows is about these */
     uint64_t failed;    /* with an error other than the next */
     uint64_t cancelled; /* with EPIO_ECANCELED or EPIO_ETIMEDOUT */
-    uint64_t bytes;     /* transferred by reads and writes */
+    uint64_t bytes;     /* transferred by reads and writes, appended, copied */
 
     uint64_t timed;       /* of `count`; what follows is about these */
     uint64_t total_ns;    /* the sum of their times */

@@ -171,6 +171,9 @@ struct epio_vfs {
 /* A watch: it has events alone. */
 #define EPIO_FILE_WATCH 8u
 
+/* Its writes go to its end, whatever their offset: it was opened to append. */
+#define EPIO_FILE_APPENDS 16u
+
 /* Embed it first in your own struct. All but the first four are the core's. */
 struct epio_file {
     epio_vfs *vfs;

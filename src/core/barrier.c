@@ -496,10 +496,11 @@ bool epio__barrier_flush_is_behind(const epio_op *op)
            op->arguments.sync.stage == EPIO__SYNC_AHEAD;
 }
 
+/* A piece of a copy is to be offloaded, too, but others follow it: it has a frame. */
 static bool is_to_be_offloaded(const epio_op *op)
 {
     return epio__load_relaxed_u32(&op->worker_state) == EPIO__WORKER_TO_OFFLOAD &&
-           epio__lane_of(op) == EPIO__LANE_WRITE;
+           op->frames == NULL && epio__lane_of(op) == EPIO__LANE_WRITE;
 }
 
 /* May a flush follow all writes in flight, which are the lane's from now on? It is no use if the

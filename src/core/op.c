@@ -159,6 +159,7 @@ void epio__op_start(epio_loop *loop, epio_op *op)
         return;
     case EPIO_KIND_WRITE:
     case EPIO_KIND_WRITEV:
+    case EPIO_KIND_COPY_RANGE:
         if (epio__flush_forbids(op)) {
             epio_complete(op, EPIO_EIO);
             return;

@@ -65,6 +65,7 @@ static int64_t perform_kind(epio_op *op)
         return perform_sync(op);
     case EPIO_KIND_WRITE:
     case EPIO_KIND_WRITEV:
+    case EPIO_KIND_COPY_RANGE:
         if (epio__flush_forbids(op)) {
             return EPIO_EIO;
         }

@@ -25,11 +25,17 @@ typedef struct arguments {
     void *base;
     uint64_t len;
     uint64_t offset;
+    uint64_t from_offset;
 } arguments;
 
 static arguments arguments_of(const epio_op *op)
 {
-    return (arguments){op->arguments.io.base, op->arguments.io.len, op->arguments.io.offset};
+    if (op->kind == EPIO_KIND_COPY_RANGE) {
+        return (arguments){.len = op->arguments.copy.len,
+                           .offset = op->arguments.copy.offset,
+                           .from_offset = op->arguments.copy.from_offset};
+    }
+    return (arguments){op->arguments.io.base, op->arguments.io.len, op->arguments.io.offset, 0};
 }
 
 static void restore(epio_op *op, const arguments *before)
@@ -38,6 +44,10 @@ static void restore(epio_op *op, const arguments *before)
         op->arguments.io.base = before->base;
         op->arguments.io.len = before->len;
         op->arguments.io.offset = before->offset;
+    } else if (op->kind == EPIO_KIND_COPY_RANGE) {
+        op->arguments.copy.len = before->len;
+        op->arguments.copy.offset = before->offset;
+        op->arguments.copy.from_offset = before->from_offset;
     }
 }
 

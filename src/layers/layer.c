@@ -61,9 +61,23 @@ static int64_t perform_close(epio__layer *layer, epio_op *op)
     return result;
 }
 
-static epio_file *inner_of(epio_file *directory)
+static epio_file *inner_of(epio_file *file)
 {
-    return directory != NULL ? file_of(directory)->inner : NULL;
+    return file != NULL ? file_of(file)->inner : NULL;
+}
+
+/* Where the op has a file beside its own; NULL: nowhere. */
+static epio_file **second_of(epio_op *op)
+{
+    if (epio__op_is(op, EPIO__KIND_ON_PATH)) {
+        return &op->arguments.path.directory;
+    }
+    return epio__op_is(op, EPIO__KIND_COPIES) ? &op->arguments.copy.from : NULL;
+}
+
+static bool copies_from_elsewhere(const epio__layer *layer, const epio_op *op)
+{
+    return epio__op_is(op, EPIO__KIND_COPIES) && op->arguments.copy.from->vfs != &layer->base;
 }
 
 static int64_t perform_below(epio__layer *layer, epio_op *op)
@@ -81,13 +95,17 @@ static int64_t perform_below(epio__layer *layer, epio_op *op)
 
 int64_t epio__layer_perform(epio__layer *layer, epio_op *op)
 {
-    if (!epio__op_is(op, EPIO__KIND_ON_PATH)) {
+    epio_file **second = second_of(op);
+    if (second == NULL) {
         return perform_below(layer, op);
     }
-    epio_file *directory = op->arguments.path.directory;
-    op->arguments.path.directory = inner_of(directory);
+    if (copies_from_elsewhere(layer, op)) {
+        return EPIO_ENOTSUP;
+    }
+    epio_file *own = *second;
+    *second = inner_of(own);
     int64_t result = perform_below(layer, op);
-    op->arguments.path.directory = directory;
+    *second = own;
     return result;
 }
 
@@ -127,7 +145,8 @@ epio__layer_frame *epio__layer_make_frame(epio__layer *layer, epio_op *op)
         return NULL;
     }
     frame->base.returned = layer->returned;
-    frame->directory = epio__op_is(op, EPIO__KIND_ON_PATH) ? op->arguments.path.directory : NULL;
+    epio_file **second = second_of(op);
+    frame->second = second != NULL ? *second : NULL;
     if (epio__op_is(op, EPIO__KIND_OPENS)) {
         frame->opened = make_file(layer);
         if (frame->opened == NULL) {
@@ -138,17 +157,23 @@ epio__layer_frame *epio__layer_make_frame(epio__layer *layer, epio_op *op)
     return frame;
 }
 
-void epio__layer_enter_directory(epio_op *op)
+bool epio__layer_enter_second(const epio__layer *layer, epio_op *op)
 {
-    if (epio__op_is(op, EPIO__KIND_ON_PATH)) {
-        op->arguments.path.directory = inner_of(op->arguments.path.directory);
+    epio_file **second = second_of(op);
+    if (copies_from_elsewhere(layer, op)) {
+        return false;
     }
+    if (second != NULL) {
+        *second = inner_of(*second);
+    }
+    return true;
 }
 
 void epio__layer_wrap(epio__layer *layer, epio__layer_frame *frame, epio_op *op)
 {
-    if (epio__op_is(op, EPIO__KIND_ON_PATH)) {
-        op->arguments.path.directory = frame->directory;
+    epio_file **second = second_of(op);
+    if (second != NULL) {
+        *second = frame->second;
     }
     if (frame->opened != NULL) {
         wrap_opened(layer, frame->opened, op, op->result);

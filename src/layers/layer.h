@@ -45,7 +45,7 @@ intptr_t epio__layer_os_handle(const epio_file *file);
 uint32_t epio__layer_lock_level(const epio_file *file);
 
 /* Lets the inner VFS perform the op, and returns the result. Wraps the file of an open, frees that
- * of a close. Any thread. */
+ * of a close. A copy from a file of another VFS is EPIO_ENOTSUP. Any thread. */
 int64_t epio__layer_perform(epio__layer *layer, epio_op *op);
 
 struct epio__layer_file {
@@ -77,24 +77,27 @@ static inline epio_file *epio__layer_inner_file(const epio_op *op)
 struct epio__layer_frame {
     epio_frame base;
     epio__layer_file *opened; /* for the result of an open */
-    epio_file *directory;     /* where its paths begin, as the layer's file; NULL: no such */
+    epio_file *second; /* where its paths begin, or what it copies from, as the layer's file; NULL:
+                          no such */
     epio__layer_frame *next_free;
 };
 
-/* The op's paths begin at the inner directory from here on. */
-void epio__layer_enter_directory(epio_op *op);
+/* The op's paths begin at the inner directory, or it copies from the inner file, from here on.
+ * False: it copies from a file of another VFS. */
+bool epio__layer_enter_second(const epio__layer *layer, epio_op *op);
 
 /* For an open that returned: op->file becomes the layer's file. Call it before epio__layer_end if
  * that is needed. */
 void epio__layer_wrap(epio__layer *layer, epio__layer_frame *frame, epio_op *op);
 
-/* The rare parts of the next two: opens, closes, paths, and an empty pool. */
+/* The rare parts of the next two: opens, closes, paths, copies, and an empty pool. */
 epio__layer_frame *epio__layer_make_frame(epio__layer *layer, epio_op *op);
 void epio__layer_settle(epio__layer *layer, epio__layer_frame *frame, epio_op *op);
 
 static inline bool epio__layer_is_ordinary(const epio_op *op)
 {
-    return !epio__op_is(op, EPIO__KIND_OPENS | EPIO__KIND_CLOSES | EPIO__KIND_ON_PATH);
+    return !epio__op_is(op, EPIO__KIND_OPENS | EPIO__KIND_CLOSES | EPIO__KIND_ON_PATH |
+                                EPIO__KIND_COPIES);
 }
 
 /* Pushes a frame for a new op. NULL: no memory, which a close does not need; see
@@ -129,8 +132,9 @@ static inline void epio__layer_end(epio__layer *layer, epio__layer_frame *frame,
 /* Passes an op, with its frame, on to the inner VFS. */
 static inline void epio__layer_forward(epio__layer *layer, epio_op *op)
 {
-    if (op->file == NULL) {
-        epio__layer_enter_directory(op);
+    if (!epio__layer_is_ordinary(op) && !epio__layer_enter_second(layer, op)) {
+        epio_complete(op, EPIO_ENOTSUP);
+        return;
     }
     epio__forward(op, layer->inner, epio__layer_inner_file(op));
 }

@@ -176,9 +176,10 @@ static int64_t open_file(memory_vfs *memory, const epio__memory_start *from, epi
     } else if (room > 0) {
         file->delete_path = memcpy(file + 1, delete_path, room);
     }
-    epio_file_init(&file->base, &memory->base, op->flags, directory ? EPIO_FILE_DIRECTORY : 0);
     file->unnoticed = (op->flags & EPIO_OPEN_NOATIME) != 0;
     file->appends = (op->flags & EPIO_OPEN_APPEND) != 0;
+    epio_file_init(&file->base, &memory->base, op->flags,
+                   (directory ? EPIO_FILE_DIRECTORY : 0) | (file->appends ? EPIO_FILE_APPENDS : 0));
     epio__lock_holder_init(&file->lock, &file->node->lock, &file->base, NULL);
     memory->open_files++;
     op->file = &file->base;
@@ -264,6 +265,20 @@ static int64_t transfer(memory_vfs *memory, const epio_op *op)
     return result;
 }
 
+/* From a file of another VFS it is read and written. */
+static int64_t copy_range(memory_vfs *memory, epio_op *op)
+{
+    const memory_file *from = (const memory_file *)(const void *)op->arguments.copy.from;
+    if (from->base.vfs != &memory->base) {
+        return EPIO_ENOTSUP;
+    }
+    int64_t result = epio__memory_copy_op(&memory->lock, from->node, node_of(op), op);
+    if (result > 0 && !from->unnoticed) {
+        epio__memory_note_accessed(from->node);
+    }
+    return result;
+}
+
 /* ---- Lists ---- */
 
 /* What is made or removed between two slices may be in the list or not, as between two calls. */
@@ -288,19 +303,6 @@ static int64_t list(memory_vfs *memory, const epio_op *op)
 }
 
 /* ---- Paths and metadata ---- */
-
-static int64_t access_node(int result, const epio__memory_node *node, uint32_t mode)
-{
-    static const uint32_t wanted[] = {
-        [EPIO_ACCESS_EXISTS] = 0,
-        [EPIO_ACCESS_READ] = EPIO__MEMORY_READ,
-        [EPIO_ACCESS_READWRITE] = EPIO__MEMORY_READ | EPIO__MEMORY_WRITE,
-    };
-    if (result == EPIO_ENOENT || result == EPIO_ENOTDIR || result == EPIO_EACCES) {
-        return 0;
-    }
-    return result < 0 ? result : epio__memory_permits(node, wanted[mode]);
-}
 
 static int64_t full_pathname(const epio__memory_start *from, epio_op *op)
 {
@@ -343,7 +345,7 @@ static int64_t perform_on_path(const epio__memory_start *from, epio_op *op)
                                         follow ? EPIO__MEMORY_FOLLOW : 0);
     }
     if (op->kind == EPIO_KIND_ACCESS) {
-        return access_node(result, walk.node, op->flags);
+        return epio__memory_access(result, walk.node, op->flags);
     }
     if (result < 0) {
         return result;
@@ -446,6 +448,8 @@ static int64_t perform_file(memory_vfs *memory, epio_op *op)
     case EPIO_KIND_SEEK_DATA:
     case EPIO_KIND_SEEK_HOLE:
         return epio__memory_seek_op(file->node, op);
+    case EPIO_KIND_COPY_RANGE:
+        return copy_range(memory, op);
     case EPIO_KIND_ADVISE:
         return 0; /* there is no cache */
     case EPIO_KIND_SIZE:
@@ -531,6 +535,8 @@ static uint64_t bytes_of(const epio_op *op)
     case EPIO_KIND_PUNCH_HOLE:
     case EPIO_KIND_ZERO_RANGE:
         return op->arguments.io.len; /* how much of it is a hole is not known yet */
+    case EPIO_KIND_COPY_RANGE:
+        return op->arguments.copy.len;
     default:
         break;
     }

@@ -402,3 +402,29 @@ uint64_t epio__memory_seek(const epio__memory_contents *contents, uint64_t offse
     uint64_t begin = number << BLOCK_BITS;
     return begin > offset ? begin : offset;
 }
+
+static uint64_t copy_hole(epio__memory_contents *to, uint64_t offset, uint64_t len)
+{
+    uint64_t end = epio__memory_clear(to, offset, offset + len);
+    to->size = to->size < end ? end : to->size;
+    return end - offset;
+}
+
+int64_t epio__memory_copy(const epio__memory_contents *from, uint64_t from_offset,
+                          epio__memory_contents *to, uint64_t to_offset, uint64_t len)
+{
+    if (from_offset >= from->size) {
+        return 0;
+    }
+    len = least(len, from->size - from_offset);
+    uint64_t data = epio__memory_seek(from, from_offset, false);
+    if (data > from_offset) {
+        return (int64_t)copy_hole(to, to_offset, least(len, data - from_offset));
+    }
+    size_t within = (size_t)(from_offset & (BLOCK_SIZE - 1));
+    const unsigned char *block = block_find(from, from_offset >> BLOCK_BITS);
+    return epio__memory_write(
+        to, block + within,
+        smaller(smaller(BLOCK_SIZE - within, len), BLOCK_SIZE - (to_offset & (BLOCK_SIZE - 1))),
+        to_offset);
+}

@@ -64,6 +64,12 @@ uint64_t epio__memory_lacks(const epio__memory_contents *contents, uint64_t offs
 int epio__memory_fill(epio__memory_contents *contents, uint64_t *offset, uint64_t end,
                       epio__memory_spares *spares);
 
+/* Copies a first part of the range, in a block of data or a hole, which becomes a hole in `to`: how
+ * many bytes, 0 at the end of `from`; or EPIO_ENOSPC. The two may be one, if the ranges are
+ * apart. */
+int64_t epio__memory_copy(const epio__memory_contents *from, uint64_t from_offset,
+                          epio__memory_contents *to, uint64_t to_offset, uint64_t len);
+
 /* The offset of the next byte, from `offset` on, that has a block, or has none (`hole`); at most
  * the size. */
 uint64_t epio__memory_seek(const epio__memory_contents *contents, uint64_t offset, bool hole);

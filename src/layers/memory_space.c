@@ -2,6 +2,8 @@
  * counts as data, as on a file system that knows no better. To zero a range is to punch a hole. */
 #include "layers/memory_space.h"
 
+#include "reason.h"
+
 #include <epio/vfs.h>
 
 /* ---- Appending ---- */
@@ -148,6 +150,40 @@ int64_t epio__memory_change_space(epio__memory_lock *lock, epio__memory_node *no
         epio__memory_note_modified(node);
     }
     return result;
+}
+
+/* ---- Copying ---- */
+
+/* Steps, each at most of a block, until others are let in; and of one op, which is to end soon if
+ * it is cancelled. */
+#define STEPS_WITHOUT_OTHERS 4u
+#define MOST_STEPS 1024u
+
+/* What is cut off meanwhile is not copied. An error after a part is the next op's. */
+int64_t epio__memory_copy_op(epio__memory_lock *lock, epio__memory_node *from,
+                             epio__memory_node *to, epio_op *op)
+{
+    uint64_t done = 0;
+    int64_t step = 0;
+    if (from == to && epio__op_copies_over_itself(op)) {
+        return epio__op_refuse(op, EPIO__REASON_RANGES_OVERLAP);
+    }
+    for (unsigned steps = 0; steps < MOST_STEPS && done < op->arguments.copy.len; steps++) {
+        uint64_t offset = op->arguments.copy.from_offset + done;
+        if (steps % STEPS_WITHOUT_OTHERS == STEPS_WITHOUT_OTHERS - 1) {
+            epio__memory_let_others_in(lock);
+        }
+        step = epio__memory_copy(&from->contents, offset, &to->contents,
+                                 op->arguments.copy.offset + done, op->arguments.copy.len - done);
+        if (step <= 0) {
+            break;
+        }
+        done += (uint64_t)step;
+    }
+    if (done != 0) {
+        epio__memory_note_modified(to);
+    }
+    return done != 0 ? (int64_t)done : step;
 }
 
 int64_t epio__memory_seek_op(const epio__memory_node *node, const epio_op *op)

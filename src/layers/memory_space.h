@@ -17,6 +17,10 @@ int64_t epio__memory_append_op(epio__memory_lock *lock, epio__memory_node *node,
 int64_t epio__memory_change_space(epio__memory_lock *lock, epio__memory_node *node,
                                   const epio_op *op);
 
+/* COPY_RANGE, of a part. */
+int64_t epio__memory_copy_op(epio__memory_lock *lock, epio__memory_node *from,
+                             epio__memory_node *to, epio_op *op);
+
 /* SEEK_DATA, SEEK_HOLE. */
 int64_t epio__memory_seek_op(const epio__memory_node *node, const epio_op *op);
 

@@ -131,7 +131,8 @@ static int64_t bytes_of(const epio_op *op, int64_t result)
     if (op->kind == EPIO_KIND_APPEND && result >= 0) {
         return (int64_t)op->arguments.io.len;
     }
-    return epio__op_transfers(op) && result > 0 ? result : 0;
+    bool moves = epio__op_transfers(op) || op->kind == EPIO_KIND_COPY_RANGE;
+    return moves && result > 0 ? result : 0;
 }
 
 static void count_in_sums(trace_vfs *vfs, const epio_op *op, int64_t result, uint64_t begun)

@@ -155,13 +155,6 @@ static int64_t perform_on_tree(epio_op *op)
     }
 }
 
-/* Between files of other VFSes it is read and written. */
-static int64_t copy_range(epio_op *op)
-{
-    bool both = op->arguments.copy.from->vfs->methods == &epio__os_vfs_methods;
-    return both ? epio__os_copy_range(op) : EPIO_ENOTSUP;
-}
-
 static int64_t perform_by_platform(epio_vfs *base, epio_op *op)
 {
     switch (op->kind) {
@@ -188,7 +181,7 @@ static int64_t perform_by_platform(epio_vfs *base, epio_op *op)
     case EPIO_KIND_SEEK_HOLE:
         return epio__os_seek(op);
     case EPIO_KIND_COPY_RANGE:
-        return copy_range(op);
+        return epio__os_vfs_copy(op);
     case EPIO_KIND_ADVISE:
         return epio__os_advise(op);
     case EPIO_KIND_MAP:

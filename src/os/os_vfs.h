@@ -31,6 +31,10 @@ typedef struct epio__os_vfs {
 } epio__os_vfs;
 
 extern const epio_vfs_methods epio__os_vfs_methods;
+
+/* COPY_RANGE to a file of the operating system. */
+int64_t epio__os_vfs_copy(epio_op *op);
+
 #if EPIO_ASYNC
 extern const epio__loop_hooks epio__os_vfs_hooks;
 #endif

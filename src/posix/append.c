@@ -206,26 +206,32 @@ static int64_t find_without_holes(epio_op *op)
 
 #if defined(SEEK_DATA) && defined(SEEK_HOLE)
 
-int64_t epio__os_seek(epio_op *op)
+int64_t epio__position_seek(epio__os_file *file, uint64_t offset, bool hole)
 {
-    epio__os_file *file = epio__os_file_of(op);
-    int whence = op->kind == EPIO_KIND_SEEK_DATA ? SEEK_DATA : SEEK_HOLE;
     int descriptor = begin(file);
     off_t found = -1;
     errno = EINVAL;
     while (descriptor >= 0 &&
-           (found = lseek(descriptor, (off_t)op->arguments.io.offset, whence)) < 0 &&
+           (found = lseek(descriptor, (off_t)offset, hole ? SEEK_HOLE : SEEK_DATA)) < 0 &&
            errno == EINTR) {
     }
     int error = errno;
     end(file);
+    errno = error;
+    return (int64_t)found;
+}
+
+int64_t epio__os_seek(epio_op *op)
+{
+    int64_t found = epio__position_seek(epio__os_file_of(op), op->arguments.io.offset,
+                                        op->kind == EPIO_KIND_SEEK_HOLE);
+    int error = errno;
     if (found >= 0) {
-        return (int64_t)found;
+        return found;
     }
     if (error == ENXIO) { /* behind the end, or nothing but a hole up to there */
         return epio__os_size(op);
     }
-    errno = error;
     bool unknown = error == EINVAL || error == EOPNOTSUPP || error == ENOSYS;
     return unknown ? find_without_holes(op) : epio__op_fail(op);
 }

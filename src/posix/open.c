@@ -177,6 +177,7 @@ static int fill_file(epio__os_file *file, int descriptor, uint32_t flags)
 static void note_appends(epio__os_file *file)
 {
     file->appends = true;
+    file->base.attributes |= EPIO_FILE_APPENDS;
     /* XFS puts direct writes that it carries out side by side at the same end. */
     file->base.writes_together = 0;
     epio__store_u32(&file->keeps_from_ring, 1);

@@ -37,6 +37,12 @@ static void set_handle(epio__win32_file *file, HANDLE handle)
     file->base.lock_handle = file->base.handle;
 }
 
+static void note_appends(epio__win32_file *file, bool appends)
+{
+    file->appends = appends;
+    file->base.base.attributes |= appends ? EPIO_FILE_APPENDS : 0;
+}
+
 static uint32_t sector_of(HANDLE handle)
 {
     FILE_STORAGE_INFO information;
@@ -355,7 +361,7 @@ static int64_t open_file(epio_op *op, epio__win32_file *file, const epio__place 
     file->base.opened_as = op->flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_DIRECT);
     int64_t result = fill_file(file, op->flags, &op->os_error);
     bool stream = (file->base.base.attributes & EPIO_FILE_STREAM) != 0;
-    file->appends = (op->flags & EPIO_OPEN_APPEND) != 0 && !stream;
+    note_appends(file, (op->flags & EPIO_OPEN_APPEND) != 0 && !stream);
     if (result == 0) {
         result = finish_open(op, handle, place, created);
     }
@@ -473,7 +479,7 @@ int64_t epio__os_adopt(epio_vfs *vfs, epio_op *op)
         return EPIO_ENOMEM;
     }
     set_handle(file, handle);
-    file->appends = appends;
+    note_appends(file, appends);
     ULONG mode = EPIO__NT_SYNCHRONOUS; /* if it cannot be queried: right for either kind */
     (void)epio__nt_mode_of(handle, &mode);
     file->synchronous = (mode & EPIO__NT_SYNCHRONOUS) != 0;
