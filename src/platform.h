@@ -240,9 +240,21 @@ enum { EPIO__RANGE_FREE, EPIO__RANGE_SHARED, EPIO__RANGE_EXCLUSIVE };
 int epio__range_set(const epio__os_file *file, uint64_t start, uint64_t len, uint32_t mode,
                     int32_t *os_error);
 
-/* 1 if another holder has any of the range exclusively, else 0, or an error with *os_error. */
-int epio__range_is_taken(const epio__os_file *file, uint64_t start, uint64_t len,
+/* The same for a range that the file has as a whole, in the mode `from`, and that overlaps no other
+ * of its own: it is unlocked as it was locked. EPIO_ENOTSUP: from shared to exclusive, where
+ * epio__range_locks_convert is false. */
+int epio__range_change(const epio__os_file *file, uint64_t start, uint64_t len, uint32_t from,
+                       uint32_t mode, int32_t *os_error);
+
+/* 1 if another holder blocks a lock of this mode on the range, else 0, or an error with *os_error.
+ * Where epio__range_locks_convert is false this is tried, and the file must have no part of the
+ * range shared, nor exclusively if the mode is. */
+int epio__range_is_taken(const epio__os_file *file, uint64_t start, uint64_t len, uint32_t mode,
                          int32_t *os_error);
+
+/* True if a file can have a range locked in the other mode, and be tested for others, while it has
+ * it. */
+bool epio__range_locks_convert(void);
 
 /* True if all files of a process on one inode share its range locks, and closing any of them
  * releases those of all. Known once a file is open. */

@@ -139,7 +139,7 @@ struct epio_op {
             epio_node node;
             void *holder;
             void (*notify)(epio_op *op);
-            uint64_t start; /* of a range */
+            uint64_t start; /* of the range, or of the bytes of all levels */
             uint64_t len;
             uint32_t delay_ns;
             int32_t outcome;
@@ -149,6 +149,7 @@ struct epio_op {
             uint8_t conflicts;
             bool notified : 1;
             bool polling : 1;
+            bool queued : 1;
         } lock;
         struct {
             struct epio_mapping *mapping;

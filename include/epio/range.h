@@ -21,22 +21,26 @@ struct epio_file;
  * fcntl(2) or LockFileEx. On POSIX systems they are advisory; on Windows no other file can read
  * what is EXCLUSIVE, or write what is locked.
  *
- * Without EPIO_LOCK_WAIT, EPIO_EBUSY if another lock conflicts. With it the op waits for its
- * timeout at most, as epio_lock does: in this process in the order of the requests, among those
- * that conflict; a release grants at once. Locks of other processes are polled.
+ * Without EPIO_LOCK_WAIT, EPIO_EBUSY if another lock conflicts, or if another op that conflicts
+ * waits already. With it the op waits for its timeout at most, as epio_lock does: in this process
+ * in the order of the requests, among those that conflict; a release grants at once. Locks of other
+ * processes are polled. Of one file a request that overlaps an earlier one, which still waits,
+ * begins when that has ended.
  *
  * A range that this file holds may be locked again as a whole, in the other mode: EXCLUSIVE to
- * SHARED without a gap; SHARED to EXCLUSIVE likewise, except on Windows, where it is EPIO_ENOTSUP.
- * Two files that hold a range and both wait to make it EXCLUSIVE would wait for ever: in one
- * process the second is EPIO_EDEADLK. A range that overlaps another one of this file, but is not
- * the same, is EPIO_EINVAL; so is one with SQLite's lock bytes (0x40000000 to 0x400001FF) while the
- * file holds a level, and a level while the file holds such a range.
+ * SHARED without a gap; SHARED to EXCLUSIVE likewise, before requests of files that hold nothing
+ * there, but for the system's files on Windows, where it is EPIO_ENOTSUP. Two files that hold a
+ * range and both wait to make it EXCLUSIVE would wait for ever: in one process the second is
+ * EPIO_EDEADLK. A range that overlaps another one of this file, but is not the same, is
+ * EPIO_EINVAL; so is one with SQLite's lock bytes (0x40000000 to 0x400001FF) while the file holds a
+ * level, and a level while the file holds such a range. To other files a level is a lock on some of
+ * these bytes.
  *
  * Errors: EPIO_EINVAL (also: beyond INT64_MAX, unknown mode or flags), EPIO_EBADF (SHARED needs a
  * file open for reading, EXCLUSIVE for writing), EPIO_EBUSY, EPIO_EDEADLK (also an epio_perform
  * that waits for a file whose loop is the calling thread's), EPIO_ESPIPE (a stream), EPIO_EISDIR,
- * EPIO_ENOTSUP (the file system has no locks), EPIO_ENOMEM. See fcntl(2), F_OFD_SETLK; LockFileEx.
- */
+ * EPIO_ENOTSUP (also: the file system has no locks), EPIO_ENOMEM. See fcntl(2), F_OFD_SETLK;
+ * LockFileEx. */
 EPIO_VERB epio_op *epio_lock_range(epio_op *op, struct epio_file *file, uint64_t start,
                                    uint64_t len, uint32_t mode, uint32_t flags);
 
@@ -49,9 +53,11 @@ EPIO_VERB epio_op *epio_unlock_range(epio_op *op, struct epio_file *file, uint64
                                      uint64_t len);
 
 /* 1 if another file, of this process or another, holds a part of the range so that it could not be
- * locked in this mode, else 0. The answer may be outdated when it is read. On Windows, where it is
- * found out by trying, another may see the range locked for a moment. Errors: those of
- * epio_lock_range that do not concern waiting. */
+ * locked in this mode, else 0; what this file holds, and what only waits, does not count. The
+ * answer may be outdated when it is read. On Windows, where it is found out by trying, another may
+ * see the range locked for a moment, and EPIO_ENOTSUP is the answer about EXCLUSIVE if this file
+ * itself holds a part SHARED, which leaves open who else does. Errors: those of epio_lock_range
+ * that do not concern waiting. */
 EPIO_VERB epio_op *epio_test_range(epio_op *op, struct epio_file *file, uint64_t start,
                                    uint64_t len, uint32_t mode);
 

@@ -5,7 +5,7 @@ static epio_op *prepare(epio_op *op, const char *function, uint8_t kind, epio_fi
                         uint64_t start, uint64_t len)
 {
     epio__verb_on_file(op, function, kind, file);
-    bool valid = start <= INT64_MAX && len <= INT64_MAX - start;
+    bool valid = start < INT64_MAX && len <= INT64_MAX - start;
     op->arguments.lock.start = start;
     op->arguments.lock.len = len != 0 || !valid ? len : INT64_MAX - start;
     op->arguments.lock.unlocks = 0;

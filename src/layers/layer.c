@@ -203,7 +203,8 @@ void epio__layer_give_up(epio__layer *layer, epio_op *op)
 int64_t epio__layer_do_without(epio__layer *layer, epio_op *op)
 {
     /* An unlock must not fail for lack of memory, and waits for nothing. */
-    return op->kind == EPIO_KIND_UNLOCK ? epio__layer_perform(layer, op) : EPIO_ENOMEM;
+    bool unlocks = op->kind == EPIO_KIND_UNLOCK || op->kind == EPIO_KIND_UNLOCK_RANGE;
+    return unlocks ? epio__layer_perform(layer, op) : EPIO_ENOMEM;
 }
 
 /* Are some on ops in flight? */

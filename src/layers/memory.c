@@ -494,9 +494,6 @@ static int64_t memory_perform(epio_vfs *vfs, epio_op *op)
         return 0;
     }
     if (epio__op_is(op, EPIO__KIND_LOCKS)) {
-        if (op->kind >= EPIO_KIND_LOCK_RANGE) {
-            return EPIO_ENOTSUP;
-        }
         return epio__lock_perform(holder_of(op), op);
     }
     if (epio__generic_perform(op, &result)) {
@@ -549,7 +546,7 @@ static void memory_submit(epio_vfs *vfs, epio_op *op)
     op->os_error = 0;
     if (op->kind == EPIO_KIND_SLEEP) {
         epio__generic_submit_sleep(op);
-    } else if (op->kind == EPIO_KIND_LOCK) {
+    } else if (epio__lock_is_request(op)) {
         epio__lock_submit(holder_of(op), op);
     } else if (op->kind == EPIO_KIND_WORK || bytes > INLINE_LIMIT) {
         epio_offload(op);
@@ -564,16 +561,23 @@ static void memory_submit(epio_vfs *vfs, epio_op *op)
 static void memory_cancel(epio_vfs *vfs, epio_op *op)
 {
     (void)vfs;
-    if (op->kind == EPIO_KIND_LOCK) {
+    if (epio__lock_is_request(op)) {
         epio__lock_cancel(op);
     }
 }
 
-/* Only locks are resumed. */
+/* Only locks are resumed, and only they set alarms: a level to which a range looks like another
+ * process. */
 static void memory_resumed(epio_vfs *vfs, epio_op *op)
 {
     (void)vfs;
     epio__lock_resumed(op);
+}
+
+static void memory_alarm(epio_vfs *vfs, epio_op *op)
+{
+    (void)vfs;
+    epio__lock_alarm(op);
 }
 
 #endif
@@ -589,6 +593,7 @@ static const epio_vfs_methods memory_methods = {
 #if EPIO_ASYNC
     .submit = memory_submit,
     .cancel = memory_cancel,
+    .alarm = memory_alarm,
     .resumed = memory_resumed,
 #endif
     .perform = memory_perform,

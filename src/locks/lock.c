@@ -1,31 +1,13 @@
-/* Waiting for SQLite's locks. The steps between levels are lock_steps.c's.
- *
- * Each release grants the waiters what they can have, in their order, before it unlocks the mutex:
- * `grant_waiters`. An op waits either for this process, and then a release grants it, or for
- * another process, and then the first in the queue polls.
- *
- * An op that waits is notified by a call from any thread, which its own thread acknowledges.
- * Between the two (`notified`) it must not end, whatever its outcome. */
+/* Waiting for locks, on a thread, a worker or a loop. Who waits for whom is lock_queue.c's. */
 #include "locks/lock.h"
 
 #include "atomics.h"
 #include "core/event.h"
 #include "list.h"
-#include "locks/lock_steps.h"
+#include "locks/lock_bytes.h"
+#include "locks/lock_queue.h"
+#include "locks/range_steps.h"
 #include "reason.h"
-#if EPIO_ASYNC
-#include "core/loop.h"
-#endif
-
-static epio__lock_holder *holder_of(const epio_op *op)
-{
-    return op->arguments.lock.holder;
-}
-
-static epio_op *op_of_waiting(epio_node *node)
-{
-    return EPIO__CONTAINER(node, epio_op, arguments.lock.node);
-}
 
 /* ---- Nodes and holders ---- */
 
@@ -33,6 +15,7 @@ void epio__lock_node_init(epio__lock_node *node)
 {
     epio__mutex_init(&node->mutex);
     epio__list_init(&node->holders);
+    epio__list_init(&node->range_holders);
     epio__list_init(&node->waiting);
     node->holder_count = 0;
     node->writer = NULL;
@@ -47,227 +30,18 @@ void epio__lock_holder_init(epio__lock_holder *holder, epio__lock_node *node, co
                             const epio__os_file *bytes)
 {
     *holder = (epio__lock_holder){.node = node, .file = file, .bytes = bytes};
+    epio__range_init(holder);
     epio__list_init(&holder->later);
+}
+
+bool epio__lock_node_is_free(const epio__lock_node *node)
+{
+    return node->holder_count == 0 && epio__list_empty(&node->range_holders);
 }
 
 uint32_t epio__lock_level_of(const epio__lock_holder *holder)
 {
     return epio__load_u32(&holder->level);
-}
-
-/* ---- Notifications ---- */
-
-static void wake_thread(epio_op *op)
-{
-    epio__event_set(op->waiter);
-}
-
-/* Queues a notification, for notify_all once the mutex is free: an op has ended, or is to poll.
- * Only one is queued until its thread has acknowledged it. */
-static void queue_notification(epio_node *notifications, epio_op *op)
-{
-    if (op->arguments.lock.notified == 0) {
-        op->arguments.lock.notified = 1;
-        epio__list_append(notifications, &op->queue);
-    }
-}
-
-/* Each op may be gone when its call returns. */
-static void notify_all(epio_node *notifications)
-{
-    while (!epio__list_empty(notifications)) {
-        epio_op *op = EPIO__CONTAINER(notifications->next, epio_op, queue);
-        epio__list_remove(&op->queue);
-        op->arguments.lock.notify(op);
-    }
-}
-
-/* ---- The queue ---- */
-
-static bool waits(const epio_op *op)
-{
-    return op->arguments.lock.outcome == EPIO_EPENDING;
-}
-
-static bool is_first(const epio_op *op)
-{
-    const epio__lock_node *node = holder_of(op)->node;
-    return node->waiting.next == &op->arguments.lock.node;
-}
-
-/* The first in the queue waits for another process. Threads that wait behind it poll too, since the
- * loop of the first may not run. */
-static void notify_threads(epio__lock_node *node, epio_node *notifications)
-{
-    for (epio_node *at = node->waiting.next; at != &node->waiting; at = at->next) {
-        epio_op *op = op_of_waiting(at);
-        if (op->arguments.lock.notify == wake_thread) {
-            queue_notification(notifications, op);
-        }
-    }
-}
-
-static bool first_polls(const epio__lock_node *node)
-{
-    return !epio__list_empty(&node->waiting) &&
-           op_of_waiting(node->waiting.next)->arguments.lock.polling != 0;
-}
-
-static void enqueue(epio__lock_holder *holder, epio_op *op)
-{
-    epio_node *waiting = &holder->node->waiting;
-    epio_node *before = waiting;
-    if (op->arguments.lock.initial_level != EPIO_LOCK_NONE) {
-        /* Holders before newcomers, which wait for the holders to release. */
-        before = waiting->next;
-        while (before != waiting &&
-               op_of_waiting(before)->arguments.lock.initial_level != EPIO_LOCK_NONE) {
-            before = before->next;
-        }
-    }
-    epio__list_append(before, &op->arguments.lock.node); /* in front of it */
-    holder->request = op;
-}
-
-static bool step_is_legal(uint32_t from, uint32_t to)
-{
-    return to == EPIO_LOCK_SHARED     ? from == EPIO_LOCK_NONE
-           : to == EPIO_LOCK_RESERVED ? from == EPIO_LOCK_SHARED
-                                      : from >= EPIO_LOCK_SHARED;
-}
-
-/* Starts an op that has not been in the queue: as far as it gets now. */
-static epio__lock_outcome begin(epio__lock_holder *holder, epio_op *op)
-{
-    uint32_t from = holder->level;
-    op->arguments.lock.initial_level = (uint8_t)from;
-    if (from == op->arguments.lock.level) {
-        return epio__lock_end_with(op, 0);
-    }
-    if (!step_is_legal(from, op->arguments.lock.level)) {
-        bool down = op->arguments.lock.level < from;
-        uint8_t reason = down ? EPIO__REASON_LOCK_DOWN : EPIO__REASON_LOCK_SKIPS;
-        return epio__lock_end_with(op, epio__op_refuse(op, reason));
-    }
-    bool newcomer = from == EPIO_LOCK_NONE;
-    if (newcomer && !epio__list_empty(&holder->node->waiting)) {
-        return EPIO__LOCK_BLOCKED_HERE; /* behind those that came before */
-    }
-    return epio__lock_raise(holder, op);
-}
-
-/* The result of an op that will not wait. */
-static int refuse(epio__lock_holder *holder, epio_op *op, epio__lock_outcome reached)
-{
-    int outcome = reached == EPIO__LOCK_ENDED ? op->arguments.lock.outcome : EPIO_EBUSY;
-    bool only_readers_left = reached != EPIO__LOCK_ENDED;
-    if (outcome == EPIO_EDEADLK) {
-        outcome = EPIO_EBUSY;
-    }
-    if (outcome != 0 && !only_readers_left) {
-        epio__lock_revert(holder, op);
-    }
-    return outcome;
-}
-
-/* Starts an op whose holder has no other in the queue: then it has ended or is in the queue. */
-static void try_to_acquire(epio__lock_holder *holder, epio_op *op, epio_node *notifications)
-{
-    epio__lock_outcome reached = begin(holder, op);
-    if (!epio__lock_may_wait(op)) {
-        op->arguments.lock.outcome = refuse(holder, op, reached);
-        return;
-    }
-    if (reached == EPIO__LOCK_ENDED) {
-        if (op->arguments.lock.outcome != 0) {
-            epio__lock_revert(holder, op);
-        }
-        return;
-    }
-    op->arguments.lock.outcome = EPIO_EPENDING;
-    op->arguments.lock.polling = 0;
-    enqueue(holder, op);
-    if (reached == EPIO__LOCK_BLOCKED_BY_PROCESS) {
-        op->arguments.lock.polling = 1;
-        notify_threads(holder->node, notifications);
-    }
-}
-
-/* Starts the holder's later ops, behind the one that has just ended. */
-static void start_next(epio__lock_holder *holder, epio_node *notifications)
-{
-    while (holder->request == NULL && !epio__list_empty(&holder->later)) {
-        epio_op *op = op_of_waiting(holder->later.next);
-        epio__list_remove(&op->arguments.lock.node);
-        try_to_acquire(holder, op, notifications);
-        if (!waits(op) || op->arguments.lock.polling != 0) {
-            queue_notification(notifications, op);
-        }
-    }
-}
-
-/* Takes an op out of the queue, whose outcome is known. */
-static void leave_queue(epio_op *op, epio_node *notifications)
-{
-    epio__lock_holder *holder = holder_of(op);
-    epio__list_remove(&op->arguments.lock.node);
-    if (holder->request != op) {
-        return; /* it was still behind another */
-    }
-    holder->request = NULL;
-    if (op->arguments.lock.outcome != 0) {
-        epio__lock_revert(holder, op);
-    }
-    start_next(holder, notifications);
-}
-
-/* Grants the waiters what they can have now. */
-static void grant_waiters(epio__lock_node *node, epio_node *notifications)
-{
-    while (!epio__list_empty(&node->waiting)) {
-        epio_op *op = op_of_waiting(node->waiting.next);
-        epio__lock_outcome reached = epio__lock_raise(holder_of(op), op);
-        if (reached != EPIO__LOCK_ENDED) {
-            op->arguments.lock.outcome = EPIO_EPENDING;
-            if (reached == EPIO__LOCK_BLOCKED_BY_PROCESS && op->arguments.lock.polling == 0) {
-                op->arguments.lock.polling = 1;
-                queue_notification(notifications, op);
-                notify_threads(node, notifications);
-            }
-            return;
-        }
-        queue_notification(notifications, op);
-        leave_queue(op, notifications);
-    }
-}
-
-/* Ends an op that waits, without its lock. */
-static void withdraw(epio_op *op, int outcome, epio_node *notifications)
-{
-    op->arguments.lock.outcome = outcome;
-    op->os_error = 0;
-    leave_queue(op, notifications);
-    grant_waiters(holder_of(op)->node, notifications);
-}
-
-/* Starts a new op: afterwards it has ended or waits, in the queue or behind another op of its
- * holder. */
-static void submit(epio__lock_holder *holder, epio_op *op, epio_node *notifications)
-{
-    op->arguments.lock.holder = holder;
-    op->arguments.lock.notified = 0;
-    op->arguments.lock.polling = 0;
-    op->os_error = 0;
-    /* The lock may have become free since the first in the queue last polled. */
-    grant_waiters(holder->node, notifications);
-    if (holder->request == NULL) {
-        try_to_acquire(holder, op, notifications);
-    } else if (epio__lock_may_wait(op)) {
-        op->arguments.lock.outcome = EPIO_EPENDING;
-        epio__list_append(&holder->later, &op->arguments.lock.node);
-    } else {
-        op->arguments.lock.outcome = EPIO_EBUSY;
-    }
 }
 
 static uint64_t next_poll(epio_op *op)
@@ -284,94 +58,76 @@ static uint64_t next_poll(epio_op *op)
 
 /* ---- Unlock and check ---- */
 
-/* Ends the holder's ops, the latest first, so that none starts because another ended. */
-static void end_requests(epio__lock_holder *holder, epio_node *notifications)
+static int64_t unlock_level(epio__lock_holder *holder, epio_op *op, epio_node *notifications)
 {
-    while (holder->request != NULL) {
-        bool alone = epio__list_empty(&holder->later);
-        epio_op *op = alone ? holder->request : op_of_waiting(holder->later.previous);
-        op->arguments.lock.outcome = EPIO_ECANCELED;
-        op->os_error = 0;
-        queue_notification(notifications, op);
-        leave_queue(op, notifications);
+    epio__lock_end_requests(holder, false, EPIO__PENDING_BYTE, EPIO__LEVEL_BYTES, notifications);
+    holder->unlocks++;
+    int result = epio__lock_lower(holder, op, op->arguments.lock.level);
+    epio__lock_grant(holder->node, EPIO__PENDING_BYTE, EPIO__LEVEL_BYTES, notifications);
+    return result;
+}
+
+static int64_t unlock_range(epio__lock_holder *holder, epio_op *op, epio_node *notifications)
+{
+    uint64_t start = op->arguments.lock.start;
+    uint64_t len = op->arguments.lock.len;
+    if (epio__range_is_partly_inside(holder, start, len)) {
+        return epio__op_refuse(op, EPIO__REASON_HELD_OTHERWISE);
+    }
+    epio__lock_end_requests(holder, true, start, len, notifications);
+    epio__range_note_unlock(holder, start, len);
+    int result = epio__range_release(holder, start, len, op);
+    epio__lock_grant(holder->node, start, len, notifications);
+    return result;
+}
+
+/* A step that does not wait. */
+static int64_t carry_out(epio__lock_holder *holder, epio_op *op, epio_node *notifications)
+{
+    switch (op->kind) {
+    case EPIO_KIND_UNLOCK:
+        return unlock_level(holder, op, notifications);
+    case EPIO_KIND_UNLOCK_RANGE:
+        return unlock_range(holder, op, notifications);
+    case EPIO_KIND_TEST_RANGE:
+        return epio__range_test(holder, op);
+    default:
+        return epio__lock_is_reserved(holder, op);
     }
 }
 
-static int64_t unlock(epio__lock_holder *holder, epio_op *op)
+static int64_t perform_at_once(epio__lock_holder *holder, epio_op *op)
 {
     epio_node notifications;
     epio__list_init(&notifications);
     epio__mutex_lock(&holder->node->mutex);
-    end_requests(holder, &notifications);
-    holder->unlocks++;
-    int result = epio__lock_lower(holder, op, op->arguments.lock.level);
-    grant_waiters(holder->node, &notifications);
+    int64_t result = carry_out(holder, op, &notifications);
     epio__mutex_unlock(&holder->node->mutex);
-    notify_all(&notifications);
-    return result;
-}
-
-static int64_t check_reserved(epio__lock_holder *holder, epio_op *op)
-{
-    epio__mutex_lock(&holder->node->mutex);
-    int result = epio__lock_is_reserved(holder, op);
-    epio__mutex_unlock(&holder->node->mutex);
+    epio__lock_notify_all(&notifications);
     return result;
 }
 
 void epio__lock_release_all(epio__lock_holder *holder)
 {
-    epio_op op = {0};
-    op.arguments.lock.level = EPIO_LOCK_NONE;
-    (void)unlock(holder, &op);
+    epio_op level = {.kind = EPIO_KIND_UNLOCK};
+    epio_op ranges = {.kind = EPIO_KIND_UNLOCK_RANGE};
+    level.arguments.lock.level = EPIO_LOCK_NONE;
+    ranges.arguments.lock.len = INT64_MAX;
+    (void)perform_at_once(holder, &level);
+    (void)perform_at_once(holder, &ranges);
     while (epio__load_size(&holder->performers) != 0) {
         epio__thread_yield(); /* they were notified */
     }
+    epio__range_destroy(holder);
 }
 
 /* ---- Waiting on this thread ---- */
-
-#if EPIO_ASYNC
-
-static bool is_own_loop(const epio_loop *loop)
-{
-    return loop != NULL && epio__loop_is_owner(loop);
-}
-
-/* Does a file block this one whose loop is the calling thread's, and so does not run while the
- * thread waits? If an op waits for EXCLUSIVE, which is granted before all others, every holder
- * blocks, else only one that keeps readers out. */
-static bool waits_for_own_loop(const epio__lock_holder *holder)
-{
-    epio__lock_node *node = holder->node;
-    bool upgrade =
-        !epio__list_empty(&node->waiting) &&
-        op_of_waiting(node->waiting.next)->arguments.lock.initial_level != EPIO_LOCK_NONE;
-    for (epio_node *at = node->holders.next; at != &node->holders; at = at->next) {
-        const epio__lock_holder *other = EPIO__CONTAINER(at, epio__lock_holder, holding);
-        bool in_the_way = other != holder && (upgrade || other->level >= EPIO_LOCK_PENDING);
-        if (in_the_way && is_own_loop(other->file->vfs->loop)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-#else
-
-static bool waits_for_own_loop(const epio__lock_holder *holder)
-{
-    (void)holder;
-    return false;
-}
-
-#endif
 
 /* Until when the thread sleeps: its deadline, or its next poll of other processes. */
 static uint64_t sleeps_until(epio_op *op)
 {
     uint64_t deadline = op->timeout_ns != 0 ? op->timeout_ns : EPIO_FOREVER;
-    if (!first_polls(holder_of(op)->node)) {
+    if (!epio__lock_needs_polls(op)) {
         return deadline;
     }
     uint64_t look = next_poll(op);
@@ -381,19 +137,16 @@ static uint64_t sleeps_until(epio_op *op)
 /* The thread is awake, with the mutex: polls, or gives up. */
 static void poll_here(epio_op *op, epio_node *notifications)
 {
-    epio__lock_holder *holder = holder_of(op);
-    if (waits(op)) {
-        grant_waiters(holder->node, notifications);
+    if (epio__lock_waits(op)) {
+        epio__lock_grant_around(op, notifications);
     }
-    if (!waits(op)) {
+    if (!epio__lock_waits(op)) {
         return;
     }
     if (op->timeout_ns != 0 && op->timeout_ns <= epio__monotonic_time()) {
-        withdraw(op, EPIO_ETIMEDOUT, notifications);
-    } else if (waits_for_own_loop(holder)) {
-        withdraw(op, EPIO_EDEADLK, notifications);
-    } else if (!is_first(op)) {
-        op->arguments.lock.polling = 0; /* to be notified when it is first again */
+        epio__lock_withdraw(op, EPIO_ETIMEDOUT, notifications);
+    } else if (epio__lock_waits_for_own_loop(op)) {
+        epio__lock_withdraw(op, EPIO_EDEADLK, notifications);
     }
 }
 
@@ -405,17 +158,17 @@ static void lock_here(epio__lock_holder *holder, epio_op *op)
     epio__list_init(&notifications);
     epio__event_init(&event);
     op->waiter = &event;
-    op->arguments.lock.notify = wake_thread;
+    op->arguments.lock.notify = epio__lock_wake_thread;
 
     epio__mutex_lock(&node->mutex);
-    submit(holder, op, &notifications);
-    if (waits(op) && waits_for_own_loop(holder)) {
-        withdraw(op, EPIO_EDEADLK, &notifications);
+    epio__lock_enqueue(holder, op, &notifications);
+    if (epio__lock_waits(op) && epio__lock_waits_for_own_loop(op)) {
+        epio__lock_withdraw(op, EPIO_EDEADLK, &notifications);
     }
-    while (waits(op) || op->arguments.lock.notified != 0) {
+    while (epio__lock_waits(op) || op->arguments.lock.notified != 0) {
         uint64_t until = sleeps_until(op);
         epio__mutex_unlock(&node->mutex);
-        notify_all(&notifications);
+        epio__lock_notify_all(&notifications);
         bool notified = epio__event_wait(&event, until);
         epio__mutex_lock(&node->mutex);
         if (notified) {
@@ -424,19 +177,27 @@ static void lock_here(epio__lock_holder *holder, epio_op *op)
         poll_here(op, &notifications);
     }
     epio__mutex_unlock(&node->mutex);
-    notify_all(&notifications);
+    epio__lock_notify_all(&notifications);
     op->waiter = NULL;
     epio__event_destroy(&event);
 }
 
 /* The first try stores the holder's count of unlocks, plus 1; 0: not yet stored. */
-static bool was_unlocked_since(epio__lock_holder *holder, epio_op *op)
+static bool level_was_unlocked(const epio__lock_holder *holder, epio_op *op)
 {
     uint32_t unlocks = holder->unlocks + 1;
     if (op->arguments.lock.unlocks == 0) {
         op->arguments.lock.unlocks = unlocks;
     }
     return op->arguments.lock.unlocks != unlocks;
+}
+
+/* 0, or why the op cannot be tried again: an unlock has ended it, or there is no memory. */
+static int check_since_last_try(epio__lock_holder *holder, epio_op *op)
+{
+    int unlocked = op->kind == EPIO_KIND_LOCK_RANGE ? epio__range_was_unlocked(holder, op)
+                                                    : level_was_unlocked(holder, op);
+    return unlocked > 0 ? EPIO_ECANCELED : unlocked;
 }
 
 /* For a worker: one try, which leaves nothing behind if it has to wait, except that an unlock ends
@@ -447,19 +208,18 @@ static int64_t try_to_lock(epio__lock_holder *holder, epio_op *op)
     epio__list_init(&notifications);
     epio__mutex_lock(&holder->node->mutex);
     bool again = false;
-    if (was_unlocked_since(holder, op)) {
-        op->arguments.lock.outcome = EPIO_ECANCELED;
-    } else {
-        submit(holder, op, &notifications);
-        again = waits(op);
+    op->arguments.lock.outcome = check_since_last_try(holder, op);
+    if (op->arguments.lock.outcome == 0) {
+        epio__lock_enqueue(holder, op, &notifications);
+        again = epio__lock_waits(op);
     }
     if (again) {
-        withdraw(op, EPIO_EBUSY, &notifications);
+        epio__lock_withdraw(op, EPIO_EBUSY, &notifications);
     } else {
         op->arguments.lock.unlocks = 0; /* a layer may send it again */
     }
     epio__mutex_unlock(&holder->node->mutex);
-    notify_all(&notifications);
+    epio__lock_notify_all(&notifications);
     if (!again) {
         return op->arguments.lock.outcome;
     }
@@ -479,14 +239,10 @@ static int64_t lock_by_thread(epio__lock_holder *holder, epio_op *op)
 
 int64_t epio__lock_perform(epio__lock_holder *holder, epio_op *op)
 {
-    switch (op->kind) {
-    case EPIO_KIND_UNLOCK:
-        return unlock(holder, op);
-    case EPIO_KIND_CHECK_RESERVED_LOCK:
-        return check_reserved(holder, op);
-    default:
-        return epio_op_in_flight(op) ? try_to_lock(holder, op) : lock_by_thread(holder, op);
+    if (!epio__lock_is_request(op)) {
+        return perform_at_once(holder, op);
     }
+    return epio_op_in_flight(op) ? try_to_lock(holder, op) : lock_by_thread(holder, op);
 }
 
 /* ---- Waiting on a loop ---- */
@@ -499,7 +255,7 @@ static void settle(epio__lock_node *node, epio_op *op, epio_node *notifications)
     int outcome = op->arguments.lock.outcome;
     bool polls = op->arguments.lock.polling != 0;
     epio__mutex_unlock(&node->mutex);
-    notify_all(notifications);
+    epio__lock_notify_all(notifications);
     if (outcome != EPIO_EPENDING) {
         epio_complete(op, outcome);
     } else if (polls) {
@@ -513,13 +269,13 @@ void epio__lock_submit(epio__lock_holder *holder, epio_op *op)
     epio__list_init(&notifications);
     epio__mutex_lock(&holder->node->mutex);
     op->arguments.lock.notify = epio_resume;
-    submit(holder, op, &notifications);
+    epio__lock_enqueue(holder, op, &notifications);
     settle(holder->node, op, &notifications);
 }
 
 void epio__lock_resumed(epio_op *op)
 {
-    epio__lock_node *node = holder_of(op)->node;
+    epio__lock_node *node = epio__lock_holder_of(op)->node;
     epio_node notifications;
     epio__list_init(&notifications);
     epio__mutex_lock(&node->mutex);
@@ -529,18 +285,17 @@ void epio__lock_resumed(epio_op *op)
 
 void epio__lock_alarm(epio_op *op)
 {
-    epio__lock_node *node = holder_of(op)->node;
+    epio__lock_node *node = epio__lock_holder_of(op)->node;
     bool polls_again = false;
     epio_node notifications;
     epio__list_init(&notifications);
     epio__mutex_lock(&node->mutex);
-    if (waits(op) && op->arguments.lock.notified == 0) {
-        grant_waiters(node, &notifications);
-        polls_again = waits(op) && is_first(op);
-        op->arguments.lock.polling = polls_again ? 1 : 0;
+    if (epio__lock_waits(op) && op->arguments.lock.notified == 0) {
+        epio__lock_grant_around(op, &notifications);
+        polls_again = epio__lock_waits(op) && op->arguments.lock.polling != 0;
     }
     epio__mutex_unlock(&node->mutex);
-    notify_all(&notifications);
+    epio__lock_notify_all(&notifications);
     if (polls_again) {
         epio_alarm(op, next_poll(op));
     }
@@ -548,18 +303,18 @@ void epio__lock_alarm(epio_op *op)
 
 void epio__lock_cancel(epio_op *op)
 {
-    epio__lock_node *node = holder_of(op)->node;
+    epio__lock_node *node = epio__lock_holder_of(op)->node;
     bool ended = false;
     epio_node notifications;
     epio__list_init(&notifications);
     epio__mutex_lock(&node->mutex);
-    if (waits(op)) {
-        withdraw(op, EPIO_ECANCELED, &notifications);
+    if (epio__lock_waits(op)) {
+        epio__lock_withdraw(op, EPIO_ECANCELED, &notifications);
         /* One that was notified must not end before its owner has acknowledged it. */
         ended = op->arguments.lock.notified == 0;
     }
     epio__mutex_unlock(&node->mutex);
-    notify_all(&notifications);
+    epio__lock_notify_all(&notifications);
     if (ended) {
         epio_complete(op, EPIO_ECANCELED);
     }

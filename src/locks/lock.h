@@ -1,4 +1,4 @@
-/* SQLite's file locks: the locks held on one inode, and the ops that wait for them.
+/* SQLite's file locks and locks on ranges: those held on one inode, and the ops that wait for them.
  *
  * A lock node is shared by the files of one inode in this process; each has a holder of its own in
  * it. Other processes see a holder by its byte-range locks, which are the platform's; a holder
@@ -13,10 +13,11 @@ typedef struct epio__lock_holder epio__lock_holder;
 
 typedef struct epio__lock_node {
     epio__mutex mutex;         /* guards the rest, and the holders */
-    epio_node holders;         /* those above NONE */
+    epio_node holders;         /* those of a level above NONE */
     size_t holder_count;       /* as many */
     epio__lock_holder *writer; /* the one above SHARED; NULL: none */
-    epio_node waiting;         /* lock ops: upgrades first, then as they came */
+    epio_node range_holders;   /* those of a range, which may be among `holders`, too */
+    epio_node waiting;         /* lock ops: of those that hold a part first, then as they came */
 } epio__lock_node;
 
 struct epio__lock_holder {
@@ -24,13 +25,31 @@ struct epio__lock_holder {
     const epio_file *file;
     const epio__os_file *bytes; /* NULL: other processes cannot see it */
     bool reserved;              /* it has the byte of RESERVED */
-    uint32_t unlocks;           /* how often it was unlocked */
+    uint32_t unlocks;           /* how often its level was lowered */
     size_t performers;          /* atomic; threads inside epio__lock_perform */
     uint32_t level;             /* atomic for readers without the mutex */
     epio_node holding;          /* in node->holders */
-    epio_op *request;           /* its lock op in node->waiting; NULL: none */
-    epio_node later;            /* its lock ops behind that one */
+    epio_node ranges;           /* its epio__locked_range */
+    epio_node spares;           /* those that it had, for the next */
+    epio_node holding_ranges;   /* in node->range_holders */
+    epio_node later;            /* its lock ops behind others of its own */
+
+    struct epio__range_unlocks *range_unlocks; /* the latest; NULL: not recorded */
 };
+
+/* A lock op that may wait. */
+static inline bool epio__lock_is_request(const epio_op *op)
+{
+    return op->kind == EPIO_KIND_LOCK || op->kind == EPIO_KIND_LOCK_RANGE;
+}
+
+static inline bool epio__lock_is_unlock(const epio_op *op)
+{
+    return op->kind == EPIO_KIND_UNLOCK || op->kind == EPIO_KIND_UNLOCK_RANGE;
+}
+
+/* No file has a level or a range. With the mutex. */
+bool epio__lock_node_is_free(const epio__lock_node *node);
 
 void epio__lock_node_init(epio__lock_node *node);
 void epio__lock_node_destroy(epio__lock_node *node);
@@ -51,8 +70,8 @@ void epio__lock_release_all(epio__lock_holder *holder);
 
 #if EPIO_ASYNC
 
-/* The methods of a VFS whose files have holders, for its EPIO_KIND_LOCK: completes
- * the op, now or when it gets its lock. */
+/* The methods of a VFS whose files have holders, for its EPIO_KIND_LOCK and EPIO_KIND_LOCK_RANGE:
+ * completes the op, now or when it gets its lock. */
 void epio__lock_submit(epio__lock_holder *holder, epio_op *op);
 void epio__lock_resumed(epio_op *op);
 void epio__lock_alarm(epio_op *op);

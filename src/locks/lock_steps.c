@@ -1,7 +1,8 @@
 /* The steps between the levels, as https://www.sqlite.org/lockingv3.html and the comments of
  * SQLite's os_unix.c describe it.
  *
- * For other processes a level is a set of byte-range locks:
+ * For other processes a level is a set of byte-range locks, and so it is for
+ * the ranges of other files (lock_bytes.c):
  *
  *     SHARED     shared on the 510 bytes of SHARED; on the way there, for a moment,
  *                shared on PENDING, so that a writer that has it keeps readers out
@@ -13,17 +14,12 @@
  * without the byte of RESERVED, whose holder would seem to own the journal.
  *
  * Inside the process the node knows the conflicting holders; byte-range locks are requested only if
- * there are none. Waiting is lock.c's. */
+ * there are none. Waiting is lock_queue.c's. */
 #include "locks/lock_steps.h"
 
 #include "atomics.h"
 #include "list.h"
-#include "reason.h"
-
-#define PENDING_BYTE UINT64_C(0x40000000)
-#define RESERVED_BYTE (PENDING_BYTE + 1)
-#define SHARED_FIRST (PENDING_BYTE + 2)
-#define SHARED_SIZE UINT64_C(510)
+#include "locks/lock_bytes.h"
 
 /* Records the holder's new level. */
 static void set_level(epio__lock_holder *holder, uint32_t level)
@@ -44,55 +40,23 @@ static void set_level(epio__lock_holder *holder, uint32_t level)
     epio__store_u32(&holder->level, level);
 }
 
-/* ---- Bytes ---- */
-
-/* EPIO_EINVAL from the platform, not from the system, has one reason. */
-static int outcome_of(epio_op *op, int outcome)
-{
-    bool refused = outcome == EPIO_EINVAL && op->os_error == 0;
-    return refused ? epio__op_refuse(op, EPIO__REASON_RANGE_LOCKS) : outcome;
-}
-
-static int set_bytes(const epio__lock_holder *holder, uint64_t start, uint64_t len, uint32_t mode,
-                     epio_op *op)
-{
-    if (holder->bytes == NULL) {
-        return 0;
-    }
-    return outcome_of(op, epio__range_set(holder->bytes, start, len, mode, &op->os_error));
-}
-
-/* 1 if another process, or another library in this one, holds the byte exclusively. */
-static int is_taken_elsewhere(const epio__lock_holder *holder, uint64_t start, uint64_t len,
-                              epio_op *op)
-{
-    if (holder->bytes == NULL) {
-        return 0;
-    }
-    return outcome_of(op, epio__range_is_taken(holder->bytes, start, len, &op->os_error));
-}
-
-/* All holders of the node share the byte-range locks. */
-static bool bytes_are_common(const epio__lock_holder *holder)
-{
-    return holder->bytes != NULL && epio__range_locks_are_common();
-}
-
 /* ---- Raising, as far as it goes at once ---- */
 
 static int take_shared_bytes(epio__lock_holder *holder, epio_op *op)
 {
-    int error = set_bytes(holder, PENDING_BYTE, 1, EPIO__RANGE_SHARED, op);
+    int error = epio__lock_set_bytes(holder, EPIO__PENDING_BYTE, 1, EPIO__RANGE_SHARED, op);
     if (error != 0) {
         return error;
     }
-    bool there_already = bytes_are_common(holder) && holder->node->holder_count != 0;
+    bool there_already = epio__lock_bytes_are_common(holder) && holder->node->holder_count != 0;
     if (!there_already) {
-        error = set_bytes(holder, SHARED_FIRST, SHARED_SIZE, EPIO__RANGE_SHARED, op);
+        error = epio__lock_set_bytes(holder, EPIO__SHARED_FIRST, EPIO__SHARED_SIZE,
+                                     EPIO__RANGE_SHARED, op);
     }
-    int release_error = set_bytes(holder, PENDING_BYTE, 1, EPIO__RANGE_FREE, op);
+    int release_error = epio__lock_set_bytes(holder, EPIO__PENDING_BYTE, 1, EPIO__RANGE_FREE, op);
     if (error == 0 && release_error != 0 && !there_already) {
-        (void)set_bytes(holder, SHARED_FIRST, SHARED_SIZE, EPIO__RANGE_FREE, op);
+        (void)epio__lock_set_bytes(holder, EPIO__SHARED_FIRST, EPIO__SHARED_SIZE, EPIO__RANGE_FREE,
+                                   op);
     }
     return error != 0 ? error : release_error;
 }
@@ -116,7 +80,7 @@ static epio__lock_outcome raise_to_shared(epio__lock_holder *holder, epio_op *op
 /* 0, or EPIO_EBUSY if another process has the byte, or another error. */
 static int check_free_elsewhere(const epio__lock_holder *holder, uint64_t byte, epio_op *op)
 {
-    int taken = is_taken_elsewhere(holder, byte, 1, op);
+    int taken = epio__lock_bytes_are_taken(holder, byte, 1, op);
     return taken > 0 ? EPIO_EBUSY : taken;
 }
 
@@ -128,13 +92,13 @@ static epio__lock_outcome raise_to_reserved(epio__lock_holder *holder, epio_op *
     if (holder->node->writer != NULL) {
         return epio__lock_end_with(op, EPIO_EDEADLK);
     }
-    int error = set_bytes(holder, RESERVED_BYTE, 1, EPIO__RANGE_EXCLUSIVE, op);
+    int error = epio__lock_set_bytes(holder, EPIO__RESERVED_BYTE, 1, EPIO__RANGE_EXCLUSIVE, op);
     if (error != 0) {
         return epio__lock_end_with(op, error);
     }
-    error = check_free_elsewhere(holder, PENDING_BYTE, op);
+    error = check_free_elsewhere(holder, EPIO__PENDING_BYTE, op);
     if (error != 0) {
-        (void)set_bytes(holder, RESERVED_BYTE, 1, EPIO__RANGE_FREE, op);
+        (void)epio__lock_set_bytes(holder, EPIO__RESERVED_BYTE, 1, EPIO__RANGE_FREE, op);
         return epio__lock_end_with(op, error);
     }
     holder->reserved = true;
@@ -159,13 +123,13 @@ static epio__lock_outcome end_unless_new(epio_op *op, int error)
 
 static epio__lock_outcome raise_to_pending(epio__lock_holder *holder, epio_op *op)
 {
-    int error = holder->reserved ? 0 : check_free_elsewhere(holder, RESERVED_BYTE, op);
+    int error = holder->reserved ? 0 : check_free_elsewhere(holder, EPIO__RESERVED_BYTE, op);
     if (error != 0) {
         return epio__lock_end_with(op, error);
     }
-    error = set_bytes(holder, PENDING_BYTE, 1, EPIO__RANGE_EXCLUSIVE, op);
+    error = epio__lock_set_bytes(holder, EPIO__PENDING_BYTE, 1, EPIO__RANGE_EXCLUSIVE, op);
     if (error == EPIO_EBUSY) {
-        error = check_free_elsewhere(holder, PENDING_BYTE, op);
+        error = check_free_elsewhere(holder, EPIO__PENDING_BYTE, op);
         if (error == 0) {
             return EPIO__LOCK_BLOCKED_BY_PROCESS; /* for a reader that is just acquiring SHARED */
         }
@@ -190,7 +154,7 @@ static epio__lock_outcome raise_to_exclusive(epio__lock_holder *holder, epio_op 
         }
     }
     if (!holder->reserved) {
-        int error = check_free_elsewhere(holder, RESERVED_BYTE, op);
+        int error = check_free_elsewhere(holder, EPIO__RESERVED_BYTE, op);
         if (error != 0) {
             return end_unless_new(op, error);
         }
@@ -199,7 +163,8 @@ static epio__lock_outcome raise_to_exclusive(epio__lock_holder *holder, epio_op 
     if (node->holder_count > 1) {
         return EPIO__LOCK_BLOCKED_HERE;
     }
-    int error = set_bytes(holder, SHARED_FIRST, SHARED_SIZE, EPIO__RANGE_EXCLUSIVE, op);
+    int error = epio__lock_set_bytes(holder, EPIO__SHARED_FIRST, EPIO__SHARED_SIZE,
+                                     EPIO__RANGE_EXCLUSIVE, op);
     if (error == EPIO_EBUSY) {
         return EPIO__LOCK_BLOCKED_BY_PROCESS;
     }
@@ -230,7 +195,7 @@ void epio__lock_revert(epio__lock_holder *holder, epio_op *op)
     if (holder->level != found) {
         /* The only level in between is PENDING. */
         int32_t os_error = op->os_error;
-        (void)set_bytes(holder, PENDING_BYTE, 1, EPIO__RANGE_FREE, op);
+        (void)epio__lock_set_bytes(holder, EPIO__PENDING_BYTE, 1, EPIO__RANGE_FREE, op);
         op->os_error = os_error;
         set_level(holder, found);
     }
@@ -240,12 +205,13 @@ static int go_down_to_shared(epio__lock_holder *holder, epio_op *op)
 {
     int error = 0;
     if (holder->level == EPIO_LOCK_EXCLUSIVE) {
-        error = set_bytes(holder, SHARED_FIRST, SHARED_SIZE, EPIO__RANGE_SHARED, op);
+        error = epio__lock_set_bytes(holder, EPIO__SHARED_FIRST, EPIO__SHARED_SIZE,
+                                     EPIO__RANGE_SHARED, op);
         if (error != 0) {
             return error;
         }
     }
-    error = set_bytes(holder, PENDING_BYTE, 2, EPIO__RANGE_FREE, op);
+    error = epio__lock_set_bytes(holder, EPIO__PENDING_BYTE, 2, EPIO__RANGE_FREE, op);
     holder->reserved = false;
     set_level(holder, EPIO_LOCK_SHARED);
     return error;
@@ -253,11 +219,12 @@ static int go_down_to_shared(epio__lock_holder *holder, epio_op *op)
 
 static int go_down_to_none(epio__lock_holder *holder, epio_op *op)
 {
-    bool others_need_shared = bytes_are_common(holder) && holder->node->holder_count > 1;
-    uint64_t len = SHARED_FIRST - PENDING_BYTE + (others_need_shared ? 0 : SHARED_SIZE);
+    bool others_need_shared = epio__lock_bytes_are_common(holder) && holder->node->holder_count > 1;
+    uint64_t len =
+        EPIO__SHARED_FIRST - EPIO__PENDING_BYTE + (others_need_shared ? 0 : EPIO__SHARED_SIZE);
     int error = 0;
     if (!others_need_shared || holder->level > EPIO_LOCK_SHARED) {
-        error = set_bytes(holder, PENDING_BYTE, len, EPIO__RANGE_FREE, op);
+        error = epio__lock_set_bytes(holder, EPIO__PENDING_BYTE, len, EPIO__RANGE_FREE, op);
     }
     holder->reserved = false;
     set_level(holder, EPIO_LOCK_NONE);
@@ -282,5 +249,5 @@ int epio__lock_is_reserved(const epio__lock_holder *holder, epio_op *op)
     }
     /* Only the byte counts: a holder that was raised directly rolls back a hot journal, which must
      * keep looking hot. */
-    return is_taken_elsewhere(holder, RESERVED_BYTE, 1, op);
+    return epio__lock_bytes_are_taken(holder, EPIO__RESERVED_BYTE, 1, op);
 }

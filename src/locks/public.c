@@ -76,8 +76,8 @@ int64_t epio_lock_holder_perform(epio_lock_holder *holder, epio_op *op)
 static void check_lock(const epio_op *op, const char *function)
 {
     epio__require(op, function, "the op is NULL");
-    if (op->kind != EPIO_KIND_LOCK) {
-        epio__fatal(function, "the op is no EPIO_KIND_LOCK");
+    if (!epio__lock_is_request(op)) {
+        epio__fatal(function, "the op is no EPIO_KIND_LOCK or EPIO_KIND_LOCK_RANGE");
     }
 }
 

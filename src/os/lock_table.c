@@ -108,7 +108,8 @@ epio__lock_holder *epio__lock_table_find(const epio__os_file *file)
 }
 
 /* Frees the holder; the locks stay the parent's. The node's mutex may be locked, and is not
- * destroyed. */
+ * destroyed; so the records of ranges, which another thread may have been changing at the fork, are
+ * left alone. */
 static void forget_holder(epio__os_file *file)
 {
     epio__lock_holder *holder = (epio__lock_holder *)epio__load_pointer(&file->lock);
@@ -157,7 +158,7 @@ epio__lock_holder *epio__lock_table_join(epio__os_file *file)
  * lock is granted meanwhile, which the close would release. */
 static void close_waiting(table_entry *entry)
 {
-    while (entry->node.holder_count == 0 && !epio__list_empty(&entry->to_close)) {
+    while (epio__lock_node_is_free(&entry->node) && !epio__list_empty(&entry->to_close)) {
         int32_t os_error;
         epio_node *first = entry->to_close.next;
         epio__list_remove(first);
@@ -214,7 +215,7 @@ static int close_where_common(epio__os_file *file, int32_t *os_error)
     entry->files++;
     epio__mutex_unlock(epio__process_mutex());
     epio__mutex_lock(&entry->node.mutex);
-    if (entry->node.holder_count == 0) {
+    if (epio__lock_node_is_free(&entry->node)) {
         result = epio__os_file_dispose(file, os_error);
     } else {
         epio__list_append(&entry->to_close, &file->closing);

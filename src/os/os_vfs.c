@@ -44,16 +44,14 @@ static epio__os_file *file_of(const epio_op *op)
 
 static int64_t perform_lock(epio_op *op)
 {
-    if (op->kind >= EPIO_KIND_LOCK_RANGE) {
-        return EPIO_ENOTSUP;
-    }
-    epio__lock_holder *holder = op->kind == EPIO_KIND_UNLOCK ? epio__lock_table_find(file_of(op))
-                                                             : epio__lock_table_join(file_of(op));
+    bool unlocks = epio__lock_is_unlock(op);
+    epio__lock_holder *holder =
+        unlocks ? epio__lock_table_find(file_of(op)) : epio__lock_table_join(file_of(op));
     if (holder == NULL) {
-        return op->kind == EPIO_KIND_UNLOCK ? 0 : EPIO_ENOMEM; /* it never had any */
+        return unlocks ? 0 : EPIO_ENOMEM; /* it never had any */
     }
     int64_t result = epio__lock_perform(holder, op);
-    if (op->kind == EPIO_KIND_UNLOCK) {
+    if (unlocks) {
         epio__lock_table_settle(holder);
     }
     return result;
@@ -524,7 +522,7 @@ static void submit_lock(epio__os_vfs *vfs, epio_op *op)
     }
     if (file->locks_are_remote) {
         epio_offload(op);
-    } else if (holder != NULL && op->kind == EPIO_KIND_LOCK) {
+    } else if (holder != NULL && epio__lock_is_request(op)) {
         epio__lock_submit(holder, op);
     } else {
         epio_complete(op, perform_lock(op));
@@ -582,17 +580,16 @@ static void submit(epio_vfs *base, epio_op *op)
         }
         epio_offload(op);
         return;
-    case EPIO_KIND_LOCK:
-    case EPIO_KIND_UNLOCK:
-    case EPIO_KIND_CHECK_RESERVED_LOCK:
-        submit_lock(vfs, op);
-        return;
     case EPIO_KIND_CLOSE:
         vfs->backend->forget(vfs->backend_state, file_of(op));
         epio_offload(op);
         return;
     default:
-        epio_offload(op);
+        if (epio__op_is(op, EPIO__KIND_LOCKS)) {
+            submit_lock(vfs, op);
+        } else {
+            epio_offload(op);
+        }
         return;
     }
 }
@@ -600,7 +597,7 @@ static void submit(epio_vfs *base, epio_op *op)
 static void cancel(epio_vfs *base, epio_op *op)
 {
     epio__os_vfs *vfs = vfs_of(base);
-    if (op->kind == EPIO_KIND_LOCK) {
+    if (epio__lock_is_request(op)) {
         epio__lock_cancel(op);
     } else if (vfs->backend->cancel(vfs->backend_state, op)) {
         epio_complete(op, EPIO_ECANCELED);

@@ -35,7 +35,7 @@ static struct flock range_of(uint64_t start, uint64_t len, short type)
     range.l_type = type;
     range.l_whence = SEEK_SET;
     range.l_start = (off_t)start;
-    range.l_len = (off_t)len;
+    range.l_len = len < (uint64_t)INT64_MAX - start ? (off_t)len : 0; /* to the end */
     return range;
 }
 
@@ -117,23 +117,36 @@ static int request(const epio__os_file *file, struct flock *range, bool set, int
     return outcome == 0 ? 0 : fail(file, os_error);
 }
 
+static const short types[] = {F_UNLCK, F_RDLCK, F_WRLCK};
+
 int epio__range_set(const epio__os_file *file, uint64_t start, uint64_t len, uint32_t mode,
                     int32_t *os_error)
 {
-    static const short types[] = {F_UNLCK, F_RDLCK, F_WRLCK};
     struct flock range = range_of(start, len, types[mode]);
     return request(file, &range, true, os_error);
 }
 
-int epio__range_is_taken(const epio__os_file *file, uint64_t start, uint64_t len, int32_t *os_error)
+int epio__range_change(const epio__os_file *file, uint64_t start, uint64_t len, uint32_t from,
+                       uint32_t mode, int32_t *os_error)
 {
-    /* Only an exclusive holder blocks a reader. */
-    struct flock range = range_of(start, len, F_RDLCK);
+    (void)from; /* the system knows */
+    return epio__range_set(file, start, len, mode, os_error);
+}
+
+int epio__range_is_taken(const epio__os_file *file, uint64_t start, uint64_t len, uint32_t mode,
+                         int32_t *os_error)
+{
+    struct flock range = range_of(start, len, types[mode]);
     int error = request(file, &range, false, os_error);
     if (error != 0) {
         return error;
     }
     return range.l_type != F_UNLCK ? 1 : 0;
+}
+
+bool epio__range_locks_convert(void)
+{
+    return true;
 }
 
 #if defined(__linux__)

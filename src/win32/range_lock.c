@@ -42,14 +42,14 @@ static DWORD lock_range(const epio__os_file *file, uint64_t start, uint64_t len,
     return error;
 }
 
-/* On Windows a reader of SQLite holds PENDING exclusively for a moment. So a test for a writer
- * retries before it reports one. */
-static DWORD share_range(const epio__os_file *file, uint64_t start, uint64_t len)
+/* On Windows a reader of SQLite holds PENDING exclusively for a moment, and so does who tests a
+ * range. So a test retries before it reports a holder. */
+static DWORD try_range(const epio__os_file *file, uint64_t start, uint64_t len, bool exclusive)
 {
-    DWORD error = lock_range(file, start, len, false);
+    DWORD error = lock_range(file, start, len, exclusive);
     for (int looks = 1; error == ERROR_LOCK_VIOLATION && looks < LOOKS; looks++) {
         epio__thread_yield();
-        error = lock_range(file, start, len, false);
+        error = lock_range(file, start, len, exclusive);
     }
     return error;
 }
@@ -64,7 +64,7 @@ static DWORD unlock_range(const epio__os_file *file, uint64_t start, uint64_t le
     return error == ERROR_NOT_LOCKED ? 0 : error;
 }
 
-/* ---- What the file holds ---- */
+/* ---- What the file holds for its level ---- */
 
 static epio__held_range *find_held(epio__win32_file *file, uint64_t start, uint64_t len)
 {
@@ -106,7 +106,7 @@ static DWORD release(epio__win32_file *file, uint64_t start, uint64_t len)
 static DWORD take(epio__win32_file *file, uint64_t start, uint64_t len, uint32_t mode)
 {
     bool passes = mode == EPIO__RANGE_SHARED && len == 1;
-    DWORD error = passes ? share_range(&file->base, start, len)
+    DWORD error = passes ? try_range(&file->base, start, len, false)
                          : lock_range(&file->base, start, len, mode == EPIO__RANGE_EXCLUSIVE);
     epio__held_range *range = free_note(file);
     if (error != 0) {
@@ -121,11 +121,16 @@ static DWORD take(epio__win32_file *file, uint64_t start, uint64_t len, uint32_t
 }
 
 /* Both locks are held for a moment: the first unlock releases the exclusive one. */
+static DWORD share_exclusive(const epio__os_file *file, uint64_t start, uint64_t len)
+{
+    DWORD error = lock_range(file, start, len, false);
+    return error != 0 ? error : unlock_range(file, start, len);
+}
+
 static DWORD weaken(epio__win32_file *file, epio__held_range *range)
 {
-    DWORD error = lock_range(&file->base, range->start, range->len, false);
+    DWORD error = share_exclusive(&file->base, range->start, range->len);
     if (error == 0) {
-        error = unlock_range(&file->base, range->start, range->len);
         range->mode = EPIO__RANGE_SHARED;
     }
     return error;
@@ -180,9 +185,31 @@ int epio__range_set(const epio__os_file *file, uint64_t start, uint64_t len, uin
     return meaning_of(set(noted, start, len, mode), os_error);
 }
 
-int epio__range_is_taken(const epio__os_file *file, uint64_t start, uint64_t len, int32_t *os_error)
+/* ---- Ranges that the caller knows ---- */
+
+int epio__range_change(const epio__os_file *file, uint64_t start, uint64_t len, uint32_t from,
+                       uint32_t mode, int32_t *os_error)
 {
-    DWORD error = share_range(file, start, len);
+    if (from == mode) {
+        return 0;
+    }
+    if (mode == EPIO__RANGE_FREE) {
+        return meaning_of(unlock_range(file, start, len), os_error);
+    }
+    if (from == EPIO__RANGE_FREE) {
+        bool exclusive = mode == EPIO__RANGE_EXCLUSIVE;
+        return meaning_of(lock_range(file, start, len, exclusive), os_error);
+    }
+    if (mode == EPIO__RANGE_EXCLUSIVE) {
+        return EPIO_ENOTSUP;
+    }
+    return meaning_of(share_exclusive(file, start, len), os_error);
+}
+
+int epio__range_is_taken(const epio__os_file *file, uint64_t start, uint64_t len, uint32_t mode,
+                         int32_t *os_error)
+{
+    DWORD error = try_range(file, start, len, mode == EPIO__RANGE_EXCLUSIVE);
     if (error == ERROR_LOCK_VIOLATION) {
         return 1;
     }
@@ -190,6 +217,11 @@ int epio__range_is_taken(const epio__os_file *file, uint64_t start, uint64_t len
         error = unlock_range(file, start, len);
     }
     return meaning_of(error, os_error);
+}
+
+bool epio__range_locks_convert(void)
+{
+    return false;
 }
 
 bool epio__range_locks_are_common(void)
