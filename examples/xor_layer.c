@@ -39,6 +39,7 @@ static bool is_carried(const epio_op *op)
     case EPIO_KIND_ALLOCATE: /* zeros below are no zeros above */
     case EPIO_KIND_PUNCH_HOLE:
     case EPIO_KIND_ZERO_RANGE:
+    case EPIO_KIND_MAP: /* nothing is between a program and its memory */
         return false;
     default:
         return op->kind < EPIO_KIND_COUNT; /* other kinds may move bytes */

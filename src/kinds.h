@@ -22,7 +22,8 @@ enum {
     EPIO__KIND_SECOND = 0x4000,    /* path.to is another path, a target or a name */
     EPIO__KIND_COPIES = 0x8000,    /* copy.from is another open file */
     EPIO__KIND_WAITS = 0x10000,    /* for others, perhaps for ever */
-    EPIO__KIND_MAPS = 0x20000      /* its result is a mapping */
+    EPIO__KIND_MAPS = 0x20000,     /* its result is a mapping */
+    EPIO__KIND_UNMAPS = 0x40000    /* it is the end of a mapping */
 };
 
 /* Kind, name, attributes. */
@@ -92,7 +93,7 @@ enum {
     X(UNLOCK_RANGE, "unlock_range", EPIO__KIND_ON_FILE | EPIO__KIND_LOCKS | EPIO__KIND_MUST_RUN)   \
     X(TEST_RANGE, "test_range", EPIO__KIND_ON_FILE | EPIO__KIND_LOCKS)                             \
     X(MAP, "map", EPIO__KIND_ON_FILE | EPIO__KIND_MAPS)                                            \
-    X(UNMAP, "unmap", EPIO__KIND_MUST_RUN)                                                         \
+    X(UNMAP, "unmap", EPIO__KIND_MUST_RUN | EPIO__KIND_UNMAPS)                                     \
     X(SYNC_MAPPING, "sync_mapping", 0)                                                             \
     X(WATCH, "watch", EPIO__KIND_ON_PATH | EPIO__KIND_OPENS)                                       \
     X(READ_EVENTS, "read_events", EPIO__KIND_ON_FILE | EPIO__KIND_WAITS)

@@ -177,7 +177,9 @@ int64_t epio__os_advise(epio_op *op);
  * their turn, of a part; 0 at the end of the first file. EPIO_ENOTSUP: the files, or their system,
  * have no such way; nothing was done. */
 int64_t epio__os_copy_range(epio_op *op);
-/* MAP sets op->arguments.map.mapping; UNMAP frees it. */
+/* MAP sets op->arguments.map.mapping, made by epio__mapping_init; UNMAP ends it by
+ * epio__mapping_free, whatever its result. SYNC_MAPPING of a mapping that was not made to be
+ * written to, or is private, does nothing. */
 int64_t epio__os_map(epio_op *op);
 int64_t epio__os_unmap(epio_op *op);
 int64_t epio__os_sync_mapping(epio_op *op);
@@ -312,6 +314,11 @@ void epio__process_thread_ends(void);
 /* Frees the memory of a file that was released, but only after some more were, so that a second
  * close, or another use after close, is detected. Any thread. */
 void epio__file_free(void *memory);
+
+/* Fills the base of a mapping that is all zero; its memory begins with that, and is freed like a
+ * file's. Any thread. */
+void epio__mapping_init(epio_mapping *mapping, epio_vfs *vfs, void *address, uint64_t len);
+void epio__mapping_free(epio_mapping *mapping);
 
 /* Random bytes fit for keys, for the names of temporary files. */
 void epio__random_bytes(void *buffer, size_t len);

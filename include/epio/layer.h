@@ -14,8 +14,9 @@ extern "C" {
 /* Kinds that move bytes: READ, READV, WRITE, WRITEV and APPEND. An append, like a write to a file
  * that was opened with EPIO_OPEN_APPEND, goes to an offset that nobody knows before: a layer that
  * changes bytes by their offset ends both in `before` with EPIO_ENOTSUP. So it does with
- * PUNCH_HOLE, ZERO_RANGE and ALLOCATE, if its zeros are not those of the inner VFS, and with kinds
- * that it does not know, which may move bytes, too: what it lets pass goes by unchanged.
+ * PUNCH_HOLE, ZERO_RANGE and ALLOCATE, if its zeros are not those of the inner VFS; with MAP, whose
+ * memory has the inner VFS's bytes; and with kinds that it does not know, which may move bytes,
+ * too: what it lets pass goes by unchanged.
  *
  * `state` is `op_state` bytes for each op, all zero at first; aligned as by malloc. op->file is the
  * layer's own file, op->vfs the layer. Both functions are called on the owner's thread for
@@ -29,8 +30,8 @@ typedef struct epio_layer_methods {
     size_t file_state; /* see epio_layer_file_state */
 
     /* An op is about to go to the inner VFS. 0; or an error, with which it ends instead, and
-     * `after` is not called; for a close or an unlock, which must be carried out, an error is
-     * ignored. Of a kind that moves bytes it may set another buffer, length or offset in
+     * `after` is not called; for a close, an unlock or an unmap, which must be carried out, an
+     * error is ignored. Of a kind that moves bytes it may set another buffer, length or offset in
      * op->arguments.io, which are restored before `after`; the bytes of a write or an append are
      * the caller's and constant, and the latter's offset is unused. NULL: not called. */
     int (*before)(void *user, epio_op *op, void *state);

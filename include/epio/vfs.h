@@ -211,16 +211,28 @@ struct epio_file {
     epio_op flush;
     uint64_t checked_in; /* the iteration that last asked whether a flush can follow its writes */
     epio_vfs directory;  /* epio_directory_vfs */
+    union {
+        uintptr_t flush_note; /* atomic; shared with its mappings; 0: it had none */
+        uint64_t space_of_note;
+    };
     /* For later versions: your struct embeds this one at its present size. */
-    uint64_t reserved[7 - sizeof(epio_vfs) / sizeof(uint64_t)];
+    uint64_t reserved[6 - sizeof(epio_vfs) / sizeof(uint64_t)];
 };
 
-/* Embed it first in your own struct: what an epio_map makes. Layers put themselves in `vfs`, so
- * that an epio_unmap comes through them, too. */
+/* Embed it first in your own struct, all zero but for the first three: what an epio_map makes. A
+ * layer puts itself into `vfs` when the MAP returns, so that what is done with the mapping comes
+ * through it, too. An UNMAP comes when no SYNC_MAPPING is in flight, and the mapping is gone
+ * whatever its result. */
 struct epio_mapping {
     epio_vfs *vfs;
     void *address;
     uint64_t len;
+
+    /* The core's. */
+    epio_op *unmap;        /* NULL: it is not being unmapped */
+    void *flush_note;      /* what flushes of the file have come to */
+    size_t in_flight;      /* atomic; SYNC_MAPPINGs */
+    uint32_t chain_unmaps; /* while a chain is checked: an earlier op of it unmaps it */
     uint64_t reserved[2];
 };
 

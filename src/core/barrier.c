@@ -477,9 +477,10 @@ void epio__barrier_flush(epio_loop *loop)
     while (!epio__list_empty(&asking)) {
         epio_file *file = EPIO__CONTAINER(asking.next, epio_file, waiting);
         epio__list_remove(&file->waiting);
-        if (epio__flush_has_failed(file)) {
+        int32_t os_error = 0;
+        if (epio__flush_has_failed(file, &os_error)) {
             epio__timer_stop(loop, &file->flush);
-            fail_syncs(loop, file, &file->ready, EPIO_EIO, file->flush_os_error);
+            fail_syncs(loop, file, &file->ready, EPIO_EIO, os_error);
         } else if (hold_back(loop, file)) {
             epio__list_append(&loop->flush_files, &file->waiting);
         } else {
@@ -507,9 +508,10 @@ static bool is_to_be_offloaded(const epio_op *op)
  * latest have no sync yet. */
 static bool flush_may_follow(epio_file *file)
 {
+    int32_t os_error = 0;
     if (file->vfs != file->vfs->loop->resident || flush_is_running(file) ||
         !epio__list_empty(&file->ready) || epio__list_empty(&file->syncs) ||
-        epio__flush_has_failed(file)) {
+        epio__flush_has_failed(file, &os_error)) {
         return false;
     }
     const epio_op *last = EPIO__CONTAINER(file->ordered.previous, epio_op, held);

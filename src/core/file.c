@@ -1,5 +1,6 @@
 /* Functions common to the files and ops of every VFS. */
 #include "core/directory.h"
+#include "core/mapping.h"
 #include "core/op.h"
 #include "core/registry.h"
 #include "core/struct_size.h"
@@ -38,6 +39,7 @@ void epio_file_release(epio_file *file)
     epio__file_check(file, "epio_file_release");
     file->fast = 0; /* the fast path checks only this */
     file->close = &epio__released;
+    epio__flush_note_drop(epio__flush_note_of(file));
 #if EPIO_ASYNC
     if (file->vfs->loop != NULL) {
         epio__subtract_size(&file->vfs->loop->open_files, 1);

@@ -547,6 +547,10 @@ void epio_loop_destroy(epio_loop *loop)
         epio__fatal("epio_loop_destroy",
                     "a file is still open; close every file of the loop first");
     }
+    if (epio__load_size(&loop->mappings) != 0) {
+        epio__fatal("epio_loop_destroy",
+                    "a mapping is still there; unmap every mapping of the loop first");
+    }
     epio__workers_stop(&loop->workers);
     while (epio__load_size(&loop->visitors) != 0) {
         epio__thread_yield();

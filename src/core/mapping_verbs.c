@@ -1,4 +1,5 @@
 /* The verbs of epio/mapping.h: each checks its arguments and stores them in the op. */
+#include "core/mapping.h"
 #include "core/verb.h"
 #include "fatal.h"
 
@@ -44,6 +45,9 @@ uint64_t epio_mapping_len(const epio_mapping *mapping)
 
 static epio_op *prepare(epio_op *op, const char *function, uint8_t kind, epio_mapping *mapping)
 {
+    if (mapping != NULL) {
+        epio__mapping_check(mapping, function);
+    }
     epio__verb_on_vfs(op, function, kind, mapping != NULL ? mapping->vfs : NULL);
     if (mapping == NULL) {
         op->result = epio__op_refuse(op, EPIO__REASON_MAPPING_IS_NULL);

@@ -7,8 +7,8 @@
  * not there already. After delivery the library does not touch it: epio__op_finish_delivery first
  * lets every epio_cancel of another thread finish that has found the op in flight, then gives the
  * op to the caller in one atomic step. */
-#include "core/flush_error.h"
 #include "core/loop.h"
+#include "core/mapping.h"
 #include "core/semaphore.h"
 #include "fatal.h"
 #include "reason.h"
@@ -166,6 +166,11 @@ void epio__op_start(epio_loop *loop, epio_op *op)
         }
         epio__op_hold(op);
         return;
+    case EPIO_KIND_MAP:
+    case EPIO_KIND_UNMAP:
+    case EPIO_KIND_SYNC_MAPPING:
+        epio__mapping_start(op);
+        return;
     default:
         epio__op_hold(op);
         return;
@@ -315,12 +320,14 @@ epio_loop *epio__op_begin(epio_op *first, const char *function)
     epio__op_check_prepared(first, function);
     epio_loop *loop = loop_of_chain(first, function);
     bool closes = false;
+    bool unmaps = false;
     for (epio_op *op = first; op != NULL; op = op->link) {
         op->loop = has_nothing(op) ? loop : op->loop;
         if (op->loop != loop) {
             epio__fatal(function, "linked ops belong to different loops");
         }
         closes |= op->kind == EPIO_KIND_CLOSE && op->link != NULL;
+        unmaps |= op->kind == EPIO_KIND_UNMAP && op->link != NULL;
         if (epio__op_is(op, EPIO__KIND_MUST_RUN)) {
             op->timeout_ns = 0; /* it has no deadline, in any phase */
         } else if (op->timeout_ns != 0) {
@@ -337,9 +344,15 @@ epio_loop *epio__op_begin(epio_op *first, const char *function)
         }
         op->result = EPIO_EPENDING;
         epio__semaphore_count_op(op, 1);
+        if (epio__op_maps(op)) {
+            epio__mapping_submitted(op, function);
+        }
     }
     if (closes) {
         check_nothing_follows_closes(first);
+    }
+    if (unmaps) {
+        epio__mapping_check_chain(first);
     }
     return loop;
 }
@@ -538,6 +551,9 @@ void epio__op_deliver(epio_loop *loop, epio_op *op)
     if ((op->state_flags & EPIO__FLAG_INTERNAL) != 0) {
         epio__barrier_flushed(loop, op);
         return;
+    }
+    if (epio__op_maps(op)) {
+        epio__mapping_leave(op);
     }
     if (epio__op_keeps(op) != NULL) {
         epio__barrier_leave(op);

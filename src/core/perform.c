@@ -1,6 +1,5 @@
 /* epio_perform: one op, carried out on the calling thread. */
-#include "core/flush_error.h"
-#include "core/op.h"
+#include "core/mapping.h"
 #include "fatal.h"
 #include "reason.h"
 #if EPIO_ASYNC
@@ -70,6 +69,10 @@ static int64_t perform_kind(epio_op *op)
             return EPIO_EIO;
         }
         break;
+    case EPIO_KIND_MAP:
+    case EPIO_KIND_UNMAP:
+    case EPIO_KIND_SYNC_MAPPING:
+        return epio__mapping_perform(op);
     default:
         break;
     }

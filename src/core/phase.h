@@ -15,8 +15,8 @@
  *                                                   before it; a cancel    ordered, by `held`
  *     BARRIER     a sync's start                    its flush's end; a     the file's ordered,
  *                                                   cancel                 ready or flushing
- *     CLOSING     a close's start                   the end of the file's  held; file->close
- *                                                   last op
+ *     CLOSING     a close's or an unmap's start     the end of the file's  held; file->close, or
+ *                                                   or mapping's last op   the mapping's unmap
  *     HELD        a VFS being given it              epio_complete and the  as its VFS keeps it;
  *                                                   like                   to_offload, deferred by
  *                                                                          `queue`; held

@@ -33,6 +33,20 @@ static void wrap_opened(epio__layer *layer, epio__layer_file *file, epio_op *op,
     op->file = &file->base;
 }
 
+/* ---- Mappings ---- */
+
+/* The layer is between the mapping and the inner VFS from here on. */
+static void wrap_mapping(epio__layer *layer, const epio_op *op, int64_t result)
+{
+    epio_mapping *mapping = op->arguments.map.mapping;
+    if (result >= 0 && mapping != NULL && mapping->vfs != &layer->base) {
+        mapping->vfs = &layer->base;
+        epio__add_size(&layer->mappings, 1);
+    }
+}
+
+/* ---- Closing ---- */
+
 void epio__layer_free_file(epio__layer *layer, epio_file *file)
 {
     epio__subtract_size(&layer->open_files, 1);
@@ -82,12 +96,21 @@ static bool copies_from_elsewhere(const epio__layer *layer, const epio_op *op)
 
 static int64_t perform_below(epio__layer *layer, epio_op *op)
 {
+    int64_t result;
     switch (op->kind) {
     case EPIO_KIND_OPEN:
     case EPIO_KIND_ADOPT:
         return perform_open(layer, op);
     case EPIO_KIND_CLOSE:
         return perform_close(layer, op);
+    case EPIO_KIND_MAP:
+        result = epio_perform_on(op, layer->inner, epio__layer_inner_file(op));
+        wrap_mapping(layer, op, result);
+        return result;
+    case EPIO_KIND_UNMAP:
+        result = epio_perform_on(op, layer->inner, NULL);
+        epio__subtract_size(&layer->mappings, 1);
+        return result;
     default:
         return epio_perform_on(op, layer->inner, epio__layer_inner_file(op));
     }
@@ -175,6 +198,9 @@ void epio__layer_wrap(epio__layer *layer, epio__layer_frame *frame, epio_op *op)
     if (second != NULL) {
         *second = frame->second;
     }
+    if (epio__op_is(op, EPIO__KIND_MAPS)) {
+        wrap_mapping(layer, op, op->result);
+    }
     if (frame->opened != NULL) {
         wrap_opened(layer, frame->opened, op, op->result);
         frame->opened = NULL;
@@ -186,6 +212,9 @@ void epio__layer_settle(epio__layer *layer, epio__layer_frame *frame, epio_op *o
     if (op->kind == EPIO_KIND_CLOSE) {
         epio__layer_free_file(layer, op->file);
         return;
+    }
+    if (epio__op_is(op, EPIO__KIND_UNMAPS)) {
+        epio__subtract_size(&layer->mappings, 1);
     }
     epio__layer_wrap(layer, frame, op);
     put_frame(layer, frame);
@@ -202,9 +231,8 @@ void epio__layer_give_up(epio__layer *layer, epio_op *op)
 
 int64_t epio__layer_do_without(epio__layer *layer, epio_op *op)
 {
-    /* An unlock must not fail for lack of memory, and waits for nothing. */
-    bool unlocks = op->kind == EPIO_KIND_UNLOCK || op->kind == EPIO_KIND_UNLOCK_RANGE;
-    return unlocks ? epio__layer_perform(layer, op) : EPIO_ENOMEM;
+    /* What ends a lock or a mapping must not fail for lack of memory, and waits for nothing. */
+    return epio__op_is(op, EPIO__KIND_MUST_RUN) ? epio__layer_perform(layer, op) : EPIO_ENOMEM;
 }
 
 /* Are some on ops in flight? */
@@ -299,6 +327,9 @@ void epio__layer_check_unused(epio__layer *layer)
 {
     if (epio__load_size(&layer->open_files) != 0) {
         epio__fatal("epio_vfs_destroy", "a file of the VFS is still open; close it first");
+    }
+    if (epio__load_size(&layer->mappings) != 0) {
+        epio__fatal("epio_vfs_destroy", "a mapping of the VFS is still there; unmap it first");
     }
     if (!layer->inherited && frames_are_missing(layer)) {
         epio__fatal("epio_vfs_destroy", "operations of the VFS are in flight; wait for their "

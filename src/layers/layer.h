@@ -10,14 +10,15 @@
 typedef struct epio__layer_file epio__layer_file;
 typedef struct epio__layer_frame epio__layer_frame;
 
-/* Embed it first in your own struct. The owner's, except open_files. */
+/* Embed it first in your own struct. The owner's, except the counts. */
 typedef struct epio__layer {
     epio_vfs base;
     epio_vfs *inner;
     epio__entry entry;
     epio__mutex *mutex; /* the layer's own, which must be free in a forked child; NULL: none */
     bool inherited;     /* this process was forked from the one that made it */
-    size_t open_files;  /* atomic */
+    size_t open_files;  /* atomic, as the next */
+    size_t mappings;
     bool (*returned)(epio_frame *frame, epio_op *op);
     size_t frame_size;
     size_t file_state; /* bytes of each file for the layer's user */
@@ -34,8 +35,8 @@ bool epio__layer_may_lie_over(const epio_vfs *inner);
 void epio__layer_init(epio__layer *layer, const epio_vfs_methods *methods, epio_vfs *inner,
                       bool (*returned)(epio_frame *frame, epio_op *op), size_t frame_size);
 
-/* Aborts if the layer is still in use: a file of it is open, or an op in flight has a frame of
- * it. */
+/* Aborts if the layer is still in use: a file of it is open, a mapping is there, or an op in flight
+ * has a frame of it. */
 void epio__layer_check_unused(epio__layer *layer);
 /* Frees the layer and its frames. */
 void epio__layer_destroy(epio__layer *layer);
@@ -86,18 +87,18 @@ struct epio__layer_frame {
  * False: it copies from a file of another VFS. */
 bool epio__layer_enter_second(const epio__layer *layer, epio_op *op);
 
-/* For an open that returned: op->file becomes the layer's file. Call it before epio__layer_end if
- * that is needed. */
+/* For an open that returned: op->file becomes the layer's file; so does a new mapping. Call it
+ * before epio__layer_end if that is needed. */
 void epio__layer_wrap(epio__layer *layer, epio__layer_frame *frame, epio_op *op);
 
-/* The rare parts of the next two: opens, closes, paths, copies, and an empty pool. */
+/* The rare parts of the next two: opens, closes, paths, copies, mappings, and an empty pool. */
 epio__layer_frame *epio__layer_make_frame(epio__layer *layer, epio_op *op);
 void epio__layer_settle(epio__layer *layer, epio__layer_frame *frame, epio_op *op);
 
 static inline bool epio__layer_is_ordinary(const epio_op *op)
 {
     return !epio__op_is(op, EPIO__KIND_OPENS | EPIO__KIND_CLOSES | EPIO__KIND_ON_PATH |
-                                EPIO__KIND_COPIES);
+                                EPIO__KIND_COPIES | EPIO__KIND_MAPS | EPIO__KIND_UNMAPS);
 }
 
 /* Pushes a frame for a new op. NULL: no memory, which a close does not need; see
@@ -117,8 +118,8 @@ static inline epio__layer_frame *epio__layer_begin(epio__layer *layer, epio_op *
     return frame;
 }
 
-/* For `returned`, once: wraps the file of an open, frees that of a close, and returns the frame to
- * the pool: it must not be used any more. */
+/* For `returned`, once: wraps the file or mapping that is new, frees that of a close, and returns
+ * the frame to the pool: it must not be used any more. */
 static inline void epio__layer_end(epio__layer *layer, epio__layer_frame *frame, epio_op *op)
 {
     if (epio__layer_is_ordinary(op)) {

@@ -9,7 +9,7 @@
 #include "core/generic_ops.h"
 #include "core/registry.h"
 #include "fatal.h"
-#include "layers/memory_lock.h"
+#include "layers/memory_mapping.h"
 #include "layers/memory_metadata.h"
 #include "layers/memory_names.h"
 #include "layers/memory_space.h"
@@ -56,6 +56,7 @@ typedef struct memory_vfs {
     epio__memory_lock lock; /* guards the rest, nodes and their contents included */
     epio__memory_tree tree;
     uint64_t open_files;
+    uint64_t mappings;
 } memory_vfs;
 
 static epio__memory_node *node_of(const epio_op *op)
@@ -426,6 +427,7 @@ static int64_t perform_path(memory_vfs *memory, epio_op *op)
 
 static int64_t perform_file(memory_vfs *memory, epio_op *op)
 {
+    int64_t result;
     memory_file *file = (memory_file *)op->file;
     const epio__memory_start root = root_of(memory);
     switch (op->kind) {
@@ -471,16 +473,27 @@ static int64_t perform_file(memory_vfs *memory, epio_op *op)
         return list(memory, op);
     case EPIO_KIND_NAME_TEMPORARY:
         return epio__memory_name_temporary(&root, file->node, op);
+    case EPIO_KIND_MAP:
+        result = epio__memory_map(&memory->lock, file->node, op);
+        memory->mappings += result == 0;
+        return result;
     default:
         return EPIO_ENOTSUP;
     }
 }
 
-/* An adopt is neither: there are no descriptors here. */
+/* An adopt is none of these: there are no descriptors here. */
 static int64_t perform_locked(memory_vfs *memory, epio_op *op)
 {
     if (epio__op_is(op, EPIO__KIND_ON_PATH)) {
         return perform_path(memory, op);
+    }
+    if (op->kind == EPIO_KIND_SYNC_MAPPING) {
+        return epio__memory_sync_mapping(op);
+    }
+    if (op->kind == EPIO_KIND_UNMAP) {
+        memory->mappings--;
+        return epio__memory_unmap(op);
     }
     return epio__op_is(op, EPIO__KIND_ON_FILE) ? perform_file(memory, op) : EPIO_ENOTSUP;
 }
@@ -514,6 +527,9 @@ static void memory_destroy(epio_vfs *vfs)
     if (memory->open_files > 0) {
         epio__fatal("epio_vfs_destroy", "a file of this VFS is still open; close it first");
     }
+    if (memory->mappings > 0) {
+        epio__fatal("epio_vfs_destroy", "a mapping of this VFS is still there; unmap it first");
+    }
     epio__registry_remove(&memory->entry);
     epio__memory_tree_free(&memory->tree);
     epio__mutex_destroy(&memory->lock.mutex);
@@ -534,6 +550,8 @@ static uint64_t bytes_of(const epio_op *op)
         return op->arguments.io.len; /* how much of it is a hole is not known yet */
     case EPIO_KIND_COPY_RANGE:
         return op->arguments.copy.len;
+    case EPIO_KIND_MAP:
+        return op->arguments.map.len; /* which may have to be copied */
     default:
         break;
     }

@@ -1,5 +1,5 @@
 /* The bytes of one file of the memory VFS, in blocks of a sparse tree: a hole costs nothing. */
-#include "layers/memory_contents.h"
+#include "layers/memory_region.h"
 
 #include <epio/epio.h>
 
@@ -10,12 +10,18 @@
 /* A file's blocks are in a tree, as high as its last block needs; missing parts are holes; 9 levels
  * reach INT64_MAX. */
 #define BLOCK_BITS EPIO__MEMORY_BLOCK_BITS
-#define BLOCK_SIZE ((size_t)1 << BLOCK_BITS)
+#define BLOCK_SIZE EPIO__MEMORY_BLOCK_SIZE
 #define FANOUT_BITS 6
 #define FANOUT ((size_t)1 << FANOUT_BITS)
 
 /* Blocks of a range that are freed or put in place without letting others in. */
 #define PART 1024u
+
+/* Blocks of a region that are put in place so: they are copied. */
+#define REGION_PART 4u
+
+/* So many blocks that are left in a region leave it, so that its memory can be freed. */
+#define FEW 64u
 
 /* Of one range; a tebibyte, if a process can have that many bytes. */
 #define MOST_SPARES                                                                                \
@@ -86,6 +92,24 @@ static unsigned char *block_make(epio__memory_contents *contents, uint64_t numbe
     return slot != NULL ? *slot : NULL;
 }
 
+/* The block leaves the file. */
+static void block_free(epio__memory_contents *contents, void *block)
+{
+    epio__memory_region *region = epio__memory_region_of(contents, block);
+    if (region == NULL) {
+        free(block);
+        return;
+    }
+    memset(block, 0, BLOCK_SIZE);
+    region->used--;
+}
+
+static bool block_is_mapped(const epio__memory_contents *contents, const void *block)
+{
+    const epio__memory_region *region = epio__memory_region_of(contents, block);
+    return region != NULL && region->mappings != 0;
+}
+
 /* ---- Parts of a tree ---- */
 
 /* A range of block numbers, from the first of a tree on; `end` may be beyond its last. */
@@ -115,25 +139,36 @@ static size_t branch_of(uint64_t first, uint32_t height)
     return (size_t)(first >> (FANOUT_BITS * (height - 1)));
 }
 
-/* Frees the blocks of the range, and subtracts them from *blocks. Returns what is left: the tree,
- * or NULL. */
-static void *tree_trim(void *at, uint32_t height, range gone, uint64_t *blocks)
+/* Frees the blocks of the range; those that are mapped stay, as zeros. Returns what is left: the
+ * tree, or NULL. */
+static void *tree_trim(epio__memory_contents *contents, void *at, uint32_t height, range gone)
 {
     if (at == NULL || is_outside(gone, height)) {
         return at;
     }
+    if (height == 0 && block_is_mapped(contents, at)) {
+        return memset(at, 0, BLOCK_SIZE);
+    }
+    if (height == 0) {
+        block_free(contents, at);
+        contents->blocks--;
+        return NULL;
+    }
     bool used = false;
-    for (size_t i = 0; height > 0 && i < FANOUT; i++) {
+    for (size_t i = 0; i < FANOUT; i++) {
         void **slot = &((branch *)at)->below[i];
-        *slot = tree_trim(*slot, height - 1, part_of(gone, height, i), blocks);
+        *slot = tree_trim(contents, *slot, height - 1, part_of(gone, height, i));
         used = used || *slot != NULL;
     }
-    if (used) {
-        return at;
+    if (!used) {
+        free(at);
     }
-    *blocks -= height == 0;
-    free(at);
-    return NULL;
+    return used ? at : NULL;
+}
+
+static void trim(epio__memory_contents *contents, range gone)
+{
+    contents->root = tree_trim(contents, contents->root, contents->height, gone);
 }
 
 static uint64_t tree_count(const void *at, uint32_t height, range in)
@@ -178,6 +213,122 @@ static uint64_t next_block(const epio__memory_contents *contents, uint64_t first
     return tree_reaches(contents, found) || hole ? found : UINT64_MAX;
 }
 
+/* ---- Regions ---- */
+
+static bool is_in_place(const epio__memory_contents *contents, const epio__memory_region *region,
+                        uint64_t number)
+{
+    return block_find(contents, number) == epio__memory_region_block(region, number);
+}
+
+static uint64_t least(uint64_t one, uint64_t other)
+{
+    return other < one ? other : one;
+}
+
+static uint64_t greatest(uint64_t one, uint64_t other)
+{
+    return other > one ? other : one;
+}
+
+/* Zeroes what is in blocks of the region. */
+static void zero_in_region(const epio__memory_contents *contents, const epio__memory_region *region,
+                           uint64_t offset, uint64_t end)
+{
+    uint64_t at = greatest(offset, region->first << BLOCK_BITS);
+    uint64_t stop = least(end, (region->first + region->count) << BLOCK_BITS);
+    while (at < stop) {
+        uint64_t behind = least(stop, ((at >> BLOCK_BITS) + 1) << BLOCK_BITS);
+        if (is_in_place(contents, region, at >> BLOCK_BITS)) {
+            unsigned char *block = epio__memory_region_block(region, at >> BLOCK_BITS);
+            memset(block + (at & (BLOCK_SIZE - 1)), 0, (size_t)(behind - at));
+        }
+        at = behind;
+    }
+}
+
+int epio__memory_region_fill(epio__memory_contents *contents, epio__memory_region *region,
+                             uint64_t *offset, uint64_t end)
+{
+    for (uint32_t i = 0; i < REGION_PART && *offset < end; i++) {
+        uint64_t number = *offset >> BLOCK_BITS;
+        void *block = epio__memory_region_block(region, number);
+        void **slot = slot_make(contents, number);
+        if (slot == NULL) {
+            return EPIO_ENOMEM;
+        }
+        if (*slot != block) {
+            if (*slot != NULL) {
+                memcpy(block, *slot, BLOCK_SIZE);
+                block_free(contents, *slot);
+            }
+            contents->blocks += *slot == NULL;
+            *slot = block;
+            region->used++;
+        }
+        *offset = least(end, (number + 1) << BLOCK_BITS);
+    }
+    epio__memory_regions_sweep(contents);
+    return 0;
+}
+
+/* Blocks beyond the end were only kept because they were mapped, and the last may hold what was
+ * stored there. */
+void epio__memory_region_release(epio__memory_contents *contents, epio__memory_region *region)
+{
+    uint64_t end = region->first + region->count;
+    if (--region->mappings != 0) {
+        return;
+    }
+    zero_in_region(contents, region, contents->size, end << BLOCK_BITS);
+    uint64_t number = (contents->size + BLOCK_SIZE - 1) >> BLOCK_BITS;
+    for (number = greatest(number, region->first); number < end; number++) {
+        if (is_in_place(contents, region, number)) {
+            trim(contents, (range){number, number + 1});
+        }
+    }
+    epio__memory_regions_sweep(contents);
+}
+
+/* The blocks that are left get memory of their own, if there is some. */
+static void leave_region(epio__memory_contents *contents, epio__memory_region *region)
+{
+    for (uint64_t i = 0; i < region->count && region->used != 0; i++) {
+        if (is_in_place(contents, region, region->first + i)) {
+            void *block = epio__memory_region_block(region, region->first + i);
+            void *own = malloc(BLOCK_SIZE);
+            if (own == NULL) {
+                return;
+            }
+            *slot_make(contents, region->first + i) = memcpy(own, block, BLOCK_SIZE);
+            block_free(contents, block);
+        }
+    }
+}
+
+/* After blocks were freed. */
+static void settle_regions(epio__memory_contents *contents)
+{
+    for (epio__memory_region *at = contents->regions; at != NULL; at = at->next) {
+        if (at->mappings == 0 && at->used <= FEW) {
+            leave_region(contents, at);
+        }
+    }
+    epio__memory_regions_sweep(contents);
+}
+
+/* What was stored beyond the end is not the file's. */
+void epio__memory_grow(epio__memory_contents *contents, uint64_t size)
+{
+    if (size <= contents->size) {
+        return;
+    }
+    for (const epio__memory_region *at = contents->regions; at != NULL; at = at->next) {
+        zero_in_region(contents, at, contents->size, size);
+    }
+    contents->size = size;
+}
+
 /* ---- Bytes ---- */
 
 int64_t epio__memory_read(const epio__memory_contents *contents, void *buffer, size_t len,
@@ -213,27 +364,26 @@ int64_t epio__memory_write(epio__memory_contents *contents, const void *data, si
         if (block == NULL) {
             return EPIO_ENOSPC;
         }
+        epio__memory_grow(contents, offset + count);
         memcpy(block + within, from + done, count);
         done += count;
         offset += count;
-        if (contents->size < offset) {
-            contents->size = offset;
-        }
     }
     return (int64_t)len;
 }
 
 void epio__memory_resize(epio__memory_contents *contents, uint64_t size)
 {
+    epio__memory_grow(contents, size);
     size_t within = (size_t)(size & (BLOCK_SIZE - 1));
     uint64_t first_gone = (size >> BLOCK_BITS) + (within > 0);
     unsigned char *last = within > 0 ? block_find(contents, first_gone - 1) : NULL;
     if (last != NULL) {
         memset(last + within, 0, BLOCK_SIZE - within);
     }
-    range gone = {first_gone, UINT64_MAX};
-    contents->root = tree_trim(contents->root, contents->height, gone, &contents->blocks);
+    trim(contents, (range){first_gone, UINT64_MAX});
     contents->size = size;
+    settle_regions(contents);
 }
 
 uint64_t epio__memory_allocated(const epio__memory_contents *contents)
@@ -262,13 +412,20 @@ int epio__memory_append(epio__memory_contents *contents, epio__memory_contents *
     for (uint64_t i = 0; i < count; i++) {
         void **to = slot_make(contents, base + i);
         void **from = slot_make(staged, i);
-        if (i == 0 && within > 0 && *to != NULL) {
-            memcpy(*from, *to, within);
-        }
-        contents->blocks += *to == NULL;
+        size_t before = i == 0 && *to != NULL ? within : 0;
         staged->blocks--;
-        free(*to);
-        *to = *from;
+        if (*to != NULL && epio__memory_region_of(contents, *to) != NULL) {
+            memcpy((unsigned char *)*to + before, (unsigned char *)*from + before,
+                   BLOCK_SIZE - before);
+            free(*from);
+        } else {
+            if (before > 0) {
+                memcpy(*from, *to, before);
+            }
+            contents->blocks += *to == NULL;
+            free(*to);
+            *to = *from;
+        }
         *from = NULL;
     }
     contents->size += staged->size - within;
@@ -292,11 +449,6 @@ static void zero_in_block(const epio__memory_contents *contents, uint64_t offset
     }
 }
 
-static uint64_t least(uint64_t one, uint64_t other)
-{
-    return other < one ? other : one;
-}
-
 /* Holes are skipped, however long. A block in which the file ends is freed whole. */
 uint64_t epio__memory_clear(epio__memory_contents *contents, uint64_t offset, uint64_t end)
 {
@@ -312,7 +464,8 @@ uint64_t epio__memory_clear(epio__memory_contents *contents, uint64_t offset, ui
         return behind;
     }
     range gone = {number, least(number + PART, whole)};
-    contents->root = tree_trim(contents->root, contents->height, gone, &contents->blocks);
+    trim(contents, gone);
+    settle_regions(contents);
     return least(gone.end << BLOCK_BITS, end);
 }
 

@@ -11,12 +11,16 @@
 /* The unit of allocation. */
 #define EPIO__MEMORY_BLOCK_BITS 14
 
+typedef struct epio__memory_region epio__memory_region;
+
 /* Zeroed it is empty, and resized to 0 it owns no memory. */
 typedef struct epio__memory_contents {
     void *root;      /* a branch, or the only block where the height is 0; NULL: a hole */
     uint32_t height; /* levels of branches */
-    uint64_t size;   /* blocks hold zeros beyond it, and may be allocated there */
+    uint64_t size;   /* blocks hold zeros beyond it, unless they are mapped, and may be allocated
+                        there */
     uint64_t blocks; /* those that are no holes */
+    epio__memory_region *regions; /* see memory_region.h */
 } epio__memory_contents;
 
 /* The bytes read: fewer than `len` at the end of the file. */
@@ -32,6 +36,9 @@ uint64_t epio__memory_allocated(const epio__memory_contents *contents);
 
 /* Shrinks or grows the file; what is added is a hole. */
 void epio__memory_resize(epio__memory_contents *contents, uint64_t size);
+
+/* Makes the file as long, if it is shorter. */
+void epio__memory_grow(epio__memory_contents *contents, uint64_t size);
 
 /* ---- Appending ---- */
 
@@ -69,6 +76,17 @@ int epio__memory_fill(epio__memory_contents *contents, uint64_t *offset, uint64_
  * apart. */
 int64_t epio__memory_copy(const epio__memory_contents *from, uint64_t from_offset,
                           epio__memory_contents *to, uint64_t to_offset, uint64_t len);
+/* ---- Mapping: see memory_region.h ---- */
+
+/* Puts the region's blocks where those of the range are, with what these hold, from *offset on,
+ * which moves to where it stopped: at the end, or after a part. 0; EPIO_ENOMEM. */
+int epio__memory_region_fill(epio__memory_contents *contents, epio__memory_region *region,
+                             uint64_t *offset, uint64_t end);
+
+/* A mapping of the region is gone. */
+void epio__memory_region_release(epio__memory_contents *contents, epio__memory_region *region);
+
+/* ---- Data and holes ---- */
 
 /* The offset of the next byte, from `offset` on, that has a block, or has none (`hole`); at most
  * the size. */

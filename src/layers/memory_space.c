@@ -146,7 +146,7 @@ int64_t epio__memory_change_space(epio__memory_lock *lock, epio__memory_node *no
     }
     bool keeps = op->kind == EPIO_KIND_PUNCH_HOLE || (op->flags & EPIO_SPACE_KEEP_SIZE) != 0;
     if (result == 0) {
-        contents->size = !keeps && contents->size < end ? end : contents->size;
+        epio__memory_grow(contents, keeps ? 0 : end);
         epio__memory_note_modified(node);
     }
     return result;

@@ -72,4 +72,7 @@ epio__win32_calls epio__win32 = {
     .get_volume_information = GetVolumeInformationByHandleW,
     .nt_full_size = epio__nt_full_size_of,
     .reopen = ReOpenFile,
+    .create_mapping = CreateFileMappingW,
+    .map_view = MapViewOfFile,
+    .flush_view = FlushViewOfFile,
 };

@@ -129,6 +129,10 @@ typedef struct epio__win32_calls {
     (HANDLE, LPWSTR, DWORD, LPDWORD, LPDWORD, LPDWORD, LPWSTR, DWORD);
     DWORD (*nt_full_size)(HANDLE, epio__nt_full_size *size);
     HANDLE(WINAPI *reopen)(HANDLE, DWORD, DWORD, DWORD);
+    HANDLE(WINAPI *create_mapping)
+    (HANDLE, LPSECURITY_ATTRIBUTES, DWORD, DWORD, DWORD, LPCWSTR);
+    LPVOID(WINAPI *map_view)(HANDLE, DWORD, DWORD, DWORD, SIZE_T);
+    BOOL(WINAPI *flush_view)(LPCVOID, SIZE_T);
 } epio__win32_calls;
 
 extern epio__win32_calls epio__win32;

@@ -80,6 +80,13 @@ static void wrap_file(fault_vfs *vfs, epio_op *op)
     op->file = &file->base;
 }
 
+static void wrap_mapping(fault_vfs *vfs, epio_op *op, int64_t result)
+{
+    if (op->kind == EPIO_KIND_MAP && result >= 0) {
+        op->arguments.map.mapping->vfs = &vfs->base;
+    }
+}
+
 static void free_file(epio_file *file)
 {
     epio_file_release(file);
@@ -142,6 +149,7 @@ static bool op_returned(epio_frame *frame, epio_op *op)
         return false;
     }
     now->in_flight--;
+    wrap_mapping(vfs, op, op->result);
     (void)next_fails(&now->after, op, &op->result);
     judge(vfs, op);
     if (opens(op) && op->result >= 0) {
@@ -224,6 +232,7 @@ static int64_t perform_inside(fault_vfs *vfs, epio_op *op)
 {
     epio_file *file = op->file;
     int64_t result = epio_perform_on(op, vfs->inner, inner_file(op));
+    wrap_mapping(vfs, op, result);
     if (opens(op) && result >= 0) {
         wrap_file(vfs, op);
     } else if (op->kind == EPIO_KIND_CLOSE) {
