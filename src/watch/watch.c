@@ -19,7 +19,7 @@
 #define KEPT_BYTES ((size_t)64 << 10)
 #define FIRST_BYTES ((size_t)1 << 10)
 
-/* How soon a worker looks again, which must not wait. */
+/* Between two tries of a worker, which must not wait. */
 #define FIRST_DELAY_NS UINT32_C(1000000)
 #define LAST_DELAY_NS UINT32_C(100000000)
 
@@ -52,7 +52,7 @@ static size_t size_of(size_t name_len, size_t from_len)
     return (sizeof(epio_event) + name_len + 1 + from_len + 1 + 7) & ~(size_t)7;
 }
 
-/* Without names, for what the watch itself says. */
+/* Without names: of overflow and end. */
 #define BARE_SIZE ((sizeof(epio_event) + 2 + 7) & ~(size_t)7)
 
 static void put(unsigned char *to, const epio_event *event, const char *name, const char *from)
@@ -137,7 +137,7 @@ static bool make_room(epio__watch *watch, size_t size)
     return fits;
 }
 
-/* One more change of the same bytes or attributes is no news. */
+/* Another change of the same bytes or attributes adds nothing. */
 static bool repeats_last(const epio__watch *watch, const epio_event *event, const char *name)
 {
     if (watch->last == NO_EVENT ||
@@ -190,8 +190,8 @@ static size_t fitting(const epio__watch *watch, uint64_t room)
     return len;
 }
 
-/* Fills an op's buffer: its result, EPIO_EPENDING if there is nothing. What the watch itself says
- * needs no memory until then. */
+/* Fills an op's buffer: its result, EPIO_EPENDING if there is nothing. Overflow and end need no
+ * memory until then. */
 static int64_t take(epio__watch *watch, const epio_op *op)
 {
     unsigned char *buffer = op->arguments.events.buffer;
@@ -347,7 +347,7 @@ static int64_t wait_here(epio__watch *watch, epio_op *op)
     return outcome;
 }
 
-static int64_t look(epio__watch *watch, epio_op *op)
+static int64_t try_to_read(epio__watch *watch, epio_op *op)
 {
     uint32_t delay = op->arguments.events.delay_ns;
     epio__mutex_lock(&watch->mutex);
@@ -370,7 +370,7 @@ int64_t epio__watch_perform(epio__watch *watch, epio_op *op)
         return EPIO_EIO;
     }
     if (epio_op_in_flight(op)) {
-        return look(watch, op);
+        return try_to_read(watch, op);
     }
     /* Counted, as an epio_close in another thread may end it and then free the watch. */
     epio__add_size(&watch->performers, 1);
