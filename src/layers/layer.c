@@ -100,6 +100,7 @@ static int64_t perform_below(epio__layer *layer, epio_op *op)
     switch (op->kind) {
     case EPIO_KIND_OPEN:
     case EPIO_KIND_ADOPT:
+    case EPIO_KIND_WATCH:
         return perform_open(layer, op);
     case EPIO_KIND_CLOSE:
         return perform_close(layer, op);

@@ -54,19 +54,6 @@ void epio__memory_describe(const epio__memory_tree *tree, const epio__memory_nod
     *to = info;
 }
 
-int64_t epio__memory_access(int result, const epio__memory_node *node, uint32_t mode)
-{
-    static const uint32_t wanted[] = {
-        [EPIO_ACCESS_EXISTS] = 0,
-        [EPIO_ACCESS_READ] = EPIO__MEMORY_READ,
-        [EPIO_ACCESS_READWRITE] = EPIO__MEMORY_READ | EPIO__MEMORY_WRITE,
-    };
-    if (result == EPIO_ENOENT || result == EPIO_ENOTDIR || result == EPIO_EACCES) {
-        return 0;
-    }
-    return result < 0 ? result : epio__memory_permits(node, wanted[mode]);
-}
-
 int64_t epio__memory_stat(const epio__memory_tree *tree, const epio__memory_node *node,
                           const epio_op *op)
 {
@@ -155,17 +142,4 @@ int64_t epio__memory_set_owner(epio__memory_node *node, const epio_op *op)
     }
     epio__memory_note_changed(node);
     return 0;
-}
-
-int64_t epio__memory_access(int result, const epio__memory_node *node, uint32_t mode)
-{
-    static const uint32_t wanted[] = {
-        [EPIO_ACCESS_EXISTS] = 0,
-        [EPIO_ACCESS_READ] = EPIO__MEMORY_READ,
-        [EPIO_ACCESS_READWRITE] = EPIO__MEMORY_READ | EPIO__MEMORY_WRITE,
-    };
-    if (result == EPIO_ENOENT || result == EPIO_ENOTDIR || result == EPIO_EACCES) {
-        return 0;
-    }
-    return result < 0 ? result : epio__memory_permits(node, wanted[mode]);
 }

@@ -5,15 +5,9 @@
 
 #include "layers/memory_node.h"
 
-/* An access to what a path leads to, or to nothing (`result`): 1, 0, or an error. */
-int64_t epio__memory_access(int result, const epio__memory_node *node, uint32_t mode);
-
 /* All that is known of it. */
 void epio__memory_describe(const epio__memory_tree *tree, const epio__memory_node *node,
                            epio_info *to);
-
-/* ACCESS, of what a path led to, or with the error if it led nowhere: 1 or 0. */
-int64_t epio__memory_access(int result, const epio__memory_node *node, uint32_t mode);
 
 int64_t epio__memory_stat(const epio__memory_tree *tree, const epio__memory_node *node,
                           const epio_op *op);
