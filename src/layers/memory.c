@@ -455,7 +455,7 @@ static int64_t perform_locked(memory_vfs *memory, epio_op *op)
         memory->mappings--;
         return epio__memory_unmap(op);
     }
-    if (!epio__op_is(op, EPIO__KIND_ON_FILE)) {
+    if (!epio__op_has_file(op)) {
         return EPIO_ENOTSUP;
     }
     if (op->kind == EPIO_KIND_CLOSE) {
