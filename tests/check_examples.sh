@@ -3,8 +3,8 @@
 #
 #     check_examples.sh DIRECTORY [LAUNCHER]
 #
-# DIRECTORY holds the programs async_io, copy, log, walk and xor_layer, or async_io.exe and so on for
-# Windows; LAUNCHER is what runs them elsewhere, by its full path (ci/run-in-wine).
+# DIRECTORY holds the programs async_io, copy, log, walk, watch and xor_layer, or async_io.exe and
+# so on for Windows; LAUNCHER is what runs them elsewhere, by its full path (ci/run-in-wine).
 # The order of system calls is checked with strace, where it is installed and allowed to
 # trace. EPIO_CHECK_KILLS: how often the log is killed (10).
 
@@ -38,7 +38,7 @@ cd "$work" || exit 2
 launch_by_scripts()
 {
     mkdir .programs
-    for name in async_io copy log walk xor_layer; do
+    for name in async_io copy log walk watch xor_layer; do
         printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$launcher" "$programs/$name$suffix" \
             >.programs/$name
         chmod +x .programs/$name
@@ -265,21 +265,22 @@ copy_interrupted()
 
 walk_a_tree()
 {
-    if $windows; then
-        skip "walk" "directories cannot be listed there yet"
-        return
-    fi
     mkdir -p tree/b/deep tree/a
     printf 12345 >tree/b/file
     : >tree/a/empty
-    ln -s .. tree/a/up
     check "walk prints a tree" "$programs/walk" --sorted tree
+    check "walk --depth" sh -c 'test "$("$0" --depth 1 tree | wc -l)" -eq 2' "$programs/walk"
+    if $windows; then
+        skip "walk, what follows" "links of this shell are none of Windows"
+        return
+    fi
+    ln -s .. tree/a/up
+    check "walk prints a tree with a link" "$programs/walk" --sorted tree
     cut -d' ' -f1 <.output | tr -d '\n' >types.txt
     sed 's/.* //' .output | tr '\n' ' ' >paths.txt
     check "walk knows types" grep -qx "ddfldf" types.txt
     check "walk sorts" sh -c 'test "$(cat paths.txt)" = "a b a/empty a/up b/deep b/file "'
     check "walk prints sizes" sh -c '"$0" tree | grep -Eqx "f +5 b/file"' "$programs/walk"
-    check "walk --depth" sh -c 'test "$("$0" --depth 1 tree | wc -l)" -eq 2' "$programs/walk"
     check "walk --skip" sh -c 'test "$("$0" --skip b tree | wc -l)" -eq 4' "$programs/walk"
     check "walk --follow notices a loop" fails_with 1 "$programs/walk" --follow tree
     check "walk --help" "$programs/walk" --help
@@ -287,6 +288,28 @@ walk_a_tree()
     check "walk needs a depth" fails_with 2 "$programs/walk" --depth x
     check "walk of what is not there" fails_with 1 "$programs/walk" absent
     check "walk of a file" fails_with 1 "$programs/walk" tree/b/file
+}
+
+# ---- watch -------------------------------------------------------------------
+
+watch_a_directory()
+{
+    mkdir watched
+    "$programs/watch" --recursive --count 2 watched >events.txt 2>watch.txt &
+    watcher=$!
+    while ! grep -q "^watching" watch.txt && kill -0 $watcher 2>/dev/null; do
+        sleep 0.1
+    done
+    : >watched/first
+    mkdir watched/second
+    wait $watcher
+    check "watch ends after two events" test $? -eq 0
+    check "watch prints what was made" grep -q "^made first" events.txt
+    check "watch --help" "$programs/watch" --help
+    check "watch knows no --force" fails_with 2 "$programs/watch" --force
+    check "watch needs a count" fails_with 2 "$programs/watch" --count
+    check "watch of what is not there" fails_with 1 "$programs/watch" absent
+    check "watch of a file" fails_with 1 "$programs/watch" watched/first
 }
 
 # ---- log ---------------------------------------------------------------------
@@ -499,6 +522,7 @@ copy_streams
 copy_refuses
 copy_interrupted
 walk_a_tree
+watch_a_directory
 log_runs
 log_killed
 log_order
