@@ -305,18 +305,19 @@ static void leave_queue(epio_op *op, epio_node *notifications)
 
 /* ---- Grants ---- */
 
-static void grant_one(epio_op *op, epio_node *notifications)
+/* True: the op has left the queue. */
+static bool grant_one(epio_op *op, epio_node *notifications)
 {
     bool polled = op->arguments.lock.polling != 0;
     op->arguments.lock.polling = 0;
     if (is_behind(op, &op->arguments.lock.node)) {
-        return; /* to be notified when it has to poll again */
+        return false; /* to be notified when it has to poll again */
     }
     epio__lock_outcome reached = take(epio__lock_holder_of(op), op);
     if (reached == EPIO__LOCK_ENDED) {
         queue_notification(notifications, op);
         leave_queue(op, notifications);
-        return;
+        return true;
     }
     op->arguments.lock.outcome = EPIO_EPENDING;
     if (reached == EPIO__LOCK_BLOCKED_BY_PROCESS && polled) {
@@ -325,16 +326,23 @@ static void grant_one(epio_op *op, epio_node *notifications)
         queue_notification(notifications, op);
         start_polls(op, notifications);
     }
+    return false;
 }
 
+/* One that leaves may have failed, or be followed by one of its file that wants less: those behind
+ * it are tried, too. */
 void epio__lock_grant(epio__lock_node *node, uint64_t start, uint64_t len, epio_node *notifications)
 {
+    uint64_t end = start + len;
     epio_node *at = node->waiting.next;
     while (at != &node->waiting) {
         epio_op *op = op_of_waiting(at);
+        uint64_t op_start = op->arguments.lock.start;
+        uint64_t op_end = op_start + op->arguments.lock.len;
         at = at->next; /* only this one can leave, though others may join */
-        if (overlaps(op, start, len)) {
-            grant_one(op, notifications);
+        if (op_start < end && start < op_end && grant_one(op, notifications)) {
+            start = op_start < start ? op_start : start;
+            end = op_end > end ? op_end : end;
         }
     }
 }
