@@ -543,12 +543,12 @@ static void strengthening_comes_first(fixture *f)
 static void a_withdrawn_change_keeps_the_mode(fixture *f)
 {
     tracked one;
-    epio_file *file = open_locked(f);
-    epio_file *other = open_locked(f);
-    epio_file *third = open_locked(f);
     if (!converts(f)) {
         fixture_skip(f, "a range cannot be strengthened");
     }
+    epio_file *file = open_locked(f);
+    epio_file *other = open_locked(f);
+    epio_file *third = open_locked(f);
     lock_now(file, 0, 10, SHARED);
     lock_now(other, 0, 10, SHARED);
     submit(&one, file, 0, 10, EXCLUSIVE);
@@ -655,11 +655,11 @@ static void a_level_and_a_range_would_deadlock(fixture *f)
 {
     tracked level;
     tracked range;
-    epio_file *file = open_locked(f);
-    epio_file *other = open_locked(f);
     if (!converts(f)) {
         fixture_skip(f, "a range cannot be strengthened");
     }
+    epio_file *file = open_locked(f);
+    epio_file *other = open_locked(f);
     for (int first = 0; first < 2; first++) {
         lock_now(file, PENDING_BYTE + 2, 510, SHARED);
         raise(other, EPIO_LOCK_SHARED);
