@@ -19,11 +19,13 @@ void epio__range_init(epio__lock_holder *holder)
 
 void epio__range_destroy(epio__lock_holder *holder)
 {
-    while (!epio__list_empty(&holder->spares)) {
-        epio__locked_range *range = epio__locked_range_of(holder->spares.next);
-        epio__list_remove(&range->node);
+    epio_node *at = holder->spares.next;
+    while (at != &holder->spares) {
+        epio__locked_range *range = epio__locked_range_of(at);
+        at = at->next;
         free(range);
     }
+    epio__list_init(&holder->spares);
     free(holder->range_unlocks);
     holder->range_unlocks = NULL;
 }
