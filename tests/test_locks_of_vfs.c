@@ -1,5 +1,5 @@
-/* SQLite's locks for the files of an external VFS, by epio/locks.h. The meaning of the levels is
- * tested with epio's own VFSes. */
+/* SQLite's locks, and those on ranges, for the files of an external VFS, by epio/locks.h. What they
+ * mean is tested with epio's own VFSes. */
 #include "support.h"
 
 #include <epio/locks.h>
@@ -48,7 +48,7 @@ static int64_t locked_perform(epio_vfs *vfs, epio_op *op)
 
 static void locked_submit(epio_vfs *vfs, epio_op *op)
 {
-    if (op->kind == EPIO_KIND_LOCK) {
+    if (op->kind == EPIO_KIND_LOCK || op->kind == EPIO_KIND_LOCK_RANGE) {
         epio_lock_holder_submit(file_of(op->file)->holder, op);
     } else {
         epio_complete(op, locked_perform(vfs, op));
@@ -164,6 +164,40 @@ static void wait_for_each_other(fixture *f)
     epio_lock_node_destroy(vfs.node);
 }
 
+static void ranges_wait_for_each_other(fixture *f)
+{
+    locked_vfs vfs = make_vfs(f);
+    epio_op op = EPIO_OP_INIT;
+    epio_op waiting = EPIO_OP_INIT;
+    epio_file *one = open_on(&vfs);
+    epio_file *other = open_on(&vfs);
+    const uint32_t mode = EPIO_RANGE_EXCLUSIVE;
+    check_op(f, epio_lock_range(&op, one, 10, 10, mode, 0), 0);
+    check_op(f, epio_test_range(&op, other, 0, 0, EPIO_RANGE_SHARED), 1);
+    check_op(f, epio_lock_range(&op, other, 15, 10, mode, 0), EPIO_EBUSY);
+    waiting.timeout_ns = MILLISECOND;
+    check_result(epio_wait(epio_lock_range(&waiting, other, 15, 10, mode, EPIO_LOCK_WAIT)),
+                 EPIO_ETIMEDOUT);
+    epio_submit(epio_lock_range(&waiting, other, 15, 10, mode, EPIO_LOCK_WAIT));
+    epio_cancel(&waiting);
+    check_result(epio_wait(&waiting), EPIO_ECANCELED);
+    epio_submit(epio_lock_range(&waiting, other, 15, 10, mode, EPIO_LOCK_WAIT));
+    check_op(f, epio_unlock_range(&op, other, 0, 0), 0);
+    check_result(epio_wait(&waiting), EPIO_ECANCELED);
+    epio_submit(epio_lock_range(&waiting, other, 15, 10, mode, EPIO_LOCK_WAIT));
+    check_op(f, epio_unlock_range(&op, one, 0, 0), 0);
+    check_result(epio_wait(&waiting), 0);
+    /* A level waits for a range with its bytes, without another process to poll. */
+    check_op(f, epio_lock_range(&op, one, 0x40000000, 1, mode, 0), 0);
+    epio_submit(epio_lock(&waiting, other, EPIO_LOCK_SHARED, EPIO_LOCK_WAIT));
+    (void)epio_loop_poll(f->loop, EPIO_NOW, 0);
+    check(epio_op_pending(&waiting));
+    close_now(one);
+    check_result(epio_wait(&waiting), 0);
+    close_now(other);
+    epio_lock_node_destroy(vfs.node);
+}
+
 static void arguments_are_checked(fixture *f)
 {
     epio_lock_holder *holder = NULL;
@@ -186,6 +220,7 @@ int main(void)
     static const fixture_test tests[] = {
         FIXTURE_TEST(exclude_each_other, ON_OS | ON_OS_SUBMIT),
         FIXTURE_TEST(wait_for_each_other, ON_OS),
+        FIXTURE_TEST(ranges_wait_for_each_other, ON_OS | ON_OS_SUBMIT),
         FIXTURE_TEST(arguments_are_checked, ON_OS_PERFORM),
     };
     return FIXTURE_RUN("locks of a VFS", tests);

@@ -64,40 +64,7 @@ void epio__lock_notify_all(epio_node *notifications)
     }
 }
 
-/* The first that waits for a level polls. Threads that wait behind it poll too, since the loop of
- * the first may not run. Behind a range that would not help: it blocks them once it is granted. */
-static void notify_threads(epio__lock_node *node, epio_node *notifications)
-{
-    for (epio_node *at = node->waiting.next; at != &node->waiting; at = at->next) {
-        epio_op *op = op_of_waiting(at);
-        if (!is_range(op) && op->arguments.lock.notify == epio__lock_wake_thread) {
-            queue_notification(notifications, op);
-        }
-    }
-}
-
-static void start_polls(epio_op *op, epio_node *notifications)
-{
-    op->arguments.lock.polling = 1;
-    if (!is_range(op)) {
-        notify_threads(epio__lock_holder_of(op)->node, notifications);
-    }
-}
-
-bool epio__lock_needs_polls(const epio_op *op)
-{
-    const epio__lock_node *node = epio__lock_holder_of(op)->node;
-    if (is_range(op)) {
-        return op->arguments.lock.polling != 0;
-    }
-    const epio_node *at = node->waiting.next;
-    while (at != &node->waiting && is_range(op_of_waiting(at))) {
-        at = at->next;
-    }
-    return at != &node->waiting && op_of_waiting(at)->arguments.lock.polling != 0;
-}
-
-/* ---- Order ---- */
+/* ---- Polls ---- */
 
 static bool overlaps(const epio_op *op, uint64_t start, uint64_t len)
 {
@@ -108,6 +75,34 @@ static bool overlap(const epio_op *one, const epio_op *other)
 {
     return overlaps(one, other->arguments.lock.start, other->arguments.lock.len);
 }
+
+/* An op that waits for another process polls. Threads that wait for one of its bytes poll too,
+ * since the loop of that op may not run. */
+static void start_polls(epio_op *op, epio_node *notifications)
+{
+    const epio_node *waiting = &epio__lock_holder_of(op)->node->waiting;
+    op->arguments.lock.polling = 1;
+    for (epio_node *at = waiting->next; at != waiting; at = at->next) {
+        epio_op *other = op_of_waiting(at);
+        if (other->arguments.lock.notify == epio__lock_wake_thread && overlap(op, other)) {
+            queue_notification(notifications, other);
+        }
+    }
+}
+
+bool epio__lock_needs_polls(const epio_op *op)
+{
+    const epio_node *waiting = &epio__lock_holder_of(op)->node->waiting;
+    for (const epio_node *at = waiting->next; at != waiting; at = at->next) {
+        const epio_op *other = op_of_waiting(at);
+        if (other->arguments.lock.polling != 0 && overlap(op, other)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- Order ---- */
 
 static bool is_shared_range(const epio_op *op)
 {
@@ -310,18 +305,19 @@ static void leave_queue(epio_op *op, epio_node *notifications)
 
 /* ---- Grants ---- */
 
-static void grant_one(epio_op *op, epio_node *notifications)
+/* True: the op has left the queue. */
+static bool grant_one(epio_op *op, epio_node *notifications)
 {
     bool polled = op->arguments.lock.polling != 0;
     op->arguments.lock.polling = 0;
     if (is_behind(op, &op->arguments.lock.node)) {
-        return; /* to be notified when it has to poll again */
+        return false; /* to be notified when it has to poll again */
     }
     epio__lock_outcome reached = take(epio__lock_holder_of(op), op);
     if (reached == EPIO__LOCK_ENDED) {
         queue_notification(notifications, op);
         leave_queue(op, notifications);
-        return;
+        return true;
     }
     op->arguments.lock.outcome = EPIO_EPENDING;
     if (reached == EPIO__LOCK_BLOCKED_BY_PROCESS && polled) {
@@ -330,16 +326,23 @@ static void grant_one(epio_op *op, epio_node *notifications)
         queue_notification(notifications, op);
         start_polls(op, notifications);
     }
+    return false;
 }
 
+/* One that leaves may have failed, or be followed by one of its file that wants less: those behind
+ * it are tried, too. */
 void epio__lock_grant(epio__lock_node *node, uint64_t start, uint64_t len, epio_node *notifications)
 {
+    uint64_t end = start + len;
     epio_node *at = node->waiting.next;
     while (at != &node->waiting) {
         epio_op *op = op_of_waiting(at);
+        uint64_t op_start = op->arguments.lock.start;
+        uint64_t op_end = op_start + op->arguments.lock.len;
         at = at->next; /* only this one can leave, though others may join */
-        if (overlaps(op, start, len)) {
-            grant_one(op, notifications);
+        if (op_start < end && start < op_end && grant_one(op, notifications)) {
+            start = op_start < start ? op_start : start;
+            end = op_end > end ? op_end : end;
         }
     }
 }
@@ -424,14 +427,23 @@ static bool blocks_by_own_loop(void *context, const epio__lock_part *part)
            epio__lock_part_blocks(part, op->arguments.lock.start, op->arguments.lock.len, mode);
 }
 
+/* The first op that waits for a level raises one that its holder has. */
+static bool an_upgrade_waits(const epio__lock_node *node)
+{
+    const epio_node *at = node->waiting.next;
+    while (at != &node->waiting && is_range(op_of_waiting(at))) {
+        at = at->next;
+    }
+    return at != &node->waiting && has_a_part(op_of_waiting(at));
+}
+
 /* If an op waits for EXCLUSIVE, which is granted before all others, every holder blocks, else only
  * one that keeps readers out. */
 static bool level_waits_for_own_loop(const epio_op *op)
 {
     const epio__lock_holder *holder = epio__lock_holder_of(op);
     epio__lock_node *node = holder->node;
-    bool upgrade =
-        !epio__list_empty(&node->waiting) && has_a_part(op_of_waiting(node->waiting.next));
+    bool upgrade = an_upgrade_waits(node);
     for (epio_node *at = node->holders.next; at != &node->holders; at = at->next) {
         const epio__lock_holder *other = EPIO__CONTAINER(at, epio__lock_holder, holding);
         bool in_the_way = other != holder && (upgrade || other->level >= EPIO_LOCK_PENDING);
@@ -455,7 +467,8 @@ static bool range_waits_for_own_loop(const epio_op *op)
         epio_op *earlier = op_of_waiting(at);
         const epio__lock_holder *other = epio__lock_holder_of(earlier);
         if (stands_behind(op, earlier) &&
-            (is_own_loop(other) || epio__lock_visit_others(other, blocks_by_own_loop, earlier))) {
+            ((other != holder && is_own_loop(other)) ||
+             epio__lock_visit_others(other, blocks_by_own_loop, earlier))) {
             return true;
         }
     }

@@ -19,11 +19,13 @@ void epio__range_init(epio__lock_holder *holder)
 
 void epio__range_destroy(epio__lock_holder *holder)
 {
-    while (!epio__list_empty(&holder->spares)) {
-        epio__locked_range *range = epio__locked_range_of(holder->spares.next);
-        epio__list_remove(&range->node);
+    epio_node *at = holder->spares.next;
+    while (at != &holder->spares) {
+        epio__locked_range *range = epio__locked_range_of(at);
+        at = at->next;
         free(range);
     }
+    epio__list_init(&holder->spares);
     free(holder->range_unlocks);
     holder->range_unlocks = NULL;
 }
@@ -59,23 +61,17 @@ static void drop(epio__lock_holder *holder, epio__locked_range *range)
     }
 }
 
-/* One that overlaps, other than `from` and those before it; NULL: none. */
-static epio__locked_range *next_overlapping(const epio__lock_holder *holder, const epio_node *from,
-                                            uint64_t start, uint64_t len)
+/* One that overlaps; NULL: none. */
+static epio__locked_range *find_overlapping(const epio__lock_holder *holder, uint64_t start,
+                                            uint64_t len)
 {
-    for (epio_node *at = from->next; at != &holder->ranges; at = at->next) {
+    for (epio_node *at = holder->ranges.next; at != &holder->ranges; at = at->next) {
         epio__locked_range *range = epio__locked_range_of(at);
         if (epio__ranges_overlap(range->start, range->len, start, len)) {
             return range;
         }
     }
     return NULL;
-}
-
-static epio__locked_range *find_overlapping(const epio__lock_holder *holder, uint64_t start,
-                                            uint64_t len)
-{
-    return next_overlapping(holder, &holder->ranges, start, len);
 }
 
 /* ---- Locking ---- */
@@ -151,20 +147,28 @@ bool epio__range_excludes_levels(const epio__lock_holder *holder)
 
 bool epio__range_is_partly_inside(const epio__lock_holder *holder, uint64_t start, uint64_t len)
 {
-    const epio__locked_range *range = find_overlapping(holder, start, len);
-    while (range != NULL && epio__range_is_inside(range->start, range->len, start, len)) {
-        range = next_overlapping(holder, &range->node, start, len);
+    for (epio_node *at = holder->ranges.next; at != &holder->ranges; at = at->next) {
+        const epio__locked_range *range = epio__locked_range_of(at);
+        if (epio__ranges_overlap(range->start, range->len, start, len) &&
+            !epio__range_is_inside(range->start, range->len, start, len)) {
+            return true;
+        }
     }
-    return range != NULL;
+    return false;
 }
 
+/* One that is partly inside has just been locked, by an op behind one that was ended. */
 int epio__range_release(epio__lock_holder *holder, uint64_t start, uint64_t len, epio_op *op)
 {
     int result = 0;
     int32_t os_error = 0;
-    epio__locked_range *range = find_overlapping(holder, start, len);
-    while (range != NULL) {
-        epio__locked_range *next = next_overlapping(holder, &range->node, start, len);
+    epio_node *at = holder->ranges.next;
+    while (at != &holder->ranges) {
+        epio__locked_range *range = epio__locked_range_of(at);
+        at = at->next;
+        if (!epio__range_is_inside(range->start, range->len, start, len)) {
+            continue;
+        }
         op->os_error = 0;
         int error = epio__lock_change_bytes(holder, range, EPIO__RANGE_FREE, op);
         if (error != 0 && result == 0) {
@@ -172,7 +176,6 @@ int epio__range_release(epio__lock_holder *holder, uint64_t start, uint64_t len,
             os_error = op->os_error;
         }
         drop(holder, range);
-        range = next;
     }
     op->os_error = os_error;
     return result;

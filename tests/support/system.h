@@ -212,7 +212,10 @@ void handle_drop_cache(intptr_t handle);
  * locked by another. A range is unlocked as it was locked. */
 typedef enum handle_lock { HANDLE_UNLOCK, HANDLE_LOCK_SHARED, HANDLE_LOCK_EXCLUSIVE } handle_lock;
 bool handle_lock_range(intptr_t handle, uint64_t start, uint64_t len, handle_lock mode);
-/* Releases all such locks of this handle. */
+/* The same by locks of the whole process, where the system has such (fcntl): not for a process that
+ * has the file open by epio. */
+bool handle_lock_range_of_process(intptr_t handle, uint64_t start, uint64_t len, handle_lock mode);
+/* Releases all locks of handle_lock_range of this handle. */
 void handle_unlock_all(intptr_t handle);
 
 /* The strongest lock of other processes on the range (HANDLE_UNLOCK: none). Windows has no query:

@@ -494,17 +494,27 @@ void handle_drop_cache(intptr_t handle)
 #endif
 }
 
-bool handle_lock_range(intptr_t handle, uint64_t start, uint64_t len, handle_lock mode)
+static bool set_lock(int command, intptr_t handle, uint64_t start, uint64_t len, handle_lock mode)
 {
     static const short types[] = {F_UNLCK, F_RDLCK, F_WRLCK};
     struct flock range = {
         .l_type = types[mode], .l_whence = SEEK_SET, .l_start = (off_t)start, .l_len = (off_t)len};
-    /* Locks of the open file description: to epio, those of another process. */
-    if (fcntl((int)handle, F_OFD_SETLK, &range) == 0) {
+    if (fcntl((int)handle, command, &range) == 0) {
         return true;
     }
-    must(errno == EAGAIN || errno == EACCES, "F_OFD_SETLK");
+    must(errno == EAGAIN || errno == EACCES, "fcntl for a lock");
     return false;
+}
+
+/* Locks of the open file description: to epio, those of another process. */
+bool handle_lock_range(intptr_t handle, uint64_t start, uint64_t len, handle_lock mode)
+{
+    return set_lock(F_OFD_SETLK, handle, start, len, mode);
+}
+
+bool handle_lock_range_of_process(intptr_t handle, uint64_t start, uint64_t len, handle_lock mode)
+{
+    return set_lock(F_SETLK, handle, start, len, mode);
 }
 
 void handle_unlock_all(intptr_t handle)

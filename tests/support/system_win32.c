@@ -775,6 +775,11 @@ bool handle_lock_range(intptr_t handle, uint64_t start, uint64_t len, handle_loc
     return good;
 }
 
+bool handle_lock_range_of_process(intptr_t handle, uint64_t start, uint64_t len, handle_lock mode)
+{
+    return handle_lock_range(handle, start, len, mode);
+}
+
 void handle_unlock_all(intptr_t handle)
 {
     AcquireSRWLockExclusive(&taken_lock);
