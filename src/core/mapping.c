@@ -38,11 +38,13 @@ static bool make_note(epio_file *file)
     return true;
 }
 
+/* What a mapping knows of its file. */
 static void take_note(epio_mapping *mapping, const epio_file *file)
 {
     epio__flush_note *note = epio__flush_note_of(file);
     epio__add_u32(&note->references, 1);
     mapping->flush_note = note;
+    mapping->attributes = file->attributes;
 }
 
 static void drop_note(epio_mapping *mapping)
