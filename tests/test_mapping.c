@@ -867,8 +867,8 @@ static void a_wal_index_is_shared(fixture *f)
     connection_end(f, &all[0]);
     all[0] = (connection){.file = fixture_open(f, "shm", READ_WRITE)};
     check(region_of(f, &all[0], 0)[7] == 0x87 && region_of(f, &all[4], 7)[200] == 8);
-    check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "shm"), 0),
-             SYSTEM_IS_POSIX || f->memory ? 0 : op.result);
+    int64_t deleted = fixture_result(f, epio_delete(&op, f->vfs, fixture_path(f, "shm"), 0));
+    check(deleted == 0 || (!SYSTEM_IS_POSIX && !f->memory));
     region_of(f, &all[0], 0)[7] = 5;
     check(region_of(f, &all[4], 0)[7] == 5);
     for (size_t i = 0; i < CONNECTIONS; i++) {

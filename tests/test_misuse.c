@@ -852,6 +852,94 @@ static void detach_inside(misuse_fixture *c)
     (void)epio_loop_run(c->loop);
 }
 
+/* ---- Mappings ------------------------------------------------------------ */
+
+static epio_mapping *map_file(epio_file *file)
+{
+    epio_op op = {0};
+    check_result(epio_wait(epio_truncate(&op, file, 10)), 0);
+    check_result(epio_wait(epio_map(&op, file, 0, 10, EPIO_MAP_READ | EPIO_MAP_WRITE)), 0);
+    return epio_op_mapping(&op);
+}
+
+static epio_mapping *map_file_of(misuse_fixture *c, epio_vfs *vfs)
+{
+    uint32_t flags = EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_TEMPORARY;
+    check_result(epio_wait(epio_open(&c->op, vfs, NULL, flags)), 0);
+    epio_file *file = c->op.file;
+    epio_mapping *mapping = map_file(file);
+    check_result(epio_wait(epio_close(&c->op, file)), 0);
+    return mapping;
+}
+
+static void unmap_again(misuse_fixture *c)
+{
+    epio_mapping *mapping = map_file(c->file);
+    check_result(epio_wait(epio_unmap(&c->op, mapping)), 0);
+    (void)epio_unmap(&c->op, mapping);
+}
+
+static void unmap_again_by_perform(misuse_fixture *c)
+{
+    epio_mapping *mapping = map_file(c->file);
+    check_result(epio_perform(epio_unmap(&c->op, mapping)), 0);
+    (void)epio_unmap(&c->op, mapping);
+}
+
+static void submit_unmap_again(misuse_fixture *c)
+{
+    epio_mapping *mapping = map_file(c->file);
+    (void)epio_unmap(&c->other, mapping);
+    epio_submit(epio_unmap(&c->op, mapping));
+    epio_submit(&c->other);
+}
+
+static void perform_unmap_again(misuse_fixture *c)
+{
+    epio_mapping *mapping = map_file(c->file);
+    (void)epio_unmap(&c->other, mapping);
+    epio_submit(epio_unmap(&c->op, mapping));
+    (void)epio_perform(&c->other);
+}
+
+static void sync_unmapped(misuse_fixture *c)
+{
+    epio_mapping *mapping = map_file(c->file);
+    (void)epio_sync_mapping(&c->other, mapping, 0, 0);
+    epio_submit(epio_unmap(&c->op, mapping));
+    epio_submit(&c->other);
+}
+
+static void link_sync_behind_unmap(misuse_fixture *c)
+{
+    epio_mapping *mapping = map_file(c->file);
+    (void)epio_sync_mapping(&c->other, mapping, 0, 0);
+    epio_submit(epio_link(epio_unmap(&c->op, mapping), &c->other, 0));
+}
+
+static void destroy_loop_with_mapping(misuse_fixture *c)
+{
+    (void)map_file(c->file);
+    check_result(epio_wait(epio_close(&c->op, c->file)), 0);
+    epio_loop_destroy(c->loop);
+}
+
+static void destroy_memory_with_mapping(misuse_fixture *c)
+{
+    epio_vfs *memory;
+    check_result(epio_memory_vfs_create(&memory, c->loop), 0);
+    (void)map_file_of(c, memory);
+    epio_vfs_destroy(memory);
+}
+
+static void destroy_layer_with_mapping(misuse_fixture *c)
+{
+    epio_vfs *trace;
+    check_result(epio_trace_vfs_create(&trace, c->vfs), 0);
+    (void)map_file_of(c, trace);
+    epio_vfs_destroy(trace);
+}
+
 /* ---- Semaphores and VFSes ------------------------------------------------ */
 
 static void release_too_much(misuse_fixture *c)
@@ -1634,6 +1722,18 @@ static const misuse misuses_of_loops[] = {
     MISUSE(detach_inside, "epio_loop_detach", "done"),
 };
 
+static const misuse misuses_of_mappings[] = {
+    MISUSE(unmap_again, "epio_unmap", "unmapped already"),
+    MISUSE(unmap_again_by_perform, "epio_unmap", "unmapped already"),
+    MISUSE(submit_unmap_again, "epio_submit", "unmapped already"),
+    MISUSE(perform_unmap_again, "epio_perform", "unmapped already"),
+    MISUSE(sync_unmapped, "epio_submit", "unmapped already"),
+    MISUSE(link_sync_behind_unmap, "epio_submit", "behind the unmap"),
+    MISUSE(destroy_loop_with_mapping, "epio_loop_destroy", "mapping"),
+    MISUSE(destroy_memory_with_mapping, "epio_vfs_destroy", "mapping"),
+    MISUSE(destroy_layer_with_mapping, "epio_vfs_destroy", "mapping"),
+};
+
 static const misuse misuses_of_stacks[] = {
     MISUSE(run_after_longjmp, "epio_loop_run", "longjmp"),
     MISUSE(poll_after_longjmp, "epio_loop_poll", "longjmp"),
@@ -1715,6 +1815,12 @@ static void of_files(fixture *f)
 {
     (void)f;
     CHECK_MISUSES(misuses_of_files)
+}
+
+static void of_mappings(fixture *f)
+{
+    (void)f;
+    CHECK_MISUSES(misuses_of_mappings)
 }
 
 static void of_loops(fixture *f)
@@ -1868,10 +1974,10 @@ static const misuse *find_misuse(const char *name)
     static const struct {
         const misuse *list;
         size_t count;
-    } lists[] = {LIST(misuses_of_ops),      LIST(misuses_of_links),  LIST(misuses_of_files),
-                 LIST(misuses_of_loops),    LIST(misuses_of_stacks), LIST(misuses_of_others),
-                 LIST(misuses_of_null),     LIST(endless_misuses),   LIST(misuses_of_vfses),
-                 LIST(misuses_of_handlers), LIST(legal_uses)};
+    } lists[] = {LIST(misuses_of_ops),      LIST(misuses_of_links),    LIST(misuses_of_files),
+                 LIST(misuses_of_loops),    LIST(misuses_of_stacks),   LIST(misuses_of_others),
+                 LIST(misuses_of_null),     LIST(endless_misuses),     LIST(misuses_of_vfses),
+                 LIST(misuses_of_handlers), LIST(misuses_of_mappings), LIST(legal_uses)};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         for (size_t j = 0; j < lists[i].count; j++) {
             if (strcmp(lists[i].list[j].name, name) == 0) {
@@ -1901,6 +2007,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(of_ops, ON_OS_PERFORM),
         FIXTURE_TEST(of_links, ON_OS_PERFORM),
         FIXTURE_TEST(of_files, ON_OS_PERFORM),
+        FIXTURE_TEST(of_mappings, ON_OS_PERFORM),
         FIXTURE_TEST(of_loops, ON_OS_PERFORM),
         FIXTURE_TEST(of_stacks, ON_OS_PERFORM),
         FIXTURE_TEST(of_operations_that_ended, ON_OS_PERFORM),

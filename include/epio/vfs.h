@@ -233,6 +233,7 @@ struct epio_mapping {
     void *flush_note;      /* what flushes of the file have come to */
     size_t in_flight;      /* atomic; SYNC_MAPPINGs */
     uint32_t chain_unmaps; /* while a chain is checked: an earlier op of it unmaps it */
+    uint32_t attributes;   /* the file's */
     uint64_t reserved[2];
 };
 

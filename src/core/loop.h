@@ -51,7 +51,7 @@ struct epio_loop {
     size_t inbound;       /* ops submitted elsewhere that the owner has not seen */
     size_t in_flight;     /* ops that it has seen; written by the owner */
     size_t open_files;
-    size_t mappings; /* atomic */
+    size_t mappings;     /* atomic */
     size_t unreferenced; /* those in in_flight that do not keep epio_loop_run going; the owner's */
     uint32_t sleeping;   /* atomic; EPIO__SLEEPING..., 0: awake */
     uint32_t woken;

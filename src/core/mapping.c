@@ -21,7 +21,6 @@ void epio__flush_note_drop(epio__flush_note *note)
  * same time is recorded in the file, then in its note: one of the two sees the other. */
 static bool make_note(epio_file *file)
 {
-    int32_t os_error;
     uintptr_t none = 0;
     if (epio__flush_note_of(file) != NULL) {
         return true;
@@ -34,17 +33,18 @@ static bool make_note(epio_file *file)
     if (!epio__compare_exchange_pointer(&file->flush_note, &none, (uintptr_t)note)) {
         free(note);
     } else if (epio__load_u32(&file->flush_failed) == EPIO__FLUSH_FAILED) {
-        os_error = file->flush_os_error;
-        (void)epio__flush_record(&note->failed, &note->os_error, os_error);
+        (void)epio__flush_record(&note->failed, &note->os_error, file->flush_os_error);
     }
     return true;
 }
 
+/* What a mapping knows of its file. */
 static void take_note(epio_mapping *mapping, const epio_file *file)
 {
     epio__flush_note *note = epio__flush_note_of(file);
     epio__add_u32(&note->references, 1);
     mapping->flush_note = note;
+    mapping->attributes = file->attributes;
 }
 
 static void drop_note(epio_mapping *mapping)

@@ -165,6 +165,10 @@ void epio__workers_retry(epio_loop *loop)
  * this machine's memory and disks. An open may reach a dead mount. */
 static bool is_short_and_local(const epio_op *op)
 {
+    if (op->kind == EPIO_KIND_UNMAP) {
+        const epio_mapping *mapping = op->arguments.map.mapping;
+        return (mapping->attributes & EPIO_FILE_LOCAL) != 0 && mapping->len <= EPIO__LARGE_COPY;
+    }
     if (!epio__op_has_file(op) || (op->file->attributes & EPIO_FILE_LOCAL) == 0) {
         return false;
     }
@@ -176,6 +180,7 @@ static bool is_short_and_local(const epio_op *op)
     case EPIO_KIND_SIZE:
     case EPIO_KIND_FILE_STAT:
     case EPIO_KIND_CLOSE:
+    case EPIO_KIND_MAP: /* whatever its length */
         return true;
     default:
         return epio__op_transfers(op) && epio_op_bytes(op) <= EPIO__LARGE_COPY;

@@ -92,16 +92,21 @@ static unsigned char *block_make(epio__memory_contents *contents, uint64_t numbe
     return slot != NULL ? *slot : NULL;
 }
 
+static void leave_region(epio__memory_region *region, void *block)
+{
+    memset(block, 0, BLOCK_SIZE);
+    region->used--;
+}
+
 /* The block leaves the file. */
 static void block_free(epio__memory_contents *contents, void *block)
 {
     epio__memory_region *region = epio__memory_region_of(contents, block);
     if (region == NULL) {
         free(block);
-        return;
+    } else {
+        leave_region(region, block);
     }
-    memset(block, 0, BLOCK_SIZE);
-    region->used--;
 }
 
 static bool block_is_mapped(const epio__memory_contents *contents, const void *block)
@@ -291,7 +296,7 @@ void epio__memory_region_release(epio__memory_contents *contents, epio__memory_r
 }
 
 /* The blocks that are left get memory of their own, if there is some. */
-static void leave_region(epio__memory_contents *contents, epio__memory_region *region)
+static void empty_region(epio__memory_contents *contents, epio__memory_region *region)
 {
     for (uint64_t i = 0; i < region->count && region->used != 0; i++) {
         if (is_in_place(contents, region, region->first + i)) {
@@ -301,7 +306,7 @@ static void leave_region(epio__memory_contents *contents, epio__memory_region *r
                 return;
             }
             *slot_make(contents, region->first + i) = memcpy(own, block, BLOCK_SIZE);
-            block_free(contents, block);
+            leave_region(region, block);
         }
     }
 }
@@ -311,7 +316,7 @@ static void settle_regions(epio__memory_contents *contents)
 {
     for (epio__memory_region *at = contents->regions; at != NULL; at = at->next) {
         if (at->mappings == 0 && at->used <= FEW) {
-            leave_region(contents, at);
+            empty_region(contents, at);
         }
     }
     epio__memory_regions_sweep(contents);

@@ -19,9 +19,12 @@
 /* Further on regions begin and end at multiples of this, unless mapped ones are in the way. */
 #define FAR_ROOM BLOCKS_OF(64 << 20)
 
+/* More cannot be. */
+#define MOST_BYTES ((uint64_t)1 << 40 < SIZE_MAX / 2 ? (uint64_t)1 << 40 : (uint64_t)(SIZE_MAX / 2))
+
 void *epio__memory_pages_make(uint64_t len, void **memory)
 {
-    if (len > SIZE_MAX / 2) {
+    if (len >= MOST_BYTES) {
         return NULL;
     }
     unsigned char *bytes = calloc(1, (size_t)len + PAGE_SIZE);
@@ -106,7 +109,7 @@ static epio__memory_region *make(epio__memory_contents *contents, range room)
     }
     region->first = room.first;
     region->count = room.end - room.first;
-    if (region->count <= BLOCKS_OF(INT64_MAX)) {
+    if (region->count < BLOCKS_OF(MOST_BYTES)) {
         region->bytes =
             epio__memory_pages_make(region->count << EPIO__MEMORY_BLOCK_BITS, &region->memory);
     }
