@@ -415,6 +415,12 @@ static void run_cases(fixture *f, uint32_t flags)
 
 static void changes_are_reported(fixture *f)
 {
+    bool compares = false;
+    check_result(tree_mkdir(f, "try-it", 0), 0);
+    fixture_close(f, watch_of(f, "try-it", 0, &compares));
+    if (compares) {
+        fixture_skip(f, "the system reports no changes of this file system");
+    }
     run_cases(f, 0);
 }
 
