@@ -213,6 +213,9 @@ static void the_end_of_the_directory_is_the_last_event(fixture *f)
 {
     uint64_t buffer[ROOM];
     epio_op op = {0};
+    if (!f->memory && system_is_wine()) {
+        fixture_skip(f, "Wine lists a removed directory");
+    }
     check_result(tree_mkdir(f, "d", 0), 0);
     epio_file *watch = watch_in(f, f->vfs, fixture_path(f, "d"), EPIO_WATCH_RECURSIVE);
     check_result(tree_rmdir(f, "d"), 0);
