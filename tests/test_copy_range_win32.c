@@ -217,7 +217,7 @@ static void else_it_is_written(fixture *f)
     }
 }
 
-/* Both are sparse, or the call fails. */
+/* What is sparse can share with sparse files alone. */
 static void a_sparse_file_makes_the_other_sparse(fixture *f)
 {
     epio_op op = {0};

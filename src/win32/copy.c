@@ -40,7 +40,7 @@ static bool is_on_one_volume(HANDLE from, HANDLE to)
            volumes[0] == volumes[1];
 }
 
-/* Of two files one may be sparse only if the other is. */
+/* What shares the blocks of a sparse file must be sparse, too. */
 static bool match_sparse(epio_op *op, HANDLE from, HANDLE to)
 {
     FILE_BASIC_INFO infos[2];
@@ -50,7 +50,7 @@ static bool match_sparse(epio_op *op, HANDLE from, HANDLE to)
     }
     bool sparse = (infos[0].FileAttributes & FILE_ATTRIBUTE_SPARSE_FILE) != 0;
     bool is = (infos[1].FileAttributes & FILE_ATTRIBUTE_SPARSE_FILE) != 0;
-    return sparse == is || (sparse && epio__make_sparse(op) == 0);
+    return !sparse || is || epio__make_sparse(op) == 0;
 }
 
 /* Whole units: what is left at the end is read and written. The file must be long enough before. */
