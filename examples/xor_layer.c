@@ -1,7 +1,8 @@
 /* A layer that transforms the bytes of every file: writes are xor-ed with a key, and reads with
  * the same key again. Not a cipher, but a real one has the same structure. The key goes by offset,
- * so ops whose bytes it cannot transform are refused: none passes as it is. (A truncate that makes
- * the file longer leaves the key in the gap; a real cipher would write zeros there.)
+ * so ops whose bytes it cannot transform are refused: none passes as it is. A copy that is refused
+ * is read and written. (A truncate that makes the file longer leaves the key in the gap; a real
+ * cipher would write zeros there.)
  *
  *     xor_layer FILE    writes a line through the layer, reads it back, and once more without */
 #include <epio/layer.h>
@@ -40,6 +41,9 @@ static bool is_carried(const epio_op *op)
     case EPIO_KIND_PUNCH_HOLE:
     case EPIO_KIND_ZERO_RANGE:
     case EPIO_KIND_MAP: /* nothing is between a program and its memory */
+    case EPIO_KIND_SEEK_DATA: /* so are holes */
+    case EPIO_KIND_SEEK_HOLE:
+    case EPIO_KIND_COPY_RANGE: /* the key goes by offset */
         return false;
     default:
         return op->kind < EPIO_KIND_COUNT; /* other kinds may move bytes */
@@ -99,7 +103,7 @@ static const epio_layer_methods xor_methods = {
     .after = after,
 };
 
-/* Writes the line, unless it is NULL, and prints what the file has. */
+/* Writes the line, unless it is NULL, and behind it a copy; prints what the file has. */
 static int copy_through(epio_vfs *vfs, const char *path, const char *line, size_t len)
 {
     epio_op op = EPIO_OP_INIT;
@@ -114,6 +118,9 @@ static int copy_through(epio_vfs *vfs, const char *path, const char *line, size_
     result = line != NULL ? epio_perform(epio_write(&op, file, line, len, 0)) : 0;
     if (line != NULL && epio_perform(epio_append(&op, file, line, len)) == EPIO_ENOTSUP) {
         printf("through the layer no append\n");
+    }
+    if (result >= 0 && line != NULL) {
+        result = epio_perform(epio_copy_range(&op, file, 0, file, len, len));
     }
     if (result >= 0) {
         result = epio_perform(epio_read(&op, file, found, sizeof found - 1, 0));

@@ -1,5 +1,5 @@
-/* epio_copy_range on a loop: a cancel, a deadline and an error at each of the ops that it is made of,
- * what a sync covers and a close waits for, links; through layers, and between two VFSes. */
+/* epio_copy_range on a loop: a cancel, a deadline and an error at each of the ops that it is made
+ * of, what a sync covers and a close waits for, links; through layers, and between two VFSes. */
 #include "fault_vfs.h"
 #include "support.h"
 
@@ -495,7 +495,8 @@ static void layers_pass_it_on(fixture *f)
     epio_vfs *top;
     epio_semaphore *semaphore;
     epio_op op = {0};
-    static const epio_layer_methods nothing = {.size = sizeof(epio_layer_methods), .name = "nothing"};
+    static const epio_layer_methods nothing = {.size = sizeof(epio_layer_methods),
+                                               .name = "nothing"};
     check_result(epio_semaphore_create(&semaphore, 1), 0);
     check_result(epio_trace_vfs_create(&bottom, f->vfs), 0);
     check_result(epio_layer_vfs_create(&middle, bottom, &nothing, NULL), 0);

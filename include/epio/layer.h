@@ -11,12 +11,19 @@
 extern "C" {
 #endif
 
-/* Kinds that move bytes: READ, READV, WRITE, WRITEV and APPEND. An append, like a write to a file
- * that was opened with EPIO_OPEN_APPEND, goes to an offset that nobody knows before: a layer that
- * changes bytes by their offset ends both in `before` with EPIO_ENOTSUP. So it does with
- * PUNCH_HOLE, ZERO_RANGE and ALLOCATE, if its zeros are not those of the inner VFS; with MAP, whose
- * memory has the inner VFS's bytes; and with kinds that it does not know, which may move bytes,
- * too: what it lets pass goes by unchanged.
+/* Kinds that move bytes: READ, READV, WRITE, WRITEV, APPEND and COPY_RANGE. An append, like a write
+ * to a file that was opened with EPIO_OPEN_APPEND, goes to an offset that nobody knows before: a
+ * layer that changes bytes by their offset ends both in `before` with EPIO_ENOTSUP. So it does with
+ * PUNCH_HOLE, ZERO_RANGE and ALLOCATE, if its zeros are not those of the inner VFS, then also with
+ * SEEK_DATA and SEEK_HOLE; with MAP, whose memory has the inner VFS's bytes; and with kinds that it
+ * does not know, which may move bytes, too: what it lets pass goes by unchanged.
+ *
+ * An epio_copy_range between two files of the layer comes as COPY_RANGE, once for each part of it;
+ * both files are the layer's own, in op->file and arguments.copy.from. If `before` ends that with
+ * EPIO_ENOTSUP, as one must whose bytes are not those of the inner VFS, or if the inner VFS cannot,
+ * or the other file is of another VFS, the same op comes again as FILE_STAT, SEEK_DATA, SEEK_HOLE,
+ * READ, WRITE, SIZE, PUNCH_HOLE or ZERO_RANGE, whichever the copy needs next: those of them that
+ * are refused it does without, except READ and WRITE.
  *
  * `state` is `op_state` bytes for each op, all zero at first; aligned as by malloc. op->file is the
  * layer's own file, op->vfs the layer. Both functions are called on the owner's thread for
@@ -32,8 +39,9 @@ typedef struct epio_layer_methods {
     /* An op is about to go to the inner VFS. 0; or an error, with which it ends instead, and
      * `after` is not called; for a close, an unlock or an unmap, which must be carried out, an
      * error is ignored. Of a kind that moves bytes it may set another buffer, length or offset in
-     * op->arguments.io, which are restored before `after`; the bytes of a write or an append are
-     * the caller's and constant, and the latter's offset is unused. NULL: not called. */
+     * op->arguments.io, of COPY_RANGE other offsets or less length in copy, which are restored
+     * before `after`; the bytes of a write or an append are the caller's and constant, and the
+     * latter's offset is unused. NULL: not called. */
     int (*before)(void *user, epio_op *op, void *state);
 
     /* It returned with op->result (of an append the offset) and op->os_error, which may be changed;

@@ -83,15 +83,21 @@ EPIO_VERB epio_op *epio_seek_hole(epio_op *op, struct epio_file *file, uint64_t 
  * as the range needs. An op of `to`, for which a sync covers it as a write; a close of either waits
  * for it.
  *
- * The files may be of two VFSes, which complete on the same loop. Layers see it as one op, or as
- * the reads and writes that it is made of, if they do not let it pass or it is between two VFSes.
- * What others write to either range meanwhile may be copied or not. One that fails, or is cancelled
- * between two pieces, may have changed a part.
+ * The files may be of two VFSes, which complete on the same loop. Layers see it as one copy after
+ * another, each of a part, or as the reads and writes that it is made of, if they do not let it
+ * pass or it is between two VFSes (epio/layer.h says which). So `limit` counts the bytes of one
+ * such read or write at a time, and none of a part that the system copies.
  *
- * Errors: those of epio_read for `from` and of epio_write for `to`, EPIO_ENOSPC; EPIO_EINVAL (NULL,
- * a stream, files of two loops, beyond INT64_MAX, ranges that overlap in the same file; `to` with
- * EPIO_OPEN_APPEND). See copy_file_range(2), ioctl_ficlonerange(2),
- * FSCTL_DUPLICATE_EXTENTS_TO_FILE. */
+ * What others write to either range meanwhile may be copied or not; if `from` becomes shorter, less
+ * is copied. One that fails, or is cancelled between two parts, may have changed a part. By a copy
+ * of a hole beyond its end `to` becomes longer, but never shorter,
+ * whatever others append (on Windows as by epio_zero_range).
+ *
+ * Errors: those of epio_read for `from` and of epio_write for `to`, with DIRECT also for ranges
+ * that are not aligned; EPIO_ENOSPC; EPIO_EINVAL (NULL, a stream, files of two loops, beyond
+ * INT64_MAX; ranges that overlap in one file, even if it was opened twice: `len`, not the end of
+ * the file, says how long they are; `to` with EPIO_OPEN_APPEND). See copy_file_range(2),
+ * ioctl_ficlonerange(2), FSCTL_DUPLICATE_EXTENTS_TO_FILE. */
 EPIO_VERB epio_op *epio_copy_range(epio_op *op, struct epio_file *from, uint64_t offset,
                                    struct epio_file *to, uint64_t to_offset, uint64_t len);
 

@@ -11,7 +11,8 @@
  * write or a full_pathname `notes`; of the first two arguments.io.system, four words. It may
  * change `arguments` before it passes the op to an inner VFS (another buffer in io.base), if it
  * restores them when the op returns. A layer passes paths on with path.directory, if there is one,
- * as the inner VFS's file. `kind`, `flags`, `file`, `vfs`, `loop`, `timeout_ns` (by now the
+ * as the inner VFS's file, and likewise copy.from, or ends it with EPIO_ENOTSUP, if it is not its
+ * own. `kind`, `flags`, `file`, `vfs`, `loop`, `timeout_ns` (by now the
  * deadline on epio_clock_monotonic, 0: none) and `user` are read-only; all else is the core's. An
  * open allocates what its return will need before it goes further down, since a file that was
  * opened must not be lost.
@@ -96,7 +97,8 @@ enum {
     EPIO_KIND_SEEK_HOLE,           /* io.offset */
     EPIO_KIND_ADVISE,              /* io.offset, io.len; flags: the advice */
     EPIO_KIND_COPY_RANGE,          /* copy: to op->file; its result may be less than copy.len, 0 at
-                                      the end of copy.from, with ENOTSUP it is read and written */
+                                      the end of copy.from; EPIO_ENOTSUP, as for a copy.from of
+                                      another VFS: it is read and written */
     EPIO_KIND_LOCK_RANGE,          /* lock.start, lock.len, lock.level: EPIO_RANGE_...; flags */
     EPIO_KIND_UNLOCK_RANGE,        /* lock.start, lock.len; must not fail for lack of memory */
     EPIO_KIND_TEST_RANGE,          /* lock.start, lock.len, lock.level */
@@ -244,7 +246,8 @@ EPIO_API void epio_file_init(epio_file *file, epio_vfs *vfs, uint32_t flags, uin
 /* The counterpart, before a close frees the file's memory. Any thread. */
 EPIO_API void epio_file_release(epio_file *file);
 
-/* The length of a read or write in bytes, vectored or not; 0 for other kinds. */
+/* The length of a read, a write or an append in bytes, vectored or not; 0 for other kinds: a copy
+ * within its VFS needs no memory of the program. */
 EPIO_API uint64_t epio_op_bytes(const epio_op *op);
 
 /* Fills an op of a kind of your own, EPIO_KIND_USER to 255, and returns it, as a verb does: for

@@ -89,9 +89,8 @@ int64_t epio__os_append(epio_op *op)
 
 /* ---- Control codes ---- */
 
-/* 0 or an error; *bytes of `out` are filled, after ERROR_MORE_DATA too. */
-static DWORD control(HANDLE handle, DWORD code, void *in, DWORD in_len, void *out, DWORD out_len,
-                     DWORD *bytes)
+DWORD epio__control(HANDLE handle, DWORD code, void *in, DWORD in_len, void *out, DWORD out_len,
+                    DWORD *bytes)
 {
     HANDLE event = epio__event_take();
     if (event == NULL) {
@@ -121,7 +120,8 @@ static int64_t zero(epio_op *op, uint64_t end)
     if (op->arguments.io.offset >= end) {
         return 0;
     }
-    DWORD error = control(handle_of(op), FSCTL_SET_ZERO_DATA, &range, sizeof range, NULL, 0, &none);
+    DWORD error =
+        epio__control(handle_of(op), FSCTL_SET_ZERO_DATA, &range, sizeof range, NULL, 0, &none);
     return error == 0 ? 0 : epio__op_fail_with(op, error);
 }
 
@@ -181,7 +181,7 @@ static int64_t reserve(epio_op *op, const FILE_STANDARD_INFO *now, uint64_t end)
 
 /* The system has no call that only ever makes a file longer: what another handle appends between
  * the query and the call is cut off. Appends to this file wait. */
-static int64_t extend(epio_op *op, uint64_t end)
+int64_t epio__extend(epio_op *op, uint64_t end)
 {
     epio__win32_file *file = epio__win32_file_of(op);
     FILE_STANDARD_INFO now;
@@ -200,10 +200,10 @@ static int64_t extend(epio_op *op, uint64_t end)
     return result;
 }
 
-static int64_t make_sparse(epio_op *op)
+int64_t epio__make_sparse(epio_op *op)
 {
     DWORD none;
-    DWORD error = control(handle_of(op), FSCTL_SET_SPARSE, NULL, 0, NULL, 0, &none);
+    DWORD error = epio__control(handle_of(op), FSCTL_SET_SPARSE, NULL, 0, NULL, 0, &none);
     return error == 0 ? 0 : epio__op_fail_with(op, error);
 }
 
@@ -212,20 +212,17 @@ int64_t epio__os_change_space(epio_op *op)
     uint64_t end = op->arguments.io.offset + op->arguments.io.len;
     LARGE_INTEGER size;
     if (op->kind == EPIO_KIND_ALLOCATE) {
-        return extend(op, end);
+        return epio__extend(op, end);
     }
     if (!GetFileSizeEx(handle_of(op), &size)) {
         return epio__op_fail(op);
     }
-    bool punches = op->kind == EPIO_KIND_PUNCH_HOLE;
-    if (punches && op->arguments.io.offset >= (uint64_t)size.QuadPart) {
-        return 0;
-    }
-    int64_t result = punches ? make_sparse(op) : 0;
+    bool punches = op->kind == EPIO_KIND_PUNCH_HOLE; /* sparse even if it is beyond the end */
+    int64_t result = punches ? epio__make_sparse(op) : 0;
     if (result == 0) {
         result = zero(op, end < (uint64_t)size.QuadPart ? end : (uint64_t)size.QuadPart);
     }
-    return result == 0 && !punches ? extend(op, end) : result;
+    return result == 0 && !punches ? epio__extend(op, end) : result;
 }
 
 /* ---- Sparse files ---- */
@@ -248,8 +245,8 @@ static int64_t search(epio_op *op, uint64_t size)
         FILE_ALLOCATED_RANGE_BUFFER wanted = {.FileOffset = {.QuadPart = (LONGLONG)at},
                                               .Length = {.QuadPart = (LONGLONG)(size - at)}};
         from = at;
-        error = control(handle_of(op), FSCTL_QUERY_ALLOCATED_RANGES, &wanted, sizeof wanted, ranges,
-                        sizeof ranges, &bytes);
+        error = epio__control(handle_of(op), FSCTL_QUERY_ALLOCATED_RANGES, &wanted, sizeof wanted,
+                              ranges, sizeof ranges, &bytes);
         if (error != 0 && error != ERROR_MORE_DATA) {
             bool unknown = epio__error_from_os((int32_t)error) == EPIO_ENOTSUP;
             return unknown ? seek_in_data(op, size) : epio__op_fail_with(op, error);

@@ -415,6 +415,13 @@ bool epio__temporary_place(const epio__place *directory, epio__place *place);
 
 /* Closes what appends have opened. */
 void epio__append_close(epio__win32_file *file);
+/* DeviceIoControl: 0 or an error; *bytes of `out` are filled, after ERROR_MORE_DATA too. */
+DWORD epio__control(HANDLE handle, DWORD code, void *in, DWORD in_len, void *out, DWORD out_len,
+                    DWORD *bytes);
+/* Each of the op's file: 0 or an error. At least so long, and never shorter, but for what other
+ * handles append meanwhile. */
+int64_t epio__make_sparse(epio_op *op);
+int64_t epio__extend(epio_op *op, uint64_t end);
 
 /* ---- transfer.c ---- */
 
