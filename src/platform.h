@@ -261,30 +261,38 @@ void epio__range_locks_prepare(epio__os_file *file);
 /* A watch, which a source of changes reports to. See src/watch/watch.h. */
 typedef struct epio__watch {
     epio_file base;
-    bool recursive; /* not changed once it is open */
-    void *source;   /* the source's own */
+    bool recursive;      /* not changed once it is open, as the next two */
+    bool compares;       /* its source is the comparison, not the platform */
+    uint32_t generation; /* epio__process_generation of the process that opened it */
+    void *source;        /* the source's own */
+    size_t performers;   /* atomic; threads that wait in an epio_perform */
 
     epio__mutex mutex;     /* guards the rest */
     epio_node waiting;     /* READ_EVENTS, first come first served */
-    unsigned char *events; /* packed as epio_read_events gives them, in a ring */
+    unsigned char *events; /* `len` bytes from `first` on, packed as epio_read_events gives them */
     size_t capacity;
     size_t first;
     size_t len;
-    size_t last;       /* where the latest event is, for merging; SIZE_MAX: none */
-    size_t performers; /* threads that wait in an epio_perform */
-    bool overflowed;   /* events were lost since the last in the ring */
-    bool ended;        /* the directory itself is gone */
+    size_t last;      /* where the latest event is; SIZE_MAX: none */
+    bool overflowed;  /* events were lost behind those */
+    bool ended;       /* the directory itself is gone */
+    bool end_is_read; /* and the reader has the event that says so */
 } epio__watch;
 
 /* Begins to report what changes in the directory of a WATCH: 0, and what changes from now on is
  * reported, by a thread of the platform's, until epio__os_watch_end. EPIO_ENOTSUP: nobody reports
- * the changes of this file system; or another error, with op->os_error. Blocks as an open does. */
+ * the changes of this file system; or another error, with op->os_error: nothing was begun. Blocks
+ * as an open does, and for as long: the op may have been given back to its caller meanwhile, and
+ * the watch is ended then. */
 int64_t epio__os_watch_begin(epio_op *op, epio__watch *watch);
-/* When it returns no report of the watch is running, and none follows. */
+/* When it returns no report of the watch is running, and none follows. May block for a moment. Not
+ * called in a forked child for a watch of its parent: there the platform frees what it has by
+ * itself, or keeps it. */
 void epio__os_watch_end(epio__watch *watch);
 
-/* What a source calls, from any thread; names are relative to the watched directory, with "/" on
- * every system; `from` is NULL unless RENAMED. */
+/* What a source calls, from any thread, also with a mutex of its own that no epio__event_set and no
+ * epio_resume can need; names are relative to the watched directory, with "/" on every system;
+ * `from` is NULL unless RENAMED. OVERFLOW, with an empty name: what the source has lost. */
 void epio__watch_report(epio__watch *watch, uint32_t kind, uint32_t type, const char *name,
                         const char *from);
 /* The directory itself is gone: reports that, the last event. */

@@ -160,8 +160,7 @@ struct epio_op {
             void *buffer;
             uint64_t len;
             void (*notify)(epio_op *op);
-            bool notified : 1;
-            bool ended : 1;
+            uint32_t delay_ns;
         } events;
         uint64_t words[8]; /* of kinds from EPIO_KIND_USER on */
     } arguments;

@@ -20,24 +20,44 @@ struct epio_vfs;
 #define EPIO_WATCH_COMPARES 1
 
 /* Watches the directory at `path`: 0 or EPIO_WATCH_COMPARES, and op->file, for epio_read_events and
- * epio_close alone. What changes after its completion is reported; what is in the directory then is
- * not. A directory is watched, not its path: also where it is moved to.
+ * epio_close alone; all else is EPIO_EBADF. What changes after its completion is reported; what is
+ * in the directory then is not. A directory is watched, not its path: also where it is moved to.
+ * Without RECURSIVE the entries of the directory itself are watched, with it all that is below it,
+ * too.
  *
  * Where the system reports no changes (on POSIX systems other than Linux; a file system of a server
  * or of a program, whose changes elsewhere nobody reports) names, ids, sizes and times are compared
  * once a second, on a thread of its own: EPIO_WATCH_COMPARES. What came and went in between is not
- * seen, and a rename is a REMOVED and a MADE.
+ * seen, and a rename is a REMOVED and a MADE. One thread compares for all watches: where a file
+ * system does not answer, the others wait, and the close of its own watch does.
  *
- * Errors: those of an epio_open with DIRECTORY; EPIO_EINVAL (unknown flags), EPIO_ENOTDIR,
- * EPIO_ENOSPC (the system's limit of watches; see inotify(7), max_user_watches), EPIO_EMFILE,
- * EPIO_ENOMEM, EPIO_ENOTSUP. */
+ * A watch belongs to the process that made it: in a forked child epio_read_events is EPIO_EIO, and
+ * epio_close frees it. Errors: those of an epio_open with DIRECTORY and READ; EPIO_EINVAL (unknown
+ * flags), EPIO_ENOTDIR, EPIO_ENOSPC (the system's limit of watches; see inotify(7),
+ * max_user_watches), EPIO_EMFILE, EPIO_ENOMEM, EPIO_ENOTSUP. */
 EPIO_VERB epio_op *epio_watch(epio_op *op, struct epio_vfs *vfs, const char *path, uint32_t flags);
 
-#define EPIO_EVENT_MADE 1u    /* made, linked, or moved here from outside */
-#define EPIO_EVENT_CHANGED 2u /* its bytes */
+/* A copy of the directory, as it was, to which the events are applied in their order, gets the
+ * names and types that the directory has now, if MADE and CHANGED are taken as: get what has this
+ * name now.
+ *
+ * - MADE and RENAMED may be of a name that something else has, which they replace (of which there
+ *   may be a REMOVED before). A MADE of a directory that is there already changes nothing.
+ * - Of a directory that comes from outside all that is in it has a MADE behind it, with RECURSIVE;
+ *   one that is removed or goes outside takes all that is in it with it, whether there are events
+ *   of that or not; and one that is renamed takes it to its new name.
+ * - An exchange of two names is a RENAMED of one to the other, and a MADE of the one, with all that
+ *   is in it; or a REMOVED and a MADE of each.
+ * - A directory has no CHANGED for what is made or removed in it. Of the watched directory itself
+ *   only its end is reported.
+ * - A file with several names has its CHANGED and ATTRIBUTES under one of them at least: the one
+ *   that it was opened by, on Linux; in the memory VFS all of them. What a mapping writes has no
+ *   event where the system has none (on Linux). */
+#define EPIO_EVENT_MADE 1u    /* made, linked, or moved here from outside what is watched */
+#define EPIO_EVENT_CHANGED 2u /* its bytes, or how many they are */
 #define EPIO_EVENT_REMOVED 3u /* removed, or moved out; with an empty name the directory itself */
 #define EPIO_EVENT_RENAMED 4u /* within what is watched: epio_event_from is the old name */
-#define EPIO_EVENT_ATTRIBUTES 5u /* mode, owner, times, extended attributes, number of links */
+#define EPIO_EVENT_ATTRIBUTES 5u /* mode, owner, times, extended attributes */
 #define EPIO_EVENT_OVERFLOW 6u   /* events were lost: look at the whole tree again */
 
 /* An event. Its names are behind it: epio_event_name, epio_event_from. */
@@ -52,16 +72,17 @@ typedef struct epio_event {
 
 /* Waits until something has changed, then fills the buffer, which is aligned as for a uint64_t,
  * with as many events as fit: their length in bytes; 0 once the directory itself was removed and
- * all events were read. Names are relative to the watched directory ("a/b"). In the order of the
- * changes; of what was made, an event comes before those of what is in it. Several changes of the
- * same bytes or attributes may be one event. A MADE may be of something that is gone by now, and
- * what is made in a new directory at once has its MADE, too, whoever was quicker.
+ * all events were read, and again in each later call. Names are relative to the watched directory
+ * ("a/b"). In the order of the changes; of what was made, an event comes before those of what is in
+ * it. Several changes of the same bytes or attributes may be one event, or one change several. A
+ * MADE may be of something that is gone by now, or come twice; what is made in a new directory at
+ * once always has its MADE, too.
  *
- * Events wait in memory until they are read; where they are too many, here or in the system, the
- * older are delivered, then OVERFLOW, then what follows. An op waits for its timeout at most; those
- * of one watch in their order. A close ends them with EPIO_ECANCELED. Errors: EPIO_EBADF (no
- * watch), EPIO_ERANGE (the next event does not fit; it is kept), EPIO_EINVAL (NULL, not aligned),
- * EPIO_EIO. */
+ * Events wait in memory until they are read, 4 MiB of them at most. Where they are too many, here
+ * or in the system, the older are delivered, then OVERFLOW, then what changes after this was
+ * delivered. An op waits for its timeout at most; those of one watch are served in their order. A
+ * close ends them with EPIO_ECANCELED. Errors: EPIO_EBADF (no watch), EPIO_ERANGE (the next event
+ * does not fit; it is kept), EPIO_EINVAL (NULL, not aligned), EPIO_EIO. */
 EPIO_VERB epio_op *epio_read_events(epio_op *op, struct epio_file *watch, void *buffer, size_t len);
 
 /* The events of a buffer that epio_read_events has filled with `len` bytes: the first for NULL,

@@ -13,6 +13,7 @@ epio_op *epio_read_events(epio_op *op, epio_file *watch, void *buffer, size_t le
     epio__verb_on_file(op, "epio_read_events", EPIO_KIND_READ_EVENTS, watch);
     op->arguments.events.buffer = buffer;
     op->arguments.events.len = len;
+    op->arguments.events.delay_ns = 0;
     epio__verb_require(op, buffer != NULL, EPIO__REASON_BUFFER_IS_NULL);
     epio__verb_require(op, (uintptr_t)buffer % sizeof(uint64_t) == 0,
                        EPIO__REASON_UNALIGNED_EVENTS);

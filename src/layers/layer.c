@@ -68,15 +68,12 @@ static epio_file *inner_of(epio_file *directory)
 
 static int64_t perform_below(epio__layer *layer, epio_op *op)
 {
-    switch (op->kind) {
-    case EPIO_KIND_OPEN:
-    case EPIO_KIND_ADOPT:
+    if (epio__op_is(op, EPIO__KIND_OPENS)) {
         return perform_open(layer, op);
-    case EPIO_KIND_CLOSE:
-        return perform_close(layer, op);
-    default:
-        return epio_perform_on(op, layer->inner, epio__layer_inner_file(op));
     }
+    return op->kind == EPIO_KIND_CLOSE
+               ? perform_close(layer, op)
+               : epio_perform_on(op, layer->inner, epio__layer_inner_file(op));
 }
 
 int64_t epio__layer_perform(epio__layer *layer, epio_op *op)

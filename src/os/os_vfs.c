@@ -7,14 +7,12 @@
 #include "core/directory.h"
 #include "core/generic_ops.h"
 #include "core/op.h"
-#include "core/struct_size.h"
-#include "reason.h"
 #if EPIO_ASYNC
 #include "core/loop.h"
 #endif
 #include "os/lock_table.h"
-
-#include <string.h>
+#include "os/os_tree.h"
+#include "os/os_watch.h"
 
 #if EPIO_ASYNC
 
@@ -27,11 +25,14 @@ static epio__os_vfs *vfs_of(epio_vfs *base)
 
 static intptr_t os_handle(const epio_file *file)
 {
-    return ((const epio__os_file *)(const void *)file)->handle;
+    return epio__file_is_watch(file) ? -1 : ((const epio__os_file *)(const void *)file)->handle;
 }
 
 static uint32_t lock_level(const epio_file *file)
 {
+    if (epio__file_is_watch(file)) {
+        return EPIO_LOCK_NONE;
+    }
     const epio__lock_holder *holder =
         epio__lock_table_find((const epio__os_file *)(const void *)file);
     return holder != NULL ? epio__lock_level_of(holder) : EPIO_LOCK_NONE;
@@ -73,87 +74,6 @@ static void let_go_of_file(epio__os_vfs *vfs, const epio_op *op)
 }
 
 #endif
-
-static int64_t stat_file(epio_op *op)
-{
-    epio_info info;
-    memset(&info, 0, sizeof info);
-    int64_t result = epio__os_stat(op, &info);
-    if (result == 0) {
-        (void)epio__result_give(&info, sizeof info, 0, op->arguments.path.buffer);
-    }
-    return result;
-}
-
-static int64_t describe_file_system(epio_op *op)
-{
-    epio_file_system info;
-    memset(&info, 0, sizeof info);
-    int64_t result = epio__os_file_system_info(op, &info);
-    if (result == 0) {
-        (void)epio__result_give(&info, sizeof info, 0, op->arguments.path.buffer);
-    }
-    return result;
-}
-
-static int64_t set_times(epio_op *op)
-{
-    epio_times times;
-    bool taken = epio__options_take(&times, sizeof times, 0, op->arguments.path.buffer);
-    return taken ? epio__os_set_times(op, &times) : epio__op_refuse(op, EPIO__REASON_STRUCT_FIELD);
-}
-
-/* What epio/metadata.h and epio/directory.h declare. */
-static int64_t perform_on_tree(epio_op *op)
-{
-    switch (op->kind) {
-    case EPIO_KIND_STAT:
-    case EPIO_KIND_FILE_STAT:
-        return stat_file(op);
-    case EPIO_KIND_SET_TIMES:
-    case EPIO_KIND_FILE_SET_TIMES:
-        return set_times(op);
-    case EPIO_KIND_SET_MODE:
-    case EPIO_KIND_FILE_SET_MODE:
-        return epio__os_set_mode(op);
-    case EPIO_KIND_SET_OWNER:
-    case EPIO_KIND_FILE_SET_OWNER:
-        return epio__os_set_owner(op);
-    case EPIO_KIND_FILE_SYSTEM_INFO:
-        return describe_file_system(op);
-    case EPIO_KIND_MKDIR:
-        return epio__os_mkdir(op);
-    case EPIO_KIND_RMDIR:
-        return epio__os_rmdir(op);
-    case EPIO_KIND_SYNC_DIRECTORY:
-        return epio__os_sync_directory(op);
-    case EPIO_KIND_LIST:
-        return epio__os_list(op);
-    case EPIO_KIND_NAME_TEMPORARY:
-        return epio__os_name_temporary(op);
-    case EPIO_KIND_TEMPORARY_DIRECTORY:
-        return epio__os_temporary_directory(op);
-    case EPIO_KIND_LINK_FILE:
-        return epio__os_link_file(op);
-    case EPIO_KIND_SYMLINK:
-        return epio__os_symlink(op);
-    case EPIO_KIND_READ_LINK:
-        return epio__os_read_link(op);
-    case EPIO_KIND_EXCHANGE:
-        return epio__os_exchange(op);
-    case EPIO_KIND_GET_XATTR:
-    case EPIO_KIND_FILE_GET_XATTR:
-    case EPIO_KIND_SET_XATTR:
-    case EPIO_KIND_FILE_SET_XATTR:
-    case EPIO_KIND_LIST_XATTRS:
-    case EPIO_KIND_FILE_LIST_XATTRS:
-    case EPIO_KIND_REMOVE_XATTR:
-    case EPIO_KIND_FILE_REMOVE_XATTR:
-        return epio__os_xattr(op);
-    default:
-        return EPIO_ENOTSUP;
-    }
-}
 
 /* Between files of other VFSes it is read and written. */
 static int64_t copy_range(epio_op *op)
@@ -210,7 +130,7 @@ static int64_t perform_by_platform(epio_vfs *base, epio_op *op)
     case EPIO_KIND_FULL_PATHNAME:
         return epio__os_full_pathname(op);
     default:
-        return perform_on_tree(op);
+        return epio__os_perform_on_tree(op);
     }
 }
 
@@ -224,6 +144,9 @@ static bool begins_elsewhere(const epio_op *op)
 static int64_t perform(epio_vfs *base, epio_op *op)
 {
     int64_t result;
+    if (epio__os_is_of_watch(op)) {
+        return begins_elsewhere(op) ? EPIO_ENOTSUP : epio__os_perform_on_watch(base, op);
+    }
     if (epio__op_is(op, EPIO__KIND_LOCKS)) {
         return perform_lock(op);
     }
@@ -544,15 +467,23 @@ static void alarm_lock(epio_vfs *base, epio_op *op)
     epio__lock_alarm(op);
 }
 
-static void resumed_lock(epio_vfs *base, epio_op *op)
+static void resumed(epio_vfs *base, epio_op *op)
 {
     (void)base;
-    epio__lock_resumed(op);
+    if (op->kind == EPIO_KIND_READ_EVENTS) {
+        epio__watch_resumed(op);
+    } else {
+        epio__lock_resumed(op);
+    }
 }
 
 static void submit(epio_vfs *base, epio_op *op)
 {
     epio__os_vfs *vfs = vfs_of(base);
+    if (epio__os_is_of_watch(op)) {
+        epio__os_submit_on_watch(op);
+        return;
+    }
     switch (op->kind) {
     case EPIO_KIND_READ:
         if (op->fast == EPIO__FAST_IN_VFS && !vfs->base.loop->may_wait &&
@@ -609,6 +540,8 @@ static void cancel(epio_vfs *base, epio_op *op)
     epio__os_vfs *vfs = vfs_of(base);
     if (op->kind == EPIO_KIND_LOCK) {
         epio__lock_cancel(op);
+    } else if (epio__os_is_of_watch(op)) {
+        epio__os_cancel_on_watch(op);
     } else if (vfs->backend->cancel(vfs->backend_state, op)) {
         epio_complete(op, EPIO_ECANCELED);
     }
@@ -635,7 +568,7 @@ const epio_vfs_methods epio__os_vfs_methods = {
     .submit = submit,
     .cancel = cancel,
     .alarm = alarm_lock,
-    .resumed = resumed_lock,
+    .resumed = resumed,
 #endif
     .perform = perform,
     .os_handle = os_handle,

@@ -6,15 +6,25 @@
 
 #include "platform.h"
 
-/* An open watch of that VFS, without a source yet; NULL: no memory. */
+/* An open watch of that VFS, without a source yet; NULL: no memory. `flags`: EPIO_WATCH_... */
 epio__watch *epio__watch_create(epio_vfs *vfs, uint32_t flags);
 
-/* For a close: no source reports any more, and no op is in flight. Frees it. */
+/* For a close: no source reports any more, and no op is in flight. Ends what waits in an
+ * epio_perform, and frees the watch. */
 void epio__watch_free(epio__watch *watch);
+
+/* In a forked child the watch is its parent's: it reports nothing, has no source, and its mutex may
+ * be locked. */
+bool epio__watch_is_inherited(const epio__watch *watch);
 
 static inline bool epio__file_is_watch(const epio_file *file)
 {
     return (file->attributes & EPIO_FILE_WATCH) != 0;
+}
+
+static inline epio__watch *epio__watch_of(epio_file *file)
+{
+    return (epio__watch *)(void *)file;
 }
 
 /* READ_EVENTS on this thread, waiting until the deadline; in flight, where it must not block a
