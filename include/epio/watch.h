@@ -37,9 +37,9 @@ struct epio_vfs;
  * max_user_watches), EPIO_EMFILE, EPIO_ENOMEM, EPIO_ENOTSUP. */
 EPIO_VERB epio_op *epio_watch(epio_op *op, struct epio_vfs *vfs, const char *path, uint32_t flags);
 
-/* A copy of the directory, as it was, to which the events are applied in their order, gets the
- * names and types that the directory has now, if MADE and CHANGED are taken as: get what has this
- * name now.
+/* A copy of the directory, as it was, becomes like the directory if the names of the events are
+ * applied to it in their order, and then what was MADE or CHANGED is fetched under the name that it
+ * has by then:
  *
  * - MADE and RENAMED may be of a name that something else has, which they replace (of which there
  *   may be a REMOVED before). A MADE of a directory that is there already changes nothing.

@@ -3,16 +3,19 @@
  * its last close, and holes cost nothing.
  *
  * Owns the VFS's methods, its open files and its mutex: what each op does, and on which thread. The
- * verbs about names are memory_names.c's, those about metadata memory_metadata.c's and
- * memory_xattr.c's, the bytes of a file memory_contents.c's. Arguments, the order of syncs,
- * deadlines and worker threads are the core's. */
+ * verbs about names are memory_names.c's, those about what a path leads to memory_lookup.c's, about
+ * metadata memory_metadata.c's and memory_xattr.c's, the bytes of a file memory_contents.c's; which
+ * watch sees a change is memory_watch.c's. Arguments, the order of syncs, deadlines and worker
+ * threads are the core's. */
 #include "core/generic_ops.h"
 #include "core/registry.h"
 #include "fatal.h"
 #include "layers/memory_lock.h"
+#include "layers/memory_lookup.h"
 #include "layers/memory_metadata.h"
 #include "layers/memory_names.h"
 #include "layers/memory_space.h"
+#include "layers/memory_watch.h"
 #include "layers/memory_xattr.h"
 #include "platform.h"
 #include "reason.h"
@@ -30,11 +33,6 @@
 #define INLINE_LIMIT EPIO__MEMORY_WHOLE_COPY
 
 #define DEFAULT_MODE 0666u
-
-/* The same bit for each verb that has it. */
-#define FOLLOWS_NOT EPIO_STAT_NOFOLLOW
-_Static_assert(FOLLOWS_NOT == EPIO_SET_NOFOLLOW, "one flag for stat and the setting verbs");
-_Static_assert(FOLLOWS_NOT == EPIO_XATTR_NOFOLLOW, "and for the verbs of attributes");
 
 typedef struct memory_file {
     epio_file base;
@@ -130,6 +128,7 @@ static int open_path(const epio__memory_start *from, const epio_op *op, epio__me
         result = check_open(*node, op->flags);
         if (result == 0 && (op->flags & EPIO_OPEN_TRUNCATE) != 0) {
             truncate_node(*node, 0);
+            epio__memory_watch_changed(from->tree, op, 0, *node);
         }
     } else if (walk.vacant && (op->flags & EPIO_OPEN_CREATE) != 0) {
         bool given = (op->flags & EPIO_OPEN_PERMISSIONS(0)) != 0;
@@ -205,6 +204,37 @@ static int64_t close_file(memory_vfs *memory, memory_file *file)
     epio_file_release(&file->base);
     epio__file_free(file);
     return result;
+}
+
+/* ---- Watches ---- */
+
+static int64_t open_watch(memory_vfs *memory, const epio__memory_start *from, epio_op *op)
+{
+    int64_t result = epio__memory_watch_open(from, &memory->base, op);
+    memory->open_files += result == 0 ? 1 : 0;
+    return result;
+}
+
+static bool is_on_watch(const epio_op *op)
+{
+    return epio__op_has_file(op) && epio__file_is_watch(op->file);
+}
+
+static int64_t perform_on_watch(memory_vfs *memory, epio_op *op)
+{
+    epio__watch *watch = epio__watch_of(op->file);
+    if (op->kind == EPIO_KIND_READ_EVENTS) {
+        return epio__watch_perform(watch, op);
+    }
+    if (op->kind != EPIO_KIND_CLOSE) {
+        return EPIO_EBADF;
+    }
+    epio__memory_lock_acquire(&memory->lock);
+    epio__memory_watch_end(&memory->tree, watch);
+    memory->open_files--;
+    epio__memory_lock_release(&memory->lock);
+    epio__watch_free(watch);
+    return 0;
 }
 
 /* ---- Reads and writes ---- */
@@ -287,90 +317,7 @@ static int64_t list(memory_vfs *memory, const epio_op *op)
     }
 }
 
-/* ---- Paths and metadata ---- */
-
-static int64_t access_node(int result, const epio__memory_node *node, uint32_t mode)
-{
-    static const uint32_t wanted[] = {
-        [EPIO_ACCESS_EXISTS] = 0,
-        [EPIO_ACCESS_READ] = EPIO__MEMORY_READ,
-        [EPIO_ACCESS_READWRITE] = EPIO__MEMORY_READ | EPIO__MEMORY_WRITE,
-    };
-    if (result == EPIO_ENOENT || result == EPIO_ENOTDIR || result == EPIO_EACCES) {
-        return 0;
-    }
-    return result < 0 ? result : epio__memory_permits(node, wanted[mode]);
-}
-
-static int64_t full_pathname(const epio__memory_start *from, epio_op *op)
-{
-    bool followed;
-    char full[EPIO__MEMORY_PATH_SIZE];
-    int64_t len = epio__memory_full_path(from, op->arguments.path.path, full, &followed);
-    if (len >= 0 && (uint64_t)len >= op->arguments.path.len) {
-        return EPIO_ERANGE;
-    }
-    if (len >= 0) {
-        memcpy(op->arguments.path.buffer, full, (size_t)len + 1);
-        op->notes |= followed ? EPIO_NOTE_FOLLOWED_LINK : 0;
-    }
-    return len;
-}
-
-/* What is wrong with an op wherever its path leads. */
-static int check_arguments(epio_op *op)
-{
-    switch (op->kind) {
-    case EPIO_KIND_SET_TIMES:
-        return epio__memory_check_times(op);
-    case EPIO_KIND_GET_XATTR:
-    case EPIO_KIND_SET_XATTR:
-    case EPIO_KIND_REMOVE_XATTR:
-        return epio__memory_check_xattr(op);
-    default:
-        return 0;
-    }
-}
-
-/* What an op does with the node that its path leads to. */
-static int64_t perform_on_path(const epio__memory_start *from, epio_op *op)
-{
-    epio__memory_walk walk = {0};
-    bool follow = op->kind == EPIO_KIND_ACCESS || (op->flags & FOLLOWS_NOT) == 0;
-    int result = check_arguments(op);
-    if (result == 0) {
-        result = epio__memory_walk_path(&walk, from, op->arguments.path.path,
-                                        follow ? EPIO__MEMORY_FOLLOW : 0);
-    }
-    if (op->kind == EPIO_KIND_ACCESS) {
-        return access_node(result, walk.node, op->flags);
-    }
-    if (result < 0) {
-        return result;
-    }
-    switch (op->kind) {
-    case EPIO_KIND_STAT:
-        return epio__memory_stat(from->tree, walk.node, op);
-    case EPIO_KIND_SET_TIMES:
-        return epio__memory_set_times(walk.node, op);
-    case EPIO_KIND_SET_MODE:
-        return epio__memory_set_mode(walk.node, op);
-    case EPIO_KIND_SET_OWNER:
-        return epio__memory_set_owner(walk.node, op);
-    case EPIO_KIND_FILE_SYSTEM_INFO:
-        return epio__memory_file_system_info(op);
-    default:
-        return epio__memory_xattr(walk.node, op);
-    }
-}
-
-/* All is as durable as it gets. */
-static int64_t sync_directory(const epio__memory_start *from, const epio_op *op)
-{
-    epio__memory_walk walk;
-    return epio__memory_walk_path(&walk, from, op->arguments.path.path,
-                                  EPIO__MEMORY_FOLLOW | EPIO__MEMORY_DIRECTORY);
-}
+/* ---- Paths ---- */
 
 static int64_t perform_path(memory_vfs *memory, epio_op *op)
 {
@@ -382,12 +329,14 @@ static int64_t perform_path(memory_vfs *memory, epio_op *op)
     switch (op->kind) {
     case EPIO_KIND_OPEN:
         return open_file(memory, &from, op);
+    case EPIO_KIND_WATCH:
+        return open_watch(memory, &from, op);
     case EPIO_KIND_DELETE:
         return epio__memory_delete(&from, op->arguments.path.path);
     case EPIO_KIND_RENAME:
         return epio__memory_rename(&from, op);
     case EPIO_KIND_FULL_PATHNAME:
-        return full_pathname(&from, op);
+        return epio__memory_full_pathname(&from, op);
     case EPIO_KIND_ACCESS:
     case EPIO_KIND_STAT:
     case EPIO_KIND_SET_TIMES:
@@ -398,13 +347,13 @@ static int64_t perform_path(memory_vfs *memory, epio_op *op)
     case EPIO_KIND_LIST_XATTRS:
     case EPIO_KIND_REMOVE_XATTR:
     case EPIO_KIND_FILE_SYSTEM_INFO:
-        return perform_on_path(&from, op);
+        return epio__memory_perform_on_path(&from, op);
     case EPIO_KIND_MKDIR:
         return epio__memory_mkdir(&from, op);
     case EPIO_KIND_RMDIR:
         return epio__memory_rmdir(&from, op);
     case EPIO_KIND_SYNC_DIRECTORY:
-        return sync_directory(&from, op);
+        return epio__memory_sync_directory(&from, op);
     case EPIO_KIND_TEMPORARY_DIRECTORY:
         return epio__memory_temporary_directory(&from, op);
     case EPIO_KIND_LINK_FILE:
@@ -427,8 +376,6 @@ static int64_t perform_file(memory_vfs *memory, epio_op *op)
     memory_file *file = (memory_file *)op->file;
     const epio__memory_start root = root_of(memory);
     switch (op->kind) {
-    case EPIO_KIND_CLOSE:
-        return close_file(memory, file);
     case EPIO_KIND_READ:
     case EPIO_KIND_READV:
     case EPIO_KIND_WRITE:
@@ -478,7 +425,15 @@ static int64_t perform_locked(memory_vfs *memory, epio_op *op)
     if (epio__op_is(op, EPIO__KIND_ON_PATH)) {
         return perform_path(memory, op);
     }
-    return epio__op_is(op, EPIO__KIND_ON_FILE) ? perform_file(memory, op) : EPIO_ENOTSUP;
+    if (!epio__op_is(op, EPIO__KIND_ON_FILE)) {
+        return EPIO_ENOTSUP;
+    }
+    if (op->kind == EPIO_KIND_CLOSE) {
+        return close_file(memory, (memory_file *)op->file);
+    }
+    int64_t result = perform_file(memory, op);
+    epio__memory_watch_changed(&memory->tree, op, result, node_of(op));
+    return result;
 }
 
 static int64_t memory_perform(epio_vfs *vfs, epio_op *op)
@@ -486,6 +441,9 @@ static int64_t memory_perform(epio_vfs *vfs, epio_op *op)
     memory_vfs *memory = (memory_vfs *)vfs;
     int64_t result;
     op->os_error = 0;
+    if (is_on_watch(op)) {
+        return perform_on_watch(memory, op);
+    }
     if (op->kind == EPIO_KIND_SYNC) {
         return 0;
     }
@@ -543,7 +501,9 @@ static void memory_submit(epio_vfs *vfs, epio_op *op)
     op->os_error = 0;
     if (op->kind == EPIO_KIND_SLEEP) {
         epio__generic_submit_sleep(op);
-    } else if (op->kind == EPIO_KIND_LOCK) {
+    } else if (is_on_watch(op) && op->kind == EPIO_KIND_READ_EVENTS) {
+        epio__watch_submit(epio__watch_of(op->file), op);
+    } else if (op->kind == EPIO_KIND_LOCK && !is_on_watch(op)) {
         epio__lock_submit(holder_of(op), op);
     } else if (op->kind == EPIO_KIND_WORK || bytes > INLINE_LIMIT) {
         epio_offload(op);
@@ -554,27 +514,35 @@ static void memory_submit(epio_vfs *vfs, epio_op *op)
     }
 }
 
-/* Only locks wait in this VFS: parked and offloaded ops the core ends itself. */
+/* Only locks and events are waited for: parked and offloaded ops the core ends itself. */
 static void memory_cancel(epio_vfs *vfs, epio_op *op)
 {
     (void)vfs;
     if (op->kind == EPIO_KIND_LOCK) {
         epio__lock_cancel(op);
+    } else if (op->kind == EPIO_KIND_READ_EVENTS) {
+        epio__watch_cancel(op);
     }
 }
 
-/* Only locks are resumed. */
+/* Only those are resumed. */
 static void memory_resumed(epio_vfs *vfs, epio_op *op)
 {
     (void)vfs;
-    epio__lock_resumed(op);
+    if (op->kind == EPIO_KIND_READ_EVENTS) {
+        epio__watch_resumed(op);
+    } else {
+        epio__lock_resumed(op);
+    }
 }
 
 #endif
 
 static uint32_t memory_lock_level(const epio_file *file)
 {
-    return epio__lock_level_of(&((const memory_file *)(const void *)file)->lock);
+    return epio__file_is_watch(file)
+               ? EPIO_LOCK_NONE
+               : epio__lock_level_of(&((const memory_file *)(const void *)file)->lock);
 }
 
 static const epio_vfs_methods memory_methods = {

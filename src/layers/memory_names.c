@@ -2,6 +2,7 @@
 #include "layers/memory_names.h"
 
 #include "layers/memory_metadata.h"
+#include "layers/memory_watch.h"
 #include "packed_entry.h"
 #include "platform.h"
 #include "reason.h"
@@ -61,6 +62,7 @@ int epio__memory_make(epio__memory_walk *walk, uint32_t type, uint32_t mode, con
     if (entry != NULL) {
         inherit_group(node, directory);
         epio__memory_entry_insert(directory, entry);
+        epio__memory_watch_made(walk->from->tree, entry);
         *made = node;
     }
     epio__memory_node_release(node);
@@ -170,6 +172,7 @@ int64_t epio__memory_rmdir(const epio__memory_start *from, const epio_op *op)
     if (walk.node->entries != NULL) {
         return EPIO_ENOTEMPTY;
     }
+    epio__memory_watch_removed(from->tree, walk.entry);
     epio__memory_entry_remove(walk.directory, walk.entry);
     return 0;
 }
@@ -197,6 +200,7 @@ int64_t epio__memory_delete(const epio__memory_start *from, const char *path)
     if (epio__memory_is_directory(walk.node)) {
         return EPIO_EISDIR;
     }
+    epio__memory_watch_removed(from->tree, walk.entry);
     epio__memory_entry_remove(walk.directory, walk.entry);
     return 0;
 }
@@ -294,9 +298,11 @@ int64_t epio__memory_rename(const epio__memory_start *from, epio_op *op)
         return EPIO_ENOMEM;
     }
     if (target.entry != NULL) {
+        epio__memory_watch_replaced(from->tree, target.node);
         epio__memory_entry_remove(target.directory, target.entry);
     }
     epio__memory_entry_insert(target.directory, entry);
+    epio__memory_watch_renamed(from->tree, source.entry, entry);
     epio__memory_entry_remove(source.directory, source.entry);
     return 0;
 }
@@ -328,6 +334,7 @@ int64_t epio__memory_exchange(const epio__memory_start *from, epio_op *op)
         return EPIO_EACCES;
     }
     epio__memory_entry_exchange(one.directory, one.entry, other.directory, other.entry);
+    epio__memory_watch_exchanged(from->tree, one.entry, other.entry);
     return 0;
 }
 
@@ -427,6 +434,7 @@ int64_t epio__memory_name_temporary(const epio__memory_start *from, epio__memory
         epio__memory_entry_remove(walk.directory, walk.entry);
     }
     epio__memory_entry_insert(walk.directory, entry);
+    epio__memory_watch_made(from->tree, entry);
     epio__memory_note_changed(node);
     node->temporary = false;
     return 0;
@@ -479,6 +487,7 @@ int64_t epio__memory_link_file(const epio__memory_start *from, const epio_op *op
         return EPIO_ENOMEM;
     }
     epio__memory_entry_insert(target.directory, entry);
+    epio__memory_watch_made(from->tree, entry);
     epio__memory_note_changed(source.node);
     return 0;
 }

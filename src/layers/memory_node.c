@@ -87,6 +87,8 @@ epio__memory_node *epio__memory_node_create(epio__memory_tree *tree, uint32_t ty
         node->changed = node->born;
         node->accessed = node->born;
         epio__lock_node_init(&node->lock);
+        epio__list_init(&node->names);
+        epio__list_init(&node->watches);
         epio__list_append(&tree->nodes, &node->all);
     }
     return node;
@@ -250,6 +252,8 @@ epio__memory_entry *epio__memory_entry_create(epio__memory_tree *tree, epio__mem
 static void note_name(epio__memory_node *directory, epio__memory_entry *entry)
 {
     epio__memory_node *node = entry->node;
+    entry->directory = directory;
+    epio__list_append(&node->names, &entry->other);
     if (!epio__memory_is_directory(node)) {
         node->links++;
         return;
@@ -266,6 +270,7 @@ static void note_name(epio__memory_node *directory, epio__memory_entry *entry)
 static void forget_name(epio__memory_node *directory, epio__memory_entry *entry)
 {
     epio__memory_node *node = entry->node;
+    epio__list_remove(&entry->other);
     if (!epio__memory_is_directory(node)) {
         node->links--;
         return;

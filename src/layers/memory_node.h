@@ -20,6 +20,8 @@ typedef struct epio__memory_entry {
     struct epio__memory_entry *less;
     struct epio__memory_entry *more;
     epio__memory_node *node;
+    epio__memory_node *directory;
+    epio_node other;   /* among the names of its node */
     uint32_t priority; /* not below those of the two under it */
     uint32_t len;
     char name[]; /* ends with a NUL */
@@ -42,8 +44,9 @@ struct epio__memory_node {
     uint32_t mode; /* POSIX mode bits */
     uint32_t user;
     uint32_t group;
-    uint64_t links; /* names; of a directory instead the directories in it */
-    bool temporary; /* made without a name, and has had none since */
+    uint64_t links;  /* names; of a directory instead the directories in it */
+    epio_node names; /* as many entries; of a directory one, or none */
+    bool temporary;  /* made without a name, and has had none since */
     int64_t born;
     int64_t modified;
     int64_t changed;
@@ -58,6 +61,7 @@ struct epio__memory_node {
     epio__memory_entry *entries;
     epio__memory_node *parent; /* the root's is itself; kept when the directory is removed */
     epio__memory_entry *name;  /* in the parent; NULL: the root, or removed */
+    epio_node watches;         /* of this directory; memory_watch.h's */
 };
 
 /* Zeroed it is empty. */
@@ -66,6 +70,7 @@ typedef struct epio__memory_tree {
     epio__memory_node *root;
     uint64_t last_id;
     uint64_t priorities; /* state of a pseudo-random sequence */
+    size_t watches;      /* of all nodes */
     uint32_t device;
 } epio__memory_tree;
 

@@ -1,13 +1,15 @@
 /* See os_watch.h. */
 #include "os/os_watch.h"
 
-/* Of the platform, or, where it has none, the comparison. */
+#include "os/watch_compare.h"
+
+/* The platform's source, or, where it has none, the comparison. */
 static int64_t begin(epio_op *op, epio__watch *watch)
 {
-    if ((op->flags & EPIO_WATCH_COMPARE) != 0) {
-        return EPIO_ENOTSUP;
-    }
-    return epio__os_watch_begin(op, watch);
+    int64_t result =
+        (op->flags & EPIO_WATCH_COMPARE) == 0 ? epio__os_watch_begin(op, watch) : EPIO_ENOTSUP;
+    op->os_error = result == EPIO_ENOTSUP ? 0 : op->os_error;
+    return result == EPIO_ENOTSUP ? epio__compare_begin(op, watch) : result;
 }
 
 static int64_t open_watch(epio_vfs *vfs, epio_op *op)
@@ -28,7 +30,12 @@ static int64_t open_watch(epio_vfs *vfs, epio_op *op)
 
 static int64_t close_watch(epio__watch *watch)
 {
-    if (!epio__watch_is_inherited(watch)) {
+    bool inherited = epio__watch_is_inherited(watch);
+    if (watch->compares && inherited) {
+        epio__compare_disinherit(watch);
+    } else if (watch->compares) {
+        epio__compare_end(watch);
+    } else if (!inherited) {
         epio__os_watch_end(watch);
     }
     epio__watch_free(watch);
