@@ -2,10 +2,10 @@
  * directory that was moved into a watched tree they say only that; what is in it is found by
  * listing it, and reported as made.
  *
- * A listing is later than the record, so what it finds may be in later records, too, which does no
- * harm, and a name may have changed meanwhile. So what was announced is noted until the system has
- * answered twice more, after which no record is older than the listing; until then a rename
- * announces what has the new name, too. */
+ * A listing is later than its record, so what it finds may be in later records, too, which does no
+ * harm; and by then its name may be another directory's, or nothing's. So what was listed is noted
+ * with its identity until the system has answered twice more, after which no record is older than
+ * the listing. Until then a rename that does not fit is reported by what is there now. */
 #include "win32/changes.h"
 
 #include "atomics.h"
@@ -31,17 +31,25 @@
 
 #define LONGEST_NAME 32767u
 
-typedef struct record {
+typedef struct change_record {
     DWORD action;
     DWORD attributes; /* 0: not known */
     DWORD tag;
     WCHAR *name; /* owned */
-} record;
+} change_record;
+
+/* What is behind a name. */
+typedef struct identity {
+    bool known;
+    uint64_t volume;
+    uint64_t id[2];
+} identity;
 
 typedef struct epio__announced {
     struct epio__announced *next;
     uint32_t until; /* the last answer that may be older */
-    bool as_file;
+    uint32_t type;  /* as it seemed: if it is a file, it was not listed */
+    identity listed;
     WCHAR name[];
 } epio__announced;
 
@@ -104,10 +112,29 @@ static uint32_t type_of(HANDLE handle)
                : EPIO_TYPE_UNKNOWN;
 }
 
-static uint32_t type_at(const epio__changes *changes, WCHAR *name)
+static identity identity_of(HANDLE handle)
+{
+    identity found = {.known = false};
+    found.known = epio__id_of(handle, &found.volume, found.id);
+    return found;
+}
+
+static bool are_the_same(const identity *one, const identity *other)
+{
+    return one->known && other->known && one->volume == other->volume &&
+           one->id[0] == other->id[0] && one->id[1] == other->id[1];
+}
+
+/* INVALID_HANDLE_VALUE: it is not there. */
+static HANDLE open_name(const epio__changes *changes, WCHAR *name)
 {
     const epio__place place = {.root = changes->directory, .name = name};
-    HANDLE handle = epio__open_name_at(&place, FILE_READ_ATTRIBUTES);
+    return epio__open_name_at(&place, FILE_READ_ATTRIBUTES);
+}
+
+static uint32_t type_at(const epio__changes *changes, WCHAR *name)
+{
+    HANDLE handle = open_name(changes, name);
     uint32_t type = EPIO_TYPE_UNKNOWN;
     if (handle != INVALID_HANDLE_VALUE) {
         type = type_of(handle);
@@ -116,10 +143,21 @@ static uint32_t type_at(const epio__changes *changes, WCHAR *name)
     return type;
 }
 
-static uint32_t type_in(const epio__changes *changes, const record *record)
+static identity identity_at(const epio__changes *changes, WCHAR *name)
 {
-    bool gone = record->action == FILE_ACTION_REMOVED ||
-                record->action == FILE_ACTION_RENAMED_OLD_NAME || changes->directory == NULL;
+    HANDLE handle = open_name(changes, name);
+    identity found = {.known = false};
+    if (handle != INVALID_HANDLE_VALUE) {
+        found = identity_of(handle);
+        (void)CloseHandle(handle);
+    }
+    return found;
+}
+
+static uint32_t type_in(const epio__changes *changes, const change_record *record)
+{
+    bool gone =
+        record->action == FILE_ACTION_REMOVED || record->action == FILE_ACTION_RENAMED_OLD_NAME;
     return record->attributes != 0 ? epio__type_of(record->attributes, record->tag)
            : gone                  ? EPIO_TYPE_UNKNOWN
                                    : type_at(changes, record->name);
@@ -204,22 +242,7 @@ static bool is_nothing_to_list(DWORD error)
            error == ERROR_ACCESS_DENIED || error == ERROR_DELETE_PENDING;
 }
 
-/* 0 or an error; subdirectories are put in front of `names`. */
-static DWORD announce_directory(epio__changes *changes, WCHAR *name, name_list **names)
-{
-    const epio__place place = {.root = changes->directory, .name = name};
-    HANDLE handle = epio__open_at(&place, FILE_LIST_DIRECTORY, OPEN_EXISTING,
-                                  FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OPEN_REPARSE_POINT);
-    DWORD error = handle == INVALID_HANDLE_VALUE ? GetLastError() : 0;
-    if (error == 0) {
-        bool is_one = type_of(handle) == EPIO_TYPE_DIRECTORY;
-        error = is_one ? announce_entries(changes, handle, name, names) : 0;
-        (void)CloseHandle(handle);
-    }
-    return is_nothing_to_list(error) ? 0 : error;
-}
-
-static void note(epio__changes *changes, const WCHAR *name, bool as_file)
+static void note(epio__changes *changes, const WCHAR *name, uint32_t type, identity listed)
 {
     size_t size = (wcslen(name) + 1) * sizeof *name;
     epio__announced *entry = malloc(sizeof *entry + size);
@@ -228,10 +251,35 @@ static void note(epio__changes *changes, const WCHAR *name, bool as_file)
         return;
     }
     entry->until = epio__load_u32(changes->gathered) + 2;
-    entry->as_file = as_file;
+    entry->type = type;
+    entry->listed = listed;
     memcpy(entry->name, name, size);
     entry->next = changes->announced;
     changes->announced = entry;
+}
+
+static bool may_be_directory(uint32_t type)
+{
+    return type == EPIO_TYPE_DIRECTORY || type == EPIO_TYPE_UNKNOWN;
+}
+
+/* 0 or an error; subdirectories are put in front of `names`. */
+static DWORD announce_directory(epio__changes *changes, WCHAR *name, name_list **names)
+{
+    const epio__place place = {.root = changes->directory, .name = name};
+    HANDLE handle = epio__open_at(&place, FILE_LIST_DIRECTORY, OPEN_EXISTING,
+                                  FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OPEN_REPARSE_POINT);
+    DWORD error = handle == INVALID_HANDLE_VALUE ? GetLastError() : 0;
+    uint32_t type = EPIO_TYPE_UNKNOWN;
+    identity listed = {.known = false};
+    if (error == 0) {
+        type = type_of(handle);
+        listed = identity_of(handle);
+        error = type == EPIO_TYPE_DIRECTORY ? announce_entries(changes, handle, name, names) : 0;
+        (void)CloseHandle(handle);
+    }
+    note(changes, name, may_be_directory(type) ? type : EPIO_TYPE_UNKNOWN, listed);
+    return is_nothing_to_list(error) ? 0 : error;
 }
 
 /* Reports all that is below a directory. */
@@ -247,21 +295,20 @@ static void announce_contents(epio__changes *changes, const WCHAR *name)
     if (!complete) {
         epio__changes_report_loss(changes);
     }
-    note(changes, name, false);
 }
 
-static void announce_if_tree(epio__changes *changes, uint32_t type, const WCHAR *name)
+/* After the MADE of a name. */
+static void announce_below(epio__changes *changes, uint32_t type, const WCHAR *name)
 {
-    if (!changes->watch->recursive || changes->directory == NULL) {
-        return;
-    }
-    if (type == EPIO_TYPE_DIRECTORY || type == EPIO_TYPE_UNKNOWN) {
+    if (changes->watch->recursive && may_be_directory(type)) {
         announce_contents(changes, name);
     } else if (!changes->extended) {
         /* The type is that of what has the name now: something else may have had it. */
-        note(changes, name, true);
+        note(changes, name, type, (identity){.known = false});
     }
 }
+
+/* ---- Renames of what was announced ---- */
 
 /* The rest of a name in that directory, with its backslash, or empty for itself; NULL: it is not
  * there. */
@@ -272,31 +319,113 @@ static const WCHAR *rest_in(const WCHAR *name, const WCHAR *directory)
     return within ? name + len : NULL;
 }
 
-/* Something has another name that may have been announced under the old one, too late. */
-static void announce_again(epio__changes *changes, uint32_t type, const WCHAR *from,
-                           const WCHAR *to)
+/* It was announced, or may have been. */
+static bool is_announced(const epio__changes *changes, const WCHAR *name)
 {
-    bool again = false;
-    if (changes->directory == NULL) {
-        return;
-    }
     for (const epio__announced *entry = changes->announced; entry != NULL; entry = entry->next) {
-        const WCHAR *rest = rest_in(entry->name, from);
-        bool was_file = entry->as_file && type == EPIO_TYPE_FILE;
-        again = again || (rest_in(from, entry->name) != NULL && !was_file);
-        if (rest != NULL && *rest != L'\0' && !entry->as_file) {
-            name_list *name = NULL;
-            if (push(&name, to, rest + 1, wcslen(rest + 1))) {
-                announce_contents(changes, name->name);
-            } else {
-                epio__changes_report_loss(changes);
-            }
-            free(name);
+        if (may_be_directory(entry->type) && rest_in(name, entry->name) != NULL) {
+            return true;
         }
     }
-    if (again) {
+    return false;
+}
+
+/* The latest note of the name itself; NULL: none. */
+static const epio__announced *note_of(const epio__changes *changes, const WCHAR *name)
+{
+    const epio__announced *entry = changes->announced;
+    while (entry != NULL && wcscmp(entry->name, name) != 0) {
+        entry = entry->next;
+    }
+    return entry;
+}
+
+/* What has the name now is reported, whatever was known. */
+static void announce_anew(epio__changes *changes, WCHAR *name)
+{
+    uint32_t type = type_at(changes, name);
+    report(changes, EPIO_EVENT_REMOVED, EPIO_TYPE_UNKNOWN, name);
+    if (type != EPIO_TYPE_UNKNOWN) {
+        report(changes, EPIO_EVENT_MADE, type, name);
+    }
+    announce_below(changes, type, name);
+}
+
+/* "TO" or "TO\REST"; NULL: no memory. */
+static name_list *renamed(const WCHAR *to, const WCHAR *rest)
+{
+    name_list *name = NULL;
+    (void)(*rest == L'\0' ? push(&name, NULL, to, wcslen(to))
+                          : push(&name, to, rest + 1, wcslen(rest + 1)));
+    return name;
+}
+
+/* Notes under the new name what was noted under the old one, and of the type that it has now. What
+ * is not what was listed is returned, to be announced. */
+static name_list *rename_notes(epio__changes *changes, uint32_t type, const WCHAR *from,
+                               const WCHAR *to)
+{
+    name_list *others = NULL;
+    for (const epio__announced *entry = changes->announced; entry != NULL; entry = entry->next) {
+        const WCHAR *rest = rest_in(entry->name, from);
+        name_list *name = rest != NULL ? renamed(to, rest) : NULL;
+        identity now = {.known = false};
+        if (rest != NULL && name == NULL) {
+            epio__changes_report_loss(changes);
+        }
+        if (name == NULL) {
+            continue;
+        }
+        if (changes->watch->recursive && may_be_directory(entry->type)) {
+            now = identity_at(changes, name->name);
+            if (!are_the_same(&now, &entry->listed)) {
+                name->next = others;
+                others = name;
+                continue;
+            }
+        }
+        note(changes, name->name, *rest == L'\0' ? type : entry->type, now);
+        free(name);
+    }
+    return others;
+}
+
+/* True if a rename of what was announced as another directory, or not at all, was reported by what
+ * is there. */
+static bool rename_anew(epio__changes *changes, uint32_t type, const WCHAR *from, WCHAR *to)
+{
+    const epio__announced *noted = note_of(changes, from);
+    bool announced = noted != NULL || is_announced(changes, from);
+    if (!changes->watch->recursive || !may_be_directory(type) || !announced) {
+        return false;
+    }
+    identity now = identity_at(changes, to);
+    if (noted != NULL && are_the_same(&now, &noted->listed)) {
+        return false;
+    }
+    report(changes, EPIO_EVENT_REMOVED, type, from);
+    report(changes, EPIO_EVENT_MADE, type, to);
+    announce_below(changes, type, to);
+    return true;
+}
+
+static void report_noted_rename(epio__changes *changes, uint32_t type, const WCHAR *from, WCHAR *to)
+{
+    if (rename_anew(changes, type, from, to)) {
+        return;
+    }
+    const epio__announced *noted = note_of(changes, from);
+    bool seemed_other = noted != NULL ? noted->type != type : is_announced(changes, from);
+    /* Before the report: who reads it may change names at once. */
+    name_list *others = rename_notes(changes, type, from, to);
+    report_rename(changes, type, to, from);
+    if (seemed_other) {
         report(changes, EPIO_EVENT_MADE, type, to);
-        announce_if_tree(changes, type, to);
+    }
+    while (others != NULL) {
+        name_list *other = pop(&others);
+        announce_anew(changes, other->name);
+        free(other);
     }
 }
 
@@ -325,7 +454,7 @@ static DWORD word_at(const unsigned char *records, size_t at)
 /* One record of at most `len` bytes, and the distance of the next, 0 if there is none: false if it
  * is none, or there is no memory. */
 static bool take_record(const epio__changes *changes, const unsigned char *at, size_t len,
-                        record *record, size_t *next)
+                        change_record *record, size_t *next)
 {
     size_t name_len_at = changes->extended ? EXTENDED_NAME_LEN : PLAIN_NAME_LEN;
     size_t name_at = name_len_at + sizeof(DWORD);
@@ -355,17 +484,20 @@ static void settle_rename(epio__changes *changes)
     }
 }
 
-static void finish_rename(epio__changes *changes, uint32_t type, const WCHAR *name)
+static void finish_rename(epio__changes *changes, uint32_t type, WCHAR *name)
 {
     WCHAR *from = changes->old_name;
     if (from == NULL) {
         report(changes, EPIO_EVENT_MADE, type, name);
-        announce_if_tree(changes, type, name);
+        announce_below(changes, type, name);
         return;
     }
     changes->old_name = NULL;
-    report_rename(changes, type, name, from);
-    announce_again(changes, type, from, name);
+    if (changes->announced != NULL) {
+        report_noted_rename(changes, type, from, name);
+    } else {
+        report_rename(changes, type, name, from);
+    }
     free(from);
 }
 
@@ -387,7 +519,7 @@ static void report_stream(epio__changes *changes, uint32_t type, WCHAR *name)
     report(changes, EPIO_EVENT_ATTRIBUTES, type, name);
 }
 
-static void report_record(epio__changes *changes, record *record)
+static void report_record(epio__changes *changes, change_record *record)
 {
     uint32_t type = type_in(changes, record);
     if (record->action != FILE_ACTION_RENAMED_NEW_NAME) {
@@ -396,7 +528,7 @@ static void report_record(epio__changes *changes, record *record)
     switch (record->action) {
     case FILE_ACTION_ADDED:
         report(changes, EPIO_EVENT_MADE, type, record->name);
-        announce_if_tree(changes, type, record->name);
+        announce_below(changes, type, record->name);
         break;
     case FILE_ACTION_REMOVED:
         report(changes, EPIO_EVENT_REMOVED, type, record->name);
@@ -430,7 +562,7 @@ void epio__changes_report(epio__changes *changes, uint32_t number, const unsigne
     size_t next;
     forget_announced(changes, number);
     do {
-        record record;
+        change_record record;
         if (!take_record(changes, records + at, len - at, &record, &next)) {
             epio__changes_report_loss(changes);
             return;

@@ -33,7 +33,7 @@ typedef struct answer {
     unsigned char records[];
 } answer;
 
-typedef struct source {
+typedef struct watch_source {
     epio__changes changes; /* the reporter's */
     HANDLE directory;      /* INVALID_HANDLE_VALUE once it is gone */
     PTP_IO io;
@@ -55,12 +55,12 @@ typedef struct source {
     answer *last;
     size_t waiting; /* bytes of answers */
     ULONG_PTR buffer[];
-} source;
+} watch_source;
 
 /* ---- Calls ---- */
 
 /* 0, and an answer follows; or an error. With the mutex. */
-static DWORD start(source *source)
+static DWORD start(watch_source *source)
 {
     memset(&source->overlapped, 0, sizeof source->overlapped);
     StartThreadpoolIo(source->io);
@@ -75,7 +75,7 @@ static DWORD start(source *source)
     return source->in_flight ? 0 : error;
 }
 
-static void note_loss(source *source)
+static void note_loss(watch_source *source)
 {
     if (source->last != NULL) {
         source->last->lost_after = true;
@@ -85,7 +85,7 @@ static void note_loss(source *source)
 }
 
 /* No call can follow. If the directory is not gone, changes are lost. */
-static void stop(source *source, DWORD error)
+static void stop(watch_source *source, DWORD error)
 {
     bool removed = (error == ERROR_ACCESS_DENIED || error == ERROR_DELETE_PENDING) &&
                    epio__is_removed(source->directory);
@@ -95,7 +95,7 @@ static void stop(source *source, DWORD error)
     source->gone = true;
 }
 
-static void start_next(source *source)
+static void start_next(watch_source *source)
 {
     source->paused = source->waiting > MOST_WAITING;
     DWORD error = source->paused || source->ending ? 0 : start(source);
@@ -104,7 +104,7 @@ static void start_next(source *source)
     }
 }
 
-static void keep_answer(source *source, DWORD len)
+static void keep_answer(watch_source *source, DWORD len)
 {
     answer *kept = malloc(sizeof *kept + len);
     uint32_t number = source->gathered + 1;
@@ -125,7 +125,7 @@ static void keep_answer(source *source, DWORD len)
 }
 
 /* Takes the answer of the call that has ended, and makes the next. With the mutex. */
-static void gather(source *source)
+static void gather(watch_source *source)
 {
     DWORD len = 0;
     BOOL done =
@@ -148,7 +148,7 @@ static void gather(source *source)
 
 /* ---- Reporting ---- */
 
-static answer *take_answer(source *source)
+static answer *take_answer(watch_source *source)
 {
     answer *taken = source->first;
     if (taken != NULL) {
@@ -160,7 +160,7 @@ static answer *take_answer(source *source)
 }
 
 /* An open handle would keep the name of the removed directory in use. */
-static void report_end(source *source)
+static void report_end(watch_source *source)
 {
     (void)CloseHandle(source->directory);
     source->directory = INVALID_HANDLE_VALUE;
@@ -170,7 +170,7 @@ static void report_end(source *source)
 }
 
 /* Reports one thing: false if there is nothing. With the mutex, which it releases meanwhile. */
-static bool report_next(source *source)
+static bool report_next(watch_source *source)
 {
     bool lost = source->lost;
     answer *taken = source->ending || lost ? NULL : take_answer(source);
@@ -201,7 +201,7 @@ static bool report_next(source *source)
 static VOID CALLBACK answered(PTP_CALLBACK_INSTANCE instance, PVOID context, PVOID overlapped,
                               ULONG result, ULONG_PTR bytes, PTP_IO io)
 {
-    source *source = context;
+    watch_source *source = context;
     (void)instance;
     (void)overlapped;
     (void)result;
@@ -251,10 +251,10 @@ static int64_t open_directory(epio_op *op, HANDLE *handle)
 }
 
 /* The directory's handle is the source's, also if there is none: NULL and an error. */
-static source *create_source(epio__watch *watch, HANDLE directory, DWORD *error)
+static watch_source *create_source(epio__watch *watch, HANDLE directory, DWORD *error)
 {
     DWORD size = watch->recursive ? SIZE_FOR_TREE : SIZE_FOR_DIRECTORY;
-    source *made = calloc(1, sizeof *made + size);
+    watch_source *made = calloc(1, sizeof *made + size);
     *error = ERROR_NOT_ENOUGH_MEMORY;
     if (made != NULL) {
         made->io = CreateThreadpoolIo(directory, answered, made, NULL);
@@ -275,7 +275,7 @@ static source *create_source(epio__watch *watch, HANDLE directory, DWORD *error)
     return made;
 }
 
-static void destroy_source(source *source)
+static void destroy_source(watch_source *source)
 {
     WaitForThreadpoolIoCallbacks(source->io, FALSE);
     if (source->directory != INVALID_HANDLE_VALUE) {
@@ -299,7 +299,7 @@ static bool is_not_understood(DWORD error)
 }
 
 /* The most that the file system reports; ERROR_NOT_SUPPORTED: nothing. */
-static DWORD start_first(source *source)
+static DWORD start_first(watch_source *source)
 {
     static const struct {
         bool extended;
@@ -334,7 +334,7 @@ int64_t epio__os_watch_begin(epio_op *op, epio__watch *watch)
     if (result != 0) {
         return result;
     }
-    source *made = create_source(watch, directory, &error);
+    watch_source *made = create_source(watch, directory, &error);
     if (made != NULL) {
         error = start_first(made);
     }
@@ -347,7 +347,7 @@ int64_t epio__os_watch_begin(epio_op *op, epio__watch *watch)
 
 void epio__os_watch_end(epio__watch *watch)
 {
-    source *source = watch->source;
+    watch_source *source = watch->source;
     if (source == NULL) {
         return;
     }
