@@ -521,6 +521,10 @@ static void report_stream(epio__changes *changes, uint32_t type, WCHAR *name)
 
 static void report_record(epio__changes *changes, change_record *record)
 {
+    if (record->name[0] == L'\0' || record->name[0] == L':') {
+        free(record->name); /* of the watched directory itself */
+        return;
+    }
     uint32_t type = type_in(changes, record);
     if (record->action != FILE_ACTION_RENAMED_NEW_NAME) {
         settle_rename(changes);

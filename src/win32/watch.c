@@ -15,6 +15,10 @@
 #define SIZE_FOR_TREE 65536u
 #define SIZE_FOR_DIRECTORY 16384u
 
+/* A server that reports nothing says so in its first answer. How long an epio_watch waits for that.
+ */
+#define REFUSAL_NS UINT64_C(200000000)
+
 /* When so many answers wait here, they wait in the system. */
 #define MOST_WAITING ((size_t)4 << 20)
 
@@ -49,6 +53,7 @@ typedef struct watch_source {
     bool reporting; /* a thread reports, which one at a time does */
     bool ending;
     bool gone;   /* no call follows, and the end is to be reported */
+    DWORD error; /* why */
     bool paused; /* the next call waits until answers were reported */
     bool lost;   /* what followed the latest answer was lost */
     answer *first;
@@ -93,6 +98,7 @@ static void stop(watch_source *source, DWORD error)
         note_loss(source);
     }
     source->gone = true;
+    source->error = error;
 }
 
 static void start_next(watch_source *source)
@@ -198,6 +204,18 @@ static bool report_next(watch_source *source)
     return true;
 }
 
+/* With the mutex, which it releases meanwhile. */
+static void report_all(watch_source *source)
+{
+    if (source->reporting) {
+        return;
+    }
+    source->reporting = true;
+    while (report_next(source)) {
+    }
+    source->reporting = false;
+}
+
 static VOID CALLBACK answered(PTP_CALLBACK_INSTANCE instance, PVOID context, PVOID overlapped,
                               ULONG result, ULONG_PTR bytes, PTP_IO io)
 {
@@ -209,12 +227,7 @@ static VOID CALLBACK answered(PTP_CALLBACK_INSTANCE instance, PVOID context, PVO
     (void)io;
     epio__mutex_lock(&source->mutex);
     gather(source);
-    if (!source->reporting) {
-        source->reporting = true;
-        while (report_next(source)) {
-        }
-        source->reporting = false;
-    }
+    report_all(source);
     epio__condition_broadcast(&source->changed);
     epio__mutex_unlock(&source->mutex);
 }
@@ -298,7 +311,20 @@ static bool is_not_understood(DWORD error)
            error == ERROR_INVALID_LEVEL;
 }
 
-/* The most that the file system reports; ERROR_NOT_SUPPORTED: nothing. */
+/* 0, or the error with which a server refuses the first call after it was made. With the mutex. */
+static DWORD await_refusal(watch_source *source)
+{
+    uint64_t deadline = epio__monotonic_time() + REFUSAL_NS;
+    while (source->gathered == 0 && !source->gone && !source->lost &&
+           epio__condition_wait_until(&source->changed, &source->mutex, deadline)) {
+    }
+    bool refused = source->gone && is_not_understood(source->error);
+    source->gone = source->gone && !refused;
+    source->lost = source->lost && !refused;
+    return refused ? source->error : 0;
+}
+
+/* The most that the file system reports: 0 or an error. With the mutex. */
 static DWORD start_first(watch_source *source)
 {
     static const struct {
@@ -308,16 +334,31 @@ static DWORD start_first(watch_source *source)
                  {true, WANTED},
                  {false, WANTED | WANTED_OF_STREAMS},
                  {false, WANTED}};
+    bool remote = epio__is_remote(source->directory);
     DWORD error = 0;
-    epio__mutex_lock(&source->mutex);
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         source->extended = forms[i].extended;
         source->changes.extended = forms[i].extended;
         source->filter = forms[i].filter;
         error = start(source);
+        error = error == 0 && remote ? await_refusal(source) : error;
         if (error == 0 || !is_not_understood(error)) {
             break;
         }
+    }
+    return error;
+}
+
+/* 0, and changes are reported from now on; ERROR_NOT_SUPPORTED: nobody reports them; or another
+ * error. */
+static DWORD begin(watch_source *source)
+{
+    epio__mutex_lock(&source->mutex);
+    source->reporting = true; /* nothing is reported of a watch that does not begin */
+    DWORD error = start_first(source);
+    source->reporting = false;
+    if (error == 0) {
+        report_all(source);
     }
     epio__mutex_unlock(&source->mutex);
     return is_not_understood(error) ? ERROR_NOT_SUPPORTED : error;
@@ -336,7 +377,7 @@ int64_t epio__os_watch_begin(epio_op *op, epio__watch *watch)
     }
     watch_source *made = create_source(watch, directory, &error);
     if (made != NULL) {
-        error = start_first(made);
+        error = begin(made);
     }
     if (error != 0 && made != NULL) {
         destroy_source(made);
