@@ -415,7 +415,20 @@ static void others_continue(fixture *f)
 
 /* ---- Cancelled ops return --------------------------------------------------------- */
 
-enum { OPEN, TEMPORARY, DELETE, RENAME, RENAME_TO, ACCESS, FULL_PATHNAME, STAT, MKDIR, VERBS };
+enum {
+    OPEN,
+    TEMPORARY,
+    DELETE,
+    RENAME,
+    RENAME_TO,
+    ACCESS,
+    FULL_PATHNAME,
+    STAT,
+    MKDIR,
+    WATCH,
+    WATCH_BY_COMPARING,
+    VERBS
+};
 
 /* `path` is on the mount, `other` is not. */
 static epio_op *prepare(epio_op *op, int verb, epio_vfs *vfs, const char *path, const char *other,
@@ -440,6 +453,10 @@ static epio_op *prepare(epio_op *op, int verb, epio_vfs *vfs, const char *path, 
         return epio_stat(op, vfs, path, (epio_info *)(void *)buffer, 0);
     case MKDIR:
         return epio_mkdir(op, vfs, path, EPIO_MKDIR_PARENTS);
+    case WATCH:
+        return epio_watch(op, vfs, path, EPIO_WATCH_RECURSIVE);
+    case WATCH_BY_COMPARING:
+        return epio_watch(op, vfs, path, EPIO_WATCH_RECURSIVE | EPIO_WATCH_COMPARE);
     default:
         return epio_full_pathname(op, vfs, path, buffer, len);
     }
@@ -467,7 +484,9 @@ static void cancel_and_free(mount_fixture *s, int verb, epio_vfs *vfs, int endin
         directory = op.file;
         vfs = epio_directory_vfs(directory);
     }
-    char *path = strdup(within ? "./dead/file" : path_in(s, "dead/file", in_directory));
+    bool watches = verb == WATCH || verb == WATCH_BY_COMPARING;
+    const char *name = watches ? "./dead/." : "./dead/file";
+    char *path = strdup(within ? name : path_in(s, name + 2, in_directory));
     char *other = strdup(within ? "./elsewhere" : path_in(s, "elsewhere", in_directory));
     char *buffer = malloc(4096);
     check(path != NULL && other != NULL && buffer != NULL);
@@ -520,7 +539,7 @@ static void cancelled_ops_return_in_child(void *directory)
             }
         }
     }
-    /* A file that the hung open opened was closed. */
+    /* A file or watch that the hung op opened was closed. */
     wait_until_released(INT32_MAX, descriptors);
     mount_fixture_teardown(&s);
 }

@@ -38,7 +38,7 @@ static int64_t change_file(fixture *f, const char *verb, const char *name)
     epio_op op = {0};
     epio_file *file = fixture_open(f, name, READ_WRITE);
     if (strcmp(verb, "append") == 0) {
-        (void)epio_append(&op, file, "more", 4);
+        (void)epio_write(&op, file, "more", 4, 7);
     } else if (strcmp(verb, "truncate") == 0) {
         (void)epio_truncate(&op, file, 1);
     } else if (strcmp(verb, "allocate") == 0) {
@@ -433,6 +433,12 @@ static void run_cases(fixture *f, uint32_t flags)
 
 static void changes_are_reported(fixture *f)
 {
+    bool compares = false;
+    check_result(tree_mkdir(f, "try-it", 0), 0);
+    fixture_close(f, watch_of(f, "try-it", 0, &compares));
+    if (compares) {
+        fixture_skip(f, "the system reports no changes of this file system");
+    }
     run_cases(f, 0);
 }
 
