@@ -8,6 +8,12 @@
 typedef BOOL(WINAPI *by_name_function)(LPCWSTR, int, LPVOID, DWORD);
 typedef void (*any_function)(void);
 
+static any_function find_in(const WCHAR *library, const char *name)
+{
+    HMODULE module = GetModuleHandleW(library);
+    return module != NULL ? (any_function)GetProcAddress(module, name) : NULL;
+}
+
 static bool is_on_ntfs(HANDLE handle)
 {
     WCHAR name[MAX_PATH + 1];
@@ -22,10 +28,7 @@ static BOOL get_information_by_name(LPCWSTR name, LPVOID information, DWORD size
     static const uintptr_t missing = 1;
     uintptr_t known = epio__load_relaxed_pointer(&found);
     if (known == 0) {
-        HMODULE base = GetModuleHandleW(L"kernelbase.dll");
-        known = base != NULL
-                    ? (uintptr_t)(any_function)GetProcAddress(base, "GetFileInformationByName")
-                    : 0;
+        known = (uintptr_t)find_in(L"kernelbase.dll", "GetFileInformationByName");
         known = known != 0 ? known : missing;
         epio__store_relaxed_pointer(&found, known);
     }
@@ -34,6 +37,33 @@ static BOOL get_information_by_name(LPCWSTR name, LPVOID information, DWORD size
         return FALSE;
     }
     return ((by_name_function)known)(name, STAT_BASIC_BY_NAME, information, size);
+}
+
+/* ReadDirectoryNotifyExtendedInformation of READ_DIRECTORY_NOTIFY_INFORMATION_CLASS, which came
+ * with Windows 10, version 1709. */
+#define EXTENDED_CHANGES 2
+
+typedef BOOL(WINAPI *changes_function)(HANDLE, LPVOID, DWORD, BOOL, DWORD, LPDWORD, LPOVERLAPPED,
+                                       LPOVERLAPPED_COMPLETION_ROUTINE, int);
+
+static BOOL read_changes(HANDLE directory, LPVOID buffer, DWORD len, BOOL tree, DWORD filter,
+                         LPOVERLAPPED overlapped, bool extended)
+{
+    if (!extended) {
+        return ReadDirectoryChangesW(directory, buffer, len, tree, filter, NULL, overlapped, NULL);
+    }
+    changes_function read = (changes_function)find_in(L"kernel32.dll", "ReadDirectoryChangesExW");
+    if (read == NULL) {
+        SetLastError(ERROR_CALL_NOT_IMPLEMENTED);
+        return FALSE;
+    }
+    return read(directory, buffer, len, tree, filter, NULL, overlapped, NULL, EXTENDED_CHANGES);
+}
+
+/* Wine only sees subdirectories that are made after the call, under the names they had at first. */
+static bool watches_trees(void)
+{
+    return find_in(L"ntdll.dll", "wine_get_version") == NULL;
 }
 
 static BOOL cancel_synchronous(DWORD thread)
@@ -75,4 +105,6 @@ epio__win32_calls epio__win32 = {
     .create_mapping = CreateFileMappingW,
     .map_view = MapViewOfFile,
     .flush_view = FlushViewOfFile,
+    .read_changes = read_changes,
+    .watches_trees = watches_trees,
 };

@@ -273,7 +273,8 @@ int64_t epio__os_sync_directory(epio_op *op)
  * of the last answer, and asks for the next. */
 typedef struct listing {
     epio__mutex mutex;
-    bool more; /* an entry begins at `at` */
+    bool more;  /* an entry begins at `at` */
+    bool taken; /* and was taken, by epio__listing_next */
     uint32_t at;
     uint64_t answer[LISTING_SIZE / sizeof(uint64_t)]; /* FILE_ID_BOTH_DIR_INFO, one after another */
 } listing;
@@ -284,6 +285,7 @@ void *epio__listing_create(void)
     if (list != NULL) {
         epio__mutex_init(&list->mutex);
         list->more = false;
+        list->taken = false;
         list->at = 0;
     }
     return list;
@@ -326,6 +328,24 @@ static bool is_dots(const FILE_ID_BOTH_DIR_INFO *entry)
 {
     size_t len = entry->FileNameLength / sizeof(WCHAR);
     return (len == 1 || (len == 2 && entry->FileName[1] == L'.')) && entry->FileName[0] == L'.';
+}
+
+const FILE_ID_BOTH_DIR_INFO *epio__listing_next(void *of_directory, HANDLE handle, DWORD *error)
+{
+    listing *list = of_directory;
+    *error = 0;
+    for (;;) {
+        if (list->taken) {
+            advance(list);
+        }
+        if (!list->more) {
+            *error = ask(list, handle, false);
+        }
+        list->taken = list->more;
+        if (!list->more || !is_dots(entry_of(list))) {
+            return list->more ? entry_of(list) : NULL;
+        }
+    }
 }
 
 /* The bytes it takes; 0: it does not fit. */
@@ -372,7 +392,7 @@ static size_t fill(listing *list, epio_op *op, HANDLE handle, DWORD *error)
     }
 }
 
-static bool is_removed(HANDLE handle)
+bool epio__is_removed(HANDLE handle)
 {
     FILE_STANDARD_INFO information;
     return epio__win32.get_information(handle, FileStandardInfo, &information,
@@ -395,6 +415,7 @@ int64_t epio__os_list(epio_op *op)
     if (error == ERROR_MORE_DATA) {
         return EPIO_ERANGE;
     }
-    return epio__op_fail_with(
-        op, error == ERROR_ACCESS_DENIED && is_removed(handle) ? ERROR_FILE_NOT_FOUND : error);
+    return epio__op_fail_with(op, error == ERROR_ACCESS_DENIED && epio__is_removed(handle)
+                                      ? ERROR_FILE_NOT_FOUND
+                                      : error);
 }

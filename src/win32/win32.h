@@ -133,6 +133,12 @@ typedef struct epio__win32_calls {
     (HANDLE, LPSECURITY_ATTRIBUTES, DWORD, DWORD, DWORD, LPCWSTR);
     LPVOID(WINAPI *map_view)(HANDLE, DWORD, DWORD, DWORD, SIZE_T);
     BOOL(WINAPI *flush_view)(LPCVOID, SIZE_T);
+    /* Its answers are FILE_NOTIFY_EXTENDED_INFORMATION, or FILE_NOTIFY_INFORMATION;
+     * ERROR_CALL_NOT_IMPLEMENTED: only the latter are there. */
+    BOOL (*read_changes)
+    (HANDLE, LPVOID, DWORD len, BOOL tree, DWORD filter, LPOVERLAPPED, bool extended);
+    /* Does it report what happens in subdirectories? */
+    bool (*watches_trees)(void);
 } epio__win32_calls;
 
 extern epio__win32_calls epio__win32;
@@ -253,6 +259,11 @@ bool epio__are_the_same(HANDLE one, HANDLE other);
 void *epio__listing_create(void);
 /* NULL is ignored. */
 void epio__listing_destroy(void *listing);
+/* The next entry of a directory, but "." and "..", until the next call; NULL at the end, or with an
+ * error. One thread at a time. */
+const FILE_ID_BOTH_DIR_INFO *epio__listing_next(void *listing, HANDLE handle, DWORD *error);
+/* Is it removed, and remains because handles of it are open? */
+bool epio__is_removed(HANDLE handle);
 /* What was made, moved or removed in an open directory is durable: 0 or an error. */
 int64_t epio__sync_directory(epio_op *op);
 

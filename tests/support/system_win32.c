@@ -253,6 +253,17 @@ static VOID CALLBACK do_nothing(PTP_CALLBACK_INSTANCE instance, PVOID unused, PT
     (void)timer;
 }
 
+static VOID CALLBACK no_completion(PTP_CALLBACK_INSTANCE instance, PVOID unused, PVOID overlapped,
+                                   ULONG result, ULONG_PTR bytes, PTP_IO io)
+{
+    (void)instance;
+    (void)unused;
+    (void)overlapped;
+    (void)result;
+    (void)bytes;
+    (void)io;
+}
+
 /* The first use of the system's thread pool makes handles that stay. */
 static void start_thread_pool(void)
 {
@@ -262,6 +273,22 @@ static void start_thread_pool(void)
     SetThreadpoolTimer(timer, &now, 0, 0);
     WaitForThreadpoolTimerCallbacks(timer, FALSE);
     CloseThreadpoolTimer(timer);
+    HANDLE directory =
+        CreateFileW(L".", FILE_LIST_DIRECTORY, FILE_SHARE_READ | FILE_SHARE_WRITE, NULL,
+                    OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OVERLAPPED, NULL);
+    must(directory != INVALID_HANDLE_VALUE, "CreateFileW");
+    PTP_IO io = CreateThreadpoolIo(directory, no_completion, NULL, NULL);
+    must(io != NULL, "CreateThreadpoolIo");
+    DWORD buffer[16];
+    OVERLAPPED overlapped = {0};
+    StartThreadpoolIo(io);
+    must(ReadDirectoryChangesW(directory, buffer, sizeof buffer, FALSE, FILE_NOTIFY_CHANGE_SECURITY,
+                               NULL, &overlapped, NULL) &&
+             CancelIoEx(directory, &overlapped),
+         "ReadDirectoryChangesW");
+    WaitForThreadpoolIoCallbacks(io, FALSE);
+    (void)CloseHandle(directory);
+    CloseThreadpoolIo(io);
 }
 
 /* Errors that end a program are printed on stderr: Microsoft's debug run-time library would open a
