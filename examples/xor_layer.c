@@ -40,7 +40,7 @@ static bool is_carried(const epio_op *op)
     case EPIO_KIND_ALLOCATE: /* zeros below are no zeros above */
     case EPIO_KIND_PUNCH_HOLE:
     case EPIO_KIND_ZERO_RANGE:
-    case EPIO_KIND_MAP: /* nothing is between a program and its memory */
+    case EPIO_KIND_MAP:       /* nothing is between a program and its memory */
     case EPIO_KIND_SEEK_DATA: /* so are holes */
     case EPIO_KIND_SEEK_HOLE:
     case EPIO_KIND_COPY_RANGE: /* the key goes by offset */
