@@ -119,6 +119,9 @@ static int copy_through(epio_vfs *vfs, const char *path, const char *line, size_
     if (line != NULL && epio_perform(epio_append(&op, file, line, len)) == EPIO_ENOTSUP) {
         printf("through the layer no append\n");
     }
+    if (line != NULL && epio_perform(epio_map(&op, file, 0, len, EPIO_MAP_READ)) == EPIO_ENOTSUP) {
+        printf("through the layer no mapping\n");
+    }
     if (result >= 0 && line != NULL) {
         result = epio_perform(epio_copy_range(&op, file, 0, file, len, len));
     }
