@@ -11,6 +11,16 @@
 #define ALL UINT64_MAX
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+/* Zeroed. */
+static void *allocate(size_t size)
+{
+    void *memory = calloc(1, size);
+    if (memory == NULL) {
+        abort();
+    }
+    return memory;
+}
+
 static int64_t size_of(fixture *f, epio_file *file)
 {
     epio_op op = {0};
@@ -20,8 +30,7 @@ static int64_t size_of(fixture *f, epio_file *file)
 static epio_file *create_with(fixture *f, const char *name, size_t len, uint64_t seed)
 {
     epio_file *file = fixture_create(f, name);
-    unsigned char *data = malloc(len + 1);
-    check(data != NULL);
+    unsigned char *data = allocate(len + 1);
     pattern_fill(data, len, seed);
     fixture_write(f, file, data, len, 0);
     free(data);
@@ -41,8 +50,7 @@ static bytes bytes_of(fixture *f, epio_file *file)
 {
     bytes all = {NULL, (size_t)size_of(f, file)};
     check(all.len <= 8 * ROOM);
-    all.at = calloc(1, all.len + 1);
-    check(all.at != NULL);
+    all.at = allocate(all.len + 1);
     fixture_read(f, file, all.at, all.len, 0);
     return all;
 }
@@ -58,8 +66,7 @@ static void copies_as_model(fixture *f, epio_file *from, uint64_t offset, epio_f
     size_t copied = (size_t)(len < there ? len : there);
     size_t end = copied != 0 ? (size_t)to_offset + copied : 0;
     size_t expected_len = end > before.len ? end : before.len;
-    unsigned char *expected = calloc(1, expected_len + 1);
-    check(expected != NULL);
+    unsigned char *expected = allocate(expected_len + 1);
     memcpy(expected, before.at, before.len);
     memcpy(expected + to_offset * (copied != 0), source.at + offset * (copied != 0), copied);
     check_op(f, epio_copy_range(&op, from, offset, to, to_offset, len), copied);

@@ -22,10 +22,19 @@
 #define GIB (UINT64_C(1) << 30)
 #define ALL UINT64_MAX
 
+/* Zeroed. */
+static void *allocate(size_t size)
+{
+    void *memory = calloc(1, size);
+    if (memory == NULL) {
+        abort();
+    }
+    return memory;
+}
+
 static void fill(fixture *f, epio_file *file, size_t len, uint64_t seed)
 {
-    unsigned char *data = malloc(len);
-    check(data != NULL);
+    unsigned char *data = allocate(len);
     pattern_fill(data, len, seed);
     fixture_write(f, file, data, len, 0);
     free(data);
@@ -40,8 +49,7 @@ static uint64_t allocated(const epio_file *file)
 
 static void check_equal(fixture *f, epio_file *one, epio_file *other, size_t len)
 {
-    unsigned char *bytes[2] = {malloc(len), malloc(len)};
-    check(bytes[0] != NULL && bytes[1] != NULL);
+    unsigned char *bytes[2] = {allocate(len), allocate(len)};
     fixture_read(f, one, bytes[0], len, 0);
     fixture_read(f, other, bytes[1], len, 0);
     check(memcmp(bytes[0], bytes[1], len) == 0);
@@ -55,9 +63,8 @@ static void check_equal(fixture *f, epio_file *one, epio_file *other, size_t len
 static uint64_t shared(const epio_file *file)
 {
     enum { EXTENTS = 100 };
-    struct fiemap *map = calloc(1, sizeof *map + EXTENTS * sizeof(struct fiemap_extent));
+    struct fiemap *map = allocate(sizeof *map + EXTENTS * sizeof(struct fiemap_extent));
     uint64_t found = 0;
-    check(map != NULL);
     map->fm_length = FIEMAP_MAX_OFFSET;
     map->fm_flags = FIEMAP_FLAG_SYNC;
     map->fm_extent_count = EXTENTS;

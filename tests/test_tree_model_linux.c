@@ -158,6 +158,8 @@ static const uint32_t kinds[] = {
     EPIO_KIND_SEEK_DATA,
     EPIO_KIND_SEEK_HOLE,
     EPIO_KIND_ADVISE,
+    EPIO_KIND_COPY_RANGE,
+    EPIO_KIND_COPY_RANGE,
 };
 
 static uint32_t choose_xattr_flags(world *w, uint32_t kind)
@@ -274,7 +276,7 @@ static void choose_names(world *w, action *one)
 static bool changes_space(uint32_t kind)
 {
     return kind == EPIO_KIND_ALLOCATE || kind == EPIO_KIND_PUNCH_HOLE ||
-           kind == EPIO_KIND_ZERO_RANGE;
+           kind == EPIO_KIND_ZERO_RANGE || kind == EPIO_KIND_COPY_RANGE;
 }
 
 static bool is_possible(const world *w, const action *one)
@@ -297,6 +299,9 @@ static bool is_possible(const world *w, const action *one)
     case EPIO_KIND_PUNCH_HOLE:
     case EPIO_KIND_ZERO_RANGE:
         return (directions & EPIO_OPEN_WRITE) != 0;
+    case EPIO_KIND_COPY_RANGE:
+        return (directions & EPIO_OPEN_WRITE) != 0 && is_open(w, one->second, false) &&
+               (w->sides[0].handles[one->second]->flags & EPIO_OPEN_READ) != 0;
     case EPIO_KIND_SIZE:
     case EPIO_KIND_SEEK_DATA:
     case EPIO_KIND_SEEK_HOLE:
@@ -333,9 +338,11 @@ static bool choose(world *w, action *one)
         one->kind = EPIO_KIND_RENAME;
     }
     one->handle = choose_handle(w, one->kind);
+    one->second = (size_t)pick(w, HANDLES);
     one->at = choose_start(w);
     one->flags = choose_flags(w, one->kind);
     one->offset = pick(w, 3) * 4000 + pick(w, 10);
+    one->from_offset = pick(w, 3) * 4000 + pick(w, 10);
     one->len = (size_t)pick(w, 3) * 500 + (size_t)pick(w, 3);
     one->len += changes_space(one->kind) ? (size_t)pick(w, 6) * 4096 : 0; /* whole blocks, too */
     choose_names(w, one);
@@ -417,6 +424,9 @@ static epio_op *prepare_on_file(const action *one, const side *on, epio_op *op, 
         return epio_write(op, file, data_of(one), one->len, one->offset);
     case EPIO_KIND_TRUNCATE:
         return epio_truncate(op, file, one->offset);
+    case EPIO_KIND_COPY_RANGE:
+        return epio_copy_range(op, on->handles[one->second], one->from_offset, file, one->offset,
+                               one->len);
     case EPIO_KIND_SIZE:
         return epio_size(op, file);
     case EPIO_KIND_NAME_TEMPORARY:

@@ -27,10 +27,12 @@ typedef struct action {
     uint32_t kind;
     size_t at;     /* the handle at which paths begin, or BASE */
     size_t handle; /* whose file it is; for an open where it goes */
+    size_t second; /* whose file is copied */
     char path[PATH_ROOM];
     char to[PATH_ROOM]; /* another path, or the name of an attribute */
     uint32_t flags;
     uint64_t offset;
+    uint64_t from_offset;
     size_t len;
     int64_t modified;
     int64_t accessed;
