@@ -39,14 +39,13 @@ static void make(fixture *f, const char *name)
 static void check_made(const void *buffer, int64_t len, const char *names)
 {
     char found[256] = "";
+    size_t end = 0;
     const epio_event *event = NULL;
     check(len >= 0);
     while ((event = epio_event_next(buffer, (size_t)len, event)) != NULL) {
         check(event->kind == EPIO_EVENT_MADE && event->type == EPIO_TYPE_FILE);
-        if (found[0] != '\0') {
-            strcat(found, " ");
-        }
-        strcat(found, epio_event_name(event));
+        end += (size_t)snprintf(found + end, sizeof found - end, "%s%s", end != 0 ? " " : "",
+                                epio_event_name(event));
     }
     assert_string_equal(found, names);
 }
