@@ -2,6 +2,7 @@
  * whole trees. A call of the system is under way on the test's directory for something that does
  * not happen there; the test ends it, and the answer is the script's.
  * EPIO_TEST_WITHOUT_LOOP: also without loops. */
+#include "replay.h"
 #include "tree_win32.h"
 
 #include "win32/win32.h"
@@ -877,6 +878,98 @@ static void watches_end_at_any_time(fixture *f)
     }
 }
 
+#define WRITERS 4
+
+typedef struct writer {
+    epio_vfs *vfs;
+    const char *directories[2]; /* that which is watched, and another */
+    unsigned rounds;
+    random_source random;
+} writer;
+
+static const char *any_name(writer *one, char *name, size_t size)
+{
+    bool outside = random_between(&one->random, 0, 5) == 0;
+    (void)snprintf(name, size, "%s/n%u", one->directories[outside ? 1 : 0],
+                   (unsigned)random_between(&one->random, 0, 20));
+    return name;
+}
+
+/* Makes, changes, renames and removes; what fails because of another thread, or of what is there,
+ * is left out. */
+static void *write_anything(void *argument)
+{
+    writer *one = argument;
+    for (unsigned i = 0; i < one->rounds; i++) {
+        char name[700], to[700];
+        epio_op op = {0};
+        (void)any_name(one, name, sizeof name);
+        switch (random_between(&one->random, 0, 6)) {
+        case 0:
+            (void)epio_perform(epio_mkdir(&op, one->vfs, name, 0));
+            break;
+        case 1:
+            (void)epio_perform(epio_rmdir(&op, one->vfs, name, 0));
+            break;
+        case 2:
+            (void)epio_perform(epio_delete(&op, one->vfs, name, 0));
+            break;
+        case 3:
+            (void)epio_perform(epio_rename(&op, one->vfs, name, any_name(one, to, sizeof to), 0));
+            break;
+        default:
+            (void)epio_perform(epio_open(&op, one->vfs, name, EPIO_OPEN_WRITE | EPIO_OPEN_CREATE));
+            epio_file *file = op.file;
+            if (file != NULL) {
+                (void)epio_perform(epio_write(&op, file, name, 5 + i % 10, i % 3));
+                (void)epio_perform(epio_close(&op, file));
+            }
+            break;
+        }
+    }
+    return NULL;
+}
+
+/* A copy of a directory in which threads change everything at once. */
+static void a_copy_follows_a_directory(fixture *f)
+{
+    test_thread threads[WRITERS];
+    writer writers[WRITERS];
+    event_log log = {0};
+    epio_op op = {0};
+    epio__win32 = real;
+    make_directory(f, "w");
+    make_directory(f, "o");
+    epio_file *watch = begin_watch(f, "w", 0);
+    replay *copy = replay_begin(f->vfs, fixture_path(f, "w"));
+    for (unsigned i = 0; i < WRITERS; i++) {
+        writers[i] = (writer){
+            f->vfs, {fixture_path(f, "w"), fixture_path(f, "o")}, fixture_rounds(500), {i + 1}};
+        thread_start(&threads[i], write_anything, &writers[i]);
+    }
+    for (unsigned i = 0; i < WRITERS; i++) {
+        (void)thread_join(threads[i]);
+    }
+    check_op(f, epio_mkdir(&op, f->vfs, fixture_path(f, "w/last"), 0), 0);
+    event_log_read(&log, watch, f->vfs, fixture_path(f, "w"), "last");
+    replay_apply(copy, log.events, log.len);
+    if (replay_differences(copy) != 0) {
+        const epio_event *event = NULL;
+        while ((event = epio_event_next(log.events, log.len, event)) != NULL) {
+            char text[512];
+            event_describe(event, text, sizeof text);
+            print_error("%s (type %u)\n", text, event->type);
+        }
+    }
+    check_result(replay_differences(copy), 0);
+    if (replay_overflowed(copy)) {
+        print_message("an overflow was reported, after %u events\n", (unsigned)replay_count(copy));
+    }
+    replay_free(copy);
+    event_log_free(&log);
+    fixture_close(f, watch);
+}
+
 int main(void)
 {
     static const fixture_test tests[] = {
@@ -903,6 +996,7 @@ int main(void)
         FIXTURE_TEST(a_close_waits_for_reports, ON_SOME),
         FIXTURE_TEST(changes_of_the_system, ON_ANY_OS),
         FIXTURE_TEST(watches_end_at_any_time, ON_SOME),
+        FIXTURE_TEST(a_copy_follows_a_directory, ON_OS_PERFORM),
     };
     real = epio__win32;
     script.started = CreateEventW(NULL, FALSE, FALSE, NULL);
