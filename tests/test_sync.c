@@ -1052,6 +1052,23 @@ static void the_first_to_complete_its_flush_reports(fixture *f)
 
 /* ---- Failed flushes ---------------------------------------------------- */
 
+/* What counts as a write, beside it. */
+static epio_op *other_write(epio_op *op, epio_file *file, unsigned verb)
+{
+    switch (verb) {
+    case 0:
+        return epio_append(op, file, "x", 1);
+    case 1:
+        return epio_allocate(op, file, 0, 1, 0);
+    case 2:
+        return epio_punch_hole(op, file, 0, 1);
+    case 3:
+        return epio_zero_range(op, file, 0, 1, 0);
+    default:
+        return epio_copy_range(op, file, 0, file, 1, 1);
+    }
+}
+
 static void check_flush_error(const sync_fixture *b, int32_t os_error)
 {
     static const uint32_t strengths[] = {EPIO_SYNC_FULL, EPIO_SYNC_NORMAL, EPIO_SYNC_DATA_ONLY};
@@ -1072,6 +1089,12 @@ static void check_flush_error(const sync_fixture *b, int32_t os_error)
         check_failed(&op, EPIO_EIO, os_error);
         check_result(epio_perform(epio_write(&op, b->file, "x", 1, 0)), EPIO_EIO);
         check_failed(&op, EPIO_EIO, os_error);
+        for (unsigned verb = 0; verb < 5; verb++) {
+            check_result(epio_wait(other_write(&op, b->file, verb)), EPIO_EIO);
+            check_failed(&op, EPIO_EIO, os_error);
+            check_result(epio_perform(other_write(&op, b->file, verb)), EPIO_EIO);
+            check_failed(&op, EPIO_EIO, os_error);
+        }
     }
     assert_int_equal(fault_vfs_arrived(b->fault, EPIO_KIND_WRITE), writes);
     assert_int_equal(fault_vfs_arrived(b->fault, EPIO_KIND_WRITEV), vectors);

@@ -334,8 +334,9 @@ EPIO_VERB epio_op *epio_truncate(epio_op *op, epio_file *file, uint64_t size);
  * Syncs share flushes.
  *
  * A failed flush takes precedence: the syncs that share it get its error, and from then on every
- * sync and write of this file is EPIO_EIO, with the first os_error, until it is reopened; rewrite
- * what followed the last good sync. On a file open only for reading NORMAL does nothing.
+ * sync of this file, and all that a sync covers but a truncate, is EPIO_EIO, with the first
+ * os_error, until it is reopened; rewrite what followed the last good sync. On a file open only for
+ * reading NORMAL does nothing.
  *
  * Errors: that of an earlier write or truncate; EPIO_EINVAL (an unknown mode, or a stream),
  * EPIO_EIO, EPIO_ENOSPC, ... See fsync(2). */

@@ -159,6 +159,10 @@ void epio__op_start(epio_loop *loop, epio_op *op)
         return;
     case EPIO_KIND_WRITE:
     case EPIO_KIND_WRITEV:
+    case EPIO_KIND_APPEND:
+    case EPIO_KIND_ALLOCATE:
+    case EPIO_KIND_PUNCH_HOLE:
+    case EPIO_KIND_ZERO_RANGE:
     case EPIO_KIND_COPY_RANGE:
         if (epio__flush_forbids(op)) {
             epio_complete(op, EPIO_EIO);

@@ -64,6 +64,10 @@ static int64_t perform_kind(epio_op *op)
         return perform_sync(op);
     case EPIO_KIND_WRITE:
     case EPIO_KIND_WRITEV:
+    case EPIO_KIND_APPEND:
+    case EPIO_KIND_ALLOCATE:
+    case EPIO_KIND_PUNCH_HOLE:
+    case EPIO_KIND_ZERO_RANGE:
     case EPIO_KIND_COPY_RANGE:
         if (epio__flush_forbids(op)) {
             return EPIO_EIO;
