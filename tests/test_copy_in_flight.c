@@ -578,10 +578,16 @@ static int move_down(void *user, epio_op *op, void *state)
     }
 }
 
+/* A copy's arguments are as the layer was given them. */
 static void move_up(void *user, epio_op *op, void *state)
 {
     (void)user;
     (void)state;
+    if (op->kind == EPIO_KIND_COPY_RANGE) {
+        check(op->file->vfs == op->vfs && op->arguments.copy.from->vfs == op->vfs);
+        check(op->arguments.copy.offset % 50000 == 0);
+        check(op->arguments.copy.from_offset % 50000 == 0);
+    }
     if (op->kind == EPIO_KIND_SIZE && op->result >= 0) {
         op->result = op->result > (int64_t)HEADER ? op->result - (int64_t)HEADER : 0;
     }

@@ -342,6 +342,10 @@ static void bad_arguments_are_refused(fixture *f)
     check_refused(f, epio_copy_range(&op, from, 0, from, 9, 10), EPIO_EINVAL, overlap);
     check_refused(f, epio_copy_range(&op, from, 9, same, 0, 10), EPIO_EINVAL, overlap);
     check_refused(f, epio_copy_range(&op, from, 0, same, 9, ALL), EPIO_EINVAL, overlap);
+    check_op(f, epio_truncate(&op, from, 0), 0); /* nor are holes */
+    fixture_write(f, from, "x", 1, 500000);
+    check_refused(f, epio_copy_range(&op, from, 0, same, 200000, ALL), EPIO_EINVAL, overlap);
+    check_op(f, epio_size(&op, from), 500001);
     fixture_close(f, same);
     fixture_close(f, to);
     fixture_close(f, from);
