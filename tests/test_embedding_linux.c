@@ -315,14 +315,11 @@ static void use_files(fixture *f, epio_file **files)
     check_op(f, epio_work(&op, f->vfs, nothing), 0);
 }
 
-static void nothing_wakes_with_many_files_open(fixture *f)
+/* Nothing wakes any thread of the process while the loop sleeps. */
+static void check_silence(fixture *f)
 {
-    epio_file *files[OPEN_FILES];
     pthread_t thread;
     static wakeup_watch watch;
-    start_all_threads();
-    use_files(f, files);
-    check(worker_threads(f->loop) > 0);
     for (int i = 0; i < 100 && worker_threads(f->loop) > 0; i++) {
         (void)epio_loop_poll(f->loop, 100 * MILLISECOND, 0);
     }
@@ -341,8 +338,45 @@ static void nothing_wakes_with_many_files_open(fixture *f)
     if (!fixture_is_watched()) {
         check(watch.process_ns <= watch.watch_ns); /* the others took none */
     }
+}
+
+static void nothing_wakes_with_many_files_open(fixture *f)
+{
+    epio_file *files[OPEN_FILES];
+    start_all_threads();
+    use_files(f, files);
+    check(worker_threads(f->loop) > 0);
+    check_silence(f);
     for (int i = 0; i < OPEN_FILES; i++) {
         fixture_close(f, files[i]);
+    }
+}
+
+/* Each with an op that waits for its events. */
+static void nothing_wakes_with_many_watches_open(fixture *f)
+{
+    enum { WATCHES = 10000 };
+    static epio_file *watches[WATCHES];
+    static epio_op ops[WATCHES];
+    static uint64_t buffer[64]; /* of all, as no event comes */
+    epio_op op = {0};
+    memset(ops, 0, sizeof ops);
+    start_all_threads();
+    for (int i = 0; i < WATCHES; i++) {
+        int64_t result =
+            fixture_result(f, epio_watch(&op, f->vfs, f->directory, EPIO_WATCH_RECURSIVE));
+        if (result == EPIO_WATCH_COMPARES) {
+            fixture_close(f, op.file);
+            fixture_skip(f, "a comparison looks once a second");
+        }
+        check_result(result, 0);
+        watches[i] = op.file;
+        epio_submit(epio_read_events(&ops[i], watches[i], buffer, sizeof buffer));
+    }
+    check_silence(f);
+    for (int i = 0; i < WATCHES; i++) {
+        fixture_close(f, watches[i]);
+        check_result(ops[i].result, EPIO_ECANCELED);
     }
 }
 
@@ -352,6 +386,7 @@ int main(void)
         FIXTURE_TEST(nothing_wakes_while_idle, ON_OS),
         FIXTURE_TEST(nothing_wakes_while_it_sleeps, ON_OS),
         FIXTURE_TEST(nothing_wakes_with_many_files_open, ON_OS),
+        FIXTURE_TEST(nothing_wakes_with_many_watches_open, ON_OS | ON_MEMORY),
     };
     return FIXTURE_RUN("embedding, Linux", tests);
 }

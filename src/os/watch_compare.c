@@ -30,6 +30,7 @@ typedef struct compared {
     epio__watch *watch;
     epio_file *directory; /* without a loop */
     epio__snapshot last;
+    bool failed;   /* the latest comparison */
     bool busy;     /* its directory is compared */
     uint32_t ends; /* atomic; the comparison is not wanted any more */
 } compared;
@@ -50,10 +51,15 @@ static void compare(compared *one)
         return;
     }
     if (result < 0 && result != EPIO_ENOENT) {
-        /* What was seen before stays: the next comparison is with that. */
-        epio__watch_report(one->watch, EPIO_EVENT_OVERFLOW, EPIO_TYPE_UNKNOWN, "", NULL);
+        /* What was seen before stays, as the next that succeeds is with that. Meanwhile it is not
+         * silent, and says so once. */
+        if (!one->failed) {
+            epio__watch_report(one->watch, EPIO_EVENT_OVERFLOW, EPIO_TYPE_UNKNOWN, "", NULL);
+        }
+        one->failed = true;
         return;
     }
+    one->failed = false;
     epio__snapshot_compare(one->watch, &one->last, &now);
     epio__snapshot_free(&one->last);
     one->last = now;

@@ -92,7 +92,6 @@ static void forget_all(epio__watch *watch)
 static void move_to_front(epio__watch *watch)
 {
     memmove(watch->events, watch->events + watch->first, watch->len);
-    watch->last -= watch->last != NO_EVENT ? watch->first : 0;
     watch->first = 0;
 }
 
@@ -111,14 +110,13 @@ static bool grow(epio__watch *watch, size_t size)
     }
     free(watch->events);
     watch->events = events;
-    watch->last -= watch->last != NO_EVENT ? watch->first : 0;
     watch->first = 0;
     watch->capacity = capacity;
     return true;
 }
 
-/* Room for `size` bytes behind the others. Moving what is less than half costs no more than putting
- * it there did. */
+/* Room for `size` bytes behind the others, of which one is the latest then. Moving what is less
+ * than half costs no more than putting it there did. */
 static bool make_room(epio__watch *watch, size_t size)
 {
     if (size > MOST_BYTES - watch->len) {
@@ -325,6 +323,19 @@ static void wake_thread(epio_op *op)
     epio__event_set(op->waiter);
 }
 
+/* The op waits, until it has ended: its outcome. */
+static int64_t wait_for(epio__watch *watch, epio_op *op, epio__event *event)
+{
+    uint64_t deadline = op->timeout_ns != 0 ? op->timeout_ns : EPIO_FOREVER;
+    if (!epio__event_wait(event, deadline)) {
+        if (withdraw(watch, op)) {
+            return EPIO_ETIMEDOUT;
+        }
+        (void)epio__event_wait(event, EPIO_FOREVER);
+    }
+    return op->outcome;
+}
+
 static int64_t wait_here(epio__watch *watch, epio_op *op)
 {
     epio__event event;
@@ -333,14 +344,7 @@ static int64_t wait_here(epio__watch *watch, epio_op *op)
     op->arguments.events.notify = wake_thread;
     int64_t outcome = begin(watch, op);
     if (outcome == EPIO_EPENDING) {
-        uint64_t deadline = op->timeout_ns != 0 ? op->timeout_ns : EPIO_FOREVER;
-        bool notified = epio__event_wait(&event, deadline);
-        if (!notified && withdraw(watch, op)) {
-            outcome = EPIO_ETIMEDOUT;
-        } else {
-            notified = notified || epio__event_wait(&event, EPIO_FOREVER);
-            outcome = op->outcome;
-        }
+        outcome = wait_for(watch, op, &event);
     }
     op->waiter = NULL;
     epio__event_destroy(&event);

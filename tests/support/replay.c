@@ -27,11 +27,19 @@ static void succeeds(const char *what, const char *path, int64_t result)
     }
 }
 
+static void *allocate(size_t size)
+{
+    void *memory = malloc(size);
+    if (memory == NULL) {
+        abort();
+    }
+    return memory;
+}
+
 static char *joined(const char *directory, const char *name)
 {
     size_t size = strlen(directory) + strlen(name) + 2;
-    char *path = malloc(size);
-    require(path != NULL);
+    char *path = allocate(size);
     (void)snprintf(path, size, "%s%s%s", directory, *name != '\0' ? "/" : "", name);
     return path;
 }
@@ -122,8 +130,7 @@ static void make_parents(const replay *one, const char *path)
     if (end == NULL || end == path) {
         return;
     }
-    char *parent = malloc((size_t)(end - path) + 1);
-    require(parent != NULL);
+    char *parent = allocate((size_t)(end - path) + 1);
     memcpy(parent, path, (size_t)(end - path));
     parent[end - path] = '\0';
     if (type_of(one->copy, parent) != EPIO_TYPE_DIRECTORY) {
@@ -169,8 +176,7 @@ static char *content_of(epio_vfs *vfs, const char *path, uint64_t *len)
     epio_op op = {0};
     epio_file *file = open_file(vfs, path, EPIO_OPEN_READ);
     *len = size_of(file);
-    char *content = malloc((size_t)*len + 1);
-    require(content != NULL);
+    char *content = allocate((size_t)*len + 1);
     int64_t count = run(epio_read(&op, file, content, (size_t)*len, 0));
     succeeds("read", path, count);
     *len = (uint64_t)count;
@@ -326,9 +332,8 @@ size_t replay_differences(replay *one)
 
 replay *replay_begin(epio_vfs *vfs, const char *directory)
 {
-    replay *one = calloc(1, sizeof *one);
-    require(one != NULL);
-    one->from = vfs;
+    replay *one = allocate(sizeof *one);
+    *one = (replay){.from = vfs};
     one->directory = joined(directory, "");
     require(epio_memory_vfs_create(&one->copy, NULL) == 0);
     walk(one, vfs, directory, copy_entry);
