@@ -681,7 +681,13 @@ static void listings_are_late(fixture *f)
     check(strncmp(found, "+d d\n", 5) == 0);
     check(strstr(found, "+d d/x\n") != NULL && strstr(found, "+f d/y/1\n") != NULL);
     assert_string_equal(found + strlen(found) - strlen(text), text);
-    /* Two answers later no record is older than the listing. */
+    /* So may records of the next answer be older. */
+    forget_records();
+    DIRECTORY_IS(RENAMED_OLD_NAME, L"d\\w");
+    DIRECTORY_IS(RENAMED_NEW_NAME, L"d\\y");
+    answer(0);
+    expect(f, watch, "-d d/w\n+d d/y\n+f d/y/1\n");
+    /* Two answers later none is. */
     forget_records();
     record(FILE_ACTION_REMOVED, FILE_ATTRIBUTE_NORMAL, L"z");
     for (int i = 0; i < 3; i++) {
@@ -982,7 +988,7 @@ int main(void)
         FIXTURE_TEST(a_lost_directory_ends_its_watch, ON_SOME),
         FIXTURE_TEST(calls_are_repeated, ON_SOME),
         FIXTURE_TEST(what_is_reported_is_found, ON_SOME),
-        FIXTURE_TEST(servers_may_refuse_late, ON_SOME),
+        FIXTURE_TEST(servers_may_refuse_late, ON_OS_PERFORM),
         FIXTURE_TEST(beginning_may_fail, ON_SOME),
         FIXTURE_TEST(trees_are_not_watched_by_halves, ON_SOME),
         FIXTURE_TEST(moved_directories_are_listed, ON_SOME),

@@ -53,7 +53,10 @@ EPIO_VERB epio_op *epio_watch(epio_op *op, struct epio_vfs *vfs, const char *pat
  *   only its end is reported.
  * - A file with several names has its CHANGED and ATTRIBUTES under one of them at least: the one
  *   that it was opened by, on Linux; in the memory VFS all of them. What a mapping writes has no
- *   event where the system has none (on Linux). */
+ *   event where the system has none (on Linux).
+ * - On Windows a CHANGED may be of a file's attributes alone, and a directory has ATTRIBUTES when
+ *   names in it change; a rename to another directory is a REMOVED and a MADE, with all that is in
+ *   it. */
 #define EPIO_EVENT_MADE 1u    /* made, linked, or moved here from outside what is watched */
 #define EPIO_EVENT_CHANGED 2u /* its bytes, or how many they are */
 #define EPIO_EVENT_REMOVED 3u /* removed, or moved out; with an empty name the directory itself */

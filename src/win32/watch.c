@@ -288,6 +288,7 @@ static watch_source *create_source(epio__watch *watch, HANDLE directory, DWORD *
     return made;
 }
 
+/* No call is in flight; an answer may still be reported. */
 static void destroy_source(watch_source *source)
 {
     WaitForThreadpoolIoCallbacks(source->io, FALSE);
@@ -398,7 +399,7 @@ void epio__os_watch_end(epio__watch *watch)
     if (source->in_flight) {
         (void)epio__win32.cancel(source->directory, &source->overlapped);
     }
-    while (source->in_flight || source->reporting) {
+    while (source->in_flight) {
         epio__condition_wait(&source->changed, &source->mutex);
     }
     epio__mutex_unlock(&source->mutex);
