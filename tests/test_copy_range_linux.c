@@ -162,7 +162,7 @@ static void a_tebibyte_is_copied(fixture *f)
 }
 
 /* What was there becomes a hole, too. */
-static void holes_are_punched(fixture *f)
+static void what_was_there_becomes_a_hole(fixture *f)
 {
     const size_t len = 8 * MIB;
     epio_op op = {0};
@@ -399,7 +399,7 @@ int main(void)
     static const fixture_test tests[] = {
         FIXTURE_TEST(blocks_are_shared, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS | ON_TRACE_OS),
         FIXTURE_TEST(a_tebibyte_is_copied, ON_OS_PERFORM | ON_OS),
-        FIXTURE_TEST(holes_are_punched, ON_OS_PERFORM | ON_OS),
+        FIXTURE_TEST(what_was_there_becomes_a_hole, ON_OS_PERFORM | ON_OS),
         FIXTURE_TEST(files_of_the_kernel_are_read, ON_OS_PERFORM | ON_OS),
         FIXTURE_TEST(other_file_systems, ON_OS_PERFORM | ON_OS | ON_LIMIT_OS),
         FIXTURE_TEST(direct_files, ON_OS_PERFORM | ON_OS),
