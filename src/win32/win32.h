@@ -131,7 +131,7 @@ typedef struct epio__win32_calls {
     HANDLE(WINAPI *reopen)(HANDLE, DWORD, DWORD, DWORD);
     /* Its answers are FILE_NOTIFY_EXTENDED_INFORMATION, or FILE_NOTIFY_INFORMATION;
      * ERROR_CALL_NOT_IMPLEMENTED: only the latter are there. */
-    BOOL (*read_changes)
+    BOOL(*read_changes)
     (HANDLE, LPVOID, DWORD len, BOOL tree, DWORD filter, LPOVERLAPPED, bool extended);
     /* Does it report what happens in subdirectories? */
     bool (*watches_trees)(void);
