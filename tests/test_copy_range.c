@@ -91,14 +91,14 @@ static const struct {
               {0, 0, 1},
               {1, 2, 3},
               {4096, 8192, 16384},
-              {0, 0, 700000},
-              {699999, 0, 5},
-              {700000, 3, 5},
-              {900000, 900000, ALL},
-              {5, 1000000, 600000},
-              {100001, 33, 599999},
+              {0, 0, 270000},
+              {269999, 0, 5},
+              {270000, 3, 5},
+              {400000, 400000, ALL},
+              {5, 500000, 170000},
+              {100001, 33, 169999},
               {65536, 0, 65536},
-              {0, 700000, ALL},
+              {0, 270000, ALL},
               {INT64_MAX, 0, 0},
               {INT64_MAX - 1, INT64_MAX - 1, ALL},
               {0, 0, INT64_MAX}};
@@ -107,8 +107,8 @@ static void ranges_are_copied(fixture *f)
 {
     for (size_t i = 0; i < COUNT(ranges); i++) {
         epio_op op = {0};
-        epio_file *from = create_with(f, "from", 700000, 1);
-        epio_file *to = create_with(f, "to", 300000, 99);
+        epio_file *from = create_with(f, "from", 270000, 1);
+        epio_file *to = create_with(f, "to", 120000, 99);
         copies_as_model(f, from, ranges[i].offset, to, ranges[i].to_offset, ranges[i].len);
         fixture_close(f, from);
         fixture_close(f, to);

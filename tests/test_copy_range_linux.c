@@ -9,10 +9,10 @@
 #include <linux/fs.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
@@ -68,7 +68,8 @@ static uint64_t shared(const epio_file *file)
     map->fm_length = FIEMAP_MAX_OFFSET;
     map->fm_flags = FIEMAP_FLAG_SYNC;
     map->fm_extent_count = EXTENTS;
-    check(ioctl((int)epio_file_os_handle(file), FS_IOC_FIEMAP, map) == 0);
+    /* ioctl takes the request as unsigned long in one libc, as int in another. */
+    check(syscall(SYS_ioctl, (int)epio_file_os_handle(file), FS_IOC_FIEMAP, map) == 0);
     for (uint32_t i = 0; i < map->fm_mapped_extents; i++) {
         const struct fiemap_extent *extent = &map->fm_extents[i];
         found += (extent->fe_flags & FIEMAP_EXTENT_SHARED) != 0 ? extent->fe_length : 0;

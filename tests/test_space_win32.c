@@ -569,7 +569,8 @@ static void holes_are_punched(fixture *f)
         check_zeroed(1, 2, 6); /* not beyond the end */
         request_count = 0;
         check_op(f, epio_punch_hole(&op, file, 6, 1000), 0);
-        check(request_count == 0);
+        check(request_count == 1); /* it becomes sparse, for what will be there */
+        request_count = 0;
         fails_code = FSCTL_SET_SPARSE;
         error_of_control = ERROR_INVALID_FUNCTION;
         check_op_fails(f, epio_punch_hole(&op, file, 0, 1), EPIO_ENOTSUP, ERROR_INVALID_FUNCTION);

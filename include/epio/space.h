@@ -54,7 +54,8 @@ EPIO_VERB epio_op *epio_allocate(epio_op *op, struct epio_file *file, uint64_t o
                                  uint32_t flags);
 
 /* Gives the space of the range back; it reads as zeros. The file keeps its length. See
- * fallocate(2), FALLOC_FL_PUNCH_HOLE; FSCTL_SET_ZERO_DATA, for which a file becomes sparse. */
+ * fallocate(2), FALLOC_FL_PUNCH_HOLE; FSCTL_SET_ZERO_DATA, for which a file becomes sparse, even if
+ * the range is beyond its end. */
 EPIO_VERB epio_op *epio_punch_hole(epio_op *op, struct epio_file *file, uint64_t offset,
                                    uint64_t len);
 
