@@ -21,6 +21,7 @@ enum {
     XATTRS = 4,
     SPACE = 8,
     TEMPORARY = 16,
+    ONE_NAME = 64, /* the system reports a change under one name of several */
     MEMORY = 32 /* of the system only the copy is checked: others may be quicker than its source */
 };
 
@@ -71,6 +72,7 @@ static int64_t set_old_times(fixture *f, const char *name)
     epio_times times = EPIO_TIMES_INIT;
     epio_op op = {0};
     times.modified = 1000000000;
+    times.accessed = 1000000000;
     return fixture_result(f, epio_set_times(&op, f->vfs, fixture_path(f, name), &times, 0));
 }
 
@@ -181,7 +183,7 @@ static const watch_case cases[] = {
     {0, POSIX_TREE, "", "symlink w/l", "+ l", "+ l", NULL},
     {0, 0, "put w/a", "ln w/a w/b", "+ b", "+ b", NULL},
     {0, TEMPORARY, "", "temporary w/a", "+ a", "+ a", NULL},
-    {0, TEMPORARY, "put w/a", "temporary w/a", "+ a", "- a; + a", NULL},
+    {0, TEMPORARY | MEMORY, "put w/a", "temporary w/a", "+ a", NULL, NULL},
     {0, 0, "put w/a", "mv w v; append v/a; put v/b", "* a; + b", NULL, "v"},
     {R, 0, "", "new w/a", "+ a", "+ a", NULL},
     {R, 0, "", "mkdirs w/d/e/f; put w/d/e/a", "+ d; + d/e; + d/e/f; + d/e/a",
@@ -216,7 +218,8 @@ static const watch_case cases[] = {
     {R, 0, "put w/d", "rm w/d; mkdirs w/d/e", "- d; + d; + d/e", NULL, NULL},
     {R, POSIX_TREE, "mkdir w/d", "chmod w/d", "@ d", "@ d", NULL},
     {R, POSIX_TREE, "mkdir w/d", "symlink w/d/l; rm w/d/l", "+ d/l; - d/l", NULL, NULL},
-    {R, MEMORY, "mkdir w/d; put w/a; ln w/a w/d/b", "append w/a", "* a; * d/b", NULL, NULL},
+    {R, MEMORY | ONE_NAME, "mkdir w/d; put w/a; ln w/a w/d/b", "append w/a", "* a; * d/b", NULL,
+     NULL},
 };
 
 /* ---- Carrying them out ---------------------------------------------------- */
@@ -387,8 +390,9 @@ static void check_case(fixture *f, running *one)
     const char *expected = one->compares ? one->is->compared : one->is->events;
     bool checks = expected != NULL && (f->memory || (one->is->needs & MEMORY) == 0);
     replay_apply(one->copy, one->log.events, one->log.len);
-    bool same =
-        one->is->moved != NULL || (one->is->flags & R) == 0 || replay_differences(one->copy) == 0;
+    bool same = one->is->moved != NULL || (one->is->flags & R) == 0 ||
+                (!f->memory && (one->is->needs & ONE_NAME) != 0) ||
+                replay_differences(one->copy) == 0;
     if (!same || (checks && !events_are(one, expected))) {
         print_events(one);
     }

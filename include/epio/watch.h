@@ -33,6 +33,12 @@ struct epio_vfs;
  * answer, the others wait, and the close of its own watch does. The memory VFS reports all itself:
  * COMPARE is EPIO_ENOTSUP there.
  *
+ * On Linux neither what is mounted below the directory is watched, nor what may not be read there.
+ * A directory that is removed has its end once no process has it open. New directories for which
+ * the system has no room, or which are in one that was moved where this process does not find it
+ * (it looks in the old place, and if it may use open_by_handle_at(2) everywhere), are tried again
+ * each second, and each time there is an OVERFLOW.
+ *
  * A watch belongs to the process that made it: in a forked child epio_read_events is EPIO_EIO, and
  * epio_close frees it. Errors: those of an epio_open with DIRECTORY and READ; EPIO_EINVAL (unknown
  * flags), EPIO_ENOTDIR, EPIO_ENOSPC (the system's limit of watches; see inotify(7),
@@ -54,7 +60,8 @@ EPIO_VERB epio_op *epio_watch(epio_op *op, struct epio_vfs *vfs, const char *pat
  *   only its end is reported.
  * - A file with several names has its CHANGED and ATTRIBUTES under one of them at least: the one
  *   that it was opened by, on Linux; in the memory VFS all of them. What a mapping writes has no
- *   event where the system has none (on Linux).
+ *   event where the system has none (on Linux). There, too, a new time of modification alone is a
+ *   CHANGED, and a new time of access alone nothing.
  * - On Windows a CHANGED may be of a file's attributes alone, and a directory has ATTRIBUTES when
  *   names in it change; a rename to another directory is a REMOVED and a MADE, with all that is in
  *   it. */

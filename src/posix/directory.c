@@ -247,7 +247,7 @@ static long read_entries(int directory, char *buffer, size_t len)
 }
 
 /* The dots alone are no end. */
-static int64_t list(int directory, char *buffer, size_t len)
+int64_t epio__list_entries(int directory, char *buffer, size_t len)
 {
     len = len > INT_MAX ? INT_MAX : len;
     for (;;) {
@@ -270,7 +270,7 @@ static bool is_at_end(int directory)
     off_t position = lseek(directory, 0, SEEK_CUR);
     int own = epio__descriptor_open(directory, ".", O_RDONLY | O_DIRECTORY, 0);
     bool end = position >= 0 && own >= 0 && lseek(own, position, SEEK_SET) == position &&
-               list(own, buffer, sizeof buffer) == 0;
+               epio__list_entries(own, buffer, sizeof buffer) == 0;
     if (own >= 0) {
         (void)close(own);
     }
@@ -286,7 +286,8 @@ int64_t epio__os_list(epio_op *op)
     if ((op->flags & EPIO_LIST_REWIND) != 0 && lseek(directory, 0, SEEK_SET) < 0) {
         return epio__op_fail(op);
     }
-    int64_t filled = list(directory, op->arguments.path.buffer, (size_t)op->arguments.path.len);
+    int64_t filled =
+        epio__list_entries(directory, op->arguments.path.buffer, (size_t)op->arguments.path.len);
     if (filled < 0 && errno == EINVAL) {
         /* Of a directory: the first entry does not fit, which may be a dot. */
         return op->arguments.path.len < LEAST_ENTRY && is_at_end(directory) ? 0 : EPIO_ERANGE;

@@ -26,7 +26,7 @@ static int64_t end_with(epio_op *op, int outcome)
 
 /* ---- Stat ---- */
 
-static uint32_t type_of(mode_t mode)
+uint32_t epio__type_of_mode(mode_t mode)
 {
     switch (mode & S_IFMT) {
     case S_IFREG:
@@ -92,7 +92,7 @@ static void take_spec(epio_info *info, uint32_t which, int64_t *to, struct times
 static void describe(const struct stat *status, epio_info *info)
 {
     info->known = KNOWN_EVERYWHERE;
-    info->type = type_of(status->st_mode);
+    info->type = epio__type_of_mode(status->st_mode);
     info->mode = (uint32_t)status->st_mode & 07777u;
     info->user = (uint32_t)status->st_uid;
     info->group = (uint32_t)status->st_gid;
@@ -179,7 +179,7 @@ static int ask(const epio_op *op, int at, const char *path, epio_info *info)
         return errno == ENOSYS || errno == EPERM ? ask_stat(op, at, path, info) : -1;
     }
     info->known = known_of(status.stx_mask);
-    info->type = type_of(status.stx_mode);
+    info->type = epio__type_of_mode(status.stx_mode);
     info->mode = status.stx_mode & 07777u;
     info->user = status.stx_uid;
     info->group = status.stx_gid;

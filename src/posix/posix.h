@@ -30,6 +30,13 @@ epio__mutex *epio__descriptor_mutex(void);
 /* Is this a thread of epio__thread_start? They block all signals. */
 bool epio__thread_takes_no_signals(void);
 
+/* ---- watch.c ---- */
+
+#if defined(__linux__)
+/* In a forked child: its parent's watches are not its own. */
+void epio__watches_in_child(void);
+#endif
+
 /* ---- signal_guard.c ---- */
 
 /* Hides from the application the SIGPIPE of a write to a stream and the SIGXFSZ of a write to a
@@ -155,7 +162,7 @@ epio__medium epio__medium_of(int descriptor, uint64_t device);
 /* Determines, once per process, which kind of range locks the system has. */
 void epio__range_locks_decide(int descriptor);
 
-/* ---- open.c, path.c, directory.c ---- */
+/* ---- open.c, path.c, metadata.c, directory.c ---- */
 
 /* Where the op's relative paths begin, for openat(2) and its kin. */
 static inline int epio__at(const epio_op *op)
@@ -171,6 +178,13 @@ int epio__resolve_path(int at, const char *path, char *resolved);
 /* The same for a file that is to be made: EISDIR, as of open(2), if it is missing and the path, or
  * the link that leads to it, ends with a slash. */
 int epio__resolve_new_path(int at, const char *path, char *resolved);
+/* EPIO_TYPE_... of an st_mode. */
+uint32_t epio__type_of_mode(mode_t mode);
+#if defined(__linux__)
+/* Fills the buffer with the entries that follow, packed: their length; 0: there are no more; -1 and
+ * errno. Takes the directory's lock. */
+int64_t epio__list_entries(int directory, char *buffer, size_t len);
+#endif
 /* Before a directory is closed. */
 void epio__listing_close(epio__os_file *file);
 /* Copies the directory part of `path` ("." if it has none): false if it does not fit. */

@@ -78,6 +78,9 @@ static void after_fork_in_child(void)
 {
     generation++;
     epio__descriptors_in_child();
+#if defined(__linux__)
+    epio__watches_in_child();
+#endif
     epio__process_after_fork(true);
     pthread_mutex_unlock(&of_descriptors.system);
     pthread_mutex_unlock(&of_process.system);

@@ -50,7 +50,7 @@ static uint32_t type_of(epio_vfs *vfs, const char *path)
     epio_op op = {0};
     epio_info info = {.size = sizeof info};
     int64_t result = run(epio_stat(&op, vfs, path, &info, EPIO_STAT_NOFOLLOW));
-    if (result == EPIO_ENOENT || result == EPIO_ENOTDIR) {
+    if (result == EPIO_ENOENT || result == EPIO_ENOTDIR || result == EPIO_ELOOP) {
         return EPIO_TYPE_UNKNOWN;
     }
     succeeds("stat", path, result);
@@ -290,6 +290,11 @@ static void compare_entry(replay *one, const char *name, uint32_t type)
     char *path = joined("", name);
     char *from = joined(one->directory, name);
     uint32_t copy = type_of(one->copy, path);
+    bool no_directory = copy == EPIO_TYPE_FILE || copy == EPIO_TYPE_LINK;
+    if (copy != type && type != EPIO_TYPE_DIRECTORY && no_directory && is_stale(one, path, copy)) {
+        make(one, path, type); /* its event did not say which it is */
+        copy = type;
+    }
     if (copy == EPIO_TYPE_UNKNOWN) {
         differs(one, name, "is missing in the copy");
     } else if (copy != type) {
@@ -368,6 +373,7 @@ static void apply_made(const replay *one, const char *name, uint32_t type)
     if (type == EPIO_TYPE_UNKNOWN) {
         char *from = joined(one->directory, name);
         type = type_of(one->from, from);
+        type = type == EPIO_TYPE_DIRECTORY ? EPIO_TYPE_FILE : type; /* that is another by now */
         free(from);
     }
     make(one, path, type != EPIO_TYPE_UNKNOWN ? type : EPIO_TYPE_FILE);
