@@ -58,9 +58,9 @@ static char *path_in(const char *directory, const char *name)
 {
     static _Thread_local char paths[4][1024];
     static _Thread_local size_t next;
-    char *path = paths[next++ % 4];
-    (void)snprintf(path, sizeof paths[0], "%s/%s", directory, name);
-    return path;
+    char path[1024]; /* `directory` may be one of `paths` */
+    (void)snprintf(path, sizeof path, "%s/%s", directory, name);
+    return memcpy(paths[next++ % 4], path, sizeof path);
 }
 
 static void make_file(const char *directory, const char *name)
