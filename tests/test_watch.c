@@ -334,7 +334,7 @@ static bool is_next(const char **at, const char *text)
     return true;
 }
 
-/* May come although nobody waits for it: a change again, or of what was made; a MADE again; the
+/* May come unexpected: a change again, or of what was made; a MADE again; the
  * REMOVED of what is replaced. */
 static bool is_tolerated(const char *events, const epio_event *event, const char *text)
 {

@@ -25,12 +25,13 @@ struct epio_vfs;
  * Without RECURSIVE the entries of the directory itself are watched, with it all that is below it,
  * too.
  *
- * Where the system reports no changes (on POSIX systems other than Linux; a file system that
- * others change, too, as a server's) names, ids, sizes and times are compared
- * once a second, on a thread of its own: EPIO_WATCH_COMPARES. What came and went in between is not
- * seen, nor is a change that leaves size and times as they were; a rename is a REMOVED and a MADE;
- * and changes of one second come in the order of names. One thread compares for all watches: where
- * a file system does not answer, the others wait, and the close of its own watch does.
+ * Where the system reports no changes (on POSIX systems other than Linux; a file system that others
+ * change, too, as a server's) names, ids, sizes and times are compared once a second, on a thread
+ * of its own: EPIO_WATCH_COMPARES. What came and went in between is not seen, nor is a change that
+ * leaves size and times as they were; a rename is a REMOVED and a MADE; and changes of one second
+ * come in the order of names. One thread compares for all watches: where a file system does not
+ * answer, the others wait, and the close of its own watch does. The memory VFS reports all itself:
+ * COMPARE is EPIO_ENOTSUP there.
  *
  * A watch belongs to the process that made it: in a forked child epio_read_events is EPIO_EIO, and
  * epio_close frees it. Errors: those of an epio_open with DIRECTORY and READ; EPIO_EINVAL (unknown

@@ -432,7 +432,9 @@ static int64_t perform_locked(memory_vfs *memory, epio_op *op)
         return close_file(memory, (memory_file *)op->file);
     }
     int64_t result = perform_file(memory, op);
-    epio__memory_watch_changed(&memory->tree, op, result, node_of(op));
+    if (op->file != NULL) { /* kinds of the user's may have none */
+        epio__memory_watch_changed(&memory->tree, op, result, node_of(op));
+    }
     return result;
 }
 
