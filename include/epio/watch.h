@@ -62,6 +62,9 @@ EPIO_VERB epio_op *epio_watch(epio_op *op, struct epio_vfs *vfs, const char *pat
  *   that it was opened by, on Linux; in the memory VFS all of them. What a mapping writes has no
  *   event where the system has none (on Linux). There, too, a new time of modification alone is a
  *   CHANGED, and a new time of access alone nothing.
+ * - Who looks at the directory while it is watched, at first or after an OVERFLOW, may see what
+ *   later events report. So of a RENAMED that does not fit what was seen, look at both names again,
+ *   and at all that is in the new one.
  * - On Windows a CHANGED may be of a file's attributes alone, and a directory has ATTRIBUTES when
  *   names in it change; a rename to another directory is a REMOVED and a MADE, with all that is in
  *   it. */
