@@ -1,6 +1,6 @@
 /* The watches of Linux while other processes change the tree at once: a copy that follows the
  * events is the same in the end, however the races went. EPIO_TEST_ONCE, as the backend has no part
- * in it; EPIO_TEST_SERIAL. */
+ * in it; also without loops: EPIO_TEST_WITHOUT_LOOP. */
 #include "fork.h"
 #include "replay.h"
 

@@ -1,6 +1,6 @@
 /* The watches of Linux and what the system does beside changes: its limits, lost events, file
  * systems that come and go, directories that move; and many threads. Only Linux has this source.
- * EPIO_TEST_ONCE, as the backend has no part in it. */
+ * EPIO_TEST_ONCE, as the backend has no part in it; also without loops: EPIO_TEST_WITHOUT_LOOP. */
 #include "fork.h"
 #include "replay.h"
 #include "tree.h"
@@ -304,7 +304,10 @@ static void watch_mounts(const char *directory)
     read_until(watch, "+ d/e", NULL, 0);
     make_file(directory, "w/m/d/e/f");
     read_until(watch, "+ d/e/f", NULL, 0);
-    check(umount(path_in(directory, "w/m")) == 0);
+    while (umount(path_in(directory, "w/m")) != 0) {
+        check(errno == EBUSY); /* a directory is still being listed */
+        thread_yield();
+    }
     read_until(watch, "- ", NULL, 0);
     check_result(epio_perform(epio_read_events(&op, watch, buffer, sizeof buffer)), 0);
     make_file(directory, "w/last");
@@ -384,7 +387,8 @@ static uint64_t count_sleeps(void)
     check(tasks != NULL);
     for (struct dirent *task; (task = readdir(tasks)) != NULL;) {
         (void)snprintf(path, sizeof path, "/proc/self/task/%.20s/status", task->d_name);
-        FILE *status = strtol(task->d_name, NULL, 10) != getpid() ? fopen(path, "r") : NULL;
+        bool is_other = task->d_name[0] != '.' && strtol(task->d_name, NULL, 10) != getpid();
+        FILE *status = is_other ? fopen(path, "r") : NULL;
         unsigned long count;
         while (status != NULL && fgets(line, sizeof line, status) != NULL) {
             if (sscanf(line, "voluntary_ctxt_switches: %lu", &count) == 1) {
@@ -427,7 +431,7 @@ static void idle_watches_sleep(fixture *f)
         make_file(path_in(f->directory, "busy"), "a");
         check(file_remove(path_in(path_in(f->directory, "busy"), "a")));
     }
-    check_result(count_sleeps() - before, 0);
+    check(count_sleeps() == before || fixture_is_watched()); /* sanitizers have threads, too */
     for (unsigned i = 0; i < WATCHES; i++) {
         end_watch(watches[i]);
     }

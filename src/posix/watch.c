@@ -57,26 +57,28 @@ static epio__watch_tree *tree_of(epio_node *node)
     return EPIO__CONTAINER(node, epio__watch_tree, in_source);
 }
 
-/* What events led to is done before the next event. */
+/* False: nothing is left to do. */
 static bool step_tree(epio__watch_tree *tree)
 {
-    if (!tree->live || tree->ended) {
-        return false;
-    }
-    if (epio__watch_tree_step(tree)) {
+    if (!tree->ended && epio__watch_tree_step(tree)) {
         return true;
     }
-    if (tree->lost) {
+    epio__list_remove(&tree->in_due);
+    if (!tree->ended && tree->lost) {
         tree->lost = false;
         epio__watch_report(tree->watch, EPIO_EVENT_OVERFLOW, EPIO_TYPE_UNKNOWN, "", NULL);
     }
     return false;
 }
 
+/* What events led to is done before the next event. */
 static bool step(void)
 {
-    for (epio_node *at = source->trees.next; at != &source->trees; at = at->next) {
-        if (step_tree(tree_of(at))) {
+    epio_node *next;
+    for (epio_node *at = source->due.next; at != &source->due; at = next) {
+        epio__watch_tree *tree = EPIO__CONTAINER(at, epio__watch_tree, in_due);
+        next = at->next;
+        if (tree->live && step_tree(tree)) { /* others are stepped by those that begin them */
             return true;
         }
     }
@@ -85,20 +87,21 @@ static bool step(void)
 
 static bool any_is_starved(void)
 {
-    for (epio_node *at = source->trees.next; at != &source->trees; at = at->next) {
-        const epio__watch_tree *tree = tree_of(at);
-        if (!tree->ended && (tree->broken || !epio__list_empty(&tree->starved))) {
-            return true;
-        }
+    bool any = false;
+    epio_node *at = source->is_starved ? source->trees.next : &source->trees;
+    for (; at != &source->trees && !any; at = at->next) {
+        any = epio__watch_tree_is_starved(tree_of(at));
     }
-    return false;
+    source->is_starved = any;
+    return any;
 }
 
 static void retry_starved(void)
 {
     for (epio_node *at = source->trees.next; at != &source->trees; at = at->next) {
-        if (!tree_of(at)->ended && tree_of(at)->live) {
-            epio__watch_tree_retry(tree_of(at));
+        epio__watch_tree *tree = tree_of(at);
+        if (tree->live && epio__watch_tree_is_starved(tree)) {
+            epio__watch_tree_retry(tree);
         }
     }
 }
@@ -161,6 +164,7 @@ static int start(void)
         return -1;
     }
     epio__list_init(&source->trees);
+    epio__list_init(&source->due);
     epio__list_init(&source->windows);
     int error = 0;
     if (epio__watch_queue_open(&source->queue) != 0) {
@@ -284,6 +288,7 @@ static void end_tree(epio__watch_tree *tree)
         lock_source();
     }
     epio__list_remove(&tree->in_source);
+    epio__list_remove(&tree->in_due);
     unlock_source();
 }
 

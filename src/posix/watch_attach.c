@@ -440,10 +440,11 @@ void epio__watch_tree_add_directory(epio__watch_node *parent, const char *name)
     }
     epio__watch_node *node = epio__watch_node_add(parent->tree, parent, name);
     if (node == NULL) {
-        epio__watch_tree_break(parent->tree);
+        epio__watch_tree_break(parent->tree, ENOMEM);
         return;
     }
     epio__list_append(&parent->tree->pending, &node->waiting);
+    epio__watch_tree_set_due(parent->tree);
 }
 
 /* The node has no directory to watch: what becomes of it. */
@@ -464,8 +465,8 @@ static void give_up(epio__watch_node *node, int error)
         return;
     default:
         epio__list_append(&tree->starved, &node->waiting);
-        tree->lost = true;
-        tree->error = error;
+        tree->source->is_starved = true;
+        epio__watch_tree_lose(tree, error);
         return;
     }
 }
@@ -502,6 +503,12 @@ bool epio__watch_tree_step(epio__watch_tree *tree)
     return true;
 }
 
+void epio__watch_tree_free_stranded(epio__watch_tree *tree)
+{
+    epio__list_move_all(&tree->pending, &tree->stranded);
+    epio__watch_tree_set_due(tree);
+}
+
 /* ---- After a loss ---- */
 
 static bool list_root_again(epio__watch_tree *tree)
@@ -511,14 +518,16 @@ static bool list_root_again(epio__watch_tree *tree)
         return false;
     }
     int outcome = list_in_window(tree->root, descriptor, -1);
+    int error = errno;
     (void)close(descriptor);
+    errno = error;
     return outcome == 0;
 }
 
 void epio__watch_tree_rebuild(epio__watch_tree *tree)
 {
     bool live = tree->live;
-    tree->lost = true;
+    epio__watch_tree_lose(tree, 0);
     tree->exchange.from_wd = 0;
     tree->broken = false;
     if (!tree->watch->recursive || tree->root->inode == NULL) {
@@ -528,11 +537,16 @@ void epio__watch_tree_rebuild(epio__watch_tree *tree)
     drop_children(tree->root);
     epio__watch_node_settle(tree->root);
     if (!list_root_again(tree)) {
-        tree->broken = true;
+        epio__watch_tree_break(tree, errno);
     }
     while (epio__watch_tree_step(tree)) {
     }
     tree->live = live;
+}
+
+bool epio__watch_tree_is_starved(const epio__watch_tree *tree)
+{
+    return !tree->ended && (tree->broken || !epio__list_empty(&tree->starved));
 }
 
 void epio__watch_tree_retry(epio__watch_tree *tree)
@@ -541,5 +555,6 @@ void epio__watch_tree_retry(epio__watch_tree *tree)
         epio__watch_tree_rebuild(tree);
     } else {
         epio__list_move_all(&tree->pending, &tree->starved);
+        epio__watch_tree_set_due(tree);
     }
 }

@@ -152,7 +152,7 @@ static presence look_at(epio__watch_node *node, const char *name, uint32_t *type
 static void doubt(epio__watch_node *node, int error)
 {
     if (error != ESTALE || node->parent == NULL) {
-        epio__watch_tree_break(node->tree);
+        epio__watch_tree_break(node->tree, error);
     } else if (node->waiting.next == NULL) {
         epio__list_append(&node->tree->doubtful, &node->waiting);
     }
@@ -168,7 +168,7 @@ static void make_again(epio__watch_node *node)
 /* Directories were moved: those that were not found may be. */
 static void look_again(epio__watch_tree *tree)
 {
-    epio__list_move_all(&tree->pending, &tree->stranded);
+    epio__watch_tree_free_stranded(tree);
     while (!epio__list_empty(&tree->doubtful)) {
         make_again(EPIO__CONTAINER(tree->doubtful.next, epio__watch_node, waiting));
     }
@@ -278,7 +278,7 @@ static void report_renamed(epio__watch_node *node, const epio__watch_event *even
     repeat_changes(to, target);
     if (child != NULL) {
         if (!epio__watch_node_move(child, to, target->name)) {
-            epio__watch_tree_break(tree);
+            epio__watch_tree_break(tree, ENOMEM);
         }
         look_again(tree);
     }

@@ -218,7 +218,7 @@ void epio__watch_node_note(epio__watch_node *node, const char *name)
     known_name *added = malloc(sizeof *added + len + 1);
     if (added == NULL || !epio__table_add(&node->names, &added->link, epio__hash_name(0, name))) {
         free(added);
-        epio__watch_tree_break(node->tree);
+        epio__watch_tree_break(node->tree, ENOMEM);
         return;
     }
     memcpy(added->name, name, len + 1);
@@ -302,15 +302,29 @@ void epio__watch_tree_report(epio__watch_node *node, uint32_t kind, uint32_t typ
     if (!epio__watch_node_path(node, "", name, &source->path, &source->path_capacity) ||
         (from != NULL &&
          !epio__watch_node_path(from_node, "", from, &source->from, &source->from_capacity))) {
-        epio__watch_tree_break(tree);
+        epio__watch_tree_break(tree, ENOMEM);
         return;
     }
     epio__watch_report(tree->watch, kind, type, source->path, from != NULL ? source->from : NULL);
 }
 
-void epio__watch_tree_break(epio__watch_tree *tree)
+void epio__watch_tree_set_due(epio__watch_tree *tree)
+{
+    if (tree->in_due.next == NULL) {
+        epio__list_append(&tree->source->due, &tree->in_due);
+    }
+}
+
+void epio__watch_tree_lose(epio__watch_tree *tree, int error)
+{
+    tree->lost = true;
+    tree->error = error;
+    epio__watch_tree_set_due(tree);
+}
+
+void epio__watch_tree_break(epio__watch_tree *tree, int error)
 {
     tree->broken = true;
-    tree->lost = true;
-    tree->error = ENOMEM;
+    tree->source->is_starved = true;
+    epio__watch_tree_lose(tree, error);
 }

@@ -64,6 +64,7 @@ struct epio__watch_tree {
     epio__watch *watch;
     epio__watch_source *source;
     epio_node in_source;
+    epio_node in_due;
     epio__watch_node *root;
     epio_node pending;  /* nodes that are to be attached */
     epio_node stranded; /* their parents are not where the tree has them: until one is moved */
@@ -93,8 +94,10 @@ struct epio__watch_source {
     epio__table inodes;
     epio__table nodes;
     epio_node trees;
+    epio_node due;     /* those that have a step to do */
     epio_node windows; /* the first ends first */
     uint64_t event_count;
+    bool is_starved;     /* a tree may have nodes in `starved`, or be broken */
     bool sees_no_mounts; /* the system does not show what is a mount point */
     char *path;          /* room for names that are reported */
     size_t path_capacity;
@@ -154,8 +157,12 @@ bool epio__watch_node_path(const epio__watch_node *node, const char *prefix, con
  * RENAMED. */
 void epio__watch_tree_report(epio__watch_node *node, uint32_t kind, uint32_t type, const char *name,
                              const epio__watch_node *from_node, const char *from);
-/* No memory for what is in the tree. */
-void epio__watch_tree_break(epio__watch_tree *tree);
+/* There is something to attach, or to report. */
+void epio__watch_tree_set_due(epio__watch_tree *tree);
+/* What was lost cannot be said: an OVERFLOW is due. */
+void epio__watch_tree_lose(epio__watch_tree *tree, int error);
+/* No memory for what is in the tree, which is built again. */
+void epio__watch_tree_break(epio__watch_tree *tree, int error);
 
 /* ---- watch_attach.c ---- */
 
@@ -168,11 +175,15 @@ int epio__watch_tree_begin(epio__watch_tree *tree, int descriptor);
 void epio__watch_tree_add_directory(epio__watch_node *parent, const char *name);
 /* Attaches and lists the next node that is pending: false: there is none. */
 bool epio__watch_tree_step(epio__watch_tree *tree);
+/* What was stranded may be where the tree has it now. */
+void epio__watch_tree_free_stranded(epio__watch_tree *tree);
 /* The root was moved: finds it, if that can be. */
 void epio__watch_tree_locate(epio__watch_tree *tree);
 /* All that is below the root is attached anew, without a report. */
 void epio__watch_tree_rebuild(epio__watch_tree *tree);
-/* What the system had no room for is tried again, by the steps to come. */
+/* Must something be tried again, after a while? */
+bool epio__watch_tree_is_starved(const epio__watch_tree *tree);
+/* It is, by the steps to come. */
 void epio__watch_tree_retry(epio__watch_tree *tree);
 
 /* ---- watch_events.c ---- */
