@@ -90,6 +90,25 @@ static void what_is_cut_off_is_zeros(fixture *f)
     fixture_close(f, file);
 }
 
+/* The file grows behind what was stored beyond its end. */
+static void a_copied_hole_is_zeros_before_it(fixture *f)
+{
+    static const unsigned char zeros[8000];
+    epio_op op = {0};
+    epio_file *from = fixture_create(f, "from");
+    epio_file *file = fixture_create(f, "file");
+    resize(f, from, BLOCK);
+    resize(f, file, 2 * BLOCK);
+    epio_mapping *mapping = map(f, file, 0, 2 * BLOCK);
+    resize(f, file, 100);
+    bytes_of(mapping)[200] = 'x';
+    check_op(f, epio_copy_range(&op, from, 0, file, 1000, 7000), 7000);
+    check_content(f, "file", zeros, sizeof zeros);
+    unmap(f, mapping);
+    fixture_close(f, from);
+    fixture_close(f, file);
+}
+
 static void appended_bytes_are_mapped(fixture *f)
 {
     static unsigned char data[3 * MIB];
@@ -415,6 +434,7 @@ int main(void)
 {
     static const fixture_test tests[] = {
         FIXTURE_TEST(what_is_cut_off_is_zeros, ON_ANY_MEMORY),
+        FIXTURE_TEST(a_copied_hole_is_zeros_before_it, ON_ANY_MEMORY),
         FIXTURE_TEST(appended_bytes_are_mapped, ON_ANY_MEMORY),
         FIXTURE_TEST(holes_are_zeros_that_are_still_shared, ON_ANY_MEMORY),
         FIXTURE_TEST(what_is_mapped_has_space, ON_ANY_MEMORY),

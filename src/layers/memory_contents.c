@@ -564,7 +564,7 @@ uint64_t epio__memory_seek(const epio__memory_contents *contents, uint64_t offse
 static uint64_t copy_hole(epio__memory_contents *to, uint64_t offset, uint64_t len)
 {
     uint64_t end = epio__memory_clear(to, offset, offset + len);
-    to->size = to->size < end ? end : to->size;
+    epio__memory_grow(to, end);
     return end - offset;
 }
 
