@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
@@ -395,6 +396,45 @@ static void what_others_append_stays(fixture *f)
     fixture_close(f, to);
 }
 
+/* ---- A source that becomes shorter ---------------------------------------- */
+
+#define ROCKS 200u
+#define ROCK_DISTANCE 65536u
+
+static void *cut_soon(void *path)
+{
+    struct timespec pause = {.tv_nsec = (long)(epio_clock_monotonic() % 6000000)};
+    (void)nanosleep(&pause, NULL);
+    check(truncate(path, 4096) == 0);
+    return NULL;
+}
+
+/* What was cut off is not counted, as zeros. */
+static void what_is_cut_off_is_not_copied(fixture *f)
+{
+    epio_op op = {0};
+    const int64_t whole = (int64_t)(ROCKS - 1) * ROCK_DISTANCE + 1;
+    for (unsigned round = 0; round < fixture_rounds(60); round++) {
+        unsigned char island = 1;
+        test_thread thread;
+        epio_file *from = fixture_open(f, "from", CREATE | EPIO_OPEN_TRUNCATE);
+        epio_file *to = fixture_open(f, "to", CREATE | EPIO_OPEN_TRUNCATE);
+        for (uint64_t i = 0; i < ROCKS; i++) {
+            fixture_write(f, from, &island, 1, i * ROCK_DISTANCE);
+        }
+        thread_start(&thread, cut_soon, (void *)(uintptr_t)fixture_path(f, "from"));
+        int64_t copied = fixture_result(f, epio_copy_range(&op, from, 0, to, 0, ALL));
+        (void)thread_join(thread);
+        check(copied > 0);
+        if (copied == whole) {
+            fixture_read(f, to, &island, 1, (uint64_t)whole - 1);
+            check(island == 1);
+        }
+        fixture_close(f, from);
+        fixture_close(f, to);
+    }
+}
+
 int main(void)
 {
     static const fixture_test tests[] = {
@@ -408,6 +448,7 @@ int main(void)
         FIXTURE_TEST(nothing_exceeds_a_limit, ON_OS_PERFORM),
         FIXTURE_TEST(a_disk_fills_up, ON_OS_PERFORM),
         FIXTURE_TEST(what_others_append_stays, ON_OS_PERFORM | ON_OS),
+        FIXTURE_TEST(what_is_cut_off_is_not_copied, ON_OS_PERFORM | ON_OS),
     };
     return FIXTURE_RUN("copy_range, Linux", tests);
 }

@@ -178,6 +178,15 @@ static int grow(const copy *c)
 
 /* ---- Parts ---- */
 
+/* Where there is no data up to the end of `from`: that, or the end of the copy. `from` may have
+ * become shorter, which the seek does not say. */
+static uint64_t end_of_hole(const copy *c)
+{
+    struct stat status;
+    uint64_t end = c->from_offset + c->len;
+    return fstat(c->from_descriptor, &status) == 0 ? least((uint64_t)status.st_size, end) : end;
+}
+
 /* A hole, or some of the data up to the next. 1; 0: there is none; -1 and errno. */
 static int copy_part(copy *c)
 {
@@ -185,7 +194,15 @@ static int copy_part(copy *c)
     uint64_t end = c->from_offset + c->len;
     uint64_t data_end = end;
     int64_t data = epio__position_seek(c->from, at, false);
-    uint64_t hole_end = data >= 0 ? least((uint64_t)data, end) : errno == ENXIO ? end : at;
+    uint64_t hole_end = at;
+    if (data >= 0) {
+        hole_end = least((uint64_t)data, end);
+    } else if (errno == ENXIO) {
+        hole_end = end_of_hole(c);
+        if (hole_end <= at) {
+            return 0;
+        }
+    }
     if (hole_end > at && copy_hole(c, hole_end - at)) {
         return 1;
     }
@@ -243,7 +260,7 @@ static int64_t result_of(epio_op *op, copy *c, int outcome)
         if (outcome < 0) {
             return is_no_way(errno) ? EPIO_ENOTSUP : epio__op_fail(op);
         }
-        return EPIO_ENOTSUP; /* `from` has bytes, says its length */
+        return EPIO_ENOTSUP; /* `from` has, or had, bytes, says its length */
     }
     if (c->ends_with_hole && grow(c) != 0) {
         return epio__op_fail(op);
