@@ -204,7 +204,7 @@ static bool follow_changes(fixture *f, changes *all, size_t *events)
     uint64_t taken = system_monotonic_ns() - begun;
     (void)thread_join(thread);
     replay_apply(copy, log.events, log.len);
-    size_t differences = replay_differences(copy);
+    size_t differences = replay_differences(copy) + replay_missed(copy);
     bool overflowed = replay_overflowed(copy);
     *events = replay_count(copy);
     const epio_event *event = NULL;

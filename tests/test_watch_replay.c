@@ -50,6 +50,7 @@ static void a_copy_follows_the_events(fixture *f)
     (void)thread_join(reading);
     replay_apply(copy, one.log.events, one.log.len);
     check(replay_count(copy) > 3 * (size_t)fixture_rounds(5000));
+    check_result(replay_missed(copy), 0);
     check_result(replay_differences(copy), 0);
     if (replay_overflowed(copy)) {
         print_message("an overflow was reported, after %u events\n", (unsigned)replay_count(copy));

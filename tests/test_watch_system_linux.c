@@ -73,6 +73,46 @@ static void make_directory(const char *directory, const char *name)
     check(directory_make(path_in(directory, name)));
 }
 
+/* ---- Exchanges ------------------------------------------------------------- */
+
+static void rename_in(const char *directory, const char *from, const char *to)
+{
+    char *paths[] = {path_in(directory, from), path_in(directory, to)};
+    check(rename(paths[0], paths[1]) == 0);
+}
+
+/* Before the second half of the exchange is looked at, what it has moved may have another name. */
+static void what_was_exchanged_moves_on(fixture *f)
+{
+    const unsigned rounds = fixture_rounds(300);
+    event_log log = {0};
+    char name[32];
+    fixture_make_directory(f, "w");
+    const char *w = fixture_path(f, "w");
+    epio_file *watch = watch_at(w, EPIO_WATCH_RECURSIVE);
+    replay *copy = replay_begin(epio_os_vfs(), w);
+    for (unsigned i = 0; i < rounds; i++) {
+        epio_op op = {0};
+        make_file(w, "one");
+        make_directory(w, "other");
+        check_result(epio_perform(epio_exchange(&op, epio_os_vfs(), path_in(w, "one"),
+                                                path_in(w, "other"), 0)),
+                     0);
+        (void)snprintf(name, sizeof name, "%u", i);
+        rename_in(w, "other", name);
+        check(rmdir(path_in(w, "one")) == 0);
+    }
+    make_file(w, "last");
+    event_log_read(&log, watch, epio_os_vfs(), w, "last");
+    replay_apply(copy, log.events, log.len);
+    check(!replay_overflowed(copy));
+    check_result(replay_missed(copy), 0);
+    check_result(replay_differences(copy), 0);
+    replay_free(copy);
+    event_log_free(&log);
+    end_watch(watch);
+}
+
 /* ---- Directories ----------------------------------------------------------- */
 
 static void links_are_not_followed(fixture *f)
@@ -500,6 +540,7 @@ int main(int argc, char **argv)
     static const child_function children[] = {CHILD(reach_limit), CHILD(lose_events),
                                               CHILD(watch_mounts)};
     static const fixture_test tests[] = {
+        FIXTURE_TEST(what_was_exchanged_moves_on, ON_OS_PERFORM),
         FIXTURE_TEST(links_are_not_followed, ON_OS_PERFORM),
         FIXTURE_TEST(two_watches_of_a_directory_are_independent, ON_OS_PERFORM),
         FIXTURE_TEST(a_watched_directory_may_be_moved, ON_OS_PERFORM),

@@ -133,9 +133,11 @@ static void note_change(epio__watch_node *node, const epio__watch_event *event)
 
 typedef enum presence { GONE, THERE, NOT_KNOWN } presence;
 
-/* Is there something of that name now? NOT_KNOWN, and errno, if the directory cannot be asked. */
+/* Is there something of that name now? NOT_KNOWN, and errno, if the directory cannot be asked. What
+ * is GONE has its event in the queue: a list waits for that (watch_attach.c). */
 static presence look_at(epio__watch_node *node, const char *name, uint32_t *type)
 {
+    _Alignas(uint64_t) char first[512];
     struct stat status;
     int directory = epio__watch_node_open(node);
     if (directory < 0) {
@@ -143,6 +145,9 @@ static presence look_at(epio__watch_node *node, const char *name, uint32_t *type
     }
     bool is = fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
     *type = is && S_ISDIR(status.st_mode) ? EPIO_TYPE_DIRECTORY : EPIO_TYPE_FILE;
+    if (!is) {
+        (void)epio__list_entries(directory, first, sizeof first);
+    }
     (void)close(directory);
     return is ? THERE : GONE;
 }
@@ -211,6 +216,29 @@ static void end_exchange(epio__watch_tree *tree, const epio__watch_event *event)
     }
 }
 
+/* The name was removed since nothing has it now. If what had it was moved on, that is queued. */
+static void loosen(const epio__watch_node *node, const epio__watch_event *event)
+{
+    epio__watch_tree *tree = node->tree;
+    epio__watch_loose *slot = &tree->loose[tree->next_loose++ % EPIO__WATCH_LOOSE];
+    if (slot->until > tree->loose_until) {
+        tree->loose_until = slot->until;
+    }
+    slot->hash = epio__hash_name((uint64_t)event->wd, event->name);
+    slot->until = epio__watch_queue_end(&tree->source->queue);
+}
+
+static bool is_loose(const epio__watch_node *node, const epio__watch_event *event)
+{
+    const epio__watch_tree *tree = node->tree;
+    uint64_t hash = epio__hash_name((uint64_t)event->wd, event->name);
+    bool is = event->position < tree->loose_until;
+    for (size_t i = 0; i < EPIO__WATCH_LOOSE; i++) {
+        is = is || (tree->loose[i].hash == hash && event->position < tree->loose[i].until);
+    }
+    return is;
+}
+
 /* A name from which something was moved, it is not known whereto. After an exchange there is
  * something else; if that is a later one, it is only made twice. */
 static void note_moved_away(epio__watch_node *node, const epio__watch_event *event)
@@ -224,10 +252,13 @@ static void note_moved_away(epio__watch_node *node, const epio__watch_event *eve
         note_made(node, &made);
     } else if (now == NOT_KNOWN) {
         doubt(node, errno);
+    } else {
+        loosen(node, event);
     }
 }
 
-/* The second half of an exchange: what the first has moved stays, if it is there. */
+/* The second half of an exchange: what the first has moved stays, if it is there. Else this may be
+ * a rename, back to the old name; or it was moved once more, by an event that is queued. */
 static void note_exchanged(epio__watch_node *node, const epio__watch_event *event,
                            const epio__watch_event *target)
 {
@@ -236,6 +267,7 @@ static void note_exchanged(epio__watch_node *node, const epio__watch_event *even
     presence now = look_at(node, event->name, &type);
     if (now == GONE) {
         note_removed(node, event);
+        loosen(node, event);
     } else if (now == NOT_KNOWN) {
         doubt(node, errno);
     }
@@ -249,7 +281,7 @@ static void note_exchanged(epio__watch_node *node, const epio__watch_event *even
 static bool is_exact(const epio__watch_node *node, const epio__watch_event *event,
                      const epio__watch_node *to, const epio__watch_event *target)
 {
-    if (epio__watch_node_is_blind(node, event->position) ||
+    if (is_loose(node, event) || epio__watch_node_is_blind(node, event->position) ||
         epio__watch_node_is_blind(to, target->position)) {
         return false;
     }

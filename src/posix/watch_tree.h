@@ -60,6 +60,15 @@ typedef struct epio__watch_exchange {
     char to[NAME_MAX + 1];
 } epio__watch_exchange;
 
+/* A name that was reported as gone, which may have been too early: before this position an event
+ * may still move it. */
+typedef struct epio__watch_loose {
+    uint64_t hash;
+    uint64_t until;
+} epio__watch_loose;
+
+#define EPIO__WATCH_LOOSE 8
+
 struct epio__watch_tree {
     epio__watch *watch;
     epio__watch_source *source;
@@ -79,11 +88,14 @@ struct epio__watch_tree {
     } handle;
     uint64_t event_count; /* the last event that was a rename within the tree */
     epio__watch_exchange exchange;
-    bool live;   /* it reports */
-    bool ended;  /* the root is gone */
-    bool lost;   /* an OVERFLOW is due */
-    bool broken; /* and the tree is to be built again */
-    int error;   /* errno of what could not be attached before it was live */
+    epio__watch_loose loose[EPIO__WATCH_LOOSE];
+    size_t next_loose;
+    uint64_t loose_until; /* as there, for all names */
+    bool live;            /* it reports */
+    bool ended;           /* the root is gone */
+    bool lost;            /* an OVERFLOW is due */
+    bool broken;          /* and the tree is to be built again */
+    int error;            /* errno of what could not be attached before it was live */
 };
 
 /* Names with recent changes of what they name. */

@@ -9,6 +9,7 @@ struct replay {
     char *directory;
     epio_vfs *copy;
     size_t events;
+    size_t missed;
     bool overflowed;
     bool ended;
     size_t differences;
@@ -357,6 +358,11 @@ size_t replay_count(const replay *one)
     return one->events;
 }
 
+size_t replay_missed(const replay *one)
+{
+    return one->missed;
+}
+
 bool replay_overflowed(const replay *one)
 {
     return one->overflowed;
@@ -396,12 +402,13 @@ static void apply_removed(const replay *one, const char *name)
     free(path);
 }
 
-static void apply_renamed(const replay *one, const char *from, const char *name, uint32_t type)
+static void apply_renamed(replay *one, const char *from, const char *name, uint32_t type)
 {
     char *old = joined("", from);
     char *path = joined("", name);
     epio_op op = {0};
     if (type_of(one->copy, old) == EPIO_TYPE_UNKNOWN) {
+        one->missed++;
         apply_made(one, name, type);
     } else if (strcmp(old, path) != 0) {
         make_parents(one, path);

@@ -21,6 +21,9 @@ size_t replay_count(const replay *one);
 bool replay_overflowed(const replay *one);
 bool replay_ended(const replay *one);
 
+/* RENAMED so far of names that the copy did not have: their new names were made instead. */
+size_t replay_missed(const replay *one);
+
 /* Fetches the bytes of what was made or changed, and compares names, types, bytes and targets of
  * links with the directory, in which nothing changes any more: the number of differences, each of
  * which is printed. After an OVERFLOW nothing is compared: 0. */
