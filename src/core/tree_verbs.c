@@ -44,6 +44,13 @@ static epio_op *take_owner(epio_op *op, uint32_t user, uint32_t group)
 
 /* ---- Metadata ---- */
 
+static epio_op *on_file(epio_op *op, const char *function, uint8_t kind, epio_file *file)
+{
+    epio__verb_on_file(op, function, kind, file);
+    epio__verb_require_no_watch(op);
+    return op;
+}
+
 epio_op *epio_stat(epio_op *op, epio_vfs *vfs, const char *path, epio_info *info, uint32_t flags)
 {
     epio__verb_on_path(op, "epio_stat", EPIO_KIND_STAT, vfs, path, flags, EPIO_STAT_NOFOLLOW);
@@ -52,7 +59,7 @@ epio_op *epio_stat(epio_op *op, epio_vfs *vfs, const char *path, epio_info *info
 
 epio_op *epio_file_stat(epio_op *op, epio_file *file, epio_info *info)
 {
-    epio__verb_on_file(op, "epio_file_stat", EPIO_KIND_FILE_STAT, file);
+    on_file(op, "epio_file_stat", EPIO_KIND_FILE_STAT, file);
     return take_info(op, info);
 }
 
@@ -66,7 +73,7 @@ epio_op *epio_set_times(epio_op *op, epio_vfs *vfs, const char *path, const epio
 
 epio_op *epio_file_set_times(epio_op *op, epio_file *file, const epio_times *times)
 {
-    epio__verb_on_file(op, "epio_file_set_times", EPIO_KIND_FILE_SET_TIMES, file);
+    on_file(op, "epio_file_set_times", EPIO_KIND_FILE_SET_TIMES, file);
     return take_times(op, times);
 }
 
@@ -79,7 +86,7 @@ epio_op *epio_set_mode(epio_op *op, epio_vfs *vfs, const char *path, uint32_t mo
 
 epio_op *epio_file_set_mode(epio_op *op, epio_file *file, uint32_t mode)
 {
-    epio__verb_on_file(op, "epio_file_set_mode", EPIO_KIND_FILE_SET_MODE, file);
+    on_file(op, "epio_file_set_mode", EPIO_KIND_FILE_SET_MODE, file);
     return take_mode(op, mode);
 }
 
@@ -93,7 +100,7 @@ epio_op *epio_set_owner(epio_op *op, epio_vfs *vfs, const char *path, uint32_t u
 
 epio_op *epio_file_set_owner(epio_op *op, epio_file *file, uint32_t user, uint32_t group)
 {
-    epio__verb_on_file(op, "epio_file_set_owner", EPIO_KIND_FILE_SET_OWNER, file);
+    on_file(op, "epio_file_set_owner", EPIO_KIND_FILE_SET_OWNER, file);
     return take_owner(op, user, group);
 }
 
@@ -144,7 +151,7 @@ epio_op *epio_get_xattr(epio_op *op, epio_vfs *vfs, const char *path, const char
 epio_op *epio_file_get_xattr(epio_op *op, epio_file *file, const char *name, void *buffer,
                              size_t len)
 {
-    epio__verb_on_file(op, "epio_file_get_xattr", EPIO_KIND_FILE_GET_XATTR, file);
+    on_file(op, "epio_file_get_xattr", EPIO_KIND_FILE_GET_XATTR, file);
     return take_xattr(op, name, buffer, len);
 }
 
@@ -159,7 +166,7 @@ epio_op *epio_set_xattr(epio_op *op, epio_vfs *vfs, const char *path, const char
 epio_op *epio_file_set_xattr(epio_op *op, epio_file *file, const char *name, const void *value,
                              size_t len, uint32_t flags)
 {
-    epio__verb_on_file(op, "epio_file_set_xattr", EPIO_KIND_FILE_SET_XATTR, file);
+    on_file(op, "epio_file_set_xattr", EPIO_KIND_FILE_SET_XATTR, file);
     op->flags = flags;
     epio__verb_require(op, (flags & ~XATTR_SET_FLAGS) == 0, EPIO__REASON_UNKNOWN_FLAGS);
     return take_value(op, name, value, len);
@@ -175,7 +182,7 @@ epio_op *epio_list_xattrs(epio_op *op, epio_vfs *vfs, const char *path, char *bu
 
 epio_op *epio_file_list_xattrs(epio_op *op, epio_file *file, char *buffer, size_t len)
 {
-    epio__verb_on_file(op, "epio_file_list_xattrs", EPIO_KIND_FILE_LIST_XATTRS, file);
+    on_file(op, "epio_file_list_xattrs", EPIO_KIND_FILE_LIST_XATTRS, file);
     return take_list(op, buffer, len);
 }
 
@@ -189,7 +196,7 @@ epio_op *epio_remove_xattr(epio_op *op, epio_vfs *vfs, const char *path, const c
 
 epio_op *epio_file_remove_xattr(epio_op *op, epio_file *file, const char *name)
 {
-    epio__verb_on_file(op, "epio_file_remove_xattr", EPIO_KIND_FILE_REMOVE_XATTR, file);
+    on_file(op, "epio_file_remove_xattr", EPIO_KIND_FILE_REMOVE_XATTR, file);
     return take_xattr(op, name, NULL, 0);
 }
 
@@ -233,7 +240,7 @@ epio_op *epio_list(epio_op *op, epio_file *directory, void *buffer, size_t len, 
 
 epio_op *epio_name_temporary(epio_op *op, epio_file *file, const char *path, uint32_t flags)
 {
-    epio__verb_on_file(op, "epio_name_temporary", EPIO_KIND_NAME_TEMPORARY, file);
+    on_file(op, "epio_name_temporary", EPIO_KIND_NAME_TEMPORARY, file);
     op->arguments.path.path = path;
     op->arguments.path.directory = NULL;
     op->flags = flags;

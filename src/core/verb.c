@@ -138,12 +138,17 @@ epio_op *epio__verb_take_second(epio_op *op, const char *path, uint8_t reason_if
     return op;
 }
 
+void epio__verb_require_no_watch(epio_op *op)
+{
+    epio__verb_require(op, op->file == NULL || (op->file->attributes & EPIO_FILE_WATCH) == 0,
+                       EPIO__REASON_IS_WATCH);
+}
+
 void epio__verb_require_bytes(epio_op *op)
 {
     epio__verb_require(op, op->file == NULL || (op->file->attributes & EPIO_FILE_DIRECTORY) == 0,
                        EPIO__REASON_IS_DIRECTORY);
-    epio__verb_require(op, op->file == NULL || (op->file->attributes & EPIO_FILE_WATCH) == 0,
-                       EPIO__REASON_IS_WATCH);
+    epio__verb_require_no_watch(op);
 }
 
 /* A file that is not open for a direction is EPIO_EBADF, as for read(2). */

@@ -176,6 +176,7 @@ epio_op *epio_sync(epio_op *op, epio_file *file, uint32_t mode)
     epio__verb_on_file(op, "epio_sync", EPIO_KIND_SYNC, file);
     op->flags = mode;
     epio__verb_require(op, mode <= EPIO_SYNC_DATA_ONLY, EPIO__REASON_UNKNOWN_MODE);
+    epio__verb_require_no_watch(op);
     return op;
 }
 
