@@ -34,7 +34,8 @@ epio_op *epio__verb_on_path(epio_op *op, const char *function, uint8_t kind, epi
 void epio__verb_require(epio_op *op, bool valid, uint8_t reason);
 void epio__verb_require_path(epio_op *op, const char *path, uint8_t reason_if_null);
 
-/* Of a verb on a file: that is no watch; nor a directory; it is open for EPIO_OPEN_READ or _WRITE. */
+/* Of a verb on a file: that is no watch; nor a directory; it is open for EPIO_OPEN_READ or _WRITE.
+ */
 void epio__verb_require_no_watch(epio_op *op);
 void epio__verb_require_bytes(epio_op *op);
 void epio__verb_require_direction(epio_op *op, uint32_t direction);
