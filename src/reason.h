@@ -69,6 +69,9 @@
     X(IS_WATCH, EPIO_EBADF, "a watch has events alone")                                            \
     X(NOT_WATCH, EPIO_EBADF, "the file is not a watch")                                            \
     X(UNALIGNED_EVENTS, EPIO_EINVAL, "the buffer of events must be aligned as a uint64_t")         \
+    X(SHORT_EVENTS, EPIO_EINVAL, "the buffer has no room for any event")                           \
+    X(OWN_LOOP, EPIO_EDEADLK,                                                                      \
+      "a file in the way is of this thread's loop, which does not run meanwhile; use epio_wait")   \
     X(TWO_LOOPS, EPIO_EINVAL, "the files complete on two loops")                                   \
     X(RANGES_OVERLAP, EPIO_EINVAL, "the ranges overlap")                                           \
     X(COPY_APPENDS, EPIO_EINVAL, "nothing is copied to a file that was opened to append")          \

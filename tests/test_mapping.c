@@ -73,6 +73,7 @@ static void any_range_is_mapped(fixture *f)
         for (size_t access = 0; access < 4; access++) {
             epio_mapping *mapping = map(f, file, ranges[i].offset, ranges[i].len, accesses[access]);
             check_pattern(bytes_of(mapping), ranges[i].len, ranges[i].offset);
+            check_result((uintptr_t)bytes_of(mapping) % 4096, ranges[i].offset % 4096);
             unmap(f, mapping);
         }
     }

@@ -819,6 +819,7 @@ static void a_perform_that_waits_for_its_own_loop(fixture *f)
     epio_file *third = open_locked(f);
     lock_now(holder, 0, 10, EXCLUSIVE);
     check_result(epio_perform(epio_lock_range(&op, file, 5, 1, SHARED, WAIT)), EPIO_EDEADLK);
+    check(strstr(epio_op_invalid_reason(&op), "epio_wait") != NULL);
     submit(&one, file, 5, 10, EXCLUSIVE);
     poll_now(f);
     check_result(epio_perform(epio_lock_range(&op, third, 12, 10, SHARED, WAIT)), EPIO_EDEADLK);

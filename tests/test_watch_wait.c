@@ -151,8 +151,9 @@ static void an_event_that_does_not_fit_is_kept(fixture *f)
     epio_file *watch = watch_directory(f);
     make(f, "a");
     make(f, "a-name-of-forty-bytes-that-takes-more-of");
-    check_op(f, epio_read_events(&op, watch, buffer, 0), EPIO_ERANGE);
-    check_op(f, epio_read_events(&op, watch, buffer, 16), EPIO_ERANGE);
+    check_op_fails(f, epio_read_events(&op, watch, buffer, 0), EPIO_EINVAL, 0);
+    check_op_fails(f, epio_read_events(&op, watch, buffer, 23), EPIO_EINVAL, 0);
+    check(epio_op_invalid_reason(&op) != NULL);
     check_made(buffer, fixture_result(f, epio_read_events(&op, watch, buffer, 31)), "a");
     check_op(f, epio_read_events(&op, watch, buffer, 56), EPIO_ERANGE);
     check_op(f, epio_read_events(&op, watch, buffer, 64), 64);
@@ -487,14 +488,14 @@ static void readers_can_be_linked(fixture *f)
     check_result(opening.result, 0);
     fixture_close(f, opening.op.file);
     /* The failure of the first ends the second. */
-    (void)epio_read_events(track(&first.one), watch, first.buffer, 0);
+    (void)epio_read_events(track(&first.one), watch, first.buffer, 24);
     (void)epio_read_events(track(&second.one), watch, second.buffer, sizeof second.buffer);
-    make(f, "c");
+    make(f, "c-is-too-long");
     epio_submit(epio_link(&first.one.op, &second.one.op, 0));
     run_until_done(f, &second.one);
     check_result(first.one.result, EPIO_ERANGE);
     check_result(second.one.result, EPIO_ECANCELED);
-    check_next(f, watch, "c");
+    check_next(f, watch, "c-is-too-long");
     fixture_close(f, watch);
 }
 

@@ -50,7 +50,7 @@ EPIO_VERB epio_op *epio_map(epio_op *op, struct epio_file *file, uint64_t offset
 /* The mapping of an epio_map that succeeded; else NULL. Any thread. */
 EPIO_API epio_mapping *epio_op_mapping(const epio_op *op);
 
-/* Where its bytes are, and how many. Any thread. */
+/* Where its bytes are, aligned as the offset is in pages of 4 KiB, and how many. Any thread. */
 EPIO_API void *epio_mapping_address(const epio_mapping *mapping);
 EPIO_API uint64_t epio_mapping_len(const epio_mapping *mapping);
 

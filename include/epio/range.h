@@ -36,6 +36,9 @@ struct epio_file;
  * level, and a level while the file holds such a range. To other files a level is a lock on some of
  * these bytes.
  *
+ * With mappings (epio/mapping.h): what was stored before an unlock is seen after the lock that it
+ * lets in, in another thread or process.
+ *
  * Errors: EPIO_EINVAL (also: beyond INT64_MAX, unknown mode or flags), EPIO_EBADF (SHARED needs a
  * file open for reading, EXCLUSIVE for writing), EPIO_EBUSY, EPIO_EDEADLK (also an epio_perform
  * that waits for a file whose loop is the calling thread's), EPIO_ESPIPE (a stream), EPIO_EISDIR,

@@ -90,9 +90,11 @@ EPIO_VERB epio_op *epio_seek_hole(epio_op *op, struct epio_file *file, uint64_t 
  * such read or write at a time, and none of a part that the system copies.
  *
  * What others write to either range meanwhile may be copied or not; if `from` becomes shorter, less
- * is copied. One that fails, or is cancelled between two parts, may have changed a part. By a copy
- * of a hole beyond its end `to` becomes longer, but never shorter,
- * whatever others append (on Windows as by epio_zero_range).
+ * is copied. It goes from the beginning of the range on, in parts, 16 MiB long at most (a reflink
+ * or a hole is longer), and a cancel or deadline ends it between two of them. One that ends so, or
+ * fails, has changed an unknown part: who wants to know, or to show how far it is, copies in pieces
+ * of his own. By a copy of a hole beyond its end `to` becomes longer, but never shorter, whatever
+ * others append (on Windows as by epio_zero_range).
  *
  * Errors: those of epio_read for `from` and of epio_write for `to`, with DIRECT also for ranges
  * that are not aligned; EPIO_ENOSPC; EPIO_EINVAL (NULL, a stream, files of two loops, beyond

@@ -63,8 +63,11 @@ EPIO_VERB epio_op *epio_watch(epio_op *op, struct epio_vfs *vfs, const char *pat
  *   event where the system has none (on Linux). There, too, a new time of modification alone is a
  *   CHANGED, and a new time of access alone nothing.
  * - Who looks at the directory while it is watched, at first or after an OVERFLOW, may see what
- *   later events report. So of a RENAMED that does not fit what was seen, look at both names again,
- *   and at all that is in the new one.
+ *   later events report. Until all events from before the look are read, look at both names of
+ * every RENAMED, with all that is in them, instead of renaming anything in the copy. A file that
+ * the program makes itself after the look has its MADE behind all of these.
+ * - A type is UNKNOWN mostly of what is gone by now. It is no reason to look at once: what is under
+ *   the name once no event is left is what counts.
  * - On Windows a CHANGED may be of a file's attributes alone, and a directory has ATTRIBUTES when
  *   names in it change; a rename to another directory is a REMOVED and a MADE, with all that is in
  *   it. */
@@ -95,9 +98,11 @@ typedef struct epio_event {
  *
  * Events wait in memory until they are read, 4 MiB of them at most. Where they are too many, here
  * or in the system, the older are delivered, then OVERFLOW, then what changes after this was
- * delivered. An op waits for its timeout at most; those of one watch are served in their order. A
- * close ends them with EPIO_ECANCELED. Errors: EPIO_EBADF (no watch), EPIO_ERANGE (the next event
- * does not fit; it is kept), EPIO_EINVAL (NULL, not aligned), EPIO_EIO. */
+ * delivered. An op waits for its timeout at most; those of one watch are served in their order. The
+ * system reports a change a moment later: EPIO_ETIMEDOUT does not say that there was none. A close
+ * ends waiting ops with EPIO_ECANCELED. Errors: EPIO_EBADF (no watch), EPIO_ERANGE (the next event
+ * does not fit: 32 bytes beside its two names suffice; it is kept), EPIO_EINVAL (NULL, not
+ * aligned, shorter than 24 bytes), EPIO_EIO. */
 EPIO_VERB epio_op *epio_read_events(epio_op *op, struct epio_file *watch, void *buffer, size_t len);
 
 /* The events of a buffer that epio_read_events has filled with `len` bytes: the first for NULL,

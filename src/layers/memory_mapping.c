@@ -26,10 +26,13 @@ static memory_mapping *mapping_of(const epio_op *op)
 static int64_t map_copy(epio__memory_lock *lock, memory_mapping *mapping, const epio_op *op)
 {
     uint64_t len = op->arguments.map.len;
-    unsigned char *bytes = epio__memory_pages_make(len, &mapping->copy);
-    if (bytes == NULL) {
+    /* As one of the system's has it. */
+    size_t in_page = (size_t)(op->arguments.map.offset % EPIO__MEMORY_PAGE);
+    unsigned char *pages = epio__memory_pages_make(in_page + len, &mapping->copy);
+    if (pages == NULL) {
         return EPIO_ENOMEM;
     }
+    unsigned char *bytes = pages + in_page;
     for (uint64_t done = 0; done < len;) {
         uint64_t rest = len - done;
         size_t count = rest < COPIED_AT_ONCE ? (size_t)rest : COPIED_AT_ONCE;

@@ -5,9 +5,6 @@
 
 #include <stdlib.h>
 
-/* What most systems have, and what a program may expect of an offset of 0. */
-#define PAGE_SIZE ((size_t)4096)
-
 #define BLOCKS_OF(bytes) ((uint64_t)(bytes) >> EPIO__MEMORY_BLOCK_BITS)
 
 /* Room that costs nothing but addresses, on most systems, until it is used. */
@@ -27,9 +24,10 @@ void *epio__memory_pages_make(uint64_t len, void **memory)
     if (len >= MOST_BYTES) {
         return NULL;
     }
-    unsigned char *bytes = calloc(1, (size_t)len + PAGE_SIZE);
+    unsigned char *bytes = calloc(1, (size_t)len + EPIO__MEMORY_PAGE);
     *memory = bytes;
-    return bytes != NULL ? bytes + (PAGE_SIZE - (uintptr_t)bytes % PAGE_SIZE) : NULL;
+    return bytes != NULL ? bytes + (EPIO__MEMORY_PAGE - (uintptr_t)bytes % EPIO__MEMORY_PAGE)
+                         : NULL;
 }
 
 /* ---- Choosing the room ---- */

@@ -38,6 +38,9 @@ static inline void *epio__memory_region_block(const epio__memory_region *region,
 /* Frees those with neither mappings nor blocks. */
 void epio__memory_regions_sweep(epio__memory_contents *contents);
 
+/* What most systems have, and what a program may expect of an offset of 0. */
+#define EPIO__MEMORY_PAGE ((size_t)4096)
+
 /* Zeros that begin at a page; the caller frees *memory. NULL: no memory. */
 void *epio__memory_pages_make(uint64_t len, void **memory);
 

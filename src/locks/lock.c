@@ -146,7 +146,7 @@ static void poll_here(epio_op *op, epio_node *notifications)
     if (op->timeout_ns != 0 && op->timeout_ns <= epio__monotonic_time()) {
         epio__lock_withdraw(op, EPIO_ETIMEDOUT, notifications);
     } else if (epio__lock_waits_for_own_loop(op)) {
-        epio__lock_withdraw(op, EPIO_EDEADLK, notifications);
+        epio__lock_withdraw(op, epio__op_refuse(op, EPIO__REASON_OWN_LOOP), notifications);
     }
 }
 
@@ -163,7 +163,7 @@ static void lock_here(epio__lock_holder *holder, epio_op *op)
     epio__mutex_lock(&node->mutex);
     epio__lock_enqueue(holder, op, &notifications);
     if (epio__lock_waits(op) && epio__lock_waits_for_own_loop(op)) {
-        epio__lock_withdraw(op, EPIO_EDEADLK, &notifications);
+        epio__lock_withdraw(op, epio__op_refuse(op, EPIO__REASON_OWN_LOOP), &notifications);
     }
     while (epio__lock_waits(op) || op->arguments.lock.notified != 0) {
         uint64_t until = sleeps_until(op);
