@@ -132,15 +132,20 @@ static int open_above(const epio__watch_tree *tree)
     return descriptor;
 }
 
+static struct file_handle *handle_of(epio__watch_tree *tree)
+{
+    return (struct file_handle *)(void *)tree->handle;
+}
+
 /* Wherever it is on its file system: for this a process needs a privilege. */
 static bool find_by_handle(epio__watch_tree *tree)
 {
-    int above = tree->handle.head.handle_bytes != 0 ? open_above(tree) : -1;
+    int above = handle_of(tree)->handle_bytes != 0 ? open_above(tree) : -1;
     if (above < 0) {
         return false;
     }
     int found = epio__descriptor_move(
-        open_by_handle_at(above, &tree->handle.head, O_PATH | O_DIRECTORY | O_CLOEXEC));
+        open_by_handle_at(above, handle_of(tree), O_PATH | O_DIRECTORY | O_CLOEXEC));
     (void)close(above);
     if (found < 0) {
         return false;
@@ -425,9 +430,9 @@ int epio__watch_tree_begin(epio__watch_tree *tree, int descriptor)
     }
     tree->device = (uint64_t)status.st_dev;
     tree->number = (uint64_t)status.st_ino;
-    tree->handle.head.handle_bytes = MAX_HANDLE_SZ;
-    if (name_to_handle_at(descriptor, "", &tree->handle.head, &mount, AT_EMPTY_PATH) != 0) {
-        tree->handle.head.handle_bytes = 0;
+    handle_of(tree)->handle_bytes = MAX_HANDLE_SZ;
+    if (name_to_handle_at(descriptor, "", handle_of(tree), &mount, AT_EMPTY_PATH) != 0) {
+        handle_of(tree)->handle_bytes = 0;
     }
     return tree->watch->recursive ? attach_and_list(tree->root, descriptor, -1)
                                   : attach(tree->root, descriptor);

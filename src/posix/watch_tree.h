@@ -82,10 +82,8 @@ struct epio__watch_tree {
     char *path;         /* where the root was last, absolute */
     uint64_t device;    /* of the root */
     uint64_t number;
-    union {
-        struct file_handle head; /* of the root; handle_bytes 0: none */
-        char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
-    } handle;
+    /* A struct file_handle of the root, with room behind it; handle_bytes 0: none. */
+    uint64_t handle[(sizeof(struct file_handle) + MAX_HANDLE_SZ + 7) / 8];
     uint64_t event_count; /* the last event that was a rename within the tree */
     epio__watch_exchange exchange;
     epio__watch_loose loose[EPIO__WATCH_LOOSE];
