@@ -371,7 +371,8 @@ static void step(random_fixture *one)
     case 3:
         len = len < LONGEST - one->size ? len : LONGEST - one->size;
         random_fill(&one->random, one->expected + one->size, (size_t)len);
-        check_op(one->f, epio_append(&op, one->file, one->expected + one->size, len), one->size);
+        check_op(one->f, epio_append(&op, one->file, one->expected + one->size, (size_t)len),
+                 one->size);
         one->size += len;
         break;
     case 4:
