@@ -1184,7 +1184,7 @@ static void a_crowd_of_requests(fixture *f)
         }
     }
     for (unsigned i = 0; i < fixture_rounds(3000); i++) {
-        size_t file = random_between(&all.random, 0, FILES);
+        size_t file = (size_t)random_between(&all.random, 0, FILES);
         if (random_between(&all.random, 0, 3) == 0) {
             release(&all, file);
         } else {
