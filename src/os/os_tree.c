@@ -6,26 +6,27 @@
 
 #include <string.h>
 
+/* The struct that a verb describes something by, unless that failed. */
+static int64_t give(epio_op *op, int64_t result, const void *info, size_t size)
+{
+    if (result == 0) {
+        (void)epio__result_give(info, size, 0, op->arguments.path.buffer);
+    }
+    return result;
+}
+
 static int64_t stat_file(epio_op *op)
 {
     epio_info info;
     memset(&info, 0, sizeof info);
-    int64_t result = epio__os_stat(op, &info);
-    if (result == 0) {
-        (void)epio__result_give(&info, sizeof info, 0, op->arguments.path.buffer);
-    }
-    return result;
+    return give(op, epio__os_stat(op, &info), &info, sizeof info);
 }
 
 static int64_t describe_file_system(epio_op *op)
 {
     epio_file_system info;
     memset(&info, 0, sizeof info);
-    int64_t result = epio__os_file_system_info(op, &info);
-    if (result == 0) {
-        (void)epio__result_give(&info, sizeof info, 0, op->arguments.path.buffer);
-    }
-    return result;
+    return give(op, epio__os_file_system_info(op, &info), &info, sizeof info);
 }
 
 static int64_t set_times(epio_op *op)
