@@ -15,15 +15,17 @@ enum {
     EPIO__KIND_LOCKS = 0x80,
     EPIO__KIND_MUST_RUN = 0x100, /* despite cancel, deadline or lack of a thread */
     EPIO__KIND_CLOSES = 0x200,
-    EPIO__KIND_TAKES = 0x400,      /* path.len bytes at path.buffer are its input */
-    EPIO__KIND_FILLS = 0x800,      /* result bytes at path.buffer are its output */
-    EPIO__KIND_DESCRIBES = 0x1000, /* path.buffer is a struct of path.len bytes, its output */
-    EPIO__KIND_TEXT = 0x2000,      /* what it fills is a path, with a NUL behind it */
-    EPIO__KIND_SECOND = 0x4000,    /* path.to is another path, a target or a name */
-    EPIO__KIND_COPIES = 0x8000,    /* copy.from is another open file */
-    EPIO__KIND_WAITS = 0x10000,    /* for others, perhaps for ever */
-    EPIO__KIND_MAPS = 0x20000,     /* its result is a mapping */
-    EPIO__KIND_UNMAPS = 0x40000    /* it is the end of a mapping */
+    EPIO__KIND_TAKES = 0x400,        /* path.len bytes at path.buffer are its input */
+    EPIO__KIND_FILLS = 0x800,        /* result bytes at path.buffer are its output */
+    EPIO__KIND_DESCRIBES = 0x1000,   /* path.buffer is a struct of path.len bytes, its output */
+    EPIO__KIND_TEXT = 0x2000,        /* what it fills is a path, with a NUL behind it */
+    EPIO__KIND_SECOND = 0x4000,      /* path.to is another path, a target or a name */
+    EPIO__KIND_COPIES = 0x8000,      /* copy.from is another open file */
+    EPIO__KIND_WAITS = 0x10000,      /* for others, perhaps for ever */
+    EPIO__KIND_MAPS = 0x20000,       /* its result is a mapping */
+    EPIO__KIND_UNMAPS = 0x40000,     /* it is the end of a mapping */
+    EPIO__KIND_ON_MAPPING = 0x80000, /* makes one, or works on it: see core/mapping.h */
+    EPIO__KIND_CHANGES = 0x100000    /* the bytes of a file: not after a failed flush */
 };
 
 /* Kind, name, attributes. */
@@ -34,9 +36,11 @@ enum {
     X(CLOSE, "close", EPIO__KIND_ON_FILE | EPIO__KIND_CLOSES | EPIO__KIND_MUST_RUN)                \
     X(READ, "read", EPIO__KIND_ON_FILE | EPIO__KIND_READS)                                         \
     X(READV, "readv", EPIO__KIND_ON_FILE | EPIO__KIND_READS | EPIO__KIND_VECTORED)                 \
-    X(WRITE, "write", EPIO__KIND_ON_FILE | EPIO__KIND_WRITES | EPIO__KIND_ORDERED)                 \
+    X(WRITE, "write",                                                                              \
+      EPIO__KIND_ON_FILE | EPIO__KIND_CHANGES | EPIO__KIND_WRITES | EPIO__KIND_ORDERED)            \
     X(WRITEV, "writev",                                                                            \
-      EPIO__KIND_ON_FILE | EPIO__KIND_WRITES | EPIO__KIND_VECTORED | EPIO__KIND_ORDERED)           \
+      EPIO__KIND_ON_FILE | EPIO__KIND_CHANGES | EPIO__KIND_WRITES | EPIO__KIND_VECTORED |          \
+          EPIO__KIND_ORDERED)                                                                      \
     X(TRUNCATE, "truncate", EPIO__KIND_ON_FILE | EPIO__KIND_ORDERED)                               \
     X(SYNC, "sync", EPIO__KIND_ON_FILE | EPIO__KIND_ORDERED)                                       \
     X(SIZE, "size", EPIO__KIND_ON_FILE)                                                            \
@@ -81,20 +85,21 @@ enum {
       EPIO__KIND_ON_PATH | EPIO__KIND_FILLS | EPIO__KIND_TEXT)                                     \
     X(SYNC_DIRECTORY, "sync_directory", EPIO__KIND_ON_PATH)                                        \
     X(WALK, "walk", EPIO__KIND_ON_PATH)                                                            \
-    X(APPEND, "append", EPIO__KIND_ON_FILE | EPIO__KIND_ORDERED)                                   \
-    X(ALLOCATE, "allocate", EPIO__KIND_ON_FILE | EPIO__KIND_ORDERED)                               \
-    X(PUNCH_HOLE, "punch_hole", EPIO__KIND_ON_FILE | EPIO__KIND_ORDERED)                           \
-    X(ZERO_RANGE, "zero_range", EPIO__KIND_ON_FILE | EPIO__KIND_ORDERED)                           \
+    X(APPEND, "append", EPIO__KIND_ON_FILE | EPIO__KIND_CHANGES | EPIO__KIND_ORDERED)              \
+    X(ALLOCATE, "allocate", EPIO__KIND_ON_FILE | EPIO__KIND_CHANGES | EPIO__KIND_ORDERED)          \
+    X(PUNCH_HOLE, "punch_hole", EPIO__KIND_ON_FILE | EPIO__KIND_CHANGES | EPIO__KIND_ORDERED)      \
+    X(ZERO_RANGE, "zero_range", EPIO__KIND_ON_FILE | EPIO__KIND_CHANGES | EPIO__KIND_ORDERED)      \
     X(SEEK_DATA, "seek_data", EPIO__KIND_ON_FILE)                                                  \
     X(SEEK_HOLE, "seek_hole", EPIO__KIND_ON_FILE)                                                  \
     X(ADVISE, "advise", EPIO__KIND_ON_FILE)                                                        \
-    X(COPY_RANGE, "copy_range", EPIO__KIND_ON_FILE | EPIO__KIND_ORDERED | EPIO__KIND_COPIES)       \
+    X(COPY_RANGE, "copy_range",                                                                    \
+      EPIO__KIND_ON_FILE | EPIO__KIND_CHANGES | EPIO__KIND_ORDERED | EPIO__KIND_COPIES)            \
     X(LOCK_RANGE, "lock_range", EPIO__KIND_ON_FILE | EPIO__KIND_LOCKS | EPIO__KIND_WAITS)          \
     X(UNLOCK_RANGE, "unlock_range", EPIO__KIND_ON_FILE | EPIO__KIND_LOCKS | EPIO__KIND_MUST_RUN)   \
     X(TEST_RANGE, "test_range", EPIO__KIND_ON_FILE | EPIO__KIND_LOCKS)                             \
-    X(MAP, "map", EPIO__KIND_ON_FILE | EPIO__KIND_MAPS)                                            \
-    X(UNMAP, "unmap", EPIO__KIND_MUST_RUN | EPIO__KIND_UNMAPS)                                     \
-    X(SYNC_MAPPING, "sync_mapping", 0)                                                             \
+    X(MAP, "map", EPIO__KIND_ON_FILE | EPIO__KIND_ON_MAPPING | EPIO__KIND_MAPS)                    \
+    X(UNMAP, "unmap", EPIO__KIND_MUST_RUN | EPIO__KIND_ON_MAPPING | EPIO__KIND_UNMAPS)             \
+    X(SYNC_MAPPING, "sync_mapping", EPIO__KIND_ON_MAPPING)                                         \
     X(WATCH, "watch", EPIO__KIND_ON_PATH | EPIO__KIND_OPENS)                                       \
     X(READ_EVENTS, "read_events", EPIO__KIND_ON_FILE | EPIO__KIND_WAITS)
 

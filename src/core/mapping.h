@@ -8,7 +8,7 @@
 
 static inline bool epio__op_maps(const epio_op *op)
 {
-    return op->kind >= EPIO_KIND_MAP && op->kind <= EPIO_KIND_SYNC_MAPPING;
+    return epio__op_is(op, EPIO__KIND_ON_MAPPING);
 }
 
 /* Aborts if the mapping is unmapped, or will be. */

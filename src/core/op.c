@@ -145,39 +145,18 @@ void epio__op_start(epio_loop *loop, epio_op *op)
         epio__op_end_early(op, EPIO_ECANCELED);
         return;
     }
-    switch (op->kind) {
-    case EPIO_KIND_LOCK:
-    case EPIO_KIND_LOCK_RANGE:
-    case EPIO_KIND_READ_EVENTS:
-        hold_waiting(loop, op);
-        return;
-    case EPIO_KIND_SYNC:
+    if (op->kind == EPIO_KIND_SYNC) {
         epio__barrier_start_sync(op);
-        return;
-    case EPIO_KIND_CLOSE:
+    } else if (op->kind == EPIO_KIND_CLOSE) {
         epio__barrier_start_close(loop, op);
-        return;
-    case EPIO_KIND_WRITE:
-    case EPIO_KIND_WRITEV:
-    case EPIO_KIND_APPEND:
-    case EPIO_KIND_ALLOCATE:
-    case EPIO_KIND_PUNCH_HOLE:
-    case EPIO_KIND_ZERO_RANGE:
-    case EPIO_KIND_COPY_RANGE:
-        if (epio__flush_forbids(op)) {
-            epio_complete(op, EPIO_EIO);
-            return;
-        }
-        epio__op_hold(op);
-        return;
-    case EPIO_KIND_MAP:
-    case EPIO_KIND_UNMAP:
-    case EPIO_KIND_SYNC_MAPPING:
+    } else if (epio__op_is(op, EPIO__KIND_WAITS)) {
+        hold_waiting(loop, op);
+    } else if (epio__op_maps(op)) {
         epio__mapping_start(op);
-        return;
-    default:
+    } else if (epio__op_is(op, EPIO__KIND_CHANGES) && epio__flush_forbids(op)) {
+        epio_complete(op, EPIO_EIO);
+    } else {
         epio__op_hold(op);
-        return;
     }
 }
 

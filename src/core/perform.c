@@ -57,28 +57,17 @@ static int64_t perform_sync(epio_op *op)
 
 static int64_t perform_kind(epio_op *op)
 {
-    switch (op->kind) {
-    case EPIO_KIND_CLOSE:
+    if (op->kind == EPIO_KIND_CLOSE) {
         return perform_close(op);
-    case EPIO_KIND_SYNC:
+    }
+    if (op->kind == EPIO_KIND_SYNC) {
         return perform_sync(op);
-    case EPIO_KIND_WRITE:
-    case EPIO_KIND_WRITEV:
-    case EPIO_KIND_APPEND:
-    case EPIO_KIND_ALLOCATE:
-    case EPIO_KIND_PUNCH_HOLE:
-    case EPIO_KIND_ZERO_RANGE:
-    case EPIO_KIND_COPY_RANGE:
-        if (epio__flush_forbids(op)) {
-            return EPIO_EIO;
-        }
-        break;
-    case EPIO_KIND_MAP:
-    case EPIO_KIND_UNMAP:
-    case EPIO_KIND_SYNC_MAPPING:
+    }
+    if (epio__op_maps(op)) {
         return epio__mapping_perform(op);
-    default:
-        break;
+    }
+    if (epio__op_is(op, EPIO__KIND_CHANGES) && epio__flush_forbids(op)) {
+        return EPIO_EIO;
     }
     return op->vfs->methods->perform(op->vfs, op);
 }
