@@ -1,5 +1,6 @@
 /* How epio_list packs an entry: its head, what the system gives with the name (an epio_info, or
- * nothing), the name with its NUL; each entry aligned as the first. */
+ * nothing), the name with its NUL; each entry aligned as the first. And how one walks through a
+ * buffer of such entries, or of events. */
 #ifndef EPIO_PACKED_ENTRY_H
 #define EPIO_PACKED_ENTRY_H
 
@@ -29,6 +30,17 @@ static inline char *epio__entry_put(char *to, size_t name_len, uint32_t type, ui
         to += sizeof *info;
     }
     return to;
+}
+
+/* Records behind each other, which begin with their size: the first for NULL, then the one behind
+ * `record`; NULL at the end. */
+static inline const void *epio__record_next(const void *buffer, size_t len, const void *record)
+{
+    size_t at = 0;
+    if (record != NULL) {
+        at = (size_t)((const char *)record - (const char *)buffer) + *(const uint32_t *)record;
+    }
+    return buffer != NULL && at < len ? (const char *)buffer + at : NULL;
 }
 
 #endif

@@ -4,6 +4,7 @@
 #include "core/op.h"
 #include "fatal.h"
 #include "list.h"
+#include "packed_entry.h"
 
 #if EPIO_ASYNC
 
@@ -63,13 +64,7 @@ epio_vfs *epio_directory_vfs(epio_file *directory)
 
 const epio_entry *epio_entry_next(const void *buffer, size_t len, const epio_entry *entry)
 {
-    size_t at = 0;
-    if (entry != NULL) {
-        at = (size_t)((const char *)entry - (const char *)buffer) + entry->size;
-    }
-    return buffer != NULL && at < len
-               ? (const epio_entry *)(const void *)((const char *)buffer + at)
-               : NULL;
+    return epio__record_next(buffer, len, entry);
 }
 
 const epio_info *epio_entry_info(const epio_entry *entry)

@@ -1,6 +1,7 @@
 /* The verbs of epio/watch.h, and the events of a buffer. */
 #include "core/verb.h"
 #include "fatal.h"
+#include "packed_entry.h"
 
 /* Of an event without a name. */
 #define SHORTEST_BUFFER (sizeof(epio_event) + 8)
@@ -29,13 +30,7 @@ epio_op *epio_read_events(epio_op *op, epio_file *watch, void *buffer, size_t le
 
 const epio_event *epio_event_next(const void *buffer, size_t len, const epio_event *event)
 {
-    size_t at = 0;
-    if (event != NULL) {
-        at = (size_t)((const char *)event - (const char *)buffer) + event->size;
-    }
-    return buffer != NULL && at < len
-               ? (const epio_event *)(const void *)((const char *)buffer + at)
-               : NULL;
+    return epio__record_next(buffer, len, event);
 }
 
 const char *epio_event_name(const epio_event *event)
