@@ -12,28 +12,6 @@
 #define PRIVATE (SHARED | EPIO_MAP_PRIVATE)
 #define LEN 100000u
 
-static epio_mapping *map(fixture *f, epio_file *file, uint64_t offset, uint64_t len,
-                         uint32_t access)
-{
-    epio_op op = {0};
-    check_op(f, epio_map(&op, file, offset, len, access), 0);
-    epio_mapping *mapping = epio_op_mapping(&op);
-    check(mapping != NULL && epio_mapping_address(mapping) != NULL);
-    check(epio_mapping_len(mapping) == len);
-    return mapping;
-}
-
-static unsigned char *bytes_of(const epio_mapping *mapping)
-{
-    return epio_mapping_address(mapping);
-}
-
-static void unmap(fixture *f, epio_mapping *mapping)
-{
-    epio_op op = {0};
-    check_op(f, epio_unmap(&op, mapping), 0);
-}
-
 static void sync_mapping(fixture *f, epio_mapping *mapping)
 {
     epio_op op = {0};
@@ -71,10 +49,11 @@ static void any_range_is_mapped(fixture *f)
     epio_file *file = create_full(f);
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
         for (size_t access = 0; access < 4; access++) {
-            epio_mapping *mapping = map(f, file, ranges[i].offset, ranges[i].len, accesses[access]);
-            check_pattern(bytes_of(mapping), ranges[i].len, ranges[i].offset);
-            check_result((uintptr_t)bytes_of(mapping) % 4096, ranges[i].offset % 4096);
-            unmap(f, mapping);
+            epio_mapping *mapping =
+                fixture_map(f, file, ranges[i].offset, ranges[i].len, accesses[access]);
+            check_pattern(mapped_bytes(mapping), ranges[i].len, ranges[i].offset);
+            check_result((uintptr_t)mapped_bytes(mapping) % 4096, ranges[i].offset % 4096);
+            fixture_unmap(f, mapping);
         }
     }
     fixture_close(f, file);
@@ -84,29 +63,29 @@ static void what_is_stored_is_the_files(fixture *f)
 {
     epio_file *file = create_full(f);
     epio_file *other = fixture_open(f, "file", READ_WRITE);
-    epio_mapping *one = map(f, file, 30000, 40000, SHARED);
-    epio_mapping *two = map(f, other, 30000, 40000, SHARED);
-    epio_mapping *inside = map(f, other, 40000, 10, EPIO_MAP_READ);
+    epio_mapping *one = fixture_map(f, file, 30000, 40000, SHARED);
+    epio_mapping *two = fixture_map(f, other, 30000, 40000, SHARED);
+    epio_mapping *inside = fixture_map(f, other, 40000, 10, EPIO_MAP_READ);
     unsigned char found[10];
 
-    memcpy(bytes_of(one) + 10000, "0123456789", 10);
-    check(memcmp(bytes_of(two) + 10000, "0123456789", 10) == 0);
-    check(memcmp(bytes_of(inside), "0123456789", 10) == 0);
+    memcpy(mapped_bytes(one) + 10000, "0123456789", 10);
+    check(memcmp(mapped_bytes(two) + 10000, "0123456789", 10) == 0);
+    check(memcmp(mapped_bytes(inside), "0123456789", 10) == 0);
     fixture_read(f, file, found, 10, 40000);
     check(memcmp(found, "0123456789", 10) == 0);
     fixture_read(f, other, found, 10, 40000);
     check(memcmp(found, "0123456789", 10) == 0);
 
     fixture_write(f, other, "abc", 3, 40002);
-    check(memcmp(bytes_of(one) + 10000, "01abc56789", 10) == 0);
-    check(memcmp(bytes_of(inside), "01abc56789", 10) == 0);
+    check(memcmp(mapped_bytes(one) + 10000, "01abc56789", 10) == 0);
+    check(memcmp(mapped_bytes(inside), "01abc56789", 10) == 0);
 
-    bytes_of(two)[0] = 'x';
-    bytes_of(one)[39999] = 'y';
-    unmap(f, one);
-    check(bytes_of(two)[39999] == 'y' && bytes_of(two)[0] == 'x');
-    unmap(f, inside);
-    unmap(f, two);
+    mapped_bytes(two)[0] = 'x';
+    mapped_bytes(one)[39999] = 'y';
+    fixture_unmap(f, one);
+    check(mapped_bytes(two)[39999] == 'y' && mapped_bytes(two)[0] == 'x');
+    fixture_unmap(f, inside);
+    fixture_unmap(f, two);
     fixture_read(f, file, found, 1, 30000);
     fixture_read(f, file, found + 1, 1, 69999);
     check(found[0] == 'x' && found[1] == 'y');
@@ -118,14 +97,14 @@ static void what_is_stored_privately_is_not(fixture *f)
 {
     fixture_put(f, "file", "0123456789", 10);
     epio_file *file = fixture_open(f, "file", EPIO_OPEN_READ);
-    epio_mapping *one = map(f, file, 1, 8, PRIVATE);
-    epio_mapping *two = map(f, file, 1, 8, PRIVATE);
-    memcpy(bytes_of(one), "abc", 3);
-    check(memcmp(bytes_of(two), "12345678", 8) == 0);
+    epio_mapping *one = fixture_map(f, file, 1, 8, PRIVATE);
+    epio_mapping *two = fixture_map(f, file, 1, 8, PRIVATE);
+    memcpy(mapped_bytes(one), "abc", 3);
+    check(memcmp(mapped_bytes(two), "12345678", 8) == 0);
     sync_mapping(f, one);
-    check(memcmp(bytes_of(one), "abc45678", 8) == 0);
-    unmap(f, one);
-    unmap(f, two);
+    check(memcmp(mapped_bytes(one), "abc45678", 8) == 0);
+    fixture_unmap(f, one);
+    fixture_unmap(f, two);
     fixture_close(f, file);
     check_content(f, "file", "0123456789", 10);
 }
@@ -136,12 +115,12 @@ static void a_file_of_holes_is_zeros(fixture *f)
     epio_file *file = fixture_create(f, "file");
     check_op(f, epio_truncate(&op, file, LEN), 0);
     fixture_write(f, file, "x", 1, 50000);
-    epio_mapping *mapping = map(f, file, 0, LEN, SHARED);
-    check_bytes(bytes_of(mapping), 0, 50000);
-    check(bytes_of(mapping)[50000] == 'x');
-    check_bytes(bytes_of(mapping) + 50001, 0, LEN - 50001);
-    bytes_of(mapping)[LEN - 1] = 'y';
-    unmap(f, mapping);
+    epio_mapping *mapping = fixture_map(f, file, 0, LEN, SHARED);
+    check_bytes(mapped_bytes(mapping), 0, 50000);
+    check(mapped_bytes(mapping)[50000] == 'x');
+    check_bytes(mapped_bytes(mapping) + 50001, 0, LEN - 50001);
+    mapped_bytes(mapping)[LEN - 1] = 'y';
+    fixture_unmap(f, mapping);
     unsigned char found;
     fixture_read(f, file, &found, 1, LEN - 1);
     check(found == 'y');
@@ -182,7 +161,7 @@ static void wrong_arguments_are_refused(fixture *f)
     check_result(epio_perform(epio_unmap(&op, NULL)), EPIO_EINVAL);
     check_result(epio_perform(epio_sync_mapping(&op, NULL, 0, 0)), EPIO_EINVAL);
 
-    epio_mapping *mapping = map(f, file, 10, 100, SHARED);
+    epio_mapping *mapping = fixture_map(f, file, 10, 100, SHARED);
     check_reason(f, epio_sync_mapping(&op, mapping, 0, 101), EPIO_EINVAL, "beyond the mapping");
     check_reason(f, epio_sync_mapping(&op, mapping, 101, 0), EPIO_EINVAL, "beyond the mapping");
     check_reason(f, epio_sync_mapping(&op, mapping, 100, 1), EPIO_EINVAL, "beyond the mapping");
@@ -190,7 +169,7 @@ static void wrong_arguments_are_refused(fixture *f)
                  "beyond the mapping");
     check_op(f, epio_sync_mapping(&op, mapping, 100, 0), 0);
     check_op(f, epio_sync_mapping(&op, mapping, 99, 1), 0);
-    unmap(f, mapping);
+    fixture_unmap(f, mapping);
     fixture_close(f, writes);
     fixture_close(f, reads);
     fixture_close(f, file);
@@ -210,7 +189,7 @@ static void directories_and_empty_files_are_refused(fixture *f)
     epio_file *file = fixture_create(f, "file");
     check_reason(f, epio_map(&op, file, 0, 1, SHARED), EPIO_EINVAL, "epio_truncate");
     check_op(f, epio_truncate(&op, file, 1), 0);
-    unmap(f, map(f, file, 0, 1, SHARED));
+    fixture_unmap(f, fixture_map(f, file, 0, 1, SHARED));
     fixture_close(f, file);
 }
 
@@ -238,12 +217,12 @@ static void more_than_memory_is_no_memory(fixture *f)
     }
     int64_t result = fixture_result(f, epio_map(&op, file, 0, len, EPIO_MAP_READ));
     if (result == 0) {
-        unmap(f, epio_op_mapping(&op)); /* of holes: a matter of addresses alone */
+        fixture_unmap(f, epio_op_mapping(&op)); /* of holes: a matter of addresses alone */
     } else {
         check_result(result, EPIO_ENOMEM);
     }
     check_op(f, epio_truncate(&op, file, 4096), 0);
-    unmap(f, map(f, file, 0, 4096, SHARED));
+    fixture_unmap(f, fixture_map(f, file, 0, 4096, SHARED));
     fixture_close(f, file);
 }
 
@@ -254,10 +233,10 @@ static void appending_files_are_mapped(fixture *f)
     epio_op op = {0};
     fixture_put(f, "file", "0123456789", 10);
     epio_file *file = fixture_open(f, "file", READ_WRITE | EPIO_OPEN_APPEND);
-    epio_mapping *mapping = map(f, file, 0, 10, SHARED);
-    memcpy(bytes_of(mapping), "abc", 3);
+    epio_mapping *mapping = fixture_map(f, file, 0, 10, SHARED);
+    memcpy(mapped_bytes(mapping), "abc", 3);
     check_op(f, epio_write(&op, file, "xyz", 3, 0), 3);
-    unmap(f, mapping);
+    fixture_unmap(f, mapping);
     fixture_close(f, file);
     check_content(f, "file", "abc3456789xyz", 13);
 }
@@ -268,11 +247,11 @@ static void direct_files_are_mapped(fixture *f)
     memset(data, 'd', sizeof data);
     fixture_put(f, "file", data, sizeof data);
     epio_file *file = fixture_open_direct(f, "file", READ_WRITE);
-    epio_mapping *mapping = map(f, file, 100, 5000, SHARED);
-    check_bytes(bytes_of(mapping), 'd', 5000);
-    bytes_of(mapping)[4999] = 'e';
+    epio_mapping *mapping = fixture_map(f, file, 100, 5000, SHARED);
+    check_bytes(mapped_bytes(mapping), 'd', 5000);
+    mapped_bytes(mapping)[4999] = 'e';
     sync_mapping(f, mapping);
-    unmap(f, mapping);
+    fixture_unmap(f, mapping);
     fixture_close(f, file);
     data[5099] = 'e';
     check_content(f, "file", data, sizeof data);
@@ -284,43 +263,43 @@ static void a_mapping_outlives_its_file(fixture *f)
 {
     epio_op op = {0};
     epio_file *file = create_full(f);
-    epio_mapping *mapping = map(f, file, 0, LEN, SHARED);
+    epio_mapping *mapping = fixture_map(f, file, 0, LEN, SHARED);
     fixture_close(f, file);
-    check_pattern(bytes_of(mapping), LEN, 0);
-    memcpy(bytes_of(mapping) + 5, "abc", 3);
+    check_pattern(mapped_bytes(mapping), LEN, 0);
+    memcpy(mapped_bytes(mapping) + 5, "abc", 3);
     sync_mapping(f, mapping);
     file = fixture_open(f, "file", READ_WRITE);
     char found[3];
     fixture_read(f, file, found, 3, 5);
     check(memcmp(found, "abc", 3) == 0);
     fixture_write(f, file, "xyz", 3, 6);
-    check(memcmp(bytes_of(mapping) + 5, "axyz", 4) == 0);
+    check(memcmp(mapped_bytes(mapping) + 5, "axyz", 4) == 0);
     fixture_close(f, file);
     /* Windows may refuse it: then the name is still there. */
     int64_t deleted = fixture_result(f, epio_delete(&op, f->vfs, fixture_path(f, "file"), 0));
     check(deleted == 0 || (!SYSTEM_IS_POSIX && !f->memory));
-    check(memcmp(bytes_of(mapping) + 5, "axyz", 4) == 0);
-    bytes_of(mapping)[LEN - 1] = 'e';
+    check(memcmp(mapped_bytes(mapping) + 5, "axyz", 4) == 0);
+    mapped_bytes(mapping)[LEN - 1] = 'e';
     sync_mapping(f, mapping);
-    unmap(f, mapping);
+    fixture_unmap(f, mapping);
 }
 
 static void a_mapping_outlives_its_name(fixture *f)
 {
     epio_op op = {0};
     epio_file *file = create_full(f);
-    epio_mapping *mapping = map(f, file, 0, LEN, SHARED);
+    epio_mapping *mapping = fixture_map(f, file, 0, LEN, SHARED);
     fixture_put(f, "other", "abc", 3);
     fixture_close(f, file);
     int64_t renamed = fixture_result(
         f, epio_rename(&op, f->vfs, fixture_path(f, "other"), fixture_path(f, "file"), 0));
     check(renamed == 0 || (!SYSTEM_IS_POSIX && !f->memory));
-    memcpy(bytes_of(mapping), "xyz", 3);
-    check(memcmp(bytes_of(mapping), "xyz", 3) == 0);
+    memcpy(mapped_bytes(mapping), "xyz", 3);
+    check(memcmp(mapped_bytes(mapping), "xyz", 3) == 0);
     if (renamed == 0) {
         check_content(f, "file", "abc", 3);
     }
-    unmap(f, mapping);
+    fixture_unmap(f, mapping);
 }
 
 static void longer_files_are_mapped_again(fixture *f)
@@ -330,16 +309,16 @@ static void longer_files_are_mapped_again(fixture *f)
     epio_file *file = fixture_create(f, "file");
     for (uint64_t i = 0; i < 4; i++) {
         check_op(f, epio_truncate(&op, file, (i + 1) * 100000), 0);
-        mappings[i] = map(f, file, 0, (i + 1) * 100000, SHARED);
-        bytes_of(mappings[i])[i * 100000 + 5] = (unsigned char)('a' + i);
-        bytes_of(mappings[i])[i] = (unsigned char)('a' + i);
+        mappings[i] = fixture_map(f, file, 0, (i + 1) * 100000, SHARED);
+        mapped_bytes(mappings[i])[i * 100000 + 5] = (unsigned char)('a' + i);
+        mapped_bytes(mappings[i])[i] = (unsigned char)('a' + i);
     }
     for (size_t i = 0; i < 4; i++) {
-        check(memcmp(bytes_of(mappings[i]), "abcd", 4) == 0);
-        check(bytes_of(mappings[3])[i * 100000 + 5] == 'a' + i);
+        check(memcmp(mapped_bytes(mappings[i]), "abcd", 4) == 0);
+        check(mapped_bytes(mappings[3])[i * 100000 + 5] == 'a' + i);
     }
     for (size_t i = 0; i < 4; i++) {
-        unmap(f, mappings[i]);
+        fixture_unmap(f, mappings[i]);
     }
     fixture_close(f, file);
 }
@@ -350,17 +329,17 @@ static void syncs_reach_every_part(fixture *f)
 {
     epio_op op = {0};
     epio_file *file = create_full(f);
-    epio_mapping *mapping = map(f, file, 4000, 90000, SHARED);
-    epio_mapping *reading = map(f, file, 4000, 10, EPIO_MAP_READ);
-    memset(bytes_of(mapping), 'x', 90000);
+    epio_mapping *mapping = fixture_map(f, file, 4000, 90000, SHARED);
+    epio_mapping *reading = fixture_map(f, file, 4000, 10, EPIO_MAP_READ);
+    memset(mapped_bytes(mapping), 'x', 90000);
     check_op(f, epio_sync_mapping(&op, mapping, 1, 1), 0);
     check_op(f, epio_sync_mapping(&op, mapping, 96, 4096), 0);
     check_op(f, epio_sync_mapping(&op, mapping, 89999, 1), 0);
     check_op(f, epio_sync_mapping(&op, mapping, 0, 90000), 0);
     check_op(f, epio_sync_mapping(&op, reading, 0, 0), 0);
     check_op(f, epio_sync(&op, file, EPIO_SYNC_FULL), 0);
-    unmap(f, reading);
-    unmap(f, mapping);
+    fixture_unmap(f, reading);
+    fixture_unmap(f, mapping);
     fixture_close(f, file);
 }
 
@@ -374,8 +353,8 @@ static void an_unmap_waits_for_syncs(fixture *f)
     int delivered = 0;
     memset(syncs, 0, sizeof syncs);
     epio_file *file = create_full(f);
-    epio_mapping *mapping = map(f, file, 0, LEN, SHARED);
-    memset(bytes_of(mapping), 'x', LEN);
+    epio_mapping *mapping = fixture_map(f, file, 0, LEN, SHARED);
+    memset(mapped_bytes(mapping), 'x', LEN);
     for (uint64_t i = 0; i < SYNCS; i++) {
         epio_submit(
             epio_sync_mapping(count_delivery(&syncs[i], &delivered), mapping, i * 4096, 4096));
@@ -724,14 +703,14 @@ static void layers_see_mappings(fixture *f)
     check_op(f, epio_open(&op, vfs, fixture_path(f, "file"), READ_WRITE), 0);
     epio_file *file = op.file;
     check_op(f, epio_map(&op, file, 0, 11, SHARED), EPIO_EINVAL);
-    epio_mapping *mapping = map(f, file, 1, 9, SHARED);
-    check(memcmp(bytes_of(mapping), "123456789", 9) == 0);
+    epio_mapping *mapping = fixture_map(f, file, 1, 9, SHARED);
+    check(memcmp(mapped_bytes(mapping), "123456789", 9) == 0);
     sync_mapping(f, mapping);
     fixture_close(f, file);
     sync_mapping(f, mapping);
     layers[1].refuses = EPIO_EACCES;
     check_op(f, epio_sync_mapping(&op, mapping, 0, 0), EPIO_EACCES);
-    unmap(f, mapping);
+    fixture_unmap(f, mapping);
     for (size_t i = 0; i < 2; i++) {
         check(layers[i].before[EPIO_KIND_MAP] == 2 && layers[i].after[EPIO_KIND_MAP] == 2);
         check(layers[i].before[EPIO_KIND_SYNC_MAPPING] == 2 + i);
@@ -754,7 +733,7 @@ static void layers_refuse_to_map(fixture *f)
     check_op(f, epio_map(&op, file, 0, 5, SHARED), EPIO_ENOTSUP);
     check(epio_op_mapping(&op) == NULL);
     one.refuses = 0;
-    unmap(f, map(f, file, 0, 5, SHARED));
+    fixture_unmap(f, fixture_map(f, file, 0, 5, SHARED));
     fixture_close(f, file);
     epio_vfs_destroy(one.layer);
 }
@@ -770,9 +749,9 @@ static void traces_count_mappings(fixture *f)
     epio_file *file = op.file;
     check_op(f, epio_map(&op, file, 0, 20, SHARED), EPIO_EINVAL);
     for (int i = 0; i < 3; i++) {
-        epio_mapping *mapping = map(f, file, 0, 5, SHARED);
+        epio_mapping *mapping = fixture_map(f, file, 0, 5, SHARED);
         sync_mapping(f, mapping);
-        unmap(f, mapping);
+        fixture_unmap(f, mapping);
     }
     fixture_close(f, file);
     check_result(epio_trace_read(trace, EPIO_KIND_MAP, &counts), 0);
@@ -795,17 +774,17 @@ static void many_mappings_are_made(fixture *f)
     epio_file *file = fixture_create(f, "file");
     check_op(f, epio_truncate(&op, file, (uint64_t)count * PIECE), 0);
     for (size_t i = 0; i < count; i++) {
-        mappings[i] = map(f, file, (uint64_t)i * PIECE, PIECE, SHARED);
-        memset(bytes_of(mappings[i]), (int)(i % 251), PIECE);
+        mappings[i] = fixture_map(f, file, (uint64_t)i * PIECE, PIECE, SHARED);
+        memset(mapped_bytes(mappings[i]), (int)(i % 251), PIECE);
     }
     for (size_t i = 0; i < count; i++) {
-        unmap(f, mappings[(i * 7) % count]);
+        fixture_unmap(f, mappings[(i * 7) % count]);
     }
-    epio_mapping *whole = map(f, file, 0, (uint64_t)count * PIECE, EPIO_MAP_READ);
+    epio_mapping *whole = fixture_map(f, file, 0, (uint64_t)count * PIECE, EPIO_MAP_READ);
     for (size_t i = 0; i < count; i++) {
-        check_bytes(bytes_of(whole) + i * PIECE, (unsigned char)(i % 251), PIECE);
+        check_bytes(mapped_bytes(whole) + i * PIECE, (unsigned char)(i % 251), PIECE);
     }
-    unmap(f, whole);
+    fixture_unmap(f, whole);
     fixture_close(f, file);
 }
 
@@ -828,16 +807,16 @@ static unsigned char *region_of(fixture *f, connection *one, size_t number)
         if ((uint64_t)fixture_result(f, epio_size(&op, one->file)) < needed) {
             check_op(f, epio_truncate(&op, one->file, needed), 0);
         }
-        one->regions[number] = map(f, one->file, number * (uint64_t)REGION, REGION, SHARED);
+        one->regions[number] = fixture_map(f, one->file, number * (uint64_t)REGION, REGION, SHARED);
     }
-    return bytes_of(one->regions[number]);
+    return mapped_bytes(one->regions[number]);
 }
 
 static void connection_end(fixture *f, connection *one)
 {
     for (size_t i = 0; i < 8; i++) {
         if (one->regions[i] != NULL) {
-            unmap(f, one->regions[i]);
+            fixture_unmap(f, one->regions[i]);
         }
     }
     fixture_close(f, one->file);
@@ -892,7 +871,7 @@ static void increment(const char *path)
     check_result(pipe_write(process_output(), &byte, 1), 1);
     while (pipe_read(process_input(), &byte, 1) == 1) {
         for (size_t i = 0; i < LEN; i++) {
-            bytes_of(mapping)[i]++;
+            mapped_bytes(mapping)[i]++;
         }
         check_result(pipe_write(process_output(), &byte, 1), 1);
     }
@@ -906,17 +885,17 @@ static void shared_with_another_process(fixture *f)
     epio_op op = {0};
     epio_file *file = fixture_create(f, "file");
     check_op(f, epio_truncate(&op, file, LEN), 0);
-    epio_mapping *mapping = map(f, file, 0, LEN, SHARED);
+    epio_mapping *mapping = fixture_map(f, file, 0, LEN, SHARED);
     child_start(&other, increment, fixture_path(f, "file"), CHILD_PIPES);
     check_result(pipe_read(other.from, &byte, 1), 1);
     for (unsigned char i = 0; i < 10; i++) {
-        memset(bytes_of(mapping), 10 * i, LEN);
+        memset(mapped_bytes(mapping), 10 * i, LEN);
         check_result(pipe_write(other.to, "x", 1), 1);
         check_result(pipe_read(other.from, &byte, 1), 1);
-        check_bytes(bytes_of(mapping), (unsigned char)(10 * i + 1), LEN);
+        check_bytes(mapped_bytes(mapping), (unsigned char)(10 * i + 1), LEN);
     }
     check_result(child_end(&other), 0);
-    unmap(f, mapping);
+    fixture_unmap(f, mapping);
     fixture_close(f, file);
 }
 

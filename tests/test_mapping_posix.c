@@ -53,25 +53,6 @@ int msync(void *from, size_t len, int flags)
 
 #endif
 
-static epio_mapping *map(fixture *f, epio_file *file, uint64_t offset, uint64_t len,
-                         uint32_t access)
-{
-    epio_op op = {0};
-    check_op(f, epio_map(&op, file, offset, len, access), 0);
-    return epio_op_mapping(&op);
-}
-
-static unsigned char *bytes_of(const epio_mapping *mapping)
-{
-    return epio_mapping_address(mapping);
-}
-
-static void unmap(fixture *f, epio_mapping *mapping)
-{
-    epio_op op = {0};
-    check_op(f, epio_unmap(&op, mapping), 0);
-}
-
 static epio_file *create_full(fixture *f)
 {
     static unsigned char data[LEN];
@@ -95,22 +76,22 @@ static void beyond_the_end_is_a_signal(fixture *f)
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     epio_op op = {0};
     epio_file *file = create_full(f);
-    epio_mapping *mapping = map(f, file, 0, LEN, SHARED);
+    epio_mapping *mapping = fixture_map(f, file, 0, LEN, SHARED);
     check_op(f, epio_truncate(&op, file, 1), 0);
-    check(bytes_of(mapping)[0] == 'd');
-    check_bytes(bytes_of(mapping) + 1, 0, page - 1);
-    check_result(run_in_fork(load_from, bytes_of(mapping) + page), 256 + SIGBUS);
-    check_result(run_in_fork(load_from, bytes_of(mapping) + LEN - 1), 256 + SIGBUS);
-    bytes_of(mapping)[5] = 'x'; /* no longer the file's */
+    check(mapped_bytes(mapping)[0] == 'd');
+    check_bytes(mapped_bytes(mapping) + 1, 0, page - 1);
+    check_result(run_in_fork(load_from, mapped_bytes(mapping) + page), 256 + SIGBUS);
+    check_result(run_in_fork(load_from, mapped_bytes(mapping) + LEN - 1), 256 + SIGBUS);
+    mapped_bytes(mapping)[5] = 'x'; /* no longer the file's */
     check_op(f, epio_sync_mapping(&op, mapping, 0, 0), 0);
     check_op(f, epio_truncate(&op, file, LEN), 0);
-    check_result(run_in_fork(load_from, bytes_of(mapping) + LEN - 1), 0);
-    check(bytes_of(mapping)[5] == 0);
-    bytes_of(mapping)[LEN - 1] = 'y'; /* the file's again */
+    check_result(run_in_fork(load_from, mapped_bytes(mapping) + LEN - 1), 0);
+    check(mapped_bytes(mapping)[5] == 0);
+    mapped_bytes(mapping)[LEN - 1] = 'y'; /* the file's again */
     unsigned char found;
     fixture_read(f, file, &found, 1, LEN - 1);
     check(found == 'y');
-    unmap(f, mapping);
+    fixture_unmap(f, mapping);
     fixture_close(f, file);
 }
 
@@ -126,10 +107,10 @@ static void a_mapping_for_reading_is_not_stored_to(fixture *f)
     static const uint32_t accesses[] = {EPIO_MAP_READ, EPIO_MAP_READ | EPIO_MAP_PRIVATE};
     epio_file *file = create_full(f);
     for (size_t i = 0; i < 2; i++) {
-        epio_mapping *mapping = map(f, file, 1, LEN - 1, accesses[i]);
-        int status = run_in_fork(store_to, bytes_of(mapping));
+        epio_mapping *mapping = fixture_map(f, file, 1, LEN - 1, accesses[i]);
+        int status = run_in_fork(store_to, mapped_bytes(mapping));
         check(status == 256 + SIGSEGV || status == 256 + SIGBUS);
-        unmap(f, mapping);
+        fixture_unmap(f, mapping);
     }
     fixture_close(f, file);
 }
@@ -162,10 +143,10 @@ static void whole_pages_are_synced(fixture *f)
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     epio_op op = {0};
     epio_file *file = create_full(f);
-    epio_mapping *mapping = map(f, file, 10, LEN - 10, SHARED);
-    epio_mapping *reads = map(f, file, 10, LEN - 10, EPIO_MAP_READ);
-    epio_mapping *private = map(f, file, 10, LEN - 10, SHARED | EPIO_MAP_PRIVATE);
-    uintptr_t start = (uintptr_t)bytes_of(mapping) - 10;
+    epio_mapping *mapping = fixture_map(f, file, 10, LEN - 10, SHARED);
+    epio_mapping *reads = fixture_map(f, file, 10, LEN - 10, EPIO_MAP_READ);
+    epio_mapping *private = fixture_map(f, file, 10, LEN - 10, SHARED | EPIO_MAP_PRIVATE);
+    uintptr_t start = (uintptr_t)mapped_bytes(mapping) - 10;
     atomic_store(&msyncs, 0);
     check_op(f, epio_sync_mapping(&op, mapping, 0, 1), 0);
     check(start % page == 0 && synced_from == start && synced_len == 11);
@@ -177,9 +158,9 @@ static void whole_pages_are_synced(fixture *f)
     check_op(f, epio_sync_mapping(&op, reads, 0, 0), 0);
     check_op(f, epio_sync_mapping(&op, private, 0, 0), 0);
     check_result(atomic_load(&msyncs), 3);
-    unmap(f, private);
-    unmap(f, reads);
-    unmap(f, mapping);
+    fixture_unmap(f, private);
+    fixture_unmap(f, reads);
+    fixture_unmap(f, mapping);
     fixture_close(f, file);
 }
 
@@ -188,9 +169,9 @@ static void a_failure_is_not_forgotten(fixture *f)
     epio_op op = {0};
     epio_file *file = create_full(f);
     epio_file *other = fixture_open(f, "file", READ_WRITE);
-    epio_mapping *mapping = map(f, file, 0, LEN, SHARED);
-    epio_mapping *of_other = map(f, other, 0, LEN, SHARED);
-    bytes_of(mapping)[0] = 'x';
+    epio_mapping *mapping = fixture_map(f, file, 0, LEN, SHARED);
+    epio_mapping *of_other = fixture_map(f, other, 0, LEN, SHARED);
+    mapped_bytes(mapping)[0] = 'x';
     atomic_store(&msync_error, ENOSPC);
     int64_t result = fixture_result(f, epio_sync_mapping(&op, mapping, 0, 0));
     atomic_store(&msync_error, 0);
@@ -207,13 +188,13 @@ static void a_failure_is_not_forgotten(fixture *f)
     check_op(f, epio_sync(&op, other, EPIO_SYNC_FULL), 0);
     fixture_close(f, file);
     check_op_fails(f, epio_sync_mapping(&op, mapping, 0, 0), EPIO_EIO, ENOSPC);
-    unmap(f, mapping);
+    fixture_unmap(f, mapping);
     file = fixture_open(f, "file", READ_WRITE);
-    mapping = map(f, file, 0, LEN, SHARED);
+    mapping = fixture_map(f, file, 0, LEN, SHARED);
     check_op(f, epio_sync_mapping(&op, mapping, 0, 0), 0);
     check_op(f, epio_sync(&op, file, EPIO_SYNC_FULL), 0);
-    unmap(f, mapping);
-    unmap(f, of_other);
+    fixture_unmap(f, mapping);
+    fixture_unmap(f, of_other);
     fixture_close(f, other);
     fixture_close(f, file);
 }
@@ -222,12 +203,12 @@ static void interrupted_syncs_go_on(fixture *f)
 {
     epio_op op = {0};
     epio_file *file = create_full(f);
-    epio_mapping *mapping = map(f, file, 0, LEN, SHARED);
+    epio_mapping *mapping = fixture_map(f, file, 0, LEN, SHARED);
     fixture_close(f, file);
     atomic_store(&interruptions, 3);
     check_op(f, epio_sync_mapping(&op, mapping, 0, 0), 0);
     check_result(atomic_load(&interruptions), 0);
-    unmap(f, mapping);
+    fixture_unmap(f, mapping);
 }
 
 #if EPIO_ASYNC
@@ -238,8 +219,8 @@ static void unmapped_in_flight(fixture *f)
     tracked sync;
     tracked unmaps;
     epio_file *file = create_full(f);
-    epio_mapping *mapping = map(f, file, 0, LEN, SHARED);
-    unsigned char *bytes = bytes_of(mapping);
+    epio_mapping *mapping = fixture_map(f, file, 0, LEN, SHARED);
+    unsigned char *bytes = mapped_bytes(mapping);
     unsigned char resident[LEN / 4096 + 2];
     fixture_close(f, file);
     atomic_store(&shut, true);
@@ -277,8 +258,8 @@ static void use_in_child(void *argument)
 {
     in_child *one = argument;
     epio_op op = {0};
-    check(bytes_of(one->mapping)[0] == 'd');
-    bytes_of(one->mapping)[0] = 'c';
+    check(mapped_bytes(one->mapping)[0] == 'd');
+    mapped_bytes(one->mapping)[0] = 'c';
     check_result(epio_perform(epio_sync_mapping(&op, one->mapping, 0, 0)), 0);
     check_result(epio_perform(epio_unmap(&op, one->mapping)), 0);
 }
@@ -286,15 +267,15 @@ static void use_in_child(void *argument)
 static void a_child_has_it_too(fixture *f)
 {
     epio_file *file = create_full(f);
-    in_child one = {f, map(f, file, 0, LEN, SHARED), !f->memory};
-    in_child two = {f, map(f, file, 0, LEN, SHARED | EPIO_MAP_PRIVATE), false};
+    in_child one = {f, fixture_map(f, file, 0, LEN, SHARED), !f->memory};
+    in_child two = {f, fixture_map(f, file, 0, LEN, SHARED | EPIO_MAP_PRIVATE), false};
     check_result(run_in_fork(use_in_child, &one), 0);
-    check(bytes_of(one.mapping)[0] == (one.is_shared ? 'c' : 'd'));
-    bytes_of(one.mapping)[0] = 'd';
+    check(mapped_bytes(one.mapping)[0] == (one.is_shared ? 'c' : 'd'));
+    mapped_bytes(one.mapping)[0] = 'd';
     check_result(run_in_fork(use_in_child, &two), 0);
-    check(bytes_of(two.mapping)[0] == 'd');
-    unmap(f, two.mapping);
-    unmap(f, one.mapping);
+    check(mapped_bytes(two.mapping)[0] == 'd');
+    fixture_unmap(f, two.mapping);
+    fixture_unmap(f, one.mapping);
     fixture_close(f, file);
 }
 

@@ -10,25 +10,6 @@
 
 static epio__win32_calls real; /* as they were at first: a test that fails leaves its own */
 
-static epio_mapping *map(fixture *f, epio_file *file, uint64_t offset, uint64_t len,
-                         uint32_t access)
-{
-    epio_op op = {0};
-    check_op(f, epio_map(&op, file, offset, len, access), 0);
-    return epio_op_mapping(&op);
-}
-
-static unsigned char *bytes_of(const epio_mapping *mapping)
-{
-    return epio_mapping_address(mapping);
-}
-
-static void unmap(fixture *f, epio_mapping *mapping)
-{
-    epio_op op = {0};
-    check_op(f, epio_unmap(&op, mapping), 0);
-}
-
 static epio_file *create_full(fixture *f)
 {
     static unsigned char data[LEN];
@@ -45,18 +26,18 @@ static void a_mapped_file_does_not_shrink(fixture *f)
 {
     epio_op op = {0};
     epio_file *file = create_full(f);
-    epio_mapping *mapping = map(f, file, 0, LEN, SHARED);
+    epio_mapping *mapping = fixture_map(f, file, 0, LEN, SHARED);
     check_op(f, epio_truncate(&op, file, 1), EPIO_ESHARING);
     check(op.os_error == ERROR_USER_MAPPED_FILE);
     check(epio_op_invalid_reason(&op) == NULL);
     check_op(f, epio_truncate(&op, file, 2 * LEN), 0);
-    epio_mapping *longer = map(f, file, LEN, LEN, SHARED);
-    check_bytes(bytes_of(longer), 0, LEN);
+    epio_mapping *longer = fixture_map(f, file, LEN, LEN, SHARED);
+    check_bytes(mapped_bytes(longer), 0, LEN);
     fixture_close(f, file);
     file = fixture_open(f, "file", READ_WRITE);
     check_op(f, epio_truncate(&op, file, LEN), EPIO_ESHARING);
-    unmap(f, longer);
-    unmap(f, mapping);
+    fixture_unmap(f, longer);
+    fixture_unmap(f, mapping);
     check_op(f, epio_truncate(&op, file, 1), 0);
     fixture_close(f, file);
     check_result(file_size(fixture_path(f, "file")), 1);
@@ -100,10 +81,10 @@ static void views_are_as_asked_for(fixture *f)
     epio__win32.create_mapping = noted_create;
     epio__win32.map_view = noted_view;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        epio_mapping *mapping = map(f, file, 70000, 30, cases[i].access);
+        epio_mapping *mapping = fixture_map(f, file, 70000, 30, cases[i].access);
         check(protection == cases[i].protection && view_access == cases[i].view);
         check(view_start == 65536 && view_len == 70000 - 65536 + 30);
-        unmap(f, mapping);
+        fixture_unmap(f, mapping);
     }
     epio__win32 = real;
     fixture_close(f, file);
@@ -143,7 +124,7 @@ static void refusals_are_reported(fixture *f)
                  {ERROR_FILE_INVALID, EPIO_EINVAL},     {ERROR_INVALID_FUNCTION, EPIO_ENOTSUP}};
     epio_op op = {0};
     epio_file *file = create_full(f);
-    unmap(f, map(f, file, 0, 1, SHARED));
+    fixture_unmap(f, fixture_map(f, file, 0, 1, SHARED));
     int handles = count_descriptors();
     for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
         refusal = cases[i / 2].error;
@@ -203,9 +184,9 @@ static void syncs_flush_both(fixture *f)
 {
     epio_op op = {0};
     epio_file *file = create_full(f);
-    epio_mapping *mapping = map(f, file, 10, LEN - 10, SHARED);
-    epio_mapping *reads = map(f, file, 10, 10, EPIO_MAP_READ);
-    epio_mapping *private = map(f, file, 10, 10, SHARED | EPIO_MAP_PRIVATE);
+    epio_mapping *mapping = fixture_map(f, file, 10, LEN - 10, SHARED);
+    epio_mapping *reads = fixture_map(f, file, 10, 10, EPIO_MAP_READ);
+    epio_mapping *private = fixture_map(f, file, 10, 10, SHARED | EPIO_MAP_PRIVATE);
     fixture_close(f, file);
     refusal = 0;
     violations = 3;
@@ -213,16 +194,16 @@ static void syncs_flush_both(fixture *f)
     epio__win32.flush_view = counted_flush_view;
     epio__win32.flush = counted_flush;
     check_op(f, epio_sync_mapping(&op, mapping, 5, 20), 0);
-    check(flushed_from == bytes_of(mapping) + 5 && flushed_len == 20);
+    check(flushed_from == mapped_bytes(mapping) + 5 && flushed_len == 20);
     check(views_flushed == 4 && files_flushed == 1);
     check_op(f, epio_sync_mapping(&op, mapping, LEN - 10, 0), 0); /* of nothing */
     check_op(f, epio_sync_mapping(&op, reads, 0, 0), 0);
     check_op(f, epio_sync_mapping(&op, private, 0, 0), 0);
     check(views_flushed == 4 && files_flushed == 1);
     epio__win32 = real;
-    unmap(f, private);
-    unmap(f, reads);
-    unmap(f, mapping);
+    fixture_unmap(f, private);
+    fixture_unmap(f, reads);
+    fixture_unmap(f, mapping);
 }
 
 static void a_failure_is_not_forgotten(fixture *f)
@@ -230,7 +211,7 @@ static void a_failure_is_not_forgotten(fixture *f)
     for (int i = 0; i < 2; i++) {
         epio_op op = {0};
         epio_file *file = create_full(f);
-        epio_mapping *mapping = map(f, file, 0, LEN, SHARED);
+        epio_mapping *mapping = fixture_map(f, file, 0, LEN, SHARED);
         if (i == 0) {
             epio__win32.flush = failing_flush;
         } else {
@@ -245,7 +226,7 @@ static void a_failure_is_not_forgotten(fixture *f)
         check_op_fails(f, epio_write(&op, file, "abc", 3, 0), EPIO_EIO, ERROR_IO_DEVICE);
         fixture_close(f, file);
         check_op_fails(f, epio_sync_mapping(&op, mapping, 0, 0), EPIO_EIO, ERROR_IO_DEVICE);
-        unmap(f, mapping);
+        fixture_unmap(f, mapping);
         check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "file"), 0), 0);
     }
 }
@@ -253,11 +234,11 @@ static void a_failure_is_not_forgotten(fixture *f)
 static void mappings_leave_nothing_open(fixture *f)
 {
     epio_file *file = create_full(f);
-    unmap(f, map(f, file, 0, 1, SHARED));
+    fixture_unmap(f, fixture_map(f, file, 0, 1, SHARED));
     int handles = count_descriptors();
     for (int i = 0; i < 10; i++) {
-        unmap(f, map(f, file, 0, LEN, SHARED));
-        unmap(f, map(f, file, 0, LEN, EPIO_MAP_READ));
+        fixture_unmap(f, fixture_map(f, file, 0, LEN, SHARED));
+        fixture_unmap(f, fixture_map(f, file, 0, LEN, EPIO_MAP_READ));
     }
     check_result(count_descriptors(), handles);
     fixture_close(f, file);

@@ -11,20 +11,7 @@
 
 static epio_mapping *map(fixture *f, epio_file *file, uint64_t offset, uint64_t len)
 {
-    epio_op op = {0};
-    check_op(f, epio_map(&op, file, offset, len, SHARED), 0);
-    return epio_op_mapping(&op);
-}
-
-static unsigned char *bytes_of(const epio_mapping *mapping)
-{
-    return epio_mapping_address(mapping);
-}
-
-static void unmap(fixture *f, epio_mapping *mapping)
-{
-    epio_op op = {0};
-    check_op(f, epio_unmap(&op, mapping), 0);
+    return fixture_map(f, file, offset, len, SHARED);
 }
 
 static void resize(fixture *f, epio_file *file, uint64_t size)
@@ -58,7 +45,7 @@ static void what_is_cut_off_is_zeros(fixture *f)
     fixture_put(f, "file", data, sizeof data);
     epio_file *file = fixture_open(f, "file", READ_WRITE);
     epio_mapping *mapping = map(f, file, 0, sizeof data);
-    unsigned char *bytes = bytes_of(mapping);
+    unsigned char *bytes = mapped_bytes(mapping);
     resize(f, file, BLOCK + 5);
     check_bytes(bytes, 'd', BLOCK + 5);
     check_bytes(bytes + BLOCK + 5, 0, sizeof data - BLOCK - 5);
@@ -81,12 +68,12 @@ static void what_is_cut_off_is_zeros(fixture *f)
     /* A last part of a block does not keep it, either. */
     resize(f, file, 4 * BLOCK + 1);
     memset(bytes + 4 * BLOCK + 1, 'x', 10);
-    unmap(f, mapping);
+    fixture_unmap(f, mapping);
     check_op(f, epio_punch_hole(&op, file, 0, BLOCK), 0); /* the others leave the region */
     resize(f, file, 5 * BLOCK);
     mapping = map(f, file, 4 * BLOCK, BLOCK);
-    check_bytes(bytes_of(mapping), 0, BLOCK);
-    unmap(f, mapping);
+    check_bytes(mapped_bytes(mapping), 0, BLOCK);
+    fixture_unmap(f, mapping);
     fixture_close(f, file);
 }
 
@@ -101,10 +88,10 @@ static void a_copied_hole_is_zeros_before_it(fixture *f)
     resize(f, file, 2 * BLOCK);
     epio_mapping *mapping = map(f, file, 0, 2 * BLOCK);
     resize(f, file, 100);
-    bytes_of(mapping)[200] = 'x';
+    mapped_bytes(mapping)[200] = 'x';
     check_op(f, epio_copy_range(&op, from, 0, file, 1000, 7000), 7000);
     check_content(f, "file", zeros, sizeof zeros);
-    unmap(f, mapping);
+    fixture_unmap(f, mapping);
     fixture_close(f, from);
     fixture_close(f, file);
 }
@@ -117,15 +104,15 @@ static void appended_bytes_are_mapped(fixture *f)
     resize(f, file, 4 * MIB);
     epio_mapping *mapping = map(f, file, 0, 4 * MIB);
     resize(f, file, 5);
-    memset(bytes_of(mapping), 'x', 4 * MIB);
+    memset(mapped_bytes(mapping), 'x', 4 * MIB);
     memset(data, 'a', sizeof data);
     check_op(f, epio_append(&op, file, data, 3), 5);
     check_op(f, epio_append(&op, file, data, sizeof data), 8);
-    check_bytes(bytes_of(mapping), 'x', 5);
-    check_bytes(bytes_of(mapping) + 5, 'a', 3 + sizeof data);
-    bytes_of(mapping)[7 + sizeof data] = 'y';
+    check_bytes(mapped_bytes(mapping), 'x', 5);
+    check_bytes(mapped_bytes(mapping) + 5, 'a', 3 + sizeof data);
+    mapped_bytes(mapping)[7 + sizeof data] = 'y';
     check(byte_at(f, file, 7 + sizeof data) == 'y');
-    unmap(f, mapping);
+    fixture_unmap(f, mapping);
     check(byte_at(f, file, 4) == 'x' && byte_at(f, file, 7 + sizeof data) == 'y');
     resize(f, file, 4 * MIB);
     check(byte_at(f, file, 8 + sizeof data) == 0 && byte_at(f, file, 4 * MIB - 1) == 0);
@@ -142,16 +129,16 @@ static void holes_are_zeros_that_are_still_shared(fixture *f)
     epio_mapping *mapping = map(f, file, 0, sizeof data);
     check_op(f, epio_punch_hole(&op, file, BLOCK - 5, 2 * BLOCK), 0);
     check_op(f, epio_zero_range(&op, file, 4 * BLOCK, 2 * BLOCK, 0), 0);
-    check_bytes(bytes_of(mapping), 'd', BLOCK - 5);
-    check_bytes(bytes_of(mapping) + BLOCK - 5, 0, 2 * BLOCK);
-    check_bytes(bytes_of(mapping) + 3 * BLOCK - 5, 'd', BLOCK + 5);
-    check_bytes(bytes_of(mapping) + 4 * BLOCK, 0, 2 * BLOCK);
-    bytes_of(mapping)[BLOCK] = 'x';
-    bytes_of(mapping)[5 * BLOCK] = 'y';
+    check_bytes(mapped_bytes(mapping), 'd', BLOCK - 5);
+    check_bytes(mapped_bytes(mapping) + BLOCK - 5, 0, 2 * BLOCK);
+    check_bytes(mapped_bytes(mapping) + 3 * BLOCK - 5, 'd', BLOCK + 5);
+    check_bytes(mapped_bytes(mapping) + 4 * BLOCK, 0, 2 * BLOCK);
+    mapped_bytes(mapping)[BLOCK] = 'x';
+    mapped_bytes(mapping)[5 * BLOCK] = 'y';
     check(byte_at(f, file, BLOCK) == 'x' && byte_at(f, file, 5 * BLOCK) == 'y');
     fixture_write(f, file, "z", 1, 2 * BLOCK);
-    check(bytes_of(mapping)[2 * BLOCK] == 'z');
-    unmap(f, mapping);
+    check(mapped_bytes(mapping)[2 * BLOCK] == 'z');
+    fixture_unmap(f, mapping);
     check(byte_at(f, file, BLOCK) == 'x' && byte_at(f, file, 2 * BLOCK) == 'z');
     fixture_close(f, file);
 }
@@ -172,9 +159,9 @@ static void what_is_mapped_has_space(fixture *f)
     check(allocated(f, file) == 2 * BLOCK + MIB);
     check_op(f, epio_punch_hole(&op, file, 0, 10 * MIB), 0);
     check(allocated(f, file) == 2 * BLOCK + MIB);
-    unmap(f, two);
-    unmap(f, three);
-    unmap(f, one);
+    fixture_unmap(f, two);
+    fixture_unmap(f, three);
+    fixture_unmap(f, one);
     check(allocated(f, file) == 2 * BLOCK + MIB);
     check_op(f, epio_punch_hole(&op, file, BLOCK, 10 * MIB), 0);
     check(allocated(f, file) == BLOCK);
@@ -185,7 +172,7 @@ static void what_is_mapped_has_space(fixture *f)
     one = map(f, file, 0, 10 * BLOCK);
     resize(f, file, 5);
     check(allocated(f, file) == 10 * BLOCK); /* until it is unmapped */
-    unmap(f, one);
+    fixture_unmap(f, one);
     check(allocated(f, file) == BLOCK);
     fixture_close(f, file);
 }
@@ -203,14 +190,14 @@ static void stores_count_as_changes(fixture *f)
     check_op(f, epio_file_stat(&op, file, &before), 0);
     sleep_ns(20 * MILLISECOND);
     check_op(f, epio_sync_mapping(&op, reads, 0, 0), 0);
-    unmap(f, reads);
+    fixture_unmap(f, reads);
     check_op(f, epio_file_stat(&op, file, &now), 0);
     check(now.modified == before.modified);
-    bytes_of(mapping)[0] = 'x';
+    mapped_bytes(mapping)[0] = 'x';
     check_op(f, epio_sync_mapping(&op, mapping, 0, 0), 0);
     check_op(f, epio_file_stat(&op, file, &now), 0);
     check(now.modified > before.modified);
-    unmap(f, mapping);
+    fixture_unmap(f, mapping);
     fixture_close(f, file);
 }
 
@@ -221,7 +208,7 @@ static void check_access(fixture *f, epio_file *file, uint64_t offset, uint64_t 
     epio_op op = {0};
     check_op(f, epio_map(&op, file, offset, len, SHARED), expected);
     if (expected == 0) {
-        unmap(f, epio_op_mapping(&op));
+        fixture_unmap(f, epio_op_mapping(&op));
     }
 }
 
@@ -231,20 +218,20 @@ static void a_region_has_room(fixture *f)
     resize(f, file, 100 * MIB);
     epio_mapping *inside = map(f, file, 5 * MIB, MIB);
     epio_mapping *whole = map(f, file, 0, 12 * MIB); /* the region begins where the file does */
-    bytes_of(inside)[0] = 'x';
-    check(bytes_of(whole)[5 * MIB] == 'x');
+    mapped_bytes(inside)[0] = 'x';
+    check(mapped_bytes(whole)[5 * MIB] == 'x');
     check_access(f, file, 0, 100 * MIB, EPIO_ENOTSUP);
     check_access(f, file, 10 * MIB, 90 * MIB, EPIO_ENOTSUP);
     epio_mapping *beside = map(f, file, 80 * MIB, 20 * MIB); /* another region */
-    bytes_of(beside)[0] = 'y';
+    mapped_bytes(beside)[0] = 'y';
     check_access(f, file, 79 * MIB, 2 * MIB, 0);
-    unmap(f, inside);
-    unmap(f, whole);
+    fixture_unmap(f, inside);
+    fixture_unmap(f, whole);
     check_access(f, file, 0, 100 * MIB, EPIO_ENOTSUP);
-    unmap(f, beside);
+    fixture_unmap(f, beside);
     whole = map(f, file, 0, 100 * MIB);
-    check(bytes_of(whole)[5 * MIB] == 'x' && bytes_of(whole)[80 * MIB] == 'y');
-    unmap(f, whole);
+    check(mapped_bytes(whole)[5 * MIB] == 'x' && mapped_bytes(whole)[80 * MIB] == 'y');
+    fixture_unmap(f, whole);
     fixture_close(f, file);
 }
 
@@ -257,12 +244,12 @@ static void pieces_are_mapped_one_by_one(fixture *f)
     for (size_t i = 0; i < PIECES; i++) {
         resize(f, file, (i + 1) * 32 * KIB);
         pieces[i] = map(f, file, i * 32 * KIB, 32 * KIB);
-        memset(bytes_of(pieces[i]), (int)(i + 1), 32 * KIB);
-        check(bytes_of(pieces[0])[5] == 1);
+        memset(mapped_bytes(pieces[i]), (int)(i + 1), 32 * KIB);
+        check(mapped_bytes(pieces[0])[5] == 1);
     }
     for (size_t i = 0; i < PIECES; i++) {
         check(byte_at(f, file, i * 32 * KIB + 31 * KIB) == (unsigned char)(i + 1));
-        unmap(f, pieces[i]);
+        fixture_unmap(f, pieces[i]);
     }
     fixture_close(f, file);
 }
@@ -275,9 +262,9 @@ static void a_mapping_keeps_the_file(fixture *f)
     epio_mapping *mapping = map(f, file, 0, MIB);
     fixture_close(f, file);
     check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "file"), 0), 0);
-    memset(bytes_of(mapping), 'x', MIB);
-    check_bytes(bytes_of(mapping), 'x', MIB);
-    unmap(f, mapping);
+    memset(mapped_bytes(mapping), 'x', MIB);
+    check_bytes(mapped_bytes(mapping), 'x', MIB);
+    fixture_unmap(f, mapping);
 }
 
 /* ---- Everything at random ------------------------------------------------- */
@@ -310,7 +297,7 @@ static void check_all(random_fixture *one)
         uint64_t end = offset + one->mappings[i].len;
         end = end < one->size ? end : one->size;
         if (one->mappings[i].mapping != NULL && offset < end) {
-            check(memcmp(bytes_of(one->mappings[i].mapping), one->expected + offset,
+            check(memcmp(mapped_bytes(one->mappings[i].mapping), one->expected + offset,
                          (size_t)(end - offset)) == 0);
         }
     }
@@ -328,7 +315,7 @@ static void store(random_fixture *one, size_t which, uint64_t from, uint64_t len
 {
     unsigned char byte = (unsigned char)random_next(&one->random);
     uint64_t offset = one->mappings[which].offset + from;
-    memset(bytes_of(one->mappings[which].mapping) + from, byte, (size_t)len);
+    memset(mapped_bytes(one->mappings[which].mapping) + from, byte, (size_t)len);
     for (uint64_t i = offset; i < offset + len && i < one->size; i++) {
         one->expected[i] = byte;
     }
@@ -337,7 +324,7 @@ static void store(random_fixture *one, size_t which, uint64_t from, uint64_t len
 static void map_or_unmap(random_fixture *one, size_t which, uint64_t offset, uint64_t end)
 {
     if (one->mappings[which].mapping != NULL) {
-        unmap(one->f, one->mappings[which].mapping);
+        fixture_unmap(one->f, one->mappings[which].mapping);
         one->mappings[which].mapping = NULL;
         return;
     }
@@ -420,7 +407,7 @@ static void bytes_agree_whatever_happens(fixture *f)
         check_all(&one);
         for (size_t i = 0; i < MOST_MAPPINGS; i++) {
             if (one.mappings[i].mapping != NULL) {
-                unmap(f, one.mappings[i].mapping);
+                fixture_unmap(f, one.mappings[i].mapping);
                 one.mappings[i].mapping = NULL;
             }
         }

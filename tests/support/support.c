@@ -471,6 +471,28 @@ void fixture_read(fixture *f, epio_file *file, void *data, size_t len, uint64_t 
     check_result(fixture_result(f, epio_read(&op, file, data, len, offset)), (int64_t)len);
 }
 
+epio_mapping *fixture_map(fixture *f, epio_file *file, uint64_t offset, uint64_t len,
+                          uint32_t access)
+{
+    epio_op op = {0};
+    check_op(f, epio_map(&op, file, offset, len, access), 0);
+    epio_mapping *mapping = epio_op_mapping(&op);
+    check(mapping != NULL && epio_mapping_address(mapping) != NULL);
+    check(epio_mapping_len(mapping) == len);
+    return mapping;
+}
+
+void fixture_unmap(fixture *f, epio_mapping *mapping)
+{
+    epio_op op = {0};
+    check_op(f, epio_unmap(&op, mapping), 0);
+}
+
+unsigned char *mapped_bytes(const epio_mapping *mapping)
+{
+    return epio_mapping_address(mapping);
+}
+
 void fixture_put(fixture *f, const char *name, const void *data, size_t len)
 {
     epio_file *file =

@@ -142,6 +142,10 @@ void fixture_close(fixture *f, epio_file *file);
 /* Reads or writes all of it, or the test fails. */
 void fixture_write(fixture *f, epio_file *file, const void *data, size_t len, uint64_t offset);
 void fixture_read(fixture *f, epio_file *file, void *data, size_t len, uint64_t offset);
+epio_mapping *fixture_map(fixture *f, epio_file *file, uint64_t offset, uint64_t len,
+                          uint32_t access);
+void fixture_unmap(fixture *f, epio_mapping *mapping);
+unsigned char *mapped_bytes(const epio_mapping *mapping);
 
 /* Makes a file with this content, and none open. */
 void fixture_put(fixture *f, const char *name, const void *data, size_t len);
