@@ -32,6 +32,12 @@ static inline char *epio__entry_put(char *to, size_t name_len, uint32_t type, ui
     return to;
 }
 
+/* An event, which has its two names behind it; those of overflow and end have none. */
+static inline size_t epio__event_size(size_t name_len, size_t from_len)
+{
+    return (sizeof(epio_event) + name_len + 1 + from_len + 1 + 7) & ~(size_t)7;
+}
+
 /* Records behind each other, which begin with their size: the first for NULL, then the one behind
  * `record`; NULL at the end. */
 static inline const void *epio__record_next(const void *buffer, size_t len, const void *record)

@@ -3,9 +3,6 @@
 #include "fatal.h"
 #include "packed_entry.h"
 
-/* Of an event without a name. */
-#define SHORTEST_BUFFER (sizeof(epio_event) + 8)
-
 epio_op *epio_watch(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags)
 {
     return epio__verb_on_path(op, "epio_watch", EPIO_KIND_WATCH, vfs, path, flags,
@@ -22,7 +19,7 @@ epio_op *epio_read_events(epio_op *op, epio_file *watch, void *buffer, size_t le
     epio__verb_require(op, (uintptr_t)buffer % sizeof(uint64_t) == 0,
                        EPIO__REASON_UNALIGNED_EVENTS);
     epio__verb_require(op, op->arguments.events.len <= INT64_MAX, EPIO__REASON_TOO_LONG);
-    epio__verb_require(op, len >= SHORTEST_BUFFER, EPIO__REASON_SHORT_EVENTS);
+    epio__verb_require(op, len >= epio__event_size(0, 0), EPIO__REASON_SHORT_EVENTS);
     epio__verb_require(op, watch == NULL || (watch->attributes & EPIO_FILE_WATCH) != 0,
                        EPIO__REASON_NOT_WATCH);
     return op;

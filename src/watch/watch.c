@@ -8,6 +8,7 @@
 
 #include "core/event.h"
 #include "list.h"
+#include "packed_entry.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -47,14 +48,6 @@ epio__watch *epio__watch_create(epio_vfs *vfs, uint32_t flags)
 
 /* ---- Packed events ---- */
 
-static size_t size_of(size_t name_len, size_t from_len)
-{
-    return (sizeof(epio_event) + name_len + 1 + from_len + 1 + 7) & ~(size_t)7;
-}
-
-/* Without names: of overflow and end. */
-#define BARE_SIZE ((sizeof(epio_event) + 2 + 7) & ~(size_t)7)
-
 static void put(unsigned char *to, const epio_event *event, const char *name, const char *from)
 {
     memset(to, 0, event->size);
@@ -66,7 +59,7 @@ static void put(unsigned char *to, const epio_event *event, const char *name, co
 
 static void put_bare(unsigned char *to, uint8_t kind, uint8_t type)
 {
-    const epio_event event = {.size = (uint32_t)BARE_SIZE, .kind = kind, .type = type};
+    const epio_event event = {.size = (uint32_t)epio__event_size(0, 0), .kind = kind, .type = type};
     put(to, &event, "", "");
 }
 
@@ -161,7 +154,7 @@ static void add(epio__watch *watch, uint32_t kind, uint32_t type, const char *na
         watch->overflowed = true;
         return;
     }
-    const epio_event event = {.size = (uint32_t)size_of(name_len, from_len),
+    const epio_event event = {.size = (uint32_t)epio__event_size(name_len, from_len),
                               .name_len = (uint32_t)name_len,
                               .from_len = (uint32_t)from_len,
                               .kind = (uint8_t)kind,
@@ -204,15 +197,15 @@ static int64_t take(epio__watch *watch, const epio_op *op)
             forget_all(watch);
         }
     }
-    if (all && watch->overflowed && room - filled >= BARE_SIZE) {
+    if (all && watch->overflowed && room - filled >= epio__event_size(0, 0)) {
         put_bare(buffer + filled, EPIO_EVENT_OVERFLOW, EPIO_TYPE_UNKNOWN);
-        filled += BARE_SIZE;
+        filled += epio__event_size(0, 0);
         watch->overflowed = false;
     }
     all = all && !watch->overflowed;
-    if (all && watch->ended && !watch->end_is_read && room - filled >= BARE_SIZE) {
+    if (all && watch->ended && !watch->end_is_read && room - filled >= epio__event_size(0, 0)) {
         put_bare(buffer + filled, EPIO_EVENT_REMOVED, EPIO_TYPE_DIRECTORY);
-        filled += BARE_SIZE;
+        filled += epio__event_size(0, 0);
         watch->end_is_read = true;
     }
     if (filled != 0) {
