@@ -106,7 +106,8 @@ static void lists_have_each_name_once(fixture *f)
     for (size_t k = 0; k < sizeof rooms / sizeof rooms[0]; k++) {
         list.room = rooms[k];
         size_t calls = list_all(f, directory, &list);
-        check(list.room == sizeof list.buffer ? calls == 1 : calls > 1);
+        /* A kernel gives a part of what fits when it has a signal to look at: getdents(2). */
+        check(list.room == sizeof list.buffer ? calls == 1 || !f->memory : calls > 1);
         check(list.total == NAMES && list.others == 0);
         for (size_t i = 0; i < NAMES; i++) {
             check_result(list.met[i], 1);

@@ -76,15 +76,15 @@ typedef struct epio_entry {
 
 #define EPIO_LIST_REWIND 1u /* from the first entry on */
 
-/* Fills the buffer, which is aligned as for a uint64_t, with as many entries as fit, without "."
- * and
- * "..", in no order: their length in bytes, 0 at the end. The next call goes on from there. What
- * others make or remove meanwhile may be among them or not; all else is, once. On btrfs what was
- * made after the open is among them from a REWIND on. Calls in flight for one directory at the same
- * time get different parts of the list. Names are bytes of the system's and can be opened again as
- * they are; on Windows a lone surrogate is encoded as such (WTF-8). Errors: EPIO_EBADF (no open
- * directory), EPIO_ERANGE (the next entry does not fit: 1 KiB always suffices), EPIO_EINVAL (NULL,
- * unknown flags, not aligned), EPIO_ENOENT (it was removed). See getdents(2). */
+/* Fills the buffer, which is aligned as for a uint64_t, with entries, without "." and "..", in no
+ * order: their length in bytes, 0 at the end. There may be fewer than fit, as a kernel that is
+ * interrupted gives a part; the next call goes on from there. What others make or remove meanwhile
+ * may be among them or not; all else is, once. On btrfs what was made after the open is among them
+ * from a REWIND on. Calls in flight for one directory at the same time get different parts of the
+ * list. Names are bytes of the system's and can be opened again as they are; on Windows a lone
+ * surrogate is encoded as such (WTF-8). Errors: EPIO_EBADF (no open directory), EPIO_ERANGE (the
+ * next entry does not fit: 1 KiB always suffices), EPIO_EINVAL (NULL, unknown flags, not aligned),
+ * EPIO_ENOENT (it was removed). See getdents(2). */
 EPIO_VERB epio_op *epio_list(epio_op *op, struct epio_file *directory, void *buffer, size_t len,
                              uint32_t flags);
 
