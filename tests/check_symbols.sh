@@ -42,6 +42,7 @@ exported() {
 # What EPIO_API stands before: the word in front of the first parenthesis.
 declared() {
     for header in "$include"/epio/*.h; do
+        case $header in */sqlite.h | */db.h) continue ;; esac # of the other library
         "$compiler" -std=c11 -E -P -DEPIO_ASYNC="$async" -DEPIO_API=EXPORTED -I"$include" \
             -x c "$header"
     done | tr '\n' ' ' | grep -o 'EXPORTED [^(;]*(' | sed 's/ *($//; s/.*[ *]//' | sort -u

@@ -79,10 +79,12 @@ EPIO_API const char *epio_version(void);
     X(EPIO_ENODEV, -29, "no such device")                                                          \
     X(EPIO_ECLOSED, -30, "the semaphore was closed")                                               \
     X(EPIO_ENODATA, -31, "no such extended attribute, or no data")                                 \
-    X(EPIO_EUNKNOWN, -32, "an error that has no name here; see os_error")
+    X(EPIO_EUNKNOWN, -32, "an error that has no name here; see os_error")                          \
+    X(EPIO_ESQL, -33, "the database refused the statement; epio_db_report says why")               \
+    X(EPIO_ECORRUPT, -34, "the file is damaged, or not of the format that is expected")
 
 #define EPIO_DECLARE_ERROR(name, value, message) name = value,
-enum { EPIO_ERRORS(EPIO_DECLARE_ERROR) EPIO_ERROR_LAST = EPIO_EUNKNOWN };
+enum { EPIO_ERRORS(EPIO_DECLARE_ERROR) EPIO_ERROR_LAST = EPIO_ECORRUPT };
 #undef EPIO_DECLARE_ERROR
 
 /* "EPIO_ENOENT" and the like for an error; "EPIO_OK" for any result >= 0;

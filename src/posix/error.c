@@ -113,7 +113,8 @@ static const int32_t usual_errors[] = {
 #else
     [-EPIO_ENODATA] = ENOENT,
 #endif
-    [-EPIO_EUNKNOWN] = EIO,
+    [-EPIO_EUNKNOWN] = EIO,         [-EPIO_ESQL] = EINVAL,
+    [-EPIO_ECORRUPT] = EIO,
 };
 
 int32_t epio__error_to_os(int error)

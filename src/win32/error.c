@@ -276,6 +276,8 @@ static const int32_t usual_errors[] = {
     [-EPIO_ECLOSED] = ERROR_OPERATION_ABORTED,
     [-EPIO_ENODATA] = ERROR_FILE_NOT_FOUND,
     [-EPIO_EUNKNOWN] = ERROR_IO_DEVICE,
+    [-EPIO_ESQL] = ERROR_BAD_ARGUMENTS,
+    [-EPIO_ECORRUPT] = ERROR_FILE_CORRUPT,
 };
 
 int32_t epio__error_to_os(int error)
