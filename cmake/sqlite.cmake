@@ -19,7 +19,21 @@ set(epio_sqlite_sources
     src/sqlite/error.c
     src/sqlite/vfs.c
     src/sqlite/vfs_shm.c)
-set(epio_sqlite_async_sources "")
+set(epio_sqlite_async_sources
+    src/sqlite/backup.c
+    src/sqlite/blob.c
+    src/sqlite/changes.c
+    src/sqlite/checkpoint.c
+    src/sqlite/connection.c
+    src/sqlite/db.c
+    src/sqlite/db_perform.c
+    src/sqlite/db_queue.c
+    src/sqlite/db_verbs.c
+    src/sqlite/group.c
+    src/sqlite/rows.c
+    src/sqlite/statement.c
+    src/sqlite/statement_cache.c
+    src/sqlite/transaction.c)
 if(EPIO_ASYNC)
     list(APPEND epio_sqlite_sources ${epio_sqlite_async_sources})
 endif()
