@@ -190,7 +190,7 @@ static int register_inner(epio__database *root)
     return epio_sqlite_register(root->sqlite_vfs, root->inner, 0);
 }
 
-static void free_database(epio__database *root)
+void epio__database_free(epio__database *root)
 {
     if (root->sqlite_vfs[0] != '\0') {
         (void)epio_sqlite_unregister(root->sqlite_vfs);
@@ -247,7 +247,7 @@ int epio_db_create(epio_db **db, epio_vfs *vfs, const char *path, const epio_db_
         error = EPIO_ENOMEM;
     }
     if (error != 0) {
-        free_database(root);
+        epio__database_free(root);
         return error;
     }
     *db = &root->handle;
@@ -263,6 +263,8 @@ void epio_db_destroy(epio_db *db)
     epio__db_lock(root);
     bool is_open = root->state != EPIO__DB_NEW;
     bool has_objects = root->objects != 0;
+    bool pending = epio__db_has_turns_pending(root);
+    root->destroyed = true;
     epio__db_unlock(root);
     if (db->outer != NULL) {
         epio_fatal("epio_db_destroy", "that is a transaction; commit it or roll it back");
@@ -273,7 +275,9 @@ void epio_db_destroy(epio_db *db)
     if (has_objects) {
         epio_fatal("epio_db_destroy", "rows, transactions or blobs are left; end them first");
     }
-    free_database(root);
+    if (!pending) {
+        epio__database_free(root);
+    }
 }
 
 /* ---- Statistics ---- */

@@ -109,6 +109,9 @@ struct epio__database {
 
     sqlite3_mutex *mutex; /* of all that follows, and of the connections' fields named above */
     uint32_t state;
+    bool destroyed;  /* it is freed once no turn is in flight */
+    epio_op *closed; /* a close that has ended, but for turns that are in flight */
+    int64_t closed_result;
     bool opened;           /* the writer has opened the file */
     epio_node connections; /* epio__db_connection */
     epio__db_connection *writer;
@@ -147,6 +150,9 @@ static inline void epio__db_unlock(epio__database *root)
 /* What an op was given: 0, or EPIO_EINVAL. Empties its report. */
 int64_t epio__db_check(epio_op *op);
 
+/* After epio_db_destroy. */
+void epio__database_free(epio__database *root);
+
 /* ---- db_queue.c ----------------------------------------------------------- */
 
 /* Accepts an op: puts it where it waits, and starts connections. The owner's thread. */
@@ -170,6 +176,9 @@ void epio__db_finish(epio_op *op, int64_t result);
 
 /* Starts what can be started, after something has changed. Called without the mutex. */
 void epio__db_dispatch(epio__database *root);
+
+/* True if a turn on a worker was not delivered yet. The mutex is held. */
+bool epio__db_has_turns_pending(const epio__database *root);
 
 /* Asks what runs on the connection to end. The mutex is held. */
 void epio__db_interrupt(epio__db_connection *connection);

@@ -21,6 +21,24 @@ static void sleep_until_woken(epio__database *root, epio__db_waiter *waiter)
     epio_semaphore_destroy(woken); /* who released it had the mutex */
 }
 
+/* One that this thread can help the op along with; NULL: others have to. A close waits for what all
+ * connections have to do. */
+static epio__db_connection *connection_with_turn(epio__database *root, const epio_op *op)
+{
+    epio__db_connection *connection = epio__db_connection_for(root, op);
+    if (connection != NULL && epio__db_has_turn(connection)) {
+        return connection;
+    }
+    for (epio_node *node = root->connections.next;
+         op->kind == EPIO__DB_CLOSE && node != &root->connections; node = node->next) {
+        epio__db_connection *one = EPIO_CONTAINER(node, epio__db_connection, node);
+        if (!one->running && epio__db_has_turn(one)) {
+            return one;
+        }
+    }
+    return NULL;
+}
+
 static int64_t perform_queued(epio__database *root, epio_op *op)
 {
     epio__db_waiter waiter = {.op = op};
@@ -34,12 +52,11 @@ static int64_t perform_queued(epio__database *root, epio_op *op)
     if (op->kind == EPIO__DB_CLOSE) {
         epio__db_unlock(root);
         epio__db_close_arrived(root, op);
-        epio__db_dispatch(root);
         epio__db_lock(root);
     }
     while (!waiter.done) {
-        epio__db_connection *connection = epio__db_connection_for(root, op);
-        if (connection != NULL && epio__db_has_turn(connection)) {
+        epio__db_connection *connection = connection_with_turn(root, op);
+        if (connection != NULL) {
             connection->running = true;
             epio__db_work(connection, &waiter);
             epio__db_unlock(root);

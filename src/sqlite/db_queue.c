@@ -210,11 +210,16 @@ static void take_turn(epio__db_connection *connection, epio_op *op)
         epio__db_dispatch(root);
         return;
     }
+    if (op->kind == EPIO__DB_CLOSE && epio_op_in_flight(op)) {
+        epio__db_lock(root);
+        root->closed = op; /* until no turn is in flight any more */
+        root->closed_result = result;
+        epio__db_unlock(root);
+        return;
+    }
     epio__db_finish(op, result);
 }
 
-/* Carries out what there is for the connection; until `waiter`, if that is not NULL, has its
- * result. The mutex is held on entry and return. */
 void epio__db_work(epio__db_connection *connection, const epio__db_waiter *waiter)
 {
     epio__database *root = connection->root;
@@ -257,10 +262,24 @@ static int64_t on_worker(epio_op *run)
     epio__db_connection *connection = run->user;
     epio__database *root = connection->root;
     epio__db_lock(root);
-    epio__db_work(connection, NULL);
+    if (!connection->running) {
+        connection->running = true;
+        epio__db_work(connection, NULL);
+    }
     epio__db_unlock(root);
     epio__db_dispatch(root);
     return 0;
+}
+
+bool epio__db_has_turns_pending(const epio__database *root)
+{
+    for (const epio_node *node = root->connections.next; node != &root->connections;
+         node = node->next) {
+        if (EPIO_CONTAINER(node, const epio__db_connection, node)->run_pending) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* On the owner's thread. A turn that could not start, as the loop is being closed or there is no
@@ -271,12 +290,28 @@ static void turn_delivered(epio_op *run)
     epio__database *root = connection->root;
     epio__db_lock(root);
     connection->run_pending = false;
-    if (run->result < 0) {
+    if (run->result < 0 && !connection->running) {
+        connection->running = true;
         connection->refuse_with = run->result;
         epio__db_work(connection, NULL);
         connection->refuse_with = 0;
     }
+    bool last = !epio__db_has_turns_pending(root);
+    epio_op *closed = last ? root->closed : NULL;
+    int64_t result = root->closed_result;
+    if (closed != NULL) {
+        root->closed = NULL;
+    }
+    bool destroyed = last && root->destroyed;
     epio__db_unlock(root);
+    if (destroyed) {
+        epio__database_free(root);
+        return;
+    }
+    if (closed != NULL) {
+        epio_complete(closed, result);
+        return;
+    }
     epio__db_dispatch(root);
 }
 
@@ -336,7 +371,7 @@ static void make_checkpointer(epio__database *root)
     }
 }
 
-/* One that has something to do and no thread: marked as running. */
+/* One that has something to do and no thread: its turn is the caller's to submit. */
 static epio__db_connection *next_to_start(epio__database *root, size_t *reads)
 {
     for (epio_node *node = root->connections.next; node != &root->connections; node = node->next) {
@@ -350,8 +385,7 @@ static epio__db_connection *next_to_start(epio__database *root, size_t *reads)
             }
             (*reads)--;
         }
-        one->running = true;
-        one->run_pending = true;
+        one->run_pending = true; /* a thread that performs may have it first */
         return one;
     }
     return NULL;
