@@ -18,7 +18,13 @@ endif()
 set(epio_sqlite_sources
     src/sqlite/error.c
     src/sqlite/vfs.c
-    src/sqlite/vfs_shm.c)
+    src/sqlite/vfs_control.c
+    src/sqlite/vfs_file.c
+    src/sqlite/vfs_lock.c
+    src/sqlite/vfs_map.c
+    src/sqlite/vfs_open.c
+    src/sqlite/vfs_shm.c
+    src/sqlite/vfs_temporary.c)
 set(epio_sqlite_async_sources "")
 if(EPIO_ASYNC)
     list(APPEND epio_sqlite_sources ${epio_sqlite_async_sources})

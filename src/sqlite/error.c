@@ -1,7 +1,7 @@
 /* What SQLite's result codes are in epio's errors, and the other way round. */
-#include <sqlite3.h>
-
 #include "sqlite/vfs.h"
+
+#include <epio/vfs.h>
 
 int epio_sqlite_error(int code)
 {
@@ -62,6 +62,7 @@ int epio__sqlite_code(epio__sqlite_file *file, const epio_op *op, int code)
 {
     if (file != NULL) {
         file->os_error = op->os_error;
+        atomic_store_explicit(&file->owner->os_error, op->os_error, memory_order_relaxed);
     }
     switch (op->result) {
     case EPIO_ENOMEM:
@@ -74,4 +75,12 @@ int epio__sqlite_code(epio__sqlite_file *file, const epio_op *op, int code)
     default:
         return code;
     }
+}
+
+int epio__sqlite_log(epio__sqlite_vfs *vfs, const epio_op *op, int code, const char *path)
+{
+    atomic_store_explicit(&vfs->os_error, op->os_error, memory_order_relaxed);
+    sqlite3_log(code, "epio: %s(%s) - %s (%d)", epio_kind_name(op->kind), path != NULL ? path : "",
+                epio_error_message(op->result), (int)op->os_error);
+    return code;
 }

@@ -1,14 +1,19 @@
 /* epio as a VFS of SQLite's, inside: a registration, and a file that SQLite has open over it. Who
- * owns what: vfs.c the registration and what is done with paths; vfs_file.c the file's bytes;
- * vfs_lock.c its five levels; vfs_shm.c the write-ahead log's index; vfs_map.c pages that SQLite
- * reads in place; vfs_control.c file controls and what the device is like; error.c result codes. */
+ * owns what: vfs.c the registration and what is done with paths; vfs_open.c opening;
+ * vfs_temporary.c where temporary files are; vfs_file.c the file's bytes; vfs_lock.c its five
+ * levels; vfs_shm.c the write-ahead log's index; vfs_map.c pages that SQLite reads in place;
+ * vfs_control.c file controls and what the device is like; error.c result codes. */
 #ifndef EPIO_SQLITE_VFS_H
 #define EPIO_SQLITE_VFS_H
 
 #include <epio/sqlite.h>
 
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+
+/* Longest path that SQLite gives to a VFS, its NUL included. */
+#define EPIO__SQLITE_PATH_SIZE 4096
 
 typedef struct epio__sqlite_vfs epio__sqlite_vfs;
 typedef struct epio__sqlite_file epio__sqlite_file;
@@ -17,17 +22,44 @@ typedef struct epio__sqlite_shm epio__sqlite_shm;
 struct epio__sqlite_vfs {
     sqlite3_vfs base; /* first: SQLite's pointer to it is ours */
     epio_vfs *vfs;
-    uint32_t flags; /* EPIO_SQLITE_... */
+    sqlite3_vfs *system; /* SQLite's own, which loads extensions; NULL: there is none */
+    uint32_t flags;      /* EPIO_SQLITE_... */
+    atomic_uint open_files;
+    atomic_int os_error; /* of the last failure, for sqlite3_system_errno */
+    char name[];
 };
+
+/* Bits of epio__sqlite_file.marks. */
+#define EPIO__SQLITE_POWER_SAFE 1u     /* SQLITE_IOCAP_POWERSAFE_OVERWRITE holds */
+#define EPIO__SQLITE_PERSIST_WAL 2u    /* the last connection leaves the log */
+#define EPIO__SQLITE_SYNC_DIRECTORY 4u /* the first sync makes the file's name durable, too */
+#define EPIO__SQLITE_SYNC_FAILED 8u    /* it has to be reopened before it is written again */
 
 struct epio__sqlite_file {
     sqlite3_file base; /* first: SQLite's pointer to it is ours */
     epio__sqlite_vfs *owner;
-    epio_file *file;
-    const char *path;      /* SQLite's, which lives as long as the file; NULL: a temporary file's */
-    int open_flags;        /* SQLITE_OPEN_..., as it was opened */
-    int32_t os_error;      /* of the last failure, for SQLITE_FCNTL_LAST_ERRNO */
+    epio_file *file;      /* its bytes */
+    epio_file *lock_file; /* its locks: `file`, but from a reopening until the next NONE */
+    const char *path;     /* SQLite's, which lives as long as the file; NULL: a temporary file's */
+    int open_flags;       /* SQLITE_OPEN_..., as it was opened */
+    int32_t os_error;     /* of the last failure, for SQLITE_FCNTL_LAST_ERRNO */
+    uint32_t marks;
+    int lock_level; /* SQLITE_LOCK_... */
+    int chunk_len;  /* it grows and shrinks by multiples of that; 0: by bytes */
+    int sector_len; /* 0: not asked for yet */
+
+    /* Which file it is, for HAS_MOVED; 0: not asked for yet, or not known. */
+    uint64_t device;
+    uint64_t id[2];
+
+    epio_mapping *mapping; /* of its first mapped_len bytes or more; NULL: none */
+    unsigned char *mapped;
+    sqlite3_int64 mapped_len;
+    sqlite3_int64 map_limit; /* 0: nothing is mapped */
+    int fetched;             /* pages that SQLite uses in place */
+
     epio__sqlite_shm *shm; /* this connection's part in the log's index; NULL: none */
+    epio_op op; /* of what is being done to it: SQLite does one thing at a time to a file */
 };
 
 /* ---- error.c ---- */
@@ -36,6 +68,70 @@ struct epio__sqlite_file {
  * error has a code of its own (SQLITE_FULL, SQLITE_NOMEM, SQLITE_BUSY and the like). Notes
  * os_error in the file, if that is not NULL. */
 int epio__sqlite_code(epio__sqlite_file *file, const epio_op *op, int code);
+
+/* Reports a failure to SQLite's log, and notes its os_error in the registration: returns `code`. */
+int epio__sqlite_log(epio__sqlite_vfs *vfs, const epio_op *op, int code, const char *path);
+
+/* ---- vfs.c ---- */
+
+/* Says what is at the path: false if that cannot be found out, with the error in `op`. */
+bool epio__sqlite_stat(epio__sqlite_vfs *vfs, epio_op *op, const char *path, epio_info *info);
+
+/* ---- vfs_open.c: xOpen ---- */
+
+int epio__sqlite_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int flags,
+                      int *out_flags);
+
+/* ---- vfs_temporary.c ---- */
+
+/* Writes the directory for temporary files into `buffer`; false: none of SQLite's will do, and the
+ * VFS's own is to be used. */
+bool epio__sqlite_temporary_directory(epio__sqlite_vfs *vfs, char *buffer, int len);
+
+/* A name for a temporary file, for sqlite3_free; NULL: no memory. */
+char *epio__sqlite_temporary_name(epio__sqlite_vfs *vfs);
+
+/* ---- vfs_file.c: the methods for a file's bytes ---- */
+
+extern const sqlite3_io_methods epio__sqlite_methods;
+
+/* Before a write or a truncate of a file whose sync failed: an open of the same file takes its
+ * place, since epio refuses to write to this one. An SQLite code. */
+int epio__sqlite_reopen(epio__sqlite_file *file);
+
+/* Truncates it, or makes it longer: an SQLite code. */
+int epio__sqlite_set_size(epio__sqlite_file *file, sqlite3_int64 size);
+
+/* The next multiple of the file's chunks. */
+sqlite3_int64 epio__sqlite_round_up(const epio__sqlite_file *file, sqlite3_int64 size);
+
+/* ---- vfs_lock.c: xLock, xUnlock, xCheckReservedLock ---- */
+
+int epio__sqlite_lock(sqlite3_file *file, int level);
+int epio__sqlite_unlock(sqlite3_file *file, int level);
+int epio__sqlite_check_reserved_lock(sqlite3_file *file, int *result);
+
+/* Closes the open file that only locks, if there is one, and locks by the other. */
+void epio__sqlite_rejoin_locks(epio__sqlite_file *file);
+
+/* ---- vfs_map.c: xFetch, xUnfetch ---- */
+
+int epio__sqlite_fetch(sqlite3_file *file, sqlite3_int64 offset, int len, void **page);
+int epio__sqlite_unfetch(sqlite3_file *file, sqlite3_int64 offset, void *page);
+
+/* Maps the first `len` bytes, the whole file if it is negative, or as much as the limit allows,
+ * unless pages are in use: an SQLite code. */
+int epio__sqlite_map(epio__sqlite_file *file, sqlite3_int64 len);
+void epio__sqlite_unmap(epio__sqlite_file *file);
+
+/* Sets the limit, if it is not negative, and returns the earlier one in `limit`. */
+int epio__sqlite_limit_map(epio__sqlite_file *file, sqlite3_int64 *limit);
+
+/* ---- vfs_control.c: xFileControl, xSectorSize, xDeviceCharacteristics ---- */
+
+int epio__sqlite_control(sqlite3_file *file, int code, void *argument);
+int epio__sqlite_sector_size(sqlite3_file *file);
+int epio__sqlite_characteristics(sqlite3_file *file);
 
 /* ---- vfs_shm.c: xShmMap, xShmLock, xShmBarrier, xShmUnmap ---- */
 
