@@ -19,7 +19,6 @@
 #define PAGE 4096u
 
 struct epio__sqlite_shm {
-    epio_op op; /* for one call after the other */
     epio__sqlite_shm *next;
     const epio_vfs *vfs;
     epio_file *file;
@@ -46,38 +45,38 @@ static sqlite3_mutex *vfs_mutex(void)
 
 static int fail(epio__sqlite_file *file, int code)
 {
-    return epio__sqlite_code(file, &file->shm->op, code);
+    return epio__sqlite_code(file, &file->op, code);
 }
 
 /* ---- The dead man's switch ---- */
 
-static int64_t hold_alive(epio__sqlite_shm *shm, uint32_t mode)
+static int64_t hold_alive(epio__sqlite_file *file, uint32_t mode)
 {
-    return epio_perform(epio_lock_range(&shm->op, shm->file, ALIVE, 1, mode, 0));
+    return epio_perform(epio_lock_range(&file->op, file->shm->file, ALIVE, 1, mode, 0));
 }
 
-static int64_t others_are_alive(epio__sqlite_shm *shm)
+static int64_t others_are_alive(epio__sqlite_file *file)
 {
-    return epio_perform(epio_test_range(&shm->op, shm->file, ALIVE, 1, EPIO_RANGE_EXCLUSIVE));
+    (void)epio_test_range(&file->op, file->shm->file, ALIVE, 1, EPIO_RANGE_EXCLUSIVE);
+    return epio_perform(&file->op);
 }
 
-static void release_alive(epio__sqlite_shm *shm)
+static void release_alive(epio__sqlite_file *file)
 {
-    (void)epio_perform(epio_unlock_range(&shm->op, shm->file, ALIVE, 1));
+    (void)epio_perform(epio_unlock_range(&file->op, file->shm->file, ALIVE, 1));
 }
 
 /* Nobody else uses the index: what is in it may be from before a crash of the system. */
 static int begin_anew(epio__sqlite_file *file)
 {
-    epio__sqlite_shm *shm = file->shm;
     int code = SQLITE_OK;
-    if (epio_perform(epio_truncate(&shm->op, shm->file, RESET_LEN)) < 0) {
+    if (epio_perform(epio_truncate(&file->op, file->shm->file, RESET_LEN)) < 0) {
         code = fail(file, SQLITE_IOERR_SHMOPEN);
-    } else if (hold_alive(shm, EPIO_RANGE_SHARED) < 0) {
+    } else if (hold_alive(file, EPIO_RANGE_SHARED) < 0) {
         code = fail(file, SQLITE_IOERR_LOCK);
     }
     if (code != SQLITE_OK) {
-        release_alive(shm);
+        release_alive(file);
     }
     return code;
 }
@@ -86,16 +85,15 @@ static int begin_anew(epio__sqlite_file *file)
  * beside this one. Windows cannot tell. */
 static int join_others(epio__sqlite_file *file)
 {
-    epio__sqlite_shm *shm = file->shm;
-    if (hold_alive(shm, EPIO_RANGE_SHARED) < 0) {
+    if (hold_alive(file, EPIO_RANGE_SHARED) < 0) {
         return fail(file, SQLITE_IOERR_LOCK);
     }
-    int64_t others = others_are_alive(shm);
+    int64_t others = others_are_alive(file);
     if (others > 0 || others == EPIO_ENOTSUP) {
         return SQLITE_OK;
     }
     int code = others < 0 ? fail(file, SQLITE_IOERR_LOCK) : SQLITE_BUSY; /* SQLite tries again */
-    release_alive(shm);
+    release_alive(file);
     return code;
 }
 
@@ -104,13 +102,13 @@ static int begin_to_live(epio__sqlite_file *file)
     epio__sqlite_shm *shm = file->shm;
     int code;
     if (shm->read_only) {
-        int64_t others = others_are_alive(shm);
+        int64_t others = others_are_alive(file);
         code = others < 0    ? fail(file, SQLITE_IOERR_LOCK)
                : others == 0 ? SQLITE_READONLY_CANTINIT
                              : join_others(file);
-    } else if (hold_alive(shm, EPIO_RANGE_EXCLUSIVE) == 0) {
+    } else if (hold_alive(file, EPIO_RANGE_EXCLUSIVE) == 0) {
         code = begin_anew(file);
-    } else if (shm->op.result == EPIO_EBUSY) {
+    } else if (file->op.result == EPIO_EBUSY) {
         code = join_others(file);
     } else {
         code = fail(file, SQLITE_IOERR_LOCK);
@@ -129,14 +127,14 @@ static uint32_t creation_flags(const epio_info *database)
 }
 
 /* That of the database, so that its owner can use an index that root made. */
-static void set_owner(epio__sqlite_shm *shm, const epio_info *database)
+static void set_owner(epio__sqlite_file *file, const epio_info *database)
 {
     epio_info own = {.size = sizeof own};
     bool known = (database->known & EPIO_INFO_OWNER) != 0 &&
-                 epio_perform(epio_file_stat(&shm->op, shm->file, &own)) == 0;
-    if (known && (own.user != database->user || own.group != database->group)) {
+                 epio_perform(epio_file_stat(&file->op, file->shm->file, &own)) == 0;
+    if (known && (own.user != database->user || (own.user == 0 && own.group != database->group))) {
         (void)epio_perform(
-            epio_file_set_owner(&shm->op, shm->file, database->user, database->group));
+            epio_file_set_owner(&file->op, file->shm->file, database->user, database->group));
     }
 }
 
@@ -144,7 +142,7 @@ static int open_index(epio__sqlite_file *file)
 {
     epio__sqlite_shm *shm = file->shm;
     epio_info database = {.size = sizeof database};
-    if (epio_perform(epio_file_stat(&shm->op, file->file, &database)) < 0) {
+    if (epio_perform(epio_file_stat(&file->op, file->file, &database)) < 0) {
         return fail(file, SQLITE_IOERR_FSTAT);
     }
     uint32_t flags = EPIO_OPEN_READ | EPIO_OPEN_NOFOLLOW;
@@ -152,17 +150,17 @@ static int open_index(epio__sqlite_file *file)
     int64_t result = EPIO_EACCES;
     if (sqlite3_uri_boolean(file->path, "readonly_shm", 0) == 0) {
         uint32_t writable = flags | EPIO_OPEN_WRITE | creation_flags(&database);
-        result = epio_perform(epio_open(&shm->op, vfs, shm->path, writable));
+        result = epio_perform(epio_open(&file->op, vfs, shm->path, writable));
     }
     if (result < 0) {
         shm->read_only = true;
-        result = epio_perform(epio_open(&shm->op, vfs, shm->path, flags));
+        result = epio_perform(epio_open(&file->op, vfs, shm->path, flags));
     }
     if (result < 0) {
         return fail(file, SQLITE_CANTOPEN);
     }
-    shm->file = shm->op.file;
-    set_owner(shm, &database);
+    shm->file = file->op.file;
+    set_owner(file, &database);
     return SQLITE_OK;
 }
 
@@ -233,13 +231,13 @@ int epio__sqlite_shm_unmap(sqlite3_file *base, int delete_it)
         return SQLITE_OK;
     }
     for (int i = 0; i < shm->region_count; i++) {
-        (void)epio_perform(epio_unmap(&shm->op, shm->regions[i]));
+        (void)epio_perform(epio_unmap(&file->op, shm->regions[i]));
     }
     if (shm->file != NULL) {
-        (void)epio_perform(epio_close(&shm->op, shm->file));
+        (void)epio_perform(epio_close(&file->op, shm->file));
     }
     if (delete_it != 0) {
-        (void)epio_perform(epio_delete(&shm->op, file->owner->vfs, shm->path, 0));
+        (void)epio_perform(epio_delete(&file->op, file->owner->vfs, shm->path, 0));
     }
     unlist_shm(shm);
     sqlite3_free(shm->regions);
@@ -254,10 +252,9 @@ int epio__sqlite_shm_unmap(sqlite3_file *base, int delete_it)
  * used. Only the connection that holds the lock of writers makes the file longer. */
 static int grow(epio__sqlite_file *file, uint64_t from, uint64_t to)
 {
-    epio__sqlite_shm *shm = file->shm;
     for (uint64_t page = from / PAGE; page < to / PAGE; page++) {
         uint64_t last = page * PAGE + PAGE - 1;
-        if (epio_perform(epio_write(&shm->op, shm->file, "", 1, last)) < 0) {
+        if (epio_perform(epio_write(&file->op, file->shm->file, "", 1, last)) < 0) {
             return fail(file, SQLITE_IOERR_SHMSIZE);
         }
     }
@@ -275,10 +272,10 @@ static int map_next_region(epio__sqlite_file *file, uint64_t size)
         return SQLITE_IOERR_NOMEM;
     }
     shm->regions = regions;
-    if (epio_perform(epio_map(&shm->op, shm->file, offset, size, access)) < 0) {
+    if (epio_perform(epio_map(&file->op, shm->file, offset, size, access)) < 0) {
         return fail(file, SQLITE_IOERR_SHMMAP);
     }
-    regions[shm->region_count++] = epio_op_mapping(&shm->op);
+    regions[shm->region_count++] = epio_op_mapping(&file->op);
     return SQLITE_OK;
 }
 
@@ -287,7 +284,7 @@ static int map_up_to(epio__sqlite_file *file, int region, uint64_t size, bool ex
 {
     epio__sqlite_shm *shm = file->shm;
     uint64_t needed = ((uint64_t)region + 1) * size;
-    int64_t present = epio_perform(epio_size(&shm->op, shm->file));
+    int64_t present = epio_perform(epio_size(&file->op, shm->file));
     int code = SQLITE_OK;
     if (present < 0) {
         return fail(file, SQLITE_IOERR_SHMSIZE);
@@ -343,15 +340,15 @@ int epio__sqlite_shm_lock(sqlite3_file *base, int offset, int count, int flags)
     unsigned mask = (1u << (offset + count)) - (1u << offset);
     unsigned held = atomic_load_explicit(&shm->held, memory_order_relaxed);
     if ((flags & SQLITE_SHM_UNLOCK) != 0) {
-        (void)epio_unlock_range(&shm->op, shm->file, start, len);
+        (void)epio_unlock_range(&file->op, shm->file, start, len);
         held &= ~mask;
     } else {
         bool shared = (flags & SQLITE_SHM_SHARED) != 0;
         uint32_t mode = shared ? EPIO_RANGE_SHARED : EPIO_RANGE_EXCLUSIVE;
-        (void)epio_lock_range(&shm->op, shm->file, start, len, mode, 0);
+        (void)epio_lock_range(&file->op, shm->file, start, len, mode, 0);
         held |= mask;
     }
-    if (epio_perform(&shm->op) < 0) {
+    if (epio_perform(&file->op) < 0) {
         return fail(file, SQLITE_IOERR_SHMLOCK);
     }
     atomic_store_explicit(&shm->held, held, memory_order_relaxed);
@@ -392,9 +389,9 @@ int epio__sqlite_shm_external_reader(sqlite3_file *base, int *found)
         if ((here >> lock & 1u) != 0) {
             continue;
         }
-        (void)epio_test_range(&shm->op, shm->file, FIRST_LOCK + (uint64_t)lock, 1,
+        (void)epio_test_range(&file->op, shm->file, FIRST_LOCK + (uint64_t)lock, 1,
                               EPIO_RANGE_EXCLUSIVE);
-        int64_t taken = epio_perform(&shm->op);
+        int64_t taken = epio_perform(&file->op);
         if (taken < 0 && taken != EPIO_ENOTSUP) {
             return fail(file, SQLITE_IOERR_LOCK);
         }
@@ -406,11 +403,11 @@ int epio__sqlite_shm_external_reader(sqlite3_file *base, int *found)
 /* ---- VFSes that map nothing ---- */
 
 /* Tries it with a file of its own. */
-bool epio__sqlite_shm_is_possible(epio_vfs *vfs)
+static bool try_to_map(epio_vfs *vfs)
 {
     epio_op op = EPIO_OP_INIT;
     if (epio_perform(epio_open(&op, vfs, NULL, EPIO_OPEN_TEMPORARY)) < 0) {
-        return true; /* not the reason to go without */
+        return true; /* not a reason to go without */
     }
     epio_file *file = op.file;
     bool possible = true;
@@ -423,4 +420,15 @@ bool epio__sqlite_shm_is_possible(epio_vfs *vfs)
     }
     (void)epio_perform(epio_close(&op, file));
     return possible;
+}
+
+bool epio__sqlite_shm_is_possible(epio__sqlite_vfs *vfs)
+{
+    enum { UNKNOWN, POSSIBLE, IMPOSSIBLE };
+    int known = atomic_load_explicit(&vfs->shm_is_possible, memory_order_relaxed);
+    if (known == UNKNOWN) {
+        known = try_to_map(vfs->vfs) ? POSSIBLE : IMPOSSIBLE;
+        atomic_store_explicit(&vfs->shm_is_possible, known, memory_order_relaxed);
+    }
+    return known == POSSIBLE;
 }
