@@ -23,6 +23,7 @@ struct epio__sqlite_shm {
     const epio_vfs *vfs;
     epio_file *file;
     char *path;
+    sqlite3_mutex *mutex; /* of VFSes: to ask for it takes longer than to have it */
     epio_mapping **regions;
     int region_count;
     atomic_uint held; /* a bit for each of the eight locks; other connections look at it */
@@ -30,17 +31,12 @@ struct epio__sqlite_shm {
     bool is_alive; /* holds the dead man's switch */
 };
 
-/* The connections of this process that have an index, guarded by the mutex of VFSes. */
+/* The connections of this process that have an index, guarded by that mutex. */
 static epio__sqlite_shm *all;
 
 static epio__sqlite_file *file_of(sqlite3_file *file)
 {
     return (epio__sqlite_file *)(void *)file;
-}
-
-static sqlite3_mutex *vfs_mutex(void)
-{
-    return sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_VFS1);
 }
 
 static int fail(epio__sqlite_file *file, int code)
@@ -174,6 +170,7 @@ static epio__sqlite_shm *make_shm(const epio__sqlite_file *file)
     if (shm != NULL) {
         memset(shm, 0, sizeof *shm);
         atomic_init(&shm->held, 0);
+        shm->mutex = sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_VFS1);
         shm->vfs = file->owner->vfs;
         shm->path = (char *)(shm + 1);
         memcpy(shm->path, file->path, len);
@@ -184,21 +181,21 @@ static epio__sqlite_shm *make_shm(const epio__sqlite_file *file)
 
 static void list_shm(epio__sqlite_shm *shm)
 {
-    sqlite3_mutex_enter(vfs_mutex());
+    sqlite3_mutex_enter(shm->mutex);
     shm->next = all;
     all = shm;
-    sqlite3_mutex_leave(vfs_mutex());
+    sqlite3_mutex_leave(shm->mutex);
 }
 
 static void unlist_shm(const epio__sqlite_shm *shm)
 {
-    sqlite3_mutex_enter(vfs_mutex());
+    sqlite3_mutex_enter(shm->mutex);
     epio__sqlite_shm **at = &all;
     while (*at != shm) {
         at = &(*at)->next;
     }
     *at = shm->next;
-    sqlite3_mutex_leave(vfs_mutex());
+    sqlite3_mutex_leave(shm->mutex);
 }
 
 static int open_shm(epio__sqlite_file *file)
@@ -356,12 +353,14 @@ int epio__sqlite_shm_lock(sqlite3_file *base, int offset, int count, int flags)
 }
 
 /* The mutex is for compilers and machines on which the fence alone would not do. */
-void epio__sqlite_shm_barrier(sqlite3_file *file)
+void epio__sqlite_shm_barrier(sqlite3_file *base)
 {
-    (void)file;
+    const epio__sqlite_shm *shm = file_of(base)->shm;
     atomic_thread_fence(memory_order_seq_cst);
-    sqlite3_mutex_enter(vfs_mutex());
-    sqlite3_mutex_leave(vfs_mutex());
+    if (shm != NULL) {
+        sqlite3_mutex_enter(shm->mutex);
+        sqlite3_mutex_leave(shm->mutex);
+    }
 }
 
 /* ---- Readers of other processes ---- */
@@ -369,13 +368,13 @@ void epio__sqlite_shm_barrier(sqlite3_file *file)
 static unsigned held_by_others_here(const epio__sqlite_shm *shm)
 {
     unsigned held = 0;
-    sqlite3_mutex_enter(vfs_mutex());
+    sqlite3_mutex_enter(shm->mutex);
     for (const epio__sqlite_shm *at = all; at != NULL; at = at->next) {
         if (at != shm && at->vfs == shm->vfs && strcmp(at->path, shm->path) == 0) {
             held |= atomic_load_explicit(&at->held, memory_order_relaxed);
         }
     }
-    sqlite3_mutex_leave(vfs_mutex());
+    sqlite3_mutex_leave(shm->mutex);
     return held;
 }
 
