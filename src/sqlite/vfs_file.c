@@ -203,6 +203,31 @@ static uint32_t sync_mode(int flags)
 #endif
 }
 
+static bool is_separator(char c)
+{
+#ifdef _WIN32
+    return c == '/' || c == '\\';
+#else
+    return c == '/';
+#endif
+}
+
+/* Makes the file's name durable. Many systems cannot, so that stock ignores the result, too. */
+static void sync_directory(epio__sqlite_file *file)
+{
+    char directory[EPIO__SQLITE_PATH_SIZE];
+    size_t len = strlen(file->path);
+    while (len > 0 && !is_separator(file->path[len - 1])) {
+        len--;
+    }
+    if (len >= sizeof directory) {
+        return;
+    }
+    memcpy(directory, len > 0 ? file->path : ".", len > 0 ? len : 1);
+    directory[len > 0 ? len : 1] = '\0';
+    (void)epio_perform(epio_sync_directory(&file->op, file->owner->vfs, directory));
+}
+
 static int sync_it(sqlite3_file *base, int flags)
 {
     epio__sqlite_file *file = own(base);
@@ -211,10 +236,9 @@ static int sync_it(sqlite3_file *base, int flags)
         (void)epio__sqlite_code(file, &file->op, SQLITE_IOERR_FSYNC);
         return epio__sqlite_log(file->owner, &file->op, SQLITE_IOERR_FSYNC, file->path);
     }
-    /* Once; many systems cannot do it, so that stock ignores its result, too. */
     if ((file->marks & EPIO__SQLITE_SYNC_DIRECTORY) != 0) {
         file->marks &= ~EPIO__SQLITE_SYNC_DIRECTORY;
-        (void)epio_perform(epio_sync_directory(&file->op, file->owner->vfs, file->path));
+        sync_directory(file);
     }
     return SQLITE_OK;
 }
