@@ -150,6 +150,17 @@ static void poll_here(epio_op *op, epio_node *notifications)
     }
 }
 
+/* One that does not wait needs nothing to wait with. */
+static void lock_at_once(epio__lock_holder *holder, epio_op *op)
+{
+    epio_node notifications;
+    epio__list_init(&notifications);
+    epio__mutex_lock(&holder->node->mutex);
+    epio__lock_enqueue(holder, op, &notifications);
+    epio__mutex_unlock(&holder->node->mutex);
+    epio__lock_notify_all(&notifications);
+}
+
 static void lock_here(epio__lock_holder *holder, epio_op *op)
 {
     epio__lock_node *node = holder->node;
@@ -231,7 +242,11 @@ static int64_t try_to_lock(epio__lock_holder *holder, epio_op *op)
 static int64_t lock_by_thread(epio__lock_holder *holder, epio_op *op)
 {
     epio__add_size(&holder->performers, 1);
-    lock_here(holder, op);
+    if (epio__lock_may_wait(op)) {
+        lock_here(holder, op);
+    } else {
+        lock_at_once(holder, op);
+    }
     int outcome = op->arguments.lock.outcome;
     epio__subtract_size(&holder->performers, 1);
     return outcome;

@@ -85,8 +85,10 @@ static int check_free_elsewhere(const epio__lock_holder *holder, uint64_t byte, 
 }
 
 /* A holder of RESERVED or PENDING waits for this one's SHARED to be released: waiting for it would
- * deadlock. One that went to PENDING directly has no byte of RESERVED, so PENDING is tested too;
- * only afterwards, as on systems that can only test by trying, the test may block others. */
+ * deadlock. One that went to PENDING directly has no byte of RESERVED, so PENDING is tested, too,
+ * for an op that waits; only afterwards, as on systems that can only test by trying, the test may
+ * block others. Without a wait there is no deadlock: the other gets its EXCLUSIVE once this one
+ * gives up, as with SQLite, which does not test. */
 static epio__lock_outcome raise_to_reserved(epio__lock_holder *holder, epio_op *op)
 {
     if (holder->node->writer != NULL) {
@@ -96,7 +98,7 @@ static epio__lock_outcome raise_to_reserved(epio__lock_holder *holder, epio_op *
     if (error != 0) {
         return epio__lock_end_with(op, error);
     }
-    error = check_free_elsewhere(holder, EPIO__PENDING_BYTE, op);
+    error = epio__lock_may_wait(op) ? check_free_elsewhere(holder, EPIO__PENDING_BYTE, op) : 0;
     if (error != 0) {
         (void)epio__lock_set_bytes(holder, EPIO__RESERVED_BYTE, 1, EPIO__RANGE_FREE, op);
         return epio__lock_end_with(op, error);

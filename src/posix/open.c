@@ -69,11 +69,24 @@ static uint32_t stream_notes(int descriptor, const struct stat *status)
     return notes;
 }
 
+/* The file systems known by name have positions in all their files. */
+static bool has_positions(epio__medium medium)
+{
+#if defined(__linux__)
+    return medium == EPIO__MEDIUM_LOCAL || medium == EPIO__MEDIUM_MEMORY;
+#else
+    (void)medium;
+    return false;
+#endif
+}
+
 /* Files without positions: pipes, FIFOs, sockets, terminals; and those that lseek(2) accepts but
  * that refuse reads or writes at an offset. A file with a length is no stream. */
-static bool is_stream(int descriptor, const struct stat *status, uint32_t flags)
+static bool is_stream(int descriptor, const struct stat *status, epio__medium medium,
+                      uint32_t flags)
 {
-    if ((S_ISREG(status->st_mode) && status->st_size != 0) || S_ISBLK(status->st_mode)) {
+    if ((S_ISREG(status->st_mode) && (status->st_size != 0 || has_positions(medium))) ||
+        S_ISBLK(status->st_mode)) {
         return false;
     }
     bool seeks = S_ISREG(status->st_mode) || lseek(descriptor, 0, SEEK_CUR) >= 0;
@@ -146,8 +159,8 @@ static int fill_file(epio__os_file *file, int descriptor, uint32_t flags)
         return fill_directory(file, descriptor);
     }
     epio__range_locks_decide(descriptor); /* close depends on it */
-    bool stream = is_stream(descriptor, &status, flags);
     epio__medium medium = epio__medium_of(descriptor, file->device);
+    bool stream = is_stream(descriptor, &status, medium, flags);
     file->base.medium = file->device;
     file->locks_are_remote = medium == EPIO__MEDIUM_REMOTE;
     bool memory = S_ISREG(status.st_mode) && medium == EPIO__MEDIUM_MEMORY;
@@ -287,6 +300,9 @@ static int finish_file(const epio_op *op, epio__os_file *file, bool made)
         return -1;
     }
     advise(descriptor, op->flags);
+    if (made) {
+        return 0; /* it was opened as files are */
+    }
     if ((file->base.attributes & EPIO_FILE_STREAM) == 0) {
         /* Only FIFOs and terminals stay non-blocking; a caller that takes the descriptor expects
          * an ordinary one. */

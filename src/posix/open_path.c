@@ -22,7 +22,9 @@
 
 static int flags_for_open(uint32_t flags)
 {
-    int wanted = O_NOCTTY | O_NONBLOCK; /* a FIFO must not block here */
+    uint32_t new_file = EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE;
+    int wanted = O_NOCTTY;
+    wanted |= (flags & new_file) != new_file ? O_NONBLOCK : 0; /* a FIFO must not block here */
     switch (flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE)) {
     case EPIO_OPEN_READ:
         wanted |= O_RDONLY;

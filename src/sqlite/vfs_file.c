@@ -203,6 +203,31 @@ static uint32_t sync_mode(int flags)
 #endif
 }
 
+static bool is_separator(char c)
+{
+#ifdef _WIN32
+    return c == '/' || c == '\\';
+#else
+    return c == '/';
+#endif
+}
+
+/* Makes the file's name durable. Many systems cannot, so that stock ignores the result, too. */
+static void sync_directory(epio__sqlite_file *file)
+{
+    char directory[EPIO__SQLITE_PATH_SIZE];
+    size_t len = strlen(file->path);
+    while (len > 0 && !is_separator(file->path[len - 1])) {
+        len--;
+    }
+    if (len >= sizeof directory) {
+        return;
+    }
+    memcpy(directory, len > 0 ? file->path : ".", len > 0 ? len : 1);
+    directory[len > 0 ? len : 1] = '\0';
+    (void)epio_perform(epio_sync_directory(&file->op, file->owner->vfs, directory));
+}
+
 static int sync_it(sqlite3_file *base, int flags)
 {
     epio__sqlite_file *file = own(base);
@@ -211,29 +236,24 @@ static int sync_it(sqlite3_file *base, int flags)
         (void)epio__sqlite_code(file, &file->op, SQLITE_IOERR_FSYNC);
         return epio__sqlite_log(file->owner, &file->op, SQLITE_IOERR_FSYNC, file->path);
     }
-    /* Once; many systems cannot do it, so that stock ignores its result, too. */
     if ((file->marks & EPIO__SQLITE_SYNC_DIRECTORY) != 0) {
         file->marks &= ~EPIO__SQLITE_SYNC_DIRECTORY;
-        (void)epio_perform(epio_sync_directory(&file->op, file->owner->vfs, file->path));
+        sync_directory(file);
     }
     return SQLITE_OK;
 }
 
 /* SQLite's names for its methods. */
+#define METHODS_OF_BYTES                                                                           \
+    .xClose = close_it, .xRead = read_bytes, .xWrite = write_bytes, .xTruncate = truncate_it,      \
+    .xSync = sync_it, .xFileSize = file_size, .xLock = epio__sqlite_lock,                          \
+    .xUnlock = epio__sqlite_unlock, .xCheckReservedLock = epio__sqlite_check_reserved_lock,        \
+    .xFileControl = epio__sqlite_control, .xSectorSize = epio__sqlite_sector_size,                 \
+    .xDeviceCharacteristics = epio__sqlite_characteristics
+
 const sqlite3_io_methods epio__sqlite_methods = {
     .iVersion = 3,
-    .xClose = close_it,
-    .xRead = read_bytes,
-    .xWrite = write_bytes,
-    .xTruncate = truncate_it,
-    .xSync = sync_it,
-    .xFileSize = file_size,
-    .xLock = epio__sqlite_lock,
-    .xUnlock = epio__sqlite_unlock,
-    .xCheckReservedLock = epio__sqlite_check_reserved_lock,
-    .xFileControl = epio__sqlite_control,
-    .xSectorSize = epio__sqlite_sector_size,
-    .xDeviceCharacteristics = epio__sqlite_characteristics,
+    METHODS_OF_BYTES,
     .xShmMap = epio__sqlite_shm_map,
     .xShmLock = epio__sqlite_shm_lock,
     .xShmBarrier = epio__sqlite_shm_barrier,
@@ -241,3 +261,5 @@ const sqlite3_io_methods epio__sqlite_methods = {
     .xFetch = epio__sqlite_fetch,
     .xUnfetch = epio__sqlite_unfetch,
 };
+
+const sqlite3_io_methods epio__sqlite_methods_unmapped = {.iVersion = 1, METHODS_OF_BYTES};
