@@ -32,7 +32,7 @@ static void run(fixture *f, epio_db *db, const char *sql, int64_t result)
 
 static void statements_run(fixture *f)
 {
-    epio_db *db = open_db(f, f->vfs, &(epio_db_options){.size = sizeof(epio_db_options), .journal_mode = "delete"});
+    epio_db *db = open_db(f, f->vfs, NULL);
     epio_op op = EPIO_OP_INIT;
     run(f, db, "CREATE TABLE t(a, b)", 0);
     run(f, db, "INSERT INTO t VALUES(1, 'one'); INSERT INTO t VALUES(2, 'two');", 2);
@@ -48,7 +48,7 @@ static void statements_run(fixture *f)
 
 static void errors_are_reported(fixture *f)
 {
-    epio_db *db = open_db(f, f->vfs, &(epio_db_options){.size = sizeof(epio_db_options), .journal_mode = "delete"});
+    epio_db *db = open_db(f, f->vfs, NULL);
     epio_op op = EPIO_OP_INIT;
     epio_db_error error = {.size = sizeof error};
     check_op(f, epio_db_report(epio_db_execute(&op, db, "SELECT 1 FROM missing", NULL), &error),

@@ -154,7 +154,7 @@ static void poll_here(epio_op *op, epio_node *notifications)
 static void lock_at_once(epio__lock_holder *holder, epio_op *op)
 {
     epio_node notifications;
-    epio__list_init(&notifications);
+    epio_list_init(&notifications);
     epio__mutex_lock(&holder->node->mutex);
     epio__lock_enqueue(holder, op, &notifications);
     epio__mutex_unlock(&holder->node->mutex);
