@@ -30,7 +30,7 @@ epio_op *epio_db_report(epio_op *op, epio_db_error *error)
 
 int epio_db_error_code(const epio_op *op)
 {
-    if (op == NULL || op->kind < EPIO__DB_OPEN || op->kind >= EPIO__DB_KINDS) {
+    if (op == NULL || !epio__db_is_verb(op)) {
         return SQLITE_OK;
     }
     return (int)op->arguments.words[EPIO__WORD_CODE];
