@@ -383,7 +383,7 @@ static void wake_waiters(epio__database *root)
 void epio__db_dispatch(epio__database *root)
 {
     epio__db_lock(root);
-    if (root->workers == NULL) {
+    if (!root->loop_runs) {
         wake_waiters(root);
         epio__db_unlock(root);
         return;
@@ -555,6 +555,7 @@ void epio__db_submit(epio_vfs *vfs, epio_op *op)
     }
     bool closes = op->kind == EPIO__DB_CLOSE;
     epio__db_lock(root);
+    root->loop_runs = true;
     bool ended = epio__db_arrive(root, op, &result);
     epio__db_unlock(root);
     if (ended) {
