@@ -275,8 +275,9 @@ static void give_to_waiting(epio__database *root, changes *one)
     }
 }
 
-void epio__changes_publish(epio__db_connection *connection)
+void epio__changes_publish(epio__db_connection *connection, bool committed)
 {
+    (void)committed; /* the hooks know it for each commit, also one of a single statement */
     epio__database *root = connection->root;
     changes *one = root->changes_kept;
     if (connection->handle == NULL || sqlite3_get_autocommit(connection->handle) == 0) {
@@ -293,11 +294,12 @@ void epio__changes_publish(epio__db_connection *connection)
     bool some = one->pending.many || one->pending.count > 0;
     epio__db_lock(root);
     root->stats.commits++;
-    root->stats.transactions++;
+    root->stats.transactions += connection->completed != 0 ? connection->completed : 1;
     if (some) {
         keep(one);
     }
     epio__db_unlock(root);
+    connection->completed = 0;
     forget(one);
     if (some) {
         give_to_waiting(root, one);

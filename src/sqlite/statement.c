@@ -321,6 +321,6 @@ int64_t epio__db_execute(epio__db_connection *connection, epio_op *op)
     bool alone = sqlite3_get_autocommit(connection->handle) == 0 || is_one(sql);
     int64_t result = alone ? epio__db_statements(connection, op)
                            : epio__db_in_transaction(connection, op, epio__db_statements);
-    epio__changes_publish(connection);
+    epio__changes_publish(connection, result >= 0);
     return result;
 }
