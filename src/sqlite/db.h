@@ -214,6 +214,13 @@ void epio__op_take(epio_op *op);
 /* The op that a cancel would find the connection at; NULL: none. Called without the mutex. */
 void epio__connection_set_current(epio__db_connection *connection, epio_op *op);
 
+/* Sleeps until `*woken` is released and NULL again, or the clock has reached `until`, if that is
+ * not 0. The mutex is held on entry and return. */
+void epio__db_sleep(epio__database *root, epio_semaphore **woken, uint64_t until);
+
+/* Ends such a sleep, if there is one. The mutex is held. */
+void epio__db_wake(epio_semaphore **woken);
+
 /* Ends an op: completes it, or wakes the thread that performs it. The mutex is not held. */
 void epio__db_finish(epio_op *op, int64_t result);
 

@@ -55,10 +55,7 @@ void epio__db_finish(epio_op *op, int64_t result)
         if (waiter->op == op) {
             waiter->result = result;
             waiter->done = true;
-            if (waiter->woken != NULL) {
-                epio_semaphore_release(waiter->woken, 1);
-                waiter->woken = NULL;
-            }
+            epio__db_wake(&waiter->woken);
             break;
         }
     }
@@ -376,11 +373,7 @@ static epio__db_connection *next_to_start(epio__database *root, size_t *reads)
 static void wake_waiters(epio__database *root)
 {
     for (epio_node *node = root->waiters.next; node != &root->waiters; node = node->next) {
-        epio__db_waiter *waiter = EPIO_CONTAINER(node, epio__db_waiter, node);
-        if (waiter->woken != NULL) {
-            epio_semaphore_release(waiter->woken, 1);
-            waiter->woken = NULL;
-        }
+        epio__db_wake(&EPIO_CONTAINER(node, epio__db_waiter, node)->woken);
     }
 }
 
