@@ -216,7 +216,11 @@ static void ends_early(fixture *f)
     disk one = {0};
     epio_vfs *vfs = make_disk(f, &one);
     epio_db *db = db_begin(f, vfs, NULL);
-    db_fill(f, db, 1, 2000 * PAGE);
+    db_fill(f, db, 0, 0);
+    db_run(f, db,
+           "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 2000)"
+           "INSERT INTO t SELECT NULL, randomblob(4000) FROM n",
+           2000);
     atomic_store(&one.pause_us, 1000);
     for (uint32_t flags = 0; flags <= EPIO_DB_COMPACT; flags++) {
         epio_op op = EPIO_OP_INIT;
