@@ -110,7 +110,7 @@ struct epio__database {
     sqlite3_mutex *mutex; /* of all that follows, and of the connections' fields named above */
     uint32_t state;
     bool destroyed;  /* it is freed once no turn is in flight */
-    epio_op *closed; /* a close that has ended, but for turns that are in flight */
+    epio_op *closed; /* a close, or a failed open, that has ended but for turns in flight */
     int64_t closed_result;
     bool opened;           /* the writer has opened the file */
     epio_node connections; /* epio__db_connection */

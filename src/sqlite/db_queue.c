@@ -210,7 +210,8 @@ static void take_turn(epio__db_connection *connection, epio_op *op)
         epio__db_dispatch(root);
         return;
     }
-    if (op->kind == EPIO__DB_CLOSE && epio_op_in_flight(op)) {
+    bool closed = op->kind == EPIO__DB_CLOSE || (op->kind == EPIO__DB_OPEN && result < 0);
+    if (closed && epio_op_in_flight(op)) {
         epio__db_lock(root);
         root->closed = op; /* until no turn is in flight any more */
         root->closed_result = result;
@@ -371,12 +372,19 @@ static void make_checkpointer(epio__database *root)
     }
 }
 
+/* An op that is performed has its own thread, which is woken. */
+static bool needs_worker(epio__db_connection *connection)
+{
+    turn next = next_turn(connection);
+    return next.task != NOTHING && (next.op == NULL || epio_op_in_flight(next.op));
+}
+
 /* One that has something to do and no thread: its turn is the caller's to submit. */
 static epio__db_connection *next_to_start(epio__database *root, size_t *reads)
 {
     for (epio_node *node = root->connections.next; node != &root->connections; node = node->next) {
         epio__db_connection *one = EPIO_CONTAINER(node, epio__db_connection, node);
-        if (one->running || one->run_pending || !epio__db_has_turn(one)) {
+        if (one->running || one->run_pending || !needs_worker(one)) {
             continue;
         }
         if (one->role == EPIO__DB_READER && is_free(one)) {
@@ -391,7 +399,7 @@ static epio__db_connection *next_to_start(epio__database *root, size_t *reads)
     return NULL;
 }
 
-/* Those who perform look for work themselves. */
+/* Those who perform look for their op's connection themselves. */
 static void wake_waiters(epio__database *root)
 {
     for (epio_node *node = root->waiters.next; node != &root->waiters; node = node->next) {
@@ -406,8 +414,8 @@ static void wake_waiters(epio__database *root)
 void epio__db_dispatch(epio__database *root)
 {
     epio__db_lock(root);
+    wake_waiters(root);
     if (root->workers == NULL) {
-        wake_waiters(root);
         epio__db_unlock(root);
         return;
     }
