@@ -187,11 +187,11 @@ static void a_log_is_recovered(fixture *f)
     databases_end(f);
 }
 
-/* An index from before, valid but for what it says of the log, as after a crash of the system. */
-static void the_first_begins_the_index_anew(fixture *f)
+/* Leaves a log with two rows, and an index from before the second: valid but for what it says of
+ * the log, as after a crash of the system. */
+static void leave_an_old_index(fixture *f)
 {
     static unsigned char index[32768];
-    databases_begin(f);
     sqlite3 *database = open_table(f);
     insert(database);
     epio_file *file = fixture_open(f, "data-shm", EPIO_OPEN_READ);
@@ -202,8 +202,13 @@ static void the_first_begins_the_index_anew(fixture *f)
     insert(database);
     close_without_checkpoint(database);
     fixture_put(f, "data-shm", index, sizeof index);
+}
 
-    database = open_table(f);
+static void the_first_begins_the_index_anew(fixture *f)
+{
+    databases_begin(f);
+    leave_an_old_index(f);
+    sqlite3 *database = open_table(f);
     check_rows(database, 2);
     sqlite3 *second = open_table(f);
     check_rows(second, 2);
@@ -350,6 +355,24 @@ static void an_index_may_be_read_only(fixture *f)
     databases_end(f);
 }
 
+/* Nobody has begun it anew. */
+static void an_old_index_that_is_read_only(fixture *f)
+{
+    databases_begin(f);
+    leave_an_old_index(f);
+    sqlite3 *reader = open_with_read_only_index(f);
+    check_rows(reader, 2);
+    check_rows(reader, 2);
+    sqlite3 *writer = open_table(f);
+    check_rows(reader, 2);
+    insert(writer);
+    check_rows(reader, 3);
+    close_without_checkpoint(writer);
+    check_rows(reader, 3);
+    database_close(reader);
+    databases_end(f);
+}
+
 static void a_missing_index_that_is_read_only(fixture *f)
 {
     epio_op op = {0};
@@ -400,6 +423,83 @@ static void an_index_has_many_regions(fixture *f)
     database_close(writer);
     check_rows(reader, 20000);
     database_close(reader);
+    databases_end(f);
+}
+
+/* ---- The methods ---------------------------------------------------------------- */
+
+static sqlite3_file *file_of(sqlite3 *database)
+{
+    sqlite3_file *file = NULL;
+    check_result(sqlite3_file_control(database, NULL, SQLITE_FCNTL_FILE_POINTER, &file), SQLITE_OK);
+    return file;
+}
+
+static int set_lock(sqlite3_file *file, int offset, int count, int flags)
+{
+    return file->pMethods->xShmLock(file, offset, count, flags);
+}
+
+/* Only one that extends the index finds what it has not. */
+static void a_region_is_there_or_not(fixture *f)
+{
+    void volatile *address;
+    databases_begin(f);
+    sqlite3 *database = open_table(f);
+    sqlite3_file *file = file_of(database);
+    check_result(file->pMethods->xShmMap(file, 3, 32768, 0, &address), SQLITE_OK);
+    check(address == NULL);
+    check_result(size_of(f, "data-shm"), 32768);
+    check_result(file->pMethods->xShmMap(file, 3, 32768, 1, &address), SQLITE_OK);
+    check(address != NULL);
+    check_result(size_of(f, "data-shm"), 4 * 32768);
+    *(unsigned char volatile *)address = 7;
+
+    sqlite3 *second = open_table(f);
+    check_rows(second, 0);
+    file = file_of(second);
+    check_result(file->pMethods->xShmMap(file, 3, 32768, 0, &address), SQLITE_OK);
+    check(address != NULL && *(unsigned char volatile *)address == 7);
+    file->pMethods->xShmBarrier(file);
+    database_close(second);
+    database_close(database);
+    databases_end(f);
+}
+
+static void several_locks_at_once(fixture *f)
+{
+    enum {
+        SHARED = SQLITE_SHM_SHARED,
+        EXCLUSIVE = SQLITE_SHM_EXCLUSIVE,
+        LOCK = SQLITE_SHM_LOCK,
+        UNLOCK = SQLITE_SHM_UNLOCK
+    };
+    databases_begin(f);
+    sqlite3 *database = open_table(f);
+    sqlite3 *second = open_table(f);
+    check_rows(second, 0);
+    sqlite3_file *one = file_of(database);
+    sqlite3_file *other = file_of(second);
+    check_result(set_lock(one, 1, 3, LOCK | EXCLUSIVE), SQLITE_OK);
+    for (int i = 0; i < SQLITE_SHM_NLOCK; i++) {
+        int expected = i >= 1 && i < 4 ? SQLITE_BUSY : SQLITE_OK;
+        check_result(set_lock(other, i, 1, LOCK | SHARED), expected);
+        check_result(set_lock(other, i, 1, UNLOCK | SHARED), SQLITE_OK);
+    }
+    check_result(set_lock(other, 0, 2, LOCK | EXCLUSIVE), SQLITE_BUSY);
+    check_result(set_lock(one, 1, 3, UNLOCK | EXCLUSIVE), SQLITE_OK);
+
+    check_result(set_lock(one, 5, 1, LOCK | SHARED), SQLITE_OK);
+    check_result(set_lock(one, 5, 1, LOCK | SHARED), SQLITE_OK);
+    check_result(set_lock(other, 5, 1, LOCK | SHARED), SQLITE_OK);
+    check_result(set_lock(other, 5, 1, UNLOCK | SHARED), SQLITE_OK);
+    check_result(set_lock(other, 4, 4, LOCK | EXCLUSIVE), SQLITE_BUSY);
+    check_result(set_lock(one, 5, 1, UNLOCK | SHARED), SQLITE_OK);
+    check_result(set_lock(other, 4, 4, LOCK | EXCLUSIVE), SQLITE_OK);
+    check_result(set_lock(other, 4, 4, UNLOCK | EXCLUSIVE), SQLITE_OK);
+
+    database_close(second);
+    database_close(database);
     databases_end(f);
 }
 
@@ -624,8 +724,11 @@ int main(void)
         FIXTURE_TEST(an_exclusive_connection_has_no_index, ON_OS_PERFORM | ON_MEMORY_PERFORM),
         FIXTURE_TEST(a_connection_may_be_read_only, SETTINGS),
         FIXTURE_TEST(an_index_may_be_read_only, SETTINGS),
+        FIXTURE_TEST(an_old_index_that_is_read_only, ON_OS_PERFORM | ON_MEMORY_PERFORM),
         FIXTURE_TEST(a_missing_index_that_is_read_only, ON_OS_PERFORM | ON_MEMORY_PERFORM),
         FIXTURE_TEST(an_index_has_many_regions, ON_OS_PERFORM | ON_MEMORY_PERFORM),
+        FIXTURE_TEST(a_region_is_there_or_not, ON_OS_PERFORM | ON_MEMORY_PERFORM),
+        FIXTURE_TEST(several_locks_at_once, ON_OS_PERFORM | ON_MEMORY_PERFORM),
 #if EPIO_ASYNC
         FIXTURE_TEST(a_full_disk_is_an_error, ON_OS_PERFORM | ON_MEMORY_PERFORM),
         FIXTURE_TEST(what_fails_can_be_tried_again, ON_OS_PERFORM | ON_MEMORY_PERFORM),
