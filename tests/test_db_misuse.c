@@ -20,7 +20,7 @@ static void destroy_open(context *c)
     epio_db_destroy(c->db);
 }
 
-#define ABORTS(X)                                                                                  \
+#define NULL_ABORTS(X)                                                                             \
     X("epio_db_open", (void)epio_db_open(NULL, c->db))                                             \
     X("epio_db_close", (void)epio_db_close(NULL, c->db, 0))                                        \
     X("epio_db_execute", (void)epio_db_execute(NULL, c->db, "x", NULL))                            \
@@ -45,7 +45,7 @@ static void destroy_open(context *c)
     X("epio_db_destroy", destroy_open(c))
 
 /* The verbs on NULL, and with NULL. */
-#define REFUSED(X)                                                                                 \
+#define NULL_REFUSED(X)                                                                            \
     X(epio_perform(epio_db_open(&c->op, NULL)))                                                    \
     X(epio_perform(epio_db_close(&c->op, NULL, 0)))                                                \
     X(epio_perform(epio_db_execute(&c->op, NULL, "x", NULL)))                                      \
@@ -77,11 +77,11 @@ static void destroy_open(context *c)
     X(epio_db_get_stats(c->db, NULL))
 
 #define COUNT_ONE(...) +1
-#define ABORT_COUNT (0 ABORTS(COUNT_ONE))
+#define ABORT_COUNT (0 NULL_ABORTS(COUNT_ONE))
 
 static const char *const names[] = {
 #define NAME_OF(name, call) name,
-    ABORTS(NAME_OF)};
+    NULL_ABORTS(NAME_OF)};
 
 static void make(context *c)
 {
@@ -101,7 +101,7 @@ static void misuse(const char *argument)
     if (number++ == wanted) {                                                                      \
         call;                                                                                      \
     }
-    ABORTS(CALL)
+    NULL_ABORTS(CALL)
 }
 
 static void misuse_aborts(fixture *f)
@@ -139,7 +139,7 @@ static void null_is_refused(fixture *f)
     make(c);
     check_result(epio_perform(epio_db_open(&c->op, c->db)), 0);
 #define CHECK_REFUSED(call) check_result(call, EPIO_EINVAL);
-    REFUSED(CHECK_REFUSED)
+    NULL_REFUSED(CHECK_REFUSED)
     check_result(epio_perform(epio_db_close(&c->op, c->db, 0)), 0);
     epio_db_destroy(c->db);
     epio_db_destroy(NULL);
