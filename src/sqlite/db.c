@@ -201,6 +201,9 @@ void epio__database_free(epio__database *root)
         epio_list_remove(node);
         free(EPIO_CONTAINER(node, epio__db_connection, node));
     }
+    for (size_t i = 0; i < EPIO__ENDED_HANDLES; i++) {
+        free(root->ended[i]);
+    }
     sqlite3_mutex_free(root->mutex);
     free_strings(root);
     free(root);

@@ -44,9 +44,11 @@ enum {
     EPIO__WORD_FIRST = 1, /* and so on */
     EPIO__WORD_DONE = 3,  /* of a BACKUP */
     EPIO__WORD_TOTAL = 4,
-    EPIO__WORD_SINCE = 5, /* when it first found another program's lock; 0: never */
-    EPIO__WORD_CODE = 6,  /* SQLite's extended code */
-    EPIO__WORD_REPORT = 7 /* epio_db_error *, or 0 */
+    EPIO__WORD_OUTCOME = 3, /* in a group: the result, if the commit succeeds */
+    EPIO__WORD_ARRIVED = 4, /* when it began to wait, if groups wait for others */
+    EPIO__WORD_SINCE = 5,   /* when it first found another program's lock; 0: never */
+    EPIO__WORD_CODE = 6,    /* SQLite's extended code */
+    EPIO__WORD_REPORT = 7   /* epio_db_error *, or 0 */
 };
 
 static inline void *epio__word_pointer(const epio_op *op, int word)
@@ -60,12 +62,17 @@ static inline void *epio__word_pointer(const epio_op *op, int word)
 struct epio_db {
     epio__database *root;
     epio_db *outer;                  /* what it was begun in; NULL: it is the database */
-    epio_db *inner;                  /* the savepoint that is open in it */
+    epio_db *inner;                  /* the savepoint that is open in it; its connection's thread */
     epio__db_connection *connection; /* a transaction's, until it has ended */
     uint32_t mode;                   /* EPIO_DB_WRITE, _SNAPSHOT */
     uint32_t depth;                  /* of a savepoint: its name is made of this */
-    bool rolled_back;                /* by SQLite itself: only its end is left */
+    uint32_t active;                 /* statements of the connection at a row, as it was begun */
+    bool of_function;                /* it ends as its function returns */
+    bool ended;                      /* and is kept for a while, so that late uses are found */
 };
+
+/* Transactions that have ended and are kept. */
+#define EPIO__ENDED_HANDLES 16
 
 /* One of the three parts that a connection plays. */
 enum { EPIO__DB_WRITER, EPIO__DB_READER, EPIO__DB_CHECKPOINTER };
@@ -76,14 +83,15 @@ struct epio__db_connection {
     uint32_t role;
 
     /* Guarded by the database's mutex. */
-    bool running;        /* a thread has it */
-    bool run_pending;    /* `run` is in flight */
-    int64_t refuse_with; /* what its ops end with, as it has no thread; 0: they are carried out */
-    void *holder;        /* the transaction or rows that have it; NULL: any op of its role may */
-    epio_node ops;       /* ops of its holder that wait, in their order */
-    epio_node rows;      /* its epio_rows, by their node */
-    epio_op *current;    /* the op that is carried out, if that may be cancelled */
-    epio_rows *working;  /* those whose batch is worked out */
+    bool running;         /* a thread has it */
+    bool run_pending;     /* `run` is in flight */
+    int64_t refuse_with;  /* what its ops end with, as it has no thread; 0: they are carried out */
+    void *holder;         /* the transaction or rows that have it; NULL: any op of its role may */
+    epio_db *transaction; /* the outermost that is open on it; NULL: none */
+    epio_node ops;        /* ops of its holder that wait, in their order */
+    epio_node rows;       /* its epio_rows, by their node */
+    epio_op *current;     /* the op that is carried out, if that may be cancelled */
+    epio_rows *working;   /* those whose batch is worked out */
     uint64_t idle_since;
 
     /* The thread's that has it. */
@@ -122,6 +130,9 @@ struct epio__database {
     epio_node checkpoints;
     epio_node changes; /* EPIO__DB_CHANGES that wait */
     size_t objects;    /* rows and transactions that were not ended, blobs that are open */
+    epio_db *ended[EPIO__ENDED_HANDLES]; /* the oldest is at ended_next */
+    uint32_t ended_next;
+    epio_semaphore *group_waits; /* of a group that waits for others; NULL: none does */
     epio_db_stats stats;
 
     void *changes_kept; /* changes.c's */
@@ -284,6 +295,20 @@ void epio__rows_free(epio_rows *rows);
 /* The function between BEGIN IMMEDIATE and COMMIT, rolled back if it fails: what it returned. */
 int64_t epio__db_in_transaction(epio__db_connection *connection, epio_op *op,
                                 epio__db_carrier *function);
+
+/* The function of a TRANSACTION, whatever transaction there is: what it returned, or why that
+ * transaction is to be rolled back. */
+int64_t epio__transaction_call(epio__db_connection *connection, epio_op *op);
+
+/* 0, or why no op of this kind may use the transaction that it names, if it names one. The
+ * connection's thread. */
+int64_t epio__transaction_check(const epio__db_connection *connection, epio_op *op);
+
+/* ROLLBACK, if SQLite has not done that itself. */
+void epio__transaction_undo(epio__db_connection *connection);
+
+/* Counts a commit of SQLite's, and those that it completed. */
+void epio__transaction_count(epio__db_connection *connection, uint64_t transactions);
 
 /* Frees what epio_db_begin made, and counts it out of its root and its outer one. The mutex is
  * held. */

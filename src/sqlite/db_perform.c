@@ -80,7 +80,13 @@ static int64_t perform_in_function(epio__db_connection *connection, epio_op *op)
     if (atomic_load(&connection->interrupted) && !epio__db_must_be_carried_out(op)) {
         return EPIO_ECANCELED;
     }
-    return epio__db_carry_out(connection, op);
+    uint64_t deadline = connection->deadline;
+    if (op->timeout_ns != 0 && (deadline == 0 || op->timeout_ns < deadline)) {
+        connection->deadline = op->timeout_ns;
+    }
+    int64_t result = epio__db_carry_out(connection, op);
+    connection->deadline = deadline;
+    return result;
 }
 
 int64_t epio__db_perform(epio_vfs *vfs, epio_op *op)
@@ -90,9 +96,12 @@ int64_t epio__db_perform(epio_vfs *vfs, epio_op *op)
     if (result != 0) {
         return result;
     }
-    const epio__db_connection *connection = epio__db_connection_of(op);
-    if (connection != NULL && connection->in_function) {
-        return perform_in_function(epio__db_connection_of(op), op);
+    epio__db_lock(root);
+    epio__db_connection *connection = epio__db_connection_of(op);
+    bool in_function = connection != NULL && connection->in_function;
+    epio__db_unlock(root);
+    if (in_function) {
+        return perform_in_function(connection, op);
     }
     return perform_queued(root, op);
 }

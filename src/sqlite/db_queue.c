@@ -173,6 +173,10 @@ int64_t epio__db_carry_out(epio__db_connection *connection, epio_op *op)
             return result;
         }
     }
+    int64_t refused = epio__transaction_check(connection, op);
+    if (refused != 0) {
+        return refused;
+    }
     if (op->kind < EPIO__DB_OPEN) {
         return epio__blob_carry_out(connection, op);
     }
@@ -411,16 +415,28 @@ static void wake_waiters(epio__database *root)
     }
 }
 
+/* A thread that performs a close does what is left for all connections itself: turns on workers
+ * would outlive it. */
+static bool closes_on_thread(const epio__database *root)
+{
+    for (const epio_node *node = root->waiters.next; node != &root->waiters; node = node->next) {
+        if (EPIO_CONTAINER(node, const epio__db_waiter, node)->op->kind == EPIO__DB_CLOSE) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void epio__db_dispatch(epio__database *root)
 {
     epio__db_lock(root);
+    make_readers(root);
+    make_checkpointer(root);
     wake_waiters(root);
-    if (root->workers == NULL) {
+    if (root->workers == NULL || closes_on_thread(root)) {
         epio__db_unlock(root);
         return;
     }
-    make_readers(root);
-    make_checkpointer(root);
     size_t reads = length_of(&root->reads);
     epio__db_connection *one;
     while ((one = next_to_start(root, &reads)) != NULL) {
@@ -472,6 +488,9 @@ static epio_node *list_of(epio__database *root, const epio_op *op)
 static int64_t end_handle(epio_op *op)
 {
     epio_db *db = epio__word_pointer(op, EPIO__WORD_OBJECT);
+    if (db->ended) {
+        return epio__db_refuse(op, "the transaction has ended");
+    }
     if (op->kind != EPIO__DB_ROLLBACK) {
         return EPIO_ECANCELED;
     }
@@ -523,8 +542,8 @@ bool epio__db_arrive(epio__database *root, epio_op *op, int64_t *result)
             *result = end_handle(op);
             return true;
         }
-        if (db->inner != NULL) {
-            *result = EPIO_EBUSY;
+        if (connection != NULL && connection->in_function) {
+            *result = epio__db_refuse(op, "the ops of a function are performed");
             return true;
         }
     }
