@@ -39,6 +39,21 @@ static epio__db_connection *connection_with_turn(epio__database *root, const epi
     return NULL;
 }
 
+/* Where no worker does that: this thread has its result already. The mutex is held on entry and
+ * return. */
+static void write_log_back(epio__database *root)
+{
+    if (!epio__checkpoint_overdue(root)) {
+        return;
+    }
+    epio__pool_make_checkpointer(root);
+    epio__db_connection *connection = root->checkpointer;
+    if (connection != NULL && !connection->running) {
+        connection->running = true;
+        epio__db_work(connection, NULL);
+    }
+}
+
 static int64_t perform_queued(epio__database *root, epio_op *op)
 {
     epio__db_waiter waiter = {.op = op};
@@ -66,8 +81,9 @@ static int64_t perform_queued(epio__database *root, epio_op *op)
             sleep_until_woken(root, &waiter);
         }
     }
+    write_log_back(root);
     epio_list_remove(&waiter.node);
-    epio__db_unlock(root);
+    (void)epio__db_leave(root);
     return waiter.result;
 }
 
