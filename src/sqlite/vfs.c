@@ -15,8 +15,7 @@ static epio__sqlite_vfs *own(sqlite3_vfs *base)
 
 bool epio__sqlite_stat(epio__sqlite_vfs *vfs, epio_op *op, const char *path, epio_info *info)
 {
-    memset(info, 0, sizeof *info);
-    info->size = sizeof *info;
+    info->size = sizeof *info; /* the rest is filled in, if it succeeds */
     return epio_perform(epio_stat(op, vfs->vfs, path, info, 0)) == 0;
 }
 
