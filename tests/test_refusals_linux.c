@@ -607,7 +607,7 @@ static void fail_to_open(void *argument)
 /* Fails in the last step, after the file was created. */
 static void a_failed_open_leaves_nothing_that_it_made(fixture *f)
 {
-    run_refused(f, fail_to_open, SYS_fcntl, EPERM);
+    run_refused(f, fail_to_open, SYS_fstatfs, EPERM);
 }
 
 static void keep_names(void *argument)
