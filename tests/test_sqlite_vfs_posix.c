@@ -151,14 +151,17 @@ static void same_sql(pair *both, const char *statements)
     check(strcmp(ours, stock) == 0);
 }
 
+#define FILL                                                                                       \
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) "              \
+    "INSERT INTO t SELECT i, printf('%0200d', i) FROM n"
+
 static void the_same_sql_has_the_same_results(fixture *f)
 {
     static const char *const statements[] = {
         "PRAGMA journal_mode",
         "PRAGMA page_size; PRAGMA auto_vacuum; PRAGMA synchronous; PRAGMA locking_mode",
         "CREATE TABLE t(a INTEGER PRIMARY KEY, b)",
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<3000) INSERT INTO t "
-        "SELECT i, printf('%0200d', i) FROM n",
+        FILL,
         "PRAGMA page_count; PRAGMA freelist_count",
         "BEGIN; DELETE FROM t WHERE a % 3; SAVEPOINT s; UPDATE t SET b = 1; ROLLBACK TO s; COMMIT",
         "SELECT count(*), sum(a), max(b) FROM t",
