@@ -26,7 +26,8 @@ struct epio__sqlite_vfs {
     bool windows;        /* that is the one for Windows, whose manners differ */
     uint32_t flags;      /* EPIO_SQLITE_... */
     atomic_uint open_files;
-    atomic_int os_error; /* of the last failure, for sqlite3_system_errno */
+    atomic_int os_error;        /* of the last failure, for sqlite3_system_errno */
+    atomic_int shm_is_possible; /* vfs_shm.c's; 0: not known yet */
     char name[];
 };
 
@@ -96,6 +97,7 @@ char *epio__sqlite_temporary_name(epio__sqlite_vfs *vfs);
 /* ---- vfs_file.c: the methods for a file's bytes ---- */
 
 extern const sqlite3_io_methods epio__sqlite_methods;
+extern const sqlite3_io_methods epio__sqlite_methods_unmapped; /* the first version's */
 
 /* Before anything else changes or syncs a file whose sync failed: an open of the same file takes
  * its place, since epio refuses to write to this one. An SQLite code. */
@@ -142,5 +144,13 @@ int epio__sqlite_shm_map(sqlite3_file *file, int region, int size, int extend,
 int epio__sqlite_shm_lock(sqlite3_file *file, int offset, int count, int flags);
 void epio__sqlite_shm_barrier(sqlite3_file *file);
 int epio__sqlite_shm_unmap(sqlite3_file *file, int delete_it);
+
+/* SQLITE_FCNTL_EXTERNAL_READER: is a reader of another process in the log? One whose lock a
+ * connection of this process has, too, is not seen. */
+int epio__sqlite_shm_external_reader(sqlite3_file *file, int *found);
+
+/* Can files of the VFS be mapped? If not, SQLite has a log only with locking_mode=EXCLUSIVE, for
+ * which it needs none of the above. */
+bool epio__sqlite_shm_is_possible(epio__sqlite_vfs *vfs);
 
 #endif

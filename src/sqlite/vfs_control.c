@@ -124,6 +124,8 @@ int epio__sqlite_control(sqlite3_file *base, int code, void *argument)
     case SQLITE_FCNTL_HAS_MOVED:
         *(int *)argument = has_moved(file);
         return SQLITE_OK;
+    case SQLITE_FCNTL_EXTERNAL_READER:
+        return epio__sqlite_shm_external_reader(base, argument);
     case SQLITE_FCNTL_MMAP_SIZE:
         return epio__sqlite_limit_map(file, argument);
     case SQLITE_FCNTL_WIN32_GET_HANDLE:

@@ -240,20 +240,16 @@ static int sync_it(sqlite3_file *base, int flags)
 }
 
 /* SQLite's names for its methods. */
+#define METHODS_OF_BYTES                                                                           \
+    .xClose = close_it, .xRead = read_bytes, .xWrite = write_bytes, .xTruncate = truncate_it,      \
+    .xSync = sync_it, .xFileSize = file_size, .xLock = epio__sqlite_lock,                          \
+    .xUnlock = epio__sqlite_unlock, .xCheckReservedLock = epio__sqlite_check_reserved_lock,        \
+    .xFileControl = epio__sqlite_control, .xSectorSize = epio__sqlite_sector_size,                 \
+    .xDeviceCharacteristics = epio__sqlite_characteristics
+
 const sqlite3_io_methods epio__sqlite_methods = {
     .iVersion = 3,
-    .xClose = close_it,
-    .xRead = read_bytes,
-    .xWrite = write_bytes,
-    .xTruncate = truncate_it,
-    .xSync = sync_it,
-    .xFileSize = file_size,
-    .xLock = epio__sqlite_lock,
-    .xUnlock = epio__sqlite_unlock,
-    .xCheckReservedLock = epio__sqlite_check_reserved_lock,
-    .xFileControl = epio__sqlite_control,
-    .xSectorSize = epio__sqlite_sector_size,
-    .xDeviceCharacteristics = epio__sqlite_characteristics,
+    METHODS_OF_BYTES,
     .xShmMap = epio__sqlite_shm_map,
     .xShmLock = epio__sqlite_shm_lock,
     .xShmBarrier = epio__sqlite_shm_barrier,
@@ -261,3 +257,5 @@ const sqlite3_io_methods epio__sqlite_methods = {
     .xFetch = epio__sqlite_fetch,
     .xUnfetch = epio__sqlite_unfetch,
 };
+
+const sqlite3_io_methods epio__sqlite_methods_unmapped = {.iVersion = 1, METHODS_OF_BYTES};

@@ -210,7 +210,8 @@ int epio__sqlite_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, in
     file->lock_file = file->file;
     file->path = path;
     file->marks = first_marks(path, file->open_flags);
-    file->base.pMethods = &epio__sqlite_methods;
+    bool maps = (flags & SQLITE_OPEN_MAIN_DB) == 0 || epio__sqlite_shm_is_possible(file->owner);
+    file->base.pMethods = maps ? &epio__sqlite_methods : &epio__sqlite_methods_unmapped;
     if (out_flags != NULL) {
         *out_flags = file->open_flags;
     }
