@@ -12,7 +12,7 @@ typedef struct epio__queue {
 
 static inline epio_op *epio__op_of_queue(epio_node *node)
 {
-    return EPIO__CONTAINER(node, epio_op, queue);
+    return EPIO_CONTAINER(node, epio_op, queue);
 }
 
 static inline void epio__queue_init(epio__queue *queue)

@@ -259,6 +259,10 @@ EPIO_API uint64_t epio_op_bytes(const epio_op *op);
  * another VFS. Any thread. */
 EPIO_API epio_op *epio_op_prepare(epio_op *op, epio_vfs *vfs, epio_file *file, uint32_t kind);
 
+/* Ends the process as epio's own programming errors do, with "epio: FUNCTION: MESSAGE"; see
+ * epio_set_fatal_handler. Does not return. Any thread. */
+EPIO_API void epio_fatal(const char *function, const char *message);
+
 /* True if the op was submitted, false inside epio_perform. */
 EPIO_API bool epio_op_in_flight(const epio_op *op);
 

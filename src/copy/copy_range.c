@@ -72,7 +72,7 @@ static void send(epio__copy *copy, epio_op *op)
 
 static bool returned(epio_frame *frame, epio_op *op)
 {
-    epio__copy *copy = EPIO__CONTAINER(frame, epio__copy, frame);
+    epio__copy *copy = EPIO_CONTAINER(frame, epio__copy, frame);
     epio__copy_restore(copy, op);
     bool cancelled = (op->state_flags & EPIO__FLAG_CANCEL) != 0;
     if (op->result == EPIO_RETRY && !cancelled) {

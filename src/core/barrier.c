@@ -28,7 +28,7 @@ enum {
 
 static epio_op *op_of_sync(epio_node *node)
 {
-    return EPIO__CONTAINER(node, epio_op, arguments.sync.node);
+    return EPIO_CONTAINER(node, epio_op, arguments.sync.node);
 }
 
 /* ---- Errors that no sync has reported yet ---- */
@@ -99,14 +99,14 @@ static bool flush_is_running(const epio_file *file)
 
 static bool file_is_idle(const epio_file *file)
 {
-    return epio__list_empty(&file->ordered) && epio__list_empty(&file->syncs) &&
+    return epio_list_empty(&file->ordered) && epio_list_empty(&file->syncs) &&
            !flush_is_running(file);
 }
 
 static void enter_sync(epio_file *file, epio_op *op)
 {
     op->arguments.sync.stage = EPIO__SYNC_BEHIND;
-    epio__list_append(&file->syncs, &op->arguments.sync.node);
+    epio_list_append(&file->syncs, &op->arguments.sync.node);
     if (file->carried_error != 0) {
         give_error(file, op, file->carried_error, file->carried_os_error);
         file->carried_error = 0;
@@ -148,41 +148,41 @@ void epio__barrier_enter(epio_loop *loop, epio_op *op)
         enter_sync(file, op);
     }
     if (file->active.next == NULL) {
-        epio__list_append(&loop->active_files, &file->active);
+        epio_list_append(&loop->active_files, &file->active);
     }
-    epio__list_append(&file->ordered, &op->held);
+    epio_list_append(&file->ordered, &op->held);
 }
 
 /* Requests a flush, which starts at the end of the loop iteration, or after the one in flight. */
 static void ask_for_flush(epio_file *file)
 {
     if (file->waiting.next == NULL && !flush_is_running(file)) {
-        epio__list_append(&file->vfs->loop->flush_files, &file->waiting);
+        epio_list_append(&file->vfs->loop->flush_files, &file->waiting);
     }
 }
 
 static void make_ready(epio_file *file, epio_op *op)
 {
-    if (epio__list_empty(&file->ready)) {
+    if (epio_list_empty(&file->ready)) {
         file->hold_until = 0;
     }
     op->arguments.sync.stage = EPIO__SYNC_READY;
-    epio__list_append(&file->ready, &op->held);
+    epio_list_append(&file->ready, &op->held);
     ask_for_flush(file);
 }
 
 /* Moves the syncs that no op precedes; one that still waits for its link holds up no others. */
 static void release_syncs(epio_file *file)
 {
-    while (!epio__list_empty(&file->ordered)) {
+    while (!epio_list_empty(&file->ordered)) {
         epio_op *op = epio__op_of_held(file->ordered.next);
         if (op->kind != EPIO_KIND_SYNC) {
             return;
         }
-        epio__list_remove(&op->held);
+        epio_list_remove(&op->held);
         if (op->arguments.sync.stage == EPIO__SYNC_AHEAD) {
             op->arguments.sync.stage = EPIO__SYNC_FLUSHING;
-            epio__list_append(&file->flushing, &op->held);
+            epio_list_append(&file->flushing, &op->held);
         } else if (op->phase == EPIO__PHASE_BARRIER) {
             make_ready(file, op);
         } else {
@@ -205,10 +205,10 @@ void epio__barrier_withdraw_sync(epio_op *op)
 {
     epio_file *file = op->file;
     pass_on_sync_error(file, op);
-    epio__list_remove(&op->arguments.sync.node);
-    epio__list_remove(&op->held);
-    if (epio__list_empty(&file->ready)) {
-        epio__list_remove(&file->waiting);
+    epio_list_remove(&op->arguments.sync.node);
+    epio_list_remove(&op->held);
+    if (epio_list_empty(&file->ready)) {
+        epio_list_remove(&file->waiting);
         if (!flush_is_running(file)) {
             epio__timer_stop(op->loop, &file->flush); /* no sync is left to be held back */
         }
@@ -233,7 +233,7 @@ static void try_close(epio_file *file)
         return;
     }
     epio__timer_stop(op->loop, &file->flush);
-    epio__list_remove(&file->active);
+    epio_list_remove(&file->active);
     op->state_flags |= EPIO__FLAG_CLOSED;
     epio__op_enter(op, EPIO__PHASE_HELD);
     op->route = EPIO__ROUTE_AT_ONCE;
@@ -295,11 +295,11 @@ static void leave_ordered(epio_file *file, epio_op *op)
         if (op->carried_error != 0) {
             pass_on_error(file, op);
         }
-        epio__list_remove(&op->held);
+        epio_list_remove(&op->held);
         release_syncs(file);
     }
     if (file_is_idle(file)) {
-        epio__list_remove(&file->active);
+        epio_list_remove(&file->active);
     }
 }
 
@@ -337,8 +337,8 @@ void epio__barrier_leave(epio_op *op)
 static void answer(epio_loop *loop, epio_op *op, int64_t result, int32_t os_error)
 {
     loop->counters.syncs += op->arguments.sync.stage == EPIO__SYNC_FLUSHING ? 1 : 0;
-    epio__list_remove(&op->held);
-    epio__list_remove(&op->arguments.sync.node);
+    epio_list_remove(&op->held);
+    epio_list_remove(&op->arguments.sync.node);
     op->os_error = os_error;
     epio_complete(op, result);
 }
@@ -347,13 +347,13 @@ static void answer(epio_loop *loop, epio_op *op, int64_t result, int32_t os_erro
  * up to it. */
 static void answer_flushed(epio_loop *loop, epio_file *file)
 {
-    while (file->unreported == 0 && !epio__list_empty(&file->flushing)) {
+    while (file->unreported == 0 && !epio_list_empty(&file->flushing)) {
         answer(loop, epio__op_of_held(file->flushing.next), 0, 0);
     }
     int32_t error = 0;
     int32_t os_error = 0;
     epio_node *node = file->syncs.next;
-    while (!epio__list_empty(&file->flushing)) {
+    while (!epio_list_empty(&file->flushing)) {
         epio_op *op = op_of_sync(node);
         node = node->next;
         if (error == 0 && op->carried_error != 0) {
@@ -372,7 +372,7 @@ static void answer_flushed(epio_loop *loop, epio_file *file)
 static void fail_syncs(epio_loop *loop, epio_file *file, epio_node *list, int64_t result,
                        int32_t os_error)
 {
-    while (!epio__list_empty(list)) {
+    while (!epio_list_empty(list)) {
         epio_op *op = epio__op_of_held(list->next);
         pass_on_sync_error(file, op);
         answer(loop, op, result, os_error);
@@ -401,12 +401,12 @@ static uint32_t stronger_of(const epio_file *file, uint32_t flags, uint32_t othe
 static uint32_t take_ready(epio_file *file)
 {
     uint32_t flags = epio__op_of_held(file->ready.next)->flags;
-    while (!epio__list_empty(&file->ready)) {
+    while (!epio_list_empty(&file->ready)) {
         epio_op *op = epio__op_of_held(file->ready.next);
         flags = stronger_of(file, flags, op->flags);
         op->arguments.sync.stage = EPIO__SYNC_FLUSHING;
-        epio__list_remove(&op->held);
-        epio__list_append(&file->flushing, &op->held);
+        epio_list_remove(&op->held);
+        epio_list_append(&file->flushing, &op->held);
     }
     return flags;
 }
@@ -416,7 +416,7 @@ static bool another_sync_will_be_ready(const epio_file *file)
 {
     const epio_node *node = file->ordered.previous;
     for (int i = 0; i < LOOK_BACK && node != &file->ordered; i++) {
-        const epio_op *op = EPIO__CONTAINER(node, const epio_op, held);
+        const epio_op *op = EPIO_CONTAINER(node, const epio_op, held);
         if (op->kind != EPIO_KIND_SYNC) {
             return false; /* the latest writes have no sync behind them yet */
         }
@@ -472,17 +472,17 @@ static void begin_flush(epio_loop *loop, epio_file *file, uint32_t flags, uint8_
 void epio__barrier_flush(epio_loop *loop)
 {
     epio_node asking; /* taken one by one: a VFS may cancel any op meanwhile */
-    epio__list_init(&asking);
-    epio__list_move_all(&asking, &loop->flush_files);
-    while (!epio__list_empty(&asking)) {
-        epio_file *file = EPIO__CONTAINER(asking.next, epio_file, waiting);
-        epio__list_remove(&file->waiting);
+    epio_list_init(&asking);
+    epio_list_move_all(&asking, &loop->flush_files);
+    while (!epio_list_empty(&asking)) {
+        epio_file *file = EPIO_CONTAINER(asking.next, epio_file, waiting);
+        epio_list_remove(&file->waiting);
         int32_t os_error = 0;
         if (epio__flush_has_failed(file, &os_error)) {
             epio__timer_stop(loop, &file->flush);
             fail_syncs(loop, file, &file->ready, EPIO_EIO, os_error);
         } else if (hold_back(loop, file)) {
-            epio__list_append(&loop->flush_files, &file->waiting);
+            epio_list_append(&loop->flush_files, &file->waiting);
         } else {
             begin_flush(loop, file, take_ready(file), EPIO__SYNC_FLUSHING);
         }
@@ -510,17 +510,17 @@ static bool flush_may_follow(epio_file *file)
 {
     int32_t os_error = 0;
     if (file->vfs != file->vfs->loop->resident || flush_is_running(file) ||
-        !epio__list_empty(&file->ready) || epio__list_empty(&file->syncs) ||
+        !epio_list_empty(&file->ready) || epio_list_empty(&file->syncs) ||
         epio__flush_has_failed(file, &os_error)) {
         return false;
     }
-    const epio_op *last = EPIO__CONTAINER(file->ordered.previous, epio_op, held);
-    if (epio__list_empty(&file->ordered) || last->kind != EPIO_KIND_SYNC ||
+    const epio_op *last = EPIO_CONTAINER(file->ordered.previous, epio_op, held);
+    if (epio_list_empty(&file->ordered) || last->kind != EPIO_KIND_SYNC ||
         last->phase != EPIO__PHASE_BARRIER) {
         return false;
     }
     for (const epio_node *node = file->ordered.next; node != &file->ordered; node = node->next) {
-        const epio_op *op = EPIO__CONTAINER(node, epio_op, held);
+        const epio_op *op = EPIO_CONTAINER(node, epio_op, held);
         if (op->kind != EPIO_KIND_SYNC && !is_to_be_offloaded(op)) {
             return false;
         }
@@ -586,11 +586,11 @@ void epio__barrier_flushed(epio_loop *loop, epio_op *op)
     } else {
         answer_flushed(loop, file);
     }
-    if (!epio__list_empty(&file->ready)) {
-        epio__list_append(&loop->flush_files, &file->waiting);
+    if (!epio_list_empty(&file->ready)) {
+        epio_list_append(&loop->flush_files, &file->waiting);
     }
-    if (epio__list_empty(&file->ordered) && epio__list_empty(&file->syncs)) {
-        epio__list_remove(&file->active);
+    if (epio_list_empty(&file->ordered) && epio_list_empty(&file->syncs)) {
+        epio_list_remove(&file->active);
     }
     /* As in epio__barrier_leave: the flush may have been all that kept the file open. */
     bool closing = file->close != NULL;

@@ -36,9 +36,8 @@ static const epio_vfs_methods directory_methods = {
 epio_file *epio__directory_of_vfs(const epio_vfs *vfs)
 {
     /* It is a part of the file. */
-    return vfs->methods == &directory_methods
-               ? EPIO__CONTAINER((uintptr_t)vfs, epio_file, directory)
-               : NULL;
+    return vfs->methods == &directory_methods ? EPIO_CONTAINER((uintptr_t)vfs, epio_file, directory)
+                                              : NULL;
 }
 
 void epio__directory_init(epio_file *file)

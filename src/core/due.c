@@ -32,7 +32,7 @@ void epio__op_park(epio_loop *loop, epio_op *op, uint8_t due_for, uint64_t due)
     wait_for_due(loop, op, due_for, due);
     /* A flush is the file's own: a close of the loop cancels it through the file. */
     if (op->held.next == NULL && (op->state_flags & EPIO__FLAG_INTERNAL) == 0) {
-        epio__list_append(&loop->held, &op->held);
+        epio_list_append(&loop->held, &op->held);
     }
 }
 

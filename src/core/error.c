@@ -1,7 +1,9 @@
 /* Names and messages of errors, the version, and the abort on programming errors. The platform maps
  * OS errors. */
 #include "fatal.h"
+
 #include "platform.h"
+#include <epio/vfs.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,6 +80,13 @@ _Noreturn void epio__fatal(const char *function, const char *message)
         (void)fflush(stderr);
     }
     abort();
+}
+
+void epio_fatal(const char *function, const char *message)
+{
+    epio__require(function, "epio_fatal", "the function is NULL");
+    epio__require(message, "epio_fatal", "the message is NULL");
+    epio__fatal(function, message);
 }
 
 #if EPIO_ASSERTIONS

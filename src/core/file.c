@@ -21,10 +21,10 @@ void epio_file_init(epio_file *file, epio_vfs *vfs, uint32_t flags, uint32_t att
     file->vfs = vfs;
     file->flags = flags & (EPIO_OPEN_READ | EPIO_OPEN_WRITE);
     file->attributes = attributes;
-    epio__list_init(&file->ordered);
-    epio__list_init(&file->ready);
-    epio__list_init(&file->flushing);
-    epio__list_init(&file->syncs);
+    epio_list_init(&file->ordered);
+    epio_list_init(&file->ready);
+    epio_list_init(&file->flushing);
+    epio_list_init(&file->syncs);
 #if EPIO_ASYNC
     if (vfs->loop != NULL) {
         file->fast = file->flags;

@@ -53,10 +53,10 @@ void epio__lane_init(epio__lane *lane, epio__workers *workers, uint32_t which, u
     epio__mutex_init(&lane->mutex);
     epio__condition_init(&lane->work);
     epio__condition_init(&lane->watch);
-    epio__list_init(&lane->queue);
-    epio__list_init(&lane->aside);
-    epio__list_init(&lane->threads);
-    epio__list_init(&lane->ended);
+    epio_list_init(&lane->queue);
+    epio_list_init(&lane->aside);
+    epio_list_init(&lane->threads);
+    epio_list_init(&lane->ended);
     bool as_many_as_asked = which == EPIO__LANE_TRANSFER || which == EPIO__LANE_WORK ||
                             (which == EPIO__LANE_PATH && most > 4);
     lane->limit = as_many_as_asked ? most : 4;
@@ -71,8 +71,8 @@ void epio__lane_init(epio__lane *lane, epio__workers *workers, uint32_t which, u
 
 void epio__lane_destroy(epio__lane *lane)
 {
-    EPIO__ASSERT(epio__list_empty(&lane->queue) && epio__list_empty(&lane->aside) &&
-                 epio__list_empty(&lane->threads) && epio__list_empty(&lane->ended));
+    EPIO__ASSERT(epio_list_empty(&lane->queue) && epio_list_empty(&lane->aside) &&
+                 epio_list_empty(&lane->threads) && epio_list_empty(&lane->ended));
     epio__condition_destroy(&lane->watch);
     epio__condition_destroy(&lane->work);
     epio__mutex_destroy(&lane->mutex);
@@ -117,8 +117,8 @@ static void set_aside(epio__lane *lane, epio_op *op)
 {
     EPIO__ASSERT(lane->queued != 0 && op->worker_state >= EPIO__WORKER_QUEUED &&
                  op->worker_state < EPIO__WORKER_QUEUED + EPIO__LANES);
-    epio__list_remove(&op->queue);
-    epio__list_append(&lane->aside, &op->queue);
+    epio_list_remove(&op->queue);
+    epio_list_append(&lane->aside, &op->queue);
     lane->queued--;
     epio__store_relaxed_u32(&op->worker_state, op->worker_state + EPIO__LANES);
 }
@@ -141,8 +141,8 @@ void epio__lane_bring_back_aside(epio__lane *lane)
         epio__store_relaxed_u32(&op->worker_state, op->worker_state - EPIO__LANES);
         lane->queued++;
     }
-    epio__list_move_all(&lane->aside, &lane->queue);
-    epio__list_move_all(&lane->queue, &lane->aside);
+    epio_list_move_all(&lane->aside, &lane->queue);
+    epio_list_move_all(&lane->queue, &lane->aside);
 }
 
 /* A thread leaves its file without the mutex, at any moment: one search must not pass an op of the
@@ -332,7 +332,7 @@ void epio__lane_take_unserved(epio__lane *lane, epio_node *queue)
 {
     if (!has_threads(lane)) {
         epio__lane_bring_back_aside(lane);
-        epio__list_move_all(queue, &lane->queue);
+        epio_list_move_all(queue, &lane->queue);
         lane->queued = 0;
     }
 }

@@ -66,12 +66,12 @@ static bool something_was_posted(const epio_loop *loop)
 static bool something_is_ready(const epio_loop *loop)
 {
     return loop->ready.first != NULL || loop->due.first != NULL || loop->collected.first != NULL ||
-           !epio__list_empty(&loop->deferred) || loop->arrivals.first != NULL;
+           !epio_list_empty(&loop->deferred) || loop->arrivals.first != NULL;
 }
 
 static bool something_to_offload(const epio_loop *loop)
 {
-    return !epio__list_empty(&loop->to_offload);
+    return !epio_list_empty(&loop->to_offload);
 }
 
 /* When the owner has something to do by the clock; EPIO_FOREVER: never. */
@@ -108,21 +108,21 @@ static void submit_deferred(epio_loop *loop)
 {
     /* Ops that are deferred again wait for the next iteration. */
     epio_node again;
-    if (epio__list_empty(&loop->deferred)) {
+    if (epio_list_empty(&loop->deferred)) {
         return;
     }
-    epio__list_init(&again);
-    epio__list_move_all(&again, &loop->deferred);
-    while (!epio__list_empty(&again) && epio__list_empty(&loop->deferred)) {
+    epio_list_init(&again);
+    epio_list_move_all(&again, &loop->deferred);
+    while (!epio_list_empty(&again) && epio_list_empty(&loop->deferred)) {
         epio_op *op = epio__op_of_queue(again.next);
-        epio__list_remove(&op->queue);
+        epio_list_remove(&op->queue);
         op->worker_state = EPIO__WORKER_NONE;
         op->vfs->methods->submit(op->vfs, op);
         epio__op_note_if_kept(op);
     }
-    if (!epio__list_empty(&again)) {
+    if (!epio_list_empty(&again)) {
         /* The one that was deferred again came before these. */
-        epio__list_move_all(&loop->deferred, &again);
+        epio_list_move_all(&loop->deferred, &again);
     }
 }
 
@@ -266,7 +266,7 @@ static void iterate(epio_loop *loop, uint64_t deadline, uint32_t max, bool heeds
     }
     collect(loop);
     submit_deferred(loop);
-    if (!epio__list_empty(&loop->flush_files)) {
+    if (!epio_list_empty(&loop->flush_files)) {
         epio__barrier_flush(loop);
     }
     loop->hooks->read_collected(loop->resident);
@@ -464,11 +464,11 @@ void epio__loop_init(epio_loop *loop, epio_vfs *resident, const epio__loop_hooks
     epio__queue_init(&loop->due);
     epio__queue_init(&loop->collected);
     epio__queue_init(&loop->arrivals);
-    epio__list_init(&loop->deferred);
-    epio__list_init(&loop->to_offload);
-    epio__list_init(&loop->held);
-    epio__list_init(&loop->active_files);
-    epio__list_init(&loop->flush_files);
+    epio_list_init(&loop->deferred);
+    epio_list_init(&loop->to_offload);
+    epio_list_init(&loop->held);
+    epio_list_init(&loop->active_files);
+    epio_list_init(&loop->flush_files);
 }
 
 void epio__loop_begin(epio_loop *loop, uint32_t workers)
@@ -482,7 +482,7 @@ static void cancel_all(epio_loop *loop)
     epio__op_cancel_listed(loop, NULL);
     for (epio_node *node = loop->active_files.next; node != &loop->active_files;
          node = node->next) {
-        epio_file *file = EPIO__CONTAINER(node, epio_file, active);
+        epio_file *file = EPIO_CONTAINER(node, epio_file, active);
         epio__op_cancel_list(loop, &file->ordered, NULL);
         epio__barrier_cancel_syncs(loop, file);
         if (epio_op_in_flight(&file->flush)) {

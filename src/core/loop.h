@@ -219,8 +219,8 @@ static inline bool epio__loop_is_quiet(const epio_loop *loop)
 {
     return (epio__load_pointer(&loop->inbox) | epio__load_pointer(&loop->cancels)) == 0 &&
            loop->ready.first == NULL && loop->due.first == NULL && loop->collected.first == NULL &&
-           loop->timers == NULL && epio__list_empty(&loop->to_offload) &&
-           epio__list_empty(&loop->flush_files) && epio__list_empty(&loop->deferred) &&
+           loop->timers == NULL && epio_list_empty(&loop->to_offload) &&
+           epio_list_empty(&loop->flush_files) && epio_list_empty(&loop->deferred) &&
            !loop->embedded && !loop->closing && loop->pending_events == 0;
 }
 
@@ -335,7 +335,7 @@ void epio__loop_run_until(epio_loop *loop, const bool *done);
 
 static inline epio_op *epio__op_of_held(epio_node *node)
 {
-    return EPIO__CONTAINER(node, epio_op, held);
+    return EPIO_CONTAINER(node, epio_op, held);
 }
 
 /* ---- barrier.c: syncs, flush errors, and what a close waits for ---- */

@@ -187,7 +187,7 @@ void epio_resume(epio_op *op)
 void epio__op_keep(epio_loop *loop, epio_op *op)
 {
     if (op->held.next == NULL && op->phase != EPIO__PHASE_BARRIER) {
-        epio__list_append(&loop->held, &op->held);
+        epio_list_append(&loop->held, &op->held);
     }
     epio__op_start_deadline(loop, op);
 }
@@ -544,7 +544,7 @@ void epio__op_deliver(epio_loop *loop, epio_op *op)
     epio__semaphore_count_op(op, SIZE_MAX);
     EPIO__ASSERT(op->in_heap == 0 && op->worker_state == EPIO__WORKER_NONE);
     EPIO__ASSERT(op->frames == NULL && epio__load_relaxed_size(&loop->in_flight) != 0);
-    epio__list_remove(&op->held);
+    epio_list_remove(&op->held);
     follow_link(loop, op);
     loop->unreferenced -= (op->state_flags & EPIO__FLAG_UNREFERENCED) != 0 ? 1 : 0;
     epio__count_size(&loop->in_flight, SIZE_MAX);

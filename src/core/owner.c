@@ -94,7 +94,7 @@ void epio__loop_check_nested(const epio_loop *loop, const char *function, uintpt
 
 static epio_loop *loop_of(epio__entry *entry)
 {
-    return EPIO__CONTAINER(entry, epio_loop, entry);
+    return EPIO_CONTAINER(entry, epio_loop, entry);
 }
 
 /* The child's copy of the loop is dead: what was to be delivered is the parent's, and no thread is
@@ -143,7 +143,7 @@ static bool chain_passes(const epio_op *op, const epio_vfs *vfs)
 
 static bool queue_passes(const epio_node *node, const epio_vfs *vfs)
 {
-    while (node != NULL && !chain_passes(EPIO__CONTAINER(node, const epio_op, queue), vfs)) {
+    while (node != NULL && !chain_passes(EPIO_CONTAINER(node, const epio_op, queue), vfs)) {
         node = node->next;
     }
     return node != NULL;
@@ -154,7 +154,7 @@ static bool is_in_use(const epio_loop *loop, const epio_vfs *vfs)
 {
     const epio_op *posted = (const epio_op *)epio__load_pointer(&loop->inbox);
     for (const epio_node *node = loop->held.next; node != &loop->held; node = node->next) {
-        if (passes(EPIO__CONTAINER(node, const epio_op, held), vfs)) {
+        if (passes(EPIO_CONTAINER(node, const epio_op, held), vfs)) {
             return true;
         }
     }

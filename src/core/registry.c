@@ -9,14 +9,14 @@ static epio_node entries;
 static epio_node *first_entry(void)
 {
     if (entries.next == NULL) {
-        epio__list_init(&entries);
+        epio_list_init(&entries);
     }
     return entries.next;
 }
 
 static epio__entry *entry_of(epio_node *node)
 {
-    return EPIO__CONTAINER(node, epio__entry, node);
+    return EPIO_CONTAINER(node, epio__entry, node);
 }
 
 void epio__registry_add(epio__entry *entry, const epio__entry_methods *methods)
@@ -24,14 +24,14 @@ void epio__registry_add(epio__entry *entry, const epio__entry_methods *methods)
     entry->methods = methods;
     epio__mutex_lock(epio__process_mutex());
     (void)first_entry();
-    epio__list_append(&entries, &entry->node);
+    epio_list_append(&entries, &entry->node);
     epio__mutex_unlock(epio__process_mutex());
 }
 
 void epio__registry_remove(epio__entry *entry)
 {
     epio__mutex_lock(epio__process_mutex());
-    epio__list_remove(&entry->node);
+    epio_list_remove(&entry->node);
     epio__mutex_unlock(epio__process_mutex());
 }
 

@@ -46,7 +46,7 @@ static void lock(epio_semaphore *semaphore)
 
 static void unlock(epio_semaphore *semaphore)
 {
-    bool unlocked = epio__list_empty(&semaphore->waiters) && semaphore->bytes_total == 0 &&
+    bool unlocked = epio_list_empty(&semaphore->waiters) && semaphore->bytes_total == 0 &&
                     !semaphore->closed && semaphore->permits_total != LOCKED;
     if (unlocked) {
         epio__store_u32(&semaphore->fast_permits, semaphore->permits_free);
@@ -84,7 +84,7 @@ static bool give_fast(epio_semaphore *semaphore, uint32_t permits)
 
 static epio_semaphore *semaphore_of(epio__entry *entry)
 {
-    return EPIO__CONTAINER(entry, epio_semaphore, entry);
+    return EPIO_CONTAINER(entry, epio_semaphore, entry);
 }
 
 static void before_fork(epio__entry *entry)
@@ -98,7 +98,7 @@ static void after_fork(epio__entry *entry, bool in_child)
 {
     epio_semaphore *semaphore = semaphore_of(entry);
     if (in_child) {
-        epio__list_init(&semaphore->waiters);
+        epio_list_init(&semaphore->waiters);
         semaphore->inherited = true;
     }
     epio__mutex_unlock(&semaphore->mutex);
@@ -123,7 +123,7 @@ static int outcome_of(epio_op *op, int outcome)
 
 static void acquire_granted(epio_waiter *waiter)
 {
-    epio_complete(EPIO__CONTAINER(waiter, epio_op, arguments.acquire.waiter), waiter->outcome);
+    epio_complete(EPIO_CONTAINER(waiter, epio_op, arguments.acquire.waiter), waiter->outcome);
 }
 
 static void submit_acquire(epio_vfs *vfs, epio_op *op)
@@ -176,7 +176,7 @@ int epio_semaphore_create(epio_semaphore **semaphore, uint32_t permits)
     }
     created->vfs.methods = &acquire_methods;
     epio__mutex_init(&created->mutex);
-    epio__list_init(&created->waiters);
+    epio_list_init(&created->waiters);
     created->permits_total = permits;
     created->permits_free = permits;
     created->fast_permits = permits;
@@ -189,7 +189,7 @@ void epio_semaphore_limit_bytes(epio_semaphore *semaphore, uint64_t bytes)
 {
     epio__require(semaphore, "epio_semaphore_limit_bytes", "the semaphore is NULL");
     lock(semaphore);
-    bool in_use = !epio__list_empty(&semaphore->waiters) ||
+    bool in_use = !epio_list_empty(&semaphore->waiters) ||
                   semaphore->permits_free != semaphore->permits_total;
     if (!in_use) {
         semaphore->bytes_total = bytes;
@@ -210,7 +210,7 @@ void epio_semaphore_destroy(epio_semaphore *semaphore)
         epio__fatal("epio_semaphore_destroy", "a `limit` VFS uses it; destroy that first");
     }
     lock(semaphore);
-    bool waited_for = !epio__list_empty(&semaphore->waiters);
+    bool waited_for = !epio_list_empty(&semaphore->waiters);
     bool in_use = epio__load_size(&semaphore->ops) != 0 && !semaphore->inherited;
     unlock(semaphore);
     if (waited_for) {
@@ -255,8 +255,8 @@ static bool take(epio_semaphore *semaphore, uint32_t permits, uint64_t bytes)
 /* Moves the waiters that can be granted now to `granted`. */
 static void collect_granted(epio_semaphore *semaphore, epio_node *granted)
 {
-    while (!epio__list_empty(&semaphore->waiters)) {
-        epio_waiter *waiter = EPIO__CONTAINER(semaphore->waiters.next, epio_waiter, node);
+    while (!epio_list_empty(&semaphore->waiters)) {
+        epio_waiter *waiter = EPIO_CONTAINER(semaphore->waiters.next, epio_waiter, node);
         if (semaphore->closed) {
             waiter->outcome = EPIO_ECLOSED;
         } else if (take(semaphore, waiter->permits, waiter->bytes)) {
@@ -264,8 +264,8 @@ static void collect_granted(epio_semaphore *semaphore, epio_node *granted)
         } else {
             return;
         }
-        epio__list_remove(&waiter->node);
-        epio__list_append(granted, &waiter->node);
+        epio_list_remove(&waiter->node);
+        epio_list_append(granted, &waiter->node);
     }
 }
 
@@ -273,9 +273,9 @@ static void collect_granted(epio_semaphore *semaphore, epio_node *granted)
  * returns. */
 static void call_granted(epio_node *granted)
 {
-    while (!epio__list_empty(granted)) {
-        epio_waiter *waiter = EPIO__CONTAINER(granted->next, epio_waiter, node);
-        epio__list_remove(&waiter->node);
+    while (!epio_list_empty(granted)) {
+        epio_waiter *waiter = EPIO_CONTAINER(granted->next, epio_waiter, node);
+        epio_list_remove(&waiter->node);
         waiter->granted(waiter);
     }
 }
@@ -291,12 +291,12 @@ int epio__semaphore_enqueue(epio_semaphore *semaphore, epio_waiter *waiter)
         outcome = EPIO_EINVAL;
     } else if (semaphore->closed) {
         outcome = EPIO_ECLOSED;
-    } else if (epio__list_empty(&semaphore->waiters) &&
+    } else if (epio_list_empty(&semaphore->waiters) &&
                take(semaphore, waiter->permits, waiter->bytes)) {
         outcome = 0;
     } else {
         waiter->outcome = EPIO_EPENDING;
-        epio__list_append(&semaphore->waiters, &waiter->node);
+        epio_list_append(&semaphore->waiters, &waiter->node);
         outcome = EPIO_EPENDING;
     }
     unlock(semaphore);
@@ -306,11 +306,11 @@ int epio__semaphore_enqueue(epio_semaphore *semaphore, epio_waiter *waiter)
 bool epio__semaphore_withdraw(epio_semaphore *semaphore, epio_waiter *waiter)
 {
     epio_node granted;
-    epio__list_init(&granted);
+    epio_list_init(&granted);
     lock(semaphore);
     bool waiting = waiter->outcome == EPIO_EPENDING;
     if (waiting) {
-        epio__list_remove(&waiter->node);
+        epio_list_remove(&waiter->node);
         waiter->outcome = EPIO_ECANCELED;
         collect_granted(semaphore, &granted); /* it may have held up smaller ones */
     }
@@ -325,7 +325,7 @@ void epio__semaphore_release(epio_semaphore *semaphore, uint32_t permits, uint64
         return;
     }
     epio_node granted;
-    epio__list_init(&granted);
+    epio_list_init(&granted);
     lock(semaphore);
     if (permits > semaphore->permits_total - semaphore->permits_free) {
         unlock(semaphore);
@@ -350,7 +350,7 @@ int epio_semaphore_try_acquire(epio_semaphore *semaphore, uint32_t permits)
         outcome = EPIO_EINVAL;
     } else if (semaphore->closed) {
         outcome = EPIO_ECLOSED;
-    } else if (epio__list_empty(&semaphore->waiters) && take(semaphore, permits, 0)) {
+    } else if (epio_list_empty(&semaphore->waiters) && take(semaphore, permits, 0)) {
         outcome = 0;
     } else {
         outcome = EPIO_EBUSY;
@@ -384,7 +384,7 @@ void epio_semaphore_close(epio_semaphore *semaphore)
 {
     epio_node granted;
     epio__require(semaphore, "epio_semaphore_close", "the semaphore is NULL");
-    epio__list_init(&granted);
+    epio_list_init(&granted);
     lock(semaphore);
     semaphore->closed = true;
     collect_granted(semaphore, &granted);
@@ -399,7 +399,7 @@ typedef struct thread_waiter {
 
 static void wake_thread(epio_waiter *base)
 {
-    epio__event_set(&EPIO__CONTAINER(base, thread_waiter, base)->event);
+    epio__event_set(&EPIO_CONTAINER(base, thread_waiter, base)->event);
 }
 
 static int wait_for_grant(epio_semaphore *semaphore, thread_waiter *waiter, uint64_t deadline)

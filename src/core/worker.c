@@ -40,7 +40,7 @@ static void join_ended(epio__lane *lane)
         epio__thread_join(&worker->thread);
         free_worker(worker);
     }
-    epio__list_init(&lane->ended);
+    epio_list_init(&lane->ended);
 }
 
 bool epio__worker_start(epio__lane *lane)
@@ -58,9 +58,9 @@ bool epio__worker_start(epio__lane *lane)
         return false;
     }
     worker->lane = lane;
-    epio__list_append(&lane->threads, &worker->node);
+    epio_list_append(&lane->threads, &worker->node);
     if (epio__thread_start(&worker->thread, worker_run, worker) != 0) {
-        epio__list_remove(&worker->node);
+        epio_list_remove(&worker->node);
         free_worker(worker);
         lane->lacks_thread = true;
         return false;
@@ -272,7 +272,7 @@ static void run_op(epio__worker *worker, epio_op *op)
 {
     epio__lane *lane = worker->lane;
     EPIO__ASSERT(lane->queued != 0 && !worker->performing && !worker->overdue);
-    epio__list_remove(&op->queue);
+    epio_list_remove(&op->queue);
     lane->queued--;
     epio__store_relaxed_u32(&op->worker_state, EPIO__WORKER_TAKEN);
     worker->flushes = lane->one_per_file && op->kind == EPIO_KIND_SYNC;
@@ -402,8 +402,8 @@ static void worker_run(void *argument)
         return;
     }
     lane->running--;
-    epio__list_remove(&worker->node);
-    epio__list_append(&lane->ended, &worker->node);
+    epio_list_remove(&worker->node);
+    epio_list_append(&lane->ended, &worker->node);
     epio__lane_unlock(lane);
 }
 
@@ -418,7 +418,7 @@ static void orphan_hung(epio__lane *lane)
         node = node->next;
         if (worker->written_off) {
             worker->orphaned = true;
-            epio__list_remove(&worker->node);
+            epio_list_remove(&worker->node);
             epio__thread_detach(&worker->thread);
             epio__add_u32(&lane->workers->references, 1);
         }
@@ -432,12 +432,12 @@ void epio__worker_join_all(epio__lane *lane)
     epio__condition_broadcast(&lane->work);
     epio__condition_broadcast(&lane->watch);
     orphan_hung(lane);
-    while (!epio__list_empty(&lane->threads)) {
+    while (!epio_list_empty(&lane->threads)) {
         epio__worker *worker = epio__worker_of(lane->threads.next);
         epio__mutex_unlock(&lane->mutex);
         epio__thread_join(&worker->thread);
         epio__mutex_lock(&lane->mutex);
-        epio__list_remove(&worker->node); /* it moved itself to `ended` */
+        epio_list_remove(&worker->node); /* it moved itself to `ended` */
         free_worker(worker);
     }
     join_ended(lane);

@@ -40,7 +40,7 @@ typedef struct epio__worker {
 
 static inline epio__worker *epio__worker_of(epio_node *node)
 {
-    return EPIO__CONTAINER(node, epio__worker, node);
+    return EPIO_CONTAINER(node, epio__worker, node);
 }
 
 /* Starts one more thread: false if there is no room or no memory for one. The mutex is held. */

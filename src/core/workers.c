@@ -43,9 +43,9 @@ static void leave_workers(epio_op *op)
 /* Ends what no worker will carry out; what must run the owner carries out. */
 static void fail_all(epio_node *queue)
 {
-    while (!epio__list_empty(queue)) {
+    while (!epio_list_empty(queue)) {
         epio_op *op = epio__op_of_queue(queue->next);
-        epio__list_remove(&op->queue);
+        epio_list_remove(&op->queue);
         leave_workers(op);
         bool here = epio__op_is(op, EPIO__KIND_MUST_RUN);
         op->route = here ? EPIO__ROUTE_OWNER : EPIO__ROUTE_NONE;
@@ -62,11 +62,11 @@ static bool give_flush_to_writer(epio_loop *loop, epio_node *flush)
     const epio_op *op = epio__op_of_queue(flush->next);
     /* One flush at a time: the other threads are for writes. */
     bool awake = lane->spinning + epio__lane_about_to_check(lane) != 0 &&
-                 epio__list_empty(&lane->queue) && lane->flushing == 0 &&
+                 epio_list_empty(&lane->queue) && lane->flushing == 0 &&
                  epio__lane_worker_at_file(lane, op->file) == NULL;
     if (awake) {
         epio__op_of_queue(flush->next)->worker_state = EPIO__WORKER_QUEUED + EPIO__LANE_WRITE;
-        epio__list_move_all(&lane->queue, flush);
+        epio_list_move_all(&lane->queue, flush);
         lane->queued++;
         epio__lane_wake(lane);
     }
@@ -86,10 +86,10 @@ void epio__workers_offload(epio_loop *loop)
     epio_node batches[EPIO__LANES];
     uint32_t counts[EPIO__LANES] = {0};
     for (uint32_t i = 0; i < EPIO__LANES; i++) {
-        epio__list_init(&batches[i]);
+        epio_list_init(&batches[i]);
     }
     uint64_t now = 0;
-    while (!epio__list_empty(&loop->to_offload)) {
+    while (!epio_list_empty(&loop->to_offload)) {
         epio_op *op = epio__op_of_queue(loop->to_offload.next);
         uint32_t lane = lane_to_queue(op);
         EPIO__ASSERT(op->phase == EPIO__PHASE_HELD && op->worker_state == EPIO__WORKER_TO_OFFLOAD);
@@ -97,10 +97,10 @@ void epio__workers_offload(epio_loop *loop)
             now = now != 0 ? now : epio__monotonic_time();
             op->offloaded_at = now;
         }
-        epio__list_remove(&op->queue);
+        epio_list_remove(&op->queue);
         op->worker_state = EPIO__WORKER_QUEUED + lane;
         op->route = EPIO__ROUTE_WORKER;
-        epio__list_append(&batches[lane], &op->queue);
+        epio_list_append(&batches[lane], &op->queue);
         counts[lane]++;
         loop->at_workers++;
         loop->writes_at_workers += epio__lane_of(op) == EPIO__LANE_WRITE ? 1 : 0;
@@ -117,7 +117,7 @@ void epio__workers_offload(epio_loop *loop)
         }
         epio__lane *lane = &loop->workers.lanes[i];
         epio__mutex_lock(&lane->mutex);
-        epio__list_move_all(&lane->queue, &batches[i]);
+        epio_list_move_all(&lane->queue, &batches[i]);
         lane->queued += counts[i];
         epio__lane_wake(lane);
         epio__lane_take_unserved(lane, &batches[i]);
@@ -129,7 +129,7 @@ void epio__workers_offload(epio_loop *loop)
 static void retry_in(epio__lane *lane)
 {
     epio_node unserved;
-    epio__list_init(&unserved);
+    epio_list_init(&unserved);
     epio__mutex_lock(&lane->mutex);
     if (lane->lacks_thread) {
         lane->lacks_thread = false;
@@ -173,7 +173,7 @@ static bool is_short_and_local(const epio_op *op)
         return false;
     }
     if ((op->state_flags & EPIO__FLAG_INTERNAL) != 0) {
-        uint64_t took = EPIO__CONTAINER(op, epio_file, flush)->flush_took;
+        uint64_t took = EPIO_CONTAINER(op, epio_file, flush)->flush_took;
         return took != 0 && took < LONG_FLUSH_NS;
     }
     switch (op->kind) {
@@ -196,14 +196,14 @@ bool epio__workers_owner_may_perform(const epio_loop *loop)
     if (loop->to_offload_count != loop->to_offload_writes && loop->to_offload_count != 1) {
         return false;
     }
-    return is_short_and_local(EPIO__CONTAINER(loop->to_offload.next, epio_op, queue));
+    return is_short_and_local(EPIO_CONTAINER(loop->to_offload.next, epio_op, queue));
 }
 
 void epio__workers_take_unoffloaded(epio_op *op)
 {
     epio_loop *loop = op->loop;
     EPIO__ASSERT(loop->to_offload_count != 0);
-    epio__list_remove(&op->queue);
+    epio_list_remove(&op->queue);
     loop->to_offload_count--;
     loop->to_offload_writes -= epio__lane_of(op) == EPIO__LANE_WRITE ? 1 : 0;
     op->worker_state = EPIO__WORKER_NONE;
@@ -227,7 +227,7 @@ void epio_offload(epio_op *op)
     epio__op_enter(op, EPIO__PHASE_HELD);
     op->fast = EPIO__FAST_NOT;
     op->worker_state = EPIO__WORKER_TO_OFFLOAD;
-    epio__list_append(&loop->to_offload, &op->queue);
+    epio_list_append(&loop->to_offload, &op->queue);
     loop->to_offload_count++;
     loop->to_offload_writes += epio__lane_of(op) == EPIO__LANE_WRITE ? 1 : 0;
     epio__loop_notify_host(loop);
@@ -241,7 +241,7 @@ void epio_defer(epio_op *op)
     op->fast = EPIO__FAST_NOT;
     op->worker_state = EPIO__WORKER_DEFERRED;
     op->loop->counters.deferred++;
-    epio__list_append(&op->loop->deferred, &op->queue);
+    epio_list_append(&op->loop->deferred, &op->queue);
     epio__loop_notify_host(op->loop);
 }
 
@@ -258,7 +258,7 @@ static bool take_back_from_queue(epio_op *op, epio__lane *lane)
     epio__mutex_lock(&lane->mutex);
     bool queued = op->worker_state >= EPIO__WORKER_QUEUED;
     if (queued) {
-        epio__list_remove(&op->queue);
+        epio_list_remove(&op->queue);
         lane->queued -= op->worker_state < EPIO__WORKER_QUEUED + EPIO__LANES ? 1 : 0;
         leave_workers(op);
     }
@@ -274,7 +274,7 @@ epio__take_back epio__workers_take_back(epio_op *op)
     case EPIO__WORKER_NONE:
         return EPIO__TAKE_BACK_NOT_THERE;
     case EPIO__WORKER_DEFERRED:
-        epio__list_remove(&op->queue);
+        epio_list_remove(&op->queue);
         op->worker_state = EPIO__WORKER_NONE;
         return EPIO__TAKE_BACK_DONE;
     case EPIO__WORKER_TO_OFFLOAD:
@@ -324,7 +324,7 @@ bool epio__workers_write_off(epio_op *op)
 {
     epio__lane *lane = lane_at_work_on(op);
     epio_node unserved;
-    epio__list_init(&unserved);
+    epio_list_init(&unserved);
     epio__mutex_lock(&lane->mutex);
     epio__worker *worker = worker_at(lane, op);
     if (worker != NULL) {

@@ -274,7 +274,7 @@ static void free_frames(epio__layer *layer)
 
 static epio__layer *layer_of_entry(epio__entry *entry)
 {
-    return EPIO__CONTAINER(entry, epio__layer, entry);
+    return EPIO_CONTAINER(entry, epio__layer, entry);
 }
 
 static void before_fork(epio__entry *entry)

@@ -68,7 +68,7 @@ static bool returned(epio_frame *base, epio_op *op)
 
 static void granted(epio_waiter *waiter)
 {
-    epio_resume(EPIO__CONTAINER(waiter, limit_frame, waiter)->op);
+    epio_resume(EPIO_CONTAINER(waiter, limit_frame, waiter)->op);
 }
 
 static void proceed(limit_vfs *vfs, limit_frame *frame, epio_op *op, int outcome)

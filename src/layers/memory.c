@@ -604,7 +604,7 @@ static const epio_vfs_methods memory_methods = {
 
 static memory_vfs *memory_of(epio__entry *entry)
 {
-    return EPIO__CONTAINER(entry, memory_vfs, entry);
+    return EPIO_CONTAINER(entry, memory_vfs, entry);
 }
 
 /* No other thread changes the files at the fork, so the child's copy is consistent. */

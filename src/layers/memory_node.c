@@ -15,7 +15,7 @@
 int epio__memory_tree_init(epio__memory_tree *tree)
 {
     static uint32_t devices;
-    epio__list_init(&tree->nodes);
+    epio_list_init(&tree->nodes);
     tree->device = epio__add_u32(&devices, 1);
     tree->root = epio__memory_node_create(tree, EPIO_TYPE_DIRECTORY, ROOT_MODE);
     if (tree->root == NULL) {
@@ -36,7 +36,7 @@ static void free_attributes(epio__memory_attribute *first)
 
 static void free_node(epio__memory_node *node)
 {
-    epio__list_remove(&node->all);
+    epio_list_remove(&node->all);
     epio__memory_resize(&node->contents, 0);
     epio__lock_node_destroy(&node->lock);
     free_attributes(node->attributes);
@@ -65,7 +65,7 @@ void epio__memory_tree_free(epio__memory_tree *tree)
 {
     epio_node *at = tree->nodes.next;
     while (at != &tree->nodes) {
-        epio__memory_node *node = EPIO__CONTAINER(at, epio__memory_node, all);
+        epio__memory_node *node = EPIO_CONTAINER(at, epio__memory_node, all);
         at = at->next;
         free_entries(node->entries);
         free_node(node);
@@ -87,9 +87,9 @@ epio__memory_node *epio__memory_node_create(epio__memory_tree *tree, uint32_t ty
         node->changed = node->born;
         node->accessed = node->born;
         epio__lock_node_init(&node->lock);
-        epio__list_init(&node->names);
-        epio__list_init(&node->watches);
-        epio__list_append(&tree->nodes, &node->all);
+        epio_list_init(&node->names);
+        epio_list_init(&node->watches);
+        epio_list_append(&tree->nodes, &node->all);
     }
     return node;
 }
@@ -253,7 +253,7 @@ static void note_name(epio__memory_node *directory, epio__memory_entry *entry)
 {
     epio__memory_node *node = entry->node;
     entry->directory = directory;
-    epio__list_append(&node->names, &entry->other);
+    epio_list_append(&node->names, &entry->other);
     if (!epio__memory_is_directory(node)) {
         node->links++;
         return;
@@ -270,7 +270,7 @@ static void note_name(epio__memory_node *directory, epio__memory_entry *entry)
 static void forget_name(epio__memory_node *directory, epio__memory_entry *entry)
 {
     epio__memory_node *node = entry->node;
-    epio__list_remove(&entry->other);
+    epio_list_remove(&entry->other);
     if (!epio__memory_is_directory(node)) {
         node->links--;
         return;

@@ -17,7 +17,7 @@ typedef struct memory_watch {
 
 static memory_watch *watch_of(epio_node *node)
 {
-    return EPIO__CONTAINER(node, memory_watch, node);
+    return EPIO_CONTAINER(node, memory_watch, node);
 }
 
 /* ---- Open and close ---- */
@@ -46,7 +46,7 @@ int64_t epio__memory_watch_open(const epio__memory_start *from, epio_vfs *vfs, e
         return EPIO_ENOMEM;
     }
     *source = (memory_watch){.directory = walk.node, .watch = watch};
-    epio__list_append(&walk.node->watches, &source->node);
+    epio_list_append(&walk.node->watches, &source->node);
     walk.node->references++;
     from->tree->watches++;
     watch->source = source;
@@ -57,7 +57,7 @@ int64_t epio__memory_watch_open(const epio__memory_start *from, epio_vfs *vfs, e
 void epio__memory_watch_end(epio__memory_tree *tree, epio__watch *watch)
 {
     memory_watch *source = watch->source;
-    epio__list_remove(&source->node);
+    epio_list_remove(&source->node);
     epio__memory_node_release(source->directory);
     tree->watches--;
     free(source);
@@ -319,7 +319,7 @@ void epio__memory_watch_changed(const epio__memory_tree *tree, const epio_op *op
         return;
     }
     for (epio_node *at = node->names.next; at != &node->names; at = at->next) {
-        for_each_seeing(EPIO__CONTAINER(at, epio__memory_entry, other), NULL, each);
+        for_each_seeing(EPIO_CONTAINER(at, epio__memory_entry, other), NULL, each);
     }
 }
 

@@ -14,9 +14,9 @@
 void epio__lock_node_init(epio__lock_node *node)
 {
     epio__mutex_init(&node->mutex);
-    epio__list_init(&node->holders);
-    epio__list_init(&node->range_holders);
-    epio__list_init(&node->waiting);
+    epio_list_init(&node->holders);
+    epio_list_init(&node->range_holders);
+    epio_list_init(&node->waiting);
     node->holder_count = 0;
     node->writer = NULL;
 }
@@ -31,12 +31,12 @@ void epio__lock_holder_init(epio__lock_holder *holder, epio__lock_node *node, co
 {
     *holder = (epio__lock_holder){.node = node, .file = file, .bytes = bytes};
     epio__range_init(holder);
-    epio__list_init(&holder->later);
+    epio_list_init(&holder->later);
 }
 
 bool epio__lock_node_is_free(const epio__lock_node *node)
 {
-    return node->holder_count == 0 && epio__list_empty(&node->range_holders);
+    return node->holder_count == 0 && epio_list_empty(&node->range_holders);
 }
 
 uint32_t epio__lock_level_of(const epio__lock_holder *holder)
@@ -99,7 +99,7 @@ static int64_t carry_out(epio__lock_holder *holder, epio_op *op, epio_node *noti
 static int64_t perform_at_once(epio__lock_holder *holder, epio_op *op)
 {
     epio_node notifications;
-    epio__list_init(&notifications);
+    epio_list_init(&notifications);
     epio__mutex_lock(&holder->node->mutex);
     int64_t result = carry_out(holder, op, &notifications);
     epio__mutex_unlock(&holder->node->mutex);
@@ -154,7 +154,7 @@ static void poll_here(epio_op *op, epio_node *notifications)
 static void lock_at_once(epio__lock_holder *holder, epio_op *op)
 {
     epio_node notifications;
-    epio__list_init(&notifications);
+    epio_list_init(&notifications);
     epio__mutex_lock(&holder->node->mutex);
     epio__lock_enqueue(holder, op, &notifications);
     epio__mutex_unlock(&holder->node->mutex);
@@ -166,7 +166,7 @@ static void lock_here(epio__lock_holder *holder, epio_op *op)
     epio__lock_node *node = holder->node;
     epio__event event;
     epio_node notifications;
-    epio__list_init(&notifications);
+    epio_list_init(&notifications);
     epio__event_init(&event);
     op->waiter = &event;
     op->arguments.lock.notify = epio__lock_wake_thread;
@@ -216,7 +216,7 @@ static int check_since_last_try(epio__lock_holder *holder, epio_op *op)
 static int64_t try_to_lock(epio__lock_holder *holder, epio_op *op)
 {
     epio_node notifications;
-    epio__list_init(&notifications);
+    epio_list_init(&notifications);
     epio__mutex_lock(&holder->node->mutex);
     bool again = false;
     op->arguments.lock.outcome = check_since_last_try(holder, op);
@@ -281,7 +281,7 @@ static void settle(epio__lock_node *node, epio_op *op, epio_node *notifications)
 void epio__lock_submit(epio__lock_holder *holder, epio_op *op)
 {
     epio_node notifications;
-    epio__list_init(&notifications);
+    epio_list_init(&notifications);
     epio__mutex_lock(&holder->node->mutex);
     op->arguments.lock.notify = epio_resume;
     epio__lock_enqueue(holder, op, &notifications);
@@ -292,7 +292,7 @@ void epio__lock_resumed(epio_op *op)
 {
     epio__lock_node *node = epio__lock_holder_of(op)->node;
     epio_node notifications;
-    epio__list_init(&notifications);
+    epio_list_init(&notifications);
     epio__mutex_lock(&node->mutex);
     op->arguments.lock.notified = 0;
     settle(node, op, &notifications);
@@ -303,7 +303,7 @@ void epio__lock_alarm(epio_op *op)
     epio__lock_node *node = epio__lock_holder_of(op)->node;
     bool polls_again = false;
     epio_node notifications;
-    epio__list_init(&notifications);
+    epio_list_init(&notifications);
     epio__mutex_lock(&node->mutex);
     if (epio__lock_waits(op) && op->arguments.lock.notified == 0) {
         epio__lock_grant_around(op, &notifications);
@@ -321,7 +321,7 @@ void epio__lock_cancel(epio_op *op)
     epio__lock_node *node = epio__lock_holder_of(op)->node;
     bool ended = false;
     epio_node notifications;
-    epio__list_init(&notifications);
+    epio_list_init(&notifications);
     epio__mutex_lock(&node->mutex);
     if (epio__lock_waits(op)) {
         epio__lock_withdraw(op, EPIO_ECANCELED, &notifications);

@@ -40,7 +40,7 @@ bool epio__lock_visit_ranges(const epio__lock_holder *self, epio__lock_visit *vi
 {
     const epio_node *list = &self->node->range_holders;
     for (epio_node *at = list->next; at != list; at = at->next) {
-        const epio__lock_holder *other = EPIO__CONTAINER(at, epio__lock_holder, holding_ranges);
+        const epio__lock_holder *other = EPIO_CONTAINER(at, epio__lock_holder, holding_ranges);
         if (other != self && visit_ranges_of(other, visit, context)) {
             return true;
         }
@@ -52,7 +52,7 @@ bool epio__lock_visit_others(const epio__lock_holder *self, epio__lock_visit *vi
 {
     const epio_node *list = &self->node->holders;
     for (epio_node *at = list->next; at != list; at = at->next) {
-        const epio__lock_holder *other = EPIO__CONTAINER(at, epio__lock_holder, holding);
+        const epio__lock_holder *other = EPIO_CONTAINER(at, epio__lock_holder, holding);
         if (other != self && visit_level(other, visit, context)) {
             return true;
         }

@@ -22,7 +22,7 @@ typedef struct epio__locked_range {
 
 static inline epio__locked_range *epio__locked_range_of(epio_node *node)
 {
-    return EPIO__CONTAINER(node, epio__locked_range, node);
+    return EPIO_CONTAINER(node, epio__locked_range, node);
 }
 
 static inline bool epio__ranges_overlap(uint64_t start, uint64_t len, uint64_t other_start,

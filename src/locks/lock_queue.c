@@ -24,7 +24,7 @@
 
 static epio_op *op_of_waiting(const epio_node *node)
 {
-    return EPIO__CONTAINER(node, epio_op, arguments.lock.node);
+    return EPIO_CONTAINER(node, epio_op, arguments.lock.node);
 }
 
 static bool is_range(const epio_op *op)
@@ -51,15 +51,15 @@ static void queue_notification(epio_node *notifications, epio_op *op)
 {
     if (op->arguments.lock.notified == 0) {
         op->arguments.lock.notified = 1;
-        epio__list_append(notifications, &op->queue);
+        epio_list_append(notifications, &op->queue);
     }
 }
 
 void epio__lock_notify_all(epio_node *notifications)
 {
-    while (!epio__list_empty(notifications)) {
-        epio_op *op = EPIO__CONTAINER(notifications->next, epio_op, queue);
-        epio__list_remove(&op->queue);
+    while (!epio_list_empty(notifications)) {
+        epio_op *op = EPIO_CONTAINER(notifications->next, epio_op, queue);
+        epio_list_remove(&op->queue);
         op->arguments.lock.notify(op);
     }
 }
@@ -157,7 +157,7 @@ static void join_queue(epio__lock_holder *holder, epio_op *op)
             before = before->next;
         }
     }
-    epio__list_append(before, &op->arguments.lock.node); /* in front of it */
+    epio_list_append(before, &op->arguments.lock.node); /* in front of it */
     op->arguments.lock.queued = 1;
 }
 
@@ -282,7 +282,7 @@ static void start_later(epio__lock_holder *holder, epio_node *notifications)
         if (is_later(op)) {
             continue;
         }
-        epio__list_remove(&op->arguments.lock.node);
+        epio_list_remove(&op->arguments.lock.node);
         try_to_acquire(holder, op, notifications);
         if (!epio__lock_waits(op) || op->arguments.lock.polling != 0) {
             queue_notification(notifications, op);
@@ -295,7 +295,7 @@ static void leave_queue(epio_op *op, epio_node *notifications)
 {
     epio__lock_holder *holder = epio__lock_holder_of(op);
     bool was_later = op->arguments.lock.queued == 0;
-    epio__list_remove(&op->arguments.lock.node);
+    epio_list_remove(&op->arguments.lock.node);
     op->arguments.lock.queued = 0;
     if (op->arguments.lock.outcome != 0 && !was_later) {
         revert(holder, op);
@@ -378,7 +378,7 @@ void epio__lock_enqueue(epio__lock_holder *holder, epio_op *op, epio_node *notif
         try_to_acquire(holder, op, notifications);
     } else if (epio__lock_may_wait(op)) {
         op->arguments.lock.outcome = EPIO_EPENDING;
-        epio__list_append(&holder->later, &op->arguments.lock.node);
+        epio_list_append(&holder->later, &op->arguments.lock.node);
     } else {
         op->arguments.lock.outcome = EPIO_EBUSY;
     }
@@ -445,7 +445,7 @@ static bool level_waits_for_own_loop(const epio_op *op)
     epio__lock_node *node = holder->node;
     bool upgrade = an_upgrade_waits(node);
     for (epio_node *at = node->holders.next; at != &node->holders; at = at->next) {
-        const epio__lock_holder *other = EPIO__CONTAINER(at, epio__lock_holder, holding);
+        const epio__lock_holder *other = EPIO_CONTAINER(at, epio__lock_holder, holding);
         bool in_the_way = other != holder && (upgrade || other->level >= EPIO_LOCK_PENDING);
         if (in_the_way && is_own_loop(other)) {
             return true;

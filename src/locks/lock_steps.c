@@ -26,10 +26,10 @@ static void set_level(epio__lock_holder *holder, uint32_t level)
 {
     epio__lock_node *node = holder->node;
     if (holder->level == EPIO_LOCK_NONE && level != EPIO_LOCK_NONE) {
-        epio__list_append(&node->holders, &holder->holding);
+        epio_list_append(&node->holders, &holder->holding);
         node->holder_count++;
     } else if (holder->level != EPIO_LOCK_NONE && level == EPIO_LOCK_NONE) {
-        epio__list_remove(&holder->holding);
+        epio_list_remove(&holder->holding);
         node->holder_count--;
     }
     if (level > EPIO_LOCK_SHARED) {

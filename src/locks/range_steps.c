@@ -13,8 +13,8 @@
 
 void epio__range_init(epio__lock_holder *holder)
 {
-    epio__list_init(&holder->ranges);
-    epio__list_init(&holder->spares);
+    epio_list_init(&holder->ranges);
+    epio_list_init(&holder->spares);
 }
 
 void epio__range_destroy(epio__lock_holder *holder)
@@ -25,7 +25,7 @@ void epio__range_destroy(epio__lock_holder *holder)
         at = at->next;
         free(range);
     }
-    epio__list_init(&holder->spares);
+    epio_list_init(&holder->spares);
     free(holder->range_unlocks);
     holder->range_unlocks = NULL;
 }
@@ -33,31 +33,31 @@ void epio__range_destroy(epio__lock_holder *holder)
 /* A record among the spares; NULL if there is no memory. */
 static epio__locked_range *spare_of(epio__lock_holder *holder)
 {
-    if (epio__list_empty(&holder->spares)) {
+    if (epio_list_empty(&holder->spares)) {
         epio__locked_range *range = calloc(1, sizeof *range);
         if (range == NULL) {
             return NULL;
         }
-        epio__list_append(&holder->spares, &range->node);
+        epio_list_append(&holder->spares, &range->node);
     }
     return epio__locked_range_of(holder->spares.next);
 }
 
 static void add(epio__lock_holder *holder, epio__locked_range *range)
 {
-    epio__list_remove(&range->node);
-    if (epio__list_empty(&holder->ranges)) {
-        epio__list_append(&holder->node->range_holders, &holder->holding_ranges);
+    epio_list_remove(&range->node);
+    if (epio_list_empty(&holder->ranges)) {
+        epio_list_append(&holder->node->range_holders, &holder->holding_ranges);
     }
-    epio__list_append(&holder->ranges, &range->node);
+    epio_list_append(&holder->ranges, &range->node);
 }
 
 static void drop(epio__lock_holder *holder, epio__locked_range *range)
 {
-    epio__list_remove(&range->node);
-    epio__list_append(&holder->spares, &range->node);
-    if (epio__list_empty(&holder->ranges)) {
-        epio__list_remove(&holder->holding_ranges);
+    epio_list_remove(&range->node);
+    epio_list_append(&holder->spares, &range->node);
+    if (epio_list_empty(&holder->ranges)) {
+        epio_list_remove(&holder->holding_ranges);
     }
 }
 

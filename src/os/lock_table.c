@@ -28,7 +28,7 @@ static uint64_t process;
 
 static table_entry *entry_of(epio__lock_node *node)
 {
-    return EPIO__CONTAINER(node, table_entry, node);
+    return EPIO_CONTAINER(node, table_entry, node);
 }
 
 /* A forked child has none of its parent's locks: they do not block the files that it opens
@@ -40,10 +40,10 @@ static void forget_parent(void)
     }
     process = epio__process_id();
     for (size_t i = 0; i < BUCKETS; i++) {
-        while (!epio__list_empty(&buckets[i])) {
-            epio__list_remove(buckets[i].next);
+        while (!epio_list_empty(&buckets[i])) {
+            epio_list_remove(buckets[i].next);
         }
-        epio__list_init(&buckets[i]);
+        epio_list_init(&buckets[i]);
     }
 }
 
@@ -58,7 +58,7 @@ static table_entry *find_entry(uint64_t device, uint64_t inode)
     forget_parent();
     epio_node *bucket = bucket_of(device, inode);
     for (epio_node *at = bucket->next; at != bucket; at = at->next) {
-        table_entry *entry = EPIO__CONTAINER(at, table_entry, in_bucket);
+        table_entry *entry = EPIO_CONTAINER(at, table_entry, in_bucket);
         if (entry->device == device && entry->inode == inode) {
             return entry;
         }
@@ -73,8 +73,8 @@ static table_entry *create_entry(const epio__os_file *file)
         epio__lock_node_init(&entry->node);
         entry->device = file->device;
         entry->inode = file->inode;
-        epio__list_init(&entry->to_close);
-        epio__list_append(bucket_of(file->device, file->inode), &entry->in_bucket);
+        epio_list_init(&entry->to_close);
+        epio_list_append(bucket_of(file->device, file->inode), &entry->in_bucket);
     }
     return entry;
 }
@@ -158,11 +158,11 @@ epio__lock_holder *epio__lock_table_join(epio__os_file *file)
  * lock is granted meanwhile, which the close would release. */
 static void close_waiting(table_entry *entry)
 {
-    while (epio__lock_node_is_free(&entry->node) && !epio__list_empty(&entry->to_close)) {
+    while (epio__lock_node_is_free(&entry->node) && !epio_list_empty(&entry->to_close)) {
         int32_t os_error;
         epio_node *first = entry->to_close.next;
-        epio__list_remove(first);
-        (void)epio__os_file_dispose(EPIO__CONTAINER(first, epio__os_file, closing), &os_error);
+        epio_list_remove(first);
+        (void)epio__os_file_dispose(EPIO_CONTAINER(first, epio__os_file, closing), &os_error);
     }
 }
 
@@ -181,7 +181,7 @@ static void drop_entry(table_entry *entry)
 {
     epio__mutex_lock(epio__process_mutex());
     if (--entry->files == 0) {
-        epio__list_remove(&entry->in_bucket);
+        epio_list_remove(&entry->in_bucket);
         epio__lock_node_destroy(&entry->node);
         free(entry);
     }
@@ -218,7 +218,7 @@ static int close_where_common(epio__os_file *file, int32_t *os_error)
     if (epio__lock_node_is_free(&entry->node)) {
         result = epio__os_file_dispose(file, os_error);
     } else {
-        epio__list_append(&entry->to_close, &file->closing);
+        epio_list_append(&entry->to_close, &file->closing);
     }
     epio__mutex_unlock(&entry->node.mutex);
     drop_entry(entry);
@@ -228,9 +228,9 @@ static int close_where_common(epio__os_file *file, int32_t *os_error)
 static epio__os_file *take_waiting(table_entry *entry, uint32_t flags)
 {
     for (epio_node *at = entry->to_close.next; at != &entry->to_close; at = at->next) {
-        epio__os_file *file = EPIO__CONTAINER(at, epio__os_file, closing);
+        epio__os_file *file = EPIO_CONTAINER(at, epio__os_file, closing);
         if (file->opened_as == flags) {
-            epio__list_remove(at);
+            epio_list_remove(at);
             return file;
         }
     }

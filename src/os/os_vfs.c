@@ -249,7 +249,7 @@ static uint64_t cost_of(const epio_node *node)
 {
     uint64_t cost = 0;
     for (; node != NULL; node = node->next) {
-        cost += EPIO__CONTAINER(node, const epio_op, queue)->arguments.io.len + EPIO__OP_COST;
+        cost += EPIO_CONTAINER(node, const epio_op, queue)->arguments.io.len + EPIO__OP_COST;
     }
     return cost;
 }
@@ -309,7 +309,7 @@ static bool may_go_behind(const epio_vfs *base, const epio_op *op)
 {
     return op->vfs == base && epio__op_is_at_offset(op) && !epio__op_is(op, EPIO__KIND_READS) &&
            !file_of(op)->direct && (op->notes & EPIO__NOTE_FOR_WORKER) == 0 &&
-           epio__list_empty(&op->file->syncs);
+           epio_list_empty(&op->file->syncs);
 }
 
 static void write_behind(epio_vfs *base, bool here)
@@ -327,13 +327,13 @@ static void write_behind(epio_vfs *base, bool here)
         return; /* the quickest route there is */
     }
     epio_node queue;
-    epio__list_init(&queue);
-    epio__list_move_all(&queue, &loop->to_offload);
-    while (!epio__list_empty(&queue)) {
+    epio_list_init(&queue);
+    epio_list_move_all(&queue, &loop->to_offload);
+    while (!epio_list_empty(&queue)) {
         epio_op *op = epio__op_of_queue(queue.next);
         if (!may_go_behind(base, op) || !epio__write_routes_behind(&vfs->routes, op, many)) {
-            epio__list_remove(&op->queue);
-            epio__list_append(&loop->to_offload, &op->queue);
+            epio_list_remove(&op->queue);
+            epio_list_append(&loop->to_offload, &op->queue);
             continue;
         }
         epio__workers_take_unoffloaded(op);

@@ -94,7 +94,7 @@ static int64_t open_directory(epio_op *op, epio_file **directory)
 static void compare_all(comparer *all)
 {
     for (epio_node *at = all->watches.next; at != &all->watches; at = at->next) {
-        compared *one = EPIO__CONTAINER(at, compared, node);
+        compared *one = EPIO_CONTAINER(at, compared, node);
         one->busy = true;
         epio__mutex_unlock(&all->mutex);
         compare(one);
@@ -138,7 +138,7 @@ static comparer *create(void)
     }
     epio__mutex_init(&all->mutex);
     epio__condition_init(&all->changed);
-    epio__list_init(&all->watches);
+    epio_list_init(&all->watches);
     all->generation = epio__process_generation();
     all->inherited = current;
     if (epio__thread_start(&all->thread, run, all) != 0) {
@@ -209,7 +209,7 @@ int64_t epio__compare_begin(epio_op *op, epio__watch *watch)
     watch->source = one;
     watch->compares = true;
     epio__mutex_lock(&one->by->mutex);
-    epio__list_append(&one->by->watches, &one->node);
+    epio_list_append(&one->by->watches, &one->node);
     epio__mutex_unlock(&one->by->mutex);
     return 0;
 }
@@ -223,7 +223,7 @@ void epio__compare_end(epio__watch *watch)
     while (one->busy) {
         epio__condition_wait(&all->changed, &all->mutex);
     }
-    epio__list_remove(&one->node);
+    epio_list_remove(&one->node);
     epio__mutex_unlock(&all->mutex);
     leave(all);
     epio__snapshot_free(&one->last);

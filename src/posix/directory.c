@@ -247,7 +247,7 @@ static long read_entries(int directory, char *buffer, size_t len)
 }
 
 /* The dots alone are no end. */
-int64_t epio__list_entries(int directory, char *buffer, size_t len)
+int64_t epio_list_entries(int directory, char *buffer, size_t len)
 {
     len = len > INT_MAX ? INT_MAX : len;
     for (;;) {
@@ -270,7 +270,7 @@ static bool is_at_end(int directory)
     off_t position = lseek(directory, 0, SEEK_CUR);
     int own = epio__descriptor_open(directory, ".", O_RDONLY | O_DIRECTORY, 0);
     bool end = position >= 0 && own >= 0 && lseek(own, position, SEEK_SET) == position &&
-               epio__list_entries(own, buffer, sizeof buffer) == 0;
+               epio_list_entries(own, buffer, sizeof buffer) == 0;
     if (own >= 0) {
         (void)close(own);
     }
@@ -287,7 +287,7 @@ int64_t epio__os_list(epio_op *op)
         return epio__op_fail(op);
     }
     int64_t filled =
-        epio__list_entries(directory, op->arguments.path.buffer, (size_t)op->arguments.path.len);
+        epio_list_entries(directory, op->arguments.path.buffer, (size_t)op->arguments.path.len);
     if (filled < 0 && errno == EINVAL) {
         /* Of a directory: the first entry does not fit, which may be a dot. */
         return op->arguments.path.len < LEAST_ENTRY && is_at_end(directory) ? 0 : EPIO_ERANGE;

@@ -40,7 +40,7 @@ void epio__linux_aio_init(epio__linux_aio *aio, int event, uint64_t *pending_eve
     memset(aio, 0, sizeof *aio);
     aio->event = event;
     aio->pending_events = pending_events;
-    epio__list_init(&aio->waiting);
+    epio_list_init(&aio->waiting);
     for (uint32_t i = 0; i < EPIO__AIO_MOST_IN_KERNEL; i++) {
         aio->order[i] = (uint8_t)i;
     }
@@ -76,7 +76,7 @@ static bool has_context(epio__linux_aio *aio)
 static void enqueue(epio__linux_aio *aio, epio_op *op)
 {
     op->notes |= NOTE_WAITS;
-    epio__list_append(&aio->waiting, &op->queue);
+    epio_list_append(&aio->waiting, &op->queue);
     aio->writes = aio->writes || !epio__op_is(op, EPIO__KIND_READS);
     ++*aio->pending_events;
 }
@@ -94,7 +94,7 @@ static bool accepts(epio__linux_aio *aio, const epio_op *op)
 static void withdraw(epio__linux_aio *aio, epio_op *op)
 {
     op->notes &= ~NOTE_WAITS;
-    epio__list_remove(&op->queue);
+    epio_list_remove(&op->queue);
     --*aio->pending_events;
 }
 
@@ -146,7 +146,7 @@ static int64_t submit_guarded(const epio__linux_aio *aio, struct iocb **blocks, 
 
 static epio_op *first_waiting(const epio__linux_aio *aio)
 {
-    return EPIO__CONTAINER(aio->waiting.next, epio_op, queue);
+    return EPIO_CONTAINER(aio->waiting.next, epio_op, queue);
 }
 
 static void offload_waiting(epio__linux_aio *aio, bool all)
@@ -156,7 +156,7 @@ static void offload_waiting(epio__linux_aio *aio, bool all)
         withdraw(aio, op);
         epio__kernel_transfer_failed(op);
         aio->offloaded = true;
-    } while (all && !epio__list_empty(&aio->waiting));
+    } while (all && !epio_list_empty(&aio->waiting));
 }
 
 /* The first of the waiting was not taken. True: go on with the others. */
@@ -188,10 +188,10 @@ static void note_taken(epio__linux_aio *aio, int64_t taken)
 {
     epio_node *node = aio->waiting.next;
     for (int64_t i = 0; i < taken; i++) {
-        epio_op *op = EPIO__CONTAINER(node, epio_op, queue);
+        epio_op *op = EPIO_CONTAINER(node, epio_op, queue);
         node = node->next;
         op->notes = (op->notes & ~NOTE_WAITS) | NOTE_IN_KERNEL;
-        epio__list_remove(&op->queue);
+        epio_list_remove(&op->queue);
         epio__os_file_of(op)->had_aio = true;
         aio->in_kernel++;
     }
@@ -207,7 +207,7 @@ static bool submit_some(epio__linux_aio *aio)
     for (epio_node *node = aio->waiting.next; node != &aio->waiting && count < most;
          node = node->next) {
         list[count] = &aio->blocks[aio->order[aio->in_kernel + count]];
-        prepare(aio, list[count], EPIO__CONTAINER(node, epio_op, queue));
+        prepare(aio, list[count], EPIO_CONTAINER(node, epio_op, queue));
         count++;
     }
     if (count == 0) {
@@ -226,9 +226,9 @@ bool epio__linux_aio_flush(epio__linux_aio *aio)
 {
     aio->offloaded = false;
     aio->accepted = 0;
-    while (!epio__list_empty(&aio->waiting) && submit_some(aio)) {
+    while (!epio_list_empty(&aio->waiting) && submit_some(aio)) {
     }
-    aio->writes = aio->writes && !epio__list_empty(&aio->waiting);
+    aio->writes = aio->writes && !epio_list_empty(&aio->waiting);
     return !aio->offloaded;
 }
 

@@ -128,8 +128,8 @@ static epio__os_file *create_file(epio_vfs *vfs, uint32_t flags)
     file->generation = epio__process_generation();
     file->lock_generation = file->generation;
     epio__position_init(file);
-    epio__list_init(&file->readers);
-    epio__list_init(&file->writers);
+    epio_list_init(&file->readers);
+    epio_list_init(&file->writers);
     return file;
 }
 

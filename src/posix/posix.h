@@ -183,7 +183,7 @@ uint32_t epio__type_of_mode(mode_t mode);
 #if defined(__linux__)
 /* Fills the buffer with the entries that follow, packed: their length; 0: there are no more; -1 and
  * errno. Takes the directory's lock. */
-int64_t epio__list_entries(int directory, char *buffer, size_t len);
+int64_t epio_list_entries(int directory, char *buffer, size_t len);
 #endif
 /* Before a directory is closed. */
 void epio__listing_close(epio__os_file *file);

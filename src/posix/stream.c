@@ -307,13 +307,13 @@ static epio_node *queue_of(epio_op *op)
 
 static epio_op *op_of(epio_node *node)
 {
-    return EPIO__CONTAINER(node, epio_op, queue);
+    return EPIO_CONTAINER(node, epio_op, queue);
 }
 
 static uint32_t interest_of(const epio__os_file *file)
 {
-    return (epio__list_empty(&file->readers) ? 0u : EPIO__WATCH_READ) |
-           (epio__list_empty(&file->writers) ? 0u : EPIO__WATCH_WRITE);
+    return (epio_list_empty(&file->readers) ? 0u : EPIO__WATCH_READ) |
+           (epio_list_empty(&file->writers) ? 0u : EPIO__WATCH_WRITE);
 }
 
 static int update_watch(epio__streams *streams, epio__os_file *file)
@@ -344,17 +344,17 @@ bool epio__stream_submit(epio__streams *streams, epio_op *op)
     }
     epio_node *queue = queue_of(op);
     int64_t result;
-    if (epio__list_empty(queue) && epio__stream_attempt(op, &result)) {
+    if (epio_list_empty(queue) && epio__stream_attempt(op, &result)) {
         epio_complete(op, result);
         return true;
     }
-    epio__list_append(queue, &op->queue);
+    epio_list_append(queue, &op->queue);
     int error = update_watch(streams, file);
     if (error == 0) {
         return true;
     }
     op->os_error = errno;
-    epio__list_remove(&op->queue);
+    epio_list_remove(&op->queue);
     if (error == EPIO_ENOTSUP) {
         epio__set_bits_u32(&file->stream, EPIO__STREAM_CANNOT_BE_WATCHED);
         return false;
@@ -365,22 +365,22 @@ bool epio__stream_submit(epio__streams *streams, epio_op *op)
 
 static void advance(epio_node *queue)
 {
-    while (!epio__list_empty(queue)) {
+    while (!epio_list_empty(queue)) {
         epio_op *op = op_of(queue->next);
         int64_t result;
         if (!epio__stream_attempt(op, &result)) {
             return;
         }
-        epio__list_remove(&op->queue);
+        epio_list_remove(&op->queue);
         epio_complete(op, result);
     }
 }
 
 static void fail_all(epio_node *queue, int error)
 {
-    while (!epio__list_empty(queue)) {
+    while (!epio_list_empty(queue)) {
         epio_op *op = op_of(queue->next);
-        epio__list_remove(&op->queue);
+        epio_list_remove(&op->queue);
         epio_complete(op, error);
     }
 }
@@ -406,9 +406,9 @@ void epio__stream_ready(epio__streams *streams, epio__os_file *file, uint32_t re
 
 static void offload_all(epio_node *queue)
 {
-    while (!epio__list_empty(queue)) {
+    while (!epio_list_empty(queue)) {
         epio_op *op = op_of(queue->next);
-        epio__list_remove(&op->queue);
+        epio_list_remove(&op->queue);
         epio_offload(op);
     }
 }
@@ -436,7 +436,7 @@ bool epio__stream_cancel(epio__streams *streams, epio_op *op)
     if (op->queue.next == NULL) {
         return false; /* it is not waiting */
     }
-    epio__list_remove(&op->queue);
+    epio_list_remove(&op->queue);
     (void)update_watch(streams, file);
     return true;
 }

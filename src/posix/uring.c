@@ -50,8 +50,8 @@ static int uring_open(uint64_t *pending_events, void **opened)
     }
     state->pending_events = pending_events;
     epio__uring_ring_init(&state->ring);
-    epio__list_init(&state->waiting);
-    epio__list_init(&state->in_ring);
+    epio_list_init(&state->waiting);
+    epio_list_init(&state->in_ring);
     int error = epio__backend_epoll.open(pending_events, &state->epoll);
     if (error != 0) {
         free(state);
@@ -190,7 +190,7 @@ static void uring_release(void *opaque)
     }
     epio__uring_ring_close(&state->ring);
     epio__uring_sentinel_close(&state->ring);
-    if (state->embedded && !epio__list_empty(&state->waiting)) {
+    if (state->embedded && !epio_list_empty(&state->waiting)) {
         epio__backend_epoll.wake(state->epoll);
     }
 }

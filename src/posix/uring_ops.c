@@ -41,7 +41,7 @@ static void leave(epio__uring *state, const epio_op *op)
 
 void epio__uring_enqueue(epio__uring *state, epio_op *op)
 {
-    epio__list_append(&state->waiting, &op->queue);
+    epio_list_append(&state->waiting, &op->queue);
     add_ops(state, 1);
     state->writes_behind += epio__uring_is_behind(op) ? 1 : 0;
 }
@@ -49,14 +49,14 @@ void epio__uring_enqueue(epio__uring *state, epio_op *op)
 /* Removes a waiting op. */
 static void withdraw(epio__uring *state, epio_op *op)
 {
-    epio__list_remove(&op->queue);
+    epio_list_remove(&op->queue);
     leave(state, op);
 }
 
 static void list_op(epio__uring *state, epio_op *op)
 {
     op->notes |= NOTE_LISTED;
-    epio__list_append(&state->in_ring, &op->queue);
+    epio_list_append(&state->in_ring, &op->queue);
     state->listed++;
 }
 
@@ -64,7 +64,7 @@ static void unlist_op(epio__uring *state, epio_op *op)
 {
     if ((op->notes & NOTE_LISTED) != 0) {
         op->notes &= ~(NOTE_LISTED | NOTE_OF_BATCH);
-        epio__list_remove(&op->queue);
+        epio_list_remove(&op->queue);
         EPIO__ASSERT(state->listed != 0);
         state->listed--;
     }
@@ -188,8 +188,8 @@ void epio__uring_drain(epio__uring *state)
     }
     epio__epoll_remove_other(state->epoll, state->ring.sentinel);
     epio__uring_sentinel_close(&state->ring);
-    while (!epio__list_empty(&state->in_ring)) {
-        epio_op *op = EPIO__CONTAINER(state->in_ring.next, epio_op, queue);
+    while (!epio_list_empty(&state->in_ring)) {
+        epio_op *op = EPIO_CONTAINER(state->in_ring.next, epio_op, queue);
         bool of_batch = (op->notes & NOTE_OF_BATCH) != 0;
         leave_ring(state, op);
         if (!of_batch || leave_batch(op)) {
@@ -300,8 +300,8 @@ static struct io_uring_sqe *get_entry(epio__uring *state)
 
 static void offload_waiting(epio__uring *state)
 {
-    while (!epio__list_empty(&state->waiting)) {
-        epio_op *op = EPIO__CONTAINER(state->waiting.next, epio_op, queue);
+    while (!epio_list_empty(&state->waiting)) {
+        epio_op *op = EPIO_CONTAINER(state->waiting.next, epio_op, queue);
         withdraw(state, op);
         epio_offload(op);
     }
@@ -310,14 +310,14 @@ static void offload_waiting(epio__uring *state)
 bool epio__uring_fill(epio__uring *state)
 {
     state->accepted = 0;
-    if (epio__list_empty(&state->waiting)) {
+    if (epio_list_empty(&state->waiting)) {
         return true;
     }
     if (!has_ring(state)) {
         offload_waiting(state);
         return false;
     }
-    while (!epio__list_empty(&state->waiting) && state->in_kernel < EPIO__URING_MOST_IN_KERNEL) {
+    while (!epio_list_empty(&state->waiting) && state->in_kernel < EPIO__URING_MOST_IN_KERNEL) {
         bool room = has_room(state, EPIO__URING_ENTRIES_OF_AN_OP);
         if (state->refused) {
             offload_waiting(state);
@@ -326,8 +326,8 @@ bool epio__uring_fill(epio__uring *state)
         if (!room) {
             return true;
         }
-        epio_op *op = EPIO__CONTAINER(state->waiting.next, epio_op, queue);
-        epio__list_remove(&op->queue);
+        epio_op *op = EPIO_CONTAINER(state->waiting.next, epio_op, queue);
+        epio_list_remove(&op->queue);
         epio__uring_prepare(&state->ring.io, &state->buffers, op);
         list_op(state, op);
         state->writes = state->writes || !epio__op_is(op, EPIO__KIND_READS);

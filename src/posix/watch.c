@@ -54,7 +54,7 @@ static void unlock_source(void)
 
 static epio__watch_tree *tree_of(epio_node *node)
 {
-    return EPIO__CONTAINER(node, epio__watch_tree, in_source);
+    return EPIO_CONTAINER(node, epio__watch_tree, in_source);
 }
 
 /* False: nothing is left to do. */
@@ -63,7 +63,7 @@ static bool step_tree(epio__watch_tree *tree)
     if (!tree->ended && epio__watch_tree_step(tree)) {
         return true;
     }
-    epio__list_remove(&tree->in_due);
+    epio_list_remove(&tree->in_due);
     if (!tree->ended && tree->lost) {
         tree->lost = false;
         epio__watch_report(tree->watch, EPIO_EVENT_OVERFLOW, EPIO_TYPE_UNKNOWN, "", NULL);
@@ -76,7 +76,7 @@ static bool step(void)
 {
     epio_node *next;
     for (epio_node *at = source->due.next; at != &source->due; at = next) {
-        epio__watch_tree *tree = EPIO__CONTAINER(at, epio__watch_tree, in_due);
+        epio__watch_tree *tree = EPIO_CONTAINER(at, epio__watch_tree, in_due);
         next = at->next;
         if (tree->live && step_tree(tree)) { /* others are stepped by those that begin them */
             return true;
@@ -163,9 +163,9 @@ static int start(void)
     if (source == NULL) {
         return -1;
     }
-    epio__list_init(&source->trees);
-    epio__list_init(&source->due);
-    epio__list_init(&source->windows);
+    epio_list_init(&source->trees);
+    epio_list_init(&source->due);
+    epio_list_init(&source->windows);
     int error = 0;
     if (epio__watch_queue_open(&source->queue) != 0) {
         error = errno;
@@ -270,10 +270,10 @@ static epio__watch_tree *create_tree(epio__watch *watch)
     epio__watch_tree *tree = calloc(1, sizeof *tree);
     if (tree != NULL) {
         tree->watch = watch;
-        epio__list_init(&tree->pending);
-        epio__list_init(&tree->stranded);
-        epio__list_init(&tree->doubtful);
-        epio__list_init(&tree->starved);
+        epio_list_init(&tree->pending);
+        epio_list_init(&tree->stranded);
+        epio_list_init(&tree->doubtful);
+        epio_list_init(&tree->starved);
     }
     return tree;
 }
@@ -287,8 +287,8 @@ static void end_tree(epio__watch_tree *tree)
         unlock_source();
         lock_source();
     }
-    epio__list_remove(&tree->in_source);
-    epio__list_remove(&tree->in_due);
+    epio_list_remove(&tree->in_source);
+    epio_list_remove(&tree->in_due);
     unlock_source();
 }
 
@@ -297,7 +297,7 @@ static int begin_tree(epio__watch_tree *tree, int descriptor)
 {
     lock_source();
     tree->source = source;
-    epio__list_append(&source->trees, &tree->in_source);
+    epio_list_append(&source->trees, &tree->in_source);
     int outcome = epio__watch_tree_begin(tree, descriptor);
     int error = errno;
     size_t count = 1;

@@ -75,7 +75,7 @@ static bool find_in(epio__watch_tree *tree, int directory, char *name, size_t si
 {
     char *listing = tree->source->listing;
     int64_t len;
-    while ((len = epio__list_entries(directory, listing, sizeof tree->source->listing)) > 0) {
+    while ((len = epio_list_entries(directory, listing, sizeof tree->source->listing)) > 0) {
         for (int64_t at = 0; at < len;) {
             const epio_entry *entry = (const epio_entry *)(const void *)(listing + at);
             at += entry->size;
@@ -363,7 +363,7 @@ static int list(epio__watch_node *node, int descriptor)
 {
     epio__watch_source *source = node->tree->source;
     int64_t len;
-    while ((len = epio__list_entries(descriptor, source->listing, sizeof source->listing)) > 0) {
+    while ((len = epio_list_entries(descriptor, source->listing, sizeof source->listing)) > 0) {
         for (int64_t at = 0; at < len;) {
             const epio_entry *entry = (const epio_entry *)(const void *)(source->listing + at);
             add_entry(node, descriptor, entry);
@@ -375,9 +375,9 @@ static int list(epio__watch_node *node, int descriptor)
 
 static void drop_children(epio__watch_node *node)
 {
-    while (!epio__list_empty(&node->children)) {
+    while (!epio_list_empty(&node->children)) {
         epio_node *first = node->children.next;
-        (void)epio__watch_node_drop(EPIO__CONTAINER(first, epio__watch_node, sibling), SIZE_MAX);
+        (void)epio__watch_node_drop(EPIO_CONTAINER(first, epio__watch_node, sibling), SIZE_MAX);
     }
 }
 
@@ -390,7 +390,7 @@ static int list_in_window(epio__watch_node *node, int descriptor, int parent)
     int outcome = list(node, descriptor);
     int error = errno;
     if (parent >= 0) {
-        (void)epio__list_entries(parent, first, sizeof first); /* for its lock, as above */
+        (void)epio_list_entries(parent, first, sizeof first); /* for its lock, as above */
     }
     node->window_end = epio__watch_queue_end(queue);
     if (epio__watch_queue_position(queue) >= node->window_end) {
@@ -448,7 +448,7 @@ void epio__watch_tree_add_directory(epio__watch_node *parent, const char *name)
         epio__watch_tree_break(parent->tree, ENOMEM);
         return;
     }
-    epio__list_append(&parent->tree->pending, &node->waiting);
+    epio_list_append(&parent->tree->pending, &node->waiting);
     epio__watch_tree_set_due(parent->tree);
 }
 
@@ -466,10 +466,10 @@ static void give_up(epio__watch_node *node, int error)
     case EPERM:
         return;
     case ESTALE:
-        epio__list_append(&tree->stranded, &node->waiting);
+        epio_list_append(&tree->stranded, &node->waiting);
         return;
     default:
-        epio__list_append(&tree->starved, &node->waiting);
+        epio_list_append(&tree->starved, &node->waiting);
         tree->source->is_starved = true;
         epio__watch_tree_lose(tree, error);
         return;
@@ -497,11 +497,11 @@ static int attach_pending(epio__watch_node *node)
 
 bool epio__watch_tree_step(epio__watch_tree *tree)
 {
-    if (epio__list_empty(&tree->pending)) {
+    if (epio_list_empty(&tree->pending)) {
         return false;
     }
-    epio__watch_node *node = EPIO__CONTAINER(tree->pending.next, epio__watch_node, waiting);
-    epio__list_remove(&node->waiting);
+    epio__watch_node *node = EPIO_CONTAINER(tree->pending.next, epio__watch_node, waiting);
+    epio_list_remove(&node->waiting);
     if (attach_pending(node) != 0) {
         give_up(node, errno);
     }
@@ -510,7 +510,7 @@ bool epio__watch_tree_step(epio__watch_tree *tree)
 
 void epio__watch_tree_free_stranded(epio__watch_tree *tree)
 {
-    epio__list_move_all(&tree->pending, &tree->stranded);
+    epio_list_move_all(&tree->pending, &tree->stranded);
     epio__watch_tree_set_due(tree);
 }
 
@@ -551,7 +551,7 @@ void epio__watch_tree_rebuild(epio__watch_tree *tree)
 
 bool epio__watch_tree_is_starved(const epio__watch_tree *tree)
 {
-    return !tree->ended && (tree->broken || !epio__list_empty(&tree->starved));
+    return !tree->ended && (tree->broken || !epio_list_empty(&tree->starved));
 }
 
 void epio__watch_tree_retry(epio__watch_tree *tree)
@@ -559,7 +559,7 @@ void epio__watch_tree_retry(epio__watch_tree *tree)
     if (tree->broken) {
         epio__watch_tree_rebuild(tree);
     } else {
-        epio__list_move_all(&tree->pending, &tree->starved);
+        epio_list_move_all(&tree->pending, &tree->starved);
         epio__watch_tree_set_due(tree);
     }
 }

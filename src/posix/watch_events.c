@@ -146,7 +146,7 @@ static presence look_at(epio__watch_node *node, const char *name, uint32_t *type
     bool is = fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
     *type = is && S_ISDIR(status.st_mode) ? EPIO_TYPE_DIRECTORY : EPIO_TYPE_FILE;
     if (!is) {
-        (void)epio__list_entries(directory, first, sizeof first);
+        (void)epio_list_entries(directory, first, sizeof first);
     }
     (void)close(directory);
     return is ? THERE : GONE;
@@ -159,7 +159,7 @@ static void doubt(epio__watch_node *node, int error)
     if (error != ESTALE || node->parent == NULL) {
         epio__watch_tree_break(node->tree, error);
     } else if (node->waiting.next == NULL) {
-        epio__list_append(&node->tree->doubtful, &node->waiting);
+        epio_list_append(&node->tree->doubtful, &node->waiting);
     }
 }
 
@@ -174,8 +174,8 @@ static void make_again(epio__watch_node *node)
 static void look_again(epio__watch_tree *tree)
 {
     epio__watch_tree_free_stranded(tree);
-    while (!epio__list_empty(&tree->doubtful)) {
-        make_again(EPIO__CONTAINER(tree->doubtful.next, epio__watch_node, waiting));
+    while (!epio_list_empty(&tree->doubtful)) {
+        make_again(EPIO_CONTAINER(tree->doubtful.next, epio__watch_node, waiting));
     }
 }
 
@@ -425,7 +425,7 @@ static void note_self(const epio__watch_inode *inode, const epio__watch_event *e
 static void note_overflow(epio__watch_source *source)
 {
     for (epio_node *at = source->trees.next; at != &source->trees; at = at->next) {
-        epio__watch_tree *tree = EPIO__CONTAINER(at, epio__watch_tree, in_source);
+        epio__watch_tree *tree = EPIO_CONTAINER(at, epio__watch_tree, in_source);
         if (!tree->ended) {
             epio__watch_tree_rebuild(tree);
         }
@@ -462,8 +462,8 @@ static void note(epio__watch_source *source, const epio__watch_event *event)
 static void end_windows(epio__watch_source *source)
 {
     uint64_t position = epio__watch_queue_position(&source->queue);
-    while (!epio__list_empty(&source->windows)) {
-        epio__watch_node *node = EPIO__CONTAINER(source->windows.next, epio__watch_node, in_window);
+    while (!epio_list_empty(&source->windows)) {
+        epio__watch_node *node = EPIO_CONTAINER(source->windows.next, epio__watch_node, in_window);
         if (node->window_end > position) {
             return;
         }

@@ -16,7 +16,7 @@ static uint64_t hash_of(const epio__watch_node *parent, const char *name)
 
 static epio__watch_node *node_of_link(epio__table_link *link)
 {
-    return EPIO__CONTAINER(link, epio__watch_node, link);
+    return EPIO_CONTAINER(link, epio__watch_node, link);
 }
 
 epio__watch_node *epio__watch_node_find(const epio__watch_node *parent, const char *name)
@@ -45,9 +45,9 @@ epio__watch_node *epio__watch_node_add(epio__watch_tree *tree, epio__watch_node 
     node->tree = tree;
     node->parent = parent;
     node->name = own;
-    epio__list_init(&node->children);
+    epio_list_init(&node->children);
     if (parent != NULL) {
-        epio__list_append(&parent->children, &node->sibling);
+        epio_list_append(&parent->children, &node->sibling);
     }
     return node;
 }
@@ -60,11 +60,11 @@ bool epio__watch_node_move(epio__watch_node *node, epio__watch_node *parent, con
         return false;
     }
     epio__table_remove(nodes, &node->link);
-    epio__list_remove(&node->sibling);
+    epio_list_remove(&node->sibling);
     free(node->name);
     node->name = own;
     node->parent = parent;
-    epio__list_append(&parent->children, &node->sibling);
+    epio_list_append(&parent->children, &node->sibling);
     (void)epio__table_add(nodes, &node->link, hash_of(parent, name)); /* it had room */
     return true;
 }
@@ -73,8 +73,8 @@ static void free_node(epio__watch_node *node)
 {
     epio__watch_node_settle(node);
     epio__watch_node_detach(node);
-    epio__list_remove(&node->waiting);
-    epio__list_remove(&node->sibling);
+    epio_list_remove(&node->waiting);
+    epio_list_remove(&node->sibling);
     epio__table_remove(&node->tree->source->nodes, &node->link);
     free(node->name);
     free(node);
@@ -84,8 +84,8 @@ bool epio__watch_node_drop(epio__watch_node *node, size_t most)
 {
     epio__watch_node *at = node;
     while (most-- > 0) {
-        while (!epio__list_empty(&at->children)) {
-            at = EPIO__CONTAINER(at->children.next, epio__watch_node, sibling);
+        while (!epio_list_empty(&at->children)) {
+            at = EPIO_CONTAINER(at->children.next, epio__watch_node, sibling);
         }
         epio__watch_node *parent = at->parent;
         bool last = at == node;
@@ -111,7 +111,7 @@ bool epio__watch_node_is_below(const epio__watch_node *node, const epio__watch_n
 epio__watch_inode *epio__watch_inode_find(const epio__watch_source *source, int wd)
 {
     epio__table_link *link = epio__table_first(&source->inodes, (uint64_t)wd);
-    return link != NULL ? EPIO__CONTAINER(link, epio__watch_inode, link) : NULL;
+    return link != NULL ? EPIO_CONTAINER(link, epio__watch_inode, link) : NULL;
 }
 
 epio__watch_node *epio__watch_node_of(const epio__watch_inode *inode, const epio__watch_tree *tree)
@@ -190,7 +190,7 @@ static known_name *find_name(const epio__watch_node *node, const char *name)
 {
     epio__table_link *link = epio__table_first(&node->names, epio__hash_name(0, name));
     while (link != NULL) {
-        known_name *found = EPIO__CONTAINER(link, known_name, link);
+        known_name *found = EPIO_CONTAINER(link, known_name, link);
         if (strcmp(found->name, name) == 0) {
             return found;
         }
@@ -235,7 +235,7 @@ void epio__watch_node_unnote(epio__watch_node *node, const char *name)
 
 void epio__watch_node_open_window(epio__watch_node *node)
 {
-    epio__list_append(&node->tree->source->windows, &node->in_window);
+    epio_list_append(&node->tree->source->windows, &node->in_window);
     node->window_end = UINT64_MAX;
 }
 
@@ -245,12 +245,12 @@ void epio__watch_node_settle(epio__watch_node *node)
         while (node->names.buckets[i] != NULL) {
             epio__table_link *link = node->names.buckets[i];
             node->names.buckets[i] = link->next;
-            free(EPIO__CONTAINER(link, known_name, link));
+            free(EPIO_CONTAINER(link, known_name, link));
         }
     }
     node->names.count = 0;
     epio__table_free(&node->names);
-    epio__list_remove(&node->in_window);
+    epio_list_remove(&node->in_window);
 }
 
 /* ---- Reports ---- */
@@ -311,7 +311,7 @@ void epio__watch_tree_report(epio__watch_node *node, uint32_t kind, uint32_t typ
 void epio__watch_tree_set_due(epio__watch_tree *tree)
 {
     if (tree->in_due.next == NULL) {
-        epio__list_append(&tree->source->due, &tree->in_due);
+        epio_list_append(&tree->source->due, &tree->in_due);
     }
 }
 

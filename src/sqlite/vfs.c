@@ -225,6 +225,7 @@ static int add(const char *name, epio_vfs *vfs, uint32_t flags)
     made->vfs = vfs;
     made->flags = flags;
     made->system = find_system();
+    made->windows = made->system != NULL && strncmp(made->system->zName, "win32", 5) == 0;
     fill(made, name, len);
     if (sqlite3_vfs_register(&made->base, (flags & EPIO_SQLITE_DEFAULT) != 0) != SQLITE_OK) {
         sqlite3_free(made);

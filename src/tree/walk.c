@@ -122,7 +122,7 @@ static epio__walk *new_walk(epio_op *op, bool on_loop)
     uint32_t share = (uint32_t)(directories / 2 / walk->most_steps);
     walk->terms.share = share < EPIO__WALK_OPENED ? share : EPIO__WALK_OPENED;
     walk->found_end = &walk->found;
-    epio__list_init(&walk->open);
+    epio_list_init(&walk->open);
     directory *root = epio__walk_new_directory(NULL, NULL);
     if (root == NULL || new_step(walk) == NULL) {
         free(root);

@@ -50,7 +50,7 @@ static bool is_listed(const directory *one)
 static void list_open(epio__walk *walk, directory *one)
 {
     if (one->file != NULL && one->parent != NULL && !is_listed(one)) {
-        epio__list_append(&walk->open, &one->open);
+        epio_list_append(&walk->open, &one->open);
         walk->open_count++;
     }
 }
@@ -58,7 +58,7 @@ static void list_open(epio__walk *walk, directory *one)
 static void unlist_open(epio__walk *walk, directory *one)
 {
     if (is_listed(one)) {
-        epio__list_remove(&one->open);
+        epio_list_remove(&one->open);
         walk->open_count--;
     }
 }
@@ -164,7 +164,7 @@ static directory *find_victim(epio__walk *walk)
 {
     directory *victim = NULL;
     for (epio_node *node = walk->open.next; node != &walk->open; node = node->next) {
-        directory *one = EPIO__CONTAINER(node, directory, open);
+        directory *one = EPIO_CONTAINER(node, directory, open);
         if (one->pins == 0 && !one->busy && (victim == NULL || one->depth < victim->depth)) {
             victim = one;
         }

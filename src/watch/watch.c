@@ -42,7 +42,7 @@ epio__watch *epio__watch_create(epio_vfs *vfs, uint32_t flags)
     watch->generation = epio__process_generation();
     watch->last = NO_EVENT;
     epio__mutex_init(&watch->mutex);
-    epio__list_init(&watch->waiting);
+    epio_list_init(&watch->waiting);
     return watch;
 }
 
@@ -221,30 +221,30 @@ static int64_t take(epio__watch *watch, const epio_op *op)
 
 static epio_op *op_of_waiting(epio_node *node)
 {
-    return EPIO__CONTAINER(node, epio_op, arguments.events.node);
+    return EPIO_CONTAINER(node, epio_op, arguments.events.node);
 }
 
 /* Takes an op out of the queue, to be notified once the mutex is free. */
 static void end(epio_op *op, int64_t outcome, epio_node *notifications)
 {
-    epio__list_remove(&op->arguments.events.node);
+    epio_list_remove(&op->arguments.events.node);
     op->outcome = outcome;
-    epio__list_append(notifications, &op->queue);
+    epio_list_append(notifications, &op->queue);
 }
 
 /* Each op may be gone when its call returns. */
 static void notify_all(epio_node *notifications)
 {
-    while (!epio__list_empty(notifications)) {
-        epio_op *op = EPIO__CONTAINER(notifications->next, epio_op, queue);
-        epio__list_remove(&op->queue);
+    while (!epio_list_empty(notifications)) {
+        epio_op *op = EPIO_CONTAINER(notifications->next, epio_op, queue);
+        epio_list_remove(&op->queue);
         op->arguments.events.notify(op);
     }
 }
 
 static void serve(epio__watch *watch, epio_node *notifications)
 {
-    while (!epio__list_empty(&watch->waiting)) {
+    while (!epio_list_empty(&watch->waiting)) {
         epio_op *op = op_of_waiting(watch->waiting.next);
         int64_t outcome = take(watch, op);
         if (outcome == EPIO_EPENDING) {
@@ -261,7 +261,7 @@ void epio__watch_report(epio__watch *watch, uint32_t kind, uint32_t type, const 
     if (epio__watch_is_inherited(watch)) {
         return;
     }
-    epio__list_init(&notifications);
+    epio_list_init(&notifications);
     epio__mutex_lock(&watch->mutex);
     add(watch, kind, type, name, from != NULL ? from : "");
     serve(watch, &notifications);
@@ -275,7 +275,7 @@ void epio__watch_report_end(epio__watch *watch)
     if (epio__watch_is_inherited(watch)) {
         return;
     }
-    epio__list_init(&notifications);
+    epio_list_init(&notifications);
     epio__mutex_lock(&watch->mutex);
     watch->ended = true;
     serve(watch, &notifications);
@@ -291,7 +291,7 @@ static int64_t begin(epio__watch *watch, epio_op *op)
     int64_t outcome = take(watch, op);
     op->outcome = outcome;
     if (outcome == EPIO_EPENDING) {
-        epio__list_append(&watch->waiting, &op->arguments.events.node);
+        epio_list_append(&watch->waiting, &op->arguments.events.node);
     }
     epio__mutex_unlock(&watch->mutex);
     return outcome;
@@ -303,7 +303,7 @@ static bool withdraw(epio__watch *watch, epio_op *op)
     epio__mutex_lock(&watch->mutex);
     bool waits = op->outcome == EPIO_EPENDING;
     if (waits) {
-        epio__list_remove(&op->arguments.events.node);
+        epio_list_remove(&op->arguments.events.node);
     }
     epio__mutex_unlock(&watch->mutex);
     return waits;
@@ -379,9 +379,9 @@ int64_t epio__watch_perform(epio__watch *watch, epio_op *op)
 static void end_all(epio__watch *watch)
 {
     epio_node notifications;
-    epio__list_init(&notifications);
+    epio_list_init(&notifications);
     epio__mutex_lock(&watch->mutex);
-    while (!epio__list_empty(&watch->waiting)) {
+    while (!epio_list_empty(&watch->waiting)) {
         end(op_of_waiting(watch->waiting.next), EPIO_ECANCELED, &notifications);
     }
     epio__mutex_unlock(&watch->mutex);

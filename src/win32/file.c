@@ -24,8 +24,8 @@ static epio__win32_file *create_file(epio_vfs *vfs, uint32_t flags)
         file->base.handle = -1;
         file->base.cached_reads =
             EPIO__CACHED_READS_NEVER; /* the system cannot report what is cached */
-        epio__list_init(&file->base.readers);
-        epio__list_init(&file->base.writers);
+        epio_list_init(&file->base.readers);
+        epio_list_init(&file->base.writers);
     }
     return file;
 }

@@ -46,7 +46,7 @@ static OVERLAPPED *overlapped_of(epio_op *op)
 
 static epio_op *op_of(OVERLAPPED *overlapped)
 {
-    return EPIO__CONTAINER(overlapped, epio_op, arguments.io.system);
+    return EPIO_CONTAINER(overlapped, epio_op, arguments.io.system);
 }
 
 /* ---- Creating and closing ---- */

@@ -1,0 +1,333 @@
+/* A database, inside: its connections, which are on one thread at a time, and the ops that wait for
+ * them. Who owns what: db.c making, freeing, and what epio asks of the database as a VFS;
+ * db_verbs.c the verbs; db_queue.c which op has which connection when, and on which thread;
+ * connection.c SQLite's handle, interrupting it, its statements; statement.c running SQL; rows.c
+ * queries; transaction.c transactions and savepoints; group.c those that share a commit;
+ * checkpoint.c the log; backup.c copies; blob.c blobs as files; changes.c notifications. */
+#ifndef EPIO_SQLITE_DB_H
+#define EPIO_SQLITE_DB_H
+
+#include <epio/db.h>
+#include <epio/list.h>
+#include <epio/vfs.h>
+
+#include <sqlite3.h>
+#include <stdatomic.h>
+
+typedef struct epio__db_connection epio__db_connection;
+typedef struct epio__db_waiter epio__db_waiter;
+typedef struct epio__database epio__database;
+typedef struct epio__statement epio__statement;
+
+/* Kinds of the ops, and what is in arguments.words. The first is always the epio_db, or the
+ * epio_rows of NEXT and END; the last two are ERROR_CODE and REPORT. */
+enum {
+    EPIO__DB_OPEN = EPIO_KIND_USER,
+    EPIO__DB_CLOSE,       /* op->flags */
+    EPIO__DB_EXECUTE,     /* sql, parameters */
+    EPIO__DB_QUERY,       /* sql, parameters, epio_rows ** */
+    EPIO__DB_NEXT,        /* batch */
+    EPIO__DB_END,         /* nothing */
+    EPIO__DB_BEGIN,       /* epio_db **, mode */
+    EPIO__DB_COMMIT,      /* nothing */
+    EPIO__DB_ROLLBACK,    /* nothing */
+    EPIO__DB_TRANSACTION, /* function, mode */
+    EPIO__DB_CHECKPOINT,  /* mode */
+    EPIO__DB_BACKUP,      /* path; op->flags; DONE, TOTAL: pages, atomic */
+    EPIO__DB_OPEN_BLOB,   /* table, column, row id, flags; sets op->file */
+    EPIO__DB_CHANGES,     /* epio_change *, count */
+    EPIO__DB_KINDS
+};
+
+enum {
+    EPIO__WORD_OBJECT = 0,
+    EPIO__WORD_FIRST = 1, /* and so on */
+    EPIO__WORD_DONE = 3,  /* of a BACKUP */
+    EPIO__WORD_TOTAL = 4,
+    EPIO__WORD_SINCE = 5, /* when it first found another program's lock; 0: never */
+    EPIO__WORD_CODE = 6,  /* SQLite's extended code */
+    EPIO__WORD_REPORT = 7 /* epio_db_error *, or 0 */
+};
+
+static inline void *epio__word_pointer(const epio_op *op, int word)
+{
+    return (void *)(uintptr_t)op->arguments.words[word];
+}
+
+/* ---- What a database is ------------------------------------------------- */
+
+/* A database, as programs see it, or a transaction or savepoint in it. */
+struct epio_db {
+    epio__database *root;
+    epio_db *outer;                  /* what it was begun in; NULL: it is the database */
+    epio_db *inner;                  /* the savepoint that is open in it */
+    epio__db_connection *connection; /* a transaction's, until it has ended */
+    uint32_t mode;                   /* EPIO_DB_WRITE, _SNAPSHOT */
+    uint32_t depth;                  /* of a savepoint: its name is made of this */
+    bool rolled_back;                /* by SQLite itself: only its end is left */
+};
+
+/* One of the three parts that a connection plays. */
+enum { EPIO__DB_WRITER, EPIO__DB_READER, EPIO__DB_CHECKPOINTER };
+
+struct epio__db_connection {
+    epio_node node; /* in the database's list */
+    epio__database *root;
+    uint32_t role;
+
+    /* Guarded by the database's mutex. */
+    bool running;        /* a thread has it */
+    bool run_pending;    /* `run` is in flight */
+    int64_t refuse_with; /* what its ops end with, as it has no thread; 0: they are carried out */
+    void *holder;        /* the transaction or rows that have it; NULL: any op of its role may */
+    epio_node ops;       /* ops of its holder that wait, in their order */
+    epio_node rows;      /* its epio_rows, by their node */
+    epio_op *current;    /* the op that is carried out, if that may be cancelled */
+    epio_rows *working;  /* those whose batch is worked out */
+    uint64_t idle_since;
+
+    /* The thread's that has it. */
+    sqlite3 *handle;         /* NULL: not open yet */
+    atomic_bool interrupted; /* any thread: what runs is to end */
+    bool in_function;        /* the function of a transaction runs: ops are performed at once */
+    uint64_t deadline;       /* of what runs by epio_perform; 0: none */
+    uint64_t may_wait_until; /* for other programs' locks, on this thread; 0: not here */
+    uint32_t active;         /* statements that are at a row: SQLite's interrupt would hit them */
+    epio__statement *statements;
+    uint64_t statement_uses;
+    epio_op run; /* of epio_work: this connection's turn on a worker */
+};
+
+struct epio__database {
+    epio_db handle; /* what programs have */
+    epio_vfs vfs;   /* whose ops the verbs are */
+    epio_vfs *inner;
+    epio_vfs *workers; /* the loop's own VFS, for work; NULL: no loop */
+    char *path;
+    epio_db_options options; /* strings copied, defaults filled in */
+    char sqlite_vfs[40];     /* the name of the registration over `inner`; "": options.sqlite_vfs */
+
+    sqlite3_mutex *mutex; /* of all that follows, and of the connections' fields named above */
+    uint32_t state;
+    bool destroyed;  /* it is freed once no turn is in flight */
+    epio_op *closed; /* a close, or a failed open, that has ended but for turns in flight */
+    int64_t closed_result;
+    bool opened;           /* the writer has opened the file */
+    epio_node connections; /* epio__db_connection */
+    epio__db_connection *writer;
+    epio__db_connection *checkpointer;
+    epio_node waiters; /* threads that perform ops */
+    epio_node writes;  /* ops that wait for the writer */
+    epio_node reads;   /* for any reader */
+    epio_node checkpoints;
+    epio_node changes; /* EPIO__DB_CHANGES that wait */
+    size_t objects;    /* rows and transactions that were not ended, blobs that are open */
+    epio_db_stats stats;
+
+    void *changes_kept; /* changes.c's */
+    uint64_t log_held_since;
+};
+
+enum { EPIO__DB_NEW, EPIO__DB_IS_OPEN, EPIO__DB_CLOSING };
+
+static inline void epio__db_lock(epio__database *root)
+{
+    sqlite3_mutex_enter(root->mutex);
+}
+
+static inline void epio__db_unlock(epio__database *root)
+{
+    sqlite3_mutex_leave(root->mutex);
+}
+
+/* ---- Results that no program sees ---------------------------------------- */
+
+/* And EPIO_RETRY, with op->due: another program has the lock; the core submits the op again. */
+#define EPIO__DB_TO_WRITER (-2002) /* a reader found that the statement writes */
+
+/* ---- db.c ------------------------------------------------------------------- */
+
+/* What an op was given: 0, or EPIO_EINVAL. Empties its report. */
+int64_t epio__db_check(epio_op *op);
+
+/* After epio_db_destroy. */
+void epio__database_free(epio__database *root);
+
+/* ---- db_queue.c ----------------------------------------------------------- */
+
+/* Accepts an op: puts it where it waits, and starts connections. The owner's thread. */
+void epio__db_submit(epio_vfs *vfs, epio_op *op);
+
+/* Carries an op out on this thread, once it has its connection; or waits until another has. */
+int64_t epio__db_perform(epio_vfs *vfs, epio_op *op);
+
+/* The method cancel. */
+void epio__db_cancel(epio_vfs *vfs, epio_op *op);
+
+/* Into a list where it waits, and out of it. The mutex is held. */
+void epio__op_put(epio_node *list, epio_op *op);
+void epio__op_take(epio_op *op);
+
+/* The op that a cancel would find the connection at; NULL: none. Called without the mutex. */
+void epio__connection_set_current(epio__db_connection *connection, epio_op *op);
+
+/* Ends an op: completes it, or wakes the thread that performs it. The mutex is not held. */
+void epio__db_finish(epio_op *op, int64_t result);
+
+/* Starts what can be started, after something has changed. Called without the mutex. */
+void epio__db_dispatch(epio__database *root);
+
+/* True if a turn on a worker was not delivered yet. The mutex is held. */
+bool epio__db_has_turns_pending(const epio__database *root);
+
+/* Asks what runs on the connection to end. The mutex is held. */
+void epio__db_interrupt(epio__db_connection *connection);
+
+/* ---- What an op does, on its connection's thread --------------------------- */
+
+typedef int64_t epio__db_carrier(epio__db_connection *connection, epio_op *op);
+
+/* Each returns the result, or one of those above. The connection is open. */
+int64_t epio__db_open(epio__db_connection *connection, epio_op *op);
+int64_t epio__db_close(epio__db_connection *connection, epio_op *op);
+int64_t epio__db_execute(epio__db_connection *connection, epio_op *op);
+int64_t epio__db_query(epio__db_connection *connection, epio_op *op);
+int64_t epio__db_end(epio__db_connection *connection, epio_op *op);
+int64_t epio__db_begin(epio__db_connection *connection, epio_op *op);
+int64_t epio__db_commit(epio__db_connection *connection, epio_op *op);
+int64_t epio__db_rollback(epio__db_connection *connection, epio_op *op);
+int64_t epio__db_transaction(epio__db_connection *connection, epio_op *op);
+int64_t epio__db_checkpoint(epio__db_connection *connection, epio_op *op);
+int64_t epio__db_backup(epio__db_connection *connection, epio_op *op);
+int64_t epio__db_open_blob(epio__db_connection *connection, epio_op *op);
+
+/* ---- connection.c ----------------------------------------------------------- */
+
+/* A connection of that role, not open; NULL: no memory. The mutex is held. */
+epio__db_connection *epio__connection_make(epio__database *root, uint32_t role);
+
+/* Opens its handle if it is not open: an SQLite code. Its thread. */
+int epio__connection_open(epio__db_connection *connection, epio_op *op);
+
+/* Closes the handle, statements included. Its thread, or nobody's. */
+void epio__connection_close(epio__db_connection *connection);
+
+/* Before and after each op: what ends it early, and that no interrupt outlives it. */
+void epio__connection_begin(epio__db_connection *connection, const epio_op *op);
+void epio__connection_end(epio__db_connection *connection);
+
+/* A prepared statement of the first one in `sql`, from the cache if it is there, with `*tail`
+ * behind it: an SQLite code. `*statement` is NULL if there is none, only space. It is given back by
+ * epio__statement_return, which resets it. */
+int epio__statement_take(epio__db_connection *connection, const char *sql, sqlite3_stmt **statement,
+                         const char **tail);
+void epio__statement_return(epio__db_connection *connection, sqlite3_stmt *statement);
+
+void epio__statements_free(epio__db_connection *connection);
+
+/* ---- statement.c ------------------------------------------------------------- */
+
+/* The op's result for an SQLite code, after noting in the op what SQLite says; 0 for SQLITE_OK. */
+int64_t epio__db_result(epio__db_connection *connection, epio_op *op, int code);
+
+/* The same for what was refused before SQLite was asked: EPIO_EINVAL and the reason. */
+int64_t epio__db_refuse(epio_op *op, const char *reason);
+
+/* Binds parameters, copied if `copy`: 0, or the op's result. */
+int64_t epio__db_bind(epio__db_connection *connection, epio_op *op, sqlite3_stmt *statement,
+                      const epio_parameters *parameters, bool copy);
+
+/* True for statements that begin or end transactions: those are refused. */
+bool epio__sql_is_transaction(const char *sql);
+
+/* True for statements that may be undone by a savepoint and share a commit: INSERT and the like. */
+bool epio__sql_can_share(const char *sql);
+
+/* What an EXECUTE op says, whatever transaction there is: how many rows it changed. */
+int64_t epio__db_statements(epio__db_connection *connection, epio_op *op);
+
+/* The SQL alone, no parameters, rows dropped: an SQLite code. */
+int epio__db_run(epio__db_connection *connection, const char *sql);
+
+/* ---- rows.c --------------------------------------------------------------------- */
+
+/* A NEXT was submitted or is performed: true if it was finished at once. The mutex is held; *result
+ * is the op's. */
+bool epio__rows_next(epio_op *op, int64_t *result);
+
+/* True if rows of this connection have a batch to be worked out. The mutex is held. */
+bool epio__rows_want(const epio__db_connection *connection);
+
+/* Works one batch out, and finishes the NEXT that waits for it. The connection's thread, without
+ * the mutex. */
+void epio__rows_work(epio__db_connection *connection);
+
+/* A NEXT in the function of a transaction: its batch is worked out here and now. */
+int64_t epio__rows_perform(epio__db_connection *connection, epio_op *op);
+
+/* A NEXT is cancelled. The mutex is held. */
+void epio__rows_cancel(epio_op *op);
+
+/* The connection that has the statement of the rows; NULL: none any more. */
+epio__db_connection *epio__rows_connection(const epio_rows *rows);
+epio__database *epio__rows_root(const epio_rows *rows);
+
+/* Ends the statements of all rows of the connection, as its transaction has ended, or the database
+ * is closed; their next calls are `error`. The connection's thread, without the mutex. */
+void epio__rows_end_all(epio__db_connection *connection, int64_t error);
+
+/* Frees rows that have no connection any more. */
+void epio__rows_free(epio_rows *rows);
+
+/* ---- transaction.c, group.c ------------------------------------------------------- */
+
+/* The function between BEGIN IMMEDIATE and COMMIT, rolled back if it fails: what it returned. */
+int64_t epio__db_in_transaction(epio__db_connection *connection, epio_op *op,
+                                epio__db_carrier *function);
+
+/* Frees what epio_db_begin made, and counts it out of its root and its outer one. The mutex is
+ * held. */
+void epio__handle_free(epio_db *db);
+
+/* The connection's transaction is undone, and its rows end: before the database is closed. */
+void epio__transaction_abandon(epio__db_connection *connection);
+
+/* Carries `first`, which may share a commit, out together with those of root->writes that may, too:
+ * finishes all of them, `first` included. The writer's thread, without the mutex. */
+void epio__group_run(epio__db_connection *connection, epio_op *first);
+
+/* True if the op may be in a group. The mutex is held. */
+bool epio__group_takes(const epio__database *root, const epio_op *op);
+
+/* ---- checkpoint.c ------------------------------------------------------------------ */
+
+/* Called by SQLite after each commit to the log: asks for a checkpoint if it is long. */
+int epio__checkpoint_hook(void *connection, sqlite3 *handle, const char *schema, int frames);
+
+/* True if the log is to be written back now, without an op. The mutex is held. */
+bool epio__checkpoint_wanted(const epio__database *root);
+
+/* Does that. The checkpointer's thread, without the mutex. */
+void epio__checkpoint_work(epio__db_connection *connection);
+
+/* ---- blob.c: an epio_file of the database's VFS --------------------------------------- */
+
+/* The kinds of epio's that a blob's file takes: READ, WRITE, SIZE, CLOSE. */
+int64_t epio__blob_carry_out(epio__db_connection *connection, epio_op *op);
+epio__db_connection *epio__blob_connection(const epio_file *file);
+
+/* ---- changes.c --------------------------------------------------------------------------- */
+
+/* Sets the hooks of a connection that writes. */
+void epio__changes_watch(epio__db_connection *connection);
+
+/* A CHANGES op: true if it was finished at once, else it waits in root->changes. The mutex is
+ * held. */
+bool epio__changes_take(epio__database *root, epio_op *op, int64_t *result);
+
+/* After a commit of the writer, or a rollback: gives what was changed to those that wait. */
+void epio__changes_publish(epio__db_connection *connection, bool committed);
+
+void epio__changes_free(epio__database *root);
+
+#endif

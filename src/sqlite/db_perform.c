@@ -1,0 +1,98 @@
+/* Databases by epio_perform: the op takes its place among the others, and the thread has the
+ * connection itself if it is free, or sleeps until another has finished the op. */
+#include "sqlite/db_queue.h"
+
+/* Sleeps until another thread has finished the op, or has left its connection. The mutex is held on
+ * entry and return. */
+static void sleep_until_woken(epio__database *root, epio__db_waiter *waiter)
+{
+    epio_semaphore *woken = NULL;
+    epio_op op = EPIO_OP_INIT;
+    if (epio_semaphore_create(&woken, 1) == 0) {
+        (void)epio_semaphore_try_acquire(woken, 1);
+        waiter->woken = woken;
+        epio__db_unlock(root);
+        (void)epio_perform(epio_acquire(&op, epio_os_vfs(), woken, 1));
+    } else { /* no memory: it looks again and again */
+        epio__db_unlock(root);
+        (void)epio_perform(epio_sleep(&op, epio_os_vfs(), UINT64_C(1000000)));
+    }
+    epio__db_lock(root);
+    epio_semaphore_destroy(woken); /* who released it had the mutex */
+}
+
+/* One that this thread can help the op along with; NULL: others have to. A close waits for what all
+ * connections have to do. */
+static epio__db_connection *connection_with_turn(epio__database *root, const epio_op *op)
+{
+    epio__db_connection *connection = epio__db_connection_for(root, op);
+    if (connection != NULL && epio__db_has_turn(connection)) {
+        return connection;
+    }
+    for (epio_node *node = root->connections.next;
+         op->kind == EPIO__DB_CLOSE && node != &root->connections; node = node->next) {
+        epio__db_connection *one = EPIO_CONTAINER(node, epio__db_connection, node);
+        if (!one->running && epio__db_has_turn(one)) {
+            return one;
+        }
+    }
+    return NULL;
+}
+
+static int64_t perform_queued(epio__database *root, epio_op *op)
+{
+    epio__db_waiter waiter = {.op = op};
+    int64_t result;
+    epio__db_lock(root);
+    if (epio__db_arrive(root, op, &result)) {
+        epio__db_unlock(root);
+        return result;
+    }
+    epio_list_append(&root->waiters, &waiter.node);
+    if (op->kind == EPIO__DB_CLOSE) {
+        epio__db_unlock(root);
+        epio__db_close_arrived(root, op);
+        epio__db_lock(root);
+    }
+    while (!waiter.done) {
+        epio__db_connection *connection = connection_with_turn(root, op);
+        if (connection != NULL) {
+            connection->running = true;
+            epio__db_work(connection, &waiter);
+            epio__db_unlock(root);
+            epio__db_dispatch(root);
+            epio__db_lock(root);
+        } else {
+            sleep_until_woken(root, &waiter);
+        }
+    }
+    epio_list_remove(&waiter.node);
+    epio__db_unlock(root);
+    return waiter.result;
+}
+
+/* In the function of a transaction, on the connection's thread: at once. */
+static int64_t perform_in_function(epio__db_connection *connection, epio_op *op)
+{
+    if (op->kind == EPIO__DB_NEXT) {
+        return epio__rows_perform(connection, op);
+    }
+    if (atomic_load(&connection->interrupted) && !epio__db_must_be_carried_out(op)) {
+        return EPIO_ECANCELED;
+    }
+    return epio__db_carry_out(connection, op);
+}
+
+int64_t epio__db_perform(epio_vfs *vfs, epio_op *op)
+{
+    epio__database *root = EPIO_CONTAINER(vfs, epio__database, vfs);
+    int64_t result = epio__db_check(op);
+    if (result != 0) {
+        return result;
+    }
+    const epio__db_connection *connection = epio__db_connection_of(op);
+    if (connection != NULL && connection->in_function) {
+        return perform_in_function(epio__db_connection_of(op), op);
+    }
+    return perform_queued(root, op);
+}

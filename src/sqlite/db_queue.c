@@ -1,0 +1,653 @@
+/* Which op has which connection when, and on which thread. A connection has the ops of its holder,
+ * a transaction or rows, or if there is none those that wait for its role. It is carried out in
+ * turns: a turn goes on while there is work, on a worker, or on a thread that performs an op. What
+ * the ops do is in other files; all lists are guarded by the database's mutex. */
+#include "sqlite/db_queue.h"
+
+enum task { NOTHING, CARRY_OUT, WORK_ROWS, ABANDON, WORK_CHECKPOINT };
+
+typedef struct turn {
+    enum task task;
+    epio_op *op;
+} turn;
+
+static epio_op *op_of(epio_node *node)
+{
+    return EPIO_CONTAINER(node, epio_op, queue);
+}
+
+void epio__op_put(epio_node *list, epio_op *op)
+{
+    op->progress = 1; /* the database's while it holds the op: it is in a list */
+    epio_list_append(list, &op->queue);
+}
+
+void epio__op_take(epio_op *op)
+{
+    op->progress = 0;
+    epio_list_remove(&op->queue);
+}
+
+static epio_op *take_first(epio_node *list)
+{
+    epio_op *op = op_of(list->next);
+    epio__op_take(op);
+    return op;
+}
+
+/* ---- Ending ---- */
+
+static epio__database *root_of(const epio_op *op)
+{
+    return EPIO_CONTAINER(op->vfs, epio__database, vfs);
+}
+
+void epio__db_finish(epio_op *op, int64_t result)
+{
+    if (epio_op_in_flight(op)) {
+        epio_complete(op, result);
+        return;
+    }
+    epio__database *root = root_of(op);
+    epio__db_lock(root);
+    for (epio_node *node = root->waiters.next; node != &root->waiters; node = node->next) {
+        epio__db_waiter *waiter = EPIO_CONTAINER(node, epio__db_waiter, node);
+        if (waiter->op == op) {
+            waiter->result = result;
+            waiter->done = true;
+            if (waiter->woken != NULL) {
+                epio_semaphore_release(waiter->woken, 1);
+                waiter->woken = NULL;
+            }
+            break;
+        }
+    }
+    epio__db_unlock(root);
+}
+
+static void finish_all(epio_node *ended, int64_t result)
+{
+    while (!epio_list_empty(ended)) {
+        epio__db_finish(take_first(ended), result);
+    }
+}
+
+/* ---- Turns ---- */
+
+static epio_node *shared_list(epio__db_connection *connection)
+{
+    epio__database *root = connection->root;
+    switch (connection->role) {
+    case EPIO__DB_WRITER:
+        return &root->writes;
+    case EPIO__DB_READER:
+        return &root->reads;
+    default:
+        return &root->checkpoints;
+    }
+}
+
+/* A close comes when nothing else runs, waits or holds a connection. */
+static bool may_close(const epio__db_connection *writer)
+{
+    const epio__database *root = writer->root;
+    if (!epio_list_empty(&root->reads) || !epio_list_empty(&root->checkpoints)) {
+        return false;
+    }
+    for (const epio_node *node = root->connections.next; node != &root->connections;
+         node = node->next) {
+        const epio__db_connection *one = EPIO_CONTAINER(node, const epio__db_connection, node);
+        if (one->holder != NULL || (one != writer && one->running)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What the connection does next; the op stays in its list. */
+static turn next_turn(epio__db_connection *connection)
+{
+    epio__database *root = connection->root;
+    if (!epio_list_empty(&connection->ops)) {
+        return (turn){CARRY_OUT, op_of(connection->ops.next)};
+    }
+    if (epio__rows_want(connection)) {
+        return (turn){WORK_ROWS, NULL};
+    }
+    if (connection->holder != NULL) {
+        return (turn){root->state == EPIO__DB_CLOSING ? ABANDON : NOTHING, NULL};
+    }
+    if (connection->role != EPIO__DB_WRITER && root->state != EPIO__DB_NEW && !root->opened) {
+        return (turn){NOTHING, NULL}; /* the writer makes the file first */
+    }
+    epio_node *shared = shared_list(connection);
+    if (!epio_list_empty(shared)) {
+        epio_op *op = op_of(shared->next);
+        if (op->kind != EPIO__DB_CLOSE || may_close(connection)) {
+            return (turn){CARRY_OUT, op};
+        }
+    }
+    if (connection->role == EPIO__DB_CHECKPOINTER && epio__checkpoint_wanted(root)) {
+        return (turn){WORK_CHECKPOINT, NULL};
+    }
+    return (turn){NOTHING, NULL};
+}
+
+bool epio__db_has_turn(epio__db_connection *connection)
+{
+    return next_turn(connection).task != NOTHING;
+}
+
+static epio__db_carrier *const carriers[] = {
+    [EPIO__DB_OPEN - EPIO__DB_OPEN] = epio__db_open,
+    [EPIO__DB_CLOSE - EPIO__DB_OPEN] = epio__db_close,
+    [EPIO__DB_EXECUTE - EPIO__DB_OPEN] = epio__db_execute,
+    [EPIO__DB_QUERY - EPIO__DB_OPEN] = epio__db_query,
+    [EPIO__DB_NEXT - EPIO__DB_OPEN] = NULL,
+    [EPIO__DB_END - EPIO__DB_OPEN] = epio__db_end,
+    [EPIO__DB_BEGIN - EPIO__DB_OPEN] = epio__db_begin,
+    [EPIO__DB_COMMIT - EPIO__DB_OPEN] = epio__db_commit,
+    [EPIO__DB_ROLLBACK - EPIO__DB_OPEN] = epio__db_rollback,
+    [EPIO__DB_TRANSACTION - EPIO__DB_OPEN] = epio__db_transaction,
+    [EPIO__DB_CHECKPOINT - EPIO__DB_OPEN] = epio__db_checkpoint,
+    [EPIO__DB_BACKUP - EPIO__DB_OPEN] = epio__db_backup,
+    [EPIO__DB_OPEN_BLOB - EPIO__DB_OPEN] = epio__db_open_blob,
+};
+
+bool epio__db_must_be_carried_out(const epio_op *op)
+{
+    return op->kind == EPIO__DB_CLOSE || op->kind == EPIO__DB_END ||
+           op->kind == EPIO__DB_ROLLBACK || op->kind == EPIO_KIND_CLOSE;
+}
+
+int64_t epio__db_carry_out(epio__db_connection *connection, epio_op *op)
+{
+    if (!connection->root->opened && op->kind != EPIO__DB_OPEN && op->kind != EPIO__DB_CLOSE) {
+        return epio__db_refuse(op, "the database is not open");
+    }
+    if (connection->handle == NULL && op->kind != EPIO__DB_CLOSE) {
+        int code = epio__connection_open(connection, op);
+        if (code != SQLITE_OK) {
+            int64_t result = epio__db_result(connection, op, code);
+            epio__connection_close(connection);
+            return result;
+        }
+    }
+    if (op->kind < EPIO__DB_OPEN) {
+        return epio__blob_carry_out(connection, op);
+    }
+    return carriers[op->kind - EPIO__DB_OPEN](connection, op);
+}
+
+void epio__connection_set_current(epio__db_connection *connection, epio_op *op)
+{
+    epio__db_lock(connection->root);
+    connection->current = op;
+    atomic_store(&connection->interrupted, false);
+    epio__db_unlock(connection->root);
+}
+
+/* The op has left its list. */
+static void take_turn(epio__db_connection *connection, epio_op *op)
+{
+    epio__database *root = connection->root;
+    int64_t result = connection->refuse_with;
+    if (result == 0 || epio__db_must_be_carried_out(op)) {
+        epio__connection_begin(connection, op);
+        result = epio__db_carry_out(connection, op);
+        epio__connection_end(connection);
+    }
+    epio__connection_set_current(connection, NULL);
+    if (op->kind == EPIO__DB_OPEN && result < 0) {
+        epio__db_lock(root);
+        root->state = EPIO__DB_NEW;
+        epio__db_unlock(root);
+    }
+    if (result == EPIO__DB_TO_WRITER) {
+        epio__db_lock(root);
+        epio__op_put(&root->writes, op);
+        epio__db_unlock(root);
+        epio__db_dispatch(root);
+        return;
+    }
+    bool closed = op->kind == EPIO__DB_CLOSE || (op->kind == EPIO__DB_OPEN && result < 0);
+    if (closed && epio_op_in_flight(op)) {
+        epio__db_lock(root);
+        root->closed = op; /* until no turn is in flight any more */
+        root->closed_result = result;
+        epio__db_unlock(root);
+        return;
+    }
+    epio__db_finish(op, result);
+}
+
+void epio__db_work(epio__db_connection *connection, const epio__db_waiter *waiter)
+{
+    epio__database *root = connection->root;
+    while (waiter == NULL || !waiter->done) {
+        turn next = next_turn(connection);
+        if (next.task == NOTHING) {
+            break;
+        }
+        bool grouped = false;
+        if (next.task == CARRY_OUT) {
+            epio__op_take(next.op);
+            grouped = connection->role == EPIO__DB_WRITER && connection->holder == NULL &&
+                      connection->refuse_with == 0 && epio__group_takes(root, next.op);
+            connection->current = next.op;
+            atomic_store(&connection->interrupted, false);
+        }
+        epio__db_unlock(root);
+        if (grouped) {
+            epio__group_run(connection, next.op);
+            epio__connection_set_current(connection, NULL);
+        } else if (next.task == CARRY_OUT) {
+            take_turn(connection, next.op);
+        } else if (next.task == WORK_ROWS) {
+            epio__rows_work(connection);
+        } else if (next.task == WORK_CHECKPOINT) {
+            epio__checkpoint_work(connection);
+        } else {
+            epio__transaction_abandon(connection);
+        }
+        epio__db_lock(root);
+    }
+    connection->running = false;
+    connection->idle_since = epio_clock_monotonic();
+}
+
+/* ---- Threads ---- */
+
+static int64_t on_worker(epio_op *run)
+{
+    epio__db_connection *connection = run->user;
+    epio__database *root = connection->root;
+    epio__db_lock(root);
+    if (!connection->running) {
+        connection->running = true;
+        epio__db_work(connection, NULL);
+    }
+    epio__db_unlock(root);
+    epio__db_dispatch(root);
+    return 0;
+}
+
+bool epio__db_has_turns_pending(const epio__database *root)
+{
+    for (const epio_node *node = root->connections.next; node != &root->connections;
+         node = node->next) {
+        if (EPIO_CONTAINER(node, const epio__db_connection, node)->run_pending) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* On the owner's thread. A turn that could not start, as the loop is being closed or there is no
+ * thread, refuses its ops here. */
+static void turn_delivered(epio_op *run)
+{
+    epio__db_connection *connection = run->user;
+    epio__database *root = connection->root;
+    epio__db_lock(root);
+    connection->run_pending = false;
+    if (run->result < 0 && !connection->running) {
+        connection->running = true;
+        connection->refuse_with = run->result;
+        epio__db_work(connection, NULL);
+        connection->refuse_with = 0;
+    }
+    bool last = !epio__db_has_turns_pending(root);
+    epio_op *closed = last ? root->closed : NULL;
+    int64_t result = root->closed_result;
+    if (closed != NULL) {
+        root->closed = NULL;
+    }
+    bool destroyed = last && root->destroyed;
+    epio__db_unlock(root);
+    if (destroyed) {
+        epio__database_free(root);
+        return;
+    }
+    if (closed != NULL) {
+        epio_complete(closed, result);
+        return;
+    }
+    epio__db_dispatch(root);
+}
+
+static size_t length_of(const epio_node *list)
+{
+    size_t length = 0;
+    for (const epio_node *node = list->next; node != list; node = node->next) {
+        length++;
+    }
+    return length;
+}
+
+static bool is_free(const epio__db_connection *connection)
+{
+    return !connection->running && connection->holder == NULL;
+}
+
+/* A reader that no one has; NULL: there are as many as there may be, or there is no memory. */
+static epio__db_connection *free_reader(epio__database *root)
+{
+    size_t readers = 0;
+    for (epio_node *node = root->connections.next; node != &root->connections; node = node->next) {
+        epio__db_connection *one = EPIO_CONTAINER(node, epio__db_connection, node);
+        if (one->role == EPIO__DB_READER) {
+            readers++;
+            if (is_free(one)) {
+                return one;
+            }
+        }
+    }
+    return readers < root->options.readers ? epio__connection_make(root, EPIO__DB_READER) : NULL;
+}
+
+/* For those of root->reads: as many readers as there are ops. */
+static void make_readers(epio__database *root)
+{
+    size_t wanted = length_of(&root->reads);
+    size_t readers = 0;
+    for (const epio_node *node = root->connections.next; node != &root->connections;
+         node = node->next) {
+        const epio__db_connection *one = EPIO_CONTAINER(node, const epio__db_connection, node);
+        if (one->role == EPIO__DB_READER) {
+            readers++;
+            wanted -= wanted > 0 && is_free(one);
+        }
+    }
+    for (; wanted > 0 && readers < root->options.readers; wanted--, readers++) {
+        (void)epio__connection_make(root, EPIO__DB_READER);
+    }
+}
+
+static void make_checkpointer(epio__database *root)
+{
+    bool wanted = !epio_list_empty(&root->checkpoints) || epio__checkpoint_wanted(root);
+    if (wanted && root->checkpointer == NULL) {
+        root->checkpointer = epio__connection_make(root, EPIO__DB_CHECKPOINTER);
+    }
+}
+
+/* An op that is performed has its own thread, which is woken. */
+static bool needs_worker(epio__db_connection *connection)
+{
+    turn next = next_turn(connection);
+    return next.task != NOTHING && (next.op == NULL || epio_op_in_flight(next.op));
+}
+
+/* One that has something to do and no thread: its turn is the caller's to submit. */
+static epio__db_connection *next_to_start(epio__database *root, size_t *reads)
+{
+    for (epio_node *node = root->connections.next; node != &root->connections; node = node->next) {
+        epio__db_connection *one = EPIO_CONTAINER(node, epio__db_connection, node);
+        if (one->running || one->run_pending || !needs_worker(one)) {
+            continue;
+        }
+        if (one->role == EPIO__DB_READER && is_free(one)) {
+            if (*reads == 0) {
+                continue; /* each op has a reader already */
+            }
+            (*reads)--;
+        }
+        one->run_pending = true; /* a thread that performs may have it first */
+        return one;
+    }
+    return NULL;
+}
+
+/* Those who perform look for their op's connection themselves. */
+static void wake_waiters(epio__database *root)
+{
+    for (epio_node *node = root->waiters.next; node != &root->waiters; node = node->next) {
+        epio__db_waiter *waiter = EPIO_CONTAINER(node, epio__db_waiter, node);
+        if (waiter->woken != NULL) {
+            epio_semaphore_release(waiter->woken, 1);
+            waiter->woken = NULL;
+        }
+    }
+}
+
+void epio__db_dispatch(epio__database *root)
+{
+    epio__db_lock(root);
+    wake_waiters(root);
+    if (root->workers == NULL) {
+        epio__db_unlock(root);
+        return;
+    }
+    make_readers(root);
+    make_checkpointer(root);
+    size_t reads = length_of(&root->reads);
+    epio__db_connection *one;
+    while ((one = next_to_start(root, &reads)) != NULL) {
+        one->run.done = turn_delivered;
+        one->run.user = one;
+        epio_submit(epio_work(&one->run, root->workers, on_worker));
+    }
+    epio__db_unlock(root);
+}
+
+/* ---- Arriving ---- */
+
+epio__db_connection *epio__db_connection_of(const epio_op *op)
+{
+    if (op->kind < EPIO__DB_OPEN) {
+        return epio__blob_connection(op->file);
+    }
+    if (op->kind == EPIO__DB_END || op->kind == EPIO__DB_NEXT) {
+        return epio__rows_connection(epio__word_pointer(op, EPIO__WORD_OBJECT));
+    }
+    const epio_db *db = epio__word_pointer(op, EPIO__WORD_OBJECT);
+    return db->connection;
+}
+
+static epio_node *list_of(epio__database *root, const epio_op *op)
+{
+    bool reads = false;
+    switch (op->kind) {
+    case EPIO__DB_QUERY:
+    case EPIO__DB_BACKUP:
+        reads = true;
+        break;
+    case EPIO__DB_BEGIN:
+    case EPIO__DB_TRANSACTION:
+        reads = op->arguments.words[EPIO__WORD_FIRST + 1] == EPIO_DB_SNAPSHOT;
+        break;
+    case EPIO__DB_OPEN_BLOB:
+        reads = (op->flags & EPIO_OPEN_WRITE) == 0;
+        break;
+    case EPIO__DB_CHECKPOINT:
+        return &root->checkpoints;
+    default:
+        break;
+    }
+    return reads ? &root->reads : &root->writes;
+}
+
+/* Of a transaction or savepoint that has ended by itself, only the end is left. */
+static int64_t end_handle(epio_op *op)
+{
+    epio_db *db = epio__word_pointer(op, EPIO__WORD_OBJECT);
+    if (op->kind != EPIO__DB_ROLLBACK) {
+        return EPIO_ECANCELED;
+    }
+    epio__handle_free(db);
+    return 0;
+}
+
+/* Ops of the database's own life: 0, or why not. */
+static int64_t change_state(epio__database *root, const epio_op *op)
+{
+    if (op->kind == EPIO__DB_OPEN) {
+        if (root->state != EPIO__DB_NEW) {
+            return EPIO_EINVAL;
+        }
+        if (root->writer == NULL) {
+            root->writer = epio__connection_make(root, EPIO__DB_WRITER);
+        }
+        root->state = root->writer != NULL ? EPIO__DB_IS_OPEN : EPIO__DB_NEW;
+        return root->writer != NULL ? 0 : EPIO_ENOMEM;
+    }
+    if (root->state != EPIO__DB_IS_OPEN) {
+        return EPIO_EINVAL;
+    }
+    root->state = EPIO__DB_CLOSING;
+    return 0;
+}
+
+bool epio__db_arrive(epio__database *root, epio_op *op, int64_t *result)
+{
+    if (op->kind == EPIO__DB_NEXT) {
+        return epio__rows_next(op, result);
+    }
+    if (op->kind == EPIO__DB_OPEN || op->kind == EPIO__DB_CLOSE) {
+        *result = change_state(root, op);
+        if (*result == 0) {
+            epio__op_put(&root->writes, op);
+        }
+        return *result != 0;
+    }
+    epio__db_connection *connection = epio__db_connection_of(op);
+    if (connection == NULL && op->kind == EPIO__DB_END) {
+        epio__rows_free(epio__word_pointer(op, EPIO__WORD_OBJECT));
+        *result = 0;
+        return true;
+    }
+    if (op->kind > EPIO__DB_OPEN && op->kind != EPIO__DB_END) {
+        const epio_db *db = epio__word_pointer(op, EPIO__WORD_OBJECT);
+        if (db->outer != NULL && connection == NULL) {
+            *result = end_handle(op);
+            return true;
+        }
+        if (db->inner != NULL) {
+            *result = EPIO_EBUSY;
+            return true;
+        }
+    }
+    if (root->state != EPIO__DB_IS_OPEN && !epio__db_must_be_carried_out(op)) {
+        *result = root->state == EPIO__DB_NEW ? EPIO_EINVAL : EPIO_ECANCELED;
+        return true;
+    }
+    if (op->kind == EPIO__DB_CHANGES) {
+        return epio__changes_take(root, op, result);
+    }
+    epio__op_put(connection != NULL ? &connection->ops : list_of(root, op), op);
+    return false;
+}
+
+/* A close that cancels: what waits ends at once, what runs soon. */
+static void cancel_everything(epio__database *root, epio_node *ended)
+{
+    epio_node *lists[] = {&root->reads, &root->checkpoints, &root->changes};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        epio_list_move_all(ended, lists[i]);
+    }
+    epio_node writes;
+    epio_list_init(&writes);
+    epio_list_move_all(&writes, &root->writes);
+    while (!epio_list_empty(&writes)) {
+        epio_op *op = take_first(&writes);
+        epio__op_put(epio__db_must_be_carried_out(op) ? &root->writes : ended, op);
+    }
+    for (epio_node *node = root->connections.next; node != &root->connections; node = node->next) {
+        epio__db_interrupt(EPIO_CONTAINER(node, epio__db_connection, node));
+    }
+}
+
+void epio__db_close_arrived(epio__database *root, const epio_op *op)
+{
+    epio_node ended;
+    epio_list_init(&ended);
+    epio__db_lock(root);
+    if ((op->flags & EPIO_DB_CANCEL) != 0) {
+        cancel_everything(root, &ended);
+    } else {
+        epio_list_move_all(&ended, &root->changes);
+    }
+    epio__db_unlock(root);
+    finish_all(&ended, EPIO_ECANCELED);
+}
+
+void epio__db_submit(epio_vfs *vfs, epio_op *op)
+{
+    epio__database *root = EPIO_CONTAINER(vfs, epio__database, vfs);
+    int64_t result = epio__db_check(op);
+    if (result != 0) {
+        epio_complete(op, result);
+        return;
+    }
+    bool closes = op->kind == EPIO__DB_CLOSE;
+    epio__db_lock(root);
+    bool ended = epio__db_arrive(root, op, &result);
+    epio__db_unlock(root);
+    if (ended) {
+        epio_complete(op, result);
+    } else if (closes) {
+        epio__db_close_arrived(root, op);
+    }
+    epio__db_dispatch(root);
+}
+
+epio__db_connection *epio__db_connection_for(epio__database *root, const epio_op *op)
+{
+    epio__db_connection *connection = epio__db_connection_of(op);
+    if (connection == NULL && op->kind != EPIO__DB_NEXT) {
+        const epio_node *list = list_of(root, op);
+        if (list == &root->reads) {
+            connection = free_reader(root);
+        } else if (list == &root->writes) {
+            connection = root->writer;
+        } else {
+            make_checkpointer(root);
+            connection = root->checkpointer;
+        }
+    }
+    return connection != NULL && !connection->running ? connection : NULL;
+}
+
+/* ---- Cancelling ---- */
+
+void epio__db_interrupt(epio__db_connection *connection)
+{
+    if (connection->current != NULL && epio__db_must_be_carried_out(connection->current)) {
+        return;
+    }
+    atomic_store(&connection->interrupted, true);
+    /* SQLite's own flag is quicker where one opcode takes long, but would hit whatever is at a row
+     * as well. */
+    if (connection->running && connection->handle != NULL && connection->active == 0) {
+        sqlite3_interrupt(connection->handle);
+    }
+}
+
+void epio__db_cancel(epio_vfs *vfs, epio_op *op)
+{
+    epio__database *root = EPIO_CONTAINER(vfs, epio__database, vfs);
+    if (op->kind < EPIO__DB_OPEN || epio__db_must_be_carried_out(op)) {
+        return;
+    }
+    epio__db_lock(root);
+    bool waited = false;
+    if (op->kind == EPIO__DB_NEXT) {
+        epio__rows_cancel(op);
+    } else if (op->progress != 0) {
+        epio__op_take(op);
+        waited = true;
+    } else {
+        for (epio_node *node = root->connections.next; node != &root->connections;
+             node = node->next) {
+            epio__db_connection *one = EPIO_CONTAINER(node, epio__db_connection, node);
+            if (one->current == op) {
+                epio__db_interrupt(one);
+            }
+        }
+    }
+    epio__db_unlock(root);
+    if (waited) {
+        epio_complete(op, EPIO_ECANCELED);
+    }
+}

@@ -1,0 +1,43 @@
+/* What db_queue.c and db_perform.c share: taking a turn with a connection, on a worker or on a
+ * thread that performs an op. The database's mutex is held in all of these. */
+#ifndef EPIO_SQLITE_DB_QUEUE_H
+#define EPIO_SQLITE_DB_QUEUE_H
+
+#include "sqlite/db.h"
+
+/* A thread in epio_perform, on its stack, in root->waiters. */
+struct epio__db_waiter {
+    epio_node node;
+    epio_op *op;
+    int64_t result;
+    bool done;
+    epio_semaphore *woken; /* NULL: it does not sleep */
+};
+
+/* Puts the op where it waits; true if it has ended instead, with *result. */
+bool epio__db_arrive(epio__database *root, epio_op *op, int64_t *result);
+
+/* After a close arrived: ends those who wait for changes, and cancels, if it says so. Called
+ * without the mutex. */
+void epio__db_close_arrived(epio__database *root, const epio_op *op);
+
+/* True if the connection has something to do. */
+bool epio__db_has_turn(epio__db_connection *connection);
+
+/* Carries out what there is for the connection, which is marked as running, without the mutex
+ * meanwhile; until `waiter`, if that is not NULL, has its result. */
+void epio__db_work(epio__db_connection *connection, const epio__db_waiter *waiter);
+
+/* The connection that must, or may, carry the op out, if it has no thread; else NULL. */
+epio__db_connection *epio__db_connection_for(epio__database *root, const epio_op *op);
+
+/* The one connection that the op must have; NULL: any of its role. */
+epio__db_connection *epio__db_connection_of(const epio_op *op);
+
+/* Carries the op out: its connection's thread, without the mutex. */
+int64_t epio__db_carry_out(epio__db_connection *connection, epio_op *op);
+
+/* Ends without being cancelled: what releases a connection must. */
+bool epio__db_must_be_carried_out(const epio_op *op);
+
+#endif

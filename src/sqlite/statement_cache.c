@@ -1,0 +1,111 @@
+/* Prepared statements of one connection, kept for their next use. One that is taken is the taker's
+ * alone: the same SQL is prepared once more for a second. */
+#include "sqlite/db.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct epio__statement {
+    epio__statement *next;
+    sqlite3_stmt *prepared;
+    uint64_t used; /* the count of uses when it was last taken */
+    uint32_t hash; /* of its text */
+    size_t len;
+    bool taken;
+};
+
+/* FNV-1a. */
+static uint32_t hash_of(const char *sql, size_t len)
+{
+    uint32_t hash = 2166136261u;
+    for (size_t i = 0; i < len; i++) {
+        hash = (hash ^ (uint8_t)sql[i]) * 16777619u;
+    }
+    return hash;
+}
+
+static void add(epio__db_connection *connection, uint64_t *counter)
+{
+    epio__db_lock(connection->root);
+    ++*counter;
+    epio__db_unlock(connection->root);
+}
+
+/* The one used longest ago, if there are too many that nobody has. */
+static void drop_oldest(epio__db_connection *connection)
+{
+    epio__statement **oldest = NULL;
+    uint32_t count = 0;
+    for (epio__statement **at = &connection->statements; *at != NULL; at = &(*at)->next) {
+        if (!(*at)->taken) {
+            count++;
+            oldest = oldest == NULL || (*at)->used < (*oldest)->used ? at : oldest;
+        }
+    }
+    if (count > connection->root->options.cached_statements) {
+        epio__statement *dropped = *oldest;
+        *oldest = dropped->next;
+        sqlite3_finalize(dropped->prepared);
+        free(dropped);
+    }
+}
+
+int epio__statement_take(epio__db_connection *connection, const char *sql, sqlite3_stmt **statement,
+                         const char **tail)
+{
+    size_t len = strlen(sql);
+    uint32_t hash = hash_of(sql, len);
+    for (epio__statement *one = connection->statements; one != NULL; one = one->next) {
+        if (!one->taken && one->hash == hash && one->len == len &&
+            strcmp(sqlite3_sql(one->prepared), sql) == 0) {
+            one->taken = true;
+            one->used = ++connection->statement_uses;
+            *statement = one->prepared;
+            *tail = sql + len;
+            add(connection, &connection->root->stats.cache_hits);
+            return SQLITE_OK;
+        }
+    }
+    *statement = NULL;
+    int code =
+        sqlite3_prepare_v3(connection->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, tail);
+    if (code != SQLITE_OK || *statement == NULL) {
+        return code;
+    }
+    epio__statement *one = calloc(1, sizeof *one);
+    if (one == NULL) {
+        sqlite3_finalize(*statement);
+        *statement = NULL;
+        return SQLITE_NOMEM;
+    }
+    *one = (epio__statement){.next = connection->statements,
+                             .prepared = *statement,
+                             .used = ++connection->statement_uses,
+                             .hash = hash,
+                             .len = len,
+                             .taken = true};
+    connection->statements = one;
+    return SQLITE_OK;
+}
+
+void epio__statement_return(epio__db_connection *connection, sqlite3_stmt *statement)
+{
+    sqlite3_reset(statement);
+    sqlite3_clear_bindings(statement);
+    for (epio__statement *one = connection->statements; one != NULL; one = one->next) {
+        if (one->prepared == statement) {
+            one->taken = false;
+        }
+    }
+    drop_oldest(connection);
+}
+
+void epio__statements_free(epio__db_connection *connection)
+{
+    while (connection->statements != NULL) {
+        epio__statement *one = connection->statements;
+        connection->statements = one->next;
+        sqlite3_finalize(one->prepared);
+        free(one);
+    }
+}
