@@ -513,7 +513,8 @@ static bool fail_once(fixture *f, const char *mode, const char *pragmas, uint32_
     one.faults.result = error;
     one.faults.os_error = 5;
     int code = database_try(one.db, "BEGIN; UPDATE t SET b = 'new';"
-                                    "INSERT INTO t VALUES(2, randomblob(20000)); COMMIT");
+                                    "INSERT INTO t VALUES(2, randomblob(20000)); COMMIT;"
+                                    "PRAGMA wal_checkpoint");
     bool none = one.faults.times != 0;
     one.faults.times = 0;
     if (code != SQLITE_OK && sqlite3_get_autocommit(one.db) == 0) {
@@ -545,6 +546,16 @@ static void fail_each(fixture *f, const char *pragmas, uint32_t kind, int error)
 static void recovers_from_failed_syncs(fixture *f)
 {
     fail_each(f, "PRAGMA synchronous=FULL", EPIO_KIND_SYNC, EPIO_EIO);
+}
+
+/* Of the log in a commit and in a checkpoint, and of the database. */
+static void recovers_from_failed_syncs_of_a_log(fixture *f)
+{
+    uint32_t skip = 0;
+    while (!fail_once(f, "WAL", "PRAGMA synchronous=FULL", EPIO_KIND_SYNC, skip, EPIO_EIO)) {
+        skip++;
+    }
+    check(skip >= 2);
 }
 
 static void recovers_from_failed_syncs_alone(fixture *f)
@@ -650,6 +661,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(falls_back_to_reading, ON_TWO),
         FIXTURE_TEST(follows_links_unless_forbidden, ON_TWO),
         FIXTURE_TEST(recovers_from_failed_syncs, ON_TWO),
+        FIXTURE_TEST(recovers_from_failed_syncs_of_a_log, ON_TWO),
         FIXTURE_TEST(recovers_from_failed_syncs_alone, ON_TWO),
         FIXTURE_TEST(recovers_from_failed_writes, ON_TWO),
         FIXTURE_TEST(reports_a_full_disk, ON_TWO),
