@@ -1,7 +1,10 @@
 /* Journals that killed processes leave: stock SQLite's are rolled back by the VFS, and the VFS's by
  * stock SQLite; and who excludes whom. EPIO_TEST_ONCE, and without loops: EPIO_TEST_WITHOUT_LOOP.
  */
-#include "sql.h"
+#include "database.h"
+
+#include <epio/layer.h>
+#include <epio/sqlite.h>
 
 #define ROWS 400
 
@@ -31,10 +34,11 @@ static void change_and_wait(const char *argument)
     char byte;
     char pragma[64];
     register_tested(epio_os_vfs());
-    sqlite3 *db = sql_open(argument + 2, vfs_of(argument[0]));
+    sqlite3 *db = database_open(vfs_of(argument[0]), argument + 2);
     (void)snprintf(pragma, sizeof pragma, "PRAGMA journal_mode=%s", modes[argument[1] - '0']);
-    sql_run(db, pragma);
-    sql_run(db, "PRAGMA cache_size=5; BEGIN; UPDATE t SET b = 'new' || b; DELETE FROM t WHERE a=3");
+    database_run(db, pragma);
+    database_run(
+        db, "PRAGMA cache_size=5; BEGIN; UPDATE t SET b = 'new' || b; DELETE FROM t WHERE a=3");
     check(pipe_write(process_output(), "r", 1) == 1);
     (void)pipe_read(process_input(), &byte, 1);
 }
@@ -42,23 +46,23 @@ static void change_and_wait(const char *argument)
 static void make_database(const char *path)
 {
     char statement[200];
-    sqlite3 *db = sql_open(path, NULL);
+    sqlite3 *db = database_open(NULL, path);
     (void)snprintf(statement, sizeof statement,
                    "CREATE TABLE t(a INTEGER PRIMARY KEY, b); WITH RECURSIVE n(i) AS (SELECT 1 "
                    "UNION ALL SELECT i + 1 FROM n WHERE i < %d) INSERT INTO t SELECT i, "
                    "hex(zeroblob(300)) FROM n",
                    ROWS);
-    sql_run(db, statement);
-    sql_close(db);
+    database_run(db, statement);
+    database_close(db);
 }
 
 static void check_rolled_back(const char *path, char who)
 {
-    sqlite3 *db = sql_open(path, vfs_of(who));
-    check_result(sql_number(db, "SELECT count(*) FROM t WHERE b NOT LIKE 'new%'"), ROWS);
-    check_sql(db, "PRAGMA integrity_check", "ok");
-    sql_run(db, "INSERT INTO t VALUES(1000, 'later')");
-    sql_close(db);
+    sqlite3 *db = database_open(vfs_of(who), path);
+    check_result(database_number(db, "SELECT count(*) FROM t WHERE b NOT LIKE 'new%'"), ROWS);
+    check_text(db, "PRAGMA integrity_check", "ok");
+    database_run(db, "INSERT INTO t VALUES(1000, 'later')");
+    database_close(db);
 }
 
 static void roll_back(fixture *f, char dying, char recovering, unsigned mode)
@@ -77,14 +81,14 @@ static void roll_back(fixture *f, char dying, char recovering, unsigned mode)
     check(pipe_read(one.from, &byte, 1) == 1);
     /* It is in the way as long as it lives. */
     register_tested(f->vfs);
-    sqlite3 *db = sql_open(path, vfs_of(recovering));
-    check_result(sql_try(db, "SELECT * FROM t"), SQLITE_BUSY);
+    sqlite3 *db = database_open(vfs_of(recovering), path);
+    check_result(database_try(db, "SELECT * FROM t"), SQLITE_BUSY);
     child_kill(&one);
     (void)snprintf(argument, sizeof argument, "%s-journal", path);
     check_op(f, epio_stat(&op, f->vfs, argument, &journal, 0), 0);
     check(journal.bytes > 512); /* there is something to roll back */
-    check_result(sql_number(db, "SELECT count(*) FROM t WHERE b NOT LIKE 'new%'"), ROWS);
-    sql_close(db);
+    check_result(database_number(db, "SELECT count(*) FROM t WHERE b NOT LIKE 'new%'"), ROWS);
+    database_close(db);
     check_rolled_back(path, recovering);
     check_result(epio_sqlite_unregister("tested"), 0);
 }
@@ -155,21 +159,21 @@ static void commit_and_die(const char *argument)
     mortal.zName = "mortal";
     mortal.xDelete = delete_or_die;
     check_result(sqlite3_vfs_register(&mortal, 0), SQLITE_OK);
-    sqlite3 *db = sql_open(argument + 2, argument[0] == BY_EPIO ? "tested" : "mortal");
+    sqlite3 *db = database_open(argument[0] == BY_EPIO ? "tested" : "mortal", argument + 2);
     (void)snprintf(statement, sizeof statement, "ATTACH '%s2' AS two", argument + 2);
-    sql_run(db, statement);
-    sql_run(db, "BEGIN; UPDATE main.t SET b = 'new'; UPDATE two.t SET b = 'new'");
+    database_run(db, statement);
+    database_run(db, "BEGIN; UPDATE main.t SET b = 'new'; UPDATE two.t SET b = 'new'");
     deletes_left = argument[1] - '0';
-    sql_run(db, "COMMIT");
+    database_run(db, "COMMIT");
     exit(0);
 }
 
 static int64_t new_rows(const char *path, char who)
 {
-    sqlite3 *db = sql_open(path, vfs_of(who));
-    int64_t result = sql_number(db, "SELECT count(*) FROM t WHERE b = 'new'");
-    check_sql(db, "PRAGMA integrity_check", "ok");
-    sql_close(db);
+    sqlite3 *db = database_open(vfs_of(who), path);
+    int64_t result = database_number(db, "SELECT count(*) FROM t WHERE b = 'new'");
+    check_text(db, "PRAGMA integrity_check", "ok");
+    database_close(db);
     return result;
 }
 

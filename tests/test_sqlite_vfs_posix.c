@@ -1,7 +1,9 @@
 /* The VFS beside SQLite's own of the same system: the same SQL and file controls have the same
  * results, journals have their database's permissions and owner, and a limit of file sizes ends no
  * process. EPIO_TEST_ONCE, and without loops: EPIO_TEST_WITHOUT_LOOP. */
-#include "sql.h"
+#include "database.h"
+
+#include <epio/sqlite.h>
 
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -38,12 +40,12 @@ static void a_new_database_has_the_modes_of_stock(fixture *f)
         const char *ours = fixture_path(f, name);
         (void)snprintf(name, sizeof name, "stock%u", (unsigned)i);
         const char *stock = fixture_path(f, name);
-        sqlite3 *one = sql_open(ours, "tested");
-        sqlite3 *two = sql_open(stock, NULL);
+        sqlite3 *one = database_open("tested", ours);
+        sqlite3 *two = database_open(NULL, stock);
         (void)umask(before);
         check_result(mode_of(ours), mode_of(stock));
-        sql_close(one);
-        sql_close(two);
+        database_close(one);
+        database_close(two);
     }
     end();
 }
@@ -57,13 +59,13 @@ static void a_journal_has_its_database_s_permissions(fixture *f)
         char name[32];
         (void)snprintf(name, sizeof name, "db-%u", (unsigned)i);
         const char *path = fixture_path(f, name);
-        sqlite3 *db = sql_open(path, "tested");
-        sql_run(db, "CREATE TABLE t(a)");
+        sqlite3 *db = database_open("tested", path);
+        database_run(db, "CREATE TABLE t(a)");
         check_result(chmod(path, modes[i]), 0);
-        sql_run(db, "PRAGMA journal_mode=PERSIST; INSERT INTO t VALUES(1)");
+        database_run(db, "PRAGMA journal_mode=PERSIST; INSERT INTO t VALUES(1)");
         (void)snprintf(name, sizeof name, "db-%u-journal", (unsigned)i);
         check_result(mode_of(fixture_path(f, name)), modes[i]);
-        sql_close(db);
+        database_close(db);
     }
     (void)umask(before);
     end();
@@ -77,14 +79,14 @@ static void a_journal_has_its_database_s_owner(fixture *f)
     }
     start(f);
     const char *path = fixture_path(f, "db");
-    sqlite3 *db = sql_open(path, "tested");
-    sql_run(db, "CREATE TABLE t(a)");
+    sqlite3 *db = database_open("tested", path);
+    database_run(db, "CREATE TABLE t(a)");
     check_result(chown(path, 1234, 2345), 0);
-    sql_run(db, "PRAGMA journal_mode=PERSIST; INSERT INTO t VALUES(1)");
+    database_run(db, "PRAGMA journal_mode=PERSIST; INSERT INTO t VALUES(1)");
     check_result(stat(fixture_path(f, "db-journal"), &status), 0);
     check_result(status.st_uid, 1234);
     check_result(status.st_gid, 2345);
-    sql_close(db);
+    database_close(db);
     end();
 }
 
@@ -96,10 +98,10 @@ static void modeof_names_the_model(fixture *f)
     check_result(chmod(fixture_path(f, "model"), 0606), 0);
     (void)snprintf(uri, sizeof uri, "file:%s?modeof=%s", fixture_path(f, "db"),
                    fixture_path(f, "model"));
-    sqlite3 *db = sql_open(uri, "tested");
-    sql_run(db, "CREATE TABLE t(a)");
+    sqlite3 *db = database_open("tested", uri);
+    database_run(db, "CREATE TABLE t(a)");
     check_result(mode_of(fixture_path(f, "db")), 0606);
-    sql_close(db);
+    database_close(db);
     end();
 }
 
@@ -114,15 +116,15 @@ static void open_pair(fixture *f, pair *both, const char *name)
 {
     char path[64];
     (void)snprintf(path, sizeof path, "%s.ours", name);
-    both->ours = sql_open(fixture_path(f, path), "tested");
+    both->ours = database_open("tested", fixture_path(f, path));
     (void)snprintf(path, sizeof path, "%s.stock", name);
-    both->stock = sql_open(fixture_path(f, path), NULL);
+    both->stock = database_open(NULL, fixture_path(f, path));
 }
 
 static void close_pair(pair *both)
 {
-    sql_close(both->ours);
-    sql_close(both->stock);
+    database_close(both->ours);
+    database_close(both->stock);
 }
 
 static int append_row(void *text, int columns, char **values, char **names)
@@ -246,8 +248,8 @@ static void the_same_controls_have_the_same_results(fixture *f)
         }
     }
     same_sql(&both, "COMMIT");
-    sqlite3_file *one = sql_file(both.ours);
-    sqlite3_file *two = sql_file(both.stock);
+    sqlite3_file *one = database_file(both.ours);
+    sqlite3_file *two = database_file(both.stock);
     check_result(one->pMethods->xFileSize(one, &ours), SQLITE_OK);
     check_result(two->pMethods->xFileSize(two, &stock), SQLITE_OK);
     check_result(ours, stock);
@@ -259,20 +261,20 @@ static void the_same_controls_have_the_same_results(fixture *f)
 static void both_lock_each_other_out(fixture *f)
 {
     start(f);
-    sqlite3 *stock = sql_open(fixture_path(f, "db"), NULL);
-    sqlite3 *ours = sql_open(fixture_path(f, "db"), "tested");
-    sql_run(stock, "CREATE TABLE t(a); BEGIN IMMEDIATE; INSERT INTO t VALUES(1)");
-    check_sql(ours, "SELECT count(*) FROM t", "0");
-    check_result(sql_try(ours, "INSERT INTO t VALUES(2)"), SQLITE_BUSY);
-    sql_run(stock, "COMMIT; BEGIN EXCLUSIVE");
-    check_result(sql_try(ours, "SELECT * FROM t"), SQLITE_BUSY);
-    sql_run(stock, "COMMIT");
-    sql_run(ours, "BEGIN; SELECT * FROM t");
-    check_result(sql_try(stock, "INSERT INTO t VALUES(3)"), SQLITE_BUSY);
-    sql_run(ours, "COMMIT; BEGIN EXCLUSIVE");
-    check_result(sql_try(stock, "SELECT * FROM t"), SQLITE_BUSY);
-    sql_close(ours);
-    sql_close(stock);
+    sqlite3 *stock = database_open(NULL, fixture_path(f, "db"));
+    sqlite3 *ours = database_open("tested", fixture_path(f, "db"));
+    database_run(stock, "CREATE TABLE t(a); BEGIN IMMEDIATE; INSERT INTO t VALUES(1)");
+    check_text(ours, "SELECT count(*) FROM t", "0");
+    check_result(database_try(ours, "INSERT INTO t VALUES(2)"), SQLITE_BUSY);
+    database_run(stock, "COMMIT; BEGIN EXCLUSIVE");
+    check_result(database_try(ours, "SELECT * FROM t"), SQLITE_BUSY);
+    database_run(stock, "COMMIT");
+    database_run(ours, "BEGIN; SELECT * FROM t");
+    check_result(database_try(stock, "INSERT INTO t VALUES(3)"), SQLITE_BUSY);
+    database_run(ours, "COMMIT; BEGIN EXCLUSIVE");
+    check_result(database_try(stock, "SELECT * FROM t"), SQLITE_BUSY);
+    database_close(ours);
+    database_close(stock);
     end();
 }
 
@@ -302,11 +304,11 @@ static void paths_are_those_of_stock(fixture *f)
 static void a_link_is_no_journal(fixture *f)
 {
     start(f);
-    sqlite3 *db = sql_open(fixture_path(f, "db"), "tested");
+    sqlite3 *db = database_open("tested", fixture_path(f, "db"));
     check_result(symlink("victim", fixture_path(f, "db-journal")), 0);
-    check(sql_try(db, "CREATE TABLE t(a)") != SQLITE_OK);
+    check(database_try(db, "CREATE TABLE t(a)") != SQLITE_OK);
     check_result(fixture_exists(f, "victim"), 0);
-    sql_close(db);
+    database_close(db);
     end();
 }
 
@@ -335,15 +337,15 @@ static void fill_up(const char *argument)
 {
     struct rlimit limit = {60000, 60000};
     check_result(epio_sqlite_register("tested", epio_os_vfs(), 0), 0);
-    sqlite3 *db = sql_open(argument, "tested");
-    sql_run(db, "CREATE TABLE t(a)");
+    sqlite3 *db = database_open("tested", argument);
+    database_run(db, "CREATE TABLE t(a)");
     check_result(setrlimit(RLIMIT_FSIZE, &limit), 0);
     /* Stock would be ended by the signal. */
-    check_result(sql_try(db, "INSERT INTO t VALUES(randomblob(100000))"), SQLITE_IOERR_WRITE);
-    sql_run(db, "INSERT INTO t VALUES(randomblob(1000))");
-    check_sql(db, "SELECT count(*) FROM t", "1");
-    check_sql(db, "PRAGMA integrity_check", "ok");
-    sql_close(db);
+    check_result(database_try(db, "INSERT INTO t VALUES(randomblob(100000))"), SQLITE_IOERR_WRITE);
+    database_run(db, "INSERT INTO t VALUES(randomblob(1000))");
+    check_text(db, "SELECT count(*) FROM t", "1");
+    check_text(db, "PRAGMA integrity_check", "ok");
+    database_close(db);
 }
 
 static void a_limit_of_file_sizes_is_an_error(fixture *f)
