@@ -54,12 +54,12 @@ bool epio__checkpoint_wanted(const epio__database *root)
     return due != EPIO_FOREVER && due <= epio_clock_monotonic();
 }
 
-/* A loop that does not run starts no worker. */
+/* Also if the loop has not run for long. */
 bool epio__checkpoint_overdue(const epio__database *root)
 {
     uint64_t limit = root->options.checkpoint_bytes;
     uint64_t left = bytes_left(&root->log);
-    return left >= limit && (root->workers == NULL || left / 2 >= limit) &&
+    return left >= limit && (!root->loop_runs || left / 2 >= limit) &&
            epio__checkpoint_wanted(root);
 }
 
@@ -134,7 +134,9 @@ static void note(epio__database *root, const epio__db_log *before, int frames, i
     if (frames < 0 || done < 0) {
         return;
     }
-    root->stats.checkpoints += (uint64_t)done > before->written_back;
+    /* SQLite counts none in a log that it has emptied. */
+    root->stats.checkpoints +=
+        (uint64_t)done > before->written_back || (emptied && before->frames > before->written_back);
     if (log->commits == before->commits) {
         log->frames = emptied ? 0 : (uint64_t)frames;
         log->written_back = emptied ? 0 : (uint64_t)done;

@@ -172,6 +172,7 @@ struct epio__database {
     bool timer_pending;
     bool timer_moved; /* it was cancelled to be set anew */
     bool timer_off;   /* the loop is being closed */
+    bool loop_runs;   /* something was submitted: programs that only perform need not run it */
 };
 
 enum { EPIO__DB_NEW, EPIO__DB_IS_OPEN, EPIO__DB_CLOSING };

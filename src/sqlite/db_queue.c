@@ -437,7 +437,7 @@ void epio__db_dispatch(epio__database *root)
     epio__db_lock(root);
     epio__pool_fill(root);
     wake_waiters(root);
-    if (root->workers == NULL || closes_on_thread(root)) {
+    if (!root->loop_runs || closes_on_thread(root)) {
         epio__db_unlock(root);
         return;
     }
@@ -588,6 +588,7 @@ void epio__db_submit(epio_vfs *vfs, epio_op *op)
     }
     bool closes = op->kind == EPIO__DB_CLOSE;
     epio__db_lock(root);
+    root->loop_runs = true;
     bool ended = epio__db_arrive(root, op, &result);
     epio__db_unlock(root);
     if (ended) {
