@@ -35,8 +35,9 @@ struct epio__sqlite_vfs {
 #define EPIO__SQLITE_POWER_SAFE 1u     /* SQLITE_IOCAP_POWERSAFE_OVERWRITE holds */
 #define EPIO__SQLITE_PERSIST_WAL 2u    /* the last connection leaves the log */
 #define EPIO__SQLITE_SYNC_DIRECTORY 4u /* the first sync makes the file's name durable, too */
-#define EPIO__SQLITE_SYNC_FAILED 8u /* it has to be reopened before it is written or synced again  \
-                                     */
+#define EPIO__SQLITE_SYNC_FAILED                                                                   \
+    8u /* it has to be reopened before it is written or synced again                               \
+        */
 
 struct epio__sqlite_file {
     sqlite3_file base; /* first: SQLite's pointer to it is ours */
@@ -81,6 +82,24 @@ int epio__sqlite_log(epio__sqlite_vfs *vfs, const epio_op *op, int code, const c
 bool epio__sqlite_stat(epio__sqlite_vfs *vfs, epio_op *op, const char *path, epio_info *info);
 
 /* ---- vfs_open.c: xOpen ---- */
+
+/* What a new file has from its database: permissions, and as far as root made it its owner. */
+typedef struct epio__sqlite_model {
+    bool known;
+    uint32_t mode;
+    uint32_t user;
+    uint32_t group;
+} epio__sqlite_model;
+
+void epio__sqlite_take_model(epio__sqlite_model *model, const epio_info *info);
+
+/* EPIO_OPEN_CREATE, with the permissions. */
+uint32_t epio__sqlite_creation_flags(const epio__sqlite_model *model);
+
+/* What the umask has cut is added to a new file. One whose owner is another user's becomes that
+ * user's, if `gives` and where the process may do that: it is root. */
+void epio__sqlite_apply_model(epio__sqlite_file *file, epio_file *made,
+                              const epio__sqlite_model *model, bool gives);
 
 int epio__sqlite_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int flags,
                       int *out_flags);
