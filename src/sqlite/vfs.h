@@ -35,8 +35,9 @@ struct epio__sqlite_vfs {
 #define EPIO__SQLITE_POWER_SAFE 1u     /* SQLITE_IOCAP_POWERSAFE_OVERWRITE holds */
 #define EPIO__SQLITE_PERSIST_WAL 2u    /* the last connection leaves the log */
 #define EPIO__SQLITE_SYNC_DIRECTORY 4u /* the first sync makes the file's name durable, too */
-#define EPIO__SQLITE_SYNC_FAILED 8u /* it has to be reopened before it is written or synced again  \
-                                     */
+#define EPIO__SQLITE_SYNC_FAILED                                                                   \
+    8u /* it has to be reopened before it is written or synced again                               \
+        */
 
 struct epio__sqlite_file {
     sqlite3_file base; /* first: SQLite's pointer to it is ours */
