@@ -56,10 +56,6 @@ int main(int count, char **arguments)
         return 2;
     }
     int error = epio_sqlite_register(vfs_name, epio_os_vfs(), 0);
-    if (error == EPIO_ENOTSUP) { /* not implemented yet */
-        printf("no VFS for SQLite %s\n", sqlite3_libversion());
-        return epio_sqlite_unregister(vfs_name) == EPIO_ENOENT ? 0 : 1;
-    }
     if (error < 0) {
         fprintf(stderr, "register: %s\n", epio_error_message(error));
         return 1;
