@@ -6,8 +6,7 @@
  * Makes a database of 100,000 books in DIRECTORY (default: the current one) and deletes it.
  * Portable: C11, epio, epio-sqlite and SQLite. */
 #include <epio/db.h>
-#include <epio/locks.h>
-#include <epio/vfs.h>
+#include <epio/vfs.h> /* EPIO_KIND_... */
 
 #include <inttypes.h>
 #include <sqlite3.h>
