@@ -25,15 +25,27 @@ struct cancels {
     epio_op query;
     epio_op timer;
     epio_rows *rows;
+    int64_t result;
     uint64_t asked;
     uint64_t ended;
 };
 
-static void on_end(epio_op *op)
+static void on_free(epio_op *op)
 {
     struct cancels *cancels = op->user;
 
     cancels->ended = epio_clock_monotonic();
+}
+
+/* The statement has ended when the end of its query has: its connection is free. */
+static void on_end(epio_op *op)
+{
+    struct cancels *cancels = op->user;
+
+    cancels->result = op->result;
+    op->done = on_free;
+    op->timeout_ns = 0;
+    epio_submit(epio_db_end(op, cancels->rows));
 }
 
 static void on_time(epio_op *op)
@@ -65,9 +77,7 @@ static int64_t cancel_once(const bench_sqlite_db *opened, struct cancels *cancel
         epio_submit(epio_sleep(&cancels->timer, epio_loop_vfs(opened->loop), delay));
     }
     epio_loop_run(opened->loop);
-    epio_wait(epio_db_end(&op, cancels->rows));
-    result = cancels->query.result;
-    return result == (deadline ? EPIO_ETIMEDOUT : EPIO_ECANCELED) ? 0 : EPIO_EUNKNOWN;
+    return cancels->result == (deadline ? EPIO_ETIMEDOUT : EPIO_ECANCELED) ? 0 : EPIO_EUNKNOWN;
 }
 
 /* The connection is as it was. */

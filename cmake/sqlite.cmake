@@ -35,6 +35,7 @@ set(epio_sqlite_async_sources
     src/sqlite/db.c
     src/sqlite/db_cancel.c
     src/sqlite/db_perform.c
+    src/sqlite/db_pool.c
     src/sqlite/db_queue.c
     src/sqlite/db_verbs.c
     src/sqlite/group.c

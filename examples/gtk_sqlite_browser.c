@@ -7,9 +7,12 @@
  * searches by itself, and ends after so long. Reports how many frames were drawn, and the longest
  * gap between two of them. Without a screen: GSK_RENDERER=cairo xvfb-run gtk_sqlite_browser FILE.
  *
- * The window's thread never waits for SQLite. The model has the pages that were looked at last; a
- * row that is not there yet is empty until the query of its page has completed. What is no longer
- * wanted, a page that was scrolled over or a search whose text has changed, is cancelled. */
+ * The window's thread never waits for SQLite. The rows that were looked at last are kept in pages;
+ * a row that is not there is drawn empty until the query of its page has completed. What is no
+ * longer wanted, a page that was scrolled over or a search whose text has changed, is cancelled.
+ *
+ * The table draws its text itself: GtkColumnView keeps 200 rows of widgets, which take it longer
+ * than a frame to fill after a leap. */
 #include <epio/db.h>
 
 #include <glib-unix.h>
@@ -22,16 +25,17 @@
 #include <string.h>
 
 #define PAGE_ROWS 256
-#define PAGES 32         /* that the model keeps */
+#define PAGES 32         /* that are kept */
 #define CHUNK 100000     /* rows that are made by one statement */
 #define MOST_FOUND 10000 /* rows that a search shows */
 #define BATCH 200        /* of them */
+#define ROW_HEIGHT 20
 #define FRAMES_BEFORE 30 /* a new window needs some until its rate is steady */
-#define GROWTH_US 100000 /* between two looks at how many rows were written */
+#define STATUS_US 100000 /* between two texts about how many rows there are */
 #define POLL_NS 2000000  /* how much a frame may be delayed by a poll */
 #define AFTER_REDRAW (GDK_PRIORITY_REDRAW + 10)
 
-/* Of the table's rows, numbered from 1 on without gaps. */
+/* The table's rows are numbered from 1 on, without gaps. */
 #define COLUMNS "SELECT id, title, year FROM item "
 #define WORD(factor)                                                                               \
     "substr('amberbirchcedardeltaemberflintgroveheronivoryjetty', 1 + i * " factor " % 10 * 5, 5)"
@@ -40,77 +44,15 @@
     "INSERT INTO item WITH RECURSIVE n(i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE "      \
     "i < ?2) SELECT i, " TITLE ", 1500 + i * 7919 % 500 FROM n"
 
-/* ---- A row, as the table's cells see it ---------------------------------- */
-
-G_DECLARE_FINAL_TYPE(Item, item, BROWSER, ITEM, GObject)
-
-struct _Item {
-    GObject parent_instance;
-    gint64 values[2]; /* id and year; 0: not known yet */
-    char *title;
-};
-
-G_DEFINE_TYPE(Item, item, G_TYPE_OBJECT)
-
-enum { ITEM_ID = 1, ITEM_TITLE, ITEM_YEAR, ITEM_PROPERTIES };
-
-static const char *const property_names[] = {NULL, "id", "title", "year"};
-static GParamSpec *properties[ITEM_PROPERTIES];
-
-static void item_get_property(GObject *object, guint property, GValue *value, GParamSpec *spec)
-{
-    const Item *item = BROWSER_ITEM(object);
-    gint64 number = item->values[property == ITEM_YEAR];
-
-    (void)spec;
-    if (property == ITEM_TITLE) {
-        g_value_set_string(value, item->title);
-    } else if (number != 0) {
-        g_value_take_string(value, g_strdup_printf("%" G_GINT64_FORMAT, number));
-    }
-}
-
-static void item_finalize(GObject *object)
-{
-    g_free(BROWSER_ITEM(object)->title);
-    G_OBJECT_CLASS(item_parent_class)->finalize(object);
-}
-
-static void item_class_init(ItemClass *class)
-{
-    guint i;
-
-    G_OBJECT_CLASS(class)->get_property = item_get_property;
-    G_OBJECT_CLASS(class)->finalize = item_finalize;
-    for (i = ITEM_ID; i < ITEM_PROPERTIES; i++) {
-        properties[i] = g_param_spec_string(property_names[i], NULL, NULL, NULL,
-                                            G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
-    }
-    g_object_class_install_properties(G_OBJECT_CLASS(class), ITEM_PROPERTIES, properties);
-}
-
-static void item_init(Item *item)
-{
-    (void)item;
-}
-
-/* Cells that show it already change. */
-static void item_fill(Item *item, const epio_rows *rows, uint32_t row)
-{
-    guint i;
-
-    item->values[0] = epio_rows_value(rows, row, 0)->is.integer;
-    item->values[1] = epio_rows_value(rows, row, 2)->is.integer;
-    g_free(item->title);
-    item->title = g_strdup(epio_rows_value(rows, row, 1)->is.text);
-    for (i = ITEM_ID; i < ITEM_PROPERTIES; i++) {
-        g_object_notify_by_pspec(G_OBJECT(item), properties[i]);
-    }
-}
-
 /* ---- What the program has ------------------------------------------------ */
 
 struct browser;
+
+struct row {
+    int64_t id;
+    int64_t year;
+    char title[48];
+};
 
 struct page {
     struct browser *browser;
@@ -118,21 +60,24 @@ struct page {
     guint64 used;
     bool busy;
     bool dropped; /* freed when its query has ended */
-    Item *items[PAGE_ROWS];
+    uint32_t count;
+    struct row rows[PAGE_ROWS];
     epio_op op;
-    epio_rows *rows;
+    epio_rows *query;
     epio_value first; /* the query's parameter */
     epio_parameters parameters;
 };
 
 struct search {
     epio_op op;
-    epio_rows *rows;
+    epio_rows *query;
     char pattern[64];
     bool busy;
-    bool wanted; /* begins when the one that runs has ended */
-    bool shown;  /* the table shows what was found, not all */
-    GPtrArray *found;
+    bool wanted;  /* begins when the one that runs has ended */
+    bool current; /* the one that runs is for the text as it is */
+    bool shown;   /* the table shows what was found, not all */
+    guint count;
+    struct row found[MOST_FOUND];
     epio_value value;
     epio_parameters parameters;
 };
@@ -151,7 +96,7 @@ struct browser {
     int64_t error;
     bool ready; /* the table is made */
     bool quits;
-    guint count; /* rows that the model has */
+    guint count; /* rows that were committed */
     guint64 written;
     struct page *pages[PAGES];
     guint64 uses;
@@ -159,19 +104,17 @@ struct browser {
     epio_op op; /* of making, then of the writer */
     epio_value values[2];
     epio_parameters parameters;
-    epio_rows *rows;
     guint64 searches;
     guint64 cancelled;
     struct frames frames;
     gint64 began; /* measuring */
     gint64 longest_poll;
-    gint64 grown;
-    double target; /* where the table is scrolled to */
+    gint64 status_shown;
     int step;
-    GListModel *model;
     GtkWidget *entry;
     GtkWidget *status;
-    GtkAdjustment *scroll;
+    GtkWidget *area;
+    GtkAdjustment *scroll; /* in rows */
     GMainLoop *main;
 };
 
@@ -183,17 +126,15 @@ static void fail(struct browser *browser, int64_t error)
     }
 }
 
-/* ---- Pages ---------------------------------------------------------------- */
-
-static void free_page(struct page *page)
+/* Values are valid only until the next batch. */
+static void copy_row(struct row *row, const epio_rows *query, uint32_t number)
 {
-    int i;
-
-    for (i = 0; i < PAGE_ROWS; i++) {
-        g_object_unref(page->items[i]);
-    }
-    g_free(page);
+    row->id = epio_rows_value(query, number, 0)->is.integer;
+    row->year = epio_rows_value(query, number, 2)->is.integer;
+    (void)snprintf(row->title, sizeof row->title, "%s", epio_rows_value(query, number, 1)->is.text);
 }
+
+/* ---- Pages ---------------------------------------------------------------- */
 
 static void on_page_ended(epio_op *op)
 {
@@ -201,7 +142,7 @@ static void on_page_ended(epio_op *op)
 
     page->busy = false;
     if (page->dropped) {
-        free_page(page);
+        g_free(page);
     }
 }
 
@@ -210,14 +151,14 @@ static void on_page_read(epio_op *op)
     struct page *page = op->user;
     uint32_t i;
 
-    for (i = 0; op->result > 0 && i < epio_rows_count(page->rows); i++) {
-        item_fill(page->items[i], page->rows, i);
+    for (i = 0; op->result > 0 && i < epio_rows_count(page->query); i++) {
+        copy_row(&page->rows[page->count++], page->query, i);
     }
     if (!page->dropped) {
         fail(page->browser, op->result);
     }
     op->done = on_page_ended;
-    epio_submit(epio_db_end(op, page->rows));
+    epio_submit(epio_db_end(op, page->query));
 }
 
 static void on_page_begun(epio_op *op)
@@ -232,17 +173,13 @@ static void on_page_begun(epio_op *op)
         return;
     }
     op->done = on_page_read;
-    epio_submit(epio_db_next(op, page->rows, PAGE_ROWS));
+    epio_submit(epio_db_next(op, page->query, PAGE_ROWS));
 }
 
 static struct page *make_page(struct browser *browser, guint number)
 {
     struct page *page = g_new0(struct page, 1);
-    int i;
 
-    for (i = 0; i < PAGE_ROWS; i++) {
-        page->items[i] = g_object_new(item_get_type(), NULL);
-    }
     page->browser = browser;
     page->number = number;
     page->busy = true;
@@ -253,7 +190,7 @@ static struct page *make_page(struct browser *browser, guint number)
     page->parameters.count = 1;
     page->op.done = on_page_begun;
     page->op.user = page;
-    epio_submit(epio_db_query(&page->op, browser->db, &page->rows,
+    epio_submit(epio_db_query(&page->op, browser->db, &page->query,
                               COLUMNS "WHERE id > ? ORDER BY id LIMIT 256", &page->parameters));
     return page;
 }
@@ -267,7 +204,7 @@ static void drop_page(struct page **place)
         page->dropped = true;
         epio_cancel(&page->op);
     } else if (page != NULL) {
-        free_page(page);
+        g_free(page);
     }
 }
 
@@ -294,76 +231,31 @@ static struct page *find_page(struct browser *browser, guint number)
     return browser->pages[oldest];
 }
 
-/* Rows were added behind its last one. */
-static void drop_last_page(struct browser *browser)
+/* NULL: it is not there yet, and its page is asked for. */
+static const struct row *find_row(struct browser *browser, guint position)
 {
-    int i;
+    struct page *page;
 
-    for (i = 0; i < PAGES; i++) {
-        if (browser->pages[i] != NULL && browser->pages[i]->number == browser->count / PAGE_ROWS) {
-            drop_page(&browser->pages[i]);
-        }
+    if (browser->search.shown) {
+        return &browser->search.found[position];
     }
-}
-
-/* ---- The model, of all rows or of those that were found -------------------- */
-
-G_DECLARE_FINAL_TYPE(Table, table, BROWSER, TABLE, GObject)
-
-struct _Table {
-    GObject parent_instance;
-    struct browser *browser;
-};
-
-static void table_model_init(GListModelInterface *interface);
-
-G_DEFINE_TYPE_WITH_CODE(Table, table, G_TYPE_OBJECT,
-                        G_IMPLEMENT_INTERFACE(G_TYPE_LIST_MODEL, table_model_init))
-
-static GType table_item_type(GListModel *model)
-{
-    (void)model;
-    return item_get_type();
+    page = find_page(browser, position / PAGE_ROWS);
+    if (position % PAGE_ROWS < page->count) {
+        return &page->rows[position % PAGE_ROWS];
+    }
+    if (!page->busy) { /* rows were added behind its last one */
+        page->number = G_MAXUINT;
+        page->used = 0;
+        (void)find_page(browser, position / PAGE_ROWS);
+    }
+    return NULL;
 }
 
 static guint rows_shown(const struct browser *browser)
 {
-    return browser->search.shown ? browser->search.found->len : browser->count;
-}
+    guint all = browser->ready ? browser->count : 0;
 
-static guint table_n_items(GListModel *model)
-{
-    return rows_shown(BROWSER_TABLE(model)->browser);
-}
-
-static gpointer table_item(GListModel *model, guint position)
-{
-    struct browser *browser = BROWSER_TABLE(model)->browser;
-
-    if (position >= rows_shown(browser)) {
-        return NULL;
-    }
-    if (browser->search.shown) {
-        return g_object_ref(g_ptr_array_index(browser->search.found, position));
-    }
-    return g_object_ref(find_page(browser, position / PAGE_ROWS)->items[position % PAGE_ROWS]);
-}
-
-static void table_model_init(GListModelInterface *interface)
-{
-    interface->get_item_type = table_item_type;
-    interface->get_n_items = table_n_items;
-    interface->get_item = table_item;
-}
-
-static void table_class_init(TableClass *class)
-{
-    (void)class;
-}
-
-static void table_init(Table *table)
-{
-    (void)table;
+    return browser->search.shown ? browser->search.count : all;
 }
 
 /* ---- Searching ------------------------------------------------------------- */
@@ -384,18 +276,13 @@ static void on_found(epio_op *op)
 {
     struct browser *browser = op->user;
     struct search *search = &browser->search;
-    guint before = search->found->len;
     uint32_t i;
 
-    if (op->result > 0 && !search->wanted && search->shown && !browser->quits) {
-        for (i = 0; i < epio_rows_count(search->rows); i++) {
-            Item *item = g_object_new(item_get_type(), NULL);
-
-            item_fill(item, search->rows, i);
-            g_ptr_array_add(search->found, item);
+    if (op->result > 0 && search->current && !browser->quits) {
+        for (i = 0; i < epio_rows_count(search->query) && search->count < MOST_FOUND; i++) {
+            copy_row(&search->found[search->count++], search->query, i);
         }
-        g_list_model_items_changed(browser->model, before, 0, search->found->len - before);
-        epio_submit(epio_db_next(op, search->rows, BATCH));
+        epio_submit(epio_db_next(op, search->query, BATCH));
         return;
     }
     if (op->result == EPIO_ECANCELED) {
@@ -404,23 +291,24 @@ static void on_found(epio_op *op)
         fail(browser, op->result);
     }
     op->done = on_search_ended;
-    epio_submit(epio_db_end(op, search->rows));
+    epio_submit(epio_db_end(op, search->query));
 }
 
 static void on_search_begun(epio_op *op)
 {
     struct browser *browser = op->user;
 
-    if (op->result < 0) {
-        browser->cancelled += op->result == EPIO_ECANCELED;
-        if (op->result != EPIO_ECANCELED) {
-            fail(browser, op->result);
-        }
-        on_search_ended(op);
+    if (op->result == 0) {
+        op->done = on_found;
+        epio_submit(epio_db_next(op, browser->search.query, BATCH));
         return;
     }
-    op->done = on_found;
-    epio_submit(epio_db_next(op, browser->search.rows, BATCH));
+    if (op->result == EPIO_ECANCELED) {
+        browser->cancelled++;
+    } else {
+        fail(browser, op->result);
+    }
+    on_search_ended(op);
 }
 
 static void begin_search(struct browser *browser)
@@ -429,6 +317,7 @@ static void begin_search(struct browser *browser)
 
     search->busy = true;
     search->wanted = false;
+    search->current = true;
     browser->searches++;
     search->value.type = EPIO_VALUE_TEXT;
     search->value.len = (uint32_t)snprintf(search->pattern, sizeof search->pattern, "%%%.50s%%",
@@ -439,7 +328,7 @@ static void begin_search(struct browser *browser)
     search->parameters.count = 1;
     search->op.done = on_search_begun;
     search->op.user = browser;
-    epio_submit(epio_db_query(&search->op, browser->db, &search->rows,
+    epio_submit(epio_db_query(&search->op, browser->db, &search->query,
                               COLUMNS "WHERE title LIKE ? LIMIT 10000", &search->parameters));
 }
 
@@ -448,16 +337,14 @@ static void on_text(GtkEditable *entry, gpointer user)
 {
     struct browser *browser = user;
     struct search *search = &browser->search;
-    bool searches = gtk_editable_get_text(entry)[0] != '\0';
-    guint before = rows_shown(browser);
 
-    g_ptr_array_set_size(search->found, 0);
-    search->shown = searches;
-    search->wanted = searches;
-    g_list_model_items_changed(browser->model, 0, before, rows_shown(browser));
+    search->shown = gtk_editable_get_text(entry)[0] != '\0';
+    search->wanted = search->shown;
+    search->current = false;
+    search->count = 0;
     if (search->busy) {
         epio_cancel(&search->op);
-    } else if (searches) {
+    } else if (search->wanted) {
         begin_search(browser);
     }
 }
@@ -474,6 +361,7 @@ static void on_written(epio_op *op)
         fail(browser, op->result);
     } else {
         browser->written++;
+        browser->count++;
         write_next(browser);
     }
 }
@@ -483,6 +371,7 @@ static void write_next(struct browser *browser)
 {
     if (!browser->quits) {
         browser->op.done = on_written;
+        browser->op.user = browser;
         epio_submit(epio_db_execute(
             &browser->op, browser->db,
             "INSERT INTO item(title, year) VALUES('written meanwhile', 2000)", NULL));
@@ -513,8 +402,6 @@ static void make_next(struct browser *browser)
     }
     if (browser->count >= browser->wanted) {
         browser->ready = true;
-        browser->frames.drawn = 0;
-        g_list_model_items_changed(browser->model, 0, 0, browser->count);
         write_next(browser);
         return;
     }
@@ -538,6 +425,7 @@ static void make_next(struct browser *browser)
 static int64_t count_rows(struct browser *browser)
 {
     epio_op op = EPIO_OP_INIT;
+    epio_rows *rows;
     int64_t result =
         epio_wait(epio_db_execute(&op, browser->db,
                                   "CREATE TABLE IF NOT EXISTS item(id INTEGER PRIMARY KEY,"
@@ -545,90 +433,117 @@ static int64_t count_rows(struct browser *browser)
                                   NULL));
 
     if (result >= 0) {
-        result = epio_wait(
-            epio_db_query(&op, browser->db, &browser->rows, "SELECT max(id) FROM item", NULL));
+        result =
+            epio_wait(epio_db_query(&op, browser->db, &rows, "SELECT max(id) FROM item", NULL));
     }
     if (result < 0) {
         return result;
     }
-    result = epio_wait(epio_db_next(&op, browser->rows, 1));
+    result = epio_wait(epio_db_next(&op, rows, 1));
     if (result == 1) {
-        browser->count = (guint)epio_rows_value(browser->rows, 0, 0)->is.integer;
+        browser->count = (guint)epio_rows_value(rows, 0, 0)->is.integer;
     }
-    epio_wait(epio_db_end(&op, browser->rows));
+    epio_wait(epio_db_end(&op, rows));
     return result;
 }
 
-/* ---- Frames ----------------------------------------------------------------- */
+/* ---- Drawing ----------------------------------------------------------------- */
 
-/* Rows that were written are shown now and then. */
-static void grow(struct browser *browser, gint64 now)
+static void draw_text(cairo_t *cairo, double x, double y, const char *text)
 {
-    static guint64 shown;
-    guint added = (guint)(browser->written - shown);
-    char text[80];
-
-    if (now - browser->grown < GROWTH_US) {
-        return;
-    }
-    browser->grown = now;
-    shown = browser->written;
-    if (added > 0) {
-        guint before = browser->count;
-
-        drop_last_page(browser);
-        browser->count += added;
-        if (!browser->search.shown) {
-            g_list_model_items_changed(browser->model, before, 0, added);
-        }
-    }
-    (void)snprintf(text, sizeof text, "%u rows, %u shown", browser->count, rows_shown(browser));
-    gtk_label_set_text(GTK_LABEL(browser->status), text);
+    cairo_move_to(cairo, x, y);
+    cairo_show_text(cairo, text);
 }
 
-/* What a user would do: ten steps of a third of a second, most of them scrolling, with a leap, and
- * then a word that is typed. */
+static void draw_row(cairo_t *cairo, double y, const struct row *row)
+{
+    char number[24];
+
+    (void)snprintf(number, sizeof number, "%" PRId64, row->id);
+    draw_text(cairo, 10, y, number);
+    draw_text(cairo, 110, y, row->title);
+    (void)snprintf(number, sizeof number, "%" PRId64, row->year);
+    draw_text(cairo, 450, y, number);
+}
+
+/* Only what is seen, and what is there. */
+static void draw(GtkDrawingArea *area, cairo_t *cairo, int width, int height, gpointer user)
+{
+    struct browser *browser = user;
+    guint rows = rows_shown(browser), i;
+    double page = (double)height / ROW_HEIGHT, value, part;
+
+    (void)area;
+    (void)width;
+    gtk_adjustment_configure(browser->scroll, gtk_adjustment_get_value(browser->scroll), 0, rows, 3,
+                             page, page < rows ? page : rows);
+    value = gtk_adjustment_get_value(browser->scroll);
+    part = value - (guint)value;
+    cairo_set_source_rgb(cairo, 1, 1, 1);
+    cairo_paint(cairo);
+    cairo_set_source_rgb(cairo, 0, 0, 0);
+    cairo_set_font_size(cairo, ROW_HEIGHT * 0.7);
+    for (i = 0; i <= (guint)page + 1 && (guint)value + i < rows; i++) {
+        const struct row *row = find_row(browser, (guint)value + i);
+
+        if (row != NULL) {
+            draw_row(cairo, (i - part + 0.75) * ROW_HEIGHT, row);
+        }
+    }
+}
+
+/* ---- Frames ------------------------------------------------------------------ */
+
+static void show_status(struct browser *browser, gint64 now)
+{
+    char text[80];
+
+    if (browser->ready && now - browser->status_shown > STATUS_US) {
+        browser->status_shown = now;
+        (void)snprintf(text, sizeof text, "%u rows, %u shown", browser->count, rows_shown(browser));
+        gtk_label_set_text(GTK_LABEL(browser->status), text);
+    }
+}
+
+/* What a user would do, in steps of a third of a second: most of them scroll, some after a leap;
+ * then a word is typed. */
 static void act(struct browser *browser, gint64 now)
 {
     static const char *const words[10] = {"", "", "", "", "", "he", "heron", "heron j", "", ""};
     int step = (int)((now - browser->began) / 330000);
-    double highest =
-        gtk_adjustment_get_upper(browser->scroll) - gtk_adjustment_get_page_size(browser->scroll);
+    double place = gtk_adjustment_get_value(browser->scroll) + 2.3;
 
     if (step != browser->step) {
         browser->step = step;
         gtk_editable_set_text(GTK_EDITABLE(browser->entry), words[step % 10]);
-        browser->target = step % 3 == 0 ? g_random_double() * highest : browser->target;
+        place = step % 3 == 0 ? g_random_double_range(0, browser->count) : place;
     }
-    browser->target += 50;
-    browser->target = browser->target < highest ? browser->target : 0;
-    gtk_adjustment_set_value(browser->scroll, browser->target);
+    gtk_adjustment_set_value(browser->scroll, place);
 }
 
-static gboolean on_frame(GtkWidget *window, GdkFrameClock *clock, gpointer user)
+static gboolean on_frame(GtkWidget *area, GdkFrameClock *clock, gpointer user)
 {
     struct browser *browser = user;
     struct frames *frames = &browser->frames;
     gint64 now = g_get_monotonic_time();
 
     (void)clock;
-    if (browser->ready && ++frames->drawn == FRAMES_BEFORE) {
-        browser->began = now;
-        frames->longest = 0;
-    } else if (browser->began != 0 && now - frames->latest > frames->longest) {
-        frames->longest = now - frames->latest;
+    if (browser->ready && browser->began == 0) {
+        browser->began = ++frames->drawn == FRAMES_BEFORE ? now : 0;
+    } else if (browser->began != 0) {
+        frames->drawn++;
+        frames->longest =
+            now - frames->latest > frames->longest ? now - frames->latest : frames->longest;
     }
     frames->latest = now;
-    if (browser->ready) {
-        grow(browser, now);
-    }
+    show_status(browser, now);
     if (browser->began != 0 && browser->seconds > 0) {
         act(browser, now);
         if ((double)(now - browser->began) > browser->seconds * 1e6) {
             g_main_loop_quit(browser->main);
         }
     }
-    gtk_widget_queue_draw(window);
+    gtk_widget_queue_draw(area);
     return G_SOURCE_CONTINUE;
 }
 
@@ -649,46 +564,14 @@ static gboolean on_readable(gint descriptor, GIOCondition condition, gpointer us
 
 /* ---- The window -------------------------------------------------------------- */
 
-static void set_up_cell(GtkListItemFactory *factory, GtkListItem *cell, gpointer user)
+static gboolean on_wheel(GtkEventControllerScroll *wheel, double x, double y, gpointer user)
 {
-    GtkWidget *label = gtk_label_new(NULL);
+    struct browser *browser = user;
 
-    (void)factory;
-    (void)user;
-    gtk_label_set_xalign(GTK_LABEL(label), 0);
-    gtk_list_item_set_child(cell, label);
-}
-
-static void bind_cell(GtkListItemFactory *factory, GtkListItem *cell, gpointer property)
-{
-    GBinding *binding =
-        g_object_bind_property(gtk_list_item_get_item(cell), property,
-                               gtk_list_item_get_child(cell), "label", G_BINDING_SYNC_CREATE);
-
-    (void)factory;
-    g_object_set_data(G_OBJECT(cell), "binding", binding);
-}
-
-static void unbind_cell(GtkListItemFactory *factory, GtkListItem *cell, gpointer property)
-{
-    (void)factory;
-    (void)property;
-    g_binding_unbind(g_object_get_data(G_OBJECT(cell), "binding"));
-}
-
-static void add_column(GtkColumnView *view, guint property, int width)
-{
-    GtkListItemFactory *factory = gtk_signal_list_item_factory_new();
-    gpointer name = (gpointer)(guintptr)property_names[property];
-    GtkColumnViewColumn *column;
-
-    (void)g_signal_connect(factory, "setup", G_CALLBACK(set_up_cell), NULL);
-    (void)g_signal_connect(factory, "bind", G_CALLBACK(bind_cell), name);
-    (void)g_signal_connect(factory, "unbind", G_CALLBACK(unbind_cell), name);
-    column = gtk_column_view_column_new(property_names[property], factory);
-    gtk_column_view_column_set_fixed_width(column, width);
-    gtk_column_view_append_column(view, column);
-    g_object_unref(column);
+    (void)wheel;
+    (void)x;
+    gtk_adjustment_set_value(browser->scroll, gtk_adjustment_get_value(browser->scroll) + 3 * y);
+    return TRUE;
 }
 
 static gboolean on_close(GtkWindow *window, gpointer user)
@@ -700,32 +583,38 @@ static gboolean on_close(GtkWindow *window, gpointer user)
     return TRUE; /* it is closed at the end */
 }
 
+static GtkWidget *make_table(struct browser *browser)
+{
+    GtkWidget *box = gtk_box_new(GTK_ORIENTATION_HORIZONTAL, 0);
+    GtkEventController *wheel =
+        gtk_event_controller_scroll_new(GTK_EVENT_CONTROLLER_SCROLL_VERTICAL);
+
+    browser->scroll = gtk_adjustment_new(0, 0, 0, 0, 0, 0);
+    browser->area = gtk_drawing_area_new();
+    gtk_drawing_area_set_draw_func(GTK_DRAWING_AREA(browser->area), draw, browser, NULL);
+    gtk_widget_set_hexpand(browser->area, TRUE);
+    gtk_widget_set_vexpand(browser->area, TRUE);
+    (void)g_signal_connect(wheel, "scroll", G_CALLBACK(on_wheel), browser);
+    gtk_widget_add_controller(browser->area, wheel);
+    (void)gtk_widget_add_tick_callback(browser->area, on_frame, browser, NULL);
+    gtk_box_append(GTK_BOX(box), browser->area);
+    gtk_box_append(GTK_BOX(box), gtk_scrollbar_new(GTK_ORIENTATION_VERTICAL, browser->scroll));
+    return box;
+}
+
 static GtkWidget *make_window(struct browser *browser)
 {
     GtkWidget *window = gtk_window_new(), *box = gtk_box_new(GTK_ORIENTATION_VERTICAL, 4);
-    GtkWidget *view, *scrolled = gtk_scrolled_window_new();
-    Table *table = g_object_new(table_get_type(), NULL);
-    guint i;
 
-    table->browser = browser;
-    browser->model = G_LIST_MODEL(table);
-    view = gtk_column_view_new(GTK_SELECTION_MODEL(gtk_no_selection_new(browser->model)));
-    for (i = ITEM_ID; i < ITEM_PROPERTIES; i++) {
-        add_column(GTK_COLUMN_VIEW(view), i, i == ITEM_TITLE ? 320 : 120);
-    }
-    gtk_scrolled_window_set_child(GTK_SCROLLED_WINDOW(scrolled), view);
-    gtk_widget_set_vexpand(scrolled, TRUE);
-    browser->scroll = gtk_scrolled_window_get_vadjustment(GTK_SCROLLED_WINDOW(scrolled));
     browser->entry = gtk_search_entry_new();
-    browser->status = gtk_label_new("opening");
+    browser->status = gtk_label_new("");
     (void)g_signal_connect(browser->entry, "changed", G_CALLBACK(on_text), browser);
     gtk_box_append(GTK_BOX(box), browser->entry);
     gtk_box_append(GTK_BOX(box), browser->status);
-    gtk_box_append(GTK_BOX(box), scrolled);
+    gtk_box_append(GTK_BOX(box), make_table(browser));
     gtk_window_set_title(GTK_WINDOW(window), "epio");
     gtk_window_set_default_size(GTK_WINDOW(window), 600, 500);
     gtk_window_set_child(GTK_WINDOW(window), box);
-    (void)gtk_widget_add_tick_callback(window, on_frame, browser, NULL);
     (void)g_signal_connect(window, "close-request", G_CALLBACK(on_close), browser);
     return window;
 }
@@ -829,13 +718,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "gtk_sqlite_browser: there is no display\n");
         return 1;
     }
-    browser.search.found = g_ptr_array_new_with_free_func(g_object_unref);
     result = epio_loop_create(&browser.loop, &options);
     if (result >= 0) {
         result = run(&browser, argv[argc - 1]);
         epio_loop_destroy(browser.loop);
     }
-    g_ptr_array_unref(browser.search.found);
     if (result < 0) {
         fprintf(stderr, "gtk_sqlite_browser: %s: %s\n", argv[argc - 1], epio_error_message(result));
         return 1;

@@ -67,10 +67,23 @@ static int access_path(sqlite3_vfs *base, const char *path, int flags, int *resu
     return SQLITE_OK;
 }
 
+/* In a URI a path has a slash before its drive letter. */
+static const char *skip_slash(const char *path)
+{
+#ifdef _WIN32
+    bool letter = path[0] == '/' &&
+                  ((path[1] >= 'a' && path[1] <= 'z') || (path[1] >= 'A' && path[1] <= 'Z'));
+    return letter && path[2] == ':' ? path + 1 : path;
+#else
+    return path;
+#endif
+}
+
 static int full_pathname(sqlite3_vfs *base, const char *path, int len, char *out)
 {
     epio__sqlite_vfs *vfs = own(base);
     epio_op op = EPIO_OP_INIT;
+    path = skip_slash(path);
     int64_t result = epio_perform(epio_full_pathname(&op, vfs->vfs, path, out, (size_t)len));
     if (result == EPIO_ENOTSUP && strlen(path) < (size_t)len) {
         memcpy(out, path, strlen(path) + 1);
@@ -212,6 +225,7 @@ static int add(const char *name, epio_vfs *vfs, uint32_t flags)
     made->vfs = vfs;
     made->flags = flags;
     made->system = find_system();
+    made->windows = made->system != NULL && strncmp(made->system->zName, "win32", 5) == 0;
     fill(made, name, len);
     if (sqlite3_vfs_register(&made->base, (flags & EPIO_SQLITE_DEFAULT) != 0) != SQLITE_OK) {
         sqlite3_free(made);
