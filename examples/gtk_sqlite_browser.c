@@ -470,20 +470,16 @@ static void draw_row(cairo_t *cairo, double y, const struct row *row)
 static void draw(GtkDrawingArea *area, cairo_t *cairo, int width, int height, gpointer user)
 {
     struct browser *browser = user;
-    guint rows = rows_shown(browser), i;
-    double page = (double)height / ROW_HEIGHT, value, part;
+    double value = gtk_adjustment_get_value(browser->scroll), part = value - (guint)value;
+    guint rows = rows_shown(browser), seen = (guint)(height / ROW_HEIGHT) + 2, i;
 
     (void)area;
     (void)width;
-    gtk_adjustment_configure(browser->scroll, gtk_adjustment_get_value(browser->scroll), 0, rows, 3,
-                             page, page < rows ? page : rows);
-    value = gtk_adjustment_get_value(browser->scroll);
-    part = value - (guint)value;
     cairo_set_source_rgb(cairo, 1, 1, 1);
     cairo_paint(cairo);
     cairo_set_source_rgb(cairo, 0, 0, 0);
     cairo_set_font_size(cairo, ROW_HEIGHT * 0.7);
-    for (i = 0; i <= (guint)page + 1 && (guint)value + i < rows; i++) {
+    for (i = 0; i < seen && (guint)value + i < rows; i++) {
         const struct row *row = find_row(browser, (guint)value + i);
 
         if (row != NULL) {
@@ -503,6 +499,16 @@ static void show_status(struct browser *browser, gint64 now)
         (void)snprintf(text, sizeof text, "%u rows, %u shown", browser->count, rows_shown(browser));
         gtk_label_set_text(GTK_LABEL(browser->status), text);
     }
+}
+
+/* The scroll bar goes with the rows. */
+static void set_scroll(struct browser *browser)
+{
+    double rows = rows_shown(browser);
+    double page = (double)gtk_widget_get_height(browser->area) / ROW_HEIGHT;
+
+    gtk_adjustment_configure(browser->scroll, gtk_adjustment_get_value(browser->scroll), 0, rows, 3,
+                             page, page < rows ? page : rows);
 }
 
 /* What a user would do, in steps of a third of a second: most of them scroll, some after a leap;
@@ -537,6 +543,7 @@ static gboolean on_frame(GtkWidget *area, GdkFrameClock *clock, gpointer user)
     }
     frames->latest = now;
     show_status(browser, now);
+    set_scroll(browser);
     if (browser->began != 0 && browser->seconds > 0) {
         act(browser, now);
         if ((double)(now - browser->began) > browser->seconds * 1e6) {
