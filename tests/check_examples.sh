@@ -510,7 +510,7 @@ tour_sqlite()
     check "sqlite_tour commits" grep -Eq "committed: it is on the medium +0" books.txt
     check "sqlite_tour runs a function" grep -Eq "a function in a transaction +10" books.txt
     check "sqlite_tour shows what SQLite says" grep -q "EPIO_ESQL: no such table: bok" books.txt
-    check "sqlite_tour searches" grep -Eq "WHERE year < 1600 +19990" books.txt
+    check "sqlite_tour searches" grep -Eq "WHERE year < 1600 +19998" books.txt
     check "sqlite_tour streams" grep -q "100000 books in 100 batches" books.txt
     check "sqlite_tour cancels" grep -q "cancelled after 20 ms *EPIO_ECANCELED" books.txt
     check "sqlite_tour has deadlines" grep -q "with 20 ms of time *EPIO_ETIMEDOUT" books.txt
