@@ -59,6 +59,21 @@ epio__db_connection *epio__db_connection_with_turn(epio__database *root, const e
     return NULL;
 }
 
+/* Where no worker does that: this thread has its result already. The mutex is held on entry and
+ * return. */
+static void write_log_back(epio__database *root)
+{
+    if (!epio__checkpoint_overdue(root)) {
+        return;
+    }
+    epio__pool_make_checkpointer(root);
+    epio__db_connection *connection = root->checkpointer;
+    if (connection != NULL && !connection->running) {
+        connection->running = true;
+        epio__db_work(connection, NULL);
+    }
+}
+
 static int64_t perform_queued(epio__database *root, epio_op *op)
 {
     epio__db_waiter waiter = {.op = op};
@@ -86,11 +101,14 @@ static int64_t perform_queued(epio__database *root, epio_op *op)
             sleep_until_woken(root, &waiter);
         }
     }
+    write_log_back(root);
     epio_list_remove(&waiter.node);
-    epio__db_unlock(root);
     if (waiter.expired || op->kind == EPIO__DB_NEXT || op->kind == EPIO__DB_END) {
+        epio__db_unlock(root);
         epio__db_dispatch(root); /* rows that ended free their connection */
+        epio__db_lock(root);
     }
+    (void)epio__db_leave(root);
     return waiter.expired && waiter.result == EPIO_ECANCELED ? EPIO_ETIMEDOUT : waiter.result;
 }
 
@@ -103,7 +121,13 @@ static int64_t perform_in_function(epio__db_connection *connection, epio_op *op)
     if (atomic_load(&connection->interrupted) && !epio__db_must_be_carried_out(op)) {
         return EPIO_ECANCELED;
     }
-    return epio__db_carry_out(connection, op);
+    uint64_t deadline = connection->deadline;
+    if (op->timeout_ns != 0 && (deadline == 0 || op->timeout_ns < deadline)) {
+        connection->deadline = op->timeout_ns;
+    }
+    int64_t result = epio__db_carry_out(connection, op);
+    connection->deadline = deadline;
+    return result;
 }
 
 int64_t epio__db_perform(epio_vfs *vfs, epio_op *op)
@@ -115,8 +139,9 @@ int64_t epio__db_perform(epio_vfs *vfs, epio_op *op)
     }
     epio__db_lock(root);
     epio__db_connection *connection = epio__db_connection_of(op);
+    bool in_function = connection != NULL && connection->in_function;
     epio__db_unlock(root);
-    if (connection != NULL && connection->in_function) {
+    if (in_function) {
         return perform_in_function(connection, op);
     }
     return perform_queued(root, op);

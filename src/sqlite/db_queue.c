@@ -4,7 +4,7 @@
  * the ops do is in other files; all lists are guarded by the database's mutex. */
 #include "sqlite/db_queue.h"
 
-enum task { NOTHING, CARRY_OUT, WORK_ROWS, ABANDON, WORK_CHECKPOINT };
+enum task { NOTHING, CARRY_OUT, WORK_ROWS, ABANDON, WORK_CHECKPOINT, CLOSE_READER };
 
 typedef struct turn {
     enum task task;
@@ -144,6 +144,9 @@ static turn next_turn(epio__db_connection *connection)
     if (connection->role == EPIO__DB_CHECKPOINTER && epio__checkpoint_wanted(root)) {
         return (turn){WORK_CHECKPOINT, NULL};
     }
+    if (connection->expired && root->state == EPIO__DB_IS_OPEN) {
+        return (turn){CLOSE_READER, NULL};
+    }
     return (turn){NOTHING, NULL};
 }
 
@@ -169,7 +172,6 @@ static epio__db_carrier *const carriers[] = {
     [EPIO__DB_TRANSACTION - EPIO__DB_OPEN] = epio__db_transaction,
     [EPIO__DB_CHECKPOINT - EPIO__DB_OPEN] = epio__db_checkpoint,
     [EPIO__DB_BACKUP - EPIO__DB_OPEN] = epio__db_backup,
-    [EPIO__DB_OPEN_BLOB - EPIO__DB_OPEN] = epio__db_open_blob,
 };
 
 bool epio__db_must_be_carried_out(const epio_op *op)
@@ -191,8 +193,15 @@ int64_t epio__db_carry_out(epio__db_connection *connection, epio_op *op)
             return result;
         }
     }
+    int64_t refused = epio__transaction_check(connection, op);
+    if (refused != 0) {
+        return refused;
+    }
     if (op->kind < EPIO__DB_OPEN) {
         return epio__blob_carry_out(connection, op);
+    }
+    if (op->kind == EPIO__DB_OPEN_BLOB) {
+        return epio__db_open_blob(connection, op);
     }
     return carriers[op->kind - EPIO__DB_OPEN](connection, op);
 }
@@ -233,7 +242,8 @@ static void take_turn(epio__db_connection *connection, epio_op *op)
         return;
     }
     result = result == EPIO__DB_TO_WRITER ? EPIO_ECANCELED : result;
-    if (op->kind == EPIO__DB_CLOSE && epio_op_in_flight(op)) {
+    bool closed = op->kind == EPIO__DB_CLOSE || (op->kind == EPIO__DB_OPEN && result < 0);
+    if (closed && epio_op_in_flight(op)) {
         epio__db_lock(root);
         root->closed = op; /* until no turn is in flight any more */
         root->closed_result = result;
@@ -241,6 +251,16 @@ static void take_turn(epio__db_connection *connection, epio_op *op)
         return;
     }
     epio__db_finish(op, result);
+}
+
+/* What holds the connection ends, as the database is closed. */
+static void abandon(epio__db_connection *connection)
+{
+    epio__rows_end_all(connection, EPIO_ECANCELED);
+    epio__blobs_end_all(connection);
+    if (connection->holder != NULL) {
+        epio__transaction_abandon(connection);
+    }
 }
 
 void epio__db_work(epio__db_connection *connection, const epio__db_waiter *waiter)
@@ -257,6 +277,7 @@ void epio__db_work(epio__db_connection *connection, const epio__db_waiter *waite
             grouped = connection->role == EPIO__DB_WRITER && connection->holder == NULL &&
                       connection->refuse_with == 0 && epio__group_takes(root, next.op);
             connection->current = next.op;
+            connection->expired = false;
             atomic_store(&connection->interrupted, false);
         }
         epio__db_unlock(root);
@@ -269,16 +290,18 @@ void epio__db_work(epio__db_connection *connection, const epio__db_waiter *waite
             epio__rows_work(connection);
         } else if (next.task == WORK_CHECKPOINT) {
             epio__checkpoint_work(connection);
+        } else if (next.task == CLOSE_READER) {
+            epio__pool_close_reader(connection);
         } else {
-            epio__rows_end_all(connection, EPIO_ECANCELED);
-            if (connection->holder != NULL) {
-                epio__transaction_abandon(connection);
-            }
+            abandon(connection);
         }
         epio__db_lock(root);
     }
     connection->running = false;
     connection->idle_since = epio_clock_monotonic();
+    if (connection->role == EPIO__DB_READER && connection->holder == NULL) {
+        epio__checkpoint_reader_left(root);
+    }
 }
 
 /* ---- Threads ---- */
@@ -305,7 +328,25 @@ bool epio__db_has_turns_pending(const epio__database *root)
             return true;
         }
     }
-    return false;
+    return root->timer_pending;
+}
+
+bool epio__db_leave(epio__database *root)
+{
+    bool last = !epio__db_has_turns_pending(root) && epio_list_empty(&root->waiters);
+    epio_op *closed = last ? root->closed : NULL;
+    int64_t result = root->closed_result;
+    if (closed != NULL) {
+        root->closed = NULL;
+    }
+    bool destroyed = last && root->destroyed;
+    epio__db_unlock(root);
+    if (destroyed) {
+        epio__database_free(root);
+    } else if (closed != NULL) {
+        epio_complete(closed, result);
+    }
+    return destroyed || closed != NULL;
 }
 
 /* On the owner's thread. A turn that could not start, as the loop is being closed or there is no
@@ -322,78 +363,8 @@ static void turn_delivered(epio_op *run)
         epio__db_work(connection, NULL);
         connection->refuse_with = 0;
     }
-    bool last = !epio__db_has_turns_pending(root);
-    epio_op *closed = last ? root->closed : NULL;
-    int64_t result = root->closed_result;
-    if (closed != NULL) {
-        root->closed = NULL;
-    }
-    bool destroyed = last && root->destroyed;
-    epio__db_unlock(root);
-    if (destroyed) {
-        epio__database_free(root);
-        return;
-    }
-    if (closed != NULL) {
-        epio_complete(closed, result);
-        return;
-    }
-    epio__db_dispatch(root);
-}
-
-static size_t length_of(const epio_node *list)
-{
-    size_t length = 0;
-    for (const epio_node *node = list->next; node != list; node = node->next) {
-        length++;
-    }
-    return length;
-}
-
-static bool is_free(const epio__db_connection *connection)
-{
-    return !connection->running && connection->holder == NULL;
-}
-
-/* A reader that no one has; NULL: there are as many as there may be, or there is no memory. */
-static epio__db_connection *free_reader(epio__database *root)
-{
-    size_t readers = 0;
-    for (epio_node *node = root->connections.next; node != &root->connections; node = node->next) {
-        epio__db_connection *one = EPIO_CONTAINER(node, epio__db_connection, node);
-        if (one->role == EPIO__DB_READER) {
-            readers++;
-            if (is_free(one)) {
-                return one;
-            }
-        }
-    }
-    return readers < root->options.readers ? epio__connection_make(root, EPIO__DB_READER) : NULL;
-}
-
-/* For those of root->reads: as many readers as there are ops. */
-static void make_readers(epio__database *root)
-{
-    size_t wanted = length_of(&root->reads);
-    size_t readers = 0;
-    for (const epio_node *node = root->connections.next; node != &root->connections;
-         node = node->next) {
-        const epio__db_connection *one = EPIO_CONTAINER(node, const epio__db_connection, node);
-        if (one->role == EPIO__DB_READER) {
-            readers++;
-            wanted -= wanted > 0 && is_free(one);
-        }
-    }
-    for (; wanted > 0 && readers < root->options.readers; wanted--, readers++) {
-        (void)epio__connection_make(root, EPIO__DB_READER);
-    }
-}
-
-static void make_checkpointer(epio__database *root)
-{
-    bool wanted = !epio_list_empty(&root->checkpoints) || epio__checkpoint_wanted(root);
-    if (wanted && root->checkpointer == NULL) {
-        root->checkpointer = epio__connection_make(root, EPIO__DB_CHECKPOINTER);
+    if (!epio__db_leave(root)) {
+        epio__db_dispatch(root);
     }
 }
 
@@ -425,11 +396,11 @@ static epio__db_connection *next_to_start(epio__database *root, size_t *reads)
         if (one->running || one->run_pending || !needs_worker(one)) {
             continue;
         }
-        if (one->role == EPIO__DB_READER && is_free(one)) {
-            if (*reads == 0) {
+        if (one->role == EPIO__DB_READER && epio__connection_is_free(one)) {
+            if (*reads == 0 && !one->expired) {
                 continue; /* each op has a reader already */
             }
-            (*reads)--;
+            *reads -= *reads > 0;
         }
         one->run_pending = true; /* a thread that performs may have it first */
         return one;
@@ -449,16 +420,27 @@ static void wake_waiters(epio__database *root)
     }
 }
 
+/* A thread that performs a close does what is left for all connections itself: turns on workers
+ * would outlive it. */
+static bool closes_on_thread(const epio__database *root)
+{
+    for (const epio_node *node = root->waiters.next; node != &root->waiters; node = node->next) {
+        if (EPIO_CONTAINER(node, const epio__db_waiter, node)->op->kind == EPIO__DB_CLOSE) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void epio__db_dispatch(epio__database *root)
 {
     epio__db_lock(root);
+    epio__pool_fill(root);
     wake_waiters(root);
-    if (root->workers == NULL) {
+    if (!root->loop_runs || closes_on_thread(root)) {
         epio__db_unlock(root);
         return;
     }
-    make_readers(root);
-    make_checkpointer(root);
     size_t reads = submitted_in(&root->reads);
     epio__db_connection *one;
     while ((one = next_to_start(root, &reads)) != NULL) {
@@ -466,6 +448,7 @@ void epio__db_dispatch(epio__database *root)
         one->run.user = one;
         epio_submit(epio_work(&one->run, root->workers, on_worker));
     }
+    epio__pool_set_timer(root);
     epio__db_unlock(root);
 }
 
@@ -512,6 +495,9 @@ static epio_node *list_of(epio__database *root, const epio_op *op)
 static int64_t end_handle(epio_op *op)
 {
     epio_db *db = epio__word_pointer(op, EPIO__WORD_OBJECT);
+    if (db->ended) {
+        return epio__db_refuse(op, "the transaction has ended");
+    }
     if (op->kind != EPIO__DB_ROLLBACK) {
         return EPIO_ECANCELED;
     }
@@ -553,6 +539,10 @@ bool epio__db_arrive(epio__database *root, epio_op *op, int64_t *result)
         return *result != 0;
     }
     epio__db_connection *connection = epio__db_connection_of(op);
+    if (connection == NULL && op->kind < EPIO__DB_OPEN) {
+        *result = epio__blob_refuse(root, op);
+        return true;
+    }
     if (connection == NULL && op->kind == EPIO__DB_END) {
         epio__rows_free(epio__word_pointer(op, EPIO__WORD_OBJECT));
         *result = 0;
@@ -564,8 +554,8 @@ bool epio__db_arrive(epio__database *root, epio_op *op, int64_t *result)
             *result = end_handle(op);
             return true;
         }
-        if (db->inner != NULL) {
-            *result = EPIO_EBUSY;
+        if (connection != NULL && connection->in_function) {
+            *result = epio__db_refuse(op, "the ops of a function are performed");
             return true;
         }
     }
@@ -598,6 +588,7 @@ void epio__db_submit(epio_vfs *vfs, epio_op *op)
     }
     bool closes = op->kind == EPIO__DB_CLOSE;
     epio__db_lock(root);
+    root->loop_runs = true;
     bool ended = epio__db_arrive(root, op, &result);
     epio__db_unlock(root);
     if (ended) {
@@ -615,11 +606,11 @@ epio__db_connection *epio__db_connection_for(epio__database *root, const epio_op
     if (connection == NULL && !of_rows) {
         const epio_node *list = list_of(root, op);
         if (list == &root->reads) {
-            connection = free_reader(root);
+            connection = epio__pool_reader(root);
         } else if (list == &root->writes) {
             connection = root->writer;
         } else {
-            make_checkpointer(root);
+            epio__pool_make_checkpointer(root);
             connection = root->checkpointer;
         }
     }

@@ -47,6 +47,10 @@ epio__db_connection *epio__db_connection_of(const epio_op *op);
 /* Carries the op out: its connection's thread, without the mutex. */
 int64_t epio__db_carry_out(epio__db_connection *connection, epio_op *op);
 
+/* Ends what waits until no turn, timer or thread is at the database any more: a close, and the
+ * memory of one that was destroyed. True if it did. The mutex is held, and released. */
+bool epio__db_leave(epio__database *root);
+
 /* Ends without being cancelled: what releases a connection must. */
 bool epio__db_must_be_carried_out(const epio_op *op);
 

@@ -357,24 +357,35 @@ int64_t epio__db_query(epio__db_connection *connection, epio_op *op)
 
 /* ---- What the program has ---- */
 
+static void require(const epio_rows *rows, const char *function)
+{
+    if (rows == NULL) {
+        epio_fatal(function, "the rows are NULL");
+    }
+}
+
 uint32_t epio_rows_count(const epio_rows *rows)
 {
-    return rows != NULL ? rows->count : 0;
+    require(rows, "epio_rows_count");
+    return rows->count;
 }
 
 uint32_t epio_rows_columns(const epio_rows *rows)
 {
-    return rows != NULL ? rows->columns : 0;
+    require(rows, "epio_rows_columns");
+    return rows->columns;
 }
 
 const char *epio_rows_name(const epio_rows *rows, uint32_t column)
 {
-    return rows != NULL && column < rows->columns ? rows->names[column] : NULL;
+    require(rows, "epio_rows_name");
+    return column < rows->columns ? rows->names[column] : NULL;
 }
 
 const epio_value *epio_rows_value(const epio_rows *rows, uint32_t row, uint32_t column)
 {
-    if (rows == NULL || row >= rows->count || column >= rows->columns) {
+    require(rows, "epio_rows_value");
+    if (row >= rows->count || column >= rows->columns) {
         return NULL;
     }
     return &rows->values[(size_t)row * rows->columns + column];

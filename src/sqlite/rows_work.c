@@ -157,7 +157,7 @@ static void end_statement(work *one)
     one->rows->statement = NULL;
     one->rows->stepped = false;
     if (writes) {
-        epio__changes_publish(connection, one->result == 0);
+        epio__changes_publish(connection);
     }
 }
 
@@ -313,7 +313,7 @@ int64_t epio__rows_reset(epio__db_connection *connection, epio_rows *rows, epio_
     connection->may_wait_until = 0;
     int64_t result = epio__db_result(connection, op, code);
     if (sqlite3_get_autocommit(connection->handle) != 0) {
-        epio__changes_publish(connection, result == 0);
+        epio__changes_publish(connection);
     }
     return result == EPIO_RETRY ? EPIO_EBUSY : result;
 }
