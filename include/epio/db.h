@@ -122,7 +122,9 @@ EPIO_SQLITE_VERB epio_op *epio_db_open(epio_op *op, epio_db *db);
 
 /* Closes all connections, after what was submitted before has ended: 0. Rows and transactions that
  * are open end: transactions are rolled back, and later ops on them are EPIO_ECANCELED, but those
- * that end them (epio_db_end, epio_db_rollback), which they still need. Cannot be cancelled. */
+ * that end them (epio_db_end, epio_db_rollback), which they still need. Cannot be cancelled; after
+ * epio_loop_close, which ends every op that comes later, it is performed by epio_perform, as those
+ * two are. */
 EPIO_SQLITE_VERB epio_op *epio_db_close(epio_op *op, epio_db *db, uint32_t flags);
 
 /* ---- Statements -------------------------------------------------------- */

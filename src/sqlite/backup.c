@@ -40,7 +40,10 @@ static void set_progress(epio_op *op, int done, int total)
 
 void epio_db_progress(const epio_op *op, uint64_t *done, uint64_t *total)
 {
-    bool known = op != NULL && op->kind == EPIO__DB_BACKUP;
+    if (op == NULL || done == NULL || total == NULL) {
+        epio_fatal("epio_db_progress", "the op, or where the numbers go, is NULL");
+    }
+    bool known = op->kind == EPIO__DB_BACKUP;
     *done = known ? atomic_load(progress_of(op, EPIO__WORD_DONE)) : 0;
     *total = known ? atomic_load(progress_of(op, EPIO__WORD_TOTAL)) : 0;
 }

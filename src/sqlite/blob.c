@@ -203,7 +203,7 @@ static int64_t commit(epio__db_connection *connection, epio_op *op)
     int64_t result = result_of(connection, op, epio__db_run(connection, "COMMIT"));
     connection->may_wait_until = 0;
     roll_back(connection);
-    epio__changes_publish(connection, result == 0);
+    epio__changes_publish(connection);
     return result;
 }
 
@@ -227,7 +227,7 @@ void epio__blobs_end_all(epio__db_connection *connection)
         detach(connection, one);
         if (undoes) {
             roll_back(connection);
-            epio__changes_publish(connection, false);
+            epio__changes_publish(connection);
         }
     }
 }

@@ -275,9 +275,8 @@ static void give_to_waiting(epio__database *root, changes *one)
     }
 }
 
-void epio__changes_publish(epio__db_connection *connection, bool committed)
+void epio__changes_publish(epio__db_connection *connection)
 {
-    (void)committed; /* the hooks know it for each commit, also one of a single statement */
     epio__database *root = connection->root;
     changes *one = root->changes_kept;
     if (connection->handle == NULL || sqlite3_get_autocommit(connection->handle) == 0) {
@@ -294,12 +293,11 @@ void epio__changes_publish(epio__db_connection *connection, bool committed)
     bool some = one->pending.many || one->pending.count > 0;
     epio__db_lock(root);
     root->stats.commits++;
-    root->stats.transactions += connection->completed != 0 ? connection->completed : 1;
+    root->stats.transactions++;
     if (some) {
         keep(one);
     }
     epio__db_unlock(root);
-    connection->completed = 0;
     forget(one);
     if (some) {
         give_to_waiting(root, one);

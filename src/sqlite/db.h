@@ -1,9 +1,11 @@
 /* A database, inside: its connections, which are on one thread at a time, and the ops that wait for
  * them. Who owns what: db.c making, freeing, and what epio asks of the database as a VFS;
  * db_verbs.c the verbs; db_queue.c which op has which connection when, and on which thread;
- * connection.c SQLite's handle, interrupting it, its statements; statement.c running SQL; rows.c
- * queries; transaction.c transactions and savepoints; group.c those that share a commit;
- * checkpoint.c the log; backup.c copies; blob.c blobs as files; changes.c notifications. */
+ * db_cancel.c ending them early;
+ * connection.c SQLite's handle, interrupting it, its statements; statement.c running SQL; rows.c,
+ * rows_work.c, batch.c queries; transaction.c transactions and savepoints; group.c those that share
+ * a commit; checkpoint.c the log; backup.c copies; blob.c blobs as files; changes.c notifications.
+ */
 #ifndef EPIO_SQLITE_DB_H
 #define EPIO_SQLITE_DB_H
 
@@ -49,14 +51,17 @@ static inline bool epio__db_is_verb(const epio_op *op)
 enum {
     EPIO__WORD_OBJECT = 0,
     EPIO__WORD_FIRST = 1, /* and so on */
-    EPIO__WORD_DONE = 3,  /* of a BACKUP */
-    EPIO__WORD_TOTAL = 4,
+    EPIO__WORD_DONE = 2,  /* of a BACKUP */
+    EPIO__WORD_TOTAL = 3,
     EPIO__WORD_OUTCOME = 3, /* in a group: the result, if the commit succeeds */
-    EPIO__WORD_ARRIVED = 4, /* when it began to wait, if groups wait for others */
+    EPIO__WORD_STATE = 4,   /* EPIO__OP_...; guarded by the mutex */
     EPIO__WORD_SINCE = 5,   /* when it first found another program's lock; 0: never */
     EPIO__WORD_CODE = 6,    /* SQLite's extended code */
     EPIO__WORD_REPORT = 7   /* epio_db_error *, or 0 */
 };
+
+#define EPIO__OP_LISTED 1u /* it is in a list of the database's */
+#define EPIO__OP_WRITES 2u /* a QUERY that needs the writer */
 
 static inline void *epio__word_pointer(const epio_op *op, int word)
 {
@@ -112,8 +117,7 @@ struct epio__db_connection {
     uint32_t active;         /* statements that are at a row: SQLite's interrupt would hit them */
     epio__statement *statements;
     uint64_t statement_uses;
-    uint64_t completed; /* transactions that the last commit completed; 0: one */
-    epio_op run;        /* of epio_work: this connection's turn on a worker */
+    epio_op run; /* of epio_work: this connection's turn on a worker */
 };
 
 /* What is known of the write-ahead log: checkpoint.c's. Guarded by the database's mutex. */
@@ -142,7 +146,7 @@ struct epio__database {
     sqlite3_mutex *mutex; /* of all that follows, and of the connections' fields named above */
     uint32_t state;
     bool destroyed;  /* it is freed once no turn is in flight */
-    epio_op *closed; /* a close that has ended, but for turns that are in flight */
+    epio_op *closed; /* a close, or a failed open, that has ended but for turns in flight */
     int64_t closed_result;
     bool opened;           /* the writer has opened the file */
     epio_node connections; /* epio__db_connection */
@@ -204,9 +208,6 @@ void epio__db_submit(epio_vfs *vfs, epio_op *op);
 /* Carries an op out on this thread, once it has its connection; or waits until another has. */
 int64_t epio__db_perform(epio_vfs *vfs, epio_op *op);
 
-/* The method cancel. */
-void epio__db_cancel(epio_vfs *vfs, epio_op *op);
-
 /* Into a list where it waits, and out of it. The mutex is held. */
 void epio__op_put(epio_node *list, epio_op *op);
 void epio__op_take(epio_op *op);
@@ -214,15 +215,9 @@ void epio__op_take(epio_op *op);
 /* The op that a cancel would find the connection at; NULL: none. Called without the mutex. */
 void epio__connection_set_current(epio__db_connection *connection, epio_op *op);
 
-/* Sleeps until `*woken` is released and NULL again, or the clock has reached `until`, if that is
- * not 0. The mutex is held on entry and return. */
-void epio__db_sleep(epio__database *root, epio_semaphore **woken, uint64_t until);
-
-/* Ends such a sleep, if there is one. The mutex is held. */
-void epio__db_wake(epio_semaphore **woken);
-
-/* Ends an op: completes it, or wakes the thread that performs it. The mutex is not held. */
+/* Ends an op: completes it, or wakes the thread that performs it. The mutex is not held, or is. */
 void epio__db_finish(epio_op *op, int64_t result);
+void epio__db_finish_locked(epio__database *root, epio_op *op, int64_t result);
 
 /* Starts what can be started, after something has changed. Called without the mutex. */
 void epio__db_dispatch(epio__database *root);
@@ -230,8 +225,17 @@ void epio__db_dispatch(epio__database *root);
 /* True if a turn on a worker, or the timer, was not delivered yet. The mutex is held. */
 bool epio__db_has_turns_pending(const epio__database *root);
 
+/* ---- db_cancel.c ---------------------------------------------------------- */
+
 /* Asks what runs on the connection to end. The mutex is held. */
 void epio__db_interrupt(epio__db_connection *connection);
+
+/* The method cancel. */
+void epio__db_cancel(epio_vfs *vfs, epio_op *op);
+
+/* The op, which is not in flight, has met its deadline: takes it out of where it waits, true; or
+ * asks what runs to end. The mutex is held. */
+bool epio__db_expire(epio__database *root, epio_op *op);
 
 /* ---- What an op does, on its connection's thread --------------------------- */
 
@@ -316,6 +320,9 @@ int64_t epio__db_refuse(epio_op *op, const char *reason);
 int64_t epio__db_bind(epio__db_connection *connection, epio_op *op, sqlite3_stmt *statement,
                       const epio_parameters *parameters, bool copy);
 
+/* True if there is no statement, but perhaps space and comments. */
+bool epio__sql_is_blank(const char *sql);
+
 /* True for statements that begin or end transactions: those are refused. */
 bool epio__sql_is_transaction(const char *sql);
 
@@ -330,11 +337,12 @@ int epio__db_run(epio__db_connection *connection, const char *sql);
 
 /* ---- rows.c --------------------------------------------------------------------- */
 
-/* A NEXT was submitted or is performed: true if it was finished at once. The mutex is held; *result
- * is the op's. */
+/* A NEXT was submitted or is performed: true if it has ended at once, with *result; else it is in
+ * its connection's ops. The mutex is held. */
 bool epio__rows_next(epio_op *op, int64_t *result);
 
-/* True if rows of this connection have a batch to be worked out. The mutex is held. */
+/* True if rows of this connection have a batch to be worked out, or a statement to be ended. The
+ * mutex is held. */
 bool epio__rows_want(const epio__db_connection *connection);
 
 /* Works one batch out, and finishes the NEXT that waits for it. The connection's thread, without
@@ -344,8 +352,17 @@ void epio__rows_work(epio__db_connection *connection);
 /* A NEXT in the function of a transaction: its batch is worked out here and now. */
 int64_t epio__rows_perform(epio__db_connection *connection, epio_op *op);
 
-/* A NEXT is cancelled. The mutex is held. */
+/* A NEXT that waits is cancelled: the query has ended, though its statement may take a moment; the
+ * op is the caller's to finish. The mutex is held. */
 void epio__rows_cancel(epio_op *op);
+
+/* An END has arrived: the NEXT that it cancels, for the caller to finish; NULL: none. The mutex is
+ * held. */
+epio_op *epio__rows_end_arrived(epio_rows *rows);
+
+/* An op waits for the connection: a batch that nobody waits for ends with the rows that it has. The
+ * mutex is held. */
+void epio__rows_yield(epio__db_connection *connection);
 
 /* The connection that has the statement of the rows; NULL: none any more. */
 epio__db_connection *epio__rows_connection(const epio_rows *rows);
@@ -374,9 +391,6 @@ int64_t epio__transaction_check(const epio__db_connection *connection, epio_op *
 
 /* ROLLBACK, if SQLite has not done that itself. */
 void epio__transaction_undo(epio__db_connection *connection);
-
-/* The commit that was just made has completed so many; epio__changes_publish counts them. */
-void epio__transaction_count(epio__db_connection *connection, uint64_t transactions);
 
 /* Frees what epio_db_begin made, and counts it out of its root and its outer one. The mutex is
  * held. */
@@ -448,7 +462,7 @@ void epio__changes_note(epio__db_connection *connection, uint32_t kind, const ch
 /* After each op of the writer: if that has committed, counts that, and gives what was changed to
  * those that wait. Nothing in a transaction, nor after a rollback. The writer's thread, without the
  * mutex. */
-void epio__changes_publish(epio__db_connection *connection, bool committed);
+void epio__changes_publish(epio__db_connection *connection);
 
 /* SQLite does not say that a savepoint was rolled back: the changes since the mark are dropped. The
  * writer's thread. */

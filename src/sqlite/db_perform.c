@@ -2,64 +2,61 @@
  * connection itself if it is free, or sleeps until another has finished the op. */
 #include "sqlite/db_queue.h"
 
-void epio__db_wake(epio_semaphore **woken)
+/* Sleeps until another thread has finished the op, or has left its connection, or until the op's
+ * deadline. The mutex is held on entry and return. */
+static void sleep_until_woken(epio__database *root, epio__db_waiter *waiter)
 {
-    if (*woken != NULL) {
-        epio_semaphore_release(*woken, 1);
-        *woken = NULL;
-    }
-}
-
-void epio__db_sleep(epio__database *root, epio_semaphore **woken, uint64_t until)
-{
-    epio_semaphore *made = NULL;
+    epio_semaphore *woken = NULL;
     epio_op op = EPIO_OP_INIT;
-    uint64_t now = until != 0 ? epio_clock_monotonic() : 0;
-    if (until != 0 && now >= until) {
-        return;
-    }
-    op.timeout_ns = until != 0 ? until - now : 0;
-    if (epio_semaphore_create(&made, 1) == 0) {
-        (void)epio_semaphore_try_acquire(made, 1);
-        *woken = made;
+    if (epio_semaphore_create(&woken, 1) == 0) {
+        (void)epio_semaphore_try_acquire(woken, 1);
+        waiter->woken = woken;
+        if (waiter->op->timeout_ns != 0 && !waiter->expired) {
+            uint64_t now = epio_clock_monotonic();
+            op.timeout_ns = waiter->op->timeout_ns > now ? waiter->op->timeout_ns - now : 1;
+        }
         epio__db_unlock(root);
-        (void)epio_perform(epio_acquire(&op, epio_os_vfs(), made, 1));
+        (void)epio_perform(epio_acquire(&op, epio_os_vfs(), woken, 1));
     } else { /* no memory: it looks again and again */
         epio__db_unlock(root);
         (void)epio_perform(epio_sleep(&op, epio_os_vfs(), UINT64_C(1000000)));
     }
     epio__db_lock(root);
-    *woken = NULL;
-    epio_semaphore_destroy(made); /* who released it had the mutex */
+    waiter->woken = NULL;
+    epio_semaphore_destroy(woken); /* who released it had the mutex */
 }
 
-/* One that this thread can help the op along with; NULL: others have to. A close waits for what all
- * connections have to do. */
-static epio__db_connection *connection_with_turn(epio__database *root, const epio_op *op)
+/* True if the deadline has ended an op that waited; one that another thread carries out is asked to
+ * end. */
+static bool has_expired(epio__database *root, epio__db_waiter *waiter)
+{
+    uint64_t deadline = waiter->op->timeout_ns;
+    if (deadline == 0 || waiter->expired || waiter->done || epio_clock_monotonic() < deadline) {
+        return false;
+    }
+    waiter->expired = true;
+    if (epio__db_expire(root, waiter->op)) {
+        waiter->done = true;
+        waiter->result = EPIO_ETIMEDOUT;
+    }
+    return waiter->done;
+}
+
+/* A close waits for what all connections have to do. */
+epio__db_connection *epio__db_connection_with_turn(epio__database *root, const epio_op *op)
 {
     epio__db_connection *connection = epio__db_connection_for(root, op);
-    if (connection != NULL && epio__db_has_turn(connection)) {
+    if (connection != NULL && epio__db_has_turn_for(connection, op)) {
         return connection;
     }
     for (epio_node *node = root->connections.next;
          op->kind == EPIO__DB_CLOSE && node != &root->connections; node = node->next) {
         epio__db_connection *one = EPIO_CONTAINER(node, epio__db_connection, node);
-        if (!one->running && epio__db_has_turn(one)) {
+        if (!one->running && epio__db_has_turn_for(one, op)) {
             return one;
         }
     }
     return NULL;
-}
-
-/* A deadline passed while the op waited. One that is carried out is ended by its connection. */
-static void end_if_late(epio_op *op, epio__db_waiter *waiter)
-{
-    bool waits = !waiter->done && op->progress != 0 && !epio__db_must_be_carried_out(op);
-    if (waits && op->timeout_ns != 0 && epio_clock_monotonic() >= op->timeout_ns) {
-        epio__op_take(op);
-        waiter->result = EPIO_ETIMEDOUT;
-        waiter->done = true;
-    }
 }
 
 /* Where no worker does that: this thread has its result already. The mutex is held on entry and
@@ -92,8 +89,8 @@ static int64_t perform_queued(epio__database *root, epio_op *op)
         epio__db_close_arrived(root, op);
         epio__db_lock(root);
     }
-    while (!waiter.done) {
-        epio__db_connection *connection = connection_with_turn(root, op);
+    while (!waiter.done && !has_expired(root, &waiter)) {
+        epio__db_connection *connection = epio__db_connection_with_turn(root, op);
         if (connection != NULL) {
             connection->running = true;
             epio__db_work(connection, &waiter);
@@ -101,14 +98,18 @@ static int64_t perform_queued(epio__database *root, epio_op *op)
             epio__db_dispatch(root);
             epio__db_lock(root);
         } else {
-            epio__db_sleep(root, &waiter.woken, op->progress != 0 ? op->timeout_ns : 0);
-            end_if_late(op, &waiter);
+            sleep_until_woken(root, &waiter);
         }
     }
     write_log_back(root);
     epio_list_remove(&waiter.node);
+    if (waiter.expired || op->kind == EPIO__DB_NEXT || op->kind == EPIO__DB_END) {
+        epio__db_unlock(root);
+        epio__db_dispatch(root); /* rows that ended free their connection */
+        epio__db_lock(root);
+    }
     (void)epio__db_leave(root);
-    return waiter.result;
+    return waiter.expired && waiter.result == EPIO_ECANCELED ? EPIO_ETIMEDOUT : waiter.result;
 }
 
 /* In the function of a transaction, on the connection's thread: at once. */

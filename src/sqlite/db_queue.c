@@ -18,17 +18,21 @@ static epio_op *op_of(epio_node *node)
 
 void epio__op_put(epio_node *list, epio_op *op)
 {
-    op->progress = 1; /* the database's while it holds the op: it is in a list */
+    if (op->kind >= EPIO__DB_OPEN) {
+        op->arguments.words[EPIO__WORD_STATE] |= EPIO__OP_LISTED;
+    }
     epio_list_append(list, &op->queue);
 }
 
 void epio__op_take(epio_op *op)
 {
-    op->progress = 0;
+    if (op->kind >= EPIO__DB_OPEN) {
+        op->arguments.words[EPIO__WORD_STATE] &= ~(uint64_t)EPIO__OP_LISTED;
+    }
     epio_list_remove(&op->queue);
 }
 
-static epio_op *take_first(epio_node *list)
+epio_op *epio__op_take_first(epio_node *list)
 {
     epio_op *op = op_of(list->next);
     epio__op_take(op);
@@ -42,6 +46,26 @@ static epio__database *root_of(const epio_op *op)
     return EPIO_CONTAINER(op->vfs, epio__database, vfs);
 }
 
+void epio__db_finish_locked(epio__database *root, epio_op *op, int64_t result)
+{
+    if (epio_op_in_flight(op)) {
+        epio_complete(op, result);
+        return;
+    }
+    for (epio_node *node = root->waiters.next; node != &root->waiters; node = node->next) {
+        epio__db_waiter *waiter = EPIO_CONTAINER(node, epio__db_waiter, node);
+        if (waiter->op == op) {
+            waiter->result = result;
+            waiter->done = true;
+            if (waiter->woken != NULL) {
+                epio_semaphore_release(waiter->woken, 1);
+                waiter->woken = NULL;
+            }
+            break;
+        }
+    }
+}
+
 void epio__db_finish(epio_op *op, int64_t result)
 {
     if (epio_op_in_flight(op)) {
@@ -50,22 +74,14 @@ void epio__db_finish(epio_op *op, int64_t result)
     }
     epio__database *root = root_of(op);
     epio__db_lock(root);
-    for (epio_node *node = root->waiters.next; node != &root->waiters; node = node->next) {
-        epio__db_waiter *waiter = EPIO_CONTAINER(node, epio__db_waiter, node);
-        if (waiter->op == op) {
-            waiter->result = result;
-            waiter->done = true;
-            epio__db_wake(&waiter->woken);
-            break;
-        }
-    }
+    epio__db_finish_locked(root, op, result);
     epio__db_unlock(root);
 }
 
-static void finish_all(epio_node *ended, int64_t result)
+void epio__db_finish_all(epio_node *ended, int64_t result)
 {
     while (!epio_list_empty(ended)) {
-        epio__db_finish(take_first(ended), result);
+        epio__db_finish(epio__op_take_first(ended), result);
     }
 }
 
@@ -105,11 +121,12 @@ static bool may_close(const epio__db_connection *writer)
 static turn next_turn(epio__db_connection *connection)
 {
     epio__database *root = connection->root;
-    if (!epio_list_empty(&connection->ops)) {
+    if (!epio_list_empty(&connection->ops) && op_of(connection->ops.next)->kind != EPIO__DB_NEXT) {
         return (turn){CARRY_OUT, op_of(connection->ops.next)};
     }
     if (epio__rows_want(connection)) {
-        return (turn){WORK_ROWS, NULL};
+        bool awaited = !epio_list_empty(&connection->ops);
+        return (turn){WORK_ROWS, awaited ? op_of(connection->ops.next) : NULL};
     }
     if (connection->holder != NULL) {
         return (turn){root->state == EPIO__DB_CLOSING ? ABANDON : NOTHING, NULL};
@@ -133,9 +150,13 @@ static turn next_turn(epio__db_connection *connection)
     return (turn){NOTHING, NULL};
 }
 
-bool epio__db_has_turn(epio__db_connection *connection)
+bool epio__db_has_turn_for(epio__db_connection *connection, const epio_op *op)
 {
-    return next_turn(connection).task != NOTHING;
+    turn next = next_turn(connection);
+    if (next.op != NULL && next.op != op && !epio_op_in_flight(next.op)) {
+        return false; /* another thread, which performs it, will have it */
+    }
+    return next.task != NOTHING;
 }
 
 static epio__db_carrier *const carriers[] = {
@@ -143,7 +164,7 @@ static epio__db_carrier *const carriers[] = {
     [EPIO__DB_CLOSE - EPIO__DB_OPEN] = epio__db_close,
     [EPIO__DB_EXECUTE - EPIO__DB_OPEN] = epio__db_execute,
     [EPIO__DB_QUERY - EPIO__DB_OPEN] = epio__db_query,
-    [EPIO__DB_NEXT - EPIO__DB_OPEN] = NULL,
+    [EPIO__DB_NEXT - EPIO__DB_OPEN] = NULL, /* by epio__rows_work */
     [EPIO__DB_END - EPIO__DB_OPEN] = epio__db_end,
     [EPIO__DB_BEGIN - EPIO__DB_OPEN] = epio__db_begin,
     [EPIO__DB_COMMIT - EPIO__DB_OPEN] = epio__db_commit,
@@ -203,20 +224,26 @@ static void take_turn(epio__db_connection *connection, epio_op *op)
         result = epio__db_carry_out(connection, op);
         epio__connection_end(connection);
     }
-    epio__connection_set_current(connection, NULL);
+    epio__db_lock(root);
+    bool cancelled = atomic_load(&connection->interrupted);
+    connection->current = NULL;
+    atomic_store(&connection->interrupted, false);
     if (op->kind == EPIO__DB_OPEN && result < 0) {
-        epio__db_lock(root);
         root->state = EPIO__DB_NEW;
-        epio__db_unlock(root);
     }
-    if (result == EPIO__DB_TO_WRITER) {
-        epio__db_lock(root);
+    bool goes_on = result == EPIO__DB_TO_WRITER && !cancelled;
+    if (goes_on) {
+        op->arguments.words[EPIO__WORD_STATE] |= EPIO__OP_WRITES;
         epio__op_put(&root->writes, op);
-        epio__db_unlock(root);
+    }
+    epio__db_unlock(root);
+    if (goes_on) {
         epio__db_dispatch(root);
         return;
     }
-    if (op->kind == EPIO__DB_CLOSE && epio_op_in_flight(op)) {
+    result = result == EPIO__DB_TO_WRITER ? EPIO_ECANCELED : result;
+    bool closed = op->kind == EPIO__DB_CLOSE || (op->kind == EPIO__DB_OPEN && result < 0);
+    if (closed && epio_op_in_flight(op)) {
         epio__db_lock(root);
         root->closed = op; /* until no turn is in flight any more */
         root->closed_result = result;
@@ -229,6 +256,7 @@ static void take_turn(epio__db_connection *connection, epio_op *op)
 /* What holds the connection ends, as the database is closed. */
 static void abandon(epio__db_connection *connection)
 {
+    epio__rows_end_all(connection, EPIO_ECANCELED);
     epio__blobs_end_all(connection);
     if (connection->holder != NULL) {
         epio__transaction_abandon(connection);
@@ -340,13 +368,24 @@ static void turn_delivered(epio_op *run)
     }
 }
 
-static size_t length_of(const epio_node *list)
+/* Ops that were submitted: those that are performed bring their thread. */
+static size_t submitted_in(const epio_node *list)
 {
     size_t length = 0;
     for (const epio_node *node = list->next; node != list; node = node->next) {
-        length++;
+        length += epio_op_in_flight(EPIO_CONTAINER(node, const epio_op, queue));
     }
     return length;
+}
+
+static bool needs_worker(epio__db_connection *connection)
+{
+    turn next = next_turn(connection);
+    if (next.op == NULL) {
+        return next.task != NOTHING;
+    }
+    bool shared = epio_list_empty(&connection->ops);
+    return epio_op_in_flight(next.op) || (shared && submitted_in(shared_list(connection)) != 0);
 }
 
 /* One that has something to do and no thread: its turn is the caller's to submit. */
@@ -354,7 +393,7 @@ static epio__db_connection *next_to_start(epio__database *root, size_t *reads)
 {
     for (epio_node *node = root->connections.next; node != &root->connections; node = node->next) {
         epio__db_connection *one = EPIO_CONTAINER(node, epio__db_connection, node);
-        if (one->running || one->run_pending || !epio__db_has_turn(one)) {
+        if (one->running || one->run_pending || !needs_worker(one)) {
             continue;
         }
         if (one->role == EPIO__DB_READER && epio__connection_is_free(one)) {
@@ -369,11 +408,15 @@ static epio__db_connection *next_to_start(epio__database *root, size_t *reads)
     return NULL;
 }
 
-/* Those who perform look for work themselves. */
+/* Threads that perform: each carries its own op out, and what nobody else would. */
 static void wake_waiters(epio__database *root)
 {
     for (epio_node *node = root->waiters.next; node != &root->waiters; node = node->next) {
-        epio__db_wake(&EPIO_CONTAINER(node, epio__db_waiter, node)->woken);
+        epio__db_waiter *waiter = EPIO_CONTAINER(node, epio__db_waiter, node);
+        if (waiter->woken != NULL && epio__db_connection_with_turn(root, waiter->op) != NULL) {
+            epio_semaphore_release(waiter->woken, 1);
+            waiter->woken = NULL;
+        }
     }
 }
 
@@ -393,12 +436,12 @@ void epio__db_dispatch(epio__database *root)
 {
     epio__db_lock(root);
     epio__pool_fill(root);
+    wake_waiters(root);
     if (!root->loop_runs || closes_on_thread(root)) {
-        wake_waiters(root);
         epio__db_unlock(root);
         return;
     }
-    size_t reads = length_of(&root->reads);
+    size_t reads = submitted_in(&root->reads);
     epio__db_connection *one;
     while ((one = next_to_start(root, &reads)) != NULL) {
         one->run.done = turn_delivered;
@@ -428,6 +471,8 @@ static epio_node *list_of(epio__database *root, const epio_op *op)
     bool reads = false;
     switch (op->kind) {
     case EPIO__DB_QUERY:
+        reads = (op->arguments.words[EPIO__WORD_STATE] & EPIO__OP_WRITES) == 0;
+        break;
     case EPIO__DB_BACKUP:
         reads = true;
         break;
@@ -483,7 +528,8 @@ static int64_t change_state(epio__database *root, const epio_op *op)
 bool epio__db_arrive(epio__database *root, epio_op *op, int64_t *result)
 {
     if (op->kind == EPIO__DB_NEXT) {
-        return epio__rows_next(op, result);
+        *result = EPIO_ECANCELED;
+        return root->state != EPIO__DB_IS_OPEN || epio__rows_next(op, result);
     }
     if (op->kind == EPIO__DB_OPEN || op->kind == EPIO__DB_CLOSE) {
         *result = change_state(root, op);
@@ -521,40 +567,15 @@ bool epio__db_arrive(epio__database *root, epio_op *op, int64_t *result)
         return epio__changes_take(root, op, result);
     }
     epio__op_put(connection != NULL ? &connection->ops : list_of(root, op), op);
+    if (op->kind == EPIO__DB_END) {
+        epio_op *next = epio__rows_end_arrived(epio__word_pointer(op, EPIO__WORD_OBJECT));
+        if (next != NULL) {
+            epio__db_finish_locked(root, next, EPIO_ECANCELED);
+        }
+    } else if (connection != NULL) {
+        epio__rows_yield(connection);
+    }
     return false;
-}
-
-/* A close that cancels: what waits ends at once, what runs soon. */
-static void cancel_everything(epio__database *root, epio_node *ended)
-{
-    epio_node *lists[] = {&root->reads, &root->checkpoints, &root->changes};
-    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
-        epio_list_move_all(ended, lists[i]);
-    }
-    epio_node writes;
-    epio_list_init(&writes);
-    epio_list_move_all(&writes, &root->writes);
-    while (!epio_list_empty(&writes)) {
-        epio_op *op = take_first(&writes);
-        epio__op_put(epio__db_must_be_carried_out(op) ? &root->writes : ended, op);
-    }
-    for (epio_node *node = root->connections.next; node != &root->connections; node = node->next) {
-        epio__db_interrupt(EPIO_CONTAINER(node, epio__db_connection, node));
-    }
-}
-
-void epio__db_close_arrived(epio__database *root, const epio_op *op)
-{
-    epio_node ended;
-    epio_list_init(&ended);
-    epio__db_lock(root);
-    if ((op->flags & EPIO_DB_CANCEL) != 0) {
-        cancel_everything(root, &ended);
-    } else {
-        epio_list_move_all(&ended, &root->changes);
-    }
-    epio__db_unlock(root);
-    finish_all(&ended, EPIO_ECANCELED);
 }
 
 void epio__db_submit(epio_vfs *vfs, epio_op *op)
@@ -581,7 +602,8 @@ void epio__db_submit(epio_vfs *vfs, epio_op *op)
 epio__db_connection *epio__db_connection_for(epio__database *root, const epio_op *op)
 {
     epio__db_connection *connection = epio__db_connection_of(op);
-    if (connection == NULL && op->kind != EPIO__DB_NEXT) {
+    bool of_rows = op->kind == EPIO__DB_NEXT || op->kind == EPIO__DB_END;
+    if (connection == NULL && !of_rows) {
         const epio_node *list = list_of(root, op);
         if (list == &root->reads) {
             connection = epio__pool_reader(root);
@@ -593,47 +615,4 @@ epio__db_connection *epio__db_connection_for(epio__database *root, const epio_op
         }
     }
     return connection != NULL && !connection->running ? connection : NULL;
-}
-
-/* ---- Cancelling ---- */
-
-void epio__db_interrupt(epio__db_connection *connection)
-{
-    if (connection->current != NULL && epio__db_must_be_carried_out(connection->current)) {
-        return;
-    }
-    atomic_store(&connection->interrupted, true);
-    /* SQLite's own flag is quicker where one opcode takes long, but would hit whatever is at a row
-     * as well. */
-    if (connection->running && connection->handle != NULL && connection->active == 0) {
-        sqlite3_interrupt(connection->handle);
-    }
-}
-
-void epio__db_cancel(epio_vfs *vfs, epio_op *op)
-{
-    epio__database *root = EPIO_CONTAINER(vfs, epio__database, vfs);
-    if (epio__db_must_be_carried_out(op)) {
-        return;
-    }
-    epio__db_lock(root);
-    bool waited = false;
-    if (op->kind == EPIO__DB_NEXT) {
-        epio__rows_cancel(op);
-    } else if (op->progress != 0) {
-        epio__op_take(op);
-        waited = true;
-    } else {
-        for (epio_node *node = root->connections.next; node != &root->connections;
-             node = node->next) {
-            epio__db_connection *one = EPIO_CONTAINER(node, epio__db_connection, node);
-            if (one->current == op) {
-                epio__db_interrupt(one);
-            }
-        }
-    }
-    epio__db_unlock(root);
-    if (waited) {
-        epio_complete(op, EPIO_ECANCELED);
-    }
 }

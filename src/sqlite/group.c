@@ -86,7 +86,7 @@ static int64_t carry_out_member(epio__db_connection *connection, epio_op *op)
 /* SQLite has undone the whole transaction: what had succeeded begins anew, in its order. */
 static void begin_again(group *all)
 {
-    epio__changes_publish(all->connection, false);
+    epio__changes_publish(all->connection);
     epio_list_move_all(&all->done, &all->again);
     epio_list_move_all(&all->again, &all->done);
 }
@@ -185,9 +185,11 @@ static void commit(group *all)
         }
         epio__transaction_undo(connection);
     } else {
-        epio__transaction_count(connection, all->members);
+        epio__db_lock(connection->root);
+        connection->root->stats.transactions += all->members - 1; /* publishing counts one */
+        epio__db_unlock(connection->root);
     }
-    epio__changes_publish(connection, code == SQLITE_OK);
+    epio__changes_publish(connection);
     while (!epio_list_empty(&all->done)) {
         epio_op *op = take_first(&all->done);
         epio__db_finish(op, (int64_t)op->arguments.words[EPIO__WORD_OUTCOME]);

@@ -254,7 +254,7 @@ static int64_t step_to_end(epio__db_connection *connection, epio_op *op, sqlite3
     return result == 0 && changed ? sqlite3_changes64(connection->handle) : result;
 }
 
-static bool is_blank(const char *sql)
+bool epio__sql_is_blank(const char *sql)
 {
     char word[16];
     first_word(sql, word);
@@ -291,13 +291,13 @@ int64_t epio__db_statements(epio__db_connection *connection, epio_op *op)
     const char *sql = epio__word_pointer(op, EPIO__WORD_FIRST);
     const epio_parameters *parameters = epio__word_pointer(op, EPIO__WORD_FIRST + 1);
     int64_t changed = 0;
-    while (!is_blank(sql)) {
+    while (!epio__sql_is_blank(sql)) {
         int64_t result = run_one(connection, op, &sql, parameters);
         if (result < 0) {
             return result;
         }
         changed += result;
-        if (parameters != NULL && !is_blank(sql)) {
+        if (parameters != NULL && !epio__sql_is_blank(sql)) {
             return epio__db_refuse(op, "parameters are for one statement");
         }
     }
@@ -309,18 +309,18 @@ int64_t epio__db_statements(epio__db_connection *connection, epio_op *op)
 static bool is_one(const char *sql)
 {
     const char *end = strchr(sql, ';');
-    return end == NULL || is_blank(end);
+    return end == NULL || epio__sql_is_blank(end);
 }
 
 int64_t epio__db_execute(epio__db_connection *connection, epio_op *op)
 {
     const char *sql = epio__word_pointer(op, EPIO__WORD_FIRST);
-    if (is_blank(sql)) {
+    if (epio__sql_is_blank(sql)) {
         return epio__db_refuse(op, "no statement");
     }
     bool alone = sqlite3_get_autocommit(connection->handle) == 0 || is_one(sql);
     int64_t result = alone ? epio__db_statements(connection, op)
                            : epio__db_in_transaction(connection, op, epio__db_statements);
-    epio__changes_publish(connection, result >= 0);
+    epio__changes_publish(connection);
     return result;
 }

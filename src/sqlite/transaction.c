@@ -35,11 +35,6 @@ void epio__transaction_undo(epio__db_connection *connection)
     }
 }
 
-void epio__transaction_count(epio__db_connection *connection, uint64_t transactions)
-{
-    connection->completed = transactions;
-}
-
 static int64_t commit(epio__db_connection *connection, epio_op *op)
 {
     let_wait(connection, op);
@@ -57,9 +52,6 @@ int64_t epio__db_in_transaction(epio__db_connection *connection, epio_op *op,
         if (result >= 0) {
             int64_t committed = commit(connection, op);
             result = committed != 0 ? committed : result;
-        }
-        if (result >= 0) {
-            epio__transaction_count(connection, 1);
         }
     }
     epio__transaction_undo(connection);
@@ -250,13 +242,12 @@ static int64_t commit_outermost(epio__db_connection *connection, epio_op *op, co
     if (result == 0) {
         end_all(connection);
         if (db->mode == EPIO_DB_WRITE) {
-            epio__transaction_count(connection, 1);
-            epio__changes_publish(connection, true);
+            epio__changes_publish(connection);
         }
     } else if (undoes(result) || !is_open(connection)) {
         end_all(connection);
         epio__transaction_undo(connection);
-        epio__changes_publish(connection, false);
+        epio__changes_publish(connection);
     }
     return result;
 }
@@ -304,7 +295,7 @@ int64_t epio__db_rollback(epio__db_connection *connection, epio_op *op)
     } else {
         end_all(connection);
         epio__transaction_undo(connection);
-        epio__changes_publish(connection, false);
+        epio__changes_publish(connection);
     }
     end_handles(connection, db, true);
     return 0;
@@ -314,7 +305,7 @@ void epio__transaction_abandon(epio__db_connection *connection)
 {
     end_all(connection);
     epio__transaction_undo(connection);
-    epio__changes_publish(connection, false);
+    epio__changes_publish(connection);
     if (connection->transaction != NULL) {
         end_handles(connection, connection->transaction, false);
     }
@@ -384,6 +375,6 @@ int64_t epio__db_transaction(epio__db_connection *connection, epio_op *op)
         return epio__db_result(connection, op, SQLITE_READONLY);
     }
     int64_t result = epio__db_in_transaction(connection, op, epio__transaction_call);
-    epio__changes_publish(connection, result >= 0);
+    epio__changes_publish(connection);
     return result;
 }

@@ -15,8 +15,7 @@ static epio__sqlite_vfs *own(sqlite3_vfs *base)
 
 bool epio__sqlite_stat(epio__sqlite_vfs *vfs, epio_op *op, const char *path, epio_info *info)
 {
-    memset(info, 0, sizeof *info);
-    info->size = sizeof *info;
+    info->size = sizeof *info; /* the rest is filled in, if it succeeds */
     return epio_perform(epio_stat(op, vfs->vfs, path, info, 0)) == 0;
 }
 
@@ -68,11 +67,29 @@ static int access_path(sqlite3_vfs *base, const char *path, int flags, int *resu
     return SQLITE_OK;
 }
 
+static bool begins_with_drive(const char *path)
+{
+    return ((path[0] >= 'a' && path[0] <= 'z') || (path[0] >= 'A' && path[0] <= 'Z')) &&
+           path[1] == ':';
+}
+
+/* A URI has a slash before the drive letter of Windows, whose paths alone begin with one. */
+static int64_t resolve(epio__sqlite_vfs *vfs, epio_op *op, const char *path, char *out, int len)
+{
+    if (path[0] == '/' && begins_with_drive(path + 1)) {
+        int64_t result = epio_perform(epio_full_pathname(op, vfs->vfs, path + 1, out, (size_t)len));
+        if (result > 1 && begins_with_drive(out)) {
+            return result;
+        }
+    }
+    return epio_perform(epio_full_pathname(op, vfs->vfs, path, out, (size_t)len));
+}
+
 static int full_pathname(sqlite3_vfs *base, const char *path, int len, char *out)
 {
     epio__sqlite_vfs *vfs = own(base);
     epio_op op = EPIO_OP_INIT;
-    int64_t result = epio_perform(epio_full_pathname(&op, vfs->vfs, path, out, (size_t)len));
+    int64_t result = resolve(vfs, &op, path, out, len);
     if (result == EPIO_ENOTSUP && strlen(path) < (size_t)len) {
         memcpy(out, path, strlen(path) + 1);
         return SQLITE_OK;
@@ -213,6 +230,7 @@ static int add(const char *name, epio_vfs *vfs, uint32_t flags)
     made->vfs = vfs;
     made->flags = flags;
     made->system = find_system();
+    made->windows = made->system != NULL && strncmp(made->system->zName, "win32", 5) == 0;
     fill(made, name, len);
     if (sqlite3_vfs_register(&made->base, (flags & EPIO_SQLITE_DEFAULT) != 0) != SQLITE_OK) {
         sqlite3_free(made);
