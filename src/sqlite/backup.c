@@ -42,6 +42,7 @@ void epio_db_progress(const epio_op *op, uint64_t *done, uint64_t *total)
 {
     if (op == NULL || done == NULL || total == NULL) {
         epio_fatal("epio_db_progress", "the op, or where the numbers go, is NULL");
+        return;
     }
     bool known = op->kind == EPIO__DB_BACKUP;
     *done = known ? atomic_load(progress_of(op, EPIO__WORD_DONE)) : 0;
