@@ -167,7 +167,7 @@ static int64_t reads_a_little(epio_db *transaction, void *user)
     (void)user;
     int64_t result =
         epio_perform(epio_db_execute(&op, transaction, "SELECT count(*) FROM t", NULL));
-    (void)epio_perform(epio_sleep(&op, epio_os_vfs(), 2 * MILLISECOND));
+    (void)epio_perform(epio_sleep(&op, epio_os_vfs(), 15 * MILLISECOND));
     return result;
 }
 
@@ -189,9 +189,11 @@ static void stays_short_beside_readers(fixture *f)
     for (size_t i = 0; i < 2; i++) {
         one.ops[i] = (epio_op){.user = &one, .done = read_again};
         epio_submit(epio_db_transaction(&one.ops[i], one.db, reads_a_little, EPIO_DB_SNAPSHOT));
+        epio_op sleep = EPIO_OP_INIT;
+        (void)epio_wait(epio_sleep(&sleep, f->vfs, 7 * MILLISECOND)); /* they overlap */
     }
     uint64_t last = 0;
-    for (unsigned restarts = 0; restarts < 3;) {
+    for (unsigned restarts = 0; restarts < 2;) {
         db_fill(f, one.db, 1, PAGE);
         uint64_t frames = db_stats(one.db).log_frames;
         restarts += frames < last;
