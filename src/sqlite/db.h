@@ -79,6 +79,7 @@ struct epio_db {
     uint32_t mode;                   /* EPIO_DB_WRITE, _SNAPSHOT */
     uint32_t depth;                  /* of a savepoint: its name is made of this */
     uint32_t active;                 /* statements of the connection at a row, as it was begun */
+    size_t changes;                  /* epio__changes_mark, as it was begun */
     bool of_function;                /* it ends as its function returns */
     bool ended;                      /* and is kept for a while, so that late uses are found */
 };
@@ -464,8 +465,8 @@ void epio__changes_note(epio__db_connection *connection, uint32_t kind, const ch
  * mutex. */
 void epio__changes_publish(epio__db_connection *connection);
 
-/* SQLite does not say that a savepoint was rolled back: the changes since the mark are dropped. The
- * writer's thread. */
+/* SQLite does not say that a savepoint was rolled back: the changes since the mark are dropped.
+ * Nothing for connections that do not write. The connection's thread. */
 size_t epio__changes_mark(const epio__db_connection *connection);
 void epio__changes_rewind(epio__db_connection *connection, size_t mark);
 

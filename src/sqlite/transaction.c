@@ -69,7 +69,8 @@ static epio_db *make_handle(epio__db_connection *connection, epio_db *outer, uin
                           .connection = connection,
                           .mode = mode,
                           .depth = outer->outer != NULL ? outer->depth + 1 : 0,
-                          .active = connection->active};
+                          .active = connection->active,
+                          .changes = epio__changes_mark(connection)};
     }
     return made;
 }
@@ -278,6 +279,7 @@ static void roll_back_savepoint(epio__db_connection *connection, const epio_db *
     if (is_open(connection)) {
         int code = run_savepoint(connection, "ROLLBACK TO", db);
         code = code == SQLITE_OK ? run_savepoint(connection, "RELEASE", db) : code;
+        epio__changes_rewind(connection, db->changes);
         if (code != SQLITE_OK) { /* what cannot be undone in part is undone whole */
             epio__transaction_undo(connection);
         }
