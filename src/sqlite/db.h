@@ -103,7 +103,9 @@ struct epio__db_connection {
     uint32_t active;         /* statements that are at a row: SQLite's interrupt would hit them */
     epio__statement *statements;
     uint64_t statement_uses;
-    epio_op run; /* of epio_work: this connection's turn on a worker */
+    uint64_t ran;        /* statements, and how many of them were prepared already: not in the */
+    uint64_t cache_hits; /* statistics yet */
+    epio_op run;         /* of epio_work: this connection's turn on a worker */
 };
 
 struct epio__database {
@@ -133,6 +135,9 @@ struct epio__database {
     epio_db *ended[EPIO__ENDED_HANDLES]; /* the oldest is at ended_next */
     uint32_t ended_next;
     epio_semaphore *group_waits; /* of a group that waits for others; NULL: none does */
+    size_t group_expected;       /* ops that the next group may wait for */
+    uint64_t commit_took;        /* the last group's; the writer's thread */
+    uint32_t careful_groups;     /* to come, each with savepoints; the writer's thread */
     epio_db_stats stats;
 
     void *changes_kept; /* changes.c's */
@@ -181,6 +186,16 @@ void epio__op_take(epio_op *op);
 
 /* The op that a cancel would find the connection at; NULL: none. Called without the mutex. */
 void epio__connection_set_current(epio__db_connection *connection, epio_op *op);
+
+/* The same with the mutex held. Adds what the connection has counted to the statistics. */
+void epio__connection_change_current(epio__db_connection *connection, epio_op *op);
+
+/* Sleeps until `*woken` is released and NULL again, or the clock has reached `until`, if that is
+ * not 0. The mutex is held on entry and return. */
+void epio__db_sleep(epio__database *root, epio_semaphore **woken, uint64_t until);
+
+/* Ends such a sleep, if there is one. The mutex is held. */
+void epio__db_wake(epio_semaphore **woken);
 
 /* Ends an op: completes it, or wakes the thread that performs it. The mutex is not held. */
 void epio__db_finish(epio_op *op, int64_t result);

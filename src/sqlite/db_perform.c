@@ -2,23 +2,35 @@
  * connection itself if it is free, or sleeps until another has finished the op. */
 #include "sqlite/db_queue.h"
 
-/* Sleeps until another thread has finished the op, or has left its connection. The mutex is held on
- * entry and return. */
-static void sleep_until_woken(epio__database *root, epio__db_waiter *waiter)
+void epio__db_wake(epio_semaphore **woken)
 {
-    epio_semaphore *woken = NULL;
+    if (*woken != NULL) {
+        epio_semaphore_release(*woken, 1);
+        *woken = NULL;
+    }
+}
+
+void epio__db_sleep(epio__database *root, epio_semaphore **woken, uint64_t until)
+{
+    epio_semaphore *made = NULL;
     epio_op op = EPIO_OP_INIT;
-    if (epio_semaphore_create(&woken, 1) == 0) {
-        (void)epio_semaphore_try_acquire(woken, 1);
-        waiter->woken = woken;
+    uint64_t now = until != 0 ? epio_clock_monotonic() : 0;
+    if (until != 0 && now >= until) {
+        return;
+    }
+    op.timeout_ns = until != 0 ? until - now : 0;
+    if (epio_semaphore_create(&made, 1) == 0) {
+        (void)epio_semaphore_try_acquire(made, 1);
+        *woken = made;
         epio__db_unlock(root);
-        (void)epio_perform(epio_acquire(&op, epio_os_vfs(), woken, 1));
+        (void)epio_perform(epio_acquire(&op, epio_os_vfs(), made, 1));
     } else { /* no memory: it looks again and again */
         epio__db_unlock(root);
         (void)epio_perform(epio_sleep(&op, epio_os_vfs(), UINT64_C(1000000)));
     }
     epio__db_lock(root);
-    epio_semaphore_destroy(woken); /* who released it had the mutex */
+    *woken = NULL;
+    epio_semaphore_destroy(made); /* who released it had the mutex */
 }
 
 /* One that this thread can help the op along with; NULL: others have to. A close waits for what all
@@ -37,6 +49,17 @@ static epio__db_connection *connection_with_turn(epio__database *root, const epi
         }
     }
     return NULL;
+}
+
+/* A deadline passed while the op waited. One that is carried out is ended by its connection. */
+static void end_if_late(epio_op *op, epio__db_waiter *waiter)
+{
+    bool waits = !waiter->done && op->progress != 0 && !epio__db_must_be_carried_out(op);
+    if (waits && op->timeout_ns != 0 && epio_clock_monotonic() >= op->timeout_ns) {
+        epio__op_take(op);
+        waiter->result = EPIO_ETIMEDOUT;
+        waiter->done = true;
+    }
 }
 
 static int64_t perform_queued(epio__database *root, epio_op *op)
@@ -63,7 +86,8 @@ static int64_t perform_queued(epio__database *root, epio_op *op)
             epio__db_dispatch(root);
             epio__db_lock(root);
         } else {
-            sleep_until_woken(root, &waiter);
+            epio__db_sleep(root, &waiter.woken, op->progress != 0 ? op->timeout_ns : 0);
+            end_if_late(op, &waiter);
         }
     }
     epio_list_remove(&waiter.node);

@@ -55,10 +55,7 @@ void epio__db_finish(epio_op *op, int64_t result)
         if (waiter->op == op) {
             waiter->result = result;
             waiter->done = true;
-            if (waiter->woken != NULL) {
-                epio_semaphore_release(waiter->woken, 1);
-                waiter->woken = NULL;
-            }
+            epio__db_wake(&waiter->woken);
             break;
         }
     }
@@ -183,11 +180,21 @@ int64_t epio__db_carry_out(epio__db_connection *connection, epio_op *op)
     return carriers[op->kind - EPIO__DB_OPEN](connection, op);
 }
 
+void epio__connection_change_current(epio__db_connection *connection, epio_op *op)
+{
+    epio_db_stats *stats = &connection->root->stats;
+    connection->current = op;
+    atomic_store(&connection->interrupted, false);
+    stats->statements += connection->ran;
+    stats->cache_hits += connection->cache_hits;
+    connection->ran = 0;
+    connection->cache_hits = 0;
+}
+
 void epio__connection_set_current(epio__db_connection *connection, epio_op *op)
 {
     epio__db_lock(connection->root);
-    connection->current = op;
-    atomic_store(&connection->interrupted, false);
+    epio__connection_change_current(connection, op);
     epio__db_unlock(connection->root);
 }
 
@@ -237,8 +244,7 @@ void epio__db_work(epio__db_connection *connection, const epio__db_waiter *waite
             epio__op_take(next.op);
             grouped = connection->role == EPIO__DB_WRITER && connection->holder == NULL &&
                       connection->refuse_with == 0 && epio__group_takes(root, next.op);
-            connection->current = next.op;
-            atomic_store(&connection->interrupted, false);
+            epio__connection_change_current(connection, next.op);
         }
         epio__db_unlock(root);
         if (grouped) {
@@ -399,11 +405,7 @@ static epio__db_connection *next_to_start(epio__database *root, size_t *reads)
 static void wake_waiters(epio__database *root)
 {
     for (epio_node *node = root->waiters.next; node != &root->waiters; node = node->next) {
-        epio__db_waiter *waiter = EPIO_CONTAINER(node, epio__db_waiter, node);
-        if (waiter->woken != NULL) {
-            epio_semaphore_release(waiter->woken, 1);
-            waiter->woken = NULL;
-        }
+        epio__db_wake(&EPIO_CONTAINER(node, epio__db_waiter, node)->woken);
     }
 }
 
@@ -419,14 +421,13 @@ static bool closes_on_thread(const epio__database *root)
     return false;
 }
 
-void epio__db_dispatch(epio__database *root)
+/* The mutex is held. */
+static void dispatch(epio__database *root)
 {
-    epio__db_lock(root);
     make_readers(root);
     make_checkpointer(root);
     if (root->workers == NULL || closes_on_thread(root)) {
         wake_waiters(root);
-        epio__db_unlock(root);
         return;
     }
     size_t reads = length_of(&root->reads);
@@ -436,6 +437,12 @@ void epio__db_dispatch(epio__database *root)
         one->run.user = one;
         epio_submit(epio_work(&one->run, root->workers, on_worker));
     }
+}
+
+void epio__db_dispatch(epio__database *root)
+{
+    epio__db_lock(root);
+    dispatch(root);
     epio__db_unlock(root);
 }
 
@@ -510,6 +517,21 @@ static int64_t change_state(epio__database *root, const epio_op *op)
     return 0;
 }
 
+/* One that is tried again, as another program had the lock, is ahead of those that came later. */
+static void put_in_order(epio_node *list, epio_op *op)
+{
+    uint64_t since = op->arguments.words[EPIO__WORD_SINCE];
+    epio_node *before = list;
+    if (since != 0 && op->kind >= EPIO__DB_OPEN) {
+        before = list->next;
+        while (before != list && op_of(before)->arguments.words[EPIO__WORD_SINCE] != 0 &&
+               op_of(before)->arguments.words[EPIO__WORD_SINCE] <= since) {
+            before = before->next;
+        }
+    }
+    epio__op_put(before, op); /* at the end of the list that begins with `before` */
+}
+
 bool epio__db_arrive(epio__database *root, epio_op *op, int64_t *result)
 {
     if (op->kind == EPIO__DB_NEXT) {
@@ -519,6 +541,7 @@ bool epio__db_arrive(epio__database *root, epio_op *op, int64_t *result)
         *result = change_state(root, op);
         if (*result == 0) {
             epio__op_put(&root->writes, op);
+            epio__db_wake(&root->group_waits);
         }
         return *result != 0;
     }
@@ -546,7 +569,18 @@ bool epio__db_arrive(epio__database *root, epio_op *op, int64_t *result)
     if (op->kind == EPIO__DB_CHANGES) {
         return epio__changes_take(root, op, result);
     }
-    epio__op_put(connection != NULL ? &connection->ops : list_of(root, op), op);
+    if (connection != NULL) {
+        epio__op_put(&connection->ops, op);
+        return false;
+    }
+    epio_node *list = list_of(root, op);
+    put_in_order(list, op);
+    if (list == &root->writes) {
+        if (root->options.group_ns != 0 && epio__group_takes(root, op)) {
+            op->arguments.words[EPIO__WORD_ARRIVED] = epio_clock_monotonic();
+        }
+        epio__db_wake(&root->group_waits);
+    }
     return false;
 }
 
@@ -594,13 +628,17 @@ void epio__db_submit(epio_vfs *vfs, epio_op *op)
     bool closes = op->kind == EPIO__DB_CLOSE;
     epio__db_lock(root);
     bool ended = epio__db_arrive(root, op, &result);
+    if (!closes) {
+        dispatch(root);
+    }
     epio__db_unlock(root);
     if (ended) {
         epio_complete(op, result);
-    } else if (closes) {
-        epio__db_close_arrived(root, op);
     }
-    epio__db_dispatch(root);
+    if (closes) {
+        epio__db_close_arrived(root, op);
+        epio__db_dispatch(root);
+    }
 }
 
 epio__db_connection *epio__db_connection_for(epio__database *root, const epio_op *op)
