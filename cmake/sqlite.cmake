@@ -32,6 +32,7 @@ set(epio_sqlite_async_sources
     src/sqlite/checkpoint.c
     src/sqlite/connection.c
     src/sqlite/db.c
+    src/sqlite/db_cancel.c
     src/sqlite/db_perform.c
     src/sqlite/db_queue.c
     src/sqlite/db_verbs.c

@@ -1,6 +1,7 @@
 /* A database, inside: its connections, which are on one thread at a time, and the ops that wait for
  * them. Who owns what: db.c making, freeing, and what epio asks of the database as a VFS;
  * db_verbs.c the verbs; db_queue.c which op has which connection when, and on which thread;
+ * db_cancel.c ops that end early;
  * connection.c SQLite's handle, interrupting it, its statements; statement.c running SQL; rows.c
  * queries; transaction.c transactions and savepoints; group.c those that share a commit;
  * checkpoint.c the log; backup.c copies; blob.c blobs as files; changes.c notifications. */
@@ -177,9 +178,6 @@ void epio__db_submit(epio_vfs *vfs, epio_op *op);
 /* Carries an op out on this thread, once it has its connection; or waits until another has. */
 int64_t epio__db_perform(epio_vfs *vfs, epio_op *op);
 
-/* The method cancel. */
-void epio__db_cancel(epio_vfs *vfs, epio_op *op);
-
 /* Into a list where it waits, and out of it. The mutex is held. */
 void epio__op_put(epio_node *list, epio_op *op);
 void epio__op_take(epio_op *op);
@@ -205,6 +203,11 @@ void epio__db_dispatch(epio__database *root);
 
 /* True if a turn on a worker was not delivered yet. The mutex is held. */
 bool epio__db_has_turns_pending(const epio__database *root);
+
+/* ---- db_cancel.c ----------------------------------------------------------- */
+
+/* The method cancel. */
+void epio__db_cancel(epio_vfs *vfs, epio_op *op);
 
 /* Asks what runs on the connection to end. The mutex is held. */
 void epio__db_interrupt(epio__db_connection *connection);
