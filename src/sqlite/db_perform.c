@@ -51,21 +51,25 @@ static epio__db_connection *connection_with_turn(epio__database *root, const epi
     return NULL;
 }
 
-/* A deadline passed while the op waited. One that is carried out is ended by its connection. */
-static void end_if_late(epio_op *op, epio__db_waiter *waiter)
+/* A deadline passed while the op waited; true. One that is carried out is ended by its connection.
+ */
+static bool end_if_late(epio_op *op, epio__db_waiter *waiter)
 {
     bool waits = !waiter->done && op->progress != 0 && !epio__db_must_be_carried_out(op);
     if (waits && op->timeout_ns != 0 && epio_clock_monotonic() >= op->timeout_ns) {
         epio__op_take(op);
         waiter->result = EPIO_ETIMEDOUT;
         waiter->done = true;
+        return true;
     }
+    return false;
 }
 
 static int64_t perform_queued(epio__database *root, epio_op *op)
 {
     epio__db_waiter waiter = {.op = op};
     int64_t result;
+    bool late = false;
     epio__db_lock(root);
     if (epio__db_arrive(root, op, &result)) {
         epio__db_unlock(root);
@@ -87,11 +91,14 @@ static int64_t perform_queued(epio__database *root, epio_op *op)
             epio__db_lock(root);
         } else {
             epio__db_sleep(root, &waiter.woken, op->progress != 0 ? op->timeout_ns : 0);
-            end_if_late(op, &waiter);
+            late = end_if_late(op, &waiter);
         }
     }
     epio_list_remove(&waiter.node);
     epio__db_unlock(root);
+    if (late) {
+        epio__db_dispatch(root); /* it may have been the one to carry out what is next */
+    }
     return waiter.result;
 }
 

@@ -70,6 +70,42 @@ static epio_node *shared_list(epio__db_connection *connection)
     }
 }
 
+/* Where an op waits that may have any connection of its role. */
+static epio_node *list_of(epio__database *root, const epio_op *op)
+{
+    bool reads = false;
+    switch (op->kind) {
+    case EPIO__DB_QUERY:
+    case EPIO__DB_BACKUP:
+        reads = true;
+        break;
+    case EPIO__DB_BEGIN:
+    case EPIO__DB_TRANSACTION:
+        reads = op->arguments.words[EPIO__WORD_FIRST + 1] == EPIO_DB_SNAPSHOT;
+        break;
+    case EPIO__DB_OPEN_BLOB:
+        reads = (op->flags & EPIO_OPEN_WRITE) == 0;
+        break;
+    case EPIO__DB_CHECKPOINT:
+        return &root->checkpoints;
+    default:
+        break;
+    }
+    return reads ? &root->reads : &root->writes;
+}
+
+epio__db_connection *epio__db_connection_of(const epio_op *op)
+{
+    if (op->kind < EPIO__DB_OPEN) {
+        return epio__blob_connection(op->file);
+    }
+    if (op->kind == EPIO__DB_END || op->kind == EPIO__DB_NEXT) {
+        return epio__rows_connection(epio__word_pointer(op, EPIO__WORD_OBJECT));
+    }
+    const epio_db *db = epio__word_pointer(op, EPIO__WORD_OBJECT);
+    return db->connection;
+}
+
 /* A close comes when nothing else runs, waits or holds a connection. */
 static bool may_close(const epio__db_connection *writer)
 {
@@ -367,44 +403,51 @@ static void make_checkpointer(epio__database *root)
     }
 }
 
-/* One that has something to do and no thread: its turn is the caller's to submit. */
-static epio__db_connection *next_to_start(epio__database *root, size_t *reads)
+/* True if the thread that performs the waiter's op waits for this connection. A close does what is
+ * left for all of them. */
+static bool waits_for(const epio__db_waiter *waiter, epio__db_connection *one)
 {
-    for (epio_node *node = root->connections.next; node != &root->connections; node = node->next) {
-        epio__db_connection *one = EPIO_CONTAINER(node, epio__db_connection, node);
-        if (one->running || one->run_pending || !epio__db_has_turn(one)) {
-            continue;
-        }
-        if (one->role == EPIO__DB_READER && is_free(one)) {
-            if (*reads == 0) {
-                continue; /* each op has a reader already */
-            }
-            (*reads)--;
-        }
-        one->run_pending = true; /* a thread that performs may have it first */
-        return one;
+    const epio_op *op = waiter->op;
+    bool carried_out = op->kind != EPIO__DB_NEXT && op->progress == 0;
+    if (waiter->done || op->kind == EPIO__DB_CLOSE || carried_out) {
+        return !waiter->done && op->kind == EPIO__DB_CLOSE;
     }
-    return NULL;
+    const epio__db_connection *connection = epio__db_connection_of(op);
+    return connection == one || (connection == NULL && op->kind != EPIO__DB_NEXT &&
+                                 list_of(one->root, op) == shared_list(one));
 }
 
-/* Those who perform look for work themselves. */
-static void wake_waiters(epio__database *root)
+/* The thread that is to carry `op` out: the one that performs it, or another that would have to
+ * wait for that; NULL: there is none. */
+static epio__db_waiter *waiter_for(epio__db_connection *one, const epio_op *op)
 {
+    epio__database *root = one->root;
+    epio__db_waiter *found = NULL;
     for (epio_node *node = root->waiters.next; node != &root->waiters; node = node->next) {
-        epio__db_wake(&EPIO_CONTAINER(node, epio__db_waiter, node)->woken);
-    }
-}
-
-/* A thread that performs a close does what is left for all connections itself: turns on workers
- * would outlive it. */
-static bool closes_on_thread(const epio__database *root)
-{
-    for (const epio_node *node = root->waiters.next; node != &root->waiters; node = node->next) {
-        if (EPIO_CONTAINER(node, const epio__db_waiter, node)->op->kind == EPIO__DB_CLOSE) {
-            return true;
+        epio__db_waiter *waiter = EPIO_CONTAINER(node, epio__db_waiter, node);
+        if (waits_for(waiter, one)) {
+            if (waiter->op == op) {
+                return waiter;
+            }
+            found = found != NULL ? found : waiter;
         }
     }
-    return false;
+    return found;
+}
+
+/* Turns go to threads that wait in epio_perform: the loop's own may be one of those, and start no
+ * worker meanwhile. */
+static void start(epio__db_connection *one, const epio_op *op)
+{
+    epio__db_waiter *waiter = waiter_for(one, op);
+    if (waiter != NULL) {
+        epio__db_wake(&waiter->woken);
+    } else if (one->root->workers != NULL && !one->run_pending) {
+        one->run_pending = true; /* a thread that performs may have it first */
+        one->run.done = turn_delivered;
+        one->run.user = one;
+        epio_submit(epio_work(&one->run, one->root->workers, on_worker));
+    }
 }
 
 /* The mutex is held. */
@@ -412,16 +455,21 @@ static void dispatch(epio__database *root)
 {
     make_readers(root);
     make_checkpointer(root);
-    if (root->workers == NULL || closes_on_thread(root)) {
-        wake_waiters(root);
-        return;
-    }
-    size_t reads = length_of(&root->reads);
-    epio__db_connection *one;
-    while ((one = next_to_start(root, &reads)) != NULL) {
-        one->run.done = turn_delivered;
-        one->run.user = one;
-        epio_submit(epio_work(&one->run, root->workers, on_worker));
+    epio_node *read = root->reads.next; /* each free reader has one */
+    for (epio_node *node = root->connections.next; node != &root->connections; node = node->next) {
+        epio__db_connection *one = EPIO_CONTAINER(node, epio__db_connection, node);
+        turn next = one->running ? (turn){NOTHING, NULL} : next_turn(one);
+        if (next.task == NOTHING) {
+            continue;
+        }
+        if (next.op != NULL && next.op == op_of(root->reads.next)) {
+            if (read == &root->reads) {
+                continue;
+            }
+            next.op = op_of(read);
+            read = read->next;
+        }
+        start(one, next.op);
     }
 }
 
@@ -433,41 +481,6 @@ void epio__db_dispatch(epio__database *root)
 }
 
 /* ---- Arriving ---- */
-
-epio__db_connection *epio__db_connection_of(const epio_op *op)
-{
-    if (op->kind < EPIO__DB_OPEN) {
-        return epio__blob_connection(op->file);
-    }
-    if (op->kind == EPIO__DB_END || op->kind == EPIO__DB_NEXT) {
-        return epio__rows_connection(epio__word_pointer(op, EPIO__WORD_OBJECT));
-    }
-    const epio_db *db = epio__word_pointer(op, EPIO__WORD_OBJECT);
-    return db->connection;
-}
-
-static epio_node *list_of(epio__database *root, const epio_op *op)
-{
-    bool reads = false;
-    switch (op->kind) {
-    case EPIO__DB_QUERY:
-    case EPIO__DB_BACKUP:
-        reads = true;
-        break;
-    case EPIO__DB_BEGIN:
-    case EPIO__DB_TRANSACTION:
-        reads = op->arguments.words[EPIO__WORD_FIRST + 1] == EPIO_DB_SNAPSHOT;
-        break;
-    case EPIO__DB_OPEN_BLOB:
-        reads = (op->flags & EPIO_OPEN_WRITE) == 0;
-        break;
-    case EPIO__DB_CHECKPOINT:
-        return &root->checkpoints;
-    default:
-        break;
-    }
-    return reads ? &root->reads : &root->writes;
-}
 
 /* Of a transaction or savepoint that has ended by itself, only the end is left. */
 static int64_t end_handle(epio_op *op)
