@@ -51,12 +51,17 @@ static epio__db_connection *connection_with_turn(epio__database *root, const epi
     return NULL;
 }
 
+static bool has_passed(uint64_t deadline)
+{
+    return deadline != 0 && epio_clock_monotonic() >= deadline;
+}
+
 /* A deadline passed while the op waited; true. One that is carried out is ended by its connection.
  */
 static bool end_if_late(epio_op *op, epio__db_waiter *waiter)
 {
     bool waits = !waiter->done && op->progress != 0 && !epio__db_must_be_carried_out(op);
-    if (waits && op->timeout_ns != 0 && epio_clock_monotonic() >= op->timeout_ns) {
+    if (waits && has_passed(op->timeout_ns)) {
         epio__op_take(op);
         waiter->result = EPIO_ETIMEDOUT;
         waiter->done = true;
@@ -102,20 +107,23 @@ static int64_t perform_queued(epio__database *root, epio_op *op)
     return waiter.result;
 }
 
-/* In the function of a transaction, on the connection's thread: at once. */
+/* In the function of a transaction, on the connection's thread: at once. It ends as the function's
+ * op does, or by its own deadline. */
 static int64_t perform_in_function(epio__db_connection *connection, epio_op *op)
 {
-    if (op->kind == EPIO__DB_NEXT) {
-        return epio__rows_perform(connection, op);
-    }
-    if (atomic_load(&connection->interrupted) && !epio__db_must_be_carried_out(op)) {
+    uint64_t deadline = connection->deadline;
+    bool must = epio__db_must_be_carried_out(op);
+    if (!must && atomic_load(&connection->interrupted)) {
         return EPIO_ECANCELED;
     }
-    uint64_t deadline = connection->deadline;
+    if (!must && (has_passed(deadline) || has_passed(op->timeout_ns))) {
+        return EPIO_ETIMEDOUT;
+    }
     if (op->timeout_ns != 0 && (deadline == 0 || op->timeout_ns < deadline)) {
         connection->deadline = op->timeout_ns;
     }
-    int64_t result = epio__db_carry_out(connection, op);
+    int64_t result = op->kind == EPIO__DB_NEXT ? epio__rows_perform(connection, op)
+                                               : epio__db_carry_out(connection, op);
     connection->deadline = deadline;
     return result;
 }

@@ -357,6 +357,10 @@ int64_t epio__transaction_call(epio__db_connection *connection, epio_op *op)
     if (result >= 0 && (!is_open(connection) || atomic_load(&connection->interrupted))) {
         return EPIO_ECANCELED; /* it went on although that had ended it */
     }
+    if (result >= 0 && connection->deadline != 0 &&
+        epio_clock_monotonic() >= connection->deadline) {
+        return EPIO_ETIMEDOUT;
+    }
     return is_reserved(result) ? epio__db_refuse(op, "the function's result is not an error's")
                                : result;
 }
