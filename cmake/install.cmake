@@ -1,4 +1,5 @@
-# Installation: libraries, headers, epio.pc, the CMake package and what there is to read.
+# Installation: libraries, headers, the modules for pkg-config, the CMake package and what
+# there is to read.
 # All of it can be moved after it was installed.
 include(CMakePackageConfigHelpers)
 
@@ -10,13 +11,33 @@ set(EPIO_INSTALL_LIBRARIES "${epio_kinds}" CACHE STRING "Which kinds of the libr
 
 set(epio_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/epio)
 
-# Each kind has its own targets file: the static one has needs that the other has not.
+# install_library TARGET FILE KIND: with a targets file of its own, as the static one has needs
+# that the shared one has not.
+function(install_library target file kind)
+    install(TARGETS ${target} EXPORT ${file}-${kind})
+    install(EXPORT ${file}-${kind} DESTINATION ${epio_package_dir} NAMESPACE epio::
+        FILE ${file}-${kind}-targets.cmake)
+endfunction()
+
+set(epio_installed_sqlite "")
 foreach(kind IN LISTS EPIO_INSTALL_LIBRARIES)
-    install(TARGETS epio_${kind} EXPORT epio-${kind})
-    install(EXPORT epio-${kind} DESTINATION ${epio_package_dir} NAMESPACE epio::
-        FILE epio-${kind}-targets.cmake)
+    install_library(epio_${kind} epio ${kind})
+    if(TARGET epio_sqlite_${kind})
+        install_library(epio_sqlite_${kind} epio-sqlite ${kind})
+        list(APPEND epio_installed_sqlite ${kind})
+    endif()
 endforeach()
-install(DIRECTORY include/epio DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+
+# db.h says what the asynchronous half does with SQLite.
+set(epio_other_headers "")
+if(NOT epio_installed_sqlite)
+    list(APPEND epio_other_headers PATTERN sqlite.h EXCLUDE)
+endif()
+if(NOT epio_installed_sqlite OR NOT EPIO_ASYNC)
+    list(APPEND epio_other_headers PATTERN db.h EXCLUDE)
+endif()
+install(DIRECTORY include/epio DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+    FILES_MATCHING PATTERN "*.h" ${epio_other_headers})
 
 install(FILES README.md CHANGELOG.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")
@@ -31,14 +52,29 @@ set(epio_pc_libdir "\${prefix}")
 cmake_path(APPEND epio_pc_libdir "${CMAKE_INSTALL_LIBDIR}")
 set(epio_pc_includedir "\${prefix}")
 cmake_path(APPEND epio_pc_includedir "${CMAKE_INSTALL_INCLUDEDIR}")
-# The header assumes the asynchronous half.
-set(epio_pc_definitions "")
-if(NOT EPIO_ASYNC)
-    set(epio_pc_definitions " -DEPIO_ASYNC=0")
-endif()
 
-# What the static library needs, by name: as Requires.private it would have to be
-# installed for the shared one too, since pkg-config reads those for every request.
+# install_module FILE TARGET KINDS STATIC-LIBS DESCRIPTION LINE...: a module for the library
+# that is installed in these kinds, TARGET_static and TARGET_shared. STATIC-LIBS, what the
+# static one needs, are by name: as Requires.private they would have to be installed for the
+# shared one too, since pkg-config reads those for every request. The lines are the module's own.
+function(install_module file target kinds static_libs description)
+    list(TRANSFORM CMAKE_C_IMPLICIT_LINK_DIRECTORIES PREPEND -L OUTPUT_VARIABLE known_directories)
+    list(REMOVE_ITEM static_libs ${known_directories})
+    list(REMOVE_DUPLICATES static_libs)
+    list(JOIN static_libs " " static_libs)
+    set(libs "-l${file}")
+    set(private_libs " ${static_libs}")
+    if(NOT "shared" IN_LIST kinds)
+        # There is no other, so that nobody has to ask for it by --static.
+        get_target_property(name ${target}_static OUTPUT_NAME)
+        set(libs "-l${name} ${static_libs}")
+        set(private_libs "")
+    endif()
+    list(JOIN ARGN "\n" lines)
+    configure_file(cmake/epio.pc.in ${file}.pc @ONLY)
+    install(FILES ${PROJECT_BINARY_DIR}/${file}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endfunction()
+
 if(NOT Sodium_STATIC_LIBS)
     set(Sodium_STATIC_LIBS -lsodium) # another project has found it
 endif()
@@ -52,20 +88,26 @@ endif()
 if(NOT WIN32)
     list(APPEND epio_pc_static_libs -pthread)
 endif()
-list(TRANSFORM CMAKE_C_IMPLICIT_LINK_DIRECTORIES PREPEND -L OUTPUT_VARIABLE epio_pc_known_directories)
-list(REMOVE_ITEM epio_pc_static_libs ${epio_pc_known_directories})
-list(REMOVE_DUPLICATES epio_pc_static_libs)
-list(JOIN epio_pc_static_libs " " epio_pc_static_libs)
-set(epio_pc_libs "-lepio")
-set(epio_pc_private_libs " ${epio_pc_static_libs}")
-if(NOT "shared" IN_LIST EPIO_INSTALL_LIBRARIES)
-    # There is no other, so that nobody has to ask for it by --static.
-    get_target_property(epio_pc_name epio_static OUTPUT_NAME)
-    set(epio_pc_libs "-l${epio_pc_name} ${epio_pc_static_libs}")
-    set(epio_pc_private_libs "")
+# The header assumes the asynchronous half.
+set(epio_pc_definitions "")
+if(NOT EPIO_ASYNC)
+    set(epio_pc_definitions " -DEPIO_ASYNC=0")
 endif()
-configure_file(cmake/epio.pc.in epio.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/epio.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+install_module(epio epio "${EPIO_INSTALL_LIBRARIES}" "${epio_pc_static_libs}"
+    "${PROJECT_DESCRIPTION}" "Cflags: -I\${includedir}${epio_pc_definitions}")
+
+if(epio_installed_sqlite)
+    find_package(PkgConfig QUIET)
+    if(PkgConfig_FOUND)
+        pkg_check_modules(EPIO_SQLITE_PC QUIET sqlite3)
+    endif()
+    if(NOT EPIO_SQLITE_PC_STATIC_LDFLAGS)
+        set(EPIO_SQLITE_PC_STATIC_LDFLAGS -lsqlite3)
+    endif()
+    install_module(epio-sqlite epio_sqlite "${epio_installed_sqlite}"
+        "${EPIO_SQLITE_PC_STATIC_LDFLAGS}" "${epio_sqlite_description}"
+        "Requires: epio" "Cflags: -I\${includedir}")
+endif()
 
 # ---- CMake ----
 

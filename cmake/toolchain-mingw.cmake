@@ -21,6 +21,10 @@ set(CMAKE_FIND_ROOT_PATH ${EPIO_CROSS_PREFIX} /usr/${mingw_triplet})
 foreach(kind IN ITEMS EXE SHARED MODULE)
     set(CMAKE_${kind}_LINKER_FLAGS_INIT -static)
 endforeach()
+# The DLL of the prefix would be found first; it is for the shared epio-sqlite alone.
+if(NOT DEFINED SQLite3_LIBRARY AND EXISTS ${EPIO_CROSS_PREFIX}/lib/libsqlite3.a)
+    set(SQLite3_LIBRARY ${EPIO_CROSS_PREFIX}/lib/libsqlite3.a CACHE FILEPATH "SQLite")
+endif()
 
 if(cross_target STREQUAL "windows")
     set(CMAKE_CROSSCOMPILING_EMULATOR ${cross_root}/ci/run-in-wine)

@@ -75,7 +75,7 @@ done
 # ---- Code ----
 
 # Each block of C becomes a file: as it is if it is a program or functions, else within a
-# function that has a loop, a VFS, a file and an op.
+# function that has a loop, a VFS, a file, an op and a database.
 write_blocks() {
     awk -v base="$2" '
         function finish(   i, functions, name) {
@@ -83,13 +83,14 @@ write_blocks() {
                 if (lines[i] ~ /^{/) functions = 1
             name = sprintf("%s-%d.c", base, first)
             print "#include <epio/bench.h>\n#include <epio/epio.h>\n#include <epio/locks.h>" > name
-            print "#include <epio/layer.h>\n#include <inttypes.h>\n#include <stdio.h>" > name
+            print "#include <epio/db.h>\n#include <epio/layer.h>" > name
+            print "#include <inttypes.h>\n#include <stdio.h>" > name
             for (i = 1; i <= count; i++)
                 if (lines[i] ~ /^#/) print lines[i] > name
             if (!functions)
-                print "void run(epio_loop *loop, epio_vfs *vfs, epio_file *file, epio_op op);\n" \
-                    "void run(epio_loop *loop, epio_vfs *vfs, epio_file *file, epio_op op)\n{\n" \
-                    "(void)loop, (void)vfs, (void)file, (void)op;" > name
+                print "#define HEAD void run(epio_loop *loop, epio_vfs *vfs, epio_file *file, " \
+                    "epio_op op, epio_db *db)\nHEAD;\nHEAD\n{\n" \
+                    "(void)loop, (void)vfs, (void)file, (void)op, (void)db;" > name
             printf "#line %d \"%s\"\n", first, FILENAME > name
             for (i = 1; i <= count; i++)
                 print lines[i] ~ /^#/ ? "" : lines[i] > name
@@ -107,6 +108,7 @@ write_blocks() {
 flags() {
     case $(grep -o '^#include <[a-zA-Z0-9_-]*[./]' "$1" | tr -d '\n') in
     *glib-unix*) pkg-config --cflags glib-2.0 2>/dev/null ;;
+    *sqlite3.*) pkg-config --cflags sqlite3 2>/dev/null ;;
     *SDL*) pkg-config --cflags sdl2 2>/dev/null ;;
     *windows*) false ;;
     *) : ;;

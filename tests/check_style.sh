@@ -83,7 +83,7 @@ complain "type names end in _t only in the standard" "$(
 )"
 
 complain "a public function without EPIO_API" "$(
-    grep -nE '^[a-z][a-z0-9_ *]*[ *]epio_[a-z_]+\(' $(files include) | grep -v ':typedef '
+    grep -nE '^[a-z][a-z0-9_ *]*[ *]epio_[a-z_]+\(' $(files include) | grep -v -e ':typedef ' -e ':static inline '
 )"
 
 # ---- Layout ----

@@ -1,16 +1,30 @@
 #!/bin/sh
-# The shared library exports what the public headers declare, all of it and
-# nothing else; the static one defines nothing outside epio's two prefixes. Each of these
-# functions is in a table of test_misuse.c, which tries what it does with NULL.
-# Usage: check_symbols.sh INCLUDE-DIR EPIO_ASYNC C-COMPILER STATIC SHARED TESTS
+# A shared library exports what its public headers declare, all of it and nothing else;
+# the static one defines nothing outside its prefixes. Each of these functions is in a table
+# of the tests named, which try what it does with NULL.
+# Usage: check_symbols.sh LIBRARY INCLUDE-DIR HEADERS EPIO_ASYNC C-COMPILER STATIC SHARED TESTS
+# LIBRARY is epio or epio-sqlite, which mark what they declare in different ways. HEADERS are
+# names, TESTS files, both separated by blanks. HEADERS may be `all`, SHARED and TESTS `none`.
 set -u
-include=$1
-async=$2
-compiler=$3
-static=$4
-shared=$5
-tests=$6
+library=$1
+include=$2
+headers=$3
+async=$4
+compiler=$5
+static=$6
+shared=$7
+tests=$8
 failed=0
+
+[ "$headers" != all ] || headers=$(cd "$include/epio" && ls)
+case $library in
+epio) macro=EPIO_API public='epio_[a-z]' defined='epio_' ;;
+epio-sqlite)
+    macro=EPIO_SQLITE_API
+    public='epio_(sqlite|db|rows)_[a-z]'
+    defined='epio__?(sqlite|db|rows)_'
+    ;;
+esac
 
 command -v nm >/dev/null || {
     echo "nm is not installed"
@@ -39,12 +53,11 @@ exported() {
     fi
 }
 
-# What EPIO_API stands before: the word in front of the first parenthesis.
+# What the macro stands before: the word in front of the first parenthesis.
 declared() {
-    for header in "$include"/epio/*.h; do
-        case $header in */sqlite.h | */db.h) continue ;; esac # of the other library
-        "$compiler" -std=c11 -E -P -DEPIO_ASYNC="$async" -DEPIO_API=EXPORTED -I"$include" \
-            -x c "$header"
+    for header in $headers; do
+        "$compiler" -std=c11 -E -P -DEPIO_ASYNC="$async" "-D$macro=EXPORTED" -I"$include" \
+            -x c "$include/epio/$header"
     done | tr '\n' ' ' | grep -o 'EXPORTED [^(;]*(' | sed 's/ *($//; s/.*[ *]//' | sort -u
 }
 
@@ -59,24 +72,31 @@ complain() {
 
 directory=$(mktemp -d) || exit 1
 trap 'rm -rf "$directory"' EXIT
-exported >"$directory/exported"
 declared >"$directory/declared"
-# Between the tables' first line and the first function that uses them.
-sed -n '/^#define NULL_ABORTS/,/^static /p' "$tests/test_misuse.c" | grep -o 'epio_[a-z_]*(' |
-    tr -d '(' | sort -u >"$directory/tried"
-if [ ! -s "$directory/exported" ] || [ ! -s "$directory/declared" ]; then
-    echo "found no symbols at all"
+if [ ! -s "$directory/declared" ]; then
+    echo "found no declarations at all"
     exit 1
 fi
 
-complain "the shared library exports what is not epio_'s" \
-    "$(grep -v '^epio_[a-z]' "$directory/exported")"
-complain "exported, but in no header" "$(comm -23 "$directory/exported" "$directory/declared")"
-complain "in a header, but not exported" "$(comm -13 "$directory/exported" "$directory/declared")"
-if [ "$async" = 1 ]; then
-    complain "in a header, but not tried with NULL in tests/test_misuse.c" \
+if [ "$shared" != none ]; then
+    exported >"$directory/exported"
+    complain "the shared library exports what is not of $library" \
+        "$(grep -vE "^$public" "$directory/exported")"
+    complain "exported, but in no header" "$(comm -23 "$directory/exported" "$directory/declared")"
+    complain "in a header, but not exported" "$(comm -13 "$directory/exported" "$directory/declared")"
+fi
+nm -g "$static" | awk 'NF == 3 && $2 != "U"' | names >"$directory/defined"
+complain "the static library defines what is not of $library" \
+    "$(grep -vE "^(\.refptr\.)?$defined" "$directory/defined")"
+complain "in a header, but not in the static library" \
+    "$(comm -23 "$directory/declared" "$directory/defined")"
+
+if [ "$tests" != none ]; then
+    # Between the tables' first line and the first function that uses them.
+    for test in $tests; do
+        sed -n '/^#define NULL_[A-Z]*(X)/,/^static /p' "$test"
+    done | grep -o 'epio_[a-z_]*(' | tr -d '(' | sort -u >"$directory/tried"
+    complain "in a header, but not tried with NULL in $tests" \
         "$(comm -23 "$directory/declared" "$directory/tried")"
 fi
-complain "the static library defines what is not epio_'s or epio__'s" \
-    "$(nm -g "$static" | awk 'NF == 3 && $2 != "U"' | names | grep -vE '^(\.refptr\.)?epio_')"
 exit $failed

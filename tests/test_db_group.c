@@ -291,6 +291,39 @@ static void a_deferred_constraint_fails_one(fixture *f)
     check_number(f, "SELECT sum(a) FROM t", 1 + 7);
 }
 
+/* What a failed member has changed is not given to those who ask for changes. */
+static void only_what_is_committed_is_noticed(fixture *f)
+{
+    scene all;
+    epio_change changes[8];
+    epio_op op = EPIO_OP_INIT;
+    epio_db *db = open_db(f, NULL, 0);
+    epio_submit(epio_db_changes(&op, db, changes, 8));
+    for (int round = 0; round < 2; round++) { /* in the second each has a savepoint at once */
+        scene_begin(&all, f, db);
+        (void)add_sql(&all, "INSERT OR REPLACE INTO t VALUES(1, 'one')");
+        (void)add_sql(&all, "INSERT INTO t VALUES(2, 'x'); INSERT INTO t VALUES(1, 'again')");
+        (void)add_sql(&all, "INSERT OR REPLACE INTO t VALUES(3, 'three')");
+        scene_run(&all);
+        scene_end(&all, 1);
+        check_result(epio_wait(&op), 2);
+        check_result(changes[0].row_id, 1);
+        check_result(changes[1].row_id, 3);
+        epio_submit(epio_db_changes(&op, db, changes, 8));
+    }
+    epio_db *outer = NULL;
+    epio_db *inner = NULL;
+    check_op(f, epio_db_begin(&all.ops[0], db, &outer, EPIO_DB_WRITE), 0);
+    check_op(f, epio_db_execute(&all.ops[0], outer, "INSERT INTO t VALUES(4, 'four')", NULL), 1);
+    check_op(f, epio_db_begin(&all.ops[0], outer, &inner, EPIO_DB_WRITE), 0);
+    check_op(f, epio_db_execute(&all.ops[0], inner, "INSERT INTO t VALUES(5, 'x')", NULL), 1);
+    check_op(f, epio_db_rollback(&all.ops[0], inner), 0);
+    check_op(f, epio_db_commit(&all.ops[0], outer), 0);
+    check_result(epio_wait(&op), 1);
+    check_result(changes[0].row_id, 4);
+    close_db(f, db);
+}
+
 /* What cannot share ends the group; the order of the requests stays. */
 static void groups_keep_the_order(fixture *f)
 {
@@ -309,7 +342,7 @@ static void groups_keep_the_order(fixture *f)
     check_result(epio_wait(&op), 0);
     check_op(f, epio_db_execute(&op, handle, "INSERT INTO t(b) VALUES('d')", NULL), 1);
     check_op(f, epio_db_commit(&op, handle), 0);
-    scene_end(&all, 4);
+    scene_end(&all, 5);
     close_db(f, db);
     check_number(f, "SELECT group_concat(b, '') = 'abcde' FROM (SELECT b FROM t ORDER BY a)", 1);
 }
@@ -340,6 +373,10 @@ static void a_group_waits_for_others(fixture *f)
 
 /* ---- The model ---------------------------------------------------------------------- */
 
+#define MODEL_LONG                                                                                 \
+    "INSERT INTO t SELECT %lld + i * 1000000, 'model' FROM (WITH RECURSIVE n(i) AS (SELECT 0 "     \
+    "UNION ALL SELECT i + 1 FROM n WHERE i < 200000) SELECT i FROM n)"
+
 enum { MODEL_OPS = 24, MODEL_KINDS = 8 };
 
 typedef struct model_op {
@@ -366,8 +403,7 @@ static void model_submit(model_op *one, epio_db *db, random_source *random)
         "INSERT INTO t VALUES(%lld, 'model'); INSERT INTO t VALUES(1, 'twice')",
         "INSERT OR FAIL INTO t VALUES(%lld, 'model'), (1, 'twice')",
         "INSERT OR ROLLBACK INTO t VALUES(%lld, 'model'), (1, 'twice')",
-        "INSERT INTO t SELECT %lld + i * 1000000, 'model' FROM (WITH RECURSIVE n(i) AS (SELECT 0 "
-        "UNION ALL SELECT i + 1 FROM n WHERE i < 200000) SELECT i FROM n)",
+        MODEL_LONG,
         "INSERT INTO t VALUES(%lld, zeroblob(4000000))",
     };
     one->op = (epio_op)EPIO_OP_INIT;
@@ -511,6 +547,7 @@ int main(void)
         FIXTURE_TEST(deadlines_are_each_ones_own, ON_OS | ON_MEMORY),
         FIXTURE_TEST(a_full_database_fails_one, ON_OS | ON_MEMORY),
         FIXTURE_TEST(a_deferred_constraint_fails_one, ON_OS | ON_MEMORY),
+        FIXTURE_TEST(only_what_is_committed_is_noticed, ON_OS | ON_MEMORY),
         FIXTURE_TEST(groups_keep_the_order, ON_OS | ON_MEMORY),
         FIXTURE_TEST(a_group_waits_for_others, ON_OS | ON_MEMORY),
         FIXTURE_TEST(random_groups_agree_with_a_model, ON_OS | ON_MEMORY),

@@ -1342,6 +1342,8 @@ static void call_after_removing_the_handler(misuse_fixture *c)
  * in that of the functions without pointers. What no result can report aborts. */
 #define NULL_ABORTS(X)                                                                             \
     X(invalid_reason, "epio_op_invalid_reason", epio_op_invalid_reason(NULL))                      \
+    X(fatal, "epio_fatal", (epio_fatal(NULL, "x"), 0))                                             \
+    X(fatal_message, "epio_fatal", (epio_fatal("x", NULL), 0))                                     \
     X(perform, "epio_perform", epio_perform(NULL))                                                 \
     X(submit, "epio_submit", epio_submit(NULL))                                                    \
     X(wait, "epio_wait", epio_wait(NULL))                                                          \

@@ -583,6 +583,8 @@ static void a_change_that_is_not_durable_is_one_error(fixture *f)
     run_refused(f, change_names, SYS_fsync, ENOSPC);
 }
 
+#define MAKE_EXACTLY (READ_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_EXACT | EPIO_OPEN_PERMISSIONS(0600))
+
 static void fail_to_open(void *argument)
 {
     const names *at = argument;
@@ -592,13 +594,20 @@ static void fail_to_open(void *argument)
     static const uint32_t ways[] = {0, EPIO_OPEN_EXCLUSIVE, EPIO_OPEN_TRUNCATE, EPIO_OPEN_SYNC_DIR,
                                     EPIO_OPEN_DELETE_ON_CLOSE};
     for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
-        check(carry_out(
-                  at, epio_open(&op, vfs, at->other, READ_WRITE | EPIO_OPEN_CREATE | ways[i])) < 0);
+        check(carry_out(at, epio_open(&op, vfs, at->other, MAKE_EXACTLY | ways[i])) < 0);
         check(op.os_error == at->error && op.file == NULL && !file_exists(at->other));
     }
-    check(carry_out(at, epio_open(&op, vfs, at->link, READ_WRITE | EPIO_OPEN_CREATE)) < 0);
+    check(carry_out(at, epio_open(&op, vfs, at->link, MAKE_EXACTLY)) < 0);
     check(!file_exists(at->other));
-    /* An existing file stays. */
+    epio_loop_destroy(loop);
+}
+
+static void fail_to_open_what_is_there(void *argument)
+{
+    const names *at = argument;
+    epio_loop *loop;
+    epio_op op = {0};
+    epio_vfs *vfs = begin_refusing(at, &loop);
     check(carry_out(at, epio_open(&op, vfs, at->file, READ_WRITE | EPIO_OPEN_CREATE)) < 0);
     check(file_size(at->file) == 1);
     epio_loop_destroy(loop);
@@ -607,7 +616,11 @@ static void fail_to_open(void *argument)
 /* Fails in the last step, after the file was created. */
 static void a_failed_open_leaves_nothing_that_it_made(fixture *f)
 {
-    run_refused(f, fail_to_open, SYS_fcntl, EPERM);
+    run_refused(f, fail_to_open, SYS_fchmod, EPERM);
+    epio_op op = {0};
+    check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "file"), 0), 0);
+    check_op(f, epio_delete(&op, f->vfs, fixture_path(f, "link"), 0), 0);
+    run_refused(f, fail_to_open_what_is_there, SYS_fcntl, EPERM);
 }
 
 static void keep_names(void *argument)

@@ -5,7 +5,7 @@
  * independent of the backend: EPIO_TEST_ONCE. */
 #include "database.h"
 
-#include "fault_vfs.h"
+#include "op_faults.h"
 
 #include <epio/sqlite.h>
 
@@ -187,11 +187,11 @@ static void a_log_is_recovered(fixture *f)
     databases_end(f);
 }
 
-/* An index from before, valid but for what it says of the log, as after a crash of the system. */
-static void the_first_begins_the_index_anew(fixture *f)
+/* Leaves a log with two rows, and an index from before the second: valid but for what it says of
+ * the log, as after a crash of the system. */
+static void leave_an_old_index(fixture *f)
 {
     static unsigned char index[32768];
-    databases_begin(f);
     sqlite3 *database = open_table(f);
     insert(database);
     epio_file *file = fixture_open(f, "data-shm", EPIO_OPEN_READ);
@@ -202,8 +202,13 @@ static void the_first_begins_the_index_anew(fixture *f)
     insert(database);
     close_without_checkpoint(database);
     fixture_put(f, "data-shm", index, sizeof index);
+}
 
-    database = open_table(f);
+static void the_first_begins_the_index_anew(fixture *f)
+{
+    databases_begin(f);
+    leave_an_old_index(f);
+    sqlite3 *database = open_table(f);
     check_rows(database, 2);
     sqlite3 *second = open_table(f);
     check_rows(second, 2);
@@ -350,6 +355,24 @@ static void an_index_may_be_read_only(fixture *f)
     databases_end(f);
 }
 
+/* Nobody has begun it anew. */
+static void an_old_index_that_is_read_only(fixture *f)
+{
+    databases_begin(f);
+    leave_an_old_index(f);
+    sqlite3 *reader = open_with_read_only_index(f);
+    check_rows(reader, 2);
+    check_rows(reader, 2);
+    sqlite3 *writer = open_table(f);
+    check_rows(reader, 2);
+    insert(writer);
+    check_rows(reader, 3);
+    close_without_checkpoint(writer);
+    check_rows(reader, 3);
+    database_close(reader);
+    databases_end(f);
+}
+
 static void a_missing_index_that_is_read_only(fixture *f)
 {
     epio_op op = {0};
@@ -403,15 +426,82 @@ static void an_index_has_many_regions(fixture *f)
     databases_end(f);
 }
 
+/* ---- The methods ---------------------------------------------------------------- */
+
+static int set_lock(sqlite3_file *file, int offset, int count, int flags)
+{
+    return file->pMethods->xShmLock(file, offset, count, flags);
+}
+
+/* Only one that extends the index finds what it has not. */
+static void a_region_is_there_or_not(fixture *f)
+{
+    void volatile *address;
+    databases_begin(f);
+    sqlite3 *database = open_table(f);
+    sqlite3_file *file = database_file(database);
+    check_result(file->pMethods->xShmMap(file, 3, 32768, 0, &address), SQLITE_OK);
+    check(address == NULL);
+    check_result(size_of(f, "data-shm"), 32768);
+    check_result(file->pMethods->xShmMap(file, 3, 32768, 1, &address), SQLITE_OK);
+    check(address != NULL);
+    check_result(size_of(f, "data-shm"), 4 * 32768);
+    *(unsigned char volatile *)address = 7;
+
+    sqlite3 *second = open_table(f);
+    check_rows(second, 0);
+    file = database_file(second);
+    check_result(file->pMethods->xShmMap(file, 3, 32768, 0, &address), SQLITE_OK);
+    check(address != NULL && *(unsigned char volatile *)address == 7);
+    file->pMethods->xShmBarrier(file);
+    database_close(second);
+    database_close(database);
+    databases_end(f);
+}
+
+static void several_locks_at_once(fixture *f)
+{
+    enum {
+        SHARED = SQLITE_SHM_SHARED,
+        EXCLUSIVE = SQLITE_SHM_EXCLUSIVE,
+        LOCK = SQLITE_SHM_LOCK,
+        UNLOCK = SQLITE_SHM_UNLOCK
+    };
+    databases_begin(f);
+    sqlite3 *database = open_table(f);
+    sqlite3 *second = open_table(f);
+    check_rows(second, 0);
+    sqlite3_file *one = database_file(database);
+    sqlite3_file *other = database_file(second);
+    check_result(set_lock(one, 1, 3, LOCK | EXCLUSIVE), SQLITE_OK);
+    for (int i = 0; i < SQLITE_SHM_NLOCK; i++) {
+        int expected = i >= 1 && i < 4 ? SQLITE_BUSY : SQLITE_OK;
+        check_result(set_lock(other, i, 1, LOCK | SHARED), expected);
+        check_result(set_lock(other, i, 1, UNLOCK | SHARED), SQLITE_OK);
+    }
+    check_result(set_lock(other, 0, 2, LOCK | EXCLUSIVE), SQLITE_BUSY);
+    check_result(set_lock(one, 1, 3, UNLOCK | EXCLUSIVE), SQLITE_OK);
+
+    check_result(set_lock(one, 5, 1, LOCK | SHARED), SQLITE_OK);
+    check_result(set_lock(one, 5, 1, LOCK | SHARED), SQLITE_OK);
+    check_result(set_lock(other, 5, 1, LOCK | SHARED), SQLITE_OK);
+    check_result(set_lock(other, 5, 1, UNLOCK | SHARED), SQLITE_OK);
+    check_result(set_lock(other, 4, 4, LOCK | EXCLUSIVE), SQLITE_BUSY);
+    check_result(set_lock(one, 5, 1, UNLOCK | SHARED), SQLITE_OK);
+    check_result(set_lock(other, 4, 4, LOCK | EXCLUSIVE), SQLITE_OK);
+    check_result(set_lock(other, 4, 4, UNLOCK | EXCLUSIVE), SQLITE_OK);
+
+    database_close(second);
+    database_close(database);
+    databases_end(f);
+}
+
 /* ---- Failures -------------------------------------------------------------------- */
 
-#if EPIO_ASYNC
-
-/* A fault VFS over the fixture's, registered in its place. */
-static epio_vfs *begin_with_faults(fixture *f)
+/* A layer over the fixture's VFS, registered in its place. */
+static epio_vfs *begin_with_faults(fixture *f, op_faults *faults)
 {
-    epio_vfs *vfs;
-    check_result(fault_vfs_create(&vfs, f->vfs), 0);
+    epio_vfs *vfs = op_faults_create(f->vfs, faults);
     check_result(epio_sqlite_register(TEST_VFS, vfs, 0), 0);
     return vfs;
 }
@@ -422,15 +512,24 @@ static void end_with_faults(fixture *f, epio_vfs *vfs)
     epio_vfs_destroy(vfs);
 }
 
-static void a_full_disk_is_an_error(fixture *f)
+static sqlite3 *open_with_a_row(fixture *f)
 {
-    epio_vfs *vfs = begin_with_faults(f);
     sqlite3 *database = open_table(f);
     insert(database);
     database_close(database);
-    database = database_open(TEST_VFS, fixture_path(f, "data"));
+    return database_open(TEST_VFS, fixture_path(f, "data"));
+}
+
+static void a_full_disk_is_an_error(fixture *f)
+{
+    op_faults faults;
+    epio_vfs *vfs = begin_with_faults(f, &faults);
+    sqlite3 *database = open_with_a_row(f);
+    faults.kind = EPIO_KIND_WRITE;
+    faults.result = EPIO_ENOSPC;
     for (uint32_t skip = 0; skip < 8; skip++) {
-        fault_vfs_fail(vfs, EPIO_KIND_WRITE, skip, 1, EPIO_ENOSPC, 0);
+        faults.skip = skip;
+        faults.times = 1;
         check_result(database_try(database, "SELECT * FROM t"), SQLITE_FULL);
         /* What it has by now is not lost. */
         database_close(database);
@@ -441,18 +540,18 @@ static void a_full_disk_is_an_error(fixture *f)
     end_with_faults(f, vfs);
 }
 
-static void fail_once(fixture *f, uint8_t kind, int error, int expected)
+static void fail_once(fixture *f, uint32_t kind, int error, int expected)
 {
-    epio_vfs *vfs = begin_with_faults(f);
-    sqlite3 *database = open_table(f);
-    insert(database);
-    int64_t rows = database_number(database, "SELECT count(*) FROM t");
-    database_close(database);
-    int64_t before = count_descriptors();
-    database = database_open(TEST_VFS, fixture_path(f, "data"));
-    fault_vfs_fail(vfs, kind, 0, 1, error, 0);
+    op_faults faults;
+    epio_vfs *vfs = begin_with_faults(f, &faults);
+    int before = count_descriptors();
+    sqlite3 *database = open_with_a_row(f);
+    faults.kind = kind;
+    faults.result = error;
+    faults.times = 1;
     check_result(database_try(database, "SELECT * FROM t"), expected);
-    check_rows(database, rows);
+    check_result(faults.times, 0);
+    database_run(database, "SELECT * FROM t");
     insert(database);
     database_close(database);
     check_result(count_descriptors(), before);
@@ -470,10 +569,11 @@ static void what_fails_can_be_tried_again(fixture *f)
 /* As stock SQLite's VFSes without shared memory. */
 static void without_mappings_a_log_is_exclusive(fixture *f)
 {
-    epio_vfs *vfs;
-    check_result(fault_vfs_create(&vfs, f->vfs), 0);
-    fault_vfs_fail(vfs, EPIO_KIND_MAP, 0, UINT32_MAX, EPIO_ENOTSUP, 0);
-    check_result(epio_sqlite_register(TEST_VFS, vfs, 0), 0);
+    op_faults faults;
+    epio_vfs *vfs = begin_with_faults(f, &faults);
+    faults.kind = EPIO_KIND_MAP;
+    faults.result = EPIO_ENOTSUP;
+    faults.times = UINT32_MAX;
     sqlite3 *database = database_open(TEST_VFS, fixture_path(f, "data"));
     check_text(database, "PRAGMA journal_mode=WAL", "delete");
     database_run(database, "CREATE TABLE t(x)");
@@ -488,8 +588,6 @@ static void without_mappings_a_log_is_exclusive(fixture *f)
     database_close(database);
     end_with_faults(f, vfs);
 }
-
-#endif
 
 /* ---- Threads ----------------------------------------------------------------------- */
 
@@ -624,13 +722,14 @@ int main(void)
         FIXTURE_TEST(an_exclusive_connection_has_no_index, ON_OS_PERFORM | ON_MEMORY_PERFORM),
         FIXTURE_TEST(a_connection_may_be_read_only, SETTINGS),
         FIXTURE_TEST(an_index_may_be_read_only, SETTINGS),
+        FIXTURE_TEST(an_old_index_that_is_read_only, ON_OS_PERFORM | ON_MEMORY_PERFORM),
         FIXTURE_TEST(a_missing_index_that_is_read_only, ON_OS_PERFORM | ON_MEMORY_PERFORM),
         FIXTURE_TEST(an_index_has_many_regions, ON_OS_PERFORM | ON_MEMORY_PERFORM),
-#if EPIO_ASYNC
+        FIXTURE_TEST(a_region_is_there_or_not, ON_OS_PERFORM | ON_MEMORY_PERFORM),
+        FIXTURE_TEST(several_locks_at_once, ON_OS_PERFORM | ON_MEMORY_PERFORM),
         FIXTURE_TEST(a_full_disk_is_an_error, ON_OS_PERFORM | ON_MEMORY_PERFORM),
         FIXTURE_TEST(what_fails_can_be_tried_again, ON_OS_PERFORM | ON_MEMORY_PERFORM),
         FIXTURE_TEST(without_mappings_a_log_is_exclusive, ON_OS_PERFORM | ON_MEMORY_PERFORM),
-#endif
         FIXTURE_TEST(connections_in_threads, SETTINGS),
     };
     return FIXTURE_RUN("write-ahead log", tests);

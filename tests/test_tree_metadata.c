@@ -102,6 +102,20 @@ static void an_open_file_describes_itself(fixture *f)
     fixture_close(f, file);
 }
 
+/* What an op for a range of bytes left in it says nothing of a path. */
+static void an_op_is_used_again(fixture *f)
+{
+    epio_op op = {0};
+    epio_info info = {.size = sizeof info};
+    epio_file *file = fixture_create(f, "file");
+    check_op(f, epio_lock_range(&op, file, 0x5A5A5A5A, 1, EPIO_RANGE_SHARED, 0), 0);
+    check_op(f, epio_file_stat(&op, file, &info), 0);
+    check_described(&info, EPIO_TYPE_FILE, 1);
+    check_op(f, epio_unlock_range(&op, file, 0x5A5A5A5A, 1), 0);
+    check_op(f, epio_file_set_mode(&op, file, 0600), 0);
+    fixture_close(f, file);
+}
+
 /* ---- Times ---- */
 
 static int64_t set_times(fixture *f, const char *name, int64_t modified, int64_t accessed,
@@ -553,6 +567,7 @@ int main(void)
         FIXTURE_TEST(stat_tells_what_files_are, ON_TREES),
         FIXTURE_TEST(stat_fails, ON_TREES),
         FIXTURE_TEST(an_open_file_describes_itself, ON_TREES),
+        FIXTURE_TEST(an_op_is_used_again, ON_TREES),
         FIXTURE_TEST(times_are_set_and_kept, ON_TREES),
         FIXTURE_TEST(ops_modify_what_they_change, ON_TREES),
         FIXTURE_TEST(changed_is_of_bytes_and_metadata, ON_ANY),

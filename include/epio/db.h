@@ -122,7 +122,9 @@ EPIO_SQLITE_VERB epio_op *epio_db_open(epio_op *op, epio_db *db);
 
 /* Closes all connections, after what was submitted before has ended: 0. Rows and transactions that
  * are open end: transactions are rolled back, and later ops on them are EPIO_ECANCELED, but those
- * that end them (epio_db_end, epio_db_rollback), which they still need. Cannot be cancelled. */
+ * that end them (epio_db_end, epio_db_rollback), which they still need. Cannot be cancelled; after
+ * epio_loop_close, which ends every op that comes later, it is performed by epio_perform, as those
+ * two are. */
 EPIO_SQLITE_VERB epio_op *epio_db_close(epio_op *op, epio_db *db, uint32_t flags);
 
 /* ---- Statements -------------------------------------------------------- */
@@ -261,16 +263,18 @@ EPIO_SQLITE_VERB epio_op *epio_db_changes(epio_op *op, epio_db *db, epio_change 
 typedef struct epio_db_stats {
     size_t size; /* sizeof(epio_db_stats) */
 
-    uint64_t statements;   /* run, those of functions included */
-    uint64_t rows;         /* given */
-    uint64_t commits;      /* of SQLite's: each is durable on its own */
-    uint64_t transactions; /* that these completed: more, with groups */
-    uint64_t interrupted;  /* statements, by a cancel or a deadline */
-    uint64_t busy;         /* times another program had it locked */
-    uint64_t failed;       /* ops that SQLite refused, or that found a damaged file */
-    uint64_t cache_hits;   /* statements that were prepared already */
-    uint64_t checkpoints;  /* that wrote something back */
-    uint64_t log_frames;   /* now, in the write-ahead log */
+    uint64_t statements;         /* run, those of functions included */
+    uint64_t rows;               /* given */
+    uint64_t commits;            /* of SQLite's: each is durable on its own */
+    uint64_t transactions;       /* that these completed: more, with groups */
+    uint64_t interrupted;        /* statements, by a cancel or a deadline */
+    uint64_t busy;               /* times another program had it locked */
+    uint64_t failed;             /* ops that SQLite refused, or that found a damaged file */
+    uint64_t cache_hits;         /* statements that were prepared already */
+    uint64_t checkpoints;        /* that wrote something back */
+    uint64_t checkpoints_failed; /* of those that nobody has asked for: tried again later */
+    uint64_t log_frames;   /* in the write-ahead log, written back or not, as of the last commit or
+                              checkpoint of this database */
     uint64_t log_held;     /* of those, that the last checkpoint left, as a reader held them */
     uint64_t log_held_ns;  /* how long a reader has held the log back; 0: none does */
     uint64_t opened;       /* connections, in all */

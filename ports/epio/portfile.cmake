@@ -11,7 +11,11 @@ else()
     set(libraries static)
 endif()
 
-vcpkg_check_features(OUT_FEATURE_OPTIONS features FEATURES bench EPIO_BUILD_BENCH)
+vcpkg_check_features(OUT_FEATURE_OPTIONS features
+    FEATURES
+        bench EPIO_BUILD_BENCH
+        sqlite EPIO_SQLITE
+)
 
 vcpkg_cmake_configure(
     SOURCE_PATH "${SOURCE_PATH}"

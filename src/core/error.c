@@ -84,6 +84,8 @@ _Noreturn void epio__fatal(const char *function, const char *message)
 
 void epio_fatal(const char *function, const char *message)
 {
+    epio__require(function, "epio_fatal", "the function is NULL");
+    epio__require(message, "epio_fatal", "the message is NULL");
     epio__fatal(function, message);
 }
 

@@ -73,10 +73,9 @@ static epio_op *prepare(epio_op *op, const char *function, uint8_t kind, epio_vf
     return op;
 }
 
-/* The first reason to refuse the op counts. */
-void epio__verb_require(epio_op *op, bool valid, uint8_t reason)
+void epio__verb_refuse(epio_op *op, uint8_t reason)
 {
-    if (!valid && (op->state_flags & EPIO__FLAG_INVALID) == 0) {
+    if ((op->state_flags & EPIO__FLAG_INVALID) == 0) {
         op->state_flags |= EPIO__FLAG_INVALID;
         op->result = epio__op_refuse(op, reason);
     }

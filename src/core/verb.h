@@ -31,7 +31,15 @@ epio_op *epio__verb_on_path(epio_op *op, const char *function, uint8_t kind, epi
                             const char *path, uint32_t flags, uint32_t known_flags);
 
 /* The first reason to refuse the op counts. */
-void epio__verb_require(epio_op *op, bool valid, uint8_t reason);
+void epio__verb_refuse(epio_op *op, uint8_t reason);
+
+static inline void epio__verb_require(epio_op *op, bool valid, uint8_t reason)
+{
+    if (!valid) {
+        epio__verb_refuse(op, reason);
+    }
+}
+
 void epio__verb_require_path(epio_op *op, const char *path, uint8_t reason_if_null);
 
 /* Of a verb on a file: that is no watch; nor a directory; it is open for EPIO_OPEN_READ or _WRITE.

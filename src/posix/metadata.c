@@ -117,12 +117,17 @@ static bool stat_follows(const epio_op *op)
     return (op->flags & EPIO_STAT_NOFOLLOW) == 0;
 }
 
+/* An op on an open file has no place. */
+static int stat_flag(const epio_op *op)
+{
+    return has_path(op) ? epio__place_flag(op, stat_follows(op)) : 0;
+}
+
 /* `path` "": of `at` itself. */
 static int ask_stat(const epio_op *op, int at, const char *path, epio_info *info)
 {
     struct stat status;
-    int follow = epio__place_flag(op, stat_follows(op));
-    int outcome = path[0] != '\0' ? fstatat(at, path, &status, follow) : fstat(at, &status);
+    int outcome = path[0] != '\0' ? fstatat(at, path, &status, stat_flag(op)) : fstat(at, &status);
     if (outcome == 0) {
         describe(&status, info);
     }
@@ -172,7 +177,7 @@ static void take_times(const struct statx *status, epio_info *info)
 static int ask(const epio_op *op, int at, const char *path, epio_info *info)
 {
     struct statx status;
-    int flags = epio__place_flag(op, stat_follows(op));
+    int flags = stat_flag(op);
     flags |= path[0] != '\0' ? 0 : AT_EMPTY_PATH;
     if (statx(at, path, flags, STATX_BASIC_STATS | STATX_BTIME, &status) != 0) {
         /* An old kernel, or a filter of system calls. */

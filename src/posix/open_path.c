@@ -183,6 +183,27 @@ static int open_or_make(epio__opening *opening)
     return -1;
 }
 
+/* For names that are no links: most new files take one call. Why one was not made is found out by
+ * the slow path. */
+static int make_quickly(epio__opening *opening)
+{
+    uint32_t flags = opening->flags;
+    if ((flags & EPIO_OPEN_NOFOLLOW) == 0 || (flags & EPIO_OPEN_SYNC_DIR) != 0) {
+        return -1;
+    }
+    int descriptor = make(opening);
+    if (descriptor < 0 && errno == EEXIST) {
+        descriptor = open_what_is_there(opening);
+    }
+    return descriptor;
+}
+
+static int make_if_missing(epio__opening *opening)
+{
+    int descriptor = make_quickly(opening);
+    return descriptor >= 0 ? descriptor : open_or_make(opening);
+}
+
 static int open_path(epio__opening *opening)
 {
     int descriptor = reopen(opening->at, opening->path, opening->flags);
@@ -192,7 +213,7 @@ static int open_path(epio__opening *opening)
     if ((opening->flags & EPIO_OPEN_CREATE) == 0) {
         return open_name(opening->at, opening->path, opening->flags);
     }
-    return (opening->flags & EPIO_OPEN_EXCLUSIVE) != 0 ? make(opening) : open_or_make(opening);
+    return (opening->flags & EPIO_OPEN_EXCLUSIVE) != 0 ? make(opening) : make_if_missing(opening);
 }
 
 /* ---- Temporary files ---- */

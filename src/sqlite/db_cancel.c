@@ -1,5 +1,5 @@
-/* Ending a database's ops early: by a cancel or a deadline of one, or by a close that cancels all.
- * What waits ends at once, what runs is asked to. */
+/* Ending ops of a database early: by a cancel, by a deadline, by a close that does not await
+ * them. */
 #include "sqlite/db_queue.h"
 
 void epio__db_interrupt(epio__db_connection *connection)
@@ -15,38 +15,88 @@ void epio__db_interrupt(epio__db_connection *connection)
     }
 }
 
-/* ---- A close ---- */
-
-static epio_op *take_first(epio_node *list)
+static void interrupt_op(epio__database *root, const epio_op *op)
 {
-    epio_op *op = EPIO_CONTAINER(list->next, epio_op, queue);
-    epio__op_take(op);
-    return op;
+    for (epio_node *node = root->connections.next; node != &root->connections; node = node->next) {
+        epio__db_connection *one = EPIO_CONTAINER(node, epio__db_connection, node);
+        if (one->current == op) {
+            epio__db_interrupt(one);
+        }
+    }
 }
 
-static void finish_all(epio_node *ended, int64_t result)
+/* True if the op waited, and is the caller's to end. */
+static bool withdraw(epio__database *root, epio_op *op)
 {
-    while (!epio_list_empty(ended)) {
-        epio__db_finish(take_first(ended), result);
+    /* Not op->progress, nor the list's nodes: a worker may have completed it just now. */
+    if ((op->arguments.words[EPIO__WORD_STATE] & EPIO__OP_LISTED) == 0) {
+        interrupt_op(root, op);
+        return false;
+    }
+    if (op->kind == EPIO__DB_NEXT) {
+        epio__rows_cancel(op);
+    } else {
+        epio__op_take(op);
+    }
+    return true;
+}
+
+void epio__db_cancel(epio_vfs *vfs, epio_op *op)
+{
+    epio__database *root = EPIO_CONTAINER(vfs, epio__database, vfs);
+    if (op->kind < EPIO__DB_OPEN || epio__db_must_be_carried_out(op)) {
+        return;
+    }
+    epio__db_lock(root);
+    bool waited = withdraw(root, op);
+    epio__db_unlock(root);
+    if (waited) {
+        epio_complete(op, EPIO_ECANCELED);
+        epio__db_dispatch(root); /* rows that were cancelled free their connection */
+    }
+}
+
+bool epio__db_expire(epio__database *root, epio_op *op)
+{
+    if (op->kind < EPIO__DB_OPEN || epio__db_must_be_carried_out(op)) {
+        return false;
+    }
+    return withdraw(root, op);
+}
+
+/* ---- A close ---- */
+
+/* Those that must be carried out stay. */
+static void withdraw_list(epio_node *list, epio_node *ended)
+{
+    epio_node all;
+    epio_list_init(&all);
+    epio_list_move_all(&all, list);
+    while (!epio_list_empty(&all)) {
+        epio_op *op = epio__op_take_first(&all);
+        if (epio__db_must_be_carried_out(op)) {
+            epio__op_put(list, op);
+            continue;
+        }
+        epio__op_put(ended, op);
+        if (op->kind == EPIO__DB_NEXT) {
+            epio__rows_cancel(op);
+            epio__op_put(ended, op);
+        }
     }
 }
 
 /* A close that cancels: what waits ends at once, what runs soon. */
 static void cancel_everything(epio__database *root, epio_node *ended)
 {
-    epio_node *lists[] = {&root->reads, &root->checkpoints, &root->changes};
+    epio_node *lists[] = {&root->reads, &root->writes, &root->checkpoints, &root->changes};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
-        epio_list_move_all(ended, lists[i]);
-    }
-    epio_node writes;
-    epio_list_init(&writes);
-    epio_list_move_all(&writes, &root->writes);
-    while (!epio_list_empty(&writes)) {
-        epio_op *op = take_first(&writes);
-        epio__op_put(epio__db_must_be_carried_out(op) ? &root->writes : ended, op);
+        withdraw_list(lists[i], ended);
     }
     for (epio_node *node = root->connections.next; node != &root->connections; node = node->next) {
-        epio__db_interrupt(EPIO_CONTAINER(node, epio__db_connection, node));
+        epio__db_connection *one = EPIO_CONTAINER(node, epio__db_connection, node);
+        withdraw_list(&one->ops, ended);
+        epio__db_interrupt(one);
     }
 }
 
@@ -61,35 +111,5 @@ void epio__db_close_arrived(epio__database *root, const epio_op *op)
         epio_list_move_all(&ended, &root->changes);
     }
     epio__db_unlock(root);
-    finish_all(&ended, EPIO_ECANCELED);
-}
-
-/* ---- One op ---- */
-
-void epio__db_cancel(epio_vfs *vfs, epio_op *op)
-{
-    epio__database *root = EPIO_CONTAINER(vfs, epio__database, vfs);
-    if (op->kind < EPIO__DB_OPEN || epio__db_must_be_carried_out(op)) {
-        return;
-    }
-    epio__db_lock(root);
-    bool waited = false;
-    if (op->kind == EPIO__DB_NEXT) {
-        epio__rows_cancel(op);
-    } else if (op->progress != 0) {
-        epio__op_take(op);
-        waited = true;
-    } else {
-        for (epio_node *node = root->connections.next; node != &root->connections;
-             node = node->next) {
-            epio__db_connection *one = EPIO_CONTAINER(node, epio__db_connection, node);
-            if (one->current == op) {
-                epio__db_interrupt(one);
-            }
-        }
-    }
-    epio__db_unlock(root);
-    if (waited) {
-        epio_complete(op, EPIO_ECANCELED);
-    }
+    epio__db_finish_all(&ended, EPIO_ECANCELED);
 }

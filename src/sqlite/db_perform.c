@@ -26,6 +26,7 @@ void epio__db_sleep(epio__database *root, epio_semaphore **woken, uint64_t until
         (void)epio_perform(epio_acquire(&op, epio_os_vfs(), made, 1));
     } else { /* no memory: it looks again and again */
         epio__db_unlock(root);
+        op.timeout_ns = 0;
         (void)epio_perform(epio_sleep(&op, epio_os_vfs(), UINT64_C(1000000)));
     }
     epio__db_lock(root);
@@ -33,48 +34,58 @@ void epio__db_sleep(epio__database *root, epio_semaphore **woken, uint64_t until
     epio_semaphore_destroy(made); /* who released it had the mutex */
 }
 
-/* One that this thread can help the op along with; NULL: others have to. A close waits for what all
- * connections have to do. */
-static epio__db_connection *connection_with_turn(epio__database *root, const epio_op *op)
+/* True if the deadline has ended an op that waited; one that another thread carries out is asked to
+ * end. */
+static bool has_expired(epio__database *root, epio__db_waiter *waiter)
+{
+    uint64_t deadline = waiter->op->timeout_ns;
+    if (deadline == 0 || waiter->expired || waiter->done || epio_clock_monotonic() < deadline) {
+        return false;
+    }
+    waiter->expired = true;
+    if (epio__db_expire(root, waiter->op)) {
+        waiter->done = true;
+        waiter->result = EPIO_ETIMEDOUT;
+    }
+    return waiter->done;
+}
+
+/* A close waits for what all connections have to do. */
+epio__db_connection *epio__db_connection_with_turn(epio__database *root, const epio_op *op)
 {
     epio__db_connection *connection = epio__db_connection_for(root, op);
-    if (connection != NULL && epio__db_has_turn(connection)) {
+    if (connection != NULL && epio__db_has_turn_for(connection, op)) {
         return connection;
     }
     for (epio_node *node = root->connections.next;
          op->kind == EPIO__DB_CLOSE && node != &root->connections; node = node->next) {
         epio__db_connection *one = EPIO_CONTAINER(node, epio__db_connection, node);
-        if (!one->running && epio__db_has_turn(one)) {
+        if (!one->running && epio__db_has_turn_for(one, op)) {
             return one;
         }
     }
     return NULL;
 }
 
-static bool has_passed(uint64_t deadline)
+/* Where no worker does that: this thread has its result already. The mutex is held on entry and
+ * return. */
+static void write_log_back(epio__database *root)
 {
-    return deadline != 0 && epio_clock_monotonic() >= deadline;
-}
-
-/* A deadline passed while the op waited; true. One that is carried out is ended by its connection.
- */
-static bool end_if_late(epio_op *op, epio__db_waiter *waiter)
-{
-    bool waits = !waiter->done && op->progress != 0 && !epio__db_must_be_carried_out(op);
-    if (waits && has_passed(op->timeout_ns)) {
-        epio__op_take(op);
-        waiter->result = EPIO_ETIMEDOUT;
-        waiter->done = true;
-        return true;
+    if (!epio__checkpoint_overdue(root)) {
+        return;
     }
-    return false;
+    epio__pool_make_checkpointer(root);
+    epio__db_connection *connection = root->checkpointer;
+    if (connection != NULL && !connection->running) {
+        connection->running = true;
+        epio__db_work(connection, NULL);
+    }
 }
 
 static int64_t perform_queued(epio__database *root, epio_op *op)
 {
     epio__db_waiter waiter = {.op = op};
     int64_t result;
-    bool late = false;
     epio__db_lock(root);
     if (epio__db_arrive(root, op, &result)) {
         epio__db_unlock(root);
@@ -86,8 +97,8 @@ static int64_t perform_queued(epio__database *root, epio_op *op)
         epio__db_close_arrived(root, op);
         epio__db_lock(root);
     }
-    while (!waiter.done) {
-        epio__db_connection *connection = connection_with_turn(root, op);
+    while (!waiter.done && !has_expired(root, &waiter)) {
+        epio__db_connection *connection = epio__db_connection_with_turn(root, op);
         if (connection != NULL) {
             connection->running = true;
             epio__db_work(connection, &waiter);
@@ -95,16 +106,23 @@ static int64_t perform_queued(epio__database *root, epio_op *op)
             epio__db_dispatch(root);
             epio__db_lock(root);
         } else {
-            epio__db_sleep(root, &waiter.woken, op->progress != 0 ? op->timeout_ns : 0);
-            late = end_if_late(op, &waiter);
+            epio__db_sleep(root, &waiter.woken, waiter.expired ? 0 : op->timeout_ns);
         }
     }
+    write_log_back(root);
     epio_list_remove(&waiter.node);
-    epio__db_unlock(root);
-    if (late) {
-        epio__db_dispatch(root); /* it may have been the one to carry out what is next */
+    if (waiter.expired || op->kind == EPIO__DB_NEXT || op->kind == EPIO__DB_END) {
+        epio__db_unlock(root);
+        epio__db_dispatch(root); /* rows that ended free their connection */
+        epio__db_lock(root);
     }
-    return waiter.result;
+    (void)epio__db_leave(root);
+    return waiter.expired && waiter.result == EPIO_ECANCELED ? EPIO_ETIMEDOUT : waiter.result;
+}
+
+static bool has_passed(uint64_t deadline)
+{
+    return deadline != 0 && epio_clock_monotonic() >= deadline;
 }
 
 /* In the function of a transaction, on the connection's thread: at once. It ends as the function's

@@ -1,8 +1,28 @@
 /* The verbs of epio/db.h: they fill an op, and say nothing of what it will meet. */
 #include "sqlite/db.h"
 
+static const char *const names[] = {
+    [EPIO__DB_OPEN - EPIO__DB_OPEN] = "epio_db_open",
+    [EPIO__DB_CLOSE - EPIO__DB_OPEN] = "epio_db_close",
+    [EPIO__DB_EXECUTE - EPIO__DB_OPEN] = "epio_db_execute",
+    [EPIO__DB_QUERY - EPIO__DB_OPEN] = "epio_db_query",
+    [EPIO__DB_NEXT - EPIO__DB_OPEN] = "epio_db_next",
+    [EPIO__DB_END - EPIO__DB_OPEN] = "epio_db_end",
+    [EPIO__DB_BEGIN - EPIO__DB_OPEN] = "epio_db_begin",
+    [EPIO__DB_COMMIT - EPIO__DB_OPEN] = "epio_db_commit",
+    [EPIO__DB_ROLLBACK - EPIO__DB_OPEN] = "epio_db_rollback",
+    [EPIO__DB_TRANSACTION - EPIO__DB_OPEN] = "epio_db_transaction",
+    [EPIO__DB_CHECKPOINT - EPIO__DB_OPEN] = "epio_db_checkpoint",
+    [EPIO__DB_BACKUP - EPIO__DB_OPEN] = "epio_db_backup",
+    [EPIO__DB_OPEN_BLOB - EPIO__DB_OPEN] = "epio_db_open_blob",
+    [EPIO__DB_CHANGES - EPIO__DB_OPEN] = "epio_db_changes",
+};
+
 static epio_op *prepare(epio_op *op, epio__database *root, uint32_t kind, const void *object)
 {
+    if (op == NULL) {
+        epio_fatal(names[kind - EPIO__DB_OPEN], "the op is NULL");
+    }
     epio_op_prepare(op, root != NULL ? &root->vfs : NULL, NULL, kind);
     for (size_t i = 0; i < sizeof op->arguments.words / sizeof op->arguments.words[0]; i++) {
         op->arguments.words[i] = 0;
@@ -24,13 +44,19 @@ static void put_pointer(epio_op *op, int word, const void *pointer)
 
 epio_op *epio_db_report(epio_op *op, epio_db_error *error)
 {
+    if (op == NULL) {
+        epio_fatal("epio_db_report", "the op is NULL");
+    }
     put_pointer(op, EPIO__WORD_REPORT, error);
     return op;
 }
 
 int epio_db_error_code(const epio_op *op)
 {
-    if (op == NULL || op->kind < EPIO__DB_OPEN || op->kind >= EPIO__DB_KINDS) {
+    if (op == NULL) {
+        epio_fatal("epio_db_error_code", "the op is NULL");
+    }
+    if (!epio__db_is_verb(op)) {
         return SQLITE_OK;
     }
     return (int)op->arguments.words[EPIO__WORD_CODE];

@@ -81,9 +81,13 @@ static int64_t carry_out_in_savepoint(epio__db_connection *connection, epio_op *
     if (result != 0) {
         return result;
     }
+    size_t mark = epio__changes_mark(connection);
     result = carry_out(connection, op);
     if (!is_open(connection)) {
         return result;
+    }
+    if (result < 0) {
+        epio__changes_rewind(connection, mark);
     }
     int code = result < 0 ? epio__db_run(connection, "ROLLBACK TO epio_member") : SQLITE_OK;
     code = code == SQLITE_OK ? epio__db_run(connection, "RELEASE epio_member") : code;
@@ -118,7 +122,7 @@ static int64_t carry_out_member(group *all, epio_op *op)
 /* The whole transaction is undone: what had succeeded begins anew, in its order. */
 static void begin_again(group *all)
 {
-    epio__changes_publish(all->connection, false);
+    epio__changes_publish(all->connection);
     epio_list_move_all(&all->done, &all->again);
     epio_list_move_all(&all->again, &all->done);
 }
@@ -257,9 +261,11 @@ static void commit(group *all)
         }
         epio__transaction_undo(connection);
     } else {
-        epio__transaction_count(connection, all->members);
+        epio__db_lock(connection->root);
+        connection->root->stats.transactions += all->members - 1; /* publishing counts one */
+        epio__db_unlock(connection->root);
     }
-    epio__changes_publish(connection, code == SQLITE_OK);
+    epio__changes_publish(connection);
     expect_others(all);
     while (!epio_list_empty(&all->done)) {
         epio_op *op = take_first(&all->done);
@@ -272,7 +278,7 @@ static void commit(group *all)
 static uint64_t wait_limit(const epio__database *root, const epio_op *first)
 {
     return root->options.group_ns != 0
-               ? first->arguments.words[EPIO__WORD_ARRIVED] + root->options.group_ns
+               ? first->arguments.words[EPIO__WORD_OUTCOME] + root->options.group_ns
                : epio_clock_monotonic() + root->commit_took / 8;
 }
 

@@ -28,14 +28,6 @@ void epio__transaction_undo(epio__db_connection *connection)
     }
 }
 
-void epio__transaction_count(epio__db_connection *connection, uint64_t transactions)
-{
-    epio__db_lock(connection->root);
-    connection->root->stats.commits++;
-    connection->root->stats.transactions += transactions;
-    epio__db_unlock(connection->root);
-}
-
 static int64_t commit(epio__db_connection *connection, epio_op *op)
 {
     let_wait(connection, op);
@@ -53,9 +45,6 @@ int64_t epio__db_in_transaction(epio__db_connection *connection, epio_op *op,
         if (result >= 0) {
             int64_t committed = commit(connection, op);
             result = committed != 0 ? committed : result;
-        }
-        if (result >= 0) {
-            epio__transaction_count(connection, 1);
         }
     }
     epio__transaction_undo(connection);
@@ -224,6 +213,8 @@ int64_t epio__db_begin(epio__db_connection *connection, epio_op *op)
         free(made);
         return result;
     }
+    bool writes = connection->role == EPIO__DB_WRITER;
+    made->changes = writes ? epio__changes_mark(connection) : 0;
     epio__db_lock(connection->root);
     take_connection(made);
     epio__db_unlock(connection->root);
@@ -246,13 +237,12 @@ static int64_t commit_outermost(epio__db_connection *connection, epio_op *op, co
     if (result == 0) {
         epio__rows_end_all(connection, EPIO_ECANCELED);
         if (db->mode == EPIO_DB_WRITE) {
-            epio__transaction_count(connection, 1);
-            epio__changes_publish(connection, true);
+            epio__changes_publish(connection);
         }
     } else if (undoes(result) || !is_open(connection)) {
         epio__rows_end_all(connection, EPIO_ECANCELED);
         epio__transaction_undo(connection);
-        epio__changes_publish(connection, false);
+        epio__changes_publish(connection);
     }
     return result;
 }
@@ -280,6 +270,9 @@ static void roll_back_savepoint(epio__db_connection *connection, const epio_db *
     if (connection->active > db->active) {
         epio__rows_end_all(connection, EPIO_ECANCELED);
     }
+    if (connection->role == EPIO__DB_WRITER) {
+        epio__changes_rewind(connection, db->changes);
+    }
     if (is_open(connection)) {
         int code = run_savepoint(connection, "ROLLBACK TO", db);
         code = code == SQLITE_OK ? run_savepoint(connection, "RELEASE", db) : code;
@@ -300,7 +293,7 @@ int64_t epio__db_rollback(epio__db_connection *connection, epio_op *op)
     } else {
         epio__rows_end_all(connection, EPIO_ECANCELED);
         epio__transaction_undo(connection);
-        epio__changes_publish(connection, false);
+        epio__changes_publish(connection);
     }
     end_handles(connection, db, true);
     return 0;
@@ -310,7 +303,7 @@ void epio__transaction_abandon(epio__db_connection *connection)
 {
     epio__rows_end_all(connection, EPIO_ECANCELED);
     epio__transaction_undo(connection);
-    epio__changes_publish(connection, false);
+    epio__changes_publish(connection);
     if (connection->transaction != NULL) {
         end_handles(connection, connection->transaction, false);
     }
@@ -384,6 +377,6 @@ int64_t epio__db_transaction(epio__db_connection *connection, epio_op *op)
         return epio__db_result(connection, op, SQLITE_READONLY);
     }
     int64_t result = epio__db_in_transaction(connection, op, epio__transaction_call);
-    epio__changes_publish(connection, result >= 0);
+    epio__changes_publish(connection);
     return result;
 }

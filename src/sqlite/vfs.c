@@ -15,8 +15,7 @@ static epio__sqlite_vfs *own(sqlite3_vfs *base)
 
 bool epio__sqlite_stat(epio__sqlite_vfs *vfs, epio_op *op, const char *path, epio_info *info)
 {
-    memset(info, 0, sizeof *info);
-    info->size = sizeof *info;
+    info->size = sizeof *info; /* the rest is filled in, if it succeeds */
     return epio_perform(epio_stat(op, vfs->vfs, path, info, 0)) == 0;
 }
 
@@ -68,10 +67,19 @@ static int access_path(sqlite3_vfs *base, const char *path, int flags, int *resu
     return SQLITE_OK;
 }
 
+/* In a URI a path has a slash before its drive letter. */
+static const char *skip_slash(const epio__sqlite_vfs *vfs, const char *path)
+{
+    bool letter = path[0] == '/' &&
+                  ((path[1] >= 'a' && path[1] <= 'z') || (path[1] >= 'A' && path[1] <= 'Z'));
+    return vfs->windows && letter && path[2] == ':' ? path + 1 : path;
+}
+
 static int full_pathname(sqlite3_vfs *base, const char *path, int len, char *out)
 {
     epio__sqlite_vfs *vfs = own(base);
     epio_op op = EPIO_OP_INIT;
+    path = skip_slash(vfs, path);
     int64_t result = epio_perform(epio_full_pathname(&op, vfs->vfs, path, out, (size_t)len));
     if (result == EPIO_ENOTSUP && strlen(path) < (size_t)len) {
         memcpy(out, path, strlen(path) + 1);
@@ -213,6 +221,7 @@ static int add(const char *name, epio_vfs *vfs, uint32_t flags)
     made->vfs = vfs;
     made->flags = flags;
     made->system = find_system();
+    made->windows = made->system != NULL && strncmp(made->system->zName, "win32", 5) == 0;
     fill(made, name, len);
     if (sqlite3_vfs_register(&made->base, (flags & EPIO_SQLITE_DEFAULT) != 0) != SQLITE_OK) {
         sqlite3_free(made);

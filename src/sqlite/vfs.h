@@ -23,6 +23,7 @@ struct epio__sqlite_vfs {
     sqlite3_vfs base; /* first: SQLite's pointer to it is ours */
     epio_vfs *vfs;
     sqlite3_vfs *system; /* SQLite's own, which loads extensions; NULL: there is none */
+    bool windows;        /* that is the one for Windows, whose manners differ */
     uint32_t flags;      /* EPIO_SQLITE_... */
     atomic_uint open_files;
     atomic_int os_error;        /* of the last failure, for sqlite3_system_errno */
@@ -34,7 +35,9 @@ struct epio__sqlite_vfs {
 #define EPIO__SQLITE_POWER_SAFE 1u     /* SQLITE_IOCAP_POWERSAFE_OVERWRITE holds */
 #define EPIO__SQLITE_PERSIST_WAL 2u    /* the last connection leaves the log */
 #define EPIO__SQLITE_SYNC_DIRECTORY 4u /* the first sync makes the file's name durable, too */
-#define EPIO__SQLITE_SYNC_FAILED 8u    /* it has to be reopened before it is written again */
+#define EPIO__SQLITE_SYNC_FAILED                                                                   \
+    8u /* it has to be reopened before it is written or synced again                               \
+        */
 
 struct epio__sqlite_file {
     sqlite3_file base; /* first: SQLite's pointer to it is ours */
@@ -97,8 +100,8 @@ char *epio__sqlite_temporary_name(epio__sqlite_vfs *vfs);
 extern const sqlite3_io_methods epio__sqlite_methods;
 extern const sqlite3_io_methods epio__sqlite_methods_unmapped; /* the first version's */
 
-/* Before a write or a truncate of a file whose sync failed: an open of the same file takes its
- * place, since epio refuses to write to this one. An SQLite code. */
+/* Before anything else changes or syncs a file whose sync failed: an open of the same file takes
+ * its place, since epio refuses to write to this one. An SQLite code. */
 int epio__sqlite_reopen(epio__sqlite_file *file);
 
 /* Truncates it, or makes it longer: an SQLite code. */

@@ -128,11 +128,12 @@ int epio__sqlite_control(sqlite3_file *base, int code, void *argument)
         return epio__sqlite_shm_external_reader(base, argument);
     case SQLITE_FCNTL_MMAP_SIZE:
         return epio__sqlite_limit_map(file, argument);
-#ifdef _WIN32
     case SQLITE_FCNTL_WIN32_GET_HANDLE:
-        *(void **)argument = (void *)epio_file_os_handle(file->file);
+        if (!file->owner->windows) {
+            return SQLITE_NOTFOUND;
+        }
+        *(intptr_t *)argument = epio_file_os_handle(file->file);
         return SQLITE_OK;
-#endif
     default:
         return SQLITE_NOTFOUND;
     }

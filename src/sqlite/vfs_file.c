@@ -82,12 +82,8 @@ int epio__sqlite_reopen(epio__sqlite_file *file)
 /* As stock has it, a disk that cannot read what it has is a damaged file system. */
 static int read_error(epio__sqlite_file *file)
 {
-#ifndef _WIN32
-    if (file->op.result == EPIO_EIO && file->op.os_error != 0) {
-        return epio__sqlite_code(file, &file->op, SQLITE_IOERR_CORRUPTFS);
-    }
-#endif
-    return epio__sqlite_code(file, &file->op, SQLITE_IOERR_READ);
+    bool damaged = !file->owner->windows && file->op.result == EPIO_EIO && file->op.os_error != 0;
+    return epio__sqlite_code(file, &file->op, damaged ? SQLITE_IOERR_CORRUPTFS : SQLITE_IOERR_READ);
 }
 
 static int read_file(epio__sqlite_file *file, unsigned char *buffer, int len, sqlite3_int64 offset)
@@ -191,25 +187,18 @@ static int file_size(sqlite3_file *base, sqlite3_int64 *size)
 
 /* What is needed to read the data back is all that SQLite relies on, and all that stock asks for on
  * Linux; FULL is what PRAGMA fullfsync asks for. */
-static uint32_t sync_mode(int flags)
+static uint32_t sync_mode(const epio__sqlite_file *file, int flags)
 {
     if ((flags & 0x0F) == SQLITE_SYNC_FULL) {
         return EPIO_SYNC_FULL;
     }
-#ifdef _WIN32
-    return (flags & SQLITE_SYNC_DATAONLY) != 0 ? EPIO_SYNC_DATA_ONLY : EPIO_SYNC_NORMAL;
-#else
-    return EPIO_SYNC_DATA_ONLY;
-#endif
+    bool all = file->owner->windows && (flags & SQLITE_SYNC_DATAONLY) == 0;
+    return all ? EPIO_SYNC_NORMAL : EPIO_SYNC_DATA_ONLY;
 }
 
-static bool is_separator(char c)
+static bool is_separator(const epio__sqlite_file *file, char c)
 {
-#ifdef _WIN32
-    return c == '/' || c == '\\';
-#else
-    return c == '/';
-#endif
+    return c == '/' || (c == '\\' && file->owner->windows);
 }
 
 /* Makes the file's name durable. Many systems cannot, so that stock ignores the result, too. */
@@ -217,7 +206,7 @@ static void sync_directory(epio__sqlite_file *file)
 {
     char directory[EPIO__SQLITE_PATH_SIZE];
     size_t len = strlen(file->path);
-    while (len > 0 && !is_separator(file->path[len - 1])) {
+    while (len > 0 && !is_separator(file, file->path[len - 1])) {
         len--;
     }
     if (len >= sizeof directory) {
@@ -231,7 +220,14 @@ static void sync_directory(epio__sqlite_file *file)
 static int sync_it(sqlite3_file *base, int flags)
 {
     epio__sqlite_file *file = own(base);
-    if (epio_perform(epio_sync(&file->op, file->file, sync_mode(flags))) != 0) {
+    /* SQLite never takes this for the failed one again: it is of a journal that is rolled back. */
+    if ((file->marks & EPIO__SQLITE_SYNC_FAILED) != 0) {
+        int code = epio__sqlite_reopen(file);
+        if (code != SQLITE_OK) {
+            return code;
+        }
+    }
+    if (epio_perform(epio_sync(&file->op, file->file, sync_mode(file, flags))) != 0) {
         file->marks |= EPIO__SQLITE_SYNC_FAILED;
         (void)epio__sqlite_code(file, &file->op, SQLITE_IOERR_FSYNC);
         return epio__sqlite_log(file->owner, &file->op, SQLITE_IOERR_FSYNC, file->path);

@@ -37,7 +37,9 @@ bool epio__sqlite_temporary_directory(epio__sqlite_vfs *vfs, char *buffer, int l
     if (use_variable(vfs, buffer, len)) {
         return true;
     }
-#ifndef _WIN32
+    if (vfs->windows) {
+        return false;
+    }
     const char *const candidates[] = {
         getenv("SQLITE_TMPDIR"), getenv("TMPDIR"), "/var/tmp", "/usr/tmp", "/tmp", ".",
     };
@@ -46,7 +48,6 @@ bool epio__sqlite_temporary_directory(epio__sqlite_vfs *vfs, char *buffer, int l
             return true;
         }
     }
-#endif
     return false;
 }
 

@@ -39,7 +39,7 @@ int database_try_open(sqlite3 **database, const char *vfs, const char *path, int
 sqlite3 *database_open(const char *vfs, const char *path)
 {
     sqlite3 *database;
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI;
     check_result(database_try_open(&database, vfs, path, flags), SQLITE_OK);
     return database;
 }
@@ -87,6 +87,14 @@ void check_text(sqlite3 *database, const char *sql, const char *expected)
     }
     check_code(database, sqlite3_finalize(statement), sql);
     check(same);
+}
+
+sqlite3_file *database_file(sqlite3 *database)
+{
+    sqlite3_file *file = NULL;
+    check_result(sqlite3_file_control(database, "main", SQLITE_FCNTL_FILE_POINTER, &file),
+                 SQLITE_OK);
+    return file;
 }
 
 void check_integrity(sqlite3 *database)

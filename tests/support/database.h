@@ -16,7 +16,8 @@
 void databases_begin(fixture *f);
 void databases_end(fixture *f);
 
-/* `vfs`: a name, or NULL for stock SQLite's. It is open for reading and writing, and made. */
+/* `vfs`: a name, or NULL for stock SQLite's. `path`: or a URI. It is open for reading and writing,
+ * and made. */
 sqlite3 *database_open(const char *vfs, const char *path);
 /* The same with SQLITE_OPEN_... flags; a code. The connection is NULL after a failure. */
 int database_try_open(sqlite3 **database, const char *vfs, const char *path, int flags);
@@ -30,6 +31,9 @@ int database_try(sqlite3 *database, const char *sql);
 /* The first column of the first row. */
 int64_t database_number(sqlite3 *database, const char *sql);
 void check_text(sqlite3 *database, const char *sql, const char *expected);
+
+/* Its main file, for SQLite's methods. */
+sqlite3_file *database_file(sqlite3 *database);
 
 /* PRAGMA integrity_check. */
 void check_integrity(sqlite3 *database);

@@ -1,0 +1,37 @@
+/* See op_faults.h. */
+#include "op_faults.h"
+
+#include "support.h"
+
+#include <epio/layer.h>
+
+static int before(void *user, epio_op *op, void *state)
+{
+    op_faults *faults = user;
+    (void)state;
+    if (op->kind < EPIO_KIND_COUNT) {
+        faults->counts[op->kind]++;
+    }
+    if (op->kind != faults->kind || faults->times == 0 ||
+        (op->flags & faults->only_flags) != faults->only_flags) {
+        return 0;
+    }
+    if (faults->skip > 0) {
+        faults->skip--;
+        return 0;
+    }
+    faults->times--;
+    op->os_error = faults->os_error;
+    return faults->result;
+}
+
+static const epio_layer_methods methods = {
+    .size = sizeof(epio_layer_methods), .name = "op faults", .before = before};
+
+epio_vfs *op_faults_create(epio_vfs *inner, op_faults *faults)
+{
+    epio_vfs *layer;
+    memset(faults, 0, sizeof *faults);
+    check_result(epio_layer_vfs_create(&layer, inner, &methods, faults), 0);
+    return layer;
+}
