@@ -102,13 +102,16 @@ static bool copy_bytes(epio__batch *batch, epio_value *value, const void *bytes,
 
 /* ---- Values ---- */
 
-static int add_bytes(epio__batch *batch, sqlite3_stmt *statement, int column, epio_value *value,
-                     uint64_t limit)
+/* SQLite's types are those of values here, but NULL's. */
+_Static_assert(SQLITE_INTEGER == EPIO_VALUE_INTEGER && SQLITE_FLOAT == EPIO_VALUE_REAL &&
+                   SQLITE_TEXT == EPIO_VALUE_TEXT && SQLITE_BLOB == EPIO_VALUE_BLOB,
+               "types have the same numbers");
+
+static int add_bytes(epio__batch *batch, sqlite3_value *from, epio_value *value, uint64_t limit)
 {
-    const void *bytes = value->type == EPIO_VALUE_TEXT
-                            ? (const void *)sqlite3_column_text(statement, column)
-                            : sqlite3_column_blob(statement, column);
-    size_t len = (size_t)sqlite3_column_bytes(statement, column);
+    const void *bytes = value->type == EPIO_VALUE_TEXT ? (const void *)sqlite3_value_text(from)
+                                                       : sqlite3_value_blob(from);
+    size_t len = (size_t)sqlite3_value_bytes(from);
     if (bytes == NULL && (value->type == EPIO_VALUE_TEXT || len != 0)) {
         return EPIO__ROW_NO_MEMORY; /* of SQLite's, to convert or to expand it */
     }
@@ -118,38 +121,37 @@ static int add_bytes(epio__batch *batch, sqlite3_stmt *statement, int column, ep
     return copy_bytes(batch, value, bytes, len) ? EPIO__ROW_ADDED : EPIO__ROW_NO_MEMORY;
 }
 
-static int add_value(epio__batch *batch, sqlite3_stmt *statement, int column, epio_value *value,
-                     uint64_t limit)
+static int add_values(epio__batch *batch, sqlite3_stmt *statement, uint64_t limit)
 {
-    value->len = 0;
-    switch (sqlite3_column_type(statement, column)) {
-    case SQLITE_INTEGER:
-        value->type = EPIO_VALUE_INTEGER;
-        value->is.integer = sqlite3_column_int64(statement, column);
-        return EPIO__ROW_ADDED;
-    case SQLITE_FLOAT:
-        value->type = EPIO_VALUE_REAL;
-        value->is.real = sqlite3_column_double(statement, column);
-        return EPIO__ROW_ADDED;
-    case SQLITE_TEXT:
-        value->type = EPIO_VALUE_TEXT;
-        return add_bytes(batch, statement, column, value, limit);
-    case SQLITE_BLOB:
-        value->type = EPIO_VALUE_BLOB;
-        return add_bytes(batch, statement, column, value, limit);
-    default:
-        value->type = EPIO_VALUE_NULL;
-        value->is.integer = 0;
-        return EPIO__ROW_ADDED;
+    epio_value *value = batch->values + batch->used;
+    int columns = (int)batch->columns;
+    for (int i = 0; i < columns; i++, value++) {
+        /* One look-up of the column instead of one for each question. The value has no mutex; nor
+         * has the connection, which is on this thread alone. */
+        sqlite3_value *from = sqlite3_column_value(statement, i);
+        int type = sqlite3_value_type(from);
+        value->type = (uint32_t)type;
+        value->len = 0;
+        if (type == SQLITE_INTEGER) {
+            value->is.integer = sqlite3_value_int64(from);
+        } else if (type == SQLITE_FLOAT) {
+            value->is.real = sqlite3_value_double(from);
+        } else if (type == SQLITE_NULL) {
+            value->type = EPIO_VALUE_NULL;
+            value->is.integer = 0;
+        } else {
+            int outcome = add_bytes(batch, from, value, limit);
+            if (outcome != EPIO__ROW_ADDED) {
+                return outcome;
+            }
+        }
     }
+    return EPIO__ROW_ADDED;
 }
 
 static bool make_room(epio__batch *batch, uint32_t expected)
 {
     size_t needed = batch->used + batch->columns;
-    if (needed <= batch->capacity) {
-        return true;
-    }
     size_t capacity = batch->capacity * 2;
     if (capacity == 0) { /* a small one at first: a batch may be allowed to have any number */
         size_t all = (size_t)(expected < 1024 ? expected : 1024) * batch->columns;
@@ -176,24 +178,21 @@ int epio__batch_add(epio__batch *batch, sqlite3_stmt *statement, uint64_t limit,
     if (bytes + batch->columns * sizeof(epio_value) > limit) {
         return EPIO__ROW_TOO_LARGE;
     }
-    if (!make_room(batch, expected)) {
+    if (batch->used + batch->columns > batch->capacity && !make_room(batch, expected)) {
         return EPIO__ROW_NO_MEMORY;
     }
     batch->bytes += batch->columns * sizeof(epio_value);
-    epio_value *values = batch->values + batch->used;
-    for (uint32_t i = 0; i < batch->columns; i++) {
-        int outcome = add_value(batch, statement, (int)i, &values[i], limit);
-        if (outcome != EPIO__ROW_ADDED) {
-            batch->bytes = bytes;
-            if (first != NULL && batch->filled == first) {
-                first->used = room; /* chunks taken since stay taken, unused */
-            }
-            return outcome;
-        }
+    int outcome = add_values(batch, statement, limit);
+    if (outcome == EPIO__ROW_ADDED) {
+        batch->used += batch->columns;
+        batch->count++;
+        return outcome;
     }
-    batch->used += batch->columns;
-    batch->count++;
-    return EPIO__ROW_ADDED;
+    batch->bytes = bytes;
+    if (first != NULL && batch->filled == first) {
+        first->used = room; /* chunks taken since stay taken, unused */
+    }
+    return outcome;
 }
 
 /* ---- From batch to batch ---- */
