@@ -2,7 +2,7 @@
  * checkpoints, recovery, what remains of it after the last close, read-only connections, indexes of
  * many regions, and connections in threads. Other processes are test_sqlite_processes.c's. Both
  * kinds of byte-range locks: EPIO_TEST_RANGE_LOCKS. Also without loops: EPIO_TEST_WITHOUT_LOOP;
- * independent of the backend: EPIO_TEST_ONCE. */
+ * independent of the backend: EPIO_TEST_ONCE; delayed writes: EPIO_TEST_OVERLAP. */
 #include "database.h"
 
 #include "fault_vfs.h"
@@ -512,7 +512,7 @@ static epio_vfs *begin_with_faults(fixture *f)
 {
     epio_vfs *vfs;
     check_result(fault_vfs_create(&vfs, f->vfs), 0);
-    check_result(epio_sqlite_register(TEST_VFS, vfs, 0), 0);
+    check_result(epio_sqlite_register(TEST_VFS, vfs, databases_flags()), 0);
     return vfs;
 }
 
@@ -573,7 +573,7 @@ static void without_mappings_a_log_is_exclusive(fixture *f)
     epio_vfs *vfs;
     check_result(fault_vfs_create(&vfs, f->vfs), 0);
     fault_vfs_fail(vfs, EPIO_KIND_MAP, 0, UINT32_MAX, EPIO_ENOTSUP, 0);
-    check_result(epio_sqlite_register(TEST_VFS, vfs, 0), 0);
+    check_result(epio_sqlite_register(TEST_VFS, vfs, databases_flags()), 0);
     sqlite3 *database = database_open(TEST_VFS, fixture_path(f, "data"));
     check_text(database, "PRAGMA journal_mode=WAL", "delete");
     database_run(database, "CREATE TABLE t(x)");

@@ -1,6 +1,7 @@
 /* The file of the write-ahead log's index on POSIX systems: its permissions and owner, links, and
  * what a connection does that finds its bytes locked by others. Also without loops:
- * EPIO_TEST_WITHOUT_LOOP; independent of the backend: EPIO_TEST_ONCE. */
+ * EPIO_TEST_WITHOUT_LOOP; independent of the backend: EPIO_TEST_ONCE; delayed writes:
+ * EPIO_TEST_OVERLAP. */
 #include "database.h"
 
 #include "fault_vfs.h"
@@ -116,7 +117,7 @@ static void find_in_the_way(fixture *f, uint32_t times)
 {
     epio_vfs *vfs;
     check_result(fault_vfs_create(&vfs, f->vfs), 0);
-    check_result(epio_sqlite_register(TEST_VFS, vfs, 0), 0);
+    check_result(epio_sqlite_register(TEST_VFS, vfs, databases_flags()), 0);
     sqlite3 *database = database_open(TEST_VFS, fixture_path(f, "data"));
     uint32_t before = fault_vfs_arrived(vfs, EPIO_KIND_TRUNCATE);
     fault_vfs_fail(vfs, EPIO_KIND_LOCK_RANGE, 0, times, EPIO_EBUSY, 0);

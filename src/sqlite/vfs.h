@@ -18,6 +18,8 @@
 typedef struct epio__sqlite_vfs epio__sqlite_vfs;
 typedef struct epio__sqlite_file epio__sqlite_file;
 typedef struct epio__sqlite_shm epio__sqlite_shm;
+struct epio__sqlite_overlap;
+struct epio__sqlite_together;
 
 struct epio__sqlite_vfs {
     sqlite3_vfs base; /* first: SQLite's pointer to it is ours */
@@ -28,6 +30,11 @@ struct epio__sqlite_vfs {
     atomic_uint open_files;
     atomic_int os_error;        /* of the last failure, for sqlite3_system_errno */
     atomic_int shm_is_possible; /* vfs_shm.c's; 0: not known yet */
+
+    /* With EPIO_SQLITE_OVERLAP alone; see vfs_overlap.h. */
+    sqlite3_mutex *mutex; /* of the list */
+    struct epio__sqlite_overlap *databases;
+    struct epio__sqlite_together *together; /* NULL: one write after the other */
     char name[];
 };
 
@@ -35,8 +42,9 @@ struct epio__sqlite_vfs {
 #define EPIO__SQLITE_POWER_SAFE 1u     /* SQLITE_IOCAP_POWERSAFE_OVERWRITE holds */
 #define EPIO__SQLITE_PERSIST_WAL 2u    /* the last connection leaves the log */
 #define EPIO__SQLITE_SYNC_DIRECTORY 4u /* the first sync makes the file's name durable, too */
-#define EPIO__SQLITE_SYNC_FAILED 8u /* it has to be reopened before it is written or synced again  \
-                                     */
+#define EPIO__SQLITE_SYNC_FAILED                                                                   \
+    8u /* it has to be reopened before it is written or synced again                               \
+        */
 
 struct epio__sqlite_file {
     sqlite3_file base; /* first: SQLite's pointer to it is ours */
@@ -61,6 +69,7 @@ struct epio__sqlite_file {
     sqlite3_int64 map_limit; /* 0: nothing is mapped */
     int fetched;             /* pages that SQLite uses in place */
 
+    struct epio__sqlite_overlap *overlap; /* NULL: everything is done at once */
     epio__sqlite_shm *shm; /* this connection's part in the log's index; NULL: none */
     epio_op op; /* of what is being done to it: SQLite does one thing at a time to a file */
 };
@@ -84,6 +93,12 @@ bool epio__sqlite_stat(epio__sqlite_vfs *vfs, epio_op *op, const char *path, epi
 
 int epio__sqlite_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int flags,
                       int *out_flags);
+
+/* ---- vfs_overlap.c ---- */
+
+/* An open file is to delay writes and to read ahead, if it is of a kind that may, and there is
+ * memory. */
+void epio__sqlite_overlap_begin(epio__sqlite_file *file);
 
 /* ---- vfs_temporary.c ---- */
 
