@@ -310,21 +310,23 @@ static void apply(image *one, const record *from, random_source *random)
     }
 }
 
-static void write_image(const image *one, const char *prefix, const char *suffix)
+static void write_image(const image *one, epio_vfs *vfs, const char *prefix, const char *suffix)
 {
     char path[1024];
+    epio_op op = EPIO_OP_INIT;
     (void)snprintf(path, sizeof path, "%s%s", prefix, suffix);
-    (void)remove(path);
+    (void)epio_perform(epio_delete(&op, vfs, path, 0));
     if (!one->exists) {
         return;
     }
-    FILE *file = fopen(path, "wb");
-    check(file != NULL);
-    check(fwrite(one->bytes, 1, one->len, file) == one->len);
-    check(fclose(file) == 0);
+    uint32_t flags = EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE;
+    check_result(epio_perform(epio_open(&op, vfs, path, flags)), 0);
+    epio_file *file = op.file;
+    check_result(epio_perform(epio_write(&op, file, one->bytes, one->len, 0)), (int64_t)one->len);
+    check_result(epio_perform(epio_close(&op, file)), 0);
 }
 
-void disk_build(const disk_model *disk, size_t records, random_source *random, const char *prefix)
+void disk_build(const disk_model *disk, size_t records, random_source *random, epio_vfs *vfs)
 {
     image images[FILES];
     size_t synced[FILES] = {0};
@@ -339,9 +341,9 @@ void disk_build(const disk_model *disk, size_t records, random_source *random, c
         apply(&images[one->file - 1], one, i < synced[one->file - 1] ? NULL : random);
     }
     for (uint32_t i = 0; i < disk->file_count; i++) {
-        write_image(&images[i], prefix, disk->files[i].suffix);
+        write_image(&images[i], vfs, disk->prefix, disk->files[i].suffix);
         free(images[i].bytes);
     }
     image none = {.exists = false};
-    write_image(&none, prefix, "-shm");
+    write_image(&none, vfs, disk->prefix, "-shm");
 }
