@@ -2,7 +2,7 @@
  * checkpoints, recovery, what remains of it after the last close, read-only connections, indexes of
  * many regions, and connections in threads. Other processes are test_sqlite_processes.c's. Both
  * kinds of byte-range locks: EPIO_TEST_RANGE_LOCKS. Also without loops: EPIO_TEST_WITHOUT_LOOP;
- * independent of the backend: EPIO_TEST_ONCE. */
+ * independent of the backend: EPIO_TEST_ONCE; delayed writes: EPIO_TEST_OVERLAP. */
 #include "database.h"
 
 #include "op_faults.h"
@@ -502,7 +502,7 @@ static void several_locks_at_once(fixture *f)
 static epio_vfs *begin_with_faults(fixture *f, op_faults *faults)
 {
     epio_vfs *vfs = op_faults_create(f->vfs, faults);
-    check_result(epio_sqlite_register(TEST_VFS, vfs, 0), 0);
+    check_result(epio_sqlite_register(TEST_VFS, vfs, databases_flags()), 0);
     return vfs;
 }
 
