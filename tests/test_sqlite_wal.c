@@ -474,6 +474,12 @@ static void several_locks_at_once(fixture *f)
     sqlite3_file *one = database_file(database);
     sqlite3_file *other = database_file(second);
     check_result(set_lock(one, 1, 3, LOCK | EXCLUSIVE), SQLITE_OK);
+    epio_file *outside = fixture_open(f, "data-shm", READ_WRITE);
+    for (unsigned i = 0; i < SQLITE_SHM_NLOCK; i++) {
+        epio_op op = {0};
+        check_op(f, epio_test_range(&op, outside, 120 + i, 1, EPIO_RANGE_SHARED), i >= 1 && i < 4);
+    }
+    fixture_close(f, outside);
     for (int i = 0; i < SQLITE_SHM_NLOCK; i++) {
         int expected = i >= 1 && i < 4 ? SQLITE_BUSY : SQLITE_OK;
         check_result(set_lock(other, i, 1, LOCK | SHARED), expected);
