@@ -1,7 +1,7 @@
 /* A database, inside: its connections, which are on one thread at a time, and the ops that wait for
  * them. Who owns what: db.c making, freeing, and what epio asks of the database as a VFS;
  * db_verbs.c the verbs; db_queue.c which op has which connection when, and on which thread;
- * db_cancel.c ending them early;
+ * db_arrive.c where an op waits; db_cancel.c ending them early;
  * connection.c SQLite's handle, interrupting it, its statements; statement.c running SQL; rows.c,
  * rows_work.c, batch.c queries; transaction.c transactions and savepoints; group.c those that share
  * a commit; checkpoint.c the log; backup.c copies; blob.c blobs as files; changes.c notifications.
