@@ -19,6 +19,14 @@ static void let_wait(epio__db_connection *connection, const epio_op *op)
         op->timeout_ns != 0 ? op->timeout_ns : epio_clock_monotonic() + BUSY_LIMIT;
 }
 
+/* Changes are the writer's. */
+static void publish(epio__db_connection *connection)
+{
+    if (connection->role == EPIO__DB_WRITER) {
+        epio__changes_publish(connection);
+    }
+}
+
 /* ---- Around a function ---- */
 
 void epio__transaction_undo(epio__db_connection *connection)
@@ -231,18 +239,16 @@ static bool undoes(int64_t result)
            result != EPIO_ETIMEDOUT;
 }
 
-static int64_t commit_outermost(epio__db_connection *connection, epio_op *op, const epio_db *db)
+static int64_t commit_outermost(epio__db_connection *connection, epio_op *op)
 {
     int64_t result = epio__db_result(connection, op, epio__db_run(connection, "COMMIT"));
     if (result == 0) {
         epio__rows_end_all(connection, EPIO_ECANCELED);
-        if (db->mode == EPIO_DB_WRITE) {
-            epio__changes_publish(connection);
-        }
+        publish(connection);
     } else if (undoes(result) || !is_open(connection)) {
         epio__rows_end_all(connection, EPIO_ECANCELED);
         epio__transaction_undo(connection);
-        epio__changes_publish(connection);
+        publish(connection);
     }
     return result;
 }
@@ -258,7 +264,7 @@ int64_t epio__db_commit(epio__db_connection *connection, epio_op *op)
     }
     int64_t result = db->depth != 0
                          ? epio__db_result(connection, op, run_savepoint(connection, "RELEASE", db))
-                         : commit_outermost(connection, op, db);
+                         : commit_outermost(connection, op);
     if (result == 0) {
         end_handles(connection, db, true);
     }
@@ -293,7 +299,7 @@ int64_t epio__db_rollback(epio__db_connection *connection, epio_op *op)
     } else {
         epio__rows_end_all(connection, EPIO_ECANCELED);
         epio__transaction_undo(connection);
-        epio__changes_publish(connection);
+        publish(connection);
     }
     end_handles(connection, db, true);
     return 0;
@@ -303,7 +309,7 @@ void epio__transaction_abandon(epio__db_connection *connection)
 {
     epio__rows_end_all(connection, EPIO_ECANCELED);
     epio__transaction_undo(connection);
-    epio__changes_publish(connection);
+    publish(connection);
     if (connection->transaction != NULL) {
         end_handles(connection, connection->transaction, false);
     }
@@ -377,6 +383,6 @@ int64_t epio__db_transaction(epio__db_connection *connection, epio_op *op)
         return epio__db_result(connection, op, SQLITE_READONLY);
     }
     int64_t result = epio__db_in_transaction(connection, op, epio__transaction_call);
-    epio__changes_publish(connection);
+    publish(connection);
     return result;
 }
