@@ -107,15 +107,19 @@ void epio__handle_free(epio_db *db)
 static bool take_late_ops(epio__db_connection *connection, const epio_db *db, epio_node *late)
 {
     bool rolls_back = false;
-    epio_node *node = connection->ops.next;
-    while (node != &connection->ops) {
-        epio_op *op = EPIO_CONTAINER(node, epio_op, queue);
-        node = node->next;
-        if (op->kind >= EPIO__DB_OPEN && epio__word_pointer(op, EPIO__WORD_OBJECT) == db) {
-            epio__op_take(op);
-            epio_list_append(late, &op->queue);
-            rolls_back = rolls_back || op->kind == EPIO__DB_ROLLBACK;
+    epio_node all;
+    epio_list_init(&all);
+    epio_list_move_all(&all, &connection->ops);
+    while (!epio_list_empty(&all)) {
+        epio_op *op = EPIO_CONTAINER(all.next, epio_op, queue);
+        if (op->kind < EPIO__DB_OPEN || epio__word_pointer(op, EPIO__WORD_OBJECT) != db) {
+            epio_list_remove(&op->queue);
+            epio_list_append(&connection->ops, &op->queue);
+            continue;
         }
+        epio__op_take(op);
+        epio_list_append(late, &op->queue);
+        rolls_back = rolls_back || op->kind == EPIO__DB_ROLLBACK;
     }
     return rolls_back;
 }
