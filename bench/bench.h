@@ -24,9 +24,13 @@ typedef struct bench_options {
     uint64_t depth;
     uint64_t files;
     uint64_t tasks;
-    uint64_t entries; /* of a tree */
-    bool cold;        /* the caches are empty */
-    uint64_t busy;    /* processors that other programs keep busy meanwhile */
+    uint64_t entries;    /* of a tree */
+    bool cold;           /* the caches are empty */
+    uint64_t rows;       /* of a table */
+    uint64_t statements; /* of a mix: it inserts so many rows */
+    uint64_t writers;    /* tasks that commit */
+    uint64_t cancels;    /* in one turn */
+    uint64_t busy;       /* processors that other programs keep busy meanwhile */
 } bench_options;
 
 /* Options that not every command has. */
@@ -42,7 +46,8 @@ typedef struct bench_options {
 #define BENCH_QUICK 0x200u
 #define BENCH_PLOT 0x400u
 #define BENCH_BUSY 0x800u
-#define BENCH_TREE 0x1000u /* --entries and --cold */
+#define BENCH_TREE 0x1000u  /* --entries and --cold */
+#define BENCH_TABLE 0x2000u /* --rows, --statements, --writers, --cancels */
 
 typedef struct bench_command {
     const char *name;

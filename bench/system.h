@@ -13,6 +13,9 @@ bool bench_is_terminal(FILE *stream);
 /* CPU time of all threads of this process, in nanoseconds. */
 uint64_t bench_cpu_time(void);
 
+/* The most memory that this process has had at once, in bytes; 0: unknown. */
+uint64_t bench_peak_memory(void);
+
 /* CPU time of all processors so far, in nanoseconds, and the part that other programs used.
  * False: the system does not report it. */
 bool bench_others_time(uint64_t *others, uint64_t *all);

@@ -37,6 +37,20 @@ uint64_t bench_cpu_time(void)
     return (uint64_t)spent.tv_sec * 1000000000u + (uint64_t)spent.tv_nsec;
 }
 
+uint64_t bench_peak_memory(void)
+{
+    struct rusage own;
+
+    if (getrusage(RUSAGE_SELF, &own) != 0) {
+        return 0;
+    }
+#if defined(__APPLE__)
+    return (uint64_t)own.ru_maxrss;
+#else
+    return (uint64_t)own.ru_maxrss * 1024u;
+#endif
+}
+
 #if defined(__linux__)
 static uint64_t nanoseconds_of(struct timeval time)
 {

@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <windows.h>
 
+#include <psapi.h> /* needs windows.h before it */
+
 bool bench_is_terminal(FILE *stream)
 {
     return _isatty(_fileno(stream)) != 0;
@@ -35,6 +37,15 @@ uint64_t bench_cpu_time(void)
         return 0;
     }
     return (count_of(kernel) + count_of(user)) * 100u;
+}
+
+uint64_t bench_peak_memory(void)
+{
+    PROCESS_MEMORY_COUNTERS counters = {.cb = sizeof counters};
+
+    return K32GetProcessMemoryInfo(GetCurrentProcess(), &counters, sizeof counters)
+               ? counters.PeakWorkingSetSize
+               : 0;
 }
 
 /* The kernel time includes the idle time. */

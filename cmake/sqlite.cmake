@@ -33,8 +33,8 @@ set(epio_sqlite_async_sources
     src/sqlite/checkpoint.c
     src/sqlite/connection.c
     src/sqlite/db.c
-    src/sqlite/db_arrive.c
     src/sqlite/db_cancel.c
+    src/sqlite/db_dispatch.c
     src/sqlite/db_perform.c
     src/sqlite/db_pool.c
     src/sqlite/db_queue.c

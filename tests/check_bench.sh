@@ -83,11 +83,11 @@ says_in_every_line()
 # ---- The command line ----
 
 ends_with 0 --help
-for command in peers run durable scale walk overhead compare; do
+for command in peers run durable scale walk sqlite overhead compare; do
     says output "  $command"
 done
 # What a command line means is the same everywhere, and an emulator starts slowly.
-commands="peers run durable scale walk overhead compare"
+commands="peers run durable scale walk sqlite overhead compare"
 if [ -n "$launcher" ]; then
     commands=peers
 fi
@@ -138,6 +138,12 @@ fi
 
 # ---- Every engine on every workload ----
 
+with_sqlite=true
+if ! bench sqlite --workload scan --rounds 1 --rows 10 --path files &&
+    grep -q "built without epio-sqlite" errors; then
+    with_sqlite=false
+fi
+
 short="--rounds 1 --seconds 0.001 --path files"
 
 # $short is several words.
@@ -183,6 +189,19 @@ short="--rounds 1 --seconds 0.001 --path files"
     ends_with 0 walk --rounds 1 --path files --entries 300 --json
     says_in_every_line '"bench":"walk"'
     says output '"engine":"epio_walk"'
+    if $with_sqlite; then
+        ends_with 0 sqlite $short --seconds 0.05 --statements 500 --rows 5000 --writers 3 \
+            --cancels 3 --json
+        says_in_every_line '"bench":"sqlite"'
+        for workload in "speed, journal" "speed, WAL" commits scan cancel timer; do
+            says output "\"workload\":\"$workload\""
+        done
+        for key in ops_per_s vs_first cpu_us_per_op p99_us max_us; do
+            says output "\"$key\":"
+        done
+        ends_with 0 sqlite $short --workload scan --rows 3000
+        says output "sqlite, scan: a query of 3000 rows"
+    fi
     ends_with 0 scale $short --depth 1000 --json
     says_in_every_line '"bench":"scale"'
     says output '"depth":1000'

@@ -3,8 +3,8 @@
 #
 #     check_examples.sh DIRECTORY [LAUNCHER]
 #
-# DIRECTORY holds the programs async_io, copy, log, walk, watch and xor_layer, or async_io.exe and
-# so on for Windows; LAUNCHER is what runs them elsewhere, by its full path (ci/run-in-wine).
+# DIRECTORY holds the programs async_io, copy, log, walk, watch and xor_layer, and sqlite_tour if it
+# was built, or async_io.exe and so on for Windows; LAUNCHER is what runs them elsewhere, by its full path (ci/run-in-wine).
 # The order of system calls is checked with strace, where it is installed and allowed to
 # trace. EPIO_CHECK_KILLS: how often the log is killed (10).
 
@@ -38,7 +38,7 @@ cd "$work" || exit 2
 launch_by_scripts()
 {
     mkdir .programs
-    for name in async_io copy log walk watch xor_layer; do
+    for name in async_io copy log sqlite_tour walk watch xor_layer; do
         printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$launcher" "$programs/$name$suffix" \
             >.programs/$name
         chmod +x .programs/$name
@@ -493,21 +493,60 @@ transform()
     rm -f transformed
 }
 
+# ---- sqlite_tour --------------------------------------------------------------
+
+tour_sqlite()
+{
+    if ! $with_sqlite; then
+        skip "sqlite_tour" "it was built without SQLite"
+        return
+    fi
+    mkdir books
+    check "sqlite_tour exits with 0" "$programs/sqlite_tour" books
+    cp .output books.txt
+    check "sqlite_tour tells its seven parts" grep -q "All seven parts are done" books.txt
+    check "sqlite_tour writes by few syncs" grep -Eq "100,000 books: [0-9]+ writes, [0-9]{1,2} syncs" books.txt
+    check "sqlite_tour undoes a savepoint" grep -Eq "but that is undone +0" books.txt
+    check "sqlite_tour commits" grep -Eq "committed: it is on the medium +0" books.txt
+    check "sqlite_tour runs a function" grep -Eq "a function in a transaction +10" books.txt
+    check "sqlite_tour shows what SQLite says" grep -q "EPIO_ESQL: no such table: bok" books.txt
+    check "sqlite_tour searches" grep -Eq "WHERE year < 1600 +19998" books.txt
+    check "sqlite_tour streams" grep -q "100000 books in 100 batches" books.txt
+    check "sqlite_tour cancels" grep -q "cancelled after 20 ms *EPIO_ECANCELED" books.txt
+    check "sqlite_tour has deadlines" grep -q "with 20 ms of time *EPIO_ETIMEDOUT" books.txt
+    check "sqlite_tour shares commits" grep -Eq "640 transactions, durable by [0-9]{1,3} commits" books.txt
+    check "sqlite_tour empties the log" grep -Eq "left by a checkpoint +0" books.txt
+    check "sqlite_tour copies" grep -Eq "^  copied +0" books.txt
+    check "sqlite_tour leaves no file" holds_only books
+    check "sqlite_tour refuses a directory that is not there" fails_with 1 "$programs/sqlite_tour" nowhere
+    check "sqlite_tour refuses two directories" fails_with 2 "$programs/sqlite_tour" books books
+}
+
 # ---- gtk_load ----------------------------------------------------------------
 
-# Its screen is in memory, and so is what it draws.
-load_in_a_window()
+# has_screen PROGRAM: it is there, and a screen in memory for it.
+has_screen()
 {
-    if [ ! -x "$programs/gtk_load" ]; then
-        skip "gtk_load" "it was built without GTK 4"
-        return
+    if [ ! -x "$programs/$1" ]; then
+        skip "$1" "it was built without GTK 4, or what else it needs"
+        return 1
     fi
     if ! command -v xvfb-run >/dev/null; then
-        skip "gtk_load" "no xvfb-run"
-        return
+        skip "$1" "no xvfb-run"
+        return 1
     fi
-    check "gtk_load exits with 0" env GSK_RENDERER=cairo GSETTINGS_BACKEND=memory \
-        xvfb-run -a "$programs/gtk_load" --create 20 load
+}
+
+# on_screen COMMAND...
+on_screen()
+{
+    env GSK_RENDERER=cairo GSETTINGS_BACKEND=memory xvfb-run -a "$@"
+}
+
+load_in_a_window()
+{
+    has_screen gtk_load || return
+    check "gtk_load exits with 0" on_screen "$programs/gtk_load" --create 20 load
     cp .output load.txt
     check "gtk_load loads all, and tells of its frames" grep -Eq \
         '^20 of 20 MiB in [0-9]+ ms: [0-9]+ frames, longest gap [0-9.]+ ms$' load.txt
@@ -515,6 +554,26 @@ load_in_a_window()
     rm -f load
 }
 
+# ---- gtk_sqlite_browser --------------------------------------------------------
+
+browse_in_a_window()
+{
+    has_screen gtk_sqlite_browser || return
+    check "gtk_sqlite_browser exits with 0" \
+        on_screen "$programs/gtk_sqlite_browser" --rows 150000 --seconds 4 browsed
+    cp .output browsed.txt
+    check "gtk_sqlite_browser tells of its frames" grep -Eq \
+        '^15[0-9]{4} rows: [0-9]+ frames, longest gap [0-9.]+ ms, longest poll [0-9.]+ ms; [1-9][0-9]* rows written, [1-9][0-9]* searches, [0-9]+ cancelled$' browsed.txt
+    check "gtk_sqlite_browser opens what it made" \
+        on_screen "$programs/gtk_sqlite_browser" --rows 1000 --seconds 0.1 browsed
+    check "gtk_sqlite_browser needs a file" fails_with 2 "$programs/gtk_sqlite_browser"
+    rm -f browsed browsed-wal browsed-shm
+}
+
+with_sqlite=false
+if [ -e "$programs/sqlite_tour$suffix" ]; then
+    with_sqlite=true
+fi
 if [ -n "$launcher" ]; then
     launch_by_scripts
 fi
@@ -529,7 +588,9 @@ log_runs
 log_killed
 log_order
 transform
+tour_sqlite
 load_in_a_window
+browse_in_a_window
 
 echo "$passed checks passed, $failed failed"
 [ "$failed" -eq 0 ]

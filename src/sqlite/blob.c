@@ -245,6 +245,12 @@ int64_t epio__blob_carry_out(epio__db_connection *connection, epio_op *op)
 {
     epio_iovec whole;
     int64_t result;
+    if (epio__blob_connection(op->file) == NULL) { /* it ended while the op waited */
+        epio__db_lock(connection->root);
+        result = epio__blob_refuse(connection->root, op);
+        epio__db_unlock(connection->root);
+        return result;
+    }
     switch (op->kind) {
     case EPIO_KIND_READ:
         return read_part(connection, op, op->arguments.io.base, (size_t)op->arguments.io.len,

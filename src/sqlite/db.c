@@ -304,7 +304,7 @@ static void fill_in_present(const epio__database *root, epio_db_stats *stats)
         stats->waiting_now += length_of(&one->ops);
         if (one->role == EPIO__DB_READER && one->handle != NULL) {
             stats->readers_now++;
-            stats->readers_busy += !epio__connection_is_free(one);
+            stats->readers_busy += one->holder != NULL || one->current != NULL;
         }
     }
     if (root->log.held_since != 0) {

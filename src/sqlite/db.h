@@ -1,7 +1,8 @@
 /* A database, inside: its connections, which are on one thread at a time, and the ops that wait for
  * them. Who owns what: db.c making, freeing, and what epio asks of the database as a VFS;
- * db_verbs.c the verbs; db_queue.c which op has which connection when, and on which thread;
- * db_arrive.c where an op waits; db_cancel.c ending them early;
+ * db_verbs.c the verbs; db_queue.c which op has which connection when; db_dispatch.c
+ * threads for that;
+ * db_cancel.c ending them early;
  * connection.c SQLite's handle, interrupting it, its statements; statement.c running SQL; rows.c,
  * rows_work.c, batch.c queries; transaction.c transactions and savepoints; group.c those that share
  * a commit; checkpoint.c the log; backup.c copies; blob.c blobs as files; changes.c notifications.
@@ -235,8 +236,11 @@ void epio__db_wake(epio_semaphore **woken);
 void epio__db_finish(epio_op *op, int64_t result);
 void epio__db_finish_locked(epio__database *root, epio_op *op, int64_t result);
 
-/* Starts what can be started, after something has changed. Called without the mutex. */
+/* ---- db_dispatch.c -------------------------------------------------------- */
+
+/* Starts what can be started, after something has changed. The mutex is not held, or is. */
 void epio__db_dispatch(epio__database *root);
+void epio__db_dispatch_locked(epio__database *root);
 
 /* True if a turn on a worker, or the timer, was not delivered yet. The mutex is held. */
 bool epio__db_has_turns_pending(const epio__database *root);

@@ -109,13 +109,11 @@ static int64_t perform_queued(epio__database *root, epio_op *op)
             epio__db_sleep(root, &waiter.woken, waiter.expired ? 0 : op->timeout_ns);
         }
     }
+    if (waiter.expired || op->kind == EPIO__DB_NEXT || op->kind == EPIO__DB_END) {
+        epio__db_dispatch_locked(root); /* rows that ended free their connection */
+    }
     write_log_back(root);
     epio_list_remove(&waiter.node);
-    if (waiter.expired || op->kind == EPIO__DB_NEXT || op->kind == EPIO__DB_END) {
-        epio__db_unlock(root);
-        epio__db_dispatch(root); /* rows that ended free their connection */
-        epio__db_lock(root);
-    }
     (void)epio__db_leave(root);
     return waiter.expired && waiter.result == EPIO_ECANCELED ? EPIO_ETIMEDOUT : waiter.result;
 }

@@ -27,6 +27,13 @@ static void publish(epio__db_connection *connection)
     }
 }
 
+/* Queries and blobs, before what they are in ends. */
+static void end_all(epio__db_connection *connection)
+{
+    epio__rows_end_all(connection, EPIO_ECANCELED);
+    epio__blobs_end_all(connection);
+}
+
 /* ---- Around a function ---- */
 
 void epio__transaction_undo(epio__db_connection *connection)
@@ -247,10 +254,10 @@ static int64_t commit_outermost(epio__db_connection *connection, epio_op *op)
 {
     int64_t result = epio__db_result(connection, op, epio__db_run(connection, "COMMIT"));
     if (result == 0) {
-        epio__rows_end_all(connection, EPIO_ECANCELED);
+        end_all(connection);
         publish(connection);
     } else if (undoes(result) || !is_open(connection)) {
-        epio__rows_end_all(connection, EPIO_ECANCELED);
+        end_all(connection);
         epio__transaction_undo(connection);
         publish(connection);
     }
@@ -278,7 +285,7 @@ int64_t epio__db_commit(epio__db_connection *connection, epio_op *op)
 static void roll_back_savepoint(epio__db_connection *connection, const epio_db *db)
 {
     if (connection->active > db->active) {
-        epio__rows_end_all(connection, EPIO_ECANCELED);
+        end_all(connection);
     }
     if (connection->role == EPIO__DB_WRITER) {
         epio__changes_rewind(connection, db->changes);
@@ -301,7 +308,7 @@ int64_t epio__db_rollback(epio__db_connection *connection, epio_op *op)
     if (db->depth != 0) {
         roll_back_savepoint(connection, db);
     } else {
-        epio__rows_end_all(connection, EPIO_ECANCELED);
+        end_all(connection);
         epio__transaction_undo(connection);
         publish(connection);
     }
@@ -311,7 +318,7 @@ int64_t epio__db_rollback(epio__db_connection *connection, epio_op *op)
 
 void epio__transaction_abandon(epio__db_connection *connection)
 {
-    epio__rows_end_all(connection, EPIO_ECANCELED);
+    end_all(connection);
     epio__transaction_undo(connection);
     publish(connection);
     if (connection->transaction != NULL) {
@@ -348,7 +355,7 @@ int64_t epio__transaction_call(epio__db_connection *connection, epio_op *op)
     let_wait(connection, op);
     int64_t result = function(made, op->user);
     connection->may_wait_until = 0;
-    epio__rows_end_all(connection, EPIO_ECANCELED);
+    end_all(connection);
     bool left_open = made->inner != NULL;
     epio__db_lock(root);
     connection->in_function = false;

@@ -67,20 +67,29 @@ static int access_path(sqlite3_vfs *base, const char *path, int flags, int *resu
     return SQLITE_OK;
 }
 
-/* In a URI a path has a slash before its drive letter. */
-static const char *skip_slash(const epio__sqlite_vfs *vfs, const char *path)
+static bool begins_with_drive(const char *path)
 {
-    bool letter = path[0] == '/' &&
-                  ((path[1] >= 'a' && path[1] <= 'z') || (path[1] >= 'A' && path[1] <= 'Z'));
-    return vfs->windows && letter && path[2] == ':' ? path + 1 : path;
+    return ((path[0] >= 'a' && path[0] <= 'z') || (path[0] >= 'A' && path[0] <= 'Z')) &&
+           path[1] == ':';
+}
+
+/* A URI has a slash before the drive letter of Windows, whose paths alone begin with one. */
+static int64_t resolve(epio__sqlite_vfs *vfs, epio_op *op, const char *path, char *out, int len)
+{
+    if (path[0] == '/' && begins_with_drive(path + 1)) {
+        int64_t result = epio_perform(epio_full_pathname(op, vfs->vfs, path + 1, out, (size_t)len));
+        if (result > 1 && begins_with_drive(out)) {
+            return result;
+        }
+    }
+    return epio_perform(epio_full_pathname(op, vfs->vfs, path, out, (size_t)len));
 }
 
 static int full_pathname(sqlite3_vfs *base, const char *path, int len, char *out)
 {
     epio__sqlite_vfs *vfs = own(base);
     epio_op op = EPIO_OP_INIT;
-    path = skip_slash(vfs, path);
-    int64_t result = epio_perform(epio_full_pathname(&op, vfs->vfs, path, out, (size_t)len));
+    int64_t result = resolve(vfs, &op, path, out, len);
     if (result == EPIO_ENOTSUP && strlen(path) < (size_t)len) {
         memcpy(out, path, strlen(path) + 1);
         return SQLITE_OK;

@@ -44,6 +44,12 @@ static int fail(epio__sqlite_file *file, int code)
     return epio__sqlite_code(file, &file->op, code);
 }
 
+static int fail_and_log(epio__sqlite_file *file, int code)
+{
+    code = fail(file, code);
+    return epio__sqlite_log(file->owner, &file->op, code, file->shm->path);
+}
+
 /* ---- The dead man's switch ---- */
 
 static int64_t hold_alive(epio__sqlite_file *file, uint32_t mode)
@@ -67,7 +73,7 @@ static int begin_anew(epio__sqlite_file *file)
 {
     int code = SQLITE_OK;
     if (epio_perform(epio_truncate(&file->op, file->shm->file, RESET_LEN)) < 0) {
-        code = fail(file, SQLITE_IOERR_SHMOPEN);
+        code = fail_and_log(file, SQLITE_IOERR_SHMOPEN);
     } else if (hold_alive(file, EPIO_RANGE_SHARED) < 0) {
         code = fail(file, SQLITE_IOERR_LOCK);
     }
@@ -115,37 +121,28 @@ static int begin_to_live(epio__sqlite_file *file)
 
 /* ---- The file ---- */
 
-/* The permissions of the database, whatever the umask. */
-static uint32_t creation_flags(const epio_info *database)
+/* Of a VFS that knows nothing of files but their bytes nothing is taken. */
+static int ask_database(epio__sqlite_file *file, epio__sqlite_model *database)
 {
-    uint32_t mode = (database->known & EPIO_INFO_MODE) != 0 ? database->mode & 0777 : 0;
-    return EPIO_OPEN_CREATE | EPIO_OPEN_EXACT | EPIO_OPEN_PERMISSIONS(mode != 0 ? mode : 0644);
-}
-
-/* That of the database, so that its owner can use an index that root made. */
-static void set_owner(epio__sqlite_file *file, const epio_info *database)
-{
-    epio_info own = {.size = sizeof own};
-    bool known = (database->known & EPIO_INFO_OWNER) != 0 &&
-                 epio_perform(epio_file_stat(&file->op, file->shm->file, &own)) == 0;
-    if (known && (own.user != database->user || (own.user == 0 && own.group != database->group))) {
-        (void)epio_perform(
-            epio_file_set_owner(&file->op, file->shm->file, database->user, database->group));
-    }
+    epio_info info = {.size = sizeof info};
+    int64_t result = epio_perform(epio_file_stat(&file->op, file->file, &info));
+    epio__sqlite_take_model(database, &info);
+    return result == 0 || result == EPIO_ENOTSUP ? SQLITE_OK : fail(file, SQLITE_IOERR_FSTAT);
 }
 
 static int open_index(epio__sqlite_file *file)
 {
     epio__sqlite_shm *shm = file->shm;
-    epio_info database = {.size = sizeof database};
-    if (epio_perform(epio_file_stat(&file->op, file->file, &database)) < 0) {
-        return fail(file, SQLITE_IOERR_FSTAT);
+    epio__sqlite_model database;
+    int code = ask_database(file, &database);
+    if (code != SQLITE_OK) {
+        return code;
     }
     uint32_t flags = EPIO_OPEN_READ | EPIO_OPEN_NOFOLLOW;
     epio_vfs *vfs = file->owner->vfs;
     int64_t result = EPIO_EACCES;
     if (sqlite3_uri_boolean(file->path, "readonly_shm", 0) == 0) {
-        uint32_t writable = flags | EPIO_OPEN_WRITE | creation_flags(&database);
+        uint32_t writable = flags | EPIO_OPEN_WRITE | epio__sqlite_creation_flags(&database);
         result = epio_perform(epio_open(&file->op, vfs, shm->path, writable));
     }
     if (result < 0) {
@@ -153,10 +150,10 @@ static int open_index(epio__sqlite_file *file)
         result = epio_perform(epio_open(&file->op, vfs, shm->path, flags));
     }
     if (result < 0) {
-        return fail(file, SQLITE_CANTOPEN);
+        return fail_and_log(file, SQLITE_CANTOPEN);
     }
     shm->file = file->op.file;
-    set_owner(file, &database);
+    epio__sqlite_apply_model(file, shm->file, &database, true);
     return SQLITE_OK;
 }
 
@@ -252,7 +249,7 @@ static int grow(epio__sqlite_file *file, uint64_t from, uint64_t to)
     for (uint64_t page = from / PAGE; page < to / PAGE; page++) {
         uint64_t last = page * PAGE + PAGE - 1;
         if (epio_perform(epio_write(&file->op, file->shm->file, "", 1, last)) < 0) {
-            return fail(file, SQLITE_IOERR_SHMSIZE);
+            return fail_and_log(file, SQLITE_IOERR_SHMSIZE);
         }
     }
     return SQLITE_OK;
@@ -270,7 +267,7 @@ static int map_next_region(epio__sqlite_file *file, uint64_t size)
     }
     shm->regions = regions;
     if (epio_perform(epio_map(&file->op, shm->file, offset, size, access)) < 0) {
-        return fail(file, SQLITE_IOERR_SHMMAP);
+        return fail_and_log(file, SQLITE_IOERR_SHMMAP);
     }
     regions[shm->region_count++] = epio_op_mapping(&file->op);
     return SQLITE_OK;

@@ -1,0 +1,97 @@
+/* epio-bench sqlite: SQLite on epio beside SQLite as it is. Owns which scenarios there are, their
+ * directory and the VFSes; each scenario is a file sqlite_*.c. */
+#include "bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const names[] = {"speed", "commits", "scan", "cancel", "timer", NULL};
+
+#if defined(BENCH_HAS_SQLITE)
+
+#include "sqlite.h"
+
+static bench_sqlite_scenario *const scenarios[] = {bench_sqlite_speed, bench_sqlite_commits,
+                                                   bench_sqlite_scan, bench_sqlite_cancel,
+                                                   bench_sqlite_timer};
+
+static int run_scenarios(const bench_sqlite *bench)
+{
+    const char *wanted = bench->options->workload;
+    int error = 0;
+    size_t i;
+
+    bench_say(bench->options, "SQLite %s\n\n", sqlite3_libversion());
+    for (i = 0; names[i] != NULL && error == 0; i++) {
+        if (wanted == NULL || strcmp(wanted, names[i]) == 0) {
+            error = scenarios[i](bench);
+        }
+    }
+    return error;
+}
+
+static int run_sqlite(const bench_options *options)
+{
+    static bench_sqlite bench;
+    epio_op op = {0};
+    int64_t error;
+
+    bench.options = options;
+    sqlite3_initialize();
+    bench.stock = sqlite3_vfs_find(NULL)->zName;
+    error = epio_perform(epio_temporary_directory(&op, epio_os_vfs(), options->path,
+                                                  bench.directory, sizeof bench.directory));
+    if (error >= 0) {
+        error = epio_sqlite_register(BENCH_SQLITE_VFS, epio_os_vfs(), 0);
+    }
+    if (error == 0) {
+        error = epio_sqlite_register(BENCH_SQLITE_OVERLAPPED, epio_os_vfs(), EPIO_SQLITE_OVERLAP);
+    }
+    if (error == 0) {
+        bench_load_before();
+        error = run_scenarios(&bench);
+    }
+    epio_sqlite_unregister(BENCH_SQLITE_OVERLAPPED);
+    epio_sqlite_unregister(BENCH_SQLITE_VFS);
+    if (bench.directory[0] != '\0') {
+        epio_perform(epio_rmdir(&op, epio_os_vfs(), bench.directory, 0));
+    }
+    return (int)error;
+}
+
+#else
+
+static int run_sqlite(const bench_options *options)
+{
+    (void)options;
+    fprintf(stderr, "epio-bench sqlite: it was built without epio-sqlite\n");
+    return EXIT_FAILURE;
+}
+
+#endif
+
+const bench_command bench_sqlite_command = {
+    .name = "sqlite",
+    .summary = "SQLite on epio, beside SQLite as it is",
+    .help =
+        "speed: one connection inserts, updates and selects, over SQLite's own VFS and over\n"
+        "epio's; nothing is flushed, as the disk would take the same time of both. commits:\n"
+        "tasks that each commit one row after another, each durable: threads with connections\n"
+        "and a busy timeout; one epio_db, without and with group commit; the ideal, one thread\n"
+        "with a savepoint for each task and one commit for all. scan: all rows of a table, by\n"
+        "sqlite3_step on this thread and in batches of 1,000 on a loop, each in a process of\n"
+        "its own, whose memory is compared. cancel: from the cancel of a long query to its end.\n"
+        "timer: how late a timer of 1 ms of the loop is while its database works. Latencies are\n"
+        "those of all rounds; ratios are of turns of the same round.",
+    .options = BENCH_BUSY | BENCH_ROUNDS | BENCH_SECONDS | BENCH_TABLE | BENCH_WORKLOAD,
+    .workloads = names,
+    .defaults = {.rounds = 7,
+                 .seconds = 0.5,
+                 .path = ".",
+                 .statements = 50000,
+                 .rows = 1000000,
+                 .writers = 32,
+                 .cancels = 200},
+    .run = run_sqlite,
+};
