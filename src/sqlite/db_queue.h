@@ -27,9 +27,6 @@ void epio__db_finish_all(epio_node *ended, int64_t result);
  * without the mutex. */
 void epio__db_close_arrived(epio__database *root, const epio_op *op);
 
-/* epio__db_dispatch, with the mutex held. */
-void epio__db_dispatch_locked(epio__database *root);
-
 /* True if the connection has something to do for a thread that performs `op`: that, or what no
  * other thread brings itself. */
 bool epio__db_has_turn_for(epio__db_connection *connection, const epio_op *op);
