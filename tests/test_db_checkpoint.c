@@ -36,7 +36,8 @@ static void disk_after(void *user, epio_op *op, void *state)
     const char *path = op->arguments.path.path;
     if (op->kind == EPIO_KIND_OPEN && op->result == 0 && path != NULL) {
         size_t len = strlen(path);
-        *is_database(op->file) = len > 3 && strcmp(path + len - 3, "/db") == 0;
+        bool named = len > 3 && strchr("/\\", path[len - 3]) != NULL;
+        *is_database(op->file) = named && strcmp(path + len - 2, "db") == 0;
     }
 }
 
