@@ -561,7 +561,9 @@ void epio__sqlite_overlap_begin(epio__sqlite_file *file)
 void epio__sqlite_overlap_register(epio__sqlite_vfs *vfs)
 {
     vfs->mutex = sqlite3_mutex_alloc(SQLITE_MUTEX_FAST);
-    vfs->together = epio__sqlite_together_create(vfs->vfs);
+    if ((vfs->flags & EPIO__SQLITE_NO_LOOP) == 0) {
+        vfs->together = epio__sqlite_together_create(vfs->vfs);
+    }
 }
 
 void epio__sqlite_overlap_unregister(epio__sqlite_vfs *vfs)
