@@ -249,6 +249,11 @@ int epio_sqlite_register(const char *name, epio_vfs *vfs, uint32_t flags)
         (flags & ~(EPIO_SQLITE_DEFAULT | EPIO_SQLITE_OVERLAP)) != 0) {
         return EPIO_EINVAL;
     }
+    return epio__sqlite_register(name, vfs, flags);
+}
+
+int epio__sqlite_register(const char *name, epio_vfs *vfs, uint32_t flags)
+{
     if (sqlite3_libversion_number() < 3037000) {
         return EPIO_ENOTSUP;
     }

@@ -86,6 +86,12 @@ int epio__sqlite_log(epio__sqlite_vfs *vfs, const epio_op *op, int code, const c
 
 /* ---- vfs.c ---- */
 
+/* Beside EPIO_SQLITE_OVERLAP: the loop of the VFS is its owner's. */
+#define EPIO__SQLITE_NO_LOOP 0x80000000u
+
+/* epio_sqlite_register of valid arguments, and with that flag. */
+int epio__sqlite_register(const char *name, epio_vfs *vfs, uint32_t flags);
+
 /* Says what is at the path: false if that cannot be found out, with the error in `op`. */
 bool epio__sqlite_stat(epio__sqlite_vfs *vfs, epio_op *op, const char *path, epio_info *info);
 

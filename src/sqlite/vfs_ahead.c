@@ -9,6 +9,9 @@
 #define FIRST_LEN (32 * 1024)
 #define MOST_LEN (256 * 1024)
 
+/* The most that is read ahead at once: a log that is twice as long as SQLite lets it become. */
+#define LONGEST_RANGE (8 * 1024 * 1024)
+
 /* Between two pages in sequence there may be the header of a frame. */
 #define GAP 24
 
@@ -37,13 +40,9 @@ static bool is_scan(epio__sqlite_ahead *ahead, int len, sqlite3_int64 offset)
     return ahead->run >= RUN;
 }
 
-/* The longer the scan, the more. */
-static bool has_room(epio__sqlite_ahead *ahead)
+static bool has_room(epio__sqlite_ahead *ahead, int size)
 {
-    int size = ahead->size == 0                             ? FIRST_LEN
-               : ahead->size < MOST_LEN && ahead->run > RUN ? ahead->size * 2
-                                                            : ahead->size;
-    if (size != ahead->size) {
+    if (size > ahead->size) {
         void *bytes = sqlite3_realloc64(ahead->bytes, (sqlite3_uint64)size);
         if (bytes == NULL) {
             return false;
@@ -54,19 +53,43 @@ static bool has_room(epio__sqlite_ahead *ahead)
     return true;
 }
 
-static bool fill(epio__sqlite_overlap *overlap, sqlite3_int64 offset)
+static bool fill(epio__sqlite_overlap *overlap, int len, sqlite3_int64 offset)
 {
     epio__sqlite_ahead *ahead = &overlap->ahead;
     epio__sqlite_file *file = overlap->file;
     ahead->len = 0;
-    if (!has_room(ahead)) {
+    if (!has_room(ahead, len)) {
         return false;
     }
-    (void)epio_read(&file->op, file->file, ahead->bytes, (size_t)ahead->size, (uint64_t)offset);
+    (void)epio_read(&file->op, file->file, ahead->bytes, (size_t)len, (uint64_t)offset);
     int64_t result = epio_perform(&file->op);
     ahead->offset = offset;
     ahead->len = result > 0 ? (int)result : 0;
     return result > 0;
+}
+
+/* The longer the scan, the more. */
+static int next_len(const epio__sqlite_ahead *ahead)
+{
+    if (ahead->run == RUN) {
+        return FIRST_LEN;
+    }
+    int twice = ahead->len > FIRST_LEN / 2 ? ahead->len * 2 : FIRST_LEN;
+    return twice < MOST_LEN ? twice : MOST_LEN;
+}
+
+void epio__sqlite_read_range_ahead(epio__sqlite_overlap *overlap, sqlite3_int64 offset,
+                                   sqlite3_int64 len)
+{
+    if (len <= LONGEST_RANGE) {
+        (void)fill(overlap, (int)len, offset);
+    }
+}
+
+void epio__sqlite_free_ahead(epio__sqlite_overlap *overlap)
+{
+    sqlite3_free(overlap->ahead.bytes);
+    overlap->ahead = (epio__sqlite_ahead){.bytes = NULL};
 }
 
 static bool copy(const epio__sqlite_ahead *ahead, unsigned char *bytes, int len,
@@ -92,8 +115,8 @@ int epio__sqlite_read_ahead(epio__sqlite_overlap *overlap, unsigned char *bytes,
             return SQLITE_OK;
         }
         /* Under what is delayed the file is old. */
-        if (scan && overlap->delayed.count == 0 && len < FIRST_LEN && fill(overlap, offset) &&
-            copy(ahead, bytes, len, offset)) {
+        if (scan && overlap->delayed.count == 0 && len < FIRST_LEN &&
+            fill(overlap, next_len(ahead), offset) && copy(ahead, bytes, len, offset)) {
             return SQLITE_OK;
         }
     }

@@ -17,10 +17,10 @@
  *
  * The database's bytes are delayed only where nobody else reads them: under EXCLUSIVE. Without it
  * they are a checkpoint's, which SQLite publishes without asking whether all were written, unless
- * the checkpoint was of the whole log: then an xTruncate comes first, and fails. That it is of the
- * whole log is known beforehand of one that holds the writers' lock, while no reader is behind. All
- * others write at once. A write that failed stays delayed, as SQLite may go on after it with the
- * rest of the transaction.
+ * the checkpoint was of the whole log: then an xTruncate comes first, and fails. So only such a
+ * checkpoint is delayed, and it holds the lock of those who write to the log meanwhile, if that is
+ * free: nobody makes the log longer. A write that failed stays delayed, as SQLite may go on after
+ * it with the rest of the transaction.
  *
  * What was read ahead is forgotten when a transaction may begin: when a lock is taken of the
  * database, or of the index. In a transaction others change the database only by a checkpoint, and
@@ -38,13 +38,16 @@
 #define FRAME_HEADER 24
 #define FRAME_SIZE_AT 4
 
-/* In the index: its locks; a region; in it the number of frames, and the frames that readers use
- * (the first of them reads no log). */
+/* In the index: its locks; a region; in it the size of pages, the number of frames, how many are in
+ * the database, and how many the checkpoint in progress will have put there. */
 #define WRITERS_LOCK 0
 #define REGION (32 * 1024)
+#define PAGE_AT 14
 #define FRAMES_AT 16
-#define MARKS_AT 100
-#define MARKS 5
+#define DONE_AT 96
+#define ATTEMPTED_AT 128
+
+#define LOG_HEADER 32
 
 static epio__sqlite_overlap *of(sqlite3_file *file)
 {
@@ -264,13 +267,29 @@ static void settle_log(epio__sqlite_overlap *database)
     }
 }
 
-/* Whether others released it: what is left of the log then is a transaction's that did not commit.
+static int set_writers_lock(epio__sqlite_overlap *database, int flags)
+{
+    return database->methods->xShmLock(&database->file->base, WRITERS_LOCK, 1,
+                                       flags | SQLITE_SHM_EXCLUSIVE);
+}
+
+static void return_writers_lock(epio__sqlite_overlap *database)
+{
+    if (database->borrows_lock) {
+        database->borrows_lock = false;
+        (void)set_writers_lock(database, SQLITE_SHM_UNLOCK);
+    }
+}
+
+/* What is left of the log when the writers' lock is released is a transaction's that did not
+ * commit.
  */
 static int lock_index(sqlite3_file *base, int offset, int count, int flags)
 {
     epio__sqlite_overlap *overlap = of(base);
     bool locks = (flags & SQLITE_SHM_LOCK) != 0;
     bool writers = offset == WRITERS_LOCK && (flags & SQLITE_SHM_EXCLUSIVE) != 0;
+    return_writers_lock(overlap);
     if (locks) {
         forget_all_ahead(overlap);
     } else if (writers) {
@@ -307,23 +326,61 @@ static uint32_t number_at(const volatile unsigned char *index, int at)
     return *(const volatile uint32_t *)(const volatile void *)(index + at);
 }
 
-/* True: no reader is behind the last frame, and there will be no other frame. */
-static bool is_of_whole_log(epio__sqlite_overlap *database)
+static int64_t page_size(const volatile unsigned char *index)
 {
+    uint32_t size = *(const volatile uint16_t *)(const volatile void *)(index + PAGE_AT);
+    return size == 1 ? 65536 : size;
+}
+
+/* The frames of a checkpoint are read in the order of their pages: they are read ahead as a whole.
+ */
+static void read_frames_ahead(epio__sqlite_overlap *log, const volatile unsigned char *index)
+{
+    int64_t frame = page_size(index) + FRAME_HEADER;
+    int64_t from = number_at(index, DONE_AT) * frame;
+    int64_t to = number_at(index, ATTEMPTED_AT) * frame;
+    if (log != NULL && !is_dirty(log) && to > from) {
+        epio__sqlite_read_range_ahead(log, LOG_HEADER + from, to - from);
+    }
+}
+
+/* Before a checkpoint's first write. */
+static void begin_checkpoint(epio__sqlite_overlap *database)
+{
+    epio__sqlite_file *file = database->file;
     void volatile *region = NULL;
-    if (!database->is_writer || database->methods->iVersion < 2 ||
-        database->methods->xShmMap(&database->file->base, 0, REGION, 0, &region) != SQLITE_OK ||
+    if (file->shm == NULL ||
+        database->methods->xShmMap(&file->base, 0, REGION, 0, &region) != SQLITE_OK ||
         region == NULL) {
-        return false;
+        return;
     }
     const volatile unsigned char *index = region;
-    uint32_t frames = number_at(index, FRAMES_AT);
-    for (int i = 1; i < MARKS; i++) {
-        if (number_at(index, MARKS_AT + 4 * i) < frames) {
-            return false;
-        }
+    read_frames_ahead(database->log, index);
+    if (file->lock_level == SQLITE_LOCK_EXCLUSIVE) {
+        return;
     }
-    return true;
+    database->borrows_lock =
+        !database->is_writer && set_writers_lock(database, SQLITE_SHM_LOCK) == SQLITE_OK;
+    database->has_checkpoint = (database->is_writer || database->borrows_lock) &&
+                               number_at(index, ATTEMPTED_AT) == number_at(index, FRAMES_AT);
+    if (!database->has_checkpoint) {
+        return_writers_lock(database);
+    }
+}
+
+/* If not everything was written the lock stays until SQLite has seen that the log is no longer, and
+ * the xTruncate has failed. */
+static int end_checkpoint(epio__sqlite_overlap *database)
+{
+    int code = settle(database);
+    database->has_checkpoint = false;
+    if (code == SQLITE_OK) {
+        return_writers_lock(database);
+    }
+    if (database->log != NULL) {
+        epio__sqlite_free_ahead(database->log);
+    }
+    return code;
 }
 
 /* ---- File controls ------------------------------------------------------------------ */
@@ -334,11 +391,10 @@ static int control(sqlite3_file *base, int code, void *argument)
     int settled = SQLITE_OK;
     switch (code) {
     case SQLITE_FCNTL_CKPT_START:
-        overlap->has_checkpoint = is_of_whole_log(overlap);
+        begin_checkpoint(overlap);
         break;
     case SQLITE_FCNTL_CKPT_DONE:
-        settled = settle(overlap);
-        overlap->has_checkpoint = false;
+        settled = end_checkpoint(overlap);
         break;
     case SQLITE_FCNTL_MMAP_SIZE:
         forget_all_ahead(overlap);
@@ -406,7 +462,7 @@ static int close_it(sqlite3_file *base)
         leave_database(overlap);
     }
     epio__sqlite_free_delayed(&overlap->delayed);
-    sqlite3_free(overlap->ahead.bytes);
+    epio__sqlite_free_ahead(overlap);
     sqlite3_free(overlap);
     return methods->xClose(base);
 }
@@ -505,7 +561,9 @@ void epio__sqlite_overlap_begin(epio__sqlite_file *file)
 void epio__sqlite_overlap_register(epio__sqlite_vfs *vfs)
 {
     vfs->mutex = sqlite3_mutex_alloc(SQLITE_MUTEX_FAST);
-    vfs->together = epio__sqlite_together_create(vfs->vfs);
+    if ((vfs->flags & EPIO__SQLITE_NO_LOOP) == 0) {
+        vfs->together = epio__sqlite_together_create(vfs->vfs);
+    }
 }
 
 void epio__sqlite_overlap_unregister(epio__sqlite_vfs *vfs)

@@ -55,6 +55,7 @@ struct epio__sqlite_overlap {
 
     /* Of a database. */
     bool is_writer;      /* its connection has the lock of those who write to the log */
+    bool borrows_lock;   /* it has that lock for a checkpoint, and SQLite does not know */
     bool has_checkpoint; /* a checkpoint is in progress whose errors are seen even at its end */
 
     /* Of a log. */
@@ -99,6 +100,12 @@ int epio__sqlite_read_ahead(epio__sqlite_overlap *overlap, unsigned char *bytes,
 /* The file, or this part of it, may change. */
 void epio__sqlite_forget_ahead(epio__sqlite_overlap *overlap);
 void epio__sqlite_forget_range(epio__sqlite_overlap *overlap, int len, sqlite3_int64 offset);
+
+/* Reads this range ahead, if it is not too long. */
+void epio__sqlite_read_range_ahead(epio__sqlite_overlap *overlap, sqlite3_int64 offset,
+                                   sqlite3_int64 len);
+
+void epio__sqlite_free_ahead(epio__sqlite_overlap *overlap);
 
 /* ---- vfs_together.c ---- */
 
