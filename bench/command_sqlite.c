@@ -10,6 +10,7 @@ static const char *const names[] = {"speed", "commits", "scan", "cancel", "timer
 
 #if defined(BENCH_HAS_SQLITE)
 
+#include "engine.h"
 #include "sqlite.h"
 
 static bench_sqlite_scenario *const scenarios[] = {bench_sqlite_speed, bench_sqlite_commits,
@@ -31,9 +32,37 @@ static int run_scenarios(const bench_sqlite *bench)
     return error;
 }
 
+/* The overlapped one has a loop of its own, which SQLite's threads run. */
+static int register_vfses(const bench_options *options, epio_loop **loop)
+{
+    int error = bench_loop_create(options->backend, BENCH_ALONE, loop);
+
+    if (error != 0) {
+        *loop = NULL;
+        return error;
+    }
+    epio_loop_detach(*loop);
+    error = epio_sqlite_register(BENCH_SQLITE_VFS, epio_os_vfs(), 0);
+    if (error == 0) {
+        error = epio_sqlite_register(BENCH_SQLITE_OVERLAPPED, epio_loop_vfs(*loop),
+                                     EPIO_SQLITE_OVERLAP);
+    }
+    return error;
+}
+
+static void unregister_vfses(epio_loop *loop)
+{
+    epio_sqlite_unregister(BENCH_SQLITE_OVERLAPPED);
+    epio_sqlite_unregister(BENCH_SQLITE_VFS);
+    if (loop != NULL) {
+        epio_loop_destroy(loop);
+    }
+}
+
 static int run_sqlite(const bench_options *options)
 {
     static bench_sqlite bench;
+    epio_loop *loop = NULL;
     epio_op op = {0};
     int64_t error;
 
@@ -43,17 +72,13 @@ static int run_sqlite(const bench_options *options)
     error = epio_perform(epio_temporary_directory(&op, epio_os_vfs(), options->path,
                                                   bench.directory, sizeof bench.directory));
     if (error >= 0) {
-        error = epio_sqlite_register(BENCH_SQLITE_VFS, epio_os_vfs(), 0);
-    }
-    if (error == 0) {
-        error = epio_sqlite_register(BENCH_SQLITE_OVERLAPPED, epio_os_vfs(), EPIO_SQLITE_OVERLAP);
+        error = register_vfses(options, &loop);
     }
     if (error == 0) {
         bench_load_before();
         error = run_scenarios(&bench);
     }
-    epio_sqlite_unregister(BENCH_SQLITE_OVERLAPPED);
-    epio_sqlite_unregister(BENCH_SQLITE_VFS);
+    unregister_vfses(loop);
     if (bench.directory[0] != '\0') {
         epio_perform(epio_rmdir(&op, epio_os_vfs(), bench.directory, 0));
     }
