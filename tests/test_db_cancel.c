@@ -179,7 +179,7 @@ static void cancels_end_long_statements(fixture *f)
     epio_db *db = open_db(f, f->vfs);
     epio_op op = EPIO_OP_INIT;
     char sql[300];
-    unsigned rows = fixture_is_slow() ? 30000 : 300000;
+    unsigned rows = fixture_is_slow() ? 30000 : fixture_rounds(1) >= 10 ? 3000000 : 300000;
     (void)snprintf(sql, sizeof sql,
                    "CREATE TABLE t(a INTEGER PRIMARY KEY, b, c);"
                    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %u)"
@@ -229,6 +229,90 @@ static void one_batch_is_asked_for_at_a_time(fixture *f)
     check_result(one.op.result, EPIO_ECANCELED);
     check_result(next(f, rows, 10), EPIO_ECANCELED);
     end(f, rows);
+    close_db(f, db);
+}
+
+/* A query of the same transaction is at a row, where SQLite's interrupt would find it. */
+static void cancels_in_a_transaction_hit_one(fixture *f)
+{
+    epio_db *db = open_db(f, f->vfs);
+    epio_op op = EPIO_OP_INIT;
+    epio_db *transaction;
+    check_op(f, epio_db_begin(&op, db, &transaction, EPIO_DB_WRITE), 0);
+    epio_rows *other = query(f, transaction,
+                             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE "
+                             "i < 1000) SELECT i FROM n");
+    for (unsigned i = 0; i < 20; i++) {
+        delivery one = {.op = EPIO_OP_INIT};
+        epio_rows *rows = NULL;
+        check_result(next(f, other, 10), 10);
+        if (i % 2 == 0) {
+            rows = query(f, transaction, ENDLESS);
+            (void)epio_db_next(&one.op, rows, 10);
+        } else {
+            (void)epio_db_execute(&one.op, transaction, ENDLESS, NULL);
+        }
+        epio_submit(count_delivery(&one.op, &one.count));
+        run_for(f, i % 4 * MILLISECOND / 4 + 1);
+        epio_cancel(&one.op);
+        await(f, &one);
+        check_result(one.op.result, EPIO_ECANCELED);
+        check_result(next(f, other, 10), 10);
+        if (rows != NULL) {
+            check_result(next(f, rows, 1), EPIO_ECANCELED);
+            end(f, rows);
+        }
+    }
+    end(f, other);
+    check_op(f, epio_db_commit(&op, transaction), 0);
+    check_works(f, db);
+    close_db(f, db);
+}
+
+static int64_t never_ends(epio_db *transaction, void *user)
+{
+    epio_op op = EPIO_OP_INIT;
+    epio_rows *rows = NULL;
+    require(epio_perform(epio_db_query(&op, transaction, &rows, ENDLESS, NULL)) == 0 ||
+            op.result == EPIO_ECANCELED || op.result == EPIO_ETIMEDOUT);
+    if (rows == NULL) {
+        return op.result;
+    }
+    op.timeout_ns = user != NULL ? *(const uint64_t *)user : 0;
+    int64_t result = epio_perform(epio_db_next(&op, rows, 10));
+    require(epio_perform(epio_db_end(&op, rows)) == 0);
+    return result;
+}
+
+static void functions_are_cancelled(fixture *f)
+{
+    epio_db *db = open_db(f, f->vfs);
+    for (unsigned i = 0; i < 10; i++) {
+        delivery one = {.op = EPIO_OP_INIT};
+        epio_submit(
+            count_delivery(epio_db_transaction(&one.op, db, never_ends, i % 2), &one.count));
+        run_for(f, i * MILLISECOND / 4 + 1);
+        epio_cancel(&one.op);
+        await(f, &one);
+        check_result(one.op.result, EPIO_ECANCELED);
+        check_works(f, db);
+    }
+    close_db(f, db);
+}
+
+/* The function's own deadline, then one of an op in it. */
+static void functions_have_deadlines(fixture *f)
+{
+    static uint64_t soon = MILLISECOND;
+    epio_db *db = open_db(f, f->vfs);
+    epio_op op = EPIO_OP_INIT;
+    op.timeout_ns = MILLISECOND;
+    check_op(f, epio_db_transaction(&op, db, never_ends, EPIO_DB_WRITE), EPIO_ETIMEDOUT);
+    if (f->performs) {
+        op.user = &soon;
+        check_op(f, epio_db_transaction(&op, db, never_ends, EPIO_DB_WRITE), EPIO_ETIMEDOUT);
+    }
+    check_works(f, db);
     close_db(f, db);
 }
 
@@ -595,6 +679,9 @@ int main(void)
         FIXTURE_TEST(cancels_end_long_statements, ON_OS),
         FIXTURE_TEST(rows_end_while_they_are_worked_out, ON_ANY_LOOP),
         FIXTURE_TEST(one_batch_is_asked_for_at_a_time, ON_ANY_LOOP),
+        FIXTURE_TEST(cancels_in_a_transaction_hit_one, ON_ANY_LOOP),
+        FIXTURE_TEST(functions_are_cancelled, ON_ANY_LOOP),
+        FIXTURE_TEST(functions_have_deadlines, ON_ANY),
         FIXTURE_TEST(closes_cancel, ON_ANY_LOOP),
         FIXTURE_TEST(closes_wait, ON_ANY_LOOP),
         FIXTURE_TEST(loops_are_closed, ON_OS),

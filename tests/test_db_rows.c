@@ -418,6 +418,100 @@ static void a_close_ends_rows(fixture *f)
     }
 }
 
+/* ---- In transactions --------------------------------------------------------------------- */
+
+static void transactions_have_rows(fixture *f)
+{
+    epio_db *db = open_db(f, NULL);
+    epio_op op = EPIO_OP_INIT;
+    epio_db *transaction;
+    run(f, db, "CREATE TABLE t(a)", 0);
+    check_op(f, epio_db_begin(&op, db, &transaction, EPIO_DB_WRITE), 0);
+    run(f, transaction, "INSERT INTO t VALUES(1), (2), (3), (4)", 4);
+    epio_rows *rows = query(f, transaction, "SELECT a FROM t");
+    epio_rows *others = query(f, transaction, "SELECT a + 10 FROM t");
+    epio_rows *changes = query(f, transaction, "INSERT INTO t VALUES(5), (6) RETURNING a");
+    check_result(next(f, changes, 1), 1);
+    check_result(next(f, rows, 1), 1);
+    check_result(integer(rows, 0, 0), 1);
+    check_result(next(f, others, 3), 3);
+    check_result(integer(others, 2, 0), 13);
+    run(f, transaction, "CREATE TABLE u(a)", 0);
+    end(f, others);
+    end(f, changes);
+    int64_t left = 0;
+    for (int64_t count; (count = next(f, rows, 2)) != 0; left += count) {
+        check(count > 0);
+    }
+    check_result(left, 5);
+    end(f, rows);
+    check_op(f, epio_db_commit(&op, transaction), 0);
+    rows = query(f, db, "SELECT count(*) FROM t");
+    check_result(next(f, rows, 1), 1);
+    check_result(integer(rows, 0, 0), 6);
+    end(f, rows);
+    close_db(f, db);
+}
+
+static void rows_end_with_their_transaction(fixture *f)
+{
+    epio_db *db = open_db(f, NULL);
+    for (uint32_t mode = EPIO_DB_WRITE; mode <= EPIO_DB_SNAPSHOT; mode++) {
+        epio_op op = EPIO_OP_INIT;
+        epio_db *transaction;
+        check_op(f, epio_db_begin(&op, db, &transaction, mode), 0);
+        epio_rows *rows = count_to(f, transaction, 100, "i");
+        check_result(next(f, rows, 1), 1);
+        check_op(f, epio_db_rollback(&op, transaction), 0);
+        check_result(integer(rows, 0, 0), 1);
+        check_result(next(f, rows, 1), EPIO_ECANCELED);
+        check_result(next(f, rows, 1), EPIO_ECANCELED);
+        end(f, rows);
+    }
+    close_db(f, db);
+}
+
+static int64_t sum_in_function(epio_db *transaction, void *user)
+{
+    epio_op op = EPIO_OP_INIT;
+    epio_rows *rows[2];
+    int64_t sum = 0;
+    (void)user;
+    for (int i = 0; i < 2; i++) {
+        require(epio_perform(epio_db_query(&op, transaction, &rows[i], "SELECT a FROM t", NULL)) ==
+                0);
+    }
+    for (int64_t count; (count = epio_perform(epio_db_next(&op, rows[0], 7))) != 0;) {
+        require(count > 0);
+        require(epio_perform(epio_db_next(&op, rows[1], 1)) == 1);
+        for (uint32_t i = 0; i < count; i++) {
+            sum += epio_rows_value(rows[0], i, 0)->is.integer;
+        }
+        require(epio_perform(epio_db_execute(&op, transaction, "UPDATE u SET n = n + 1", NULL)) ==
+                1);
+    }
+    require(epio_perform(epio_db_end(&op, rows[0])) == 0);
+    require(epio_perform(epio_db_end(&op, rows[1])) == 0);
+    return sum;
+}
+
+static void functions_have_rows(fixture *f)
+{
+    epio_db *db = open_db(f, NULL);
+    run(f, db,
+        "CREATE TABLE t(a); CREATE TABLE u(n); INSERT INTO u VALUES(0);"
+        "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < "
+        "100) SELECT i FROM n",
+        101);
+    epio_op op = EPIO_OP_INIT;
+    check_op(f, epio_db_transaction(&op, db, sum_in_function, EPIO_DB_WRITE), 5050);
+    epio_rows *rows = query(f, db, "SELECT n FROM u");
+    check_result(next(f, rows, 1), 1);
+    check_result(integer(rows, 0, 0), 15);
+    end(f, rows);
+    close_db(f, db);
+}
+
 /* ---- Ahead ---------------------------------------------------------------------------- */
 
 /* Waits until the rows that are worked out ahead hold permits, or no more come. */
@@ -511,6 +605,9 @@ int main(void)
         FIXTURE_TEST(statements_that_write_have_the_writer, ON_ANY),
         FIXTURE_TEST(columns_may_change, ON_ANY),
         FIXTURE_TEST(a_close_ends_rows, ON_ANY),
+        FIXTURE_TEST(transactions_have_rows, ON_ANY),
+        FIXTURE_TEST(rows_end_with_their_transaction, ON_ANY),
+        FIXTURE_TEST(functions_have_rows, ON_ANY),
         FIXTURE_TEST(batches_ahead_hold_permits, ON_ANY_LOOP),
         FIXTURE_TEST(without_permits_nothing_is_ahead, ON_ANY),
         FIXTURE_TEST(little_may_be_ahead, ON_ANY),

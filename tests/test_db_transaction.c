@@ -3,6 +3,7 @@
 #include "database.h"
 
 #include <epio/db.h>
+#include <stdatomic.h>
 
 static epio_db *open_db(fixture *f, const epio_db_options *options)
 {
@@ -49,7 +50,13 @@ static void roll_back(fixture *f, epio_db *transaction)
     check_op(f, epio_db_rollback(&op, transaction), 0);
 }
 
-/* Which `a` there are, by a statement that changes as many rows. */
+static int64_t perform(epio_db *transaction, const char *sql)
+{
+    epio_op op = EPIO_OP_INIT;
+    return epio_perform(epio_db_execute(&op, transaction, sql, NULL));
+}
+
+/* How many rows there are, by a statement that changes as many rows. */
 static void check_count(fixture *f, epio_db *db, const char *condition, int64_t count)
 {
     char sql[100];
@@ -207,6 +214,187 @@ static void a_close_rolls_back(fixture *f)
     close_db(f, db);
 }
 
+/* ---- Other programs, and waiting ------------------------------------------------- */
+
+static sqlite3 *open_other(fixture *f)
+{
+    databases_begin(f);
+    return database_open(TEST_VFS, fixture_path(f, "db"));
+}
+
+static void close_other(fixture *f, sqlite3 *other)
+{
+    database_close(other);
+    databases_end(f);
+}
+
+/* With a rollback journal a reader is in the way of a commit. */
+static void a_commit_waits_for_readers(fixture *f)
+{
+    epio_op op = EPIO_OP_INIT;
+    epio_db_options options = {.size = sizeof options, .journal_mode = "delete"};
+    epio_db *db = open_db(f, &options);
+    sqlite3 *other = open_other(f);
+    database_run(other, "BEGIN");
+    check_result(database_number(other, "SELECT count(*) FROM t"), 0);
+    epio_db *one = begin(f, db, EPIO_DB_WRITE);
+    run(f, one, "INSERT INTO t VALUES(1, 'x')", 1);
+    op.timeout_ns = 20 * MILLISECOND;
+    check_op(f, epio_db_commit(&op, one), EPIO_ETIMEDOUT);
+    run(f, one, "INSERT INTO t VALUES(2, 'x')", 1); /* it is as it was */
+    if (!f->performs) {
+        epio_submit(epio_db_commit(&op, one));
+        fixture_settle(f);
+        check(epio_op_pending(&op));
+        epio_cancel(&op);
+        check_result(epio_wait(&op), EPIO_ECANCELED);
+        epio_submit(epio_db_commit(&op, one));
+        fixture_settle(f);
+        database_run(other, "COMMIT");
+        check_result(epio_wait(&op), 0);
+    } else {
+        database_run(other, "COMMIT");
+        commit(f, one);
+    }
+    check_result(database_number(other, "SELECT count(*) FROM t"), 2);
+    close_other(f, other);
+    close_db(f, db);
+}
+
+static void a_begin_waits_for_writers_elsewhere(fixture *f)
+{
+    epio_op op = EPIO_OP_INIT;
+    epio_db *one = NULL;
+    epio_db *db = open_db(f, NULL);
+    sqlite3 *other = open_other(f);
+    database_run(other, "BEGIN IMMEDIATE");
+    op.timeout_ns = 20 * MILLISECOND;
+    check_op(f, epio_db_begin(&op, db, &one, EPIO_DB_WRITE), EPIO_ETIMEDOUT);
+    roll_back(f, begin(f, db, EPIO_DB_SNAPSHOT));
+    database_run(other, "INSERT INTO t VALUES(1, 'x'); COMMIT");
+    one = begin(f, db, EPIO_DB_WRITE);
+    run(f, one, "UPDATE t SET b = 'y'", 1);
+    commit(f, one);
+    close_other(f, other);
+    close_db(f, db);
+}
+
+static void writers_are_served_in_their_order(fixture *f)
+{
+    epio_op ops[5] = {EPIO_OP_INIT};
+    epio_db *handles[5] = {NULL};
+    epio_db *db = open_db(f, NULL);
+    for (int i = 0; i < 5; i++) {
+        ops[i].timeout_ns = i == 2 ? 1 : 0;
+        epio_submit(epio_db_begin(&ops[i], db, &handles[i], EPIO_DB_WRITE));
+    }
+    check_result(epio_wait(&ops[2]), EPIO_ETIMEDOUT);
+    epio_cancel(&ops[3]);
+    check_result(epio_wait(&ops[3]), EPIO_ECANCELED);
+    check_result(epio_wait(&ops[0]), 0);
+    fixture_settle(f);
+    check(epio_op_pending(&ops[1]));
+    commit(f, handles[0]);
+    check_result(epio_wait(&ops[1]), 0);
+    check(epio_op_pending(&ops[4]));
+    roll_back(f, handles[1]);
+    check_result(epio_wait(&ops[4]), 0);
+    assert_null(handles[2]);
+    assert_null(handles[3]);
+    /* Behind the end of a transaction its ops end, too. */
+    epio_submit(epio_db_commit(&ops[0], handles[4]));
+    epio_submit(epio_db_execute(&ops[1], handles[4], "INSERT INTO t VALUES(1, 'x')", NULL));
+    epio_submit(epio_db_rollback(&ops[2], handles[4]));
+    check_result(epio_wait(&ops[0]), 0);
+    check_result(epio_wait(&ops[1]), EPIO_ECANCELED);
+    check_result(epio_wait(&ops[2]), 0);
+    close_db(f, db);
+}
+
+static void a_performed_begin_ends_at_its_deadline(fixture *f)
+{
+    epio_op op = EPIO_OP_INIT;
+    epio_db *other = NULL;
+    epio_db *db = open_db(f, NULL);
+    epio_db *one = begin(f, db, EPIO_DB_WRITE);
+    op.timeout_ns = 5 * MILLISECOND;
+    check_result(epio_perform(epio_db_begin(&op, db, &other, EPIO_DB_WRITE)), EPIO_ETIMEDOUT);
+    op.timeout_ns = 5 * MILLISECOND;
+    check_result(epio_perform(epio_db_execute(&op, db, "DELETE FROM t", NULL)), EPIO_ETIMEDOUT);
+    roll_back(f, one);
+    close_db(f, db);
+}
+
+/* The handles that are left are ended by epio_perform. */
+static void a_loop_is_closed_with_everything_in_flight(fixture *f)
+{
+    epio_loop *loop;
+    epio_db *db;
+    epio_db *handles[3] = {NULL};
+    epio_op ops[5] = {EPIO_OP_INIT};
+    epio_db_options options = {.size = sizeof options, .group = 4};
+    if (epio_loop_create(&loop, NULL) != 0) {
+        fixture_skip(f, "no second loop");
+    }
+    check_result(epio_db_create(&db, epio_loop_vfs(loop), fixture_path(f, "db"), &options), 0);
+    check_result(epio_wait(epio_db_open(&ops[0], db)), 0);
+    check_result(epio_wait(epio_db_execute(&ops[0], db, "CREATE TABLE t(a, b)", NULL)), 0);
+    check_result(epio_wait(epio_db_begin(&ops[0], db, &handles[0], EPIO_DB_WRITE)), 0);
+    epio_submit(epio_db_execute(&ops[0], handles[0], "INSERT INTO t VALUES(1, 'x')", NULL));
+    epio_submit(epio_db_begin(&ops[1], db, &handles[1], EPIO_DB_WRITE));
+    epio_submit(epio_db_begin(&ops[2], db, &handles[2], EPIO_DB_SNAPSHOT));
+    epio_submit(epio_db_execute(&ops[3], db, "INSERT INTO t VALUES(2, 'x')", NULL));
+    epio_submit(epio_db_execute(&ops[4], db, "INSERT INTO t VALUES(3, 'x')", NULL));
+    check_result(epio_loop_close(loop, EPIO_FOREVER), 0);
+    check(ops[0].result == 1 || ops[0].result == EPIO_ECANCELED);
+    for (int i = 1; i < 5; i++) {
+        check(ops[i].result == EPIO_ECANCELED || (i == 2 && ops[i].result == 0));
+    }
+    if (handles[2] != NULL) {
+        check_result(epio_perform(epio_db_rollback(&ops[2], handles[2])), 0);
+    }
+    check_result(epio_perform(epio_db_commit(&ops[0], handles[0])), 0);
+    check_result(epio_perform(epio_db_close(&ops[0], db, 0)), 0);
+    epio_db_destroy(db);
+    epio_loop_destroy(loop);
+}
+
+static int64_t wait_to_be_cancelled(epio_db *transaction, void *user)
+{
+    epio_op op = EPIO_OP_INIT;
+    int64_t first;
+    atomic_int *calls = user;
+    require(perform(transaction, "INSERT INTO t VALUES(1, 'x')") == 1);
+    atomic_fetch_add(calls, 1);
+    do {
+        first = epio_perform(epio_db_execute(&op, transaction, "UPDATE t SET b = 1", NULL));
+    } while (first == 1);
+    require(first == EPIO_ECANCELED);
+    require(perform(transaction, "INSERT INTO t VALUES(2, 'x')") == EPIO_ECANCELED);
+    return 5; /* although it should not */
+}
+
+static void a_cancel_ends_a_function(fixture *f)
+{
+    atomic_int calls = 0;
+    epio_op op = {.user = &calls};
+    epio_db *db = open_db(f, NULL);
+    for (int i = 0; i < 2; i++) {
+        atomic_store(&calls, 0);
+        op.timeout_ns = i == 0 ? 0 : 20 * MILLISECOND;
+        epio_submit(epio_db_transaction(&op, db, wait_to_be_cancelled, EPIO_DB_WRITE));
+        while (i == 0 && atomic_load(&calls) == 0) {
+            (void)epio_loop_poll(f->loop, MILLISECOND, 1);
+        }
+        if (i == 0) {
+            epio_cancel(&op);
+        }
+        check_result(epio_wait(&op), i == 0 ? EPIO_ECANCELED : EPIO_ETIMEDOUT);
+        check_count(f, db, "1", 0);
+    }
+    close_db(f, db);
+}
+
 /* ---- Functions ------------------------------------------------------------------ */
 
 typedef struct function_plan {
@@ -218,12 +406,6 @@ typedef struct function_plan {
 } function_plan;
 
 static function_plan plan; /* the fixture has the op's `user` */
-
-static int64_t perform(epio_db *transaction, const char *sql)
-{
-    epio_op op = EPIO_OP_INIT;
-    return epio_perform(epio_db_execute(&op, transaction, sql, NULL));
-}
 
 static int64_t follow_plan(epio_db *transaction, void *user)
 {
@@ -310,6 +492,13 @@ int main(void)
         FIXTURE_TEST(a_failed_commit_waits_for_its_rollback, ON_ANY),
         FIXTURE_TEST(an_outer_rollback_ends_savepoints, ON_ANY),
         FIXTURE_TEST(a_close_rolls_back, ON_ANY),
+        FIXTURE_TEST(a_commit_waits_for_readers, ON_OS | ON_OS_PERFORM | ON_MEMORY),
+        FIXTURE_TEST(a_begin_waits_for_writers_elsewhere, ON_OS | ON_OS_PERFORM | ON_MEMORY),
+        FIXTURE_TEST(writers_are_served_in_their_order, ON_OS | ON_MEMORY),
+        FIXTURE_TEST(a_performed_begin_ends_at_its_deadline,
+                     ON_OS_PERFORM | ON_MEMORY_PERFORM | ON_OS_LOOP_PERFORM),
+        FIXTURE_TEST(a_loop_is_closed_with_everything_in_flight, ON_OS),
+        FIXTURE_TEST(a_cancel_ends_a_function, ON_OS | ON_MEMORY),
         FIXTURE_TEST(functions_are_transactions, ON_ANY),
         FIXTURE_TEST(functions_read_snapshots, ON_ANY),
         FIXTURE_TEST(a_read_only_database_begins_no_write, ON_ANY),

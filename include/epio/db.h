@@ -82,10 +82,10 @@ typedef struct epio_db_options {
     uint32_t flags;
     uint32_t readers;           /* connections that read at the same time, at most; 0: 4 */
     uint32_t cached_statements; /* prepared statements kept for each connection; 0: 32 */
-    uint32_t group;             /* transactions that may share a commit; 0: each commits alone. See
-                                   docs/sqlite.md */
-    uint64_t group_ns; /* how long the first of a group waits for others at most; 0: not at all,
-                          those that wait already are the group */
+    uint32_t group;    /* transactions (epio_db_execute, epio_db_transaction) that may share
+                          a commit; 0: each commits alone. See docs/sqlite.md */
+    uint64_t group_ns; /* how long the first of a group waits for others at most, as many as there
+                          were lately; 0: an eighth of the time that a commit takes */
     const char *journal_mode; /* NULL: "wal"; where the VFS cannot have that, "delete" */
     const char *synchronous;  /* NULL: "full" */
     const char *setup;      /* SQL that each connection runs first, pragmas for example; or NULL */

@@ -196,10 +196,10 @@ void epio__database_free(epio__database *root)
         (void)epio_sqlite_unregister(root->sqlite_vfs);
     }
     epio__changes_free(root);
-    while (!epio_list_empty(&root->connections)) {
-        epio_node *node = root->connections.next;
-        epio_list_remove(node);
-        free(EPIO_CONTAINER(node, epio__db_connection, node));
+    for (epio_node *node = root->connections.next; node != &root->connections;) {
+        epio__db_connection *one = EPIO_CONTAINER(node, epio__db_connection, node);
+        node = node->next;
+        free(one);
     }
     for (size_t i = 0; i < EPIO__ENDED_HANDLES; i++) {
         free(root->ended[i]);

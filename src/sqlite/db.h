@@ -1,6 +1,7 @@
 /* A database, inside: its connections, which are on one thread at a time, and the ops that wait for
  * them. Who owns what: db.c making, freeing, and what epio asks of the database as a VFS;
- * db_verbs.c the verbs; db_queue.c which op has which connection when, and on which thread;
+ * db_verbs.c the verbs; db_queue.c which op has which connection when; db_dispatch.c
+ * threads for that;
  * db_cancel.c ending them early;
  * connection.c SQLite's handle, interrupting it, its statements; statement.c running SQL; rows.c,
  * rows_work.c, batch.c queries; transaction.c transactions and savepoints; group.c those that share
@@ -79,6 +80,7 @@ struct epio_db {
     uint32_t mode;                   /* EPIO_DB_WRITE, _SNAPSHOT */
     uint32_t depth;                  /* of a savepoint: its name is made of this */
     uint32_t active;                 /* statements of the connection at a row, as it was begun */
+    size_t changes;                  /* epio__changes_mark of a savepoint that writes */
     bool of_function;                /* it ends as its function returns */
     bool ended;                      /* and is kept for a while, so that late uses are found */
 };
@@ -117,7 +119,9 @@ struct epio__db_connection {
     uint32_t active;         /* statements that are at a row: SQLite's interrupt would hit them */
     epio__statement *statements;
     uint64_t statement_uses;
-    epio_op run; /* of epio_work: this connection's turn on a worker */
+    uint64_t ran;        /* statements, and how many of them were prepared already: not in the */
+    uint64_t cache_hits; /* statistics yet */
+    epio_op run;         /* of epio_work: this connection's turn on a worker */
 };
 
 /* What is known of the write-ahead log: checkpoint.c's. Guarded by the database's mutex. */
@@ -161,6 +165,9 @@ struct epio__database {
     epio_db *ended[EPIO__ENDED_HANDLES]; /* the oldest is at ended_next */
     uint32_t ended_next;
     epio_semaphore *group_waits; /* of a group that waits for others; NULL: none does */
+    size_t group_expected;       /* ops that the next group may wait for */
+    uint64_t commit_took;        /* the last group's; the writer's thread */
+    uint32_t careful_groups;     /* to come, each with savepoints; the writer's thread */
     epio_db_stats stats;
 
     epio__db_log log;
@@ -215,12 +222,25 @@ void epio__op_take(epio_op *op);
 /* The op that a cancel would find the connection at; NULL: none. Called without the mutex. */
 void epio__connection_set_current(epio__db_connection *connection, epio_op *op);
 
+/* The same with the mutex held. Adds what the connection has counted to the statistics. */
+void epio__connection_change_current(epio__db_connection *connection, epio_op *op);
+
+/* Sleeps until `*woken` is released and NULL again, or the clock has reached `until`, if that is
+ * not 0. The mutex is held on entry and return. */
+void epio__db_sleep(epio__database *root, epio_semaphore **woken, uint64_t until);
+
+/* Ends such a sleep, if there is one. The mutex is held. */
+void epio__db_wake(epio_semaphore **woken);
+
 /* Ends an op: completes it, or wakes the thread that performs it. The mutex is not held, or is. */
 void epio__db_finish(epio_op *op, int64_t result);
 void epio__db_finish_locked(epio__database *root, epio_op *op, int64_t result);
 
-/* Starts what can be started, after something has changed. Called without the mutex. */
+/* ---- db_dispatch.c -------------------------------------------------------- */
+
+/* Starts what can be started, after something has changed. The mutex is not held, or is. */
 void epio__db_dispatch(epio__database *root);
+void epio__db_dispatch_locked(epio__database *root);
 
 /* True if a turn on a worker, or the timer, was not delivered yet. The mutex is held. */
 bool epio__db_has_turns_pending(const epio__database *root);
@@ -464,8 +484,8 @@ void epio__changes_note(epio__db_connection *connection, uint32_t kind, const ch
  * mutex. */
 void epio__changes_publish(epio__db_connection *connection);
 
-/* SQLite does not say that a savepoint was rolled back: the changes since the mark are dropped. The
- * writer's thread. */
+/* SQLite does not say that a savepoint was rolled back: the changes since the mark are dropped.
+ * Nothing for connections that do not write. The connection's thread. */
 size_t epio__changes_mark(const epio__db_connection *connection);
 void epio__changes_rewind(epio__db_connection *connection, size_t mark);
 

@@ -2,28 +2,36 @@
  * connection itself if it is free, or sleeps until another has finished the op. */
 #include "sqlite/db_queue.h"
 
-/* Sleeps until another thread has finished the op, or has left its connection, or until the op's
- * deadline. The mutex is held on entry and return. */
-static void sleep_until_woken(epio__database *root, epio__db_waiter *waiter)
+void epio__db_wake(epio_semaphore **woken)
 {
-    epio_semaphore *woken = NULL;
+    if (*woken != NULL) {
+        epio_semaphore_release(*woken, 1);
+        *woken = NULL;
+    }
+}
+
+void epio__db_sleep(epio__database *root, epio_semaphore **woken, uint64_t until)
+{
+    epio_semaphore *made = NULL;
     epio_op op = EPIO_OP_INIT;
-    if (epio_semaphore_create(&woken, 1) == 0) {
-        (void)epio_semaphore_try_acquire(woken, 1);
-        waiter->woken = woken;
-        if (waiter->op->timeout_ns != 0 && !waiter->expired) {
-            uint64_t now = epio_clock_monotonic();
-            op.timeout_ns = waiter->op->timeout_ns > now ? waiter->op->timeout_ns - now : 1;
-        }
+    uint64_t now = until != 0 ? epio_clock_monotonic() : 0;
+    if (until != 0 && now >= until) {
+        return;
+    }
+    op.timeout_ns = until != 0 ? until - now : 0;
+    if (epio_semaphore_create(&made, 1) == 0) {
+        (void)epio_semaphore_try_acquire(made, 1);
+        *woken = made;
         epio__db_unlock(root);
-        (void)epio_perform(epio_acquire(&op, epio_os_vfs(), woken, 1));
+        (void)epio_perform(epio_acquire(&op, epio_os_vfs(), made, 1));
     } else { /* no memory: it looks again and again */
         epio__db_unlock(root);
+        op.timeout_ns = 0;
         (void)epio_perform(epio_sleep(&op, epio_os_vfs(), UINT64_C(1000000)));
     }
     epio__db_lock(root);
-    waiter->woken = NULL;
-    epio_semaphore_destroy(woken); /* who released it had the mutex */
+    *woken = NULL;
+    epio_semaphore_destroy(made); /* who released it had the mutex */
 }
 
 /* True if the deadline has ended an op that waited; one that another thread carries out is asked to
@@ -98,34 +106,40 @@ static int64_t perform_queued(epio__database *root, epio_op *op)
             epio__db_dispatch(root);
             epio__db_lock(root);
         } else {
-            sleep_until_woken(root, &waiter);
+            epio__db_sleep(root, &waiter.woken, waiter.expired ? 0 : op->timeout_ns);
         }
+    }
+    if (waiter.expired || op->kind == EPIO__DB_NEXT || op->kind == EPIO__DB_END) {
+        epio__db_dispatch_locked(root); /* rows that ended free their connection */
     }
     write_log_back(root);
     epio_list_remove(&waiter.node);
-    if (waiter.expired || op->kind == EPIO__DB_NEXT || op->kind == EPIO__DB_END) {
-        epio__db_unlock(root);
-        epio__db_dispatch(root); /* rows that ended free their connection */
-        epio__db_lock(root);
-    }
     (void)epio__db_leave(root);
     return waiter.expired && waiter.result == EPIO_ECANCELED ? EPIO_ETIMEDOUT : waiter.result;
 }
 
-/* In the function of a transaction, on the connection's thread: at once. */
+static bool has_passed(uint64_t deadline)
+{
+    return deadline != 0 && epio_clock_monotonic() >= deadline;
+}
+
+/* In the function of a transaction, on the connection's thread: at once. It ends as the function's
+ * op does, or by its own deadline. */
 static int64_t perform_in_function(epio__db_connection *connection, epio_op *op)
 {
-    if (op->kind == EPIO__DB_NEXT) {
-        return epio__rows_perform(connection, op);
-    }
-    if (atomic_load(&connection->interrupted) && !epio__db_must_be_carried_out(op)) {
+    uint64_t deadline = connection->deadline;
+    bool must = epio__db_must_be_carried_out(op);
+    if (!must && atomic_load(&connection->interrupted)) {
         return EPIO_ECANCELED;
     }
-    uint64_t deadline = connection->deadline;
+    if (!must && (has_passed(deadline) || has_passed(op->timeout_ns))) {
+        return EPIO_ETIMEDOUT;
+    }
     if (op->timeout_ns != 0 && (deadline == 0 || op->timeout_ns < deadline)) {
         connection->deadline = op->timeout_ns;
     }
-    int64_t result = epio__db_carry_out(connection, op);
+    int64_t result = op->kind == EPIO__DB_NEXT ? epio__rows_perform(connection, op)
+                                               : epio__db_carry_out(connection, op);
     connection->deadline = deadline;
     return result;
 }

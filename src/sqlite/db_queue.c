@@ -1,7 +1,8 @@
-/* Which op has which connection when, and on which thread. A connection has the ops of its holder,
+/* Which op has which connection when. A connection has the ops of its holder,
  * a transaction or rows, or if there is none those that wait for its role. It is carried out in
- * turns: a turn goes on while there is work, on a worker, or on a thread that performs an op. What
- * the ops do is in other files; all lists are guarded by the database's mutex. */
+ * turns: a turn goes on while there is work, on a worker, or on a thread that performs an op:
+ * db_dispatch.c. What the ops do is in other files; all lists are guarded by the database's mutex.
+ */
 #include "sqlite/db_queue.h"
 
 enum task { NOTHING, CARRY_OUT, WORK_ROWS, ABANDON, WORK_CHECKPOINT, CLOSE_READER };
@@ -57,10 +58,7 @@ void epio__db_finish_locked(epio__database *root, epio_op *op, int64_t result)
         if (waiter->op == op) {
             waiter->result = result;
             waiter->done = true;
-            if (waiter->woken != NULL) {
-                epio_semaphore_release(waiter->woken, 1);
-                waiter->woken = NULL;
-            }
+            epio__db_wake(&waiter->woken);
             break;
         }
     }
@@ -153,10 +151,31 @@ static turn next_turn(epio__db_connection *connection)
 bool epio__db_has_turn_for(epio__db_connection *connection, const epio_op *op)
 {
     turn next = next_turn(connection);
-    if (next.op != NULL && next.op != op && !epio_op_in_flight(next.op)) {
-        return false; /* another thread, which performs it, will have it */
+    if (next.op != NULL && next.op != op && (op->timeout_ns != 0 || !epio_op_in_flight(next.op))) {
+        return false; /* another thread has it, whose deadline is not this one's */
     }
     return next.task != NOTHING;
+}
+
+/* Ops that were submitted: those that are performed bring their thread. */
+size_t epio__db_submitted_in(const epio_node *list)
+{
+    size_t length = 0;
+    for (const epio_node *node = list->next; node != list; node = node->next) {
+        length += epio_op_in_flight(EPIO_CONTAINER(node, const epio_op, queue));
+    }
+    return length;
+}
+
+bool epio__db_needs_worker(epio__db_connection *connection)
+{
+    turn next = next_turn(connection);
+    if (next.op == NULL) {
+        return next.task != NOTHING;
+    }
+    bool shared = epio_list_empty(&connection->ops);
+    return epio_op_in_flight(next.op) ||
+           (shared && epio__db_submitted_in(shared_list(connection)) != 0);
 }
 
 static epio__db_carrier *const carriers[] = {
@@ -206,11 +225,21 @@ int64_t epio__db_carry_out(epio__db_connection *connection, epio_op *op)
     return carriers[op->kind - EPIO__DB_OPEN](connection, op);
 }
 
+void epio__connection_change_current(epio__db_connection *connection, epio_op *op)
+{
+    epio_db_stats *stats = &connection->root->stats;
+    connection->current = op;
+    atomic_store(&connection->interrupted, false);
+    stats->statements += connection->ran;
+    stats->cache_hits += connection->cache_hits;
+    connection->ran = 0;
+    connection->cache_hits = 0;
+}
+
 void epio__connection_set_current(epio__db_connection *connection, epio_op *op)
 {
     epio__db_lock(connection->root);
-    connection->current = op;
-    atomic_store(&connection->interrupted, false);
+    epio__connection_change_current(connection, op);
     epio__db_unlock(connection->root);
 }
 
@@ -226,8 +255,7 @@ static void take_turn(epio__db_connection *connection, epio_op *op)
     }
     epio__db_lock(root);
     bool cancelled = atomic_load(&connection->interrupted);
-    connection->current = NULL;
-    atomic_store(&connection->interrupted, false);
+    epio__connection_change_current(connection, NULL);
     if (op->kind == EPIO__DB_OPEN && result < 0) {
         root->state = EPIO__DB_NEW;
     }
@@ -276,9 +304,8 @@ void epio__db_work(epio__db_connection *connection, const epio__db_waiter *waite
             epio__op_take(next.op);
             grouped = connection->role == EPIO__DB_WRITER && connection->holder == NULL &&
                       connection->refuse_with == 0 && epio__group_takes(root, next.op);
-            connection->current = next.op;
+            epio__connection_change_current(connection, next.op);
             connection->expired = false;
-            atomic_store(&connection->interrupted, false);
         }
         epio__db_unlock(root);
         if (grouped) {
@@ -302,154 +329,6 @@ void epio__db_work(epio__db_connection *connection, const epio__db_waiter *waite
     if (connection->role == EPIO__DB_READER && connection->holder == NULL) {
         epio__checkpoint_reader_left(root);
     }
-}
-
-/* ---- Threads ---- */
-
-static int64_t on_worker(epio_op *run)
-{
-    epio__db_connection *connection = run->user;
-    epio__database *root = connection->root;
-    epio__db_lock(root);
-    if (!connection->running) {
-        connection->running = true;
-        epio__db_work(connection, NULL);
-    }
-    epio__db_unlock(root);
-    epio__db_dispatch(root);
-    return 0;
-}
-
-bool epio__db_has_turns_pending(const epio__database *root)
-{
-    for (const epio_node *node = root->connections.next; node != &root->connections;
-         node = node->next) {
-        if (EPIO_CONTAINER(node, const epio__db_connection, node)->run_pending) {
-            return true;
-        }
-    }
-    return root->timer_pending;
-}
-
-bool epio__db_leave(epio__database *root)
-{
-    bool last = !epio__db_has_turns_pending(root) && epio_list_empty(&root->waiters);
-    epio_op *closed = last ? root->closed : NULL;
-    int64_t result = root->closed_result;
-    if (closed != NULL) {
-        root->closed = NULL;
-    }
-    bool destroyed = last && root->destroyed;
-    epio__db_unlock(root);
-    if (destroyed) {
-        epio__database_free(root);
-    } else if (closed != NULL) {
-        epio_complete(closed, result);
-    }
-    return destroyed || closed != NULL;
-}
-
-/* On the owner's thread. A turn that could not start, as the loop is being closed or there is no
- * thread, refuses its ops here. */
-static void turn_delivered(epio_op *run)
-{
-    epio__db_connection *connection = run->user;
-    epio__database *root = connection->root;
-    epio__db_lock(root);
-    connection->run_pending = false;
-    if (run->result < 0 && !connection->running) {
-        connection->running = true;
-        connection->refuse_with = run->result;
-        epio__db_work(connection, NULL);
-        connection->refuse_with = 0;
-    }
-    if (!epio__db_leave(root)) {
-        epio__db_dispatch(root);
-    }
-}
-
-/* Ops that were submitted: those that are performed bring their thread. */
-static size_t submitted_in(const epio_node *list)
-{
-    size_t length = 0;
-    for (const epio_node *node = list->next; node != list; node = node->next) {
-        length += epio_op_in_flight(EPIO_CONTAINER(node, const epio_op, queue));
-    }
-    return length;
-}
-
-static bool needs_worker(epio__db_connection *connection)
-{
-    turn next = next_turn(connection);
-    if (next.op == NULL) {
-        return next.task != NOTHING;
-    }
-    bool shared = epio_list_empty(&connection->ops);
-    return epio_op_in_flight(next.op) || (shared && submitted_in(shared_list(connection)) != 0);
-}
-
-/* One that has something to do and no thread: its turn is the caller's to submit. */
-static epio__db_connection *next_to_start(epio__database *root, size_t *reads)
-{
-    for (epio_node *node = root->connections.next; node != &root->connections; node = node->next) {
-        epio__db_connection *one = EPIO_CONTAINER(node, epio__db_connection, node);
-        if (one->running || one->run_pending || !needs_worker(one)) {
-            continue;
-        }
-        if (one->role == EPIO__DB_READER && epio__connection_is_free(one)) {
-            if (*reads == 0 && !one->expired) {
-                continue; /* each op has a reader already */
-            }
-            *reads -= *reads > 0;
-        }
-        one->run_pending = true; /* a thread that performs may have it first */
-        return one;
-    }
-    return NULL;
-}
-
-/* Threads that perform: each carries its own op out, and what nobody else would. */
-static void wake_waiters(epio__database *root)
-{
-    for (epio_node *node = root->waiters.next; node != &root->waiters; node = node->next) {
-        epio__db_waiter *waiter = EPIO_CONTAINER(node, epio__db_waiter, node);
-        if (waiter->woken != NULL && epio__db_connection_with_turn(root, waiter->op) != NULL) {
-            epio_semaphore_release(waiter->woken, 1);
-            waiter->woken = NULL;
-        }
-    }
-}
-
-/* A thread that performs a close does what is left for all connections itself: turns on workers
- * would outlive it. */
-static bool closes_on_thread(const epio__database *root)
-{
-    for (const epio_node *node = root->waiters.next; node != &root->waiters; node = node->next) {
-        if (EPIO_CONTAINER(node, const epio__db_waiter, node)->op->kind == EPIO__DB_CLOSE) {
-            return true;
-        }
-    }
-    return false;
-}
-
-void epio__db_dispatch(epio__database *root)
-{
-    epio__db_lock(root);
-    epio__pool_fill(root);
-    wake_waiters(root);
-    if (!root->loop_runs || closes_on_thread(root)) {
-        epio__db_unlock(root);
-        return;
-    }
-    size_t reads = submitted_in(&root->reads);
-    epio__db_connection *one;
-    while ((one = next_to_start(root, &reads)) != NULL) {
-        one->run.done = turn_delivered;
-        one->run.user = one;
-        epio_submit(epio_work(&one->run, root->workers, on_worker));
-    }
-    epio__pool_set_timer(root);
-    epio__db_unlock(root);
 }
 
 /* ---- Arriving ---- */
@@ -525,6 +404,34 @@ static int64_t change_state(epio__database *root, const epio_op *op)
     return 0;
 }
 
+/* One that is tried again, as another program had the lock, is ahead of those that came later. */
+static void put_in_order(epio_node *list, epio_op *op)
+{
+    uint64_t since = op->kind >= EPIO__DB_OPEN ? op->arguments.words[EPIO__WORD_SINCE] : 0;
+    epio_node *before = list;
+    if (since != 0) {
+        before = list->next;
+        while (before != list && op_of(before)->arguments.words[EPIO__WORD_SINCE] != 0 &&
+               op_of(before)->arguments.words[EPIO__WORD_SINCE] <= since) {
+            before = before->next;
+        }
+    }
+    epio__op_put(before, op); /* at the end of the list that begins with `before` */
+}
+
+/* For any connection of its role. */
+static void put_in_shared(epio__database *root, epio_op *op)
+{
+    epio_node *list = list_of(root, op);
+    put_in_order(list, op);
+    if (list == &root->writes) {
+        if (root->options.group_ns != 0 && epio__group_takes(root, op)) {
+            op->arguments.words[EPIO__WORD_OUTCOME] = epio_clock_monotonic();
+        }
+        epio__db_wake(&root->group_waits);
+    }
+}
+
 bool epio__db_arrive(epio__database *root, epio_op *op, int64_t *result)
 {
     if (op->kind == EPIO__DB_NEXT) {
@@ -535,6 +442,7 @@ bool epio__db_arrive(epio__database *root, epio_op *op, int64_t *result)
         *result = change_state(root, op);
         if (*result == 0) {
             epio__op_put(&root->writes, op);
+            epio__db_wake(&root->group_waits);
         }
         return *result != 0;
     }
@@ -566,7 +474,11 @@ bool epio__db_arrive(epio__database *root, epio_op *op, int64_t *result)
     if (op->kind == EPIO__DB_CHANGES) {
         return epio__changes_take(root, op, result);
     }
-    epio__op_put(connection != NULL ? &connection->ops : list_of(root, op), op);
+    if (connection != NULL) {
+        epio__op_put(&connection->ops, op);
+    } else {
+        put_in_shared(root, op);
+    }
     if (op->kind == EPIO__DB_END) {
         epio_op *next = epio__rows_end_arrived(epio__word_pointer(op, EPIO__WORD_OBJECT));
         if (next != NULL) {
@@ -590,13 +502,16 @@ void epio__db_submit(epio_vfs *vfs, epio_op *op)
     epio__db_lock(root);
     root->loop_runs = true;
     bool ended = epio__db_arrive(root, op, &result);
+    if (ended || !closes) {
+        epio__db_dispatch_locked(root);
+    }
     epio__db_unlock(root);
     if (ended) {
         epio_complete(op, result);
     } else if (closes) {
         epio__db_close_arrived(root, op);
+        epio__db_dispatch(root);
     }
-    epio__db_dispatch(root);
 }
 
 epio__db_connection *epio__db_connection_for(epio__database *root, const epio_op *op)

@@ -31,6 +31,12 @@ void epio__db_close_arrived(epio__database *root, const epio_op *op);
  * other thread brings itself. */
 bool epio__db_has_turn_for(epio__db_connection *connection, const epio_op *op);
 
+/* Ops of a list that were submitted: those that are performed bring their thread. */
+size_t epio__db_submitted_in(const epio_node *list);
+
+/* True if the connection has something to do that no thread comes for. */
+bool epio__db_needs_worker(epio__db_connection *connection);
+
 /* A connection that the thread which performs `op` can help it along with; NULL: others have to. */
 epio__db_connection *epio__db_connection_with_turn(epio__database *root, const epio_op *op);
 

@@ -1,17 +1,21 @@
-/* Transactions that share a commit: each in a savepoint of its own, so that one's failure leaves
- * the others alone. Members are taken from those that wait for the writer one by one, so that the
- * others can still be cancelled, and late ones join. */
+/* Transactions that share a commit: one's failure leaves the others alone. Members are taken from
+ * those that wait for the writer one by one, so that the others can still be cancelled, and late
+ * ones join. */
 #include "sqlite/db.h"
 
 /* How long a commit waits for another program's lock, if no member has a deadline. */
 #define BUSY_LIMIT UINT64_C(5000000000)
+
+/* After a failure so many groups have savepoints from the beginning. */
+#define CAREFUL_GROUPS 64
 
 typedef struct group {
     epio__db_connection *connection;
     epio_node done;   /* carried out; they wait for the commit */
     epio_node again;  /* to be carried out again, as SQLite has undone all */
     uint32_t members; /* in both, and the one at hand */
-    uint64_t until;   /* others are waited for; 0: they are not */
+    bool careful;     /* each member has a savepoint */
+    uint64_t until;   /* others are waited for */
 } group;
 
 bool epio__group_takes(const epio__database *root, const epio_op *op)
@@ -56,21 +60,34 @@ static int check_constraints(epio__db_connection *connection)
     return violated != 0 ? SQLITE_CONSTRAINT_FOREIGNKEY : SQLITE_OK;
 }
 
-static int64_t carry_out_member(epio__db_connection *connection, epio_op *op)
+static int64_t carry_out(epio__db_connection *connection, epio_op *op)
+{
+    int64_t result = op->kind == EPIO__DB_TRANSACTION ? epio__transaction_call(connection, op)
+                                                      : epio__db_statements(connection, op);
+    if (result < 0) {
+        return result;
+    }
+    if (!is_open(connection)) {
+        return EPIO_ECANCELED;
+    }
+    int64_t checked = epio__db_result(connection, op, check_constraints(connection));
+    return checked != 0 ? checked : result;
+}
+
+static int64_t carry_out_in_savepoint(epio__db_connection *connection, epio_op *op)
 {
     int64_t result =
         epio__db_result(connection, op, epio__db_run(connection, "SAVEPOINT epio_member"));
     if (result != 0) {
         return result;
     }
-    result = op->kind == EPIO__DB_TRANSACTION ? epio__transaction_call(connection, op)
-                                              : epio__db_statements(connection, op);
+    size_t mark = epio__changes_mark(connection);
+    result = carry_out(connection, op);
     if (!is_open(connection)) {
-        return result < 0 ? result : EPIO_ECANCELED;
+        return result;
     }
-    if (result >= 0) {
-        int64_t checked = epio__db_result(connection, op, check_constraints(connection));
-        result = checked != 0 ? checked : result;
+    if (result < 0) {
+        epio__changes_rewind(connection, mark);
     }
     int code = result < 0 ? epio__db_run(connection, "ROLLBACK TO epio_member") : SQLITE_OK;
     code = code == SQLITE_OK ? epio__db_run(connection, "RELEASE epio_member") : code;
@@ -81,9 +98,28 @@ static int64_t carry_out_member(epio__db_connection *connection, epio_op *op)
     return result;
 }
 
+/* Members seldom fail, and a savepoint costs as much as a short statement: the first go without,
+ * and if one fails all are undone and carried out again, each in a savepoint. A function is not
+ * called again for that. */
+static int64_t carry_out_member(group *all, epio_op *op)
+{
+    epio__db_connection *connection = all->connection;
+    all->careful = all->careful || op->kind == EPIO__DB_TRANSACTION;
+    if (all->careful) {
+        return carry_out_in_savepoint(connection, op);
+    }
+    int64_t result = carry_out(connection, op);
+    if (result < 0) {
+        all->careful = true;
+        connection->root->careful_groups = CAREFUL_GROUPS;
+        epio__transaction_undo(connection);
+    }
+    return result;
+}
+
 /* ---- All of them ---- */
 
-/* SQLite has undone the whole transaction: what had succeeded begins anew, in its order. */
+/* The whole transaction is undone: what had succeeded begins anew, in its order. */
 static void begin_again(group *all)
 {
     epio__changes_publish(all->connection);
@@ -94,38 +130,44 @@ static void begin_again(group *all)
 /* None is begun. */
 static void end_all(group *all, int code)
 {
-    all->members = 0;
     while (!epio_list_empty(&all->again)) {
         epio_op *op = take_first(&all->again);
+        all->members--;
         epio__db_finish(op, epio__db_result(all->connection, op, code));
     }
 }
 
-static void add_member(group *all, epio_op *op)
+static void fail_member(group *all, epio_op *op, int64_t result, int begun)
 {
     epio__db_connection *connection = all->connection;
-    epio__connection_set_current(connection, op);
-    epio__connection_begin(connection, op);
-    int code = is_open(connection) ? SQLITE_OK : epio__db_run(connection, "BEGIN IMMEDIATE");
-    int64_t result = epio__db_result(connection, op, code);
-    if (result == 0) {
-        result = carry_out_member(connection, op);
-    }
-    epio__connection_end(connection);
-    epio__connection_set_current(connection, NULL);
-    if (result >= 0) {
-        op->arguments.words[EPIO__WORD_OUTCOME] = (uint64_t)result;
-        epio_list_append(&all->done, &op->queue);
-        return;
-    }
+    epio__connection_set_current(connection, NULL); /* a cancel must not find one that has ended */
     all->members--;
     epio__db_finish(op, result);
-    if (code != SQLITE_OK) {
+    if (begun != SQLITE_OK) {
         epio__transaction_undo(connection);
-        end_all(all, code);
+        end_all(all, begun);
     } else if (!is_open(connection)) {
         begin_again(all);
     }
+}
+
+/* The op is the connection's current one. */
+static void add_member(group *all, epio_op *op)
+{
+    epio__db_connection *connection = all->connection;
+    epio__connection_begin(connection, op);
+    int begun = is_open(connection) ? SQLITE_OK : epio__db_run(connection, "BEGIN IMMEDIATE");
+    int64_t result = epio__db_result(connection, op, begun);
+    if (result == 0) {
+        result = carry_out_member(all, op);
+    }
+    epio__connection_end(connection);
+    if (result < 0) {
+        fail_member(all, op, result, begun);
+        return;
+    }
+    op->arguments.words[EPIO__WORD_OUTCOME] = (uint64_t)result;
+    epio_list_append(&all->done, &op->queue);
 }
 
 /* The first that waits, if it may join. The mutex is held. */
@@ -142,18 +184,33 @@ static epio_op *next_that_waits(epio__database *root)
     return op;
 }
 
+/* True if another may arrive in time. The mutex is held. */
+static bool may_join(const group *all)
+{
+    const epio__database *root = all->connection->root;
+    return all->members < root->options.group && all->members < root->group_expected &&
+           epio_list_empty(&root->writes) && root->state == EPIO__DB_IS_OPEN &&
+           epio_clock_monotonic() < all->until;
+}
+
+/* Takes the next one, which becomes the connection's current op; NULL: there is none, or none in
+ * time. */
 static epio_op *next_member(group *all)
 {
-    epio__database *root = all->connection->root;
+    epio__db_connection *connection = all->connection;
+    epio__database *root = connection->root;
     epio_op *op = NULL;
-    if (!epio_list_empty(&all->again)) {
-        return take_first(&all->again);
-    }
     epio__db_lock(root);
-    if (all->members < root->options.group) {
-        op = next_that_waits(root);
+    epio__connection_change_current(connection, NULL);
+    if (!epio_list_empty(&all->again)) {
+        op = take_first(&all->again);
+    } else if (all->members < root->options.group) {
+        while ((op = next_that_waits(root)) == NULL && may_join(all)) {
+            epio__db_sleep(root, &root->group_waits, all->until);
+        }
         all->members += op != NULL;
     }
+    epio__connection_change_current(connection, op);
     epio__db_unlock(root);
     return op;
 }
@@ -170,11 +227,30 @@ static uint64_t busy_limit(const group *all)
     return limit;
 }
 
+/* As many ops as there were lately, in the group and behind it, are worth waiting for. Counted
+ * before those of the group have ended, as they may come back. */
+static void expect_others(const group *all)
+{
+    epio__database *root = all->connection->root;
+    size_t others = all->members;
+    epio__db_lock(root);
+    for (epio_node *node = root->writes.next;
+         node != &root->writes && others < root->options.group &&
+         epio__group_takes(root, op_of(node));
+         node = node->next) {
+        others++;
+    }
+    root->group_expected = others;
+    epio__db_unlock(root);
+}
+
 static void commit(group *all)
 {
     epio__db_connection *connection = all->connection;
     connection->may_wait_until = busy_limit(all);
+    uint64_t begun = epio_clock_monotonic();
     int code = epio__db_run(connection, "COMMIT");
+    connection->root->commit_took = epio_clock_monotonic() - begun;
     connection->may_wait_until = 0;
     if (code != SQLITE_OK) {
         epio_node *done = &all->done;
@@ -190,15 +266,29 @@ static void commit(group *all)
         epio__db_unlock(connection->root);
     }
     epio__changes_publish(connection);
+    expect_others(all);
     while (!epio_list_empty(&all->done)) {
         epio_op *op = take_first(&all->done);
         epio__db_finish(op, (int64_t)op->arguments.words[EPIO__WORD_OUTCOME]);
     }
 }
 
+/* Without a time of the program's own: those that the last commit has completed are often about to
+ * ask for the next, and a moment costs less than a second commit. */
+static uint64_t wait_limit(const epio__database *root, const epio_op *first)
+{
+    return root->options.group_ns != 0
+               ? first->arguments.words[EPIO__WORD_OUTCOME] + root->options.group_ns
+               : epio_clock_monotonic() + root->commit_took / 8;
+}
+
 void epio__group_run(epio__db_connection *connection, epio_op *first)
 {
-    group all = {.connection = connection, .members = 1};
+    const epio__database *root = connection->root;
+    group all = {.connection = connection,
+                 .members = 1,
+                 .careful = root->careful_groups != 0,
+                 .until = wait_limit(root, first)};
     epio_list_init(&all.done);
     epio_list_init(&all.again);
     epio_op *op = first;
@@ -211,4 +301,5 @@ void epio__group_run(epio__db_connection *connection, epio_op *first)
     } else {
         epio__transaction_undo(connection);
     }
+    connection->root->careful_groups -= root->careful_groups != 0;
 }

@@ -245,9 +245,7 @@ static int64_t step_to_end(epio__db_connection *connection, epio_op *op, sqlite3
     do {
         code = sqlite3_step(statement);
     } while (code == SQLITE_ROW);
-    epio__db_lock(connection->root);
-    connection->root->stats.statements++;
-    epio__db_unlock(connection->root);
+    connection->ran++;
     int64_t result = epio__db_result(connection, op, code);
     /* The count of changes stays at that of the last statement that made any. */
     bool changed = sqlite3_total_changes64(connection->handle) != before;

@@ -24,13 +24,6 @@ static uint32_t hash_of(const char *sql, size_t len)
     return hash;
 }
 
-static void add(epio__db_connection *connection, uint64_t *counter)
-{
-    epio__db_lock(connection->root);
-    ++*counter;
-    epio__db_unlock(connection->root);
-}
-
 /* The one used longest ago, if there are too many that nobody has. */
 static void drop_oldest(epio__db_connection *connection)
 {
@@ -62,7 +55,7 @@ int epio__statement_take(epio__db_connection *connection, const char *sql, sqlit
             one->used = ++connection->statement_uses;
             *statement = one->prepared;
             *tail = sql + len;
-            add(connection, &connection->root->stats.cache_hits);
+            connection->cache_hits++;
             return SQLITE_OK;
         }
     }

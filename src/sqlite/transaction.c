@@ -69,7 +69,8 @@ static epio_db *make_handle(epio__db_connection *connection, epio_db *outer, uin
                           .connection = connection,
                           .mode = mode,
                           .depth = outer->outer != NULL ? outer->depth + 1 : 0,
-                          .active = connection->active};
+                          .active = connection->active,
+                          .changes = epio__changes_mark(connection)};
     }
     return made;
 }
@@ -220,6 +221,8 @@ int64_t epio__db_begin(epio__db_connection *connection, epio_op *op)
         free(made);
         return result;
     }
+    bool writes = connection->role == EPIO__DB_WRITER;
+    made->changes = writes ? epio__changes_mark(connection) : 0;
     epio__db_lock(connection->root);
     take_connection(made);
     epio__db_unlock(connection->root);
@@ -275,9 +278,13 @@ static void roll_back_savepoint(epio__db_connection *connection, const epio_db *
     if (connection->active > db->active) {
         end_all(connection);
     }
+    if (connection->role == EPIO__DB_WRITER) {
+        epio__changes_rewind(connection, db->changes);
+    }
     if (is_open(connection)) {
         int code = run_savepoint(connection, "ROLLBACK TO", db);
         code = code == SQLITE_OK ? run_savepoint(connection, "RELEASE", db) : code;
+        epio__changes_rewind(connection, db->changes);
         if (code != SQLITE_OK) { /* what cannot be undone in part is undone whole */
             epio__transaction_undo(connection);
         }
@@ -351,6 +358,10 @@ int64_t epio__transaction_call(epio__db_connection *connection, epio_op *op)
     }
     if (result >= 0 && (!is_open(connection) || atomic_load(&connection->interrupted))) {
         return EPIO_ECANCELED; /* it went on although that had ended it */
+    }
+    if (result >= 0 && connection->deadline != 0 &&
+        epio_clock_monotonic() >= connection->deadline) {
+        return EPIO_ETIMEDOUT;
     }
     return is_reserved(result) ? epio__db_refuse(op, "the function's result is not an error's")
                                : result;

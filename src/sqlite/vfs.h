@@ -164,8 +164,7 @@ int epio__sqlite_shm_lock(sqlite3_file *file, int offset, int count, int flags);
 void epio__sqlite_shm_barrier(sqlite3_file *file);
 int epio__sqlite_shm_unmap(sqlite3_file *file, int delete_it);
 
-/* SQLITE_FCNTL_EXTERNAL_READER: is a reader of another process in the log? One whose lock a
- * connection of this process has, too, is not seen. */
+/* SQLITE_FCNTL_EXTERNAL_READER: is a reader of another process in the log? */
 int epio__sqlite_shm_external_reader(sqlite3_file *file, int *found);
 
 /* Can files of the VFS be mapped? If not, SQLite has a log only with locking_mode=EXCLUSIVE, for
