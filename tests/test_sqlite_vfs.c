@@ -1,6 +1,7 @@
 /* SQLite over any VFS: what databases do in the modes of the rollback journal, file controls, and
  * what fails. The system's own VFS of SQLite's, beside this one, is in test_sqlite_vfs_posix.c.
- * EPIO_TEST_ONCE, and without loops: EPIO_TEST_WITHOUT_LOOP. */
+ * EPIO_TEST_ONCE, and without loops: EPIO_TEST_WITHOUT_LOOP; delayed writes:
+ * EPIO_TEST_OVERLAP. */
 #include "database.h"
 #include "op_faults.h"
 
@@ -18,7 +19,7 @@ static const char *const journal_modes[] = {"DELETE", "TRUNCATE", "PERSIST", "ME
 static void start(fixture *f)
 {
     (void)epio_sqlite_unregister("tested"); /* a test that failed has left it */
-    check_result(epio_sqlite_register("tested", f->vfs, 0), 0);
+    check_result(epio_sqlite_register("tested", f->vfs, databases_flags()), 0);
 }
 
 static void end(void)
@@ -147,7 +148,7 @@ static void spills_to_temporary_files(fixture *f)
 {
     op_faults faults;
     epio_vfs *layer = op_faults_create(f->vfs, &faults);
-    check_result(epio_sqlite_register("tested", layer, 0), 0);
+    check_result(epio_sqlite_register("tested", layer, databases_flags()), 0);
     sqlite3 *db = open_tested(f, "db");
     database_run(db,
                  "PRAGMA temp_store=FILE; PRAGMA cache_size=10; PRAGMA temp.cache_size=10;"
@@ -169,7 +170,7 @@ static void names_temporary_files(fixture *f)
 {
     op_faults faults;
     epio_vfs *layer = op_faults_create(f->vfs, &faults);
-    check_result(epio_sqlite_register("tested", layer, 0), 0);
+    check_result(epio_sqlite_register("tested", layer, databases_flags()), 0);
     sqlite3 *db = open_tested(f, "db");
     faults.kind = EPIO_KIND_OPEN;
     faults.only_flags = EPIO_OPEN_TEMPORARY;
@@ -430,7 +431,7 @@ static void falls_back_to_reading(fixture *f)
 {
     op_faults faults;
     epio_vfs *layer = op_faults_create(f->vfs, &faults);
-    check_result(epio_sqlite_register("tested", layer, 0), 0);
+    check_result(epio_sqlite_register("tested", layer, databases_flags()), 0);
     sqlite3 *db = open_tested(f, "db");
     database_run(db, "CREATE TABLE t(a); INSERT INTO t VALUES(1)");
     check_result(sqlite3_db_readonly(db, "main"), 0);
@@ -491,7 +492,7 @@ static void start_faulty(fixture *f, faulty *one, const char *mode, const char *
     (void)fixture_result(f, epio_delete(&op, f->vfs, fixture_path(f, "db"), 0));
     one->layer = op_faults_create(f->vfs, &one->faults);
     (void)epio_sqlite_unregister("tested");
-    check_result(epio_sqlite_register("tested", one->layer, 0), 0);
+    check_result(epio_sqlite_register("tested", one->layer, databases_flags()), 0);
     one->db = open_tested(f, "db");
     set_mode(one->db, mode);
     database_run(one->db, pragmas);
@@ -579,7 +580,7 @@ static void reports_a_full_disk(fixture *f)
     faulty one;
     start_faulty(f, &one, "DELETE", "PRAGMA cache_size=10");
     one.faults.kind = EPIO_KIND_WRITE;
-    one.faults.skip = 20;
+    one.faults.skip = 2;
     one.faults.times = UINT32_MAX;
     one.faults.result = EPIO_ENOSPC;
     check_result(

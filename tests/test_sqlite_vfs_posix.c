@@ -1,6 +1,7 @@
 /* The VFS beside SQLite's own of the same system: the same SQL and file controls have the same
  * results, journals have their database's permissions and owner, and a limit of file sizes ends no
- * process. EPIO_TEST_ONCE, and without loops: EPIO_TEST_WITHOUT_LOOP. */
+ * process. EPIO_TEST_ONCE, and without loops: EPIO_TEST_WITHOUT_LOOP; delayed writes:
+ * EPIO_TEST_OVERLAP. */
 #include "database.h"
 
 #include <epio/sqlite.h>
@@ -12,7 +13,7 @@
 static void start(fixture *f)
 {
     (void)epio_sqlite_unregister("tested");
-    check_result(epio_sqlite_register("tested", f->vfs, 0), 0);
+    check_result(epio_sqlite_register("tested", f->vfs, databases_flags()), 0);
 }
 
 static void end(void)
@@ -316,7 +317,7 @@ static void an_empty_journal_does_not_exist(fixture *f)
 static void fill_up(const char *argument)
 {
     struct rlimit limit = {60000, 60000};
-    check_result(epio_sqlite_register("tested", epio_os_vfs(), 0), 0);
+    check_result(epio_sqlite_register("tested", epio_os_vfs(), databases_flags()), 0);
     sqlite3 *db = database_open("tested", argument);
     database_run(db, "CREATE TABLE t(a)");
     check_result(setrlimit(RLIMIT_FSIZE, &limit), 0);

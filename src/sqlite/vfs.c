@@ -1,5 +1,5 @@
 /* Registers epio VFSes with SQLite, and carries out what SQLite asks of paths, time and chance. */
-#include "sqlite/vfs.h"
+#include "sqlite/vfs_overlap.h"
 
 #include <string.h>
 
@@ -232,7 +232,11 @@ static int add(const char *name, epio_vfs *vfs, uint32_t flags)
     made->system = find_system();
     made->windows = made->system != NULL && strncmp(made->system->zName, "win32", 5) == 0;
     fill(made, name, len);
+    if ((flags & EPIO_SQLITE_OVERLAP) != 0) {
+        epio__sqlite_overlap_register(made);
+    }
     if (sqlite3_vfs_register(&made->base, (flags & EPIO_SQLITE_DEFAULT) != 0) != SQLITE_OK) {
+        epio__sqlite_overlap_unregister(made);
         sqlite3_free(made);
         return EPIO_ENOMEM;
     }
@@ -273,6 +277,7 @@ static int take_back(const char *name)
     if (was_default && system != NULL && sqlite3_vfs_find(system->zName) == system) {
         (void)sqlite3_vfs_register(system, 1);
     }
+    epio__sqlite_overlap_unregister(own(found));
     sqlite3_free(found);
     return 0;
 }

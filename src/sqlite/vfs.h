@@ -18,6 +18,8 @@
 typedef struct epio__sqlite_vfs epio__sqlite_vfs;
 typedef struct epio__sqlite_file epio__sqlite_file;
 typedef struct epio__sqlite_shm epio__sqlite_shm;
+struct epio__sqlite_overlap;
+struct epio__sqlite_together;
 
 struct epio__sqlite_vfs {
     sqlite3_vfs base; /* first: SQLite's pointer to it is ours */
@@ -28,6 +30,11 @@ struct epio__sqlite_vfs {
     atomic_uint open_files;
     atomic_int os_error;        /* of the last failure, for sqlite3_system_errno */
     atomic_int shm_is_possible; /* vfs_shm.c's; 0: not known yet */
+
+    /* With EPIO_SQLITE_OVERLAP alone; see vfs_overlap.h. */
+    sqlite3_mutex *mutex; /* of the list */
+    struct epio__sqlite_overlap *databases;
+    struct epio__sqlite_together *together; /* NULL: one write after the other */
     char name[];
 };
 
@@ -62,6 +69,7 @@ struct epio__sqlite_file {
     sqlite3_int64 map_limit; /* 0: nothing is mapped */
     int fetched;             /* pages that SQLite uses in place */
 
+    struct epio__sqlite_overlap *overlap; /* NULL: everything is done at once */
     epio__sqlite_shm *shm; /* this connection's part in the log's index; NULL: none */
     epio_op op; /* of what is being done to it: SQLite does one thing at a time to a file */
 };
@@ -103,6 +111,12 @@ void epio__sqlite_apply_model(epio__sqlite_file *file, epio_file *made,
 
 int epio__sqlite_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int flags,
                       int *out_flags);
+
+/* ---- vfs_overlap.c ---- */
+
+/* An open file is to delay writes and to read ahead, if it is of a kind that may, and there is
+ * memory. */
+void epio__sqlite_overlap_begin(epio__sqlite_file *file);
 
 /* ---- vfs_temporary.c ---- */
 
