@@ -1,6 +1,7 @@
 /* Registers epio VFSes with SQLite, and carries out what SQLite asks of paths, time and chance. */
 #include "sqlite/vfs.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* 1970-01-01 in Julian days, in milliseconds. */
@@ -213,7 +214,8 @@ static int add(const char *name, epio_vfs *vfs, uint32_t flags)
     if (sqlite3_vfs_find(name) != NULL) {
         return EPIO_EEXIST;
     }
-    epio__sqlite_vfs *made = sqlite3_malloc64(sizeof *made + len + 1);
+    /* It outlives sqlite3_shutdown, after which SQLite may get another allocator. */
+    epio__sqlite_vfs *made = malloc(sizeof *made + len + 1);
     if (made == NULL) {
         return EPIO_ENOMEM;
     }
@@ -224,7 +226,7 @@ static int add(const char *name, epio_vfs *vfs, uint32_t flags)
     made->windows = made->system != NULL && strncmp(made->system->zName, "win32", 5) == 0;
     fill(made, name, len);
     if (sqlite3_vfs_register(&made->base, (flags & EPIO_SQLITE_DEFAULT) != 0) != SQLITE_OK) {
-        sqlite3_free(made);
+        free(made);
         return EPIO_ENOMEM;
     }
     return 0;
@@ -264,7 +266,7 @@ static int take_back(const char *name)
     if (was_default && system != NULL && sqlite3_vfs_find(system->zName) == system) {
         (void)sqlite3_vfs_register(system, 1);
     }
-    sqlite3_free(found);
+    free(found);
     return 0;
 }
 
