@@ -7,9 +7,10 @@
 /* 1970-01-01 in Julian days, in milliseconds. */
 #define JULIAN_EPOCH_MS INT64_C(210866760000000)
 
+/* Not by address: VFSes over others pass these methods their copy of `base`. */
 static epio__sqlite_vfs *own(sqlite3_vfs *base)
 {
-    return (epio__sqlite_vfs *)base;
+    return base->pAppData;
 }
 
 /* ---- Paths --------------------------------------------------------------- */
@@ -191,6 +192,7 @@ static void fill(epio__sqlite_vfs *made, const char *name, size_t len)
     made->base.szOsFile = (int)sizeof(epio__sqlite_file);
     made->base.mxPathname = EPIO__SQLITE_PATH_SIZE;
     made->base.zName = made->name;
+    made->base.pAppData = made;
     made->base.xOpen = epio__sqlite_open;
     made->base.xDelete = delete_path;
     made->base.xAccess = access_path;
@@ -266,7 +268,7 @@ static int take_back(const char *name)
     if (was_default && system != NULL && sqlite3_vfs_find(system->zName) == system) {
         (void)sqlite3_vfs_register(system, 1);
     }
-    free(found);
+    free(own(found));
     return 0;
 }
 

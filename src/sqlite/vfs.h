@@ -20,7 +20,7 @@ typedef struct epio__sqlite_file epio__sqlite_file;
 typedef struct epio__sqlite_shm epio__sqlite_shm;
 
 struct epio__sqlite_vfs {
-    sqlite3_vfs base; /* first: SQLite's pointer to it is ours */
+    sqlite3_vfs base; /* pAppData is this struct */
     epio_vfs *vfs;
     sqlite3_vfs *system; /* SQLite's own, which loads extensions; NULL: there is none */
     bool windows;        /* that is the one for Windows, whose manners differ */
