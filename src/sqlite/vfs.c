@@ -1,14 +1,16 @@
 /* Registers epio VFSes with SQLite, and carries out what SQLite asks of paths, time and chance. */
 #include "sqlite/vfs_overlap.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* 1970-01-01 in Julian days, in milliseconds. */
 #define JULIAN_EPOCH_MS INT64_C(210866760000000)
 
+/* Not by address: VFSes over others pass these methods their copy of `base`. */
 static epio__sqlite_vfs *own(sqlite3_vfs *base)
 {
-    return (epio__sqlite_vfs *)base;
+    return base->pAppData;
 }
 
 /* ---- Paths --------------------------------------------------------------- */
@@ -199,6 +201,7 @@ static void fill(epio__sqlite_vfs *made, const char *name, size_t len)
     made->base.szOsFile = (int)sizeof(epio__sqlite_file);
     made->base.mxPathname = EPIO__SQLITE_PATH_SIZE;
     made->base.zName = made->name;
+    made->base.pAppData = made;
     made->base.xOpen = epio__sqlite_open;
     made->base.xDelete = delete_path;
     made->base.xAccess = access_path;
@@ -222,7 +225,8 @@ static int add(const char *name, epio_vfs *vfs, uint32_t flags)
     if (sqlite3_vfs_find(name) != NULL) {
         return EPIO_EEXIST;
     }
-    epio__sqlite_vfs *made = sqlite3_malloc64(sizeof *made + len + 1);
+    /* It outlives sqlite3_shutdown, after which SQLite may get another allocator. */
+    epio__sqlite_vfs *made = malloc(sizeof *made + len + 1);
     if (made == NULL) {
         return EPIO_ENOMEM;
     }
@@ -237,7 +241,7 @@ static int add(const char *name, epio_vfs *vfs, uint32_t flags)
     }
     if (sqlite3_vfs_register(&made->base, (flags & EPIO_SQLITE_DEFAULT) != 0) != SQLITE_OK) {
         epio__sqlite_overlap_unregister(made);
-        sqlite3_free(made);
+        free(made);
         return EPIO_ENOMEM;
     }
     return 0;
@@ -283,7 +287,7 @@ static int take_back(const char *name)
         (void)sqlite3_vfs_register(system, 1);
     }
     epio__sqlite_overlap_unregister(own(found));
-    sqlite3_free(found);
+    free(found);
     return 0;
 }
 

@@ -22,7 +22,7 @@ struct epio__sqlite_overlap;
 struct epio__sqlite_together;
 
 struct epio__sqlite_vfs {
-    sqlite3_vfs base; /* first: SQLite's pointer to it is ours */
+    sqlite3_vfs base; /* pAppData is this struct */
     epio_vfs *vfs;
     sqlite3_vfs *system; /* SQLite's own, which loads extensions; NULL: there is none */
     bool windows;        /* that is the one for Windows, whose manners differ */

@@ -203,7 +203,7 @@ int epio__sqlite_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, in
 {
     epio__sqlite_file *file = (epio__sqlite_file *)base;
     memset(file, 0, sizeof *file);
-    file->owner = (epio__sqlite_vfs *)vfs;
+    file->owner = vfs->pAppData;
     atomic_fetch_add(&file->owner->open_files, 1);
     int code = path != NULL ? open_named(file, path, flags) : open_unnamed(file, flags);
     if (code != SQLITE_OK) {
