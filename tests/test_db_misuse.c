@@ -42,7 +42,7 @@ static void destroy_open(context *c)
     X("epio_rows_columns", (void)epio_rows_columns(NULL))                                          \
     X("epio_rows_name", (void)epio_rows_name(NULL, 0))                                             \
     X("epio_rows_value", (void)epio_rows_value(NULL, 0, 0))                                        \
-    X("epio_db_destroy", destroy_open(c))
+    X("epio_db_destroy", destroy_open(c), epio_db_destroy(NULL))
 
 /* The verbs on NULL, and with NULL. */
 #define NULL_REFUSED(X)                                                                            \
