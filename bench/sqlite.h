@@ -76,6 +76,12 @@ int bench_sqlite_open(const bench_sqlite *bench, const char *name, const epio_db
                       bench_sqlite_db *made);
 int bench_sqlite_close(bench_sqlite_db *made, int error);
 
+/* ---- A mix of statements ---------------------------------------------------- */
+
+/* One connection over the VFS inserts `rows` rows, updates, selects and deletes some of them. */
+int bench_sqlite_mix(const bench_sqlite *bench, const char *vfs, const char *settings,
+                     uint64_t rows, bench_sqlite_turn *turn);
+
 /* ---- Tasks that write ------------------------------------------------------ */
 
 /* Tasks on the loop, each of which commits one row after another. */
@@ -99,7 +105,7 @@ void bench_sqlite_writers_free(bench_sqlite_writers *writers);
 
 typedef int bench_sqlite_scenario(const bench_sqlite *bench);
 
-bench_sqlite_scenario bench_sqlite_speed, bench_sqlite_commits, bench_sqlite_scan,
-    bench_sqlite_cancel, bench_sqlite_timer;
+bench_sqlite_scenario bench_sqlite_speed, bench_sqlite_slow, bench_sqlite_commits,
+    bench_sqlite_scan, bench_sqlite_cancel, bench_sqlite_timer;
 
 #endif

@@ -11,12 +11,6 @@
 
 #define DATABASE "speed"
 
-/* What is not the processor's time is the disk's, which both wait for alike: nothing is flushed.
- * The rows do not fit in SQLite's cache, so that pages are read and written. */
-#define SETTINGS                                                                                   \
-    "PRAGMA journal_mode=%s; PRAGMA synchronous=OFF;"                                              \
-    "CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER, text TEXT)"
-
 struct mix {
     const bench_sqlite *bench;
     sqlite3 *connection;
@@ -77,28 +71,30 @@ static int run_mix(struct mix *mix)
                        mix->rows / 4);
     }
     if (error == 0) {
+        error = repeat(mix, "SELECT sum(n) FROM t WHERE ?1 + ?2 > 0", 10);
+    }
+    if (error == 0) {
         error =
             repeat_in_transaction(mix, "DELETE FROM t WHERE id = ?1 AND ?2 >= 0", mix->rows / 4);
     }
     return error;
 }
 
-enum { STOCK, EPIO, OVERLAPPED };
-
-static int run_speed(const bench_sqlite *bench, const char *journal, int kind,
-                     bench_sqlite_turn *turn)
+int bench_sqlite_mix(const bench_sqlite *bench, const char *vfs, const char *settings,
+                     uint64_t rows, bench_sqlite_turn *turn)
 {
-    static const char *const vfses[] = {NULL, BENCH_SQLITE_VFS, BENCH_SQLITE_OVERLAPPED};
-    struct mix mix = {.bench = bench, .rows = bench->options->statements};
-    char settings[300];
+    struct mix mix = {.bench = bench, .rows = rows};
     uint64_t began, cpu;
     int error;
 
     bench_sqlite_delete(bench, DATABASE);
-    error = bench_sqlite_connect(bench, DATABASE, vfses[kind], &mix.connection);
-    snprintf(settings, sizeof settings, SETTINGS, journal);
+    error = bench_sqlite_connect(bench, DATABASE, vfs, &mix.connection);
     if (error == 0) {
         error = bench_sqlite_run(mix.connection, settings);
+    }
+    if (error == 0) {
+        error = bench_sqlite_run(mix.connection,
+                                 "CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER, text TEXT)");
     }
     began = epio_clock_monotonic();
     cpu = bench_cpu_time();
@@ -108,17 +104,27 @@ static int run_speed(const bench_sqlite *bench, const char *journal, int kind,
     turn->cpu_us = (double)(bench_cpu_time() - cpu) / 1e3 / (double)mix.statements;
     turn->rate = (double)mix.statements * 1e9 / (double)(epio_clock_monotonic() - began);
     sqlite3_close(mix.connection);
+    bench_sqlite_delete(bench, DATABASE);
     return error;
 }
 
+/* What is not the processor's time is the disk's, which both wait for alike: nothing is flushed.
+ * The rows do not fit in SQLite's cache, so that pages are read and written. */
+enum { STOCK, EPIO, OVERLAPPED };
+
+static const char *const vfses[] = {NULL, BENCH_SQLITE_VFS, BENCH_SQLITE_OVERLAPPED};
+
 static int run_with_journal(const bench_sqlite *bench, int kind, bench_sqlite_turn *turn)
 {
-    return run_speed(bench, "DELETE", kind, turn);
+    return bench_sqlite_mix(bench, vfses[kind],
+                            "PRAGMA journal_mode=DELETE; PRAGMA synchronous=OFF",
+                            bench->options->statements, turn);
 }
 
 static int run_with_log(const bench_sqlite *bench, int kind, bench_sqlite_turn *turn)
 {
-    return run_speed(bench, "WAL", kind, turn);
+    return bench_sqlite_mix(bench, vfses[kind], "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF",
+                            bench->options->statements, turn);
 }
 
 int bench_sqlite_speed(const bench_sqlite *bench)
@@ -140,6 +146,5 @@ int bench_sqlite_speed(const bench_sqlite *bench)
         error = bench_sqlite_compare(bench, "speed, WAL", 1, "statements of one connection", log,
                                      sizeof log / sizeof log[0]);
     }
-    bench_sqlite_delete(bench, DATABASE);
     return error;
 }

@@ -18,13 +18,17 @@ endif()
 set(epio_sqlite_sources
     src/sqlite/error.c
     src/sqlite/vfs.c
+    src/sqlite/vfs_ahead.c
     src/sqlite/vfs_control.c
+    src/sqlite/vfs_delayed.c
     src/sqlite/vfs_file.c
     src/sqlite/vfs_lock.c
     src/sqlite/vfs_map.c
     src/sqlite/vfs_open.c
+    src/sqlite/vfs_overlap.c
     src/sqlite/vfs_shm.c
-    src/sqlite/vfs_temporary.c)
+    src/sqlite/vfs_temporary.c
+    src/sqlite/vfs_together.c)
 set(epio_sqlite_async_sources
     src/sqlite/backup.c
     src/sqlite/batch.c

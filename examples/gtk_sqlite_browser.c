@@ -515,7 +515,7 @@ static void set_scroll(struct browser *browser)
  * then a word is typed. */
 static void act(struct browser *browser, gint64 now)
 {
-    static const char *const words[10] = {"", "", "", "", "", "he", "heron", "heron j", "", ""};
+    static const char *const words[10] = {"", "", "", "", "", "he", "heron", "heron z", "", ""};
     int step = (int)((now - browser->began) / 330000);
     double place = gtk_adjustment_get_value(browser->scroll) + 2.3;
 

@@ -193,7 +193,8 @@ short="--rounds 1 --seconds 0.001 --path files"
         ends_with 0 sqlite $short --seconds 0.05 --statements 500 --rows 5000 --writers 3 \
             --cancels 3 --json
         says_in_every_line '"bench":"sqlite"'
-        for workload in "speed, journal" "speed, WAL" commits scan cancel timer; do
+        for workload in "speed, journal" "speed, WAL" "slow disk, journal" "slow disk, WAL" \
+            commits scan cancel timer; do
             says output "\"workload\":\"$workload\""
         done
         for key in ops_per_s vs_first cpu_us_per_op p99_us max_us; do

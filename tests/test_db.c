@@ -1,6 +1,6 @@
 /* Databases: opening, statements, errors, what waits for others, closing; by every runner. Rows,
- * transactions and what else there is have tests of their own. */
-#include "support.h"
+ * transactions and what else there is have tests of their own. EPIO_TEST_OVERLAP. */
+#include "database.h"
 
 #include <epio/db.h>
 #include <sqlite3.h>
@@ -19,7 +19,12 @@
 static epio_db *make_db(fixture *f, const char *name, const epio_db_options *options)
 {
     epio_db *db = NULL;
-    check_result(epio_db_create(&db, f->vfs, fixture_path(f, name), options), 0);
+    epio_db_options given = {.size = sizeof given};
+    if (options != NULL) {
+        given = *options;
+    }
+    given.flags |= databases_flags() != 0 ? EPIO_DB_OVERLAP : 0;
+    check_result(epio_db_create(&db, f->vfs, fixture_path(f, name), &given), 0);
     return db;
 }
 
@@ -153,7 +158,10 @@ static void options_are_checked(fixture *f)
     options.size = 4;
     check_result(epio_db_create(&db, f->vfs, "db", &options), EPIO_EINVAL);
     options.size = sizeof options;
-    options.flags = 4;
+    options.flags = 8;
+    check_result(epio_db_create(&db, f->vfs, "db", &options), EPIO_EINVAL);
+    options.flags = EPIO_DB_OVERLAP;
+    options.sqlite_vfs = "unix";
     check_result(epio_db_create(&db, f->vfs, "db", &options), EPIO_EINVAL);
     check(db == NULL);
     epio_db_destroy(NULL);

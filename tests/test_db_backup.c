@@ -88,6 +88,18 @@ static int64_t rows_of(fixture *f, const char *name)
     return rows;
 }
 
+/* So many rows of a page each, by one commit. */
+static void fill_much(fixture *f, epio_db *db, unsigned rows)
+{
+    char sql[200];
+    db_fill(f, db, 0, 0);
+    (void)snprintf(sql, sizeof sql,
+                   "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT %u)"
+                   "INSERT INTO t SELECT NULL, randomblob(4000) FROM n",
+                   rows);
+    db_run(f, db, sql, rows);
+}
+
 /* The test's directory has nothing but these. */
 static void check_only(fixture *f, const char *const *names, size_t count)
 {
@@ -186,8 +198,8 @@ static void others_write_meanwhile(fixture *f)
     uint64_t done = 1;
     uint64_t total = 1;
     epio_db *db = db_begin(f, vfs, NULL);
-    db_fill(f, db, 100, PAGE);
-    atomic_store(&one.pause_us, 200);
+    fill_much(f, db, 500);
+    atomic_store(&one.pause_us, 100);
     epio_submit(epio_db_backup(&op, db, fixture_path(f, "copy"), 0));
     uint64_t last = 0;
     unsigned rows = 0;
@@ -204,11 +216,11 @@ static void others_write_meanwhile(fixture *f)
     check(rows > 0);
     check_result(op.result, 0);
     epio_db_progress(&op, &done, &total);
-    check(done == total && total > 100);
+    check(done == total && total > 500);
     db_end(f, db);
     epio_vfs_destroy(vfs);
-    check_result(rows_of(f, "copy"), 100);
-    check_result(rows_of(f, "db"), 100 + (int64_t)rows);
+    check_result(rows_of(f, "copy"), 500);
+    check_result(rows_of(f, "db"), 500 + (int64_t)rows);
 }
 
 static void ends_early(fixture *f)
@@ -216,11 +228,7 @@ static void ends_early(fixture *f)
     disk one = {0};
     epio_vfs *vfs = make_disk(f, &one);
     epio_db *db = db_begin(f, vfs, NULL);
-    db_fill(f, db, 0, 0);
-    db_run(f, db,
-           "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 2000)"
-           "INSERT INTO t SELECT NULL, randomblob(4000) FROM n",
-           2000);
+    fill_much(f, db, 2000);
     atomic_store(&one.pause_us, 1000);
     for (uint32_t flags = 0; flags <= EPIO_DB_COMPACT; flags++) {
         epio_op op = EPIO_OP_INIT;
@@ -291,7 +299,7 @@ static void without_a_log_beside_a_writer(fixture *f)
     epio_db_options options = {
         .size = sizeof options, .journal_mode = "delete", .synchronous = "off"};
     epio_db *db = db_begin(f, vfs, &options);
-    db_fill(f, db, 300, PAGE);
+    fill_much(f, db, 300);
     atomic_store(&one.pause_us, 100);
     epio_submit(epio_db_backup(&op, db, fixture_path(f, "copy"), 0));
     while (epio_op_pending(&op)) {

@@ -138,6 +138,86 @@ static void are_read_while_others_write(fixture *f)
     db_end(f, db);
 }
 
+/* In a transaction they are its, and it is not committed before they are closed. */
+static void are_a_transactions(fixture *f)
+{
+    static const char changed[] = "SELECT count(*) FROM t WHERE substr(b, 1, 1) = x'77'";
+    char found[1];
+    epio_op op = EPIO_OP_INIT;
+    epio_db *db = begin(f);
+    epio_db *transaction;
+    epio_file *file;
+    check_op(f, epio_db_begin(&op, db, &transaction, EPIO_DB_WRITE), 0);
+    check_result(open_blob(f, transaction, READ_WRITE, &file), 0);
+    fixture_write(f, file, "w", 1, 0);
+    check_op(f, epio_db_commit(&op, transaction), EPIO_EBUSY);
+    fixture_close(f, file);
+    check_result(sum(f, changed), 0);
+    check_op(f, epio_db_commit(&op, transaction), 0);
+    check_result(sum(f, changed), 1);
+
+    check_op(f, epio_db_begin(&op, db, &transaction, EPIO_DB_WRITE), 0);
+    check_result(open_blob(f, transaction, READ_WRITE, &file), 0);
+    fixture_write(f, file, "x", 1, 0);
+    check_op(f, epio_db_rollback(&op, transaction), 0);
+    check_op(f, epio_read(&op, file, found, 1, 0), EPIO_ECANCELED);
+    fixture_close(f, file);
+    check_result(sum(f, changed), 1);
+
+    check_op(f, epio_db_begin(&op, db, &transaction, EPIO_DB_SNAPSHOT), 0);
+    check_result(open_blob(f, transaction, READ_WRITE, &file), EPIO_EROFS);
+    check_result(open_blob(f, transaction, EPIO_OPEN_READ, &file), 0);
+    fixture_read(f, file, found, 1, 0);
+    check(found[0] == 'w');
+    fixture_close(f, file);
+    check_op(f, epio_db_commit(&op, transaction), 0);
+    db_end(f, db);
+}
+
+/* The row is changed under them. */
+static void expire(fixture *f)
+{
+    char found[1];
+    epio_op op = EPIO_OP_INIT;
+    epio_db *db = begin(f);
+    epio_db *transaction;
+    epio_file *file;
+    check_op(f, epio_db_begin(&op, db, &transaction, EPIO_DB_WRITE), 0);
+    check_result(open_blob(f, transaction, READ_WRITE, &file), 0);
+    db_run(f, transaction, "UPDATE t SET b = zeroblob(10)", 1);
+    check_op(f, epio_read(&op, file, found, 1, 0), EPIO_ESQL);
+    check_op(f, epio_size(&op, file), EPIO_ESQL);
+    check_op(f, epio_read(&op, file, found, 1, LEN), EPIO_ESQL);
+    check_op(f, epio_write(&op, file, "w", 1, 0), EPIO_ESQL);
+    fixture_close(f, file);
+    check_op(f, epio_db_commit(&op, transaction), 0);
+    db_end(f, db);
+}
+
+static int64_t copy_byte(epio_db *transaction, void *user)
+{
+    epio_op op = EPIO_OP_INIT;
+    (void)user; /* may be the fixture's */
+    int64_t result = epio_perform(epio_db_open_blob(&op, transaction, "t", "b", 5, READ_WRITE));
+    epio_file *file = op.file;
+    if (result == 0) {
+        result = epio_perform(epio_write(&op, file, "w", 1, 0));
+    }
+    if (result == 1) {
+        result = epio_perform(epio_close(&op, file));
+    }
+    return result;
+}
+
+static void are_used_in_functions(fixture *f)
+{
+    epio_op op = EPIO_OP_INIT;
+    epio_db *db = begin(f);
+    check_op(f, epio_db_transaction(&op, db, copy_byte, EPIO_DB_WRITE), 0);
+    check_result(sum(f, "SELECT count(*) FROM t WHERE substr(b, 1, 1) = x'77'"), 1);
+    db_end(f, db);
+}
+
 /* The database does not wait for them: they end, and what they have written is undone. */
 static void end_with_the_database(fixture *f)
 {
@@ -182,6 +262,9 @@ int main(void)
         FIXTURE_TEST(that_are_missing_are_errors, ON_ANY),
         FIXTURE_TEST(hold_their_connection, ON_OS | ON_MEMORY),
         FIXTURE_TEST(are_read_while_others_write, ON_ANY),
+        FIXTURE_TEST(are_a_transactions, ON_ANY),
+        FIXTURE_TEST(expire, ON_ANY),
+        FIXTURE_TEST(are_used_in_functions, ON_ANY),
         FIXTURE_TEST(end_with_the_database, ON_ANY),
         FIXTURE_TEST(are_closed_after_their_loop, ON_OS | ON_MEMORY),
     };

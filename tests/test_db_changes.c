@@ -72,6 +72,38 @@ static void are_those_of_commits(fixture *f)
     db_end(f, db);
 }
 
+/* Nothing before the commit; what a savepoint undid is not in it. */
+static void are_those_of_transactions(fixture *f)
+{
+    epio_change found[ROOM];
+    epio_op op = EPIO_OP_INIT;
+    epio_db *transaction;
+    epio_db *savepoint;
+    epio_db *db = begin(f);
+    check_op(f, epio_db_begin(&op, db, &transaction, EPIO_DB_WRITE), 0);
+    db_run(f, transaction, "INSERT INTO t VALUES(2, 2)", 1);
+    ask_first(f, db);
+    check_op(f, epio_db_commit(&op, transaction), 0);
+    check_result(changes(f, db, found, ROOM), 1); /* what came before the first call is unknown */
+    check_change(&found[0], EPIO_CHANGE_MANY, NULL, 0);
+    check_op(f, epio_db_begin(&op, db, &transaction, EPIO_DB_WRITE), 0);
+    db_run(f, transaction, "INSERT INTO t VALUES(3, 3)", 1);
+    check_op(f, epio_db_begin(&op, transaction, &savepoint, EPIO_DB_WRITE), 0);
+    db_run(f, savepoint, "INSERT INTO t VALUES(4, 4)", 1);
+    check_op(f, epio_db_rollback(&op, savepoint), 0);
+    db_run(f, transaction, "INSERT INTO t VALUES(5, 5)", 1);
+    ask_first(f, db);
+    check_op(f, epio_db_commit(&op, transaction), 0);
+    check_result(changes(f, db, found, ROOM), 2);
+    check_change(&found[0], EPIO_CHANGE_INSERT, "t", 3);
+    check_change(&found[1], EPIO_CHANGE_INSERT, "t", 5);
+    check_op(f, epio_db_begin(&op, db, &transaction, EPIO_DB_WRITE), 0);
+    db_run(f, transaction, "INSERT INTO t VALUES(6, 6)", 1);
+    check_op(f, epio_db_rollback(&op, transaction), 0);
+    ask_first(f, db);
+    db_end(f, db);
+}
+
 /* Those that wait get one commit each, in their order. */
 static void wake_those_that_wait(fixture *f)
 {
@@ -142,6 +174,7 @@ int main(void)
     static const fixture_test tests[] = {
         FIXTURE_TEST(are_given_in_their_order, ON_ANY),
         FIXTURE_TEST(are_those_of_commits, ON_ANY),
+        FIXTURE_TEST(are_those_of_transactions, ON_ANY),
         FIXTURE_TEST(wake_those_that_wait, ON_OS | ON_MEMORY),
         FIXTURE_TEST(end_with_the_database, ON_OS | ON_MEMORY),
         FIXTURE_TEST(many_become_one, ON_OS_PERFORM | ON_OS | ON_MEMORY),

@@ -373,9 +373,9 @@ static void a_group_waits_for_others(fixture *f)
 
 /* ---- The model ---------------------------------------------------------------------- */
 
-#define MODEL_LONG                                                                                 \
-    "INSERT INTO t SELECT %lld + i * 1000000, 'model' FROM (WITH RECURSIVE n(i) AS (SELECT 0 "     \
-    "UNION ALL SELECT i + 1 FROM n WHERE i < 200000) SELECT i FROM n)"
+static const char model_long[] =
+    "INSERT INTO t SELECT %lld + i * 1000000, 'model' FROM (WITH RECURSIVE n(i) AS (SELECT 0 "
+    "UNION ALL SELECT i + 1 FROM n WHERE i < 200000) SELECT i FROM n)";
 
 enum { MODEL_OPS = 24, MODEL_KINDS = 8 };
 
@@ -403,7 +403,7 @@ static void model_submit(model_op *one, epio_db *db, random_source *random)
         "INSERT INTO t VALUES(%lld, 'model'); INSERT INTO t VALUES(1, 'twice')",
         "INSERT OR FAIL INTO t VALUES(%lld, 'model'), (1, 'twice')",
         "INSERT OR ROLLBACK INTO t VALUES(%lld, 'model'), (1, 'twice')",
-        MODEL_LONG,
+        model_long,
         "INSERT INTO t VALUES(%lld, zeroblob(4000000))",
     };
     one->op = (epio_op)EPIO_OP_INIT;

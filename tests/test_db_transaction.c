@@ -214,6 +214,74 @@ static void a_close_rolls_back(fixture *f)
     close_db(f, db);
 }
 
+/* ---- Queries ----------------------------------------------------------------------- */
+
+static epio_rows *query(fixture *f, epio_db *db)
+{
+    epio_op op = EPIO_OP_INIT;
+    epio_rows *rows = NULL;
+    check_op(f, epio_db_query(&op, db, &rows, "SELECT a FROM t ORDER BY a", NULL), 0);
+    check_op(f, epio_db_next(&op, rows, 1), 1);
+    check_result(epio_rows_value(rows, 0, 0)->is.integer, 1);
+    return rows;
+}
+
+static void insert_many(fixture *f, epio_db *db)
+{
+    run(f, db,
+        "INSERT INTO t SELECT i, zeroblob(3000) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL "
+        "SELECT i + 1 FROM n WHERE i < 2000) SELECT i FROM n)",
+        2000);
+}
+
+static void queries_are_in_the_way_of_a_commit(fixture *f)
+{
+    static const uint32_t modes[] = {EPIO_DB_WRITE, EPIO_DB_SNAPSHOT};
+    epio_op op = EPIO_OP_INIT;
+    epio_db_options options = {.size = sizeof options, .ahead_bytes = 1024};
+    epio_db *db = open_db(f, &options);
+    insert_many(f, db);
+    for (int i = 0; i < 2; i++) {
+        epio_db *one = begin(f, db, modes[i]);
+        epio_rows *rows = query(f, one);
+        check_op(f, epio_db_commit(&op, one), EPIO_EBUSY);
+        check_op(f, epio_db_end(&op, rows), 0);
+        commit(f, one);
+        one = begin(f, db, modes[i]);
+        rows = query(f, one);
+        roll_back(f, one);
+        check(fixture_result(f, epio_db_next(&op, rows, 2000)) == EPIO_ECANCELED ||
+              op.result > 0); /* what was worked out ahead may come yet */
+        check_op(f, epio_db_next(&op, rows, 2000), EPIO_ECANCELED);
+        check_op(f, epio_db_end(&op, rows), 0);
+    }
+    check_count(f, db, "1", 2000);
+    close_db(f, db);
+}
+
+static void savepoints_end_their_queries_alone(fixture *f)
+{
+    epio_op op = EPIO_OP_INIT;
+    epio_db_options options = {.size = sizeof options, .ahead_bytes = 1024};
+    epio_db *db = open_db(f, &options);
+    insert_many(f, db);
+    epio_db *outer = begin(f, db, EPIO_DB_WRITE);
+    epio_rows *rows = query(f, outer);
+    epio_db *inner = begin(f, outer, EPIO_DB_WRITE);
+    run(f, inner, "INSERT INTO t VALUES(3000, 'x')", 1);
+    roll_back(f, inner);
+    inner = begin(f, outer, EPIO_DB_WRITE);
+    run(f, inner, "INSERT INTO t VALUES(3001, 'x')", 1);
+    epio_rows *more = query(f, inner);
+    check_op(f, epio_db_commit(&op, inner), EPIO_EBUSY);
+    check_op(f, epio_db_end(&op, more), 0);
+    commit(f, inner);
+    check_op(f, epio_db_next(&op, rows, 5000), 2000); /* and 3001, but the first */
+    check_op(f, epio_db_end(&op, rows), 0);
+    commit(f, outer);
+    close_db(f, db);
+}
+
 /* ---- Other programs, and waiting ------------------------------------------------- */
 
 static sqlite3 *open_other(fixture *f)
@@ -492,6 +560,8 @@ int main(void)
         FIXTURE_TEST(a_failed_commit_waits_for_its_rollback, ON_ANY),
         FIXTURE_TEST(an_outer_rollback_ends_savepoints, ON_ANY),
         FIXTURE_TEST(a_close_rolls_back, ON_ANY),
+        FIXTURE_TEST(queries_are_in_the_way_of_a_commit, ON_ANY),
+        FIXTURE_TEST(savepoints_end_their_queries_alone, ON_ANY),
         FIXTURE_TEST(a_commit_waits_for_readers, ON_OS | ON_OS_PERFORM | ON_MEMORY),
         FIXTURE_TEST(a_begin_waits_for_writers_elsewhere, ON_OS | ON_OS_PERFORM | ON_MEMORY),
         FIXTURE_TEST(writers_are_served_in_their_order, ON_OS | ON_MEMORY),

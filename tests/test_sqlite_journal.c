@@ -1,6 +1,6 @@
 /* Journals that killed processes leave: stock SQLite's are rolled back by the VFS, and the VFS's by
- * stock SQLite; and who excludes whom. EPIO_TEST_ONCE, and without loops: EPIO_TEST_WITHOUT_LOOP.
- */
+ * stock SQLite; and who excludes whom. EPIO_TEST_ONCE, and without loops: EPIO_TEST_WITHOUT_LOOP;
+ * delayed writes: EPIO_TEST_OVERLAP. */
 #include "database.h"
 
 #include <epio/layer.h>
@@ -20,7 +20,7 @@ static const char *vfs_of(char who)
 static void register_tested(epio_vfs *vfs)
 {
     (void)epio_sqlite_unregister("tested");
-    check_result(epio_sqlite_register("tested", vfs, 0), 0);
+    check_result(epio_sqlite_register("tested", vfs, databases_flags()), 0);
 }
 
 /* ---- A transaction that ends with its process ------------------------------------ */
@@ -154,7 +154,7 @@ static void commit_and_die(const char *argument)
     epio_vfs *layer;
     deletes_left = INT32_MAX;
     check_result(epio_layer_vfs_create(&layer, epio_os_vfs(), &methods, NULL), 0);
-    check_result(epio_sqlite_register("tested", layer, 0), 0);
+    check_result(epio_sqlite_register("tested", layer, databases_flags()), 0);
     mortal = *sqlite3_vfs_find(NULL);
     mortal.zName = "mortal";
     mortal.xDelete = delete_or_die;

@@ -3,7 +3,8 @@
  * stays, the database stays whole, and every transfer that a process saw committed is there.
  * EPIO_TEST_SEED repeats the kills; EPIO_TEST_KILLS says how many (2000: minutes). Also readers and
  * locks of one process as the other sees them. EPIO_TEST_ONCE; both kinds of byte-range locks:
- * EPIO_TEST_RANGE_LOCKS; also without loops: EPIO_TEST_WITHOUT_LOOP. */
+ * EPIO_TEST_RANGE_LOCKS; also without loops: EPIO_TEST_WITHOUT_LOOP. Delayed writes:
+ * EPIO_TEST_OVERLAP. */
 #include "database.h"
 
 #include <epio/sqlite.h>
@@ -242,7 +243,7 @@ static void run_member(const char *argument)
     (void)snprintf(shared_path, sizeof shared_path, "%s-shared", one.path);
     one.shared = shared_memory_map(shared_path, sizeof *one.shared);
     one.random.state = system_monotonic_ns() + one.number;
-    check_result(epio_sqlite_register(TEST_VFS, epio_os_vfs(), 0), 0);
+    check_result(epio_sqlite_register(TEST_VFS, epio_os_vfs(), databases_flags()), 0);
     open_member(&one);
     expect_own_count(&one, 1);
     while (!atomic_load(&one.shared->stop)) {
@@ -359,7 +360,7 @@ static void run_session(const char *argument)
 {
     char sql[200];
     size_t len = 0;
-    check_result(epio_sqlite_register(TEST_VFS, epio_os_vfs(), 0), 0);
+    check_result(epio_sqlite_register(TEST_VFS, epio_os_vfs(), databases_flags()), 0);
     sqlite3 *database = database_open(argument[0] == 's' ? NULL : TEST_VFS, argument + 1);
     while (pipe_read(process_input(), sql + len, 1) == 1) {
         if (sql[len] != '\n') {

@@ -1,6 +1,7 @@
 /* SQLite over any VFS: what databases do in the modes of the rollback journal, file controls, and
  * what fails. The system's own VFS of SQLite's, beside this one, is in test_sqlite_vfs_posix.c.
- * EPIO_TEST_ONCE, and without loops: EPIO_TEST_WITHOUT_LOOP. */
+ * EPIO_TEST_ONCE, and without loops: EPIO_TEST_WITHOUT_LOOP; delayed writes:
+ * EPIO_TEST_OVERLAP. */
 #include "database.h"
 #include "op_faults.h"
 
@@ -18,7 +19,7 @@ static const char *const journal_modes[] = {"DELETE", "TRUNCATE", "PERSIST", "ME
 static void start(fixture *f)
 {
     (void)epio_sqlite_unregister("tested"); /* a test that failed has left it */
-    check_result(epio_sqlite_register("tested", f->vfs, 0), 0);
+    check_result(epio_sqlite_register("tested", f->vfs, databases_flags()), 0);
 }
 
 static void end(void)
@@ -92,15 +93,18 @@ static void has_the_methods_of_a_vfs(fixture *f)
     sqlite3_int64 ms = 0;
     start(f);
     sqlite3_vfs *vfs = sqlite3_vfs_find("tested");
-    check(vfs->iVersion == 3 && vfs->xDlOpen != NULL);
+    check_result(vfs->iVersion, 3);
     check_result(vfs->xRandomness(vfs, sizeof bytes, bytes), sizeof bytes);
     check_result(vfs->xSleep(vfs, 1000), 1000);
     check_result(vfs->xCurrentTimeInt64(vfs, &ms), SQLITE_OK);
     check_result(vfs->xCurrentTime(vfs, &day), SQLITE_OK);
     check(ms / 86400000 == (sqlite3_int64)day && day > 2460000.0); /* 2023 */
-    void *library = vfs->xDlOpen(vfs, fixture_path(f, "no.library"));
-    check(library == NULL);
-    vfs->xDlError(vfs, sizeof bytes, bytes);
+    check((vfs->xDlOpen != NULL) == (sqlite3_vfs_find(NULL)->xDlOpen != NULL));
+    if (vfs->xDlOpen != NULL) { /* SQLite loads extensions */
+        void *library = vfs->xDlOpen(vfs, fixture_path(f, "no.library"));
+        check(library == NULL);
+        vfs->xDlError(vfs, sizeof bytes, bytes);
+    }
     sqlite3 *db = open_tested(f, "db");
     check_text(db, "SELECT abs(julianday('now') - julianday()) < 1", "1");
     database_close(db);
@@ -144,7 +148,7 @@ static void spills_to_temporary_files(fixture *f)
 {
     op_faults faults;
     epio_vfs *layer = op_faults_create(f->vfs, &faults);
-    check_result(epio_sqlite_register("tested", layer, 0), 0);
+    check_result(epio_sqlite_register("tested", layer, databases_flags()), 0);
     sqlite3 *db = open_tested(f, "db");
     database_run(db,
                  "PRAGMA temp_store=FILE; PRAGMA cache_size=10; PRAGMA temp.cache_size=10;"
@@ -166,7 +170,7 @@ static void names_temporary_files(fixture *f)
 {
     op_faults faults;
     epio_vfs *layer = op_faults_create(f->vfs, &faults);
-    check_result(epio_sqlite_register("tested", layer, 0), 0);
+    check_result(epio_sqlite_register("tested", layer, databases_flags()), 0);
     sqlite3 *db = open_tested(f, "db");
     faults.kind = EPIO_KIND_OPEN;
     faults.only_flags = EPIO_OPEN_TEMPORARY;
@@ -427,7 +431,7 @@ static void falls_back_to_reading(fixture *f)
 {
     op_faults faults;
     epio_vfs *layer = op_faults_create(f->vfs, &faults);
-    check_result(epio_sqlite_register("tested", layer, 0), 0);
+    check_result(epio_sqlite_register("tested", layer, databases_flags()), 0);
     sqlite3 *db = open_tested(f, "db");
     database_run(db, "CREATE TABLE t(a); INSERT INTO t VALUES(1)");
     check_result(sqlite3_db_readonly(db, "main"), 0);
@@ -452,6 +456,9 @@ static void falls_back_to_reading(fixture *f)
 static void follows_links_unless_forbidden(fixture *f)
 {
     epio_op op = EPIO_OP_INIT;
+    if (system_is_wine() && !f->memory) {
+        return; /* its links are the host's, and look like files */
+    }
     start(f);
     sqlite3 *db = open_tested(f, "db");
     database_run(db, "CREATE TABLE t(a)");
@@ -485,7 +492,7 @@ static void start_faulty(fixture *f, faulty *one, const char *mode, const char *
     (void)fixture_result(f, epio_delete(&op, f->vfs, fixture_path(f, "db"), 0));
     one->layer = op_faults_create(f->vfs, &one->faults);
     (void)epio_sqlite_unregister("tested");
-    check_result(epio_sqlite_register("tested", one->layer, 0), 0);
+    check_result(epio_sqlite_register("tested", one->layer, databases_flags()), 0);
     one->db = open_tested(f, "db");
     set_mode(one->db, mode);
     database_run(one->db, pragmas);
@@ -573,7 +580,7 @@ static void reports_a_full_disk(fixture *f)
     faulty one;
     start_faulty(f, &one, "DELETE", "PRAGMA cache_size=10");
     one.faults.kind = EPIO_KIND_WRITE;
-    one.faults.skip = 20;
+    one.faults.skip = 2;
     one.faults.times = UINT32_MAX;
     one.faults.result = EPIO_ENOSPC;
     check_result(

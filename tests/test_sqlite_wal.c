@@ -2,7 +2,7 @@
  * checkpoints, recovery, what remains of it after the last close, read-only connections, indexes of
  * many regions, and connections in threads. Other processes are test_sqlite_processes.c's. Both
  * kinds of byte-range locks: EPIO_TEST_RANGE_LOCKS. Also without loops: EPIO_TEST_WITHOUT_LOOP;
- * independent of the backend: EPIO_TEST_ONCE. */
+ * independent of the backend: EPIO_TEST_ONCE; delayed writes: EPIO_TEST_OVERLAP. */
 #include "database.h"
 
 #include "op_faults.h"
@@ -474,6 +474,12 @@ static void several_locks_at_once(fixture *f)
     sqlite3_file *one = database_file(database);
     sqlite3_file *other = database_file(second);
     check_result(set_lock(one, 1, 3, LOCK | EXCLUSIVE), SQLITE_OK);
+    epio_file *outside = fixture_open(f, "data-shm", READ_WRITE);
+    for (unsigned i = 0; i < SQLITE_SHM_NLOCK; i++) {
+        epio_op op = {0};
+        check_op(f, epio_test_range(&op, outside, 120 + i, 1, EPIO_RANGE_SHARED), i >= 1 && i < 4);
+    }
+    fixture_close(f, outside);
     for (int i = 0; i < SQLITE_SHM_NLOCK; i++) {
         int expected = i >= 1 && i < 4 ? SQLITE_BUSY : SQLITE_OK;
         check_result(set_lock(other, i, 1, LOCK | SHARED), expected);
@@ -502,7 +508,7 @@ static void several_locks_at_once(fixture *f)
 static epio_vfs *begin_with_faults(fixture *f, op_faults *faults)
 {
     epio_vfs *vfs = op_faults_create(f->vfs, faults);
-    check_result(epio_sqlite_register(TEST_VFS, vfs, 0), 0);
+    check_result(epio_sqlite_register(TEST_VFS, vfs, databases_flags()), 0);
     return vfs;
 }
 

@@ -1,6 +1,7 @@
 /* The file of the write-ahead log's index on POSIX systems: its permissions and owner, links, and
  * what a connection does that finds its bytes locked by others. Also without loops:
- * EPIO_TEST_WITHOUT_LOOP; independent of the backend: EPIO_TEST_ONCE. */
+ * EPIO_TEST_WITHOUT_LOOP; independent of the backend: EPIO_TEST_ONCE; delayed writes:
+ * EPIO_TEST_OVERLAP. */
 #include "database.h"
 
 #include "op_faults.h"
@@ -114,7 +115,7 @@ static void find_in_the_way(fixture *f, uint32_t times)
 {
     op_faults faults;
     epio_vfs *vfs = op_faults_create(f->vfs, &faults);
-    check_result(epio_sqlite_register(TEST_VFS, vfs, 0), 0);
+    check_result(epio_sqlite_register(TEST_VFS, vfs, databases_flags()), 0);
     sqlite3 *database = database_open(TEST_VFS, fixture_path(f, "data"));
     uint32_t before = faults.counts[EPIO_KIND_TRUNCATE];
     faults.kind = EPIO_KIND_LOCK_RANGE;

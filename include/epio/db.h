@@ -75,6 +75,9 @@ EPIO_SQLITE_VERB epio_op *epio_db_report(epio_op *op, epio_db_error *error);
 
 #define EPIO_DB_READ_ONLY 1u  /* never writes, and makes no file */
 #define EPIO_DB_MUST_EXIST 2u /* EPIO_ENOENT instead of a new, empty one */
+#define EPIO_DB_OVERLAP                                                                            \
+    4u /* EPIO_SQLITE_OVERLAP, as over a VFS without a loop, whichever it is: for slow disks; not  \
+          with `sqlite_vfs`, which has that flag of its own (EPIO_EINVAL) */
 
 /* Zero is the default of every field. */
 typedef struct epio_db_options {

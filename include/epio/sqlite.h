@@ -12,8 +12,7 @@ extern "C" {
 #endif
 
 #define EPIO_SQLITE_DEFAULT 1u /* connections that name no VFS use it */
-#define EPIO_SQLITE_OVERLAP                                                                        \
-    2u /* the pager's writes overlap, up to the next sync; scans are read ahead */
+#define EPIO_SQLITE_OVERLAP 2u /* for slow disks: writes go together, scans are read ahead */
 
 /* Registers `vfs` with SQLite as `name`: 0. Every connection of this process may then be opened
  * over it, by sqlite3_open_v2, a URI's vfs=, or EPIO_SQLITE_DEFAULT. SQLite's threads perform its
@@ -21,7 +20,18 @@ extern "C" {
  * system does it does, with the same files and the same locks, so that stock processes share the
  * databases. The name is copied; `vfs` must outlive the registration. A name that is registered
  * already is EPIO_EEXIST. Errors: EPIO_EINVAL (NULL or empty name, NULL VFS, unknown flags),
- * EPIO_ENOMEM, EPIO_ENOTSUP (the SQLite that is linked is older than 3.37). Any thread. */
+ * EPIO_ENOMEM, EPIO_ENOTSUP (the SQLite that is linked is older than 3.37). Any thread.
+ *
+ * With EPIO_SQLITE_OVERLAP what SQLite writes is kept, up to 1 MiB for each file, until a sync, a
+ * lock, or the index of the log would let others see it: by then writes that follow one another in
+ * the file are one, and all others are in flight together, if `vfs` has a loop. Scans are read
+ * ahead. What is durable when, and what other processes see and a kill leaves, is as without; but a
+ * full disk may be reported by a later statement of the transaction, at last by its COMMIT. It pays
+ * where a read or a write takes longer than some 20 us. docs/sqlite.md has the figures.
+ *
+ * A loop is the registration's alone: no other thread runs it or submits to it until
+ * epio_sqlite_unregister, and who made it calls epio_loop_detach before it registers. SQLite's
+ * threads run it inside their own calls, and leave it detached. Layers over its VFS may be used. */
 EPIO_SQLITE_API int epio_sqlite_register(const char *name, epio_vfs *vfs, uint32_t flags);
 
 /* Takes a registration back: 0; EPIO_ENOENT (no such name, or it is not epio's), EPIO_EINVAL

@@ -42,6 +42,7 @@ void epio_db_progress(const epio_op *op, uint64_t *done, uint64_t *total)
 {
     if (op == NULL || done == NULL || total == NULL) {
         epio_fatal("epio_db_progress", "the op, or where the numbers go, is NULL");
+        return;
     }
     bool known = op->kind == EPIO__DB_BACKUP;
     *done = known ? atomic_load(progress_of(op, EPIO__WORD_DONE)) : 0;
@@ -96,9 +97,11 @@ static int open_target(copy *one)
                                SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
                                    SQLITE_OPEN_EXRESCODE,
                                one->connection->root->options.sqlite_vfs);
-    if (code == SQLITE_OK) { /* if it is not complete it is removed */
-        code = sqlite3_exec(one->target, "PRAGMA journal_mode=off; PRAGMA synchronous=full", NULL,
-                            NULL, NULL);
+    if (code == SQLITE_OK) { /* if it is not complete it is removed; few pages wait for the end */
+        code = sqlite3_exec(one->target,
+                            "PRAGMA journal_mode=off; PRAGMA synchronous=full;"
+                            "PRAGMA cache_size=64",
+                            NULL, NULL, NULL);
     }
     return code;
 }

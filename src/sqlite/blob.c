@@ -3,6 +3,7 @@
  * its own, which its close commits. */
 #include "sqlite/db.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,17 +45,16 @@ epio__db_connection *epio__blob_connection(const epio_file *file)
 static blob *make(epio__db_connection *connection, const char *name)
 {
     const char *dot = strchr(name, '.');
-    const char *schema = dot != NULL ? name : "main";
-    size_t schema_len = dot != NULL ? (size_t)(dot - name) : strlen(schema);
+    int schema_len = dot != NULL ? (int)(dot - name) : 4;
     const char *table = dot != NULL ? dot + 1 : name;
-    size_t table_len = strlen(table) + 1;
-    blob *one = calloc(1, sizeof *one + schema_len + 1 + table_len);
+    size_t names_len = (size_t)schema_len + strlen(table) + 2;
+    blob *one = calloc(1, sizeof *one + names_len);
     if (one == NULL) {
         return NULL;
     }
-    memcpy(one->schema, schema, schema_len);
+    (void)snprintf(one->schema, names_len, "%.*s", schema_len, dot != NULL ? name : "main");
     one->table = one->schema + schema_len + 1;
-    memcpy(one->table, table, table_len);
+    (void)snprintf(one->table, strlen(table) + 1, "%s", table);
     one->root = connection->root;
     atomic_init(&one->connection, connection);
     return one;

@@ -185,13 +185,13 @@ bool epio__changes_watch(epio__db_connection *connection)
 size_t epio__changes_mark(const epio__db_connection *connection)
 {
     const changes *one = connection->root->changes_kept;
-    return one->pending.count;
+    return connection->role == EPIO__DB_WRITER ? one->pending.count : 0;
 }
 
 void epio__changes_rewind(epio__db_connection *connection, size_t mark)
 {
     changes *one = connection->root->changes_kept;
-    if (one->pending.count > mark) {
+    if (connection->role == EPIO__DB_WRITER && one->pending.count > mark) {
         one->pending.count = mark;
     }
 }

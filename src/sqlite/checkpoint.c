@@ -198,12 +198,16 @@ int64_t epio__db_checkpoint(epio__db_connection *connection, epio_op *op)
     return result == 0 ? left : result;
 }
 
-static bool is_long(epio__database *root)
+/* It is much too long, as there is always a reader, but none that stays. */
+static bool should_restart(epio__database *root)
 {
     epio__db_lock(root);
-    uint64_t len = root->log.frames * root->log.page_len;
+    const epio__db_log *log = &root->log;
+    uint64_t len = log->frames * log->page_len;
+    bool stays =
+        log->held_since != 0 && epio_clock_monotonic() - log->held_since > RESTART_WAIT * 4;
     epio__db_unlock(root);
-    return len / LONG >= root->options.checkpoint_bytes;
+    return len / LONG >= root->options.checkpoint_bytes && !stays;
 }
 
 /* After one that nobody has asked for. */
@@ -241,7 +245,7 @@ void epio__checkpoint_work(epio__db_connection *connection)
     if (code == SQLITE_OK) {
         code = write_back(connection, SQLITE_CHECKPOINT_PASSIVE, &left);
     }
-    if (code == SQLITE_OK && left == 0 && is_long(root)) {
+    if (code == SQLITE_OK && should_restart(root)) {
         connection->may_wait_until = epio_clock_monotonic() + RESTART_WAIT;
         code = write_back(connection, SQLITE_CHECKPOINT_RESTART, &left);
         connection->may_wait_until = 0;

@@ -1,6 +1,7 @@
 /* Databases: making and freeing them, what they are as a VFS, and whether an op was given what it
  * needs. */
 #include "sqlite/db.h"
+#include "sqlite/vfs.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -187,7 +188,9 @@ static int register_inner(epio__database *root)
         return 0;
     }
     (void)snprintf(root->sqlite_vfs, sizeof root->sqlite_vfs, "epio-db-%p", (void *)root);
-    return epio_sqlite_register(root->sqlite_vfs, root->inner, 0);
+    bool overlaps = (root->options.flags & EPIO_DB_OVERLAP) != 0;
+    return epio__sqlite_register(root->sqlite_vfs, root->inner,
+                                 overlaps ? EPIO_SQLITE_OVERLAP | EPIO__SQLITE_NO_LOOP : 0);
 }
 
 void epio__database_free(epio__database *root)
@@ -196,10 +199,10 @@ void epio__database_free(epio__database *root)
         (void)epio_sqlite_unregister(root->sqlite_vfs);
     }
     epio__changes_free(root);
-    while (!epio_list_empty(&root->connections)) {
-        epio_node *node = root->connections.next;
-        epio_list_remove(node);
-        free(EPIO_CONTAINER(node, epio__db_connection, node));
+    for (epio_node *node = root->connections.next; node != &root->connections;) {
+        epio__db_connection *one = EPIO_CONTAINER(node, epio__db_connection, node);
+        node = node->next;
+        free(one);
     }
     for (size_t i = 0; i < EPIO__ENDED_HANDLES; i++) {
         free(root->ended[i]);
@@ -218,7 +221,8 @@ static bool options_are_valid(const epio_db_options *options)
         return true;
     }
     return options->size >= FIRST_OPTIONS && options->size == sizeof *options &&
-           (options->flags & ~(EPIO_DB_READ_ONLY | EPIO_DB_MUST_EXIST)) == 0;
+           (options->flags & ~(EPIO_DB_READ_ONLY | EPIO_DB_MUST_EXIST | EPIO_DB_OVERLAP)) == 0 &&
+           ((options->flags & EPIO_DB_OVERLAP) == 0 || options->sqlite_vfs == NULL);
 }
 
 int epio_db_create(epio_db **db, epio_vfs *vfs, const char *path, const epio_db_options *options)

@@ -484,8 +484,8 @@ void epio__changes_note(epio__db_connection *connection, uint32_t kind, const ch
  * mutex. */
 void epio__changes_publish(epio__db_connection *connection);
 
-/* SQLite does not say that a savepoint was rolled back: the changes since the mark are dropped. The
- * writer's thread. */
+/* SQLite does not say that a savepoint was rolled back: the changes since the mark are dropped.
+ * Nothing for connections that do not write. The connection's thread. */
 size_t epio__changes_mark(const epio__db_connection *connection);
 void epio__changes_rewind(epio__db_connection *connection, size_t mark);
 

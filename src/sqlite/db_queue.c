@@ -179,7 +179,7 @@ bool epio__db_needs_worker(epio__db_connection *connection)
 }
 
 static epio__db_carrier *const carriers[] = {
-    [EPIO__DB_OPEN - EPIO__DB_OPEN] = epio__db_open,
+    [0] = epio__db_open,
     [EPIO__DB_CLOSE - EPIO__DB_OPEN] = epio__db_close,
     [EPIO__DB_EXECUTE - EPIO__DB_OPEN] = epio__db_execute,
     [EPIO__DB_QUERY - EPIO__DB_OPEN] = epio__db_query,

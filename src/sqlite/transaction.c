@@ -19,6 +19,14 @@ static void let_wait(epio__db_connection *connection, const epio_op *op)
         op->timeout_ns != 0 ? op->timeout_ns : epio_clock_monotonic() + BUSY_LIMIT;
 }
 
+/* Changes are the writer's. */
+static void publish(epio__db_connection *connection)
+{
+    if (connection->role == EPIO__DB_WRITER) {
+        epio__changes_publish(connection);
+    }
+}
+
 /* Queries and blobs, before what they are in ends. */
 static void end_all(epio__db_connection *connection)
 {
@@ -106,15 +114,19 @@ void epio__handle_free(epio_db *db)
 static bool take_late_ops(epio__db_connection *connection, const epio_db *db, epio_node *late)
 {
     bool rolls_back = false;
-    epio_node *node = connection->ops.next;
-    while (node != &connection->ops) {
-        epio_op *op = EPIO_CONTAINER(node, epio_op, queue);
-        node = node->next;
-        if (op->kind >= EPIO__DB_OPEN && epio__word_pointer(op, EPIO__WORD_OBJECT) == db) {
-            epio__op_take(op);
-            epio_list_append(late, &op->queue);
-            rolls_back = rolls_back || op->kind == EPIO__DB_ROLLBACK;
+    epio_node all;
+    epio_list_init(&all);
+    epio_list_move_all(&all, &connection->ops);
+    while (!epio_list_empty(&all)) {
+        epio_op *op = EPIO_CONTAINER(all.next, epio_op, queue);
+        if (op->kind < EPIO__DB_OPEN || epio__word_pointer(op, EPIO__WORD_OBJECT) != db) {
+            epio_list_remove(&op->queue);
+            epio_list_append(&connection->ops, &op->queue);
+            continue;
         }
+        epio__op_take(op);
+        epio_list_append(late, &op->queue);
+        rolls_back = rolls_back || op->kind == EPIO__DB_ROLLBACK;
     }
     return rolls_back;
 }
@@ -238,18 +250,16 @@ static bool undoes(int64_t result)
            result != EPIO_ETIMEDOUT;
 }
 
-static int64_t commit_outermost(epio__db_connection *connection, epio_op *op, const epio_db *db)
+static int64_t commit_outermost(epio__db_connection *connection, epio_op *op)
 {
     int64_t result = epio__db_result(connection, op, epio__db_run(connection, "COMMIT"));
     if (result == 0) {
         end_all(connection);
-        if (db->mode == EPIO_DB_WRITE) {
-            epio__changes_publish(connection);
-        }
+        publish(connection);
     } else if (undoes(result) || !is_open(connection)) {
         end_all(connection);
         epio__transaction_undo(connection);
-        epio__changes_publish(connection);
+        publish(connection);
     }
     return result;
 }
@@ -265,7 +275,7 @@ int64_t epio__db_commit(epio__db_connection *connection, epio_op *op)
     }
     int64_t result = db->depth != 0
                          ? epio__db_result(connection, op, run_savepoint(connection, "RELEASE", db))
-                         : commit_outermost(connection, op, db);
+                         : commit_outermost(connection, op);
     if (result == 0) {
         end_handles(connection, db, true);
     }
@@ -300,7 +310,7 @@ int64_t epio__db_rollback(epio__db_connection *connection, epio_op *op)
     } else {
         end_all(connection);
         epio__transaction_undo(connection);
-        epio__changes_publish(connection);
+        publish(connection);
     }
     end_handles(connection, db, true);
     return 0;
@@ -310,7 +320,7 @@ void epio__transaction_abandon(epio__db_connection *connection)
 {
     end_all(connection);
     epio__transaction_undo(connection);
-    epio__changes_publish(connection);
+    publish(connection);
     if (connection->transaction != NULL) {
         end_handles(connection, connection->transaction, false);
     }
@@ -384,6 +394,6 @@ int64_t epio__db_transaction(epio__db_connection *connection, epio_op *op)
         return epio__db_result(connection, op, SQLITE_READONLY);
     }
     int64_t result = epio__db_in_transaction(connection, op, epio__transaction_call);
-    epio__changes_publish(connection);
+    publish(connection);
     return result;
 }

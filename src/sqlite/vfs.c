@@ -1,14 +1,16 @@
 /* Registers epio VFSes with SQLite, and carries out what SQLite asks of paths, time and chance. */
-#include "sqlite/vfs.h"
+#include "sqlite/vfs_overlap.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* 1970-01-01 in Julian days, in milliseconds. */
 #define JULIAN_EPOCH_MS INT64_C(210866760000000)
 
+/* Not by address: VFSes over others pass these methods their copy of `base`. */
 static epio__sqlite_vfs *own(sqlite3_vfs *base)
 {
-    return (epio__sqlite_vfs *)base;
+    return base->pAppData;
 }
 
 /* ---- Paths --------------------------------------------------------------- */
@@ -199,6 +201,7 @@ static void fill(epio__sqlite_vfs *made, const char *name, size_t len)
     made->base.szOsFile = (int)sizeof(epio__sqlite_file);
     made->base.mxPathname = EPIO__SQLITE_PATH_SIZE;
     made->base.zName = made->name;
+    made->base.pAppData = made;
     made->base.xOpen = epio__sqlite_open;
     made->base.xDelete = delete_path;
     made->base.xAccess = access_path;
@@ -222,7 +225,8 @@ static int add(const char *name, epio_vfs *vfs, uint32_t flags)
     if (sqlite3_vfs_find(name) != NULL) {
         return EPIO_EEXIST;
     }
-    epio__sqlite_vfs *made = sqlite3_malloc64(sizeof *made + len + 1);
+    /* It outlives sqlite3_shutdown, after which SQLite may get another allocator. */
+    epio__sqlite_vfs *made = malloc(sizeof *made + len + 1);
     if (made == NULL) {
         return EPIO_ENOMEM;
     }
@@ -232,8 +236,12 @@ static int add(const char *name, epio_vfs *vfs, uint32_t flags)
     made->system = find_system();
     made->windows = made->system != NULL && strncmp(made->system->zName, "win32", 5) == 0;
     fill(made, name, len);
+    if ((flags & EPIO_SQLITE_OVERLAP) != 0) {
+        epio__sqlite_overlap_register(made);
+    }
     if (sqlite3_vfs_register(&made->base, (flags & EPIO_SQLITE_DEFAULT) != 0) != SQLITE_OK) {
-        sqlite3_free(made);
+        epio__sqlite_overlap_unregister(made);
+        free(made);
         return EPIO_ENOMEM;
     }
     return 0;
@@ -245,6 +253,11 @@ int epio_sqlite_register(const char *name, epio_vfs *vfs, uint32_t flags)
         (flags & ~(EPIO_SQLITE_DEFAULT | EPIO_SQLITE_OVERLAP)) != 0) {
         return EPIO_EINVAL;
     }
+    return epio__sqlite_register(name, vfs, flags);
+}
+
+int epio__sqlite_register(const char *name, epio_vfs *vfs, uint32_t flags)
+{
     if (sqlite3_libversion_number() < 3037000) {
         return EPIO_ENOTSUP;
     }
@@ -273,7 +286,8 @@ static int take_back(const char *name)
     if (was_default && system != NULL && sqlite3_vfs_find(system->zName) == system) {
         (void)sqlite3_vfs_register(system, 1);
     }
-    sqlite3_free(found);
+    epio__sqlite_overlap_unregister(own(found));
+    free(found);
     return 0;
 }
 

@@ -18,9 +18,11 @@
 typedef struct epio__sqlite_vfs epio__sqlite_vfs;
 typedef struct epio__sqlite_file epio__sqlite_file;
 typedef struct epio__sqlite_shm epio__sqlite_shm;
+struct epio__sqlite_overlap;
+struct epio__sqlite_together;
 
 struct epio__sqlite_vfs {
-    sqlite3_vfs base; /* first: SQLite's pointer to it is ours */
+    sqlite3_vfs base; /* pAppData is this struct */
     epio_vfs *vfs;
     sqlite3_vfs *system; /* SQLite's own, which loads extensions; NULL: there is none */
     bool windows;        /* that is the one for Windows, whose manners differ */
@@ -28,6 +30,11 @@ struct epio__sqlite_vfs {
     atomic_uint open_files;
     atomic_int os_error;        /* of the last failure, for sqlite3_system_errno */
     atomic_int shm_is_possible; /* vfs_shm.c's; 0: not known yet */
+
+    /* With EPIO_SQLITE_OVERLAP alone; see vfs_overlap.h. */
+    sqlite3_mutex *mutex; /* of the list */
+    struct epio__sqlite_overlap *databases;
+    struct epio__sqlite_together *together; /* NULL: one write after the other */
     char name[];
 };
 
@@ -62,6 +69,7 @@ struct epio__sqlite_file {
     sqlite3_int64 map_limit; /* 0: nothing is mapped */
     int fetched;             /* pages that SQLite uses in place */
 
+    struct epio__sqlite_overlap *overlap; /* NULL: everything is done at once */
     epio__sqlite_shm *shm; /* this connection's part in the log's index; NULL: none */
     epio_op op; /* of what is being done to it: SQLite does one thing at a time to a file */
 };
@@ -77,6 +85,12 @@ int epio__sqlite_code(epio__sqlite_file *file, const epio_op *op, int code);
 int epio__sqlite_log(epio__sqlite_vfs *vfs, const epio_op *op, int code, const char *path);
 
 /* ---- vfs.c ---- */
+
+/* Beside EPIO_SQLITE_OVERLAP: the loop of the VFS is its owner's. */
+#define EPIO__SQLITE_NO_LOOP 0x80000000u
+
+/* epio_sqlite_register of valid arguments, and with that flag. */
+int epio__sqlite_register(const char *name, epio_vfs *vfs, uint32_t flags);
 
 /* Says what is at the path: false if that cannot be found out, with the error in `op`. */
 bool epio__sqlite_stat(epio__sqlite_vfs *vfs, epio_op *op, const char *path, epio_info *info);
@@ -103,6 +117,12 @@ void epio__sqlite_apply_model(epio__sqlite_file *file, epio_file *made,
 
 int epio__sqlite_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int flags,
                       int *out_flags);
+
+/* ---- vfs_overlap.c ---- */
+
+/* An open file is to delay writes and to read ahead, if it is of a kind that may, and there is
+ * memory. */
+void epio__sqlite_overlap_begin(epio__sqlite_file *file);
 
 /* ---- vfs_temporary.c ---- */
 
@@ -164,8 +184,7 @@ int epio__sqlite_shm_lock(sqlite3_file *file, int offset, int count, int flags);
 void epio__sqlite_shm_barrier(sqlite3_file *file);
 int epio__sqlite_shm_unmap(sqlite3_file *file, int delete_it);
 
-/* SQLITE_FCNTL_EXTERNAL_READER: is a reader of another process in the log? One whose lock a
- * connection of this process has, too, is not seen. */
+/* SQLITE_FCNTL_EXTERNAL_READER: is a reader of another process in the log? */
 int epio__sqlite_shm_external_reader(sqlite3_file *file, int *found);
 
 /* Can files of the VFS be mapped? If not, SQLite has a log only with locking_mode=EXCLUSIVE, for

@@ -203,7 +203,7 @@ int epio__sqlite_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, in
 {
     epio__sqlite_file *file = (epio__sqlite_file *)base;
     memset(file, 0, sizeof *file);
-    file->owner = (epio__sqlite_vfs *)vfs;
+    file->owner = vfs->pAppData;
     atomic_fetch_add(&file->owner->open_files, 1);
     int code = path != NULL ? open_named(file, path, flags) : open_unnamed(file, flags);
     if (code != SQLITE_OK) {
@@ -215,6 +215,9 @@ int epio__sqlite_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, in
     file->marks = first_marks(path, file->open_flags);
     bool maps = (flags & SQLITE_OPEN_MAIN_DB) == 0 || epio__sqlite_shm_is_possible(file->owner);
     file->base.pMethods = maps ? &epio__sqlite_methods : &epio__sqlite_methods_unmapped;
+    if ((file->owner->flags & EPIO_SQLITE_OVERLAP) != 0) {
+        epio__sqlite_overlap_begin(file);
+    }
     if (out_flags != NULL) {
         *out_flags = file->open_flags;
     }

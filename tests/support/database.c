@@ -5,9 +5,15 @@
 
 #include <epio/sqlite.h>
 
+/* Every test of a VFS of SQLite's can be run with its writes delayed. */
+uint32_t databases_flags(void)
+{
+    return getenv("EPIO_TEST_OVERLAP") != NULL ? EPIO_SQLITE_OVERLAP : 0;
+}
+
 void databases_begin(fixture *f)
 {
-    check_result(epio_sqlite_register(TEST_VFS, f->vfs, 0), 0);
+    check_result(epio_sqlite_register(TEST_VFS, f->vfs, databases_flags()), 0);
 }
 
 void databases_end(fixture *f)

@@ -12,6 +12,9 @@
 /* The name under which a test registers its VFS. */
 #define TEST_VFS "epio-test"
 
+/* Of registrations: EPIO_SQLITE_OVERLAP if the environment has EPIO_TEST_OVERLAP. */
+uint32_t databases_flags(void);
+
 /* Registers the fixture's VFS as TEST_VFS, and takes that back. */
 void databases_begin(fixture *f);
 void databases_end(fixture *f);
