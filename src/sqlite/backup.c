@@ -77,7 +77,7 @@ static char *temporary_path(const char *path)
 static int64_t begin(copy *one)
 {
     const epio_db_options *options = &one->connection->root->options;
-    const char *path = epio__word_pointer(one->op, EPIO__WORD_FIRST);
+    const char *path = epio__db_word_pointer(one->op, EPIO__WORD_FIRST);
     one->vfs = sqlite3_vfs_find(options->sqlite_vfs);
     one->renames = one->connection->root->sqlite_vfs[0] != '\0';
     if (one->vfs == NULL) {
@@ -126,7 +126,7 @@ static int64_t give_name(const copy *one)
         return 0;
     }
     epio_op op = EPIO_OP_INIT;
-    const char *path = epio__word_pointer(one->op, EPIO__WORD_FIRST);
+    const char *path = epio__db_word_pointer(one->op, EPIO__WORD_FIRST);
     (void)epio_perform(epio_rename(&op, one->connection->root->inner, one->path, path,
                                    EPIO_RENAME_NO_REPLACE | EPIO_RENAME_SYNC_DIR));
     one->op->os_error = op.os_error;
@@ -143,7 +143,7 @@ static int64_t finish(copy *one)
 {
     int64_t result = give_name(one);
     if (result == EPIO_EIO && !exists(one, one->path)) {
-        (void)one->vfs->xDelete(one->vfs, epio__word_pointer(one->op, EPIO__WORD_FIRST), 0);
+        (void)one->vfs->xDelete(one->vfs, epio__db_word_pointer(one->op, EPIO__WORD_FIRST), 0);
     }
     return result;
 }
@@ -191,7 +191,7 @@ static int copy_pages(copy *one, sqlite3_backup *backup)
     int len = FIRST_STEP;
     unsigned restarts = 0;
     do {
-        if (epio__connection_is_to_end(connection)) {
+        if (epio__db_connection_is_to_end(connection)) {
             return SQLITE_INTERRUPT;
         }
         uint64_t from = epio_clock_monotonic();
@@ -267,7 +267,7 @@ int64_t epio__db_backup(epio__db_connection *connection, epio_op *op)
         result = (op->flags & EPIO_DB_COMPACT) != 0 ? compact(&one) : copy_database(&one);
     }
     (void)sqlite3_close_v2(one.target);
-    if (result == 0 && epio__connection_is_to_end(connection)) {
+    if (result == 0 && epio__db_connection_is_to_end(connection)) {
         result = epio__db_result(connection, op, SQLITE_INTERRUPT);
     }
     if (result == 0) {

@@ -15,8 +15,8 @@
 /* An array of values larger than this is given back if most of it was not needed. */
 #define LARGE_ARRAY (((size_t)1 << 20) / sizeof(epio_value))
 
-struct epio__chunk {
-    epio__chunk *next;
+struct epio__db_chunk {
+    epio__db_chunk *next;
     size_t size;
     size_t used;
     uint32_t unused_for; /* batches */
@@ -25,10 +25,10 @@ struct epio__chunk {
 
 /* ---- Texts and blobs ---- */
 
-static epio__chunk *take_spare(epio__batch *batch, size_t len)
+static epio__db_chunk *take_spare(epio__db_batch *batch, size_t len)
 {
-    for (epio__chunk **at = &batch->spare; *at != NULL; at = &(*at)->next) {
-        epio__chunk *chunk = *at;
+    for (epio__db_chunk **at = &batch->spare; *at != NULL; at = &(*at)->next) {
+        epio__db_chunk *chunk = *at;
         if (chunk->size >= len && (chunk->size <= LARGEST_CHUNK) == (len <= LARGEST_CHUNK)) {
             *at = chunk->next;
             return chunk;
@@ -37,7 +37,7 @@ static epio__chunk *take_spare(epio__batch *batch, size_t len)
     return NULL;
 }
 
-static epio__chunk *make_chunk(epio__batch *batch, size_t len)
+static epio__db_chunk *make_chunk(epio__db_batch *batch, size_t len)
 {
     size_t size = len + len / 8; /* so that the next one, a little larger, finds it */
     if (len <= LARGEST_CHUNK) {
@@ -48,7 +48,7 @@ static epio__chunk *make_chunk(epio__batch *batch, size_t len)
         batch->next_chunk =
             batch->next_chunk < LARGEST_CHUNK ? batch->next_chunk * 2 : LARGEST_CHUNK;
     }
-    epio__chunk *chunk = malloc(sizeof *chunk + size);
+    epio__db_chunk *chunk = malloc(sizeof *chunk + size);
     if (chunk != NULL) {
         chunk->size = size;
     }
@@ -56,15 +56,15 @@ static epio__chunk *make_chunk(epio__batch *batch, size_t len)
 }
 
 /* Room for so many bytes; NULL: no memory. */
-static char *take_bytes(epio__batch *batch, size_t len)
+static char *take_bytes(epio__db_batch *batch, size_t len)
 {
-    epio__chunk *first = batch->filled;
+    epio__db_chunk *first = batch->filled;
     if (first != NULL && first->size - first->used >= len) {
         char *bytes = first->bytes + first->used;
         first->used += len;
         return bytes;
     }
-    epio__chunk *chunk = take_spare(batch, len);
+    epio__db_chunk *chunk = take_spare(batch, len);
     if (chunk == NULL) {
         chunk = make_chunk(batch, len);
     }
@@ -84,7 +84,7 @@ static char *take_bytes(epio__batch *batch, size_t len)
 }
 
 /* The bytes with a NUL behind them, which blobs need not have: false if there is no memory. */
-static bool copy_bytes(epio__batch *batch, epio_value *value, const void *bytes, size_t len)
+static bool copy_bytes(epio__db_batch *batch, epio_value *value, const void *bytes, size_t len)
 {
     char *copied = take_bytes(batch, len + 1);
     if (copied == NULL) {
@@ -107,7 +107,7 @@ _Static_assert(SQLITE_INTEGER == EPIO_VALUE_INTEGER && SQLITE_FLOAT == EPIO_VALU
                    SQLITE_TEXT == EPIO_VALUE_TEXT && SQLITE_BLOB == EPIO_VALUE_BLOB,
                "types have the same numbers");
 
-static int add_bytes(epio__batch *batch, sqlite3_value *from, epio_value *value, uint64_t limit)
+static int add_bytes(epio__db_batch *batch, sqlite3_value *from, epio_value *value, uint64_t limit)
 {
     const void *bytes = value->type == EPIO_VALUE_TEXT ? (const void *)sqlite3_value_text(from)
                                                        : sqlite3_value_blob(from);
@@ -121,7 +121,7 @@ static int add_bytes(epio__batch *batch, sqlite3_value *from, epio_value *value,
     return copy_bytes(batch, value, bytes, len) ? EPIO__ROW_ADDED : EPIO__ROW_NO_MEMORY;
 }
 
-static int add_values(epio__batch *batch, sqlite3_stmt *statement, uint64_t limit)
+static int add_values(epio__db_batch *batch, sqlite3_stmt *statement, uint64_t limit)
 {
     epio_value *value = batch->values + batch->used;
     int columns = (int)batch->columns;
@@ -149,7 +149,7 @@ static int add_values(epio__batch *batch, sqlite3_stmt *statement, uint64_t limi
     return EPIO__ROW_ADDED;
 }
 
-static bool make_room(epio__batch *batch, uint32_t expected)
+static bool make_room(epio__db_batch *batch, uint32_t expected)
 {
     size_t needed = batch->used + batch->columns;
     size_t capacity = batch->capacity * 2;
@@ -170,10 +170,11 @@ static bool make_room(epio__batch *batch, uint32_t expected)
     return true;
 }
 
-int epio__batch_add(epio__batch *batch, sqlite3_stmt *statement, uint64_t limit, uint32_t expected)
+int epio__db_batch_add(epio__db_batch *batch, sqlite3_stmt *statement, uint64_t limit,
+                       uint32_t expected)
 {
     uint64_t bytes = batch->bytes;
-    epio__chunk *first = batch->filled;
+    epio__db_chunk *first = batch->filled;
     size_t room = first != NULL ? first->used : 0;
     if (bytes + batch->columns * sizeof(epio_value) > limit) {
         return EPIO__ROW_TOO_LARGE;
@@ -197,10 +198,10 @@ int epio__batch_add(epio__batch *batch, sqlite3_stmt *statement, uint64_t limit,
 
 /* ---- From batch to batch ---- */
 
-static void free_unused(epio__batch *batch)
+static void free_unused(epio__db_batch *batch)
 {
-    for (epio__chunk **at = &batch->spare; *at != NULL;) {
-        epio__chunk *chunk = *at;
+    for (epio__db_chunk **at = &batch->spare; *at != NULL;) {
+        epio__db_chunk *chunk = *at;
         chunk->unused_for++;
         if (chunk->size > LARGEST_CHUNK || chunk->unused_for > KEEP_UNUSED) {
             *at = chunk->next;
@@ -211,13 +212,13 @@ static void free_unused(epio__batch *batch)
     }
 }
 
-void epio__batch_reset(epio__batch *batch, uint32_t columns)
+void epio__db_batch_reset(epio__db_batch *batch, uint32_t columns)
 {
     if (batch->used != 0) { /* an empty batch says nothing of what the next one needs */
         free_unused(batch);
     }
     while (batch->filled != NULL) {
-        epio__chunk *chunk = batch->filled;
+        epio__db_chunk *chunk = batch->filled;
         batch->filled = chunk->next;
         chunk->next = batch->spare;
         batch->spare = chunk;
@@ -234,13 +235,13 @@ void epio__batch_reset(epio__batch *batch, uint32_t columns)
     batch->bytes = 0;
 }
 
-void epio__batch_free(epio__batch *batch)
+void epio__db_batch_free(epio__db_batch *batch)
 {
     free(batch->values);
-    epio__chunk *lists[] = {batch->filled, batch->spare};
+    epio__db_chunk *lists[] = {batch->filled, batch->spare};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         while (lists[i] != NULL) {
-            epio__chunk *next = lists[i]->next;
+            epio__db_chunk *next = lists[i]->next;
             free(lists[i]);
             lists[i] = next;
         }

@@ -7,32 +7,33 @@
 
 #include <sqlite3.h>
 
-typedef struct epio__chunk epio__chunk;
+typedef struct epio__db_chunk epio__db_chunk;
 
 /* All zero: empty. One thread at a time. */
-typedef struct epio__batch {
+typedef struct epio__db_batch {
     epio_value *values;
     size_t capacity; /* values that there is room for */
     size_t used;     /* values in use: rows times columns */
     uint32_t columns;
-    uint32_t count;      /* rows */
-    uint32_t given;      /* of those, that the program has had or has */
-    uint32_t permits;    /* of the semaphore of options.ahead */
-    uint64_t bytes;      /* of values, texts and blobs */
-    epio__chunk *filled; /* the first is the one with room */
-    epio__chunk *spare;
+    uint32_t count;         /* rows */
+    uint32_t given;         /* of those, that the program has had or has */
+    uint32_t permits;       /* of the semaphore of options.ahead */
+    uint64_t bytes;         /* of values, texts and blobs */
+    epio__db_chunk *filled; /* the first is the one with room */
+    epio__db_chunk *spare;
     size_t next_chunk; /* size of the next */
-} epio__batch;
+} epio__db_batch;
 
 enum { EPIO__ROW_ADDED, EPIO__ROW_TOO_LARGE, EPIO__ROW_NO_MEMORY };
 
 /* Copies the row that the statement is at, unless the batch would be larger than `limit` bytes
  * then: EPIO__ROW_TOO_LARGE, and nothing of it is added. `expected` rows there will be, at most. */
-int epio__batch_add(epio__batch *batch, sqlite3_stmt *statement, uint64_t limit, uint32_t expected);
+int epio__db_batch_add(epio__db_batch *batch, sqlite3_stmt *statement, uint64_t limit,
+                       uint32_t expected);
 
 /* Empties it, for rows of so many columns; keeps memory that the next batch may need. */
-void epio__batch_reset(epio__batch *batch, uint32_t columns);
+void epio__db_batch_reset(epio__db_batch *batch, uint32_t columns);
 
-void epio__batch_free(epio__batch *batch);
+void epio__db_batch_free(epio__db_batch *batch);
 
 #endif

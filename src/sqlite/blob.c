@@ -34,7 +34,7 @@ static bool is_writable(const blob *one)
     return (one->base.flags & EPIO_OPEN_WRITE) != 0;
 }
 
-epio__db_connection *epio__blob_connection(const epio_file *file)
+epio__db_connection *epio__db_blob_connection(const epio_file *file)
 {
     return atomic_load(&blob_of(file)->connection);
 }
@@ -81,10 +81,10 @@ static void roll_back(epio__db_connection *connection)
 
 int64_t epio__db_open_blob(epio__db_connection *connection, epio_op *op)
 {
-    const epio_db *db = epio__word_pointer(op, EPIO__WORD_OBJECT);
-    const char *column = epio__word_pointer(op, EPIO__WORD_FIRST + 1);
+    const epio_db *db = epio__db_word_pointer(op, EPIO__WORD_OBJECT);
+    const char *column = epio__db_word_pointer(op, EPIO__WORD_FIRST + 1);
     bool writes = (op->flags & EPIO_OPEN_WRITE) != 0;
-    blob *one = make(connection, epio__word_pointer(op, EPIO__WORD_FIRST));
+    blob *one = make(connection, epio__db_word_pointer(op, EPIO__WORD_FIRST));
     if (one == NULL) {
         return EPIO_ENOMEM;
     }
@@ -165,7 +165,7 @@ static int64_t write_parts(epio__db_connection *connection, epio_op *op, const e
     }
     if (!one->changed && len > 0) { /* SQLite's hook does not say so */
         one->changed = true;
-        epio__changes_note(connection, EPIO_CHANGE_UPDATE, one->schema, one->table, one->row_id);
+        epio__db_changes_note(connection, EPIO_CHANGE_UPDATE, one->schema, one->table, one->row_id);
     }
     return (int64_t)len;
 }
@@ -203,7 +203,7 @@ static int64_t commit(epio__db_connection *connection, epio_op *op)
     int64_t result = result_of(connection, op, epio__db_run(connection, "COMMIT"));
     connection->may_wait_until = 0;
     roll_back(connection);
-    epio__changes_publish(connection);
+    epio__db_changes_publish(connection);
     return result;
 }
 
@@ -219,7 +219,7 @@ static int64_t close_blob(epio__db_connection *connection, epio_op *op)
     return result;
 }
 
-void epio__blobs_end_all(epio__db_connection *connection)
+void epio__db_blobs_end_all(epio__db_connection *connection)
 {
     while (!epio_list_empty(&connection->blobs)) {
         blob *one = EPIO_CONTAINER(connection->blobs.next, blob, node);
@@ -227,12 +227,12 @@ void epio__blobs_end_all(epio__db_connection *connection)
         detach(connection, one);
         if (undoes) {
             roll_back(connection);
-            epio__changes_publish(connection);
+            epio__db_changes_publish(connection);
         }
     }
 }
 
-int64_t epio__blob_refuse(epio__database *root, epio_op *op)
+int64_t epio__db_blob_refuse(epio__database *root, epio_op *op)
 {
     if (op->kind != EPIO_KIND_CLOSE) {
         return EPIO_ECANCELED;
@@ -241,13 +241,13 @@ int64_t epio__blob_refuse(epio__database *root, epio_op *op)
     return 0;
 }
 
-int64_t epio__blob_carry_out(epio__db_connection *connection, epio_op *op)
+int64_t epio__db_blob_carry_out(epio__db_connection *connection, epio_op *op)
 {
     epio_iovec whole;
     int64_t result;
-    if (epio__blob_connection(op->file) == NULL) { /* it ended while the op waited */
+    if (epio__db_blob_connection(op->file) == NULL) { /* it ended while the op waited */
         epio__db_lock(connection->root);
-        result = epio__blob_refuse(connection->root, op);
+        result = epio__db_blob_refuse(connection->root, op);
         epio__db_unlock(connection->root);
         return result;
     }

@@ -1,6 +1,7 @@
 /* What commits have changed, kept for those who ask. SQLite's update hook says what, before it is
  * committed, its two others whether it was; the changes of a transaction are kept apart until then.
- * A change that a savepoint has undone is given as well, unless epio__changes_rewind was called. */
+ * A change that a savepoint has undone is given as well, unless epio__db_changes_rewind was called.
+ */
 #include "sqlite/db.h"
 
 #include <stdlib.h>
@@ -113,8 +114,8 @@ static const char *intern(changes *one, const char *schema, const char *table)
     return found->text;
 }
 
-void epio__changes_note(epio__db_connection *connection, uint32_t kind, const char *schema,
-                        const char *table, int64_t row_id)
+void epio__db_changes_note(epio__db_connection *connection, uint32_t kind, const char *schema,
+                           const char *table, int64_t row_id)
 {
     changes *one = connection->root->changes_kept;
     if (strcmp(schema, "temp") == 0) {
@@ -142,7 +143,7 @@ static void updated(void *user, int operation, const char *schema, const char *t
     uint32_t kind = operation == SQLITE_INSERT   ? EPIO_CHANGE_INSERT
                     : operation == SQLITE_DELETE ? EPIO_CHANGE_DELETE
                                                  : EPIO_CHANGE_UPDATE;
-    epio__changes_note(user, kind, schema, table, row_id);
+    epio__db_changes_note(user, kind, schema, table, row_id);
 }
 
 static int committing(void *user)
@@ -166,7 +167,7 @@ static void rolled_back(void *user)
     forget(connection->root->changes_kept);
 }
 
-bool epio__changes_watch(epio__db_connection *connection)
+bool epio__db_changes_watch(epio__db_connection *connection)
 {
     epio__database *root = connection->root;
     epio__db_lock(root);
@@ -182,13 +183,13 @@ bool epio__changes_watch(epio__db_connection *connection)
     return true;
 }
 
-size_t epio__changes_mark(const epio__db_connection *connection)
+size_t epio__db_changes_mark(const epio__db_connection *connection)
 {
     const changes *one = connection->root->changes_kept;
     return connection->role == EPIO__DB_WRITER ? one->pending.count : 0;
 }
 
-void epio__changes_rewind(epio__db_connection *connection, size_t mark)
+void epio__db_changes_rewind(epio__db_connection *connection, size_t mark)
 {
     changes *one = connection->root->changes_kept;
     if (connection->role == EPIO__DB_WRITER && one->pending.count > mark) {
@@ -206,7 +207,7 @@ static bool has_some(const changes *one)
 /* The mutex is held. */
 static int64_t give(changes *one, const epio_op *op)
 {
-    epio_change *to = epio__word_pointer(op, EPIO__WORD_FIRST);
+    epio_change *to = epio__db_word_pointer(op, EPIO__WORD_FIRST);
     uint64_t room = op->arguments.words[EPIO__WORD_FIRST + 1];
     if (one->kept.many) {
         to[0] = (epio_change){.kind = EPIO_CHANGE_MANY};
@@ -224,7 +225,7 @@ static int64_t give(changes *one, const epio_op *op)
     return (int64_t)number;
 }
 
-bool epio__changes_take(epio__database *root, epio_op *op, int64_t *result)
+bool epio__db_changes_take(epio__database *root, epio_op *op, int64_t *result)
 {
     changes *one = changes_of(root);
     if (one == NULL) {
@@ -236,7 +237,7 @@ bool epio__changes_take(epio__database *root, epio_op *op, int64_t *result)
         *result = give(one, op);
         return true;
     }
-    epio__op_put(&root->changes, op);
+    epio__db_op_put(&root->changes, op);
     return false;
 }
 
@@ -268,14 +269,14 @@ static void give_to_waiting(epio__database *root, changes *one)
             return;
         }
         epio_op *op = EPIO_CONTAINER(root->changes.next, epio_op, queue);
-        epio__op_take(op);
+        epio__db_op_take(op);
         int64_t given = give(one, op);
         epio__db_unlock(root);
         epio__db_finish(op, given);
     }
 }
 
-void epio__changes_publish(epio__db_connection *connection)
+void epio__db_changes_publish(epio__db_connection *connection)
 {
     epio__database *root = connection->root;
     changes *one = root->changes_kept;
@@ -304,7 +305,7 @@ void epio__changes_publish(epio__db_connection *connection)
     }
 }
 
-void epio__changes_free(epio__database *root)
+void epio__db_changes_free(epio__database *root)
 {
     changes *one = root->changes_kept;
     if (one == NULL) {

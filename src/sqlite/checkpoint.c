@@ -34,7 +34,7 @@ static uint64_t bytes_left(const epio__db_log *log)
     return left * log->page_len;
 }
 
-uint64_t epio__checkpoint_due(const epio__database *root)
+uint64_t epio__db_checkpoint_due(const epio__database *root)
 {
     const epio__db_log *log = &root->log;
     uint64_t left = bytes_left(log);
@@ -48,22 +48,22 @@ uint64_t epio__checkpoint_due(const epio__database *root)
     return due > log->not_before ? due : log->not_before;
 }
 
-bool epio__checkpoint_wanted(const epio__database *root)
+bool epio__db_checkpoint_wanted(const epio__database *root)
 {
-    uint64_t due = epio__checkpoint_due(root);
+    uint64_t due = epio__db_checkpoint_due(root);
     return due != EPIO_FOREVER && due <= epio_clock_monotonic();
 }
 
 /* Also if the loop has not run for long. */
-bool epio__checkpoint_overdue(const epio__database *root)
+bool epio__db_checkpoint_overdue(const epio__database *root)
 {
     uint64_t limit = root->options.checkpoint_bytes;
     uint64_t left = bytes_left(&root->log);
     return left >= limit && (!root->loop_runs || left / 2 >= limit) &&
-           epio__checkpoint_wanted(root);
+           epio__db_checkpoint_wanted(root);
 }
 
-void epio__checkpoint_reader_left(epio__database *root)
+void epio__db_checkpoint_reader_left(epio__database *root)
 {
     epio__db_log *log = &root->log;
     if (root->stats.log_held == 0 || log->hurry) {
@@ -74,7 +74,7 @@ void epio__checkpoint_reader_left(epio__database *root)
     log->not_before = log->not_before < soon ? log->not_before : soon;
 }
 
-int epio__checkpoint_hook(void *user, sqlite3 *handle, const char *schema, int frames)
+int epio__db_checkpoint_hook(void *user, sqlite3 *handle, const char *schema, int frames)
 {
     (void)handle;
     epio__db_connection *connection = user;
@@ -93,7 +93,7 @@ int epio__checkpoint_hook(void *user, sqlite3 *handle, const char *schema, int f
     root->stats.log_frames = log->frames;
     const epio__db_connection *one = root->checkpointer;
     bool starts = (one == NULL || (!one->running && !one->run_pending)) && root->workers != NULL &&
-                  epio__checkpoint_wanted(root);
+                  epio__db_checkpoint_wanted(root);
     epio__db_unlock(root);
     if (starts) {
         epio__db_dispatch(root);
@@ -112,7 +112,7 @@ static int take_number(void *number, int columns, char **values, char **names)
     return 0;
 }
 
-int epio__checkpoint_begin(epio__db_connection *connection)
+int epio__db_checkpoint_begin(epio__db_connection *connection)
 {
     sqlite3_int64 page_len = 0;
     int code =
@@ -230,16 +230,16 @@ static void set_pause(epio__database *root, int code, int64_t left)
     epio__db_unlock(root);
 }
 
-void epio__checkpoint_work(epio__db_connection *connection)
+void epio__db_checkpoint_work(epio__db_connection *connection)
 {
     epio__database *root = connection->root;
-    epio__connection_set_current(connection, NULL);
+    epio__db_connection_set_current(connection, NULL);
     int64_t left = 0;
     int code = SQLITE_OK;
     if (connection->handle == NULL) {
-        code = epio__connection_open(connection, NULL);
+        code = epio__db_connection_open(connection, NULL);
         if (code != SQLITE_OK) {
-            epio__connection_close(connection);
+            epio__db_connection_close(connection);
         }
     }
     if (code == SQLITE_OK) {

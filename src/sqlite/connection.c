@@ -13,7 +13,7 @@
 /* Between two looks at whether another program has released its lock. */
 #define BUSY_PAUSE UINT64_C(1000000)
 
-epio__db_connection *epio__connection_make(epio__database *root, uint32_t role)
+epio__db_connection *epio__db_connection_make(epio__database *root, uint32_t role)
 {
     epio__db_connection *connection = calloc(1, sizeof *connection);
     if (connection == NULL) {
@@ -31,7 +31,7 @@ epio__db_connection *epio__connection_make(epio__database *root, uint32_t role)
 
 /* ---- What ends a statement early ---- */
 
-bool epio__connection_is_to_end(const epio__db_connection *connection)
+bool epio__db_connection_is_to_end(const epio__db_connection *connection)
 {
     if (atomic_load_explicit(&connection->interrupted, memory_order_relaxed)) {
         return true;
@@ -41,14 +41,14 @@ bool epio__connection_is_to_end(const epio__db_connection *connection)
 
 static int is_to_end(void *user)
 {
-    return epio__connection_is_to_end(user);
+    return epio__db_connection_is_to_end(user);
 }
 
 static int wait_for_others(void *user, int times)
 {
     epio__db_connection *connection = user;
     (void)times;
-    if (connection->may_wait_until == 0 || epio__connection_is_to_end(connection) ||
+    if (connection->may_wait_until == 0 || epio__db_connection_is_to_end(connection) ||
         epio_clock_monotonic() >= connection->may_wait_until) {
         return 0;
     }
@@ -57,13 +57,13 @@ static int wait_for_others(void *user, int times)
     return 1;
 }
 
-void epio__connection_begin(epio__db_connection *connection, const epio_op *op)
+void epio__db_connection_begin(epio__db_connection *connection, const epio_op *op)
 {
     connection->deadline = epio_op_in_flight(op) ? 0 : op->timeout_ns;
     connection->may_wait_until = 0;
 }
 
-void epio__connection_end(epio__db_connection *connection)
+void epio__db_connection_end(epio__db_connection *connection)
 {
     connection->deadline = 0;
     connection->may_wait_until = 0;
@@ -128,15 +128,15 @@ static int set_up(epio__db_connection *connection)
         code = sqlite3_exec(connection->handle, "PRAGMA query_only=1", NULL, NULL, NULL);
     }
     if (code == SQLITE_OK && connection->role == EPIO__DB_WRITER) {
-        sqlite3_wal_hook(connection->handle, epio__checkpoint_hook, connection);
-        code = epio__changes_watch(connection) ? SQLITE_OK : SQLITE_NOMEM;
+        sqlite3_wal_hook(connection->handle, epio__db_checkpoint_hook, connection);
+        code = epio__db_changes_watch(connection) ? SQLITE_OK : SQLITE_NOMEM;
     } else {
         sqlite3_wal_autocheckpoint(connection->handle, 0);
     }
     return code;
 }
 
-int epio__connection_open(epio__db_connection *connection, epio_op *op)
+int epio__db_connection_open(epio__db_connection *connection, epio_op *op)
 {
     (void)op;
     int code = open_handle(connection);
@@ -149,11 +149,11 @@ int64_t epio__db_open(epio__db_connection *connection, epio_op *op)
     int code =
         sqlite3_exec(connection->handle, "SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
     if (code == SQLITE_OK) {
-        code = epio__checkpoint_begin(connection);
+        code = epio__db_checkpoint_begin(connection);
     }
     if (code != SQLITE_OK) {
         int64_t result = epio__db_result(connection, op, code);
-        epio__connection_close(connection);
+        epio__db_connection_close(connection);
         return result;
     }
     epio__db_lock(connection->root);
@@ -164,9 +164,9 @@ int64_t epio__db_open(epio__db_connection *connection, epio_op *op)
 
 /* ---- Closing ---- */
 
-void epio__connection_close(epio__db_connection *connection)
+void epio__db_connection_close(epio__db_connection *connection)
 {
-    epio__statements_free(connection);
+    epio__db_statements_free(connection);
     epio__db_lock(connection->root);
     sqlite3 *handle = connection->handle;
     connection->handle = NULL;
@@ -183,11 +183,11 @@ int64_t epio__db_close(epio__db_connection *connection, epio_op *op)
     for (epio_node *node = root->connections.next; node != &root->connections; node = node->next) {
         epio__db_connection *one = EPIO_CONTAINER(node, epio__db_connection, node);
         if (one != connection && one->handle != NULL) {
-            epio__connection_close(one);
+            epio__db_connection_close(one);
         }
     }
     if (connection->handle != NULL) {
-        epio__connection_close(connection);
+        epio__db_connection_close(connection);
     }
     epio__db_lock(root);
     root->opened = false;
@@ -195,7 +195,7 @@ int64_t epio__db_close(epio__db_connection *connection, epio_op *op)
     root->log = (epio__db_log){0};
     root->stats.log_frames = 0;
     root->stats.log_held = 0;
-    epio__pool_stop_timer(root);
+    epio__db_pool_stop_timer(root);
     epio__db_unlock(root);
     return 0;
 }

@@ -21,7 +21,7 @@ static const epio_vfs_methods methods = {
 
 static const char *check_execute(const epio_op *op)
 {
-    return epio__word_pointer(op, EPIO__WORD_FIRST) == NULL ? "the SQL is NULL" : NULL;
+    return epio__db_word_pointer(op, EPIO__WORD_FIRST) == NULL ? "the SQL is NULL" : NULL;
 }
 
 static const char *check_mode(const epio_op *op, const epio_db *db)
@@ -36,13 +36,13 @@ static const char *check_mode(const epio_op *op, const epio_db *db)
 
 static const char *check_parts(const epio_op *op, const epio_db *db)
 {
-    const void *first = epio__word_pointer(op, EPIO__WORD_FIRST);
+    const void *first = epio__db_word_pointer(op, EPIO__WORD_FIRST);
     switch (op->kind) {
     case EPIO__DB_EXECUTE:
         return check_execute(op);
     case EPIO__DB_QUERY:
-        return epio__word_pointer(op, EPIO__WORD_FIRST + 2) == NULL ? "the rows are NULL"
-                                                                    : check_execute(op);
+        return epio__db_word_pointer(op, EPIO__WORD_FIRST + 2) == NULL ? "the rows are NULL"
+                                                                       : check_execute(op);
     case EPIO__DB_NEXT:
         return first == NULL ? "a batch of no rows" : NULL;
     case EPIO__DB_BEGIN:
@@ -55,7 +55,7 @@ static const char *check_parts(const epio_op *op, const epio_db *db)
                : (op->flags & ~EPIO_DB_COMPACT) != 0         ? "unknown flags"
                                                              : NULL;
     case EPIO__DB_OPEN_BLOB:
-        return first == NULL || epio__word_pointer(op, EPIO__WORD_FIRST + 1) == NULL
+        return first == NULL || epio__db_word_pointer(op, EPIO__WORD_FIRST + 1) == NULL
                    ? "the table or the column is NULL"
                : (op->flags & EPIO_OPEN_READ) == 0 ||
                        (op->flags & ~(EPIO_OPEN_READ | EPIO_OPEN_WRITE)) != 0
@@ -99,7 +99,7 @@ int64_t epio__db_check(epio_op *op)
     if (!epio__db_is_verb(op)) {
         return EPIO_ENOTSUP;
     }
-    epio_db_error *error = epio__word_pointer(op, EPIO__WORD_REPORT);
+    epio_db_error *error = epio__db_word_pointer(op, EPIO__WORD_REPORT);
     if (error != NULL) {
         error->code = SQLITE_OK;
         error->offset = -1;
@@ -108,7 +108,7 @@ int64_t epio__db_check(epio_op *op)
     const epio_db *db = NULL;
     const char *reason = NULL;
     if (op->kind != EPIO__DB_NEXT && op->kind != EPIO__DB_END) {
-        db = epio__word_pointer(op, EPIO__WORD_OBJECT);
+        db = epio__db_word_pointer(op, EPIO__WORD_OBJECT);
         reason = check_object(op, db);
     }
     if (reason == NULL) {
@@ -193,12 +193,12 @@ static int register_inner(epio__database *root)
                                  overlaps ? EPIO_SQLITE_OVERLAP | EPIO__SQLITE_NO_LOOP : 0);
 }
 
-void epio__database_free(epio__database *root)
+void epio__db_free_root(epio__database *root)
 {
     if (root->sqlite_vfs[0] != '\0') {
         (void)epio_sqlite_unregister(root->sqlite_vfs);
     }
-    epio__changes_free(root);
+    epio__db_changes_free(root);
     for (epio_node *node = root->connections.next; node != &root->connections;) {
         epio__db_connection *one = EPIO_CONTAINER(node, epio__db_connection, node);
         node = node->next;
@@ -254,7 +254,7 @@ int epio_db_create(epio_db **db, epio_vfs *vfs, const char *path, const epio_db_
         error = EPIO_ENOMEM;
     }
     if (error != 0) {
-        epio__database_free(root);
+        epio__db_free_root(root);
         return error;
     }
     *db = &root->handle;
@@ -283,7 +283,7 @@ void epio_db_destroy(epio_db *db)
         epio_fatal("epio_db_destroy", "rows, transactions or blobs are left; end them first");
     }
     if (!pending) {
-        epio__database_free(root);
+        epio__db_free_root(root);
     }
 }
 

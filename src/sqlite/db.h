@@ -20,7 +20,7 @@
 typedef struct epio__db_connection epio__db_connection;
 typedef struct epio__db_waiter epio__db_waiter;
 typedef struct epio__database epio__database;
-typedef struct epio__statement epio__statement;
+typedef struct epio__db_statement epio__db_statement;
 
 /* Kinds of the ops, and what is in arguments.words. The first is always the epio_db, or the
  * epio_rows of NEXT and END; the last two are ERROR_CODE and REPORT. */
@@ -64,7 +64,7 @@ enum {
 #define EPIO__OP_LISTED 1u /* it is in a list of the database's */
 #define EPIO__OP_WRITES 2u /* a QUERY that needs the writer */
 
-static inline void *epio__word_pointer(const epio_op *op, int word)
+static inline void *epio__db_word_pointer(const epio_op *op, int word)
 {
     return (void *)(uintptr_t)op->arguments.words[word];
 }
@@ -80,7 +80,7 @@ struct epio_db {
     uint32_t mode;                   /* EPIO_DB_WRITE, _SNAPSHOT */
     uint32_t depth;                  /* of a savepoint: its name is made of this */
     uint32_t active;                 /* statements of the connection at a row, as it was begun */
-    size_t changes;                  /* epio__changes_mark of a savepoint that writes */
+    size_t changes;                  /* epio__db_changes_mark of a savepoint that writes */
     bool of_function;                /* it ends as its function returns */
     bool ended;                      /* and is kept for a while, so that late uses are found */
 };
@@ -117,7 +117,7 @@ struct epio__db_connection {
     uint64_t deadline;       /* of what runs by epio_perform; 0: none */
     uint64_t may_wait_until; /* for other programs' locks, on this thread; 0: not here */
     uint32_t active;         /* statements that are at a row: SQLite's interrupt would hit them */
-    epio__statement *statements;
+    epio__db_statement *statements;
     uint64_t statement_uses;
     uint64_t ran;        /* statements, and how many of them were prepared already: not in the */
     uint64_t cache_hits; /* statistics yet */
@@ -205,7 +205,7 @@ static inline void epio__db_unlock(epio__database *root)
 int64_t epio__db_check(epio_op *op);
 
 /* After epio_db_destroy. */
-void epio__database_free(epio__database *root);
+void epio__db_free_root(epio__database *root);
 
 /* ---- db_queue.c ----------------------------------------------------------- */
 
@@ -216,14 +216,14 @@ void epio__db_submit(epio_vfs *vfs, epio_op *op);
 int64_t epio__db_perform(epio_vfs *vfs, epio_op *op);
 
 /* Into a list where it waits, and out of it. The mutex is held. */
-void epio__op_put(epio_node *list, epio_op *op);
-void epio__op_take(epio_op *op);
+void epio__db_op_put(epio_node *list, epio_op *op);
+void epio__db_op_take(epio_op *op);
 
 /* The op that a cancel would find the connection at; NULL: none. Called without the mutex. */
-void epio__connection_set_current(epio__db_connection *connection, epio_op *op);
+void epio__db_connection_set_current(epio__db_connection *connection, epio_op *op);
 
 /* The same with the mutex held. Adds what the connection has counted to the statistics. */
-void epio__connection_change_current(epio__db_connection *connection, epio_op *op);
+void epio__db_connection_change_current(epio__db_connection *connection, epio_op *op);
 
 /* Sleeps until `*woken` is released and NULL again, or the clock has reached `until`, if that is
  * not 0. The mutex is held on entry and return. */
@@ -279,50 +279,50 @@ int64_t epio__db_open_blob(epio__db_connection *connection, epio_op *op);
 
 /* True if no thread, transaction or rows have the connection. The mutex is held, as in all but the
  * last of these. */
-bool epio__connection_is_free(const epio__db_connection *connection);
+bool epio__db_connection_is_free(const epio__db_connection *connection);
 
 /* A reader that is free; NULL: there are as many as there may be, or there is no memory. */
-epio__db_connection *epio__pool_reader(epio__database *root);
+epio__db_connection *epio__db_pool_reader(epio__database *root);
 
 /* Makes the connections that the waiting ops need. */
-void epio__pool_fill(epio__database *root);
-void epio__pool_make_checkpointer(epio__database *root);
+void epio__db_pool_fill(epio__database *root);
+void epio__db_pool_make_checkpointer(epio__database *root);
 
 /* Sets the timer for what is due next: readers to be closed, a log to be written back. */
-void epio__pool_set_timer(epio__database *root);
+void epio__db_pool_set_timer(epio__database *root);
 
 /* The database is closed: the timer ends soon. */
-void epio__pool_stop_timer(epio__database *root);
+void epio__db_pool_stop_timer(epio__database *root);
 
 /* Closes a reader that has expired. Its thread, without the mutex. */
-void epio__pool_close_reader(epio__db_connection *connection);
+void epio__db_pool_close_reader(epio__db_connection *connection);
 
 /* ---- connection.c ----------------------------------------------------------- */
 
 /* A connection of that role, not open; NULL: no memory. The mutex is held. */
-epio__db_connection *epio__connection_make(epio__database *root, uint32_t role);
+epio__db_connection *epio__db_connection_make(epio__database *root, uint32_t role);
 
 /* Opens its handle if it is not open: an SQLite code. Its thread. */
-int epio__connection_open(epio__db_connection *connection, epio_op *op);
+int epio__db_connection_open(epio__db_connection *connection, epio_op *op);
 
 /* True if what runs on it is to end: it was cancelled, or its deadline has passed. Its thread. */
-bool epio__connection_is_to_end(const epio__db_connection *connection);
+bool epio__db_connection_is_to_end(const epio__db_connection *connection);
 
 /* Closes the handle, statements included. Its thread, or nobody's. */
-void epio__connection_close(epio__db_connection *connection);
+void epio__db_connection_close(epio__db_connection *connection);
 
 /* Before and after each op: what ends it early, and that no interrupt outlives it. */
-void epio__connection_begin(epio__db_connection *connection, const epio_op *op);
-void epio__connection_end(epio__db_connection *connection);
+void epio__db_connection_begin(epio__db_connection *connection, const epio_op *op);
+void epio__db_connection_end(epio__db_connection *connection);
 
 /* A prepared statement of the first one in `sql`, from the cache if it is there, with `*tail`
  * behind it: an SQLite code. `*statement` is NULL if there is none, only space. It is given back by
- * epio__statement_return, which resets it. */
-int epio__statement_take(epio__db_connection *connection, const char *sql, sqlite3_stmt **statement,
-                         const char **tail);
-void epio__statement_return(epio__db_connection *connection, sqlite3_stmt *statement);
+ * epio__db_statement_return, which resets it. */
+int epio__db_statement_take(epio__db_connection *connection, const char *sql,
+                            sqlite3_stmt **statement, const char **tail);
+void epio__db_statement_return(epio__db_connection *connection, sqlite3_stmt *statement);
 
-void epio__statements_free(epio__db_connection *connection);
+void epio__db_statements_free(epio__db_connection *connection);
 
 /* ---- statement.c ------------------------------------------------------------- */
 
@@ -341,13 +341,13 @@ int64_t epio__db_bind(epio__db_connection *connection, epio_op *op, sqlite3_stmt
                       const epio_parameters *parameters, bool copy);
 
 /* True if there is no statement, but perhaps space and comments. */
-bool epio__sql_is_blank(const char *sql);
+bool epio__db_sql_is_blank(const char *sql);
 
 /* True for statements that begin or end transactions: those are refused. */
-bool epio__sql_is_transaction(const char *sql);
+bool epio__db_sql_is_transaction(const char *sql);
 
 /* True for statements that may be undone by a savepoint and share a commit: INSERT and the like. */
-bool epio__sql_can_share(const char *sql);
+bool epio__db_sql_can_share(const char *sql);
 
 /* What an EXECUTE op says, whatever transaction there is: how many rows it changed. */
 int64_t epio__db_statements(epio__db_connection *connection, epio_op *op);
@@ -359,41 +359,41 @@ int epio__db_run(epio__db_connection *connection, const char *sql);
 
 /* A NEXT was submitted or is performed: true if it has ended at once, with *result; else it is in
  * its connection's ops. The mutex is held. */
-bool epio__rows_next(epio_op *op, int64_t *result);
+bool epio__db_rows_next(epio_op *op, int64_t *result);
 
 /* True if rows of this connection have a batch to be worked out, or a statement to be ended. The
  * mutex is held. */
-bool epio__rows_want(const epio__db_connection *connection);
+bool epio__db_rows_want(const epio__db_connection *connection);
 
 /* Works one batch out, and finishes the NEXT that waits for it. The connection's thread, without
  * the mutex. */
-void epio__rows_work(epio__db_connection *connection);
+void epio__db_rows_work(epio__db_connection *connection);
 
 /* A NEXT in the function of a transaction: its batch is worked out here and now. */
-int64_t epio__rows_perform(epio__db_connection *connection, epio_op *op);
+int64_t epio__db_rows_perform(epio__db_connection *connection, epio_op *op);
 
 /* A NEXT that waits is cancelled: the query has ended, though its statement may take a moment; the
  * op is the caller's to finish. The mutex is held. */
-void epio__rows_cancel(epio_op *op);
+void epio__db_rows_cancel(epio_op *op);
 
 /* An END has arrived: the NEXT that it cancels, for the caller to finish; NULL: none. The mutex is
  * held. */
-epio_op *epio__rows_end_arrived(epio_rows *rows);
+epio_op *epio__db_rows_end_arrived(epio_rows *rows);
 
 /* An op waits for the connection: a batch that nobody waits for ends with the rows that it has. The
  * mutex is held. */
-void epio__rows_yield(epio__db_connection *connection);
+void epio__db_rows_yield(epio__db_connection *connection);
 
 /* The connection that has the statement of the rows; NULL: none any more. */
-epio__db_connection *epio__rows_connection(const epio_rows *rows);
-epio__database *epio__rows_root(const epio_rows *rows);
+epio__db_connection *epio__db_rows_connection(const epio_rows *rows);
+epio__database *epio__db_rows_root(const epio_rows *rows);
 
 /* Ends the statements of all rows of the connection, as its transaction has ended, or the database
  * is closed; their next calls are `error`. The connection's thread, without the mutex. */
-void epio__rows_end_all(epio__db_connection *connection, int64_t error);
+void epio__db_rows_end_all(epio__db_connection *connection, int64_t error);
 
 /* Frees rows that have no connection any more. */
-void epio__rows_free(epio_rows *rows);
+void epio__db_rows_free(epio_rows *rows);
 
 /* ---- transaction.c, group.c ------------------------------------------------------- */
 
@@ -403,92 +403,92 @@ int64_t epio__db_in_transaction(epio__db_connection *connection, epio_op *op,
 
 /* The function of a TRANSACTION, whatever transaction there is: what it returned, or why that
  * transaction is to be rolled back. */
-int64_t epio__transaction_call(epio__db_connection *connection, epio_op *op);
+int64_t epio__db_transaction_call(epio__db_connection *connection, epio_op *op);
 
 /* 0, or why no op of this kind may use the transaction that it names, if it names one. The
  * connection's thread. */
-int64_t epio__transaction_check(const epio__db_connection *connection, epio_op *op);
+int64_t epio__db_transaction_check(const epio__db_connection *connection, epio_op *op);
 
 /* ROLLBACK, if SQLite has not done that itself. */
-void epio__transaction_undo(epio__db_connection *connection);
+void epio__db_transaction_undo(epio__db_connection *connection);
 
 /* Frees what epio_db_begin made, and counts it out of its root and its outer one. The mutex is
  * held. */
-void epio__handle_free(epio_db *db);
+void epio__db_handle_free(epio_db *db);
 
 /* The connection's transaction is undone, and its rows end: before the database is closed. */
-void epio__transaction_abandon(epio__db_connection *connection);
+void epio__db_transaction_abandon(epio__db_connection *connection);
 
 /* Carries `first`, which may share a commit, out together with those of root->writes that may, too:
  * finishes all of them, `first` included. The writer's thread, without the mutex. */
-void epio__group_run(epio__db_connection *connection, epio_op *first);
+void epio__db_group_run(epio__db_connection *connection, epio_op *first);
 
 /* True if the op may be in a group. The mutex is held. */
-bool epio__group_takes(const epio__database *root, const epio_op *op);
+bool epio__db_group_takes(const epio__database *root, const epio_op *op);
 
 /* ---- checkpoint.c ------------------------------------------------------------------ */
 
 /* The database was opened by this connection: an SQLite code. Its thread. */
-int epio__checkpoint_begin(epio__db_connection *connection);
+int epio__db_checkpoint_begin(epio__db_connection *connection);
 
 /* Called by SQLite after each commit to the log: asks for a checkpoint if it is long. */
-int epio__checkpoint_hook(void *connection, sqlite3 *handle, const char *schema, int frames);
+int epio__db_checkpoint_hook(void *connection, sqlite3 *handle, const char *schema, int frames);
 
 /* True if the log is to be written back now, without an op. The mutex is held, as in the next
  * three. */
-bool epio__checkpoint_wanted(const epio__database *root);
+bool epio__db_checkpoint_wanted(const epio__database *root);
 
 /* True if a thread that has performed an op should do that, as no worker does. */
-bool epio__checkpoint_overdue(const epio__database *root);
+bool epio__db_checkpoint_overdue(const epio__database *root);
 
 /* When it is wanted, if nothing happens before; EPIO_FOREVER: it will not be. */
-uint64_t epio__checkpoint_due(const epio__database *root);
+uint64_t epio__db_checkpoint_due(const epio__database *root);
 
 /* A reader has ended what it had. */
-void epio__checkpoint_reader_left(epio__database *root);
+void epio__db_checkpoint_reader_left(epio__database *root);
 
 /* Writes the log back. The checkpointer's thread, without the mutex. */
-void epio__checkpoint_work(epio__db_connection *connection);
+void epio__db_checkpoint_work(epio__db_connection *connection);
 
 /* ---- blob.c: an epio_file of the database's VFS --------------------------------------- */
 
 /* The kinds of epio's that a blob's file takes: READ, READV, WRITE, WRITEV, SIZE, CLOSE. */
-int64_t epio__blob_carry_out(epio__db_connection *connection, epio_op *op);
+int64_t epio__db_blob_carry_out(epio__db_connection *connection, epio_op *op);
 
 /* NULL: its transaction or the database has ended. Any thread. */
-epio__db_connection *epio__blob_connection(const epio_file *file);
+epio__db_connection *epio__db_blob_connection(const epio_file *file);
 
 /* An op of a blob that has no connection any more: its result. The mutex is held. */
-int64_t epio__blob_refuse(epio__database *root, epio_op *op);
+int64_t epio__db_blob_refuse(epio__database *root, epio_op *op);
 
 /* Ends all blobs of the connection, before its transaction ends or the database is closed: what
  * those that are no transaction's have written is undone, and later ops of all are EPIO_ECANCELED.
  * The connection's thread, without the mutex. */
-void epio__blobs_end_all(epio__db_connection *connection);
+void epio__db_blobs_end_all(epio__db_connection *connection);
 
 /* ---- changes.c --------------------------------------------------------------------------- */
 
 /* Sets the hooks of a connection that writes: false if there is no memory. */
-bool epio__changes_watch(epio__db_connection *connection);
+bool epio__db_changes_watch(epio__db_connection *connection);
 
 /* A CHANGES op: true if it was finished at once, else it waits in root->changes. The mutex is
  * held. */
-bool epio__changes_take(epio__database *root, epio_op *op, int64_t *result);
+bool epio__db_changes_take(epio__database *root, epio_op *op, int64_t *result);
 
 /* What SQLite has no hook for. The writer's thread. */
-void epio__changes_note(epio__db_connection *connection, uint32_t kind, const char *schema,
-                        const char *table, int64_t row_id);
+void epio__db_changes_note(epio__db_connection *connection, uint32_t kind, const char *schema,
+                           const char *table, int64_t row_id);
 
 /* After each op of the writer: if that has committed, counts that, and gives what was changed to
  * those that wait. Nothing in a transaction, nor after a rollback. The writer's thread, without the
  * mutex. */
-void epio__changes_publish(epio__db_connection *connection);
+void epio__db_changes_publish(epio__db_connection *connection);
 
 /* SQLite does not say that a savepoint was rolled back: the changes since the mark are dropped.
  * Nothing for connections that do not write. The connection's thread. */
-size_t epio__changes_mark(const epio__db_connection *connection);
-void epio__changes_rewind(epio__db_connection *connection, size_t mark);
+size_t epio__db_changes_mark(const epio__db_connection *connection);
+void epio__db_changes_rewind(epio__db_connection *connection, size_t mark);
 
-void epio__changes_free(epio__database *root);
+void epio__db_changes_free(epio__database *root);
 
 #endif

@@ -34,9 +34,9 @@ static bool withdraw(epio__database *root, epio_op *op)
         return false;
     }
     if (op->kind == EPIO__DB_NEXT) {
-        epio__rows_cancel(op);
+        epio__db_rows_cancel(op);
     } else {
-        epio__op_take(op);
+        epio__db_op_take(op);
     }
     return true;
 }
@@ -73,15 +73,15 @@ static void withdraw_list(epio_node *list, epio_node *ended)
     epio_list_init(&all);
     epio_list_move_all(&all, list);
     while (!epio_list_empty(&all)) {
-        epio_op *op = epio__op_take_first(&all);
+        epio_op *op = epio__db_op_take_first(&all);
         if (epio__db_must_be_carried_out(op)) {
-            epio__op_put(list, op);
+            epio__db_op_put(list, op);
             continue;
         }
-        epio__op_put(ended, op);
+        epio__db_op_put(ended, op);
         if (op->kind == EPIO__DB_NEXT) {
-            epio__rows_cancel(op);
-            epio__op_put(ended, op);
+            epio__db_rows_cancel(op);
+            epio__db_op_put(ended, op);
         }
     }
 }

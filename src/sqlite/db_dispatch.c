@@ -38,7 +38,7 @@ bool epio__db_leave(epio__database *root)
     bool destroyed = last && root->destroyed;
     epio__db_unlock(root);
     if (destroyed) {
-        epio__database_free(root);
+        epio__db_free_root(root);
     } else if (closed != NULL) {
         epio_complete(closed, result);
     }
@@ -72,7 +72,7 @@ static epio__db_connection *next_to_start(epio__database *root, size_t *reads)
         if (one->running || one->run_pending || !epio__db_needs_worker(one)) {
             continue;
         }
-        if (one->role == EPIO__DB_READER && epio__connection_is_free(one)) {
+        if (one->role == EPIO__DB_READER && epio__db_connection_is_free(one)) {
             if (*reads == 0 && !one->expired) {
                 continue; /* each op has a reader already */
             }
@@ -109,7 +109,7 @@ static bool closes_on_thread(const epio__database *root)
 
 void epio__db_dispatch_locked(epio__database *root)
 {
-    epio__pool_fill(root);
+    epio__db_pool_fill(root);
     wake_waiters(root);
     if (!root->loop_runs || closes_on_thread(root)) {
         return;
@@ -121,7 +121,7 @@ void epio__db_dispatch_locked(epio__database *root)
         one->run.user = one;
         epio_submit(epio_work(&one->run, root->workers, on_worker));
     }
-    epio__pool_set_timer(root);
+    epio__db_pool_set_timer(root);
 }
 
 void epio__db_dispatch(epio__database *root)

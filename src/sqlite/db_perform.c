@@ -71,10 +71,10 @@ epio__db_connection *epio__db_connection_with_turn(epio__database *root, const e
  * return. */
 static void write_log_back(epio__database *root)
 {
-    if (!epio__checkpoint_overdue(root)) {
+    if (!epio__db_checkpoint_overdue(root)) {
         return;
     }
-    epio__pool_make_checkpointer(root);
+    epio__db_pool_make_checkpointer(root);
     epio__db_connection *connection = root->checkpointer;
     if (connection != NULL && !connection->running) {
         connection->running = true;
@@ -138,7 +138,7 @@ static int64_t perform_in_function(epio__db_connection *connection, epio_op *op)
     if (op->timeout_ns != 0 && (deadline == 0 || op->timeout_ns < deadline)) {
         connection->deadline = op->timeout_ns;
     }
-    int64_t result = op->kind == EPIO__DB_NEXT ? epio__rows_perform(connection, op)
+    int64_t result = op->kind == EPIO__DB_NEXT ? epio__db_rows_perform(connection, op)
                                                : epio__db_carry_out(connection, op);
     connection->deadline = deadline;
     return result;

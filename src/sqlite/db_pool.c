@@ -5,7 +5,7 @@
 /* The timer is not set anew for less. */
 #define TIMER_SLACK UINT64_C(50000000)
 
-bool epio__connection_is_free(const epio__db_connection *connection)
+bool epio__db_connection_is_free(const epio__db_connection *connection)
 {
     return !connection->running && connection->holder == NULL;
 }
@@ -21,7 +21,7 @@ static bool is_better(const epio__db_connection *one, const epio__db_connection 
     return one->idle_since > other->idle_since;
 }
 
-epio__db_connection *epio__pool_reader(epio__database *root)
+epio__db_connection *epio__db_pool_reader(epio__database *root)
 {
     size_t readers = 0;
     epio__db_connection *best = NULL;
@@ -29,13 +29,13 @@ epio__db_connection *epio__pool_reader(epio__database *root)
         epio__db_connection *one = EPIO_CONTAINER(node, epio__db_connection, node);
         if (one->role == EPIO__DB_READER) {
             readers++;
-            best = epio__connection_is_free(one) && is_better(one, best) ? one : best;
+            best = epio__db_connection_is_free(one) && is_better(one, best) ? one : best;
         }
     }
     if (best != NULL) {
         return best;
     }
-    return readers < root->options.readers ? epio__connection_make(root, EPIO__DB_READER) : NULL;
+    return readers < root->options.readers ? epio__db_connection_make(root, EPIO__DB_READER) : NULL;
 }
 
 /* For those of root->reads: as many readers as there are ops. */
@@ -51,34 +51,34 @@ static void make_readers(epio__database *root)
         const epio__db_connection *one = EPIO_CONTAINER(node, const epio__db_connection, node);
         if (one->role == EPIO__DB_READER) {
             readers++;
-            wanted -= wanted > 0 && epio__connection_is_free(one);
+            wanted -= wanted > 0 && epio__db_connection_is_free(one);
         }
     }
     for (; wanted > 0 && readers < root->options.readers; wanted--, readers++) {
-        (void)epio__connection_make(root, EPIO__DB_READER);
+        (void)epio__db_connection_make(root, EPIO__DB_READER);
     }
 }
 
-void epio__pool_make_checkpointer(epio__database *root)
+void epio__db_pool_make_checkpointer(epio__database *root)
 {
-    bool wanted = !epio_list_empty(&root->checkpoints) || epio__checkpoint_wanted(root);
+    bool wanted = !epio_list_empty(&root->checkpoints) || epio__db_checkpoint_wanted(root);
     if (wanted && root->checkpointer == NULL) {
-        root->checkpointer = epio__connection_make(root, EPIO__DB_CHECKPOINTER);
+        root->checkpointer = epio__db_connection_make(root, EPIO__DB_CHECKPOINTER);
     }
 }
 
-void epio__pool_fill(epio__database *root)
+void epio__db_pool_fill(epio__database *root)
 {
     make_readers(root);
-    epio__pool_make_checkpointer(root);
+    epio__db_pool_make_checkpointer(root);
 }
 
 /* ---- Closing readers ---- */
 
-void epio__pool_close_reader(epio__db_connection *connection)
+void epio__db_pool_close_reader(epio__db_connection *connection)
 {
     epio__database *root = connection->root;
-    epio__connection_close(connection);
+    epio__db_connection_close(connection);
     epio__db_lock(root);
     connection->expired = false;
     /* Behind those that are open, so that it is the last to be opened again. */
@@ -91,7 +91,7 @@ void epio__pool_close_reader(epio__db_connection *connection)
 static uint64_t expires_at(const epio__db_connection *one)
 {
     bool idle = one->role == EPIO__DB_READER && one->handle != NULL && !one->expired &&
-                epio__connection_is_free(one);
+                epio__db_connection_is_free(one);
     uint64_t limit = one->root->options.reader_idle_ns;
     return idle && limit < EPIO_FOREVER - one->idle_since ? one->idle_since + limit : EPIO_FOREVER;
 }
@@ -127,7 +127,7 @@ static void timer_delivered(epio_op *timer)
 
 static uint64_t next_due(const epio__database *root)
 {
-    uint64_t due = epio__checkpoint_due(root);
+    uint64_t due = epio__db_checkpoint_due(root);
     for (const epio_node *node = root->connections.next; node != &root->connections;
          node = node->next) {
         uint64_t expires = expires_at(EPIO_CONTAINER(node, const epio__db_connection, node));
@@ -136,7 +136,7 @@ static uint64_t next_due(const epio__database *root)
     return due;
 }
 
-void epio__pool_set_timer(epio__database *root)
+void epio__db_pool_set_timer(epio__database *root)
 {
     if (root->state != EPIO__DB_IS_OPEN || root->timer_off || root->timer_moved) {
         return;
@@ -161,7 +161,7 @@ void epio__pool_set_timer(epio__database *root)
     epio_submit(epio_op_unref(epio_sleep(&root->timer, root->workers, left)));
 }
 
-void epio__pool_stop_timer(epio__database *root)
+void epio__db_pool_stop_timer(epio__database *root)
 {
     if (root->timer_pending && !root->timer_moved) {
         root->timer_moved = true;

@@ -17,7 +17,7 @@ static epio_op *op_of(epio_node *node)
     return EPIO_CONTAINER(node, epio_op, queue);
 }
 
-void epio__op_put(epio_node *list, epio_op *op)
+void epio__db_op_put(epio_node *list, epio_op *op)
 {
     if (op->kind >= EPIO__DB_OPEN) {
         op->arguments.words[EPIO__WORD_STATE] |= EPIO__OP_LISTED;
@@ -25,7 +25,7 @@ void epio__op_put(epio_node *list, epio_op *op)
     epio_list_append(list, &op->queue);
 }
 
-void epio__op_take(epio_op *op)
+void epio__db_op_take(epio_op *op)
 {
     if (op->kind >= EPIO__DB_OPEN) {
         op->arguments.words[EPIO__WORD_STATE] &= ~(uint64_t)EPIO__OP_LISTED;
@@ -33,10 +33,10 @@ void epio__op_take(epio_op *op)
     epio_list_remove(&op->queue);
 }
 
-epio_op *epio__op_take_first(epio_node *list)
+epio_op *epio__db_op_take_first(epio_node *list)
 {
     epio_op *op = op_of(list->next);
-    epio__op_take(op);
+    epio__db_op_take(op);
     return op;
 }
 
@@ -79,7 +79,7 @@ void epio__db_finish(epio_op *op, int64_t result)
 void epio__db_finish_all(epio_node *ended, int64_t result)
 {
     while (!epio_list_empty(ended)) {
-        epio__db_finish(epio__op_take_first(ended), result);
+        epio__db_finish(epio__db_op_take_first(ended), result);
     }
 }
 
@@ -122,7 +122,7 @@ static turn next_turn(epio__db_connection *connection)
     if (!epio_list_empty(&connection->ops) && op_of(connection->ops.next)->kind != EPIO__DB_NEXT) {
         return (turn){CARRY_OUT, op_of(connection->ops.next)};
     }
-    if (epio__rows_want(connection)) {
+    if (epio__db_rows_want(connection)) {
         bool awaited = !epio_list_empty(&connection->ops);
         return (turn){WORK_ROWS, awaited ? op_of(connection->ops.next) : NULL};
     }
@@ -139,7 +139,7 @@ static turn next_turn(epio__db_connection *connection)
             return (turn){CARRY_OUT, op};
         }
     }
-    if (connection->role == EPIO__DB_CHECKPOINTER && epio__checkpoint_wanted(root)) {
+    if (connection->role == EPIO__DB_CHECKPOINTER && epio__db_checkpoint_wanted(root)) {
         return (turn){WORK_CHECKPOINT, NULL};
     }
     if (connection->expired && root->state == EPIO__DB_IS_OPEN) {
@@ -183,7 +183,7 @@ static epio__db_carrier *const carriers[] = {
     [EPIO__DB_CLOSE - EPIO__DB_OPEN] = epio__db_close,
     [EPIO__DB_EXECUTE - EPIO__DB_OPEN] = epio__db_execute,
     [EPIO__DB_QUERY - EPIO__DB_OPEN] = epio__db_query,
-    [EPIO__DB_NEXT - EPIO__DB_OPEN] = NULL, /* by epio__rows_work */
+    [EPIO__DB_NEXT - EPIO__DB_OPEN] = NULL, /* by epio__db_rows_work */
     [EPIO__DB_END - EPIO__DB_OPEN] = epio__db_end,
     [EPIO__DB_BEGIN - EPIO__DB_OPEN] = epio__db_begin,
     [EPIO__DB_COMMIT - EPIO__DB_OPEN] = epio__db_commit,
@@ -205,19 +205,19 @@ int64_t epio__db_carry_out(epio__db_connection *connection, epio_op *op)
         return epio__db_refuse(op, "the database is not open");
     }
     if (connection->handle == NULL && op->kind != EPIO__DB_CLOSE) {
-        int code = epio__connection_open(connection, op);
+        int code = epio__db_connection_open(connection, op);
         if (code != SQLITE_OK) {
             int64_t result = epio__db_result(connection, op, code);
-            epio__connection_close(connection);
+            epio__db_connection_close(connection);
             return result;
         }
     }
-    int64_t refused = epio__transaction_check(connection, op);
+    int64_t refused = epio__db_transaction_check(connection, op);
     if (refused != 0) {
         return refused;
     }
     if (op->kind < EPIO__DB_OPEN) {
-        return epio__blob_carry_out(connection, op);
+        return epio__db_blob_carry_out(connection, op);
     }
     if (op->kind == EPIO__DB_OPEN_BLOB) {
         return epio__db_open_blob(connection, op);
@@ -225,7 +225,7 @@ int64_t epio__db_carry_out(epio__db_connection *connection, epio_op *op)
     return carriers[op->kind - EPIO__DB_OPEN](connection, op);
 }
 
-void epio__connection_change_current(epio__db_connection *connection, epio_op *op)
+void epio__db_connection_change_current(epio__db_connection *connection, epio_op *op)
 {
     epio_db_stats *stats = &connection->root->stats;
     connection->current = op;
@@ -236,10 +236,10 @@ void epio__connection_change_current(epio__db_connection *connection, epio_op *o
     connection->cache_hits = 0;
 }
 
-void epio__connection_set_current(epio__db_connection *connection, epio_op *op)
+void epio__db_connection_set_current(epio__db_connection *connection, epio_op *op)
 {
     epio__db_lock(connection->root);
-    epio__connection_change_current(connection, op);
+    epio__db_connection_change_current(connection, op);
     epio__db_unlock(connection->root);
 }
 
@@ -249,20 +249,20 @@ static void take_turn(epio__db_connection *connection, epio_op *op)
     epio__database *root = connection->root;
     int64_t result = connection->refuse_with;
     if (result == 0 || epio__db_must_be_carried_out(op)) {
-        epio__connection_begin(connection, op);
+        epio__db_connection_begin(connection, op);
         result = epio__db_carry_out(connection, op);
-        epio__connection_end(connection);
+        epio__db_connection_end(connection);
     }
     epio__db_lock(root);
     bool cancelled = atomic_load(&connection->interrupted);
-    epio__connection_change_current(connection, NULL);
+    epio__db_connection_change_current(connection, NULL);
     if (op->kind == EPIO__DB_OPEN && result < 0) {
         root->state = EPIO__DB_NEW;
     }
     bool goes_on = result == EPIO__DB_TO_WRITER && !cancelled;
     if (goes_on) {
         op->arguments.words[EPIO__WORD_STATE] |= EPIO__OP_WRITES;
-        epio__op_put(&root->writes, op);
+        epio__db_op_put(&root->writes, op);
     }
     epio__db_unlock(root);
     if (goes_on) {
@@ -284,10 +284,10 @@ static void take_turn(epio__db_connection *connection, epio_op *op)
 /* What holds the connection ends, as the database is closed. */
 static void abandon(epio__db_connection *connection)
 {
-    epio__rows_end_all(connection, EPIO_ECANCELED);
-    epio__blobs_end_all(connection);
+    epio__db_rows_end_all(connection, EPIO_ECANCELED);
+    epio__db_blobs_end_all(connection);
     if (connection->holder != NULL) {
-        epio__transaction_abandon(connection);
+        epio__db_transaction_abandon(connection);
     }
 }
 
@@ -301,24 +301,24 @@ void epio__db_work(epio__db_connection *connection, const epio__db_waiter *waite
         }
         bool grouped = false;
         if (next.task == CARRY_OUT) {
-            epio__op_take(next.op);
+            epio__db_op_take(next.op);
             grouped = connection->role == EPIO__DB_WRITER && connection->holder == NULL &&
-                      connection->refuse_with == 0 && epio__group_takes(root, next.op);
-            epio__connection_change_current(connection, next.op);
+                      connection->refuse_with == 0 && epio__db_group_takes(root, next.op);
+            epio__db_connection_change_current(connection, next.op);
             connection->expired = false;
         }
         epio__db_unlock(root);
         if (grouped) {
-            epio__group_run(connection, next.op);
-            epio__connection_set_current(connection, NULL);
+            epio__db_group_run(connection, next.op);
+            epio__db_connection_set_current(connection, NULL);
         } else if (next.task == CARRY_OUT) {
             take_turn(connection, next.op);
         } else if (next.task == WORK_ROWS) {
-            epio__rows_work(connection);
+            epio__db_rows_work(connection);
         } else if (next.task == WORK_CHECKPOINT) {
-            epio__checkpoint_work(connection);
+            epio__db_checkpoint_work(connection);
         } else if (next.task == CLOSE_READER) {
-            epio__pool_close_reader(connection);
+            epio__db_pool_close_reader(connection);
         } else {
             abandon(connection);
         }
@@ -327,7 +327,7 @@ void epio__db_work(epio__db_connection *connection, const epio__db_waiter *waite
     connection->running = false;
     connection->idle_since = epio_clock_monotonic();
     if (connection->role == EPIO__DB_READER && connection->holder == NULL) {
-        epio__checkpoint_reader_left(root);
+        epio__db_checkpoint_reader_left(root);
     }
 }
 
@@ -336,12 +336,12 @@ void epio__db_work(epio__db_connection *connection, const epio__db_waiter *waite
 epio__db_connection *epio__db_connection_of(const epio_op *op)
 {
     if (op->kind < EPIO__DB_OPEN) {
-        return epio__blob_connection(op->file);
+        return epio__db_blob_connection(op->file);
     }
     if (op->kind == EPIO__DB_END || op->kind == EPIO__DB_NEXT) {
-        return epio__rows_connection(epio__word_pointer(op, EPIO__WORD_OBJECT));
+        return epio__db_rows_connection(epio__db_word_pointer(op, EPIO__WORD_OBJECT));
     }
-    const epio_db *db = epio__word_pointer(op, EPIO__WORD_OBJECT);
+    const epio_db *db = epio__db_word_pointer(op, EPIO__WORD_OBJECT);
     return db->connection;
 }
 
@@ -373,14 +373,14 @@ static epio_node *list_of(epio__database *root, const epio_op *op)
 /* Of a transaction or savepoint that has ended by itself, only the end is left. */
 static int64_t end_handle(epio_op *op)
 {
-    epio_db *db = epio__word_pointer(op, EPIO__WORD_OBJECT);
+    epio_db *db = epio__db_word_pointer(op, EPIO__WORD_OBJECT);
     if (db->ended) {
         return epio__db_refuse(op, "the transaction has ended");
     }
     if (op->kind != EPIO__DB_ROLLBACK) {
         return EPIO_ECANCELED;
     }
-    epio__handle_free(db);
+    epio__db_handle_free(db);
     return 0;
 }
 
@@ -392,7 +392,7 @@ static int64_t change_state(epio__database *root, const epio_op *op)
             return EPIO_EINVAL;
         }
         if (root->writer == NULL) {
-            root->writer = epio__connection_make(root, EPIO__DB_WRITER);
+            root->writer = epio__db_connection_make(root, EPIO__DB_WRITER);
         }
         root->state = root->writer != NULL ? EPIO__DB_IS_OPEN : EPIO__DB_NEW;
         return root->writer != NULL ? 0 : EPIO_ENOMEM;
@@ -416,7 +416,7 @@ static void put_in_order(epio_node *list, epio_op *op)
             before = before->next;
         }
     }
-    epio__op_put(before, op); /* at the end of the list that begins with `before` */
+    epio__db_op_put(before, op); /* at the end of the list that begins with `before` */
 }
 
 /* For any connection of its role. */
@@ -425,7 +425,7 @@ static void put_in_shared(epio__database *root, epio_op *op)
     epio_node *list = list_of(root, op);
     put_in_order(list, op);
     if (list == &root->writes) {
-        if (root->options.group_ns != 0 && epio__group_takes(root, op)) {
+        if (root->options.group_ns != 0 && epio__db_group_takes(root, op)) {
             op->arguments.words[EPIO__WORD_OUTCOME] = epio_clock_monotonic();
         }
         epio__db_wake(&root->group_waits);
@@ -436,28 +436,28 @@ bool epio__db_arrive(epio__database *root, epio_op *op, int64_t *result)
 {
     if (op->kind == EPIO__DB_NEXT) {
         *result = EPIO_ECANCELED;
-        return root->state != EPIO__DB_IS_OPEN || epio__rows_next(op, result);
+        return root->state != EPIO__DB_IS_OPEN || epio__db_rows_next(op, result);
     }
     if (op->kind == EPIO__DB_OPEN || op->kind == EPIO__DB_CLOSE) {
         *result = change_state(root, op);
         if (*result == 0) {
-            epio__op_put(&root->writes, op);
+            epio__db_op_put(&root->writes, op);
             epio__db_wake(&root->group_waits);
         }
         return *result != 0;
     }
     epio__db_connection *connection = epio__db_connection_of(op);
     if (connection == NULL && op->kind < EPIO__DB_OPEN) {
-        *result = epio__blob_refuse(root, op);
+        *result = epio__db_blob_refuse(root, op);
         return true;
     }
     if (connection == NULL && op->kind == EPIO__DB_END) {
-        epio__rows_free(epio__word_pointer(op, EPIO__WORD_OBJECT));
+        epio__db_rows_free(epio__db_word_pointer(op, EPIO__WORD_OBJECT));
         *result = 0;
         return true;
     }
     if (op->kind > EPIO__DB_OPEN && op->kind != EPIO__DB_END) {
-        const epio_db *db = epio__word_pointer(op, EPIO__WORD_OBJECT);
+        const epio_db *db = epio__db_word_pointer(op, EPIO__WORD_OBJECT);
         if (db->outer != NULL && connection == NULL) {
             *result = end_handle(op);
             return true;
@@ -472,20 +472,20 @@ bool epio__db_arrive(epio__database *root, epio_op *op, int64_t *result)
         return true;
     }
     if (op->kind == EPIO__DB_CHANGES) {
-        return epio__changes_take(root, op, result);
+        return epio__db_changes_take(root, op, result);
     }
     if (connection != NULL) {
-        epio__op_put(&connection->ops, op);
+        epio__db_op_put(&connection->ops, op);
     } else {
         put_in_shared(root, op);
     }
     if (op->kind == EPIO__DB_END) {
-        epio_op *next = epio__rows_end_arrived(epio__word_pointer(op, EPIO__WORD_OBJECT));
+        epio_op *next = epio__db_rows_end_arrived(epio__db_word_pointer(op, EPIO__WORD_OBJECT));
         if (next != NULL) {
             epio__db_finish_locked(root, next, EPIO_ECANCELED);
         }
     } else if (connection != NULL) {
-        epio__rows_yield(connection);
+        epio__db_rows_yield(connection);
     }
     return false;
 }
@@ -521,11 +521,11 @@ epio__db_connection *epio__db_connection_for(epio__database *root, const epio_op
     if (connection == NULL && !of_rows) {
         const epio_node *list = list_of(root, op);
         if (list == &root->reads) {
-            connection = epio__pool_reader(root);
+            connection = epio__db_pool_reader(root);
         } else if (list == &root->writes) {
             connection = root->writer;
         } else {
-            epio__pool_make_checkpointer(root);
+            epio__db_pool_make_checkpointer(root);
             connection = root->checkpointer;
         }
     }

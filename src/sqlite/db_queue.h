@@ -18,7 +18,7 @@ struct epio__db_waiter {
 /* Puts the op where it waits; true if it has ended instead, with *result. */
 bool epio__db_arrive(epio__database *root, epio_op *op, int64_t *result);
 
-epio_op *epio__op_take_first(epio_node *list);
+epio_op *epio__db_op_take_first(epio_node *list);
 
 /* Ends all of a list of the caller's. Called without the mutex. */
 void epio__db_finish_all(epio_node *ended, int64_t result);

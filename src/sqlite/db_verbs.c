@@ -95,14 +95,14 @@ epio_op *epio_db_query(epio_op *op, epio_db *db, epio_rows **rows, const char *s
 
 epio_op *epio_db_next(epio_op *op, epio_rows *rows, uint32_t batch)
 {
-    prepare(op, rows != NULL ? epio__rows_root(rows) : NULL, EPIO__DB_NEXT, rows);
+    prepare(op, rows != NULL ? epio__db_rows_root(rows) : NULL, EPIO__DB_NEXT, rows);
     op->arguments.words[EPIO__WORD_FIRST] = batch;
     return op;
 }
 
 epio_op *epio_db_end(epio_op *op, epio_rows *rows)
 {
-    return prepare(op, rows != NULL ? epio__rows_root(rows) : NULL, EPIO__DB_END, rows);
+    return prepare(op, rows != NULL ? epio__db_rows_root(rows) : NULL, EPIO__DB_END, rows);
 }
 
 epio_op *epio_db_begin(epio_op *op, epio_db *db, epio_db **transaction, uint32_t mode)

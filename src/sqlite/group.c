@@ -18,7 +18,7 @@ typedef struct group {
     uint64_t until;   /* others are waited for */
 } group;
 
-bool epio__group_takes(const epio__database *root, const epio_op *op)
+bool epio__db_group_takes(const epio__database *root, const epio_op *op)
 {
     if (root->options.group < 2) {
         return false;
@@ -27,8 +27,8 @@ bool epio__group_takes(const epio__database *root, const epio_op *op)
         return op->arguments.words[EPIO__WORD_FIRST + 1] == EPIO_DB_WRITE;
     }
     return op->kind == EPIO__DB_EXECUTE &&
-           epio__word_pointer(op, EPIO__WORD_OBJECT) == &root->handle &&
-           epio__sql_can_share(epio__word_pointer(op, EPIO__WORD_FIRST));
+           epio__db_word_pointer(op, EPIO__WORD_OBJECT) == &root->handle &&
+           epio__db_sql_can_share(epio__db_word_pointer(op, EPIO__WORD_FIRST));
 }
 
 static epio_op *op_of(epio_node *node)
@@ -62,7 +62,7 @@ static int check_constraints(epio__db_connection *connection)
 
 static int64_t carry_out(epio__db_connection *connection, epio_op *op)
 {
-    int64_t result = op->kind == EPIO__DB_TRANSACTION ? epio__transaction_call(connection, op)
+    int64_t result = op->kind == EPIO__DB_TRANSACTION ? epio__db_transaction_call(connection, op)
                                                       : epio__db_statements(connection, op);
     if (result < 0) {
         return result;
@@ -81,19 +81,19 @@ static int64_t carry_out_in_savepoint(epio__db_connection *connection, epio_op *
     if (result != 0) {
         return result;
     }
-    size_t mark = epio__changes_mark(connection);
+    size_t mark = epio__db_changes_mark(connection);
     result = carry_out(connection, op);
     if (!is_open(connection)) {
         return result;
     }
     if (result < 0) {
-        epio__changes_rewind(connection, mark);
+        epio__db_changes_rewind(connection, mark);
     }
     int code = result < 0 ? epio__db_run(connection, "ROLLBACK TO epio_member") : SQLITE_OK;
     code = code == SQLITE_OK ? epio__db_run(connection, "RELEASE epio_member") : code;
     if (code != SQLITE_OK) { /* what cannot be undone in part is undone whole */
         result = result < 0 ? result : epio__db_result(connection, op, code);
-        epio__transaction_undo(connection);
+        epio__db_transaction_undo(connection);
     }
     return result;
 }
@@ -112,7 +112,7 @@ static int64_t carry_out_member(group *all, epio_op *op)
     if (result < 0) {
         all->careful = true;
         connection->root->careful_groups = CAREFUL_GROUPS;
-        epio__transaction_undo(connection);
+        epio__db_transaction_undo(connection);
     }
     return result;
 }
@@ -122,7 +122,7 @@ static int64_t carry_out_member(group *all, epio_op *op)
 /* The whole transaction is undone: what had succeeded begins anew, in its order. */
 static void begin_again(group *all)
 {
-    epio__changes_publish(all->connection);
+    epio__db_changes_publish(all->connection);
     epio_list_move_all(&all->done, &all->again);
     epio_list_move_all(&all->again, &all->done);
 }
@@ -140,11 +140,12 @@ static void end_all(group *all, int code)
 static void fail_member(group *all, epio_op *op, int64_t result, int begun)
 {
     epio__db_connection *connection = all->connection;
-    epio__connection_set_current(connection, NULL); /* a cancel must not find one that has ended */
+    epio__db_connection_set_current(connection,
+                                    NULL); /* a cancel must not find one that has ended */
     all->members--;
     epio__db_finish(op, result);
     if (begun != SQLITE_OK) {
-        epio__transaction_undo(connection);
+        epio__db_transaction_undo(connection);
         end_all(all, begun);
     } else if (!is_open(connection)) {
         begin_again(all);
@@ -155,13 +156,13 @@ static void fail_member(group *all, epio_op *op, int64_t result, int begun)
 static void add_member(group *all, epio_op *op)
 {
     epio__db_connection *connection = all->connection;
-    epio__connection_begin(connection, op);
+    epio__db_connection_begin(connection, op);
     int begun = is_open(connection) ? SQLITE_OK : epio__db_run(connection, "BEGIN IMMEDIATE");
     int64_t result = epio__db_result(connection, op, begun);
     if (result == 0) {
         result = carry_out_member(all, op);
     }
-    epio__connection_end(connection);
+    epio__db_connection_end(connection);
     if (result < 0) {
         fail_member(all, op, result, begun);
         return;
@@ -177,10 +178,10 @@ static epio_op *next_that_waits(epio__database *root)
         return NULL;
     }
     epio_op *op = op_of(root->writes.next);
-    if (!epio__group_takes(root, op)) {
+    if (!epio__db_group_takes(root, op)) {
         return NULL;
     }
-    epio__op_take(op);
+    epio__db_op_take(op);
     return op;
 }
 
@@ -201,7 +202,7 @@ static epio_op *next_member(group *all)
     epio__database *root = connection->root;
     epio_op *op = NULL;
     epio__db_lock(root);
-    epio__connection_change_current(connection, NULL);
+    epio__db_connection_change_current(connection, NULL);
     if (!epio_list_empty(&all->again)) {
         op = take_first(&all->again);
     } else if (all->members < root->options.group) {
@@ -210,7 +211,7 @@ static epio_op *next_member(group *all)
         }
         all->members += op != NULL;
     }
-    epio__connection_change_current(connection, op);
+    epio__db_connection_change_current(connection, op);
     epio__db_unlock(root);
     return op;
 }
@@ -236,7 +237,7 @@ static void expect_others(const group *all)
     epio__db_lock(root);
     for (epio_node *node = root->writes.next;
          node != &root->writes && others < root->options.group &&
-         epio__group_takes(root, op_of(node));
+         epio__db_group_takes(root, op_of(node));
          node = node->next) {
         others++;
     }
@@ -259,13 +260,13 @@ static void commit(group *all)
             int64_t result = epio__db_result(connection, op, code);
             op->arguments.words[EPIO__WORD_OUTCOME] = (uint64_t)result;
         }
-        epio__transaction_undo(connection);
+        epio__db_transaction_undo(connection);
     } else {
         epio__db_lock(connection->root);
         connection->root->stats.transactions += all->members - 1; /* publishing counts one */
         epio__db_unlock(connection->root);
     }
-    epio__changes_publish(connection);
+    epio__db_changes_publish(connection);
     expect_others(all);
     while (!epio_list_empty(&all->done)) {
         epio_op *op = take_first(&all->done);
@@ -282,7 +283,7 @@ static uint64_t wait_limit(const epio__database *root, const epio_op *first)
                : epio_clock_monotonic() + root->commit_took / 8;
 }
 
-void epio__group_run(epio__db_connection *connection, epio_op *first)
+void epio__db_group_run(epio__db_connection *connection, epio_op *first)
 {
     const epio__database *root = connection->root;
     group all = {.connection = connection,
@@ -299,7 +300,7 @@ void epio__group_run(epio__db_connection *connection, epio_op *first)
     if (!epio_list_empty(&all.done)) {
         commit(&all);
     } else {
-        epio__transaction_undo(connection);
+        epio__db_transaction_undo(connection);
     }
     connection->root->careful_groups -= root->careful_groups != 0;
 }

@@ -8,22 +8,22 @@
 
 static epio_rows *rows_of(const epio_op *op)
 {
-    return epio__word_pointer(op, EPIO__WORD_OBJECT);
+    return epio__db_word_pointer(op, EPIO__WORD_OBJECT);
 }
 
-epio__db_connection *epio__rows_connection(const epio_rows *rows)
+epio__db_connection *epio__db_rows_connection(const epio_rows *rows)
 {
     return rows != NULL ? rows->connection : NULL;
 }
 
-epio__database *epio__rows_root(const epio_rows *rows)
+epio__database *epio__db_rows_root(const epio_rows *rows)
 {
     return rows->root;
 }
 
 /* ---- Batches ---- */
 
-static void release(epio_rows *rows, epio__batch *batch)
+static void release(epio_rows *rows, epio__db_batch *batch)
 {
     if (batch->permits != 0) {
         epio_semaphore_release(rows->root->options.ahead, batch->permits);
@@ -31,16 +31,16 @@ static void release(epio_rows *rows, epio__batch *batch)
     }
 }
 
-static void give_back(epio_rows *rows, epio__batch *batch)
+static void give_back(epio_rows *rows, epio__db_batch *batch)
 {
     release(rows, batch);
-    epio__batch_reset(batch, rows->columns);
+    epio__db_batch_reset(batch, rows->columns);
 }
 
 /* The program has had all of a batch: the one that was worked out meanwhile takes its place. */
 static void exchange(epio_rows *rows)
 {
-    epio__batch *had = rows->given;
+    epio__db_batch *had = rows->given;
     give_back(rows, had);
     rows->given = rows->ahead;
     rows->ahead = had;
@@ -48,7 +48,7 @@ static void exchange(epio_rows *rows)
 
 static void give(epio_rows *rows, uint32_t count)
 {
-    epio__batch *batch = rows->given;
+    epio__db_batch *batch = rows->given;
     rows->values = batch->values + (size_t)batch->given * batch->columns;
     rows->count = count;
     batch->given += count;
@@ -59,7 +59,7 @@ static void report_error(const epio_rows *rows, epio_op *op)
 {
     op->os_error = rows->os_error;
     op->arguments.words[EPIO__WORD_CODE] = (uint64_t)rows->why.code;
-    epio_db_error *error = epio__word_pointer(op, EPIO__WORD_REPORT);
+    epio_db_error *error = epio__db_word_pointer(op, EPIO__WORD_REPORT);
     if (error != NULL) {
         size_t size = error->size;
         *error = rows->why;
@@ -71,11 +71,11 @@ static epio_op *take_next(epio_rows *rows)
 {
     epio_op *op = rows->next;
     rows->next = NULL;
-    epio__op_take(op);
+    epio__db_op_take(op);
     return op;
 }
 
-epio_op *epio__rows_answer(epio_rows *rows, int64_t *result)
+epio_op *epio__db_rows_answer(epio_rows *rows, int64_t *result)
 {
     if (rows->next == NULL || rows->working) {
         return NULL;
@@ -102,7 +102,7 @@ epio_op *epio__rows_answer(epio_rows *rows, int64_t *result)
     return op;
 }
 
-bool epio__rows_next(epio_op *op, int64_t *result)
+bool epio__db_rows_next(epio_op *op, int64_t *result)
 {
     epio_rows *rows = rows_of(op);
     if (rows->next != NULL || rows->ending) {
@@ -117,8 +117,8 @@ bool epio__rows_next(epio_op *op, int64_t *result)
     rows->ahead_due = false;
     epio_node none;
     epio_list_init(&none);
-    epio__op_put(rows->connection != NULL ? &rows->connection->ops : &none, op);
-    if (epio__rows_answer(rows, result) != NULL) {
+    epio__db_op_put(rows->connection != NULL ? &rows->connection->ops : &none, op);
+    if (epio__db_rows_answer(rows, result) != NULL) {
         return true;
     }
     if (rows->working) { /* a batch ahead: it is to have what is asked for now */
@@ -129,7 +129,7 @@ bool epio__rows_next(epio_op *op, int64_t *result)
 
 /* ---- Ending early ---- */
 
-void epio__rows_fail(epio_rows *rows, int64_t error)
+void epio__db_rows_fail(epio_rows *rows, int64_t error)
 {
     if (rows->error == 0) {
         rows->error = error;
@@ -140,7 +140,7 @@ void epio__rows_fail(epio_rows *rows, int64_t error)
     }
 }
 
-void epio__rows_cancel(epio_op *op)
+void epio__db_rows_cancel(epio_op *op)
 {
     epio_rows *rows = rows_of(op);
     bool late = op->timeout_ns != 0 && epio_clock_monotonic() >= op->timeout_ns;
@@ -149,14 +149,14 @@ void epio__rows_cancel(epio_op *op)
         rows->why.code = SQLITE_INTERRUPT;
         (void)snprintf(rows->why.message, sizeof rows->why.message, "interrupted");
     }
-    epio__rows_fail(rows, late ? EPIO_ETIMEDOUT : EPIO_ECANCELED);
+    epio__db_rows_fail(rows, late ? EPIO_ETIMEDOUT : EPIO_ECANCELED);
     report_error(rows, op);
     if (rows->working) {
         epio__db_interrupt(rows->connection);
     }
 }
 
-void epio__rows_yield(epio__db_connection *connection)
+void epio__db_rows_yield(epio__db_connection *connection)
 {
     epio_rows *rows = connection->working;
     if (rows != NULL && rows->next == NULL) {
@@ -164,19 +164,19 @@ void epio__rows_yield(epio__db_connection *connection)
     }
 }
 
-epio_op *epio__rows_end_arrived(epio_rows *rows)
+epio_op *epio__db_rows_end_arrived(epio_rows *rows)
 {
     rows->ending = true;
     epio_op *next = rows->next;
     if (next != NULL) {
-        epio__rows_cancel(next);
+        epio__db_rows_cancel(next);
     } else if (rows->working) {
         epio__db_interrupt(rows->connection);
     }
     return next;
 }
 
-void epio__rows_detach(epio_rows *rows)
+void epio__db_rows_detach(epio_rows *rows)
 {
     epio__db_connection *connection = rows->connection;
     if (connection == NULL) {
@@ -193,25 +193,25 @@ void epio__rows_detach(epio_rows *rows)
 static void end_statement(epio__db_connection *connection, epio_rows *rows)
 {
     if (rows->statement != NULL) {
-        epio__statement_return(connection, rows->statement);
+        epio__db_statement_return(connection, rows->statement);
         rows->statement = NULL;
     }
     epio__db_lock(connection->root);
     connection->active -= rows->stepped;
     rows->stepped = false;
-    epio__rows_detach(rows);
+    epio__db_rows_detach(rows);
     epio__db_unlock(connection->root);
 }
 
-void epio__rows_end_all(epio__db_connection *connection, int64_t error)
+void epio__db_rows_end_all(epio__db_connection *connection, int64_t error)
 {
     while (!epio_list_empty(&connection->rows)) {
         epio_rows *rows = EPIO_CONTAINER(connection->rows.next, epio_rows, node);
         end_statement(connection, rows);
         epio__db_lock(connection->root);
-        epio__rows_fail(rows, error);
+        epio__db_rows_fail(rows, error);
         int64_t result = error;
-        epio_op *op = epio__rows_answer(rows, &result);
+        epio_op *op = epio__db_rows_answer(rows, &result);
         epio__db_unlock(connection->root);
         if (op != NULL) {
             epio__db_finish(op, result);
@@ -219,13 +219,13 @@ void epio__rows_end_all(epio__db_connection *connection, int64_t error)
     }
 }
 
-void epio__rows_free(epio_rows *rows)
+void epio__db_rows_free(epio_rows *rows)
 {
     release(rows, rows->given);
     release(rows, rows->ahead);
     rows->root->objects--;
-    epio__batch_free(rows->given);
-    epio__batch_free(rows->ahead);
+    epio__db_batch_free(rows->given);
+    epio__db_batch_free(rows->ahead);
     free(rows->names);
     free(rows);
 }
@@ -235,21 +235,22 @@ int64_t epio__db_end(epio__db_connection *connection, epio_op *op)
     epio_rows *rows = rows_of(op);
     int64_t result = 0;
     if (rows->statement != NULL && rows->writes) {
-        result = epio__rows_reset(connection, rows, op); /* this may be a commit, which may fail */
+        result =
+            epio__db_rows_reset(connection, rows, op); /* this may be a commit, which may fail */
     }
     if (rows->connection != NULL) {
         end_statement(connection, rows);
     }
     epio__db_lock(connection->root);
     op->arguments.words[EPIO__WORD_OBJECT] = 0; /* another thread may look for its connection */
-    epio__rows_free(rows);
+    epio__db_rows_free(rows);
     epio__db_unlock(connection->root);
     return result;
 }
 
 /* ---- Beginning ---- */
 
-bool epio__rows_set_names(epio_rows *rows)
+bool epio__db_rows_set_names(epio_rows *rows)
 {
     uint32_t columns = (uint32_t)sqlite3_column_count(rows->statement);
     size_t size = columns * sizeof(char *) + 1;
@@ -291,7 +292,7 @@ static epio_rows *make(epio__db_connection *connection, sqlite3_stmt *statement)
     rows->ahead = &rows->batches[1];
     rows->why.offset = -1;
     atomic_init(&rows->enough, 0);
-    if (!epio__rows_set_names(rows)) {
+    if (!epio__db_rows_set_names(rows)) {
         free(rows);
         return NULL;
     }
@@ -315,14 +316,14 @@ static void attach(epio__db_connection *connection, epio_rows *rows)
 static int64_t begin(epio__db_connection *connection, epio_op *op, sqlite3_stmt *statement,
                      const char *tail)
 {
-    if (!epio__sql_is_blank(tail)) {
+    if (!epio__db_sql_is_blank(tail)) {
         return epio__db_refuse(op, "more than one statement");
     }
     bool reads = connection->role == EPIO__DB_READER && connection->holder == NULL;
     if (reads && sqlite3_stmt_readonly(statement) == 0) {
         return EPIO__DB_TO_WRITER;
     }
-    const epio_parameters *parameters = epio__word_pointer(op, EPIO__WORD_FIRST + 1);
+    const epio_parameters *parameters = epio__db_word_pointer(op, EPIO__WORD_FIRST + 1);
     int64_t result = epio__db_bind(connection, op, statement, parameters, true);
     if (result != 0) {
         return result;
@@ -332,28 +333,28 @@ static int64_t begin(epio__db_connection *connection, epio_op *op, sqlite3_stmt 
         return EPIO_ENOMEM;
     }
     attach(connection, rows);
-    *(epio_rows **)epio__word_pointer(op, EPIO__WORD_FIRST + 2) = rows;
+    *(epio_rows **)epio__db_word_pointer(op, EPIO__WORD_FIRST + 2) = rows;
     return 0;
 }
 
 int64_t epio__db_query(epio__db_connection *connection, epio_op *op)
 {
-    const char *sql = epio__word_pointer(op, EPIO__WORD_FIRST);
-    if (epio__sql_is_blank(sql)) {
+    const char *sql = epio__db_word_pointer(op, EPIO__WORD_FIRST);
+    if (epio__db_sql_is_blank(sql)) {
         return epio__db_refuse(op, "no statement");
     }
-    if (epio__sql_is_transaction(sql)) {
+    if (epio__db_sql_is_transaction(sql)) {
         return epio__db_refuse(op, "transactions are begun by epio_db_begin");
     }
     sqlite3_stmt *statement;
     const char *tail;
-    int code = epio__statement_take(connection, sql, &statement, &tail);
+    int code = epio__db_statement_take(connection, sql, &statement, &tail);
     if (code != SQLITE_OK) {
         return epio__db_result(connection, op, code);
     }
     int64_t result = begin(connection, op, statement, tail);
     if (result != 0) {
-        epio__statement_return(connection, statement);
+        epio__db_statement_return(connection, statement);
     }
     return result;
 }

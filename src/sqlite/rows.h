@@ -15,8 +15,8 @@ struct epio_rows {
     /* Guarded by the database's mutex. */
     epio__db_connection *connection; /* NULL: the statement has ended */
     epio_op *next;                   /* a NEXT that waits, in its connection's ops */
-    epio__batch *given;
-    epio__batch *ahead;
+    epio__db_batch *given;
+    epio__db_batch *ahead;
     bool ahead_due;     /* a batch is to be worked out though nobody waits */
     bool ending;        /* an END has arrived */
     bool working;       /* the connection's thread works a batch out */
@@ -41,31 +41,31 @@ struct epio_rows {
     bool stepped; /* it has begun */
     bool at_row;  /* and is at a row that is in no batch yet */
 
-    epio__batch batches[2];
+    epio__db_batch batches[2];
 };
 
 /* ---- rows.c --------------------------------------------------------------- */
 
 /* Takes the NEXT that waits off, if its rows are there or no more come: the op, with *result; else
  * NULL. The mutex is held. */
-epio_op *epio__rows_answer(epio_rows *rows, int64_t *result);
+epio_op *epio__db_rows_answer(epio_rows *rows, int64_t *result);
 
 /* The query has failed: drops the rows that the program does not have. The mutex is held. */
-void epio__rows_fail(epio_rows *rows, int64_t error);
+void epio__db_rows_fail(epio_rows *rows, int64_t error);
 
 /* The statement has ended: the connection is free, if it was theirs. The mutex is held. */
-void epio__rows_detach(epio_rows *rows);
+void epio__db_rows_detach(epio_rows *rows);
 
 /* Takes the columns' names from the statement: false if there is no memory. */
-bool epio__rows_set_names(epio_rows *rows);
+bool epio__db_rows_set_names(epio_rows *rows);
 
 /* ---- rows_work.c ------------------------------------------------------------ */
 
 /* Ends the statement of one that writes, and so commits: 0 or why that failed. */
-int64_t epio__rows_reset(epio__db_connection *connection, epio_rows *rows, epio_op *op);
+int64_t epio__db_rows_reset(epio__db_connection *connection, epio_rows *rows, epio_op *op);
 
 /* Works one batch out on the connection's thread, and answers the NEXT that waits: it, with
  * *result; else NULL. Called without the mutex. */
-epio_op *epio__rows_work_out(epio__db_connection *connection, epio_rows *rows, int64_t *result);
+epio_op *epio__db_rows_work_out(epio__db_connection *connection, epio_rows *rows, int64_t *result);
 
 #endif

@@ -12,7 +12,7 @@
 /* ---- How much may be ahead ---- */
 
 /* More permits for a batch that has used those that it has: false if there are none. */
-static bool more_permits(const epio__database *root, epio__batch *batch)
+static bool more_permits(const epio__database *root, epio__db_batch *batch)
 {
     uint64_t most = (root->options.ahead_bytes + 1023) / 1024;
     for (uint32_t step = PERMITS; step != 0; step /= 4) {
@@ -25,22 +25,22 @@ static bool more_permits(const epio__database *root, epio__batch *batch)
     return false;
 }
 
-static uint64_t limit_of(const epio__database *root, const epio__batch *batch)
+static uint64_t limit_of(const epio__database *root, const epio__db_batch *batch)
 {
     uint64_t limit = root->options.ahead_bytes;
     uint64_t permitted = (uint64_t)batch->permits * 1024;
     return root->options.ahead == NULL || permitted > limit ? limit : permitted;
 }
 
-static int add_row(epio_rows *rows, epio__batch *batch, bool demanded)
+static int add_row(epio_rows *rows, epio__db_batch *batch, bool demanded)
 {
     const epio__database *root = rows->root;
     uint32_t expected = atomic_load_explicit(&rows->enough, memory_order_relaxed);
     if (demanded) {
-        return epio__batch_add(batch, rows->statement, UINT64_MAX, expected);
+        return epio__db_batch_add(batch, rows->statement, UINT64_MAX, expected);
     }
     for (;;) {
-        int outcome = epio__batch_add(batch, rows->statement, limit_of(root, batch), expected);
+        int outcome = epio__db_batch_add(batch, rows->statement, limit_of(root, batch), expected);
         if (outcome != EPIO__ROW_TOO_LARGE || root->options.ahead == NULL ||
             !more_permits(root, batch)) {
             return outcome;
@@ -51,16 +51,16 @@ static int add_row(epio_rows *rows, epio__batch *batch, bool demanded)
 /* ---- Stepping ---- */
 
 /* The schema may have changed since the statement was prepared: so have its columns then. */
-static bool first_row(epio_rows *rows, epio__batch *batch)
+static bool first_row(epio_rows *rows, epio__db_batch *batch)
 {
-    if (!epio__rows_set_names(rows)) {
+    if (!epio__db_rows_set_names(rows)) {
         return false;
     }
     batch->columns = rows->columns;
     return true;
 }
 
-static int step(epio__db_connection *connection, epio_rows *rows, epio__batch *batch)
+static int step(epio__db_connection *connection, epio_rows *rows, epio__db_batch *batch)
 {
     if (atomic_load_explicit(&connection->interrupted, memory_order_relaxed)) {
         return SQLITE_INTERRUPT;
@@ -77,7 +77,8 @@ static int step(epio__db_connection *connection, epio_rows *rows, epio__batch *b
 }
 
 /* SQLITE_OK: there are enough, or as many as may be ahead; or why no more come. */
-static int fill(epio__db_connection *connection, epio_rows *rows, epio__batch *batch, bool demanded)
+static int fill(epio__db_connection *connection, epio_rows *rows, epio__db_batch *batch,
+                bool demanded)
 {
     if (batch->count == 0) {
         batch->columns = rows->columns;
@@ -104,7 +105,7 @@ static int fill(epio__db_connection *connection, epio_rows *rows, epio__batch *b
 typedef struct work {
     epio__db_connection *connection;
     epio_rows *rows;
-    epio__batch *batch;
+    epio__db_batch *batch;
     bool demanded;
     bool was_stepped;
     epio_op op; /* what SQLite says of errors is noted in this one: nobody may wait, and who
@@ -153,11 +154,11 @@ static void end_statement(work *one)
 {
     epio__db_connection *connection = one->connection;
     bool writes = one->rows->writes && sqlite3_get_autocommit(connection->handle) != 0;
-    epio__statement_return(connection, one->rows->statement);
+    epio__db_statement_return(connection, one->rows->statement);
     one->rows->statement = NULL;
     one->rows->stepped = false;
     if (writes) {
-        epio__changes_publish(connection);
+        epio__db_changes_publish(connection);
     }
 }
 
@@ -201,10 +202,10 @@ static void end(work *one)
         rows->os_error = one->op.os_error;
         rows->why = one->why;
     } else if (rows->error != 0) { /* it was cancelled meanwhile */
-        epio__rows_fail(rows, rows->error);
+        epio__db_rows_fail(rows, rows->error);
     }
     if (rows->statement == NULL) {
-        epio__rows_detach(rows);
+        epio__db_rows_detach(rows);
     }
 }
 
@@ -215,14 +216,14 @@ static epio_op *send_back(work *one)
     epio_op *op = rows->next;
     if (op != NULL) {
         rows->next = NULL;
-        epio__op_take(op);
+        epio__db_op_take(op);
         op->due = one->op.due;
         rows->since = one->op.arguments.words[EPIO__WORD_SINCE];
     }
     return op;
 }
 
-epio_op *epio__rows_work_out(epio__db_connection *connection, epio_rows *rows, int64_t *result)
+epio_op *epio__db_rows_work_out(epio__db_connection *connection, epio_rows *rows, int64_t *result)
 {
     work one = {.connection = connection, .rows = rows};
     epio__db_lock(connection->root);
@@ -237,7 +238,7 @@ epio_op *epio__rows_work_out(epio__db_connection *connection, epio_rows *rows, i
     epio__db_lock(connection->root);
     end(&one);
     *result = one.result;
-    epio_op *op = one.result == EPIO_RETRY ? send_back(&one) : epio__rows_answer(rows, result);
+    epio_op *op = one.result == EPIO_RETRY ? send_back(&one) : epio__db_rows_answer(rows, result);
     epio__db_unlock(connection->root);
     return op;
 }
@@ -257,7 +258,7 @@ static epio_rows *next_rows(const epio__db_connection *connection)
 {
     if (!epio_list_empty(&connection->ops)) {
         const epio_op *op = EPIO_CONTAINER(connection->ops.next, epio_op, queue);
-        return op->kind == EPIO__DB_NEXT ? epio__word_pointer(op, EPIO__WORD_OBJECT) : NULL;
+        return op->kind == EPIO__DB_NEXT ? epio__db_word_pointer(op, EPIO__WORD_OBJECT) : NULL;
     }
     for (epio_node *node = connection->rows.next; node != &connection->rows; node = node->next) {
         epio_rows *rows = EPIO_CONTAINER(node, epio_rows, node);
@@ -268,52 +269,52 @@ static epio_rows *next_rows(const epio__db_connection *connection)
     return NULL;
 }
 
-bool epio__rows_want(const epio__db_connection *connection)
+bool epio__db_rows_want(const epio__db_connection *connection)
 {
     return next_rows(connection) != NULL;
 }
 
-void epio__rows_work(epio__db_connection *connection)
+void epio__db_rows_work(epio__db_connection *connection)
 {
     epio__db_lock(connection->root);
     epio_rows *rows = next_rows(connection);
     if (rows != NULL && connection->refuse_with != 0) { /* there is no thread for it */
         if (rows->next != NULL) {
-            epio__rows_fail(rows, connection->refuse_with);
+            epio__db_rows_fail(rows, connection->refuse_with);
         }
         rows->ahead_due = false;
     }
     epio__db_unlock(connection->root);
     int64_t result;
     epio_op *op = rows != NULL && (connection->refuse_with == 0 || rows->error != 0)
-                      ? epio__rows_work_out(connection, rows, &result)
+                      ? epio__db_rows_work_out(connection, rows, &result)
                       : NULL;
     if (op != NULL) {
         epio__db_finish(op, result);
     }
 }
 
-int64_t epio__rows_perform(epio__db_connection *connection, epio_op *op)
+int64_t epio__db_rows_perform(epio__db_connection *connection, epio_op *op)
 {
-    epio_rows *rows = epio__word_pointer(op, EPIO__WORD_OBJECT);
+    epio_rows *rows = epio__db_word_pointer(op, EPIO__WORD_OBJECT);
     int64_t result;
     epio__db_lock(connection->root);
-    bool ended = epio__rows_next(op, &result);
+    bool ended = epio__db_rows_next(op, &result);
     epio__db_unlock(connection->root);
     while (!ended) {
-        ended = epio__rows_work_out(connection, rows, &result) != NULL;
+        ended = epio__db_rows_work_out(connection, rows, &result) != NULL;
     }
     return result;
 }
 
-int64_t epio__rows_reset(epio__db_connection *connection, epio_rows *rows, epio_op *op)
+int64_t epio__db_rows_reset(epio__db_connection *connection, epio_rows *rows, epio_op *op)
 {
     connection->may_wait_until = epio_clock_monotonic() + BUSY_LIMIT;
     int code = sqlite3_reset(rows->statement);
     connection->may_wait_until = 0;
     int64_t result = epio__db_result(connection, op, code);
     if (sqlite3_get_autocommit(connection->handle) != 0) {
-        epio__changes_publish(connection);
+        epio__db_changes_publish(connection);
     }
     return result == EPIO_RETRY ? EPIO_EBUSY : result;
 }

@@ -14,7 +14,7 @@
 static void report(epio_op *op, int code, int offset, const char *message)
 {
     op->arguments.words[EPIO__WORD_CODE] = (uint64_t)code;
-    epio_db_error *error = epio__word_pointer(op, EPIO__WORD_REPORT);
+    epio_db_error *error = epio__db_word_pointer(op, EPIO__WORD_REPORT);
     if (error != NULL) {
         error->code = code;
         error->offset = offset;
@@ -153,14 +153,14 @@ static bool is_one_of(const char *sql, const char *const *words, size_t number)
     return false;
 }
 
-bool epio__sql_is_transaction(const char *sql)
+bool epio__db_sql_is_transaction(const char *sql)
 {
     static const char *const words[] = {"BEGIN",    "COMMIT",    "END",
                                         "ROLLBACK", "SAVEPOINT", "RELEASE"};
     return is_one_of(sql, words, sizeof words / sizeof words[0]);
 }
 
-bool epio__sql_can_share(const char *sql)
+bool epio__db_sql_can_share(const char *sql)
 {
     static const char *const words[] = {"INSERT", "REPLACE", "UPDATE", "DELETE",
                                         "WITH",   "CREATE",  "DROP",   "ALTER"};
@@ -226,14 +226,14 @@ int epio__db_run(epio__db_connection *connection, const char *sql)
 {
     sqlite3_stmt *statement;
     const char *tail;
-    int code = epio__statement_take(connection, sql, &statement, &tail);
+    int code = epio__db_statement_take(connection, sql, &statement, &tail);
     if (code != SQLITE_OK || statement == NULL) {
         return code;
     }
     do {
         code = sqlite3_step(statement);
     } while (code == SQLITE_ROW);
-    epio__statement_return(connection, statement);
+    epio__db_statement_return(connection, statement);
     return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
@@ -252,7 +252,7 @@ static int64_t step_to_end(epio__db_connection *connection, epio_op *op, sqlite3
     return result == 0 && changed ? sqlite3_changes64(connection->handle) : result;
 }
 
-bool epio__sql_is_blank(const char *sql)
+bool epio__db_sql_is_blank(const char *sql)
 {
     char word[16];
     first_word(sql, word);
@@ -265,10 +265,10 @@ static int64_t run_one(epio__db_connection *connection, epio_op *op, const char 
 {
     sqlite3_stmt *statement;
     const char *tail;
-    if (epio__sql_is_transaction(*sql)) {
+    if (epio__db_sql_is_transaction(*sql)) {
         return epio__db_refuse(op, "transactions are begun by epio_db_begin");
     }
-    int code = epio__statement_take(connection, *sql, &statement, &tail);
+    int code = epio__db_statement_take(connection, *sql, &statement, &tail);
     if (code != SQLITE_OK) {
         return epio__db_result(connection, op, code);
     }
@@ -280,22 +280,22 @@ static int64_t run_one(epio__db_connection *connection, epio_op *op, const char 
     if (result == 0) {
         result = step_to_end(connection, op, statement);
     }
-    epio__statement_return(connection, statement);
+    epio__db_statement_return(connection, statement);
     return result;
 }
 
 int64_t epio__db_statements(epio__db_connection *connection, epio_op *op)
 {
-    const char *sql = epio__word_pointer(op, EPIO__WORD_FIRST);
-    const epio_parameters *parameters = epio__word_pointer(op, EPIO__WORD_FIRST + 1);
+    const char *sql = epio__db_word_pointer(op, EPIO__WORD_FIRST);
+    const epio_parameters *parameters = epio__db_word_pointer(op, EPIO__WORD_FIRST + 1);
     int64_t changed = 0;
-    while (!epio__sql_is_blank(sql)) {
+    while (!epio__db_sql_is_blank(sql)) {
         int64_t result = run_one(connection, op, &sql, parameters);
         if (result < 0) {
             return result;
         }
         changed += result;
-        if (parameters != NULL && !epio__sql_is_blank(sql)) {
+        if (parameters != NULL && !epio__db_sql_is_blank(sql)) {
             return epio__db_refuse(op, "parameters are for one statement");
         }
     }
@@ -307,18 +307,18 @@ int64_t epio__db_statements(epio__db_connection *connection, epio_op *op)
 static bool is_one(const char *sql)
 {
     const char *end = strchr(sql, ';');
-    return end == NULL || epio__sql_is_blank(end);
+    return end == NULL || epio__db_sql_is_blank(end);
 }
 
 int64_t epio__db_execute(epio__db_connection *connection, epio_op *op)
 {
-    const char *sql = epio__word_pointer(op, EPIO__WORD_FIRST);
-    if (epio__sql_is_blank(sql)) {
+    const char *sql = epio__db_word_pointer(op, EPIO__WORD_FIRST);
+    if (epio__db_sql_is_blank(sql)) {
         return epio__db_refuse(op, "no statement");
     }
     bool alone = sqlite3_get_autocommit(connection->handle) == 0 || is_one(sql);
     int64_t result = alone ? epio__db_statements(connection, op)
                            : epio__db_in_transaction(connection, op, epio__db_statements);
-    epio__changes_publish(connection);
+    epio__db_changes_publish(connection);
     return result;
 }

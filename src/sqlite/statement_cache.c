@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct epio__statement {
-    epio__statement *next;
+struct epio__db_statement {
+    epio__db_statement *next;
     sqlite3_stmt *prepared;
     uint64_t used; /* the count of uses when it was last taken */
     uint32_t hash; /* of its text */
@@ -27,28 +27,28 @@ static uint32_t hash_of(const char *sql, size_t len)
 /* The one used longest ago, if there are too many that nobody has. */
 static void drop_oldest(epio__db_connection *connection)
 {
-    epio__statement **oldest = NULL;
+    epio__db_statement **oldest = NULL;
     uint32_t count = 0;
-    for (epio__statement **at = &connection->statements; *at != NULL; at = &(*at)->next) {
+    for (epio__db_statement **at = &connection->statements; *at != NULL; at = &(*at)->next) {
         if (!(*at)->taken) {
             count++;
             oldest = oldest == NULL || (*at)->used < (*oldest)->used ? at : oldest;
         }
     }
     if (count > connection->root->options.cached_statements) {
-        epio__statement *dropped = *oldest;
+        epio__db_statement *dropped = *oldest;
         *oldest = dropped->next;
         sqlite3_finalize(dropped->prepared);
         free(dropped);
     }
 }
 
-int epio__statement_take(epio__db_connection *connection, const char *sql, sqlite3_stmt **statement,
-                         const char **tail)
+int epio__db_statement_take(epio__db_connection *connection, const char *sql,
+                            sqlite3_stmt **statement, const char **tail)
 {
     size_t len = strlen(sql);
     uint32_t hash = hash_of(sql, len);
-    for (epio__statement *one = connection->statements; one != NULL; one = one->next) {
+    for (epio__db_statement *one = connection->statements; one != NULL; one = one->next) {
         if (!one->taken && one->hash == hash && one->len == len &&
             strcmp(sqlite3_sql(one->prepared), sql) == 0) {
             one->taken = true;
@@ -65,27 +65,27 @@ int epio__statement_take(epio__db_connection *connection, const char *sql, sqlit
     if (code != SQLITE_OK || *statement == NULL) {
         return code;
     }
-    epio__statement *one = calloc(1, sizeof *one);
+    epio__db_statement *one = calloc(1, sizeof *one);
     if (one == NULL) {
         sqlite3_finalize(*statement);
         *statement = NULL;
         return SQLITE_NOMEM;
     }
-    *one = (epio__statement){.next = connection->statements,
-                             .prepared = *statement,
-                             .used = ++connection->statement_uses,
-                             .hash = hash,
-                             .len = len,
-                             .taken = true};
+    *one = (epio__db_statement){.next = connection->statements,
+                                .prepared = *statement,
+                                .used = ++connection->statement_uses,
+                                .hash = hash,
+                                .len = len,
+                                .taken = true};
     connection->statements = one;
     return SQLITE_OK;
 }
 
-void epio__statement_return(epio__db_connection *connection, sqlite3_stmt *statement)
+void epio__db_statement_return(epio__db_connection *connection, sqlite3_stmt *statement)
 {
     sqlite3_reset(statement);
     sqlite3_clear_bindings(statement);
-    for (epio__statement *one = connection->statements; one != NULL; one = one->next) {
+    for (epio__db_statement *one = connection->statements; one != NULL; one = one->next) {
         if (one->prepared == statement) {
             one->taken = false;
         }
@@ -93,10 +93,10 @@ void epio__statement_return(epio__db_connection *connection, sqlite3_stmt *state
     drop_oldest(connection);
 }
 
-void epio__statements_free(epio__db_connection *connection)
+void epio__db_statements_free(epio__db_connection *connection)
 {
     while (connection->statements != NULL) {
-        epio__statement *one = connection->statements;
+        epio__db_statement *one = connection->statements;
         connection->statements = one->next;
         sqlite3_finalize(one->prepared);
         free(one);

@@ -23,20 +23,20 @@ static void let_wait(epio__db_connection *connection, const epio_op *op)
 static void publish(epio__db_connection *connection)
 {
     if (connection->role == EPIO__DB_WRITER) {
-        epio__changes_publish(connection);
+        epio__db_changes_publish(connection);
     }
 }
 
 /* Queries and blobs, before what they are in ends. */
 static void end_all(epio__db_connection *connection)
 {
-    epio__rows_end_all(connection, EPIO_ECANCELED);
-    epio__blobs_end_all(connection);
+    epio__db_rows_end_all(connection, EPIO_ECANCELED);
+    epio__db_blobs_end_all(connection);
 }
 
 /* ---- Around a function ---- */
 
-void epio__transaction_undo(epio__db_connection *connection)
+void epio__db_transaction_undo(epio__db_connection *connection)
 {
     if (is_open(connection)) {
         (void)epio__db_run(connection, "ROLLBACK");
@@ -62,7 +62,7 @@ int64_t epio__db_in_transaction(epio__db_connection *connection, epio_op *op,
             result = committed != 0 ? committed : result;
         }
     }
-    epio__transaction_undo(connection);
+    epio__db_transaction_undo(connection);
     return result;
 }
 
@@ -95,7 +95,7 @@ static void take_connection(epio_db *made)
     connection->transaction = made;
 }
 
-void epio__handle_free(epio_db *db)
+void epio__db_handle_free(epio_db *db)
 {
     epio__database *root = db->root;
     if (db->outer != &root->handle) {
@@ -119,12 +119,12 @@ static bool take_late_ops(epio__db_connection *connection, const epio_db *db, ep
     epio_list_move_all(&all, &connection->ops);
     while (!epio_list_empty(&all)) {
         epio_op *op = EPIO_CONTAINER(all.next, epio_op, queue);
-        if (op->kind < EPIO__DB_OPEN || epio__word_pointer(op, EPIO__WORD_OBJECT) != db) {
+        if (op->kind < EPIO__DB_OPEN || epio__db_word_pointer(op, EPIO__WORD_OBJECT) != db) {
             epio_list_remove(&op->queue);
             epio_list_append(&connection->ops, &op->queue);
             continue;
         }
-        epio__op_take(op);
+        epio__db_op_take(op);
         epio_list_append(late, &op->queue);
         rolls_back = rolls_back || op->kind == EPIO__DB_ROLLBACK;
     }
@@ -151,7 +151,7 @@ static void end_handles(epio__db_connection *connection, epio_db *db, bool by_op
         one->outer = one == db ? one->outer : &root->handle;
         bool rolled_back = take_late_ops(connection, one, &late);
         if (rolled_back || (one == db && by_op)) {
-            epio__handle_free(one);
+            epio__db_handle_free(one);
         }
         one = inner;
     }
@@ -163,13 +163,13 @@ static void end_handles(epio__db_connection *connection, epio_db *db, bool by_op
     }
 }
 
-int64_t epio__transaction_check(const epio__db_connection *connection, epio_op *op)
+int64_t epio__db_transaction_check(const epio__db_connection *connection, epio_op *op)
 {
     if (op->kind < EPIO__DB_OPEN || op->kind == EPIO__DB_NEXT || op->kind == EPIO__DB_END ||
         op->kind == EPIO__DB_ROLLBACK) {
         return 0;
     }
-    const epio_db *db = epio__word_pointer(op, EPIO__WORD_OBJECT);
+    const epio_db *db = epio__db_word_pointer(op, EPIO__WORD_OBJECT);
     if (db->outer == NULL) {
         return 0;
     }
@@ -217,8 +217,8 @@ static int begin(epio__db_connection *connection, const epio_db *made)
 
 int64_t epio__db_begin(epio__db_connection *connection, epio_op *op)
 {
-    epio_db *outer = epio__word_pointer(op, EPIO__WORD_OBJECT);
-    epio_db **transaction = epio__word_pointer(op, EPIO__WORD_FIRST);
+    epio_db *outer = epio__db_word_pointer(op, EPIO__WORD_OBJECT);
+    epio_db **transaction = epio__db_word_pointer(op, EPIO__WORD_FIRST);
     uint32_t mode = (uint32_t)op->arguments.words[EPIO__WORD_FIRST + 1];
     epio_db *made = make_handle(connection, outer, mode);
     if (made == NULL) {
@@ -227,13 +227,13 @@ int64_t epio__db_begin(epio__db_connection *connection, epio_op *op)
     int64_t result = epio__db_result(connection, op, begin(connection, made));
     if (result != 0) {
         if (made->depth == 0) {
-            epio__transaction_undo(connection);
+            epio__db_transaction_undo(connection);
         }
         free(made);
         return result;
     }
     bool writes = connection->role == EPIO__DB_WRITER;
-    made->changes = writes ? epio__changes_mark(connection) : 0;
+    made->changes = writes ? epio__db_changes_mark(connection) : 0;
     epio__db_lock(connection->root);
     take_connection(made);
     epio__db_unlock(connection->root);
@@ -258,7 +258,7 @@ static int64_t commit_outermost(epio__db_connection *connection, epio_op *op)
         publish(connection);
     } else if (undoes(result) || !is_open(connection)) {
         end_all(connection);
-        epio__transaction_undo(connection);
+        epio__db_transaction_undo(connection);
         publish(connection);
     }
     return result;
@@ -266,7 +266,7 @@ static int64_t commit_outermost(epio__db_connection *connection, epio_op *op)
 
 int64_t epio__db_commit(epio__db_connection *connection, epio_op *op)
 {
-    epio_db *db = epio__word_pointer(op, EPIO__WORD_OBJECT);
+    epio_db *db = epio__db_word_pointer(op, EPIO__WORD_OBJECT);
     if (db->of_function) {
         return epio__db_refuse(op, "the transaction is committed when its function returns");
     }
@@ -288,20 +288,20 @@ static void roll_back_savepoint(epio__db_connection *connection, const epio_db *
         end_all(connection);
     }
     if (connection->role == EPIO__DB_WRITER) {
-        epio__changes_rewind(connection, db->changes);
+        epio__db_changes_rewind(connection, db->changes);
     }
     if (is_open(connection)) {
         int code = run_savepoint(connection, "ROLLBACK TO", db);
         code = code == SQLITE_OK ? run_savepoint(connection, "RELEASE", db) : code;
         if (code != SQLITE_OK) { /* what cannot be undone in part is undone whole */
-            epio__transaction_undo(connection);
+            epio__db_transaction_undo(connection);
         }
     }
 }
 
 int64_t epio__db_rollback(epio__db_connection *connection, epio_op *op)
 {
-    epio_db *db = epio__word_pointer(op, EPIO__WORD_OBJECT);
+    epio_db *db = epio__db_word_pointer(op, EPIO__WORD_OBJECT);
     if (db->of_function) {
         return epio__db_refuse(op, "the transaction is rolled back when its function fails");
     }
@@ -309,17 +309,17 @@ int64_t epio__db_rollback(epio__db_connection *connection, epio_op *op)
         roll_back_savepoint(connection, db);
     } else {
         end_all(connection);
-        epio__transaction_undo(connection);
+        epio__db_transaction_undo(connection);
         publish(connection);
     }
     end_handles(connection, db, true);
     return 0;
 }
 
-void epio__transaction_abandon(epio__db_connection *connection)
+void epio__db_transaction_abandon(epio__db_connection *connection)
 {
     end_all(connection);
-    epio__transaction_undo(connection);
+    epio__db_transaction_undo(connection);
     publish(connection);
     if (connection->transaction != NULL) {
         end_handles(connection, connection->transaction, false);
@@ -337,7 +337,7 @@ static bool is_reserved(int64_t result)
     return result == EPIO_RETRY || result == EPIO__DB_TO_WRITER || result == EPIO_EPENDING;
 }
 
-int64_t epio__transaction_call(epio__db_connection *connection, epio_op *op)
+int64_t epio__db_transaction_call(epio__db_connection *connection, epio_op *op)
 {
     epio__database *root = connection->root;
     epio_db_function *function =
@@ -379,9 +379,9 @@ static int64_t read_in_snapshot(epio__db_connection *connection, epio_op *op)
 {
     int64_t result = epio__db_result(connection, op, begin_snapshot(connection));
     if (result == 0) {
-        result = epio__transaction_call(connection, op);
+        result = epio__db_transaction_call(connection, op);
     }
-    epio__transaction_undo(connection);
+    epio__db_transaction_undo(connection);
     return result;
 }
 
@@ -393,7 +393,7 @@ int64_t epio__db_transaction(epio__db_connection *connection, epio_op *op)
     if (sqlite3_db_readonly(connection->handle, "main") == 1) {
         return epio__db_result(connection, op, SQLITE_READONLY);
     }
-    int64_t result = epio__db_in_transaction(connection, op, epio__transaction_call);
+    int64_t result = epio__db_in_transaction(connection, op, epio__db_transaction_call);
     publish(connection);
     return result;
 }
