@@ -150,8 +150,9 @@ static void check_value(const epio_rows *rows, uint32_t column, uint32_t type, c
                         uint32_t len)
 {
     const epio_value *value = epio_rows_value(rows, 0, column);
-    check(value != NULL && value->type == type && value->len == len);
-    check(value->is.blob != NULL);
+    assert_non_null(value);
+    check(value->type == type && value->len == len);
+    assert_non_null(value->is.blob);
     check(memcmp(value->is.blob, bytes, len) == 0);
     check(type != EPIO_VALUE_TEXT || value->is.text[len] == '\0');
 }

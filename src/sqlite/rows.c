@@ -179,6 +179,9 @@ epio_op *epio__db_rows_end_arrived(epio_rows *rows)
 void epio__db_rows_detach(epio_rows *rows)
 {
     epio__db_connection *connection = rows->connection;
+    if (connection == NULL) {
+        return;
+    }
     if (connection->holder == rows) {
         connection->holder = NULL;
     }
