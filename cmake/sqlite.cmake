@@ -39,6 +39,7 @@ set(epio_sqlite_async_sources
     src/sqlite/db.c
     src/sqlite/db_cancel.c
     src/sqlite/db_dispatch.c
+    src/sqlite/db_park.c
     src/sqlite/db_perform.c
     src/sqlite/db_pool.c
     src/sqlite/db_queue.c

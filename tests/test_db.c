@@ -344,6 +344,82 @@ static void others_are_awaited(fixture *f)
     close_db(f, db);
 }
 
+static void wait_until_busy(fixture *f, epio_db *db)
+{
+    epio_db_stats stats = {.size = sizeof stats};
+    while (stats.busy < 2) { /* it has been tried again */
+        (void)epio_loop_poll(f->loop, MILLISECOND, 0);
+        check_result(epio_db_get_stats(db, &stats), 0);
+    }
+}
+
+static void a_close_awaits_what_waits_for_others(fixture *f)
+{
+    for (uint32_t flags = 0; flags <= EPIO_DB_CANCEL; flags++) {
+        epio_db *db = open_db(f);
+        other one;
+        tracked write;
+        tracked closing;
+        other_open(f, &one);
+        other_runs(&one, "BEGIN IMMEDIATE");
+        epio_submit(epio_db_execute(track(&write), db, "INSERT INTO t VALUES(1, 1)", NULL));
+        wait_until_busy(f, db);
+        epio_submit(epio_db_close(track(&closing), db, flags));
+        (void)epio_loop_poll(f->loop, EPIO_NOW, 0);
+        check(flags != 0 || write.calls == 0);
+        other_runs(&one, "COMMIT");
+        while (closing.calls == 0) {
+            (void)epio_loop_poll(f->loop, EPIO_FOREVER, 1);
+        }
+        check_result(closing.result, 0);
+        check(write.calls == 1);
+        check_result(write.result, flags != 0 ? EPIO_ECANCELED : 1);
+        epio_db_destroy(db);
+        other_close(&one);
+    }
+}
+
+static void a_loop_is_closed_while_others_are_awaited(fixture *f)
+{
+    epio_db *db = open_db(f);
+    epio_op op = EPIO_OP_INIT;
+    other one;
+    tracked write;
+    other_open(f, &one);
+    other_runs(&one, "BEGIN IMMEDIATE");
+    epio_submit(epio_db_execute(track(&write), db, "INSERT INTO t VALUES(1, 1)", NULL));
+    wait_until_busy(f, db);
+    check_result(epio_loop_close(f->loop, EPIO_FOREVER), 0);
+    check_result(write.result, EPIO_ECANCELED);
+    check_result(epio_perform(epio_db_close(&op, db, 0)), 0);
+    epio_db_destroy(db);
+    other_runs(&one, "COMMIT");
+    other_close(&one);
+}
+
+static void an_open_awaits_others(fixture *f)
+{
+    close_db(f, open_db(f));
+    other one;
+    tracked opening;
+    tracked write;
+    other_open(f, &one);
+    other_runs(&one, "PRAGMA locking_mode = exclusive; BEGIN EXCLUSIVE");
+    epio_db *db = make_db(f, "db", NULL);
+    epio_submit(epio_db_open(track(&opening), db));
+    epio_submit(epio_db_execute(track(&write), db, "INSERT INTO t VALUES(1, 1)", NULL));
+    wait_until_busy(f, db);
+    check(opening.calls == 0 && write.calls == 0);
+    other_close(&one);
+    while (write.calls == 0) {
+        (void)epio_loop_poll(f->loop, EPIO_FOREVER, 1);
+    }
+    check(opening.calls == 1);
+    check_result(opening.result, 0);
+    check_result(write.result, 1);
+    close_db(f, db);
+}
+
 /* ---- In flight ------------------------------------------------------------------- */
 
 #define MANY 50
@@ -523,6 +599,9 @@ int main(void)
         FIXTURE_TEST(threads_perform, ON_ANY_PERFORM),
 #if EPIO_ASYNC
         FIXTURE_TEST(others_are_awaited, ON_ANY_LOOP),
+        FIXTURE_TEST(a_close_awaits_what_waits_for_others, ON_ANY_LOOP),
+        FIXTURE_TEST(a_loop_is_closed_while_others_are_awaited, ON_OS | ON_MEMORY),
+        FIXTURE_TEST(an_open_awaits_others, ON_ANY_LOOP),
         FIXTURE_TEST(ops_are_carried_out_in_order, ON_ANY_LOOP),
         FIXTURE_TEST(a_failed_open_refuses_what_follows, ON_ANY_LOOP),
         FIXTURE_TEST(what_runs_and_what_waits_is_cancelled, ON_ANY_LOOP),

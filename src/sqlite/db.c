@@ -1,6 +1,6 @@
 /* Databases: making and freeing them, what they are as a VFS, and whether an op was given what it
  * needs. */
-#include "sqlite/db.h"
+#include "sqlite/db_queue.h"
 #include "sqlite/vfs.h"
 
 #include <stdio.h>
@@ -174,8 +174,8 @@ static void fill_in(epio_db_options *options)
 
 static void init_lists(epio__database *root)
 {
-    epio_node *lists[] = {&root->connections, &root->waiters,     &root->writes,
-                          &root->reads,       &root->checkpoints, &root->changes};
+    epio_node *lists[] = {&root->connections, &root->waiters, &root->writes, &root->reads,
+                          &root->checkpoints, &root->changes, &root->parked};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         epio_list_init(lists[i]);
     }
@@ -300,8 +300,8 @@ static uint64_t length_of(const epio_node *list)
 
 static void fill_in_present(const epio__database *root, epio_db_stats *stats)
 {
-    stats->waiting_now =
-        length_of(&root->writes) + length_of(&root->reads) + length_of(&root->checkpoints);
+    stats->waiting_now = length_of(&root->writes) + length_of(&root->reads) +
+                         length_of(&root->checkpoints) + length_of(&root->parked);
     for (const epio_node *node = root->connections.next; node != &root->connections;
          node = node->next) {
         const epio__db_connection *one = EPIO_CONTAINER(node, const epio__db_connection, node);

@@ -2,7 +2,7 @@
  * them. Who owns what: db.c making, freeing, and what epio asks of the database as a VFS;
  * db_verbs.c the verbs; db_queue.c which op has which connection when; db_dispatch.c
  * threads for that;
- * db_cancel.c ending them early;
+ * db_park.c those that wait for another program's lock; db_cancel.c ending them early;
  * connection.c SQLite's handle, interrupting it, its statements; statement.c running SQL; rows.c,
  * rows_work.c, batch.c queries; transaction.c transactions and savepoints; group.c those that share
  * a commit; checkpoint.c the log; backup.c copies; blob.c blobs as files; changes.c notifications.
@@ -61,8 +61,10 @@ enum {
     EPIO__WORD_REPORT = 7   /* epio_db_error *, or 0 */
 };
 
-#define EPIO__OP_LISTED 1u /* it is in a list of the database's */
-#define EPIO__OP_WRITES 2u /* a QUERY that needs the writer */
+#define EPIO__OP_LISTED 1u    /* it is in a list of the database's */
+#define EPIO__OP_WRITES 2u    /* a QUERY that needs the writer */
+#define EPIO__OP_PARKED 4u    /* it waits for another program's lock: db_park.c */
+#define EPIO__OP_CANCELLED 8u /* it was when it was in no list */
 
 static inline void *epio__db_word_pointer(const epio_op *op, int word)
 {
@@ -160,6 +162,7 @@ struct epio__database {
     epio_node writes;  /* ops that wait for the writer */
     epio_node reads;   /* for any reader */
     epio_node checkpoints;
+    epio_node parked;  /* db_park.c's */
     epio_node changes; /* EPIO__DB_CHANGES that wait */
     size_t objects;    /* rows and transactions that were not ended, blobs that are open */
     epio_db *ended[EPIO__ENDED_HANDLES]; /* the oldest is at ended_next */
@@ -196,7 +199,8 @@ static inline void epio__db_unlock(epio__database *root)
 
 /* ---- Results that no program sees ---------------------------------------- */
 
-/* And EPIO_RETRY, with op->due: another program has the lock; the core submits the op again. */
+/* And EPIO_RETRY, with op->due: another program has the lock. What is in flight is parked until
+ * then, what is performed the core performs again. */
 #define EPIO__DB_TO_WRITER (-2002) /* a reader found that the statement writes */
 
 /* ---- db.c ------------------------------------------------------------------- */

@@ -30,8 +30,13 @@ static bool withdraw(epio__database *root, epio_op *op)
 {
     /* Not op->progress, nor the list's nodes: a worker may have completed it just now. */
     if ((op->arguments.words[EPIO__WORD_STATE] & EPIO__OP_LISTED) == 0) {
+        op->arguments.words[EPIO__WORD_STATE] |= EPIO__OP_CANCELLED; /* or it would be parked */
         interrupt_op(root, op);
         return false;
+    }
+    if (epio__db_is_parked(op)) {
+        epio__db_unpark(root, op);
+        return true;
     }
     if (op->kind == EPIO__DB_NEXT) {
         epio__db_rows_cancel(op);
@@ -86,6 +91,17 @@ static void withdraw_list(epio_node *list, epio_node *ended)
     }
 }
 
+static void withdraw_parked(epio__database *root, epio_node *ended)
+{
+    epio_node *next;
+    for (epio_node *node = root->parked.next; node != &root->parked; node = next) {
+        epio_op *op = EPIO_CONTAINER(node, epio_op, queue);
+        next = node->next;
+        epio__db_unpark(root, op);
+        epio__db_op_put(ended, op);
+    }
+}
+
 /* A close that cancels: what waits ends at once, what runs soon. */
 static void cancel_everything(epio__database *root, epio_node *ended)
 {
@@ -93,6 +109,7 @@ static void cancel_everything(epio__database *root, epio_node *ended)
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         withdraw_list(lists[i], ended);
     }
+    withdraw_parked(root, ended);
     for (epio_node *node = root->connections.next; node != &root->connections; node = node->next) {
         epio__db_connection *one = EPIO_CONTAINER(node, epio__db_connection, node);
         withdraw_list(&one->ops, ended);

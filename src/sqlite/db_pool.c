@@ -120,6 +120,7 @@ static void timer_delivered(epio_op *timer)
     if (root->state == EPIO__DB_IS_OPEN) {
         expire_readers(root);
     }
+    epio__db_park_look(root);
     if (!epio__db_leave(root)) {
         epio__db_dispatch(root);
     }
@@ -127,7 +128,12 @@ static void timer_delivered(epio_op *timer)
 
 static uint64_t next_due(const epio__database *root)
 {
+    uint64_t parked = epio__db_park_due(root);
+    if (root->state != EPIO__DB_IS_OPEN) {
+        return parked;
+    }
     uint64_t due = epio__db_checkpoint_due(root);
+    due = parked < due ? parked : due;
     for (const epio_node *node = root->connections.next; node != &root->connections;
          node = node->next) {
         uint64_t expires = expires_at(EPIO_CONTAINER(node, const epio__db_connection, node));
@@ -138,12 +144,13 @@ static uint64_t next_due(const epio__database *root)
 
 void epio__db_pool_set_timer(epio__database *root)
 {
-    if (root->state != EPIO__DB_IS_OPEN || root->timer_off || root->timer_moved) {
+    if (root->timer_off || root->timer_moved) {
         return;
     }
     uint64_t due = next_due(root);
     if (root->timer_pending) {
-        if (due < root->timer_due && root->timer_due - due > TIMER_SLACK) {
+        uint64_t slack = epio_list_empty(&root->parked) ? TIMER_SLACK : 0;
+        if (due < root->timer_due && root->timer_due - due > slack) {
             root->timer_moved = true;
             epio_cancel(&root->timer);
         }

@@ -50,7 +50,9 @@ static epio__database *root_of(const epio_op *op)
 void epio__db_finish_locked(epio__database *root, epio_op *op, int64_t result)
 {
     if (epio_op_in_flight(op)) {
-        epio_complete(op, result);
+        if (result != EPIO_RETRY || !epio__db_park(root, op)) {
+            epio_complete(op, result == EPIO_RETRY ? EPIO_ECANCELED : result);
+        }
         return;
     }
     for (epio_node *node = root->waiters.next; node != &root->waiters; node = node->next) {
@@ -66,7 +68,7 @@ void epio__db_finish_locked(epio__database *root, epio_op *op, int64_t result)
 
 void epio__db_finish(epio_op *op, int64_t result)
 {
-    if (epio_op_in_flight(op)) {
+    if (epio_op_in_flight(op) && result != EPIO_RETRY) {
         epio_complete(op, result);
         return;
     }
@@ -102,7 +104,8 @@ static epio_node *shared_list(epio__db_connection *connection)
 static bool may_close(const epio__db_connection *writer)
 {
     const epio__database *root = writer->root;
-    if (!epio_list_empty(&root->reads) || !epio_list_empty(&root->checkpoints)) {
+    if (!epio_list_empty(&root->reads) || !epio_list_empty(&root->checkpoints) ||
+        !epio_list_empty(&root->parked)) {
         return false;
     }
     for (const epio_node *node = root->connections.next; node != &root->connections;
@@ -135,6 +138,9 @@ static turn next_turn(epio__db_connection *connection)
     epio_node *shared = shared_list(connection);
     if (!epio_list_empty(shared)) {
         epio_op *op = op_of(shared->next);
+        if (!root->opened && !epio_list_empty(&root->parked) && op->kind != EPIO__DB_OPEN) {
+            return (turn){NOTHING, NULL}; /* the open is tried again first */
+        }
         if (op->kind != EPIO__DB_CLOSE || may_close(connection)) {
             return (turn){CARRY_OUT, op};
         }
@@ -256,6 +262,13 @@ static void take_turn(epio__db_connection *connection, epio_op *op)
     epio__db_lock(root);
     bool cancelled = atomic_load(&connection->interrupted);
     epio__db_connection_change_current(connection, NULL);
+    if (result == EPIO_RETRY && epio_op_in_flight(op)) {
+        if (!cancelled && epio__db_park(root, op)) {
+            epio__db_unlock(root);
+            return;
+        }
+        result = EPIO_ECANCELED;
+    }
     if (op->kind == EPIO__DB_OPEN && result < 0) {
         root->state = EPIO__DB_NEW;
     }
@@ -411,7 +424,8 @@ static void put_in_order(epio_node *list, epio_op *op)
     epio_node *before = list;
     if (since != 0) {
         before = list->next;
-        while (before != list && op_of(before)->arguments.words[EPIO__WORD_SINCE] != 0 &&
+        while (before != list && op_of(before)->kind >= EPIO__DB_OPEN &&
+               op_of(before)->arguments.words[EPIO__WORD_SINCE] != 0 &&
                op_of(before)->arguments.words[EPIO__WORD_SINCE] <= since) {
             before = before->next;
         }
@@ -432,6 +446,25 @@ static void put_in_shared(epio__database *root, epio_op *op)
     }
 }
 
+bool epio__db_arrive_again(epio__database *root, epio_op *op, int64_t *result)
+{
+    if (op->kind == EPIO__DB_NEXT) {
+        return epio__db_rows_next(op, result);
+    }
+    epio__db_connection *connection = op->kind == EPIO__DB_OPEN ? NULL : epio__db_connection_of(op);
+    const epio_db *db = epio__db_word_pointer(op, EPIO__WORD_OBJECT);
+    if (connection == NULL && op->kind != EPIO__DB_END && db->outer != NULL) {
+        *result = end_handle(op);
+        return true;
+    }
+    if (connection != NULL) {
+        put_in_order(&connection->ops, op);
+    } else {
+        put_in_shared(root, op);
+    }
+    return false;
+}
+
 bool epio__db_arrive(epio__database *root, epio_op *op, int64_t *result)
 {
     if (op->kind == EPIO__DB_NEXT) {
@@ -445,6 +478,9 @@ bool epio__db_arrive(epio__database *root, epio_op *op, int64_t *result)
             epio__db_wake(&root->group_waits);
         }
         return *result != 0;
+    }
+    if (op->kind == EPIO__DB_END || op->kind == EPIO__DB_ROLLBACK) {
+        epio__db_park_end(root, epio__db_word_pointer(op, EPIO__WORD_OBJECT));
     }
     epio__db_connection *connection = epio__db_connection_of(op);
     if (connection == NULL && op->kind < EPIO__DB_OPEN) {

@@ -60,4 +60,25 @@ bool epio__db_leave(epio__database *root);
 /* Ends without being cancelled: what releases a connection must. */
 bool epio__db_must_be_carried_out(const epio_op *op);
 
+/* ---- db_park.c ---- */
+
+/* Keeps an op in flight until op->due, and lets it arrive again. False: it was cancelled. */
+bool epio__db_park(epio__database *root, epio_op *op);
+bool epio__db_is_parked(const epio_op *op);
+
+/* The op is the caller's to end instead. */
+void epio__db_unpark(epio__database *root, epio_op *op);
+
+/* The rows or the transaction end: so do those of their ops that are parked. */
+void epio__db_park_end(epio__database *root, const void *object);
+
+/* When the next op is to be tried again; EPIO_FOREVER: none waits. */
+uint64_t epio__db_park_due(const epio__database *root);
+
+/* Lets those arrive again whose time has come. */
+void epio__db_park_look(epio__database *root);
+
+/* An op that was parked takes its place anew; true if it has ended instead, with *result. */
+bool epio__db_arrive_again(epio__database *root, epio_op *op, int64_t *result);
+
 #endif
