@@ -1,5 +1,6 @@
 /* Databases: opening, statements, errors, what waits for others, closing; by every runner. Rows,
- * transactions and what else there is have tests of their own. EPIO_TEST_OVERLAP. */
+ * transactions and what else there is have tests of their own. EPIO_TEST_OVERLAP. Its ops are any
+ * loop's: EPIO_TEST_ONCE. */
 #include "database.h"
 
 #include <epio/db.h>

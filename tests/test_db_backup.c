@@ -1,4 +1,4 @@
-/* Copies of databases that are in use. */
+/* Copies of databases that are in use. Its ops are any loop's: EPIO_TEST_ONCE. */
 #include "db_cases.h"
 
 #include <epio/layer.h>

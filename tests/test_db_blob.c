@@ -1,4 +1,4 @@
-/* Blobs of a database as files. */
+/* Blobs of a database as files. Its ops are any loop's: EPIO_TEST_ONCE. */
 #include "db_cases.h"
 
 #define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)

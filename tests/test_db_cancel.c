@@ -1,5 +1,6 @@
 /* Ending statements of databases early: by cancels, deadlines, ends and closes, wherever they are.
- * What was not cancelled goes on, what follows works. EPIO_TEST_EFFORT makes more of it. */
+ * What was not cancelled goes on, what follows works. EPIO_TEST_EFFORT makes more of it. Its ops
+ * are any loop's: EPIO_TEST_ONCE. */
 #include "support.h"
 
 #include <epio/db.h>

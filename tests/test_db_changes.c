@@ -1,4 +1,4 @@
-/* Notifications of what commits have changed. */
+/* Notifications of what commits have changed. Its ops are any loop's: EPIO_TEST_ONCE. */
 #include "db_cases.h"
 
 #define ROOM 8u

@@ -1,4 +1,5 @@
-/* The write-ahead log of a database: when it is written back, and by whom. */
+/* The write-ahead log of a database: when it is written back, and by whom. Its ops are any loop's:
+ * EPIO_TEST_ONCE. */
 #include "db_cases.h"
 
 #include <stdatomic.h>

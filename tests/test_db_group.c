@@ -1,5 +1,6 @@
 /* Transactions that share a commit: what each of them comes to when others fail, are cancelled, or
- * let SQLite undo all; a model of random ones; many threads. EPIO_TEST_SEED repeats the model. */
+ * let SQLite undo all; a model of random ones; many threads. EPIO_TEST_SEED repeats the model. Its
+ * ops are any loop's: EPIO_TEST_ONCE. */
 #include "database.h"
 
 #include <epio/db.h>

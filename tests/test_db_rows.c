@@ -1,5 +1,6 @@
 /* Queries: rows in batches of any size, values of all types, errors in the middle, one batch ahead
- * and no more; by every runner. Cancelling them is test_db_cancel's. */
+ * and no more; by every runner. Cancelling them is test_db_cancel's. Its ops are any loop's:
+ * EPIO_TEST_ONCE. */
 #include "support.h"
 
 #include <epio/db.h>

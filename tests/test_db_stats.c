@@ -1,4 +1,5 @@
-/* The statistics of a database, and its readers: made on demand, closed when they are unused. */
+/* The statistics of a database, and its readers: made on demand, closed when they are unused. Its
+ * ops are any loop's: EPIO_TEST_ONCE. */
 #include "db_cases.h"
 
 #define READERS 3
