@@ -31,16 +31,20 @@ set(epio_sqlite_sources
     src/sqlite/vfs_together.c)
 set(epio_sqlite_async_sources
     src/sqlite/backup.c
+    src/sqlite/batch.c
     src/sqlite/blob.c
     src/sqlite/changes.c
     src/sqlite/checkpoint.c
     src/sqlite/connection.c
     src/sqlite/db.c
+    src/sqlite/db_cancel.c
     src/sqlite/db_perform.c
+    src/sqlite/db_pool.c
     src/sqlite/db_queue.c
     src/sqlite/db_verbs.c
     src/sqlite/group.c
     src/sqlite/rows.c
+    src/sqlite/rows_work.c
     src/sqlite/statement.c
     src/sqlite/statement_cache.c
     src/sqlite/transaction.c)

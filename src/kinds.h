@@ -103,7 +103,8 @@ enum {
     X(WATCH, "watch", EPIO__KIND_ON_PATH | EPIO__KIND_OPENS)                                       \
     X(READ_EVENTS, "read_events", EPIO__KIND_ON_FILE | EPIO__KIND_WAITS)
 
-/* Indexed by op->kind, any value; those from EPIO_KIND_USER on are ON_FILE. */
+/* Indexed by op->kind, any value; those from EPIO_KIND_USER on are ON_FILE, the last of them OPENS.
+ */
 extern const uint32_t epio__kind_attributes[UINT8_MAX + 1];
 
 static inline bool epio__op_is(const epio_op *op, uint32_t attributes)

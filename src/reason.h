@@ -19,6 +19,7 @@
     X(FUNCTION_IS_NULL, EPIO_EINVAL, "the function is NULL")                                       \
     X(SEMAPHORE_IS_NULL, EPIO_EINVAL, "the semaphore is NULL")                                     \
     X(KIND_IS_EPIOS, EPIO_EINVAL, "kinds of VFSes outside begin at EPIO_KIND_USER")                \
+    X(KIND_OPENS, EPIO_EINVAL, "a kind that opens a file has none before")                         \
     X(UNKNOWN_FLAGS, EPIO_EINVAL, "unknown flags")                                                 \
     X(BARE_PERMISSIONS, EPIO_EINVAL, "permissions are given by EPIO_OPEN_PERMISSIONS")             \
     X(UNKNOWN_MODE, EPIO_EINVAL, "unknown mode")                                                   \

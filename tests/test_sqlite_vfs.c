@@ -93,15 +93,18 @@ static void has_the_methods_of_a_vfs(fixture *f)
     sqlite3_int64 ms = 0;
     start(f);
     sqlite3_vfs *vfs = sqlite3_vfs_find("tested");
-    check(vfs->iVersion == 3 && vfs->xDlOpen != NULL);
+    check_result(vfs->iVersion, 3);
     check_result(vfs->xRandomness(vfs, sizeof bytes, bytes), sizeof bytes);
     check_result(vfs->xSleep(vfs, 1000), 1000);
     check_result(vfs->xCurrentTimeInt64(vfs, &ms), SQLITE_OK);
     check_result(vfs->xCurrentTime(vfs, &day), SQLITE_OK);
     check(ms / 86400000 == (sqlite3_int64)day && day > 2460000.0); /* 2023 */
-    void *library = vfs->xDlOpen(vfs, fixture_path(f, "no.library"));
-    check(library == NULL);
-    vfs->xDlError(vfs, sizeof bytes, bytes);
+    check((vfs->xDlOpen != NULL) == (sqlite3_vfs_find(NULL)->xDlOpen != NULL));
+    if (vfs->xDlOpen != NULL) { /* SQLite loads extensions */
+        void *library = vfs->xDlOpen(vfs, fixture_path(f, "no.library"));
+        check(library == NULL);
+        vfs->xDlError(vfs, sizeof bytes, bytes);
+    }
     sqlite3 *db = open_tested(f, "db");
     check_text(db, "SELECT abs(julianday('now') - julianday()) < 1", "1");
     database_close(db);
@@ -453,6 +456,9 @@ static void falls_back_to_reading(fixture *f)
 static void follows_links_unless_forbidden(fixture *f)
 {
     epio_op op = EPIO_OP_INIT;
+    if (system_is_wine() && !f->memory) {
+        return; /* its links are the host's, and look like files */
+    }
     start(f);
     sqlite3 *db = open_tested(f, "db");
     database_run(db, "CREATE TABLE t(a)");

@@ -154,9 +154,9 @@ static void same_sql(pair *both, const char *statements)
     check(strcmp(ours, stock) == 0);
 }
 
-#define FILL                                                                                       \
-    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) "              \
-    "INSERT INTO t SELECT i, printf('%0200d', i) FROM n"
+static const char fill[] =
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) "
+    "INSERT INTO t SELECT i, printf('%0200d', i) FROM n";
 
 static void the_same_sql_has_the_same_results(fixture *f)
 {
@@ -164,7 +164,7 @@ static void the_same_sql_has_the_same_results(fixture *f)
         "PRAGMA journal_mode",
         "PRAGMA page_size; PRAGMA auto_vacuum; PRAGMA synchronous; PRAGMA locking_mode",
         "CREATE TABLE t(a INTEGER PRIMARY KEY, b)",
-        FILL,
+        fill,
         "PRAGMA page_count; PRAGMA freelist_count",
         "BEGIN; DELETE FROM t WHERE a % 3; SAVEPOINT s; UPDATE t SET b = 1; ROLLBACK TO s; COMMIT",
         "SELECT count(*), sum(a), max(b) FROM t",
@@ -259,26 +259,6 @@ static void the_same_controls_have_the_same_results(fixture *f)
     end();
 }
 
-static void both_lock_each_other_out(fixture *f)
-{
-    start(f);
-    sqlite3 *stock = database_open(NULL, fixture_path(f, "db"));
-    sqlite3 *ours = database_open("tested", fixture_path(f, "db"));
-    database_run(stock, "CREATE TABLE t(a); BEGIN IMMEDIATE; INSERT INTO t VALUES(1)");
-    check_text(ours, "SELECT count(*) FROM t", "0");
-    check_result(database_try(ours, "INSERT INTO t VALUES(2)"), SQLITE_BUSY);
-    database_run(stock, "COMMIT; BEGIN EXCLUSIVE");
-    check_result(database_try(ours, "SELECT * FROM t"), SQLITE_BUSY);
-    database_run(stock, "COMMIT");
-    database_run(ours, "BEGIN; SELECT * FROM t");
-    check_result(database_try(stock, "INSERT INTO t VALUES(3)"), SQLITE_BUSY);
-    database_run(ours, "COMMIT; BEGIN EXCLUSIVE");
-    check_result(database_try(stock, "SELECT * FROM t"), SQLITE_BUSY);
-    database_close(ours);
-    database_close(stock);
-    end();
-}
-
 /* ---- Paths and limits ------------------------------------------------------------------ */
 
 static void paths_are_those_of_stock(fixture *f)
@@ -364,7 +344,6 @@ int main(int argc, char **argv)
         FIXTURE_TEST(modeof_names_the_model, ON_OS_PERFORM),
         FIXTURE_TEST(the_same_sql_has_the_same_results, ON_OS_PERFORM | ON_MEMORY_PERFORM),
         FIXTURE_TEST(the_same_controls_have_the_same_results, ON_OS_PERFORM),
-        FIXTURE_TEST(both_lock_each_other_out, ON_OS_PERFORM),
         FIXTURE_TEST(paths_are_those_of_stock, ON_OS_PERFORM),
         FIXTURE_TEST(a_link_is_no_journal, ON_OS_PERFORM),
         FIXTURE_TEST(an_empty_journal_does_not_exist, ON_OS_PERFORM),

@@ -5,7 +5,7 @@
  * independent of the backend: EPIO_TEST_ONCE; delayed writes: EPIO_TEST_OVERLAP. */
 #include "database.h"
 
-#include "fault_vfs.h"
+#include "op_faults.h"
 
 #include <epio/sqlite.h>
 
@@ -428,13 +428,6 @@ static void an_index_has_many_regions(fixture *f)
 
 /* ---- The methods ---------------------------------------------------------------- */
 
-static sqlite3_file *file_of(sqlite3 *database)
-{
-    sqlite3_file *file = NULL;
-    check_result(sqlite3_file_control(database, NULL, SQLITE_FCNTL_FILE_POINTER, &file), SQLITE_OK);
-    return file;
-}
-
 static int set_lock(sqlite3_file *file, int offset, int count, int flags)
 {
     return file->pMethods->xShmLock(file, offset, count, flags);
@@ -446,7 +439,7 @@ static void a_region_is_there_or_not(fixture *f)
     void volatile *address;
     databases_begin(f);
     sqlite3 *database = open_table(f);
-    sqlite3_file *file = file_of(database);
+    sqlite3_file *file = database_file(database);
     check_result(file->pMethods->xShmMap(file, 3, 32768, 0, &address), SQLITE_OK);
     check(address == NULL);
     check_result(size_of(f, "data-shm"), 32768);
@@ -457,7 +450,7 @@ static void a_region_is_there_or_not(fixture *f)
 
     sqlite3 *second = open_table(f);
     check_rows(second, 0);
-    file = file_of(second);
+    file = database_file(second);
     check_result(file->pMethods->xShmMap(file, 3, 32768, 0, &address), SQLITE_OK);
     check(address != NULL && *(unsigned char volatile *)address == 7);
     file->pMethods->xShmBarrier(file);
@@ -478,9 +471,15 @@ static void several_locks_at_once(fixture *f)
     sqlite3 *database = open_table(f);
     sqlite3 *second = open_table(f);
     check_rows(second, 0);
-    sqlite3_file *one = file_of(database);
-    sqlite3_file *other = file_of(second);
+    sqlite3_file *one = database_file(database);
+    sqlite3_file *other = database_file(second);
     check_result(set_lock(one, 1, 3, LOCK | EXCLUSIVE), SQLITE_OK);
+    epio_file *outside = fixture_open(f, "data-shm", READ_WRITE);
+    for (unsigned i = 0; i < SQLITE_SHM_NLOCK; i++) {
+        epio_op op = {0};
+        check_op(f, epio_test_range(&op, outside, 120 + i, 1, EPIO_RANGE_SHARED), i >= 1 && i < 4);
+    }
+    fixture_close(f, outside);
     for (int i = 0; i < SQLITE_SHM_NLOCK; i++) {
         int expected = i >= 1 && i < 4 ? SQLITE_BUSY : SQLITE_OK;
         check_result(set_lock(other, i, 1, LOCK | SHARED), expected);
@@ -505,13 +504,10 @@ static void several_locks_at_once(fixture *f)
 
 /* ---- Failures -------------------------------------------------------------------- */
 
-#if EPIO_ASYNC
-
-/* A fault VFS over the fixture's, registered in its place. */
-static epio_vfs *begin_with_faults(fixture *f)
+/* A layer over the fixture's VFS, registered in its place. */
+static epio_vfs *begin_with_faults(fixture *f, op_faults *faults)
 {
-    epio_vfs *vfs;
-    check_result(fault_vfs_create(&vfs, f->vfs), 0);
+    epio_vfs *vfs = op_faults_create(f->vfs, faults);
     check_result(epio_sqlite_register(TEST_VFS, vfs, databases_flags()), 0);
     return vfs;
 }
@@ -522,15 +518,24 @@ static void end_with_faults(fixture *f, epio_vfs *vfs)
     epio_vfs_destroy(vfs);
 }
 
-static void a_full_disk_is_an_error(fixture *f)
+static sqlite3 *open_with_a_row(fixture *f)
 {
-    epio_vfs *vfs = begin_with_faults(f);
     sqlite3 *database = open_table(f);
     insert(database);
     database_close(database);
-    database = database_open(TEST_VFS, fixture_path(f, "data"));
+    return database_open(TEST_VFS, fixture_path(f, "data"));
+}
+
+static void a_full_disk_is_an_error(fixture *f)
+{
+    op_faults faults;
+    epio_vfs *vfs = begin_with_faults(f, &faults);
+    sqlite3 *database = open_with_a_row(f);
+    faults.kind = EPIO_KIND_WRITE;
+    faults.result = EPIO_ENOSPC;
     for (uint32_t skip = 0; skip < 8; skip++) {
-        fault_vfs_fail(vfs, EPIO_KIND_WRITE, skip, 1, EPIO_ENOSPC, 0);
+        faults.skip = skip;
+        faults.times = 1;
         check_result(database_try(database, "SELECT * FROM t"), SQLITE_FULL);
         /* What it has by now is not lost. */
         database_close(database);
@@ -541,18 +546,18 @@ static void a_full_disk_is_an_error(fixture *f)
     end_with_faults(f, vfs);
 }
 
-static void fail_once(fixture *f, uint8_t kind, int error, int expected)
+static void fail_once(fixture *f, uint32_t kind, int error, int expected)
 {
-    epio_vfs *vfs = begin_with_faults(f);
-    sqlite3 *database = open_table(f);
-    insert(database);
-    int64_t rows = database_number(database, "SELECT count(*) FROM t");
-    database_close(database);
-    int64_t before = count_descriptors();
-    database = database_open(TEST_VFS, fixture_path(f, "data"));
-    fault_vfs_fail(vfs, kind, 0, 1, error, 0);
+    op_faults faults;
+    epio_vfs *vfs = begin_with_faults(f, &faults);
+    int before = count_descriptors();
+    sqlite3 *database = open_with_a_row(f);
+    faults.kind = kind;
+    faults.result = error;
+    faults.times = 1;
     check_result(database_try(database, "SELECT * FROM t"), expected);
-    check_rows(database, rows);
+    check_result(faults.times, 0);
+    database_run(database, "SELECT * FROM t");
     insert(database);
     database_close(database);
     check_result(count_descriptors(), before);
@@ -570,10 +575,11 @@ static void what_fails_can_be_tried_again(fixture *f)
 /* As stock SQLite's VFSes without shared memory. */
 static void without_mappings_a_log_is_exclusive(fixture *f)
 {
-    epio_vfs *vfs;
-    check_result(fault_vfs_create(&vfs, f->vfs), 0);
-    fault_vfs_fail(vfs, EPIO_KIND_MAP, 0, UINT32_MAX, EPIO_ENOTSUP, 0);
-    check_result(epio_sqlite_register(TEST_VFS, vfs, databases_flags()), 0);
+    op_faults faults;
+    epio_vfs *vfs = begin_with_faults(f, &faults);
+    faults.kind = EPIO_KIND_MAP;
+    faults.result = EPIO_ENOTSUP;
+    faults.times = UINT32_MAX;
     sqlite3 *database = database_open(TEST_VFS, fixture_path(f, "data"));
     check_text(database, "PRAGMA journal_mode=WAL", "delete");
     database_run(database, "CREATE TABLE t(x)");
@@ -588,8 +594,6 @@ static void without_mappings_a_log_is_exclusive(fixture *f)
     database_close(database);
     end_with_faults(f, vfs);
 }
-
-#endif
 
 /* ---- Threads ----------------------------------------------------------------------- */
 
@@ -729,11 +733,9 @@ int main(void)
         FIXTURE_TEST(an_index_has_many_regions, ON_OS_PERFORM | ON_MEMORY_PERFORM),
         FIXTURE_TEST(a_region_is_there_or_not, ON_OS_PERFORM | ON_MEMORY_PERFORM),
         FIXTURE_TEST(several_locks_at_once, ON_OS_PERFORM | ON_MEMORY_PERFORM),
-#if EPIO_ASYNC
         FIXTURE_TEST(a_full_disk_is_an_error, ON_OS_PERFORM | ON_MEMORY_PERFORM),
         FIXTURE_TEST(what_fails_can_be_tried_again, ON_OS_PERFORM | ON_MEMORY_PERFORM),
         FIXTURE_TEST(without_mappings_a_log_is_exclusive, ON_OS_PERFORM | ON_MEMORY_PERFORM),
-#endif
         FIXTURE_TEST(connections_in_threads, SETTINGS),
     };
     return FIXTURE_RUN("write-ahead log", tests);

@@ -4,7 +4,7 @@
  * EPIO_TEST_OVERLAP. */
 #include "database.h"
 
-#include "fault_vfs.h"
+#include "op_faults.h"
 
 #include <epio/sqlite.h>
 #include <unistd.h>
@@ -109,20 +109,21 @@ static void an_index_is_no_link(fixture *f)
 
 /* ---- The dead man's switch -------------------------------------------------------- */
 
-#if EPIO_ASYNC
-
 /* The first `times` locks on a range find another in the way, who is gone afterwards: the index is
  * begun anew nevertheless. */
 static void find_in_the_way(fixture *f, uint32_t times)
 {
-    epio_vfs *vfs;
-    check_result(fault_vfs_create(&vfs, f->vfs), 0);
+    op_faults faults;
+    epio_vfs *vfs = op_faults_create(f->vfs, &faults);
     check_result(epio_sqlite_register(TEST_VFS, vfs, databases_flags()), 0);
     sqlite3 *database = database_open(TEST_VFS, fixture_path(f, "data"));
-    uint32_t before = fault_vfs_arrived(vfs, EPIO_KIND_TRUNCATE);
-    fault_vfs_fail(vfs, EPIO_KIND_LOCK_RANGE, 0, times, EPIO_EBUSY, 0);
+    uint32_t before = faults.counts[EPIO_KIND_TRUNCATE];
+    faults.kind = EPIO_KIND_LOCK_RANGE;
+    faults.result = EPIO_EBUSY;
+    faults.times = times;
     check_result(database_number(database, "SELECT count(*) FROM t"), 1);
-    check_result(fault_vfs_arrived(vfs, EPIO_KIND_TRUNCATE), before + 1);
+    check_result(faults.times, 0);
+    check_result(faults.counts[EPIO_KIND_TRUNCATE], before + 1);
     close_without_checkpoint(database);
     databases_end(f);
     epio_vfs_destroy(vfs);
@@ -138,8 +139,6 @@ static void one_that_dies_before_it_begins_anew(fixture *f)
     }
 }
 
-#endif
-
 int main(void)
 {
     static const fixture_test tests[] = {
@@ -148,9 +147,7 @@ int main(void)
         FIXTURE_TEST(the_index_has_the_owner_of_its_database, ON_OS_PERFORM | ON_MEMORY_PERFORM),
         FIXTURE_TEST(an_index_without_permission, ON_OS_PERFORM | ON_MEMORY_PERFORM),
         FIXTURE_TEST(an_index_is_no_link, ON_OS_PERFORM | ON_MEMORY_PERFORM),
-#if EPIO_ASYNC
         FIXTURE_TEST(one_that_dies_before_it_begins_anew, ON_OS_PERFORM | ON_MEMORY_PERFORM),
-#endif
     };
     return FIXTURE_RUN("the index of the write-ahead log", tests);
 }

@@ -6,7 +6,13 @@
 
 /* ---- The library ---------------------------------------------------------- */
 
-enum { KIND_ADD = EPIO_KIND_USER, KIND_ADD_ELSEWHERE, KIND_WAIT = 255 };
+enum {
+    KIND_ADD = EPIO_KIND_USER,
+    KIND_ADD_ELSEWHERE,
+    KIND_WAIT = EPIO_KIND_USER_OPENS - 1,
+    KIND_OPEN, /* a file with the value words[0] */
+    KIND_LAST = 255
+};
 
 typedef struct adder {
     epio_vfs base;
@@ -17,6 +23,18 @@ typedef struct adder_file {
     epio_file base;
     uint64_t base_value;
 } adder_file;
+
+static int64_t adder_open(epio_vfs *vfs, epio_op *op)
+{
+    adder_file *file = calloc(1, sizeof *file);
+    if (file == NULL) {
+        return EPIO_ENOMEM;
+    }
+    epio_file_init(&file->base, vfs, EPIO_OPEN_READ, 0);
+    file->base_value = op->arguments.words[0];
+    op->file = &file->base;
+    return 0;
+}
 
 static int64_t adder_perform(epio_vfs *vfs, epio_op *op)
 {
@@ -30,6 +48,8 @@ static int64_t adder_perform(epio_vfs *vfs, epio_op *op)
         }
         return (int64_t)sum;
     }
+    case KIND_OPEN:
+        return adder_open(vfs, op);
     case EPIO_KIND_CLOSE:
         epio_file_release(op->file);
         free(op->file);
@@ -41,7 +61,7 @@ static int64_t adder_perform(epio_vfs *vfs, epio_op *op)
 
 static void adder_submit(epio_vfs *vfs, epio_op *op)
 {
-    if (op->kind == KIND_ADD_ELSEWHERE) {
+    if (op->kind == KIND_ADD_ELSEWHERE || op->kind == KIND_OPEN) {
         epio_offload(op);
     } else if (op->kind != KIND_WAIT) {
         epio_complete(op, adder_perform(vfs, op));
@@ -98,7 +118,7 @@ static void take_eight_words(fixture *f)
         check(op.kind == kind);
     }
     assert_string_equal(epio_kind_name(KIND_ADD), "user");
-    assert_string_equal(epio_kind_name(255), "user");
+    assert_string_equal(epio_kind_name(KIND_LAST), "user");
     assert_string_equal(epio_kind_name(256), "?");
 }
 
@@ -174,6 +194,27 @@ static void keep_their_file_open(fixture *f)
     check_result(waiting.result, EPIO_ECANCELED);
 }
 
+/* Also through a layer, which has a file of its own then. */
+static void open_files(fixture *f)
+{
+    adder one = make_adder(f);
+    epio_vfs *trace;
+    check_result(epio_trace_vfs_create(&trace, &one.base), 0);
+    epio_vfs *vfses[] = {&one.base, trace};
+    for (size_t i = 0; i < 4; i++) {
+        epio_op op = EPIO_OP_INIT;
+        epio_op_prepare(&op, vfses[i / 2], NULL, KIND_OPEN);
+        op.arguments.words[0] = 1000;
+        check_result(i % 2 == 0 ? epio_wait(&op) : epio_perform(&op), 0);
+        epio_file *file = op.file;
+        check(file != NULL && file->vfs == vfses[i / 2]);
+        check_result(epio_wait(add(&op, NULL, file, KIND_ADD, 1)), 1036);
+        check_result(epio_perform(epio_op_prepare(&op, NULL, file, KIND_OPEN)), EPIO_EINVAL);
+        check_result(epio_wait(epio_close(&op, file)), 0);
+    }
+    epio_vfs_destroy(trace);
+}
+
 static void are_distinct_from_epios_own(fixture *f)
 {
     adder one = make_adder(f);
@@ -201,6 +242,7 @@ int main(void)
         FIXTURE_TEST(end_by_cancel_and_deadline, ON_OS | ON_MEMORY),
         FIXTURE_TEST(are_linked, ON_OS | ON_MEMORY),
         FIXTURE_TEST(keep_their_file_open, ON_OS),
+        FIXTURE_TEST(open_files, ON_OS),
         FIXTURE_TEST(are_distinct_from_epios_own, ON_OS | ON_MEMORY),
     };
     return FIXTURE_RUN("user kinds", tests);

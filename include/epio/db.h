@@ -180,16 +180,21 @@ EPIO_SQLITE_VERB epio_op *epio_db_begin(epio_op *op, epio_db *db, epio_db **tran
                                         uint32_t mode);
 
 /* Ends it: 0, and what it wrote is durable, as `synchronous` says. Or an error, and nothing of it
- * is; EPIO_EBUSY alone leaves it as it is: retry or roll back. A query of it that is not at its end
- * is EPIO_EBUSY. */
+ * is; epio_db_rollback is still due. EPIO_EBUSY (another program reads, without WAL),
+ * EPIO_ETIMEDOUT and EPIO_ECANCELED leave it as it is: retry, or roll back. A query of it that is
+ * not at its end is EPIO_EBUSY. */
 EPIO_SQLITE_VERB epio_op *epio_db_commit(epio_op *op, epio_db *transaction);
 
-/* Ends it, and undoes what it wrote: 0. Ends its queries. Cannot be cancelled, nor fail. */
+/* Ends it, and undoes what it wrote: 0. Ends its queries, and its savepoints, whose rollbacks are
+ * still due. Cannot be cancelled, nor fail; but a handle that was committed or rolled back already
+ * is gone: EPIO_EINVAL, as long as the library remembers it. */
 EPIO_SQLITE_VERB epio_op *epio_db_rollback(epio_op *op, epio_db *transaction);
 
 /* The function of an epio_db_transaction: on a worker thread, with the transaction, on which it
- * performs verbs by epio_perform, and nothing else; `user` is the op's. It returns 0 or more, or an
- * error, after which all is rolled back. */
+ * performs verbs by epio_perform, and nothing else, but commit and rollback (EPIO_EINVAL); `user`
+ * is the op's. It returns 0 or more, or an error, after which all is rolled back; so it is, with
+ * EPIO_ECANCELED, if SQLite undid the transaction or the op was cancelled, and with EPIO_EBUSY if a
+ * savepoint is left open. Queries that are left end. */
 typedef int64_t epio_db_function(epio_db *transaction, void *user);
 
 /* Runs a function between BEGIN and COMMIT: what it returned, once that is durable. Cancelled, the
@@ -261,16 +266,18 @@ EPIO_SQLITE_VERB epio_op *epio_db_changes(epio_op *op, epio_db *db, epio_change 
 typedef struct epio_db_stats {
     size_t size; /* sizeof(epio_db_stats) */
 
-    uint64_t statements;   /* run, those of functions included */
-    uint64_t rows;         /* given */
-    uint64_t commits;      /* of SQLite's: each is durable on its own */
-    uint64_t transactions; /* that these completed: more, with groups */
-    uint64_t interrupted;  /* statements, by a cancel or a deadline */
-    uint64_t busy;         /* times another program had it locked */
-    uint64_t failed;       /* ops that SQLite refused, or that found a damaged file */
-    uint64_t cache_hits;   /* statements that were prepared already */
-    uint64_t checkpoints;  /* that wrote something back */
-    uint64_t log_frames;   /* now, in the write-ahead log */
+    uint64_t statements;         /* run, those of functions included */
+    uint64_t rows;               /* given */
+    uint64_t commits;            /* of SQLite's: each is durable on its own */
+    uint64_t transactions;       /* that these completed: more, with groups */
+    uint64_t interrupted;        /* statements, by a cancel or a deadline */
+    uint64_t busy;               /* times another program had it locked */
+    uint64_t failed;             /* ops that SQLite refused, or that found a damaged file */
+    uint64_t cache_hits;         /* statements that were prepared already */
+    uint64_t checkpoints;        /* that wrote something back */
+    uint64_t checkpoints_failed; /* of those that nobody has asked for: tried again later */
+    uint64_t log_frames;   /* in the write-ahead log, written back or not, as of the last commit or
+                              checkpoint of this database */
     uint64_t log_held;     /* of those, that the last checkpoint left, as a reader held them */
     uint64_t log_held_ns;  /* how long a reader has held the log back; 0: none does */
     uint64_t opened;       /* connections, in all */

@@ -111,7 +111,8 @@ enum {
 
     /* From here up to 255: kinds of VFSes outside epio; arguments.words, in their own format. See
      * epio_op_prepare. */
-    EPIO_KIND_USER = 128
+    EPIO_KIND_USER = 128,
+    EPIO_KIND_USER_OPENS = 240 /* those from here on open a file, as OPEN does: they set op->file */
 };
 
 /* "read" for EPIO_KIND_READ, and so on: the verb's name without epio_; "none" for
@@ -255,8 +256,9 @@ EPIO_API uint64_t epio_op_bytes(const epio_op *op);
  * it on, and links, deadlines and epio_offload (on the threads of epio_work) work as for any other.
  * op->arguments.words are the caller's, to be set after this call; they are not cleared. With a
  * file, which may be NULL, it is an op of that file: a close waits for it, and `vfs` is NULL or the
- * file's. EPIO_EINVAL once it is run: a kind below EPIO_KIND_USER, neither VFS nor file, a file of
- * another VFS. Any thread. */
+ * file's. One from EPIO_KIND_USER_OPENS on has none before: op->file is its result. EPIO_EINVAL
+ * once it is run: a kind below EPIO_KIND_USER, neither VFS nor file, a file of another VFS, a file
+ * with a kind that opens one. Any thread. */
 EPIO_API epio_op *epio_op_prepare(epio_op *op, epio_vfs *vfs, epio_file *file, uint32_t kind);
 
 /* Ends the process as epio's own programming errors do, with "epio: FUNCTION: MESSAGE"; see

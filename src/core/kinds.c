@@ -2,7 +2,9 @@
 #include "kinds.h"
 
 #define ATTRIBUTES(kind, name, attributes) [EPIO_KIND_##kind] = (attributes),
-#define USER(n) [EPIO_KIND_USER + (n)] = EPIO__KIND_ON_FILE
+#define USER(n)                                                                                    \
+    [EPIO_KIND_USER + (n)] =                                                                       \
+        EPIO_KIND_USER + (n) < EPIO_KIND_USER_OPENS ? EPIO__KIND_ON_FILE : EPIO__KIND_OPENS
 #define USER4(n) USER(n), USER((n) + 1), USER((n) + 2), USER((n) + 3)
 #define USER16(n) USER4(n), USER4((n) + 4), USER4((n) + 8), USER4((n) + 12)
 #define USER64(n) USER16(n), USER16((n) + 16), USER16((n) + 32), USER16((n) + 48)

@@ -89,9 +89,25 @@ static int64_t perform_until_done(epio_op *op)
     }
 }
 
+/* The calls that name the mistake are for those who make one. */
+static inline void check(const epio_op *op)
+{
+    if (op == NULL || !epio__state_is_prepared(epio__load_u32(&op->state))) {
+        epio__op_check_prepared(op, "epio_perform");
+    }
+}
+
+static inline void check_open(const epio_op *op)
+{
+    const epio_file *file = epio__op_keeps(op);
+    if ((file != NULL && epio__file_is_released(file)) || epio__op_is(op, EPIO__KIND_COPIES)) {
+        epio__op_check_open(op, "epio_perform");
+    }
+}
+
 int64_t epio_perform(epio_op *op)
 {
-    epio__op_check_prepared(op, "epio_perform");
+    check(op);
     if (op->link != NULL) {
         epio__fatal("epio_perform", "the op has a successor; linked ops are for epio_submit");
     }
@@ -99,7 +115,7 @@ int64_t epio_perform(epio_op *op)
     if ((op->state_flags & EPIO__FLAG_INVALID) != 0) {
         result = op->result;
     } else {
-        epio__op_check_open(op, "epio_perform");
+        check_open(op);
         op->reason = EPIO__REASON_NONE; /* may be an earlier use's: verbs do not always clear it */
         /* From here to the end of the op it is a deadline. */
         if (op->timeout_ns != 0) {

@@ -299,6 +299,7 @@ epio_op *epio_op_prepare(epio_op *op, epio_vfs *vfs, epio_file *file, uint32_t k
     uint8_t prepared = (uint8_t)(known ? kind : EPIO_KIND_USER);
     if (file != NULL) {
         epio__verb_on_file(op, "epio_op_prepare", prepared, file);
+        epio__verb_require(op, kind < EPIO_KIND_USER_OPENS, EPIO__REASON_KIND_OPENS);
         epio__verb_require(op, vfs == NULL || vfs == file->vfs, EPIO__REASON_FILE_OF_ANOTHER_VFS);
     } else {
         epio__verb_on_vfs(op, "epio_op_prepare", prepared, vfs);

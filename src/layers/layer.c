@@ -97,11 +97,10 @@ static bool copies_from_elsewhere(const epio__layer *layer, const epio_op *op)
 static int64_t perform_below(epio__layer *layer, epio_op *op)
 {
     int64_t result;
-    switch (op->kind) {
-    case EPIO_KIND_OPEN:
-    case EPIO_KIND_ADOPT:
-    case EPIO_KIND_WATCH:
+    if (epio__op_is(op, EPIO__KIND_OPENS)) {
         return perform_open(layer, op);
+    }
+    switch (op->kind) {
     case EPIO_KIND_CLOSE:
         return perform_close(layer, op);
     case EPIO_KIND_MAP:

@@ -4,8 +4,8 @@
  * For other processes a level is a set of byte-range locks, and so it is for
  * the ranges of other files (lock_bytes.c):
  *
- *     SHARED     shared on the 510 bytes of SHARED; on the way there, for a moment,
- *                shared on PENDING, so that a writer that has it keeps readers out
+ *     SHARED     shared on the 510 bytes of SHARED; not while another has PENDING, by which a
+ *                writer keeps readers out
  *     RESERVED   and exclusive on RESERVED
  *     PENDING    and exclusive on PENDING
  *     EXCLUSIVE  and exclusive on SHARED
@@ -42,23 +42,35 @@ static void set_level(epio__lock_holder *holder, uint32_t level)
 
 /* ---- Raising, as far as it goes at once ---- */
 
-static int take_shared_bytes(epio__lock_holder *holder, epio_op *op)
+/* 0, or EPIO_EBUSY if another process has the byte, or another error. */
+static int check_free_elsewhere(const epio__lock_holder *holder, uint64_t byte, epio_op *op)
+{
+    int taken = epio__lock_bytes_are_taken(holder, byte, 1, op);
+    return taken > 0 ? EPIO_EBUSY : taken;
+}
+
+/* As the system refuses it, with its os_error. */
+static int try_pending(epio__lock_holder *holder, epio_op *op)
 {
     int error = epio__lock_set_bytes(holder, EPIO__PENDING_BYTE, 1, EPIO__RANGE_SHARED, op);
-    if (error != 0) {
-        return error;
+    return error != 0 ? error
+                      : epio__lock_set_bytes(holder, EPIO__PENDING_BYTE, 1, EPIO__RANGE_FREE, op);
+}
+
+/* SQLite locks PENDING meanwhile; to test it is enough, and one call less. A writer that gets it
+ * between the two calls finds a reader that came before, or keeps this one out. */
+static int take_shared_bytes(epio__lock_holder *holder, epio_op *op)
+{
+    int error = check_free_elsewhere(holder, EPIO__PENDING_BYTE, op);
+    if (error == EPIO_EBUSY) {
+        error = try_pending(holder, op);
     }
     bool there_already = epio__lock_bytes_are_common(holder) && holder->node->holder_count != 0;
-    if (!there_already) {
-        error = epio__lock_set_bytes(holder, EPIO__SHARED_FIRST, EPIO__SHARED_SIZE,
-                                     EPIO__RANGE_SHARED, op);
+    if (error != 0 || there_already) {
+        return error;
     }
-    int release_error = epio__lock_set_bytes(holder, EPIO__PENDING_BYTE, 1, EPIO__RANGE_FREE, op);
-    if (error == 0 && release_error != 0 && !there_already) {
-        (void)epio__lock_set_bytes(holder, EPIO__SHARED_FIRST, EPIO__SHARED_SIZE, EPIO__RANGE_FREE,
-                                   op);
-    }
-    return error != 0 ? error : release_error;
+    return epio__lock_set_bytes(holder, EPIO__SHARED_FIRST, EPIO__SHARED_SIZE, EPIO__RANGE_SHARED,
+                                op);
 }
 
 static epio__lock_outcome raise_to_shared(epio__lock_holder *holder, epio_op *op)
@@ -75,13 +87,6 @@ static epio__lock_outcome raise_to_shared(epio__lock_holder *holder, epio_op *op
         set_level(holder, EPIO_LOCK_SHARED);
     }
     return epio__lock_end_with(op, error);
-}
-
-/* 0, or EPIO_EBUSY if another process has the byte, or another error. */
-static int check_free_elsewhere(const epio__lock_holder *holder, uint64_t byte, epio_op *op)
-{
-    int taken = epio__lock_bytes_are_taken(holder, byte, 1, op);
-    return taken > 0 ? EPIO_EBUSY : taken;
 }
 
 /* A holder of RESERVED or PENDING waits for this one's SHARED to be released: waiting for it would

@@ -135,6 +135,9 @@ static bool begins_elsewhere(const epio_op *op)
 static int64_t perform(epio_vfs *base, epio_op *op)
 {
     int64_t result;
+    if (op->kind == EPIO_KIND_READ || op->kind == EPIO_KIND_WRITE) {
+        return epio__os_transfer(op); /* nothing else concerns them */
+    }
     if (epio__os_is_of_watch(op)) {
         return begins_elsewhere(op) ? EPIO_ENOTSUP : epio__os_perform_on_watch(base, op);
     }

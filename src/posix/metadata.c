@@ -127,8 +127,7 @@ static int stat_flag(const epio_op *op)
 static int ask_stat(const epio_op *op, int at, const char *path, epio_info *info)
 {
     struct stat status;
-    int outcome =
-        path[0] != '\0' ? fstatat(at, path, &status, stat_flag(op)) : fstat(at, &status);
+    int outcome = path[0] != '\0' ? fstatat(at, path, &status, stat_flag(op)) : fstat(at, &status);
     if (outcome == 0) {
         describe(&status, info);
     }

@@ -24,26 +24,31 @@ epio__db_connection *epio__connection_make(epio__database *root, uint32_t role)
     atomic_init(&connection->interrupted, false);
     epio_list_init(&connection->ops);
     epio_list_init(&connection->rows);
+    epio_list_init(&connection->blobs);
     epio_list_append(&root->connections, &connection->node);
     return connection;
 }
 
 /* ---- What ends a statement early ---- */
 
-static int is_to_end(void *user)
+bool epio__connection_is_to_end(const epio__db_connection *connection)
 {
-    epio__db_connection *connection = user;
     if (atomic_load_explicit(&connection->interrupted, memory_order_relaxed)) {
-        return 1;
+        return true;
     }
     return connection->deadline != 0 && epio_clock_monotonic() >= connection->deadline;
+}
+
+static int is_to_end(void *user)
+{
+    return epio__connection_is_to_end(user);
 }
 
 static int wait_for_others(void *user, int times)
 {
     epio__db_connection *connection = user;
     (void)times;
-    if (connection->may_wait_until == 0 || is_to_end(connection) ||
+    if (connection->may_wait_until == 0 || epio__connection_is_to_end(connection) ||
         epio_clock_monotonic() >= connection->may_wait_until) {
         return 0;
     }
@@ -105,6 +110,8 @@ static int set_up(epio__db_connection *connection)
     if (options->configure != NULL) {
         code = options->configure(connection->handle, options->user);
     }
+    /* No commit writes the log back, nor does what `setup` does. */
+    sqlite3_wal_autocheckpoint(connection->handle, 0);
     sqlite3_progress_handler(connection->handle, PROGRESS_STEPS, is_to_end, connection);
     sqlite3_busy_handler(connection->handle, wait_for_others, connection);
     bool writes = (options->flags & EPIO_DB_READ_ONLY) == 0;
@@ -122,7 +129,9 @@ static int set_up(epio__db_connection *connection)
     }
     if (code == SQLITE_OK && connection->role == EPIO__DB_WRITER) {
         sqlite3_wal_hook(connection->handle, epio__checkpoint_hook, connection);
-        epio__changes_watch(connection);
+        code = epio__changes_watch(connection) ? SQLITE_OK : SQLITE_NOMEM;
+    } else {
+        sqlite3_wal_autocheckpoint(connection->handle, 0);
     }
     return code;
 }
@@ -139,6 +148,9 @@ int64_t epio__db_open(epio__db_connection *connection, epio_op *op)
     /* The handle is open; a damaged file shows only when it is read. */
     int code =
         sqlite3_exec(connection->handle, "SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
+    if (code == SQLITE_OK) {
+        code = epio__checkpoint_begin(connection);
+    }
     if (code != SQLITE_OK) {
         int64_t result = epio__db_result(connection, op, code);
         epio__connection_close(connection);
@@ -180,6 +192,10 @@ int64_t epio__db_close(epio__db_connection *connection, epio_op *op)
     epio__db_lock(root);
     root->opened = false;
     root->state = EPIO__DB_NEW;
+    root->log = (epio__db_log){0};
+    root->stats.log_frames = 0;
+    root->stats.log_held = 0;
+    epio__pool_stop_timer(root);
     epio__db_unlock(root);
     return 0;
 }

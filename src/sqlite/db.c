@@ -96,7 +96,7 @@ int64_t epio__db_check(epio_op *op)
     if (op->kind < EPIO__DB_OPEN) {
         return 0; /* of a blob's file, which the core has checked */
     }
-    if (op->kind >= EPIO__DB_KINDS) {
+    if (!epio__db_is_verb(op)) {
         return EPIO_ENOTSUP;
     }
     epio_db_error *error = epio__word_pointer(op, EPIO__WORD_REPORT);
@@ -204,6 +204,9 @@ void epio__database_free(epio__database *root)
         epio_list_remove(node);
         free(EPIO_CONTAINER(node, epio__db_connection, node));
     }
+    for (size_t i = 0; i < EPIO__ENDED_HANDLES; i++) {
+        free(root->ended[i]);
+    }
     sqlite3_mutex_free(root->mutex);
     free_strings(root);
     free(root);
@@ -286,6 +289,33 @@ void epio_db_destroy(epio_db *db)
 
 /* ---- Statistics ---- */
 
+static uint64_t length_of(const epio_node *list)
+{
+    uint64_t length = 0;
+    for (const epio_node *node = list->next; node != list; node = node->next) {
+        length++;
+    }
+    return length;
+}
+
+static void fill_in_present(const epio__database *root, epio_db_stats *stats)
+{
+    stats->waiting_now =
+        length_of(&root->writes) + length_of(&root->reads) + length_of(&root->checkpoints);
+    for (const epio_node *node = root->connections.next; node != &root->connections;
+         node = node->next) {
+        const epio__db_connection *one = EPIO_CONTAINER(node, const epio__db_connection, node);
+        stats->waiting_now += length_of(&one->ops);
+        if (one->role == EPIO__DB_READER && one->handle != NULL) {
+            stats->readers_now++;
+            stats->readers_busy += !epio__connection_is_free(one);
+        }
+    }
+    if (root->log.held_since != 0) {
+        stats->log_held_ns = epio_clock_monotonic() - root->log.held_since;
+    }
+}
+
 int epio_db_get_stats(const epio_db *db, epio_db_stats *statistics)
 {
     if (db == NULL || statistics == NULL || statistics->size < sizeof *statistics) {
@@ -295,6 +325,7 @@ int epio_db_get_stats(const epio_db *db, epio_db_stats *statistics)
     size_t size = statistics->size;
     epio__db_lock(root);
     *statistics = root->stats;
+    fill_in_present(root, statistics);
     epio__db_unlock(root);
     statistics->size = size;
     return 0;

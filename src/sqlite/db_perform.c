@@ -2,8 +2,8 @@
  * connection itself if it is free, or sleeps until another has finished the op. */
 #include "sqlite/db_queue.h"
 
-/* Sleeps until another thread has finished the op, or has left its connection. The mutex is held on
- * entry and return. */
+/* Sleeps until another thread has finished the op, or has left its connection, or until the op's
+ * deadline. The mutex is held on entry and return. */
 static void sleep_until_woken(epio__database *root, epio__db_waiter *waiter)
 {
     epio_semaphore *woken = NULL;
@@ -11,6 +11,10 @@ static void sleep_until_woken(epio__database *root, epio__db_waiter *waiter)
     if (epio_semaphore_create(&woken, 1) == 0) {
         (void)epio_semaphore_try_acquire(woken, 1);
         waiter->woken = woken;
+        if (waiter->op->timeout_ns != 0 && !waiter->expired) {
+            uint64_t now = epio_clock_monotonic();
+            op.timeout_ns = waiter->op->timeout_ns > now ? waiter->op->timeout_ns - now : 1;
+        }
         epio__db_unlock(root);
         (void)epio_perform(epio_acquire(&op, epio_os_vfs(), woken, 1));
     } else { /* no memory: it looks again and again */
@@ -18,25 +22,56 @@ static void sleep_until_woken(epio__database *root, epio__db_waiter *waiter)
         (void)epio_perform(epio_sleep(&op, epio_os_vfs(), UINT64_C(1000000)));
     }
     epio__db_lock(root);
+    waiter->woken = NULL;
     epio_semaphore_destroy(woken); /* who released it had the mutex */
 }
 
-/* One that this thread can help the op along with; NULL: others have to. A close waits for what all
- * connections have to do. */
-static epio__db_connection *connection_with_turn(epio__database *root, const epio_op *op)
+/* True if the deadline has ended an op that waited; one that another thread carries out is asked to
+ * end. */
+static bool has_expired(epio__database *root, epio__db_waiter *waiter)
+{
+    uint64_t deadline = waiter->op->timeout_ns;
+    if (deadline == 0 || waiter->expired || waiter->done || epio_clock_monotonic() < deadline) {
+        return false;
+    }
+    waiter->expired = true;
+    if (epio__db_expire(root, waiter->op)) {
+        waiter->done = true;
+        waiter->result = EPIO_ETIMEDOUT;
+    }
+    return waiter->done;
+}
+
+/* A close waits for what all connections have to do. */
+epio__db_connection *epio__db_connection_with_turn(epio__database *root, const epio_op *op)
 {
     epio__db_connection *connection = epio__db_connection_for(root, op);
-    if (connection != NULL && epio__db_has_turn(connection)) {
+    if (connection != NULL && epio__db_has_turn_for(connection, op)) {
         return connection;
     }
     for (epio_node *node = root->connections.next;
          op->kind == EPIO__DB_CLOSE && node != &root->connections; node = node->next) {
         epio__db_connection *one = EPIO_CONTAINER(node, epio__db_connection, node);
-        if (!one->running && epio__db_has_turn(one)) {
+        if (!one->running && epio__db_has_turn_for(one, op)) {
             return one;
         }
     }
     return NULL;
+}
+
+/* Where no worker does that: this thread has its result already. The mutex is held on entry and
+ * return. */
+static void write_log_back(epio__database *root)
+{
+    if (!epio__checkpoint_overdue(root)) {
+        return;
+    }
+    epio__pool_make_checkpointer(root);
+    epio__db_connection *connection = root->checkpointer;
+    if (connection != NULL && !connection->running) {
+        connection->running = true;
+        epio__db_work(connection, NULL);
+    }
 }
 
 static int64_t perform_queued(epio__database *root, epio_op *op)
@@ -54,8 +89,8 @@ static int64_t perform_queued(epio__database *root, epio_op *op)
         epio__db_close_arrived(root, op);
         epio__db_lock(root);
     }
-    while (!waiter.done) {
-        epio__db_connection *connection = connection_with_turn(root, op);
+    while (!waiter.done && !has_expired(root, &waiter)) {
+        epio__db_connection *connection = epio__db_connection_with_turn(root, op);
         if (connection != NULL) {
             connection->running = true;
             epio__db_work(connection, &waiter);
@@ -66,9 +101,15 @@ static int64_t perform_queued(epio__database *root, epio_op *op)
             sleep_until_woken(root, &waiter);
         }
     }
+    write_log_back(root);
     epio_list_remove(&waiter.node);
-    epio__db_unlock(root);
-    return waiter.result;
+    if (waiter.expired || op->kind == EPIO__DB_NEXT || op->kind == EPIO__DB_END) {
+        epio__db_unlock(root);
+        epio__db_dispatch(root); /* rows that ended free their connection */
+        epio__db_lock(root);
+    }
+    (void)epio__db_leave(root);
+    return waiter.expired && waiter.result == EPIO_ECANCELED ? EPIO_ETIMEDOUT : waiter.result;
 }
 
 /* In the function of a transaction, on the connection's thread: at once. */
@@ -80,7 +121,13 @@ static int64_t perform_in_function(epio__db_connection *connection, epio_op *op)
     if (atomic_load(&connection->interrupted) && !epio__db_must_be_carried_out(op)) {
         return EPIO_ECANCELED;
     }
-    return epio__db_carry_out(connection, op);
+    uint64_t deadline = connection->deadline;
+    if (op->timeout_ns != 0 && (deadline == 0 || op->timeout_ns < deadline)) {
+        connection->deadline = op->timeout_ns;
+    }
+    int64_t result = epio__db_carry_out(connection, op);
+    connection->deadline = deadline;
+    return result;
 }
 
 int64_t epio__db_perform(epio_vfs *vfs, epio_op *op)
@@ -90,9 +137,12 @@ int64_t epio__db_perform(epio_vfs *vfs, epio_op *op)
     if (result != 0) {
         return result;
     }
-    const epio__db_connection *connection = epio__db_connection_of(op);
-    if (connection != NULL && connection->in_function) {
-        return perform_in_function(epio__db_connection_of(op), op);
+    epio__db_lock(root);
+    epio__db_connection *connection = epio__db_connection_of(op);
+    bool in_function = connection != NULL && connection->in_function;
+    epio__db_unlock(root);
+    if (in_function) {
+        return perform_in_function(connection, op);
     }
     return perform_queued(root, op);
 }

@@ -4,7 +4,7 @@
  * the ops do is in other files; all lists are guarded by the database's mutex. */
 #include "sqlite/db_queue.h"
 
-enum task { NOTHING, CARRY_OUT, WORK_ROWS, ABANDON, WORK_CHECKPOINT };
+enum task { NOTHING, CARRY_OUT, WORK_ROWS, ABANDON, WORK_CHECKPOINT, CLOSE_READER };
 
 typedef struct turn {
     enum task task;
@@ -18,17 +18,21 @@ static epio_op *op_of(epio_node *node)
 
 void epio__op_put(epio_node *list, epio_op *op)
 {
-    op->progress = 1; /* the database's while it holds the op: it is in a list */
+    if (op->kind >= EPIO__DB_OPEN) {
+        op->arguments.words[EPIO__WORD_STATE] |= EPIO__OP_LISTED;
+    }
     epio_list_append(list, &op->queue);
 }
 
 void epio__op_take(epio_op *op)
 {
-    op->progress = 0;
+    if (op->kind >= EPIO__DB_OPEN) {
+        op->arguments.words[EPIO__WORD_STATE] &= ~(uint64_t)EPIO__OP_LISTED;
+    }
     epio_list_remove(&op->queue);
 }
 
-static epio_op *take_first(epio_node *list)
+epio_op *epio__op_take_first(epio_node *list)
 {
     epio_op *op = op_of(list->next);
     epio__op_take(op);
@@ -42,14 +46,12 @@ static epio__database *root_of(const epio_op *op)
     return EPIO_CONTAINER(op->vfs, epio__database, vfs);
 }
 
-void epio__db_finish(epio_op *op, int64_t result)
+void epio__db_finish_locked(epio__database *root, epio_op *op, int64_t result)
 {
     if (epio_op_in_flight(op)) {
         epio_complete(op, result);
         return;
     }
-    epio__database *root = root_of(op);
-    epio__db_lock(root);
     for (epio_node *node = root->waiters.next; node != &root->waiters; node = node->next) {
         epio__db_waiter *waiter = EPIO_CONTAINER(node, epio__db_waiter, node);
         if (waiter->op == op) {
@@ -62,13 +64,24 @@ void epio__db_finish(epio_op *op, int64_t result)
             break;
         }
     }
+}
+
+void epio__db_finish(epio_op *op, int64_t result)
+{
+    if (epio_op_in_flight(op)) {
+        epio_complete(op, result);
+        return;
+    }
+    epio__database *root = root_of(op);
+    epio__db_lock(root);
+    epio__db_finish_locked(root, op, result);
     epio__db_unlock(root);
 }
 
-static void finish_all(epio_node *ended, int64_t result)
+void epio__db_finish_all(epio_node *ended, int64_t result)
 {
     while (!epio_list_empty(ended)) {
-        epio__db_finish(take_first(ended), result);
+        epio__db_finish(epio__op_take_first(ended), result);
     }
 }
 
@@ -108,11 +121,12 @@ static bool may_close(const epio__db_connection *writer)
 static turn next_turn(epio__db_connection *connection)
 {
     epio__database *root = connection->root;
-    if (!epio_list_empty(&connection->ops)) {
+    if (!epio_list_empty(&connection->ops) && op_of(connection->ops.next)->kind != EPIO__DB_NEXT) {
         return (turn){CARRY_OUT, op_of(connection->ops.next)};
     }
     if (epio__rows_want(connection)) {
-        return (turn){WORK_ROWS, NULL};
+        bool awaited = !epio_list_empty(&connection->ops);
+        return (turn){WORK_ROWS, awaited ? op_of(connection->ops.next) : NULL};
     }
     if (connection->holder != NULL) {
         return (turn){root->state == EPIO__DB_CLOSING ? ABANDON : NOTHING, NULL};
@@ -130,12 +144,19 @@ static turn next_turn(epio__db_connection *connection)
     if (connection->role == EPIO__DB_CHECKPOINTER && epio__checkpoint_wanted(root)) {
         return (turn){WORK_CHECKPOINT, NULL};
     }
+    if (connection->expired && root->state == EPIO__DB_IS_OPEN) {
+        return (turn){CLOSE_READER, NULL};
+    }
     return (turn){NOTHING, NULL};
 }
 
-bool epio__db_has_turn(epio__db_connection *connection)
+bool epio__db_has_turn_for(epio__db_connection *connection, const epio_op *op)
 {
-    return next_turn(connection).task != NOTHING;
+    turn next = next_turn(connection);
+    if (next.op != NULL && next.op != op && !epio_op_in_flight(next.op)) {
+        return false; /* another thread, which performs it, will have it */
+    }
+    return next.task != NOTHING;
 }
 
 static epio__db_carrier *const carriers[] = {
@@ -143,7 +164,7 @@ static epio__db_carrier *const carriers[] = {
     [EPIO__DB_CLOSE - EPIO__DB_OPEN] = epio__db_close,
     [EPIO__DB_EXECUTE - EPIO__DB_OPEN] = epio__db_execute,
     [EPIO__DB_QUERY - EPIO__DB_OPEN] = epio__db_query,
-    [EPIO__DB_NEXT - EPIO__DB_OPEN] = NULL,
+    [EPIO__DB_NEXT - EPIO__DB_OPEN] = NULL, /* by epio__rows_work */
     [EPIO__DB_END - EPIO__DB_OPEN] = epio__db_end,
     [EPIO__DB_BEGIN - EPIO__DB_OPEN] = epio__db_begin,
     [EPIO__DB_COMMIT - EPIO__DB_OPEN] = epio__db_commit,
@@ -151,7 +172,6 @@ static epio__db_carrier *const carriers[] = {
     [EPIO__DB_TRANSACTION - EPIO__DB_OPEN] = epio__db_transaction,
     [EPIO__DB_CHECKPOINT - EPIO__DB_OPEN] = epio__db_checkpoint,
     [EPIO__DB_BACKUP - EPIO__DB_OPEN] = epio__db_backup,
-    [EPIO__DB_OPEN_BLOB - EPIO__DB_OPEN] = epio__db_open_blob,
 };
 
 bool epio__db_must_be_carried_out(const epio_op *op)
@@ -173,8 +193,15 @@ int64_t epio__db_carry_out(epio__db_connection *connection, epio_op *op)
             return result;
         }
     }
+    int64_t refused = epio__transaction_check(connection, op);
+    if (refused != 0) {
+        return refused;
+    }
     if (op->kind < EPIO__DB_OPEN) {
         return epio__blob_carry_out(connection, op);
+    }
+    if (op->kind == EPIO__DB_OPEN_BLOB) {
+        return epio__db_open_blob(connection, op);
     }
     return carriers[op->kind - EPIO__DB_OPEN](connection, op);
 }
@@ -197,19 +224,24 @@ static void take_turn(epio__db_connection *connection, epio_op *op)
         result = epio__db_carry_out(connection, op);
         epio__connection_end(connection);
     }
-    epio__connection_set_current(connection, NULL);
+    epio__db_lock(root);
+    bool cancelled = atomic_load(&connection->interrupted);
+    connection->current = NULL;
+    atomic_store(&connection->interrupted, false);
     if (op->kind == EPIO__DB_OPEN && result < 0) {
-        epio__db_lock(root);
         root->state = EPIO__DB_NEW;
-        epio__db_unlock(root);
     }
-    if (result == EPIO__DB_TO_WRITER) {
-        epio__db_lock(root);
+    bool goes_on = result == EPIO__DB_TO_WRITER && !cancelled;
+    if (goes_on) {
+        op->arguments.words[EPIO__WORD_STATE] |= EPIO__OP_WRITES;
         epio__op_put(&root->writes, op);
-        epio__db_unlock(root);
+    }
+    epio__db_unlock(root);
+    if (goes_on) {
         epio__db_dispatch(root);
         return;
     }
+    result = result == EPIO__DB_TO_WRITER ? EPIO_ECANCELED : result;
     bool closed = op->kind == EPIO__DB_CLOSE || (op->kind == EPIO__DB_OPEN && result < 0);
     if (closed && epio_op_in_flight(op)) {
         epio__db_lock(root);
@@ -219,6 +251,16 @@ static void take_turn(epio__db_connection *connection, epio_op *op)
         return;
     }
     epio__db_finish(op, result);
+}
+
+/* What holds the connection ends, as the database is closed. */
+static void abandon(epio__db_connection *connection)
+{
+    epio__rows_end_all(connection, EPIO_ECANCELED);
+    epio__blobs_end_all(connection);
+    if (connection->holder != NULL) {
+        epio__transaction_abandon(connection);
+    }
 }
 
 void epio__db_work(epio__db_connection *connection, const epio__db_waiter *waiter)
@@ -235,6 +277,7 @@ void epio__db_work(epio__db_connection *connection, const epio__db_waiter *waite
             grouped = connection->role == EPIO__DB_WRITER && connection->holder == NULL &&
                       connection->refuse_with == 0 && epio__group_takes(root, next.op);
             connection->current = next.op;
+            connection->expired = false;
             atomic_store(&connection->interrupted, false);
         }
         epio__db_unlock(root);
@@ -247,13 +290,18 @@ void epio__db_work(epio__db_connection *connection, const epio__db_waiter *waite
             epio__rows_work(connection);
         } else if (next.task == WORK_CHECKPOINT) {
             epio__checkpoint_work(connection);
+        } else if (next.task == CLOSE_READER) {
+            epio__pool_close_reader(connection);
         } else {
-            epio__transaction_abandon(connection);
+            abandon(connection);
         }
         epio__db_lock(root);
     }
     connection->running = false;
     connection->idle_since = epio_clock_monotonic();
+    if (connection->role == EPIO__DB_READER && connection->holder == NULL) {
+        epio__checkpoint_reader_left(root);
+    }
 }
 
 /* ---- Threads ---- */
@@ -280,7 +328,25 @@ bool epio__db_has_turns_pending(const epio__database *root)
             return true;
         }
     }
-    return false;
+    return root->timer_pending;
+}
+
+bool epio__db_leave(epio__database *root)
+{
+    bool last = !epio__db_has_turns_pending(root) && epio_list_empty(&root->waiters);
+    epio_op *closed = last ? root->closed : NULL;
+    int64_t result = root->closed_result;
+    if (closed != NULL) {
+        root->closed = NULL;
+    }
+    bool destroyed = last && root->destroyed;
+    epio__db_unlock(root);
+    if (destroyed) {
+        epio__database_free(root);
+    } else if (closed != NULL) {
+        epio_complete(closed, result);
+    }
+    return destroyed || closed != NULL;
 }
 
 /* On the owner's thread. A turn that could not start, as the loop is being closed or there is no
@@ -297,86 +363,29 @@ static void turn_delivered(epio_op *run)
         epio__db_work(connection, NULL);
         connection->refuse_with = 0;
     }
-    bool last = !epio__db_has_turns_pending(root);
-    epio_op *closed = last ? root->closed : NULL;
-    int64_t result = root->closed_result;
-    if (closed != NULL) {
-        root->closed = NULL;
+    if (!epio__db_leave(root)) {
+        epio__db_dispatch(root);
     }
-    bool destroyed = last && root->destroyed;
-    epio__db_unlock(root);
-    if (destroyed) {
-        epio__database_free(root);
-        return;
-    }
-    if (closed != NULL) {
-        epio_complete(closed, result);
-        return;
-    }
-    epio__db_dispatch(root);
 }
 
-static size_t length_of(const epio_node *list)
+/* Ops that were submitted: those that are performed bring their thread. */
+static size_t submitted_in(const epio_node *list)
 {
     size_t length = 0;
     for (const epio_node *node = list->next; node != list; node = node->next) {
-        length++;
+        length += epio_op_in_flight(EPIO_CONTAINER(node, const epio_op, queue));
     }
     return length;
 }
 
-static bool is_free(const epio__db_connection *connection)
-{
-    return !connection->running && connection->holder == NULL;
-}
-
-/* A reader that no one has; NULL: there are as many as there may be, or there is no memory. */
-static epio__db_connection *free_reader(epio__database *root)
-{
-    size_t readers = 0;
-    for (epio_node *node = root->connections.next; node != &root->connections; node = node->next) {
-        epio__db_connection *one = EPIO_CONTAINER(node, epio__db_connection, node);
-        if (one->role == EPIO__DB_READER) {
-            readers++;
-            if (is_free(one)) {
-                return one;
-            }
-        }
-    }
-    return readers < root->options.readers ? epio__connection_make(root, EPIO__DB_READER) : NULL;
-}
-
-/* For those of root->reads: as many readers as there are ops. */
-static void make_readers(epio__database *root)
-{
-    size_t wanted = length_of(&root->reads);
-    size_t readers = 0;
-    for (const epio_node *node = root->connections.next; node != &root->connections;
-         node = node->next) {
-        const epio__db_connection *one = EPIO_CONTAINER(node, const epio__db_connection, node);
-        if (one->role == EPIO__DB_READER) {
-            readers++;
-            wanted -= wanted > 0 && is_free(one);
-        }
-    }
-    for (; wanted > 0 && readers < root->options.readers; wanted--, readers++) {
-        (void)epio__connection_make(root, EPIO__DB_READER);
-    }
-}
-
-static void make_checkpointer(epio__database *root)
-{
-    bool wanted = !epio_list_empty(&root->checkpoints) || epio__checkpoint_wanted(root);
-    if (wanted && root->checkpointer == NULL) {
-        root->checkpointer = epio__connection_make(root, EPIO__DB_CHECKPOINTER);
-    }
-}
-
-/* An op that is performed has its own thread, which is woken. */
 static bool needs_worker(epio__db_connection *connection)
 {
     turn next = next_turn(connection);
-    return next.task != NOTHING && (next.op == NULL || epio_op_in_flight(next.op));
+    if (next.op == NULL) {
+        return next.task != NOTHING;
+    }
+    bool shared = epio_list_empty(&connection->ops);
+    return epio_op_in_flight(next.op) || (shared && submitted_in(shared_list(connection)) != 0);
 }
 
 /* One that has something to do and no thread: its turn is the caller's to submit. */
@@ -387,11 +396,11 @@ static epio__db_connection *next_to_start(epio__database *root, size_t *reads)
         if (one->running || one->run_pending || !needs_worker(one)) {
             continue;
         }
-        if (one->role == EPIO__DB_READER && is_free(one)) {
-            if (*reads == 0) {
+        if (one->role == EPIO__DB_READER && epio__connection_is_free(one)) {
+            if (*reads == 0 && !one->expired) {
                 continue; /* each op has a reader already */
             }
-            (*reads)--;
+            *reads -= *reads > 0;
         }
         one->run_pending = true; /* a thread that performs may have it first */
         return one;
@@ -399,35 +408,47 @@ static epio__db_connection *next_to_start(epio__database *root, size_t *reads)
     return NULL;
 }
 
-/* Those who perform look for their op's connection themselves. */
+/* Threads that perform: each carries its own op out, and what nobody else would. */
 static void wake_waiters(epio__database *root)
 {
     for (epio_node *node = root->waiters.next; node != &root->waiters; node = node->next) {
         epio__db_waiter *waiter = EPIO_CONTAINER(node, epio__db_waiter, node);
-        if (waiter->woken != NULL) {
+        if (waiter->woken != NULL && epio__db_connection_with_turn(root, waiter->op) != NULL) {
             epio_semaphore_release(waiter->woken, 1);
             waiter->woken = NULL;
         }
     }
 }
 
+/* A thread that performs a close does what is left for all connections itself: turns on workers
+ * would outlive it. */
+static bool closes_on_thread(const epio__database *root)
+{
+    for (const epio_node *node = root->waiters.next; node != &root->waiters; node = node->next) {
+        if (EPIO_CONTAINER(node, const epio__db_waiter, node)->op->kind == EPIO__DB_CLOSE) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void epio__db_dispatch(epio__database *root)
 {
     epio__db_lock(root);
+    epio__pool_fill(root);
     wake_waiters(root);
-    if (root->workers == NULL) {
+    if (!root->loop_runs || closes_on_thread(root)) {
         epio__db_unlock(root);
         return;
     }
-    make_readers(root);
-    make_checkpointer(root);
-    size_t reads = length_of(&root->reads);
+    size_t reads = submitted_in(&root->reads);
     epio__db_connection *one;
     while ((one = next_to_start(root, &reads)) != NULL) {
         one->run.done = turn_delivered;
         one->run.user = one;
         epio_submit(epio_work(&one->run, root->workers, on_worker));
     }
+    epio__pool_set_timer(root);
     epio__db_unlock(root);
 }
 
@@ -450,6 +471,8 @@ static epio_node *list_of(epio__database *root, const epio_op *op)
     bool reads = false;
     switch (op->kind) {
     case EPIO__DB_QUERY:
+        reads = (op->arguments.words[EPIO__WORD_STATE] & EPIO__OP_WRITES) == 0;
+        break;
     case EPIO__DB_BACKUP:
         reads = true;
         break;
@@ -472,6 +495,9 @@ static epio_node *list_of(epio__database *root, const epio_op *op)
 static int64_t end_handle(epio_op *op)
 {
     epio_db *db = epio__word_pointer(op, EPIO__WORD_OBJECT);
+    if (db->ended) {
+        return epio__db_refuse(op, "the transaction has ended");
+    }
     if (op->kind != EPIO__DB_ROLLBACK) {
         return EPIO_ECANCELED;
     }
@@ -502,7 +528,8 @@ static int64_t change_state(epio__database *root, const epio_op *op)
 bool epio__db_arrive(epio__database *root, epio_op *op, int64_t *result)
 {
     if (op->kind == EPIO__DB_NEXT) {
-        return epio__rows_next(op, result);
+        *result = EPIO_ECANCELED;
+        return root->state != EPIO__DB_IS_OPEN || epio__rows_next(op, result);
     }
     if (op->kind == EPIO__DB_OPEN || op->kind == EPIO__DB_CLOSE) {
         *result = change_state(root, op);
@@ -512,6 +539,10 @@ bool epio__db_arrive(epio__database *root, epio_op *op, int64_t *result)
         return *result != 0;
     }
     epio__db_connection *connection = epio__db_connection_of(op);
+    if (connection == NULL && op->kind < EPIO__DB_OPEN) {
+        *result = epio__blob_refuse(root, op);
+        return true;
+    }
     if (connection == NULL && op->kind == EPIO__DB_END) {
         epio__rows_free(epio__word_pointer(op, EPIO__WORD_OBJECT));
         *result = 0;
@@ -523,8 +554,8 @@ bool epio__db_arrive(epio__database *root, epio_op *op, int64_t *result)
             *result = end_handle(op);
             return true;
         }
-        if (db->inner != NULL) {
-            *result = EPIO_EBUSY;
+        if (connection != NULL && connection->in_function) {
+            *result = epio__db_refuse(op, "the ops of a function are performed");
             return true;
         }
     }
@@ -536,40 +567,15 @@ bool epio__db_arrive(epio__database *root, epio_op *op, int64_t *result)
         return epio__changes_take(root, op, result);
     }
     epio__op_put(connection != NULL ? &connection->ops : list_of(root, op), op);
+    if (op->kind == EPIO__DB_END) {
+        epio_op *next = epio__rows_end_arrived(epio__word_pointer(op, EPIO__WORD_OBJECT));
+        if (next != NULL) {
+            epio__db_finish_locked(root, next, EPIO_ECANCELED);
+        }
+    } else if (connection != NULL) {
+        epio__rows_yield(connection);
+    }
     return false;
-}
-
-/* A close that cancels: what waits ends at once, what runs soon. */
-static void cancel_everything(epio__database *root, epio_node *ended)
-{
-    epio_node *lists[] = {&root->reads, &root->checkpoints, &root->changes};
-    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
-        epio_list_move_all(ended, lists[i]);
-    }
-    epio_node writes;
-    epio_list_init(&writes);
-    epio_list_move_all(&writes, &root->writes);
-    while (!epio_list_empty(&writes)) {
-        epio_op *op = take_first(&writes);
-        epio__op_put(epio__db_must_be_carried_out(op) ? &root->writes : ended, op);
-    }
-    for (epio_node *node = root->connections.next; node != &root->connections; node = node->next) {
-        epio__db_interrupt(EPIO_CONTAINER(node, epio__db_connection, node));
-    }
-}
-
-void epio__db_close_arrived(epio__database *root, const epio_op *op)
-{
-    epio_node ended;
-    epio_list_init(&ended);
-    epio__db_lock(root);
-    if ((op->flags & EPIO_DB_CANCEL) != 0) {
-        cancel_everything(root, &ended);
-    } else {
-        epio_list_move_all(&ended, &root->changes);
-    }
-    epio__db_unlock(root);
-    finish_all(&ended, EPIO_ECANCELED);
 }
 
 void epio__db_submit(epio_vfs *vfs, epio_op *op)
@@ -582,6 +588,7 @@ void epio__db_submit(epio_vfs *vfs, epio_op *op)
     }
     bool closes = op->kind == EPIO__DB_CLOSE;
     epio__db_lock(root);
+    root->loop_runs = true;
     bool ended = epio__db_arrive(root, op, &result);
     epio__db_unlock(root);
     if (ended) {
@@ -595,59 +602,17 @@ void epio__db_submit(epio_vfs *vfs, epio_op *op)
 epio__db_connection *epio__db_connection_for(epio__database *root, const epio_op *op)
 {
     epio__db_connection *connection = epio__db_connection_of(op);
-    if (connection == NULL && op->kind != EPIO__DB_NEXT) {
+    bool of_rows = op->kind == EPIO__DB_NEXT || op->kind == EPIO__DB_END;
+    if (connection == NULL && !of_rows) {
         const epio_node *list = list_of(root, op);
         if (list == &root->reads) {
-            connection = free_reader(root);
+            connection = epio__pool_reader(root);
         } else if (list == &root->writes) {
             connection = root->writer;
         } else {
-            make_checkpointer(root);
+            epio__pool_make_checkpointer(root);
             connection = root->checkpointer;
         }
     }
     return connection != NULL && !connection->running ? connection : NULL;
-}
-
-/* ---- Cancelling ---- */
-
-void epio__db_interrupt(epio__db_connection *connection)
-{
-    if (connection->current != NULL && epio__db_must_be_carried_out(connection->current)) {
-        return;
-    }
-    atomic_store(&connection->interrupted, true);
-    /* SQLite's own flag is quicker where one opcode takes long, but would hit whatever is at a row
-     * as well. */
-    if (connection->running && connection->handle != NULL && connection->active == 0) {
-        sqlite3_interrupt(connection->handle);
-    }
-}
-
-void epio__db_cancel(epio_vfs *vfs, epio_op *op)
-{
-    epio__database *root = EPIO_CONTAINER(vfs, epio__database, vfs);
-    if (op->kind < EPIO__DB_OPEN || epio__db_must_be_carried_out(op)) {
-        return;
-    }
-    epio__db_lock(root);
-    bool waited = false;
-    if (op->kind == EPIO__DB_NEXT) {
-        epio__rows_cancel(op);
-    } else if (op->progress != 0) {
-        epio__op_take(op);
-        waited = true;
-    } else {
-        for (epio_node *node = root->connections.next; node != &root->connections;
-             node = node->next) {
-            epio__db_connection *one = EPIO_CONTAINER(node, epio__db_connection, node);
-            if (one->current == op) {
-                epio__db_interrupt(one);
-            }
-        }
-    }
-    epio__db_unlock(root);
-    if (waited) {
-        epio_complete(op, EPIO_ECANCELED);
-    }
 }

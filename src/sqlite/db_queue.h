@@ -1,5 +1,5 @@
-/* What db_queue.c and db_perform.c share: taking a turn with a connection, on a worker or on a
- * thread that performs an op. The database's mutex is held in all of these. */
+/* What db_queue.c, db_cancel.c and db_perform.c share: taking a turn with a connection, on a worker
+ * or on a thread that performs an op. The database's mutex is held in all of these. */
 #ifndef EPIO_SQLITE_DB_QUEUE_H
 #define EPIO_SQLITE_DB_QUEUE_H
 
@@ -11,18 +11,28 @@ struct epio__db_waiter {
     epio_op *op;
     int64_t result;
     bool done;
+    bool expired;          /* its deadline has passed, and has cancelled it */
     epio_semaphore *woken; /* NULL: it does not sleep */
 };
 
 /* Puts the op where it waits; true if it has ended instead, with *result. */
 bool epio__db_arrive(epio__database *root, epio_op *op, int64_t *result);
 
+epio_op *epio__op_take_first(epio_node *list);
+
+/* Ends all of a list of the caller's. Called without the mutex. */
+void epio__db_finish_all(epio_node *ended, int64_t result);
+
 /* After a close arrived: ends those who wait for changes, and cancels, if it says so. Called
  * without the mutex. */
 void epio__db_close_arrived(epio__database *root, const epio_op *op);
 
-/* True if the connection has something to do. */
-bool epio__db_has_turn(epio__db_connection *connection);
+/* True if the connection has something to do for a thread that performs `op`: that, or what no
+ * other thread brings itself. */
+bool epio__db_has_turn_for(epio__db_connection *connection, const epio_op *op);
+
+/* A connection that the thread which performs `op` can help it along with; NULL: others have to. */
+epio__db_connection *epio__db_connection_with_turn(epio__database *root, const epio_op *op);
 
 /* Carries out what there is for the connection, which is marked as running, without the mutex
  * meanwhile; until `waiter`, if that is not NULL, has its result. */
@@ -36,6 +46,10 @@ epio__db_connection *epio__db_connection_of(const epio_op *op);
 
 /* Carries the op out: its connection's thread, without the mutex. */
 int64_t epio__db_carry_out(epio__db_connection *connection, epio_op *op);
+
+/* Ends what waits until no turn, timer or thread is at the database any more: a close, and the
+ * memory of one that was destroyed. True if it did. The mutex is held, and released. */
+bool epio__db_leave(epio__database *root);
 
 /* Ends without being cancelled: what releases a connection must. */
 bool epio__db_must_be_carried_out(const epio_op *op);

@@ -56,7 +56,7 @@ int epio_db_error_code(const epio_op *op)
     if (op == NULL) {
         epio_fatal("epio_db_error_code", "the op is NULL");
     }
-    if (op->kind < EPIO__DB_OPEN || op->kind >= EPIO__DB_KINDS) {
+    if (!epio__db_is_verb(op)) {
         return SQLITE_OK;
     }
     return (int)op->arguments.words[EPIO__WORD_CODE];

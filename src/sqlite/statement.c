@@ -59,10 +59,37 @@ static void count(epio__db_connection *connection, int64_t result, bool busy)
 {
     epio_db_stats *stats = &connection->root->stats;
     epio__db_lock(connection->root);
-    stats->busy += busy;
+    stats->busy += busy && connection->role != EPIO__DB_CHECKPOINTER; /* there it may be a reader */
     stats->interrupted += result == EPIO_ECANCELED || result == EPIO_ETIMEDOUT;
     stats->failed += result == EPIO_ESQL || result == EPIO_ECORRUPT;
     epio__db_unlock(connection->root);
+}
+
+/* The extended code, if the handle is still at this error. */
+static int extend(sqlite3 *handle, int code, bool *has_message)
+{
+    *has_message = handle != NULL && (sqlite3_errcode(handle) & 0xFF) == (code & 0xFF);
+    return *has_message ? sqlite3_extended_errcode(handle) : code;
+}
+
+static int64_t translate(sqlite3 *handle, epio_op *op, int extended)
+{
+    int64_t result = epio_sqlite_error(extended);
+    int primary = extended & 0xFF;
+    if (handle != NULL && (primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN)) {
+        op->os_error = sqlite3_system_errno(handle);
+        int of_system = epio_error_from_os(op->os_error);
+        result = of_system != 0 && of_system != EPIO_EUNKNOWN ? of_system : result;
+    }
+    return result;
+}
+
+int64_t epio__db_translate(epio__db_connection *connection, sqlite3 *handle, epio_op *op, int code)
+{
+    bool has_message;
+    int64_t result = translate(handle, op, extend(handle, code, &has_message));
+    count(connection, result, (code & 0xFF) == SQLITE_BUSY);
+    return result;
 }
 
 int64_t epio__db_result(epio__db_connection *connection, epio_op *op, int code)
@@ -71,22 +98,16 @@ int64_t epio__db_result(epio__db_connection *connection, epio_op *op, int code)
         return 0;
     }
     sqlite3 *handle = connection->handle;
-    bool has_message = handle != NULL && (sqlite3_errcode(handle) & 0xFF) == (code & 0xFF);
-    int extended = has_message ? sqlite3_extended_errcode(handle) : code;
+    bool has_message;
+    int extended = extend(handle, code, &has_message);
     report(op, extended, has_message ? offset_of(handle) : -1,
            has_message ? sqlite3_errmsg(handle) : sqlite3_errstr(code));
-    int64_t result = epio_sqlite_error(extended);
-    int primary = extended & 0xFF;
-    if (handle != NULL && (primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN)) {
-        op->os_error = sqlite3_system_errno(handle);
-        int of_system = epio_error_from_os(op->os_error);
-        result = of_system != 0 && of_system != EPIO_EUNKNOWN ? of_system : result;
-    }
+    int64_t result = translate(handle, op, extended);
     if (result == EPIO_ECANCELED && connection->deadline != 0 &&
         epio_clock_monotonic() >= connection->deadline) {
         result = EPIO_ETIMEDOUT;
     }
-    bool busy = primary == SQLITE_BUSY;
+    bool busy = (extended & 0xFF) == SQLITE_BUSY;
     if (busy && !connection->in_function) {
         result = atomic_load(&connection->interrupted) ? EPIO_ECANCELED : retry(op);
     }
@@ -233,7 +254,7 @@ static int64_t step_to_end(epio__db_connection *connection, epio_op *op, sqlite3
     return result == 0 && changed ? sqlite3_changes64(connection->handle) : result;
 }
 
-static bool is_blank(const char *sql)
+bool epio__sql_is_blank(const char *sql)
 {
     char word[16];
     first_word(sql, word);
@@ -270,13 +291,13 @@ int64_t epio__db_statements(epio__db_connection *connection, epio_op *op)
     const char *sql = epio__word_pointer(op, EPIO__WORD_FIRST);
     const epio_parameters *parameters = epio__word_pointer(op, EPIO__WORD_FIRST + 1);
     int64_t changed = 0;
-    while (!is_blank(sql)) {
+    while (!epio__sql_is_blank(sql)) {
         int64_t result = run_one(connection, op, &sql, parameters);
         if (result < 0) {
             return result;
         }
         changed += result;
-        if (parameters != NULL && !is_blank(sql)) {
+        if (parameters != NULL && !epio__sql_is_blank(sql)) {
             return epio__db_refuse(op, "parameters are for one statement");
         }
     }
@@ -288,18 +309,18 @@ int64_t epio__db_statements(epio__db_connection *connection, epio_op *op)
 static bool is_one(const char *sql)
 {
     const char *end = strchr(sql, ';');
-    return end == NULL || is_blank(end);
+    return end == NULL || epio__sql_is_blank(end);
 }
 
 int64_t epio__db_execute(epio__db_connection *connection, epio_op *op)
 {
     const char *sql = epio__word_pointer(op, EPIO__WORD_FIRST);
-    if (is_blank(sql)) {
+    if (epio__sql_is_blank(sql)) {
         return epio__db_refuse(op, "no statement");
     }
     bool alone = sqlite3_get_autocommit(connection->handle) == 0 || is_one(sql);
     int64_t result = alone ? epio__db_statements(connection, op)
                            : epio__db_in_transaction(connection, op, epio__db_statements);
-    epio__changes_publish(connection, result >= 0);
+    epio__changes_publish(connection);
     return result;
 }

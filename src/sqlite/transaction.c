@@ -2,13 +2,35 @@
  * share a commit are group.c's. */
 #include "sqlite/db.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 /* How long a commit waits for another program's lock, on its thread, without a deadline. */
 #define BUSY_LIMIT UINT64_C(5000000000)
 
-static int64_t commit(epio__db_connection *connection, epio_op *op)
+static bool is_open(const epio__db_connection *connection)
+{
+    return sqlite3_get_autocommit(connection->handle) == 0;
+}
+
+static void let_wait(epio__db_connection *connection, const epio_op *op)
 {
     connection->may_wait_until =
         op->timeout_ns != 0 ? op->timeout_ns : epio_clock_monotonic() + BUSY_LIMIT;
+}
+
+/* ---- Around a function ---- */
+
+void epio__transaction_undo(epio__db_connection *connection)
+{
+    if (is_open(connection)) {
+        (void)epio__db_run(connection, "ROLLBACK");
+    }
+}
+
+static int64_t commit(epio__db_connection *connection, epio_op *op)
+{
+    let_wait(connection, op);
     int code = epio__db_run(connection, "COMMIT");
     connection->may_wait_until = 0;
     return epio__db_result(connection, op, code);
@@ -17,51 +39,335 @@ static int64_t commit(epio__db_connection *connection, epio_op *op)
 int64_t epio__db_in_transaction(epio__db_connection *connection, epio_op *op,
                                 epio__db_carrier *function)
 {
-    int64_t begun = epio__db_result(connection, op, epio__db_run(connection, "BEGIN IMMEDIATE"));
-    if (begun != 0) {
-        return begun;
+    int64_t result = epio__db_result(connection, op, epio__db_run(connection, "BEGIN IMMEDIATE"));
+    if (result == 0) {
+        result = function(connection, op);
+        if (result >= 0) {
+            int64_t committed = commit(connection, op);
+            result = committed != 0 ? committed : result;
+        }
     }
-    int64_t result = function(connection, op);
-    if (result >= 0) {
-        int64_t committed = commit(connection, op);
-        result = committed != 0 ? committed : result;
-    }
-    if (sqlite3_get_autocommit(connection->handle) == 0) {
-        (void)epio__db_run(connection, "ROLLBACK");
-    }
+    epio__transaction_undo(connection);
     return result;
 }
 
-int64_t epio__db_begin(epio__db_connection *connection, epio_op *op)
+/* ---- Handles ---- */
+
+static epio_db *make_handle(epio__db_connection *connection, epio_db *outer, uint32_t mode)
 {
-    (void)connection, (void)op;
-    return EPIO_ENOTSUP;
+    epio_db *made = calloc(1, sizeof *made);
+    if (made != NULL) {
+        *made = (epio_db){.root = connection->root,
+                          .outer = outer,
+                          .connection = connection,
+                          .mode = mode,
+                          .depth = outer->outer != NULL ? outer->depth + 1 : 0,
+                          .active = connection->active};
+    }
+    return made;
 }
 
-int64_t epio__db_commit(epio__db_connection *connection, epio_op *op)
+/* The connection is the handle's: an outermost one has it. The mutex is held. */
+static void take_connection(epio_db *made)
 {
-    (void)connection, (void)op;
-    return EPIO_ENOTSUP;
-}
-
-int64_t epio__db_rollback(epio__db_connection *connection, epio_op *op)
-{
-    (void)connection, (void)op;
-    return EPIO_ENOTSUP;
-}
-
-int64_t epio__db_transaction(epio__db_connection *connection, epio_op *op)
-{
-    (void)connection, (void)op;
-    return EPIO_ENOTSUP;
-}
-
-void epio__transaction_abandon(epio__db_connection *connection)
-{
-    (void)connection;
+    epio__db_connection *connection = made->connection;
+    made->root->objects++;
+    if (made->depth != 0) {
+        made->outer->inner = made;
+        return;
+    }
+    connection->holder = made;
+    connection->transaction = made;
 }
 
 void epio__handle_free(epio_db *db)
 {
-    (void)db;
+    epio__database *root = db->root;
+    if (db->outer != &root->handle) {
+        db->outer->inner = NULL;
+    }
+    db->connection = NULL;
+    db->ended = true;
+    root->objects--;
+    free(root->ended[root->ended_next]);
+    root->ended[root->ended_next] = db;
+    root->ended_next = (root->ended_next + 1) % EPIO__ENDED_HANDLES;
+}
+
+/* Ops that were submitted behind the one that has ended the handle. True if one of them rolls back,
+ * which is done. The mutex is held. */
+static bool take_late_ops(epio__db_connection *connection, const epio_db *db, epio_node *late)
+{
+    bool rolls_back = false;
+    epio_node *node = connection->ops.next;
+    while (node != &connection->ops) {
+        epio_op *op = EPIO_CONTAINER(node, epio_op, queue);
+        node = node->next;
+        if (op->kind >= EPIO__DB_OPEN && epio__word_pointer(op, EPIO__WORD_OBJECT) == db) {
+            epio__op_take(op);
+            epio_list_append(late, &op->queue);
+            rolls_back = rolls_back || op->kind == EPIO__DB_ROLLBACK;
+        }
+    }
+    return rolls_back;
+}
+
+/* The transaction or savepoint of the handle has ended, and those in it; with the outermost one the
+ * connection is free. Handles that no op has ended have no connection any more, and wait for their
+ * rollback. Without the mutex. */
+static void end_handles(epio__db_connection *connection, epio_db *db, bool by_op)
+{
+    epio__database *root = connection->root;
+    epio_node late;
+    epio_list_init(&late);
+    epio__db_lock(root);
+    if (db->depth == 0) {
+        connection->holder = NULL;
+        connection->transaction = NULL;
+    }
+    for (epio_db *one = db; one != NULL;) {
+        epio_db *inner = one->inner;
+        one->inner = NULL;
+        one->connection = NULL;
+        one->outer = one == db ? one->outer : &root->handle;
+        bool rolled_back = take_late_ops(connection, one, &late);
+        if (rolled_back || (one == db && by_op)) {
+            epio__handle_free(one);
+        }
+        one = inner;
+    }
+    epio__db_unlock(root);
+    while (!epio_list_empty(&late)) {
+        epio_op *op = EPIO_CONTAINER(late.next, epio_op, queue);
+        epio_list_remove(&op->queue);
+        epio__db_finish(op, op->kind == EPIO__DB_ROLLBACK ? 0 : EPIO_ECANCELED);
+    }
+}
+
+int64_t epio__transaction_check(const epio__db_connection *connection, epio_op *op)
+{
+    if (op->kind < EPIO__DB_OPEN || op->kind == EPIO__DB_NEXT || op->kind == EPIO__DB_END ||
+        op->kind == EPIO__DB_ROLLBACK) {
+        return 0;
+    }
+    const epio_db *db = epio__word_pointer(op, EPIO__WORD_OBJECT);
+    if (db->outer == NULL) {
+        return 0;
+    }
+    if (db->inner != NULL) {
+        return EPIO_EBUSY;
+    }
+    /* SQLite ends a transaction itself after some errors; the next statement would be one of its
+     * own. */
+    return is_open(connection) ? 0 : EPIO_ECANCELED;
+}
+
+/* ---- Beginning ---- */
+
+static int run_savepoint(epio__db_connection *connection, const char *verb, const epio_db *db)
+{
+    char sql[48];
+    (void)snprintf(sql, sizeof sql, "%s epio_%u", verb, (unsigned)db->depth);
+    return epio__db_run(connection, sql);
+}
+
+/* The first read decides which state of the database the snapshot is of. */
+static int begin_snapshot(epio__db_connection *connection)
+{
+    int code = epio__db_run(connection, "BEGIN");
+    return code != SQLITE_OK ? code
+                             : epio__db_run(connection, "SELECT 1 FROM sqlite_schema LIMIT 1");
+}
+
+static int begin_write(epio__db_connection *connection)
+{
+    /* SQLite begins a transaction that reads instead. */
+    if (sqlite3_db_readonly(connection->handle, "main") == 1) {
+        return SQLITE_READONLY;
+    }
+    return epio__db_run(connection, "BEGIN IMMEDIATE");
+}
+
+static int begin(epio__db_connection *connection, const epio_db *made)
+{
+    if (made->depth != 0) {
+        return run_savepoint(connection, "SAVEPOINT", made);
+    }
+    return made->mode == EPIO_DB_WRITE ? begin_write(connection) : begin_snapshot(connection);
+}
+
+int64_t epio__db_begin(epio__db_connection *connection, epio_op *op)
+{
+    epio_db *outer = epio__word_pointer(op, EPIO__WORD_OBJECT);
+    epio_db **transaction = epio__word_pointer(op, EPIO__WORD_FIRST);
+    uint32_t mode = (uint32_t)op->arguments.words[EPIO__WORD_FIRST + 1];
+    epio_db *made = make_handle(connection, outer, mode);
+    if (made == NULL) {
+        return epio__db_result(connection, op, SQLITE_NOMEM);
+    }
+    int64_t result = epio__db_result(connection, op, begin(connection, made));
+    if (result != 0) {
+        if (made->depth == 0) {
+            epio__transaction_undo(connection);
+        }
+        free(made);
+        return result;
+    }
+    epio__db_lock(connection->root);
+    take_connection(made);
+    epio__db_unlock(connection->root);
+    *transaction = made;
+    return 0;
+}
+
+/* ---- Ending ---- */
+
+/* Every error but those that leave the transaction as it is. */
+static bool undoes(int64_t result)
+{
+    return result != EPIO_RETRY && result != EPIO_EBUSY && result != EPIO_ECANCELED &&
+           result != EPIO_ETIMEDOUT;
+}
+
+static int64_t commit_outermost(epio__db_connection *connection, epio_op *op, const epio_db *db)
+{
+    int64_t result = epio__db_result(connection, op, epio__db_run(connection, "COMMIT"));
+    if (result == 0) {
+        epio__rows_end_all(connection, EPIO_ECANCELED);
+        if (db->mode == EPIO_DB_WRITE) {
+            epio__changes_publish(connection);
+        }
+    } else if (undoes(result) || !is_open(connection)) {
+        epio__rows_end_all(connection, EPIO_ECANCELED);
+        epio__transaction_undo(connection);
+        epio__changes_publish(connection);
+    }
+    return result;
+}
+
+int64_t epio__db_commit(epio__db_connection *connection, epio_op *op)
+{
+    epio_db *db = epio__word_pointer(op, EPIO__WORD_OBJECT);
+    if (db->of_function) {
+        return epio__db_refuse(op, "the transaction is committed when its function returns");
+    }
+    if (connection->active > db->active) {
+        return EPIO_EBUSY;
+    }
+    int64_t result = db->depth != 0
+                         ? epio__db_result(connection, op, run_savepoint(connection, "RELEASE", db))
+                         : commit_outermost(connection, op, db);
+    if (result == 0) {
+        end_handles(connection, db, true);
+    }
+    return result;
+}
+
+static void roll_back_savepoint(epio__db_connection *connection, const epio_db *db)
+{
+    if (connection->active > db->active) {
+        epio__rows_end_all(connection, EPIO_ECANCELED);
+    }
+    if (is_open(connection)) {
+        int code = run_savepoint(connection, "ROLLBACK TO", db);
+        code = code == SQLITE_OK ? run_savepoint(connection, "RELEASE", db) : code;
+        if (code != SQLITE_OK) { /* what cannot be undone in part is undone whole */
+            epio__transaction_undo(connection);
+        }
+    }
+}
+
+int64_t epio__db_rollback(epio__db_connection *connection, epio_op *op)
+{
+    epio_db *db = epio__word_pointer(op, EPIO__WORD_OBJECT);
+    if (db->of_function) {
+        return epio__db_refuse(op, "the transaction is rolled back when its function fails");
+    }
+    if (db->depth != 0) {
+        roll_back_savepoint(connection, db);
+    } else {
+        epio__rows_end_all(connection, EPIO_ECANCELED);
+        epio__transaction_undo(connection);
+        epio__changes_publish(connection);
+    }
+    end_handles(connection, db, true);
+    return 0;
+}
+
+void epio__transaction_abandon(epio__db_connection *connection)
+{
+    epio__rows_end_all(connection, EPIO_ECANCELED);
+    epio__transaction_undo(connection);
+    epio__changes_publish(connection);
+    if (connection->transaction != NULL) {
+        end_handles(connection, connection->transaction, false);
+    }
+    epio__db_lock(connection->root);
+    connection->holder = NULL; /* rows may have it */
+    epio__db_unlock(connection->root);
+}
+
+/* ---- Functions ---- */
+
+/* Results that are the library's own. */
+static bool is_reserved(int64_t result)
+{
+    return result == EPIO_RETRY || result == EPIO__DB_TO_WRITER || result == EPIO_EPENDING;
+}
+
+int64_t epio__transaction_call(epio__db_connection *connection, epio_op *op)
+{
+    epio__database *root = connection->root;
+    epio_db_function *function =
+        (epio_db_function *)(uintptr_t)op->arguments.words[EPIO__WORD_FIRST];
+    uint32_t mode = (uint32_t)op->arguments.words[EPIO__WORD_FIRST + 1];
+    epio_db *made = make_handle(connection, &root->handle, mode);
+    if (made == NULL) {
+        return epio__db_result(connection, op, SQLITE_NOMEM);
+    }
+    made->of_function = true;
+    epio__db_lock(root);
+    take_connection(made);
+    connection->in_function = true;
+    epio__db_unlock(root);
+    let_wait(connection, op);
+    int64_t result = function(made, op->user);
+    connection->may_wait_until = 0;
+    epio__rows_end_all(connection, EPIO_ECANCELED);
+    bool left_open = made->inner != NULL;
+    epio__db_lock(root);
+    connection->in_function = false;
+    epio__db_unlock(root);
+    end_handles(connection, made, true);
+    if (result >= 0 && left_open) {
+        return EPIO_EBUSY;
+    }
+    if (result >= 0 && (!is_open(connection) || atomic_load(&connection->interrupted))) {
+        return EPIO_ECANCELED; /* it went on although that had ended it */
+    }
+    return is_reserved(result) ? epio__db_refuse(op, "the function's result is not an error's")
+                               : result;
+}
+
+static int64_t read_in_snapshot(epio__db_connection *connection, epio_op *op)
+{
+    int64_t result = epio__db_result(connection, op, begin_snapshot(connection));
+    if (result == 0) {
+        result = epio__transaction_call(connection, op);
+    }
+    epio__transaction_undo(connection);
+    return result;
+}
+
+int64_t epio__db_transaction(epio__db_connection *connection, epio_op *op)
+{
+    if (op->arguments.words[EPIO__WORD_FIRST + 1] == EPIO_DB_SNAPSHOT) {
+        return read_in_snapshot(connection, op);
+    }
+    if (sqlite3_db_readonly(connection->handle, "main") == 1) {
+        return epio__db_result(connection, op, SQLITE_READONLY);
+    }
+    int64_t result = epio__db_in_transaction(connection, op, epio__transaction_call);
+    epio__changes_publish(connection);
+    return result;
 }

@@ -68,22 +68,18 @@ static int access_path(sqlite3_vfs *base, const char *path, int flags, int *resu
 }
 
 /* In a URI a path has a slash before its drive letter. */
-static const char *skip_slash(const char *path)
+static const char *skip_slash(const epio__sqlite_vfs *vfs, const char *path)
 {
-#ifdef _WIN32
     bool letter = path[0] == '/' &&
                   ((path[1] >= 'a' && path[1] <= 'z') || (path[1] >= 'A' && path[1] <= 'Z'));
-    return letter && path[2] == ':' ? path + 1 : path;
-#else
-    return path;
-#endif
+    return vfs->windows && letter && path[2] == ':' ? path + 1 : path;
 }
 
 static int full_pathname(sqlite3_vfs *base, const char *path, int len, char *out)
 {
     epio__sqlite_vfs *vfs = own(base);
     epio_op op = EPIO_OP_INIT;
-    path = skip_slash(path);
+    path = skip_slash(vfs, path);
     int64_t result = epio_perform(epio_full_pathname(&op, vfs->vfs, path, out, (size_t)len));
     if (result == EPIO_ENOTSUP && strlen(path) < (size_t)len) {
         memcpy(out, path, strlen(path) + 1);

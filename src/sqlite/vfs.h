@@ -97,6 +97,24 @@ bool epio__sqlite_stat(epio__sqlite_vfs *vfs, epio_op *op, const char *path, epi
 
 /* ---- vfs_open.c: xOpen ---- */
 
+/* What a new file has from its database: permissions, and as far as root made it its owner. */
+typedef struct epio__sqlite_model {
+    bool known;
+    uint32_t mode;
+    uint32_t user;
+    uint32_t group;
+} epio__sqlite_model;
+
+void epio__sqlite_take_model(epio__sqlite_model *model, const epio_info *info);
+
+/* EPIO_OPEN_CREATE, with the permissions. */
+uint32_t epio__sqlite_creation_flags(const epio__sqlite_model *model);
+
+/* What the umask has cut is added to a new file. One whose owner is another user's becomes that
+ * user's, if `gives` and where the process may do that: it is root. */
+void epio__sqlite_apply_model(epio__sqlite_file *file, epio_file *made,
+                              const epio__sqlite_model *model, bool gives);
+
 int epio__sqlite_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int flags,
                       int *out_flags);
 
@@ -166,8 +184,7 @@ int epio__sqlite_shm_lock(sqlite3_file *file, int offset, int count, int flags);
 void epio__sqlite_shm_barrier(sqlite3_file *file);
 int epio__sqlite_shm_unmap(sqlite3_file *file, int delete_it);
 
-/* SQLITE_FCNTL_EXTERNAL_READER: is a reader of another process in the log? One whose lock a
- * connection of this process has, too, is not seen. */
+/* SQLITE_FCNTL_EXTERNAL_READER: is a reader of another process in the log? */
 int epio__sqlite_shm_external_reader(sqlite3_file *file, int *found);
 
 /* Can files of the VFS be mapped? If not, SQLite has a log only with locking_mode=EXCLUSIVE, for

@@ -9,34 +9,36 @@
 /* Of databases and logs whose owner said nothing else, less the umask. */
 #define DEFAULT_MODE 0644u
 
-/* What a new file has from another one. */
-typedef struct model {
-    bool known;
-    uint32_t mode;
-    uint32_t user;
-    uint32_t group;
-} model;
-
 /* ---- Permissions and owner ------------------------------------------------- */
 
 /* Of a system without owners nothing is taken. */
-static int ask_model(epio__sqlite_file *file, const char *path, model *from)
+void epio__sqlite_take_model(epio__sqlite_model *model, const epio_info *info)
+{
+    uint32_t needed = EPIO_INFO_MODE | EPIO_INFO_OWNER;
+    model->known = (info->known & needed) == needed && (info->mode & 0777u) != 0;
+    model->mode = info->mode & 0777u;
+    model->user = info->user;
+    model->group = info->group;
+}
+
+uint32_t epio__sqlite_creation_flags(const epio__sqlite_model *model)
+{
+    return EPIO_OPEN_CREATE | EPIO_OPEN_PERMISSIONS(model->known ? model->mode : DEFAULT_MODE);
+}
+
+static int ask_model(epio__sqlite_file *file, const char *path, epio__sqlite_model *from)
 {
     epio_info info;
     if (!epio__sqlite_stat(file->owner, &file->op, path, &info)) {
         return file->op.result == EPIO_ENOTSUP ? SQLITE_OK : SQLITE_IOERR_FSTAT;
     }
-    uint32_t needed = EPIO_INFO_MODE | EPIO_INFO_OWNER;
-    from->known = (info.known & needed) == needed && (info.mode & 0777u) != 0;
-    from->mode = info.mode & 0777u;
-    from->user = info.user;
-    from->group = info.group;
+    epio__sqlite_take_model(from, &info);
     return SQLITE_OK;
 }
 
 /* A journal's name is its database's, a hyphen, and no further hyphen or dot; one that is not is
  * made like any other file. */
-static int ask_database(epio__sqlite_file *file, const char *path, model *from)
+static int ask_database(epio__sqlite_file *file, const char *path, epio__sqlite_model *from)
 {
     char database[EPIO__SQLITE_PATH_SIZE];
     size_t len = strlen(path);
@@ -51,7 +53,8 @@ static int ask_database(epio__sqlite_file *file, const char *path, model *from)
     return ask_model(file, database, from);
 }
 
-static int find_model(epio__sqlite_file *file, const char *path, int flags, model *from)
+static int find_model(epio__sqlite_file *file, const char *path, int flags,
+                      epio__sqlite_model *from)
 {
     memset(from, 0, sizeof *from);
     if ((flags & SQLITE_OPEN_CREATE) == 0) {
@@ -65,28 +68,26 @@ static int find_model(epio__sqlite_file *file, const char *path, int flags, mode
     return named != NULL ? ask_model(file, named, from) : SQLITE_OK;
 }
 
-/* What the umask has cut is added to a new file. A journal of a database that is another user's
- * becomes that user's, where the process may do that: it is root. */
-static void apply_model(epio__sqlite_file *file, const model *from)
+void epio__sqlite_apply_model(epio__sqlite_file *file, epio_file *made,
+                              const epio__sqlite_model *model, bool gives)
 {
     epio_info info;
     memset(&info, 0, sizeof info);
     info.size = sizeof info;
-    if (!from->known || epio_perform(epio_file_stat(&file->op, file->file, &info)) != 0) {
+    if (!model->known || epio_perform(epio_file_stat(&file->op, made, &info)) != 0) {
         return;
     }
-    if (info.bytes == 0 && (info.mode & 0777u) != from->mode) {
-        (void)epio_perform(epio_file_set_mode(&file->op, file->file, from->mode));
+    if (info.bytes == 0 && (info.mode & 0777u) != model->mode) {
+        (void)epio_perform(epio_file_set_mode(&file->op, made, model->mode));
     }
-    if ((file->open_flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL)) != 0 &&
-        (info.user != from->user || (info.user == 0 && info.group != from->group))) {
-        (void)epio_perform(epio_file_set_owner(&file->op, file->file, from->user, from->group));
+    if (gives && (info.user != model->user || (info.user == 0 && info.group != model->group))) {
+        (void)epio_perform(epio_file_set_owner(&file->op, made, model->user, model->group));
     }
 }
 
 /* ---- Opening ---------------------------------------------------------------- */
 
-static uint32_t translate(int flags, const model *from)
+static uint32_t translate(int flags, const epio__sqlite_model *from)
 {
     uint32_t result = EPIO_OPEN_READ | EPIO_OPEN_NOFOLLOW;
     if ((flags & SQLITE_OPEN_READWRITE) != 0) {
@@ -95,18 +96,19 @@ static uint32_t translate(int flags, const model *from)
     if ((flags & SQLITE_OPEN_EXCLUSIVE) != 0) {
         result |= EPIO_OPEN_EXCLUSIVE;
     }
-    uint32_t mode = from->known ? from->mode : DEFAULT_MODE;
-    if ((flags & SQLITE_OPEN_DELETEONCLOSE) != 0) {
+    bool passing = (flags & SQLITE_OPEN_DELETEONCLOSE) != 0;
+    if (passing) {
         result |= EPIO_OPEN_DELETE_ON_CLOSE;
-        mode = 0600u;
     }
     if ((flags & SQLITE_OPEN_CREATE) != 0) {
-        result |= EPIO_OPEN_CREATE | EPIO_OPEN_PERMISSIONS(mode);
+        result |= passing ? EPIO_OPEN_CREATE | EPIO_OPEN_PERMISSIONS(0600u)
+                          : epio__sqlite_creation_flags(from);
     }
     return result;
 }
 
-static int64_t open_path(epio__sqlite_file *file, const char *path, int flags, const model *from)
+static int64_t open_path(epio__sqlite_file *file, const char *path, int flags,
+                         const epio__sqlite_model *from)
 {
     return epio_perform(epio_open(&file->op, file->owner->vfs, path, translate(flags, from)));
 }
@@ -132,7 +134,7 @@ static int refused(epio__sqlite_file *file, const char *path, int flags)
 /* What cannot be opened to be written is opened to be read, as by stock. */
 static int open_named(epio__sqlite_file *file, const char *path, int flags)
 {
-    model from;
+    epio__sqlite_model from;
     int code = find_model(file, path, flags, &from);
     if (code != SQLITE_OK) {
         return code;
@@ -153,7 +155,8 @@ static int open_named(epio__sqlite_file *file, const char *path, int flags)
     }
     file->file = file->op.file;
     file->open_flags = flags;
-    apply_model(file, &from);
+    bool journal = (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL)) != 0;
+    epio__sqlite_apply_model(file, file->file, &from, journal);
     return SQLITE_OK;
 }
 
@@ -171,7 +174,7 @@ static int open_unnamed(epio__sqlite_file *file, int flags)
         if (name == NULL) {
             return SQLITE_IOERR_NOMEM;
         }
-        model none = {0};
+        epio__sqlite_model none = {0};
         result = open_path(file, name, flags | SQLITE_OPEN_EXCLUSIVE, &none);
         sqlite3_free(name);
     }

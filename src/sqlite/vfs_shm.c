@@ -1,38 +1,51 @@
 /* The index of the write-ahead log: shared memory and its locks, in the file and the bytes of stock
- * SQLite's. Each connection has the file open for itself, since epio's range locks exclude the
- * files of one process, too. What the index contains is SQLite's. */
+ * SQLite's. The connections of this process share one open file, its mappings, and what they hold
+ * of its locks: what one has SHARED another gets without a call of the system. What the index
+ * contains is SQLite's. */
 #include "sqlite/vfs.h"
 
 #include <stdatomic.h>
 #include <string.h>
 
 /* https://www.sqlite.org/walformat.html, 2.3: eight locks, behind them the "dead man's switch",
- * which every connection holds SHARED while it uses the index. */
+ * which every process holds SHARED while it uses the index. */
+#define LOCKS SQLITE_SHM_NLOCK
 #define FIRST_LOCK 120
-#define ALIVE (FIRST_LOCK + SQLITE_SHM_NLOCK)
+#define ALIVE (FIRST_LOCK + LOCKS)
 #define FIRST_READ_LOCK 3
 
-/* What the first connection leaves of an index that nobody uses: less than a header. */
+/* What the first process leaves of an index that nobody uses: less than a header. */
 #define RESET_LEN 3
 
 /* The file grows in pages of this size. */
 #define PAGE 4096u
 
-struct epio__sqlite_shm {
-    epio__sqlite_shm *next;
+/* An index that connections of this process use. */
+typedef struct wal_index {
+    struct wal_index *next;
+    int connections; /* with `next`, guarded by the mutex of VFSes */
+
+    /* Whose it is; these stay the same. */
     const epio_vfs *vfs;
-    epio_file *file;
+    epio_info database;
+    bool read_only; /* connections that may write have one of their own */
     char *path;
-    sqlite3_mutex *mutex; /* of VFSes: to ask for it takes longer than to have it */
+
+    sqlite3_mutex *mutex; /* guards the rest */
+    epio_file *file;
     epio_mapping **regions;
     int region_count;
-    atomic_uint held; /* a bit for each of the eight locks; other connections look at it */
-    bool read_only;
-    bool is_alive; /* holds the dead man's switch */
+    bool is_alive;    /* holds the dead man's switch */
+    int users[LOCKS]; /* connections that have a lock SHARED; -1: one has it EXCLUSIVE */
+} wal_index;
+
+struct epio__sqlite_shm {
+    wal_index *index;
+    unsigned shared; /* a bit for each lock that this connection has */
+    unsigned exclusive;
 };
 
-/* The connections of this process that have an index, guarded by that mutex. */
-static epio__sqlite_shm *all;
+static wal_index *all;
 
 static epio__sqlite_file *file_of(sqlite3_file *file)
 {
@@ -44,30 +57,36 @@ static int fail(epio__sqlite_file *file, int code)
     return epio__sqlite_code(file, &file->op, code);
 }
 
+static int fail_and_log(epio__sqlite_file *file, int code)
+{
+    code = fail(file, code);
+    return epio__sqlite_log(file->owner, &file->op, code, file->shm->index->path);
+}
+
 /* ---- The dead man's switch ---- */
 
 static int64_t hold_alive(epio__sqlite_file *file, uint32_t mode)
 {
-    return epio_perform(epio_lock_range(&file->op, file->shm->file, ALIVE, 1, mode, 0));
+    return epio_perform(epio_lock_range(&file->op, file->shm->index->file, ALIVE, 1, mode, 0));
 }
 
 static int64_t others_are_alive(epio__sqlite_file *file)
 {
-    (void)epio_test_range(&file->op, file->shm->file, ALIVE, 1, EPIO_RANGE_EXCLUSIVE);
+    (void)epio_test_range(&file->op, file->shm->index->file, ALIVE, 1, EPIO_RANGE_EXCLUSIVE);
     return epio_perform(&file->op);
 }
 
 static void release_alive(epio__sqlite_file *file)
 {
-    (void)epio_perform(epio_unlock_range(&file->op, file->shm->file, ALIVE, 1));
+    (void)epio_perform(epio_unlock_range(&file->op, file->shm->index->file, ALIVE, 1));
 }
 
-/* Nobody else uses the index: what is in it may be from before a crash of the system. */
+/* Nobody uses the index: what is in it may be from before a crash of the system. */
 static int begin_anew(epio__sqlite_file *file)
 {
     int code = SQLITE_OK;
-    if (epio_perform(epio_truncate(&file->op, file->shm->file, RESET_LEN)) < 0) {
-        code = fail(file, SQLITE_IOERR_SHMOPEN);
+    if (epio_perform(epio_truncate(&file->op, file->shm->index->file, RESET_LEN)) < 0) {
+        code = fail_and_log(file, SQLITE_IOERR_SHMOPEN);
     } else if (hold_alive(file, EPIO_RANGE_SHARED) < 0) {
         code = fail(file, SQLITE_IOERR_LOCK);
     }
@@ -77,8 +96,8 @@ static int begin_anew(epio__sqlite_file *file)
     return code;
 }
 
-/* Others use it. One that was about to begin anew may have died meanwhile: so there must be another
- * beside this one. Windows cannot tell. */
+/* Other processes use it. One that was about to begin anew may have died meanwhile: so there must
+ * be another beside this one. Windows cannot tell. */
 static int join_others(epio__sqlite_file *file)
 {
     if (hold_alive(file, EPIO_RANGE_SHARED) < 0) {
@@ -95,9 +114,9 @@ static int join_others(epio__sqlite_file *file)
 
 static int begin_to_live(epio__sqlite_file *file)
 {
-    epio__sqlite_shm *shm = file->shm;
+    wal_index *index = file->shm->index;
     int code;
-    if (shm->read_only) {
+    if (index->read_only) {
         int64_t others = others_are_alive(file);
         code = others < 0    ? fail(file, SQLITE_IOERR_LOCK)
                : others == 0 ? SQLITE_READONLY_CANTINIT
@@ -109,137 +128,166 @@ static int begin_to_live(epio__sqlite_file *file)
     } else {
         code = fail(file, SQLITE_IOERR_LOCK);
     }
-    shm->is_alive = code == SQLITE_OK;
+    index->is_alive = code == SQLITE_OK;
     return code;
 }
 
 /* ---- The file ---- */
 
-/* The permissions of the database, whatever the umask. */
-static uint32_t creation_flags(const epio_info *database)
+static int open_file(epio__sqlite_file *file)
 {
-    uint32_t mode = (database->known & EPIO_INFO_MODE) != 0 ? database->mode & 0777 : 0;
-    return EPIO_OPEN_CREATE | EPIO_OPEN_EXACT | EPIO_OPEN_PERMISSIONS(mode != 0 ? mode : 0644);
-}
-
-/* That of the database, so that its owner can use an index that root made. */
-static void set_owner(epio__sqlite_file *file, const epio_info *database)
-{
-    epio_info own = {.size = sizeof own};
-    bool known = (database->known & EPIO_INFO_OWNER) != 0 &&
-                 epio_perform(epio_file_stat(&file->op, file->shm->file, &own)) == 0;
-    if (known && (own.user != database->user || (own.user == 0 && own.group != database->group))) {
-        (void)epio_perform(
-            epio_file_set_owner(&file->op, file->shm->file, database->user, database->group));
-    }
-}
-
-static int open_index(epio__sqlite_file *file)
-{
-    epio__sqlite_shm *shm = file->shm;
-    epio_info database = {.size = sizeof database};
-    if (epio_perform(epio_file_stat(&file->op, file->file, &database)) < 0) {
-        return fail(file, SQLITE_IOERR_FSTAT);
-    }
+    wal_index *index = file->shm->index;
+    epio__sqlite_model database;
+    epio__sqlite_take_model(&database, &index->database);
     uint32_t flags = EPIO_OPEN_READ | EPIO_OPEN_NOFOLLOW;
     epio_vfs *vfs = file->owner->vfs;
     int64_t result = EPIO_EACCES;
-    if (sqlite3_uri_boolean(file->path, "readonly_shm", 0) == 0) {
-        uint32_t writable = flags | EPIO_OPEN_WRITE | creation_flags(&database);
-        result = epio_perform(epio_open(&file->op, vfs, shm->path, writable));
+    if (!index->read_only) {
+        uint32_t writable = flags | EPIO_OPEN_WRITE | epio__sqlite_creation_flags(&database);
+        result = epio_perform(epio_open(&file->op, vfs, index->path, writable));
     }
     if (result < 0) {
-        shm->read_only = true;
-        result = epio_perform(epio_open(&file->op, vfs, shm->path, flags));
+        index->read_only = true;
+        result = epio_perform(epio_open(&file->op, vfs, index->path, flags));
     }
     if (result < 0) {
-        return fail(file, SQLITE_CANTOPEN);
+        return fail_and_log(file, SQLITE_CANTOPEN);
     }
-    shm->file = file->op.file;
-    set_owner(file, &database);
-    return SQLITE_OK;
+    index->file = file->op.file;
+    epio__sqlite_apply_model(file, index->file, &database, true);
+    return begin_to_live(file);
 }
 
-/* ---- Connections ---- */
+/* ---- Connections: with the mutex of VFSes ---- */
 
-static epio__sqlite_shm *make_shm(const epio__sqlite_file *file)
+static sqlite3_mutex *vfs_mutex(void)
+{
+    return sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_VFS1);
+}
+
+static wal_index *make_index(const epio__sqlite_file *file, const epio_info *database,
+                             bool readonly)
 {
     static const char suffix[] = "-shm";
     size_t len = strlen(file->path);
-    epio__sqlite_shm *shm = sqlite3_malloc64(sizeof *shm + len + sizeof suffix);
-    if (shm != NULL) {
-        memset(shm, 0, sizeof *shm);
-        atomic_init(&shm->held, 0);
-        shm->mutex = sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_VFS1);
-        shm->vfs = file->owner->vfs;
-        shm->path = (char *)(shm + 1);
-        memcpy(shm->path, file->path, len);
-        memcpy(shm->path + len, suffix, sizeof suffix);
+    wal_index *index = sqlite3_malloc64(sizeof *index + len + sizeof suffix);
+    if (index == NULL) {
+        return NULL;
     }
-    return shm;
+    memset(index, 0, sizeof *index);
+    index->vfs = file->owner->vfs;
+    index->database = *database;
+    index->read_only = readonly;
+    index->path = (char *)(index + 1);
+    memcpy(index->path, file->path, len);
+    memcpy(index->path + len, suffix, sizeof suffix);
+    index->mutex = sqlite3_mutex_alloc(SQLITE_MUTEX_FAST); /* NULL also without threads */
+    index->next = all;
+    all = index;
+    return index;
 }
 
-static void list_shm(epio__sqlite_shm *shm)
+/* Where files have no ids, by its path. */
+static bool is_of(const wal_index *index, const epio__sqlite_file *file, const epio_info *database)
 {
-    sqlite3_mutex_enter(shm->mutex);
-    shm->next = all;
-    all = shm;
-    sqlite3_mutex_leave(shm->mutex);
+    const epio_info *own = &index->database;
+    if ((own->known & database->known & EPIO_INFO_ID) == 0) {
+        size_t len = strlen(file->path);
+        return strncmp(index->path, file->path, len) == 0 && strcmp(index->path + len, "-shm") == 0;
+    }
+    return own->device == database->device && own->id[0] == database->id[0] &&
+           own->id[1] == database->id[1];
 }
 
-static void unlist_shm(const epio__sqlite_shm *shm)
+static wal_index *find_or_make(const epio__sqlite_file *file, const epio_info *database)
 {
-    sqlite3_mutex_enter(shm->mutex);
-    epio__sqlite_shm **at = &all;
-    while (*at != shm) {
+    bool readonly = sqlite3_uri_boolean(file->path, "readonly_shm", 0) != 0;
+    wal_index *index = all;
+    while (index != NULL && !(index->vfs == file->owner->vfs && index->read_only == readonly &&
+                              is_of(index, file, database))) {
+        index = index->next;
+    }
+    return index != NULL ? index : make_index(file, database, readonly);
+}
+
+/* The last connection of this process, like each that leaves, has unlocked all. The switch is
+ * released last, by the close. Without another process SQLite deletes the index, and holds the
+ * database EXCLUSIVE then. */
+static void free_index(epio__sqlite_file *file, wal_index *index, bool delete_it)
+{
+    wal_index **at = &all;
+    while (*at != index) {
         at = &(*at)->next;
     }
-    *at = shm->next;
-    sqlite3_mutex_leave(shm->mutex);
+    *at = index->next;
+    for (int i = 0; i < index->region_count; i++) {
+        (void)epio_perform(epio_unmap(&file->op, index->regions[i]));
+    }
+    if (index->file != NULL) {
+        (void)epio_perform(epio_close(&file->op, index->file));
+    }
+    if (delete_it) {
+        (void)epio_perform(epio_delete(&file->op, file->owner->vfs, index->path, 0));
+    }
+    sqlite3_mutex_free(index->mutex);
+    sqlite3_free(index->regions);
+    sqlite3_free(index);
 }
 
-static int open_shm(epio__sqlite_file *file)
+static void leave_index(epio__sqlite_file *file, bool delete_it)
 {
-    if (file->path == NULL) {
-        return SQLITE_IOERR_SHMOPEN;
+    wal_index *index = file->shm->index;
+    sqlite3_free(file->shm);
+    file->shm = NULL;
+    if (--index->connections == 0) {
+        free_index(file, index, delete_it);
     }
-    file->shm = make_shm(file);
-    if (file->shm == NULL) {
+}
+
+static int join_index(epio__sqlite_file *file, const epio_info *database)
+{
+    epio__sqlite_shm *shm = sqlite3_malloc64(sizeof *shm);
+    wal_index *index = shm != NULL ? find_or_make(file, database) : NULL;
+    if (index == NULL) {
+        sqlite3_free(shm);
         return SQLITE_NOMEM;
     }
-    list_shm(file->shm);
-    int code = open_index(file);
-    if (code == SQLITE_OK) {
-        code = begin_to_live(file);
-    }
+    memset(shm, 0, sizeof *shm);
+    shm->index = index;
+    file->shm = shm;
+    index->connections++;
+    int code = index->file == NULL ? open_file(file) : SQLITE_OK;
     if (code != SQLITE_OK && code != SQLITE_READONLY_CANTINIT) {
-        (void)epio__sqlite_shm_unmap(&file->base, 0);
+        leave_index(file, false);
     }
     return code;
 }
 
-/* The switch is released last, by the close. Without another connection SQLite deletes the index,
- * and holds the database EXCLUSIVE then. */
+/* A VFS that knows nothing of files but their bytes has an index, too. */
+static int open_shm(epio__sqlite_file *file)
+{
+    epio_info database = {.size = sizeof database};
+    if (file->path == NULL) {
+        return SQLITE_IOERR_SHMOPEN;
+    }
+    int64_t result = epio_perform(epio_file_stat(&file->op, file->file, &database));
+    if (result != 0 && result != EPIO_ENOTSUP) {
+        return fail(file, SQLITE_IOERR_FSTAT);
+    }
+    sqlite3_mutex_enter(vfs_mutex());
+    int code = join_index(file, &database);
+    sqlite3_mutex_leave(vfs_mutex());
+    return code;
+}
+
 int epio__sqlite_shm_unmap(sqlite3_file *base, int delete_it)
 {
     epio__sqlite_file *file = file_of(base);
-    epio__sqlite_shm *shm = file->shm;
-    if (shm == NULL) {
-        return SQLITE_OK;
+    if (file->shm != NULL) {
+        sqlite3_mutex_enter(vfs_mutex());
+        leave_index(file, delete_it != 0);
+        sqlite3_mutex_leave(vfs_mutex());
     }
-    for (int i = 0; i < shm->region_count; i++) {
-        (void)epio_perform(epio_unmap(&file->op, shm->regions[i]));
-    }
-    if (shm->file != NULL) {
-        (void)epio_perform(epio_close(&file->op, shm->file));
-    }
-    if (delete_it != 0) {
-        (void)epio_perform(epio_delete(&file->op, file->owner->vfs, shm->path, 0));
-    }
-    unlist_shm(shm);
-    sqlite3_free(shm->regions);
-    sqlite3_free(shm);
-    file->shm = NULL;
     return SQLITE_OK;
 }
 
@@ -251,8 +299,8 @@ static int grow(epio__sqlite_file *file, uint64_t from, uint64_t to)
 {
     for (uint64_t page = from / PAGE; page < to / PAGE; page++) {
         uint64_t last = page * PAGE + PAGE - 1;
-        if (epio_perform(epio_write(&file->op, file->shm->file, "", 1, last)) < 0) {
-            return fail(file, SQLITE_IOERR_SHMSIZE);
+        if (epio_perform(epio_write(&file->op, file->shm->index->file, "", 1, last)) < 0) {
+            return fail_and_log(file, SQLITE_IOERR_SHMSIZE);
         }
     }
     return SQLITE_OK;
@@ -260,28 +308,28 @@ static int grow(epio__sqlite_file *file, uint64_t from, uint64_t to)
 
 static int map_next_region(epio__sqlite_file *file, uint64_t size)
 {
-    epio__sqlite_shm *shm = file->shm;
-    uint64_t offset = (uint64_t)shm->region_count * size;
-    uint32_t access = EPIO_MAP_READ | (shm->read_only ? 0 : EPIO_MAP_WRITE);
-    sqlite3_uint64 bytes = ((sqlite3_uint64)shm->region_count + 1) * sizeof(epio_mapping *);
-    epio_mapping **regions = sqlite3_realloc64(shm->regions, bytes);
+    wal_index *index = file->shm->index;
+    uint64_t offset = (uint64_t)index->region_count * size;
+    uint32_t access = EPIO_MAP_READ | (index->read_only ? 0 : EPIO_MAP_WRITE);
+    sqlite3_uint64 bytes = ((sqlite3_uint64)index->region_count + 1) * sizeof(epio_mapping *);
+    epio_mapping **regions = sqlite3_realloc64(index->regions, bytes);
     if (regions == NULL) {
         return SQLITE_IOERR_NOMEM;
     }
-    shm->regions = regions;
-    if (epio_perform(epio_map(&file->op, shm->file, offset, size, access)) < 0) {
-        return fail(file, SQLITE_IOERR_SHMMAP);
+    index->regions = regions;
+    if (epio_perform(epio_map(&file->op, index->file, offset, size, access)) < 0) {
+        return fail_and_log(file, SQLITE_IOERR_SHMMAP);
     }
-    regions[shm->region_count++] = epio_op_mapping(&file->op);
+    regions[index->region_count++] = epio_op_mapping(&file->op);
     return SQLITE_OK;
 }
 
 /* Maps the regions up to this one, if the file has them or may get them. */
 static int map_up_to(epio__sqlite_file *file, int region, uint64_t size, bool extend)
 {
-    epio__sqlite_shm *shm = file->shm;
+    wal_index *index = file->shm->index;
     uint64_t needed = ((uint64_t)region + 1) * size;
-    int64_t present = epio_perform(epio_size(&file->op, shm->file));
+    int64_t present = epio_perform(epio_size(&file->op, index->file));
     int code = SQLITE_OK;
     if (present < 0) {
         return fail(file, SQLITE_IOERR_SHMSIZE);
@@ -292,64 +340,128 @@ static int map_up_to(epio__sqlite_file *file, int region, uint64_t size, bool ex
         }
         code = grow(file, (uint64_t)present, needed);
     }
-    while (code == SQLITE_OK && shm->region_count <= region) {
+    while (code == SQLITE_OK && index->region_count <= region) {
         code = map_next_region(file, size);
     }
     return code;
+}
+
+static int find_region(epio__sqlite_file *file, int region, uint64_t size, bool extend,
+                       void volatile **address)
+{
+    const wal_index *index = file->shm->index;
+    int code = index->is_alive ? SQLITE_OK : begin_to_live(file);
+    if (code == SQLITE_OK && index->region_count <= region) {
+        code = map_up_to(file, region, size, extend);
+    }
+    if (index->is_alive && index->region_count > region) {
+        *address = epio_mapping_address(index->regions[region]);
+    }
+    return code == SQLITE_OK && index->read_only ? SQLITE_READONLY : code;
 }
 
 int epio__sqlite_shm_map(sqlite3_file *base, int region, int size, int extend,
                          void volatile **address)
 {
     epio__sqlite_file *file = file_of(base);
-    int code = SQLITE_OK;
+    int code = file->shm == NULL ? open_shm(file) : SQLITE_OK;
     *address = NULL;
-    if (file->shm == NULL) {
-        code = open_shm(file);
-    } else if (!file->shm->is_alive) {
-        code = begin_to_live(file);
+    if (code == SQLITE_OK) {
+        sqlite3_mutex_enter(file->shm->index->mutex);
+        code = find_region(file, region, (uint64_t)size, extend != 0, address);
+        sqlite3_mutex_leave(file->shm->index->mutex);
     }
-    if (code != SQLITE_OK) {
-        return code;
-    }
-    const epio__sqlite_shm *shm = file->shm;
-    if (shm->region_count <= region) {
-        code = map_up_to(file, region, (uint64_t)size, extend != 0);
-    }
-    if (shm->region_count > region) {
-        *address = epio_mapping_address(shm->regions[region]);
-    }
-    return code == SQLITE_OK && shm->read_only ? SQLITE_READONLY : code;
+    return code;
 }
 
 /* ---- Locks ---- */
 
-/* A connection unlocks the ranges that it locked, and has no others of their bytes meanwhile. */
+static int ask_system(epio__sqlite_file *file, int offset, int count, uint32_t mode)
+{
+    const wal_index *index = file->shm->index;
+    uint64_t start = FIRST_LOCK + (uint64_t)offset;
+    uint64_t len = (uint64_t)count;
+    (void)(mode == 0 ? epio_unlock_range(&file->op, index->file, start, len)
+                     : epio_lock_range(&file->op, index->file, start, len, mode, 0));
+    return epio_perform(&file->op) < 0 ? fail(file, SQLITE_IOERR_SHMLOCK) : SQLITE_OK;
+}
+
+/* Locks are taken and given back in the same ranges; several at once are EXCLUSIVE. */
+static int unlock(epio__sqlite_file *file, int offset, int count, unsigned mask)
+{
+    epio__sqlite_shm *shm = file->shm;
+    int *users = shm->index->users;
+    int code = SQLITE_OK;
+    if (((shm->shared | shm->exclusive) & mask) == 0) {
+        return SQLITE_OK;
+    }
+    if (users[offset] > 1) {
+        users[offset]--;
+    } else {
+        code = ask_system(file, offset, count, 0);
+        memset(users + offset, 0, (size_t)count * sizeof *users);
+    }
+    shm->shared &= ~mask;
+    shm->exclusive &= ~mask;
+    return code;
+}
+
+static int lock_shared(epio__sqlite_file *file, int offset, unsigned mask)
+{
+    epio__sqlite_shm *shm = file->shm;
+    int *users = &shm->index->users[offset];
+    if ((shm->shared & mask) != 0) {
+        return SQLITE_OK;
+    }
+    if (*users < 0) {
+        return SQLITE_BUSY;
+    }
+    int code = *users == 0 ? ask_system(file, offset, 1, EPIO_RANGE_SHARED) : SQLITE_OK;
+    if (code == SQLITE_OK) {
+        ++*users;
+        shm->shared |= mask;
+    }
+    return code;
+}
+
+static int lock_exclusive(epio__sqlite_file *file, int offset, int count, unsigned mask)
+{
+    epio__sqlite_shm *shm = file->shm;
+    int *users = shm->index->users;
+    for (int i = offset; i < offset + count; i++) {
+        if (users[i] != 0) {
+            return SQLITE_BUSY;
+        }
+    }
+    int code = ask_system(file, offset, count, EPIO_RANGE_EXCLUSIVE);
+    if (code == SQLITE_OK) {
+        for (int i = offset; i < offset + count; i++) {
+            users[i] = -1;
+        }
+        shm->exclusive |= mask;
+    }
+    return code;
+}
+
 int epio__sqlite_shm_lock(sqlite3_file *base, int offset, int count, int flags)
 {
     epio__sqlite_file *file = file_of(base);
-    epio__sqlite_shm *shm = file->shm;
+    const epio__sqlite_shm *shm = file->shm;
     if (shm == NULL) {
         return SQLITE_IOERR_SHMLOCK;
     }
-    uint64_t start = FIRST_LOCK + (uint64_t)offset;
-    uint64_t len = (uint64_t)count;
     unsigned mask = (1u << (offset + count)) - (1u << offset);
-    unsigned held = atomic_load_explicit(&shm->held, memory_order_relaxed);
+    int code;
+    sqlite3_mutex_enter(shm->index->mutex);
     if ((flags & SQLITE_SHM_UNLOCK) != 0) {
-        (void)epio_unlock_range(&file->op, shm->file, start, len);
-        held &= ~mask;
+        code = unlock(file, offset, count, mask);
+    } else if ((flags & SQLITE_SHM_SHARED) != 0) {
+        code = lock_shared(file, offset, mask);
     } else {
-        bool shared = (flags & SQLITE_SHM_SHARED) != 0;
-        uint32_t mode = shared ? EPIO_RANGE_SHARED : EPIO_RANGE_EXCLUSIVE;
-        (void)epio_lock_range(&file->op, shm->file, start, len, mode, 0);
-        held |= mask;
+        code = lock_exclusive(file, offset, count, mask);
     }
-    if (epio_perform(&file->op) < 0) {
-        return fail(file, SQLITE_IOERR_SHMLOCK);
-    }
-    atomic_store_explicit(&shm->held, held, memory_order_relaxed);
-    return SQLITE_OK;
+    sqlite3_mutex_leave(shm->index->mutex);
+    return code;
 }
 
 /* The mutex is for compilers and machines on which the fence alone would not do. */
@@ -358,45 +470,28 @@ void epio__sqlite_shm_barrier(sqlite3_file *base)
     const epio__sqlite_shm *shm = file_of(base)->shm;
     atomic_thread_fence(memory_order_seq_cst);
     if (shm != NULL) {
-        sqlite3_mutex_enter(shm->mutex);
-        sqlite3_mutex_leave(shm->mutex);
+        sqlite3_mutex_enter(shm->index->mutex);
+        sqlite3_mutex_leave(shm->index->mutex);
     }
 }
 
-/* ---- Readers of other processes ---- */
-
-static unsigned held_by_others_here(const epio__sqlite_shm *shm)
-{
-    unsigned held = 0;
-    sqlite3_mutex_enter(shm->mutex);
-    for (const epio__sqlite_shm *at = all; at != NULL; at = at->next) {
-        if (at != shm && at->vfs == shm->vfs && strcmp(at->path, shm->path) == 0) {
-            held |= atomic_load_explicit(&at->held, memory_order_relaxed);
-        }
-    }
-    sqlite3_mutex_leave(shm->mutex);
-    return held;
-}
-
+/* What the connections of this process have is the file's own, which does not count. Windows cannot
+ * tell while they have any. */
 int epio__sqlite_shm_external_reader(sqlite3_file *base, int *found)
 {
     epio__sqlite_file *file = file_of(base);
-    epio__sqlite_shm *shm = file->shm;
     *found = 0;
-    unsigned here = shm != NULL ? held_by_others_here(shm) : 0;
-    for (int lock = FIRST_READ_LOCK; shm != NULL && lock < SQLITE_SHM_NLOCK; lock++) {
-        if ((here >> lock & 1u) != 0) {
-            continue;
-        }
-        (void)epio_test_range(&file->op, shm->file, FIRST_LOCK + (uint64_t)lock, 1,
-                              EPIO_RANGE_EXCLUSIVE);
-        int64_t taken = epio_perform(&file->op);
-        if (taken < 0 && taken != EPIO_ENOTSUP) {
-            return fail(file, SQLITE_IOERR_LOCK);
-        }
-        *found = *found != 0 || taken == 1 ? 1 : 0;
+    if (file->shm == NULL) {
+        return SQLITE_OK;
     }
-    return SQLITE_OK;
+    const wal_index *index = file->shm->index;
+    sqlite3_mutex_enter(index->mutex);
+    (void)epio_test_range(&file->op, index->file, FIRST_LOCK + FIRST_READ_LOCK,
+                          LOCKS - FIRST_READ_LOCK, EPIO_RANGE_EXCLUSIVE);
+    int64_t taken = epio_perform(&file->op);
+    sqlite3_mutex_leave(index->mutex);
+    *found = taken == 1 ? 1 : 0;
+    return taken < 0 && taken != EPIO_ENOTSUP ? fail(file, SQLITE_IOERR_LOCK) : SQLITE_OK;
 }
 
 /* ---- VFSes that map nothing ---- */
