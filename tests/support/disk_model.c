@@ -46,6 +46,16 @@ typedef struct file_state {
 
 /* ---- Recording ------------------------------------------------------------ */
 
+static void *allocate(void *memory, size_t size)
+{
+    void *made = realloc(memory, size > 0 ? size : 1);
+    if (made == NULL) {
+        print_error("disk_model: out of memory\n");
+        abort();
+    }
+    return made;
+}
+
 /* From 1 on. */
 static uint32_t number_of(disk_model *disk, const char *path)
 {
@@ -59,7 +69,8 @@ static uint32_t number_of(disk_model *disk, const char *path)
         }
     }
     check(disk->file_count < FILES && strlen(path + len) < sizeof disk->files[0].suffix);
-    (void)strcpy(disk->files[disk->file_count].suffix, path + len);
+    (void)snprintf(disk->files[disk->file_count].suffix, sizeof disk->files[0].suffix, "%s",
+                   path + len);
     return ++disk->file_count;
 }
 
@@ -70,8 +81,7 @@ static void add(disk_model *disk, uint32_t kind, uint32_t file, const epio_op *o
     }
     if (disk->count == disk->room) {
         disk->room = disk->room == 0 ? 256 : disk->room * 2;
-        disk->list = realloc(disk->list, disk->room * sizeof *disk->list);
-        check(disk->list != NULL);
+        disk->list = allocate(disk->list, disk->room * sizeof *disk->list);
     }
     record *one = &disk->list[disk->count++];
     *one = (record){.kind = kind, .file = file, .mark = disk->mark};
@@ -80,8 +90,7 @@ static void add(disk_model *disk, uint32_t kind, uint32_t file, const epio_op *o
     }
     if (kind == EPIO_KIND_WRITE) {
         one->len = op->arguments.io.len;
-        one->bytes = malloc((size_t)one->len);
-        check(one->bytes != NULL);
+        one->bytes = allocate(NULL, (size_t)one->len);
         memcpy(one->bytes, op->arguments.io.base, (size_t)one->len);
     }
 }
@@ -200,8 +209,8 @@ static const epio_layer_methods methods = {.size = sizeof(epio_layer_methods),
 epio_vfs *disk_model_create(disk_model **made, epio_vfs *inner, const char *prefix)
 {
     epio_vfs *vfs;
-    disk_model *disk = calloc(1, sizeof *disk);
-    check(disk != NULL);
+    disk_model *disk = allocate(NULL, sizeof *disk);
+    memset(disk, 0, sizeof *disk);
     disk->prefix = prefix;
     check_result(epio_layer_vfs_create(&vfs, inner, &methods, disk), 0);
     *made = disk;
@@ -262,8 +271,7 @@ static void set_len(image *one, size_t len)
 {
     if (len > one->room) {
         one->room = len * 2;
-        one->bytes = realloc(one->bytes, one->room);
-        check(one->bytes != NULL);
+        one->bytes = allocate(one->bytes, one->room);
     }
     if (len > one->len) {
         memset(one->bytes + one->len, 0, len - one->len);
@@ -340,8 +348,10 @@ void disk_build(const disk_model *disk, size_t records, random_source *random, e
         const record *one = &disk->list[i];
         apply(&images[one->file - 1], one, i < synced[one->file - 1] ? NULL : random);
     }
-    for (uint32_t i = 0; i < disk->file_count; i++) {
-        write_image(&images[i], vfs, disk->prefix, disk->files[i].suffix);
+    for (uint32_t i = 0; i < FILES; i++) {
+        if (i < disk->file_count) {
+            write_image(&images[i], vfs, disk->prefix, disk->files[i].suffix);
+        }
         free(images[i].bytes);
     }
     image none = {.exists = false};
