@@ -218,7 +218,7 @@ static void work(scene *s, const mode *m, random_source *random)
         set_up(other, m);
     }
     disk_mark(s->disk, 1); /* the tables, and transactions: one less */
-    for (int64_t n = 1; n <= 20; n++) {
+    for (int64_t n = 1; n <= 12; n++) {
         bool others = is_shared && random_between(random, 0, 2) == 0;
         transact(others ? other : s->db, random, n, rolls_back);
         disk_mark(s->disk, (uint64_t)n + 1);
@@ -231,7 +231,7 @@ static void work(scene *s, const mode *m, random_source *random)
         if (random_between(random, 0, 5) == 0) {
             check_point(s->db, random);
         }
-        if (n == 10) {
+        if (n == 6) {
             database_run(s->db, "VACUUM");
         }
     }
@@ -282,7 +282,7 @@ static void survives(const mode *m, bool together, random_source *random)
     work(&s, m, random);
     check_integrity(s.db);
     size_t count = disk_records(s.disk);
-    for (uint64_t i = 0; i < 40 * effort(); i++) {
+    for (uint64_t i = 0; i < 25 * effort(); i++) {
         check_copy(&s, m, (size_t)random_between(random, 0, count), random);
     }
     check_copy(&s, m, count, random);

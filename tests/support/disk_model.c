@@ -21,6 +21,13 @@ typedef struct model_file {
     uint32_t in_flight;
 } model_file;
 
+typedef struct image {
+    unsigned char *bytes;
+    size_t len;
+    size_t room;
+    bool exists;
+} image;
+
 struct disk_model {
     const char *prefix;
     uint64_t write_delay;
@@ -36,6 +43,7 @@ struct disk_model {
     uint32_t most_in_flight;
     uint32_t early_syncs;
     uint64_t counts[EPIO_KIND_COUNT];
+    image images[FILES];             /* while they are built */
     const epio_op *waiting[WAITING]; /* submitted ops that are sent again when the time has come */
 };
 
@@ -195,6 +203,9 @@ static void destroy(void *user)
     for (size_t i = 0; i < disk->count; i++) {
         free(disk->list[i].bytes);
     }
+    for (size_t i = 0; i < FILES; i++) {
+        free(disk->images[i].bytes);
+    }
     free(disk->list);
     free(disk);
 }
@@ -259,13 +270,6 @@ uint32_t disk_early_syncs(const disk_model *disk)
 }
 
 /* ---- Building -------------------------------------------------------------- */
-
-typedef struct image {
-    unsigned char *bytes;
-    size_t len;
-    size_t room;
-    bool exists;
-} image;
 
 static void set_len(image *one, size_t len)
 {
@@ -334,11 +338,13 @@ static void write_image(const image *one, epio_vfs *vfs, const char *prefix, con
     check_result(epio_perform(epio_close(&op, file)), 0);
 }
 
-void disk_build(const disk_model *disk, size_t records, random_source *random, epio_vfs *vfs)
+void disk_build(disk_model *disk, size_t records, random_source *random, epio_vfs *vfs)
 {
-    image images[FILES];
     size_t synced[FILES] = {0};
-    memset(images, 0, sizeof images);
+    for (size_t i = 0; i < FILES; i++) {
+        disk->images[i].len = 0;
+        disk->images[i].exists = false;
+    }
     for (size_t i = 0; i < records; i++) {
         if (disk->list[i].kind == EPIO_KIND_SYNC) {
             synced[disk->list[i].file - 1] = i;
@@ -346,13 +352,10 @@ void disk_build(const disk_model *disk, size_t records, random_source *random, e
     }
     for (size_t i = 0; i < records; i++) {
         const record *one = &disk->list[i];
-        apply(&images[one->file - 1], one, i < synced[one->file - 1] ? NULL : random);
+        apply(&disk->images[one->file - 1], one, i < synced[one->file - 1] ? NULL : random);
     }
-    for (uint32_t i = 0; i < FILES; i++) {
-        if (i < disk->file_count) {
-            write_image(&images[i], vfs, disk->prefix, disk->files[i].suffix);
-        }
-        free(images[i].bytes);
+    for (uint32_t i = 0; i < disk->file_count; i++) {
+        write_image(&disk->images[i], vfs, disk->prefix, disk->files[i].suffix);
     }
     image none = {.exists = false};
     write_image(&none, vfs, disk->prefix, "-shm");
