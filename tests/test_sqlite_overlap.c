@@ -8,6 +8,7 @@
 #include "disk_model.h"
 #include "op_faults.h"
 
+#include <epio/layer.h>
 #include <epio/sqlite.h>
 
 #define MICROSECOND UINT64_C(1000)
@@ -217,7 +218,7 @@ static void work(scene *s, const mode *m, random_source *random)
         set_up(other, m);
     }
     disk_mark(s->disk, 1); /* the tables, and transactions: one less */
-    for (int64_t n = 1; n <= 20; n++) {
+    for (int64_t n = 1; n <= 12; n++) {
         bool others = is_shared && random_between(random, 0, 2) == 0;
         transact(others ? other : s->db, random, n, rolls_back);
         disk_mark(s->disk, (uint64_t)n + 1);
@@ -230,7 +231,7 @@ static void work(scene *s, const mode *m, random_source *random)
         if (random_between(random, 0, 5) == 0) {
             check_point(s->db, random);
         }
-        if (n == 10) {
+        if (n == 6) {
             database_run(s->db, "VACUUM");
         }
     }
@@ -281,7 +282,7 @@ static void survives(const mode *m, bool together, random_source *random)
     work(&s, m, random);
     check_integrity(s.db);
     size_t count = disk_records(s.disk);
-    for (uint64_t i = 0; i < 40 * effort(); i++) {
+    for (uint64_t i = 0; i < 25 * effort(); i++) {
         check_copy(&s, m, (size_t)random_between(random, 0, count), random);
     }
     check_copy(&s, m, count, random);
@@ -460,6 +461,81 @@ static void reports_failed_checkpoints(fixture *f)
     }
 }
 
+/* ---- Threads ------------------------------------------------------------------------ */
+
+#define THREADS 6
+
+/* What is performed is slow, so that the rest is submitted. */
+static int slow_before(void *user, epio_op *op, void *state)
+{
+    (void)user;
+    (void)state;
+    if (op->kind == EPIO_KIND_WRITE && !epio_op_in_flight(op)) {
+        epio_op sleep = EPIO_OP_INIT;
+        (void)epio_perform(epio_sleep(&sleep, epio_os_vfs(), SLOW));
+    }
+    return 0;
+}
+
+static const epio_layer_methods slow_methods = {
+    .size = sizeof(epio_layer_methods), .name = "slow", .before = slow_before};
+
+typedef struct writer {
+    char path[1024];
+    const char *journal;
+} writer;
+
+static void *write_scattered(void *argument)
+{
+    const writer *one = argument;
+    char sql[100];
+    random_source random = {(uint64_t)(uintptr_t)one};
+    sqlite3 *db = database_open(TEST_VFS, one->path);
+    (void)snprintf(sql, sizeof sql, "PRAGMA journal_mode=%s", one->journal);
+    database_run(db, sql);
+    database_run(db, "PRAGMA synchronous=OFF; PRAGMA cache_size=100; PRAGMA wal_autocheckpoint=30;"
+                     "CREATE TABLE t(a INTEGER PRIMARY KEY, b);" ROWS(
+                         200) "INSERT INTO t SELECT i, zeroblob(900) FROM n");
+    for (int i = 0; i < 10; i++) {
+        run_with(db, "UPDATE t SET b = randomblob(900) WHERE a %% 13 = %lld OR a = %lld",
+                 (int64_t)random_between(&random, 0, 12), i);
+    }
+    check_result(database_number(db, "SELECT count(*) FROM t WHERE length(b) = 900"), 200);
+    check_integrity(db);
+    database_close(db);
+    return NULL;
+}
+
+/* Each runs the loop for itself and for the others. */
+static void threads_share_a_loop(fixture *f)
+{
+    epio_loop *loop;
+    epio_vfs *vfs;
+    writer writers[THREADS];
+    test_thread threads[THREADS];
+    check_result(epio_loop_create(&loop, NULL), 0);
+    check_result(epio_layer_vfs_create(&vfs, epio_loop_vfs(loop), &slow_methods, NULL), 0);
+    epio_loop_detach(loop);
+    check_result(epio_sqlite_register(TEST_VFS, vfs, EPIO_SQLITE_OVERLAP), 0);
+    for (size_t i = 0; i < THREADS; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "db%u", (unsigned)i);
+        (void)snprintf(writers[i].path, sizeof writers[i].path, "%s", fixture_path(f, name));
+        writers[i].journal = i % 2 == 0 ? "DELETE" : "WAL";
+        thread_start(&threads[i], write_scattered, &writers[i]);
+    }
+    for (size_t i = 0; i < THREADS; i++) {
+        (void)thread_join(threads[i]);
+    }
+    check_result(epio_sqlite_unregister(TEST_VFS), 0);
+    (void)epio_loop_poll(loop, EPIO_NOW, 0); /* it is this thread's */
+    epio_loop_stats stats = {.size = sizeof stats};
+    check_result(epio_loop_get_stats(loop, &stats), 0);
+    check(stats.delivered > 0);
+    epio_vfs_destroy(vfs);
+    epio_loop_destroy(loop);
+}
+
 /* ---- Figures ---------------------------------------------------------------------------- */
 
 #define FIGURES 12
@@ -559,6 +635,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(is_whole_while_writes_are_in_flight, ON_OS_PERFORM),
         FIXTURE_TEST(has_fewer_ops, ON_OS_PERFORM),
         FIXTURE_TEST(rolls_back_what_cannot_be_written, ON_OS_PERFORM),
+        FIXTURE_TEST(threads_share_a_loop, ON_OS_PERFORM),
         FIXTURE_TEST(has_figures, ON_OS_PERFORM),
         FIXTURE_TEST(reports_failed_checkpoints, ON_OS_PERFORM),
     };

@@ -16,6 +16,12 @@
 /* A write that takes longer waits for a disk: more than handing several to a loop costs. */
 #define SLOW_NS UINT64_C(100000)
 
+/* In a row: one alone may have waited for the processor. */
+#define SLOW_WRITES 2
+
+/* How often several are written together then, before it is seen again whether they are slow. */
+#define TIMES_TOGETHER 16
+
 /* ---- Room ---- */
 
 static void *grow(void *memory, int *size, int needed, int most, size_t unit)
@@ -186,23 +192,25 @@ static int write_extent(epio__sqlite_overlap *overlap, const epio__sqlite_extent
                                     extent->len, extent->offset);
 }
 
-/* One after the other while they are quick, as those to the system's cache are; once one was slow,
- * the rest together, until that is quick. */
+/* One after the other while they are quick, as those to the system's cache are; after some slow
+ * ones the rest together, and so the next times, until it is tried again. */
 static int write_several(epio__sqlite_overlap *overlap)
 {
     epio__sqlite_delayed *delayed = &overlap->delayed;
     int code = SQLITE_OK;
+    int slow = 0;
     int i = 0;
     uint64_t began = epio_clock_monotonic();
-    while (i < delayed->count && code == SQLITE_OK && !delayed->slow) {
+    while (i < delayed->count && code == SQLITE_OK && delayed->together == 0) {
         code = write_extent(overlap, &delayed->extents[i++]);
         uint64_t now = epio_clock_monotonic();
-        delayed->slow = now - began > SLOW_NS;
+        slow = now - began > SLOW_NS ? slow + 1 : 0;
+        delayed->together = slow == SLOW_WRITES ? TIMES_TOGETHER : 0;
         began = now;
     }
     if (code == SQLITE_OK && i < delayed->count) {
+        delayed->together--;
         code = epio__sqlite_write_together(overlap, &delayed->extents[i], delayed->count - i);
-        delayed->slow = epio_clock_monotonic() - began > SLOW_NS;
     }
     return code;
 }

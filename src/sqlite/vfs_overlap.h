@@ -22,7 +22,7 @@ typedef struct epio__sqlite_delayed {
     epio__sqlite_extent *extents; /* in the order of their offsets; none overlap */
     int count;
     int room;
-    bool slow; /* a write took long enough that several are better in flight together */
+    int together; /* how often several will be in flight together, since writes are slow */
 } epio__sqlite_delayed;
 
 typedef struct epio__sqlite_ahead {

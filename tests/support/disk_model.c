@@ -21,6 +21,13 @@ typedef struct model_file {
     uint32_t in_flight;
 } model_file;
 
+typedef struct image {
+    unsigned char *bytes;
+    size_t len;
+    size_t room;
+    bool exists;
+} image;
+
 struct disk_model {
     const char *prefix;
     uint64_t write_delay;
@@ -36,6 +43,7 @@ struct disk_model {
     uint32_t most_in_flight;
     uint32_t early_syncs;
     uint64_t counts[EPIO_KIND_COUNT];
+    image images[FILES];             /* while they are built */
     const epio_op *waiting[WAITING]; /* submitted ops that are sent again when the time has come */
 };
 
@@ -45,6 +53,16 @@ typedef struct file_state {
 } file_state;
 
 /* ---- Recording ------------------------------------------------------------ */
+
+static void *allocate(void *memory, size_t size)
+{
+    void *made = realloc(memory, size > 0 ? size : 1);
+    if (made == NULL) {
+        print_error("disk_model: out of memory\n");
+        abort();
+    }
+    return made;
+}
 
 /* From 1 on. */
 static uint32_t number_of(disk_model *disk, const char *path)
@@ -59,7 +77,8 @@ static uint32_t number_of(disk_model *disk, const char *path)
         }
     }
     check(disk->file_count < FILES && strlen(path + len) < sizeof disk->files[0].suffix);
-    (void)strcpy(disk->files[disk->file_count].suffix, path + len);
+    (void)snprintf(disk->files[disk->file_count].suffix, sizeof disk->files[0].suffix, "%s",
+                   path + len);
     return ++disk->file_count;
 }
 
@@ -70,8 +89,7 @@ static void add(disk_model *disk, uint32_t kind, uint32_t file, const epio_op *o
     }
     if (disk->count == disk->room) {
         disk->room = disk->room == 0 ? 256 : disk->room * 2;
-        disk->list = realloc(disk->list, disk->room * sizeof *disk->list);
-        check(disk->list != NULL);
+        disk->list = allocate(disk->list, disk->room * sizeof *disk->list);
     }
     record *one = &disk->list[disk->count++];
     *one = (record){.kind = kind, .file = file, .mark = disk->mark};
@@ -80,8 +98,7 @@ static void add(disk_model *disk, uint32_t kind, uint32_t file, const epio_op *o
     }
     if (kind == EPIO_KIND_WRITE) {
         one->len = op->arguments.io.len;
-        one->bytes = malloc((size_t)one->len);
-        check(one->bytes != NULL);
+        one->bytes = allocate(NULL, (size_t)one->len);
         memcpy(one->bytes, op->arguments.io.base, (size_t)one->len);
     }
 }
@@ -186,6 +203,9 @@ static void destroy(void *user)
     for (size_t i = 0; i < disk->count; i++) {
         free(disk->list[i].bytes);
     }
+    for (size_t i = 0; i < FILES; i++) {
+        free(disk->images[i].bytes);
+    }
     free(disk->list);
     free(disk);
 }
@@ -200,8 +220,8 @@ static const epio_layer_methods methods = {.size = sizeof(epio_layer_methods),
 epio_vfs *disk_model_create(disk_model **made, epio_vfs *inner, const char *prefix)
 {
     epio_vfs *vfs;
-    disk_model *disk = calloc(1, sizeof *disk);
-    check(disk != NULL);
+    disk_model *disk = allocate(NULL, sizeof *disk);
+    memset(disk, 0, sizeof *disk);
     disk->prefix = prefix;
     check_result(epio_layer_vfs_create(&vfs, inner, &methods, disk), 0);
     *made = disk;
@@ -251,19 +271,11 @@ uint32_t disk_early_syncs(const disk_model *disk)
 
 /* ---- Building -------------------------------------------------------------- */
 
-typedef struct image {
-    unsigned char *bytes;
-    size_t len;
-    size_t room;
-    bool exists;
-} image;
-
 static void set_len(image *one, size_t len)
 {
     if (len > one->room) {
         one->room = len * 2;
-        one->bytes = realloc(one->bytes, one->room);
-        check(one->bytes != NULL);
+        one->bytes = allocate(one->bytes, one->room);
     }
     if (len > one->len) {
         memset(one->bytes + one->len, 0, len - one->len);
@@ -326,11 +338,13 @@ static void write_image(const image *one, epio_vfs *vfs, const char *prefix, con
     check_result(epio_perform(epio_close(&op, file)), 0);
 }
 
-void disk_build(const disk_model *disk, size_t records, random_source *random, epio_vfs *vfs)
+void disk_build(disk_model *disk, size_t records, random_source *random, epio_vfs *vfs)
 {
-    image images[FILES];
     size_t synced[FILES] = {0};
-    memset(images, 0, sizeof images);
+    for (size_t i = 0; i < FILES; i++) {
+        disk->images[i].len = 0;
+        disk->images[i].exists = false;
+    }
     for (size_t i = 0; i < records; i++) {
         if (disk->list[i].kind == EPIO_KIND_SYNC) {
             synced[disk->list[i].file - 1] = i;
@@ -338,11 +352,10 @@ void disk_build(const disk_model *disk, size_t records, random_source *random, e
     }
     for (size_t i = 0; i < records; i++) {
         const record *one = &disk->list[i];
-        apply(&images[one->file - 1], one, i < synced[one->file - 1] ? NULL : random);
+        apply(&disk->images[one->file - 1], one, i < synced[one->file - 1] ? NULL : random);
     }
     for (uint32_t i = 0; i < disk->file_count; i++) {
-        write_image(&images[i], vfs, disk->prefix, disk->files[i].suffix);
-        free(images[i].bytes);
+        write_image(&disk->images[i], vfs, disk->prefix, disk->files[i].suffix);
     }
     image none = {.exists = false};
     write_image(&none, vfs, disk->prefix, "-shm");

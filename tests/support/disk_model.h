@@ -35,6 +35,6 @@ uint32_t disk_early_syncs(const disk_model *disk);
 /* Builds the files in another VFS, by epio_perform, after the first `records`. `random` is NULL:
  * the process was killed, and all that it wrote is there. Else the power failed: what was synced is
  * there, and of the rest any sectors, also of shorter or longer files. */
-void disk_build(const disk_model *disk, size_t records, random_source *random, epio_vfs *vfs);
+void disk_build(disk_model *disk, size_t records, random_source *random, epio_vfs *vfs);
 
 #endif
