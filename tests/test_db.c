@@ -128,6 +128,10 @@ static void errors_are_reported(fixture *f)
     check_refused(f, epio_db_execute(&op, db, NULL, NULL), EPIO_EINVAL, "the SQL is NULL");
     check_refused(f, epio_db_execute(&op, db, "DELETE FROM t", &one), EPIO_EINVAL,
                   "more values than the statement has parameters");
+    one.size = 0;
+    check_refused(f, epio_db_execute(&op, db, "DELETE FROM t WHERE a = ?", &one), EPIO_EINVAL,
+                  "the parameters' size is not sizeof(epio_parameters)");
+    one.size = sizeof one;
     one.names = names;
     check_refused(f, epio_db_execute(&op, db, "DELETE FROM t WHERE a = :y", &one), EPIO_EINVAL,
                   "the statement has no parameter of that name");
@@ -165,7 +169,23 @@ static void options_are_checked(fixture *f)
     options.sqlite_vfs = "unix";
     check_result(epio_db_create(&db, f->vfs, "db", &options), EPIO_EINVAL);
     check(db == NULL);
-    epio_db_destroy(NULL);
+
+    struct {
+        epio_db_options known;
+        uint64_t later;
+    } newer = {.known = {.size = sizeof newer}, .later = 1};
+    check_result(epio_db_create(&db, f->vfs, "db", &newer.known), EPIO_EINVAL);
+    newer.later = 0;
+    check_result(epio_db_create(&db, f->vfs, "db", &newer.known), 0);
+    struct {
+        epio_db_stats known;
+        uint64_t later;
+    } stats = {.known = {.size = sizeof stats}, .later = 1};
+    check_result(epio_db_get_stats(db, &stats.known), 0);
+    check(stats.later == 0 && stats.known.size == sizeof stats);
+    stats.known.size = 4;
+    check_result(epio_db_get_stats(db, &stats.known), EPIO_EINVAL);
+    epio_db_destroy(db);
 }
 
 static void check_opens(fixture *f, const char *name, uint32_t flags, int64_t result)

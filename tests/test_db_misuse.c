@@ -36,6 +36,7 @@ static void destroy_open(context *c)
     X("epio_db_open_blob", (void)epio_db_open_blob(NULL, c->db, "x", "x", 1, 0))                   \
     X("epio_db_changes", (void)epio_db_changes(NULL, c->db, NULL, 0))                              \
     X("epio_db_report", (void)epio_db_report(NULL, NULL))                                          \
+    X("epio_db_report", (void)epio_db_report(epio_db_open(&c->op, c->db), &(epio_db_error){0}))    \
     X("epio_db_error_code", (void)epio_db_error_code(NULL))                                        \
     X("epio_db_progress", epio_db_progress(NULL, NULL, NULL))                                      \
     X("epio_rows_count", (void)epio_rows_count(NULL))                                              \

@@ -1342,6 +1342,8 @@ static void call_after_removing_the_handler(misuse_fixture *c)
  * in that of the functions without pointers. What no result can report aborts. */
 #define NULL_ABORTS(X)                                                                             \
     X(invalid_reason, "epio_op_invalid_reason", epio_op_invalid_reason(NULL))                      \
+    X(options_take, "epio_options_take", epio_options_take(NULL, 8, 8, NULL))                      \
+    X(result_give, "epio_result_give", epio_result_give(NULL, 8, 8, NULL))                         \
     X(fatal, "epio_fatal", (epio_fatal(NULL, "x"), 0))                                             \
     X(fatal_message, "epio_fatal", (epio_fatal("x", NULL), 0))                                     \
     X(perform, "epio_perform", epio_perform(NULL))                                                 \

@@ -261,6 +261,17 @@ EPIO_API uint64_t epio_op_bytes(const epio_op *op);
  * with a kind that opens one. Any thread. */
 EPIO_API epio_op *epio_op_prepare(epio_op *op, epio_vfs *vfs, epio_file *file, uint32_t kind);
 
+/* For structs of your own that begin with their size, as epio's do, so that they can grow. Copies
+ * the caller's options to yours, a struct of `size` bytes: fields that the caller does not have are
+ * 0. False: the caller's size is below `first`, or fields beyond `size`, which you do not know, are
+ * not 0. Any thread. */
+EPIO_API bool epio_options_take(void *options, size_t size, size_t first, const void *given);
+
+/* The reverse: fills the caller's struct from a result of `size` bytes, and what is beyond that
+ * with 0; the caller's size stays. False: that is below `first`, and nothing was done. Any
+ * thread. */
+EPIO_API bool epio_result_give(const void *result, size_t size, size_t first, void *given);
+
 /* Ends the process as epio's own programming errors do, with "epio: FUNCTION: MESSAGE"; see
  * epio_set_fatal_handler. Does not return. Any thread. */
 EPIO_API void epio_fatal(const char *function, const char *message);

@@ -385,7 +385,7 @@ static const char *fill_options(epio_bench_options *options, const epio_bench_op
                                 bool reading)
 {
     size_t first = EPIO__SIZE_UP_TO(epio_bench_options, user);
-    if (given != NULL && !epio__options_take(options, sizeof *options, first, given)) {
+    if (given != NULL && !epio_options_take(options, sizeof *options, first, given)) {
         return given->size < first ? "size is not sizeof(epio_bench_options)"
                                    : "options are set that this version does not know";
     }
@@ -427,8 +427,8 @@ int64_t epio_bench_invalid_reason(const epio_bench_options *options, bool readin
 
 static bool give(const epio_bench_result *found, epio_bench_result *result)
 {
-    return epio__result_give(found, sizeof *found, EPIO__SIZE_UP_TO(epio_bench_result, speedup),
-                             result);
+    return epio_result_give(found, sizeof *found, EPIO__SIZE_UP_TO(epio_bench_result, speedup),
+                            result);
 }
 
 static int compare(epio_bench_result *result, const epio_bench_options *options, bool reading)

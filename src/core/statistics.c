@@ -71,6 +71,6 @@ int epio_loop_get_stats(const epio_loop *loop, epio_loop_stats *given)
     now.sleeps = counters->sleeps;
     now.wakes = epio__load_relaxed_size(&counters->wakes);
     fill_lengths(&now, loop);
-    (void)epio__result_give(&now, sizeof now, FIRST_SIZE, given);
+    (void)epio_result_give(&now, sizeof now, FIRST_SIZE, given);
     return 0;
 }

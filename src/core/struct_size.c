@@ -1,5 +1,6 @@
 /* See struct_size.h. */
 #include "core/struct_size.h"
+#include "fatal.h"
 
 #include <string.h>
 
@@ -20,8 +21,10 @@ static bool is_zero(const unsigned char *bytes, size_t len)
     return true;
 }
 
-bool epio__options_take(void *options, size_t size, size_t first, const void *given)
+bool epio_options_take(void *options, size_t size, size_t first, const void *given)
 {
+    epio__require(options, "epio_options_take", "the options are NULL");
+    epio__require(given, "epio_options_take", "the given options are NULL");
     size_t his = size_of(given);
     if (his < first || (his > size && !is_zero((const unsigned char *)given + size, his - size))) {
         return false;
@@ -31,8 +34,10 @@ bool epio__options_take(void *options, size_t size, size_t first, const void *gi
     return true;
 }
 
-bool epio__result_give(const void *result, size_t size, size_t first, void *given)
+bool epio_result_give(const void *result, size_t size, size_t first, void *given)
 {
+    epio__require(result, "epio_result_give", "the result is NULL");
+    epio__require(given, "epio_result_give", "the struct to fill is NULL");
     size_t his = size_of(given);
     if (his < first) {
         return false;

@@ -59,7 +59,7 @@ int64_t epio__memory_stat(const epio__memory_tree *tree, const epio__memory_node
 {
     epio_info info;
     epio__memory_describe(tree, node, &info);
-    (void)epio__result_give(&info, sizeof info, 0, op->arguments.path.buffer);
+    (void)epio_result_give(&info, sizeof info, 0, op->arguments.path.buffer);
     return 0;
 }
 
@@ -77,7 +77,7 @@ int64_t epio__memory_file_system_info(const epio_op *op)
     info.block_size = 1u << EPIO__MEMORY_BLOCK_BITS;
     info.longest_name = EPIO__MEMORY_NAME_LIMIT;
     memcpy(info.type, "memory", sizeof "memory");
-    (void)epio__result_give(&info, sizeof info, 0, op->arguments.path.buffer);
+    (void)epio_result_give(&info, sizeof info, 0, op->arguments.path.buffer);
     return 0;
 }
 
@@ -85,7 +85,7 @@ int64_t epio__memory_file_system_info(const epio_op *op)
 
 static int take_times(epio_op *op, epio_times *times)
 {
-    if (!epio__options_take(times, sizeof *times, 0, op->arguments.path.buffer)) {
+    if (!epio_options_take(times, sizeof *times, 0, op->arguments.path.buffer)) {
         return epio__op_refuse(op, EPIO__REASON_STRUCT_FIELD);
     }
     return times->born != EPIO_TIME_KEEP ? EPIO_ENOTSUP : 0;

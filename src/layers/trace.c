@@ -323,7 +323,7 @@ int epio_trace_read(const epio_vfs *vfs, uint32_t kind, epio_trace_counts *count
     epio__mutex_unlock(&trace->mutex);
     now.in_flight = (uint64_t)epio__load_relaxed_size(&one->in_flight) +
                     epio__load_relaxed_size(&one->performing);
-    return epio__result_give(&now, sizeof now, FIRST_SIZE, counts) ? 0 : EPIO_EINVAL;
+    return epio_result_give(&now, sizeof now, FIRST_SIZE, counts) ? 0 : EPIO_EINVAL;
 }
 
 int epio_trace_reset(epio_vfs *vfs)

@@ -54,8 +54,8 @@ typedef enum options_fault {
 /* Copies and checks the given options; NULL: the defaults. */
 static options_fault take(epio_loop_options *options, const epio_loop_options *given)
 {
-    if (!epio__options_take(options, sizeof *options, SIZE_OF_OPTIONS_0_1,
-                            given != NULL ? given : &default_options)) {
+    if (!epio_options_take(options, sizeof *options, SIZE_OF_OPTIONS_0_1,
+                           given != NULL ? given : &default_options)) {
         return FAULT_IN_SIZE;
     }
     if (options->inline_writes > 1) {

@@ -10,7 +10,7 @@
 static int64_t give(epio_op *op, int64_t result, const void *info, size_t size)
 {
     if (result == 0) {
-        (void)epio__result_give(info, size, 0, op->arguments.path.buffer);
+        (void)epio_result_give(info, size, 0, op->arguments.path.buffer);
     }
     return result;
 }
@@ -32,7 +32,7 @@ static int64_t describe_file_system(epio_op *op)
 static int64_t set_times(epio_op *op)
 {
     epio_times times;
-    bool taken = epio__options_take(&times, sizeof times, 0, op->arguments.path.buffer);
+    bool taken = epio_options_take(&times, sizeof times, 0, op->arguments.path.buffer);
     return taken ? epio__os_set_times(op, &times) : epio__op_refuse(op, EPIO__REASON_STRUCT_FIELD);
 }
 

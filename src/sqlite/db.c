@@ -212,32 +212,32 @@ void epio__db_free_root(epio__database *root)
     free(root);
 }
 
-/* The first size that options had. */
-#define FIRST_OPTIONS sizeof(epio_db_options)
+/* Structs of the first version end with these members. */
+#define SIZE_UP_TO(type, member) (offsetof(type, member) + sizeof(((type *)0)->member))
 
-static bool options_are_valid(const epio_db_options *options)
+static bool take_options(epio_db_options *options, const epio_db_options *given)
 {
-    if (options == NULL) {
+    if (given == NULL) {
         return true;
     }
-    return options->size >= FIRST_OPTIONS && options->size == sizeof *options &&
-           (options->flags & ~(EPIO_DB_READ_ONLY | EPIO_DB_MUST_EXIST | EPIO_DB_OVERLAP)) == 0 &&
+    uint32_t known = EPIO_DB_READ_ONLY | EPIO_DB_MUST_EXIST | EPIO_DB_OVERLAP;
+    return epio_options_take(options, sizeof *options, SIZE_UP_TO(epio_db_options, user), given) &&
+           (options->flags & ~known) == 0 &&
            ((options->flags & EPIO_DB_OVERLAP) == 0 || options->sqlite_vfs == NULL);
 }
 
 int epio_db_create(epio_db **db, epio_vfs *vfs, const char *path, const epio_db_options *options)
 {
+    epio_db_options taken = {.size = sizeof taken};
     if (db == NULL || vfs == NULL || path == NULL || path[0] == '\0' ||
-        strcmp(path, ":memory:") == 0 || !options_are_valid(options)) {
+        strcmp(path, ":memory:") == 0 || !take_options(&taken, options)) {
         return EPIO_EINVAL;
     }
     epio__database *root = calloc(1, sizeof *root);
     if (root == NULL) {
         return EPIO_ENOMEM;
     }
-    if (options != NULL) {
-        root->options = *options;
-    }
+    root->options = taken;
     root->handle.root = root;
     root->vfs = (epio_vfs){.methods = &methods, .loop = vfs->loop};
     root->inner = vfs;
@@ -318,15 +318,14 @@ static void fill_in_present(const epio__database *root, epio_db_stats *stats)
 
 int epio_db_get_stats(const epio_db *db, epio_db_stats *statistics)
 {
-    if (db == NULL || statistics == NULL || statistics->size < sizeof *statistics) {
+    if (db == NULL || statistics == NULL) {
         return EPIO_EINVAL;
     }
     epio__database *root = db->root;
-    size_t size = statistics->size;
     epio__db_lock(root);
-    *statistics = root->stats;
-    fill_in_present(root, statistics);
+    epio_db_stats now = root->stats;
+    fill_in_present(root, &now);
     epio__db_unlock(root);
-    statistics->size = size;
-    return 0;
+    size_t first = SIZE_UP_TO(epio_db_stats, waiting_now);
+    return epio_result_give(&now, sizeof now, first, statistics) ? 0 : EPIO_EINVAL;
 }

@@ -47,6 +47,9 @@ epio_op *epio_db_report(epio_op *op, epio_db_error *error)
     if (op == NULL) {
         epio_fatal("epio_db_report", "the op is NULL");
     }
+    if (error != NULL && error->size < sizeof *error) {
+        epio_fatal("epio_db_report", "the error's size is not sizeof(epio_db_error)");
+    }
     put_pointer(op, EPIO__WORD_REPORT, error);
     return op;
 }

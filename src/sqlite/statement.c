@@ -198,6 +198,9 @@ int64_t epio__db_bind(epio__db_connection *connection, epio_op *op, sqlite3_stmt
     if (parameters == NULL) {
         return 0;
     }
+    if (parameters->size < sizeof *parameters) {
+        return epio__db_refuse(op, "the parameters' size is not sizeof(epio_parameters)");
+    }
     for (size_t i = 0; i < parameters->count; i++) {
         int index = (int)i + 1;
         if (parameters->names != NULL) {

@@ -104,7 +104,7 @@ static epio__walk *new_walk(epio_op *op, bool on_loop)
         return NULL;
     }
     if (op->arguments.walk.options != NULL) {
-        (void)epio__options_take(&options, sizeof options, 0, op->arguments.walk.options);
+        (void)epio_options_take(&options, sizeof options, 0, op->arguments.walk.options);
     }
     uint32_t directories = options.directories != 0 ? options.directories : DEFAULT_DIRECTORIES;
     directories = directories > FEWEST_DIRECTORIES ? directories : FEWEST_DIRECTORIES;
@@ -315,7 +315,7 @@ epio_op *epio_walk(epio_op *op, epio_vfs *vfs, const char *path, const epio_walk
     size_t size = options != NULL ? options->size : sizeof taken;
     bool sized = size >= EPIO__SIZE_UP_TO(epio_walk_options, entries);
     epio__verb_require(op, sized, EPIO__REASON_STRUCT_SIZE);
-    bool valid = !sized || options == NULL || epio__options_take(&taken, sizeof taken, 0, options);
+    bool valid = !sized || options == NULL || epio_options_take(&taken, sizeof taken, 0, options);
     epio__verb_require(op, valid, EPIO__REASON_STRUCT_FIELD);
     epio__verb_require(op, (taken.flags & ~known) == 0, EPIO__REASON_UNKNOWN_FLAGS);
     op->arguments.walk.options = options;
