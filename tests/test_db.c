@@ -141,7 +141,15 @@ static void errors_are_reported(fixture *f)
                   "UNIQUE constraint failed: t.a");
     check_result(epio_db_error_code(&op), SQLITE_CONSTRAINT_UNIQUE);
 
+    value = (epio_value){.type = EPIO_VALUE_TEXT, .len = 3};
+    one.names = NULL;
+    check_refused(f, epio_db_execute(&op, db, "DELETE FROM t WHERE a = ?", &one), EPIO_EINVAL,
+                  "a text or blob is NULL, but has a length");
+
     epio_db_error error = {.size = sizeof error, .code = 5, .message = "old"};
+    check_op(f, epio_db_report(epio_db_execute(&op, db, "DELETE FROM t; DELET", NULL), &error),
+             EPIO_ESQL);
+    check_result(error.offset, 15);
     check_op(f, epio_db_report(epio_db_execute(&op, db, "SELECT 1", NULL), &error), 0);
     assert_string_equal(error.message, "");
     check_result(error.code, 0);
@@ -167,6 +175,12 @@ static void options_are_checked(fixture *f)
     check_result(epio_db_create(&db, f->vfs, "db", &options), EPIO_EINVAL);
     options.flags = EPIO_DB_OVERLAP;
     options.sqlite_vfs = "unix";
+    check_result(epio_db_create(&db, f->vfs, "db", &options), EPIO_EINVAL);
+    options.flags = 0;
+    options.journal_mode = "wall";
+    check_result(epio_db_create(&db, f->vfs, "db", &options), EPIO_EINVAL);
+    options.journal_mode = "WAL";
+    options.synchronous = "mostly";
     check_result(epio_db_create(&db, f->vfs, "db", &options), EPIO_EINVAL);
     check(db == NULL);
 

@@ -73,7 +73,7 @@ EPIO_SQLITE_VERB epio_op *epio_db_report(epio_op *op, epio_db_error *error);
 
 /* ---- Databases --------------------------------------------------------- */
 
-#define EPIO_DB_READ_ONLY 1u  /* never writes, and makes no file */
+#define EPIO_DB_READ_ONLY 1u  /* writes nothing, but for the log and index that WAL needs */
 #define EPIO_DB_MUST_EXIST 2u /* EPIO_ENOENT instead of a new, empty one */
 #define EPIO_DB_OVERLAP                                                                            \
     4u /* EPIO_SQLITE_OVERLAP, as over a VFS without a loop, whichever it is: for slow disks; not  \
@@ -89,8 +89,9 @@ typedef struct epio_db_options {
                           a commit; 0: each commits alone. See docs/sqlite.md */
     uint64_t group_ns; /* how long the first of a group waits for others at most, as many as there
                           were lately; 0: an eighth of the time that a commit takes */
-    const char *journal_mode; /* NULL: "wal"; where the VFS cannot have that, "delete" */
-    const char *synchronous;  /* NULL: "full" */
+    const char *journal_mode; /* "wal", "delete", "truncate", "persist", "memory", "off"; NULL:
+                                 "wal", where the VFS can have that, else "delete" */
+    const char *synchronous;  /* "off", "normal", "full", "extra"; NULL: "full" */
     const char *setup;      /* SQL that each connection runs first, pragmas for example; or NULL */
     const char *sqlite_vfs; /* the name of an SQLite VFS; NULL: epio's, over the epio VFS */
     uint64_t checkpoint_bytes; /* a log of so many bytes is written back; 0: 4 MiB; UINT64_MAX:
@@ -108,8 +109,8 @@ typedef struct epio_db_options {
 /* Makes a database of the file `path` of `vfs`; its ops complete on the loop of that; without a
  * loop they can only be performed. Opens nothing: that is epio_db_open. Path and strings are
  * copied; `vfs`, and the semaphore, must outlive it. NULL options: the defaults. Errors:
- * EPIO_EINVAL (NULL, an empty path, ":memory:" (use epio_memory_vfs_create), unknown flags, options
- * that this version does not know), EPIO_ENOMEM. Any thread. */
+ * EPIO_EINVAL (NULL, an empty path, ":memory:" (use epio_memory_vfs_create), unknown flags or
+ * modes, options that this version does not know), EPIO_ENOMEM. Any thread. */
 EPIO_SQLITE_API int epio_db_create(epio_db **db, epio_vfs *vfs, const char *path,
                                    const epio_db_options *options);
 
@@ -198,7 +199,9 @@ EPIO_SQLITE_VERB epio_op *epio_db_rollback(epio_op *op, epio_db *transaction);
  * performs verbs by epio_perform, and nothing else, but commit and rollback (EPIO_EINVAL); `user`
  * is the op's. It returns 0 or more, or an error, after which all is rolled back; so it is, with
  * EPIO_ECANCELED, if SQLite undid the transaction or the op was cancelled, and with EPIO_EBUSY if a
- * savepoint is left open. Queries that are left end. */
+ * savepoint is left open. Queries that are left end; their epio_db_end, and the rollback of a
+ * savepoint, are still due, and may be performed after the function. What SQLite said of an op in
+ * it is in that op's report, not in the transaction's. */
 typedef int64_t epio_db_function(epio_db *transaction, void *user);
 
 /* Runs a function between BEGIN and COMMIT: what it returned, once that is durable. Cancelled, the
@@ -270,15 +273,15 @@ EPIO_SQLITE_VERB epio_op *epio_db_changes(epio_op *op, epio_db *db, epio_change 
 typedef struct epio_db_stats {
     size_t size; /* sizeof(epio_db_stats) */
 
-    uint64_t statements;         /* run, those of functions included */
-    uint64_t rows;               /* given */
-    uint64_t commits;            /* of SQLite's: each is durable on its own */
-    uint64_t transactions;       /* that these completed: more, with groups */
-    uint64_t interrupted;        /* statements, by a cancel or a deadline */
-    uint64_t busy;               /* times another program had it locked */
-    uint64_t failed;             /* ops that SQLite refused, or that found a damaged file */
-    uint64_t cache_hits;         /* statements that were prepared already */
-    uint64_t checkpoints;        /* that wrote something back */
+    uint64_t statements;   /* run, those of functions included */
+    uint64_t rows;         /* given */
+    uint64_t commits;      /* of SQLite's: each is durable on its own */
+    uint64_t transactions; /* that these completed: more, with groups */
+    uint64_t interrupted;  /* statements, by a cancel or a deadline */
+    uint64_t busy;         /* times it was locked, by other programs or by its own connections */
+    uint64_t failed;       /* ops that SQLite refused, or that found a damaged file */
+    uint64_t cache_hits;   /* statements that were prepared already, BEGIN and the like included */
+    uint64_t checkpoints;  /* that wrote something back */
     uint64_t checkpoints_failed; /* of those that nobody has asked for: tried again later */
     uint64_t log_frames;   /* in the write-ahead log, written back or not, as of the last commit or
                               checkpoint of this database */

@@ -80,7 +80,7 @@ EPIO_API const char *epio_version(void);
     X(EPIO_ECLOSED, -30, "the semaphore was closed")                                               \
     X(EPIO_ENODATA, -31, "no such extended attribute, or no data")                                 \
     X(EPIO_EUNKNOWN, -32, "an error that has no name here; see os_error")                          \
-    X(EPIO_ESQL, -33, "the database refused the statement; epio_db_report says why")               \
+    X(EPIO_ESQL, -33, "the database refused the statement")                                        \
     X(EPIO_ECORRUPT, -34, "the file is damaged, or not of the format that is expected")
 
 #define EPIO_DECLARE_ERROR(name, value, message) name = value,

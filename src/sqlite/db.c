@@ -215,6 +215,24 @@ void epio__db_free_root(epio__database *root)
 /* Structs of the first version end with these members. */
 #define SIZE_UP_TO(type, member) (offsetof(type, member) + sizeof(((type *)0)->member))
 
+static bool is_one_of(const char *text, const char *const *words)
+{
+    while (*words != NULL && sqlite3_stricmp(text, *words) != 0) {
+        words++;
+    }
+    return *words != NULL;
+}
+
+/* SQLite takes any other word for its default, which may be less durable than was meant. */
+static bool modes_are_known(const epio_db_options *options)
+{
+    static const char *const journals[] = {"delete", "truncate", "persist", "memory",
+                                           "wal",    "off",      NULL};
+    static const char *const synchronous[] = {"off", "normal", "full", "extra", NULL};
+    return (options->journal_mode == NULL || is_one_of(options->journal_mode, journals)) &&
+           (options->synchronous == NULL || is_one_of(options->synchronous, synchronous));
+}
+
 static bool take_options(epio_db_options *options, const epio_db_options *given)
 {
     if (given == NULL) {
@@ -222,7 +240,7 @@ static bool take_options(epio_db_options *options, const epio_db_options *given)
     }
     uint32_t known = EPIO_DB_READ_ONLY | EPIO_DB_MUST_EXIST | EPIO_DB_OVERLAP;
     return epio_options_take(options, sizeof *options, SIZE_UP_TO(epio_db_options, user), given) &&
-           (options->flags & ~known) == 0 &&
+           (options->flags & ~known) == 0 && modes_are_known(options) &&
            ((options->flags & EPIO_DB_OVERLAP) == 0 || options->sqlite_vfs == NULL);
 }
 

@@ -398,11 +398,11 @@ static int64_t end_handle(epio_op *op)
 }
 
 /* Ops of the database's own life: 0, or why not. */
-static int64_t change_state(epio__database *root, const epio_op *op)
+static int64_t change_state(epio__database *root, epio_op *op)
 {
     if (op->kind == EPIO__DB_OPEN) {
         if (root->state != EPIO__DB_NEW) {
-            return EPIO_EINVAL;
+            return epio__db_refuse(op, "the database is open already");
         }
         if (root->writer == NULL) {
             root->writer = epio__db_connection_make(root, EPIO__DB_WRITER);
@@ -411,7 +411,7 @@ static int64_t change_state(epio__database *root, const epio_op *op)
         return root->writer != NULL ? 0 : EPIO_ENOMEM;
     }
     if (root->state != EPIO__DB_IS_OPEN) {
-        return EPIO_EINVAL;
+        return epio__db_refuse(op, "the database is not open");
     }
     root->state = EPIO__DB_CLOSING;
     return 0;
@@ -504,7 +504,8 @@ bool epio__db_arrive(epio__database *root, epio_op *op, int64_t *result)
         }
     }
     if (root->state != EPIO__DB_IS_OPEN && !epio__db_must_be_carried_out(op)) {
-        *result = root->state == EPIO__DB_NEW ? EPIO_EINVAL : EPIO_ECANCELED;
+        *result = root->state == EPIO__DB_NEW ? epio__db_refuse(op, "the database is not open")
+                                              : EPIO_ECANCELED;
         return true;
     }
     if (op->kind == EPIO__DB_CHANGES) {

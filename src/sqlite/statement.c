@@ -215,6 +215,9 @@ int64_t epio__db_bind(epio__db_connection *connection, epio_op *op, sqlite3_stmt
         if (value->type > EPIO_VALUE_BLOB) {
             return epio__db_refuse(op, "unknown type of a value");
         }
+        if (value->type >= EPIO_VALUE_TEXT && value->is.blob == NULL && value->len != 0) {
+            return epio__db_refuse(op, "a text or blob is NULL, but has a length");
+        }
         int code = bind_one(statement, index, value, copy);
         if (code != SQLITE_OK) {
             return epio__db_result(connection, op, code);
@@ -287,14 +290,26 @@ static int64_t run_one(epio__db_connection *connection, epio_op *op, const char 
     return result;
 }
 
+/* SQLite counts from the beginning of the statement. */
+static void move_offset(epio_op *op, size_t len)
+{
+    epio_db_error *error = epio__db_word_pointer(op, EPIO__WORD_REPORT);
+    if (error != NULL && error->offset >= 0) {
+        error->offset += (int32_t)len;
+    }
+}
+
 int64_t epio__db_statements(epio__db_connection *connection, epio_op *op)
 {
     const char *sql = epio__db_word_pointer(op, EPIO__WORD_FIRST);
     const epio_parameters *parameters = epio__db_word_pointer(op, EPIO__WORD_FIRST + 1);
     int64_t changed = 0;
+    const char *all = sql;
     while (!epio__db_sql_is_blank(sql)) {
+        const char *from = sql;
         int64_t result = run_one(connection, op, &sql, parameters);
         if (result < 0) {
+            move_offset(op, (size_t)(from - all));
             return result;
         }
         changed += result;

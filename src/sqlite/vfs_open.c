@@ -146,9 +146,16 @@ static int open_named(epio__sqlite_file *file, const char *path, int flags)
     }
     if (result != 0 && result != EPIO_EISDIR && result != EPIO_ENOENT && result != EPIO_EMFILE &&
         (flags & SQLITE_OPEN_READWRITE) != 0 && (flags & SQLITE_OPEN_EXCLUSIVE) == 0) {
+        int32_t os_error = file->op.os_error;
+        int64_t first = result;
         flags &= ~(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
         flags |= SQLITE_OPEN_READONLY;
         result = open_path(file, path, flags, &from);
+        if (result == EPIO_ENOENT) { /* it could not be made: that is why there is none */
+            result = first;
+            file->op.result = first;
+            file->op.os_error = os_error;
+        }
     }
     if (result != 0) {
         return refused(file, path, flags);
