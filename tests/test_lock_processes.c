@@ -572,7 +572,10 @@ static void run_sqlite_member(member *one)
     sqlite3 *database;
     check(sqlite3_open(one->path, &database) == SQLITE_OK);
     check(sqlite3_busy_timeout(database, 1000) == SQLITE_OK);
-    check(sqlite3_exec(database, "PRAGMA synchronous = OFF", NULL, NULL, NULL) == SQLITE_OK);
+    /* It reads the file, which the others may have locked for longer than that. */
+    while (sqlite3_exec(database, "PRAGMA synchronous = OFF", NULL, NULL, NULL) != SQLITE_OK) {
+        check(sqlite3_errcode(database) == SQLITE_BUSY);
+    }
     while (!atomic_load(&one->shared->stop)) {
         if (count_by_sqlite(database, one->number)) {
             atomic_fetch_add(&one->shared->done[one->number], 1);
