@@ -151,10 +151,12 @@ EPIO_SQLITE_VERB epio_op *epio_db_query(epio_op *op, epio_db *db, epio_rows **ro
 /* The next rows, `batch` at most: how many, 0 after the last. Their values are in the epio_rows
  * until the next epio_db_next or epio_db_end of it. While they are used the next batch is worked
  * out, one ahead and no more. One at a time: EPIO_EINVAL. Cancelled, or with any other error, the
- * query has ended, and later calls are the same error. */
+ * query has ended, and later calls are the same error; of what a statement wrote nothing is left,
+ * as with epio_db_execute. */
 EPIO_SQLITE_VERB epio_op *epio_db_next(epio_op *op, epio_rows *rows, uint32_t batch);
 
-/* Ends a query, wherever it is, and frees its rows: 0. Cannot be cancelled. */
+/* Ends a query, wherever it is, and frees its rows: 0. Cannot be cancelled. What a statement wrote
+ * is kept, if its first rows were given; the commit may fail. */
 EPIO_SQLITE_VERB epio_op *epio_db_end(epio_op *op, epio_rows *rows);
 
 /* Of the batch that the last epio_db_next has completed: its rows, the statement's columns, the
