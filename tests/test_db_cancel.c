@@ -679,6 +679,28 @@ static void threads_perform(fixture *f)
     close_db(f, db);
 }
 
+/* It goes from a reader to the writer after the close has arrived. */
+static void a_close_waits_for_queries_that_write(fixture *f)
+{
+    for (unsigned i = 0; i < 5; i++) {
+        epio_db *db = open_db(f, f->vfs);
+        epio_op op = EPIO_OP_INIT;
+        check_op(f, epio_db_execute(&op, db, "CREATE TABLE IF NOT EXISTS t(a)", NULL), 0);
+        delivery ops[2] = {{.op = EPIO_OP_INIT}, {.op = EPIO_OP_INIT}};
+        epio_rows *rows = NULL;
+        epio_submit(count_delivery(
+            epio_db_query(&ops[0].op, db, &rows, "INSERT INTO t VALUES(1) RETURNING a", NULL),
+            &ops[0].count));
+        epio_submit(count_delivery(epio_db_close(&ops[1].op, db, 0), &ops[1].count));
+        await(f, &ops[0]);
+        await(f, &ops[1]);
+        check_result(ops[0].op.result, 0);
+        check_result(ops[1].op.result, 0);
+        check_op(f, epio_db_end(&op, rows), 0);
+        epio_db_destroy(db);
+    }
+}
+
 /* ---- What statements have written ------------------------------------------------- */
 
 #define INSERT_MANY                                                                                \
@@ -771,6 +793,7 @@ int main(void)
         FIXTURE_TEST(cancelled_queries_have_written_nothing, ON_ANY_LOOP),
         FIXTURE_TEST(ops_before_an_end_are_not_interrupted, ON_ANY_LOOP),
         FIXTURE_TEST(closes_cancel, ON_ANY_LOOP),
+        FIXTURE_TEST(a_close_waits_for_queries_that_write, ON_ANY_LOOP),
         FIXTURE_TEST(closes_wait, ON_ANY_LOOP),
         FIXTURE_TEST(loops_are_closed, ON_OS),
         FIXTURE_TEST(others_are_not_cancelled, ON_OS | ON_MEMORY | ON_LIMIT_OS),

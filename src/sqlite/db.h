@@ -317,7 +317,8 @@ void epio__db_connection_end(epio__db_connection *connection);
 
 /* A prepared statement of the first one in `sql`, from the cache if it is there, with `*tail`
  * behind it: an SQLite code. `*statement` is NULL if there is none, only space. It is given back by
- * epio__db_statement_return, which resets it. */
+ * epio__db_statement_return, which resets it. Statements of which others may follow are not kept.
+ */
 int epio__db_statement_take(epio__db_connection *connection, const char *sql,
                             sqlite3_stmt **statement, const char **tail);
 void epio__db_statement_return(epio__db_connection *connection, sqlite3_stmt *statement);
@@ -342,6 +343,10 @@ int64_t epio__db_bind(epio__db_connection *connection, epio_op *op, sqlite3_stmt
 
 /* True if there is no statement, but perhaps space and comments. */
 bool epio__db_sql_is_blank(const char *sql);
+
+/* Where a statement ends takes SQLite's own parser, as a trigger's body has semicolons, too: false
+ * if there may be a second one. */
+bool epio__db_sql_is_one(const char *sql);
 
 /* True for statements that begin or end transactions: those are refused. */
 bool epio__db_sql_is_transaction(const char *sql);

@@ -3,6 +3,7 @@
 #include "sqlite/db.h"
 
 #include <ctype.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -117,22 +118,35 @@ int64_t epio__db_result(epio__db_connection *connection, epio_op *op, int code)
 
 /* ---- Which statements there are ---- */
 
-/* The first word of the SQL, comments left out, in capitals. */
+/* What SQLite takes for space, a byte order mark included, and ends of statements: the number of
+ * bytes, 0 if there is none. */
+static size_t space_len(const char *sql)
+{
+    size_t len = strspn(sql, " \t\n\f\r;");
+    if (len != 0) {
+        return len;
+    }
+    if (sql[0] == '-' && sql[1] == '-') {
+        return strcspn(sql, "\n");
+    }
+    if (sql[0] == '/' && sql[1] == '*' && sql[2] != '\0') {
+        const char *end = strstr(sql + 3, "*/");
+        return end != NULL ? (size_t)(end + 2 - sql) : strlen(sql);
+    }
+    return strncmp(sql, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+}
+
+static const char *skip_space(const char *sql)
+{
+    for (size_t len; (len = space_len(sql)) != 0; sql += len) {
+    }
+    return sql;
+}
+
+/* The first word of the SQL, comments left out, in capitals; "" if something else is there. */
 static void first_word(const char *sql, char word[16])
 {
-    for (;;) {
-        while (isspace((unsigned char)*sql) || *sql == ';') {
-            sql++;
-        }
-        if (sql[0] == '-' && sql[1] == '-') {
-            sql += strcspn(sql, "\n");
-        } else if (sql[0] == '/' && sql[1] == '*') {
-            const char *end = strstr(sql + 2, "*/");
-            sql = end != NULL ? end + 2 : sql + strlen(sql);
-        } else {
-            break;
-        }
-    }
+    sql = skip_space(sql);
     size_t len = 0;
     while (len < 15 && isalpha((unsigned char)sql[len])) {
         word[len] = (char)toupper((unsigned char)sql[len]);
@@ -254,9 +268,13 @@ static int64_t step_to_end(epio__db_connection *connection, epio_op *op, sqlite3
 
 bool epio__db_sql_is_blank(const char *sql)
 {
-    char word[16];
-    first_word(sql, word);
-    return word[0] == '\0';
+    return *skip_space(sql) == '\0';
+}
+
+bool epio__db_sql_is_one(const char *sql)
+{
+    const char *end = strchr(sql, ';');
+    return end == NULL || epio__db_sql_is_blank(end);
 }
 
 /* One statement of several, or the only one; *sql is behind it afterwards. */
@@ -284,14 +302,26 @@ static int64_t run_one(epio__db_connection *connection, epio_op *op, const char 
     return result;
 }
 
+/* SQLite counts from the statement that it was given on. */
+static void move_offset(epio_op *op, ptrdiff_t by)
+{
+    epio_db_error *error = epio__db_word_pointer(op, EPIO__WORD_REPORT);
+    if (error != NULL && error->offset >= 0) {
+        error->offset = (int32_t)(error->offset + by);
+    }
+}
+
 int64_t epio__db_statements(epio__db_connection *connection, epio_op *op)
 {
     const char *sql = epio__db_word_pointer(op, EPIO__WORD_FIRST);
     const epio_parameters *parameters = epio__db_word_pointer(op, EPIO__WORD_FIRST + 1);
+    const char *all = sql;
     int64_t changed = 0;
     while (!epio__db_sql_is_blank(sql)) {
+        const char *begun = sql;
         int64_t result = run_one(connection, op, &sql, parameters);
         if (result < 0) {
+            move_offset(op, begun - all);
             return result;
         }
         changed += result;
@@ -302,21 +332,13 @@ int64_t epio__db_statements(epio__db_connection *connection, epio_op *op)
     return changed;
 }
 
-/* Where a statement ends takes SQLite's own parser, as a trigger's body has semicolons, too: false
- * if there may be a second one. */
-static bool is_one(const char *sql)
-{
-    const char *end = strchr(sql, ';');
-    return end == NULL || epio__db_sql_is_blank(end);
-}
-
 int64_t epio__db_execute(epio__db_connection *connection, epio_op *op)
 {
     const char *sql = epio__db_word_pointer(op, EPIO__WORD_FIRST);
     if (epio__db_sql_is_blank(sql)) {
         return epio__db_refuse(op, "no statement");
     }
-    bool alone = sqlite3_get_autocommit(connection->handle) == 0 || is_one(sql);
+    bool alone = sqlite3_get_autocommit(connection->handle) == 0 || epio__db_sql_is_one(sql);
     int64_t result = alone ? epio__db_statements(connection, op)
                            : epio__db_in_transaction(connection, op, epio__db_statements);
     epio__db_changes_publish(connection);
