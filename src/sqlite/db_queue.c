@@ -76,13 +76,6 @@ void epio__db_finish(epio_op *op, int64_t result)
     epio__db_unlock(root);
 }
 
-void epio__db_finish_all(epio_node *ended, int64_t result)
-{
-    while (!epio_list_empty(ended)) {
-        epio__db_finish(epio__db_op_take_first(ended), result);
-    }
-}
-
 /* ---- Turns ---- */
 
 static epio_node *shared_list(epio__db_connection *connection)
