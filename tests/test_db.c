@@ -124,6 +124,37 @@ static void what_follows_a_statement_counts(fixture *f)
     close_db(f, db);
 }
 
+static int64_t number(fixture *f, epio_db *db, const char *sql)
+{
+    epio_op op = EPIO_OP_INIT;
+    epio_rows *rows = NULL;
+    check_op(f, epio_db_query(&op, db, &rows, sql, NULL), 0);
+    check_op(f, epio_db_next(&op, rows, 2), 1);
+    int64_t value = epio_rows_value(rows, 0, 0)->is.integer;
+    check_op(f, epio_db_end(&op, rows), 0);
+    return value;
+}
+
+/* How long locks are waited for, and when the log is written back, is the library's. */
+static void pragmas_take_nothing_away(fixture *f)
+{
+    epio_db_options options = {.size = sizeof options, .setup = "PRAGMA busy_timeout = 60000"};
+    epio_db *db = make_db(f, "db", &options);
+    epio_op op = EPIO_OP_INIT;
+    check_op(f, epio_db_open(&op, db), 0);
+    check_result(number(f, db, "PRAGMA busy_timeout"), 0);
+    if (number(f, db, "SELECT journal_mode = 'wal' FROM pragma_journal_mode") == 1) {
+        run(f, db, "CREATE TABLE t(a, b); PRAGMA wal_autocheckpoint = 1", 0);
+        epio_db_stats before = {.size = sizeof before};
+        check_result(epio_db_get_stats(db, &before), 0);
+        run(f, db, "INSERT INTO t VALUES(1, 1)", 1);
+        epio_db_stats after = {.size = sizeof after};
+        check_result(epio_db_get_stats(db, &after), 0);
+        check(after.log_frames > before.log_frames);
+    }
+    close_db(f, db);
+}
+
 /* The time goes with the script's length, not with its square. */
 static void scripts_may_be_long(fixture *f)
 {
@@ -551,6 +582,7 @@ int main(void)
         FIXTURE_TEST(statements_run, ON_ANY),
         FIXTURE_TEST(several_statements_are_one_transaction, ON_ANY),
         FIXTURE_TEST(what_follows_a_statement_counts, ON_ANY),
+        FIXTURE_TEST(pragmas_take_nothing_away, ON_ANY),
         FIXTURE_TEST(scripts_may_be_long, ON_OS),
         FIXTURE_TEST(errors_are_reported, ON_ANY),
         FIXTURE_TEST(options_are_checked, ON_MEMORY_PERFORM),

@@ -305,6 +305,11 @@ epio__db_connection *epio__db_connection_make(epio__database *root, uint32_t rol
 /* Opens its handle if it is not open: an SQLite code. Its thread. */
 int epio__db_connection_open(epio__db_connection *connection, epio_op *op);
 
+/* What SQLite calls of the library's. PRAGMA busy_timeout and wal_autocheckpoint put SQLite's own
+ * in their place, which nobody can cancel, or which would make commits slow: so again after each
+ * PRAGMA. Its thread. */
+void epio__db_connection_set_hooks(epio__db_connection *connection);
+
 /* True if what runs on it is to end: it was cancelled, or its deadline has passed. Its thread. */
 bool epio__db_connection_is_to_end(const epio__db_connection *connection);
 
@@ -350,6 +355,8 @@ bool epio__db_sql_is_one(const char *sql);
 
 /* True for statements that begin or end transactions: those are refused. */
 bool epio__db_sql_is_transaction(const char *sql);
+
+bool epio__db_sql_is_pragma(const char *sql);
 
 /* True for statements that may be undone by a savepoint and share a commit: INSERT and the like. */
 bool epio__db_sql_can_share(const char *sql);

@@ -162,7 +162,11 @@ static void end_statement(work *one)
 {
     epio__db_connection *connection = one->connection;
     bool writes = one->rows->writes && sqlite3_get_autocommit(connection->handle) != 0;
+    bool is_pragma = epio__db_sql_is_pragma(sqlite3_sql(one->rows->statement));
     epio__db_statement_return(connection, one->rows->statement);
+    if (is_pragma) {
+        epio__db_connection_set_hooks(connection);
+    }
     one->rows->statement = NULL;
     one->rows->stepped = false;
     if (writes) {

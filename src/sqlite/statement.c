@@ -174,6 +174,12 @@ bool epio__db_sql_is_transaction(const char *sql)
     return is_one_of(sql, words, sizeof words / sizeof words[0]);
 }
 
+bool epio__db_sql_is_pragma(const char *sql)
+{
+    static const char *const words[] = {"PRAGMA"};
+    return is_one_of(sql, words, 1);
+}
+
 bool epio__db_sql_can_share(const char *sql)
 {
     static const char *const words[] = {"INSERT", "REPLACE", "UPDATE", "DELETE",
@@ -281,9 +287,10 @@ bool epio__db_sql_is_one(const char *sql)
 static int64_t run_one(epio__db_connection *connection, epio_op *op, const char **sql,
                        const epio_parameters *parameters)
 {
+    const char *begun = *sql;
     sqlite3_stmt *statement;
     const char *tail;
-    if (epio__db_sql_is_transaction(*sql)) {
+    if (epio__db_sql_is_transaction(begun)) {
         return epio__db_refuse(op, "transactions are begun by epio_db_begin");
     }
     int code = epio__db_statement_take(connection, *sql, &statement, &tail);
@@ -299,6 +306,9 @@ static int64_t run_one(epio__db_connection *connection, epio_op *op, const char 
         result = step_to_end(connection, op, statement);
     }
     epio__db_statement_return(connection, statement);
+    if (epio__db_sql_is_pragma(begun)) {
+        epio__db_connection_set_hooks(connection);
+    }
     return result;
 }
 
