@@ -6,6 +6,7 @@
 #include <epio/db.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MILLISECOND UINT64_C(1000000)
@@ -99,6 +100,73 @@ static void several_statements_are_one_transaction(fixture *f)
     run(f, db, "CREATE TRIGGER g AFTER INSERT ON t BEGIN UPDATE t SET b = 2; SELECT 1; END", 0);
     run(f, db, "INSERT INTO t VALUES(1, 1)", 1);
     check_result(rows_in(db, f, "b = 2"), 1);
+    close_db(f, db);
+}
+
+static void what_follows_a_statement_counts(fixture *f)
+{
+    epio_db *db = open_db(f);
+    run(f, db, "INSERT INTO t VALUES(1, 1);)", EPIO_ESQL);
+    run(f, db, "INSERT INTO t VALUES(1, 1); 'more'", EPIO_ESQL);
+    run(f, db, "123", EPIO_ESQL);
+    check_result(rows_in(db, f, "1"), 0);
+    run(f, db, "\xEF\xBB\xBFINSERT INTO t VALUES(1, 1);\xEF\xBB\xBF /* the end", 1);
+    run(f, db,
+        "\xEF\xBB\xBF"
+        "BEGIN",
+        EPIO_EINVAL);
+    epio_op op = EPIO_OP_INIT;
+    epio_rows *rows = NULL;
+    check_op(f, epio_db_query(&op, db, &rows, "SELECT 1; 2", NULL), EPIO_EINVAL);
+    epio_db_error error = {.size = sizeof error};
+    const char *sql = "INSERT INTO t VALUES(1, 1); INSERT INTO t VALUES(2, @@)";
+    check_op(f, epio_db_report(epio_db_execute(&op, db, sql, NULL), &error), EPIO_ESQL);
+    check_result(error.offset, strchr(sql, '@') - sql);
+    close_db(f, db);
+}
+
+static int64_t number(fixture *f, epio_db *db, const char *sql)
+{
+    epio_op op = EPIO_OP_INIT;
+    epio_rows *rows = NULL;
+    check_op(f, epio_db_query(&op, db, &rows, sql, NULL), 0);
+    check_op(f, epio_db_next(&op, rows, 2), 1);
+    int64_t value = epio_rows_value(rows, 0, 0)->is.integer;
+    check_op(f, epio_db_end(&op, rows), 0);
+    return value;
+}
+
+/* How long locks are waited for, and when the log is written back, is the library's. */
+static void pragmas_take_nothing_away(fixture *f)
+{
+    epio_db_options options = {.size = sizeof options, .setup = "PRAGMA busy_timeout = 60000"};
+    epio_db *db = make_db(f, "db", &options);
+    epio_op op = EPIO_OP_INIT;
+    check_op(f, epio_db_open(&op, db), 0);
+    check_result(number(f, db, "PRAGMA busy_timeout"), 0);
+    if (number(f, db, "SELECT journal_mode = 'wal' FROM pragma_journal_mode") == 1) {
+        run(f, db, "CREATE TABLE t(a, b); PRAGMA wal_autocheckpoint = 1", 0);
+        epio_db_stats before = {.size = sizeof before};
+        check_result(epio_db_get_stats(db, &before), 0);
+        run(f, db, "INSERT INTO t VALUES(1, 1)", 1);
+        epio_db_stats after = {.size = sizeof after};
+        check_result(epio_db_get_stats(db, &after), 0);
+        check(after.log_frames > before.log_frames);
+    }
+    close_db(f, db);
+}
+
+/* The time goes with the script's length, not with its square. */
+static void scripts_may_be_long(fixture *f)
+{
+    enum { STATEMENTS = 20000, LEN = 26 };
+    epio_db *db = open_db(f);
+    char *sql = malloc(STATEMENTS * LEN + 1);
+    for (int i = 0; i < STATEMENTS; i++) {
+        (void)snprintf(sql + i * LEN, LEN + 1, "INSERT INTO t VALUES(1,2);");
+    }
+    run(f, db, sql, STATEMENTS);
+    free(sql);
     close_db(f, db);
 }
 
@@ -626,6 +694,9 @@ int main(void)
     static const fixture_test tests[] = {
         FIXTURE_TEST(statements_run, ON_ANY),
         FIXTURE_TEST(several_statements_are_one_transaction, ON_ANY),
+        FIXTURE_TEST(what_follows_a_statement_counts, ON_ANY),
+        FIXTURE_TEST(pragmas_take_nothing_away, ON_ANY),
+        FIXTURE_TEST(scripts_may_be_long, ON_OS),
         FIXTURE_TEST(errors_are_reported, ON_ANY),
         FIXTURE_TEST(options_are_checked, ON_MEMORY_PERFORM),
         FIXTURE_TEST(opens_fail_with_reasons, ON_ANY),

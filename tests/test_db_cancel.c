@@ -680,6 +680,105 @@ static void threads_perform(fixture *f)
     close_db(f, db);
 }
 
+/* It goes from a reader to the writer after the close has arrived. */
+static void a_close_waits_for_queries_that_write(fixture *f)
+{
+    for (unsigned i = 0; i < 5; i++) {
+        epio_db *db = open_db(f, f->vfs);
+        epio_op op = EPIO_OP_INIT;
+        check_op(f, epio_db_execute(&op, db, "CREATE TABLE IF NOT EXISTS t(a)", NULL), 0);
+        delivery ops[2] = {{.op = EPIO_OP_INIT}, {.op = EPIO_OP_INIT}};
+        epio_rows *rows = NULL;
+        epio_submit(count_delivery(
+            epio_db_query(&ops[0].op, db, &rows, "INSERT INTO t VALUES(1) RETURNING a", NULL),
+            &ops[0].count));
+        epio_submit(count_delivery(epio_db_close(&ops[1].op, db, 0), &ops[1].count));
+        await(f, &ops[0]);
+        await(f, &ops[1]);
+        check_result(ops[0].op.result, 0);
+        check_result(ops[1].op.result, 0);
+        check_op(f, epio_db_end(&op, rows), 0);
+        epio_db_destroy(db);
+    }
+}
+
+/* ---- What statements have written ------------------------------------------------- */
+
+#define INSERT_MANY                                                                                \
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) "             \
+    "INSERT INTO t SELECT i FROM n RETURNING a"
+
+#define ENDLESS_ROWS                                                                               \
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
+
+/* A batch is worked out ahead as the query ends: its end commits, whatever that has come to. */
+static void ends_keep_what_was_written(fixture *f)
+{
+    epio_db *db = open_db(f, f->vfs);
+    epio_op op = EPIO_OP_INIT;
+    check_op(f, epio_db_execute(&op, db, "CREATE TABLE t(a)", NULL), 0);
+    random_source random = {13};
+    for (unsigned i = 1; i <= fixture_rounds(40); i++) {
+        epio_rows *rows = query(f, db, INSERT_MANY);
+        check_result(next(f, rows, 9000), 9000);
+        run_for(f, random_between(&random, 1, MILLISECOND));
+        end(f, rows);
+        check_result(number(f, db, "SELECT count(*) FROM t"), i * 20000);
+    }
+    close_db(f, db);
+}
+
+static void cancelled_queries_have_written_nothing(fixture *f)
+{
+    epio_db *db = open_db(f, f->vfs);
+    epio_op op = EPIO_OP_INIT;
+    check_op(f, epio_db_execute(&op, db, "CREATE TABLE t(a)", NULL), 0);
+    random_source random = {17};
+    int64_t expected = 0;
+    for (unsigned i = 0; i < fixture_rounds(20); i++) {
+        delivery one = {.op = EPIO_OP_INIT};
+        epio_rows *rows = query(f, db, INSERT_MANY);
+        check_result(next(f, rows, 10), 10);
+        epio_submit(count_delivery(epio_db_next(&one.op, rows, 18000), &one.count));
+        if (i % 2 != 0) {
+            run_for(f, random_between(&random, 1, MILLISECOND));
+        }
+        epio_cancel(&one.op);
+        await(f, &one);
+        check(one.op.result == EPIO_ECANCELED || one.op.result == 18000);
+        expected += one.op.result == EPIO_ECANCELED ? 0 : 20000;
+        end(f, rows);
+        check_result(number(f, db, "SELECT count(*) FROM t"), expected);
+    }
+    close_db(f, db);
+}
+
+/* The end of a query interrupts its batch: not the op that came before it. */
+static void ops_before_an_end_are_not_interrupted(fixture *f)
+{
+    epio_db *db = open_db(f, f->vfs);
+    epio_op op = EPIO_OP_INIT;
+    check_op(f, epio_db_execute(&op, db, "CREATE TABLE t(a)", NULL), 0);
+    for (unsigned i = 1; i <= fixture_rounds(20); i++) {
+        delivery ops[2] = {{.op = EPIO_OP_INIT}, {.op = EPIO_OP_INIT}};
+        epio_db *transaction = NULL;
+        check_op(f, epio_db_begin(&op, db, &transaction, EPIO_DB_WRITE), 0);
+        epio_rows *rows = query(f, transaction, ENDLESS_ROWS);
+        check_result(next(f, rows, 10000), 10000);
+        epio_submit(count_delivery(
+            epio_db_execute(&ops[0].op, transaction, "INSERT INTO t VALUES(1)", NULL),
+            &ops[0].count));
+        epio_submit(count_delivery(epio_db_end(&ops[1].op, rows), &ops[1].count));
+        await(f, &ops[0]);
+        await(f, &ops[1]);
+        check_result(ops[0].op.result, 1);
+        check_result(ops[1].op.result, 0);
+        check_op(f, epio_db_commit(&op, transaction), 0);
+        check_result(number(f, db, "SELECT count(*) FROM t"), i);
+    }
+    close_db(f, db);
+}
+
 int main(void)
 {
     static const fixture_test tests[] = {
@@ -691,7 +790,11 @@ int main(void)
         FIXTURE_TEST(cancels_in_a_transaction_hit_one, ON_ANY_LOOP),
         FIXTURE_TEST(functions_are_cancelled, ON_ANY_LOOP),
         FIXTURE_TEST(functions_have_deadlines, ON_ANY),
+        FIXTURE_TEST(ends_keep_what_was_written, ON_ANY_LOOP),
+        FIXTURE_TEST(cancelled_queries_have_written_nothing, ON_ANY_LOOP),
+        FIXTURE_TEST(ops_before_an_end_are_not_interrupted, ON_ANY_LOOP),
         FIXTURE_TEST(closes_cancel, ON_ANY_LOOP),
+        FIXTURE_TEST(a_close_waits_for_queries_that_write, ON_ANY_LOOP),
         FIXTURE_TEST(closes_wait, ON_ANY_LOOP),
         FIXTURE_TEST(loops_are_closed, ON_OS),
         FIXTURE_TEST(others_are_not_cancelled, ON_OS | ON_MEMORY | ON_LIMIT_OS),

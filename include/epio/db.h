@@ -153,13 +153,14 @@ EPIO_SQLITE_VERB epio_op *epio_db_query(epio_op *op, epio_db *db, epio_rows **ro
  * last. Their values are in the epio_rows until the next epio_db_next or epio_db_end of it. While
  * they are used the next batch is worked out, one ahead and no more, unless the op was performed:
  * that works on demand alone. One at a time: EPIO_EINVAL. Cancelled, or with any other error, the
- * query has ended, and later calls are the same error. A cancelled op ends at once, its statement
+ * query has ended, and later calls are the same error; of what a statement wrote nothing is left,
+ * as with epio_db_execute. A cancelled op ends at once, its statement
  * in a moment: until then it has its connection. */
 EPIO_SQLITE_VERB epio_op *epio_db_next(epio_op *op, epio_rows *rows, uint32_t batch);
 
 /* Ends a query, wherever it is, and frees its rows: 0, or, of a statement that writes and was not
- * at its end, why its commit failed. An epio_db_next in flight is EPIO_ECANCELED. Cannot be
- * cancelled. */
+ * at its end, why its commit failed: what it wrote is kept, if its first rows were given. An
+ * epio_db_next in flight is EPIO_ECANCELED. Cannot be cancelled. */
 EPIO_SQLITE_VERB epio_op *epio_db_end(epio_op *op, epio_rows *rows);
 
 /* Of the batch that the last epio_db_next has completed: its rows, the statement's columns, the

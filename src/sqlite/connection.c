@@ -102,6 +102,17 @@ static int open_handle(epio__db_connection *connection)
     return code;
 }
 
+void epio__db_connection_set_hooks(epio__db_connection *connection)
+{
+    sqlite3 *handle = connection->handle;
+    sqlite3_progress_handler(handle, PROGRESS_STEPS, is_to_end, connection);
+    sqlite3_busy_handler(handle, wait_for_others, connection);
+    sqlite3_wal_autocheckpoint(handle, 0);
+    if (connection->role == EPIO__DB_WRITER) {
+        sqlite3_wal_hook(handle, epio__db_checkpoint_hook, connection);
+    }
+}
+
 /* The journal mode is the database's, so only the writer sets it. */
 static int set_up(epio__db_connection *connection)
 {
@@ -110,10 +121,7 @@ static int set_up(epio__db_connection *connection)
     if (options->configure != NULL) {
         code = options->configure(connection->handle, options->user);
     }
-    /* No commit writes the log back, nor does what `setup` does. */
-    sqlite3_wal_autocheckpoint(connection->handle, 0);
-    sqlite3_progress_handler(connection->handle, PROGRESS_STEPS, is_to_end, connection);
-    sqlite3_busy_handler(connection->handle, wait_for_others, connection);
+    epio__db_connection_set_hooks(connection); /* no commit of what `setup` does checkpoints */
     bool writes = (options->flags & EPIO_DB_READ_ONLY) == 0;
     if (code == SQLITE_OK && connection->role == EPIO__DB_WRITER && writes) {
         code = set_pragma(connection, "journal_mode", options->journal_mode);
@@ -127,11 +135,9 @@ static int set_up(epio__db_connection *connection)
     if (code == SQLITE_OK && connection->role == EPIO__DB_READER) {
         code = sqlite3_exec(connection->handle, "PRAGMA query_only=1", NULL, NULL, NULL);
     }
+    epio__db_connection_set_hooks(connection);
     if (code == SQLITE_OK && connection->role == EPIO__DB_WRITER) {
-        sqlite3_wal_hook(connection->handle, epio__db_checkpoint_hook, connection);
         code = epio__db_changes_watch(connection) ? SQLITE_OK : SQLITE_NOMEM;
-    } else {
-        sqlite3_wal_autocheckpoint(connection->handle, 0);
     }
     return code;
 }

@@ -105,14 +105,15 @@ int64_t epio__db_check(epio_op *op)
         error->offset = -1;
         error->message[0] = '\0';
     }
-    const epio_db *db = NULL;
     const char *reason = NULL;
-    if (op->kind != EPIO__DB_NEXT && op->kind != EPIO__DB_END) {
-        db = epio__db_word_pointer(op, EPIO__WORD_OBJECT);
+    if (op->kind == EPIO__DB_NEXT || op->kind == EPIO__DB_END) {
+        reason = check_parts(op, NULL);
+    } else {
+        const epio_db *db = epio__db_word_pointer(op, EPIO__WORD_OBJECT);
+        epio__db_lock(db->root); /* a savepoint may be ended by what it is in */
         reason = check_object(op, db);
-    }
-    if (reason == NULL) {
-        reason = check_parts(op, db);
+        reason = reason != NULL ? reason : check_parts(op, db);
+        epio__db_unlock(db->root);
     }
     return reason != NULL ? epio__db_refuse(op, reason) : 0;
 }

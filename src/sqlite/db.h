@@ -309,6 +309,11 @@ epio__db_connection *epio__db_connection_make(epio__database *root, uint32_t rol
 /* Opens its handle if it is not open: an SQLite code. Its thread. */
 int epio__db_connection_open(epio__db_connection *connection, epio_op *op);
 
+/* What SQLite calls of the library's. PRAGMA busy_timeout and wal_autocheckpoint put SQLite's own
+ * in their place, which nobody can cancel, or which would make commits slow: so again after each
+ * PRAGMA. Its thread. */
+void epio__db_connection_set_hooks(epio__db_connection *connection);
+
 /* True if what runs on it is to end: it was cancelled, or its deadline has passed. Its thread. */
 bool epio__db_connection_is_to_end(const epio__db_connection *connection);
 
@@ -321,7 +326,8 @@ void epio__db_connection_end(epio__db_connection *connection);
 
 /* A prepared statement of the first one in `sql`, from the cache if it is there, with `*tail`
  * behind it: an SQLite code. `*statement` is NULL if there is none, only space. It is given back by
- * epio__db_statement_return, which resets it. */
+ * epio__db_statement_return, which resets it. Statements of which others may follow are not kept.
+ */
 int epio__db_statement_take(epio__db_connection *connection, const char *sql,
                             sqlite3_stmt **statement, const char **tail);
 void epio__db_statement_return(epio__db_connection *connection, sqlite3_stmt *statement);
@@ -347,8 +353,14 @@ int64_t epio__db_bind(epio__db_connection *connection, epio_op *op, sqlite3_stmt
 /* True if there is no statement, but perhaps space and comments. */
 bool epio__db_sql_is_blank(const char *sql);
 
+/* Where a statement ends takes SQLite's own parser, as a trigger's body has semicolons, too: false
+ * if there may be a second one. */
+bool epio__db_sql_is_one(const char *sql);
+
 /* True for statements that begin or end transactions: those are refused. */
 bool epio__db_sql_is_transaction(const char *sql);
+
+bool epio__db_sql_is_pragma(const char *sql);
 
 /* True for statements that may be undone by a savepoint and share a commit: INSERT and the like. */
 bool epio__db_sql_can_share(const char *sql);

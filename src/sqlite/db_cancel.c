@@ -127,6 +127,9 @@ void epio__db_close_arrived(epio__database *root, const epio_op *op)
     } else {
         epio_list_move_all(&ended, &root->changes);
     }
+    /* With the mutex: a cancel or a deadline takes an op from whatever list it is in. */
+    while (!epio_list_empty(&ended)) {
+        epio__db_finish_locked(root, epio__db_op_take_first(&ended), EPIO_ECANCELED);
+    }
     epio__db_unlock(root);
-    epio__db_finish_all(&ended, EPIO_ECANCELED);
 }

@@ -79,6 +79,7 @@ static void write_log_back(epio__database *root)
     if (connection != NULL && !connection->running) {
         connection->running = true;
         epio__db_work(connection, NULL);
+        epio__db_dispatch_locked(root); /* a close may have waited for it */
     }
 }
 

@@ -78,13 +78,6 @@ void epio__db_finish(epio_op *op, int64_t result)
     epio__db_unlock(root);
 }
 
-void epio__db_finish_all(epio_node *ended, int64_t result)
-{
-    while (!epio_list_empty(ended)) {
-        epio__db_finish(epio__db_op_take_first(ended), result);
-    }
-}
-
 /* ---- Turns ---- */
 
 static epio_node *shared_list(epio__db_connection *connection)
@@ -249,6 +242,17 @@ void epio__db_connection_set_current(epio__db_connection *connection, epio_op *o
     epio__db_unlock(connection->root);
 }
 
+/* A query was submitted before a close that waits already. The mutex is held. */
+static void give_to_writer(epio__database *root, epio_op *op)
+{
+    epio_node *before = root->writes.next;
+    while (before != &root->writes && op_of(before)->kind != EPIO__DB_CLOSE) {
+        before = before->next;
+    }
+    op->arguments.words[EPIO__WORD_STATE] |= EPIO__OP_WRITES;
+    epio__db_op_put(before, op);
+}
+
 /* The op has left its list. */
 static void take_turn(epio__db_connection *connection, epio_op *op)
 {
@@ -274,8 +278,7 @@ static void take_turn(epio__db_connection *connection, epio_op *op)
     }
     bool goes_on = result == EPIO__DB_TO_WRITER && !cancelled;
     if (goes_on) {
-        op->arguments.words[EPIO__WORD_STATE] |= EPIO__OP_WRITES;
-        epio__db_op_put(&root->writes, op);
+        give_to_writer(root, op);
     }
     epio__db_unlock(root);
     if (goes_on) {

@@ -20,9 +20,6 @@ bool epio__db_arrive(epio__database *root, epio_op *op, int64_t *result);
 
 epio_op *epio__db_op_take_first(epio_node *list);
 
-/* Ends all of a list of the caller's. Called without the mutex. */
-void epio__db_finish_all(epio_node *ended, int64_t result);
-
 /* After a close arrived: ends those who wait for changes, and cancels, if it says so. Called
  * without the mutex. */
 void epio__db_close_arrived(epio__database *root, const epio_op *op);

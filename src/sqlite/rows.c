@@ -170,6 +170,8 @@ epio_op *epio__db_rows_end_arrived(epio_rows *rows)
     epio_op *next = rows->next;
     if (next != NULL) {
         epio__db_rows_cancel(next);
+    } else if (rows->working && rows->writes) { /* its end is to commit what it has written */
+        atomic_store_explicit(&rows->enough, 0, memory_order_relaxed);
     } else if (rows->working) {
         epio__db_interrupt(rows->connection);
     }
@@ -234,7 +236,9 @@ int64_t epio__db_end(epio__db_connection *connection, epio_op *op)
 {
     epio_rows *rows = rows_of(op);
     int64_t result = 0;
-    if (rows->statement != NULL && rows->writes) {
+    if (rows->statement != NULL && rows->error != 0) {
+        epio__db_rows_undo(connection, rows); /* cancelled, and not ended since */
+    } else if (rows->statement != NULL && rows->writes) {
         result =
             epio__db_rows_reset(connection, rows, op); /* this may be a commit, which may fail */
     }

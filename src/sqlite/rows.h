@@ -64,6 +64,10 @@ bool epio__db_rows_set_names(epio_rows *rows);
 /* Ends the statement of one that writes, and so commits: 0 or why that failed. */
 int64_t epio__db_rows_reset(epio__db_connection *connection, epio_rows *rows, epio_op *op);
 
+/* The query has failed: what its statement has written goes, too. SQLite does that only where it
+ * found the error itself; what one that is at a row has written would be kept by its reset. */
+void epio__db_rows_undo(const epio__db_connection *connection, const epio_rows *rows);
+
 /* Works one batch out on the connection's thread, and answers the NEXT that waits: it, with
  * *result; else NULL. Called without the mutex. */
 epio_op *epio__db_rows_work_out(epio__db_connection *connection, epio_rows *rows, int64_t *result);

@@ -150,11 +150,23 @@ static void retry(work *one)
     one->rows->at_row = false;
 }
 
+void epio__db_rows_undo(const epio__db_connection *connection, const epio_rows *rows)
+{
+    if (rows->writes && sqlite3_stmt_busy(rows->statement) != 0) {
+        sqlite3_interrupt(connection->handle);
+        (void)sqlite3_step(rows->statement);
+    }
+}
+
 static void end_statement(work *one)
 {
     epio__db_connection *connection = one->connection;
     bool writes = one->rows->writes && sqlite3_get_autocommit(connection->handle) != 0;
+    bool is_pragma = epio__db_sql_is_pragma(sqlite3_sql(one->rows->statement));
     epio__db_statement_return(connection, one->rows->statement);
+    if (is_pragma) {
+        epio__db_connection_set_hooks(connection);
+    }
     one->rows->statement = NULL;
     one->rows->stepped = false;
     if (writes) {
@@ -181,6 +193,9 @@ static void work_batch(work *one)
     if (one->result == EPIO_RETRY) {
         retry(one);
     } else {
+        if (one->result != 0) {
+            epio__db_rows_undo(connection, one->rows);
+        }
         end_statement(one);
     }
 }
@@ -223,19 +238,35 @@ static epio_op *send_back(work *one)
     return op;
 }
 
+/* True if the program has ended the query meanwhile: so does its statement, before another op runs.
+ * SQLite keeps an interrupt as long as a statement is at a row, and it would hit that op. The mutex
+ * is held. */
+static bool was_ended(const work *one)
+{
+    const epio_rows *rows = one->rows;
+    return rows->statement != NULL && (rows->error != 0 || (rows->ending && !rows->writes));
+}
+
 epio_op *epio__db_rows_work_out(epio__db_connection *connection, epio_rows *rows, int64_t *result)
 {
     work one = {.connection = connection, .rows = rows};
     epio__db_lock(connection->root);
     begin(&one);
-    bool failed = rows->error != 0;
+    bool ends = rows->error != 0;
     epio__db_unlock(connection->root);
-    if (failed) {
-        end_statement(&one);
-    } else {
+    if (!ends) {
         work_batch(&one);
     }
     epio__db_lock(connection->root);
+    if (was_ended(&one)) {
+        bool fails = rows->error != 0;
+        epio__db_unlock(connection->root);
+        if (fails) {
+            epio__db_rows_undo(connection, rows);
+        }
+        end_statement(&one);
+        epio__db_lock(connection->root);
+    }
     end(&one);
     *result = one.result;
     epio_op *op = one.result == EPIO_RETRY ? send_back(&one) : epio__db_rows_answer(rows, result);

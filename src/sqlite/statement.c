@@ -3,6 +3,7 @@
 #include "sqlite/db.h"
 
 #include <ctype.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -117,22 +118,35 @@ int64_t epio__db_result(epio__db_connection *connection, epio_op *op, int code)
 
 /* ---- Which statements there are ---- */
 
-/* The first word of the SQL, comments left out, in capitals. */
+/* What SQLite takes for space, a byte order mark included, and ends of statements: the number of
+ * bytes, 0 if there is none. */
+static size_t space_len(const char *sql)
+{
+    size_t len = strspn(sql, " \t\n\f\r;");
+    if (len != 0) {
+        return len;
+    }
+    if (sql[0] == '-' && sql[1] == '-') {
+        return strcspn(sql, "\n");
+    }
+    if (sql[0] == '/' && sql[1] == '*' && sql[2] != '\0') {
+        const char *end = strstr(sql + 3, "*/");
+        return end != NULL ? (size_t)(end + 2 - sql) : strlen(sql);
+    }
+    return strncmp(sql, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+}
+
+static const char *skip_space(const char *sql)
+{
+    for (size_t len; (len = space_len(sql)) != 0; sql += len) {
+    }
+    return sql;
+}
+
+/* The first word of the SQL, comments left out, in capitals; "" if something else is there. */
 static void first_word(const char *sql, char word[16])
 {
-    for (;;) {
-        while (isspace((unsigned char)*sql) || *sql == ';') {
-            sql++;
-        }
-        if (sql[0] == '-' && sql[1] == '-') {
-            sql += strcspn(sql, "\n");
-        } else if (sql[0] == '/' && sql[1] == '*') {
-            const char *end = strstr(sql + 2, "*/");
-            sql = end != NULL ? end + 2 : sql + strlen(sql);
-        } else {
-            break;
-        }
-    }
+    sql = skip_space(sql);
     size_t len = 0;
     while (len < 15 && isalpha((unsigned char)sql[len])) {
         word[len] = (char)toupper((unsigned char)sql[len]);
@@ -158,6 +172,12 @@ bool epio__db_sql_is_transaction(const char *sql)
     static const char *const words[] = {"BEGIN",    "COMMIT",    "END",
                                         "ROLLBACK", "SAVEPOINT", "RELEASE"};
     return is_one_of(sql, words, sizeof words / sizeof words[0]);
+}
+
+bool epio__db_sql_is_pragma(const char *sql)
+{
+    static const char *const words[] = {"PRAGMA"};
+    return is_one_of(sql, words, 1);
 }
 
 bool epio__db_sql_can_share(const char *sql)
@@ -260,18 +280,23 @@ static int64_t step_to_end(epio__db_connection *connection, epio_op *op, sqlite3
 
 bool epio__db_sql_is_blank(const char *sql)
 {
-    char word[16];
-    first_word(sql, word);
-    return word[0] == '\0';
+    return *skip_space(sql) == '\0';
+}
+
+bool epio__db_sql_is_one(const char *sql)
+{
+    const char *end = strchr(sql, ';');
+    return end == NULL || epio__db_sql_is_blank(end);
 }
 
 /* One statement of several, or the only one; *sql is behind it afterwards. */
 static int64_t run_one(epio__db_connection *connection, epio_op *op, const char **sql,
                        const epio_parameters *parameters)
 {
+    const char *begun = *sql;
     sqlite3_stmt *statement;
     const char *tail;
-    if (epio__db_sql_is_transaction(*sql)) {
+    if (epio__db_sql_is_transaction(begun)) {
         return epio__db_refuse(op, "transactions are begun by epio_db_begin");
     }
     int code = epio__db_statement_take(connection, *sql, &statement, &tail);
@@ -287,6 +312,9 @@ static int64_t run_one(epio__db_connection *connection, epio_op *op, const char 
         result = step_to_end(connection, op, statement);
     }
     epio__db_statement_return(connection, statement);
+    if (epio__db_sql_is_pragma(begun)) {
+        epio__db_connection_set_hooks(connection);
+    }
     return result;
 }
 
@@ -303,8 +331,8 @@ int64_t epio__db_statements(epio__db_connection *connection, epio_op *op)
 {
     const char *sql = epio__db_word_pointer(op, EPIO__WORD_FIRST);
     const epio_parameters *parameters = epio__db_word_pointer(op, EPIO__WORD_FIRST + 1);
-    int64_t changed = 0;
     const char *all = sql;
+    int64_t changed = 0;
     while (!epio__db_sql_is_blank(sql)) {
         const char *from = sql;
         int64_t result = run_one(connection, op, &sql, parameters);
@@ -320,21 +348,13 @@ int64_t epio__db_statements(epio__db_connection *connection, epio_op *op)
     return changed;
 }
 
-/* Where a statement ends takes SQLite's own parser, as a trigger's body has semicolons, too: false
- * if there may be a second one. */
-static bool is_one(const char *sql)
-{
-    const char *end = strchr(sql, ';');
-    return end == NULL || epio__db_sql_is_blank(end);
-}
-
 int64_t epio__db_execute(epio__db_connection *connection, epio_op *op)
 {
     const char *sql = epio__db_word_pointer(op, EPIO__WORD_FIRST);
     if (epio__db_sql_is_blank(sql)) {
         return epio__db_refuse(op, "no statement");
     }
-    bool alone = sqlite3_get_autocommit(connection->handle) == 0 || is_one(sql);
+    bool alone = sqlite3_get_autocommit(connection->handle) == 0 || epio__db_sql_is_one(sql);
     int64_t result = alone ? epio__db_statements(connection, op)
                            : epio__db_in_transaction(connection, op, epio__db_statements);
     epio__db_changes_publish(connection);

@@ -12,6 +12,7 @@ struct epio__db_statement {
     uint32_t hash; /* of its text */
     size_t len;
     bool taken;
+    bool kept; /* for its next use */
 };
 
 /* FNV-1a. */
@@ -46,9 +47,12 @@ static void drop_oldest(epio__db_connection *connection)
 int epio__db_statement_take(epio__db_connection *connection, const char *sql,
                             sqlite3_stmt **statement, const char **tail)
 {
-    size_t len = strlen(sql);
+    /* One of a script is seldom run again; to look for it would be to look at all of the script. */
+    bool keep = epio__db_sql_is_one(sql);
+    size_t len = keep ? strlen(sql) : 0;
     uint32_t hash = hash_of(sql, len);
-    for (epio__db_statement *one = connection->statements; one != NULL; one = one->next) {
+    for (epio__db_statement *one = keep ? connection->statements : NULL; one != NULL;
+         one = one->next) {
         if (!one->taken && one->hash == hash && one->len == len &&
             strcmp(sqlite3_sql(one->prepared), sql) == 0) {
             one->taken = true;
@@ -76,7 +80,8 @@ int epio__db_statement_take(epio__db_connection *connection, const char *sql,
                                 .used = ++connection->statement_uses,
                                 .hash = hash,
                                 .len = len,
-                                .taken = true};
+                                .taken = true,
+                                .kept = keep};
     connection->statements = one;
     return SQLITE_OK;
 }
@@ -85,10 +90,17 @@ void epio__db_statement_return(epio__db_connection *connection, sqlite3_stmt *st
 {
     sqlite3_reset(statement);
     sqlite3_clear_bindings(statement);
-    for (epio__db_statement *one = connection->statements; one != NULL; one = one->next) {
-        if (one->prepared == statement) {
-            one->taken = false;
-        }
+    epio__db_statement **at = &connection->statements;
+    while ((*at)->prepared != statement) {
+        at = &(*at)->next;
+    }
+    epio__db_statement *one = *at;
+    one->taken = false;
+    if (!one->kept) {
+        *at = one->next;
+        sqlite3_finalize(one->prepared);
+        free(one);
+        return;
     }
     drop_oldest(connection);
 }

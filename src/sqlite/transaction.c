@@ -48,7 +48,12 @@ static int64_t commit(epio__db_connection *connection, epio_op *op)
     let_wait(connection, op);
     int code = epio__db_run(connection, "COMMIT");
     connection->may_wait_until = 0;
-    return epio__db_result(connection, op, code);
+    int64_t result = epio__db_result(connection, op, code);
+    if (result == EPIO_RETRY) { /* it has waited, and a function is not called again */
+        bool late = op->timeout_ns != 0 && epio_clock_monotonic() >= op->timeout_ns;
+        result = late ? EPIO_ETIMEDOUT : EPIO_EBUSY;
+    }
+    return result;
 }
 
 int64_t epio__db_in_transaction(epio__db_connection *connection, epio_op *op,
