@@ -125,7 +125,8 @@ EPIO_SQLITE_VERB epio_op *epio_db_open(epio_op *op, epio_db *db);
 #define EPIO_DB_CANCEL 1u /* cancel what runs and waits, instead of awaiting it */
 
 /* Closes all connections, after what was submitted before has ended: 0. Rows and transactions that
- * are open end: transactions are rolled back, and later ops on them are EPIO_ECANCELED, but those
+ * are open end: transactions are rolled back, what a statement with open rows wrote is kept, as by
+ * epio_db_end; later ops on them are EPIO_ECANCELED, but those
  * that end them (epio_db_end, epio_db_rollback), which they still need. Cannot be cancelled; after
  * epio_loop_close, which ends every op that comes later, it is performed by epio_perform, as those
  * two are. */
