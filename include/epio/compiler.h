@@ -29,6 +29,14 @@
 #else
 #define EPIO_MUST_USE
 #endif
+
+/* A function that does not return. */
+#if defined(__cplusplus)
+#define EPIO_NORETURN [[noreturn]]
+#else
+#define EPIO_NORETURN _Noreturn
+#endif
+
 #define EPIO_VERB EPIO_MUST_USE EPIO_API
 #define EPIO_SQLITE_VERB EPIO_MUST_USE EPIO_SQLITE_API
 

@@ -274,7 +274,7 @@ EPIO_API bool epio_result_give(const void *result, size_t size, size_t first, vo
 
 /* Ends the process as epio's own programming errors do, with "epio: FUNCTION: MESSAGE"; see
  * epio_set_fatal_handler. Does not return. Any thread. */
-EPIO_API void epio_fatal(const char *function, const char *message);
+EPIO_NORETURN EPIO_API void epio_fatal(const char *function, const char *message);
 
 /* True if the op was submitted, false inside epio_perform. */
 EPIO_API bool epio_op_in_flight(const epio_op *op);

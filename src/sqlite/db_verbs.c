@@ -2,7 +2,7 @@
 #include "sqlite/db.h"
 
 static const char *const names[] = {
-    [EPIO__DB_OPEN - EPIO__DB_OPEN] = "epio_db_open",
+    [0] = "epio_db_open",
     [EPIO__DB_CLOSE - EPIO__DB_OPEN] = "epio_db_close",
     [EPIO__DB_EXECUTE - EPIO__DB_OPEN] = "epio_db_execute",
     [EPIO__DB_QUERY - EPIO__DB_OPEN] = "epio_db_query",
