@@ -56,6 +56,10 @@ void bench_sqlite_delete(const bench_sqlite *bench, const char *name);
 int bench_sqlite_connect(const bench_sqlite *bench, const char *name, const char *vfs,
                          sqlite3 **connection);
 
+/* The same with SQLITE_OPEN_NOMUTEX or _FULLMUTEX. */
+int bench_sqlite_connect_as(const bench_sqlite *bench, const char *name, const char *vfs, int flags,
+                            sqlite3 **connection);
+
 /* 0, or EXIT_FAILURE after reporting what SQLite says. */
 int bench_sqlite_run(sqlite3 *connection, const char *sql);
 int bench_sqlite_check(sqlite3 *connection, int code);

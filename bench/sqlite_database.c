@@ -47,9 +47,15 @@ int bench_sqlite_run(sqlite3 *connection, const char *sql)
 int bench_sqlite_connect(const bench_sqlite *bench, const char *name, const char *vfs,
                          sqlite3 **connection)
 {
+    return bench_sqlite_connect_as(bench, name, vfs, SQLITE_OPEN_NOMUTEX, connection);
+}
+
+int bench_sqlite_connect_as(const bench_sqlite *bench, const char *name, const char *vfs, int flags,
+                            sqlite3 **connection)
+{
     char path[BENCH_SQLITE_PATH];
     int code = sqlite3_open_v2(bench_sqlite_path(bench, name, path), connection,
-                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | flags,
                                vfs != NULL ? vfs : bench->stock);
 
     /* A busy machine may let another thread commit for long. */
