@@ -12,8 +12,6 @@
  * commit then makes it begin again. */
 #define RESTARTS 3u
 
-#define BUSY_LIMIT UINT64_C(5000000000)
-
 typedef struct copy {
     epio__db_connection *connection;
     epio_op *op;
@@ -195,7 +193,7 @@ static int copy_pages(copy *one, sqlite3_backup *backup)
             return SQLITE_INTERRUPT;
         }
         uint64_t from = epio_clock_monotonic();
-        connection->may_wait_until = from + BUSY_LIMIT;
+        connection->may_wait_until = from + EPIO__DB_BUSY_LIMIT;
         code = sqlite3_backup_step(backup, len);
         connection->may_wait_until = 0;
         len = next_step_len(len, epio_clock_monotonic() - from);

@@ -7,9 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How long the commit of a close waits for another program's lock, on its thread. */
-#define BUSY_LIMIT UINT64_C(5000000000)
-
 typedef struct blob {
     epio_file base;
     epio_node node; /* in its connection's list */
@@ -199,7 +196,7 @@ static int64_t commit(epio__db_connection *connection, epio_op *op)
     if (sqlite3_get_autocommit(connection->handle) != 0) {
         return EPIO_EIO; /* SQLite has rolled it back, as a write has failed */
     }
-    connection->may_wait_until = epio_clock_monotonic() + BUSY_LIMIT;
+    connection->may_wait_until = epio_clock_monotonic() + EPIO__DB_BUSY_LIMIT;
     int64_t result = result_of(connection, op, epio__db_run(connection, "COMMIT"));
     connection->may_wait_until = 0;
     roll_back(connection);

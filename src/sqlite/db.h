@@ -197,6 +197,9 @@ static inline void epio__db_unlock(epio__database *root)
     sqlite3_mutex_leave(root->mutex);
 }
 
+/* How long another program's lock is waited for, in nanoseconds, where no deadline says. */
+#define EPIO__DB_BUSY_LIMIT UINT64_C(5000000000)
+
 /* ---- Results that no program sees ---------------------------------------- */
 
 /* And EPIO_RETRY, with op->due: another program has the lock. What is in flight is parked until

@@ -3,9 +3,6 @@
  * ones join. */
 #include "sqlite/db.h"
 
-/* How long a commit waits for another program's lock, if no member has a deadline. */
-#define BUSY_LIMIT UINT64_C(5000000000)
-
 /* After a failure so many groups have savepoints from the beginning. */
 #define CAREFUL_GROUPS 64
 
@@ -220,7 +217,7 @@ static epio_op *next_member(group *all)
 
 static uint64_t busy_limit(const group *all)
 {
-    uint64_t limit = epio_clock_monotonic() + BUSY_LIMIT;
+    uint64_t limit = epio_clock_monotonic() + EPIO__DB_BUSY_LIMIT;
     for (epio_node *node = all->done.next; node != &all->done; node = node->next) {
         uint64_t deadline = op_of(node)->timeout_ns;
         limit = deadline != 0 && deadline < limit ? deadline : limit;

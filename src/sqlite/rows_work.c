@@ -2,10 +2,6 @@
  * many as may be ahead of the program. */
 #include "sqlite/rows.h"
 
-/* How long a statement that writes waits for another program's lock, on its thread, when rows of it
- * were given already, so that it cannot begin again. */
-#define BUSY_LIMIT UINT64_C(5000000000)
-
 /* Permits that a batch ahead asks for at once. */
 #define PERMITS 16u
 
@@ -178,8 +174,9 @@ static void work_batch(work *one)
 {
     epio__db_connection *connection = one->connection;
     if (one->rows->writes && one->was_stepped) {
-        connection->may_wait_until =
-            connection->deadline != 0 ? connection->deadline : epio_clock_monotonic() + BUSY_LIMIT;
+        connection->may_wait_until = connection->deadline != 0
+                                         ? connection->deadline
+                                         : epio_clock_monotonic() + EPIO__DB_BUSY_LIMIT;
     }
     int code = fill(connection, one->rows, one->batch, one->demanded);
     connection->may_wait_until = 0;
@@ -340,7 +337,7 @@ int64_t epio__db_rows_perform(epio__db_connection *connection, epio_op *op)
 
 int64_t epio__db_rows_reset(epio__db_connection *connection, epio_rows *rows, epio_op *op)
 {
-    connection->may_wait_until = epio_clock_monotonic() + BUSY_LIMIT;
+    connection->may_wait_until = epio_clock_monotonic() + EPIO__DB_BUSY_LIMIT;
     int code = sqlite3_reset(rows->statement);
     connection->may_wait_until = 0;
     int64_t result = epio__db_result(connection, op, code);

@@ -7,9 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* How long an op without a timeout waits for other programs' locks. */
-#define BUSY_LIMIT UINT64_C(5000000000)
-
 /* ---- Errors ---- */
 
 static void report(epio_op *op, int code, int offset, const char *message)
@@ -38,7 +35,7 @@ static int64_t retry(epio_op *op)
         *since = now;
     }
     uint64_t waited = now - *since;
-    if (op->timeout_ns == 0 && waited >= BUSY_LIMIT) {
+    if (op->timeout_ns == 0 && waited >= EPIO__DB_BUSY_LIMIT) {
         return EPIO_EBUSY;
     }
     uint64_t pause = waited / 4 + UINT64_C(500000);

@@ -5,9 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* How long a commit waits for another program's lock, on its thread, without a deadline. */
-#define BUSY_LIMIT UINT64_C(5000000000)
-
 static bool is_open(const epio__db_connection *connection)
 {
     return sqlite3_get_autocommit(connection->handle) == 0;
@@ -16,7 +13,7 @@ static bool is_open(const epio__db_connection *connection)
 static void let_wait(epio__db_connection *connection, const epio_op *op)
 {
     connection->may_wait_until =
-        op->timeout_ns != 0 ? op->timeout_ns : epio_clock_monotonic() + BUSY_LIMIT;
+        op->timeout_ns != 0 ? op->timeout_ns : epio_clock_monotonic() + EPIO__DB_BUSY_LIMIT;
 }
 
 /* Changes are the writer's. */
