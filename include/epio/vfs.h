@@ -107,6 +107,16 @@ enum {
     EPIO_KIND_SYNC_MAPPING,        /* map.mapping, map.offset, map.len */
     EPIO_KIND_WATCH,               /* path.path; flags; sets op->file */
     EPIO_KIND_READ_EVENTS,         /* op->file; events.buffer, events.len */
+    EPIO_KIND_TRASH,               /* path.path; flags */
+    EPIO_KIND_LOAD,                /* procedures, made of other ops: no other VFS sees these */
+    EPIO_KIND_SAVE,
+    EPIO_KIND_SAVE_BEGIN,
+    EPIO_KIND_SAVE_COMMIT,
+    EPIO_KIND_SAVE_ABANDON,
+    EPIO_KIND_COPY,
+    EPIO_KIND_COPY_TREE,
+    EPIO_KIND_REMOVE_TREE,
+    EPIO_KIND_MOVE,
     EPIO_KIND_COUNT,
 
     /* From here up to 255: kinds of VFSes outside epio; arguments.words, in their own format. See

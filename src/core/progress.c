@@ -1,0 +1,50 @@
+/* epio_progress: a list of the ops that can say how far they are, for the whole process. An op is
+ * looked for by its address alone, as it may end, or be used anew, while it is asked. */
+#include "core/progress.h"
+
+#include "platform.h"
+
+static epio_node published = {&published, &published};
+
+void epio__progress_publish(epio__progress *progress, const epio_op *op,
+                            void (*read)(epio__progress *progress, epio_progress_info *info))
+{
+    epio__mutex *mutex = epio__process_mutex();
+    progress->op = op;
+    progress->read = read;
+    epio__mutex_lock(mutex);
+    epio_list_append(&published, &progress->node);
+    epio__mutex_unlock(mutex);
+}
+
+void epio__progress_withdraw(epio__progress *progress)
+{
+    epio__mutex *mutex = epio__process_mutex();
+    epio__mutex_lock(mutex);
+    epio_list_remove(&progress->node);
+    epio__mutex_unlock(mutex);
+}
+
+int epio_progress(const epio_op *op, epio_progress_info *info)
+{
+    epio_progress_info found = {.size = sizeof found};
+    epio__mutex *mutex = epio__process_mutex();
+    int result = EPIO_ENOTSUP;
+    if (op == NULL || info == NULL || info->size < sizeof found) {
+        return EPIO_EINVAL;
+    }
+    epio__mutex_lock(mutex);
+    for (epio_node *node = published.next; node != &published; node = node->next) {
+        epio__progress *progress = EPIO_CONTAINER(node, epio__progress, node);
+        if (progress->op == op) {
+            progress->read(progress, &found);
+            result = 0;
+            break;
+        }
+    }
+    epio__mutex_unlock(mutex);
+    if (result == 0) {
+        (void)epio_result_give(&found, sizeof found, sizeof found, info);
+    }
+    return result;
+}
