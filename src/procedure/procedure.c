@@ -6,7 +6,6 @@
 #include "procedure/procedure.h"
 
 #include "core/directory.h"
-#include "core/progress.h"
 #include "core/struct_size.h"
 
 #include <stdlib.h>
@@ -27,7 +26,7 @@ enum { NOT_ASKED, ASKED, ANSWERING, ANSWERED };
 struct epio__procedure {
     epio_op *op;
     const epio__procedure_type *type;
-    epio__progress progress;
+    epio_progress_source progress;
     bool on_loop;
     bool has_run; /* of the first thread, before its op ends */
     uint64_t patience;
@@ -143,9 +142,9 @@ int64_t epio__procedure_undo(epio__procedure *procedure, epio_op *op)
 
 /* ---- Progress ---- */
 
-static void read_progress(epio__progress *progress, epio_progress_info *info)
+static void read_progress(epio_progress_source *source, epio_progress_info *info)
 {
-    epio__procedure *procedure = EPIO_CONTAINER(progress, epio__procedure, progress);
+    epio__procedure *procedure = EPIO_CONTAINER(source, epio__procedure, progress);
     epio__mutex_lock(&procedure->mutex);
     *info = procedure->info;
     epio__mutex_unlock(&procedure->mutex);
@@ -217,13 +216,13 @@ static epio__procedure *create(epio_op *op, bool on_loop)
     procedure->info.size = sizeof procedure->info;
     epio__mutex_init(&procedure->mutex);
     epio__condition_init(&procedure->changed);
-    epio__progress_publish(&procedure->progress, op, read_progress);
+    epio_progress_publish(&procedure->progress, op, read_progress);
     return procedure;
 }
 
 static void destroy(epio__procedure *procedure)
 {
-    epio__progress_withdraw(&procedure->progress);
+    epio_progress_withdraw(&procedure->progress);
     for (size_t i = 0; i < procedure->thread_count; i++) {
         free(procedure->threads[i]);
     }
