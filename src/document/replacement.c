@@ -592,7 +592,7 @@ int64_t epio__replacement_keep_old(epio__procedure *procedure, epio__replacement
     return result;
 }
 
-int64_t epio__replacement_end(epio__procedure *procedure, epio__replacement *one)
+static int64_t drop_file(epio__procedure *procedure, epio__replacement *one)
 {
     int64_t result = 0;
     if (one->slot != NULL) {
@@ -602,6 +602,19 @@ int64_t epio__replacement_end(epio__procedure *procedure, epio__replacement *one
         result = close_file(procedure, one->file);
     }
     free(one->slot);
+    one->slot = NULL;
+    one->file = NULL;
+    return result;
+}
+
+void epio__replacement_discard(epio__procedure *procedure, epio__replacement *one)
+{
+    (void)drop_file(procedure, one);
+}
+
+int64_t epio__replacement_end(epio__procedure *procedure, epio__replacement *one)
+{
+    int64_t result = drop_file(procedure, one);
     free(one->target);
     memset(one, 0, sizeof *one);
     return result;

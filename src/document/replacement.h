@@ -44,6 +44,9 @@ int64_t epio__replacement_name(epio__procedure *procedure, epio__replacement *on
 int64_t epio__replacement_keep_old(epio__procedure *procedure, epio__replacement *one,
                                    const char *to, bool durable);
 
+/* Closes and removes the new file; what was found about the target stays. */
+void epio__replacement_discard(epio__procedure *procedure, epio__replacement *one);
+
 /* Closes the new file, removes it if it was not named, and frees all: the result of the close. */
 int64_t epio__replacement_end(epio__procedure *procedure, epio__replacement *one);
 
