@@ -542,6 +542,18 @@ int64_t epio__replacement_name(epio__procedure *procedure, epio__replacement *on
     return result;
 }
 
+/* What was not renamed, also as both were names of one file by then: the system does nothing. */
+static void remove_link(epio__procedure *procedure, const epio__replacement *one, const char *slot)
+{
+    epio_op op = EPIO_OP_INIT;
+    epio_info now = {.size = sizeof now};
+    if (epio__procedure_undo(procedure, epio_stat(&op, one->vfs, slot, &now, EPIO_STAT_NOFOLLOW)) ==
+            0 &&
+        epio__same_file(&now, &one->old)) {
+        remove_name(procedure, one->vfs, slot);
+    }
+}
+
 /* By a free slot, which a moment later is another's to remove: then once more. */
 static int64_t link_over(epio__procedure *procedure, epio__replacement *one, const char *to,
                          bool durable)
@@ -559,10 +571,7 @@ static int64_t link_over(epio__procedure *procedure, epio__replacement *one, con
             result =
                 epio__document_perform(procedure, epio_rename(&op, one->vfs, slot, to,
                                                               durable ? EPIO_RENAME_SYNC_DIR : 0));
-            /* Also if both are names of one file by now: the system does nothing then. */
-            if (is_still_at(procedure, one->vfs, slot, &one->old)) {
-                remove_name(procedure, one->vfs, slot);
-            }
+            remove_link(procedure, one, slot);
         }
         free(slot);
     }
