@@ -373,7 +373,13 @@ static int64_t open_slot(epio__procedure *procedure, epio_vfs *vfs, const char *
     return result;
 }
 
-/* Of a user's own file, with no other name but the target's. */
+static bool is_of_user(const epio_info *info, const epio_info *who)
+{
+    return (who->known & EPIO_INFO_OWNER) != 0 && who->user == info->user;
+}
+
+/* A file of this user, or of the one to whom the old file belongs, with no other name but the
+ * target's. */
 static bool may_be_left(const epio__replacement *one, const epio_info *info, const epio_info *mine)
 {
     if (info->type != EPIO_TYPE_FILE) {
@@ -383,8 +389,8 @@ static bool may_be_left(const epio__replacement *one, const epio_info *info, con
         return true; /* epio__replacement_keep_old was interrupted */
     }
     bool alone = (info->known & EPIO_INFO_LINKS) == 0 || info->links <= 1;
-    bool ours = (info->known & EPIO_INFO_OWNER) == 0 ||
-                ((mine->known & EPIO_INFO_OWNER) != 0 && mine->user == info->user);
+    bool ours = (info->known & EPIO_INFO_OWNER) == 0 || is_of_user(info, mine) ||
+                (one->exists && is_of_user(info, &one->old));
     return alone && ours;
 }
 
