@@ -28,6 +28,10 @@
 #define LONGEST_NAME 240u
 #define ROOM_FOR_SLOT 48u
 
+/* Behind a slot's name: another name for the old file, on the way to that of the backup. It is the
+ * slot's holder's, and is there only while the slot is. */
+#define LINK_SUFFIX "~"
+
 #define LOCKED_BYTE ((uint64_t)INT64_MAX - 1)
 
 /* ---- What is made of a procedure's ops ---- */
@@ -378,20 +382,27 @@ static bool is_of_user(const epio_info *info, const epio_info *who)
     return (who->known & EPIO_INFO_OWNER) != 0 && who->user == info->user;
 }
 
-/* A file of this user, or of the one to whom the old file belongs, with no other name but the
- * target's. */
+/* A file of this user, or of the one to whom the old file belongs, with no other name. */
 static bool may_be_left(const epio__replacement *one, const epio_info *info, const epio_info *mine)
 {
     if (info->type != EPIO_TYPE_FILE) {
         return false;
     }
-    if (one->exists && epio__same_file(info, &one->old)) {
-        return true; /* epio__replacement_keep_old was interrupted */
-    }
     bool alone = (info->known & EPIO_INFO_LINKS) == 0 || info->links <= 1;
     bool ours = (info->known & EPIO_INFO_OWNER) == 0 || is_of_user(info, mine) ||
                 (one->exists && is_of_user(info, &one->old));
     return alone && ours;
+}
+
+/* First the second name of the old file, which its holder may have been about to rename. */
+static void remove_slot(epio__procedure *procedure, epio_vfs *vfs, const char *slot)
+{
+    char *link = join(slot, strlen(slot), LINK_SUFFIX);
+    if (link != NULL) {
+        remove_name(procedure, vfs, link);
+    }
+    free(link);
+    remove_name(procedure, vfs, slot);
 }
 
 /* `mine`: a file that this process has made there. */
@@ -417,7 +428,7 @@ static leftover sweep_slot(epio__procedure *procedure, epio__replacement *one, c
         found = ALIVE;
     } else if (result == 0 && stat_file(procedure, file, &info) == 0) {
         if (is_still_at(procedure, one->vfs, slot, &info)) {
-            remove_name(procedure, one->vfs, slot);
+            remove_slot(procedure, one->vfs, slot);
         }
         found = REMOVED;
     }
@@ -548,39 +559,29 @@ int64_t epio__replacement_name(epio__procedure *procedure, epio__replacement *on
     return result;
 }
 
-/* What was not renamed, also as both were names of one file by then: the system does nothing. */
-static void remove_link(epio__procedure *procedure, const epio__replacement *one, const char *slot)
-{
-    epio_op op = EPIO_OP_INIT;
-    epio_info now = {.size = sizeof now};
-    if (epio__procedure_undo(procedure, epio_stat(&op, one->vfs, slot, &now, EPIO_STAT_NOFOLLOW)) ==
-            0 &&
-        epio__same_file(&now, &one->old)) {
-        remove_name(procedure, one->vfs, slot);
-    }
-}
-
-/* By a free slot, which a moment later is another's to remove: then once more. */
+/* By a name that is this process's alone. */
 static int64_t link_over(epio__procedure *procedure, epio__replacement *one, const char *to,
                          bool durable)
 {
     epio_op op = EPIO_OP_INIT;
-    int64_t result = EPIO_EEXIST;
-    for (uint32_t i = 0; i < SLOTS && result == EPIO_EEXIST; i++) {
-        char *slot = slot_name(one, i);
-        if (slot == NULL) {
-            return EPIO_ENOMEM;
-        }
-        result =
-            epio__document_perform(procedure, epio_link_file(&op, one->vfs, one->target, slot, 0));
-        if (result == 0) {
-            result =
-                epio__document_perform(procedure, epio_rename(&op, one->vfs, slot, to,
-                                                              durable ? EPIO_RENAME_SYNC_DIR : 0));
-            remove_link(procedure, one, slot);
-        }
-        free(slot);
+    char *link = join(one->slot, strlen(one->slot), LINK_SUFFIX);
+    if (link == NULL) {
+        return EPIO_ENOMEM;
     }
+    int64_t result =
+        epio__document_perform(procedure, epio_link_file(&op, one->vfs, one->target, link, 0));
+    if (result == EPIO_EEXIST) {
+        remove_name(procedure, one->vfs, link);
+        result =
+            epio__document_perform(procedure, epio_link_file(&op, one->vfs, one->target, link, 0));
+    }
+    if (result == 0) {
+        result = epio__document_perform(
+            procedure, epio_rename(&op, one->vfs, link, to, durable ? EPIO_RENAME_SYNC_DIR : 0));
+    }
+    /* Also if both were names of one file by then: the system renames nothing. */
+    remove_name(procedure, one->vfs, link);
+    free(link);
     return result;
 }
 
@@ -598,13 +599,7 @@ int64_t epio__replacement_keep_old(epio__procedure *procedure, epio__replacement
     if (result == 0 && epio__same_file(&there, &one->old)) {
         return 0;
     }
-    for (int i = 0; i < MOST_ATTEMPTS; i++) {
-        result = link_over(procedure, one, to, durable);
-        if (result != EPIO_ENOENT) {
-            break;
-        }
-    }
-    return result;
+    return link_over(procedure, one, to, durable);
 }
 
 static int64_t drop_file(epio__procedure *procedure, epio__replacement *one)
