@@ -109,7 +109,8 @@ static void save_in_child(const char *argument)
     begin_saver(&one, argument, &count);
     check_result(pipe_write(process_output(), "b", 1), 1);
     for (unsigned i = 0; count == 0 || i < count; i++) {
-        check(save_next(&one) >= 0);
+        int64_t result = save_next(&one);
+        check_result(result < 0 ? result : 0, 0);
     }
 #if EPIO_ASYNC
     epio_loop_destroy(one.loop);

@@ -559,6 +559,24 @@ int64_t epio__replacement_name(epio__procedure *procedure, epio__replacement *on
     return result;
 }
 
+/* Where another process replaces the file just then, the system finds nothing that has a name. */
+static int64_t link_target(epio__procedure *procedure, const epio__replacement *one,
+                           const char *link)
+{
+    epio_op op = EPIO_OP_INIT;
+    epio_info now;
+    int64_t result = EPIO_ENOENT;
+    for (int i = 0; i < MOST_ATTEMPTS && result == EPIO_ENOENT; i++) {
+        result =
+            epio__document_perform(procedure, epio_link_file(&op, one->vfs, one->target, link, 0));
+        if (result == EPIO_ENOENT &&
+            stat_name(procedure, one->vfs, one->target, &now, EPIO_STAT_NOFOLLOW) != 0) {
+            break;
+        }
+    }
+    return result;
+}
+
 /* By a name that is this process's alone. */
 static int64_t link_over(epio__procedure *procedure, epio__replacement *one, const char *to,
                          bool durable)
@@ -568,12 +586,10 @@ static int64_t link_over(epio__procedure *procedure, epio__replacement *one, con
     if (link == NULL) {
         return EPIO_ENOMEM;
     }
-    int64_t result =
-        epio__document_perform(procedure, epio_link_file(&op, one->vfs, one->target, link, 0));
+    int64_t result = link_target(procedure, one, link);
     if (result == EPIO_EEXIST) {
         remove_name(procedure, one->vfs, link);
-        result =
-            epio__document_perform(procedure, epio_link_file(&op, one->vfs, one->target, link, 0));
+        result = link_target(procedure, one, link);
     }
     if (result == 0) {
         result = epio__document_perform(
@@ -588,10 +604,8 @@ static int64_t link_over(epio__procedure *procedure, epio__replacement *one, con
 int64_t epio__replacement_keep_old(epio__procedure *procedure, epio__replacement *one,
                                    const char *to, bool durable)
 {
-    epio_op op = EPIO_OP_INIT;
     epio_info there;
-    int64_t result =
-        epio__document_perform(procedure, epio_link_file(&op, one->vfs, one->target, to, 0));
+    int64_t result = link_target(procedure, one, to);
     if (result != EPIO_EEXIST) {
         return result;
     }
