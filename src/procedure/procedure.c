@@ -190,10 +190,10 @@ void epio__procedure_show(epio__procedure *procedure, const char *path)
 /* ---- Beginning and end ---- */
 
 /* Of the system, which waits for no permit. */
-static bool is_system(const epio_op *op)
+static bool is_system(const epio_op *op, const epio_vfs *vfs)
 {
-    const epio_file *from = epio__directory_of_vfs(op->arguments.procedure.vfs);
-    const epio_vfs *vfs = from != NULL ? from->vfs : op->arguments.procedure.vfs;
+    const epio_file *from = epio__directory_of_vfs(vfs);
+    vfs = from != NULL ? from->vfs : vfs;
 #if EPIO_ASYNC
     if (op->loop != NULL && vfs == epio_loop_vfs(op->loop)) {
         return true;
@@ -211,13 +211,20 @@ static epio__procedure *create(epio_op *op, bool on_loop)
     procedure->op = op;
     procedure->type = op->arguments.procedure.type;
     procedure->on_loop = on_loop;
-    procedure->patience = is_system(op) ? 0 : PATIENCE_NS;
+    procedure->patience = is_system(op, op->arguments.procedure.vfs) ? 0 : PATIENCE_NS;
     procedure->deadline = on_loop || procedure->type->must_run ? 0 : op->timeout_ns;
     procedure->info.size = sizeof procedure->info;
     epio__mutex_init(&procedure->mutex);
     epio__condition_init(&procedure->changed);
     epio_progress_publish(&procedure->progress, op, read_progress);
     return procedure;
+}
+
+void epio__procedure_also_on(epio__procedure *procedure, const epio_vfs *vfs)
+{
+    if (!is_system(procedure->op, vfs)) {
+        procedure->patience = PATIENCE_NS;
+    }
 }
 
 static void destroy(epio__procedure *procedure)
