@@ -24,6 +24,11 @@
 
 /* ---- Directories ---- */
 
+bool epio__is_separator(char c)
+{
+    return c == '/';
+}
+
 bool epio__directory_of(const char *path, char *directory, size_t size)
 {
     const char *end = path + strlen(path);
