@@ -141,6 +141,21 @@ int64_t epio__procedure_undo(epio__procedure *procedure, epio_op *op)
     return epio_perform(op);
 }
 
+void epio__procedure_note(epio__procedure *procedure, int32_t os_error)
+{
+    epio__mutex_lock(&procedure->mutex);
+    procedure->op->os_error = os_error;
+    epio__mutex_unlock(&procedure->mutex);
+}
+
+int32_t epio__procedure_noted(epio__procedure *procedure)
+{
+    epio__mutex_lock(&procedure->mutex);
+    int32_t os_error = procedure->op->os_error;
+    epio__mutex_unlock(&procedure->mutex);
+    return os_error;
+}
+
 /* ---- Progress ---- */
 
 static void read_progress(epio_progress_source *source, epio_progress_info *info)

@@ -65,6 +65,10 @@ void epio__procedure_share(epio__procedure *procedure,
                            void (*part)(epio__procedure *procedure, void *argument), void *argument,
                            uint32_t threads);
 
+/* Sets the os_error of the op, which is that of its result if that is an error. */
+void epio__procedure_note(epio__procedure *procedure, int32_t os_error);
+int32_t epio__procedure_noted(epio__procedure *procedure);
+
 /* Progress. `path` is copied. */
 void epio__procedure_expect(epio__procedure *procedure, uint64_t bytes, uint64_t files);
 void epio__procedure_count(epio__procedure *procedure, uint64_t bytes, uint64_t files);
