@@ -82,7 +82,7 @@ struct backup {
     uint64_t unchanged;
     uint64_t errors;
     uint32_t flags; /* of each save */
-    bool starts; /* start_jobs is running */
+    bool starts;    /* start_jobs is running */
     bool shows;
     bool deletes;
 };
