@@ -14,7 +14,7 @@ static bool is_ready;
 static struct {
     void (*function)(void *user);
     void *user;
-} drawings[16];
+} drawings[64];
 static int drawing_count;
 
 struct call {
@@ -111,7 +111,7 @@ static void post(void (*function)(void *user), void *user)
 
 static void post_drawing(void (*function)(void *user), void *user)
 {
-    host_require(drawing_count < 16, "room for drawings");
+    host_require(drawing_count < 64, "room for drawings");
     drawings[drawing_count].function = function;
     drawings[drawing_count++].user = user;
 }

@@ -81,6 +81,11 @@ class loop_host : public QObject
         if (what->type() != poll_event()) {
             return QObject::event(what);
         }
+        if (!last_) {
+            last_ = true;
+            post_poll();
+            return true;
+        }
         /* Before the poll, in which a `done` may run an event loop, or delete the host. */
         notifier_->setEnabled(true);
         epio_loop_poll(loop_, EPIO_NOW, 0);
@@ -103,15 +108,24 @@ class loop_host : public QObject
         return static_cast<QEvent::Type>(type);
     }
 
-    /* Drawing is posted with LowEventPriority. */
     void notified()
     {
         notifier_->setEnabled(false);
+        last_ = false;
+        post_poll();
+    }
+
+    /* Drawing is posted with LowEventPriority. Twice: what is posted while Qt delivers goes behind
+     * all that was there, whatever its priority; the second time that is drawing's place as well.
+     */
+    void post_poll()
+    {
         QCoreApplication::postEvent(this, new QEvent(poll_event()), Qt::LowEventPriority - 1);
     }
 
     epio_loop *const loop_;
     int error_ = 0;
+    bool last_ = false; /* the event polls, and is not posted again */
 #ifdef Q_OS_WIN
     QWinEventNotifier *notifier_ = nullptr;
 #else

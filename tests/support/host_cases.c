@@ -342,6 +342,8 @@ static void detached_and_destroyed_with_events_in_the_host(fixture *f)
 
 /* ---- A busy loop ------------------------------------------------------------------------ */
 
+#define TICKS 200
+
 typedef struct busy {
     epio_vfs *vfs;
     epio_op op;
@@ -360,6 +362,14 @@ static void draw(void *user)
     one->drawings++;
 }
 
+static void post_drawing(busy *one)
+{
+    if (tested->post_drawing != NULL) {
+        one->polls_when_posted = polls;
+        tested->post_drawing(draw, one);
+    }
+}
+
 static void busy_again(epio_op *op)
 {
     busy *one = op->user;
@@ -368,9 +378,8 @@ static void busy_again(epio_op *op)
         one->ended = 1;
         return;
     }
-    if (tested->post_drawing != NULL && one->delivered % 7 == 0) {
-        one->polls_when_posted = polls;
-        tested->post_drawing(draw, one);
+    if (one->delivered % 7 == 0) {
+        post_drawing(one);
     }
     epio_submit(epio_sleep(op, one->vfs, 1));
 }
@@ -378,7 +387,8 @@ static void busy_again(epio_op *op)
 static void tick(void *user)
 {
     busy *one = user;
-    if (++one->ticks < 20) {
+    post_drawing(one);
+    if (++one->ticks < TICKS) {
         tested->post(tick, one);
     }
 }
@@ -397,14 +407,14 @@ static void a_busy_loop_leaves_time(fixture *f)
     tested->attach(loop);
     epio_submit(epio_sleep(&one.op, one.vfs, 1));
     tested->post(tick, &one);
-    run_until(&one.ticks, 20);
+    run_until(&one.ticks, TICKS);
     if (tested->post_drawing != NULL) {
-        run_until(&one.drawings, 20);
+        run_until(&one.drawings, TICKS);
     }
     one.stopping = 1;
     run_until(&one.ended, 1);
     run_for(1);
-    check(tested->post_drawing == NULL || one.drawings >= 20);
+    check(tested->post_drawing == NULL || one.drawings >= TICKS);
     tested->detach();
     epio_loop_destroy(loop);
     end();
