@@ -97,11 +97,12 @@ int64_t epio__procedure_error(epio__procedure *procedure)
 
 /* ---- Ops of its own ---- */
 
-/* A read or write may be of a pipe. */
+/* A read, a write or an open may be of a pipe. */
 static uint64_t patience_for(const epio__procedure *procedure, const epio_op *op)
 {
-    return epio__op_is(op, EPIO__KIND_READS | EPIO__KIND_WRITES) ? PATIENCE_NS
-                                                                 : procedure->patience;
+    return epio__op_is(op, EPIO__KIND_READS | EPIO__KIND_WRITES | EPIO__KIND_OPENS)
+               ? PATIENCE_NS
+               : procedure->patience;
 }
 
 static bool only_waits(const epio_op *op)
