@@ -7,7 +7,9 @@
 #if EPIO_CPP_COROUTINES
 
 #include <coroutine>
+#include <cstring>
 #include <tuple>
+#include <utility>
 
 namespace epio
 {
@@ -22,10 +24,35 @@ namespace detail
                            "flight; cancel it, and let it end");
 }
 
-template <class V> class awaiter : private epio_op
+// All bytes zero, by a few stores: compilers tend to make a slow loop of it, or a call.
+struct zeroed_op : epio_op {
+    zeroed_op() noexcept
+    {
+        zero(std::make_index_sequence<sizeof(epio_op) / part>());
+    }
+
+  private:
+    static constexpr std::size_t part = 64;
+
+    template <std::size_t... I> void zero(std::index_sequence<I...>) noexcept
+    {
+        static_assert(sizeof(epio_op) % part == 0, "it has no rest");
+        auto *bytes = reinterpret_cast<unsigned char *>(static_cast<epio_op *>(this));
+        (zero_part(bytes + I * part), ...);
+    }
+
+    static void zero_part(unsigned char *bytes) noexcept
+    {
+        std::memset(bytes, 0, part);
+        std::atomic_signal_fence(std::memory_order_seq_cst); // not one memset of them all
+    }
+};
+
+// The verb is the temporary that is awaited, which lives as long: not to be moved costs less.
+template <class V> class awaiter : private zeroed_op
 {
   public:
-    explicit awaiter(V &&verb) : epio_op(), verb_(std::move(verb))
+    explicit awaiter(V &&verb) noexcept : verb_(verb)
     {
         done = delivered;
     }
@@ -35,7 +62,7 @@ template <class V> class awaiter : private epio_op
 
     ~awaiter()
     {
-        if (waiting_) {
+        if (result == EPIO_EPENDING) {
             end_for_destroyed();
         }
     }
@@ -45,7 +72,7 @@ template <class V> class awaiter : private epio_op
         return false;
     }
 
-    void await_suspend(std::coroutine_handle<> waiting)
+    void await_suspend(std::coroutine_handle<> waiting) noexcept
     {
         waiting_ = waiting;
         detail::submit(verb_, this);
@@ -61,10 +88,10 @@ template <class V> class awaiter : private epio_op
     {
         auto *self = static_cast<awaiter *>(op);
         note_delivery(self->verb_);
-        std::exchange(self->waiting_, nullptr).resume();
+        self->waiting_.resume();
     }
 
-    V verb_;
+    V &verb_;
     std::coroutine_handle<> waiting_;
 };
 
@@ -140,7 +167,7 @@ template <class... Vs> class all_awaiter : private all_base
     }
 
     // The last submit may end it all, on another thread: nothing of it is touched after that.
-    void await_suspend(std::coroutine_handle<> by)
+    void await_suspend(std::coroutine_handle<> by) noexcept
     {
         waiting = by;
         left.store(sizeof...(Vs), std::memory_order_relaxed);

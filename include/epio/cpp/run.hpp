@@ -36,7 +36,7 @@ namespace detail
 
 /* Runs the op on its loop, with all that is around the verb. From here on both may be gone: another
  * thread may own the loop. */
-template <class V> void submit(V &verb, epio_op *op)
+template <class V> void submit(V &verb, epio_op *op) noexcept
 {
     epio_op *prepared = verb.prepare(op);
     if constexpr (V::hooked) {

@@ -386,12 +386,21 @@ template <class T> driver drive_spawned(epio_vfs *vfs, task<T> task)
     (void)task.take();
 }
 
-template <class T> driver drive_run(task<T> &task, epio_vfs *vfs, bool &ended)
+struct running {
+    epio_loop *loop;
+    bool in_run = false;
+    bool ended = false;
+};
+
+template <class T> driver drive_run(task<T> &task, running &state)
 {
     co_await task.when_ready();
     // Another thread may have resumed it last: back to the loop, which is to notice the end.
-    (void)co_await epio::current_time(vfs);
-    ended = true;
+    (void)co_await epio::current_time(epio_loop_vfs(state.loop));
+    state.ended = true;
+    if (state.in_run) {
+        epio_loop_stop(state.loop);
+    }
 }
 
 } // namespace detail
@@ -405,13 +414,18 @@ template <class T> void spawn(const loop &loop, task<T> task)
 }
 
 /* Runs the task on this thread, the loop's, delivers completions until it has ended, and returns
- * what it returned, or throws. Not affected by epio_loop_stop. */
+ * what it returned, or throws. It goes on in spite of an epio_loop_stop. */
 template <class T> T run(loop &loop, task<T> task)
 {
-    bool ended = false;
-    (void)detail::drive_run(task, loop.vfs(), ended);
-    while (!ended) {
-        (void)loop.poll(forever);
+    detail::running state{loop.get()};
+    (void)detail::drive_run(task, state);
+    while (!state.ended) {
+        state.in_run = true;
+        (void)loop.run();
+        state.in_run = false;
+        if (!state.ended) {
+            (void)loop.poll(forever); // another thread is to resume it
+        }
     }
     return task.take();
 }

@@ -88,7 +88,7 @@ template <class State, class Prepare, class Finish> class verb : public verb_bas
     {
     }
 
-    epio_op *prepare(epio_op *op)
+    epio_op *prepare(epio_op *op) noexcept
     {
         return prepare_(op, state_);
     }
@@ -132,7 +132,7 @@ template <class V> class wrapper : public verb_base
     {
     }
 
-    epio_op *prepare(epio_op *op)
+    epio_op *prepare(epio_op *op) noexcept
     {
         return verb_.prepare(op);
     }
@@ -142,7 +142,7 @@ template <class V> class wrapper : public verb_base
         return verb_.finish(op);
     }
 
-    void starting(epio_op *op)
+    void starting(epio_op *op) noexcept
     {
         if constexpr (V::hooked) {
             verb_.starting(op);
@@ -180,7 +180,7 @@ template <class V> class timed : public wrapper<V>
         }
     }
 
-    epio_op *prepare(epio_op *op)
+    epio_op *prepare(epio_op *op) noexcept
     {
         op->timeout_ns = timeout_ns_;
         return wrapper<V>::prepare(op);
@@ -227,7 +227,7 @@ template <class V> class stoppable : public wrapper<V>
     {
     }
 
-    void starting(epio_op *op)
+    void starting(epio_op *op) noexcept
     {
         wrapper<V>::starting(op);
         if (token_.stop_requested() && op->vfs != nullptr) {
@@ -360,7 +360,7 @@ template <class V> class observed : public wrapper<V>
     {
     }
 
-    void starting(epio_op *op)
+    void starting(epio_op *op) noexcept
     {
         wrapper<V>::starting(op);
         by_->look_at(op);

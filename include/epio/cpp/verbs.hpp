@@ -95,17 +95,19 @@ inline auto file::close() noexcept
 }
 
 /* result<std::size_t>. */
-[[nodiscard]] inline auto read(epio_file *file, mutable_buffer buffer, std::uint64_t offset)
-{
-    return detail::make_verb<std::size_t>([file, buffer, offset](epio_op *op) {
-        return epio_read(op, file, buffer.data(), buffer.size(), offset);
-    });
-}
-
 [[nodiscard]] inline auto read(epio_file *file, void *data, std::size_t len, std::uint64_t offset)
 {
     return detail::make_verb<std::size_t>(
         [file, data, len, offset](epio_op *op) { return epio_read(op, file, data, len, offset); });
+}
+
+/* Into what a mutable_buffer can be made of. */
+template <class Buffer,
+          class = std::enable_if_t<std::is_constructible_v<mutable_buffer, Buffer &&>>>
+[[nodiscard]] auto read(epio_file *file, Buffer &&buffer, std::uint64_t offset)
+{
+    mutable_buffer bytes(std::forward<Buffer>(buffer)); // here, not in the frame of a coroutine
+    return epio::read(file, bytes.data(), bytes.size(), offset);
 }
 
 [[nodiscard]] inline auto readv(epio_file *file, const epio_iovec *parts, std::size_t count,
@@ -116,18 +118,19 @@ inline auto file::close() noexcept
     });
 }
 
-[[nodiscard]] inline auto write(epio_file *file, const_buffer buffer, std::uint64_t offset)
-{
-    return detail::make_verb<std::size_t>([file, buffer, offset](epio_op *op) {
-        return epio_write(op, file, buffer.data(), buffer.size(), offset);
-    });
-}
-
 [[nodiscard]] inline auto write(epio_file *file, const void *data, std::size_t len,
                                 std::uint64_t offset)
 {
     return detail::make_verb<std::size_t>(
         [file, data, len, offset](epio_op *op) { return epio_write(op, file, data, len, offset); });
+}
+
+/* From what a const_buffer can be made of. */
+template <class Buffer, class = std::enable_if_t<std::is_constructible_v<const_buffer, Buffer &&>>>
+[[nodiscard]] auto write(epio_file *file, Buffer &&buffer, std::uint64_t offset)
+{
+    const_buffer bytes(std::forward<Buffer>(buffer)); // here, not in the frame of a coroutine
+    return epio::write(file, bytes.data(), bytes.size(), offset);
 }
 
 [[nodiscard]] inline auto writev(epio_file *file, const epio_iovec *parts, std::size_t count,
