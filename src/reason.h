@@ -83,6 +83,7 @@
     X(BEYOND_END, EPIO_EINVAL,                                                                     \
       "the range is beyond the end of the file; epio_truncate makes it longer")                    \
     X(BEYOND_MAPPING, EPIO_EINVAL, "the range is beyond the mapping")                              \
+    X(SAVING_IS_NULL, EPIO_EINVAL, "the saving is NULL")                                           \
     X(MAPPING_IS_NULL, EPIO_EINVAL, "the mapping is NULL")                                         \
     X(STREAM_LOCKS, EPIO_ESPIPE, "a stream has no locks")
 

@@ -16,14 +16,31 @@ use() {
     esac
 }
 
+# What the compiler needs for the library that a header is for. False: it is not installed.
+options() {
+    case $1 in
+    glib.h) module=glib-2.0 ;;
+    qt.hpp) module=Qt6Core ;;
+    *) return 0 ;;
+    esac
+    # What is wrong with its headers is not ours to mend.
+    pkg-config --cflags "$module" 2>/dev/null | sed 's/-I/-isystem /g' | grep .
+}
+
 # compile HEADER COMMAND...: the header is all that is compiled, but for its use.
 compile() {
     header=${1##*/}
     shift
+    if ! flags=$(options "$header"); then
+        echo "$header: not compiled, as what it needs is not installed"
+        return
+    fi
+    # Options are words to be split.
+    # shellcheck disable=SC2086
     for async in 0 1; do
         if ! { printf '#include <epio/%s>\n' "$header" && use "$header"; } |
             "$@" -pedantic-errors -Wall -Wextra -Wconversion -Werror -fsyntax-only \
-                -DEPIO_ASYNC=$async -I"$include" -; then
+                -DEPIO_ASYNC=$async -I"$include" $flags -; then
             echo "$header: does not compile alone by $* with EPIO_ASYNC=$async"
             failed=1
         fi
@@ -35,6 +52,12 @@ for header in "$include"/epio/*.h; do
     case $cxx_compiler in
     '' | *NOTFOUND) echo "no C++ compiler: ${header##*/} was tried as C alone" ;;
     *) compile "$header" "$cxx_compiler" -std=c++17 -Wold-style-cast -Wzero-as-null-pointer-constant -x c++ ;;
+    esac
+done
+for header in "$include"/epio/qt.hpp; do
+    case $cxx_compiler in
+    '' | *NOTFOUND) ;;
+    *) compile "$header" "$cxx_compiler" -std=c++17 -fPIC -Wold-style-cast -x c++ ;;
     esac
 done
 exit $failed
