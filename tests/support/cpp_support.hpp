@@ -63,8 +63,8 @@ class directory
     {
         std::array<std::uint64_t, 512> names;
         epio_vfs *os = epio_os_vfs();
-        auto self = expect(epio::perform(
-            epio::open(os, path_, EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY)));
+        auto self =
+            expect(epio::perform(epio::open(os, path_, EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY)));
         std::size_t len = expect(epio::perform(epio::list(self, names, EPIO_LIST_REWIND)));
         for (const epio_entry &entry : epio::entries(names.data(), len)) {
             expect(epio::perform(epio::remove(os, *this / epio_entry_name(&entry))));
