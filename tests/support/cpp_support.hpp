@@ -46,6 +46,9 @@ struct test {
 
 inline std::atomic<std::size_t> allocations{0};
 
+// Not seen through by the compiler, which takes it for a mismatch with operator new.
+inline void (*volatile release)(void *) = std::free;
+
 class directory
 {
   public:
@@ -123,11 +126,11 @@ template <std::size_t N> int run(const test (&tests)[N])
     }                                                                                              \
     void operator delete(void *memory) noexcept                                                    \
     {                                                                                              \
-        std::free(memory);                                                                         \
+        cpp_test::release(memory);                                                                 \
     }                                                                                              \
     void operator delete(void *memory, std::size_t) noexcept                                       \
     {                                                                                              \
-        std::free(memory);                                                                         \
+        cpp_test::release(memory);                                                                 \
     }
 
 #endif
