@@ -4,7 +4,7 @@ include(CheckLanguage)
 
 set(epio_has_cxx FALSE)
 if(CMAKE_CROSSCOMPILING)
-    string(REGEX REPLACE "gcc(-[a-z0-9]+)?$" "g++\\1" gxx ${CMAKE_C_COMPILER})
+    string(REGEX REPLACE "gcc([^/]*)$" "g++\\1" gxx ${CMAKE_C_COMPILER})
     if(NOT MINGW OR gxx STREQUAL CMAKE_C_COMPILER OR NOT EXISTS ${gxx})
         return()
     endif()
