@@ -10,14 +10,14 @@ int64_t epio__document_perform(epio__procedure *procedure, epio_op *op)
 {
     int64_t result = epio__procedure_perform(procedure, op);
     if (result < 0) {
-        epio__procedure_op(procedure)->os_error = op->os_error;
+        epio__procedure_note(procedure, op->os_error);
     }
     return result;
 }
 
 int64_t epio__document_fail(epio__procedure *procedure, int64_t error)
 {
-    epio__procedure_op(procedure)->os_error = 0;
+    epio__procedure_note(procedure, 0);
     return error;
 }
 
