@@ -146,12 +146,14 @@ EPIO_VERB epio_op *epio_save_begin(epio_op *op, struct epio_vfs *vfs, const char
  * for NULL. */
 EPIO_API struct epio_file *epio_saving_file(const epio_saving *saving);
 
-/* Ends it: the new file takes the place of the old one. The result is that of epio_save. `saving`
- * is gone, whatever the result, unless the op never started (EPIO_ECANCELED of a link). No op of
- * the file may be in flight: EPIO_EBUSY, and nothing is done. */
+/* Ends it: the new file takes the place of the old one. The result is that of epio_save, and
+ * `saving` is gone. After an error it is still there, to be committed once more or abandoned. A
+ * write of the file that failed, and that no sync has reported yet, is an error of the commit, too;
+ * so is an op of the file in flight: EPIO_EBUSY. */
 EPIO_VERB epio_op *epio_save_commit(epio_op *op, epio_saving *saving);
 
-/* Ends it without a trace: 0. As epio_close it can be neither cancelled nor timed out. */
+/* Ends it without a trace: 0. As epio_close it can be neither cancelled nor timed out. EPIO_EBUSY
+ * (an op of the file is in flight), EPIO_ENOMEM: nothing is done. */
 EPIO_VERB epio_op *epio_save_abandon(epio_op *op, epio_saving *saving);
 
 /* ---- Copying ----------------------------------------------------------- */

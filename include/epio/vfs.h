@@ -282,6 +282,21 @@ EPIO_API bool epio_options_take(void *options, size_t size, size_t first, const 
  * thread. */
 EPIO_API bool epio_result_give(const void *result, size_t size, size_t first, void *given);
 
+/* Lets epio_progress find an op that takes long. Embed it in what the op is made of. `read` fills
+ * all but the size, on any thread, one call at a time and none after the withdrawal, which comes
+ * before the op ends. It may lock a mutex of yours, under which nothing of epio's is called. Any
+ * thread. */
+typedef struct epio_progress_source {
+    epio_node node;
+    const epio_op *op;
+    void (*read)(struct epio_progress_source *source, epio_progress_info *info);
+} epio_progress_source;
+
+EPIO_API void epio_progress_publish(epio_progress_source *source, const epio_op *op,
+                                    void (*read)(epio_progress_source *source,
+                                                 epio_progress_info *info));
+EPIO_API void epio_progress_withdraw(epio_progress_source *source);
+
 /* Ends the process as epio's own programming errors do, with "epio: FUNCTION: MESSAGE"; see
  * epio_set_fatal_handler. Does not return. Any thread. */
 EPIO_NORETURN EPIO_API void epio_fatal(const char *function, const char *message);

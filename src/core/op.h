@@ -151,6 +151,9 @@ static inline void epio__forward(epio_op *op, epio_vfs *vfs, epio_file *file)
 
 #endif
 
+/* Has it ops in flight, which an epio_perform of its close would not wait for? */
+bool epio__file_is_busy(const epio_file *file);
+
 /* The sum of their lengths, UINT64_MAX if it overflows; 0 for NULL. */
 uint64_t epio__bytes_of_parts(const epio_iovec *parts, uint64_t count);
 

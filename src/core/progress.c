@@ -1,27 +1,28 @@
 /* epio_progress: a list of the ops that can say how far they are, for the whole process. An op is
  * looked for by its address alone, as it may end, or be used anew, while it is asked. */
-#include "core/progress.h"
-
+#include "list.h"
 #include "platform.h"
+
+#include <epio/vfs.h>
 
 static epio_node published = {&published, &published};
 
-void epio__progress_publish(epio__progress *progress, const epio_op *op,
-                            void (*read)(epio__progress *progress, epio_progress_info *info))
+void epio_progress_publish(epio_progress_source *source, const epio_op *op,
+                           void (*read)(epio_progress_source *source, epio_progress_info *info))
 {
     epio__mutex *mutex = epio__process_mutex();
-    progress->op = op;
-    progress->read = read;
+    source->op = op;
+    source->read = read;
     epio__mutex_lock(mutex);
-    epio_list_append(&published, &progress->node);
+    epio_list_append(&published, &source->node);
     epio__mutex_unlock(mutex);
 }
 
-void epio__progress_withdraw(epio__progress *progress)
+void epio_progress_withdraw(epio_progress_source *source)
 {
     epio__mutex *mutex = epio__process_mutex();
     epio__mutex_lock(mutex);
-    epio_list_remove(&progress->node);
+    epio_list_remove(&source->node);
     epio__mutex_unlock(mutex);
 }
 
@@ -35,9 +36,9 @@ int epio_progress(const epio_op *op, epio_progress_info *info)
     }
     epio__mutex_lock(mutex);
     for (epio_node *node = published.next; node != &published; node = node->next) {
-        epio__progress *progress = EPIO_CONTAINER(node, epio__progress, node);
-        if (progress->op == op) {
-            progress->read(progress, &found);
+        epio_progress_source *source = EPIO_CONTAINER(node, epio_progress_source, node);
+        if (source->op == op) {
+            source->read(source, &found);
             result = 0;
             break;
         }

@@ -6,7 +6,6 @@
 #include "procedure/procedure.h"
 
 #include "core/directory.h"
-#include "core/progress.h"
 #include "core/struct_size.h"
 
 #include <stdlib.h>
@@ -27,7 +26,7 @@ enum { NOT_ASKED, ASKED, ANSWERING, ANSWERED };
 struct epio__procedure {
     epio_op *op;
     const epio__procedure_type *type;
-    epio__progress progress;
+    epio_progress_source progress;
     bool on_loop;
     bool has_run; /* of the first thread, before its op ends */
     uint64_t patience;
@@ -98,11 +97,12 @@ int64_t epio__procedure_error(epio__procedure *procedure)
 
 /* ---- Ops of its own ---- */
 
-/* A read or write may be of a pipe. */
+/* A read, a write or an open may be of a pipe. */
 static uint64_t patience_for(const epio__procedure *procedure, const epio_op *op)
 {
-    return epio__op_is(op, EPIO__KIND_READS | EPIO__KIND_WRITES) ? PATIENCE_NS
-                                                                 : procedure->patience;
+    return epio__op_is(op, EPIO__KIND_READS | EPIO__KIND_WRITES | EPIO__KIND_OPENS)
+               ? PATIENCE_NS
+               : procedure->patience;
 }
 
 static bool only_waits(const epio_op *op)
@@ -141,11 +141,26 @@ int64_t epio__procedure_undo(epio__procedure *procedure, epio_op *op)
     return epio_perform(op);
 }
 
+void epio__procedure_note(epio__procedure *procedure, int32_t os_error)
+{
+    epio__mutex_lock(&procedure->mutex);
+    procedure->op->os_error = os_error;
+    epio__mutex_unlock(&procedure->mutex);
+}
+
+int32_t epio__procedure_noted(epio__procedure *procedure)
+{
+    epio__mutex_lock(&procedure->mutex);
+    int32_t os_error = procedure->op->os_error;
+    epio__mutex_unlock(&procedure->mutex);
+    return os_error;
+}
+
 /* ---- Progress ---- */
 
-static void read_progress(epio__progress *progress, epio_progress_info *info)
+static void read_progress(epio_progress_source *source, epio_progress_info *info)
 {
-    epio__procedure *procedure = EPIO_CONTAINER(progress, epio__procedure, progress);
+    epio__procedure *procedure = EPIO_CONTAINER(source, epio__procedure, progress);
     epio__mutex_lock(&procedure->mutex);
     *info = procedure->info;
     epio__mutex_unlock(&procedure->mutex);
@@ -191,10 +206,10 @@ void epio__procedure_show(epio__procedure *procedure, const char *path)
 /* ---- Beginning and end ---- */
 
 /* Of the system, which waits for no permit. */
-static bool is_system(const epio_op *op)
+static bool is_system(const epio_op *op, const epio_vfs *vfs)
 {
-    const epio_file *from = epio__directory_of_vfs(op->arguments.procedure.vfs);
-    const epio_vfs *vfs = from != NULL ? from->vfs : op->arguments.procedure.vfs;
+    const epio_file *from = epio__directory_of_vfs(vfs);
+    vfs = from != NULL ? from->vfs : vfs;
 #if EPIO_ASYNC
     if (op->loop != NULL && vfs == epio_loop_vfs(op->loop)) {
         return true;
@@ -212,18 +227,25 @@ static epio__procedure *create(epio_op *op, bool on_loop)
     procedure->op = op;
     procedure->type = op->arguments.procedure.type;
     procedure->on_loop = on_loop;
-    procedure->patience = is_system(op) ? 0 : PATIENCE_NS;
+    procedure->patience = is_system(op, op->arguments.procedure.vfs) ? 0 : PATIENCE_NS;
     procedure->deadline = on_loop || procedure->type->must_run ? 0 : op->timeout_ns;
     procedure->info.size = sizeof procedure->info;
     epio__mutex_init(&procedure->mutex);
     epio__condition_init(&procedure->changed);
-    epio__progress_publish(&procedure->progress, op, read_progress);
+    epio_progress_publish(&procedure->progress, op, read_progress);
     return procedure;
+}
+
+void epio__procedure_also_on(epio__procedure *procedure, const epio_vfs *vfs)
+{
+    if (!is_system(procedure->op, vfs)) {
+        procedure->patience = PATIENCE_NS;
+    }
 }
 
 static void destroy(epio__procedure *procedure)
 {
-    epio__progress_withdraw(&procedure->progress);
+    epio_progress_withdraw(&procedure->progress);
     for (size_t i = 0; i < procedure->thread_count; i++) {
         free(procedure->threads[i]);
     }
