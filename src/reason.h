@@ -66,6 +66,8 @@
     X(TARGET_IS_NULL, EPIO_EINVAL, "the target is NULL")                                           \
     X(NAME_IS_NULL, EPIO_EINVAL, "the name is NULL or empty")                                      \
     X(CREATE_AND_REPLACE, EPIO_EINVAL, "an attribute cannot be both CREATE and REPLACE")           \
+    X(KEEPS_NOTHING, EPIO_EINVAL,                                                                  \
+      "KEEP_METADATA is of what is replaced, NO_REPLACE replaces none")                            \
     X(MODE_BITS, EPIO_EINVAL, "the mode is above 07777")                                           \
     X(IS_WATCH, EPIO_EBADF, "a watch has events alone")                                            \
     X(NOT_WATCH, EPIO_EBADF, "the file is not a watch")                                            \

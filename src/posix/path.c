@@ -223,6 +223,9 @@ int64_t epio__os_rename(epio_op *op)
     epio__place from;
     epio__place to;
     int64_t result;
+    if ((op->flags & EPIO_RENAME_KEEP_METADATA) != 0) {
+        return EPIO_ENOTSUP; /* no system has a call for it */
+    }
     if (epio__place_begin(&from, op, op->arguments.path.path, false) != 0) {
         return epio__op_fail(op);
     }

@@ -95,6 +95,7 @@ epio__win32_calls epio__win32 = {
     .create_symbolic_link = CreateSymbolicLinkW,
     .control = DeviceIoControl,
     .delete_file = DeleteFileW,
+    .replace_file = ReplaceFileW,
     .get_full_path = GetFullPathNameW,
     .flush = FlushFileBuffers,
     .flush_data = epio__nt_flush_data,
