@@ -86,9 +86,14 @@ static bool is_still_at(epio__procedure *procedure, epio_vfs *vfs, const char *p
 /* The system counts names as they go, except where a removal waits for the file's close. */
 static bool was_removed(epio__procedure *procedure, const epio__replacement *one)
 {
-    bool counted = (one->made.known & (EPIO_INFO_LINKS | EPIO_INFO_ATTRIBUTES)) == EPIO_INFO_LINKS;
-    return counted ? one->made.links == 0
-                   : !is_still_at(procedure, one->vfs, one->slot, &one->made);
+    epio_op op = EPIO_OP_INIT;
+    epio_info now = {.size = sizeof now};
+    if ((one->made.known & (EPIO_INFO_LINKS | EPIO_INFO_ATTRIBUTES)) == EPIO_INFO_LINKS) {
+        return one->made.links == 0;
+    }
+    int64_t result = epio__procedure_undo(
+        procedure, epio_stat(&op, one->vfs, one->slot, &now, EPIO_STAT_NOFOLLOW));
+    return result < 0 || !epio__same_file(&now, &one->made);
 }
 
 /* Gives up what was just made. */
