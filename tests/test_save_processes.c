@@ -194,6 +194,9 @@ static void several_are_killed_together(fixture *f)
 {
     random_source random = {0x5A7F};
     const char *path = fixture_path(f, "file");
+    if (system_is_wine()) {
+        fixture_skip(f, "a file that others have open is replaced in two steps there");
+    }
     for (unsigned i = 0; i < kills() / 4 + 1; i++) {
         child them[3];
         for (unsigned j = 0; j < 3; j++) {
@@ -244,8 +247,9 @@ static void many_saves_are_in_flight_together(fixture *f)
     (void)epio_loop_run(f->loop);
     for (uint32_t i = 0; i < SAVES; i++) {
         check_result(ops[i].calls, 1);
-        /* On Windows the system gives the file a second name for a moment. */
-        check_result(ops[i].result & ~(int64_t)EPIO_SAVED_LINKS_LOST, 0);
+        /* On Windows files get a second name for a moment, and one that others replace meanwhile
+         * gives its metadata to none. */
+        check_result(SYSTEM_IS_POSIX || ops[i].result < 0 ? ops[i].result : 0, 0);
     }
     check_whole(path, false);
     check_result(count_names(f), 1);

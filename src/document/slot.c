@@ -428,8 +428,10 @@ void epio__slot_step_back(epio__procedure *procedure, epio__replacement *one, ep
     if (one->slot != NULL &&
         epio__procedure_undo(procedure, epio_open(&op, one->vfs, one->slot, flags)) == 0) {
         epio_file *file = op.file;
+        /* Who looks whether it is left has the lock for a moment. */
         (void)epio__procedure_undo(
-            procedure, epio_lock_range(&op, file, LOCKED_BYTE, 1, EPIO_RANGE_EXCLUSIVE, 0));
+            procedure,
+            epio_lock_range(&op, file, LOCKED_BYTE, 1, EPIO_RANGE_EXCLUSIVE, EPIO_LOCK_WAIT));
         one->file = file;
     }
     (void)epio__close_file(procedure, guard);
