@@ -1397,6 +1397,12 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(mkdir, "epio_mkdir", epio_mkdir(NULL, c->vfs, "x", 0))                                       \
     X(rmdir, "epio_rmdir", epio_rmdir(NULL, c->vfs, "x", 0))                                       \
     X(walk, "epio_walk", epio_walk(NULL, c->vfs, "x", NULL))                                       \
+    X(load, "epio_load", epio_load(NULL, c->vfs, "x", NULL, NULL))                                 \
+    X(save, "epio_save", epio_save(NULL, c->vfs, "x", NULL, 0, NULL))                              \
+    X(savev, "epio_savev", epio_savev(NULL, c->vfs, "x", NULL, 0, NULL))                           \
+    X(save_begin, "epio_save_begin", epio_save_begin(NULL, c->vfs, "x", NULL, NULL))               \
+    X(save_commit, "epio_save_commit", epio_save_commit(NULL, NULL))                               \
+    X(save_abandon, "epio_save_abandon", epio_save_abandon(NULL, NULL))                            \
     X(sync_directory, "epio_sync_directory", epio_sync_directory(NULL, c->vfs, "x"))               \
     X(list, "epio_list", epio_list(NULL, c->file, &c->op, 1, 0))                                   \
     X(file_system, "epio_file_system_info",                                                        \
@@ -1540,6 +1546,17 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(epio_perform(epio_sync_directory(&c->op, c->vfs, NULL)))                                     \
     X(epio_perform(epio_walk(&c->op, NULL, "x", NULL)))                                            \
     X(epio_perform(epio_walk(&c->op, c->vfs, NULL, NULL)))                                         \
+    X(epio_perform(epio_load(&c->op, NULL, "x", NULL, NULL)))                                      \
+    X(epio_perform(epio_load(&c->op, c->vfs, NULL, NULL, NULL)))                                   \
+    X(epio_perform(epio_load(&c->op, c->vfs, "x", NULL, NULL)))                                    \
+    X(epio_perform(epio_save(&c->op, NULL, "x", NULL, 0, NULL)))                                   \
+    X(epio_perform(epio_save(&c->op, c->vfs, NULL, NULL, 0, NULL)))                                \
+    X(epio_perform(epio_save(&c->op, c->vfs, "x", NULL, 1, NULL)))                                 \
+    X(epio_perform(epio_savev(&c->op, c->vfs, "x", NULL, 1, NULL)))                                \
+    X(epio_perform(epio_save_begin(&c->op, c->vfs, "x", NULL, NULL)))                              \
+    X(epio_perform(epio_save_commit(&c->op, NULL)))                                                \
+    X(epio_perform(epio_save_abandon(&c->op, NULL)))                                               \
+    X(epio_progress(&c->op, NULL))                                                                 \
     X(epio_perform(epio_file_system_info(&c->op, c->vfs, NULL, &c->file_system)))                  \
     X(epio_perform(epio_file_system_info(&c->op, c->vfs, "x", NULL)))                              \
     X(epio_perform(epio_name_temporary(&c->op, NULL, "x", 0)))                                     \
@@ -1602,6 +1619,8 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X((epio_entry_next(NULL, 0, NULL), 0))                                                         \
     X((epio_event_next(NULL, 0, NULL), 0))                                                         \
     X((epio_vfs_destroy(NULL), 0))                                                                 \
+    X((epio_buffer_free(NULL), 0))                                                                 \
+    X((epio_saving_file(NULL) != NULL ? 1 : 0))                                                    \
     X((epio_loop_destroy(NULL), 0))                                                                \
     X((epio_semaphore_destroy(NULL), 0))                                                           \
     X((epio_set_fatal_handler(NULL), 0))
