@@ -147,17 +147,16 @@ static uint32_t decide(thread *one, const node *in, const char *name, int64_t er
     if (tree->must) {
         return EPIO_ON_ERROR_SKIP;
     }
+    bool stopped = epio__tree_stopped(tree);
     uint32_t answer = EPIO_ON_ERROR_STOP;
-    if (tree->decide != NULL && !epio__tree_stopped(tree)) {
+    if (tree->decide != NULL && !stopped) {
         answer = ask_owner(one, in, name, error);
+        stopped = answer != EPIO_ON_ERROR_STOP && epio__tree_stopped(tree);
     }
-    if (answer == EPIO_ON_ERROR_AGAIN && !epio__tree_stopped(tree)) {
+    if (!stopped && (answer == EPIO_ON_ERROR_AGAIN || answer == EPIO_ON_ERROR_SKIP)) {
         return answer;
     }
-    if (answer == EPIO_ON_ERROR_SKIP) {
-        return answer;
-    }
-    stop(tree, error, &failure);
+    stop(tree, stopped ? EPIO_ECANCELED : error, &failure);
     return EPIO_ON_ERROR_STOP;
 }
 
