@@ -381,22 +381,26 @@ static void enter_again(epio__tree *tree, node *in)
     epio__mutex_unlock(&tree->mutex);
 }
 
-/* False: it is not over. */
+/* False: it is not over, or the tree was stopped before. */
 static bool leave(thread *one, node *in)
 {
     epio__tree *tree = one->tree;
-    while (in->entered && !epio__tree_stopped(tree)) {
+    while (in->entered) {
+        if (epio__tree_stopped(tree)) {
+            return false;
+        }
         int64_t result = tree->type->leave(one, in);
         if (result == 1) {
             enter_again(tree, in);
             return false;
         }
-        uint32_t answer = result < 0 ? decide(one, in, NULL, result) : (uint32_t)EPIO_ON_ERROR_STOP;
+        uint32_t answer =
+            result < 0 ? decide(one, in, NULL, result) : (uint32_t)EPIO_ON_ERROR_STOP;
         if (result < 0 && answer == EPIO_ON_ERROR_SKIP) {
             epio__tree_skip(one, in);
         }
-        if (result >= 0 || answer != EPIO_ON_ERROR_AGAIN) {
-            break;
+        if (result >= 0 || answer == EPIO_ON_ERROR_SKIP) {
+            return true;
         }
     }
     return true;
