@@ -27,6 +27,8 @@ struct epio_rows {
     epio_db_error why;  /* what SQLite said of it */
     atomic_uint enough; /* rows that the batch which is worked out is to have */
 
+    char apart[EPIO__DB_CACHE_LINE]; /* see batch.h, as for the next */
+
     /* The program's: what the last NEXT gave. */
     const epio_value *values;
     uint32_t count;
@@ -34,6 +36,8 @@ struct epio_rows {
     /* Set by the connection's thread while a NEXT waits, or before there is one. */
     uint32_t columns;
     char **names; /* of all columns, in one allocation with their bytes */
+
+    char apart_too[EPIO__DB_CACHE_LINE];
 
     /* The connection's thread's. */
     sqlite3_stmt *statement;
