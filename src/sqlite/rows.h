@@ -21,6 +21,8 @@ struct epio_rows {
     bool ending;        /* an END has arrived */
     bool working;       /* the connection's thread works a batch out */
     uint32_t wanted;    /* rows, by the last NEXT */
+    uint64_t began;     /* when the batch that is worked out was begun */
+    uint64_t took;      /* how long the last full one took; 0: not known */
     int64_t error;      /* what calls end with after the rows that there are; 0: none */
     int32_t os_error;   /* of that */
     uint64_t since;     /* when another program's lock was met first; 0: not yet */

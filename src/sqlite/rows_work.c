@@ -121,6 +121,7 @@ static void begin(work *one)
     atomic_store_explicit(&rows->enough, enough < UINT32_MAX ? (uint32_t)enough : UINT32_MAX,
                           memory_order_relaxed);
     rows->ahead_due = false;
+    rows->began = epio_clock_monotonic();
     rows->working = true;
     connection->working = rows;
     connection->active -= rows->stepped;
@@ -197,6 +198,7 @@ static void end(work *one)
 {
     epio__db_connection *connection = one->connection;
     epio_rows *rows = one->rows;
+    rows->took = one->batch->count == rows->wanted ? epio_clock_monotonic() - rows->began : 0;
     rows->working = false;
     connection->working = NULL;
     connection->active += rows->stepped;
