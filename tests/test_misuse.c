@@ -1236,6 +1236,16 @@ static void set_alarm(epio_op *op)
     epio_alarm(op, 1);
 }
 
+static void expect(epio_op *op)
+{
+    epio_expect(op, 1);
+}
+
+static void expect_what_ended(misuse_fixture *c)
+{
+    sleep_and_then(c, expect);
+}
+
 static void alarm_what_ended(misuse_fixture *c)
 {
     sleep_and_then(c, set_alarm);
@@ -1465,6 +1475,7 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(complete, "epio_complete", epio_complete(NULL, 0))                                           \
     X(complete_at, "epio_complete_at", epio_complete_at(NULL, 0, 0))                               \
     X(alarm, "epio_alarm", epio_alarm(NULL, 0))                                                    \
+    X(expect, "epio_expect", epio_expect(NULL, 0))                                                 \
     X(offload, "epio_offload", epio_offload(NULL))                                                 \
     X(defer, "epio_defer", epio_defer(NULL))                                                       \
     X(holder_level, "epio_lock_holder_level", epio_lock_holder_level(NULL))                        \
@@ -1767,6 +1778,7 @@ static const misuse misuses_of_vfses[] = {
     MISUSE(defer_what_ended, "epio_defer", "completed already"),
     MISUSE(park_what_ended, "epio_complete_at", "completed already"),
     MISUSE(alarm_what_ended, "epio_alarm", "completed already"),
+    MISUSE(expect_what_ended, "epio_expect", "completed already"),
     MISUSE(offload_what_is_offloaded, "epio_offload", "offloaded"),
     MISUSE(offload_what_is_parked, "epio_offload", "epio_complete_at"),
     MISUSE(complete_what_is_offloaded, "epio_complete", "offloaded"),
