@@ -1,35 +1,12 @@
 # The event loops of others that a loop can be embedded in, as targets epio::host_NAME, where they
 # are found and work with this compiler and C library. Only examples and tests need them.
-include(CheckLanguage)
-
-# C++ for those that are written in it, by the compiler that C has.
-set(hosts_have_cxx FALSE)
-if(NOT CMAKE_CROSSCOMPILING)
-    if(NOT CMAKE_CXX_COMPILER AND NOT DEFINED ENV{CXX} AND CMAKE_C_COMPILER_ID STREQUAL "Clang")
-        cmake_path(GET CMAKE_C_COMPILER PARENT_PATH compiler_directory)
-        find_program(EPIO_CLANGXX clang++ HINTS ${compiler_directory})
-        mark_as_advanced(EPIO_CLANGXX)
-        if(EPIO_CLANGXX)
-            set(CMAKE_CXX_COMPILER ${EPIO_CLANGXX})
-        endif()
-    endif()
-    check_language(CXX)
-    if(CMAKE_CXX_COMPILER)
-        enable_language(CXX)
-        set(CMAKE_CXX_STANDARD 17)
-        set(CMAKE_CXX_STANDARD_REQUIRED ON)
-        set(CMAKE_CXX_EXTENSIONS OFF)
-        set(hosts_have_cxx TRUE)
-    endif()
-endif()
-
 find_package(PkgConfig QUIET)
 include(CheckSourceCompiles)
 
 # epio_add_host(NAME LANGUAGE PACKAGE LIBRARIES SOURCE): a target for what is linked by LIBRARIES,
 # if SOURCE can be built with it; PACKAGE is where Debian has it.
 function(epio_add_host name language package libraries source)
-    if(language STREQUAL "C" OR hosts_have_cxx)
+    if(language STREQUAL "C" OR (epio_has_cxx AND NOT CMAKE_CROSSCOMPILING))
         set(CMAKE_REQUIRED_LIBRARIES ${libraries})
         set(CMAKE_REQUIRED_QUIET ON)
         check_source_compiles(${language} "${source}" EPIO_HOST_${name}_WORKS)

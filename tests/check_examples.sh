@@ -3,8 +3,9 @@
 #
 #     check_examples.sh DIRECTORY [LAUNCHER]
 #
-# DIRECTORY holds the programs async_io, copy, log, walk, watch and xor_layer, and sqlite_tour and
-# those of other event loops if they were built, or async_io.exe and so on for Windows; LAUNCHER is what runs them elsewhere, by its full path (ci/run-in-wine).
+# DIRECTORY holds the programs async_io, copy, log, walk, watch and xor_layer, and cpp_tour,
+# sqlite_tour and those of other event loops if they were built, or async_io.exe and so on for
+# Windows; LAUNCHER is what runs them elsewhere, by its full path (ci/run-in-wine).
 # The order of system calls is checked with strace, where it is installed and allowed to
 # trace. EPIO_CHECK_KILLS: how often the log is killed (10).
 
@@ -24,6 +25,11 @@ if [ -e "$programs/copy.exe" ]; then
     suffix=.exe
 fi
 
+has_cpp_tour=false
+if [ -e "$programs/cpp_tour$suffix" ]; then
+    has_cpp_tour=true
+fi
+
 cleanup()
 {
     rm -rf "$work"
@@ -38,7 +44,7 @@ cd "$work" || exit 2
 launch_by_scripts()
 {
     mkdir .programs
-    for name in async_io copy log sqlite_tour walk watch win32_load xor_layer; do
+    for name in async_io copy cpp_tour log sqlite_tour walk watch win32_load xor_layer; do
         printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$launcher" "$programs/$name$suffix" \
             >.programs/$name
         chmod +x .programs/$name
@@ -478,6 +484,24 @@ log_order()
         fails_with 1 awk -v expected=400 "$order_of_calls" trace-without-flushes
 }
 
+# ---- cpp_tour ----------------------------------------------------------------
+
+run_cpp_tour()
+{
+    if [ $has_cpp_tour = false ]; then
+        skip cpp_tour "there is no C++ compiler"
+        return
+    fi
+    mkdir tour
+    "$programs/cpp_tour" tour >tour.txt 2>&1
+    check "cpp_tour exits with 0" "$programs/cpp_tour" tour
+    check "cpp_tour loads what it saved" grep -q "^performed: first" tour.txt
+    check "cpp_tour awaits" grep -q "^awaited: 6 bytes, FIRST" tour.txt
+    check "cpp_tour commits a save" grep -q "^saved: second" tour.txt
+    check "cpp_tour leaves nothing" rmdir tour
+    check "cpp_tour needs a directory" fails_with 2 "$programs/cpp_tour"
+}
+
 # ---- xor_layer ---------------------------------------------------------------
 
 transform()
@@ -605,6 +629,7 @@ if [ -n "$launcher" ]; then
     launch_by_scripts
 fi
 run_async_io
+run_cpp_tour
 copy_files
 copy_streams
 copy_refuses

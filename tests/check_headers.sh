@@ -29,7 +29,7 @@ options() {
 
 # compile HEADER COMMAND...: the header is all that is compiled, but for its use.
 compile() {
-    header=${1##*/}
+    header=${1#"$include"/epio/}
     shift
     if ! flags=$(options "$header"); then
         echo "$header: not compiled, as what it needs is not installed"
@@ -58,6 +58,29 @@ for header in "$include"/epio/qt.hpp; do
     case $cxx_compiler in
     '' | *NOTFOUND) ;;
     *) compile "$header" "$cxx_compiler" -std=c++17 -fPIC -Wold-style-cast -x c++ ;;
+    esac
+done
+# Those for C++: as a whole as C++17 and C++20, without exceptions, by each compiler that there is;
+# and its parts, each alone.
+for cxx in "$cxx_compiler" g++ clang++; do
+    case $cxx in
+    '' | *NOTFOUND) continue ;;
+    esac
+    if ! command -v "$cxx" >/dev/null || { [ "$cxx" != "$cxx_compiler" ] &&
+        [ "$("$cxx" --version)" = "$("$cxx_compiler" --version 2>/dev/null)" ]; }; then
+        continue
+    fi
+    for options in -std=c++17 -std=c++20 '-std=c++20 -fno-exceptions -fno-rtti'; do
+        # Options are words to be split.
+        # shellcheck disable=SC2086
+        compile "$include/epio/epio.hpp" "$cxx" $options -Wpedantic -Wshadow -Wold-style-cast \
+            -Wnon-virtual-dtor -x c++
+    done
+done
+for header in "$include"/epio/cpp/*.hpp; do
+    case $cxx_compiler in
+    '' | *NOTFOUND) ;;
+    *) compile "$header" "$cxx_compiler" -std=c++20 -Wold-style-cast -x c++ ;;
     esac
 done
 exit $failed

@@ -30,7 +30,7 @@ enum {
 enum { EPIO__MESSAGE_SUBMITTED, EPIO__MESSAGE_COMPLETED, EPIO__MESSAGE_RESUMED };
 
 /* op->fast: whether the op is on the fast path: no link, no deadline, no error, no thread but the
- * owner's. A read by an op that was used before is from its verb on, a write once it was carried
+ * owner's. A read is from its verb on, a write once it was carried
  * out at once; neither is once a VFS has kept the op beyond its submit. The owner's. */
 enum {
     EPIO__FAST_NOT,

@@ -36,14 +36,14 @@ int64_t epio__document_perform(epio__procedure *procedure, epio_op *op)
 {
     int64_t result = epio__procedure_perform(procedure, op);
     if (result < 0) {
-        epio__procedure_op(procedure)->os_error = op->os_error;
+        epio__procedure_note(procedure, op->os_error);
     }
     return result;
 }
 
 int64_t epio__document_fail(epio__procedure *procedure, int64_t error)
 {
-    epio__procedure_op(procedure)->os_error = 0;
+    epio__procedure_note(procedure, 0);
     return error;
 }
 
@@ -373,7 +373,13 @@ static int64_t open_slot(epio__procedure *procedure, epio_vfs *vfs, const char *
     return result;
 }
 
-/* Of a user's own file, with no other name but the target's. */
+static bool is_of_user(const epio_info *info, const epio_info *who)
+{
+    return (who->known & EPIO_INFO_OWNER) != 0 && who->user == info->user;
+}
+
+/* A file of this user, or of the one to whom the old file belongs, with no other name but the
+ * target's. */
 static bool may_be_left(const epio__replacement *one, const epio_info *info, const epio_info *mine)
 {
     if (info->type != EPIO_TYPE_FILE) {
@@ -383,8 +389,8 @@ static bool may_be_left(const epio__replacement *one, const epio_info *info, con
         return true; /* epio__replacement_keep_old was interrupted */
     }
     bool alone = (info->known & EPIO_INFO_LINKS) == 0 || info->links <= 1;
-    bool ours = (info->known & EPIO_INFO_OWNER) == 0 ||
-                ((mine->known & EPIO_INFO_OWNER) != 0 && mine->user == info->user);
+    bool ours = (info->known & EPIO_INFO_OWNER) == 0 || is_of_user(info, mine) ||
+                (one->exists && is_of_user(info, &one->old));
     return alone && ours;
 }
 
@@ -542,6 +548,18 @@ int64_t epio__replacement_name(epio__procedure *procedure, epio__replacement *on
     return result;
 }
 
+/* What was not renamed, also as both were names of one file by then: the system does nothing. */
+static void remove_link(epio__procedure *procedure, const epio__replacement *one, const char *slot)
+{
+    epio_op op = EPIO_OP_INIT;
+    epio_info now = {.size = sizeof now};
+    if (epio__procedure_undo(procedure, epio_stat(&op, one->vfs, slot, &now, EPIO_STAT_NOFOLLOW)) ==
+            0 &&
+        epio__same_file(&now, &one->old)) {
+        remove_name(procedure, one->vfs, slot);
+    }
+}
+
 /* By a free slot, which a moment later is another's to remove: then once more. */
 static int64_t link_over(epio__procedure *procedure, epio__replacement *one, const char *to,
                          bool durable)
@@ -559,10 +577,7 @@ static int64_t link_over(epio__procedure *procedure, epio__replacement *one, con
             result =
                 epio__document_perform(procedure, epio_rename(&op, one->vfs, slot, to,
                                                               durable ? EPIO_RENAME_SYNC_DIR : 0));
-            /* Also if both are names of one file by now: the system does nothing then. */
-            if (is_still_at(procedure, one->vfs, slot, &one->old)) {
-                remove_name(procedure, one->vfs, slot);
-            }
+            remove_link(procedure, one, slot);
         }
         free(slot);
     }
