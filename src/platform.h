@@ -208,6 +208,7 @@ int64_t epio__os_link_file(epio_op *op);
 int64_t epio__os_symlink(epio_op *op);
 int64_t epio__os_read_link(epio_op *op);
 int64_t epio__os_exchange(epio_op *op);
+int64_t epio__os_trash(epio_op *op);
 /* Any of the kinds with XATTR in their names. */
 int64_t epio__os_xattr(epio_op *op);
 
@@ -311,6 +312,11 @@ void epio__watch_report(epio__watch *watch, uint32_t kind, uint32_t type, const 
                         const char *from);
 /* The directory itself is gone: reports that, the last event. */
 void epio__watch_report_end(epio__watch *watch);
+
+/* ---- Paths ------------------------------------------------------------------ */
+
+/* Does the part of a path behind it begin in what is before it? On Windows also of "C:". */
+bool epio__is_separator(char c);
 
 /* ---- What `src/core` and `src/os` provide to the platform ------------------ */
 

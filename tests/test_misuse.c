@@ -1418,6 +1418,7 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(symlink, "epio_symlink", epio_symlink(NULL, c->vfs, "x", "y", 0))                            \
     X(read_link, "epio_read_link", epio_read_link(NULL, c->vfs, "x", &c->byte, 1))                 \
     X(exchange, "epio_exchange", epio_exchange(NULL, c->vfs, "x", "y", 0))                         \
+    X(trash, "epio_trash", epio_trash(NULL, c->vfs, "x", 0))                                       \
     X(directory_vfs, "epio_directory_vfs", epio_directory_vfs(NULL))                               \
     X(append, "epio_append", epio_append(NULL, c->file, &c->byte, 1))                              \
     X(allocate, "epio_allocate", epio_allocate(NULL, c->file, 0, 1, 0))                            \
@@ -1563,6 +1564,8 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(epio_perform(epio_symlink(&c->op, c->vfs, "x", NULL, 0)))                                    \
     X(epio_perform(epio_read_link(&c->op, c->vfs, NULL, &c->byte, 1)))                             \
     X(epio_perform(epio_exchange(&c->op, c->vfs, "x", NULL, 0)))                                   \
+    X(epio_perform(epio_trash(&c->op, NULL, "x", 0)))                                              \
+    X(epio_perform(epio_trash(&c->op, c->vfs, NULL, 0)))                                           \
     X(epio_perform(epio_sleep(&c->op, NULL, 0)))                                                   \
     X(epio_perform(epio_current_time(&c->op, NULL)))                                               \
     X(epio_perform(epio_randomness(&c->op, NULL, &c->byte, 1)))                                    \

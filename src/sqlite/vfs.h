@@ -69,6 +69,12 @@ struct epio__sqlite_file {
     sqlite3_int64 map_limit; /* 0: nothing is mapped */
     int fetched;             /* pages that SQLite uses in place */
 
+    /* vfs_record.c's: of journals and logs. */
+    unsigned char header[24];
+    int header_len; /* bytes of it that wait for their page; 0: none do */
+    sqlite3_int64 header_offset;
+    sqlite3_int64 record_end; /* where the last page has ended */
+
     struct epio__sqlite_overlap *overlap; /* NULL: everything is done at once */
     epio__sqlite_shm *shm; /* this connection's part in the log's index; NULL: none */
     epio_op op; /* of what is being done to it: SQLite does one thing at a time to a file */
@@ -137,6 +143,12 @@ char *epio__sqlite_temporary_name(epio__sqlite_vfs *vfs);
 
 extern const sqlite3_io_methods epio__sqlite_methods;
 extern const sqlite3_io_methods epio__sqlite_methods_unmapped; /* the first version's */
+
+/* ---- vfs_record.c: the same for a journal or a log ---- */
+
+extern const sqlite3_io_methods epio__sqlite_record_methods;
+
+/* ---- vfs_file.c, again ---- */
 
 /* Before anything else changes or syncs a file whose sync failed: an open of the same file takes
  * its place, since epio refuses to write to this one. An SQLite code. */
