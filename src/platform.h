@@ -208,6 +208,7 @@ int64_t epio__os_link_file(epio_op *op);
 int64_t epio__os_symlink(epio_op *op);
 int64_t epio__os_read_link(epio_op *op);
 int64_t epio__os_exchange(epio_op *op);
+int64_t epio__os_trash(epio_op *op);
 /* Any of the kinds with XATTR in their names. */
 int64_t epio__os_xattr(epio_op *op);
 

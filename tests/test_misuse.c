@@ -1236,6 +1236,16 @@ static void set_alarm(epio_op *op)
     epio_alarm(op, 1);
 }
 
+static void expect(epio_op *op)
+{
+    epio_expect(op, 1);
+}
+
+static void expect_what_ended(misuse_fixture *c)
+{
+    sleep_and_then(c, expect);
+}
+
 static void alarm_what_ended(misuse_fixture *c)
 {
     sleep_and_then(c, set_alarm);
@@ -1408,6 +1418,7 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(symlink, "epio_symlink", epio_symlink(NULL, c->vfs, "x", "y", 0))                            \
     X(read_link, "epio_read_link", epio_read_link(NULL, c->vfs, "x", &c->byte, 1))                 \
     X(exchange, "epio_exchange", epio_exchange(NULL, c->vfs, "x", "y", 0))                         \
+    X(trash, "epio_trash", epio_trash(NULL, c->vfs, "x", 0))                                       \
     X(directory_vfs, "epio_directory_vfs", epio_directory_vfs(NULL))                               \
     X(append, "epio_append", epio_append(NULL, c->file, &c->byte, 1))                              \
     X(allocate, "epio_allocate", epio_allocate(NULL, c->file, 0, 1, 0))                            \
@@ -1464,6 +1475,7 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(complete, "epio_complete", epio_complete(NULL, 0))                                           \
     X(complete_at, "epio_complete_at", epio_complete_at(NULL, 0, 0))                               \
     X(alarm, "epio_alarm", epio_alarm(NULL, 0))                                                    \
+    X(expect, "epio_expect", epio_expect(NULL, 0))                                                 \
     X(offload, "epio_offload", epio_offload(NULL))                                                 \
     X(defer, "epio_defer", epio_defer(NULL))                                                       \
     X(holder_level, "epio_lock_holder_level", epio_lock_holder_level(NULL))                        \
@@ -1552,6 +1564,8 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(epio_perform(epio_symlink(&c->op, c->vfs, "x", NULL, 0)))                                    \
     X(epio_perform(epio_read_link(&c->op, c->vfs, NULL, &c->byte, 1)))                             \
     X(epio_perform(epio_exchange(&c->op, c->vfs, "x", NULL, 0)))                                   \
+    X(epio_perform(epio_trash(&c->op, NULL, "x", 0)))                                              \
+    X(epio_perform(epio_trash(&c->op, c->vfs, NULL, 0)))                                           \
     X(epio_perform(epio_sleep(&c->op, NULL, 0)))                                                   \
     X(epio_perform(epio_current_time(&c->op, NULL)))                                               \
     X(epio_perform(epio_randomness(&c->op, NULL, &c->byte, 1)))                                    \
@@ -1764,6 +1778,7 @@ static const misuse misuses_of_vfses[] = {
     MISUSE(defer_what_ended, "epio_defer", "completed already"),
     MISUSE(park_what_ended, "epio_complete_at", "completed already"),
     MISUSE(alarm_what_ended, "epio_alarm", "completed already"),
+    MISUSE(expect_what_ended, "epio_expect", "completed already"),
     MISUSE(offload_what_is_offloaded, "epio_offload", "offloaded"),
     MISUSE(offload_what_is_parked, "epio_offload", "epio_complete_at"),
     MISUSE(complete_what_is_offloaded, "epio_complete", "offloaded"),

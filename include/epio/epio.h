@@ -439,11 +439,21 @@ EPIO_VERB epio_op *epio_delete(epio_op *op, epio_vfs *vfs, const char *path, uin
 
 #define EPIO_RENAME_SYNC_DIR 1u   /* the new name is durable at completion */
 #define EPIO_RENAME_NO_REPLACE 2u /* EPIO_EEXIST if the new name exists */
+/* What is replaced keeps its attributes, ACL, named streams and time of creation (and its short
+ * name, where the file system remembers it for a while); only the bytes become those of `from`. */
+#define EPIO_RENAME_KEEP_METADATA 4u
+#define EPIO_RENAMED_METADATA_LOST 1 /* the result: some of that could not be kept */
 
 /* Renames a file: 0. Replaces what has the new name, atomically. Errors: those of epio_delete, for
  * either path, and EPIO_EXDEV (it is never a copy), EPIO_EEXIST (NO_REPLACE), EPIO_EINVAL (a
  * directory into itself), EPIO_ENOSPC. EPIO_EIO also if the file was renamed, but not durably. See
- * rename(2). */
+ * rename(2).
+ *
+ * KEEP_METADATA is for Windows, by ReplaceFileW. Elsewhere and for what is no file it is
+ * EPIO_ENOTSUP, with nothing done; if there is nothing at `to`, EPIO_ENOENT. `from` must not be
+ * open, on no handle: EPIO_ESHARING; its own metadata are those of `to` even if it stays. On
+ * volumes without hard links a crash of the process in the middle may leave the old file under
+ * another name. EPIO_EINVAL with NO_REPLACE. */
 EPIO_VERB epio_op *epio_rename(epio_op *op, epio_vfs *vfs, const char *from, const char *to,
                                uint32_t flags);
 

@@ -238,7 +238,9 @@ epio_op *epio_delete(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flag
 epio_op *epio_rename(epio_op *op, epio_vfs *vfs, const char *from, const char *to, uint32_t flags)
 {
     epio__verb_on_path(op, "epio_rename", EPIO_KIND_RENAME, vfs, from, flags,
-                       EPIO_RENAME_SYNC_DIR | EPIO_RENAME_NO_REPLACE);
+                       EPIO_RENAME_SYNC_DIR | EPIO_RENAME_NO_REPLACE | EPIO_RENAME_KEEP_METADATA);
+    const uint32_t exclusive = EPIO_RENAME_NO_REPLACE | EPIO_RENAME_KEEP_METADATA;
+    epio__verb_require(op, (flags & exclusive) != exclusive, EPIO__REASON_KEEPS_NOTHING);
     return epio__verb_take_second(op, to, EPIO__REASON_NEW_PATH_IS_NULL);
 }
 

@@ -88,12 +88,13 @@ static bool make_room(text *one, size_t room)
     return bytes != NULL;
 }
 
-/* Of the path, or of the file if that is not NULL; `name` NULL: the list of names. */
+/* Of the file, or of the path if that is NULL; `name` NULL: the list of names. */
 static epio_op *prepare(epio_op *op, epio_vfs *vfs, const char *path, epio_file *file,
                         const char *name, const text *into)
 {
     if (file != NULL) {
-        return epio_file_list_xattrs(op, file, into->bytes, into->room);
+        return name == NULL ? epio_file_list_xattrs(op, file, into->bytes, into->room)
+                            : epio_file_get_xattr(op, file, name, into->bytes, into->room);
     }
     return name == NULL
                ? epio_list_xattrs(op, vfs, path, into->bytes, into->room, EPIO_XATTR_NOFOLLOW)
@@ -161,6 +162,7 @@ static bool has_name(const text *names, const char *wanted)
 
 typedef struct taking {
     epio__procedure *procedure;
+    epio_file *source; /* the old one; NULL: what is at the path */
     epio_vfs *vfs;
     const char *path;
     epio_file *file;
@@ -180,7 +182,7 @@ static void take_attribute(taking *one, const char *name)
         return;
     }
     if (!acl || one->acl_is_valid) {
-        result = fetch(one->procedure, one->vfs, one->path, NULL, name, &one->value);
+        result = fetch(one->procedure, one->vfs, one->path, one->source, name, &one->value);
     }
     if (result >= 0) {
         result = epio__document_perform(
@@ -215,7 +217,7 @@ static void take_attributes(taking *one)
     text old = {0};
     text made = {0};
     const char *name = NULL;
-    int64_t result = fetch(one->procedure, one->vfs, one->path, NULL, NULL, &old);
+    int64_t result = fetch(one->procedure, one->vfs, one->path, one->source, NULL, &old);
     one->lost = result < 0;
     (void)fetch(one->procedure, NULL, NULL, one->file, NULL, &made);
     drop_acl(one, &old, &made);
@@ -229,25 +231,38 @@ static void take_attributes(taking *one)
 
 /* ---- The whole ---- */
 
+static int64_t take(taking *one, const epio_info *old, epio_info *made)
+{
+    epio_op op = EPIO_OP_INIT;
+    int64_t result = 0;
+    one->acl_is_valid = !owner_differs(old, made) && !group_differs(old, made);
+    if (one->path != NULL || one->source != NULL) {
+        take_attributes(one);
+    }
+    if ((old->known & EPIO_INFO_MODE) != 0) {
+        uint32_t mode = mode_for(old, made, one->acl_lost);
+        if (mode != made->mode || one->changed_acl) {
+            result =
+                epio__document_perform(one->procedure, epio_file_set_mode(&op, one->file, mode));
+        }
+        made->mode = result == 0 ? mode : made->mode;
+    }
+    if (result == 0 && epio__procedure_stopped(one->procedure)) {
+        result = EPIO_ECANCELED;
+    }
+    return result < 0 ? result : one->lost ? EPIO_SAVED_METADATA_LOST : 0;
+}
+
 int64_t epio__take_metadata(epio__procedure *procedure, epio_vfs *vfs, const char *path,
                             const epio_info *old, epio_file *file, epio_info *made)
 {
     taking one = {.procedure = procedure, .vfs = vfs, .path = path, .file = file};
-    epio_op op = EPIO_OP_INIT;
-    int64_t result = 0;
-    one.acl_is_valid = !owner_differs(old, made) && !group_differs(old, made);
-    if (path != NULL) {
-        take_attributes(&one);
-    }
-    if ((old->known & EPIO_INFO_MODE) != 0) {
-        uint32_t mode = mode_for(old, made, one.acl_lost);
-        if (mode != made->mode || one.changed_acl) {
-            result = epio__document_perform(procedure, epio_file_set_mode(&op, file, mode));
-        }
-        made->mode = result == 0 ? mode : made->mode;
-    }
-    if (result == 0 && epio__procedure_stopped(procedure)) {
-        result = EPIO_ECANCELED;
-    }
-    return result < 0 ? result : one.lost ? EPIO_SAVED_METADATA_LOST : 0;
+    return take(&one, old, made);
+}
+
+int64_t epio__take_metadata_of(epio__procedure *procedure, epio_file *source, const epio_info *old,
+                               epio_file *file, epio_info *made)
+{
+    taking one = {.procedure = procedure, .source = source, .file = file};
+    return take(&one, old, made);
 }

@@ -17,4 +17,8 @@ int64_t epio__take_owner(epio__procedure *procedure, const epio_info *old, epio_
 int64_t epio__take_metadata(epio__procedure *procedure, epio_vfs *vfs, const char *path,
                             const epio_info *old, epio_file *file, epio_info *made);
 
+/* The same of an open file or directory. */
+int64_t epio__take_metadata_of(epio__procedure *procedure, epio_file *source, const epio_info *old,
+                               epio_file *file, epio_info *made);
+
 #endif

@@ -6,7 +6,11 @@
 #ifndef EPIO_REPLACEMENT_H
 #define EPIO_REPLACEMENT_H
 
-#include "procedure/procedure.h"
+#include "document/calls.h"
+
+/* Behind a slot's name: another name for the old file, on the way to that of the backup. It is the
+ * slot's holder's, and is there only while the slot is. */
+#define EPIO__SLOT_LINK "~"
 
 /* All zero at first. */
 typedef struct epio__replacement {
@@ -49,19 +53,5 @@ void epio__replacement_discard(epio__procedure *procedure, epio__replacement *on
 
 /* Closes the new file, removes it if it was not named, and frees all: the result of the close. */
 int64_t epio__replacement_end(epio__procedure *procedure, epio__replacement *one);
-
-/* ---- For all that is made of a procedure's ops ---- */
-
-/* epio__procedure_perform; what fails leaves its os_error in the procedure's op. */
-int64_t epio__document_perform(epio__procedure *procedure, epio_op *op);
-
-/* An error of epio's own. */
-int64_t epio__document_fail(epio__procedure *procedure, int64_t error);
-
-/* The same file, by device and id? */
-bool epio__same_file(const epio_info *one, const epio_info *other);
-
-/* How much of a path is its directory, with the separator; 0: it begins where paths begin. */
-size_t epio__directory_len(const char *path);
 
 #endif

@@ -10,29 +10,19 @@
 
 /* ---- Beginning and end ---- */
 
-static char *copy_of(const char *text, const char *added)
-{
-    size_t len = strlen(text);
-    char *copy = malloc(len + strlen(added) + 1);
-    if (copy != NULL) {
-        memcpy(copy, text, len);
-        memcpy(copy + len, added, strlen(added) + 1);
-    }
-    return copy;
-}
-
 int64_t epio__saving_init(epio_saving *one, epio_vfs *vfs, const char *path,
                           const epio_save_options *options)
 {
     memset(one, 0, sizeof *one);
     one->vfs = vfs;
-    one->path = copy_of(path, "");
+    one->path = epio__join(path, strlen(path), "");
     one->flags = options->flags;
     one->permissions = options->permissions != 0 ? options->permissions : DEFAULT_PERMISSIONS;
     one->saved = options->saved;
     if ((options->flags & EPIO_SAVE_BACKUP) != 0) {
         bool named = options->backup != NULL;
-        one->backup = copy_of(named ? options->backup : path, named ? "" : "~");
+        const char *base = named ? options->backup : path;
+        one->backup = epio__join(base, strlen(base), named ? "" : "~");
     }
     if (options->expected != NULL) {
         (void)epio_options_take(&one->expected, sizeof one->expected, 0, options->expected);
@@ -115,12 +105,11 @@ static bool falls_back(const epio_saving *one)
 static int64_t make_temporary(epio__procedure *procedure, epio_saving *one)
 {
     size_t len = epio__directory_len(one->replacement.target);
-    char *directory = len > 0 ? copy_of(one->replacement.target, "") : copy_of(".", "");
+    char *directory = epio__join(len > 0 ? one->replacement.target : ".", len > 0 ? len : 1, "");
     epio_op op = EPIO_OP_INIT;
     if (directory == NULL) {
         return EPIO_ENOMEM;
     }
-    directory[len > 0 ? len : 1] = '\0';
     int64_t result =
         epio__document_perform(procedure, epio_open(&op, one->vfs, directory, EPIO_OPEN_TEMPORARY));
     if (result < 0) {

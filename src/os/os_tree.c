@@ -73,6 +73,8 @@ int64_t epio__os_perform_on_tree(epio_op *op)
         return epio__os_read_link(op);
     case EPIO_KIND_EXCHANGE:
         return epio__os_exchange(op);
+    case EPIO_KIND_TRASH:
+        return epio__os_trash(op);
     case EPIO_KIND_GET_XATTR:
     case EPIO_KIND_FILE_GET_XATTR:
     case EPIO_KIND_SET_XATTR:

@@ -154,7 +154,7 @@ static int rename_in_two_steps(const epio__place *from, const epio__place *to)
                                    : link_and_unlink(from, to);
 }
 
-static int rename_without_replacing(const epio__place *from, const epio__place *to)
+int epio__rename_without_replacing(const epio__place *from, const epio__place *to)
 {
 #if defined(SYS_renameat2)
     /* musl has neither the name nor the call. */
@@ -179,7 +179,7 @@ static int rename_without_replacing(const epio__place *from, const epio__place *
 static int rename_name(const epio_op *op, const epio__place *from, const epio__place *to)
 {
     if ((op->flags & EPIO_RENAME_NO_REPLACE) != 0) {
-        return rename_without_replacing(from, to);
+        return epio__rename_without_replacing(from, to);
     }
     int outcome = renameat(from->at, from->path, to->at, to->path);
     if (outcome != 0 && errno == EEXIST) { /* XFS, as POSIX allows it */
@@ -223,6 +223,9 @@ int64_t epio__os_rename(epio_op *op)
     epio__place from;
     epio__place to;
     int64_t result;
+    if ((op->flags & EPIO_RENAME_KEEP_METADATA) != 0) {
+        return EPIO_ENOTSUP; /* no system has a call for it */
+    }
     if (epio__place_begin(&from, op, op->arguments.path.path, false) != 0) {
         return epio__op_fail(op);
     }

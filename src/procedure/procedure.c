@@ -141,6 +141,21 @@ int64_t epio__procedure_undo(epio__procedure *procedure, epio_op *op)
     return epio_perform(op);
 }
 
+void epio__procedure_note(epio__procedure *procedure, int32_t os_error)
+{
+    epio__mutex_lock(&procedure->mutex);
+    procedure->op->os_error = os_error;
+    epio__mutex_unlock(&procedure->mutex);
+}
+
+int32_t epio__procedure_noted(epio__procedure *procedure)
+{
+    epio__mutex_lock(&procedure->mutex);
+    int32_t os_error = procedure->op->os_error;
+    epio__mutex_unlock(&procedure->mutex);
+    return os_error;
+}
+
 /* ---- Progress ---- */
 
 static void read_progress(epio_progress_source *source, epio_progress_info *info)
@@ -191,10 +206,10 @@ void epio__procedure_show(epio__procedure *procedure, const char *path)
 /* ---- Beginning and end ---- */
 
 /* Of the system, which waits for no permit. */
-static bool is_system(const epio_op *op)
+static bool is_system(const epio_op *op, const epio_vfs *vfs)
 {
-    const epio_file *from = epio__directory_of_vfs(op->arguments.procedure.vfs);
-    const epio_vfs *vfs = from != NULL ? from->vfs : op->arguments.procedure.vfs;
+    const epio_file *from = epio__directory_of_vfs(vfs);
+    vfs = from != NULL ? from->vfs : vfs;
 #if EPIO_ASYNC
     if (op->loop != NULL && vfs == epio_loop_vfs(op->loop)) {
         return true;
@@ -212,13 +227,20 @@ static epio__procedure *create(epio_op *op, bool on_loop)
     procedure->op = op;
     procedure->type = op->arguments.procedure.type;
     procedure->on_loop = on_loop;
-    procedure->patience = is_system(op) ? 0 : PATIENCE_NS;
+    procedure->patience = is_system(op, op->arguments.procedure.vfs) ? 0 : PATIENCE_NS;
     procedure->deadline = on_loop || procedure->type->must_run ? 0 : op->timeout_ns;
     procedure->info.size = sizeof procedure->info;
     epio__mutex_init(&procedure->mutex);
     epio__condition_init(&procedure->changed);
     epio_progress_publish(&procedure->progress, op, read_progress);
     return procedure;
+}
+
+void epio__procedure_also_on(epio__procedure *procedure, const epio_vfs *vfs)
+{
+    if (!is_system(procedure->op, vfs)) {
+        procedure->patience = PATIENCE_NS;
+    }
 }
 
 static void destroy(epio__procedure *procedure)

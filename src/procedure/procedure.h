@@ -51,6 +51,9 @@ int64_t epio__procedure_perform(epio__procedure *procedure, epio_op *op);
 /* The same for what removes or closes, stopped or not. */
 int64_t epio__procedure_undo(epio__procedure *procedure, epio_op *op);
 
+/* What it performs is of this VFS, too, beside the one that it was given. Before anything is. */
+void epio__procedure_also_on(epio__procedure *procedure, const epio_vfs *vfs);
+
 /* Runs `ask(procedure, argument)` on the owner's thread, performed on this one, and returns when it
  * has; one at a time. False: it was not called, as the procedure was stopped before. */
 bool epio__procedure_ask(epio__procedure *procedure,
@@ -61,6 +64,10 @@ bool epio__procedure_ask(epio__procedure *procedure,
 void epio__procedure_share(epio__procedure *procedure,
                            void (*part)(epio__procedure *procedure, void *argument), void *argument,
                            uint32_t threads);
+
+/* Sets the os_error of the op, which is that of its result if that is an error. */
+void epio__procedure_note(epio__procedure *procedure, int32_t os_error);
+int32_t epio__procedure_noted(epio__procedure *procedure);
 
 /* Progress. `path` is copied. */
 void epio__procedure_expect(epio__procedure *procedure, uint64_t bytes, uint64_t files);
