@@ -26,7 +26,7 @@ set(epio_sqlite_sources
     src/sqlite/vfs_map.c
     src/sqlite/vfs_open.c
     src/sqlite/vfs_overlap.c
-    src/sqlite/vfs_prefix.c
+    src/sqlite/vfs_record.c
     src/sqlite/vfs_shm.c
     src/sqlite/vfs_temporary.c
     src/sqlite/vfs_together.c)

@@ -312,6 +312,11 @@ void epio__watch_report(epio__watch *watch, uint32_t kind, uint32_t type, const 
 /* The directory itself is gone: reports that, the last event. */
 void epio__watch_report_end(epio__watch *watch);
 
+/* ---- Paths ------------------------------------------------------------------ */
+
+/* Does the part of a path behind it begin in what is before it? On Windows also of "C:". */
+bool epio__is_separator(char c);
+
 /* ---- What `src/core` and `src/os` provide to the platform ------------------ */
 
 /* To be called with the process's mutex held: around a fork, and when a watched thread ends. */

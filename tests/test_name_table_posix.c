@@ -326,7 +326,7 @@ static void try_scene(table *t, node_type type, const permission *one)
 static bool is_chosen(const table *t, size_t number, size_t of)
 {
     bool first = t->runner.start == FROM_ROOT && !t->runner.waits;
-    size_t stride = fixture_is_slow() ? 29 : first ? 5 : 11;
+    size_t stride = fixture_is_emulated() ? 89 : fixture_is_slow() ? 29 : first ? 5 : 11;
     return getenv("EPIO_TEST_EFFORT") != NULL ||
            number % (of > 100 ? stride : (stride + 2) / 3) == 0;
 }

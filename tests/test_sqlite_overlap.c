@@ -25,11 +25,6 @@ static uint64_t number_from(const char *variable, uint64_t otherwise)
     return value != NULL ? strtoull(value, NULL, 10) : otherwise;
 }
 
-static uint64_t effort(void)
-{
-    return number_from("EPIO_TEST_EFFORT", 1);
-}
-
 /* ---- A disk, a registration and a database ------------------------------------ */
 
 typedef struct scene {
@@ -282,7 +277,7 @@ static void survives(const mode *m, bool together, uint32_t flags, random_source
     work(&s, m, random);
     check_integrity(s.db);
     size_t count = disk_records(s.disk);
-    for (uint64_t i = 0; i < 25 * effort(); i++) {
+    for (unsigned i = 0; i < fixture_rounds(25); i++) {
         check_copy(&s, m, (size_t)random_between(random, 0, count), random);
     }
     check_copy(&s, m, count, random);

@@ -1,7 +1,8 @@
 /* epio: asynchronous file I/O on each system's own completion interface.
  *
  * This header is all that a user of the library needs; it includes `epio/metadata.h`,
- * `epio/directory.h`, `epio/space.h`, `epio/range.h`, `epio/mapping.h` and `epio/watch.h`.
+ * `epio/directory.h`, `epio/space.h`, `epio/range.h`, `epio/mapping.h`, `epio/watch.h`,
+ * `epio/document.h` and `epio/tree.h`.
  * `epio/layer.h`, `epio/vfs.h` and `epio/locks.h` are for those who write a layer or a VFS of their
  * own, `epio/bench.h` for benchmark helpers.
  *
@@ -19,11 +20,13 @@
 
 #include <epio/compiler.h>
 #include <epio/directory.h>
+#include <epio/document.h>
 #include <epio/mapping.h>
 #include <epio/metadata.h>
 #include <epio/op.h>
 #include <epio/range.h>
 #include <epio/space.h>
+#include <epio/tree.h>
 #include <epio/watch.h>
 
 /* 0 where the library was built without its asynchronous half: no loop, no
@@ -81,10 +84,11 @@ EPIO_API const char *epio_version(void);
     X(EPIO_ENODATA, -31, "no such extended attribute, or no data")                                 \
     X(EPIO_EUNKNOWN, -32, "an error that has no name here; see os_error")                          \
     X(EPIO_ESQL, -33, "the database refused the statement")                                        \
-    X(EPIO_ECORRUPT, -34, "the file is damaged, or not of the format that is expected")
+    X(EPIO_ECORRUPT, -34, "the file is damaged, or not of the format that is expected")            \
+    X(EPIO_ECHANGED, -35, "the file is not the one that was loaded")
 
 #define EPIO_DECLARE_ERROR(name, value, message) name = value,
-enum { EPIO_ERRORS(EPIO_DECLARE_ERROR) EPIO_ERROR_LAST = EPIO_ECORRUPT };
+enum { EPIO_ERRORS(EPIO_DECLARE_ERROR) EPIO_ERROR_LAST = EPIO_ECHANGED };
 #undef EPIO_DECLARE_ERROR
 
 /* "EPIO_ENOENT" and the like for an error; "EPIO_OK" for any result >= 0;

@@ -111,6 +111,19 @@ struct epio_op {
             struct epio_file *kept;
             void *state;
         } walk;
+        struct { /* likewise */
+            const char *path;
+            const void *options;
+            struct epio_vfs *vfs;
+            uint64_t len;
+            struct epio_file *directory;
+            struct epio_file *kept;
+            const void *second; /* another path, or a buffer */
+            union {
+                const void *type; /* until it is carried out */
+                void *state;
+            };
+        } procedure;
         struct {
             intptr_t os_handle;
         } adopt;

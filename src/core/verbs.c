@@ -106,13 +106,16 @@ static epio_op *prepare_transfer(epio_op *op, const char *function, uint8_t kind
     return op;
 }
 
-/* The short form for an op that was used before and valid arguments, without any call. False:
- * nothing was done. */
-static inline bool prepare_again(epio_op *op, uint8_t kind, epio_file *file, const void *base,
+/* The short form for an op that is new, or was used before, and valid arguments, without any call.
+ * False: nothing was done. */
+static inline bool prepare_short(epio_op *op, uint8_t kind, epio_file *file, const void *base,
                                  size_t len, uint64_t offset, uint32_t direction)
 {
-    if (op == NULL || epio__load_u32(&op->state) != EPIO__STATE_DONE || file == NULL ||
-        (file->fast & direction) == 0 || base == NULL) {
+    if (op == NULL || file == NULL || (file->fast & direction) == 0 || base == NULL) {
+        return false;
+    }
+    uint32_t before = epio__load_u32(&op->state);
+    if (before != EPIO__STATE_DONE && before != EPIO__STATE_ZEROED) {
         return false;
     }
     uint64_t end = offset + len; /* all are below 2^63 if none has the highest bit */
@@ -137,7 +140,7 @@ static inline bool prepare_again(epio_op *op, uint8_t kind, epio_file *file, con
 
 epio_op *epio_read(epio_op *op, epio_file *file, void *buffer, size_t len, uint64_t offset)
 {
-    if (prepare_again(op, EPIO_KIND_READ, file, buffer, len, offset, EPIO_OPEN_READ)) {
+    if (prepare_short(op, EPIO_KIND_READ, file, buffer, len, offset, EPIO_OPEN_READ)) {
         return op;
     }
     return prepare_transfer(op, "epio_read", EPIO_KIND_READ, file, buffer, len, len, offset);
@@ -152,7 +155,7 @@ epio_op *epio_readv(epio_op *op, epio_file *file, const epio_iovec *parts, size_
 
 epio_op *epio_write(epio_op *op, epio_file *file, const void *buffer, size_t len, uint64_t offset)
 {
-    if (prepare_again(op, EPIO_KIND_WRITE, file, buffer, len, offset, EPIO_OPEN_WRITE)) {
+    if (prepare_short(op, EPIO_KIND_WRITE, file, buffer, len, offset, EPIO_OPEN_WRITE)) {
         return op;
     }
     return prepare_transfer(op, "epio_write", EPIO_KIND_WRITE, file, buffer, len, len, offset);

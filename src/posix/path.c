@@ -24,6 +24,11 @@
 
 /* ---- Directories ---- */
 
+bool epio__is_separator(char c)
+{
+    return c == '/';
+}
+
 bool epio__directory_of(const char *path, char *directory, size_t size)
 {
     const char *end = path + strlen(path);
@@ -183,20 +188,30 @@ static int rename_name(const epio_op *op, const epio__place *from, const epio__p
     return outcome;
 }
 
+/* As they are written; otherwise it is flushed twice. */
+static bool share_directory(const char *path, const char *other)
+{
+    char one[PATH_MAX];
+    char two[PATH_MAX];
+    return epio__directory_of(path, one, sizeof one) &&
+           epio__directory_of(other, two, sizeof two) && strcmp(one, two) == 0;
+}
+
 /* Flushes the new directory first, then the old: at no moment is the file durably absent from
  * both. */
 static int64_t rename_durably(epio_op *op, const epio__place *at, const epio__place *to_at)
 {
     epio__durable to = {.descriptor = -1};
     epio__durable from = {.descriptor = -1};
-    if (epio__durable_begin(&from, at->at, at->path) != 0 ||
+    bool one = share_directory(op->arguments.path.path, op->arguments.path.to);
+    if ((!one && epio__durable_begin(&from, at->at, at->path) != 0) ||
         epio__durable_begin(&to, to_at->at, to_at->path) != 0 || rename_name(op, at, to_at) != 0) {
         epio__durable_drop(&from);
         epio__durable_drop(&to);
         return epio__op_fail(op);
     }
     int64_t result = epio__durable_finish(&to, op);
-    if (result == 0) {
+    if (result == 0 && !one) {
         return epio__durable_finish(&from, op);
     }
     epio__durable_drop(&from);

@@ -1,6 +1,6 @@
 /* epio as a VFS of SQLite's, inside: a registration, and a file that SQLite has open over it. Who
  * owns what: vfs.c the registration and what is done with paths; vfs_open.c opening;
- * vfs_temporary.c where temporary files are; vfs_file.c the file's bytes; vfs_prefix.c records of
+ * vfs_temporary.c where temporary files are; vfs_file.c the file's bytes; vfs_record.c records of
  * journals and logs that are one write each; vfs_lock.c its five levels; vfs_shm.c the write-ahead
  * log's index; vfs_map.c pages that SQLite reads in place; vfs_control.c file controls and what the
  * device is like; error.c result codes. */
@@ -160,7 +160,7 @@ int epio__sqlite_set_size(epio__sqlite_file *file, sqlite3_int64 size);
 /* The next multiple of the file's chunks. */
 sqlite3_int64 epio__sqlite_round_up(const epio__sqlite_file *file, sqlite3_int64 size);
 
-/* ---- vfs_prefix.c ---- */
+/* ---- vfs_record.c ---- */
 
 /* An open file is to hold back the first bytes of records, if it is of a kind that has such. */
 void epio__sqlite_prefix_begin(epio__sqlite_file *file);

@@ -210,12 +210,18 @@ static void run_case(void **state)
     now->fixture->over = true;
 }
 
-/* Without a loop there is no backend, so such a setting is not repeated for each backend. A test
- * that has no other setting may create loops of its own. */
+/* What needs no repetition. Without a loop there is no backend, and none carries out what the
+ * memory VFS does, which has no file system either. A test that has no other setting may create
+ * loops and files of its own. */
 static bool is_repetition(const fixture_test *test, const setting *one)
 {
-    return (one->on & WITHOUT_LOOP) != 0 && (test->on & ~(uint32_t)WITHOUT_LOOP) != 0 &&
-           getenv("EPIO_TEST_OTHER_BACKEND") != NULL;
+    bool backend = getenv("EPIO_TEST_OTHER_BACKEND") != NULL;
+    bool files = getenv("EPIO_TEST_OTHER_FILE_SYSTEM") != NULL;
+    uint32_t repeated = (backend ? WITHOUT_LOOP : 0) | (backend || files ? ON_ANY_MEMORY : 0);
+    if (backend && !files && (test->on & ON_ONE_BACKEND) != 0) {
+        return true;
+    }
+    return (one->on & repeated) != 0 && (test->on & ~(repeated | ON_ONE_BACKEND)) != 0;
 }
 
 static size_t add_cases(fixture_case *cases, struct CMUnitTest *units, const fixture_test *test)

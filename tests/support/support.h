@@ -43,6 +43,9 @@
 
 /* The system's files in one setting, on a loop if there are loops: for tests that take long. */
 #define ON_OS_ONCE (EPIO_ASYNC ? ON_OS : ON_OS_PERFORM)
+/* The same for what workers alone carry out, whatever the backend: it is not repeated. */
+#define ON_ONE_BACKEND 0x4000u
+#define ON_WORKER_ONCE (ON_OS_ONCE | ON_ONE_BACKEND)
 
 /* Every setting whose files are the system's; every one that there is. */
 #define ON_ANY_OS                                                                                  \
@@ -99,7 +102,8 @@ typedef struct fixture_test {
 
 /* Runs each test in each of its settings; the exit status of main. EPIO_TEST_FILTER, a pattern such
  * as "reads*", selects by name; with EPIO_TEST_LIST set the names are only printed; with
- * EPIO_TEST_OTHER_BACKEND set a test that has settings with a loop runs in those alone. */
+ * EPIO_TEST_OTHER_BACKEND set a test that has settings on the system's files with a loop runs in
+ * those alone, with EPIO_TEST_OTHER_FILE_SYSTEM in all but those on the memory VFS. */
 int fixture_run(const char *group, const fixture_test *tests, size_t count);
 
 #define FIXTURE_RUN(group, tests) fixture_run(group, tests, sizeof(tests) / sizeof((tests)[0]))
