@@ -193,7 +193,7 @@ int64_t epio__os_access(epio_op *op);
 int64_t epio__os_full_pathname(epio_op *op);
 
 /* Each of the next four of a path, or of an open file. */
-/* `info` is all zero at first. */
+/* All of `info`, unless it fails. */
 int64_t epio__os_stat(epio_op *op, epio_info *info);
 int64_t epio__os_set_times(epio_op *op, const epio_times *times);
 int64_t epio__os_set_mode(epio_op *op);
