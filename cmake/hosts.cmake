@@ -76,7 +76,7 @@ int main() { asio::io_context context; return static_cast<int>(context.run()); }
 endif()
 
 # The first of the two that is there.
-if(hosts_have_cxx)
+if(epio_has_cxx AND NOT CMAKE_CROSSCOMPILING)
     find_package(Qt6 QUIET COMPONENTS Core OPTIONAL_COMPONENTS Gui)
     set(qt Qt6)
     if(NOT TARGET Qt6::Core)

@@ -18,7 +18,6 @@ static int64_t give(epio_op *op, int64_t result, const void *info, size_t size)
 static int64_t stat_file(epio_op *op)
 {
     epio_info info;
-    memset(&info, 0, sizeof info);
     return give(op, epio__os_stat(op, &info), &info, sizeof info);
 }
 
