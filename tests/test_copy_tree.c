@@ -260,10 +260,12 @@ static void the_callback_decides(fixture *f)
 {
     static const uint8_t kinds[] = {EPIO_KIND_OPEN, EPIO_KIND_READ, EPIO_KIND_WRITE,
                                     EPIO_KIND_FILE_STAT};
+    /* On Windows the last is one that a copy can do without. */
+    const size_t count = COUNT(kinds) - (IS_POSIX_TREE(f) ? 0 : 1);
     op_faults faults;
     epio_vfs *vfs = op_faults_create(f->vfs, &faults);
     uint64_t made = tree_make_sample(f, "from", 2, 4);
-    for (size_t i = 0; i < COUNT(kinds); i++) {
+    for (size_t i = 0; i < count; i++) {
         int64_t result;
         errors = (tree_errors){.answer = EPIO_ON_ERROR_AGAIN, .again = 10};
         check_result(run_with_fault(f, vfs, &faults, kinds[i], 2, &result), 2);
