@@ -85,7 +85,8 @@ const char *bench_busy_command(void);
  * here that can. */
 bool bench_find_command(const char *tree, char *command, size_t size);
 
-/* "cp -r" or "rm -r" as a shell command of one or two paths; `to` NULL: one. False: there is none. */
+/* "cp -r" or "rm -r" as a shell command of one or two paths; `to` NULL: one. False: there is none.
+ */
 bool bench_tree_command(const char *what, const char *path, const char *to, char *command,
                         size_t size);
 

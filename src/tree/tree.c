@@ -394,8 +394,7 @@ static bool leave(thread *one, node *in)
             enter_again(tree, in);
             return false;
         }
-        uint32_t answer =
-            result < 0 ? decide(one, in, NULL, result) : (uint32_t)EPIO_ON_ERROR_STOP;
+        uint32_t answer = result < 0 ? decide(one, in, NULL, result) : (uint32_t)EPIO_ON_ERROR_STOP;
         if (result < 0 && answer == EPIO_ON_ERROR_SKIP) {
             epio__tree_skip(one, in);
         }
