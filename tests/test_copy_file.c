@@ -279,7 +279,7 @@ static void between_two_vfses(fixture *f)
 #else
     epio_loop *loop = NULL;
 #endif
-    const size_t len = 20 * MIB + 17;
+    const size_t len = 9 * MIB + 17;
     epio_copy_options options = {.size = sizeof options, .in_flight = 3};
     for (int without = 0; without < 2; without++) {
         check_result(memory_vfs_make(&memory, without == 0 ? loop : NULL, f->directory), 0);
