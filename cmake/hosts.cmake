@@ -70,10 +70,13 @@ if(NOT CMAKE_CROSSCOMPILING AND NOT WIN32)
     epio_add_host(asio CXX libasio-dev "$<TARGET_NAME_IF_EXISTS:Threads::Threads>" "
 #include <asio.hpp>
 int main() { asio::io_context context; return static_cast<int>(context.run()); }")
+    if(TARGET epio_host_asio AND EPIO_SANITIZE MATCHES thread AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+        target_compile_options(epio_host_asio INTERFACE -Wno-tsan) # its fences are not understood
+    endif()
 endif()
 
 # The first of the two that is there.
-if(hosts_have_cxx)
+if(epio_has_cxx AND NOT CMAKE_CROSSCOMPILING)
     find_package(Qt6 QUIET COMPONENTS Core OPTIONAL_COMPONENTS Gui)
     set(qt Qt6)
     if(NOT TARGET Qt6::Core)

@@ -75,13 +75,17 @@ done
 
 # ---- Code ----
 
-# Each block of C or C++ becomes a file: as it is if it is a program or functions, else within a
-# function that has a loop, a VFS, a file, an op and a database.
+# Each block of C becomes a file: as it is if it is a program or functions, else within a
+# function that has a loop, a VFS, a file, an op and a database. One of C++ does if it includes
+# what it uses; others are parts of programs.
 write_blocks() {
     awk -v base="$2" '
-        function finish(   i, functions, name) {
+        function finish(   i, functions, includes, name) {
             for (i = 1; i <= count; i++)
                 if (lines[i] ~ /^{/) functions = 1
+            for (i = 1; i <= count; i++)
+                if (lines[i] ~ /^#include/) includes = 1
+            if (language == "cpp" && !includes) return
             name = sprintf("%s-%d.%s", base, first, language)
             print "#include <epio/bench.h>\n#include <epio/epio.h>\n#include <epio/locks.h>" > name
             print "#include <epio/db.h>\n#include <epio/layer.h>" > name

@@ -599,10 +599,10 @@ has_screen()
     fi
 }
 
-# on_screen COMMAND...
+# on_screen COMMAND...: GTK keeps what it has made until the end of the process.
 on_screen()
 {
-    env GSK_RENDERER=cairo GSETTINGS_BACKEND=memory xvfb-run -a "$@"
+    env "ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0" GSK_RENDERER=cairo GSETTINGS_BACKEND=memory xvfb-run -a "$@"
 }
 
 # ---- gtk_sqlite_browser --------------------------------------------------------

@@ -71,7 +71,7 @@ void a_value_that_is_not_there_is_thrown()
 #if EPIO_CPP_EXCEPTIONS
     try {
         (void)epio::perform(epio::open(epio_os_vfs(), "", EPIO_OPEN_READ)).value();
-        CHECK(!"reached");
+        CHECK(false);
     } catch (const std::system_error &error) {
         CHECK(error.code() == std::errc::invalid_argument);
         CHECK(std::strstr(error.what(), "path") != nullptr); // the reason
@@ -79,7 +79,7 @@ void a_value_that_is_not_there_is_thrown()
     try {
         expect(epio::perform(epio::sleep(epio_os_vfs(), std::chrono::nanoseconds(1))));
         epio::result<void>(epio::failure{EPIO_EIO}).value();
-        CHECK(!"reached");
+        CHECK(false);
     } catch (const std::system_error &error) {
         CHECK(error.code() == std::errc::io_error);
     }
@@ -320,6 +320,50 @@ void whole_files_are_loaded()
     CHECK(epio::wait(epio::load(loop, path, &options)).error() == std::errc::file_too_large);
 }
 
+std::string text_of(epio::loop &loop, const std::string &path)
+{
+    epio::buffer loaded = expect(epio::wait(epio::load(loop, path)));
+    return std::string(loaded.begin(), loaded.end());
+}
+
+void whole_files_are_saved()
+{
+    directory directory;
+    epio::loop loop = expect(epio::loop::create());
+    std::string path = directory / "file";
+    CHECK(expect(epio::wait(epio::save(loop, path, std::string_view("old")))) == 0);
+    CHECK(text_of(loop, path) == "old");
+    // Writes wait for a permit, so that they are in flight.
+    epio::semaphore semaphore = expect(epio::semaphore::create(1));
+    epio::vfs limit = expect(epio::limit_vfs(loop, semaphore));
+    epio::saving saving = expect(epio::wait(epio::save_begin(limit, path)));
+    epio::permit permit = expect(semaphore.try_acquire());
+    epio::submit(epio::write(saving.file(), std::string_view("left"), 0),
+                 [](epio::result<std::size_t> n) { CHECK(expect(n) == 4); });
+    saving = epio::saving(); // abandoned once that has ended
+    (void)loop.poll(std::chrono::milliseconds(1));
+    permit.release();
+    (void)loop.run();
+    CHECK(loop.pending() == 0 && text_of(loop, path) == "old");
+
+    saving = expect(epio::wait(epio::save_begin(limit, path)));
+    permit = expect(semaphore.try_acquire());
+    epio::submit(epio::write(saving.file(), std::string_view("longer"), 0),
+                 [](epio::result<std::size_t> n) { CHECK(expect(n) == 6); });
+    CHECK(epio::wait(epio::save_commit(saving)).error() == std::errc::device_or_resource_busy);
+    CHECK(saving); // once more
+    permit.release();
+    (void)loop.run();
+    expect(epio::wait(epio::truncate(saving.file(), 0)));
+    CHECK(expect(epio::wait(epio::write(saving.file(), std::string_view("new"), 0))) == 3);
+    CHECK(expect(epio::wait(epio::save_commit(saving))) == 0);
+    CHECK(!saving && text_of(loop, path) == "new");
+
+    saving = expect(epio::wait(epio::save_begin(loop, path)));
+    expect(epio::wait(epio::save_abandon(std::move(saving))));
+    CHECK(text_of(loop, path) == "new");
+}
+
 void changes_are_reported_as_events()
 {
     directory directory;
@@ -356,11 +400,12 @@ void futures_have_the_results()
         CHECK(expect(epio::use_future(epio::work(loop, [] { return 42; })).get()) == 42);
         CHECK(epio::use_future(epio::open(memory, "/none", EPIO_OPEN_READ)).get().error() ==
               std::errc::no_such_file_or_directory);
-#if EPIO_CPP_EXCEPTIONS
+// ThreadSanitizer does not see how the library of C++ counts who has an exception.
+#if EPIO_CPP_EXCEPTIONS && !defined(__SANITIZE_THREAD__)
         auto thrown = epio::use_future(epio::work(loop, []() -> int { throw 7; }));
         try {
             (void)thrown.get();
-            CHECK(!"reached");
+            CHECK(false);
         } catch (int value) {
             CHECK(value == 7);
         }
@@ -464,6 +509,7 @@ int main()
         CPP_TEST(a_loop_that_ends_cancels_and_delivers),
         CPP_TEST(a_mapping_is_unmapped_with_its_owner),
         CPP_TEST(whole_files_are_loaded),
+        CPP_TEST(whole_files_are_saved),
         CPP_TEST(changes_are_reported_as_events),
 #if EPIO_CPP_THREADS
         CPP_TEST(futures_have_the_results),

@@ -141,8 +141,8 @@ static int strangers(fixture *f, const scenario *one)
 static int64_t save_in_steps(fixture *f, epio_vfs *vfs, nth_fault *fault,
                              const epio_save_options *options)
 {
-    epio_op op = EPIO_OP_INIT;
-    epio_op last = EPIO_OP_INIT;
+    static epio_op op;
+    static epio_op last;
     epio_saving *saving;
     fault->op = &op;
     int64_t result =
@@ -167,7 +167,7 @@ static int64_t save_in_steps(fixture *f, epio_vfs *vfs, nth_fault *fault,
 static int64_t save_once(fixture *f, epio_vfs *vfs, nth_fault *fault, const scenario *one,
                          const epio_info *known)
 {
-    epio_op op = EPIO_OP_INIT;
+    static epio_op op;
     epio_save_options options = {.size = sizeof options, .flags = one->flags, .expected = known};
     if (one->in_steps) {
         return save_in_steps(f, vfs, fault, &options);

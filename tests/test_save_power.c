@@ -78,8 +78,10 @@ static void add_bytes(model *disk, uint32_t inode, const void *bytes, size_t len
     one->offset = offset;
     one->len = len;
     one->bytes = malloc(len + 1);
-    check(one->bytes != NULL);
-    memcpy(one->bytes, bytes, len);
+    check(one->bytes != NULL && bytes != NULL);
+    if (one->bytes != NULL) {
+        memcpy(one->bytes, bytes, len);
+    }
 }
 
 static void add_write(model *disk, const epio_op *op, uint32_t inode)

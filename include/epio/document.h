@@ -175,9 +175,11 @@ typedef struct epio_copy_options {
 
 /* Copies a whole file: its length. By what is quickest: a reflink, which shares the blocks until
  * one of the two is changed, a copy within the system, then reads and writes, several at once.
- * Holes stay holes. The permissions are those of `from`, less the umask; METADATA keeps all. `to`
- * is replaced as by epio_save: it is the old file or the whole copy, and a copy that fails or is
- * cancelled leaves nothing new. `options` NULL: the defaults.
+ * Files of up to 64 KiB without holes are read and written at once. Holes stay holes. The
+ * permissions are those of `from`, less the umask; METADATA keeps all. `to` is replaced as by
+ * epio_save: it is the old file or the whole copy, and a copy that fails or is cancelled leaves
+ * nothing new. A `to` that is not there is made under its own name; a process that is killed leaves
+ * it in part. `options` NULL: the defaults.
  *
  * Errors: those of epio_open, epio_read, epio_write and epio_rename; EPIO_EINVAL (`to` is the same
  * file, by whatever name; neither a regular file nor a link; NULL; unknown flags), EPIO_EEXIST,

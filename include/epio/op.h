@@ -196,7 +196,8 @@ struct epio_op {
     uint8_t due_for;
     uint8_t reason;
     uint8_t message;
-    uint8_t unused[3];
+    uint8_t expected;
+    uint8_t unused[2];
     uint64_t reserved[EPIO_OP_RESERVE / 8];
 };
 

@@ -53,12 +53,15 @@ typedef struct epio_tree_options {
 
 /* Copies a directory with all that is in it to `to`, which is made: how many files, directories and
  * links were copied, `from` included. A `from` that is no directory is copied as by epio_copy with
- * NOFOLLOW (without FOLLOW). Files are copied as by epio_copy; symbolic links as they are; FIFOs
- * are made anew; sockets and devices are errors (EPIO_ENOTSUP), which `error` may skip; names of
- * one file in the tree become names of one file again. Directories get their permissions, and with
- * METADATA their times, after their contents. Whoever exchanges directories for links meanwhile
- * leads it nowhere else. What was copied stays if it ends early, but no file in part. `options`
- * NULL: the defaults.
+ * NOFOLLOW (without FOLLOW). Files are copied as by epio_copy, but a symbolic link that is in a
+ * file's place in `to` is replaced itself; symbolic links as they are, with FOLLOW what they lead
+ * to (EPIO_ELOOP: a directory above it); FIFOs, sockets and devices are errors (EPIO_ENOTSUP),
+ * which `error` may skip; names of one file in the tree become names of one file again, as far as
+ * their paths in the tree are no longer than the system takes. Directories get their permissions,
+ * and with METADATA their times, after their contents. Whoever exchanges directories for links
+ * meanwhile leads it nowhere else. What was copied stays if it ends early, but no file in part. A
+ * tree may be deeper than paths and descriptors allow: 48 of these are open for directories at
+ * most, fewer where there are no more. `options` NULL: the defaults.
  *
  * Errors: those of epio_copy and epio_list; EPIO_EINVAL (`to` is `from`, or in it). */
 EPIO_VERB epio_op *epio_copy_tree(epio_op *op, struct epio_vfs *vfs, const char *from,
@@ -68,9 +71,10 @@ EPIO_VERB epio_op *epio_copy_tree(epio_op *op, struct epio_vfs *vfs, const char 
 
 /* Removes what is at `path`, a directory with all that is in it: how many names were removed.
  * Symbolic links are removed, not followed, and whoever puts one in a directory's place leads it
- * nowhere else. What others make in it meanwhile is removed, too, or the error is EPIO_ENOTEMPTY.
- * The flags of `options` are 0; NULL: the defaults. Errors: those of epio_delete, epio_rmdir and
- * epio_list; EPIO_EINVAL (the root, "." or ".."). */
+ * nowhere else; "link/" is EPIO_ENOTDIR. What others make in it meanwhile is removed, too, or the
+ * error is EPIO_ENOTEMPTY. Where something was skipped, the directories that it is in stay, and are
+ * no further errors. The flags of `options` are 0; NULL: the defaults. Errors: those of
+ * epio_delete, epio_rmdir and epio_list; EPIO_EINVAL (the root, "." or ".."). */
 EPIO_VERB epio_op *epio_remove_tree(epio_op *op, struct epio_vfs *vfs, const char *path,
                                     const epio_tree_options *options);
 
@@ -79,19 +83,28 @@ EPIO_VERB epio_op *epio_remove_tree(epio_op *op, struct epio_vfs *vfs, const cha
 /* Moves a file or directory: 0 if it was renamed, 1 if it was copied, with METADATA, and then
  * removed, as it must be between file systems or two VFSes. Replaces a file at `to`, atomically,
  * unless NO_REPLACE; a directory there must be empty, or there is MERGE, with which it is copied
- * into it. What is at `to` if a copy fails is removed, and `from` stays whole; if the removal of
- * `from` fails, both are left, and that is the error. `options` NULL: the defaults. Errors: those
- * of epio_rename, epio_copy_tree and epio_remove_tree. */
+ * into it. What is at `to` if a copy fails is removed, but for a directory that it was merged into,
+ * and `from` stays whole; so it does, and the error is EPIO_ENOTEMPTY, if something was skipped, by
+ * `error` or for NO_REPLACE. If the removal of `from` fails, both are left, and that is the error.
+ * What others change in `from` while it is copied may be lost. With DURABLE a rename is, too; a
+ * copy always is. Two names of one file stay both, as for rename(2). Flags: NO_REPLACE, DURABLE,
+ * MERGE, METADATA; `options` NULL: the defaults. Errors: those of epio_rename, epio_copy_tree and
+ * epio_remove_tree. */
 EPIO_VERB epio_op *epio_move(epio_op *op, struct epio_vfs *vfs, const char *from, const char *to,
                              const epio_tree_options *options);
 
 /* ---- The trash --------------------------------------------------------- */
 
-/* Moves a file or directory to where the desktop lets people find and restore it: 0. `flags`: 0. On
- * POSIX systems by freedesktop's specification (https://specifications.freedesktop.org/trash-spec):
- * to the home's trash, or to the one at the top of its own file system; macOS: ~/.Trash; Windows:
- * the recycle bin, by IFileOperation. Never a copy, never a removal. Only the system's VFS has
- * one. Errors: those of epio_rename; EPIO_ENOTSUP (another VFS; no trash on that file system). */
+/* Moves a file or directory, or a symbolic link itself, to where the desktop lets people find and
+ * restore it: 0. `flags`: 0. On POSIX systems by freedesktop's specification
+ * (https://specifications.freedesktop.org/trash-spec): to the home's trash, or to the one at the
+ * top of its own file system; macOS: ~/.Trash; Windows: the recycle bin, by IFileOperation. Never a
+ * copy, never a removal: if it fails, it is where it was. Only the system's VFS has one. What was
+ * moved is not said to be durable.
+ *
+ * Errors: those of epio_rename; EPIO_ENOTSUP (another VFS; no trash on that file system, with
+ * os_error EXDEV on POSIX systems), EPIO_EBUSY (a mount point), EPIO_EINVAL (the root, "." or "..";
+ * the trash itself, what is in it, or a directory that has it). */
 EPIO_VERB epio_op *epio_trash(epio_op *op, struct epio_vfs *vfs, const char *path, uint32_t flags);
 
 #ifdef __cplusplus

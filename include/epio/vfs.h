@@ -318,6 +318,13 @@ EPIO_API int64_t epio_perform_on(epio_op *op, epio_vfs *vfs, epio_file *file);
 /* Ends an op, which is the core's again from here on. Set op->os_error before. Any thread. */
 EPIO_API void epio_complete(epio_op *op, int64_t result);
 
+/* Says when another thread will probably end the op, on the monotonic clock: a loop that has
+ * nothing else to do looks for it then, or in a millisecond if that is earlier, and until then
+ * epio_complete does not wake it, which would cost that thread some microseconds. For ops that end
+ * soon and often: one may be found some tens of microseconds late. The owner, before that thread
+ * may end it. */
+EPIO_API void epio_expect(epio_op *op, uint64_t at);
+
 /* Ends an op with `result` once the monotonic clock has reached `due`; a cancel
  * or the op's deadline ends it earlier, without asking the VFS. The owner. */
 EPIO_API void epio_complete_at(epio_op *op, uint64_t due, int64_t result);

@@ -114,8 +114,8 @@ static inline bool prepare_short(epio_op *op, uint8_t kind, epio_file *file, con
     if (op == NULL || file == NULL || (file->fast & direction) == 0 || base == NULL) {
         return false;
     }
-    uint32_t state = epio__load_u32(&op->state);
-    if (state != EPIO__STATE_DONE && state != EPIO__STATE_ZEROED) {
+    uint32_t before = epio__load_u32(&op->state);
+    if (before != EPIO__STATE_DONE && before != EPIO__STATE_ZEROED) {
         return false;
     }
     uint64_t end = offset + len; /* all are below 2^63 if none has the highest bit */
@@ -123,13 +123,18 @@ static inline bool prepare_short(epio_op *op, uint8_t kind, epio_file *file, con
         return false;
     }
     bool reads = kind == EPIO_KIND_READ;
-    epio__verb_fill(op, kind, reads ? EPIO__FAST : EPIO__FAST_NOT, file->vfs, file->vfs->loop);
+    epio_loop *loop = file->vfs->loop;
+    uint32_t state = loop == NULL ? EPIO__STATE_PREPARED
+                     : reads      ? EPIO__STATE_FAST_READ
+                                  : EPIO__STATE_FAST_WRITE;
+    uint8_t fast = state == EPIO__STATE_FAST_READ ? EPIO__FAST : EPIO__FAST_NOT;
+    epio__verb_fill(op, kind, fast, file->vfs, loop);
     op->result = EPIO_EPENDING; /* here, so that submit need not set it */
     op->file = file;
     op->arguments.io.base = (void *)(uintptr_t)base;
     op->arguments.io.len = len;
     op->arguments.io.offset = offset;
-    epio__store_relaxed_u32(&op->state, reads ? EPIO__STATE_FAST_READ : EPIO__STATE_FAST_WRITE);
+    epio__store_relaxed_u32(&op->state, state);
     return true;
 }
 

@@ -19,22 +19,24 @@ static int64_t count(const epio__copier *copier, int64_t result)
     return result;
 }
 
-/* Also what says only to a read how much it has, as files of the kernel's own. */
+/* Also what says only to a read how much it has, as files of the kernel's own. Of another one no
+ * more is read than it was said to have: that there is no more takes a call of its own. */
 static int64_t read_and_write(epio__copier *copier, epio_file *source, epio_file *target)
 {
     epio_op op = EPIO_OP_INIT;
+    const uint64_t bytes = copier->info.bytes;
+    size_t most = bytes != 0 ? (size_t)bytes : EPIO__COPY_BUFFER;
     uint64_t at = 0;
     int64_t result;
     do {
-        result = epio__copier_perform(
-            copier, epio_read(&op, source, copier->buffer, EPIO__COPY_BUFFER, at));
+        result = epio__copier_perform(copier, epio_read(&op, source, copier->buffer, most, at));
         if (result <= 0) {
             break;
         }
         result = count(copier, epio__copier_perform(copier, epio_write(&op, target, copier->buffer,
                                                                        (size_t)result, at)));
         at += result > 0 ? (uint64_t)result : 0;
-    } while (result == (int64_t)EPIO__COPY_BUFFER);
+    } while (result == (int64_t)most && bytes == 0);
     return result < 0 ? result : (int64_t)at;
 }
 

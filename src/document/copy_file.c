@@ -255,19 +255,12 @@ static int64_t replace(epio__copier *copier, epio_file *source, const char *to)
     return result < 0 ? result : copied;
 }
 
-static int64_t copy_open_file(epio__copier *copier, epio_file *source, const char *to)
+static int64_t make_and_fill(epio__copier *copier, epio_file *source, const char *to)
 {
     const uint32_t flags =
         EPIO_OPEN_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE | EPIO_OPEN_NOFOLLOW;
     epio_op op = EPIO_OP_INIT;
-    int64_t result = stat_file(copier, source, &copier->info);
-    if (result < 0) {
-        return result;
-    }
-    if (copier->info.type != EPIO_TYPE_FILE) {
-        return epio__copier_refuse(copier, EPIO__REASON_NO_REGULAR_FILE);
-    }
-    result = epio__copier_perform(
+    int64_t result = epio__copier_perform(
         copier,
         epio_open(&op, copier->to_vfs, to, flags | EPIO_OPEN_PERMISSIONS(permissions_of(copier))));
     if (result == 0) {
@@ -275,6 +268,32 @@ static int64_t copy_open_file(epio__copier *copier, epio_file *source, const cha
     }
     bool may_replace = (copier->flags & EPIO_COPY_NO_REPLACE) == 0;
     return result == EPIO_EEXIST && may_replace ? replace(copier, source, to) : result;
+}
+
+static bool has_several_names(const epio__copier *copier)
+{
+    return copier->begin_linked != NULL && copier->info.links > 1 &&
+           (copier->info.known & (EPIO_INFO_LINKS | EPIO_INFO_ID)) ==
+               (EPIO_INFO_LINKS | EPIO_INFO_ID);
+}
+
+static int64_t copy_open_file(epio__copier *copier, epio_file *source, const char *to)
+{
+    int64_t result = stat_file(copier, source, &copier->info);
+    if (result < 0) {
+        return result;
+    }
+    if (copier->info.type != EPIO_TYPE_FILE) {
+        return epio__copier_refuse(copier, EPIO__REASON_NO_REGULAR_FILE);
+    }
+    if (!has_several_names(copier)) {
+        return make_and_fill(copier, source, to);
+    }
+    if (!copier->begin_linked(copier, to, &result)) {
+        result = make_and_fill(copier, source, to);
+        copier->end_linked(copier, to, result);
+    }
+    return result;
 }
 
 /* What cannot be opened, or only by waiting, may be no file at all. */
@@ -406,11 +425,11 @@ static int64_t replace_by_link(epio__copier *copier, const char *target, const c
     return result;
 }
 
-int64_t epio__copy_link(epio__copier *copier, const char *from, const char *to)
+static int64_t make_link(epio__copier *copier, const char *from, const char *to)
 {
     epio_op op = EPIO_OP_INIT;
-    int64_t result = stat_name(copier, copier->from_vfs, from, &copier->info, EPIO_STAT_NOFOLLOW);
-    char *target = result == 0 ? read_target(copier, from, &result) : NULL;
+    int64_t result = 0;
+    char *target = read_target(copier, from, &result);
     if (target == NULL) {
         return result;
     }
@@ -425,6 +444,19 @@ int64_t epio__copy_link(epio__copier *copier, const char *from, const char *to)
         result = epio__copier_sync_directory(copier, to);
     }
     free(target);
+    return result;
+}
+
+int64_t epio__copy_link(epio__copier *copier, const char *from, const char *to)
+{
+    int64_t result = stat_name(copier, copier->from_vfs, from, &copier->info, EPIO_STAT_NOFOLLOW);
+    if (result < 0 || !has_several_names(copier)) {
+        return result < 0 ? result : make_link(copier, from, to);
+    }
+    if (!copier->begin_linked(copier, to, &result)) {
+        result = make_link(copier, from, to);
+        copier->end_linked(copier, to, result);
+    }
     return result;
 }
 

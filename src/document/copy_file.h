@@ -29,6 +29,12 @@ typedef struct epio__copier {
     unsigned char *buffer;
     epio__failure failure;
     epio_info info; /* of what was copied last, as it was before */
+    void *user;
+
+    /* Of what has several names, before the target is made: true: *result is all that is done; and
+     * after it was copied. NULL: each is copied. */
+    bool (*begin_linked)(struct epio__copier *copier, const char *to, int64_t *result);
+    void (*end_linked)(struct epio__copier *copier, const char *to, int64_t result);
 } epio__copier;
 
 /* epio__procedure_perform, and what fails is kept in `failure`. */

@@ -154,7 +154,7 @@ static int rename_in_two_steps(const epio__place *from, const epio__place *to)
                                    : link_and_unlink(from, to);
 }
 
-static int rename_without_replacing(const epio__place *from, const epio__place *to)
+int epio__rename_without_replacing(const epio__place *from, const epio__place *to)
 {
 #if defined(SYS_renameat2)
     /* musl has neither the name nor the call. */
@@ -179,7 +179,7 @@ static int rename_without_replacing(const epio__place *from, const epio__place *
 static int rename_name(const epio_op *op, const epio__place *from, const epio__place *to)
 {
     if ((op->flags & EPIO_RENAME_NO_REPLACE) != 0) {
-        return rename_without_replacing(from, to);
+        return epio__rename_without_replacing(from, to);
     }
     int outcome = renameat(from->at, from->path, to->at, to->path);
     if (outcome != 0 && errno == EEXIST) { /* XFS, as POSIX allows it */

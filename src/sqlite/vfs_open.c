@@ -193,10 +193,6 @@ static int open_unnamed(epio__sqlite_file *file, int flags)
 }
 
 /* SQLite says psow=0 for a database alone. */
-/* Files that are written record by record. */
-#define RECORDS                                                                                    \
-    (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_TEMP_JOURNAL | SQLITE_OPEN_SUBJOURNAL)
-
 static uint32_t first_marks(const char *path, int flags)
 {
     uint32_t marks = 0;
@@ -227,9 +223,9 @@ int epio__sqlite_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, in
     bool maps = (flags & SQLITE_OPEN_MAIN_DB) == 0 || epio__sqlite_shm_is_possible(file->owner);
     file->base.pMethods = maps ? &epio__sqlite_methods : &epio__sqlite_methods_unmapped;
     if ((file->owner->flags & EPIO_SQLITE_OVERLAP) != 0) {
-        epio__sqlite_overlap_begin(file); /* which merges writes itself */
-    } else if ((flags & RECORDS) != 0) {
-        file->base.pMethods = &epio__sqlite_record_methods;
+        epio__sqlite_overlap_begin(file);
+    } else {
+        epio__sqlite_prefix_begin(file);
     }
     if (out_flags != NULL) {
         *out_flags = file->open_flags;

@@ -1,122 +1,165 @@
-/* Journals and logs, written with one call for each page instead of two: the few bytes that SQLite
- * writes in front of a page wait for the page, and go out with it. Owns which bytes may wait; how
- * bytes are written is vfs_file.c's.
+/* The first bytes of a record, held back until the page that follows them, so that both are one
+ * system call:
  *
- * SQLite writes a record of a log as its header of 24 bytes and then its page, one of a journal as
- * the page's number of 4 bytes, the page and, except in a statement's journal, 4 bytes of checksum.
- * Nothing comes between header and page: no call for another file, no return to the program. So
- * what a process that is killed there leaves is a record less, not a record that others take for
- * whole. A checksum is written at once: what SQLite does next may be to another file. Any other
- * call for the file writes first what waits. */
+ *   file                  a record                       what is held
+ *   the log               header, page                   the header of a frame at the log's end
+ *   the journal           page number, page, checksum    the page number
+ *   a statement journal   page number, page              the page number
+ *
+ * SQLite writes the page in its next call of any kind, from the same function: walWriteOneFrame,
+ * pagerAddPageToRollbackJournal, subjournalPage. So nothing is held while it writes to another
+ * file, touches the index or a lock, or returns to the program, and what others see, what is left
+ * when this process is killed, and what a sync covers is what it would be without. Only a sync
+ * comes in between, where a frame is split at the end of a sector; that, and every other call on
+ * the file, begins with what is held, and fails with its error.
+ *
+ * Other writes of the same lengths are not held, as nothing need follow them:
+ * - In the log, a header that is written again to put its checksum right, perhaps as the last thing
+ *   that a transaction does. SQLite has read the frame just before. A header at the log's end
+ *   follows the log's header or another frame, and none was read since; if one was, or another
+ *   connection wrote the frame before, this header is not held, either.
+ * - In the journal, the checksum of a page: without syncs the database's page is written next, to
+ *   be rolled back by the record that the checksum completes. The journal's headers begin with
+ *   sectors, and pages are multiples of 512 bytes, so that page numbers are at multiples of 8
+ *   bytes, and checksums are not. The record of a super-journal has four bytes in several places,
+ *   and ends with others.
+ *
+ * A VFS over this one that calls it in another order loses nothing but what a killed process, or
+ * another connection that reads the file, would have found. */
 #include "sqlite/vfs.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define FRAME_HEADER 24
 #define PAGE_NUMBER 4
+#define ALIGNMENT_OF_RECORDS 8
+#define LONGEST_PAGE 65536
+
+/* No write ended anywhere since something was read. */
+#define NOWHERE (-1)
 
 static epio__sqlite_file *own(sqlite3_file *base)
 {
     return (epio__sqlite_file *)base;
 }
 
-static int write_plain(sqlite3_file *base, const void *buffer, int len, sqlite3_int64 offset)
+/* ---- Writing ---------------------------------------------------------------- */
+
+static bool is_prefix(const epio__sqlite_file *file, int len, sqlite3_int64 offset)
 {
-    return epio__sqlite_methods.xWrite(base, buffer, len, offset);
+    if (len != file->prefix.expected_len) {
+        return false;
+    }
+    if (len == FRAME_HEADER) {
+        return offset == file->prefix.next;
+    }
+    return (file->open_flags & SQLITE_OPEN_SUBJOURNAL) != 0 || offset % ALIGNMENT_OF_RECORDS == 0;
 }
 
-/* Writes what waits. */
-static int flush(sqlite3_file *base)
+/* A copy costs less than a second call, and less than a write of two parts where a VFS makes two
+ * writes of them. SQLite need not know that there is no memory: then nothing is held. */
+static bool has_room(epio__sqlite_prefix *prefix, int len)
+{
+    if (prefix->size < len) {
+        unsigned char *bytes = realloc(prefix->bytes, (size_t)len);
+        prefix->bytes = bytes != NULL ? bytes : prefix->bytes;
+        prefix->size = bytes != NULL ? len : prefix->size;
+    }
+    return prefix->size >= len;
+}
+
+static bool hold(epio__sqlite_file *file, const void *bytes, int len, sqlite3_int64 offset)
+{
+    epio__sqlite_prefix *prefix = &file->prefix;
+    if (!is_prefix(file, len, offset) || !has_room(prefix, len)) {
+        return false;
+    }
+    memcpy(prefix->bytes, bytes, (size_t)len);
+    prefix->len = len;
+    prefix->offset = offset;
+    return true;
+}
+
+/* What fails is not tried again: SQLite takes the call's error for that of the write. */
+static int release(epio__sqlite_file *file)
+{
+    epio__sqlite_prefix *prefix = &file->prefix;
+    int len = prefix->len;
+    prefix->len = 0;
+    return len != 0 ? epio__sqlite_methods.xWrite(&file->base, prefix->bytes, len, prefix->offset)
+                    : SQLITE_OK;
+}
+
+/* What is held, and these bytes behind it; or by itself. */
+static int write_behind(epio__sqlite_file *file, const void *bytes, int len, sqlite3_int64 offset)
+{
+    epio__sqlite_prefix *prefix = &file->prefix;
+    bool follows = prefix->len != 0 && offset == prefix->offset + prefix->len;
+    if (follows && len <= LONGEST_PAGE && has_room(prefix, prefix->len + len)) {
+        memcpy(prefix->bytes + prefix->len, bytes, (size_t)len);
+        prefix->len += len;
+        return release(file);
+    }
+    int code = release(file);
+    return code == SQLITE_OK ? epio__sqlite_methods.xWrite(&file->base, bytes, len, offset) : code;
+}
+
+static int write_bytes(sqlite3_file *base, const void *bytes, int len, sqlite3_int64 offset)
 {
     epio__sqlite_file *file = own(base);
-    int len = file->header_len;
-    file->header_len = 0;
-    return len != 0 ? write_plain(base, file->header, len, file->header_offset) : SQLITE_OK;
+    int code = SQLITE_OK;
+    if (file->prefix.len != 0 || !hold(file, bytes, len, offset)) {
+        code = write_behind(file, bytes, len, offset);
+    }
+    file->prefix.next = code == SQLITE_OK ? offset + len : NOWHERE;
+    return code;
 }
 
-/* Is a page to follow? A main journal has a number of a page wherever no page has just ended. */
-static bool waits(const epio__sqlite_file *file, int len, sqlite3_int64 offset)
-{
-    if ((file->open_flags & SQLITE_OPEN_WAL) != 0) {
-        return len == FRAME_HEADER;
-    }
-    bool checksum = (file->open_flags & SQLITE_OPEN_SUBJOURNAL) == 0 && offset == file->record_end;
-    return len == PAGE_NUMBER && !checksum;
-}
-
-static int write_record(sqlite3_file *base, const void *page, int len)
-{
-    epio__sqlite_file *file = own(base);
-    size_t header_len = (size_t)file->header_len;
-    epio_iovec parts[2] = {{file->header, header_len}, {(void *)(uintptr_t)page, (size_t)len}};
-    file->header_len = 0;
-    int64_t result =
-        epio_perform(epio_writev(&file->op, file->file, parts, 2, (uint64_t)file->header_offset));
-    return result == (int64_t)header_len + len
-               ? SQLITE_OK
-               : epio__sqlite_code(file, &file->op, SQLITE_IOERR_WRITE);
-}
-
-static int write_bytes(sqlite3_file *base, const void *buffer, int len, sqlite3_int64 offset)
-{
-    epio__sqlite_file *file = own(base);
-    if (file->header_len != 0 && offset == file->header_offset + file->header_len) {
-        file->record_end = offset + len;
-        return write_record(base, buffer, len);
-    }
-    int code = flush(base);
-    if (code != SQLITE_OK) {
-        return code;
-    }
-    if (waits(file, len, offset) && (file->marks & EPIO__SQLITE_SYNC_FAILED) == 0) {
-        memcpy(file->header, buffer, (size_t)len);
-        file->header_len = len;
-        file->header_offset = offset;
-        return SQLITE_OK;
-    }
-    return write_plain(base, buffer, len, offset);
-}
-
-/* ---- All else writes first what waits ---- */
+/* ---- Every other call --------------------------------------------------------- */
 
 static int close_it(sqlite3_file *base)
 {
-    (void)flush(base);
-    return epio__sqlite_methods.xClose(base);
+    int released = release(own(base));
+    free(own(base)->prefix.bytes);
+    int code = epio__sqlite_methods.xClose(base);
+    return code != SQLITE_OK ? code : released;
 }
 
-static int read_bytes(sqlite3_file *base, void *buffer, int len, sqlite3_int64 offset)
+static int read_bytes(sqlite3_file *base, void *bytes, int len, sqlite3_int64 offset)
 {
-    int code = flush(base);
-    return code == SQLITE_OK ? epio__sqlite_methods.xRead(base, buffer, len, offset) : code;
+    int code = release(own(base));
+    own(base)->prefix.next = NOWHERE;
+    return code == SQLITE_OK ? epio__sqlite_methods.xRead(base, bytes, len, offset) : code;
 }
 
 static int truncate_it(sqlite3_file *base, sqlite3_int64 size)
 {
-    int code = flush(base);
+    int code = release(own(base));
+    own(base)->prefix.next = NOWHERE;
     return code == SQLITE_OK ? epio__sqlite_methods.xTruncate(base, size) : code;
 }
 
 static int sync_it(sqlite3_file *base, int flags)
 {
-    int code = flush(base);
+    int code = release(own(base));
     return code == SQLITE_OK ? epio__sqlite_methods.xSync(base, flags) : code;
 }
 
 static int file_size(sqlite3_file *base, sqlite3_int64 *size)
 {
-    int code = flush(base);
+    int code = release(own(base));
     return code == SQLITE_OK ? epio__sqlite_methods.xFileSize(base, size) : code;
 }
 
-static int control(sqlite3_file *base, int code, void *argument)
+static int control(sqlite3_file *base, int what, void *argument)
 {
-    int flushed = flush(base);
-    return flushed == SQLITE_OK ? epio__sqlite_methods.xFileControl(base, code, argument) : flushed;
+    int code = release(own(base));
+    return code == SQLITE_OK ? epio__sqlite_control(base, what, argument) : code;
 }
 
-/* The first version's: SQLite maps and shares databases alone. */
-const sqlite3_io_methods epio__sqlite_record_methods = {
+/* Neither an index nor pages in place: those are a database's. */
+static const sqlite3_io_methods methods = {
     .iVersion = 1,
     .xClose = close_it,
     .xRead = read_bytes,
@@ -131,3 +174,17 @@ const sqlite3_io_methods epio__sqlite_record_methods = {
     .xSectorSize = epio__sqlite_sector_size,
     .xDeviceCharacteristics = epio__sqlite_characteristics,
 };
+
+void epio__sqlite_prefix_begin(epio__sqlite_file *file)
+{
+    int flags = file->open_flags;
+    if ((flags & SQLITE_OPEN_WAL) != 0) {
+        file->prefix.expected_len = FRAME_HEADER;
+    } else if ((flags & (SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_SUBJOURNAL)) != 0) {
+        file->prefix.expected_len = PAGE_NUMBER;
+    } else {
+        return;
+    }
+    file->prefix.next = NOWHERE;
+    file->base.pMethods = &methods;
+}

@@ -120,6 +120,8 @@ typedef struct epio__win32_calls {
     BOOLEAN(WINAPI *create_symbolic_link)(LPCWSTR, LPCWSTR, DWORD);
     BOOL(WINAPI *control)(HANDLE, DWORD, LPVOID, DWORD, LPVOID, DWORD, LPDWORD, LPOVERLAPPED);
     BOOL(WINAPI *delete_file)(LPCWSTR);
+    int32_t (*shell_operation)(void **operation);
+    int32_t (*shell_item)(const WCHAR *name, void **item);
     BOOL(WINAPI *replace_file)(LPCWSTR, LPCWSTR, LPCWSTR, DWORD, LPVOID, LPVOID);
     DWORD(WINAPI *get_full_path)(LPCWSTR, DWORD, LPWSTR, LPWSTR *);
     BOOL(WINAPI *flush)(HANDLE);
@@ -431,6 +433,12 @@ int64_t epio__op_fail_to_be_durable(epio_op *op, DWORD error);
 int64_t epio__rename_keeping(epio_op *op, const epio__place *from, const epio__place *to,
                              int64_t (*rename)(epio_op *op, const epio__place *from,
                                                const epio__place *to));
+
+/* ---- trash.c ---- */
+
+/* An IFileOperation, and the IShellItem of a path: an HRESULT. COM is initialized on the thread. */
+int32_t epio__shell_operation(void **operation);
+int32_t epio__shell_item(const WCHAR *name, void **item);
 
 /* ---- lookup.c ---- */
 

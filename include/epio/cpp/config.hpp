@@ -7,7 +7,7 @@
 
 #include <cstddef> // a library says what it is in any header of its own
 
-#if defined(__has_include) && __cplusplus > 201703L
+#if defined(__has_include)
 #if __has_include(<version>)
 #include <version>
 #endif

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <new>
+#include <type_traits>
 #include <utility>
 
 namespace epio
@@ -76,38 +77,59 @@ class reference
 
 /* ---- Disposal ---------------------------------------------------------- */
 
+// The end of what an owner has: epio_close and the like.
+template <class T> using ending = epio_op *(*)(epio_op *, T *);
+
 #if EPIO_ASYNC
 
-// An op that nobody waits for.
-struct disposal : epio_op {
-    explicit disposal(reference keep) noexcept : epio_op(), keep_(std::move(keep))
+// The op of an end that nobody waits for.
+template <class T, ending<T> End> struct disposal : epio_op {
+    disposal(epio_vfs *on, T *what, reference keeping) noexcept
+        : epio_op(), retry_on(on), pointer(what), keep(std::move(keeping))
     {
         done = delivered;
     }
 
     static void delivered(epio_op *op) noexcept
     {
-        delete static_cast<disposal *>(op);
+        auto *self = static_cast<disposal *>(op);
+        if (self->sleeps) {
+            self->sleeps = false;
+            epio_submit(End(op, self->pointer));
+        } else if (is_refused(op->result)) {
+            self->sleeps = true;
+            epio_submit(epio_sleep(op, self->retry_on, 1000000));
+        } else {
+            delete self;
+        }
     }
 
-    reference keep_;
+    // A file is gone whatever the result; a save waits for nothing, and stays.
+    static bool is_refused(std::int64_t result) noexcept
+    {
+        return std::is_same_v<T, epio_saving> && (result == EPIO_EBUSY || result == EPIO_ENOMEM);
+    }
+
+    epio_vfs *retry_on;
+    T *pointer;
+    reference keep;
+    bool sleeps = false;
 };
 
 #endif
 
-/* Carries out what prepare(op) returns: on the loop of `vfs`, by an op of its own, or if there is
- * none on this thread. `keep` lives until then. */
-template <class Prepare>
-void dispose(const epio_vfs *vfs, reference keep, const Prepare &prepare) noexcept
+/* Carries out the end: on the loop of `vfs`, by an op of its own, or if there is none on this
+ * thread. `keep` lives until then. */
+template <class T, ending<T> End> void dispose(epio_vfs *vfs, T *pointer, reference keep) noexcept
 {
 #if EPIO_ASYNC
     if (vfs->loop != nullptr) {
-        auto *op = new (std::nothrow) disposal(std::move(keep));
+        auto *op = new (std::nothrow) disposal<T, End>(vfs, pointer, std::move(keep));
         if (op != nullptr) {
-            epio_submit(prepare(op));
+            epio_submit(End(op, pointer));
         } else {
             epio_op here = epio_op();
-            (void)epio_wait(prepare(&here));
+            (void)epio_wait(End(&here, pointer));
         }
         return;
     }
@@ -115,7 +137,7 @@ void dispose(const epio_vfs *vfs, reference keep, const Prepare &prepare) noexce
     (void)vfs;
     (void)keep;
     epio_op op = epio_op();
-    (void)epio_perform(prepare(&op));
+    (void)epio_perform(End(&op, pointer));
 }
 
 // A pointer that is moved, and given to Traits::dispose in the end.
@@ -192,8 +214,7 @@ namespace detail
 struct closes {
     static void dispose(epio_file *file, reference keep) noexcept
     {
-        detail::dispose(file->vfs, std::move(keep),
-                        [file](epio_op *op) noexcept { return epio_close(op, file); });
+        detail::dispose<epio_file, epio_close>(file->vfs, file, std::move(keep));
     }
 };
 } // namespace detail
@@ -240,8 +261,7 @@ namespace detail
 struct unmaps {
     static void dispose(epio_mapping *mapping, reference keep) noexcept
     {
-        detail::dispose(mapping->vfs, std::move(keep),
-                        [mapping](epio_op *op) noexcept { return epio_unmap(op, mapping); });
+        detail::dispose<epio_mapping, epio_unmap>(mapping->vfs, mapping, std::move(keep));
     }
 };
 } // namespace detail
@@ -270,13 +290,14 @@ namespace detail
 struct abandons {
     static void dispose(epio_saving *saving, reference keep) noexcept
     {
-        detail::dispose(epio_saving_file(saving)->vfs, std::move(keep),
-                        [saving](epio_op *op) noexcept { return epio_save_abandon(op, saving); });
+        detail::dispose<epio_saving, epio_save_abandon>(epio_saving_file(saving)->vfs, saving,
+                                                        std::move(keep));
     }
 };
 } // namespace detail
 
-/* A save in steps. Destroyed without a commit, it is abandoned: the old file stays. */
+/* A save in steps. Destroyed without a commit that succeeded, it is abandoned, once no op of its
+ * file is in flight: the old file stays. */
 class saving : public detail::owner<epio_saving, detail::abandons>
 {
   public:

@@ -40,7 +40,8 @@ template <class Prepare> auto make_opening(vfs_argument on, Prepare prepare)
 struct ended {
     template <class Owner> result<void> operator()(epio_op *op, Owner &owner) const noexcept
     {
-        if (op->result != EPIO_EBUSY) {
+        bool is_save = std::is_same_v<Owner, saving>;
+        if (op->result != EPIO_EBUSY && (op->result != EPIO_ENOMEM || !is_save)) {
             (void)owner.release();
         }
         return number<void>()(op, owner);
@@ -938,14 +939,28 @@ using events = detail::chain<epio_event, epio_event_next>;
         });
 }
 
-/* result<std::uint32_t>, as epio::save. The verb owns the save. */
-[[nodiscard]] inline auto save_commit(saving saving) noexcept
+/* result<std::uint32_t>, as epio::save. `saving` is empty once it has succeeded; else it stays, to
+ * be committed once more, or abandoned. */
+[[nodiscard]] inline auto save_commit(saving &saving) noexcept
+{
+    return detail::make_verb(
+        &saving, [](epio_op *op, epio::saving *of) { return epio_save_commit(op, of->get()); },
+        [](epio_op *op, epio::saving *of) {
+            if (op->result >= 0) {
+                (void)of->release();
+            }
+            return detail::number<std::uint32_t>()(op, of);
+        });
+}
+
+/* The same with a save of its own, which is abandoned if it fails. */
+[[nodiscard]] inline auto save_commit(saving &&saving) noexcept
 {
     return detail::make_verb(
         std::move(saving),
         [](epio_op *op, epio::saving &of) { return epio_save_commit(op, of.get()); },
         [](epio_op *op, epio::saving &of) {
-            if (op->result != EPIO_EBUSY) {
+            if (op->result >= 0) {
                 (void)of.release();
             }
             return detail::number<std::uint32_t>()(op, of);
