@@ -1,8 +1,6 @@
 /* epio_load: a whole file into memory. */
 #include "procedure/procedure.h"
 
-#include "core/struct_size.h"
-
 #include <stdlib.h>
 #include <string.h>
 

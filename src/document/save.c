@@ -1,8 +1,6 @@
 /* epio_save, and the verbs of a save in steps. What happens is in saving.c. */
 #include "document/saving.h"
 
-#include "core/struct_size.h"
-
 #include <stdlib.h>
 #include <string.h>
 
