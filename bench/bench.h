@@ -46,8 +46,9 @@ typedef struct bench_options {
 #define BENCH_QUICK 0x200u
 #define BENCH_PLOT 0x400u
 #define BENCH_BUSY 0x800u
-#define BENCH_TREE 0x1000u  /* --entries and --cold */
-#define BENCH_TABLE 0x2000u /* --rows, --statements, --writers, --cancels */
+#define BENCH_TREE 0x1000u    /* --entries and --cold */
+#define BENCH_ENTRIES 0x4000u /* --entries */
+#define BENCH_TABLE 0x2000u   /* --rows, --statements, --writers, --cancels */
 
 typedef struct bench_command {
     const char *name;

@@ -14,11 +14,13 @@ extern const bench_command bench_peers_command;
 extern const bench_command bench_run_command;
 extern const bench_command bench_scale_command;
 extern const bench_command bench_sqlite_command;
+extern const bench_command bench_tree_command_line;
 extern const bench_command bench_walk_command;
 
 static const bench_command *const commands[] = {
-    &bench_peers_command, &bench_run_command,    &bench_durable_command,  &bench_scale_command,
-    &bench_walk_command,  &bench_sqlite_command, &bench_overhead_command, &bench_compare_command,
+    &bench_peers_command,  &bench_run_command,      &bench_durable_command,
+    &bench_scale_command,  &bench_walk_command,     &bench_tree_command_line,
+    &bench_sqlite_command, &bench_overhead_command, &bench_compare_command,
 };
 
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])

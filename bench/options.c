@@ -44,7 +44,7 @@ static const option known_options[] = {
     COUNT(depth, "N", "most operations in flight", BENCH_DEPTH, 1, 1000000),
     COUNT(files, "N", "files that they are spread over", BENCH_FILES, 1, BENCH_MOST_FILES),
     COUNT(tasks, "N", "only so many tasks, not 1, 8 and 32", BENCH_TASKS, 1, 1000),
-    COUNT(entries, "N", "files and directories in the tree", BENCH_TREE, 1, 1e8),
+    COUNT(entries, "N", "files and directories in the tree", BENCH_TREE | BENCH_ENTRIES, 1, 1e8),
     FLAG("cold", "with empty caches", cold, BENCH_TREE),
     COUNT(rows, "N", "rows in the table of a scan", BENCH_TABLE, 1, 1e9),
     COUNT(statements, "N", "rows that the mix of statements inserts", BENCH_TABLE, 100, 1e9),

@@ -85,6 +85,11 @@ const char *bench_busy_command(void);
  * here that can. */
 bool bench_find_command(const char *tree, char *command, size_t size);
 
+/* "cp -r" or "rm -r" as a shell command of one or two paths; `to` NULL: one. False: there is none.
+ */
+bool bench_tree_command(const char *what, const char *path, const char *to, char *command,
+                        size_t size);
+
 /* Starts a shell command whose standard input is the stream; NULL: it cannot be started.
  * bench_command_close returns 0 if the command succeeded. */
 FILE *bench_command_open(const char *command);

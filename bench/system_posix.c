@@ -300,6 +300,15 @@ bool bench_find_command(const char *tree, char *command, size_t size)
 #endif
 }
 
+bool bench_tree_command(const char *what, const char *path, const char *to, char *command,
+                        size_t size)
+{
+    int len = to != NULL ? snprintf(command, size, "%s '%s' '%s'", what, path, to)
+                         : snprintf(command, size, "%s '%s'", what, path);
+
+    return len > 0 && (size_t)len < size && strchr(path, '\'') == NULL;
+}
+
 FILE *bench_command_open(const char *command)
 {
     return popen(command, "w");

@@ -211,6 +211,17 @@ bool bench_find_command(const char *tree, char *command, size_t size)
     return false;
 }
 
+bool bench_tree_command(const char *what, const char *path, const char *to, char *command,
+                        size_t size)
+{
+    (void)what;
+    (void)path;
+    (void)to;
+    (void)command;
+    (void)size;
+    return false;
+}
+
 FILE *bench_command_open(const char *command)
 {
     return _popen(command, "w");

@@ -37,12 +37,12 @@ if(NOT epio_installed_sqlite OR NOT EPIO_ASYNC)
     list(APPEND epio_other_headers PATTERN db.h EXCLUDE)
 endif()
 install(DIRECTORY include/epio DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
-    FILES_MATCHING PATTERN "*.h" ${epio_other_headers})
+    FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp" ${epio_other_headers})
 
 install(FILES README.md CHANGELOG.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")
 install(FILES ports/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR}/ports)
-install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.[ch]")
+install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.[ch]" PATTERN "*.cpp")
 
 # ---- pkg-config ----
 

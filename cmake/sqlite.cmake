@@ -26,6 +26,7 @@ set(epio_sqlite_sources
     src/sqlite/vfs_map.c
     src/sqlite/vfs_open.c
     src/sqlite/vfs_overlap.c
+    src/sqlite/vfs_record.c
     src/sqlite/vfs_shm.c
     src/sqlite/vfs_temporary.c
     src/sqlite/vfs_together.c)
@@ -75,12 +76,20 @@ if(SQLite3_LIBRARY MATCHES "\\.a$" AND NOT SQLite3_LIBRARY MATCHES "\\.dll\\.a$"
     endif()
 endif()
 
+include(CheckCCompilerFlag)
+if(NOT WIN32 AND NOT MSVC)
+    check_c_compiler_flag(-fno-plt EPIO_HAS_NO_PLT)
+endif()
+
 # add_epio_sqlite_objects NAME KIND EXPORT: an object library for a library of that kind, whose
 # API is marked by EXPORT.
 function(add_epio_sqlite_objects name kind export)
     add_library(${name} OBJECT ${epio_sqlite_sources})
     target_include_directories(${name} PRIVATE src)
     target_compile_definitions(${name} PRIVATE "EPIO_SQLITE_API=${export}")
+    if(EPIO_HAS_NO_PLT) # each value of a row is a few short calls of SQLite's
+        target_compile_options(${name} PRIVATE -fno-plt)
+    endif()
     target_link_libraries(${name} PRIVATE epio_${kind} SQLite::SQLite3)
     set_target_properties(${name} PROPERTIES
         C_VISIBILITY_PRESET hidden

@@ -386,16 +386,19 @@ static int64_t part_log(struct tour *tour)
 static int64_t part_copies(struct tour *tour)
 {
     epio_op op = EPIO_OP_INIT;
-    uint64_t done, total, quarters = 0;
+    epio_progress_info info = {.size = sizeof info};
+    uint64_t quarters = 0;
 
     printf("\n7. A copy\n");
     epio_submit(epio_db_backup(&op, tour->db, tour->copy, 0));
     while (epio_op_pending(&op)) {
         epio_loop_poll(tour->loop, 1000000, 0);
-        epio_db_progress(&op, &done, &total);
-        if (total != 0 && done * 4 / total > quarters) {
-            quarters = done * 4 / total;
-            printf("  %" PRIu64 " of %" PRIu64 " pages\n", done, total);
+        if (epio_progress(&op, &info) != 0 || info.total_bytes == 0) {
+            continue;
+        }
+        if (info.bytes * 4 / info.total_bytes > quarters) {
+            quarters = info.bytes * 4 / info.total_bytes;
+            printf("  %" PRIu64 " of %" PRIu64 " bytes\n", info.bytes, info.total_bytes);
         }
     }
     return show("copied", op.result);

@@ -101,7 +101,17 @@ enum {
     X(UNMAP, "unmap", EPIO__KIND_MUST_RUN | EPIO__KIND_ON_MAPPING | EPIO__KIND_UNMAPS)             \
     X(SYNC_MAPPING, "sync_mapping", EPIO__KIND_ON_MAPPING)                                         \
     X(WATCH, "watch", EPIO__KIND_ON_PATH | EPIO__KIND_OPENS)                                       \
-    X(READ_EVENTS, "read_events", EPIO__KIND_ON_FILE | EPIO__KIND_WAITS)
+    X(READ_EVENTS, "read_events", EPIO__KIND_ON_FILE | EPIO__KIND_WAITS)                           \
+    X(TRASH, "trash", EPIO__KIND_ON_PATH)                                                          \
+    X(LOAD, "load", EPIO__KIND_ON_PATH)                                                            \
+    X(SAVE, "save", EPIO__KIND_ON_PATH)                                                            \
+    X(SAVE_BEGIN, "save_begin", EPIO__KIND_ON_PATH)                                                \
+    X(SAVE_COMMIT, "save_commit", EPIO__KIND_ON_PATH)                                              \
+    X(SAVE_ABANDON, "save_abandon", EPIO__KIND_ON_PATH | EPIO__KIND_MUST_RUN)                      \
+    X(COPY, "copy", EPIO__KIND_ON_PATH)                                                            \
+    X(COPY_TREE, "copy_tree", EPIO__KIND_ON_PATH)                                                  \
+    X(REMOVE_TREE, "remove_tree", EPIO__KIND_ON_PATH)                                              \
+    X(MOVE, "move", EPIO__KIND_ON_PATH)
 
 /* Indexed by op->kind, any value; those from EPIO_KIND_USER on are ON_FILE, the last of them OPENS.
  */

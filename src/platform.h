@@ -103,6 +103,8 @@ typedef struct epio__os_file {
     void *listing;            /* of a directory, how far it was listed, if the system does not
                                  keep that; NULL: none */
     bool confines;            /* a directory: paths that begin there stay beneath it */
+    uint8_t medium;           /* the platform's, if it is known */
+    bool medium_is_known;
     bool had_aio;             /* the kernel may still have it for a transfer that has ended */
     uint32_t keeps_from_ring; /* atomic; not 0: keep it from a backend that pins files */
     uint32_t generation;      /* epio__process_generation of the process that opened it */
@@ -191,7 +193,7 @@ int64_t epio__os_access(epio_op *op);
 int64_t epio__os_full_pathname(epio_op *op);
 
 /* Each of the next four of a path, or of an open file. */
-/* `info` is all zero at first. */
+/* All of `info`, unless it fails. */
 int64_t epio__os_stat(epio_op *op, epio_info *info);
 int64_t epio__os_set_times(epio_op *op, const epio_times *times);
 int64_t epio__os_set_mode(epio_op *op);
@@ -208,6 +210,7 @@ int64_t epio__os_link_file(epio_op *op);
 int64_t epio__os_symlink(epio_op *op);
 int64_t epio__os_read_link(epio_op *op);
 int64_t epio__os_exchange(epio_op *op);
+int64_t epio__os_trash(epio_op *op);
 /* Any of the kinds with XATTR in their names. */
 int64_t epio__os_xattr(epio_op *op);
 
@@ -311,6 +314,11 @@ void epio__watch_report(epio__watch *watch, uint32_t kind, uint32_t type, const 
                         const char *from);
 /* The directory itself is gone: reports that, the last event. */
 void epio__watch_report_end(epio__watch *watch);
+
+/* ---- Paths ------------------------------------------------------------------ */
+
+/* Does the part of a path behind it begin in what is before it? On Windows also of "C:". */
+bool epio__is_separator(char c);
 
 /* ---- What `src/core` and `src/os` provide to the platform ------------------ */
 

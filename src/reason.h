@@ -66,6 +66,9 @@
     X(TARGET_IS_NULL, EPIO_EINVAL, "the target is NULL")                                           \
     X(NAME_IS_NULL, EPIO_EINVAL, "the name is NULL or empty")                                      \
     X(CREATE_AND_REPLACE, EPIO_EINVAL, "an attribute cannot be both CREATE and REPLACE")           \
+    X(KEEPS_NOTHING, EPIO_EINVAL,                                                                  \
+      "KEEP_METADATA is of what is replaced, NO_REPLACE replaces none")                            \
+    X(NO_NAME_TO_TRASH, EPIO_EINVAL, "neither a root nor \".\" or \"..\" goes to the trash")       \
     X(MODE_BITS, EPIO_EINVAL, "the mode is above 07777")                                           \
     X(IS_WATCH, EPIO_EBADF, "a watch has events alone")                                            \
     X(NOT_WATCH, EPIO_EBADF, "the file is not a watch")                                            \
@@ -75,6 +78,10 @@
       "a file in the way is of this thread's loop, which does not run meanwhile; use epio_wait")   \
     X(TWO_LOOPS, EPIO_EINVAL, "the files complete on two loops")                                   \
     X(RANGES_OVERLAP, EPIO_EINVAL, "the ranges overlap")                                           \
+    X(COPY_TO_ITSELF, EPIO_EINVAL, "both paths lead to the same file")                             \
+    X(COPY_INTO_ITSELF, EPIO_EINVAL, "a directory cannot be copied or moved into itself")          \
+    X(NO_REGULAR_FILE, EPIO_EINVAL, "it is neither a regular file nor a symbolic link")            \
+    X(REMOVE_ROOT, EPIO_EINVAL, "neither a root nor \".\" or \"..\" is removed")                   \
     X(COPY_APPENDS, EPIO_EINVAL, "nothing is copied to a file that was opened to append")          \
     X(HELD_OTHERWISE, EPIO_EINVAL,                                                                 \
       "the file holds a range that is partly in this one, or around it")                           \
@@ -83,6 +90,7 @@
     X(BEYOND_END, EPIO_EINVAL,                                                                     \
       "the range is beyond the end of the file; epio_truncate makes it longer")                    \
     X(BEYOND_MAPPING, EPIO_EINVAL, "the range is beyond the mapping")                              \
+    X(SAVING_IS_NULL, EPIO_EINVAL, "the saving is NULL")                                           \
     X(MAPPING_IS_NULL, EPIO_EINVAL, "the mapping is NULL")                                         \
     X(STREAM_LOCKS, EPIO_ESPIPE, "a stream has no locks")
 

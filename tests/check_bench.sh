@@ -83,11 +83,11 @@ says_in_every_line()
 # ---- The command line ----
 
 ends_with 0 --help
-for command in peers run durable scale walk sqlite overhead compare; do
+for command in peers run durable scale walk tree sqlite overhead compare; do
     says output "  $command"
 done
 # What a command line means is the same everywhere, and an emulator starts slowly.
-commands="peers run durable scale walk sqlite overhead compare"
+commands="peers run durable scale walk tree sqlite overhead compare"
 if [ -n "$launcher" ]; then
     commands=peers
 fi
@@ -189,6 +189,9 @@ short="--rounds 1 --seconds 0.001 --path files"
     ends_with 0 walk --rounds 1 --path files --entries 300 --json
     says_in_every_line '"bench":"walk"'
     says output '"engine":"epio_walk"'
+    ends_with 0 tree --rounds 1 --path files --entries 300 --json
+    says_in_every_line '"bench":"tree"'
+    says output '"engine":"epio_copy_tree"'
     if $with_sqlite; then
         ends_with 0 sqlite $short --seconds 0.05 --statements 500 --rows 5000 --writers 3 \
             --cancels 3 --json

@@ -2,10 +2,11 @@
 # The documents say what is there: links and paths lead to files, headings exist, the code
 # compiles, docs/architecture.md names every file of src, and its table of phases is that
 # of src/core/phase.c.
-# Usage: check_documents.sh ROOT C-COMPILER
+# Usage: check_documents.sh ROOT C-COMPILER [C++-COMPILER]
 set -u
 cd "$1" || exit 1
 compiler=$2
+cxx_compiler=${3:-}
 failed=0
 
 directory=$(mktemp -d) || exit 1
@@ -75,13 +76,17 @@ done
 # ---- Code ----
 
 # Each block of C becomes a file: as it is if it is a program or functions, else within a
-# function that has a loop, a VFS, a file, an op and a database.
+# function that has a loop, a VFS, a file, an op and a database. One of C++ does if it includes
+# what it uses; others are parts of programs.
 write_blocks() {
     awk -v base="$2" '
-        function finish(   i, functions, name) {
+        function finish(   i, functions, includes, name) {
             for (i = 1; i <= count; i++)
                 if (lines[i] ~ /^{/) functions = 1
-            name = sprintf("%s-%d.c", base, first)
+            for (i = 1; i <= count; i++)
+                if (lines[i] ~ /^#include/) includes = 1
+            if (language == "cpp" && !includes) return
+            name = sprintf("%s-%d.%s", base, first, language)
             print "#include <epio/bench.h>\n#include <epio/epio.h>\n#include <epio/locks.h>" > name
             print "#include <epio/db.h>\n#include <epio/layer.h>" > name
             print "#include <inttypes.h>\n#include <stdio.h>" > name
@@ -97,7 +102,7 @@ write_blocks() {
             if (!functions) print "}" > name
             close(name)
         }
-        /^```c$/ { inside = 1; count = 0; first = FNR + 1; next }
+        /^```c(pp)?$/ { language = substr($0, 4); inside = 1; count = 0; first = FNR + 1; next }
         /^```$/ && inside { inside = 0; finish(); next }
         inside { lines[++count] = $0 }
     ' "$1"
@@ -106,11 +111,14 @@ write_blocks() {
 # flags FILE: what the compiler needs for the libraries beside epio that it includes.
 # False: they are not installed.
 flags() {
-    case $(grep -o '^#include <[a-zA-Z0-9_-]*[./]' "$1" | tr -d '\n') in
-    *glib-unix*) pkg-config --cflags glib-2.0 2>/dev/null ;;
+    case $(grep -o '^#include <[^>]*>' "$1" | tr -d '\n') in
+    *glib-unix.h* | *epio/glib.h*) pkg-config --cflags glib-2.0 2>/dev/null ;;
+    *epio/qt.hpp*) pkg-config --cflags Qt6Core 2>/dev/null | sed 's/-I/-isystem /g; s/$/ -fPIC/' | grep isystem ;;
     *sqlite3.*) pkg-config --cflags sqlite3 2>/dev/null ;;
     *SDL*) pkg-config --cflags sdl2 2>/dev/null ;;
-    *windows*) false ;;
+    *'<uv.h>'*) pkg-config --cflags libuv 2>/dev/null && echo -D_GNU_SOURCE ;;
+    *'<asio.hpp>'*) printf '#include <asio.hpp>\n' | "$cxx_compiler" -E -x c++ - >/dev/null 2>&1 ;;
+    *windows.h* | *CoreFoundation*) false ;;
     *) : ;;
     esac
 }
@@ -118,14 +126,20 @@ flags() {
 for document in $documents; do
     write_blocks "$document" "$directory/$(basename "$document" .md)"
 done
-for block in "$directory"/*.c; do
+for block in "$directory"/*.c "$directory"/*.cpp; do
+    [ -e "$block" ] || continue
+    language="$compiler -std=c11"
+    if [ "$block" != "${block%.cpp}" ]; then
+        language="$cxx_compiler -std=c++17"
+        case $cxx_compiler in '' | *NOTFOUND) continue ;; esac
+    fi
     if ! options=$(flags "$block"); then
         echo "not compiled, as a library is not installed: $(sed -n 's/^#line //p' "$block")"
         continue
     fi
     # Options are words to be split.
     # shellcheck disable=SC2086
-    complain "code that does not compile" "$("$compiler" -std=c11 -Wall -Wextra -Wconversion -Werror \
+    complain "code that does not compile" "$($language -Wall -Wextra -Wconversion -Werror \
         -Wno-unused-function -Iinclude $options -fsyntax-only "$block" 2>&1)"
 done
 

@@ -3,8 +3,9 @@
 #
 #     check_examples.sh DIRECTORY [LAUNCHER]
 #
-# DIRECTORY holds the programs async_io, copy, log, walk, watch and xor_layer, and sqlite_tour if it
-# was built, or async_io.exe and so on for Windows; LAUNCHER is what runs them elsewhere, by its full path (ci/run-in-wine).
+# DIRECTORY holds the programs async_io, copy, log, walk, watch and xor_layer, and cpp_tour,
+# sqlite_tour and those of other event loops if they were built, or async_io.exe and so on for
+# Windows; LAUNCHER is what runs them elsewhere, by its full path (ci/run-in-wine).
 # The order of system calls is checked with strace, where it is installed and allowed to
 # trace. EPIO_CHECK_KILLS: how often the log is killed (10).
 
@@ -24,6 +25,11 @@ if [ -e "$programs/copy.exe" ]; then
     suffix=.exe
 fi
 
+has_cpp_tour=false
+if [ -e "$programs/cpp_tour$suffix" ]; then
+    has_cpp_tour=true
+fi
+
 cleanup()
 {
     rm -rf "$work"
@@ -38,7 +44,7 @@ cd "$work" || exit 2
 launch_by_scripts()
 {
     mkdir .programs
-    for name in async_io copy log sqlite_tour walk watch xor_layer; do
+    for name in async_io copy cpp_tour log sqlite_tour walk watch win32_load xor_layer; do
         printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$launcher" "$programs/$name$suffix" \
             >.programs/$name
         chmod +x .programs/$name
@@ -478,6 +484,24 @@ log_order()
         fails_with 1 awk -v expected=400 "$order_of_calls" trace-without-flushes
 }
 
+# ---- cpp_tour ----------------------------------------------------------------
+
+run_cpp_tour()
+{
+    if [ $has_cpp_tour = false ]; then
+        skip cpp_tour "there is no C++ compiler"
+        return
+    fi
+    mkdir tour
+    "$programs/cpp_tour" tour >tour.txt 2>&1
+    check "cpp_tour exits with 0" "$programs/cpp_tour" tour
+    check "cpp_tour loads what it saved" grep -q "^performed: first" tour.txt
+    check "cpp_tour awaits" grep -q "^awaited: 6 bytes, FIRST" tour.txt
+    check "cpp_tour commits a save" grep -q "^saved: second" tour.txt
+    check "cpp_tour leaves nothing" rmdir tour
+    check "cpp_tour needs a directory" fails_with 2 "$programs/cpp_tour"
+}
+
 # ---- xor_layer ---------------------------------------------------------------
 
 transform()
@@ -522,7 +546,45 @@ tour_sqlite()
     check "sqlite_tour refuses two directories" fails_with 2 "$programs/sqlite_tour" books books
 }
 
-# ---- gtk_load ----------------------------------------------------------------
+# ---- Other event loops ---------------------------------------------------------
+
+# loads_in HOST [COMMAND...]: HOST_load, started by the command, loads and saves a file.
+loads_in()
+{
+    name=${1}_load
+    shift
+    if [ ! -e "$programs/$name" ] && [ ! -e "$programs/$name$suffix" ]; then
+        skip "$name" "it was built without what it needs"
+        return
+    fi
+    check "$name exits with 0" "$@" "$programs/$name" --create 20 loaded saved
+    cp .output load.txt
+    for what in loaded saved; do
+        check "$name says how long frames were apart: $what" grep -Eq \
+            "^20 MiB $what in [0-9]+ ms: [0-9]+ frames, longest gap [0-9.]+ ms" load.txt
+    done
+    check "$name saves what it loaded" cmp loaded saved
+    : >empty
+    check "$name loads an empty file" "$@" "$programs/$name" empty saved
+    check "$name saves an empty file" test -f saved -a ! -s saved
+    check "$name fails without the file" fails_with 1 "$@" "$programs/$name" absent saved
+    check "$name needs a file" fails_with 2 "$@" "$programs/$name"
+    rm -f loaded saved empty
+}
+
+load_in_hosts()
+{
+    loads_in glib
+    loads_in libuv
+    loads_in asio
+    loads_in cfrunloop
+    loads_in win32
+    loads_in sdl env SDL_VIDEODRIVER=dummy
+    loads_in qt env QT_QPA_PLATFORM=offscreen
+    if has_screen gtk_load; then
+        loads_in gtk on_screen
+    fi
+}
 
 # has_screen PROGRAM: it is there, and a screen in memory for it.
 has_screen()
@@ -537,21 +599,10 @@ has_screen()
     fi
 }
 
-# on_screen COMMAND...
+# on_screen COMMAND...: GTK keeps what it has made until the end of the process.
 on_screen()
 {
-    env GSK_RENDERER=cairo GSETTINGS_BACKEND=memory xvfb-run -a "$@"
-}
-
-load_in_a_window()
-{
-    has_screen gtk_load || return
-    check "gtk_load exits with 0" on_screen "$programs/gtk_load" --create 20 load
-    cp .output load.txt
-    check "gtk_load loads all, and tells of its frames" grep -Eq \
-        '^20 of 20 MiB in [0-9]+ ms: [0-9]+ frames, longest gap [0-9.]+ ms$' load.txt
-    check "gtk_load needs a file" fails_with 2 "$programs/gtk_load"
-    rm -f load
+    env "ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0" GSK_RENDERER=cairo GSETTINGS_BACKEND=memory xvfb-run -a "$@"
 }
 
 # ---- gtk_sqlite_browser --------------------------------------------------------
@@ -578,6 +629,7 @@ if [ -n "$launcher" ]; then
     launch_by_scripts
 fi
 run_async_io
+run_cpp_tour
 copy_files
 copy_streams
 copy_refuses
@@ -589,7 +641,7 @@ log_killed
 log_order
 transform
 tour_sqlite
-load_in_a_window
+load_in_hosts
 browse_in_a_window
 
 echo "$passed checks passed, $failed failed"

@@ -1,6 +1,6 @@
 /* What a VFS of the program may rely on (epio/vfs.h), in its rarer turns: alarms beside deadlines,
- * ops that a layer sends again, flushes that it keeps. Kinds of its own: test_user_kinds.c; layers
- * by epio/layer.h: test_custom_layer.c. */
+ * ops that a layer sends again, flushes that it keeps, ops that it expects to end soon. Kinds of
+ * its own: test_user_kinds.c; layers by epio/layer.h: test_custom_layer.c. */
 #include "support.h"
 
 #include <epio/vfs.h>
@@ -240,6 +240,92 @@ static void an_unreferenced_sync_keeps_no_run_going(fixture *f)
     check_result(op.result, 0);
 }
 
+/* ---- Ops that are expected ------------------------------------------------------ */
+
+#define HOUR (UINT64_C(3600) * 1000 * MILLISECOND)
+
+static void *complete_kept(void *op)
+{
+    epio_complete(op, 7);
+    return NULL;
+}
+
+static void *complete_kept_late(void *op)
+{
+    epio_op sleep = EPIO_OP_INIT;
+    (void)epio_perform(epio_sleep(&sleep, epio_os_vfs(), 3 * MILLISECOND));
+    return complete_kept(op);
+}
+
+static void wait_for_expected(fixture *f, uint64_t in, void *(*ends)(void *op))
+{
+    answering_vfs vfs = make_answering(f, keep, NULL);
+    epio_op op = EPIO_OP_INIT;
+    test_thread thread;
+    epio_submit(epio_op_prepare(&op, &vfs.base, NULL, EPIO_KIND_USER));
+    check_result(epio_loop_poll(f->loop, 0, 0), 0);
+    check(vfs.kept == &op);
+    epio_expect(&op, epio_clock_monotonic() + in);
+    thread_start(&thread, ends, &op);
+    check_result(epio_wait(&op), 7);
+    (void)thread_join(thread);
+}
+
+/* Whenever it is expected, and whenever it ends. */
+static void an_expected_op_is_found(fixture *f)
+{
+    const uint64_t expected[] = {0, MILLISECOND / 10, MILLISECOND, HOUR};
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+        wait_for_expected(f, expected[i], complete_kept);
+        wait_for_expected(f, expected[i], complete_kept_late);
+    }
+}
+
+/* Others end at once, whatever is expected. */
+static void what_is_not_expected_wakes(fixture *f)
+{
+    answering_vfs vfs = make_answering(f, keep, NULL);
+    epio_op op = EPIO_OP_INIT;
+    epio_submit(epio_op_prepare(&op, &vfs.base, NULL, EPIO_KIND_USER));
+    check_result(epio_loop_poll(f->loop, 0, 0), 0);
+    epio_expect(&op, epio_clock_monotonic() + HOUR);
+    epio_op sleep = EPIO_OP_INIT;
+    check_result(epio_wait(epio_sleep(&sleep, f->vfs, MILLISECOND)), MILLISECOND);
+    epio_complete(&op, 7); /* by the owner, too */
+    check_result(epio_wait(&op), 7);
+}
+
+static epio_loop_stats stats_of(const epio_loop *loop)
+{
+    epio_loop_stats stats = {.size = sizeof stats};
+    check_result(epio_loop_get_stats(loop, &stats), 0);
+    return stats;
+}
+
+static void *complete_kept_soon(void *op)
+{
+    sleep_us(300); /* so that the loop sleeps already, and still expects it */
+    return complete_kept(op);
+}
+
+/* A thread that ends it while the loop sleeps for it does not wake the loop. On a busy machine the
+ * thread may be too late, and then does, or the loop may: twice in a row says what is so.
+ */
+static void an_expected_op_wakes_nobody(fixture *f)
+{
+    const char *backend = epio_loop_backend(f->loop);
+    if (strcmp(backend, "epoll") != 0 && strcmp(backend, "uring") != 0) {
+        return; /* their waits are not precise enough */
+    }
+    for (int in_a_row = 0; in_a_row < 2;) {
+        epio_loop_stats before = stats_of(f->loop);
+        wait_for_expected(f, HOUR, complete_kept_soon);
+        epio_loop_stats after = stats_of(f->loop);
+        bool slept = after.sleeps != before.sleeps && after.wakes == before.wakes;
+        in_a_row = slept ? in_a_row + 1 : 0;
+    }
+}
+
 int main(void)
 {
     static const fixture_test tests[] = {
@@ -249,6 +335,9 @@ int main(void)
         FIXTURE_TEST(what_is_between_two_tries_is_cancelled, ON_OS),
         FIXTURE_TEST(a_first_try_is_cancelled_with_the_loop, ON_OS),
         FIXTURE_TEST(an_unreferenced_sync_keeps_no_run_going, ON_OS),
+        FIXTURE_TEST(an_expected_op_is_found, ON_OS),
+        FIXTURE_TEST(what_is_not_expected_wakes, ON_OS),
+        FIXTURE_TEST(an_expected_op_wakes_nobody, ON_OS),
     };
     return FIXTURE_RUN("a VFS of the program", tests);
 }

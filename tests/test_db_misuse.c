@@ -38,7 +38,6 @@ static void destroy_open(context *c)
     X("epio_db_report", (void)epio_db_report(NULL, NULL))                                          \
     X("epio_db_report", (void)epio_db_report(epio_db_open(&c->op, c->db), &(epio_db_error){0}))    \
     X("epio_db_error_code", (void)epio_db_error_code(NULL))                                        \
-    X("epio_db_progress", epio_db_progress(NULL, NULL, NULL))                                      \
     X("epio_rows_count", (void)epio_rows_count(NULL))                                              \
     X("epio_rows_columns", (void)epio_rows_columns(NULL))                                          \
     X("epio_rows_name", (void)epio_rows_name(NULL, 0))                                             \

@@ -1236,6 +1236,16 @@ static void set_alarm(epio_op *op)
     epio_alarm(op, 1);
 }
 
+static void expect(epio_op *op)
+{
+    epio_expect(op, 1);
+}
+
+static void expect_what_ended(misuse_fixture *c)
+{
+    sleep_and_then(c, expect);
+}
+
 static void alarm_what_ended(misuse_fixture *c)
 {
     sleep_and_then(c, set_alarm);
@@ -1396,6 +1406,18 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(file_remove_xattr, "epio_file_remove_xattr", epio_file_remove_xattr(NULL, c->file, "n"))     \
     X(mkdir, "epio_mkdir", epio_mkdir(NULL, c->vfs, "x", 0))                                       \
     X(rmdir, "epio_rmdir", epio_rmdir(NULL, c->vfs, "x", 0))                                       \
+    X(load, "epio_load", epio_load(NULL, c->vfs, "x", NULL, NULL))                                 \
+    X(save, "epio_save", epio_save(NULL, c->vfs, "x", NULL, 0, NULL))                              \
+    X(savev, "epio_savev", epio_savev(NULL, c->vfs, "x", NULL, 0, NULL))                           \
+    X(save_begin, "epio_save_begin", epio_save_begin(NULL, c->vfs, "x", NULL, NULL))               \
+    X(save_commit, "epio_save_commit", epio_save_commit(NULL, NULL))                               \
+    X(save_abandon, "epio_save_abandon", epio_save_abandon(NULL, NULL))                            \
+    X(copy, "epio_copy", epio_copy(NULL, c->vfs, "x", "y", NULL))                                  \
+    X(copy_tree, "epio_copy_tree", epio_copy_tree(NULL, c->vfs, "x", "y", NULL))                   \
+    X(remove_tree, "epio_remove_tree", epio_remove_tree(NULL, c->vfs, "x", NULL))                  \
+    X(move, "epio_move", epio_move(NULL, c->vfs, "x", "y", NULL))                                  \
+    X(progress_publish, "epio_progress_publish", epio_progress_publish(NULL, &c->op, NULL))        \
+    X(progress_withdraw, "epio_progress_withdraw", epio_progress_withdraw(NULL))                   \
     X(walk, "epio_walk", epio_walk(NULL, c->vfs, "x", NULL))                                       \
     X(sync_directory, "epio_sync_directory", epio_sync_directory(NULL, c->vfs, "x"))               \
     X(list, "epio_list", epio_list(NULL, c->file, &c->op, 1, 0))                                   \
@@ -1408,6 +1430,7 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(symlink, "epio_symlink", epio_symlink(NULL, c->vfs, "x", "y", 0))                            \
     X(read_link, "epio_read_link", epio_read_link(NULL, c->vfs, "x", &c->byte, 1))                 \
     X(exchange, "epio_exchange", epio_exchange(NULL, c->vfs, "x", "y", 0))                         \
+    X(trash, "epio_trash", epio_trash(NULL, c->vfs, "x", 0))                                       \
     X(directory_vfs, "epio_directory_vfs", epio_directory_vfs(NULL))                               \
     X(append, "epio_append", epio_append(NULL, c->file, &c->byte, 1))                              \
     X(allocate, "epio_allocate", epio_allocate(NULL, c->file, 0, 1, 0))                            \
@@ -1464,6 +1487,7 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(complete, "epio_complete", epio_complete(NULL, 0))                                           \
     X(complete_at, "epio_complete_at", epio_complete_at(NULL, 0, 0))                               \
     X(alarm, "epio_alarm", epio_alarm(NULL, 0))                                                    \
+    X(expect, "epio_expect", epio_expect(NULL, 0))                                                 \
     X(offload, "epio_offload", epio_offload(NULL))                                                 \
     X(defer, "epio_defer", epio_defer(NULL))                                                       \
     X(holder_level, "epio_lock_holder_level", epio_lock_holder_level(NULL))                        \
@@ -1538,6 +1562,20 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(epio_perform(epio_mkdir(&c->op, c->vfs, NULL, 0)))                                           \
     X(epio_perform(epio_rmdir(&c->op, c->vfs, NULL, 0)))                                           \
     X(epio_perform(epio_sync_directory(&c->op, c->vfs, NULL)))                                     \
+    X(epio_perform(epio_load(&c->op, c->vfs, "x", NULL, NULL)))                                    \
+    X(epio_perform(epio_load(&c->op, NULL, "x", NULL, NULL)))                                      \
+    X(epio_perform(epio_save(&c->op, c->vfs, NULL, "", 0, NULL)))                                  \
+    X(epio_perform(epio_save(&c->op, c->vfs, "x", NULL, 1, NULL)))                                 \
+    X(epio_perform(epio_savev(&c->op, c->vfs, "x", NULL, 1, NULL)))                                \
+    X(epio_perform(epio_save_begin(&c->op, c->vfs, "x", NULL, NULL)))                              \
+    X(epio_perform(epio_save_commit(&c->op, NULL)))                                                \
+    X(epio_perform(epio_save_abandon(&c->op, NULL)))                                               \
+    X(epio_perform(epio_copy(&c->op, c->vfs, NULL, "y", NULL)))                                    \
+    X(epio_perform(epio_copy(&c->op, c->vfs, "x", NULL, NULL)))                                    \
+    X(epio_perform(epio_copy_tree(&c->op, c->vfs, "x", NULL, NULL)))                               \
+    X(epio_perform(epio_remove_tree(&c->op, c->vfs, NULL, NULL)))                                  \
+    X(epio_perform(epio_move(&c->op, c->vfs, "x", NULL, NULL)))                                    \
+    X(epio_progress(NULL, NULL))                                                                   \
     X(epio_perform(epio_walk(&c->op, NULL, "x", NULL)))                                            \
     X(epio_perform(epio_walk(&c->op, c->vfs, NULL, NULL)))                                         \
     X(epio_perform(epio_file_system_info(&c->op, c->vfs, NULL, &c->file_system)))                  \
@@ -1552,6 +1590,8 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(epio_perform(epio_symlink(&c->op, c->vfs, "x", NULL, 0)))                                    \
     X(epio_perform(epio_read_link(&c->op, c->vfs, NULL, &c->byte, 1)))                             \
     X(epio_perform(epio_exchange(&c->op, c->vfs, "x", NULL, 0)))                                   \
+    X(epio_perform(epio_trash(&c->op, NULL, "x", 0)))                                              \
+    X(epio_perform(epio_trash(&c->op, c->vfs, NULL, 0)))                                           \
     X(epio_perform(epio_sleep(&c->op, NULL, 0)))                                                   \
     X(epio_perform(epio_current_time(&c->op, NULL)))                                               \
     X(epio_perform(epio_randomness(&c->op, NULL, &c->byte, 1)))                                    \
@@ -1601,6 +1641,8 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X((epio_lock_holder_destroy(NULL), 0))                                                         \
     X((epio_entry_next(NULL, 0, NULL), 0))                                                         \
     X((epio_event_next(NULL, 0, NULL), 0))                                                         \
+    X((epio_buffer_free(NULL), 0))                                                                 \
+    X((epio_saving_file(NULL), 0))                                                                 \
     X((epio_vfs_destroy(NULL), 0))                                                                 \
     X((epio_loop_destroy(NULL), 0))                                                                \
     X((epio_semaphore_destroy(NULL), 0))                                                           \
@@ -1764,6 +1806,7 @@ static const misuse misuses_of_vfses[] = {
     MISUSE(defer_what_ended, "epio_defer", "completed already"),
     MISUSE(park_what_ended, "epio_complete_at", "completed already"),
     MISUSE(alarm_what_ended, "epio_alarm", "completed already"),
+    MISUSE(expect_what_ended, "epio_expect", "completed already"),
     MISUSE(offload_what_is_offloaded, "epio_offload", "offloaded"),
     MISUSE(offload_what_is_parked, "epio_offload", "epio_complete_at"),
     MISUSE(complete_what_is_offloaded, "epio_complete", "offloaded"),

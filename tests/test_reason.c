@@ -180,7 +180,7 @@ static void of_paths_and_others(fixture *f)
     check_refused(f, epio_delete(&op, f->vfs, path, 2), EPIO_EINVAL, "unknown flags");
     check_refused(f, epio_rename(&op, f->vfs, path, NULL, 0), EPIO_EINVAL, "the new path is NULL");
     check_refused(f, epio_rename(&op, f->vfs, path, "", 0), EPIO_EINVAL, "the path is empty");
-    check_refused(f, epio_rename(&op, f->vfs, path, path, 4), EPIO_EINVAL, "unknown flags");
+    check_refused(f, epio_rename(&op, f->vfs, path, path, 8), EPIO_EINVAL, "unknown flags");
     check_refused(f, epio_access(&op, f->vfs, path, 3), EPIO_EINVAL, "unknown mode");
     check_refused(f, epio_full_pathname(&op, f->vfs, path, NULL, 8), EPIO_EINVAL,
                   "the buffer is NULL");

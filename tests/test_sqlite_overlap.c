@@ -270,10 +270,10 @@ static void check_copy(const scene *s, const mode *m, size_t records, random_sou
     database_close(copy);
 }
 
-static void survives(const mode *m, bool together, random_source *random)
+static void survives(const mode *m, bool together, uint32_t flags, random_source *random)
 {
     scene s;
-    begin(&s, together);
+    begin_with(&s, together, flags);
     work(&s, m, random);
     check_integrity(s.db);
     size_t count = disk_records(s.disk);
@@ -285,26 +285,33 @@ static void survives(const mode *m, bool together, random_source *random)
     end(&s);
 }
 
-static void survives_all(bool together)
+static void survives_all(bool together, uint32_t flags)
 {
     uint64_t seed = number_from("EPIO_TEST_SEED", epio_clock_monotonic());
     random_source random = {seed};
     print_message("EPIO_TEST_SEED=%llu\n", (unsigned long long)seed);
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
-        survives(&modes[i], together, &random);
+        survives(&modes[i], together, flags, &random);
     }
 }
 
 static void is_whole_at_any_moment(fixture *f)
 {
     (void)f;
-    survives_all(false);
+    survives_all(false, EPIO_SQLITE_OVERLAP);
 }
 
 static void is_whole_while_writes_are_in_flight(fixture *f)
 {
     (void)f;
-    survives_all(true);
+    survives_all(true, EPIO_SQLITE_OVERLAP);
+}
+
+/* The first bytes of records are held then, too. */
+static void is_whole_without_delays(fixture *f)
+{
+    (void)f;
+    survives_all(false, 0);
 }
 
 /* ---- Fewer ops --------------------------------------------------------------------- */
@@ -628,6 +635,7 @@ int main(int argc, char **argv)
     static const fixture_test tests[] = {
         FIXTURE_TEST(is_whole_at_any_moment, ON_OS_PERFORM),
         FIXTURE_TEST(is_whole_while_writes_are_in_flight, ON_OS_PERFORM),
+        FIXTURE_TEST(is_whole_without_delays, ON_OS_PERFORM),
         FIXTURE_TEST(has_fewer_ops, ON_OS_PERFORM),
         FIXTURE_TEST(rolls_back_what_cannot_be_written, ON_OS_PERFORM),
         FIXTURE_TEST(threads_share_a_loop, ON_OS_PERFORM),

@@ -230,14 +230,10 @@ EPIO_SQLITE_VERB epio_op *epio_db_checkpoint(epio_op *op, epio_db *db, uint32_t 
 #define EPIO_DB_COMPACT 1u /* by VACUUM INTO: without free pages */
 
 /* Copies the database as it is now to the file `path` of the same VFS, while others read and write:
- * 0. The file must not exist (EPIO_EEXIST); if the op fails there is none. epio_db_progress says
- * how far it is. */
+ * 0. The file must not exist (EPIO_EEXIST); if the op fails there is none. epio_progress says how
+ * far it is, but not of COMPACT. */
 EPIO_SQLITE_VERB epio_op *epio_db_backup(epio_op *op, epio_db *db, const char *path,
                                          uint32_t flags);
-
-/* Pages done and in all, of a backup that is in flight; 0 and 0 if that is not known (yet), or for
- * other ops. Any thread. */
-EPIO_SQLITE_API void epio_db_progress(const epio_op *op, uint64_t *done, uint64_t *total);
 
 /* ---- Blobs ------------------------------------------------------------- */
 

@@ -1,7 +1,8 @@
 /* epio: asynchronous file I/O on each system's own completion interface.
  *
  * This header is all that a user of the library needs; it includes `epio/metadata.h`,
- * `epio/directory.h`, `epio/space.h`, `epio/range.h`, `epio/mapping.h` and `epio/watch.h`.
+ * `epio/directory.h`, `epio/space.h`, `epio/range.h`, `epio/mapping.h`, `epio/watch.h`,
+ * `epio/document.h` and `epio/tree.h`.
  * `epio/layer.h`, `epio/vfs.h` and `epio/locks.h` are for those who write a layer or a VFS of their
  * own, `epio/bench.h` for benchmark helpers.
  *
@@ -19,11 +20,13 @@
 
 #include <epio/compiler.h>
 #include <epio/directory.h>
+#include <epio/document.h>
 #include <epio/mapping.h>
 #include <epio/metadata.h>
 #include <epio/op.h>
 #include <epio/range.h>
 #include <epio/space.h>
+#include <epio/tree.h>
 #include <epio/watch.h>
 
 /* 0 where the library was built without its asynchronous half: no loop, no
@@ -81,10 +84,11 @@ EPIO_API const char *epio_version(void);
     X(EPIO_ENODATA, -31, "no such extended attribute, or no data")                                 \
     X(EPIO_EUNKNOWN, -32, "an error that has no name here; see os_error")                          \
     X(EPIO_ESQL, -33, "the database refused the statement")                                        \
-    X(EPIO_ECORRUPT, -34, "the file is damaged, or not of the format that is expected")
+    X(EPIO_ECORRUPT, -34, "the file is damaged, or not of the format that is expected")            \
+    X(EPIO_ECHANGED, -35, "the file is not the one that was loaded")
 
 #define EPIO_DECLARE_ERROR(name, value, message) name = value,
-enum { EPIO_ERRORS(EPIO_DECLARE_ERROR) EPIO_ERROR_LAST = EPIO_ECORRUPT };
+enum { EPIO_ERRORS(EPIO_DECLARE_ERROR) EPIO_ERROR_LAST = EPIO_ECHANGED };
 #undef EPIO_DECLARE_ERROR
 
 /* "EPIO_ENOENT" and the like for an error; "EPIO_OK" for any result >= 0;
@@ -435,11 +439,21 @@ EPIO_VERB epio_op *epio_delete(epio_op *op, epio_vfs *vfs, const char *path, uin
 
 #define EPIO_RENAME_SYNC_DIR 1u   /* the new name is durable at completion */
 #define EPIO_RENAME_NO_REPLACE 2u /* EPIO_EEXIST if the new name exists */
+/* What is replaced keeps its attributes, ACL, named streams and time of creation (and its short
+ * name, where the file system remembers it for a while); only the bytes become those of `from`. */
+#define EPIO_RENAME_KEEP_METADATA 4u
+#define EPIO_RENAMED_METADATA_LOST 1 /* the result: some of that could not be kept */
 
 /* Renames a file: 0. Replaces what has the new name, atomically. Errors: those of epio_delete, for
  * either path, and EPIO_EXDEV (it is never a copy), EPIO_EEXIST (NO_REPLACE), EPIO_EINVAL (a
  * directory into itself), EPIO_ENOSPC. EPIO_EIO also if the file was renamed, but not durably. See
- * rename(2). */
+ * rename(2).
+ *
+ * KEEP_METADATA is for Windows, by ReplaceFileW. Elsewhere and for what is no file it is
+ * EPIO_ENOTSUP, with nothing done; if there is nothing at `to`, EPIO_ENOENT. `from` must not be
+ * open, on no handle: EPIO_ESHARING; its own metadata are those of `to` even if it stays. On
+ * volumes without hard links a crash of the process in the middle may leave the old file under
+ * another name. EPIO_EINVAL with NO_REPLACE. */
 EPIO_VERB epio_op *epio_rename(epio_op *op, epio_vfs *vfs, const char *from, const char *to,
                                uint32_t flags);
 

@@ -111,6 +111,19 @@ struct epio_op {
             struct epio_file *kept;
             void *state;
         } walk;
+        struct { /* likewise */
+            const char *path;
+            const void *options;
+            struct epio_vfs *vfs;
+            uint64_t len;
+            struct epio_file *directory;
+            struct epio_file *kept;
+            const void *second; /* another path, or a buffer */
+            union {
+                const void *type; /* until it is carried out */
+                void *state;
+            };
+        } procedure;
         struct {
             intptr_t os_handle;
         } adopt;
@@ -183,7 +196,8 @@ struct epio_op {
     uint8_t due_for;
     uint8_t reason;
     uint8_t message;
-    uint8_t unused[3];
+    uint8_t expected;
+    uint8_t unused[2];
     uint64_t reserved[EPIO_OP_RESERVE / 8];
 };
 

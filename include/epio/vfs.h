@@ -107,6 +107,16 @@ enum {
     EPIO_KIND_SYNC_MAPPING,        /* map.mapping, map.offset, map.len */
     EPIO_KIND_WATCH,               /* path.path; flags; sets op->file */
     EPIO_KIND_READ_EVENTS,         /* op->file; events.buffer, events.len */
+    EPIO_KIND_TRASH,               /* path.path; flags */
+    EPIO_KIND_LOAD,                /* procedures, made of other ops: no other VFS sees these */
+    EPIO_KIND_SAVE,
+    EPIO_KIND_SAVE_BEGIN,
+    EPIO_KIND_SAVE_COMMIT,
+    EPIO_KIND_SAVE_ABANDON,
+    EPIO_KIND_COPY,
+    EPIO_KIND_COPY_TREE,
+    EPIO_KIND_REMOVE_TREE,
+    EPIO_KIND_MOVE,
     EPIO_KIND_COUNT,
 
     /* From here up to 255: kinds of VFSes outside epio; arguments.words, in their own format. See
@@ -272,6 +282,21 @@ EPIO_API bool epio_options_take(void *options, size_t size, size_t first, const 
  * thread. */
 EPIO_API bool epio_result_give(const void *result, size_t size, size_t first, void *given);
 
+/* Lets epio_progress find an op that takes long. Embed it in what the op is made of. `read` fills
+ * all but the size, on any thread, one call at a time and none after the withdrawal, which comes
+ * before the op ends. It may lock a mutex of yours, under which nothing of epio's is called. Any
+ * thread. */
+typedef struct epio_progress_source {
+    epio_node node;
+    const epio_op *op;
+    void (*read)(struct epio_progress_source *source, epio_progress_info *info);
+} epio_progress_source;
+
+EPIO_API void epio_progress_publish(epio_progress_source *source, const epio_op *op,
+                                    void (*read)(epio_progress_source *source,
+                                                 epio_progress_info *info));
+EPIO_API void epio_progress_withdraw(epio_progress_source *source);
+
 /* Ends the process as epio's own programming errors do, with "epio: FUNCTION: MESSAGE"; see
  * epio_set_fatal_handler. Does not return. Any thread. */
 EPIO_NORETURN EPIO_API void epio_fatal(const char *function, const char *message);
@@ -292,6 +317,13 @@ EPIO_API int64_t epio_perform_on(epio_op *op, epio_vfs *vfs, epio_file *file);
 
 /* Ends an op, which is the core's again from here on. Set op->os_error before. Any thread. */
 EPIO_API void epio_complete(epio_op *op, int64_t result);
+
+/* Says when another thread will probably end the op, on the monotonic clock: a loop that has
+ * nothing else to do looks for it then, or in a millisecond if that is earlier, and until then
+ * epio_complete does not wake it, which would cost that thread some microseconds. For ops that end
+ * soon and often: one may be found some tens of microseconds late. The owner, before that thread
+ * may end it. */
+EPIO_API void epio_expect(epio_op *op, uint64_t at);
 
 /* Ends an op with `result` once the monotonic clock has reached `due`; a cancel
  * or the op's deadline ends it earlier, without asking the VFS. The owner. */

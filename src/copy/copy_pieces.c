@@ -68,6 +68,13 @@ static uint8_t first_of_reading(const epio_op *op)
     return epio__op_copies_over_itself(op) ? STAT_FROM : FIND_DATA;
 }
 
+static void read_progress(epio_progress_source *source, epio_progress_info *info)
+{
+    epio__copy *copy = EPIO_CONTAINER(source, epio__copy, progress);
+    info->bytes = (uint64_t)epio__load_size(&copy->shown) << 10;
+    info->total_bytes = copy->len != UINT64_MAX ? copy->len : 0;
+}
+
 epio__copy *epio__copy_create(const epio_op *op)
 {
     epio__copy *copy = calloc(1, sizeof *copy);
@@ -80,11 +87,13 @@ epio__copy *epio__copy_create(const epio_op *op)
     copy->to_offset = op->arguments.copy.offset;
     copy->len = op->arguments.copy.len;
     copy->step = copy->from->vfs == copy->to->vfs ? COPY : first_of_reading(op);
+    epio_progress_publish(&copy->progress, op, read_progress);
     return copy;
 }
 
 void epio__copy_destroy(epio__copy *copy)
 {
+    epio_progress_withdraw(&copy->progress);
     free(copy->memory);
     free(copy);
 }
@@ -196,6 +205,7 @@ static void prepare_step(epio__copy *copy, epio_op *op)
 
 epio_file *epio__copy_prepare(epio__copy *copy, epio_op *op)
 {
+    epio__store_size(&copy->shown, (size_t)(copy->done >> 10));
     bool of_from = copy->step == STAT_FROM || copy->step == FIND_DATA || copy->step == FIND_HOLE ||
                    copy->step == READ;
     op->flags = 0;

@@ -19,6 +19,8 @@ typedef struct epio__copy {
     uint64_t to_offset;
     uint64_t len;
 
+    epio_progress_source progress;
+    size_t shown; /* atomic; `done` in KiB, which 32 bits suffice for */
     uint64_t done;
     int64_t result; /* of the whole, once it is over */
     uint8_t step;   /* what the piece in flight is for */

@@ -5,6 +5,7 @@
  * time, to the VFS of the piece, and comes back by a frame. So whatever holds a piece holds the op:
  * a cancel and the deadline go there, and for the files it is one op from its submission to its
  * delivery. It is that of the copy again whenever no piece is in flight. */
+#include "copy/copy.h"
 #include "copy/copy_pieces.h"
 #include "core/verb.h"
 
@@ -139,7 +140,7 @@ static epio_vfs copy_vfs = {&copy_methods, NULL};
 
 /* ---- The verb ---- */
 
-static void require_files(epio_op *op, const epio_file *from, const epio_file *to)
+static void require_files(epio_op *op, const epio_file *from, const epio_file *to, bool any_loop)
 {
     epio__verb_require_direction(op, EPIO_OPEN_WRITE);
     epio__verb_require(op, from != NULL, EPIO__REASON_FILE_IS_NULL);
@@ -153,11 +154,11 @@ static void require_files(epio_op *op, const epio_file *from, const epio_file *t
     epio__verb_require(op, ((from->attributes | to->attributes) & EPIO_FILE_STREAM) == 0,
                        EPIO__REASON_STREAM_SPACE);
     epio__verb_require(op, (to->attributes & EPIO_FILE_APPENDS) == 0, EPIO__REASON_COPY_APPENDS);
-    epio__verb_require(op, from->vfs->loop == to->vfs->loop, EPIO__REASON_TWO_LOOPS);
+    epio__verb_require(op, any_loop || from->vfs->loop == to->vfs->loop, EPIO__REASON_TWO_LOOPS);
 }
 
-epio_op *epio_copy_range(epio_op *op, epio_file *from, uint64_t offset, epio_file *to,
-                         uint64_t to_offset, uint64_t len)
+static epio_op *prepare(epio_op *op, epio_file *from, uint64_t offset, epio_file *to,
+                        uint64_t to_offset, uint64_t len, bool any_loop)
 {
     epio__verb_on_file(op, "epio_copy_range", EPIO_KIND_COPY_RANGE, to);
     if (from != NULL) {
@@ -175,11 +176,33 @@ epio_op *epio_copy_range(epio_op *op, epio_file *from, uint64_t offset, epio_fil
                        offset <= INT64_MAX && to_offset <= INT64_MAX && len <= INT64_MAX - offset &&
                            len <= INT64_MAX - to_offset,
                        EPIO__REASON_BEYOND_LIMIT);
-    require_files(op, from, to);
+    require_files(op, from, to, any_loop);
     epio__verb_require(op, from != to || !epio__op_copies_over_itself(op),
                        EPIO__REASON_RANGES_OVERLAP);
     if (op->state_flags == 0) {
         op->vfs = &copy_vfs;
+    }
+    return op;
+}
+
+epio_op *epio_copy_range(epio_op *op, epio_file *from, uint64_t offset, epio_file *to,
+                         uint64_t to_offset, uint64_t len)
+{
+    return prepare(op, from, offset, to, to_offset, len, false);
+}
+
+epio_op *epio__copy_now(epio_op *op, epio_file *from, uint64_t offset, epio_file *to,
+                        uint64_t to_offset, uint64_t len)
+{
+    return prepare(op, from, offset, to, to_offset, len, true);
+}
+
+epio_op *epio__copy_within(epio_op *op, epio_file *from, uint64_t offset, epio_file *to,
+                           uint64_t to_offset, uint64_t len)
+{
+    (void)prepare(op, from, offset, to, to_offset, len, true);
+    if (op->state_flags == 0) {
+        op->vfs = to->vfs;
     }
     return op;
 }

@@ -25,9 +25,9 @@ void epio_file_init(epio_file *file, epio_vfs *vfs, uint32_t flags, uint32_t att
     epio_list_init(&file->ready);
     epio_list_init(&file->flushing);
     epio_list_init(&file->syncs);
+    file->fast = file->flags;
 #if EPIO_ASYNC
     if (vfs->loop != NULL) {
-        file->fast = file->flags;
         epio__add_size(&vfs->loop->open_files, 1);
     }
 #endif

@@ -20,6 +20,7 @@
 
 /* A light sleep, and how much has to wait for one thread: as many writes take about as long. */
 #define LIGHT_SLEEP_NS UINT64_C(100000)
+#define LONGEST_EXPECTATION_NS UINT64_C(1000000)
 #define MANY_WRITES 4u
 
 /* ---- Ownership ---- */
@@ -215,22 +216,33 @@ static void look_at_kernel(epio_loop *loop, uint64_t deadline)
     }
 }
 
-/* So many writes wait for workers that waking the owner for each would cost more than the writes.
- * Not twice in a row without news: what hangs must not wake a thread again and again. */
-static bool may_sleep_lightly(const epio_loop *loop)
+/* Until when the owner sleeps lightly; 0: not at all. So many writes wait for workers that waking
+ * it for each would cost more than the writes, but not twice in a row without news: what hangs must
+ * not wake a thread again and again. Or an op is expected, once. */
+static uint64_t sleep_lightly_until(epio_loop *loop)
 {
-    return loop->writes_at_workers >= MANY_WRITES && loop->backend->waits_precisely &&
-           !loop->embedded && !loop->slept_in_vain;
+    uint64_t expected = loop->expected_at;
+    bool writes = loop->writes_at_workers >= MANY_WRITES && !loop->slept_in_vain;
+    if ((!writes && expected == 0) || loop->embedded || !loop->backend->waits_precisely) {
+        return 0;
+    }
+    uint64_t now = epio__monotonic_time();
+    if (writes) {
+        return now + LIGHT_SLEEP_NS;
+    }
+    uint64_t most = now + LONGEST_EXPECTATION_NS;
+    expected = expected < most ? expected : most;
+    loop->expected_at = expected > now ? expected : 0; /* a timer may end the sleep earlier */
+    return loop->writes_at_workers == 0 ? loop->expected_at : 0;
 }
 
 /* Waits for the kernel, a worker or another thread. A thread that posts after the exchange sees
  * that the owner sleeps; what was posted before is seen here. */
 static void sleep_until(epio_loop *loop, uint64_t deadline, bool heeds_wake)
 {
-    bool lightly = may_sleep_lightly(loop);
-    epio__exchange_u32(&loop->sleeping, lightly ? EPIO__SLEEPING_LIGHTLY : EPIO__SLEEPING);
-    if (lightly) {
-        uint64_t moment = epio__deadline_after(LIGHT_SLEEP_NS);
+    uint64_t moment = sleep_lightly_until(loop);
+    epio__exchange_u32(&loop->sleeping, moment != 0 ? EPIO__SLEEPING_LIGHTLY : EPIO__SLEEPING);
+    if (moment != 0) {
         deadline = moment < deadline ? moment : deadline;
     }
     if (something_was_posted(loop) || something_is_ready(loop) ||
@@ -240,7 +252,19 @@ static void sleep_until(epio_loop *loop, uint64_t deadline, bool heeds_wake)
     loop->counters.sleeps += deadline != 0 ? 1 : 0;
     look_at_kernel(loop, deadline);
     epio__store_relaxed_u32(&loop->sleeping, 0);
-    loop->slept_in_vain = lightly && !something_was_posted(loop);
+    loop->slept_in_vain = moment != 0 && !something_was_posted(loop);
+}
+
+void epio_expect(epio_op *op, uint64_t at)
+{
+    epio__require(op, "epio_expect", "the op is NULL");
+    epio__op_check_in_hand(op, "epio_expect");
+    epio_loop *loop = op->loop;
+    op->fast = EPIO__FAST_NOT;
+    op->expected = 1;
+    if (loop->expected_at == 0 || at < loop->expected_at) {
+        loop->expected_at = at;
+    }
 }
 
 /* Half of a poll's time is for arrivals, half for deliveries, so that neither starves the other. */

@@ -81,6 +81,7 @@ struct epio_loop {
     epio__spin spin_posts;      /* for ops of other threads */
     uint64_t poll_budget;       /* of an embedded loop, in nanoseconds; EPIO_FOREVER: none */
     int64_t bytes_left;         /* budget of this iteration on the owner's thread */
+    uint64_t expected_at;       /* when to look for an op that was expected; 0: none is */
     uint64_t late_at;   /* when an embedded loop's poll has used up its time; EPIO_FOREVER: never */
     uint64_t delivered; /* ever */
     uint32_t depth;     /* nested iterations */
@@ -93,7 +94,7 @@ struct epio_loop {
     bool uses_slow_path; /* see epio__loop_use_slow_path */
     bool signalled;      /* the owner made the handle readable itself */
     bool took_posts;     /* other threads submitted ops since the last sleep */
-    bool slept_in_vain;  /* the last light sleep brought nothing */
+    bool slept_in_vain;  /* the last light sleep for writes brought nothing */
     bool calls_host; /* epio_loop_on_ready is in use: a posted notification cannot be withdrawn */
     epio__counters counters;
     epio__registered registered;

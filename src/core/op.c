@@ -63,9 +63,12 @@ void epio__op_complete(epio_op *op)
 {
     epio_loop *loop = op->loop;
     if (!epio__loop_is_owner(loop)) {
-        epio__inbox_post(loop, op, EPIO__MESSAGE_COMPLETED);
+        bool expected = op->expected != 0;
+        op->expected = 0;
+        epio__inbox_post_completed(loop, op, expected);
         return;
     }
+    op->expected = 0;
     epio__op_come_back(loop, op);
     epio__loop_notify_host(loop);
 }

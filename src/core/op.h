@@ -30,7 +30,7 @@ enum {
 enum { EPIO__MESSAGE_SUBMITTED, EPIO__MESSAGE_COMPLETED, EPIO__MESSAGE_RESUMED };
 
 /* op->fast: whether the op is on the fast path: no link, no deadline, no error, no thread but the
- * owner's. A read by an op that was used before is from its verb on, a write once it was carried
+ * owner's. A read is from its verb on, a write once it was carried
  * out at once; neither is once a VFS has kept the op beyond its submit. The owner's. */
 enum {
     EPIO__FAST_NOT,
@@ -150,6 +150,9 @@ static inline void epio__forward(epio_op *op, epio_vfs *vfs, epio_file *file)
 }
 
 #endif
+
+/* Has it ops in flight, which an epio_perform of its close would not wait for? */
+bool epio__file_is_busy(const epio_file *file);
 
 /* The sum of their lengths, UINT64_MAX if it overflows; 0 for NULL. */
 uint64_t epio__bytes_of_parts(const epio_iovec *parts, uint64_t count);

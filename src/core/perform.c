@@ -35,12 +35,16 @@ static bool is_inherited(const epio_file *file)
 #endif
 }
 
-static int64_t perform_close(epio_op *op)
+bool epio__file_is_busy(const epio_file *file)
 {
-    epio_file *file = op->file;
     bool busy = epio__load_size(&file->inbound) != 0 || epio__load_size(&file->in_flight) != 0 ||
                 epio_op_in_flight(&file->flush);
-    if (busy && !is_inherited(file)) {
+    return busy && !is_inherited(file);
+}
+
+static int64_t perform_close(epio_op *op)
+{
+    if (epio__file_is_busy(op->file)) {
         return EPIO_EBUSY;
     }
     return op->vfs->methods->perform(op->vfs, op);

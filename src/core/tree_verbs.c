@@ -1,5 +1,5 @@
-/* The verbs of epio/metadata.h and epio/directory.h: each checks its arguments and stores them in
- * the op. */
+/* The verbs of epio/metadata.h and epio/directory.h, and epio_trash: each checks its arguments and
+ * stores them in the op. */
 #include "core/struct_size.h"
 #include "core/verb.h"
 
@@ -292,4 +292,9 @@ epio_op *epio_exchange(epio_op *op, epio_vfs *vfs, const char *path, const char 
 {
     epio__verb_on_path(op, "epio_exchange", EPIO_KIND_EXCHANGE, vfs, path, flags, 0);
     return epio__verb_take_second(op, other, EPIO__REASON_NEW_PATH_IS_NULL);
+}
+
+epio_op *epio_trash(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flags)
+{
+    return epio__verb_on_path(op, "epio_trash", EPIO_KIND_TRASH, vfs, path, flags, 0);
 }

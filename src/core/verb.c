@@ -48,8 +48,11 @@ static void drop_link(epio_op *op)
 }
 
 /* Aborts unless the op's state allows a verb to fill it. */
-static void check_free(epio_op *op, const char *function)
+static EPIO__NOINLINE void check_free(epio_op *op, const char *function)
 {
+    if (op == NULL) {
+        epio__fatal(function, "the op is NULL");
+    }
     uint32_t state = epio__load_u32(&op->state);
     if (epio__state_is_prepared(state)) {
         drop_link(op);
@@ -58,19 +61,16 @@ static void check_free(epio_op *op, const char *function)
     }
 }
 
-static epio_op *prepare(epio_op *op, const char *function, uint8_t kind, epio_vfs *vfs)
+/* Most were used before. */
+static inline void prepare(epio_op *op, const char *function, uint8_t kind, epio_vfs *vfs)
 {
-    if (op == NULL) {
-        epio__fatal(function, "the op is NULL");
-    }
-    if (epio__load_u32(&op->state) != EPIO__STATE_DONE) {
+    if (op == NULL || epio__load_u32(&op->state) != EPIO__STATE_DONE) {
         check_free(op, function);
     }
     epio__verb_fill(op, kind, EPIO__FAST_NOT, vfs, vfs != NULL ? vfs->loop : NULL);
     op->result = 0;
     op->reason = EPIO__REASON_NONE;
     epio__store_relaxed_u32(&op->state, EPIO__STATE_PREPARED);
-    return op;
 }
 
 void epio__verb_refuse(epio_op *op, uint8_t reason)

@@ -106,13 +106,16 @@ static epio_op *prepare_transfer(epio_op *op, const char *function, uint8_t kind
     return op;
 }
 
-/* The short form for an op that was used before and valid arguments, without any call. False:
- * nothing was done. */
-static inline bool prepare_again(epio_op *op, uint8_t kind, epio_file *file, const void *base,
+/* The short form for an op that is new, or was used before, and valid arguments, without any call.
+ * False: nothing was done. */
+static inline bool prepare_short(epio_op *op, uint8_t kind, epio_file *file, const void *base,
                                  size_t len, uint64_t offset, uint32_t direction)
 {
-    if (op == NULL || epio__load_u32(&op->state) != EPIO__STATE_DONE || file == NULL ||
-        (file->fast & direction) == 0 || base == NULL) {
+    if (op == NULL || file == NULL || (file->fast & direction) == 0 || base == NULL) {
+        return false;
+    }
+    uint32_t before = epio__load_u32(&op->state);
+    if (before != EPIO__STATE_DONE && before != EPIO__STATE_ZEROED) {
         return false;
     }
     uint64_t end = offset + len; /* all are below 2^63 if none has the highest bit */
@@ -120,19 +123,24 @@ static inline bool prepare_again(epio_op *op, uint8_t kind, epio_file *file, con
         return false;
     }
     bool reads = kind == EPIO_KIND_READ;
-    epio__verb_fill(op, kind, reads ? EPIO__FAST : EPIO__FAST_NOT, file->vfs, file->vfs->loop);
+    epio_loop *loop = file->vfs->loop;
+    uint32_t state = loop == NULL ? EPIO__STATE_PREPARED
+                     : reads      ? EPIO__STATE_FAST_READ
+                                  : EPIO__STATE_FAST_WRITE;
+    uint8_t fast = state == EPIO__STATE_FAST_READ ? EPIO__FAST : EPIO__FAST_NOT;
+    epio__verb_fill(op, kind, fast, file->vfs, loop);
     op->result = EPIO_EPENDING; /* here, so that submit need not set it */
     op->file = file;
     op->arguments.io.base = (void *)(uintptr_t)base;
     op->arguments.io.len = len;
     op->arguments.io.offset = offset;
-    epio__store_relaxed_u32(&op->state, reads ? EPIO__STATE_FAST_READ : EPIO__STATE_FAST_WRITE);
+    epio__store_relaxed_u32(&op->state, state);
     return true;
 }
 
 epio_op *epio_read(epio_op *op, epio_file *file, void *buffer, size_t len, uint64_t offset)
 {
-    if (prepare_again(op, EPIO_KIND_READ, file, buffer, len, offset, EPIO_OPEN_READ)) {
+    if (prepare_short(op, EPIO_KIND_READ, file, buffer, len, offset, EPIO_OPEN_READ)) {
         return op;
     }
     return prepare_transfer(op, "epio_read", EPIO_KIND_READ, file, buffer, len, len, offset);
@@ -147,7 +155,7 @@ epio_op *epio_readv(epio_op *op, epio_file *file, const epio_iovec *parts, size_
 
 epio_op *epio_write(epio_op *op, epio_file *file, const void *buffer, size_t len, uint64_t offset)
 {
-    if (prepare_again(op, EPIO_KIND_WRITE, file, buffer, len, offset, EPIO_OPEN_WRITE)) {
+    if (prepare_short(op, EPIO_KIND_WRITE, file, buffer, len, offset, EPIO_OPEN_WRITE)) {
         return op;
     }
     return prepare_transfer(op, "epio_write", EPIO_KIND_WRITE, file, buffer, len, len, offset);
@@ -235,7 +243,9 @@ epio_op *epio_delete(epio_op *op, epio_vfs *vfs, const char *path, uint32_t flag
 epio_op *epio_rename(epio_op *op, epio_vfs *vfs, const char *from, const char *to, uint32_t flags)
 {
     epio__verb_on_path(op, "epio_rename", EPIO_KIND_RENAME, vfs, from, flags,
-                       EPIO_RENAME_SYNC_DIR | EPIO_RENAME_NO_REPLACE);
+                       EPIO_RENAME_SYNC_DIR | EPIO_RENAME_NO_REPLACE | EPIO_RENAME_KEEP_METADATA);
+    const uint32_t exclusive = EPIO_RENAME_NO_REPLACE | EPIO_RENAME_KEEP_METADATA;
+    epio__verb_require(op, (flags & exclusive) != exclusive, EPIO__REASON_KEEPS_NOTHING);
     return epio__verb_take_second(op, to, EPIO__REASON_NEW_PATH_IS_NULL);
 }
 

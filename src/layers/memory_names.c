@@ -272,6 +272,9 @@ int64_t epio__memory_rename(const epio__memory_start *from, epio_op *op)
     epio__memory_walk source = {0};
     epio__memory_walk target = {0};
     bool replaces = (op->flags & EPIO_RENAME_NO_REPLACE) == 0;
+    if ((op->flags & EPIO_RENAME_KEEP_METADATA) != 0) {
+        return EPIO_ENOTSUP;
+    }
     int result = walk_to_both(&source, &target, from, op, replaces);
     if (result < 0) {
         return result;

@@ -240,15 +240,16 @@ static int64_t try_to_lock(epio__lock_holder *holder, epio_op *op)
     return EPIO_RETRY;
 }
 
-/* Counted, as an epio_close in another thread may end it and then free the holder. */
+/* One that may wait is counted, as an epio_close in another thread may end it and then free the
+ * holder. */
 static int64_t lock_by_thread(epio__lock_holder *holder, epio_op *op)
 {
-    epio__add_size(&holder->performers, 1);
-    if (epio__lock_may_wait(op)) {
-        lock_here(holder, op);
-    } else {
+    if (!epio__lock_may_wait(op)) {
         lock_at_once(holder, op);
+        return op->arguments.lock.outcome;
     }
+    epio__add_size(&holder->performers, 1);
+    lock_here(holder, op);
     int outcome = op->arguments.lock.outcome;
     epio__subtract_size(&holder->performers, 1);
     return outcome;

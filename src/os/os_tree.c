@@ -18,7 +18,6 @@ static int64_t give(epio_op *op, int64_t result, const void *info, size_t size)
 static int64_t stat_file(epio_op *op)
 {
     epio_info info;
-    memset(&info, 0, sizeof info);
     return give(op, epio__os_stat(op, &info), &info, sizeof info);
 }
 
@@ -73,6 +72,8 @@ int64_t epio__os_perform_on_tree(epio_op *op)
         return epio__os_read_link(op);
     case EPIO_KIND_EXCHANGE:
         return epio__os_exchange(op);
+    case EPIO_KIND_TRASH:
+        return epio__os_trash(op);
     case EPIO_KIND_GET_XATTR:
     case EPIO_KIND_FILE_GET_XATTR:
     case EPIO_KIND_SET_XATTR:

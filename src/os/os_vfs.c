@@ -135,8 +135,23 @@ static bool begins_elsewhere(const epio_op *op)
 static int64_t perform(epio_vfs *base, epio_op *op)
 {
     int64_t result;
-    if (op->kind == EPIO_KIND_READ || op->kind == EPIO_KIND_WRITE) {
-        return epio__os_transfer(op); /* nothing else concerns them */
+    switch (op->kind) { /* the most frequent ones, which nothing below concerns */
+    case EPIO_KIND_READ:
+    case EPIO_KIND_READV:
+    case EPIO_KIND_WRITE:
+    case EPIO_KIND_WRITEV:
+        return epio__os_transfer(op);
+    case EPIO_KIND_SIZE:
+        return epio__os_size(op);
+    case EPIO_KIND_LOCK:
+    case EPIO_KIND_UNLOCK:
+    case EPIO_KIND_LOCK_RANGE:
+    case EPIO_KIND_UNLOCK_RANGE:
+        return perform_lock(op);
+    case EPIO_KIND_STAT:
+        return begins_elsewhere(op) ? EPIO_ENOTSUP : epio__os_perform_on_tree(op);
+    default:
+        break;
     }
     if (epio__os_is_of_watch(op)) {
         return begins_elsewhere(op) ? EPIO_ENOTSUP : epio__os_perform_on_watch(base, op);

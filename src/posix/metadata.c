@@ -2,6 +2,7 @@
  * of a path or of an open file. */
 #include "posix/place.h"
 
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -91,6 +92,7 @@ static void take_spec(epio_info *info, uint32_t which, int64_t *to, struct times
 
 static void describe(const struct stat *status, epio_info *info)
 {
+    memset(info, 0, sizeof *info);
     info->known = KNOWN_EVERYWHERE;
     info->type = epio__type_of_mode(status->st_mode);
     info->mode = (uint32_t)status->st_mode & 07777u;
@@ -183,6 +185,7 @@ static int ask(const epio_op *op, int at, const char *path, epio_info *info)
         /* An old kernel, or a filter of system calls. */
         return errno == ENOSYS || errno == EPERM ? ask_stat(op, at, path, info) : -1;
     }
+    memset(info, 0, sizeof *info);
     info->known = known_of(status.stx_mask);
     info->type = epio__type_of_mode(status.stx_mode);
     info->mode = status.stx_mode & 07777u;
@@ -212,8 +215,12 @@ static int64_t stat_path(epio_op *op, int at, const char *path, void *with)
     return ask(op, at, path, with);
 }
 
+/* Most paths begin at no directory, and need no place. */
 int64_t epio__os_stat(epio_op *op, epio_info *info)
 {
+    if (has_path(op) && op->arguments.path.directory == NULL) {
+        return end_with(op, ask(op, AT_FDCWD, op->arguments.path.path, info));
+    }
     return has_path(op) ? epio__op_on_file(op, stat_follows(op), stat_path, info)
                         : end_with(op, ask(op, descriptor_of(op), "", info));
 }

@@ -133,9 +133,19 @@ static epio__os_file *create_file(epio_vfs *vfs, uint32_t flags)
     return file;
 }
 
-static int fill_directory(epio__os_file *file, int descriptor)
+/* That of the directory where the path begins is known, and while that is open its device is no
+ * other's. */
+static epio__medium find_medium(epio__os_file *file, int descriptor, const epio__os_file *from)
 {
-    epio__medium medium = epio__medium_of(descriptor, file->device);
+    bool same = from != NULL && from->medium_is_known && from->device == file->device;
+    file->medium = same ? from->medium : (uint8_t)epio__medium_of(descriptor, file->device);
+    file->medium_is_known = true;
+    return (epio__medium)file->medium;
+}
+
+static int fill_directory(epio__os_file *file, int descriptor, const epio__os_file *from)
+{
+    epio__medium medium = find_medium(file, descriptor, from);
     bool local = medium == EPIO__MEDIUM_LOCAL || medium == EPIO__MEDIUM_MEMORY;
     file->base.medium = file->device;
     file->base.attributes = EPIO_FILE_DIRECTORY | (local ? EPIO_FILE_LOCAL : 0u);
@@ -144,7 +154,7 @@ static int fill_directory(epio__os_file *file, int descriptor)
 }
 
 /* 0, or -1 and errno. */
-static int fill_file(epio__os_file *file, int descriptor, uint32_t flags)
+static int fill_file(epio__os_file *file, int descriptor, uint32_t flags, const epio__os_file *from)
 {
     struct stat status;
     if (take_descriptor(file, descriptor, &status) != 0) {
@@ -156,10 +166,10 @@ static int fill_file(epio__os_file *file, int descriptor, uint32_t flags)
             return -1;
         }
         file->confines = (flags & EPIO_OPEN_BENEATH) != 0;
-        return fill_directory(file, descriptor);
+        return fill_directory(file, descriptor, from);
     }
     epio__range_locks_decide(descriptor); /* close depends on it */
-    epio__medium medium = epio__medium_of(descriptor, file->device);
+    epio__medium medium = find_medium(file, descriptor, from);
     bool stream = is_stream(descriptor, &status, medium, flags);
     file->base.medium = file->device;
     file->locks_are_remote = medium == EPIO__MEDIUM_REMOTE;
@@ -306,8 +316,7 @@ static int finish_file(const epio_op *op, epio__os_file *file, bool made)
     if ((file->base.attributes & EPIO_FILE_STREAM) == 0) {
         /* Only FIFOs and terminals stay non-blocking; a caller that takes the descriptor expects
          * an ordinary one. */
-        int mode = fcntl(descriptor, F_GETFL);
-        if (mode < 0 || fcntl(descriptor, F_SETFL, mode & ~O_NONBLOCK) != 0) {
+        if (fcntl(descriptor, F_SETFL, epio__flags_that_stay(op->flags)) != 0) {
             return -1;
         }
     } else if ((op->flags & EPIO_OPEN_READ) != 0) {
@@ -326,6 +335,11 @@ static int64_t fail_to_open(epio_op *op)
     return retry ? try_again_later(op) : epio__op_fail(op);
 }
 
+static const epio__os_file *directory_of(const epio_op *op)
+{
+    return (const epio__os_file *)(const void *)op->arguments.path.directory;
+}
+
 /* Opens the file: 0, or an error. */
 static int64_t open_file(epio_op *op, epio__os_file *file)
 {
@@ -339,8 +353,8 @@ static int64_t open_file(epio_op *op, epio__os_file *file)
     }
     /* A directory beneath one that confines does so, too. */
     uint32_t flags = op->flags | (epio__op_is_confined(op) ? EPIO_OPEN_BENEATH : 0u);
-    bool whole =
-        fill_file(file, descriptor, flags) == 0 && finish_file(op, file, opening.made) == 0;
+    bool whole = fill_file(file, descriptor, flags, directory_of(op)) == 0 &&
+                 finish_file(op, file, opening.made) == 0;
     int64_t result = whole ? epio__opening_finish(&opening, op) : epio__op_fail(op);
     if (result != 0) {
         epio__opening_undo(&opening, file);
@@ -416,7 +430,7 @@ int64_t epio__os_adopt(epio_vfs *vfs, epio_op *op)
     if (file == NULL) {
         return epio__op_fail(op);
     }
-    if (fill_file(file, descriptor, flags) != 0) {
+    if (fill_file(file, descriptor, flags, NULL) != 0) {
         int64_t error = epio__op_fail(op);
         set_handles(file, -1); /* the caller keeps the descriptor */
         discard_file(file);

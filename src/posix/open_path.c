@@ -51,6 +51,18 @@ static int flags_for_open(uint32_t flags)
     return wanted;
 }
 
+int epio__flags_that_stay(uint32_t flags)
+{
+    int wanted = (flags & EPIO_OPEN_APPEND) != 0 ? O_APPEND : 0;
+#if defined(O_NOATIME)
+    wanted |= (flags & EPIO_OPEN_NOATIME) != 0 ? O_NOATIME : 0;
+#endif
+#if defined(O_DIRECT)
+    wanted |= (flags & EPIO_OPEN_DIRECT) != 0 ? O_DIRECT : 0;
+#endif
+    return wanted;
+}
+
 static mode_t permissions_of(uint32_t flags)
 {
     uint32_t given = flags >> 16;

@@ -30,4 +30,7 @@ void epio__opening_undo(epio__opening *opening, const epio__os_file *file);
 /* The flags of an open that decide what its descriptor can do. */
 uint32_t epio__open_abilities(uint32_t flags);
 
+/* For F_SETFL: all that such an open leaves set, without O_NONBLOCK. */
+int epio__flags_that_stay(uint32_t flags);
+
 #endif

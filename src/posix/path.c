@@ -24,6 +24,11 @@
 
 /* ---- Directories ---- */
 
+bool epio__is_separator(char c)
+{
+    return c == '/';
+}
+
 bool epio__directory_of(const char *path, char *directory, size_t size)
 {
     const char *end = path + strlen(path);
@@ -149,7 +154,7 @@ static int rename_in_two_steps(const epio__place *from, const epio__place *to)
                                    : link_and_unlink(from, to);
 }
 
-static int rename_without_replacing(const epio__place *from, const epio__place *to)
+int epio__rename_without_replacing(const epio__place *from, const epio__place *to)
 {
 #if defined(SYS_renameat2)
     /* musl has neither the name nor the call. */
@@ -174,7 +179,7 @@ static int rename_without_replacing(const epio__place *from, const epio__place *
 static int rename_name(const epio_op *op, const epio__place *from, const epio__place *to)
 {
     if ((op->flags & EPIO_RENAME_NO_REPLACE) != 0) {
-        return rename_without_replacing(from, to);
+        return epio__rename_without_replacing(from, to);
     }
     int outcome = renameat(from->at, from->path, to->at, to->path);
     if (outcome != 0 && errno == EEXIST) { /* XFS, as POSIX allows it */
@@ -183,20 +188,30 @@ static int rename_name(const epio_op *op, const epio__place *from, const epio__p
     return outcome;
 }
 
+/* As they are written; otherwise it is flushed twice. */
+static bool share_directory(const char *path, const char *other)
+{
+    char one[PATH_MAX];
+    char two[PATH_MAX];
+    return epio__directory_of(path, one, sizeof one) &&
+           epio__directory_of(other, two, sizeof two) && strcmp(one, two) == 0;
+}
+
 /* Flushes the new directory first, then the old: at no moment is the file durably absent from
  * both. */
 static int64_t rename_durably(epio_op *op, const epio__place *at, const epio__place *to_at)
 {
     epio__durable to = {.descriptor = -1};
     epio__durable from = {.descriptor = -1};
-    if (epio__durable_begin(&from, at->at, at->path) != 0 ||
+    bool one = share_directory(op->arguments.path.path, op->arguments.path.to);
+    if ((!one && epio__durable_begin(&from, at->at, at->path) != 0) ||
         epio__durable_begin(&to, to_at->at, to_at->path) != 0 || rename_name(op, at, to_at) != 0) {
         epio__durable_drop(&from);
         epio__durable_drop(&to);
         return epio__op_fail(op);
     }
     int64_t result = epio__durable_finish(&to, op);
-    if (result == 0) {
+    if (result == 0 && !one) {
         return epio__durable_finish(&from, op);
     }
     epio__durable_drop(&from);
@@ -208,6 +223,9 @@ int64_t epio__os_rename(epio_op *op)
     epio__place from;
     epio__place to;
     int64_t result;
+    if ((op->flags & EPIO_RENAME_KEEP_METADATA) != 0) {
+        return EPIO_ENOTSUP; /* no system has a call for it */
+    }
     if (epio__place_begin(&from, op, op->arguments.path.path, false) != 0) {
         return epio__op_fail(op);
     }

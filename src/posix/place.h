@@ -58,6 +58,9 @@ bool epio__find_last_part(const char *path, size_t *at);
 /* Is there a symbolic link? Preserves errno. */
 bool epio__is_link(int at, const char *name);
 
+/* As renameat(2), but EEXIST if the new name exists. */
+int epio__rename_without_replacing(const epio__place *from, const epio__place *to);
+
 /* Must the op's path stay beneath the directory where it begins? */
 bool epio__op_is_confined(const epio_op *op);
 

@@ -20,31 +20,33 @@ typedef struct copy {
     bool made;       /* there may be a file to be removed */
     char *path;      /* where it is made */
     sqlite3 *target; /* NULL: not open */
+    epio_progress_source progress;
+    uint32_t page_size;
+    _Atomic uint32_t done; /* pages */
+    _Atomic uint32_t total;
 } copy;
 
 /* ---- Progress ---- */
 
-/* 32 bits are enough for pages, and atomic on every target. */
-static _Atomic uint32_t *progress_of(const epio_op *op, int word)
+static void read_progress(epio_progress_source *source, epio_progress_info *info)
 {
-    return (_Atomic uint32_t *)(uintptr_t)&op->arguments.words[word];
+    copy *one = EPIO_CONTAINER(source, copy, progress);
+    info->bytes = (uint64_t)atomic_load(&one->done) * one->page_size;
+    info->total_bytes = (uint64_t)atomic_load(&one->total) * one->page_size;
+    info->total_files = 1;
 }
 
-static void set_progress(epio_op *op, int done, int total)
+/* The target's, which is not open yet, is that of the source. */
+static uint32_t page_size_of(sqlite3 *handle)
 {
-    atomic_store(progress_of(op, EPIO__WORD_TOTAL), (uint32_t)total);
-    atomic_store(progress_of(op, EPIO__WORD_DONE), (uint32_t)done);
-}
-
-void epio_db_progress(const epio_op *op, uint64_t *done, uint64_t *total)
-{
-    if (op == NULL || done == NULL || total == NULL) {
-        epio_fatal("epio_db_progress", "the op, or where the numbers go, is NULL");
-        return;
+    sqlite3_stmt *statement = NULL;
+    int size = 0;
+    if (sqlite3_prepare_v2(handle, "PRAGMA main.page_size", -1, &statement, NULL) == SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW) {
+        size = sqlite3_column_int(statement, 0);
     }
-    bool known = op->kind == EPIO__DB_BACKUP;
-    *done = known ? atomic_load(progress_of(op, EPIO__WORD_DONE)) : 0;
-    *total = known ? atomic_load(progress_of(op, EPIO__WORD_TOTAL)) : 0;
+    sqlite3_finalize(statement);
+    return (uint32_t)size;
 }
 
 /* ---- Errors ---- */
@@ -205,7 +207,8 @@ static int copy_pages(copy *one, sqlite3_backup *backup)
             code = begun == SQLITE_OK ? code : begun;
         }
         done = now;
-        set_progress(one->op, done, total);
+        atomic_store(&one->total, (uint32_t)total);
+        atomic_store(&one->done, (uint32_t)done);
     } while (code == SQLITE_OK);
     return code;
 }
@@ -259,7 +262,8 @@ static int64_t compact(copy *one)
 int64_t epio__db_backup(epio__db_connection *connection, epio_op *op)
 {
     copy one = {.connection = connection, .op = op};
-    set_progress(op, 0, 0);
+    one.page_size = page_size_of(connection->handle);
+    epio_progress_publish(&one.progress, op, read_progress);
     int64_t result = begin(&one);
     if (result == 0) {
         result = (op->flags & EPIO_DB_COMPACT) != 0 ? compact(&one) : copy_database(&one);
@@ -275,5 +279,6 @@ int64_t epio__db_backup(epio__db_connection *connection, epio_op *op)
         remove_file(&one);
     }
     sqlite3_free(one.path);
+    epio_progress_withdraw(&one.progress);
     return result;
 }

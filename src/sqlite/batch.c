@@ -18,7 +18,6 @@
 struct epio__db_chunk {
     epio__db_chunk *next;
     size_t size;
-    size_t used;
     uint32_t unused_for; /* batches */
     char bytes[];
 };
@@ -55,15 +54,9 @@ static epio__db_chunk *make_chunk(epio__db_batch *batch, size_t len)
     return chunk;
 }
 
-/* Room for so many bytes; NULL: no memory. */
+/* Room for so many bytes where the first chunk has not enough; NULL: no memory. */
 static char *take_bytes(epio__db_batch *batch, size_t len)
 {
-    epio__db_chunk *first = batch->filled;
-    if (first != NULL && first->size - first->used >= len) {
-        char *bytes = first->bytes + first->used;
-        first->used += len;
-        return bytes;
-    }
     epio__db_chunk *chunk = take_spare(batch, len);
     if (chunk == NULL) {
         chunk = make_chunk(batch, len);
@@ -71,33 +64,18 @@ static char *take_bytes(epio__db_batch *batch, size_t len)
     if (chunk == NULL) {
         return NULL;
     }
-    chunk->used = len;
     chunk->unused_for = 0;
+    epio__db_chunk *first = batch->filled;
     if (first != NULL && len > LARGEST_CHUNK) { /* the first one still has room */
         chunk->next = first->next;
         first->next = chunk;
     } else {
         chunk->next = first;
         batch->filled = chunk;
+        batch->room = chunk->bytes + len;
+        batch->room_end = chunk->bytes + chunk->size;
     }
     return chunk->bytes;
-}
-
-/* The bytes with a NUL behind them, which blobs need not have: false if there is no memory. */
-static bool copy_bytes(epio__db_batch *batch, epio_value *value, const void *bytes, size_t len)
-{
-    char *copied = take_bytes(batch, len + 1);
-    if (copied == NULL) {
-        return false;
-    }
-    if (len != 0) {
-        memcpy(copied, bytes, len);
-    }
-    copied[len] = '\0';
-    value->len = (uint32_t)len;
-    value->is.blob = copied;
-    batch->bytes += len + 1;
-    return true;
 }
 
 /* ---- Values ---- */
@@ -107,6 +85,8 @@ _Static_assert(SQLITE_INTEGER == EPIO_VALUE_INTEGER && SQLITE_FLOAT == EPIO_VALU
                    SQLITE_TEXT == EPIO_VALUE_TEXT && SQLITE_BLOB == EPIO_VALUE_BLOB,
                "types have the same numbers");
 
+/* With a NUL behind the bytes, which blobs need not have. Into memory that is there it may go
+ * beyond `limit`, as the row is dropped then; none is taken for that. */
 static int add_bytes(epio__db_batch *batch, sqlite3_value *from, epio_value *value, uint64_t limit)
 {
     const void *bytes = value->type == EPIO_VALUE_TEXT ? (const void *)sqlite3_value_text(from)
@@ -115,10 +95,22 @@ static int add_bytes(epio__db_batch *batch, sqlite3_value *from, epio_value *val
     if (bytes == NULL && (value->type == EPIO_VALUE_TEXT || len != 0)) {
         return EPIO__ROW_NO_MEMORY; /* of SQLite's, to convert or to expand it */
     }
-    if (batch->bytes + len + 1 > limit) {
+    char *copied = batch->room;
+    if (len < (size_t)(batch->room_end - copied)) {
+        batch->room = copied + len + 1;
+    } else if (batch->bytes + len + 1 > limit) {
         return EPIO__ROW_TOO_LARGE;
+    } else if ((copied = take_bytes(batch, len + 1)) == NULL) {
+        return EPIO__ROW_NO_MEMORY;
     }
-    return copy_bytes(batch, value, bytes, len) ? EPIO__ROW_ADDED : EPIO__ROW_NO_MEMORY;
+    if (len != 0) {
+        memcpy(copied, bytes, len);
+    }
+    copied[len] = '\0';
+    value->len = (uint32_t)len;
+    value->is.blob = copied;
+    batch->bytes += len + 1;
+    return EPIO__ROW_ADDED;
 }
 
 static int add_values(epio__db_batch *batch, sqlite3_stmt *statement, uint64_t limit)
@@ -146,7 +138,7 @@ static int add_values(epio__db_batch *batch, sqlite3_stmt *statement, uint64_t l
             }
         }
     }
-    return EPIO__ROW_ADDED;
+    return batch->bytes <= limit ? EPIO__ROW_ADDED : EPIO__ROW_TOO_LARGE;
 }
 
 static bool make_room(epio__db_batch *batch, uint32_t expected)
@@ -174,24 +166,23 @@ int epio__db_batch_add(epio__db_batch *batch, sqlite3_stmt *statement, uint64_t 
                        uint32_t expected)
 {
     uint64_t bytes = batch->bytes;
-    epio__db_chunk *first = batch->filled;
-    size_t room = first != NULL ? first->used : 0;
-    if (bytes + batch->columns * sizeof(epio_value) > limit) {
-        return EPIO__ROW_TOO_LARGE;
-    }
-    if (batch->used + batch->columns > batch->capacity && !make_room(batch, expected)) {
-        return EPIO__ROW_NO_MEMORY;
-    }
+    const epio__db_chunk *first = batch->filled;
+    char *room = batch->room;
     batch->bytes += batch->columns * sizeof(epio_value);
-    int outcome = add_values(batch, statement, limit);
+    int outcome = EPIO__ROW_TOO_LARGE;
+    if (batch->bytes <= limit) {
+        bool has_room = batch->used + batch->columns <= batch->capacity;
+        outcome = has_room || make_room(batch, expected) ? add_values(batch, statement, limit)
+                                                         : EPIO__ROW_NO_MEMORY;
+    }
     if (outcome == EPIO__ROW_ADDED) {
         batch->used += batch->columns;
         batch->count++;
         return outcome;
     }
     batch->bytes = bytes;
-    if (first != NULL && batch->filled == first) {
-        first->used = room; /* chunks taken since stay taken, unused */
+    if (batch->filled == first) {
+        batch->room = room; /* chunks taken since stay taken, unused */
     }
     return outcome;
 }
@@ -223,6 +214,8 @@ void epio__db_batch_reset(epio__db_batch *batch, uint32_t columns)
         chunk->next = batch->spare;
         batch->spare = chunk;
     }
+    batch->room = NULL;
+    batch->room_end = NULL;
     if (batch->capacity > LARGE_ARRAY && batch->used < batch->capacity / 8) {
         free(batch->values);
         batch->values = NULL;

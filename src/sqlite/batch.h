@@ -9,6 +9,10 @@
 
 typedef struct epio__db_chunk epio__db_chunk;
 
+/* Between what one thread writes row by row and what another reads meanwhile: a line that both use
+ * goes back and forth between their processors. */
+#define EPIO__DB_CACHE_LINE 64
+
 /* All zero: empty. One thread at a time. */
 typedef struct epio__db_batch {
     epio_value *values;
@@ -20,8 +24,11 @@ typedef struct epio__db_batch {
     uint32_t permits;       /* of the semaphore of options.ahead */
     uint64_t bytes;         /* of values, texts and blobs */
     epio__db_chunk *filled; /* the first is the one with room */
+    char *room;             /* of that, from here */
+    char *room_end;         /* to here; NULL and NULL: there is none */
     epio__db_chunk *spare;
     size_t next_chunk; /* size of the next */
+    char apart[EPIO__DB_CACHE_LINE];
 } epio__db_batch;
 
 enum { EPIO__ROW_ADDED, EPIO__ROW_TOO_LARGE, EPIO__ROW_NO_MEMORY };

@@ -51,9 +51,7 @@ static inline bool epio__db_is_verb(const epio_op *op)
 
 enum {
     EPIO__WORD_OBJECT = 0,
-    EPIO__WORD_FIRST = 1, /* and so on */
-    EPIO__WORD_DONE = 2,  /* of a BACKUP */
-    EPIO__WORD_TOTAL = 3,
+    EPIO__WORD_FIRST = 1,   /* and so on */
     EPIO__WORD_OUTCOME = 3, /* in a group: the result, if the commit succeeds */
     EPIO__WORD_STATE = 4,   /* EPIO__OP_...; guarded by the mutex */
     EPIO__WORD_SINCE = 5,   /* when it first found another program's lock; 0: never */

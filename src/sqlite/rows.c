@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A batch that takes longer is worth a wake of the loop's thread. */
+#define LONGEST_EXPECTED UINT64_C(500000)
+
 static epio_rows *rows_of(const epio_op *op)
 {
     return epio__db_word_pointer(op, EPIO__WORD_OBJECT);
@@ -123,6 +126,9 @@ bool epio__db_rows_next(epio_op *op, int64_t *result)
     }
     if (rows->working) { /* a batch ahead: it is to have what is asked for now */
         atomic_store_explicit(&rows->enough, rows->wanted, memory_order_relaxed);
+        if (rows->took != 0 && rows->took < LONGEST_EXPECTED && epio_op_in_flight(op)) {
+            epio_expect(op, rows->began + rows->took);
+        }
     }
     return false;
 }

@@ -21,11 +21,15 @@ struct epio_rows {
     bool ending;        /* an END has arrived */
     bool working;       /* the connection's thread works a batch out */
     uint32_t wanted;    /* rows, by the last NEXT */
+    uint64_t began;     /* when the batch that is worked out was begun */
+    uint64_t took;      /* how long the last full one took; 0: not known */
     int64_t error;      /* what calls end with after the rows that there are; 0: none */
     int32_t os_error;   /* of that */
     uint64_t since;     /* when another program's lock was met first; 0: not yet */
     epio_db_error why;  /* what SQLite said of it */
     atomic_uint enough; /* rows that the batch which is worked out is to have */
+
+    char apart[EPIO__DB_CACHE_LINE]; /* see batch.h, as for the next */
 
     /* The program's: what the last NEXT gave. */
     const epio_value *values;
@@ -34,6 +38,8 @@ struct epio_rows {
     /* Set by the connection's thread while a NEXT waits, or before there is one. */
     uint32_t columns;
     char **names; /* of all columns, in one allocation with their bytes */
+
+    char apart_too[EPIO__DB_CACHE_LINE];
 
     /* The connection's thread's. */
     sqlite3_stmt *statement;

@@ -28,10 +28,9 @@ static uint64_t limit_of(const epio__database *root, const epio__db_batch *batch
     return root->options.ahead == NULL || permitted > limit ? limit : permitted;
 }
 
-static int add_row(epio_rows *rows, epio__db_batch *batch, bool demanded)
+static int add_row(epio_rows *rows, epio__db_batch *batch, bool demanded, uint32_t expected)
 {
     const epio__database *root = rows->root;
-    uint32_t expected = atomic_load_explicit(&rows->enough, memory_order_relaxed);
     if (demanded) {
         return epio__db_batch_add(batch, rows->statement, UINT64_MAX, expected);
     }
@@ -62,12 +61,9 @@ static int step(epio__db_connection *connection, epio_rows *rows, epio__db_batch
         return SQLITE_INTERRUPT;
     }
     int code = sqlite3_step(rows->statement);
-    if (code == SQLITE_ROW) {
-        rows->at_row = true;
-        if (!rows->stepped && !first_row(rows, batch)) {
-            code = SQLITE_NOMEM;
-        }
+    if (code == SQLITE_ROW && !rows->stepped) {
         rows->stepped = true;
+        code = first_row(rows, batch) ? code : SQLITE_NOMEM;
     }
     return code;
 }
@@ -79,19 +75,18 @@ static int fill(epio__db_connection *connection, epio_rows *rows, epio__db_batch
     if (batch->count == 0) {
         batch->columns = rows->columns;
     }
-    while (batch->count < atomic_load_explicit(&rows->enough, memory_order_relaxed)) {
+    uint32_t enough;
+    while (batch->count < (enough = atomic_load_explicit(&rows->enough, memory_order_relaxed))) {
         int code = rows->at_row ? SQLITE_ROW : step(connection, rows, batch);
         if (code != SQLITE_ROW) {
             return code;
         }
-        int outcome = add_row(rows, batch, demanded);
-        if (outcome == EPIO__ROW_NO_MEMORY) {
-            return SQLITE_NOMEM;
-        }
-        if (outcome == EPIO__ROW_TOO_LARGE) {
-            return SQLITE_OK;
-        }
         rows->at_row = false;
+        int outcome = add_row(rows, batch, demanded, enough);
+        if (outcome != EPIO__ROW_ADDED) {
+            rows->at_row = true;
+            return outcome == EPIO__ROW_NO_MEMORY ? SQLITE_NOMEM : SQLITE_OK;
+        }
     }
     return SQLITE_OK;
 }
@@ -126,6 +121,7 @@ static void begin(work *one)
     atomic_store_explicit(&rows->enough, enough < UINT32_MAX ? (uint32_t)enough : UINT32_MAX,
                           memory_order_relaxed);
     rows->ahead_due = false;
+    rows->began = epio_clock_monotonic();
     rows->working = true;
     connection->working = rows;
     connection->active -= rows->stepped;
@@ -202,6 +198,7 @@ static void end(work *one)
 {
     epio__db_connection *connection = one->connection;
     epio_rows *rows = one->rows;
+    rows->took = one->batch->count == rows->wanted ? epio_clock_monotonic() - rows->began : 0;
     rows->working = false;
     connection->working = NULL;
     connection->active += rows->stepped;

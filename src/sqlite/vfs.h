@@ -1,8 +1,9 @@
 /* epio as a VFS of SQLite's, inside: a registration, and a file that SQLite has open over it. Who
  * owns what: vfs.c the registration and what is done with paths; vfs_open.c opening;
- * vfs_temporary.c where temporary files are; vfs_file.c the file's bytes; vfs_lock.c its five
- * levels; vfs_shm.c the write-ahead log's index; vfs_map.c pages that SQLite reads in place;
- * vfs_control.c file controls and what the device is like; error.c result codes. */
+ * vfs_temporary.c where temporary files are; vfs_file.c the file's bytes; vfs_record.c records of
+ * journals and logs that are one write each; vfs_lock.c its five levels; vfs_shm.c the write-ahead
+ * log's index; vfs_map.c pages that SQLite reads in place; vfs_control.c file controls and what the
+ * device is like; error.c result codes. */
 #ifndef EPIO_SQLITE_VFS_H
 #define EPIO_SQLITE_VFS_H
 
@@ -46,6 +47,16 @@ struct epio__sqlite_vfs {
     8u /* it has to be reopened before it is written or synced again                               \
         */
 
+/* The first bytes of a record, of a file that has such. */
+typedef struct epio__sqlite_prefix {
+    int expected_len; /* 0: none are held */
+    int len;          /* of what is held; 0: nothing */
+    int size;         /* of the bytes below */
+    sqlite3_int64 offset;
+    sqlite3_int64 next;   /* where the last write ended; -1: something was read since */
+    unsigned char *bytes; /* what is held, and room for a page */
+} epio__sqlite_prefix;
+
 struct epio__sqlite_file {
     sqlite3_file base; /* first: SQLite's pointer to it is ours */
     epio__sqlite_vfs *owner;
@@ -69,6 +80,7 @@ struct epio__sqlite_file {
     sqlite3_int64 map_limit; /* 0: nothing is mapped */
     int fetched;             /* pages that SQLite uses in place */
 
+    epio__sqlite_prefix prefix;           /* without EPIO_SQLITE_OVERLAP alone */
     struct epio__sqlite_overlap *overlap; /* NULL: everything is done at once */
     epio__sqlite_shm *shm; /* this connection's part in the log's index; NULL: none */
     epio_op op; /* of what is being done to it: SQLite does one thing at a time to a file */
@@ -147,6 +159,11 @@ int epio__sqlite_set_size(epio__sqlite_file *file, sqlite3_int64 size);
 
 /* The next multiple of the file's chunks. */
 sqlite3_int64 epio__sqlite_round_up(const epio__sqlite_file *file, sqlite3_int64 size);
+
+/* ---- vfs_record.c ---- */
+
+/* An open file is to hold back the first bytes of records, if it is of a kind that has such. */
+void epio__sqlite_prefix_begin(epio__sqlite_file *file);
 
 /* ---- vfs_lock.c: xLock, xUnlock, xCheckReservedLock ---- */
 

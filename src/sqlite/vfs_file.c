@@ -116,14 +116,17 @@ static int read_bytes(sqlite3_file *base, void *buffer, int len, sqlite3_int64 o
     return read_file(file, (unsigned char *)buffer + mapped, len - mapped, offset + mapped);
 }
 
+static int reopen_if_failed(epio__sqlite_file *file)
+{
+    return (file->marks & EPIO__SQLITE_SYNC_FAILED) != 0 ? epio__sqlite_reopen(file) : SQLITE_OK;
+}
+
 static int write_bytes(sqlite3_file *base, const void *buffer, int len, sqlite3_int64 offset)
 {
     epio__sqlite_file *file = own(base);
-    if ((file->marks & EPIO__SQLITE_SYNC_FAILED) != 0) {
-        int code = epio__sqlite_reopen(file);
-        if (code != SQLITE_OK) {
-            return code;
-        }
+    int code = reopen_if_failed(file);
+    if (code != SQLITE_OK) {
+        return code;
     }
     int64_t result =
         epio_perform(epio_write(&file->op, file->file, buffer, (size_t)len, (uint64_t)offset));
@@ -162,11 +165,9 @@ int epio__sqlite_set_size(epio__sqlite_file *file, sqlite3_int64 size)
 static int truncate_it(sqlite3_file *base, sqlite3_int64 size)
 {
     epio__sqlite_file *file = own(base);
-    if ((file->marks & EPIO__SQLITE_SYNC_FAILED) != 0) {
-        int code = epio__sqlite_reopen(file);
-        if (code != SQLITE_OK) {
-            return code;
-        }
+    int code = reopen_if_failed(file);
+    if (code != SQLITE_OK) {
+        return code;
     }
     return epio__sqlite_set_size(file, epio__sqlite_round_up(file, size));
 }
@@ -221,11 +222,9 @@ static int sync_it(sqlite3_file *base, int flags)
 {
     epio__sqlite_file *file = own(base);
     /* SQLite never takes this for the failed one again: it is of a journal that is rolled back. */
-    if ((file->marks & EPIO__SQLITE_SYNC_FAILED) != 0) {
-        int code = epio__sqlite_reopen(file);
-        if (code != SQLITE_OK) {
-            return code;
-        }
+    int code = reopen_if_failed(file);
+    if (code != SQLITE_OK) {
+        return code;
     }
     if (epio_perform(epio_sync(&file->op, file->file, sync_mode(file, flags))) != 0) {
         file->marks |= EPIO__SQLITE_SYNC_FAILED;

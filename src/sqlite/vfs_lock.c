@@ -51,11 +51,11 @@ int epio__sqlite_unlock(sqlite3_file *base, int level)
     if (file->lock_level <= level) {
         return SQLITE_OK;
     }
-    int64_t result = epio_perform(epio_unlock(&file->op, file->lock_file, (uint32_t)level));
-    file->lock_level = (int)epio_file_lock_level(file->lock_file);
-    if (result != 0) {
+    if (epio_perform(epio_unlock(&file->op, file->lock_file, (uint32_t)level)) != 0) {
+        file->lock_level = (int)epio_file_lock_level(file->lock_file);
         return epio__sqlite_code(file, &file->op, SQLITE_IOERR_UNLOCK);
     }
+    file->lock_level = level;
     if (level == SQLITE_LOCK_NONE) {
         epio__sqlite_rejoin_locks(file);
     }

@@ -224,6 +224,8 @@ int epio__sqlite_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, in
     file->base.pMethods = maps ? &epio__sqlite_methods : &epio__sqlite_methods_unmapped;
     if ((file->owner->flags & EPIO_SQLITE_OVERLAP) != 0) {
         epio__sqlite_overlap_begin(file);
+    } else {
+        epio__sqlite_prefix_begin(file);
     }
     if (out_flags != NULL) {
         *out_flags = file->open_flags;

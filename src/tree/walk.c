@@ -47,8 +47,15 @@ static void destroy_step(walk_step *step)
     free(step->spare);
 }
 
+static void read_progress(epio_progress_source *source, epio_progress_info *info)
+{
+    epio__walk *walk = EPIO_CONTAINER(source, epio__walk, progress);
+    info->files = epio__load_size(&walk->shown);
+}
+
 static void free_walk(epio__walk *walk)
 {
+    epio_progress_withdraw(&walk->progress);
     for (size_t i = 0; i < walk->step_count; i++) {
         destroy_step(walk->steps[i]);
         free(walk->steps[i]);
@@ -131,6 +138,7 @@ static epio__walk *new_walk(epio_op *op, bool on_loop)
     }
     epio__walk_push(walk, root);
     walk->idle = walk->steps[0];
+    epio_progress_publish(&walk->progress, op, read_progress);
     return walk;
 }
 

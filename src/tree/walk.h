@@ -175,6 +175,8 @@ typedef struct epio__walk {
     size_t running;
 
     epio__visited visited;
+    epio_progress_source progress;
+    size_t shown; /* atomic; of `reported` */
     int64_t reported;
     int64_t error; /* 0: none */
     int32_t os_error;

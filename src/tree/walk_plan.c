@@ -300,6 +300,7 @@ static directory *report(epio__walk *walk, walk_step *step)
         step->entries[i].reserved[0] = i;
     }
     walk->reported += (int64_t)step->count;
+    (void)epio__add_size(&walk->shown, step->count);
     if (walk->entries != NULL && !walk->entries(walk->op, step->entries, step->count)) {
         epio__walk_end(walk, EPIO_ECANCELED, 0);
     }

@@ -196,6 +196,10 @@ int epio__error_from_os(int32_t os_error)
         return EPIO_EBUSY;
     case ERROR_SHARING_VIOLATION:
     case ERROR_USER_MAPPED_FILE:
+    /* ReplaceFileW: mostly because the file is open elsewhere. */
+    case ERROR_UNABLE_TO_REMOVE_REPLACED:
+    case ERROR_UNABLE_TO_MOVE_REPLACEMENT:
+    case ERROR_UNABLE_TO_MOVE_REPLACEMENT_2:
         return EPIO_ESHARING;
     case ERROR_POSSIBLE_DEADLOCK:
         return EPIO_EDEADLK;
@@ -278,6 +282,7 @@ static const int32_t usual_errors[] = {
     [-EPIO_EUNKNOWN] = ERROR_IO_DEVICE,
     [-EPIO_ESQL] = ERROR_BAD_ARGUMENTS,
     [-EPIO_ECORRUPT] = ERROR_FILE_CORRUPT,
+    [-EPIO_ECHANGED] = ERROR_FILE_INVALID,
 };
 
 int32_t epio__error_to_os(int error)

@@ -260,6 +260,7 @@ static int64_t stat_path(epio_op *op, epio_info *info)
 
 int64_t epio__os_stat(epio_op *op, epio_info *info)
 {
+    memset(info, 0, sizeof *info);
     if (has_path(op)) {
         return stat_path(op, info);
     }

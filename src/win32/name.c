@@ -16,6 +16,11 @@ static bool starts_with(const WCHAR *name, const WCHAR *prefix)
     return wcsncmp(name, prefix, wcslen(prefix)) == 0;
 }
 
+bool epio__is_separator(char c)
+{
+    return c == '/' || c == '\\' || c == ':';
+}
+
 /* ---- Absolute names ---- */
 
 /* The current directory, of a drive if `drive` names one ("X:."); the caller frees it. */

@@ -41,9 +41,7 @@ static void drop(epio__place *place)
     SetLastError(error);
 }
 
-/* `last`, a format of two numbers, in the directory of a place; its name is NULL if there is no
- * memory. */
-static epio__place beside(const epio__place *place, const WCHAR *last)
+epio__place epio__place_beside(const epio__place *place, const WCHAR *last)
 {
     size_t directory_len = epio__place_parent_len(place);
     size_t room = directory_len + 64;
@@ -60,8 +58,8 @@ static epio__place beside(const epio__place *place, const WCHAR *last)
     return other;
 }
 
-/* As MoveFileExW. A name that begins or ends in an open directory is known to no other call. */
-static bool move_once(const epio__place *from, const epio__place *to, bool replace, bool durable)
+/* A name that begins or ends in an open directory is known to no other call. */
+bool epio__move_once(const epio__place *from, const epio__place *to, bool replace, bool durable)
 {
     if (from->root == NULL && to->root == NULL) {
         return MoveFileExW(from->name, to->name,
@@ -92,7 +90,7 @@ static HANDLE begin_durable(const epio__place *file, const epio__place *place)
     if (handle != INVALID_HANDLE_VALUE) {
         return handle;
     }
-    epio__place other = beside(place, L".epio-sync-%08lx%08lx");
+    epio__place other = epio__place_beside(place, L".epio-sync-%08lx%08lx");
     if (other.name == NULL) {
         SetLastError(ERROR_NOT_ENOUGH_MEMORY);
         return handle;
@@ -132,12 +130,12 @@ int64_t epio__change_durably(epio_op *op, const epio__place *file, const epio__p
         return epio__op_fail_at(op, to, GetLastError());
     }
     int64_t result = change(op, from, to);
-    if (result != 0) {
+    if (result < 0) {
         (void)CloseHandle(handle);
         return result;
     }
     DWORD error = end_durable(handle);
-    return error == 0 ? 0 : epio__op_fail_to_be_durable(op, error);
+    return error == 0 ? result : epio__op_fail_to_be_durable(op, error);
 }
 
 /* ---- Open files ---- */
@@ -167,8 +165,8 @@ bool epio__dispose(HANDLE handle)
 
 /* In POSIX the permissions of the directory decide who may delete or replace a name. Where the
  * system has no such flag, the read-only attribute is removed for the moment; if the file has
- * other names, for good. False: it was not read-only, or the attribute stays. */
-static bool lift_read_only(const epio__place *place, DWORD *attributes)
+ * other names, for good. */
+bool epio__lift_read_only(const epio__place *place, DWORD *attributes)
 {
     *attributes = epio__attributes_at(place);
     DWORD others = *attributes & ~(DWORD)FILE_ATTRIBUTE_READONLY;
@@ -181,15 +179,14 @@ static bool lift_read_only(const epio__place *place, DWORD *attributes)
  * caller drops it; without a name, the file still has the old one. */
 static epio__place put_aside(const epio__place *place, bool durable)
 {
-    epio__place aside = beside(place, L".epio-%08lx%08lx");
-    if (aside.name != NULL && !move_once(place, &aside, false, durable)) {
+    epio__place aside = epio__place_beside(place, EPIO__ASIDE_NAME);
+    if (aside.name != NULL && !epio__move_once(place, &aside, false, durable)) {
         drop(&aside);
     }
     return aside;
 }
 
-/* Deletes the files that earlier calls left in this directory, except those still in use. */
-static void sweep(const epio__place *place)
+void epio__sweep(const epio__place *place)
 {
     /* By names, which may lead elsewhere by now. */
     WCHAR *name = !place->confined ? epio__place_name(place) : NULL;
@@ -217,11 +214,12 @@ static void sweep(const epio__place *place)
 static void discard(const epio__place *aside)
 {
     DWORD attributes;
-    if (epio__delete_at(aside) || (lift_read_only(aside, &attributes) && epio__delete_at(aside))) {
+    if (epio__delete_at(aside) ||
+        (epio__lift_read_only(aside, &attributes) && epio__delete_at(aside))) {
         return;
     }
-    epio__place old = beside(aside, L".epio-old-%08lx%08lx");
-    bool moved = old.name != NULL && move_once(aside, &old, false, false);
+    epio__place old = epio__place_beside(aside, EPIO__SWEPT_NAME);
+    bool moved = old.name != NULL && epio__move_once(aside, &old, false, false);
     const epio__place *kept = moved ? &old : aside;
     (void)epio__set_attributes_at(kept, epio__attributes_at(kept) | FILE_ATTRIBUTE_HIDDEN);
     WCHAR *name = !kept->confined ? epio__place_name(kept) : NULL;
@@ -251,7 +249,7 @@ static bool delete_in_two_steps(const epio__place *place, bool durable)
     bool done = aside.name != NULL && epio__delete_at(&aside);
     DWORD error = GetLastError();
     if (aside.name != NULL && !done) {
-        (void)move_once(&aside, place, false, false);
+        (void)epio__move_once(&aside, place, false, false);
     }
     epio__place_drop(&aside);
     SetLastError(error);
@@ -270,7 +268,7 @@ bool epio__remove_name(const epio__place *place, bool durable)
     if (delete_as_posix(place, durable)) {
         return true;
     }
-    bool lifted = lift_read_only(place, &attributes);
+    bool lifted = epio__lift_read_only(place, &attributes);
     bool done = delete_somehow(place, durable);
     DWORD error = GetLastError();
     if (lifted && !done) {
@@ -342,13 +340,13 @@ static bool rename_as_posix(const epio__place *from, const epio__place *to, bool
 static bool replace_in_two_steps(const epio__place *from, const epio__place *to, bool durable)
 {
     epio__place aside = put_aside(to, durable);
-    bool done = aside.name != NULL && move_once(from, to, false, durable);
+    bool done = aside.name != NULL && epio__move_once(from, to, false, durable);
     DWORD error = GetLastError();
     if (aside.name != NULL && done) {
         discard(&aside);
-        sweep(to);
+        epio__sweep(to);
     } else if (aside.name != NULL) {
-        (void)move_once(&aside, to, false, false);
+        (void)epio__move_once(&aside, to, false, false);
     }
     epio__place_drop(&aside);
     SetLastError(error);
@@ -358,7 +356,8 @@ static bool replace_in_two_steps(const epio__place *from, const epio__place *to,
 /* By whichever call works: false and GetLastError. */
 static bool move(const epio__place *from, const epio__place *to, bool replace, bool durable)
 {
-    if (rename_as_posix(from, to, replace, durable) || move_once(from, to, replace, durable)) {
+    if (rename_as_posix(from, to, replace, durable) ||
+        epio__move_once(from, to, replace, durable)) {
         return true;
     }
     DWORD error = GetLastError();
@@ -376,7 +375,7 @@ static bool move_over_read_only(const epio__place *from, const epio__place *to, 
     DWORD attributes;
     DWORD error = GetLastError();
     if (error != ERROR_ACCESS_DENIED || epio__is_directory_at(to) ||
-        !lift_read_only(to, &attributes)) {
+        !epio__lift_read_only(to, &attributes)) {
         SetLastError(error);
         return false;
     }
@@ -427,12 +426,12 @@ static bool replace_directory(const epio__place *from, const epio__place *to, bo
         aside = put_aside(to, durable);
         gone = aside.name != NULL;
     }
-    bool done = gone && move_once(from, to, false, durable);
+    bool done = gone && epio__move_once(from, to, false, durable);
     DWORD error = GetLastError();
     if (gone && !done && real) {
         (void)epio__make_directory_at(to);
     } else if (gone && !real) {
-        (void)(done ? remove_directory_at(&aside) : move_once(&aside, to, false, false));
+        (void)(done ? remove_directory_at(&aside) : epio__move_once(&aside, to, false, false));
     }
     epio__place_drop(&aside);
     SetLastError(error);
@@ -477,8 +476,25 @@ static int64_t rename_it(epio_op *op, const epio__place *from, const epio__place
     return epio__op_fail_or_retry(op, from, error, true);
 }
 
+static int64_t keep_metadata(epio_op *op, const epio__place *from, const epio__place *to)
+{
+    return epio__rename_keeping(op, from, to, rename_it);
+}
+
+/* Is what a file replaces there, and a file whose metadata can be kept? 0 or an error. */
+static int64_t check_kept(epio_op *op, const epio__place *from, const epio__place *to)
+{
+    if (epio__attributes_at(from) == 0 || epio__attributes_at(to) == 0) {
+        DWORD error = GetLastError();
+        return epio__op_fail_on_path(op, epio__attributes_at(from) == 0 ? from : to, error);
+    }
+    bool files = !epio__is_directory_at(to) && !epio__is_link_at(to) && !epio__is_link_at(from);
+    return files ? 0 : epio__op_fail_with(op, ERROR_NOT_SUPPORTED);
+}
+
 static int64_t rename_file(epio_op *op, const epio__place *from, const epio__place *to)
 {
+    bool keeps = (op->flags & EPIO_RENAME_KEEP_METADATA) != 0;
     bool replace = (op->flags & EPIO_RENAME_NO_REPLACE) == 0;
     if (from->name[0] == L'\0' || to->name[0] == L'\0') {
         return epio__op_fail_with(op, ERROR_BUSY); /* the open directory itself */
@@ -498,6 +514,13 @@ static int64_t rename_file(epio_op *op, const epio__place *from, const epio__pla
         return epio__op_fail_with(op, ERROR_DIRECTORY); /* which the system would replace */
     }
     bool durable = (op->flags & EPIO_RENAME_SYNC_DIR) != 0 && epio__attributes_at(from) != 0;
+    if (keeps) {
+        int64_t result = check_kept(op, from, to);
+        /* The handle must be of another file: ReplaceFileW shares the new one with none. */
+        return result != 0 ? result
+               : durable   ? epio__change_durably(op, NULL, from, to, keep_metadata)
+                           : keep_metadata(op, from, to);
+    }
     return durable ? epio__change_durably(op, from, from, to, rename_it) : rename_it(op, from, to);
 }
 

@@ -403,10 +403,16 @@ int64_t epio__op_fail_at(epio_op *op, const epio__place *place, DWORD error)
     return epio__op_fail_on_path(op, place, error);
 }
 
+bool epio__is_sharing_violation(DWORD error)
+{
+    return error == ERROR_SHARING_VIOLATION || error == ERROR_UNABLE_TO_REMOVE_REPLACED ||
+           error == ERROR_UNABLE_TO_MOVE_REPLACEMENT || error == ERROR_UNABLE_TO_MOVE_REPLACEMENT_2;
+}
+
 /* op->arguments.path.len, unused by the ops that are retried, counts the time spent retrying. */
 int64_t epio__op_fail_or_retry(epio_op *op, const epio__place *place, DWORD error, bool denied)
 {
-    bool in_use = error == ERROR_SHARING_VIOLATION ||
+    bool in_use = epio__is_sharing_violation(error) ||
                   (denied && error == ERROR_ACCESS_DENIED && !epio__is_directory_at(place) &&
                    (epio__attributes_at(place) & FILE_ATTRIBUTE_READONLY) == 0);
     uint64_t waited = op->arguments.path.len;

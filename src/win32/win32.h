@@ -120,6 +120,9 @@ typedef struct epio__win32_calls {
     BOOLEAN(WINAPI *create_symbolic_link)(LPCWSTR, LPCWSTR, DWORD);
     BOOL(WINAPI *control)(HANDLE, DWORD, LPVOID, DWORD, LPVOID, DWORD, LPDWORD, LPOVERLAPPED);
     BOOL(WINAPI *delete_file)(LPCWSTR);
+    int32_t (*shell_operation)(void **operation);
+    int32_t (*shell_item)(const WCHAR *name, void **item);
+    BOOL(WINAPI *replace_file)(LPCWSTR, LPCWSTR, LPCWSTR, DWORD, LPVOID, LPVOID);
     DWORD(WINAPI *get_full_path)(LPCWSTR, DWORD, LPWSTR, LPWSTR *);
     BOOL(WINAPI *flush)(HANDLE);
     /* 0 or an error; ERROR_NOT_SUPPORTED where only the whole file can be flushed. */
@@ -375,8 +378,10 @@ int64_t epio__op_fail_on_path(epio_op *op, const epio__place *place, DWORD error
 /* The same for an op that wants a file: the system reports that access is denied where it finds a
  * directory. */
 int64_t epio__op_fail_at(epio_op *op, const epio__place *place, DWORD error);
-/* The same, but what fails because another handle has the file open for a moment is retried:
- * EPIO_RETRY. `denied`: so is a denied access. */
+/* Another handle has the file open, also as ReplaceFileW reports it. */
+bool epio__is_sharing_violation(DWORD error);
+/* epio__op_fail_at, but what fails because another handle has the file open for a moment is
+ * retried: EPIO_RETRY. `denied`: so is a denied access. */
 int64_t epio__op_fail_or_retry(epio_op *op, const epio__place *place, DWORD error, bool denied);
 
 /* ---- beneath.c ---- */
@@ -398,6 +403,18 @@ bool epio__remove_name(const epio__place *place, bool durable);
 /* Removes the name of a file or directory that is open for DELETE, at once or with its last handle:
  * false and GetLastError if it cannot. */
 bool epio__dispose(HANDLE handle);
+/* `last`, a format of two numbers, in the directory of a place; its name is NULL if there is no
+ * memory. */
+epio__place epio__place_beside(const epio__place *place, const WCHAR *last);
+#define EPIO__ASIDE_NAME L".epio-%08lx%08lx" /* the only name of a file, for a moment */
+#define EPIO__SWEPT_NAME L".epio-old-%08lx%08lx"
+/* Deletes what earlier calls left in the directory of a place under names of the second form,
+ * except what is still in use. */
+void epio__sweep(const epio__place *place);
+/* As MoveFileExW. */
+bool epio__move_once(const epio__place *from, const epio__place *to, bool replace, bool durable);
+/* Removes the read-only attribute. False: it was not read-only, or the attribute stays. */
+bool epio__lift_read_only(const epio__place *place, DWORD *attributes);
 /* Makes changes of names durable in the directory of the place: 0 or an error. */
 DWORD epio__make_name_durable(const epio__place *place);
 /* Carries out a change of the name `to`, durably: what it returns, or an error. `file`: what is
@@ -408,6 +425,20 @@ int64_t epio__change_durably(epio_op *op, const epio__place *file, const epio__p
                                                const epio__place *to));
 /* The change was made, but could not be made durable: stores the error and returns EPIO_EIO. */
 int64_t epio__op_fail_to_be_durable(epio_op *op, DWORD error);
+
+/* ---- replace.c ---- */
+
+/* EPIO_RENAME_KEEP_METADATA, of two files that exist: what `rename` returns, which replaces one by
+ * the other, or an error. */
+int64_t epio__rename_keeping(epio_op *op, const epio__place *from, const epio__place *to,
+                             int64_t (*rename)(epio_op *op, const epio__place *from,
+                                               const epio__place *to));
+
+/* ---- trash.c ---- */
+
+/* An IFileOperation, and the IShellItem of a path: an HRESULT. COM is initialized on the thread. */
+int32_t epio__shell_operation(void **operation);
+int32_t epio__shell_item(const WCHAR *name, void **item);
 
 /* ---- lookup.c ---- */
 

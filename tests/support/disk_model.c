@@ -82,6 +82,28 @@ static uint32_t number_of(disk_model *disk, const char *path)
     return ++disk->file_count;
 }
 
+static bool is_write(const epio_op *op)
+{
+    return op->kind == EPIO_KIND_WRITE || op->kind == EPIO_KIND_WRITEV;
+}
+
+/* The bytes of a write, in one piece. */
+static unsigned char *gather(const epio_op *op)
+{
+    unsigned char *bytes = allocate(NULL, (size_t)epio_op_bytes(op) + 1);
+    if (op->kind == EPIO_KIND_WRITE) {
+        memcpy(bytes, op->arguments.io.base, (size_t)op->arguments.io.len);
+        return bytes;
+    }
+    const epio_iovec *parts = op->arguments.io.base;
+    size_t at = 0;
+    for (size_t i = 0; i < op->arguments.io.len; i++) {
+        memcpy(bytes + at, parts[i].base, parts[i].len);
+        at += parts[i].len;
+    }
+    return bytes;
+}
+
 static void add(disk_model *disk, uint32_t kind, uint32_t file, const epio_op *op)
 {
     if (!disk->records) {
@@ -97,15 +119,14 @@ static void add(disk_model *disk, uint32_t kind, uint32_t file, const epio_op *o
         one->offset = op->arguments.io.offset;
     }
     if (kind == EPIO_KIND_WRITE) {
-        one->len = op->arguments.io.len;
-        one->bytes = allocate(NULL, (size_t)one->len);
-        memcpy(one->bytes, op->arguments.io.base, (size_t)one->len);
+        one->len = epio_op_bytes(op);
+        one->bytes = gather(op);
     }
 }
 
 static uint64_t delay_of(const disk_model *disk, const epio_op *op)
 {
-    return op->kind == EPIO_KIND_WRITE                                ? disk->write_delay
+    return is_write(op)                                               ? disk->write_delay
            : op->kind == EPIO_KIND_READ || op->kind == EPIO_KIND_SYNC ? disk->other_delay
                                                                       : 0;
 }
@@ -131,11 +152,11 @@ static bool has_waited(disk_model *disk, epio_op *op)
 static void began(disk_model *disk, const epio_op *op, uint32_t number)
 {
     model_file *file = &disk->files[number - 1];
-    disk->counts[op->kind]++;
+    disk->counts[is_write(op) ? EPIO_KIND_WRITE : op->kind]++;
     if (op->kind == EPIO_KIND_SYNC && file->in_flight > 0) {
         disk->early_syncs++;
     }
-    if (op->kind == EPIO_KIND_WRITE) {
+    if (is_write(op)) {
         file->in_flight++;
         if (++disk->in_flight > disk->most_in_flight) {
             disk->most_in_flight = disk->in_flight;
@@ -189,7 +210,7 @@ static void after(void *user, epio_op *op, void *state)
         if (number != 0) {
             add(disk, EPIO_KIND_DELETE, number, op);
         }
-    } else if (op->kind == EPIO_KIND_WRITE && file_of(op) != 0) {
+    } else if (is_write(op) && file_of(op) != 0) {
         disk->files[file_of(op) - 1].in_flight--;
         disk->in_flight--;
     } else if (op->kind == EPIO_KIND_SYNC && op->result == 0 && file_of(op) != 0) {

@@ -5,14 +5,20 @@
 
 #include <epio/layer.h>
 
+/* A write is one in whatever form. */
+static uint32_t kind_of(const epio_op *op)
+{
+    return op->kind == EPIO_KIND_WRITEV ? EPIO_KIND_WRITE : op->kind;
+}
+
 static int before(void *user, epio_op *op, void *state)
 {
     op_faults *faults = user;
     (void)state;
     if (op->kind < EPIO_KIND_COUNT) {
-        faults->counts[op->kind]++;
+        faults->counts[kind_of(op)]++;
     }
-    if (op->kind != faults->kind || faults->times == 0 ||
+    if (kind_of(op) != faults->kind || faults->times == 0 ||
         (op->flags & faults->only_flags) != faults->only_flags) {
         return 0;
     }

@@ -7,7 +7,7 @@
 
 /* `times` of them, after `skip` that pass. */
 typedef struct op_faults {
-    uint32_t kind;
+    uint32_t kind; /* WRITE: a WRITEV, too */
     uint32_t skip;
     uint32_t times;
     int result;
