@@ -19,6 +19,8 @@ void epio__lock_node_init(epio__lock_node *node)
     epio_list_init(&node->waiting);
     node->holder_count = 0;
     node->writer = NULL;
+    node->weakened_start = 0;
+    node->weakened_end = 0;
 }
 
 void epio__lock_node_destroy(epio__lock_node *node)

@@ -18,6 +18,8 @@ typedef struct epio__lock_node {
     epio__lock_holder *writer; /* the one above SHARED; NULL: none */
     epio_node range_holders;   /* those of a range, which may be among `holders`, too */
     epio_node waiting;         /* lock ops: of those that hold a part first, then as they came */
+    uint64_t weakened_start;   /* bytes that a later op has made shared, for the next grant; */
+    uint64_t weakened_end;     /* none if both are equal */
 } epio__lock_node;
 
 struct epio__lock_holder {

@@ -272,6 +272,16 @@ static void try_to_acquire(epio__lock_holder *holder, epio_op *op, epio_node *no
     }
 }
 
+/* The op has perhaps made shared what was exclusive, where no grant can be in between. */
+static void note_weakened(epio__lock_node *node, const epio_op *op)
+{
+    uint64_t start = op->arguments.lock.start;
+    uint64_t end = start + op->arguments.lock.len;
+    bool first = node->weakened_start == node->weakened_end;
+    node->weakened_start = first || start < node->weakened_start ? start : node->weakened_start;
+    node->weakened_end = first || end > node->weakened_end ? end : node->weakened_end;
+}
+
 /* Starts the holder's later ops that no other precedes any more. */
 static void start_later(epio__lock_holder *holder, epio_node *notifications)
 {
@@ -286,6 +296,9 @@ static void start_later(epio__lock_holder *holder, epio_node *notifications)
         try_to_acquire(holder, op, notifications);
         if (!epio__lock_waits(op) || op->arguments.lock.polling != 0) {
             queue_notification(notifications, op);
+        }
+        if (is_shared_range(op) && has_a_part(op)) {
+            note_weakened(holder->node, op);
         }
     }
 }
@@ -331,9 +344,9 @@ static bool grant_one(epio_op *op, epio_node *notifications)
 
 /* One that leaves may have failed, or be followed by one of its file that wants less: those behind
  * it are tried, too. */
-void epio__lock_grant(epio__lock_node *node, uint64_t start, uint64_t len, epio_node *notifications)
+static void grant_within(epio__lock_node *node, uint64_t start, uint64_t end,
+                         epio_node *notifications)
 {
-    uint64_t end = start + len;
     epio_node *at = node->waiting.next;
     while (at != &node->waiting) {
         epio_op *op = op_of_waiting(at);
@@ -344,6 +357,17 @@ void epio__lock_grant(epio__lock_node *node, uint64_t start, uint64_t len, epio_
             start = op_start < start ? op_start : start;
             end = op_end > end ? op_end : end;
         }
+    }
+}
+
+void epio__lock_grant(epio__lock_node *node, uint64_t start, uint64_t len, epio_node *notifications)
+{
+    grant_within(node, start, start + len, notifications);
+    while (node->weakened_start != node->weakened_end) {
+        uint64_t weakened_start = node->weakened_start;
+        uint64_t weakened_end = node->weakened_end;
+        node->weakened_start = node->weakened_end = 0;
+        grant_within(node, weakened_start, weakened_end, notifications);
     }
 }
 
