@@ -136,6 +136,7 @@ static int64_t rename_slot(epio__procedure *procedure, epio__replacement *one, u
     if (result >= 0 || (result == EPIO_EIO && is_gone(procedure, one))) {
         free(one->slot);
         one->slot = NULL;
+        epio__slot_sweep_again(procedure, one);
     }
     return result;
 }

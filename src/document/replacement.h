@@ -20,6 +20,7 @@ typedef struct epio__replacement {
     bool unnamed;    /* it exists, but no path leads to it that could be renamed over */
     epio_info old;   /* its `known` is 0 if nothing is there */
     char *slot;      /* the name of the new file until it has the target's; NULL: none */
+    bool others;     /* other slots were locked when this one was made */
     bool hashed;     /* names of slots have a hash in them, as the target's is too long */
     epio_file *file; /* the new one, open for both directions; NULL: none */
     epio_info made;  /* it, as it was made */
@@ -34,6 +35,10 @@ int64_t epio__replacement_find(epio__procedure *procedure, epio__replacement *on
  * the umask. EPIO_EBUSY: too many others are replacing this file. */
 int64_t epio__replacement_make(epio__procedure *procedure, epio__replacement *one,
                                uint32_t permissions);
+
+/* Removes what others have left that were alive when this one's slot was made: a process that was
+ * killed keeps its locks until the system has closed its files. */
+void epio__slot_sweep_again(epio__procedure *procedure, epio__replacement *one);
 
 #define EPIO__REPLACE_DURABLE 1u    /* its name is synced; the file is the caller's */
 #define EPIO__REPLACE_NO_REPLACE 2u /* EPIO_EEXIST if something is at the target by now */

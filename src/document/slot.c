@@ -372,9 +372,17 @@ int64_t epio__replacement_make(epio__procedure *procedure, epio__replacement *on
         return make_in(procedure, one, random_slot(one), permissions, false);
     }
     if (result == 0) {
-        (void)sweep_slots(procedure, one, &one->made);
+        one->others = sweep_slots(procedure, one, &one->made).alive > 0;
     }
     return result;
+}
+
+void epio__slot_sweep_again(epio__procedure *procedure, epio__replacement *one)
+{
+    if (one->others) {
+        one->others = false;
+        (void)sweep_slots(procedure, one, &one->made);
+    }
 }
 
 /* ---- Without the file ---- */
