@@ -333,21 +333,26 @@ void whole_files_are_saved()
     std::string path = directory / "file";
     CHECK(expect(epio::wait(epio::save(loop, path, std::string_view("old")))) == 0);
     CHECK(text_of(loop, path) == "old");
-    std::string text(1000000, 'x');
-    {
-        epio::saving left = expect(epio::wait(epio::save_begin(loop, path)));
-        // Abandoned once this has ended.
-        epio::submit(epio::write(left.file(), text, 0), [](epio::result<std::size_t>) {});
-    }
+    // Writes wait for a permit, so that they are in flight.
+    epio::semaphore semaphore = expect(epio::semaphore::create(1));
+    epio::vfs limit = expect(epio::limit_vfs(loop, semaphore));
+    epio::saving saving = expect(epio::wait(epio::save_begin(limit, path)));
+    epio::permit permit = expect(semaphore.try_acquire());
+    epio::submit(epio::write(saving.file(), std::string_view("left"), 0),
+                 [](epio::result<std::size_t> n) { CHECK(expect(n) == 4); });
+    saving = epio::saving(); // abandoned once that has ended
+    (void)loop.poll(std::chrono::milliseconds(1));
+    permit.release();
     (void)loop.run();
     CHECK(loop.pending() == 0 && text_of(loop, path) == "old");
 
-    epio::saving saving = expect(epio::wait(epio::save_begin(loop, path)));
-    std::array<char, 10000> zeros{};
-    epio::submit(epio::write(saving.file(), zeros, 0),
-                 [](epio::result<std::size_t> n) { CHECK(expect(n) == 10000); });
+    saving = expect(epio::wait(epio::save_begin(limit, path)));
+    permit = expect(semaphore.try_acquire());
+    epio::submit(epio::write(saving.file(), std::string_view("longer"), 0),
+                 [](epio::result<std::size_t> n) { CHECK(expect(n) == 6); });
     CHECK(epio::wait(epio::save_commit(saving)).error() == std::errc::device_or_resource_busy);
     CHECK(saving); // once more
+    permit.release();
     (void)loop.run();
     expect(epio::wait(epio::truncate(saving.file(), 0)));
     CHECK(expect(epio::wait(epio::write(saving.file(), std::string_view("new"), 0))) == 3);
@@ -395,7 +400,8 @@ void futures_have_the_results()
         CHECK(expect(epio::use_future(epio::work(loop, [] { return 42; })).get()) == 42);
         CHECK(epio::use_future(epio::open(memory, "/none", EPIO_OPEN_READ)).get().error() ==
               std::errc::no_such_file_or_directory);
-#if EPIO_CPP_EXCEPTIONS
+// ThreadSanitizer does not see how the library of C++ counts who has an exception.
+#if EPIO_CPP_EXCEPTIONS && !defined(__SANITIZE_THREAD__)
         auto thrown = epio::use_future(epio::work(loop, []() -> int { throw 7; }));
         try {
             (void)thrown.get();

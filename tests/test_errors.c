@@ -71,7 +71,7 @@ static void each_has_an_error_of_the_system(fixture *f)
         bool epios_own = error == EPIO_EPENDING || error == EPIO_ETIMEDOUT ||
                          error == EPIO_ESHARING || error == EPIO_ECLOSED ||
                          error == EPIO_EUNKNOWN || error == EPIO_ESQL || error == EPIO_ECORRUPT ||
-                         (!SYSTEM_IS_POSIX && error == EPIO_ENODATA);
+                         error == EPIO_ECHANGED || (!SYSTEM_IS_POSIX && error == EPIO_ENODATA);
         if (!epios_own) {
             check_result(epio_error_from_os(of_system), error);
         }

@@ -1406,6 +1406,18 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(file_remove_xattr, "epio_file_remove_xattr", epio_file_remove_xattr(NULL, c->file, "n"))     \
     X(mkdir, "epio_mkdir", epio_mkdir(NULL, c->vfs, "x", 0))                                       \
     X(rmdir, "epio_rmdir", epio_rmdir(NULL, c->vfs, "x", 0))                                       \
+    X(load, "epio_load", epio_load(NULL, c->vfs, "x", NULL, NULL))                                 \
+    X(save, "epio_save", epio_save(NULL, c->vfs, "x", NULL, 0, NULL))                              \
+    X(savev, "epio_savev", epio_savev(NULL, c->vfs, "x", NULL, 0, NULL))                           \
+    X(save_begin, "epio_save_begin", epio_save_begin(NULL, c->vfs, "x", NULL, NULL))               \
+    X(save_commit, "epio_save_commit", epio_save_commit(NULL, NULL))                               \
+    X(save_abandon, "epio_save_abandon", epio_save_abandon(NULL, NULL))                            \
+    X(copy, "epio_copy", epio_copy(NULL, c->vfs, "x", "y", NULL))                                  \
+    X(copy_tree, "epio_copy_tree", epio_copy_tree(NULL, c->vfs, "x", "y", NULL))                   \
+    X(remove_tree, "epio_remove_tree", epio_remove_tree(NULL, c->vfs, "x", NULL))                  \
+    X(move, "epio_move", epio_move(NULL, c->vfs, "x", "y", NULL))                                  \
+    X(progress_publish, "epio_progress_publish", epio_progress_publish(NULL, &c->op, NULL))        \
+    X(progress_withdraw, "epio_progress_withdraw", epio_progress_withdraw(NULL))                   \
     X(walk, "epio_walk", epio_walk(NULL, c->vfs, "x", NULL))                                       \
     X(copy, "epio_copy", epio_copy(NULL, c->vfs, "x", "y", NULL))                                  \
     X(copy_tree, "epio_copy_tree", epio_copy_tree(NULL, c->vfs, "x", "y", NULL))                   \
@@ -1554,6 +1566,20 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(epio_perform(epio_mkdir(&c->op, c->vfs, NULL, 0)))                                           \
     X(epio_perform(epio_rmdir(&c->op, c->vfs, NULL, 0)))                                           \
     X(epio_perform(epio_sync_directory(&c->op, c->vfs, NULL)))                                     \
+    X(epio_perform(epio_load(&c->op, c->vfs, "x", NULL, NULL)))                                    \
+    X(epio_perform(epio_load(&c->op, NULL, "x", NULL, NULL)))                                      \
+    X(epio_perform(epio_save(&c->op, c->vfs, NULL, "", 0, NULL)))                                  \
+    X(epio_perform(epio_save(&c->op, c->vfs, "x", NULL, 1, NULL)))                                 \
+    X(epio_perform(epio_savev(&c->op, c->vfs, "x", NULL, 1, NULL)))                                \
+    X(epio_perform(epio_save_begin(&c->op, c->vfs, "x", NULL, NULL)))                              \
+    X(epio_perform(epio_save_commit(&c->op, NULL)))                                                \
+    X(epio_perform(epio_save_abandon(&c->op, NULL)))                                               \
+    X(epio_perform(epio_copy(&c->op, c->vfs, NULL, "y", NULL)))                                    \
+    X(epio_perform(epio_copy(&c->op, c->vfs, "x", NULL, NULL)))                                    \
+    X(epio_perform(epio_copy_tree(&c->op, c->vfs, "x", NULL, NULL)))                               \
+    X(epio_perform(epio_remove_tree(&c->op, c->vfs, NULL, NULL)))                                  \
+    X(epio_perform(epio_move(&c->op, c->vfs, "x", NULL, NULL)))                                    \
+    X(epio_progress(NULL, NULL))                                                                   \
     X(epio_perform(epio_walk(&c->op, NULL, "x", NULL)))                                            \
     X(epio_perform(epio_walk(&c->op, c->vfs, NULL, NULL)))                                         \
     X(epio_perform(epio_copy(&c->op, NULL, "x", "y", NULL)))                                       \
@@ -1628,6 +1654,8 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X((epio_lock_holder_destroy(NULL), 0))                                                         \
     X((epio_entry_next(NULL, 0, NULL), 0))                                                         \
     X((epio_event_next(NULL, 0, NULL), 0))                                                         \
+    X((epio_buffer_free(NULL), 0))                                                                 \
+    X((epio_saving_file(NULL), 0))                                                                 \
     X((epio_vfs_destroy(NULL), 0))                                                                 \
     X((epio_loop_destroy(NULL), 0))                                                                \
     X((epio_semaphore_destroy(NULL), 0))                                                           \

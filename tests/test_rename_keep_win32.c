@@ -99,6 +99,20 @@ static void others_that_share_it_keep_the_old_one(fixture *f)
     check_result(count_entries(f->directory), 1);
 }
 
+/* ReplaceFileW shares it with nobody. */
+static void the_new_one_must_not_be_open(fixture *f)
+{
+    epio_op op = {0};
+    put_both(f);
+    epio_file *open = fixture_open(f, "new", READ_WRITE);
+    check_op_fails(f, keep(f, &op, EPIO_RENAME_SYNC_DIR), EPIO_ESHARING, ERROR_SHARING_VIOLATION);
+    fixture_close(f, open);
+    check_content(f, "file", "old", 3);
+    check_content(f, "new", "new!", 4);
+    check_result(count_entries(f->directory), 2);
+    check_op(f, keep(f, &op, EPIO_RENAME_SYNC_DIR), 0);
+}
+
 static void what_is_no_file_is_not_supported(fixture *f)
 {
     epio_op op = {0};
@@ -315,6 +329,7 @@ int main(void)
         FIXTURE_TEST(what_is_read_only_stays_so, ON_ANY_OS),
         FIXTURE_TEST(a_file_in_an_open_directory, ON_ANY_OS),
         FIXTURE_TEST(others_that_share_it_keep_the_old_one, ON_ANY_OS),
+        FIXTURE_TEST(the_new_one_must_not_be_open, ON_OS_PERFORM | ON_OS),
         FIXTURE_TEST(what_is_no_file_is_not_supported, ON_ANY_OS),
         FIXTURE_TEST(a_file_over_itself_stays, ON_ANY_OS),
         FIXTURE_TEST(volumes_without_links, ON_SOME),

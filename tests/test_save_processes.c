@@ -225,7 +225,8 @@ static void many_saves_are_in_flight_together(fixture *f)
     (void)epio_loop_run(f->loop);
     for (uint32_t i = 0; i < SAVES; i++) {
         check_result(ops[i].calls, 1);
-        check_result(ops[i].result, 0);
+        /* On Windows the system gives the file a second name for a moment. */
+        check_result(ops[i].result & ~(int64_t)EPIO_SAVED_LINKS_LOST, 0);
     }
     check_whole(path, false);
     check_result(count_entries(f->directory), 1);

@@ -143,7 +143,7 @@ EPIO_VERB epio_op *epio_save_begin(epio_op *op, struct epio_vfs *vfs, const char
                                    const epio_save_options *options, epio_saving **saving);
 
 /* The new file, open for reading and writing, empty at first: for all verbs but epio_close. NULL
- * for NULL. */
+ * for NULL. After a commit that failed it may be another one, with the same bytes, or NULL. */
 EPIO_API struct epio_file *epio_saving_file(const epio_saving *saving);
 
 /* Ends it: the new file takes the place of the old one. The result is that of epio_save, and

@@ -11,6 +11,9 @@ void epio_progress_publish(epio_progress_source *source, const epio_op *op,
                            void (*read)(epio_progress_source *source, epio_progress_info *info))
 {
     epio__mutex *mutex = epio__process_mutex();
+    if (source == NULL || op == NULL || read == NULL) {
+        epio__fatal("epio_progress_publish", "the source, the op or its function is NULL");
+    }
     source->op = op;
     source->read = read;
     epio__mutex_lock(mutex);
@@ -21,6 +24,9 @@ void epio_progress_publish(epio_progress_source *source, const epio_op *op,
 void epio_progress_withdraw(epio_progress_source *source)
 {
     epio__mutex *mutex = epio__process_mutex();
+    if (source == NULL) {
+        epio__fatal("epio_progress_withdraw", "the source is NULL");
+    }
     epio__mutex_lock(mutex);
     epio_list_remove(&source->node);
     epio__mutex_unlock(mutex);

@@ -53,7 +53,7 @@ int64_t epio__stat_file(epio__procedure *procedure, epio_file *file, epio_info *
     return epio__document_perform(procedure, epio_file_stat(&op, file, info));
 }
 
-void epio__remove_name(epio__procedure *procedure, epio_vfs *vfs, const char *path)
+void epio__delete_name(epio__procedure *procedure, epio_vfs *vfs, const char *path)
 {
     epio_op op = EPIO_OP_INIT;
     (void)epio__procedure_undo(procedure, epio_delete(&op, vfs, path, 0));

@@ -17,7 +17,7 @@ int64_t epio__stat_name(epio__procedure *procedure, epio_vfs *vfs, const char *p
 int64_t epio__stat_file(epio__procedure *procedure, epio_file *file, epio_info *info);
 
 /* epio_delete and epio_close, also if it was stopped. */
-void epio__remove_name(epio__procedure *procedure, epio_vfs *vfs, const char *path);
+void epio__delete_name(epio__procedure *procedure, epio_vfs *vfs, const char *path);
 int64_t epio__close_file(epio__procedure *procedure, epio_file *file);
 
 /* The same file, by device and id? */

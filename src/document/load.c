@@ -42,13 +42,13 @@ static bool grow_here(epio_buffer *buffer, size_t capacity)
     return true;
 }
 
-/* Room for so many bytes and the zero. */
+/* Room for so many bytes, of which the zero may be one. */
 static int64_t reserve(epio__procedure *procedure, loading *one, size_t len)
 {
-    if (len < one->buffer->capacity) {
+    if (len <= one->buffer->capacity) {
         return 0;
     }
-    one->wanted = len + 1;
+    one->wanted = len;
     one->grown = false;
     if (one->buffer->grow == NULL) {
         one->grown = grow_here(one->buffer, one->wanted);
@@ -106,7 +106,11 @@ static int64_t read_all(epio__procedure *procedure, loading *one, epio_op *op)
         }
         buffer->len += (size_t)result;
         epio__procedure_count(procedure, (uint64_t)result, 0);
+        bool is_end = (size_t)result < piece && one->info.type == EPIO_TYPE_FILE;
         result = buffer->len > most_of(one) ? EPIO_EFBIG : 0;
+        if (is_end) {
+            break;
+        }
     }
     return result;
 }

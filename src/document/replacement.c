@@ -124,26 +124,33 @@ static uint32_t rename_flags(uint32_t flags)
 {
     uint32_t taken = (flags & EPIO__REPLACE_DURABLE) != 0 ? EPIO_RENAME_SYNC_DIR : 0;
     taken |= (flags & EPIO__REPLACE_NO_REPLACE) != 0 ? EPIO_RENAME_NO_REPLACE : 0;
-#ifdef EPIO_RENAME_KEEP_METADATA
     taken |= (flags & EPIO__REPLACE_KEEP) != 0 ? EPIO_RENAME_KEEP_METADATA : 0;
-#endif
     return taken;
+}
+
+static int64_t rename_slot(epio__procedure *procedure, epio__replacement *one, uint32_t flags)
+{
+    epio_op op = EPIO_OP_INIT;
+    int64_t result = epio__document_perform(
+        procedure, epio_rename(&op, one->vfs, one->slot, one->target, rename_flags(flags)));
+    if (result >= 0 || (result == EPIO_EIO && is_gone(procedure, one))) {
+        free(one->slot);
+        one->slot = NULL;
+    }
+    return result;
 }
 
 int64_t epio__replacement_name(epio__procedure *procedure, epio__replacement *one, uint32_t flags)
 {
-    epio_op op = EPIO_OP_INIT;
-#ifndef EPIO_RENAME_KEEP_METADATA
-    if ((flags & EPIO__REPLACE_KEEP) != 0) {
+    epio_file *guard;
+    if ((flags & EPIO__REPLACE_KEEP) == 0) {
+        return rename_slot(procedure, one, flags);
+    }
+    if (epio__slot_step_aside(procedure, one, &guard) < 0) {
         return EPIO_ENOTSUP;
     }
-#endif
-    int64_t result = epio__document_perform(
-        procedure, epio_rename(&op, one->vfs, one->slot, one->target, rename_flags(flags)));
-    if (result == 0 || (result == EPIO_EIO && is_gone(procedure, one))) {
-        free(one->slot);
-        one->slot = NULL;
-    }
+    int64_t result = rename_slot(procedure, one, flags);
+    epio__slot_step_back(procedure, one, guard);
     return result;
 }
 
@@ -176,7 +183,7 @@ static int64_t link_over(epio__procedure *procedure, epio__replacement *one, con
     }
     int64_t result = link_target(procedure, one, link);
     if (result == EPIO_EEXIST) {
-        epio__remove_name(procedure, one->vfs, link);
+        epio__delete_name(procedure, one->vfs, link);
         result = link_target(procedure, one, link);
     }
     if (result == 0) {
@@ -184,7 +191,7 @@ static int64_t link_over(epio__procedure *procedure, epio__replacement *one, con
             procedure, epio_rename(&op, one->vfs, link, to, durable ? EPIO_RENAME_SYNC_DIR : 0));
     }
     /* Also if both were names of one file by then: the system renames nothing. */
-    epio__remove_name(procedure, one->vfs, link);
+    epio__delete_name(procedure, one->vfs, link);
     free(link);
     return result;
 }
@@ -208,7 +215,7 @@ static int64_t drop_file(epio__procedure *procedure, epio__replacement *one)
 {
     int64_t result = 0;
     if (one->slot != NULL) {
-        epio__remove_name(procedure, one->vfs, one->slot);
+        epio__delete_name(procedure, one->vfs, one->slot);
     }
     if (one->file != NULL) {
         result = epio__close_file(procedure, one->file);

@@ -37,16 +37,26 @@ int64_t epio__replacement_make(epio__procedure *procedure, epio__replacement *on
 
 #define EPIO__REPLACE_DURABLE 1u    /* its name is synced; the file is the caller's */
 #define EPIO__REPLACE_NO_REPLACE 2u /* EPIO_EEXIST if something is at the target by now */
-#define EPIO__REPLACE_KEEP 4u       /* the system keeps the old one's metadata; EPIO_ENOTSUP */
+#define EPIO__REPLACE_KEEP 4u       /* the system keeps the old one's metadata */
 
 /* Names it over the target: 0. The file stays open. EPIO_EIO: if `slot` is NULL then it was done,
- * but may not be durable. */
+ * but may not be durable.
+ *
+ * With KEEP the file is closed for it, and another one of the same bytes after an error, or NULL;
+ * `made` is what it was. 0, or EPIO_RENAMED_METADATA_LOST; EPIO_ENOTSUP where the system cannot. */
 int64_t epio__replacement_name(epio__procedure *procedure, epio__replacement *one, uint32_t flags);
 
 /* Gives what is at the target another name, `to`, too, whatever is there: 0. EPIO_ENOTSUP and other
  * errors where there are no hard links, or not from there to here. */
 int64_t epio__replacement_keep_old(epio__procedure *procedure, epio__replacement *one,
                                    const char *to, bool durable);
+
+/* Closes the new file while others still see that its holder lives: by a file that is gone with it,
+ * `guard`. Where the system removes such files itself. */
+int64_t epio__slot_step_aside(epio__procedure *procedure, epio__replacement *one,
+                              epio_file **guard);
+/* Opens it again, unless it has been named. */
+void epio__slot_step_back(epio__procedure *procedure, epio__replacement *one, epio_file *guard);
 
 /* Closes and removes the new file; what was found about the target stays. */
 void epio__replacement_discard(epio__procedure *procedure, epio__replacement *one);

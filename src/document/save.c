@@ -113,6 +113,9 @@ static int64_t commit(epio__procedure *procedure, epio_saving *one)
 {
     epio_op op = EPIO_OP_INIT;
     epio__source source = {.file = epio__saving_file(one)};
+    if (source.file == NULL) {
+        return epio__document_fail(procedure, EPIO_EIO); /* it was named, but not durably */
+    }
     int64_t result = unreported_error(procedure, source.file);
     if (result == 0) {
         result = epio__document_perform(procedure, epio_size(&op, source.file));
@@ -127,10 +130,16 @@ static int64_t commit(epio__procedure *procedure, epio_saving *one)
     return result < 0 ? result : epio__saving_commit(procedure, one, &source);
 }
 
+static bool is_busy(const epio_saving *one)
+{
+    const epio_file *file = epio__saving_file(one);
+    return file != NULL && epio__file_is_busy(file);
+}
+
 static int64_t run_commit(epio__procedure *procedure)
 {
     epio_saving *one = saving_of(procedure);
-    if (epio__file_is_busy(epio__saving_file(one))) {
+    if (is_busy(one)) {
         return epio__document_fail(procedure, EPIO_EBUSY);
     }
     int64_t result = commit(procedure, one);
@@ -147,7 +156,7 @@ static int64_t run_commit(epio__procedure *procedure)
 static int64_t run_abandon(epio__procedure *procedure)
 {
     epio_saving *one = saving_of(procedure);
-    if (epio__file_is_busy(epio__saving_file(one))) {
+    if (is_busy(one)) {
         return epio__document_fail(procedure, EPIO_EBUSY);
     }
     (void)epio__saving_end(procedure, one);

@@ -232,6 +232,10 @@ static int64_t name_new(epio__procedure *procedure, epio_saving *one, uint32_t k
     if (result == 0) {
         result = epio__replacement_name(procedure, &one->replacement, flags | keeps);
     }
+    if (result > 0) {
+        one->notes |= EPIO_SAVED_METADATA_LOST;
+        result = 0;
+    }
     bool taken = result == EPIO_EEXIST && (flags & EPIO__REPLACE_NO_REPLACE) != 0;
     return taken ? epio__document_fail(procedure, EPIO_ECHANGED) : result;
 }
@@ -242,8 +246,11 @@ static int64_t replace(epio__procedure *procedure, epio_saving *one)
     if (system_keeps(one)) {
         result = sync_new(procedure, one);
         result = result < 0 ? result : name_new(procedure, one, EPIO__REPLACE_KEEP);
-        if (result != EPIO_ENOTSUP) {
+        if (result != EPIO_ENOTSUP && result != EPIO_ENOENT) {
             return result;
+        }
+        if (one->replacement.file == NULL) {
+            return epio__document_fail(procedure, EPIO_EIO);
         }
     }
     result = take_metadata(procedure, one);
@@ -253,14 +260,33 @@ static int64_t replace(epio__procedure *procedure, epio_saving *one)
     return result < 0 ? result : name_new(procedure, one, 0);
 }
 
-static void describe(epio__procedure *procedure, const epio_saving *one)
+/* What it was is taken for what it is, unless the path tells more of the same file. */
+static void describe_by_name(epio__procedure *procedure, const epio__replacement *replacement,
+                             epio_info *info)
 {
     epio_op op = EPIO_OP_INIT;
+    epio_info now = {.size = sizeof now};
+    int64_t result = epio__procedure_undo(
+        procedure, epio_stat(&op, replacement->vfs, replacement->target, &now, EPIO_STAT_NOFOLLOW));
+    bool same = result == 0 && now.bytes == replacement->made.bytes &&
+                now.modified == replacement->made.modified;
+    *info = same ? now : replacement->made;
+}
+
+static void describe(epio__procedure *procedure, const epio_saving *one)
+{
+    const epio__replacement *replacement = &one->replacement;
+    epio_op op = EPIO_OP_INIT;
     epio_info info = {.size = sizeof info};
-    if (one->saved != NULL &&
-        epio__procedure_undo(procedure, epio_file_stat(&op, one->replacement.file, &info)) == 0) {
-        (void)epio_result_give(&info, sizeof info, sizeof info, one->saved);
+    if (one->saved == NULL) {
+        return;
     }
+    if (replacement->file == NULL) {
+        describe_by_name(procedure, replacement, &info);
+    } else if (epio__procedure_undo(procedure, epio_file_stat(&op, replacement->file, &info)) < 0) {
+        info.known = 0;
+    }
+    (void)epio_result_give(&info, sizeof info, sizeof info, one->saved);
 }
 
 /* A file that is a mount point of its own, as in containers, can be written only. */
@@ -271,7 +297,14 @@ static bool is_refusal_of_rename(int64_t result)
 
 static int64_t write_over(epio__procedure *procedure, epio_saving *one, const epio__source *source)
 {
-    int64_t result = epio__saving_write_over(procedure, one, source);
+    epio__source now = *source;
+    if (now.parts == NULL && now.file != NULL) { /* which may be another one by now */
+        now.file = epio__saving_file(one);
+    }
+    if (now.file == NULL && source->file != NULL) {
+        return epio__document_fail(procedure, EPIO_EIO);
+    }
+    int64_t result = epio__saving_write_over(procedure, one, &now);
     return result < 0 ? result : EPIO_SAVED_IN_PLACE;
 }
 
@@ -282,7 +315,7 @@ int64_t epio__saving_commit(epio__procedure *procedure, epio_saving *one,
     if (one->in_place) {
         return write_over(procedure, one, source);
     }
-    if (replacement->slot == NULL) {
+    if (replacement->slot == NULL || replacement->file == NULL) {
         return epio__document_fail(procedure, EPIO_EIO); /* it was named, but not durably */
     }
     one->notes = 0;

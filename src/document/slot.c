@@ -86,16 +86,21 @@ static bool is_still_at(epio__procedure *procedure, epio_vfs *vfs, const char *p
 /* The system counts names as they go, except where a removal waits for the file's close. */
 static bool was_removed(epio__procedure *procedure, const epio__replacement *one)
 {
-    bool counted = (one->made.known & (EPIO_INFO_LINKS | EPIO_INFO_ATTRIBUTES)) == EPIO_INFO_LINKS;
-    return counted ? one->made.links == 0
-                   : !is_still_at(procedure, one->vfs, one->slot, &one->made);
+    epio_op op = EPIO_OP_INIT;
+    epio_info now = {.size = sizeof now};
+    if ((one->made.known & (EPIO_INFO_LINKS | EPIO_INFO_ATTRIBUTES)) == EPIO_INFO_LINKS) {
+        return one->made.links == 0;
+    }
+    int64_t result = epio__procedure_undo(
+        procedure, epio_stat(&op, one->vfs, one->slot, &now, EPIO_STAT_NOFOLLOW));
+    return result < 0 || !epio__same_file(&now, &one->made);
 }
 
 /* Gives up what was just made. */
 static void give_up(epio__procedure *procedure, epio__replacement *one, bool removes)
 {
     if (removes) {
-        epio__remove_name(procedure, one->vfs, one->slot);
+        epio__delete_name(procedure, one->vfs, one->slot);
     }
     (void)epio__close_file(procedure, one->file);
     one->file = NULL;
@@ -216,15 +221,40 @@ static bool may_be_left(const epio__replacement *one, const epio_info *info, con
     return alone && ours;
 }
 
+/* Its holder lives, but could not keep it open: see epio__slot_step_aside. */
+static bool is_guarded(epio__procedure *procedure, epio_vfs *vfs, const char *slot,
+                       const epio_info *info)
+{
+    epio_op op = EPIO_OP_INIT;
+    if ((info->known & EPIO_INFO_ATTRIBUTES) == 0) {
+        return false;
+    }
+    char *name = epio__join(slot, strlen(slot), EPIO__SLOT_LINK);
+    if (name == NULL) {
+        return true;
+    }
+    int64_t result = epio__document_perform(
+        procedure,
+        epio_open(&op, vfs, name, EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_NOFOLLOW));
+    free(name);
+    if (result < 0) {
+        return result != EPIO_ENOENT;
+    }
+    epio_file *file = op.file;
+    result = lock_file(procedure, file);
+    (void)epio__close_file(procedure, file);
+    return result < 0;
+}
+
 /* First the second name of the old file, which its holder may have been about to rename. */
 static void remove_slot(epio__procedure *procedure, epio_vfs *vfs, const char *slot)
 {
     char *link = epio__join(slot, strlen(slot), EPIO__SLOT_LINK);
     if (link != NULL) {
-        epio__remove_name(procedure, vfs, link);
+        epio__delete_name(procedure, vfs, link);
     }
     free(link);
-    epio__remove_name(procedure, vfs, slot);
+    epio__delete_name(procedure, vfs, slot);
 }
 
 /* `mine`: a file that this process has made there. */
@@ -249,10 +279,11 @@ static leftover sweep_slot(epio__procedure *procedure, epio__replacement *one, c
     if (result == EPIO_EBUSY) {
         found = ALIVE;
     } else if (result == 0 && epio__stat_file(procedure, file, &info) == 0) {
-        if (is_still_at(procedure, one->vfs, slot, &info)) {
+        bool guarded = is_guarded(procedure, one->vfs, slot, &info);
+        if (!guarded && is_still_at(procedure, one->vfs, slot, &info)) {
             remove_slot(procedure, one->vfs, slot);
         }
-        found = REMOVED;
+        found = guarded ? ALIVE : REMOVED;
     }
     (void)epio__close_file(procedure, file);
     return found;
@@ -342,4 +373,62 @@ int64_t epio__replacement_make(epio__procedure *procedure, epio__replacement *on
         (void)sweep_slots(procedure, one, &one->made);
     }
     return result;
+}
+
+/* ---- Without the file ---- */
+
+static int64_t open_guard(epio__procedure *procedure, const epio__replacement *one,
+                          const char *name, epio_file **guard)
+{
+    epio_op op = EPIO_OP_INIT;
+    int64_t result = epio__document_perform(
+        procedure,
+        epio_open(&op, one->vfs, name,
+                  EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE |
+                      EPIO_OPEN_DELETE_ON_CLOSE | EPIO_OPEN_PERMISSIONS(0600)));
+    *guard = op.file;
+    if (result == 0 && (result = lock_file(procedure, op.file)) < 0) {
+        (void)epio__close_file(procedure, *guard);
+        *guard = NULL;
+    }
+    return result;
+}
+
+int64_t epio__slot_step_aside(epio__procedure *procedure, epio__replacement *one, epio_file **guard)
+{
+    char *name = epio__join(one->slot, strlen(one->slot), EPIO__SLOT_LINK);
+    if (name == NULL) {
+        return EPIO_ENOMEM;
+    }
+    int64_t result = open_guard(procedure, one, name, guard);
+    if (result == EPIO_EEXIST) { /* after a power failure */
+        epio__delete_name(procedure, one->vfs, name);
+        result = open_guard(procedure, one, name, guard);
+    }
+    free(name);
+    if (result == 0) {
+        result = epio__stat_file(procedure, one->file, &one->made);
+    }
+    if (result == 0) {
+        (void)epio__close_file(procedure, one->file);
+        one->file = NULL;
+    } else if (*guard != NULL) {
+        (void)epio__close_file(procedure, *guard);
+        *guard = NULL;
+    }
+    return result;
+}
+
+void epio__slot_step_back(epio__procedure *procedure, epio__replacement *one, epio_file *guard)
+{
+    epio_op op = EPIO_OP_INIT;
+    const uint32_t flags = EPIO_OPEN_READ | EPIO_OPEN_WRITE | EPIO_OPEN_NOFOLLOW;
+    if (one->slot != NULL &&
+        epio__procedure_undo(procedure, epio_open(&op, one->vfs, one->slot, flags)) == 0) {
+        epio_file *file = op.file;
+        (void)epio__procedure_undo(
+            procedure, epio_lock_range(&op, file, LOCKED_BYTE, 1, EPIO_RANGE_EXCLUSIVE, 0));
+        one->file = file;
+    }
+    (void)epio__close_file(procedure, guard);
 }

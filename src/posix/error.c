@@ -114,7 +114,7 @@ static const int32_t usual_errors[] = {
     [-EPIO_ENODATA] = ENOENT,
 #endif
     [-EPIO_EUNKNOWN] = EIO,         [-EPIO_ESQL] = EINVAL,
-    [-EPIO_ECORRUPT] = EIO,
+    [-EPIO_ECORRUPT] = EIO,         [-EPIO_ECHANGED] = ESTALE,
 };
 
 int32_t epio__error_to_os(int error)

@@ -282,6 +282,7 @@ static const int32_t usual_errors[] = {
     [-EPIO_EUNKNOWN] = ERROR_IO_DEVICE,
     [-EPIO_ESQL] = ERROR_BAD_ARGUMENTS,
     [-EPIO_ECORRUPT] = ERROR_FILE_CORRUPT,
+    [-EPIO_ECHANGED] = ERROR_FILE_INVALID,
 };
 
 int32_t epio__error_to_os(int error)
