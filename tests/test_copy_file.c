@@ -117,7 +117,8 @@ static void holes_stay_holes(fixture *f)
     file = fixture_open(f, "to", EPIO_OPEN_READ);
     epio_info to = tree_file_stat(f, file);
     check_result(to.bytes, 40 * MIB);
-    if ((from.known & to.known & EPIO_INFO_ALLOCATED) != 0 && from.allocated < MIB) {
+    /* On Windows a file is sparse only on request. */
+    if (IS_POSIX_TREE(f) && from.allocated < MIB) {
         check(to.allocated < 2 * MIB);
     }
     for (size_t i = 0; i < COUNT(at); i++) {
