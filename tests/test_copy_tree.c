@@ -259,7 +259,7 @@ static uint64_t run_with_fault(fixture *f, epio_vfs *vfs, op_faults *faults, uin
 static void the_callback_decides(fixture *f)
 {
     static const uint8_t kinds[] = {EPIO_KIND_OPEN, EPIO_KIND_READ, EPIO_KIND_WRITE,
-                                    EPIO_KIND_FILE_STAT};
+                                    EPIO_KIND_MKDIR};
     op_faults faults;
     epio_vfs *vfs = op_faults_create(f->vfs, &faults);
     uint64_t made = tree_make_sample(f, "from", 2, 4);
