@@ -112,13 +112,13 @@ static void holes_stay_holes(fixture *f)
     }
     check_op(f, epio_truncate(&op, file, 40 * MIB), 0);
     epio_info from = tree_file_stat(f, file);
+    bool punches = fixture_result(f, epio_punch_hole(&op, file, MIB, MIB)) == 0;
     fixture_close(f, file);
     check_result(copy_to(f, "from", "to", 0), 40 * MIB);
     file = fixture_open(f, "to", EPIO_OPEN_READ);
     epio_info to = tree_file_stat(f, file);
     check_result(to.bytes, 40 * MIB);
-    /* On Windows a file is sparse only on request. */
-    if (IS_POSIX_TREE(f) && from.allocated < MIB) {
+    if (punches && IS_POSIX_TREE(f) && from.allocated < MIB) {
         check(to.allocated < 2 * MIB);
     }
     for (size_t i = 0; i < COUNT(at); i++) {

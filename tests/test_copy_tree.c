@@ -269,7 +269,9 @@ static void the_callback_decides(fixture *f)
         check_result(run_with_fault(f, vfs, &faults, kinds[i], 2, &result), 2);
         check_result(result, made);
         check(errors.last.error == EPIO_EIO && errors.last.os_error == 5);
-        check(strcmp(errors.last.verb, epio_kind_name(kinds[i])) == 0);
+        /* Of larger files bytes may be read and written by a copy_range. */
+        check(strcmp(errors.last.verb, epio_kind_name(kinds[i])) == 0 ||
+              strcmp(errors.last.verb, "copy_range") == 0);
         check_result(check_same(f, "from", "to"), made);
         check_result(
             epio_perform(epio_remove_tree(&(epio_op){0}, f->vfs, fixture_path(f, "to"), NULL)),

@@ -1419,10 +1419,6 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(progress_publish, "epio_progress_publish", epio_progress_publish(NULL, &c->op, NULL))        \
     X(progress_withdraw, "epio_progress_withdraw", epio_progress_withdraw(NULL))                   \
     X(walk, "epio_walk", epio_walk(NULL, c->vfs, "x", NULL))                                       \
-    X(copy, "epio_copy", epio_copy(NULL, c->vfs, "x", "y", NULL))                                  \
-    X(copy_tree, "epio_copy_tree", epio_copy_tree(NULL, c->vfs, "x", "y", NULL))                   \
-    X(remove_tree, "epio_remove_tree", epio_remove_tree(NULL, c->vfs, "x", NULL))                  \
-    X(move, "epio_move", epio_move(NULL, c->vfs, "x", "y", NULL))                                  \
     X(sync_directory, "epio_sync_directory", epio_sync_directory(NULL, c->vfs, "x"))               \
     X(list, "epio_list", epio_list(NULL, c->file, &c->op, 1, 0))                                   \
     X(file_system, "epio_file_system_info",                                                        \
@@ -1583,14 +1579,9 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(epio_perform(epio_walk(&c->op, NULL, "x", NULL)))                                            \
     X(epio_perform(epio_walk(&c->op, c->vfs, NULL, NULL)))                                         \
     X(epio_perform(epio_copy(&c->op, NULL, "x", "y", NULL)))                                       \
-    X(epio_perform(epio_copy(&c->op, c->vfs, NULL, "y", NULL)))                                    \
-    X(epio_perform(epio_copy(&c->op, c->vfs, "x", NULL, NULL)))                                    \
     X(epio_perform(epio_copy_tree(&c->op, c->vfs, NULL, "y", NULL)))                               \
-    X(epio_perform(epio_copy_tree(&c->op, c->vfs, "x", NULL, NULL)))                               \
     X(epio_perform(epio_remove_tree(&c->op, NULL, "x", NULL)))                                     \
-    X(epio_perform(epio_remove_tree(&c->op, c->vfs, NULL, NULL)))                                  \
     X(epio_perform(epio_move(&c->op, c->vfs, NULL, "y", NULL)))                                    \
-    X(epio_perform(epio_move(&c->op, c->vfs, "x", NULL, NULL)))                                    \
     X(epio_perform(epio_file_system_info(&c->op, c->vfs, NULL, &c->file_system)))                  \
     X(epio_perform(epio_file_system_info(&c->op, c->vfs, "x", NULL)))                              \
     X(epio_perform(epio_name_temporary(&c->op, NULL, "x", 0)))                                     \
