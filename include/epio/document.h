@@ -113,18 +113,21 @@ typedef struct epio_save_options {
  * file are taken over as far as that is allowed; on Windows attributes, ACL, streams and the time
  * of creation. An owner or group that cannot be kept never gains what it had not.
  *
- * The new file has a name of its own until then, ".NAME.saving", locked while the save lives. What
- * a save that was killed has left the next save of that path removes.
+ * The new file has a name of its own until then, ".NAME.saving", locked while the save lives; four
+ * saves of one file can have one at the same time, others wait. What a save that was killed has
+ * left the next save of that path removes, but not where the file system has no locks, or others
+ * have taken these names. docs/documents.md has a table of special cases.
  *
  * With IN_PLACE_FALLBACK the old file is written over instead if it has further names, if its owner
  * could not be kept, if nothing can be made in its directory, or if it is no regular file. Space is
- * allocated first, so that a full disk leaves the old bytes; a crash in the middle does not.
- * Without the flag such a file is replaced, or the save fails with EPIO_EACCES and the old one
- * stays.
+ * allocated first, so that a full disk leaves the old bytes, and a cancel does; a crash in the
+ * middle does not. Without the flag such a file is replaced, or the save fails with EPIO_EACCES and
+ * the old one stays.
  *
  * Errors: those of epio_open, epio_write, epio_sync and epio_rename, with the old file as it was;
  * EPIO_ECHANGED; EPIO_EISDIR; EPIO_EINVAL (NULL; unknown flags; IF_UNCHANGED without `expected`; no
- * regular file). */
+ * regular file); EPIO_EBUSY (a mount point; the four stay taken). EPIO_EIO also if the new file is
+ * there, but its name is not durable. */
 EPIO_VERB epio_op *epio_save(epio_op *op, struct epio_vfs *vfs, const char *path,
                              const void *buffer, size_t len, const epio_save_options *options);
 

@@ -1,8 +1,6 @@
 /* epio_load: a whole file into memory. */
 #include "procedure/procedure.h"
 
-#include "core/struct_size.h"
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -146,7 +144,7 @@ static int64_t run_load(epio__procedure *procedure)
     epio_op *outer = epio__procedure_op(procedure);
     loading one = {.options.size = sizeof one.options, .info.size = sizeof one.info};
     epio_op op = EPIO_OP_INIT;
-    memcpy(&one.buffer, &outer->arguments.procedure.second, sizeof one.buffer);
+    memcpy(&one.buffer, &outer->arguments.procedure.second, sizeof(void *));
     if (outer->arguments.procedure.options != NULL) {
         (void)epio_options_take(&one.options, sizeof one.options, 0,
                                 outer->arguments.procedure.options);
@@ -175,8 +173,8 @@ epio_op *epio_load(epio_op *op, epio_vfs *vfs, const char *path, epio_buffer *bu
     static const epio__procedure_type type = {run_load, false};
     epio_load_options taken = {0};
     epio__procedure_verb(op, "epio_load", EPIO_KIND_LOAD, &type, vfs, path);
-    bool valid = epio__procedure_take_options(op, &taken, sizeof taken,
-                                              EPIO__SIZE_UP_TO(epio_load_options, loaded), options);
+    bool valid = epio__procedure_take_options(
+        op, &taken, sizeof taken, offsetof(epio_load_options, loaded) + sizeof(void *), options);
     epio__verb_require(op, !valid || taken.flags == 0, EPIO__REASON_UNKNOWN_FLAGS);
     epio__verb_require(op, buffer != NULL, EPIO__REASON_BUFFER_IS_NULL);
     epio__verb_require(op, buffer == NULL || buffer->size >= sizeof *buffer,

@@ -1,8 +1,6 @@
 /* epio_save, and the verbs of a save in steps. What happens is in saving.c. */
 #include "document/saving.h"
 
-#include "core/struct_size.h"
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,7 +94,7 @@ static int64_t run_begin(epio__procedure *procedure)
 static epio_saving *saving_of(epio__procedure *procedure)
 {
     epio_saving *one;
-    memcpy(&one, &epio__procedure_op(procedure)->arguments.procedure.second, sizeof one);
+    memcpy(&one, &epio__procedure_op(procedure)->arguments.procedure.second, sizeof(void *));
     return one;
 }
 
@@ -177,8 +175,8 @@ static void prepare(epio_op *op, const char *function, uint8_t kind,
 {
     epio_save_options taken = {0};
     epio__procedure_verb(op, function, kind, type, vfs, path);
-    bool valid = epio__procedure_take_options(op, &taken, sizeof taken,
-                                              EPIO__SIZE_UP_TO(epio_save_options, saved), options);
+    bool valid = epio__procedure_take_options(
+        op, &taken, sizeof taken, offsetof(epio_save_options, saved) + sizeof(void *), options);
     epio__verb_require(op, !valid || (taken.flags & ~FLAGS) == 0, EPIO__REASON_UNKNOWN_FLAGS);
     epio__verb_require(op, !valid || taken.permissions <= 0777u, EPIO__REASON_MODE_BITS);
     epio__verb_require(

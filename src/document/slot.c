@@ -209,16 +209,15 @@ static bool is_of_user(const epio_info *info, const epio_info *who)
     return (who->known & EPIO_INFO_OWNER) != 0 && who->user == info->user;
 }
 
-/* A file of this user, or of the one to whom the old file belongs, with no other name. */
+/* A file of this user, or of the one to whom the old file belongs. */
 static bool may_be_left(const epio__replacement *one, const epio_info *info, const epio_info *mine)
 {
     if (info->type != EPIO_TYPE_FILE) {
         return false;
     }
-    bool alone = (info->known & EPIO_INFO_LINKS) == 0 || info->links <= 1;
     bool ours = (info->known & EPIO_INFO_OWNER) == 0 || is_of_user(info, mine) ||
                 (one->exists && is_of_user(info, &one->old));
-    return alone && ours;
+    return ours;
 }
 
 /* Its holder lives, but could not keep it open: see epio__slot_step_aside. */
@@ -246,15 +245,18 @@ static bool is_guarded(epio__procedure *procedure, epio_vfs *vfs, const char *sl
     return result < 0;
 }
 
-/* First the second name of the old file, which its holder may have been about to rename. */
+/* First the second name of the old file, which its holder may have been about to rename: without
+ * the slot no one would look for it. */
 static void remove_slot(epio__procedure *procedure, epio_vfs *vfs, const char *slot)
 {
+    epio_op op = EPIO_OP_INIT;
     char *link = epio__join(slot, strlen(slot), EPIO__SLOT_LINK);
-    if (link != NULL) {
-        epio__delete_name(procedure, vfs, link);
-    }
+    int64_t result = link == NULL ? EPIO_ENOMEM
+                                  : epio__procedure_undo(procedure, epio_delete(&op, vfs, link, 0));
     free(link);
-    epio__delete_name(procedure, vfs, slot);
+    if (result == 0 || result == EPIO_ENOENT) {
+        epio__delete_name(procedure, vfs, slot);
+    }
 }
 
 /* `mine`: a file that this process has made there. */
@@ -426,8 +428,10 @@ void epio__slot_step_back(epio__procedure *procedure, epio__replacement *one, ep
     if (one->slot != NULL &&
         epio__procedure_undo(procedure, epio_open(&op, one->vfs, one->slot, flags)) == 0) {
         epio_file *file = op.file;
+        /* Who looks whether it is left has the lock for a moment. */
         (void)epio__procedure_undo(
-            procedure, epio_lock_range(&op, file, LOCKED_BYTE, 1, EPIO_RANGE_EXCLUSIVE, 0));
+            procedure,
+            epio_lock_range(&op, file, LOCKED_BYTE, 1, EPIO_RANGE_EXCLUSIVE, EPIO_LOCK_WAIT));
         one->file = file;
     }
     (void)epio__close_file(procedure, guard);

@@ -45,7 +45,7 @@ static size_t gather(const epio__source *source, size_t *part, size_t *offset, s
                      epio_iovec pieces[MOST_PARTS])
 {
     size_t count = 0;
-    while (*part < source->count && count < MOST_PARTS && room > 0) {
+    while (source->parts != NULL && *part < source->count && count < MOST_PARTS && room > 0) {
         const epio_iovec *from = &source->parts[*part];
         size_t left = from->len - *offset;
         size_t len = left < room ? left : room;

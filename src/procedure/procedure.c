@@ -214,6 +214,8 @@ static bool is_system(const epio_op *op, const epio_vfs *vfs)
     if (op->loop != NULL && vfs == epio_loop_vfs(op->loop)) {
         return true;
     }
+#else
+    (void)op;
 #endif
     return vfs == epio_os_vfs();
 }
