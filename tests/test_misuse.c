@@ -1579,14 +1579,9 @@ static void call_after_removing_the_handler(misuse_fixture *c)
     X(epio_perform(epio_walk(&c->op, NULL, "x", NULL)))                                            \
     X(epio_perform(epio_walk(&c->op, c->vfs, NULL, NULL)))                                         \
     X(epio_perform(epio_copy(&c->op, NULL, "x", "y", NULL)))                                       \
-    X(epio_perform(epio_copy(&c->op, c->vfs, NULL, "y", NULL)))                                    \
-    X(epio_perform(epio_copy(&c->op, c->vfs, "x", NULL, NULL)))                                    \
     X(epio_perform(epio_copy_tree(&c->op, c->vfs, NULL, "y", NULL)))                               \
-    X(epio_perform(epio_copy_tree(&c->op, c->vfs, "x", NULL, NULL)))                               \
     X(epio_perform(epio_remove_tree(&c->op, NULL, "x", NULL)))                                     \
-    X(epio_perform(epio_remove_tree(&c->op, c->vfs, NULL, NULL)))                                  \
     X(epio_perform(epio_move(&c->op, c->vfs, NULL, "y", NULL)))                                    \
-    X(epio_perform(epio_move(&c->op, c->vfs, "x", NULL, NULL)))                                    \
     X(epio_perform(epio_file_system_info(&c->op, c->vfs, NULL, &c->file_system)))                  \
     X(epio_perform(epio_file_system_info(&c->op, c->vfs, "x", NULL)))                              \
     X(epio_perform(epio_name_temporary(&c->op, NULL, "x", 0)))                                     \

@@ -83,7 +83,7 @@ static void roots_are_refused(fixture *f)
 /* More levels than directories stay open, and a longer path than the system takes. */
 static void deep_trees_are_copied_and_removed(fixture *f)
 {
-    const unsigned levels = fixture_rounds(300);
+    const unsigned levels = fixture_rounds(150);
     static const char name[] =
         "a name that is so long that a few of them are more than a path may have in all";
     epio_op op = {0};

@@ -5,7 +5,6 @@
 #include "document/copy_file.h"
 
 #include "copy/copy.h"
-#include "core/struct_size.h"
 #include "document/copy_bytes.h"
 #include "document/metadata.h"
 #include "document/replacement.h"
@@ -501,8 +500,7 @@ epio_op *epio_copy(epio_op *op, epio_vfs *vfs, const char *from, const char *to,
     epio_copy_options taken = {0};
     epio__procedure_verb(op, "epio_copy", EPIO_KIND_COPY, &type, vfs, from);
     epio__verb_require_path(op, to, EPIO__REASON_NEW_PATH_IS_NULL);
-    (void)epio__procedure_take_options(op, &taken, sizeof taken,
-                                       EPIO__SIZE_UP_TO(epio_copy_options, to_vfs), options);
+    (void)epio__procedure_take_options(op, &taken, sizeof taken, sizeof taken, options);
     epio__verb_require(op, (taken.flags & ~known) == 0, EPIO__REASON_UNKNOWN_FLAGS);
     epio__verb_require(
         op, taken.to_vfs == NULL || taken.to_vfs->loop == NULL || taken.to_vfs->loop == op->loop,

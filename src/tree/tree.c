@@ -203,7 +203,7 @@ static node *new_node(epio__tree *tree, node *parent, const char *name)
     one->refs = 1;
     one->parent = parent;
     one->name_len = len;
-    memcpy(one->name, name, len);
+    memcpy(one->name, name, len + 1);
     epio__mutex_lock(&tree->mutex);
     if (parent != NULL) {
         one->depth = parent->depth + 1;
@@ -494,10 +494,10 @@ static void work(epio__procedure *procedure, void *argument)
 static void release_all(epio__tree *tree)
 {
     thread one = {.tree = tree};
-    while (tree->all.next != &tree->all) {
-        node *in = EPIO_CONTAINER(tree->all.next, node, all);
+    for (epio_node *at = tree->all.next, *next; at != &tree->all; at = next) {
+        node *in = EPIO_CONTAINER(at, node, all);
+        next = at->next;
         epio__tree_close(&one, in);
-        epio_list_remove(&in->all);
         forget(in);
         free(in);
     }
