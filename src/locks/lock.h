@@ -28,7 +28,7 @@ struct epio__lock_holder {
     const epio__os_file *bytes; /* NULL: other processes cannot see it */
     bool reserved;              /* it has the byte of RESERVED */
     uint32_t unlocks;           /* how often its level was lowered */
-    size_t performers;          /* atomic; threads inside epio__lock_perform */
+    size_t performers;          /* atomic; threads that may wait inside epio__lock_perform */
     uint32_t level;             /* atomic for readers without the mutex */
     epio_node holding;          /* in node->holders */
     epio_node ranges;           /* its epio__locked_range */
