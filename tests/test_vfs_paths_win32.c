@@ -440,6 +440,25 @@ static void lasting_sharing_violations_are_reported(fixture *f)
     }
 }
 
+/* The opens that they are made of return from a wait now and then, and must not wait for ever. */
+static void so_they_are_of_whole_files(fixture *f)
+{
+    epio_op op = {0};
+    epio_buffer buffer = {.size = sizeof buffer};
+    fixture_put(f, "file", "data", 4);
+    HANDLE holder = hold_alone(f, "file");
+    check_op_fails(f, epio_load(&op, f->vfs, fixture_path(f, "file"), &buffer, NULL), EPIO_ESHARING,
+                   ERROR_SHARING_VIOLATION);
+    check_op_fails(f,
+                   epio_copy(&op, f->vfs, fixture_path(f, "file"), fixture_path(f, "copy"), NULL),
+                   EPIO_ESHARING, ERROR_SHARING_VIOLATION);
+    check(CloseHandle(holder));
+    epio_buffer_free(&buffer);
+    check_result(count_entries(f->directory), 1);
+    check_op(f, epio_load(&op, f->vfs, fixture_path(f, "file"), &buffer, NULL), 4);
+    epio_buffer_free(&buffer);
+}
+
 /* ---- Read-only files ------------------------------------------------------------------ */
 
 static DWORD attributes_of(fixture *f, const char *name)
@@ -745,6 +764,7 @@ int main(void)
         FIXTURE_TEST(long_paths_to_short_names, ON_ANY_OS),
         FIXTURE_TEST(sharing_violations_are_retried, ON_ANY_OS),
         FIXTURE_TEST(lasting_sharing_violations_are_reported, ON_OS_PERFORM | ON_OS),
+        FIXTURE_TEST(so_they_are_of_whole_files, ON_OS_PERFORM | ON_OS),
         FIXTURE_TEST(a_read_only_file_can_be_deleted_and_replaced, ON_ANY_OS),
         FIXTURE_TEST(what_cannot_go_stays_read_only, ON_OS_PERFORM | ON_OS),
         FIXTURE_TEST(posix_semantics_where_there_are_some, ON_ANY_OS),

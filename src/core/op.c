@@ -523,6 +523,7 @@ void epio__op_deliver(epio_loop *loop, epio_op *op)
     if (op->result == EPIO_RETRY) {
         bool unwanted = loop->closing || (op->state_flags & EPIO__FLAG_CANCEL) != 0;
         op->result = EPIO_ECANCELED;
+        op->os_error = 0;
         if (!unwanted || epio__op_is(op, EPIO__KIND_MUST_RUN)) {
             op->result = EPIO_EPENDING;
             op->progress = 0;

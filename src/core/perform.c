@@ -90,6 +90,7 @@ static int64_t perform_until_done(epio_op *op)
             return EPIO_ETIMEDOUT;
         }
         epio__sleep_until(op->due);
+        op->os_error = 0;
     }
 }
 

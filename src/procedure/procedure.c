@@ -5,15 +5,11 @@
  * owner, an answer or more threads, comes by epio_resume. */
 #include "procedure/procedure.h"
 
-#include "core/directory.h"
+#include "core/patience.h"
 #include "core/struct_size.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* A call through a layer may wait, as for a permit of a `limit`, or for the bytes of a pipe, which
- * may never come: so often it is looked whether the procedure was stopped. */
-#define PATIENCE_NS UINT64_C(50000000)
 
 typedef struct thread {
     epio_op op; /* epio_work */
@@ -101,34 +97,25 @@ int64_t epio__procedure_error(epio__procedure *procedure)
 static uint64_t patience_for(const epio__procedure *procedure, const epio_op *op)
 {
     return epio__op_is(op, EPIO__KIND_READS | EPIO__KIND_WRITES | EPIO__KIND_OPENS)
-               ? PATIENCE_NS
+               ? EPIO__PATIENCE_NS
                : procedure->patience;
 }
 
-static bool only_waits(const epio_op *op)
+static bool is_stopped(void *procedure)
 {
-    return op->result == EPIO_ETIMEDOUT && op->os_error == 0;
+    return epio__procedure_stopped(procedure);
 }
 
 int64_t epio__procedure_perform(epio__procedure *procedure, epio_op *op)
 {
-    uint64_t patience = patience_for(procedure, op);
     if (epio__procedure_stopped(procedure)) {
         op->result = EPIO_ECANCELED;
         op->os_error = 0;
         return op->result;
     }
-    if (patience == 0) {
-        op->timeout_ns = 0;
-        return epio_perform(op);
-    }
-    epio_op again = *op;
-    again.timeout_ns = patience;
-    do {
-        *op = again;
-    } while (epio_perform(op) == EPIO_ETIMEDOUT && only_waits(op) &&
-             !epio__procedure_stopped(procedure));
-    if (only_waits(op)) {
+    uint64_t patience = patience_for(procedure, op);
+    int64_t result = epio__perform_patiently(op, patience, is_stopped, procedure);
+    if (result == EPIO_ETIMEDOUT && op->os_error == 0) {
         op->result = EPIO_ECANCELED;
     }
     return op->result;
@@ -205,21 +192,6 @@ void epio__procedure_show(epio__procedure *procedure, const char *path)
 
 /* ---- Beginning and end ---- */
 
-/* Of the system, which waits for no permit. */
-static bool is_system(const epio_op *op, const epio_vfs *vfs)
-{
-    const epio_file *from = epio__directory_of_vfs(vfs);
-    vfs = from != NULL ? from->vfs : vfs;
-#if EPIO_ASYNC
-    if (op->loop != NULL && vfs == epio_loop_vfs(op->loop)) {
-        return true;
-    }
-#else
-    (void)op;
-#endif
-    return vfs == epio_os_vfs();
-}
-
 static epio__procedure *create(epio_op *op, bool on_loop)
 {
     epio__procedure *procedure = calloc(1, sizeof *procedure);
@@ -229,7 +201,7 @@ static epio__procedure *create(epio_op *op, bool on_loop)
     procedure->op = op;
     procedure->type = op->arguments.procedure.type;
     procedure->on_loop = on_loop;
-    procedure->patience = is_system(op, op->arguments.procedure.vfs) ? 0 : PATIENCE_NS;
+    procedure->patience = epio__patience_with(op, op->arguments.procedure.vfs);
     procedure->deadline = on_loop || procedure->type->must_run ? 0 : op->timeout_ns;
     procedure->info.size = sizeof procedure->info;
     epio__mutex_init(&procedure->mutex);
@@ -240,9 +212,8 @@ static epio__procedure *create(epio_op *op, bool on_loop)
 
 void epio__procedure_also_on(epio__procedure *procedure, const epio_vfs *vfs)
 {
-    if (!is_system(procedure->op, vfs)) {
-        procedure->patience = PATIENCE_NS;
-    }
+    uint64_t patience = epio__patience_with(procedure->op, vfs);
+    procedure->patience = patience != 0 ? patience : procedure->patience;
 }
 
 static void destroy(epio__procedure *procedure)

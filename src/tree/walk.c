@@ -2,7 +2,7 @@
  * walk_plan.c's to say. */
 #include "tree/walk.h"
 
-#include "core/directory.h"
+#include "core/patience.h"
 #include "core/struct_size.h"
 #include "list.h"
 
@@ -13,10 +13,6 @@
 #define FEWEST_DIRECTORIES 4u
 #define TEXT_SIZE ((size_t)128 << 10)
 #define FEWEST_STEPS 8u /* those that wait for the disk need no processor */
-
-/* A call through a layer may wait, as for a permit of a `limit`, which may never come: so often it
- * is looked whether the walk has ended. The call loses its place in a queue each time. */
-#define PATIENCE_NS UINT64_C(50000000)
 
 typedef epio__walk_directory directory;
 typedef epio__walk_step walk_step;
@@ -90,19 +86,6 @@ static size_t choose_steps(const epio__walk *walk, uint32_t directories)
     return walk->on_loop && (walk->terms.flags & EPIO_WALK_SORTED) == 0 ? steps : 1;
 }
 
-/* Those of the system, which wait for no one but it. */
-static bool is_system(const epio_op *op)
-{
-    const epio_file *from = epio__directory_of_vfs(op->arguments.walk.vfs);
-    const epio_vfs *vfs = from != NULL ? from->vfs : op->arguments.walk.vfs;
-#if EPIO_ASYNC
-    if (op->loop != NULL && vfs == epio_loop_vfs(op->loop)) {
-        return true;
-    }
-#endif
-    return vfs == epio_os_vfs();
-}
-
 static epio__walk *new_walk(epio_op *op, bool on_loop)
 {
     epio_walk_options options = {0};
@@ -121,7 +104,7 @@ static epio__walk *new_walk(epio_op *op, bool on_loop)
     walk->terms.vfs = op->arguments.walk.vfs;
     walk->terms.path = op->arguments.walk.path;
     walk->terms.flags = options.flags;
-    walk->terms.patience = is_system(op) ? 0 : PATIENCE_NS;
+    walk->terms.patience = epio__patience_with(op, op->arguments.walk.vfs);
     walk->terms.deadline = on_loop ? 0 : op->timeout_ns;
     walk->terms.most_depth = options.most_depth != 0 ? options.most_depth : UINT32_MAX;
     walk->most_steps = choose_steps(walk, directories);

@@ -3,6 +3,7 @@
 #include "tree/walk.h"
 
 #include "atomics.h"
+#include "core/patience.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -43,24 +44,20 @@ static bool stops(const epio__walk_step *step, epio__walk_terms *terms)
     return step->error != 0 || epio__load_u32(&terms->stop) != 0;
 }
 
-/* Before a call: it returns from a wait now and then. */
-static epio_op *patient(const epio__walk_step *step, epio_op *op)
+/* Is nothing to be waited for any more? */
+static bool has_ended(void *user)
 {
-    op->timeout_ns = step->walk->terms.patience;
-    return op;
-}
-
-/* After it: is it to be made again? What timed out below has an os_error. */
-static bool still_waits(epio__walk_step *step, const epio_op *op)
-{
+    epio__walk_step *step = user;
     epio__walk_terms *terms = &step->walk->terms;
-    if (op->result != EPIO_ETIMEDOUT || op->os_error != 0 || terms->patience == 0) {
-        return false;
-    }
     if (terms->deadline != 0 && epio_clock_monotonic() >= terms->deadline) {
         fail(step, EPIO_ETIMEDOUT, 0);
     }
-    return !stops(step, terms);
+    return stops(step, terms);
+}
+
+static int64_t perform(epio__walk_step *step, epio_op *op)
+{
+    return epio__perform_patiently(op, step->walk->terms.patience, has_ended, step);
 }
 
 /* Lists more names of an open directory, until the end or an error. */
@@ -73,11 +70,7 @@ static void list(epio__walk_step *step, epio__walk_directory *directory)
         fail(step, EPIO_ENOMEM, 0);
         return;
     }
-    int64_t len;
-    do {
-        len =
-            epio_perform(epio_list(patient(step, &op), directory->file, names->data, LIST_SIZE, 0));
-    } while (still_waits(step, &op));
+    int64_t len = perform(step, epio_list(&op, directory->file, names->data, LIST_SIZE, 0));
     if (len <= 0) {
         step->spare = names;
         directory->listed = true;
@@ -178,10 +171,7 @@ static int64_t identify(epio__walk_step *step, epio__walk_directory *directory, 
 {
     epio_op op = EPIO_OP_INIT;
     epio_info info = {.size = sizeof info};
-    int64_t result;
-    do {
-        result = epio_perform(epio_file_stat(patient(step, &op), file, &info));
-    } while (still_waits(step, &op));
+    int64_t result = perform(step, epio_file_stat(&op, file, &info));
     if (result < 0 || (info.known & EPIO_INFO_ID) == 0) {
         return first ? 0 : EPIO_ENOENT;
     }
@@ -200,12 +190,7 @@ static int64_t identify(epio__walk_step *step, epio__walk_directory *directory, 
 static int64_t open_directory(epio__walk_step *step, epio_op *op, epio_vfs *vfs, const char *path,
                               uint32_t flags)
 {
-    int64_t result;
-    flags |= EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY;
-    do {
-        result = epio_perform(epio_open(patient(step, op), vfs, path, flags));
-    } while (still_waits(step, op));
-    return result;
+    return perform(step, epio_open(op, vfs, path, flags | EPIO_OPEN_READ | EPIO_OPEN_DIRECTORY));
 }
 
 /* By a path from an open directory, which ends with its name. On success op->file. */
@@ -393,12 +378,8 @@ static bool report_error(epio__walk_step *step, epio__walk_directory *directory,
 static int64_t stat_entry(epio__walk_step *step, epio_vfs *vfs, const char *name, epio_info *info,
                           uint32_t flags)
 {
-    int64_t result;
     info->size = sizeof *info;
-    do {
-        result = epio_perform(epio_stat(patient(step, &step->stat), vfs, name, info, flags));
-    } while (still_waits(step, &step->stat));
-    return result;
+    return perform(step, epio_stat(&step->stat, vfs, name, info, flags));
 }
 
 /* Is the symbolic link one to a directory, and which? */

@@ -424,5 +424,6 @@ int64_t epio__op_fail_or_retry(epio_op *op, const epio__place *place, DWORD erro
     delay = delay > LAST_DELAY_NS ? LAST_DELAY_NS : delay;
     op->arguments.path.len = waited + delay;
     op->due = epio__monotonic_time() + delay;
+    op->os_error = (int32_t)error; /* why it waits, if its deadline comes first */
     return EPIO_RETRY;
 }
