@@ -244,18 +244,6 @@ static const bench_column columns[] = {
 
 #define COLUMN_COUNT (sizeof columns / sizeof columns[0])
 
-/* Of the first series in the same round. */
-static bench_quartiles speed_of_first(const bench_rounds *rounds, size_t series, size_t field)
-{
-    size_t round;
-
-    for (round = 0; round < rounds->count; round++) {
-        rounds->sorted[round] = bench_rounds_at(rounds, 0, round)[field] /
-                                bench_rounds_at(rounds, series, round)[field];
-    }
-    return bench_quartiles_of(rounds->sorted, rounds->count);
-}
-
 static void report(const struct context *context, const bench_rounds *rounds)
 {
     bench_cell cells[WORKERS * COLUMN_COUNT] = {{0}};
@@ -273,9 +261,9 @@ static void report(const struct context *context, const bench_rounds *rounds)
         bench_head_fill(row, "tree", "tree", &candidate);
         row[WORKER] = bench_text(worker->name);
         row[COPY] = bench_range(bench_rounds_quartiles(rounds, i, COPY_SECONDS));
-        row[COPY_RATIO] = bench_range(speed_of_first(rounds, i, COPY_SECONDS));
+        row[COPY_RATIO] = bench_range(bench_rounds_speed_of_first(rounds, i, COPY_SECONDS));
         row[REMOVE] = bench_range(bench_rounds_quartiles(rounds, i, REMOVE_SECONDS));
-        row[REMOVE_RATIO] = bench_range(speed_of_first(rounds, i, REMOVE_SECONDS));
+        row[REMOVE_RATIO] = bench_range(bench_rounds_speed_of_first(rounds, i, REMOVE_SECONDS));
     }
     bench_report(context->options, columns, COLUMN_COUNT, cells, context->count);
 }

@@ -279,18 +279,6 @@ static const bench_column columns[] = {
 
 #define COLUMN_COUNT (sizeof columns / sizeof columns[0])
 
-/* Of the first series in the same round. */
-static bench_quartiles speed_of_first(const bench_rounds *rounds, size_t series)
-{
-    size_t round;
-
-    for (round = 0; round < rounds->count; round++) {
-        rounds->sorted[round] = bench_rounds_at(rounds, 0, round)[SECONDS] /
-                                bench_rounds_at(rounds, series, round)[SECONDS];
-    }
-    return bench_quartiles_of(rounds->sorted, rounds->count);
-}
-
 static void report(const struct context *context, const bench_rounds *rounds)
 {
     const struct tree *tree = &context->tree;
@@ -315,7 +303,7 @@ static void report(const struct context *context, const bench_rounds *rounds)
             row[CPU] = bench_range(bench_rounds_quartiles(rounds, i, CPU_SECONDS));
         }
         row[RATE] = bench_number(entries / row[TIME].number.median);
-        row[RATIO] = bench_range(speed_of_first(rounds, i));
+        row[RATIO] = bench_range(bench_rounds_speed_of_first(rounds, i, SECONDS));
     }
     bench_report(context->options, columns, COLUMN_COUNT, cells, context->count);
 }

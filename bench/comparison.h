@@ -43,6 +43,10 @@ void bench_rounds_free(bench_rounds *rounds);
 double *bench_rounds_at(const bench_rounds *rounds, size_t series, size_t round);
 bench_quartiles bench_rounds_quartiles(const bench_rounds *rounds, size_t series, size_t field);
 
+/* How fast the first series was beside another, in the same round each: of a field of seconds. */
+bench_quartiles bench_rounds_speed_of_first(const bench_rounds *rounds, size_t series,
+                                            size_t field);
+
 /* Sorts the values. count > 0. */
 bench_quartiles bench_quartiles_of(double *values, size_t count);
 

@@ -52,6 +52,17 @@ bench_quartiles bench_rounds_quartiles(const bench_rounds *rounds, size_t series
     return bench_quartiles_of(rounds->sorted, rounds->count);
 }
 
+bench_quartiles bench_rounds_speed_of_first(const bench_rounds *rounds, size_t series, size_t field)
+{
+    size_t round;
+
+    for (round = 0; round < rounds->count; round++) {
+        rounds->sorted[round] = bench_rounds_at(rounds, 0, round)[field] /
+                                bench_rounds_at(rounds, series, round)[field];
+    }
+    return bench_quartiles_of(rounds->sorted, rounds->count);
+}
+
 static int take_round(const bench_rounds *rounds, size_t round)
 {
     size_t turn;

@@ -36,21 +36,35 @@ size_t epio__directory_len(const char *path)
     return len;
 }
 
+static epio_info *clear(epio_info *info)
+{
+    memset(info, 0, sizeof *info);
+    info->size = sizeof *info;
+    return info;
+}
+
+epio_op *epio__prepare_stat_name(epio_op *op, epio_vfs *vfs, const char *path, epio_info *info,
+                                 uint32_t flags)
+{
+    return epio_stat(op, vfs, path, clear(info), flags);
+}
+
+epio_op *epio__prepare_stat_file(epio_op *op, epio_file *file, epio_info *info)
+{
+    return epio_file_stat(op, file, clear(info));
+}
+
 int64_t epio__stat_name(epio__procedure *procedure, epio_vfs *vfs, const char *path,
                         epio_info *info, uint32_t flags)
 {
     epio_op op = EPIO_OP_INIT;
-    memset(info, 0, sizeof *info);
-    info->size = sizeof *info;
-    return epio__document_perform(procedure, epio_stat(&op, vfs, path, info, flags));
+    return epio__document_perform(procedure, epio__prepare_stat_name(&op, vfs, path, info, flags));
 }
 
 int64_t epio__stat_file(epio__procedure *procedure, epio_file *file, epio_info *info)
 {
     epio_op op = EPIO_OP_INIT;
-    memset(info, 0, sizeof *info);
-    info->size = sizeof *info;
-    return epio__document_perform(procedure, epio_file_stat(&op, file, info));
+    return epio__document_perform(procedure, epio__prepare_stat_file(&op, file, info));
 }
 
 void epio__delete_name(epio__procedure *procedure, epio_vfs *vfs, const char *path)

@@ -11,7 +11,12 @@ int64_t epio__document_perform(epio__procedure *procedure, epio_op *op);
 /* An error of epio's own. */
 int64_t epio__document_fail(epio__procedure *procedure, int64_t error);
 
-/* epio_stat and epio_file_stat; `info` is filled with its size, too. */
+/* epio_stat and epio_file_stat, prepared; `info` is cleared, but for its size. */
+epio_op *epio__prepare_stat_name(epio_op *op, epio_vfs *vfs, const char *path, epio_info *info,
+                                 uint32_t flags);
+epio_op *epio__prepare_stat_file(epio_op *op, epio_file *file, epio_info *info);
+
+/* The same, performed. */
 int64_t epio__stat_name(epio__procedure *procedure, epio_vfs *vfs, const char *path,
                         epio_info *info, uint32_t flags);
 int64_t epio__stat_file(epio__procedure *procedure, epio_file *file, epio_info *info);

@@ -69,18 +69,14 @@ bool epio__is_one_file(const epio_info *one, const epio_info *other)
 static int64_t stat_file(epio__copier *copier, epio_file *file, epio_info *info)
 {
     epio_op op = EPIO_OP_INIT;
-    memset(info, 0, sizeof *info);
-    info->size = sizeof *info;
-    return epio__copier_perform(copier, epio_file_stat(&op, file, info));
+    return epio__copier_perform(copier, epio__prepare_stat_file(&op, file, info));
 }
 
 static int64_t stat_name(epio__copier *copier, epio_vfs *vfs, const char *path, epio_info *info,
                          uint32_t flags)
 {
     epio_op op = EPIO_OP_INIT;
-    memset(info, 0, sizeof *info);
-    info->size = sizeof *info;
-    return epio__copier_perform(copier, epio_stat(&op, vfs, path, info, flags));
+    return epio__copier_perform(copier, epio__prepare_stat_name(&op, vfs, path, info, flags));
 }
 
 int64_t epio__copier_sync_directory(epio__copier *copier, const char *path)

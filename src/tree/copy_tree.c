@@ -11,21 +11,11 @@ typedef epio__tree_thread thread;
 
 #define OWNER_BITS 0700u
 
-static int64_t stat_file(thread *one, epio_file *file, epio_info *info)
-{
-    epio_op op = EPIO_OP_INIT;
-    memset(info, 0, sizeof *info);
-    info->size = sizeof *info;
-    return epio__tree_perform(one, epio_file_stat(&op, file, info));
-}
-
 static int64_t stat_name(thread *one, epio_vfs *vfs, const char *name, epio_info *info,
                          uint32_t flags)
 {
     epio_op op = EPIO_OP_INIT;
-    memset(info, 0, sizeof *info);
-    info->size = sizeof *info;
-    return epio__tree_perform(one, epio_stat(&op, vfs, name, info, flags));
+    return epio__tree_perform(one, epio__prepare_stat_name(&op, vfs, name, info, flags));
 }
 
 static bool wants(const thread *one, uint32_t flag)
@@ -59,7 +49,7 @@ static int64_t refuse_loop(thread *one)
 static int64_t check_source(thread *one, node *in)
 {
     epio__tree *tree = one->tree;
-    int64_t result = stat_file(one, in->files[0], &in->info);
+    int64_t result = epio__tree_stat_file(one, in->files[0], &in->info);
     if (result < 0) {
         return result;
     }
@@ -110,7 +100,7 @@ static int64_t open_target(thread *one, node *in)
     result = epio__tree_perform(one, epio_open(&op, vfs, name, flags));
     in->files[1] = op.file;
     if (result == 0 && in->parent == NULL) {
-        result = stat_file(one, in->files[1], &info);
+        result = epio__tree_stat_file(one, in->files[1], &info);
         epio__mutex_lock(&tree->mutex);
         tree->root_info = info;
         tree->made = in->made;
@@ -176,7 +166,7 @@ static int64_t set_permissions(thread *one, node *in)
 {
     epio_op op = EPIO_OP_INIT;
     epio_info made;
-    int64_t result = stat_file(one, in->files[1], &made);
+    int64_t result = epio__tree_stat_file(one, in->files[1], &made);
     uint32_t mode = made.mode & ~(OWNER_BITS & ~in->info.mode);
     return result < 0 ? result
                       : epio__tree_perform(one, epio_file_set_mode(&op, in->files[1], mode));

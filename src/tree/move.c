@@ -18,9 +18,7 @@ static int64_t stat_name(epio__tree *tree, epio_vfs *vfs, const char *path, epio
                          uint32_t flags)
 {
     epio_op op = EPIO_OP_INIT;
-    memset(info, 0, sizeof *info);
-    info->size = sizeof *info;
-    return perform(tree, epio_stat(&op, vfs, path, info, flags));
+    return perform(tree, epio__prepare_stat_name(&op, vfs, path, info, flags));
 }
 
 static int64_t fail(epio__tree *tree, int64_t error)

@@ -47,6 +47,12 @@ int64_t epio__tree_perform(thread *one, epio_op *op)
     return result;
 }
 
+int64_t epio__tree_stat_file(thread *one, epio_file *file, epio_info *info)
+{
+    epio_op op = EPIO_OP_INIT;
+    return epio__tree_perform(one, epio__prepare_stat_file(&op, file, info));
+}
+
 /* ---- Paths ---- */
 
 char *epio__tree_path(const node *in, const char *name)

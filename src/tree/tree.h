@@ -8,6 +8,7 @@
 #ifndef EPIO_TREE_TREE_H
 #define EPIO_TREE_TREE_H
 
+#include "document/calls.h"
 #include "document/copy_file.h"
 #include "platform.h"
 
@@ -151,6 +152,9 @@ bool epio__tree_stopped(const epio__tree *tree);
 
 /* epio__copier_perform, or if the tree must, whatever happens. */
 int64_t epio__tree_perform(epio__tree_thread *thread, epio_op *op);
+
+/* epio_file_stat, likewise; `info` is cleared, but for its size. */
+int64_t epio__tree_stat_file(epio__tree_thread *thread, epio_file *file, epio_info *info);
 
 /* The VFS of the directory's file, or for the root's parent that of the tree. */
 epio_vfs *epio__tree_vfs(const epio__tree *tree, const epio__tree_node *node, uint32_t which);

@@ -58,18 +58,10 @@ static void unlist_open(epio__tree *tree, node *one)
 
 /* ---- Identity ---- */
 
-static int64_t stat_file(thread *one, epio_file *file, epio_info *info)
-{
-    epio_op op = EPIO_OP_INIT;
-    memset(info, 0, sizeof *info);
-    info->size = sizeof *info;
-    return epio__tree_perform(one, epio_file_stat(&op, file, info));
-}
-
 static void identify(thread *one, node *in, uint32_t which)
 {
     epio_info info;
-    if (!in->identified[which] && stat_file(one, in->files[which], &info) == 0 &&
+    if (!in->identified[which] && epio__tree_stat_file(one, in->files[which], &info) == 0 &&
         (info.known & EPIO_INFO_ID) != 0) {
         in->identified[which] = true;
         in->device[which] = info.device;
@@ -81,7 +73,7 @@ static void identify(thread *one, node *in, uint32_t which)
 static int64_t check_identity(thread *one, const node *in, uint32_t which, epio_file *file)
 {
     epio_info info;
-    int64_t result = stat_file(one, file, &info);
+    int64_t result = epio__tree_stat_file(one, file, &info);
     bool same = result == 0 && in->identified[which] && info.device == in->device[which] &&
                 info.id[0] == in->id[which][0] && info.id[1] == in->id[which][1];
     if (result == 0 && !same) {

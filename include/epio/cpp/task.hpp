@@ -26,8 +26,36 @@ struct token_type {
 };
 #endif
 
+// What a coroutine has thrown, where there are exceptions.
+class thrown
+{
+  public:
+#if EPIO_CPP_EXCEPTIONS
+    void set_exception() noexcept
+    {
+        exception_ = std::current_exception();
+    }
+
+  protected:
+    void rethrow()
+    {
+        if (exception_ != nullptr) {
+            std::rethrow_exception(exception_);
+        }
+    }
+
+  private:
+    std::exception_ptr exception_;
+#else
+  protected:
+    void rethrow() noexcept
+    {
+    }
+#endif
+};
+
 // What a coroutine came to: a value, an exception, or nothing yet.
-template <class T> class outcome
+template <class T> class outcome : public thrown
 {
   public:
     template <class U> void set(U &&value)
@@ -35,31 +63,17 @@ template <class T> class outcome
         value_.emplace(std::forward<U>(value));
     }
 
-#if EPIO_CPP_EXCEPTIONS
-    void set_exception() noexcept
-    {
-        exception_ = std::current_exception();
-    }
-#endif
-
     T take()
     {
-#if EPIO_CPP_EXCEPTIONS
-        if (exception_ != nullptr) {
-            std::rethrow_exception(exception_);
-        }
-#endif
+        rethrow();
         return std::move(*value_);
     }
 
   private:
     std::optional<T> value_;
-#if EPIO_CPP_EXCEPTIONS
-    std::exception_ptr exception_;
-#endif
 };
 
-template <class T> class outcome<T &>
+template <class T> class outcome<T &> : public thrown
 {
   public:
     void set(T &value) noexcept
@@ -67,53 +81,23 @@ template <class T> class outcome<T &>
         value_ = &value;
     }
 
-#if EPIO_CPP_EXCEPTIONS
-    void set_exception() noexcept
-    {
-        exception_ = std::current_exception();
-    }
-#endif
-
     T &take()
     {
-#if EPIO_CPP_EXCEPTIONS
-        if (exception_ != nullptr) {
-            std::rethrow_exception(exception_);
-        }
-#endif
+        rethrow();
         return *value_;
     }
 
   private:
     T *value_ = nullptr;
-#if EPIO_CPP_EXCEPTIONS
-    std::exception_ptr exception_;
-#endif
 };
 
-template <> class outcome<void>
+template <> class outcome<void> : public thrown
 {
   public:
-#if EPIO_CPP_EXCEPTIONS
-    void set_exception() noexcept
-    {
-        exception_ = std::current_exception();
-    }
-#endif
-
     void take()
     {
-#if EPIO_CPP_EXCEPTIONS
-        if (exception_ != nullptr) {
-            std::rethrow_exception(exception_);
-        }
-#endif
+        rethrow();
     }
-
-#if EPIO_CPP_EXCEPTIONS
-  private:
-    std::exception_ptr exception_;
-#endif
 };
 
 struct promise_base {
