@@ -45,6 +45,7 @@ struct entry {
     uint64_t bytes;
     int64_t modified;
     unsigned char hash[HASH_SIZE];
+    size_t line; /* of the list and the log */
 };
 
 struct entries {
@@ -235,19 +236,26 @@ static int64_t load_list(struct backup *backup, const char *name)
     return result == EPIO_ENOENT ? 0 : result;
 }
 
+static void sort(struct entries *entries)
+{
+    if (entries->count != 0) { /* qsort takes no NULL */
+        qsort(entries->list, entries->count, sizeof *entries->list, by_path);
+    }
+}
+
 static void sort_known(struct entries *known)
 {
     size_t kept = 0;
     /* The log's lines come behind the list's: of equal paths the last in the order of reading. */
     for (size_t i = 0; i < known->count; i++) {
-        known->list[i].type = (uint32_t)i;
+        known->list[i].line = i;
     }
-    qsort(known->list, known->count, sizeof *known->list, by_path);
+    sort(known);
     for (size_t i = 0; i < known->count; i++) {
         struct entry *last = kept != 0 ? &known->list[kept - 1] : NULL;
         if (last == NULL || strcmp(last->path, known->list[i].path) != 0) {
             known->list[kept++] = known->list[i];
-        } else if (last->type < known->list[i].type) {
+        } else if (last->line < known->list[i].line) {
             free(last->path);
             *last = known->list[i];
         } else {
@@ -255,9 +263,6 @@ static void sort_known(struct entries *known)
         }
     }
     known->count = kept;
-    for (size_t i = 0; i < kept; i++) {
-        known->list[i].type = EPIO_TYPE_FILE;
-    }
 }
 
 static int64_t save_list(struct backup *backup)
@@ -584,7 +589,7 @@ static int64_t find_all(struct backup *backup)
     op.user = backup;
     int64_t result = epio_wait(epio_walk(&op, epio_directory_vfs(backup->source), ".", &options));
     /* A directory comes before what is in it: its path is the beginning of theirs. */
-    qsort(backup->found.list, backup->found.count, sizeof *backup->found.list, by_path);
+    sort(&backup->found);
     return result;
 }
 
