@@ -9,6 +9,8 @@ if(CMAKE_CROSSCOMPILING)
         return()
     endif()
     set(CMAKE_CXX_COMPILER ${gxx})
+elseif(CMAKE_C_COMPILER MATCHES "musl-gcc$")
+    return() # the C++ library is made for another C library
 elseif(NOT CMAKE_CXX_COMPILER AND NOT DEFINED ENV{CXX} AND CMAKE_C_COMPILER_ID STREQUAL "Clang")
     cmake_path(GET CMAKE_C_COMPILER PARENT_PATH compiler_directory)
     find_program(EPIO_CLANGXX clang++ HINTS ${compiler_directory})

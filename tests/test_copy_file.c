@@ -132,7 +132,7 @@ static void holes_stay_holes(fixture *f)
     fixture_close(f, file);
 }
 
-static void permissions_are_kept(fixture *f)
+static void permissions_are_copied(fixture *f)
 {
     static const uint32_t modes[] = {0644, 0600, 0444, 0755, 0400};
     for (size_t i = 0; i < COUNT(modes); i++) {
@@ -474,7 +474,7 @@ int main(void)
         FIXTURE_TEST(a_file_that_is_there_is_replaced, ON_ANY),
         FIXTURE_TEST(durable_copies_are_copies, ON_ANY),
         FIXTURE_TEST(holes_stay_holes, ON_ANY),
-        FIXTURE_TEST_POSIX(permissions_are_kept, ON_ANY, "there are no POSIX modes"),
+        FIXTURE_TEST_POSIX(permissions_are_copied, ON_ANY, "there are no POSIX modes"),
         FIXTURE_TEST(metadata_is_kept_on_request, ON_ANY),
         FIXTURE_TEST(links_are_followed_or_copied, ON_ANY),
         FIXTURE_TEST(a_link_at_the_target_stays, ON_ANY),

@@ -130,7 +130,10 @@ void verbs_are_performed()
     std::string path = directory / "file";
     epio::file file = expect(epio::perform(epio::open(os, path, for_both)));
     CHECK(expect(epio::perform(epio::write(file, std::string_view("hello"), 0))) == 5);
-    CHECK(expect(epio::perform(epio::append(file, std::string_view("!")))) == 5);
+    epio::file log =
+        expect(epio::perform(epio::open(os, path, EPIO_OPEN_WRITE | EPIO_OPEN_APPEND)));
+    CHECK(expect(epio::perform(epio::append(log, std::string_view("!")))) == 5);
+    expect(epio::perform(log.close()));
     expect(epio::perform(epio::sync(file)));
     CHECK(expect(epio::perform(epio::size(file))) == 6);
     std::array<char, 16> buffer{};

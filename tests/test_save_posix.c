@@ -516,7 +516,7 @@ static void save_a_mount_point(void *argument)
     epio_save_options options = {.size = sizeof options, .flags = EPIO_SAVE_IN_PLACE_FALLBACK};
     const char *path = fixture_path(f, "point");
     if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, "") != 0 ||
-        mount(fixture_path(f, "file"), path, NULL, MS_BIND, NULL) != 0) {
+        mount(fixture_path(f, "file"), path, "none", MS_BIND, "") != 0) {
         _exit(NO_MOUNT);
     }
     check_result(epio_perform(epio_save(&op, epio_os_vfs(), path, "new", 3, NULL)), EPIO_EBUSY);

@@ -511,7 +511,7 @@ static void have_no_trash(const char *directory)
     check_result(os_error, EXDEV);
     check_result(access(file, F_OK), 0);
     check_result(rmdir(path), 0);
-    check_result(mount("none", top, NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
+    check_result(mount("none", top, "none", MS_REMOUNT | MS_RDONLY, ""), 0);
     check_result(trash_here(file, &os_error), EPIO_ENOTSUP);
     check_result(os_error, EXDEV);
     check_result(access(file, F_OK), 0);
@@ -529,7 +529,7 @@ static void trash_on_one_device_twice(const char *directory)
     check_result(mkdir(inner, 0777), 0);
     say(inner, sizeof inner, top, "again");
     check_result(mkdir(inner, 0777), 0);
-    if (mount(top, inner, NULL, MS_BIND, NULL) != 0) {
+    if (mount(top, inner, "none", MS_BIND, "") != 0) {
         _exit(NO_MOUNT);
     }
     (void)snprintf(own, sizeof own, ".Trash-%lu", (unsigned long)geteuid());

@@ -321,7 +321,7 @@ static void mount_in_namespace(const char *at)
     if (geteuid() != 0) {
         enter_namespace();
     }
-    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, "") != 0 ||
         mount("none", at, "tmpfs", 0, NULL) != 0) {
         exit(CANNOT);
     }

@@ -111,24 +111,31 @@ template <std::size_t N> int run(const test (&tests)[N])
 #name, name                                                                                \
     }
 
+// Calls that are not inlined are those that valgrind replaces: all of them, or none.
+#if defined(__GNUC__)
+#define CPP_TEST_NOINLINE __attribute__((noinline))
+#else
+#define CPP_TEST_NOINLINE
+#endif
+
 // In one file of each program.
 #define CPP_TEST_COUNTS_ALLOCATIONS                                                                \
-    void *operator new(std::size_t size)                                                           \
+    CPP_TEST_NOINLINE void *operator new(std::size_t size)                                         \
     {                                                                                              \
         cpp_test::allocations.fetch_add(1);                                                        \
         void *memory = std::malloc(size != 0 ? size : 1);                                          \
         return memory != nullptr ? memory : (std::abort(), nullptr);                               \
     }                                                                                              \
-    void *operator new(std::size_t size, const std::nothrow_t &) noexcept                          \
+    CPP_TEST_NOINLINE void *operator new(std::size_t size, const std::nothrow_t &) noexcept        \
     {                                                                                              \
         cpp_test::allocations.fetch_add(1);                                                        \
         return std::malloc(size != 0 ? size : 1);                                                  \
     }                                                                                              \
-    void operator delete(void *memory) noexcept                                                    \
+    CPP_TEST_NOINLINE void operator delete(void *memory) noexcept                                  \
     {                                                                                              \
         cpp_test::release(memory);                                                                 \
     }                                                                                              \
-    void operator delete(void *memory, std::size_t) noexcept                                       \
+    CPP_TEST_NOINLINE void operator delete(void *memory, std::size_t) noexcept                     \
     {                                                                                              \
         cpp_test::release(memory);                                                                 \
     }
