@@ -86,6 +86,32 @@ static void post_drawing(void (*function)(void *user), void *user)
     post_at(G_PRIORITY_HIGH_IDLE + 20, function, user);
 }
 
+/* GTK's text view lays out lines in such a source, for as long as a second. */
+static void goes_on_beside_a_text_view(void)
+{
+    uint64_t limit = epio_clock_monotonic() + UINT64_C(30000000000);
+    GSource *layout = g_idle_source_new();
+    epio_op op = EPIO_OP_INIT;
+    epio_loop *loop;
+
+    start();
+    host_require(epio_loop_create(&loop, NULL) == 0, "epio_loop_create");
+    attach(loop);
+    g_source_set_priority(layout, G_PRIORITY_HIGH_IDLE + 25);
+    g_source_set_callback(layout, nothing, NULL, NULL);
+    (void)g_source_attach(layout, context);
+    epio_submit(epio_sleep(&op, epio_loop_vfs(loop), 1000000));
+    while (epio_op_pending(&op) && epio_clock_monotonic() < limit) {
+        (void)g_main_context_iteration(context, TRUE);
+    }
+    host_require(!epio_op_pending(&op), "an op that completes beside a text view");
+    g_source_destroy(layout);
+    g_source_unref(layout);
+    detach();
+    epio_loop_destroy(loop);
+    stop();
+}
+
 int main(void)
 {
     static const host glib = {
@@ -99,5 +125,6 @@ int main(void)
         .post_drawing = post_drawing,
         .nests = true,
     };
+    goes_on_beside_a_text_view();
     return host_run(&glib);
 }

@@ -28,9 +28,11 @@ extern "C" {
 #endif
 
 /* After GTK's events (0), its layout (110) and its drawing (120), before what is idle (200): a
- * frame that is due goes first. A loop that is always busy holds up all that is below. Another
- * priority is set by g_source_set_priority. */
-#define EPIO_GLIB_PRIORITY (G_PRIORITY_HIGH_IDLE + 30)
+ * frame that is due goes first. Beside a GtkTextView, which lays out its lines at this one
+ * (GTK_TEXT_VIEW_PRIORITY_VALIDATE): a long text takes it a second, in which nothing below is
+ * dispatched. A loop that is always busy holds up all that is below, too. Another priority is set
+ * by g_source_set_priority. */
+#define EPIO_GLIB_PRIORITY (G_PRIORITY_HIGH_IDLE + 25)
 
 typedef struct epio_glib_source {
     GSource base;
