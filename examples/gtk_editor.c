@@ -71,7 +71,8 @@ struct editor {
 
     epio_op op; /* of the load or the save */
     enum busy busy;
-    bool closing; /* when it has ended */
+    bool cancelled; /* also between two steps of a load, when there is no op to be cancelled */
+    bool closing;   /* when it has ended */
     struct document document;
     bool loaded; /* there is a document: without one nothing is saved */
     struct document incoming;
@@ -166,12 +167,12 @@ static void hide_bar(struct editor *editor)
 }
 
 /* Which file, what was not done, and why. */
-static void show_error(struct editor *editor, enum bar bar, const char *what, const epio_op *op)
+static void show_error(struct editor *editor, enum bar bar, const char *what, int64_t error)
 {
-    const char *reason = epio_op_invalid_reason(op);
+    const char *reason = epio_op_invalid_reason(&editor->op);
 
     show_bar(editor, bar, "%s %s: %s (%s)", editor->path, what,
-             reason != NULL ? reason : epio_error_message(op->result), epio_error_name(op->result));
+             reason != NULL ? reason : epio_error_message(error), epio_error_name(error));
 }
 
 /* While it loads or saves, for each frame. */
@@ -228,6 +229,7 @@ static void drop(struct editor *editor, struct document *document)
 static void begin_op(struct editor *editor, enum busy busy)
 {
     editor->busy = busy;
+    editor->cancelled = false;
     editor->bar = NO_BAR;
     editor->look_again = editor->looking; /* what is looked at now is old by then */
     editor->op.user = editor;
@@ -252,16 +254,22 @@ static void end_op(struct editor *editor, const char *verb, size_t bytes)
     }
 }
 
+static void cancel(struct editor *editor)
+{
+    editor->cancelled = true;
+    epio_cancel(&editor->op);
+}
+
 /* What was there before stays. */
 static void end_load_in_vain(struct editor *editor)
 {
-    const epio_op *op = &editor->op;
+    int64_t error = editor->cancelled ? EPIO_ECANCELED : editor->op.result;
     bool closing = editor->closing;
 
     drop(editor, &editor->incoming);
     end_op(editor, NULL, 0);
     if (!closing) {
-        show_error(editor, editor->loaded ? BAR_CHANGED : BAR_NOT_LOADED, "was not loaded", op);
+        show_error(editor, editor->loaded ? BAR_CHANGED : BAR_NOT_LOADED, "was not loaded", error);
     }
 }
 
@@ -365,16 +373,17 @@ static gboolean fill(gpointer user)
     const struct document *document = &editor->document;
     const char *text = document->editable ? document->bytes.data : document->part;
     size_t len = document->editable ? document->bytes.len : document->part_len;
-    size_t piece = piece_of(text + editor->filled, len - editor->filled);
     GtkTextIter end;
 
     gtk_text_buffer_begin_irreversible_action(editor->buffer); /* it is not undone */
-    gtk_text_buffer_get_end_iter(editor->buffer, &end);
-    if (piece != 0) {
+    if (editor->filled < len) {
+        size_t piece = piece_of(text + editor->filled, len - editor->filled);
+
+        gtk_text_buffer_get_end_iter(editor->buffer, &end);
         gtk_text_buffer_insert(editor->buffer, &end, text + editor->filled, (int)piece);
+        editor->filled += piece;
     }
     gtk_text_buffer_end_irreversible_action(editor->buffer);
-    editor->filled += piece;
     if (editor->filled < len && !editor->closing) {
         return G_SOURCE_CONTINUE;
     }
@@ -407,7 +416,7 @@ static void on_looked_through(epio_op *op)
 {
     struct editor *editor = op->user;
 
-    if (op->result < 0 || editor->closing) {
+    if (op->result < 0 || editor->cancelled) {
         end_load_in_vain(editor);
     } else {
         begin_fill(editor);
@@ -418,7 +427,8 @@ static void on_loaded(epio_op *op)
 {
     struct editor *editor = op->user;
 
-    if (op->result == EPIO_ENOENT && !editor->loaded && editor->entry != NULL) {
+    if (op->result == EPIO_ENOENT && !editor->loaded && editor->entry != NULL &&
+        !editor->cancelled) {
         /* A new file: `known` says that there is none, which the first save makes sure of. */
         editor->incoming.editable = true;
         begin_fill(editor);
@@ -494,7 +504,10 @@ static void on_events(epio_op *op)
     const epio_event *event = NULL;
     bool concerned = false;
 
-    if (op->result <= 0) { /* 0: the directory is gone; cancelled: the editor ends */
+    if (editor->watch == NULL) { /* it ends */
+        return;
+    }
+    if (op->result <= 0) { /* 0: the directory is gone */
         show_unwatched(editor);
         return;
     }
@@ -534,13 +547,14 @@ static void on_watching(epio_op *op)
         editor->events_op.user = editor;
         epio_submit(epio_read_events(&editor->events_op, editor->watch, editor->events,
                                      sizeof editor->events));
-    } else if (op->result == EPIO_ECANCELED) {
-        end_load_in_vain(editor);
-        return;
     } else {
         show_unwatched(editor);
     }
-    begin_reading(editor);
+    if (editor->cancelled) {
+        end_load_in_vain(editor);
+    } else {
+        begin_reading(editor);
+    }
 }
 
 static void on_resolved(epio_op *op)
@@ -589,7 +603,7 @@ static void on_saved(epio_op *op)
     if (result == EPIO_ECHANGED) {
         show_changed(editor, "has changed");
     } else if (result < 0) {
-        show_error(editor, BAR_NOTE, "was not saved", op);
+        show_error(editor, BAR_NOTE, "was not saved", result);
     } else if ((result & EPIO_SAVED_LINKS_LOST) != 0) {
         show_bar(editor, BAR_NOTE, "Saved. Other names of %s keep the old text", editor->name);
     } else if (result != 0) {
@@ -639,7 +653,7 @@ static void do_action(struct editor *editor, enum action action)
         begin_save(editor, true);
         break;
     case CANCEL:
-        epio_cancel(&editor->op);
+        cancel(editor);
         break;
     case DISCARD:
         g_main_loop_quit(editor->main);
@@ -701,7 +715,7 @@ static gboolean on_close(GtkWindow *window, gpointer user)
     if (editor->busy == SAVING) {
         show_bar(editor, BAR_CLOSING, "%s is being saved. Then the window closes", editor->name);
     } else if (editor->busy != IDLE) {
-        epio_cancel(&editor->op);
+        cancel(editor);
     } else if (is_modified(editor)) {
         show_bar(editor, BAR_UNSAVED, "%s was changed, and is not saved", editor->name);
     } else {
@@ -783,11 +797,27 @@ static void make_window(struct editor *editor)
 
 /* ---- The program ----------------------------------------------------------------------------- */
 
-/* What is in flight ends, by its callbacks, before the window does. */
-static void run(struct editor *editor, guint source)
+/* What is in flight ends, by its callbacks, before what it uses does. */
+static void end(struct editor *editor)
 {
+    epio_file *watch;
     epio_op op = EPIO_OP_INIT;
 
+    cancel(editor);
+    epio_cancel(&editor->look_op);
+    while (epio_op_pending(&editor->op)) {
+        (void)epio_loop_poll(editor->loop, EPIO_FOREVER, 0);
+    }
+    watch = editor->watch;
+    editor->watch = NULL; /* no more events are asked for */
+    if (watch != NULL) {
+        (void)epio_wait(epio_close(&op, watch));
+    }
+    (void)epio_loop_run(editor->loop);
+}
+
+static void run(struct editor *editor, guint source)
+{
     editor->name = g_path_get_basename(editor->path);
     editor->main = g_main_loop_new(NULL, FALSE);
     make_window(editor);
@@ -796,12 +826,7 @@ static void run(struct editor *editor, guint source)
     begin_load(editor);
     g_main_loop_run(editor->main);
     (void)g_source_remove(source);
-    epio_cancel(&editor->op);
-    epio_cancel(&editor->look_op);
-    if (editor->watch != NULL) {
-        (void)epio_wait(epio_close(&op, editor->watch));
-    }
-    (void)epio_loop_run(editor->loop);
+    end(editor);
     gtk_window_destroy(GTK_WINDOW(editor->window));
     epio_buffer_free(&editor->document.bytes);
     g_free(editor->document.part);
