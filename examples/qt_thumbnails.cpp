@@ -432,7 +432,7 @@ class window : public QAbstractScrollArea
         viewport()->update();
     }
 
-    /* ---- Without hands: an await is not in an `if` of its own, see docs/cpp.md, g++ 12 ---- */
+    /* ---- Without hands: no await is in a condition, see docs/cpp.md on g++ 12 ---- */
 
     epio::task<bool> all_is_there()
     {
