@@ -39,6 +39,7 @@ using namespace std::chrono_literals;
 
 constexpr std::uint32_t most_loads = 8;
 constexpr std::uint32_t most_bytes = 64 << 20; // of files, from their load until they are decoded
+constexpr std::uint64_t most_for_picture = 1 << 30; // one that is larger is not loaded
 constexpr std::uint32_t most_decoders = 2;
 constexpr QSize cell_size(160, 150);
 constexpr QSize picture_size(144, 108);
@@ -145,8 +146,12 @@ class loader
         if (!info) {
             co_return sign(info.error());
         }
-        if (info->type != EPIO_TYPE_FILE || info->bytes == 0) {
-            co_return thumbnail{QImage(), info->type == EPIO_TYPE_FILE ? "empty" : "not a file"};
+        const char *refusal = info->type != EPIO_TYPE_FILE     ? "not a file"
+                              : info->bytes == 0               ? "empty"
+                              : info->bytes > most_for_picture ? "too large"
+                                                               : nullptr;
+        if (refusal != nullptr) {
+            co_return thumbnail{QImage(), refusal};
         }
 
         // One permit for each byte. A file that is larger than all of them takes all, and is alone.
@@ -220,9 +225,6 @@ class window : public QAbstractScrollArea
     /* After the loop's end, as coroutines are counted to theirs. The exit status. */
     int report() const
     {
-        if (error_) {
-            return complain(1, failed_path_, error_.message());
-        }
         std::printf("%zu pictures: %u started, %u shown, %u with a sign, %u cancelled, %u of them "
                     "at the end\n",
                     pictures_.size(), started_, shown_, signs_, cancelled_, at_the_end_);
@@ -231,7 +233,7 @@ class window : public QAbstractScrollArea
                     loader_.decoders.most.load());
         std::printf("%u frames, longest gap %.1f ms\n", frames_,
                     static_cast<double>(longest_gap_) / 1e6);
-        return 0;
+        return status_;
     }
 
   protected:
@@ -243,7 +245,6 @@ class window : public QAbstractScrollArea
     void scrollContentsBy(int, int) override
     {
         look();
-        viewport()->update();
     }
 
     void paintEvent(QPaintEvent *) override
@@ -379,11 +380,12 @@ class window : public QAbstractScrollArea
         verticalScrollBar()->setPageStep(viewport()->height());
         verticalScrollBar()->setRange(0, std::max(height - viewport()->height(), 0));
         look();
-        viewport()->update();
     }
 
+    // Starts what is in view, cancels what is not, and drops what is far away.
     void look()
     {
+        viewport()->update();
         for (std::size_t i = 0; i < pictures_.size(); i++) {
             picture &one = pictures_[i];
             const int distance = distance_of(i);
@@ -418,9 +420,9 @@ class window : public QAbstractScrollArea
             painter.drawText(room.adjusted(4, 44, -4, -4), Qt::AlignHCenter | Qt::TextWordWrap,
                              one.shown.reason);
         }
+        const QString text = QString::fromStdString(one.name);
         painter.drawText(name, Qt::AlignCenter,
-                         fontMetrics().elidedText(QString::fromStdString(one.name), Qt::ElideMiddle,
-                                                  name.width()));
+                         fontMetrics().elidedText(text, Qt::ElideMiddle, name.width()));
     }
 
     // While anything is in flight all that has come is drawn once in a frame, and these are timed.
@@ -482,8 +484,7 @@ class window : public QAbstractScrollArea
 
     void fail(const std::string &path, const std::error_code &error)
     {
-        failed_path_ = path;
-        error_ = error;
+        status_ = complain(1, path, error.message());
         close();
     }
 
@@ -495,8 +496,7 @@ class window : public QAbstractScrollArea
     bool closing_ = false;
     unsigned in_flight_ = 0; // coroutines, those too that are being cancelled
 
-    std::string failed_path_;
-    std::error_code error_;
+    int status_ = 0;
     unsigned started_ = 0;
     unsigned shown_ = 0;
     unsigned signs_ = 0;
@@ -543,6 +543,7 @@ QImage paint(unsigned number)
     painter.setRenderHint(QPainter::Antialiasing);
     painter.setBrush(QColor::fromHsv((hue + 180) % 360, 150, 240));
     painter.drawEllipse(QPoint(static_cast<int>(number * 71 % 400), 100), 60, 60);
+    painter.end();
     return image;
 }
 

@@ -7,7 +7,8 @@
 # sqlite_tour and those of other event loops if they were built, or async_io.exe and so on for
 # Windows; LAUNCHER is what runs them elsewhere, by its full path (ci/run-in-wine).
 # The order of system calls is checked with strace, where it is installed and allowed to
-# trace. EPIO_CHECK_KILLS: how often the log is killed (10).
+# trace. EPIO_CHECK_KILLS: how often the log is killed (10); EPIO_SCREENSHOTS: the directory where
+# screenshots are kept.
 
 set -u
 export LC_ALL=C
@@ -696,10 +697,11 @@ show_thumbnails()
     cp .output large.txt
     check "qt_thumbnails holds no more bytes than it may" most_bytes 20971520 67108864 large.txt
     enlarge_picture 70M large/huge.png
+    enlarge_picture 3G large/too-large.png
     check "qt_thumbnails ends with a huge file" \
         on_screen "$programs/qt_thumbnails" --screenshot large.png large
     cp .output large.txt
-    check "qt_thumbnails shows a huge file" grep -q "^8 pictures: 8 started, 8 shown" large.txt
+    check "qt_thumbnails shows a huge file" grep -q "^9 pictures: 9 started, 8 shown, 1 with a sign" large.txt
     check "qt_thumbnails loads a huge file alone" most_bytes 73400320 73400320 large.txt
 
     check "qt_thumbnails fails without the directory" \
