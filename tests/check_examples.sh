@@ -688,18 +688,18 @@ show_thumbnails()
     keep_screenshot qt_thumbnails.png
 
     # Files so large that few are loaded at once, and one that is larger than all that is allowed.
-    mkdir large
+    mkdir large-pictures
     for number in 1 2 3 4 5 6 7; do
-        enlarge_picture 20M large/$number.png
+        enlarge_picture 20M large-pictures/$number.png
     done
     check "qt_thumbnails shows large files" \
-        on_screen "$programs/qt_thumbnails" --screenshot large.png large
+        on_screen "$programs/qt_thumbnails" --screenshot large.png large-pictures
     cp .output large.txt
     check "qt_thumbnails holds no more bytes than it may" most_bytes 20971520 67108864 large.txt
-    enlarge_picture 70M large/huge.png
-    enlarge_picture 3G large/too-large.png
+    enlarge_picture 70M large-pictures/huge.png
+    enlarge_picture 3G large-pictures/too-large.png
     check "qt_thumbnails ends with a huge file" \
-        on_screen "$programs/qt_thumbnails" --screenshot large.png large
+        on_screen "$programs/qt_thumbnails" --screenshot large.png large-pictures
     cp .output large.txt
     check "qt_thumbnails shows a huge file" grep -q "^9 pictures: 9 started, 8 shown, 1 with a sign" large.txt
     check "qt_thumbnails loads a huge file alone" most_bytes 73400320 73400320 large.txt
@@ -707,15 +707,15 @@ show_thumbnails()
     check "qt_thumbnails fails without the directory" \
         fails_with 1 on_screen "$programs/qt_thumbnails" absent
     check "qt_thumbnails says where no screenshot can be" \
-        fails_with 1 on_screen "$programs/qt_thumbnails" --screenshot absent/one.png large
+        fails_with 1 on_screen "$programs/qt_thumbnails" --screenshot absent/one.png large-pictures
     check "qt_thumbnails --help" "$programs/qt_thumbnails" --help
     check "qt_thumbnails needs a directory" fails_with 2 "$programs/qt_thumbnails"
-    check "qt_thumbnails knows no --force" fails_with 2 "$programs/qt_thumbnails" --force large
+    check "qt_thumbnails knows no --force" fails_with 2 "$programs/qt_thumbnails" --force pictures
     check "qt_thumbnails makes a number of pictures" \
-        fails_with 2 "$programs/qt_thumbnails" --make some large
+        fails_with 2 "$programs/qt_thumbnails" --make some pictures
     check "qt_thumbnails says where none can be made" \
         fails_with 1 "$programs/qt_thumbnails" --make 1 absent/pictures
-    rm -rf pictures large
+    rm -rf pictures large-pictures
 }
 
 with_sqlite=false
