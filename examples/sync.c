@@ -3,10 +3,11 @@
  *     sync [OPTION]... SOURCE TARGET
  *
  * Events say where to look, not what to do: what is pending is a list of paths, and each is made in
- * TARGET what it is in SOURCE by then. So it does not matter how old an event is, and a full pass
- * is the change of the path "". A path is taken up once it has been quiet for a moment and no copy
- * in or above it is in flight; files are copied by a few ops at once, each whole or not at all. The
- * loop's own thread does all the rest. */
+ * TARGET what it is in SOURCE by then. So it does not matter how old an event is; what was renamed
+ * is one path to be removed and one to be copied; and a full pass is the change of the path "". A
+ * path is taken up once it has been quiet for a moment and no copy in or above it is in flight;
+ * files are copied by a few ops at once, each whole or not at all. The loop's own thread does all
+ * the rest. */
 #if !defined(_WIN32) && !defined(__APPLE__)
 #define _POSIX_C_SOURCE 200809L
 #endif
@@ -31,9 +32,7 @@
 #define MILLISECOND UINT64_C(1000000)
 #define QUIET (100 * MILLISECOND)    /* without a change before a path is taken up */
 #define LONGEST (1000 * MILLISECOND) /* after the first change, if it is never quiet */
-#define LAG (1000 * MILLISECOND)     /* of an event behind its change, at most */
 #define SLACK INT64_C(2000000000)    /* of a file system's clock */
-#define LONGEST_PATH 32768
 
 /* Exit statuses. */
 #define FAILED 1
@@ -58,12 +57,6 @@ struct changes {
     size_t room;
 };
 
-struct rename {
-    char *from;
-    char *to;
-    uint64_t at;
-};
-
 struct job {
     epio_op op;
     struct sync *sync;
@@ -80,11 +73,8 @@ struct sync {
     epio_op reads;
     int64_t lost;           /* why the watch has ended; 0: it has not */
     struct changes pending; /* in any order */
-    struct rename *renames; /* in the order of the events */
-    size_t rename_count;
-    struct changes seen;  /* what was copied, or compared as a whole, a moment ago */
-    struct changes queue; /* files to be copied */
-    size_t next;          /* of `queue` */
+    struct changes queue;   /* files to be copied */
+    size_t next;            /* of `queue` */
     struct job jobs[JOBS];
     size_t running;
     epio_copy_options copying;
@@ -291,34 +281,33 @@ static bool same_time(const epio_info *source, const epio_info *target)
     return false;
 }
 
-static bool same_link(struct sync *sync, const char *path)
-{
-    char text[2][4096];
-    epio_op op = EPIO_OP_INIT;
-    epio_file *in[2] = {sync->source, sync->target};
-    for (int i = 0; i < 2; i++) {
-        if (epio_wait(epio_read_link(&op, epio_directory_vfs(in[i]), path, text[i],
-                                     sizeof text[i])) < 0) {
-            return false;
-        }
-    }
-    return strcmp(text[0], text[1]) == 0;
-}
-
 static bool same_owner(const epio_info *source, const epio_info *target)
 {
     return (source->known & target->known & EPIO_INFO_OWNER) == 0 ||
            (source->user == target->user && source->group == target->group);
 }
 
-/* Who is another owner or group now gets no more than all others had. */
+/* Without the owner or group that it had, nobody gets more than he had: as epio_copy has it. */
 static uint32_t mode_for(const epio_info *source, const epio_info *target)
 {
-    uint32_t all = source->mode & 7u;
+    uint32_t owner = source->mode >> 6 & 7u;
+    uint32_t group = source->mode >> 3 & 7u;
+    uint32_t others = source->mode & 7u;
     if ((source->known & target->known & EPIO_INFO_MODE) == 0) {
         return target->mode;
     }
-    return same_owner(source, target) ? source->mode : (source->mode & 01700u) | all << 3 | all;
+    if (same_owner(source, target)) {
+        return source->mode;
+    }
+    if (source->user != target->user) {
+        group &= owner;
+        others &= owner;
+    }
+    if (source->group != target->group) {
+        others &= group;
+        group = others;
+    }
+    return (source->mode & 01000u) | owner << 6 | group << 3 | others;
 }
 
 struct found {
@@ -523,7 +512,7 @@ static void on_copied(epio_op *op)
     sync->files++;
     sync->bytes += job->bytes;
     touch_parent(sync, job->path);
-    (void)add(&sync->seen, job->path, 0, epio_clock_monotonic());
+    free(job->path);
     job->path = NULL;
     sync->running--;
     start_jobs(sync);
@@ -596,8 +585,7 @@ static void mirror_one(struct sync *sync, const char *path, uint32_t what, const
     } else if (type == EPIO_TYPE_DIRECTORY) {
         set_metadata(sync, path, source, target);
     } else if ((what & COPY) != 0 || target == NULL || target->type != type ||
-               (type == EPIO_TYPE_FILE && source->bytes != target->bytes) ||
-               !same_time(source, target) || (type == EPIO_TYPE_LINK && !same_link(sync, path))) {
+               source->bytes != target->bytes || !same_time(source, target)) {
         queue_copy(sync, path, source);
     } else if (type == EPIO_TYPE_FILE) {
         set_metadata(sync, path, source, target);
@@ -643,7 +631,6 @@ static void mirror_tree(struct sync *sync, const char *path, uint32_t what, bool
     }
     free_walk(&source);
     free_walk(&target);
-    (void)add(&sync->seen, join(path, ""), 0, epio_clock_monotonic());
 }
 
 static void mirror(struct sync *sync, const char *path, uint32_t what)
@@ -669,116 +656,6 @@ static void mirror(struct sync *sync, const char *path, uint32_t what)
 
 /* ---- Rounds ------------------------------------------------------------------- */
 
-/* What was renamed in the source is renamed in the target, too, if that is sure to be the same. */
-static bool rename_there(struct sync *sync, const struct rename *one)
-{
-    epio_op op = EPIO_OP_INIT;
-    epio_info from;
-    epio_info to;
-    epio_info source;
-    for (size_t i = 0; i < sync->pending.count; i++) {
-        const struct change *change = &sync->pending.list[i];
-        if ((change->what & COPY) != 0 && is_in(one->from, change->path) &&
-            ((change->what & DEEP) != 0 || strcmp(one->from, change->path) == 0)) {
-            return false; /* it was not the same before */
-        }
-    }
-    if (!prepare(sync, one->to) || look(sync, sync->target, one->from, &from) <= 0 ||
-        look(sync, sync->target, one->to, &to) < 0) {
-        return false;
-    }
-    if (from.type == EPIO_TYPE_DIRECTORY) {
-        if (to.type != EPIO_TYPE_UNKNOWN) {
-            return false;
-        }
-    } else if (from.type != EPIO_TYPE_FILE || to.type == EPIO_TYPE_DIRECTORY ||
-               look(sync, sync->source, one->to, &source) <= 0 || source.type != EPIO_TYPE_FILE ||
-               source.bytes != from.bytes || !same_time(&source, &from)) {
-        return false;
-    }
-    if (!prepare(sync, one->from) ||
-        epio_wait(epio_rename(&op, epio_directory_vfs(sync->target), one->from, one->to, 0)) < 0) {
-        return false;
-    }
-    say(sync, "rename", one->from);
-    say(sync, "to", one->to);
-    free(sync->prepared);
-    sync->prepared = NULL;
-    touch_parent(sync, one->from);
-    return true;
-}
-
-/* What was pending in a directory is so under its new name, too. */
-static void move_pending(struct sync *sync, const struct rename *one)
-{
-    size_t count = sync->pending.count;
-    for (size_t i = 0; i < count; i++) {
-        struct change change = sync->pending.list[i];
-        if (is_in(change.path, one->from) && strcmp(change.path, one->from) != 0) {
-            change.path = join(one->to, change.path + strlen(one->from) + 1);
-            *add(&sync->pending, change.path, 0, 0) = change;
-        }
-    }
-}
-
-/* What was looked at after the rename may be what came there by a later one. */
-static bool was_seen(const struct sync *sync, const char *path, uint64_t at)
-{
-    for (size_t i = 0; i < sync->seen.count; i++) {
-        const struct change *seen = &sync->seen.list[i];
-        if (seen->last + LAG > at && (is_in(seen->path, path) || is_in(path, seen->path))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* In their order, as one may depend on another, and before anything else: else what follows them
- * would be renamed. False: there may be more of them. */
-static bool do_renames(struct sync *sync, uint64_t now)
-{
-    size_t count = sync->rename_count;
-    if (count != 0) {
-        uint64_t due = sync->renames[count - 1].at + QUIET;
-        uint64_t latest = sync->renames[0].at + LONGEST;
-        sync->due = due < latest ? due : latest;
-        if (sync->due > now) {
-            return false;
-        }
-    }
-    for (size_t i = 0; i < count; i++) {
-        struct rename one = sync->renames[i];
-        bool renamed = !is_busy(sync, one.from) && !is_busy(sync, one.to) &&
-                       !was_seen(sync, one.from, one.at) && !was_seen(sync, one.to, one.at) &&
-                       rename_there(sync, &one);
-        if (renamed) {
-            move_pending(sync, &one);
-        }
-        report(sync, one.to, renamed ? DEEP : DEEP | EXACT | COPY, 0);
-        free(one.from);
-        free(one.to);
-    }
-    /* What has come meanwhile stays. */
-    sync->rename_count -= count;
-    if (sync->rename_count != 0) {
-        memmove(sync->renames, sync->renames + count, sync->rename_count * sizeof *sync->renames);
-    }
-    return true;
-}
-
-static void forget_seen(struct sync *sync, uint64_t now)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < sync->seen.count; i++) {
-        if (sync->seen.list[i].last + LAG + LONGEST > now) {
-            sync->seen.list[kept++] = sync->seen.list[i];
-        } else {
-            free(sync->seen.list[i].path);
-        }
-    }
-    sync->seen.count = kept;
-}
-
 /* Takes up what has been quiet: true if there was something. */
 static bool take_round(struct sync *sync)
 {
@@ -789,12 +666,7 @@ static bool take_round(struct sync *sync)
     free(sync->prepared);
     sync->prepared = NULL;
     sync->plans = true;
-    if (!do_renames(sync, now)) {
-        sync->plans = false;
-        return false;
-    }
     sync->due = EPIO_FOREVER;
-    forget_seen(sync, now);
     tidy(&sync->pending);
     for (size_t i = 0; i < sync->pending.count; i++) {
         struct change *change = &sync->pending.list[i];
@@ -833,43 +705,24 @@ static bool take_round(struct sync *sync)
 
 static void take_event(struct sync *sync, const epio_event *event, uint64_t now)
 {
+    static const uint32_t what[] = {[EPIO_EVENT_MADE] = COPY | EXACT,
+                                    [EPIO_EVENT_CHANGED] = COPY,
+                                    [EPIO_EVENT_REMOVED] = DEEP | EXACT,
+                                    [EPIO_EVENT_RENAMED] = DEEP | EXACT | COPY,
+                                    [EPIO_EVENT_ATTRIBUTES] = 0};
     const char *name = epio_event_name(event);
     const char *from = epio_event_from(event);
-    if (event->kind == EPIO_EVENT_RENAMED && !is_temporary(from)) {
-        report(sync, from, DEEP | EXACT, now);
-    }
-    if (is_temporary(name)) {
-        return;
-    }
-    switch (event->kind) {
-    case EPIO_EVENT_RENAMED:
-        if (is_temporary(from)) {
-            report(sync, name, COPY | EXACT, now);
-            break;
-        }
-        sync->renames =
-            must(realloc(sync->renames, (sync->rename_count + 1) * sizeof *sync->renames));
-        sync->renames[sync->rename_count++] = (struct rename){join(from, ""), join(name, ""), now};
-        break;
-    case EPIO_EVENT_MADE:
-        report(sync, name, COPY | EXACT, now);
-        break;
-    case EPIO_EVENT_CHANGED:
-        report(sync, name, COPY, now);
-        break;
-    case EPIO_EVENT_REMOVED:
-        if (*name != '\0') { /* the end of the watch says that it was the source itself */
-            report(sync, name, DEEP | EXACT, now);
-        }
-        break;
-    case EPIO_EVENT_OVERFLOW:
+    if (event->kind == EPIO_EVENT_OVERFLOW) {
         say(sync, "overflow", "");
         sync->since = sync->rested - SLACK;
         report(sync, "", sync->deletes ? DEEP | EXACT : DEEP, 0);
-        break;
-    default:
-        report(sync, name, 0, now);
-        break;
+        return;
+    }
+    if (event->kind == EPIO_EVENT_RENAMED && !is_temporary(from)) {
+        report(sync, from, DEEP | EXACT, now);
+    }
+    if (*name != '\0' && !is_temporary(name)) { /* of the source itself the end is reported */
+        report(sync, name, what[event->kind], now);
     }
 }
 
@@ -1024,7 +877,7 @@ static void run(struct sync *sync)
             took = take_round(sync);
         }
         start_jobs(sync);
-        if (took || sync->running != 0 || sync->pending.count != 0 || sync->rename_count != 0) {
+        if (took || sync->running != 0 || sync->pending.count != 0) {
             sync->rests = false;
         } else {
             rest(sync);
@@ -1045,68 +898,44 @@ static void run(struct sync *sync)
     end_op(sync, &sync->bar);
 }
 
-static void free_changes(const struct changes *changes, size_t from)
-{
-    for (size_t i = from; i < changes->count; i++) {
-        free(changes->list[i].path);
-    }
-    free(changes->list);
-}
-
 static void free_all(struct sync *sync)
 {
-    free_changes(&sync->pending, 0);
-    free_changes(&sync->seen, 0);
-    free_changes(&sync->queue, sync->next);
-    for (size_t i = 0; i < sync->rename_count; i++) {
-        free(sync->renames[i].from);
-        free(sync->renames[i].to);
+    for (size_t i = 0; i < sync->pending.count; i++) {
+        free(sync->pending.list[i].path);
     }
-    free(sync->renames);
+    for (size_t i = sync->next; i < sync->queue.count; i++) {
+        free(sync->queue.list[i].path);
+    }
+    free(sync->pending.list);
+    free(sync->queue.list);
     free(sync->prepared);
 }
 
 /* ---- Source and target ---------------------------------------------------------------- */
 
-static bool is_separator(char c)
+static bool same_directory(const epio_info *one, const epio_info *other)
 {
-#ifdef _WIN32
-    return c == '/' || c == '\\';
-#else
-    return c == '/';
-#endif
+    return one->device == other->device && one->id[0] == other->id[0] && one->id[1] == other->id[1];
 }
 
-/* Of "/a/b" "/a", of that "/", of that nothing: false. */
-static bool cut(char *path)
-{
-    size_t len = strlen(path);
-    size_t end = len;
-    while (end > 0 && !is_separator(path[end - 1])) {
-        end--;
-    }
-    bool root = end <= 1 || path[end - 2] == ':' || is_separator(path[end - 2]);
-    end -= end > 0 && !root ? 1 : 0;
-    path[end] = '\0';
-    return end > 0 && end < len;
-}
-
-/* Is the path the directory, or in it? Links, mounts and letters aside, as ids are compared. */
+/* Is the directory this one, or in it? By ids, whatever links and mounts lead there. */
 static bool is_below(struct sync *sync, const char *path, const epio_info *top)
 {
-    static char text[LONGEST_PATH];
+    char text[8192];
     epio_op op = EPIO_OP_INIT;
-    epio_vfs *vfs = epio_loop_vfs(sync->loop);
-    if (epio_wait(epio_full_pathname(&op, vfs, path, text, sizeof text)) < 0) {
-        return false; /* the open says why */
-    }
+    epio_info info = {.size = sizeof info};
+    epio_info below;
+    int len = snprintf(text, sizeof text, "%s", path);
     do {
-        epio_info info = {.size = sizeof info};
-        if (epio_wait(epio_stat(&op, vfs, text, &info, 0)) == 0 && info.device == top->device &&
-            info.id[0] == top->id[0] && info.id[1] == top->id[1]) {
+        below = info;
+        if (epio_wait(epio_stat(&op, epio_loop_vfs(sync->loop), text, &info, 0)) < 0) {
+            return false;
+        }
+        if (same_directory(&info, top)) {
             return true;
         }
-    } while (cut(text));
+        len += snprintf(text + len, sizeof text - (size_t)len, "/..");
+    } while (!same_directory(&info, &below) && (size_t)len + 4 < sizeof text);
     return false;
 }
 
@@ -1120,7 +949,7 @@ static int64_t open_directory(struct sync *sync, const char *path, epio_file **d
 }
 
 /* 0, or an exit status. */
-static int prepare_both(struct sync *sync, const char *source, const char *target)
+static int open_both(struct sync *sync, const char *source, const char *target)
 {
     epio_op op = EPIO_OP_INIT;
     epio_info info[2] = {{.size = sizeof info[0]}, {.size = sizeof info[1]}};
@@ -1130,25 +959,28 @@ static int prepare_both(struct sync *sync, const char *source, const char *targe
         check(sync, source, result);
         return FAILED;
     }
-    bool there = epio_wait(epio_stat(&op, vfs, target, &info[1], 0)) == 0;
-    if (is_below(sync, target, &info[0]) || (there && is_below(sync, source, &info[1]))) {
-        fputs("sync: SOURCE and TARGET are the same, or one is in the other\n", stderr);
-        return USAGE;
-    }
-    if (!there && sync->dry_run) {
+    int64_t made = sync->dry_run ? EPIO_EEXIST : epio_wait(epio_mkdir(&op, vfs, target, 0));
+    result = made < 0 && made != EPIO_EEXIST ? made : open_directory(sync, target, &sync->target);
+    if (result == EPIO_ENOENT && sync->dry_run) {
         return 0;
     }
-    result = there ? 0 : epio_wait(epio_mkdir(&op, vfs, target, 0));
-    if (result < 0 || (result = open_directory(sync, target, &sync->target)) < 0) {
+    if (result < 0 || (result = epio_wait(epio_file_stat(&op, sync->target, &info[1]))) < 0) {
         check(sync, target, result);
         return FAILED;
+    }
+    if (is_below(sync, target, &info[0]) || is_below(sync, source, &info[1])) {
+        fputs("sync: SOURCE and TARGET are the same, or one is in the other\n", stderr);
+        if (made == 0) {
+            (void)epio_wait(epio_rmdir(&op, vfs, target, 0));
+        }
+        return USAGE;
     }
     return 0;
 }
 
 static int mirror_all(struct sync *sync, const char *source, const char *target)
 {
-    int status = prepare_both(sync, source, target);
+    int status = open_both(sync, source, target);
     if (status == 0) {
         sync->name = source;
         sync->since = INT64_MAX;
