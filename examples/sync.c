@@ -35,7 +35,7 @@
 #define SLACK INT64_C(2000000000)    /* of a file system's clock */
 
 /* Exit statuses. */
-#define FAILED 1
+#define FAILURE 1
 #define USAGE 2
 
 /* What is to be done about a path. None of these: look, and make size, time and mode the same. */
@@ -105,7 +105,7 @@ static void *must(void *memory)
 {
     if (memory == NULL) {
         fputs("sync: out of memory\n", stderr);
-        exit(FAILED);
+        exit(FAILURE);
     }
     return memory;
 }
@@ -506,8 +506,10 @@ static void on_copied(epio_op *op)
         say(sync, "copy", job->path);
     } else if (epio_perform(epio_stat(&asks, epio_directory_vfs(sync->source), job->path, &info,
                                       EPIO_STAT_NOFOLLOW)) == 0 &&
-               (info.type == EPIO_TYPE_FILE || info.type == EPIO_TYPE_LINK)) {
-        check(sync, job->path, op->result); /* else it has gone meanwhile */
+               (info.type == EPIO_TYPE_FILE || info.type == EPIO_TYPE_LINK) &&
+               (sync->once || op->result != EPIO_ENOENT)) {
+        check(sync, job->path, op->result); /* else it was gone meanwhile, of which there are
+                                               events, also if it is there again */
     }
     sync->files++;
     sync->bytes += job->bytes;
@@ -957,7 +959,7 @@ static int open_both(struct sync *sync, const char *source, const char *target)
     int64_t result = open_directory(sync, source, &sync->source);
     if (result < 0 || (result = epio_wait(epio_file_stat(&op, sync->source, &info[0]))) < 0) {
         check(sync, source, result);
-        return FAILED;
+        return FAILURE;
     }
     int64_t made = sync->dry_run ? EPIO_EEXIST : epio_wait(epio_mkdir(&op, vfs, target, 0));
     result = made < 0 && made != EPIO_EEXIST ? made : open_directory(sync, target, &sync->target);
@@ -966,7 +968,7 @@ static int open_both(struct sync *sync, const char *source, const char *target)
     }
     if (result < 0 || (result = epio_wait(epio_file_stat(&op, sync->target, &info[1]))) < 0) {
         check(sync, target, result);
-        return FAILED;
+        return FAILURE;
     }
     if (is_below(sync, target, &info[0]) || is_below(sync, source, &info[1])) {
         fputs("sync: SOURCE and TARGET are the same, or one is in the other\n", stderr);
@@ -998,7 +1000,7 @@ static int mirror_all(struct sync *sync, const char *source, const char *target)
             epio_submit(epio_sleep(&sync->bar, epio_loop_vfs(sync->loop), 100 * MILLISECOND));
         }
         run(sync);
-        status = sync->errors == 0 ? 0 : FAILED;
+        status = sync->errors == 0 ? 0 : FAILURE;
     }
     free_all(sync);
     close_file(sync->source);
@@ -1137,7 +1139,7 @@ int main(int argc, char **argv)
     int error = epio_loop_create(&sync.loop, NULL);
     if (error != 0) {
         fprintf(stderr, "sync: no loop: %s\n", epio_error_message(error));
-        return FAILED;
+        return FAILURE;
     }
     interrupted_loop = sync.loop;
     catch_signals();
