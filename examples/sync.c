@@ -356,7 +356,8 @@ static void find_all(struct walk *walk, epio_file *in)
     epio_walk_options options = {
         .size = sizeof options, .flags = EPIO_WALK_STAT, .entries = on_entries};
     int64_t result = epio_wait(epio_walk(&op, epio_directory_vfs(in), at(walk->top), &options));
-    if (result < 0 && interrupted == 0) {
+    bool gone = result == EPIO_ENOENT || result == EPIO_ENOTDIR; /* by now; there are events */
+    if (result < 0 && interrupted == 0 && !gone) {
         check(walk->sync, walk->top, result);
     }
     walk->failed = walk->failed || result < 0;
