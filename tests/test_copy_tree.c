@@ -46,6 +46,8 @@ static void trees_are_copied(fixture *f)
     check_result(count_of(f, "to"), made);
     check_result(copy_tree(f, "to", "again", EPIO_COPY_METADATA | EPIO_COPY_DURABLE), made);
     check_result(check_same(f, "from", "again"), made);
+    check_result(copy_tree(f, "from", "whole", EPIO_COPY_WHOLE), made);
+    check_result(check_same(f, "from", "whole"), made);
 }
 
 static void empty_directories_and_files_are_copied(fixture *f)
