@@ -77,10 +77,10 @@ endif()
 
 # The first of the two that is there.
 if(epio_has_cxx AND NOT CMAKE_CROSSCOMPILING)
-    find_package(Qt6 QUIET COMPONENTS Core OPTIONAL_COMPONENTS Gui)
+    find_package(Qt6 QUIET COMPONENTS Core OPTIONAL_COMPONENTS Gui Widgets)
     set(qt Qt6)
     if(NOT TARGET Qt6::Core)
-        find_package(Qt5 5.15 QUIET COMPONENTS Core OPTIONAL_COMPONENTS Gui)
+        find_package(Qt5 5.15 QUIET COMPONENTS Core OPTIONAL_COMPONENTS Gui Widgets)
         set(qt Qt5)
     endif()
     if(TARGET ${qt}::Core)
@@ -94,5 +94,15 @@ int main(int argc, char **argv) { QCoreApplication one(argc, argv); return 0; }"
         epio_add_host(qtgui CXX qt6-base-dev ${qt}::Gui "
 #include <QtGui/QRasterWindow>
 int main() { return 0; }")
+    endif()
+    # What has widgets has coroutines and stop tokens, too.
+    if(TARGET ${qt}::Widgets AND TARGET epio::host_qt)
+        set(CMAKE_CXX_STANDARD 20)
+        epio_add_host(qtwidgets CXX qt6-base-dev ${qt}::Widgets "
+#include <QtWidgets/QAbstractScrollArea>
+#include <coroutine>
+#include <stop_token>
+int main() { return std::stop_source().stop_requested() || std::coroutine_handle<>(); }")
+        set(CMAKE_CXX_STANDARD 17)
     endif()
 endif()

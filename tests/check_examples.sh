@@ -7,7 +7,8 @@
 # sqlite_tour and those of other event loops if they were built, or async_io.exe and so on for
 # Windows; LAUNCHER is what runs them elsewhere, by its full path (ci/run-in-wine).
 # The order of system calls is checked with strace, where it is installed and allowed to
-# trace. EPIO_CHECK_KILLS: how often the log is killed (10).
+# trace. EPIO_CHECK_KILLS: how often the log is killed (10); EPIO_SCREENSHOTS: the directory where
+# screenshots are kept.
 
 set -u
 export LC_ALL=C
@@ -547,6 +548,98 @@ browse_in_a_window()
     rm -f browsed browsed-wal browsed-shm
 }
 
+# ---- qt_thumbnails -------------------------------------------------------------
+
+# keep_screenshot FILE: where it is looked at later, if anywhere.
+keep_screenshot()
+{
+    if [ -n "${EPIO_SCREENSHOTS:-}" ]; then
+        mkdir -p "$EPIO_SCREENSHOTS" && cp "$1" "$EPIO_SCREENSHOTS"
+    fi
+}
+
+# A thousand pictures and five that are none: their script starts S coroutines, which all end.
+thumbnails_add_up()
+{
+    sed 's/[^0-9 ]//g' "$1" | awk '
+        NR == 1 { started = $2; shown = $3; signs = $4; cancelled = $5; at_the_end = $6 }
+        NR == 1 && ($1 != 1005 || shown < 1000 || signs != 5) { print "not all were shown"; bad = 1 }
+        NR == 1 && started != shown + signs + cancelled { print "some have not ended"; bad = 1 }
+        NR == 1 && at_the_end < 1 { print "it was not closed in the middle"; bad = 1 }
+        NR == 1 && cancelled <= at_the_end { print "nothing was cancelled by scrolling"; bad = 1 }
+        NR == 2 && ($1 < 2 || $1 > 8) { print $1 " loads at once"; bad = 1 }
+        NR == 2 && ($2 < 1 || $2 > 67108864) { print $2 " bytes at once"; bad = 1 }
+        NR == 2 && ($3 < 1 || $3 > 2) { print $3 " decoded at once"; bad = 1 }
+        NR == 3 && $1 < 20 { print "only " $1 " frames"; bad = 1 }
+        END { exit bad || NR != 3 }'
+}
+
+# most_bytes FROM TO FILE: so many were in flight at once, as the program has printed in FILE.
+most_bytes()
+{
+    bytes=$(sed -n 's/^most at once: .* loads, \([0-9]*\) bytes.*/\1/p' "$3")
+    [ "${bytes:-0}" -ge "$1" ] && [ "$bytes" -le "$2" ] && return 0
+    echo "$bytes bytes instead of $1 to $2"
+    return 1
+}
+
+# A picture, and zeros behind it until it is so large.
+enlarge_picture()
+{
+    cp pictures/picture-00000.png "$2"
+    truncate -s "$1" "$2"
+}
+
+show_thumbnails()
+{
+    has_screen qt_thumbnails || return
+    check "qt_thumbnails makes pictures" "$programs/qt_thumbnails" --make 1000 pictures
+    ln -s nowhere pictures/a-dangling.png
+    mkdir pictures/b-directory.png
+    : >pictures/c-empty.png
+    echo nonsense >pictures/d-nonsense.png
+    head -c 2000 pictures/picture-00003.png >pictures/e-broken.png
+    echo "it has no picture's name" >pictures/f.text
+    check "qt_thumbnails scrolls, and is closed in the middle" \
+        on_screen "$programs/qt_thumbnails" --script --screenshot qt_thumbnails.png pictures
+    grep -E '^[0-9]+ pictures:|^most at once:|^[0-9]+ frames,' .output >thumbnails.txt
+    sed 's/^/qt_thumbnails: /' thumbnails.txt
+    check "qt_thumbnails keeps its limits, and ends what it has begun" \
+        thumbnails_add_up thumbnails.txt
+    check "qt_thumbnails writes a screenshot" test "$(wc -c <qt_thumbnails.png)" -gt 10000
+    keep_screenshot qt_thumbnails.png
+
+    # Files so large that few are loaded at once, and one that is larger than all that is allowed.
+    mkdir large-pictures
+    for number in 1 2 3 4 5 6 7; do
+        enlarge_picture 20M large-pictures/$number.png
+    done
+    check "qt_thumbnails shows large files" \
+        on_screen "$programs/qt_thumbnails" --screenshot large.png large-pictures
+    cp .output large.txt
+    check "qt_thumbnails holds no more bytes than it may" most_bytes 20971520 67108864 large.txt
+    enlarge_picture 70M large-pictures/huge.png
+    enlarge_picture 3G large-pictures/too-large.png
+    check "qt_thumbnails ends with a huge file" \
+        on_screen "$programs/qt_thumbnails" --screenshot large.png large-pictures
+    cp .output large.txt
+    check "qt_thumbnails shows a huge file" grep -q "^9 pictures: 9 started, 8 shown, 1 with a sign" large.txt
+    check "qt_thumbnails loads a huge file alone" most_bytes 73400320 73400320 large.txt
+
+    check "qt_thumbnails fails without the directory" \
+        fails_with 1 on_screen "$programs/qt_thumbnails" absent
+    check "qt_thumbnails says where no screenshot can be" \
+        fails_with 1 on_screen "$programs/qt_thumbnails" --screenshot absent/one.png large-pictures
+    check "qt_thumbnails --help" "$programs/qt_thumbnails" --help
+    check "qt_thumbnails needs a directory" fails_with 2 "$programs/qt_thumbnails"
+    check "qt_thumbnails knows no --force" fails_with 2 "$programs/qt_thumbnails" --force pictures
+    check "qt_thumbnails makes a number of pictures" \
+        fails_with 2 "$programs/qt_thumbnails" --make some pictures
+    check "qt_thumbnails says where none can be made" \
+        fails_with 1 "$programs/qt_thumbnails" --make 1 absent/pictures
+    rm -rf pictures large-pictures
+}
+
 with_sqlite=false
 if [ -e "$programs/sqlite_tour$suffix" ]; then
     with_sqlite=true
@@ -569,6 +662,7 @@ transform
 tour_sqlite
 load_in_hosts
 browse_in_a_window
+show_thumbnails
 
 echo "$passed checks passed, $failed failed"
 [ "$failed" -eq 0 ]

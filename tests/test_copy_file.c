@@ -217,6 +217,55 @@ static void a_link_at_the_target_stays(fixture *f)
     check_pattern(f, "missing", 5000, 1);
 }
 
+static void a_link_at_the_target_is_replaced_on_request(fixture *f)
+{
+    const uint32_t whole = EPIO_COPY_WHOLE;
+    put_pattern(f, "from", 5000, 1);
+    put_pattern(f, "old", 10, 2);
+    for (uint32_t flags = 0; flags <= whole; flags += whole) {
+        if (!tree_try_symlink(f, "old", "link") || !tree_try_symlink(f, "missing", "dangling")) {
+            fixture_skip(f, "no symbolic links here");
+        }
+        check_result(copy_to(f, "from", "link", flags | EPIO_COPY_NO_REPLACE), EPIO_EEXIST);
+        check_result(copy_to(f, "from", "dangling", flags | EPIO_COPY_NO_REPLACE), EPIO_EEXIST);
+        check_result(copy_to(f, "from", "link", flags | EPIO_COPY_OVER_LINKS), 5000);
+        check_result(copy_to(f, "from", "dangling", flags | EPIO_COPY_OVER_LINKS), 5000);
+        check_result(tree_stat(f, "link", EPIO_STAT_NOFOLLOW).type, EPIO_TYPE_FILE);
+        check_pattern(f, "link", 5000, 1);
+        check_pattern(f, "dangling", 5000, 1);
+        check_pattern(f, "old", 10, 2);
+        check_result(fixture_exists(f, "missing"), false);
+        check_result(tree_delete(f, "link"), 0);
+        check_result(tree_delete(f, "dangling"), 0);
+    }
+    check_result(names_in(f, ""), 2);
+}
+
+/* It is the rename that gives it its name. */
+static void a_new_file_is_named_once_it_is_whole(fixture *f)
+{
+    op_faults faults;
+    epio_vfs *vfs = op_faults_create(f->vfs, &faults);
+    epio_op op = {0};
+    epio_copy_options options = {.size = sizeof options, .flags = EPIO_COPY_WHOLE};
+    put_pattern(f, "from", 70000, 1);
+    faults.kind = EPIO_KIND_RENAME;
+    faults.result = EPIO_EIO;
+    faults.times = 1;
+    for (int i = 0; i < 2; i++) {
+        check_result(epio_perform(epio_copy(&op, vfs, fixture_path(f, "from"),
+                                            fixture_path(f, "new"), &options)),
+                     i == 0 ? EPIO_EIO : 70000);
+        check_result(faults.counts[EPIO_KIND_RENAME], i + 1);
+        check_result(names_in(f, ""), (size_t)i + 1);
+    }
+    check_pattern(f, "new", 70000, 1);
+    check_result(copy_to(f, "from", "new", EPIO_COPY_WHOLE | EPIO_COPY_NO_REPLACE), EPIO_EEXIST);
+    check_result(copy_to(f, "from", "other", EPIO_COPY_WHOLE | EPIO_COPY_NO_REPLACE), 70000);
+    check_pattern(f, "other", 70000, 1);
+    epio_vfs_destroy(vfs);
+}
+
 /* ---- What is refused ---- */
 
 static void is_refused(fixture *f, const char *from, const char *to, const char *reason)
@@ -249,7 +298,7 @@ static void a_file_is_not_copied_to_itself(fixture *f)
 static void bad_arguments_are_refused(fixture *f)
 {
     epio_op op = {0};
-    epio_copy_options options = {.size = sizeof options, .flags = 0x100u};
+    epio_copy_options options = {.size = sizeof options, .flags = 0x8000u};
     const char *path = fixture_path(f, "from");
     fixture_put(f, "from", "a", 1);
     fixture_make_directory(f, "directory");
@@ -369,6 +418,7 @@ static void failures_leave_nothing(fixture *f)
     for (size_t i = 0; i < COUNT(kinds); i++) {
         fails_at(f, vfs, &faults, kinds[i], 0);
         fails_at(f, vfs, &faults, kinds[i], EPIO_COPY_METADATA | EPIO_COPY_DURABLE);
+        fails_at(f, vfs, &faults, kinds[i], EPIO_COPY_WHOLE | EPIO_COPY_DURABLE);
     }
     epio_vfs_destroy(vfs);
 }
@@ -478,6 +528,8 @@ int main(void)
         FIXTURE_TEST(metadata_is_kept_on_request, ON_ANY),
         FIXTURE_TEST(links_are_followed_or_copied, ON_ANY),
         FIXTURE_TEST(a_link_at_the_target_stays, ON_ANY),
+        FIXTURE_TEST(a_link_at_the_target_is_replaced_on_request, ON_ANY),
+        FIXTURE_TEST(a_new_file_is_named_once_it_is_whole, ON_OS_PERFORM | ON_MEMORY_PERFORM),
         FIXTURE_TEST(a_file_is_not_copied_to_itself, ON_ANY),
         FIXTURE_TEST(bad_arguments_are_refused, ON_ANY),
         FIXTURE_TEST(between_two_vfses, ON_ANY),

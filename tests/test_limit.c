@@ -525,6 +525,63 @@ static void bad_arguments_are_refused(fixture *f)
 
 #define ON_EITHER (ON_OS | ON_OS_SUBMIT | ON_MEMORY)
 
+/* ---- What has threads of its own ---- */
+
+enum { MANY = 40 };
+
+static int64_t work(epio_op *op)
+{
+    (void)op;
+    return 1;
+}
+
+static void count_ended(epio_op *op)
+{
+    size_t *ended = op->user;
+    (*ended)++;
+}
+
+/* Whole loads keep the workers busy while they wait for permits, which are given to functions that
+ * need a worker. */
+static void works_do_not_wait_for_loads(fixture *f)
+{
+    static epio_op loads[MANY];
+    static epio_op works[MANY];
+    static epio_buffer buffers[MANY];
+    size_t ended = 0;
+    epio_semaphore *semaphore;
+    epio_vfs *vfs;
+    check_result(epio_semaphore_create(&semaphore, 2), 0);
+    check_result(epio_limit_vfs_create(&vfs, f->vfs, semaphore), 0);
+    fixture_put(f, "file", "text", 4);
+    memset(loads, 0, sizeof loads);
+    memset(works, 0, sizeof works);
+    const char *path = fixture_path(f, "file");
+    for (size_t i = 0; i < MANY; i++) {
+        buffers[i] = (epio_buffer){.size = sizeof buffers[i]};
+        (void)epio_load(&loads[i], vfs, path, &buffers[i], NULL);
+        (void)epio_work(&works[i], vfs, work);
+        loads[i].done = works[i].done = count_ended;
+        loads[i].user = works[i].user = &ended;
+    }
+    for (size_t i = 0; i < MANY; i++) {
+        epio_submit(&loads[i]);
+    }
+    for (size_t i = 0; i < MANY; i++) {
+        epio_submit(&works[i]);
+    }
+    while (ended < 2 * (size_t)MANY) {
+        (void)epio_loop_poll(f->loop, EPIO_FOREVER, 0);
+    }
+    for (size_t i = 0; i < MANY; i++) {
+        check_result(loads[i].result, 4);
+        check_result(works[i].result, 1);
+        epio_buffer_free(&buffers[i]);
+    }
+    epio_vfs_destroy(vfs);
+    epio_semaphore_destroy(semaphore);
+}
+
 static const fixture_test tests[] = {
     FIXTURE_TEST(no_more_than_permits_at_once, ON_OS | ON_MEMORY),
     FIXTURE_TEST(files_share_the_permits_in_order, ON_EITHER),
@@ -541,6 +598,7 @@ static const fixture_test tests[] = {
     FIXTURE_TEST(loop_closed_while_waiting, ON_OS_PERFORM),
     FIXTURE_TEST(limit_over_limit, ON_EITHER),
     FIXTURE_TEST(performs_hold_permits_too, ON_OS_PERFORM | ON_MEMORY_PERFORM | ON_OS),
+    FIXTURE_TEST(works_do_not_wait_for_loads, ON_OS | ON_MEMORY | ON_TRACE_OS),
     FIXTURE_TEST(bad_arguments_are_refused, ON_OS),
 };
 

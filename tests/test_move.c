@@ -174,7 +174,7 @@ static void a_failure_loses_nothing(fixture *f)
     for (size_t i = 0; i < sizeof kinds; i++) {
         for (uint32_t skip = 0;; skip += 1 + skip / 4) {
             epio_op op = {0};
-            uint64_t made = tree_make_sample(f, "from", 1, 4);
+            uint64_t made = tree_make_sample(f, "from", 1, 2);
             const char *from = fixture_path(f, "from");
             const char *to = fixture_path(f, "to");
             memset(&faults.counts, 0, sizeof faults.counts);

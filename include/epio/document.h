@@ -165,6 +165,9 @@ EPIO_VERB epio_op *epio_save_abandon(epio_op *op, epio_saving *saving);
 #define EPIO_COPY_METADATA 2u   /* with owner, exact permissions, times, attributes, ACL */
 #define EPIO_COPY_DURABLE 4u    /* the copy and its name are durable at completion */
 #define EPIO_COPY_NOFOLLOW 8u   /* of a symbolic link itself: a link with the same target */
+#define EPIO_COPY_WHOLE 128u    /* a new file, too, has its name only once all of it is there */
+#define EPIO_COPY_OVER_LINKS                                                                       \
+    256u /* a symbolic link at `to` is replaced itself, not what it leads to */
 
 typedef struct epio_copy_options {
     size_t size; /* sizeof(epio_copy_options) */
@@ -179,7 +182,8 @@ typedef struct epio_copy_options {
  * permissions are those of `from`, less the umask; METADATA keeps all. `to` is replaced as by
  * epio_save: it is the old file or the whole copy, and a copy that fails or is cancelled leaves
  * nothing new. A `to` that is not there is made under its own name; a process that is killed leaves
- * it in part. `options` NULL: the defaults.
+ * it in part. With WHOLE it is made beside it, as by epio_save; what a killed process has left
+ * there the next copy to that path removes. `options` NULL: the defaults.
  *
  * Errors: those of epio_open, epio_read, epio_write and epio_rename; EPIO_EINVAL (`to` is the same
  * file, by whatever name; neither a regular file nor a link; NULL; unknown flags), EPIO_EEXIST,

@@ -804,7 +804,8 @@ EPIO_VERB epio_op *epio_acquire(epio_op *op, epio_vfs *vfs, epio_semaphore *sema
 /* A VFS over `inner` where every op holds a permit of `semaphore` until it completes. close,
  * unlock, sleep and ops that wait for others (streams, locks) hold none. An epio_perform through it
  * blocks until it has a permit, which never comes if the calling thread's own loop has to deliver
- * the ops that hold them: set a timeout, or use epio_wait. Both must outlive it. 0, EPIO_EINVAL,
+ * the ops that hold them: set a timeout, or use epio_wait. Whole files and trees (epio_load,
+ * epio_save, ...) hold one in each of their calls. Both must outlive it. 0, EPIO_EINVAL,
  * EPIO_ENOMEM. */
 EPIO_API int epio_limit_vfs_create(epio_vfs **vfs, epio_vfs *inner, epio_semaphore *semaphore);
 

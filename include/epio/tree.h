@@ -37,7 +37,7 @@ typedef uint32_t epio_tree_decide(epio_op *op, const epio_tree_error *error);
 /* ---- Copying ----------------------------------------------------------- */
 
 /* Beside EPIO_COPY_NO_REPLACE (files that are there are left as they are, and counted as skipped),
- * METADATA, DURABLE: */
+ * METADATA, DURABLE, WHOLE: */
 #define EPIO_COPY_MERGE 16u            /* into a directory that exists; else EPIO_EEXIST */
 #define EPIO_COPY_FOLLOW 32u           /* what symbolic links lead to, instead of them */
 #define EPIO_COPY_SAME_FILE_SYSTEM 64u /* mount points are copied as empty directories */

@@ -10,6 +10,11 @@
 /* A disk takes tens of milliseconds. */
 #define PATIENCE_WITH_FILES_NS UINT64_C(20000000)
 
+static uint32_t lane_of_work(const epio_op *op)
+{
+    return op->frames != NULL ? EPIO__LANE_LAYERED_WORK : EPIO__LANE_WORK;
+}
+
 uint32_t epio__lane_of(const epio_op *op)
 {
     switch (op->kind) {
@@ -41,9 +46,9 @@ uint32_t epio__lane_of(const epio_op *op)
     case EPIO_KIND_CLOSE:
         return EPIO__LANE_CLOSE;
     case EPIO_KIND_WORK:
-        return EPIO__LANE_WORK;
+        return lane_of_work(op);
     default:
-        return op->kind >= EPIO_KIND_USER ? EPIO__LANE_WORK : EPIO__LANE_PATH;
+        return op->kind >= EPIO_KIND_USER ? lane_of_work(op) : EPIO__LANE_PATH;
     }
 }
 
@@ -57,12 +62,13 @@ void epio__lane_init(epio__lane *lane, epio__workers *workers, uint32_t which, u
     epio_list_init(&lane->aside);
     epio_list_init(&lane->threads);
     epio_list_init(&lane->ended);
-    bool as_many_as_asked = which == EPIO__LANE_TRANSFER || which == EPIO__LANE_WORK ||
-                            (which == EPIO__LANE_PATH && most > 4);
+    bool work = which == EPIO__LANE_WORK || which == EPIO__LANE_LAYERED_WORK;
+    bool as_many_as_asked =
+        which == EPIO__LANE_TRANSFER || work || (which == EPIO__LANE_PATH && most > 4);
     lane->limit = as_many_as_asked ? most : 4;
     lane->patience =
         which == EPIO__LANE_PATH ? EPIO__PATIENCE_WITH_PATHS_NS : PATIENCE_WITH_FILES_NS;
-    lane->hangs = which != EPIO__LANE_WORK;
+    lane->hangs = !work;
     /* Writers of one file would only wait for each other in the kernel; its locks must be taken and
      * released in order. */
     lane->one_per_file = which == EPIO__LANE_WRITE || which == EPIO__LANE_LOCK;

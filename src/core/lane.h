@@ -8,7 +8,7 @@
 
 #include "core/spin.h"
 
-#define EPIO__LANES 7
+#define EPIO__LANES 8
 /* Threads of a lane, while none hangs. */
 #define EPIO__LANE_THREADS 16
 /* How long an op on a path may take before its thread is overdue. */
@@ -21,7 +21,9 @@ enum {
     EPIO__LANE_LOCK,
     EPIO__LANE_PATH,
     EPIO__LANE_CLOSE, /* apart, so that a close never waits behind an open */
-    EPIO__LANE_WORK
+    EPIO__LANE_WORK,
+    EPIO__LANE_LAYERED_WORK /* apart, since it may hold a permit that threads of the above wait for
+                             */
 };
 
 struct epio__worker;

@@ -33,10 +33,11 @@ static int64_t read_and_write(epio__copier *copier, epio_file *source, epio_file
         if (result <= 0) {
             break;
         }
-        result = count(copier, epio__copier_perform(copier, epio_write(&op, target, copier->buffer,
-                                                                       (size_t)result, at)));
+        result = epio__copier_perform(copier,
+                                      epio_write(&op, target, copier->buffer, (size_t)result, at));
         at += result > 0 ? (uint64_t)result : 0;
     } while (result == (int64_t)most && bytes == 0);
+    epio__procedure_copied(copier->procedure, bytes, at);
     return result < 0 ? result : (int64_t)at;
 }
 
@@ -146,10 +147,10 @@ int64_t epio__copy_bytes(epio__copier *copier, epio_file *source, epio_file *tar
     epio_op op = EPIO_OP_INIT;
     uint64_t at = 0;
     int64_t result = EPIO_ENOTSUP;
-    epio__procedure_expect(copier->procedure, info->bytes, 0);
     if (is_small(info)) {
         return read_and_write(copier, source, target);
     }
+    epio__procedure_expect(copier->procedure, info->bytes, 0);
     if (source->vfs == target->vfs) {
         do {
             result = count(copier,

@@ -1,7 +1,7 @@
 /* epio_copy; and one file or link of a tree.
  *
- * A new file is made under its own name, since nobody looks for it yet; one that is there is
- * replaced, as by a save. */
+ * A new file is made under its own name, since nobody looks for it yet, unless WHOLE says that
+ * somebody does; one that is there is replaced, as by a save. */
 #include "document/copy_file.h"
 
 #include "copy/copy.h"
@@ -200,6 +200,9 @@ static int64_t check_target(epio__copier *copier, const epio__replacement *one)
     if (!one->exists) {
         return 0;
     }
+    if ((copier->flags & EPIO_COPY_NO_REPLACE) != 0) {
+        return fail(copier, EPIO_EEXIST);
+    }
     if (epio__is_one_file(&copier->info, &one->old)) {
         return epio__copier_refuse(copier, EPIO__REASON_COPY_TO_ITSELF);
     }
@@ -219,7 +222,7 @@ static int64_t check_target(epio__copier *copier, const epio__replacement *one)
 static int64_t replace(epio__copier *copier, epio_file *source, const char *to)
 {
     epio__replacement one;
-    bool follow = (copier->flags & EPIO__COPY_OVER_LINKS) == 0;
+    bool follow = (copier->flags & (EPIO_COPY_OVER_LINKS | EPIO_COPY_NO_REPLACE)) == 0;
     bool durable =
         (copier->flags & EPIO_COPY_DURABLE) != 0 && (copier->flags & EPIO__COPY_NAME_LATER) == 0;
     int64_t copied = 0;
@@ -238,9 +241,10 @@ static int64_t replace(epio__copier *copier, epio_file *source, const char *to)
         result = copied < 0 ? copied : 0;
     }
     if (result == 0) {
-        result = as_replacement(
-            copier, EPIO_KIND_RENAME,
-            epio__replacement_name(copier->procedure, &one, durable ? EPIO__REPLACE_DURABLE : 0));
+        uint32_t flags = durable ? EPIO__REPLACE_DURABLE : 0;
+        flags |= (copier->flags & EPIO_COPY_NO_REPLACE) != 0 ? EPIO__REPLACE_NO_REPLACE : 0;
+        result = as_replacement(copier, EPIO_KIND_RENAME,
+                                epio__replacement_name(copier->procedure, &one, flags));
     }
     int64_t closed = epio__replacement_end(copier->procedure, &one);
     if (result == 0 && closed < 0) {
@@ -255,6 +259,9 @@ static int64_t make_and_fill(epio__copier *copier, epio_file *source, const char
     const uint32_t flags =
         EPIO_OPEN_WRITE | EPIO_OPEN_CREATE | EPIO_OPEN_EXCLUSIVE | EPIO_OPEN_NOFOLLOW;
     epio_op op = EPIO_OP_INIT;
+    if ((copier->flags & EPIO_COPY_WHOLE) != 0) {
+        return replace(copier, source, to);
+    }
     int64_t result = epio__copier_perform(
         copier,
         epio_open(&op, copier->to_vfs, to, flags | EPIO_OPEN_PERMISSIONS(permissions_of(copier))));
@@ -491,8 +498,8 @@ epio_op *epio_copy(epio_op *op, epio_vfs *vfs, const char *from, const char *to,
                    const epio_copy_options *options)
 {
     static const epio__procedure_type type = {run_copy, false};
-    const uint32_t known =
-        EPIO_COPY_NO_REPLACE | EPIO_COPY_METADATA | EPIO_COPY_DURABLE | EPIO_COPY_NOFOLLOW;
+    const uint32_t known = EPIO_COPY_NO_REPLACE | EPIO_COPY_METADATA | EPIO_COPY_DURABLE |
+                           EPIO_COPY_NOFOLLOW | EPIO_COPY_WHOLE | EPIO_COPY_OVER_LINKS;
     epio_copy_options taken = {0};
     epio__procedure_verb(op, "epio_copy", EPIO_KIND_COPY, &type, vfs, from);
     epio__verb_require_path(op, to, EPIO__REASON_NEW_PATH_IS_NULL);

@@ -4,9 +4,7 @@
 
 #include "procedure/procedure.h"
 
-/* Beside EPIO_COPY_...: a symbolic link at the target is replaced itself; who copies makes the
- * target's name durable later. */
-#define EPIO__COPY_OVER_LINKS 0x40000000u
+/* Beside EPIO_COPY_...: who copies makes the target's name durable later. */
 #define EPIO__COPY_NAME_LATER 0x80000000u
 
 /* Of a read, and of a file that is copied by one. */

@@ -192,9 +192,9 @@ epio_op *epio_save(epio_op *op, epio_vfs *vfs, const char *path, const void *buf
     static const epio__procedure_type type = {run_save, false};
     prepare(op, "epio_save", EPIO_KIND_SAVE, &type, vfs, path, options);
     epio__verb_require(op, buffer != NULL || len == 0, EPIO__REASON_BUFFER_IS_NULL);
-    epio__verb_require(op, (uint64_t)len <= INT64_MAX, EPIO__REASON_TOO_LONG);
     op->arguments.procedure.second = buffer;
     op->arguments.procedure.len = len;
+    epio__verb_require(op, op->arguments.procedure.len <= INT64_MAX, EPIO__REASON_TOO_LONG);
     return op;
 }
 

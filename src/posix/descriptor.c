@@ -5,7 +5,7 @@
  * The kernel always gives out the lowest free number, so a new descriptor is moved afterwards.
  * For a descriptor that only the library uses, that moment is harmless (a few bytes wake a loop);
  * for a file that can be written it is not. So while such a file is opened, placeholder
- * descriptors hold the free numbers. Testing for free numbers takes two of the cheapest calls,
+ * descriptors hold the free numbers. Testing for free numbers takes three of the cheapest calls,
  * and is done each time: a program may close its streams at any time. */
 #include "posix/descriptor.h"
 
@@ -66,6 +66,7 @@ static int open_placeholder(void)
 
 /* The numbers held: by the thread that found them free, until no open needs them. */
 typedef struct held_numbers {
+    uint32_t turns; /* atomic: odd while there may be placeholders */
     uint32_t opens;
     int count;
     int numbers[FIRST_NUMBER];
@@ -88,6 +89,9 @@ static bool must_hold(int flags)
 
 static void hold_free_numbers(void)
 {
+    if ((epio__load_u32(&held.turns) & 1u) == 0) {
+        (void)epio__add_u32(&held.turns, 1);
+    }
     while (held.count < FIRST_NUMBER) {
         int placeholder = open_placeholder();
         if (placeholder >= FIRST_NUMBER) {
@@ -120,10 +124,24 @@ static void release_numbers(void)
             (void)close(descriptor);
         }
     }
+    if ((epio__load_u32(&held.turns) & 1u) != 0) {
+        (void)epio__add_u32(&held.turns, 1);
+    }
 }
 
-static void begin_open(int flags)
+/* Not by placeholders, which may be closed before the file is open. */
+static bool are_taken_by_the_program(int flags)
 {
+    uint32_t turn = epio__load_u32(&held.turns);
+    return (turn & 1u) == 0 && !must_hold(flags) && epio__load_u32(&held.turns) == turn;
+}
+
+/* False: nothing is held, and nothing has to be released. */
+static bool begin_open(int flags)
+{
+    if (are_taken_by_the_program(flags)) {
+        return false;
+    }
     epio__mutex *mutex = epio__descriptor_mutex();
     epio__mutex_lock(mutex);
     held.opens++;
@@ -131,6 +149,7 @@ static void begin_open(int flags)
         hold_free_numbers();
     }
     epio__mutex_unlock(mutex);
+    return true;
 }
 
 static void end_open(void)
@@ -154,14 +173,12 @@ void epio__descriptors_in_child(void)
 int epio__descriptor_open(int directory, const char *path, int flags, mode_t mode)
 {
     bool lasting = (flags & O_CREAT) != 0 || (flags & O_ACCMODE) != O_RDONLY;
+    bool holds = lasting && begin_open(flags);
     int descriptor;
-    if (lasting) {
-        begin_open(flags);
-    }
     do {
         descriptor = openat(directory, path, flags | O_CLOEXEC, mode);
     } while (descriptor < 0 && errno == EINTR);
-    if (lasting) {
+    if (holds) {
         end_open();
     }
     return epio__descriptor_move(descriptor);

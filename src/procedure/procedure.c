@@ -169,6 +169,14 @@ void epio__procedure_count(epio__procedure *procedure, uint64_t bytes, uint64_t 
     epio__mutex_unlock(&procedure->mutex);
 }
 
+void epio__procedure_copied(epio__procedure *procedure, uint64_t expected, uint64_t bytes)
+{
+    epio__mutex_lock(&procedure->mutex);
+    procedure->info.total_bytes += expected;
+    procedure->info.bytes += bytes;
+    epio__mutex_unlock(&procedure->mutex);
+}
+
 void epio__procedure_skip(epio__procedure *procedure)
 {
     epio__mutex_lock(&procedure->mutex);

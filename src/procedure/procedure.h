@@ -72,6 +72,8 @@ int32_t epio__procedure_noted(epio__procedure *procedure);
 /* Progress. `path` is copied. */
 void epio__procedure_expect(epio__procedure *procedure, uint64_t bytes, uint64_t files);
 void epio__procedure_count(epio__procedure *procedure, uint64_t bytes, uint64_t files);
+/* Both at once, of a small file that is copied. */
+void epio__procedure_copied(epio__procedure *procedure, uint64_t expected, uint64_t bytes);
 void epio__procedure_skip(epio__procedure *procedure);
 void epio__procedure_show(epio__procedure *procedure, const char *path);
 

@@ -116,9 +116,10 @@ static int64_t copy_root(thread *one)
     epio__copier *copier = &one->copier;
     copier->from_vfs = tree->vfs;
     copier->to_vfs = tree->to_vfs;
-    copier->flags = tree->flags & (EPIO_COPY_NO_REPLACE | EPIO_COPY_METADATA | EPIO_COPY_DURABLE);
+    copier->flags = tree->flags & (EPIO_COPY_NO_REPLACE | EPIO_COPY_METADATA | EPIO_COPY_DURABLE |
+                                   EPIO_COPY_WHOLE);
     copier->flags |= wants(one, EPIO_COPY_FOLLOW) ? 0 : EPIO_COPY_NOFOLLOW;
-    copier->flags |= tree->over_links ? EPIO__COPY_OVER_LINKS : 0;
+    copier->flags |= tree->over_links ? EPIO_COPY_OVER_LINKS : 0;
     int64_t result = epio__copy_one(copier, tree->path, tree->to);
     if (result < 0) {
         return result;
@@ -228,8 +229,8 @@ static int64_t copy_file(thread *one, node *in, const char *name, bool link, boo
     epio__copier *copier = &one->copier;
     copier->from_vfs = epio__tree_vfs(one->tree, in, 0);
     copier->to_vfs = epio__tree_vfs(one->tree, in, 1);
-    copier->flags = one->tree->flags & (EPIO_COPY_METADATA | EPIO_COPY_DURABLE);
-    copier->flags |= EPIO__COPY_OVER_LINKS | EPIO__COPY_NAME_LATER;
+    copier->flags = one->tree->flags & (EPIO_COPY_METADATA | EPIO_COPY_DURABLE | EPIO_COPY_WHOLE);
+    copier->flags |= EPIO_COPY_OVER_LINKS | EPIO__COPY_NAME_LATER;
     copier->flags |= follow ? 0 : EPIO_COPY_NOFOLLOW;
     copier->flags |=
         (one->tree->flags & (EPIO_COPY_NO_REPLACE | EPIO_COPY_MERGE)) == EPIO_COPY_MERGE
@@ -318,7 +319,8 @@ epio_op *epio_copy_tree(epio_op *op, epio_vfs *vfs, const char *from, const char
 {
     static const epio__procedure_type type = {run_copy_tree, false};
     const uint32_t known = EPIO_COPY_NO_REPLACE | EPIO_COPY_METADATA | EPIO_COPY_DURABLE |
-                           EPIO_COPY_MERGE | EPIO_COPY_FOLLOW | EPIO_COPY_SAME_FILE_SYSTEM;
+                           EPIO_COPY_MERGE | EPIO_COPY_FOLLOW | EPIO_COPY_SAME_FILE_SYSTEM |
+                           EPIO_COPY_WHOLE;
     epio__procedure_verb(op, "epio_copy_tree", EPIO_KIND_COPY_TREE, &type, vfs, from);
     epio__verb_require_path(op, to, EPIO__REASON_NEW_PATH_IS_NULL);
     epio__tree_require(op, options, known);

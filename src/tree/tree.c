@@ -178,11 +178,8 @@ void epio__tree_skip(thread *one, node *in)
 
 void epio__tree_count(thread *one)
 {
-    epio__tree *tree = one->tree;
-    epio__mutex_lock(&tree->mutex);
-    tree->done++;
-    epio__mutex_unlock(&tree->mutex);
-    epio__procedure_count(tree->procedure, 0, 1);
+    one->done++;
+    epio__procedure_count(one->tree->procedure, 0, 1);
 }
 
 /* ---- Directories that wait ---- */
@@ -485,6 +482,7 @@ static void work(epio__procedure *procedure, void *argument)
             visit_directory(&one, in);
         }
         epio__mutex_lock(&tree->mutex);
+        tree->done += one.done;
         bool over = tree->alive == 0;
         epio__mutex_unlock(&tree->mutex);
         if (!over && epio__tree_stopped(tree)) {

@@ -69,6 +69,7 @@ typedef struct epio__tree_thread {
     uint64_t *list;
     char shown[512]; /* the end of the path of a directory, and a name */
     size_t shown_len;
+    uint64_t done;       /* until it ends */
     epio__tree_node *in; /* where it copies a file */
     const epio__tree_node *shown_node;
 } epio__tree_thread;

@@ -97,7 +97,7 @@ struct is_bytes<T, Pointer, std::void_t<data_of<T>, decltype(std::size(std::decl
 
 template <class T> std::size_t bytes_of(T &elements) noexcept
 {
-    return std::size(elements) * sizeof(*std::data(elements));
+    return static_cast<std::size_t>(std::size(elements)) * sizeof(*std::data(elements));
 }
 
 } // namespace detail

@@ -230,9 +230,10 @@ template <class V> class stoppable : public wrapper<V>
     void starting(epio_op *op) noexcept
     {
         wrapper<V>::starting(op);
-        if (token_.stop_requested() && op->vfs != nullptr) {
-            // Nothing is begun: it becomes an op that only waits, to be cancelled.
-            op = epio_sleep(op, op->vfs, static_cast<std::uint64_t>(INT64_MAX));
+        if (token_.stop_requested() && op->loop != nullptr) {
+            // Nothing is begun: it becomes an op that only waits, to be cancelled. Not on its VFS,
+            // which for some verbs is one of the library's own, without a loop.
+            op = epio_sleep(op, epio_loop_vfs(op->loop), static_cast<std::uint64_t>(INT64_MAX));
         }
         if (token_.stop_possible()) {
             callback_.emplace(std::move(token_), request{this, op});
