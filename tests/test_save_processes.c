@@ -3,6 +3,8 @@
  * has its own loop or none; also without loops: EPIO_TEST_WITHOUT_LOOP, EPIO_TEST_ONCE. */
 #include "support.h"
 
+#include <epio/vfs.h>
+
 /* ---- Contents ------------------------------------------------------------- */
 
 #define LARGEST 60000u
@@ -52,13 +54,17 @@ typedef struct saver {
 
 static int64_t run_op(saver *one, epio_op *op)
 {
+    int64_t result;
 #if EPIO_ASYNC
-    if (one->loop != NULL) {
-        return epio_wait(op);
-    }
-#endif
+    result = one->loop != NULL ? epio_wait(op) : epio_perform(op);
+#else
     (void)one;
-    return epio_perform(op);
+    result = epio_perform(op);
+#endif
+    if (result < 0) {
+        print_error("%s: os_error %d\n", epio_kind_name(op->kind), (int)op->os_error);
+    }
+    return result;
 }
 
 static int64_t save_next(saver *one)

@@ -404,17 +404,31 @@ static int64_t open_guard(epio__procedure *procedure, const epio__replacement *o
     return result;
 }
 
+/* That of who had the slot before is gone once those that look at it have closed it: without POSIX
+ * semantics a name that is removed before that may take a new file's with it. */
+static int64_t make_guard(epio__procedure *procedure, const epio__replacement *one,
+                          const char *name, epio_file **guard)
+{
+    int64_t result = open_guard(procedure, one, name, guard);
+    for (int i = 0; i < MOST_ATTEMPTS && result == EPIO_EEXIST; i++) {
+        epio_op op = EPIO_OP_INIT;
+        result = epio__document_perform(procedure, epio_sleep(&op, epio_os_vfs(), WAIT_NS));
+        result = result < 0 ? result : open_guard(procedure, one, name, guard);
+    }
+    if (result == EPIO_EEXIST) { /* after a power failure */
+        epio__delete_name(procedure, one->vfs, name);
+        result = open_guard(procedure, one, name, guard);
+    }
+    return result;
+}
+
 int64_t epio__slot_step_aside(epio__procedure *procedure, epio__replacement *one, epio_file **guard)
 {
     char *name = epio__join(one->slot, strlen(one->slot), EPIO__SLOT_LINK);
     if (name == NULL) {
         return EPIO_ENOMEM;
     }
-    int64_t result = open_guard(procedure, one, name, guard);
-    if (result == EPIO_EEXIST) { /* after a power failure */
-        epio__delete_name(procedure, one->vfs, name);
-        result = open_guard(procedure, one, name, guard);
-    }
+    int64_t result = make_guard(procedure, one, name, guard);
     free(name);
     if (result == 0) {
         result = epio__stat_file(procedure, one->file, &one->made);
