@@ -22,13 +22,14 @@ namespace
 
 /* ---- Blocking, without a loop ------------------------------------------ */
 
-void blocking(const std::string &path)
+bool blocking(const std::string &path)
 {
     epio_vfs *os = epio_os_vfs();
     auto saved = epio::perform(epio::save(os, path, std::string_view("first\n")));
     if (!saved) {
-        std::printf("save: %s\n", saved.error().message().c_str());
-        return;
+        // Whoever takes the value of what failed gets an exception, or without these an abort.
+        std::fprintf(stderr, "cpp_tour: %s: %s\n", path.c_str(), saved.error().message().c_str());
+        return false;
     }
     epio::buffer text = epio::perform(epio::load(os, path)).value(); // throws std::system_error
     std::printf("performed: %.*s", static_cast<int>(text.size()), text.data());
@@ -38,6 +39,7 @@ void blocking(const std::string &path)
     if (file.error() == std::errc::no_such_file_or_directory) {
         std::puts("performed: there is no such file");
     }
+    return true;
 }
 
 /* ---- Callbacks and futures --------------------------------------------- */
@@ -151,7 +153,9 @@ int run(const std::string &directory)
 {
     epio::loop loop = epio::loop::create().value();
     std::string path = directory + "/cpp_tour.txt";
-    blocking(path);
+    if (!blocking(path)) {
+        return 1;
+    }
     callbacks(loop, path);
 #if EPIO_CPP_THREADS
     futures(loop, path);
@@ -167,9 +171,10 @@ int run(const std::string &directory)
 
 int main(int argc, char **argv)
 {
-    if (argc != 2) {
-        std::fprintf(stderr, "usage: cpp_tour DIRECTORY\n");
-        return 2;
+    bool helps = argc == 2 && std::string_view(argv[1]) == "--help";
+    if (argc != 2 || argv[1][0] == '-') {
+        std::fputs("usage: cpp_tour DIRECTORY   (leaves nothing there)\n", helps ? stdout : stderr);
+        return helps ? 0 : 2;
     }
     try {
         return run(argv[1]);

@@ -446,6 +446,11 @@ run_cpp_tour()
     check "cpp_tour commits a save" grep -q "^saved: second" cpp.txt
     check "cpp_tour leaves nothing" rmdir cpp
     check "cpp_tour needs a directory" fails_with 2 "$programs/cpp_tour"
+    check "cpp_tour has no options" fails_with 2 "$programs/cpp_tour" --unknown
+    check "cpp_tour --help exits with 0" "$programs/cpp_tour" --help
+    check "cpp_tour fails without the directory" fails_with 1 "$programs/cpp_tour" cpp
+    "$programs/cpp_tour" cpp >cpp.txt 2>&1
+    check "cpp_tour names what is missing" grep -q "^cpp_tour: cpp/cpp_tour.txt: no such file" cpp.txt
 }
 
 # ---- xor_layer ---------------------------------------------------------------
