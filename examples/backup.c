@@ -24,10 +24,10 @@
 
 #ifdef _WIN32
 #include <io.h>
-#define SEPARATOR '\\'
+#define SEPARATORS "/\\"
 #else
 #include <unistd.h>
-#define SEPARATOR '/'
+#define SEPARATORS "/"
 #endif
 
 #define JOBS 8
@@ -623,12 +623,12 @@ static void set_permissions(struct backup *backup, const char *path, const epio_
     epio_info now = *there;
     epio_vfs *vfs = vfs_of(backup->destination);
     int64_t result = 0;
-    bool owned = same_owner(source, there);
-    if (!owned && epio_wait(epio_set_owner(&op, vfs, path, source->user, source->group,
-                                           EPIO_SET_NOFOLLOW)) == 0) {
+    if (!same_owner(source, there) &&
+        epio_wait(epio_set_owner(&op, vfs, path, source->user, source->group, EPIO_SET_NOFOLLOW)) ==
+            0) {
         now.user = source->user;
         now.group = source->group;
-        owned = true; /* it may have cost some of the mode */
+        /* It may have cost some of the mode. */
         result = epio_wait(epio_set_mode(&op, vfs, path, mode_for(source, &now), 0));
     } else if (mode_for(source, there) != there->mode) {
         result = epio_wait(epio_set_mode(&op, vfs, path, mode_for(source, there), 0));
@@ -1122,11 +1122,9 @@ static char *existing(struct backup *backup, const char *path)
     char *text = copy_text(path);
     while (epio_wait(epio_stat(&op, epio_loop_vfs(backup->loop), text, &info, 0)) < 0) {
         size_t len = strlen(text);
-        while (len > 0 && text[len - 1] != '/' && text[len - 1] != SEPARATOR) {
-            len--;
+        for (; len > 0 && strchr(SEPARATORS, text[len - 1]) == NULL; len--) {
         }
-        while (len > 1 && (text[len - 1] == '/' || text[len - 1] == SEPARATOR)) {
-            len--;
+        for (; len > 1 && strchr(SEPARATORS, text[len - 1]) != NULL; len--) {
         }
         if (len == 0 || len == strlen(text)) {
             free(text);
