@@ -287,6 +287,9 @@ static bool unescape(char *path)
     return true;
 }
 
+/* It names what is in directories that may be closed to others. */
+static const epio_save_options list_options = {.size = sizeof list_options, .permissions = 0600};
+
 struct text {
     char *data;
     size_t len;
@@ -502,7 +505,7 @@ static int64_t save_list(struct backup *backup)
     append(&text, end);
     append(&text, hex);
     append(&text, "\n");
-    int64_t result = epio_wait(epio_save(&op, vfs, LIST, text.data, text.len, NULL));
+    int64_t result = epio_wait(epio_save(&op, vfs, LIST, text.data, text.len, &list_options));
     if (result >= 0) {
         result = epio_wait(epio_delete(&op, vfs, LOG, 0));
         result = result == EPIO_ENOENT ? 0 : result;
@@ -523,7 +526,7 @@ static int64_t open_log(struct backup *backup)
         append_entry(&text, &backup->known.list[i]);
     }
     backup->log_len = text.len;
-    int64_t result = epio_wait(epio_save(&op, vfs, LOG, text.data, text.len, NULL));
+    int64_t result = epio_wait(epio_save(&op, vfs, LOG, text.data, text.len, &list_options));
     free(text.data);
     if (result >= 0 && backup->renews) {
         result = epio_wait(epio_delete(&op, vfs, LIST, 0));
@@ -1392,7 +1395,7 @@ static int print_help(void)
         "Copies the directory SOURCE with all that is in it to DESTINATION, which is made if it\n"
         "is not there. What is there already and has not changed is not copied again; a backup\n"
         "that was interrupted or killed goes on where it was. The checksum of each file is in\n"
-        "DESTINATION/" LIST ", which also names SOURCE.\n"
+        "DESTINATION/" LIST ", which also names SOURCE, and is its owner's alone.\n"
         "\n"
         "  --verify    reads all files of DESTINATION and compares their checksums; with SOURCE,\n"
         "              it copies those again that differ\n"

@@ -164,6 +164,7 @@ same_modes() {
 if stat -c %a . >"$work/out" 2>&1; then
     run "permissions" 0 modes to4
     same_modes
+    [ "$(stat -c %a to4/.epio-backup)" = 600 ] || fail "others can read the list"
     chmod 640 modes/tool
     chmod 711 modes/private
     run "other permissions" 0 modes to4
@@ -180,10 +181,19 @@ if stat -c %a . >"$work/out" 2>&1; then
     if strace -o /dev/null true 2>/dev/null; then
         rm -rf to4
         ASAN_OPTIONS=detect_leaks=0 strace -f -o trace "$program" modes to4 >/dev/null
-        grep -E 'O_CREAT|mkdir' trace | grep -v '"[^"]*epio-backup' >made
+        grep -E 'O_CREAT|mkdir' trace >made
         [ -s made ] || fail "nothing is made"
-        grep -E ', 0[0-7]*([1-7][0-7]|[1-7])\) ' made | grep -vE ', 0[0-7]00\) ' &&
+        grep -E '(mode=|, )0[0-7]*([1-7][0-7]|[0-7][1-7])[,)]' made &&
             fail "permissions are wider for a moment"
+        chmod 750 modes/private
+        "$program" modes to4 >/dev/null
+        chmod 700 modes/private
+        echo 5 >modes/private/new
+        ASAN_OPTIONS=detect_leaks=0 strace -f -o trace "$program" modes to4 >/dev/null
+        awk '/chmod.*, 0700\)/ { closed = 1 }
+             /O_CREAT/ && /private/ { made = 1; if (!closed) exit 1 }
+             END { if (!made || !closed) exit 1 }' trace ||
+            fail "a directory is wider than it was when a file is made in it"
     fi
 fi
 
