@@ -60,6 +60,7 @@
     X(HAS_NAME, EPIO_EINVAL, "the file has a name")                                                \
     X(UNALIGNED_LIST, EPIO_EINVAL, "the buffer of a list must be aligned as a uint64_t")           \
     X(INFO_IS_NULL, EPIO_EINVAL, "the struct for the result is NULL")                              \
+    X(EXPECTED_IS_NULL, EPIO_EINVAL, "IF_UNCHANGED needs `expected`: what a load has described")   \
     X(TIMES_ARE_NULL, EPIO_EINVAL, "the epio_times are NULL")                                      \
     X(STRUCT_SIZE, EPIO_EINVAL, "the struct does not begin with its size")                         \
     X(STRUCT_FIELD, EPIO_EINVAL, "a field of the struct is set that this version does not know")   \
@@ -81,6 +82,8 @@
     X(COPY_TO_ITSELF, EPIO_EINVAL, "both paths lead to the same file")                             \
     X(COPY_INTO_ITSELF, EPIO_EINVAL, "a directory cannot be copied or moved into itself")          \
     X(NO_REGULAR_FILE, EPIO_EINVAL, "it is neither a regular file nor a symbolic link")            \
+    X(NOT_REPLACEABLE, EPIO_EINVAL,                                                                \
+      "what is there is no regular file with a name; IN_PLACE_FALLBACK writes into it")            \
     X(REMOVE_ROOT, EPIO_EINVAL, "neither a root nor \".\" or \"..\" is removed")                   \
     X(COPY_APPENDS, EPIO_EINVAL, "nothing is copied to a file that was opened to append")          \
     X(HELD_OTHERWISE, EPIO_EINVAL,                                                                 \
@@ -102,6 +105,8 @@ _Static_assert(EPIO__REASON_COUNT <= UINT8_MAX, "op->reason is a byte");
 
 /* The result that the reason explains. */
 int epio__reason_error(uint32_t reason);
+/* NULL of EPIO__REASON_NONE. */
+const char *epio__reason_text(uint32_t reason);
 
 /* Records why the op is refused and returns the error. Called by the op's present holder. */
 static inline int epio__op_refuse(epio_op *op, uint8_t reason)

@@ -124,6 +124,15 @@ static void what_is_in_the_way_is_an_error(fixture *f)
 
 /* ---- Into itself ---- */
 
+static const char *reason_of_stop;
+
+static uint32_t stop_with_reason(epio_op *op, const epio_tree_error *error)
+{
+    (void)op;
+    reason_of_stop = error->reason;
+    return EPIO_ON_ERROR_STOP;
+}
+
 static void a_tree_is_not_copied_into_itself(fixture *f)
 {
     epio_op op = {0};
@@ -140,6 +149,13 @@ static void a_tree_is_not_copied_into_itself(fixture *f)
              EPIO_EINVAL);
     const char *reason = epio_op_invalid_reason(&op);
     check(reason != NULL && strstr(reason, "into itself") != NULL);
+    epio_tree_options options = {.size = sizeof options, .error = stop_with_reason};
+    reason_of_stop = NULL;
+    check_op(
+        f,
+        epio_copy_tree(&op, f->vfs, fixture_path(f, "from"), fixture_path(f, "from/x"), &options),
+        EPIO_EINVAL);
+    check(reason_of_stop != NULL && strstr(reason_of_stop, "into itself") != NULL);
     check_result(count_of(f, "from"), 2);
     check_result(copy_tree(f, "from", "fromage/to", 0), 2);
     if (tree_try_symlink(f, "from/inner", "link")) {

@@ -118,6 +118,9 @@ static void of_metadata_and_directories(fixture *f)
     check_refused(f, epio_stat(&op, f->vfs, path, &info, 8), EPIO_EINVAL, "unknown flags");
     check_refused(f, epio_stat(&op, f->vfs, path, NULL, 0), EPIO_EINVAL,
                   "the struct for the result is NULL");
+    epio_save_options unchanged = {.size = sizeof unchanged, .flags = EPIO_SAVE_IF_UNCHANGED};
+    check_refused(f, epio_save(&op, f->vfs, path, "x", 1, &unchanged), EPIO_EINVAL,
+                  "IF_UNCHANGED needs `expected`: what a load has described");
     check_refused(f, epio_file_stat(&op, file, &none), EPIO_EINVAL,
                   "the struct does not begin with its size");
     check_refused(f, epio_file_set_times(&op, file, NULL), EPIO_EINVAL, "the epio_times are NULL");

@@ -148,6 +148,9 @@ static void devices_are_written_to(fixture *f)
     epio_op op = EPIO_OP_INIT;
     epio_save_options options = {.size = sizeof options, .flags = EPIO_SAVE_IN_PLACE_FALLBACK};
     check_op(f, epio_save(&op, f->vfs, "/dev/null", "x", 1, NULL), EPIO_EINVAL);
+    assert_string_equal(epio_op_invalid_reason(&op),
+                        "what is there is no regular file with a name; "
+                        "IN_PLACE_FALLBACK writes into it");
     check_op(f, epio_save(&op, f->vfs, "/dev/null", "x", 1, &options), EPIO_SAVED_IN_PLACE);
 }
 

@@ -22,11 +22,12 @@ struct epio_vfs;
 #define EPIO_ON_ERROR_AGAIN 2u
 
 typedef struct epio_tree_error {
-    const char *path; /* relative to the tree; "" is the tree itself */
-    const char *verb; /* what failed: "open", "read", "write", "delete", ... as epio_kind_name */
-    int32_t error;    /* EPIO_E... */
-    int32_t os_error; /* errno or GetLastError behind it */
-    uint64_t reserved[3];
+    const char *path;   /* relative to the tree; "" is the tree itself */
+    const char *verb;   /* what failed: "open", "read", "write", "delete", ... as epio_kind_name */
+    int32_t error;      /* EPIO_E... */
+    int32_t os_error;   /* errno or GetLastError behind it */
+    const char *reason; /* what the library refuses, as epio_op_invalid_reason; NULL: nothing */
+    uint64_t reserved[2];
 } epio_tree_error;
 
 /* Decides: EPIO_ON_ERROR_... Called by the owner of the loop, in an epio_perform on the calling

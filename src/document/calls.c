@@ -21,6 +21,13 @@ int64_t epio__document_fail(epio__procedure *procedure, int64_t error)
     return error;
 }
 
+int64_t epio__document_refuse(epio__procedure *procedure, uint8_t reason)
+{
+    epio__procedure_note(procedure, 0);
+    epio__procedure_op(procedure)->reason = reason;
+    return epio__reason_error(reason);
+}
+
 bool epio__same_file(const epio_info *one, const epio_info *other)
 {
     return (one->known & other->known & EPIO_INFO_ID) != 0 && one->device == other->device &&

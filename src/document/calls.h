@@ -10,6 +10,8 @@ int64_t epio__document_perform(epio__procedure *procedure, epio_op *op);
 
 /* An error of epio's own. */
 int64_t epio__document_fail(epio__procedure *procedure, int64_t error);
+/* One that has a reason, which the procedure's op gets: the error. */
+int64_t epio__document_refuse(epio__procedure *procedure, uint8_t reason);
 
 /* epio_stat and epio_file_stat, prepared; `info` is cleared, but for its size. */
 epio_op *epio__prepare_stat_name(epio_op *op, epio_vfs *vfs, const char *path, epio_info *info,

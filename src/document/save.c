@@ -181,7 +181,7 @@ static void prepare(epio_op *op, const char *function, uint8_t kind,
     epio__verb_require(op, !valid || taken.permissions <= 0777u, EPIO__REASON_MODE_BITS);
     epio__verb_require(
         op, !valid || (taken.flags & EPIO_SAVE_IF_UNCHANGED) == 0 || taken.expected != NULL,
-        EPIO__REASON_INFO_IS_NULL);
+        EPIO__REASON_EXPECTED_IS_NULL);
     epio__verb_require(op, !valid || (info_is_valid(taken.expected) && info_is_valid(taken.saved)),
                        EPIO__REASON_STRUCT_SIZE);
 }

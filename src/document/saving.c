@@ -92,7 +92,9 @@ int64_t epio__saving_renew(epio__procedure *procedure, epio_saving *one)
 {
     int64_t result = look_again(procedure, one);
     bool replaceable = !one->replacement.exists || one->replacement.old.type == EPIO_TYPE_FILE;
-    return result == 0 && !replaceable ? epio__document_fail(procedure, EPIO_EINVAL) : result;
+    return result == 0 && !replaceable
+               ? epio__document_refuse(procedure, EPIO__REASON_NOT_REPLACEABLE)
+               : result;
 }
 
 /* ---- Where the bytes go ---- */
@@ -133,7 +135,7 @@ static int64_t decide(epio__procedure *procedure, epio_saving *one)
     }
     bool regular = replacement->old.type == EPIO_TYPE_FILE && !replacement->unnamed;
     if (!regular && !falls_back(one)) {
-        return epio__document_fail(procedure, EPIO_EINVAL);
+        return epio__document_refuse(procedure, EPIO__REASON_NOT_REPLACEABLE);
     }
     bool has_links = (replacement->old.known & EPIO_INFO_LINKS) != 0 && replacement->old.links > 1;
     one->in_place = !regular || (has_links && falls_back(one));

@@ -139,6 +139,7 @@ static uint32_t ask_owner(thread *one, const node *in, const char *name, int64_t
         asked.error.verb = epio_kind_name(one->copier.failure.kind);
         asked.error.error = (int32_t)error;
         asked.error.os_error = one->copier.failure.os_error;
+        asked.error.reason = epio__reason_text(one->copier.failure.reason);
         (void)epio__procedure_ask(tree->procedure, ask, &asked);
     }
     free(path);
