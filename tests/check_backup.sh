@@ -94,14 +94,14 @@ as=
 cd "$work" || exit 2
 
 # ---- Damage is seen, and mended ----
-printf X | dd of="to/a/b c/large 2" bs=1 seek=1234567 conv=notrunc 2>/dev/null
+printf damage | dd of="to/a/b c/large 2" bs=1 seek=1234567 conv=notrunc 2>/dev/null
 run "damage" 1 --verify to
 says 'large 2: differs'
 says '^304 files as backed up, 1 not$'
 says 'backup --verify SOURCE DESTINATION copies'
 run "damage with another time" 0 from to
 says '^1 file copied, '
-printf X | dd of="to/a/b c/large 2" bs=1 seek=1234567 conv=notrunc 2>/dev/null
+printf damage | dd of="to/a/b c/large 2" bs=1 seek=1234567 conv=notrunc 2>/dev/null
 touch -r "from/a/b c/large 2" "to/a/b c/large 2"
 run "damage that no time shows" 0 from to
 says '^0 files copied, '
