@@ -197,6 +197,8 @@ static void links_are_followed_or_copied(fixture *f)
     check_result(copy_to(f, "link", "to", EPIO_COPY_NOFOLLOW | EPIO_COPY_METADATA), 0);
     check_result(tree_stat(f, "to", EPIO_STAT_NOFOLLOW).type, EPIO_TYPE_LINK);
     check_result(copy_to(f, "link", "link", EPIO_COPY_NOFOLLOW), EPIO_EINVAL);
+    check_result(copy_to(f, "link", "file", EPIO_COPY_NOFOLLOW), EPIO_EINVAL); /* it leads there */
+    check_pattern(f, "file", 5000, 1);
     check_result(copy_to(f, "file", "other", EPIO_COPY_NOFOLLOW), 5000);
     check_result(names_in(f, ""), 6);
 }

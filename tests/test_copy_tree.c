@@ -528,6 +528,33 @@ static void a_closing_loop_ends_it(fixture *f)
 
 #endif
 
+static uint32_t try_again(epio_op *op, const epio_tree_error *error)
+{
+    (void)op;
+    check(error->error == EPIO_EIO);
+    return EPIO_ON_ERROR_AGAIN;
+}
+
+/* The last error before it is not why the op ends. */
+static void a_deadline_ends_the_tries(fixture *f)
+{
+    op_faults faults;
+    epio_vfs *vfs = op_faults_create(f->vfs, &faults);
+    epio_tree_options options = {.size = sizeof options, .error = try_again};
+    epio_op op = EPIO_OP_INIT;
+    fixture_make_directory(f, "from");
+    fixture_put(f, "from/file", "abc", 3);
+    faults.kind = EPIO_KIND_READ;
+    faults.times = UINT32_MAX;
+    faults.result = EPIO_EIO;
+    faults.os_error = 5;
+    (void)epio_copy_tree(&op, vfs, fixture_path(f, "from"), fixture_path(f, "to"), &options);
+    op.timeout_ns = 50 * MILLISECOND;
+    check_result(f->performs ? epio_perform(&op) : epio_wait(&op), EPIO_ETIMEDOUT);
+    check(faults.counts[EPIO_KIND_READ] > 0);
+    epio_vfs_destroy(vfs);
+}
+
 int main(void)
 {
     static const fixture_test tests[] = {
@@ -542,6 +569,7 @@ int main(void)
         FIXTURE_TEST_POSIX(permissions_and_times_come_after_the_contents, ON_ANY,
                            "directories have no POSIX modes there"),
         FIXTURE_TEST(the_callback_decides, ON_OS_PERFORM | ON_MEMORY_PERFORM),
+        FIXTURE_TEST(a_deadline_ends_the_tries, ON_OS_PERFORM | ON_OS | ON_MEMORY),
         FIXTURE_TEST(every_failure_leaves_whole_files, ON_OS_PERFORM | ON_MEMORY_PERFORM),
         FIXTURE_TEST(between_two_vfses, ON_ANY),
         FIXTURE_TEST(from_and_to_directories, ON_OS_ONCE | ON_OS_PERFORM | ON_MEMORY | ON_TRACE_OS),

@@ -563,6 +563,37 @@ static void bad_arguments_are_refused(fixture *f)
     check_result(entries(f), 0);
 }
 
+/* Somebody takes the name that the new file has meanwhile. */
+static void what_is_not_its_own_is_left_alone(fixture *f)
+{
+    epio_op op = EPIO_OP_INIT;
+    epio_saving *saving;
+    fixture_put(f, "file", "old", 3);
+    check_result(
+        fixture_result(f, epio_save_begin(&op, f->vfs, fixture_path(f, "file"), NULL, &saving)), 0);
+    check_op(f, epio_write(&op, epio_saving_file(saving), "new", 3, 0), 3);
+    fixture_put(f, "others", "others", 6);
+    check_op(
+        f, epio_rename(&op, f->vfs, fixture_path(f, "others"), fixture_path(f, ".file.saving"), 0),
+        0);
+    check_result(fixture_result(f, epio_save_commit(&op, saving)), EPIO_ENOENT);
+    check_result(fixture_result(f, epio_save_abandon(&op, saving)), 0);
+    check_text(f, "file", "old");
+    check_text(f, ".file.saving", "others");
+}
+
+static void a_backup_is_another_file(fixture *f)
+{
+    epio_op op = EPIO_OP_INIT;
+    epio_save_options options = {
+        .size = sizeof options, .flags = EPIO_SAVE_BACKUP, .backup = fixture_path(f, "file")};
+    fixture_put(f, "file", "old", 3);
+    check_result(
+        fixture_result(f, epio_save(&op, f->vfs, fixture_path(f, "file"), "new", 3, &options)),
+        EPIO_EINVAL);
+    check_text(f, "file", "old");
+}
+
 int main(void)
 {
     static const fixture_test tests[] = {
@@ -590,6 +621,8 @@ int main(void)
         FIXTURE_TEST(hard_links_are_lost_or_kept, ON_ANY),
         FIXTURE_TEST(steps_in_place, ON_ANY),
         FIXTURE_TEST(attributes_are_kept, ON_ANY),
+        FIXTURE_TEST(what_is_not_its_own_is_left_alone, ON_ANY),
+        FIXTURE_TEST(a_backup_is_another_file, ON_ANY),
         FIXTURE_TEST_POSIX(permissions_are_kept, ON_ANY, "Windows has no mode bits"),
         FIXTURE_TEST(bad_arguments_are_refused, ON_ANY),
     };

@@ -32,7 +32,7 @@ typedef struct epio_tree_error {
 
 /* Decides: EPIO_ON_ERROR_... Called by the owner of the loop, in an epio_perform on the calling
  * thread; one call at a time, while other parts of the tree may go on. It must not wait for the op;
- * it may cancel it. */
+ * it may cancel it, but not in an epio_perform, which STOP ends. */
 typedef uint32_t epio_tree_decide(epio_op *op, const epio_tree_error *error);
 
 /* ---- Copying ----------------------------------------------------------- */

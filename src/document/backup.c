@@ -70,6 +70,12 @@ static int64_t make_copy(epio__procedure *procedure, epio_saving *one)
     if (result == 0 && copy.exists && copy.old.type == EPIO_TYPE_DIRECTORY) {
         result = epio__document_fail(procedure, EPIO_EISDIR);
     }
+    if (result == 0 && copy.exists && epio__same_file(&copy.old, &one->replacement.old)) {
+        result = epio__document_refuse(procedure, EPIO__REASON_COPY_TO_ITSELF);
+    }
+    if (result == 0 && copy.exists && copy.old.type >= EPIO_TYPE_FIFO) {
+        result = epio__document_refuse(procedure, EPIO__REASON_NO_REGULAR_FILE);
+    }
     if (result == 0) {
         result = epio__replacement_make(procedure, &copy, 0600);
     }

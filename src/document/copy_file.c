@@ -401,12 +401,21 @@ static char *make_link_beside(epio__copier *copier, const char *target, const ch
     return name;
 }
 
-static int64_t replace_by_link(epio__copier *copier, const char *target, const char *path)
+/* Is it what the link leads to? In its place the link would lead to itself. */
+static bool is_behind(epio__copier *copier, const char *link, const epio_info *old)
+{
+    epio_info behind;
+    return stat_name(copier, copier->from_vfs, link, &behind, 0) == 0 &&
+           epio__is_one_file(&behind, old);
+}
+
+static int64_t replace_by_link(epio__copier *copier, const char *from, const char *target,
+                               const char *path)
 {
     epio_op op = EPIO_OP_INIT;
     epio_info old;
     int64_t result = stat_name(copier, copier->to_vfs, path, &old, EPIO_STAT_NOFOLLOW);
-    if (result == 0 && epio__is_one_file(&copier->info, &old)) {
+    if (result == 0 && (epio__is_one_file(&copier->info, &old) || is_behind(copier, from, &old))) {
         return epio__copier_refuse(copier, EPIO__REASON_COPY_TO_ITSELF);
     }
     if (result == 0 && old.type == EPIO_TYPE_DIRECTORY) {
@@ -439,7 +448,7 @@ static int64_t make_link(epio__copier *copier, const char *from, const char *to)
     if (result == 0 && (copier->flags & EPIO_COPY_METADATA) != 0) {
         set_link_metadata(copier, to);
     } else if (result == EPIO_EEXIST && (copier->flags & EPIO_COPY_NO_REPLACE) == 0) {
-        result = replace_by_link(copier, target, to);
+        result = replace_by_link(copier, from, target, to);
     }
     if (result == 0 &&
         (copier->flags & (EPIO_COPY_DURABLE | EPIO__COPY_NAME_LATER)) == EPIO_COPY_DURABLE) {

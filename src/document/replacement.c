@@ -131,6 +131,9 @@ static uint32_t rename_flags(uint32_t flags)
 static int64_t rename_slot(epio__procedure *procedure, epio__replacement *one, uint32_t flags)
 {
     epio_op op = EPIO_OP_INIT;
+    if (!epio__slot_is_own(procedure, one)) {
+        return epio__document_fail(procedure, EPIO_ENOENT);
+    }
     int64_t result = epio__document_perform(
         procedure, epio_rename(&op, one->vfs, one->slot, one->target, rename_flags(flags)));
     if (result >= 0 || (result == EPIO_EIO && is_gone(procedure, one))) {
@@ -207,7 +210,11 @@ int64_t epio__replacement_keep_old(epio__procedure *procedure, epio__replacement
     }
     result = epio__stat_name(procedure, one->vfs, to, &there, EPIO_STAT_NOFOLLOW);
     if (result == 0 && epio__same_file(&there, &one->old)) {
-        return 0;
+        bool has_one_name = (there.known & EPIO_INFO_LINKS) != 0 && there.links == 1;
+        return has_one_name ? epio__document_refuse(procedure, EPIO__REASON_COPY_TO_ITSELF) : 0;
+    }
+    if (result == 0 && there.type >= EPIO_TYPE_FIFO) {
+        return epio__document_refuse(procedure, EPIO__REASON_NO_REGULAR_FILE);
     }
     return link_over(procedure, one, to, durable);
 }
@@ -215,7 +222,7 @@ int64_t epio__replacement_keep_old(epio__procedure *procedure, epio__replacement
 static int64_t drop_file(epio__procedure *procedure, epio__replacement *one)
 {
     int64_t result = 0;
-    if (one->slot != NULL) {
+    if (one->slot != NULL && epio__slot_is_own(procedure, one)) {
         epio__delete_name(procedure, one->vfs, one->slot);
     }
     if (one->file != NULL) {

@@ -36,6 +36,9 @@ int64_t epio__replacement_find(epio__procedure *procedure, epio__replacement *on
 int64_t epio__replacement_make(epio__procedure *procedure, epio__replacement *one,
                                uint32_t permissions);
 
+/* Has the slot's name still this file, or another that somebody has put there? */
+bool epio__slot_is_own(epio__procedure *procedure, const epio__replacement *one);
+
 /* Removes what others have left that were alive when this one's slot was made: a process that was
  * killed keeps its locks until the system has closed its files. */
 void epio__slot_sweep_again(epio__procedure *procedure, epio__replacement *one);

@@ -83,6 +83,18 @@ static bool is_still_at(epio__procedure *procedure, epio_vfs *vfs, const char *p
            epio__same_file(&now, info);
 }
 
+bool epio__slot_is_own(epio__procedure *procedure, const epio__replacement *one)
+{
+    epio_op op = EPIO_OP_INIT;
+    epio_info now = {.size = sizeof now};
+    if ((one->made.known & EPIO_INFO_ID) == 0) {
+        return true;
+    }
+    int64_t result = epio__procedure_undo(
+        procedure, epio_stat(&op, one->vfs, one->slot, &now, EPIO_STAT_NOFOLLOW));
+    return result == 0 ? epio__same_file(&now, &one->made) : result != EPIO_ENOENT;
+}
+
 /* The system counts names as they go, except where a removal waits for the file's close. */
 static bool was_removed(epio__procedure *procedure, const epio__replacement *one)
 {

@@ -61,6 +61,9 @@ static int64_t check_source(thread *one, node *in)
         }
     }
     epio__mutex_lock(&tree->mutex);
+    if (in->parent == NULL) {
+        tree->copied = in->info;
+    }
     bool itself = in->parent != NULL && epio__is_one_file(&in->info, &tree->root_info);
     epio__mutex_unlock(&tree->mutex);
     return itself ? epio__copier_refuse(&one->copier, EPIO__REASON_COPY_INTO_ITSELF) : 0;
@@ -126,6 +129,7 @@ static int64_t copy_root(thread *one)
     }
     epio__mutex_lock(&tree->mutex);
     tree->made = true;
+    tree->copied = copier->info;
     epio__mutex_unlock(&tree->mutex);
     epio__tree_count(one);
     return 1;

@@ -58,9 +58,21 @@ static void remove_copy(const epio__tree *whole)
     (void)epio__tree_remove(&part);
 }
 
-static int64_t remove_source(epio__tree *whole)
+/* What has got the name since is another's: as if it had got it after the move. */
+static bool is_still_there(epio__tree *whole, const epio_info *copied)
+{
+    epio_info now;
+    int64_t result = stat_name(whole, whole->vfs, whole->path, &now, EPIO_STAT_NOFOLLOW);
+    bool known = (copied->known & EPIO_INFO_ID) != 0;
+    return result == 0 ? !known || epio__is_one_file(&now, copied) : result != EPIO_ENOENT;
+}
+
+static int64_t remove_source(epio__tree *whole, const epio_info *copied)
 {
     epio__tree part = part_of(whole);
+    if (!is_still_there(whole, copied)) {
+        return 0;
+    }
     int64_t result = epio__tree_remove_path(&part);
     whole->failure = part.failure;
     return result;
@@ -116,7 +128,7 @@ static int64_t copy_and_remove(epio__tree *tree)
     } else if (result < 0 && part.made && !merges && from.type == EPIO_TYPE_DIRECTORY) {
         remove_copy(tree);
     }
-    result = result >= 0 ? remove_source(tree) : result;
+    result = result >= 0 ? remove_source(tree, &part.copied) : result;
     return result < 0 ? result : 1;
 }
 

@@ -30,9 +30,13 @@ static void stop(epio__tree *tree, int64_t error, const epio__failure *failure)
     epio__store_u32(&tree->stop, 1);
     epio__condition_broadcast(&tree->changed);
     epio__mutex_unlock(&tree->mutex);
-    if (!tree->must) {
-        epio__procedure_fail(tree->procedure, error, failure->os_error);
+    if (tree->must) {
+        return;
     }
+    if (error == EPIO_ECANCELED) {
+        (void)epio__procedure_error(tree->procedure); /* a deadline is the reason, if it was one */
+    }
+    epio__procedure_fail(tree->procedure, error, failure->os_error);
 }
 
 int64_t epio__tree_perform(thread *one, epio_op *op)
@@ -129,7 +133,9 @@ static void ask(epio__procedure *procedure, void *argument)
     one->answer = one->tree->decide(epio__procedure_op(procedure), &one->error);
 }
 
-static uint32_t ask_owner(thread *one, const node *in, const char *name, int64_t error)
+/* *answered: false: the tree was stopped meanwhile. */
+static uint32_t ask_owner(thread *one, const node *in, const char *name, int64_t error,
+                          bool *answered)
 {
     epio__tree *tree = one->tree;
     char *path = epio__tree_path(in, name);
@@ -140,7 +146,7 @@ static uint32_t ask_owner(thread *one, const node *in, const char *name, int64_t
         asked.error.error = (int32_t)error;
         asked.error.os_error = one->copier.failure.os_error;
         asked.error.reason = epio__reason_text(one->copier.failure.reason);
-        (void)epio__procedure_ask(tree->procedure, ask, &asked);
+        *answered = epio__procedure_ask(tree->procedure, ask, &asked);
     }
     free(path);
     return asked.answer;
@@ -157,8 +163,9 @@ static uint32_t decide(thread *one, const node *in, const char *name, int64_t er
     bool stopped = epio__tree_stopped(tree);
     uint32_t answer = EPIO_ON_ERROR_STOP;
     if (tree->decide != NULL && !stopped) {
-        answer = ask_owner(one, in, name, error);
-        stopped = answer != EPIO_ON_ERROR_STOP && epio__tree_stopped(tree);
+        bool answered = true;
+        answer = ask_owner(one, in, name, error, &answered);
+        stopped = (!answered || answer != EPIO_ON_ERROR_STOP) && epio__tree_stopped(tree);
     }
     if (!stopped && (answer == EPIO_ON_ERROR_AGAIN || answer == EPIO_ON_ERROR_SKIP)) {
         return answer;

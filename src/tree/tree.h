@@ -118,6 +118,7 @@ struct epio__tree {
     epio__failure failure;
     uint64_t done;
     uint64_t skipped;
+    epio_info copied; /* what was at `path` when it was copied */
 
     /* Of copies: what has several names, and what is known of the root of the target. */
     struct epio__tree_links *links;
