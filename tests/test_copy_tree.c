@@ -551,7 +551,6 @@ static void a_deadline_ends_the_tries(fixture *f)
     (void)epio_copy_tree(&op, vfs, fixture_path(f, "from"), fixture_path(f, "to"), &options);
     op.timeout_ns = 50 * MILLISECOND;
     check_result(f->performs ? epio_perform(&op) : epio_wait(&op), EPIO_ETIMEDOUT);
-    check(faults.counts[EPIO_KIND_READ] > 0);
     epio_vfs_destroy(vfs);
 }
 
