@@ -65,6 +65,28 @@ static int fail(int error)
 
 /* ---- File systems ---- */
 
+/* 0: unknown. Older C libraries have no statx with it; what asks for a handle tells it besides,
+ * also if there is no room for the handle. */
+static uint64_t mount_of(int at, const char *path, int flags)
+{
+#if defined(__linux__) && defined(STATX_MNT_ID)
+    struct statx more;
+    bool known =
+        statx(at, path, flags, STATX_MNT_ID, &more) == 0 && (more.stx_mask & STATX_MNT_ID) != 0;
+    return known ? more.stx_mnt_id : 0;
+#elif defined(__linux__) && defined(MAX_HANDLE_SZ)
+    struct file_handle handle = {.handle_bytes = 0};
+    int mount = 0;
+    int how =
+        (flags & AT_EMPTY_PATH) | ((flags & AT_SYMLINK_NOFOLLOW) != 0 ? 0 : AT_SYMLINK_FOLLOW);
+    bool known = name_to_handle_at(at, path, &handle, &mount, how) == 0 || errno == EOVERFLOW;
+    return known ? (uint64_t)(unsigned)mount : 0;
+#else
+    (void)at, (void)path, (void)flags;
+    return 0;
+#endif
+}
+
 static bool volume_of(int at, const char *path, int flags, volume *found)
 {
     struct stat status;
@@ -73,12 +95,7 @@ static bool volume_of(int at, const char *path, int flags, volume *found)
         return false;
     }
     found->device = status.st_dev;
-#if defined(__linux__) && defined(STATX_MNT_ID)
-    struct statx more;
-    if (statx(at, path, flags, STATX_MNT_ID, &more) == 0 && (more.stx_mask & STATX_MNT_ID) != 0) {
-        found->mount = more.stx_mnt_id;
-    }
-#endif
+    found->mount = mount_of(at, path, flags);
     return true;
 }
 
