@@ -3,6 +3,8 @@
 #include "op_faults.h"
 #include "tree_copies.h"
 
+#include <epio/layer.h>
+
 #define errors tree_errors_seen
 
 static int64_t move(fixture *f, const char *from, const char *to, uint32_t flags)
@@ -255,11 +257,52 @@ static void cancels_lose_nothing(fixture *f)
 
 #endif
 
+/* As a save of another program does. */
+typedef struct exchange {
+    fixture *f;
+    const char *path;
+    const char *aside;
+    bool done;
+} exchange;
+
+static int exchange_at_sync(void *user, epio_op *op, void *state)
+{
+    exchange *one = user;
+    epio_op own = EPIO_OP_INIT;
+    (void)state;
+    if (op->kind == EPIO_KIND_SYNC && !one->done) {
+        one->done = true;
+        check_result(epio_perform(epio_rename(&own, one->f->vfs, one->path, one->aside, 0)), 0);
+        fixture_put(one->f, "file", "newer", 5);
+    }
+    return 0;
+}
+
+static void what_has_got_the_name_since_stays(fixture *f)
+{
+    static const epio_layer_methods methods = {
+        .size = sizeof methods, .name = "exchange", .before = exchange_at_sync};
+    exchange one = {.f = f, .path = fixture_path(f, "file"), .aside = fixture_path(f, "aside")};
+    op_faults faults;
+    epio_vfs *vfs = without_renames(f, &faults);
+    epio_vfs *layer;
+    check_result(epio_layer_vfs_create(&layer, vfs, &methods, &one), 0);
+    fixture_put(f, "file", "old", 3);
+    check_result(move_by_copy(f, layer, &faults, "file", "to", 0), 1);
+    check(one.done);
+    check_content(f, "to", "old", 3);
+    check_content(f, "file", "newer", 5);
+    faults.times = 0;
+    epio_vfs_destroy(layer);
+    epio_vfs_destroy(vfs);
+}
+
 int main(void)
 {
     static const fixture_test tests[] = {
         FIXTURE_TEST(names_are_moved, ON_ANY),
         FIXTURE_TEST(directories_are_merged, ON_ANY),
+        FIXTURE_TEST(what_has_got_the_name_since_stays, ON_OS_PERFORM),
         FIXTURE_TEST(what_cannot_be_renamed_is_copied, ON_OS_PERFORM | ON_MEMORY_PERFORM),
         FIXTURE_TEST(links_are_moved_as_links, ON_OS_PERFORM | ON_MEMORY_PERFORM),
         FIXTURE_TEST(between_two_vfses, ON_ANY),
