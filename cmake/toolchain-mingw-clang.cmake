@@ -11,3 +11,8 @@ cmake_path(GET mingw_libgcc PARENT_PATH mingw_gcc_directory)
 foreach(kind IN ITEMS EXE SHARED MODULE)
     string(APPEND CMAKE_${kind}_LINKER_FLAGS_INIT " -L${mingw_gcc_directory}")
 endforeach()
+
+# What CMake has by default, and what the libraries of the prefix need if they were built by the gcc
+# with POSIX threads, which adds it by itself.
+set(CMAKE_C_STANDARD_LIBRARIES "-lkernel32 -luser32 -lgdi32 -lwinspool -lshell32 -lole32 \
+-loleaut32 -luuid -lcomdlg32 -ladvapi32 -lwinpthread" CACHE STRING "Libraries of each program")
