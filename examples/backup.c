@@ -13,6 +13,8 @@
 #define _XOPEN_SOURCE 700 /* for realpath */
 #endif
 
+#include "nested.h"
+
 #include <epio/epio.h>
 
 #include <inttypes.h>
@@ -1090,33 +1092,6 @@ static int64_t walk(struct backup *backup, epio_file *directory,
     return interrupted != 0 ? 0 : result;
 }
 
-static bool same_directory(const epio_info *one, const epio_info *other)
-{
-    return one->device == other->device && one->id[0] == other->id[0] && one->id[1] == other->id[1];
-}
-
-/* Is the directory this one, or in it? By ids, whatever links and mounts lead there. */
-static bool is_below(struct backup *backup, const char *path, const epio_info *top)
-{
-    char text[8192];
-    epio_op op = EPIO_OP_INIT;
-    epio_info info = {.size = sizeof info};
-    epio_info below;
-    int len = snprintf(text, sizeof text, "%s", path);
-    do {
-        below = info;
-        if ((size_t)len + 4 >= sizeof text ||
-            epio_wait(epio_stat(&op, epio_loop_vfs(backup->loop), text, &info, 0)) < 0) {
-            return false;
-        }
-        if (same_directory(&info, top)) {
-            return true;
-        }
-        len += snprintf(text + len, sizeof text - (size_t)len, "/..");
-    } while (!same_directory(&info, &below));
-    return false;
-}
-
 /* The nearest directory above the path, or the path itself, that is there. */
 static char *existing(struct backup *backup, const char *path)
 {
@@ -1168,7 +1143,7 @@ static int open_both(struct backup *backup, const char *source, const char *dest
             return FAILED;
         }
         char *near = existing(backup, destination);
-        bool inside = is_below(backup, near, &backup->top);
+        bool inside = is_below(backup->loop, near, &backup->top);
         free(near);
         if (!inside) {
             result = epio_wait(epio_mkdir(&op, epio_loop_vfs(backup->loop), destination,
@@ -1178,7 +1153,7 @@ static int open_both(struct backup *backup, const char *source, const char *dest
         if (inside ||
             (result >= 0 &&
              epio_wait(epio_stat(&op, epio_loop_vfs(backup->loop), destination, &info, 0)) >= 0 &&
-             is_below(backup, source, &info))) {
+             is_below(backup->loop, source, &info))) {
             fputs("backup: SOURCE and DESTINATION are the same, or one is in the other\n", stderr);
             return USAGE;
         }

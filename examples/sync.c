@@ -12,6 +12,8 @@
 #define _POSIX_C_SOURCE 200809L
 #endif
 
+#include "nested.h"
+
 #include <epio/epio.h>
 
 #include <inttypes.h>
@@ -916,32 +918,6 @@ static void free_all(struct sync *sync)
 
 /* ---- Source and target ---------------------------------------------------------------- */
 
-static bool same_directory(const epio_info *one, const epio_info *other)
-{
-    return one->device == other->device && one->id[0] == other->id[0] && one->id[1] == other->id[1];
-}
-
-/* Is the directory this one, or in it? By ids, whatever links and mounts lead there. */
-static bool is_below(struct sync *sync, const char *path, const epio_info *top)
-{
-    char text[8192];
-    epio_op op = EPIO_OP_INIT;
-    epio_info info = {.size = sizeof info};
-    epio_info below;
-    int len = snprintf(text, sizeof text, "%s", path);
-    do {
-        below = info;
-        if (epio_wait(epio_stat(&op, epio_loop_vfs(sync->loop), text, &info, 0)) < 0) {
-            return false;
-        }
-        if (same_directory(&info, top)) {
-            return true;
-        }
-        len += snprintf(text + len, sizeof text - (size_t)len, "/..");
-    } while (!same_directory(&info, &below) && (size_t)len + 4 < sizeof text);
-    return false;
-}
-
 static int64_t open_directory(struct sync *sync, const char *path, epio_file **directory)
 {
     epio_op op = EPIO_OP_INIT;
@@ -971,7 +947,7 @@ static int open_both(struct sync *sync, const char *source, const char *target)
         check(sync, target, result);
         return FAILURE;
     }
-    if (is_below(sync, target, &info[0]) || is_below(sync, source, &info[1])) {
+    if (is_below(sync->loop, target, &info[0]) || is_below(sync->loop, source, &info[1])) {
         fputs("sync: SOURCE and TARGET are the same, or one is in the other\n", stderr);
         if (made == 0) {
             (void)epio_wait(epio_rmdir(&op, vfs, target, 0));
