@@ -1,6 +1,8 @@
 /* The fixture, the checks and the small helpers of support.h. */
 #include "support.h"
 
+#include <stdatomic.h>
+
 /* A test that takes longer has hung; valgrind and sanitizers are slow. */
 #define HANG_GUARD_SECONDS (fixture_is_slow() ? 600u : 100u)
 
@@ -130,8 +132,37 @@ static int open_setting(fixture *f, const setting *chosen)
  * between two cases, and counting takes long where handles are tried one by one. -1: unknown. */
 static int descriptors_left = -1;
 
+/* What it has left is opened and closed during others. */
+static bool one_failed;
+
 /* For leak checkers: it can be reached in a forked child, whatever its stack has. */
 static fixture *volatile current;
+
+/* The children that a case has started and that run; 0: none. */
+static _Atomic intptr_t running[64];
+
+static bool replace_running(intptr_t old, intptr_t now)
+{
+    for (size_t i = 0; i < sizeof running / sizeof running[0]; i++) {
+        intptr_t expected = old;
+        if (atomic_compare_exchange_strong(&running[i], &expected, now)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A failed case leaves its children; they would go on beside the next. */
+static void kill_children(void)
+{
+    for (size_t i = 0; i < sizeof running / sizeof running[0]; i++) {
+        test_process process = {.system = atomic_exchange(&running[i], 0)};
+        if (process.system != 0) {
+            process_kill(&process);
+            (void)process_wait(&process);
+        }
+    }
+}
 
 static int set_up(void **state)
 {
@@ -184,17 +215,19 @@ static int tear_down(void **state)
     fixture *f = now->fixture;
     int result = 0;
     hang_guard(0, "");
+    kill_children();
     test_directory_remove(f->real_directory);
     /* A failed test leaves ops in flight and files open; these are not cleaned up, as the loop
      * would abort. */
     if (!f->over) {
+        one_failed = true;
         return 0;
     }
     result = close_setting(f);
     int descriptors = count_descriptors();
     if (descriptors == f->descriptors) {
         descriptors_left = descriptors;
-    } else {
+    } else if (!one_failed) {
         print_error("%d descriptors before the test, %d after it\n", f->descriptors, descriptors);
         result = -1;
     }
@@ -707,6 +740,7 @@ void child_start(child *one, child_run *run, const char *argument, uint32_t stre
     }
     const intptr_t its[3] = {input[0], output[1], errors[1]};
     process_start(&one->process, words, 3, its);
+    check(current == NULL || replace_running(0, one->process.system));
     for (size_t i = 0; i < 3; i++) {
         check(its[i] == NO_HANDLE || handle_close(its[i]));
     }
@@ -719,6 +753,7 @@ int child_end(child *one)
 {
     const intptr_t ours[3] = {one->to, one->from, one->errors};
     check(ours[0] == NO_HANDLE || handle_close(ours[0]));
+    (void)replace_running(one->process.system, 0);
     int status = process_wait(&one->process);
     for (size_t i = 1; i < 3; i++) {
         check(ours[i] == NO_HANDLE || handle_close(ours[i]));
