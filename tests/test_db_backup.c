@@ -198,7 +198,7 @@ static void others_write_meanwhile(fixture *f)
     epio_progress_info info = {.size = sizeof info};
     epio_db *db = db_begin(f, vfs, NULL);
     fill_much(f, db, 500);
-    atomic_store(&one.pause_us, 100);
+    atomic_store(&one.pause_us, 20000); /* until it was seen in the middle */
     epio_submit(epio_db_backup(&op, db, fixture_path(f, "copy"), 0));
     uint64_t last = 0;
     unsigned rows = 0;
@@ -209,6 +209,7 @@ static void others_write_meanwhile(fixture *f)
         if (epio_progress(&op, &info) == 0) { /* it has not ended meanwhile */
             check(info.bytes <= info.total_bytes && info.bytes >= last);
             last = info.bytes;
+            atomic_store(&one.pause_us, last != 0 ? 100 : 20000);
         }
         db_fill(f, db, 1, 100);
         rows++;
