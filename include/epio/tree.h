@@ -98,14 +98,16 @@ EPIO_VERB epio_op *epio_move(epio_op *op, struct epio_vfs *vfs, const char *from
 
 /* Moves a file or directory, or a symbolic link itself, to where the desktop lets people find and
  * restore it: 0. `flags`: 0. On POSIX systems by freedesktop's specification
- * (https://specifications.freedesktop.org/trash-spec): to the home's trash, or to the one at the
- * top of its own file system; macOS: ~/.Trash; Windows: the recycle bin, by IFileOperation. Never a
- * copy, never a removal: if it fails, it is where it was. Only the system's VFS has one. What was
- * moved is not said to be durable.
+ * (https://specifications.freedesktop.org/trash-spec): to the home's trash, which the
+ * environment names (XDG_DATA_HOME, HOME), or to the one at the top of its own file system; macOS:
+ * ~/.Trash; Windows: the recycle bin, by IFileOperation. Never a copy, never a removal: if it
+ * fails, it is where it was. Only the system's VFS has one. What was moved is not said to be
+ * durable.
  *
  * Errors: those of epio_rename; EPIO_ENOTSUP (another VFS; no trash on that file system, with
- * os_error EXDEV on POSIX systems), EPIO_EBUSY (a mount point), EPIO_EINVAL (the root, "." or "..";
- * the trash itself, what is in it, or a directory that has it). */
+ * os_error EXDEV on POSIX systems, or with a reason if HOME is not set, either), EPIO_EBUSY (a
+ * mount point), EPIO_EINVAL (the root, "." or ".."; the trash itself, what is in it, or a directory
+ * that has it). */
 EPIO_VERB epio_op *epio_trash(epio_op *op, struct epio_vfs *vfs, const char *path, uint32_t flags);
 
 #ifdef __cplusplus
