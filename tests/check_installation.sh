@@ -269,6 +269,12 @@ first_program_by_pkg_config() {
     *"5 bytes: hello"*) ;;
     *) fail "it does not print what the README says" ;;
     esac
+    output=$(EPIO_BACKEND=urnig run "with a backend that is not there" "$directory/first" 2>&1) &&
+        fail "a backend that is not there is found"
+    case $output in
+    *"no loop: unknown backend 'urnig' in EPIO_BACKEND; there are "*) ;;
+    *) fail "the README's first program does not say why there is no loop: $output" ;;
+    esac
 }
 
 # With nothing to be found of what epio is made of: the shared library alone.
