@@ -1,6 +1,8 @@
 /* Whole trees of directories: copying, removing and moving them, and the trash. Part of
  * epio/epio.h, which includes it; what is said in epio/document.h of threads, progress, cancels and
- * ownership holds here, too. To read a tree there is epio_walk. */
+ * ownership holds here, too. Relative paths are taken anew by each call of which a verb is made: a
+ * program that changes its current directory meanwhile gives whole ones, or the VFS of an open
+ * directory. To read a tree there is epio_walk. */
 #ifndef EPIO_TREE_H
 #define EPIO_TREE_H
 
@@ -85,12 +87,12 @@ EPIO_VERB epio_op *epio_remove_tree(epio_op *op, struct epio_vfs *vfs, const cha
  * removed, as it must be between file systems or two VFSes. Replaces a file at `to`, atomically,
  * unless NO_REPLACE; a directory there must be empty, or there is MERGE, with which it is copied
  * into it. What is at `to` if a copy fails is removed, but for a directory that it was merged into,
- * and `from` stays whole; so it does, and the error is EPIO_ENOTEMPTY, if something was skipped, by
- * `error` or for NO_REPLACE. If the removal of `from` fails, both are left, and that is the error.
- * What others change in `from` while it is copied may be lost. With DURABLE a rename is, too; a
- * copy always is. Two names of one file stay both, as for rename(2). Flags: NO_REPLACE, DURABLE,
- * MERGE, METADATA; `options` NULL: the defaults. Errors: those of epio_rename, epio_copy_tree and
- * epio_remove_tree. */
+ * and `from` stays whole. If something was skipped, by `error` or for NO_REPLACE, `from` stays
+ * whole, too, what was copied stays at `to`, and the error is EPIO_ENOTEMPTY. If the removal of
+ * `from` fails, both are left, and that is the error. What others change in `from` while it is
+ * copied may be lost. With DURABLE a rename is, too; a copy always is. Two names of one file stay
+ * both, as for rename(2). Flags: NO_REPLACE, DURABLE, MERGE, METADATA; `options` NULL: the
+ * defaults. Errors: those of epio_rename, epio_copy_tree and epio_remove_tree. */
 EPIO_VERB epio_op *epio_move(epio_op *op, struct epio_vfs *vfs, const char *from, const char *to,
                              const epio_tree_options *options);
 

@@ -1,4 +1,5 @@
 # The links of Markdown documents, for scripts that source this.
+# shellcheck shell=sh
 
 # prose DOCUMENT: without its blocks of code.
 prose() {
