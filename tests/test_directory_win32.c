@@ -409,6 +409,26 @@ static void every_verb_begins_at_the_directory(fixture *f)
     fixture_close(f, directory);
 }
 
+#if EPIO_ASYNC
+
+/* Where the name of one that was removed stays until it is closed, the rename waits for that. */
+static void a_removed_directory_makes_room(fixture *f)
+{
+    epio_op op = {0}, moves = {0};
+    make_directory(f, "gone");
+    make_directory(f, "other");
+    epio_file *open = open_directory(f, "gone");
+    check_op(f, epio_rmdir(&op, f->vfs, fixture_path(f, "gone"), 0), 0);
+    epio_submit(epio_rename(&moves, f->vfs, fixture_path(f, "other"), fixture_path(f, "gone"), 0));
+    fixture_settle(f);
+    check_op(f, epio_close(&op, open), 0);
+    check_result(epio_wait(&moves), 0);
+    check_result(fixture_exists(f, "gone"), 1);
+    check_result(fixture_exists(f, "other"), 0);
+}
+
+#endif
+
 /* Wherever that has been moved. Wine knows no more than that for a directory that was. */
 static void a_moved_directory_is_still_where_paths_begin(fixture *f)
 {
@@ -630,6 +650,7 @@ int main(void)
         FIXTURE_TEST(half_characters_are_listed, ON_ANY_OS),
 #if EPIO_ASYNC
         FIXTURE_TEST(lists_in_flight_share_the_entries, ON_OS | ON_LIMIT_OS_3 | ON_TRACE_OS),
+        FIXTURE_TEST(a_removed_directory_makes_room, ON_OS),
 #endif
         FIXTURE_TEST(directories_are_opened_as_such, ON_ANY_OS),
         FIXTURE_TEST(every_verb_begins_at_the_directory, ON_ANY_OS),

@@ -420,6 +420,27 @@ static void a_child_closes_all_and_the_parent_continues(fixture *f)
     fork_fixture_teardown(&all);
 }
 
+static void destroy_all(void *argument)
+{
+    const fixture *f = argument;
+    epio_vfs_destroy(f->layer);
+    epio_semaphore_destroy(f->semaphore);
+    epio_vfs_destroy(f->memory_vfs);
+    epio_loop_destroy(f->loop);
+}
+
+/* Its new file is open, and is not the child's to close. */
+static void a_child_leaves_a_save_to_its_parent(fixture *f)
+{
+    epio_op op = {0};
+    epio_saving *saving = NULL;
+    check_op(f, epio_save_begin(&op, f->vfs, fixture_path(f, "file"), NULL, &saving), 0);
+    check_result(run_in_fork(destroy_all, f), 0);
+    fixture_write(f, epio_saving_file(saving), "new", 3, 0);
+    check_op(f, epio_save_commit(&op, saving), 0);
+    check_result(fixture_exists(f, "file"), 1);
+}
+
 /* With a handle for a host loop, a helper thread, and their contents. */
 static void of_an_embedded_loop(fixture *f)
 {
@@ -721,6 +742,7 @@ int main(void)
         FIXTURE_TEST(a_child_must_not_return_from_a_done, ON_OS),
         FIXTURE_TEST(a_child_performs_on_the_files, ON_ANY_LOOP),
         FIXTURE_TEST(a_child_closes_all_and_the_parent_continues, ON_ANY_LOOP),
+        FIXTURE_TEST(a_child_leaves_a_save_to_its_parent, ON_ANY_LOOP),
         FIXTURE_TEST(of_a_loop_with_a_pool, ON_OS),
         FIXTURE_TEST(of_an_embedded_loop, ON_OS),
         FIXTURE_TEST(a_child_keeps_no_ring_of_its_parent, ON_OS),

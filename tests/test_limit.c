@@ -303,6 +303,61 @@ static void close_and_sleep_need_no_permit(fixture *f)
     limit_fixture_teardown(&l);
 }
 
+static epio_saving *begin_saving(limit_fixture *l, const char *name)
+{
+    epio_op op = {0};
+    epio_saving *saving = NULL;
+    check_op(l->f, epio_save_begin(&op, l->vfs, fixture_path(l->f, name), NULL, &saving), 0);
+    fixture_write(l->f, epio_saving_file(saving), "new", 3, 0);
+    return saving;
+}
+
+/* What would name its new file, if it were left. */
+static void check_nothing_is_left(fixture *f)
+{
+    check_result(fixture_exists(f, ".one.saving"), 0);
+    check_result(fixture_exists(f, ".two.saving"), 0);
+}
+
+static void an_abandon_needs_no_permit(fixture *f)
+{
+    limit_fixture l = limit_fixture_setup(f, 1);
+    epio_op op = {0};
+    epio_saving *one = begin_saving(&l, "one");
+    epio_saving *two = begin_saving(&l, "two");
+    check_result(epio_semaphore_try_acquire(l.semaphore, 1), 0);
+    check_op(f, epio_save_abandon(&op, one), 0);
+    epio_semaphore_release(l.semaphore, 1);
+    epio_semaphore_close(l.semaphore);
+    check_op(f, epio_save_commit(&op, two), EPIO_ECLOSED);
+    check_op(f, epio_save_abandon(&op, two), 0);
+    check_nothing_is_left(f);
+    limit_fixture_teardown(&l);
+}
+
+/* Where the loop ends it. */
+static void an_abandon_of_a_closed_loop_needs_no_permit(fixture *f)
+{
+    epio_loop *loop;
+    epio_vfs *vfs;
+    epio_semaphore *semaphore;
+    epio_op op = {0};
+    epio_saving *saving = NULL;
+    check_result(epio_loop_create(&loop, NULL), 0);
+    check_result(epio_semaphore_create(&semaphore, 1), 0);
+    check_result(epio_limit_vfs_create(&vfs, epio_loop_vfs(loop), semaphore), 0);
+    check_result(epio_wait(epio_save_begin(&op, vfs, fixture_path(f, "one"), NULL, &saving)), 0);
+    check_result(epio_semaphore_try_acquire(semaphore, 1), 0);
+    epio_submit(epio_save_abandon(&op, saving));
+    check_result(epio_loop_close(loop, EPIO_FOREVER), 0);
+    check_result(op.result, 0);
+    check_nothing_is_left(f);
+    epio_semaphore_release(semaphore, 1);
+    epio_vfs_destroy(vfs);
+    epio_loop_destroy(loop);
+    epio_semaphore_destroy(semaphore);
+}
+
 static void waiting_stream_needs_no_permit(fixture *f)
 {
     limit_fixture l = limit_fixture_setup(f, 1);
@@ -590,6 +645,8 @@ static const fixture_test tests[] = {
     FIXTURE_TEST(bytes_of_appends_are_limited, ON_EITHER),
     FIXTURE_TEST(bytes_come_back, ON_EITHER),
     FIXTURE_TEST(close_and_sleep_need_no_permit, ON_EITHER),
+    FIXTURE_TEST(an_abandon_needs_no_permit, ON_EITHER),
+    FIXTURE_TEST(an_abandon_of_a_closed_loop_needs_no_permit, ON_OS_PERFORM),
     FIXTURE_TEST(waiting_stream_needs_no_permit, ON_OS | ON_OS_SUBMIT),
     FIXTURE_TEST_POSIX(waiting_open_of_a_fifo_holds_no_permit, ON_OS | ON_OS_SUBMIT,
                        "FIFOs have no names"),

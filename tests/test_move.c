@@ -164,7 +164,34 @@ static void between_two_vfses(fixture *f)
 }
 
 /* Whatever fails while it is copied, `from` is whole and nothing is at `to`; while it is removed,
- * `to` is whole. */
+ * `to` is whole. The faults are of one of the two. */
+static void fail_at_each(fixture *f, epio_vfs *from_vfs, epio_vfs *to_vfs, op_faults *faults)
+{
+    epio_tree_options options = {.size = sizeof options, .to_vfs = to_vfs};
+    for (uint32_t skip = 0;; skip += 1 + skip / 4) {
+        epio_op op = {0};
+        uint64_t made = tree_make_sample(f, "from", 1, 2);
+        const char *from = fixture_path(f, "from");
+        const char *to = fixture_path(f, "to");
+        memset(&faults->counts, 0, sizeof faults->counts);
+        faults->skip = skip;
+        faults->times = 1;
+        int64_t result = epio_perform(epio_move(&op, from_vfs, from, to, &options));
+        bool failed = faults->counts[faults->kind] > skip;
+        faults->times = 0;
+        check(failed ? result == EPIO_EIO : result == 1);
+        bool kept = tree_count(f->vfs, from) == made && fixture_exists(f, "to") == 0;
+        bool moved = tree_count(f->vfs, to) == made;
+        check(failed ? kept || moved : moved && tree_count(f->vfs, from) == 0);
+        (void)epio_perform(epio_remove_tree(&op, f->vfs, from, NULL));
+        (void)epio_perform(epio_remove_tree(&op, f->vfs, to, NULL));
+        f->names_used = 0;
+        if (!failed) {
+            return;
+        }
+    }
+}
+
 static void a_failure_loses_nothing(fixture *f)
 {
     static const uint8_t kinds[] = {EPIO_KIND_OPEN,   EPIO_KIND_READ, EPIO_KIND_WRITE,
@@ -172,33 +199,12 @@ static void a_failure_loses_nothing(fixture *f)
                                     EPIO_KIND_DELETE, EPIO_KIND_RMDIR};
     op_faults faults;
     epio_vfs *vfs = op_faults_create(f->vfs, &faults);
-    epio_tree_options options = {.size = sizeof options, .to_vfs = f->vfs};
+    faults.result = EPIO_EIO;
+    faults.os_error = 5;
     for (size_t i = 0; i < sizeof kinds; i++) {
-        for (uint32_t skip = 0;; skip += 1 + skip / 4) {
-            epio_op op = {0};
-            uint64_t made = tree_make_sample(f, "from", 1, 2);
-            const char *from = fixture_path(f, "from");
-            const char *to = fixture_path(f, "to");
-            memset(&faults.counts, 0, sizeof faults.counts);
-            faults.kind = kinds[i];
-            faults.skip = skip;
-            faults.times = 1;
-            faults.result = EPIO_EIO;
-            faults.os_error = 5;
-            int64_t result = epio_perform(epio_move(&op, vfs, from, to, &options));
-            bool failed = faults.counts[kinds[i]] > skip;
-            faults.times = 0;
-            check(failed ? result == EPIO_EIO : result == 1);
-            bool kept = tree_count(f->vfs, from) == made && tree_count(f->vfs, to) == 0;
-            bool moved = tree_count(f->vfs, to) == made;
-            check(failed ? kept || moved : moved && tree_count(f->vfs, from) == 0);
-            (void)epio_perform(epio_remove_tree(&op, f->vfs, from, NULL));
-            (void)epio_perform(epio_remove_tree(&op, f->vfs, to, NULL));
-            f->names_used = 0;
-            if (!failed) {
-                break;
-            }
-        }
+        faults.kind = kinds[i];
+        fail_at_each(f, vfs, f->vfs, &faults);
+        fail_at_each(f, f->vfs, vfs, &faults);
     }
     epio_vfs_destroy(vfs);
 }

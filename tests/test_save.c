@@ -407,6 +407,18 @@ static void a_commit_that_failed_can_be_repeated(fixture *f)
     check_result(entries(f), 2);
 }
 
+static void a_directory_may_have_got_the_name(fixture *f)
+{
+    epio_op op = EPIO_OP_INIT;
+    epio_saving *saving = begin(f, "file", NULL);
+    write_text(f, saving, "new");
+    fixture_make_directory(f, "file");
+    check_op(f, epio_save_commit(&op, saving), EPIO_EISDIR);
+    check_op(f, epio_rmdir(&op, f->vfs, fixture_path(f, "file"), 0), 0);
+    check_op(f, epio_save_commit(&op, saving), 0);
+    check_text(f, "file", "new");
+}
+
 static void what_is_given_is_copied(fixture *f)
 {
     epio_op op = EPIO_OP_INIT;
@@ -617,6 +629,7 @@ int main(void)
         FIXTURE_TEST(an_abandoned_save_leaves_nothing, ON_ANY),
         FIXTURE_TEST(several_save_one_file, ON_ANY),
         FIXTURE_TEST(a_commit_that_failed_can_be_repeated, ON_ANY),
+        FIXTURE_TEST(a_directory_may_have_got_the_name, ON_ANY),
         FIXTURE_TEST(what_is_given_is_copied, ON_ANY),
         FIXTURE_TEST(hard_links_are_lost_or_kept, ON_ANY),
         FIXTURE_TEST(steps_in_place, ON_ANY),

@@ -88,13 +88,18 @@ static int64_t look_again(epio__procedure *procedure, epio_saving *one)
     return epio__saving_check(procedure, one, replacement->exists, &now);
 }
 
+static int64_t refuse_type(epio__procedure *procedure, const epio_saving *one)
+{
+    return one->replacement.old.type == EPIO_TYPE_DIRECTORY
+               ? epio__document_fail(procedure, EPIO_EISDIR)
+               : epio__document_refuse(procedure, EPIO__REASON_NOT_REPLACEABLE);
+}
+
 int64_t epio__saving_renew(epio__procedure *procedure, epio_saving *one)
 {
     int64_t result = look_again(procedure, one);
     bool replaceable = !one->replacement.exists || one->replacement.old.type == EPIO_TYPE_FILE;
-    return result == 0 && !replaceable
-               ? epio__document_refuse(procedure, EPIO__REASON_NOT_REPLACEABLE)
-               : result;
+    return result == 0 && !replaceable ? refuse_type(procedure, one) : result;
 }
 
 /* ---- Where the bytes go ---- */
@@ -130,12 +135,10 @@ static int64_t decide(epio__procedure *procedure, epio_saving *one)
     if (!replacement->exists) {
         return 0;
     }
-    if (replacement->old.type == EPIO_TYPE_DIRECTORY) {
-        return epio__document_fail(procedure, EPIO_EISDIR);
-    }
+    bool directory = replacement->old.type == EPIO_TYPE_DIRECTORY;
     bool regular = replacement->old.type == EPIO_TYPE_FILE && !replacement->unnamed;
-    if (!regular && !falls_back(one)) {
-        return epio__document_refuse(procedure, EPIO__REASON_NOT_REPLACEABLE);
+    if (directory || (!regular && !falls_back(one))) {
+        return refuse_type(procedure, one);
     }
     bool has_links = (replacement->old.known & EPIO_INFO_LINKS) != 0 && replacement->old.links > 1;
     one->in_place = !regular || (has_links && falls_back(one));

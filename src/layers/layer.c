@@ -325,13 +325,16 @@ void epio__layer_init(epio__layer *layer, const epio_vfs_methods *methods, epio_
 
 void epio__layer_check_unused(epio__layer *layer)
 {
+    if (layer->inherited) {
+        return; /* a file may be that of a save which goes on in the parent */
+    }
     if (epio__load_size(&layer->open_files) != 0) {
         epio__fatal("epio_vfs_destroy", "a file of the VFS is still open; close it first");
     }
     if (epio__load_size(&layer->mappings) != 0) {
         epio__fatal("epio_vfs_destroy", "a mapping of the VFS is still there; unmap it first");
     }
-    if (!layer->inherited && frames_are_missing(layer)) {
+    if (frames_are_missing(layer)) {
         epio__fatal("epio_vfs_destroy", "operations of the VFS are in flight; wait for their "
                                         "completion first");
     }

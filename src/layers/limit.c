@@ -1,7 +1,8 @@
 /* Backpressure as a VFS: every op that passes holds a permit of a semaphore, and its bytes, from
  * before it starts until it has completed. Ops that only wait for others (sleep, streams, locks) or
- * end waits (close, unlock) need none, so that no op queues behind one that it would end; an open
- * that is retried releases its permit in between, since EPIO_RETRY removes the frames. */
+ * end waits (close, unlock) need none, so that no op queues behind one that it would end, nor do
+ * those that remove what a procedure has begun, which must not fail; an open that is retried
+ * releases its permit in between, since EPIO_RETRY removes the frames. */
 #include "core/semaphore.h"
 #include "layers/layer.h"
 
@@ -129,7 +130,8 @@ static int64_t perform(epio_vfs *base, epio_op *op)
 {
     limit_vfs *vfs = vfs_of(base);
     /* Permits in a forked child may never be released: ops of its parent hold them. */
-    if (!needs_permit(op) || vfs->base.inherited) {
+    bool undoes = (op->state_flags & EPIO__FLAG_INTERNAL) != 0;
+    if (undoes || !needs_permit(op) || vfs->base.inherited) {
         return epio__layer_perform(&vfs->base, op);
     }
     uint64_t bytes = epio_op_bytes(op);

@@ -55,6 +55,7 @@ typedef struct memory_vfs {
     epio__memory_tree tree;
     uint64_t open_files;
     uint64_t mappings;
+    bool inherited; /* this process was forked from the one that made it */
 } memory_vfs;
 
 static epio__memory_node *node_of(const epio_op *op)
@@ -497,10 +498,10 @@ static int64_t memory_perform(epio_vfs *vfs, epio_op *op)
 static void memory_destroy(epio_vfs *vfs)
 {
     memory_vfs *memory = (memory_vfs *)vfs;
-    if (memory->open_files > 0) {
+    if (memory->open_files > 0 && !memory->inherited) {
         epio__fatal("epio_vfs_destroy", "a file of this VFS is still open; close it first");
     }
-    if (memory->mappings > 0) {
+    if (memory->mappings > 0 && !memory->inherited) {
         epio__fatal("epio_vfs_destroy", "a mapping of this VFS is still there; unmap it first");
     }
     epio__registry_remove(&memory->entry);
@@ -618,7 +619,7 @@ static void before_fork(epio__entry *entry)
 static void after_fork(epio__entry *entry, bool in_child)
 {
     memory_vfs *memory = memory_of(entry);
-    (void)in_child;
+    memory->inherited |= in_child;
     epio__mutex_unlock(&memory->lock.mutex);
     epio__mutex_unlock(&memory->lock.turnstile);
 }

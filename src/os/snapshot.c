@@ -220,13 +220,19 @@ int64_t epio__snapshot_take(epio__snapshot *snapshot, epio_file *directory, bool
 /* What became of an entry. */
 enum { SAME, GONE_OR_NEW, CHANGED, ATTRIBUTES };
 
+/* 0: the system cannot tell, as Wine cannot of what is open while a directory above it moves. */
+static bool is_same_device(uint64_t before, uint64_t after)
+{
+    return before == after || before == 0 || after == 0;
+}
+
 static bool is_same_node(const entry *before, const entry *after)
 {
     if (before->type != after->type) {
         return false;
     }
     return !before->described || !after->described ||
-           (before->device == after->device && before->id[0] == after->id[0] &&
+           (is_same_device(before->device, after->device) && before->id[0] == after->id[0] &&
             before->id[1] == after->id[1]);
 }
 

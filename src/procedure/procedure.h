@@ -48,7 +48,7 @@ void epio__procedure_fail(epio__procedure *procedure, int64_t error, int32_t os_
  * must be (`epio__procedure_undo`). */
 int64_t epio__procedure_perform(epio__procedure *procedure, epio_op *op);
 
-/* The same for what removes or closes, stopped or not. */
+/* The same for what removes or closes, stopped or not; it waits for no permit. */
 int64_t epio__procedure_undo(epio__procedure *procedure, epio_op *op);
 
 /* What it performs is of this VFS, too, beside the one that it was given. Before anything is. */

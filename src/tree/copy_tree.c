@@ -99,6 +99,11 @@ static int64_t open_target(thread *one, node *in)
     if (result < 0) {
         return result;
     }
+    if (in->parent == NULL) {
+        epio__mutex_lock(&tree->mutex);
+        tree->made = in->made;
+        epio__mutex_unlock(&tree->mutex);
+    }
     flags |= in->parent != NULL || in->made ? EPIO_OPEN_NOFOLLOW : 0;
     result = epio__tree_perform(one, epio_open(&op, vfs, name, flags));
     in->files[1] = op.file;
@@ -106,7 +111,6 @@ static int64_t open_target(thread *one, node *in)
         result = epio__tree_stat_file(one, in->files[1], &info);
         epio__mutex_lock(&tree->mutex);
         tree->root_info = info;
-        tree->made = in->made;
         epio__mutex_unlock(&tree->mutex);
     }
     return result;

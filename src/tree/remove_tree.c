@@ -152,20 +152,27 @@ static char *without_end(const char *path)
     return copy;
 }
 
-static bool is_root(epio__tree *tree, const char *path)
+static bool has_no_name(const char *path)
 {
     const char *last = path + epio__directory_len(path);
+    return last[0] == '\0' || strcmp(last, ".") == 0 || strcmp(last, "..") == 0;
+}
+
+/* What is above a root is the root itself, also that of a drive or a share. */
+static bool is_root(epio__tree *tree, const char *path)
+{
     epio_op op = EPIO_OP_INIT;
     epio_info infos[2] = {{.size = sizeof(epio_info)}, {.size = sizeof(epio_info)}};
-    if (last[0] == '\0' || strcmp(last, ".") == 0 || strcmp(last, "..") == 0) {
-        return true;
-    }
-    return epio__procedure_perform(tree->procedure, epio_stat(&op, tree->vfs, path, &infos[0],
-                                                              EPIO_STAT_NOFOLLOW)) == 0 &&
-           infos[0].type == EPIO_TYPE_DIRECTORY &&
-           epio__procedure_perform(tree->procedure, epio_stat(&op, tree->vfs, "/", &infos[1], 0)) ==
-               0 &&
-           epio__is_one_file(&infos[0], &infos[1]);
+    char *above = epio__join(path, strlen(path), "/..");
+    bool is = above != NULL &&
+              epio__procedure_perform(tree->procedure, epio_stat(&op, tree->vfs, path, &infos[0],
+                                                                 EPIO_STAT_NOFOLLOW)) == 0 &&
+              infos[0].type == EPIO_TYPE_DIRECTORY &&
+              epio__procedure_perform(tree->procedure,
+                                      epio_stat(&op, tree->vfs, above, &infos[1], 0)) == 0 &&
+              epio__is_one_file(&infos[0], &infos[1]);
+    free(above);
+    return is;
 }
 
 /* "link/" is what the link leads to, and that has another name. */
@@ -186,7 +193,7 @@ int64_t epio__tree_remove_path(epio__tree *tree)
     if (path == NULL) {
         return EPIO_ENOMEM;
     }
-    if (is_root(tree, path)) {
+    if (has_no_name(path) || is_root(tree, given)) {
         tree->failure.reason = EPIO__REASON_REMOVE_ROOT;
         result = EPIO_EINVAL;
     } else if (strlen(path) != strlen(given) && is_link(tree, path)) {

@@ -473,6 +473,11 @@ static int64_t rename_it(epio_op *op, const epio__place *from, const epio__place
     if (epio__attributes_at(from) != 0 && error == ERROR_PATH_NOT_FOUND) {
         return epio__op_fail_at(op, to, error);
     }
+    bool removed = replace && error == ERROR_ALREADY_EXISTS;
+    if ((error == ERROR_ACCESS_DENIED || removed) && epio__is_directory_at(from)) {
+        /* Something in it is open, or a directory was removed at `to` that is open still. */
+        return epio__op_retries(op, error) ? EPIO_RETRY : epio__op_fail_with(op, error);
+    }
     return epio__op_fail_or_retry(op, from, error, true);
 }
 

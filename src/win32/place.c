@@ -410,20 +410,24 @@ bool epio__is_sharing_violation(DWORD error)
 }
 
 /* op->arguments.path.len, unused by the ops that are retried, counts the time spent retrying. */
-int64_t epio__op_fail_or_retry(epio_op *op, const epio__place *place, DWORD error, bool denied)
+bool epio__op_retries(epio_op *op, DWORD error)
 {
-    bool in_use = epio__is_sharing_violation(error) ||
-                  (denied && error == ERROR_ACCESS_DENIED && !epio__is_directory_at(place) &&
-                   (epio__attributes_at(place) & FILE_ATTRIBUTE_READONLY) == 0);
     uint64_t waited = op->arguments.path.len;
-    bool patient = op->timeout_ns != 0 || waited < MOST_PATIENCE_NS;
-    if (!in_use || !patient) {
-        return epio__op_fail_at(op, place, error);
+    if (op->timeout_ns == 0 && waited >= MOST_PATIENCE_NS) {
+        return false;
     }
     uint64_t delay = waited < FIRST_DELAY_NS ? FIRST_DELAY_NS : waited;
     delay = delay > LAST_DELAY_NS ? LAST_DELAY_NS : delay;
     op->arguments.path.len = waited + delay;
     op->due = epio__monotonic_time() + delay;
     op->os_error = (int32_t)error; /* why it waits, if its deadline comes first */
-    return EPIO_RETRY;
+    return true;
+}
+
+int64_t epio__op_fail_or_retry(epio_op *op, const epio__place *place, DWORD error, bool denied)
+{
+    bool in_use = epio__is_sharing_violation(error) ||
+                  (denied && error == ERROR_ACCESS_DENIED && !epio__is_directory_at(place) &&
+                   (epio__attributes_at(place) & FILE_ATTRIBUTE_READONLY) == 0);
+    return in_use && epio__op_retries(op, error) ? EPIO_RETRY : epio__op_fail_at(op, place, error);
 }

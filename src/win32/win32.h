@@ -380,6 +380,8 @@ int64_t epio__op_fail_on_path(epio_op *op, const epio__place *place, DWORD error
 int64_t epio__op_fail_at(epio_op *op, const epio__place *place, DWORD error);
 /* Another handle has the file open, also as ReplaceFileW reports it. */
 bool epio__is_sharing_violation(DWORD error);
+/* The op, whose result is EPIO_RETRY then, is to be tried again soon; false: often enough. */
+bool epio__op_retries(epio_op *op, DWORD error);
 /* epio__op_fail_at, but what fails because another handle has the file open for a moment is
  * retried: EPIO_RETRY. `denied`: so is a denied access. */
 int64_t epio__op_fail_or_retry(epio_op *op, const epio__place *place, DWORD error, bool denied);
