@@ -154,9 +154,9 @@ EPIO_API struct epio_file *epio_saving_file(const epio_saving *saving);
 
 /* Ends it: the new file takes the place of the old one. The result is that of epio_save, and
  * `saving` is gone. After an error it is still there, to be committed once more or abandoned. A
- * write of the file that failed is an error of each commit, even if it was seen and written again,
- * until an epio_sync of the file has ended with that error. An op of the file in flight is
- * EPIO_EBUSY. */
+ * write of the file that failed on a loop is an error of each commit, even if it was seen and
+ * written again, until an epio_sync of the file has ended with that error; of one that failed in an
+ * epio_perform its result alone says so. An op of the file in flight is EPIO_EBUSY. */
 EPIO_VERB epio_op *epio_save_commit(epio_op *op, epio_saving *saving);
 
 /* Ends it without a trace: 0. As epio_close it can be neither cancelled nor timed out. EPIO_EBUSY
