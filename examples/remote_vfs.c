@@ -223,10 +223,6 @@ int main(int argc, char **argv)
             "and cancels the last read. Touches no file.\n");
         return 0;
     }
-    if (argc > 1) {
-        fprintf(stderr, "usage: remote_vfs\n");
-        return 2;
-    }
     int64_t result = epio_loop_create(&loop, NULL);
     if (result != 0) {
         return fail("loop", result);
