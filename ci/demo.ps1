@@ -7,6 +7,10 @@
 
 if ($args.Count -gt 0) {
     Write-Host 'Usage: ci/demo.ps1'
+    Write-Host 'Builds epio without tests, and runs examples/async_io.'
+    if ($args[0] -eq '--help' -or $args[0] -eq '-h') {
+        exit 0
+    }
     exit 2
 }
 

@@ -44,6 +44,20 @@ install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTER
 install(FILES ports/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR}/ports)
 install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.[ch]" PATTERN "*.cpp")
 
+# Their links to headers are those of the tree.
+file(RELATIVE_PATH epio_doc_to_include
+    ${CMAKE_INSTALL_FULL_DOCDIR} ${CMAKE_INSTALL_FULL_INCLUDEDIR})
+list(REMOVE_ITEM epio_other_headers PATTERN EXCLUDE)
+set(epio_installed_documents "\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DOCDIR}")
+if(IS_ABSOLUTE "${CMAKE_INSTALL_DOCDIR}")
+    set(epio_installed_documents "${CMAKE_INSTALL_DOCDIR}")
+endif()
+install(CODE "
+    set(epio_documents \"\$ENV{DESTDIR}${epio_installed_documents}\")
+    set(epio_doc_to_include \"${epio_doc_to_include}\")
+    set(epio_absent_headers \"${epio_other_headers}\")
+    include(\"${PROJECT_SOURCE_DIR}/cmake/installed-links.cmake\")")
+
 # ---- pkg-config ----
 
 file(RELATIVE_PATH epio_pc_to_prefix

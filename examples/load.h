@@ -151,6 +151,20 @@ static inline bool load_frame(struct load *load)
 
 /* ---- The program ------------------------------------------------------------ */
 
+/* Ends the program if it is asked for help, to which the host may add a line. Before a host is
+ * started that needs a screen. */
+static inline void load_help(int argc, char **argv, const char *more)
+{
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        printf(
+            "usage: %s %s\n\n"
+            "Loads FILE, and saves it as COPY, while it draws frames, and prints the longest gap "
+            "between\ntwo of them. --create MIB makes FILE first.\n%s",
+            argv[0], load_usage(), more);
+        exit(0);
+    }
+}
+
 /* 0, or the exit status of main. */
 static inline int load_start(struct load *load, int argc, char **argv)
 {
@@ -158,10 +172,7 @@ static inline int load_start(struct load *load, int argc, char **argv)
     int64_t result = 0;
     int at = 1;
 
-    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        printf("usage: %s %s\n", argv[0], load_usage());
-        exit(0);
-    }
+    load_help(argc, argv, "");
     if (argc > 3 && strcmp(argv[1], "--create") == 0) {
         result = load_create_file(argv[3], strtoull(argv[2], NULL, 10) * LOAD_MIB);
         at = 3;

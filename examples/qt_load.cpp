@@ -5,6 +5,7 @@
  * Prints how many frames were drawn meanwhile, and the longest gap between two of them. Without a
  * screen: QT_QPA_PLATFORM=offscreen qt_load FILE. All that embedding needs is in epio/qt.hpp. */
 #include "load.h"
+#include "qt_screen.h"
 
 #include <epio/qt.hpp>
 
@@ -57,6 +58,12 @@ class window : public QRasterWindow
 int main(int argc, char **argv)
 {
     static struct load load;
+
+    load_help(argc, argv, "Without a screen: QT_QPA_PLATFORM=offscreen.\n");
+    if (const char *missing = qt_lacks_screen(argc, argv)) {
+        fprintf(stderr, "qt_load: %s\n", missing);
+        return 1;
+    }
     QGuiApplication application(argc, argv);
     const int status = load_start(&load, argc, argv);
 

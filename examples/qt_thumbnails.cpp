@@ -10,6 +10,8 @@
 #include <epio/epio.hpp>
 #include <epio/qt.hpp>
 
+#include "qt_screen.h"
+
 #include <QtCore/QBuffer>
 #include <QtCore/QFileInfo>
 #include <QtCore/QTimer>
@@ -511,6 +513,9 @@ class window : public QAbstractScrollArea
 
 int show(const options &wanted, int argc, char **argv)
 {
+    if (const char *missing = qt_lacks_screen(argc, argv)) {
+        return complain(1, wanted.directory, missing);
+    }
     const QApplication application(argc, argv);
     epio_loop_options tuned = epio_loop_options();
     tuned.size = sizeof tuned;

@@ -212,10 +212,17 @@ static int use(epio_loop *loop, epio_vfs *vfs)
     return result == 0 ? 0 : fail("close", result);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     static struct remote remote;
     epio_loop *loop;
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        printf(
+            "usage: remote_vfs\n\n"
+            "Writes and reads eight parts of an object by a VFS whose ops a thread answers later,\n"
+            "and cancels the last read. Touches no file.\n");
+        return 0;
+    }
     int64_t result = epio_loop_create(&loop, NULL);
     if (result != 0) {
         return fail("loop", result);

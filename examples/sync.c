@@ -66,6 +66,16 @@ struct job {
     uint64_t bytes;
 };
 
+/* What was done since the last summary; in a dry run, what would be. */
+struct totals {
+    uint64_t copied;
+    uint64_t bytes;
+    uint64_t made;
+    uint64_t removed;
+    uint64_t attributes;
+    uint64_t errors;
+};
+
 struct sync {
     epio_loop *loop;
     const char *name; /* of the source */
@@ -92,7 +102,9 @@ struct sync {
     int64_t rested; /* the time when all was last the same */
     int64_t since;  /* a full pass copies what was changed since then, whatever it looks like */
     uint64_t errors;
-    bool once, deletes, verbose, dry_run, shows;
+    struct totals totals;
+    bool summarized; /* before */
+    bool once, deletes, quiet, verbose, dry_run, shows;
     bool plans; /* the queue is being made */
     bool rests;
     uint64_t events[8192]; /* aligned as a uint64_t */
@@ -125,6 +137,33 @@ static void complain(struct sync *sync, const char *path, const char *text)
     fprintf(stderr, "%ssync: %s: %s\n", sync->shows ? "\r\033[K" : "", *path != '\0' ? path : ".",
             text);
     sync->errors++;
+    sync->totals.errors++;
+}
+
+static void print_total(uint64_t count, const char *what)
+{
+    if (count != 0) {
+        printf(", %" PRIu64 " %s", count, what);
+    }
+}
+
+/* Of what was done; that nothing was, only the first time, and not beside names. */
+static void summarize(struct sync *sync)
+{
+    const struct totals *done = &sync->totals;
+    bool any = done->copied != 0 || done->made != 0 || done->removed != 0 ||
+               done->attributes != 0 || done->errors != 0;
+    if (!sync->quiet && (any || !(sync->verbose || sync->summarized))) {
+        printf("%s%" PRIu64 " files copied, %" PRIu64 " bytes", sync->dry_run ? "would be: " : "",
+               done->copied, done->bytes);
+        print_total(done->made, "directories made");
+        print_total(done->removed, "removed");
+        print_total(done->attributes, "with other permissions");
+        print_total(done->errors, "errors");
+        putchar('\n');
+    }
+    sync->totals = (struct totals){0};
+    sync->summarized = true;
 }
 
 static void check(struct sync *sync, const char *path, int64_t result)
@@ -398,12 +437,14 @@ static void make_directory(struct sync *sync, const char *path)
 {
     epio_op op = EPIO_OP_INIT;
     say(sync, "mkdir", path);
+    int64_t result = 0;
     if (!sync->dry_run) {
-        check(sync, path,
-              epio_wait(epio_mkdir(&op, epio_directory_vfs(sync->target), path,
-                                   EPIO_OPEN_PERMISSIONS(0700))));
+        result = epio_wait(
+            epio_mkdir(&op, epio_directory_vfs(sync->target), path, EPIO_OPEN_PERMISSIONS(0700)));
+        check(sync, path, result);
         report(sync, path, 0, 0); /* mode and time follow when it is full */
     }
+    sync->totals.made += result >= 0;
 }
 
 /* The directory that the path is in, and those above it, are there, and none is a link. False: in
@@ -456,11 +497,14 @@ static void remove_all(struct sync *sync, const char *path)
     epio_tree_options options = {.size = sizeof options, .error = on_remove_error};
     say(sync, "remove", path);
     if (sync->dry_run || !prepare(sync, path)) {
+        sync->totals.removed += sync->dry_run;
         return;
     }
     free(sync->prepared);
     sync->prepared = NULL;
-    (void)epio_wait(epio_remove_tree(&op, epio_directory_vfs(sync->target), path, &options));
+    int64_t removed =
+        epio_wait(epio_remove_tree(&op, epio_directory_vfs(sync->target), path, &options));
+    sync->totals.removed += removed >= 0;
     touch_parent(sync, path);
 }
 
@@ -475,6 +519,8 @@ static void set_metadata(struct sync *sync, const char *path, const epio_info *s
     bool mode = source->type != EPIO_TYPE_LINK && mode_for(source, target) != target->mode;
     if (mode) {
         say(sync, "attributes", path);
+        /* Directories get theirs once they are full. */
+        sync->totals.attributes += source->type != EPIO_TYPE_DIRECTORY;
     }
     if (sync->dry_run) {
         return;
@@ -507,6 +553,8 @@ static void on_copied(epio_op *op)
     epio_info info = {.size = sizeof info};
     if (op->result >= 0) {
         say(sync, "copy", job->path);
+        sync->totals.copied++;
+        sync->totals.bytes += job->bytes;
     } else if (epio_perform(epio_stat(&asks, epio_directory_vfs(sync->source), job->path, &info,
                                       EPIO_STAT_NOFOLLOW)) == 0 &&
                (info.type == EPIO_TYPE_FILE || info.type == EPIO_TYPE_LINK) &&
@@ -546,6 +594,8 @@ static void queue_copy(struct sync *sync, const char *path, const epio_info *sou
 {
     if (sync->dry_run) {
         say(sync, "copy", path);
+        sync->totals.copied++;
+        sync->totals.bytes += source->bytes;
     } else if (prepare(sync, path)) {
         add(&sync->queue, join(path, ""), COPY, 0)->bytes = source->bytes;
     }
@@ -850,6 +900,7 @@ static void rest(struct sync *sync)
         sync->rested = epio_perform(epio_current_time(&op, epio_loop_vfs(sync->loop)));
         sync->rests = true;
         end_bar(sync);
+        summarize(sync);
         if (!sync->once && sync->verbose) {
             puts("idle");
         }
@@ -898,6 +949,7 @@ static void run(struct sync *sync)
     interrupted = 1; /* and directories get their modes and times back */
     (void)take_round(sync);
     end_bar(sync);
+    summarize(sync);
     close_watch(sync);
     end_op(sync, &sync->timer);
     end_op(sync, &sync->bar);
@@ -1049,9 +1101,12 @@ static int print_help(void)
          "  --delete    removes from TARGET what was never in SOURCE, too, or went while nobody\n"
          "              watched; what is removed from SOURCE meanwhile goes in any case\n"
          "  --dry-run   prints what --once would do, and does nothing\n"
-         "  --verbose   prints what it does, and \"idle\" when all is the same\n"
+         "  --verbose   names what it does, and prints \"idle\" when all is the same\n"
+         "  --quiet, -q prints what went wrong, and nothing else\n"
          "  --progress  shows how far the first pass is, as it does on a terminal\n"
          "  --help      this text\n"
+         "\n"
+         "It prints a summary when the first pass is done, and after each change.\n"
          "\n"
          "Files of the same size and time count as the same, unless they change while it\n"
          "watches. A file with several names becomes several files; what is written by one name\n"
@@ -1074,10 +1129,9 @@ static bool take_option(struct sync *sync, const char *option)
     const struct {
         const char *name;
         bool *is_set;
-    } options[] = {{"--once", &sync->once},
-                   {"--delete", &sync->deletes},
-                   {"--dry-run", &sync->dry_run},
-                   {"--verbose", &sync->verbose},
+    } options[] = {{"--once", &sync->once},       {"--delete", &sync->deletes},
+                   {"--dry-run", &sync->dry_run}, {"--quiet", &sync->quiet},
+                   {"-q", &sync->quiet},          {"--verbose", &sync->verbose},
                    {"--progress", &sync->shows}};
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
         if (strcmp(option, options[i].name) == 0) {
@@ -1111,6 +1165,8 @@ int main(int argc, char **argv)
     if (count != 2) {
         return refuse("two directories are needed", "");
     }
+    sync.shows = sync.shows && !sync.quiet;
+    sync.verbose = sync.verbose && !sync.quiet;
     sync.once = sync.once || sync.dry_run;
     sync.verbose = sync.verbose || sync.dry_run;
     int error = epio_loop_create(&sync.loop, NULL);

@@ -493,12 +493,31 @@ static int tell_error(const char *what, int64_t error)
     return 1;
 }
 
+/* Where its output goes, if that is anywhere: a program with a window has no console. */
+static int print_help(void)
+{
+    static const char text[] =
+        "usage: win32_window [--post] [FILE]\r\n\r\n"
+        "Reads FILE, or one that is dropped on its window, and counts its "
+        "lines. --post: epio posts\r\n"
+        "a message when it has work; else the loop waits for its handle.\r\n";
+    HANDLE out = GetStdHandle(STD_OUTPUT_HANDLE);
+    DWORD written;
+    if (!WriteFile(out, text, sizeof text - 1, &written, NULL)) {
+        MessageBoxA(NULL, text, TITLE, MB_OK);
+    }
+    return 0;
+}
+
 int WINAPI wWinMain(HINSTANCE instance, HINSTANCE previous, PWSTR command_line, int show)
 {
-    int64_t error = epio_loop_create(&viewer.loop, NULL);
+    int64_t error;
 
     (void)previous;
-    (void)command_line;
+    if (wcscmp(command_line, L"--help") == 0) {
+        return print_help();
+    }
+    error = epio_loop_create(&viewer.loop, NULL);
     if (error != 0) {
         return tell_error("cannot make a loop", error);
     }

@@ -70,6 +70,7 @@
     X(KEEPS_NOTHING, EPIO_EINVAL,                                                                  \
       "KEEP_METADATA is of what is replaced, NO_REPLACE replaces none")                            \
     X(NO_NAME_TO_TRASH, EPIO_EINVAL, "neither a root nor \".\" or \"..\" goes to the trash")       \
+    X(NO_HOME, EPIO_ENOTSUP, "HOME is not set, and the file system has no trash of its own")       \
     X(MODE_BITS, EPIO_EINVAL, "the mode is above 07777")                                           \
     X(IS_WATCH, EPIO_EBADF, "a watch has events alone")                                            \
     X(NOT_WATCH, EPIO_EBADF, "the file is not a watch")                                            \

@@ -1,9 +1,13 @@
 #!/bin/sh
 # Counts, by valgrind, the instructions of a cached read that a coroutine awaits, and of one
 # with a callback: at most 60 more.
-# Usage: check_cpp_cost.sh TEST-CPP-COST
+# Usage: check_cpp_cost.sh TEST-CPP-COST, as build/dev/tests/test_cpp_cost
 set -eu
-program=$1
+program=${1:?usage: check_cpp_cost.sh TEST-CPP-COST, as build/dev/tests/test_cpp_cost}
+if [ ! -x "$program" ]; then
+    echo "$program is not there: cmake --build --preset dev --target test_cpp_cost builds it" >&2
+    exit 2
+fi
 if ! command -v valgrind >/dev/null; then
     echo "valgrind is not installed"
     exit 77
@@ -32,4 +36,7 @@ callback=$(of_one callback)
 awaited=$(of_one await)
 difference=$((awaited - callback))
 echo "instructions of a cached read: by callback $callback, awaited $awaited, $difference more"
-[ "$difference" -le 60 ]
+[ "$difference" -le 60 ] || {
+    echo "more than 60"
+    exit 1
+}

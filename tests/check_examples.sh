@@ -14,6 +14,7 @@ set -u
 export LC_ALL=C
 
 programs=$(cd "${1:?usage: check_examples.sh DIRECTORY [LAUNCHER]}" && pwd) || exit 2
+built=$programs
 launcher=${2:-}
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/epio-examples-XXXXXX") || exit 2
 kills=${EPIO_CHECK_KILLS:-10}
@@ -51,6 +52,31 @@ launch_by_scripts()
         chmod +x .programs/$name
     done
     programs=$work/.programs
+}
+
+# ---- --help --------------------------------------------------------------------
+
+# prints_help COMMAND...: it ends with 0, also without a screen, and its output begins with what it
+# takes.
+prints_help()
+{
+    env -u DISPLAY -u WAYLAND_DISPLAY -u QT_QPA_PLATFORM timeout 60 "$@" --help </dev/null >help.txt 2>&1
+    status=$?
+    head -1 help.txt
+    [ "$status" -eq 0 ] && head -1 help.txt | grep -qi '^usage: '
+}
+
+# All that were built.
+ask_for_help()
+{
+    asked=0
+    for program in "$built"/*"$suffix"; do
+        if [ -f "$program" ] && [ -x "$program" ]; then
+            check "$(basename "$program") --help" prints_help ${launcher:+"$launcher"} "$program"
+            asked=$((asked + 1))
+        fi
+    done
+    check "there are programs" test "$asked" -gt 10
 }
 
 # ---- async_io ----------------------------------------------------------------
@@ -499,6 +525,19 @@ tour_sqlite()
 
 # ---- Other event loops ---------------------------------------------------------
 
+# needs_screen PROGRAM ARGUMENT...: without one it says so; Qt would abort.
+needs_screen()
+{
+    if [ -x "$programs/$1" ] && ! $windows && [ "$(uname)" != Darwin ]; then
+        name=$1
+        shift
+        check "$name fails without a screen" fails_with 1 \
+            env -u DISPLAY -u WAYLAND_DISPLAY -u QT_QPA_PLATFORM "$programs/$name" "$@"
+        cp .output screen.txt
+        check "$name says that there is no screen" grep -q "^$name: .*no screen" screen.txt
+    fi
+}
+
 # loads_in HOST [COMMAND...]: HOST_load, started by the command, loads and saves a file.
 loads_in()
 {
@@ -532,6 +571,7 @@ load_in_hosts()
     loads_in win32
     loads_in sdl env SDL_VIDEODRIVER=dummy
     loads_in qt env QT_QPA_PLATFORM=offscreen
+    needs_screen qt_load absent
     if has_screen gtk_load; then
         loads_in gtk on_screen
     fi
@@ -631,6 +671,7 @@ show_thumbnails()
     check "qt_thumbnails shows a huge file" grep -q "^9 pictures: 9 started, 8 shown, 1 with a sign" large.txt
     check "qt_thumbnails loads a huge file alone" most_bytes 73400320 73400320 large.txt
 
+    needs_screen qt_thumbnails pictures
     check "qt_thumbnails fails without the directory" \
         fails_with 1 on_screen "$programs/qt_thumbnails" absent
     check "qt_thumbnails says where no screenshot can be" \
@@ -652,6 +693,7 @@ fi
 if [ -n "$launcher" ]; then
     launch_by_scripts
 fi
+ask_for_help
 run_async_io
 run_cpp_tour
 copy_files

@@ -7,6 +7,8 @@
 # Those for another system are built by CMake with TOOLCHAIN-FILE, by the compiler
 # with its options, both with libsodium and the like from LIBRARY-PREFIX; EMULATOR runs them.
 set -eu
+# shellcheck source=tests/support/links.sh
+. "$(dirname "$0")/support/links.sh"
 cmake=$1
 build=$2
 configuration=$3
@@ -57,6 +59,9 @@ documents=$(dirname "$(find "$prefix" -name LICENSE)")
 for document in README.md CHANGELOG.md docs/locking.md; do
     [ -f "$documents/$document" ] || fail "$document is not installed beside the licence"
 done
+# The headers lie elsewhere than in the tree, and some may be missing.
+dead=$(find "$documents" -name '*.md' | while read -r document; do dead_links "$document"; done)
+[ -z "$dead" ] || fail "installed links lead nowhere: $dead"
 # Which kinds of epio-sqlite there are; headers and a module for pkg-config if there are any.
 sqlite_kinds=
 for kind in shared static; do
@@ -263,6 +268,12 @@ first_program_by_pkg_config() {
     case $output in
     *"5 bytes: hello"*) ;;
     *) fail "it does not print what the README says" ;;
+    esac
+    output=$(EPIO_BACKEND=urnig run "with a backend that is not there" "$directory/first" 2>&1) &&
+        fail "a backend that is not there is found"
+    case $output in
+    *"no loop: unknown backend 'urnig' in EPIO_BACKEND; there are "*) ;;
+    *) fail "the README's first program does not say why there is no loop: $output" ;;
     esac
 }
 

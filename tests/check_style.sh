@@ -1,6 +1,6 @@
 #!/bin/sh
 # What a compiler does not see of the house's rules: which directories may know the
-# operating system, and the form of the text.
+# operating system, the form of the text, and that scripts of ci say how they are used.
 # Usage: check_style.sh ROOT
 set -u
 cd "$1" || exit 1
@@ -106,5 +106,19 @@ else
             sort | uniq
     )"
 fi
+
+# ---- Scripts ----
+
+complain "no usage by --help, with exit status 0" "$(
+    for script in ci/*; do
+        if [ -x "$script" ] && [ -f "$script" ]; then
+            usage=$(timeout 20 "$script" --help 2>/dev/null </dev/null) &&
+                case $usage in *[Uu]sage:*) true ;; *) false ;; esac || echo "$script"
+        fi
+    done
+)"
+
+# ---- Blanks ----
+
 complain "a tab or a blank at the end of a line" "$(grep -nE '	|[ 	]$' $sources)"
 exit $failed

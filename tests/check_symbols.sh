@@ -1,6 +1,7 @@
 #!/bin/sh
 # A shared library exports what its public headers declare, all of it and nothing else;
-# the static one defines nothing outside its prefixes. Each of these functions is in a table
+# the static one defines nothing outside its prefixes, and can be linked into a static program
+# without a warning. Each of these functions is in a table
 # of the tests named, which try what it does with NULL.
 # Usage: check_symbols.sh LIBRARY INCLUDE-DIR HEADERS EPIO_ASYNC C-COMPILER STATIC SHARED TESTS
 # LIBRARY is epio or epio-sqlite, which mark what they declare in different ways. HEADERS are
@@ -92,6 +93,9 @@ complain "the static library defines what is not of $library" \
     "$(grep -vE "^(\.refptr\.)?$defined" "$directory/defined")"
 complain "in a header, but not in the static library" \
     "$(comm -23 "$directory/declared" "$directory/defined")"
+# What a C library finds by its shared parts: the linker warns of it in a static program.
+complain "the static library needs shared ones when it runs" \
+    "$(nm -u "$static" | sed 's/.* _\{0,1\}//' | grep -E '^(getpw|getgr|getaddrinfo|gethost|dlopen|iconv_open)' | sort -u)"
 
 if [ "$tests" != none ]; then
     # Between the tables' first line and the first function that uses them.

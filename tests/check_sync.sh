@@ -147,20 +147,31 @@ mkdir "$from/closed" && echo x >"$from/closed/x" && chmod 555 "$from/closed"
 "$program" --dry-run "$from" "$to" >"$work/log" 2>"$work/err" || fail "a dry run fails"
 grep -q '^copy closed/x$' "$work/log" || fail "a dry run does not say what it would do"
 [ ! -e "$to" ] || fail "a dry run makes the target"
-"$program" --once --progress "$from" "$to" 2>"$work/err" || fail "a full pass fails"
+"$program" --once --progress "$from" "$to" >"$work/log" 2>"$work/err" || fail "a full pass fails"
 grep -q 'fifo: neither file, directory nor link; skipped' "$work/err" || fail "a FIFO is not named"
 grep -q '[1-9] files, [0-9]* of [0-9]* MiB' "$work/err" || fail "there is no progress"
+files=$(find "$from" -type f -o -type l | wc -l)
+directories=$(($(find "$from" -type d | wc -l) - 1))
+grep -Eqx "$files files copied, [0-9]+ bytes, $directories directories made" "$work/log" ||
+    fail "no summary of $files files and $directories directories"
 is_same "a full pass"
 "$program" --once --verbose "$from" "$to" >"$work/log" 2>/dev/null || fail "a second pass fails"
 [ ! -s "$work/log" ] || fail "a second pass does something"
+"$program" --once "$from" "$to" >"$work/log" 2>/dev/null || fail "another pass fails"
+grep -qx '0 files copied, 0 bytes' "$work/log" || fail "it does not say that it did nothing"
 echo beside >"$to/beside"
 mkdir "$to/d9" && echo 1 >"$to/d9/1"
 chmod 555 "$to/d9"
 "$program" --once "$from" "$to" 2>/dev/null || fail "a third pass fails"
 [ -e "$to/beside" ] || fail "without --delete it removes"
 [ -e "$to/d9/1" ] || fail "without --delete it removes"
-"$program" --once --delete "$from" "$to" 2>/dev/null || fail "--delete fails"
+"$program" --once --delete "$from" "$to" >"$work/log" 2>/dev/null || fail "--delete fails"
 is_same "--delete"
+grep -qx '0 files copied, 0 bytes, 2 removed' "$work/log" || fail "the summary lacks what was removed"
+echo quietly >"$from/quiet"
+"$program" --once -q --progress "$from" "$to" >"$work/log" 2>"$work/err" || fail "-q fails"
+[ ! -s "$work/log" ] && ! grep -v skipped "$work/err" || fail "-q is not quiet"
+is_same "-q"
 
 # ---- What is wrong ----
 

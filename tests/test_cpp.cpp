@@ -51,6 +51,7 @@ void a_result_has_a_value_or_an_error()
     epio::result<int> bad = epio::failure{EPIO_EEXIST, 17};
     CHECK(!bad && bad.error() == std::errc::file_exists && bad.value_or(1) == 1);
     CHECK(bad.os_error() == 17 && bad.reason() == nullptr);
+    CHECK(bad.verb() == nullptr && bad.path() == nullptr);
 
     epio::result<void> nothing;
     CHECK(nothing);
@@ -74,7 +75,18 @@ void a_value_that_is_not_there_is_thrown()
         CHECK(false);
     } catch (const std::system_error &error) {
         CHECK(error.code() == std::errc::invalid_argument);
-        CHECK(std::strstr(error.what(), "path") != nullptr); // the reason
+        CHECK(std::strstr(error.what(), "open: the path is empty: ") == error.what());
+    }
+    try {
+        std::string name = "no such directory/file";
+        auto opened = epio::perform(epio::open(epio_os_vfs(), std::move(name), EPIO_OPEN_READ));
+        auto copy = opened.error() ? epio::result<void>(opened.why()) : epio::result<void>();
+        opened = epio::result<epio::file>(epio::failure{EPIO_EIO}); // the copy keeps the path
+        copy.value();
+        CHECK(false);
+    } catch (const std::system_error &error) {
+        std::string prefix = "open no such directory/file (os_error ";
+        CHECK(std::strncmp(error.what(), prefix.c_str(), prefix.size()) == 0);
     }
     try {
         expect(epio::perform(epio::sleep(epio_os_vfs(), std::chrono::nanoseconds(1))));

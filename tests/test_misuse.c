@@ -1352,6 +1352,7 @@ static void call_after_removing_the_handler(misuse_fixture *c)
  * in that of the functions without pointers. What no result can report aborts. */
 #define NULL_ABORTS(X)                                                                             \
     X(invalid_reason, "epio_op_invalid_reason", epio_op_invalid_reason(NULL))                      \
+    X(path_of_op, "epio_op_path", epio_op_path(NULL))                                              \
     X(options_take, "epio_options_take", epio_options_take(NULL, 8, 8, NULL))                      \
     X(result_give, "epio_result_give", epio_result_give(NULL, 8, 8, NULL))                         \
     X(fatal, "epio_fatal", (epio_fatal(NULL, "x"), 0))                                             \

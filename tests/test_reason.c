@@ -3,6 +3,8 @@
 #include "support.h"
 
 #include <epio/bench.h>
+#include <epio/document.h>
+#include <epio/tree.h>
 #include <epio/vfs.h>
 
 #define READ_WRITE (EPIO_OPEN_READ | EPIO_OPEN_WRITE)
@@ -431,9 +433,37 @@ static void of_options_for_benchmarks(fixture *f)
 
 #endif
 
+/* ---- What it was about ------------------------------------------------------ */
+
+static void an_op_names_its_path(fixture *f)
+{
+    char byte = 1;
+    epio_op op = {0};
+    epio_saving *saving;
+    const char *path = fixture_path(f, "none/file");
+    check_text(epio_op_path(&op), NULL);
+    check_op(f, epio_open(&op, f->vfs, path, EPIO_OPEN_READ), EPIO_ENOENT);
+    check(epio_op_path(&op) == path);
+    check_op(f, epio_rename(&op, f->vfs, path, "to", 0), EPIO_ENOENT);
+    check(epio_op_path(&op) == path);
+    check_op(f, epio_remove_tree(&op, f->vfs, path, NULL), EPIO_ENOENT);
+    check(epio_op_path(&op) == path);
+    epio_file *file = fixture_create(f, "file");
+    check_op(f, epio_write(&op, file, &byte, 1, 0), 1);
+    check_text(epio_op_path(&op), NULL);
+    (void)epio_name_temporary(&op, file, path, 0);
+    (void)fixture_result(f, &op); /* it has a name */
+    check(epio_op_path(&op) == path);
+    fixture_close(f, file);
+    check_op(f, epio_save_begin(&op, f->vfs, fixture_path(f, "saved"), NULL, &saving), 0);
+    check_op(f, epio_save_commit(&op, saving), 0);
+    check_text(epio_op_path(&op), NULL);
+}
+
 int main(void)
 {
     static const fixture_test tests[] = {
+        FIXTURE_TEST(an_op_names_its_path, ON_ANY),
         FIXTURE_TEST(of_opens, ON_ANY),
         FIXTURE_TEST(of_transfers, ON_ANY),
         FIXTURE_TEST(of_metadata_and_directories, ON_ANY),

@@ -566,6 +566,35 @@ static void a_limit_of_size_leaves_the_old_file(fixture *f)
     check_result(count_entries(f->directory), 1);
 }
 
+#if EPIO_ASYNC
+
+/* Until a sync has reported it. Only a loop remembers writes. */
+static void a_failed_write_fails_each_commit(fixture *f)
+{
+    struct rlimit limit;
+    epio_op op = EPIO_OP_INIT;
+    epio_saving *saving;
+    fixture_put(f, "file", "old", 3);
+    check_op(f, epio_save_begin(&op, f->vfs, fixture_path(f, "file"), NULL, &saving), 0);
+    check(getrlimit(RLIMIT_FSIZE, &limit) == 0);
+    const struct rlimit lower = {1, limit.rlim_max};
+    check(setrlimit(RLIMIT_FSIZE, &lower) == 0);
+    int64_t result = fixture_result(f, epio_write(&op, epio_saving_file(saving), "later", 5, 10));
+    check(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    check_result(result, EPIO_EFBIG);
+    for (int i = 0; i < 2; i++) {
+        fixture_write(f, epio_saving_file(saving), "new", 3, 0);
+        check_op(f, epio_save_commit(&op, saving), EPIO_EFBIG);
+    }
+    check_text(f, "file", "old");
+    check_op(f, epio_sync(&op, epio_saving_file(saving), EPIO_SYNC_FULL), EPIO_EFBIG);
+    fixture_write(f, epio_saving_file(saving), "new", 3, 0);
+    check_op(f, epio_save_commit(&op, saving), 0);
+    check_text(f, "file", "new");
+}
+
+#endif
+
 int main(void)
 {
     static const fixture_test tests[] = {
@@ -593,6 +622,9 @@ int main(void)
         FIXTURE_TEST(a_mount_point_is_written_over, ON_OS_PERFORM),
 #endif
         FIXTURE_TEST(a_limit_of_size_leaves_the_old_file, ON_OS_PERFORM),
+#if EPIO_ASYNC
+        FIXTURE_TEST(a_failed_write_fails_each_commit, ON_OS),
+#endif
     };
     return FIXTURE_RUN("save_posix", tests);
 }

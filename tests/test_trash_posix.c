@@ -484,6 +484,18 @@ static void trash_on_another_device(const char *directory)
     check_result(trash_here(path, &os_error), EPIO_EINVAL); /* the trash */
 }
 
+/* The file is where no trash is; nobody says where that of the home is, either. */
+static void check_homeless(const char *file)
+{
+    epio_op op = {0};
+    check_result(unsetenv("XDG_DATA_HOME"), 0);
+    check_result(unsetenv("HOME"), 0);
+    check_result(epio_perform(epio_trash(&op, epio_os_vfs(), file, 0)), EPIO_ENOTSUP);
+    check_result(op.os_error, 0);
+    const char *reason = epio_op_invalid_reason(&op);
+    check(reason != NULL && strncmp(reason, "HOME is not set", 15) == 0);
+}
+
 /* Links and other users' directories are no trash. */
 static void have_no_trash(const char *directory)
 {
@@ -515,6 +527,7 @@ static void have_no_trash(const char *directory)
     check_result(trash_here(file, &os_error), EPIO_ENOTSUP);
     check_result(os_error, EXDEV);
     check_result(access(file, F_OK), 0);
+    check_homeless(file);
 }
 
 /* A directory that is mounted a second time is of the same device, but nothing can be renamed out

@@ -121,7 +121,8 @@ typedef struct epio_save_options {
  * With IN_PLACE_FALLBACK the old file is written over instead if it has further names, if its owner
  * could not be kept, if nothing can be made in its directory, or if it is no regular file. Space is
  * allocated first, so that a full disk leaves the old bytes, and a cancel does; a crash in the
- * middle does not. Without the flag such a file is replaced, or the save fails with EPIO_EACCES and
+ * middle does not, nor any other error once it writes, after which the new bytes, or a part of
+ * both, are there. Without the flag such a file is replaced, or the save fails with EPIO_EACCES and
  * the old one stays.
  *
  * Errors: those of epio_open, epio_write, epio_sync and epio_rename, with the old file as it was;
@@ -140,7 +141,9 @@ EPIO_VERB epio_op *epio_savev(epio_op *op, struct epio_vfs *vfs, const char *pat
 typedef struct epio_saving epio_saving;
 
 /* Begins one: 0, and *saving (NULL if it failed). What it is given is copied, but for `vfs` and
- * options->saved, which the commit fills. With IN_PLACE_FALLBACK the new file may be elsewhere
+ * options->saved, which the commit fills. A relative path is taken anew by the commit and the
+ * abandon: a program that changes its current directory in between gives a whole one, or the VFS of
+ * an open directory. With IN_PLACE_FALLBACK the new file may be elsewhere
  * until the commit, which then copies it. Errors: those of epio_save. */
 EPIO_VERB epio_op *epio_save_begin(epio_op *op, struct epio_vfs *vfs, const char *path,
                                    const epio_save_options *options, epio_saving **saving);
@@ -151,8 +154,9 @@ EPIO_API struct epio_file *epio_saving_file(const epio_saving *saving);
 
 /* Ends it: the new file takes the place of the old one. The result is that of epio_save, and
  * `saving` is gone. After an error it is still there, to be committed once more or abandoned. A
- * write of the file that failed, and that no sync has reported yet, is an error of the commit, too;
- * so is an op of the file in flight: EPIO_EBUSY. */
+ * write of the file that failed on a loop is an error of each commit, even if it was seen and
+ * written again, until an epio_sync of the file has ended with that error; of one that failed in an
+ * epio_perform its result alone says so. An op of the file in flight is EPIO_EBUSY. */
 EPIO_VERB epio_op *epio_save_commit(epio_op *op, epio_saving *saving);
 
 /* Ends it without a trace: 0. As epio_close it can be neither cancelled nor timed out. EPIO_EBUSY

@@ -137,7 +137,8 @@ EPIO_API uint64_t epio_clock_monotonic(void);
 #define EPIO_NOW UINT64_C(0)
 
 /* Why an op ended with EPIO_EINVAL, or with EPIO_EBADF or EPIO_ESPIPE for what its verb was given,
- * or with EPIO_EDEADLK since this thread's loop has what it waits for:
+ * with EPIO_EDEADLK since this thread's loop has what it waits for, or with EPIO_ENOTSUP for want
+ * of a HOME (epio_trash):
  * "unknown flags", "TRUNCATE needs WRITE", "offset + len is beyond INT64_MAX". The first of several
  * reasons. A static string, valid as soon as the op is done and until its next verb: in its `done`,
  * after epio_wait and epio_perform. NULL if the op ended otherwise, or was refused by the system

@@ -1,6 +1,8 @@
 /* Whole trees of directories: copying, removing and moving them, and the trash. Part of
  * epio/epio.h, which includes it; what is said in epio/document.h of threads, progress, cancels and
- * ownership holds here, too. To read a tree there is epio_walk. */
+ * ownership holds here, too. Relative paths are taken anew by each call of which a verb is made: a
+ * program that changes its current directory meanwhile gives whole ones, or the VFS of an open
+ * directory. To read a tree there is epio_walk. */
 #ifndef EPIO_TREE_H
 #define EPIO_TREE_H
 
@@ -85,12 +87,12 @@ EPIO_VERB epio_op *epio_remove_tree(epio_op *op, struct epio_vfs *vfs, const cha
  * removed, as it must be between file systems or two VFSes. Replaces a file at `to`, atomically,
  * unless NO_REPLACE; a directory there must be empty, or there is MERGE, with which it is copied
  * into it. What is at `to` if a copy fails is removed, but for a directory that it was merged into,
- * and `from` stays whole; so it does, and the error is EPIO_ENOTEMPTY, if something was skipped, by
- * `error` or for NO_REPLACE. If the removal of `from` fails, both are left, and that is the error.
- * What others change in `from` while it is copied may be lost. With DURABLE a rename is, too; a
- * copy always is. Two names of one file stay both, as for rename(2). Flags: NO_REPLACE, DURABLE,
- * MERGE, METADATA; `options` NULL: the defaults. Errors: those of epio_rename, epio_copy_tree and
- * epio_remove_tree. */
+ * and `from` stays whole. If something was skipped, by `error` or for NO_REPLACE, `from` stays
+ * whole, too, what was copied stays at `to`, and the error is EPIO_ENOTEMPTY. If the removal of
+ * `from` fails, both are left, and that is the error. What others change in `from` while it is
+ * copied may be lost. With DURABLE a rename is, too; a copy always is. Two names of one file stay
+ * both, as for rename(2). Flags: NO_REPLACE, DURABLE, MERGE, METADATA; `options` NULL: the
+ * defaults. Errors: those of epio_rename, epio_copy_tree and epio_remove_tree. */
 EPIO_VERB epio_op *epio_move(epio_op *op, struct epio_vfs *vfs, const char *from, const char *to,
                              const epio_tree_options *options);
 
@@ -98,14 +100,16 @@ EPIO_VERB epio_op *epio_move(epio_op *op, struct epio_vfs *vfs, const char *from
 
 /* Moves a file or directory, or a symbolic link itself, to where the desktop lets people find and
  * restore it: 0. `flags`: 0. On POSIX systems by freedesktop's specification
- * (https://specifications.freedesktop.org/trash-spec): to the home's trash, or to the one at the
- * top of its own file system; macOS: ~/.Trash; Windows: the recycle bin, by IFileOperation. Never a
- * copy, never a removal: if it fails, it is where it was. Only the system's VFS has one. What was
- * moved is not said to be durable.
+ * (https://specifications.freedesktop.org/trash-spec): to the home's trash, which the
+ * environment names (XDG_DATA_HOME, HOME), or to the one at the top of its own file system; macOS:
+ * ~/.Trash; Windows: the recycle bin, by IFileOperation. Never a copy, never a removal: if it
+ * fails, it is where it was. Only the system's VFS has one. What was moved is not said to be
+ * durable.
  *
  * Errors: those of epio_rename; EPIO_ENOTSUP (another VFS; no trash on that file system, with
- * os_error EXDEV on POSIX systems), EPIO_EBUSY (a mount point), EPIO_EINVAL (the root, "." or "..";
- * the trash itself, what is in it, or a directory that has it). */
+ * os_error EXDEV on POSIX systems, or with a reason if HOME is not set, either), EPIO_EBUSY (a
+ * mount point), EPIO_EINVAL (the root, "." or ".."; the trash itself, what is in it, or a directory
+ * that has it). */
 EPIO_VERB epio_op *epio_trash(epio_op *op, struct epio_vfs *vfs, const char *path, uint32_t flags);
 
 #ifdef __cplusplus

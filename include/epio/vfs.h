@@ -130,6 +130,11 @@ enum {
  * strings, any thread. */
 EPIO_API const char *epio_kind_name(uint32_t kind);
 
+/* The path that the op's verb was given, the first of two; NULL: it takes none. It is the caller's,
+ * who may have freed it once the op was done. For messages. Any thread that may read the op's
+ * result. */
+EPIO_API const char *epio_op_path(const epio_op *op);
+
 typedef struct epio_vfs_methods {
     size_t size; /* sizeof(epio_vfs_methods) */
     const char *name;

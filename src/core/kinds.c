@@ -1,6 +1,8 @@
 /* See kinds.h. */
 #include "kinds.h"
 
+#include "fatal.h"
+
 #define ATTRIBUTES(kind, name, attributes) [EPIO_KIND_##kind] = (attributes),
 #define USER(n)                                                                                    \
     [EPIO_KIND_USER + (n)] =                                                                       \
@@ -23,4 +25,15 @@ const char *epio_kind_name(uint32_t kind)
         return "user";
     }
     return kind < EPIO_KIND_COUNT ? names[kind] : "?";
+}
+
+const char *epio_op_path(const epio_op *op)
+{
+    if (op == NULL) {
+        epio__fatal("epio_op_path", "the op is NULL");
+    }
+    /* The ends of a save have a path that is no user's. */
+    bool ends = op->kind == EPIO_KIND_SAVE_COMMIT || op->kind == EPIO_KIND_SAVE_ABANDON;
+    bool has = epio__op_is(op, EPIO__KIND_ON_PATH) || op->kind == EPIO_KIND_NAME_TEMPORARY;
+    return has && !ends ? op->arguments.path.path : NULL;
 }

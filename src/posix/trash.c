@@ -7,7 +7,6 @@
 #include "reason.h"
 
 #include <limits.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +45,7 @@ typedef struct trashing {
     size_t name_len;
     char directory[PATH_MAX]; /* where it is, absolute, without links */
     volume volume;            /* of that */
+    bool is_homeless;         /* there is no trash of the home's */
     char trash[PATH_MAX];     /* absolute */
     size_t top_len;           /* paths are relative to the first of these bytes; 0: absolute */
     int files;                /* directories of the trash; -1: none */
@@ -134,16 +134,8 @@ static bool join(char *path, size_t size, const char *one, const char *other)
     return len >= 0 && (size_t)len < size;
 }
 
-/* Of the home that the system knows, where the environment names none. */
-static bool find_listed_home(char *path, size_t size)
-{
-    struct passwd entry;
-    struct passwd *found = NULL;
-    char buffer[4096];
-    return getpwuid_r(geteuid(), &entry, buffer, sizeof buffer, &found) == 0 && found != NULL &&
-           entry.pw_dir[0] == '/' && join(path, size, entry.pw_dir, HOME_TRASH);
-}
-
+/* Where the environment says it is, as in the XDG base directory specification. False: it says
+ * nothing, or nothing that fits. The user database is not asked: a static program cannot. */
 static bool find_home_trash(char *path, size_t size)
 {
     const char *data = HAS_INFO ? getenv("XDG_DATA_HOME") : NULL;
@@ -151,10 +143,7 @@ static bool find_home_trash(char *path, size_t size)
     if (data != NULL && data[0] == '/') {
         return join(path, size, data, DATA_TRASH);
     }
-    if (home != NULL && home[0] == '/') {
-        return join(path, size, home, HOME_TRASH);
-    }
-    return find_listed_home(path, size);
+    return home != NULL && home[0] == '/' && join(path, size, home, HOME_TRASH);
 }
 
 static int make_directory(const char *path)
@@ -512,6 +501,9 @@ static int64_t to_top_trash(epio_op *op, trashing *t)
         return 0;
     }
     if (opened ? errno == EXDEV : lacks_trash(errno)) {
+        if (t->is_homeless) {
+            return epio__op_refuse(op, EPIO__REASON_NO_HOME);
+        }
         op->os_error = EXDEV;
         return EPIO_ENOTSUP;
     }
@@ -521,8 +513,8 @@ static int64_t to_top_trash(epio_op *op, trashing *t)
 static int64_t to_trash(epio_op *op, trashing *t)
 {
     volume home;
-    if (find_home_trash(t->trash, sizeof t->trash) && volume_of_new(t->trash, &home) &&
-        is_same_volume(&home, &t->volume)) {
+    t->is_homeless = !find_home_trash(t->trash, sizeof t->trash);
+    if (!t->is_homeless && volume_of_new(t->trash, &home) && is_same_volume(&home, &t->volume)) {
         if (open_home_trash(t) == 0 && put_somehow(t) == 0) {
             return 0;
         }

@@ -29,9 +29,10 @@ struct is_file_system_path<T, std::void_t<decltype(std::declval<const T &>().u8s
 } // namespace detail
 
 /* A path, or another string that ends with a zero byte. Of a literal and of a std::string that has
- * a name only the address is kept, and the characters must stay as they are until the completion;
- * all else is kept by the verb: temporary strings, string_views, std::filesystem::path. A string
- * with a zero byte inside is EPIO_EINVAL, as an empty one. */
+ * a name only the address is kept, and the characters must stay as they are until the result is
+ * there, which names them if it is an error; all else is kept by the verb: temporary strings,
+ * string_views, std::filesystem::path. A string with a zero byte inside is EPIO_EINVAL, as an empty
+ * one. */
 class path_argument
 {
   public:

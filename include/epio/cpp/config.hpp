@@ -26,6 +26,15 @@
 #define EPIO_CPP_THREADS 1
 #endif
 
+// For what is done with failures: within a coroutine it would cost each success some registers.
+#if defined(__GNUC__)
+#define EPIO_CPP_COLD __attribute__((noinline, cold))
+#elif defined(_MSC_VER)
+#define EPIO_CPP_COLD __declspec(noinline)
+#else
+#define EPIO_CPP_COLD
+#endif
+
 #if EPIO_ASYNC && defined(__cpp_impl_coroutine) && defined(__cpp_lib_coroutine)
 #define EPIO_CPP_COROUTINES 1
 #else

@@ -3,7 +3,7 @@
 #ifndef EPIO_CPP_ERROR_HPP
 #define EPIO_CPP_ERROR_HPP
 
-#include <epio/cpp/config.hpp>
+#include <epio/cpp/shared.hpp>
 
 #include <cerrno>
 #include <cstdint>
@@ -146,53 +146,69 @@ inline std::error_code make_error_code(error value) noexcept
 
 /* Why an operation failed. */
 struct failure {
-    std::int32_t code = 0;        /* EPIO_E... */
-    std::int32_t os_error = 0;    /* errno or GetLastError behind it */
-    const char *reason = nullptr; /* as epio_op_invalid_reason says it; a static string */
+    std::int32_t code = 0;         /* EPIO_E... */
+    std::int32_t os_error = 0;     /* errno or GetLastError behind it */
+    const char *reason = nullptr;  /* as epio_op_invalid_reason says it; a static string */
+    const char *verb = nullptr;    /* C's name without epio_: "open"; a static string */
+    detail::shared_text path = {}; /* that the verb was given, if it takes one */
 };
 
 namespace detail
 {
 
+// "open first.txt (os_error 2)", as far as it is known.
+inline std::string text_of(const failure &why)
+{
+    std::string text = why.verb != nullptr ? why.verb : "epio";
+    const char *path = why.path.c_str();
+    if (path != nullptr && path[0] != '\0') {
+        text += std::string(" ") + path;
+    }
+    if (why.reason != nullptr) {
+        text += std::string(": ") + why.reason;
+    } else if (why.os_error != 0) {
+        text += " (os_error " + std::to_string(why.os_error) + ")";
+    }
+    return text;
+}
+
 [[noreturn]] inline void end_for_failure(const failure &why)
 {
-    std::string text = std::string(epio_error_name(why.code)) + ", " +
+    std::string text = text_of(why) + ": " + epio_error_name(why.code) + ", " +
                        epio_error_message(why.code) + "; look before the value is taken";
     epio_fatal("epio::result", text.c_str());
 }
 
-[[noreturn]] inline void throw_failure(const failure &why)
+[[noreturn]] EPIO_CPP_COLD inline void throw_failure(const failure &why)
 {
 #if EPIO_CPP_EXCEPTIONS
-    std::error_code code(why.code, category());
-    if (why.reason != nullptr) {
-        throw std::system_error(code, why.reason);
-    }
-    if (why.os_error != 0) {
-        throw std::system_error(code, "os_error " + std::to_string(why.os_error));
-    }
-    throw std::system_error(code);
+    throw std::system_error(std::error_code(why.code, category()), text_of(why));
 #else
     end_for_failure(why);
 #endif
 }
 
-// Of an op that is done, with an error.
-inline failure failure_of(const epio_op *op) noexcept
+// Of a function that is no op's; `invalid` is the reason of an EPIO_EINVAL.
+inline failure failure_to(const char *verb, int error, const char *invalid = nullptr) noexcept
 {
-    auto code = static_cast<std::int32_t>(op->result);
-    bool explains =
-        code == EPIO_EINVAL || code == EPIO_EBADF || code == EPIO_ESPIPE || code == EPIO_EDEADLK;
-    return {code, op->os_error, explains ? epio_op_invalid_reason(op) : nullptr};
+    return {error, 0, error == EPIO_EINVAL ? invalid : nullptr, verb, shared_text()};
 }
 
-// What results of all kinds have.
+// Of an op that is done, with an error. Its path is still what it was given.
+EPIO_CPP_COLD inline failure failure_of(const epio_op *op) noexcept
+{
+    return {static_cast<std::int32_t>(op->result), op->os_error, epio_op_invalid_reason(op),
+            epio_kind_name(op->kind), shared_text(epio_op_path(op))};
+}
+
+/* What results of all kinds have. The failure is made only if there is one, as most results are
+ * values. */
 class result_base
 {
   public:
     bool has_value() const noexcept
     {
-        return failure_.code == 0;
+        return code_ == 0;
     }
 
     explicit operator bool() const noexcept
@@ -203,46 +219,111 @@ class result_base
     /* The error; none if it has a value. */
     std::error_code error() const noexcept
     {
-        return {failure_.code, category()};
+        return {code_, category()};
     }
 
     std::int32_t os_error() const noexcept
     {
-        return failure_.os_error;
+        return code_ != 0 ? failure_.os_error : 0;
     }
 
     const char *reason() const noexcept
     {
-        return failure_.reason;
+        return code_ != 0 ? failure_.reason : nullptr;
     }
 
-    const failure &why() const noexcept
+    /* The verb, and the path that it was given; NULL: it has none, or there is a value. */
+    const char *verb() const noexcept
     {
-        return failure_;
+        return code_ != 0 ? failure_.verb : nullptr;
+    }
+
+    const char *path() const noexcept
+    {
+        return code_ != 0 ? failure_.path.c_str() : nullptr;
+    }
+
+    /* All of these; its code is 0 if there is a value. */
+    failure why() const noexcept
+    {
+        return code_ != 0 ? failure_ : failure();
     }
 
   protected:
-    result_base() noexcept = default;
-
-    result_base(const failure &why) noexcept : failure_(why)
+    result_base() noexcept : code_(0)
     {
+    }
+
+    result_base(failure why) noexcept : code_(why.code)
+    {
+        if (code_ != 0) {
+            new (&failure_) failure(std::move(why));
+        }
+    }
+
+    result_base(const result_base &other) noexcept : code_(other.code_)
+    {
+        if (code_ != 0) {
+            new (&failure_) failure(other.failure_);
+        }
+    }
+
+    result_base(result_base &&other) noexcept : code_(other.code_)
+    {
+        if (code_ != 0) {
+            new (&failure_) failure(std::move(other.failure_));
+        }
+    }
+
+    result_base &operator=(const result_base &other) noexcept
+    {
+        set(other.why());
+        return *this;
+    }
+
+    result_base &operator=(result_base &&other) noexcept
+    {
+        set(other.code_ != 0 ? std::move(other.failure_) : failure());
+        return *this;
+    }
+
+    ~result_base()
+    {
+        if (code_ != 0) {
+            failure_.~failure();
+        }
     }
 
     void require_value() const noexcept
     {
-        if (failure_.code != 0) {
+        if (code_ != 0) {
             end_for_failure(failure_);
         }
     }
 
     void throw_unless_value() const
     {
-        if (failure_.code != 0) {
+        if (code_ != 0) {
             throw_failure(failure_);
         }
     }
 
-    failure failure_;
+  private:
+    void set(failure why) noexcept
+    {
+        if (code_ != 0) {
+            failure_.~failure();
+        }
+        code_ = why.code;
+        if (code_ != 0) {
+            new (&failure_) failure(std::move(why));
+        }
+    }
+
+    std::int32_t code_;
+    union {
+        failure failure_;
+    };
 };
 
 } // namespace detail
@@ -262,7 +343,7 @@ template <class T> class [[nodiscard]] result : public detail::result_base
     {
     }
 
-    result(const failure &why) noexcept : result_base(why), value_()
+    result(failure why) noexcept : result_base(std::move(why)), value_()
     {
     }
 
@@ -354,7 +435,7 @@ template <> class [[nodiscard]] result<void> : public detail::result_base
 
     result() noexcept = default;
 
-    result(const failure &why) noexcept : result_base(why)
+    result(failure why) noexcept : result_base(std::move(why))
     {
     }
 

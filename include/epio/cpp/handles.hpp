@@ -9,6 +9,7 @@
 #define EPIO_CPP_HANDLES_HPP
 
 #include <epio/cpp/error.hpp>
+#include <epio/cpp/shared.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -23,57 +24,6 @@ namespace epio
 
 namespace detail
 {
-
-/* ---- What several share ------------------------------------------------ */
-
-// Something that lives as long as anything refers to it.
-struct shared {
-    std::atomic<std::uint32_t> references{1};
-    void (*destroy)(shared *self) noexcept = nullptr;
-};
-
-class reference
-{
-  public:
-    reference() noexcept = default;
-
-    // Takes over the reference that a new object has.
-    explicit reference(shared *to) noexcept : to_(to)
-    {
-    }
-
-    reference(const reference &other) noexcept : to_(other.to_)
-    {
-        if (to_ != nullptr) {
-            to_->references.fetch_add(1, std::memory_order_relaxed);
-        }
-    }
-
-    reference(reference &&other) noexcept : to_(std::exchange(other.to_, nullptr))
-    {
-    }
-
-    reference &operator=(reference other) noexcept
-    {
-        std::swap(to_, other.to_);
-        return *this;
-    }
-
-    ~reference()
-    {
-        if (to_ != nullptr && to_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-            to_->destroy(to_);
-        }
-    }
-
-    shared *get() const noexcept
-    {
-        return to_;
-    }
-
-  private:
-    shared *to_ = nullptr;
-};
 
 /* ---- Disposal ---------------------------------------------------------- */
 
@@ -410,7 +360,8 @@ class loop
         epio_loop *created = nullptr;
         int error = epio_loop_create(&created, options);
         if (error < 0) {
-            return failure{error};
+            return detail::failure_to("loop_create", error,
+                                      "an option or EPIO_BACKEND: epio_loop_invalid_reason says");
         }
         return loop(created);
     }
@@ -472,7 +423,7 @@ class loop
     result<void> close(std::chrono::nanoseconds timeout = forever) noexcept
     {
         int error = epio_loop_close(loop_, detail::timeout_of(timeout));
-        return error < 0 ? result<void>(failure{error}) : result<void>();
+        return error < 0 ? result<void>(detail::failure_to("loop_close", error)) : result<void>();
     }
 
     const char *backend() const noexcept
@@ -586,12 +537,12 @@ class semaphore
         epio_semaphore *created = nullptr;
         int error = epio_semaphore_create(&created, permits);
         if (error < 0) {
-            return failure{error};
+            return detail::failure_to("semaphore_create", error);
         }
         auto *block = new (std::nothrow) detail::semaphore_block(created);
         if (block == nullptr) {
             epio_semaphore_destroy(created);
-            return failure{EPIO_ENOMEM};
+            return detail::failure_to("semaphore_create", EPIO_ENOMEM);
         }
         return semaphore(detail::reference(block));
     }
@@ -617,7 +568,7 @@ class semaphore
     {
         int error = epio_semaphore_try_acquire(get(), permits);
         if (error < 0) {
-            return failure{error};
+            return detail::failure_to("semaphore_try_acquire", error);
         }
         return permit(block_, permits);
     }
@@ -724,7 +675,7 @@ class vfs
             new (std::nothrow) detail::vfs_block(owned, inner.block(), std::move(limiter));
         if (block == nullptr) {
             epio_vfs_destroy(owned);
-            return failure{EPIO_ENOMEM};
+            return detail::failure_to("vfs", EPIO_ENOMEM);
         }
         return vfs(detail::reference(block));
     }
@@ -766,7 +717,7 @@ inline result<vfs> memory_vfs(epio_loop *loop = nullptr) noexcept
     epio_vfs *created = nullptr;
     int error = epio_memory_vfs_create(&created, loop);
     if (error < 0) {
-        return failure{error};
+        return detail::failure_to("memory_vfs_create", error);
     }
     return vfs::take(created);
 }
@@ -777,7 +728,7 @@ inline result<vfs> trace_vfs(const vfs_argument &inner) noexcept
     epio_vfs *created = nullptr;
     int error = epio_trace_vfs_create(&created, inner.get());
     if (error < 0) {
-        return failure{error};
+        return detail::failure_to("trace_vfs_create", error);
     }
     return vfs::take(created, inner);
 }
@@ -795,7 +746,7 @@ inline result<vfs> limit_vfs(const vfs_argument &inner, const semaphore &semapho
     epio_vfs *created = nullptr;
     int error = epio_limit_vfs_create(&created, inner.get(), semaphore.get());
     if (error < 0) {
-        return failure{error};
+        return detail::failure_to("limit_vfs_create", error);
     }
     return vfs::take(created, inner, semaphore.block());
 }

@@ -320,7 +320,7 @@ class observer
         info.size = sizeof info;
         int error = op_ != nullptr ? epio_progress(op_, &info) : EPIO_ENOTSUP;
         if (error < 0) {
-            return failure{error};
+            return detail::failure_to("progress", error);
         }
         return info;
     }
