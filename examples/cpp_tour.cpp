@@ -66,7 +66,7 @@ void futures(epio::loop &loop, const std::string &path)
         loop.wake();
     });
     while (!over) {
-        (void)loop.poll(epio::forever);
+        (void)loop.poll(epio::no_timeout);
     }
     other.join();
 }

@@ -1,5 +1,4 @@
-/* Whether Qt finds a screen, for the examples: where it finds none, it aborts. Comes
- * behind epio/epio.hpp, whose `forever` is a macro of Qt's. */
+/* Whether Qt finds a screen, for the examples: where it finds none, it aborts. */
 #ifndef EXAMPLES_QT_SCREEN_H
 #define EXAMPLES_QT_SCREEN_H
 

@@ -282,7 +282,7 @@ void a_timeout_ends_what_waits()
           std::errc::timed_out);
     CHECK(epio::wait(epio::with_timeout(epio::sleep(loop, 1h), 0ms)).error() ==
           std::errc::timed_out);
-    expect(epio::wait(epio::with_timeout(epio::sleep(loop, 1ms), epio::forever)));
+    expect(epio::wait(epio::with_timeout(epio::sleep(loop, 1ms), epio::no_timeout)));
     CHECK(epio::perform(epio::with_timeout(epio::sleep(epio_os_vfs(), 1h), 1ms)).error() ==
           std::errc::timed_out);
 }
@@ -432,7 +432,7 @@ void futures_have_the_results()
         loop.wake();
     });
     while (!over) {
-        (void)loop.poll(epio::forever);
+        (void)loop.poll(epio::no_timeout);
     }
     other.join();
 }
@@ -489,7 +489,7 @@ void a_stop_cancels_and_one_before_begins_nothing()
         loop.wake();
     });
     while (!over) {
-        (void)loop.poll(epio::forever);
+        (void)loop.poll(epio::no_timeout);
     }
     other.join();
 }

@@ -230,7 +230,7 @@ void the_end_of_the_loop_ends_its_tasks()
         epio::spawn(loop, sleeper(loop, count, directory / "a"));
         epio::spawn(loop, sleeper(loop, count, directory / "b"));
         while (count.opened != 2) {
-            (void)loop.poll(epio::forever);
+            (void)loop.poll(epio::no_timeout);
         }
     }
     CHECK(count.ended == 2 && count.error == std::errc::operation_canceled);
@@ -251,7 +251,7 @@ void the_end_of_a_semaphore_ends_who_waits()
         epio::semaphore semaphore = expect(epio::semaphore::create(1));
         one = expect(semaphore.try_acquire());
         epio::spawn(loop, waits_for(loop, semaphore, error));
-        (void)loop.poll(epio::forever);
+        (void)loop.poll(epio::no_timeout);
     }
     (void)loop.run();
     CHECK(error == epio::error::EPIO_ECLOSED);

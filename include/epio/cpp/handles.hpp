@@ -146,7 +146,7 @@ template <class T, class Traits> class owner
 
 inline std::uint64_t timeout_of(std::chrono::nanoseconds timeout) noexcept
 {
-    if (timeout == std::chrono::nanoseconds::max()) {
+    if (timeout == (std::chrono::nanoseconds::max)()) {
         return EPIO_FOREVER;
     }
     return timeout.count() > 0 ? static_cast<std::uint64_t>(timeout.count()) : EPIO_NOW;
@@ -155,7 +155,7 @@ inline std::uint64_t timeout_of(std::chrono::nanoseconds timeout) noexcept
 } // namespace detail
 
 /* No limit, where a timeout is given. */
-inline constexpr std::chrono::nanoseconds forever = std::chrono::nanoseconds::max();
+inline constexpr std::chrono::nanoseconds no_timeout = (std::chrono::nanoseconds::max)();
 
 /* ---- Files ------------------------------------------------------------- */
 
@@ -420,7 +420,7 @@ class loop
     }
 
     /* See epio_loop_close: an EPIO_ETIMEDOUT says that something is left. */
-    result<void> close(std::chrono::nanoseconds timeout = forever) noexcept
+    result<void> close(std::chrono::nanoseconds timeout = no_timeout) noexcept
     {
         int error = epio_loop_close(loop_, detail::timeout_of(timeout));
         return error < 0 ? result<void>(detail::failure_to("loop_close", error)) : result<void>();

@@ -408,7 +408,7 @@ template <class T> T run(loop &loop, task<T> task)
         (void)loop.run();
         state.in_run = false;
         if (!state.ended) {
-            (void)loop.poll(forever); // another thread is to resume it
+            (void)loop.poll(no_timeout); // another thread is to resume it
         }
     }
     return task.take();

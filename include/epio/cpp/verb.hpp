@@ -193,7 +193,7 @@ template <class V> class timed : public wrapper<V>
 } // namespace detail
 
 /* The verb with a timeout: EPIO_ETIMEDOUT, as op->timeout_ns. It counts from when the verb is run;
- * epio::forever is no limit. */
+ * epio::no_timeout is no limit. */
 template <class V, class = std::enable_if_t<detail::is_verb<V>>>
 [[nodiscard]] auto with_timeout(V verb, std::chrono::nanoseconds timeout)
 {
