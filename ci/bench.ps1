@@ -17,10 +17,11 @@ $options = $args
 Push-Location (Split-Path $PSScriptRoot)
 try {
     $presets = Get-Presets -Release
-    Invoke-Program 'cmake' @('--preset', $presets.Configure, '-DEPIO_BUILD_TESTS=OFF')
-    Invoke-Program 'cmake' @('--build', '--preset', $presets.Build)
+    # In a directory of its own: in that of the preset the tests would stay off.
+    Invoke-Program 'cmake' @('--preset', $presets.Configure, '-B', 'build/bench', '-DEPIO_BUILD_TESTS=OFF')
+    Invoke-Program 'cmake' @('--build', 'build/bench', '--config', 'RelWithDebInfo')
 
-    $program = "./$($presets.Directory)/bench/$($presets.Configuration)/epio-bench.exe"
+    $program = "./build/bench/bench/$($presets.Configuration)/epio-bench.exe"
     $lines = foreach ($command in @('peers', 'durable', 'scale', 'overhead', 'compare')) {
         & $program $command --json @options
         if ($LASTEXITCODE -ne 0) {

@@ -17,9 +17,10 @@ if ($args.Count -gt 0) {
 Push-Location (Split-Path $PSScriptRoot)
 try {
     $presets = Get-Presets -Release
-    Invoke-Program 'cmake' @('--preset', $presets.Configure, '-DEPIO_BUILD_TESTS=OFF')
-    Invoke-Program 'cmake' @('--build', '--preset', $presets.Build)
-    Invoke-Program "./$($presets.Directory)/examples/$($presets.Configuration)/async_io.exe" @()
+    # In a directory of its own: in that of the preset the tests would stay off.
+    Invoke-Program 'cmake' @('--preset', $presets.Configure, '-B', 'build/demo', '-DEPIO_BUILD_TESTS=OFF')
+    Invoke-Program 'cmake' @('--build', 'build/demo', '--config', 'RelWithDebInfo')
+    Invoke-Program "./build/demo/examples/$($presets.Configuration)/async_io.exe" @()
 } finally {
     Pop-Location
 }
