@@ -681,9 +681,15 @@ void random_fill(random_source *random, void *data, size_t len)
 void pattern_fill(void *data, size_t len, uint64_t offset)
 {
     unsigned char *bytes = data;
-    for (size_t i = 0; i < len; i++) {
-        /* 251 is prime, so that adjacent pages differ. */
-        bytes[i] = (unsigned char)((offset + i) % 251 + 1);
+    const size_t period = 251; /* a prime, so that adjacent pages differ */
+    size_t filled = len < period ? len : period;
+    for (size_t i = 0; i < filled; i++) {
+        bytes[i] = (unsigned char)((offset + i) % period + 1);
+    }
+    while (filled < len) { /* whole periods: tools look at each byte that a loop stores */
+        size_t more = len - filled < filled ? len - filled : filled;
+        memcpy(bytes + filled, bytes, more);
+        filled += more;
     }
 }
 
