@@ -127,6 +127,19 @@ static uint64_t place_of_island(unsigned i)
     return i * GIB + i % 16 * 4096;
 }
 
+/* XFS allocates more at an end that moves, behind an island, and may take that for data. */
+static int64_t next_island(fixture *f, epio_file *file, uint64_t end)
+{
+    epio_op op = {0};
+    int64_t data = fixture_result(f, epio_seek_data(&op, file, end));
+    if (data != (int64_t)end || end == 0) {
+        return data;
+    }
+    int64_t hole = fixture_result(f, epio_seek_hole(&op, file, end));
+    check(hole > data && hole < (int64_t)(end + GIB / 2));
+    return fixture_result(f, epio_seek_data(&op, file, (uint64_t)hole));
+}
+
 /* 1 TiB with a thousand islands. Its holes must not be read. */
 static void a_tebibyte_is_copied(fixture *f)
 {
@@ -151,13 +164,13 @@ static void a_tebibyte_is_copied(fixture *f)
         (void)fprintf(stderr, "1 TiB with %u islands: %.1f ms\n", ISLANDS, (double)took / 1e6);
     }
     check_op(f, epio_size(&op, to), 1024 * GIB);
-    check(allocated(to) <= 8 * allocated(from)); /* XFS allocates more at an end that moves */
+    check(allocated(to) <= 8 * allocated(from)); /* see next_island */
     for (unsigned i = 0; i < ISLANDS; i++) {
         uint64_t at = place_of_island(i);
         pattern_fill(island, sizeof island, at);
         fixture_read(f, to, found, sizeof found, at);
         check(memcmp(found, island, sizeof found) == 0);
-        check_op(f, epio_seek_data(&op, to, i != 0 ? place_of_island(i - 1) + ISLAND : 0), at);
+        check_result(next_island(f, to, i != 0 ? place_of_island(i - 1) + ISLAND : 0), at);
     }
     fixture_close(f, from);
     fixture_close(f, to);
