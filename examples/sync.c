@@ -1165,10 +1165,9 @@ int main(int argc, char **argv)
     if (count != 2) {
         return refuse("two directories are needed", "");
     }
-    sync.shows = sync.shows && !sync.quiet;
-    sync.verbose = sync.verbose && !sync.quiet;
     sync.once = sync.once || sync.dry_run;
-    sync.verbose = sync.verbose || sync.dry_run;
+    sync.shows = sync.shows && !sync.quiet;
+    sync.verbose = (sync.verbose || sync.dry_run) && !sync.quiet;
     int error = epio_loop_create(&sync.loop, NULL);
     if (error != 0) {
         fprintf(stderr, "sync: no loop: %s\n", epio_error_message(error));

@@ -463,6 +463,9 @@ void a_stop_cancels_and_one_before_begins_nothing()
     CHECK(semaphore.available() == 1);
     CHECK(epio::wait(epio::with_stop(epio::load(loop, path), source.get_token())).error() ==
           std::errc::operation_canceled);
+    auto stopped = epio::wait(epio::with_stop(epio::load(loop, path), source.get_token()));
+    CHECK(std::string(stopped.verb()) == "load");
+    CHECK(stopped.path() != nullptr && stopped.path() == path);
     CHECK(epio::wait(epio::with_stop(epio::work(loop, [] { return 1; }), source.get_token()))
               .error() == std::errc::operation_canceled);
     epio::vfs limited = expect(epio::limit_vfs(loop, semaphore));

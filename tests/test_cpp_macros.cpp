@@ -1,6 +1,6 @@
-/* The header behind macros that others define: Qt its keywords, Windows min, max and names of
- * types, and those of X11. EPIO_TEST_CXX_ALL: also in C++17, and without exceptions and type
- * information. EPIO_TEST_ONCE. EPIO_TEST_WITHOUT_LOOP */
+/* The header behind macros that others define: Qt its keywords, Windows min, max, names of types
+ * and the functions of its debug heap, <complex.h> its I, and those of X11. EPIO_TEST_CXX_ALL: also
+ * in C++17, and without exceptions and type information. EPIO_TEST_ONCE. EPIO_TEST_WITHOUT_LOOP */
 /* The headers of the system are there already: few of them bear these macros. */
 #include <epio/epio.h>
 
@@ -52,6 +52,9 @@
 #define False 0
 #define Success 0
 #define Always 2
+#define I 1.0fi
+#define malloc(size) _malloc_dbg(size, 1, __FILE__, __LINE__)
+#define free(memory) _free_dbg(memory, 1)
 
 #include <epio/epio.hpp>
 

@@ -158,19 +158,28 @@ static bool has_no_name(const char *path)
     return last[0] == '\0' || strcmp(last, ".") == 0 || strcmp(last, "..") == 0;
 }
 
-/* What is above a root is the root itself, also that of a drive or a share. */
+/* Both lead to one directory? */
+static bool is_same(epio__tree *tree, const epio_info *one, const char *other)
+{
+    epio_op op = EPIO_OP_INIT;
+    epio_info info = {.size = sizeof info};
+    return other != NULL &&
+           epio__procedure_perform(tree->procedure, epio_stat(&op, tree->vfs, other, &info, 0)) ==
+               0 &&
+           epio__is_one_file(one, &info);
+}
+
+/* What is above a root is the root itself, also that of a drive or a share. Where the root is
+ * mounted once more, below others, it is the same as "/". */
 static bool is_root(epio__tree *tree, const char *path)
 {
     epio_op op = EPIO_OP_INIT;
-    epio_info infos[2] = {{.size = sizeof(epio_info)}, {.size = sizeof(epio_info)}};
+    epio_info info = {.size = sizeof info};
     char *above = epio__join(path, strlen(path), "/..");
-    bool is = above != NULL &&
-              epio__procedure_perform(tree->procedure, epio_stat(&op, tree->vfs, path, &infos[0],
+    bool is = epio__procedure_perform(tree->procedure, epio_stat(&op, tree->vfs, path, &info,
                                                                  EPIO_STAT_NOFOLLOW)) == 0 &&
-              infos[0].type == EPIO_TYPE_DIRECTORY &&
-              epio__procedure_perform(tree->procedure,
-                                      epio_stat(&op, tree->vfs, above, &infos[1], 0)) == 0 &&
-              epio__is_one_file(&infos[0], &infos[1]);
+              info.type == EPIO_TYPE_DIRECTORY &&
+              (is_same(tree, &info, above) || is_same(tree, &info, "/"));
     free(above);
     return is;
 }

@@ -34,11 +34,11 @@ struct zeroed_op : epio_op {
   private:
     static constexpr std::size_t part = 64;
 
-    template <std::size_t... I> void zero(std::index_sequence<I...>) noexcept
+    template <std::size_t... At> void zero(std::index_sequence<At...>) noexcept
     {
         static_assert(sizeof(epio_op) % part == 0, "it has no rest");
         auto *bytes = reinterpret_cast<unsigned char *>(static_cast<epio_op *>(this));
-        (zero_part(bytes + I * part), ...);
+        (zero_part(bytes + At * part), ...);
     }
 
     static void zero_part(unsigned char *bytes) noexcept

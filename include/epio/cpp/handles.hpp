@@ -442,10 +442,10 @@ namespace detail
 struct semaphore_block : shared {
     explicit semaphore_block(epio_semaphore *owned) noexcept : semaphore(owned)
     {
-        destroy = free;
+        destroy = end;
     }
 
-    static void free(shared *self) noexcept
+    static void end(shared *self) noexcept
     {
         auto *block = static_cast<semaphore_block *>(self);
         epio_semaphore_destroy(block->semaphore);
@@ -609,10 +609,10 @@ struct vfs_block : shared {
     vfs_block(epio_vfs *owned, reference inner, reference limiter) noexcept
         : vfs(owned), over(std::move(inner)), limit(std::move(limiter))
     {
-        destroy = free;
+        destroy = end;
     }
 
-    static void free(shared *self) noexcept
+    static void end(shared *self) noexcept
     {
         auto *block = static_cast<vfs_block *>(self);
         epio_vfs_destroy(block->vfs);

@@ -66,7 +66,8 @@ class reference
     shared *to_ = nullptr;
 };
 
-// A copy of a string, which its own copies share. Empty of NULL, and without memory for it.
+// A copy of a string, which its own copies share. Empty of NULL, and without memory for it. In
+// parentheses as the debug heap of Windows has macros of these names.
 class shared_text
 {
   public:
@@ -75,10 +76,10 @@ class shared_text
     explicit shared_text(const char *text) noexcept
     {
         std::size_t size = text != nullptr ? std::strlen(text) + 1 : 0;
-        void *memory = size != 0 ? std::malloc(sizeof(block) + size) : nullptr;
+        void *memory = size != 0 ? (std::malloc)(sizeof(block) + size) : nullptr;
         if (memory != nullptr) {
             auto *copy = new (memory) block();
-            copy->destroy = free;
+            copy->destroy = end;
             std::memcpy(static_cast<void *>(copy + 1), text, size);
             of_ = reference(copy);
         }
@@ -95,11 +96,11 @@ class shared_text
     struct block : shared {
     };
 
-    static void free(shared *self) noexcept
+    static void end(shared *self) noexcept
     {
         auto *of = static_cast<block *>(self);
         of->~block();
-        std::free(of);
+        (std::free)(of);
     }
 
     reference of_;

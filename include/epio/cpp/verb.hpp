@@ -233,11 +233,23 @@ template <class V> class stoppable : public wrapper<V>
         if (token_.stop_requested() && op->loop != nullptr) {
             // Nothing is begun: it becomes an op that only waits, to be cancelled. Not on its VFS,
             // which for some verbs is one of the library's own, without a loop.
+            kind_ = op->kind;
+            path_ = epio_op_path(op);
             op = epio_sleep(op, epio_loop_vfs(op->loop), static_cast<std::uint64_t>(INT64_MAX));
         }
         if (token_.stop_possible()) {
             callback_.emplace(std::move(token_), request{this, op});
         }
+    }
+
+    // What was not begun is what has failed.
+    auto finish(epio_op *op)
+    {
+        if (kind_ != EPIO_KIND_NONE) {
+            op->kind = kind_;
+            op->arguments.path.path = path_;
+        }
+        return wrapper<V>::finish(op);
     }
 
     void submitted(epio_op *op) noexcept
@@ -279,6 +291,8 @@ template <class V> class stoppable : public wrapper<V>
     std::stop_token token_;
     std::optional<std::stop_callback<request>> callback_;
     std::atomic<std::uint32_t> state_{0};
+    const char *path_ = nullptr;
+    std::uint8_t kind_ = EPIO_KIND_NONE; // of what an op that only waits stands for
 };
 
 } // namespace detail
