@@ -130,9 +130,9 @@ enum {
  * strings, any thread. */
 EPIO_API const char *epio_kind_name(uint32_t kind);
 
-/* The path that the op's verb was given, the first of two; NULL: it takes none. It is the caller's,
- * who may have freed it once the op was done. For messages. Any thread that may read the op's
- * result. */
+/* The path that the op's verb was given: of two the first, of epio_symlink that of the link; NULL:
+ * it takes none. It is the caller's, who may have freed it once the op was done. For messages. Any
+ * thread that may read the op's result. */
 EPIO_API const char *epio_op_path(const epio_op *op);
 
 typedef struct epio_vfs_methods {

@@ -277,13 +277,17 @@ class result_base
 
     result_base &operator=(const result_base &other) noexcept
     {
-        set(other.why());
+        if (code_ != 0 || other.code_ != 0) {
+            set(other.why());
+        }
         return *this;
     }
 
     result_base &operator=(result_base &&other) noexcept
     {
-        set(other.code_ != 0 ? std::move(other.failure_) : failure());
+        if (code_ != 0 || other.code_ != 0) {
+            set(other.code_ != 0 ? std::move(other.failure_) : failure());
+        }
         return *this;
     }
 
@@ -309,7 +313,7 @@ class result_base
     }
 
   private:
-    void set(failure why) noexcept
+    EPIO_CPP_COLD void set(failure why) noexcept
     {
         if (code_ != 0) {
             failure_.~failure();
