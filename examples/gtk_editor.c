@@ -893,7 +893,8 @@ static int fail(const char *what, int64_t error)
 
 static int start(struct editor *editor)
 {
-    epio_loop_options options = {.size = sizeof options, .poll_budget_ns = POLL_NS};
+    epio_loop_options options = {
+        .size = sizeof options, .poll_budget_ns = POLL_NS, .worker_nice = 10};
     int error = epio_loop_create(&editor->loop, &options);
     guint source;
 

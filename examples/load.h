@@ -17,6 +17,9 @@
 /* How much a frame may be delayed if it becomes due during a poll, in nanoseconds. */
 #define LOAD_POLL_BUDGET 2000000
 
+/* Workers that copy bytes give way to what draws, here and in the display server. */
+#define LOAD_NICE 10
+
 /* Between two frames, in milliseconds, where the host does not say it. */
 #define LOAD_FRAME_MS 16
 
@@ -186,6 +189,7 @@ static inline int load_start(struct load *load, int argc, char **argv)
     memset(&options, 0, sizeof options);
     options.size = sizeof options;
     options.poll_budget_ns = LOAD_POLL_BUDGET;
+    options.worker_nice = LOAD_NICE;
     if (result >= 0) {
         result = epio_loop_create(&load->loop, &options);
     }

@@ -520,6 +520,7 @@ int show(const options &wanted, int argc, char **argv)
     epio_loop_options tuned = epio_loop_options();
     tuned.size = sizeof tuned;
     tuned.poll_budget_ns = 2000000; // what a frame is late at most
+    tuned.worker_nice = 10;         // workers give way to what draws
     epio::loop loop = epio::loop::create(&tuned).value();
     epio::qt::loop_host host(loop.get());
     if (host.error() != 0) {

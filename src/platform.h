@@ -46,6 +46,9 @@ void epio__thread_join(epio__thread *thread);
 /* Instead of joining: its end is not awaited. */
 void epio__thread_detach(epio__thread *thread);
 void epio__thread_yield(void);
+/* The calling thread gives way to others, as far as the system has priorities of threads: 1 to 19,
+ * as nice(1). */
+void epio__thread_give_way(uint32_t nice);
 /* For each round of a spin loop. */
 void epio__thread_pause(void);
 /* Processors that this process may run on, 1 at least. */

@@ -1,11 +1,12 @@
-/* Nothing wakes while nothing happens: only Linux's /proc counts the wake-ups of a thread. The rest
- * is in test_embedding.c. */
+/* Nothing wakes while nothing happens: only Linux's /proc counts the wake-ups of a thread; and what
+ * workers have for a nice value. The rest is in test_embedding.c. */
 #include "support.h"
 
 #include <dirent.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -381,9 +382,32 @@ static void nothing_wakes_with_many_watches_open(fixture *f)
     }
 }
 
+/* ---- Priorities ------------------------------------------------------------- */
+
+static int64_t own_nice(epio_op *op)
+{
+    (void)op;
+    return getpriority(PRIO_PROCESS, 0) + 100; /* of the calling thread; at least -20 */
+}
+
+static void workers_give_way(fixture *f)
+{
+    epio_loop_options options = {.size = sizeof options, .worker_nice = 7};
+    epio_loop *loop;
+    epio_op op = {0};
+    int64_t own = own_nice(NULL);
+    int64_t expected = own + 7 < 119 ? own + 7 : 119;
+    check_result(epio_loop_create(&loop, &options), 0);
+    check_result(epio_wait(epio_work(&op, epio_loop_vfs(loop), own_nice)), expected);
+    epio_loop_destroy(loop);
+    check_result(own_nice(NULL), own);
+    check_op(f, epio_work(&op, f->vfs, own_nice), own);
+}
+
 int main(void)
 {
     static const fixture_test tests[] = {
+        FIXTURE_TEST(workers_give_way, ON_OS),
         FIXTURE_TEST(nothing_wakes_while_idle, ON_OS),
         FIXTURE_TEST(nothing_wakes_while_it_sleeps, ON_OS),
         FIXTURE_TEST(nothing_wakes_with_many_files_open, ON_OS),

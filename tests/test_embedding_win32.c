@@ -99,9 +99,37 @@ static void a_message_signals_readiness(fixture *f)
     fixture_close(f, one.file);
 }
 
+static int64_t own_priority(epio_op *op)
+{
+    (void)op;
+    return GetThreadPriority(GetCurrentThread()) + 100;
+}
+
+static void workers_give_way(fixture *f)
+{
+    static const struct {
+        uint32_t nice;
+        int priority;
+    } steps[] = {{1, THREAD_PRIORITY_BELOW_NORMAL},
+                 {9, THREAD_PRIORITY_BELOW_NORMAL},
+                 {10, THREAD_PRIORITY_LOWEST},
+                 {19, THREAD_PRIORITY_LOWEST}};
+    epio_op op = {0};
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        epio_loop_options options = {.size = sizeof options, .worker_nice = steps[i].nice};
+        epio_loop *loop;
+        check_result(epio_loop_create(&loop, &options), 0);
+        check_result(epio_wait(epio_work(&op, epio_loop_vfs(loop), own_priority)),
+                     steps[i].priority + 100);
+        epio_loop_destroy(loop);
+    }
+    check_op(f, epio_work(&op, f->vfs, own_priority), THREAD_PRIORITY_NORMAL + 100);
+}
+
 int main(void)
 {
     static const fixture_test tests[] = {
+        FIXTURE_TEST(workers_give_way, ON_OS),
         FIXTURE_TEST(the_handle_waits_beside_messages, ON_OS | ON_LIMIT_OS),
         FIXTURE_TEST(a_message_signals_readiness, ON_OS | ON_LIMIT_OS),
     };

@@ -392,6 +392,14 @@ static void of_options(fixture *f)
     options.backend = NULL;
     options.inline_writes = 2;
     check_options(&options, "inline_writes is neither 0 nor 1");
+    options.inline_writes = 0;
+    options.worker_nice = 20;
+    check_options(&options, "worker_nice is 20, not 0 to 19");
+    options.worker_nice = 19;
+    options.reserved = 1;
+    check_options(&options, "reserved is not 0");
+    options.reserved = 0;
+    options.inline_writes = 2;
     options.size = 1;
     (void)snprintf(expected, sizeof expected, "size is 1, not sizeof(epio_loop_options): %u",
                    (unsigned)sizeof options);

@@ -608,6 +608,12 @@ typedef struct epio_loop_options {
                                 long returns and leaves the rest for the next, as a window has
                                 frames to draw. It ends between two operations, and has delivered at
                                 least one if any was ready. 0: 4 ms; EPIO_FOREVER: no limit */
+    uint32_t worker_nice; /* 1 to 19: worker threads give way to the other threads of the machine,
+                             as nice(1) says it, so that a program that draws has its frames in
+                             time while it loads and copies. On Linux added to the nice value of the
+                             thread; Windows has two steps, below 10 and from there on; macOS one;
+                             other systems none. 0: as the program's other threads */
+    uint32_t reserved;    /* 0 */
 } epio_loop_options;
 
 /* Makes a loop that belongs to the calling thread. Starts no thread. NULL options: the defaults.

@@ -392,6 +392,9 @@ static void worker_run(void *argument)
 {
     epio__worker *worker = argument;
     epio__lane *lane = worker->lane;
+    if (lane->workers->nice != 0) {
+        epio__thread_give_way(lane->workers->nice);
+    }
     epio__mutex_lock(&lane->mutex);
     lane->starting--;
     work_until_idle(worker);

@@ -43,12 +43,17 @@ static const epio_loop_options default_options = {.size = sizeof default_options
 /* A window shows a frame every 16 ms, and needs a part of that to draw it. */
 #define DEFAULT_POLL_BUDGET_NS UINT64_C(4000000)
 
+/* Of nice(1), everywhere. */
+#define MOST_NICE 19u
+
 /* What is wrong with the options. */
 typedef enum options_fault {
     NO_FAULT,
     FAULT_IN_SIZE,
     FAULT_IN_BACKEND,
-    FAULT_IN_INLINE_WRITES
+    FAULT_IN_INLINE_WRITES,
+    FAULT_IN_WORKER_NICE,
+    FAULT_IN_RESERVED
 } options_fault;
 
 /* Copies and checks the given options; NULL: the defaults. */
@@ -60,6 +65,12 @@ static options_fault take(epio_loop_options *options, const epio_loop_options *g
     }
     if (options->inline_writes > 1) {
         return FAULT_IN_INLINE_WRITES;
+    }
+    if (options->worker_nice > MOST_NICE) {
+        return FAULT_IN_WORKER_NICE;
+    }
+    if (options->reserved != 0) {
+        return FAULT_IN_RESERVED;
     }
     return backends_from(name_of_backend(options)) == NULL ? FAULT_IN_BACKEND : NO_FAULT;
 }
@@ -97,6 +108,11 @@ int64_t epio_loop_invalid_reason(const epio_loop_options *given, char *buffer, s
         return print_size_fault(given, buffer, len);
     case FAULT_IN_INLINE_WRITES:
         return snprintf(buffer, len, "inline_writes is neither 0 nor 1");
+    case FAULT_IN_WORKER_NICE:
+        return snprintf(buffer, len, "worker_nice is %" PRIu32 ", not 0 to %u", options.worker_nice,
+                        MOST_NICE);
+    case FAULT_IN_RESERVED:
+        return snprintf(buffer, len, "reserved is not 0");
     case FAULT_IN_BACKEND:
         list_backends(there_are, sizeof there_are);
         return snprintf(buffer, len, "unknown backend '%s'%s; there are %s",
@@ -148,6 +164,7 @@ int epio_loop_create(epio_loop **created, const epio_loop_options *given)
     }
     bool default_workers = options.workers == 0 || options.workers > EPIO__LANE_THREADS;
     epio__loop_begin(loop, default_workers ? EPIO__LANE_THREADS : options.workers);
+    loop->workers.nice = options.worker_nice;
     *created = loop;
     return 0;
 }

@@ -2,6 +2,7 @@
 #include "posix/descriptor.h"
 #include "posix/posix.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -321,6 +322,24 @@ void epio__thread_detach(epio__thread *thread)
     pthread_t started;
     memcpy(&started, thread->space, sizeof started);
     pthread_detach(started);
+}
+
+void epio__thread_give_way(uint32_t nice)
+{
+#if defined(__linux__)
+    /* There the value is each thread's own. More than the system allows is the most. */
+    id_t self = (id_t)syscall(SYS_gettid);
+    errno = 0;
+    int now = getpriority(PRIO_PROCESS, self);
+    if (errno == 0) {
+        (void)setpriority(PRIO_PROCESS, self, now + (int)nice);
+    }
+#elif defined(__APPLE__)
+    (void)nice;
+    (void)pthread_set_qos_class_self_np(QOS_CLASS_UTILITY, 0);
+#else
+    (void)nice; /* elsewhere it is the process's */
+#endif
 }
 
 void epio__thread_yield(void)

@@ -126,6 +126,12 @@ int epio__thread_start(epio__thread *thread, void (*run)(void *argument), void *
     return 0;
 }
 
+void epio__thread_give_way(uint32_t nice)
+{
+    (void)SetThreadPriority(GetCurrentThread(),
+                            nice < 10 ? THREAD_PRIORITY_BELOW_NORMAL : THREAD_PRIORITY_LOWEST);
+}
+
 void epio__thread_join(epio__thread *thread)
 {
     (void)WaitForSingleObject(*handle_of(thread), INFINITE);
