@@ -1,4 +1,5 @@
-/* A tree copied and removed by libuv, as its users do it: a callback for each name. */
+/* A tree copied and removed by libuv, as its users do it: a callback for each name, with all of
+ * them in flight; or one call awaited after the other. */
 #include "tree_work.h"
 
 #include <stdio.h>
@@ -207,4 +208,103 @@ int bench_remove_tree_libuv(const bench_options *options, const char *path)
 {
     (void)options;
     return run(true, path, NULL);
+}
+
+/* ---- One after the other --------------------------------------------------- */
+
+static void awaited(uv_fs_t *request)
+{
+    (void)request;
+}
+
+/* The request that was begun alone. */
+static int await(uv_loop_t *loop, int begun, const uv_fs_t *request)
+{
+    ssize_t result = begun;
+
+    if (begun == 0) {
+        uv_run(loop, UV_RUN_DEFAULT);
+        result = request->result;
+    }
+    return result < 0 ? epio_error_from_os((int32_t)-result) : 0;
+}
+
+static int await_tree(uv_loop_t *loop, const char *path, const char *to);
+
+static int await_entry(uv_loop_t *loop, const char *directory, const char *to_directory,
+                       const uv_dirent_t *entry)
+{
+    uv_fs_t request;
+    char *path = join(directory, entry->name);
+    char *to = to_directory != NULL ? join(to_directory, entry->name) : NULL;
+    int error = EPIO_ENOMEM;
+
+    if (path == NULL || (to == NULL && to_directory != NULL)) {
+        free(path);
+        free(to);
+        return error;
+    }
+    if (entry->type == UV_DIRENT_DIR) {
+        error = await_tree(loop, path, to);
+    } else {
+        int begun = to != NULL
+                        ? uv_fs_copyfile(loop, &request, path, to, UV_FS_COPYFILE_EXCL, awaited)
+                        : uv_fs_unlink(loop, &request, path, awaited);
+
+        error = await(loop, begun, &request);
+        uv_fs_req_cleanup(&request);
+    }
+    free(path);
+    free(to);
+    return error;
+}
+
+/* `to` NULL: it is removed. */
+static int await_tree(uv_loop_t *loop, const char *path, const char *to)
+{
+    uv_fs_t scan, request;
+    uv_dirent_t entry;
+    int error = 0;
+
+    if (to != NULL) {
+        error = await(loop, uv_fs_mkdir(loop, &request, to, 0777, awaited), &request);
+        uv_fs_req_cleanup(&request);
+    }
+    if (error == 0) {
+        error = await(loop, uv_fs_scandir(loop, &scan, path, 0, awaited), &scan);
+        while (error == 0 && uv_fs_scandir_next(&scan, &entry) != UV_EOF) {
+            error = await_entry(loop, path, to, &entry);
+        }
+        uv_fs_req_cleanup(&scan);
+    }
+    if (error == 0 && to == NULL) {
+        error = await(loop, uv_fs_rmdir(loop, &request, path, awaited), &request);
+        uv_fs_req_cleanup(&request);
+    }
+    return error;
+}
+
+static int run_awaited(const char *path, const char *to)
+{
+    uv_loop_t loop;
+    int error;
+
+    if (uv_loop_init(&loop) != 0) {
+        return EPIO_ENOMEM;
+    }
+    error = await_tree(&loop, path, to);
+    uv_loop_close(&loop);
+    return error;
+}
+
+int bench_copy_tree_libuv_awaited(const bench_options *options, const char *from, const char *to)
+{
+    (void)options;
+    return run_awaited(from, to);
+}
+
+int bench_remove_tree_libuv_awaited(const bench_options *options, const char *path)
+{
+    (void)options;
+    return run_awaited(path, NULL);
 }

@@ -15,4 +15,8 @@ typedef struct bench_tree_worker {
 int bench_copy_tree_libuv(const bench_options *options, const char *from, const char *to);
 int bench_remove_tree_libuv(const bench_options *options, const char *path);
 
+/* The same, but each call is awaited before the next, as programs with async and await do it. */
+int bench_copy_tree_libuv_awaited(const bench_options *options, const char *from, const char *to);
+int bench_remove_tree_libuv_awaited(const bench_options *options, const char *path);
+
 #endif
