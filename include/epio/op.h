@@ -197,7 +197,8 @@ struct epio_op {
     uint8_t reason;
     uint8_t message;
     uint8_t expected;
-    uint8_t unused[2];
+    uint8_t undoes;
+    uint8_t unused[1];
     uint64_t reserved[EPIO_OP_RESERVE / 8];
 };
 

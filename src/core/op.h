@@ -45,7 +45,7 @@ enum {
     EPIO__FLAG_CANCEL = 0x02,       /* it was cancelled, or its deadline passed */
     EPIO__FLAG_EXPIRED = 0x04,      /* its deadline passed */
     EPIO__FLAG_LINK_ALWAYS = 0x08,  /* the next follows in any case */
-    EPIO__FLAG_INTERNAL = 0x10,     /* a flush of the core's own; performed: what undoes */
+    EPIO__FLAG_INTERNAL = 0x10,     /* a flush of the core's own */
     EPIO__FLAG_CLOSED = 0x20,       /* a close that reached its VFS: the file is gone */
     EPIO__FLAG_UNREFERENCED = 0x40, /* it does not keep epio_loop_run going */
     EPIO__FLAG_LATE = 0x80          /* its deadline has passed, and is waited for no more */

@@ -19,6 +19,7 @@ static inline void epio__verb_fill(epio_op *op, uint8_t kind, uint8_t fast, epio
     epio__op_enter(op, EPIO__PHASE_NONE);
     op->fast = fast;
     op->state_flags = 0;
+    op->undoes = 0;
 }
 
 /* An op that concerns a VFS; of a directory's, that of the directory. `function` is the verb's

@@ -130,8 +130,7 @@ static int64_t perform(epio_vfs *base, epio_op *op)
 {
     limit_vfs *vfs = vfs_of(base);
     /* Permits in a forked child may never be released: ops of its parent hold them. */
-    bool undoes = (op->state_flags & EPIO__FLAG_INTERNAL) != 0;
-    if (undoes || !needs_permit(op) || vfs->base.inherited) {
+    if (op->undoes || !needs_permit(op) || vfs->base.inherited) {
         return epio__layer_perform(&vfs->base, op);
     }
     uint64_t bytes = epio_op_bytes(op);

@@ -125,7 +125,7 @@ int64_t epio__procedure_undo(epio__procedure *procedure, epio_op *op)
 {
     (void)procedure;
     op->timeout_ns = 0;
-    op->state_flags |= EPIO__FLAG_INTERNAL;
+    op->undoes = true;
     return epio_perform(op);
 }
 
