@@ -616,9 +616,14 @@ static sqlite3 *open_account(const crowd *c)
     return database;
 }
 
+/* Waits for others are not fair, least where threads run one at a time: again, unless a transaction
+ * has begun. */
 static void require_run(sqlite3 *database, const char *sql)
 {
-    int code = sqlite3_exec(database, sql, NULL, NULL, NULL);
+    int code;
+    do {
+        code = sqlite3_exec(database, sql, NULL, NULL, NULL);
+    } while (code == SQLITE_BUSY && sqlite3_get_autocommit(database) != 0);
     if (code != SQLITE_OK) {
         print_error("%s: %s\n", sql, sqlite3_errmsg(database));
     }
