@@ -80,6 +80,7 @@ struct epio_loop {
     epio__spin spin;            /* for writes at workers */
     epio__spin spin_posts;      /* for ops of other threads */
     uint64_t poll_budget;       /* of an embedded loop, in nanoseconds; EPIO_FOREVER: none */
+    uint32_t worker_nice;       /* see epio_loop_options; 0: workers do not give way */
     int64_t bytes_left;         /* budget of this iteration on the owner's thread */
     uint64_t expected_at;       /* when to look for an op that was expected; 0: none is */
     uint64_t late_at;   /* when an embedded loop's poll has used up its time; EPIO_FOREVER: never */

@@ -392,8 +392,9 @@ static void worker_run(void *argument)
 {
     epio__worker *worker = argument;
     epio__lane *lane = worker->lane;
-    if (lane->workers->nice != 0) {
-        epio__thread_give_way(lane->workers->nice);
+    uint32_t nice = lane->workers->loop->worker_nice;
+    if (nice != 0) {
+        epio__thread_give_way(nice);
     }
     epio__mutex_lock(&lane->mutex);
     lane->starting--;

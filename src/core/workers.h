@@ -9,7 +9,6 @@
 typedef struct epio__workers {
     epio_loop *loop;
     bool several_processors; /* the owner and a worker can run at once */
-    uint32_t nice;           /* see epio_loop_options.worker_nice */
     uint32_t late_opens;     /* atomic; threads that carry out an open that was written off */
     uint32_t lacks_threads;  /* atomic; some lane does, and the owner knows or is being notified */
     uint32_t references;     /* atomic; the loop's own, and such threads after its end */

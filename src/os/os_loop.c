@@ -155,6 +155,7 @@ int epio_loop_create(epio_loop **created, const epio_loop_options *given)
     one->vfs.base.loop = loop;
     epio__loop_init(loop, &one->vfs.base, &epio__os_vfs_hooks);
     loop->inline_writes = options.inline_writes != 0;
+    loop->worker_nice = options.worker_nice;
     loop->poll_budget =
         options.poll_budget_ns != 0 ? options.poll_budget_ns : DEFAULT_POLL_BUDGET_NS;
     int error = open_best_backend(one, backends_from(name_of_backend(&options)));
@@ -164,7 +165,6 @@ int epio_loop_create(epio_loop **created, const epio_loop_options *given)
     }
     bool default_workers = options.workers == 0 || options.workers > EPIO__LANE_THREADS;
     epio__loop_begin(loop, default_workers ? EPIO__LANE_THREADS : options.workers);
-    loop->workers.nice = options.worker_nice;
     *created = loop;
     return 0;
 }
