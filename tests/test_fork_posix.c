@@ -382,6 +382,15 @@ static void a_child_performs_on_the_files(fixture *f)
     fork_fixture_teardown(&all);
 }
 
+static void destroy_all(void *argument)
+{
+    const fixture *f = argument;
+    epio_vfs_destroy(f->layer);
+    epio_semaphore_destroy(f->semaphore);
+    epio_vfs_destroy(f->memory_vfs);
+    epio_loop_destroy(f->loop);
+}
+
 /* Closes the descriptors of the files and the loop; the others are the test's. */
 static void close_all(void *argument)
 {
@@ -391,10 +400,7 @@ static void close_all(void *argument)
     check_result(epio_perform(closing), 0);
     check_result(epio_perform(epio_close(&op, all->file)), 0);
     epio_semaphore_destroy(all->semaphore);
-    epio_vfs_destroy(all->f->layer);
-    epio_semaphore_destroy(all->f->semaphore);
-    epio_vfs_destroy(all->f->memory_vfs);
-    epio_loop_destroy(all->f->loop);
+    destroy_all(all->f);
     check_result(count_descriptors(), all->f->descriptors + 3);
     /* And can create a new loop. */
     epio_loop *loop;
@@ -418,15 +424,6 @@ static void a_child_closes_all_and_the_parent_continues(fixture *f)
     }
     check_parent_continues(&all);
     fork_fixture_teardown(&all);
-}
-
-static void destroy_all(void *argument)
-{
-    const fixture *f = argument;
-    epio_vfs_destroy(f->layer);
-    epio_semaphore_destroy(f->semaphore);
-    epio_vfs_destroy(f->memory_vfs);
-    epio_loop_destroy(f->loop);
 }
 
 /* Its new file is open, and is not the child's to close. */
