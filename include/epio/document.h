@@ -143,8 +143,8 @@ typedef struct epio_saving epio_saving;
 /* Begins one: 0, and *saving (NULL if it failed). What it is given is copied, but for `vfs` and
  * options->saved, which the commit fills. A relative path is taken anew by the commit and the
  * abandon: a program that changes its current directory in between gives a whole one, or the VFS of
- * an open directory. With IN_PLACE_FALLBACK the new file may be elsewhere
- * until the commit, which then copies it. Errors: those of epio_save. */
+ * an open directory. With IN_PLACE_FALLBACK the new file may be elsewhere until the commit, which
+ * then copies it. Errors: those of epio_save. */
 EPIO_VERB epio_op *epio_save_begin(epio_op *op, struct epio_vfs *vfs, const char *path,
                                    const epio_save_options *options, epio_saving **saving);
 

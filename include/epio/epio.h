@@ -138,12 +138,12 @@ EPIO_API uint64_t epio_clock_monotonic(void);
 
 /* Why an op ended with EPIO_EINVAL, or with EPIO_EBADF or EPIO_ESPIPE for what its verb was given,
  * with EPIO_EDEADLK since this thread's loop has what it waits for, or with EPIO_ENOTSUP for want
- * of a HOME (epio_trash):
- * "unknown flags", "TRUNCATE needs WRITE", "offset + len is beyond INT64_MAX". The first of several
- * reasons. A static string, valid as soon as the op is done and until its next verb: in its `done`,
- * after epio_wait and epio_perform. NULL if the op ended otherwise, or was refused by the system
- * (os_error says why) or by a VFS of yours. Any thread that may read the op's result. For options
- * there are epio_loop_invalid_reason and epio_bench_invalid_reason. */
+ * of a HOME (epio_trash): "unknown flags", "TRUNCATE needs WRITE", "offset + len is beyond
+ * INT64_MAX". The first of several reasons. A static string, valid as soon as the op is done and
+ * until its next verb: in its `done`, after epio_wait and epio_perform. NULL if the op ended
+ * otherwise, or was refused by the system (os_error says why) or by a VFS of yours. Any thread that
+ * may read the op's result. For options there are epio_loop_invalid_reason and
+ * epio_bench_invalid_reason. */
 EPIO_API const char *epio_op_invalid_reason(const epio_op *op);
 
 /* ---- Runners ----------------------------------------------------------- */

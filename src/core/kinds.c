@@ -29,9 +29,7 @@ const char *epio_kind_name(uint32_t kind)
 
 const char *epio_op_path(const epio_op *op)
 {
-    if (op == NULL) {
-        epio__fatal("epio_op_path", "the op is NULL");
-    }
+    epio__require(op, "epio_op_path", "the op is NULL");
     /* The ends of a save have a path that is no user's. */
     bool ends = op->kind == EPIO_KIND_SAVE_COMMIT || op->kind == EPIO_KIND_SAVE_ABANDON;
     bool has = epio__op_is(op, EPIO__KIND_ON_PATH) || op->kind == EPIO_KIND_NAME_TEMPORARY;
